@@ -1,0 +1,199 @@
+/* backend.h - the only door to the compute library.
+ *
+ * A backend is one struct of function pointers; a comment per slot is its specification. `ref` is naive double precision
+ * (the oracle), `cpu` is oneDNN, BLAS and OpenMP in single precision, `cuda` is a plugin opened at run time.
+ *
+ * Letters: N batch, H W height and width, P = H*W pixels, C image channels, K coefficient channels.
+ *
+ * Memory. `wf_real *` points to the backend's own memory and number type (b->real bytes each: 4, in ref 8). `wf_map *`
+ * is a feature map [N,H,W,C] in a layout and precision that only the backend knows. `double *` marked "device" is
+ * backend memory too. All other pointers are host memory. Nothing here may be dereferenced above kernels/ except host
+ * memory. Buffers do not overlap unless a slot says "in place".
+ *
+ * Order. Calls on one backend run in order. Results are in host memory only after `download`.
+ *
+ * Errors. WF_OK or a code of lib/status.h with its message set: WF_AGAIN out of memory (with the size), WF_IO device
+ * lost, WF_INTERNAL a library call failed.
+ *
+ * Determinism. Same inputs, same shape, same number of threads: same bits. A picture's result never depends on the other
+ * pictures of its batch, but for the weight gradients. */
+#ifndef WF_BACKEND_H
+#define WF_BACKEND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../lib/safetensors.h" /* wf_dtype */
+#include "../lib/status.h"
+
+typedef struct wf_real wf_real; /* opaque: a number in backend memory */
+typedef struct wf_map wf_map;   /* opaque: a feature map in backend memory */
+typedef struct wf_conv wf_conv; /* opaque: a convolution prepared for one shape */
+typedef struct wf_backend wf_backend;
+
+typedef enum wf_precision { WF_FP32, WF_BF16 } wf_precision; /* of feature maps and their convolutions; ref ignores it */
+
+typedef struct wf_map_shape {
+    int N, H, W, C;
+    wf_precision precision;
+} wf_map_shape;
+
+/* y = (conv(x, w) + b) * exp(3 * l) [+ residual], then relu if asked; stride 1, zero padding k/2, k odd.
+ * w [out,k,k,in], b [out], l [out]. An actnorm after a convolution and the scaled zero convolution of Glow are both of
+ * this form. */
+typedef struct wf_conv_spec {
+    int N, H, W;
+    int in, out, k;
+    bool relu;
+    bool residual;
+    wf_precision precision;
+} wf_conv_spec;
+
+/* Bijectors that are one K x K matrix and one offset per pixel; neighbours fold into a single matrix.
+ * params and grads, K long unless given:
+ *   ACTNORM  b, l              y = (x + b) * exp(3 * l)
+ *   DENSE    w [K,K]           y = w x
+ *   LU       p, sign, l [K,K], u [K,K], logs     y = P (strictly lower l + 1) (strictly upper u + diag(sign*exp(logs))) x
+ *            (Pv)[i] = v[p[i]]; p and sign are constants: their gradients are zero, as are those of unused triangles */
+typedef enum wf_linear_kind { WF_LINEAR_ACTNORM, WF_LINEAR_DENSE, WF_LINEAR_LU } wf_linear_kind;
+
+typedef struct wf_linear_part {
+    wf_linear_kind kind;
+    const wf_real *params;
+    wf_real *grads; /* written by linear_backward */
+} wf_linear_part;
+
+/* Folded group: y = A x + a,  x = B y + b.  Device memory, A and B [K,K] (row = output channel), a and b [K]. */
+typedef struct wf_linear {
+    wf_real *A, *a, *B, *b;
+    double *logdet; /* device [1]: log|det A|, per pixel, nats */
+} wf_linear;
+
+/* Counter-based randomness, Philox4x32-10 (Salmon et al. 2011): a number depends on these and its element alone. */
+typedef struct wf_random {
+    uint64_t seed;
+    uint32_t purpose; /* one of enum wf_purpose */
+    uint64_t step;
+} wf_random;
+
+enum wf_purpose { WF_PURPOSE_INIT = 1, WF_PURPOSE_ORDER, WF_PURPOSE_PATCH, WF_PURPOSE_NOISE, WF_PURPOSE_EVAL, WF_PURPOSE_LATENT };
+
+/* Glow's Adamax and the moving average of the weights, in one pass:
+ *   m = beta1 m + (1-beta1) g;  u = max(beta2 u, |g|);  w -= rate m / (u + eps);  ema = decay ema + (1-decay) w
+ * with rate = lr sqrt(1-beta2^t) / (1-beta1^t) worked out by the caller. */
+typedef struct wf_adamax {
+    double rate, beta1, beta2, eps, decay;
+} wf_adamax;
+
+struct wf_backend {
+    const char *name; /* "ref", "cpu", "cuda:0" */
+    char device[128]; /* for people: processor or card, libraries and versions */
+    size_t real;      /* bytes of a wf_real */
+    bool host;        /* a wf_real is a float in host memory: such buffers may be read and written as float [n] */
+    int threads;
+
+    void (*close)(wf_backend *b);
+
+    /* -- memory ------------------------------------------------------------------------------------------------- */
+    int (*alloc)(wf_backend *b, size_t bytes, void **out); /* 64-byte aligned, not cleared; WF_AGAIN */
+    void (*free)(wf_backend *b, void *memory);             /* NULL is allowed */
+    int (*upload)(wf_backend *b, wf_real *to, const void *from, wf_dtype dtype, size_t n);  /* host F32 or F64 to device */
+    int (*download)(wf_backend *b, void *to, wf_dtype dtype, const wf_real *from, size_t n); /* waits */
+    int (*download_double)(wf_backend *b, double *to, const double *from, size_t n);         /* device double; waits */
+    int (*zero)(wf_backend *b, void *memory, size_t bytes);
+    int (*copy)(wf_backend *b, wf_real *to, const wf_real *from, size_t n);
+
+    /* -- small linear algebra: a run of linear bijectors as one matrix --------------------------------------------- */
+    /* parts apply in order 0, 1, ..; fills all of `out`. */
+    int (*linear_fold)(wf_backend *b, int K, const wf_linear_part *parts, int count, const wf_linear *out);
+    /* From dA [K,K], da [K] (gradient of the loss by A and a) and dlogdet (by logdet): writes every part's grads. */
+    int (*linear_backward)(wf_backend *b, int K, const wf_linear_part *parts, int count, const wf_real *dA,
+                           const wf_real *da, double dlogdet);
+    /* y[p,:] = A x[p,:] + a for pixels [n,K]; in place allowed. */
+    int (*mix)(wf_backend *b, size_t n, int K, const wf_real *A, const wf_real *a, const wf_real *x, wf_real *y);
+    /* g: dy in, dx = A' dy out, in place; dA = sum dy x', da = sum dy (both overwritten; NULL: not wanted). */
+    int (*mix_backward)(wf_backend *b, size_t n, int K, const wf_real *A, const wf_real *x, wf_real *g, wf_real *dA,
+                        wf_real *da);
+
+    /* -- affine coupling: keeps channels [0,k1), y2 = (x2 + t) * exp(tanh s); st [N,P,2*(K-k1)] holds s, then t ------ */
+    /* y in place allowed; logdet: device [N], added to: sum over pixels and channels of tanh s. */
+    int (*affine_forward)(wf_backend *b, int N, int P, int K, int k1, const wf_real *x, const wf_real *st, wf_real *y,
+                          double *logdet);
+    /* x2 = y2 * exp(-tanh s) - t; in place allowed; subtracts the same sum from logdet (NULL: not wanted). */
+    int (*affine_inverse)(wf_backend *b, int N, int P, int K, int k1, const wf_real *y, const wf_real *st, wf_real *x,
+                          double *logdet);
+    /* From the forward's x and st: g: dy in, dx out, in place (without what flows back through st); dst [N,P,2*(K-k1)]
+     * overwritten; dlogdet: the loss by each logdet, one number for all N. */
+    int (*affine_backward)(wf_backend *b, int N, int P, int K, int k1, const wf_real *x, const wf_real *st, wf_real *g,
+                           double dlogdet, wf_real *dst);
+
+    /* -- feature maps ------------------------------------------------------------------------------------------------ */
+    size_t (*map_bytes)(wf_backend *b, const wf_map_shape *shape);
+    /* map channels = the first `take` of x's K channels, then all C of cond (NULL with C = 0); shape.C = take + C.
+     * x [N,H,W,K], cond [N,H,W,C]. */
+    int (*pack)(wf_backend *b, const wf_map_shape *shape, int take, int K, const wf_real *x, int C, const wf_real *cond,
+                wf_map *map);
+    /* Its adjoint, added: dx[.., 0:take] += map[.., 0:take], dcond += map[.., take:] (NULL: not wanted). */
+    int (*pack_backward)(wf_backend *b, const wf_map_shape *shape, int take, int K, wf_real *dx, int C, wf_real *dcond,
+                         const wf_map *map);
+    int (*unpack)(wf_backend *b, const wf_map_shape *shape, const wf_map *map, wf_real *x); /* x [N,H,W,C] */
+    /* dy = (dy + add) where y > 0, else 0; in place on dy; add may be NULL. */
+    int (*relu_backward)(wf_backend *b, const wf_map_shape *shape, const wf_map *y, const wf_map *add, wf_map *dy);
+
+    /* -- convolutions ------------------------------------------------------------------------------------------------ */
+    int (*conv_create)(wf_backend *b, const wf_conv_spec *spec, wf_conv **out); /* costly: create once per shape */
+    void (*conv_destroy)(wf_backend *b, wf_conv *conv);
+    /* residual (if the spec says so) [N,H,W,out] may be y itself. */
+    int (*conv_forward)(wf_backend *b, wf_conv *conv, const wf_real *w, const wf_real *bias, const wf_real *logs,
+                        const wf_map *x, const wf_map *residual, wf_map *y);
+    /* dy: gradient before the relu and residual. dx overwritten (NULL: not wanted); dw, dbias, dlogs overwritten (all
+     * NULL: not wanted). */
+    int (*conv_backward)(wf_backend *b, wf_conv *conv, const wf_real *w, const wf_real *bias, const wf_real *logs,
+                         const wf_map *x, const wf_map *dy, wf_map *dx, wf_real *dw, wf_real *dbias, wf_real *dlogs);
+
+    /* -- densities and noise ----------------------------------------------------------------------------------------- */
+    /* logp: device [N], added to: log density of the standard normal of z [N,D]. dz = -scale * z. Either may be NULL: not
+     * wanted. */
+    int (*gaussian)(wf_backend *b, int N, size_t D, const wf_real *z, double *logp, double scale, wf_real *dz);
+    /* z [N,D] = temperature * standard normal; picture n uses index[n] (host). */
+    int (*normal)(wf_backend *b, const wf_random *random, int N, size_t D, const uint64_t *index, double temperature,
+                  wf_real *z);
+    /* Dequantizes and scales in place. Pixel noise at the resolution of low+detail (or of low alone when detail is NULL,
+     * the base) is the mean of `uniforms` (a power of 4) independent U[0,1); above 64 the normal of the same mean and
+     * variance. low [N,H,W,C] = (low + its low-pass) * scale - 1/2; detail [N,H,W,3C] = (detail + its details) * scale.
+     * random NULL: no noise, its mean instead (1/2 in low, 0 in detail). index: host [N]. */
+    int (*dequantize)(wf_backend *b, const wf_random *random, int64_t uniforms, int N, int H, int W, int C,
+                      const uint64_t *index, double scale, wf_real *low, wf_real *detail);
+    int (*scale)(wf_backend *b, size_t n, double factor, double offset, wf_real *x); /* x = factor x + offset */
+
+    /* -- optimizer ----------------------------------------------------------------------------------------------------- */
+    /* *bad (host) is set, and nothing else changed, when an element of g is not finite. */
+    int (*adamax)(wf_backend *b, const wf_adamax *rule, size_t n, wf_real *w, wf_real *m, wf_real *u, wf_real *ema,
+                  const wf_real *g, bool *bad);
+
+    /* -- wavelets, separable, periodic; taps of the orthonormal low-pass (host, Haar: 2 of sqrt(1/2)) ------------------- */
+    /* x [N,H,W,C], H and W even -> low [N,H/2,W/2,C] (times 1/2, so that it is an average), detail [N,H/2,W/2,3C]. */
+    int (*dwt)(wf_backend *b, const double *taps, int count, int N, int H, int W, int C, const wf_real *x, wf_real *low,
+               wf_real *detail);
+    int (*idwt)(wf_backend *b, const double *taps, int count, int N, int H, int W, int C, const wf_real *low,
+                const wf_real *detail, wf_real *x); /* H, W: those of x */
+};
+
+/* spec: "auto" (cuda if there, else cpu), "cpu", "cuda", "cuda:N", "ref". threads: total, 0: all. WF_USAGE with what is
+ * missing when the backend is not built or has no device. */
+int wf_backend_open(const char *spec, int threads, wf_backend **out) WF_MUST;
+
+/* Row `i` of the backend table for wf-info: name, and in `text` its device or why it is not there; false past the end. */
+bool wf_backend_describe(int i, const char **name, char text[256]);
+
+/* The element `i` places after p. */
+static inline wf_real *wf_at(const wf_backend *b, const wf_real *p, size_t i)
+{
+    return (wf_real *)((const char *)p + i * b->real);
+}
+
+int wf_ref_open(int threads, wf_backend **out) WF_MUST;
+int wf_cpu_open(int threads, wf_backend **out) WF_MUST;
+
+#endif

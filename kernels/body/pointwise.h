@@ -1,0 +1,70 @@
+/* pointwise.h - the arithmetic of one element: affine coupling, Adamax, the 2x2 Haar block */
+#ifndef WF_BODY_POINTWISE_H
+#define WF_BODY_POINTWISE_H
+
+#include "body.h"
+
+/* y = (x + t) exp(tanh s); *log_scale = tanh s (nats, this element's share of the log-determinant). */
+WF_BODY float wf_affine_forward_one(float x, float s, float t, float *log_scale)
+{
+    float l = tanhf(s);
+    *log_scale = l;
+    return (x + t) * expf(l);
+}
+
+WF_BODY float wf_affine_inverse_one(float y, float s, float t, float *log_scale)
+{
+    float l = tanhf(s);
+    *log_scale = l;
+    return y * expf(-l) - t;
+}
+
+/* dy in *g, dx out; dx = dt. dlogdet: the loss by the log-determinant. */
+WF_BODY void wf_affine_backward_one(float x, float s, float t, float dlogdet, float *g, float *ds, float *dt)
+{
+    float l = tanhf(s), scale = expf(l), dx = *g * scale;
+    *ds = (dx * (x + t) + dlogdet) * (1.0f - l * l);
+    *dt = dx;
+    *g = dx;
+}
+
+/* wf_adamax (backend.h) for one weight; `keep` is 1 - the factor before it in single precision. */
+WF_BODY void wf_adamax_one(float g, float rate, float beta1, float keep1, float beta2, float eps, float decay,
+                           float keep_decay, float *w, float *m, float *u, float *ema)
+{
+    float moment = beta1 * *m + keep1 * g, old = beta2 * *u, now = fabsf(g);
+    float norm = old > now ? old : now;
+    float weight = *w - rate * moment / (norm + eps);
+    *m = moment;
+    *u = norm;
+    *w = weight;
+    *ema = decay * *ema + keep_decay * weight;
+}
+
+/* Pixels a b / c d of one colour to their average and the horizontal, vertical and diagonal difference of the
+ * orthonormal transform. Sums of 8-bit pixels are exact here. */
+WF_BODY void wf_haar_forward_one(float a, float b, float c, float d, float *low, float detail[3])
+{
+    float top = a + b, bottom = c + d, left = a - b, right = c - d;
+    *low = (top + bottom) * 0.25f;
+    detail[0] = (left + right) * 0.5f;
+    detail[1] = (top - bottom) * 0.5f;
+    detail[2] = (left - right) * 0.5f;
+}
+
+WF_BODY void wf_haar_inverse_one(float low, const float detail[3], float *a, float *b, float *c, float *d)
+{
+    float h = 0.5f * detail[0], v = 0.5f * detail[1], x = 0.5f * detail[2];
+    *a = (low + v) + (h + x);
+    *b = (low + v) - (h + x);
+    *c = (low - v) + (h - x);
+    *d = (low - v) - (h - x);
+}
+
+/* A finite number? By its bits, so that no compiler flag can reason it away. */
+WF_BODY int wf_finite_bits(uint32_t bits)
+{
+    return (bits & 0x7f800000u) != 0x7f800000u;
+}
+
+#endif

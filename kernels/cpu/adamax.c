@@ -1,0 +1,45 @@
+/* adamax.c - the optimizer and the moving average, nine streams through memory */
+#include "cpu.h"
+
+#include "../body/pointwise.h"
+
+#include <string.h>
+
+/* Reads g once more than the update needs, but then it is in cache, and a bad gradient has touched nothing. */
+static bool all_finite(size_t n, const float *g)
+{
+    int bad = 0;
+#pragma omp parallel for simd schedule(static) reduction(| : bad) if (n > WF_CPU_PARALLEL)
+    for (size_t i = 0; i < n; i++) {
+        union {
+            float f;
+            uint32_t u;
+        } v = {g[i]};
+        bad |= !wf_finite_bits(v.u);
+    }
+    return !bad;
+}
+
+static int adamax(wf_backend *b, const wf_adamax *rule, size_t n, wf_real *w, wf_real *m, wf_real *u, wf_real *ema,
+                  const wf_real *g, bool *bad)
+{
+    (void)b;
+    const float rate = (float)rule->rate, beta1 = (float)rule->beta1, keep1 = (float)(1 - rule->beta1);
+    const float beta2 = (float)rule->beta2, eps = (float)rule->eps;
+    const float decay = (float)rule->decay, keep_decay = (float)(1 - rule->decay);
+    float *weight = (float *)w, *moment = (float *)m, *norm = (float *)u, *average = (float *)ema;
+    const float *gradient = (const float *)g;
+    *bad = !all_finite(n, gradient);
+    if (*bad)
+        return WF_OK;
+#pragma omp parallel for simd schedule(static) if (n > WF_CPU_PARALLEL)
+    for (size_t i = 0; i < n; i++)
+        wf_adamax_one(gradient[i], rate, beta1, keep1, beta2, eps, decay, keep_decay, &weight[i], &moment[i], &norm[i],
+                      &average[i]);
+    return WF_OK;
+}
+
+void wf_cpu_adamax_slots(wf_backend *b)
+{
+    b->adamax = adamax;
+}

@@ -1,0 +1,73 @@
+/* conv.c - the convolution slots: each shape goes to oneDNN's convolutions or, when tiny, to matrix products */
+#include "conv.h"
+
+#include <stdlib.h>
+
+static wf_map_shape map_shape(const wf_conv_spec *s, int channels)
+{
+    return (wf_map_shape){.N = s->N, .H = s->H, .W = s->W, .C = channels, .precision = s->precision};
+}
+
+static void conv_destroy(wf_backend *b, wf_conv *conv)
+{
+    (void)b;
+    if (!conv)
+        return;
+    wf_cpu_blocked_destroy(conv);
+    free(conv);
+}
+
+static int conv_create(wf_backend *b, const wf_conv_spec *spec, wf_conv **out)
+{
+    wf_cpu *cpu = (wf_cpu *)b;
+    *out = NULL;
+    WF_CHECK(spec->N > 0 && spec->H > 0 && spec->W > 0 && spec->in > 0 && spec->out > 0 && spec->k > 0 && spec->k % 2,
+             WF_INTERNAL, "conv: [%d,%d,%d,%d] to %d channels with a %dx%d kernel", spec->N, spec->H, spec->W, spec->in,
+             spec->out, spec->k, spec->k);
+    wf_conv *conv = calloc(1, sizeof *conv);
+    WF_CHECK(conv, WF_AGAIN, "conv: no memory");
+    wf_map_shape in = map_shape(spec, spec->in), result = map_shape(spec, spec->out);
+    conv->spec = *spec;
+    conv->in = wf_cpu_layout_of(cpu, &in);
+    conv->out = wf_cpu_layout_of(cpu, &result);
+    if (conv->in.blocked) {
+        int status = wf_cpu_blocked_create(cpu, conv);
+        if (status) {
+            conv_destroy(b, conv);
+            return status;
+        }
+    }
+    *out = conv;
+    return WF_OK;
+}
+
+static int conv_forward(wf_backend *b, wf_conv *conv, const wf_real *w, const wf_real *bias, const wf_real *logs,
+                        const wf_map *x, const wf_map *residual, wf_map *y)
+{
+    WF_CHECK(!conv->spec.residual == !residual, WF_INTERNAL, "conv: residual given or missing against its spec");
+    if (conv->in.blocked)
+        return wf_cpu_blocked_forward((wf_cpu *)b, conv, (const float *)w, (const float *)bias, (const float *)logs, x,
+                                      residual, y);
+    return wf_cpu_tiny_forward((wf_cpu *)b, &conv->spec, (const float *)w, (const float *)bias, (const float *)logs,
+                               (const float *)x, (const float *)residual, (float *)y);
+}
+
+static int conv_backward(wf_backend *b, wf_conv *conv, const wf_real *w, const wf_real *bias, const wf_real *logs,
+                         const wf_map *x, const wf_map *dy, wf_map *dx, wf_real *dw, wf_real *dbias, wf_real *dlogs)
+{
+    WF_CHECK(!dw == !dbias && !dw == !dlogs, WF_INTERNAL, "conv: all three parameter gradients, or none");
+    if (conv->in.blocked)
+        return wf_cpu_blocked_backward((wf_cpu *)b, conv, (const float *)w, (const float *)bias, (const float *)logs, x,
+                                       dy, dx, (float *)dw, (float *)dbias, (float *)dlogs);
+    return wf_cpu_tiny_backward((wf_cpu *)b, &conv->spec, (const float *)w, (const float *)bias, (const float *)logs,
+                                (const float *)x, (const float *)dy, (float *)dx, (float *)dw, (float *)dbias,
+                                (float *)dlogs);
+}
+
+void wf_cpu_conv_slots(wf_backend *b)
+{
+    b->conv_create = conv_create;
+    b->conv_destroy = conv_destroy;
+    b->conv_forward = conv_forward;
+    b->conv_backward = conv_backward;
+}

@@ -1,0 +1,38 @@
+/* conv.h - the two ways the CPU backend convolves, and the arithmetic they share */
+#ifndef WF_CPU_CONV_H
+#define WF_CPU_CONV_H
+
+#include "cpu.h"
+
+/* One oneDNN primitive with memory objects for its arguments, filled in again at each run. */
+typedef struct wf_cpu_op {
+    dnnl_primitive_t primitive; /* NULL: not there */
+    dnnl_exec_arg_t args[6];
+    int count;
+    size_t scratchpad; /* bytes */
+} wf_cpu_op;
+
+struct wf_conv {
+    wf_conv_spec spec;
+    wf_cpu_layout in, out; /* of the maps */
+    wf_cpu_op forward, beside, data, weights; /* beside: forward with a residual that is not y; may be missing */
+    /* Weights in the format each of these wants, from and to [out,k,k,in] with both channels padded to blocks. */
+    wf_cpu_op to_forward, to_data, from_weights;
+    size_t plain, packed, scratchpad; /* bytes of scratch: plain weights, weights in their format, oneDNN's own */
+};
+
+/* Blocked maps (conv_blocked.c). */
+int wf_cpu_blocked_create(wf_cpu *cpu, wf_conv *conv) WF_MUST;
+void wf_cpu_blocked_destroy(wf_conv *conv);
+int wf_cpu_blocked_forward(wf_cpu *cpu, wf_conv *conv, const float *w, const float *bias, const float *logs,
+                           const void *x, const void *residual, void *y) WF_MUST;
+int wf_cpu_blocked_backward(wf_cpu *cpu, wf_conv *conv, const float *w, const float *bias, const float *logs,
+                            const void *x, const void *dy, void *dx, float *dw, float *dbias, float *dlogs) WF_MUST;
+
+/* Maps of up to four pixels (conv_tiny.c). */
+int wf_cpu_tiny_forward(wf_cpu *cpu, const wf_conv_spec *spec, const float *w, const float *bias, const float *logs,
+                        const float *x, const float *residual, float *y) WF_MUST;
+int wf_cpu_tiny_backward(wf_cpu *cpu, const wf_conv_spec *spec, const float *w, const float *bias, const float *logs,
+                         const float *x, const float *dy, float *dx, float *dw, float *dbias, float *dlogs) WF_MUST;
+
+#endif

@@ -1,0 +1,401 @@
+/* conv_blocked.c - convolutions of blocked maps by oneDNN
+ *
+ * Channels are padded to whole blocks here, with zero weights, so that oneDNN sees even shapes only and every algorithm
+ * takes them. The scale exp(3 logs) goes into weights and bias at each call. Primitives are created once per plan;
+ * oneDNN's own cache shares them between plans of one shape. */
+#include "conv.h"
+
+#include <math.h>
+#include <string.h>
+
+#define DNNL_TRY(call)                                                                                                 \
+    do {                                                                                                               \
+        dnnl_status_t dnnl_try_status = (call);                                                                        \
+        WF_CHECK(dnnl_try_status == dnnl_success, dnnl_try_status == dnnl_out_of_memory ? WF_AGAIN : WF_INTERNAL,      \
+                 "conv: %s gives oneDNN status %d", #call, (int)dnnl_try_status);                                      \
+    } while (0)
+
+/* -- one primitive --------------------------------------------------------------------------------------------------- */
+
+typedef struct argument {
+    int name; /* DNNL_ARG_ .. */
+    const dnnl_memory_desc_t *md;
+} argument;
+
+static int op_argument(wf_cpu *cpu, wf_cpu_op *op, int name, const dnnl_memory_desc_t *md)
+{
+    DNNL_TRY(dnnl_memory_create(&op->args[op->count].memory, md, cpu->engine, DNNL_MEMORY_NONE));
+    op->args[op->count++].arg = name;
+    return WF_OK;
+}
+
+/* The arguments in the order in which op_run will take their buffers; the scratchpad's comes last. */
+static int op_create(wf_cpu *cpu, dnnl_primitive_desc_t pd, const argument *arguments, int count, wf_cpu_op *op)
+{
+    for (int i = 0; i < count; i++)
+        WF_TRY(op_argument(cpu, op, arguments[i].name, arguments[i].md));
+    const dnnl_memory_desc_t *scratchpad = dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
+    op->scratchpad = dnnl_memory_desc_get_size(scratchpad);
+    WF_TRY(op_argument(cpu, op, DNNL_ARG_SCRATCHPAD, scratchpad));
+    DNNL_TRY(dnnl_primitive_create(&op->primitive, pd));
+    return WF_OK;
+}
+
+static int op_run(wf_cpu *cpu, wf_cpu_op *op, void *const *buffers)
+{
+    for (int i = 0; i < op->count; i++)
+        DNNL_TRY(dnnl_memory_set_data_handle(op->args[i].memory, buffers[i]));
+    DNNL_TRY(dnnl_primitive_execute(op->primitive, cpu->stream, op->count, op->args));
+    DNNL_TRY(dnnl_stream_wait(cpu->stream));
+    return WF_OK;
+}
+
+static void op_destroy(wf_cpu_op *op)
+{
+    for (int i = 0; i < op->count; i++)
+        dnnl_memory_destroy(op->args[i].memory);
+    dnnl_primitive_destroy(op->primitive);
+}
+
+/* -- descriptions ---------------------------------------------------------------------------------------------------- */
+
+/* Everything oneDNN wants to know about one convolution. */
+typedef struct plan {
+    dnnl_memory_desc_t source, result, weights, bias;
+    dnnl_dims_t stride, pad;
+    dnnl_primitive_attr_t plain;         /* scratchpad from us */
+    dnnl_primitive_attr_t fused, beside; /* and residual and relu: residual in y, residual elsewhere */
+} plan;
+
+static int map_descriptor(const wf_conv_spec *s, const wf_cpu_layout *l, dnnl_memory_desc_t *md)
+{
+    dnnl_dims_t dims = {s->N, l->channels, s->H, s->W};
+    DNNL_TRY(dnnl_memory_desc_init_by_tag(md, 4, dims, l->bf16 ? dnnl_bf16 : dnnl_f32,
+                                          l->block == 16 ? dnnl_nChw16c : dnnl_nChw8c));
+    return WF_OK;
+}
+
+static int weights_descriptor(const wf_conv *conv, dnnl_data_type_t type, dnnl_format_tag_t tag, dnnl_memory_desc_t *md)
+{
+    dnnl_dims_t dims = {conv->out.channels, conv->in.channels, conv->spec.k, conv->spec.k};
+    DNNL_TRY(dnnl_memory_desc_init_by_tag(md, 4, dims, type, tag));
+    return WF_OK;
+}
+
+/* A residual that lies in y is a sum with what is there; one elsewhere is an operand, which saves a copy of it. */
+static int fused_operations(const wf_conv_spec *s, const dnnl_memory_desc_t *operand, dnnl_primitive_attr_t attr)
+{
+    dnnl_post_ops_t chain;
+    dnnl_status_t status = dnnl_success;
+    DNNL_TRY(dnnl_post_ops_create(&chain));
+    if (s->residual)
+        status = operand ? dnnl_post_ops_append_binary(chain, dnnl_binary_add, operand)
+                         : dnnl_post_ops_append_sum(chain, 1);
+    if (status == dnnl_success && s->relu)
+        status = dnnl_post_ops_append_eltwise(chain, 1, dnnl_eltwise_relu, 0, 0);
+    if (status == dnnl_success)
+        status = dnnl_primitive_attr_set_post_ops(attr, chain);
+    dnnl_post_ops_destroy(chain);
+    DNNL_TRY(status);
+    return WF_OK;
+}
+
+static int plan_open(const wf_conv *conv, plan *p)
+{
+    const wf_conv_spec *s = &conv->spec;
+    dnnl_dims_t bias = {conv->out.channels};
+    WF_TRY(map_descriptor(s, &conv->in, &p->source));
+    WF_TRY(map_descriptor(s, &conv->out, &p->result));
+    WF_TRY(weights_descriptor(conv, conv->in.bf16 ? dnnl_bf16 : dnnl_f32, dnnl_format_tag_any, &p->weights));
+    DNNL_TRY(dnnl_memory_desc_init_by_tag(&p->bias, 1, bias, dnnl_f32, dnnl_x));
+    for (int i = 0; i < 2; i++) {
+        p->stride[i] = 1;
+        p->pad[i] = s->k / 2;
+    }
+    dnnl_primitive_attr_t *const attributes[] = {&p->plain, &p->fused, &p->beside};
+    for (int i = 0; i < 3; i++) {
+        DNNL_TRY(dnnl_primitive_attr_create(attributes[i]));
+        DNNL_TRY(dnnl_primitive_attr_set_scratchpad_mode(*attributes[i], dnnl_scratchpad_mode_user));
+    }
+    WF_TRY(fused_operations(s, NULL, p->fused));
+    return fused_operations(s, &p->result, p->beside);
+}
+
+static void plan_close(plan *p)
+{
+    dnnl_primitive_attr_destroy(p->plain);
+    dnnl_primitive_attr_destroy(p->fused);
+    dnnl_primitive_attr_destroy(p->beside);
+}
+
+/* The rule is the shape's alone, so that one shape has one answer. Milliseconds forward / data / weights, N 64, two
+ * cores with AVX-512, single precision, direct against Winograd F(4x4,3x3):
+ *     128 -> 128, 8x8   3.1 / 3.1 / 3.7    1.6 / 1.6 / 1.7
+ *     128 -> 128, 4x4   .77 / .68 / 1.04   .68 / .67 / .55
+ *     256 -> 256, 8x8   12  / 13  / 14     5.6 / 5.8 / 6.3
+ *     256 -> 10,  8x8   .85 / .77 / .92    .85 / .70 / .79
+ * Below 4x4 most of a tile is padding. oneDNN has it in single precision, for 3x3 and AVX-512 only. */
+static bool wants_winograd(const wf_conv *conv)
+{
+    const wf_conv_spec *s = &conv->spec;
+    return s->k == 3 && s->H >= 4 && s->W >= 4 && !conv->in.bf16 && conv->in.block == 16;
+}
+
+typedef enum pass { FORWARD, DATA, WEIGHTS, BESIDE, PASSES } pass; /* BESIDE: forward, residual not in y */
+
+static dnnl_status_t describe(wf_cpu *cpu, const plan *p, pass which, dnnl_alg_kind_t algorithm,
+                              const_dnnl_primitive_desc_t hint, dnnl_primitive_desc_t *pd)
+{
+    dnnl_convolution_desc_t d;
+    dnnl_memory_desc_t gradient = p->weights; /* in single precision whatever the maps are */
+    gradient.data_type = dnnl_f32;
+    dnnl_status_t status =
+        which == DATA ? dnnl_convolution_backward_data_desc_init(&d, algorithm, &p->source, &p->weights, &p->result,
+                                                                 p->stride, p->pad, p->pad)
+        : which == WEIGHTS
+            ? dnnl_convolution_backward_weights_desc_init(&d, algorithm, &p->source, &gradient, &p->bias, &p->result,
+                                                          p->stride, p->pad, p->pad)
+            : dnnl_convolution_forward_desc_init(&d, dnnl_forward_training, algorithm, &p->source, &p->weights, &p->bias,
+                                                 &p->result, p->stride, p->pad, p->pad);
+    const_dnnl_primitive_attr_t attr = which == FORWARD ? p->fused : which == BESIDE ? p->beside : p->plain;
+    return status == dnnl_success ? dnnl_primitive_desc_create(pd, &d, attr, cpu->engine, hint) : status;
+}
+
+/* By the algorithm wanted, else by the next best that this machine's oneDNN has. */
+static int describe_best(wf_cpu *cpu, const plan *p, pass which, bool winograd, const_dnnl_primitive_desc_t hint,
+                         dnnl_primitive_desc_t *pd)
+{
+    const dnnl_alg_kind_t order[] = {dnnl_convolution_winograd, dnnl_convolution_direct, dnnl_convolution_auto};
+    dnnl_status_t status = dnnl_unimplemented;
+    for (size_t i = winograd ? 0 : 1; i < sizeof order / sizeof *order && status != dnnl_success; i++)
+        status = describe(cpu, p, which, order[i], hint, pd);
+    DNNL_TRY(status);
+    return WF_OK;
+}
+
+/* -- a convolution --------------------------------------------------------------------------------------------------- */
+
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+static size_t line(size_t bytes) /* whole cache lines */
+{
+    return (bytes + 63) / 64 * 64;
+}
+
+static int create_reorder(wf_cpu *cpu, const plan *p, const dnnl_memory_desc_t *from, const dnnl_memory_desc_t *to,
+                          wf_cpu_op *op)
+{
+    dnnl_primitive_desc_t pd;
+    DNNL_TRY(dnnl_reorder_primitive_desc_create(&pd, from, cpu->engine, to, cpu->engine, p->plain));
+    const argument arguments[] = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}};
+    int status = op_create(cpu, pd, arguments, 2, op);
+    dnnl_primitive_desc_destroy(pd);
+    return status;
+}
+
+static void note_sizes(wf_conv *conv, const wf_cpu_op *op, const wf_cpu_op *reorder, const dnnl_memory_desc_t *weights)
+{
+    conv->packed = larger(conv->packed, line(dnnl_memory_desc_get_size(weights)));
+    conv->scratchpad = larger(conv->scratchpad, larger(op->scratchpad, reorder->scratchpad));
+}
+
+static int create_forward(wf_cpu *cpu, wf_conv *conv, const plan *p, const dnnl_memory_desc_t *plain,
+                          dnnl_primitive_desc_t pd)
+{
+    const dnnl_memory_desc_t *weights = dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
+    const argument arguments[] = {
+        {DNNL_ARG_SRC, &p->source}, {DNNL_ARG_WEIGHTS, weights}, {DNNL_ARG_BIAS, &p->bias}, {DNNL_ARG_DST, &p->result}};
+    WF_TRY(op_create(cpu, pd, arguments, 4, &conv->forward));
+    WF_TRY(create_reorder(cpu, p, plain, weights, &conv->to_forward));
+    note_sizes(conv, &conv->forward, &conv->to_forward, weights);
+    return WF_OK;
+}
+
+static int create_data(wf_cpu *cpu, wf_conv *conv, const plan *p, const dnnl_memory_desc_t *plain,
+                       dnnl_primitive_desc_t pd)
+{
+    const dnnl_memory_desc_t *weights = dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
+    const argument arguments[] = {
+        {DNNL_ARG_DIFF_DST, &p->result}, {DNNL_ARG_WEIGHTS, weights}, {DNNL_ARG_DIFF_SRC, &p->source}};
+    WF_TRY(op_create(cpu, pd, arguments, 3, &conv->data));
+    WF_TRY(create_reorder(cpu, p, plain, weights, &conv->to_data));
+    note_sizes(conv, &conv->data, &conv->to_data, weights);
+    return WF_OK;
+}
+
+static int create_weights(wf_cpu *cpu, wf_conv *conv, const plan *p, const dnnl_memory_desc_t *plain,
+                          dnnl_primitive_desc_t pd)
+{
+    const dnnl_memory_desc_t *weights = dnnl_primitive_desc_query_md(pd, dnnl_query_diff_weights_md, 0);
+    const argument arguments[] = {{DNNL_ARG_SRC, &p->source},
+                                  {DNNL_ARG_DIFF_DST, &p->result},
+                                  {DNNL_ARG_DIFF_WEIGHTS, weights},
+                                  {DNNL_ARG_DIFF_BIAS, &p->bias}};
+    WF_TRY(op_create(cpu, pd, arguments, 4, &conv->weights));
+    WF_TRY(create_reorder(cpu, p, weights, plain, &conv->from_weights));
+    note_sizes(conv, &conv->weights, &conv->from_weights, weights);
+    return WF_OK;
+}
+
+/* As forward, with the residual as one more operand. Left out where it would cost the algorithm: it must want the same
+ * weights, and Winograd, which has no such operand, then copies the residual into y. */
+static int create_beside(wf_cpu *cpu, wf_conv *conv, const plan *p, const dnnl_memory_desc_t *plain,
+                         dnnl_primitive_desc_t pd)
+{
+    (void)plain;
+    const dnnl_memory_desc_t *weights = dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
+    const argument arguments[] = {{DNNL_ARG_SRC, &p->source},
+                                  {DNNL_ARG_WEIGHTS, weights},
+                                  {DNNL_ARG_BIAS, &p->bias},
+                                  {DNNL_ARG_DST, &p->result},
+                                  {DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, &p->result}};
+    const dnnl_memory_desc_t *packed = NULL;
+    DNNL_TRY(dnnl_memory_get_memory_desc(conv->forward.args[1].memory, &packed));
+    if (!dnnl_memory_desc_equal(weights, packed))
+        return WF_OK;
+    WF_TRY(op_create(cpu, pd, arguments, 5, &conv->beside));
+    conv->scratchpad = larger(conv->scratchpad, conv->beside.scratchpad);
+    return WF_OK;
+}
+
+static int create_passes(wf_cpu *cpu, wf_conv *conv, const plan *p)
+{
+    int (*const create[])(wf_cpu *, wf_conv *, const plan *, const dnnl_memory_desc_t *,
+                          dnnl_primitive_desc_t) = {create_forward, create_data, create_weights, create_beside};
+    dnnl_primitive_desc_t pd[PASSES] = {NULL, NULL, NULL, NULL};
+    dnnl_memory_desc_t plain;
+    int status = weights_descriptor(conv, dnnl_f32, dnnl_ohwi, &plain);
+    int passes = conv->spec.residual && !wants_winograd(conv) ? PASSES : BESIDE;
+    conv->plain = line(status ? 0 : dnnl_memory_desc_get_size(&plain));
+    for (int i = FORWARD; i < passes && !status; i++) {
+        status = describe_best(cpu, p, (pass)i, wants_winograd(conv), pd[FORWARD], &pd[i]);
+        if (!status)
+            status = create[i](cpu, conv, p, &plain, pd[i]);
+    }
+    for (int i = FORWARD; i < PASSES; i++)
+        dnnl_primitive_desc_destroy(pd[i]);
+    return status;
+}
+
+int wf_cpu_blocked_create(wf_cpu *cpu, wf_conv *conv)
+{
+    plan p;
+    memset(&p, 0, sizeof p);
+    int status = plan_open(conv, &p);
+    if (!status)
+        status = create_passes(cpu, conv, &p);
+    plan_close(&p);
+    return status;
+}
+
+void wf_cpu_blocked_destroy(wf_conv *conv)
+{
+    wf_cpu_op *ops[] = {&conv->forward,    &conv->beside,  &conv->data,        &conv->weights,
+                        &conv->to_forward, &conv->to_data, &conv->from_weights};
+    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++)
+        op_destroy(ops[i]);
+}
+
+/* The scratch of one call. */
+typedef struct buffers {
+    float *plain;         /* [out,k,k,in], channels padded */
+    void *packed;         /* the same in oneDNN's format */
+    float *scale, *shift; /* exp(3 logs), and times bias; [out], padded with zeros */
+    void *scratchpad;
+} buffers;
+
+static int buffers_open(wf_cpu *cpu, const wf_conv *conv, const float *bias, const float *logs, buffers *s)
+{
+    size_t channels = (size_t)conv->out.channels, vector = line(channels * sizeof(float));
+    char *memory;
+    void *start;
+    WF_TRY(wf_cpu_scratch(cpu, conv->plain + conv->packed + 2 * vector + conv->scratchpad + 64, &start));
+    memory = start;
+    s->plain = (float *)memory;
+    s->packed = memory + conv->plain;
+    s->scale = (float *)(memory + conv->plain + conv->packed);
+    s->shift = (float *)(memory + conv->plain + conv->packed + vector);
+    s->scratchpad = memory + conv->plain + conv->packed + 2 * vector;
+    for (size_t o = 0; o < channels; o++) {
+        bool real = o < (size_t)conv->spec.out;
+        s->scale[o] = real ? expf(3.0f * logs[o]) : 0;
+        s->shift[o] = real ? s->scale[o] * bias[o] : 0;
+    }
+    return WF_OK;
+}
+
+/* w * scale into s->plain, then into the format of a pass. */
+static int pack_weights(wf_cpu *cpu, const wf_conv *conv, const float *w, wf_cpu_op *reorder, const buffers *s)
+{
+    size_t in = (size_t)conv->spec.in, padded = (size_t)conv->in.channels, out = (size_t)conv->out.channels;
+    size_t taps = (size_t)conv->spec.k * (size_t)conv->spec.k;
+#pragma omp parallel for schedule(static) if (out * taps * padded > WF_CPU_PARALLEL)
+    for (size_t o = 0; o < out; o++) {
+        float *to = s->plain + o * taps * padded, scale = s->scale[o];
+        if (o >= (size_t)conv->spec.out || in < padded)
+            memset(to, 0, taps * padded * sizeof *to);
+        if (o >= (size_t)conv->spec.out)
+            continue;
+        const float *from = w + o * taps * in;
+        for (size_t t = 0; t < taps; t++)
+            for (size_t i = 0; i < in; i++)
+                to[t * padded + i] = from[t * in + i] * scale;
+    }
+    return op_run(cpu, reorder, (void *[]){s->plain, s->packed, s->scratchpad});
+}
+
+int wf_cpu_blocked_forward(wf_cpu *cpu, wf_conv *conv, const float *w, const float *bias, const float *logs,
+                           const void *x, const void *residual, void *y)
+{
+    buffers s;
+    WF_TRY(buffers_open(cpu, conv, bias, logs, &s));
+    WF_TRY(pack_weights(cpu, conv, w, &conv->to_forward, &s));
+    if (residual && residual != y && conv->beside.primitive)
+        return op_run(cpu, &conv->beside,
+                      (void *[]){(void *)x, s.packed, s.shift, y, (void *)residual, s.scratchpad});
+    if (residual && residual != y)
+        memcpy(y, residual, conv->out.count * (conv->out.bf16 ? sizeof(uint16_t) : sizeof(float)));
+    return op_run(cpu, &conv->forward, (void *[]){(void *)x, s.packed, s.shift, y, s.scratchpad});
+}
+
+/* From the gradients by w * scale (s->plain) and by bias * scale (s->shift): those by w, bias and logs. */
+static void finish_gradients(const wf_conv *conv, const float *w, const float *bias, const buffers *s, float *dw,
+                             float *dbias, float *dlogs)
+{
+    size_t in = (size_t)conv->spec.in, padded = (size_t)conv->in.channels, out = (size_t)conv->spec.out;
+    size_t taps = (size_t)conv->spec.k * (size_t)conv->spec.k;
+#pragma omp parallel for schedule(static) if (out * taps * padded > WF_CPU_PARALLEL)
+    for (size_t o = 0; o < out; o++) {
+        const float *from = s->plain + o * taps * padded, *weight = w + o * taps * in;
+        float *to = dw + o * taps * in, scale = s->scale[o], dot = 0;
+        for (size_t t = 0; t < taps; t++)
+#pragma omp simd reduction(+ : dot)
+            for (size_t i = 0; i < in; i++) {
+                float d = from[t * padded + i] * scale;
+                to[t * in + i] = d;
+                dot += d * weight[t * in + i];
+            }
+        dbias[o] = s->shift[o] * scale;
+        dlogs[o] = 3.0f * (dot + dbias[o] * bias[o]);
+    }
+}
+
+int wf_cpu_blocked_backward(wf_cpu *cpu, wf_conv *conv, const float *w, const float *bias, const float *logs,
+                            const void *x, const void *dy, void *dx, float *dw, float *dbias, float *dlogs)
+{
+    buffers s;
+    WF_TRY(buffers_open(cpu, conv, bias, logs, &s));
+    if (dx) {
+        WF_TRY(pack_weights(cpu, conv, w, &conv->to_data, &s));
+        WF_TRY(op_run(cpu, &conv->data, (void *[]){(void *)dy, s.packed, dx, s.scratchpad}));
+    }
+    if (!dw)
+        return WF_OK;
+    WF_TRY(op_run(cpu, &conv->weights, (void *[]){(void *)x, (void *)dy, s.packed, s.shift, s.scratchpad}));
+    WF_TRY(op_run(cpu, &conv->from_weights, (void *[]){s.packed, s.plain, s.scratchpad}));
+    finish_gradients(conv, w, bias, &s, dw, dbias, dlogs);
+    return WF_OK;
+}

@@ -1,0 +1,172 @@
+/* map.c - feature maps: their layout, the way in and out, and the gradient of relu */
+#include "cpu.h"
+
+#include <string.h>
+
+wf_cpu_layout wf_cpu_layout_of(const wf_cpu *cpu, const wf_map_shape *shape)
+{
+    wf_cpu_layout l;
+    l.pixels = (size_t)shape->H * (size_t)shape->W;
+    l.blocked = l.pixels > 4;
+    l.bf16 = l.blocked && cpu->bf16 && shape->precision == WF_BF16;
+    l.block = l.blocked ? cpu->block : shape->C;
+    l.channels = l.blocked ? (shape->C + l.block - 1) / l.block * l.block : shape->C;
+    l.count = (size_t)shape->N * l.pixels * (size_t)l.channels;
+    return l;
+}
+
+static size_t map_bytes(wf_backend *b, const wf_map_shape *shape)
+{
+    wf_cpu_layout l = wf_cpu_layout_of((wf_cpu *)b, shape);
+    return l.count * (l.bf16 ? sizeof(uint16_t) : sizeof(float));
+}
+
+/* The pixels of one picture of a map as rows of channels: to[p * block + c] for one block of channels at a time. */
+static size_t block_offset(const wf_cpu_layout *l, int n, int block)
+{
+    return ((size_t)n * (size_t)(l->channels / l->block) + (size_t)block) * l->pixels * (size_t)l->block;
+}
+
+/* A run of channels in plain memory that feeds, or is fed by, channels [first, first + count) of a map. */
+typedef struct run {
+    int first, count;
+    size_t stride; /* channels of a pixel of the plain tensor */
+} run;
+
+/* Where `part` meets channels [c0, c0 + block): the first such channel and how many, in the block's own numbering. */
+static int meet(const run *part, int c0, int block, int *from)
+{
+    int begin = part->first > c0 ? part->first : c0;
+    int end = part->first + part->count < c0 + block ? part->first + part->count : c0 + block;
+    *from = begin - c0;
+    return end > begin ? end - begin : 0;
+}
+
+static void write_run(const wf_cpu_layout *l, const run *part, int n, int block, const float *x, void *map)
+{
+    int from, width = l->block, count = meet(part, block * width, width, &from);
+    size_t at = block_offset(l, n, block) + (size_t)from;
+    const float *source = x + (size_t)n * l->pixels * part->stride + (block * width + from - part->first);
+    for (size_t p = 0; p < l->pixels; p++)
+        for (int c = 0; c < count; c++) {
+            float value = source[p * part->stride + (size_t)c];
+            size_t i = at + p * (size_t)width + (size_t)c;
+            if (l->bf16)
+                ((uint16_t *)map)[i] = wf_bf16_from_float(value);
+            else
+                ((float *)map)[i] = value;
+        }
+}
+
+static void read_run(const wf_cpu_layout *l, const run *part, int n, int block, const void *map, bool add, float *x)
+{
+    int from, width = l->block, count = meet(part, block * width, width, &from);
+    size_t at = block_offset(l, n, block) + (size_t)from;
+    float *to = x + (size_t)n * l->pixels * part->stride + (block * width + from - part->first);
+    for (size_t p = 0; p < l->pixels; p++)
+        for (int c = 0; c < count; c++) {
+            size_t i = at + p * (size_t)width + (size_t)c;
+            float value = l->bf16 ? wf_bf16_to_float(((const uint16_t *)map)[i]) : ((const float *)map)[i];
+            float *y = to + p * part->stride + c;
+            *y = add ? *y + value : value;
+        }
+}
+
+static int check_pack(const wf_map_shape *shape, int take, int K, int C)
+{
+    WF_CHECK(take >= 0 && take <= K && C >= 0 && shape->C == take + C, WF_INTERNAL,
+             "map: %d channels, but %d of %d and %d come in", shape->C, take, K, C);
+    return WF_OK;
+}
+
+static int pack(wf_backend *b, const wf_map_shape *shape, int take, int K, const wf_real *x, int C, const wf_real *cond,
+                wf_map *map)
+{
+    WF_TRY(check_pack(shape, take, K, C));
+    wf_cpu_layout l = wf_cpu_layout_of((wf_cpu *)b, shape);
+    run kept = {0, take, (size_t)K}, given = {take, C, (size_t)C};
+    int blocks = l.channels / l.block;
+    size_t size = l.pixels * (size_t)l.block * (l.bf16 ? sizeof(uint16_t) : sizeof(float));
+#pragma omp parallel for schedule(static) if (l.count > WF_CPU_PARALLEL)
+    for (int n = 0; n < shape->N; n++)
+        for (int block = 0; block < blocks; block++) {
+            if ((block + 1) * l.block > shape->C) /* channels that pad must be zero */
+                memset((char *)map + ((size_t)n * (size_t)blocks + (size_t)block) * size, 0, size);
+            if (take)
+                write_run(&l, &kept, n, block, (const float *)x, map);
+            if (C)
+                write_run(&l, &given, n, block, (const float *)cond, map);
+        }
+    return WF_OK;
+}
+
+static int pack_backward(wf_backend *b, const wf_map_shape *shape, int take, int K, wf_real *dx, int C, wf_real *dcond,
+                         const wf_map *map)
+{
+    WF_TRY(check_pack(shape, take, K, C));
+    wf_cpu_layout l = wf_cpu_layout_of((wf_cpu *)b, shape);
+    run kept = {0, take, (size_t)K}, given = {take, C, (size_t)C};
+    int blocks = l.channels / l.block;
+#pragma omp parallel for schedule(static) if (l.count > WF_CPU_PARALLEL)
+    for (int n = 0; n < shape->N; n++)
+        for (int block = 0; block < blocks; block++) {
+            if (take)
+                read_run(&l, &kept, n, block, map, true, (float *)dx);
+            if (C && dcond)
+                read_run(&l, &given, n, block, map, true, (float *)dcond);
+        }
+    return WF_OK;
+}
+
+static int unpack(wf_backend *b, const wf_map_shape *shape, const wf_map *map, wf_real *x)
+{
+    wf_cpu_layout l = wf_cpu_layout_of((wf_cpu *)b, shape);
+    run all = {0, shape->C, (size_t)shape->C};
+    int blocks = l.channels / l.block;
+#pragma omp parallel for schedule(static) if (l.count > WF_CPU_PARALLEL)
+    for (int n = 0; n < shape->N; n++)
+        for (int block = 0; block < blocks; block++)
+            read_run(&l, &all, n, block, map, false, (float *)x);
+    return WF_OK;
+}
+
+static void relu_backward_float(size_t count, const float *y, const float *add, float *dy)
+{
+    if (add) {
+#pragma omp parallel for simd schedule(static) if (count > WF_CPU_PARALLEL)
+        for (size_t i = 0; i < count; i++)
+            dy[i] = y[i] > 0 ? dy[i] + add[i] : 0;
+    } else {
+#pragma omp parallel for simd schedule(static) if (count > WF_CPU_PARALLEL)
+        for (size_t i = 0; i < count; i++)
+            dy[i] = y[i] > 0 ? dy[i] : 0;
+    }
+}
+
+static void relu_backward_bf16(size_t count, const uint16_t *y, const uint16_t *add, uint16_t *dy)
+{
+#pragma omp parallel for simd schedule(static) if (count > WF_CPU_PARALLEL)
+    for (size_t i = 0; i < count; i++) {
+        float sum = wf_bf16_to_float(dy[i]) + (add ? wf_bf16_to_float(add[i]) : 0);
+        dy[i] = wf_bf16_to_float(y[i]) > 0 ? wf_bf16_from_float(sum) : 0;
+    }
+}
+
+static int relu_backward(wf_backend *b, const wf_map_shape *shape, const wf_map *y, const wf_map *add, wf_map *dy)
+{
+    wf_cpu_layout l = wf_cpu_layout_of((wf_cpu *)b, shape);
+    if (l.bf16)
+        relu_backward_bf16(l.count, (const uint16_t *)y, (const uint16_t *)add, (uint16_t *)dy);
+    else
+        relu_backward_float(l.count, (const float *)y, (const float *)add, (float *)dy);
+    return WF_OK;
+}
+
+void wf_cpu_map_slots(wf_backend *b)
+{
+    b->map_bytes = map_bytes;
+    b->pack = pack;
+    b->pack_backward = pack_backward;
+    b->unpack = unpack;
+    b->relu_backward = relu_backward;
+}

@@ -1,0 +1,128 @@
+/* ref.c - opening the reference backend, and its memory */
+#include "ref.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int wf_ref_scratch(size_t n, double **out)
+{
+    *out = calloc(n ? n : 1, sizeof **out);
+    WF_CHECK(*out, WF_AGAIN, "ref: out of memory: %zu numbers", n);
+    return WF_OK;
+}
+
+static void ref_close(wf_backend *b)
+{
+    free(b);
+}
+
+static int ref_alloc(wf_backend *b, size_t bytes, void **out)
+{
+    (void)b;
+    *out = NULL;
+    WF_CHECK(posix_memalign(out, 64, bytes ? bytes : 64) == 0, WF_AGAIN, "ref: out of memory: %zu bytes", bytes);
+    return WF_OK;
+}
+
+static void ref_free(wf_backend *b, void *memory)
+{
+    (void)b;
+    free(memory);
+}
+
+static int ref_upload(wf_backend *b, wf_real *to, const void *from, wf_dtype dtype, size_t n)
+{
+    (void)b;
+    WF_CHECK(dtype == WF_F32 || dtype == WF_F64, WF_INTERNAL, "ref: upload of neither F32 nor F64");
+    double *t = (double *)to;
+    if (dtype == WF_F64 && n)
+        memcpy(t, from, n * sizeof *t);
+    else
+        for (size_t i = 0; i < n; i++)
+            t[i] = ((const float *)from)[i];
+    return WF_OK;
+}
+
+static int ref_download(wf_backend *b, void *to, wf_dtype dtype, const wf_real *from, size_t n)
+{
+    (void)b;
+    WF_CHECK(dtype == WF_F32 || dtype == WF_F64, WF_INTERNAL, "ref: download to neither F32 nor F64");
+    const double *f = (const double *)from;
+    if (dtype == WF_F64 && n)
+        memcpy(to, f, n * sizeof *f);
+    else
+        for (size_t i = 0; i < n; i++)
+            ((float *)to)[i] = (float)f[i];
+    return WF_OK;
+}
+
+static int ref_download_double(wf_backend *b, double *to, const double *from, size_t n)
+{
+    (void)b;
+    if (n)
+        memcpy(to, from, n * sizeof *to);
+    return WF_OK;
+}
+
+static int ref_zero(wf_backend *b, void *memory, size_t bytes)
+{
+    (void)b;
+    if (bytes)
+        memset(memory, 0, bytes);
+    return WF_OK;
+}
+
+static int ref_copy(wf_backend *b, wf_real *to, const wf_real *from, size_t n)
+{
+    (void)b;
+    if (n)
+        memcpy(to, from, n * sizeof(double));
+    return WF_OK;
+}
+
+static const wf_backend ref_backend = {
+    .name = "ref",
+    .device = "naive double precision, one thread",
+    .real = sizeof(double),
+    .threads = 1,
+    .close = ref_close,
+    .alloc = ref_alloc,
+    .free = ref_free,
+    .upload = ref_upload,
+    .download = ref_download,
+    .download_double = ref_download_double,
+    .zero = ref_zero,
+    .copy = ref_copy,
+    .linear_fold = wf_ref_linear_fold,
+    .linear_backward = wf_ref_linear_backward,
+    .mix = wf_ref_mix,
+    .mix_backward = wf_ref_mix_backward,
+    .affine_forward = wf_ref_affine_forward,
+    .affine_inverse = wf_ref_affine_inverse,
+    .affine_backward = wf_ref_affine_backward,
+    .map_bytes = wf_ref_map_bytes,
+    .pack = wf_ref_pack,
+    .pack_backward = wf_ref_pack_backward,
+    .unpack = wf_ref_unpack,
+    .relu_backward = wf_ref_relu_backward,
+    .conv_create = wf_ref_conv_create,
+    .conv_destroy = wf_ref_conv_destroy,
+    .conv_forward = wf_ref_conv_forward,
+    .conv_backward = wf_ref_conv_backward,
+    .gaussian = wf_ref_gaussian,
+    .normal = wf_ref_normal,
+    .dequantize = wf_ref_dequantize,
+    .scale = wf_ref_scale,
+    .adamax = wf_ref_adamax,
+    .dwt = wf_ref_dwt,
+    .idwt = wf_ref_idwt,
+};
+
+int wf_ref_open(int threads, wf_backend **out)
+{
+    (void)threads; /* one thread, so that sums have one order */
+    *out = malloc(sizeof **out);
+    WF_CHECK(*out, WF_AGAIN, "ref: out of memory: %zu bytes", sizeof **out);
+    **out = ref_backend;
+    return WF_OK;
+}

@@ -1,0 +1,67 @@
+/* ref.h - the naive double precision backend: the oracle that every other backend is compared with.
+ *
+ * A wf_real is a double and a wf_map is an NHWC array of doubles; `precision` and `threads` are ignored. Written straight
+ * from the formulas of backend.h, for reading rather than speed, and sharing no code with the other backends. */
+#ifndef WF_REF_H
+#define WF_REF_H
+
+#include "../backend.h"
+
+/* n doubles, cleared; WF_AGAIN. */
+int wf_ref_scratch(size_t n, double **out) WF_MUST;
+
+/* Philox4x32-10 (Salmon et al. 2011): four random words out of a counter and a key. */
+void wf_ref_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
+
+/* Place of element [n,i,j,c] in an array [N,H,W,C]. */
+static inline size_t wf_ref_at(int H, int W, int C, int n, int i, int j, int c)
+{
+    return (((size_t)n * (size_t)H + (size_t)i) * (size_t)W + (size_t)j) * (size_t)C + (size_t)c;
+}
+
+/* One level of the separable wavelet transform of x [N,H,W,C]; `dwt` and `idwt` of backend.h on doubles. */
+void wf_ref_split(const double *taps, int count, int N, int H, int W, int C, const double *x, double *low,
+                  double *detail);
+void wf_ref_merge(const double *taps, int count, int N, int H, int W, int C, const double *low, const double *detail,
+                  double *x);
+
+/* The slots of backend.h, in its order; their specification is there. */
+int wf_ref_linear_fold(wf_backend *b, int K, const wf_linear_part *parts, int count, const wf_linear *out);
+int wf_ref_linear_backward(wf_backend *b, int K, const wf_linear_part *parts, int count, const wf_real *dA,
+                           const wf_real *da, double dlogdet);
+int wf_ref_mix(wf_backend *b, size_t n, int K, const wf_real *A, const wf_real *a, const wf_real *x, wf_real *y);
+int wf_ref_mix_backward(wf_backend *b, size_t n, int K, const wf_real *A, const wf_real *x, wf_real *g, wf_real *dA,
+                        wf_real *da);
+int wf_ref_affine_forward(wf_backend *b, int N, int P, int K, int k1, const wf_real *x, const wf_real *st, wf_real *y,
+                          double *logdet);
+int wf_ref_affine_inverse(wf_backend *b, int N, int P, int K, int k1, const wf_real *y, const wf_real *st, wf_real *x,
+                          double *logdet);
+int wf_ref_affine_backward(wf_backend *b, int N, int P, int K, int k1, const wf_real *x, const wf_real *st, wf_real *g,
+                           double dlogdet, wf_real *dst);
+size_t wf_ref_map_bytes(wf_backend *b, const wf_map_shape *shape);
+int wf_ref_pack(wf_backend *b, const wf_map_shape *shape, int take, int K, const wf_real *x, int C, const wf_real *cond,
+                wf_map *map);
+int wf_ref_pack_backward(wf_backend *b, const wf_map_shape *shape, int take, int K, wf_real *dx, int C, wf_real *dcond,
+                         const wf_map *map);
+int wf_ref_unpack(wf_backend *b, const wf_map_shape *shape, const wf_map *map, wf_real *x);
+int wf_ref_relu_backward(wf_backend *b, const wf_map_shape *shape, const wf_map *y, const wf_map *add, wf_map *dy);
+int wf_ref_conv_create(wf_backend *b, const wf_conv_spec *spec, wf_conv **out);
+void wf_ref_conv_destroy(wf_backend *b, wf_conv *conv);
+int wf_ref_conv_forward(wf_backend *b, wf_conv *conv, const wf_real *w, const wf_real *bias, const wf_real *logs,
+                        const wf_map *x, const wf_map *residual, wf_map *y);
+int wf_ref_conv_backward(wf_backend *b, wf_conv *conv, const wf_real *w, const wf_real *bias, const wf_real *logs,
+                         const wf_map *x, const wf_map *dy, wf_map *dx, wf_real *dw, wf_real *dbias, wf_real *dlogs);
+int wf_ref_gaussian(wf_backend *b, int N, size_t D, const wf_real *z, double *logp, double scale, wf_real *dz);
+int wf_ref_normal(wf_backend *b, const wf_random *random, int N, size_t D, const uint64_t *index, double temperature,
+                  wf_real *z);
+int wf_ref_dequantize(wf_backend *b, const wf_random *random, int64_t uniforms, int N, int H, int W, int C,
+                      const uint64_t *index, double scale, wf_real *low, wf_real *detail);
+int wf_ref_scale(wf_backend *b, size_t n, double factor, double offset, wf_real *x);
+int wf_ref_adamax(wf_backend *b, const wf_adamax *rule, size_t n, wf_real *w, wf_real *m, wf_real *u, wf_real *ema,
+                  const wf_real *g, bool *bad);
+int wf_ref_dwt(wf_backend *b, const double *taps, int count, int N, int H, int W, int C, const wf_real *x, wf_real *low,
+               wf_real *detail);
+int wf_ref_idwt(wf_backend *b, const double *taps, int count, int N, int H, int W, int C, const wf_real *low,
+                const wf_real *detail, wf_real *x);
+
+#endif

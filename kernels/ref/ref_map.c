@@ -1,0 +1,256 @@
+/* ref_map.c - feature maps, convolutions and the affine coupling */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ref.h"
+
+/* -- affine coupling ------------------------------------------------------------------------------------------------ */
+
+/* Pixel p of picture n: x and y [K] there, st [2*(K-k1)] holds s, then t. */
+typedef struct pixel {
+    size_t x, s, t;
+} pixel;
+
+static pixel pixel_at(int P, int K, int k1, int n, int p)
+{
+    size_t i = (size_t)n * (size_t)P + (size_t)p, k2 = (size_t)(K - k1);
+    return (pixel){.x = i * (size_t)K, .s = i * 2 * k2, .t = i * 2 * k2 + k2};
+}
+
+int wf_ref_affine_forward(wf_backend *b, int N, int P, int K, int k1, const wf_real *x_, const wf_real *st_,
+                          wf_real *y_, double *logdet)
+{
+    (void)b;
+    const double *x = (const double *)x_, *st = (const double *)st_;
+    double *y = (double *)y_;
+    for (int n = 0; n < N; n++)
+        for (int p = 0; p < P; p++) {
+            pixel at = pixel_at(P, K, k1, n, p);
+            for (int c = 0; c < k1; c++)
+                y[at.x + (size_t)c] = x[at.x + (size_t)c];
+            for (int c = 0; c < K - k1; c++) {
+                size_t i = at.x + (size_t)(k1 + c);
+                double s = st[at.s + (size_t)c], t = st[at.t + (size_t)c];
+                y[i] = (x[i] + t) * exp(tanh(s));
+                logdet[n] += tanh(s);
+            }
+        }
+    return WF_OK;
+}
+
+int wf_ref_affine_inverse(wf_backend *b, int N, int P, int K, int k1, const wf_real *y_, const wf_real *st_,
+                          wf_real *x_, double *logdet)
+{
+    (void)b;
+    const double *y = (const double *)y_, *st = (const double *)st_;
+    double *x = (double *)x_;
+    for (int n = 0; n < N; n++)
+        for (int p = 0; p < P; p++) {
+            pixel at = pixel_at(P, K, k1, n, p);
+            for (int c = 0; c < k1; c++)
+                x[at.x + (size_t)c] = y[at.x + (size_t)c];
+            for (int c = 0; c < K - k1; c++) {
+                size_t i = at.x + (size_t)(k1 + c);
+                double s = st[at.s + (size_t)c], t = st[at.t + (size_t)c];
+                x[i] = y[i] * exp(-tanh(s)) - t;
+                if (logdet)
+                    logdet[n] -= tanh(s);
+            }
+        }
+    return WF_OK;
+}
+
+int wf_ref_affine_backward(wf_backend *b, int N, int P, int K, int k1, const wf_real *x_, const wf_real *st_,
+                           wf_real *g_, double dlogdet, wf_real *dst_)
+{
+    (void)b;
+    const double *x = (const double *)x_, *st = (const double *)st_;
+    double *g = (double *)g_, *dst = (double *)dst_;
+    for (int n = 0; n < N; n++)
+        for (int p = 0; p < P; p++) {
+            pixel at = pixel_at(P, K, k1, n, p);
+            for (int c = 0; c < K - k1; c++) {
+                size_t i = at.x + (size_t)(k1 + c);
+                double s = st[at.s + (size_t)c], t = st[at.t + (size_t)c];
+                double y = (x[i] + t) * exp(tanh(s)), dtanh = 1 - tanh(s) * tanh(s), dy = g[i];
+                dst[at.s + (size_t)c] = (dy * y + dlogdet) * dtanh;
+                dst[at.t + (size_t)c] = dy * exp(tanh(s));
+                g[i] = dy * exp(tanh(s));
+            }
+        }
+    return WF_OK;
+}
+
+/* -- feature maps --------------------------------------------------------------------------------------------------- */
+
+static size_t map_pixels(const wf_map_shape *s)
+{
+    return (size_t)s->N * (size_t)s->H * (size_t)s->W;
+}
+
+size_t wf_ref_map_bytes(wf_backend *b, const wf_map_shape *shape)
+{
+    (void)b;
+    return map_pixels(shape) * (size_t)shape->C * sizeof(double);
+}
+
+int wf_ref_pack(wf_backend *b, const wf_map_shape *shape, int take, int K, const wf_real *x, int C, const wf_real *cond,
+                wf_map *map)
+{
+    (void)b;
+    WF_CHECK(shape->C == take + C && take <= K, WF_INTERNAL, "pack: a map of %d channels from %d and %d", shape->C,
+             take, C);
+    double *to = (double *)map;
+    for (size_t p = 0; p < map_pixels(shape); p++) {
+        for (int c = 0; c < take; c++)
+            *to++ = ((const double *)x)[p * (size_t)K + (size_t)c];
+        for (int c = 0; c < C; c++)
+            *to++ = ((const double *)cond)[p * (size_t)C + (size_t)c];
+    }
+    return WF_OK;
+}
+
+int wf_ref_pack_backward(wf_backend *b, const wf_map_shape *shape, int take, int K, wf_real *dx, int C, wf_real *dcond,
+                         const wf_map *map)
+{
+    (void)b;
+    WF_CHECK(shape->C == take + C && take <= K, WF_INTERNAL, "pack: a map of %d channels to %d and %d", shape->C, take,
+             C);
+    const double *from = (const double *)map;
+    for (size_t p = 0; p < map_pixels(shape); p++) {
+        for (int c = 0; c < take; c++, from++)
+            ((double *)dx)[p * (size_t)K + (size_t)c] += *from;
+        for (int c = 0; c < C; c++, from++)
+            if (dcond)
+                ((double *)dcond)[p * (size_t)C + (size_t)c] += *from;
+    }
+    return WF_OK;
+}
+
+int wf_ref_unpack(wf_backend *b, const wf_map_shape *shape, const wf_map *map, wf_real *x)
+{
+    memcpy(x, map, wf_ref_map_bytes(b, shape));
+    return WF_OK;
+}
+
+int wf_ref_relu_backward(wf_backend *b, const wf_map_shape *shape, const wf_map *y_, const wf_map *add_, wf_map *dy_)
+{
+    (void)b;
+    const double *y = (const double *)y_, *add = (const double *)add_;
+    double *dy = (double *)dy_;
+    for (size_t i = 0; i < map_pixels(shape) * (size_t)shape->C; i++)
+        dy[i] = y[i] > 0 ? dy[i] + (add ? add[i] : 0) : 0;
+    return WF_OK;
+}
+
+/* -- convolutions --------------------------------------------------------------------------------------------------- */
+
+struct wf_conv {
+    wf_conv_spec spec;
+};
+
+int wf_ref_conv_create(wf_backend *b, const wf_conv_spec *spec, wf_conv **out)
+{
+    (void)b;
+    *out = NULL;
+    WF_CHECK(spec->k > 0 && spec->k % 2 == 1, WF_INTERNAL, "conv: kernel size %d, want an odd one", spec->k);
+    *out = malloc(sizeof **out);
+    WF_CHECK(*out, WF_AGAIN, "ref: out of memory: %zu bytes", sizeof **out);
+    (*out)->spec = *spec;
+    return WF_OK;
+}
+
+void wf_ref_conv_destroy(wf_backend *b, wf_conv *conv)
+{
+    (void)b;
+    free(conv);
+}
+
+/* Tap (u,v) of the kernel at output pixel (i,j) of picture n: false where it falls on the zero padding, else the places
+ * of its first input channel in x, and in w for output channel o. */
+static bool tap(const wf_conv_spec *s, int n, int i, int j, int o, int u, int v, size_t *x, size_t *w)
+{
+    int row = i + u - s->k / 2, column = j + v - s->k / 2;
+    *x = wf_ref_at(s->H, s->W, s->in, n, row, column, 0);
+    *w = wf_ref_at(s->k, s->k, s->in, o, u, v, 0);
+    return row >= 0 && row < s->H && column >= 0 && column < s->W;
+}
+
+/* conv(x, w) at pixel (i,j) of picture n, output channel o. */
+static double conv_at(const wf_conv_spec *s, const double *w, const double *x, int n, int i, int j, int o)
+{
+    double sum = 0;
+    size_t xi, wi;
+    for (int u = 0; u < s->k; u++)
+        for (int v = 0; v < s->k; v++)
+            if (tap(s, n, i, j, o, u, v, &xi, &wi))
+                for (int c = 0; c < s->in; c++)
+                    sum += w[wi + (size_t)c] * x[xi + (size_t)c];
+    return sum;
+}
+
+int wf_ref_conv_forward(wf_backend *b, wf_conv *conv, const wf_real *w, const wf_real *bias, const wf_real *logs,
+                        const wf_map *x, const wf_map *residual, wf_map *y)
+{
+    (void)b;
+    const wf_conv_spec *s = &conv->spec;
+    for (int n = 0; n < s->N; n++)
+        for (int i = 0; i < s->H; i++)
+            for (int j = 0; j < s->W; j++)
+                for (int o = 0; o < s->out; o++) {
+                    size_t at = wf_ref_at(s->H, s->W, s->out, n, i, j, o);
+                    double value = conv_at(s, (const double *)w, (const double *)x, n, i, j, o);
+                    value = (value + ((const double *)bias)[o]) * exp(3 * ((const double *)logs)[o]);
+                    if (s->residual)
+                        value += ((const double *)residual)[at];
+                    ((double *)y)[at] = s->relu && value < 0 ? 0 : value;
+                }
+    return WF_OK;
+}
+
+/* Adds to dw [out,k,k,in] (NULL: not wanted) and dx (NULL: not wanted) what the gradient g of conv_at gives them. */
+static void conv_at_backward(const wf_conv_spec *s, const double *w, const double *x, int n, int i, int j, int o,
+                             double g, double *dw, double *dx)
+{
+    size_t xi, wi;
+    for (int u = 0; u < s->k; u++)
+        for (int v = 0; v < s->k; v++)
+            if (tap(s, n, i, j, o, u, v, &xi, &wi))
+                for (int c = 0; c < s->in; c++) {
+                    if (dw)
+                        dw[wi + (size_t)c] += g * x[xi + (size_t)c];
+                    if (dx)
+                        dx[xi + (size_t)c] += g * w[wi + (size_t)c];
+                }
+}
+
+int wf_ref_conv_backward(wf_backend *b, wf_conv *conv, const wf_real *w_, const wf_real *bias_, const wf_real *logs_,
+                         const wf_map *x_, const wf_map *dy_, wf_map *dx_, wf_real *dw_, wf_real *dbias_,
+                         wf_real *dlogs_)
+{
+    (void)b;
+    const wf_conv_spec *s = &conv->spec;
+    const double *w = (const double *)w_, *bias = (const double *)bias_, *logs = (const double *)logs_;
+    const double *x = (const double *)x_, *dy = (const double *)dy_;
+    double *dx = (double *)dx_, *dw = (double *)dw_, *dbias = (double *)dbias_, *dlogs = (double *)dlogs_;
+    if (dx)
+        memset(dx, 0, wf_ref_at(s->H, s->W, s->in, s->N, 0, 0, 0) * sizeof *dx);
+    if (dw) {
+        memset(dw, 0, wf_ref_at(s->k, s->k, s->in, s->out, 0, 0, 0) * sizeof *dw);
+        memset(dbias, 0, (size_t)s->out * sizeof *dbias);
+        memset(dlogs, 0, (size_t)s->out * sizeof *dlogs);
+    }
+    for (int n = 0; n < s->N; n++)
+        for (int i = 0; i < s->H; i++)
+            for (int j = 0; j < s->W; j++)
+                for (int o = 0; o < s->out; o++) {
+                    double scale = exp(3 * logs[o]), g = dy[wf_ref_at(s->H, s->W, s->out, n, i, j, o)];
+                    conv_at_backward(s, w, x, n, i, j, o, g * scale, dw, dx);
+                    if (dw) {
+                        dbias[o] += g * scale;
+                        dlogs[o] += 3 * g * (conv_at(s, w, x, n, i, j, o) + bias[o]) * scale;
+                    }
+                }
+    return WF_OK;
+}

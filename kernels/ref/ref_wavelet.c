@@ -1,0 +1,92 @@
+/* ref_wavelet.c - one level of a separable, periodic, orthogonal wavelet transform
+ *
+ * low[i] = sum_k h[k] x[2i+k], high[i] = sum_k g[k] x[2i+k], g[k] = (-1)^k h[count-1-k], places modulo n (Mallat 1989).
+ * In two dimensions along both axes. The transform is orthogonal, so its inverse is its transpose. */
+#include <string.h>
+
+#include "ref.h"
+
+/* Filter `band` (0 low, 1 high) of one axis at tap k. */
+static double filter(const double *taps, int count, int band, int k)
+{
+    if (band == 0)
+        return taps[k];
+    return k % 2 == 0 ? taps[count - 1 - k] : -taps[count - 1 - k];
+}
+
+static bool is_low(int row, int column)
+{
+    return row == 0 && column == 0;
+}
+
+/* Place of output (i,j) of band (row, column) of picture n, channel c: in `low` [N,H/2,W/2,C] for band (0,0), else in
+ * `detail` [N,H/2,W/2,3C], channel 3*c + horizontal 0 (high along W), vertical 1 (high along H), diagonal 2. */
+static size_t place(int H, int W, int C, int n, int i, int j, int c, int row, int column)
+{
+    if (is_low(row, column))
+        return wf_ref_at(H / 2, W / 2, C, n, i, j, c);
+    int band = row == 0 ? 0 : column == 0 ? 1 : 2;
+    return wf_ref_at(H / 2, W / 2, 3 * C, n, i, j, 3 * c + band);
+}
+
+/* The average is half the orthonormal low-pass. */
+static double gain(int row, int column)
+{
+    return is_low(row, column) ? 0.5 : 1;
+}
+
+void wf_ref_split(const double *taps, int count, int N, int H, int W, int C, const double *x, double *low,
+                  double *detail)
+{
+    for (int n = 0; n < N; n++)
+        for (int i = 0; i < H / 2; i++)
+            for (int j = 0; j < W / 2; j++)
+                for (int c = 0; c < C; c++)
+                    for (int band = 0; band < 4; band++) {
+                        int row = band / 2, column = band % 2;
+                        double sum = 0;
+                        for (int u = 0; u < count; u++)
+                            for (int v = 0; v < count; v++)
+                                sum += filter(taps, count, row, u) * filter(taps, count, column, v) *
+                                       x[wf_ref_at(H, W, C, n, (2 * i + u) % H, (2 * j + v) % W, c)];
+                        double *to = is_low(row, column) ? low : detail;
+                        to[place(H, W, C, n, i, j, c, row, column)] = gain(row, column) * sum;
+                    }
+}
+
+void wf_ref_merge(const double *taps, int count, int N, int H, int W, int C, const double *low, const double *detail,
+                  double *x)
+{
+    memset(x, 0, wf_ref_at(H, W, C, N, 0, 0, 0) * sizeof *x);
+    for (int n = 0; n < N; n++)
+        for (int i = 0; i < H / 2; i++)
+            for (int j = 0; j < W / 2; j++)
+                for (int c = 0; c < C; c++)
+                    for (int band = 0; band < 4; band++) {
+                        int row = band / 2, column = band % 2;
+                        const double *from = is_low(row, column) ? low : detail;
+                        double value = from[place(H, W, C, n, i, j, c, row, column)] / gain(row, column);
+                        for (int u = 0; u < count; u++)
+                            for (int v = 0; v < count; v++)
+                                x[wf_ref_at(H, W, C, n, (2 * i + u) % H, (2 * j + v) % W, c)] +=
+                                    filter(taps, count, row, u) * filter(taps, count, column, v) * value;
+                    }
+}
+
+int wf_ref_dwt(wf_backend *b, const double *taps, int count, int N, int H, int W, int C, const wf_real *x, wf_real *low,
+               wf_real *detail)
+{
+    (void)b;
+    WF_CHECK(H % 2 == 0 && W % 2 == 0, WF_INTERNAL, "dwt: picture of %d x %d, want even sides", H, W);
+    wf_ref_split(taps, count, N, H, W, C, (const double *)x, (double *)low, (double *)detail);
+    return WF_OK;
+}
+
+int wf_ref_idwt(wf_backend *b, const double *taps, int count, int N, int H, int W, int C, const wf_real *low,
+                const wf_real *detail, wf_real *x)
+{
+    (void)b;
+    WF_CHECK(H % 2 == 0 && W % 2 == 0, WF_INTERNAL, "idwt: picture of %d x %d, want even sides", H, W);
+    wf_ref_merge(taps, count, N, H, W, C, (const double *)low, (const double *)detail, (double *)x);
+    return WF_OK;
+}

@@ -1,0 +1,129 @@
+/* bijector.c - the registry, and what all bijectors share */
+#include "bijector.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const wf_bijector_type *const registry[] = {
+#define ROW(name) &wf_bijector_##name,
+    WF_BIJECTORS(ROW)
+#undef ROW
+        NULL,
+};
+
+const wf_bijector_type *wf_bijector_row(int i)
+{
+    return i >= 0 && (size_t)i < sizeof registry / sizeof *registry ? registry[i] : NULL;
+}
+
+static int unknown(const char *text, const wf_word *word)
+{
+    char known[200] = "";
+    for (int i = 0; registry[i]; i++)
+        snprintf(known + strlen(known), sizeof known - strlen(known), "%s%s", i ? ", " : "", registry[i]->name);
+    return wf_chain_error(text, word->at, "unknown bijector '%s' (there are: %s)", word->name, known);
+}
+
+/* Values of a word's options in the order of the type's table. */
+static int read_options(const wf_bijector_type *type, const char *text, const wf_word *word, int *values)
+{
+    int known = 0;
+    for (; known < WF_BIJECTOR_MAX_OPTIONS && type->options[known].key; known++)
+        values[known] = type->options[known].standard;
+    for (int i = 0; i < word->options; i++) {
+        int at = word->option[i].at, k = 0;
+        while (k < known && strcmp(type->options[k].key, word->option[i].key))
+            k++;
+        if (k == known)
+            return wf_chain_error(text, at, "%s has no option '%s'", type->name, word->option[i].key);
+        const wf_bijector_option *o = &type->options[k];
+        char *end;
+        long value = strtol(word->option[i].value, &end, 10);
+        if (*end || value < o->low || value > o->high)
+            return wf_chain_error(text, at, "%s:%s must be from %d to %d", type->name, o->key, o->low, o->high);
+        values[k] = (int)value;
+    }
+    return WF_OK;
+}
+
+int wf_bijector_create(wf_context *context, const char *text, const wf_word *word, wf_bijector *out)
+{
+    int values[WF_BIJECTOR_MAX_OPTIONS] = {0}, i = 0;
+    while (registry[i] && strcmp(registry[i]->name, word->name))
+        i++;
+    if (!registry[i])
+        return unknown(text, word);
+    *out = (wf_bijector){.type = registry[i], .context = context};
+    WF_TRY(read_options(out->type, text, word, values));
+    int status = out->type->create(out, values);
+    if (status)
+        wf_bijector_clear(out);
+    return status;
+}
+
+void wf_bijector_clear(wf_bijector *self)
+{
+    if (self->type && self->type->destroy)
+        self->type->destroy(self);
+    free(self->params);
+    *self = (wf_bijector){0};
+}
+
+int64_t wf_bijector_param(wf_bijector *self, const char *name, int rank, const int64_t *shape)
+{
+    wf_param *params = realloc(self->params, (size_t)(self->param_count + 1) * sizeof *params);
+    if (!params)
+        return -1;
+    self->params = params;
+    wf_param *p = &params[self->param_count++];
+    *p = (wf_param){.rank = rank, .offset = self->count, .count = 1};
+    snprintf(p->name, sizeof p->name, "%s", name);
+    for (int i = 0; i < rank; i++) {
+        p->shape[i] = shape[i];
+        p->count *= (size_t)shape[i];
+    }
+    self->count += p->count;
+    return (int64_t)p->offset;
+}
+
+int wf_context_conv(wf_context *context, wf_conv_spec spec, wf_conv **out)
+{
+    spec.N = context->N;
+    spec.H = context->H;
+    spec.W = context->W;
+    spec.precision = context->precision;
+    for (int i = 0; i < context->conv_count; i++) {
+        const wf_conv_spec *s = &context->convs[i].spec;
+        if (s->in == spec.in && s->out == spec.out && s->k == spec.k && s->relu == spec.relu &&
+            s->residual == spec.residual) {
+            *out = context->convs[i].conv;
+            return WF_OK;
+        }
+    }
+    struct wf_planned *convs = realloc(context->convs, (size_t)(context->conv_count + 1) * sizeof *convs);
+    WF_CHECK(convs, WF_AGAIN, "flow: out of memory");
+    context->convs = convs;
+    WF_TRY(context->backend->conv_create(context->backend, &spec, out));
+    convs[context->conv_count++] = (struct wf_planned){spec, *out};
+    return WF_OK;
+}
+
+/* SplitMix64 (Steele et al. 2014) and Box-Muller: initial weights are made on the host, once. */
+static double uniform(uint64_t *state)
+{
+    uint64_t z = (*state += 0x9e3779b97f4a7c15u);
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return ((double)((z ^ (z >> 31)) >> 11) + 0.5) * 0x1p-53;
+}
+
+void wf_init_normal(uint64_t seed, uint64_t first, double deviation, double *values, size_t n)
+{
+    uint64_t state = seed * 0xd1342543de82ef95u + first * 0x9e3779b97f4a7c15u * 0x100000001u;
+    for (size_t i = 0; i < n; i++) {
+        double r = sqrt(-2.0 * log(uniform(&state)));
+        values[i] = deviation * r * cos(2.0 * 3.14159265358979323846 * uniform(&state));
+    }
+}

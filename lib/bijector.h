@@ -1,0 +1,107 @@
+/* bijector.h - what a word of a chain is: one file in lib/bijectors/, one row in the registry below.
+ *
+ * To add a coupling: write lib/bijectors/NAME.c with a `const wf_bijector_type wf_bijector_NAME`, add the row. The tests
+ * walk the registry: inverse, log-determinant against a numeric Jacobian, gradients against finite differences.
+ *
+ * A bijector is either linear (one K x K matrix per pixel: its kind is a wf_linear_kind, neighbours are folded into one
+ * product by the flow and need no code here), or has forward, inverse and backward of its own. */
+#ifndef WF_BIJECTOR_H
+#define WF_BIJECTOR_H
+
+#include "../kernels/backend.h"
+#include "chain.h"
+
+#define WF_BIJECTORS(row) \
+    row(actnorm)          \
+    row(conv1x1)          \
+    row(affine)
+
+/* One parameter tensor; `offset` counts from the bijector's first parameter. */
+typedef struct wf_param {
+    char name[32];
+    int rank;
+    int64_t shape[4];
+    size_t offset, count;
+} wf_param;
+
+/* Where a flow works: fixed when it is created. Letters as in backend.h; C: conditioning channels, 0 at the base. */
+typedef struct wf_context {
+    wf_backend *backend;
+    int N, H, W, K, C;
+    int kernel;          /* side of spatial kernels: 3, or 1 where the level is a single pixel */
+    bool keep;           /* tapes keep what backward needs */
+    wf_precision precision;
+    struct wf_planned {
+        wf_conv_spec spec;
+        wf_conv *conv;
+    } *convs; /* one per different shape, shared by all bijectors */
+    int conv_count;
+} wf_context;
+
+/* The convolution for `spec` (N, H, W and precision are filled in here); owned by the context. */
+int wf_context_conv(wf_context *context, wf_conv_spec spec, wf_conv **out) WF_MUST;
+
+typedef struct wf_bijector_type wf_bijector_type;
+
+typedef struct wf_bijector {
+    const wf_bijector_type *type;
+    wf_context *context;
+    wf_param *params;
+    int param_count;
+    size_t offset, count;     /* its place in the flow's parameter vector, in reals */
+    wf_linear_kind linear;    /* if type->linear */
+    size_t tape_bytes;        /* what forward leaves for backward; scratch of forward when nothing is kept */
+    size_t work_bytes;        /* scratch of backward */
+    void *own;                /* private to the type */
+} wf_bijector;
+
+typedef struct wf_bijector_option {
+    const char *key;
+    int standard, low, high; /* default and inclusive range */
+} wf_bijector_option;
+
+enum { WF_BIJECTOR_MAX_OPTIONS = 6 };
+
+struct wf_bijector_type {
+    const char *name;
+    wf_bijector_option options[WF_BIJECTOR_MAX_OPTIONS]; /* a NULL key ends them */
+    bool linear;
+
+    /* values[i] is that of options[i]. Declares parameters with wf_bijector_param, sets sizes. */
+    int (*create)(wf_bijector *self, const int *values);
+    void (*destroy)(wf_bijector *self); /* NULL: nothing to free */
+
+    /* Initial parameters, host [count], already zero. */
+    void (*init)(const wf_bijector *self, uint64_t seed, double *values);
+    /* Data-dependent initialization from one batch: x [N,H,W,K], cond [N,H,W,C]; NULL: none. params: device. */
+    int (*data_init)(wf_bijector *self, wf_real *params, const wf_real *x, const wf_real *cond, void *tape);
+
+    /* Of bijectors that are not linear. x, y [N,H,W,K], in place allowed; logdet: device [N], added to, may be NULL in
+     * inverse. Forward and inverse leave the same tape. */
+    int (*forward)(wf_bijector *self, const wf_real *params, const wf_real *x, const wf_real *cond, wf_real *y,
+                   double *logdet, void *tape);
+    int (*inverse)(wf_bijector *self, const wf_real *params, const wf_real *y, const wf_real *cond, wf_real *x,
+                   double *logdet, void *tape);
+    /* g: gradient by y in, by x out; grads [count] overwritten; dlogdet: gradient by each picture's logdet;
+     * dcond [N,H,W,C] added to, may be NULL. */
+    int (*backward)(wf_bijector *self, const wf_real *params, const wf_real *x, const wf_real *cond, wf_real *g,
+                    wf_real *dcond, double dlogdet, wf_real *grads, void *tape, void *work);
+};
+
+#define WF_DECLARE_BIJECTOR(name) extern const wf_bijector_type wf_bijector_##name;
+WF_BIJECTORS(WF_DECLARE_BIJECTOR)
+
+/* Row i of the registry, NULL past the end. */
+const wf_bijector_type *wf_bijector_row(int i);
+
+/* Makes the bijector that `word` names; WF_USAGE errors point into `text`. */
+int wf_bijector_create(wf_context *context, const char *text, const wf_word *word, wf_bijector *out) WF_MUST;
+void wf_bijector_clear(wf_bijector *self);
+
+/* Declares a parameter tensor after those before; its offset, or -1 out of memory. */
+int64_t wf_bijector_param(wf_bijector *self, const char *name, int rank, const int64_t *shape);
+
+/* values[0..n) = deviation * normal; `first` keeps different tensors of one seed apart. */
+void wf_init_normal(uint64_t seed, uint64_t first, double deviation, double *values, size_t n);
+
+#endif

@@ -1,0 +1,113 @@
+/* conv1x1.c - one K x K matrix for every pixel, starting as a random rotation; `lu` stores its factors, so that the
+ * log-determinant is a sum and the matrix stays invertible (Kingma and Dhariwal 2018, section 3.2) */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../bijector.h"
+
+enum { MAX_K = 128 };
+
+static int create(wf_bijector *self, const int *values)
+{
+    int64_t K = self->context->K, square[2] = {K, K};
+    WF_CHECK(K <= MAX_K, WF_USAGE, "conv1x1: %d channels, at most %d", (int)K, MAX_K);
+    bool ok;
+    if (values[0]) {
+        self->linear = WF_LINEAR_LU;
+        ok = wf_bijector_param(self, "p", 1, &K) >= 0 && wf_bijector_param(self, "sign", 1, &K) >= 0 &&
+             wf_bijector_param(self, "lower", 2, square) >= 0 && wf_bijector_param(self, "upper", 2, square) >= 0 &&
+             wf_bijector_param(self, "logs", 1, &K) >= 0;
+    } else {
+        self->linear = WF_LINEAR_DENSE;
+        ok = wf_bijector_param(self, "w", 2, square) >= 0;
+    }
+    WF_CHECK(ok, WF_AGAIN, "conv1x1: out of memory");
+    return WF_OK;
+}
+
+/* Rows of a normal matrix, made orthonormal by modified Gram-Schmidt, twice for rounding. */
+static void random_rotation(uint64_t seed, uint64_t first, int K, double *w)
+{
+    wf_init_normal(seed, first, 1, w, (size_t)K * (size_t)K);
+    for (int i = 0; i < K; i++) {
+        double *row = w + i * K;
+        for (int pass = 0; pass < 2; pass++)
+            for (int j = 0; j < i; j++) {
+                double dot = 0;
+                for (int k = 0; k < K; k++)
+                    dot += row[k] * w[j * K + k];
+                for (int k = 0; k < K; k++)
+                    row[k] -= dot * w[j * K + k];
+            }
+        double norm = 0;
+        for (int k = 0; k < K; k++)
+            norm += row[k] * row[k];
+        for (int k = 0; k < K; k++)
+            row[k] /= sqrt(norm);
+    }
+}
+
+static void swap_rows(double *w, int K, int i, int j)
+{
+    for (int k = 0; k < K; k++) {
+        double t = w[i * K + k];
+        w[i * K + k] = w[j * K + k];
+        w[j * K + k] = t;
+    }
+}
+
+/* w = P L U with partial pivoting, in place; rows[i]: which row of w became row i. */
+static void factor(double *w, int K, int *rows)
+{
+    for (int i = 0; i < K; i++)
+        rows[i] = i;
+    for (int c = 0; c < K; c++) {
+        int pivot = c;
+        for (int i = c + 1; i < K; i++)
+            if (fabs(w[i * K + c]) > fabs(w[pivot * K + c]))
+                pivot = i;
+        if (pivot != c) {
+            swap_rows(w, K, pivot, c);
+            int t = rows[pivot];
+            rows[pivot] = rows[c];
+            rows[c] = t;
+        }
+        for (int i = c + 1; i < K; i++) {
+            w[i * K + c] /= w[c * K + c];
+            for (int k = c + 1; k < K; k++)
+                w[i * K + k] -= w[i * K + c] * w[c * K + k];
+        }
+    }
+}
+
+static void init_lu(int K, const double *rotation, double *values)
+{
+    double *p = values, *sign = p + K, *lower = sign + K, *upper = lower + K * K, *logs = upper + K * K;
+    double w[MAX_K * MAX_K];
+    int rows[MAX_K];
+    memcpy(w, rotation, (size_t)(K * K) * sizeof *w);
+    factor(w, K, rows);
+    for (int i = 0; i < K; i++) {
+        p[rows[i]] = i; /* (P v)[rows[i]] = v[i] */
+        sign[i] = w[i * K + i] < 0 ? -1 : 1;
+        logs[i] = log(fabs(w[i * K + i]));
+        for (int k = 0; k < K; k++)
+            (k < i ? lower : upper)[i * K + k] = k == i ? 0 : w[i * K + k];
+    }
+}
+
+static void init(const wf_bijector *self, uint64_t seed, double *values)
+{
+    int K = self->context->K;
+    if (self->linear == WF_LINEAR_DENSE) {
+        random_rotation(seed, self->offset, K, values);
+        return;
+    }
+    double rotation[MAX_K * MAX_K];
+    random_rotation(seed, self->offset, K, rotation);
+    init_lu(K, rotation, values);
+}
+
+const wf_bijector_type wf_bijector_conv1x1 = {
+    .name = "conv1x1", .options = {{"lu", 0, 0, 1}}, .linear = true, .create = create, .init = init};

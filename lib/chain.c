@@ -1,0 +1,172 @@
+/* chain.c - a recursive-descent parser that expands repetitions as it goes */
+#include "chain.h"
+
+#include <ctype.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_DEPTH = 16 };
+
+typedef struct parser {
+    const char *text;
+    int at;
+    int depth;
+    wf_chain *chain;
+} parser;
+
+int wf_chain_error(const char *text, int at, const char *format, ...)
+{
+    char what[256];
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(what, sizeof what, format, ap);
+    va_end(ap);
+    return wf_fail(WF_USAGE, "chain: %s at character %d, before '%.24s%s'", what, at + 1, text + at,
+                   strlen(text + at) > 24 ? "..." : "");
+}
+
+static void skip_space(parser *p)
+{
+    while (isspace((unsigned char)p->text[p->at]))
+        p->at++;
+}
+
+static bool is_name(char c)
+{
+    return isalnum((unsigned char)c) || c == '_' || c == '-' || c == '.';
+}
+
+static int parse_name(parser *p, const char *what, char out[24])
+{
+    int n = 0;
+    while (is_name(p->text[p->at + n]))
+        n++;
+    if (n == 0)
+        return wf_chain_error(p->text, p->at, "%s expected", what);
+    if (n >= 24)
+        return wf_chain_error(p->text, p->at, "%s longer than 23 characters", what);
+    memcpy(out, p->text + p->at, (size_t)n);
+    out[n] = 0;
+    p->at += n;
+    return WF_OK;
+}
+
+static int append(parser *p, const wf_word *word)
+{
+    wf_chain *c = p->chain;
+    if (c->count == WF_CHAIN_MAX_WORDS)
+        return wf_chain_error(p->text, word->at, "more than %d words", WF_CHAIN_MAX_WORDS);
+    if (c->count == c->capacity) {
+        int capacity = c->capacity ? 2 * c->capacity : 64;
+        wf_word *words = realloc(c->words, (size_t)capacity * sizeof *words);
+        WF_CHECK(words, WF_AGAIN, "chain: out of memory");
+        c->words = words;
+        c->capacity = capacity;
+    }
+    c->words[c->count++] = *word;
+    return WF_OK;
+}
+
+static int parse_word(parser *p)
+{
+    wf_word word = {.at = p->at};
+    WF_TRY(parse_name(p, "a bijector", word.name));
+    while (p->text[p->at] == ':') {
+        if (word.options == WF_CHAIN_MAX_OPTIONS)
+            return wf_chain_error(p->text, p->at, "more than %d options", WF_CHAIN_MAX_OPTIONS);
+        p->at++;
+        word.option[word.options].at = p->at;
+        WF_TRY(parse_name(p, "an option", word.option[word.options].key));
+        strcpy(word.option[word.options].value, "1");
+        if (p->text[p->at] == '=') {
+            p->at++;
+            WF_TRY(parse_name(p, "a value", word.option[word.options].value));
+        }
+        word.options++;
+    }
+    return append(p, &word);
+}
+
+/* A count, if digits and a star stand here; a name may begin with a digit, too. */
+static int parse_count(parser *p, int *count)
+{
+    int n = 0;
+    while (isdigit((unsigned char)p->text[p->at + n]))
+        n++;
+    int star = p->at + n;
+    while (isspace((unsigned char)p->text[star]))
+        star++;
+    *count = 1;
+    if (n == 0 || p->text[star] != '*')
+        return WF_OK;
+    long value = n > 6 ? 0 : strtol(p->text + p->at, NULL, 10);
+    if (value < 1 || value > WF_CHAIN_MAX_WORDS)
+        return wf_chain_error(p->text, p->at, "a count from 1 to %d expected", WF_CHAIN_MAX_WORDS);
+    *count = (int)value;
+    p->at = star + 1;
+    skip_space(p);
+    return WF_OK;
+}
+
+static int parse_chain(parser *p);
+
+static int parse_item(parser *p)
+{
+    int count = 1, first = p->chain->count;
+    WF_TRY(parse_count(p, &count));
+    if (p->text[p->at] == '(') {
+        if (p->depth == MAX_DEPTH)
+            return wf_chain_error(p->text, p->at, "parentheses nested deeper than %d", MAX_DEPTH);
+        p->depth++;
+        p->at++;
+        WF_TRY(parse_chain(p));
+        if (p->text[p->at] != ')')
+            return wf_chain_error(p->text, p->at, "',' or ')' expected");
+        p->at++;
+        p->depth--;
+    } else {
+        WF_TRY(parse_word(p));
+    }
+    int length = p->chain->count - first;
+    for (int i = 1; i < count; i++)
+        for (int j = 0; j < length; j++) {
+            wf_word word = p->chain->words[first + j]; /* append may move the array */
+            WF_TRY(append(p, &word));
+        }
+    return WF_OK;
+}
+
+static int parse_chain(parser *p)
+{
+    for (;;) {
+        skip_space(p);
+        WF_TRY(parse_item(p));
+        skip_space(p);
+        if (p->text[p->at] != ',')
+            return WF_OK;
+        p->at++;
+    }
+}
+
+int wf_chain_parse(const char *text, wf_chain *out)
+{
+    *out = (wf_chain){.text = strdup(text)};
+    WF_CHECK(out->text, WF_AGAIN, "chain: out of memory");
+    parser p = {.text = out->text, .chain = out};
+    int status = parse_chain(&p);
+    if (!status && p.text[p.at])
+        status = wf_chain_error(p.text, p.at, "',' or the end expected");
+    if (status)
+        wf_chain_clear(out);
+    return status;
+}
+
+void wf_chain_clear(wf_chain *chain)
+{
+    free(chain->words);
+    free(chain->text);
+    *chain = (wf_chain){0};
+}

@@ -1,0 +1,85 @@
+/* evaluate.c - fixed, padded batches through a level's flow */
+#include "evaluate.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+int wf_evaluator_create(wf_backend *backend, const wf_meta *meta, int level, const char *chain, const wf_flow_spec *spec,
+                        const wf_real *params, uint64_t seed, wf_evaluator *out)
+{
+    wf_level_shape s = wf_meta_level(meta, level);
+    wf_flow_spec own = *spec;
+    *out = (wf_evaluator){.backend = backend, .meta = meta, .params = params, .level = level, .seed = seed};
+    own.N = wf_level_batch(s.H, s.W);
+    own.H = s.H;
+    own.W = s.W;
+    own.memory = WF_MEMORY_NONE;
+    WF_TRY(wf_flow_create(backend, chain, &own, &out->flow));
+    return wf_feed_create(backend, meta, level, own.N, s.H, s.W, &out->feed);
+}
+
+void wf_evaluator_clear(wf_evaluator *e)
+{
+    wf_flow_destroy(e->flow);
+    wf_feed_clear(&e->feed);
+    *e = (wf_evaluator){0};
+}
+
+int wf_evaluator_run(wf_evaluator *e, int64_t N, const float *low, const float *detail, const uint64_t *index,
+                     double *bits)
+{
+    double density[64];
+    size_t each = (size_t)e->feed.H * (size_t)e->feed.W * (size_t)e->meta->C;
+    wf_random noise = {e->seed, WF_PURPOSE_EVAL, (uint64_t)e->level};
+    for (int64_t at = 0; at < N; at += e->feed.N) {
+        int count = N - at < e->feed.N ? (int)(N - at) : e->feed.N;
+        WF_TRY(wf_feed_load(&e->feed, count, low + (size_t)at * each, detail ? detail + (size_t)at * 3 * each : NULL,
+                            index + at, &noise));
+        WF_TRY(wf_flow_forward(e->flow, e->params, wf_feed_x(&e->feed), wf_feed_cond(&e->feed)));
+        WF_TRY(wf_flow_log_density(e->flow, density));
+        for (int n = 0; n < count; n++) {
+            WF_CHECK(isfinite(density[n]), WF_INTERNAL, "level %d: log density of picture %llu is not finite", e->level,
+                     (unsigned long long)index[at + n]);
+            bits[at + n] = wf_bits_per_dim(e->meta, e->level, density[n]);
+        }
+    }
+    return WF_OK;
+}
+
+int wf_evaluator_round_trip(wf_evaluator *e, double *error)
+{
+    wf_backend *b = e->backend;
+    const wf_flow_spec *s = wf_flow_spec_of(e->flow);
+    size_t n = (size_t)s->N * (size_t)s->H * (size_t)s->W * (size_t)s->K;
+    const wf_real *x, *in = wf_feed_x(&e->feed), *cond = wf_feed_cond(&e->feed);
+    void *z = NULL;
+    float *host = malloc(2 * n * sizeof *host);
+    int status = WF_OK;
+    WF_CHECK(host, WF_AGAIN, "round trip: out of memory");
+    WF_GO(b->alloc(b, n * b->real, &z));
+    WF_GO(wf_flow_forward(e->flow, e->params, in, cond));
+    WF_GO(b->copy(b, z, wf_flow_latent(e->flow), n));
+    WF_GO(wf_flow_inverse(e->flow, e->params, z, cond, &x));
+    WF_GO(b->download(b, host, WF_F32, in, n));
+    WF_GO(b->download(b, host + n, WF_F32, x, n));
+    *error = 0;
+    for (size_t i = 0; i < n; i++)
+        *error = fmax(*error, fabs((double)host[i] - (double)host[n + i]));
+out:
+    b->free(b, z);
+    free(host);
+    return status;
+}
+
+void wf_mean_add(wf_mean *m, double value)
+{
+    double d = value - m->mean;
+    m->n++;
+    m->mean += d / (double)m->n;
+    m->m2 += d * (value - m->mean);
+}
+
+double wf_mean_error(const wf_mean *m)
+{
+    return m->n < 2 ? 0 : sqrt(m->m2 / (double)(m->n - 1) / (double)m->n);
+}

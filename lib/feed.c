@@ -1,0 +1,72 @@
+/* feed.c - from stored coefficients to what a flow takes */
+#include <stdlib.h>
+#include <string.h>
+
+#include "model.h"
+
+static size_t low_size(const wf_feed *f)
+{
+    return (size_t)f->H * (size_t)f->W * (size_t)f->meta->C;
+}
+
+int wf_feed_create(wf_backend *backend, const wf_meta *meta, int level, int N, int H, int W, wf_feed *out)
+{
+    *out = (wf_feed){.backend = backend, .meta = meta, .level = level, .N = N, .H = H, .W = W};
+    void *low, *detail = NULL;
+    size_t n = (size_t)N * low_size(out);
+    out->host = malloc(3 * n * sizeof *out->host);
+    WF_CHECK(out->host, WF_AGAIN, "batch: out of memory for %zu coefficients", 3 * n);
+    WF_TRY(backend->alloc(backend, n * backend->real, &low));
+    out->low = low;
+    if (level > 0)
+        WF_TRY(backend->alloc(backend, 3 * n * backend->real, &detail));
+    out->detail = detail;
+    return WF_OK;
+}
+
+void wf_feed_clear(wf_feed *feed)
+{
+    if (feed->backend) {
+        feed->backend->free(feed->backend, feed->low);
+        feed->backend->free(feed->backend, feed->detail);
+    }
+    free(feed->host);
+    *feed = (wf_feed){0};
+}
+
+/* [count, each] -> device [N, each], the missing ones copies of the first. */
+static int upload_padded(wf_feed *f, int count, size_t each, const float *from, wf_real *to)
+{
+    if (count < f->N) {
+        memcpy(f->host, from, (size_t)count * each * sizeof *from);
+        for (int n = count; n < f->N; n++)
+            memcpy(f->host + (size_t)n * each, from, each * sizeof *from);
+        from = f->host;
+    }
+    return f->backend->upload(f->backend, to, from, WF_F32, (size_t)f->N * each);
+}
+
+int wf_feed_load(wf_feed *f, int count, const float *low, const float *detail, const uint64_t *index,
+                 const wf_random *random)
+{
+    uint64_t padded[1024];
+    int above = f->meta->levels - f->level;
+    WF_CHECK(f->N <= 1024, WF_USAGE, "batch of %d, at most 1024", f->N);
+    for (int n = 0; n < f->N; n++)
+        padded[n] = index[n < count ? n : 0];
+    WF_TRY(upload_padded(f, count, low_size(f), low, f->low));
+    if (f->detail)
+        WF_TRY(upload_padded(f, count, 3 * low_size(f), detail, f->detail));
+    return f->backend->dequantize(f->backend, random, (int64_t)1 << 2 * above, f->N, f->H, f->W, f->meta->C, padded,
+                                  1.0 / (1 << f->meta->bits), f->low, f->detail);
+}
+
+const wf_real *wf_feed_x(const wf_feed *feed)
+{
+    return feed->detail ? feed->detail : feed->low;
+}
+
+const wf_real *wf_feed_cond(const wf_feed *feed)
+{
+    return feed->detail ? feed->low : NULL;
+}

@@ -1,0 +1,199 @@
+/* file.c - complete files, locks and folders */
+#include "file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct wf_outfile {
+    FILE *stream;
+    char *path;
+    char *temporary;
+};
+
+int wf_fail_write(const char *name)
+{
+    if (errno == EFBIG) /* a limit on the size of files is a full disk to whoever meets it */
+        return wf_fail(WF_AGAIN, "%s: cannot write: %s", name, strerror(EFBIG));
+    return wf_fail_errno("%s: cannot write", name);
+}
+
+int wf_flush(FILE *file, const char *name)
+{
+    errno = 0;
+    if (fflush(file))
+        return wf_fail_write(name);
+    WF_CHECK(!ferror(file), WF_IO, "%s: an earlier write failed", name);
+    return WF_OK;
+}
+
+int wf_close(FILE *file, const char *name)
+{
+    int status = wf_flush(file, name);
+    if (fclose(file) && !status)
+        status = wf_fail_write(name);
+    return status;
+}
+
+/* -- files that appear only when complete -------------------------------------------------------------------------- */
+
+static void free_outfile(wf_outfile *file)
+{
+    free(file->temporary);
+    free(file->path);
+    free(file);
+}
+
+/* Not mkstemp, which would make the file private to its owner whatever the umask says. */
+static int open_temporary(wf_outfile *file)
+{
+    for (int attempt = 0; attempt < 100; attempt++) {
+        uint64_t word;
+        if (getrandom(&word, sizeof word, 0) != (ssize_t)sizeof word)
+            return wf_fail_errno("%s: no random name", file->path);
+        free(file->temporary);
+        if (asprintf(&file->temporary, "%s.%016llx.tmp", file->path, (unsigned long long)word) < 0) {
+            file->temporary = NULL;
+            return wf_fail(WF_AGAIN, "%s: out of memory", file->path);
+        }
+        int descriptor = open(file->temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (descriptor < 0 && errno == EEXIST)
+            continue;
+        if (descriptor < 0)
+            return wf_fail_errno("%s: cannot create", file->temporary);
+        file->stream = fdopen(descriptor, "w+");
+        if (file->stream)
+            return WF_OK;
+        int status = wf_fail_errno("%s: cannot open", file->temporary);
+        close(descriptor);
+        unlink(file->temporary);
+        return status;
+    }
+    return wf_fail(WF_IO, "%s: found no free temporary name beside it", file->path);
+}
+
+int wf_outfile_create(const char *path, wf_outfile **out)
+{
+    struct stat info;
+    /* The rename at the end would put a plain file in the place of a device or pipe. */
+    WF_CHECK(stat(path, &info) || S_ISREG(info.st_mode), WF_USAGE, "%s: is not a regular file", path);
+    wf_outfile *file = calloc(1, sizeof *file);
+    WF_CHECK(file, WF_AGAIN, "%s: out of memory", path);
+    int status = WF_OK;
+    file->path = strdup(path);
+    if (!file->path)
+        WF_GO(wf_fail(WF_AGAIN, "%s: out of memory", path));
+    WF_GO(open_temporary(file));
+    *out = file;
+    return WF_OK;
+out:
+    free_outfile(file);
+    return status;
+}
+
+FILE *wf_outfile_stream(wf_outfile *file)
+{
+    return file->stream;
+}
+
+/* A rename is only kept across a crash once its folder is on disk. */
+static int sync_folder_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *folder = !slash ? strdup(".") : slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
+    WF_CHECK(folder, WF_AGAIN, "%s: out of memory", path);
+    int status = WF_OK;
+    int descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    /* EINVAL: some network file systems have nothing to sync in a folder */
+    if (descriptor < 0 || (fsync(descriptor) && errno != EINVAL))
+        status = wf_fail_errno("%s: cannot sync the folder", folder);
+    if (descriptor >= 0)
+        close(descriptor);
+    free(folder);
+    return status;
+}
+
+int wf_outfile_commit(wf_outfile *file)
+{
+    int status = wf_flush(file->stream, file->path);
+    if (!status && fsync(fileno(file->stream)))
+        status = wf_fail_write(file->path);
+    if (fclose(file->stream) && !status)
+        status = wf_fail_write(file->path);
+    if (!status && rename(file->temporary, file->path))
+        status = wf_fail_errno("%s: cannot rename to %s", file->temporary, file->path);
+    if (status)
+        unlink(file->temporary);
+    else
+        status = sync_folder_of(file->path);
+    free_outfile(file);
+    return status;
+}
+
+void wf_outfile_abort(wf_outfile *file)
+{
+    if (!file)
+        return;
+    fclose(file->stream); /* its content is thrown away, so a failure means nothing */
+    unlink(file->temporary);
+    free_outfile(file);
+}
+
+/* -- locks and folders --------------------------------------------------------------------------------------------- */
+
+int wf_lock(const char *path, const char *who, int *descriptor)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return wf_fail_errno("%s: cannot open the lock", path);
+    if (flock(fd, LOCK_EX | LOCK_NB)) {
+        int status = errno == EWOULDBLOCK ? wf_fail(WF_AGAIN, "%s: locked, another %s is at work", path, who)
+                                          : wf_fail_errno("%s: cannot lock", path);
+        close(fd);
+        return status;
+    }
+    *descriptor = fd;
+    return WF_OK;
+}
+
+void wf_unlock(int descriptor)
+{
+    close(descriptor);
+}
+
+static int make_folder(const char *path)
+{
+    struct stat info;
+    if (!mkdir(path, 0777))
+        return WF_OK;
+    int reason = errno;
+    if (!stat(path, &info) && S_ISDIR(info.st_mode))
+        return WF_OK;
+    errno = reason;
+    return wf_fail_errno("%s: cannot make the folder", path);
+}
+
+int wf_mkdirs(const char *path)
+{
+    char *copy = strdup(path);
+    WF_CHECK(copy, WF_AGAIN, "%s: out of memory", path);
+    int status = WF_OK;
+    for (char *p = copy + 1; *copy && *p && !status; p++) {
+        if (*p != '/')
+            continue;
+        *p = '\0';
+        status = make_folder(copy);
+        *p = '/';
+    }
+    if (!status)
+        status = make_folder(copy);
+    free(copy);
+    return status;
+}

@@ -1,0 +1,63 @@
+/* flow.h - a chain of bijectors compiled for one shape: log-density, its gradients, and the inverse
+ *
+ * z = f(x; cond), log p(x | cond) = log N(z; 0, 1) + log|det dz/dx|, in nats per picture. */
+#ifndef WF_FLOW_H
+#define WF_FLOW_H
+
+#include "bijector.h"
+
+/* How backward gets at what forward saw: stored, or rebuilt from the output (memory then does not grow with depth).
+ * AUTO stores if that takes at most a quarter of the machine's memory. NONE: a flow that is never run backward. */
+typedef enum wf_memory { WF_MEMORY_AUTO, WF_MEMORY_STORE, WF_MEMORY_REVERSIBLE, WF_MEMORY_NONE } wf_memory;
+
+typedef struct wf_flow_spec {
+    int N, H, W, K; /* x [N,H,W,K] */
+    int C;          /* cond [N,H,W,C], 0: none */
+    int kernel;     /* 3, or 1 for levels of a single pixel, where outer taps would only ever meet padding */
+    wf_precision precision;
+    wf_memory memory;
+} wf_flow_spec;
+
+typedef struct wf_flow wf_flow;
+
+/* WF_USAGE: the chain is malformed. The backend must outlive the flow. */
+int wf_flow_create(wf_backend *backend, const char *chain, const wf_flow_spec *spec, wf_flow **out) WF_MUST;
+void wf_flow_destroy(wf_flow *flow);
+
+size_t wf_flow_size(const wf_flow *flow);  /* parameters, in reals */
+size_t wf_flow_bytes(const wf_flow *flow); /* device memory held for states, tapes and scratch */
+const wf_flow_spec *wf_flow_spec_of(const wf_flow *flow);
+
+/* Parameter tensor i: `name` as "003.affine.0.a.w", `where`: first real in the parameter vector; false past the end. */
+bool wf_flow_param(const wf_flow *flow, int i, char name[64], const wf_param **param, size_t *where);
+
+/* Random initial parameters into host values [size]. */
+void wf_flow_init(const wf_flow *flow, uint64_t seed, double *values);
+/* Data-dependent initialization of params (device) from one batch; the chain's last bijector is left as it is. */
+int wf_flow_data_init(wf_flow *flow, wf_real *params, const wf_real *x, const wf_real *cond) WF_MUST;
+
+/* Runs x [N,H,W,K] through the chain. */
+int wf_flow_forward(wf_flow *flow, const wf_real *params, const wf_real *x, const wf_real *cond) WF_MUST;
+/* After forward: z, device [N,H,W,K], valid until the flow runs again. */
+const wf_real *wf_flow_latent(const wf_flow *flow);
+/* After forward: log p of each picture, host [N], nats. Waits for the device. */
+int wf_flow_log_density(wf_flow *flow, double *log_density) WF_MUST;
+
+/* Worst condition number (Frobenius norms) of the folded per-pixel matrices of the last run; NAN if it cannot be had. */
+double wf_flow_condition(wf_flow *flow);
+
+/* Called for each group of bijectors as soon as its gradient is complete, last group first: grads [count] (device, valid
+ * during the call) belongs to params [offset, offset+count), which is not read again in this pass. */
+typedef int wf_grad_sink(void *context, size_t offset, size_t count, const wf_real *grads);
+
+/* After forward with the same arguments: the gradient of  scale * sum over n of log p_n.
+ * sink NULL: no parameter gradients. dcond [N,H,W,C] is added to; may be NULL. *dx (may be NULL): gradient by x, device
+ * [N,H,W,K], valid until the flow runs again. WF_USAGE for a flow with WF_MEMORY_NONE. */
+int wf_flow_backward(wf_flow *flow, const wf_real *params, const wf_real *cond, double scale, wf_grad_sink *sink,
+                     void *context, wf_real *dcond, const wf_real **dx) WF_MUST;
+
+/* x = f^-1(z; cond), device [N,H,W,K], valid until the flow runs again. */
+int wf_flow_inverse(wf_flow *flow, const wf_real *params, const wf_real *z, const wf_real *cond,
+                    const wf_real **x) WF_MUST;
+
+#endif

@@ -1,0 +1,348 @@
+/* image.c - the formats, and the walk over files, folders, archives and streams */
+#include "image.h"
+
+#include <errno.h>
+#include <fts.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "image_format.h"
+
+void wf_image_clear(wf_image *image)
+{
+    free(image->pixels);
+    memset(image, 0, sizeof *image);
+}
+
+int wf_image_reserve(wf_image *image, const char *name, int64_t H, int64_t W, int64_t C, int bits)
+{
+    WF_CHECK(H >= 1 && W >= 1 && H <= WF_MAX_SIDE && W <= WF_MAX_SIDE && H * W <= WF_MAX_PIXELS, WF_DATA,
+             "%s: %lldx%lld pixels, want sides of 1 to %d and at most %d pixels", name, (long long)H, (long long)W,
+             WF_MAX_SIDE, WF_MAX_PIXELS);
+    WF_CHECK(C >= 1 && C <= WF_MAX_CHANNELS, WF_DATA, "%s: %lld channels, want 1 to %d", name, (long long)C,
+             WF_MAX_CHANNELS);
+    size_t samples = (size_t)(H * W * C);
+    if (samples > image->capacity) {
+        free(image->pixels);
+        image->capacity = 0;
+        image->pixels = malloc(samples * sizeof *image->pixels);
+        WF_CHECK(image->pixels, WF_AGAIN, "%s: out of memory for %lldx%lld pixels", name, (long long)H, (long long)W);
+        image->capacity = samples;
+    }
+    image->H = (int)H;
+    image->W = (int)W;
+    image->C = (int)C;
+    image->bits = bits;
+    return WF_OK;
+}
+
+/* ---- what bytes can be ---------------------------------------------------------------------------------------- */
+
+typedef struct format {
+    const char *name;
+    size_t head; /* bytes needed to recognise it */
+    bool single; /* nothing but this format follows in the same file */
+    wf_is *is;
+    int (*read)(wf_source *source, wf_image *image);         /* a picture format */
+    int (*open)(wf_source *parent, wf_source **out); /* or one that holds files */
+} format;
+
+static const format formats[] = {
+#define READ(id, name, head, single) {name, head, single, wf_image_is_##id, wf_image_read_##id, NULL},
+#define OPEN(id, head) {#id, head, false, wf_image_is_##id, NULL, wf_image_open_##id},
+    WF_IMAGE_FORMATS(READ, OPEN)
+#undef READ
+#undef OPEN
+};
+
+#define COUNT(table) (sizeof(table) / sizeof *(table))
+
+/* Kinds that people have and that this build does not decode: told by name rather than called unknown. */
+static const struct magic {
+    const char *name;
+    size_t at, length;
+    const char *bytes;
+} unsupported[] = {
+    {"JPEG", 0, 3, "\xff\xd8\xff"},        {"WebP", 8, 4, "WEBP"},
+    {"GIF", 0, 4, "GIF8"},                 {"TIFF", 0, 4, "II*\0"},
+    {"TIFF", 0, 4, "MM\0*"},               {"JPEG XL", 0, 2, "\xff\x0a"},
+    {"JPEG XL", 4, 4, "JXL "},             {"AVIF or HEIF", 4, 4, "ftyp"},
+    {"JPEG 2000", 4, 4, "jP  "},           {"NumPy", 0, 6, "\x93NUMPY"},
+    {"zip or npz", 0, 4, "PK\3\4"},        {"xz", 0, 6, "\xfd" "7zXZ\0"},
+    {"Zstandard", 0, 4, "\x28\xb5\x2f\xfd"}, {"bzip2", 0, 3, "BZh"},
+    {"IDX (MNIST)", 0, 3, "\0\0\x08"},     {"BMP", 0, 2, "BM"},
+    {"farbfeld", 0, 8, "farbfeld"},        {"PFM", 0, 3, "PF\n"},
+    {"PFM", 0, 3, "Pf\n"},
+};
+enum { UNSUPPORTED_HEAD = 12 };
+
+static int find_format(wf_source *source, const format **found)
+{
+    const format *last = source->last;
+    *found = last && last->single ? last : NULL;
+    for (size_t i = 0; i < COUNT(formats) && !*found; i++) {
+        const uint8_t *head;
+        size_t have;
+        WF_TRY(wf_source_peek(source, formats[i].head, &head, &have));
+        if (formats[i].is(head, have))
+            *found = &formats[i];
+    }
+    return WF_OK;
+}
+
+static int find_unsupported(wf_source *source, const char **name)
+{
+    const uint8_t *head;
+    size_t have;
+    *name = NULL;
+    WF_TRY(wf_source_peek(source, UNSUPPORTED_HEAD, &head, &have));
+    for (size_t i = 0; i < COUNT(unsupported) && !*name; i++) {
+        const struct magic *m = &unsupported[i];
+        if (have >= m->at + m->length && !memcmp(head + m->at, m->bytes, m->length))
+            *name = m->name;
+    }
+    return WF_OK;
+}
+
+static bool named_like_picture(const char *name)
+{
+    static const char *const suffixes[] = {"png", "apng", "pnm", "pbm", "pgm",  "ppm",  "pam", "bin",  "gz",   "tgz", "tar",
+                                           "jpg", "jpeg", "jpe", "jxl", "webp", "gif",  "bmp", "tif",  "tiff", "jp2", "avif",
+                                           "npy", "npz",  "zip", "ff",  "pfm",  "heic", "ico", "idx3-ubyte"};
+    const char *base = name + strlen(name);
+    while (base > name && base[-1] != '/' && base[-1] != ':') /* "a.tar:b.png" */
+        base--;
+    const char *dot = strrchr(base, '.');
+    if (!dot || !strncmp(base, "._", 2)) /* "._x.png": macOS keeps a file's attributes there */
+        return false;
+    for (size_t i = 0; i < COUNT(suffixes); i++)
+        if (!strcasecmp(dot + 1, suffixes[i]))
+            return true;
+    return false;
+}
+
+/* ---- the walk ------------------------------------------------------------------------------------------------- */
+
+enum { MAX_DEPTH = 8 }; /* a tar in a gzip in a tar ...: deeper is an attack */
+
+struct wf_images {
+    char *const *paths; /* not yet begun: `left` of them */
+    int left;
+    FILE *standard_input;
+    FTS *walk;   /* of the path being read, or NULL */
+    wf_source *stack[MAX_DEPTH];
+    int depth;
+    wf_images_passed passed;
+};
+
+int wf_images_open(char *const *paths, int count, FILE *standard_input, wf_images **out)
+{
+    static char *const only_stdin[] = {"-"};
+    wf_images *images = calloc(1, sizeof *images);
+    WF_CHECK(images, WF_AGAIN, "out of memory");
+    images->paths = count ? paths : only_stdin;
+    images->left = count ? count : 1;
+    images->standard_input = standard_input;
+    *out = images;
+    return WF_OK;
+}
+
+void wf_images_close(wf_images *images)
+{
+    if (!images)
+        return;
+    while (images->depth)
+        wf_source_destroy(images->stack[--images->depth]);
+    if (images->walk)
+        fts_close(images->walk);
+    free(images);
+}
+
+wf_images_passed wf_images_passed_over(const wf_images *images)
+{
+    return images->passed;
+}
+
+static int by_name(const FTSENT **a, const FTSENT **b)
+{
+    return strcmp((*a)->fts_name, (*b)->fts_name);
+}
+
+static int fts_failed(const FTSENT *entry)
+{
+    errno = entry->fts_errno;
+    return wf_fail_errno("%s: cannot open", entry->fts_path);
+}
+
+/* The next file of the folder or file that is being walked; leaves the stack empty at the end of the walk. */
+static int next_in_walk(wf_images *images)
+{
+    FTSENT *entry;
+    while (errno = 0, (entry = fts_read(images->walk))) {
+        wf_origin origin = entry->fts_level > FTS_ROOTLEVEL ? WF_FROM_LIST : WF_FROM_PATH;
+        switch (entry->fts_info) {
+        case FTS_D:
+        case FTS_DP:
+            continue;
+        case FTS_DEFAULT: /* a device, pipe or socket: read when asked for by name */
+            if (origin == WF_FROM_LIST) {
+                images->passed.skipped++;
+                continue;
+            }
+            /* fall through */
+        case FTS_F:
+            WF_TRY(wf_source_open_file(entry->fts_accpath, NULL, origin, &images->stack[0]));
+            images->depth = 1;
+            return WF_OK;
+        case FTS_DC:
+            return wf_fail(WF_DATA, "%s: this folder contains itself", entry->fts_path);
+        case FTS_SLNONE:
+            entry->fts_errno = ENOENT;
+            return fts_failed(entry);
+        default:
+            return fts_failed(entry);
+        }
+    }
+    if (errno)
+        return wf_fail_errno("cannot list a folder");
+    fts_close(images->walk);
+    images->walk = NULL;
+    return WF_OK;
+}
+
+/* Puts the next file on the empty stack, which stays empty when there is none. */
+static int next_file(wf_images *images)
+{
+    while (!images->depth) {
+        if (images->walk) {
+            WF_TRY(next_in_walk(images));
+            continue;
+        }
+        if (!images->left)
+            return WF_OK;
+        char *path = *images->paths++;
+        images->left--;
+        if (!strcmp(path, "-")) {
+            WF_TRY(wf_source_open_file(NULL, images->standard_input, WF_FROM_STREAM, &images->stack[0]));
+            images->depth = 1;
+            continue;
+        }
+        char *roots[] = {path, NULL};
+        images->walk = fts_open(roots, FTS_LOGICAL | FTS_NOCHDIR, by_name);
+        if (!images->walk)
+            return wf_fail_errno("%s: cannot open", path);
+    }
+    return WF_OK;
+}
+
+/* The top source has come to its end: its next entry, or back to what it was decoded from. */
+static int leave(wf_images *images)
+{
+    wf_source *top = images->stack[images->depth - 1];
+    bool more = false;
+    if (top->advance)
+        WF_TRY(top->advance(top, &more));
+    if (more)
+        return WF_OK;
+    wf_source_destroy(top);
+    images->depth--;
+    if (images->depth) /* whatever else is in there is not the beginning of an item */
+        images->stack[images->depth - 1]->pictures++;
+    return WF_OK;
+}
+
+static int enter(wf_images *images, const format *container)
+{
+    wf_source *top = images->stack[images->depth - 1];
+    WF_CHECK(images->depth < MAX_DEPTH, WF_DATA, "%s: more than %d archives in one another", top->name, MAX_DEPTH);
+    wf_source *child;
+    WF_TRY(container->open(top, &child));
+    images->stack[images->depth++] = child;
+    if (child->advance)
+        return leave(images); /* to the first entry */
+    return WF_OK;
+}
+
+/* Reads to the end of the item and tells whether another PNG picture, its signature damaged, may be in there. */
+static int drain(wf_source *source, bool *picture)
+{
+    const uint8_t *bytes;
+    size_t have;
+    *picture = false;
+    for (;;) {
+        WF_TRY(wf_source_peek(source, 4, &bytes, &have));
+        if (have < 4)
+            break;
+        if (memmem(bytes, have, "IEND", 4))
+            *picture = true;
+        wf_source_skip(source, have - 3);
+    }
+    wf_source_skip(source, have);
+    return WF_OK;
+}
+
+/* What is there is no picture. That is an error but for files that lie beside pictures, and for whatever some programs
+ * leave behind the end of a PNG file. */
+static int pass_over(wf_images *images, wf_source *source)
+{
+    const char *kind;
+    const format *last = source->last;
+    uint64_t offset = source->offset;
+    WF_TRY(find_unsupported(source, &kind));
+    WF_CHECK(!kind, WF_DATA, "%s: %s, which this version does not decode: convert it to PNG, PNM or PAM", source->name,
+             kind);
+    if (!source->pictures) {
+        if (source->origin == WF_FROM_LIST && !named_like_picture(source->name)) {
+            images->passed.skipped++;
+            return leave(images);
+        }
+        WF_CHECK(source->begin < source->end, WF_DATA, "%s: empty", source->name);
+    } else if (source->pictures == 1 && source->origin != WF_FROM_STREAM && last && last->read == wf_image_read_png) {
+        bool picture;
+        WF_TRY(drain(source, &picture));
+        if (!picture) {
+            images->passed.trailing++;
+            return leave(images);
+        }
+    }
+    return wf_fail(WF_DATA, "%s: no picture of a known kind at byte %llu", source->name, (unsigned long long)offset);
+}
+
+/* One step at the top of the stack: a picture, or progress towards the next. */
+static int step(wf_images *images, wf_image *image, bool *got)
+{
+    wf_source *top = images->stack[images->depth - 1];
+    const uint8_t *head;
+    size_t have;
+    WF_TRY(wf_source_peek(top, 1, &head, &have));
+    if (!have && top->pictures)
+        return leave(images);
+    const format *found;
+    WF_TRY(find_format(top, &found));
+    if (found && found->open && !top->pictures)
+        return enter(images, found);
+    if (!found || found->open)
+        return pass_over(images, top);
+    wf_source_number(top);
+    WF_TRY(found->read(top, image));
+    top->pictures++;
+    top->last = found;
+    *got = true;
+    return WF_OK;
+}
+
+int wf_images_next(wf_images *images, wf_image *image, const char **name, bool *more)
+{
+    *more = false;
+    for (;;) {
+        WF_TRY(next_file(images));
+        if (!images->depth)
+            return WF_OK;
+        WF_TRY(step(images, image, more));
+        if (*more) {
+            *name = images->stack[images->depth - 1]->name;
+            return WF_OK;
+        }
+    }
+}

@@ -1,0 +1,63 @@
+/* image.h - pictures in and out; formats are recognised by content, one row each in a registry */
+#ifndef WF_IMAGE_H
+#define WF_IMAGE_H
+
+#include <stdio.h>
+
+#include "meta.h"
+
+/* Samples are host uint16 whatever the depth, [H,W,C] interleaved, in 0 .. 2^bits - 1.
+ * C: 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha. Zero-initialize before the first use. */
+typedef struct wf_image {
+    int H, W, C;
+    int bits;
+    uint16_t *pixels; /* owned */
+    size_t capacity;  /* samples allocated, so that reading a stream reuses memory */
+} wf_image;
+
+/* No picture larger than this is read, so that a few bytes of header cannot ask for all memory. */
+enum { WF_MAX_PIXELS = 1 << 27 };
+
+void wf_image_clear(wf_image *image);
+
+/* Sets the shape and makes room for it; pixels are not initialized. WF_DATA, with `name` in the message, when a side,
+ * the channels or the number of pixels are out of range; WF_AGAIN out of memory. */
+int wf_image_reserve(wf_image *image, const char *name, int64_t H, int64_t W, int64_t C, int bits) WF_MUST;
+
+/* Pictures from files, folders (recursive, sorted by name in byte order), tar archives, CIFAR-10 binaries and
+ * concatenated PNG, PNM and PAM, one after the other; any of them may be gzipped. Memory does not grow with their number
+ * but for the names in a folder. A path "-" is standard_input, which is borrowed. The paths are borrowed until close.
+ *
+ * Every picture is decoded as it is: no colour management, no gamma; palettes become RGB, fewer than 8 bits become 8. */
+typedef struct wf_images wf_images;
+int wf_images_open(char *const *paths, int count, FILE *standard_input, wf_images **out) WF_MUST; /* count 0: stdin */
+
+/* *more = false at the end. `name` (valid until the next call) says where the picture came from: "a.tar:b/c.png", or
+ * "a.ppm#2" for the third picture of a file. WF_DATA: damaged, of an unsupported kind, or no picture at all.
+ * WF_NOINPUT: missing. After a failure only close is allowed. */
+int wf_images_next(wf_images *images, wf_image *image, const char **name, bool *more) WF_MUST;
+void wf_images_close(wf_images *images);
+
+/* What was passed over so far. `skipped`: files in folders and archives that are no pictures by name and by content.
+ * `trailing`: files with one PNG picture and bytes after it that are no picture. */
+typedef struct wf_images_passed {
+    int64_t skipped, trailing;
+} wf_images_passed;
+wf_images_passed wf_images_passed_over(const wf_images *images);
+
+/* PNG has 8 or 16 bits: other depths are scaled up to the next of them, rounded. */
+int wf_image_write_png(FILE *file, const char *name, const wf_image *image) WF_MUST;
+/* PAM keeps every depth: its MAXVAL is 2^bits - 1. */
+int wf_image_write_pam(FILE *file, const char *name, const wf_image *image) WF_MUST;
+
+/* Changes in place. `name` is used in messages. */
+
+/* The H x W pixels in the middle, the odd row or column left over below and to the right. WF_DATA if smaller. */
+int wf_image_crop(wf_image *image, const char *name, int H, int W) WF_MUST;
+/* An axis that shrinks by a whole factor is averaged over boxes of that factor; any other is filtered with a triangle
+ * that is as wide as a target pixel, or as a source pixel when growing. Alpha is filtered like a colour. */
+int wf_image_resize(wf_image *image, const char *name, int H, int W) WF_MUST;
+/* Alpha is dropped or added opaque; grey is replicated to RGB; RGB to grey only when all pixels are grey, else WF_DATA. */
+int wf_image_channels(wf_image *image, const char *name, int C) WF_MUST;
+
+#endif

@@ -1,0 +1,88 @@
+/* image_format.h - private to lib/image*.c: byte sources, and what a picture format provides.
+ *
+ * To add a format: write lib/image_NAME.c with wf_image_is_NAME and wf_image_read_NAME, and add one row below. */
+#ifndef WF_IMAGE_FORMAT_H
+#define WF_IMAGE_FORMAT_H
+
+#include "image.h"
+
+typedef enum wf_origin {
+    WF_FROM_STREAM, /* standard input */
+    WF_FROM_PATH,   /* named by the user */
+    WF_FROM_LIST,   /* found in a folder or an archive: may be something else than a picture */
+} wf_origin;
+
+/* Bytes to come from a file, a pipe, an archive's entry or a decompressor, with look-ahead. */
+typedef struct wf_source wf_source;
+struct wf_source {
+    /* Up to n > 0 bytes; *got = 0 at the end only. */
+    int (*fill)(wf_source *source, uint8_t *to, size_t n, size_t *got);
+    /* An archive goes to its next entry, of which `fill` then gives the bytes. NULL: there is one item only. */
+    int (*advance)(wf_source *source, bool *more);
+    void (*close)(void *state);
+    void *state;
+    wf_source *parent; /* borrowed: the source that this one decodes, or NULL */
+
+    char *name;        /* "a.tar:b/c.png", then "#2" for the third picture of one item */
+    size_t name_base;  /* length without that number */
+    wf_origin origin;
+    bool ended;        /* fill has told the end */
+    int64_t pictures;  /* read from this item so far */
+    const void *last;  /* private to image.c: format of the last of them */
+    uint64_t offset;   /* bytes of this item before `begin` */
+    size_t begin, end; /* part of the buffer not yet consumed */
+    uint8_t buffer[1 << 16];
+};
+
+int wf_source_create(wf_source *parent, const char *name, wf_origin origin, wf_source **out) WF_MUST;
+void wf_source_destroy(wf_source *source);
+/* `borrowed`, called "stdin", or the file at `path` when it is NULL. */
+int wf_source_open_file(const char *path, FILE *borrowed, wf_origin origin, wf_source **out) WF_MUST;
+
+/* Begins a new item called `prefix` or `prefix:entry`. */
+int wf_source_begin(wf_source *source, const char *prefix, const char *entry) WF_MUST;
+/* Puts the number of the picture to come behind the name. */
+void wf_source_number(wf_source *source);
+
+/* At least `want` bytes (at most the size of the buffer) without consuming them, fewer only at the end. */
+int wf_source_peek(wf_source *source, size_t want, const uint8_t **bytes, size_t *have) WF_MUST;
+void wf_source_skip(wf_source *source, size_t n); /* at most what was peeked */
+/* Exactly n bytes; WF_DATA when the end comes first. */
+int wf_source_read(wf_source *source, void *to, size_t n) WF_MUST;
+/* One byte, or -1 at the end. */
+int wf_source_byte(wf_source *source, int *byte) WF_MUST;
+
+/* READ(id, name, bytes needed to recognise it, whether one file has nothing else in it): a picture format.
+ * OPEN(id, bytes needed to recognise it): a format that holds files. In order of those bytes, so that a small picture in
+ * a pipe need not wait for more. */
+#define WF_IMAGE_FORMATS(READ, OPEN) \
+    OPEN(gzip, 3)                    \
+    READ(pnm, "PNM", 3, false)       \
+    READ(pam, "PAM", 3, false)       \
+    READ(png, "PNG", 8, false)       \
+    OPEN(tar, 512)                   \
+    READ(cifar, "CIFAR-10 binary", 16 * 3073, true)
+
+typedef bool wf_is(const uint8_t *head, size_t n); /* n < the bytes needed: that is all there is */
+
+#define WF_READ(id, name, head, single) \
+    wf_is wf_image_is_##id;             \
+    int wf_image_read_##id(wf_source *source, wf_image *image) WF_MUST;
+#define WF_OPEN(id, head)   \
+    wf_is wf_image_is_##id; \
+    int wf_image_open_##id(wf_source *parent, wf_source **out) WF_MUST;
+WF_IMAGE_FORMATS(WF_READ, WF_OPEN)
+#undef WF_READ
+#undef WF_OPEN
+
+/* Shared by PNM and PAM: H*W*C binary samples of 1 or, above maxval 255, 2 bytes, most significant first. */
+int wf_image_read_samples(wf_source *source, wf_image *image, int64_t H, int64_t W, int64_t C, int64_t maxval) WF_MUST;
+/* Bits that hold samples of 0..maxval: 8 to 16, exact where maxval + 1 is a power of two. */
+int wf_image_maxval_bits(int64_t maxval);
+/* v of 0..from to 0..to, rounded. */
+static inline uint16_t wf_image_rescale(uint32_t v, uint32_t from, uint32_t to)
+{
+    return (uint16_t)(from == to ? v : ((uint64_t)v * to + from / 2) / from);
+}
+
+#endif

@@ -1,0 +1,163 @@
+/* image_png.c - PNG by libpng */
+#include <errno.h>
+#include <png.h>
+#include <setjmp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "image_format.h"
+
+bool wf_image_is_png(const uint8_t *head, size_t n)
+{
+    return n >= 8 && !memcmp(head, "\x89PNG\r\n\x1a\n", 8);
+}
+
+/* What survives libpng's longjmp lives here and not in local variables. */
+typedef struct job {
+    png_structp png;
+    png_infop info;
+    const char *name;
+    wf_source *source; /* reading */
+    FILE *file;        /* writing */
+    uint8_t *row;      /* writing; owned */
+    int status;        /* set before every longjmp */
+} job;
+
+static void failed(png_structp png, png_const_charp message)
+{
+    job *j = png_get_error_ptr(png);
+    j->status = wf_fail(j->source ? WF_DATA : WF_INTERNAL, "%s: %s: %s", j->name,
+                        j->source ? "damaged PNG" : "cannot write as PNG", message);
+    png_longjmp(png, 1);
+}
+
+/* Oddities that libpng can read over, such as a wrong checksum of a comment. */
+static void warned(png_structp png, png_const_charp message)
+{
+    (void)png;
+    (void)message;
+}
+
+static void give_bytes(png_structp png, png_bytep to, size_t n)
+{
+    job *j = png_get_io_ptr(png);
+    j->status = wf_source_read(j->source, to, n);
+    if (j->status)
+        png_longjmp(png, 1);
+}
+
+/* Asks for samples as they are, 8 or 16 bits of the machine's byte order, and returns the number of passes. */
+static int set_transforms(const job *j)
+{
+    png_set_expand(j->png); /* palette to RGB, fewer bits to 8, a transparent colour to alpha */
+    if (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
+        png_set_swap(j->png);
+    int passes = png_set_interlace_handling(j->png);
+    png_read_update_info(j->png, j->info);
+    return passes;
+}
+
+static void spread_bytes(uint16_t *pixels, size_t n)
+{
+    const uint8_t *bytes = (const uint8_t *)pixels + n;
+    for (size_t i = 0; i < n; i++) /* ascending: byte i is read before anything is written over it */
+        pixels[i] = bytes[i];
+}
+
+static int decode(job *j, wf_image *image)
+{
+    if (setjmp(png_jmpbuf(j->png)))
+        return j->status;
+    png_set_read_fn(j->png, j, give_bytes);
+    png_set_user_limits(j->png, WF_MAX_SIDE, WF_MAX_SIDE);
+    png_set_chunk_malloc_max(j->png, 1 << 20);
+    /* Pixels are taken as stored: colour profiles, gamma and texts are not even parsed. */
+    png_set_keep_unknown_chunks(j->png, PNG_HANDLE_CHUNK_NEVER, NULL, -1);
+    png_read_info(j->png, j->info);
+    int passes = set_transforms(j);
+    WF_TRY(wf_image_reserve(image, j->name, png_get_image_height(j->png, j->info),
+                            png_get_image_width(j->png, j->info), png_get_channels(j->png, j->info),
+                            png_get_bit_depth(j->png, j->info)));
+    size_t bytes = png_get_rowbytes(j->png, j->info);
+    size_t samples = (size_t)image->H * (size_t)image->W * (size_t)image->C;
+    WF_CHECK(bytes * (size_t)image->H == samples * (size_t)image->bits / 8, WF_INTERNAL, "%s: PNG rows of %zu bytes",
+             j->name, bytes);
+    uint8_t *rows = (uint8_t *)image->pixels + samples * (size_t)(16 - image->bits) / 8;
+    for (int pass = 0; pass < passes; pass++)
+        for (int y = 0; y < image->H; y++)
+            png_read_row(j->png, rows + bytes * (size_t)y, NULL);
+    png_read_end(j->png, NULL); /* up to the last byte of IEND, so that another picture may follow */
+    if (image->bits == 8)
+        spread_bytes(image->pixels, samples);
+    return WF_OK;
+}
+
+int wf_image_read_png(wf_source *source, wf_image *image)
+{
+    job j = {.name = source->name, .source = source};
+    j.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &j, failed, warned);
+    WF_CHECK(j.png, WF_AGAIN, "%s: cannot start libpng", source->name);
+    j.info = png_create_info_struct(j.png);
+    int status = j.info ? decode(&j, image) : wf_fail(WF_AGAIN, "%s: out of memory", source->name);
+    png_destroy_read_struct(&j.png, &j.info, NULL);
+    return status;
+}
+
+static void take_bytes(png_structp png, png_bytep from, size_t n)
+{
+    job *j = png_get_io_ptr(png);
+    errno = 0;
+    if (fwrite(from, 1, n, j->file) == n)
+        return;
+    j->status = wf_fail_errno("%s: cannot write", j->name);
+    png_longjmp(png, 1);
+}
+
+static void flush_nothing(png_structp png)
+{
+    (void)png; /* the caller flushes and checks its file */
+}
+
+static int encode(job *j, const wf_image *image)
+{
+    static const int types[] = {0, PNG_COLOR_TYPE_GRAY, PNG_COLOR_TYPE_GRAY_ALPHA, PNG_COLOR_TYPE_RGB,
+                                PNG_COLOR_TYPE_RGB_ALPHA};
+    if (setjmp(png_jmpbuf(j->png)))
+        return j->status;
+    int depth = image->bits > 8 ? 16 : 8;
+    uint32_t from = (1u << image->bits) - 1, to = (1u << depth) - 1;
+    size_t samples = (size_t)image->W * (size_t)image->C;
+    png_set_write_fn(j->png, j, take_bytes, flush_nothing);
+    png_set_user_limits(j->png, WF_MAX_SIDE, WF_MAX_SIDE);
+    png_set_IHDR(j->png, j->info, (png_uint_32)image->W, (png_uint_32)image->H, depth, types[image->C],
+                 PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+    png_write_info(j->png, j->info);
+    for (int y = 0; y < image->H; y++) {
+        const uint16_t *pixels = image->pixels + (size_t)y * samples;
+        for (size_t i = 0; i < samples; i++) {
+            uint16_t v = wf_image_rescale(pixels[i], from, to);
+            if (depth == 16) {
+                j->row[2 * i] = (uint8_t)(v >> 8);
+                j->row[2 * i + 1] = (uint8_t)v;
+            } else {
+                j->row[i] = (uint8_t)v;
+            }
+        }
+        png_write_row(j->png, j->row);
+    }
+    png_write_end(j->png, NULL);
+    return WF_OK;
+}
+
+int wf_image_write_png(FILE *file, const char *name, const wf_image *image)
+{
+    job j = {.name = name, .file = file};
+    j.row = malloc((size_t)image->W * (size_t)image->C * 2);
+    WF_CHECK(j.row, WF_AGAIN, "%s: out of memory", name);
+    j.png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &j, failed, warned);
+    j.info = j.png ? png_create_info_struct(j.png) : NULL;
+    int status = j.info ? encode(&j, image) : wf_fail(WF_AGAIN, "%s: cannot start libpng", name);
+    png_destroy_write_struct(&j.png, &j.info);
+    free(j.row);
+    return status;
+}

@@ -1,0 +1,54 @@
+/* meta.h - what every record, store and model says about the pictures it comes from */
+#ifndef WF_META_H
+#define WF_META_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "status.h"
+
+/* Pyramid of pictures [H,W,C]: level `levels` is the picture, each level below has half the height and width.
+ * Level 0 is the base: low-pass I_0 alone. Level L >= 1 is the pair (low-pass I_{L-1}, detail D_L), both of
+ * H >> (levels-L+1) by W >> (levels-L+1), with C and 3*C channels. Detail channel = 3*colour + band, bands in the order
+ * horizontal, vertical, diagonal difference.
+ *
+ * Values are in pixel units: whole pixels transform to exact coefficients. A sampled value v stands for the
+ * dequantized value v + 1/2, so rounding to the nearest integer gives the pixel in both cases. */
+typedef struct wf_meta {
+    char wavelet[16]; /* row of the wavelet table: "haar" */
+    int levels;       /* wavelet levels; the pyramid has levels + 1 flows */
+    int top;          /* highest level carried by this stream or store */
+    int H, W, C;      /* the picture at level `levels` */
+    int bits;         /* bits per sample, 1 to 16 */
+    char *provenance; /* JSON array text, one object per tool, oldest first; owned; NULL: empty */
+} wf_meta;
+
+enum { WF_MAX_LEVELS = 16, WF_MAX_CHANNELS = 4, WF_MAX_SIDE = 65536 };
+
+/* Height, width and detail channels K of `level` (K = C at the base). */
+typedef struct wf_level_shape {
+    int H, W;
+    int C; /* low-pass channels */
+    int K; /* channels that the flow of this level models: 3*C details, or C at the base */
+} wf_level_shape;
+
+wf_level_shape wf_meta_level(const wf_meta *meta, int level);
+
+/* Deep copy; `to` needs no initialization. */
+int wf_meta_copy(wf_meta *to, const wf_meta *from) WF_MUST;
+void wf_meta_clear(wf_meta *meta);
+
+/* WF_DATA with a message that names the first field out of range, prefixed by `who`. */
+int wf_meta_check(const wf_meta *meta, const char *who) WF_MUST;
+
+/* WF_DATA unless wavelet, levels, H, W, C and bits agree; the message names the first difference. */
+int wf_meta_match(const wf_meta *have, const char *who, const wf_meta *want, const char *whom) WF_MUST;
+
+/* Appends one object {"tool","version","argv","seed","model"} to the provenance; model may be NULL. */
+int wf_meta_add_provenance(wf_meta *meta, const char *tool, int argc, char *const *argv, uint64_t seed,
+                           const char *model) WF_MUST;
+
+#define WF_VERSION "0.1.0"
+#define WF_FORMAT "wavelet-flow/1"
+
+#endif

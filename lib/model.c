@@ -1,0 +1,293 @@
+/* model.c - model folders and level files */
+#include "model.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "file.h"
+
+int wf_model_file(const wf_model *model, int level, const char *suffix, char out[WF_PATH])
+{
+    int n = snprintf(out, WF_PATH, "%s/level-%02d%s", model->path, level, suffix);
+    WF_CHECK(n < WF_PATH, WF_USAGE, "%s: path too long", model->path);
+    return WF_OK;
+}
+
+static int read_integer(json_t *root, const char *key, const char *path, int *out)
+{
+    json_t *value = json_object_get(root, key);
+    WF_CHECK(json_is_integer(value) && json_integer_value(value) >= 0 && json_integer_value(value) <= WF_MAX_SIDE,
+             WF_DATA, "%s: \"%s\" is not a number in range", path, key);
+    *out = (int)json_integer_value(value);
+    return WF_OK;
+}
+
+static int read_meta(json_t *root, const char *path, wf_meta *meta)
+{
+    const char *format = json_string_value(json_object_get(root, "format"));
+    const char *wavelet = json_string_value(json_object_get(root, "wavelet"));
+    WF_CHECK(format && !strcmp(format, WF_FORMAT), WF_DATA, "%s: format is not " WF_FORMAT, path);
+    WF_CHECK(wavelet && strlen(wavelet) < sizeof meta->wavelet, WF_DATA, "%s: no wavelet", path);
+    *meta = (wf_meta){0};
+    strcpy(meta->wavelet, wavelet);
+    json_t *shape = json_object_get(root, "shape");
+    int *sides[3] = {&meta->H, &meta->W, &meta->C};
+    WF_CHECK(json_array_size(shape) == 3, WF_DATA, "%s: shape is not [H,W,C]", path);
+    for (size_t i = 0; i < 3; i++) {
+        json_t *side = json_array_get(shape, i);
+        WF_CHECK(json_is_integer(side) && json_integer_value(side) > 0 && json_integer_value(side) <= WF_MAX_SIDE,
+                 WF_DATA, "%s: shape is out of range", path);
+        *sides[i] = (int)json_integer_value(side);
+    }
+    WF_TRY(read_integer(root, "levels", path, &meta->levels));
+    WF_TRY(read_integer(root, "bits", path, &meta->bits));
+    meta->top = meta->levels;
+    return wf_meta_check(meta, path);
+}
+
+static int model_json(const char *path, char out[WF_PATH])
+{
+    WF_CHECK(snprintf(out, WF_PATH, "%s/wf.json", path) < WF_PATH, WF_USAGE, "%s: path too long", path);
+    return WF_OK;
+}
+
+int wf_model_open(const char *path, wf_model *out)
+{
+    char file[WF_PATH];
+    json_error_t error;
+    WF_TRY(model_json(path, file));
+    *out = (wf_model){0};
+    if (access(file, R_OK))
+        return wf_fail_errno("%s", file);
+    json_t *root = json_load_file(file, JSON_REJECT_DUPLICATES, &error);
+    WF_CHECK(root, WF_DATA, "%s: line %d: %s", file, error.line, error.text);
+    int status = read_meta(root, file, &out->meta);
+    json_decref(root);
+    WF_TRY(status);
+    out->path = strdup(path);
+    WF_CHECK(out->path, WF_AGAIN, "%s: out of memory", path);
+    return WF_OK;
+}
+
+static int write_model_json(const char *file, const wf_meta *m)
+{
+    wf_outfile *out;
+    WF_TRY(wf_outfile_create(file, &out));
+    fprintf(wf_outfile_stream(out),
+            "{\"format\": \"%s\", \"wavelet\": \"%s\", \"levels\": %d, \"shape\": [%d, %d, %d], \"bits\": %d}\n", WF_FORMAT,
+            m->wavelet, m->levels, m->H, m->W, m->C, m->bits);
+    return wf_outfile_commit(out);
+}
+
+int wf_model_create(const char *path, const wf_meta *meta, wf_model *out)
+{
+    char file[WF_PATH];
+    WF_TRY(model_json(path, file));
+    WF_TRY(wf_mkdirs(path));
+    /* Two first processes may both write the same bytes; a model for other pictures is found by the match. */
+    if (access(file, F_OK))
+        WF_TRY(write_model_json(file, meta));
+    WF_TRY(wf_model_open(path, out));
+    int status = wf_meta_match(meta, "the data", &out->meta, path);
+    if (status)
+        wf_model_clear(out);
+    return status;
+}
+
+void wf_model_clear(wf_model *model)
+{
+    free(model->path);
+    wf_meta_clear(&model->meta);
+    *model = (wf_model){0};
+}
+
+void wf_model_official_chain(const wf_meta *meta, int level, char out[128])
+{
+    bool faces = meta->levels >= 8;
+    int steps = level < 2 ? 8 : 16;
+    int width = faces ? (level < 3 ? 64 : 128) : (level < 5 ? 128 : 256);
+    snprintf(out, 128, "%d*(actnorm, conv1x1, affine:width=%d:blocks=3), actnorm", steps, width);
+}
+
+double wf_bits_per_dim(const wf_meta *meta, int level, double log_density)
+{
+    wf_level_shape s = wf_meta_level(meta, level);
+    double D = (double)s.H * s.W * s.K, above = meta->levels - level;
+    double nats = -log_density + D * above * log(2.0) + D * meta->bits * log(2.0);
+    return nats / (log(2.0) * (double)meta->H * meta->W * meta->C);
+}
+
+/* -- level files: tensors "w/NAME" and "ema/NAME" ------------------------------------------------------------------ */
+
+static int count_params(const wf_flow *flow)
+{
+    char name[64];
+    const wf_param *param;
+    size_t where;
+    int n = 0;
+    while (wf_flow_param(flow, n, name, &param, &where))
+        n++;
+    return n;
+}
+
+/* The file's tensors over `values` [2*size]: weights, then averages. names: room for 2*count of 80 characters. */
+static void list_tensors(const wf_flow *flow, int count, const float *const values[2], wf_tensor *tensors, char (*names)[80])
+{
+    static const char *const prefix[2] = {"w", "ema"};
+    for (int half = 0; half < 2; half++)
+        for (int i = 0; i < count; i++) {
+            char name[64];
+            const wf_param *param;
+            size_t where;
+            wf_flow_param(flow, i, name, &param, &where);
+            wf_tensor *t = &tensors[half * count + i];
+            snprintf(names[half * count + i], 80, "%s/%s", prefix[half], name);
+            *t = (wf_tensor){.name = names[half * count + i], .dtype = WF_F32, .rank = param->rank};
+            memcpy(t->shape, param->shape, sizeof param->shape);
+            t->data = values ? (void *)(uintptr_t)(values[half] + where) : NULL;
+            t->bytes = param->count * sizeof(float);
+        }
+}
+
+int wf_level_save(const wf_model *model, const wf_flow *flow, const wf_level_file *what)
+{
+    char path[WF_PATH], level[16], step[32], bpd[32], kernel[8], hash[20];
+    int count = count_params(flow);
+    const wf_flow_spec *spec = wf_flow_spec_of(flow);
+    const float *values[2] = {what->weights, what->average};
+    WF_TRY(wf_model_file(model, what->level, ".safetensors", path));
+    wf_tensor *tensors = calloc((size_t)(2 * count), sizeof *tensors);
+    char(*names)[80] = calloc((size_t)(2 * count), sizeof *names);
+    int status = WF_OK;
+    if (!tensors || !names) {
+        status = wf_fail(WF_AGAIN, "%s: out of memory", path);
+        goto out;
+    }
+    list_tensors(flow, count, values, tensors, names);
+    snprintf(level, sizeof level, "%d", what->level);
+    snprintf(step, sizeof step, "%lld", (long long)what->step);
+    snprintf(bpd, sizeof bpd, "%.6f", what->bpd);
+    snprintf(kernel, sizeof kernel, "%d", spec->kernel);
+    snprintf(hash, sizeof hash, "%016llx",
+             (unsigned long long)XXH3_64bits(what->average, wf_flow_size(flow) * sizeof(float)));
+    const wf_pair pairs[] = {{"format", WF_FORMAT},
+                             {"level", level},
+                             {"chain", what->chain},
+                             {"kernel", kernel},
+                             {"precision", spec->precision == WF_BF16 ? "bf16" : "fp32"},
+                             {"step", step},
+                             {"bpd", bpd},
+                             {"hash", hash},
+                             {"provenance", what->provenance ? what->provenance : "[]"}};
+    status = wf_safetensors_save(path, tensors, 2 * count, pairs, (int)(sizeof pairs / sizeof *pairs));
+out:
+    free(tensors);
+    free(names);
+    return status;
+}
+
+/* Copies the averages out of the file into host [size]; every tensor must be there with its shape. */
+static int gather(const wf_flow *flow, const wf_safetensors *st, const char *path, float *values)
+{
+    char name[64], full[80];
+    const wf_param *param;
+    size_t where;
+    int i = 0;
+    for (; wf_flow_param(flow, i, name, &param, &where); i++) {
+        snprintf(full, sizeof full, "ema/%s", name);
+        const wf_tensor *t = wf_safetensors_find(st, full);
+        WF_CHECK(t, WF_DATA, "%s: no tensor %s, which its chain needs", path, full);
+        bool same = t->dtype == WF_F32 && t->rank == param->rank && t->bytes == param->count * sizeof(float);
+        for (int r = 0; same && r < t->rank; r++)
+            same = t->shape[r] == param->shape[r];
+        WF_CHECK(same, WF_DATA, "%s: tensor %s does not have the shape that its chain needs", path, full);
+        memcpy(values + where, t->data, t->bytes);
+    }
+    WF_CHECK(st->count == 2 * i, WF_DATA, "%s: %d tensors, its chain needs %d", path, st->count, 2 * i);
+    for (size_t j = 0; j < wf_flow_size(flow); j++)
+        WF_CHECK(isfinite(values[j]), WF_DATA, "%s: parameter %zu is not finite", path, j);
+    return WF_OK;
+}
+
+static int take_file(const wf_safetensors *st, const char *path, const wf_model *model, wf_level *out)
+{
+    const char *format = wf_safetensors_meta(st, "format"), *level = wf_safetensors_meta(st, "level");
+    const char *chain = wf_safetensors_meta(st, "chain"), *kernel = wf_safetensors_meta(st, "kernel");
+    const char *precision = wf_safetensors_meta(st, "precision"), *hash = wf_safetensors_meta(st, "hash");
+    WF_CHECK(format && !strcmp(format, WF_FORMAT), WF_DATA, "%s: format is not " WF_FORMAT, path);
+    WF_CHECK(level && atoi(level) == out->level, WF_DATA, "%s: holds level %s", path, level ? level : "(none)");
+    WF_CHECK(chain && kernel && precision && hash, WF_DATA, "%s: chain, kernel, precision or hash is missing", path);
+    WF_CHECK(!strcmp(kernel, "1") || !strcmp(kernel, "3"), WF_DATA, "%s: kernel %s", path, kernel);
+    wf_level_shape shape = wf_meta_level(&model->meta, out->level);
+    out->K = shape.K;
+    out->C = out->level ? shape.C : 0;
+    out->kernel = atoi(kernel);
+    out->precision = strcmp(precision, "bf16") ? WF_FP32 : WF_BF16;
+    snprintf(out->hash, sizeof out->hash, "%.16s", hash);
+    out->chain = strdup(chain);
+    WF_CHECK(out->chain, WF_AGAIN, "%s: out of memory", path);
+    wf_backend *b = out->backend;
+    wf_flow *flow;
+    float *values = NULL;
+    void *memory = NULL;
+    if (wf_level_flow(out, 1, 1, 1, &flow)) /* only to learn the names and shapes */
+        return wf_fail(WF_DATA, "%s: %s", path, wf_error());
+    int status = WF_OK;
+    out->size = wf_flow_size(flow);
+    values = malloc(out->size * sizeof *values);
+    if (!values)
+        status = wf_fail(WF_AGAIN, "%s: out of memory", path);
+    else
+        status = gather(flow, st, path, values);
+    if (!status)
+        status = b->alloc(b, out->size * b->real, &memory);
+    out->params = memory;
+    if (!status)
+        status = b->upload(b, out->params, values, WF_F32, out->size);
+    free(values);
+    wf_flow_destroy(flow);
+    return status;
+}
+
+int wf_level_load(const wf_model *model, int level, wf_backend *backend, wf_level *out)
+{
+    char path[WF_PATH];
+    wf_safetensors st = {0};
+    *out = (wf_level){.backend = backend, .level = level};
+    WF_CHECK(level >= 0 && level <= model->meta.levels, WF_USAGE, "%s has levels 0 to %d, not %d", model->path,
+             model->meta.levels, level);
+    WF_TRY(wf_model_file(model, level, ".safetensors", path));
+    int status = wf_safetensors_load(path, &st);
+    if (!status)
+        status = take_file(&st, path, model, out);
+    wf_safetensors_clear(&st);
+    if (status)
+        wf_level_clear(out);
+    return status;
+}
+
+void wf_level_clear(wf_level *level)
+{
+    if (level->backend)
+        level->backend->free(level->backend, level->params);
+    free(level->chain);
+    *level = (wf_level){0};
+}
+
+int wf_level_flow(const wf_level *level, int N, int H, int W, wf_flow **out)
+{
+    wf_flow_spec spec = {N, H, W, level->K, level->C, level->kernel, level->precision, WF_MEMORY_NONE};
+    return wf_flow_create(level->backend, level->chain, &spec, out);
+}
+
+int wf_level_batch(int H, int W)
+{
+    int64_t n = 4096 / ((int64_t)H * W);
+    return n < 1 ? 1 : n > 64 ? 64 : (int)n;
+}

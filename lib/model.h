@@ -1,0 +1,84 @@
+/* model.h - a model is a folder: wf.json says what pictures it is for, level-NN.safetensors holds one trained level.
+ * Levels never touch one another's files. */
+#ifndef WF_MODEL_H
+#define WF_MODEL_H
+
+#include "flow.h"
+#include "meta.h"
+
+typedef struct wf_model {
+    char *path;
+    wf_meta meta; /* top == levels */
+} wf_model;
+
+/* WF_NOINPUT: no wf.json there; WF_DATA: not ours. */
+int wf_model_open(const char *path, wf_model *out) WF_MUST;
+/* Opens the model at `path`, or makes it for pictures like `meta`; WF_DATA when it is for other pictures. Safe to be called
+ * by many processes at once. */
+int wf_model_create(const char *path, const wf_meta *meta, wf_model *out) WF_MUST;
+void wf_model_clear(wf_model *model);
+
+/* "PATH/level-NN" followed by `suffix`, in `out`. */
+enum { WF_PATH = 4096 };
+int wf_model_file(const wf_model *model, int level, const char *suffix, char out[WF_PATH]) WF_MUST;
+
+/* The official configuration's chain for a level (arXiv 2010.13821 and its code): pyramids of 8 levels or more as for
+ * 1024x1024 faces, others as for ImageNet 64x64. Written to `out`. */
+void wf_model_official_chain(const wf_meta *meta, int level, char out[128]);
+
+/* Bits per dimension that one picture's log density (nats) of `level` contributes: (- log p - D_l (n-l) log(1/2)
+ * + D_l log 2^bits) / (ln 2 * H W C), with D_l coefficients at level l of n. Sums over levels to the model's bits/dim. */
+double wf_bits_per_dim(const wf_meta *meta, int level, double log_density);
+
+/* A trained level on a backend. */
+typedef struct wf_level {
+    wf_backend *backend;
+    int level;
+    int K, C, kernel;
+    wf_precision precision;
+    char *chain;
+    wf_real *params; /* device; the moving average of the weights */
+    size_t size;
+    char hash[20]; /* of the parameters, for provenance */
+} wf_level;
+
+/* WF_NOINPUT: not trained yet; WF_DATA: the file does not hold what the chain needs. */
+int wf_level_load(const wf_model *model, int level, wf_backend *backend, wf_level *out) WF_MUST;
+void wf_level_clear(wf_level *level);
+
+/* Its flow for [N,H,W,K]; no memory for backward. */
+int wf_level_flow(const wf_level *level, int N, int H, int W, wf_flow **out) WF_MUST;
+
+/* Writes level-NN.safetensors: weights and their average (host F32 [size] each) as named tensors. bpd: held-out bits/dim
+ * of this level or NAN. */
+typedef struct wf_level_file {
+    int level;
+    int64_t step;
+    double bpd;
+    const char *chain, *provenance;
+    const float *weights, *average;
+} wf_level_file;
+int wf_level_save(const wf_model *model, const wf_flow *flow, const wf_level_file *what) WF_MUST;
+
+/* Pictures per batch for evaluation and sampling, fixed by the level's size so that results never depend on how many
+ * pictures are asked for. */
+int wf_level_batch(int H, int W);
+
+/* Host coefficients in pixel units -> a flow's input and condition on the device. */
+typedef struct wf_feed {
+    wf_backend *backend;
+    const wf_meta *meta;
+    int level, N, H, W;
+    wf_real *low, *detail; /* detail NULL at the base */
+    float *host;           /* room to pad a short batch */
+} wf_feed;
+
+int wf_feed_create(wf_backend *backend, const wf_meta *meta, int level, int N, int H, int W, wf_feed *out) WF_MUST;
+void wf_feed_clear(wf_feed *feed);
+/* count <= N pictures, the rest is filled with the first; random NULL: no noise. index: host [count]. */
+int wf_feed_load(wf_feed *feed, int count, const float *low, const float *detail, const uint64_t *index,
+                 const wf_random *random) WF_MUST;
+const wf_real *wf_feed_x(const wf_feed *feed);    /* what the flow models */
+const wf_real *wf_feed_cond(const wf_feed *feed); /* NULL at the base */
+
+#endif

@@ -1,0 +1,159 @@
+/* pyramid.c - the wavelet pyramid of a batch on a backend */
+#include "pyramid.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "wavelet.h"
+
+/* Slot L of `image` holds I_L on the backend, slot L of `detail` D_L; NULL until needed. */
+struct wf_pyramid {
+    wf_backend *b;
+    wf_meta meta;
+    const wf_wavelet *wavelet;
+    int capacity; /* pictures */
+    int N;        /* pictures of the last split, */
+    int lowest;   /* which went down to here */
+    wf_real *image[WF_MAX_LEVELS + 1], *detail[WF_MAX_LEVELS + 1];
+    float *host[2]; /* what wf_pyramid_level lends out: low, detail */
+    size_t host_size[2];
+};
+
+void wf_pyramid_size(const wf_meta *meta, int level, int *H, int *W)
+{
+    *H = meta->H >> (meta->levels - level);
+    *W = meta->W >> (meta->levels - level);
+}
+
+/* Numbers in I_level of n pictures; three quarters of them are D_level. */
+static size_t image_size(const wf_pyramid *p, int level, int n)
+{
+    int H, W;
+    wf_pyramid_size(&p->meta, level, &H, &W);
+    return (size_t)n * (size_t)H * (size_t)W * (size_t)p->meta.C;
+}
+
+int wf_pyramid_create(wf_backend *backend, const wf_meta *meta, int N, wf_pyramid **out)
+{
+    const wf_wavelet *wavelet = wf_wavelet_find(meta->wavelet);
+    WF_CHECK(wavelet, WF_DATA, "pyramid: unknown wavelet \"%.15s\"", meta->wavelet);
+    WF_CHECK(meta->levels >= 0 && meta->levels <= WF_MAX_LEVELS, WF_DATA, "pyramid: %d levels, want 0 to %d",
+             meta->levels, WF_MAX_LEVELS);
+    int unit = 1 << meta->levels;
+    WF_CHECK(meta->H % unit == 0 && meta->W % unit == 0, WF_DATA, "pyramid: %dx%d cannot be halved %d times", meta->H,
+             meta->W, meta->levels);
+    WF_CHECK(N > 0, WF_INTERNAL, "pyramid: batch of %d", N);
+    wf_pyramid *p = calloc(1, sizeof *p);
+    WF_CHECK(p, WF_AGAIN, "pyramid: out of memory");
+    int status = wf_meta_copy(&p->meta, meta);
+    if (status) {
+        free(p);
+        return status;
+    }
+    p->b = backend;
+    p->wavelet = wavelet;
+    p->capacity = N;
+    *out = p;
+    return WF_OK;
+}
+
+void wf_pyramid_destroy(wf_pyramid *p)
+{
+    if (!p)
+        return;
+    for (int L = 0; L <= p->meta.levels; L++) {
+        p->b->free(p->b, p->image[L]);
+        p->b->free(p->b, p->detail[L]);
+    }
+    for (int i = 0; i < 2; i++)
+        free(p->host[i]);
+    wf_meta_clear(&p->meta);
+    free(p);
+}
+
+static int need(wf_pyramid *p, wf_real **buffer, size_t n)
+{
+    void *memory = *buffer;
+    if (!memory)
+        WF_TRY(p->b->alloc(p->b, n * p->b->real, &memory));
+    *buffer = memory;
+    return WF_OK;
+}
+
+static int need_image(wf_pyramid *p, int level)
+{
+    return need(p, &p->image[level], image_size(p, level, p->capacity));
+}
+
+static int need_detail(wf_pyramid *p, int level)
+{
+    return need(p, &p->detail[level], 3 * image_size(p, level - 1, p->capacity));
+}
+
+int wf_pyramid_split(wf_pyramid *p, int N, const float *pixels, int lowest)
+{
+    int top = p->meta.levels;
+    WF_CHECK(N > 0 && N <= p->capacity, WF_INTERNAL, "pyramid: batch of %d, want 1 to %d", N, p->capacity);
+    WF_CHECK(lowest >= 0 && lowest <= top, WF_INTERNAL, "pyramid: level %d of %d", lowest, top);
+    WF_TRY(need_image(p, top));
+    WF_TRY(p->b->upload(p->b, p->image[top], pixels, WF_F32, image_size(p, top, N)));
+    for (int L = top; L >= 1 && L >= lowest; L--) {
+        int H, W;
+        wf_pyramid_size(&p->meta, L, &H, &W);
+        WF_TRY(need_image(p, L - 1));
+        WF_TRY(need_detail(p, L));
+        WF_TRY(p->b->dwt(p->b, p->wavelet->taps, p->wavelet->count, N, H, W, p->meta.C, p->image[L], p->image[L - 1],
+                         p->detail[L]));
+    }
+    p->N = N;
+    p->lowest = lowest;
+    return WF_OK;
+}
+
+static int lend(wf_pyramid *p, int slot, const wf_real *from, size_t n, const float **out)
+{
+    if (p->host_size[slot] < n) {
+        free(p->host[slot]);
+        p->host_size[slot] = 0;
+        p->host[slot] = malloc(n * sizeof(float));
+        WF_CHECK(p->host[slot], WF_AGAIN, "pyramid: out of memory for %zu coefficients", n);
+        p->host_size[slot] = n;
+    }
+    WF_TRY(p->b->download(p->b, p->host[slot], WF_F32, from, n));
+    *out = p->host[slot];
+    return WF_OK;
+}
+
+int wf_pyramid_level(wf_pyramid *p, int level, const float **low, const float **detail)
+{
+    WF_CHECK(p->N && level >= p->lowest && level <= p->meta.levels, WF_INTERNAL, "pyramid: level %d was not computed",
+             level);
+    int below = level ? level - 1 : 0;
+    size_t n = image_size(p, below, p->N);
+    WF_TRY(lend(p, 0, p->image[below], n, low));
+    *detail = NULL;
+    return level ? lend(p, 1, p->detail[level], 3 * n, detail) : WF_OK;
+}
+
+int wf_pyramid_join(wf_pyramid *p, int level, int N, const float *low, const float *detail, float *pixels)
+{
+    WF_CHECK(N > 0 && N <= p->capacity, WF_INTERNAL, "pyramid: batch of %d, want 1 to %d", N, p->capacity);
+    WF_CHECK(level >= 0 && level <= p->meta.levels && !detail == !level, WF_DATA,
+             "pyramid: level %d of %d %s detail coefficients", level, p->meta.levels, detail ? "with" : "without");
+    if (!level) {
+        memcpy(pixels, low, image_size(p, 0, N) * sizeof *pixels);
+        return WF_OK;
+    }
+    int H, W;
+    size_t n = image_size(p, level - 1, N);
+    wf_pyramid_size(&p->meta, level, &H, &W);
+    p->N = 0; /* the buffers of a split are used over */
+    WF_TRY(need_image(p, level));
+    WF_TRY(need_image(p, level - 1));
+    WF_TRY(need_detail(p, level));
+    WF_TRY(p->b->upload(p->b, p->image[level - 1], low, WF_F32, n));
+    WF_TRY(p->b->upload(p->b, p->detail[level], detail, WF_F32, 3 * n));
+    WF_TRY(p->b->idwt(p->b, p->wavelet->taps, p->wavelet->count, N, H, W, p->meta.C, p->image[level - 1],
+                      p->detail[level], p->image[level]));
+    return p->b->download(p->b, pixels, WF_F32, p->image[level], image_size(p, level, N));
+}

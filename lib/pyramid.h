@@ -1,0 +1,33 @@
+/* pyramid.h - pictures to coefficients and back, level by level, on a backend. All values are in pixel units (meta.h).
+ *
+ * Letters: N batch, H W the picture of level `levels`, h w the low-pass of a level, C image channels, n = levels. */
+#ifndef WF_PYRAMID_H
+#define WF_PYRAMID_H
+
+#include "../kernels/backend.h"
+#include "meta.h"
+
+typedef struct wf_pyramid wf_pyramid;
+
+/* For batches of up to N pictures of `meta` (copied). The backend is borrowed. Buffers are made as levels are used, at
+ * most about 11 N*H*W*C numbers in backend memory and host memory together.
+ * WF_DATA: unknown wavelet, or H or W that the levels do not divide. */
+int wf_pyramid_create(wf_backend *backend, const wf_meta *meta, int N, wf_pyramid **out) WF_MUST;
+void wf_pyramid_destroy(wf_pyramid *pyramid);
+
+/* Decomposes pixels (host [N,H,W,C]) from the top down to level `lowest`, of which and above wf_pyramid_level then
+ * tells. N may be smaller than at creation. */
+int wf_pyramid_split(wf_pyramid *pyramid, int N, const float *pixels, int lowest) WF_MUST;
+
+/* Coefficients of the batch just split (host, valid until the next call on this pyramid): low [N,h,w,C] and detail
+ * [N,h,w,3C] of `level`; at the base low = I_0 and detail = NULL. */
+int wf_pyramid_level(wf_pyramid *pyramid, int level, const float **low, const float **detail) WF_MUST;
+
+/* I_level from one record of that level: low [N,h,w,C] and detail [N,h,w,3C] (host) to pixels (host) [N,2h,2w,C]. At the
+ * base, where detail is NULL, I_0 = low [N,h,w,C]. Works without a split. */
+int wf_pyramid_join(wf_pyramid *pyramid, int level, int N, const float *low, const float *detail, float *pixels) WF_MUST;
+
+/* Height and width of I_level: those of the pixels that join gives. */
+void wf_pyramid_size(const wf_meta *meta, int level, int *H, int *W);
+
+#endif

@@ -1,0 +1,71 @@
+/* sample.c - latent noise through the inverse of a level, in fixed, padded batches */
+#include "sample.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+int wf_sampler_create(const wf_model *model, int level, wf_backend *backend, int H, int W, wf_sampler *out)
+{
+    void *z;
+    int N = wf_level_batch(H, W);
+    *out = (wf_sampler){.meta = &model->meta};
+    WF_TRY(wf_level_load(model, level, backend, &out->level));
+    WF_TRY(wf_level_flow(&out->level, N, H, W, &out->flow));
+    WF_TRY(wf_feed_create(backend, out->meta, level, N, H, W, &out->feed));
+    size_t n = (size_t)N * (size_t)H * (size_t)W * (size_t)out->level.K;
+    out->host = calloc(n, sizeof *out->host);
+    WF_CHECK(out->host, WF_AGAIN, "sample: out of memory");
+    WF_TRY(backend->alloc(backend, n * backend->real, &z));
+    out->z = z;
+    return WF_OK;
+}
+
+void wf_sampler_clear(wf_sampler *s)
+{
+    if (s->level.backend)
+        s->level.backend->free(s->level.backend, s->z);
+    free(s->host);
+    wf_flow_destroy(s->flow);
+    wf_feed_clear(&s->feed);
+    wf_level_clear(&s->level);
+    *s = (wf_sampler){0};
+}
+
+/* One batch of count <= N pictures. */
+static int run_batch(wf_sampler *s, int count, const float *low, const uint64_t *index, const wf_random *random,
+                     double temperature, float *out)
+{
+    wf_backend *b = s->level.backend;
+    uint64_t padded[64];
+    const wf_real *x;
+    size_t each = (size_t)s->feed.H * (size_t)s->feed.W * (size_t)s->level.K;
+    for (int n = 0; n < s->feed.N; n++)
+        padded[n] = index[n < count ? n : 0];
+    if (low) /* the details in the feed are not used */
+        WF_TRY(wf_feed_load(&s->feed, count, low, s->host, index, NULL));
+    WF_TRY(b->normal(b, random, s->feed.N, each, padded, temperature, s->z));
+    WF_TRY(wf_flow_inverse(s->flow, s->level.params, s->z, wf_feed_cond(&s->feed), &x));
+    WF_TRY(b->download(b, out, WF_F32, x, (size_t)count * each));
+    float scale = (float)(1 << s->meta->bits), offset = low ? 0.0f : 0.5f * scale - 0.5f;
+    for (size_t i = 0; i < (size_t)count * each; i++) {
+        out[i] = out[i] * scale + offset; /* base: x = (v + 1/2) / 2^bits - 1/2; details have no offset */
+        WF_CHECK(isfinite(out[i]), WF_INTERNAL, "level %d: sample %llu is not finite", s->level.level,
+                 (unsigned long long)index[i / each]);
+    }
+    return WF_OK;
+}
+
+int wf_sampler_run(wf_sampler *s, int64_t N, const float *low, const uint64_t *index, uint64_t seed, double temperature,
+                   float *out)
+{
+    size_t pixels = (size_t)s->feed.H * (size_t)s->feed.W;
+    wf_random random = {seed, WF_PURPOSE_LATENT, (uint64_t)s->level.level};
+    for (int64_t at = 0; at < N; at += s->feed.N) {
+        int count = N - at < s->feed.N ? (int)(N - at) : s->feed.N;
+        const float *mine = low ? low + (size_t)at * pixels * (size_t)s->meta->C : NULL;
+        WF_TRY(run_batch(s, count, mine, index + at, &random, temperature,
+                         out + (size_t)at * pixels * (size_t)s->level.K));
+    }
+    return WF_OK;
+}

@@ -1,0 +1,25 @@
+/* sample.h - drawing details (or the base) from a trained level */
+#ifndef WF_SAMPLE_H
+#define WF_SAMPLE_H
+
+#include "model.h"
+
+typedef struct wf_sampler {
+    const wf_meta *meta; /* of the model; borrowed */
+    wf_level level;
+    wf_flow *flow;
+    wf_feed feed;
+    wf_real *z;
+    float *host;
+} wf_sampler;
+
+/* For pictures whose low-pass at `level` is H x W. */
+int wf_sampler_create(const wf_model *model, int level, wf_backend *backend, int H, int W, wf_sampler *out) WF_MUST;
+void wf_sampler_clear(wf_sampler *s);
+
+/* Details [N,H,W,3C] in pixel units given low [N,H,W,C]; at the base low is NULL and `out` [N,H,W,C] is the base itself.
+ * Picture index[n]'s draw depends on (seed, level, index[n]) and its low alone. temperature scales the latent. */
+int wf_sampler_run(wf_sampler *s, int64_t N, const float *low, const uint64_t *index, uint64_t seed, double temperature,
+                   float *out) WF_MUST;
+
+#endif

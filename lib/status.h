@@ -1,0 +1,71 @@
+/* status.h - how every call of this library reports failure.
+ *
+ * A call returns 0 or one of the codes below, which are also the exit codes of the tools. The message that goes with
+ * the last failure is kept per thread: wf_error(). The library never prints and never exits.
+ *
+ *     int load(const char *path)
+ *     {
+ *         WF_TRY(wf_store_open(path, &store));
+ *         WF_CHECK(n > 0, WF_DATA, "%s: no picture in it", path);
+ *         return WF_OK;
+ *     }
+ */
+#ifndef WF_STATUS_H
+#define WF_STATUS_H
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define WF_MUST __attribute__((warn_unused_result))
+#define WF_PRINTF(text, first) __attribute__((format(printf, text, first)))
+
+enum {
+    WF_OK = 0,
+    WF_USAGE = 64,    /* wrong flags or arguments */
+    WF_DATA = 65,     /* truncated, corrupt or mismatched data */
+    WF_NOINPUT = 66,  /* an input file is missing or cannot be opened */
+    WF_INTERNAL = 70, /* internal error or a numerical limit */
+    WF_IO = 74,       /* reading or writing failed */
+    WF_AGAIN = 75,    /* try again: disk full, memory, locked, interrupted after saving */
+};
+
+/* Sets this thread's message and returns `status`, so that `return wf_fail(...)` reads well. */
+int wf_fail(int status, const char *format, ...) WF_PRINTF(2, 3) WF_MUST;
+
+/* As wf_fail, for a failed system call: appends strerror(errno) and picks the code from errno
+ * (ENOENT etc: WF_NOINPUT; ENOSPC, EDQUOT, ENOMEM, EAGAIN: WF_AGAIN; others: WF_IO). */
+int wf_fail_errno(const char *format, ...) WF_PRINTF(1, 2) WF_MUST;
+
+/* The message of this thread's last failure, one line without newline; "" if none. Valid until the next failure. */
+const char *wf_error(void);
+
+#define WF_TRY(call)                       \
+    do {                                   \
+        int wf_try_status = (call);        \
+        if (wf_try_status)                 \
+            return wf_try_status;          \
+    } while (0)
+
+/* As WF_TRY, inside a function that cleans up behind the label `out` and returns `status`. */
+#define WF_GO(call)                        \
+    do {                                   \
+        status = (call);                   \
+        if (status)                        \
+            goto out;                      \
+    } while (0)
+
+#define WF_CHECK(condition, code, ...)                \
+    do {                                              \
+        if (!(condition))                             \
+            return wf_fail((code), __VA_ARGS__);      \
+    } while (0)
+
+/* Checked size arithmetic for values that come from a file: false on overflow. */
+#define WF_MUL(a, b, out) (!__builtin_mul_overflow((a), (b), (out)))
+#define WF_ADD(a, b, out) (!__builtin_add_overflow((a), (b), (out)))
+
+#ifdef __cplusplus
+}
+#endif
+#endif

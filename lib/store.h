@@ -1,0 +1,42 @@
+/* store.h - coefficient stores: an LMDB environment with one sub-database per level.
+ *
+ * Key = picture index, value = that picture's low-pass and detail coefficients of the level in the narrowest float that
+ * holds them exactly, with a checksum. A metadata record, written last, seals the store: an unsealed store cannot be
+ * opened for reading. Sizes are checked before anything is mapped, so that a cut-off file is an error, not a signal.
+ * Many processes may read one store at once. */
+#ifndef WF_STORE_H
+#define WF_STORE_H
+
+#include "stream.h"
+
+typedef struct wf_store wf_store;
+
+/* A new store at `path`; or, where one is there already, WF_USAGE unless `append`, which then must match its metadata
+ * and continues it (an interrupted, unsealed one after its last committed picture). *count: pictures already there. */
+int wf_store_create(const char *path, const wf_meta *meta, bool append, wf_store **out, int64_t *count) WF_MUST;
+
+/* Adds one record. Pictures become durable when all their levels were put (levels arrive lowest first). */
+int wf_store_put(wf_store *store, const wf_record *record) WF_MUST;
+
+/* Seals the store: from now on it can be read. */
+int wf_store_seal(wf_store *store) WF_MUST;
+
+/* Opens a sealed store for reading. One open store per path and process. */
+int wf_store_open(const char *path, wf_store **out) WF_MUST;
+void wf_store_close(wf_store *store);
+
+const wf_meta *wf_store_meta(const wf_store *store); /* valid until close */
+int64_t wf_store_count(const wf_store *store);
+bool wf_store_has_level(const wf_store *store, int level);
+
+/* Hash that identifies the store's contents, for checkpoints; 16 hex digits; valid until close. */
+const char *wf_store_hash(const wf_store *store);
+
+/* Coefficients of the picture at position 0 <= at < count: low [h,w,C], detail [h,w,3C] (not written at the base),
+ * index (may be NULL). Checks size and checksum. Safe to call from several threads. */
+int wf_store_get(wf_store *store, int level, int64_t at, float *low, float *detail, uint64_t *index) WF_MUST;
+
+/* Reads and checks every value. */
+int wf_store_verify(wf_store *store) WF_MUST;
+
+#endif

@@ -1,0 +1,73 @@
+/* store_private.h - what the reading and the writing half of stores share; see store.h
+ *
+ * Main database of the environment: "state" = u64 XXH3-64 of the rest | JSON object of strings: the metadata of a stream
+ * and mask (a bit per level held), count, content (sum of all value checksums) and, once sealed, hash.
+ * Databases "level-00" ..: key = u64 picture index, big endian, so that LMDB's byte order is numeric order; value =
+ * u8 dtype | 7 zero bytes | low and detail as F16 or F32 | u64 XXH3-64 over dtype and coefficients, seeded by index and
+ * level. All other numbers are little endian. */
+#ifndef WF_STORE_PRIVATE_H
+#define WF_STORE_PRIVATE_H
+
+#include <lmdb.h>
+
+#include "store.h"
+
+typedef struct wf_store_state {
+    wf_meta meta;
+    uint32_t mask; /* bit L: level L is held */
+    int64_t count; /* pictures with all their levels */
+    uint64_t content;
+    bool sealed;
+    char hash[17];
+} wf_store_state;
+
+typedef struct wf_pending wf_pending; /* pictures put, but not committed */
+
+struct wf_store {
+    char *path;
+    MDB_env *env;
+    int data; /* descriptor of data.mdb, which holds the lock: many readers or one writer */
+    wf_store_state state;
+    MDB_dbi levels[WF_MAX_LEVELS + 1]; /* reading */
+    uint64_t first;                    /* index at position 0 when indices are contiguous */
+    uint64_t *indices;                 /* [count], ascending, when they are not; else NULL */
+    size_t map;                        /* bytes; writing */
+    wf_pending *pending;               /* writing */
+};
+
+enum { WF_MAX_DATABASES = WF_MAX_LEVELS + 1 };
+
+void wf_level_name(int level, char name[16]);
+MDB_val wf_store_key(uint64_t index, unsigned char bytes[8]);
+
+/* The status of an LMDB return code other than MDB_SUCCESS. */
+int wf_fail_lmdb(const wf_store *store, int rc, const char *what) WF_MUST;
+
+#define WF_LMDB(store, call, what)                            \
+    do {                                                      \
+        int wf_lmdb_rc = (call);                              \
+        if (wf_lmdb_rc)                                       \
+            return wf_fail_lmdb((store), wf_lmdb_rc, (what)); \
+    } while (0)
+
+/* Reads the state. *found = false when there is none. */
+int wf_state_read(const wf_store *store, MDB_txn *txn, wf_store_state *state, bool *found) WF_MUST;
+/* Returns an LMDB code, so that the writer can grow the map and try again. */
+int wf_state_write(MDB_txn *txn, const wf_store_state *state) WF_MUST;
+/* The hash that seals this state. */
+void wf_state_hash(const wf_store_state *state, char hash[17]);
+
+void wf_pending_free(wf_pending *pending);
+
+/* -- values -------------------------------------------------------------------------------------------------------- */
+
+/* Bytes of a value of n coefficients in the widest type. */
+size_t wf_value_bound(size_t n);
+/* Writes at most wf_value_bound(lows + details) bytes to `to`; returns how many. *checksum: the value's own. */
+size_t wf_value_encode(int level, uint64_t index, const float *low, size_t lows, const float *detail, size_t details,
+                       unsigned char *to, uint64_t *checksum);
+/* WF_DATA, after "who: level, picture", unless size and checksum are right and all coefficients are finite. */
+int wf_value_decode(const char *who, int level, uint64_t index, MDB_val value, float *low, size_t lows, float *detail,
+                    size_t details, uint64_t *checksum) WF_MUST;
+
+#endif

@@ -1,0 +1,233 @@
+/* store_read.c - sealed stores: opened, checked and read by many */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "lmdb_check.h"
+#include "store_private.h"
+
+/* -- opening ------------------------------------------------------------------------------------------------------- */
+
+/* Our own lock lets in many readers or one writer, so LMDB's is not needed (MDB_NOLOCK): no lock file, which works in
+ * folders that cannot be written, and no table of readers that fills up or goes stale. */
+static int open_environment(wf_store *store)
+{
+    char name[4096];
+    WF_CHECK((size_t)snprintf(name, sizeof name, "%s/data.mdb", store->path) < sizeof name, WF_NOINPUT,
+             "%s: too long a path", store->path);
+    store->data = open(name, O_RDONLY | O_CLOEXEC);
+    if (store->data < 0)
+        return wf_fail_errno("%s: cannot open, want a store", name);
+    /* Where a file system has no locks at all, reading without one is all there is. */
+    if (flock(store->data, LOCK_SH | LOCK_NB) && errno == EWOULDBLOCK)
+        return wf_fail(WF_AGAIN, "%s: locked, it is being written", store->path);
+    wf_lmdb_info info;
+    WF_TRY(wf_lmdb_check(store->data, name, &info));
+    WF_LMDB(store, mdb_env_create(&store->env), "open");
+    WF_LMDB(store, mdb_env_set_mapsize(store->env, info.bytes), "map");
+    WF_LMDB(store, mdb_env_set_maxdbs(store->env, WF_MAX_DATABASES), "open");
+    WF_LMDB(store, mdb_env_open(store->env, store->path, MDB_RDONLY | MDB_NOLOCK | MDB_NOTLS, 0), "open");
+    return WF_OK;
+}
+
+static int open_levels(wf_store *store, MDB_txn *txn)
+{
+    for (int level = 0; level <= WF_MAX_LEVELS; level++) {
+        if (!wf_store_has_level(store, level))
+            continue;
+        char name[16];
+        MDB_stat stat;
+        wf_level_name(level, name);
+        WF_LMDB(store, mdb_dbi_open(txn, name, 0, &store->levels[level]), name);
+        WF_LMDB(store, mdb_stat(txn, store->levels[level], &stat), name);
+        WF_CHECK(stat.ms_entries == (size_t)store->state.count, WF_DATA, "%s: %s has %zu pictures, want %lld", store->path,
+                 name, stat.ms_entries, (long long)store->state.count);
+    }
+    return WF_OK;
+}
+
+static int index_of(const wf_store *store, MDB_val key, uint64_t *out)
+{
+    WF_CHECK(key.mv_size == 8, WF_DATA, "%s: a key of %zu bytes, want 8", store->path, key.mv_size);
+    uint64_t index = 0;
+    for (int i = 0; i < 8; i++)
+        index = index << 8 | ((const unsigned char *)key.mv_data)[i];
+    *out = index;
+    return WF_OK;
+}
+
+static int read_indices(wf_store *store, MDB_cursor *cursor)
+{
+    size_t count = (size_t)store->state.count;
+    MDB_val key, value;
+    uint64_t last = 0;
+    WF_LMDB(store, mdb_cursor_get(cursor, &key, &value, MDB_LAST), "last picture");
+    WF_TRY(index_of(store, key, &last));
+    WF_LMDB(store, mdb_cursor_get(cursor, &key, &value, MDB_FIRST), "first picture");
+    WF_TRY(index_of(store, key, &store->first));
+    WF_CHECK(last >= store->first && last - store->first >= count - 1, WF_DATA, "%s: pictures are out of order",
+             store->path);
+    if (last - store->first == count - 1)
+        return WF_OK;
+    store->indices = malloc(count * sizeof *store->indices);
+    WF_CHECK(store->indices, WF_AGAIN, "%s: out of memory for %zu indices", store->path, count);
+    for (size_t i = 0; i < count; i++) {
+        if (i)
+            WF_LMDB(store, mdb_cursor_get(cursor, &key, &value, MDB_NEXT), "next picture");
+        WF_TRY(index_of(store, key, &store->indices[i]));
+        WF_CHECK(!i || store->indices[i] > store->indices[i - 1], WF_DATA, "%s: pictures are out of order", store->path);
+    }
+    return WF_OK;
+}
+
+static int load(wf_store *store, MDB_txn *txn)
+{
+    bool found;
+    WF_TRY(wf_state_read(store, txn, &store->state, &found));
+    WF_CHECK(found, WF_DATA, "%s: an LMDB environment, but no store of coefficients", store->path);
+    WF_CHECK(store->state.sealed, WF_DATA, "%s: not sealed, its making was interrupted after %lld pictures", store->path,
+             (long long)store->state.count);
+    WF_TRY(open_levels(store, txn));
+    if (!store->state.count)
+        return WF_OK;
+    MDB_cursor *cursor;
+    WF_LMDB(store, mdb_cursor_open(txn, store->levels[store->state.meta.top], &cursor), "cursor");
+    int status = read_indices(store, cursor);
+    mdb_cursor_close(cursor);
+    return status;
+}
+
+static int open_store(wf_store *store, const char *path)
+{
+    store->path = strdup(path);
+    WF_CHECK(store->path, WF_AGAIN, "%s: out of memory", path);
+    WF_TRY(open_environment(store));
+    MDB_txn *txn;
+    WF_LMDB(store, mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn), "open");
+    int status = load(store, txn);
+    if (status) {
+        mdb_txn_abort(txn);
+        return status;
+    }
+    WF_LMDB(store, mdb_txn_commit(txn), "open"); /* keeps the databases open */
+    return WF_OK;
+}
+
+int wf_store_open(const char *path, wf_store **out)
+{
+    wf_store *store = calloc(1, sizeof *store);
+    WF_CHECK(store, WF_AGAIN, "%s: out of memory", path);
+    store->data = -1;
+    int status = open_store(store, path);
+    if (status)
+        wf_store_close(store);
+    else
+        *out = store;
+    return status;
+}
+
+void wf_store_close(wf_store *store)
+{
+    if (!store)
+        return;
+    if (store->env)
+        mdb_env_close(store->env);
+    if (store->data >= 0)
+        close(store->data); /* the lock goes with it, so after the environment */
+    wf_pending_free(store->pending);
+    wf_meta_clear(&store->state.meta);
+    free(store->indices);
+    free(store->path);
+    free(store);
+}
+
+/* -- questions ----------------------------------------------------------------------------------------------------- */
+
+const wf_meta *wf_store_meta(const wf_store *store)
+{
+    return &store->state.meta;
+}
+
+int64_t wf_store_count(const wf_store *store)
+{
+    return store->state.count;
+}
+
+bool wf_store_has_level(const wf_store *store, int level)
+{
+    return level >= 0 && level <= WF_MAX_LEVELS && (store->state.mask >> level & 1);
+}
+
+const char *wf_store_hash(const wf_store *store)
+{
+    return store->state.hash;
+}
+
+/* -- values -------------------------------------------------------------------------------------------------------- */
+
+static int get(wf_store *store, int level, uint64_t index, float *low, float *detail, uint64_t *checksum)
+{
+    wf_level_shape shape = wf_meta_level(&store->state.meta, level);
+    size_t pixels = (size_t)shape.H * (size_t)shape.W, details = level ? pixels * (size_t)shape.K : 0;
+    unsigned char bytes[8];
+    MDB_val key = wf_store_key(index, bytes), value;
+    MDB_txn *txn;
+    WF_LMDB(store, mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn), "read");
+    int rc = mdb_get(txn, store->levels[level], &key, &value);
+    int status = rc == MDB_NOTFOUND ? wf_fail(WF_DATA, "%s: level %d lacks picture %llu", store->path, level,
+                                              (unsigned long long)index)
+                 : rc ? wf_fail_lmdb(store, rc, "read")
+                      : wf_value_decode(store->path, level, index, value, low, pixels * (size_t)shape.C, detail, details,
+                                        checksum);
+    mdb_txn_abort(txn);
+    return status;
+}
+
+static uint64_t index_at(const wf_store *store, int64_t at)
+{
+    return store->indices ? store->indices[at] : store->first + (uint64_t)at;
+}
+
+int wf_store_get(wf_store *store, int level, int64_t at, float *low, float *detail, uint64_t *index)
+{
+    WF_CHECK(wf_store_has_level(store, level), WF_DATA, "%s: holds no level %d", store->path, level);
+    WF_CHECK(at >= 0 && at < store->state.count, WF_INTERNAL, "%s: picture %lld of %lld", store->path, (long long)at,
+             (long long)store->state.count);
+    uint64_t checksum, key = index_at(store, at);
+    if (index)
+        *index = key;
+    return get(store, level, key, low, detail, &checksum);
+}
+
+static int verify(wf_store *store, float *values)
+{
+    uint64_t content = 0;
+    for (int level = 0; level <= store->state.meta.top; level++) {
+        if (!wf_store_has_level(store, level))
+            continue;
+        wf_level_shape shape = wf_meta_level(&store->state.meta, level);
+        float *detail = values + (size_t)shape.H * (size_t)shape.W * (size_t)shape.C;
+        for (int64_t at = 0; at < store->state.count; at++) {
+            uint64_t checksum;
+            WF_TRY(get(store, level, index_at(store, at), values, detail, &checksum));
+            content += checksum;
+        }
+    }
+    WF_CHECK(content == store->state.content, WF_DATA, "%s: values add up to %016llx, but %016llx is sealed", store->path,
+             (unsigned long long)content, (unsigned long long)store->state.content);
+    return WF_OK;
+}
+
+int wf_store_verify(wf_store *store)
+{
+    /* The top level is the largest: low and detail are as many as the picture's own samples, or the base alone. */
+    const wf_meta *m = &store->state.meta;
+    float *values = malloc((size_t)m->H * (size_t)m->W * (size_t)m->C * sizeof *values);
+    WF_CHECK(values, WF_AGAIN, "%s: out of memory", store->path);
+    int status = verify(store, values);
+    free(values);
+    return status;
+}

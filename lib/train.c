@@ -1,0 +1,372 @@
+/* train.c - the training loop */
+#include "train.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "file.h"
+#include "trainer.h"
+
+enum { LOG_EVERY = 50 };
+static const double CHECKPOINT_SECONDS = 120;
+
+const wf_train_options wf_train_defaults = {
+    .steps = 5000000,
+    .batch = 64,
+    .lr = 1e-3,
+    .ema = 1 - 1 / 782.0,
+    .warmup = -1,
+    .memory = WF_MEMORY_AUTO,
+    .validate_on = 1000,
+    .patience = 20,
+};
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void count_seconds(wf_trainer *t)
+{
+    double at = now();
+    t->seconds += at - t->begun;
+    t->begun = at;
+}
+
+/* How far the run is, 0 .. 1. */
+static double fraction(const wf_trainer *t)
+{
+    const wf_train_options *o = t->options;
+    double by_steps = o->steps ? (double)t->step / (double)o->steps : 0;
+    double by_time = o->minutes > 0 ? t->seconds / (60 * o->minutes) : 0;
+    return fmin(1, fmax(by_steps, by_time));
+}
+
+static double learning_rate(const wf_trainer *t)
+{
+    const wf_train_options *o = t->options;
+    double part = fraction(t), rise, fall = 1;
+    if (o->warmup >= 0)
+        rise = o->warmup ? (double)(t->step + 1) / (double)o->warmup : 1;
+    else
+        rise = fmax((double)(t->step + 1) / 125000, part / 0.05);
+    if (o->decay > 0 && part > 1 - o->decay)
+        fall = (1 - part) / o->decay;
+    return o->lr * fmin(1, rise) * fall;
+}
+
+static bool skipped(const wf_trainer *t)
+{
+    for (int i = 0; i < t->skips; i++)
+        if (t->skip[i] == (uint64_t)t->step)
+            return true;
+    return false;
+}
+
+static int tell(wf_trainer *t, wf_train_report *report, void *context, wf_train_event event)
+{
+    if (!report)
+        return WF_OK;
+    wf_train_progress p = {t->step,   t->options->steps, t->seconds, fraction(t), t->recent,
+                           t->held_out, t->best,           t->skips};
+    return report(context, event, &p) ? wf_fail(WF_AGAIN, "interrupted; the state is saved, the same command goes on")
+                                      : WF_OK;
+}
+
+/* One update; *bad when its loss or a gradient was not finite. */
+static int update(wf_trainer *t, bool *bad)
+{
+    const wf_train_options *o = t->options;
+    wf_level_shape s = wf_meta_level(t->meta, o->level);
+    double density[1024], mean = 0, dims = (double)t->batches.H * t->batches.W * s.K;
+    uint64_t slots[1024];
+    wf_random noise = {o->seed, WF_PURPOSE_NOISE, (uint64_t)t->step};
+    for (int n = 0; n < o->batch; n++)
+        slots[n] = (uint64_t)n;
+    WF_TRY(wf_batches_load(&t->batches, t->step));
+    WF_TRY(wf_feed_load(&t->feed, o->batch, t->batches.low, t->batches.detail, slots, &noise));
+    const wf_real *x = wf_feed_x(&t->feed), *cond = wf_feed_cond(&t->feed);
+    WF_TRY(wf_flow_forward(t->flow, t->optimizer.w, x, cond));
+    WF_TRY(wf_flow_log_density(t->flow, density));
+    for (int n = 0; n < o->batch; n++)
+        mean += density[n] / o->batch;
+    *bad = !isfinite(mean);
+    if (*bad)
+        return WF_OK;
+    /* the loss is in bits per coefficient, so that the rate means the same at every level and patch size */
+    wf_optimizer_begin(&t->optimizer, t->step, learning_rate(t));
+    WF_TRY(wf_flow_backward(t->flow, t->optimizer.w, cond, -1 / (o->batch * dims * log(2)), wf_optimizer_sink,
+                            &t->optimizer, NULL, NULL));
+    *bad = t->optimizer.bad;
+    if (!*bad) { /* a patch stands for the whole level */
+        t->sum += wf_bits_per_dim(t->meta, o->level, mean * s.H * s.W / ((double)t->batches.H * t->batches.W));
+        t->summed++;
+    }
+    return WF_OK;
+}
+
+/* Leaves this batch out for good: log, then back to the last checkpoint, from where the same steps are done again. */
+static int skip_batch(wf_trainer *t)
+{
+    uint64_t kept[WF_MAX_SKIPPED];
+    int64_t step = t->step;
+    bool found;
+    WF_CHECK(t->skips < WF_MAX_SKIPPED, WF_INTERNAL, "level %d: %d batches without finite gradients: try a lower --lr",
+             t->options->level, t->skips);
+    t->skip[t->skips++] = (uint64_t)step;
+    memcpy(kept, t->skip, sizeof kept);
+    int skips = t->skips;
+    WF_TRY(wf_trainer_log(t, "{\"step\": %lld, \"skipped\": \"loss or gradient not finite\"}\n", (long long)step));
+    double seconds = t->seconds;
+    WF_TRY(wf_trainer_restore(t, &found));
+    WF_CHECK(found, WF_INTERNAL, "%s: vanished during training", t->state_path);
+    t->seconds = seconds;
+    memcpy(t->skip, kept, sizeof kept);
+    t->skips = skips;
+    WF_TRY(wf_trainer_open_log(t));
+    return wf_trainer_save(t);
+}
+
+static int write_log(wf_trainer *t)
+{
+    if (t->step % LOG_EVERY || !t->summed)
+        return WF_OK;
+    t->recent = t->sum / (double)t->summed;
+    t->sum = 0;
+    t->summed = 0;
+    return wf_trainer_log(t, "{\"step\": %lld, \"seconds\": %.2f, \"bpd\": %.6f, \"lr\": %.3g}\n", (long long)t->step,
+                          t->seconds, t->recent, learning_rate(t));
+}
+
+/* -- validation ----------------------------------------------------------------------------------------------------- */
+
+static int64_t validation_count(const wf_trainer *t)
+{
+    int64_t n = wf_store_count(t->validation);
+    return n < t->options->validate_on ? n : t->options->validate_on;
+}
+
+static int held_out_bits(wf_trainer *t, wf_mean *mean)
+{
+    wf_level_shape s = wf_meta_level(t->meta, t->options->level);
+    int64_t chunk = t->evaluator.feed.N, count = validation_count(t);
+    size_t each = (size_t)s.H * (size_t)s.W * (size_t)s.C;
+    double bits[64];
+    uint64_t index[64];
+    int status = WF_OK;
+    float *low = malloc((size_t)chunk * 4 * each * sizeof *low), *detail = low + (size_t)chunk * each;
+    WF_CHECK(low, WF_AGAIN, "validation: out of memory");
+    *mean = (wf_mean){0};
+    for (int64_t at = 0; at < count; at += chunk) {
+        int64_t n = count - at < chunk ? count - at : chunk;
+        for (int64_t i = 0; i < n; i++)
+            WF_GO(wf_store_get(t->validation, t->options->level, at + i, low + (size_t)i * each,
+                               detail + (size_t)i * 3 * each, &index[i]));
+        WF_GO(wf_evaluator_run(&t->evaluator, n, low, t->options->level ? detail : NULL, index, bits));
+        for (int64_t i = 0; i < n; i++)
+            wf_mean_add(mean, bits[i]);
+    }
+out:
+    free(low);
+    return status;
+}
+
+static int validate(wf_trainer *t)
+{
+    wf_mean mean;
+    double round_trip;
+    WF_TRY(held_out_bits(t, &mean));
+    WF_TRY(wf_evaluator_round_trip(&t->evaluator, &round_trip));
+    count_seconds(t);
+    t->held_out = mean.mean;
+    bool better = isnan(t->best) || t->held_out < t->best;
+    t->since = better ? 0 : t->since + 1;
+    t->stopped = t->options->patience && t->since >= t->options->patience;
+    if (better) {
+        t->best = t->held_out;
+        WF_TRY(wf_trainer_publish(t));
+    }
+    return wf_trainer_log(t,
+                          "{\"step\": %lld, \"seconds\": %.2f, \"val\": %.6f, \"error\": %.6f, \"best\": %.6f, "
+                          "\"round_trip\": %.3g, \"condition\": %.4g}\n",
+                          (long long)t->step, t->seconds, t->held_out, wf_mean_error(&mean), t->best, round_trip,
+                          wf_flow_condition(t->flow));
+}
+
+/* -- a run ---------------------------------------------------------------------------------------------------------- */
+
+static int initialize(wf_trainer *t)
+{
+    wf_backend *b = t->backend;
+    const wf_train_options *o = t->options;
+    uint64_t slots[1024];
+    wf_random noise = {o->seed, WF_PURPOSE_INIT, 0};
+    double *values = malloc(t->optimizer.size * sizeof *values);
+    WF_CHECK(values, WF_AGAIN, "out of memory for %zu parameters", t->optimizer.size);
+    wf_flow_init(t->flow, o->seed, values);
+    int status = b->upload(b, t->optimizer.w, values, WF_F64, t->optimizer.size);
+    free(values);
+    WF_TRY(status);
+    for (int n = 0; n < o->batch; n++)
+        slots[n] = (uint64_t)n;
+    WF_TRY(wf_batches_load(&t->batches, 0));
+    WF_TRY(wf_feed_load(&t->feed, o->batch, t->batches.low, t->batches.detail, slots, &noise));
+    WF_TRY(wf_flow_data_init(t->flow, t->optimizer.w, wf_feed_x(&t->feed), wf_feed_cond(&t->feed)));
+    WF_TRY(b->copy(b, t->optimizer.ema, t->optimizer.w, t->optimizer.size));
+    t->held_out = t->best = NAN;
+    return wf_trainer_save(t);
+}
+
+static int prepare(wf_trainer *t)
+{
+    const wf_train_options *o = t->options;
+    const wf_meta *meta = t->meta;
+    wf_level_shape s = wf_meta_level(meta, o->level);
+    WF_CHECK(o->batch >= 1 && o->batch <= 1024, WF_USAGE, "batch %d is not from 1 to 1024", o->batch);
+    WF_CHECK(wf_store_has_level(t->store, o->level), WF_DATA, "the training data has no level %d", o->level);
+    WF_CHECK(wf_store_count(t->store) > 0, WF_DATA, "the training data has no picture");
+    if (o->chain)
+        WF_CHECK(snprintf(t->chain, sizeof t->chain, "%s", o->chain) < (int)sizeof t->chain, WF_USAGE, "chain too long");
+    else
+        wf_model_official_chain(meta, o->level, t->chain);
+    WF_TRY(wf_batches_create(t->store, o->level, o->batch, o->patch, o->flip, o->seed, &t->batches));
+    wf_flow_spec spec = {o->batch, t->batches.H,  t->batches.W, s.K, o->level ? s.C : 0, s.H * s.W == 1 ? 1 : 3,
+                         o->precision, o->memory};
+    WF_TRY(wf_flow_create(t->backend, t->chain, &spec, &t->flow));
+    WF_TRY(wf_optimizer_create(t->backend, wf_flow_size(t->flow), o->ema, &t->optimizer));
+    WF_TRY(wf_feed_create(t->backend, meta, o->level, o->batch, t->batches.H, t->batches.W, &t->feed));
+    if (!t->validation)
+        return WF_OK;
+    WF_CHECK(wf_store_has_level(t->validation, o->level), WF_DATA, "the validation data has no level %d", o->level);
+    WF_TRY(wf_meta_match(wf_store_meta(t->validation), "the validation data", meta, "the training data"));
+    return wf_evaluator_create(t->backend, meta, o->level, t->chain, &spec, t->optimizer.ema, o->seed, &t->evaluator);
+}
+
+static bool due(double *last, double seconds, double interval)
+{
+    if (seconds - *last < interval)
+        return false;
+    *last = seconds;
+    return true;
+}
+
+static bool checkpoint_due(const wf_trainer *t, double *last)
+{
+    int64_t every = t->options->checkpoint_every;
+    return every ? t->step % every == 0 : due(last, t->seconds, CHECKPOINT_SECONDS);
+}
+
+static bool validation_due(const wf_trainer *t, double *last)
+{
+    const wf_train_options *o = t->options;
+    int64_t every = o->validate_every;
+    if (!t->validation)
+        return false;
+    if (!every && o->minutes > 0)
+        return due(last, t->seconds, 3 * o->minutes);
+    if (!every)
+        every = o->steps ? (o->steps + 19) / 20 : 1000;
+    return t->step % every == 0;
+}
+
+/* Saves what there is; without validation the latest weights are the model. */
+static int checkpoint(wf_trainer *t)
+{
+    if (!t->validation)
+        WF_TRY(wf_trainer_publish(t));
+    return wf_trainer_save(t);
+}
+
+static int loop(wf_trainer *t, wf_train_report *report, void *context)
+{
+    double checkpointed = t->seconds, validated = t->seconds;
+    int64_t measured = -1; /* step of the last validation in this run */
+    while (fraction(t) < 1 && !t->stopped) {
+        bool bad = false;
+        if (!skipped(t))
+            WF_TRY(update(t, &bad));
+        count_seconds(t);
+        if (bad) {
+            WF_TRY(skip_batch(t));
+            WF_TRY(tell(t, report, context, WF_TRAIN_SKIPPED));
+            continue;
+        }
+        t->step++;
+        WF_TRY(write_log(t));
+        if (validation_due(t, &validated)) {
+            WF_TRY(validate(t));
+            measured = t->step;
+            validated = t->seconds;
+            WF_TRY(tell(t, report, context, WF_TRAIN_VALIDATED));
+        }
+        if (checkpoint_due(t, &checkpointed))
+            WF_TRY(checkpoint(t));
+        int status = tell(t, report, context, WF_TRAIN_STEP);
+        if (status) {
+            WF_TRY(wf_trainer_save(t));
+            return wf_fail(status, "interrupted at step %lld; the state is saved, the same command goes on",
+                           (long long)t->step);
+        }
+    }
+    if (t->validation && measured != t->step && !t->stopped) {
+        WF_TRY(validate(t));
+        WF_TRY(tell(t, report, context, WF_TRAIN_VALIDATED));
+    }
+    return checkpoint(t);
+}
+
+static int train_locked(wf_trainer *t, wf_train_report *report, void *context)
+{
+    bool resumed;
+    WF_TRY(prepare(t));
+    WF_TRY(wf_trainer_restore(t, &resumed));
+    if (resumed && (fraction(t) >= 1 || t->stopped))
+        return WF_OK;
+    if (!resumed)
+        WF_TRY(initialize(t));
+    WF_TRY(wf_trainer_open_log(t));
+    t->begun = now();
+    t->recent = NAN;
+    if (resumed)
+        WF_TRY(tell(t, report, context, WF_TRAIN_RESUMED));
+    return loop(t, report, context);
+}
+
+int wf_train(const wf_model *model, wf_backend *backend, wf_store *store, wf_store *validation,
+             const wf_train_options *options, wf_train_report *report, void *context)
+{
+    char lock_path[WF_PATH], who[64];
+    int lock;
+    wf_trainer *t = calloc(1, sizeof *t);
+    WF_CHECK(t, WF_AGAIN, "out of memory");
+    int status = WF_OK;
+    *t = (wf_trainer){.model = model,
+                      .options = options,
+                      .backend = backend,
+                      .store = store,
+                      .validation = validation,
+                      .meta = wf_store_meta(store)};
+    WF_GO(wf_model_file(model, options->level, ".lock", lock_path));
+    WF_GO(wf_model_file(model, options->level, ".state.safetensors", t->state_path));
+    WF_GO(wf_model_file(model, options->level, ".jsonl", t->log_path));
+    snprintf(who, sizeof who, "another trainer of level %d", options->level);
+    WF_GO(wf_lock(lock_path, who, &lock));
+    status = train_locked(t, report, context);
+    if (t->log) {
+        int closed = wf_close(t->log, t->log_path);
+        status = status ? status : closed;
+    }
+    wf_evaluator_clear(&t->evaluator);
+    wf_feed_clear(&t->feed);
+    wf_batches_clear(&t->batches);
+    wf_optimizer_clear(&t->optimizer);
+    wf_flow_destroy(t->flow);
+    wf_unlock(lock);
+out:
+    free(t);
+    return status;
+}

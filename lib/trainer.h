@@ -1,0 +1,52 @@
+/* trainer.h - private to lib/train*.c: one level being trained, and its state on disk */
+#ifndef WF_TRAINER_H
+#define WF_TRAINER_H
+
+#include "batch.h"
+#include "evaluate.h"
+#include "train.h"
+
+enum { WF_MAX_SKIPPED = 64 }; /* non-finite batches before giving up */
+
+typedef struct wf_trainer {
+    const wf_model *model;
+    const wf_train_options *options;
+    wf_backend *backend;
+    wf_store *store, *validation;
+    const wf_meta *meta;
+    char chain[4096];
+    wf_flow *flow;
+    wf_optimizer optimizer;
+    wf_batches batches;
+    wf_feed feed;
+    wf_evaluator evaluator;
+    FILE *log;
+    char log_path[WF_PATH], state_path[WF_PATH];
+
+    /* saved */
+    int64_t step;
+    double seconds; /* of training, this and earlier runs */
+    double held_out, best; /* NAN at first */
+    int since;             /* validations since the best */
+    double sum;            /* bits/dim of the batches since the last log line */
+    int64_t summed;
+    uint64_t skip[WF_MAX_SKIPPED]; /* steps whose batch is left out */
+    int skips;
+    bool stopped; /* patience ended */
+
+    /* of this run */
+    double begun;  /* clock when `seconds` was last brought up to date */
+    double recent; /* last logged mean, for progress */
+} wf_trainer;
+
+/* State file; restore: *found = false when there is none. */
+int wf_trainer_save(wf_trainer *t) WF_MUST;
+int wf_trainer_restore(wf_trainer *t, bool *found) WF_MUST;
+/* level-NN.safetensors from the optimizer's weights. */
+int wf_trainer_publish(wf_trainer *t) WF_MUST;
+
+/* Opens (or reopens) the log for appending after dropping every line beyond the present step. */
+int wf_trainer_open_log(wf_trainer *t) WF_MUST;
+int wf_trainer_log(wf_trainer *t, const char *format, ...) WF_PRINTF(2, 3) WF_MUST;
+
+#endif

@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# curves.sh OUT [REFERENCES] - draws the training logs of OUT/model with gnuplot:
+#
+#   OUT/curves.png  training and held-out bits/dim of each level over its steps
+#   OUT/curve.png   held-out bits/dim of the whole model over the minutes of training: at a fraction f of the time, each
+#                   level counts with the best it had reached at f of its own minutes (OUT/plan.tsv)
+#
+# REFERENCES is a table of what others reach, one a line, tab-separated: "line NAME BPD", a horizontal line, or
+# "point NAME MINUTES BPD"; it has at least one of each.
+set -eu -o pipefail
+out=$1 references=${2:-}
+here=$(cd "$(dirname "$0")" && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# log LEVEL KEY: "step seconds value" of the log lines that have the key.
+log() {
+    sed -n 's/.*"step": *\([0-9]*\).*"seconds": *\([-0-9.e+]*\).*"'"$2"'": *\([-0-9.e+]*\)[,}].*/\1 \2 \3/p' \
+        "$(printf '%s/model/level-%02d.jsonl' "$out" "$1")"
+}
+
+levels=$(cut -f 1 "$out/plan.tsv" | sort -n)
+for level in $levels; do
+    log "$level" bpd > "$work/train-$level"
+    log "$level" val > "$work/val-$level"
+    awk -v l="$level" '{ print l, $2, $3 }' "$work/val-$level"
+done | awk -f "$here/total.awk" "$out/plan.tsv" - > "$work/total"
+
+gnuplot -e "work='$work'; levels='$levels'; out='$out/curves.part'" "$here/levels.gp"
+gnuplot -e "work='$work'; references='$references'; out='$out/curve.part'" "$here/total.gp"
+mv "$out/curves.part" "$out/curves.png"
+mv "$out/curve.part" "$out/curve.png"

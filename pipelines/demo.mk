@@ -1,0 +1,42 @@
+# demo.mk - the whole chain on generated pictures, with no data and no network: `make demo`, at most 6 minutes on two cores.
+# QUICK=1 takes seconds, for tests. OUT=, MINUTES=, JOBS=, SEED= can be given.
+OUT ?= out/demo
+EVAL = val
+DEADLEAVES = $(ROOT)/$(B)/deadleaves
+pictures-val = $(DEADLEAVES) -n $(HELD) -s $(SIDE) --seed 2
+pictures-train = $(DEADLEAVES) -n $(COUNT) -s $(SIDE) --seed 1
+pictures-real = $(DEADLEAVES) -n $(SAMPLES) -s $(SIDE) --seed 2
+
+ifdef QUICK
+SIDE = 8
+COUNT = 256
+HELD = 64
+SAMPLES = 16
+MINUTES = 0.2
+LEVELS = 3 2 1 0
+SHARE_3 = 25
+SHARE_2 = 25
+SHARE_1 = 25
+SHARE_0 = 25
+$(foreach l,$(LEVELS),$(eval CHAIN_$l = $$(call official,2,16)))
+else
+SIDE = 32
+COUNT = 4000
+HELD = 500
+MINUTES ?= 4
+LEVELS = 5 4 3 2 1 0
+SHARE_5 = 50
+SHARE_4 = 25
+SHARE_3 = 13
+SHARE_2 = 6
+SHARE_1 = 3
+SHARE_0 = 3
+CHAIN_5 = $(call official,8,48)
+CHAIN_4 = $(call official,8,48)
+CHAIN_3 = $(call official,8,48)
+CHAIN_2 = $(call official,6,32)
+CHAIN_1 = $(call official,4,32)
+CHAIN_0 = $(call official,4,32)
+endif
+
+include $(dir $(lastword $(MAKEFILE_LIST)))common.mk

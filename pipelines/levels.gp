@@ -1,0 +1,18 @@
+# levels.gp - one panel a level; variables: work, levels, out
+n = words(levels)
+columns = ceil(sqrt(n))
+rows = ceil(1.0 * n / columns)
+set terminal pngcairo size 360 * columns, 260 * rows font ',9'
+set output out
+set grid lc rgb '#e0e0e0'
+set logscale x
+set format x '%.0f'
+set multiplot layout rows, columns
+do for [i = 1:n] {
+    l = word(levels, i)
+    set title 'level '.l.': bits/dim over steps'
+    set key top right font ',8'
+    plot work.'/train-'.l using 1:3 with lines lc rgb '#9ecae1' title 'training', \
+         work.'/val-'.l using 1:3 with linespoints lc rgb '#08519c' pt 7 ps 0.4 title 'held out'
+}
+unset multiplot

@@ -1,0 +1,11 @@
+# plan.awk - splits the core time over the levels: level, share, chain, options -> level, minutes, threads, chain, options.
+#
+# A level with a share of more than one core gets several threads; none takes longer than the whole training.
+{
+    cores = $2 / 100 * jobs
+    threads = cores < 1.5 ? 1 : int(cores + 0.5)
+    time = minutes * cores / threads
+    if (time > minutes)
+        time = minutes
+    printf "%s\t%.3f\t%d\t%s\t%s\n", $1, time, threads, $3, $4
+}

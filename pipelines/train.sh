@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# train.sh OUT JOBS SEED - trains the levels of OUT/plan.tsv side by side into OUT/model. Run again, it does what is left:
+# GNU parallel repeats the levels that failed, and each trainer resumes from its own checkpoint.
+set -u -o pipefail
+out=$1 jobs=$2 seed=$3
+plan=$out/plan.tsv model=$out/model
+mkdir -p "$model" || exit
+
+# A changed plan makes the job log of the old one void; the trainers know what they have done.
+if ! cmp -s "$plan" "$out/joblog.plan"; then
+    rm -f "$out/joblog"
+    cp "$plan" "$out/joblog.plan" || exit
+fi
+
+# Elapsed time and the last bits/dim of every level: on a terminal one line that changes, else a line every half minute.
+progress() {
+    local step=30 begin='' end='\n' level text
+    [ ! -t 2 ] || { step=2 begin='\r\033[K' end=''; }
+    SECONDS=0
+    while sleep $step; do
+        text=$(printf '%02d:%02d' $((SECONDS / 60)) $((SECONDS % 60)))
+        while read -r level; do
+            text+=$(tail -n 1 "$(printf '%s/level-%02d.jsonl' "$model" "$level")" 2> /dev/null |
+                sed -n 's/.*"step": *\([0-9]*\).*"\(bpd\|val\)": *\([-0-9.]*\).*/'"   level $level: \3 (step \1)/p")
+        done < <(cut -f 1 "$plan" | sort -n)
+        printf '%b%s%b' "$begin" "$text" "$end"
+    done >&2
+}
+
+echo "training $(wc -l < "$plan") levels, $jobs at a time"
+progress &
+trap 'kill $! 2> /dev/null; [ ! -t 2 ] || echo >&2' EXIT
+parallel --will-cite --joblog "$out/joblog" --resume-failed -j "$jobs" --line-buffer --tagstring 'level {1}' --colsep '\t' \
+    wf-train-level -q -l '{1}' -m "$model" -s "$out/train.store" --val "$out/val.store" \
+    --minutes '{2}' --threads '{3}' --seed "$seed" -f '{4}' '{=5 uq() =}' :::: "$plan"

@@ -1,0 +1,230 @@
+#!/usr/bin/env python3
+"""Golden values of flows, a pyramid and a training run, from an independent PyTorch implementation in float64.
+
+    tests/golden/make_golden.py --peer peer_torch.py --out tests/golden
+
+The peer supplies LevelFlow, bpd_loss and GlowAdamax. Everything is written in the conventions of this library:
+feature maps NHWC, weights [out,k,k,in], actnorm y = (x + b) * exp(3 l), and one flat vector of parameters a level:
+for each step: actnorm b[K], l[K]; conv1x1 w[K,K] (or LU: p[K], sign[K], l[K,K], u[K,K], logs[K]); coupling net: conv_in
+w[W,1,1,in] b l, per block conv3x3 w b l and conv1x1 w b l, conv_out w b l; after all steps the last actnorm b, l.
+Where a level is a single pixel, only the centre tap of its 3x3 kernels is kept: the others never see data.
+
+level-*.safetensors     x [N,H,W,K], cond [N,H,W,3] (absent at the base), params, z, logp [N] (nats, log-determinant
+                        included), bpd [N] = (-logp + D log 256) / (D log 2) with D = H*W*K; gradients of the mean bpd:
+                        dx, dcond, grads; and the inverse: sample_z -> sample_x
+pyramid.safetensors     images [N,4,4,3] in [0,256) with the noise already in; low-N and detail-N in pixel units, params-N,
+                        bpd-N [N] of each level N = 0, 1, 2, in bits per dimension of the picture, and their sum, bpd [N]
+adamax.safetensors      x [20,N,H,W,K], cond, params before, loss [20] (mean bpd before each step), params and ema after;
+                        lr 1e-3, beta1 0.9, beta2 = decay = 1 - 1/782, eps 1e-8
+"""
+import argparse
+import importlib.util
+import math
+import os
+
+import torch
+from safetensors.torch import save_file
+
+
+def load_peer(path):
+    spec = importlib.util.spec_from_file_location("peer", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class LU(torch.nn.Module):
+    """conv1x1 weight P (strictly lower l + 1) (strictly upper u + diag(sign exp(logs))), (Pv)[i] = v[p[i]]"""
+
+    def __init__(self, K):
+        super().__init__()
+        self.K = K
+        self.p = torch.randperm(K)
+        self.sign = torch.where(torch.rand(K) < 0.5, -1.0, 1.0)
+        # unused triangles are filled too, so that a reader that uses them is found out
+        self.l = torch.nn.Parameter(0.3 * torch.randn(K, K))
+        self.u = torch.nn.Parameter(0.3 * torch.randn(K, K))
+        self.logs = torch.nn.Parameter(0.2 * torch.randn(K))
+
+    def weight(self):
+        lower = torch.tril(self.l, -1) + torch.eye(self.K)
+        upper = torch.triu(self.u, 1) + torch.diag(self.sign * torch.exp(self.logs))
+        return (lower @ upper)[self.p]
+
+
+def flatten(flow, size, of, lus=None):
+    """The level's flat vector; of(parameter) is its value, gradient or average."""
+    one_pixel = size == (1, 1)
+    parts = []
+
+    def conv(w, b, l, sign):
+        w = of(w).permute(0, 2, 3, 1)  # [out,in,k,k] -> [out,k,k,in]
+        if one_pixel and w.shape[1] == 3:
+            w = w[:, 1:2, 1:2, :]
+        parts.extend([w, sign * of(b), sign * of(l)])
+
+    def conv_actnorm(c):  # the peer's actnorm is (x - mean) * exp(-3 logs)
+        conv(c.w, c.an.mean, c.an.logs, -1)
+
+    for i, step in enumerate(flow.steps):
+        parts.extend([-of(step.an.mean), -of(step.an.logs)])
+        if lus:
+            lu = lus[i]
+            constant = of is value  # p and sign have no gradient
+            parts.extend([lu.p.double() if constant else torch.zeros(lu.K), lu.sign if constant else torch.zeros(lu.K)])
+            parts.extend([of(lu.l), of(lu.u), of(lu.logs)])
+        else:
+            parts.append(of(step.k))
+        conv_actnorm(step.net.cin)
+        for a, b in zip(step.net.a, step.net.b):
+            conv_actnorm(a)
+            conv_actnorm(b)
+        conv(step.net.cout.w, step.net.cout.b, step.net.cout.logs, 1)
+    parts.extend([-of(flow.tail.mean), -of(flow.tail.logs)])
+    return torch.cat([p.reshape(-1) for p in parts]).clone()
+
+
+def value(p):
+    return p.detach()
+
+
+def gradient(p):
+    return torch.zeros_like(p) if p.grad is None else p.grad
+
+
+def nhwc(x):
+    return x.detach().permute(0, 2, 3, 1).contiguous()
+
+
+def nchw(x):
+    return x.permute(0, 3, 1, 2).contiguous()
+
+
+def perturb(flow):
+    """Away from every special value: zero convolutions, identity actnorms, rotations."""
+    for name, p in flow.named_parameters():
+        if name.endswith("logs"):
+            p.data = 0.08 * torch.randn_like(p)
+        elif name.endswith("mean") or name.endswith("b"):
+            p.data = 0.2 * torch.randn_like(p)
+        elif name.endswith(".k"):
+            p.data += 0.1 * torch.randn_like(p)
+        else:
+            p.data = 0.6 * torch.randn_like(p) / math.sqrt(p[0].numel())
+
+
+def make_flow(peer, K, C, steps, width):
+    flow = peer.LevelFlow(K, C, steps, width)
+    perturb(flow)
+    return flow
+
+
+def use_lu(flow):
+    """Gives every step's 1x1 convolution an LU-parametrized weight, computed once and differentiated through."""
+    lus = [LU(step.k.shape[0]) for step in flow.steps]
+    for step, lu in zip(flow.steps, lus):
+        del step.k
+        step.k = lu.weight()
+    return lus
+
+
+def level(peer, K, C, steps, width, size, lu=False, N=3):
+    flow = make_flow(peer, K, C, steps, width)
+    lus = use_lu(flow) if lu else None
+    x = (0.7 * torch.randn(N, K, *size)).requires_grad_()
+    cond = (torch.rand(N, C, *size) - 0.5).requires_grad_() if C else None
+    z, logp = flow(x, cond)
+    bpd = peer.bpd_loss(flow, x, cond)
+    bpd.mean().backward()
+    out = dict(x=nhwc(x), params=flatten(flow, size, value, lus), z=nhwc(z), logp=logp, bpd=bpd, dx=nhwc(x.grad),
+               grads=flatten(flow, size, gradient, lus))
+    if C:
+        out.update(cond=nhwc(cond), dcond=nhwc(cond.grad))
+    sample_z = torch.randn(N, K, *size)
+    with torch.no_grad():
+        sample_x = flow.inverse(sample_z, cond)[0]
+    out.update(sample_z=nhwc(sample_z), sample_x=nhwc(sample_x))
+    return out
+
+
+def haar(x):
+    """[N,C,H,W] -> average [N,C,H/2,W/2] and details [N,3C,H/2,W/2], channel 3*colour + (horizontal, vertical, diagonal)"""
+    a, b = x[:, :, 0::2, 0::2], x[:, :, 0::2, 1::2]
+    c, d = x[:, :, 1::2, 0::2], x[:, :, 1::2, 1::2]
+    bands = torch.stack([(a - b + c - d) / 2, (a + b - c - d) / 2, (a - b - c + d) / 2], 2)
+    return (a + b + c + d) / 4, bands.flatten(1, 2)
+
+
+def pyramid(peer, levels=2, steps=2, width=8, bits=8, N=3):
+    side, C = 2 ** levels, 3
+    images = nchw(torch.randint(0, 2 ** bits, (N, side, side, C)) + torch.rand(N, side, side, C))
+    out = dict(images=nhwc(images))
+    D_image, scale = side * side * C, 2.0 ** -bits
+    total, low = 0, images
+    for l in range(levels, -1, -1):
+        if l:
+            low, detail = haar(low)
+            data, cond = detail * scale, low * scale - 0.5
+            out[f"detail-{l}"] = nhwc(detail)
+        else:
+            data, cond = low * scale - 0.5, None
+        out[f"low-{l}"] = nhwc(low)
+        flow = make_flow(peer, data.shape[1], C if l else 0, steps, width)
+        D = data[0].numel()
+        logp = flow(data, cond)[1]
+        # each average halves the coefficients of all levels below; pixels are scaled into [0,1)
+        bpd = -(logp + D * (levels - l) * math.log(0.5) - D * bits * math.log(2)) / (math.log(2) * D_image)
+        out[f"params-{l}"] = flatten(flow, tuple(data.shape[2:]), value)
+        out[f"bpd-{l}"] = bpd
+        total = total + bpd
+    out["bpd"] = total
+    return out
+
+
+def adamax(peer, K=9, C=3, steps=2, width=8, size=(2, 2), N=4, count=20):
+    flow = make_flow(peer, K, C, steps, width)
+    opt = peer.GlowAdamax(flow.parameters())
+    opt.t = opt.t.double()  # the peer counts steps in single precision
+    x, cond = 0.7 * torch.randn(count, N, K, *size), torch.rand(count, N, C, *size) - 0.5
+    out = dict(x=x.permute(0, 1, 3, 4, 2).contiguous(), cond=cond.permute(0, 1, 3, 4, 2).contiguous(),
+               params=flatten(flow, size, value))
+    losses = []
+    for i in range(count):
+        flow.zero_grad()
+        loss = peer.bpd_loss(flow, x[i], cond[i]).mean()
+        loss.backward()
+        opt.step()
+        losses.append(loss.detach())
+    averages = dict(zip(opt.p, opt.ema))
+    out.update(loss=torch.stack(losses), params_after=flatten(flow, size, value),
+               ema_after=flatten(flow, size, lambda p: averages[p]))
+    return out
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--peer", default="../shared/peers/peer_torch.py")
+    parser.add_argument("--out", default=os.path.dirname(os.path.abspath(__file__)))
+    args = parser.parse_args()
+    torch.set_default_dtype(torch.float64)
+    torch.set_num_threads(1)  # one order of summation: the files are the same bytes on every run
+    torch.manual_seed(1)
+    peer = load_peer(args.peer)
+    base, detail = dict(K=3, C=0), dict(K=9, C=3)
+    cases = {
+        "level-base-1x1": lambda: level(peer, **base, steps=3, width=16, size=(1, 1)),
+        "level-1x1": lambda: level(peer, **detail, steps=3, width=16, size=(1, 1)),
+        "level-2x2": lambda: level(peer, **detail, steps=3, width=8, size=(2, 2)),
+        "level-4x4": lambda: level(peer, **detail, steps=3, width=16, size=(4, 4)),
+        "level-3x5": lambda: level(peer, **detail, steps=3, width=8, size=(3, 5)),
+        "level-lu-2x2": lambda: level(peer, **detail, steps=2, width=8, size=(2, 2), lu=True),
+        "pyramid": lambda: pyramid(peer),
+        "adamax": lambda: adamax(peer),
+    }
+    for name, make in cases.items():
+        tensors = {k: v.detach().clone().contiguous() for k, v in make().items()}
+        save_file(tensors, os.path.join(args.out, name + ".safetensors"), metadata={"format": "wavelet-flow/golden"})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,343 @@
+/* cases_flow.c - memory, linear algebra, coupling, densities, noise, optimizer, wavelets */
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "ops.h"
+
+static size_t volume(int a, int b, int c)
+{
+    return (size_t)a * (size_t)b * (size_t)c;
+}
+
+/* -- memory: K numbers ---------------------------------------------------------------------------------------------- */
+
+int case_close(run *r, const dims *d)
+{
+    (void)d;
+    wf_backend *another;
+    WF_TRY(wf_backend_open(r->backend->name, 1, &another));
+    another->close(another);
+    return WF_OK;
+}
+
+int case_alloc(run *r, const dims *d)
+{
+    wf_backend *b = r->backend;
+    void *p;
+    WF_TRY(b->alloc(b, (size_t)d->K, &p));
+    bool aligned = (uintptr_t)p % 64 == 0;
+    b->free(b, p);
+    WF_CHECK(aligned, WF_INTERNAL, "alloc: not aligned to 64 bytes");
+    WF_CHECK(b->alloc(b, SIZE_MAX / 4, &p) == WF_AGAIN, WF_INTERNAL, "alloc: want WF_AGAIN for too much");
+    return WF_OK;
+}
+
+int case_free(run *r, const dims *d)
+{
+    (void)d;
+    r->backend->free(r->backend, NULL);
+    return WF_OK;
+}
+
+/* K numbers up as F32 and as F64. */
+int case_upload(run *r, const dims *d)
+{
+    wf_backend *b = r->backend;
+    size_t n = (size_t)d->K;
+    wf_real *x = reals(r, "from F32", OUTPUT, WHOLE, n, 1), *y = reals(r, "from F64", OUTPUT, WHOLE, n, 1);
+    int status = WF_AGAIN;
+    float *f = malloc(n * sizeof *f);
+    double *g = malloc(n * sizeof *g);
+    for (size_t i = 0; f && g && i < n; i++)
+        g[i] = f[i] = input_value(1, 0, i, 3, WF_FP32);
+    if (f && g)
+        status = b->upload(b, x, f, WF_F32, n);
+    if (!status)
+        status = b->upload(b, y, g, WF_F64, n);
+    free(f);
+    free(g);
+    return status;
+}
+
+int case_download(run *r, const dims *d)
+{
+    wf_backend *b = r->backend;
+    size_t n = (size_t)d->K;
+    wf_real *x = reals(r, "x", INPUT, WHOLE, n, 3);
+    double *as_f64 = host(r, "as F64", WHOLE, n), *as_f32 = host(r, "as F32", WHOLE, n);
+    WF_TRY(b->download(b, as_f64, WF_F64, x, n));
+    float *f = malloc(n * sizeof *f);
+    WF_CHECK(f, WF_AGAIN, "out of memory");
+    int status = b->download(b, f, WF_F32, x, n);
+    for (size_t i = 0; i < n; i++)
+        as_f32[i] = f[i];
+    free(f);
+    return status;
+}
+
+/* A device double is made by `gaussian`. */
+int case_download_double(run *r, const dims *d)
+{
+    wf_backend *b = r->backend;
+    wf_real *z = reals(r, "z", INPUT, PER_PICTURE, (size_t)d->K, 2);
+    double *logp = doubles(r, "logp", PER_PICTURE, 1, true), *back = host(r, "downloaded", PER_PICTURE, 1);
+    WF_TRY(b->gaussian(b, d->N, (size_t)d->K, z, logp, 1, NULL));
+    return b->download_double(b, back, logp, (size_t)d->N);
+}
+
+int case_zero(run *r, const dims *d)
+{
+    wf_backend *b = r->backend;
+    wf_real *x = reals(r, "x", UPDATED, WHOLE, (size_t)d->K, 1);
+    return b->zero(b, x, (size_t)d->K * b->real);
+}
+
+int case_copy(run *r, const dims *d)
+{
+    wf_backend *b = r->backend;
+    wf_real *x = reals(r, "x", INPUT, WHOLE, (size_t)d->K, 1), *y = reals(r, "y", OUTPUT, WHOLE, (size_t)d->K, 1);
+    return b->copy(b, y, x, (size_t)d->K);
+}
+
+/* -- linear: K channels; variant: decimal digits name the parts, first applied first: 1 actnorm, 2 dense, 3 LU ------- */
+
+enum { MAX_PARTS = 5 };
+
+static size_t part_count(wf_linear_kind kind, int K)
+{
+    size_t KK = (size_t)K * (size_t)K;
+    return kind == WF_LINEAR_ACTNORM ? 2 * (size_t)K : kind == WF_LINEAR_DENSE ? KK : 3 * (size_t)K + 2 * KK;
+}
+
+/* Overwrites the random parameters where they must be more than random: a dense matrix near a scaled identity, whose
+ * inverse is tame, and the permutation and signs of LU. */
+static int set_part(wf_backend *b, wf_linear_kind kind, int K, wf_real *params)
+{
+    size_t n = kind == WF_LINEAR_DENSE ? (size_t)K * (size_t)K : 2 * (size_t)K;
+    if (kind == WF_LINEAR_ACTNORM)
+        return WF_OK;
+    double *v = malloc(n * sizeof *v);
+    WF_CHECK(v, WF_AGAIN, "out of memory");
+    for (int i = 0; i < K; i++)
+        if (kind == WF_LINEAR_LU) {
+            v[i] = (i + 1) % K;
+            v[K + i] = i % 3 ? 1 : -1;
+        } else {
+            for (int j = 0; j < K; j++)
+                v[i * K + j] = (i == K - 1 - j ? 1.5 : 0) + input_value(99, 0, (size_t)(i * K + j), 1.0 / K, WF_FP32);
+        }
+    int status = b->upload(b, params, v, WF_F64, n);
+    free(v);
+    return status;
+}
+
+/* The parts of `variant`, their number in *count. Parameters are spread over +-0.2. */
+static int make_parts(run *r, const dims *d, bool gradients, wf_linear_part parts[MAX_PARTS], int *count)
+{
+    static const char *const names[] = {"actnorm", "dense", "lu"};
+    char digits[16];
+    *count = snprintf(digits, sizeof digits, "%d", d->variant);
+    for (int i = 0; i < *count; i++) {
+        wf_linear_kind kind = (wf_linear_kind)(digits[i] - '1');
+        size_t n = part_count(kind, d->K);
+        wf_real *params = reals(r, names[kind], INPUT, WHOLE, n, 0.2);
+        WF_TRY(set_part(r->backend, kind, d->K, params));
+        parts[i] = (wf_linear_part){.kind = kind, .params = params};
+        if (gradients)
+            parts[i].grads = reals(r, "gradient of a part", OUTPUT, WHOLE, n, 1);
+    }
+    return WF_OK;
+}
+
+int case_linear_fold(run *r, const dims *d)
+{
+    wf_linear_part parts[MAX_PARTS];
+    int count;
+    size_t K = (size_t)d->K;
+    WF_TRY(make_parts(r, d, false, parts, &count));
+    wf_linear out = {.A = reals(r, "A", OUTPUT, WHOLE, K * K, 1),
+                     .a = reals(r, "a", OUTPUT, WHOLE, K, 1),
+                     .B = reals(r, "B", OUTPUT, WHOLE, K * K, 1),
+                     .b = reals(r, "b", OUTPUT, WHOLE, K, 1),
+                     .logdet = doubles(r, "logdet", WHOLE, 1, false)};
+    return r->backend->linear_fold(r->backend, d->K, parts, count, &out);
+}
+
+int case_linear_backward(run *r, const dims *d)
+{
+    wf_linear_part parts[MAX_PARTS];
+    int count;
+    size_t K = (size_t)d->K;
+    WF_TRY(make_parts(r, d, true, parts, &count));
+    wf_real *dA = reals(r, "dA", INPUT, WHOLE, K * K, 1), *da = reals(r, "da", INPUT, WHOLE, K, 1);
+    return r->backend->linear_backward(r->backend, d->K, parts, count, dA, da, -0.7);
+}
+
+/* H*W pixels of K channels; variant 1: in place. */
+int case_mix(run *r, const dims *d)
+{
+    size_t K = (size_t)d->K, per = volume(d->H, d->W, d->K);
+    bool in_place = d->variant & 1;
+    wf_real *A = reals(r, "A", INPUT, WHOLE, K * K, 1), *a = reals(r, "a", INPUT, WHOLE, K, 1);
+    wf_real *x = reals(r, "x", in_place ? UPDATED : INPUT, PER_PICTURE, per, 1);
+    wf_real *y = in_place ? x : reals(r, "y", OUTPUT, PER_PICTURE, per, 1);
+    return r->backend->mix(r->backend, volume(d->N, d->H, d->W), d->K, A, a, x, y);
+}
+
+/* variant 1: dA and da are not wanted. */
+int case_mix_backward(run *r, const dims *d)
+{
+    size_t K = (size_t)d->K, per = volume(d->H, d->W, d->K);
+    wf_real *A = reals(r, "A", INPUT, WHOLE, K * K, 1), *x = reals(r, "x", INPUT, PER_PICTURE, per, 1);
+    wf_real *g = reals(r, "g", UPDATED, PER_PICTURE, per, 1), *dA = NULL, *da = NULL;
+    if (!(d->variant & 1)) {
+        dA = reals(r, "dA", OUTPUT, WHOLE, K * K, 1);
+        da = reals(r, "da", OUTPUT, WHOLE, K, 1);
+    }
+    return r->backend->mix_backward(r->backend, volume(d->N, d->H, d->W), d->K, A, x, g, dA, da);
+}
+
+/* -- coupling: K channels, the first k kept; s and t within +-3; variant 1: in place, 2: no logdet -------------------- */
+
+int case_affine_forward(run *r, const dims *d)
+{
+    int P = d->H * d->W;
+    bool in_place = d->variant & 1;
+    wf_real *x = reals(r, "x", in_place ? UPDATED : INPUT, PER_PICTURE, volume(P, d->K, 1), 1);
+    wf_real *st = reals(r, "st", INPUT, PER_PICTURE, volume(P, 2, d->K - d->k), 3);
+    wf_real *y = in_place ? x : reals(r, "y", OUTPUT, PER_PICTURE, volume(P, d->K, 1), 1);
+    double *logdet = doubles(r, "logdet", PER_PICTURE, 1, true);
+    wf_backend *b = r->backend;
+    WF_TRY(b->affine_forward(b, d->N, P, d->K, d->k, x, st, y, logdet));
+    return b->affine_forward(b, d->N, P, d->K, d->k, x, st, y, logdet); /* logdet is added to */
+}
+
+int case_affine_inverse(run *r, const dims *d)
+{
+    int P = d->H * d->W;
+    bool in_place = d->variant & 1;
+    wf_real *y = reals(r, "y", in_place ? UPDATED : INPUT, PER_PICTURE, volume(P, d->K, 1), 1);
+    wf_real *st = reals(r, "st", INPUT, PER_PICTURE, volume(P, 2, d->K - d->k), 3);
+    wf_real *x = in_place ? y : reals(r, "x", OUTPUT, PER_PICTURE, volume(P, d->K, 1), 1);
+    double *logdet = d->variant & 2 ? NULL : doubles(r, "logdet", PER_PICTURE, 1, true);
+    wf_backend *b = r->backend;
+    WF_TRY(b->affine_inverse(b, d->N, P, d->K, d->k, y, st, x, logdet));
+    return b->affine_inverse(b, d->N, P, d->K, d->k, y, st, x, logdet);
+}
+
+int case_affine_backward(run *r, const dims *d)
+{
+    int P = d->H * d->W;
+    wf_real *x = reals(r, "x", INPUT, PER_PICTURE, volume(P, d->K, 1), 1);
+    wf_real *st = reals(r, "st", INPUT, PER_PICTURE, volume(P, 2, d->K - d->k), 3);
+    wf_real *g = reals(r, "g", UPDATED, PER_PICTURE, volume(P, d->K, 1), 1);
+    wf_real *dst = reals(r, "dst", OUTPUT, PER_PICTURE, volume(P, 2, d->K - d->k), 1);
+    return r->backend->affine_backward(r->backend, d->N, P, d->K, d->k, x, st, g, -0.3, dst);
+}
+
+/* -- densities and noise -------------------------------------------------------------------------------------------- */
+
+/* H*W*K numbers a picture; variant 1: no dz, 2: no logp. */
+int case_gaussian(run *r, const dims *d)
+{
+    wf_backend *b = r->backend;
+    size_t D = volume(d->H, d->W, d->K);
+    wf_real *z = reals(r, "z", INPUT, PER_PICTURE, D, 2);
+    double *logp = d->variant & 2 ? NULL : doubles(r, "logp", PER_PICTURE, 1, true);
+    wf_real *dz = d->variant & 1 ? NULL : reals(r, "dz", OUTPUT, PER_PICTURE, D, 1);
+    WF_TRY(b->gaussian(b, d->N, D, z, logp, 0.4, dz));
+    return b->gaussian(b, d->N, D, z, logp, 0.4, dz);
+}
+
+/* Every word of the counter and of the key is in use. */
+static const wf_random noise = {.seed = 0x123456789ABCDEF0u, .purpose = WF_PURPOSE_NOISE, .step = 0x500000007u};
+
+static void indices(const run *r, uint64_t *index)
+{
+    for (int n = 0; n < r->N; n++)
+        index[n] = r->pictures[n] << 31 | 5; /* beyond 32 bits for some */
+}
+
+int case_normal(run *r, const dims *d)
+{
+    uint64_t index[MAX_PICTURES];
+    indices(r, index);
+    size_t D = volume(d->H, d->W, d->K);
+    wf_real *z = reals(r, "z", OUTPUT, PER_PICTURE, D, 1);
+    return r->backend->normal(r->backend, &noise, d->N, D, index, 0.9, z);
+}
+
+/* C colours, k uniforms; variant 1: base (no detail), 2: no random. */
+int case_dequantize(run *r, const dims *d)
+{
+    uint64_t index[MAX_PICTURES];
+    indices(r, index);
+    size_t L = volume(d->H, d->W, d->C);
+    wf_real *low = reals(r, "low", UPDATED, PER_PICTURE, L, 1);
+    wf_real *detail = d->variant & 1 ? NULL : reals(r, "detail", UPDATED, PER_PICTURE, 3 * L, 1);
+    return r->backend->dequantize(r->backend, d->variant & 2 ? NULL : &noise, d->k, d->N, d->H, d->W, d->C, index, 0.25,
+                                  low, detail);
+}
+
+int case_scale(run *r, const dims *d)
+{
+    wf_real *x = reals(r, "x", UPDATED, WHOLE, (size_t)d->K, 1);
+    return r->backend->scale(r->backend, (size_t)d->K, -1.7, 0.3, x);
+}
+
+/* K weights, three steps; variant 1: the last number of the gradient is NaN, 2: it is infinite. */
+int case_adamax(run *r, const dims *d)
+{
+    wf_backend *b = r->backend;
+    size_t n = (size_t)d->K;
+    wf_adamax rule = {.rate = 0.01, .beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8, .decay = 0.95};
+    wf_real *w = reals(r, "w", UPDATED, WHOLE, n, 1), *m = reals(r, "m", UPDATED, WHOLE, n, 0.1);
+    wf_real *u = reals(r, "u", UPDATED, WHOLE, n, 0.1), *ema = reals(r, "ema", UPDATED, WHOLE, n, 1);
+    wf_real *g = reals(r, "g", OUTPUT, WHOLE, n, 1);
+    double *bad = host(r, "bad", WHOLE, 3), *kept = host(r, "w before", WHOLE, n), *now = host(r, "w after", WHOLE, n);
+    WF_TRY(b->zero(b, u, n * b->real)); /* never negative */
+    WF_TRY(b->download(b, kept, WF_F64, w, n));
+    for (int step = 0; step < 3; step++) {
+        for (size_t i = 0; i < n; i++) {
+            double value = input_value(50 + step, 0, i, 1, WF_FP32);
+            if (i == n - 1 && d->variant)
+                value = d->variant & 1 ? NAN : -INFINITY;
+            WF_TRY(b->upload(b, wf_at(b, g, i), &value, WF_F64, 1));
+        }
+        bool is_bad = false;
+        WF_TRY(b->adamax(b, &rule, n, w, m, u, ema, g, &is_bad));
+        bad[step] = is_bad;
+        WF_CHECK(is_bad == (d->variant != 0), WF_INTERNAL, "adamax: bad is %d", is_bad);
+    }
+    WF_TRY(b->download(b, now, WF_F64, w, n));
+    for (size_t i = 0; i < n && d->variant; i++)
+        WF_CHECK(now[i] == kept[i], WF_INTERNAL, "adamax: weight %zu moved on a gradient that is not finite", i);
+    return b->zero(b, g, n * b->real); /* its NaN would not compare */
+}
+
+/* -- wavelets: C colours, k taps ------------------------------------------------------------------------------------ */
+
+static const double *taps_of(int count)
+{
+    static const double haar[] = {0.70710678118654752, 0.70710678118654752};
+    static const double db2[] = {0.48296291314453414, 0.83651630373780790, 0.22414386804201338, -0.12940952255126037};
+    return count == 2 ? haar : db2;
+}
+
+int case_dwt(run *r, const dims *d)
+{
+    size_t L = volume(d->H / 2, d->W / 2, d->C);
+    wf_real *x = reals(r, "x", INPUT, PER_PICTURE, 4 * L, 1), *low = reals(r, "low", OUTPUT, PER_PICTURE, L, 1);
+    wf_real *detail = reals(r, "detail", OUTPUT, PER_PICTURE, 3 * L, 1);
+    return r->backend->dwt(r->backend, taps_of(d->k), d->k, d->N, d->H, d->W, d->C, x, low, detail);
+}
+
+int case_idwt(run *r, const dims *d)
+{
+    size_t L = volume(d->H / 2, d->W / 2, d->C);
+    wf_real *low = reals(r, "low", INPUT, PER_PICTURE, L, 1), *detail = reals(r, "detail", INPUT, PER_PICTURE, 3 * L, 1);
+    wf_real *x = reals(r, "x", OUTPUT, PER_PICTURE, 4 * L, 1);
+    return r->backend->idwt(r->backend, taps_of(d->k), d->k, d->N, d->H, d->W, d->C, low, detail, x);
+}

@@ -1,0 +1,156 @@
+/* cases_map.c - feature maps and convolutions, at both precisions */
+#include <math.h>
+
+#include "ops.h"
+
+static size_t volume(int a, int b, int c)
+{
+    return (size_t)a * (size_t)b * (size_t)c;
+}
+
+static wf_map_shape shape_of(const dims *d, int channels)
+{
+    return (wf_map_shape){.N = d->N, .H = d->H, .W = d->W, .C = channels, .precision = d->precision};
+}
+
+/* Maps are asked for through the case below, so one that lies about its size dies at its canaries. */
+int case_map_bytes(run *r, const dims *d)
+{
+    wf_map_shape s = shape_of(d, d->C);
+    size_t least = volume(d->N * d->H, d->W, d->C) * (d->precision == WF_BF16 ? 2 : 4);
+    WF_CHECK(r->backend->map_bytes(r->backend, &s) >= least, WF_INTERNAL, "map_bytes: fewer than %zu", least);
+    feature_map(r, "map", UPDATED, &s);
+    return WF_OK;
+}
+
+/* The first k of K channels, then C of the condition. */
+int case_pack(run *r, const dims *d)
+{
+    wf_map_shape s = shape_of(d, d->k + d->C);
+    wf_real *x = reals(r, "x", INPUT, PER_PICTURE, volume(d->H, d->W, d->K), 1);
+    wf_real *cond = d->C ? reals(r, "cond", INPUT, PER_PICTURE, volume(d->H, d->W, d->C), 1) : NULL;
+    wf_map *map = feature_map(r, "map", OUTPUT, &s);
+    return r->backend->pack(r->backend, &s, d->k, d->K, x, d->C, cond, map);
+}
+
+/* variant 1: no dcond. */
+int case_pack_backward(run *r, const dims *d)
+{
+    wf_map_shape s = shape_of(d, d->k + d->C);
+    wf_map *map = feature_map(r, "map", INPUT, &s);
+    wf_real *dx = reals(r, "dx", UPDATED, PER_PICTURE, volume(d->H, d->W, d->K), 1);
+    wf_real *dcond = NULL;
+    if (d->C && !(d->variant & 1))
+        dcond = reals(r, "dcond", UPDATED, PER_PICTURE, volume(d->H, d->W, d->C), 1);
+    return r->backend->pack_backward(r->backend, &s, d->k, d->K, dx, d->C, dcond, map);
+}
+
+int case_unpack(run *r, const dims *d)
+{
+    wf_map_shape s = shape_of(d, d->C);
+    wf_map *map = feature_map(r, "map", INPUT, &s);
+    wf_real *x = reals(r, "x", OUTPUT, PER_PICTURE, volume(d->H, d->W, d->C), 1);
+    return r->backend->unpack(r->backend, &s, map, x);
+}
+
+/* variant 1: nothing to add. About half of y is exactly zero, as it is after a relu. */
+int case_relu_backward(run *r, const dims *d)
+{
+    wf_map_shape s = shape_of(d, d->C);
+    wf_map *y = feature_map(r, "y", UPDATED, &s), *add = d->variant & 1 ? NULL : feature_map(r, "add", INPUT, &s);
+    wf_map *dy = feature_map(r, "dy", UPDATED, &s), *mask = feature_map(r, "mask", INPUT, &s);
+    WF_TRY(r->backend->relu_backward(r->backend, &s, mask, NULL, y));
+    return r->backend->relu_backward(r->backend, &s, y, add, dy);
+}
+
+/* -- convolutions: K to C channels, side k; variant 1: relu, 2: residual, 4: which is y itself, 8: no dx, 16: no dw --- */
+
+enum { RELU = 1, RESIDUAL = 2, IN_PLACE = 4, NO_DX = 8, NO_DW = 16 };
+
+typedef struct weights {
+    wf_real *w, *bias, *logs;
+} weights;
+
+/* Weights that keep the size of what they act on. */
+static weights make_weights(run *r, const dims *d)
+{
+    double size = 1 / sqrt((double)d->k * d->k * d->K / 3);
+    return (weights){.w = reals(r, "w", INPUT, WHOLE, volume(d->C, d->k * d->k, d->K), size),
+                     .bias = reals(r, "bias", INPUT, WHOLE, (size_t)d->C, 0.5),
+                     .logs = reals(r, "logs", INPUT, WHOLE, (size_t)d->C, 0.1)};
+}
+
+static int create(run *r, const dims *d, wf_conv **out)
+{
+    wf_conv_spec spec = {.N = d->N,
+                         .H = d->H,
+                         .W = d->W,
+                         .in = d->K,
+                         .out = d->C,
+                         .k = d->k,
+                         .relu = d->variant & RELU,
+                         .residual = d->variant & RESIDUAL,
+                         .precision = d->precision};
+    return r->backend->conv_create(r->backend, &spec, out);
+}
+
+/* Creating and destroying leaves nothing behind: the leak checker of a sanitized build watches. */
+int case_conv_create(run *r, const dims *d)
+{
+    wf_conv *conv;
+    for (int i = 0; i < 2; i++) {
+        WF_TRY(create(r, d, &conv));
+        r->backend->conv_destroy(r->backend, conv);
+    }
+    return WF_OK;
+}
+
+int case_conv_destroy(run *r, const dims *d)
+{
+    r->backend->conv_destroy(r->backend, NULL);
+    return case_conv_create(r, d);
+}
+
+/* Twice, so that anything kept from the first call shows. */
+int case_conv_forward(run *r, const dims *d)
+{
+    wf_backend *b = r->backend;
+    wf_map_shape in = shape_of(d, d->K), out = shape_of(d, d->C);
+    wf_conv *conv;
+    WF_TRY(create(r, d, &conv));
+    weights p = make_weights(r, d);
+    wf_map *x = feature_map(r, "x", INPUT, &in), *y, *residual = NULL;
+    if (d->variant & IN_PLACE) {
+        residual = y = feature_map(r, "y", UPDATED, &out);
+    } else {
+        if (d->variant & RESIDUAL)
+            residual = feature_map(r, "residual", INPUT, &out);
+        y = feature_map(r, "y", OUTPUT, &out);
+    }
+    int status = WF_OK;
+    for (int i = 0; i < 2 && !status; i++)
+        status = b->conv_forward(b, conv, p.w, p.bias, p.logs, x, residual, y);
+    b->conv_destroy(b, conv);
+    return status;
+}
+
+int case_conv_backward(run *r, const dims *d)
+{
+    wf_backend *b = r->backend;
+    wf_map_shape in = shape_of(d, d->K), out = shape_of(d, d->C);
+    wf_conv *conv;
+    WF_TRY(create(r, d, &conv));
+    weights p = make_weights(r, d), g = {NULL, NULL, NULL};
+    wf_map *x = feature_map(r, "x", INPUT, &in), *dy = feature_map(r, "dy", INPUT, &out);
+    wf_map *dx = d->variant & NO_DX ? NULL : feature_map(r, "dx", OUTPUT, &in);
+    if (!(d->variant & NO_DW)) {
+        g.w = reals(r, "dw", OUTPUT, WHOLE, volume(d->C, d->k * d->k, d->K), 1);
+        g.bias = reals(r, "dbias", OUTPUT, WHOLE, (size_t)d->C, 1);
+        g.logs = reals(r, "dlogs", OUTPUT, WHOLE, (size_t)d->C, 1);
+    }
+    int status = WF_OK;
+    for (int i = 0; i < 2 && !status; i++)
+        status = b->conv_backward(b, conv, p.w, p.bias, p.logs, x, dy, dx, g.w, g.bias, g.logs);
+    b->conv_destroy(b, conv);
+    return status;
+}

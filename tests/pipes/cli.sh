@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# What every program promises about its command line.
+. "$(dirname "$0")/lib.sh"
+
+# help PROGRAM: on stdout alone, with every option that the completion knows
+help() {
+    "$1" --help > help 2> err && [ ! -s err ] && grep -q '^Usage: ' help || return
+    local option
+    for option in $("$1" --help=completion); do
+        grep -qe "$option" help || { echo "$option is not in the help"; return 1; }
+    done
+}
+
+# manual PROGRAM: every section, and nothing that man complains about
+manual() {
+    "$1" --help=man > page || return
+    local section
+    for section in NAME SYNOPSIS DESCRIPTION OPTIONS 'EXIT STATUS'; do
+        grep -qx ".SH $section" page || { echo "no $section"; return 1; }
+    done
+    if command -v groff > log; then
+        groff -man -Tutf8 -ww page 2>&1 > formatted | tee warnings
+        [ ! -s warnings ]
+    fi
+}
+
+says_version() { "$1" --version | grep -Eqx "$1 \(Wavelet Flow\) [0-9]+\.[0-9]+\.[0-9]+"; }
+
+for program in "$ROOT/${BIN:-bin}"/wf-*; do
+    p=$(basename "$program")
+    ok "$p --help" help "$p"
+    ok "$p --help=man" manual "$p"
+    ok "$p --version" says_version "$p"
+    status 64 "$p: a flag that does not exist" "$p" --no-such-flag
+    status 64 "$p: a letter that does not exist" "$p" -Z
+    status 64 "$p: a number that is not one" "$p" --threads 1x
+    status 64 "$p: a number out of range" "$p" --threads -1
+    status 64 "$p: an argument that is missing" "$p" --seed
+    status 64 "$p: an argument where there is none" "$p" --quiet=yes
+    status 75 "$p: a full disk" bash -c "$p --help > /dev/full"
+    status 74 "$p: a closed stdout" bash -c "$p --help >&-"
+done

@@ -1,0 +1,63 @@
+# shellcheck shell=bash
+# lib.sh - what a pipe test needs. A test is a script that sources this first:
+#
+#     #!/usr/bin/env bash
+#     . "$(dirname "$0")/lib.sh"
+#     wf-dwt a.png > a.wf
+#     ok     "dwt and idwt give back the picture" same a.pam b.pam
+#     status 65 "a stream that was cut off"       wf-idwt < cut.wf
+#
+# Every test starts in an empty folder, which is removed at its end, with the programs in PATH. $ROOT is the repository,
+# $DEADLEAVES the picture generator. One line is printed for each failure and skip, and the totals at the end.
+set -u -o pipefail
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+PATH=$ROOT/${BIN:-bin}:$PATH
+# shellcheck disable=SC2034 # used by the tests
+DEADLEAVES=$ROOT/${B:-build}/deadleaves
+WORK=$(mktemp -d)
+NAME=$(basename "$0" .sh)
+passed=0 failed=0 skipped=0
+cd "$WORK" || exit 1
+
+pass() { passed=$((passed + 1)); [ -z "${V:-}" ] || echo "pass: $NAME: $1"; }
+fail() { failed=$((failed + 1)); echo "FAIL: $NAME: $1"; }
+skip() { skipped=$((skipped + 1)); echo "skip: $NAME: $1"; } # skip "what is missing"
+
+# ok NAME COMMAND...: passes when the command succeeds; its output is shown when it does not.
+ok() {
+    local name=$1 rc=0
+    shift
+    "$@" > "$WORK/.log" 2>&1 || rc=$?
+    if [ $rc = 0 ]; then pass "$name"; else fail "$name: '$*' exits $rc: $(head -c 1000 "$WORK/.log")"; fi
+}
+
+# status CODE NAME COMMAND...: passes when the command exits with CODE and, unless that is 0, says one line on stderr
+# that begins with the program's name.
+status() {
+    local want=$1 name=$2 rc=0 lines
+    shift 2
+    "$@" > /dev/null 2> "$WORK/.log" || rc=$?
+    lines=$(wc -l < "$WORK/.log")
+    if [ $rc != "$want" ]; then
+        fail "$name: '$*' exits $rc, want $want: $(head -c 1000 "$WORK/.log")"
+    elif [ "$want" != 0 ] && { [ "$lines" != 1 ] || ! grep -q '^wf-[a-z-]*: ' "$WORK/.log"; }; then
+        fail "$name: '$*' says $lines lines, want one that begins with the program's name: $(head -c 1000 "$WORK/.log")"
+    else
+        pass "$name"
+    fi
+}
+
+same() { cmp "$1" "$2"; }
+
+# data FILE: prints the path of a file of the optional test data, or fails: d=$(data x.tar) || skip "x.tar is not here"
+data() {
+    local folder=${WF_TEST_DATA:-$ROOT/../shared/data}
+    [ -e "$folder/$1" ] && echo "$folder/$1"
+}
+
+finish() {
+    cd / && rm -rf "$WORK"
+    echo "$NAME: $passed passed, $failed failed, $skipped skipped"
+    [ "$failed" = 0 ] && [ $((passed + skipped)) != 0 ]
+}
+trap 'finish; exit $?' EXIT

@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# The demo in its quick form: every stage runs, the outputs are there, and a second run has nothing to do.
+. "$(dirname "$0")/lib.sh"
+for tool in parallel gnuplot; do
+    command -v $tool > log || { skip "$tool is not installed"; exit; }
+done
+demo() { env -u MAKEFLAGS make -C "$ROOT" -f pipelines/demo.mk QUICK=1 OUT="$WORK/demo" BIN="${BIN:-bin}" B="${B:-build}"; }
+nothing_trained() { demo > again && ! grep -q training again; }
+png() { [ "$(head -c 4 "$1" | tail -c 3)" = PNG ]; }
+
+ok "the demo runs" demo
+for picture in real samples curves curve; do
+    ok "$picture.png is a PNG" png demo/$picture.png
+done
+ok "bits/dim of all four levels" test "$(grep -Ec '^[0-3]' demo/bpd-val.tsv)" = 4
+ok "the second run trains nothing" nothing_trained

@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# run.sh PART... - runs parts of the test suite (criterion, ops, pipes, long) and ends with the one line
+# "N passed, N failed, N skipped". BIN and B name the folders of the programs and of the build. Exits 1 if anything failed.
+#
+# Every part prints lines that end in such totals; a part that dies without them counts as one failure.
+set -u -o pipefail
+cd "$(dirname "$0")/.." || exit 1
+export BIN=${BIN:-bin} B=${B:-build}
+export LSAN_OPTIONS="suppressions=$PWD/tests/lsan.supp:print_suppressions=0"
+export UBSAN_OPTIONS=print_stacktrace=1
+passed=0 failed=0 skipped=0
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+# Runs a command whose last line ends in totals, and adds them up.
+add_totals() {
+    local rc=0 p f s
+    "$@" 2>&1 | tee "$log"
+    rc=${PIPESTATUS[0]}
+    if read -r p f s < <(tail -n 1 "$log" |
+        sed -n 's/^.*\b\([0-9]\+\) passed, \([0-9]\+\) failed, \([0-9]\+\) skipped$/\1 \2 \3/p'); then
+        passed=$((passed + p)) skipped=$((skipped + s))
+        [ "$rc" = 0 ] || [ "$f" != 0 ] || f=1
+        failed=$((failed + f))
+    else
+        echo "FAIL: $* exits $rc without totals"
+        failed=$((failed + 1))
+    fi
+}
+
+# Criterion's own summary does not count skips; its TAP output does.
+criterion() {
+    local tap rc=0
+    tap=$(mktemp)
+    "$B/check" --tap="$tap" || rc=$?
+    grep -i '^ok .*# skip' "$tap" | sed 's/^ok - /skip: /'
+    echo "criterion: $(grep '^ok' "$tap" | grep -vci '# skip') passed, $(grep -c '^not ok' "$tap") failed," \
+        "$(grep -ci '^ok .*# skip' "$tap") skipped"
+    rm -f "$tap"
+    return $rc
+}
+
+# The scripts of a folder, each in a process of its own.
+scripts() {
+    local script
+    for script in "$1"/*.sh; do
+        [ "${script##*/}" = lib.sh ] || [ ! -e "$script" ] || add_totals bash "$script"
+    done
+}
+
+for part; do
+    case $part in
+    criterion) add_totals criterion ;;
+    ops) add_totals "$B/check-ops" ;;
+    pipes) scripts tests/pipes ;;
+    long) scripts tests/long ;;
+    *) echo "run.sh: no part '$part'" && exit 64 ;;
+    esac
+done
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" = 0 ]

@@ -1,0 +1,343 @@
+/* test_bijector.c - walks the registry: inverse, log-determinant against a numeric Jacobian, gradients against finite
+ * differences, stored against rebuilt activations; then the chain's grammar. A new bijector needs no code here. */
+#include <criterion/criterion.h>
+#include <math.h>
+#include <string.h>
+
+#include "../lib/flow.h"
+
+enum { N = 2 };
+
+typedef struct shape {
+    int H, W, K, C;
+} shape;
+
+static const shape shapes[] = {{1, 1, 3, 0}, {1, 1, 9, 3}, {2, 2, 9, 3}, {3, 5, 9, 3}, {2, 1, 12, 4}, {3, 3, 3, 1}};
+
+static wf_backend *ref(void)
+{
+    static wf_backend *b;
+    if (!b)
+        cr_assert_eq(wf_backend_open("ref", 1, &b), 0, "%s", wf_error());
+    return b;
+}
+
+static double *random_values(uint64_t seed, double deviation, size_t n)
+{
+    double *v = calloc(n ? n : 1, sizeof *v);
+    wf_init_normal(seed, 7, deviation, v, n);
+    return v;
+}
+
+static wf_real *device(const double *values, size_t n)
+{
+    void *memory;
+    cr_assert_eq(ref()->alloc(ref(), (n ? n : 1) * sizeof(double), &memory), 0);
+    cr_assert_eq(ref()->upload(ref(), memory, values, WF_F64, n), 0);
+    return memory;
+}
+
+/* A flow over one bijector with everything it takes, on host memory. */
+typedef struct bench {
+    wf_flow *flow;
+    shape s;
+    size_t size, params, each; /* reals of x; parameters; reals of one picture */
+    double *x, *p, *c;
+    wf_real *dx, *dp, *dc;
+} bench;
+
+static bench open_bench(const char *chain, shape s, wf_memory memory)
+{
+    bench b = {.s = s};
+    wf_flow_spec spec = {N, s.H, s.W, s.K, s.C, s.H * s.W == 1 ? 1 : 3, WF_FP32, memory};
+    cr_assert_eq(wf_flow_create(ref(), chain, &spec, &b.flow), 0, "%s", wf_error());
+    b.each = (size_t)(s.H * s.W * s.K);
+    b.size = N * b.each;
+    b.params = wf_flow_size(b.flow);
+    b.x = random_values(1, 0.7, b.size);
+    b.c = random_values(2, 0.7, (size_t)(N * s.H * s.W * s.C));
+    b.p = calloc(b.params, sizeof *b.p);
+    wf_flow_init(b.flow, 3, b.p);
+    /* not near zero, but a permutation must stay one: constants have zero gradient and are left out by name */
+    double *shift = random_values(4, 0.15, b.params);
+    char name[64];
+    const wf_param *param;
+    size_t where;
+    for (int i = 0; wf_flow_param(b.flow, i, name, &param, &where); i++)
+        for (size_t j = 0; j < param->count && !strstr(name, ".p") && !strstr(name, ".sign"); j++)
+            b.p[where + j] += shift[where + j];
+    free(shift);
+    b.dx = device(b.x, b.size);
+    b.dp = device(b.p, b.params);
+    b.dc = s.C ? device(b.c, (size_t)(N * s.H * s.W * s.C)) : NULL;
+    return b;
+}
+
+static void close_bench(bench *b)
+{
+    wf_flow_destroy(b->flow);
+    ref()->free(ref(), b->dx);
+    ref()->free(ref(), b->dp);
+    ref()->free(ref(), b->dc);
+    free(b->x);
+    free(b->p);
+    free(b->c);
+}
+
+/* Sum of log densities at the bench's x and p; z (may be NULL) [size]. */
+static double run(bench *b, double *z, double *first)
+{
+    double density[N];
+    cr_assert_eq(ref()->upload(ref(), b->dx, b->x, WF_F64, b->size), 0);
+    cr_assert_eq(ref()->upload(ref(), b->dp, b->p, WF_F64, b->params), 0);
+    cr_assert_eq(wf_flow_forward(b->flow, b->dp, b->dx, b->dc), 0, "%s", wf_error());
+    cr_assert_eq(wf_flow_log_density(b->flow, density), 0);
+    if (z)
+        cr_assert_eq(ref()->download(ref(), z, WF_F64, wf_flow_latent(b->flow), b->size), 0);
+    if (first)
+        *first = density[0];
+    return density[0] + density[1];
+}
+
+static double log_abs_determinant(double *m, size_t n)
+{
+    double sum = 0;
+    for (size_t c = 0; c < n; c++) {
+        size_t pivot = c;
+        for (size_t i = c + 1; i < n; i++)
+            if (fabs(m[i * n + c]) > fabs(m[pivot * n + c]))
+                pivot = i;
+        for (size_t k = 0; k < n; k++) {
+            double t = m[c * n + k];
+            m[c * n + k] = m[pivot * n + k];
+            m[pivot * n + k] = t;
+        }
+        sum += log(fabs(m[c * n + c]));
+        for (size_t i = c + 1; i < n; i++) {
+            double f = m[i * n + c] / m[c * n + c];
+            for (size_t k = c; k < n; k++)
+                m[i * n + k] -= f * m[c * n + k];
+        }
+    }
+    return sum;
+}
+
+static void check_inverse(bench *b, const char *what)
+{
+    double *z = calloc(b->size, sizeof *z), *back = calloc(b->size, sizeof *back), worst = 0;
+    const wf_real *x;
+    run(b, z, NULL);
+    wf_real *dz = device(z, b->size);
+    cr_assert_eq(wf_flow_inverse(b->flow, b->dp, dz, b->dc, &x), 0, "%s", wf_error());
+    cr_assert_eq(ref()->download(ref(), back, WF_F64, x, b->size), 0);
+    for (size_t i = 0; i < b->size; i++)
+        worst = fmax(worst, fabs(back[i] - b->x[i]));
+    cr_expect_lt(worst, 1e-9, "%s: round trip %g", what, worst);
+    ref()->free(ref(), dz);
+    free(z);
+    free(back);
+}
+
+/* log density of picture 0 = log N(z) + log|det| of the Jacobian by central differences. */
+static void check_jacobian(bench *b, const char *what)
+{
+    size_t n = b->each;
+    double *J = calloc(n * n, sizeof *J), *up = calloc(b->size, sizeof *up), *down = calloc(b->size, sizeof *down);
+    double density, want = 0, h = 1e-5;
+    for (size_t i = 0; i < n; i++) {
+        double x = b->x[i];
+        b->x[i] = x + h;
+        run(b, up, NULL);
+        b->x[i] = x - h;
+        run(b, down, NULL);
+        b->x[i] = x;
+        for (size_t j = 0; j < n; j++)
+            J[j * n + i] = (up[j] - down[j]) / (2 * h);
+    }
+    run(b, up, &density);
+    for (size_t j = 0; j < n; j++)
+        want += -0.5 * log(2 * acos(-1)) - 0.5 * up[j] * up[j];
+    want += log_abs_determinant(J, n);
+    cr_expect_lt(fabs(density - want), 1e-6 * (1 + fabs(want)), "%s: log density %.9g, by the Jacobian %.9g", what,
+                 density, want);
+    free(J);
+    free(up);
+    free(down);
+}
+
+static int keep_grads(void *context, size_t offset, size_t count, const wf_real *grads)
+{
+    return ref()->download(ref(), (double *)context + offset, WF_F64, grads, count);
+}
+
+/* Gradients of 0.37 * sum of log densities; gp [params], gx [size], gc like c. */
+static void gradients(bench *b, double *gp, double *gx, double *gc)
+{
+    const wf_real *dx;
+    size_t conditions = (size_t)(N * b->s.H * b->s.W * b->s.C);
+    double *zeros = calloc(conditions + 1, sizeof *zeros);
+    wf_real *dcond = b->s.C ? device(zeros, conditions) : NULL;
+    run(b, NULL, NULL);
+    cr_assert_eq(wf_flow_backward(b->flow, b->dp, b->dc, 0.37, keep_grads, gp, dcond, &dx), 0, "%s", wf_error());
+    cr_assert_eq(ref()->download(ref(), gx, WF_F64, dx, b->size), 0);
+    if (dcond)
+        cr_assert_eq(ref()->download(ref(), gc, WF_F64, dcond, conditions), 0);
+    ref()->free(ref(), dcond);
+    free(zeros);
+}
+
+static void check_numeric(bench *b, double *values, size_t n, const double *gradient, const char *what, const char *by)
+{
+    const double h = 1e-5;
+    size_t stride = n > 150 ? n / 150 | 1 : 1;
+    for (size_t i = 0; i < n; i += stride) {
+        double v = values[i];
+        values[i] = v + h;
+        if (values == b->c)
+            cr_assert_eq(ref()->upload(ref(), b->dc, b->c, WF_F64, n), 0);
+        double up = run(b, NULL, NULL);
+        values[i] = v - h;
+        if (values == b->c)
+            cr_assert_eq(ref()->upload(ref(), b->dc, b->c, WF_F64, n), 0);
+        double down = run(b, NULL, NULL), want = 0.37 * (up - down) / (2 * h);
+        values[i] = v;
+        if (values == b->c)
+            cr_assert_eq(ref()->upload(ref(), b->dc, b->c, WF_F64, n), 0);
+        cr_expect_lt(fabs(gradient[i] - want), 2e-5 * (1 + fabs(want)), "%s: by %s %zu: %.9g, numeric %.9g", what, by, i,
+                     gradient[i], want);
+    }
+}
+
+/* Constants of a parametrization (permutation, signs) are not to be moved: their gradient is zero by definition. */
+static void check_gradients(bench *b, const char *chain, const char *what)
+{
+    size_t conditions = (size_t)(N * b->s.H * b->s.W * b->s.C);
+    double *g = calloc(2 * (b->params + b->size + conditions) + 1, sizeof *g), worst = 0;
+    double *gp = g, *gx = gp + b->params, *gc = gx + b->size, *rp = gc + conditions, *rx = rp + b->params;
+    double *rc = rx + b->size;
+    gradients(b, gp, gx, gc);
+    char name[64];
+    const wf_param *param;
+    size_t where;
+    for (int i = 0; wf_flow_param(b->flow, i, name, &param, &where); i++)
+        if (!strstr(name, ".p") && !strstr(name, ".sign") && !strstr(name, ".lower") && !strstr(name, ".upper"))
+            check_numeric(b, b->p + where, param->count, gp + where, what, name);
+        else if (strstr(name, ".lower") || strstr(name, ".upper"))
+            check_numeric(b, b->p + where, param->count, gp + where, what, name); /* zero outside the triangle */
+    check_numeric(b, b->x, b->size, gx, what, "x");
+    check_numeric(b, b->c, conditions, gc, what, "cond");
+
+    bench r = open_bench(chain, b->s, WF_MEMORY_REVERSIBLE);
+    gradients(&r, rp, rx, rc);
+    for (size_t i = 0; i < b->params + b->size + conditions; i++)
+        worst = fmax(worst, fabs(g[i] - rp[i]));
+    cr_expect_lt(worst, 1e-8, "%s: stored and rebuilt gradients differ by %g", what, worst);
+    close_bench(&r);
+    free(g);
+}
+
+/* The chain of one bijector, small, with option `on` (if any) raised by one above its default. */
+static bool variant(const wf_bijector_type *type, int on, char text[128])
+{
+    snprintf(text, 128, "%s", type->name);
+    for (int i = 0; i < WF_BIJECTOR_MAX_OPTIONS && type->options[i].key; i++) {
+        const wf_bijector_option *o = &type->options[i];
+        int small = !strcmp(o->key, "width") ? 6 : o->standard; /* wide nets only cost time */
+        snprintf(text + strlen(text), 128 - strlen(text), ":%s=%d", o->key, i == on && small < o->high ? small + 1 : small);
+    }
+    return on < 0 || (on < WF_BIJECTOR_MAX_OPTIONS && type->options[on].key);
+}
+
+static void check_chain(const char *chain)
+{
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        char what[200];
+        shape s = shapes[i];
+        snprintf(what, sizeof what, "%s at %dx%dx%d, %d conditions", chain, s.H, s.W, s.K, s.C);
+        bench b = open_bench(chain, s, WF_MEMORY_STORE);
+        check_inverse(&b, what);
+        check_jacobian(&b, what);
+        check_gradients(&b, chain, what);
+        close_bench(&b);
+    }
+}
+
+Test(bijector, registry_walk)
+{
+    int rows = 0;
+    for (const wf_bijector_type *type; (type = wf_bijector_row(rows)); rows++) {
+        char chain[128];
+        for (int on = -1; variant(type, on, chain); on++)
+            check_chain(chain);
+    }
+    cr_assert_geq(rows, 3);
+}
+
+Test(bijector, a_chain_of_all)
+{
+    check_chain("2*(actnorm, conv1x1, affine:width=5:blocks=1), conv1x1:lu, actnorm");
+}
+
+Test(bijector, data_dependent_init)
+{
+    bench b = open_bench("actnorm, conv1x1, actnorm, affine:width=4:blocks=1, actnorm", (shape){3, 5, 9, 3},
+                         WF_MEMORY_STORE);
+    double *z = calloc(b.size, sizeof *z);
+    wf_flow_init(b.flow, 3, b.p);
+    cr_assert_eq(ref()->upload(ref(), b.dp, b.p, WF_F64, b.params), 0);
+    cr_assert_eq(wf_flow_data_init(b.flow, b.dp, b.dx, b.dc), 0, "%s", wf_error());
+    cr_assert_eq(ref()->download(ref(), b.p, WF_F64, b.dp, b.params), 0);
+    run(&b, z, NULL);
+    /* the coupling starts as the identity and the last actnorm too: what comes out is the second actnorm's output */
+    for (int k = 0; k < 9; k++) {
+        double mean = 0, square = 0;
+        for (size_t i = (size_t)k; i < b.size; i += 9) {
+            mean += z[i] / (double)(b.size / 9);
+            square += z[i] * z[i] / (double)(b.size / 9);
+        }
+        cr_expect_lt(fabs(mean), 1e-9);
+        cr_expect_lt(fabs(square - 1), 1e-9);
+    }
+    free(z);
+    close_bench(&b);
+}
+
+static void expect_error(const char *chain, const char *place)
+{
+    wf_flow *flow;
+    wf_flow_spec spec = {1, 2, 2, 9, 3, 3, WF_FP32, WF_MEMORY_NONE};
+    cr_expect_eq(wf_flow_create(ref(), chain, &spec, &flow), WF_USAGE, "'%s' was taken", chain);
+    cr_expect(strstr(wf_error(), place), "'%s': '%s' does not point at '%s'", chain, wf_error(), place);
+}
+
+Test(chain, errors_point_at_the_character)
+{
+    expect_error("", "character 1,");
+    expect_error("actnorm,", "character 9,");
+    expect_error("actnorm conv1x1", "character 9,");
+    expect_error("2*(actnorm, foo), actnorm", "character 13,");
+    expect_error("2*(actnorm", "character 11,");
+    expect_error("actnorm)", "character 8,");
+    expect_error("0*actnorm", "character 1,");
+    expect_error("99999*actnorm", "character 1,");
+    expect_error("affine:width=0", "character 8,");
+    expect_error("affine:width=12x", "character 8,");
+    expect_error("affine:wide=3", "character 8,");
+    expect_error("affine:width=", "character 14,");
+    expect_error("actnorm:x", "character 9,");
+    expect_error("((((((((((((((((((actnorm))))))))))))))))))", "deeper");
+    expect_error("64*(64*(2*actnorm))", "more than 4096 words");
+}
+
+Test(chain, repeats_are_expanded)
+{
+    wf_chain c;
+    cr_assert_eq(wf_chain_parse(" 2 * ( actnorm , 3*conv1x1:lu ) , affine:width=7 ", &c), 0, "%s", wf_error());
+    cr_assert_eq(c.count, 9);
+    cr_expect_str_eq(c.words[0].name, "actnorm");
+    cr_expect_str_eq(c.words[4].name, "actnorm");
+    cr_expect_str_eq(c.words[7].option[0].key, "lu");
+    cr_expect_str_eq(c.words[7].option[0].value, "1");
+    cr_expect_str_eq(c.words[8].option[0].value, "7");
+    wf_chain_clear(&c);
+}

@@ -1,0 +1,163 @@
+/* test_file.c - files that are complete or absent, locks, folders, metadata */
+#include <criterion/criterion.h>
+#include <dirent.h>
+#include <sys/stat.h>
+
+#include "../lib/file.h"
+#include "../lib/meta_text.h"
+#include "scratch.h"
+
+TestSuite(file, .init = scratch_make, .fini = scratch_remove);
+
+static int entries(void)
+{
+    DIR *folder = opendir(scratch);
+    int n = -2; /* . and .. */
+    while (readdir(folder))
+        n++;
+    closedir(folder);
+    return n;
+}
+
+Test(file, outfile_appears_when_committed)
+{
+    const char *path = scratch_path("a");
+    scratch_write(path, "old", 3);
+    wf_outfile *file;
+    cr_assert_eq(wf_outfile_create(path, &file), WF_OK);
+    fputs("new!", wf_outfile_stream(file));
+    fflush(wf_outfile_stream(file));
+    size_t n;
+    char *bytes = scratch_read(path, &n);
+    cr_assert(n == 3 && !memcmp(bytes, "old", 3), "the old file is there until the commit");
+    free(bytes);
+    cr_assert_eq(wf_outfile_commit(file), WF_OK);
+    bytes = scratch_read(path, &n);
+    cr_assert(n == 4 && !memcmp(bytes, "new!", 4));
+    free(bytes);
+    cr_assert_eq(entries(), 1, "no temporary file is left");
+    struct stat info;
+    mode_t mask = umask(0);
+    umask(mask);
+    cr_assert_eq(stat(path, &info), 0);
+    cr_assert_eq(info.st_mode & 0777, 0666 & ~mask);
+}
+
+Test(file, outfile_aborted_leaves_nothing)
+{
+    wf_outfile *file;
+    cr_assert_eq(wf_outfile_create(scratch_path("a"), &file), WF_OK);
+    fputs("half", wf_outfile_stream(file));
+    cr_assert_eq(entries(), 1);
+    wf_outfile_abort(file);
+    wf_outfile_abort(NULL);
+    cr_assert_eq(entries(), 0);
+}
+
+Test(file, outfile_refuses)
+{
+    wf_outfile *file;
+    cr_assert_eq(wf_outfile_create("/dev/null", &file), WF_USAGE);
+    cr_assert_eq(wf_outfile_create(scratch, &file), WF_USAGE);
+    cr_assert_eq(wf_outfile_create(scratch_path("no/such"), &file), WF_NOINPUT);
+}
+
+Test(file, full_disk)
+{
+    FILE *full = fopen("/dev/full", "w");
+    cr_assert(full);
+    fputs("text", full);
+    cr_assert_eq(wf_close(full, "/dev/full"), WF_AGAIN);
+    cr_assert(strstr(wf_error(), "/dev/full"));
+}
+
+Test(file, one_lock_at_a_time)
+{
+    int first, second;
+    cr_assert_eq(wf_lock(scratch_path("lock"), "trainer", &first), WF_OK);
+    cr_assert_eq(wf_lock(scratch_path("lock"), "trainer", &second), WF_AGAIN);
+    cr_assert(strstr(wf_error(), "trainer"));
+    wf_unlock(first);
+    cr_assert_eq(wf_lock(scratch_path("lock"), "trainer", &second), WF_OK, "a left-over file is no lock");
+    wf_unlock(second);
+}
+
+Test(file, folders)
+{
+    cr_assert_eq(wf_mkdirs(scratch_path("a/b/c")), WF_OK);
+    cr_assert_eq(wf_mkdirs(scratch_path("a/b/c/")), WF_OK);
+    cr_assert_eq(wf_mkdirs(scratch_path("a//b")), WF_OK);
+    scratch_write(scratch_path("a/file"), "", 0);
+    cr_assert_neq(wf_mkdirs(scratch_path("a/file")), WF_OK);
+    cr_assert_neq(wf_mkdirs(scratch_path("a/file/b")), WF_OK);
+    cr_assert_neq(wf_mkdirs(""), WF_OK);
+}
+
+/* -- metadata ------------------------------------------------------------------------------------------------------ */
+
+TestSuite(meta);
+
+static const wf_meta good = {.wavelet = "haar", .levels = 3, .top = 3, .H = 16, .W = 24, .C = 3, .bits = 8};
+
+Test(meta, level_shapes)
+{
+    const int want[4][4] = {{2, 3, 3, 3}, {2, 3, 3, 9}, {4, 6, 3, 9}, {8, 12, 3, 9}};
+    for (int level = 0; level <= 3; level++) {
+        wf_level_shape s = wf_meta_level(&good, level);
+        cr_assert(s.H == want[level][0] && s.W == want[level][1] && s.C == want[level][2] && s.K == want[level][3],
+                  "level %d is %dx%d, %d, %d", level, s.H, s.W, s.C, s.K);
+    }
+}
+
+Test(meta, ranges)
+{
+    cr_assert_eq(wf_meta_check(&good, "x"), WF_OK);
+    wf_meta bad[] = {good, good, good, good, good, good, good, good, good, good};
+    bad[0].wavelet[0] = '\0';
+    bad[1].levels = 17;
+    bad[2].top = 4;
+    bad[3].H = 0;
+    bad[4].W = 65544;
+    bad[5].C = 5;
+    bad[6].bits = 0;
+    bad[7].bits = 17;
+    bad[8].W = 20; /* not a multiple of 8 */
+    bad[9].levels = -1;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        cr_assert_eq(wf_meta_check(&bad[i], "x"), WF_DATA, "case %zu", i);
+    wf_meta other = good;
+    other.C = 1;
+    cr_assert_eq(wf_meta_match(&good, "a", &good, "b"), WF_OK);
+    cr_assert_eq(wf_meta_match(&good, "a", &other, "b"), WF_DATA);
+    cr_assert_str_eq(wf_error(), "a: channels is 3, but 1 in b");
+}
+
+Test(meta, provenance)
+{
+    wf_meta meta, copy;
+    cr_assert_eq(wf_meta_copy(&meta, &good), WF_OK);
+    char *argv[] = {"wf-dwt", "a \"b\".png", "\xff\n"};
+    cr_assert_eq(wf_meta_add_provenance(&meta, "wf-dwt", 3, argv, UINT64_MAX, NULL), WF_OK);
+    cr_assert_eq(wf_meta_add_provenance(&meta, "wf-sample", 0, NULL, 7, "abc"), WF_OK);
+    cr_assert_str_eq(meta.provenance,
+                     "[{\"tool\":\"wf-dwt\",\"version\":\"" WF_VERSION
+                     "\",\"argv\":[\"wf-dwt\",\"a \\\"b\\\".png\",\"?\\n\"],\"seed\":\"18446744073709551615\"},"
+                     "{\"tool\":\"wf-sample\",\"version\":\"" WF_VERSION "\",\"argv\":[],\"seed\":\"7\",\"model\":\"abc\"}]");
+    cr_assert_eq(wf_meta_copy(&copy, &meta), WF_OK);
+    wf_meta_clear(&meta);
+    cr_assert_eq(wf_meta_join_provenance(&copy, "[{}]"), WF_OK);
+    cr_assert(strstr(copy.provenance, "\"abc\"},{}]"));
+    cr_assert_eq(wf_meta_join_provenance(&copy, "[1]"), WF_DATA);
+    cr_assert_eq(wf_meta_join_provenance(&copy, "{"), WF_DATA);
+    wf_meta_clear(&copy);
+}
+
+Test(meta, numbers)
+{
+    int64_t n;
+    cr_assert(wf_parse_count("0", 5, &n) && n == 0);
+    cr_assert(wf_parse_count("9223372036854775807", INT64_MAX, &n) && n == INT64_MAX);
+    const char *bad[] = {"", "-1", "+1", " 1", "1 ", "01", "6", "1.0", "0x1", "9223372036854775808", NULL};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        cr_assert_not(wf_parse_count(bad[i], i == 9 ? INT64_MAX : 5, &n), "%s", bad[i] ? bad[i] : "NULL");
+}

@@ -1,0 +1,193 @@
+/* wf-train-level - trains one level of a model */
+#include <math.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../lib/file.h"
+#include "../lib/train.h"
+#include "cli.h"
+
+static int level = -1;
+static const char *model_path, *store_path, *validation_path;
+static wf_train_options options;
+static int precision, memory;
+static volatile sig_atomic_t interrupted;
+
+static const cli_option table[] = {
+    {'l', "level", "L", CLI_INT, &level, 0, WF_MAX_LEVELS, "level to train, 0 is the base"},
+    {'m', "model", "DIR", CLI_STRING, &model_path, 0, 0, "model folder, made if absent"},
+    {'s', "store", "STORE", CLI_STRING, &store_path, 0, 0, "coefficients to train on; default: a stream on stdin"},
+    {0, "val", "STORE", CLI_STRING, &validation_path, 0, 0,
+     "held-out coefficients: what best, early stopping and the log's val are measured on"},
+    {'f', "flow", "CHAIN", CLI_STRING, &options.chain, 0, 0, "chain of bijectors; default: the published one"},
+    {0, "steps", "N", CLI_COUNT, &options.steps, 0, 1e12, "stop after N steps, 0: no limit (default 5000000)"},
+    {0, "minutes", "M", CLI_DOUBLE, &options.minutes, 0, 1e9, "stop after M minutes of training, all runs together"},
+    {0, "batch", "B", CLI_INT, &options.batch, 1, 1024, "pictures per step (default 64)"},
+    {0, "lr", "X", CLI_DOUBLE, &options.lr, 1e-12, 10, "Adamax learning rate (default 1e-3)"},
+    {0, "warmup", "N", CLI_COUNT, &options.warmup, -1, 1e12,
+     "steps of linear warm-up (default 125000, but at most a twentieth of the run)"},
+    {0, "decay", "X", CLI_DOUBLE, &options.decay, 0, 1,
+     "share of the run at whose end the rate falls linearly to 0 (default 0: constant)"},
+    {0, "ema", "X", CLI_DOUBLE, &options.ema, 0, 1, "decay of the weights' moving average (default 1-1/782)"},
+    {0, "patch", "P", CLI_INT, &options.patch, 0, WF_MAX_SIDE, "train on random P x P crops of the level"},
+    {0, "flip", NULL, CLI_FLAG, &options.flip, 0, 0, "mirror half of the pictures"},
+    {0, "precision", "fp32|bf16", CLI_CHOICE, &precision, 0, 0, "of the coupling networks (default fp32)"},
+    {0, "memory", "auto|store|reversible", CLI_CHOICE, &memory, 0, 0,
+     "keep activations, or rebuild them from the output to save memory (default auto)"},
+    {0, "checkpoint-every", "N", CLI_COUNT, &options.checkpoint_every, 0, 1e12,
+     "steps between checkpoints (default: two minutes)"},
+    {0, "validate-every", "N", CLI_COUNT, &options.validate_every, 0, 1e12,
+     "steps between validations (default: a twentieth of the run)"},
+    {0, "validate-on", "N", CLI_COUNT, &options.validate_on, 1, 1e12, "pictures per validation, at most (default 1000)"},
+    {0, "patience", "N", CLI_INT, &options.patience, 0, 1e6,
+     "stop after N validations without a better one, 0: never (default 20)"},
+    {0}};
+
+static const cli_program program = {
+    .name = "wf-train-level",
+    .summary = "train one level of a Wavelet Flow model",
+    .synopsis = "-l L -m MODEL [-s STORE] [--val STORE] [OPTION ...]",
+    .description =
+        "Trains the flow of one level on coefficients from a store or a stream, into level-NN files of the model "
+        "folder. Levels are independent: train as many at once as you have machines. A stream is spooled first.\n\n"
+        "Resuming is automatic: the same command goes on where the last one stopped, bit for bit (same program, backend, "
+        "number of threads; runs limited by --minutes depend on the clock). A finished level exits 0 at once. A level that "
+        "another process trains exits 75. SIGINT and SIGTERM save and exit 75.\n\n"
+        "A batch whose loss or gradient is not finite is left out: it is logged, training goes back to the last "
+        "checkpoint and passes over it; after 64 of them it exits 70.\n\n"
+        "The rate follows a warm-up, a constant part and, with --decay, a linear fall. At levels of a single pixel, 3x3 "
+        "kernels are stored as their centre tap, the only one that acts. --precision bf16 applies to feature maps larger "
+        "than 2x2.",
+    .examples = "wf-dwt < pictures.tar | wf-train-level -l 5 -m model\n"
+                "    train level 5 straight from pictures\n"
+                "parallel wf-train-level -l {} -m model -s train.wf --val val.wf --minutes 60 --threads 1 ::: 5 4 3 2 1 0\n"
+                "    all levels of a model side by side\n"
+                "wf-train-level -l 3 -m model -s train.wf -f '8*(actnorm, conv1x1:lu, affine:width=64), actnorm'\n"
+                "    a chain of your own",
+    .options = table};
+
+static void on_signal(int signal_number)
+{
+    (void)signal_number;
+    interrupted = 1;
+}
+
+static void clock_text(double seconds, char out[32])
+{
+    long s = (long)(seconds + 0.5);
+    snprintf(out, 32, s >= 3600 ? "%ldh%02ldm" : "%ldm%02lds", s >= 3600 ? s / 3600 : s / 60,
+             s >= 3600 ? s / 60 % 60 : s % 60);
+}
+
+static int report(void *context, wf_train_event event, const wf_train_progress *p)
+{
+    static double last = -1;
+    bool terminal = isatty(STDERR_FILENO);
+    (void)context;
+    if (event == WF_TRAIN_SKIPPED)
+        note("level %d: a batch was not finite; left out, back to step %lld", level, (long long)p->step);
+    if (event == WF_TRAIN_RESUMED)
+        note("level %d: going on at step %lld", level, (long long)p->step);
+    if (event == WF_TRAIN_VALIDATED)
+        note("level %d: step %lld: held-out %.4f bits/dim, best %.4f", level, (long long)p->step, p->held_out, p->best);
+    if (event == WF_TRAIN_STEP && terminal && !common.quiet && p->seconds - last >= 1) {
+        char eta[32] = "?";
+        last = p->seconds;
+        if (p->fraction > 0)
+            clock_text(p->seconds * (1 / p->fraction - 1), eta);
+        fprintf(stderr, "\rlevel %d: step %lld  %.0f%%  %.4f bits/dim  %.1f steps/s  ETA %s   ", level, (long long)p->step,
+                100 * p->fraction, p->bpd, (double)p->step / fmax(p->seconds, 1e-9), eta);
+        if (p->fraction >= 1)
+            fputc('\n', stderr);
+    }
+    return interrupted;
+}
+
+/* A stream has to be read once, but is trained on for many epochs: its level goes into a store beside the level's files. */
+static void spool(const char *path)
+{
+    wf_reader *reader;
+    wf_store *store;
+    wf_record record;
+    int64_t there;
+    bool more;
+    must(wf_reader_create(stdin, "stdin", &reader));
+    wf_meta meta;
+    must(wf_meta_copy(&meta, wf_reader_meta(reader)));
+    if (level > meta.top)
+        die(WF_DATA, "stdin: carries levels up to %d, not %d", meta.top, level);
+    meta.top = level;
+    must(wf_store_create(path, &meta, false, &store, &there));
+    for (;;) {
+        must(wf_reader_next(reader, &record, &more));
+        if (!more)
+            break;
+        if (record.level == level)
+            must(wf_store_put(store, &record));
+    }
+    must(wf_store_seal(store));
+    wf_store_close(store);
+    wf_reader_destroy(reader);
+    wf_meta_clear(&meta);
+}
+
+/* Path of the store to train on: the one given, or the spooled stream. */
+static const char *training_store(char spooled[WF_PATH])
+{
+    if (store_path)
+        return store_path;
+    if (snprintf(spooled, WF_PATH, "%s/level-%02d.spool", model_path, level) >= WF_PATH)
+        die(WF_USAGE, "%s: path too long", model_path);
+    wf_store *store;
+    if (wf_store_open(spooled, &store) == WF_OK) { /* of an earlier run: its stream need not be given again */
+        wf_store_close(store);
+        note("level %d: training on %s, spooled earlier", level, spooled);
+        return spooled;
+    }
+    if (isatty(STDIN_FILENO))
+        die(WF_USAGE, "no --store, and stdin is a terminal: try wf-dwt < pictures | wf-train-level ...");
+    must(wf_mkdirs(model_path));
+    spool(spooled);
+    return spooled;
+}
+
+int main(int argc, char **argv)
+{
+    char spooled[WF_PATH];
+    options = wf_train_defaults;
+    if (cli_parse(&program, argc, argv) < argc)
+        die(WF_USAGE, "takes no operand: name the store with -s");
+    if (level < 0 || !model_path)
+        die(WF_USAGE, "-l LEVEL and -m MODEL are needed");
+    wf_backend *backend;
+    wf_store *store, *validation = NULL;
+    wf_model model;
+    must(wf_backend_open(common.backend, common.threads, &backend));
+    must(wf_store_open(training_store(spooled), &store));
+    if (validation_path)
+        must(wf_store_open(validation_path, &validation));
+    must(wf_model_create(model_path, wf_store_meta(store), &model));
+
+    wf_meta provenance;
+    must(wf_meta_copy(&provenance, wf_store_meta(store)));
+    must(wf_meta_add_provenance(&provenance, program.name, common.argc, common.argv, common.seed, NULL));
+    options.level = level;
+    options.precision = (wf_precision)precision;
+    options.memory = (wf_memory)memory;
+    options.seed = common.seed;
+    options.provenance = provenance.provenance;
+
+    struct sigaction action = {.sa_handler = on_signal};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    must(wf_train(&model, backend, store, validation, &options, report, NULL));
+
+    wf_meta_clear(&provenance);
+    wf_model_clear(&model);
+    wf_store_close(store);
+    if (validation)
+        wf_store_close(validation);
+    backend->close(backend);
+    return 0;
+}
