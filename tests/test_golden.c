@@ -1,5 +1,6 @@
 /* test_golden.c - flows, a pyramid and a training run against an independent PyTorch implementation in float64
- * (tests/golden/make_golden.py): to 1e-9 on ref, to 1e-4 in single precision, relative to the largest value of a tensor */
+ * (tests/golden/make_golden.py): to 1e-9 on ref, to 1e-4 in single precision, relative to the largest value of each
+ * tensor */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdlib.h>
@@ -16,7 +17,7 @@ static const struct judged {
 } backends[] = {{wf_ref_open, 1e-9}, {wf_cpu_open, 1e-4}};
 enum { BACKENDS = sizeof backends / sizeof *backends };
 
-/* -- golden files --------------------------------------------------------------------------------------------------- */
+/* -- golden files ------------------------------------------------------------------------------------------------- */
 
 static void load(const char *name, wf_safetensors *out)
 {
@@ -57,8 +58,8 @@ static void agree(const char *what, const double *have, const double *want, size
     for (size_t i = 0; i < n; i++)
         largest = fmax(largest, fabs(want[i]));
     for (size_t i = 0; i < n; i++)
-        cr_assert(fabs(have[i] - want[i]) <= tolerance * largest, "%s[%zu of %zu] is %.15g, want %.15g (largest %g)", what,
-                  i, n, have[i], want[i], largest);
+        cr_assert(fabs(have[i] - want[i]) <= tolerance * largest, "%s[%zu of %zu] is %.15g, want %.15g (largest %g)",
+                  what, i, n, have[i], want[i], largest);
 }
 
 /* Device numbers against the golden tensor. */
@@ -102,7 +103,7 @@ static wf_flow *make_flow(wf_backend *b, const wf_tensor *x, bool cond, const ch
     return flow;
 }
 
-/* -- one level ------------------------------------------------------------------------------------------------------ */
+/* -- one level ---------------------------------------------------------------------------------------------------- */
 
 typedef struct gradients {
     wf_backend *backend;
@@ -199,7 +200,7 @@ Test(golden, level_reversible)
     check_level("level-lu-2x2", with_lu, WF_MEMORY_REVERSIBLE);
 }
 
-/* -- a pyramid of three levels -------------------------------------------------------------------------------------- */
+/* -- a pyramid of three levels ------------------------------------------------------------------------------------ */
 
 static const char small[] = "2*(actnorm, conv1x1, affine:width=8:blocks=3), actnorm";
 
@@ -273,7 +274,7 @@ Test(golden, pyramid)
     wf_safetensors_clear(&golden);
 }
 
-/* -- twenty steps of Adamax ----------------------------------------------------------------------------------------- */
+/* -- twenty steps of Adamax --------------------------------------------------------------------------------------- */
 
 static void train(wf_backend *b, const wf_safetensors *golden, wf_flow *flow, wf_optimizer *optimizer, double tolerance)
 {

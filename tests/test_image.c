@@ -461,7 +461,8 @@ Test(image, resize)
     wf_image want = {.H = 2, .W = 2, .C = 1, .bits = 8, .pixels = (uint16_t[]){26, 59, 140, 120}};
     assert_same(&image, &want, "whole factor");
 
-    /* A constant stays one, and a ramp a ramp away from the edges, whatever the factor. */
+    /* A constant stays one, and a ramp a ramp away from the edges, whatever the factor; 0.06 pixels off
+     * where the triangle meets the pixels unevenly. */
     for (int to = 1; to <= 40; to++) {
         cr_assert_eq(wf_image_reserve(&image, "test", 1, 24, 1, 16), 0);
         for (int x = 0; x < 24; x++)
@@ -471,7 +472,7 @@ Test(image, resize)
         double scale = 24.0 / to, reach = scale > 1 ? scale : 1;
         for (int x = 0; x < 3 * to; x++) {
             double centre = (x % to + 0.5) * scale, expect = 1000 + 2000 * (centre - 0.5);
-            double slack = to < 24 && 24 % to == 0 ? 1 : 60;
+            double slack = to < 24 && 24 % to == 0 ? 1 : 120;
             if (centre >= reach && centre <= 24 - reach)
                 cr_assert(fabs(image.pixels[x] - expect) <= slack * scale, "24 to %d: %d at %d, want %g", to,
                           image.pixels[x], x, expect);

@@ -114,7 +114,7 @@ static void put(const float *values, uint64_t index)
     wf_image *image = &job.image;
     float most = (float)((1 << image->bits) - 1);
     for (size_t i = 0; i < samples(); i++) {
-        float v = rintf(values[i]);
+        float v = floorf(values[i] + 0.5f);
         image->pixels[i] = (uint16_t)(v < 0 ? 0 : v > most ? most : v);
     }
     if (grid_path) {

@@ -1,7 +1,7 @@
 /* ref.h - the naive double precision backend: the oracle that every other backend is compared with.
  *
- * A wf_real is a double and a wf_map is an NHWC array of doubles; `precision` and `threads` are ignored. Written straight
- * from the formulas of backend.h, for reading rather than speed, and sharing no code with the other backends. */
+ * A wf_real is a double and a wf_map is an NHWC array of doubles; `precision` and `threads` are ignored. Written
+ * straight from the formulas of backend.h, for reading rather than speed, and sharing no code with other backends. */
 #ifndef WF_REF_H
 #define WF_REF_H
 

@@ -5,7 +5,7 @@
 
 #include "ref.h"
 
-/* -- affine coupling ------------------------------------------------------------------------------------------------ */
+/* -- affine coupling ---------------------------------------------------------------------------------------------- */
 
 /* Pixel p of picture n: x and y [K] there, st [2*(K-k1)] holds s, then t. */
 typedef struct pixel {
@@ -82,7 +82,7 @@ int wf_ref_affine_backward(wf_backend *b, int N, int P, int K, int k1, const wf_
     return WF_OK;
 }
 
-/* -- feature maps --------------------------------------------------------------------------------------------------- */
+/* -- feature maps ------------------------------------------------------------------------------------------------- */
 
 static size_t map_pixels(const wf_map_shape *s)
 {
@@ -144,7 +144,7 @@ int wf_ref_relu_backward(wf_backend *b, const wf_map_shape *shape, const wf_map 
     return WF_OK;
 }
 
-/* -- convolutions --------------------------------------------------------------------------------------------------- */
+/* -- convolutions ------------------------------------------------------------------------------------------------- */
 
 struct wf_conv {
     wf_conv_spec spec;

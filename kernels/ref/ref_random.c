@@ -6,7 +6,7 @@
 
 #define PI 3.14159265358979323846
 
-/* -- random numbers ------------------------------------------------------------------------------------------------- */
+/* -- random numbers ----------------------------------------------------------------------------------------------- */
 
 /* Constants of Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011. */
 void wf_ref_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4])
@@ -63,7 +63,7 @@ int wf_ref_normal(wf_backend *b, const wf_random *random, int N, size_t D, const
     return WF_OK;
 }
 
-/* -- dequantization ------------------------------------------------------------------------------------------------- */
+/* -- dequantization ----------------------------------------------------------------------------------------------- */
 
 /* Noise of one pixel of a low-pass picture: the mean of `uniforms` uniforms, or the normal of its mean and variance. */
 static double pixel_noise(const wf_random *r, int64_t uniforms, uint64_t index, uint64_t element)
@@ -116,7 +116,7 @@ int wf_ref_scale(wf_backend *b, size_t n, double factor, double offset, wf_real 
     return WF_OK;
 }
 
-/* -- density and optimizer ------------------------------------------------------------------------------------------ */
+/* -- density and optimizer ---------------------------------------------------------------------------------------- */
 
 int wf_ref_gaussian(wf_backend *b, int N, size_t D, const wf_real *z_, double *logp, double scale, wf_real *dz)
 {

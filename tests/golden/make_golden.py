@@ -12,10 +12,10 @@ Where a level is a single pixel, only the centre tap of its 3x3 kernels is kept:
 level-*.safetensors     x [N,H,W,K], cond [N,H,W,3] (absent at the base), params, z, logp [N] (nats, log-determinant
                         included), bpd [N] = (-logp + D log 256) / (D log 2) with D = H*W*K; gradients of the mean bpd:
                         dx, dcond, grads; and the inverse: sample_z -> sample_x
-pyramid.safetensors     images [N,4,4,3] in [0,256) with the noise already in; low-N and detail-N in pixel units, params-N,
-                        bpd-N [N] of each level N = 0, 1, 2, in bits per dimension of the picture, and their sum, bpd [N]
-adamax.safetensors      x [20,N,H,W,K], cond, params before, loss [20] (mean bpd before each step), params and ema after;
-                        lr 1e-3, beta1 0.9, beta2 = decay = 1 - 1/782, eps 1e-8
+pyramid.safetensors     images [N,4,4,3] in [0,256) with the noise already in; for each level L = 0, 1, 2: low-L and
+                        detail-L in pixel units, params-L, bpd-L [N] in bits per dimension of the picture; bpd: the sum
+adamax.safetensors      x [20,N,H,W,K], cond, params before, loss [20] (mean bpd before each step), params_after and
+                        ema_after; lr 1e-3, beta1 0.9, beta2 = decay = 1 - 1/782, eps 1e-8
 """
 import argparse
 import importlib.util
@@ -148,7 +148,7 @@ def level(peer, K, C, steps, width, size, lu=False, N=3):
 
 
 def haar(x):
-    """[N,C,H,W] -> average [N,C,H/2,W/2] and details [N,3C,H/2,W/2], channel 3*colour + (horizontal, vertical, diagonal)"""
+    """[N,C,H,W] -> average [N,C,H/2,W/2], details [N,3C,H/2,W/2], channel 3*colour + band"""
     a, b = x[:, :, 0::2, 0::2], x[:, :, 0::2, 1::2]
     c, d = x[:, :, 1::2, 0::2], x[:, :, 1::2, 1::2]
     bands = torch.stack([(a - b + c - d) / 2, (a + b - c - d) / 2, (a - b - c + d) / 2], 2)

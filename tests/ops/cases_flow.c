@@ -11,7 +11,7 @@ static size_t volume(int a, int b, int c)
     return (size_t)a * (size_t)b * (size_t)c;
 }
 
-/* -- memory: K numbers ---------------------------------------------------------------------------------------------- */
+/* -- memory: K numbers -------------------------------------------------------------------------------------------- */
 
 int case_close(run *r, const dims *d)
 {
@@ -101,7 +101,7 @@ int case_copy(run *r, const dims *d)
     return b->copy(b, y, x, (size_t)d->K);
 }
 
-/* -- linear: K channels; variant: decimal digits name the parts, first applied first: 1 actnorm, 2 dense, 3 LU ------- */
+/* -- linear: K channels; variant: decimal digits name the parts, first applied first: 1 actnorm, 2 dense, 3 LU ---- */
 
 enum { MAX_PARTS = 5 };
 
@@ -199,7 +199,7 @@ int case_mix_backward(run *r, const dims *d)
     return r->backend->mix_backward(r->backend, volume(d->N, d->H, d->W), d->K, A, x, g, dA, da);
 }
 
-/* -- coupling: K channels, the first k kept; s and t within +-3; variant 1: in place, 2: no logdet -------------------- */
+/* -- coupling: K channels, the first k kept; s and t within +-3; variant 1: in place, 2: no logdet ---------------- */
 
 int case_affine_forward(run *r, const dims *d)
 {
@@ -237,7 +237,7 @@ int case_affine_backward(run *r, const dims *d)
     return r->backend->affine_backward(r->backend, d->N, P, d->K, d->k, x, st, g, -0.3, dst);
 }
 
-/* -- densities and noise -------------------------------------------------------------------------------------------- */
+/* -- densities and noise ------------------------------------------------------------------------------------------ */
 
 /* H*W*K numbers a picture; variant 1: no dz, 2: no logp. */
 int case_gaussian(run *r, const dims *d)
@@ -317,7 +317,7 @@ int case_adamax(run *r, const dims *d)
     return b->zero(b, g, n * b->real); /* its NaN would not compare */
 }
 
-/* -- wavelets: C colours, k taps ------------------------------------------------------------------------------------ */
+/* -- wavelets: C colours, k taps ---------------------------------------------------------------------------------- */
 
 static const double *taps_of(int count)
 {
@@ -337,7 +337,8 @@ int case_dwt(run *r, const dims *d)
 int case_idwt(run *r, const dims *d)
 {
     size_t L = volume(d->H / 2, d->W / 2, d->C);
-    wf_real *low = reals(r, "low", INPUT, PER_PICTURE, L, 1), *detail = reals(r, "detail", INPUT, PER_PICTURE, 3 * L, 1);
+    wf_real *low = reals(r, "low", INPUT, PER_PICTURE, L, 1),
+            *detail = reals(r, "detail", INPUT, PER_PICTURE, 3 * L, 1);
     wf_real *x = reals(r, "x", OUTPUT, PER_PICTURE, 4 * L, 1);
     return r->backend->idwt(r->backend, taps_of(d->k), d->k, d->N, d->H, d->W, d->C, low, detail, x);
 }

@@ -63,7 +63,7 @@ int case_relu_backward(run *r, const dims *d)
     return r->backend->relu_backward(r->backend, &s, y, add, dy);
 }
 
-/* -- convolutions: K to C channels, side k; variant 1: relu, 2: residual, 4: which is y itself, 8: no dx, 16: no dw --- */
+/* -- convolutions: K to C channels, side k; variant 1: relu, 2: residual, 4: which is y itself, 8: no dx, 16: no dw */
 
 enum { RELU = 1, RESIDUAL = 2, IN_PLACE = 4, NO_DX = 8, NO_DW = 16 };
 

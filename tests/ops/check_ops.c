@@ -1,7 +1,8 @@
 /* check_ops.c - every operator of every backend against kernels/ref
  *
- * To add an operator: give its slot a row in OPS below with shapes and a tolerance, and write case_SLOT (ops.h tells how)
- * in cases_flow.c or cases_map.c. A slot of wf_backend without a row does not compile. If it has a gradient, add a law.
+ * To add an operator: give its slot a row in OPS below with shapes and a tolerance, and write case_SLOT (ops.h tells
+ * how) in cases_flow.c or cases_map.c. A slot of wf_backend without a row does not compile. If it has a gradient, add
+ * a law in laws.c.
  *
  *     build/check-ops [SLOT ...]        only these slots
  *
@@ -20,96 +21,86 @@ static const dims linear[] = {
     {1, 1, 1, 7, 0, 0, 31, 0}, {1, 1, 1, 48, 0, 0, 3, 0},  {1, 1, 1, 9, 0, 0, 12131, 0},
 };
 
-static const dims mix[] = { /* variant 1: in place; backward: no dA and da */
-    {1, 1, 1, 3, 0, 0, 0, 0}, {1, 1, 1, 1, 0, 0, 1, 0},  {3, 1, 1, 9, 0, 0, 0, 0},  {5, 7, 3, 9, 0, 0, 1, 0},
-    {2, 4, 4, 9, 0, 0, 0, 0}, {1, 17, 241, 9, 0, 0, 0, 0}, {3, 5, 3, 12, 0, 0, 1, 0}, {2, 3, 5, 48, 0, 0, 0, 0},
+static const dims mix[] = {
+    /* variant 1: in place; backward: no dA and da */
+    {1, 1, 1, 3, 0, 0, 0, 0},  {1, 1, 1, 1, 0, 0, 1, 0},    {3, 1, 1, 9, 0, 0, 0, 0},  {5, 7, 3, 9, 0, 0, 1, 0},
+    {2, 4, 4, 9, 0, 0, 0, 0},  {1, 17, 241, 9, 0, 0, 0, 0}, {3, 5, 3, 12, 0, 0, 1, 0}, {2, 3, 5, 48, 0, 0, 0, 0},
     {64, 1, 1, 3, 0, 0, 0, 0}, {2, 1, 4097, 3, 0, 0, 1, 0},
 };
 
-static const dims coupling[] = { /* k channels kept; variant 1: in place, 2: no logdet */
-    {1, 1, 1, 3, 0, 1, 0, 0}, {3, 1, 1, 9, 0, 4, 1, 0},    {5, 7, 3, 9, 0, 4, 2, 0}, {2, 3, 5, 12, 0, 6, 3, 0},
-    {3, 2, 2, 1, 0, 0, 0, 0}, {1, 17, 241, 9, 0, 4, 1, 0}, {2, 5, 1, 48, 0, 24, 0, 0}, {64, 1, 1, 3, 0, 1, 0, 0},
-    {2, 1, 4097, 3, 0, 1, 0, 0},
+static const dims coupling[] = {
+    /* k channels kept; variant 1: in place, 2: no logdet */
+    {1, 1, 1, 3, 0, 1, 0, 0},   {3, 1, 1, 9, 0, 4, 1, 0},  {5, 7, 3, 9, 0, 4, 2, 0},
+    {2, 3, 5, 12, 0, 6, 3, 0},  {3, 2, 2, 1, 0, 0, 0, 0},  {1, 17, 241, 9, 0, 4, 1, 0},
+    {2, 5, 1, 48, 0, 24, 0, 0}, {64, 1, 1, 3, 0, 1, 0, 0}, {2, 1, 4097, 3, 0, 1, 0, 0},
 };
 
-static const dims maps[] = { /* variant 1: nothing to add */
-    {1, 1, 1, 1, 1, 0, 0, 0},   {3, 1, 1, 0, 16, 0, 1, 0}, {2, 5, 3, 0, 7, 0, 0, 0},  {1, 17, 241, 0, 16, 0, 0, 0},
-    {3, 3, 7, 0, 48, 0, 1, 0},  {2, 4, 4, 0, 64, 0, 0, 0}, {1, 2, 3, 0, 128, 0, 0, 0},
-    {2, 5, 3, 0, 7, 0, 0, WF_BF16}, {3, 3, 7, 0, 48, 0, 1, WF_BF16}, {1, 1, 1, 0, 128, 0, 0, WF_BF16},
+static const dims maps[] = {
+    /* variant 1: nothing to add */
+    {1, 1, 1, 1, 1, 0, 0, 0},         {3, 1, 1, 0, 16, 0, 1, 0},      {2, 5, 3, 0, 7, 0, 0, 0},
+    {1, 17, 241, 0, 16, 0, 0, 0},     {3, 3, 7, 0, 48, 0, 1, 0},      {2, 4, 4, 0, 64, 0, 0, 0},
+    {1, 2, 3, 0, 128, 0, 0, 0},       {2, 5, 3, 0, 7, 0, 0, WF_BF16}, {3, 3, 7, 0, 48, 0, 1, WF_BF16},
+    {1, 1, 1, 0, 128, 0, 0, WF_BF16},
 };
 
-static const dims packs[] = { /* first k of K channels, C more; backward, variant 1: no dcond */
-    {1, 1, 1, 3, 0, 1, 0, 0},  {3, 1, 1, 9, 3, 4, 0, 0},    {5, 7, 3, 9, 3, 4, 1, 0},     {2, 5, 5, 9, 3, 4, 0, 0},
-    {2, 3, 5, 3, 1, 1, 0, 0},  {1, 17, 241, 9, 3, 4, 0, 0}, {2, 4, 4, 48, 16, 24, 0, 0},  {3, 3, 3, 2, 3, 0, 0, 0},
+static const dims packs[] = {
+    /* first k of K channels, C more; backward, variant 1: no dcond */
+    {1, 1, 1, 3, 0, 1, 0, 0},  {3, 1, 1, 9, 3, 4, 0, 0},       {5, 7, 3, 9, 3, 4, 1, 0},       {2, 5, 5, 9, 3, 4, 0, 0},
+    {2, 3, 5, 3, 1, 1, 0, 0},  {1, 17, 241, 9, 3, 4, 0, 0},    {2, 4, 4, 48, 16, 24, 0, 0},    {3, 3, 3, 2, 3, 0, 0, 0},
     {64, 1, 1, 9, 3, 4, 0, 0}, {5, 7, 3, 9, 3, 4, 0, WF_BF16}, {2, 3, 5, 3, 0, 1, 0, WF_BF16},
 };
 
-static const dims convs[] = { /* K to C channels, side k; variant 1: relu, 2: residual, 4: in place, 8: no dx, 16: no dw */
-    {1, 1, 1, 1, 16, 1, 1, 0},   {64, 1, 1, 7, 128, 1, 1, 0},  {3, 1, 1, 16, 16, 3, 1, 0},   {1, 7, 1, 16, 10, 3, 0, 0},
-    {2, 2, 2, 32, 32, 3, 1, 0},  {3, 2, 2, 32, 32, 1, 7, 0},   {64, 2, 2, 16, 16, 3, 1, 0},  {2, 3, 5, 7, 48, 1, 1, 0},
-    {2, 5, 3, 48, 48, 3, 1, 0},  {2, 3, 5, 48, 48, 1, 3, 0},   {3, 4, 4, 64, 64, 3, 9, 0},   {2, 4, 4, 64, 64, 1, 7, 0},
-    {2, 7, 7, 64, 10, 3, 0, 0},  {1, 8, 8, 128, 128, 3, 17, 0}, {1, 8, 8, 128, 128, 1, 7, 0}, {2, 7, 5, 128, 10, 3, 0, 0},
-    {1, 17, 241, 16, 16, 3, 1, 0}, {1, 17, 241, 7, 16, 1, 1, 0}, {1, 16, 16, 16, 96, 3, 0, 0}, {3, 1, 1, 128, 128, 1, 7, 0},
-    {2, 9, 9, 32, 32, 3, 7, 0},
-    {3, 1, 1, 7, 128, 1, 1, WF_BF16},  {2, 2, 2, 32, 32, 3, 1, WF_BF16},  {2, 3, 5, 48, 48, 1, 7, WF_BF16},
+static const dims convs[] = {
+    /* K to C channels, side k; variant 1: relu, 2: residual, 4: in place, 8: no dx, 16: no dw */
+    {1, 1, 1, 1, 16, 1, 1, 0},          {64, 1, 1, 7, 128, 1, 1, 0},      {3, 1, 1, 16, 16, 3, 1, 0},
+    {1, 7, 1, 16, 10, 3, 0, 0},         {2, 2, 2, 32, 32, 3, 1, 0},       {3, 2, 2, 32, 32, 1, 7, 0},
+    {64, 2, 2, 16, 16, 3, 1, 0},        {2, 3, 5, 7, 48, 1, 1, 0},        {2, 5, 3, 48, 48, 3, 1, 0},
+    {2, 3, 5, 48, 48, 1, 3, 0},         {3, 4, 4, 64, 64, 3, 9, 0},       {2, 4, 4, 64, 64, 1, 7, 0},
+    {2, 7, 7, 64, 10, 3, 0, 0},         {1, 8, 8, 128, 128, 3, 17, 0},    {1, 8, 8, 128, 128, 1, 7, 0},
+    {2, 7, 5, 128, 10, 3, 0, 0},        {1, 17, 241, 16, 16, 3, 1, 0},    {1, 17, 241, 7, 16, 1, 1, 0},
+    {1, 16, 16, 16, 96, 3, 0, 0},       {3, 1, 1, 128, 128, 1, 7, 0},     {2, 9, 9, 32, 32, 3, 7, 0},
+    {3, 1, 1, 7, 128, 1, 1, WF_BF16},   {2, 2, 2, 32, 32, 3, 1, WF_BF16}, {2, 3, 5, 48, 48, 1, 7, WF_BF16},
     {1, 8, 8, 128, 128, 3, 1, WF_BF16}, {2, 7, 5, 64, 10, 3, 0, WF_BF16}, {3, 5, 3, 7, 16, 1, 9, WF_BF16},
     {2, 4, 4, 64, 64, 3, 16, WF_BF16},
 };
 
-static const dims latents[] = { /* variant 1: no dz, 2: no logp */
-    {1, 1, 1, 1, 0, 0, 0, 0}, {3, 1, 1, 3, 0, 0, 1, 0}, {5, 7, 3, 9, 0, 0, 2, 0}, {1, 17, 241, 9, 0, 0, 0, 0},
-    {2, 3, 5, 48, 0, 0, 0, 0},
+static const dims latents[] = {
+    /* variant 1: no dz, 2: no logp */
+    {1, 1, 1, 1, 0, 0, 0, 0},    {3, 1, 1, 3, 0, 0, 1, 0},  {5, 7, 3, 9, 0, 0, 2, 0},
+    {1, 17, 241, 9, 0, 0, 0, 0}, {2, 3, 5, 48, 0, 0, 0, 0},
 };
 
-static const dims noises[] = { /* C colours, k uniforms; variant 1: base, 2: no noise */
-    {3, 1, 1, 0, 3, 1, 1, 0},  {2, 1, 1, 0, 3, 64, 1, 0}, {2, 1, 1, 0, 3, 4096, 1, 0}, {2, 3, 5, 0, 1, 1, 0, 0},
-    {3, 1, 1, 0, 3, 1, 0, 0},  {2, 5, 7, 0, 3, 4, 0, 0},  {2, 2, 2, 0, 4, 16, 0, 0},   {2, 4, 2, 0, 3, 64, 0, 0},
-    {2, 2, 3, 0, 3, 256, 0, 0}, {2, 3, 3, 0, 3, 1, 2, 0}, {2, 1, 1, 0, 3, 4, 3, 0},    {1, 17, 241, 0, 1, 1, 0, 0},
+static const dims noises[] = {
+    /* C colours, k uniforms; variant 1: base, 2: no noise */
+    {3, 1, 1, 0, 3, 1, 1, 0},   {2, 1, 1, 0, 3, 64, 1, 0}, {2, 1, 1, 0, 3, 4096, 1, 0}, {2, 3, 5, 0, 1, 1, 0, 0},
+    {3, 1, 1, 0, 3, 1, 0, 0},   {2, 5, 7, 0, 3, 4, 0, 0},  {2, 2, 2, 0, 4, 16, 0, 0},   {2, 4, 2, 0, 3, 64, 0, 0},
+    {2, 2, 3, 0, 3, 256, 0, 0}, {2, 3, 3, 0, 3, 1, 2, 0},  {2, 1, 1, 0, 3, 4, 3, 0},    {1, 17, 241, 0, 1, 1, 0, 0},
 };
 
-static const dims updates[] = { /* variant 1: a NaN, 2: an infinity in the gradient */
-    {1, 1, 1, 1, 0, 0, 0, 0}, {1, 1, 1, 7, 0, 0, 1, 0}, {1, 1, 1, 4097, 0, 0, 0, 0}, {1, 1, 1, 4097, 0, 0, 1, 0},
-    {1, 1, 1, 4097, 0, 0, 2, 0},
+static const dims updates[] = {
+    /* variant 1: a NaN, 2: an infinity in the gradient */
+    {1, 1, 1, 1, 0, 0, 0, 0},    {1, 1, 1, 7, 0, 0, 1, 0},    {1, 1, 1, 4097, 0, 0, 0, 0},
+    {1, 1, 1, 4097, 0, 0, 1, 0}, {1, 1, 1, 4097, 0, 0, 2, 0},
 };
 
-static const dims wavelets[] = { /* C colours, k taps; some pictures are smaller than the filter */
-    {1, 2, 2, 0, 1, 2, 0, 0}, {2, 2, 6, 0, 3, 2, 0, 0}, {3, 10, 14, 0, 3, 2, 0, 0}, {2, 2, 2, 0, 3, 4, 0, 0},
-    {2, 6, 10, 0, 3, 4, 0, 0}, {1, 34, 482, 0, 1, 2, 0, 0},
+static const dims wavelets[] = {
+    /* C colours, k taps; some pictures are smaller than the filter */
+    {1, 2, 2, 0, 1, 2, 0, 0}, {2, 2, 6, 0, 3, 2, 0, 0},  {3, 10, 14, 0, 3, 2, 0, 0},
+    {2, 2, 2, 0, 3, 4, 0, 0}, {2, 6, 10, 0, 3, 4, 0, 0}, {1, 34, 482, 0, 1, 2, 0, 0},
 };
 
 /* slot, shapes, tolerance in single precision */
-#define OPS(row)                        \
-    row(close, counts, 0)               \
-    row(alloc, counts, 0)               \
-    row(free, counts, 0)                \
-    row(upload, counts, 0)              \
-    row(download, counts, 0)            \
-    row(download_double, counts, 1e-6)  \
-    row(zero, counts, 0)                \
-    row(copy, counts, 0)                \
-    row(linear_fold, linear, 1e-5)      \
-    row(linear_backward, linear, 1e-5)  \
-    row(mix, mix, 2e-6)                 \
-    row(mix_backward, mix, 1e-5)        \
-    row(affine_forward, coupling, 2e-6) \
-    row(affine_inverse, coupling, 2e-6) \
-    row(affine_backward, coupling, 3e-6) \
-    row(map_bytes, maps, 0)             \
-    row(pack, packs, 0)                 \
-    row(pack_backward, packs, 1e-6)     \
-    row(unpack, maps, 0)                \
-    row(relu_backward, maps, 1e-6)      \
-    row(conv_create, convs, 0)          \
-    row(conv_destroy, convs, 0)         \
-    row(conv_forward, convs, 1e-5)      \
-    row(conv_backward, convs, 3e-5)     \
-    row(gaussian, latents, 1e-6)        \
-    row(normal, latents, 2e-6)          \
-    row(dequantize, noises, 2e-6)       \
-    row(scale, counts, 1e-6)            \
-    row(adamax, updates, 1e-5)          \
-    row(dwt, wavelets, 1e-6)            \
-    row(idwt, wavelets, 1e-6)
+#define OPS(row)                                                                                                      \
+    row(close, counts, 0) row(alloc, counts, 0) row(free, counts, 0) row(upload, counts, 0) row(download, counts, 0)  \
+        row(download_double, counts, 1e-6) row(zero, counts, 0) row(copy, counts, 0) row(linear_fold, linear, 1e-5)   \
+            row(linear_backward, linear, 1e-5) row(mix, mix, 2e-6) row(mix_backward, mix, 1e-5)                       \
+                row(affine_forward, coupling, 2e-6) row(affine_inverse, coupling, 2e-6)                               \
+                    row(affine_backward, coupling, 3e-6) row(map_bytes, maps, 0) row(pack, packs, 0)                  \
+                        row(pack_backward, packs, 1e-6) row(unpack, maps, 0) row(relu_backward, maps, 1e-6)           \
+                            row(conv_create, convs, 0) row(conv_destroy, convs, 0) row(conv_forward, convs, 1e-5)     \
+                                row(conv_backward, convs, 3e-5) row(gaussian, latents, 1e-6)                          \
+                                    row(normal, latents, 2e-6) row(dequantize, noises, 2e-6) row(scale, counts, 1e-6) \
+                                        row(adamax, updates, 1e-5) row(dwt, wavelets, 1e-6) row(idwt, wavelets, 1e-6)
 
 /* Of two numbers with 8 bits each, after sums over a kernel. */
 static const double bf16_tolerance = 2e-2;

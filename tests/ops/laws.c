@@ -1,8 +1,6 @@
 /* laws.c - what must hold on ref by itself, since nothing else judges it: gradients against central differences,
  * inverses, and published values. ref's memory is host memory and its numbers are doubles, so both are used as such. */
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "../../kernels/ref/ref.h"
@@ -34,8 +32,8 @@ static double dot(const double *a, const double *b, size_t n)
 
 static int near(const char *what, size_t i, double have, double want, double tolerance)
 {
-    WF_CHECK(fabs(have - want) <= tolerance * (1 + fabs(want)), WF_INTERNAL, "%s[%zu] is %.12g, want %.12g", what, i, have,
-             want);
+    WF_CHECK(fabs(have - want) <= tolerance * (1 + fabs(want)), WF_INTERNAL, "%s[%zu] is %.12g, want %.12g", what, i,
+             have, want);
     return WF_OK;
 }
 
@@ -58,7 +56,7 @@ static int check_gradient(const char *what, loss_fn *loss, void *context, double
     return WF_OK;
 }
 
-/* -- linear --------------------------------------------------------------------------------------------------------- */
+/* -- linear ------------------------------------------------------------------------------------------------------- */
 
 enum { LK = 5, PARTS = 4 };
 static const size_t LKK = LK * LK;
@@ -172,7 +170,7 @@ static int law_mix_gradient(void)
     return check_gradient("da", mix_loss, &c, c.a, da, 4);
 }
 
-/* -- coupling: 2 pictures of 3 pixels, 5 channels of which 2 are kept ------------------------------------------------- */
+/* -- coupling: 2 pictures of 3 pixels, 5 channels of which 2 are kept --------------------------------------------- */
 
 typedef struct affine_case {
     double x[30], st[36], y[30], c[30], dlogdet;
@@ -212,7 +210,7 @@ static int law_affine_inverse(void)
     return near("logdet", 1, logdet[1], 4, 1e-14);
 }
 
-/* -- maps and convolutions ------------------------------------------------------------------------------------------ */
+/* -- maps and convolutions ---------------------------------------------------------------------------------------- */
 
 typedef struct conv_case {
     double w[81], bias[3], logs[3], x[90], residual[90], y[90], c[90];
@@ -293,7 +291,7 @@ static int law_pack_gradient(void)
     return check_gradient("dcond", pack_loss, &c, c.cond, dcond, 24);
 }
 
-/* -- densities, noise, wavelets ------------------------------------------------------------------------------------- */
+/* -- densities, noise, wavelets ----------------------------------------------------------------------------------- */
 
 static int gaussian_loss(void *context, double *loss)
 {
@@ -421,10 +419,10 @@ static int law_haar_bands(void)
     return WF_OK;
 }
 
-#define LAWS(row)                                                                                                      \
-    row(linear_gradient) row(linear_inverse) row(linear_values) row(mix_gradient) row(affine_gradient)                 \
-    row(affine_inverse) row(conv_gradient) row(conv_orientation) row(pack_gradient) row(gaussian) row(philox)          \
-    row(normal_moments) row(dequantize) row(noise_variance) row(wavelet) row(haar_bands)
+#define LAWS(row)                                                                                                 \
+    row(linear_gradient) row(linear_inverse) row(linear_values) row(mix_gradient) row(affine_gradient)            \
+        row(affine_inverse) row(conv_gradient) row(conv_orientation) row(pack_gradient) row(gaussian) row(philox) \
+            row(normal_moments) row(dequantize) row(noise_variance) row(wavelet) row(haar_bands)
 
 bool law(int i, const char **name, int *status)
 {

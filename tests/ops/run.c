@@ -215,8 +215,8 @@ int run_compare(const run *a, const run *b, double tolerance)
             largest = fmax(largest, fabs(g->values[e]));
         for (size_t e = 0; e < n; e++) {
             double error = fabs(f->values[e] - g->values[e]) / (largest > 0 ? largest : 1);
-            WF_CHECK(error <= tolerance, WF_INTERNAL, "%s[%zu of %zu] is %.9g, want %.9g (error %.2g of %.2g)", f->what, e,
-                     n, f->values[e], g->values[e], error, tolerance);
+            WF_CHECK(error <= tolerance, WF_INTERNAL, "%s[%zu of %zu] is %.9g, want %.9g (error %.2g of %.2g)", f->what,
+                     e, n, f->values[e], g->values[e], error, tolerance);
         }
     }
     return WF_OK;
@@ -232,8 +232,8 @@ int run_identical(const run *a, const run *b, const int *place, bool whole)
                 continue;
             const double *u = f->values + (size_t)n * f->per, *v = g->values + (batch ? (size_t)place[n] * f->per : 0);
             for (size_t e = 0; e < f->per; e++)
-                WF_CHECK(memcmp(&u[e], &v[e], sizeof *u) == 0, WF_INTERNAL, "%s[%d,%zu] is %.17g and %.17g", f->what, n, e,
-                         u[e], v[e]);
+                WF_CHECK(memcmp(&u[e], &v[e], sizeof *u) == 0, WF_INTERNAL, "%s[%d,%zu] is %.17g and %.17g", f->what, n,
+                         e, u[e], v[e]);
         }
     }
     return WF_OK;

@@ -1,0 +1,164 @@
+#!/usr/bin/env bash
+# wf-dwt and wf-idwt: every pixel comes back, in every kind of picture, and nothing is lost without a word
+. "$(dirname "$0")/lib.sh"
+
+# picture HEADER BYTES: a picture of random samples, which are left in the file `body`
+picture() {
+    head -c "$2" /dev/urandom > body
+    printf '%b' "$1"
+    cat body
+}
+# back FILE...: does `wf-dwt FILE | wf-idwt` end in the bytes of `body`?
+back() { wf-dwt -q "$@" | wf-idwt -q | tail -c "$(stat -c %s body)" | cmp - body; }
+
+# -- every pixel comes back ------------------------------------------------------------------------------------------
+for size in 1x1 2x2 3x5 1x64 96x160 160x96 33x47 768x512 1024x1024; do
+    H=${size%x*} W=${size#*x}
+    picture "P6\n$W $H\n255\n" $((H * W * 3)) > x.ppm
+    ok "$size comes back" back x.ppm
+done
+picture 'P5\n96 64\n255\n' $((96 * 64)) > x.pgm
+ok "grey comes back" back x.pgm
+picture 'P6\n96 64\n65535\n' $((96 * 64 * 6)) > x16.ppm
+ok "16 bits come back" back x16.ppm
+picture 'P7\nWIDTH 32\nHEIGHT 64\nDEPTH 4\nMAXVAL 255\nTUPLTYPE RGB_ALPHA\nENDHDR\n' $((32 * 64 * 4)) > x.pam
+ok "RGB and alpha come back" back x.pam
+wf-dwt -q x.pam | wf-idwt -q -o png
+ok "through PNG files, too" back png
+gzip -k x.pam && tar cf x.tar x.pam.gz
+ok "gzipped in a tar, too" back x.tar
+ok "with the reference backend, too" back --backend ref x.pam
+wf-dwt -q x16.ppm | wf-idwt -q -o png16
+tail -c $((96 * 64 * 6)) x16.ppm > body
+ok "16 bits through PNG, too" back png16
+
+"$DEADLEAVES" -q -n 3 -s 16 --seed 5 > a.ppm
+"$DEADLEAVES" -q -n 5 -s 16 --seed 5 | head -c "$(stat -c %s a.ppm)" > b.ppm
+ok "generated pictures do not depend on their number" same a.ppm b.ppm
+
+# -- streams, levels, names ------------------------------------------------------------------------------------------
+"$DEADLEAVES" -q -n 50 -s 32 > many.ppm
+wf-dwt -q many.ppm > many.wf
+wf-idwt -q many.wf > many.pam
+wf-dwt -q --batch 7 - < many.ppm | wf-idwt -q > batch.pam
+ok "the batch changes nothing" same many.pam batch.pam
+wf-idwt -q many.wf -o out
+ok "one file for each picture" test "$(find out -name '*.png' | wc -l) $(find out | sort | sed -n '2p;$p' | xargs)" \
+    = "50 out/00000000.png out/00000049.png"
+wf-dwt -q out | wf-idwt -q > out.pam
+ok "PNG files hold the same pixels" same many.pam out.pam
+for L in 0 1 4 5; do
+    wf-idwt -q -l $L many.wf > a.pam
+    wf-dwt -q -l $L many.ppm | wf-idwt -q > b.pam
+    ok "level $L alone is level $L of all" same a.pam b.pam
+    ok "level $L has its size" test "$(grep -a -m 1 WIDTH a.pam)" = "WIDTH $((1 << L))"
+done
+wf-dwt -q --base 4 many.ppm | wf-idwt -q -l 0 > a.pam
+wf-dwt -q --levels 3 many.ppm | wf-idwt -q -l 0 > b.pam
+ok "--base 4 of 32 is three levels" same a.pam b.pam
+ok "and its base is 4 pixels wide" grep -aq 'WIDTH 4$' a.pam
+wf-dwt -q --resize 4x4 --levels 0 many.ppm | wf-idwt -q > b.pam
+ok "the base is the box average" same a.pam b.pam
+wf-dwt -q many.ppm | wf-idwt -q --grid grid.png
+ok "a grid of 50 is 8 by 7" test "$(wf-dwt grid.png 2>&1 > /dev/null)" \
+    = "wf-dwt: 1 pictures of 230x263, 3 channels, 8 bits; 0 levels"
+wf-dwt -q many.ppm | wf-idwt -q --grid grid.png --columns 50
+ok "a grid of 50 columns has one row" test "$(wf-dwt grid.png 2>&1 > /dev/null)" \
+    = "wf-dwt: 1 pictures of 32x1649, 3 channels, 8 bits; 0 levels"
+cat x.ppm x.pam > mixed
+status 65 "pictures of two sizes" wf-dwt mixed
+ok "until cropped and given channels" wf-dwt --crop 32x32 --channels 3 mixed
+picture 'P5\n64 64\n255\n' 4096 > grey.pgm
+wf-dwt -q --channels 4 grey.pgm | wf-idwt -q -o grey
+ok "grey to RGB and alpha and back" back --channels 1 grey
+
+# -- memory ----------------------------------------------------------------------------------------------------------
+peak() { sed -n 's/^VmHWM:[^0-9]*\([0-9]*\) kB/\1/p' "/proc/$1/status"; }
+if [[ ${B:-build} == *san* ]]; then
+    skip "memory is not measured with sanitizers"
+else
+    mkfifo pipe
+    wf-dwt -q pipe > /dev/null &
+    exec 3> pipe
+    "$DEADLEAVES" -q -n 2000 -s 8 >&3
+    sleep 0.5 && first=$(peak $!)
+    "$DEADLEAVES" -q -n 18000 -s 8 >&3
+    sleep 0.5 && second=$(peak $!)
+    exec 3>&-
+    wait $!
+    ok "20,000 pictures need no more memory than 2,000: $first, $second kB" test $((second - first)) -lt 2048
+fi
+
+# -- stores ----------------------------------------------------------------------------------------------------------
+head -c $((20 * 3085)) many.ppm > some.ppm
+wf-dwt -q -o whole.store many.ppm
+ok "a store is verified" wf-info --verify whole.store
+status 64 "a store is not written over" wf-dwt -o whole.store many.ppm
+head -c $((30 * 3085 + 100)) many.ppm > cut.ppm
+status 65 "a cut-off input leaves the store open" wf-dwt --batch 10 -o part.store cut.ppm
+status 65 "an open store is no input" wf-info --verify part.store
+ok "--append continues it" wf-dwt --append -o part.store many.ppm
+ok "and closes it" wf-info --verify part.store
+status 65 "--append wants all pictures again" wf-dwt --append -o part.store some.ppm
+status 65 "--append wants the same kind" wf-dwt --append --levels 2 -o part.store many.ppm
+
+# -- faults ----------------------------------------------------------------------------------------------------------
+for n in 1 100 5000 $(($(stat -c %s many.wf) - 1)); do
+    head -c "$n" many.wf > cut.wf
+    status 65 "a stream cut off at $n" wf-idwt cut.wf
+    status 65 "no grid of a stream cut off at $n" wf-idwt cut.wf --grid never.png
+done
+ok "nothing under the grid's name" test ! -e never.png
+head -c 2000 out/00000007.png > out/00000050.png
+status 65 "a damaged PNG among good ones" wf-dwt out
+wf-dwt out > dwt.out 2> said
+ok "is named" grep -q out/00000050.png said
+status 65 "no picture at all" wf-dwt /dev/null
+mkdir empty && status 65 "an empty folder" wf-dwt empty
+status 66 "a missing file" wf-dwt missing.png
+status 66 "a missing stream" wf-idwt missing.wf
+status 65 "no stream" wf-idwt many.ppm
+status 65 "a level that is not there" wf-idwt -l 6 many.wf
+status 65 "too many levels" wf-dwt --levels 6 many.ppm
+status 65 "a base that cannot be" wf-dwt --base 3 many.ppm
+status 65 "a crop larger than the picture" wf-dwt --crop 33x32 many.ppm
+status 65 "colour does not become grey" wf-dwt --channels 1 many.ppm
+for flags in --nonsense "--levels x" "--levels 17" "-l -1" "--crop 3" "--crop 0x3" "--crop 3x3x" "--resize 70000x1" \
+    "--wavelet none" "--levels 1 --base 2" --append "--channels 5" "--backend none" "--batch 0"; do
+    # shellcheck disable=SC2086 # words
+    status 64 "wf-dwt $flags" wf-dwt $flags many.ppm
+done
+for flags in --nonsense "-o a --grid b" "--columns 3" "many.wf many.wf" "-l x"; do
+    # shellcheck disable=SC2086
+    status 64 "wf-idwt $flags" wf-idwt $flags many.wf
+done
+if command -v script > terminal; then
+    script -qec "wf-dwt x.ppm" /dev/null > terminal < /dev/null
+    ok "no coefficients on a terminal" grep -q 'wf-dwt: .*terminal' terminal
+else
+    skip "script is not installed"
+fi
+full() { "$@" > /dev/full; }
+status 75 "wf-dwt on a full disk" full wf-dwt many.ppm
+status 75 "wf-idwt on a full disk" full wf-idwt many.wf
+ok "a reader that leaves early ends it quietly" \
+    bash -c 'wf-dwt -q many.ppm many.ppm many.ppm 2> said | head -c 10 > start; test ${PIPESTATUS[0]} = 141 -a ! -s said'
+
+# -- pictures of other people ----------------------------------------------------------------------------------------
+for file in celebahq1024_png_dev3.tar bsds500_box64_png_dev300.tar cifar10_lossless_b1_0000-2999.bin; do
+    if from=$(data $file); then
+        wf-dwt -q "$from" | wf-idwt -q > a.pam
+        wf-dwt -q "$from" | wf-idwt -q -o "png.$file"
+        wf-dwt -q "png.$file" | wf-idwt -q > b.pam
+        ok "$file through coefficients, PNG and again" cmp a.pam b.pam
+    else
+        skip "$file is not here"
+    fi
+done
+if from=$(data cifar10_lossless_b1_0000-2999.bin) && png=$(data cifar10_lossless_png_dev1000.tar); then
+    head -c $((1000 * 3073)) "$from" | wf-dwt -q | wf-idwt -q > a.pam
+    wf-dwt -q "$png" | wf-idwt -q > b.pam
+    ok "CIFAR-10 as binary and as PNG are the same pictures" same a.pam b.pam
+else
+    skip "CIFAR-10 is not here"
+fi
