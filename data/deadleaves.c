@@ -25,8 +25,9 @@ static const cli_program program = {
     .name = "deadleaves",
     .summary = "generate pictures of overlapping discs",
     .synopsis = "-n N -s SIZE [--seed S]",
-    .description = "Writes concatenated PPM pictures of the dead leaves model to standard output. The same seed gives the "
-                   "same pictures, however many are asked for.",
+    .description =
+        "Writes concatenated PPM pictures of the dead leaves model to standard output. The same seed gives the "
+        "same pictures, however many are asked for.",
     .examples = "deadleaves -n 2000 -s 32 | wf-dwt -o train.store\n    a data set that needs no download\n",
     .options = options,
 };
@@ -70,7 +71,7 @@ static disc new_disc(int n)
     double low = FINE * 1.5, high = n > low ? n : low, u = uniform();
     disc d;
     d.r = 1 / sqrt((1 - u) / (low * low) + u / (high * high)); /* inverse of the distribution of density r^-3 */
-    d.x = uniform() * (n + 2 * high) - high; /* whatever can reach the picture, with equal density */
+    d.x = uniform() * (n + 2 * high) - high;                   /* whatever can reach the picture, with equal density */
     d.y = uniform() * (n + 2 * high) - high;
     double light = 0.08 + 0.84 * uniform(), warm = 0.09 * bell(), green = 0.04 * bell();
     d.colour[0] = light + warm;
@@ -131,7 +132,8 @@ static void shrink(const canvas *c, uint8_t *bytes)
                 double sum = 0;
                 for (int i = 0; i < FINE * FINE; i++)
                     sum += (double)c->pixels[3 * ((size_t)(y * FINE + i / FINE) * (size_t)c->n +
-                                                  (size_t)(x * FINE + i % FINE)) + (size_t)k];
+                                                  (size_t)(x * FINE + i % FINE)) +
+                                             (size_t)k];
                 double v = 255 * sum / (FINE * FINE) + 1.5 * bell();
                 *bytes++ = (uint8_t)(clamp(v, 0, 255) + 0.5);
             }

@@ -44,7 +44,7 @@ typedef struct format {
     size_t head; /* bytes needed to recognise it */
     bool single; /* nothing but this format follows in the same file */
     wf_is *is;
-    int (*read)(wf_source *source, wf_image *image);         /* a picture format */
+    int (*read)(wf_source *source, wf_image *image); /* a picture format */
     int (*open)(wf_source *parent, wf_source **out); /* or one that holds files */
 } format;
 
@@ -64,15 +64,26 @@ static const struct magic {
     size_t at, length;
     const char *bytes;
 } unsupported[] = {
-    {"JPEG", 0, 3, "\xff\xd8\xff"},        {"WebP", 8, 4, "WEBP"},
-    {"GIF", 0, 4, "GIF8"},                 {"TIFF", 0, 4, "II*\0"},
-    {"TIFF", 0, 4, "MM\0*"},               {"JPEG XL", 0, 2, "\xff\x0a"},
-    {"JPEG XL", 4, 4, "JXL "},             {"AVIF or HEIF", 4, 4, "ftyp"},
-    {"JPEG 2000", 4, 4, "jP  "},           {"NumPy", 0, 6, "\x93NUMPY"},
-    {"zip or npz", 0, 4, "PK\3\4"},        {"xz", 0, 6, "\xfd" "7zXZ\0"},
-    {"Zstandard", 0, 4, "\x28\xb5\x2f\xfd"}, {"bzip2", 0, 3, "BZh"},
-    {"IDX (MNIST)", 0, 3, "\0\0\x08"},     {"BMP", 0, 2, "BM"},
-    {"farbfeld", 0, 8, "farbfeld"},        {"PFM", 0, 3, "PF\n"},
+    {"JPEG", 0, 3, "\xff\xd8\xff"},
+    {"WebP", 8, 4, "WEBP"},
+    {"GIF", 0, 4, "GIF8"},
+    {"TIFF", 0, 4, "II*\0"},
+    {"TIFF", 0, 4, "MM\0*"},
+    {"JPEG XL", 0, 2, "\xff\x0a"},
+    {"JPEG XL", 4, 4, "JXL "},
+    {"AVIF or HEIF", 4, 4, "ftyp"},
+    {"JPEG 2000", 4, 4, "jP  "},
+    {"NumPy", 0, 6, "\x93NUMPY"},
+    {"zip or npz", 0, 4, "PK\3\4"},
+    {"xz", 0, 6,
+     "\xfd"
+     "7zXZ\0"},
+    {"Zstandard", 0, 4, "\x28\xb5\x2f\xfd"},
+    {"bzip2", 0, 3, "BZh"},
+    {"IDX (MNIST)", 0, 3, "\0\0\x08"},
+    {"BMP", 0, 2, "BM"},
+    {"farbfeld", 0, 8, "farbfeld"},
+    {"PFM", 0, 3, "PF\n"},
     {"PFM", 0, 3, "Pf\n"},
 };
 enum { UNSUPPORTED_HEAD = 12 };
@@ -107,9 +118,10 @@ static int find_unsupported(wf_source *source, const char **name)
 
 static bool named_like_picture(const char *name)
 {
-    static const char *const suffixes[] = {"png", "apng", "pnm", "pbm", "pgm",  "ppm",  "pam", "bin",  "gz",   "tgz", "tar",
-                                           "jpg", "jpeg", "jpe", "jxl", "webp", "gif",  "bmp", "tif",  "tiff", "jp2", "avif",
-                                           "npy", "npz",  "zip", "ff",  "pfm",  "heic", "ico", "idx3-ubyte"};
+    static const char *const suffixes[] = {"png", "apng", "pnm", "pbm",  "pgm",  "ppm",       "pam", "bin",
+                                           "gz",  "tgz",  "tar", "jpg",  "jpeg", "jpe",       "jxl", "webp",
+                                           "gif", "bmp",  "tif", "tiff", "jp2",  "avif",      "npy", "npz",
+                                           "zip", "ff",   "pfm", "heic", "ico",  "idx3-ubyte"};
     const char *base = name + strlen(name);
     while (base > name && base[-1] != '/' && base[-1] != ':') /* "a.tar:b.png" */
         base--;
@@ -130,7 +142,7 @@ struct wf_images {
     char *const *paths; /* not yet begun: `left` of them */
     int left;
     FILE *standard_input;
-    FTS *walk;   /* of the path being read, or NULL */
+    FTS *walk; /* of the path being read, or NULL */
     wf_source *stack[MAX_DEPTH];
     int depth;
     wf_images_passed passed;

@@ -20,8 +20,8 @@ int wf_image_read_cifar(wf_source *source, wf_image *image)
     uint8_t record[RECORD];
     uint64_t offset = source->offset;
     WF_TRY(wf_source_read(source, record, sizeof record));
-    WF_CHECK(record[0] <= MAX_LABEL, WF_DATA, "%s: CIFAR-10 label %d at byte %llu, want 0 to %d", source->name, record[0],
-             (unsigned long long)offset, MAX_LABEL);
+    WF_CHECK(record[0] <= MAX_LABEL, WF_DATA, "%s: CIFAR-10 label %d at byte %llu, want 0 to %d", source->name,
+             record[0], (unsigned long long)offset, MAX_LABEL);
     WF_TRY(wf_image_reserve(image, source->name, SIDE, SIDE, 3, 8));
     for (int i = 0; i < PLANE; i++)
         for (int c = 0; c < 3; c++)

@@ -23,8 +23,8 @@ struct wf_source {
     void *state;
     wf_source *parent; /* borrowed: the source that this one decodes, or NULL */
 
-    char *name;        /* "a.tar:b/c.png", then "#2" for the third picture of one item */
-    size_t name_base;  /* length without that number */
+    char *name;       /* "a.tar:b/c.png", then "#2" for the third picture of one item */
+    size_t name_base; /* length without that number */
     wf_origin origin;
     bool ended;        /* fill has told the end */
     int64_t pictures;  /* read from this item so far */

@@ -75,9 +75,8 @@ static int decode(job *j, wf_image *image)
     png_set_keep_unknown_chunks(j->png, PNG_HANDLE_CHUNK_NEVER, NULL, -1);
     png_read_info(j->png, j->info);
     int passes = set_transforms(j);
-    WF_TRY(wf_image_reserve(image, j->name, png_get_image_height(j->png, j->info),
-                            png_get_image_width(j->png, j->info), png_get_channels(j->png, j->info),
-                            png_get_bit_depth(j->png, j->info)));
+    WF_TRY(wf_image_reserve(image, j->name, png_get_image_height(j->png, j->info), png_get_image_width(j->png, j->info),
+                            png_get_channels(j->png, j->info), png_get_bit_depth(j->png, j->info)));
     size_t bytes = png_get_rowbytes(j->png, j->info);
     size_t samples = (size_t)image->H * (size_t)image->W * (size_t)image->C;
     WF_CHECK(bytes * (size_t)image->H == samples * (size_t)image->bits / 8, WF_INTERNAL, "%s: PNG rows of %zu bytes",

@@ -36,7 +36,8 @@ static int read_number(wf_source *source, const char *what, int64_t limit, int64
     WF_TRY(next_mark(source, &byte));
     WF_CHECK(byte != -1, WF_DATA, "%s: cut off: the PNM %s is missing", source->name, what);
     do {
-        WF_CHECK(byte != -1 && isdigit(byte), WF_DATA, "%s: byte 0x%02x in the PNM %s", source->name, byte & 0xff, what);
+        WF_CHECK(byte != -1 && isdigit(byte), WF_DATA, "%s: byte 0x%02x in the PNM %s", source->name, byte & 0xff,
+                 what);
         number = number * 10 + (byte - '0');
         WF_CHECK(number <= limit, WF_DATA, "%s: PNM %s is over %lld", source->name, what, (long long)limit);
         WF_TRY(wf_source_byte(source, &byte));

@@ -89,8 +89,8 @@ static int read_meta(const checker *c, int which, uint64_t page_size, meta *out)
 {
     unsigned char page[HEADER + META], *p = page + HEADER;
     WF_TRY(read_at(c, page, sizeof page, (uint64_t)which * page_size));
-    WF_CHECK(word(page + 10, 2) == META_PAGE && word(p, 4) == MAGIC, WF_DATA, "%s: no LMDB file: meta page %d is damaged",
-             c->name, which);
+    WF_CHECK(word(page + 10, 2) == META_PAGE && word(p, 4) == MAGIC, WF_DATA,
+             "%s: no LMDB file: meta page %d is damaged", c->name, which);
     WF_CHECK(word(p + 4, 4) == VERSION, WF_DATA, "%s: LMDB format %llu, want %u", c->name,
              (unsigned long long)word(p + 4, 4), VERSION);
     *out = (meta){.free = parse_tree(p + 24),
@@ -99,8 +99,8 @@ static int read_meta(const checker *c, int which, uint64_t page_size, meta *out)
                   .last = word(p + 24 + 2 * DB, 8),
                   .transaction = word(p + 32 + 2 * DB, 8)};
     bool power = out->page_size >= 512 && out->page_size <= 32768 && !(out->page_size & (out->page_size - 1));
-    WF_CHECK(power && (!which || out->page_size == page_size), WF_DATA, "%s: meta page %d: a page size of %llu", c->name,
-             which, (unsigned long long)out->page_size);
+    WF_CHECK(power && (!which || out->page_size == page_size), WF_DATA, "%s: meta page %d: a page size of %llu",
+             c->name, which, (unsigned long long)out->page_size);
     /* A transaction writes the page of its parity; both are 0 in a new file. */
     WF_CHECK(!out->transaction || (out->transaction & 1) == (uint64_t)which, WF_DATA,
              "%s: meta page %d: transaction %llu belongs on the other one", c->name, which,
@@ -146,8 +146,9 @@ static int reach(checker *c, uint64_t from, uint64_t page, uint64_t count)
 {
     if (page > c->meta.last || count > c->meta.last + 1 - page || page < 2)
         return bad(c, from, "it refers to a page that cannot be");
-    WF_CHECK(page < c->pages && count <= c->pages - page, WF_DATA, "%s: cut off: page %llu is needed, the file has %llu",
-             c->name, (unsigned long long)(page + count - 1), (unsigned long long)c->pages);
+    WF_CHECK(page < c->pages && count <= c->pages - page, WF_DATA,
+             "%s: cut off: page %llu is needed, the file has %llu", c->name, (unsigned long long)(page + count - 1),
+             (unsigned long long)c->pages);
     for (uint64_t i = page; i < page + count; i++) {
         if (c->used[i / 8] >> (i % 8) & 1)
             return bad(c, i, "it is reached twice");
@@ -250,7 +251,8 @@ static int walk_page(walk *w, uint64_t from, uint64_t page, unsigned depth)
         uint64_t at = word(p + i, 2);
         if (at < upper || at % 2 || at + NODE > size)
             return bad(c, page, "an entry leaves the page");
-        WF_TRY(leaf ? check_leaf_node(w, page, p + at, size - at) : check_branch_node(w, page, p + at, size - at, depth));
+        WF_TRY(leaf ? check_leaf_node(w, page, p + at, size - at)
+                    : check_branch_node(w, page, p + at, size - at, depth));
     }
     return WF_OK;
 }
@@ -265,7 +267,8 @@ static int walk_tree(checker *c, int kind, const tree *t)
                        (unsigned long long)t->root);
     if (t->depth)
         WF_TRY(walk_page(&w, 0, t->root, 1));
-    WF_CHECK(w.branches == t->branches && w.leaves == t->leaves && w.overflows == t->overflows && w.entries == t->entries,
+    WF_CHECK(w.branches == t->branches && w.leaves == t->leaves && w.overflows == t->overflows &&
+                 w.entries == t->entries,
              WF_DATA, "%s: a database has %llu entries in %llu pages, but claims %llu in %llu", c->name,
              (unsigned long long)w.entries, (unsigned long long)(w.branches + w.leaves + w.overflows),
              (unsigned long long)t->entries, (unsigned long long)(t->branches + t->leaves + t->overflows));

@@ -9,10 +9,8 @@
 wf_level_shape wf_meta_level(const wf_meta *meta, int level)
 {
     int halvings = level ? meta->levels - level + 1 : meta->levels;
-    return (wf_level_shape){.H = meta->H >> halvings,
-                            .W = meta->W >> halvings,
-                            .C = meta->C,
-                            .K = level ? 3 * meta->C : meta->C};
+    return (wf_level_shape){
+        .H = meta->H >> halvings, .W = meta->W >> halvings, .C = meta->C, .K = level ? 3 * meta->C : meta->C};
 }
 
 int wf_meta_copy(wf_meta *to, const wf_meta *from)
@@ -39,7 +37,7 @@ static int load_provenance(const char *text, const char *who, json_t **out)
     bool good = json_is_array(array);
     size_t i;
     json_t *entry;
-    json_array_foreach(array, i, entry)
+    json_array_foreach (array, i, entry)
         good = good && json_is_object(entry);
     if (!good) {
         json_decref(array);
@@ -82,8 +80,7 @@ static json_t *new_entry(const char *tool, int argc, char *const *argv, uint64_t
     for (int i = 0; good && i < argc; i++)
         good = !json_array_append_new(words, string_of(argv[i]));
     good = good && !json_object_set_new(entry, "tool", string_of(tool)) &&
-           !json_object_set_new(entry, "version", json_string(WF_VERSION)) &&
-           !json_object_set(entry, "argv", words) &&
+           !json_object_set_new(entry, "version", json_string(WF_VERSION)) && !json_object_set(entry, "argv", words) &&
            /* A string, because JSON readers keep only 53 bits of a number. */
            !json_object_set_new(entry, "seed", json_string(number)) &&
            (!model || !json_object_set_new(entry, "model", string_of(model)));
@@ -132,8 +129,8 @@ static int check_range(const char *who, const char *field, int value, int low, i
 int wf_meta_check(const wf_meta *meta, const char *who)
 {
     size_t length = strnlen(meta->wavelet, sizeof meta->wavelet);
-    WF_CHECK(length > 0 && length < sizeof meta->wavelet, WF_DATA, "%s: wavelet has a name of %zu letters, want 1 to %zu",
-             who, length, sizeof meta->wavelet - 1);
+    WF_CHECK(length > 0 && length < sizeof meta->wavelet, WF_DATA,
+             "%s: wavelet has a name of %zu letters, want 1 to %zu", who, length, sizeof meta->wavelet - 1);
     WF_TRY(check_range(who, "levels", meta->levels, 0, WF_MAX_LEVELS));
     WF_TRY(check_range(who, "top", meta->top, 0, meta->levels));
     WF_TRY(check_range(who, "height", meta->H, 1, WF_MAX_SIDE));
@@ -142,8 +139,8 @@ int wf_meta_check(const wf_meta *meta, const char *who)
     WF_TRY(check_range(who, "bits", meta->bits, 1, 16));
     int unit = 1 << meta->levels;
     WF_CHECK(meta->H % unit == 0 && meta->W % unit == 0, WF_DATA,
-             "%s: a picture of %dx%d cannot be halved %d times, want multiples of %d", who, meta->H, meta->W, meta->levels,
-             unit);
+             "%s: a picture of %dx%d cannot be halved %d times, want multiples of %d", who, meta->H, meta->W,
+             meta->levels, unit);
     return WF_OK;
 }
 
@@ -154,8 +151,11 @@ int wf_meta_match(const wf_meta *have, const char *who, const wf_meta *want, con
     const struct {
         const char *name;
         int have, want;
-    } fields[] = {{"levels", have->levels, want->levels}, {"height", have->H, want->H}, {"width", have->W, want->W},
-                  {"channels", have->C, want->C},         {"bits", have->bits, want->bits}};
+    } fields[] = {{"levels", have->levels, want->levels},
+                  {"height", have->H, want->H},
+                  {"width", have->W, want->W},
+                  {"channels", have->C, want->C},
+                  {"bits", have->bits, want->bits}};
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
         WF_CHECK(fields[i].have == fields[i].want, WF_DATA, "%s: %s is %d, but %d in %s", who, fields[i].name,
                  fields[i].have, fields[i].want, whom);

@@ -25,7 +25,8 @@ int wf_pyramid_level(wf_pyramid *pyramid, int level, const float **low, const fl
 
 /* I_level from one record of that level: low [N,h,w,C] and detail [N,h,w,3C] (host) to pixels (host) [N,2h,2w,C]. At the
  * base, where detail is NULL, I_0 = low [N,h,w,C]. Works without a split. */
-int wf_pyramid_join(wf_pyramid *pyramid, int level, int N, const float *low, const float *detail, float *pixels) WF_MUST;
+int wf_pyramid_join(wf_pyramid *pyramid, int level, int N, const float *low, const float *detail,
+                    float *pixels) WF_MUST;
 
 /* Height and width of I_level: those of the pixels that join gives. */
 void wf_pyramid_size(const wf_meta *meta, int level, int *H, int *W);

@@ -105,8 +105,8 @@ static int check_written(FILE *file, const char *path, XXH3_state_t *state)
     return WF_OK;
 }
 
-static int write_checked(wf_outfile *file, const char *path, const wf_tensor *tensors, int count, const wf_pair *metadata,
-                         int pairs)
+static int write_checked(wf_outfile *file, const char *path, const wf_tensor *tensors, int count,
+                         const wf_pair *metadata, int pairs)
 {
     XXH3_state_t *state = XXH3_createState();
     WF_CHECK(state, WF_AGAIN, "%s: out of memory", path);

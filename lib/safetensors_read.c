@@ -138,8 +138,8 @@ static int parse_tensor(const char *who, const char *key, const json_t *value, s
                  whole_number(json_array_get(place, 1), &out->end),
              WF_DATA, "%s: tensor %s: data_offsets are not two whole numbers", who, key);
     WF_CHECK(out->end >= out->begin && out->end - out->begin == tensor->bytes, WF_DATA,
-             "%s: tensor %s: data_offsets are %zu to %zu, but its shape needs %zu bytes", who, key, out->begin, out->end,
-             tensor->bytes);
+             "%s: tensor %s: data_offsets are %zu to %zu, but its shape needs %zu bytes", who, key, out->begin,
+             out->end, tensor->bytes);
     return WF_OK;
 }
 
@@ -152,7 +152,7 @@ static int parse_metadata(const char *who, const json_t *object, wf_safetensors 
     st->metadata = pairs;
     const char *key;
     json_t *value;
-    json_object_foreach((json_t *)object, key, value) {
+    json_object_foreach ((json_t *)object, key, value) {
         WF_CHECK(json_is_string(value), WF_DATA, "%s: metadata \"%.40s\" is not a string", who, key);
         pairs[st->pairs++] = (wf_pair){key, json_string_value(value)};
     }
@@ -171,8 +171,9 @@ static int keep_tiling(const char *who, span *spans, size_t count, wf_safetensor
         const wf_tensor *tensor = &spans[i].tensor;
         WF_CHECK(spans[i].begin == at, WF_DATA, "%s: tensor %s begins at %zu, but the one before it ends at %zu", who,
                  tensor->name, spans[i].begin, at);
-        WF_CHECK(at % wf_dtype_size(tensor->dtype) == 0, WF_DATA, "%s: tensor %s begins at %zu, which is not aligned to %s",
-                 who, tensor->name, at, wf_dtype_name(tensor->dtype));
+        WF_CHECK(at % wf_dtype_size(tensor->dtype) == 0, WF_DATA,
+                 "%s: tensor %s begins at %zu, which is not aligned to %s", who, tensor->name, at,
+                 wf_dtype_name(tensor->dtype));
         tensors[i] = *tensor;
         at = spans[i].end;
     }
@@ -189,7 +190,7 @@ static int parse_root(const char *who, const json_t *root, wf_safetensors *st)
     size_t count = 0;
     const char *key;
     json_t *value;
-    json_object_foreach((json_t *)root, key, value) {
+    json_object_foreach ((json_t *)root, key, value) {
         if (!strcmp(key, "__metadata__"))
             WF_GO(parse_metadata(who, value, st));
         else

@@ -7,6 +7,7 @@
 #ifndef WF_STORE_H
 #define WF_STORE_H
 
+#include "safetensors.h" /* wf_dtype */
 #include "stream.h"
 
 typedef struct wf_store wf_store;
@@ -31,6 +32,10 @@ bool wf_store_has_level(const wf_store *store, int level);
 
 /* Hash that identifies the store's contents, for checkpoints; 16 hex digits; valid until close. */
 const char *wf_store_hash(const wf_store *store);
+
+/* What a level takes: bytes of the file, and the type of the first picture's values (each has the narrowest that holds
+ * it). WF_DATA: the level is not held, or damaged. */
+int wf_store_size(wf_store *store, int level, size_t *bytes, wf_dtype *dtype) WF_MUST;
 
 /* Coefficients of the picture at position 0 <= at < count: low [h,w,C], detail [h,w,3C] (not written at the base),
  * index (may be NULL). Checks size and checksum. Safe to call from several threads. */

@@ -69,5 +69,7 @@ size_t wf_value_encode(int level, uint64_t index, const float *low, size_t lows,
 /* WF_DATA, after "who: level, picture", unless size and checksum are right and all coefficients are finite. */
 int wf_value_decode(const char *who, int level, uint64_t index, MDB_val value, float *low, size_t lows, float *detail,
                     size_t details, uint64_t *checksum) WF_MUST;
+/* The type that the value's first byte names; false if it names none. */
+bool wf_value_dtype(MDB_val value, wf_dtype *dtype);
 
 #endif

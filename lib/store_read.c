@@ -43,8 +43,8 @@ static int open_levels(wf_store *store, MDB_txn *txn)
         wf_level_name(level, name);
         WF_LMDB(store, mdb_dbi_open(txn, name, 0, &store->levels[level]), name);
         WF_LMDB(store, mdb_stat(txn, store->levels[level], &stat), name);
-        WF_CHECK(stat.ms_entries == (size_t)store->state.count, WF_DATA, "%s: %s has %zu pictures, want %lld", store->path,
-                 name, stat.ms_entries, (long long)store->state.count);
+        WF_CHECK(stat.ms_entries == (size_t)store->state.count, WF_DATA, "%s: %s has %zu pictures, want %lld",
+                 store->path, name, stat.ms_entries, (long long)store->state.count);
     }
     return WF_OK;
 }
@@ -78,7 +78,8 @@ static int read_indices(wf_store *store, MDB_cursor *cursor)
         if (i)
             WF_LMDB(store, mdb_cursor_get(cursor, &key, &value, MDB_NEXT), "next picture");
         WF_TRY(index_of(store, key, &store->indices[i]));
-        WF_CHECK(!i || store->indices[i] > store->indices[i - 1], WF_DATA, "%s: pictures are out of order", store->path);
+        WF_CHECK(!i || store->indices[i] > store->indices[i - 1], WF_DATA, "%s: pictures are out of order",
+                 store->path);
     }
     return WF_OK;
 }
@@ -88,8 +89,8 @@ static int load(wf_store *store, MDB_txn *txn)
     bool found;
     WF_TRY(wf_state_read(store, txn, &store->state, &found));
     WF_CHECK(found, WF_DATA, "%s: an LMDB environment, but no store of coefficients", store->path);
-    WF_CHECK(store->state.sealed, WF_DATA, "%s: not sealed, its making was interrupted after %lld pictures", store->path,
-             (long long)store->state.count);
+    WF_CHECK(store->state.sealed, WF_DATA, "%s: not sealed, its making was interrupted after %lld pictures",
+             store->path, (long long)store->state.count);
     WF_TRY(open_levels(store, txn));
     if (!store->state.count)
         return WF_OK;
@@ -176,12 +177,14 @@ static int get(wf_store *store, int level, uint64_t index, float *low, float *de
     MDB_val key = wf_store_key(index, bytes), value;
     MDB_txn *txn;
     WF_LMDB(store, mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn), "read");
-    int rc = mdb_get(txn, store->levels[level], &key, &value);
-    int status = rc == MDB_NOTFOUND ? wf_fail(WF_DATA, "%s: level %d lacks picture %llu", store->path, level,
-                                              (unsigned long long)index)
-                 : rc ? wf_fail_lmdb(store, rc, "read")
-                      : wf_value_decode(store->path, level, index, value, low, pixels * (size_t)shape.C, detail, details,
-                                        checksum);
+    int rc = mdb_get(txn, store->levels[level], &key, &value), status;
+    if (rc == MDB_NOTFOUND)
+        status = wf_fail(WF_DATA, "%s: level %d lacks picture %llu", store->path, level, (unsigned long long)index);
+    else if (rc)
+        status = wf_fail_lmdb(store, rc, "read");
+    else
+        status =
+            wf_value_decode(store->path, level, index, value, low, pixels * (size_t)shape.C, detail, details, checksum);
     mdb_txn_abort(txn);
     return status;
 }
@@ -202,6 +205,25 @@ int wf_store_get(wf_store *store, int level, int64_t at, float *low, float *deta
     return get(store, level, key, low, detail, &checksum);
 }
 
+int wf_store_size(wf_store *store, int level, size_t *bytes, wf_dtype *dtype)
+{
+    WF_CHECK(wf_store_has_level(store, level), WF_DATA, "%s: holds no level %d", store->path, level);
+    unsigned char first[8];
+    MDB_val key = wf_store_key(store->state.count ? index_at(store, 0) : 0, first), value;
+    MDB_stat stat;
+    MDB_txn *txn;
+    WF_LMDB(store, mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn), "read");
+    int rc = mdb_stat(txn, store->levels[level], &stat);
+    if (!rc)
+        rc = mdb_get(txn, store->levels[level], &key, &value);
+    bool known = !rc && wf_value_dtype(value, dtype);
+    mdb_txn_abort(txn);
+    WF_LMDB(store, rc, "read");
+    WF_CHECK(known, WF_DATA, "%s: level %d: unknown kind of value", store->path, level);
+    *bytes = (stat.ms_branch_pages + stat.ms_leaf_pages + stat.ms_overflow_pages) * stat.ms_psize;
+    return WF_OK;
+}
+
 static int verify(wf_store *store, float *values)
 {
     uint64_t content = 0;
@@ -216,8 +238,8 @@ static int verify(wf_store *store, float *values)
             content += checksum;
         }
     }
-    WF_CHECK(content == store->state.content, WF_DATA, "%s: values add up to %016llx, but %016llx is sealed", store->path,
-             (unsigned long long)content, (unsigned long long)store->state.content);
+    WF_CHECK(content == store->state.content, WF_DATA, "%s: values add up to %016llx, but %016llx is sealed",
+             store->path, (unsigned long long)content, (unsigned long long)store->state.content);
     return WF_OK;
 }
 

@@ -89,22 +89,29 @@ size_t wf_value_encode(int level, uint64_t index, const float *low, size_t lows,
     return (size_t)(p - to) + AFTER;
 }
 
+bool wf_value_dtype(MDB_val value, wf_dtype *dtype)
+{
+    int tag = value.mv_size > BEFORE ? *(const unsigned char *)value.mv_data : 0;
+    *dtype = tag == AS_F16 ? WF_F16 : WF_F32;
+    return tag == AS_F16 || tag == AS_F32;
+}
+
 int wf_value_decode(const char *who, int level, uint64_t index, MDB_val value, float *low, size_t lows, float *detail,
                     size_t details, uint64_t *checksum)
 {
     const unsigned char *from = value.mv_data, *p = from + BEFORE;
     unsigned long long picture = index;
     size_t n = lows + details;
-    int dtype = value.mv_size > BEFORE ? from[0] : 0;
-    WF_CHECK(dtype == AS_F16 || dtype == AS_F32, WF_DATA, "%s: level %d, picture %llu: unknown kind of value", who, level,
+    wf_dtype dtype;
+    WF_CHECK(wf_value_dtype(value, &dtype), WF_DATA, "%s: level %d, picture %llu: unknown kind of value", who, level,
              picture);
-    size_t want = BEFORE + n * (dtype == AS_F16 ? 2 : 4) + AFTER;
+    size_t want = BEFORE + n * wf_dtype_size(dtype) + AFTER;
     WF_CHECK(value.mv_size == want, WF_DATA, "%s: level %d, picture %llu: value of %zu bytes, want %zu", who, level,
              picture, value.mv_size, want);
     memcpy(checksum, from + want - AFTER, AFTER);
     WF_CHECK(*checksum == checksum_of(level, index, from, want - AFTER), WF_DATA,
              "%s: level %d, picture %llu: checksum is wrong", who, level, picture);
-    if (dtype == AS_F16) {
+    if (dtype == WF_F16) {
         decode_halves(p, low, lows);
         decode_halves(p + 2 * lows, detail, details);
     } else {

@@ -125,8 +125,8 @@ static int start(wf_store *store, const wf_meta *meta, bool append)
         WF_TRY(wf_meta_copy(&store->state.meta, meta));
         return commit(store);
     }
-    int status = append ? continue_state(store, meta, &there)
-                        : wf_fail(WF_USAGE, "%s: a store is there already", store->path);
+    int status =
+        append ? continue_state(store, meta, &there) : wf_fail(WF_USAGE, "%s: a store is there already", store->path);
     wf_meta_clear(&there.meta);
     return status;
 }
@@ -297,8 +297,9 @@ static int add_values(wf_store *store, const wf_record *record)
     for (size_t n = 0; n < (size_t)record->N; n++) {
         uint64_t checksum;
         WF_TRY(reserve(store, wf_value_bound(lows + details), 1));
-        size_t size = wf_value_encode(record->level, record->index[n], record->low + n * lows, lows,
-                                      details ? record->detail + n * details : NULL, details, p->bytes + p->used, &checksum);
+        size_t size =
+            wf_value_encode(record->level, record->index[n], record->low + n * lows, lows,
+                            details ? record->detail + n * details : NULL, details, p->bytes + p->used, &checksum);
         p->entries[p->count++] = (entry){record->level, record->index[n], p->used, size};
         p->used += size;
         p->content += checksum;

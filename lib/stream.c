@@ -61,8 +61,8 @@ static int read_header(wf_reader *reader, char *who, size_t size)
     digest_text(&reader->digest, reader->hash);
     bool end;
     WF_TRY(wf_safetensors_read_header(reader->file, reader->name, &reader->st, &end, digest_add, &reader->digest));
-    WF_CHECK(!end, WF_DATA, "%s: cut off at byte %llu after %lld records, want a record or the end record", reader->name,
-             (unsigned long long)reader->st.offset, (long long)reader->records);
+    WF_CHECK(!end, WF_DATA, "%s: cut off at byte %llu after %lld records, want a record or the end record",
+             reader->name, (unsigned long long)reader->st.offset, (long long)reader->records);
     return WF_OK;
 }
 
@@ -88,8 +88,8 @@ static int check_shapes(const wf_reader *reader, const char *who, int level)
     int64_t N = index->shape[0];
     WF_CHECK(N >= 1 && N <= MAX_BATCH, WF_DATA, "%s: a batch of %lld, want 1 to %d", who, (long long)N, MAX_BATCH);
     int tensors = level ? 3 : 2;
-    WF_CHECK(reader->st.count == tensors, WF_DATA, "%s: %d tensors, want %d at level %d", who, reader->st.count, tensors,
-             level);
+    WF_CHECK(reader->st.count == tensors, WF_DATA, "%s: %d tensors, want %d at level %d", who, reader->st.count,
+             tensors, level);
     wf_level_shape shape = wf_meta_level(&reader->meta, level);
     WF_TRY(check_tensor(reader, who, "index", WF_U64, 1, (int64_t[4]){N}));
     WF_TRY(check_tensor(reader, who, "low", WF_F32, 4, (int64_t[4]){N, shape.H, shape.W, shape.C}));
@@ -126,7 +126,8 @@ static int read_record(wf_reader *reader, const char *who, wf_record *record)
              text ? text : "missing", reader->meta.top);
     WF_TRY(check_shapes(reader, who, (int)level));
     WF_TRY(wf_safetensors_read_data(reader->file, reader->name, SIZE_MAX, &reader->st, digest_add, &reader->digest));
-    const wf_tensor *low = wf_safetensors_find(&reader->st, "low"), *detail = wf_safetensors_find(&reader->st, "detail"),
+    const wf_tensor *low = wf_safetensors_find(&reader->st, "low"),
+                    *detail = wf_safetensors_find(&reader->st, "detail"),
                     *index = wf_safetensors_find(&reader->st, "index");
     WF_TRY(check_coefficients(who, low));
     if (detail)
@@ -147,8 +148,8 @@ static int read_end(wf_reader *reader, const char *who)
     WF_CHECK(reader->st.count == 0 && reader->st.pairs == 3 && format && !strcmp(format, WF_FORMAT), WF_DATA,
              "%s: malformed end record", who);
     WF_CHECK(wf_parse_count(wf_safetensors_meta(&reader->st, "end"), INT64_MAX, &count) && count == reader->records,
-             WF_DATA, "%s: the end record speaks of %.20s records, read %lld", who, wf_safetensors_meta(&reader->st, "end"),
-             (long long)reader->records);
+             WF_DATA, "%s: the end record speaks of %.20s records, read %lld", who,
+             wf_safetensors_meta(&reader->st, "end"), (long long)reader->records);
     WF_CHECK(hash && !strcmp(hash, reader->hash), WF_DATA, "%s: the stream's hash is %s, but its end record says %.20s",
              who, reader->hash, hash ? hash : "nothing");
     int c = fgetc(reader->file);

@@ -353,7 +353,7 @@ int wf_train(const wf_model *model, wf_backend *backend, wf_store *store, wf_sto
     WF_GO(wf_model_file(model, options->level, ".lock", lock_path));
     WF_GO(wf_model_file(model, options->level, ".state.safetensors", t->state_path));
     WF_GO(wf_model_file(model, options->level, ".jsonl", t->log_path));
-    snprintf(who, sizeof who, "another trainer of level %d", options->level);
+    snprintf(who, sizeof who, "trainer of level %d", options->level);
     WF_GO(wf_lock(lock_path, who, &lock));
     status = train_locked(t, report, context);
     if (t->log) {

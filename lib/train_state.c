@@ -9,21 +9,17 @@
 #include "file.h"
 #include "trainer.h"
 
-/* What must not change between the runs of one training: a resumed run with other values would be another experiment. */
+/* What must not change between the runs of one training: a resumed run with other values would be another experiment.
+ * Its limits may, so that a training can be prolonged. */
 static int describe(const wf_trainer *t, char **out)
 {
     const wf_train_options *o = t->options;
-    char text[8192], warmup[32], limits[96];
-    snprintf(warmup, sizeof warmup, "%lld", (long long)o->warmup);
-    /* With a schedule that looks at the end of the run, the end is part of the experiment. */
-    bool scheduled = o->decay > 0 || o->warmup < 0;
-    snprintf(limits, sizeof limits, "steps=%lld minutes=%.17g", scheduled ? (long long)o->steps : 0,
-             scheduled ? o->minutes : 0);
+    char text[8192];
     int n = snprintf(text, sizeof text,
-                     "data=%s chain=%s batch=%d lr=%.17g ema=%.17g warmup=%s decay=%.17g %s patch=%d flip=%d precision=%d "
+                     "data=%s chain=%s batch=%d lr=%.17g ema=%.17g warmup=%lld decay=%.17g patch=%d flip=%d precision=%d "
                      "seed=%llu backend=%.3s",
-                     wf_store_hash(t->store), t->chain, o->batch, o->lr, o->ema, warmup, o->decay, limits, o->patch, o->flip,
-                     o->precision, (unsigned long long)o->seed, t->backend->name);
+                     wf_store_hash(t->store), t->chain, o->batch, o->lr, o->ema, (long long)o->warmup, o->decay, o->patch,
+                     o->flip, o->precision, (unsigned long long)o->seed, t->backend->name);
     WF_CHECK(n < (int)sizeof text, WF_USAGE, "chain too long");
     *out = strdup(text);
     WF_CHECK(*out, WF_AGAIN, "out of memory");

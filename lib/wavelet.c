@@ -9,8 +9,7 @@ WF_WAVELETS(TAPS)
 
 static const wf_wavelet table[] = {
 #define ROW(id, ...) {#id, id, (int)(sizeof id / sizeof *id)},
-    WF_WAVELETS(ROW)
-};
+    WF_WAVELETS(ROW)};
 
 const wf_wavelet *wf_wavelet_at(int i)
 {

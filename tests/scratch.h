@@ -39,11 +39,11 @@ __attribute__((unused)) static const char *scratch_path(const char *name)
 
 __attribute__((unused)) static char *scratch_read(const char *path, size_t *n)
 {
+    *n = 0;
     FILE *file = fopen(path, "rb");
     if (!file)
         return NULL;
     char *bytes = NULL;
-    *n = 0;
     size_t got = 1;
     while (got) {
         bytes = realloc(bytes, *n + 65536);

@@ -142,7 +142,8 @@ Test(meta, provenance)
     cr_assert_str_eq(meta.provenance,
                      "[{\"tool\":\"wf-dwt\",\"version\":\"" WF_VERSION
                      "\",\"argv\":[\"wf-dwt\",\"a \\\"b\\\".png\",\"?\\n\"],\"seed\":\"18446744073709551615\"},"
-                     "{\"tool\":\"wf-sample\",\"version\":\"" WF_VERSION "\",\"argv\":[],\"seed\":\"7\",\"model\":\"abc\"}]");
+                     "{\"tool\":\"wf-sample\",\"version\":\"" WF_VERSION
+                     "\",\"argv\":[],\"seed\":\"7\",\"model\":\"abc\"}]");
     cr_assert_eq(wf_meta_copy(&copy, &meta), WF_OK);
     wf_meta_clear(&meta);
     cr_assert_eq(wf_meta_join_provenance(&copy, "[{}]"), WF_OK);

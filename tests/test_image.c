@@ -156,7 +156,12 @@ Test(image, pnm_kinds)
         {"P5\n2 1\n100\n2d", 1, 2, 1, 8, {128, 255}},
         {"P5 2 1 4095\n\x01\x02\x0f\xff", 1, 2, 1, 12, {0x102, 0xfff}},
         {"P6\n1 1 # one\n255\nabc", 1, 1, 3, 8, {'a', 'b', 'c'}},
-        {"P7\nWIDTH 1\nHEIGHT 1\n# c\nDEPTH 2\nMAXVAL 255\nTUPLTYPE GRAYSCALE_ALPHA\nENDHDR\nab", 1, 1, 2, 8, {'a', 'b'}},
+        {"P7\nWIDTH 1\nHEIGHT 1\n# c\nDEPTH 2\nMAXVAL 255\nTUPLTYPE GRAYSCALE_ALPHA\nENDHDR\nab",
+         1,
+         1,
+         2,
+         8,
+         {'a', 'b'}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         wf_image have = {0};
@@ -167,7 +172,8 @@ Test(image, pnm_kinds)
                   "%.20s: %dx%dx%d of %d bits", cases[i].text, have.H, have.W, have.C, have.bits);
         int n = have.H * have.W * have.C;
         for (int k = 0; k < n && k < 8; k++)
-            cr_assert_eq(have.pixels[k], cases[i].pixels[k], "%.20s: sample %d is %d", cases[i].text, k, have.pixels[k]);
+            cr_assert_eq(have.pixels[k], cases[i].pixels[k], "%.20s: sample %d is %d", cases[i].text, k,
+                         have.pixels[k]);
         wf_image_clear(&have);
     }
 }

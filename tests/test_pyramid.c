@@ -70,8 +70,8 @@ static void round_trip(const char *backend, int levels, int H, int W, int C, int
         memcpy(low_copy, image, n * sizeof *image);
     }
     for (size_t i = 0; i < n; i++)
-        cr_assert_eq(rintf(image[i]), pixels[i], "%s %dx%dx%d: %g at %zu, want %g", backend, H, W, C, (double)image[i], i,
-                     (double)pixels[i]);
+        cr_assert_eq(rintf(image[i]), pixels[i], "%s %dx%dx%d: %g at %zu, want %g", backend, H, W, C, (double)image[i],
+                     i, (double)pixels[i]);
     wf_pyramid_destroy(split);
     wf_pyramid_destroy(join);
     b->close(b);

@@ -242,7 +242,8 @@ Test(safetensors, full_disk_keeps_the_old_file)
 {
     const char *path = saved();
     static float large[100000];
-    wf_tensor tensor = {.name = "a", .dtype = WF_F32, .rank = 1, .shape = {100000}, .data = large, .bytes = sizeof large};
+    wf_tensor tensor = {
+        .name = "a", .dtype = WF_F32, .rank = 1, .shape = {100000}, .data = large, .bytes = sizeof large};
     signal(SIGXFSZ, SIG_IGN);
     struct rlimit limit, old;
     getrlimit(RLIMIT_FSIZE, &old);

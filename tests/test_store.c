@@ -490,8 +490,8 @@ Test(store, flipped_structure)
                     status = wf_store_seal(store);
                 wf_store_close(store);
             }
-            cr_assert(status == WF_DATA || status == WF_OK || status == WF_USAGE, "page %zu, bit %zu: %d %s", page / 4096,
-                      i, status, wf_error());
+            cr_assert(status == WF_DATA || status == WF_OK || status == WF_USAGE, "page %zu, bit %zu: %d %s",
+                      page / 4096, i, status, wf_error());
             bytes[page + i / 8] ^= (char)(1 << i % 8);
         }
     free(bytes);
@@ -517,7 +517,8 @@ Test(store, flipped_value)
             bytes[i / 8] ^= (unsigned char)(1 << i % 8);
         }
         for (value.mv_size = 0; value.mv_size < sizeof bytes; value.mv_size++)
-            cr_assert_eq(wf_value_decode("x", 2, 7, value, back, 6, rest, 18, &again), value.mv_size == n ? WF_OK : WF_DATA);
+            cr_assert_eq(wf_value_decode("x", 2, 7, value, back, 6, rest, 18, &again),
+                         value.mv_size == n ? WF_OK : WF_DATA);
     }
 }
 
@@ -530,10 +531,11 @@ Test(store, foreign_lmdb_files)
     if (system(command))
         cr_skip_test("no lmdb_dev.tar.gz in %s", data);
     static const char *const names[] = {
-        "bad_branch_cycle",   "bad_header_noise_0", "bad_header_noise_1", "bad_header_noise_2", "bad_header_noise_3",
-        "bad_header_noise_4", "bad_header_noise_5", "bad_magic_both",     "bad_meta0_zeroed",   "bad_root_is_meta",
-        "bad_root_past_end",  "bad_trunc_100B",     "bad_trunc_1page",    "bad_trunc_half",     "bad_version_999",
-        "bad_zero_length",    "odd_empty_env",      "odd_freed_pages",    "odd_not_images",     "mnist300_png_lmdb",
+        "bad_branch_cycle",   "bad_header_noise_0", "bad_header_noise_1", "bad_header_noise_2",
+        "bad_header_noise_3", "bad_header_noise_4", "bad_header_noise_5", "bad_magic_both",
+        "bad_meta0_zeroed",   "bad_root_is_meta",   "bad_root_past_end",  "bad_trunc_100B",
+        "bad_trunc_1page",    "bad_trunc_half",     "bad_version_999",    "bad_zero_length",
+        "odd_empty_env",      "odd_freed_pages",    "odd_not_images",     "mnist300_png_lmdb",
         "scene_train_lmdb",   "scene_png_lmdb",     "scene_jpeg_lmdb",    "caffe_datum16x16_test_lmdb"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char path[600];

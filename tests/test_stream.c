@@ -192,7 +192,8 @@ Test(stream, writer_refuses)
     FILE *file = tmpfile();
     wf_writer *writer;
     cr_assert_eq(wf_writer_create(file, "out", &meta, &writer), WF_OK);
-    wf_record record = record_of(3, 0, 1);
+    wf_record record = record_of(1, 0, 1);
+    record.level = 3;
     cr_assert_eq(wf_writer_put(writer, &record), WF_DATA, "level above the top");
     record = record_of(1, 0, 1);
     record.N = 0;
@@ -277,7 +278,10 @@ static int read_odd(const odd *c, bool second)
     return records;
 }
 
-#define META(key, value, says) {key, says, key, value, -1, WF_F32, -1, 1, 0}
+#define META(key, value, says)                      \
+    {                                               \
+        key, says, key, value, -1, WF_F32, -1, 1, 0 \
+    }
 
 Test(stream, odd_records)
 {

@@ -79,7 +79,8 @@ static void parse_size(const char *text, const char *option, int *H, int *W)
 {
     char rest;
     *H = *W = 0;
-    if (text && (sscanf(text, "%5dx%5d%c", H, W, &rest) != 2 || *H < 1 || *W < 1 || *H > WF_MAX_SIDE || *W > WF_MAX_SIDE))
+    if (text &&
+        (sscanf(text, "%5dx%5d%c", H, W, &rest) != 2 || *H < 1 || *W < 1 || *H > WF_MAX_SIDE || *W > WF_MAX_SIDE))
         die(WF_USAGE, "--%s %s: want HxW, height and width in pixels, as in 64x64", option, text);
 }
 
@@ -198,8 +199,8 @@ static void finish(wf_images *images)
     if (!job.pyramid)
         die(WF_DATA, "no picture in the input (%lld other files)", (long long)passed.skipped);
     if (job.count < job.skip)
-        die(WF_DATA, "%s: has %lld pictures already, but the input only %lld; --append wants all of them again", store_path,
-            (long long)job.skip, (long long)job.count);
+        die(WF_DATA, "%s: has %lld pictures already, but the input only %lld; --append wants all of them again",
+            store_path, (long long)job.skip, (long long)job.count);
     write_batch();
     must(job.store ? wf_store_seal(job.store) : wf_writer_finish(job.writer));
     if (passed.skipped)

@@ -110,7 +110,7 @@ WF_BODY double wf_matrix_invert(int K, double *m, double *inverse)
     return logdet;
 }
 
-/* -- ACTNORM: b [K], l [K]; y = (x + b) exp(3 l) -------------------------------------------------------------------- */
+/* -- ACTNORM: b [K], l [K]; y = (x + b) exp(3 l) ------------------------------------------------------------------- */
 
 WF_BODY void wf_actnorm_matrix(int K, const float *params, double *m, double *offset)
 {
@@ -133,7 +133,7 @@ WF_BODY void wf_actnorm_gradient(int K, const float *params, const double *dm, c
     }
 }
 
-/* -- LU: p [K], sign [K], l [K,K], u [K,K], logs [K]; m = P (strictly lower l + 1) (strictly upper u + diag) ----------- */
+/* -- LU: p [K], sign [K], l [K,K], u [K,K], logs [K]; m = P (strictly lower l + 1) (strictly upper u + diag) ------- */
 
 /* The two triangular factors in full, without P. */
 WF_BODY void wf_lu_factors(int K, const float *params, double *lower, double *upper)

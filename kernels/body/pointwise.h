@@ -2,27 +2,27 @@
 #ifndef WF_BODY_POINTWISE_H
 #define WF_BODY_POINTWISE_H
 
-#include "body.h"
+#include "elementary.h"
 
 /* y = (x + t) exp(tanh s); *log_scale = tanh s (nats, this element's share of the log-determinant). */
 WF_BODY float wf_affine_forward_one(float x, float s, float t, float *log_scale)
 {
-    float l = tanhf(s);
+    float l = wf_tanh(s);
     *log_scale = l;
-    return (x + t) * expf(l);
+    return (x + t) * wf_exp_unit(l);
 }
 
 WF_BODY float wf_affine_inverse_one(float y, float s, float t, float *log_scale)
 {
-    float l = tanhf(s);
+    float l = wf_tanh(s);
     *log_scale = l;
-    return y * expf(-l) - t;
+    return y * wf_exp_unit(-l) - t;
 }
 
 /* dy in *g, dx out; dx = dt. dlogdet: the loss by the log-determinant. */
 WF_BODY void wf_affine_backward_one(float x, float s, float t, float dlogdet, float *g, float *ds, float *dt)
 {
-    float l = tanhf(s), scale = expf(l), dx = *g * scale;
+    float l = wf_tanh(s), scale = wf_exp_unit(l), dx = *g * scale;
     *ds = (dx * (x + t) + dlogdet) * (1.0f - l * l);
     *dt = dx;
     *g = dx;

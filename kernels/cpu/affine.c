@@ -1,7 +1,6 @@
 /* affine.c - the affine coupling, the normal log-density and scaling
  *
- * tanh and exp run sixteen at a time (glibc's vector functions), on blocks of gathered channels that are always whole:
- * a vector and a scalar tanh may differ in the last bit, and the inverse must meet the same one as the forward. */
+ * The channels that change are gathered a block at a time, so that the loops over them are plain vector code. */
 #include "cpu.h"
 
 #include "../body/pointwise.h"
@@ -11,7 +10,6 @@
 enum {
     BLOCK = 256,   /* elements gathered at a time */
     PIXELS = 1024, /* pixels of a piece: log-determinants are summed piece by piece, whatever the threads */
-    LANES = 16,
 };
 
 typedef struct coupling {
@@ -22,7 +20,8 @@ typedef struct coupling {
 
 static int coupling_open(wf_cpu *cpu, int N, int P, int K, int k1, coupling *c)
 {
-    WF_CHECK(N > 0 && P > 0 && k1 >= 0 && k1 < K, WF_INTERNAL, "affine: N %d, P %d, keeps %d of %d channels", N, P, k1, K);
+    WF_CHECK(N > 0 && P > 0 && k1 >= 0 && k1 < K, WF_INTERNAL, "affine: N %d, P %d, keeps %d of %d channels", N, P, k1,
+             K);
     c->K = K;
     c->k1 = k1;
     c->k2 = K - k1;
@@ -34,21 +33,18 @@ static int coupling_open(wf_cpu *cpu, int N, int P, int K, int k1, coupling *c)
     return WF_OK;
 }
 
-/* Elements [first, first + count) of the channels [0, width) of pixels `stride` apart, made contiguous; then zeros up to
- * a whole number of vectors. */
+/* Elements [first, first + count) of the channels [0, width) of pixels `stride` apart, made contiguous. */
 static void gather(const float *from, size_t stride, int width, size_t first, int count, float *to)
 {
     const float *pixel = from + first / (size_t)width * stride;
-    int c = (int)(first % (size_t)width), i = 0;
-    for (; i < count; i++) {
+    int c = (int)(first % (size_t)width);
+    for (int i = 0; i < count; i++) {
         to[i] = pixel[c];
         if (++c == width) {
             c = 0;
             pixel += stride;
         }
     }
-    for (; i % LANES; i++)
-        to[i] = 0;
 }
 
 static void scatter(const float *from, size_t stride, int width, size_t first, int count, float *to)
@@ -73,11 +69,6 @@ static double sum_of(int count, const float *x)
     return sum;
 }
 
-static int whole(int count)
-{
-    return (count + LANES - 1) / LANES * LANES;
-}
-
 /* x, st, y: the first pixel of a piece. Returns the sum of tanh s. */
 static double forward_piece(const coupling *c, size_t pixels, bool inverse, const float *x, const float *st, float *y)
 {
@@ -93,11 +84,11 @@ static double forward_piece(const coupling *c, size_t pixels, bool inverse, cons
         gather(st + c->k2, 2 * (size_t)c->k2, c->k2, first, count, t);
         if (inverse) {
 #pragma omp simd
-            for (int i = 0; i < whole(count); i++)
+            for (int i = 0; i < count; i++)
                 v[i] = wf_affine_inverse_one(v[i], s[i], t[i], &l[i]);
         } else {
 #pragma omp simd
-            for (int i = 0; i < whole(count); i++)
+            for (int i = 0; i < count; i++)
                 v[i] = wf_affine_forward_one(v[i], s[i], t[i], &l[i]);
         }
         scatter(v, K, c->k2, first, count, y + c->k1);
@@ -118,7 +109,7 @@ static void backward_piece(const coupling *c, size_t pixels, float dlogdet, cons
         gather(st + c->k2, stride, c->k2, first, count, t);
         gather(g + c->k1, K, c->k2, first, count, d);
 #pragma omp simd
-        for (int i = 0; i < whole(count); i++) {
+        for (int i = 0; i < count; i++) {
             float ds, dt;
             wf_affine_backward_one(v[i], s[i], t[i], dlogdet, &d[i], &ds, &dt);
             s[i] = ds;
@@ -135,8 +126,8 @@ static size_t piece_pixels(size_t P, size_t piece)
     return P - piece * PIXELS < PIXELS ? P - piece * PIXELS : PIXELS;
 }
 
-static int transform(wf_backend *b, int N, int P, int K, int k1, bool inverse, const float *x, const float *st, float *y,
-                     double *logdet)
+static int transform(wf_backend *b, int N, int P, int K, int k1, bool inverse, const float *x, const float *st,
+                     float *y, double *logdet)
 {
     coupling c;
     WF_TRY(coupling_open((wf_cpu *)b, N, P, K, k1, &c));

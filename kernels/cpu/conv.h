@@ -14,7 +14,7 @@ typedef struct wf_cpu_op {
 
 struct wf_conv {
     wf_conv_spec spec;
-    wf_cpu_layout in, out; /* of the maps */
+    wf_cpu_layout in, out;                    /* of the maps */
     wf_cpu_op forward, beside, data, weights; /* beside: forward with a residual that is not y; may be missing */
     /* Weights in the format each of these wants, from and to [out,k,k,in] with both channels padded to blocks. */
     wf_cpu_op to_forward, to_data, from_weights;

@@ -8,14 +8,14 @@
 #include <math.h>
 #include <string.h>
 
-#define DNNL_TRY(call)                                                                                                 \
-    do {                                                                                                               \
-        dnnl_status_t dnnl_try_status = (call);                                                                        \
-        WF_CHECK(dnnl_try_status == dnnl_success, dnnl_try_status == dnnl_out_of_memory ? WF_AGAIN : WF_INTERNAL,      \
-                 "conv: %s gives oneDNN status %d", #call, (int)dnnl_try_status);                                      \
+#define DNNL_TRY(call)                                                                                            \
+    do {                                                                                                          \
+        dnnl_status_t dnnl_try_status = (call);                                                                   \
+        WF_CHECK(dnnl_try_status == dnnl_success, dnnl_try_status == dnnl_out_of_memory ? WF_AGAIN : WF_INTERNAL, \
+                 "conv: %s gives oneDNN status %d", #call, (int)dnnl_try_status);                                 \
     } while (0)
 
-/* -- one primitive --------------------------------------------------------------------------------------------------- */
+/* -- one primitive ------------------------------------------------------------------------------------------------- */
 
 typedef struct argument {
     int name; /* DNNL_ARG_ .. */
@@ -57,7 +57,7 @@ static void op_destroy(wf_cpu_op *op)
     dnnl_primitive_destroy(op->primitive);
 }
 
-/* -- descriptions ---------------------------------------------------------------------------------------------------- */
+/* -- descriptions -------------------------------------------------------------------------------------------------- */
 
 /* Everything oneDNN wants to know about one convolution. */
 typedef struct plan {
@@ -89,8 +89,8 @@ static int fused_operations(const wf_conv_spec *s, const dnnl_memory_desc_t *ope
     dnnl_status_t status = dnnl_success;
     DNNL_TRY(dnnl_post_ops_create(&chain));
     if (s->residual)
-        status = operand ? dnnl_post_ops_append_binary(chain, dnnl_binary_add, operand)
-                         : dnnl_post_ops_append_sum(chain, 1);
+        status =
+            operand ? dnnl_post_ops_append_binary(chain, dnnl_binary_add, operand) : dnnl_post_ops_append_sum(chain, 1);
     if (status == dnnl_success && s->relu)
         status = dnnl_post_ops_append_eltwise(chain, 1, dnnl_eltwise_relu, 0, 0);
     if (status == dnnl_success)
@@ -155,8 +155,8 @@ static dnnl_status_t describe(wf_cpu *cpu, const plan *p, pass which, dnnl_alg_k
         : which == WEIGHTS
             ? dnnl_convolution_backward_weights_desc_init(&d, algorithm, &p->source, &gradient, &p->bias, &p->result,
                                                           p->stride, p->pad, p->pad)
-            : dnnl_convolution_forward_desc_init(&d, dnnl_forward_training, algorithm, &p->source, &p->weights, &p->bias,
-                                                 &p->result, p->stride, p->pad, p->pad);
+            : dnnl_convolution_forward_desc_init(&d, dnnl_forward_training, algorithm, &p->source, &p->weights,
+                                                 &p->bias, &p->result, p->stride, p->pad, p->pad);
     const_dnnl_primitive_attr_t attr = which == FORWARD ? p->fused : which == BESIDE ? p->beside : p->plain;
     return status == dnnl_success ? dnnl_primitive_desc_create(pd, &d, attr, cpu->engine, hint) : status;
 }
@@ -173,7 +173,7 @@ static int describe_best(wf_cpu *cpu, const plan *p, pass which, bool winograd, 
     return WF_OK;
 }
 
-/* -- a convolution --------------------------------------------------------------------------------------------------- */
+/* -- a convolution ------------------------------------------------------------------------------------------------- */
 
 static size_t larger(size_t a, size_t b)
 {
@@ -354,8 +354,7 @@ int wf_cpu_blocked_forward(wf_cpu *cpu, wf_conv *conv, const float *w, const flo
     WF_TRY(buffers_open(cpu, conv, bias, logs, &s));
     WF_TRY(pack_weights(cpu, conv, w, &conv->to_forward, &s));
     if (residual && residual != y && conv->beside.primitive)
-        return op_run(cpu, &conv->beside,
-                      (void *[]){(void *)x, s.packed, s.shift, y, (void *)residual, s.scratchpad});
+        return op_run(cpu, &conv->beside, (void *[]){(void *)x, s.packed, s.shift, y, (void *)residual, s.scratchpad});
     if (residual && residual != y)
         memcpy(y, residual, conv->out.count * (conv->out.bf16 ? sizeof(uint16_t) : sizeof(float)));
     return op_run(cpu, &conv->forward, (void *[]){(void *)x, s.packed, s.shift, y, s.scratchpad});

@@ -5,10 +5,10 @@
 
 /* Everything one call works on, in doubles of the scratch. */
 typedef struct work {
-    double *matrices; /* [count,K,K] each part's matrix */
-    double *offsets;  /* [count,K] */
-    double *product;  /* [count+1,K,K] parts 0 .. i-1 composed */
-    double *shift;    /* [count+1,K] */
+    double *matrices;  /* [count,K,K] each part's matrix */
+    double *offsets;   /* [count,K] */
+    double *product;   /* [count+1,K,K] parts 0 .. i-1 composed */
+    double *shift;     /* [count+1,K] */
     double *temporary; /* [6,K,K] */
 } work;
 
@@ -42,8 +42,8 @@ static int part_matrix(int K, const wf_linear_part *part, double *matrix, double
         return WF_OK;
     case WF_LINEAR_LU:
         for (int i = 0; i < K; i++) /* it indexes memory */
-            WF_CHECK(params[i] >= 0 && params[i] < (float)K, WF_DATA, "conv1x1: entry %d of the permutation is %g, not in 0 .. %d",
-                     i, (double)params[i], K - 1);
+            WF_CHECK(params[i] >= 0 && params[i] < (float)K, WF_DATA,
+                     "conv1x1: entry %d of the permutation is %g, not in 0 .. %d", i, (double)params[i], K - 1);
         wf_lu_matrix(K, params, matrix, temporary);
         return WF_OK;
     }
@@ -92,7 +92,8 @@ static int linear_fold(wf_backend *b, int K, const wf_linear_part *parts, int co
 }
 
 /* dm + dlogdet * m^-T, the whole gradient by a dense matrix. temporary [2,K,K] */
-static void dense_gradient(int K, const double *matrix, const double *dm, double dlogdet, double *temporary, float *grads)
+static void dense_gradient(int K, const double *matrix, const double *dm, double dlogdet, double *temporary,
+                           float *grads)
 {
     double *copy = temporary, *inverse = temporary + K * K;
     for (int i = 0; i < K * K; i++)

@@ -32,7 +32,8 @@ static int mixing_open(wf_cpu *cpu, size_t n, int K, const float *A, bool transp
     size_t k = (size_t)K, padded = (k + WF_LANES - 1) / WF_LANES * WF_LANES, threads = (size_t)cpu->base.threads;
     size_t stage = (PIXELS + 1) * k + 2 * WF_LANES, sums = threads * (k + 1) * k;
     void *memory;
-    WF_TRY(wf_cpu_scratch(cpu, sums * sizeof(double) + ((k + 1) * padded + threads * 2 * stage) * sizeof(float), &memory));
+    WF_TRY(
+        wf_cpu_scratch(cpu, sums * sizeof(double) + ((k + 1) * padded + threads * 2 * stage) * sizeof(float), &memory));
     m->K = K;
     m->padded = (int)padded;
     m->n = n;
@@ -61,17 +62,18 @@ static void mix_block(const mixing *m, const float *x, int pixels, float *y)
             const float *column = m->columns + v, *from = x + p * K;
             wf_vec sum[TILE];
             for (int q = 0; q < TILE; q++)
-                sum[q] = wf_vec_load(m->offset + v);
+                wf_vec_load(&sum[q], m->offset + v);
             for (int j = 0; j < K; j++) {
-                wf_vec c = wf_vec_load(column + j * m->padded);
+                wf_vec c;
+                wf_vec_load(&c, column + j * m->padded);
 #pragma GCC unroll 8
                 for (int q = 0; q < TILE; q++)
-                    sum[q] = wf_vec_fma(c, wf_vec_all(from[q * K + j]), sum[q]);
+                    wf_vec_add_scaled(&sum[q], &c, from[q * K + j]);
             }
 #pragma GCC unroll 8
             for (int q = 0; q < TILE; q++)
                 if (q < left)
-                    wf_vec_store(y + (p + q) * K + v, sum[q], lanes);
+                    wf_vec_store(y + (p + q) * K + v, &sum[q], lanes);
         }
 }
 
@@ -81,19 +83,17 @@ static void outer_block(const mixing *m, const float *dy, const float *x, int pi
     int K = m->K;
     for (int row = 0; row < K; row += ROWS)
         for (int v = 0; v < K; v += WF_LANES) {
-            wf_vec sum[ROWS];
-#pragma GCC unroll 12
-            for (int r = 0; r < ROWS; r++)
-                sum[r] = wf_vec_all(0);
+            wf_vec sum[ROWS] = {{0}};
             for (int p = 0; p < pixels; p++) {
-                wf_vec channel = wf_vec_load(x + p * K + v);
+                wf_vec channel;
+                wf_vec_load(&channel, x + p * K + v);
 #pragma GCC unroll 12
                 for (int r = 0; r < ROWS; r++) /* rows and lanes past K are computed and dropped */
-                    sum[r] = wf_vec_fma(channel, wf_vec_all(dy[p * K + row + r]), sum[r]);
+                    wf_vec_add_scaled(&sum[r], &channel, dy[p * K + row + r]);
             }
             for (int r = 0; r < ROWS && row + r < K; r++) {
                 float lanes[WF_LANES];
-                memcpy(lanes, &sum[r], sizeof lanes);
+                wf_vec_store(lanes, &sum[r], WF_LANES);
                 for (int i = 0; i < WF_LANES && v + i < K; i++)
                     sums[(row + r) * K + v + i] += (double)lanes[i];
             }

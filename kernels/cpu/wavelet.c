@@ -10,7 +10,7 @@
 #include <omp.h>
 #include <string.h>
 
-/* -- Haar: a 2x2 block at a time, in one pass ----------------------------------------------------------------------- */
+/* -- Haar: a 2x2 block at a time, in one pass ---------------------------------------------------------------------- */
 
 static inline __attribute__((always_inline)) void haar_row(int W, int C, const float *x, float *low, float *detail)
 {
@@ -57,7 +57,7 @@ static void haar_back(int N, int H, int W, int C, const float *low, const float 
     }
 }
 
-/* -- any taps: rows, then columns, through one picture's worth of scratch per thread ---------------------------------- */
+/* -- any taps: rows, then columns, through one picture's worth of scratch per thread ------------------------------- */
 
 typedef struct filter {
     int count;

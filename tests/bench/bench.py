@@ -56,7 +56,7 @@ class Peer:
     def run(self, level, mode, precision, flags):
         r = json_line([self.python, self.program, '--level', str(level), '--mode', mode, '--dtype', precision,
                        '--batch', str(BATCH.get(level, 64)), '--threads', str(len(os.sched_getaffinity(0))),
-                       '--seconds', '2'] + flags, dict(os.environ, TORCHINDUCTOR_CACHE_DIR=self.cache))
+                       '--seconds', '1'] + flags, dict(os.environ, TORCHINDUCTOR_CACHE_DIR=self.cache))
         self.results.setdefault((level, mode), []).append((r['img_per_s'], r['rss_MB'], precision, ' '.join(flags)))
         self.version = r['torch']
 

@@ -141,6 +141,7 @@ fi
 full() { "$@" > /dev/full; }
 status 75 "wf-dwt on a full disk" full wf-dwt many.ppm
 status 75 "wf-idwt on a full disk" full wf-idwt many.wf
+# shellcheck disable=SC2016 # for the inner shell
 ok "a reader that leaves early ends it quietly" \
     bash -c 'wf-dwt -q many.ppm many.ppm many.ppm 2> said | head -c 10 > start; test ${PIPESTATUS[0]} = 141 -a ! -s said'
 

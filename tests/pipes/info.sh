@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+. "$(dirname "$0")/lib.sh"
+
+# Three pictures of 8x16x3 as one PPM stream.
+picture() { printf 'P6\n16 8\n255\n' && head -c 384 /dev/zero | tr '\0' "$1"; }
+{ picture a; picture q; picture z; } > pictures.ppm
+says() { grep -qE -- "$1" "$2" || { echo "no line '$1' in:"; cat "$2"; return 1; }; }
+
+ok "a stream is written" sh -c 'wf-dwt --levels 3 < pictures.ppm > s.wf'
+ok "a store is written" wf-dwt --levels 3 -o store pictures.ppm
+
+wf-info s.wf > file.txt
+wf-info - < s.wf > pipe.txt
+ok "a stream in a file" says '^kind +stream$' file.txt
+ok "its shape" says '^shape +8x16x3$' file.txt
+ok "its pictures" says '^pictures +3$' file.txt
+ok "each level" says '^  level=3  shape=4x8x9  pictures=3$' file.txt
+ok "its provenance" says '^    wf-dwt [0-9.]+: .*wf-dwt --levels 3 \(seed 0\)$' file.txt
+ok "a pipe says the same" diff <(grep -v ^path file.txt) <(grep -v ^path pipe.txt)
+wf-info - < <(cat s.wf) > cat.txt
+ok "so does one that cannot seek" diff cat.txt pipe.txt
+
+wf-info --verify store > store.txt
+ok "a store" says '^kind +store$' store.txt
+ok "its hash" says '^hash +[0-9a-f]{16}$' store.txt
+ok "its number type" says '^  level=3 .* dtype=F16  bytes=[0-9]+$' store.txt
+command -v python3 > /dev/null && python=1 || python=
+[ "$python" ] || skip "JSON and flipped bits: no python3"
+[ ! "$python" ] || ok "JSON of a store" sh -c 'wf-info --json store | python3 -c "import json, sys; assert json.load(sys.stdin)[\"pictures\"] == 3"'
+
+wf-info > build.txt
+ok "the version" says '^version ' build.txt
+ok "the processor as a backend" says '^  name=cpu  device=' build.txt
+ok "the reference" says '^  name=ref  device=' build.txt
+
+mkdir model
+printf '{"format": "wavelet-flow/1", "wavelet": "haar", "levels": 1, "shape": [8, 16, 3], "bits": 8}\n' > model/wf.json
+header='{"__metadata__":{"format":"other","level":"0","bpd":"1.5","provenance":"[{\"tool\":\"t\",\"argv\":[\"a\",\"b c\"]}]"},"w/x":{"dtype":"F32","shape":[1,2],"data_offsets":[0,8]},"ema/x":{"dtype":"F32","shape":[1,2],"data_offsets":[8,16]}}'
+length=$(printf '%s' "$header" | wc -c)
+{ printf '%b' "$(printf '\\x%02x\\x%02x\\0\\0\\0\\0\\0\\0' $((length % 256)) $((length / 256)))" && printf '%s' "$header" &&
+    head -c 16 /dev/zero; } > model/level-00.safetensors
+wf-info model > model.txt
+ok "a model" says '^kind +model$' model.txt
+ok "what is not trained" says '^missing +1$' model.txt
+ok "each level's metadata" says '^  .*level=0  bpd=1.5  parameters=2$' model.txt
+ok "and provenance" says '^    t \?: a b c \(seed \?\)$' model.txt
+wf-info --verify model/level-00.safetensors > checkpoint.txt
+ok "a checkpoint" says '^kind +checkpoint$' checkpoint.txt
+ok "its tensors" says '^  name=ema/x  dtype=F32  shape=1x2$' checkpoint.txt
+
+head -c -1 s.wf > cut.wf
+head -c 1000 s.wf > cut2.wf
+status 65 "a stream that was cut off" wf-info cut.wf
+status 65 "inside a record" wf-info - < cut2.wf
+status 65 "nothing" wf-info - < /dev/null
+: > empty
+status 65 "an empty file" wf-info empty
+status 65 "text" wf-info pictures.ppm
+head -c -1 model/level-00.safetensors > cut.safetensors
+status 65 "a checkpoint that was cut off" wf-info cut.safetensors
+status 65 "an empty folder" wf-info .
+cp -r store cut
+truncate -s 20000 cut/data.mdb
+status 65 "a store that was cut off" wf-info cut
+status 66 "no such file" wf-info none
+status 64 "two paths" wf-info store store
+status 64 "a wrong flag" wf-info --wrong
+[ ! "$python" ] || ok "flipped bits in a store" python3 - << 'END'
+import os, subprocess
+good = open("store/data.mdb", "rb").read()
+os.makedirs("bad")
+seen = set()
+for at in range(1, len(good), 499):
+    bad = bytearray(good)
+    bad[at] ^= 1 << at % 8
+    open("bad/data.mdb", "wb").write(bad)
+    seen.add(subprocess.run(["wf-info", "--verify", "bad"], capture_output=True).returncode)
+assert seen == {0, 65}, seen
+END

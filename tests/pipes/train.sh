@@ -1,0 +1,104 @@
+#!/usr/bin/env bash
+# train.sh - training that can be left alone: kill -9, locks, full disks, wrong input; then evaluation and sampling
+. "$(dirname "$0")/lib.sh"
+export OMP_NUM_THREADS=1
+CHAIN='2*(actnorm, conv1x1, affine:width=16:blocks=1), actnorm'
+KILLS=${KILLS:-50}
+
+ok "pictures into a store" sh -c "'$DEADLEAVES' -n 96 -s 8 --seed 1 | wf-dwt -q -o train.wf"
+ok "held-out pictures" sh -c "'$DEADLEAVES' -n 32 -s 8 --seed 2 | wf-dwt -q -o val.wf"
+
+mkdir whole killed full
+
+# train LEVEL FOLDER [OPTION ...]: a level of FOLDER/m; the folder's name is not part of the command, which the files tell
+OPTIONS=(-q -m m -s ../train.wf --val ../val.wf --threads 1 --batch 8 --warmup 20 --checkpoint-every 5
+    --validate-every 100 --seed 3 -f "$CHAIN" --steps 400)
+train() { (cd "$2" && wf-train-level -l "$1" "${OPTIONS[@]}" "${@:3}"); }
+LEVEL=m/level-02
+
+# -- killed at any moment -------------------------------------------------------------------------------------------
+start=$(date +%s%N)
+ok "an uninterrupted training" train 2 whole
+whole=$((($(date +%s%N) - start) / 1000000))
+kills=0 finished=0 differ=0
+while [ "$kills" -lt "$KILLS" ] && [ $((kills + finished)) -lt 1000 ]; do
+    (cd killed && exec wf-train-level -l 2 "${OPTIONS[@]}") 2> kill.log &
+    sleep "$(awk -v r="$RANDOM" -v w="$whole" 'BEGIN { printf "%.4f", (0.02 + 0.25 * r / 32768) * w / 1000 }')"
+    if kill -9 $! 2> kill.log; then
+        kills=$((kills + 1))
+        wait $! 2> kill.log
+    else # it got to its end: is begun anew, so that kills fall everywhere
+        finished=$((finished + 1))
+        cmp -s whole/$LEVEL.safetensors killed/$LEVEL.safetensors || differ=$((differ + 1))
+        rm -rf killed/m
+    fi
+done
+ok "resumes after kill -9 at $kills random moments" train 2 killed
+ok "the same model as without" same whole/$LEVEL.safetensors killed/$LEVEL.safetensors
+ok "so were the $finished that finished in between" test $differ = 0
+ok "a finished level has nothing to do" train 2 killed
+seconds='s/"seconds": [0-9.]*//'
+ok "the log has every line once" sh -c "sed '$seconds' whole/$LEVEL.jsonl > a; sed '$seconds' killed/$LEVEL.jsonl > b; cmp a b"
+
+# -- one trainer per level, signals, other settings --------------------------------------------------------------------
+wf-train-level -q -l 3 -m busy -s train.wf --threads 1 --minutes 1 -f "$CHAIN" 2> busy.log &
+pid=$!
+for _ in $(seq 100); do [ -e busy/level-03.jsonl ] && break || sleep 0.1; done
+status 75 "a second trainer of the same level" wf-train-level -q -l 3 -m busy -s train.wf --threads 1 -f "$CHAIN"
+kill -TERM $pid
+wait $pid
+[ $? = 75 ] && pass "SIGTERM saves and exits 75" || fail "SIGTERM: $(cat busy.log)"
+ok "what was saved is a training state" wf-info busy/level-03.state.safetensors
+status 65 "a resumed training with another seed" train 2 killed --seed 4
+status 65 "a resumed training with another chain" wf-train-level -q -l 2 -m killed/m -s train.wf -f actnorm
+
+# -- wrong use ------------------------------------------------------------------------------------------------------
+status 64 "no level" wf-train-level -m m -s train.wf
+status 64 "a chain with an unknown word" wf-train-level -q -l 1 -m m -s train.wf -f "actnorm, actnrm"
+ok "the message points at the character" sh -c 'wf-train-level -q -l 1 -m m -s train.wf -f "actnorm, actnrm" 2>&1 | grep -q "character 10,"'
+status 64 "a patch larger than the level" wf-train-level -q -l 1 -m m -s train.wf --patch 9
+status 66 "no such store" wf-train-level -q -l 1 -m m -s nothing.wf
+status 64 "a backend that is not built" wf-train-level -q -l 1 -m m -s train.wf --backend cuda:99
+ok "other pictures" sh -c "'$DEADLEAVES' -n 8 -s 16 | wf-dwt -q -o other.wf"
+status 65 "a model of other pictures" wf-train-level -q -l 1 -m whole/m -s other.wf
+status 65 "validation pictures of another size" wf-train-level -q -l 1 -m m2 -s train.wf --val other.wf -f actnorm
+
+# -- full disk: the old checkpoint stays ------------------------------------------------------------------------------
+ok "a training to go on with" train 1 full --steps 20
+cp full/m/level-01.state.safetensors before
+(
+    ulimit -f 4 # KiB: smaller than a checkpoint
+    trap '' XFSZ
+    train 1 full --steps 60 2> full.log
+)
+[ $? = 75 ] && pass "a full disk exits 75" || fail "a full disk: $(cat full.log)"
+ok "the checkpoint before it is intact" same before full/m/level-01.state.safetensors
+ok "and training goes on from there" train 1 full --steps 60
+
+# -- spooled stream, evaluation, sampling -----------------------------------------------------------------------------
+ok "training from a stream" sh -c "'$DEADLEAVES' -n 16 -s 8 | wf-dwt -q | wf-train-level -q -l 0 -m W2 --steps 5 --threads 1 -f '$CHAIN'"
+for l in 0 1 3; do ok "level $l" train $l whole --steps 20; done
+ok "bits per dimension from a store" sh -c 'wf-bpd -q -m whole/m -s val.wf --json > store.json'
+ok "bits per dimension from a stream" sh -c "'$DEADLEAVES' -n 32 -s 8 --seed 2 | wf-dwt -q --batch 7 | wf-bpd -q -m whole/m --json > stream.json"
+ok "are the same" same store.json stream.json
+ok "per picture" sh -c 'wf-bpd -q -m whole/m -s val.wf --per-image > rows && test $(wc -l < rows) = 33'
+ok "the mean of the rows is the total" sh -c "awk 'NR > 1 { s += \$2 } END { printf \"%.4f\", s / (NR - 1) }' rows | grep -qf - store.json"
+"$DEADLEAVES" -n 8 -s 8 | wf-dwt -q > eight.wf
+head -c $(($(stat -c %s eight.wf) - 40)) eight.wf > cut.wf
+status 65 "a truncated stream into wf-bpd" sh -c 'wf-bpd -q -m whole/m < cut.wf'
+"$DEADLEAVES" -n 8 -s 4 | wf-dwt -q > small.wf
+head -c $(($(stat -c %s small.wf) - 40)) small.wf > small-cut.wf
+status 65 "a truncated stream into wf-sample" sh -c 'wf-sample -q -m whole/m < small-cut.wf > x'
+status 65 "a truncated stream into wf-train-level" sh -c 'wf-train-level -q -l 1 -m m3 < cut.wf'
+status 65 "pictures that the model is not for" sh -c 'wf-bpd -q -m whole/m -s other.wf'
+status 66 "a level that is not trained" sh -c 'wf-bpd -q -m W2 -s val.wf'
+
+ok "samples" sh -c 'wf-sample -q -m whole/m -n 70 --seed 5 > seventy.wf'
+ok "all of them are pictures" sh -c 'wf-idwt -q -o pictures seventy.wf && test $(ls pictures | wc -l) = 70'
+ok "the first three" sh -c 'wf-sample -q -m whole/m -n 3 --seed 5 --threads 2 | wf-idwt -q -o three'
+ok "sample 2 is the same whatever the number" same three/00000002.png pictures/00000002.png
+ok "in two steps" sh -c 'wf-sample -q -m whole/m -n 3 -l 1 --seed 5 | wf-sample -q -m whole/m --seed 5 | wf-idwt -q -o steps'
+ok "gives the same picture" same three/00000001.png steps/00000001.png
+ok "super-resolution of small pictures" sh -c "'$DEADLEAVES' -n 2 -s 4 | wf-dwt -q | wf-sample -q -m whole/m | wf-idwt -q -o super && test \$(ls super | wc -l) = 2"
+cmp -s three/00000000.png three/00000001.png && fail "samples 0 and 1 are alike" || pass "samples differ"
+status 64 "-l at or below the input" sh -c 'wf-sample -q -m whole/m -n 1 -l 2 | wf-sample -q -m whole/m -l 2 > x'

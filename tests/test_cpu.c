@@ -1,0 +1,133 @@
+/* test_cpu.c - what check-ops does not see of the CPU backend: its tanh and exp, places in a full batch, the table */
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../kernels/backend.h"
+#include "../kernels/body/elementary.h"
+
+static double relative(double value, double want)
+{
+    return fabs(value - want) / fabs(want);
+}
+
+Test(cpu, tanh_and_exp_are_accurate)
+{
+    double worst_tanh = 0, worst_exp = 0;
+    for (double x = 1e-30; x < 100; x *= 1.0007)
+        for (int sign = -1; sign <= 1; sign += 2) {
+            float v = (float)(sign * x);
+            worst_tanh = fmax(worst_tanh, relative((double)wf_tanh(v), tanh((double)v)));
+            if (x <= 1)
+                worst_exp = fmax(worst_exp, relative((double)wf_exp_unit(v), exp((double)v)));
+        }
+    cr_assert_lt(worst_tanh, 5e-7, "tanh: %g", worst_tanh);
+    cr_assert_lt(worst_exp, 5e-7, "exp: %g", worst_exp);
+    cr_assert_eq(wf_tanh(0), 0);
+    cr_assert_eq(wf_tanh(INFINITY), 1);
+    cr_assert_eq(wf_tanh(-INFINITY), -1);
+    cr_assert(isnan(wf_tanh(NAN)));
+    cr_assert_eq(wf_exp_unit(0), 1);
+}
+
+enum { BATCH = 64 };
+
+static wf_real *numbers(wf_backend *b, size_t n, double size)
+{
+    void *p;
+    double *host = malloc(n * sizeof *host);
+    for (size_t i = 0; i < n; i++)
+        host[i] = size * (rand() / (double)RAND_MAX - 0.5);
+    cr_assert_eq(b->alloc(b, n * b->real, &p), WF_OK);
+    cr_assert_eq(b->upload(b, p, host, WF_F64, n), WF_OK);
+    free(host);
+    return p;
+}
+
+/* A batch where pictures 0, 3 and 63 are the same one, through a convolution forward and back to dx: whether these come
+ * out the same, bit by bit. */
+static bool same_in_all_places(wf_backend *b, wf_conv_spec spec)
+{
+    size_t in = (size_t)(spec.H * spec.W * spec.in), out = (size_t)(spec.H * spec.W * spec.out);
+    wf_map_shape from = {spec.N, spec.H, spec.W, spec.in, spec.precision};
+    wf_map_shape to = {spec.N, spec.H, spec.W, spec.out, spec.precision};
+    void *x, *y, *dx;
+    wf_conv *conv;
+    wf_real *pixels = numbers(b, BATCH * in, 2), *result = numbers(b, BATCH * out, 0),
+            *back = numbers(b, BATCH * in, 0);
+    wf_real *w = numbers(b, (size_t)(spec.out * spec.k * spec.k * spec.in), 0.2);
+    wf_real *bias = numbers(b, (size_t)spec.out, 1), *logs = numbers(b, (size_t)spec.out, 0.2);
+    const int places[] = {3, 63};
+    for (int i = 0; i < 2; i++)
+        cr_assert_eq(b->copy(b, wf_at(b, pixels, (size_t)places[i] * in), pixels, in), WF_OK);
+    cr_assert_eq(b->alloc(b, b->map_bytes(b, &from), &x), WF_OK);
+    cr_assert_eq(b->alloc(b, b->map_bytes(b, &to), &y), WF_OK);
+    cr_assert_eq(b->alloc(b, b->map_bytes(b, &from), &dx), WF_OK);
+    cr_assert_eq(b->conv_create(b, &spec, &conv), WF_OK);
+    cr_assert_eq(b->pack(b, &from, spec.in, spec.in, pixels, 0, NULL, x), WF_OK);
+    cr_assert_eq(b->conv_forward(b, conv, w, bias, logs, x, NULL, y), WF_OK);
+    cr_assert_eq(b->conv_backward(b, conv, w, bias, logs, x, y, dx, NULL, NULL, NULL), WF_OK);
+    cr_assert_eq(b->unpack(b, &to, y, result), WF_OK);
+    cr_assert_eq(b->unpack(b, &from, dx, back), WF_OK);
+    bool same = true;
+    for (int i = 0; i < 2; i++) {
+        size_t place = (size_t)places[i];
+        same = same && !memcmp(wf_at(b, result, place * out), result, out * b->real);
+        same = same && !memcmp(wf_at(b, back, place * in), back, in * b->real);
+    }
+    void *all[] = {pixels, result, back, w, bias, logs, x, y, dx};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        b->free(b, all[i]);
+    b->conv_destroy(b, conv);
+    return same;
+}
+
+/* One shape for each way to convolve: one pixel, four pixels, direct, Winograd, an odd number of tiles, bf16. */
+Test(cpu, a_place_in_the_batch_changes_nothing)
+{
+    const wf_conv_spec specs[] = {
+        {BATCH, 1, 1, 32, 32, 3, true, false, WF_FP32}, {BATCH, 2, 2, 32, 32, 3, true, false, WF_FP32},
+        {BATCH, 2, 2, 7, 32, 1, true, false, WF_FP32},  {BATCH, 3, 5, 7, 32, 1, true, false, WF_FP32},
+        {BATCH, 5, 3, 32, 10, 3, true, false, WF_FP32}, {BATCH, 8, 8, 32, 32, 3, true, false, WF_FP32},
+        {BATCH, 9, 7, 32, 10, 3, true, false, WF_FP32}, {BATCH, 8, 8, 32, 32, 3, true, false, WF_BF16},
+    };
+    for (int threads = 1; threads <= 3; threads++) {
+        wf_backend *b;
+        cr_assert_eq(wf_backend_open("cpu", threads, &b), WF_OK);
+        for (size_t i = 0; i < sizeof specs / sizeof *specs; i++)
+            cr_assert(same_in_all_places(b, specs[i]), "shape %zu with %d threads", i, threads);
+        b->close(b);
+    }
+}
+
+Test(cpu, backends_by_name)
+{
+    wf_backend *b;
+    const char *wrong[] = {"", "gpu", "cpu:0", "cuda:", "cuda:x", "cuda:1x", "cuda:-1", "refs"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        cr_assert_eq(wf_backend_open(wrong[i], 0, &b), WF_USAGE, "'%s'", wrong[i]);
+        cr_assert_null(b);
+        cr_assert(strstr(wf_error(), "none of auto, cpu"), "'%s': %s", wrong[i], wf_error());
+    }
+    cr_assert_eq(wf_backend_open("cpu", -1, &b), WF_USAGE);
+    cr_assert_eq(wf_backend_open("cpu", 1, &b), WF_OK);
+    cr_assert_eq(b->threads, 1);
+    cr_assert(strstr(b->device, "oneDNN"), "%s", b->device);
+    b->close(b);
+    cr_assert_eq(wf_backend_open("auto", 1, &b), WF_OK);
+    b->close(b);
+}
+
+Test(cpu, table_of_backends_says_what_is_there)
+{
+    const char *name, *want[] = {"cpu", "cuda", "ref"};
+    char text[256];
+    int rows = 0;
+    for (; wf_backend_describe(rows, &name, text); rows++) {
+        cr_assert_str_eq(name, want[rows]);
+        cr_assert_neq(text[0], '\0');
+        cr_assert_neq(strncmp(text, "cuda:", 5), 0, "%s", text);
+    }
+    cr_assert_eq(rows, 3);
+}

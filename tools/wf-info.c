@@ -1,0 +1,419 @@
+/* wf-info.c - what a file or folder of ours holds: each kind becomes one JSON object, which is printed as it is or as text */
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../kernels/backend.h"
+#include "../lib/finite.h"
+#include "../lib/model.h"
+#include "../lib/safetensors.h"
+#include "../lib/store.h"
+#include "cli.h"
+
+static bool verify, as_json;
+
+static const cli_option options[] = {
+    {0, "verify", NULL, CLI_FLAG, &verify, 0, 0,
+     "Read every value of a store, checkpoint or model and check it; streams are always read to their end."},
+    {'j', "json", NULL, CLI_FLAG, &as_json, 0, 0, "Print one JSON object."},
+    {.name = NULL},
+};
+
+static const cli_program program = {
+    .name = "wf-info",
+    .summary = "what a stream, store, checkpoint or model holds",
+    .synopsis = "[--verify] [--json] [PATH|-]",
+    .description =
+        "Tells what PATH is and holds: a coefficient stream (- reads it from standard input) with the number of pictures "
+        "at each level; a store, with the room that each level takes and the number type of its first picture; a "
+        "checkpoint, with its metadata and tensors; a model folder, with each trained level. Provenance is the chain of "
+        "programs that led there, oldest first, one line each.\n\n"
+        "Without PATH: the version, and the backends of this build and machine.",
+    .examples = "wf-dwt x.png | wf-info -\n"
+                "    levels and pictures of a stream\n"
+                "wf-info --verify train.store\n"
+                "    exit code 65 if a single bit of a picture is wrong\n"
+                "wf-info --json model | jq '.trained[].metadata.bpd'\n"
+                "    held-out bits per dimension of each level\n",
+    .options = options,
+};
+
+/* -- building ------------------------------------------------------------------------------------------------------ */
+
+static json_t *must_have(json_t *value)
+{
+    if (!value)
+        die(WF_AGAIN, "out of memory, or text that is not UTF-8");
+    return value;
+}
+
+static void set(json_t *object, const char *key, json_t *value)
+{
+    if (json_object_set_new(object, key, must_have(value)))
+        die(WF_AGAIN, "out of memory");
+}
+
+/* A path may hold any bytes, JSON only UTF-8. */
+static void set_path(json_t *object, const char *path)
+{
+    json_t *text = json_string(path);
+    set(object, "path", text ? text : json_string("(not UTF-8)"));
+}
+
+static void append(json_t *array, json_t *value)
+{
+    if (json_array_append_new(array, must_have(value)))
+        die(WF_AGAIN, "out of memory");
+}
+
+static void set_provenance(json_t *object, const char *text)
+{
+    json_t *chain = text ? json_loads(text, JSON_REJECT_DUPLICATES, NULL) : NULL;
+    set(object, "provenance", chain ? chain : json_array());
+}
+
+static void set_meta(json_t *object, const wf_meta *meta)
+{
+    set(object, "wavelet", json_string(meta->wavelet));
+    set(object, "levels", json_integer(meta->levels));
+    set(object, "top", json_integer(meta->top));
+    set(object, "shape", json_pack("[i,i,i]", meta->H, meta->W, meta->C));
+    set(object, "bits", json_integer(meta->bits));
+}
+
+static json_t *level_object(const wf_meta *meta, int level, int64_t pictures)
+{
+    wf_level_shape s = wf_meta_level(meta, level);
+    return must_have(
+        json_pack("{s:i, s:[i,i,i], s:I}", "level", level, "shape", s.H, s.W, s.K, "pictures", (json_int_t)pictures));
+}
+
+static void describe_stream(FILE *file, const char *name, json_t *out)
+{
+    wf_reader *reader;
+    wf_record record;
+    bool more;
+    int64_t records = 0, counts[WF_MAX_LEVELS + 1] = {0}, most = 0;
+    must(wf_reader_create(file, name, &reader));
+    while (must(wf_reader_next(reader, &record, &more)), more) {
+        records++;
+        counts[record.level] += record.N;
+        if (counts[record.level] > most)
+            most = counts[record.level];
+    }
+    const wf_meta *meta = wf_reader_meta(reader);
+    json_t *held = must_have(json_array());
+    set(out, "kind", json_string("stream"));
+    set_meta(out, meta);
+    set(out, "pictures", json_integer(most));
+    set(out, "records", json_integer(records));
+    for (int level = 0; level <= WF_MAX_LEVELS; level++)
+        if (counts[level])
+            append(held, level_object(meta, level, counts[level]));
+    set(out, "held", held);
+    set_provenance(out, meta->provenance);
+    wf_reader_destroy(reader);
+}
+
+static void describe_store(const char *path, json_t *out)
+{
+    wf_store *store;
+    must(wf_store_open(path, &store));
+    if (verify)
+        must(wf_store_verify(store));
+    const wf_meta *meta = wf_store_meta(store);
+    json_t *held = must_have(json_array());
+    set(out, "kind", json_string("store"));
+    set_meta(out, meta);
+    set(out, "pictures", json_integer(wf_store_count(store)));
+    set(out, "hash", json_string(wf_store_hash(store)));
+    for (int level = 0; level <= meta->top; level++) {
+        size_t bytes;
+        wf_dtype dtype;
+        if (!wf_store_has_level(store, level))
+            continue;
+        must(wf_store_size(store, level, &bytes, &dtype));
+        json_t *row = level_object(meta, level, wf_store_count(store));
+        set(row, "dtype", json_string(wf_dtype_name(dtype)));
+        set(row, "bytes", json_integer((json_int_t)bytes));
+        append(held, row);
+    }
+    set(out, "held", held);
+    set_provenance(out, meta->provenance);
+    wf_store_close(store);
+}
+
+/* Of a file whose header alone was read: it must be as long as that says. */
+static void check_size(FILE *file, const char *path, const wf_safetensors *st)
+{
+    struct stat info;
+    if (fstat(fileno(file), &info))
+        die(WF_IO, "%s: %s", path, strerror(errno));
+    uint64_t want = st->offset;
+    for (int i = 0; i < st->count; i++)
+        if (!WF_ADD(want, (uint64_t)st->tensors[i].bytes, &want))
+            die(WF_DATA, "%s: tensors are too large", path);
+    if ((uint64_t)info.st_size != want)
+        die(WF_DATA, "%s: %lld bytes, want %llu", path, (long long)info.st_size, (unsigned long long)want);
+}
+
+static void check_values(const char *path, wf_safetensors *st)
+{
+    must(wf_safetensors_load(path, st));
+    for (int i = 0; i < st->count; i++) {
+        const wf_tensor *t = &st->tensors[i];
+        size_t n = t->bytes / sizeof(float);
+        if (t->dtype == WF_F32 && wf_find_nonfinite(t->data, n) < n)
+            die(WF_DATA, "%s: %s[%zu] is not a finite number", path, t->name, wf_find_nonfinite(t->data, n));
+    }
+}
+
+static json_t *tensor_object(const wf_tensor *t)
+{
+    json_t *shape = must_have(json_array());
+    for (int i = 0; i < t->rank; i++)
+        append(shape, json_integer(t->shape[i]));
+    return must_have(json_pack("{s:s, s:s, s:o}", "name", t->name, "dtype", wf_dtype_name(t->dtype), "shape", shape));
+}
+
+/* All metadata and the number of parameters, without the moving averages that stand beside the weights; the tensors one
+ * by one if asked. */
+static void set_checkpoint(json_t *out, const wf_safetensors *st, bool each)
+{
+    size_t parameters = 0;
+    json_t *tensors = must_have(json_array()), *metadata = must_have(json_object());
+    for (int i = 0; i < st->pairs; i++)
+        if (strcmp(st->metadata[i].key, "provenance"))
+            set(metadata, st->metadata[i].key, json_string(st->metadata[i].value));
+    for (int i = 0; i < st->count; i++) {
+        const wf_tensor *t = &st->tensors[i];
+        append(tensors, tensor_object(t));
+        if (strncmp(t->name, "ema/", 4))
+            parameters += t->bytes / wf_dtype_size(t->dtype);
+    }
+    set(out, "metadata", metadata);
+    set(out, "parameters", json_integer((json_int_t)parameters));
+    if (each)
+        set(out, "tensors", tensors);
+    else
+        json_decref(tensors);
+    set_provenance(out, wf_safetensors_meta(st, "provenance"));
+}
+
+/* Reads `file`, or all of it once more by its path to verify. */
+static void describe_checkpoint(FILE *file, const char *path, wf_safetensors *st, json_t *out, bool each)
+{
+    check_size(file, path, st);
+    if (verify)
+        check_values(path, st);
+    set_checkpoint(out, st, each);
+}
+
+static FILE *open_file(const char *path)
+{
+    FILE *file = fopen(path, "rbe");
+    if (!file)
+        die(errno == ENOENT || errno == ENOTDIR || errno == EACCES ? WF_NOINPUT : WF_IO, "%s: %s", path,
+            strerror(errno));
+    return file;
+}
+
+static void read_header(FILE *file, const char *path, wf_safetensors *st)
+{
+    bool end;
+    must(wf_safetensors_read_header(file, path, st, &end, NULL, NULL));
+    if (end)
+        die(WF_DATA, "%s: an empty file", path);
+}
+
+static void describe_model(const char *path, json_t *out)
+{
+    wf_model model;
+    must(wf_model_open(path, &model));
+    json_t *trained = must_have(json_array()), *missing = must_have(json_array());
+    for (int level = 0; level <= model.meta.levels; level++) {
+        char name[WF_PATH];
+        must(wf_model_file(&model, level, ".safetensors", name));
+        if (access(name, F_OK)) {
+            append(missing, json_integer(level));
+            continue;
+        }
+        wf_safetensors st = {0};
+        FILE *file = open_file(name);
+        json_t *row = must_have(json_object());
+        read_header(file, name, &st);
+        describe_checkpoint(file, name, &st, row, false);
+        append(trained, row);
+        wf_safetensors_clear(&st);
+        fclose(file);
+    }
+    set(out, "kind", json_string("model"));
+    set_meta(out, &model.meta);
+    set(out, "missing", missing);
+    set(out, "trained", trained);
+    wf_model_clear(&model);
+}
+
+/* A stream's first record has pictures by index, or is its end; anything else is a checkpoint. */
+static void describe_file(const char *path, json_t *out)
+{
+    FILE *file = open_file(path);
+    struct stat info;
+    wf_safetensors st = {0};
+    bool plain = !fstat(fileno(file), &info) && S_ISREG(info.st_mode);
+    if (plain)
+        read_header(file, path, &st);
+    if (!plain || wf_safetensors_find(&st, "index") || wf_safetensors_meta(&st, "end")) {
+        if (plain)
+            rewind(file);
+        describe_stream(file, path, out);
+    } else {
+        set(out, "kind", json_string("checkpoint"));
+        describe_checkpoint(file, path, &st, out, true);
+    }
+    wf_safetensors_clear(&st);
+    fclose(file);
+}
+
+static void describe_path(const char *path, json_t *out)
+{
+    char inside[WF_PATH];
+    struct stat info;
+    set_path(out, path);
+    if (!strcmp(path, "-"))
+        describe_stream(stdin, "standard input", out);
+    else if (stat(path, &info))
+        die(WF_NOINPUT, "%s: %s", path, strerror(errno));
+    else if (!S_ISDIR(info.st_mode))
+        describe_file(path, out);
+    else if (snprintf(inside, sizeof inside, "%s/wf.json", path) < WF_PATH && !access(inside, F_OK))
+        describe_model(path, out);
+    else if (snprintf(inside, sizeof inside, "%s/data.mdb", path) < WF_PATH && !access(inside, F_OK))
+        describe_store(path, out);
+    else
+        die(WF_DATA, "%s: a folder with neither wf.json, as in a model, nor data.mdb, as in a store", path);
+}
+
+static void describe_build(json_t *out)
+{
+    set(out, "version", json_string(WF_VERSION));
+    set(out, "format", json_string(WF_FORMAT));
+    json_t *backends = must_have(json_array());
+    const char *name;
+    char text[256];
+    for (int i = 0; wf_backend_describe(i, &name, text); i++)
+        append(backends, json_pack("{s:s, s:s}", "name", name, "device", text));
+    set(out, "backends", backends);
+}
+
+/* -- printing ------------------------------------------------------------------------------------------------------ */
+
+/* Control characters from a file stay out of the terminal. */
+static void print_text(const char *text)
+{
+    for (; *text; text++)
+        putchar((unsigned char)*text < ' ' || *text == 127 ? '?' : *text);
+}
+
+static void print_value(const json_t *value, const char *between)
+{
+    size_t i;
+    json_t *part;
+    if (json_is_string(value))
+        print_text(json_string_value(value));
+    else if (json_is_integer(value))
+        printf("%lld", (long long)json_integer_value(value));
+    json_array_foreach ((json_t *)value, i, part) {
+        fputs(i ? between : "", stdout);
+        print_value(part, between);
+    }
+}
+
+static const char *text_of(const json_t *entry, const char *key)
+{
+    const char *text = json_string_value(json_object_get(entry, key));
+    return text ? text : "?";
+}
+
+static void print_tool(const json_t *entry)
+{
+    printf("    ");
+    print_text(text_of(entry, "tool"));
+    putchar(' ');
+    print_text(text_of(entry, "version"));
+    printf(": ");
+    print_value(json_object_get(entry, "argv"), " ");
+    printf(" (seed ");
+    print_text(text_of(entry, "seed"));
+    if (json_object_get(entry, "model")) {
+        printf(", model ");
+        print_text(text_of(entry, "model"));
+    }
+    printf(")\n");
+}
+
+static bool is_table(const json_t *value)
+{
+    return json_is_object(json_array_get(value, 0));
+}
+
+/* One line each, or all in one line; objects inside as if their content stood here. */
+static void print_scalars(const json_t *object, bool one_line)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach ((json_t *)object, key, value) {
+        if (json_is_object(value)) {
+            print_scalars(value, one_line);
+        } else if (!is_table(value) && !(json_is_array(value) && !json_array_size(value))) {
+            printf(one_line ? "  %s=" : "%-12s ", key);
+            print_value(value, strcmp(key, "shape") ? "," : "x");
+            fputs(one_line ? "" : "\n", stdout);
+        }
+    }
+}
+
+/* Then the lists of objects: a line each, provenance as one line for each program. */
+static void print_object(const json_t *object, bool one_line)
+{
+    const char *key;
+    json_t *value, *row;
+    size_t i;
+    print_scalars(object, one_line);
+    fputs(one_line ? "\n" : "", stdout);
+    json_object_foreach ((json_t *)object, key, value) {
+        if (!is_table(value))
+            continue;
+        printf("%s%s\n", one_line ? "  " : "", key);
+        json_array_foreach (value, i, row) {
+            if (!strcmp(key, "provenance"))
+                print_tool(row);
+            else
+                print_object(row, true);
+        }
+    }
+}
+
+int main(int argc, char **argv)
+{
+    int first = cli_parse(&program, argc, argv);
+    if (argc - first > 1)
+        die(WF_USAGE, "%s: one path at a time", argv[first + 1]);
+    json_t *out = must_have(json_object());
+    if (first < argc)
+        describe_path(argv[first], out);
+    else
+        describe_build(out);
+    if (as_json) {
+        json_dumpf(out, stdout, JSON_COMPACT); /* a failed write is found below */
+        putchar('\n');
+    } else {
+        print_object(out, false);
+    }
+    json_decref(out);
+    finish_stdout();
+    return WF_OK;
+}
