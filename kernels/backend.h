@@ -32,7 +32,10 @@ typedef struct wf_map wf_map;   /* opaque: a feature map in backend memory */
 typedef struct wf_conv wf_conv; /* opaque: a convolution prepared for one shape */
 typedef struct wf_backend wf_backend;
 
-typedef enum wf_precision { WF_FP32, WF_BF16 } wf_precision; /* of feature maps and their convolutions; ref ignores it */
+typedef enum wf_precision {
+    WF_FP32,
+    WF_BF16
+} wf_precision; /* of feature maps and their convolutions; ref ignores it */
 
 typedef struct wf_map_shape {
     int N, H, W, C;
@@ -77,7 +80,14 @@ typedef struct wf_random {
     uint64_t step;
 } wf_random;
 
-enum wf_purpose { WF_PURPOSE_INIT = 1, WF_PURPOSE_ORDER, WF_PURPOSE_PATCH, WF_PURPOSE_NOISE, WF_PURPOSE_EVAL, WF_PURPOSE_LATENT };
+enum wf_purpose {
+    WF_PURPOSE_INIT = 1,
+    WF_PURPOSE_ORDER,
+    WF_PURPOSE_PATCH,
+    WF_PURPOSE_NOISE,
+    WF_PURPOSE_EVAL,
+    WF_PURPOSE_LATENT
+};
 
 /* Glow's Adamax and the moving average of the weights, in one pass:
  *   m = beta1 m + (1-beta1) g;  u = max(beta2 u, |g|);  w -= rate m / (u + eps);  ema = decay ema + (1-decay) w
@@ -98,7 +108,8 @@ struct wf_backend {
     /* -- memory ------------------------------------------------------------------------------------------------- */
     int (*alloc)(wf_backend *b, size_t bytes, void **out); /* 64-byte aligned, not cleared; WF_AGAIN */
     void (*free)(wf_backend *b, void *memory);             /* NULL is allowed */
-    int (*upload)(wf_backend *b, wf_real *to, const void *from, wf_dtype dtype, size_t n);  /* host F32 or F64 to device */
+    int (*upload)(wf_backend *b, wf_real *to, const void *from, wf_dtype dtype,
+                  size_t n); /* host F32 or F64 to device */
     int (*download)(wf_backend *b, void *to, wf_dtype dtype, const wf_real *from, size_t n); /* waits */
     int (*download_double)(wf_backend *b, double *to, const double *from, size_t n);         /* device double; waits */
     int (*zero)(wf_backend *b, void *memory, size_t bytes);

@@ -11,7 +11,7 @@ typedef struct wf_batches {
     int patch; /* side of the square crop at this level's resolution, 0: whole pictures */
     bool flip; /* mirror half of the pictures left to right */
     uint64_t seed;
-    int H, W; /* of a batch: the patch, or the level */
+    int H, W;            /* of a batch: the patch, or the level */
     float *low, *detail; /* [N,H,W,C], [N,H,W,3C]; detail NULL at the base */
     float *picture;      /* one whole value of the store */
 } wf_batches;

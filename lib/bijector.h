@@ -11,10 +11,7 @@
 #include "../kernels/backend.h"
 #include "chain.h"
 
-#define WF_BIJECTORS(row) \
-    row(actnorm)          \
-    row(conv1x1)          \
-    row(affine)
+#define WF_BIJECTORS(row) row(actnorm) row(conv1x1) row(affine)
 
 /* One parameter tensor; `offset` counts from the bijector's first parameter. */
 typedef struct wf_param {
@@ -28,13 +25,13 @@ typedef struct wf_param {
 typedef struct wf_context {
     wf_backend *backend;
     int N, H, W, K, C;
-    int kernel;          /* side of spatial kernels: 3, or 1 where the level is a single pixel */
-    bool keep;           /* tapes keep what backward needs */
+    int kernel; /* side of spatial kernels: 3, or 1 where the level is a single pixel */
+    bool keep;  /* tapes keep what backward needs */
     wf_precision precision;
     struct wf_planned {
         wf_conv_spec spec;
         wf_conv *conv;
-    } *convs; /* one per different shape, shared by all bijectors */
+    } * convs; /* one per different shape, shared by all bijectors */
     int conv_count;
 } wf_context;
 
@@ -48,11 +45,11 @@ typedef struct wf_bijector {
     wf_context *context;
     wf_param *params;
     int param_count;
-    size_t offset, count;     /* its place in the flow's parameter vector, in reals */
-    wf_linear_kind linear;    /* if type->linear */
-    size_t tape_bytes;        /* what forward leaves for backward; scratch of forward when nothing is kept */
-    size_t work_bytes;        /* scratch of backward */
-    void *own;                /* private to the type */
+    size_t offset, count;  /* its place in the flow's parameter vector, in reals */
+    wf_linear_kind linear; /* if type->linear */
+    size_t tape_bytes;     /* what forward leaves for backward; scratch of forward when nothing is kept */
+    size_t work_bytes;     /* scratch of backward */
+    void *own;             /* private to the type */
 } wf_bijector;
 
 typedef struct wf_bijector_option {

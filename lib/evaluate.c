@@ -4,8 +4,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-int wf_evaluator_create(wf_backend *backend, const wf_meta *meta, int level, const char *chain, const wf_flow_spec *spec,
-                        const wf_real *params, uint64_t seed, wf_evaluator *out)
+int wf_evaluator_create(wf_backend *backend, const wf_meta *meta, int level, const char *chain,
+                        const wf_flow_spec *spec, const wf_real *params, uint64_t seed, wf_evaluator *out)
 {
     wf_level_shape s = wf_meta_level(meta, level);
     wf_flow_spec own = *spec;

@@ -17,8 +17,8 @@ typedef struct wf_evaluator {
 } wf_evaluator;
 
 /* `meta` and `params` are borrowed until clear. spec: K, C, kernel and precision are used. */
-int wf_evaluator_create(wf_backend *backend, const wf_meta *meta, int level, const char *chain, const wf_flow_spec *spec,
-                        const wf_real *params, uint64_t seed, wf_evaluator *out) WF_MUST;
+int wf_evaluator_create(wf_backend *backend, const wf_meta *meta, int level, const char *chain,
+                        const wf_flow_spec *spec, const wf_real *params, uint64_t seed, wf_evaluator *out) WF_MUST;
 void wf_evaluator_clear(wf_evaluator *e);
 
 /* bits[n]: what picture n contributes at this level, bits per dimension. low [N,h,w,C], detail [N,h,w,3C] in pixel units.

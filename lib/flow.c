@@ -30,7 +30,7 @@ struct wf_flow {
     wf_linear_part *parts; /* as many as the longest linear stage */
     size_t size, elements; /* parameters; reals of one state */
     wf_real *state, *g, *grads, *dA, *da;
-    double *logdet;   /* device: [N] of the pictures, then [linear_count] of the matrices */
+    double *logdet;    /* device: [N] of the pictures, then [linear_count] of the matrices */
     void *tape, *work; /* shared */
     void **owned;
     int owned_count;
@@ -99,8 +99,7 @@ static size_t kept_bytes(const wf_flow *f)
 {
     size_t sum = 0;
     for (int i = 0; i < f->stage_count; i++)
-        sum += f->elements * f->backend->real +
-               (f->stages[i].linear ? 0 : f->bijectors[f->stages[i].first].tape_bytes);
+        sum += f->elements * f->backend->real + (f->stages[i].linear ? 0 : f->bijectors[f->stages[i].first].tape_bytes);
     return sum;
 }
 
@@ -370,8 +369,8 @@ double wf_flow_condition(wf_flow *f)
 
 /* x: the stage's input. Turns f->g from the gradient by its output into that by x, and f->grads into that of its
  * parameters. */
-static int run_backward(wf_flow *f, const wf_real *params, stage *s, const wf_real *x, const wf_real *cond, double scale,
-                        bool want, wf_real *dcond)
+static int run_backward(wf_flow *f, const wf_real *params, stage *s, const wf_real *x, const wf_real *cond,
+                        double scale, bool want, wf_real *dcond)
 {
     wf_backend *b = f->backend;
     if (!s->linear) {

@@ -80,8 +80,8 @@ static int write_model_json(const char *file, const wf_meta *m)
     wf_outfile *out;
     WF_TRY(wf_outfile_create(file, &out));
     fprintf(wf_outfile_stream(out),
-            "{\"format\": \"%s\", \"wavelet\": \"%s\", \"levels\": %d, \"shape\": [%d, %d, %d], \"bits\": %d}\n", WF_FORMAT,
-            m->wavelet, m->levels, m->H, m->W, m->C, m->bits);
+            "{\"format\": \"%s\", \"wavelet\": \"%s\", \"levels\": %d, \"shape\": [%d, %d, %d], \"bits\": %d}\n",
+            WF_FORMAT, m->wavelet, m->levels, m->H, m->W, m->C, m->bits);
     return wf_outfile_commit(out);
 }
 
@@ -137,7 +137,8 @@ static int count_params(const wf_flow *flow)
 }
 
 /* The file's tensors over `values` [2*size]: weights, then averages. names: room for 2*count of 80 characters. */
-static void list_tensors(const wf_flow *flow, int count, const float *const values[2], wf_tensor *tensors, char (*names)[80])
+static void list_tensors(const wf_flow *flow, int count, const float *const values[2], wf_tensor *tensors,
+                         char (*names)[80])
 {
     static const char *const prefix[2] = {"w", "ema"};
     for (int half = 0; half < 2; half++)

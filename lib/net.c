@@ -112,8 +112,7 @@ int wf_net_create(wf_bijector *owner, int take, int out, int width, int blocks, 
     net->hidden_bytes = map_bytes(net, &net->hidden_shape, width);
     net->out_bytes = map_bytes(net, &net->out_shape, out);
     net->st_bytes = round64((size_t)c->N * (size_t)c->H * (size_t)c->W * (size_t)out * c->backend->real);
-    owner->tape_bytes +=
-        net->st_bytes + net->in_bytes + (size_t)hidden_maps(net) * net->hidden_bytes + net->out_bytes;
+    owner->tape_bytes += net->st_bytes + net->in_bytes + (size_t)hidden_maps(net) * net->hidden_bytes + net->out_bytes;
     owner->work_bytes += 2 * net->hidden_bytes + net->in_bytes + net->out_bytes;
     return WF_OK;
 }
@@ -169,8 +168,8 @@ static int retreat(const wf_net *net, const layer *l, const wf_real *params, con
                             grads ? wf_at(b, grads, l->l) : NULL);
 }
 
-int wf_net_backward(wf_net *net, const wf_real *params, const wf_real *dout, wf_real *grads, wf_real *dx, wf_real *dcond,
-                    void *tape, void *work)
+int wf_net_backward(wf_net *net, const wf_real *params, const wf_real *dout, wf_real *grads, wf_real *dx,
+                    wf_real *dcond, void *tape, void *work)
 {
     wf_context *c = net->context;
     wf_backend *b = c->backend;

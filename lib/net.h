@@ -27,7 +27,7 @@ wf_real *wf_net_output(const wf_net *net, void *tape); /* what the last forward 
 
 /* dout [N,H,W,out]; grads as params, overwritten (NULL: not wanted); dx [N,H,W,K] added to in its first `take` channels;
  * dcond may be NULL. */
-int wf_net_backward(wf_net *net, const wf_real *params, const wf_real *dout, wf_real *grads, wf_real *dx, wf_real *dcond,
-                    void *tape, void *work) WF_MUST;
+int wf_net_backward(wf_net *net, const wf_real *params, const wf_real *dout, wf_real *grads, wf_real *dx,
+                    wf_real *dcond, void *tape, void *work) WF_MUST;
 
 #endif

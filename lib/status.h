@@ -40,25 +40,25 @@ int wf_fail_errno(const char *format, ...) WF_PRINTF(1, 2) WF_MUST;
 /* The message of this thread's last failure, one line without newline; "" if none. Valid until the next failure. */
 const char *wf_error(void);
 
-#define WF_TRY(call)                       \
-    do {                                   \
-        int wf_try_status = (call);        \
-        if (wf_try_status)                 \
-            return wf_try_status;          \
+#define WF_TRY(call)                \
+    do {                            \
+        int wf_try_status = (call); \
+        if (wf_try_status)          \
+            return wf_try_status;   \
     } while (0)
 
 /* As WF_TRY, inside a function that cleans up behind the label `out` and returns `status`. */
-#define WF_GO(call)                        \
-    do {                                   \
-        status = (call);                   \
-        if (status)                        \
-            goto out;                      \
+#define WF_GO(call)      \
+    do {                 \
+        status = (call); \
+        if (status)      \
+            goto out;    \
     } while (0)
 
-#define WF_CHECK(condition, code, ...)                \
-    do {                                              \
-        if (!(condition))                             \
-            return wf_fail((code), __VA_ARGS__);      \
+#define WF_CHECK(condition, code, ...)           \
+    do {                                         \
+        if (!(condition))                        \
+            return wf_fail((code), __VA_ARGS__); \
     } while (0)
 
 /* Checked size arithmetic for values that come from a file: false on overflow. */

@@ -71,8 +71,8 @@ static int tell(wf_trainer *t, wf_train_report *report, void *context, wf_train_
 {
     if (!report)
         return WF_OK;
-    wf_train_progress p = {t->step,   t->options->steps, t->seconds, fraction(t), t->recent,
-                           t->held_out, t->best,           t->skips};
+    wf_train_progress p = {t->step,   t->options->steps, t->seconds, fraction(t),
+                           t->recent, t->held_out,       t->best,    t->skips};
     return report(context, event, &p) ? wf_fail(WF_AGAIN, "interrupted; the state is saved, the same command goes on")
                                       : WF_OK;
 }
@@ -230,12 +230,13 @@ static int prepare(wf_trainer *t)
     WF_CHECK(wf_store_has_level(t->store, o->level), WF_DATA, "the training data has no level %d", o->level);
     WF_CHECK(wf_store_count(t->store) > 0, WF_DATA, "the training data has no picture");
     if (o->chain)
-        WF_CHECK(snprintf(t->chain, sizeof t->chain, "%s", o->chain) < (int)sizeof t->chain, WF_USAGE, "chain too long");
+        WF_CHECK(snprintf(t->chain, sizeof t->chain, "%s", o->chain) < (int)sizeof t->chain, WF_USAGE,
+                 "chain too long");
     else
         wf_model_official_chain(meta, o->level, t->chain);
     WF_TRY(wf_batches_create(t->store, o->level, o->batch, o->patch, o->flip, o->seed, &t->batches));
-    wf_flow_spec spec = {o->batch, t->batches.H,  t->batches.W, s.K, o->level ? s.C : 0, s.H * s.W == 1 ? 1 : 3,
-                         o->precision, o->memory};
+    wf_flow_spec spec = {o->batch,           t->batches.H,           t->batches.W, s.K,
+                         o->level ? s.C : 0, s.H * s.W == 1 ? 1 : 3, o->precision, o->memory};
     WF_TRY(wf_flow_create(t->backend, t->chain, &spec, &t->flow));
     WF_TRY(wf_optimizer_create(t->backend, wf_flow_size(t->flow), o->ema, &t->optimizer));
     WF_TRY(wf_feed_create(t->backend, meta, o->level, o->batch, t->batches.H, t->batches.W, &t->feed));

@@ -15,11 +15,12 @@ static int describe(const wf_trainer *t, char **out)
 {
     const wf_train_options *o = t->options;
     char text[8192];
-    int n = snprintf(text, sizeof text,
-                     "data=%s chain=%s batch=%d lr=%.17g ema=%.17g warmup=%lld decay=%.17g patch=%d flip=%d precision=%d "
-                     "seed=%llu backend=%.3s",
-                     wf_store_hash(t->store), t->chain, o->batch, o->lr, o->ema, (long long)o->warmup, o->decay, o->patch,
-                     o->flip, o->precision, (unsigned long long)o->seed, t->backend->name);
+    int n =
+        snprintf(text, sizeof text,
+                 "data=%s chain=%s batch=%d lr=%.17g ema=%.17g warmup=%lld decay=%.17g patch=%d flip=%d precision=%d "
+                 "seed=%llu backend=%.3s",
+                 wf_store_hash(t->store), t->chain, o->batch, o->lr, o->ema, (long long)o->warmup, o->decay, o->patch,
+                 o->flip, o->precision, (unsigned long long)o->seed, t->backend->name);
     WF_CHECK(n < (int)sizeof text, WF_USAGE, "chain too long");
     *out = strdup(text);
     WF_CHECK(*out, WF_AGAIN, "out of memory");
@@ -90,9 +91,9 @@ int wf_trainer_save(wf_trainer *t)
     snprintf(number[5], 40, "%.17g", t->sum);
     snprintf(number[6], 40, "%lld", (long long)t->summed);
     snprintf(number[7], 40, "%d", t->stopped);
-    const wf_pair pairs[STATE_PAIRS] = {{"format", WF_FORMAT},  {"config", config},    {"step", number[0]},
+    const wf_pair pairs[STATE_PAIRS] = {{"format", WF_FORMAT},  {"config", config},      {"step", number[0]},
                                         {"seconds", number[1]}, {"held_out", number[2]}, {"best", number[3]},
-                                        {"since", number[4]},   {"sum", number[5]},    {"summed", number[6]},
+                                        {"since", number[4]},   {"sum", number[5]},      {"summed", number[6]},
                                         {"stopped", number[7]}};
     WF_GO(save_tensors(t, pairs));
 out:

@@ -25,7 +25,7 @@ typedef struct wf_trainer {
 
     /* saved */
     int64_t step;
-    double seconds; /* of training, this and earlier runs */
+    double seconds;        /* of training, this and earlier runs */
     double held_out, best; /* NAN at first */
     int since;             /* validations since the best */
     double sum;            /* bits/dim of the batches since the last log line */

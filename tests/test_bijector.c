@@ -203,8 +203,8 @@ static void check_numeric(bench *b, double *values, size_t n, const double *grad
         values[i] = v;
         if (values == b->c)
             cr_assert_eq(ref()->upload(ref(), b->dc, b->c, WF_F64, n), 0);
-        cr_expect_lt(fabs(gradient[i] - want), 2e-5 * (1 + fabs(want)), "%s: by %s %zu: %.9g, numeric %.9g", what, by, i,
-                     gradient[i], want);
+        cr_expect_lt(fabs(gradient[i] - want), 2e-5 * (1 + fabs(want)), "%s: by %s %zu: %.9g, numeric %.9g", what, by,
+                     i, gradient[i], want);
     }
 }
 
@@ -243,7 +243,8 @@ static bool variant(const wf_bijector_type *type, int on, char text[128])
     for (int i = 0; i < WF_BIJECTOR_MAX_OPTIONS && type->options[i].key; i++) {
         const wf_bijector_option *o = &type->options[i];
         int small = !strcmp(o->key, "width") ? 6 : o->standard; /* wide nets only cost time */
-        snprintf(text + strlen(text), 128 - strlen(text), ":%s=%d", o->key, i == on && small < o->high ? small + 1 : small);
+        snprintf(text + strlen(text), 128 - strlen(text), ":%s=%d", o->key,
+                 i == on && small < o->high ? small + 1 : small);
     }
     return on < 0 || (on < WF_BIJECTOR_MAX_OPTIONS && type->options[on].key);
 }
@@ -280,8 +281,8 @@ Test(bijector, a_chain_of_all)
 
 Test(bijector, data_dependent_init)
 {
-    bench b = open_bench("actnorm, conv1x1, actnorm, affine:width=4:blocks=1, actnorm", (shape){3, 5, 9, 3},
-                         WF_MEMORY_STORE);
+    bench b =
+        open_bench("actnorm, conv1x1, actnorm, affine:width=4:blocks=1, actnorm", (shape){3, 5, 9, 3}, WF_MEMORY_STORE);
     double *z = calloc(b.size, sizeof *z);
     wf_flow_init(b.flow, 3, b.p);
     cr_assert_eq(ref()->upload(ref(), b.dp, b.p, WF_F64, b.params), 0);

@@ -166,7 +166,8 @@ Test(train, each_level_sees_its_share_of_the_noise, .timeout = 120)
     for (int l = 0; l <= LEVELS; l++) {
         double error = wf_mean_error(&gap[l]);
         cr_expect_lt(error, 1e-4, "level %d: standard error %g is too large to tell", l, error);
-        cr_expect_lt(fabs(gap[l].mean), 4 * error + 1e-6, "level %d: bits/dim differ by %g +- %g", l, gap[l].mean, error);
+        cr_expect_lt(fabs(gap[l].mean), 4 * error + 1e-6, "level %d: bits/dim differ by %g +- %g", l, gap[l].mean,
+                     error);
         wf_flow_destroy(flows[l]);
         wf_feed_clear(&feeds[l]);
         b->free(b, params[l]);
@@ -198,9 +199,8 @@ Test(train, the_normal_stands_in_only_where_it_is_as_good)
         double mean = 0, variance = 0, fourth = 0;
         memset(v, 0, n * sizeof *v);
         cr_assert_eq(b->upload(b, low, v, WF_F32, n), 0);
-        cr_assert_eq(b->dequantize(b, &(wf_random){1, WF_PURPOSE_NOISE, 0}, uniforms, N, SIDE, SIDE, 1, index, 1, low,
-                                   NULL),
-                     0);
+        cr_assert_eq(
+            b->dequantize(b, &(wf_random){1, WF_PURPOSE_NOISE, 0}, uniforms, N, SIDE, SIDE, 1, index, 1, low, NULL), 0);
         cr_assert_eq(b->download(b, v, WF_F32, low, n), 0);
         for (size_t i = 0; i < n; i++)
             mean += (double)v[i] / (double)n;
@@ -334,7 +334,8 @@ Test(train, non_finite_batches_never_reach_the_weights, .timeout = 120)
     o.warmup = 0;
     o.steps = 400;
     o.validate_every = 10000;
-    cr_expect_eq(train(b, folder, store, &o, &r), WF_INTERNAL, "exit with '%s' after %d skipped", wf_error(), r.skipped);
+    cr_expect_eq(train(b, folder, store, &o, &r), WF_INTERNAL, "exit with '%s' after %d skipped", wf_error(),
+                 r.skipped);
     cr_expect_gt(r.skipped, 10);
     /* what is on disk is still a training that goes on */
     wf_safetensors st = {0};

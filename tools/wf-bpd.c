@@ -119,7 +119,8 @@ static void level_from_store(wf_store *store, int l)
     for (int64_t at = 0; at < count && (!limit || at < limit); at += chunk) {
         wf_record r = {.level = l, .low = low, .detail = l ? detail : NULL, .index = index};
         for (; r.N < chunk && at + r.N < count; r.N++)
-            must(wf_store_get(store, l, at + r.N, low + (size_t)r.N * each, detail + (size_t)r.N * 3 * each, &index[r.N]));
+            must(wf_store_get(store, l, at + r.N, low + (size_t)r.N * each, detail + (size_t)r.N * 3 * each,
+                              &index[r.N]));
         take(&r);
     }
     free(low);

@@ -46,7 +46,7 @@ static wf_backend *backend;
 static wf_model model;
 static wf_writer *writer;
 static wf_sampler samplers[WF_MAX_LEVELS + 1];
-static wf_meta drawn_meta;     /* of what is written */
+static wf_meta drawn_meta; /* of what is written */
 static wf_pyramid *drawn_pyramid;
 
 /* Level of the model whose pictures have the size of `meta`'s at `level`. */

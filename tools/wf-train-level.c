@@ -39,7 +39,8 @@ static const cli_option table[] = {
      "steps between checkpoints (default: two minutes)"},
     {0, "validate-every", "N", CLI_COUNT, &options.validate_every, 0, 1e12,
      "steps between validations (default: a twentieth of the run)"},
-    {0, "validate-on", "N", CLI_COUNT, &options.validate_on, 1, 1e12, "pictures per validation, at most (default 1000)"},
+    {0, "validate-on", "N", CLI_COUNT, &options.validate_on, 1, 1e12,
+     "pictures per validation, at most (default 1000)"},
     {0, "patience", "N", CLI_INT, &options.patience, 0, 1e6,
      "stop after N validations without a better one, 0: never (default 20)"},
     {0}};
@@ -59,12 +60,13 @@ static const cli_program program = {
         "The rate follows a warm-up, a constant part and, with --decay, a linear fall. At levels of a single pixel, 3x3 "
         "kernels are stored as their centre tap, the only one that acts. --precision bf16 applies to feature maps larger "
         "than 2x2.",
-    .examples = "wf-dwt < pictures.tar | wf-train-level -l 5 -m model\n"
-                "    train level 5 straight from pictures\n"
-                "parallel wf-train-level -l {} -m model -s train.wf --val val.wf --minutes 60 --threads 1 ::: 5 4 3 2 1 0\n"
-                "    all levels of a model side by side\n"
-                "wf-train-level -l 3 -m model -s train.wf -f '8*(actnorm, conv1x1:lu, affine:width=64), actnorm'\n"
-                "    a chain of your own",
+    .examples =
+        "wf-dwt < pictures.tar | wf-train-level -l 5 -m model\n"
+        "    train level 5 straight from pictures\n"
+        "parallel wf-train-level -l {} -m model -s train.wf --val val.wf --minutes 60 --threads 1 ::: 5 4 3 2 1 0\n"
+        "    all levels of a model side by side\n"
+        "wf-train-level -l 3 -m model -s train.wf -f '8*(actnorm, conv1x1:lu, affine:width=64), actnorm'\n"
+        "    a chain of your own",
     .options = table};
 
 static void on_signal(int signal_number)
@@ -96,8 +98,8 @@ static int report(void *context, wf_train_event event, const wf_train_progress *
         last = p->seconds;
         if (p->fraction > 0)
             clock_text(p->seconds * (1 / p->fraction - 1), eta);
-        fprintf(stderr, "\rlevel %d: step %lld  %.0f%%  %.4f bits/dim  %.1f steps/s  ETA %s   ", level, (long long)p->step,
-                100 * p->fraction, p->bpd, (double)p->step / fmax(p->seconds, 1e-9), eta);
+        fprintf(stderr, "\rlevel %d: step %lld  %.0f%%  %.4f bits/dim  %.1f steps/s  ETA %s   ", level,
+                (long long)p->step, 100 * p->fraction, p->bpd, (double)p->step / fmax(p->seconds, 1e-9), eta);
         if (p->fraction >= 1)
             fputc('\n', stderr);
     }

@@ -69,8 +69,8 @@ static int backward(wf_bijector *self, const wf_real *params, const wf_real *x, 
     wf_context *c = self->context;
     wf_backend *b = c->backend;
     wf_real *dst = work;
-    WF_TRY(b->affine_backward(b, c->N, c->H * c->W, c->K, kept(self), x, wf_net_output(self->own, tape), g, dlogdet,
-                              dst));
+    WF_TRY(
+        b->affine_backward(b, c->N, c->H * c->W, c->K, kept(self), x, wf_net_output(self->own, tape), g, dlogdet, dst));
     return wf_net_backward(self->own, params, dst, grads, g, dcond, tape, (char *)work + dst_bytes(self));
 }
 
