@@ -239,11 +239,22 @@ bool wf_flow_param(const wf_flow *f, int i, char name[64], const wf_param **para
     return false;
 }
 
-void wf_flow_init(const wf_flow *f, uint64_t seed, double *values)
+int wf_flow_init(wf_flow *f, uint64_t seed, wf_real *params)
 {
-    memset(values, 0, f->size * sizeof *values);
+    size_t largest = 1;
     for (int i = 0; i < f->bijector_count; i++)
-        f->bijectors[i].type->init(&f->bijectors[i], seed, values + f->bijectors[i].offset);
+        largest = f->bijectors[i].count > largest ? f->bijectors[i].count : largest;
+    double *values = malloc(largest * sizeof *values); /* of one bijector at a time: a model may fill the memory */
+    WF_CHECK(values, WF_AGAIN, "flow: out of memory for %zu parameters", largest);
+    int status = WF_OK;
+    for (int i = 0; i < f->bijector_count && !status; i++) {
+        const wf_bijector *b = &f->bijectors[i];
+        memset(values, 0, b->count * sizeof *values);
+        b->type->init(b, seed, values);
+        status = f->backend->upload(f->backend, wf_at(f->backend, params, b->offset), values, WF_F64, b->count);
+    }
+    free(values);
+    return status;
 }
 
 /* Pixels of a batch. */

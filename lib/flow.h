@@ -31,8 +31,8 @@ const wf_flow_spec *wf_flow_spec_of(const wf_flow *flow);
 /* Parameter tensor i: `name` as "003.affine.0.a.w", `where`: first real in the parameter vector; false past the end. */
 bool wf_flow_param(const wf_flow *flow, int i, char name[64], const wf_param **param, size_t *where);
 
-/* Random initial parameters into host values [size]. */
-void wf_flow_init(const wf_flow *flow, uint64_t seed, double *values);
+/* Random initial parameters into params (device [size]). */
+int wf_flow_init(wf_flow *flow, uint64_t seed, wf_real *params) WF_MUST;
 /* Data-dependent initialization of params (device) from one batch; the chain's last bijector is left as it is. */
 int wf_flow_data_init(wf_flow *flow, wf_real *params, const wf_real *x, const wf_real *cond) WF_MUST;
 

@@ -205,12 +205,7 @@ static int initialize(wf_trainer *t)
     const wf_train_options *o = t->options;
     uint64_t slots[1024];
     wf_random noise = {o->seed, WF_PURPOSE_INIT, 0};
-    double *values = malloc(t->optimizer.size * sizeof *values);
-    WF_CHECK(values, WF_AGAIN, "out of memory for %zu parameters", t->optimizer.size);
-    wf_flow_init(t->flow, o->seed, values);
-    int status = b->upload(b, t->optimizer.w, values, WF_F64, t->optimizer.size);
-    free(values);
-    WF_TRY(status);
+    WF_TRY(wf_flow_init(t->flow, o->seed, t->optimizer.w));
     for (int n = 0; n < o->batch; n++)
         slots[n] = (uint64_t)n;
     WF_TRY(wf_batches_load(&t->batches, 0));

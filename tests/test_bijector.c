@@ -46,6 +46,12 @@ typedef struct bench {
     wf_real *dx, *dp, *dc;
 } bench;
 
+static void initialize(bench *b)
+{
+    cr_assert_eq(wf_flow_init(b->flow, 3, b->dp), 0, "%s", wf_error());
+    cr_assert_eq(ref()->download(ref(), b->p, WF_F64, b->dp, b->params), 0);
+}
+
 static bench open_bench(const char *chain, shape s, wf_memory memory)
 {
     bench b = {.s = s};
@@ -57,7 +63,8 @@ static bench open_bench(const char *chain, shape s, wf_memory memory)
     b.x = random_values(1, 0.7, b.size);
     b.c = random_values(2, 0.7, (size_t)(N * s.H * s.W * s.C));
     b.p = calloc(b.params, sizeof *b.p);
-    wf_flow_init(b.flow, 3, b.p);
+    b.dp = device(b.p, b.params);
+    initialize(&b);
     /* not near zero, but a permutation must stay one: constants have zero gradient and are left out by name */
     double *shift = random_values(4, 0.15, b.params);
     char name[64];
@@ -68,7 +75,6 @@ static bench open_bench(const char *chain, shape s, wf_memory memory)
             b.p[where + j] += shift[where + j];
     free(shift);
     b.dx = device(b.x, b.size);
-    b.dp = device(b.p, b.params);
     b.dc = s.C ? device(b.c, (size_t)(N * s.H * s.W * s.C)) : NULL;
     return b;
 }
@@ -284,8 +290,7 @@ Test(bijector, data_dependent_init)
     bench b =
         open_bench("actnorm, conv1x1, actnorm, affine:width=4:blocks=1, actnorm", (shape){3, 5, 9, 3}, WF_MEMORY_STORE);
     double *z = calloc(b.size, sizeof *z);
-    wf_flow_init(b.flow, 3, b.p);
-    cr_assert_eq(ref()->upload(ref(), b.dp, b.p, WF_F64, b.params), 0);
+    initialize(&b);
     cr_assert_eq(wf_flow_data_init(b.flow, b.dp, b.dx, b.dc), 0, "%s", wf_error());
     cr_assert_eq(ref()->download(ref(), b.p, WF_F64, b.dp, b.params), 0);
     run(&b, z, NULL);

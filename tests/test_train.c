@@ -105,11 +105,12 @@ static wf_flow *fixed_flow(wf_backend *b, const wf_meta *meta, int level, int N,
                  wf_error());
     size_t n = wf_flow_size(flow);
     double *v = malloc(2 * n * sizeof *v);
-    wf_flow_init(flow, 2, v);
+    cr_assert_eq(b->alloc(b, n * b->real, params), 0);
+    cr_assert_eq(wf_flow_init(flow, 2, *params), 0);
+    cr_assert_eq(b->download(b, v, WF_F64, *params, n), 0);
     wf_init_normal(9, 0, 0.05, v + n, n);
     for (size_t i = 0; i < n; i++)
         v[i] += v[n + i];
-    cr_assert_eq(b->alloc(b, n * b->real, params), 0);
     cr_assert_eq(b->upload(b, *params, v, WF_F64, n), 0);
     free(v);
     return flow;

@@ -42,7 +42,8 @@ static const cli_program bench = {"bench-level",
 typedef struct run {
     wf_backend *backend;
     wf_flow *flow;
-    wf_optimizer optimizer;
+    wf_optimizer optimizer; /* of training */
+    wf_real *params;
     wf_real *x, *cond; /* [N,H,W,K], [N,H,W,C]; cond NULL at the base */
     double *log_density;
     int64_t step;
@@ -76,17 +77,19 @@ static void prepare(run *r)
     must(wf_flow_create(r->backend, chain, &spec, &r->flow));
 
     size_t size = wf_flow_size(r->flow), pixels = (size_t)side * (size_t)side;
-    must(wf_optimizer_create(r->backend, size, 0.999, &r->optimizer));
-    double *values = calloc(size, sizeof *values);
+    void *params;
+    if (mode == TRAIN)
+        must(wf_optimizer_create(r->backend, size, 0.999, &r->optimizer));
+    else
+        must(r->backend->alloc(r->backend, size * r->backend->real, &params));
+    r->params = mode == TRAIN ? r->optimizer.w : params;
     r->log_density = calloc((size_t)batch, sizeof *r->log_density);
-    if (!values || !r->log_density)
+    if (!r->log_density)
         die(WF_AGAIN, "out of memory");
-    wf_flow_init(r->flow, common.seed, values);
-    must(r->backend->upload(r->backend, r->optimizer.w, values, WF_F64, size));
-    free(values);
+    must(wf_flow_init(r->flow, common.seed, r->params));
     r->x = normal(r->backend, pixels * (size_t)spec.K, 0);
     r->cond = spec.C ? normal(r->backend, pixels * (size_t)spec.C, 1) : NULL;
-    must(wf_flow_data_init(r->flow, r->optimizer.w, r->x, r->cond));
+    must(wf_flow_data_init(r->flow, r->params, r->x, r->cond));
 }
 
 static void once(run *r)
@@ -94,17 +97,16 @@ static void once(run *r)
     const wf_real *out;
     double first = 0; /* brought to the host, so that the clock sees the end of the work */
     if (mode == SAMPLE) {
-        must(wf_flow_inverse(r->flow, r->optimizer.w, r->x, r->cond, &out));
+        must(wf_flow_inverse(r->flow, r->params, r->x, r->cond, &out));
         must(r->backend->download(r->backend, &first, WF_F64, out, 1));
         return;
     }
-    must(wf_flow_forward(r->flow, r->optimizer.w, r->x, r->cond));
+    must(wf_flow_forward(r->flow, r->params, r->x, r->cond));
     must(wf_flow_log_density(r->flow, r->log_density));
     if (mode == BPD)
         return;
     wf_optimizer_begin(&r->optimizer, r->step++, 1e-3);
-    must(
-        wf_flow_backward(r->flow, r->optimizer.w, r->cond, -1.0 / batch, wf_optimizer_sink, &r->optimizer, NULL, NULL));
+    must(wf_flow_backward(r->flow, r->params, r->cond, -1.0 / batch, wf_optimizer_sink, &r->optimizer, NULL, NULL));
     must(r->backend->download(r->backend, &first, WF_F64, r->optimizer.w, 1));
     if (r->optimizer.bad)
         die(WF_INTERNAL, "a gradient is not finite");
@@ -155,7 +157,10 @@ int main(int argc, char **argv)
     r.backend->free(r.backend, r.x);
     r.backend->free(r.backend, r.cond);
     free(r.log_density);
-    wf_optimizer_clear(&r.optimizer);
+    if (mode == TRAIN)
+        wf_optimizer_clear(&r.optimizer);
+    else
+        r.backend->free(r.backend, r.params);
     wf_flow_destroy(r.flow);
     r.backend->close(r.backend);
     finish_stdout();
