@@ -40,9 +40,10 @@ $B/%.o: %.c
 	@mkdir -p $(@D)
 	@echo "cc $@"
 	$Q$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+# -rdynamic: the CUDA plugin calls back into the program's libwf.
 $(BIN)/%: $B/tools/%.o $(CLI)
 	@mkdir -p $(@D)
-	$(LINK) $(LDLIBS)
+	$(LINK) -rdynamic $(LDLIBS)
 $B/check: $(call objects,tests/*.c) $B/libwf.a
 	$(LINK) -lcriterion $(LDLIBS)
 $B/check-ops: $(call objects,tests/ops/*.c) $B/libwf.a

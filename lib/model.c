@@ -273,6 +273,35 @@ int wf_level_load(const wf_model *model, int level, wf_backend *backend, wf_leve
     return status;
 }
 
+static int level_hash(const wf_model *model, int level, char out[20])
+{
+    char path[WF_PATH];
+    wf_safetensors st = {0};
+    bool end;
+    WF_TRY(wf_model_file(model, level, ".safetensors", path));
+    FILE *file = fopen(path, "rb");
+    if (!file)
+        return wf_fail_errno("%s", path);
+    int status = wf_safetensors_read_header(file, path, &st, &end, NULL, NULL);
+    const char *hash = status || end ? NULL : wf_safetensors_meta(&st, "hash");
+    if (!status && !hash)
+        status = wf_fail(WF_DATA, "%s: no hash of its weights", path);
+    if (!status)
+        snprintf(out, 20, "%.16s", hash);
+    wf_safetensors_clear(&st);
+    fclose(file);
+    return status;
+}
+
+int wf_model_hash(const wf_model *model, int first, int last, char out[20])
+{
+    char all[(WF_MAX_LEVELS + 1) * 20] = "";
+    for (int l = first; l <= last; l++)
+        WF_TRY(level_hash(model, l, all + strlen(all)));
+    snprintf(out, 20, "%016llx", (unsigned long long)XXH3_64bits(all, strlen(all)));
+    return WF_OK;
+}
+
 void wf_level_clear(wf_level *level)
 {
     if (level->backend)

@@ -46,6 +46,9 @@ typedef struct wf_level {
 int wf_level_load(const wf_model *model, int level, wf_backend *backend, wf_level *out) WF_MUST;
 void wf_level_clear(wf_level *level);
 
+/* What identifies the weights of levels first .. last, for provenance: 16 hex digits. Reads the files' headers only. */
+int wf_model_hash(const wf_model *model, int first, int last, char out[20]) WF_MUST;
+
 /* Its flow for [N,H,W,K]; no memory for backward. */
 int wf_level_flow(const wf_level *level, int N, int H, int W, wf_flow **out) WF_MUST;
 

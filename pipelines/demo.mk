@@ -24,19 +24,7 @@ SIDE = 32
 COUNT = 4000
 HELD = 500
 MINUTES ?= 4
-LEVELS = 5 4 3 2 1 0
-SHARE_5 = 50
-SHARE_4 = 25
-SHARE_3 = 13
-SHARE_2 = 6
-SHARE_1 = 3
-SHARE_0 = 3
-CHAIN_5 = $(call official,8,48)
-CHAIN_4 = $(call official,8,48)
-CHAIN_3 = $(call official,8,48)
-CHAIN_2 = $(call official,6,32)
-CHAIN_1 = $(call official,4,32)
-CHAIN_0 = $(call official,4,32)
+include $(dir $(lastword $(MAKEFILE_LIST)))levels32.mk
 endif
 
 include $(dir $(lastword $(MAKEFILE_LIST)))common.mk

@@ -384,6 +384,7 @@ int cli_parse(const cli_program *which, int argc, char **argv)
     program = which;
     hold_standard_descriptors();
     signal(SIGPIPE, SIG_DFL); /* a parent may have left it ignored; dying of it is how a pipe ends */
+    signal(SIGXFSZ, SIG_IGN); /* a file size limit is then a failed write, as a full disk is */
     common.argc = argc;
     common.argv = argv;
     describe(letters, names);

@@ -94,12 +94,14 @@ static void climb(int from, int N, float *picture, const uint64_t *index)
     free(picture);
 }
 
-/* Opens the output for pictures like `meta`. */
-static void begin(const wf_meta *meta)
+/* Opens the output for pictures like `meta`, drawn from level `first` up. */
+static void begin(const wf_meta *meta, int first)
 {
+    char hash[20];
+    must(wf_model_hash(&model, first, to_level, hash));
     must(wf_meta_copy(&drawn_meta, meta));
     drawn_meta.top = to_level;
-    must(wf_meta_add_provenance(&drawn_meta, program.name, common.argc, common.argv, common.seed, model.path));
+    must(wf_meta_add_provenance(&drawn_meta, program.name, common.argc, common.argv, common.seed, hash));
     must(wf_pyramid_create(backend, &drawn_meta, CHUNK, &drawn_pyramid));
     must(wf_writer_create(stdout, "stdout", &drawn_meta, &writer));
 }
@@ -107,7 +109,7 @@ static void begin(const wf_meta *meta)
 static void from_nothing(int64_t n)
 {
     uint64_t index[CHUNK];
-    begin(&model.meta);
+    begin(&model.meta, 0);
     for (int64_t at = 0; at < n; at += CHUNK) {
         int now = n - at < CHUNK ? (int)(n - at) : CHUNK;
         for (int i = 0; i < now; i++)
@@ -145,7 +147,7 @@ static void from_stream(void)
     meta.levels = model.meta.levels;
     meta.H = source->H >> (source->levels - source->top) << (meta.levels - from);
     meta.W = source->W >> (source->levels - source->top) << (meta.levels - from);
-    begin(&meta);
+    begin(&meta, from + 1);
     must(wf_pyramid_create(backend, source, CHUNK, &pyramid));
     for (;;) {
         must(wf_reader_next(reader, &record, &more));

@@ -16,6 +16,8 @@ FOLD = ['--channels-last', '--fold']
 PLAIN = [('fp32', []), ('fp32', FOLD), ('bf16', FOLD)]
 COMPILED = [('fp32', FOLD + ['--compile']), ('bf16', FOLD + ['--compile'])]
 PRIORITY = [5, 4, 6, 3, 2, 1, 0]  # which levels are compiled first
+LEAN = 'train, lean'  # activations rebuilt instead of stored, where they are large: against the peer's one way of training
+MODES = 'train', LEAN, 'bpd', 'sample'
 COLD, WARM = 180, 45  # seconds that one compiled run of the peer needs, about
 
 
@@ -32,7 +34,8 @@ class Ours:
         self.program, self.speed, self.memory = program, {}, {}
 
     def run(self, level, mode, precision):
-        r = json_line([self.program, '-l', str(level), '--mode', mode, '--precision', precision,
+        r = json_line([self.program, '-l', str(level), '--mode', mode.split(',')[0], '--precision', precision,
+                       '--memory', 'reversible' if mode == LEAN else 'store',
                        '--batch', str(BATCH.get(level, 64)), '--time', '2'])
         key = level, mode, precision
         self.speed.setdefault(key, []).append(r['img_per_s'])
@@ -72,16 +75,21 @@ class Peer:
         open(self.mark(level, mode, precision), 'w').close()
 
     def best(self, level, mode, precisions):
-        return max((r for r in self.results.get((level, mode), []) if r[2] in precisions), default=None)
+        mine = self.results.get((level, mode.split(',')[0]), [])
+        return max((r for r in mine if r[2] in precisions), default=None)
+
+
+def modes_of(level):
+    return [m for m in MODES if m != LEAN or level >= 4]
 
 
 def measure(ours, peer, levels, end):
-    for mode in 'train', 'bpd', 'sample':
-        for level in levels:
+    for level in levels:
+        for mode in modes_of(level):
             print(f'bench: level {level} {mode}', file=sys.stderr)
             for precision, flags in PLAIN if mode == 'train' else PLAIN[1:]:
                 ours.run(level, mode, precision)
-                if peer.present:
+                if peer.present and mode != LEAN:
                     peer.run(level, mode, precision, flags)
     for level in [l for l in PRIORITY if l in levels and peer.present]:
         for precision, flags in COMPILED:
@@ -92,8 +100,8 @@ def measure(ours, peer, levels, end):
 
 
 def rows(ours, peer, levels):
-    for mode in 'train', 'bpd', 'sample':
-        for level in levels:
+    for mode in MODES:
+        for level in [l for l in levels if mode in modes_of(l)]:
             for name, precisions in ('fp32', ['fp32']), ('any', ['fp32', 'bf16']):
                 speed, memory = ours.best(level, mode, precisions)
                 theirs = peer.best(level, mode, precisions)
@@ -101,7 +109,7 @@ def rows(ours, peer, levels):
                            batch=BATCH.get(level, 64), ours=speed, peer=theirs and theirs[0],
                            ratio=theirs and round(speed / theirs[0], 2), ours_MB=memory, peer_MB=theirs and theirs[1],
                            peer_setting=theirs and f'{theirs[2]} {theirs[3]}'.strip(),
-                           peer_compiled=any('--compile' in r[3] for r in peer.results.get((level, mode), [])))
+                           peer_compiled=any('--compile' in r[3] for r in peer.results.get((level, mode.split(',')[0]), [])))
 
 
 def table(ours, peer, all_rows):
@@ -113,7 +121,7 @@ def table(ours, peer, all_rows):
 
     who = f'PyTorch {peer.version}' if peer.present else 'peer absent'
     lines = [f'{ours.device}, {len(os.sched_getaffinity(0))} cores; {who}. Images per second, `make bench`; "any": the '
-             'fastest precision of each; "c": the compiled peer was measured too.', '',
+             'fastest precision of each; "c": the compiled peer was measured too; lean: `--memory reversible`.', '',
              '| level | mode | ours fp32 | peer fp32 | ratio | MB | ours any | peer any | ratio | MB |',
              '|---|---|---|---|---|---|---|---|---|---|']
     for fp32, best in zip(all_rows[0::2], all_rows[1::2]):

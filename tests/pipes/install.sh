@@ -4,8 +4,7 @@
 [ "${B:-build}" = build ] || { skip "installed from the plain build only"; exit; }
 
 cat > user.c <<'END'
-#include <flow.h>
-#include <store.h>
+#include <wf.h>
 #include <stdio.h>
 int main(void)
 {

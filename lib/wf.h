@@ -1,0 +1,32 @@
+/* wf.h - Wavelet Flow: all of the library in one include
+ *
+ * Letters, the same everywhere: N pictures of a batch, H W height and width, P = H*W pixels, C image channels,
+ * K coefficient channels (3*C details, or C at the base), L level, n levels, D coefficients of a picture.
+ * Tensors are [N,H,W,C], innermost last, in memory and on disk.
+ *
+ *     pictures   image.h     wf_images_open, wf_images_next           formats recognised by content
+ *     pyramid    pyramid.h   wf_pyramid_split, wf_pyramid_join        pictures <-> coefficients of all levels
+ *     streams    stream.h    wf_reader_next, wf_writer_put            records through pipes
+ *     stores     store.h     wf_store_put, wf_store_get               LMDB, many readers
+ *     flows      flow.h      wf_flow_forward, _backward, _inverse     a chain of bijectors on a backend
+ *     models     model.h     wf_model_open, wf_level_load             a folder, one file per level
+ *     training   train.h     wf_train                                 resumes by itself
+ *     figures    evaluate.h  wf_evaluator_run                         bits per dimension
+ *     samples    sample.h    wf_sampler_run                           draws the details of a level
+ *
+ * Every call that can fail returns a status (status.h); nothing prints or exits. Handles are made by ..._create or
+ * ..._open and ended by ..._destroy, _close or _clear; a pointer that is handed out is borrowed, until when is said beside
+ * it. A handle may be used by one thread at a time, except wf_store_get. */
+#ifndef WF_H
+#define WF_H
+
+#include "evaluate.h"
+#include "file.h"
+#include "image.h"
+#include "pyramid.h"
+#include "sample.h"
+#include "store.h"
+#include "train.h"
+#include "wavelet.h"
+
+#endif
