@@ -13,9 +13,11 @@ typedef int cuda_open(int device, int threads, wf_backend **out);
 
 static const char plugin_name[] = "libwf-cuda.so";
 
-/* bin/../lib/libwf-cuda.so beside the running program. */
+/* The plugin that was installed or built with the running program: /usr/bin and /usr/lib, bin/ and build/, or both in
+ * build/ as the tests are. */
 static bool own_plugin(char path[PATH_MAX])
 {
+    static const char *const folders[] = {"../lib", "../build", "."};
     char program[PATH_MAX];
     ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
     if (n <= 0)
@@ -25,10 +27,15 @@ static bool own_plugin(char path[PATH_MAX])
     if (!slash)
         return false;
     *slash = '\0';
-    return snprintf(path, PATH_MAX, "%s/../lib/%s", program, plugin_name) < PATH_MAX && access(path, F_OK) == 0;
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
+        if (snprintf(path, PATH_MAX, "%s/%s/%s", program, folders[i], plugin_name) < PATH_MAX &&
+            access(path, F_OK) == 0)
+            return true;
+    return false;
 }
 
-/* Loaded once and never unloaded: CUDA does not survive that. */
+/* Loaded once and never unloaded: CUDA does not survive that. WF_USAGE when the plugin or a library that it needs is not
+ * here, as on a machine without a card; WF_INTERNAL when it is here and does not load. */
 static int load_cuda(cuda_open **open)
 {
     char path[PATH_MAX];
@@ -38,10 +45,11 @@ static int load_cuda(cuda_open **open)
         const char *why = dlerror();
         WF_CHECK(own || (why && strncmp(why, plugin_name, sizeof plugin_name - 1)), WF_USAGE,
                  "cuda: not built (%s not found)", plugin_name);
-        return wf_fail(WF_USAGE, "cuda: %s", why ? why : "the plugin does not load");
+        bool missing = why && strstr(why, "cannot open shared object file: No such file");
+        return wf_fail(missing ? WF_USAGE : WF_INTERNAL, "cuda: %s", why ? why : "the plugin does not load");
     }
     void *symbol = dlsym(plugin, "wf_cuda_open");
-    WF_CHECK(symbol, WF_USAGE, "cuda: no wf_cuda_open in %s", plugin_name);
+    WF_CHECK(symbol, WF_INTERNAL, "cuda: no wf_cuda_open in %s", plugin_name);
     memcpy(open, &symbol, sizeof symbol); /* C has no cast from object to function pointer */
     return WF_OK;
 }
@@ -100,7 +108,7 @@ int wf_backend_open(const char *spec, int threads, wf_backend **out)
     WF_CHECK(threads >= 0, WF_USAGE, "threads: %d, want 0 (all) or more", threads);
     if (!strcmp(spec, "auto")) {
         int status = open_cuda(0, threads, out);
-        return status == WF_OK ? WF_OK : wf_cpu_open(threads, out);
+        return status == WF_USAGE ? wf_cpu_open(threads, out) : status;
     }
     for (int i = 0; i < ROWS; i++) {
         int device;

@@ -1,7 +1,8 @@
 /* backend.h - the only door to the compute library.
  *
  * A backend is one struct of function pointers; a comment per slot is its specification. `ref` is naive double precision
- * (the oracle), `cpu` is oneDNN, BLAS and OpenMP in single precision, `cuda` is a plugin opened at run time.
+ * (the oracle), `cpu` is oneDNN (its convolutions and its sgemm) and OpenMP in single precision, `cuda` is a plugin
+ * opened at run time.
  *
  * Letters: N batch, H W height and width, P = H*W pixels, C image channels, K coefficient channels.
  *
@@ -16,7 +17,8 @@
  * lost, WF_INTERNAL a library call failed.
  *
  * Determinism. Same inputs, same shape, same number of threads: same bits. A picture's result never depends on the other
- * pictures of its batch, but for the weight gradients. */
+ * pictures of its batch, but for the weight gradients. Another N is another shape, and may round otherwise: the matrix
+ * products of cpu's 1x1 and 2x2 convolutions do. Who needs the same bits for any number of pictures pads a fixed N. */
 #ifndef WF_BACKEND_H
 #define WF_BACKEND_H
 
@@ -35,7 +37,7 @@ typedef struct wf_backend wf_backend;
 typedef enum wf_precision {
     WF_FP32,
     WF_BF16
-} wf_precision; /* of feature maps and their convolutions; ref ignores it */
+} wf_precision; /* of feature maps and their convolutions, where the backend has it (wf_backend.bf16) */
 
 typedef struct wf_map_shape {
     int N, H, W, C;
@@ -80,17 +82,11 @@ typedef struct wf_random {
     uint64_t step;
 } wf_random;
 
-enum wf_purpose {
-    WF_PURPOSE_INIT = 1,
-    WF_PURPOSE_ORDER,
-    WF_PURPOSE_PATCH,
-    WF_PURPOSE_NOISE,
-    WF_PURPOSE_EVAL,
-    WF_PURPOSE_LATENT
-};
+/* Part of every counter: another value is another random number in what exists already. */
+enum wf_purpose { WF_PURPOSE_INIT = 1, WF_PURPOSE_NOISE = 4, WF_PURPOSE_EVAL = 5, WF_PURPOSE_LATENT = 6 };
 
 /* Glow's Adamax and the moving average of the weights, in one pass:
- *   m = beta1 m + (1-beta1) g;  u = max(beta2 u, |g|);  w -= rate m / (u + eps);  ema = decay ema + (1-decay) w
+ *   m = beta1 m + (1-beta1) g;  u = max(beta2 u, |g|);  w -= rate m / (u + eps);  ema += (1-decay) (w - ema)
  * with rate = lr sqrt(1-beta2^t) / (1-beta1^t) worked out by the caller. */
 typedef struct wf_adamax {
     double rate, beta1, beta2, eps, decay;
@@ -101,6 +97,7 @@ struct wf_backend {
     char device[128]; /* for people: processor or card, libraries and versions */
     size_t real;      /* bytes of a wf_real */
     bool host;        /* a wf_real is a float in host memory: such buffers may be read and written as float [n] */
+    bool bf16;        /* WF_BF16 feature maps are really bf16; else they are as exact as WF_FP32 ones */
     int threads;
 
     void (*close)(wf_backend *b);
@@ -192,7 +189,8 @@ struct wf_backend {
 };
 
 /* spec: "auto" (cuda if there, else cpu), "cpu", "cuda", "cuda:N", "ref". threads: total, 0: all. WF_USAGE with what is
- * missing when the backend is not built or has no device. */
+ * missing when the backend is not built or has no device: only then does auto turn to cpu. Other codes: it is there and
+ * does not work. */
 int wf_backend_open(const char *spec, int threads, wf_backend **out) WF_MUST;
 
 /* Row `i` of the backend table for wf-info: name, and in `text` its device or why it is not there; false past the end. */

@@ -20,9 +20,9 @@ struct wf_outfile {
 
 int wf_fail_write(const char *name)
 {
-    if (errno == EFBIG) /* a limit on the size of files is a full disk to whoever meets it */
-        return wf_fail(WF_AGAIN, "%s: cannot write: %s", name, strerror(EFBIG));
-    return wf_fail_errno("%s: cannot write", name);
+    bool limited = errno == EFBIG; /* a limit on the size of files is a full disk to whoever meets it */
+    int status = wf_fail_errno("%s: cannot write", name);
+    return limited ? WF_AGAIN : status == WF_NOINPUT ? WF_IO : status;
 }
 
 int wf_flush(FILE *file, const char *name)
@@ -67,11 +67,11 @@ static int open_temporary(wf_outfile *file)
         if (descriptor < 0 && errno == EEXIST)
             continue;
         if (descriptor < 0)
-            return wf_fail_errno("%s: cannot create", file->temporary);
+            return wf_fail_write(file->path);
         file->stream = fdopen(descriptor, "w+");
         if (file->stream)
             return WF_OK;
-        int status = wf_fail_errno("%s: cannot open", file->temporary);
+        int status = wf_fail_write(file->path);
         close(descriptor);
         unlink(file->temporary);
         return status;
@@ -113,7 +113,7 @@ static int sync_folder_of(const char *path)
     int descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     /* EINVAL: some network file systems have nothing to sync in a folder */
     if (descriptor < 0 || (fsync(descriptor) && errno != EINVAL))
-        status = wf_fail_errno("%s: cannot sync the folder", folder);
+        status = wf_fail_write(folder);
     if (descriptor >= 0)
         close(descriptor);
     free(folder);
@@ -128,7 +128,7 @@ int wf_outfile_commit(wf_outfile *file)
     if (fclose(file->stream) && !status)
         status = wf_fail_write(file->path);
     if (!status && rename(file->temporary, file->path))
-        status = wf_fail_errno("%s: cannot rename to %s", file->temporary, file->path);
+        status = wf_fail_write(file->path);
     if (status)
         unlink(file->temporary);
     else
@@ -152,7 +152,7 @@ int wf_lock(const char *path, const char *who, int *descriptor)
 {
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (fd < 0)
-        return wf_fail_errno("%s: cannot open the lock", path);
+        return wf_fail_write(path);
     if (flock(fd, LOCK_EX | LOCK_NB)) {
         int status = errno == EWOULDBLOCK ? wf_fail(WF_AGAIN, "%s: locked, another %s is at work", path, who)
                                           : wf_fail_errno("%s: cannot lock", path);
@@ -177,7 +177,7 @@ static int make_folder(const char *path)
     if (!stat(path, &info) && S_ISDIR(info.st_mode))
         return WF_OK;
     errno = reason;
-    return wf_fail_errno("%s: cannot make the folder", path);
+    return wf_fail_write(path);
 }
 
 int wf_mkdirs(const char *path)

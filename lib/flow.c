@@ -309,7 +309,7 @@ int wf_flow_data_init(wf_flow *f, wf_real *params, const wf_real *x, const wf_re
     for (int s = 0; s < f->stage_count; s++)
         for (int i = f->stages[s].first; i < f->stages[s].first + f->stages[s].count; i++) {
             wf_bijector *j = &f->bijectors[i];
-            if (j->type->data_init && i + 1 < f->bijector_count)
+            if (j->type->data_init && (i + 1 < f->bijector_count || i == 0))
                 WF_TRY(j->type->data_init(j, wf_at(b, params, j->offset), f->state, cond, f->stages[s].tape));
             stage one = f->stages[s];
             one.first = i;

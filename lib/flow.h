@@ -33,7 +33,7 @@ bool wf_flow_param(const wf_flow *flow, int i, char name[64], const wf_param **p
 
 /* Random initial parameters into params (device [size]). */
 int wf_flow_init(wf_flow *flow, uint64_t seed, wf_real *params) WF_MUST;
-/* Data-dependent initialization of params (device) from one batch; the chain's last bijector is left as it is. */
+/* Data-dependent initialization of params (device) from one batch; the last of several bijectors is left as it is. */
 int wf_flow_data_init(wf_flow *flow, wf_real *params, const wf_real *x, const wf_real *cond) WF_MUST;
 
 /* Runs x [N,H,W,K] through the chain. */
@@ -50,7 +50,8 @@ double wf_flow_condition(wf_flow *flow);
  * during the call) belongs to params [offset, offset+count), which is not read again in this pass. */
 typedef int wf_grad_sink(void *context, size_t offset, size_t count, const wf_real *grads);
 
-/* After forward with the same arguments: the gradient of  scale * sum over n of log p_n.
+/* After forward with the same arguments, once: the gradient of  scale * sum over n of log p_n. What forward left is used
+ * up, the latent included.
  * sink NULL: no parameter gradients. dcond [N,H,W,C] is added to; may be NULL. *dx (may be NULL): gradient by x, device
  * [N,H,W,K], valid until the flow runs again. WF_USAGE for a flow with WF_MEMORY_NONE. */
 int wf_flow_backward(wf_flow *flow, const wf_real *params, const wf_real *cond, double scale, wf_grad_sink *sink,

@@ -309,7 +309,10 @@ static int pass_over(wf_images *images, wf_source *source)
             images->passed.skipped++;
             return leave(images);
         }
-        WF_CHECK(source->begin < source->end, WF_DATA, "%s: empty", source->name);
+        WF_CHECK(source->begin < source->end, WF_DATA, "%s: %s", source->name,
+                 source->link ? "a link, which is not followed inside an archive: make it of the files (tar "
+                                "--dereference --hard-dereference)"
+                              : "empty");
     } else if (source->pictures == 1 && source->origin != WF_FROM_STREAM && last && last->read == wf_image_read_png) {
         bool picture;
         WF_TRY(drain(source, &picture));

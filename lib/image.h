@@ -39,7 +39,7 @@ int wf_images_next(wf_images *images, wf_image *image, const char **name, bool *
 void wf_images_close(wf_images *images);
 
 /* What was passed over so far. `skipped`: files in folders and archives that are no pictures by name and by content.
- * `trailing`: files with one PNG picture and bytes after it that are no picture. */
+ * Links count as files: those of folders are followed, those of archives are not. `trailing`: files with one PNG picture and bytes after it that are no picture. */
 typedef struct wf_images_passed {
     int64_t skipped, trailing;
 } wf_images_passed;

@@ -26,6 +26,7 @@ struct wf_source {
     char *name;       /* "a.tar:b/c.png", then "#2" for the third picture of one item */
     size_t name_base; /* length without that number */
     wf_origin origin;
+    bool link;         /* an archive's other name of something: no bytes of its own */
     bool ended;        /* fill has told the end */
     int64_t pictures;  /* read from this item so far */
     const void *last;  /* private to image.c: format of the last of them */

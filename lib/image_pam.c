@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "file.h"
 #include "image_format.h"
 
 bool wf_image_is_pam(const uint8_t *head, size_t n)
@@ -89,7 +90,7 @@ int wf_image_write_pam(FILE *file, const char *name, const wf_image *image)
         }
         good = fwrite(bytes, size, row, file) == row;
     }
-    int status = good ? WF_OK : wf_fail_errno("%s: cannot write", name);
+    int status = good ? WF_OK : wf_fail_write(name);
     free(bytes);
     return status;
 }

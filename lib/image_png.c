@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "file.h"
 #include "image_format.h"
 
 bool wf_image_is_png(const uint8_t *head, size_t n)
@@ -108,7 +109,7 @@ static void take_bytes(png_structp png, png_bytep from, size_t n)
     errno = 0;
     if (fwrite(from, 1, n, j->file) == n)
         return;
-    j->status = wf_fail_errno("%s: cannot write", j->name);
+    j->status = wf_fail_write(j->name);
     png_longjmp(png, 1);
 }
 

@@ -45,6 +45,7 @@ int wf_source_begin(wf_source *source, const char *prefix, const char *entry)
     source->name = name;
     source->begin = source->end = 0;
     source->offset = 0;
+    source->link = false;
     source->ended = false;
     source->pictures = 0;
     source->last = NULL;

@@ -87,13 +87,14 @@ static int advance_tar(wf_source *source, bool *more)
         }
         if (code < ARCHIVE_WARN)
             return tar_failed(t);
-        /* A hard link is another name of an entry that was there already. */
-    } while (archive_entry_filetype(entry) != AE_IFREG || archive_entry_hardlink(entry));
+    } while (archive_entry_filetype(entry) == AE_IFDIR);
     const char *path = archive_entry_pathname(entry);
     if (!path)
         path = archive_entry_pathname_utf8(entry);
     *more = true;
-    return wf_source_begin(source, t->name, path ? path : "(name that cannot be shown)");
+    WF_TRY(wf_source_begin(source, t->name, path ? path : "(name that cannot be shown)"));
+    source->link = archive_entry_filetype(entry) == AE_IFLNK || archive_entry_hardlink(entry);
+    return WF_OK;
 }
 
 static void close_tar(void *state)

@@ -11,6 +11,7 @@
 #include <xxhash.h>
 
 #include "file.h"
+#include "meta_text.h"
 
 int wf_model_file(const wf_model *model, int level, const char *suffix, char out[WF_PATH])
 {
@@ -75,14 +76,21 @@ int wf_model_open(const char *path, wf_model *out)
     return WF_OK;
 }
 
+/* Under its final name by link, which fails where there is one already: of two first processes, one wins. */
 static int write_model_json(const char *file, const wf_meta *m)
 {
+    char mine[WF_PATH];
     wf_outfile *out;
-    WF_TRY(wf_outfile_create(file, &out));
+    WF_CHECK(snprintf(mine, sizeof mine, "%s.%ld", file, (long)getpid()) < WF_PATH, WF_USAGE, "%s: path too long",
+             file);
+    WF_TRY(wf_outfile_create(mine, &out));
     fprintf(wf_outfile_stream(out),
             "{\"format\": \"%s\", \"wavelet\": \"%s\", \"levels\": %d, \"shape\": [%d, %d, %d], \"bits\": %d}\n",
             WF_FORMAT, m->wavelet, m->levels, m->H, m->W, m->C, m->bits);
-    return wf_outfile_commit(out);
+    WF_TRY(wf_outfile_commit(out));
+    int status = link(mine, file) && errno != EEXIST ? wf_fail_errno("%s", file) : WF_OK;
+    unlink(mine);
+    return status;
 }
 
 int wf_model_create(const char *path, const wf_meta *meta, wf_model *out)
@@ -90,7 +98,6 @@ int wf_model_create(const char *path, const wf_meta *meta, wf_model *out)
     char file[WF_PATH];
     WF_TRY(model_json(path, file));
     WF_TRY(wf_mkdirs(path));
-    /* Two first processes may both write the same bytes; a model for other pictures is found by the match. */
     if (access(file, F_OK))
         WF_TRY(write_model_json(file, meta));
     WF_TRY(wf_model_open(path, out));
@@ -113,6 +120,17 @@ void wf_model_official_chain(const wf_meta *meta, int level, char out[128])
     int steps = level < 2 ? 8 : 16;
     int width = faces ? (level < 3 ? 64 : 128) : (level < 5 ? 128 : 256);
     snprintf(out, 128, "%d*(actnorm, conv1x1, affine:width=%d:blocks=3), actnorm", steps, width);
+}
+
+int wf_model_official_patch(const wf_meta *meta, int level)
+{
+    wf_level_shape s = wf_meta_level(meta, level);
+    int side = s.H < s.W ? s.H : s.W, parts = 1;
+    if (meta->levels >= 8)
+        parts = level < 6 ? 1 : level < 8 ? 2 : side / 32;
+    else if (level >= 5)
+        parts = 2;
+    return parts > 1 ? side / parts : 0;
 }
 
 double wf_bits_per_dim(const wf_meta *meta, int level, double log_density)
@@ -177,16 +195,19 @@ int wf_level_save(const wf_model *model, const wf_flow *flow, const wf_level_fil
     snprintf(kernel, sizeof kernel, "%d", spec->kernel);
     snprintf(hash, sizeof hash, "%016llx",
              (unsigned long long)XXH3_64bits(what->average, wf_flow_size(flow) * sizeof(float)));
-    const wf_pair pairs[] = {{"format", WF_FORMAT},
-                             {"level", level},
-                             {"chain", what->chain},
-                             {"kernel", kernel},
-                             {"precision", spec->precision == WF_BF16 ? "bf16" : "fp32"},
-                             {"step", step},
-                             {"bpd", bpd},
-                             {"hash", hash},
-                             {"provenance", what->provenance ? what->provenance : "[]"}};
-    status = wf_safetensors_save(path, tensors, 2 * count, pairs, (int)(sizeof pairs / sizeof *pairs));
+    const wf_pair own[] = {{"level", level},   {"chain", what->chain},
+                           {"kernel", kernel}, {"precision", spec->precision == WF_BF16 ? "bf16" : "fp32"},
+                           {"step", step},     {"bpd", bpd},
+                           {"hash", hash}};
+    enum { OWN = sizeof own / sizeof *own };
+    wf_pair pairs[WF_META_PAIRS + OWN];
+    wf_meta meta = model->meta;
+    wf_meta_text text;
+    meta.provenance = (char *)(uintptr_t)what->provenance; /* borrowed */
+    wf_meta_format(&meta, &text);
+    memcpy(pairs, text.pairs, sizeof text.pairs);
+    memcpy(pairs + WF_META_PAIRS, own, sizeof own);
+    status = wf_safetensors_save(path, tensors, 2 * count, pairs, WF_META_PAIRS + OWN);
 out:
     free(tensors);
     free(names);
@@ -216,12 +237,27 @@ static int gather(const wf_flow *flow, const wf_safetensors *st, const char *pat
     return WF_OK;
 }
 
+static const char *lookup(const void *st, const char *key)
+{
+    return wf_safetensors_meta(st, key);
+}
+
+/* A level file of other pictures is refused. */
+static int match_model(const wf_safetensors *st, const char *path, const wf_model *model)
+{
+    wf_meta meta;
+    WF_TRY(wf_meta_parse(lookup, st, path, &meta));
+    int status = wf_meta_match(&meta, path, &model->meta, model->path);
+    wf_meta_clear(&meta);
+    return status;
+}
+
 static int take_file(const wf_safetensors *st, const char *path, const wf_model *model, wf_level *out)
 {
-    const char *format = wf_safetensors_meta(st, "format"), *level = wf_safetensors_meta(st, "level");
+    const char *level = wf_safetensors_meta(st, "level");
     const char *chain = wf_safetensors_meta(st, "chain"), *kernel = wf_safetensors_meta(st, "kernel");
     const char *precision = wf_safetensors_meta(st, "precision"), *hash = wf_safetensors_meta(st, "hash");
-    WF_CHECK(format && !strcmp(format, WF_FORMAT), WF_DATA, "%s: format is not " WF_FORMAT, path);
+    WF_TRY(match_model(st, path, model));
     WF_CHECK(level && atoi(level) == out->level, WF_DATA, "%s: holds level %s", path, level ? level : "(none)");
     WF_CHECK(chain && kernel && precision && hash, WF_DATA, "%s: chain, kernel, precision or hash is missing", path);
     WF_CHECK(!strcmp(kernel, "1") || !strcmp(kernel, "3"), WF_DATA, "%s: kernel %s", path, kernel);

@@ -26,6 +26,9 @@ int wf_model_file(const wf_model *model, int level, const char *suffix, char out
  * 1024x1024 faces, others as for ImageNet 64x64. Written to `out`. */
 void wf_model_official_chain(const wf_meta *meta, int level, char out[128]);
 
+/* Side of the square patches that the official configuration trains this level on, 0: whole pictures. */
+int wf_model_official_patch(const wf_meta *meta, int level);
+
 /* Bits per dimension that one picture's log density (nats) of `level` contributes: (- log p - D_l (n-l) log(1/2)
  * + D_l log 2^bits) / (ln 2 * H W C), with D_l coefficients at level l of n. Sums over levels to the model's bits/dim. */
 double wf_bits_per_dim(const wf_meta *meta, int level, double log_density);

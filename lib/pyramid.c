@@ -25,6 +25,14 @@ void wf_pyramid_size(const wf_meta *meta, int level, int *H, int *W)
     *W = meta->W >> (meta->levels - level);
 }
 
+int wf_pyramid_batch(const wf_meta *meta, int level)
+{
+    int H, W;
+    wf_pyramid_size(meta, level, &H, &W);
+    int64_t fit = (1 << 20) / ((int64_t)H * W * meta->C);
+    return fit < 1 ? 1 : fit > 256 ? 256 : (int)fit;
+}
+
 /* Numbers in I_level of n pictures; three quarters of them are D_level. */
 static size_t image_size(const wf_pyramid *p, int level, int n)
 {

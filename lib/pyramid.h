@@ -31,4 +31,7 @@ int wf_pyramid_join(wf_pyramid *pyramid, int level, int N, const float *low, con
 /* Height and width of I_level: those of the pixels that join gives. */
 void wf_pyramid_size(const wf_meta *meta, int level, int *H, int *W);
 
+/* How many pictures I_level to take at once: about a million samples, 1 to 256. */
+int wf_pyramid_batch(const wf_meta *meta, int level);
+
 #endif

@@ -19,6 +19,10 @@ int wf_store_create(const char *path, const wf_meta *meta, bool append, wf_store
 /* Adds one record. Pictures become durable when all their levels were put (levels arrive lowest first). */
 int wf_store_put(wf_store *store, const wf_record *record) WF_MUST;
 
+/* WF_DATA unless the store, which is being made or continued, has these very pictures with these very coefficients
+ * committed. */
+int wf_store_compare(wf_store *store, const wf_record *record) WF_MUST;
+
 /* Seals the store: from now on it can be read. */
 int wf_store_seal(wf_store *store) WF_MUST;
 

@@ -60,12 +60,12 @@ static int open_data(wf_store *store, bool *empty)
              "%s: too long a path", store->path);
     store->data = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (store->data < 0)
-        return wf_fail_errno("%s: cannot create", name);
+        return wf_fail_write(name);
     if (flock(store->data, LOCK_EX | LOCK_NB))
         return errno == EWOULDBLOCK ? wf_fail(WF_AGAIN, "%s: locked, it is being read or written", store->path)
-                                    : wf_fail_errno("%s: cannot lock", name);
+                                    : wf_fail_write(name);
     if (fstat(store->data, &info))
-        return wf_fail_errno("%s: cannot stat", name);
+        return wf_fail_write(name);
     *empty = info.st_size == 0;
     wf_lmdb_info sizes = {0};
     if (!*empty)
@@ -341,6 +341,42 @@ int wf_store_put(wf_store *store, const wf_record *record)
     WF_TRY(check_writable(store));
     int status = put(store, record);
     store->pending->failed = store->pending->failed || status;
+    return status;
+}
+
+static int compare(wf_store *store, const wf_record *record, MDB_txn *txn)
+{
+    wf_pending *p = store->pending;
+    wf_level_shape shape = wf_meta_level(&store->state.meta, record->level);
+    size_t pixels = (size_t)shape.H * (size_t)shape.W, lows = pixels * (size_t)shape.C,
+           details = record->level ? pixels * (size_t)shape.K : 0;
+    char name[16];
+    MDB_dbi database;
+    wf_level_name(record->level, name);
+    WF_LMDB(store, mdb_dbi_open(txn, name, 0, &database), name);
+    WF_TRY(reserve(store, wf_value_bound(lows + details), 0));
+    for (size_t n = 0; n < (size_t)record->N; n++) {
+        unsigned char bytes[8], *want = p->bytes + p->used;
+        uint64_t checksum;
+        MDB_val key = wf_store_key(record->index[n], bytes), have;
+        size_t size = wf_value_encode(record->level, record->index[n], record->low + n * lows, lows,
+                                      details ? record->detail + n * details : NULL, details, want, &checksum);
+        WF_LMDB(store, mdb_get(txn, database, &key, &have), "picture");
+        WF_CHECK(have.mv_size == size && !memcmp(have.mv_data, want, size), WF_DATA,
+                 "%s: level %d has another picture %llu than the one given", store->path, record->level,
+                 (unsigned long long)record->index[n]);
+    }
+    return WF_OK;
+}
+
+int wf_store_compare(wf_store *store, const wf_record *record)
+{
+    MDB_txn *txn;
+    WF_TRY(check_writable(store));
+    WF_TRY(wf_record_check(record, &store->state.meta, store->path));
+    WF_LMDB(store, mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn), "read");
+    int status = compare(store, record, txn);
+    mdb_txn_abort(txn);
     return status;
 }
 

@@ -18,6 +18,7 @@ const wf_train_options wf_train_defaults = {
     .lr = 1e-3,
     .ema = 1 - 1 / 782.0,
     .warmup = -1,
+    .patch = -1,
     .memory = WF_MEMORY_AUTO,
     .validate_on = 1000,
     .patience = 20,
@@ -67,14 +68,13 @@ static bool skipped(const wf_trainer *t)
     return false;
 }
 
-static int tell(wf_trainer *t, wf_train_report *report, void *context, wf_train_event event)
+/* Notes a wish to stop, which the loop heeds once the step is complete. */
+static void tell(wf_trainer *t, wf_train_report *report, void *context, wf_train_event event)
 {
-    if (!report)
-        return WF_OK;
     wf_train_progress p = {t->step,   t->options->steps, t->seconds, fraction(t),
                            t->recent, t->held_out,       t->best,    t->skips};
-    return report(context, event, &p) ? wf_fail(WF_AGAIN, "interrupted; the state is saved, the same command goes on")
-                                      : WF_OK;
+    if (report && report(context, event, &p))
+        t->interrupted = true;
 }
 
 /* One update; *bad when its loss or a gradient was not finite. */
@@ -175,21 +175,29 @@ out:
     return status;
 }
 
+/* A held-out density that is not finite is the worst there is, no reason to lose the training. */
 static int validate(wf_trainer *t)
 {
     wf_mean mean;
-    double round_trip;
-    WF_TRY(held_out_bits(t, &mean));
-    WF_TRY(wf_evaluator_round_trip(&t->evaluator, &round_trip));
+    double round_trip = NAN;
+    int status = held_out_bits(t, &mean);
+    if (status && status != WF_INTERNAL)
+        return status;
+    t->held_out = status ? INFINITY : mean.mean;
+    if (!status)
+        WF_TRY(wf_evaluator_round_trip(&t->evaluator, &round_trip));
     count_seconds(t);
-    t->held_out = mean.mean;
-    bool better = isnan(t->best) || t->held_out < t->best;
+    bool better = isfinite(t->held_out) && !(t->held_out >= t->best);
     t->since = better ? 0 : t->since + 1;
     t->stopped = t->options->patience && t->since >= t->options->patience;
+    t->measured = t->step;
     if (better) {
         t->best = t->held_out;
         WF_TRY(wf_trainer_publish(t));
     }
+    if (status)
+        return wf_trainer_log(t, "{\"step\": %lld, \"seconds\": %.2f, \"val\": null}\n", (long long)t->step,
+                              t->seconds);
     return wf_trainer_log(t,
                           "{\"step\": %lld, \"seconds\": %.2f, \"val\": %.6f, \"error\": %.6f, \"best\": %.6f, "
                           "\"round_trip\": %.3g, \"condition\": %.4g}\n",
@@ -212,7 +220,6 @@ static int initialize(wf_trainer *t)
     WF_TRY(wf_feed_load(&t->feed, o->batch, t->batches.low, t->batches.detail, slots, &noise));
     WF_TRY(wf_flow_data_init(t->flow, t->optimizer.w, wf_feed_x(&t->feed), wf_feed_cond(&t->feed)));
     WF_TRY(b->copy(b, t->optimizer.ema, t->optimizer.w, t->optimizer.size));
-    t->held_out = t->best = NAN;
     return wf_trainer_save(t);
 }
 
@@ -229,7 +236,8 @@ static int prepare(wf_trainer *t)
                  "chain too long");
     else
         wf_model_official_chain(meta, o->level, t->chain);
-    WF_TRY(wf_batches_create(t->store, o->level, o->batch, o->patch, o->flip, o->seed, &t->batches));
+    t->patch = o->patch >= 0 ? o->patch : o->chain ? 0 : wf_model_official_patch(meta, o->level);
+    WF_TRY(wf_batches_create(t->store, o->level, o->batch, t->patch, o->flip, o->seed, &t->batches));
     wf_flow_spec spec = {o->batch,           t->batches.H,           t->batches.W, s.K,
                          o->level ? s.C : 0, s.H * s.W == 1 ? 1 : 3, o->precision, o->memory};
     WF_TRY(wf_flow_create(t->backend, t->chain, &spec, &t->flow));
@@ -256,12 +264,15 @@ static bool checkpoint_due(const wf_trainer *t, double *last)
     return every ? t->step % every == 0 : due(last, t->seconds, CHECKPOINT_SECONDS);
 }
 
+/* Always at the end. */
 static bool validation_due(const wf_trainer *t, double *last)
 {
     const wf_train_options *o = t->options;
     int64_t every = o->validate_every;
-    if (!t->validation)
+    if (!t->validation || t->measured == t->step)
         return false;
+    if (fraction(t) >= 1)
+        return true;
     if (!every && o->minutes > 0)
         return due(last, t->seconds, 3 * o->minutes);
     if (!every)
@@ -277,58 +288,60 @@ static int checkpoint(wf_trainer *t)
     return wf_trainer_save(t);
 }
 
+static int validate_when_due(wf_trainer *t, double *last, wf_train_report *report, void *context)
+{
+    if (!validation_due(t, last))
+        return WF_OK;
+    WF_TRY(validate(t));
+    *last = t->seconds;
+    tell(t, report, context, WF_TRAIN_VALIDATED);
+    return WF_OK;
+}
+
 static int loop(wf_trainer *t, wf_train_report *report, void *context)
 {
     double checkpointed = t->seconds, validated = t->seconds;
-    int64_t measured = -1; /* step of the last validation in this run */
-    while (fraction(t) < 1 && !t->stopped) {
+    while (fraction(t) < 1 && !t->stopped && !t->interrupted) {
         bool bad = false;
         if (!skipped(t))
             WF_TRY(update(t, &bad));
         count_seconds(t);
         if (bad) {
             WF_TRY(skip_batch(t));
-            WF_TRY(tell(t, report, context, WF_TRAIN_SKIPPED));
+            tell(t, report, context, WF_TRAIN_SKIPPED);
             continue;
         }
         t->step++;
         WF_TRY(write_log(t));
-        if (validation_due(t, &validated)) {
-            WF_TRY(validate(t));
-            measured = t->step;
-            validated = t->seconds;
-            WF_TRY(tell(t, report, context, WF_TRAIN_VALIDATED));
-        }
+        WF_TRY(validate_when_due(t, &validated, report, context));
         if (checkpoint_due(t, &checkpointed))
             WF_TRY(checkpoint(t));
-        int status = tell(t, report, context, WF_TRAIN_STEP);
-        if (status) {
-            WF_TRY(wf_trainer_save(t));
-            return wf_fail(status, "interrupted at step %lld; the state is saved, the same command goes on",
-                           (long long)t->step);
-        }
+        tell(t, report, context, WF_TRAIN_STEP);
     }
-    if (t->validation && measured != t->step && !t->stopped) {
-        WF_TRY(validate(t));
-        WF_TRY(tell(t, report, context, WF_TRAIN_VALIDATED));
-    }
-    return checkpoint(t);
+    t->finished = fraction(t) >= 1 || t->stopped;
+    if (t->finished) /* the clock may have ended the run between two looks at it, or a kill just before */
+        WF_TRY(validate_when_due(t, &validated, report, context));
+    WF_TRY(checkpoint(t));
+    WF_CHECK(t->finished, WF_AGAIN, "interrupted at step %lld; the state is saved, the same command goes on",
+             (long long)t->step);
+    return WF_OK;
 }
 
 static int train_locked(wf_trainer *t, wf_train_report *report, void *context)
 {
     bool resumed;
+    wf_trainer_sweep(t);
     WF_TRY(prepare(t));
     WF_TRY(wf_trainer_restore(t, &resumed));
-    if (resumed && (fraction(t) >= 1 || t->stopped))
+    if (resumed && t->finished && (fraction(t) >= 1 || t->stopped))
         return WF_OK;
+    t->finished = false;
     if (!resumed)
         WF_TRY(initialize(t));
     WF_TRY(wf_trainer_open_log(t));
     t->begun = now();
-    t->recent = NAN;
     if (resumed)
-        WF_TRY(tell(t, report, context, WF_TRAIN_RESUMED));
+        tell(t, report, context, WF_TRAIN_RESUMED);
     return loop(t, report, context);
 }
 
@@ -345,7 +358,13 @@ int wf_train(const wf_model *model, wf_backend *backend, wf_store *store, wf_sto
                       .backend = backend,
                       .store = store,
                       .validation = validation,
-                      .meta = wf_store_meta(store)};
+                      .meta = wf_store_meta(store),
+                      .held_out = NAN,
+                      .best = NAN,
+                      .measured = -1,
+                      .recent = NAN};
+    if (validation)
+        snprintf(t->judge, sizeof t->judge, "%.16s", wf_store_hash(validation));
     WF_GO(wf_model_file(model, options->level, ".lock", lock_path));
     WF_GO(wf_model_file(model, options->level, ".state.safetensors", t->state_path));
     WF_GO(wf_model_file(model, options->level, ".jsonl", t->log_path));

@@ -1,4 +1,6 @@
 /* train_state.c - a training's state and log on disk */
+#include <dirent.h>
+#include <errno.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdarg.h>
@@ -19,7 +21,7 @@ static int describe(const wf_trainer *t, char **out)
         snprintf(text, sizeof text,
                  "data=%s chain=%s batch=%d lr=%.17g ema=%.17g warmup=%lld decay=%.17g patch=%d flip=%d precision=%d "
                  "seed=%llu backend=%.3s",
-                 wf_store_hash(t->store), t->chain, o->batch, o->lr, o->ema, (long long)o->warmup, o->decay, o->patch,
+                 wf_store_hash(t->store), t->chain, o->batch, o->lr, o->ema, (long long)o->warmup, o->decay, t->patch,
                  o->flip, o->precision, (unsigned long long)o->seed, t->backend->name);
     WF_CHECK(n < (int)sizeof text, WF_USAGE, "chain too long");
     *out = strdup(text);
@@ -55,7 +57,11 @@ static wf_real *vector(const wf_trainer *t, int i)
     return all[i];
 }
 
-enum { STATE_PAIRS = 10 };
+enum { NUMBERS = 10, STATE_PAIRS = NUMBERS + 3 };
+
+/* The counters of a state, in the order of `number_keys`. */
+static const char *const number_keys[NUMBERS] = {"step", "seconds", "held_out", "best",    "since",
+                                                 "sum",  "summed",  "measured", "stopped", "finished"};
 
 static int save_tensors(wf_trainer *t, const wf_pair *pairs)
 {
@@ -80,23 +86,19 @@ out:
 
 int wf_trainer_save(wf_trainer *t)
 {
-    char number[8][40], *config = NULL;
-    int status = WF_OK;
-    WF_GO(describe(t, &config));
-    snprintf(number[0], 40, "%lld", (long long)t->step);
-    snprintf(number[1], 40, "%.17g", t->seconds);
-    snprintf(number[2], 40, "%.17g", t->held_out);
-    snprintf(number[3], 40, "%.17g", t->best);
-    snprintf(number[4], 40, "%d", t->since);
-    snprintf(number[5], 40, "%.17g", t->sum);
-    snprintf(number[6], 40, "%lld", (long long)t->summed);
-    snprintf(number[7], 40, "%d", t->stopped);
-    const wf_pair pairs[STATE_PAIRS] = {{"format", WF_FORMAT},  {"config", config},      {"step", number[0]},
-                                        {"seconds", number[1]}, {"held_out", number[2]}, {"best", number[3]},
-                                        {"since", number[4]},   {"sum", number[5]},      {"summed", number[6]},
-                                        {"stopped", number[7]}};
-    WF_GO(save_tensors(t, pairs));
-out:
+    const double values[NUMBERS] = {(double)t->step, t->seconds,        t->held_out,         t->best,    t->since,
+                                    t->sum,          (double)t->summed, (double)t->measured, t->stopped, t->finished};
+    char numbers[NUMBERS][40], *config = NULL;
+    wf_pair pairs[STATE_PAIRS];
+    WF_TRY(describe(t, &config));
+    for (int i = 0; i < NUMBERS; i++) {
+        snprintf(numbers[i], sizeof numbers[i], "%.17g", values[i]);
+        pairs[i] = (wf_pair){number_keys[i], numbers[i]};
+    }
+    pairs[NUMBERS] = (wf_pair){"format", WF_FORMAT};
+    pairs[NUMBERS + 1] = (wf_pair){"config", config};
+    pairs[NUMBERS + 2] = (wf_pair){"judge", t->judge};
+    int status = save_tensors(t, pairs);
     free(config);
     return status;
 }
@@ -126,20 +128,25 @@ static int parse_number(const wf_safetensors *st, const char *path, const char *
 
 static int parse_state(wf_trainer *t, const wf_safetensors *st)
 {
-    static const char *const keys[8] = {"step", "seconds", "held_out", "best", "since", "sum", "summed", "stopped"};
-    double v[8];
-    for (int i = 0; i < 8; i++)
-        WF_TRY(parse_number(st, t->state_path, keys[i], &v[i]));
-    WF_CHECK(v[0] >= 0 && v[0] < 1e15 && v[4] >= 0 && v[4] < 1e9 && v[6] >= 0 && v[6] < 1e15, WF_DATA,
-             "%s: a counter is out of range", t->state_path);
+    double v[NUMBERS];
+    const char *judge = wf_safetensors_meta(st, "judge");
+    for (int i = 0; i < NUMBERS; i++)
+        WF_TRY(parse_number(st, t->state_path, number_keys[i], &v[i]));
+    WF_CHECK(v[0] >= 0 && v[0] < 1e15 && v[4] >= 0 && v[4] < 1e9 && v[6] >= 0 && v[6] < 1e15 && v[7] >= -1 &&
+                 v[7] < 1e15,
+             WF_DATA, "%s: a counter is out of range", t->state_path);
     t->step = (int64_t)v[0];
     t->seconds = v[1];
+    t->sum = v[5];
+    t->summed = (int64_t)v[6];
+    t->finished = v[9] != 0;
+    if (!judge || strcmp(judge, t->judge)) /* other pictures judge now: their best is still to come */
+        return WF_OK;
     t->held_out = v[2];
     t->best = v[3];
     t->since = (int)v[4];
-    t->sum = v[5];
-    t->summed = (int64_t)v[6];
-    t->stopped = v[7] != 0;
+    t->measured = (int64_t)v[7];
+    t->stopped = v[8] != 0;
     return WF_OK;
 }
 
@@ -182,6 +189,20 @@ int wf_trainer_restore(wf_trainer *t, bool *found)
     return status;
 }
 
+void wf_trainer_sweep(const wf_trainer *t)
+{
+    char prefix[16];
+    snprintf(prefix, sizeof prefix, "level-%02d.", t->options->level);
+    DIR *folder = opendir(t->model->path);
+    for (struct dirent *entry; folder && (entry = readdir(folder));) {
+        size_t n = strlen(entry->d_name);
+        if (!strncmp(entry->d_name, prefix, strlen(prefix)) && n > 4 && !strcmp(entry->d_name + n - 4, ".tmp"))
+            unlinkat(dirfd(folder), entry->d_name, 0);
+    }
+    if (folder)
+        closedir(folder);
+}
+
 int wf_trainer_publish(wf_trainer *t)
 {
     void *weights = NULL, *average = NULL, *owned[2] = {0};
@@ -190,7 +211,7 @@ int wf_trainer_publish(wf_trainer *t)
     WF_GO(view(t, t->optimizer.ema, WF_F32, &average, &owned[1]));
     wf_level_file file = {.level = t->options->level,
                           .step = t->step,
-                          .bpd = t->held_out,
+                          .bpd = t->validation ? t->held_out : NAN,
                           .chain = t->chain,
                           .provenance = t->options->provenance,
                           .weights = weights,
@@ -202,26 +223,42 @@ out:
     return status;
 }
 
-/* Keeps the lines of steps up to the present one, and of batches left out; a line cut off by a crash goes, too. */
+/* Whether a line of the log belongs to what was done up to the present state; one cut off by a crash does not. */
+static bool belongs(const wf_trainer *t, const char *line)
+{
+    json_t *object = json_loads(line, JSON_REJECT_DUPLICATES, NULL), *at = json_object_get(object, "step");
+    bool keep = false;
+    int64_t step = json_integer_value(at);
+    if (json_object_get(object, "skipped")) {
+        for (int i = 0; i < t->skips && !keep; i++)
+            keep = t->skip[i] == (uint64_t)step;
+    } else if (json_is_integer(at)) {
+        bool unsaved = json_object_get(object, "val") && step == t->step && t->measured != step;
+        keep = step <= t->step && !unsaved;
+    }
+    json_decref(object);
+    return keep;
+}
+
 static int trim_log(const wf_trainer *t)
 {
     FILE *in = fopen(t->log_path, "r");
     if (!in)
-        return WF_OK;
+        return errno == ENOENT ? WF_OK : wf_fail_errno("%s", t->log_path);
     wf_outfile *out = NULL;
     char *line = NULL;
     size_t room = 0;
     int status = WF_OK;
     WF_GO(wf_outfile_create(t->log_path, &out));
-    while (getline(&line, &room, in) >= 0) {
-        json_t *object = json_loads(line, JSON_REJECT_DUPLICATES, NULL);
-        json_t *step = json_object_get(object, "step");
-        bool skipped = json_object_get(object, "skipped") != NULL;
-        if (json_is_integer(step) && (skipped || json_integer_value(step) <= t->step))
+    while (getline(&line, &room, in) >= 0)
+        if (belongs(t, line))
             fputs(line, wf_outfile_stream(out));
-        json_decref(object);
+    if (ferror(in)) {
+        status = wf_fail_errno("%s", t->log_path);
+        wf_outfile_abort(out);
+    } else {
+        status = wf_outfile_commit(out);
     }
-    status = wf_outfile_commit(out);
 out:
     free(line);
     fclose(in);
@@ -244,5 +281,5 @@ int wf_trainer_log(wf_trainer *t, const char *format, ...)
     va_start(ap, format);
     vfprintf(t->log, format, ap);
     va_end(ap);
-    return fflush(t->log) || ferror(t->log) ? wf_fail_errno("%s", t->log_path) : WF_OK;
+    return fflush(t->log) || ferror(t->log) ? wf_fail_write(t->log_path) : WF_OK;
 }

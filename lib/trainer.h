@@ -15,6 +15,7 @@ typedef struct wf_trainer {
     wf_store *store, *validation;
     const wf_meta *meta;
     char chain[4096];
+    int patch;
     wf_flow *flow;
     wf_optimizer optimizer;
     wf_batches batches;
@@ -28,16 +29,23 @@ typedef struct wf_trainer {
     double seconds;        /* of training, this and earlier runs */
     double held_out, best; /* NAN at first */
     int since;             /* validations since the best */
+    int64_t measured;      /* step of the last validation, -1 at first */
+    char judge[20];        /* hash of the pictures that held_out and best are about */
     double sum;            /* bits/dim of the batches since the last log line */
     int64_t summed;
     uint64_t skip[WF_MAX_SKIPPED]; /* steps whose batch is left out */
     int skips;
-    bool stopped; /* patience ended */
+    bool stopped;  /* patience ended */
+    bool finished; /* nothing is left to do unless the limits are raised */
 
     /* of this run */
     double begun;  /* clock when `seconds` was last brought up to date */
     double recent; /* last logged mean, for progress */
+    bool interrupted;
 } wf_trainer;
+
+/* Removes what killed runs left half-written; the level's lock must be held. */
+void wf_trainer_sweep(const wf_trainer *t);
 
 /* State file; restore: *found = false when there is none. */
 int wf_trainer_save(wf_trainer *t) WF_MUST;

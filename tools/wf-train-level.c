@@ -25,12 +25,13 @@ static const cli_option table[] = {
     {0, "minutes", "M", CLI_DOUBLE, &options.minutes, 0, 1e9, "stop after M minutes of training, all runs together"},
     {0, "batch", "B", CLI_INT, &options.batch, 1, 1024, "pictures per step (default 64)"},
     {0, "lr", "X", CLI_DOUBLE, &options.lr, 1e-12, 10, "Adamax learning rate (default 1e-3)"},
-    {0, "warmup", "N", CLI_COUNT, &options.warmup, -1, 1e12,
+    {0, "warmup", "N", CLI_COUNT, &options.warmup, 0, 1e12,
      "steps of linear warm-up (default 125000, but at most a twentieth of the run)"},
     {0, "decay", "X", CLI_DOUBLE, &options.decay, 0, 1,
      "share of the run at whose end the rate falls linearly to 0 (default 0: constant)"},
     {0, "ema", "X", CLI_DOUBLE, &options.ema, 0, 1, "decay of the weights' moving average (default 1-1/782)"},
-    {0, "patch", "P", CLI_INT, &options.patch, 0, WF_MAX_SIDE, "train on random P x P crops of the level"},
+    {0, "patch", "P", CLI_INT, &options.patch, 0, WF_MAX_SIDE,
+     "train on random P x P crops of the level, 0: whole pictures (default: as published, or 0 with --flow)"},
     {0, "flip", NULL, CLI_FLAG, &options.flip, 0, 0, "mirror half of the pictures"},
     {0, "precision", "fp32|bf16", CLI_CHOICE, &precision, 0, 0, "of the coupling networks (default fp32)"},
     {0, "memory", "auto|store|reversible", CLI_CHOICE, &memory, 0, 0,
@@ -106,26 +107,36 @@ static int report(void *context, wf_train_event event, const wf_train_progress *
     return interrupted;
 }
 
-/* A stream has to be read once, but is trained on for many epochs: its level goes into a store beside the level's files. */
+static void remove_store(const char *path)
+{
+    static const char *const files[] = {"data.mdb", "lock.mdb"};
+    char file[WF_PATH + 16];
+    for (int i = 0; i < 2; i++) {
+        snprintf(file, sizeof file, "%s/%s", path, files[i]);
+        unlink(file);
+    }
+    rmdir(path);
+}
+
+/* The level's records of the stream on stdin, as a store at `path`. */
 static void spool(const char *path)
 {
     wf_reader *reader;
     wf_store *store;
     wf_record record;
     int64_t there;
-    bool more;
+    bool more = true;
     must(wf_reader_create(stdin, "stdin", &reader));
     wf_meta meta;
     must(wf_meta_copy(&meta, wf_reader_meta(reader)));
-    if (level > meta.top)
-        die(WF_DATA, "stdin: carries levels up to %d, not %d", meta.top, level);
     meta.top = level;
+    if (level > wf_reader_meta(reader)->top)
+        die(WF_DATA, "stdin: carries levels up to %d, not %d", wf_reader_meta(reader)->top, level);
+    remove_store(path); /* of a run that did not get to its end */
     must(wf_store_create(path, &meta, false, &store, &there));
-    for (;;) {
+    while (more) {
         must(wf_reader_next(reader, &record, &more));
-        if (!more)
-            break;
-        if (record.level == level)
+        if (more && record.level == level)
             must(wf_store_put(store, &record));
     }
     must(wf_store_seal(store));
@@ -134,39 +145,74 @@ static void spool(const char *path)
     wf_meta_clear(&meta);
 }
 
-/* Path of the store to train on: the one given, or the spooled stream. */
-static const char *training_store(char spooled[WF_PATH])
+/* A second stream for a level must be the one that it was begun with. */
+static void expect_same(const char *path, const char *again)
 {
-    if (store_path)
-        return store_path;
-    if (snprintf(spooled, WF_PATH, "%s/level-%02d.spool", model_path, level) >= WF_PATH)
+    wf_store *a, *b;
+    must(wf_store_open(path, &a));
+    must(wf_store_open(again, &b));
+    bool same = !strcmp(wf_store_hash(a), wf_store_hash(b));
+    wf_store_close(a);
+    wf_store_close(b);
+    remove_store(again);
+    if (!same)
+        die(WF_DATA, "stdin: not the pictures that %s was spooled from; use another model folder", path);
+}
+
+static bool stdin_speaks(void)
+{
+    int c = isatty(STDIN_FILENO) ? EOF : getc(stdin);
+    if (c == EOF)
+        return false;
+    ungetc(c, stdin);
+    return true;
+}
+
+/* A stream is read once, but trained on for many epochs: its level is spooled into a store beside the level's files, which
+ * stays until the level is finished. Resuming, the stream may be given again or not. */
+static void take_stream(const char *spooled)
+{
+    char part[WF_PATH], lock_path[WF_PATH];
+    int lock;
+    if (snprintf(part, WF_PATH, "%s.part", spooled) >= WF_PATH ||
+        snprintf(lock_path, WF_PATH, "%s.lock", spooled) >= WF_PATH)
         die(WF_USAGE, "%s: path too long", model_path);
-    wf_store *store;
-    if (wf_store_open(spooled, &store) == WF_OK) { /* of an earlier run: its stream need not be given again */
-        wf_store_close(store);
-        note("level %d: training on %s, spooled earlier", level, spooled);
-        return spooled;
+    bool there = access(spooled, F_OK) == 0;
+    if (!stdin_speaks()) {
+        if (!there)
+            die(WF_USAGE, "no --store, and nothing on stdin: try wf-dwt < pictures | wf-train-level ...");
+        return;
     }
-    if (isatty(STDIN_FILENO))
-        die(WF_USAGE, "no --store, and stdin is a terminal: try wf-dwt < pictures | wf-train-level ...");
     must(wf_mkdirs(model_path));
-    spool(spooled);
-    return spooled;
+    must(wf_lock(lock_path, "trainer that reads a stream", &lock));
+    spool(part);
+    if (there)
+        expect_same(spooled, part);
+    else if (rename(part, spooled))
+        must(wf_fail_errno("%s", spooled));
+    wf_unlock(lock);
 }
 
 int main(int argc, char **argv)
 {
     char spooled[WF_PATH];
     options = wf_train_defaults;
-    if (cli_parse(&program, argc, argv) < argc)
-        die(WF_USAGE, "takes no operand: name the store with -s");
+    int operand = cli_parse(&program, argc, argv);
+    if (operand < argc - 1 || (operand == argc - 1 && strcmp(argv[operand], "-")))
+        die(WF_USAGE, "takes no operand but -, for stdin: name the store with -s");
+    if (store_path && !strcmp(store_path, "-"))
+        store_path = NULL;
     if (level < 0 || !model_path)
         die(WF_USAGE, "-l LEVEL and -m MODEL are needed");
     wf_backend *backend;
     wf_store *store, *validation = NULL;
     wf_model model;
     must(wf_backend_open(common.backend, common.threads, &backend));
-    must(wf_store_open(training_store(spooled), &store));
+    if (snprintf(spooled, WF_PATH, "%s/level-%02d.spool", model_path, level) >= WF_PATH)
+        die(WF_USAGE, "%s: path too long", model_path);
+    if (!store_path)
+        take_stream(spooled);
+    must(wf_store_open(store_path ? store_path : spooled, &store));
     if (validation_path)
         must(wf_store_open(validation_path, &validation));
     must(wf_model_create(model_path, wf_store_meta(store), &model));
@@ -188,6 +234,8 @@ int main(int argc, char **argv)
     wf_meta_clear(&provenance);
     wf_model_clear(&model);
     wf_store_close(store);
+    if (!store_path)
+        remove_store(spooled);
     if (validation)
         wf_store_close(validation);
     backend->close(backend);

@@ -28,9 +28,9 @@ WF_BODY void wf_affine_backward_one(float x, float s, float t, float dlogdet, fl
     *g = dx;
 }
 
-/* wf_adamax (backend.h) for one weight; `keep` is 1 - the factor before it in single precision. */
-WF_BODY void wf_adamax_one(float g, float rate, float beta1, float keep1, float beta2, float eps, float decay,
-                           float keep_decay, float *w, float *m, float *u, float *ema)
+/* wf_adamax (backend.h) for one weight; `keep` is 1 - the factor of that name in single precision. */
+WF_BODY void wf_adamax_one(float g, float rate, float beta1, float keep1, float beta2, float eps, float keep_decay,
+                           float *w, float *m, float *u, float *ema)
 {
     float moment = beta1 * *m + keep1 * g, old = beta2 * *u, now = fabsf(g);
     float norm = old > now ? old : now;
@@ -38,7 +38,7 @@ WF_BODY void wf_adamax_one(float g, float rate, float beta1, float keep1, float 
     *m = moment;
     *u = norm;
     *w = weight;
-    *ema = decay * *ema + keep_decay * weight;
+    *ema += keep_decay * (weight - *ema); /* in this form a constant stays the same, bit for bit */
 }
 
 /* Pixels a b / c d of one colour to their average and the horizontal, vertical and diagonal difference of the

@@ -25,8 +25,7 @@ static int adamax(wf_backend *b, const wf_adamax *rule, size_t n, wf_real *w, wf
 {
     (void)b;
     const float rate = (float)rule->rate, beta1 = (float)rule->beta1, keep1 = (float)(1 - rule->beta1);
-    const float beta2 = (float)rule->beta2, eps = (float)rule->eps;
-    const float decay = (float)rule->decay, keep_decay = (float)(1 - rule->decay);
+    const float beta2 = (float)rule->beta2, eps = (float)rule->eps, keep_decay = (float)(1 - rule->decay);
     float *weight = (float *)w, *moment = (float *)m, *norm = (float *)u, *average = (float *)ema;
     const float *gradient = (const float *)g;
     *bad = !all_finite(n, gradient);
@@ -34,8 +33,7 @@ static int adamax(wf_backend *b, const wf_adamax *rule, size_t n, wf_real *w, wf
         return WF_OK;
 #pragma omp parallel for simd schedule(static) if (n > WF_CPU_PARALLEL)
     for (size_t i = 0; i < n; i++)
-        wf_adamax_one(gradient[i], rate, beta1, keep1, beta2, eps, decay, keep_decay, &weight[i], &moment[i], &norm[i],
-                      &average[i]);
+        wf_adamax_one(gradient[i], rate, beta1, keep1, beta2, eps, keep_decay, &weight[i], &moment[i], &norm[i], &average[i]);
     return WF_OK;
 }
 

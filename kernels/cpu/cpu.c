@@ -179,11 +179,11 @@ int wf_cpu_open(int threads, wf_backend **out)
     }
     dnnl_cpu_isa_t isa = dnnl_get_effective_cpu_isa();
     cpu->block = isa_has(isa, dnnl_cpu_isa_avx512_core) ? 16 : 8;
-    cpu->bf16 = isa_has(isa, dnnl_cpu_isa_avx512_core_bf16);
     wf_backend *b = &cpu->base;
     b->name = "cpu";
     b->real = sizeof(float);
     b->host = true;
+    b->bf16 = isa_has(isa, dnnl_cpu_isa_avx512_core_bf16);
     b->threads = threads > 0 ? threads : omp_get_num_procs();
     omp_set_num_threads(b->threads);
     describe(cpu, isa);

@@ -1,6 +1,6 @@
 /* cpu.h - what the files of the CPU backend share.
  *
- * Numbers are single precision. oneDNN does the convolutions and matrix products, OpenMP the loops. Every loop over
+ * Numbers are single precision. oneDNN does the convolutions and matrix products (its sgemm), OpenMP the loops. Every loop over
  * pictures is cut by its shape alone, never by the number of threads, except where weight gradients are summed.
  *
  * Use a backend from the thread that opened it: OpenMP keeps the number of threads per thread. */
@@ -16,7 +16,6 @@ typedef struct wf_cpu {
     dnnl_engine_t engine;
     dnnl_stream_t stream;
     int block; /* channels that lie side by side in a blocked map: 16 with AVX-512, else 8 */
-    bool bf16; /* the processor multiplies bf16 */
     void *scratch;
     size_t scratch_bytes;
 } wf_cpu;

@@ -8,7 +8,7 @@ wf_cpu_layout wf_cpu_layout_of(const wf_cpu *cpu, const wf_map_shape *shape)
     wf_cpu_layout l;
     l.pixels = (size_t)shape->H * (size_t)shape->W;
     l.blocked = l.pixels > 4;
-    l.bf16 = l.blocked && cpu->bf16 && shape->precision == WF_BF16;
+    l.bf16 = l.blocked && cpu->base.bf16 && shape->precision == WF_BF16;
     l.block = l.blocked ? cpu->block : shape->C;
     l.channels = l.blocked ? (shape->C + l.block - 1) / l.block * l.block : shape->C;
     l.count = (size_t)shape->N * l.pixels * (size_t)l.channels;

@@ -84,6 +84,7 @@ static const wf_backend ref_backend = {
     .name = "ref",
     .device = "naive double precision, one thread",
     .real = sizeof(double),
+    .bf16 = false,
     .threads = 1,
     .close = ref_close,
     .alloc = ref_alloc,

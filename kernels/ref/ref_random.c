@@ -147,7 +147,7 @@ int wf_ref_adamax(wf_backend *b, const wf_adamax *rule, size_t n, wf_real *w_, w
         m[i] = rule->beta1 * m[i] + (1 - rule->beta1) * g[i];
         u[i] = fmax(rule->beta2 * u[i], fabs(g[i]));
         w[i] -= rule->rate * m[i] / (u[i] + rule->eps);
-        ema[i] = rule->decay * ema[i] + (1 - rule->decay) * w[i];
+        ema[i] += (1 - rule->decay) * (w[i] - ema[i]);
     }
     return WF_OK;
 }

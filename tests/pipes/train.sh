@@ -101,3 +101,32 @@ ok "gives the same picture" same three/00000001.png steps/00000001.png
 ok "super-resolution of small pictures" sh -c "'$DEADLEAVES' -n 2 -s 4 | wf-dwt -q | wf-sample -q -m whole/m | wf-idwt -q -o super && test \$(ls super | wc -l) = 2"
 cmp -s three/00000000.png three/00000001.png && fail "samples 0 and 1 are alike" || pass "samples differ"
 status 64 "-l at or below the input" sh -c 'wf-sample -q -m whole/m -n 1 -l 2 | wf-sample -q -m whole/m -l 2 > x'
+
+# -- streams, and files of another model --------------------------------------------------------------------------------
+stream() { "$DEADLEAVES" -n 16 -s 8 --seed "$1" | wf-dwt -q; }
+stream 1 > one.wf
+stream 2 > two.wf
+head -c 5000 one.wf > half.wf
+from() { wf-train-level -q -l 1 -m streamed --threads 1 --minutes 5 --checkpoint-every 5 -f "$CHAIN" "${@:2}" - < "$1"; }
+status 65 "a stream that ends early" from half.wf
+timeout -s TERM 2 wf-train-level -q -l 1 -m streamed --threads 1 --minutes 5 --checkpoint-every 5 -f "$CHAIN" < one.wf 2> out.log
+[ $? = 124 ] && pass "the whole stream then trains" || fail "a stream after a cut one: $(cat out.log)"
+status 65 "another stream for the same level" from two.wf --steps 10
+ok "the same stream again" from one.wf --steps 10
+ok "the spooled stream is gone when the level is finished" sh -c '! ls streamed | grep spool | grep -v lock'
+ok "a training to be finished without its stream" sh -c "timeout -s TERM 2 wf-train-level -q -l 2 -m streamed --threads 1 --minutes 5 -f '$CHAIN' < one.wf 2> out.log; test \$? = 124"
+ok "goes on from what was spooled" wf-train-level -q -l 2 -m streamed --threads 1 --steps 10 -f "$CHAIN"
+mkdir -p mixed
+cp whole/m/wf.json whole/m/level-0[0-3].safetensors mixed
+ok "level files of one model" sh -c 'wf-sample -q -m mixed -n 1 > x'
+sed 's/"shape": \[8, 8, 3\]/"shape": [16, 16, 3]/; s/"levels": 3/"levels": 4/' whole/m/wf.json > mixed/wf.json
+status 65 "level files of another model" sh -c 'wf-sample -q -m mixed -n 1 -l 1 > x'
+
+# -- the average of constants, a lone actnorm, an interrupt before validation ---------------------------------------------
+ok "LU permutations survive any average" wf-train-level -q -l 2 -m lu -s train.wf --threads 1 --steps 50 --ema 0.96 -f '2*(actnorm, conv1x1:lu, affine:width=16:blocks=1), actnorm'
+for l in 0 1 3; do cp whole/m/level-0$l.safetensors lu; done
+ok "and the level can be evaluated" sh -c 'wf-bpd -q -m lu -s val.wf > x'
+ok "independent normals" wf-train-level -q -l 3 -m normal -s train.wf --threads 1 --steps 5 -f actnorm
+mkdir odd even
+ok "a run whose end is no multiple of anything" train 1 odd --steps 37 --checkpoint-every 37
+ok "leaves a level file" test -e odd/m/level-01.safetensors
