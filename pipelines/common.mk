@@ -2,7 +2,9 @@
 #
 # A pipeline sets the variables below and includes this file. Everything lands in $(OUT): train.store, val.store and one
 # store per name in EVAL, model/, bpd-NAME.tsv, real.png, samples.png, curves.png, curve.png. Every step can be
-# interrupted and run again: finished steps are skipped, a store is continued, training resumes.
+# interrupted and run again: finished steps are skipped, a store is continued, training resumes. Pictures that are read
+# or cut in another way are converted again; other training pictures or another SEED want another OUT, since training
+# refuses to go on with what others began.
 #
 #   pictures-NAME   shell command that prints the pictures of NAME: train, val, each of EVAL, and real for real.png
 #   EVAL            names to evaluate
@@ -33,36 +35,44 @@ all: $(EVAL:%=$(OUT)/bpd-%.tsv) $(OUT)/real.png $(OUT)/samples.png $(OUT)/curves
 	@for name in $(EVAL); do echo "bits per dimension on $$name:"; expand -t 14 $(OUT)/bpd-$$name.tsv; done
 	@echo "everything is in $(OUT)"
 
-# A store under its own name is sealed; one that was interrupted goes on under .part.
-$(OUT)/%.store:
-	@mkdir -p $(OUT)
-	@echo "$*: pictures to coefficients"
-	@{ $(pictures-$*); } | wf-dwt -q $(DWT) -o $@.part --append && mv $@.part $@
-
-# One line a level: level, minutes, threads, chain, further options. Only a change of it trains again.
-$(OUT)/plan.tsv: FORCE
-	@mkdir -p $(OUT)
-	@{ $(foreach l,$(LEVELS),printf '%s\t%s\t%s\t%s\n' '$(l)' '$(SHARE_$(l))' '$(CHAIN_$(l))' '$(FLAGS) $(FLAGS_$(l))';) } | \
-	    awk -F '\t' -v minutes=$(MINUTES) -v jobs=$(JOBS) -f $(ROOT)/pipelines/plan.awk > $@.part
-	@if cmp -s $@.part $@; then rm $@.part; else mv $@.part $@; fi
+# What depends on a text is made again only when the text has changed: $(call keep,COMMAND;) moves FILE.part to FILE if
+# they differ, after COMMAND.
+keep = if cmp -s $@.part $@; then rm $@.part; else $(1) mv $@.part $@; fi
 .PHONY: FORCE
 FORCE:
+$(OUT):
+	@mkdir -p $@
+
+# The command that gives the pictures of NAME. With another one, what was begun of a store is of no use.
+$(OUT)/%.command: FORCE | $(OUT)
+	$(file > $@.part,{ $(pictures-$*); } | wf-dwt $(DWT))
+	@$(call keep,rm -rf $(OUT)/$*.store.part;)
+
+# A store under its own name is sealed; one that was interrupted goes on under .part.
+$(OUT)/%.store: $(OUT)/%.command
+	@echo "$*: pictures to coefficients"
+	@{ $(pictures-$*); } | wf-dwt -q $(DWT) -o $@.part --append && rm -rf $@ && mv $@.part $@
+
+# One line a level: level, minutes, threads, chain, further options.
+$(OUT)/plan.tsv: FORCE | $(OUT)
+	@{ $(foreach l,$(LEVELS),printf '%s\t%s\t%s\t--seed $(SEED) %s\n' '$(l)' '$(SHARE_$(l))' '$(CHAIN_$(l))' '$(FLAGS) $(FLAGS_$(l))';) } | \
+	    awk -F '\t' -v minutes=$(MINUTES) -v jobs=$(JOBS) -f $(ROOT)/pipelines/plan.awk > $@.part
+	@$(call keep)
 
 $(OUT)/trained: $(OUT)/plan.tsv $(OUT)/train.store $(OUT)/val.store
-	@train.sh $(OUT) $(JOBS) $(SEED)
+	@train.sh $(OUT) $(JOBS)
 	@touch $@
 
 $(OUT)/bpd-%.tsv: $(OUT)/%.store $(OUT)/trained
 	@echo "$*: bits per dimension"
 	@wf-bpd -q -m $(OUT)/model -s $< > $@.part && mv $@.part $@
 
-$(OUT)/real.png:
-	@mkdir -p $(OUT)
+$(OUT)/real.png: $(OUT)/real.command
 	@{ $(pictures-real); } | wf-dwt -q $(DWT) | wf-idwt -q --grid $@
 
 $(OUT)/samples.png: $(OUT)/trained
 	@echo "samples"
 	@wf-sample -q -m $(OUT)/model -n $(SAMPLES) --seed $(SEED) | wf-idwt -q --grid $@
 
-$(OUT)/curves.png $(OUT)/curve.png &: $(OUT)/trained
+$(OUT)/curves.png $(OUT)/curve.png &: $(OUT)/trained $(REFERENCES)
 	@curves.sh $(OUT) $(REFERENCES)

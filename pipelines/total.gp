@@ -13,13 +13,25 @@ set style line 1 lw 2 lc rgb '#08519c'
 if (references eq '') {
     plot ours using 1:2 with lines ls 1 title 'Wavelet Flow'
 } else {
-    field(i) = system(sprintf("awk -F '\t' '$1 == \"line\" { gsub(/ /, \"_\", $%d); print $%d }' %s", i, i, references))
-    names = field(2)
-    heights = field(3)
+    # field i of the rows of a kind, as words
+    field(kind, i) = system(sprintf("awk -F '\t' '$1 == \"%s\" { gsub(/ /, \"_\", $%d); print $%d }' %s", kind, i, i, references))
     clean(s) = system("echo '".s."' | tr _ ' '")
-    points = "< awk -F '\t' '$1 == \"point\" { print $3 \"\t\" $4 \"\t\" $2 }' ".references
+    names = field('line', 2)
+    heights = field('line', 3)
+    peers = field('point', 2)
+    minutes = field('point', 3)
+    reached = field('point', 4)
+    last = real(system("tail -n 1 ".work."/total | cut -d ' ' -f 1"))
+    do for [i = 1:words(minutes)] { last = real(word(minutes, i)) > last ? real(word(minutes, i)) : last }
+    # a name stands on the side of its point where there is room
+    do for [i = 1:words(peers)] {
+        x = real(word(minutes, i))
+        y = real(word(reached, i))
+        if (x < 0.7 * last) { set label clean(word(peers, i)) at x, y left offset 1, 0.3 }
+        else { set label clean(word(peers, i)) at x, y right offset -1, 0.3 }
+    }
+    points = "< awk -F '\t' '$1 == \"point\" { print $3 \"\t\" $4 }' ".references
     plot for [i = 1:words(names)] real(word(heights, i)) with lines dt 2 lc i + 1 title clean(word(names, i)), \
          points using 1:2 with points pt 9 ps 1.6 lc rgb '#d95f02' notitle, \
-         points using 1:2:3 with labels left offset 1, 0.3 notitle, \
          ours using 1:2 with lines ls 1 title 'Wavelet Flow'
 }

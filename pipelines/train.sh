@@ -1,16 +1,15 @@
 #!/usr/bin/env bash
-# train.sh OUT JOBS SEED - trains the levels of OUT/plan.tsv side by side into OUT/model. Run again, it does what is left:
-# GNU parallel repeats the levels that failed, and each trainer resumes from its own checkpoint.
+# train.sh OUT JOBS - trains the levels of OUT/plan.tsv side by side into OUT/model. Run again, it does what is left:
+# GNU parallel repeats the levels that failed (OUT/joblog), and each trainer resumes from its own checkpoint.
 set -u -o pipefail
-out=$1 jobs=$2 seed=$3
+out=$1 jobs=$2
 plan=$out/plan.tsv model=$out/model
 mkdir -p "$model" || exit
 
-# A changed plan makes the job log of the old one void; the trainers know what they have done.
-if ! cmp -s "$plan" "$out/joblog.plan"; then
-    rm -f "$out/joblog"
-    cp "$plan" "$out/joblog.plan" || exit
-fi
+# With another plan or other pictures, the job log says nothing of what is left; the trainers know what they have done.
+for input in "$plan" "$out/train.store" "$out/val.store"; do
+    [ ! "$input" -nt "$out/joblog" ] || rm -f "$out/joblog"
+done
 
 # Elapsed time and the last bits/dim of every level: on a terminal one line that changes, else a line every half minute.
 progress() {
@@ -32,4 +31,4 @@ progress &
 trap 'kill $! 2> /dev/null; [ ! -t 2 ] || echo >&2' EXIT
 parallel --will-cite --joblog "$out/joblog" --resume-failed -j "$jobs" --line-buffer --tagstring 'level {1}' --colsep '\t' \
     wf-train-level -q -l '{1}' -m "$model" -s "$out/train.store" --val "$out/val.store" \
-    --minutes '{2}' --threads '{3}' --seed "$seed" -f '{4}' '{=5 uq() =}' :::: "$plan"
+    --minutes '{2}' --threads '{3}' -f '{4}' '{=5 uq() =}' :::: "$plan"

@@ -42,8 +42,8 @@ includes() {
 }
 includes tools '\.\./lib/[a-z0-9_]+\.h|\.\./kernels/backend\.h|[a-z0-9_]+\.h' | complain 'tools include lib and kernels/backend.h only'
 includes lib '(\.\./)+kernels/backend\.h|(\.\./)?[a-z0-9_]+\.h' | complain 'lib includes lib and kernels/backend.h only'
-includes kernels '(\.\./)+lib/(status|safetensors)\.h|(\.\./)?([a-z]+/)?[a-z0-9_]+\.h' |
-    complain 'kernels include kernels, lib/status.h and lib/safetensors.h only'
+includes kernels '(\.\./)+lib/(status|safetensors|philox)\.h|(\.\./)?([a-z]+/)?[a-z0-9_]+\.h' |
+    complain 'kernels include kernels, lib/status.h, lib/safetensors.h and lib/philox.h only'
 for backend in ref cpu cuda; do
     [ ! -d "kernels/$backend" ] || grep -rnE '^ *# *include *"\.\./(ref|cpu|cuda)/' "kernels/$backend" |
         complain 'backends do not include one another'

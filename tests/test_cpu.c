@@ -101,6 +101,34 @@ Test(cpu, a_place_in_the_batch_changes_nothing)
     }
 }
 
+/* Whether a backend keeps WF_BF16 maps in fewer bytes than WF_FP32 ones. */
+static bool narrow_maps(wf_backend *b)
+{
+    const wf_map_shape bf16 = {2, 8, 8, 32, WF_BF16}, fp32 = {2, 8, 8, 32, WF_FP32};
+    return b->map_bytes(b, &bf16) < b->map_bytes(b, &fp32);
+}
+
+/* bf16 is said to be there exactly where it is: on this machine, without AVX-512 BF16, and in ref. */
+Test(cpu, says_whether_it_has_bf16)
+{
+    wf_backend *b;
+    cr_assert_eq(wf_backend_open("cpu", 1, &b), WF_OK);
+    cr_assert_eq(b->bf16, narrow_maps(b), "%s", b->device);
+    b->close(b);
+    cr_assert_eq(wf_backend_open("ref", 1, &b), WF_OK);
+    cr_assert_not(b->bf16 || narrow_maps(b));
+    b->close(b);
+}
+
+Test(cpu, has_no_bf16_with_avx2)
+{
+    wf_backend *b;
+    setenv("DNNL_MAX_CPU_ISA", "AVX2", 1);
+    cr_assert_eq(wf_backend_open("cpu", 1, &b), WF_OK);
+    cr_assert_not(b->bf16 || narrow_maps(b), "%s", b->device);
+    b->close(b);
+}
+
 Test(cpu, backends_by_name)
 {
     wf_backend *b;

@@ -33,7 +33,8 @@ static int adamax(wf_backend *b, const wf_adamax *rule, size_t n, wf_real *w, wf
         return WF_OK;
 #pragma omp parallel for simd schedule(static) if (n > WF_CPU_PARALLEL)
     for (size_t i = 0; i < n; i++)
-        wf_adamax_one(gradient[i], rate, beta1, keep1, beta2, eps, keep_decay, &weight[i], &moment[i], &norm[i], &average[i]);
+        wf_adamax_one(gradient[i], rate, beta1, keep1, beta2, eps, keep_decay, &weight[i], &moment[i], &norm[i],
+                      &average[i]);
     return WF_OK;
 }
 

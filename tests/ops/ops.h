@@ -65,7 +65,7 @@ int run_compare(const run *a, const run *b, double tolerance) WF_MUST;
  * `whole`. */
 int run_identical(const run *a, const run *b, const int *place, bool whole) WF_MUST;
 
-/* The cases: WF_OK, a failure, or WF_USAGE when this backend does not have that precision here. */
+/* The cases: WF_OK or a failure. */
 typedef int op_case(run *r, const dims *d);
 op_case case_close, case_alloc, case_free, case_upload, case_download, case_download_double, case_zero, case_copy;
 op_case case_linear_fold, case_linear_backward, case_mix, case_mix_backward;

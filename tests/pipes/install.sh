@@ -20,5 +20,29 @@ build_user() {
 ok "make install" env -u MAKEFLAGS make -s -C "$ROOT" install PREFIX="$WORK/usr"
 ok "a program builds against the library" build_user
 ok "the installed program runs" usr/bin/wf-info --version
+
+# The CUDA plugin stands beside the programs; these are not it. no_card.c stands for one on a machine without a card.
+cat > no_card.c <<'END'
+int wf_fail(int status, const char *format, ...);
+int wf_cuda_open(int device, int threads, void **out)
+{
+    return *out = (void *)0, wf_fail(64, "cuda:%d: no device for %d threads", device, threads);
+}
+END
+plugin=usr/lib/libwf-cuda.so
+fake() { gcc -shared -fPIC -o $plugin "$@"; }
+convert() { printf 'P5 2 2 255 abcd' | PATH=$WORK/usr/bin:$PATH wf-dwt -q "$@"; }
+mentions() { ! "${@:2}" 2> err > /dev/null && grep -q "$1" err; }
+ok "a plugin without a card" fake no_card.c
+ok "leaves auto with the processor" convert
+status 64 "and is an error when asked for" convert --backend cuda:3
+ok "which comes from the plugin" mentions 'cuda:3: no device' convert --backend cuda:3
+ok "a plugin that is none" fake -x c /dev/null
+status 70 "is an error for auto too" convert
+ok "which names what is wrong" mentions 'no wf_cuda_open in' convert
+echo garbage > $plugin
+status 70 "a plugin that does not load" convert
+rm $plugin
+
 ok "a manual page" test -s usr/share/man/man1/wf-info.1
 ok "completion is a script" bash -n usr/share/bash-completion/completions/wf-info
