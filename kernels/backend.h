@@ -135,6 +135,9 @@ struct wf_backend {
      * overwritten; dlogdet: the loss by each logdet, one number for all N. */
     int (*affine_backward)(wf_backend *b, int N, int P, int K, int k1, const wf_real *x, const wf_real *st, wf_real *g,
                            double dlogdet, wf_real *dst);
+    /* The same for the inverse, from its result x and st: g: dx in, dy out, in place; dlogdet as above. */
+    int (*affine_inverse_backward)(wf_backend *b, int N, int P, int K, int k1, const wf_real *x, const wf_real *st,
+                                   wf_real *g, double dlogdet, wf_real *dst);
 
     /* -- feature maps ------------------------------------------------------------------------------------------------ */
     size_t (*map_bytes)(wf_backend *b, const wf_map_shape *shape);

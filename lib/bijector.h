@@ -83,6 +83,9 @@ struct wf_bijector_type {
      * dcond [N,H,W,C] added to, may be NULL. */
     int (*backward)(wf_bijector *self, const wf_real *params, const wf_real *x, const wf_real *cond, wf_real *g,
                     wf_real *dcond, double dlogdet, wf_real *grads, void *tape, void *work);
+    /* The same through the inverse: from its result x and the tape that it left; g: gradient by x in, by y out. */
+    int (*inverse_backward)(wf_bijector *self, const wf_real *params, const wf_real *x, wf_real *g, wf_real *dcond,
+                            double dlogdet, void *tape, void *work);
 };
 
 #define WF_DECLARE_BIJECTOR(name) extern const wf_bijector_type wf_bijector_##name;

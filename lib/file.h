@@ -24,8 +24,8 @@ int wf_mkdirs(const char *path) WF_MUST; /* mkdir -p */
 int wf_close(FILE *file, const char *name) WF_MUST;
 int wf_flush(FILE *file, const char *name) WF_MUST; /* as wf_close, but leaves it open */
 
-/* The status of making or writing `name`, which just failed, by errno: as wf_fail_errno, but EFBIG (a limit on file sizes)
- * counts as a full disk, and an output that cannot be made (no such folder, no permission) is WF_IO, no missing input. */
+/* The status of making or writing `name`, which just failed, by errno: as wf_fail_errno, but EFBIG (a limit on file
+ * sizes) counts as a full disk, and an output that cannot be made (no such folder, no permission) is WF_IO. */
 int wf_fail_write(const char *name) WF_MUST;
 
 #endif

@@ -27,11 +27,11 @@ struct wf_flow {
     int bijector_count;
     stage *stages;
     int stage_count, linear_count;
-    wf_linear_part *parts; /* as many as the longest linear stage */
-    size_t size, elements; /* parameters; reals of one state */
-    wf_real *state, *g, *grads, *dA, *da;
-    double *logdet;    /* device: [N] of the pictures, then [linear_count] of the matrices */
-    void *tape, *work; /* shared */
+    wf_linear_part *parts;                       /* as many as the longest linear stage */
+    size_t size, elements;                       /* parameters; reals of one state */
+    wf_real *state, *next, *g, *grads, *dA, *da; /* next: only where states are rebuilt */
+    double *logdet;                              /* device: [N] of the pictures, then [linear_count] of the matrices */
+    void *tape, *work;                           /* shared */
     void **owned;
     int owned_count;
     size_t bytes;
@@ -155,6 +155,8 @@ static int allocate(wf_flow *f)
     }
     if (!backward)
         return WF_OK;
+    if (!keep)
+        WF_TRY(take(f, f->elements * real, &f->next));
     WF_TRY(take(f, work, &f->work));
     WF_TRY(take(f, f->elements * real, &f->g));
     WF_TRY(take(f, largest * real, &f->grads));
@@ -292,13 +294,13 @@ static int run_forward(wf_flow *f, const wf_real *params, stage *s, const wf_rea
 }
 
 /* The matrix of a linear stage must be folded. */
-static int run_inverse(wf_flow *f, const wf_real *params, stage *s, const wf_real *cond, wf_real *state)
+static int run_inverse(wf_flow *f, const wf_real *params, stage *s, const wf_real *cond, wf_real *state, double *logdet)
 {
     wf_backend *b = f->backend;
     if (s->linear)
         return b->mix(b, pixels(f), f->spec.K, s->matrix.B, s->matrix.b, state, state);
     wf_bijector *j = &f->bijectors[s->first];
-    return j->type->inverse(j, wf_at(b, params, j->offset), state, cond, state, NULL, s->tape);
+    return j->type->inverse(j, wf_at(b, params, j->offset), state, cond, state, logdet, s->tape);
 }
 
 int wf_flow_data_init(wf_flow *f, wf_real *params, const wf_real *x, const wf_real *cond)
@@ -338,16 +340,24 @@ const wf_real *wf_flow_latent(const wf_flow *f)
     return f->state;
 }
 
+/* Log-determinant of all folded matrices over all pixels. Waits for the device. */
+static int matrices_logdet(wf_flow *f, double *sum)
+{
+    double matrices[WF_CHAIN_MAX_WORDS];
+    WF_TRY(f->backend->download_double(f->backend, matrices, f->logdet + f->spec.N, (size_t)f->linear_count));
+    *sum = 0;
+    for (int i = 0; i < f->linear_count; i++)
+        *sum += matrices[i] * f->spec.H * f->spec.W;
+    return WF_OK;
+}
+
 int wf_flow_log_density(wf_flow *f, double *log_density)
 {
-    int N = f->spec.N;
-    double matrices[WF_CHAIN_MAX_WORDS], sum = 0;
-    WF_TRY(f->backend->download_double(f->backend, log_density, f->logdet, (size_t)N));
-    WF_TRY(f->backend->download_double(f->backend, matrices, f->logdet + N, (size_t)f->linear_count));
-    for (int i = 0; i < f->linear_count; i++)
-        sum += matrices[i];
-    for (int n = 0; n < N; n++)
-        log_density[n] += sum * f->spec.H * f->spec.W;
+    double matrices;
+    WF_TRY(f->backend->download_double(f->backend, log_density, f->logdet, (size_t)f->spec.N));
+    WF_TRY(matrices_logdet(f, &matrices));
+    for (int n = 0; n < f->spec.N; n++)
+        log_density[n] += matrices;
     return WF_OK;
 }
 
@@ -405,7 +415,7 @@ int wf_flow_backward(wf_flow *f, const wf_real *params, const wf_real *cond, dou
     for (int i = f->stage_count - 1; i >= 0; i--) {
         stage *s = &f->stages[i];
         if (!s->in)
-            WF_TRY(run_inverse(f, params, s, cond, f->state));
+            WF_TRY(run_inverse(f, params, s, cond, f->state, NULL));
         WF_TRY(run_backward(f, params, s, s->in ? s->in : f->state, cond, scale, sink != NULL, dcond));
         if (sink)
             WF_TRY(sink(context, s->offset, s->size, f->grads));
@@ -417,12 +427,56 @@ int wf_flow_backward(wf_flow *f, const wf_real *params, const wf_real *cond, dou
 
 int wf_flow_inverse(wf_flow *f, const wf_real *params, const wf_real *z, const wf_real *cond, const wf_real **x)
 {
-    WF_TRY(f->backend->copy(f->backend, f->state, z, f->elements));
+    wf_backend *b = f->backend;
+    WF_TRY(b->copy(b, f->state, z, f->elements));
+    WF_TRY(b->zero(b, f->logdet, (size_t)f->spec.N * sizeof(double)));
     for (int i = f->stage_count - 1; i >= 0; i--) {
-        if (f->stages[i].linear)
-            WF_TRY(fold(f, params, &f->stages[i]));
-        WF_TRY(run_inverse(f, params, &f->stages[i], cond, f->state));
+        stage *s = &f->stages[i];
+        if (s->linear)
+            WF_TRY(fold(f, params, s));
+        WF_TRY(run_inverse(f, params, s, cond, f->state, f->logdet));
+        if (s->in)
+            WF_TRY(b->copy(b, s->in, f->state, f->elements));
     }
     *x = f->state;
+    return WF_OK;
+}
+
+int wf_flow_inverse_logdet(wf_flow *f, double *logdet)
+{
+    double matrices;
+    WF_TRY(f->backend->download_double(f->backend, logdet, f->logdet, (size_t)f->spec.N));
+    WF_TRY(matrices_logdet(f, &matrices));
+    for (int n = 0; n < f->spec.N; n++)
+        logdet[n] = matrices - logdet[n]; /* the inverse has subtracted */
+    return WF_OK;
+}
+
+/* f->g from the gradient by the stage's x to that by its y. Where nothing was kept, f->state is x and becomes y. */
+static int run_inverse_backward(wf_flow *f, const wf_real *params, stage *s, const wf_real *cond, double scale,
+                                wf_real *dcond)
+{
+    wf_backend *b = f->backend;
+    const wf_real *x = s->in ? s->in : f->state;
+    if (!s->in)
+        WF_TRY(run_forward(f, params, s, f->state, cond, f->next));
+    if (s->linear) {
+        WF_TRY(b->mix_backward(b, pixels(f), f->spec.K, s->matrix.B, x, f->g, NULL, NULL));
+    } else {
+        wf_bijector *j = &f->bijectors[s->first];
+        WF_TRY(j->type->inverse_backward(j, wf_at(b, params, j->offset), x, f->g, dcond, scale, s->tape, f->work));
+    }
+    return s->in ? WF_OK : b->copy(b, f->state, f->next, f->elements);
+}
+
+int wf_flow_inverse_backward(wf_flow *f, const wf_real *params, const wf_real *cond, const wf_real *dx, double scale,
+                             wf_real *dcond, const wf_real **dz)
+{
+    wf_backend *b = f->backend;
+    WF_CHECK(f->spec.memory != WF_MEMORY_NONE, WF_USAGE, "flow: created without memory for backward");
+    WF_TRY(dx ? b->copy(b, f->g, dx, f->elements) : b->zero(b, f->g, f->elements * b->real));
+    for (int i = 0; i < f->stage_count; i++)
+        WF_TRY(run_inverse_backward(f, params, &f->stages[i], cond, scale, dcond));
+    *dz = f->g;
     return WF_OK;
 }

@@ -60,5 +60,12 @@ int wf_flow_backward(wf_flow *flow, const wf_real *params, const wf_real *cond, 
 /* x = f^-1(z; cond), device [N,H,W,K], valid until the flow runs again. */
 int wf_flow_inverse(wf_flow *flow, const wf_real *params, const wf_real *z, const wf_real *cond,
                     const wf_real **x) WF_MUST;
+/* After inverse: log|det dz/dx| of each picture, host [N], nats. Waits for the device. */
+int wf_flow_inverse_logdet(wf_flow *flow, double *logdet) WF_MUST;
+/* After inverse with the same arguments, once: the gradient by z of  h(x) + scale * sum over n of log|det dz_n/dx_n|,  where
+ * dx [N,H,W,K] is the gradient of h by x (NULL: no h). dcond is added to, may be NULL; *dz: device [N,H,W,K], valid until the
+ * flow runs again. WF_USAGE for a flow with WF_MEMORY_NONE. */
+int wf_flow_inverse_backward(wf_flow *flow, const wf_real *params, const wf_real *cond, const wf_real *dx, double scale,
+                             wf_real *dcond, const wf_real **dz) WF_MUST;
 
 #endif

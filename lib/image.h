@@ -38,8 +38,9 @@ int wf_images_open(char *const *paths, int count, FILE *standard_input, wf_image
 int wf_images_next(wf_images *images, wf_image *image, const char **name, bool *more) WF_MUST;
 void wf_images_close(wf_images *images);
 
-/* What was passed over so far. `skipped`: files in folders and archives that are no pictures by name and by content.
- * Links count as files: those of folders are followed, those of archives are not. `trailing`: files with one PNG picture and bytes after it that are no picture. */
+/* What was passed over so far. `skipped`: files in folders and archives that are no pictures by name and by content, and
+ * links in archives: those are not followed, as links in folders are. `trailing`: files with one PNG picture and bytes
+ * after it that are no picture. */
 typedef struct wf_images_passed {
     int64_t skipped, trailing;
 } wf_images_passed;

@@ -288,18 +288,26 @@ static int check_order(wf_store *store, const wf_record *record)
     return WF_OK;
 }
 
-static int add_values(wf_store *store, const wf_record *record)
+/* The value of the record's picture n, behind the pending ones: *size bytes, and room for its entry. */
+static int encode(wf_store *store, const wf_record *record, size_t n, size_t *size, uint64_t *checksum)
 {
     wf_pending *p = store->pending;
     wf_level_shape shape = wf_meta_level(&store->state.meta, record->level);
     size_t pixels = (size_t)shape.H * (size_t)shape.W, lows = pixels * (size_t)shape.C,
            details = record->level ? pixels * (size_t)shape.K : 0;
+    WF_TRY(reserve(store, wf_value_bound(lows + details), 1));
+    *size = wf_value_encode(record->level, record->index[n], record->low + n * lows, lows,
+                            details ? record->detail + n * details : NULL, details, p->bytes + p->used, checksum);
+    return WF_OK;
+}
+
+static int add_values(wf_store *store, const wf_record *record)
+{
+    wf_pending *p = store->pending;
     for (size_t n = 0; n < (size_t)record->N; n++) {
         uint64_t checksum;
-        WF_TRY(reserve(store, wf_value_bound(lows + details), 1));
-        size_t size =
-            wf_value_encode(record->level, record->index[n], record->low + n * lows, lows,
-                            details ? record->detail + n * details : NULL, details, p->bytes + p->used, &checksum);
+        size_t size;
+        WF_TRY(encode(store, record, n, &size, &checksum));
         p->entries[p->count++] = (entry){record->level, record->index[n], p->used, size};
         p->used += size;
         p->content += checksum;
@@ -346,23 +354,19 @@ int wf_store_put(wf_store *store, const wf_record *record)
 
 static int compare(wf_store *store, const wf_record *record, MDB_txn *txn)
 {
-    wf_pending *p = store->pending;
-    wf_level_shape shape = wf_meta_level(&store->state.meta, record->level);
-    size_t pixels = (size_t)shape.H * (size_t)shape.W, lows = pixels * (size_t)shape.C,
-           details = record->level ? pixels * (size_t)shape.K : 0;
+    const wf_pending *p = store->pending;
     char name[16];
     MDB_dbi database;
     wf_level_name(record->level, name);
     WF_LMDB(store, mdb_dbi_open(txn, name, 0, &database), name);
-    WF_TRY(reserve(store, wf_value_bound(lows + details), 0));
     for (size_t n = 0; n < (size_t)record->N; n++) {
-        unsigned char bytes[8], *want = p->bytes + p->used;
+        unsigned char bytes[8];
         uint64_t checksum;
+        size_t size;
         MDB_val key = wf_store_key(record->index[n], bytes), have;
-        size_t size = wf_value_encode(record->level, record->index[n], record->low + n * lows, lows,
-                                      details ? record->detail + n * details : NULL, details, want, &checksum);
+        WF_TRY(encode(store, record, n, &size, &checksum));
         WF_LMDB(store, mdb_get(txn, database, &key, &have), "picture");
-        WF_CHECK(have.mv_size == size && !memcmp(have.mv_data, want, size), WF_DATA,
+        WF_CHECK(have.mv_size == size && !memcmp(have.mv_data, p->bytes + p->used, size), WF_DATA,
                  "%s: level %d has another picture %llu than the one given", store->path, record->level,
                  (unsigned long long)record->index[n]);
     }

@@ -242,6 +242,59 @@ static void check_gradients(bench *b, const char *chain, const char *what)
     free(g);
 }
 
+/* Sum over pictures of 0.6 * log|det dz/dx| + sum of weights * x, at x = f^-1(z). */
+static double inverse_value(bench *b, const double *z, const double *weights, double *x)
+{
+    double logdet[N], sum = 0;
+    const wf_real *out;
+    wf_real *dz = device(z, b->size);
+    cr_assert_eq(wf_flow_inverse(b->flow, b->dp, dz, b->dc, &out), 0, "%s", wf_error());
+    cr_assert_eq(wf_flow_inverse_logdet(b->flow, logdet), 0);
+    cr_assert_eq(ref()->download(ref(), x, WF_F64, out, b->size), 0);
+    for (size_t i = 0; i < b->size; i++)
+        sum += weights[i] * x[i];
+    ref()->free(ref(), dz);
+    return sum + 0.6 * (logdet[0] + logdet[1]);
+}
+
+static void check_inverse_gradient(const char *chain, shape s, wf_memory memory, const char *what)
+{
+    bench b = open_bench(chain, s, memory);
+    size_t conditions = (size_t)(N * s.H * s.W * s.C);
+    double *z = random_values(21, 0.7, b.size), *weights = random_values(22, 1, b.size), h = 1e-5;
+    double *x = calloc(b.size, sizeof *x), *gz = calloc(b.size, sizeof *gz), *gc = calloc(conditions + 1, sizeof *gc);
+    const wf_real *out;
+    wf_real *dx = device(weights, b.size), *dcond = s.C ? device(gc, conditions) : NULL;
+    inverse_value(&b, z, weights, x);
+    cr_assert_eq(wf_flow_inverse_backward(b.flow, b.dp, b.dc, dx, 0.6, dcond, &out), 0, "%s", wf_error());
+    cr_assert_eq(ref()->download(ref(), gz, WF_F64, out, b.size), 0);
+    if (dcond)
+        cr_assert_eq(ref()->download(ref(), gc, WF_F64, dcond, conditions), 0);
+    for (size_t i = 0; i < b.size + conditions; i += 1 + (b.size + conditions) / 100) {
+        double *v = i < b.size ? &z[i] : &b.c[i - b.size], at = *v, side[2];
+        for (int k = 0; k < 2; k++) {
+            *v = at + (k ? h : -h);
+            if (s.C)
+                cr_assert_eq(ref()->upload(ref(), b.dc, b.c, WF_F64, conditions), 0);
+            side[k] = inverse_value(&b, z, weights, x);
+        }
+        *v = at;
+        if (s.C)
+            cr_assert_eq(ref()->upload(ref(), b.dc, b.c, WF_F64, conditions), 0);
+        double want = (side[1] - side[0]) / (2 * h), got = i < b.size ? gz[i] : gc[i - b.size];
+        cr_expect_lt(fabs(got - want), 2e-5 * (1 + fabs(want)), "%s: through the inverse, %zu: %.9g, numeric %.9g",
+                     what, i, got, want);
+    }
+    ref()->free(ref(), dx);
+    ref()->free(ref(), dcond);
+    free(z);
+    free(weights);
+    free(x);
+    free(gz);
+    free(gc);
+    close_bench(&b);
+}
+
 /* The chain of one bijector, small, with option `on` (if any) raised by one above its default. */
 static bool variant(const wf_bijector_type *type, int on, char text[128])
 {
@@ -266,6 +319,8 @@ static void check_chain(const char *chain)
         check_jacobian(&b, what);
         check_gradients(&b, chain, what);
         close_bench(&b);
+        check_inverse_gradient(chain, s, WF_MEMORY_STORE, what);
+        check_inverse_gradient(chain, s, WF_MEMORY_REVERSIBLE, what);
     }
 }
 

@@ -1,6 +1,7 @@
 /* test_file.c - files that are complete or absent, locks, folders, metadata */
 #include <criterion/criterion.h>
 #include <dirent.h>
+#include <errno.h>
 #include <sys/stat.h>
 
 #include "../lib/file.h"
@@ -59,7 +60,7 @@ Test(file, outfile_refuses)
     wf_outfile *file;
     cr_assert_eq(wf_outfile_create("/dev/null", &file), WF_USAGE);
     cr_assert_eq(wf_outfile_create(scratch, &file), WF_USAGE);
-    cr_assert_eq(wf_outfile_create(scratch_path("no/such"), &file), WF_NOINPUT);
+    cr_assert_eq(wf_outfile_create(scratch_path("no/such"), &file), WF_IO, "an output that cannot be made");
 }
 
 Test(file, full_disk)
@@ -69,6 +70,17 @@ Test(file, full_disk)
     fputs("text", full);
     cr_assert_eq(wf_close(full, "/dev/full"), WF_AGAIN);
     cr_assert(strstr(wf_error(), "/dev/full"));
+}
+
+Test(file, reasons_of_a_failed_write)
+{
+    static const int codes[][2] = {{EFBIG, WF_AGAIN}, {ENOSPC, WF_AGAIN}, {ENOENT, WF_IO},
+                                   {EACCES, WF_IO},   {EROFS, WF_IO},     {EIO, WF_IO}};
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
+        errno = codes[i][0];
+        cr_expect_eq(wf_fail_write("out"), codes[i][1], "%s", wf_error());
+        cr_expect(strstr(wf_error(), strerror(codes[i][0])), "%s", wf_error());
+    }
 }
 
 Test(file, one_lock_at_a_time)
@@ -89,8 +101,8 @@ Test(file, folders)
     cr_assert_eq(wf_mkdirs(scratch_path("a//b")), WF_OK);
     scratch_write(scratch_path("a/file"), "", 0);
     cr_assert_neq(wf_mkdirs(scratch_path("a/file")), WF_OK);
-    cr_assert_neq(wf_mkdirs(scratch_path("a/file/b")), WF_OK);
-    cr_assert_neq(wf_mkdirs(""), WF_OK);
+    cr_assert_eq(wf_mkdirs(scratch_path("a/file/b")), WF_IO);
+    cr_assert_eq(wf_mkdirs(""), WF_IO);
 }
 
 /* -- metadata ------------------------------------------------------------------------------------------------------ */

@@ -408,3 +408,11 @@ int cli_parse(const cli_program *which, int argc, char **argv)
     }
     return optind;
 }
+
+bool cli_stdin_operand(int first, const char *instead)
+{
+    int count = common.argc - first;
+    if (count > 1 || (count == 1 && strcmp(common.argv[first], "-")))
+        die(WF_USAGE, "%s: takes no operand but -: %s", common.argv[first], instead);
+    return count == 1;
+}

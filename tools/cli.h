@@ -46,6 +46,10 @@ extern cli_common common;
  * operand; "--" ends the options. */
 int cli_parse(const cli_program *program, int argc, char **argv);
 
+/* For programs whose only operand is a lone "-", standard input: whether it is there. Dies with 64 and `instead` when
+ * the operands from `first` on are anything else. */
+bool cli_stdin_operand(int first, const char *instead);
+
 /* Prints "wf-dwt: message" as one line on stderr and exits with status. */
 void die(int status, const char *format, ...) WF_PRINTF(2, 3) __attribute__((noreturn));
 /* Dies with the library's own message unless status is 0. */

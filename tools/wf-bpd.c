@@ -15,7 +15,8 @@ static int64_t limit;
 
 static const cli_option table[] = {
     {'m', "model", "DIR", CLI_STRING, &model_path, 0, 0, "model folder"},
-    {'s', "store", "STORE", CLI_STRING, &store_path, 0, 0, "coefficients to evaluate; default: a stream on stdin"},
+    {'s', "store", "STORE", CLI_STRING, &store_path, 0, 0,
+     "coefficients to evaluate; -, the default, is a stream on stdin"},
     {'n', "count", "N", CLI_COUNT, &limit, 1, 1e12, "only the first N pictures"},
     {0, "per-image", NULL, CLI_FLAG, &per_image, 0, 0, "one line per picture: index, total, and each level"},
     {0, "json", NULL, CLI_FLAG, &json, 0, 0, "one JSON object in place of the table"},
@@ -24,7 +25,7 @@ static const cli_option table[] = {
 static const cli_program program = {
     .name = "wf-bpd",
     .summary = "bits per dimension of pictures under a Wavelet Flow model",
-    .synopsis = "-m MODEL [-s STORE] [--per-image] [--json]",
+    .synopsis = "-m MODEL [-s STORE] [--per-image] [--json] [-]",
     .description =
         "Evaluates every picture at every level that the data carries and prints each level's contribution and their sum, "
         "with standard errors over pictures. Contributions are per dimension of the whole picture, so that they add up. "
@@ -230,8 +231,11 @@ static void print_table(const wf_mean *total)
 int main(int argc, char **argv)
 {
     bool whole;
-    if (cli_parse(&program, argc, argv) < argc)
-        die(WF_USAGE, "takes no operand: name the store with -s");
+    int first = cli_parse(&program, argc, argv);
+    if (store_path && !strcmp(store_path, "-"))
+        store_path = NULL;
+    if (cli_stdin_operand(first, "name the store with -s") && store_path)
+        die(WF_USAGE, "-s %s and - exclude each other", store_path);
     if (!model_path)
         die(WF_USAGE, "-m MODEL is needed");
     if (per_image && json)
@@ -245,7 +249,7 @@ int main(int argc, char **argv)
     else
         from_stream();
 
-    int first = check_levels(&whole);
+    first = check_levels(&whole);
     if (first < 0)
         die(WF_DATA, "no picture to evaluate");
     wf_mean total = {0};

@@ -21,9 +21,10 @@ static const cli_option options[] = {
      "Halve N times; the default is as often as height and width both divide by two."},
     {0, "base", "S", CLI_INT, &base, 1, WF_MAX_SIDE, "Halve until the shorter side is S pixels; not with --levels."},
     {'o', "output", "STORE", CLI_STRING, &store_path, 0, 0,
-     "Write an LMDB store, a new folder, in place of a stream on standard output."},
+     "Write an LMDB store, a new folder, in place of a stream on standard output, which - stands for."},
     {'a', "append", NULL, CLI_FLAG, &append, 0, 0,
-     "Continue an interrupted or grown store, given the same pictures from the start: those it has are passed over."},
+     "Continue an interrupted or grown store, given the same pictures from the start: those it has are passed "
+     "over, and the last of them is compared."},
     {'w', "wavelet", "NAME", CLI_STRING, &wavelet, 0, 0, "Wavelet; haar, the default, is the only one so far."},
     {0, "crop", "HxW", CLI_STRING, &crop, 0, 0, "Keep the H by W pixels in the middle of every picture."},
     {0, "resize", "HxW", CLI_STRING, &resize, 0, 0,
@@ -47,7 +48,7 @@ static const cli_program program = {
         "or standard input; - stands for the latter. PNG, PNM, PAM and CIFAR-10 binary are recognised by their content, "
         "alone, one after the other in one file or stream, and gzipped. All must have one size, which the halvings must "
         "divide; nothing is cropped or resized unless asked for. Files in folders and archives that are no pictures by "
-        "name and content are passed over and counted.\n\n"
+        "name and content are passed over and counted. Links are followed in folders, not in archives.\n\n"
         "Level 0 is the base, the smallest average; level L has the details that turn the average of level L-1 into one of "
         "twice the size. Pictures are numbered from 0 in the order in which they come.",
     .examples = "wf-dwt faces/ | wf-train-level -l 5 -m model\n"
@@ -116,9 +117,9 @@ static void begin(const wf_image *image, const char *name)
     job.lowest = level >= 0 ? level : 0;
     must(wf_meta_add_provenance(meta, program.name, common.argc, common.argv, common.seed, NULL));
 
-    int64_t samples = (int64_t)image->H * image->W * image->C, fit = (1 << 20) / samples;
-    job.size = (int)(batch ? batch : fit < 1 ? 1 : fit > 256 ? 256 : fit);
-    job.pixels = calloc((size_t)job.size, (size_t)samples * sizeof *job.pixels);
+    size_t samples = (size_t)image->H * (size_t)image->W * (size_t)image->C;
+    job.size = batch ? (int)batch : wf_pyramid_batch(meta, meta->levels);
+    job.pixels = calloc((size_t)job.size, samples * sizeof *job.pixels);
     job.index = calloc((size_t)job.size, sizeof *job.index);
     if (!job.pixels || !job.index)
         die(WF_AGAIN, "out of memory for %d pictures of %dx%d; use a smaller --batch", job.size, image->H, image->W);
@@ -155,15 +156,32 @@ static void write_batch(void)
     job.waiting = 0;
 }
 
-static void add(const wf_image *image)
+static void stage(const wf_image *image)
 {
     size_t n = (size_t)image->H * (size_t)image->W * (size_t)image->C;
     float *to = job.pixels + (size_t)job.waiting * n;
     for (size_t i = 0; i < n; i++)
         to[i] = image->pixels[i];
     job.index[job.waiting++] = (uint64_t)job.count;
+}
+
+static void add(const wf_image *image)
+{
+    stage(image);
     if (job.waiting == job.size)
         write_batch();
+}
+
+/* The last picture that the store had must be this one, or it was made from others. Its highest level tells: the lower
+ * ones follow from that. */
+static void check_kept(const wf_image *image)
+{
+    wf_record record = {.level = job.meta.top, .N = 1, .index = job.index};
+    stage(image);
+    must(wf_pyramid_split(job.pyramid, 1, job.pixels, record.level));
+    must(wf_pyramid_level(job.pyramid, record.level, &record.low, &record.detail));
+    must(wf_store_compare(job.store, &record));
+    job.waiting = 0;
 }
 
 static void read_all(wf_images *images)
@@ -189,6 +207,8 @@ static void read_all(wf_images *images)
         check_same(&image, name);
         if (job.count >= job.skip)
             add(&image);
+        else if (job.count == job.skip - 1)
+            check_kept(&image);
     }
     wf_image_clear(&image);
 }
@@ -228,6 +248,8 @@ static void clean(wf_images *images)
 int main(int argc, char **argv)
 {
     int first = cli_parse(&program, argc, argv);
+    if (store_path && !strcmp(store_path, "-"))
+        store_path = NULL;
     if (levels >= 0 && base)
         die(WF_USAGE, "--levels and --base say the same thing: give one of them");
     if (append && !store_path)

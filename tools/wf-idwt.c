@@ -1,5 +1,4 @@
 /* wf-idwt.c - wavelet coefficients to pictures */
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,8 +17,10 @@ static const cli_option options[] = {
     {'l', "level", "L", CLI_INT, &level, 0, WF_MAX_LEVELS,
      "Make the pictures of level L; the default is the highest level of the stream."},
     {'o', "output", "DIR", CLI_STRING, &folder, 0, 0,
-     "Write PNG files into this folder, made if need be, named by the picture's number in 8 digits."},
-    {'g', "grid", "FILE.png", CLI_STRING, &grid_path, 0, 0, "Write one PNG file with all pictures side by side."},
+     "Write PNG files into this folder, made if need be, named by the picture's number in 8 digits; - is the PAM "
+     "stream."},
+    {'g', "grid", "FILE.png", CLI_STRING, &grid_path, 0, 0,
+     "Write one PNG file with all pictures side by side; - is standard output."},
     {0, "columns", "N", CLI_INT, &columns, 1, WF_MAX_SIDE,
      "Columns of the grid; the default is the square root of the number of pictures, rounded up."},
     {.name = NULL},
@@ -54,9 +55,16 @@ static struct {
     wf_image image;
     float *pixels; /* [capacity,H,W,C] of the level */
     int64_t count;
+    uint64_t *index; /* [count] of PNG files */
+    size_t indices;  /* that fit there */
     uint16_t *cells; /* for the grid: [count,H,W,C] */
     size_t room;     /* samples that fit there */
 } job;
+
+static bool is_dash(const char *path)
+{
+    return path && !strcmp(path, "-");
+}
 
 static size_t samples(void)
 {
@@ -73,8 +81,7 @@ static void begin(const char *name, const wf_reader *reader)
     int H, W;
     wf_pyramid_size(&job.meta, level, &H, &W);
     must(wf_image_reserve(&job.image, name, H, W, job.meta.C, job.meta.bits));
-    size_t fit = ((size_t)1 << 20) / samples();
-    job.capacity = fit < 1 ? 1 : fit > 256 ? 256 : (int)fit;
+    job.capacity = wf_pyramid_batch(&job.meta, level);
     job.pixels = malloc((size_t)job.capacity * samples() * sizeof *job.pixels);
     if (!job.pixels)
         die(WF_AGAIN, "out of memory for a picture of %dx%d", H, W);
@@ -109,6 +116,33 @@ static void keep_for_grid(const wf_image *image)
     memcpy(job.cells + used, image->pixels, n * sizeof *job.cells);
 }
 
+static void keep_index(uint64_t index)
+{
+    if ((size_t)job.count == job.indices) {
+        job.indices = 2 * job.indices + 64;
+        job.index = realloc(job.index, job.indices * sizeof *job.index);
+        if (!job.index)
+            die(WF_AGAIN, "out of memory for the numbers of %lld pictures", (long long)job.count + 1);
+    }
+    job.index[job.count] = index;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Of two pictures with one number, the second has taken the first one's file. */
+static void check_indices(const char *name)
+{
+    qsort(job.index, (size_t)job.count, sizeof *job.index, ascending);
+    for (int64_t i = 1; i < job.count; i++)
+        if (job.index[i] == job.index[i - 1])
+            die(WF_DATA, "%s: more than one picture has the number %llu, want one file for each", name,
+                (unsigned long long)job.index[i]);
+}
+
 static void put(const float *values, uint64_t index)
 {
     wf_image *image = &job.image;
@@ -125,6 +159,7 @@ static void put(const float *values, uint64_t index)
         if (n < 0 || (size_t)n >= sizeof path)
             die(WF_USAGE, "-o %s: too long a path", folder);
         write_png(path, image);
+        keep_index(index);
     } else {
         must(wf_image_write_pam(stdout, "standard output", image));
     }
@@ -143,8 +178,8 @@ static void join(const wf_record *record)
         for (int i = 0; i < n; i++)
             put(job.pixels + (size_t)i * samples(), record->index[at + i]);
     }
-    if (!grid_path && !folder && fflush(stdout)) /* so that a reader down the pipe sees whole batches */
-        must(wf_fail_errno("standard output: cannot write"));
+    if (!grid_path && !folder)
+        must(wf_flush(stdout, "standard output")); /* so that a reader down the pipe sees whole batches */
 }
 
 /* Cells in rows, one white pixel between them; cells left over at the end are white too. */
@@ -165,7 +200,10 @@ static void write_grid(void)
             memcpy(grid.pixels + (size_t)(k / wide * (cell->H + 1) + y) * across +
                        (size_t)(k % wide * (cell->W + 1) * cell->C),
                    job.cells + ((size_t)k * (size_t)cell->H + (size_t)y) * row, row * sizeof *job.cells);
-    write_png(grid_path, &grid);
+    if (is_dash(grid_path))
+        must(wf_image_write_png(stdout, "standard output", &grid));
+    else
+        write_png(grid_path, &grid);
     wf_image_clear(&grid);
 }
 
@@ -178,6 +216,7 @@ static void clean(wf_reader *reader)
     wf_image_clear(&job.image);
     free(job.pixels);
     free(job.cells);
+    free(job.index);
 }
 
 int main(int argc, char **argv)
@@ -189,9 +228,11 @@ int main(int argc, char **argv)
         die(WF_USAGE, "-o and --grid exclude one another");
     if (columns && !grid_path)
         die(WF_USAGE, "--columns needs --grid");
-    if (!folder && !grid_path && isatty(STDOUT_FILENO))
+    if (is_dash(folder))
+        folder = NULL;
+    if (!folder && (!grid_path || is_dash(grid_path)) && isatty(STDOUT_FILENO))
         die(WF_USAGE, "will not write pictures to a terminal: use -o DIR, --grid FILE.png, a pipe or a file");
-    bool from_stdin = argc == first || !strcmp(argv[first], "-");
+    bool from_stdin = argc == first || is_dash(argv[first]);
     const char *name = from_stdin ? "standard input" : argv[first];
     FILE *file = from_stdin ? stdin : fopen(name, "rb");
     if (!file)
@@ -209,6 +250,8 @@ int main(int argc, char **argv)
         die(WF_DATA, "%s: has no record of level %d", name, level);
     if (grid_path)
         write_grid();
+    if (folder)
+        check_indices(name);
     note("%lld pictures of %dx%d", (long long)job.count, job.image.H, job.image.W);
     clean(reader);
     if (!from_stdin)

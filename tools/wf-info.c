@@ -160,14 +160,29 @@ static void check_size(FILE *file, const char *path, const wf_safetensors *st)
         die(WF_DATA, "%s: %lld bytes, want %llu", path, (long long)info.st_size, (unsigned long long)want);
 }
 
+/* Place of the first value that is NaN or infinite; the number of values if there is none. */
+static size_t find_nonfinite(const wf_tensor *t)
+{
+    size_t n = t->bytes / wf_dtype_size(t->dtype);
+    if (t->dtype == WF_F32)
+        return wf_find_nonfinite(t->data, n);
+    for (size_t i = 0; t->dtype == WF_F64 && i < n; i++) {
+        uint64_t bits;
+        memcpy(&bits, (const char *)t->data + i * sizeof bits, sizeof bits);
+        if ((bits >> 52 & 0x7ff) == 0x7ff)
+            return i;
+    }
+    return n;
+}
+
 static void check_values(const char *path, wf_safetensors *st)
 {
     must(wf_safetensors_load(path, st));
     for (int i = 0; i < st->count; i++) {
         const wf_tensor *t = &st->tensors[i];
-        size_t n = t->bytes / sizeof(float);
-        if (t->dtype == WF_F32 && wf_find_nonfinite(t->data, n) < n)
-            die(WF_DATA, "%s: %s[%zu] is not a finite number", path, t->name, wf_find_nonfinite(t->data, n));
+        size_t at = find_nonfinite(t);
+        if (at < t->bytes / wf_dtype_size(t->dtype))
+            die(WF_DATA, "%s: %s[%zu] is not a finite number", path, t->name, at);
     }
 }
 
@@ -179,8 +194,8 @@ static json_t *tensor_object(const wf_tensor *t)
     return must_have(json_pack("{s:s, s:s, s:o}", "name", t->name, "dtype", wf_dtype_name(t->dtype), "shape", shape));
 }
 
-/* All metadata and the number of parameters, without the moving averages that stand beside the weights; the tensors one
- * by one if asked. */
+/* All metadata and the number of parameters: those of the weights, without the averages and moments beside them; the
+ * tensors one by one if asked. */
 static void set_checkpoint(json_t *out, const wf_safetensors *st, bool each)
 {
     size_t parameters = 0;
@@ -191,7 +206,7 @@ static void set_checkpoint(json_t *out, const wf_safetensors *st, bool each)
     for (int i = 0; i < st->count; i++) {
         const wf_tensor *t = &st->tensors[i];
         append(tensors, tensor_object(t));
-        if (strncmp(t->name, "ema/", 4))
+        if (!strcmp(t->name, "w") || !strncmp(t->name, "w/", 2))
             parameters += t->bytes / wf_dtype_size(t->dtype);
     }
     set(out, "metadata", metadata);
@@ -311,90 +326,144 @@ static void describe_build(json_t *out)
 
 /* -- printing ------------------------------------------------------------------------------------------------------ */
 
-/* Control characters from a file stay out of the terminal. */
-static void print_text(const char *text)
+/* Of an integer, text, or a list of those; owned. Control characters from a file stay out of the terminal. */
+static char *text_of(const json_t *value, const char *between)
 {
-    for (; *text; text++)
-        putchar((unsigned char)*text < ' ' || *text == 127 ? '?' : *text);
-}
-
-static void print_value(const json_t *value, const char *between)
-{
-    size_t i;
+    char *text = NULL;
+    size_t size, i;
     json_t *part;
+    FILE *to = open_memstream(&text, &size);
+    if (!to)
+        die(WF_AGAIN, "out of memory");
     if (json_is_string(value))
-        print_text(json_string_value(value));
+        fputs(json_string_value(value), to);
     else if (json_is_integer(value))
-        printf("%lld", (long long)json_integer_value(value));
+        fprintf(to, "%lld", (long long)json_integer_value(value));
     json_array_foreach ((json_t *)value, i, part) {
-        fputs(i ? between : "", stdout);
-        print_value(part, between);
+        char *inside = text_of(part, between);
+        fprintf(to, "%s%s", i ? between : "", inside);
+        free(inside);
     }
+    if (fclose(to))
+        die(WF_AGAIN, "out of memory");
+    for (char *p = text; *p; p++)
+        if ((unsigned char)*p < ' ' || *p == 127)
+            *p = '?';
+    return text;
 }
 
-static const char *text_of(const json_t *entry, const char *key)
+static char *field(const json_t *object, const char *key)
 {
-    const char *text = json_string_value(json_object_get(entry, key));
-    return text ? text : "?";
+    const json_t *value = json_object_get(object, key);
+    return text_of(value ? value : json_object_get(json_object_get(object, "metadata"), key),
+                   strcmp(key, "shape") ? "," : "x");
 }
 
-static void print_tool(const json_t *entry)
-{
-    printf("    ");
-    print_text(text_of(entry, "tool"));
-    putchar(' ');
-    print_text(text_of(entry, "version"));
-    printf(": ");
-    print_value(json_object_get(entry, "argv"), " ");
-    printf(" (seed ");
-    print_text(text_of(entry, "seed"));
-    if (json_object_get(entry, "model")) {
-        printf(", model ");
-        print_text(text_of(entry, "model"));
-    }
-    printf(")\n");
-}
-
-static bool is_table(const json_t *value)
-{
-    return json_is_object(json_array_get(value, 0));
-}
-
-/* One line each, or all in one line; objects inside as if their content stood here. */
-static void print_scalars(const json_t *object, bool one_line)
+/* One line each; objects inside as if their content stood here. */
+static void print_scalars(const json_t *object)
 {
     const char *key;
     json_t *value;
     json_object_foreach ((json_t *)object, key, value) {
         if (json_is_object(value)) {
-            print_scalars(value, one_line);
-        } else if (!is_table(value) && !(json_is_array(value) && !json_array_size(value))) {
-            printf(one_line ? "  %s=" : "%-12s ", key);
-            print_value(value, strcmp(key, "shape") ? "," : "x");
-            fputs(one_line ? "" : "\n", stdout);
+            print_scalars(value);
+        } else if (!json_is_array(value) || json_is_integer(json_array_get(value, 0))) {
+            char *text = field(object, key);
+            printf("%-12s %s\n", key, text);
+            free(text);
         }
     }
 }
 
-/* Then the lists of objects: a line each, provenance as one line for each program. */
-static void print_object(const json_t *object, bool one_line)
+/* Lists of objects, and the columns of theirs that are printed; --json has all. What is long comes last. */
+enum { MOST_COLUMNS = 8 };
+static const struct table {
+    const char *name;
+    const char *columns[MOST_COLUMNS];
+} tables[] = {
+    {"backends", {"name", "device"}},
+    {"held", {"level", "shape", "pictures", "dtype", "bytes"}},
+    {"tensors", {"name", "dtype", "shape"}},
+    {"trained", {"level", "bpd", "parameters", "step", "kernel", "precision", "chain"}},
+};
+
+/* `row` NULL: the heads of the columns. A column that no row has is left out: its width is 0. */
+static void print_row(const struct table *table, const int widths[MOST_COLUMNS], const json_t *row)
 {
-    const char *key;
-    json_t *value, *row;
-    size_t i;
-    print_scalars(object, one_line);
-    fputs(one_line ? "\n" : "", stdout);
-    json_object_foreach ((json_t *)object, key, value) {
-        if (!is_table(value))
+    int blanks = 2;
+    for (int c = 0; c < MOST_COLUMNS && table->columns[c]; c++) {
+        if (!widths[c])
             continue;
-        printf("%s%s\n", one_line ? "  " : "", key);
-        json_array_foreach (value, i, row) {
-            if (!strcmp(key, "provenance"))
-                print_tool(row);
-            else
-                print_object(row, true);
-        }
+        char *text = row ? field(row, table->columns[c]) : NULL;
+        printf("%*s%s", blanks, "", text ? text : table->columns[c]);
+        blanks = 2 + widths[c] - (int)strlen(text ? text : table->columns[c]);
+        free(text);
     }
+    putchar('\n');
+}
+
+static void print_table(const struct table *table, const json_t *rows)
+{
+    int widths[MOST_COLUMNS] = {0};
+    const json_t *row;
+    size_t i;
+    json_array_foreach ((json_t *)rows, i, row)
+        for (int c = 0; c < MOST_COLUMNS && table->columns[c]; c++) {
+            char *text = field(row, table->columns[c]);
+            int head = (int)strlen(table->columns[c]), width = (int)strlen(text);
+            if (width)
+                widths[c] = width > widths[c] ? width > head ? width : head : widths[c];
+            free(text);
+        }
+    if (!json_array_size(rows))
+        return;
+    printf("\n%s\n", table->name);
+    print_row(table, widths, NULL);
+    json_array_foreach ((json_t *)rows, i, row)
+        print_row(table, widths, row);
+}
+
+static void print_tool(const json_t *entry)
+{
+    static const char *const keys[] = {"tool", "version", "argv", "seed", "model"};
+    char *text[5];
+    for (int i = 0; i < 5; i++)
+        text[i] = text_of(json_object_get(entry, keys[i]), " ");
+    printf("  %s %s: %s (seed %s%s%s)\n", *text[0] ? text[0] : "?", *text[1] ? text[1] : "?", text[2],
+           *text[3] ? text[3] : "?", *text[4] ? ", model " : "", text[4]);
+    for (int i = 0; i < 5; i++)
+        free(text[i]);
+}
+
+/* Those of `from` that are not in `to` yet: the levels of a model have most of theirs in common. */
+static void add_provenance(json_t *to, const json_t *from)
+{
+    size_t i, j;
+    json_t *entry, *there;
+    json_array_foreach ((json_t *)from, i, entry) {
+        bool known = false;
+        json_array_foreach (to, j, there)
+            known = known || json_equal(entry, there);
+        if (!known)
+            append(to, json_incref(entry));
+    }
+}
+
+static void print_object(const json_t *object)
+{
+    json_t *row, *tools = must_have(json_array());
+    size_t i;
+    print_scalars(object);
+    for (i = 0; i < sizeof tables / sizeof *tables; i++)
+        print_table(&tables[i], json_object_get(object, tables[i].name));
+    add_provenance(tools, json_object_get(object, "provenance"));
+    json_array_foreach (json_object_get(object, "trained"), i, row)
+        add_provenance(tools, json_object_get(row, "provenance"));
+    if (json_array_size(tools))
+        puts("\nprovenance");
+    json_array_foreach (tools, i, row)
+        print_tool(row);
+    json_decref(tools);
 }
 
 int main(int argc, char **argv)
@@ -411,7 +480,7 @@ int main(int argc, char **argv)
         json_dumpf(out, stdout, JSON_COMPACT); /* a failed write is found below */
         putchar('\n');
     } else {
-        print_object(out, false);
+        print_object(out);
     }
     json_decref(out);
     finish_stdout();

@@ -23,11 +23,12 @@ static const cli_option table[] = {
 static const cli_program program = {
     .name = "wf-sample",
     .summary = "draw samples from a Wavelet Flow model",
-    .synopsis = "-m MODEL [-n N] [-l L] [--temperature T]",
+    .synopsis = "-m MODEL [-n N] [-l L] [--temperature T] [-]",
     .description =
         "Writes a coefficient stream of the pictures' level L. With -n, N pictures are drawn from the base upward. Without, "
         "a coefficient stream on stdin is continued upward: each of its pictures becomes the low-pass of the next level, "
-        "which is probabilistic super-resolution; with nothing on stdin, 16 pictures are drawn.\n\n"
+        "which is probabilistic super-resolution; with nothing on stdin, 16 pictures are drawn, unless - asks for "
+        "a stream.\n\n"
         "A stream of the same pyramid goes on at its own level; whole pictures of another size (wf-dwt of small pictures) "
         "enter at the level of their size.\n\n"
         "Picture i is the same, byte for byte, for the same model, seed, temperature and i, however many are drawn. "
@@ -40,14 +41,13 @@ static const cli_program program = {
                 "    super-resolution of pictures that have the size of a lower level",
     .options = table};
 
-enum { CHUNK = 64 }; /* pictures in memory at once */
-
 static wf_backend *backend;
 static wf_model model;
 static wf_writer *writer;
 static wf_sampler samplers[WF_MAX_LEVELS + 1];
 static wf_meta drawn_meta; /* of what is written */
 static wf_pyramid *drawn_pyramid;
+static int chunk; /* pictures in memory at once */
 
 /* Level of the model whose pictures have the size of `meta`'s at `level`. */
 static int entry_level(const wf_meta *meta, int level)
@@ -83,15 +83,17 @@ static void climb(int from, int N, float *picture, const uint64_t *index)
         float *drawn = numbers((l ? 3 : 1) * size);
         must(wf_sampler_run(&samplers[l], N, picture, index, common.seed, temperature, drawn));
         wf_record record = {.level = l, .N = N, .low = l ? picture : drawn, .detail = l ? drawn : NULL, .index = index};
-        if (l == to_level)
+        float *next = NULL;
+        if (l == to_level) {
             must(wf_writer_put(writer, &record));
-        float *next = numbers((l ? 4 : 1) * size);
-        must(wf_pyramid_join(drawn_pyramid, l, N, record.low, record.detail, next));
+        } else {
+            next = numbers((l ? 4 : 1) * size);
+            must(wf_pyramid_join(drawn_pyramid, l, N, record.low, record.detail, next));
+        }
         free(drawn);
         free(picture);
         picture = next;
     }
-    free(picture);
 }
 
 /* Opens the output for pictures like `meta`, drawn from level `first` up. */
@@ -102,20 +104,24 @@ static void begin(const wf_meta *meta, int first)
     must(wf_meta_copy(&drawn_meta, meta));
     drawn_meta.top = to_level;
     must(wf_meta_add_provenance(&drawn_meta, program.name, common.argc, common.argv, common.seed, hash));
-    must(wf_pyramid_create(backend, &drawn_meta, CHUNK, &drawn_pyramid));
+    chunk = wf_pyramid_batch(&drawn_meta, to_level);
+    must(wf_pyramid_create(backend, &drawn_meta, chunk, &drawn_pyramid));
     must(wf_writer_create(stdout, "stdout", &drawn_meta, &writer));
 }
 
 static void from_nothing(int64_t n)
 {
-    uint64_t index[CHUNK];
     begin(&model.meta, 0);
-    for (int64_t at = 0; at < n; at += CHUNK) {
-        int now = n - at < CHUNK ? (int)(n - at) : CHUNK;
+    uint64_t *index = calloc((size_t)chunk, sizeof *index);
+    if (!index)
+        die(WF_AGAIN, "out of memory for %d pictures", chunk);
+    for (int64_t at = 0; at < n; at += chunk) {
+        int now = n - at < chunk ? (int)(n - at) : chunk;
         for (int i = 0; i < now; i++)
             index[i] = (uint64_t)(at + i);
         climb(-1, now, NULL, index);
     }
+    free(index);
 }
 
 /* The pictures that a record of level `from` stands for become the low-pass of the levels above. */
@@ -123,8 +129,8 @@ static void continue_record(wf_pyramid *pyramid, const wf_meta *source, int from
 {
     wf_level_shape s = wf_meta_level(source, r->level);
     size_t each = (size_t)s.H * (size_t)s.W * (size_t)s.C;
-    for (int64_t at = 0; at < r->N; at += CHUNK) {
-        int now = r->N - at < CHUNK ? (int)(r->N - at) : CHUNK;
+    for (int64_t at = 0; at < r->N; at += chunk) {
+        int now = r->N - at < chunk ? (int)(r->N - at) : chunk;
         float *picture = numbers((r->level ? 4 : 1) * (size_t)now * each);
         must(wf_pyramid_join(pyramid, r->level, now, r->low + (size_t)at * each,
                              r->detail ? r->detail + (size_t)at * 3 * each : NULL, picture));
@@ -148,7 +154,7 @@ static void from_stream(void)
     meta.H = source->H >> (source->levels - source->top) << (meta.levels - from);
     meta.W = source->W >> (source->levels - source->top) << (meta.levels - from);
     begin(&meta, from + 1);
-    must(wf_pyramid_create(backend, source, CHUNK, &pyramid));
+    must(wf_pyramid_create(backend, source, chunk, &pyramid));
     for (;;) {
         must(wf_reader_next(reader, &record, &more));
         if (!more)
@@ -174,8 +180,9 @@ static bool stdin_speaks(void)
 
 int main(int argc, char **argv)
 {
-    if (cli_parse(&program, argc, argv) < argc)
-        die(WF_USAGE, "takes no operand");
+    bool from_stdin = cli_stdin_operand(cli_parse(&program, argc, argv), "it reads a stream from stdin");
+    if (from_stdin && count >= 0)
+        die(WF_USAGE, "-n, pictures from nothing, and -, from stdin, exclude each other");
     if (!model_path)
         die(WF_USAGE, "-m MODEL is needed");
     if (isatty(STDOUT_FILENO))
@@ -186,7 +193,7 @@ int main(int argc, char **argv)
     if (to_level > model.meta.levels)
         die(WF_USAGE, "%s has levels 0 to %d", model_path, model.meta.levels);
     must(wf_backend_open(common.backend, common.threads, &backend));
-    if (count < 0 && stdin_speaks())
+    if (from_stdin || (count < 0 && stdin_speaks()))
         from_stream();
     else
         from_nothing(count < 0 ? 16 : count);

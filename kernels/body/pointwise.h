@@ -28,6 +28,15 @@ WF_BODY void wf_affine_backward_one(float x, float s, float t, float dlogdet, fl
     *g = dx;
 }
 
+/* The inverse's: dx in *g, dy out; x is its result. */
+WF_BODY void wf_affine_inverse_backward_one(float x, float s, float t, float dlogdet, float *g, float *ds, float *dt)
+{
+    float l = wf_tanh(s), dx = *g;
+    *ds = (dlogdet - dx * (x + t)) * (1.0f - l * l);
+    *dt = -dx;
+    *g = dx * wf_exp_unit(-l);
+}
+
 /* wf_adamax (backend.h) for one weight; `keep` is 1 - the factor of that name in single precision. */
 WF_BODY void wf_adamax_one(float g, float rate, float beta1, float keep1, float beta2, float eps, float keep_decay,
                            float *w, float *m, float *u, float *ema)

@@ -97,8 +97,8 @@ static double forward_piece(const coupling *c, size_t pixels, bool inverse, cons
     return sum;
 }
 
-static void backward_piece(const coupling *c, size_t pixels, float dlogdet, const float *x, const float *st, float *g,
-                           float *dst)
+static void backward_piece(const coupling *c, size_t pixels, bool inverse, float dlogdet, const float *x,
+                           const float *st, float *g, float *dst)
 {
     size_t K = (size_t)c->K, stride = 2 * (size_t)c->k2, elements = pixels * (size_t)c->k2;
     for (size_t first = 0; first < elements; first += BLOCK) {
@@ -111,7 +111,10 @@ static void backward_piece(const coupling *c, size_t pixels, float dlogdet, cons
 #pragma omp simd
         for (int i = 0; i < count; i++) {
             float ds, dt;
-            wf_affine_backward_one(v[i], s[i], t[i], dlogdet, &d[i], &ds, &dt);
+            if (inverse)
+                wf_affine_inverse_backward_one(v[i], s[i], t[i], dlogdet, &d[i], &ds, &dt);
+            else
+                wf_affine_backward_one(v[i], s[i], t[i], dlogdet, &d[i], &ds, &dt);
             s[i] = ds;
             t[i] = dt;
         }
@@ -155,8 +158,8 @@ static int affine_inverse(wf_backend *b, int N, int P, int K, int k1, const wf_r
     return transform(b, N, P, K, k1, true, (const float *)y, (const float *)st, (float *)x, logdet);
 }
 
-static int affine_backward(wf_backend *b, int N, int P, int K, int k1, const wf_real *x, const wf_real *st, wf_real *g,
-                           double dlogdet, wf_real *dst)
+static int backward(wf_backend *b, int N, int P, int K, int k1, bool inverse, const wf_real *x, const wf_real *st,
+                    wf_real *g, double dlogdet, wf_real *dst)
 {
     coupling c;
     WF_TRY(coupling_open((wf_cpu *)b, N, P, K, k1, &c));
@@ -164,10 +167,23 @@ static int affine_backward(wf_backend *b, int N, int P, int K, int k1, const wf_
 #pragma omp parallel for schedule(static) if ((size_t)N * c.P * (size_t)c.k2 > WF_CPU_PARALLEL)
     for (size_t i = 0; i < total; i++) {
         size_t pixel = i / c.pieces * c.P + i % c.pieces * PIXELS, at = pixel * 2 * (size_t)c.k2;
-        backward_piece(&c, piece_pixels(c.P, i % c.pieces), (float)dlogdet, (const float *)x + pixel * (size_t)K,
-                       (const float *)st + at, (float *)g + pixel * (size_t)K, (float *)dst + at);
+        backward_piece(&c, piece_pixels(c.P, i % c.pieces), inverse, (float)dlogdet,
+                       (const float *)x + pixel * (size_t)K, (const float *)st + at, (float *)g + pixel * (size_t)K,
+                       (float *)dst + at);
     }
     return WF_OK;
+}
+
+static int affine_backward(wf_backend *b, int N, int P, int K, int k1, const wf_real *x, const wf_real *st, wf_real *g,
+                           double dlogdet, wf_real *dst)
+{
+    return backward(b, N, P, K, k1, false, x, st, g, dlogdet, dst);
+}
+
+static int affine_inverse_backward(wf_backend *b, int N, int P, int K, int k1, const wf_real *x, const wf_real *st,
+                                   wf_real *g, double dlogdet, wf_real *dst)
+{
+    return backward(b, N, P, K, k1, true, x, st, g, dlogdet, dst);
 }
 
 static int gaussian(wf_backend *b, int N, size_t D, const wf_real *z, double *logp, double scale, wf_real *dz)
@@ -212,6 +228,7 @@ void wf_cpu_affine_slots(wf_backend *b)
     b->affine_forward = affine_forward;
     b->affine_inverse = affine_inverse;
     b->affine_backward = affine_backward;
+    b->affine_inverse_backward = affine_inverse_backward;
     b->gaussian = gaussian;
     b->scale = scale_all;
 }

@@ -101,6 +101,7 @@ static const wf_backend ref_backend = {
     .affine_forward = wf_ref_affine_forward,
     .affine_inverse = wf_ref_affine_inverse,
     .affine_backward = wf_ref_affine_backward,
+    .affine_inverse_backward = wf_ref_affine_inverse_backward,
     .map_bytes = wf_ref_map_bytes,
     .pack = wf_ref_pack,
     .pack_backward = wf_ref_pack_backward,

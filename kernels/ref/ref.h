@@ -38,6 +38,8 @@ int wf_ref_affine_inverse(wf_backend *b, int N, int P, int K, int k1, const wf_r
                           double *logdet);
 int wf_ref_affine_backward(wf_backend *b, int N, int P, int K, int k1, const wf_real *x, const wf_real *st, wf_real *g,
                            double dlogdet, wf_real *dst);
+int wf_ref_affine_inverse_backward(wf_backend *b, int N, int P, int K, int k1, const wf_real *x, const wf_real *st,
+                                   wf_real *g, double dlogdet, wf_real *dst) WF_MUST;
 size_t wf_ref_map_bytes(wf_backend *b, const wf_map_shape *shape);
 int wf_ref_pack(wf_backend *b, const wf_map_shape *shape, int take, int K, const wf_real *x, int C, const wf_real *cond,
                 wf_map *map);

@@ -82,6 +82,27 @@ int wf_ref_affine_backward(wf_backend *b, int N, int P, int K, int k1, const wf_
     return WF_OK;
 }
 
+int wf_ref_affine_inverse_backward(wf_backend *b, int N, int P, int K, int k1, const wf_real *x_, const wf_real *st_,
+                                   wf_real *g_, double dlogdet, wf_real *dst_)
+{
+    (void)b;
+    const double *x = (const double *)x_, *st = (const double *)st_;
+    double *g = (double *)g_, *dst = (double *)dst_;
+    for (int n = 0; n < N; n++)
+        for (int p = 0; p < P; p++) {
+            pixel at = pixel_at(P, K, k1, n, p);
+            for (int c = 0; c < K - k1; c++) {
+                size_t i = at.x + (size_t)(k1 + c);
+                double s = st[at.s + (size_t)c], t = st[at.t + (size_t)c];
+                double scaled = x[i] + t, dtanh = 1 - tanh(s) * tanh(s), dx = g[i]; /* scaled = y exp(-tanh s) */
+                dst[at.s + (size_t)c] = (dlogdet - dx * scaled) * dtanh;
+                dst[at.t + (size_t)c] = -dx;
+                g[i] = dx * exp(-tanh(s));
+            }
+        }
+    return WF_OK;
+}
+
 /* -- feature maps ------------------------------------------------------------------------------------------------- */
 
 static size_t map_pixels(const wf_map_shape *s)

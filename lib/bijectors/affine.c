@@ -74,6 +74,17 @@ static int backward(wf_bijector *self, const wf_real *params, const wf_real *x, 
     return wf_net_backward(self->own, params, dst, grads, g, dcond, tape, (char *)work + dst_bytes(self));
 }
 
+static int inverse_backward(wf_bijector *self, const wf_real *params, const wf_real *x, wf_real *g, wf_real *dcond,
+                            double dlogdet, void *tape, void *work)
+{
+    wf_context *c = self->context;
+    wf_backend *b = c->backend;
+    wf_real *dst = work;
+    WF_TRY(b->affine_inverse_backward(b, c->N, c->H * c->W, c->K, kept(self), x, wf_net_output(self->own, tape), g,
+                                      dlogdet, dst));
+    return wf_net_backward(self->own, params, dst, NULL, g, dcond, tape, (char *)work + dst_bytes(self));
+}
+
 const wf_bijector_type wf_bijector_affine = {
     .name = "affine",
     .options = {{"width", 128, 1, 4096}, {"blocks", 3, 1, 16}},
@@ -84,4 +95,5 @@ const wf_bijector_type wf_bijector_affine = {
     .forward = forward,
     .inverse = inverse,
     .backward = backward,
+    .inverse_backward = inverse_backward,
 };

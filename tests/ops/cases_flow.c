@@ -237,6 +237,16 @@ int case_affine_backward(run *r, const dims *d)
     return r->backend->affine_backward(r->backend, d->N, P, d->K, d->k, x, st, g, -0.3, dst);
 }
 
+int case_affine_inverse_backward(run *r, const dims *d)
+{
+    int P = d->H * d->W;
+    wf_real *x = reals(r, "x", INPUT, PER_PICTURE, volume(P, d->K, 1), 1);
+    wf_real *st = reals(r, "st", INPUT, PER_PICTURE, volume(P, 2, d->K - d->k), 3);
+    wf_real *g = reals(r, "g", UPDATED, PER_PICTURE, volume(P, d->K, 1), 1);
+    wf_real *dst = reals(r, "dst", OUTPUT, PER_PICTURE, volume(P, 2, d->K - d->k), 1);
+    return r->backend->affine_inverse_backward(r->backend, d->N, P, d->K, d->k, x, st, g, 0.7, dst);
+}
+
 /* -- densities and noise ------------------------------------------------------------------------------------------ */
 
 /* H*W*K numbers a picture; variant 1: no dz, 2: no logp. */

@@ -69,7 +69,7 @@ int run_identical(const run *a, const run *b, const int *place, bool whole) WF_M
 typedef int op_case(run *r, const dims *d);
 op_case case_close, case_alloc, case_free, case_upload, case_download, case_download_double, case_zero, case_copy;
 op_case case_linear_fold, case_linear_backward, case_mix, case_mix_backward;
-op_case case_affine_forward, case_affine_inverse, case_affine_backward;
+op_case case_affine_forward, case_affine_inverse, case_affine_backward, case_affine_inverse_backward;
 op_case case_map_bytes, case_pack, case_pack_backward, case_unpack, case_relu_backward;
 op_case case_conv_create, case_conv_destroy, case_conv_forward, case_conv_backward;
 op_case case_gaussian, case_normal, case_dequantize, case_scale, case_adamax, case_dwt, case_idwt;

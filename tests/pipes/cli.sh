@@ -40,3 +40,26 @@ for program in "$ROOT/${BIN:-bin}"/wf-*; do
     status 75 "$p: a full disk" bash -c "$p --help > /dev/full"
     status 74 "$p: a closed stdout" bash -c "$p --help >&-"
 done
+
+# -- a lone "-" is standard input or output --------------------------------------------------------------------------
+export OMP_NUM_THREADS=1
+"$DEADLEAVES" -q -n 8 -s 2 | wf-dwt -q > in.wf
+for level in 0 1; do
+    ok "wf-train-level -s -" wf-train-level -q -l $level -m model -s - -f actnorm --steps 2 < in.wf
+done
+wf-bpd -q -m model < in.wf > want
+for flags in - "-s -" "-s - -"; do
+    # shellcheck disable=SC2086 # words
+    wf-bpd -q -m model $flags < in.wf > have
+    ok "wf-bpd $flags" cmp want have
+done
+wf-sample -q -m model -n 300 | wf-idwt -q > want
+wf-sample -q -m model -n 300 -l 0 | wf-sample -q -m model - | wf-idwt -q - > have
+ok "wf-sample -" cmp want have
+status 65 "wf-sample - of nothing" wf-sample -m model - < /dev/null
+ok "wf-sample of nothing" wf-sample -q -m model < /dev/null
+status 64 "wf-sample of a file" wf-sample -m model in.wf
+status 64 "wf-sample - and from nothing" wf-sample -m model -n 1 -
+status 64 "wf-bpd of a file" wf-bpd -m model in.wf
+status 64 "wf-bpd of two inputs" wf-bpd -m model -s store - < in.wf
+ok "no file or folder is called -" test ! -e ./-

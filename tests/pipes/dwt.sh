@@ -62,6 +62,11 @@ ok "the base is the box average" same a.pam b.pam
 wf-dwt -q many.ppm | wf-idwt -q --grid grid.png
 ok "a grid of 50 is 8 by 7" test "$(wf-dwt grid.png 2>&1 > /dev/null)" \
     = "wf-dwt: 1 pictures of 230x263, 3 channels, 8 bits; 0 levels"
+wf-dwt -q -o - many.ppm | wf-idwt -q --grid - - > dash.png
+ok "the same grid on standard output" same grid.png dash.png
+wf-idwt -q -o - many.wf > dash.pam
+ok "- as a folder is the PAM stream" same many.pam dash.pam
+ok "no file is called -" test ! -e ./-
 wf-dwt -q many.ppm | wf-idwt -q --grid grid.png --columns 50
 ok "a grid of 50 columns has one row" test "$(wf-dwt grid.png 2>&1 > /dev/null)" \
     = "wf-dwt: 1 pictures of 32x1649, 3 channels, 8 bits; 0 levels"
@@ -91,6 +96,7 @@ fi
 
 # -- stores ----------------------------------------------------------------------------------------------------------
 head -c $((20 * 3085)) many.ppm > some.ppm
+"$DEADLEAVES" -q -n 50 -s 32 --seed 9 > other.ppm
 wf-dwt -q -o whole.store many.ppm
 ok "a store is verified" wf-info --verify whole.store
 status 64 "a store is not written over" wf-dwt -o whole.store many.ppm
@@ -100,6 +106,16 @@ status 65 "an open store is no input" wf-info --verify part.store
 ok "--append continues it" wf-dwt --append -o part.store many.ppm
 ok "and closes it" wf-info --verify part.store
 status 65 "--append wants all pictures again" wf-dwt --append -o part.store some.ppm
+status 65 "--append wants the same pictures" wf-dwt --append -o part.store other.ppm
+ok "and leaves the store as it was" wf-info --verify part.store
+for flags in "-l 5" "-l 0" "--levels 0"; do
+    # shellcheck disable=SC2086 # words
+    wf-dwt -q $flags -o "one$flags" some.ppm
+    # shellcheck disable=SC2086
+    status 65 "so it does with $flags" wf-dwt $flags --append -o "one$flags" other.ppm
+    # shellcheck disable=SC2086
+    ok "and takes them with $flags" wf-dwt $flags --append -o "one$flags" many.ppm
+done
 status 65 "--append wants the same kind" wf-dwt --append --levels 2 -o part.store many.ppm
 
 # -- faults ----------------------------------------------------------------------------------------------------------
@@ -109,6 +125,13 @@ for n in 1 100 5000 $(($(stat -c %s many.wf) - 1)); do
     status 65 "no grid of a stream cut off at $n" wf-idwt cut.wf --grid never.png
 done
 ok "nothing under the grid's name" test ! -e never.png
+# A stream whose two pictures have one number: the second's is written over, and the hash with what is said to be right.
+head -c $((2 * 3085)) many.ppm | wf-dwt -q -l 5 > twice.wf
+header=$(od -A n -t u8 -N 8 twice.wf)
+head -c 8 /dev/zero | dd of=twice.wf bs=1 seek=$((8 + header + 8)) conv=notrunc status=none
+LC_ALL=C sed -i "$(wf-info twice.wf 2>&1 | sed 's/.*hash is \(.*\), but .* says \(.*\)$/s,\2,\1,/')" twice.wf
+ok "two pictures of one number in a PAM stream" sh -c 'wf-idwt -q twice.wf > twice.pam'
+status 65 "but not as files of one name" wf-idwt twice.wf -o twice
 head -c 2000 out/00000007.png > out/00000050.png
 status 65 "a damaged PNG among good ones" wf-dwt out
 wf-dwt out > dwt.out 2> said
@@ -141,6 +164,12 @@ fi
 full() { "$@" > /dev/full; }
 status 75 "wf-dwt on a full disk" full wf-dwt many.ppm
 status 75 "wf-idwt on a full disk" full wf-idwt many.wf
+status 75 "a grid on a full disk" full wf-idwt --grid - many.wf
+limited() { (ulimit -f 1 && "$@"); } # KiB
+limited_to() { limited "$@" > limited.out; }
+status 75 "a PAM stream over the limit on file sizes" limited_to wf-idwt many.wf
+status 75 "a PNG file over it" limited wf-idwt --grid limited.png many.wf
+status 74 "a grid where there is no folder" wf-idwt --grid nodir/x.png many.wf
 # shellcheck disable=SC2016 # for the inner shell
 ok "a reader that leaves early ends it quietly" \
     bash -c 'wf-dwt -q many.ppm many.ppm many.ppm 2> said | head -c 10 > start; test ${PIPESTATUS[0]} = 141 -a ! -s said'

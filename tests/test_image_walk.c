@@ -1,0 +1,248 @@
+/* test_image_walk.c - pictures in archives and folders, and files of other people */
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../lib/image.h"
+
+/* An entry of one of tar's types: '0' a file, '1' a hard link, '2' a symbolic one, '5' a folder. */
+static void tar_entry(FILE *file, char type, const char *name, const char *target, const char *text)
+{
+    char block[512] = {0};
+    size_t n = strlen(text);
+    snprintf(block, 100, "%s", name);
+    snprintf(block + 100, 8, "0000644");
+    snprintf(block + 124, 12, "%011o", (unsigned)n);
+    snprintf(block + 136, 12, "%011o", 0);
+    memcpy(block + 148, "        0ustar\00000", 17);
+    block[156] = type;
+    snprintf(block + 157, 100, "%s", target);
+    unsigned sum = 0;
+    for (int i = 0; i < 512; i++)
+        sum += (unsigned char)block[i];
+    snprintf(block + 148, 8, "%06o", sum);
+    fwrite(block, 1, 512, file);
+    memset(block, 0, sizeof block);
+    fwrite(text, 1, n, file);
+    fwrite(block, 1, (512 - n % 512) % 512, file);
+}
+
+/* Appends one file, or the end mark when name is NULL. */
+static void tar_add(FILE *file, const char *name, const char *text)
+{
+    static const char end[1024];
+    if (name)
+        tar_entry(file, '0', name, "", text);
+    else
+        fwrite(end, 1, sizeof end, file);
+}
+
+#define PIXEL(a) "P5 1 1 255\n" a
+
+static int read_paths(char **paths, int count, char *names, size_t room, int64_t *skipped)
+{
+    wf_images *images;
+    wf_image image = {0};
+    const char *name;
+    bool more = true;
+    int status = wf_images_open(paths, count, NULL, &images);
+    *names = '\0';
+    while (!status && more) {
+        status = wf_images_next(images, &image, &name, &more);
+        size_t at = strlen(names);
+        if (!status && more)
+            snprintf(names + at, room - at, "%s=%c ", name, image.pixels[0]);
+    }
+    *skipped = wf_images_passed_over(images).skipped;
+    wf_images_close(images);
+    wf_image_clear(&image);
+    return status;
+}
+
+static void write_text(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "wb");
+    fputs(text, file);
+    fclose(file);
+}
+
+static void enter_folder(void)
+{
+    char folder[] = "/tmp/wf-test-image-XXXXXX";
+    cr_assert(mkdtemp(folder));
+    cr_assert_eq(chdir(folder), 0);
+}
+
+static void leave_folder(void)
+{
+    char *folder = getcwd(NULL, 0), command[256];
+    snprintf(command, sizeof command, "rm -r '%s'", folder);
+    cr_assert_eq(chdir("/") || system(command), 0);
+    free(folder);
+}
+
+Test(image, tar)
+{
+    enter_folder();
+    char names[512], *paths[] = {"a.tar"};
+    int64_t skipped;
+    FILE *file = fopen("a.tar", "wb");
+    tar_add(file, "z/b.pgm", PIXEL("b"));
+    tar_add(file, "z/README", "not a picture");
+    tar_add(file, "._x.png", "an attribute file");
+    tar_add(file, "a.pgm", PIXEL("a") PIXEL("c"));
+    long cut = ftell(file);
+    tar_add(file, NULL, NULL);
+    fclose(file);
+    cr_assert_eq(read_paths(paths, 1, names, sizeof names, &skipped), 0, "%s", wf_error());
+    cr_assert_str_eq(names, "a.tar:z/b.pgm=b a.tar:a.pgm=a a.tar:a.pgm#1=c ");
+    cr_assert_eq(skipped, 2);
+
+    cr_assert_eq(system("cat a.tar a.tar | gzip > b.tgz"), 0);
+    paths[0] = "b.tgz";
+    cr_assert_eq(read_paths(paths, 1, names, sizeof names, &skipped), 0, "%s", wf_error());
+    cr_assert_eq(skipped, 4, "both archives of one file are read");
+
+    paths[0] = "a.tar";
+    cr_assert_eq(truncate("a.tar", cut), 0);
+    cr_assert_eq(read_paths(paths, 1, names, sizeof names, &skipped), WF_DATA, "no end mark");
+    cr_assert_eq(truncate("a.tar", cut - 600), 0);
+    cr_assert_eq(read_paths(paths, 1, names, sizeof names, &skipped), WF_DATA, "cut");
+
+    file = fopen("a.tar", "wb");
+    tar_add(file, "bad.png", "not a picture");
+    tar_add(file, NULL, NULL);
+    fclose(file);
+    cr_assert_eq(read_paths(paths, 1, names, sizeof names, &skipped), WF_DATA, "a picture by its name");
+    cr_assert(strstr(wf_error(), "a.tar:bad.png"), "%s", wf_error());
+    leave_folder();
+}
+
+/* Nothing in an archive goes without a word. */
+Test(image, tar_links)
+{
+    enter_folder();
+    char names[512], *paths[] = {"a.tar"};
+    int64_t skipped;
+    FILE *file = fopen("a.tar", "wb");
+    tar_entry(file, '5', "d.png", "", "");
+    tar_add(file, "d.png/a.pgm", PIXEL("a"));
+    tar_entry(file, '1', "hard", "d.png/a.pgm", "");
+    tar_entry(file, '2', "soft", "d.png/a.pgm", "");
+    tar_add(file, NULL, NULL);
+    fclose(file);
+    cr_assert_eq(read_paths(paths, 1, names, sizeof names, &skipped), 0, "%s", wf_error());
+    cr_assert_str_eq(names, "a.tar:d.png/a.pgm=a ");
+    cr_assert_eq(skipped, 2, "a folder is none, links are");
+
+    for (char type = '1'; type <= '2'; type++) {
+        file = fopen("a.tar", "wb");
+        tar_add(file, "a.pgm", PIXEL("a"));
+        tar_entry(file, type, "b.pgm", "a.pgm", "");
+        tar_add(file, NULL, NULL);
+        fclose(file);
+        cr_assert_eq(read_paths(paths, 1, names, sizeof names, &skipped), WF_DATA, "a picture by its name");
+        cr_assert(strstr(wf_error(), "a.tar:b.pgm: a link"), "%s", wf_error());
+    }
+    leave_folder();
+}
+
+Test(image, folder)
+{
+    enter_folder();
+    char names[512], *paths[] = {"d", "1.pgm"};
+    int64_t skipped;
+    cr_assert_eq(mkdir("d", 0777) || mkdir("d/B", 0777) || mkdir("d/empty", 0777), 0);
+    write_text("1.pgm", PIXEL("1"));
+    write_text("d/a.pgm", PIXEL("a"));
+    write_text("d/B/x", PIXEL("x"));
+    write_text("d/B/notes.txt", "no picture");
+    write_text("d/C.pgm", PIXEL("C"));
+    cr_assert_eq(symlink("../1.pgm", "d/link"), 0);
+    cr_assert_eq(read_paths(paths, 2, names, sizeof names, &skipped), 0, "%s", wf_error());
+    cr_assert_str_eq(names, "d/B/x=x d/C.pgm=C d/a.pgm=a d/link=1 1.pgm=1 ");
+    cr_assert_eq(skipped, 1);
+
+    paths[1] = "missing.png";
+    cr_assert_eq(read_paths(paths, 2, names, sizeof names, &skipped), WF_NOINPUT, "%s", wf_error());
+    paths[1] = "d/B/notes.txt";
+    cr_assert_eq(read_paths(paths, 2, names, sizeof names, &skipped), WF_DATA, "asked for by name");
+    cr_assert_eq(symlink("..", "d/up"), 0);
+    cr_assert_eq(read_paths(paths, 1, names, sizeof names, &skipped), WF_DATA, "a loop");
+    cr_assert_eq(unlink("d/up") || symlink("nowhere", "d/gone"), 0);
+    cr_assert_eq(read_paths(paths, 1, names, sizeof names, &skipped), WF_NOINPUT, "a dangling link");
+    cr_assert_eq(unlink("d/gone"), 0);
+    write_text("d/empty/none.png", "");
+    cr_assert_eq(read_paths(paths, 1, names, sizeof names, &skipped), WF_DATA, "an empty picture");
+    leave_folder();
+}
+
+/* ---- files of other people ------------------------------------------------------------------------------------ */
+
+/* First 16 hex digits of the SHA-256 of the picture as RGB of 8 bits. */
+static void hash_rgb8(const wf_image *image, char hex[17])
+{
+    FILE *file = fopen("rgb8", "wb");
+    for (int i = 0; i < image->H * image->W; i++)
+        for (int c = 0; c < 3; c++)
+            fputc(image->pixels[i * image->C + (image->C < 3 ? 0 : c)] >> (image->bits - 8), file);
+    fclose(file);
+    FILE *sum = popen("sha256sum rgb8", "r");
+    cr_assert(sum && fgets(hex, 17, sum));
+    pclose(sum);
+}
+
+static void check_against_oracle(const char *path, const char *verdict, const char *hash, int counts[3])
+{
+    char magic[3] = {0}, hex[17];
+    FILE *file = fopen(path, "rb");
+    cr_assert(file, "%s", path);
+    size_t n = fread(magic, 1, 2, file);
+    fclose(file);
+    bool known = n == 2 && (!strcmp(magic, "\x89P") || (magic[0] == 'P' && magic[1] >= '1' && magic[1] <= '7'));
+    char *paths[] = {(char *)path};
+    wf_images *images;
+    wf_image image = {0};
+    const char *name;
+    bool more;
+    cr_assert_eq(wf_images_open(paths, 1, NULL, &images), 0);
+    int status = wf_images_next(images, &image, &name, &more);
+    bool good = known && !strcmp(verdict, "ok");
+    cr_expect_eq(status, good ? WF_OK : WF_DATA, "%s: %d %s", path, status, status ? wf_error() : "");
+    if (good && !status && strcmp(hash, "-")) {
+        hash_rgb8(&image, hex);
+        cr_expect_str_eq(hex, hash, "%s", path);
+        counts[2]++;
+    }
+    counts[good ? 0 : 1]++;
+    wf_images_close(images);
+    wf_image_clear(&image);
+}
+
+Test(image, odd_files)
+{
+    const char *data = getenv("WF_TEST_DATA");
+    char tar[4096], command[8192], line[4096];
+    char *real = realpath(data ? data : "../shared/data", NULL);
+    snprintf(tar, sizeof tar, "%s/oddimages_dev.tar", real ? real : "");
+    free(real);
+    if (access(tar, R_OK))
+        cr_skip("oddimages_dev.tar is not here");
+    enter_folder();
+    snprintf(command, sizeof command, "tar xf '%s'", tar);
+    cr_assert_eq(system(command), 0);
+    FILE *oracle = fopen("ORACLE.tsv", "r");
+    cr_assert(oracle);
+    int counts[3] = {0};
+    while (fgets(line, sizeof line, oracle)) {
+        char path[1024], verdict[16], hash[32];
+        if (line[0] != '#' && sscanf(line, "%1023[^\t]\t%15s\t%31s", path, verdict, hash) == 3)
+            check_against_oracle(path, verdict, hash, counts);
+    }
+    fclose(oracle);
+    printf("odd_files: %d decoded, %d refused, %d hashes compared\n", counts[0], counts[1], counts[2]);
+    cr_assert(counts[2] > 150, "%d hashes compared", counts[2]);
+    leave_folder();
+}
