@@ -14,12 +14,12 @@ static bool per_image, json;
 static int64_t limit;
 
 static const cli_option table[] = {
-    {'m', "model", "DIR", CLI_STRING, &model_path, 0, 0, "model folder"},
+    {'m', "model", "DIR", CLI_STRING, &model_path, 0, 0, "Model folder."},
     {'s', "store", "STORE", CLI_STRING, &store_path, 0, 0,
-     "coefficients to evaluate; -, the default, is a stream on stdin"},
-    {'n', "count", "N", CLI_COUNT, &limit, 1, 1e12, "only the first N pictures"},
-    {0, "per-image", NULL, CLI_FLAG, &per_image, 0, 0, "one line per picture: index, total, and each level"},
-    {0, "json", NULL, CLI_FLAG, &json, 0, 0, "one JSON object in place of the table"},
+     "Coefficients to evaluate; -, the default, is a stream on stdin."},
+    {'n', "count", "N", CLI_COUNT, &limit, 1, 1e12, "Only the first N pictures."},
+    {0, "per-image", NULL, CLI_FLAG, &per_image, 0, 0, "One line per picture: index, total, and each level."},
+    {0, "json", NULL, CLI_FLAG, &json, 0, 0, "One JSON object in place of the table."},
     {0}};
 
 static const cli_program program = {

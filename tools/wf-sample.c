@@ -14,10 +14,10 @@ static int to_level = -1;
 static double temperature = 1;
 
 static const cli_option table[] = {
-    {'m', "model", "DIR", CLI_STRING, &model_path, 0, 0, "model folder"},
-    {'n', "count", "N", CLI_COUNT, &count, 0, 1e12, "draw N pictures from nothing, without reading stdin"},
-    {'l', "level", "L", CLI_INT, &to_level, 0, WF_MAX_LEVELS, "stop at level L (default: the model's highest)"},
-    {'T', "temperature", "T", CLI_DOUBLE, &temperature, 0, 10, "scale of the latent noise (default 1)"},
+    {'m', "model", "DIR", CLI_STRING, &model_path, 0, 0, "Model folder."},
+    {'n', "count", "N", CLI_COUNT, &count, 0, 1e12, "Draw N pictures from nothing, without reading stdin."},
+    {'l', "level", "L", CLI_INT, &to_level, 0, WF_MAX_LEVELS, "Stop at level L (default: the model's highest)."},
+    {'T', "temperature", "T", CLI_DOUBLE, &temperature, 0, 10, "Scale of the latent noise (default 1)."},
     {0}};
 
 static const cli_program program = {

@@ -15,35 +15,35 @@ static int precision, memory;
 static volatile sig_atomic_t interrupted;
 
 static const cli_option table[] = {
-    {'l', "level", "L", CLI_INT, &level, 0, WF_MAX_LEVELS, "level to train, 0 is the base"},
-    {'m', "model", "DIR", CLI_STRING, &model_path, 0, 0, "model folder, made if absent"},
-    {'s', "store", "STORE", CLI_STRING, &store_path, 0, 0, "coefficients to train on; default: a stream on stdin"},
+    {'l', "level", "L", CLI_INT, &level, 0, WF_MAX_LEVELS, "Level to train, 0 is the base."},
+    {'m', "model", "DIR", CLI_STRING, &model_path, 0, 0, "Model folder, made if absent."},
+    {'s', "store", "STORE", CLI_STRING, &store_path, 0, 0, "Coefficients to train on; default: a stream on stdin."},
     {0, "val", "STORE", CLI_STRING, &validation_path, 0, 0,
-     "held-out coefficients: what best, early stopping and the log's val are measured on"},
-    {'f', "flow", "CHAIN", CLI_STRING, &options.chain, 0, 0, "chain of bijectors; default: the published one"},
-    {0, "steps", "N", CLI_COUNT, &options.steps, 0, 1e12, "stop after N steps, 0: no limit (default 5000000)"},
-    {0, "minutes", "M", CLI_DOUBLE, &options.minutes, 0, 1e9, "stop after M minutes of training, all runs together"},
-    {0, "batch", "B", CLI_INT, &options.batch, 1, 1024, "pictures per step (default 64)"},
-    {0, "lr", "X", CLI_DOUBLE, &options.lr, 1e-12, 10, "Adamax learning rate (default 1e-3)"},
+     "Held-out coefficients: what best, early stopping and the log's val are measured on."},
+    {'f', "flow", "CHAIN", CLI_STRING, &options.chain, 0, 0, "Chain of bijectors; default: the published one."},
+    {0, "steps", "N", CLI_COUNT, &options.steps, 0, 1e12, "Stop after N steps, 0: no limit (default 5000000)."},
+    {0, "minutes", "M", CLI_DOUBLE, &options.minutes, 0, 1e9, "Stop after M minutes of training, all runs together."},
+    {0, "batch", "B", CLI_INT, &options.batch, 1, 1024, "Pictures per step (default 64)."},
+    {0, "lr", "X", CLI_DOUBLE, &options.lr, 1e-12, 10, "Adamax learning rate (default 1e-3)."},
     {0, "warmup", "N", CLI_COUNT, &options.warmup, 0, 1e12,
-     "steps of linear warm-up (default 125000, but at most a twentieth of the run)"},
+     "Steps of linear warm-up (default 125000, but at most a twentieth of the run)."},
     {0, "decay", "X", CLI_DOUBLE, &options.decay, 0, 1,
-     "share of the run at whose end the rate falls linearly to 0 (default 0: constant)"},
-    {0, "ema", "X", CLI_DOUBLE, &options.ema, 0, 1, "decay of the weights' moving average (default 1-1/782)"},
+     "Share of the run at whose end the rate falls linearly to 0 (default 0: constant)."},
+    {0, "ema", "X", CLI_DOUBLE, &options.ema, 0, 1, "Decay of the weights' moving average (default 1-1/782)."},
     {0, "patch", "P", CLI_INT, &options.patch, 0, WF_MAX_SIDE,
-     "train on random P x P crops of the level, 0: whole pictures (default: as published, or 0 with --flow)"},
-    {0, "flip", NULL, CLI_FLAG, &options.flip, 0, 0, "mirror half of the pictures"},
-    {0, "precision", "fp32|bf16", CLI_CHOICE, &precision, 0, 0, "of the coupling networks (default fp32)"},
+     "Train on random P x P crops of the level, 0: whole pictures (default: as published, or 0 with --flow)."},
+    {0, "flip", NULL, CLI_FLAG, &options.flip, 0, 0, "Mirror half of the pictures."},
+    {0, "precision", "fp32|bf16", CLI_CHOICE, &precision, 0, 0, "Of the coupling networks (default fp32)."},
     {0, "memory", "auto|store|reversible", CLI_CHOICE, &memory, 0, 0,
-     "keep activations, or rebuild them from the output to save memory (default auto)"},
+     "Keep activations, or rebuild them from the output to save memory (default auto)."},
     {0, "checkpoint-every", "N", CLI_COUNT, &options.checkpoint_every, 0, 1e12,
-     "steps between checkpoints (default: two minutes)"},
+     "Steps between checkpoints (default: two minutes)."},
     {0, "validate-every", "N", CLI_COUNT, &options.validate_every, 0, 1e12,
-     "steps between validations (default: a twentieth of the run)"},
+     "Steps between validations (default: a twentieth of the run)."},
     {0, "validate-on", "N", CLI_COUNT, &options.validate_on, 1, 1e12,
-     "pictures per validation, at most (default 1000)"},
+     "Pictures per validation, at most (default 1000)."},
     {0, "patience", "N", CLI_INT, &options.patience, 0, 1e6,
-     "stop after N validations without a better one, 0: never (default 20)"},
+     "Stop after N validations without a better one, 0: never (default 20)."},
     {0}};
 
 static const cli_program program = {
@@ -87,7 +87,7 @@ static int report(void *context, wf_train_event event, const wf_train_progress *
 {
     static double last = -1;
     bool terminal = isatty(STDERR_FILENO);
-    (void)context;
+    *(wf_train_progress *)context = *p;
     if (event == WF_TRAIN_SKIPPED)
         note("level %d: a batch was not finite; left out, back to step %lld", level, (long long)p->step);
     if (event == WF_TRAIN_RESUMED)
@@ -229,7 +229,12 @@ int main(int argc, char **argv)
     struct sigaction action = {.sa_handler = on_signal};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
-    must(wf_train(&model, backend, store, validation, &options, report, NULL));
+    wf_train_progress end = {.step = -1};
+    must(wf_train(&model, backend, store, validation, &options, report, &end));
+    if (end.step < 0)
+        note("level %d: finished already", level);
+    else
+        note("level %d: finished at step %lld, saved in %s", level, (long long)end.step, model_path);
 
     wf_meta_clear(&provenance);
     wf_model_clear(&model);

@@ -1,0 +1,98 @@
+/* nuts.h - what the tests of the No-U-Turn sampler share: a record of draws, and Gaussians to draw from */
+#ifndef TESTS_NUTS_H
+#define TESTS_NUTS_H
+
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "../lib/diagnostics.h"
+#include "../lib/nuts.h"
+
+/* Draws of all chains after the first `skip` iterations, and what was said of them. */
+typedef struct record {
+    int chains;
+    size_t D, draws;
+    uint64_t skip;
+    double *x, *energy; /* [D,chains,draws], [chains,draws] */
+    uint64_t leapfrogs, divergent, deepest;
+    double acceptance; /* mean */
+} record;
+
+static inline record record_create(int chains, size_t D, uint64_t skip, size_t draws)
+{
+    record r = {.chains = chains, .D = D, .draws = draws, .skip = skip};
+    r.x = calloc(D * (size_t)chains * draws, sizeof *r.x);
+    r.energy = calloc((size_t)chains * draws, sizeof *r.energy);
+    return r;
+}
+
+static inline void record_clear(record *r)
+{
+    free(r->x);
+    free(r->energy);
+}
+
+static inline const double *record_of(const record *r, size_t dimension)
+{
+    return r->x + dimension * (size_t)r->chains * r->draws;
+}
+
+static inline int record_draw(void *context, int chain, const double *x, const wf_nuts_draw *draw)
+{
+    record *r = context;
+    if (draw->iteration < r->skip || draw->iteration >= r->skip + r->draws)
+        return WF_OK;
+    size_t all = (size_t)r->chains * r->draws, at = (size_t)chain * r->draws + (size_t)(draw->iteration - r->skip);
+    for (size_t i = 0; i < r->D; i++)
+        r->x[i * all + at] = x[i];
+    r->energy[at] = draw->energy;
+    r->leapfrogs += (uint64_t)draw->leapfrogs;
+    r->divergent += draw->divergent;
+    r->deepest = (uint64_t)draw->depth > r->deepest ? (uint64_t)draw->depth : r->deepest;
+    r->acceptance += draw->acceptance / (double)all;
+    return WF_OK;
+}
+
+/* x_i = i + scale_i y_i with y a stationary AR(1) sequence of unit variance: correlation r^|i-j|, scales from 1 to `spread`. */
+typedef struct gaussian {
+    size_t D;
+    double r, spread;
+} gaussian;
+
+static inline double gaussian_scale(const gaussian *t, size_t i)
+{
+    return t->D > 1 ? pow(t->spread, (double)i / (double)(t->D - 1)) : 1;
+}
+
+static inline int gaussian_density(void *context, int n, const int *chain, const double *x, double *logp,
+                                   double *gradient)
+{
+    const gaussian *t = context;
+    (void)chain;
+    for (int j = 0; j < n; j++, x += t->D, gradient += t->D) {
+        double left = 1 - t->r * t->r, before = 0;
+        logp[j] = 0;
+        for (size_t i = 0; i < t->D; i++) {
+            double scale = gaussian_scale(t, i), y = (x[i] - (double)i) / scale;
+            double off = i ? (y - t->r * before) / left : y; /* times (y - r before) it is the quadratic form */
+            logp[j] -= 0.5 * off * (i ? y - t->r * before : y);
+            gradient[i] = -off / scale;
+            if (i)
+                gradient[i - 1] += t->r * off / gaussian_scale(t, i - 1);
+            before = y;
+        }
+    }
+    return WF_OK;
+}
+
+/* Distance of the mean of f [chains,draws] from its true value in standard errors; NAN unless at least 400 effective draws. */
+static inline double distance(const record *r, const double *f, double truth, double truth_error)
+{
+    wf_diagnosis d;
+    if (wf_diagnose(r->chains, r->draws, f, &d) || !(d.ess_mean >= 400))
+        return NAN;
+    return (d.mean - truth) / sqrt(d.mcse * d.mcse + truth_error * truth_error);
+}
+
+#endif
