@@ -54,15 +54,19 @@ static inline int record_draw(void *context, int chain, const double *x, const w
     return WF_OK;
 }
 
-/* x_i = i + scale_i y_i with y a stationary AR(1) sequence of unit variance: correlation r^|i-j|, scales from 1 to `spread`. */
+/* x_i = i + scale_i y_i with y a stationary AR(1) sequence of unit variance: correlation r^|i-j|. */
 typedef struct gaussian {
     size_t D;
-    double r, spread;
+    double r, scale[1000];
 } gaussian;
 
-static inline double gaussian_scale(const gaussian *t, size_t i)
+/* Scales from 1 to `spread`. */
+static inline gaussian gaussian_of(size_t D, double r, double spread)
 {
-    return t->D > 1 ? pow(t->spread, (double)i / (double)(t->D - 1)) : 1;
+    gaussian t = {.D = D, .r = r};
+    for (size_t i = 0; i < D; i++)
+        t.scale[i] = D > 1 ? pow(spread, (double)i / (double)(D - 1)) : 1;
+    return t;
 }
 
 static inline int gaussian_density(void *context, int n, const int *chain, const double *x, double *logp,
@@ -74,12 +78,12 @@ static inline int gaussian_density(void *context, int n, const int *chain, const
         double left = 1 - t->r * t->r, before = 0;
         logp[j] = 0;
         for (size_t i = 0; i < t->D; i++) {
-            double scale = gaussian_scale(t, i), y = (x[i] - (double)i) / scale;
+            double y = (x[i] - (double)i) / t->scale[i];
             double off = i ? (y - t->r * before) / left : y; /* times (y - r before) it is the quadratic form */
             logp[j] -= 0.5 * off * (i ? y - t->r * before : y);
-            gradient[i] = -off / scale;
+            gradient[i] = -off / t->scale[i];
             if (i)
-                gradient[i - 1] += t->r * off / gaussian_scale(t, i - 1);
+                gradient[i - 1] += t->r * off / t->scale[i - 1];
             before = y;
         }
     }

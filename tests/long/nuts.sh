@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# The No-U-Turn sampler: ten posteriors, simulation-based calibration, and the same from sources with a bug planted by sed, all
+# of which must be found. The sampler's own files are compiled here, so no build has to be there.
+# Posteriors are looked for in $WF_TEST_POSTERIORS, or beside this repository in shared/posteriors.
+set -u -o pipefail
+cd "$(dirname "$0")/../.." || exit 1
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+passed=0 failed=0 skipped=0
+
+ok() { passed=$((passed + 1)) && echo "pass: $*"; }
+no() { failed=$((failed + 1)) && echo "FAIL: $*"; }
+
+compile() { # compile TEST ROOT: ROOT/tests/TEST.c with the sampler in ROOT/lib, into ROOT/test
+    local lib=$2/lib
+    "${CC:-gcc}" -std=c11 -D_GNU_SOURCE -O2 -ffp-contract=off -o "$2/test" "$2/tests/$1.c" \
+        "$lib/nuts.c" "$lib/nuts_adapt.c" "$lib/diagnostics.c" "$lib/status.c" -lcriterion -ljansson -lm
+}
+
+# A copy of the sources, with the path from the tests to the library as here.
+copy() {
+    mkdir -p "$1/lib" "$1/tests/long"
+    cp lib/{nuts,nuts_adapt,diagnostics,status}.[ch] lib/philox.h "$1/lib"
+    cp tests/{nuts.h,test_nuts.c} "$1/tests"
+    cp tests/long/{posteriors,calibration}.c "$1/tests/long"
+}
+
+copy "$work/good"
+posteriors=${WF_TEST_POSTERIORS:-../shared/posteriors}
+if [ ! -d "$posteriors" ]; then
+    echo "skip: posteriors: no folder $posteriors; WF_TEST_POSTERIORS names another"
+    skipped=$((skipped + 1))
+elif compile long/posteriors "$work/good" && "$work/good/test" "$posteriors"; then
+    ok "ten posteriors of posteriordb"
+else
+    no "ten posteriors of posteriordb"
+fi
+if compile long/calibration "$work/good" && "$work/good/test"; then
+    ok "simulation-based calibration"
+else
+    no "simulation-based calibration"
+fi
+
+plant() { # plant TEST NAME FILE SED: the test must fail with FILE changed so
+    local root=$work/bug rc=0
+    rm -rf "$root"
+    copy "$root"
+    sed -i "$4" "$root/lib/$3"
+    if cmp -s "lib/$3" "$root/lib/$3" || ! compile "$1" "$root" 2> "$work/log"; then
+        no "planted bug: $2: cannot be planted any more"
+        return
+    fi
+    timeout 300 "$root/test" > "$work/log" 2>&1 || rc=$?
+    if [ $rc = 1 ] && grep -q 'FAIL' "$work/log"; then
+        ok "planted bug is found: $2: $(sed -n 's/^.*FAIL[]:]* //p' "$work/log" | tr '\n' ';')"
+    else
+        no "planted bug: $2: exit $rc: $(tr '\n' ';' < "$work/log")"
+    fi
+}
+
+# What 1,000 replications do not see is seen by the explicit tree of tests/test_nuts.c.
+plant test_nuts 'no U-turn check inside subtrees' nuts.c 's/if (part_turned(s, c, t, at.p))/if (0 \&\& part_turned(s, c, t, at.p))/'
+plant test_nuts 'no check across the halves of subtrees' nuts.c 's/if (size > 2 &&/if (size < 0 \&\&/'
+plant test_nuts 'wrong neighbour across subtrees' nuts.c 's/turned(s, c, t->near, last, t->part_sum/turned(s, c, t->first, last, t->part_sum/'
+plant test_nuts 'a leaf kept in the wrong slot' nuts.c 's,int slot = ones(t->leaf / 2);,int slot = ones(t->leaf / 4);,'
+plant test_nuts 'Euler instead of leapfrog' nuts.c 's|^    push(s, at, step / 2);|    push(s, at, step);|'
+plant long/calibration 'no U-turn check' nuts.c 's/^    return !(back > 0 && front > 0);/    return false;/'
+plant long/calibration 'choice in the subtree favours the last leaf' nuts.c 's/log(u) < weight - t->part)/log(u) < 0)/'
+plant long/calibration 'choice in the subtree ignores the energy' nuts.c 's/log(u) < weight - t->part)/log(u) < -log(t->leaf + 1.0))/'
+plant long/calibration 'draw always moves into the new subtree' nuts.c 's/if (log(u) < t->part - t->weight)/if (log(u) < 0)/'
+plant long/calibration 'no momentum refresh' nuts.c 's/purpose, c->iteration, c->id/purpose, purpose == MOMENTUM ? 0 : c->iteration, c->id/'
+plant long/calibration 'adaptation left on' nuts_adapt.c 's/if (c->iteration > o->adapt)/if (0)/'
+plant long/calibration 'wrong sign of the gradient' nuts.c 's/at.p\[i\] += time \* at.g\[i\]/at.p[i] -= time * at.g[i]/'
+plant long/calibration 'kinetic energy not halved' nuts.c 's,kinetic / 2 - log_density,kinetic - log_density,'
+plant long/calibration 'a subtree that turned is drawn from' nuts.c 's/^    if (stop)$/    if (stop \&\& !divergent)\n        t->draw = t->candidate;\n    if (stop)/'
+
+echo "$passed passed, $failed failed, $skipped skipped"
+[ $failed = 0 ]
