@@ -7,6 +7,7 @@ set -u -o pipefail
 cd "$(dirname "$0")/.." || exit 1
 export BIN=${BIN:-bin} B=${B:-build}
 export UBSAN_OPTIONS=print_stacktrace=1
+export LSAN_OPTIONS="suppressions=$PWD/tests/lsan.supp:print_suppressions=0"
 passed=0 failed=0 skipped=0
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
