@@ -410,7 +410,7 @@ static int law_wavelet(void)
 static int law_haar_bands(void)
 {
     static const double haar[2] = {0.70710678118654752, 0.70710678118654752};
-    double x[4] = {1, 2, 4, 8}, low, detail[3];
+    double x[4] = {1, 2, 4, 8}, low = 0, detail[3] = {0};
     const double want[3] = {(1 - 2 + 4 - 8) / 2.0, (1 + 2 - 4 - 8) / 2.0, (1 - 2 - 4 + 8) / 2.0};
     WF_TRY(wf_ref_dwt(NULL, haar, 2, 1, 2, 2, 1, R(x), R(&low), R(detail)));
     WF_TRY(near("low", 0, low, 15 / 4.0, 1e-14));
