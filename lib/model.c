@@ -273,7 +273,7 @@ static int take_file(const wf_safetensors *st, const char *path, const wf_model 
     wf_flow *flow;
     float *values = NULL;
     void *memory = NULL;
-    if (wf_level_flow(out, 1, 1, 1, &flow)) /* only to learn the names and shapes */
+    if (wf_level_flow(out, 1, 1, 1, WF_MEMORY_NONE, &flow)) /* only to learn the names and shapes */
         return wf_fail(WF_DATA, "%s: %s", path, wf_error());
     int status = WF_OK;
     out->size = wf_flow_size(flow);
@@ -346,9 +346,9 @@ void wf_level_clear(wf_level *level)
     *level = (wf_level){0};
 }
 
-int wf_level_flow(const wf_level *level, int N, int H, int W, wf_flow **out)
+int wf_level_flow(const wf_level *level, int N, int H, int W, wf_memory memory, wf_flow **out)
 {
-    wf_flow_spec spec = {N, H, W, level->K, level->C, level->kernel, level->precision, WF_MEMORY_NONE};
+    wf_flow_spec spec = {N, H, W, level->K, level->C, level->kernel, level->precision, memory};
     return wf_flow_create(level->backend, level->chain, &spec, out);
 }
 

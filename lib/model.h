@@ -52,8 +52,8 @@ void wf_level_clear(wf_level *level);
 /* What identifies the weights of levels first .. last, for provenance: 16 hex digits. Reads the files' headers only. */
 int wf_model_hash(const wf_model *model, int first, int last, char out[20]) WF_MUST;
 
-/* Its flow for [N,H,W,K]; no memory for backward. */
-int wf_level_flow(const wf_level *level, int N, int H, int W, wf_flow **out) WF_MUST;
+/* Its flow for [N,H,W,K]; WF_MEMORY_NONE unless it is run backward. */
+int wf_level_flow(const wf_level *level, int N, int H, int W, wf_memory memory, wf_flow **out) WF_MUST;
 
 /* Writes level-NN.safetensors: weights and their average (host F32 [size] each) as named tensors. bpd: held-out bits/dim
  * of this level or NAN. */

@@ -250,7 +250,9 @@ static bool in_range(const cli_option *o, double value)
 
 static void wrong_number(const cli_option *o, const char *text)
 {
-    const char *kind = o->type == CLI_DOUBLE ? "a number" : "a whole number";
+    const char *kind = o->type == CLI_DOUBLE    ? "a number"
+                       : o->type == CLI_DOUBLES ? "numbers separated by commas, each"
+                                                : "a whole number";
     if (o->low == 0 && o->high == 0)
         die(WF_USAGE, "--%s: found '%s', expected %s%s", o->name, text, kind,
             o->type == CLI_COUNT || o->type == CLI_UINT64 ? " that is not negative" : "");
@@ -291,13 +293,39 @@ static void parse_uint64(const cli_option *o, const char *text)
     *(uint64_t *)o->into = value;
 }
 
-static void parse_double(const cli_option *o, const char *text)
+static bool real_number(const cli_option *o, const char *text, double *value)
 {
     char *end;
-    double value = strtod(text, &end);
-    if (!plain_number(text) || end == text || *end || !isfinite(value) || !in_range(o, value))
+    *value = strtod(text, &end);
+    return plain_number(text) && end != text && !*end && isfinite(*value) && in_range(o, *value);
+}
+
+static void parse_double(const cli_option *o, const char *text)
+{
+    double value;
+    if (!real_number(o, text, &value))
         wrong_number(o, text);
     *(double *)o->into = value;
+}
+
+static void parse_doubles(const cli_option *o, const char *text)
+{
+    cli_doubles *list = o->into;
+    char *copy = strdup(text), *rest = copy, *word;
+    if (!copy)
+        die(WF_AGAIN, "out of memory");
+    for (list->count = 0; (word = strsep(&rest, ",")); list->count++) {
+        if (list->count == sizeof list->value / sizeof *list->value)
+            die(WF_USAGE, "--%s: more than %d numbers", o->name, list->count);
+        if (!real_number(o, word, &list->value[list->count]))
+            wrong_number(o, text);
+    }
+    free(copy);
+}
+
+double cli_nth(const cli_doubles *list, int i)
+{
+    return list->value[i < list->count ? i : list->count - 1];
 }
 
 static void parse_choice(const cli_option *o, const char *text)
@@ -330,6 +358,9 @@ static void set_option(const cli_option *o, const char *text)
         break;
     case CLI_DOUBLE:
         parse_double(o, text);
+        break;
+    case CLI_DOUBLES:
+        parse_doubles(o, text);
         break;
     case CLI_STRING:
         *(const char **)o->into = text ? text : "";

@@ -9,17 +9,35 @@
 
 #include "../lib/status.h"
 
-typedef enum cli_type { CLI_FLAG, CLI_INT, CLI_COUNT, CLI_UINT64, CLI_DOUBLE, CLI_STRING, CLI_CHOICE } cli_type;
+typedef enum cli_type {
+    CLI_FLAG,
+    CLI_INT,
+    CLI_COUNT,
+    CLI_UINT64,
+    CLI_DOUBLE,
+    CLI_DOUBLES,
+    CLI_STRING,
+    CLI_CHOICE
+} cli_type;
 
 typedef struct cli_option {
     char letter;      /* 0: none */
     const char *name; /* long name without dashes; NULL ends the table */
     const char *arg;  /* "L", "FILE", or for CLI_CHOICE "fp32|bf16"; NULL for a flag */
-    cli_type type;    /* into: bool*, int*, int64_t*, uint64_t*, double*, const char**, int* (place of the choice) */
+    cli_type
+        type; /* into: bool*, int*, int64_t*, uint64_t*, double*, cli_doubles*, const char**, int* (place of the choice) */
     void *into;
     double low, high; /* inclusive range of numbers; 0, 0: any */
     const char *help; /* one sentence; defaults are told here */
 } cli_option;
+
+/* A list as in "1,1,0.97": one number for each level, from 0 up; the last holds for all levels after it. */
+typedef struct cli_doubles {
+    int count;
+    double value[32];
+} cli_doubles;
+
+double cli_nth(const cli_doubles *list, int i);
 
 typedef struct cli_program {
     const char *name;        /* "wf-dwt" */
