@@ -35,6 +35,9 @@ void wf_anneal_destroy(wf_anneal *a); /* NULL is allowed */
 size_t wf_anneal_size(const wf_anneal *a); /* D: coefficients of levels first .. last */
 int wf_anneal_batch(const wf_anneal *a);   /* chains that the device computes at once; fewer cost the same */
 
+/* Rows of densities that the device has computed so far, those that fill a batch up included. */
+uint64_t wf_anneal_computed(const wf_anneal *a);
+
 /* The pictures that chains 0 .. n-1 stand on: low [n,H,W,C] of level `first`, copied; NULL when first is 0. */
 int wf_anneal_condition(wf_anneal *a, int n, const float *low) WF_MUST;
 

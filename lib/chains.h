@@ -37,6 +37,13 @@ typedef struct wf_chains_report {
 /* Adds what `more` says to `total`, which begins as all zero. */
 void wf_chains_merge(wf_chains_report *total, const wf_chains_report *more);
 
+/* No divergence, and R-hat, both effective sizes and E-BFMI within limits (WF_CHAINS_EBFMI: E-BFMI). */
+#define WF_CHAINS_EBFMI 0.3
+bool wf_chains_trusted(const wf_chains_report *report, double max_rhat, double min_ess);
+
+/* One line: a JSON object with everything in the report and the levels it is about; NAN and infinity are null. */
+int wf_chains_write_json(FILE *file, const char *name, int first, int last, const wf_chains_report *report) WF_MUST;
+
 /* Takes the k-th kept draw of all n chains, as soon as every chain has made it: x [n,D] for wf_anneal_picture. In the order
  * of k, the same for a run that was interrupted: what had been handed out before is handed out again. */
 typedef int wf_chains_sink(void *context, int64_t k, int n, const double *x);

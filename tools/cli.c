@@ -440,6 +440,17 @@ int cli_parse(const cli_program *which, int argc, char **argv)
     return optind;
 }
 
+bool cli_stdin_speaks(void)
+{
+    if (isatty(STDIN_FILENO))
+        return false;
+    int c = getc(stdin);
+    if (c == EOF)
+        return false;
+    ungetc(c, stdin);
+    return true;
+}
+
 bool cli_stdin_operand(int first, const char *instead)
 {
     int count = common.argc - first;

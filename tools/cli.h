@@ -68,6 +68,10 @@ int cli_parse(const cli_program *program, int argc, char **argv);
  * the operands from `first` on are anything else. */
 bool cli_stdin_operand(int first, const char *instead);
 
+/* Whether a program that reads stdin only if there is something finds it there: not on a terminal, and not at its end.
+ * Waits for a pipe's first byte. */
+bool cli_stdin_speaks(void);
+
 /* Prints "wf-dwt: message" as one line on stderr and exits with status. */
 void die(int status, const char *format, ...) WF_PRINTF(2, 3) __attribute__((noreturn));
 /* Dies with the library's own message unless status is 0. */
