@@ -70,3 +70,11 @@ const wf_real *wf_feed_cond(const wf_feed *feed)
 {
     return feed->detail ? feed->low : NULL;
 }
+
+/* dequantize: picture = (v + 1/2) / 2^bits - 1/2, detail = v / 2^bits. */
+void wf_feed_undo(const wf_meta *meta, bool low, size_t n, float *values)
+{
+    float scale = (float)(1 << meta->bits), offset = low ? 0.5f * scale - 0.5f : 0.0f;
+    for (size_t i = 0; i < n; i++)
+        values[i] = values[i] * scale + offset;
+}

@@ -86,5 +86,7 @@ int wf_feed_load(wf_feed *feed, int count, const float *low, const float *detail
                  const wf_random *random) WF_MUST;
 const wf_real *wf_feed_x(const wf_feed *feed);    /* what the flow models */
 const wf_real *wf_feed_cond(const wf_feed *feed); /* NULL at the base */
+/* Back to pixel units, in place: details [n], or pictures (`low`), which have an offset. */
+void wf_feed_undo(const wf_meta *meta, bool low, size_t n, float *values);
 
 #endif

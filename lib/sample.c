@@ -47,12 +47,10 @@ static int run_batch(wf_sampler *s, int count, const float *low, const uint64_t 
     WF_TRY(b->normal(b, random, s->feed.N, each, padded, temperature, s->z));
     WF_TRY(wf_flow_inverse(s->flow, s->level.params, s->z, wf_feed_cond(&s->feed), &x));
     WF_TRY(b->download(b, out, WF_F32, x, (size_t)count * each));
-    float scale = (float)(1 << s->meta->bits), offset = low ? 0.0f : 0.5f * scale - 0.5f;
-    for (size_t i = 0; i < (size_t)count * each; i++) {
-        out[i] = out[i] * scale + offset; /* base: x = (v + 1/2) / 2^bits - 1/2; details have no offset */
+    wf_feed_undo(s->meta, !low, (size_t)count * each, out);
+    for (size_t i = 0; i < (size_t)count * each; i++)
         WF_CHECK(isfinite(out[i]), WF_INTERNAL, "level %d: sample %llu is not finite", s->level.level,
                  (unsigned long long)index[i / each]);
-    }
     return WF_OK;
 }
 

@@ -1,0 +1,391 @@
+/* anneal.c - annealed log densities of a stack of levels, by each level's flow and the wavelet between them
+ *
+ * All stays on the device in the flows' own units: there, level l + 1 stands on the picture idwt(low_l, x_l), or on x_0 itself,
+ * because the average that the wavelet keeps leaves the offset of pictures (dequantize, backend.h) as it is. Gradients go
+ * down through the adjoint of idwt: it is orthogonal but for the 1/2 of the average, so that adjoint is dwt with 4 times its
+ * low-pass. Batches are always N rows, short ones filled up with their first, so that a row's bits depend on that row alone. */
+#include "anneal.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "wavelet.h"
+
+enum { MOST = 64 }; /* of wf_level_batch */
+
+typedef struct stage {
+    wf_level level;
+    wf_flow *flow;
+    int H, W;
+    size_t size, low_size; /* coefficients [H,W,K] and low-pass [H,W,C] of one row */
+    size_t place;          /* of its coefficients in a position */
+    double g;              /* 1/T^2 */
+    wf_real *in;           /* [N,size] its part of the positions */
+    const wf_real *x;      /* [N,size] coefficients of this batch */
+    wf_real *low, *dlow;   /* [N,low_size] what it stands on, and the gradient by it; NULL at the base */
+    wf_real *dx;           /* [N,size] gradient by x of the levels above; NULL at the last */
+} stage;
+
+struct wf_anneal {
+    wf_backend *backend;
+    const wf_meta *meta;
+    const wf_wavelet *wavelet;
+    wf_anneal_spec spec;
+    stage stages[WF_MAX_LEVELS + 1];
+    stage *last; /* the first is stages[0] */
+    int N, chains;
+    size_t D;
+    float *condition; /* [chains,low_size] of the first stage, pixel units; NULL at the base */
+    float *pixels;    /* [N,low_size] */
+    double *host;     /* [N,size] of the largest stage */
+    uint64_t computed;
+};
+
+static bool is_base(const stage *s)
+{
+    return s->level.level == 0;
+}
+
+/* -- making ------------------------------------------------------------------------------------------------------- */
+
+static int reals(wf_anneal *a, size_t each, wf_real **out)
+{
+    void *memory;
+    WF_TRY(a->backend->alloc(a->backend, (size_t)a->N * each * a->backend->real, &memory));
+    *out = memory;
+    return WF_OK;
+}
+
+/* Halvings of the highest picture's side, counted down: the base and level 1 have the same low-pass. */
+static int doublings(const wf_anneal_spec *spec, int level)
+{
+    return (level ? level : 1) - (spec->first ? spec->first : 1);
+}
+
+static int open_stage(wf_anneal *a, const wf_model *model, int level)
+{
+    stage *s = &a->stages[level - a->spec.first];
+    double T = a->spec.temperature[level];
+    WF_CHECK(T > 0 && isfinite(T), WF_USAGE, "level %d: temperature %g, want one above 0", level, T);
+    WF_TRY(wf_level_load(model, level, a->backend, &s->level));
+    s->H = a->spec.H << doublings(&a->spec, level);
+    s->W = a->spec.W << doublings(&a->spec, level);
+    s->size = (size_t)s->H * (size_t)s->W * (size_t)s->level.K;
+    s->low_size = (size_t)s->H * (size_t)s->W * (size_t)a->meta->C;
+    s->place = a->D;
+    s->g = 1 / (T * T);
+    a->D += s->size;
+    a->last = s;
+    WF_TRY(wf_level_flow(&s->level, a->N, s->H, s->W, WF_MEMORY_AUTO, &s->flow));
+    WF_TRY(reals(a, s->size, &s->in));
+    if (level > 0) {
+        WF_TRY(reals(a, s->low_size, &s->low));
+        WF_TRY(reals(a, s->low_size, &s->dlow));
+    }
+    return level < a->spec.last ? reals(a, s->size, &s->dx) : WF_OK;
+}
+
+static int open_host(wf_anneal *a)
+{
+    size_t low = is_base(a->stages) ? 0 : a->stages[0].low_size, N = (size_t)a->N;
+    a->host = malloc(N * a->last->size * sizeof *a->host);
+    a->pixels = calloc(N * low + 1, sizeof *a->pixels);
+    a->condition = calloc((size_t)a->chains * low + 1, sizeof *a->condition);
+    WF_CHECK(a->host && a->pixels && a->condition, WF_AGAIN, "anneal: out of memory for %d chains of %zu numbers",
+             a->chains, a->D);
+    return WF_OK;
+}
+
+int wf_anneal_create(const wf_model *model, const wf_anneal_spec *spec, wf_backend *backend, int chains,
+                     wf_anneal **out)
+{
+    int status, levels = model->meta.levels;
+    WF_CHECK(spec->first >= 0 && spec->first <= spec->last && spec->last <= levels, WF_USAGE,
+             "%s has levels 0 to %d, not %d to %d", model->path, levels, spec->first, spec->last);
+    WF_CHECK(spec->H > 0 && spec->W > 0 && spec->H <= WF_MAX_SIDE >> doublings(spec, spec->last) &&
+                 spec->W <= WF_MAX_SIDE >> doublings(spec, spec->last) && chains > 0,
+             WF_USAGE, "anneal: %d chains on pictures of %d x %d", chains, spec->H, spec->W);
+    wf_anneal *a = calloc(1, sizeof *a);
+    WF_CHECK(a, WF_AGAIN, "anneal: out of memory");
+    *a = (wf_anneal){.backend = backend, .meta = &model->meta, .spec = *spec, .chains = chains};
+    a->N = wf_level_batch(spec->H << doublings(spec, spec->last), spec->W << doublings(spec, spec->last));
+    a->wavelet = wf_wavelet_find(model->meta.wavelet);
+    if (!a->wavelet) {
+        status = wf_fail(WF_DATA, "%s: wavelet %s is not known", model->path, model->meta.wavelet);
+        goto out;
+    }
+    for (int level = spec->first; level <= spec->last; level++)
+        WF_GO(open_stage(a, model, level));
+    WF_GO(open_host(a));
+    *out = a;
+    return WF_OK;
+out:
+    wf_anneal_destroy(a);
+    return status;
+}
+
+void wf_anneal_destroy(wf_anneal *a)
+{
+    if (!a)
+        return;
+    for (stage *s = a->stages; a->last && s <= a->last; s++) {
+        wf_real *owned[] = {s->in, s->low, s->dlow, s->dx};
+        for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
+            a->backend->free(a->backend, owned[i]);
+        wf_flow_destroy(s->flow);
+        wf_level_clear(&s->level);
+    }
+    free(a->condition);
+    free(a->pixels);
+    free(a->host);
+    free(a);
+}
+
+size_t wf_anneal_size(const wf_anneal *a)
+{
+    return a->D;
+}
+
+int wf_anneal_batch(const wf_anneal *a)
+{
+    return a->N;
+}
+
+uint64_t wf_anneal_computed(const wf_anneal *a)
+{
+    return a->computed;
+}
+
+int wf_anneal_condition(wf_anneal *a, int n, const float *low)
+{
+    const stage *s = a->stages;
+    WF_CHECK(n > 0 && n <= a->chains, WF_USAGE, "anneal: low-pass pictures of %d chains, want 1 to %d", n, a->chains);
+    WF_CHECK(!low == is_base(s), WF_USAGE, "anneal: level %d %s a low-pass", s->level.level,
+             low ? "does not take" : "wants");
+    if (low)
+        memcpy(a->condition, low, (size_t)n * s->low_size * sizeof *low);
+    return WF_OK;
+}
+
+/* -- up: from positions to coefficients and pictures -------------------------------------------------------------- */
+
+/* The low-pass pictures of `count` chains, without noise, as wf_feed_load has them. */
+static int load_condition(wf_anneal *a, int count, const int *chain)
+{
+    stage *s = a->stages;
+    wf_backend *b = a->backend;
+    uint64_t unused[MOST] = {0};
+    if (is_base(s))
+        return WF_OK;
+    for (int n = 0; n < a->N; n++)
+        memcpy(a->pixels + (size_t)n * s->low_size, a->condition + (size_t)chain[n < count ? n : 0] * s->low_size,
+               s->low_size * sizeof *a->pixels);
+    WF_TRY(b->upload(b, s->low, a->pixels, WF_F32, (size_t)a->N * s->low_size));
+    return b->dequantize(b, NULL, 1, a->N, s->H, s->W, a->meta->C, unused, 1.0 / (1 << a->meta->bits), s->low, NULL);
+}
+
+/* The stage's part of positions x [count,D]. */
+static int load_position(wf_anneal *a, stage *s, int count, const double *x)
+{
+    for (int n = 0; n < a->N; n++)
+        memcpy(a->host + (size_t)n * s->size, x + (size_t)(n < count ? n : 0) * a->D + s->place, s->size * sizeof *x);
+    return a->backend->upload(a->backend, s->in, a->host, WF_F64, (size_t)a->N * s->size);
+}
+
+static int invert(stage *s)
+{
+    return wf_flow_inverse(s->flow, s->level.params, s->in, s->low, &s->x);
+}
+
+/* What the next stage stands on. */
+static int lift(wf_anneal *a, const stage *s)
+{
+    wf_backend *b = a->backend;
+    if (s == a->last)
+        return WF_OK;
+    if (is_base(s))
+        return b->copy(b, s[1].low, s->x, (size_t)a->N * s->size);
+    return b->idwt(b, a->wavelet->taps, a->wavelet->count, a->N, s[1].H, s[1].W, a->meta->C, s->low, s->x, s[1].low);
+}
+
+/* Coefficients and low-pass pictures of all stages, for a batch of count <= N positions. */
+static int rise(wf_anneal *a, int count, const int *chain, const double *x)
+{
+    WF_TRY(load_condition(a, count, chain));
+    for (stage *s = a->stages; s <= a->last; s++) {
+        WF_TRY(load_position(a, s, count, x));
+        s->x = s->in;
+        if (!a->spec.data)
+            WF_TRY(invert(s));
+        WF_TRY(lift(a, s));
+    }
+    return WF_OK;
+}
+
+/* -- densities ---------------------------------------------------------------------------------------------------- */
+
+static double log_normal(const double *z, size_t n)
+{
+    double squares = 0;
+    for (size_t i = 0; i < n; i++)
+        squares += z[i] * z[i];
+    return -0.5 * squares - 0.5 * (double)n * log(2 * M_PI);
+}
+
+/* Adds the stage's share of logp [count]. */
+static int add_density(wf_anneal *a, stage *s, int count, const double *x, double *logp)
+{
+    double value[MOST];
+    if (a->spec.data) {
+        WF_TRY(wf_flow_forward(s->flow, s->level.params, s->x, s->low));
+        WF_TRY(wf_flow_log_density(s->flow, value));
+    } else {
+        WF_TRY(wf_flow_inverse_logdet(s->flow, value));
+    }
+    for (int n = 0; n < count; n++) {
+        const double *z = x + (size_t)n * a->D + s->place;
+        logp[n] += a->spec.data ? s->g * value[n] : s->g * log_normal(z, s->size) + (s->g - 1) * value[n];
+    }
+    return WF_OK;
+}
+
+/* The gradient by the picture of the stage above, on to this stage's coefficients and to what it stands on itself. */
+static int lower(wf_anneal *a, const stage *s)
+{
+    wf_backend *b = a->backend;
+    size_t low = (size_t)a->N * s->low_size;
+    if (s == a->last)
+        return s->dlow ? b->zero(b, s->dlow, low * b->real) : WF_OK;
+    if (is_base(s))
+        return b->copy(b, s->dx, s[1].dlow, (size_t)a->N * s->size);
+    WF_TRY(b->dwt(b, a->wavelet->taps, a->wavelet->count, a->N, s[1].H, s[1].W, a->meta->C, s[1].dlow, s->dlow, s->dx));
+    return b->scale(b, low, 4, 0, s->dlow);
+}
+
+/* The stage's share of gradients [count,D] at latents x: what came down from above, through its inverse. */
+static int latent_gradient(wf_anneal *a, stage *s, int count, const double *x, double *gradient)
+{
+    const wf_real *dz;
+    WF_TRY(wf_flow_inverse_backward(s->flow, s->level.params, s->low, s->dx, s->g - 1, s > a->stages ? s->dlow : NULL,
+                                    &dz));
+    WF_TRY(a->backend->download(a->backend, a->host, WF_F64, dz, (size_t)count * s->size));
+    for (int n = 0; n < count; n++)
+        for (size_t i = 0, at = (size_t)n * a->D + s->place; i < s->size; i++)
+            gradient[at + i] = a->host[(size_t)n * s->size + i] - s->g * x[at + i];
+    return WF_OK;
+}
+
+/* The same in the coefficients, where it is a sum. */
+static int data_gradient(wf_anneal *a, stage *s, int count, double *gradient)
+{
+    const wf_real *dx, *terms[2] = {s->dx, NULL};
+    WF_TRY(wf_flow_backward(s->flow, s->level.params, s->low, s->g, NULL, NULL, s > a->stages ? s->dlow : NULL, &dx));
+    terms[1] = dx;
+    for (int n = 0; n < count; n++)
+        memset(gradient + (size_t)n * a->D + s->place, 0, s->size * sizeof *gradient);
+    for (int t = s->dx ? 0 : 1; t < 2; t++) {
+        WF_TRY(a->backend->download(a->backend, a->host, WF_F64, terms[t], (size_t)count * s->size));
+        for (int n = 0; n < count; n++)
+            for (size_t i = 0, at = (size_t)n * a->D + s->place; i < s->size; i++)
+                gradient[at + i] += a->host[(size_t)n * s->size + i];
+    }
+    return WF_OK;
+}
+
+static int batch_density(wf_anneal *a, int count, const int *chain, const double *x, double *logp, double *gradient)
+{
+    WF_TRY(rise(a, count, chain, x));
+    memset(logp, 0, (size_t)count * sizeof *logp);
+    for (stage *s = a->stages; s <= a->last; s++)
+        WF_TRY(add_density(a, s, count, x, logp));
+    for (stage *s = a->last + 1; s-- > a->stages;) {
+        WF_TRY(lower(a, s));
+        WF_TRY(a->spec.data ? data_gradient(a, s, count, gradient) : latent_gradient(a, s, count, x, gradient));
+    }
+    a->computed += (uint64_t)a->N;
+    return WF_OK;
+}
+
+static int rows(const wf_anneal *a, int n, int at)
+{
+    return n - at < a->N ? n - at : a->N;
+}
+
+int wf_anneal_density(void *anneal, int n, const int *chain, const double *x, double *logp, double *gradient)
+{
+    wf_anneal *a = anneal;
+    for (int at = 0; at < n; at += a->N)
+        WF_TRY(batch_density(a, rows(a, n, at), chain + at, x + (size_t)at * a->D, logp + at,
+                             gradient + (size_t)at * a->D));
+    return WF_OK;
+}
+
+/* -- beginnings and ends ------------------------------------------------------------------------------------------ */
+
+static int batch_start(wf_anneal *a, int count, const int *chain, const uint64_t *id, uint64_t seed, double *x)
+{
+    wf_backend *b = a->backend;
+    uint64_t padded[MOST];
+    for (int n = 0; n < a->N; n++)
+        padded[n] = id[n < count ? n : 0];
+    WF_TRY(load_condition(a, count, chain));
+    for (stage *s = a->stages; s <= a->last; s++) {
+        wf_random random = {seed, WF_PURPOSE_LATENT, (uint64_t)s->level.level};
+        WF_TRY(b->normal(b, &random, a->N, s->size, padded, 1, s->in));
+        if (a->spec.data) {
+            WF_TRY(invert(s));
+            WF_TRY(lift(a, s));
+        }
+        WF_TRY(b->download(b, a->host, WF_F64, a->spec.data ? s->x : s->in, (size_t)count * s->size));
+        for (int n = 0; n < count; n++)
+            memcpy(x + (size_t)n * a->D + s->place, a->host + (size_t)n * s->size, s->size * sizeof *x);
+    }
+    return WF_OK;
+}
+
+int wf_anneal_start(wf_anneal *a, int n, const uint64_t *id, uint64_t seed, double *x)
+{
+    int chain[MOST];
+    WF_CHECK(n <= a->chains, WF_USAGE, "anneal: %d chains, made for %d", n, a->chains);
+    for (int at = 0; at < n; at += a->N) {
+        for (int i = 0; i < rows(a, n, at); i++)
+            chain[i] = at + i;
+        WF_TRY(batch_start(a, rows(a, n, at), chain, id + at, seed, x + (size_t)at * a->D));
+    }
+    return WF_OK;
+}
+
+/* Device values to pixel units, host [count,each]. */
+static int take_pixels(wf_anneal *a, int count, size_t each, const int *chain, bool low, const wf_real *from, float *to)
+{
+    size_t n = (size_t)count * each;
+    WF_TRY(a->backend->download(a->backend, to, WF_F32, from, n));
+    wf_feed_undo(a->meta, low, n, to);
+    for (size_t i = 0; i < n; i++)
+        WF_CHECK(isfinite(to[i]), WF_INTERNAL, "level %d: the picture of chain %d is not finite", a->spec.last,
+                 chain[i / each]);
+    return WF_OK;
+}
+
+/* The condition itself where it is one, for its round trip may round. */
+static int batch_picture(wf_anneal *a, int count, const int *chain, const double *x, float *low, float *detail)
+{
+    const stage *s = a->last;
+    WF_TRY(rise(a, count, chain, x));
+    if (is_base(s))
+        return take_pixels(a, count, s->size, chain, true, s->x, low);
+    if (s == a->stages)
+        memcpy(low, a->pixels, (size_t)count * s->low_size * sizeof *low);
+    else
+        WF_TRY(take_pixels(a, count, s->low_size, chain, true, s->low, low));
+    return take_pixels(a, count, s->size, chain, false, s->x, detail);
+}
+
+int wf_anneal_picture(wf_anneal *a, int n, const int *chain, const double *x, float *low, float *detail)
+{
+    for (int at = 0; at < n; at += a->N)
+        WF_TRY(batch_picture(a, rows(a, n, at), chain + at, x + (size_t)at * a->D, low + (size_t)at * a->last->low_size,
+                             detail ? detail + (size_t)at * a->last->size : NULL));
+    return WF_OK;
+}
