@@ -27,14 +27,24 @@ static inline double *normals(uint64_t seed, double deviation, size_t n)
 /* Changes the initial weights [size] of a level. */
 typedef void change_weights(void *context, const wf_flow *flow, float *weights);
 
-/* Adds normal noise of deviation *(double *)context. */
+/* Deviations of normal noise that shake adds to weights. */
+typedef struct shaking {
+    double all, nets; /* nets: of the convolutions of couplings, but for their scales */
+} shaking;
+
 static inline void shake(void *context, const wf_flow *flow, float *weights)
 {
-    size_t n = wf_flow_size(flow);
-    double *noise = normals(4, *(double *)context, n);
-    for (size_t i = 0; i < n; i++)
-        weights[i] += (float)noise[i];
-    free(noise);
+    const shaking *by = context;
+    char name[64];
+    const wf_param *param;
+    size_t where;
+    double *shift = normals(4, 1, wf_flow_size(flow));
+    for (int i = 0; wf_flow_param(flow, i, name, &param, &where); i++) {
+        bool net = strstr(name, ".affine.") && name[strlen(name) - 1] != 'l';
+        for (size_t j = 0; j < param->count; j++)
+            weights[where + j] += (float)((net ? by->nets : by->all) * shift[where + j]);
+    }
+    free(shift);
 }
 
 /* One level of the model, with changed weights of a fresh flow. */

@@ -27,11 +27,11 @@ enum { TARGETS = sizeof targets / sizeof *targets };
 
 static wf_model shaken_model(void)
 {
-    double deviation = 0.15;
+    shaking by = {0.15, 0.15};
     scratch_make();
     wf_model model = make_model("model", LEVELS, SIDE, 3);
     for (int level = 0; level <= LEVELS; level++)
-        save_level(&model, level, "2*(actnorm, conv1x1, affine:width=6:blocks=1), actnorm", shake, &deviation);
+        save_level(&model, level, "2*(actnorm, conv1x1, affine:width=6:blocks=1), actnorm", shake, &by);
     return model;
 }
 
@@ -346,10 +346,10 @@ Test(anneal, what_cannot_be_is_said)
 {
     wf_model model = make_model((scratch_make(), "model"), 2, 4, 3);
     wf_backend *b = open_backend("ref", 1);
-    double deviation = 0.1;
+    shaking by = {0.1, 0.1};
     wf_anneal *a;
     wf_anneal_spec spec = {.first = 1, .last = 2, .H = 1, .W = 1, .temperature = {1, 1, 0.9}};
-    save_level(&model, 1, "actnorm", shake, &deviation);
+    save_level(&model, 1, "actnorm", shake, &by);
     cr_expect_eq(wf_anneal_create(&model, &spec, b, 1, &a), WF_NOINPUT);
     cr_expect(strstr(wf_error(), "level-02"), "%s", wf_error());
     spec.last = 3;

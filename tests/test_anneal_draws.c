@@ -1,0 +1,137 @@
+/* test_anneal_draws.c - what the No-U-Turn sampler draws from annealed levels: against quadrature where that can be done, and
+ * at T = 1 against exact samples */
+#include "../lib/sample.h"
+#include "annealed_draws.h"
+
+/* -- two dimensions: g log p(x) on a grid of x -------------------------------------------------------------------- */
+
+enum { GRID = 640, CELLS = GRID * GRID, BATCH = 4096, STATISTICS = 6 };
+
+typedef struct plane {
+    double low[2], step[2];
+    double *x, *logp; /* [CELLS,2], [CELLS] */
+} plane;
+
+/* What is compared: means, variances, a wave, and the log density itself. */
+static void statistics(const double *x, double logp, const double mean[2], double out[STATISTICS])
+{
+    out[0] = x[0];
+    out[1] = x[1];
+    out[2] = pow(x[0] - mean[0], 2);
+    out[3] = pow(x[1] - mean[1], 2);
+    out[4] = cos(2 * x[0] + 3 * x[1]);
+    out[5] = logp;
+}
+
+/* log p of x [N,K]. */
+static void log_density(evaluator *e, const double *x, double *logp)
+{
+    cr_assert_eq(e->b->upload(e->b, e->in, x, WF_F64, e->N * (size_t)e->level.K), 0);
+    cr_assert_eq(wf_flow_forward(e->flow, e->level.params, e->in, NULL), 0, "%s", wf_error());
+    cr_assert_eq(wf_flow_log_density(e->flow, logp), 0);
+}
+
+/* Spans what many samples of a wider normal reach. */
+static plane plane_of(evaluator *e)
+{
+    plane p = {{INFINITY, INFINITY}, {-INFINITY, -INFINITY}, NULL, NULL};
+    double *z = normals(31, 1.4, 2 * BATCH), *x = malloc(2 * BATCH * sizeof *x), *logdet = malloc(BATCH * sizeof *x);
+    inverse(e, z, 0, x, logdet);
+    for (size_t i = 0; i < 2 * BATCH; i++) {
+        p.low[i % 2] = fmin(p.low[i % 2], x[i]);
+        p.step[i % 2] = fmax(p.step[i % 2], x[i]);
+    }
+    for (int d = 0; d < 2; d++)
+        p.step[d] = (p.step[d] - p.low[d]) / GRID;
+    p.x = malloc(2 * CELLS * sizeof *p.x);
+    p.logp = malloc(CELLS * sizeof *p.logp);
+    for (size_t i = 0; i < CELLS; i++) {
+        p.x[2 * i] = p.low[0] + p.step[0] * ((double)(i / GRID) + 0.5);
+        p.x[2 * i + 1] = p.low[1] + p.step[1] * ((double)(i % GRID) + 0.5);
+    }
+    for (size_t i = 0; i < CELLS; i += BATCH)
+        log_density(e, p.x + 2 * i, p.logp + i);
+    free(z);
+    free(x);
+    free(logdet);
+    return p;
+}
+
+/* Expectations under p^g / Z; returns Z. */
+static double integrate(const plane *p, double g, double out[STATISTICS])
+{
+    double mean[2] = {0, 0}, sum;
+    for (int pass = 0; pass < 2; pass++) {
+        double total[STATISTICS] = {0}, f[STATISTICS];
+        sum = 0;
+        for (size_t i = 0; i < CELLS; i++) {
+            double weight = exp(g * p->logp[i]);
+            statistics(p->x + 2 * i, p->logp[i], mean, f);
+            sum += weight;
+            for (int k = 0; k < STATISTICS; k++)
+                total[k] += weight * f[k];
+        }
+        for (int k = 0; k < STATISTICS; k++)
+            out[k] = total[k] / sum;
+        memcpy(mean, out, sizeof mean);
+    }
+    return sum * p->step[0] * p->step[1];
+}
+
+static void check_plane(const wf_model *model, const plane *p, evaluator *e, double temperature, bool data)
+{
+    static const char *const names[STATISTICS] = {"mean 0", "mean 1", "variance 0", "variance 1", "wave", "log p"};
+    enum { RUNS = 64, DRAWS = 192, ALL = RUNS * DRAWS };
+    double truth[STATISTICS], f[STATISTICS], *values = malloc(STATISTICS * ALL * sizeof *values), worst = 0;
+    wf_anneal_spec spec = {.H = 1, .W = 1, .temperature = {temperature}, .data = data};
+    wf_anneal *a = anneal(model, &spec, e->b, RUNS);
+    integrate(p, 1 / (temperature * temperature), truth);
+    record r = draw(a, RUNS, DRAWS, 2);
+    double *x = coefficients(a, &r, 2, 0), rows[2 * BATCH], logp[BATCH];
+    for (size_t n = 0; n < ALL; n++) {
+        if (n % BATCH == 0) {
+            for (size_t i = 0; i < 2 * BATCH; i++)
+                rows[i] = x[i % 2 * ALL + n + i / 2];
+            log_density(e, rows, logp);
+        }
+        statistics(rows + n % BATCH * 2, logp[n % BATCH], truth, f);
+        for (size_t k = 0; k < STATISTICS; k++)
+            values[k * ALL + n] = f[k];
+    }
+    for (size_t k = 0; k < STATISTICS; k++) {
+        double off = distance(&r, values + k * ALL, truth[k], 0);
+        cr_expect(fabs(off) < 4, "T %g, %s: %s off by %.1f standard errors of %.5f", temperature,
+                  data ? "data" : "latent", names[k], off, truth[k]);
+        worst = fmax(worst, fabs(off));
+    }
+    cr_log_info("quadrature in 2 dimensions, T %g, %s: off by at most %.1f standard errors, %.1f gradients a draw",
+                temperature, data ? "data" : "latent", worst, (double)r.leapfrogs / ALL);
+    record_clear(&r);
+    wf_anneal_destroy(a);
+    free(values);
+    free(x);
+}
+
+Test(annealed_draws, agree_with_quadrature, .timeout = 300)
+{
+    shaking by = {0.1, 0.6};
+    double plain[STATISTICS], annealed[STATISTICS];
+    scratch_make();
+    wf_model model = make_model("model", 0, 1, 2);
+    save_level(&model, 0, "4*(actnorm, conv1x1, affine:width=8:blocks=1), actnorm", shake, &by);
+    wf_backend *b = open_backend("ref", 1);
+    evaluator e = evaluate(&model, 0, b, BATCH);
+    plane p = plane_of(&e);
+    cr_assert_float_eq(integrate(&p, 1, plain), 1, 1e-3, "the grid holds %g", integrate(&p, 1, plain));
+    integrate(&p, 4, annealed);
+    for (int k = 0; k < STATISTICS; k++)
+        cr_log_info("%d: %g at T 1, %g at T 0.5", k, plain[k], annealed[k]);
+    for (int i = 0; i < 6; i++)
+        check_plane(&model, &p, &e, (double[]){0.5, 0.7, 0.9}[i / 2], i % 2);
+    evaluator_clear(&e);
+    free(p.x);
+    free(p.logp);
+    b->close(b);
+    wf_model_clear(&model);
+    scratch_remove();
+}
