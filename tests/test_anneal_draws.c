@@ -135,3 +135,100 @@ Test(annealed_draws, agree_with_quadrature, .timeout = 300)
     wf_model_clear(&model);
     scratch_remove();
 }
+
+/* -- T = 1 in the coefficients: exact samples are where chains begin ------------------------------------------------ */
+
+/* Mean of f [n] and its standard error. */
+static double mean_of(const double *f, size_t n, double *error)
+{
+    double mean = 0, square = 0;
+    for (size_t i = 0; i < n; i++)
+        mean += f[i] / (double)n;
+    for (size_t i = 0; i < n; i++)
+        square += pow(f[i] - mean, 2) / (double)n;
+    *error = sqrt(square / (double)n);
+    return mean;
+}
+
+/* Distance between the means of `power` 1, or of squares about the exact mean; in combined standard errors. */
+static double compare(const record *r, const double *draws, const double *exact, size_t n, int power)
+{
+    size_t all = (size_t)r->chains * r->draws;
+    double error, centre = power == 1 ? 0 : mean_of(exact, n, &error);
+    double *f = malloc((all + n) * sizeof *f);
+    for (size_t i = 0; i < all + n; i++)
+        f[i] = pow((i < all ? draws[i] : exact[i - all]) - centre, power);
+    double truth = mean_of(f + all, n, &error), off = distance(r, f, truth, error);
+    free(f);
+    return off;
+}
+
+/* Log densities of positions x, where each row has the low-pass of chain 0: all have the same. */
+static void densities(wf_anneal *a, size_t n, const double *x, double *logp)
+{
+    int *chain = calloc(n, sizeof *chain);
+    double *gradient = malloc(n * wf_anneal_size(a) * sizeof *gradient);
+    cr_assert_eq(wf_anneal_density(a, (int)n, chain, x, logp, gradient), 0, "%s", wf_error());
+    free(chain);
+    free(gradient);
+}
+
+static void check_exact(const wf_model *model, int first, int last, wf_backend *b)
+{
+    enum { EXACT = 6400, RUNS = 64, DRAWS = 150, ALL = RUNS * DRAWS };
+    wf_anneal_spec spec = {first, last, 1, 1, {1, 1, 1}, true};
+    wf_anneal *a = anneal(model, &spec, b, EXACT);
+    size_t D = wf_anneal_size(a);
+    float low[3 * EXACT];
+    uint64_t id[EXACT];
+    double *x = malloc(EXACT * D * sizeof *x), *rows = malloc(ALL * D * sizeof *rows),
+           *column = malloc(EXACT * sizeof *x);
+    double *logp = malloc(EXACT * sizeof *logp), *drawn = malloc(ALL * sizeof *drawn), worst = 0;
+    for (int c = 0; c < EXACT; c++) {
+        id[c] = 1000 + (uint64_t)c;
+        memcpy(low + 3 * c, (float[]){100, 140, 90}, 3 * sizeof *low);
+    }
+    cr_assert_eq(wf_anneal_condition(a, EXACT, first ? low : NULL), 0, "%s", wf_error());
+    cr_assert_eq(wf_anneal_start(a, EXACT, id, 1, x), 0, "%s", wf_error());
+    densities(a, EXACT, x, logp);
+    record r = draw(a, RUNS, DRAWS, 4);
+    for (size_t n = 0; n < ALL; n++)
+        for (size_t i = 0; i < D; i++)
+            rows[n * D + i] = record_of(&r, i)[n];
+    densities(a, ALL, rows, drawn);
+    for (size_t k = 0; k < 6; k++)
+        for (int power = 1; power <= 2; power++) {
+            size_t i = k < 5 ? k * D / 5 : D; /* last: log p */
+            for (size_t n = 0; n < EXACT && i < D; n++)
+                column[n] = x[n * D + i];
+            double off =
+                i < D ? compare(&r, record_of(&r, i), column, EXACT, power) : compare(&r, drawn, logp, EXACT, power);
+            cr_expect(fabs(off) < 4, "levels %d to %d: moment %d of %s %zu off by %.1f standard errors", first, last,
+                      power, i < D ? "coefficient" : "log p,", i, off);
+            worst = fmax(worst, fabs(off));
+        }
+    cr_log_info("T 1, levels %d to %d: off by at most %.1f standard errors, %.1f gradients a draw", first, last, worst,
+                (double)r.leapfrogs / ALL);
+    record_clear(&r);
+    wf_anneal_destroy(a);
+    free(x);
+    free(rows);
+    free(column);
+    free(logp);
+    free(drawn);
+}
+
+Test(annealed_draws, agree_with_exact_ones, .timeout = 300)
+{
+    shaking by = {0.05, 0.2};
+    scratch_make();
+    wf_model model = make_model("model", 2, 4, 3);
+    for (int level = 0; level <= 2; level++)
+        save_level(&model, level, "2*(actnorm, conv1x1, affine:width=8:blocks=1), actnorm", shake, &by);
+    wf_backend *b = open_backend("cpu", 1);
+    check_exact(&model, 1, 1, b);
+    check_exact(&model, 0, 2, b);
+    b->close(b);
+    wf_model_clear(&model);
+    scratch_remove();
+}
