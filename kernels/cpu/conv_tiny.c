@@ -23,6 +23,26 @@ static int sgemm(char ta, char tb, size_t m, size_t n, size_t k, const float *a,
     return WF_OK;
 }
 
+/* C [m,n] = A op(B) + beta C in slices of 16 rows, or of 4: so a row's bits depend neither on its place, nor on how many rows
+ * or threads there are. A product as a whole ends in other instructions where its rows are not whole tiles: with AVX2, the
+ * last two of 6 i + 2 rows are summed in another order. */
+static int sgemm_rows(char tb, size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b, size_t ldb,
+                      float beta, float *c, size_t ldc)
+{
+    size_t slice = m >= 16 ? 16 : 4, whole = m - m % slice;
+    int status = WF_OK;
+#pragma omp parallel for schedule(static) reduction(max : status) if (m * n * k > 8 * WF_CPU_PARALLEL)
+    for (size_t i = 0; i < whole; i += slice) {
+        int s = sgemm('N', tb, slice, n, k, a + i * lda, lda, b, ldb, beta, c + i * ldc, ldc);
+        status = s > status ? s : status;
+    }
+    if (status || whole == m)
+        return status;
+    if (slice == 16)
+        return sgemm_rows(tb, m - whole, n, k, a + whole * lda, lda, b, ldb, beta, c + whole * ldc, ldc);
+    return sgemm('N', tb, m - whole, n, k, a + whole * lda, lda, b, ldb, beta, c + whole * ldc, ldc);
+}
+
 /* One product of a tiny convolution: output pixel p with `count` neighbouring input pixels from q on, through the taps
  * from t on. */
 typedef struct link {
@@ -87,8 +107,8 @@ int wf_cpu_tiny_forward(wf_cpu *cpu, const wf_conv_spec *spec, const float *w, c
     for (int i = 0; i < t.count; i++) {
         const link *l = &t.links[i];
         bool first = i == 0 || l[-1].p != l->p;
-        WF_TRY(sgemm('N', 'T', t.rows, t.out, l->count * t.in, x + l->q * t.in, t.pixels * t.in, w + l->t * t.in,
-                     t.taps * t.in, first ? 0 : 1, t.work + l->p * t.out, t.pixels * t.out));
+        WF_TRY(sgemm_rows('T', t.rows, t.out, l->count * t.in, x + l->q * t.in, t.pixels * t.in, w + l->t * t.in,
+                          t.taps * t.in, first ? 0 : 1, t.work + l->p * t.out, t.pixels * t.out));
     }
     size_t rows = t.rows * t.pixels;
 #pragma omp parallel for schedule(static) if (rows * t.out > WF_CPU_PARALLEL)
@@ -141,8 +161,8 @@ int wf_cpu_tiny_backward(wf_cpu *cpu, const wf_conv_spec *spec, const float *w, 
         memset(dx, 0, rows * t.in * sizeof *dx);
         for (int i = 0; i < t.count; i++) {
             const link *l = &t.links[i];
-            WF_TRY(sgemm('N', 'N', t.rows, l->count * t.in, t.out, t.work + l->p * t.out, t.pixels * t.out,
-                         w + l->t * t.in, t.taps * t.in, 1, dx + l->q * t.in, t.pixels * t.in));
+            WF_TRY(sgemm_rows('N', t.rows, l->count * t.in, t.out, t.work + l->p * t.out, t.pixels * t.out,
+                              w + l->t * t.in, t.taps * t.in, 1, dx + l->q * t.in, t.pixels * t.in));
         }
     }
     return dw ? parameter_gradients(&t, w, bias, x, dw, dbias, dlogs) : WF_OK;
