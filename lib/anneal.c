@@ -3,7 +3,7 @@
  * All stays on the device in the flows' own units: there, level l + 1 stands on the picture idwt(low_l, x_l), or on x_0 itself,
  * because the average that the wavelet keeps leaves the offset of pictures (dequantize, backend.h) as it is. Gradients go
  * down through the adjoint of idwt: it is orthogonal but for the 1/2 of the average, so that adjoint is dwt with 4 times its
- * low-pass. Batches are always N rows, short ones filled up with their first, so that a row's bits depend on that row alone. */
+ * low-pass. Batches are always N rows, short ones filled up with their first: a row's bits depend on that row alone. */
 #include "anneal.h"
 
 #include <math.h>
@@ -97,6 +97,16 @@ static int open_host(wf_anneal *a)
     return WF_OK;
 }
 
+/* Rows of a batch: what the highest level computes at once, or half, a quarter .. of it for few chains. Not below 256 pixels
+ * of the lowest level: from there on, a row's bits were seen not to depend on how many rows there are. */
+static int batch_rows(const wf_anneal_spec *spec, int chains)
+{
+    int N = wf_level_batch(spec->H << doublings(spec, spec->last), spec->W << doublings(spec, spec->last));
+    while (N / 2 >= chains && (int64_t)(N / 2) * spec->H * spec->W >= 256)
+        N /= 2;
+    return N;
+}
+
 int wf_anneal_create(const wf_model *model, const wf_anneal_spec *spec, wf_backend *backend, int chains,
                      wf_anneal **out)
 {
@@ -109,7 +119,7 @@ int wf_anneal_create(const wf_model *model, const wf_anneal_spec *spec, wf_backe
     wf_anneal *a = calloc(1, sizeof *a);
     WF_CHECK(a, WF_AGAIN, "anneal: out of memory");
     *a = (wf_anneal){.backend = backend, .meta = &model->meta, .spec = *spec, .chains = chains};
-    a->N = wf_level_batch(spec->H << doublings(spec, spec->last), spec->W << doublings(spec, spec->last));
+    a->N = batch_rows(spec, chains);
     a->wavelet = wf_wavelet_find(model->meta.wavelet);
     if (!a->wavelet) {
         status = wf_fail(WF_DATA, "%s: wavelet %s is not known", model->path, model->meta.wavelet);

@@ -245,6 +245,7 @@ Test(anneal, bits_do_not_depend_on_neighbours, .timeout = 60)
 {
     enum { ALL = 67 }; /* batches are of 64 */
     static const int five[] = {1, 2, 30, 64, 66};
+    int smallest = ALL;
     wf_model model = shaken_model();
     wf_backend *b = open_backend("cpu", 2);
     for (int t = 0; t < TARGETS; t++)
@@ -263,10 +264,15 @@ Test(anneal, bits_do_not_depend_on_neighbours, .timeout = 60)
             for (int c = 0; c < 5; c++)
                 check_rows(a, 1, &five[c], x, logp, g);
             check_rows(a, ALL - 1, chain + 1, x, logp, g);
+            wf_anneal *alone = open_target(&model, &targets[t], data, b, 1); /* its batches may be smaller */
+            smallest = wf_anneal_batch(alone) < smallest ? wf_anneal_batch(alone) : smallest;
+            check_rows(alone, 1, chain, x, logp, g);
+            wf_anneal_destroy(alone);
             wf_anneal_destroy(a);
             free(x);
             free(g);
         }
+    cr_expect_lt(smallest, 64);
     b->close(b);
     wf_model_clear(&model);
     scratch_remove();
@@ -283,7 +289,8 @@ static void draw_up(const wf_model *model, const target *t, wf_backend *b, int n
     for (int level = t->first; level <= t->last; level++) {
         wf_sampler s;
         cr_assert_eq(wf_sampler_create(model, level, b, H, W, &s), 0, "%s", wf_error());
-        cr_assert_eq(wf_sampler_run(&s, n, level ? low : NULL, id, SEED, 1, level ? detail : low), 0, "%s", wf_error());
+        cr_assert_eq(wf_sampler_run(&s, n, level ? low : NULL, id, &(wf_draw){SEED, 1, 0}, level ? detail : low), 0,
+                     "%s", wf_error());
         wf_sampler_clear(&s);
         if (level == t->last || level == 0)
             continue;
