@@ -26,15 +26,46 @@ void wf_sampler_clear(wf_sampler *s)
     if (s->level.backend)
         s->level.backend->free(s->level.backend, s->z);
     free(s->host);
+    free(s->latent);
     wf_flow_destroy(s->flow);
     wf_feed_clear(&s->feed);
     wf_level_clear(&s->level);
     *s = (wf_sampler){0};
 }
 
+/* z where the standard normal, given |z| <= bound, has as much below as the whole one has below x: the quantile is the
+ * same, erf(z/sqrt 2) = erf(bound/sqrt 2) erf(x/sqrt 2). For z >= 0 erf is concave, so Newton's steps come from below. */
+static double squeeze_normal(double x, double bound)
+{
+    double want = erf(bound * M_SQRT1_2) * erf(fabs(x) * M_SQRT1_2), z = want / M_2_SQRTPI;
+    for (int i = 0; i < 100; i++) {
+        double step = (want - erf(z)) / (M_2_SQRTPI * exp(-z * z));
+        z += step;
+        if (step <= 1e-12 * z)
+            break;
+    }
+    return copysign(fmin(z * M_SQRT2, bound), x);
+}
+
+static int draw_latents(wf_sampler *s, const wf_draw *how, const uint64_t *index, size_t each)
+{
+    wf_backend *b = s->level.backend;
+    size_t n = (size_t)s->feed.N * each;
+    wf_random random = {how->seed, WF_PURPOSE_LATENT, (uint64_t)s->level.level};
+    WF_TRY(b->normal(b, &random, s->feed.N, each, index, how->truncate > 0 ? 1 : how->temperature, s->z));
+    if (how->truncate <= 0)
+        return WF_OK;
+    if (!s->latent)
+        s->latent = malloc(n * sizeof *s->latent);
+    WF_CHECK(s->latent, WF_AGAIN, "sample: out of memory");
+    WF_TRY(b->download(b, s->latent, WF_F64, s->z, n));
+    for (size_t i = 0; i < n; i++)
+        s->latent[i] = how->temperature * squeeze_normal(s->latent[i], how->truncate);
+    return b->upload(b, s->z, s->latent, WF_F64, n);
+}
+
 /* One batch of count <= N pictures. */
-static int run_batch(wf_sampler *s, int count, const float *low, const uint64_t *index, const wf_random *random,
-                     double temperature, float *out)
+static int run_batch(wf_sampler *s, int count, const float *low, const uint64_t *index, const wf_draw *how, float *out)
 {
     wf_backend *b = s->level.backend;
     uint64_t padded[64];
@@ -44,7 +75,7 @@ static int run_batch(wf_sampler *s, int count, const float *low, const uint64_t 
         padded[n] = index[n < count ? n : 0];
     if (low) /* the details in the feed are not used */
         WF_TRY(wf_feed_load(&s->feed, count, low, s->host, index, NULL));
-    WF_TRY(b->normal(b, random, s->feed.N, each, padded, temperature, s->z));
+    WF_TRY(draw_latents(s, how, padded, each));
     WF_TRY(wf_flow_inverse(s->flow, s->level.params, s->z, wf_feed_cond(&s->feed), &x));
     WF_TRY(b->download(b, out, WF_F32, x, (size_t)count * each));
     wf_feed_undo(s->meta, !low, (size_t)count * each, out);
@@ -54,16 +85,13 @@ static int run_batch(wf_sampler *s, int count, const float *low, const uint64_t 
     return WF_OK;
 }
 
-int wf_sampler_run(wf_sampler *s, int64_t N, const float *low, const uint64_t *index, uint64_t seed, double temperature,
-                   float *out)
+int wf_sampler_run(wf_sampler *s, int64_t N, const float *low, const uint64_t *index, const wf_draw *how, float *out)
 {
     size_t pixels = (size_t)s->feed.H * (size_t)s->feed.W;
-    wf_random random = {seed, WF_PURPOSE_LATENT, (uint64_t)s->level.level};
     for (int64_t at = 0; at < N; at += s->feed.N) {
         int count = N - at < s->feed.N ? (int)(N - at) : s->feed.N;
         const float *mine = low ? low + (size_t)at * pixels * (size_t)s->meta->C : NULL;
-        WF_TRY(run_batch(s, count, mine, index + at, &random, temperature,
-                         out + (size_t)at * pixels * (size_t)s->level.K));
+        WF_TRY(run_batch(s, count, mine, index + at, how, out + (size_t)at * pixels * (size_t)s->level.K));
     }
     return WF_OK;
 }

@@ -10,16 +10,23 @@ typedef struct wf_sampler {
     wf_flow *flow;
     wf_feed feed;
     wf_real *z;
-    float *host;
+    float *host;    /* [N,H,W,K] */
+    double *latent; /* the same, once latents were truncated */
 } wf_sampler;
 
 /* For pictures whose low-pass at `level` is H x W. */
 int wf_sampler_create(const wf_model *model, int level, wf_backend *backend, int H, int W, wf_sampler *out) WF_MUST;
 void wf_sampler_clear(wf_sampler *s);
 
+typedef struct wf_draw {
+    uint64_t seed;
+    double temperature; /* scale of the latents */
+    double truncate; /* latents, before they are scaled, are normal ones given that they are within +- this; 0: any */
+} wf_draw;
+
 /* Details [N,H,W,3C] in pixel units given low [N,H,W,C]; at the base low is NULL and `out` [N,H,W,C] is the base itself.
- * Picture index[n]'s draw depends on (seed, level, index[n]) and its low alone. temperature scales the latent. */
-int wf_sampler_run(wf_sampler *s, int64_t N, const float *low, const uint64_t *index, uint64_t seed, double temperature,
+ * Picture index[n]'s draw depends on how it is drawn, on the level, index[n] and its low alone. */
+int wf_sampler_run(wf_sampler *s, int64_t N, const float *low, const uint64_t *index, const wf_draw *how,
                    float *out) WF_MUST;
 
 #endif

@@ -24,8 +24,12 @@ int wf_starts_images(const wf_model *model, char *const *paths, int count, int s
 
 void wf_starts_destroy(wf_starts *s);
 
+/* What a stream of them holds once they are drawn up to level `to` of the model, -1: its highest. Owned by the caller.
+ * WF_USAGE: the model has no such level, or the starts are there already. */
+int wf_starts_drawn(const wf_starts *s, int to, wf_meta *out) WF_MUST;
+
 /* Of the pictures to be drawn. Its level l is level l + wf_starts_offset of the model: with a scale, its base is the user's
- * picture. top is `levels`; a caller who stops below copies it and says so. Borrowed until destroy. */
+ * picture. Borrowed until destroy. */
 const wf_meta *wf_starts_meta(const wf_starts *s);
 int wf_starts_offset(const wf_starts *s);
 /* The level of wf_starts_meta that the starts have, -1: nothing yet, so the base is to be drawn too. */
