@@ -1,0 +1,120 @@
+#!/usr/bin/env bash
+# wf-nuts: chains level by level, in pipes and jointly; every flag; interruption; diagnostics.
+. "$(dirname "$0")/lib.sh"
+export OMP_NUM_THREADS=1
+"$DEADLEAVES" -q -n 64 -s 8 | wf-dwt -q > in.wf
+for level in 0 1 2 3; do
+    wf-train-level -q -l $level -m model -s - -f '2*(actnorm, conv1x1, affine:width=4:blocks=1), actnorm' \
+        --steps 60 --batch 16 < in.wf || fail "training level $level"
+done
+
+nuts() { wf-nuts -q -m model --adapt 6 --draws 8 "$@"; }
+pixels() { wf-idwt -q; } # stdin to stdout
+pictures() { grep -ac '^TUPLTYPE' "$1"; }
+count() { [ "$(pictures "$1")" = "$2" ] || { echo "$(pictures "$1") pictures, want $2"; return 1; }; }
+differ() { ! cmp -s "$1" "$2"; }
+begins() { cmp -n "$(stat -c %s "$1")" "$1" "$2"; } # begins A B: B begins with all of A
+value() { sed -n "$2s/.*\"$1\":\([-0-9.e+]*\|null\).*/\1/p" report.json; } # value KEY LINE
+holds() { awk "BEGIN { exit !($1) }" || { echo "not so: $1"; return 1; }; }
+
+# -- pictures --------------------------------------------------------------------------------------------------------
+nuts -n 5 | pixels > five.pam
+ok "five pictures" count five.pam 5
+nuts -n 3 --threads 1 | pixels > three.pam
+ok "a picture does not depend on how many are drawn" begins three.pam five.pam
+nuts -n 3 -l 0 | nuts -l 1 | nuts -l 3 - | pixels > piped.pam
+ok "levels in a pipe are levels in one program" cmp three.pam piped.pam
+nuts -n 3 --seed 2 | pixels > other.pam
+ok "another seed, other pictures" differ three.pam other.pam
+nuts -n 3 --data | pixels > other.pam
+ok "chains in the coefficients" count other.pam 3
+nuts -n 3 --joint | pixels > other.pam
+ok "all levels jointly" count other.pam 3
+wf-sample -q -m model -n 3 -l 1 | nuts --joint | pixels > other.pam
+ok "two levels jointly, on drawn pictures" count other.pam 3
+for T in 1 0.5; do
+    nuts -n 32 -T $T --joint --draws 20 | wf-idwt -q | wf-dwt -q | wf-bpd -q -m model | awk '$1 == "total" { print $2 + 0 }' > bits.$T
+done
+ok "colder pictures are likelier" holds "$(cat bits.0.5) < $(cat bits.1) - 0.1"
+nuts -n 2 -T 0.9,0.5 | pixels > list.pam
+nuts -n 2 -T 0.9 -l 0 | nuts -T 0.5 | pixels > same.pam
+ok "temperatures of levels" cmp list.pam same.pam
+
+# -- draws -----------------------------------------------------------------------------------------------------------
+nuts -n 2 --thin 4 | pixels > thin.pam
+ok "--thin writes more than the last" count thin.pam 4
+nuts -n 2 | pixels > last.pam
+nuts -n 1 --thin 4 | pixels > both.pam
+ok "--thin counts back from the last" cmp <(tail -c "$(($(stat -c %s both.pam) / 2))" both.pam) \
+    <(head -c "$(($(stat -c %s last.pam) / 2))" last.pam)
+nuts -n 2 --chains 3 | pixels > chains.pam
+ok "--chains" count chains.pam 6
+nuts -n 0 > none.wf
+ok "no pictures" bash -c 'wf-idwt -q < none.wf | cmp - /dev/null'
+
+# -- pictures of one's own -------------------------------------------------------------------------------------------
+printf 'P6 4 4 255\n%048d' 0 > four.ppm
+printf 'P6 5 3 255\n%045d' 0 > odd.ppm
+nuts --from four.ppm | wf-idwt -q -o big > log
+ok "--from enters at the level of its size" test -s big/00000000.png
+nuts --from odd.ppm --scale 4 | pixels > big.pam
+ok "--scale bears any size" grep -aq '^WIDTH 20' big.pam
+status 64 "--from and -n" wf-nuts -q -m model --from four.ppm -n 3
+status 66 "--from nothing" wf-nuts -q -m model --from none.ppm
+
+# -- diagnostics -----------------------------------------------------------------------------------------------------
+nuts -n 4 --report report.json > out.wf
+ok "the report has a line for each level" test "$(wc -l < report.json)" = 4
+for key in acceptance step_low depth divergences rhat ess_bulk ess_tail ebfmi gradients computed; do
+    for level in 1 2 3 4; do ok "report: $key of line $level" test -n "$(value $key $level)"; done
+done
+nuts -n 64 --joint --adapt 100 --draws 50 --target-accept 0.5 --report report.json > out.wf
+low=$(value acceptance 1)
+nuts -n 64 --joint --adapt 100 --draws 50 --target-accept 0.9 --report report.json > out.wf
+ok "--target-accept" holds "$low > 0.4 && $low < 0.7 && $(value acceptance 1) > 0.82 && $(value acceptance 1) < 0.97"
+ok "a joint chain is of all levels" holds "$(value first 1) == 0 && $(value last 1) == 3"
+nuts -n 4 --max-depth 1 --report report.json > out.wf
+ok "--max-depth" holds "$(value depth 4) <= 1"
+nuts -n 4 --adapt 40 --mass diagonal > mass.wf
+nuts -n 4 --adapt 40 > out.wf
+ok "--mass diagonal draws others" differ <(pixels < mass.wf) <(pixels < out.wf)
+nuts -n 4 --strict > strict.wf
+ok "--strict exits with 70 where too little was drawn" test $? = 70
+ok "--strict loses nothing" bash -c 'wf-idwt -q < strict.wf > strict.pam && cmp -n $(stat -c %s three.pam) strict.pam three.pam'
+ok "--strict passes with enough" nuts -n 1 -l 0 -T 1 --adapt 200 --draws 1000 --chains 4 --max-rhat 1.02 --min-ess 400 --strict
+
+# -- interruption ----------------------------------------------------------------------------------------------------
+long=(wf-nuts -q -m model --adapt 6 -n 4 --chains 2 --thin 50 --draws 300)
+"${long[@]}" > want.wf
+"${long[@]}" --state run > whole.wf
+ok "--state changes nothing" cmp <(pixels < want.wf) <(pixels < whole.wf)
+for signal in TERM KILL; do
+    rm -rf run
+    interrupted=0 rc=1
+    for try in $(seq 60); do
+        { timeout -s $signal "0.$((3 + try / 10))" "${long[@]}" --state run --save-every 0.05 > have.wf; } 2> log
+        rc=$?
+        [ $rc = 0 ] && break
+        interrupted=$((interrupted + 1))
+    done
+    ok "chains that were interrupted by $signal come to their end" test $rc = 0
+    ok "they were interrupted" test $interrupted -gt 0
+    ok "and are the same bytes" cmp <(pixels < want.wf) <(pixels < have.wf)
+done
+status 65 "a state of another run" "${long[@]}" --state run --seed 2
+printf 'rubbish' > run/level-00.batch-000000.safetensors
+status 65 "a state that is none" "${long[@]}" --state run
+
+# -- bad usage -------------------------------------------------------------------------------------------------------
+status 64 "no model" wf-nuts -n 1
+status 66 "a model that is not there" wf-nuts -m none -n 1
+status 64 "--latent and --data" wf-nuts -m model --latent --data -n 1
+status 64 "--mass without adaptation" wf-nuts -m model --mass diagonal -n 1
+status 64 "a mass that is none" wf-nuts -m model --mass heavy -n 1
+status 64 "a temperature of nothing" wf-nuts -m model -T 0 -n 1
+status 64 "a level that the model has not" wf-nuts -m model -l 9 -n 1
+nuts -n 1 -l 2 > two.wf
+status 64 "a level that is there already" wf-nuts -m model -l 1 two.wf
+status 64 "a level below the input" bash -c 'wf-nuts -m model -l 1 - < two.wf'
+status 65 "a stream that was cut off" bash -c 'head -c 700 two.wf | wf-nuts -q -m model -'
+status 75 "a full disk" bash -c 'wf-nuts -q -m model -n 1 > /dev/full'
