@@ -99,4 +99,56 @@ static inline void inverse(evaluator *e, const double *z, double low, double *x,
     cr_assert_eq(wf_flow_inverse_logdet(e->flow, logdet), 0);
 }
 
+/* -- two dimensions: log p(x) of a level on a grid of x -------------------------------------------------------------- */
+
+enum { GRID = 640, CELLS = GRID * GRID, BATCH = 4096 };
+
+typedef struct plane {
+    double low[2], step[2];
+    double *x, *logp; /* [CELLS,2], [CELLS] */
+} plane;
+
+/* log p of x [N,K]. */
+static inline void log_density(evaluator *e, const double *x, double *logp)
+{
+    cr_assert_eq(e->b->upload(e->b, e->in, x, WF_F64, e->N * (size_t)e->level.K), 0);
+    cr_assert_eq(wf_flow_forward(e->flow, e->level.params, e->in, NULL), 0, "%s", wf_error());
+    cr_assert_eq(wf_flow_log_density(e->flow, logp), 0);
+}
+
+/* Spans what many samples of a wider normal reach. */
+static inline plane plane_of(evaluator *e)
+{
+    plane p = {{INFINITY, INFINITY}, {-INFINITY, -INFINITY}, NULL, NULL};
+    double *z = normals(31, 1.4, 2 * BATCH), *x = malloc(2 * BATCH * sizeof *x), *logdet = malloc(BATCH * sizeof *x);
+    inverse(e, z, 0, x, logdet);
+    for (size_t i = 0; i < 2 * BATCH; i++) {
+        p.low[i % 2] = fmin(p.low[i % 2], x[i]);
+        p.step[i % 2] = fmax(p.step[i % 2], x[i]);
+    }
+    for (int d = 0; d < 2; d++)
+        p.step[d] = (p.step[d] - p.low[d]) / GRID;
+    p.x = malloc(2 * CELLS * sizeof *p.x);
+    p.logp = malloc(CELLS * sizeof *p.logp);
+    for (size_t i = 0; i < CELLS; i++) {
+        p.x[2 * i] = p.low[0] + p.step[0] * ((double)(i / GRID) + 0.5);
+        p.x[2 * i + 1] = p.low[1] + p.step[1] * ((double)(i % GRID) + 0.5);
+    }
+    for (size_t i = 0; i < CELLS; i += BATCH)
+        log_density(e, p.x + 2 * i, p.logp + i);
+    free(z);
+    free(x);
+    free(logdet);
+    return p;
+}
+
+/* A level of two coefficients whose density bends. */
+static inline wf_model bent_model(void)
+{
+    shaking by = {0.1, 0.6};
+    wf_model model = make_model("model", 0, 1, 2);
+    save_level(&model, 0, "4*(actnorm, conv1x1, affine:width=8:blocks=1), actnorm", shake, &by);
+    return model;
+}
+
 #endif

@@ -99,4 +99,15 @@ static inline double distance(const record *r, const double *f, double truth, do
     return (d.mean - truth) / sqrt(d.mcse * d.mcse + truth_error * truth_error);
 }
 
+/* Chi-square of counts against the uniform, as a normal score (Wilson, Hilferty 1931). */
+static inline double uniform_score(const double *count, int bins)
+{
+    double chi2 = 0, all = 0, k = bins - 1;
+    for (int b = 0; b < bins; b++)
+        all += count[b];
+    for (int b = 0; b < bins; b++)
+        chi2 += pow(count[b] - all / bins, 2) / (all / bins);
+    return (cbrt(chi2 / k) - (1 - 2 / (9 * k))) / sqrt(2 / (9 * k));
+}
+
 #endif

@@ -3,14 +3,9 @@
 #include "../lib/sample.h"
 #include "annealed_draws.h"
 
-/* -- two dimensions: g log p(x) on a grid of x -------------------------------------------------------------------- */
+/* -- two dimensions: against quadrature ----------------------------------------------------------------------------- */
 
-enum { GRID = 640, CELLS = GRID * GRID, BATCH = 4096, STATISTICS = 6 };
-
-typedef struct plane {
-    double low[2], step[2];
-    double *x, *logp; /* [CELLS,2], [CELLS] */
-} plane;
+enum { STATISTICS = 6 };
 
 /* What is compared: means, variances, a wave, and the log density itself. */
 static void statistics(const double *x, double logp, const double mean[2], double out[STATISTICS])
@@ -21,40 +16,6 @@ static void statistics(const double *x, double logp, const double mean[2], doubl
     out[3] = pow(x[1] - mean[1], 2);
     out[4] = cos(2 * x[0] + 3 * x[1]);
     out[5] = logp;
-}
-
-/* log p of x [N,K]. */
-static void log_density(evaluator *e, const double *x, double *logp)
-{
-    cr_assert_eq(e->b->upload(e->b, e->in, x, WF_F64, e->N * (size_t)e->level.K), 0);
-    cr_assert_eq(wf_flow_forward(e->flow, e->level.params, e->in, NULL), 0, "%s", wf_error());
-    cr_assert_eq(wf_flow_log_density(e->flow, logp), 0);
-}
-
-/* Spans what many samples of a wider normal reach. */
-static plane plane_of(evaluator *e)
-{
-    plane p = {{INFINITY, INFINITY}, {-INFINITY, -INFINITY}, NULL, NULL};
-    double *z = normals(31, 1.4, 2 * BATCH), *x = malloc(2 * BATCH * sizeof *x), *logdet = malloc(BATCH * sizeof *x);
-    inverse(e, z, 0, x, logdet);
-    for (size_t i = 0; i < 2 * BATCH; i++) {
-        p.low[i % 2] = fmin(p.low[i % 2], x[i]);
-        p.step[i % 2] = fmax(p.step[i % 2], x[i]);
-    }
-    for (int d = 0; d < 2; d++)
-        p.step[d] = (p.step[d] - p.low[d]) / GRID;
-    p.x = malloc(2 * CELLS * sizeof *p.x);
-    p.logp = malloc(CELLS * sizeof *p.logp);
-    for (size_t i = 0; i < CELLS; i++) {
-        p.x[2 * i] = p.low[0] + p.step[0] * ((double)(i / GRID) + 0.5);
-        p.x[2 * i + 1] = p.low[1] + p.step[1] * ((double)(i % GRID) + 0.5);
-    }
-    for (size_t i = 0; i < CELLS; i += BATCH)
-        log_density(e, p.x + 2 * i, p.logp + i);
-    free(z);
-    free(x);
-    free(logdet);
-    return p;
 }
 
 /* Expectations under p^g / Z; returns Z. */
@@ -114,11 +75,9 @@ static void check_plane(const wf_model *model, const plane *p, evaluator *e, dou
 
 Test(annealed_draws, agree_with_quadrature, .timeout = 300)
 {
-    shaking by = {0.1, 0.6};
     double plain[STATISTICS], annealed[STATISTICS];
     scratch_make();
-    wf_model model = make_model("model", 0, 1, 2);
-    save_level(&model, 0, "4*(actnorm, conv1x1, affine:width=8:blocks=1), actnorm", shake, &by);
+    wf_model model = bent_model();
     wf_backend *b = open_backend("ref", 1);
     evaluator e = evaluate(&model, 0, b, BATCH);
     plane p = plane_of(&e);

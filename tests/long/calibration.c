@@ -86,16 +86,14 @@ static int rank(void *context, int chain, const double *x, const wf_nuts_draw *d
     return WF_OK;
 }
 
-/* Chi-square of the ranks of dimensions first, first + by, ... against the uniform, as a normal score (Wilson, Hilferty 1931). */
+/* Of the ranks of dimensions first, first + by, ... */
 static double score(const study *t, int first, int end, int by)
 {
-    double count[BINS] = {0}, chi2 = 0, all = 0, k = BINS - 1;
+    double count[BINS] = {0};
     for (int r = 0; r < REPLICATIONS; r++)
-        for (int i = first; i < end; i += by, all++)
+        for (int i = first; i < end; i += by)
             count[t->below[r][i] * BINS / (DRAWS + 1)]++;
-    for (int b = 0; b < BINS; b++)
-        chi2 += pow(count[b] - all / BINS, 2) / (all / BINS);
-    return (cbrt(chi2 / k) - (1 - 2 / (9 * k))) / sqrt(2 / (9 * k));
+    return uniform_score(count, BINS);
 }
 
 static int report(const char *what, double value, double limit)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The No-U-Turn sampler: ten posteriors, simulation-based calibration, and the same from sources with a bug planted by sed, all
-# of which must be found. The sampler's own files are compiled here, so no build has to be there.
+# The No-U-Turn sampler: ten posteriors, simulation-based calibration, also of an annealed level, and the same from sources
+# with a bug planted by sed, all of which must be found. What is judged is compiled here; the rest comes from $B/libwf.a.
 # Posteriors are looked for in $WF_TEST_POSTERIORS, or beside this repository in shared/posteriors.
 set -u -o pipefail
 cd "$(dirname "$0")/../.." || exit 1
@@ -73,6 +73,30 @@ plant long/calibration 'adaptation left on' nuts_adapt.c 's/if (c->iteration > o
 plant long/calibration 'wrong sign of the gradient' nuts.c 's/at.p\[i\] += time \* at.g\[i\]/at.p[i] -= time * at.g[i]/'
 plant long/calibration 'kinetic energy not halved' nuts.c 's,kinetic / 2 - log_density,kinetic - log_density,'
 plant long/calibration 'a subtree that turned is drawn from' nuts.c 's/^    if (stop)$/    if (stop \&\& !divergent)\n        t->draw = t->candidate;\n    if (stop)/'
+
+# The annealed density: anneal.c and the test are compiled, with the library behind them.
+annealed() { # annealed ANNEAL.c: builds and runs tests/long/annealed.c into $work/log
+    "${CC:-gcc}" -std=c11 -D_GNU_SOURCE -O2 -fopenmp -o "$work/annealed" tests/long/annealed.c "$1" "${B:-build}/libwf.a" \
+        -lcriterion -ldnnl -llmdb -lpng -larchive -ljansson -lxxhash -lz -ldl -lm 2> "$work/log" || return 3
+    timeout 900 "$work/annealed" > "$work/log" 2>&1
+}
+if annealed lib/anneal.c; then
+    ok "simulation-based calibration of an annealed level"
+else
+    no "simulation-based calibration of an annealed level: $(tr '\n' ';' < "$work/log")"
+fi
+plant_annealed() { # plant_annealed NAME SED
+    local rc=0
+    rm -rf "$work/bug" && mkdir -p "$work/bug/kernels" && cp -r lib "$work/bug" && cp kernels/*.h "$work/bug/kernels"
+    sed -i "$2" "$work/bug/lib/anneal.c"
+    annealed "$work/bug/lib/anneal.c" || rc=$?
+    if ! cmp -s lib/anneal.c "$work/bug/lib/anneal.c" && [ $rc = 1 ] && grep -q 'normal score' "$work/log"; then
+        ok "planted bug is found: $1"
+    else
+        no "planted bug: $1: exit $rc: $(tr '\n' ';' < "$work/log")"
+    fi
+}
+plant_annealed 'sign of the log-determinant term' 's/(s->g - 1) \* value\[n\]/(1 - s->g) * value[n]/'
 
 echo "$passed passed, $failed failed, $skipped skipped"
 [ $failed = 0 ]
