@@ -3,7 +3,7 @@
  * All stays on the device in the flows' own units: there, level l + 1 stands on the picture idwt(low_l, x_l), or on x_0 itself,
  * because the average that the wavelet keeps leaves the offset of pictures (dequantize, backend.h) as it is. Gradients go
  * down through the adjoint of idwt: it is orthogonal but for the 1/2 of the average, so that adjoint is dwt with 4 times its
- * low-pass. Batches are always N rows, short ones filled up with their first: a row's bits depend on that row alone. */
+ * low-pass. Batches are of N rows, the fewest that hold what is asked for (batch_rows), and filled up with their first row. */
 #include "anneal.h"
 
 #include <math.h>
@@ -12,11 +12,11 @@
 
 #include "wavelet.h"
 
-enum { MOST = 64 }; /* of wf_level_batch */
+enum { MOST = 64, SIZES = 7 }; /* rows of wf_level_batch, and how many times they can be halved, plus 1 */
 
 typedef struct stage {
     wf_level level;
-    wf_flow *flow;
+    wf_flow *flow, *flows[SIZES]; /* flow: of this batch; flows[i]: for `most` >> i rows, made when first wanted */
     int H, W;
     size_t size, low_size; /* coefficients [H,W,K] and low-pass [H,W,C] of one row */
     size_t place;          /* of its coefficients in a position */
@@ -33,8 +33,8 @@ struct wf_anneal {
     const wf_wavelet *wavelet;
     wf_anneal_spec spec;
     stage stages[WF_MAX_LEVELS + 1];
-    stage *last; /* the first is stages[0] */
-    int N, chains;
+    stage *last;         /* the first is stages[0] */
+    int most, N, chains; /* rows of a batch at most, rows of this one */
     size_t D;
     float *condition; /* [chains,low_size] of the first stage, pixel units; NULL at the base */
     float *pixels;    /* [N,low_size] */
@@ -52,7 +52,7 @@ static bool is_base(const stage *s)
 static int reals(wf_anneal *a, size_t each, wf_real **out)
 {
     void *memory;
-    WF_TRY(a->backend->alloc(a->backend, (size_t)a->N * each * a->backend->real, &memory));
+    WF_TRY(a->backend->alloc(a->backend, (size_t)a->most * each * a->backend->real, &memory));
     *out = memory;
     return WF_OK;
 }
@@ -77,7 +77,6 @@ static int open_stage(wf_anneal *a, const wf_model *model, int level)
     s->g = 1 / (T * T);
     a->D += s->size;
     a->last = s;
-    WF_TRY(wf_level_flow(&s->level, a->N, s->H, s->W, WF_MEMORY_AUTO, &s->flow));
     WF_TRY(reals(a, s->size, &s->in));
     if (level > 0) {
         WF_TRY(reals(a, s->low_size, &s->low));
@@ -88,7 +87,7 @@ static int open_stage(wf_anneal *a, const wf_model *model, int level)
 
 static int open_host(wf_anneal *a)
 {
-    size_t low = is_base(a->stages) ? 0 : a->stages[0].low_size, N = (size_t)a->N;
+    size_t low = is_base(a->stages) ? 0 : a->stages[0].low_size, N = (size_t)a->most;
     a->host = malloc(N * a->last->size * sizeof *a->host);
     a->pixels = calloc(N * low + 1, sizeof *a->pixels);
     a->condition = calloc((size_t)a->chains * low + 1, sizeof *a->condition);
@@ -97,14 +96,28 @@ static int open_host(wf_anneal *a)
     return WF_OK;
 }
 
-/* Rows of a batch: what the highest level computes at once, or half, a quarter .. of it for few chains. Not below 256 pixels
- * of the lowest level: from there on, a row's bits were seen not to depend on how many rows there are. */
-static int batch_rows(const wf_anneal_spec *spec, int chains)
+/* The fewest rows, halved from `most`, that hold `wanted`, but not fewer than 256 pixels of the lowest level: from there on, a
+ * row's bits were seen not to depend on how many rows there are. */
+static int batch_rows(const wf_anneal_spec *spec, int most, int wanted)
 {
-    int N = wf_level_batch(spec->H << doublings(spec, spec->last), spec->W << doublings(spec, spec->last));
-    while (N / 2 >= chains && (int64_t)(N / 2) * spec->H * spec->W >= 256)
-        N /= 2;
-    return N;
+    while (most / 2 >= wanted && (int64_t)(most / 2) * spec->H * spec->W >= 256)
+        most /= 2;
+    return most;
+}
+
+/* Takes the next batch to be of as many rows as `count` of them want. */
+static int begin_batch(wf_anneal *a, int count)
+{
+    int size = 0;
+    a->N = batch_rows(&a->spec, a->most, count);
+    while (a->most >> size > a->N)
+        size++;
+    for (stage *s = a->stages; s <= a->last; s++) {
+        if (!s->flows[size])
+            WF_TRY(wf_level_flow(&s->level, a->N, s->H, s->W, WF_MEMORY_AUTO, &s->flows[size]));
+        s->flow = s->flows[size];
+    }
+    return WF_OK;
 }
 
 int wf_anneal_create(const wf_model *model, const wf_anneal_spec *spec, wf_backend *backend, int chains,
@@ -119,7 +132,8 @@ int wf_anneal_create(const wf_model *model, const wf_anneal_spec *spec, wf_backe
     wf_anneal *a = calloc(1, sizeof *a);
     WF_CHECK(a, WF_AGAIN, "anneal: out of memory");
     *a = (wf_anneal){.backend = backend, .meta = &model->meta, .spec = *spec, .chains = chains};
-    a->N = batch_rows(spec, chains);
+    a->most = batch_rows(
+        spec, wf_level_batch(spec->H << doublings(spec, spec->last), spec->W << doublings(spec, spec->last)), chains);
     a->wavelet = wf_wavelet_find(model->meta.wavelet);
     if (!a->wavelet) {
         status = wf_fail(WF_DATA, "%s: wavelet %s is not known", model->path, model->meta.wavelet);
@@ -143,7 +157,8 @@ void wf_anneal_destroy(wf_anneal *a)
         wf_real *owned[] = {s->in, s->low, s->dlow, s->dx};
         for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
             a->backend->free(a->backend, owned[i]);
-        wf_flow_destroy(s->flow);
+        for (int i = 0; i < SIZES; i++)
+            wf_flow_destroy(s->flows[i]);
         wf_level_clear(&s->level);
     }
     free(a->condition);
@@ -159,7 +174,7 @@ size_t wf_anneal_size(const wf_anneal *a)
 
 int wf_anneal_batch(const wf_anneal *a)
 {
-    return a->N;
+    return a->most;
 }
 
 uint64_t wf_anneal_computed(const wf_anneal *a)
@@ -222,6 +237,7 @@ static int lift(wf_anneal *a, const stage *s)
 /* Coefficients and low-pass pictures of all stages, for a batch of count <= N positions. */
 static int rise(wf_anneal *a, int count, const int *chain, const double *x)
 {
+    WF_TRY(begin_batch(a, count));
     WF_TRY(load_condition(a, count, chain));
     for (stage *s = a->stages; s <= a->last; s++) {
         WF_TRY(load_position(a, s, count, x));
@@ -319,13 +335,13 @@ static int batch_density(wf_anneal *a, int count, const int *chain, const double
 
 static int rows(const wf_anneal *a, int n, int at)
 {
-    return n - at < a->N ? n - at : a->N;
+    return n - at < a->most ? n - at : a->most;
 }
 
 int wf_anneal_density(void *anneal, int n, const int *chain, const double *x, double *logp, double *gradient)
 {
     wf_anneal *a = anneal;
-    for (int at = 0; at < n; at += a->N)
+    for (int at = 0; at < n; at += a->most)
         WF_TRY(batch_density(a, rows(a, n, at), chain + at, x + (size_t)at * a->D, logp + at,
                              gradient + (size_t)at * a->D));
     return WF_OK;
@@ -337,6 +353,7 @@ static int batch_start(wf_anneal *a, int count, const int *chain, const uint64_t
 {
     wf_backend *b = a->backend;
     uint64_t padded[MOST];
+    WF_TRY(begin_batch(a, count));
     for (int n = 0; n < a->N; n++)
         padded[n] = id[n < count ? n : 0];
     WF_TRY(load_condition(a, count, chain));
@@ -358,7 +375,7 @@ int wf_anneal_start(wf_anneal *a, int n, const uint64_t *id, uint64_t seed, doub
 {
     int chain[MOST];
     WF_CHECK(n <= a->chains, WF_USAGE, "anneal: %d chains, made for %d", n, a->chains);
-    for (int at = 0; at < n; at += a->N) {
+    for (int at = 0; at < n; at += a->most) {
         for (int i = 0; i < rows(a, n, at); i++)
             chain[i] = at + i;
         WF_TRY(batch_start(a, rows(a, n, at), chain, id + at, seed, x + (size_t)at * a->D));
@@ -394,7 +411,7 @@ static int batch_picture(wf_anneal *a, int count, const int *chain, const double
 
 int wf_anneal_picture(wf_anneal *a, int n, const int *chain, const double *x, float *low, float *detail)
 {
-    for (int at = 0; at < n; at += a->N)
+    for (int at = 0; at < n; at += a->most)
         WF_TRY(batch_picture(a, rows(a, n, at), chain + at, x + (size_t)at * a->D, low + (size_t)at * a->last->low_size,
                              detail ? detail + (size_t)at * a->last->size : NULL));
     return WF_OK;

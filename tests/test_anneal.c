@@ -258,7 +258,7 @@ Test(anneal, bits_do_not_depend_on_neighbours, .timeout = 60)
             for (int c = 0; c < ALL; c++)
                 chain[c] = c;
             density(a, ALL, chain, x, logp, g);
-            cr_expect_eq(wf_anneal_computed(a), 128);
+            cr_expect(wf_anneal_computed(a) >= ALL && wf_anneal_computed(a) <= 128);
             cr_expect_neq(logp[0], logp[1]);
             check_rows(a, 5, five, x, logp, g);
             for (int c = 0; c < 5; c++)
