@@ -1,17 +1,19 @@
 /* wf-idwt.c - wavelet coefficients to pictures */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "../lib/file.h"
-#include "../lib/image.h"
+#include "../lib/grid.h"
 #include "../lib/pyramid.h"
+#include "../lib/rounding.h"
 #include "../lib/stream.h"
 #include "cli.h"
 
-static int level = -1, columns;
+static int level = -1, exact = -1;
+static bool ladder;
 static const char *folder, *grid_path;
+static wf_grid_spec layout = {.zoom = 1};
 
 static const cli_option options[] = {
     {'l', "level", "L", CLI_INT, &level, 0, WF_MAX_LEVELS,
@@ -21,15 +23,24 @@ static const cli_option options[] = {
      "stream."},
     {'g', "grid", "FILE.png", CLI_STRING, &grid_path, 0, 0,
      "Write one PNG file with all pictures side by side; - is standard output."},
-    {0, "columns", "N", CLI_INT, &columns, 1, WF_MAX_SIDE,
+    {0, "columns", "N", CLI_INT, &layout.columns, 1, WF_MAX_SIDE,
      "Columns of the grid; the default is the square root of the number of pictures, rounded up."},
+    {0, "zoom", "N", CLI_INT, &layout.zoom, 1, 64, "Pixels of the grid are N times as wide and high."},
+    {0, "titles", "TEXT,TEXT..", CLI_STRING, &layout.titles, 0, 0,
+     "Written above the columns of the grid, in capitals."},
+    {0, "rows", "TEXT,TEXT..", CLI_STRING, &layout.rows, 0, 0, "Written beside the rows of the grid."},
+    {0, "ladder", NULL, CLI_FLAG, &ladder, 0, 0,
+     "Show each picture as levels 0, 1 .. have it, one after the other and at its full size."},
+    {0, "exact", "L", CLI_INT, &exact, 0, WF_MAX_LEVELS,
+     "Round so that, averaged down to level L, pictures are what they are there, to the last bit; exit with 65 where that is no "
+     "whole number. For super-resolution from level L."},
     {.name = NULL},
 };
 
 static const cli_program program = {
     .name = "wf-idwt",
     .summary = "wavelet coefficients back to pictures",
-    .synopsis = "[-o DIR | --grid FILE.png] [-l L] [FILE]",
+    .synopsis = "[-o DIR | --grid FILE.png] [-l L] [--exact L] [FILE]",
     .description =
         "Reads a coefficient stream, as wf-dwt and wf-sample write it, from FILE or standard input, and writes the "
         "pictures of one level: a PAM stream on standard output, PNG files, or one grid. A record of that level is "
@@ -42,6 +53,10 @@ static const cli_program program = {
                 "    the same pixels in out/00000000.png\n"
                 "wf-sample -m faces -n 16 | wf-idwt --grid grid.png\n"
                 "    sixteen samples as one picture\n"
+                "wf-sample -m faces -n 4 | wf-idwt --ladder --grid ladder.png --columns 7\n"
+                "    how four samples of seven levels came to be\n"
+                "wf-sample -m faces --from photo.png --scale 4 | wf-idwt --exact 0 -o .\n"
+                "    sixteen pixels for one, whose average is that one\n"
                 "wf-dwt faces/ | wf-idwt -l 3 | pamtopng > small.png\n"
                 "    the first picture at level 3\n",
     .options = options,
@@ -57,8 +72,9 @@ static struct {
     int64_t count;
     uint64_t *index; /* [count] of PNG files */
     size_t indices;  /* that fit there */
-    uint16_t *cells; /* for the grid: [count,H,W,C] */
-    size_t room;     /* samples that fit there */
+    wf_grid grid;
+    float *rung, *coarse,
+        *nothing; /* for the ladder: [H,W,C] of the level, a picture below, and details that are all 0 */
 } job;
 
 static bool is_dash(const char *path)
@@ -82,8 +98,15 @@ static void begin(const char *name, const wf_reader *reader)
     wf_pyramid_size(&job.meta, level, &H, &W);
     must(wf_image_reserve(&job.image, name, H, W, job.meta.C, job.meta.bits));
     job.capacity = wf_pyramid_batch(&job.meta, level);
+    if (exact > level)
+        die(WF_USAGE, "--exact %d: the pictures are of level %d", exact, level);
+    if (exact >= 0 && strcmp(job.meta.wavelet, "haar"))
+        die(WF_USAGE, "--exact: averages of %s are not those of blocks of pixels", job.meta.wavelet);
     job.pixels = malloc((size_t)job.capacity * samples() * sizeof *job.pixels);
-    if (!job.pixels)
+    job.rung = malloc(samples() * sizeof *job.rung);
+    job.coarse = malloc(samples() * sizeof *job.coarse);
+    job.nothing = calloc(samples(), sizeof *job.nothing);
+    if (!job.pixels || !job.rung || !job.coarse || !job.nothing)
         die(WF_AGAIN, "out of memory for a picture of %dx%d", H, W);
     must(wf_backend_open(common.backend, common.threads, &job.backend));
     must(wf_pyramid_create(job.backend, &job.meta, job.capacity, &job.pyramid));
@@ -100,20 +123,6 @@ static void write_png(const char *path, const wf_image *image)
         wf_outfile_abort(file);
     must(status);
     must(wf_outfile_commit(file));
-}
-
-static void keep_for_grid(const wf_image *image)
-{
-    size_t n = samples(), used = (size_t)job.count * n;
-    if (used + n > (size_t)WF_MAX_PIXELS * (size_t)image->C)
-        die(WF_USAGE, "--grid: picture %lld no longer fits into one of %d pixels", (long long)job.count, WF_MAX_PIXELS);
-    if (used + n > job.room) {
-        job.room = 2 * (used + n);
-        job.cells = realloc(job.cells, job.room * sizeof *job.cells);
-        if (!job.cells)
-            die(WF_AGAIN, "out of memory for a grid of %lld pictures", (long long)job.count + 1);
-    }
-    memcpy(job.cells + used, image->pixels, n * sizeof *job.cells);
 }
 
 static void keep_index(uint64_t index)
@@ -143,16 +152,16 @@ static void check_indices(const char *name)
                 (unsigned long long)job.index[i]);
 }
 
-static void put(const float *values, uint64_t index)
+static void put(const char *name, const float *values, uint64_t index)
 {
     wf_image *image = &job.image;
-    float most = (float)((1 << image->bits) - 1);
-    for (size_t i = 0; i < samples(); i++) {
-        float v = floorf(values[i] + 0.5f);
-        image->pixels[i] = (uint16_t)(v < 0 ? 0 : v > most ? most : v);
-    }
+    int most = (1 << image->bits) - 1;
+    if (exact < 0)
+        wf_round(values, image->H, image->W, image->C, most, image->pixels);
+    else
+        must(wf_round_blocks(name, values, image->H, image->W, image->C, 1 << (level - exact), most, image->pixels));
     if (grid_path) {
-        keep_for_grid(image);
+        must(wf_grid_add(&job.grid, image));
     } else if (folder) {
         char path[4096];
         int n = snprintf(path, sizeof path, "%s/%08llu.png", folder, (unsigned long long)index);
@@ -166,7 +175,36 @@ static void put(const float *values, uint64_t index)
     job.count++;
 }
 
-static void join(const wf_record *record)
+static size_t size_at(int l)
+{
+    int H, W;
+    wf_pyramid_size(&job.meta, l, &H, &W);
+    return (size_t)H * (size_t)W * (size_t)job.meta.C;
+}
+
+/* The picture as level l has it: averaged down, and up again without details. */
+static const float *seen_at(int l, const float *picture)
+{
+    const float *low, *detail;
+    if (l == level)
+        return picture;
+    must(wf_pyramid_split(job.pyramid, 1, picture, l + 1));
+    must(wf_pyramid_level(job.pyramid, l + 1, &low, &detail));
+    memcpy(job.coarse, low, size_at(l) * sizeof *low);
+    for (; l < level; l++) {
+        must(wf_pyramid_join(job.pyramid, l + 1, 1, job.coarse, job.nothing, job.rung));
+        memcpy(job.coarse, job.rung, size_at(l + 1) * sizeof *low);
+    }
+    return job.rung;
+}
+
+static void show(const char *name, const float *picture, uint64_t index)
+{
+    for (int l = ladder ? 0 : level; l <= level; l++)
+        put(name, seen_at(l, picture), index);
+}
+
+static void join(const char *name, const wf_record *record)
 {
     wf_level_shape shape = wf_meta_level(&job.meta, level);
     size_t low = (size_t)shape.H * (size_t)shape.W * (size_t)shape.C;
@@ -176,35 +214,21 @@ static void join(const wf_record *record)
         const float *detail = record->detail ? record->detail + (size_t)at * 3 * low : NULL;
         must(wf_pyramid_join(job.pyramid, level, n, record->low + (size_t)at * low, detail, job.pixels));
         for (int i = 0; i < n; i++)
-            put(job.pixels + (size_t)i * samples(), record->index[at + i]);
+            show(name, job.pixels + (size_t)i * samples(), record->index[at + i]);
     }
     if (!grid_path && !folder)
         must(wf_flush(stdout, "standard output")); /* so that a reader down the pipe sees whole batches */
 }
 
-/* Cells in rows, one white pixel between them; cells left over at the end are white too. */
 static void write_grid(void)
 {
-    int64_t wide = columns ? columns : (int64_t)ceil(sqrt((double)job.count));
-    if (wide > job.count)
-        wide = job.count;
-    int64_t rows = (job.count + wide - 1) / wide;
-    const wf_image *cell = &job.image;
-    wf_image grid = {0};
-    must(wf_image_reserve(&grid, grid_path, rows * (cell->H + 1) - 1, wide * (cell->W + 1) - 1, cell->C, cell->bits));
-    size_t across = (size_t)grid.W * (size_t)grid.C, row = (size_t)cell->W * (size_t)cell->C;
-    for (size_t i = 0; i < across * (size_t)grid.H; i++)
-        grid.pixels[i] = (uint16_t)((1 << cell->bits) - 1);
-    for (int64_t k = 0; k < job.count; k++)
-        for (int y = 0; y < cell->H; y++)
-            memcpy(grid.pixels + (size_t)(k / wide * (cell->H + 1) + y) * across +
-                       (size_t)(k % wide * (cell->W + 1) * cell->C),
-                   job.cells + ((size_t)k * (size_t)cell->H + (size_t)y) * row, row * sizeof *job.cells);
+    wf_image whole = {0};
+    must(wf_grid_draw(&job.grid, &layout, grid_path, &whole));
     if (is_dash(grid_path))
-        must(wf_image_write_png(stdout, "standard output", &grid));
+        must(wf_image_write_png(stdout, "standard output", &whole));
     else
-        write_png(grid_path, &grid);
-    wf_image_clear(&grid);
+        write_png(grid_path, &whole);
+    wf_image_clear(&whole);
 }
 
 static void clean(wf_reader *reader)
@@ -215,7 +239,10 @@ static void clean(wf_reader *reader)
     wf_meta_clear(&job.meta);
     wf_image_clear(&job.image);
     free(job.pixels);
-    free(job.cells);
+    free(job.rung);
+    free(job.coarse);
+    free(job.nothing);
+    wf_grid_clear(&job.grid);
     free(job.index);
 }
 
@@ -226,8 +253,10 @@ int main(int argc, char **argv)
         die(WF_USAGE, "%s: one stream at a time", argv[first + 1]);
     if (folder && grid_path)
         die(WF_USAGE, "-o and --grid exclude one another");
-    if (columns && !grid_path)
-        die(WF_USAGE, "--columns needs --grid");
+    if (!grid_path && (layout.columns || layout.zoom > 1 || layout.titles || layout.rows))
+        die(WF_USAGE, "--columns, --zoom, --titles and --rows need --grid");
+    if (ladder && (folder || exact >= 0))
+        die(WF_USAGE, "--ladder is for a grid or a stream, and rounds as it comes");
     if (is_dash(folder))
         folder = NULL;
     if (!folder && (!grid_path || is_dash(grid_path)) && isatty(STDOUT_FILENO))
@@ -245,7 +274,7 @@ int main(int argc, char **argv)
     begin(name, reader);
     while (must(wf_reader_next(reader, &record, &more)), more)
         if (record.level == level)
-            join(&record);
+            join(name, &record);
     if (!job.count)
         die(WF_DATA, "%s: has no record of level %d", name, level);
     if (grid_path)
