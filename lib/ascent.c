@@ -113,7 +113,7 @@ typedef struct drawn {
     int64_t kept;
     const uint64_t *id; /* of the chains */
     float *picture;     /* I_last of the chains, if they are continued; else they go to the sink */
-    wf_ascent_sink *sink;
+    wf_record_sink *sink;
     void *context;
 } drawn;
 
@@ -183,7 +183,7 @@ static int multiply(const wf_ascent *a, int N, const float *picture, const uint6
     return WF_OK;
 }
 
-int wf_ascent_run(wf_ascent *a, int N, const float *picture, const uint64_t *index, wf_ascent_sink *sink, void *context)
+int wf_ascent_run(wf_ascent *a, int N, const float *picture, const uint64_t *index, wf_record_sink *sink, void *context)
 {
     int n = N * a->spec.chains, status;
     uint64_t *id = malloc((size_t)n * sizeof *id);

@@ -26,13 +26,10 @@ void wf_ascent_destroy(wf_ascent *a); /* NULL is allowed */
 /* How many pictures to run at once: what fills a device at the highest level, within a gigabyte of chains. */
 int wf_ascent_batch(const wf_ascent *a);
 
-/* Takes a record of level `to`: the k-th kept draw of all chains that run. Chain c of picture i has draw k under the index
- * (i * chains + c) * kept + k. */
-typedef int wf_ascent_sink(void *context, const wf_record *record);
-
 /* Runs the chains of N pictures [N,H,W,C] of the level the starts have; NULL: from nothing. Bytes do not depend on what else
- * runs. WF_AGAIN: interrupted; the same calls on the same state folder go on. */
-int wf_ascent_run(wf_ascent *a, int N, const float *picture, const uint64_t *index, wf_ascent_sink *sink,
+ * runs. The sink takes level `to`, one record for the k-th kept draw of all chains that run: chain c of picture i has draw k
+ * under the index (i * chains + c) * kept + k. WF_AGAIN: interrupted; the same calls on the same state folder go on. */
+int wf_ascent_run(wf_ascent *a, int N, const float *picture, const uint64_t *index, wf_record_sink *sink,
                   void *context) WF_MUST;
 
 /* How the chains of step i went, which drew levels *first .. *last of the model; NULL past the last step that ran. */

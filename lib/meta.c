@@ -118,6 +118,16 @@ out:
     return status;
 }
 
+int wf_meta_model(const wf_meta *meta, char out[20])
+{
+    json_t *array;
+    WF_TRY(load_provenance(meta->provenance, "provenance", &array));
+    const char *model = json_string_value(json_object_get(json_array_get(array, json_array_size(array) - 1), "model"));
+    snprintf(out, 20, "%s", model ? model : "");
+    json_decref(array);
+    return WF_OK;
+}
+
 /* -- checks -------------------------------------------------------------------------------------------------------- */
 
 static int check_range(const char *who, const char *field, int value, int low, int high)
@@ -171,7 +181,7 @@ void wf_meta_format(const wf_meta *meta, wf_meta_text *text)
     snprintf(text->numbers[2], sizeof text->numbers[2], "%dx%dx%d", meta->H, meta->W, meta->C);
     snprintf(text->numbers[3], sizeof text->numbers[3], "%d", meta->bits);
     const wf_pair pairs[WF_META_PAIRS] = {
-        {"format", WF_FORMAT},
+        {"format", meta->latents ? WF_LATENTS_FORMAT : WF_FORMAT},
         {"wavelet", meta->wavelet},
         {"levels", text->numbers[0]},
         {"top", text->numbers[1]},
@@ -238,7 +248,9 @@ static int parse_fields(wf_meta_lookup *lookup, const void *context, const char 
 {
     const char *text;
     WF_TRY(find(lookup, context, who, "format", &text));
-    WF_CHECK(!strcmp(text, WF_FORMAT), WF_DATA, "%s: format is \"%.40s\", want \"" WF_FORMAT "\"", who, text);
+    meta->latents = !strcmp(text, WF_LATENTS_FORMAT);
+    WF_CHECK(meta->latents || !strcmp(text, WF_FORMAT), WF_DATA, "%s: format is \"%.40s\", want \"" WF_FORMAT "\"", who,
+             text);
     WF_TRY(find(lookup, context, who, "wavelet", &text));
     WF_CHECK(strlen(text) < sizeof meta->wavelet, WF_DATA, "%s: wavelet \"%.40s\" has too long a name", who, text);
     memcpy(meta->wavelet, text, strlen(text) + 1);

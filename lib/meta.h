@@ -21,6 +21,7 @@ typedef struct wf_meta {
     int top;          /* highest level carried by this stream or store */
     int H, W, C;      /* the picture at level `levels` */
     int bits;         /* bits per sample, 1 to 16 */
+    bool latents;     /* a stream of what a model's flows make of the coefficients, in place of them */
     char *provenance; /* JSON array text, one object per tool, oldest first; owned; NULL: empty */
 } wf_meta;
 
@@ -49,7 +50,11 @@ int wf_meta_match(const wf_meta *have, const char *who, const wf_meta *want, con
 int wf_meta_add_provenance(wf_meta *meta, const char *tool, int argc, char *const *argv, uint64_t seed,
                            const char *model) WF_MUST;
 
+/* "model" of the last tool, "" if it names none. WF_DATA: the provenance is none. */
+int wf_meta_model(const wf_meta *meta, char out[20]) WF_MUST;
+
 #define WF_VERSION "0.1.0"
 #define WF_FORMAT "wavelet-flow/1"
+#define WF_LATENTS_FORMAT "wavelet-flow-latents/1"
 
 #endif

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "finite.h"
+
 int wf_sampler_create(const wf_model *model, int level, wf_backend *backend, int H, int W, wf_sampler *out)
 {
     void *z;
@@ -64,34 +66,83 @@ static int draw_latents(wf_sampler *s, const wf_draw *how, const uint64_t *index
     return b->upload(b, s->z, s->latent, WF_F64, n);
 }
 
-/* One batch of count <= N pictures. */
-static int run_batch(wf_sampler *s, int count, const float *low, const uint64_t *index, const wf_draw *how, float *out)
+static size_t size_of(const wf_sampler *s, int channels)
 {
-    wf_backend *b = s->level.backend;
-    uint64_t padded[64];
+    return (size_t)s->feed.H * (size_t)s->feed.W * (size_t)channels;
+}
+
+/* Values [count,each] of pictures from the device; `what` they are is told of those that are not finite. */
+static int take_finite(wf_sampler *s, int count, const wf_real *from, const char *what, const uint64_t *index,
+                       float *out)
+{
+    size_t each = size_of(s, s->level.K), n = (size_t)count * each;
+    WF_TRY(s->level.backend->download(s->level.backend, out, WF_F32, from, n));
+    size_t at = wf_find_nonfinite(out, n);
+    WF_CHECK(at == n, WF_INTERNAL, "level %d: %s %llu is not finite", s->level.level, what,
+             (unsigned long long)index[at / each]);
+    return WF_OK;
+}
+
+/* What the latents in s->z stand for, of count <= N pictures. */
+static int invert(wf_sampler *s, int count, const float *low, const uint64_t *index, float *out)
+{
     const wf_real *x;
-    size_t each = (size_t)s->feed.H * (size_t)s->feed.W * (size_t)s->level.K;
-    for (int n = 0; n < s->feed.N; n++)
-        padded[n] = index[n < count ? n : 0];
     if (low) /* the details in the feed are not used */
         WF_TRY(wf_feed_load(&s->feed, count, low, s->host, index, NULL));
-    WF_TRY(draw_latents(s, how, padded, each));
     WF_TRY(wf_flow_inverse(s->flow, s->level.params, s->z, wf_feed_cond(&s->feed), &x));
-    WF_TRY(b->download(b, out, WF_F32, x, (size_t)count * each));
-    wf_feed_undo(s->meta, !low, (size_t)count * each, out);
-    for (size_t i = 0; i < (size_t)count * each; i++)
-        WF_CHECK(isfinite(out[i]), WF_INTERNAL, "level %d: sample %llu is not finite", s->level.level,
-                 (unsigned long long)index[i / each]);
+    WF_TRY(take_finite(s, count, x, "sample", index, out));
+    wf_feed_undo(s->meta, !low, (size_t)count * size_of(s, s->level.K), out);
     return WF_OK;
+}
+
+static int count_at(const wf_sampler *s, int64_t N, int64_t at)
+{
+    return N - at < s->feed.N ? (int)(N - at) : s->feed.N;
+}
+
+static const float *rows(const float *pictures, int64_t at, size_t each)
+{
+    return pictures ? pictures + (size_t)at * each : NULL;
 }
 
 int wf_sampler_run(wf_sampler *s, int64_t N, const float *low, const uint64_t *index, const wf_draw *how, float *out)
 {
-    size_t pixels = (size_t)s->feed.H * (size_t)s->feed.W;
+    size_t each = size_of(s, s->level.K);
     for (int64_t at = 0; at < N; at += s->feed.N) {
-        int count = N - at < s->feed.N ? (int)(N - at) : s->feed.N;
-        const float *mine = low ? low + (size_t)at * pixels * (size_t)s->meta->C : NULL;
-        WF_TRY(run_batch(s, count, mine, index + at, how, out + (size_t)at * pixels * (size_t)s->level.K));
+        int count = count_at(s, N, at);
+        uint64_t padded[64];
+        for (int n = 0; n < s->feed.N; n++)
+            padded[n] = index[at + (n < count ? n : 0)];
+        WF_TRY(draw_latents(s, how, padded, each));
+        WF_TRY(invert(s, count, rows(low, at, size_of(s, s->meta->C)), index + at, out + (size_t)at * each));
+    }
+    return WF_OK;
+}
+
+int wf_sampler_decode(wf_sampler *s, int64_t N, const float *low, const uint64_t *index, const float *z, float *out)
+{
+    wf_backend *b = s->level.backend;
+    size_t each = size_of(s, s->level.K);
+    for (int64_t at = 0; at < N; at += s->feed.N) {
+        int count = count_at(s, N, at);
+        for (int n = 0; n < s->feed.N; n++)
+            memcpy(s->host + (size_t)n * each, z + (size_t)(at + (n < count ? n : 0)) * each, each * sizeof *z);
+        WF_TRY(b->upload(b, s->z, s->host, WF_F32, (size_t)s->feed.N * each));
+        WF_TRY(invert(s, count, rows(low, at, size_of(s, s->meta->C)), index + at, out + (size_t)at * each));
+    }
+    return WF_OK;
+}
+
+int wf_sampler_encode(wf_sampler *s, int64_t N, const float *low, const float *detail, const uint64_t *index, float *z)
+{
+    size_t each = size_of(s, s->level.K);
+    for (int64_t at = 0; at < N; at += s->feed.N) {
+        int count = count_at(s, N, at);
+        WF_TRY(wf_feed_load(&s->feed, count, rows(low, at, size_of(s, s->meta->C)), rows(detail, at, each), index + at,
+                            NULL));
+        WF_TRY(wf_flow_forward(s->flow, s->level.params, wf_feed_x(&s->feed), wf_feed_cond(&s->feed)));
+        WF_TRY(
+            take_finite(s, count, wf_flow_latent(s->flow), "the latent of picture", index + at, z + (size_t)at * each));
     }
     return WF_OK;
 }

@@ -1,4 +1,4 @@
-/* sample.h - drawing details (or the base) from a trained level */
+/* sample.h - a trained level run backward, to draw details (or the base) or to decode them, and forward, to encode them */
 #ifndef WF_SAMPLE_H
 #define WF_SAMPLE_H
 
@@ -28,5 +28,12 @@ typedef struct wf_draw {
  * Picture index[n]'s draw depends on how it is drawn, on the level, index[n] and its low alone. */
 int wf_sampler_run(wf_sampler *s, int64_t N, const float *low, const uint64_t *index, const wf_draw *how,
                    float *out) WF_MUST;
+
+/* The latents z [N,H,W,K] of details given low, without noise: a pixel stands for the middle of its values. At the base detail
+ * is NULL and low the base itself. Decoding is the same backward. */
+int wf_sampler_encode(wf_sampler *s, int64_t N, const float *low, const float *detail, const uint64_t *index,
+                      float *z) WF_MUST;
+int wf_sampler_decode(wf_sampler *s, int64_t N, const float *low, const uint64_t *index, const float *z,
+                      float *out) WF_MUST;
 
 #endif

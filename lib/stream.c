@@ -87,12 +87,14 @@ static int check_shapes(const wf_reader *reader, const char *who, int level)
     WF_CHECK(index && index->rank == 1, WF_DATA, "%s: no tensor \"index\" of one dimension", who);
     int64_t N = index->shape[0];
     WF_CHECK(N >= 1 && N <= MAX_BATCH, WF_DATA, "%s: a batch of %lld, want 1 to %d", who, (long long)N, MAX_BATCH);
-    int tensors = level ? 3 : 2;
+    bool low = !level || !reader->meta.latents;
+    int tensors = 1 + low + (level > 0);
     WF_CHECK(reader->st.count == tensors, WF_DATA, "%s: %d tensors, want %d at level %d", who, reader->st.count,
              tensors, level);
     wf_level_shape shape = wf_meta_level(&reader->meta, level);
     WF_TRY(check_tensor(reader, who, "index", WF_U64, 1, (int64_t[4]){N}));
-    WF_TRY(check_tensor(reader, who, "low", WF_F32, 4, (int64_t[4]){N, shape.H, shape.W, shape.C}));
+    if (low)
+        WF_TRY(check_tensor(reader, who, "low", WF_F32, 4, (int64_t[4]){N, shape.H, shape.W, shape.C}));
     if (level)
         WF_TRY(check_tensor(reader, who, "detail", WF_F32, 4, (int64_t[4]){N, shape.H, shape.W, shape.K}));
     return WF_OK;
@@ -103,6 +105,8 @@ static int check_same_meta(const wf_reader *reader, const char *who)
     wf_meta meta;
     WF_TRY(wf_meta_parse(record_value, &reader->st, who, &meta));
     int status = wf_meta_match(&meta, who, &reader->meta, "the first record");
+    if (!status && meta.latents != reader->meta.latents)
+        status = wf_fail(WF_DATA, "%s: latents among coefficients", who);
     if (!status && meta.top != reader->meta.top)
         status = wf_fail(WF_DATA, "%s: top is %d, but %d in the first record", who, meta.top, reader->meta.top);
     if (!status && strcmp(meta.provenance, reader->meta.provenance))
@@ -129,12 +133,13 @@ static int read_record(wf_reader *reader, const char *who, wf_record *record)
     const wf_tensor *low = wf_safetensors_find(&reader->st, "low"),
                     *detail = wf_safetensors_find(&reader->st, "detail"),
                     *index = wf_safetensors_find(&reader->st, "index");
-    WF_TRY(check_coefficients(who, low));
+    if (low)
+        WF_TRY(check_coefficients(who, low));
     if (detail)
         WF_TRY(check_coefficients(who, detail));
     *record = (wf_record){.level = (int)level,
                           .N = index->shape[0],
-                          .low = low->data,
+                          .low = low ? low->data : NULL,
                           .detail = detail ? detail->data : NULL,
                           .index = index->data};
     reader->records++;
@@ -178,6 +183,16 @@ static int read_first(wf_reader *reader)
 }
 
 int wf_reader_create(FILE *file, const char *name, wf_reader **out)
+{
+    WF_TRY(wf_reader_create_any(file, name, out));
+    if (!(*out)->meta.latents)
+        return WF_OK;
+    wf_reader_destroy(*out);
+    *out = NULL;
+    return wf_fail(WF_DATA, "%s: latents of a model, want coefficients: wf-decode makes them", name);
+}
+
+int wf_reader_create_any(FILE *file, const char *name, wf_reader **out)
 {
     wf_reader *reader = calloc(1, sizeof *reader);
     WF_CHECK(reader, WF_AGAIN, "%s: out of memory", name);
@@ -265,10 +280,11 @@ int wf_record_check(const wf_record *record, const wf_meta *meta, const char *wh
              record->level, meta->top);
     WF_CHECK(record->N >= 1 && record->N <= MAX_BATCH, WF_DATA, "%s: a batch of %lld, want 1 to %d", who,
              (long long)record->N, MAX_BATCH);
-    WF_CHECK(record->low && record->index && !record->detail == !record->level, WF_INTERNAL,
+    bool low = !record->level || !meta->latents;
+    WF_CHECK(!record->low == !low && record->index && !record->detail == !record->level, WF_INTERNAL,
              "%s: a record of level %d with wrong parts", who, record->level);
     wf_level_shape shape = wf_meta_level(meta, record->level);
-    size_t pixels = (size_t)record->N * (size_t)shape.H * (size_t)shape.W, n = pixels * (size_t)shape.C;
+    size_t pixels = (size_t)record->N * (size_t)shape.H * (size_t)shape.W, n = low ? pixels * (size_t)shape.C : 0;
     size_t at = wf_find_nonfinite(record->low, n);
     WF_CHECK(at == n, WF_DATA, "%s: level %d: low[%zu] is not a finite number", who, record->level, at);
     n = record->detail ? pixels * (size_t)shape.K : 0;
@@ -291,16 +307,18 @@ int wf_writer_put(wf_writer *writer, const wf_record *record)
 {
     WF_TRY(wf_record_check(record, &writer->meta, writer->name));
     wf_level_shape shape = wf_meta_level(&writer->meta, record->level);
-    const wf_tensor tensors[] = {
-        {.name = "index",
-         .dtype = WF_U64,
-         .rank = 1,
-         .shape = {record->N},
-         .data = (void *)record->index,
-         .bytes = (size_t)record->N * sizeof *record->index},
-        coefficients("low", record->N, shape, shape.C, record->low),
-        coefficients("detail", record->N, shape, shape.K, record->detail),
-    };
+    int count = 0;
+    wf_tensor tensors[3];
+    tensors[count++] = (wf_tensor){.name = "index",
+                                   .dtype = WF_U64,
+                                   .rank = 1,
+                                   .shape = {record->N},
+                                   .data = (void *)record->index,
+                                   .bytes = (size_t)record->N * sizeof *record->index};
+    if (record->low)
+        tensors[count++] = coefficients("low", record->N, shape, shape.C, record->low);
+    if (record->detail)
+        tensors[count++] = coefficients("detail", record->N, shape, shape.K, record->detail);
     wf_meta_text text;
     wf_meta_format(&writer->meta, &text);
     char level[16];
@@ -308,8 +326,8 @@ int wf_writer_put(wf_writer *writer, const wf_record *record)
     wf_pair pairs[WF_META_PAIRS + 1];
     memcpy(pairs, text.pairs, sizeof text.pairs);
     pairs[WF_META_PAIRS] = (wf_pair){"level", level};
-    WF_TRY(wf_safetensors_write(writer->file, writer->name, tensors, record->level ? 3 : 2, pairs, WF_META_PAIRS + 1,
-                                digest_add, &writer->digest));
+    WF_TRY(wf_safetensors_write(writer->file, writer->name, tensors, count, pairs, WF_META_PAIRS + 1, digest_add,
+                                &writer->digest));
     writer->records++;
     return wf_flush(writer->file, writer->name);
 }

@@ -5,6 +5,9 @@
  *     __metadata__: format, wavelet, level, levels, top, shape "HxWxC", bits, provenance
  *     end record: no tensors; __metadata__ {"format", "end": record count, "hash": XXH3-64 of all bytes before it}
  *
+ * A stream of latents (codec.h) is of another format: above the base `detail` [N,h,w,3C] are latents, and there is no `low`; at
+ * the base `low` [N,h,w,C] are latents.
+ *
  * All levels of one batch of pictures follow one another, lowest first, before the next batch begins. A stream without
  * its end record was cut off, and reading it fails with WF_DATA. */
 #ifndef WF_STREAM_H
@@ -18,7 +21,7 @@
 typedef struct wf_record {
     int level;
     int64_t N;
-    const float *low;      /* [N,h,w,C] */
+    const float *low;      /* [N,h,w,C], NULL in latents above the base */
     const float *detail;   /* [N,h,w,3C], NULL at the base */
     const uint64_t *index; /* [N], which picture */
 } wf_record;
@@ -26,11 +29,15 @@ typedef struct wf_record {
 /* WF_DATA unless level and N are in range and all coefficients are finite; `who` begins the message. */
 int wf_record_check(const wf_record *record, const wf_meta *meta, const char *who) WF_MUST;
 
+/* Takes a record, borrowed during the call. */
+typedef int wf_record_sink(void *context, const wf_record *record);
+
 typedef struct wf_reader wf_reader;
 typedef struct wf_writer wf_writer;
 
 /* Reads the first record's header, so that wf_reader_meta is known; `name` is used in messages. Does not own `file`. */
-int wf_reader_create(FILE *file, const char *name, wf_reader **out) WF_MUST;
+int wf_reader_create(FILE *file, const char *name, wf_reader **out) WF_MUST; /* WF_DATA: latents */
+int wf_reader_create_any(FILE *file, const char *name, wf_reader **out) WF_MUST;
 void wf_reader_destroy(wf_reader *reader);
 const wf_meta *wf_reader_meta(const wf_reader *reader); /* valid until destroy */
 

@@ -13,6 +13,8 @@
  *     training   train.h     wf_train                                 resumes by itself
  *     figures    evaluate.h  wf_evaluator_run                         bits per dimension
  *     samples    sample.h    wf_sampler_run                           draws the details of a level
+ *     latents    codec.h     wf_codec_encode, wf_codec_decode         whole pictures to latents and back
+ *     chains     ascent.h    wf_ascent_run                            annealed pictures by NUTS
  *
  * Every call that can fail returns a status (status.h); nothing prints or exits. Handles are made by ..._create or
  * ..._open and ended by ..._destroy, _close or _clear; a pointer that is handed out is borrowed, until when is said beside
@@ -20,6 +22,8 @@
 #ifndef WF_H
 #define WF_H
 
+#include "ascent.h"
+#include "codec.h"
 #include "evaluate.h"
 #include "file.h"
 #include "image.h"

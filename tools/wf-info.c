@@ -27,7 +27,7 @@ static const cli_program program = {
     .summary = "what a stream, store, checkpoint or model holds",
     .synopsis = "[--verify] [--json] [PATH|-]",
     .description =
-        "Tells what PATH is and holds: a coefficient stream (- reads it from standard input) with the number of pictures "
+        "Tells what PATH is and holds: a stream of coefficients or latents (- reads it from standard input) with the number of pictures "
         "at each level; a store, with the room that each level takes and the number type of its first picture; a "
         "checkpoint, with its metadata and tensors; a model folder, with each trained level. Provenance is the chain of "
         "programs that led there, oldest first, one line each.\n\n"
@@ -97,7 +97,7 @@ static void describe_stream(FILE *file, const char *name, json_t *out)
     wf_record record;
     bool more;
     int64_t records = 0, counts[WF_MAX_LEVELS + 1] = {0}, most = 0;
-    must(wf_reader_create(file, name, &reader));
+    must(wf_reader_create_any(file, name, &reader));
     while (must(wf_reader_next(reader, &record, &more)), more) {
         records++;
         counts[record.level] += record.N;
@@ -106,7 +106,7 @@ static void describe_stream(FILE *file, const char *name, json_t *out)
     }
     const wf_meta *meta = wf_reader_meta(reader);
     json_t *held = must_have(json_array());
-    set(out, "kind", json_string("stream"));
+    set(out, "kind", json_string(meta->latents ? "latents" : "stream"));
     set_meta(out, meta);
     set(out, "pictures", json_integer(most));
     set(out, "records", json_integer(records));

@@ -2,10 +2,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "../lib/pyramid.h"
+#include "../lib/climb.h"
 #include "../lib/sample.h"
 #include "../lib/starts.h"
-#include "../lib/stream.h"
 #include "cli.h"
 
 static const char *model_path, *from_path;
@@ -62,44 +61,22 @@ static wf_sampler samplers[WF_MAX_LEVELS + 1]; /* levels as drawn_meta has them 
 static wf_meta drawn_meta;                     /* of what is written */
 static wf_pyramid *drawn_pyramid;
 
-static float *numbers(size_t n)
+/* A wf_climb_draw. */
+static int draw(void *unused, int level, int N, const float *low, const uint64_t *index, float *drawn)
 {
-    float *memory = malloc(n * sizeof *memory);
-    if (!memory)
-        die(WF_AGAIN, "out of memory for %zu numbers", n);
-    return memory;
-}
-
-/* Draws one level on top of pictures of the level below; drawn: its details, or at the base the pictures. */
-static void draw(int level, int N, const float *picture, const uint64_t *index, float *drawn)
-{
+    (void)unused;
     wf_level_shape s = wf_meta_level(&drawn_meta, level);
     int of_model = level + wf_starts_offset(starts);
     wf_draw how = {common.seed, cli_nth(&temperature, of_model), truncate_at};
     if (!samplers[level].flow)
-        must(wf_sampler_create(&model, of_model, backend, s.H, s.W, &samplers[level]));
-    must(wf_sampler_run(&samplers[level], N, picture, index, &how, drawn));
+        WF_TRY(wf_sampler_create(&model, of_model, backend, s.H, s.W, &samplers[level]));
+    return wf_sampler_run(&samplers[level], N, low, index, &how, drawn);
 }
 
-/* Draws all levels above the starts (owned; NULL: from the base on), and writes the last. */
-static void climb(int N, float *picture, const uint64_t *index)
+static int write_record(void *unused, const wf_record *record)
 {
-    for (int l = wf_starts_level(starts) + 1; l <= drawn_meta.top; l++) {
-        wf_level_shape s = wf_meta_level(&drawn_meta, l);
-        size_t size = (size_t)N * (size_t)s.H * (size_t)s.W * (size_t)s.C;
-        float *drawn = numbers((l ? 3 : 1) * size), *next = NULL;
-        draw(l, N, picture, index, drawn);
-        wf_record record = {.level = l, .N = N, .low = l ? picture : drawn, .detail = l ? drawn : NULL, .index = index};
-        if (l == drawn_meta.top) {
-            must(wf_writer_put(writer, &record));
-        } else {
-            next = numbers((l ? 4 : 1) * size);
-            must(wf_pyramid_join(drawn_pyramid, l, N, record.low, record.detail, next));
-        }
-        free(drawn);
-        free(picture);
-        picture = next;
-    }
+    (void)unused;
+    return wf_writer_put(writer, record);
 }
 
 static void run(void)
@@ -120,7 +97,9 @@ static void run(void)
         must(wf_starts_next(starts, chunk, &N, &picture, index));
         if (!N)
             break;
-        climb(N, picture, index);
+        must(wf_climb(drawn_pyramid, &drawn_meta, wf_starts_level(starts), drawn_meta.top, N, picture, index, draw,
+                      write_record, NULL));
+        free(picture);
     }
     free(index);
     must(wf_writer_finish(writer));

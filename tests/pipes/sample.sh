@@ -2,11 +2,7 @@
 # wf-sample and what shows its pictures: every flag, pictures of one's own, averages that come back.
 . "$(dirname "$0")/lib.sh"
 export OMP_NUM_THREADS=1
-"$DEADLEAVES" -q -n 64 -s 8 | wf-dwt -q > in.wf
-for level in 0 1 2 3; do
-    wf-train-level -q -l $level -m model -s - -f '2*(actnorm, conv1x1, affine:width=4:blocks=1), actnorm' \
-        --steps 60 --batch 16 < in.wf || fail "training level $level"
-done
+train_small model || fail "training"
 
 sample() { wf-sample -q -m model "$@" < /dev/null; }
 pixels() { wf-idwt -q; } # stdin to stdout
