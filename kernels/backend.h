@@ -191,9 +191,9 @@ struct wf_backend {
                 const wf_real *detail, wf_real *x); /* H, W: those of x */
 };
 
-/* spec: "auto" (cuda if there, else cpu), "cpu", "cuda", "cuda:N", "ref". threads: total, 0: all. WF_USAGE with what is
- * missing when the backend is not built or has no device: only then does auto turn to cpu. Other codes: it is there and
- * does not work. */
+/* spec: "auto" (cuda if there, else cpu), "cpu", "cuda", "cuda:N", "ref". threads: total, 0: all, or OMP_NUM_THREADS.
+ * WF_USAGE with what is missing when the backend is not built or has no device: only then does auto turn to cpu. Other codes:
+ * it is there and does not work. */
 int wf_backend_open(const char *spec, int threads, wf_backend **out) WF_MUST;
 
 /* Row `i` of the backend table for wf-info: name, and in `text` its device or why it is not there; false past the end. */

@@ -33,12 +33,14 @@ struct wf_anneal {
     const wf_wavelet *wavelet;
     wf_anneal_spec spec;
     stage stages[WF_MAX_LEVELS + 1];
-    stage *last;         /* the first is stages[0] */
-    int most, N, chains; /* rows of a batch at most, rows of this one */
-    size_t D;
-    float *condition; /* [chains,low_size] of the first stage, pixel units; NULL at the base */
-    float *pixels;    /* [N,low_size] */
-    double *host;     /* [N,size] of the largest stage */
+    stage *last;              /* the first is stages[0] */
+    int most, N, chains;      /* rows of a batch at most, rows of this one */
+    size_t D;                 /* coefficients of all stages */
+    float *condition;         /* [chains,condition_size] pixel units: low-pass of the first stage, or what is known */
+    size_t condition_size;    /* 0 at a base of which nothing is known */
+    float *pixels;            /* [N,low_size] */
+    double *host;             /* [N,size] of the largest stage */
+    double *whole, *gradient; /* [N,D] that missing parts are parts of; NULL if nothing is known */
     uint64_t computed;
 };
 
@@ -88,11 +90,15 @@ static int open_stage(wf_anneal *a, const wf_model *model, int level)
 static int open_host(wf_anneal *a)
 {
     size_t low = is_base(a->stages) ? 0 : a->stages[0].low_size, N = (size_t)a->most;
+    bool known = a->spec.known;
+    a->condition_size = known ? a->D : low;
     a->host = malloc(N * a->last->size * sizeof *a->host);
     a->pixels = calloc(N * low + 1, sizeof *a->pixels);
-    a->condition = calloc((size_t)a->chains * low + 1, sizeof *a->condition);
-    WF_CHECK(a->host && a->pixels && a->condition, WF_AGAIN, "anneal: out of memory for %d chains of %zu numbers",
-             a->chains, a->D);
+    a->condition = calloc((size_t)a->chains * a->condition_size + 1, sizeof *a->condition);
+    a->whole = known ? calloc(2 * N * a->D, sizeof *a->whole) : NULL;
+    a->gradient = known ? a->whole + N * a->D : NULL;
+    WF_CHECK(a->host && a->pixels && a->condition && (a->whole || !known), WF_AGAIN,
+             "anneal: out of memory for %d chains of %zu numbers", a->chains, a->D);
     return WF_OK;
 }
 
@@ -105,6 +111,13 @@ static int batch_rows(const wf_anneal_spec *spec, int most, int wanted)
     return most;
 }
 
+/* What is kept decides the gradient's last bits, so it depends on the size of pictures alone: not on rows, nor on a machine's
+ * memory as WF_MEMORY_AUTO does. Batches have 4096 pixels, or one picture that has more. */
+static wf_memory memory_of(const stage *s)
+{
+    return s->H * s->W <= 4096 ? WF_MEMORY_STORE : WF_MEMORY_REVERSIBLE;
+}
+
 /* Takes the next batch to be of as many rows as `count` of them want. */
 static int begin_batch(wf_anneal *a, int count)
 {
@@ -114,7 +127,7 @@ static int begin_batch(wf_anneal *a, int count)
         size++;
     for (stage *s = a->stages; s <= a->last; s++) {
         if (!s->flows[size])
-            WF_TRY(wf_level_flow(&s->level, a->N, s->H, s->W, WF_MEMORY_AUTO, &s->flows[size]));
+            WF_TRY(wf_level_flow(&s->level, a->N, s->H, s->W, memory_of(s), &s->flows[size]));
         s->flow = s->flows[size];
     }
     return WF_OK;
@@ -129,6 +142,8 @@ int wf_anneal_create(const wf_model *model, const wf_anneal_spec *spec, wf_backe
     WF_CHECK(spec->H > 0 && spec->W > 0 && spec->H <= WF_MAX_SIDE >> doublings(spec, spec->last) &&
                  spec->W <= WF_MAX_SIDE >> doublings(spec, spec->last) && chains > 0,
              WF_USAGE, "anneal: %d chains on pictures of %d x %d", chains, spec->H, spec->W);
+    WF_CHECK(!spec->known || (spec->data && spec->first == 0 && spec->last == levels), WF_USAGE,
+             "anneal: what is known is known of the coefficients of all levels");
     wf_anneal *a = calloc(1, sizeof *a);
     WF_CHECK(a, WF_AGAIN, "anneal: out of memory");
     *a = (wf_anneal){.backend = backend, .meta = &model->meta, .spec = *spec, .chains = chains};
@@ -161,6 +176,7 @@ void wf_anneal_destroy(wf_anneal *a)
             wf_flow_destroy(s->flows[i]);
         wf_level_clear(&s->level);
     }
+    free(a->whole);
     free(a->condition);
     free(a->pixels);
     free(a->host);
@@ -169,7 +185,7 @@ void wf_anneal_destroy(wf_anneal *a)
 
 size_t wf_anneal_size(const wf_anneal *a)
 {
-    return a->D;
+    return a->spec.known ? wf_known_size(a->spec.known) : a->D;
 }
 
 int wf_anneal_batch(const wf_anneal *a)
@@ -184,12 +200,11 @@ uint64_t wf_anneal_computed(const wf_anneal *a)
 
 int wf_anneal_condition(wf_anneal *a, int n, const float *low)
 {
-    const stage *s = a->stages;
-    WF_CHECK(n > 0 && n <= a->chains, WF_USAGE, "anneal: low-pass pictures of %d chains, want 1 to %d", n, a->chains);
-    WF_CHECK(!low == is_base(s), WF_USAGE, "anneal: level %d %s a low-pass", s->level.level,
+    WF_CHECK(n > 0 && n <= a->chains, WF_USAGE, "anneal: pictures of %d chains, want 1 to %d", n, a->chains);
+    WF_CHECK(!low == !a->condition_size, WF_USAGE, "anneal: level %d %s a picture to stand on", a->spec.first,
              low ? "does not take" : "wants");
     if (low)
-        memcpy(a->condition, low, (size_t)n * s->low_size * sizeof *low);
+        memcpy(a->condition, low, (size_t)n * a->condition_size * sizeof *low);
     return WF_OK;
 }
 
@@ -338,12 +353,30 @@ static int rows(const wf_anneal *a, int n, int at)
     return n - at < a->most ? n - at : a->most;
 }
 
+/* The positions of all coefficients, *whole [count,D], that go with positions x of what is missing. */
+static int complete(wf_anneal *a, int count, const int *chain, const double *x, const double **whole)
+{
+    *whole = a->spec.known ? a->whole : x;
+    for (int n = 0; n < count && a->spec.known; n++)
+        WF_TRY(wf_known_expand(a->spec.known, a->condition + (size_t)chain[n] * a->D, x + (size_t)n * wf_anneal_size(a),
+                               a->whole + (size_t)n * a->D));
+    return WF_OK;
+}
+
 int wf_anneal_density(void *anneal, int n, const int *chain, const double *x, double *logp, double *gradient)
 {
     wf_anneal *a = anneal;
-    for (int at = 0; at < n; at += a->most)
-        WF_TRY(batch_density(a, rows(a, n, at), chain + at, x + (size_t)at * a->D, logp + at,
-                             gradient + (size_t)at * a->D));
+    wf_known *known = a->spec.known;
+    size_t each = wf_anneal_size(a);
+    for (int at = 0; at < n; at += a->most) {
+        int count = rows(a, n, at);
+        const double *whole;
+        double *to = gradient + (size_t)at * each;
+        WF_TRY(complete(a, count, chain + at, x + (size_t)at * each, &whole));
+        WF_TRY(batch_density(a, count, chain + at, whole, logp + at, known ? a->gradient : to));
+        for (int i = 0; i < count && known; i++)
+            WF_TRY(wf_known_gather(known, a->gradient + (size_t)i * a->D, to + (size_t)i * each));
+    }
     return WF_OK;
 }
 
@@ -375,6 +408,10 @@ int wf_anneal_start(wf_anneal *a, int n, const uint64_t *id, uint64_t seed, doub
 {
     int chain[MOST];
     WF_CHECK(n <= a->chains, WF_USAGE, "anneal: %d chains, made for %d", n, a->chains);
+    for (int i = 0; i < n && a->spec.known; i++)
+        wf_known_start(a->spec.known, a->condition + (size_t)i * a->D, seed, id[i], x + (size_t)i * wf_anneal_size(a));
+    if (a->spec.known)
+        return WF_OK;
     for (int at = 0; at < n; at += a->most) {
         for (int i = 0; i < rows(a, n, at); i++)
             chain[i] = at + i;
@@ -411,8 +448,11 @@ static int batch_picture(wf_anneal *a, int count, const int *chain, const double
 
 int wf_anneal_picture(wf_anneal *a, int n, const int *chain, const double *x, float *low, float *detail)
 {
-    for (int at = 0; at < n; at += a->most)
-        WF_TRY(batch_picture(a, rows(a, n, at), chain + at, x + (size_t)at * a->D, low + (size_t)at * a->last->low_size,
+    for (int at = 0; at < n; at += a->most) {
+        const double *whole;
+        WF_TRY(complete(a, rows(a, n, at), chain + at, x + (size_t)at * wf_anneal_size(a), &whole));
+        WF_TRY(batch_picture(a, rows(a, n, at), chain + at, whole, low + (size_t)at * a->last->low_size,
                              detail ? detail + (size_t)at * a->last->size : NULL));
+    }
     return WF_OK;
 }

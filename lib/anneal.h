@@ -11,10 +11,14 @@
  * which is not what annealing level by level gives: there the normalizer of each conditional depends on its low-pass, so
  * the product of annealed conditionals prefers low-pass pictures that the joint does not.
  *
+ * With pictures of which something is known (known.h) the positions are v alone, of x = known + U v, and the density is that of x:
+ * the annealed joint given what is known.
+ *
  * Positions are host double [D], pictures host float in pixel units (meta.h). */
 #ifndef WF_ANNEAL_H
 #define WF_ANNEAL_H
 
+#include "known.h"
 #include "model.h"
 
 typedef struct wf_anneal_spec {
@@ -22,6 +26,8 @@ typedef struct wf_anneal_spec {
     int H, W;                              /* of the low-pass at `first`; of I_0 when first is 0 */
     double temperature[WF_MAX_LEVELS + 1]; /* of each level of the model, above 0 */
     bool data;                             /* the chain moves in the coefficients, not in the latents */
+    wf_known
+        *known; /* borrowed; NULL: nothing is known. With all levels and data: the chain moves in what is missing */
 } wf_anneal_spec;
 
 typedef struct wf_anneal wf_anneal;
@@ -32,20 +38,21 @@ int wf_anneal_create(const wf_model *model, const wf_anneal_spec *spec, wf_backe
                      wf_anneal **out) WF_MUST;
 void wf_anneal_destroy(wf_anneal *a); /* NULL is allowed */
 
-size_t wf_anneal_size(const wf_anneal *a); /* D: coefficients of levels first .. last */
+size_t wf_anneal_size(const wf_anneal *a); /* D: coefficients of levels first .. last, or what is missing of them */
 int wf_anneal_batch(const wf_anneal *a);   /* chains that the device computes at once */
 
 /* Rows of densities that the device has computed so far, those that fill a batch up included. */
 uint64_t wf_anneal_computed(const wf_anneal *a);
 
-/* The pictures that chains 0 .. n-1 stand on: low [n,H,W,C] of level `first`, copied; NULL when first is 0. */
+/* The pictures that chains 0 .. n-1 stand on: low [n,H,W,C] of level `first`, copied; NULL when first is 0. Where something is
+ * known: those pictures, of the model's size. */
 int wf_anneal_condition(wf_anneal *a, int n, const float *low) WF_MUST;
 
 /* A wf_nuts_density; context: the wf_anneal. Row i depends on the position and low-pass of chain[i] alone. */
 int wf_anneal_density(void *anneal, int n, const int *chain, const double *x, double *logp, double *gradient) WF_MUST;
 
 /* Where chain i begins, x [n,D]: the latents that wf-sample would draw for picture id[i] at T = 1, or in the coefficients
- * what they stand for. */
+ * what they stand for; a plain guess of what is missing. */
 int wf_anneal_start(wf_anneal *a, int n, const uint64_t *id, uint64_t seed, double *x) WF_MUST;
 
 /* What positions x [n,D] of those chains stand for, at level `last`: low [n,h,w,C] and detail [n,h,w,3C], or low = I_0 and

@@ -11,6 +11,7 @@
 typedef struct step {
     int first, last;
     wf_anneal *anneal;
+    int room; /* chains that the anneal is for */
     wf_chains_report report;
 } step;
 
@@ -37,6 +38,12 @@ static size_t picture_size(const wf_ascent *a, int level)
     return (level ? 4 : 1) * low_size(a, level);
 }
 
+/* Of the picture that a chain stands on: the low-pass of its first level, or the whole of which something is known. */
+static size_t stand_size(const wf_ascent *a, const step *s)
+{
+    return a->spec.known ? picture_size(a, a->spec.to) : low_size(a, s->first);
+}
+
 int wf_ascent_batch(const wf_ascent *a)
 {
     size_t most = 0, depth = (size_t)a->spec.options.nuts.max_depth, chains = (size_t)a->spec.chains;
@@ -46,7 +53,8 @@ int wf_ascent_batch(const wf_ascent *a)
             D += (l ? 3 : 1) * low_size(a, l);
         most = D > most ? D : most;
     }
-    size_t each = most * sizeof(double) * (20 + 3 * depth + (size_t)wf_chains_kept(&a->spec.options));
+    size_t each = most * sizeof(double) * (20 + 3 * depth + (size_t)wf_chains_kept(&a->spec.options)) +
+                  wf_chains_trace(&a->spec.options);
     size_t fit = ((size_t)1 << 30) / each;
     fit = fit > 256 ? 256 : fit;
     return fit > chains ? (int)(fit / chains) : 1;
@@ -56,14 +64,16 @@ int wf_ascent_create(const wf_model *model, const wf_starts *starts, wf_backend 
                      wf_ascent **out)
 {
     const wf_meta *meta = wf_starts_meta(starts);
-    int from = wf_starts_level(starts);
+    int from = spec->known ? -1 : wf_starts_level(starts);
+    WF_CHECK(!spec->known || (wf_starts_level(starts) == meta->levels && spec->to == meta->levels), WF_USAGE,
+             "what is missing of pictures is drawn at level %d, not %d", meta->levels, wf_starts_level(starts));
     WF_CHECK(spec->to > from && spec->to <= meta->levels && spec->chains > 0, WF_USAGE,
              "levels %d to %d of %d by %d chains", from + 1, spec->to, meta->levels, spec->chains);
     wf_ascent *a = calloc(1, sizeof *a);
     WF_CHECK(a, WF_AGAIN, "chains: out of memory");
     *a = (wf_ascent){model, backend, *spec, *meta, wf_starts_offset(starts), NULL, {{0}}, 0, 0};
     for (int l = from + 1; l <= spec->to; l++) {
-        if (!spec->joint || l == from + 1)
+        if (!(spec->joint || spec->known) || l == from + 1)
             a->steps[a->step_count++].first = l;
         a->steps[a->step_count - 1].last = l;
     }
@@ -81,14 +91,20 @@ void wf_ascent_destroy(wf_ascent *a)
     free(a);
 }
 
-/* Weights are read when a step first runs, for n chains at most. */
+/* Weights are read when a step first runs, and again where more chains come than before: records of a stream may grow. */
 static int open_step(wf_ascent *a, step *s, int n)
 {
     wf_level_shape shape = wf_meta_level(&a->meta, s->first);
-    wf_anneal_spec spec = {
-        .first = s->first + a->offset, .last = s->last + a->offset, .H = shape.H, .W = shape.W, .data = a->spec.data};
+    wf_anneal_spec spec = {.first = s->first + a->offset, .last = s->last + a->offset, .H = shape.H, .W = shape.W};
+    spec.known = a->spec.known;
+    spec.data = a->spec.data || spec.known;
     memcpy(spec.temperature, a->spec.temperature, sizeof spec.temperature);
-    return s->anneal ? WF_OK : wf_anneal_create(a->model, &spec, a->backend, n, &s->anneal);
+    if (s->anneal && n <= s->room)
+        return WF_OK;
+    wf_anneal_destroy(s->anneal);
+    s->anneal = NULL;
+    s->room = n;
+    return wf_anneal_create(a->model, &spec, a->backend, n, &s->anneal);
 }
 
 /* What names the chains' density: weights, temperatures and the pictures they stand on. */
@@ -100,8 +116,10 @@ static int name_run(const wf_ascent *a, const step *s, int n, const float *low, 
     *run = XXH3_64bits(hash, strlen(hash));
     *run = XXH3_64bits_withSeed(a->spec.temperature, sizeof a->spec.temperature, *run);
     *run = XXH3_64bits_withSeed(which, sizeof which, *run);
+    if (a->spec.known)
+        *run ^= wf_known_hash(a->spec.known);
     if (low)
-        *run = XXH3_64bits_withSeed(low, (size_t)n * low_size(a, s->first) * sizeof *low, *run);
+        *run = XXH3_64bits_withSeed(low, (size_t)n * stand_size(a, s) * sizeof *low, *run);
     return WF_OK;
 }
 
@@ -131,6 +149,10 @@ static int take(void *context, int64_t k, int n, const double *x)
     }
     for (int i = 0; i < n; i++) {
         chain[i] = i;
+        WF_GO(d->id[i] > (UINT64_MAX - (uint64_t)k) / (uint64_t)d->kept
+                  ? wf_fail(WF_DATA, "chain %llu: its %lld draws have no numbers of 64 bits",
+                            (unsigned long long)d->id[i], (long long)d->kept)
+                  : WF_OK);
         index[i] = d->id[i] * (uint64_t)d->kept + (uint64_t)k;
     }
     WF_GO(wf_anneal_picture(d->step->anneal, n, chain, x, low, detail));
@@ -155,7 +177,8 @@ static int run_step(wf_ascent *a, step *s, int n, const float *low, drawn *d)
     WF_CHECK(length < WF_PATH, WF_USAGE, "%s: the name is too long", a->spec.state);
     o.nuts.seed += (uint64_t)(s->first + a->offset + 1) << 48; /* other random numbers at every level */
     o.thin = s->last == a->spec.to ? o.thin : 0;
-    o.group = s == a->steps ? a->spec.chains : 1; /* further up, every chain has a low-pass of its own */
+    /* Those that stand on nothing draw from one density; further up, every chain has a low-pass of its own. */
+    o.group = !low ? n : s == a->steps ? a->spec.chains : 1;
     o.state = a->spec.state ? state : NULL;
     d->step = s;
     d->kept = wf_chains_kept(&o);
@@ -171,7 +194,7 @@ static int run_step(wf_ascent *a, step *s, int n, const float *low, drawn *d)
 static int multiply(const wf_ascent *a, int N, const float *picture, const uint64_t *index, float *copies, uint64_t *id)
 {
     int chains = a->spec.chains;
-    size_t each = low_size(a, a->steps[0].first);
+    size_t each = stand_size(a, a->steps);
     for (int c = 0; c < N * chains; c++) {
         uint64_t of = index[c / chains];
         WF_CHECK(of < ((uint64_t)1 << 40), WF_DATA, "picture %llu: an index below 2^40 is wanted",
@@ -187,7 +210,7 @@ int wf_ascent_run(wf_ascent *a, int N, const float *picture, const uint64_t *ind
 {
     int n = N * a->spec.chains, status;
     uint64_t *id = malloc((size_t)n * sizeof *id);
-    float *below = malloc((size_t)n * low_size(a, a->steps[0].first) * sizeof *below);
+    float *below = malloc((size_t)n * stand_size(a, a->steps) * sizeof *below);
     drawn d = {.ascent = a, .id = id, .sink = sink, .context = context};
     if (!id || !below) {
         status = wf_fail(WF_AGAIN, "chains: out of memory for %d pictures", n);
@@ -201,7 +224,7 @@ int wf_ascent_run(wf_ascent *a, int N, const float *picture, const uint64_t *ind
             status = wf_fail(WF_AGAIN, "chains: out of memory for %d pictures", n);
             goto out;
         }
-        status = run_step(a, s, n, s->first ? below : NULL, &d);
+        status = run_step(a, s, n, s->first || a->spec.known ? below : NULL, &d);
         free(below);
         below = d.picture;
         if (status)

@@ -45,6 +45,11 @@ int64_t wf_chains_kept(const wf_chains_options *o)
     return o->thin ? (o->draws + o->thin - 1) / o->thin : 1;
 }
 
+size_t wf_chains_trace(const wf_chains_options *o)
+{
+    return (size_t)o->draws * (TRACE + 1) * sizeof(double); /* 1: what is diagnosed */
+}
+
 /* Draws that chain c has made after adaptation. */
 static size_t made(const batch *b, int c)
 {
@@ -167,6 +172,17 @@ static void record(batch *b, int chain, size_t t, const double *x, const wf_nuts
     }
 }
 
+/* The density, unless it is to stop: in between two draws of a large level lie many minutes. */
+static int density(void *context, int n, const int *chain, const double *x, double *logp, double *gradient)
+{
+    batch *b = context;
+    const wf_chains_options *o = b->options;
+    if (!o->stop || !*o->stop)
+        return wf_anneal_density(b->anneal, n, chain, x, logp, gradient);
+    WF_TRY(save(b));
+    return wf_fail(WF_AGAIN, o->state ? "interrupted, saved in %s: the same command goes on" : "interrupted", o->state);
+}
+
 static int take_draw(void *context, int chain, const double *x, const wf_nuts_draw *draw)
 {
     batch *b = context;
@@ -176,11 +192,6 @@ static int take_draw(void *context, int chain, const double *x, const wf_nuts_dr
     if (!draw->adapting) {
         record(b, chain, (size_t)(draw->iteration - o->nuts.adapt), x, draw);
         WF_TRY(hand_out(b));
-    }
-    if (o->stop && *o->stop) {
-        WF_TRY(save(b));
-        return wf_fail(WF_AGAIN, o->state ? "interrupted, saved in %s: the same command goes on" : "interrupted",
-                       o->state);
     }
     return clock_now() - b->saved > o->save_every ? save(b) : WF_OK;
 }
@@ -260,7 +271,7 @@ static int begin(batch *b, const uint64_t *id)
 
 static int create(batch *b)
 {
-    WF_TRY(wf_nuts_create(b->n, b->D, &b->options->nuts, wf_anneal_density, b->anneal, &b->sampler));
+    WF_TRY(wf_nuts_create(b->n, b->D, &b->options->nuts, density, b, &b->sampler));
     b->words = wf_nuts_words(b->sampler);
     b->word = calloc((size_t)b->n * b->words, sizeof *b->word);
     b->x = calloc(b->kept * (size_t)b->n * b->D, sizeof *b->x);

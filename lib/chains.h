@@ -21,6 +21,9 @@ typedef struct wf_chains_options {
 /* Draws that each chain hands out. */
 int64_t wf_chains_kept(const wf_chains_options *options);
 
+/* Bytes that a chain needs for its diagnostics, beside its position's. */
+size_t wf_chains_trace(const wf_chains_options *options);
+
 /* How the chains went; sums and extremes over everything that was merged into it. */
 typedef struct wf_chains_report {
     int64_t chains, draws; /* draws: of all chains, after adaptation */

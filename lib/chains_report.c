@@ -5,6 +5,8 @@
 #include "chains.h"
 #include "file.h"
 
+/* fmin and fmax pass over a NAN, which R-hat and effective sizes have where there were too few draws. An E-BFMI that is none is
+ * of a chain that never moved. */
 void wf_chains_merge(wf_chains_report *total, const wf_chains_report *more)
 {
     wf_chains_report sum = *more;
@@ -20,7 +22,7 @@ void wf_chains_merge(wf_chains_report *total, const wf_chains_report *more)
         sum.rhat = fmax(total->rhat, more->rhat);
         sum.ess_bulk = fmin(total->ess_bulk, more->ess_bulk);
         sum.ess_tail = fmin(total->ess_tail, more->ess_tail);
-        sum.ebfmi = fmin(total->ebfmi, more->ebfmi);
+        sum.ebfmi = isnan(total->ebfmi) || isnan(more->ebfmi) ? NAN : fmin(total->ebfmi, more->ebfmi);
         sum.seconds += total->seconds;
         sum.gradients += total->gradients;
         sum.computed += total->computed;

@@ -16,7 +16,7 @@ typedef struct record {
     uint64_t skip;
     double *x, *energy; /* [D,chains,draws], [chains,draws] */
     uint64_t leapfrogs, divergent, deepest;
-    double acceptance; /* mean */
+    double acceptance, kinetic, least; /* means, and the least kinetic energy, nats */
 } record;
 
 static inline record record_create(int chains, size_t D, uint64_t skip, size_t draws)
@@ -47,6 +47,8 @@ static inline int record_draw(void *context, int chain, const double *x, const w
     for (size_t i = 0; i < r->D; i++)
         r->x[i * all + at] = x[i];
     r->energy[at] = draw->energy;
+    r->kinetic += (draw->energy + draw->log_density) / (double)all;
+    r->least = fmin(r->least, draw->energy + draw->log_density);
     r->leapfrogs += (uint64_t)draw->leapfrogs;
     r->divergent += draw->divergent;
     r->deepest = (uint64_t)draw->depth > r->deepest ? (uint64_t)draw->depth : r->deepest;

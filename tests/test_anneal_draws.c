@@ -135,7 +135,7 @@ static void densities(wf_anneal *a, size_t n, const double *x, double *logp)
 static void check_exact(const wf_model *model, int first, int last, wf_backend *b)
 {
     enum { EXACT = 6400, RUNS = 64, DRAWS = 150, ALL = RUNS * DRAWS };
-    wf_anneal_spec spec = {first, last, 1, 1, {1, 1, 1}, true};
+    wf_anneal_spec spec = {.first = first, .last = last, .H = 1, .W = 1, .temperature = {1, 1, 1}, .data = true};
     wf_anneal *a = anneal(model, &spec, b, EXACT);
     size_t D = wf_anneal_size(a);
     float low[3 * EXACT];

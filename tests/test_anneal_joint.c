@@ -91,7 +91,8 @@ static truth integrate(const wf_model *model, wf_backend *b)
 
 static wf_anneal *open_levels(const wf_model *model, int first, int last, bool data, wf_backend *b, int chains)
 {
-    wf_anneal_spec spec = {first, last, 1, 1, {temperature, temperature}, data};
+    wf_anneal_spec spec = {
+        .first = first, .last = last, .H = 1, .W = 1, .temperature = {temperature, temperature}, .data = data};
     return anneal(model, &spec, b, chains);
 }
 

@@ -46,6 +46,11 @@ static void check_gaussian(gaussian target, bool mass, size_t draws)
     squares /= (double)checked;
     cr_expect(squares < 1 + 4 / sqrt((double)checked), "D %zu r %g: mean square distance %.2f", target.D, target.r,
               squares);
+    /* Momenta at the draws are normal: their energies are half a chi-square of D degrees. */
+    double half = (double)target.D / 2;
+    cr_expect_float_eq(r.kinetic, half, 5 * sqrt(half / (double)(CHAINS * draws)), "kinetic energy %.3f, want %g",
+                       r.kinetic, half);
+    cr_expect_geq(r.least, 0, "kinetic energy %g", r.least);
     cr_expect_eq(r.divergent, 0);
     cr_expect_float_eq(r.acceptance, 0.8, 0.12, "acceptance %.3f", r.acceptance);
     free(f);

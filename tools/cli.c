@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../lib/file.h"
@@ -24,7 +25,8 @@ static const char *help;
 /* --help takes an optional word, =man or =completion; it is the build that asks for those, so --help hides them. */
 static const cli_option common_options[] = {
     {'q', "quiet", NULL, CLI_FLAG, &common.quiet, 0, 0, "Print nothing on standard error but errors."},
-    {0, "threads", "N", CLI_INT, &common.threads, 0, 4096, "Use N threads in total; 0, the default, uses all cores."},
+    {0, "threads", "N", CLI_INT, &common.threads, 0, 4096,
+     "Use N threads in total; 0, the default, uses all cores, or as many as OMP_NUM_THREADS says."},
     {0, "seed", "N", CLI_UINT64, &common.seed, 0, 0, "Seed of everything random; the default is 0."},
     {0, "backend", "B", CLI_STRING, &common.backend, 0, 0,
      "Compute with auto, cpu, cuda, cuda:N or ref; the default is auto: cuda where there is a device, else cpu."},
@@ -445,6 +447,10 @@ bool cli_stdin_speaks(void)
     if (isatty(STDIN_FILENO))
         return false;
     int c = getc(stdin);
+    struct stat info;
+    if (c == EOF && !fstat(STDIN_FILENO, &info) && S_ISFIFO(info.st_mode))
+        die(WF_DATA,
+            "standard input is a pipe that ended before its first byte, want a stream (-n N begins from nothing)");
     if (c == EOF)
         return false;
     ungetc(c, stdin);

@@ -165,7 +165,7 @@ static void describe(wf_cpu *cpu, dnnl_cpu_isa_t isa)
              version->major, version->minor, version->patch);
 }
 
-/* Opens the CPU backend with `threads` threads in total (0: all). Errors: WF_AGAIN, WF_INTERNAL (oneDNN fails). */
+/* Opens the CPU backend with `threads` threads in total (0: OMP_NUM_THREADS, or all). Errors: WF_AGAIN, WF_INTERNAL (oneDNN fails). */
 int wf_cpu_open(int threads, wf_backend **out)
 {
     *out = NULL;
@@ -184,7 +184,10 @@ int wf_cpu_open(int threads, wf_backend **out)
     b->real = sizeof(float);
     b->host = true;
     b->bf16 = isa_has(isa, dnnl_cpu_isa_avx512_core_bf16);
-    b->threads = threads > 0 ? threads : omp_get_num_procs();
+    static int all; /* as OMP_NUM_THREADS or the machine has it, before any backend sets another number */
+    if (!all)
+        all = omp_get_max_threads();
+    b->threads = threads > 0 ? threads : all;
     omp_set_num_threads(b->threads);
     describe(cpu, isa);
     b->close = cpu_close;

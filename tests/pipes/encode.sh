@@ -6,7 +6,7 @@ train_small model || fail "training"
 train_small other --seed 2 || fail "training"
 "$DEADLEAVES" -q -n 20 -s 8 --seed 3 | wf-dwt -q --batch 7 > in.wf
 
-encode() { wf-encode -m model "$@"; }
+encode() { wf-encode -m model; }
 decode() { wf-decode -m model "$@"; }
 pixels() { wf-idwt -q; } # stdin to stdout
 pictures() { grep -ac '^TUPLTYPE' "$1"; }

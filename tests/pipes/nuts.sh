@@ -58,6 +58,43 @@ ok "--scale bears any size" grep -aq '^WIDTH 20' big.pam
 status 64 "--from and -n" wf-nuts -q -m model --from four.ppm -n 3
 status 66 "--from nothing" wf-nuts -q -m model --from none.ppm
 
+# -- pictures of which something is missing ----------------------------------------------------------------------------
+"$DEADLEAVES" -q -n 3 -s 8 --seed 4 > whole.pam
+# shellcheck disable=SC2059 # the formats are of octal bytes
+pgm() { printf 'P5 8 8 255\n' && for i in $(seq 0 63); do printf "\\$(printf %03o $((i / 8 $1 4 ? 255 : 0)))"; done; }
+pgm '<' > upper.pgm
+printf 'P5 4 4 255\n%016d' 0 > small.pgm
+printf 'P5 8 8 255\n%064d' 0 > none.pgm
+wf-dwt -q whole.pam | pixels > whole.want
+each=$(($(stat -c %s whole.want) / 3)) head=$(($(stat -c %s whole.want) / 3 - 192))
+lower() { for i in 0 1 2; do tail -c "+$((i * each + head + 97))" "$1" | head -c 96; done; }
+nuts --from whole.pam --mask upper.pgm | pixels > filled.pam
+ok "--mask: what is known stays" cmp <(lower filled.pam) <(lower whole.want)
+ok "--mask: what is missing is drawn" differ filled.pam whole.want
+wf-dwt -q whole.pam | nuts --mask upper.pgm - | pixels > same.pam
+ok "--mask: pictures from a stream" cmp filled.pam same.pam
+head -c "$(($(stat -c %s whole.pam) / 3))" whole.pam > one.pam
+nuts --from one.pam --mask upper.pgm --chains 2 | pixels > chains.pam
+ok "--mask: --chains" count chains.pam 2
+nuts --from one.pam --mask upper.pgm | pixels > alone.pam
+ok "--mask: a picture does not depend on how many are drawn" begins alone.pam filled.pam
+# Greys of P6 or PAM pixels with a header of $head bytes: R G B to 0.299 R + 0.587 G + 0.114 B
+greys() { tail -c "+$((head + 1))" "$1" | od -An -v -tu1 -w3 | awk '{ print 0.299 * $1 + 0.587 * $2 + 0.114 * $3 }'; }
+nuts --from one.pam --grey > grey.wf
+head -c "$each" whole.want > one.want
+wf-idwt -q grey.wf > grey.pam
+paste <(greys grey.pam) <(greys one.want) | awk '{ d = $1 - $2; if (d * d > worst) worst = d * d } END { print sqrt(worst) }' > worst
+ok "--grey: greys stay, but for rounding and pixels at their ends" holds "$(cat worst) < 25"
+ok "--grey: colours are drawn" differ grey.pam one.want
+nuts --from one.pam --grey --mask upper.pgm | pixels > both.pam
+ok "--grey --mask: what is known stays" cmp <(tail -c 96 both.pam) <(tail -c 96 one.want)
+status 64 "--mask without pictures" wf-nuts -q -m model -n 2 --mask upper.pgm
+status 64 "--grey with a scale" wf-nuts -q -m model --from one.pam --grey --scale 2
+status 64 "a mask of nothing" wf-nuts -q -m model --from one.pam --mask none.pgm
+status 65 "a mask of another size" wf-nuts -q -m model --from one.pam --mask small.pgm
+status 66 "a mask that is not there" wf-nuts -q -m model --from one.pam --mask nowhere.pgm
+status 64 "--mask and small pictures" wf-nuts -q -m model --from four.ppm --mask upper.pgm
+
 # -- diagnostics -----------------------------------------------------------------------------------------------------
 nuts -n 4 --report report.json > out.wf
 ok "the report has a line for each level" test "$(wc -l < report.json)" = 4
@@ -74,10 +111,19 @@ ok "--max-depth" holds "$(value depth 4) <= 1"
 nuts -n 4 --adapt 40 --mass diagonal > mass.wf
 nuts -n 4 --adapt 40 > out.wf
 ok "--mass diagonal draws others" differ <(pixels < mass.wf) <(pixels < out.wf)
-nuts -n 4 --strict > strict.wf
+nuts -n 4 --strict > strict.wf 2> log
 ok "--strict exits with 70 where too little was drawn" test $? = 70
+ok "and says so" grep -q 'not shown to have converged' log
+status 74 "a report that cannot be written" wf-nuts -q -m model -n 4 --report none/report.json
+status 65 "a pipe without a byte" bash -c 'true | wf-nuts -q -m model'
 ok "--strict loses nothing" bash -c 'wf-idwt -q < strict.wf > strict.pam && cmp -n $(stat -c %s three.pam) strict.pam three.pam'
 ok "--strict passes with enough" nuts -n 1 -l 0 -T 1 --adapt 200 --draws 1000 --chains 4 --max-rhat 1.02 --min-ess 400 --strict
+
+nuts -n 300 -l 1 --report report.json | pixels > batches.pam # of 256 chains
+ok "in batches" count batches.pam 300
+nuts -n 256 -l 1 --report first.json | pixels > first.pam
+ok "of which one does not depend on the next" begins first.pam batches.pam
+ok "the report is of all" holds "$(value chains 2) == 300 && $(value gradients 2) > $(sed -n '2s/.*"gradients":\([0-9]*\).*/\1/p' first.json)"
 
 # -- interruption ----------------------------------------------------------------------------------------------------
 long=(wf-nuts -q -m model --adapt 6 -n 4 --chains 2 --thin 50 --draws 300)
@@ -98,6 +144,9 @@ for signal in TERM KILL; do
     ok "and are the same bytes" cmp <(pixels < want.wf) <(pixels < have.wf)
 done
 status 65 "a state of another run" "${long[@]}" --state run --seed 2
+exec 9> run/lock && flock 9
+status 75 "a state that another run holds" "${long[@]}" --state run
+exec 9>&-
 printf 'rubbish' > run/level-00.batch-000000.safetensors
 status 65 "a state that is none" "${long[@]}" --state run
 
