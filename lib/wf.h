@@ -13,6 +13,7 @@
  *     training   train.h     wf_train                                 resumes by itself
  *     figures    evaluate.h  wf_evaluator_run                         bits per dimension
  *     samples    sample.h    wf_sampler_run                           draws the details of a level
+ *     neighbours nearest.h   wf_nearest_search                        the most similar pictures of a store
  *
  * Every call that can fail returns a status (status.h); nothing prints or exits. Handles are made by ..._create or
  * ..._open and ended by ..._destroy, _close or _clear; a pointer that is handed out is borrowed, until when is said beside
@@ -23,6 +24,7 @@
 #include "evaluate.h"
 #include "file.h"
 #include "image.h"
+#include "nearest.h"
 #include "pyramid.h"
 #include "sample.h"
 #include "store.h"
