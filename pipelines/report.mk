@@ -74,4 +74,4 @@ $(report)/%.tsv: $(report)/%.command $(OUT)/trained
 
 $(OUT)/report.html: $(FIGURES:%=$(report)/%.png) $(TABLES:%=$(report)/%.tsv) $(EVAL:%=$(OUT)/bpd-%.tsv) \
     $(OUT)/curves.png $(OUT)/curve.png $(ROOT)/pipelines/report.sh
-	@report.sh $(OUT) $(EVAL) > $@.part && mv $@.part $@
+	@report.sh $(OUT) $(shape) $(EVAL) > $@.part && mv $@.part $@

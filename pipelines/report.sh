@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# report.sh OUT NAME.. - prints the page of report.mk: one HTML file that holds the pictures of OUT, the bits/dim of each NAME
-# and the commands behind them. It has no script and refers to nothing outside of itself; it is XML too.
+# report.sh OUT HEIGHT WIDTH LEVELS NAME.. - prints the page of report.mk: one HTML file that holds the pictures of OUT, the
+# bits/dim of each NAME and the commands behind them. It has no script and refers to nothing outside of itself; it is XML too.
 set -eu -o pipefail
-out=$1
-shift
+out=$1 height=$2 width=$3 levels=$4
+shift 4
 here=$(cd "$(dirname "$0")" && pwd)
 
 escape() { sed 's/&/\&amp;/g; s/</\&lt;/g; s/>/\&gt;/g; s/"/\&quot;/g'; }
@@ -69,7 +69,6 @@ distances() {
         printf "%d %s\t%.0f\t%.0f\t%.0f\n", NR, label, d[1], (d[int((NR + 1) / 2)] + d[int(NR / 2) + 1]) / 2, d[NR] }'
 }
 
-read -r height width levels < <(sed -n 's/.*"levels": \([0-9]*\).*"shape": \[\([0-9]*\), \([0-9]*\).*/\2 \3 \1/p' "$out/model/wf.json")
 name=$(basename "$(realpath "$out")" | escape)
 bits=$(awk -F '\t' '$1 == "total" { printf "%.3f", $3 }' "$out/bpd-$1.tsv")
 work=$(mktemp -d)
@@ -117,14 +116,14 @@ END
 
 cat << END
 <h2>Temperatures</h2>
-<p>A column is one seed, a row one temperature T. Below 1, likely pictures become likelier.</p>
+<p>A row is one temperature T. Below 1, likely pictures become likelier.</p>
 <div class="pair">
 END
 figure temperatures 1 'rows of annealed samples, the colder the lower' << END
 Annealed: the density of each level to the power of 1/T&#178;, drawn by Markov chains that begin at samples.
 END
 figure scaling 1 'rows of samples with scaled latents, the narrower the lower' << END
-For comparison, latents times T. That costs nothing, and is not the annealed density.
+For comparison, samples whose latents are multiplied by T. That costs nothing, and is not the annealed density.
 END
 echo '</div>'
 details 'How the chains went' < "$out/report/temperatures.log"

@@ -56,7 +56,7 @@ ok "the commands" grep -q 'wf-nuts .* -n 2 -T \$T --adapt 2 --draws 3' "$page"
 odd="a <b>&\"c"
 cp -r demo "$odd"
 cp "demo/bpd-val.tsv" "$odd/bpd-<&>.tsv"
-PATH=$PATH:$ROOT/pipelines report.sh "$odd" '<&>' val > odd.html
+PATH=$PATH:$ROOT/pipelines report.sh "$odd" 8 8 3 '<&>' val > odd.html
 ok "names are escaped" grep -q '<h1>a &lt;b&gt;&amp;&quot;c</h1>' odd.html
 
 # -- in a browser ----------------------------------------------------------------------------------------------------
