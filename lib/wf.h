@@ -15,6 +15,7 @@
  *     samples    sample.h    wf_sampler_run                           draws the details of a level
  *     latents    codec.h     wf_codec_encode, wf_codec_decode         whole pictures to latents and back
  *     chains     ascent.h    wf_ascent_run                            annealed pictures by NUTS
+ *     neighbours nearest.h   wf_nearest_search                        the most similar pictures of a store
  *
  * Every call that can fail returns a status (status.h); nothing prints or exits. Handles are made by ..._create or
  * ..._open and ended by ..._destroy, _close or _clear; a pointer that is handed out is borrowed, until when is said beside
@@ -27,6 +28,7 @@
 #include "evaluate.h"
 #include "file.h"
 #include "image.h"
+#include "nearest.h"
 #include "pyramid.h"
 #include "sample.h"
 #include "store.h"

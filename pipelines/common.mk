@@ -14,6 +14,8 @@
 #   MINUTES         wall-clock minutes of training in total;   JOBS   cores
 #   DWT, FLAGS      options of wf-dwt, and of wf-train-level at all levels
 #   REFERENCES      what others reach, drawn into curve.png: see curves.sh
+#
+# The target report goes further: see report.mk.
 SHELL = bash -o pipefail
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -76,3 +78,5 @@ $(OUT)/samples.png: $(OUT)/trained
 
 $(OUT)/curves.png $(OUT)/curve.png &: $(OUT)/trained $(REFERENCES)
 	@curves.sh $(OUT) $(REFERENCES)
+
+include $(ROOT)/pipelines/report.mk

@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# super.sh MODEL PICTURES GRID ROWS DRAWS ZOOM FACTOR.. - super-resolution of the first ROWS pictures of PICTURES, a PAM
+# stream of pictures as large as the model's, into GRID, a PNG file.
+#
+# A row is a picture and, for each FACTOR (2, 4, 8 ..), the same picture so many times smaller, in whole samples, and DRAWS
+# continuations of that by MODEL, with seeds 1, 2 .. Averaged down again, each of them is what it was drawn from.
+set -eu -o pipefail
+model=$1 pictures=$2 grid=$3 rows=$4 draws=$5 zoom=$6
+shift 6
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# Every stream below but "small" has pictures of the same size in bytes: a header, then samples of one byte or two.
+header() { sed '/^ENDHDR$/q' "$pictures"; }
+field() { header | sed -n "s/^$1 //p"; }
+size=$(($(header | wc -c) + $(field WIDTH) * $(field HEIGHT) * $(field DEPTH) * ($(field MAXVAL) > 255 ? 2 : 1)))
+picture() { dd if="$1" bs="$size" skip="$2" count=1 status=none; } # picture FILE I, from 0
+
+head -c $((rows * size)) "$pictures" > "$work/real"
+rows=$(($(stat -c %s "$work/real") / size))
+wf-dwt -q "$work/real" > "$work/coefficients"
+wf-idwt -q --ladder "$work/coefficients" > "$work/ladder" # every level of every picture, at full size
+levels=$(($(stat -c %s "$work/ladder") / $(stat -c %s "$work/real")))
+
+titles=real factors=()
+for factor; do
+    level=$((levels - 1))
+    for ((f = factor; f > 1; f /= 2)); do level=$((level - 1)); done
+    [ $level -ge 0 ] || continue
+    factors+=("$factor:$level")
+    titles+=",1/$factor"
+    wf-idwt -q -l $level "$work/coefficients" > "$work/small"
+    for seed in $(seq "$draws"); do
+        titles+=",draw"
+        wf-dwt -q "$work/small" | wf-sample -q -m "$model" --seed "$seed" | wf-idwt -q --exact $level > "$work/$factor-$seed"
+    done
+done
+
+for ((row = 0; row < rows; row++)); do
+    picture "$work/real" $row
+    for pair in "${factors[@]}"; do
+        picture "$work/ladder" $((row * levels + ${pair#*:}))
+        for seed in $(seq "$draws"); do picture "$work/${pair%:*}-$seed" $row; done
+    done
+done | wf-dwt -q | wf-idwt -q --columns $((1 + ${#factors[@]} * (1 + draws))) --zoom "$zoom" --titles "$titles" --grid "$grid"

@@ -1,0 +1,243 @@
+/* wf-nearest - the pictures of a store that are nearest to those of a stream */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../lib/file.h"
+#include "../lib/nearest.h"
+#include "cli.h"
+
+static const char *store_path, *table_path;
+static int level = -1, wanted = 1;
+static bool beside;
+
+static const cli_option options[] = {
+    {'s', "store", "STORE", CLI_STRING, &store_path, 0, 0, "Store to look in."},
+    {'k', "nearest", "K", CLI_INT, &wanted, 1, 1024, "Write the K nearest of each picture (default 1)."},
+    {'l', "level", "L", CLI_INT, &level, 0, WF_MAX_LEVELS,
+     "Compare pictures as level L has them; the default is the highest level of the stream."},
+    {0, "beside", NULL, CLI_FLAG, &beside, 0, 0, "Write each picture itself before its neighbours: K + 1 for one."},
+    {0, "distances", "FILE", CLI_STRING, &table_path, 0, 0,
+     "Write a table too, tab-separated: picture, rank, number of the neighbour in the store, distance; - is standard "
+     "output, in place of the stream."},
+    {.name = NULL},
+};
+
+static const cli_program program = {
+    .name = "wf-nearest",
+    .summary = "the pictures of a store that are nearest to given ones",
+    .synopsis = "-s STORE [-k K] [-l L] [--beside] [--distances FILE] [FILE]",
+    .description =
+        "Reads a coefficient stream, as wf-dwt and wf-sample write it, from FILE or standard input, and writes, for each of "
+        "its pictures, the K nearest pictures of the store, nearest first, as coefficients of the one level: what a model has "
+        "drawn, beside what it was trained on.\n\n"
+        "Distances are Euclidean, over all samples of a picture, in units of its pixel values. A record of the level is "
+        "enough, in the stream as in the store; other levels are not used. Neighbours of picture i have the numbers "
+        "K i, K i + 1 and so on, with --beside (K + 1) i and so on, so that each has a file of its own in wf-idwt -o.\n\n"
+        "Pictures are gathered, up to 64 MB of them, before the store is read for them.",
+    .examples =
+        "wf-sample -m faces -n 8 | wf-nearest -s faces.store -k 7 --beside | wf-idwt --columns 8 --grid near.png\n"
+        "    eight samples, each beside the seven training pictures that are most like it\n"
+        "wf-dwt held-out/ | wf-nearest -s faces.store --distances - | cut -f 4\n"
+        "    how far held-out pictures are from the nearest in training\n",
+    .options = options,
+};
+
+/* Pictures of the level side by side. */
+typedef struct pictures {
+    float *low, *detail; /* [n,lows], [n,3*lows] */
+    uint64_t *index;     /* [n] */
+} pictures;
+
+static struct {
+    wf_store *store;
+    wf_meta meta; /* of what is written */
+    wf_writer *writer;
+    FILE *table;
+    char *text; /* of the table, unless it goes to standard output */
+    size_t text_size;
+    size_t lows;      /* numbers of a picture's low-pass */
+    pictures given;   /* [room] that were gathered, count of them now */
+    pictures written; /* [per_picture()]: one record */
+    int room, count;
+    wf_neighbour *found; /* [room,K] */
+    int64_t total;
+} job;
+
+static bool is_dash(const char *path)
+{
+    return path && !strcmp(path, "-");
+}
+
+static int per_picture(void)
+{
+    return wanted + beside;
+}
+
+static void *make_room(size_t n, size_t size)
+{
+    void *memory = calloc(n, size);
+    if (!memory)
+        die(WF_AGAIN, "out of memory for %zu pictures", n);
+    return memory;
+}
+
+static pictures make_pictures(int n)
+{
+    size_t each = job.lows * sizeof(float);
+    return (pictures){make_room((size_t)n, each), make_room((size_t)n, 3 * each),
+                      make_room((size_t)n, sizeof(uint64_t))};
+}
+
+static void free_pictures(pictures *p)
+{
+    free(p->low);
+    free(p->detail);
+    free(p->index);
+}
+
+static void begin(const char *name, const wf_meta *meta)
+{
+    must(wf_meta_match(meta, name, wf_store_meta(job.store), store_path));
+    if (level < 0)
+        level = meta->top;
+    if (level > meta->top)
+        die(WF_DATA, "%s: carries levels up to %d, not level %d", name, meta->top, level);
+    if (!wf_store_has_level(job.store, level))
+        die(WF_DATA, "%s: holds no level %d", store_path, level);
+    must(wf_meta_copy(&job.meta, meta));
+    job.meta.top = level;
+    must(wf_meta_add_provenance(&job.meta, program.name, common.argc, common.argv, common.seed, NULL));
+    wf_level_shape shape = wf_meta_level(meta, level);
+    job.lows = (size_t)shape.H * (size_t)shape.W * (size_t)shape.C;
+    size_t fit = ((size_t)1 << 22) / job.lows;
+    job.room = fit < 1 ? 1 : fit > 1024 ? 1024 : (int)fit;
+    job.given = make_pictures(job.room);
+    job.written = make_pictures(per_picture());
+    job.found = make_room((size_t)job.room * (size_t)wanted, sizeof *job.found);
+}
+
+/* The table is kept until it is complete, since its file appears only then. */
+static void open_outputs(void)
+{
+    job.table = is_dash(table_path) ? stdout : table_path ? open_memstream(&job.text, &job.text_size) : NULL;
+    if (table_path && !job.table)
+        die(WF_AGAIN, "out of memory for the table");
+    if (job.table)
+        fputs("picture\trank\tneighbour\tdistance\n", job.table);
+    if (job.table != stdout)
+        must(wf_writer_create(stdout, "stdout", &job.meta, &job.writer));
+}
+
+static void write_neighbours(int n)
+{
+    const pictures *from = &job.given, *to = &job.written;
+    const wf_neighbour *found = job.found + (size_t)n * (size_t)wanted;
+    size_t lows = job.lows, i = (size_t)n, each = (size_t)per_picture();
+    uint64_t first, number;
+    if (!WF_MUL(from->index[i], each, &first) || first > UINT64_MAX - each)
+        die(WF_DATA, "picture %" PRIu64 ": no numbers are left for its neighbours", from->index[i]);
+    if (beside) {
+        memcpy(to->low, from->low + i * lows, lows * sizeof *to->low);
+        memcpy(to->detail, from->detail + i * 3 * lows, 3 * lows * sizeof *to->detail);
+    }
+    for (size_t k = 0; k < (size_t)wanted; k++) {
+        float *low = to->low + (k + beside) * lows, *detail = to->detail + (k + beside) * 3 * lows;
+        must(wf_store_get(job.store, level, found[k].at, low, detail, &number));
+        if (job.table)
+            fprintf(job.table, "%" PRIu64 "\t%zu\t%" PRIu64 "\t%.6g\n", from->index[i], k, number, found[k].distance);
+    }
+    for (size_t k = 0; k < each; k++)
+        to->index[k] = first + k;
+    wf_record record = {level, per_picture(), to->low, level ? to->detail : NULL, to->index};
+    if (job.writer)
+        must(wf_writer_put(job.writer, &record));
+}
+
+static void flush(void)
+{
+    const pictures *p = &job.given;
+    if (job.count)
+        must(wf_nearest_search(job.store, level, common.threads, job.count, p->low, p->detail, wanted, job.found));
+    for (int n = 0; n < job.count; n++)
+        write_neighbours(n);
+    job.total += job.count;
+    job.count = 0;
+}
+
+static void gather(const wf_record *record)
+{
+    const pictures *to = &job.given;
+    size_t lows = job.lows;
+    for (size_t i = 0; i < (size_t)record->N; i++) {
+        size_t at = (size_t)job.count++;
+        memcpy(to->low + at * lows, record->low + i * lows, lows * sizeof *to->low);
+        if (record->detail)
+            memcpy(to->detail + at * 3 * lows, record->detail + i * 3 * lows, 3 * lows * sizeof *to->detail);
+        to->index[at] = record->index[i];
+        if (job.count == job.room)
+            flush();
+    }
+}
+
+static void save_table(void)
+{
+    wf_outfile *file;
+    must(wf_close(job.table, table_path));
+    must(wf_outfile_create(table_path, &file));
+    fwrite(job.text, 1, job.text_size, wf_outfile_stream(file)); /* commit tells of failures */
+    must(wf_outfile_commit(file));
+}
+
+static void finish(void)
+{
+    if (job.writer)
+        must(wf_writer_finish(job.writer));
+    if (job.table && job.table != stdout)
+        save_table();
+    note("%lld pictures, each compared with %lld", (long long)job.total, (long long)wf_store_count(job.store));
+    wf_writer_destroy(job.writer);
+    wf_store_close(job.store);
+    wf_meta_clear(&job.meta);
+    free_pictures(&job.given);
+    free_pictures(&job.written);
+    free(job.found);
+    free(job.text);
+}
+
+int main(int argc, char **argv)
+{
+    int first = cli_parse(&program, argc, argv);
+    if (argc - first > 1)
+        die(WF_USAGE, "%s: one stream at a time", argv[first + 1]);
+    if (!store_path)
+        die(WF_USAGE, "-s STORE is needed");
+    if (!is_dash(table_path) && isatty(STDOUT_FILENO))
+        die(WF_USAGE, "stdout is a terminal: pipe it into wf-idwt or a file, or ask for --distances -");
+    bool from_stdin = argc == first || is_dash(argv[first]);
+    const char *name = from_stdin ? "standard input" : argv[first];
+    FILE *file = from_stdin ? stdin : fopen(name, "rb");
+    if (!file)
+        must(wf_fail_errno("%s: cannot open", name));
+
+    wf_reader *reader;
+    wf_record record;
+    bool more = true;
+    must(wf_store_open(store_path, &job.store));
+    must(wf_reader_create(file, name, &reader));
+    begin(name, wf_reader_meta(reader));
+    open_outputs();
+    while (must(wf_reader_next(reader, &record, &more)), more)
+        if (record.level == level)
+            gather(&record);
+    flush();
+    if (!job.total)
+        die(WF_DATA, "%s: has no record of level %d", name, level);
+    finish();
+    wf_reader_destroy(reader);
+    if (!from_stdin)
+        fclose(file);
+    finish_stdout();
+    return WF_OK;
+}
