@@ -44,6 +44,12 @@ void wf_chains_merge(wf_chains_report *total, const wf_chains_report *more);
 #define WF_CHAINS_EBFMI 0.3
 bool wf_chains_trusted(const wf_chains_report *report, double max_rhat, double min_ess);
 
+/* The report as a row of a table for people, below WF_CHAINS_HEAD; waste: the part of what was computed that filled batches up. */
+#define WF_CHAINS_HEAD \
+    "level  chains  draws  accept        step size depth  div   R-hat ESS bulk ESS tail  E-BFMI  gradients/s waste"
+enum { WF_CHAINS_ROW = 256 };
+void wf_chains_row(int first, int last, const wf_chains_report *report, char out[WF_CHAINS_ROW]);
+
 /* One line: a JSON object with everything in the report and the levels it is about; NAN and infinity are null. */
 int wf_chains_write_json(FILE *file, const char *name, int first, int last, const wf_chains_report *report) WF_MUST;
 

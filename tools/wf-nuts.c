@@ -1,5 +1,4 @@
 /* wf-nuts - draws pictures from an annealed model by the No-U-Turn sampler, level by level or jointly */
-#include <math.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -100,35 +99,18 @@ static volatile sig_atomic_t interrupted;
 
 /* -- diagnostics ----------------------------------------------------------------------------------------------------- */
 
-static const char *number(double value, const char *format, char out[24])
-{
-    snprintf(out, 24, isfinite(value) ? format : isnan(value) ? "-" : "inf", value);
-    return out;
-}
-
-static void print_row(int first, int last, const wf_chains_report *r)
-{
-    char level[24], low[24], high[24], rhat[24], bulk[24], tail[24], ebfmi[24];
-    snprintf(level, sizeof level, first < last ? "%d-%d" : "%d", first, last);
-    note("%-6s %6lld %6lld %7.2f %8s-%-8s %5.1f %4lld %7s %8s %8s %7s %12.4g %5.0f%%", level, (long long)r->chains,
-         (long long)(r->draws / r->chains), r->acceptance, number(r->step_low, "%.3g", low),
-         number(r->step_high, "%.3g", high), r->depth, (long long)r->divergences, number(r->rhat, "%.3f", rhat),
-         number(r->ess_bulk, "%.0f", bulk), number(r->ess_tail, "%.0f", tail), number(r->ebfmi, "%.2f", ebfmi),
-         (double)r->gradients / r->seconds, r->computed ? 100 - 100 * (double)r->gradients / (double)r->computed : 0);
-}
-
 /* Says how every level's chains went; dies where they cannot be trusted and --strict was asked for. */
 static void judge(void)
 {
     const wf_chains_report *r;
     int first, last, bad = -1;
-    char doubt[200];
+    char row[WF_CHAINS_ROW], doubt[200];
     if (report_path)
         must(wf_outfile_create(report_path, &report));
-    note(
-        "level  chains  draws  accept        step size depth  div   R-hat ESS bulk ESS tail  E-BFMI  gradients/s waste");
+    note("%s", WF_CHAINS_HEAD);
     for (int i = 0; (r = wf_ascent_report(ascent, i, &first, &last)); i++) {
-        print_row(first, last, r);
+        wf_chains_row(first, last, r, row);
+        note("%s", row);
         if (report)
             must(wf_chains_write_json(wf_outfile_stream(report), report_path, first, last, r));
         if (!wf_chains_trusted(r, max_rhat, min_ess))
