@@ -1,6 +1,7 @@
 /* file.c - complete files, locks and folders */
 #include "file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -147,6 +148,18 @@ void wf_outfile_abort(wf_outfile *file)
 }
 
 /* -- locks and folders --------------------------------------------------------------------------------------------- */
+
+void wf_sweep(const char *folder, const char *prefix)
+{
+    DIR *entries = opendir(folder);
+    for (struct dirent *entry; entries && (entry = readdir(entries));) {
+        size_t n = strlen(entry->d_name);
+        if (!strncmp(entry->d_name, prefix, strlen(prefix)) && n > 4 && !strcmp(entry->d_name + n - 4, ".tmp"))
+            unlinkat(dirfd(entries), entry->d_name, 0);
+    }
+    if (entries)
+        closedir(entries);
+}
 
 int wf_lock(const char *path, const char *who, int *descriptor)
 {

@@ -14,6 +14,9 @@ FILE *wf_outfile_stream(wf_outfile *file);
 int wf_outfile_commit(wf_outfile *file) WF_MUST;
 void wf_outfile_abort(wf_outfile *file); /* NULL is allowed */
 
+/* Removes the temporary files of outputs `prefix`..., which a killed process left in `folder`. Only for who holds a lock there. */
+void wf_sweep(const char *folder, const char *prefix);
+
 /* flock on a held descriptor of `path` (created if absent). WF_AGAIN with `who` in the message when another holds it. */
 int wf_lock(const char *path, const char *who, int *descriptor) WF_MUST;
 void wf_unlock(int descriptor);

@@ -330,7 +330,9 @@ static int loop(wf_trainer *t, wf_train_report *report, void *context)
 static int train_locked(wf_trainer *t, wf_train_report *report, void *context)
 {
     bool resumed;
-    wf_trainer_sweep(t);
+    char prefix[16];
+    snprintf(prefix, sizeof prefix, "level-%02d.", t->options->level);
+    wf_sweep(t->model->path, prefix);
     WF_TRY(prepare(t));
     WF_TRY(wf_trainer_restore(t, &resumed));
     if (resumed && t->finished && (fraction(t) >= 1 || t->stopped))

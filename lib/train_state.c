@@ -1,5 +1,4 @@
 /* train_state.c - a training's state and log on disk */
-#include <dirent.h>
 #include <errno.h>
 #include <jansson.h>
 #include <math.h>
@@ -187,20 +186,6 @@ int wf_trainer_restore(wf_trainer *t, bool *found)
         status = take_state(t, &st);
     wf_safetensors_clear(&st);
     return status;
-}
-
-void wf_trainer_sweep(const wf_trainer *t)
-{
-    char prefix[16];
-    snprintf(prefix, sizeof prefix, "level-%02d.", t->options->level);
-    DIR *folder = opendir(t->model->path);
-    for (struct dirent *entry; folder && (entry = readdir(folder));) {
-        size_t n = strlen(entry->d_name);
-        if (!strncmp(entry->d_name, prefix, strlen(prefix)) && n > 4 && !strcmp(entry->d_name + n - 4, ".tmp"))
-            unlinkat(dirfd(folder), entry->d_name, 0);
-    }
-    if (folder)
-        closedir(folder);
 }
 
 int wf_trainer_publish(wf_trainer *t)

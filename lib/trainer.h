@@ -44,9 +44,6 @@ typedef struct wf_trainer {
     bool interrupted;
 } wf_trainer;
 
-/* Removes what killed runs left half-written; the level's lock must be held. */
-void wf_trainer_sweep(const wf_trainer *t);
-
 /* State file; restore: *found = false when there is none. */
 int wf_trainer_save(wf_trainer *t) WF_MUST;
 int wf_trainer_restore(wf_trainer *t, bool *found) WF_MUST;

@@ -147,6 +147,7 @@ static void keep_state(void)
     if (snprintf(path, sizeof path, "%s/lock", state_path) >= WF_PATH)
         die(WF_USAGE, "%s: the name is too long", state_path);
     must(wf_lock(path, program.name, &lock));
+    wf_sweep(state_path, "level-");
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
 }

@@ -129,7 +129,7 @@ long=(wf-nuts -q -m model --adapt 6 -n 4 --chains 2 --thin 50 --draws 300)
 "${long[@]}" --state run > whole.wf
 ok "--state changes nothing" cmp <(pixels < want.wf) <(pixels < whole.wf)
 for signal in TERM KILL; do
-    rm -rf run
+    rm -rf run && mkdir run && touch run/level-00.batch-000000.safetensors.0123.tmp
     interrupted=0 rc=1
     for try in $(seq 60); do
         { timeout -s $signal "0.$((3 + try / 10))" "${long[@]}" --state run --save-every 0.05 > have.wf; } 2> log
@@ -139,6 +139,7 @@ for signal in TERM KILL; do
     done
     ok "chains that were interrupted by $signal come to their end" test $rc = 0
     ok "they were interrupted" test $interrupted -gt 0
+    ok "nothing is left half-written" bash -c '! ls run/*.tmp'
     ok "and are the same bytes" cmp <(pixels < want.wf) <(pixels < have.wf)
 done
 status 65 "a state of another run" "${long[@]}" --state run --seed 2
