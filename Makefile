@@ -31,7 +31,7 @@ TOOLS = $(patsubst tools/%.c,%,$(wildcard tools/wf-*.c))
 CUDA = $(if $(NVCC),$(wildcard kernels/cuda/*.cu))
 PLUGIN = $(if $(CUDA),$B/libwf-cuda.so)
 
-.PHONY: all check check-ops check-pipes check-long bench lint format man install demo clean help
+.PHONY: all check check-ops check-pipes check-long bench bench-nuts lint format man install demo clean help
 all: $(TOOLS:%=$(BIN)/%) $(PLUGIN) ## build every program into bin/
 
 $B/libwf.a: $(LIB)
@@ -67,6 +67,9 @@ check-long: all $B/deadleaves ## tests that take many minutes
 	$(RUN) long
 bench: $B/bench-level ## images per second against PyTorch: build/bench.json and the table in README.md
 	tests/bench/bench.py $B/bench-level
+bench-nuts: all $B/bench-level ## gradients per second against PyTorch, and with MODEL=DIR draws per second: README.md
+	tests/bench/bench.py $B/bench-level --gradient
+	$(if $(MODEL),tests/bench/draws.py $(BIN) $(MODEL))
 lint: ## formatting, include direction, file lengths, scripts, links
 	tests/lint.sh
 format: ## clang-format every C file in place

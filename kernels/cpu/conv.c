@@ -1,4 +1,5 @@
-/* conv.c - the convolution slots: each shape goes to oneDNN's convolutions or, when tiny, to matrix products */
+/* conv.c - the convolution slots: each shape goes to oneDNN's convolutions, to our own, or, when tiny, to matrix
+ * products */
 #include "conv.h"
 
 #include <stdlib.h>
@@ -30,6 +31,7 @@ static int conv_create(wf_backend *b, const wf_conv_spec *spec, wf_conv **out)
     conv->spec = *spec;
     conv->in = wf_cpu_layout_of(cpu, &in);
     conv->out = wf_cpu_layout_of(cpu, &result);
+    conv->winograd = wf_cpu_winograd_fits(conv);
     if (conv->in.blocked) {
         int status = wf_cpu_blocked_create(cpu, conv);
         if (status) {
@@ -45,6 +47,9 @@ static int conv_forward(wf_backend *b, wf_conv *conv, const wf_real *w, const wf
                         const wf_map *x, const wf_map *residual, wf_map *y)
 {
     WF_CHECK(!conv->spec.residual == !residual, WF_INTERNAL, "conv: residual given or missing against its spec");
+    if (conv->winograd)
+        return wf_cpu_winograd_forward((wf_cpu *)b, conv, (const float *)w, (const float *)bias, (const float *)logs,
+                                       (const float *)x, (const float *)residual, (float *)y);
     if (conv->in.blocked)
         return wf_cpu_blocked_forward((wf_cpu *)b, conv, (const float *)w, (const float *)bias, (const float *)logs, x,
                                       residual, y);
@@ -56,6 +61,11 @@ static int conv_backward(wf_backend *b, wf_conv *conv, const wf_real *w, const w
                          const wf_map *x, const wf_map *dy, wf_map *dx, wf_real *dw, wf_real *dbias, wf_real *dlogs)
 {
     WF_CHECK(!dw == !dbias && !dw == !dlogs, WF_INTERNAL, "conv: all three parameter gradients, or none");
+    if (conv->winograd && dx) {
+        WF_TRY(wf_cpu_winograd_data((wf_cpu *)b, conv, (const float *)w, (const float *)logs, (const float *)dy,
+                                    (float *)dx));
+        dx = NULL;
+    }
     if (conv->in.blocked)
         return wf_cpu_blocked_backward((wf_cpu *)b, conv, (const float *)w, (const float *)bias, (const float *)logs, x,
                                        dy, dx, (float *)dw, (float *)dbias, (float *)dlogs);

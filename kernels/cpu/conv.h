@@ -1,4 +1,4 @@
-/* conv.h - the two ways the CPU backend convolves, and the arithmetic they share */
+/* conv.h - the three ways the CPU backend convolves, and the arithmetic they share */
 #ifndef WF_CPU_CONV_H
 #define WF_CPU_CONV_H
 
@@ -15,6 +15,7 @@ typedef struct wf_cpu_op {
 struct wf_conv {
     wf_conv_spec spec;
     wf_cpu_layout in, out;                    /* of the maps */
+    bool winograd;                            /* winograd.c does all but the weights' gradient */
     wf_cpu_op forward, beside, data, weights; /* beside: forward with a residual that is not y; may be missing */
     /* Weights in the format each of these wants, from and to [out,k,k,in] with both channels padded to blocks. */
     wf_cpu_op to_forward, to_data, from_weights;
@@ -28,6 +29,13 @@ int wf_cpu_blocked_forward(wf_cpu *cpu, wf_conv *conv, const float *w, const flo
                            const void *x, const void *residual, void *y) WF_MUST;
 int wf_cpu_blocked_backward(wf_cpu *cpu, wf_conv *conv, const float *w, const float *bias, const float *logs,
                             const void *x, const void *dy, void *dx, float *dw, float *dbias, float *dlogs) WF_MUST;
+
+/* 3x3 kernels on blocked maps where oneDNN has no Winograd (winograd.c). */
+bool wf_cpu_winograd_fits(const wf_conv *conv);
+int wf_cpu_winograd_forward(wf_cpu *cpu, const wf_conv *conv, const float *w, const float *bias, const float *logs,
+                            const float *x, const float *residual, float *y) WF_MUST;
+int wf_cpu_winograd_data(wf_cpu *cpu, const wf_conv *conv, const float *w, const float *logs, const float *dy,
+                         float *dx) WF_MUST;
 
 /* Maps of up to four pixels (conv_tiny.c). */
 int wf_cpu_tiny_forward(wf_cpu *cpu, const wf_conv_spec *spec, const float *w, const float *bias, const float *logs,

@@ -134,7 +134,8 @@ static void plan_close(plan *p)
  *     128 -> 128, 4x4   .77 / .68 / 1.04   .68 / .67 / .55
  *     256 -> 256, 8x8   12  / 13  / 14     5.6 / 5.8 / 6.3
  *     256 -> 10,  8x8   .85 / .77 / .92    .85 / .70 / .79
- * Below 4x4 most of a tile is padding. oneDNN has it in single precision, for 3x3 and AVX-512 only. */
+ * Below 4x4 most of a tile is padding. oneDNN has it in single precision, for 3x3 and AVX-512 only;
+ * winograd.c is for other machines. */
 static bool wants_winograd(const wf_conv *conv)
 {
     const wf_conv_spec *s = &conv->spec;
@@ -268,11 +269,11 @@ static int create_passes(wf_cpu *cpu, wf_conv *conv, const plan *p)
     dnnl_primitive_desc_t pd[PASSES] = {NULL, NULL, NULL, NULL};
     dnnl_memory_desc_t plain;
     int status = weights_descriptor(conv, dnnl_f32, dnnl_ohwi, &plain);
-    int passes = conv->spec.residual && !wants_winograd(conv) ? PASSES : BESIDE;
+    int passes = conv->spec.residual && !wants_winograd(conv) && !conv->winograd ? PASSES : BESIDE;
     conv->plain = line(status ? 0 : dnnl_memory_desc_get_size(&plain));
     for (int i = FORWARD; i < passes && !status; i++) {
         status = describe_best(cpu, p, (pass)i, wants_winograd(conv), pd[FORWARD], &pd[i]);
-        if (!status)
+        if (!status && (i == WEIGHTS || !conv->winograd))
             status = create[i](cpu, conv, p, &plain, pd[i]);
     }
     for (int i = FORWARD; i < PASSES; i++)

@@ -1,7 +1,8 @@
 /* cpu.h - what the files of the CPU backend share.
  *
- * Numbers are single precision. oneDNN does the convolutions and matrix products (its sgemm), OpenMP the loops. Every loop over
- * pictures is cut by its shape alone, never by the number of threads, except where weight gradients are summed.
+ * Numbers are single precision. oneDNN does the matrix products (its sgemm) and, but for those of winograd.c, the
+ * convolutions; OpenMP the loops. Every loop over pictures is cut by its shape alone, never by the number of threads,
+ * except where weight gradients are summed.
  *
  * Use a backend from the thread that opened it: OpenMP keeps the number of threads per thread. */
 #ifndef WF_CPU_H

@@ -1,7 +1,8 @@
 /* bench_level.c - images per second of one official ImageNet 64x64 level, as one JSON line
  *
  * A training step is forward, backward, Adamax and moving average, on the patch sizes of the official training; bpd is
- * forward alone and sample is the inverse, both on whole pictures. */
+ * forward alone and sample is the inverse, both on whole pictures. A gradient is what wf-nuts asks for at every leapfrog of
+ * each chain: the annealed log density at a latent and its gradient by it, so the inverse, and back through it. */
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -15,15 +16,15 @@ static const int widths[LEVELS] = {128, 128, 128, 128, 128, 256, 256};
 static const int patches[LEVELS] = {1, 1, 2, 4, 8, 8, 16};
 static const int sides[LEVELS] = {1, 1, 2, 4, 8, 16, 32};
 
-static const char *const mode_names[] = {"train", "bpd", "sample"};
+static const char *const mode_names[] = {"train", "bpd", "sample", "gradient"};
 static const char *const precision_names[] = {"fp32", "bf16"};
-enum mode { TRAIN, BPD, SAMPLE };
+enum mode { TRAIN, BPD, SAMPLE, GRADIENT };
 static int level = 4, mode = TRAIN, precision = WF_FP32, keep = WF_MEMORY_AUTO, batch = 64;
 static double seconds = 4;
 
 static const cli_option options[] = {
     {'l', "level", "L", CLI_INT, &level, 0, LEVELS - 1, "Level; the default is 4."},
-    {0, "mode", "train|bpd|sample", CLI_CHOICE, &mode, 0, 0, "What is timed; the default is train."},
+    {0, "mode", "train|bpd|sample|gradient", CLI_CHOICE, &mode, 0, 0, "What is timed; the default is train."},
     {0, "precision", "fp32|bf16", CLI_CHOICE, &precision, 0, 0, "Of the coupling nets; the default is fp32."},
     {0, "memory", "auto|store|reversible", CLI_CHOICE, &keep, 0, 0, "How backward gets at activations."},
     {0, "batch", "N", CLI_INT, &batch, 1, 4096, "Pictures in a batch; the default is 64."},
@@ -44,8 +45,10 @@ typedef struct run {
     wf_flow *flow;
     wf_optimizer optimizer; /* of training */
     wf_real *params;
-    wf_real *x, *cond; /* [N,H,W,K], [N,H,W,C]; cond NULL at the base */
-    double *log_density;
+    wf_real *x, *cond;   /* [N,H,W,K], [N,H,W,C]; cond NULL at the base */
+    double *log_density; /* [N] */
+    double *gradient;    /* [N,H,W,K], host */
+    size_t elements;     /* of x */
     int64_t step;
 } run;
 
@@ -70,7 +73,7 @@ static void prepare(run *r)
     wf_flow_spec spec = {
         .N = batch, .H = side, .W = side, .K = level ? 9 : 3, .C = level ? 3 : 0, .precision = precision};
     spec.kernel = sides[level] == 1 ? 1 : 3;
-    spec.memory = mode == TRAIN ? (wf_memory)keep : WF_MEMORY_NONE;
+    spec.memory = mode == TRAIN || mode == GRADIENT ? (wf_memory)keep : WF_MEMORY_NONE;
     snprintf(chain, sizeof chain, "%d*(actnorm, conv1x1, affine:width=%d:blocks=3), actnorm", steps[level],
              widths[level]);
     must(wf_backend_open(common.backend, common.threads, &r->backend));
@@ -83,8 +86,10 @@ static void prepare(run *r)
     else
         must(r->backend->alloc(r->backend, size * r->backend->real, &params));
     r->params = mode == TRAIN ? r->optimizer.w : params;
+    r->elements = (size_t)batch * pixels * (size_t)spec.K;
     r->log_density = calloc((size_t)batch, sizeof *r->log_density);
-    if (!r->log_density)
+    r->gradient = calloc(r->elements, sizeof *r->gradient);
+    if (!r->log_density || !r->gradient)
         die(WF_AGAIN, "out of memory");
     must(wf_flow_init(r->flow, common.seed, r->params));
     r->x = normal(r->backend, pixels * (size_t)spec.K, 0);
@@ -92,9 +97,24 @@ static void prepare(run *r)
     must(wf_flow_data_init(r->flow, r->params, r->x, r->cond));
 }
 
+/* As latent_gradient and its neighbours do in lib/anneal.c, of one level at T = 0.97. */
+static void evaluate(run *r)
+{
+    const wf_real *out;
+    double g = 1 / (0.97 * 0.97);
+    must(wf_flow_inverse(r->flow, r->params, r->x, r->cond, &out));
+    must(wf_flow_inverse_logdet(r->flow, r->log_density));
+    must(wf_flow_inverse_backward(r->flow, r->params, r->cond, NULL, g - 1, NULL, &out));
+    must(r->backend->download(r->backend, r->gradient, WF_F64, out, r->elements));
+}
+
 static void once(run *r)
 {
     const wf_real *out;
+    if (mode == GRADIENT) {
+        evaluate(r);
+        return;
+    }
     double first = 0; /* brought to the host, so that the clock sees the end of the work */
     if (mode == SAMPLE) {
         must(wf_flow_inverse(r->flow, r->params, r->x, r->cond, &out));
@@ -157,6 +177,7 @@ int main(int argc, char **argv)
     r.backend->free(r.backend, r.x);
     r.backend->free(r.backend, r.cond);
     free(r.log_density);
+    free(r.gradient);
     if (mode == TRAIN)
         wf_optimizer_clear(&r.optimizer);
     else
