@@ -11,7 +11,7 @@
  * backend memory too. All other pointers are host memory. Nothing here may be dereferenced above kernels/ except host
  * memory. Buffers do not overlap unless a slot says "in place".
  *
- * Order. Calls on one backend run in order. Results are in host memory only after `download`.
+ * Order. Calls on one backend run in order. Results are in host memory only after `download` or `collect`.
  *
  * Errors. WF_OK or a code of lib/status.h with its message set: WF_AGAIN out of memory (with the size), WF_IO device
  * lost, WF_INTERNAL a library call failed.
@@ -29,9 +29,11 @@
 #include "../lib/safetensors.h" /* wf_dtype */
 #include "../lib/status.h"
 
-typedef struct wf_real wf_real; /* opaque: a number in backend memory */
-typedef struct wf_map wf_map;   /* opaque: a feature map in backend memory */
-typedef struct wf_conv wf_conv; /* opaque: a convolution prepared for one shape */
+typedef struct wf_real wf_real;           /* opaque: a number in backend memory */
+typedef struct wf_map wf_map;             /* opaque: a feature map in backend memory */
+typedef struct wf_conv wf_conv;           /* opaque: a convolution prepared for one shape */
+typedef struct wf_post wf_post;           /* opaque: numbers on their way to the host */
+typedef struct wf_recording wf_recording; /* opaque: calls to be made again */
 typedef struct wf_backend wf_backend;
 
 typedef enum wf_precision {
@@ -98,7 +100,9 @@ struct wf_backend {
     size_t real;      /* bytes of a wf_real */
     bool host;        /* a wf_real is a float in host memory: such buffers may be read and written as float [n] */
     bool bf16;        /* WF_BF16 feature maps are really bf16; else they are as exact as WF_FP32 ones */
+    bool queued;      /* calls return before their work is done: keep some ahead, and wait seldom */
     int threads;
+    size_t memory; /* bytes that a flow may plan to fill */
 
     void (*close)(wf_backend *b);
 
@@ -109,8 +113,21 @@ struct wf_backend {
                   size_t n); /* host F32 or F64 to device */
     int (*download)(wf_backend *b, void *to, wf_dtype dtype, const wf_real *from, size_t n); /* waits */
     int (*download_double)(wf_backend *b, double *to, const double *from, size_t n);         /* device double; waits */
+    /* The same without waiting: `post` takes the numbers as they are at that point of the order, `collect` waits for them
+     * and ends the post. `to` NULL: they are dropped. */
+    int (*post)(wf_backend *b, const double *from, size_t n, wf_post **out);
+    int (*collect)(wf_backend *b, wf_post *post, double *to);
     int (*zero)(wf_backend *b, void *memory, size_t bytes);
     int (*copy)(wf_backend *b, wf_real *to, const wf_real *from, size_t n);
+
+    /* -- recordings: a sequence of calls made again for the cost of one; all NULL where calls cost nothing ------------- */
+    /* Calls after `record` are noted and not run, until `recorded` gives them. Nothing in between may wait for the device.
+     * The memory of their arguments must stay; host memory that they read (wf_random, index, wf_adamax) is read again at
+     * each `replay`. Make the same calls once before, unrecorded: backends prepare themselves then. */
+    int (*record)(wf_backend *b);
+    int (*recorded)(wf_backend *b, wf_recording **out);
+    int (*replay)(wf_backend *b, wf_recording *recording);
+    void (*forget)(wf_backend *b, wf_recording *recording); /* NULL is allowed */
 
     /* -- small linear algebra: a run of linear bijectors as one matrix --------------------------------------------- */
     /* parts apply in order 0, 1, ..; fills all of `out`. */
@@ -179,9 +196,11 @@ struct wf_backend {
     int (*scale)(wf_backend *b, size_t n, double factor, double offset, wf_real *x); /* x = factor x + offset */
 
     /* -- optimizer ----------------------------------------------------------------------------------------------------- */
-    /* *bad (host) is set, and nothing else changed, when an element of g is not finite. */
+    /* bad: device [1]. Where it is not 0, nothing changes; when an element of g is not finite, it alone does, to 1. */
     int (*adamax)(wf_backend *b, const wf_adamax *rule, size_t n, wf_real *w, wf_real *m, wf_real *u, wf_real *ema,
-                  const wf_real *g, bool *bad);
+                  const wf_real *g, double *bad);
+    /* bad becomes 1 when one of `values`, device [n], is not finite. */
+    int (*guard)(wf_backend *b, size_t n, const double *values, double *bad);
 
     /* -- wavelets, separable, periodic; taps of the orthonormal low-pass (host, Haar: 2 of sqrt(1/2)) ------------------- */
     /* x [N,H,W,C], H and W even -> low [N,H/2,W/2,C] (times 1/2, so that it is an average), detail [N,H/2,W/2,3C]. */

@@ -15,7 +15,8 @@ int wf_feed_create(wf_backend *backend, const wf_meta *meta, int level, int N, i
     void *low, *detail = NULL;
     size_t n = (size_t)N * low_size(out);
     out->host = malloc(3 * n * sizeof *out->host);
-    WF_CHECK(out->host, WF_AGAIN, "batch: out of memory for %zu coefficients", 3 * n);
+    out->index = malloc((size_t)N * sizeof *out->index);
+    WF_CHECK(out->host && out->index, WF_AGAIN, "batch: out of memory for %zu coefficients", 3 * n);
     WF_TRY(backend->alloc(backend, n * backend->real, &low));
     out->low = low;
     if (level > 0)
@@ -31,6 +32,7 @@ void wf_feed_clear(wf_feed *feed)
         feed->backend->free(feed->backend, feed->detail);
     }
     free(feed->host);
+    free(feed->index);
     *feed = (wf_feed){0};
 }
 
@@ -46,19 +48,26 @@ static int upload_padded(wf_feed *f, int count, size_t each, const float *from, 
     return f->backend->upload(f->backend, to, from, WF_F32, (size_t)f->N * each);
 }
 
+int wf_feed_upload(wf_feed *f, int count, const float *low, const float *detail, const uint64_t *index)
+{
+    for (int n = 0; n < f->N; n++)
+        f->index[n] = index[n < count ? n : 0];
+    WF_TRY(upload_padded(f, count, low_size(f), low, f->low));
+    return f->detail ? upload_padded(f, count, 3 * low_size(f), detail, f->detail) : WF_OK;
+}
+
+int wf_feed_dequantize(wf_feed *f, const wf_random *random)
+{
+    int above = f->meta->levels - f->level;
+    return f->backend->dequantize(f->backend, random, (int64_t)1 << 2 * above, f->N, f->H, f->W, f->meta->C, f->index,
+                                  1.0 / (1 << f->meta->bits), f->low, f->detail);
+}
+
 int wf_feed_load(wf_feed *f, int count, const float *low, const float *detail, const uint64_t *index,
                  const wf_random *random)
 {
-    uint64_t padded[1024];
-    int above = f->meta->levels - f->level;
-    WF_CHECK(f->N <= 1024, WF_USAGE, "batch of %d, at most 1024", f->N);
-    for (int n = 0; n < f->N; n++)
-        padded[n] = index[n < count ? n : 0];
-    WF_TRY(upload_padded(f, count, low_size(f), low, f->low));
-    if (f->detail)
-        WF_TRY(upload_padded(f, count, 3 * low_size(f), detail, f->detail));
-    return f->backend->dequantize(f->backend, random, (int64_t)1 << 2 * above, f->N, f->H, f->W, f->meta->C, padded,
-                                  1.0 / (1 << f->meta->bits), f->low, f->detail);
+    WF_TRY(wf_feed_upload(f, count, low, detail, index));
+    return wf_feed_dequantize(f, random);
 }
 
 const wf_real *wf_feed_x(const wf_feed *feed)

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 typedef struct stage {
     int first, count; /* bijectors */
@@ -107,8 +106,7 @@ static wf_memory decide(const wf_flow *f, wf_memory asked)
 {
     if (asked != WF_MEMORY_AUTO)
         return asked;
-    size_t quarter = (size_t)sysconf(_SC_PHYS_PAGES) / 4 * (size_t)sysconf(_SC_PAGESIZE);
-    return kept_bytes(f) <= quarter ? WF_MEMORY_STORE : WF_MEMORY_REVERSIBLE;
+    return kept_bytes(f) <= f->backend->memory ? WF_MEMORY_STORE : WF_MEMORY_REVERSIBLE;
 }
 
 static int allocate_linear(wf_flow *f)
@@ -340,25 +338,54 @@ const wf_real *wf_flow_latent(const wf_flow *f)
     return f->state;
 }
 
-/* Log-determinant of all folded matrices over all pixels. Waits for the device. */
-static int matrices_logdet(wf_flow *f, double *sum)
+/* Both in nats: what the pictures [N] have of their own, and the log-determinant of all folded matrices over all pixels. */
+static void add_up(const wf_flow *f, const double *logdet, double sign, double *own)
 {
-    double matrices[WF_CHAIN_MAX_WORDS];
-    WF_TRY(f->backend->download_double(f->backend, matrices, f->logdet + f->spec.N, (size_t)f->linear_count));
-    *sum = 0;
+    double matrices = 0;
     for (int i = 0; i < f->linear_count; i++)
-        *sum += matrices[i] * f->spec.H * f->spec.W;
-    return WF_OK;
+        matrices += logdet[f->spec.N + i] * f->spec.H * f->spec.W;
+    for (int n = 0; n < f->spec.N; n++)
+        own[n] = matrices + sign * logdet[n];
+}
+
+static size_t logdet_count(const wf_flow *f)
+{
+    return (size_t)f->spec.N + (size_t)f->linear_count;
+}
+
+int wf_flow_post(wf_flow *f, wf_post **out)
+{
+    return f->backend->post(f->backend, f->logdet, logdet_count(f), out);
+}
+
+/* sign -1: of the inverse, which has subtracted. */
+static int collect(wf_flow *f, wf_post *post, double sign, double *own)
+{
+    double *logdet = malloc(logdet_count(f) * sizeof *logdet);
+    int status = f->backend->collect(f->backend, post, logdet);
+    if (!status && !logdet)
+        status = wf_fail(WF_AGAIN, "flow: out of memory");
+    if (!status)
+        add_up(f, logdet, sign, own);
+    free(logdet);
+    return status;
+}
+
+int wf_flow_collect(wf_flow *f, wf_post *post, double *log_density)
+{
+    return collect(f, post, 1, log_density);
+}
+
+int wf_flow_guard(wf_flow *f, double *bad)
+{
+    return f->backend->guard(f->backend, logdet_count(f), f->logdet, bad);
 }
 
 int wf_flow_log_density(wf_flow *f, double *log_density)
 {
-    double matrices;
-    WF_TRY(f->backend->download_double(f->backend, log_density, f->logdet, (size_t)f->spec.N));
-    WF_TRY(matrices_logdet(f, &matrices));
-    for (int n = 0; n < f->spec.N; n++)
-        log_density[n] += matrices;
-    return WF_OK;
+    wf_post *post;
+    WF_TRY(wf_flow_post(f, &post));
+    return collect(f, post, 1, log_density);
 }
 
 static double frobenius(const double *m, size_t n)
@@ -444,12 +471,9 @@ int wf_flow_inverse(wf_flow *f, const wf_real *params, const wf_real *z, const w
 
 int wf_flow_inverse_logdet(wf_flow *f, double *logdet)
 {
-    double matrices;
-    WF_TRY(f->backend->download_double(f->backend, logdet, f->logdet, (size_t)f->spec.N));
-    WF_TRY(matrices_logdet(f, &matrices));
-    for (int n = 0; n < f->spec.N; n++)
-        logdet[n] = matrices - logdet[n]; /* the inverse has subtracted */
-    return WF_OK;
+    wf_post *post;
+    WF_TRY(wf_flow_post(f, &post));
+    return collect(f, post, -1, logdet);
 }
 
 /* f->g from the gradient by the stage's x to that by its y. Where nothing was kept, f->state is x and becomes y. */

@@ -7,7 +7,7 @@
 #include "bijector.h"
 
 /* How backward gets at what forward saw: stored, or rebuilt from the output (memory then does not grow with depth).
- * AUTO stores if that takes at most a quarter of the machine's memory. NONE: a flow that is never run backward. */
+ * AUTO stores if the backend's memory is enough for that. NONE: a flow that is never run backward. */
 typedef enum wf_memory { WF_MEMORY_AUTO, WF_MEMORY_STORE, WF_MEMORY_REVERSIBLE, WF_MEMORY_NONE } wf_memory;
 
 typedef struct wf_flow_spec {
@@ -42,6 +42,13 @@ int wf_flow_forward(wf_flow *flow, const wf_real *params, const wf_real *x, cons
 const wf_real *wf_flow_latent(const wf_flow *flow);
 /* After forward: log p of each picture, host [N], nats. Waits for the device. */
 int wf_flow_log_density(wf_flow *flow, double *log_density) WF_MUST;
+
+/* wf_flow_log_density in two steps, of which the first does not wait: by `collect`, which ends the post, the flow may have
+ * run again. */
+int wf_flow_post(wf_flow *flow, wf_post **out) WF_MUST;
+int wf_flow_collect(wf_flow *flow, wf_post *post, double *log_density) WF_MUST;
+/* After forward: *bad (device) becomes 1 when a log-density is not finite. Does not wait. */
+int wf_flow_guard(wf_flow *flow, double *bad) WF_MUST;
 
 /* Worst condition number (Frobenius norms) of the folded per-pixel matrices of the last run; NAN if it cannot be had. */
 double wf_flow_condition(wf_flow *flow);

@@ -77,11 +77,16 @@ typedef struct wf_feed {
     int level, N, H, W;
     wf_real *low, *detail; /* detail NULL at the base */
     float *host;           /* room to pad a short batch */
+    uint64_t *index;       /* [N] of the pictures that are loaded */
 } wf_feed;
 
 int wf_feed_create(wf_backend *backend, const wf_meta *meta, int level, int N, int H, int W, wf_feed *out) WF_MUST;
 void wf_feed_clear(wf_feed *feed);
-/* count <= N pictures, the rest is filled with the first; random NULL: no noise. index: host [count]. */
+/* count <= N pictures in pixel units, the rest is filled with the first. index: host [count]. */
+int wf_feed_upload(wf_feed *feed, int count, const float *low, const float *detail, const uint64_t *index) WF_MUST;
+/* Gives what was uploaded its noise (random NULL: none, its mean) and its scale. May be recorded. */
+int wf_feed_dequantize(wf_feed *feed, const wf_random *random) WF_MUST;
+/* Both. */
 int wf_feed_load(wf_feed *feed, int count, const float *low, const float *detail, const uint64_t *index,
                  const wf_random *random) WF_MUST;
 const wf_real *wf_feed_x(const wf_feed *feed);    /* what the flow models */

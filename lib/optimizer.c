@@ -15,7 +15,10 @@ int wf_optimizer_create(wf_backend *backend, size_t size, double ema, wf_optimiz
         *parts[i] = memory;
         WF_TRY(backend->zero(backend, memory, size * backend->real));
     }
-    return WF_OK;
+    void *bad;
+    WF_TRY(backend->alloc(backend, sizeof *out->bad, &bad));
+    out->bad = bad;
+    return wf_optimizer_forgive(out);
 }
 
 void wf_optimizer_clear(wf_optimizer *o)
@@ -26,6 +29,7 @@ void wf_optimizer_clear(wf_optimizer *o)
     o->backend->free(o->backend, o->m);
     o->backend->free(o->backend, o->u);
     o->backend->free(o->backend, o->ema);
+    o->backend->free(o->backend, o->bad);
     *o = (wf_optimizer){0};
 }
 
@@ -33,15 +37,17 @@ void wf_optimizer_begin(wf_optimizer *o, int64_t step, double lr)
 {
     double t = (double)step + 1;
     o->rule.rate = lr * sqrt(1 - pow(o->rule.beta2, t)) / (1 - pow(o->rule.beta1, t));
-    o->bad = false;
+}
+
+int wf_optimizer_forgive(wf_optimizer *o)
+{
+    return o->backend->zero(o->backend, o->bad, sizeof *o->bad);
 }
 
 int wf_optimizer_sink(void *optimizer, size_t offset, size_t count, const wf_real *grads)
 {
     wf_optimizer *o = optimizer;
     wf_backend *b = o->backend;
-    if (o->bad)
-        return WF_OK;
     return b->adamax(b, &o->rule, count, wf_at(b, o->w, offset), wf_at(b, o->m, offset), wf_at(b, o->u, offset),
-                     wf_at(b, o->ema, offset), grads, &o->bad);
+                     wf_at(b, o->ema, offset), grads, o->bad);
 }

@@ -77,35 +77,88 @@ static void tell(wf_trainer *t, wf_train_report *report, void *context, wf_train
         t->interrupted = true;
 }
 
-/* One update; *bad when its loss or a gradient was not finite. */
-static int update(wf_trainer *t, bool *bad)
+/* The work of a step, with the batch on the device. */
+static int compute(void *trainer)
 {
+    wf_trainer *t = trainer;
     const wf_train_options *o = t->options;
     wf_level_shape s = wf_meta_level(t->meta, o->level);
-    double density[1024], mean = 0, dims = (double)t->batches.H * t->batches.W * s.K;
-    uint64_t slots[1024];
-    wf_random noise = {o->seed, WF_PURPOSE_NOISE, (uint64_t)t->step};
-    for (int n = 0; n < o->batch; n++)
-        slots[n] = (uint64_t)n;
-    WF_TRY(wf_batches_load(&t->batches, t->step));
-    WF_TRY(wf_feed_load(&t->feed, o->batch, t->batches.low, t->batches.detail, slots, &noise));
+    double dims = (double)t->batches.H * t->batches.W * s.K;
+    WF_TRY(wf_feed_dequantize(&t->feed, &t->noise));
     const wf_real *x = wf_feed_x(&t->feed), *cond = wf_feed_cond(&t->feed);
     WF_TRY(wf_flow_forward(t->flow, t->optimizer.w, x, cond));
-    WF_TRY(wf_flow_log_density(t->flow, density));
-    for (int n = 0; n < o->batch; n++)
-        mean += density[n] / o->batch;
-    *bad = !isfinite(mean);
-    if (*bad)
-        return WF_OK;
+    WF_TRY(wf_flow_guard(t->flow, t->optimizer.bad));
     /* the loss is in bits per coefficient, so that the rate means the same at every level and patch size */
+    return wf_flow_backward(t->flow, t->optimizer.w, cond, -1 / (o->batch * dims * log(2)), wf_optimizer_sink,
+                            &t->optimizer, NULL, NULL);
+}
+
+/* Begins the step t->step, without waiting for what it gives. */
+static int launch(wf_trainer *t)
+{
+    const wf_train_options *o = t->options;
+    uint64_t slots[1024];
+    struct wf_launched *l = &t->launched[t->launched_count];
+    for (int n = 0; n < o->batch; n++)
+        slots[n] = (uint64_t)n;
+    t->noise = (wf_random){o->seed, WF_PURPOSE_NOISE, (uint64_t)t->step};
     wf_optimizer_begin(&t->optimizer, t->step, learning_rate(t));
-    WF_TRY(wf_flow_backward(t->flow, t->optimizer.w, cond, -1 / (o->batch * dims * log(2)), wf_optimizer_sink,
-                            &t->optimizer, NULL, NULL));
-    *bad = t->optimizer.bad;
-    if (!*bad) { /* a patch stands for the whole level */
-        t->sum += wf_bits_per_dim(t->meta, o->level, mean * s.H * s.W / ((double)t->batches.H * t->batches.W));
-        t->summed++;
+    WF_TRY(wf_batches_load(&t->batches, t->step));
+    WF_TRY(wf_feed_upload(&t->feed, o->batch, t->batches.low, t->batches.detail, slots));
+    WF_TRY(wf_replay_run(t->backend, &t->replay, compute, t));
+    *l = (struct wf_launched){.step = t->step};
+    WF_TRY(wf_flow_post(t->flow, &l->density));
+    int status = t->backend->post(t->backend, t->optimizer.bad, 1, &l->bad);
+    if (status)
+        (void)t->backend->collect(t->backend, l->density, NULL);
+    else
+        t->launched_count++;
+    return status;
+}
+
+/* Waits for the oldest step; *bad when its loss or a gradient was not finite. */
+static int settle_one(wf_trainer *t, bool *bad)
+{
+    wf_level_shape s = wf_meta_level(t->meta, t->options->level);
+    double density[1024], mean = 0, flag = 0;
+    struct wf_launched first = t->launched[0];
+    t->launched_count--;
+    memmove(t->launched, t->launched + 1, (size_t)t->launched_count * sizeof *t->launched);
+    int status = wf_flow_collect(t->flow, first.density, density);
+    int later = t->backend->collect(t->backend, first.bad, &flag);
+    WF_TRY(status ? status : later);
+    for (int n = 0; n < t->options->batch; n++)
+        mean += density[n] / t->options->batch;
+    *bad = flag != 0 || !isfinite(mean);
+    if (*bad) {
+        t->step = first.step;
+        return WF_OK;
     }
+    t->sum += wf_bits_per_dim(t->meta, t->options->level, /* a patch stands for the whole level */
+                              mean * s.H * s.W / ((double)t->batches.H * t->batches.W));
+    t->summed++;
+    return WF_OK;
+}
+
+/* Drops the results of what was launched. */
+static void drop(wf_trainer *t)
+{
+    while (t->launched_count) {
+        struct wf_launched *l = &t->launched[--t->launched_count];
+        (void)t->backend->collect(t->backend, l->density, NULL);
+        (void)t->backend->collect(t->backend, l->bad, NULL);
+    }
+}
+
+/* Waits until only `ahead` steps are without results. On a bad one, t->step is its number, and the steps after it, which
+ * have changed nothing, count as never launched. */
+static int settle(wf_trainer *t, int ahead, bool *bad)
+{
+    *bad = false;
+    while (t->launched_count > ahead && !*bad)
+        WF_TRY(settle_one(t, bad));
+    if (*bad)
+        drop(t);
     return WF_OK;
 }
 
@@ -115,6 +168,7 @@ static int skip_batch(wf_trainer *t)
     uint64_t kept[WF_MAX_SKIPPED];
     int64_t step = t->step;
     bool found;
+    WF_TRY(wf_optimizer_forgive(&t->optimizer));
     WF_CHECK(t->skips < WF_MAX_SKIPPED, WF_INTERNAL, "level %d: %d batches without finite gradients: try a lower --lr",
              t->options->level, t->skips);
     t->skip[t->skips++] = (uint64_t)step;
@@ -131,9 +185,14 @@ static int skip_batch(wf_trainer *t)
     return wf_trainer_save(t);
 }
 
+static bool log_due(const wf_trainer *t)
+{
+    return t->step % LOG_EVERY == 0;
+}
+
 static int write_log(wf_trainer *t)
 {
-    if (t->step % LOG_EVERY || !t->summed)
+    if (!t->summed)
         return WF_OK;
     t->recent = t->sum / (double)t->summed;
     t->sum = 0;
@@ -250,22 +309,15 @@ static int prepare(wf_trainer *t)
     return wf_evaluator_create(t->backend, meta, o->level, t->chain, &spec, t->optimizer.ema, o->seed, &t->evaluator);
 }
 
-static bool due(double *last, double seconds, double interval)
-{
-    if (seconds - *last < interval)
-        return false;
-    *last = seconds;
-    return true;
-}
-
-static bool checkpoint_due(const wf_trainer *t, double *last)
+/* `last`: t->seconds at the last of its kind. */
+static bool checkpoint_due(const wf_trainer *t, double last)
 {
     int64_t every = t->options->checkpoint_every;
-    return every ? t->step % every == 0 : due(last, t->seconds, CHECKPOINT_SECONDS);
+    return every ? t->step % every == 0 : t->seconds - last >= CHECKPOINT_SECONDS;
 }
 
 /* Always at the end. */
-static bool validation_due(const wf_trainer *t, double *last)
+static bool validation_due(const wf_trainer *t, double last)
 {
     const wf_train_options *o = t->options;
     int64_t every = o->validate_every;
@@ -274,7 +326,7 @@ static bool validation_due(const wf_trainer *t, double *last)
     if (fraction(t) >= 1)
         return true;
     if (!every && o->minutes > 0)
-        return due(last, t->seconds, 3 * o->minutes);
+        return t->seconds - last >= 3 * o->minutes;
     if (!every)
         every = o->steps ? (o->steps + 19) / 20 : 1000;
     return t->step % every == 0;
@@ -288,39 +340,59 @@ static int checkpoint(wf_trainer *t)
     return wf_trainer_save(t);
 }
 
-static int validate_when_due(wf_trainer *t, double *last, wf_train_report *report, void *context)
+static int validate_and_tell(wf_trainer *t, double *last, wf_train_report *report, void *context)
 {
-    if (!validation_due(t, last))
-        return WF_OK;
     WF_TRY(validate(t));
     *last = t->seconds;
     tell(t, report, context, WF_TRAIN_VALIDATED);
     return WF_OK;
 }
 
+/* One step, and what is due after it. A device that works by itself is kept one step ahead, except where what is due
+ * needs all results. */
+static int advance(wf_trainer *t, double *checkpointed, double *validated, wf_train_report *report, void *context)
+{
+    bool bad;
+    if (!skipped(t))
+        WF_TRY(launch(t));
+    t->step++;
+    bool log = log_due(t), validation = validation_due(t, *validated), save = checkpoint_due(t, *checkpointed);
+    bool pause = log || validation || save || !t->backend->queued || fraction(t) >= 1;
+    WF_TRY(settle(t, pause ? 0 : 1, &bad));
+    count_seconds(t);
+    if (bad) {
+        WF_TRY(skip_batch(t));
+        tell(t, report, context, WF_TRAIN_SKIPPED);
+        return WF_OK;
+    }
+    if (log)
+        WF_TRY(write_log(t));
+    if (validation)
+        WF_TRY(validate_and_tell(t, validated, report, context));
+    if (save) {
+        WF_TRY(checkpoint(t));
+        *checkpointed = t->seconds;
+    }
+    tell(t, report, context, WF_TRAIN_STEP);
+    return WF_OK;
+}
+
 static int loop(wf_trainer *t, wf_train_report *report, void *context)
 {
     double checkpointed = t->seconds, validated = t->seconds;
-    while (fraction(t) < 1 && !t->stopped && !t->interrupted) {
-        bool bad = false;
-        if (!skipped(t))
-            WF_TRY(update(t, &bad));
-        count_seconds(t);
-        if (bad) {
-            WF_TRY(skip_batch(t));
-            tell(t, report, context, WF_TRAIN_SKIPPED);
-            continue;
-        }
-        t->step++;
-        WF_TRY(write_log(t));
-        WF_TRY(validate_when_due(t, &validated, report, context));
-        if (checkpoint_due(t, &checkpointed))
-            WF_TRY(checkpoint(t));
-        tell(t, report, context, WF_TRAIN_STEP);
+    for (;;) {
+        bool bad;
+        while (fraction(t) < 1 && !t->stopped && !t->interrupted)
+            WF_TRY(advance(t, &checkpointed, &validated, report, context));
+        WF_TRY(settle(t, 0, &bad));
+        if (!bad)
+            break;
+        WF_TRY(skip_batch(t));
+        tell(t, report, context, WF_TRAIN_SKIPPED);
     }
     t->finished = fraction(t) >= 1 || t->stopped;
-    if (t->finished) /* the clock may have ended the run between two looks at it, or a kill just before */
-        WF_TRY(validate_when_due(t, &validated, report, context));
+    if (t->finished && validation_due(t, validated)) /* the clock may have ended the run, or a kill just before */
+        WF_TRY(validate_and_tell(t, &validated, report, context));
     WF_TRY(checkpoint(t));
     WF_CHECK(t->finished, WF_AGAIN, "interrupted at step %lld; the state is saved, the same command goes on",
              (long long)t->step);
@@ -377,6 +449,8 @@ int wf_train(const wf_model *model, wf_backend *backend, wf_store *store, wf_sto
         int closed = wf_close(t->log, t->log_path);
         status = status ? status : closed;
     }
+    drop(t);
+    wf_replay_clear(backend, &t->replay);
     wf_evaluator_clear(&t->evaluator);
     wf_feed_clear(&t->feed);
     wf_batches_clear(&t->batches);

@@ -4,6 +4,7 @@
 
 #include "batch.h"
 #include "evaluate.h"
+#include "replay.h"
 #include "train.h"
 
 enum { WF_MAX_SKIPPED = 64 }; /* non-finite batches before giving up */
@@ -39,6 +40,13 @@ typedef struct wf_trainer {
     bool finished; /* nothing is left to do unless the limits are raised */
 
     /* of this run */
+    wf_replay replay;
+    wf_random noise;     /* of the step being launched */
+    struct wf_launched { /* steps whose results are not in yet, oldest first */
+        int64_t step;
+        wf_post *density, *bad;
+    } launched[2];
+    int launched_count;
     double begun;  /* clock when `seconds` was last brought up to date */
     double recent; /* last logged mean, for progress */
     bool interrupted;

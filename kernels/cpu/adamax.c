@@ -21,15 +21,16 @@ static bool all_finite(size_t n, const float *g)
 }
 
 static int adamax(wf_backend *b, const wf_adamax *rule, size_t n, wf_real *w, wf_real *m, wf_real *u, wf_real *ema,
-                  const wf_real *g, bool *bad)
+                  const wf_real *g, double *bad)
 {
     (void)b;
     const float rate = (float)rule->rate, beta1 = (float)rule->beta1, keep1 = (float)(1 - rule->beta1);
     const float beta2 = (float)rule->beta2, eps = (float)rule->eps, keep_decay = (float)(1 - rule->decay);
     float *weight = (float *)w, *moment = (float *)m, *norm = (float *)u, *average = (float *)ema;
     const float *gradient = (const float *)g;
-    *bad = !all_finite(n, gradient);
-    if (*bad)
+    if (*bad == 0 && !all_finite(n, gradient))
+        *bad = 1;
+    if (*bad != 0)
         return WF_OK;
 #pragma omp parallel for simd schedule(static) if (n > WF_CPU_PARALLEL)
     for (size_t i = 0; i < n; i++)
@@ -38,7 +39,17 @@ static int adamax(wf_backend *b, const wf_adamax *rule, size_t n, wf_real *w, wf
     return WF_OK;
 }
 
+static int guard(wf_backend *b, size_t n, const double *values, double *bad)
+{
+    (void)b;
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(values[i]))
+            *bad = 1;
+    return WF_OK;
+}
+
 void wf_cpu_adamax_slots(wf_backend *b)
 {
     b->adamax = adamax;
+    b->guard = guard;
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 static float *floats(wf_real *p)
 {
@@ -81,6 +82,31 @@ static int cpu_download_double(wf_backend *b, double *to, const double *from, si
 {
     (void)b;
     memcpy(to, from, n * sizeof(double));
+    return WF_OK;
+}
+
+struct wf_post {
+    size_t n;
+    double values[];
+};
+
+static int cpu_post(wf_backend *b, const double *from, size_t n, wf_post **out)
+{
+    (void)b;
+    wf_post *post = malloc(sizeof *post + n * sizeof *from);
+    WF_CHECK(post, WF_AGAIN, "cpu: no memory for %zu numbers", n);
+    post->n = n;
+    memcpy(post->values, from, n * sizeof *from);
+    *out = post;
+    return WF_OK;
+}
+
+static int cpu_collect(wf_backend *b, wf_post *post, double *to)
+{
+    (void)b;
+    if (to)
+        memcpy(to, post->values, post->n * sizeof *to);
+    free(post);
     return WF_OK;
 }
 
@@ -189,6 +215,7 @@ int wf_cpu_open(int threads, wf_backend **out)
         all = omp_get_max_threads();
     b->threads = threads > 0 ? threads : all;
     omp_set_num_threads(b->threads);
+    b->memory = (size_t)sysconf(_SC_PHYS_PAGES) / 4 * (size_t)sysconf(_SC_PAGESIZE); /* others live here too */
     describe(cpu, isa);
     b->close = cpu_close;
     b->alloc = cpu_alloc;
@@ -196,6 +223,8 @@ int wf_cpu_open(int threads, wf_backend **out)
     b->upload = cpu_upload;
     b->download = cpu_download;
     b->download_double = cpu_download_double;
+    b->post = cpu_post;
+    b->collect = cpu_collect;
     b->zero = cpu_zero;
     b->copy = cpu_copy;
     wf_cpu_linear_slots(b);

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 int wf_ref_scratch(size_t n, double **out)
 {
@@ -64,6 +65,38 @@ static int ref_download_double(wf_backend *b, double *to, const double *from, si
     return WF_OK;
 }
 
+struct wf_post {
+    size_t n;
+    double *values;
+};
+
+static int ref_post(wf_backend *b, const double *from, size_t n, wf_post **out)
+{
+    (void)b;
+    wf_post *post = malloc(sizeof *post);
+    WF_CHECK(post, WF_AGAIN, "ref: out of memory");
+    post->n = n;
+    int status = wf_ref_scratch(n, &post->values);
+    if (status) {
+        free(post);
+        return status;
+    }
+    for (size_t i = 0; i < n; i++)
+        post->values[i] = from[i];
+    *out = post;
+    return WF_OK;
+}
+
+static int ref_collect(wf_backend *b, wf_post *post, double *to)
+{
+    (void)b;
+    for (size_t i = 0; to && i < post->n; i++)
+        to[i] = post->values[i];
+    free(post->values);
+    free(post);
+    return WF_OK;
+}
+
 static int ref_zero(wf_backend *b, void *memory, size_t bytes)
 {
     (void)b;
@@ -92,6 +125,8 @@ static const wf_backend ref_backend = {
     .upload = ref_upload,
     .download = ref_download,
     .download_double = ref_download_double,
+    .post = ref_post,
+    .collect = ref_collect,
     .zero = ref_zero,
     .copy = ref_copy,
     .linear_fold = wf_ref_linear_fold,
@@ -116,6 +151,7 @@ static const wf_backend ref_backend = {
     .dequantize = wf_ref_dequantize,
     .scale = wf_ref_scale,
     .adamax = wf_ref_adamax,
+    .guard = wf_ref_guard,
     .dwt = wf_ref_dwt,
     .idwt = wf_ref_idwt,
 };
@@ -126,5 +162,6 @@ int wf_ref_open(int threads, wf_backend **out)
     *out = malloc(sizeof **out);
     WF_CHECK(*out, WF_AGAIN, "ref: out of memory: %zu bytes", sizeof **out);
     **out = ref_backend;
+    (*out)->memory = (size_t)sysconf(_SC_PHYS_PAGES) / 4 * (size_t)sysconf(_SC_PAGESIZE);
     return WF_OK;
 }

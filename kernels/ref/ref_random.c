@@ -133,21 +133,30 @@ int wf_ref_gaussian(wf_backend *b, int N, size_t D, const wf_real *z_, double *l
 }
 
 int wf_ref_adamax(wf_backend *b, const wf_adamax *rule, size_t n, wf_real *w_, wf_real *m_, wf_real *u_, wf_real *ema_,
-                  const wf_real *g_, bool *bad)
+                  const wf_real *g_, double *bad)
 {
     (void)b;
     double *w = (double *)w_, *m = (double *)m_, *u = (double *)u_, *ema = (double *)ema_;
     const double *g = (const double *)g_;
     for (size_t i = 0; i < n; i++)
-        if (!isfinite(g[i])) {
-            *bad = true;
-            return WF_OK;
-        }
+        if (!isfinite(g[i]))
+            *bad = 1;
+    if (*bad != 0)
+        return WF_OK;
     for (size_t i = 0; i < n; i++) {
         m[i] = rule->beta1 * m[i] + (1 - rule->beta1) * g[i];
         u[i] = fmax(rule->beta2 * u[i], fabs(g[i]));
         w[i] -= rule->rate * m[i] / (u[i] + rule->eps);
         ema[i] += (1 - rule->decay) * (w[i] - ema[i]);
     }
+    return WF_OK;
+}
+
+int wf_ref_guard(wf_backend *b, size_t n, const double *values, double *bad)
+{
+    (void)b;
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(values[i]))
+            *bad = 1;
     return WF_OK;
 }

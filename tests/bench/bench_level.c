@@ -127,8 +127,8 @@ static void once(run *r)
         return;
     wf_optimizer_begin(&r->optimizer, r->step++, 1e-3);
     must(wf_flow_backward(r->flow, r->params, r->cond, -1.0 / batch, wf_optimizer_sink, &r->optimizer, NULL, NULL));
-    must(r->backend->download(r->backend, &first, WF_F64, r->optimizer.w, 1));
-    if (r->optimizer.bad)
+    must(r->backend->download_double(r->backend, &first, r->optimizer.bad, 1));
+    if (first != 0)
         die(WF_INTERNAL, "a gradient is not finite");
 }
 

@@ -87,6 +87,81 @@ int case_download_double(run *r, const dims *d)
     return b->download_double(b, back, logp, (size_t)d->N);
 }
 
+/* A post holds what was there when it was made, whatever comes after. */
+int case_post(run *r, const dims *d)
+{
+    wf_backend *b = r->backend;
+    wf_real *z = reals(r, "z", INPUT, PER_PICTURE, (size_t)d->K, 2);
+    double *logp = doubles(r, "logp", PER_PICTURE, 1, true), *back = host(r, "collected", PER_PICTURE, 1);
+    wf_post *posts[3];
+    WF_TRY(b->gaussian(b, d->N, (size_t)d->K, z, logp, 1, NULL));
+    for (int i = 0; i < 3; i++)
+        WF_TRY(b->post(b, logp, (size_t)d->N, &posts[i]));
+    WF_TRY(b->gaussian(b, d->N, (size_t)d->K, z, logp, 1, NULL));
+    WF_TRY(b->collect(b, posts[1], NULL));
+    WF_TRY(b->collect(b, posts[2], back));
+    return b->collect(b, posts[0], back);
+}
+
+int case_collect(run *r, const dims *d)
+{
+    return case_post(r, d);
+}
+
+/* dz = -scale z, twice as recorded, with its scale as it was: K numbers, and z = 2 z before each. Where nothing is
+ * recorded, the calls are made. */
+int case_replay(run *r, const dims *d)
+{
+    wf_backend *b = r->backend;
+    size_t n = (size_t)d->K;
+    const uint64_t index[MAX_PICTURES] = {0};
+    wf_random random = {7, WF_PURPOSE_LATENT, 1};
+    wf_real *x = reals(r, "x", UPDATED, WHOLE, n, 1), *z = reals(r, "z", OUTPUT, WHOLE, n, 1);
+    wf_recording *recording = NULL;
+    WF_TRY(b->normal(b, &random, 1, n, index, 1, z)); /* unrecorded, once before */
+    if (b->record) {
+        WF_TRY(b->record(b));
+        int status = b->scale(b, n, 2, 0, x);
+        status = status ? status : b->normal(b, &random, 1, n, index, 1, z);
+        int ended = b->recorded(b, &recording);
+        WF_TRY(status ? status : ended);
+    }
+    for (uint64_t step = 2; step < 5; step++) {
+        random.step = step; /* read again by the recording */
+        if (b->record) {
+            WF_TRY(b->replay(b, recording));
+            continue;
+        }
+        WF_TRY(b->scale(b, n, 2, 0, x));
+        WF_TRY(b->normal(b, &random, 1, n, index, 1, z));
+    }
+    if (b->record)
+        b->forget(b, recording);
+    return WF_OK;
+}
+
+int case_record(run *r, const dims *d)
+{
+    return case_replay(r, d);
+}
+
+int case_recorded(run *r, const dims *d)
+{
+    return case_replay(r, d);
+}
+
+int case_forget(run *r, const dims *d)
+{
+    if (r->backend->forget)
+        r->backend->forget(r->backend, NULL);
+    return case_replay(r, d);
+}
+
+int case_guard(run *r, const dims *d)
+{
+    return case_adamax(r, d);
+}
+
 int case_zero(run *r, const dims *d)
 {
     wf_backend *b = r->backend;
@@ -298,6 +373,28 @@ int case_scale(run *r, const dims *d)
 }
 
 /* K weights, three steps; variant 1: the last number of the gradient is NaN, 2: it is infinite. */
+/* A flag that was set before stays set, and keeps w as it is. Leaves it cleared. */
+static int ignores_when_bad(run *r, const wf_adamax *rule, size_t n, wf_real *w, wf_real *m, wf_real *u, wf_real *ema,
+                            const wf_real *g, double *flag)
+{
+    wf_backend *b = r->backend;
+    double before, after, infinite = INFINITY, set;
+    wf_real *huge = reals(r, "huge", OUTPUT, WHOLE, 1, 1);
+    double *logp = doubles(r, "logp", PER_PICTURE, 1, true); /* made infinite by `gaussian` */
+    WF_TRY(b->upload(b, huge, &infinite, WF_F64, 1));
+    WF_TRY(b->gaussian(b, 1, 1, huge, logp, 1, NULL));
+    WF_TRY(b->guard(b, 1, logp, flag));
+    WF_TRY(b->download(b, &before, WF_F64, w, 1));
+    WF_TRY(b->adamax(b, rule, n, w, m, u, ema, g, flag));
+    WF_TRY(b->download(b, &after, WF_F64, w, 1));
+    WF_TRY(b->download_double(b, &set, flag, 1));
+    WF_CHECK(set == 1 && before == after, WF_INTERNAL, "adamax: with the flag at %g, a weight goes from %g to %g", set,
+             before, after);
+    WF_TRY(b->zero(b, huge, b->real));
+    WF_TRY(b->zero(b, logp, sizeof *logp));
+    return b->zero(b, flag, sizeof *flag);
+}
+
 int case_adamax(run *r, const dims *d)
 {
     wf_backend *b = r->backend;
@@ -306,7 +403,8 @@ int case_adamax(run *r, const dims *d)
     wf_real *w = reals(r, "w", UPDATED, WHOLE, n, 1), *m = reals(r, "m", UPDATED, WHOLE, n, 0.1);
     wf_real *u = reals(r, "u", UPDATED, WHOLE, n, 0.1), *ema = reals(r, "ema", UPDATED, WHOLE, n, 1);
     wf_real *g = reals(r, "g", OUTPUT, WHOLE, n, 1);
-    double *bad = host(r, "bad", WHOLE, 3), *kept = host(r, "w before", WHOLE, n), *now = host(r, "w after", WHOLE, n);
+    double *flag = doubles(r, "flag", WHOLE, 1, true), *bad = host(r, "bad", WHOLE, 3),
+           *kept = host(r, "w before", WHOLE, n), *now = host(r, "w after", WHOLE, n);
     WF_TRY(b->zero(b, u, n * b->real)); /* never negative */
     WF_TRY(b->download(b, kept, WF_F64, w, n));
     for (int step = 0; step < 3; step++) {
@@ -316,11 +414,12 @@ int case_adamax(run *r, const dims *d)
                 value = d->variant & 1 ? NAN : -INFINITY;
             WF_TRY(b->upload(b, wf_at(b, g, i), &value, WF_F64, 1));
         }
-        bool is_bad = false;
-        WF_TRY(b->adamax(b, &rule, n, w, m, u, ema, g, &is_bad));
-        bad[step] = is_bad;
-        WF_CHECK(is_bad == (d->variant != 0), WF_INTERNAL, "adamax: bad is %d", is_bad);
+        WF_TRY(b->adamax(b, &rule, n, w, m, u, ema, g, flag));
+        WF_TRY(b->download_double(b, &bad[step], flag, 1));
+        WF_CHECK(bad[step] == (d->variant != 0), WF_INTERNAL, "adamax: bad is %g", bad[step]);
     }
+    if (!d->variant)
+        WF_TRY(ignores_when_bad(r, &rule, n, w, m, u, ema, g, flag));
     WF_TRY(b->download(b, now, WF_F64, w, n));
     for (size_t i = 0; i < n && d->variant; i++)
         WF_CHECK(now[i] == kept[i], WF_INTERNAL, "adamax: weight %zu moved on a gradient that is not finite", i);
