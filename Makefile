@@ -23,7 +23,8 @@ ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -fopenmp -ffp-contract=off -march=$(ARCH) $(
 LDLIBS = -ldnnl -llmdb -lpng -larchive -ljansson -lxxhash -lz -ldl -lm
 
 Q = $(if $(V),,@)
-LINK = $Q$(CC) $(ALL_CFLAGS) -o $@ $^
+# -rdynamic: the CUDA plugin calls back into the program's libwf.
+LINK = $Q$(CC) $(ALL_CFLAGS) -rdynamic -o $@ $^
 objects = $(patsubst %.c,$B/%.o,$(wildcard $(1)))
 LIB = $(call objects,lib/*.c lib/*/*.c kernels/*.c kernels/ref/*.c kernels/cpu/*.c)
 CLI = $B/tools/cli.o $B/libwf.a
@@ -40,10 +41,9 @@ $B/%.o: %.c
 	@mkdir -p $(@D)
 	@echo "cc $@"
 	$Q$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
-# -rdynamic: the CUDA plugin calls back into the program's libwf.
 $(BIN)/%: $B/tools/%.o $(CLI)
 	@mkdir -p $(@D)
-	$(LINK) -rdynamic $(LDLIBS)
+	$(LINK) $(LDLIBS)
 $B/check: $(call objects,tests/*.c) $B/libwf.a
 	$(LINK) -lcriterion $(LDLIBS)
 $B/check-ops: $(call objects,tests/ops/*.c) $B/libwf.a
@@ -52,9 +52,16 @@ $B/bench-level: $(call objects,tests/bench/*.c) $(CLI)
 	$(LINK) $(LDLIBS)
 $B/deadleaves: $B/data/deadleaves.o $(CLI)
 	$(LINK) $(LDLIBS)
-# -fmad=false, as -ffp-contract=off above: kernels/body/ gives the same bits on both.
-$B/libwf-cuda.so: $(CUDA) $(wildcard kernels/*.h kernels/*/*.h)
-	$(NVCC) -O3 -fmad=false -shared -Xcompiler -fPIC -o $@ $(CUDA) -lcudnn -lcublas
+# One binary for every card from compute capability 8.0 on. -fmad=false, as -ffp-contract=off above: kernels/body/ gives the
+# same bits on both.
+CUDA_ARCHS = arch=compute_80,code=sm_80 arch=compute_90a,code=sm_90a arch=compute_80,code=compute_80
+NVCC_FLAGS = -std=c++17 -O3 -fmad=false -Werror all-warnings -Xptxas -v -Xcompiler -fPIC$(comma)-Wall$(comma)-Wextra$(comma)-O2
+$B/%.cu.o: %.cu
+	@mkdir -p $(@D)
+	@echo "nvcc $@"
+	$Q$(NVCC) $(NVCC_FLAGS) $(CUDA_ARCHS:%=-gencode %) -MMD -MF $(@:.o=.d) -c -o $@ $< 2> $@.log || { cat $@.log >&2; rm -f $@; exit 1; }
+$B/libwf-cuda.so: $(CUDA:%=$B/%.o)
+	$Q$(NVCC) -shared -o $@ $^ -lcudnn -lcublasLt
 
 RUN = BIN=$(BIN) B=$B tests/run.sh
 check: all $B/check $B/check-ops $B/deadleaves ## every test: Criterion, operators against the reference, pipes
@@ -94,7 +101,7 @@ install: all man ## programs, library, headers, pkg-config, manual pages, comple
 	    echo "complete -o default -W '$$($(BIN)/$$t --help=completion)' $$t" \
 	        > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$t || exit; done
 	printf '%s\n' 'Name: wf' 'Description: Wavelet Flow: exact likelihoods of images' 'Version: $(VERSION)' \
-	    'Cflags: -I$(PREFIX)/include/wf' 'Libs: -L$(PREFIX)/lib -lwf $(LDLIBS) -fopenmp' \
+	    'Cflags: -I$(PREFIX)/include/wf' 'Libs: -L$(PREFIX)/lib -lwf $(LDLIBS) -fopenmp -rdynamic' \
 	    > $(DESTDIR)$(PREFIX)/lib/pkgconfig/wf.pc
 
 clean: ## remove everything that was built

@@ -36,10 +36,12 @@ typedef struct wf_post wf_post;           /* opaque: numbers on their way to the
 typedef struct wf_recording wf_recording; /* opaque: calls to be made again */
 typedef struct wf_backend wf_backend;
 
+/* Of feature maps and their convolutions, where the backend has it; sums are in single precision always. */
 typedef enum wf_precision {
     WF_FP32,
-    WF_BF16
-} wf_precision; /* of feature maps and their convolutions, where the backend has it (wf_backend.bf16) */
+    WF_BF16, /* 8 bits of every number (wf_backend.bf16) */
+    WF_TF32  /* single precision maps; products of 11 bits of every number, where the device has those */
+} wf_precision;
 
 typedef struct wf_map_shape {
     int N, H, W, C;

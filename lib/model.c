@@ -20,6 +20,8 @@ int wf_model_file(const wf_model *model, int level, const char *suffix, char out
     return WF_OK;
 }
 
+const char *const wf_precision_names[WF_PRECISIONS] = {"fp32", "bf16", "tf32"};
+
 static int read_integer(json_t *root, const char *key, const char *path, int *out)
 {
     json_t *value = json_object_get(root, key);
@@ -196,7 +198,7 @@ int wf_level_save(const wf_model *model, const wf_flow *flow, const wf_level_fil
     snprintf(hash, sizeof hash, "%016llx",
              (unsigned long long)XXH3_64bits(what->average, wf_flow_size(flow) * sizeof(float)));
     const wf_pair own[] = {{"level", level},   {"chain", what->chain},
-                           {"kernel", kernel}, {"precision", spec->precision == WF_BF16 ? "bf16" : "fp32"},
+                           {"kernel", kernel}, {"precision", wf_precision_names[spec->precision]},
                            {"step", step},     {"bpd", bpd},
                            {"hash", hash}};
     enum { OWN = sizeof own / sizeof *own };
@@ -252,6 +254,16 @@ static int match_model(const wf_safetensors *st, const char *path, const wf_mode
     return status;
 }
 
+static int read_precision(const char *path, const char *name, wf_precision *out)
+{
+    int i = 0;
+    while (i < WF_PRECISIONS && strcmp(name, wf_precision_names[i]))
+        i++;
+    WF_CHECK(i < WF_PRECISIONS, WF_DATA, "%s: precision %s is not known", path, name);
+    *out = (wf_precision)i;
+    return WF_OK;
+}
+
 static int take_file(const wf_safetensors *st, const char *path, const wf_model *model, wf_level *out)
 {
     const char *level = wf_safetensors_meta(st, "level");
@@ -265,7 +277,7 @@ static int take_file(const wf_safetensors *st, const char *path, const wf_model 
     out->K = shape.K;
     out->C = out->level ? shape.C : 0;
     out->kernel = atoi(kernel);
-    out->precision = strcmp(precision, "bf16") ? WF_FP32 : WF_BF16;
+    WF_TRY(read_precision(path, precision, &out->precision));
     snprintf(out->hash, sizeof out->hash, "%.16s", hash);
     out->chain = strdup(chain);
     WF_CHECK(out->chain, WF_AGAIN, "%s: out of memory", path);

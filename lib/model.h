@@ -45,6 +45,10 @@ typedef struct wf_level {
     char hash[20]; /* of the parameters, for provenance */
 } wf_level;
 
+/* By enum wf_precision. */
+enum { WF_PRECISIONS = 3 };
+extern const char *const wf_precision_names[WF_PRECISIONS];
+
 /* WF_NOINPUT: not trained yet; WF_DATA: the file does not hold what the chain needs. */
 int wf_level_load(const wf_model *model, int level, wf_backend *backend, wf_level *out) WF_MUST;
 void wf_level_clear(wf_level *level);

@@ -33,7 +33,7 @@ static const cli_option table[] = {
     {0, "patch", "P", CLI_INT, &options.patch, 0, WF_MAX_SIDE,
      "Train on random P x P crops of the level, 0: whole pictures (default: as published, or 0 with --flow)."},
     {0, "flip", NULL, CLI_FLAG, &options.flip, 0, 0, "Mirror half of the pictures."},
-    {0, "precision", "fp32|bf16", CLI_CHOICE, &precision, 0, 0, "Of the coupling networks (default fp32)."},
+    {0, "precision", "fp32|bf16|tf32", CLI_CHOICE, &precision, 0, 0, "Of the coupling networks (default fp32)."},
     {0, "memory", "auto|store|reversible", CLI_CHOICE, &memory, 0, 0,
      "Keep activations, or rebuild them from the output to save memory (default auto)."},
     {0, "checkpoint-every", "N", CLI_COUNT, &options.checkpoint_every, 0, 1e12,
@@ -59,7 +59,7 @@ static const cli_program program = {
         "A batch whose loss or gradient is not finite is left out: it is logged, training goes back to the last "
         "checkpoint and passes over it; after 64 of them it exits 70.\n\n"
         "The rate follows a warm-up, a constant part and, with --decay, a linear fall. At levels of a single pixel, 3x3 "
-        "kernels are stored as their centre tap, the only one that acts. --precision bf16 applies to feature maps larger "
+        "kernels are stored as their centre tap, the only one that acts. --precision tf32 differs from fp32 on a GPU only; bf16 applies to feature maps larger "
         "than 2x2.",
     .examples =
         "wf-dwt < pictures.tar | wf-train-level -l 5 -m model\n"

@@ -15,4 +15,16 @@
 #define WF_BODY static inline __attribute__((always_inline, unused))
 #endif
 
+/* A body that works on a matrix shares its loops among the threads of a block, where there are any: each thread takes
+ * every WF_STEPth row from WF_FIRST on, and WF_TOGETHER waits until all have come so far. */
+#if defined(__CUDA_ARCH__) || defined(WF_EMULATED)
+#define WF_FIRST ((int)threadIdx.x)
+#define WF_STEP ((int)blockDim.x)
+#define WF_TOGETHER() __syncthreads()
+#else
+#define WF_FIRST 0
+#define WF_STEP 1
+#define WF_TOGETHER() ((void)0)
+#endif
+
 #endif

@@ -1,81 +1,121 @@
-/* linear.h - small K x K matrices in double precision: the algebra behind linear_fold and linear_backward.
+/* linear.h - runs of linear bijectors as one K x K matrix, and the gradient through that, in double precision.
  *
- * Matrices are row-major [K,K], vectors [K]; outputs must not overlap inputs unless a function says "in place". */
+ * Matrices are row-major [K,K], vectors [K]; outputs must not overlap inputs. Loops are shared among the threads of a block
+ * (body.h); every function ends together. */
 #ifndef WF_BODY_LINEAR_H
 #define WF_BODY_LINEAR_H
 
+#include "../backend.h"
 #include "body.h"
 
 WF_BODY void wf_matrix_identity(int K, double *m)
 {
-    for (int i = 0; i < K; i++)
+    for (int i = WF_FIRST; i < K; i += WF_STEP)
         for (int j = 0; j < K; j++)
             m[i * K + j] = i == j;
+    WF_TOGETHER();
+}
+
+WF_BODY void wf_matrix_copy(int n, const double *from, double *to)
+{
+    for (int i = WF_FIRST; i < n; i += WF_STEP)
+        to[i] = from[i];
+    WF_TOGETHER();
+}
+
+WF_BODY void wf_matrix_to_float(int n, const double *from, float *to)
+{
+    for (int i = WF_FIRST; i < n; i += WF_STEP)
+        to[i] = (float)from[i];
+    WF_TOGETHER();
+}
+
+WF_BODY void wf_matrix_from_float(int n, const float *from, double *to)
+{
+    for (int i = WF_FIRST; i < n; i += WF_STEP)
+        to[i] = (double)from[i];
+    WF_TOGETHER();
 }
 
 /* out = a b */
 WF_BODY void wf_matrix_product(int K, const double *a, const double *b, double *out)
 {
-    for (int i = 0; i < K; i++) {
+    for (int i = WF_FIRST; i < K; i += WF_STEP) {
         for (int j = 0; j < K; j++)
             out[i * K + j] = 0;
         for (int k = 0; k < K; k++)
             for (int j = 0; j < K; j++)
                 out[i * K + j] += a[i * K + k] * b[k * K + j];
     }
+    WF_TOGETHER();
 }
 
 /* out = a' b */
 WF_BODY void wf_matrix_product_at(int K, const double *a, const double *b, double *out)
 {
-    for (int i = 0; i < K * K; i++)
-        out[i] = 0;
-    for (int k = 0; k < K; k++)
-        for (int i = 0; i < K; i++)
+    for (int i = WF_FIRST; i < K; i += WF_STEP) {
+        for (int j = 0; j < K; j++)
+            out[i * K + j] = 0;
+        for (int k = 0; k < K; k++)
             for (int j = 0; j < K; j++)
                 out[i * K + j] += a[k * K + i] * b[k * K + j];
+    }
+    WF_TOGETHER();
 }
 
 /* out = a b' */
 WF_BODY void wf_matrix_product_bt(int K, const double *a, const double *b, double *out)
 {
-    for (int i = 0; i < K; i++)
+    for (int i = WF_FIRST; i < K; i += WF_STEP)
         for (int j = 0; j < K; j++) {
             double sum = 0;
             for (int k = 0; k < K; k++)
                 sum += a[i * K + k] * b[j * K + k];
             out[i * K + j] = sum;
         }
+    WF_TOGETHER();
 }
 
 /* out = m x + offset (NULL: no offset) */
 WF_BODY void wf_matrix_apply(int K, const double *m, const double *x, const double *offset, double *out)
 {
-    for (int i = 0; i < K; i++) {
+    for (int i = WF_FIRST; i < K; i += WF_STEP) {
         double sum = offset ? offset[i] : 0;
         for (int j = 0; j < K; j++)
             sum += m[i * K + j] * x[j];
         out[i] = sum;
     }
+    WF_TOGETHER();
 }
 
 /* out = m' x */
 WF_BODY void wf_matrix_apply_t(int K, const double *m, const double *x, double *out)
 {
-    for (int i = 0; i < K; i++)
-        out[i] = 0;
-    for (int j = 0; j < K; j++)
-        for (int i = 0; i < K; i++)
-            out[i] += m[j * K + i] * x[j];
+    for (int i = WF_FIRST; i < K; i += WF_STEP) {
+        double sum = 0;
+        for (int j = 0; j < K; j++)
+            sum += m[j * K + i] * x[j];
+        out[i] = sum;
+    }
+    WF_TOGETHER();
 }
 
-WF_BODY void wf_matrix_swap_rows(int K, double *m, int a, int b)
+/* Brings the largest of column c at or below row c to row c, in m and beside. */
+WF_BODY void wf_matrix_pivot(int K, int c, double *m, double *beside)
 {
-    for (int j = 0; j < K; j++) {
-        double t = m[a * K + j];
-        m[a * K + j] = m[b * K + j];
-        m[b * K + j] = t;
+    int pivot = c;
+    for (int i = c + 1; i < K; i++)
+        if (fabs(m[i * K + c]) > fabs(m[pivot * K + c]))
+            pivot = i;
+    WF_TOGETHER();
+    for (int j = WF_FIRST; j < K; j += WF_STEP) {
+        double a = m[c * K + j], b = beside[c * K + j];
+        m[c * K + j] = m[pivot * K + j];
+        beside[c * K + j] = beside[pivot * K + j];
+        m[pivot * K + j] = a;
+        beside[pivot * K + j] = b;
     }
+    WF_TOGETHER();
 }
 
 /* Gauss-Jordan with row pivots: inverse = m^-1, and log|det m| in nats is returned; m is destroyed. A singular matrix
@@ -85,19 +125,16 @@ WF_BODY double wf_matrix_invert(int K, double *m, double *inverse)
     double logdet = 0;
     wf_matrix_identity(K, inverse);
     for (int c = 0; c < K; c++) {
-        int pivot = c;
-        for (int i = c + 1; i < K; i++)
-            if (fabs(m[i * K + c]) > fabs(m[pivot * K + c]))
-                pivot = i;
-        wf_matrix_swap_rows(K, m, c, pivot);
-        wf_matrix_swap_rows(K, inverse, c, pivot);
+        wf_matrix_pivot(K, c, m, inverse);
         double d = m[c * K + c];
         logdet += log(fabs(d));
-        for (int j = 0; j < K; j++) {
+        WF_TOGETHER();
+        for (int j = WF_FIRST; j < K; j += WF_STEP) {
             m[c * K + j] /= d;
             inverse[c * K + j] /= d;
         }
-        for (int i = 0; i < K; i++) {
+        WF_TOGETHER();
+        for (int i = WF_FIRST; i < K; i += WF_STEP) {
             double f = m[i * K + c];
             if (i == c)
                 continue;
@@ -106,6 +143,7 @@ WF_BODY double wf_matrix_invert(int K, double *m, double *inverse)
                 inverse[i * K + j] -= f * inverse[c * K + j];
             }
         }
+        WF_TOGETHER();
     }
     return logdet;
 }
@@ -114,23 +152,39 @@ WF_BODY double wf_matrix_invert(int K, double *m, double *inverse)
 
 WF_BODY void wf_actnorm_matrix(int K, const float *params, double *m, double *offset)
 {
-    for (int i = 0; i < K * K; i++)
-        m[i] = 0;
-    for (int i = 0; i < K; i++) {
+    for (int i = WF_FIRST; i < K; i += WF_STEP) {
+        for (int j = 0; j < K; j++)
+            m[i * K + j] = 0;
         m[i * K + i] = exp(3.0 * (double)params[K + i]);
         offset[i] = (double)params[i] * m[i * K + i];
     }
+    WF_TOGETHER();
 }
 
 /* From dm [K,K] and doffset [K], and dlogdet by log|det m|, the gradients of b and l. */
 WF_BODY void wf_actnorm_gradient(int K, const float *params, const double *dm, const double *doffset, double dlogdet,
                                  float *grads)
 {
-    for (int i = 0; i < K; i++) {
+    for (int i = WF_FIRST; i < K; i += WF_STEP) {
         double b = params[i], scale = exp(3.0 * (double)params[K + i]);
         grads[i] = (float)(scale * doffset[i]);
         grads[K + i] = (float)(3.0 * (scale * (dm[i * K + i] + b * doffset[i]) + dlogdet));
     }
+    WF_TOGETHER();
+}
+
+/* -- DENSE --------------------------------------------------------------------------------------------------------- */
+
+/* dm + dlogdet * m^-T. scratch [2,K,K] */
+WF_BODY void wf_dense_gradient(int K, const double *m, const double *dm, double dlogdet, double *scratch, float *grads)
+{
+    double *copy = scratch, *inverse = scratch + K * K;
+    wf_matrix_copy(K * K, m, copy);
+    wf_matrix_invert(K, copy, inverse);
+    for (int i = WF_FIRST; i < K; i += WF_STEP)
+        for (int j = 0; j < K; j++)
+            grads[i * K + j] = (float)(dm[i * K + j] + dlogdet * inverse[j * K + i]);
+    WF_TOGETHER();
 }
 
 /* -- LU: p [K], sign [K], l [K,K], u [K,K], logs [K]; m = P (strictly lower l + 1) (strictly upper u + diag) ------- */
@@ -139,11 +193,18 @@ WF_BODY void wf_actnorm_gradient(int K, const float *params, const double *dm, c
 WF_BODY void wf_lu_factors(int K, const float *params, double *lower, double *upper)
 {
     const float *sign = params + K, *l = sign + K, *u = l + K * K, *logs = u + K * K;
-    for (int i = 0; i < K; i++)
+    for (int i = WF_FIRST; i < K; i += WF_STEP)
         for (int j = 0; j < K; j++) {
             lower[i * K + j] = j < i ? (double)l[i * K + j] : j == i;
             upper[i * K + j] = j > i ? (double)u[i * K + j] : j == i ? (double)sign[i] * exp((double)logs[i]) : 0;
         }
+    WF_TOGETHER();
+}
+
+/* The permutation indexes memory: what is none in it gives a row of NaN, which guards further on see. */
+WF_BODY int wf_lu_row(int K, const float *params, int i)
+{
+    return params[i] >= 0 && params[i] < (float)K ? (int)params[i] : -1;
 }
 
 /* scratch [2,K,K] */
@@ -151,15 +212,16 @@ WF_BODY void wf_lu_matrix(int K, const float *params, double *m, double *scratch
 {
     double *lower = scratch, *upper = scratch + K * K;
     wf_lu_factors(K, params, lower, upper);
-    for (int i = 0; i < K; i++) {
-        int row = (int)params[i]; /* (Pv)[i] = v[p[i]] */
+    for (int i = WF_FIRST; i < K; i += WF_STEP) {
+        int row = wf_lu_row(K, params, i); /* (Pv)[i] = v[p[i]] */
         for (int j = 0; j < K; j++) {
-            double sum = 0;
-            for (int k = 0; k < K; k++)
+            double sum = row < 0 ? (double)NAN : 0;
+            for (int k = 0; k < K && row >= 0; k++)
                 sum += lower[row * K + k] * upper[k * K + j];
             m[i * K + j] = sum;
         }
     }
+    WF_TOGETHER();
 }
 
 /* scratch [4,K,K] */
@@ -168,20 +230,139 @@ WF_BODY void wf_lu_gradient(int K, const float *params, const double *dm, double
     double *lower = scratch, *upper = lower + K * K, *product = upper + K * K, *gradient = product + K * K;
     float *dl = grads + 2 * K, *du = dl + K * K, *dlogs = du + K * K;
     wf_lu_factors(K, params, lower, upper);
-    for (int i = 0; i < K; i++) /* P' dm, the gradient of lower * upper */
-        for (int j = 0; j < K; j++)
-            product[(int)params[i] * K + j] = dm[i * K + j];
-    for (int i = 0; i < 2 * K; i++)
-        grads[i] = 0;
+    for (int i = WF_FIRST; i < K; i += WF_STEP) { /* P' dm, the gradient of lower * upper */
+        int row = wf_lu_row(K, params, i);
+        for (int j = 0; j < K && row >= 0; j++)
+            product[row * K + j] = dm[i * K + j];
+        grads[i] = grads[K + i] = 0;
+    }
+    WF_TOGETHER();
     wf_matrix_product_bt(K, product, upper, gradient);
-    for (int i = 0; i < K; i++)
+    for (int i = WF_FIRST; i < K; i += WF_STEP)
         for (int j = 0; j < K; j++)
             dl[i * K + j] = j < i ? (float)gradient[i * K + j] : 0;
+    WF_TOGETHER();
     wf_matrix_product_at(K, lower, product, gradient);
-    for (int i = 0; i < K; i++) {
+    for (int i = WF_FIRST; i < K; i += WF_STEP) {
         for (int j = 0; j < K; j++)
             du[i * K + j] = j > i ? (float)gradient[i * K + j] : 0;
         dlogs[i] = (float)(gradient[i * K + i] * upper[i * K + i] + dlogdet);
+    }
+    WF_TOGETHER();
+}
+
+/* -- a run of them -------------------------------------------------------------------------------------------------- */
+
+/* What a run of `count` parts is worked out in: wf_linear_work_size doubles. */
+typedef struct wf_linear_work {
+    double *matrices;  /* [count,K,K] each part's matrix */
+    double *offsets;   /* [count,K] */
+    double *product;   /* [count+1,K,K] parts 0 .. i-1 composed */
+    double *shift;     /* [count+1,K] */
+    double *temporary; /* [6,K,K] */
+} wf_linear_work;
+
+WF_BODY size_t wf_linear_work_size(int K, int count)
+{
+    size_t square = (size_t)K * (size_t)K, parts = (size_t)count;
+    return (2 * parts + 1) * (square + (size_t)K) + 6 * square;
+}
+
+WF_BODY wf_linear_work wf_linear_work_at(int K, int count, double *memory)
+{
+    size_t square = (size_t)K * (size_t)K, parts = (size_t)count;
+    wf_linear_work w;
+    w.matrices = memory;
+    w.offsets = w.matrices + parts * square;
+    w.product = w.offsets + parts * (size_t)K;
+    w.shift = w.product + (parts + 1) * square;
+    w.temporary = w.shift + (parts + 1) * (size_t)K;
+    return w;
+}
+
+WF_BODY void wf_linear_part_matrix(int K, const wf_linear_part *part, double *m, double *offset, double *scratch)
+{
+    const float *params = (const float *)part->params;
+    if (part->kind == WF_LINEAR_ACTNORM) {
+        wf_actnorm_matrix(K, params, m, offset);
+        return;
+    }
+    for (int i = WF_FIRST; i < K; i += WF_STEP)
+        offset[i] = 0;
+    if (part->kind == WF_LINEAR_DENSE)
+        wf_matrix_from_float(K * K, params, m);
+    else
+        wf_lu_matrix(K, params, m, scratch);
+}
+
+/* Fills matrices, offsets, product and shift. */
+WF_BODY void wf_linear_compose(int K, const wf_linear_part *parts, int count, const wf_linear_work *w)
+{
+    int square = K * K;
+    wf_matrix_identity(K, w->product);
+    for (int i = WF_FIRST; i < K; i += WF_STEP)
+        w->shift[i] = 0;
+    WF_TOGETHER();
+    for (int p = 0; p < count; p++) {
+        double *m = w->matrices + p * square, *offset = w->offsets + p * K;
+        wf_linear_part_matrix(K, &parts[p], m, offset, w->temporary);
+        wf_matrix_product(K, m, w->product + p * square, w->product + (p + 1) * square);
+        wf_matrix_apply(K, m, w->shift + p * K, offset, w->shift + (p + 1) * K);
+    }
+}
+
+/* linear_fold of backend.h. */
+WF_BODY void wf_linear_fold_run(int K, const wf_linear_part *parts, int count, double *memory, const wf_linear *out)
+{
+    wf_linear_work w = wf_linear_work_at(K, count, memory);
+    wf_linear_compose(K, parts, count, &w);
+    double *A = w.product + count * K * K, *a = w.shift + count * K, *inverse = w.temporary;
+    wf_matrix_to_float(K * K, A, (float *)out->A);
+    wf_matrix_to_float(K, a, (float *)out->a);
+    double logdet = wf_matrix_invert(K, A, inverse);
+    wf_matrix_to_float(K * K, inverse, (float *)out->B);
+    for (int i = WF_FIRST; i < K; i += WF_STEP) {
+        double sum = 0;
+        for (int j = 0; j < K; j++)
+            sum += inverse[i * K + j] * a[j];
+        ((float *)out->b)[i] = (float)-sum;
+    }
+    if (WF_FIRST == 0)
+        *out->logdet = logdet;
+    WF_TOGETHER();
+}
+
+/* linear_backward of backend.h. With A = S M R and a = S (M r + c) + ..: S the later parts, R and r the earlier ones, M and c
+ * this one:  dc = S' da,  dM = S' dA R' + dc r'. Going backward, G = S' dA and dc pass from part to part. */
+WF_BODY void wf_linear_backward_run(int K, const wf_linear_part *parts, int count, double *memory, const float *dA,
+                                    const float *da, double dlogdet)
+{
+    wf_linear_work w = wf_linear_work_at(K, count, memory);
+    int square = K * K;
+    wf_linear_compose(K, parts, count, &w);
+    /* The whole product is not needed: its place takes G, and that of its shift dc. */
+    double *G = w.product + count * square, *dc = w.shift + count * K, *dm = w.temporary, *rest = dm + square;
+    wf_matrix_from_float(square, dA, G);
+    wf_matrix_from_float(K, da, dc);
+    for (int p = count - 1; p >= 0; p--) {
+        const double *m = w.matrices + p * square, *r = w.shift + p * K;
+        float *grads = (float *)parts[p].grads;
+        const float *params = (const float *)parts[p].params;
+        wf_matrix_product_bt(K, G, w.product + p * square, dm);
+        for (int i = WF_FIRST; i < K; i += WF_STEP)
+            for (int j = 0; j < K; j++)
+                dm[i * K + j] += dc[i] * r[j];
+        WF_TOGETHER();
+        if (parts[p].kind == WF_LINEAR_ACTNORM)
+            wf_actnorm_gradient(K, params, dm, dc, dlogdet, grads);
+        else if (parts[p].kind == WF_LINEAR_DENSE)
+            wf_dense_gradient(K, m, dm, dlogdet, rest, grads);
+        else
+            wf_lu_gradient(K, params, dm, dlogdet, rest, grads);
+        wf_matrix_product_at(K, m, G, rest);
+        wf_matrix_copy(square, rest, G);
+        wf_matrix_apply_t(K, m, dc, rest);
+        wf_matrix_copy(K, rest, dc);
     }
 }
 

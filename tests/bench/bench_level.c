@@ -17,7 +17,6 @@ static const int patches[LEVELS] = {1, 1, 2, 4, 8, 8, 16};
 static const int sides[LEVELS] = {1, 1, 2, 4, 8, 16, 32};
 
 static const char *const mode_names[] = {"train", "bpd", "sample", "gradient"};
-static const char *const precision_names[] = {"fp32", "bf16"};
 enum mode { TRAIN, BPD, SAMPLE, GRADIENT };
 static int level = 4, mode = TRAIN, precision = WF_FP32, keep = WF_MEMORY_AUTO, batch = 64;
 static double seconds = 4;
@@ -25,7 +24,7 @@ static double seconds = 4;
 static const cli_option options[] = {
     {'l', "level", "L", CLI_INT, &level, 0, LEVELS - 1, "Level; the default is 4."},
     {0, "mode", "train|bpd|sample|gradient", CLI_CHOICE, &mode, 0, 0, "What is timed; the default is train."},
-    {0, "precision", "fp32|bf16", CLI_CHOICE, &precision, 0, 0, "Of the coupling nets; the default is fp32."},
+    {0, "precision", "fp32|bf16|tf32", CLI_CHOICE, &precision, 0, 0, "Of the coupling nets; the default is fp32."},
     {0, "memory", "auto|store|reversible", CLI_CHOICE, &keep, 0, 0, "How backward gets at activations."},
     {0, "batch", "N", CLI_INT, &batch, 1, 4096, "Pictures in a batch; the default is 64."},
     {0, "time", "S", CLI_DOUBLE, &seconds, 0.01, 3600,
@@ -172,7 +171,7 @@ int main(int argc, char **argv)
     printf(
         "{\"level\": %d, \"mode\": \"%s\", \"precision\": \"%s\", \"batch\": %d, \"img_per_s\": %.1f, \"rss_MB\": %ld, "
         "\"backend\": \"%s\", \"device\": \"%s\"}\n",
-        level, mode_names[mode], precision_names[precision], batch, batch / median, usage.ru_maxrss / 1024,
+        level, mode_names[mode], wf_precision_names[precision], batch, batch / median, usage.ru_maxrss / 1024,
         r.backend->name, r.backend->device);
     r.backend->free(r.backend, r.x);
     r.backend->free(r.backend, r.cond);

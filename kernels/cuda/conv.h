@@ -1,0 +1,51 @@
+/* conv.h - how the CUDA backend convolves: matrix products by cuBLASLt, convolutions by cuDNN's graphs, and what joins them */
+#ifndef WF_CUDA_CONV_H
+#define WF_CUDA_CONV_H
+
+#include "cuda.h"
+
+/* Row-major products over the pixels of maps, all rows padded to 8 numbers:
+ *   FORWARD  y [M,out] = x [M,in] w'    w [out,in]; with bias [out], residual [M,out] and relu
+ *   DATA     x [M,in] = y [M,out] w
+ *   WEIGHTS  w [out,in] = y' x          always float */
+typedef enum wf_cuda_direction { WF_CUDA_FORWARD, WF_CUDA_DATA, WF_CUDA_WEIGHTS, WF_CUDA_DIRECTIONS } wf_cuda_direction;
+
+typedef struct wf_cuda_product {
+    wf_cuda_direction direction;
+    wf_precision precision;
+    size_t M, in, out;
+    bool bias, residual, relu; /* of FORWARD */
+    bool whole;                /* FORWARD's result is float whatever the precision */
+    /* made by wf_cuda_product_create */
+    cublasLtMatmulDesc_t description;
+    cublasLtMatrixLayout_t a, b, d;
+    cublasLtMatmulAlgo_t algorithm;
+    size_t workspace;
+} wf_cuda_product;
+
+/* Fills in the rest of *p, choosing by measurement. Clear it even after a failure. */
+int wf_cuda_product_create(wf_cuda *cuda, wf_cuda_product *p) WF_MUST;
+void wf_cuda_product_clear(wf_cuda_product *p);
+/* first, second: the two on the right of the direction's equation, in its order. */
+int wf_cuda_product_run(wf_cuda *cuda, const wf_cuda_product *p, const void *first, const void *second,
+                        const void *bias, const void *residual, void *result) WF_MUST;
+
+/* A k x k convolution by cuDNN with padded channels: the same three directions, w [out,k,k,in]. */
+typedef struct wf_cuda_graph {
+    wf_cuda_direction direction;
+    wf_conv_spec spec; /* channels padded */
+    bool fused;        /* FORWARD adds a bias [out] and does the relu of the spec in the same pass */
+    /* made by wf_cuda_graph_create */
+    cudnnBackendDescriptor_t plan;
+    size_t workspace;
+    bool narrow; /* WEIGHTS: its result is bf16, since there was no engine that gives float */
+} wf_cuda_graph;
+
+/* Fills in the rest of *g, choosing by measurement. WF_INTERNAL when cuDNN has no engine for it, as for a fused one in exact
+ * single precision. Clear it even after a failure. */
+int wf_cuda_graph_create(wf_cuda *cuda, wf_cuda_graph *g) WF_MUST;
+void wf_cuda_graph_clear(wf_cuda_graph *g);
+/* x, w, y: maps and weights, the direction's result among them; bias: of a fused one. */
+int wf_cuda_graph_run(wf_cuda *cuda, const wf_cuda_graph *g, void *x, void *w, void *y, void *bias) WF_MUST;
+
+#endif

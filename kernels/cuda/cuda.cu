@@ -1,0 +1,347 @@
+/* cuda.cu - opening a device, its memory, and the ways to it and back */
+#include "cuda.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { STAGE = 4 << 20 }; /* bytes of one pinned buffer */
+
+/* Errors after which the context is of no use. */
+static bool lost(cudaError_t e)
+{
+    return e == cudaErrorIllegalAddress || e == cudaErrorLaunchFailure || e == cudaErrorHardwareStackError ||
+           e == cudaErrorIllegalInstruction || e == cudaErrorMisalignedAddress || e == cudaErrorInvalidAddressSpace ||
+           e == cudaErrorInvalidPc || e == cudaErrorAssert || e == cudaErrorECCUncorrectable ||
+           e == cudaErrorDevicesUnavailable || e == cudaErrorLaunchTimeout || e == cudaErrorUnknown;
+}
+
+int wf_cuda_failed(cudaError_t e, const char *what)
+{
+    if (e == cudaErrorMemoryAllocation)
+        return wf_fail(WF_AGAIN,
+                       "cuda: out of memory in %s: a smaller --batch, --patch or --memory reversible needs less", what);
+    if (lost(e))
+        return wf_fail(WF_IO, "cuda: the device is lost (%s); what was saved before is intact", cudaGetErrorString(e));
+    return wf_fail(WF_INTERNAL, "cuda: %s: %s", what, cudaGetErrorString(e));
+}
+
+/* -- memory ---------------------------------------------------------------------------------------------------------- */
+
+static int cuda_alloc(wf_backend *b, size_t bytes, void **out)
+{
+    *out = NULL;
+    cudaError_t e = cudaMalloc(out, bytes ? bytes : 64);
+    if (e == cudaErrorMemoryAllocation) {
+        size_t available = 0, total = 0;
+        (void)cudaGetLastError(); /* it does not stick */
+        (void)cudaMemGetInfo(&available, &total);
+        return wf_fail(
+            WF_AGAIN,
+            "%s: no memory for %zu bytes, %zu of %zu are free: a smaller --batch, --patch or --memory reversible "
+            "needs less",
+            b->name, bytes, available, total);
+    }
+    WF_CUDA(e);
+    return WF_OK;
+}
+
+/* Memory may still be in use by what was queued: the runtime waits for that. */
+static void cuda_free(wf_backend *b, void *memory)
+{
+    (void)b;
+    (void)cudaFree(memory);
+}
+
+int wf_cuda_pool_take(wf_cuda *cuda, wf_cuda_pool *pool, size_t bytes, void *out)
+{
+    if (bytes > pool->bytes) {
+        size_t size = bytes > 2 * pool->bytes ? bytes : 2 * pool->bytes;
+        void *memory;
+        WF_CHECK(pool->outgrown_count < (int)(sizeof pool->outgrown / sizeof *pool->outgrown), WF_INTERNAL,
+                 "cuda: scratch has grown too often");
+        WF_TRY(cuda_alloc(&cuda->base, size, &memory));
+        if (pool->memory)
+            pool->outgrown[pool->outgrown_count++] = pool->memory;
+        pool->memory = memory;
+        pool->bytes = size;
+    }
+    memcpy(out, &pool->memory, sizeof pool->memory);
+    return WF_OK;
+}
+
+void wf_cuda_pool_clear(wf_cuda_pool *pool)
+{
+    (void)cudaFree(pool->memory);
+    for (int i = 0; i < pool->outgrown_count; i++)
+        (void)cudaFree(pool->outgrown[i]);
+}
+
+static int cuda_zero(wf_backend *b, void *memory, size_t bytes)
+{
+    wf_cuda *cuda = (wf_cuda *)b;
+    WF_CUDA(cudaMemsetAsync(memory, 0, bytes, cuda->stream));
+    return WF_OK;
+}
+
+static int cuda_copy(wf_backend *b, wf_real *to, const wf_real *from, size_t n)
+{
+    wf_cuda *cuda = (wf_cuda *)b;
+    WF_CUDA(cudaMemcpyAsync(to, from, n * sizeof(float), cudaMemcpyDeviceToDevice, cuda->stream));
+    return WF_OK;
+}
+
+/* -- to the device: through two pinned buffers, one filled while the other is sent ------------------------------------ */
+
+/* Numbers [n] from host memory that the caller may reuse at once. */
+static int cuda_upload(wf_backend *b, wf_real *to, const void *from, wf_dtype dtype, size_t n)
+{
+    wf_cuda *cuda = (wf_cuda *)b;
+    WF_CHECK(dtype == WF_F32 || dtype == WF_F64, WF_INTERNAL, "cuda: upload takes F32 or F64");
+    const size_t most = STAGE / sizeof(float);
+    for (size_t at = 0; at < n; at += most) {
+        size_t count = n - at < most ? n - at : most;
+        wf_cuda_staging *s = &cuda->staging[cuda->staged];
+        float *stage = (float *)s->memory;
+        WF_CUDA(cudaEventSynchronize(s->sent));
+        if (dtype == WF_F32)
+            memcpy(stage, (const float *)from + at, count * sizeof *stage);
+        else
+            for (size_t i = 0; i < count; i++)
+                stage[i] = (float)((const double *)from)[at + i];
+        WF_CUDA(cudaMemcpyAsync((float *)to + at, stage, count * sizeof *stage, cudaMemcpyHostToDevice, cuda->stream));
+        WF_CUDA(cudaEventRecord(s->sent, cuda->stream));
+        cuda->staged = !cuda->staged;
+    }
+    return WF_OK;
+}
+
+/* -- to the host ------------------------------------------------------------------------------------------------------- */
+
+static int fetch(wf_cuda *cuda, void *to, const void *from, size_t bytes)
+{
+    WF_CUDA(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, cuda->stream));
+    WF_CUDA(cudaStreamSynchronize(cuda->stream));
+    return WF_OK;
+}
+
+static int cuda_download(wf_backend *b, void *to, wf_dtype dtype, const wf_real *from, size_t n)
+{
+    WF_CHECK(dtype == WF_F32 || dtype == WF_F64, WF_INTERNAL, "cuda: download gives F32 or F64");
+    WF_TRY(fetch((wf_cuda *)b, to, from, n * sizeof(float)));
+    if (dtype == WF_F64) /* from the end, since they lie in one another's place */
+        for (size_t i = n; i-- > 0;) {
+            float value;
+            memcpy(&value, (char *)to + i * sizeof value, sizeof value);
+            ((double *)to)[i] = (double)value;
+        }
+    return WF_OK;
+}
+
+static int cuda_download_double(wf_backend *b, double *to, const double *from, size_t n)
+{
+    return fetch((wf_cuda *)b, to, from, n * sizeof *to);
+}
+
+struct wf_post {
+    double *values; /* pinned */
+    size_t n, room;
+    cudaEvent_t arrived;
+    wf_post *next; /* among the spare ones */
+};
+
+static void post_free(wf_post *post)
+{
+    (void)cudaFreeHost(post->values);
+    if (post->arrived)
+        (void)cudaEventDestroy(post->arrived);
+    free(post);
+}
+
+static int post_create(size_t n, wf_post **out)
+{
+    wf_post *post = (wf_post *)calloc(1, sizeof *post);
+    WF_CHECK(post, WF_AGAIN, "cuda: out of memory");
+    post->room = n;
+    cudaError_t e = cudaMallocHost((void **)&post->values, (n ? n : 1) * sizeof *post->values);
+    if (!e)
+        e = cudaEventCreateWithFlags(&post->arrived, cudaEventDisableTiming);
+    if (e) {
+        post_free(post);
+        return wf_cuda_failed(e, "cudaMallocHost");
+    }
+    *out = post;
+    return WF_OK;
+}
+
+static int cuda_post(wf_backend *b, const double *from, size_t n, wf_post **out)
+{
+    wf_cuda *cuda = (wf_cuda *)b;
+    wf_post **at = &cuda->spare, *post = NULL;
+    while (*at && (*at)->room < n)
+        at = &(*at)->next;
+    if (*at) {
+        post = *at;
+        *at = post->next;
+    } else {
+        WF_TRY(post_create(n, &post));
+    }
+    post->n = n;
+    cudaError_t e = cudaMemcpyAsync(post->values, from, n * sizeof *from, cudaMemcpyDeviceToHost, cuda->stream);
+    if (!e)
+        e = cudaEventRecord(post->arrived, cuda->stream);
+    if (e) {
+        post_free(post);
+        return wf_cuda_failed(e, "cudaMemcpyAsync");
+    }
+    *out = post;
+    return WF_OK;
+}
+
+static int cuda_collect(wf_backend *b, wf_post *post, double *to)
+{
+    wf_cuda *cuda = (wf_cuda *)b;
+    cudaError_t e = cudaEventSynchronize(post->arrived);
+    if (!e && to)
+        memcpy(to, post->values, post->n * sizeof *to);
+    post->next = cuda->spare;
+    cuda->spare = post;
+    WF_CUDA(e);
+    return WF_OK;
+}
+
+/* -- a device ------------------------------------------------------------------------------------------------------------ */
+
+static void cuda_close(wf_backend *b)
+{
+    if (!b)
+        return;
+    wf_cuda *cuda = (wf_cuda *)b;
+    if (cuda->stream)
+        (void)cudaStreamSynchronize(cuda->stream);
+    if (cuda->dnn)
+        (void)cudnnDestroy(cuda->dnn);
+    if (cuda->blas)
+        (void)cublasLtDestroy(cuda->blas);
+    wf_cuda_pool_clear(&cuda->scratch);
+    wf_cuda_pool_clear(&cuda->workspace);
+    (void)cudaFree(cuda->arguments);
+    for (int i = 0; i < 2; i++) {
+        (void)cudaFreeHost(cuda->staging[i].memory);
+        if (cuda->staging[i].sent)
+            (void)cudaEventDestroy(cuda->staging[i].sent);
+    }
+    while (cuda->spare) {
+        wf_post *post = cuda->spare;
+        cuda->spare = post->next;
+        post_free(post);
+    }
+    if (cuda->stream)
+        (void)cudaStreamDestroy(cuda->stream);
+    free(cuda);
+}
+
+/* ${XDG_CACHE_HOME:-~/.cache}/wavelet-flow.plans, or "" where there is no such folder. */
+static void name_choices(wf_cuda *cuda)
+{
+    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    int n = 0;
+    if (cache && *cache)
+        n = snprintf(cuda->choices, sizeof cuda->choices, "%s/wavelet-flow.plans", cache);
+    else if (home && *home)
+        n = snprintf(cuda->choices, sizeof cuda->choices, "%s/.cache/wavelet-flow.plans", home);
+    if (n >= (int)sizeof cuda->choices)
+        cuda->choices[0] = '\0';
+}
+
+static int describe(wf_cuda *cuda)
+{
+    cudaDeviceProp p;
+    int driver = 0, runtime = 0;
+    int dnn = (int)cudnnGetVersion();
+    WF_CUDA(cudaGetDeviceProperties(&p, cuda->device));
+    WF_CHECK(p.major >= 8, WF_USAGE, "cuda: %s has compute capability %d.%d, at least 8.0 is needed", p.name, p.major,
+             p.minor);
+    WF_CUDA(cudaDriverGetVersion(&driver));
+    WF_CUDA(cudaRuntimeGetVersion(&runtime));
+    cuda->multiprocessors = p.multiProcessorCount;
+    cuda->base.memory = p.totalGlobalMem / 4 * 3;
+    snprintf(cuda->base.device, sizeof cuda->base.device, "%.40s, %d GiB, driver %d.%d, CUDA %d.%d, cuDNN %d.%d.%d",
+             p.name, (int)(p.totalGlobalMem >> 30), driver / 1000, driver % 1000 / 10, runtime / 1000,
+             runtime % 1000 / 10, dnn / 10000, dnn / 100 % 100, dnn % 100);
+    snprintf(cuda->card, sizeof cuda->card, "%.48s dnn=%d blas=%zu", p.name, dnn, cublasLtGetVersion());
+    return WF_OK;
+}
+
+static int start(wf_cuda *cuda)
+{
+    int devices = 0;
+    cudaError_t e = cudaGetDeviceCount(&devices);
+    WF_CHECK(e != cudaErrorInsufficientDriver, WF_USAGE, "cuda: the driver is missing, or older than this CUDA");
+    WF_CHECK(e != cudaErrorNoDevice && (e || devices > 0), WF_USAGE, "cuda: no device");
+    WF_CUDA(e);
+    WF_CHECK(cuda->device < devices, WF_USAGE, "cuda:%d: there are %d devices, counted from 0", cuda->device, devices);
+    WF_CUDA(cudaSetDevice(cuda->device));
+    WF_TRY(describe(cuda));
+    WF_CUDA(cudaStreamCreateWithFlags(&cuda->stream, cudaStreamNonBlocking));
+    for (int i = 0; i < 2; i++) {
+        WF_CUDA(cudaMallocHost(&cuda->staging[i].memory, STAGE));
+        WF_CUDA(cudaEventCreateWithFlags(&cuda->staging[i].sent, cudaEventDisableTiming));
+    }
+    cublasStatus_t blas = cublasLtCreate(&cuda->blas);
+    WF_CHECK(!blas, WF_INTERNAL, "cuda: cuBLASLt does not start: %s", cublasLtGetStatusString(blas));
+    cudnnStatus_t dnn = cudnnCreate(&cuda->dnn);
+    WF_CHECK(!dnn, WF_INTERNAL, "cuda: cuDNN does not start: %s", cudnnGetErrorString(dnn));
+    dnn = cudnnSetStream(cuda->dnn, cuda->stream);
+    WF_CHECK(!dnn, WF_INTERNAL, "cuda: cuDNN takes no stream: %s", cudnnGetErrorString(dnn));
+    name_choices(cuda);
+    return WF_OK;
+}
+
+static void fill_table(wf_cuda *cuda)
+{
+    wf_backend *b = &cuda->base;
+    snprintf(cuda->name, sizeof cuda->name, "cuda:%d", cuda->device);
+    b->name = cuda->name;
+    b->real = sizeof(float);
+    b->bf16 = true;
+    b->queued = true;
+    b->threads = 1;
+    b->close = cuda_close;
+    b->alloc = cuda_alloc;
+    b->free = cuda_free;
+    b->upload = cuda_upload;
+    b->download = cuda_download;
+    b->download_double = cuda_download_double;
+    b->post = cuda_post;
+    b->collect = cuda_collect;
+    b->zero = cuda_zero;
+    b->copy = cuda_copy;
+    wf_cuda_record_slots(b);
+    wf_cuda_linear_slots(b);
+    wf_cuda_mix_slots(b);
+    wf_cuda_affine_slots(b);
+    wf_cuda_noise_slots(b);
+    wf_cuda_map_slots(b);
+    wf_cuda_conv_slots(b);
+    wf_cuda_adamax_slots(b);
+    wf_cuda_wavelet_slots(b);
+}
+
+/* The plugin's one symbol. Opens card number `device`. Errors: WF_USAGE no device or driver, WF_AGAIN, WF_INTERNAL. */
+extern "C" int wf_cuda_open(int device, int threads, wf_backend **out)
+{
+    (void)threads; /* the host only calls */
+    *out = NULL;
+    wf_cuda *cuda = (wf_cuda *)calloc(1, sizeof *cuda);
+    WF_CHECK(cuda, WF_AGAIN, "cuda: out of memory");
+    cuda->device = device;
+    fill_table(cuda);
+    int status = start(cuda);
+    if (status) {
+        cuda_close(&cuda->base);
+        return status;
+    }
+    *out = &cuda->base;
+    return WF_OK;
+}

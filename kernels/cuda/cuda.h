@@ -1,0 +1,148 @@
+/* cuda.h - what the files of the CUDA backend share.
+ *
+ * All work of a backend goes to one stream, in the order of the calls; the host waits in download and collect only.
+ * Kernels are C with launch syntax. They find host values that a recording must read again in device memory
+ * (wf_cuda_argument), and sum in a fixed order: no atomics, so the same bits every time.
+ *
+ * tests/emulated/ compiles these files with a plain C++ compiler and runs them without a device, which is why launches go
+ * through WF_LAUNCH and dynamic shared memory through WF_SHARED. */
+#ifndef WF_CUDA_H
+#define WF_CUDA_H
+
+#include <cublasLt.h>
+#include <cuda_bf16.h>
+#include <cuda_runtime.h>
+#include <cudnn.h>
+
+#include "../backend.h"
+#include "../body/body.h"
+
+#ifdef __CUDACC__
+#define WF_LAUNCH(kernel, grid, block, shared, stream, ...) kernel<<<grid, block, shared, stream>>>(__VA_ARGS__)
+#define WF_SHARED(type, name)                                       \
+    extern __shared__ __align__(16) unsigned char wf_cuda_shared[]; \
+    type *name = (type *)wf_cuda_shared
+#endif
+
+/* Memory that grows. Recordings point into it, so what it has outgrown lives on until the backend is closed. */
+typedef struct wf_cuda_pool {
+    void *memory;
+    size_t bytes;
+    void *outgrown[48];
+    int outgrown_count;
+} wf_cuda_pool;
+
+/* Pinned memory on the way to the device. */
+typedef struct wf_cuda_staging {
+    void *memory;
+    cudaEvent_t sent;
+} wf_cuda_staging;
+
+typedef struct wf_cuda {
+    wf_backend base; /* first: a wf_backend * of this backend is a wf_cuda * */
+    char name[16];
+    int device, multiprocessors;
+    cudaStream_t stream;
+    cublasLtHandle_t blas;
+    cudnnHandle_t dnn;
+    wf_cuda_pool scratch, workspace; /* of a slot; of a library's call within it */
+    wf_cuda_staging staging[2];
+    int staged; /* which of them comes next */
+    char *arguments;
+    size_t arguments_used;
+    wf_recording *recording; /* being made, or NULL */
+    wf_post *spare;          /* posts to be used again */
+    char card[96];           /* card and library versions: what a measured choice is about */
+    char choices[512];       /* path of the file of choices, "" for none */
+} wf_cuda;
+
+int wf_cuda_failed(cudaError_t error, const char *what) WF_MUST;
+#define WF_CUDA(call)                                     \
+    do {                                                  \
+        cudaError_t wf_cuda_error_ = (call);              \
+        if (wf_cuda_error_)                               \
+            return wf_cuda_failed(wf_cuda_error_, #call); \
+    } while (0)
+
+/* Launches on the backend's stream. */
+#define WF_RUN(kernel, grid, block, shared, ...)                           \
+    do {                                                                   \
+        WF_LAUNCH(kernel, grid, block, shared, cuda->stream, __VA_ARGS__); \
+        cudaError_t wf_cuda_error_ = cudaGetLastError();                   \
+        if (wf_cuda_error_)                                                \
+            return wf_cuda_failed(wf_cuda_error_, #kernel);                \
+    } while (0)
+
+/* Valid until the next call with the same pool, in the order of the stream. Not cleared. */
+int wf_cuda_pool_take(wf_cuda *cuda, wf_cuda_pool *pool, size_t bytes, void *out) WF_MUST;
+void wf_cuda_pool_clear(wf_cuda_pool *pool);
+
+/* Device memory at which kernels launched next find the `bytes` at `from`: as they are now or, when recorded, at each
+ * replay. WF_INTERNAL above 16 KiB. */
+int wf_cuda_argument(wf_cuda *cuda, const void *from, size_t bytes, void *out) WF_MUST;
+
+/* The best of `count` ways of doing the same, by their measured time, unless an earlier measurement of `key` is on file.
+ * run makes the device do it in way i; ways that fail are passed over. WF_INTERNAL when all do. */
+typedef int wf_cuda_way(wf_cuda *cuda, void *context, int i);
+int wf_cuda_choose(wf_cuda *cuda, const char *key, int count, wf_cuda_way *run, void *context, int *best) WF_MUST;
+
+/* Numbers that are no zeros, to measure with. */
+int wf_cuda_fill(wf_cuda *cuda, bool bf16, size_t n, void *memory) WF_MUST;
+
+enum { WF_CUDA_THREADS = 256 };
+
+/* Blocks of WF_CUDA_THREADS for n threads. */
+static inline unsigned wf_cuda_blocks(size_t n)
+{
+    return (unsigned)((n + WF_CUDA_THREADS - 1) / WF_CUDA_THREADS);
+}
+
+/* A feature map is [N,H,W,padded] in float or bf16, with zeros in the channels beyond C: matrix units want rows of 16
+ * bytes. */
+static inline int wf_cuda_padded(int channels)
+{
+    return (channels + 7) / 8 * 8;
+}
+
+static __device__ __forceinline__ float wf_cuda_load(const void *map, bool bf16, size_t i)
+{
+    return bf16 ? __bfloat162float(((const __nv_bfloat16 *)map)[i]) : ((const float *)map)[i];
+}
+
+static __device__ __forceinline__ void wf_cuda_store(void *map, bool bf16, size_t i, float value)
+{
+    if (bf16)
+        ((__nv_bfloat16 *)map)[i] = __float2bfloat16(value);
+    else
+        ((float *)map)[i] = value;
+}
+
+/* The sum over the threads of a block, always in the same order; the first thread has it. blockDim.x: a multiple of 32. */
+static __device__ __forceinline__ double wf_cuda_block_sum(double value)
+{
+    __shared__ double warps[32];
+    for (int step = 16; step > 0; step /= 2)
+        value += __shfl_down_sync(0xffffffffu, value, step);
+    if (threadIdx.x % 32 == 0)
+        warps[threadIdx.x / 32] = value;
+    __syncthreads();
+    double sum = 0;
+    if (threadIdx.x == 0)
+        for (unsigned i = 0; i < blockDim.x / 32; i++)
+            sum += warps[i];
+    __syncthreads(); /* before the next sum writes there */
+    return sum;
+}
+
+/* Each fills its slots of the table. */
+void wf_cuda_record_slots(wf_backend *b);
+void wf_cuda_linear_slots(wf_backend *b);
+void wf_cuda_mix_slots(wf_backend *b);
+void wf_cuda_affine_slots(wf_backend *b);
+void wf_cuda_noise_slots(wf_backend *b);
+void wf_cuda_map_slots(wf_backend *b);
+void wf_cuda_conv_slots(wf_backend *b);
+void wf_cuda_adamax_slots(wf_backend *b);
+void wf_cuda_wavelet_slots(wf_backend *b);
+
+#endif

@@ -1,0 +1,175 @@
+/* map.cu - feature maps: the way in and out, and the gradient of relu */
+#include "cuda.h"
+
+static size_t pixels_of(const wf_map_shape *s)
+{
+    return (size_t)s->N * (size_t)s->H * (size_t)s->W;
+}
+
+static bool is_bf16(const wf_map_shape *s)
+{
+    return s->precision == WF_BF16;
+}
+
+static size_t map_bytes(wf_backend *b, const wf_map_shape *shape)
+{
+    (void)b;
+    return pixels_of(shape) * (size_t)wf_cuda_padded(shape->C) * (is_bf16(shape) ? 2 : 4);
+}
+
+/* The channels of a map: first those of x, then those of cond, then zeros. */
+typedef struct packing {
+    int take, K, C, padded;
+    bool bf16;
+} packing;
+
+static __global__ void pack_all(packing p, size_t n, const float *x, const float *cond, void *map)
+{
+    size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= n)
+        return;
+    size_t pixel = i / (size_t)p.padded;
+    int c = (int)(i % (size_t)p.padded);
+    float value = c < p.take         ? x[pixel * (size_t)p.K + (size_t)c]
+                  : c < p.take + p.C ? cond[pixel * (size_t)p.C + (size_t)(c - p.take)]
+                                     : 0.0f;
+    wf_cuda_store(map, p.bf16, i, value);
+}
+
+static __global__ void pack_adjoint(packing p, size_t n, const void *map, float *dx, float *dcond)
+{
+    size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
+    size_t used = (size_t)(p.take + p.C), pixel = i / used;
+    int c = (int)(i % used);
+    if (i >= n)
+        return;
+    float value = wf_cuda_load(map, p.bf16, pixel * (size_t)p.padded + (size_t)c);
+    if (c < p.take)
+        dx[pixel * (size_t)p.K + (size_t)c] += value;
+    else if (dcond)
+        dcond[pixel * (size_t)p.C + (size_t)(c - p.take)] += value;
+}
+
+static int packing_of(const wf_map_shape *s, int take, int K, int C, packing *p)
+{
+    WF_CHECK(take >= 0 && take <= K && C >= 0 && s->C == take + C, WF_INTERNAL,
+             "map: %d channels, but %d of %d and %d come in", s->C, take, K, C);
+    p->take = take;
+    p->K = K;
+    p->C = C;
+    p->padded = wf_cuda_padded(s->C);
+    p->bf16 = is_bf16(s);
+    return WF_OK;
+}
+
+static int pack(wf_backend *b, const wf_map_shape *shape, int take, int K, const wf_real *x, int C, const wf_real *cond,
+                wf_map *map)
+{
+    wf_cuda *cuda = (wf_cuda *)b;
+    packing p;
+    WF_TRY(packing_of(shape, take, K, C, &p));
+    size_t n = pixels_of(shape) * (size_t)p.padded;
+    WF_RUN(pack_all, wf_cuda_blocks(n), (unsigned)WF_CUDA_THREADS, 0, p, n, (const float *)x, (const float *)cond,
+           (void *)map);
+    return WF_OK;
+}
+
+static int pack_backward(wf_backend *b, const wf_map_shape *shape, int take, int K, wf_real *dx, int C, wf_real *dcond,
+                         const wf_map *map)
+{
+    wf_cuda *cuda = (wf_cuda *)b;
+    packing p;
+    WF_TRY(packing_of(shape, take, K, C, &p));
+    size_t n = pixels_of(shape) * (size_t)shape->C;
+    WF_RUN(pack_adjoint, wf_cuda_blocks(n), (unsigned)WF_CUDA_THREADS, 0, p, n, (const void *)map, (float *)dx,
+           (float *)dcond);
+    return WF_OK;
+}
+
+static __global__ void unpack_all(size_t n, int C, int padded, bool bf16, const void *map, float *x)
+{
+    size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < n)
+        x[i] = wf_cuda_load(map, bf16, i / (size_t)C * (size_t)padded + i % (size_t)C);
+}
+
+static int unpack(wf_backend *b, const wf_map_shape *shape, const wf_map *map, wf_real *x)
+{
+    wf_cuda *cuda = (wf_cuda *)b;
+    size_t n = pixels_of(shape) * (size_t)shape->C;
+    WF_RUN(unpack_all, wf_cuda_blocks(n), (unsigned)WF_CUDA_THREADS, 0, n, shape->C, wf_cuda_padded(shape->C),
+           is_bf16(shape), (const void *)map, (float *)x);
+    return WF_OK;
+}
+
+/* -- relu: eight channels a thread, 16 bytes at a time in bf16, 32 in float ---------------------------------------------- */
+
+typedef struct __align__(16) eight_bf16
+{
+    __nv_bfloat16 v[8];
+}
+eight_bf16;
+
+typedef struct __align__(16) eight_floats
+{
+    float v[8];
+}
+eight_floats;
+
+static __device__ __forceinline__ eight_floats load_eight(const void *map, bool bf16, size_t i)
+{
+    if (!bf16)
+        return ((const eight_floats *)map)[i];
+    eight_bf16 from = ((const eight_bf16 *)map)[i];
+    eight_floats to;
+    for (int k = 0; k < 8; k++)
+        to.v[k] = __bfloat162float(from.v[k]);
+    return to;
+}
+
+static __device__ __forceinline__ void store_eight(void *map, bool bf16, size_t i, const eight_floats *x)
+{
+    if (!bf16) {
+        ((eight_floats *)map)[i] = *x;
+        return;
+    }
+    eight_bf16 to;
+    for (int k = 0; k < 8; k++)
+        to.v[k] = __float2bfloat16(x->v[k]);
+    ((eight_bf16 *)map)[i] = to;
+}
+
+static __global__ void __launch_bounds__(WF_CUDA_THREADS)
+    relu_adjoint(size_t n, bool bf16, const void *y, const void *add, void *dy)
+{
+    size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= n)
+        return;
+    eight_floats value = load_eight(y, bf16, i), d = load_eight(dy, bf16, i);
+    if (add) {
+        eight_floats more = load_eight(add, bf16, i);
+        for (int k = 0; k < 8; k++)
+            d.v[k] += more.v[k];
+    }
+    for (int k = 0; k < 8; k++)
+        d.v[k] = value.v[k] > 0 ? d.v[k] : 0.0f;
+    store_eight(dy, bf16, i, &d);
+}
+
+static int relu_backward(wf_backend *b, const wf_map_shape *shape, const wf_map *y, const wf_map *add, wf_map *dy)
+{
+    wf_cuda *cuda = (wf_cuda *)b;
+    size_t n = pixels_of(shape) * (size_t)wf_cuda_padded(shape->C) / 8;
+    WF_RUN(relu_adjoint, wf_cuda_blocks(n), (unsigned)WF_CUDA_THREADS, 0, n, is_bf16(shape), (const void *)y,
+           (const void *)add, (void *)dy);
+    return WF_OK;
+}
+
+void wf_cuda_map_slots(wf_backend *b)
+{
+    b->map_bytes = map_bytes;
+    b->pack = pack;
+    b->pack_backward = pack_backward;
+    b->unpack = unpack;
+    b->relu_backward = relu_backward;
+}

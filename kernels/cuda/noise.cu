@@ -1,0 +1,118 @@
+/* noise.cu - latents and dequantization noise, straight from Philox's counters (kernels/body/random.h says which); seed and
+ * step, and which pictures, are read from device memory, so that a recorded step draws anew each time */
+#include "cuda.h"
+
+#include "../body/pointwise.h"
+#include "../body/random.h"
+
+static __device__ __forceinline__ wf_philox_stream stream_of(const wf_random *random, const uint64_t *index, size_t n)
+{
+    return wf_philox_of_picture(random->seed, random->purpose, random->step, index[n]);
+}
+
+/* One thread a counter: four numbers of one picture. */
+static __global__ void normal_four(const wf_random *random, const uint64_t *index, size_t D, size_t counters,
+                                   size_t total, double temperature, float *z)
+{
+    size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= total)
+        return;
+    size_t n = i / counters, block = i % counters;
+    wf_philox_words w = wf_philox(stream_of(random, index, n), (uint32_t)block);
+    double values[4];
+    wf_normal_pair(w.w0, w.w1, &values[0], &values[1]);
+    wf_normal_pair(w.w2, w.w3, &values[2], &values[3]);
+    for (size_t j = 0; j < 4; j++)
+        if (4 * block + j < D)
+            z[n * D + 4 * block + j] = (float)(temperature * values[j]);
+}
+
+static int normal(wf_backend *b, const wf_random *random, int N, size_t D, const uint64_t *index, double temperature,
+                  wf_real *z)
+{
+    wf_cuda *cuda = (wf_cuda *)b;
+    const wf_random *r;
+    const uint64_t *pictures;
+    size_t counters = (D + 3) / 4, total = (size_t)N * counters;
+    WF_TRY(wf_cuda_argument(cuda, random, sizeof *random, &r));
+    WF_TRY(wf_cuda_argument(cuda, index, (size_t)N * sizeof *index, &pictures));
+    WF_RUN(normal_four, wf_cuda_blocks(total), (unsigned)WF_CUDA_THREADS, 0, r, pictures, D, counters, total,
+           temperature, (float *)z);
+    return WF_OK;
+}
+
+static __device__ __forceinline__ uint32_t word_of(wf_philox_words w, unsigned i)
+{
+    return i == 0 ? w.w0 : i == 1 ? w.w1 : i == 2 ? w.w2 : w.w3;
+}
+
+/* Noise of one element of the fine field. */
+static __device__ __forceinline__ float noise_of(wf_philox_stream stream, int64_t uniforms, uint64_t element)
+{
+    if (uniforms == 1)
+        return (float)wf_uniform(word_of(wf_philox(stream, (uint32_t)(element / 4)), (unsigned)(element % 4)));
+    if (uniforms <= 64) {
+        uint64_t counters = (uint64_t)uniforms / 4, sum = 0;
+        for (uint64_t i = 0; i < counters; i++) {
+            wf_philox_words w = wf_philox(stream, (uint32_t)(element * counters + i));
+            sum += (uint64_t)w.w0 + w.w1 + w.w2 + w.w3;
+        }
+        return (float)wf_noise_mean(sum, uniforms);
+    }
+    wf_philox_words w = wf_philox(stream, (uint32_t)(element / 4));
+    double n0, n1;
+    if (element % 4 < 2)
+        wf_normal_pair(w.w0, w.w1, &n0, &n1);
+    else
+        wf_normal_pair(w.w2, w.w3, &n0, &n1);
+    return (float)(0.5 + wf_noise_deviation(uniforms) * (element % 2 ? n1 : n0));
+}
+
+/* One thread a coefficient of low, with its three details. random NULL: the mean of the noise. */
+static __global__ void __launch_bounds__(WF_CUDA_THREADS)
+    add_noise(const wf_random *random, const uint64_t *index, int64_t uniforms, size_t total, size_t size, int W, int C,
+              float scale, float *low, float *detail)
+{
+    size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= total)
+        return;
+    float average = 0.5f, d[3] = {0, 0, 0};
+    size_t e = i % size, row = (size_t)W * (size_t)C;
+    if (random) {
+        wf_philox_stream stream = stream_of(random, index, i / size);
+        if (detail) {
+            uint64_t fine = 2 * row, a = 2 * (e / row) * fine + e % row / (size_t)C * 2 * (size_t)C + e % (size_t)C;
+            wf_haar_forward_one(noise_of(stream, uniforms, a), noise_of(stream, uniforms, a + (uint64_t)C),
+                                noise_of(stream, uniforms, a + fine),
+                                noise_of(stream, uniforms, a + fine + (uint64_t)C), &average, d);
+        } else {
+            average = noise_of(stream, uniforms, e);
+        }
+    }
+    low[i] = (low[i] + average) * scale - 0.5f;
+    for (int band = 0; detail && band < 3; band++)
+        detail[3 * i + (size_t)band] = (detail[3 * i + (size_t)band] + d[band]) * scale;
+}
+
+static int dequantize(wf_backend *b, const wf_random *random, int64_t uniforms, int N, int H, int W, int C,
+                      const uint64_t *index, double scale, wf_real *low, wf_real *detail)
+{
+    wf_cuda *cuda = (wf_cuda *)b;
+    WF_CHECK(N > 0 && H > 0 && W > 0 && C > 0 && uniforms > 0, WF_INTERNAL, "dequantize: [%d,%d,%d,%d]", N, H, W, C);
+    const wf_random *r = NULL;
+    const uint64_t *pictures = NULL;
+    size_t size = (size_t)H * (size_t)W * (size_t)C, total = (size_t)N * size;
+    if (random) {
+        WF_TRY(wf_cuda_argument(cuda, random, sizeof *random, &r));
+        WF_TRY(wf_cuda_argument(cuda, index, (size_t)N * sizeof *index, &pictures));
+    }
+    WF_RUN(add_noise, wf_cuda_blocks(total), (unsigned)WF_CUDA_THREADS, 0, r, pictures, uniforms, total, size, W, C,
+           (float)scale, (float *)low, (float *)detail);
+    return WF_OK;
+}
+
+void wf_cuda_noise_slots(wf_backend *b)
+{
+    b->normal = normal;
+    b->dequantize = dequantize;
+}

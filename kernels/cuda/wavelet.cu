@@ -1,0 +1,177 @@
+/* wavelet.cu - one level of the separable periodic wavelet transform; kernels/cpu/wavelet.c has the formulas
+ *
+ * Haar: one thread a 2x2 block of one colour, in one pass of 8 bytes a pixel and colour. Any other: rows and then columns
+ * through scratch, one thread an output; the taps' inputs overlap, and come from the cache. */
+#include "cuda.h"
+
+#include "../body/pointwise.h"
+
+enum { TAPS = 64 };
+
+typedef struct filter {
+    int count;
+    float low[TAPS], high[TAPS];
+} filter;
+
+/* x [N,H,W,C]; i: element of [N,H/2,W/2,C]; the top left of its four pixels, the one below being W*C further. */
+static __device__ __forceinline__ size_t corner(int W, int C, size_t i)
+{
+    size_t half = (size_t)(W / 2) * (size_t)C, row = i / half, at = i % half;
+    return 2 * row * 2 * half + at / (size_t)C * 2 * (size_t)C + at % (size_t)C;
+}
+
+static __global__ void haar(size_t n, int W, int C, const float *x, float *low, float *detail)
+{
+    size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= n)
+        return;
+    size_t a = corner(W, C, i), c = a + (size_t)W * (size_t)C;
+    wf_haar_forward_one(x[a], x[a + (size_t)C], x[c], x[c + (size_t)C], &low[i], detail + 3 * i);
+}
+
+static __global__ void haar_back(size_t n, int W, int C, const float *low, const float *detail, float *x)
+{
+    size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= n)
+        return;
+    size_t a = corner(W, C, i), c = a + (size_t)W * (size_t)C;
+    wf_haar_inverse_one(low[i], detail + 3 * i, &x[a], &x[a + (size_t)C], &x[c], &x[c + (size_t)C]);
+}
+
+/* rows [N,H,W,C]: of each row the low half, then the high half. */
+static __global__ void analyse_rows(filter f, size_t n, int W, int C, const float *x, float *rows)
+{
+    size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= n)
+        return;
+    size_t width = (size_t)W * (size_t)C, row = i / width;
+    int column = (int)(i % width) / C, c = (int)(i % width) % C, half = W / 2, at = column % half;
+    const float *from = x + row * width + (size_t)c;
+    float sum = 0;
+    for (int k = 0; k < f.count; k++)
+        sum += (column < half ? f.low[k] : f.high[k]) * from[(size_t)((2 * at + k) % W) * (size_t)C];
+    rows[i] = sum;
+}
+
+/* The columns of that, straight to low [N,H/2,W/2,C] and detail [N,H/2,W/2,3C]. */
+static __global__ void analyse_columns(filter f, size_t n, int H, int W, int C, const float *rows, float *low,
+                                       float *detail)
+{
+    size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= n)
+        return;
+    size_t half = (size_t)(W / 2) * (size_t)C, width = 2 * half, quarter = (size_t)(H / 2) * half;
+    size_t picture = i / quarter;
+    int y = (int)(i % quarter / half);
+    const float *from = rows + picture * 4 * quarter + i % half;
+    float ll = 0, hl = 0, lh = 0, hh = 0; /* first letter: along the row */
+    for (int k = 0; k < f.count; k++) {
+        size_t line = (size_t)((2 * y + k) % H) * width;
+        ll += f.low[k] * from[line];
+        lh += f.high[k] * from[line];
+        hl += f.low[k] * from[line + half];
+        hh += f.high[k] * from[line + half];
+    }
+    low[i] = 0.5f * ll;
+    detail[3 * i] = hl;
+    detail[3 * i + 1] = lh;
+    detail[3 * i + 2] = hh;
+}
+
+/* The adjoints, as sums over the taps that reach an output: those of its parity. n pairs make up an axis of 2 n. */
+static __device__ __forceinline__ float synthesize(const filter *f, int pairs, int at, size_t stride, float low_scale,
+                                                   const float *low, size_t low_stride, const float *high)
+{
+    float sum = 0;
+    for (int k = at % 2; k < f->count; k += 2) {
+        int pair = ((at - k) / 2 % pairs + pairs) % pairs;
+        sum += f->low[k] * low_scale * low[(size_t)pair * low_stride] + f->high[k] * high[(size_t)pair * stride];
+    }
+    return sum;
+}
+
+static __global__ void synthesize_columns(filter f, size_t n, int H, int W, int C, const float *low,
+                                          const float *detail, float *rows)
+{
+    size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= n)
+        return;
+    size_t half = (size_t)(W / 2) * (size_t)C, width = 2 * half, picture = i / ((size_t)H * width);
+    int y = (int)(i / width % (size_t)H);
+    bool high_row = i % width >= half;
+    size_t at = picture * (size_t)(H / 2) * half + i % half;
+    const float *bands = detail + 3 * at;
+    rows[i] = high_row ? synthesize(&f, H / 2, y, 3 * half, 1.0f, bands, 3 * half, bands + 2)
+                       : synthesize(&f, H / 2, y, 3 * half, 2.0f, low + at, half, bands + 1);
+}
+
+static __global__ void synthesize_rows(filter f, size_t n, int W, int C, const float *rows, float *x)
+{
+    size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= n)
+        return;
+    size_t width = (size_t)W * (size_t)C, row = i / width;
+    int column = (int)(i % width) / C, c = (int)(i % width) % C;
+    const float *from = rows + row * width + (size_t)c;
+    x[i] = synthesize(&f, W / 2, column, (size_t)C, 1.0f, from, (size_t)C, from + width / 2);
+}
+
+static int filter_of(const double *taps, int count, int N, int H, int W, int C, filter *f)
+{
+    WF_CHECK(N > 0 && H > 0 && W > 0 && C > 0 && H % 2 == 0 && W % 2 == 0 && count > 0 && count % 2 == 0 &&
+                 count <= TAPS,
+             WF_INTERNAL, "wavelet: [%d,%d,%d,%d] with %d taps", N, H, W, C, count);
+    f->count = count;
+    for (int k = 0; k < count; k++) {
+        f->low[k] = (float)taps[k];
+        f->high[k] = (float)((k % 2 ? -1 : 1) * taps[count - 1 - k]);
+    }
+    return WF_OK;
+}
+
+static int dwt(wf_backend *b, const double *taps, int count, int N, int H, int W, int C, const wf_real *x, wf_real *low,
+               wf_real *detail)
+{
+    wf_cuda *cuda = (wf_cuda *)b;
+    filter f;
+    size_t n = (size_t)N * (size_t)H * (size_t)W * (size_t)C;
+    float *rows;
+    WF_TRY(filter_of(taps, count, N, H, W, C, &f));
+    if (count == 2) { /* up to its sign Haar is the only orthonormal filter of two taps */
+        WF_RUN(haar, wf_cuda_blocks(n / 4), (unsigned)WF_CUDA_THREADS, 0, n / 4, W, C, (const float *)x, (float *)low,
+               (float *)detail);
+        return WF_OK;
+    }
+    WF_TRY(wf_cuda_pool_take(cuda, &cuda->scratch, n * sizeof *rows, &rows));
+    WF_RUN(analyse_rows, wf_cuda_blocks(n), (unsigned)WF_CUDA_THREADS, 0, f, n, W, C, (const float *)x, rows);
+    WF_RUN(analyse_columns, wf_cuda_blocks(n / 4), (unsigned)WF_CUDA_THREADS, 0, f, n / 4, H, W, C, (const float *)rows,
+           (float *)low, (float *)detail);
+    return WF_OK;
+}
+
+static int idwt(wf_backend *b, const double *taps, int count, int N, int H, int W, int C, const wf_real *low,
+                const wf_real *detail, wf_real *x)
+{
+    wf_cuda *cuda = (wf_cuda *)b;
+    filter f;
+    size_t n = (size_t)N * (size_t)H * (size_t)W * (size_t)C;
+    float *rows;
+    WF_TRY(filter_of(taps, count, N, H, W, C, &f));
+    if (count == 2) {
+        WF_RUN(haar_back, wf_cuda_blocks(n / 4), (unsigned)WF_CUDA_THREADS, 0, n / 4, W, C, (const float *)low,
+               (const float *)detail, (float *)x);
+        return WF_OK;
+    }
+    WF_TRY(wf_cuda_pool_take(cuda, &cuda->scratch, n * sizeof *rows, &rows));
+    WF_RUN(synthesize_columns, wf_cuda_blocks(n), (unsigned)WF_CUDA_THREADS, 0, f, n, H, W, C, (const float *)low,
+           (const float *)detail, rows);
+    WF_RUN(synthesize_rows, wf_cuda_blocks(n), (unsigned)WF_CUDA_THREADS, 0, f, n, W, C, (const float *)rows,
+           (float *)x);
+    return WF_OK;
+}
+
+void wf_cuda_wavelet_slots(wf_backend *b)
+{
+    b->dwt = dwt;
+    b->idwt = idwt;
+}
