@@ -63,6 +63,26 @@ $B/%.cu.o: %.cu
 $B/libwf-cuda.so: $(CUDA:%=$B/%.o)
 	$Q$(NVCC) -shared -o $@ $^ -lcudnn -lcublasLt
 
+# The CUDA backend for machines without CUDA, for tests: compiled by the C++ compiler, run by tests/emulated. Programs look
+# for the plugin in their own folder, so those that test it are copied there.
+CXX = $(if $(findstring clang,$(CC)),clang++,g++)
+E = $B/emulated
+CXXFLAGS = -std=c++17 -O2 -g -ffp-contract=off -fPIC -DWF_EMULATED -Itests/emulated $(filter -Wall -Wextra -Werror,$(WARN)) -MMD -MP
+EMULATED = $(patsubst kernels/cuda/%.cu,$E/%.o,$(wildcard kernels/cuda/*.cu)) $(patsubst tests/emulated/%.cpp,$E/%.o,$(wildcard tests/emulated/*.cpp))
+$E/%.o: kernels/cuda/%.cu
+	@mkdir -p $(@D)
+	@echo "c++ $@"
+	$Q$(CXX) $(CXXFLAGS) -x c++ -c -o $@ $<
+$E/%.o: tests/emulated/%.cpp
+	@mkdir -p $(@D)
+	@echo "c++ $@"
+	$Q$(CXX) $(CXXFLAGS) -c -o $@ $<
+$E/libwf-cuda.so: $(EMULATED)
+	$Q$(CXX) -shared -o $@ $^
+$E/check-ops: $B/check-ops
+	@mkdir -p $(@D)
+	cp $< $@
+
 RUN = BIN=$(BIN) B=$B tests/run.sh
 check: all $B/check $B/check-ops $B/deadleaves ## every test: Criterion, operators against the reference, pipes
 	$(RUN) criterion ops pipes

@@ -1,0 +1,201 @@
+/* cublaslt.cpp - matrix products, column-major, with their epilogues */
+#include "cublasLt.h"
+
+#include "cuda_bf16.h"
+
+struct emulated_matmul {
+    cublasComputeType_t compute;
+    cublasOperation_t turn_a = CUBLAS_OP_N, turn_b = CUBLAS_OP_N;
+    cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_DEFAULT;
+    const void *bias = nullptr;
+};
+
+struct emulated_layout {
+    cudaDataType_t type;
+    uint64_t rows, columns;
+    int64_t leading;
+};
+
+enum { CANDIDATES = 3 };
+
+size_t cublasLtGetVersion()
+{
+    return 130000;
+}
+
+const char *cublasLtGetStatusString(cublasStatus_t status)
+{
+    return status == CUBLAS_STATUS_NOT_SUPPORTED ? "not supported" : status ? "invalid value" : "success";
+}
+
+cublasStatus_t cublasLtCreate(cublasLtHandle_t *handle)
+{
+    *handle = (cublasLtHandle_t)handle;
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+cublasStatus_t cublasLtDestroy(cublasLtHandle_t)
+{
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t *d, cublasComputeType_t compute, cudaDataType_t scale)
+{
+    if (scale != CUDA_R_32F)
+        return CUBLAS_STATUS_NOT_SUPPORTED;
+    *d = new emulated_matmul;
+    (*d)->compute = compute;
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+cublasStatus_t cublasLtMatmulDescDestroy(cublasLtMatmulDesc_t d)
+{
+    delete d;
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t d, cublasLtMatmulDescAttributes_t name,
+                                              const void *value, size_t bytes)
+{
+    void *place = name == CUBLASLT_MATMUL_DESC_TRANSA     ? (void *)&d->turn_a
+                  : name == CUBLASLT_MATMUL_DESC_TRANSB   ? (void *)&d->turn_b
+                  : name == CUBLASLT_MATMUL_DESC_EPILOGUE ? (void *)&d->epilogue
+                                                          : (void *)&d->bias;
+    if (bytes != (name == CUBLASLT_MATMUL_DESC_BIAS_POINTER ? sizeof(void *) : sizeof(int)))
+        return CUBLAS_STATUS_INVALID_VALUE;
+    memcpy(place, value, bytes);
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t *l, cudaDataType_t type, uint64_t rows, uint64_t columns,
+                                          int64_t leading)
+{
+    if (leading < (int64_t)rows)
+        return CUBLAS_STATUS_INVALID_VALUE;
+    *l = new emulated_layout{type, rows, columns, leading};
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+cublasStatus_t cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t l)
+{
+    delete l;
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+cublasStatus_t cublasLtMatmulPreferenceCreate(cublasLtMatmulPreference_t *p)
+{
+    *p = (cublasLtMatmulPreference_t)p;
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+cublasStatus_t cublasLtMatmulPreferenceDestroy(cublasLtMatmulPreference_t)
+{
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t,
+                                                    cublasLtMatmulPreferenceAttributes_t name, const void *,
+                                                    size_t bytes)
+{
+    size_t want = name == CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES ? sizeof(size_t) : sizeof(uint32_t);
+    return bytes == want ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_INVALID_VALUE;
+}
+
+static uint64_t inner(cublasLtMatmulDesc_t d, cublasLtMatrixLayout_t a)
+{
+    return d->turn_a == CUBLAS_OP_N ? a->columns : a->rows;
+}
+
+/* Shapes that fit, and types that go together. */
+static cublasStatus_t check(cublasLtMatmulDesc_t d, cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b,
+                            cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t to)
+{
+    uint64_t m = d->turn_a == CUBLAS_OP_N ? a->rows : a->columns, n = d->turn_b == CUBLAS_OP_N ? b->columns : b->rows;
+    uint64_t k = d->turn_b == CUBLAS_OP_N ? b->rows : b->columns;
+    if (to->rows != m || to->columns != n || inner(d, a) != k || c->rows != m || c->columns != n)
+        return CUBLAS_STATUS_INVALID_VALUE;
+    if (a->type != b->type || c->type != to->type || (a->type == CUDA_R_32F && to->type != CUDA_R_32F) ||
+        a->leading % 8 || b->leading % 8 || to->leading % 8)
+        return CUBLAS_STATUS_NOT_SUPPORTED;
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDesc_t d, cublasLtMatrixLayout_t a,
+                                              cublasLtMatrixLayout_t b, cublasLtMatrixLayout_t c,
+                                              cublasLtMatrixLayout_t to, cublasLtMatmulPreference_t, int wanted,
+                                              cublasLtMatmulHeuristicResult_t *results, int *found)
+{
+    *found = 0;
+    cublasStatus_t s = check(d, a, b, c, to);
+    for (; !s && *found < wanted && *found < CANDIDATES; ++*found) {
+        results[*found].algo.data[0] = (uint64_t)*found + 1;
+        results[*found].workspaceSize = 4096 * (size_t)*found;
+    }
+    return s;
+}
+
+static float load(cudaDataType_t type, const void *memory, size_t i)
+{
+    return type == CUDA_R_16BF ? __bfloat162float(((const __nv_bfloat16 *)memory)[i]) : ((const float *)memory)[i];
+}
+
+static float to_tf32(float x)
+{
+    uint32_t u;
+    memcpy(&u, &x, sizeof u);
+    u = (u + 0xfffu + (u >> 13 & 1)) & ~0x1fffu;
+    memcpy(&x, &u, sizeof u);
+    return x;
+}
+
+static float element(const emulated_matmul *d, const emulated_layout *l, cublasOperation_t turn, const void *memory,
+                     uint64_t row, uint64_t column)
+{
+    float x = load(l->type, memory, turn == CUBLAS_OP_N ? row + column * (uint64_t)l->leading : column + row * (uint64_t)l->leading);
+    return d->compute == CUBLAS_COMPUTE_32F_FAST_TF32 ? to_tf32(x) : x;
+}
+
+static void multiply(const emulated_matmul *d, float alpha, const void *a, const emulated_layout *la, const void *b,
+                     const emulated_layout *lb, float beta, const void *c, void *to, const emulated_layout *l, uint64_t k)
+{
+    for (uint64_t j = 0; j < l->columns; j++)
+        for (uint64_t i = 0; i < l->rows; i++) {
+            double sum = 0;
+            size_t at = i + j * (uint64_t)l->leading;
+            for (uint64_t x = 0; x < k; x++)
+                sum += (double)element(d, la, d->turn_a, a, i, x) * (double)element(d, lb, d->turn_b, b, x, j);
+            float y = alpha * (float)sum + (beta != 0 ? beta * load(l->type, c, at) : 0);
+            if (d->epilogue & CUBLASLT_EPILOGUE_BIAS)
+                y += load(l->type, d->bias, i);
+            if ((d->epilogue & CUBLASLT_EPILOGUE_RELU) && y < 0)
+                y = 0;
+            if (l->type == CUDA_R_16BF)
+                ((__nv_bfloat16 *)to)[at] = __float2bfloat16(y);
+            else
+                ((float *)to)[at] = y;
+        }
+}
+
+cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t d, const void *alpha, const void *a,
+                              cublasLtMatrixLayout_t la, const void *b, cublasLtMatrixLayout_t lb, const void *beta,
+                              const void *c, cublasLtMatrixLayout_t lc, void *to, cublasLtMatrixLayout_t lto,
+                              const cublasLtMatmulAlgo_t *algo, void *workspace, size_t bytes, cudaStream_t stream)
+{
+    cublasStatus_t s = check(d, la, lb, lc, lto);
+    uintptr_t addresses = (uintptr_t)a | (uintptr_t)b | (uintptr_t)c | (uintptr_t)to;
+    if (!s && (algo->data[0] < 1 || algo->data[0] > CANDIDATES || addresses % 16 ||
+               bytes < 4096 * (algo->data[0] - 1) || (bytes && !workspace) ||
+               ((d->epilogue & CUBLASLT_EPILOGUE_BIAS) && !d->bias)))
+        s = CUBLAS_STATUS_INVALID_VALUE;
+    if (s)
+        return s;
+    emulated_matmul description = *d;
+    emulated_layout first = *la, second = *lb, result = *lto;
+    float scale = *(const float *)alpha, keep = *(const float *)beta;
+    uint64_t k = inner(d, la);
+    emulated_enqueue(stream, [=]() {
+        memset(workspace, 0xff, bytes); /* it is the library's */
+        multiply(&description, scale, a, &first, b, &second, keep, c, to, &result, k);
+    });
+    return s;
+}

@@ -1,0 +1,419 @@
+/* cudnn.cpp - graphs of a convolution and what follows it, by naive loops
+ *
+ * As on a real H100 (asked of cuDNN 9.19 with the properties of that card): the first way to guess offers engines with tensor
+ * cores only, and none for bf16 weight gradients in float or a bias of another type than the maps; one engine of the second
+ * is not deterministic. */
+#include "cudnn.h"
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cuda_bf16.h"
+
+struct emulated_dnn {
+    cudaStream_t stream;
+};
+
+struct tensor {
+    int64_t id, dims[4], strides[4];
+    cudnnDataType_t type;
+    bool is_virtual;
+    bool same_dims(const tensor &o) const { return !memcmp(dims, o.dims, sizeof dims); }
+};
+
+struct operation {
+    enum { FORWARD, DATA, FILTER, ADD, RELU } kind;
+    int64_t pad;
+    tensor x, w, y; /* ADD: w is beside; x and y as named */
+};
+
+/* Attributes by name, as they were set; what a finalized one means is worked out then. */
+struct descriptor {
+    cudnnBackendDescriptorType_t type;
+    bool final = false;
+    std::map<int, std::string> values;
+    tensor t;
+    operation op;
+    std::vector<operation> graph; /* of operation graphs, heuristics, configurations and plans */
+    bool tensor_cores = true, ordered = true;
+    size_t workspace = 0;
+};
+
+static std::string message;
+
+static cudnnStatus_t refuse(cudnnStatus_t status, const char *why)
+{
+    message = why;
+    return status;
+}
+
+static size_t size_of(cudnnBackendAttributeType_t type)
+{
+    return type == CUDNN_TYPE_BOOLEAN ? 1
+           : type == CUDNN_TYPE_INT64 || type == CUDNN_TYPE_HANDLE || type == CUDNN_TYPE_VOID_PTR ||
+                   type == CUDNN_TYPE_BACKEND_DESCRIPTOR
+               ? 8
+               : 4;
+}
+
+template <typename T> static bool get(const descriptor *d, int name, int64_t count, T *out)
+{
+    auto found = d->values.find(name);
+    if (found == d->values.end() || found->second.size() != (size_t)count * sizeof *out)
+        return false;
+    memcpy(out, found->second.data(), found->second.size());
+    return true;
+}
+
+static bool get_final(const descriptor *d, int name, descriptor **out)
+{
+    return get(d, name, 1, out) && (*out)->final;
+}
+
+size_t cudnnGetVersion()
+{
+    return 91900;
+}
+
+const char *cudnnGetErrorString(cudnnStatus_t status)
+{
+    return status == CUDNN_STATUS_NOT_SUPPORTED ? "CUDNN_STATUS_NOT_SUPPORTED" : "CUDNN_STATUS_BAD_PARAM";
+}
+
+void cudnnGetLastErrorString(char *to, size_t bytes)
+{
+    strncpy(to, message.c_str(), bytes - 1);
+    to[bytes - 1] = '\0';
+}
+
+cudnnStatus_t cudnnCreate(cudnnHandle_t *handle)
+{
+    *handle = new emulated_dnn{nullptr};
+    return CUDNN_STATUS_SUCCESS;
+}
+
+cudnnStatus_t cudnnDestroy(cudnnHandle_t handle)
+{
+    delete handle;
+    return CUDNN_STATUS_SUCCESS;
+}
+
+cudnnStatus_t cudnnSetStream(cudnnHandle_t handle, cudaStream_t stream)
+{
+    handle->stream = stream;
+    return CUDNN_STATUS_SUCCESS;
+}
+
+cudnnStatus_t cudnnBackendCreateDescriptor(cudnnBackendDescriptorType_t type, cudnnBackendDescriptor_t *d)
+{
+    descriptor *made = new descriptor;
+    made->type = type;
+    *d = made;
+    return CUDNN_STATUS_SUCCESS;
+}
+
+cudnnStatus_t cudnnBackendDestroyDescriptor(cudnnBackendDescriptor_t d)
+{
+    delete (descriptor *)d;
+    return CUDNN_STATUS_SUCCESS;
+}
+
+cudnnStatus_t cudnnBackendSetAttribute(cudnnBackendDescriptor_t handle, cudnnBackendAttributeName_t name,
+                                       cudnnBackendAttributeType_t type, int64_t count, const void *values)
+{
+    descriptor *d = (descriptor *)handle;
+    if (d->final)
+        return refuse(CUDNN_STATUS_BAD_PARAM, "set after finalize");
+    d->values[name] = std::string((const char *)values, (size_t)count * size_of(type));
+    return CUDNN_STATUS_SUCCESS;
+}
+
+/* -- what is finalized ------------------------------------------------------------------------------------------------------ */
+
+static bool make_tensor(descriptor *d)
+{
+    tensor *t = &d->t;
+    int64_t alignment;
+    t->is_virtual = false;
+    get(d, CUDNN_ATTR_TENSOR_IS_VIRTUAL, 1, &t->is_virtual);
+    return get(d, CUDNN_ATTR_TENSOR_UNIQUE_ID, 1, &t->id) && get(d, CUDNN_ATTR_TENSOR_DIMENSIONS, 4, t->dims) &&
+           get(d, CUDNN_ATTR_TENSOR_STRIDES, 4, t->strides) && get(d, CUDNN_ATTR_TENSOR_DATA_TYPE, 1, &t->type) &&
+           get(d, CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, 1, &alignment) && t->strides[1] == 1;
+}
+
+static bool make_convolution(descriptor *d, int kind, int x, int w, int y, int conv)
+{
+    descriptor *tx, *tw, *ty, *c;
+    int64_t pre[2], post[2], two;
+    if (!get_final(d, x, &tx) || !get_final(d, w, &tw) || !get_final(d, y, &ty) || !get_final(d, conv, &c) ||
+        !get(c, CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS, 2, pre) || !get(c, CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, 2, post) ||
+        !get(c, CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS, 1, &two) || two != 2 || pre[0] != pre[1] || post[0] != pre[0])
+        return false;
+    d->op.kind = kind == 0 ? operation::FORWARD : kind == 1 ? operation::DATA : operation::FILTER;
+    d->op.pad = pre[0];
+    d->op.x = tx->t;
+    d->op.w = tw->t;
+    d->op.y = ty->t;
+    const int64_t *X = d->op.x.dims, *W = d->op.w.dims, *Y = d->op.y.dims;
+    return X[0] == Y[0] && X[1] == W[1] && Y[1] == W[0] && X[2] + 2 * pre[0] - W[2] + 1 == Y[2] &&
+           X[3] + 2 * pre[0] - W[3] + 1 == Y[3];
+}
+
+static bool make_pointwise(descriptor *d)
+{
+    descriptor *what, *x, *y, *beside = nullptr;
+    cudnnPointwiseMode_t mode;
+    if (!get_final(d, CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, &what) ||
+        !get(what, CUDNN_ATTR_POINTWISE_MODE, 1, &mode) || !get_final(d, CUDNN_ATTR_OPERATION_POINTWISE_XDESC, &x) ||
+        !get_final(d, CUDNN_ATTR_OPERATION_POINTWISE_YDESC, &y) || !x->t.same_dims(y->t))
+        return false;
+    d->op.kind = mode == CUDNN_POINTWISE_ADD ? operation::ADD : operation::RELU;
+    d->op.x = x->t;
+    d->op.y = y->t;
+    if (d->op.kind == operation::RELU)
+        return true;
+    if (!get_final(d, CUDNN_ATTR_OPERATION_POINTWISE_BDESC, &beside))
+        return false;
+    d->op.w = beside->t;
+    return beside->t.dims[1] == x->t.dims[1];
+}
+
+static bool make_graph(descriptor *d)
+{
+    auto ops = d->values.find(CUDNN_ATTR_OPERATIONGRAPH_OPS);
+    if (ops == d->values.end() || !d->values.count(CUDNN_ATTR_OPERATIONGRAPH_HANDLE))
+        return false;
+    for (size_t i = 0; i < ops->second.size(); i += sizeof(descriptor *)) {
+        descriptor *op;
+        memcpy(&op, ops->second.data() + i, sizeof op);
+        if (!op->final)
+            return false;
+        d->graph.push_back(op->op);
+    }
+    return true;
+}
+
+/* Whether there is an engine at all. */
+static bool supported(const std::vector<operation> &graph)
+{
+    cudnnDataType_t type = graph[0].x.type;
+    for (const operation &op : graph) {
+        if (op.kind == operation::FILTER && op.w.type != type)
+            return false;
+        if (op.kind == operation::ADD && op.w.type != type)
+            return false;
+    }
+    return graph[0].x.dims[1] % 8 == 0 && graph[0].y.dims[1] % 8 == 0;
+}
+
+cudnnStatus_t cudnnBackendFinalize(cudnnBackendDescriptor_t handle)
+{
+    descriptor *d = (descriptor *)handle, *other = nullptr;
+    bool right = true;
+    switch (d->type) {
+    case CUDNN_BACKEND_TENSOR_DESCRIPTOR:
+        right = make_tensor(d);
+        break;
+    case CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR:
+        right = make_convolution(d, 0, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X,
+                                 CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y,
+                                 CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC);
+        break;
+    case CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR:
+        right = make_convolution(d, 1, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX,
+                                 CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W,
+                                 CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY,
+                                 CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC);
+        break;
+    case CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_FILTER_DESCRIPTOR:
+        right = make_convolution(d, 2, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_X,
+                                 CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DW,
+                                 CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DY,
+                                 CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_CONV_DESC);
+        break;
+    case CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR:
+        right = make_pointwise(d);
+        break;
+    case CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR:
+        right = make_graph(d);
+        break;
+    case CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR:
+        right = get_final(d, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, &other);
+        if (right && !supported(other->graph))
+            return refuse(CUDNN_STATUS_NOT_SUPPORTED, "no engine");
+        if (right)
+            d->graph = other->graph;
+        break;
+    case CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR:
+        right = get_final(d, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, &other) &&
+                d->values.count(CUDNN_ATTR_EXECUTION_PLAN_HANDLE);
+        if (right) {
+            d->graph = other->graph;
+            d->workspace = other->workspace;
+        }
+        break;
+    default:
+        break;
+    }
+    if (!right)
+        return refuse(CUDNN_STATUS_BAD_PARAM, "an attribute is missing or does not fit");
+    d->final = true;
+    return CUDNN_STATUS_SUCCESS;
+}
+
+/* Three configurations: the last needs workspace. */
+static void suggest(const descriptor *heuristics, int64_t room, int64_t *count, descriptor **configs)
+{
+    cudnnBackendHeurMode_t mode = CUDNN_HEUR_MODE_A;
+    get(heuristics, CUDNN_ATTR_ENGINEHEUR_MODE, 1, &mode);
+    for (*count = 0; *count < room && *count < 3; ++*count) {
+        descriptor *c = configs[*count];
+        c->graph = heuristics->graph;
+        c->tensor_cores = mode == CUDNN_HEUR_MODE_A;
+        c->ordered = mode == CUDNN_HEUR_MODE_A || *count != 1;
+        c->workspace = *count == 2 ? 8192 : 0;
+        c->final = true;
+    }
+}
+
+cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t handle, cudnnBackendAttributeName_t name,
+                                       cudnnBackendAttributeType_t, int64_t room, int64_t *count, void *values)
+{
+    descriptor *d = (descriptor *)handle;
+    if (!d->final)
+        return refuse(CUDNN_STATUS_BAD_PARAM, "asked before finalize");
+    switch ((int)name) {
+    case CUDNN_ATTR_ENGINEHEUR_RESULTS:
+        suggest(d, room, count, (descriptor **)values);
+        return CUDNN_STATUS_SUCCESS;
+    case CUDNN_ATTR_ENGINECFG_ENGINE: {
+        descriptor *engine = *(descriptor **)values;
+        engine->tensor_cores = d->tensor_cores;
+        engine->ordered = d->ordered;
+        engine->final = true;
+        *count = 1;
+        return CUDNN_STATUS_SUCCESS;
+    }
+    case CUDNN_ATTR_ENGINE_NUMERICAL_NOTE:
+        *count = 0;
+        if (d->tensor_cores)
+            ((cudnnBackendNumericalNote_t *)values)[(*count)++] = CUDNN_NUMERICAL_NOTE_TENSOR_CORE;
+        if (!d->ordered)
+            ((cudnnBackendNumericalNote_t *)values)[(*count)++] = CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC;
+        return CUDNN_STATUS_SUCCESS;
+    case CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE:
+        *count = 1;
+        *(int64_t *)values = (int64_t)d->workspace;
+        return CUDNN_STATUS_SUCCESS;
+    default:
+        return refuse(CUDNN_STATUS_NOT_SUPPORTED, "an attribute that is not emulated");
+    }
+}
+
+/* -- running ------------------------------------------------------------------------------------------------------------------ */
+
+struct memory {
+    std::map<int64_t, void *> given;
+    std::map<int64_t, std::vector<float>> within;
+
+    float *place(const tensor &t)
+    {
+        std::vector<float> &v = within[t.id];
+        if (v.empty())
+            v.resize((size_t)(t.dims[0] * t.dims[1] * t.dims[2] * t.dims[3]));
+        return v.data();
+    }
+    static size_t at(const tensor &t, int64_t n, int64_t c, int64_t h, int64_t w)
+    {
+        return (size_t)(n * t.strides[0] + c * t.strides[1] + h * t.strides[2] + w * t.strides[3]);
+    }
+    float load(const tensor &t, size_t i)
+    {
+        if (t.is_virtual)
+            return place(t)[i];
+        return t.type == CUDNN_DATA_BFLOAT16 ? __bfloat162float(((__nv_bfloat16 *)given[t.id])[i])
+                                             : ((float *)given[t.id])[i];
+    }
+    void store(const tensor &t, size_t i, float x)
+    {
+        if (t.is_virtual)
+            place(t)[i] = x;
+        else if (t.type == CUDNN_DATA_BFLOAT16)
+            ((__nv_bfloat16 *)given[t.id])[i] = __float2bfloat16(x);
+        else
+            ((float *)given[t.id])[i] = x;
+    }
+};
+
+/* Visits every product of x, w and y in a convolution: to the result, by direction. */
+static void convolve(const operation &op, memory *m)
+{
+    const tensor &to = op.kind == operation::FORWARD ? op.y : op.kind == operation::DATA ? op.x : op.w;
+    std::vector<double> sums((size_t)(to.dims[0] * to.dims[1] * to.dims[2] * to.dims[3]));
+    for (int64_t n = 0; n < op.y.dims[0]; n++)
+        for (int64_t h = 0; h < op.y.dims[2]; h++)
+            for (int64_t w = 0; w < op.y.dims[3]; w++)
+                for (int64_t u = 0; u < op.w.dims[2]; u++)
+                    for (int64_t v = 0; v < op.w.dims[3]; v++) {
+                        int64_t i = h + u - op.pad, j = w + v - op.pad;
+                        if (i < 0 || j < 0 || i >= op.x.dims[2] || j >= op.x.dims[3])
+                            continue;
+                        for (int64_t o = 0; o < op.y.dims[1]; o++)
+                            for (int64_t c = 0; c < op.x.dims[1]; c++) {
+                                size_t x = memory::at(op.x, n, c, i, j), k = memory::at(op.w, o, c, u, v);
+                                size_t y = memory::at(op.y, n, o, h, w);
+                                if (op.kind == operation::FORWARD)
+                                    sums[y] += (double)m->load(op.x, x) * (double)m->load(op.w, k);
+                                else if (op.kind == operation::DATA)
+                                    sums[x] += (double)m->load(op.y, y) * (double)m->load(op.w, k);
+                                else
+                                    sums[k] += (double)m->load(op.y, y) * (double)m->load(op.x, x);
+                            }
+                    }
+    for (size_t i = 0; i < sums.size(); i++)
+        m->store(to, i, (float)sums[i]);
+}
+
+static void point(const operation &op, memory *m)
+{
+    size_t channels = (size_t)op.x.dims[1], count = (size_t)(op.x.dims[0] * op.x.dims[2] * op.x.dims[3]) * channels;
+    for (size_t i = 0; i < count; i++) {
+        float x = m->load(op.x, i);
+        m->store(op.y, i, op.kind == operation::ADD ? x + m->load(op.w, i % channels) : x < 0 ? 0 : x);
+    }
+}
+
+cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t plan_handle,
+                                  cudnnBackendDescriptor_t pack_handle)
+{
+    descriptor *plan = (descriptor *)plan_handle, *pack = (descriptor *)pack_handle;
+    int64_t ids[8];
+    void *pointers[8], *workspace = nullptr;
+    auto found = pack->values.find(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS);
+    int64_t count = found == pack->values.end() ? 0 : (int64_t)(found->second.size() / sizeof *ids);
+    if (!plan->final || !pack->final || count > 8 || !get(pack, CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, count, ids) ||
+        !get(pack, CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, count, pointers) ||
+        !get(pack, CUDNN_ATTR_VARIANT_PACK_WORKSPACE, 1, &workspace) || (plan->workspace && !workspace))
+        return refuse(CUDNN_STATUS_BAD_PARAM, "the variant pack does not fit");
+    auto m = std::make_shared<memory>();
+    for (int64_t i = 0; i < count; i++) {
+        if ((uintptr_t)pointers[i] % 16)
+            return refuse(CUDNN_STATUS_BAD_PARAM, "a pointer is not aligned");
+        m->given[ids[i]] = pointers[i];
+    }
+    std::vector<operation> graph = plan->graph;
+    for (const operation &op : graph)
+        for (const tensor *t : {&op.x, &op.y})
+            if (!t->is_virtual && !m->given.count(t->id))
+                return refuse(CUDNN_STATUS_BAD_PARAM, "a tensor has no memory");
+    emulated_enqueue(handle->stream, [=]() {
+        for (const operation &op : graph)
+            if (op.kind == operation::ADD || op.kind == operation::RELU)
+                point(op, m.get());
+            else
+                convolve(op, m.get());
+    });
+    return CUDNN_STATUS_SUCCESS;
+}
