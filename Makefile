@@ -32,7 +32,7 @@ TOOLS = $(patsubst tools/%.c,%,$(wildcard tools/wf-*.c))
 CUDA = $(if $(NVCC),$(wildcard kernels/cuda/*.cu))
 PLUGIN = $(if $(CUDA),$B/libwf-cuda.so)
 
-.PHONY: all check check-ops check-pipes check-long bench bench-nuts lint format man install demo clean help
+.PHONY: all emulated check check-ops check-pipes check-long bench bench-nuts lint format man install demo clean help
 all: $(TOOLS:%=$(BIN)/%) $(PLUGIN) ## build every program into bin/
 
 $B/libwf.a: $(LIB)
@@ -80,15 +80,17 @@ $E/%.o: tests/emulated/%.cpp
 $E/libwf-cuda.so: $(EMULATED)
 	$Q$(CXX) -shared -o $@ $^
 $E/check-ops: $B/check-ops
-	@mkdir -p $(@D)
-	cp $< $@
+	@mkdir -p $(@D) && cp $< $@
+$(TOOLS:%=$E/%): $E/%: $(BIN)/%
+	@mkdir -p $(@D) && cp $< $@
+emulated: $E/libwf-cuda.so $E/check-ops $(TOOLS:%=$E/%)
 
 RUN = BIN=$(BIN) B=$B tests/run.sh
-check: all $B/check $B/check-ops $B/deadleaves ## every test: Criterion, operators against the reference, pipes
-	$(RUN) criterion ops pipes
+check: all $B/check $B/check-ops $B/deadleaves emulated ## every test: Criterion, operators against the reference, pipes
+	$(RUN) criterion ops emulated pipes
 check-ops: $B/check-ops ## every operator of every backend against the reference
 	$(RUN) ops
-check-pipes: all $B/deadleaves ## the programs, end to end
+check-pipes: all $B/deadleaves emulated ## the programs, end to end
 	$(RUN) pipes
 check-long: all $B/deadleaves ## tests that take many minutes
 	$(RUN) long

@@ -9,7 +9,8 @@ int wf_evaluator_create(wf_backend *backend, const wf_meta *meta, int level, con
 {
     wf_level_shape s = wf_meta_level(meta, level);
     wf_flow_spec own = *spec;
-    *out = (wf_evaluator){.backend = backend, .meta = meta, .params = params, .level = level, .seed = seed};
+    *out = (wf_evaluator){.backend = backend, .meta = meta, .params = params, .level = level};
+    out->noise = (wf_random){seed, WF_PURPOSE_EVAL, (uint64_t)level};
     own.N = wf_level_batch(s.H, s.W);
     own.H = s.H;
     own.W = s.W;
@@ -20,9 +21,17 @@ int wf_evaluator_create(wf_backend *backend, const wf_meta *meta, int level, con
 
 void wf_evaluator_clear(wf_evaluator *e)
 {
+    wf_replay_clear(e->backend, &e->replay);
     wf_flow_destroy(e->flow);
     wf_feed_clear(&e->feed);
     *e = (wf_evaluator){0};
+}
+
+static int compute(void *evaluator)
+{
+    wf_evaluator *e = evaluator;
+    WF_TRY(wf_feed_dequantize(&e->feed, &e->noise));
+    return wf_flow_forward(e->flow, e->params, wf_feed_x(&e->feed), wf_feed_cond(&e->feed));
 }
 
 int wf_evaluator_run(wf_evaluator *e, int64_t N, const float *low, const float *detail, const uint64_t *index,
@@ -30,12 +39,11 @@ int wf_evaluator_run(wf_evaluator *e, int64_t N, const float *low, const float *
 {
     double density[64];
     size_t each = (size_t)e->feed.H * (size_t)e->feed.W * (size_t)e->meta->C;
-    wf_random noise = {e->seed, WF_PURPOSE_EVAL, (uint64_t)e->level};
     for (int64_t at = 0; at < N; at += e->feed.N) {
         int count = N - at < e->feed.N ? (int)(N - at) : e->feed.N;
-        WF_TRY(wf_feed_load(&e->feed, count, low + (size_t)at * each, detail ? detail + (size_t)at * 3 * each : NULL,
-                            index + at, &noise));
-        WF_TRY(wf_flow_forward(e->flow, e->params, wf_feed_x(&e->feed), wf_feed_cond(&e->feed)));
+        WF_TRY(wf_feed_upload(&e->feed, count, low + (size_t)at * each, detail ? detail + (size_t)at * 3 * each : NULL,
+                              index + at));
+        WF_TRY(wf_replay_run(e->backend, &e->replay, compute, e));
         WF_TRY(wf_flow_log_density(e->flow, density));
         for (int n = 0; n < count; n++) {
             WF_CHECK(isfinite(density[n]), WF_INTERNAL, "level %d: log density of picture %llu is not finite", e->level,

@@ -3,17 +3,19 @@
 #define WF_EVALUATE_H
 
 #include "model.h"
+#include "replay.h"
 
 /* Runs pictures of one size through one level. The noise of picture i depends on (seed, level, i) alone, so neither the
- * batch nor the order changes a picture's figure. */
+ * batch nor the order changes a picture's figure. It stays where it was created. */
 typedef struct wf_evaluator {
     wf_backend *backend;
     const wf_meta *meta;
     const wf_real *params; /* borrowed */
     int level;
-    uint64_t seed;
     wf_flow *flow;
     wf_feed feed;
+    wf_random noise;
+    wf_replay replay;
 } wf_evaluator;
 
 /* `meta` and `params` are borrowed until clear. spec: K, C, kernel and precision are used. */

@@ -25,8 +25,11 @@ int wf_sampler_create(const wf_model *model, int level, wf_backend *backend, int
 
 void wf_sampler_clear(wf_sampler *s)
 {
-    if (s->level.backend)
+    if (s->level.backend) {
+        wf_replay_clear(s->level.backend, &s->forward);
+        wf_replay_clear(s->level.backend, &s->inverse);
         s->level.backend->free(s->level.backend, s->z);
+    }
     free(s->host);
     free(s->latent);
     wf_flow_destroy(s->flow);
@@ -83,14 +86,28 @@ static int take_finite(wf_sampler *s, int count, const wf_real *from, const char
     return WF_OK;
 }
 
+static int compute_inverse(void *sampler)
+{
+    wf_sampler *s = sampler;
+    if (wf_feed_cond(&s->feed))
+        WF_TRY(wf_feed_dequantize(&s->feed, NULL));
+    return wf_flow_inverse(s->flow, s->level.params, s->z, wf_feed_cond(&s->feed), &s->x);
+}
+
+static int compute_forward(void *sampler)
+{
+    wf_sampler *s = sampler;
+    WF_TRY(wf_feed_dequantize(&s->feed, NULL));
+    return wf_flow_forward(s->flow, s->level.params, wf_feed_x(&s->feed), wf_feed_cond(&s->feed));
+}
+
 /* What the latents in s->z stand for, of count <= N pictures. */
 static int invert(wf_sampler *s, int count, const float *low, const uint64_t *index, float *out)
 {
-    const wf_real *x;
     if (low) /* the details in the feed are not used */
-        WF_TRY(wf_feed_load(&s->feed, count, low, s->host, index, NULL));
-    WF_TRY(wf_flow_inverse(s->flow, s->level.params, s->z, wf_feed_cond(&s->feed), &x));
-    WF_TRY(take_finite(s, count, x, "sample", index, out));
+        WF_TRY(wf_feed_upload(&s->feed, count, low, s->host, index));
+    WF_TRY(wf_replay_run(s->level.backend, &s->inverse, compute_inverse, s));
+    WF_TRY(take_finite(s, count, s->x, "sample", index, out));
     wf_feed_undo(s->meta, !low, (size_t)count * size_of(s, s->level.K), out);
     return WF_OK;
 }
@@ -138,9 +155,9 @@ int wf_sampler_encode(wf_sampler *s, int64_t N, const float *low, const float *d
     size_t each = size_of(s, s->level.K);
     for (int64_t at = 0; at < N; at += s->feed.N) {
         int count = count_at(s, N, at);
-        WF_TRY(wf_feed_load(&s->feed, count, rows(low, at, size_of(s, s->meta->C)), rows(detail, at, each), index + at,
-                            NULL));
-        WF_TRY(wf_flow_forward(s->flow, s->level.params, wf_feed_x(&s->feed), wf_feed_cond(&s->feed)));
+        WF_TRY(
+            wf_feed_upload(&s->feed, count, rows(low, at, size_of(s, s->meta->C)), rows(detail, at, each), index + at));
+        WF_TRY(wf_replay_run(s->level.backend, &s->forward, compute_forward, s));
         WF_TRY(
             take_finite(s, count, wf_flow_latent(s->flow), "the latent of picture", index + at, z + (size_t)at * each));
     }

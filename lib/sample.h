@@ -3,6 +3,7 @@
 #define WF_SAMPLE_H
 
 #include "model.h"
+#include "replay.h"
 
 typedef struct wf_sampler {
     const wf_meta *meta; /* of the model; borrowed */
@@ -10,6 +11,8 @@ typedef struct wf_sampler {
     wf_flow *flow;
     wf_feed feed;
     wf_real *z;
+    const wf_real *x; /* what the flow was inverted to */
+    wf_replay forward, inverse;
     float *host;    /* [N,H,W,K] */
     double *latent; /* the same, once latents were truncated */
 } wf_sampler;

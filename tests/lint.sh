@@ -10,9 +10,9 @@ files() { # files NAME-PATTERN...: sources below this folder, without what was b
     find . \( -path './build*' -o -path ./bin -o -path ./out -o -path ./.git \) -prune -o \
         -type f \( "${names[@]:1}" \) -print | sort
 }
-mapfile -t c_files < <(files '*.c' '*.h' '*.cu')
+mapfile -t c_files < <(files '*.c' '*.h' '*.cu' '*.cpp')
 mapfile -t scripts < <({ files '*.sh' && grep -lE '^#!.*\b(ba)?sh\b' bootstrap .ci/run; } | sort -u)
-mapfile -t texts < <(files '*.c' '*.h' '*.cu' '*.sh' '*.py' '*.mk' '*.gp' '*.md' Makefile bootstrap run)
+mapfile -t texts < <(files '*.c' '*.h' '*.cu' '*.cpp' '*.sh' '*.py' '*.mk' '*.gp' '*.md' Makefile bootstrap run)
 
 if [ "${1:-}" = --format ]; then
     exec clang-format -i "${c_files[@]}"

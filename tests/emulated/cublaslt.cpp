@@ -1,6 +1,8 @@
 /* cublaslt.cpp - matrix products, column-major, with their epilogues */
 #include "cublasLt.h"
 
+#include <vector>
+
 #include "cuda_bf16.h"
 
 struct emulated_matmul {
@@ -67,8 +69,8 @@ cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t d, cublasLtMa
     return CUBLAS_STATUS_SUCCESS;
 }
 
-cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t *l, cudaDataType_t type, uint64_t rows, uint64_t columns,
-                                          int64_t leading)
+cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t *l, cudaDataType_t type, uint64_t rows,
+                                          uint64_t columns, int64_t leading)
 {
     if (leading < (int64_t)rows)
         return CUBLAS_STATUS_INVALID_VALUE;
@@ -148,22 +150,32 @@ static float to_tf32(float x)
     return x;
 }
 
-static float element(const emulated_matmul *d, const emulated_layout *l, cublasOperation_t turn, const void *memory,
-                     uint64_t row, uint64_t column)
+/* op(memory) with `inside` numbers of the inner dimension side by side. */
+static std::vector<float> gather(const emulated_matmul *d, const emulated_layout *l, bool inner_is_row,
+                                 const void *memory, uint64_t outside, uint64_t inside)
 {
-    float x = load(l->type, memory, turn == CUBLAS_OP_N ? row + column * (uint64_t)l->leading : column + row * (uint64_t)l->leading);
-    return d->compute == CUBLAS_COMPUTE_32F_FAST_TF32 ? to_tf32(x) : x;
+    std::vector<float> out(outside * inside);
+    for (uint64_t o = 0; o < outside; o++)
+        for (uint64_t i = 0; i < inside; i++) {
+            uint64_t row = inner_is_row ? i : o, column = inner_is_row ? o : i;
+            float x = load(l->type, memory, row + column * (uint64_t)l->leading);
+            out[o * inside + i] = d->compute == CUBLAS_COMPUTE_32F_FAST_TF32 ? to_tf32(x) : x;
+        }
+    return out;
 }
 
 static void multiply(const emulated_matmul *d, float alpha, const void *a, const emulated_layout *la, const void *b,
-                     const emulated_layout *lb, float beta, const void *c, void *to, const emulated_layout *l, uint64_t k)
+                     const emulated_layout *lb, float beta, const void *c, void *to, const emulated_layout *l,
+                     uint64_t k)
 {
+    std::vector<float> left = gather(d, la, d->turn_a == CUBLAS_OP_T, a, l->rows, k);
+    std::vector<float> right = gather(d, lb, d->turn_b == CUBLAS_OP_N, b, l->columns, k);
     for (uint64_t j = 0; j < l->columns; j++)
         for (uint64_t i = 0; i < l->rows; i++) {
             double sum = 0;
             size_t at = i + j * (uint64_t)l->leading;
             for (uint64_t x = 0; x < k; x++)
-                sum += (double)element(d, la, d->turn_a, a, i, x) * (double)element(d, lb, d->turn_b, b, x, j);
+                sum += (double)left[i * k + x] * (double)right[j * k + x];
             float y = alpha * (float)sum + (beta != 0 ? beta * load(l->type, c, at) : 0);
             if (d->epilogue & CUBLASLT_EPILOGUE_BIAS)
                 y += load(l->type, d->bias, i);
@@ -183,9 +195,9 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t d, const vo
 {
     cublasStatus_t s = check(d, la, lb, lc, lto);
     uintptr_t addresses = (uintptr_t)a | (uintptr_t)b | (uintptr_t)c | (uintptr_t)to;
-    if (!s && (algo->data[0] < 1 || algo->data[0] > CANDIDATES || addresses % 16 ||
-               bytes < 4096 * (algo->data[0] - 1) || (bytes && !workspace) ||
-               ((d->epilogue & CUBLASLT_EPILOGUE_BIAS) && !d->bias)))
+    if (!s &&
+        (algo->data[0] < 1 || algo->data[0] > CANDIDATES || addresses % 16 || bytes < 4096 * (algo->data[0] - 1) ||
+         (bytes && !workspace) || ((d->epilogue & CUBLASLT_EPILOGUE_BIAS) && !d->bias)))
         s = CUBLAS_STATUS_INVALID_VALUE;
     if (s)
         return s;

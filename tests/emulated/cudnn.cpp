@@ -20,7 +20,10 @@ struct tensor {
     int64_t id, dims[4], strides[4];
     cudnnDataType_t type;
     bool is_virtual;
-    bool same_dims(const tensor &o) const { return !memcmp(dims, o.dims, sizeof dims); }
+    bool same_dims(const tensor &o) const
+    {
+        return !memcmp(dims, o.dims, sizeof dims);
+    }
 };
 
 struct operation {
@@ -148,7 +151,8 @@ static bool make_convolution(descriptor *d, int kind, int x, int w, int y, int c
     descriptor *tx, *tw, *ty, *c;
     int64_t pre[2], post[2], two;
     if (!get_final(d, x, &tx) || !get_final(d, w, &tw) || !get_final(d, y, &ty) || !get_final(d, conv, &c) ||
-        !get(c, CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS, 2, pre) || !get(c, CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, 2, post) ||
+        !get(c, CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS, 2, pre) ||
+        !get(c, CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, 2, post) ||
         !get(c, CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS, 1, &two) || two != 2 || pre[0] != pre[1] || post[0] != pre[0])
         return false;
     d->op.kind = kind == 0 ? operation::FORWARD : kind == 1 ? operation::DATA : operation::FILTER;
@@ -222,16 +226,14 @@ cudnnStatus_t cudnnBackendFinalize(cudnnBackendDescriptor_t handle)
                                  CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC);
         break;
     case CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR:
-        right = make_convolution(d, 1, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX,
-                                 CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W,
-                                 CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY,
-                                 CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC);
+        right = make_convolution(
+            d, 1, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W,
+            CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC);
         break;
     case CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_FILTER_DESCRIPTOR:
-        right = make_convolution(d, 2, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_X,
-                                 CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DW,
-                                 CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DY,
-                                 CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_CONV_DESC);
+        right = make_convolution(
+            d, 2, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_X, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DW,
+            CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DY, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_CONV_DESC);
         break;
     case CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR:
         right = make_pointwise(d);
@@ -347,31 +349,47 @@ struct memory {
     }
 };
 
-/* Visits every product of x, w and y in a convolution: to the result, by direction. */
+static std::vector<float> read_all(const tensor &t, memory *m)
+{
+    std::vector<float> out((size_t)(t.dims[0] * t.dims[1] * t.dims[2] * t.dims[3]));
+    for (size_t i = 0; i < out.size(); i++)
+        out[i] = m->load(t, i);
+    return out;
+}
+
+/* Visits every product of x, w and y in a convolution: two of them give the third, by direction. Channels lie side by side. */
 static void convolve(const operation &op, memory *m)
 {
     const tensor &to = op.kind == operation::FORWARD ? op.y : op.kind == operation::DATA ? op.x : op.w;
+    std::vector<float> x, w, y;
+    if (op.kind != operation::DATA)
+        x = read_all(op.x, m);
+    if (op.kind != operation::FILTER)
+        w = read_all(op.w, m);
+    if (op.kind != operation::FORWARD)
+        y = read_all(op.y, m);
     std::vector<double> sums((size_t)(to.dims[0] * to.dims[1] * to.dims[2] * to.dims[3]));
+    size_t in = (size_t)op.x.dims[1], out = (size_t)op.y.dims[1];
     for (int64_t n = 0; n < op.y.dims[0]; n++)
         for (int64_t h = 0; h < op.y.dims[2]; h++)
-            for (int64_t w = 0; w < op.y.dims[3]; w++)
-                for (int64_t u = 0; u < op.w.dims[2]; u++)
-                    for (int64_t v = 0; v < op.w.dims[3]; v++) {
-                        int64_t i = h + u - op.pad, j = w + v - op.pad;
-                        if (i < 0 || j < 0 || i >= op.x.dims[2] || j >= op.x.dims[3])
-                            continue;
-                        for (int64_t o = 0; o < op.y.dims[1]; o++)
-                            for (int64_t c = 0; c < op.x.dims[1]; c++) {
-                                size_t x = memory::at(op.x, n, c, i, j), k = memory::at(op.w, o, c, u, v);
-                                size_t y = memory::at(op.y, n, o, h, w);
-                                if (op.kind == operation::FORWARD)
-                                    sums[y] += (double)m->load(op.x, x) * (double)m->load(op.w, k);
-                                else if (op.kind == operation::DATA)
-                                    sums[x] += (double)m->load(op.y, y) * (double)m->load(op.w, k);
-                                else
-                                    sums[k] += (double)m->load(op.y, y) * (double)m->load(op.x, x);
-                            }
+            for (int64_t v = 0; v < op.y.dims[3]; v++)
+                for (int64_t tap = 0; tap < op.w.dims[2] * op.w.dims[3]; tap++) {
+                    int64_t row = tap / op.w.dims[3], column = tap % op.w.dims[3], i = h + row - op.pad,
+                            j = v + column - op.pad;
+                    if (i < 0 || j < 0 || i >= op.x.dims[2] || j >= op.x.dims[3])
+                        continue;
+                    size_t at_x = memory::at(op.x, n, 0, i, j), at_y = memory::at(op.y, n, 0, h, v);
+                    for (size_t o = 0; o < out; o++) {
+                        size_t at_w = memory::at(op.w, (int64_t)o, 0, row, column);
+                        for (size_t c = 0; c < in; c++)
+                            if (op.kind == operation::FORWARD)
+                                sums[at_y + o] += (double)x[at_x + c] * (double)w[at_w + c];
+                            else if (op.kind == operation::DATA)
+                                sums[at_x + c] += (double)y[at_y + o] * (double)w[at_w + c];
+                            else
+                                sums[at_w + c] += (double)y[at_y + o] * (double)x[at_x + c];
                     }
+                }
     for (size_t i = 0; i < sums.size(); i++)
         m->store(to, i, (float)sums[i]);
 }

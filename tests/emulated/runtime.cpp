@@ -9,6 +9,7 @@
 
 #include <deque>
 #include <map>
+#include <setjmp.h>
 #include <memory>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,11 +64,11 @@ static cudaError_t enter(const char *name)
     calls[name]++;
     return sticky;
 }
-#define ENTER()                            \
-    do {                                   \
+#define ENTER()                             \
+    do {                                    \
         cudaError_t lost = enter(__func__); \
-        if (lost)                          \
-            return lost;                   \
+        if (lost)                           \
+            return lost;                    \
     } while (0)
 
 /* -- memory ------------------------------------------------------------------------------------------------------------ */
@@ -377,15 +378,18 @@ dim3 blockDim, gridDim;
 
 enum { STACK = 64 << 10, MOST_THREADS = 1024, MOST_SHARED = 48 << 10 };
 
+/* ucontext makes a stack; jumps, which ask nothing of the system, switch. */
 struct fiber {
     ucontext_t context;
+    jmp_buf place;
+    bool begun;
     std::unique_ptr<char[]> stack;
     unsigned thread; /* that runs here, or is parked */
     bool parked;
 };
 
 static std::vector<std::unique_ptr<fiber>> fibers;
-static ucontext_t scheduler;
+static jmp_buf scheduler;
 static fiber *running;
 static const work *body;
 static unsigned next_thread, count_threads;
@@ -413,23 +417,36 @@ static void fiber_main()
             (*body)();
         }
         running->parked = false;
-        swapcontext(&running->context, &scheduler);
+        if (!_setjmp(running->place))
+            _longjmp(scheduler, 1);
     }
+}
+
+static void switch_to(fiber *f)
+{
+    running = f;
+    f->parked = false;
+    if (_setjmp(scheduler))
+        return;
+    if (f->begun)
+        _longjmp(f->place, 1);
+    f->begun = true;
+    setcontext(&f->context);
 }
 
 static void resume(fiber *f)
 {
     running = f;
     be_thread(f->thread);
-    f->parked = false;
-    swapcontext(&scheduler, &f->context);
+    switch_to(f);
 }
 
 void __syncthreads()
 {
     fiber *self = running;
     self->parked = true;
-    swapcontext(&self->context, &scheduler);
+    if (!_setjmp(self->place))
+        _longjmp(scheduler, 1);
 }
 
 /* A thread is at most one barrier ahead of another: two places are enough. */
@@ -447,6 +464,7 @@ static fiber *take_fiber(size_t i)
     if (i == fibers.size()) {
         fibers.push_back(std::unique_ptr<fiber>(new fiber));
         fiber *f = fibers[i].get();
+        f->begun = false;
         f->stack.reset(new char[STACK]);
         getcontext(&f->context);
         f->context.uc_stack.ss_sp = f->stack.get();
@@ -465,9 +483,7 @@ static void run_block()
     while (next_thread < count_threads) { /* up to the first barrier */
         fiber *f = take_fiber(begun++);
         f->thread = next_thread;
-        running = f;
-        f->parked = false;
-        swapcontext(&scheduler, &f->context);
+        switch_to(f);
     }
     for (bool waiting = true; waiting;) { /* from barrier to barrier; who has ended has arrived */
         waiting = false;

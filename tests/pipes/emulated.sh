@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Whole programs on the CUDA backend without a device, its kernels and host code run by tests/emulated: the same figures as
+# on the CPU, exact resumption, one recording replayed a step, and what is said when a device is missing, too small or lost.
+. "$(dirname "$0")/lib.sh"
+
+E=$ROOT/${B:-build}/emulated
+PATH=$E:$PATH
+export XDG_CACHE_HOME=$WORK OMP_NUM_THREADS=1
+
+train() { # train MODEL BACKEND [OPTION...]: level 1 of generated 8x8 pictures
+    local model=$1 backend=$2
+    shift 2
+    wf-train-level -q -l 1 -m "$model" -s train.store -f '2*(actnorm, conv1x1, affine:width=40:blocks=1), actnorm' \
+        --warmup 5 --batch 4 --backend "$backend" "$@"
+}
+bits() { sed -n 's/.*"bpd": \([0-9.]*\).*/\1/p' "$1" | tail -n 1; }
+near() { awk -v a="$1" -v b="$2" -v most="$3" 'BEGIN { exit !(a != "" && b != "" && (a - b) ^ 2 <= most ^ 2) }'; }
+
+"$DEADLEAVES" -q -n 32 -s 8 | wf-dwt -q -o train.store
+
+ok "a device is found" bash -c 'wf-info | grep -q emulated'
+ok "trains on the CPU" train cpu cpu --steps 50
+WF_EMULATED_TRACE=trace ok "trains on the device" train cuda cuda --steps 50
+ok "both lose the same" near "$(bits cpu/level-01.jsonl)" "$(bits cuda/level-01.jsonl)" 1e-4
+ok "one recording, replayed for each step but the first" grep -qx 'cudaGraphLaunch 49' trace
+
+ok "trains 20 steps" train halves cuda --steps 20
+ok "and 30 more" train halves cuda --steps 50
+ok "resumed training is that of one go" same <(tail -c 20000 cuda/level-01.state.safetensors) \
+    <(tail -c 20000 halves/level-01.state.safetensors)
+
+for memory in store reversible; do
+    ok "bf16, $memory" train bf16-$memory cuda --steps 3 --precision bf16 --memory $memory
+done
+ok "tf32" train tf32 cuda --steps 3 --precision tf32
+
+train_small model --steps 5
+wf-bpd -q -m model -s train.store --backend cpu > cpu.tsv
+wf-bpd -q -m model -s train.store --backend cuda > cuda.tsv
+total() { awk -F '\t' 'NR == 2 { print $2 }' "$1"; }
+ok "bits per dimension are those of the CPU" near "$(total cpu.tsv)" "$(total cuda.tsv)" 1e-4
+wf-sample -q -m model -n 4 --seed 1 --backend cuda | wf-idwt -q > a.pam
+wf-sample -q -m model -n 4 --seed 1 --backend cpu | wf-idwt -q > b.pam
+ok "samples are those of the CPU but for rounding" awk -v n="$(cmp -l a.pam b.pam | wc -l)" 'BEGIN { exit n > 20 }'
+
+WF_EMULATED_DEVICES=0 status 64 "no device" wf-sample -m model -n 1 --backend cuda
+WF_EMULATED_MEMORY=100000 status 75 "a device that is too small" train small cuda --steps 2
+cp .log said
+ok "and says what would help" grep -q -e --batch said
+ok "saves at 10 steps" train lost cuda --steps 10
+cp lost/level-01.state.safetensors kept
+WF_EMULATED_LOST=900 status 74 "a device that is lost" train lost cuda --steps 1000
+ok "and what was saved is there" same kept lost/level-01.state.safetensors
