@@ -20,7 +20,7 @@ WARN += $(if $(findstring clang,$(CC)),-Wno-pass-failed)
 SANFLAGS = $(if $(SAN),-fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -fopenmp -ffp-contract=off -march=$(ARCH) $(WARN) $(CFLAGS) $(SANFLAGS)
 # Built by clang, the program brings libomp, which also answers the calls that libdnnl makes to libgomp: one runtime, one pool.
-LDLIBS = -ldnnl -llmdb -lpng -larchive -ljansson -lxxhash -lz -ldl -lm
+LDLIBS = -ldnnl -llmdb -lpng -ljpeg -lwebp -larchive -ljansson -lxxhash -lz -ldl -lm
 
 Q = $(if $(V),,@)
 LINK = $Q$(CC) $(ALL_CFLAGS) -o $@ $^

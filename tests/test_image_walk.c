@@ -194,14 +194,23 @@ static void hash_rgb8(const wf_image *image, char hex[17])
     pclose(sum);
 }
 
+/* Kinds that are recognised and refused, whatever is in them. */
+static bool unsupported(const char *magic)
+{
+    return !strncmp(magic, "BM", 2) || !strncmp(magic, "GIF8", 4) || !strncmp(magic, "II*", 3) ||
+           !strncmp(magic, "MM", 2);
+}
+
 static void check_against_oracle(const char *path, const char *verdict, const char *hash, int counts[3])
 {
-    char magic[3] = {0}, hex[17];
+    char magic[5] = {0}, hex[17];
     FILE *file = fopen(path, "rb");
     cr_assert(file, "%s", path);
-    size_t n = fread(magic, 1, 2, file);
+    size_t n = fread(magic, 1, 4, file);
     fclose(file);
-    bool known = n == 2 && (!strcmp(magic, "\x89P") || (magic[0] == 'P' && magic[1] >= '1' && magic[1] <= '7'));
+    /* The oracle judged by name. */
+    bool other = strstr(path, "jpeg_named.png") || strstr(path, "webp_named.png");
+    bool good = n && !unsupported(magic) && (!strcmp(verdict, "ok") || other);
     char *paths[] = {(char *)path};
     wf_images *images;
     wf_image image = {0};
@@ -209,7 +218,6 @@ static void check_against_oracle(const char *path, const char *verdict, const ch
     bool more;
     cr_assert_eq(wf_images_open(paths, 1, NULL, &images), 0);
     int status = wf_images_next(images, &image, &name, &more);
-    bool good = known && !strcmp(verdict, "ok");
     cr_expect_eq(status, good ? WF_OK : WF_DATA, "%s: %d %s", path, status, status ? wf_error() : "");
     if (good && !status && strcmp(hash, "-")) {
         hash_rgb8(&image, hex);
@@ -243,6 +251,6 @@ Test(image, odd_files)
     }
     fclose(oracle);
     printf("odd_files: %d decoded, %d refused, %d hashes compared\n", counts[0], counts[1], counts[2]);
-    cr_assert(counts[2] > 150, "%d hashes compared", counts[2]);
+    cr_assert(counts[2] > 250, "%d hashes compared", counts[2]);
     leave_folder();
 }
