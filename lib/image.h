@@ -25,7 +25,7 @@ void wf_image_clear(wf_image *image);
 int wf_image_reserve(wf_image *image, const char *name, int64_t H, int64_t W, int64_t C, int bits) WF_MUST;
 
 /* Pictures from files, folders (recursive, sorted by name in byte order), tar and zip archives, LMDB environments whose
- * values are pictures, arrays of pictures (IDX, NumPy, CIFAR-10 and -100) and concatenated PNG, JPEG, WebP, PNM and PAM, one
+ * values are pictures, arrays of pictures (IDX, NumPy, CIFAR-10 and -100, TFRecord) and concatenated PNG, JPEG, WebP, PNM and PAM, one
  * after the other; any of them but LMDB may be compressed (gzip, xz, Zstandard, bzip2). Memory does not grow with their number
  * but for the names in a folder. A path "-" is standard_input, which is borrowed. The paths are borrowed until close.
  *

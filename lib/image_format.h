@@ -88,6 +88,7 @@ typedef enum wf_follow {
     OPEN(compressed, 6)                           \
     READ(npy, "NumPy", 6, WF_PICTURES)            \
     READ(png, "PNG", 8, WF_ANYTHING)              \
+    READ(tfrecord, "TFRecord", 12, WF_SAME)       \
     READ(webp, "WebP", 12, WF_ANYTHING)           \
     OPEN(lmdb, 24)                                \
     OPEN(tar, 512)                                \

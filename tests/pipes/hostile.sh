@@ -51,7 +51,7 @@ if from=$(data lmdb_dev.tar.gz); then
         path=stores/lmdb/$name rc=0
         case $name in
         '#'*) continue ;;
-        scene_* | mnist*) want=$(sed 's/^ok entries=\([0-9]*\).*/\1 pictures/' <<< "$verdict") ;;
+        scene_* | mnist*) want=${verdict#ok entries=} want="${want%% *} pictures" ;;
         *) want="" ;; # damaged, or of values that are no pictures
         esac
         limited wf-dwt --resize 16x16 --channels 3 "$path" > out.wf 2> said || rc=$?
