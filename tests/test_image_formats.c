@@ -167,6 +167,25 @@ Test(image_formats, jpeg)
     }
 }
 
+/* libjpeg fills with grey what is missing, and so would Pillow show it; filler before a marker does no harm. */
+Test(image_formats, jpeg_damage)
+{
+    size_t n;
+    uint8_t *bytes = jpeg_bytes(&kinds[0], &n), *odd = malloc(n + 2);
+    memcpy(odd, bytes, n - 22);
+    memcpy(odd + n - 22, bytes + n - 2, 2);
+    result r = read_bytes(odd, n - 20);
+    cr_expect_eq(r.status, WF_DATA, "samples are missing");
+    wf_image_clear(&r.last);
+    memcpy(odd, bytes, n - 2);
+    memcpy(odd + n - 2, "ab\xff\xd9", 4);
+    r = read_bytes(odd, n + 2);
+    cr_expect(!r.status && r.count == 1, "filler: %s", wf_error());
+    wf_image_clear(&r.last);
+    free(bytes);
+    free(odd);
+}
+
 /* A picture of several (MPF): what is behind the first is not taken for more. */
 Test(image_formats, jpeg_companions)
 {
