@@ -51,8 +51,8 @@ uint8_t *wf_image_bytes(const wf_image *image)
 void wf_image_spread(wf_image *image)
 {
     const uint8_t *bytes = wf_image_bytes(image);
-    for (size_t i = 0, n = samples_of(image); i < n;
-         i++) /* ascending: byte i is read before anything is written over it */
+    size_t n = samples_of(image);
+    for (size_t i = 0; i < n; i++) /* ascending: byte i is read before anything is written over it */
         image->pixels[i] = bytes[i];
 }
 
@@ -423,7 +423,7 @@ static int step(wf_images *images, wf_image *image, bool *got)
     images->bad = false;
     if (top->lone && top->pictures) {
         images->passed.trailing += top->last != NULL; /* not for what an archive has behind its entries */
-        return leave(images);
+        return leave_item(images);
     }
     /* What comes behind a bad picture can be found where it is all that its file or entry has. */
     images->bad = top->origin != WF_FROM_STREAM && !top->pictures;

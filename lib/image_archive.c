@@ -24,8 +24,8 @@ bool wf_image_is_tar(const uint8_t *head, size_t n)
 
 bool wf_image_is_zip(const uint8_t *head, size_t n)
 {
-    return n >= 4 &&
-           (!memcmp(head, "PK\3\4", 4) || !memcmp(head, "PK\5\6", 4)); /* a file, or the end of an empty one */
+    /* a file, or the end of an empty archive */
+    return n >= 4 && (!memcmp(head, "PK\3\4", 4) || !memcmp(head, "PK\5\6", 4));
 }
 
 bool wf_image_is_compressed(const uint8_t *head, size_t n)
