@@ -10,7 +10,7 @@ VERSION := $(shell sed -n 's/^.define WF_VERSION "\(.*\)"/\1/p' lib/meta.h)
 
 # Each kind of build has its own folder; the plain one puts its programs in bin/.
 comma = ,
-B = build$(if $(SAN),-san)$(if $(findstring clang,$(CC)),-clang)
+B = build$(if $(SAN),-san)$(if $(findstring clang,$(CC)),-clang)$(if $(FUZZ),-fuzz)
 BIN = $(if $(B:build=),$B/bin,bin)
 
 CFLAGS ?= $(if $(SAN),-O1,-O3) -g
@@ -18,9 +18,10 @@ WARN = -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes -Wp
 # What clang could not vectorize is no fault of the code.
 WARN += $(if $(findstring clang,$(CC)),-Wno-pass-failed)
 SANFLAGS = $(if $(SAN),-fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
+SANFLAGS += $(if $(FUZZ),-fsanitize=fuzzer-no-link)
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -fopenmp -ffp-contract=off -march=$(ARCH) $(WARN) $(CFLAGS) $(SANFLAGS)
 # Built by clang, the program brings libomp, which also answers the calls that libdnnl makes to libgomp: one runtime, one pool.
-LDLIBS = -ldnnl -llmdb -lpng -larchive -ljansson -lxxhash -lz -ldl -lm
+LDLIBS = -ldnnl -llmdb -lpng -ljpeg -lwebp -larchive -ljansson -lxxhash -lz -ldl -lm
 
 Q = $(if $(V),,@)
 # -rdynamic: the CUDA plugin calls back into the program's libwf.
@@ -30,9 +31,10 @@ LIB = $(call objects,lib/*.c lib/*/*.c kernels/*.c kernels/ref/*.c kernels/cpu/*
 CLI = $B/tools/cli.o $B/libwf.a
 TOOLS = $(patsubst tools/%.c,%,$(wildcard tools/wf-*.c))
 CUDA = $(if $(NVCC),$(wildcard kernels/cuda/*.cu))
+FUZZERS = $(or $(TARGET),$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c)))
 PLUGIN = $(if $(CUDA),$B/libwf-cuda.so)
 
-.PHONY: all emulated check check-ops check-pipes check-long bench bench-nuts lint format man install demo clean help
+.PHONY: all emulated check check-ops check-pipes check-long fuzz fuzz-run bench bench-nuts lint format man install demo clean help
 all: $(TOOLS:%=$(BIN)/%) $(PLUGIN) ## build every program into bin/
 
 $B/libwf.a: $(LIB)
@@ -48,6 +50,8 @@ $B/check: $(call objects,tests/*.c) $B/libwf.a
 	$(LINK) -lcriterion $(LDLIBS)
 $B/check-ops: $(call objects,tests/ops/*.c) $B/libwf.a
 	$(LINK) $(LDLIBS)
+$B/fuzz-%: $B/tests/fuzz/%.o $B/libwf.a
+	$(LINK) -fsanitize=fuzzer $(LDLIBS)
 $B/bench-level: $(call objects,tests/bench/*.c) $(CLI)
 	$(LINK) $(LDLIBS)
 $B/deadleaves: $B/data/deadleaves.o $(CLI)
@@ -94,6 +98,13 @@ check-pipes: all $B/deadleaves emulated ## the programs, end to end
 	$(RUN) pipes
 check-long: all $B/deadleaves ## tests that take many minutes
 	$(RUN) long
+fuzz: ## every parser with bytes that libFuzzer makes up, for SECONDS=60 each; needs clang. TARGET=NAME: that one only
+	@$(MAKE) --no-print-directory CC=clang SAN=1 FUZZ=1 fuzz-run
+fuzz-run: $(FUZZERS:%=$B/fuzz-%)
+	@for t in $(FUZZERS); do mkdir -p $B/corpus/$$t && echo "fuzz: $$t" && \
+	    $B/fuzz-$$t -max_total_time=$(or $(SECONDS),60) -timeout=10 -max_len=65536 -print_final_stats=1 \
+	    -artifact_prefix=$B/$$t- $B/corpus/$$t tests/fuzz/corpus/$$t > $B/fuzz-$$t.log 2>&1 || \
+	    { tail -n 40 $B/fuzz-$$t.log; exit 1; }; grep -E '^(Done|stat::number)' $B/fuzz-$$t.log; done
 bench: $B/bench-level ## images per second against PyTorch: build/bench.json and the table in README.md
 	tests/bench/bench.py $B/bench-level
 bench-nuts: all $B/bench-level ## gradients per second against PyTorch, and with MODEL=DIR draws per second: README.md
@@ -127,7 +138,7 @@ install: all man ## programs, library, headers, pkg-config, manual pages, comple
 	    > $(DESTDIR)$(PREFIX)/lib/pkgconfig/wf.pc
 
 clean: ## remove everything that was built
-	rm -rf build build-san build-clang build-san-clang bin
+	rm -rf build build-san build-clang build-san-clang build-san-clang-fuzz bin
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.* ## \(.*\)/\1\t\2/p' Makefile | awk -F '\t' '{ printf "  make %-12s %s\n", $$1, $$2 }'
 .SECONDARY:

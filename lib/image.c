@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fts.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -37,20 +38,38 @@ int wf_image_reserve(wf_image *image, const char *name, int64_t H, int64_t W, in
     return WF_OK;
 }
 
+static size_t samples_of(const wf_image *image)
+{
+    return (size_t)image->H * (size_t)image->W * (size_t)image->C;
+}
+
+uint8_t *wf_image_bytes(const wf_image *image)
+{
+    return (uint8_t *)image->pixels + samples_of(image);
+}
+
+void wf_image_spread(wf_image *image)
+{
+    const uint8_t *bytes = wf_image_bytes(image);
+    size_t n = samples_of(image);
+    for (size_t i = 0; i < n; i++) /* ascending: byte i is read before anything is written over it */
+        image->pixels[i] = bytes[i];
+}
+
 /* ---- what bytes can be ---------------------------------------------------------------------------------------- */
 
 typedef struct format {
     const char *name;
     size_t head; /* bytes needed to recognise it */
-    bool single; /* nothing but this format follows in the same file */
+    wf_follow follow;
     wf_is *is;
     int (*read)(wf_source *source, wf_image *image); /* a picture format */
     int (*open)(wf_source *parent, wf_source **out); /* or one that holds files */
 } format;
 
 static const format formats[] = {
-#define READ(id, name, head, single) {name, head, single, wf_image_is_##id, wf_image_read_##id, NULL},
-#define OPEN(id, head) {#id, head, false, wf_image_is_##id, NULL, wf_image_open_##id},
+#define READ(id, name, head, follow) {name, head, follow, wf_image_is_##id, wf_image_read_##id, NULL},
+#define OPEN(id, head) {#id, head, WF_PICTURES, wf_image_is_##id, NULL, wf_image_open_##id},
     WF_IMAGE_FORMATS(READ, OPEN)
 #undef READ
 #undef OPEN
@@ -64,8 +83,6 @@ static const struct magic {
     size_t at, length;
     const char *bytes;
 } unsupported[] = {
-    {"JPEG", 0, 3, "\xff\xd8\xff"},
-    {"WebP", 8, 4, "WEBP"},
     {"GIF", 0, 4, "GIF8"},
     {"TIFF", 0, 4, "II*\0"},
     {"TIFF", 0, 4, "MM\0*"},
@@ -73,14 +90,13 @@ static const struct magic {
     {"JPEG XL", 4, 4, "JXL "},
     {"AVIF or HEIF", 4, 4, "ftyp"},
     {"JPEG 2000", 4, 4, "jP  "},
-    {"NumPy", 0, 6, "\x93NUMPY"},
-    {"zip or npz", 0, 4, "PK\3\4"},
-    {"xz", 0, 6,
-     "\xfd"
-     "7zXZ\0"},
-    {"Zstandard", 0, 4, "\x28\xb5\x2f\xfd"},
-    {"bzip2", 0, 3, "BZh"},
-    {"IDX (MNIST)", 0, 3, "\0\0\x08"},
+    {"IDX of other samples than bytes", 0, 3, "\0\0\x09"},
+    {"IDX of other samples than bytes", 0, 3, "\0\0\x0b"},
+    {"IDX of other samples than bytes", 0, 3, "\0\0\x0c"},
+    {"IDX of other samples than bytes", 0, 3, "\0\0\x0d"},
+    {"IDX of other samples than bytes", 0, 3, "\0\0\x0e"},
+    {"7-Zip", 0, 6, "7z\xbc\xaf\x27\x1c"},
+    {"RAR", 0, 4, "Rar!"},
     {"BMP", 0, 2, "BM"},
     {"farbfeld", 0, 8, "farbfeld"},
     {"PFM", 0, 3, "PF\n"},
@@ -91,7 +107,7 @@ enum { UNSUPPORTED_HEAD = 12 };
 static int find_format(wf_source *source, const format **found)
 {
     const format *last = source->last;
-    *found = last && last->single ? last : NULL;
+    *found = source->array.left || (last && last->follow == WF_SAME) ? last : NULL;
     for (size_t i = 0; i < COUNT(formats) && !*found; i++) {
         const uint8_t *head;
         size_t have;
@@ -118,10 +134,10 @@ static int find_unsupported(wf_source *source, const char **name)
 
 static bool named_like_picture(const char *name)
 {
-    static const char *const suffixes[] = {"png", "apng", "pnm", "pbm",  "pgm",  "ppm",       "pam", "bin",
-                                           "gz",  "tgz",  "tar", "jpg",  "jpeg", "jpe",       "jxl", "webp",
-                                           "gif", "bmp",  "tif", "tiff", "jp2",  "avif",      "npy", "npz",
-                                           "zip", "ff",   "pfm", "heic", "ico",  "idx3-ubyte"};
+    static const char *const suffixes[] = {
+        "png",  "apng", "pnm", "pbm",  "pgm", "ppm",        "pam", "bin",  "gz",  "tgz",  "tar",      "jpg",
+        "jpeg", "jpe",  "jxl", "webp", "gif", "bmp",        "tif", "tiff", "jp2", "avif", "npy",      "npz",
+        "zip",  "ff",   "pfm", "heic", "ico", "idx3-ubyte", "txz", "xz",   "zst", "bz2",  "tfrecord", "tfrecords"};
     const char *base = name + strlen(name);
     while (base > name && base[-1] != '/' && base[-1] != ':') /* "a.tar:b.png" */
         base--;
@@ -142,15 +158,19 @@ struct wf_images {
     char *const *paths; /* not yet begun: `left` of them */
     int left;
     FILE *standard_input;
+    wf_source *list; /* of more paths, each with `separator` behind it, or NULL */
+    int separator;
     FTS *walk; /* of the path being read, or NULL */
     wf_source *stack[MAX_DEPTH];
     int depth;
+    bool bad; /* a picture could not be read, but what comes behind it can be found */
     wf_images_passed passed;
 };
 
+static char *const only_stdin[] = {"-"};
+
 int wf_images_open(char *const *paths, int count, FILE *standard_input, wf_images **out)
 {
-    static char *const only_stdin[] = {"-"};
     wf_images *images = calloc(1, sizeof *images);
     WF_CHECK(images, WF_AGAIN, "out of memory");
     images->paths = count ? paths : only_stdin;
@@ -160,10 +180,20 @@ int wf_images_open(char *const *paths, int count, FILE *standard_input, wf_image
     return WF_OK;
 }
 
+int wf_images_add_list(wf_images *images, const char *path, bool null)
+{
+    bool standard = !strcmp(path, "-");
+    if (images->paths == only_stdin)
+        images->left = 0;
+    images->separator = null ? '\0' : '\n';
+    return wf_source_open_file(path, standard ? images->standard_input : NULL, WF_FROM_STREAM, &images->list);
+}
+
 void wf_images_close(wf_images *images)
 {
     if (!images)
         return;
+    wf_source_destroy(images->list);
     while (images->depth)
         wf_source_destroy(images->stack[--images->depth]);
     if (images->walk)
@@ -223,6 +253,38 @@ static int next_in_walk(wf_images *images)
     return WF_OK;
 }
 
+static int begin_walk(wf_images *images, char *path)
+{
+    char *roots[] = {path, NULL};
+    images->walk = fts_open(roots, FTS_LOGICAL | FTS_NOCHDIR, by_name); /* copies the path */
+    if (!images->walk)
+        return wf_fail_errno("%s: cannot open", path);
+    return WF_OK;
+}
+
+/* The next path of the list; an empty line is none. */
+static int next_listed(wf_images *images, bool *more)
+{
+    char path[PATH_MAX];
+    size_t n = 0;
+    for (;;) {
+        int byte;
+        WF_TRY(wf_source_byte(images->list, &byte));
+        *more = n;
+        if (byte == -1 && !n)
+            return WF_OK;
+        if (byte != -1 && byte != images->separator) {
+            WF_CHECK(byte, WF_DATA, "%s: a zero byte in a path, which is for lists separated by them",
+                     images->list->name);
+            WF_CHECK(n < sizeof path - 1, WF_DATA, "%s: a path of over %zu bytes", images->list->name, sizeof path - 1);
+            path[n++] = (char)byte;
+        } else if (n) {
+            path[n] = '\0';
+            return begin_walk(images, path);
+        }
+    }
+}
+
 /* Puts the next file on the empty stack, which stays empty when there is none. */
 static int next_file(wf_images *images)
 {
@@ -231,8 +293,14 @@ static int next_file(wf_images *images)
             WF_TRY(next_in_walk(images));
             continue;
         }
-        if (!images->left)
-            return WF_OK;
+        if (!images->left) {
+            bool more = false;
+            if (images->list)
+                WF_TRY(next_listed(images, &more));
+            if (!more)
+                return WF_OK;
+            continue;
+        }
         char *path = *images->paths++;
         images->left--;
         if (!strcmp(path, "-")) {
@@ -240,10 +308,7 @@ static int next_file(wf_images *images)
             images->depth = 1;
             continue;
         }
-        char *roots[] = {path, NULL};
-        images->walk = fts_open(roots, FTS_LOGICAL | FTS_NOCHDIR, by_name);
-        if (!images->walk)
-            return wf_fail_errno("%s: cannot open", path);
+        WF_TRY(begin_walk(images, path));
     }
     return WF_OK;
 }
@@ -264,6 +329,14 @@ static int leave(wf_images *images)
     return WF_OK;
 }
 
+/* Past all that is left of the file or entry at the top, however it is compressed. */
+static int leave_item(wf_images *images)
+{
+    while (images->depth > 1 && !images->stack[images->depth - 1]->advance)
+        wf_source_destroy(images->stack[--images->depth]);
+    return leave(images);
+}
+
 static int enter(wf_images *images, const format *container)
 {
     wf_source *top = images->stack[images->depth - 1];
@@ -276,44 +349,47 @@ static int enter(wf_images *images, const format *container)
     return WF_OK;
 }
 
-/* Reads to the end of the item and tells whether another PNG picture, its signature damaged, may be in there. */
+/* Reads to the end of the item and tells whether another picture, its beginning damaged, may be in there. */
 static int drain(wf_source *source, bool *picture)
 {
+    static const char *const marks[] = {"IEND", "\xff\xd8\xff", "WEBPVP8"};
+    enum { LONGEST = 7 };
     const uint8_t *bytes;
     size_t have;
     *picture = false;
     for (;;) {
-        WF_TRY(wf_source_peek(source, 4, &bytes, &have));
-        if (have < 4)
+        WF_TRY(wf_source_peek(source, LONGEST, &bytes, &have));
+        for (size_t i = 0; i < COUNT(marks); i++)
+            if (memmem(bytes, have, marks[i], strlen(marks[i])))
+                *picture = true;
+        if (have < LONGEST)
             break;
-        if (memmem(bytes, have, "IEND", 4))
-            *picture = true;
-        wf_source_skip(source, have - 3);
+        wf_source_skip(source, have - (LONGEST - 1));
     }
     wf_source_skip(source, have);
     return WF_OK;
 }
 
 /* What is there is no picture. That is an error but for files that lie beside pictures, and for whatever some programs
- * leave behind the end of a PNG file. */
+ * leave behind a file's only picture. */
 static int pass_over(wf_images *images, wf_source *source)
 {
     const char *kind;
     const format *last = source->last;
     uint64_t offset = source->offset;
     WF_TRY(find_unsupported(source, &kind));
-    WF_CHECK(!kind, WF_DATA, "%s: %s, which this version does not decode: convert it to PNG, PNM or PAM", source->name,
+    WF_CHECK(!kind, WF_DATA, "%s: %s, which this version does not read: convert it to PNG, PNM or PAM", source->name,
              kind);
     if (!source->pictures) {
         if (source->origin == WF_FROM_LIST && !named_like_picture(source->name)) {
             images->passed.skipped++;
-            return leave(images);
+            return leave_item(images);
         }
         WF_CHECK(source->begin < source->end, WF_DATA, "%s: %s", source->name,
                  source->link ? "a link, which is not followed inside an archive: make it of the files (tar "
                                 "--dereference --hard-dereference)"
                               : "empty");
-    } else if (source->pictures == 1 && source->origin != WF_FROM_STREAM && last && last->read == wf_image_read_png) {
+    } else if (source->pictures == 1 && source->origin != WF_FROM_STREAM && last && last->follow == WF_ANYTHING) {
         bool picture;
         WF_TRY(drain(source, &picture));
         if (!picture) {
@@ -324,40 +400,68 @@ static int pass_over(wf_images *images, wf_source *source)
     return wf_fail(WF_DATA, "%s: no picture of a known kind at byte %llu", source->name, (unsigned long long)offset);
 }
 
+static int read_picture(wf_images *images, wf_source *source, const format *found, wf_image *image, bool *got)
+{
+    wf_source_number(source);
+    WF_TRY(found->read(source, image));
+    if (source->beside) {
+        images->passed.skipped++;
+        return leave_item(images);
+    }
+    source->pictures++;
+    source->last = found;
+    *got = true;
+    return WF_OK;
+}
+
 /* One step at the top of the stack: a picture, or progress towards the next. */
 static int step(wf_images *images, wf_image *image, bool *got)
 {
     wf_source *top = images->stack[images->depth - 1];
     const uint8_t *head;
     size_t have;
+    images->bad = false;
+    if (top->lone && top->pictures) {
+        images->passed.trailing += top->last != NULL; /* not for what an archive has behind its entries */
+        return leave_item(images);
+    }
+    /* What comes behind a bad picture can be found where it is all that its file or entry has. */
+    images->bad = top->origin != WF_FROM_STREAM && !top->pictures;
     WF_TRY(wf_source_peek(top, 1, &head, &have));
-    if (!have && top->pictures)
+    if (!have && top->pictures && !top->array.left)
         return leave(images);
     const format *found;
     WF_TRY(find_format(top, &found));
-    if (found && found->open && !top->pictures)
+    if (found && found->open && !top->pictures) {
+        images->bad = false;
         return enter(images, found);
+    }
     if (!found || found->open)
         return pass_over(images, top);
-    wf_source_number(top);
-    WF_TRY(found->read(top, image));
-    top->pictures++;
-    top->last = found;
-    *got = true;
-    return WF_OK;
+    return read_picture(images, top, found, image, got);
 }
 
 int wf_images_next(wf_images *images, wf_image *image, const char **name, bool *more)
 {
     *more = false;
+    images->bad = false;
     for (;;) {
         WF_TRY(next_file(images));
         if (!images->depth)
             return WF_OK;
-        WF_TRY(step(images, image, more));
+        int status = step(images, image, more);
+        images->bad = images->bad && status == WF_DATA;
+        WF_TRY(status);
         if (*more) {
             *name = images->stack[images->depth - 1]->name;
             return WF_OK;
         }
     }
+}
+
+int wf_images_skip(wf_images *images, bool *skipped)
+{
+    *skipped = images->bad;
+    images->bad = false;
+    return *skipped ? leave_item(images) : WF_OK;
 }

@@ -24,23 +24,35 @@ void wf_image_clear(wf_image *image);
  * the channels or the number of pixels are out of range; WF_AGAIN out of memory. */
 int wf_image_reserve(wf_image *image, const char *name, int64_t H, int64_t W, int64_t C, int bits) WF_MUST;
 
-/* Pictures from files, folders (recursive, sorted by name in byte order), tar archives, CIFAR-10 binaries and
- * concatenated PNG, PNM and PAM, one after the other; any of them may be gzipped. Memory does not grow with their number
+/* Pictures from files, folders (recursive, sorted by name in byte order), tar and zip archives, LMDB environments whose
+ * values are pictures, arrays of pictures (IDX, NumPy, CIFAR-10 and -100, TFRecord) and concatenated PNG, JPEG, WebP, PNM and PAM, one
+ * after the other; any of them but LMDB may be compressed (gzip, xz, Zstandard, bzip2). Memory does not grow with their number
  * but for the names in a folder. A path "-" is standard_input, which is borrowed. The paths are borrowed until close.
  *
- * Every picture is decoded as it is: no colour management, no gamma; palettes become RGB, fewer than 8 bits become 8. */
+ * Every picture is decoded as it is: no colour management, no gamma, no rotation that a camera asks for; palettes become
+ * RGB, a transparent colour alpha, CMYK RGB, and fewer than 8 bits 8. NumPy arrays are bytes or 16-bit numbers in C order:
+ * [N,H,W,C], else [N,C,H,W] where the last dimension is over 4; [H,W,C] with C <= 4, else [N,H,W]; [N,3072] and [N,12288],
+ * N flat pictures in three planes of 32x32 or 64x64, else [H,W]. */
 typedef struct wf_images wf_images;
 int wf_images_open(char *const *paths, int count, FILE *standard_input, wf_images **out) WF_MUST; /* count 0: stdin */
 
+/* More paths, from the file at `path` ("-": standard input), one a line or, with `null`, each with a zero byte behind it.
+ * They come after those given at open; when none were, standard input is not read for pictures. */
+int wf_images_add_list(wf_images *images, const char *path, bool null) WF_MUST;
+
 /* *more = false at the end. `name` (valid until the next call) says where the picture came from: "a.tar:b/c.png", or
  * "a.ppm#2" for the third picture of a file. WF_DATA: damaged, of an unsupported kind, or no picture at all.
- * WF_NOINPUT: missing. After a failure only close is allowed. */
+ * WF_NOINPUT: missing. After a failure only skip and close are allowed. */
 int wf_images_next(wf_images *images, wf_image *image, const char **name, bool *more) WF_MUST;
+
+/* After next has failed: goes on behind the bad picture, if it is the first of a file, or of an archive's entry, whose end
+ * can be found. Otherwise *skipped = false, and only close is allowed. */
+int wf_images_skip(wf_images *images, bool *skipped) WF_MUST;
 void wf_images_close(wf_images *images);
 
 /* What was passed over so far. `skipped`: files in folders and archives that are no pictures by name and by content, and
- * links in archives: those are not followed, as links in folders are. `trailing`: files with one PNG picture and bytes
- * after it that are no picture. */
+ * labels, and links in archives: those are not followed, as links in folders are. `trailing`: files with one PNG, JPEG or WebP
+ * picture and bytes after it that are no picture, or companions of it (another eye's view, a map of brightness). */
 typedef struct wf_images_passed {
     int64_t skipped, trailing;
 } wf_images_passed;
@@ -60,5 +72,7 @@ int wf_image_crop(wf_image *image, const char *name, int H, int W) WF_MUST;
 int wf_image_resize(wf_image *image, const char *name, int H, int W) WF_MUST;
 /* Alpha is dropped or added opaque; grey is replicated to RGB; RGB to grey only when all pixels are grey, else WF_DATA. */
 int wf_image_channels(wf_image *image, const char *name, int C) WF_MUST;
+/* Samples of 1 to 16 bits: the highest of those it has, or, for more than it has, scaled and rounded. */
+int wf_image_depth(wf_image *image, const char *name, int bits) WF_MUST;
 
 #endif

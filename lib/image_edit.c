@@ -1,4 +1,4 @@
-/* image_edit.c - crop, resize and number of channels */
+/* image_edit.c - crop, resize, number of channels and depth */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -163,4 +163,16 @@ int wf_image_channels(wf_image *image, const char *name, int C)
     }
     wf_image_clear(&old);
     return status;
+}
+
+int wf_image_depth(wf_image *image, const char *name, int bits)
+{
+    WF_CHECK(bits >= 1 && bits <= 16, WF_USAGE, "%s: cannot have %d bits", name, bits);
+    uint32_t from = (1u << image->bits) - 1, to = (1u << bits) - 1;
+    size_t samples = (size_t)image->H * (size_t)image->W * (size_t)image->C;
+    for (size_t i = 0; i < samples; i++)
+        image->pixels[i] = bits < image->bits ? (uint16_t)(image->pixels[i] >> (image->bits - bits))
+                                              : wf_image_rescale(image->pixels[i], from, to);
+    image->bits = bits;
+    return WF_OK;
 }

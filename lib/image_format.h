@@ -12,6 +12,15 @@ typedef enum wf_origin {
     WF_FROM_LIST,   /* found in a folder or an archive: may be something else than a picture */
 } wf_origin;
 
+/* Pictures without anything between them, as IDX and NumPy keep them. */
+typedef struct wf_array {
+    int64_t left; /* pictures not yet read */
+    int64_t H, W, C;
+    bool planar;     /* [C,H,W] in place of [H,W,C] */
+    int bytes;       /* 1 or 2 of a sample */
+    bool big_endian; /* of 2 */
+} wf_array;
+
 /* Bytes to come from a file, a pipe, an archive's entry or a decompressor, with look-ahead. */
 typedef struct wf_source wf_source;
 struct wf_source {
@@ -26,8 +35,12 @@ struct wf_source {
     char *name;       /* "a.tar:b/c.png", then "#2" for the third picture of one item */
     size_t name_base; /* length without that number */
     wf_origin origin;
+    FILE *file;        /* where the bytes come from a file as it is, for formats that are not read in order; or NULL */
     bool link;         /* an archive's other name of something: no bytes of its own */
     bool ended;        /* fill has told the end */
+    wf_array array;    /* that is being read, if any are left */
+    bool beside;       /* what was read is no picture, but something that lies beside pictures: labels */
+    bool lone;         /* what is behind the picture that was read is none of its kind */
     int64_t pictures;  /* read from this item so far */
     const void *last;  /* private to image.c: format of the last of them */
     uint64_t offset;   /* bytes of this item before `begin` */
@@ -50,23 +63,41 @@ int wf_source_peek(wf_source *source, size_t want, const uint8_t **bytes, size_t
 void wf_source_skip(wf_source *source, size_t n); /* at most what was peeked */
 /* Exactly n bytes; WF_DATA when the end comes first. */
 int wf_source_read(wf_source *source, void *to, size_t n) WF_MUST;
+/* n bytes in *bytes, which the caller frees. Memory grows with what is there, whatever n is. */
+int wf_source_take(wf_source *source, size_t n, uint8_t **bytes) WF_MUST;
 /* One byte, or -1 at the end. */
 int wf_source_byte(wf_source *source, int *byte) WF_MUST;
 
-/* READ(id, name, bytes needed to recognise it, whether one file has nothing else in it): a picture format.
+/* What may follow a picture in the same file. */
+typedef enum wf_follow {
+    WF_PICTURES, /* others, of any format */
+    WF_ANYTHING, /* others, or whatever programs leave behind a file's only picture */
+    WF_SAME,     /* others of the same format only */
+} wf_follow;
+
+/* READ(id, name, bytes needed to recognise it, what may follow): a picture format.
  * OPEN(id, bytes needed to recognise it): a format that holds files. In order of those bytes, so that a small picture in
  * a pipe need not wait for more. */
-#define WF_IMAGE_FORMATS(READ, OPEN) \
-    OPEN(gzip, 3)                    \
-    READ(pnm, "PNM", 3, false)       \
-    READ(pam, "PAM", 3, false)       \
-    READ(png, "PNG", 8, false)       \
-    OPEN(tar, 512)                   \
-    READ(cifar, "CIFAR-10 binary", 16 * 3073, true)
+#define WF_IMAGE_FORMATS(READ, OPEN)              \
+    OPEN(gzip, 3)                                 \
+    READ(pnm, "PNM", 3, WF_PICTURES)              \
+    READ(pam, "PAM", 3, WF_PICTURES)              \
+    READ(jpeg, "JPEG", 3, WF_ANYTHING)            \
+    READ(idx, "IDX", 4, WF_PICTURES)              \
+    OPEN(zip, 4)                                  \
+    OPEN(compressed, 6)                           \
+    READ(npy, "NumPy", 6, WF_PICTURES)            \
+    READ(png, "PNG", 8, WF_ANYTHING)              \
+    READ(tfrecord, "TFRecord", 12, WF_SAME)       \
+    READ(webp, "WebP", 12, WF_ANYTHING)           \
+    OPEN(lmdb, 24)                                \
+    OPEN(tar, 512)                                \
+    READ(cifar10, "CIFAR-10", 16 * 3073, WF_SAME) \
+    READ(cifar100, "CIFAR-100", 16 * 3074, WF_SAME)
 
 typedef bool wf_is(const uint8_t *head, size_t n); /* n < the bytes needed: that is all there is */
 
-#define WF_READ(id, name, head, single) \
+#define WF_READ(id, name, head, follow) \
     wf_is wf_image_is_##id;             \
     int wf_image_read_##id(wf_source *source, wf_image *image) WF_MUST;
 #define WF_OPEN(id, head)   \
@@ -76,6 +107,13 @@ WF_IMAGE_FORMATS(WF_READ, WF_OPEN)
 #undef WF_READ
 #undef WF_OPEN
 
+/* Shared by decoders of 8 bits: they put samples at wf_image_bytes, [H,W,C], and wf_image_spread makes pixels of them. */
+uint8_t *wf_image_bytes(const wf_image *image);
+void wf_image_spread(wf_image *image);
+/* Shared by IDX and NumPy: the next picture of source->array. */
+int wf_image_read_array(wf_source *source, wf_image *image) WF_MUST;
+/* What was read turned out to be no picture: passed over where it lies beside pictures, else WF_DATA with `what`. */
+int wf_image_no_pictures(wf_source *source, const char *what) WF_MUST;
 /* Shared by PNM and PAM: H*W*C binary samples of 1 or, above maxval 255, 2 bytes, most significant first. */
 int wf_image_read_samples(wf_source *source, wf_image *image, int64_t H, int64_t W, int64_t C, int64_t maxval) WF_MUST;
 /* Bits that hold samples of 0..maxval: 8 to 16, exact where maxval + 1 is a power of two. */

@@ -58,13 +58,6 @@ static int set_transforms(const job *j)
     return passes;
 }
 
-static void spread_bytes(uint16_t *pixels, size_t n)
-{
-    const uint8_t *bytes = (const uint8_t *)pixels + n;
-    for (size_t i = 0; i < n; i++) /* ascending: byte i is read before anything is written over it */
-        pixels[i] = bytes[i];
-}
-
 static int decode(job *j, wf_image *image)
 {
     if (setjmp(png_jmpbuf(j->png)))
@@ -88,7 +81,7 @@ static int decode(job *j, wf_image *image)
             png_read_row(j->png, rows + bytes * (size_t)y, NULL);
     png_read_end(j->png, NULL); /* up to the last byte of IEND, so that another picture may follow */
     if (image->bits == 8)
-        spread_bytes(image->pixels, samples);
+        wf_image_spread(image);
     return WF_OK;
 }
 

@@ -45,8 +45,8 @@ int wf_source_begin(wf_source *source, const char *prefix, const char *entry)
     source->name = name;
     source->begin = source->end = 0;
     source->offset = 0;
-    source->link = false;
-    source->ended = false;
+    source->link = source->ended = source->beside = source->lone = false;
+    source->array = (wf_array){0};
     source->pictures = 0;
     source->last = NULL;
     return WF_OK;
@@ -99,6 +99,27 @@ int wf_source_read(wf_source *source, void *to, size_t n)
     return WF_OK;
 }
 
+int wf_source_take(wf_source *source, size_t n, uint8_t **bytes)
+{
+    *bytes = NULL;
+    for (size_t have = 0, room = 1 << 16; have < n; room *= 2) {
+        size_t want = room < n ? room : n;
+        uint8_t *grown = realloc(*bytes, want);
+        int status = grown ? WF_OK : wf_fail(WF_AGAIN, "%s: out of memory", source->name);
+        if (grown)
+            *bytes = grown;
+        if (!status)
+            status = wf_source_read(source, *bytes + have, want - have);
+        if (status) {
+            free(*bytes);
+            *bytes = NULL;
+            return status;
+        }
+        have = want;
+    }
+    return WF_OK;
+}
+
 int wf_source_byte(wf_source *source, int *byte)
 {
     const uint8_t *bytes;
@@ -137,7 +158,7 @@ int wf_source_open_file(const char *path, FILE *borrowed, wf_origin origin, wf_s
             fclose(file);
         return status;
     }
-    source->state = file;
+    source->state = source->file = file;
     source->fill = fill_from_file;
     source->close = borrowed ? NULL : close_file;
     *out = source;

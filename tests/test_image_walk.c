@@ -1,4 +1,4 @@
-/* test_image_walk.c - pictures in archives and folders, and files of other people */
+/* test_image_walk.c - pictures in archives and folders */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
@@ -176,73 +176,5 @@ Test(image, folder)
     cr_assert_eq(unlink("d/gone"), 0);
     write_text("d/empty/none.png", "");
     cr_assert_eq(read_paths(paths, 1, names, sizeof names, &skipped), WF_DATA, "an empty picture");
-    leave_folder();
-}
-
-/* ---- files of other people ------------------------------------------------------------------------------------ */
-
-/* First 16 hex digits of the SHA-256 of the picture as RGB of 8 bits. */
-static void hash_rgb8(const wf_image *image, char hex[17])
-{
-    FILE *file = fopen("rgb8", "wb");
-    for (int i = 0; i < image->H * image->W; i++)
-        for (int c = 0; c < 3; c++)
-            fputc(image->pixels[i * image->C + (image->C < 3 ? 0 : c)] >> (image->bits - 8), file);
-    fclose(file);
-    FILE *sum = popen("sha256sum rgb8", "r");
-    cr_assert(sum && fgets(hex, 17, sum));
-    pclose(sum);
-}
-
-static void check_against_oracle(const char *path, const char *verdict, const char *hash, int counts[3])
-{
-    char magic[3] = {0}, hex[17];
-    FILE *file = fopen(path, "rb");
-    cr_assert(file, "%s", path);
-    size_t n = fread(magic, 1, 2, file);
-    fclose(file);
-    bool known = n == 2 && (!strcmp(magic, "\x89P") || (magic[0] == 'P' && magic[1] >= '1' && magic[1] <= '7'));
-    char *paths[] = {(char *)path};
-    wf_images *images;
-    wf_image image = {0};
-    const char *name;
-    bool more;
-    cr_assert_eq(wf_images_open(paths, 1, NULL, &images), 0);
-    int status = wf_images_next(images, &image, &name, &more);
-    bool good = known && !strcmp(verdict, "ok");
-    cr_expect_eq(status, good ? WF_OK : WF_DATA, "%s: %d %s", path, status, status ? wf_error() : "");
-    if (good && !status && strcmp(hash, "-")) {
-        hash_rgb8(&image, hex);
-        cr_expect_str_eq(hex, hash, "%s", path);
-        counts[2]++;
-    }
-    counts[good ? 0 : 1]++;
-    wf_images_close(images);
-    wf_image_clear(&image);
-}
-
-Test(image, odd_files)
-{
-    const char *data = getenv("WF_TEST_DATA");
-    char tar[4096], command[8192], line[4096];
-    char *real = realpath(data ? data : "../shared/data", NULL);
-    snprintf(tar, sizeof tar, "%s/oddimages_dev.tar", real ? real : "");
-    free(real);
-    if (access(tar, R_OK))
-        cr_skip("oddimages_dev.tar is not here");
-    enter_folder();
-    snprintf(command, sizeof command, "tar xf '%s'", tar);
-    cr_assert_eq(system(command), 0);
-    FILE *oracle = fopen("ORACLE.tsv", "r");
-    cr_assert(oracle);
-    int counts[3] = {0};
-    while (fgets(line, sizeof line, oracle)) {
-        char path[1024], verdict[16], hash[32];
-        if (line[0] != '#' && sscanf(line, "%1023[^\t]\t%15s\t%31s", path, verdict, hash) == 3)
-            check_against_oracle(path, verdict, hash, counts);
-    }
-    fclose(oracle);
-    printf("odd_files: %d decoded, %d refused, %d hashes compared\n", counts[0], counts[1], counts[2]);
-    cr_assert(counts[2] > 150, "%d hashes compared", counts[2]);
     leave_folder();
 }

@@ -10,10 +10,10 @@
 #include "../lib/wavelet.h"
 #include "cli.h"
 
-static int level = -1, levels = -1, base, channels;
-static int64_t batch;
-static const char *store_path, *wavelet = "haar", *crop, *resize;
-static bool append;
+static int level = -1, levels = -1, base, channels, bits;
+static int64_t batch, skip_bad;
+static const char *store_path, *wavelet = "haar", *crop, *resize, *files_from;
+static bool append, null;
 
 static const cli_option options[] = {
     {'l', "level", "L", CLI_INT, &level, 0, WF_MAX_LEVELS, "Write level L only, 0 being the base; the default is all."},
@@ -33,6 +33,16 @@ static const cli_option options[] = {
     {'c', "channels", "C", CLI_INT, &channels, 1, WF_MAX_CHANNELS,
      "Convert to 1 (grey), 2 (grey and alpha), 3 (RGB) or 4 (RGB and alpha) channels. Grey is replicated, alpha dropped "
      "or added opaque; colour becomes grey only where it is grey already. The default is what the first picture has."},
+    {0, "bits", "B", CLI_INT, &bits, 1, 16,
+     "Convert to B bits a sample: the highest of those it has, or, for more than it has, scaled and rounded. The default "
+     "is what the first picture has."},
+    {0, "files-from", "FILE", CLI_STRING, &files_from, 0, 0,
+     "Read also the files and folders named in FILE, one a line, after those on the command line; - is standard input."},
+    {0, "null", NULL, CLI_FLAG, &null, 0, 0,
+     "Names in the --files-from file end in zero bytes, as those of find -print0."},
+    {0, "skip-bad", "N", CLI_COUNT, &skip_bad, 0, 1e15,
+     "Pass over up to N pictures that are damaged or no pictures, with one line each, where the next can be found: in a "
+     "folder, list, archive or LMDB. The default is 0: the first of them ends the program with 65."},
     {0, "batch", "N", CLI_COUNT, &batch, 1, 65536, "Pictures in one record; the default is about a million samples."},
     {.name = NULL},
 };
@@ -44,11 +54,21 @@ static const cli_program program = {
     .description =
         "Reads pictures, halves each of them again and again with an orthogonal wavelet, and writes what every halving "
         "leaves: the average picture and the details lost by it. wf-idwt gives back every pixel.\n\n"
-        "Pictures come from files, folders (searched through, sorted by name in byte order), tar archives in their order, "
-        "or standard input; - stands for the latter. PNG, PNM, PAM and CIFAR-10 binary are recognised by their content, "
-        "alone, one after the other in one file or stream, and gzipped. All must have one size, which the halvings must "
-        "divide; nothing is cropped or resized unless asked for. Files in folders and archives that are no pictures by "
-        "name and content are passed over and counted. Links are followed in folders, not in archives.\n\n"
+        "Pictures come from files, folders (searched through, sorted by name in byte order), tar and zip archives in their "
+        "order, LMDB whose values are pictures (as LSUN) in the order of the keys, or standard input; - stands for the "
+        "latter. PNG, JPEG, WebP (still), PNM, PAM, IDX (as MNIST), CIFAR-10 and CIFAR-100 binaries, TFRecord and NumPy's "
+        ".npy and .npz are recognised by their content, alone, one after the other in one file or stream, and compressed (gzip, xz, "
+        "Zstandard, bzip2). All must have one size, which the halvings must divide; nothing is cropped or resized unless "
+        "asked for. Files in folders and archives that are no pictures by name and content, and arrays of labels, are passed "
+        "over and counted. Links are followed in folders, not in archives.\n\n"
+        "Samples are taken as they are stored: colour profiles, gamma (PNG's gAMA, too) and a camera's note to rotate are not "
+        "applied. Palettes become RGB, or RGB and alpha when an entry is transparent; a transparent colour becomes alpha; "
+        "alpha is not multiplied in, and stays a channel until --channels drops it. CMYK becomes RGB. Fewer than 8 bits "
+        "become 8; a PNM or PAM MAXVAL over 255 that is no power of two less one becomes 16 bits.\n\n"
+        "NumPy arrays are uint8 or uint16 in C order: [N,H,W,C], or [N,C,H,W] where the last dimension is over 4; [H,W,C] "
+        "with up to 4 channels, else [N,H,W]; [N,3072] and [N,12288] are N pictures in three planes of 32x32 or 64x64, as in "
+        "downsampled ImageNet; any other [H,W] is one grey picture. TFRecords are those "
+        "of CelebA-HQ: examples of `shape`, [C,H,W] or [H,W,C], and `data`, bytes.\n\n"
         "Level 0 is the base, the smallest average; level L has the details that turn the average of level L-1 into one of "
         "twice the size. Pictures are numbered from 0 in the order in which they come.",
     .examples = "wf-dwt faces/ | wf-train-level -l 5 -m model\n"
@@ -70,6 +90,7 @@ static struct {
     int lowest;      /* level */
     int64_t skip;    /* pictures that the store has already */
     int64_t count;   /* pictures read */
+    int64_t bad;     /* pictures skipped */
     int waiting;     /* pictures in the batch */
     int size;        /* of a full batch */
     float *pixels;   /* [size,H,W,C] */
@@ -140,7 +161,7 @@ static void check_same(const wf_image *image, const char *name)
     if (image->C != m->C)
         die(WF_DATA, "%s: %d channels, want %d as the pictures before; use --channels", name, image->C, m->C);
     if (image->bits != m->bits)
-        die(WF_DATA, "%s: %d bits, want %d as the pictures before", name, image->bits, m->bits);
+        die(WF_DATA, "%s: %d bits, want %d as the pictures before; use --bits", name, image->bits, m->bits);
 }
 
 static void write_batch(void)
@@ -184,24 +205,42 @@ static void check_kept(const wf_image *image)
     job.waiting = 0;
 }
 
+/* The next picture that can be read; false at the end. */
+static bool next_picture(wf_images *images, wf_image *image, const char **name)
+{
+    for (;;) {
+        bool more, skipped = false;
+        int status = wf_images_next(images, image, name, &more);
+        if (!status)
+            return more;
+        if (status != WF_DATA || job.bad == skip_bad)
+            must(status);
+        char why[1024];
+        snprintf(why, sizeof why, "%s", wf_error());
+        must(wf_images_skip(images, &skipped));
+        if (!skipped)
+            die(status, "%s", why);
+        note("skipped: %s", why);
+        job.bad++;
+    }
+}
+
 static void read_all(wf_images *images)
 {
     wf_image image = {0};
     const char *name;
-    bool more;
     int crop_h, crop_w, resize_h, resize_w;
     parse_size(crop, "crop", &crop_h, &crop_w);
     parse_size(resize, "resize", &resize_h, &resize_w);
-    for (;; job.count++) {
-        must(wf_images_next(images, &image, &name, &more));
-        if (!more)
-            break;
+    for (; next_picture(images, &image, &name); job.count++) {
         if (crop)
             must(wf_image_crop(&image, name, crop_h, crop_w));
         if (resize)
             must(wf_image_resize(&image, name, resize_h, resize_w));
         if (channels)
             must(wf_image_channels(&image, name, channels));
+        if (bits)
+            must(wf_image_depth(&image, name, bits));
         if (!job.pyramid)
             begin(&image, name);
         check_same(&image, name);
@@ -226,7 +265,9 @@ static void finish(wf_images *images)
     if (passed.skipped)
         note("passed over %lld files that are no pictures", (long long)passed.skipped);
     if (passed.trailing)
-        note("%lld PNG files have bytes after their end that are no picture", (long long)passed.trailing);
+        note("passed over what %lld files have behind their picture", (long long)passed.trailing);
+    if (job.bad)
+        note("skipped %lld bad pictures", (long long)job.bad);
     if (job.skip)
         note("%lld pictures were in the store already", (long long)job.skip);
     note("%lld pictures of %dx%d, %d channels, %d bits; %d levels", (long long)job.count, job.meta.H, job.meta.W,
@@ -254,12 +295,19 @@ int main(int argc, char **argv)
         die(WF_USAGE, "--levels and --base say the same thing: give one of them");
     if (append && !store_path)
         die(WF_USAGE, "--append needs -o STORE");
+    if (null && !files_from)
+        die(WF_USAGE, "--null needs --files-from FILE");
+    for (int i = first; i < argc && files_from && !strcmp(files_from, "-"); i++)
+        if (!strcmp(argv[i], "-"))
+            die(WF_USAGE, "standard input cannot hold both pictures and the names of files");
     if (!wf_wavelet_find(wavelet))
         die(WF_USAGE, "--wavelet %s: unknown; there is %s", wavelet, wf_wavelet_at(0)->name);
     if (!store_path && isatty(STDOUT_FILENO))
         die(WF_USAGE, "will not write coefficients to a terminal: use -o STORE, a pipe or a file");
     wf_images *images;
     must(wf_images_open(argv + first, argc - first, stdin, &images));
+    if (files_from)
+        must(wf_images_add_list(images, files_from, null));
     read_all(images);
     finish(images);
     clean(images);

@@ -1,0 +1,19 @@
+/* chain.c - the grammar of flows */
+#include "../../lib/chain.h"
+#include "fuzz.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
+{
+    char *text = strndup((const char *)bytes, n);
+    wf_chain chain;
+    int status = text ? wf_chain_parse(text, &chain) : WF_AGAIN;
+    if (!status) {
+        for (int i = 0; i < chain.count; i++)
+            if (!*chain.words[i].name || chain.words[i].options > WF_CHAIN_MAX_OPTIONS)
+                abort();
+        wf_chain_clear(&chain);
+    }
+    fuzz_check(status);
+    free(text);
+    return 0;
+}

@@ -1,0 +1,88 @@
+#!/usr/bin/env bash
+# what wf-dwt makes of lists of files, of bad pictures among good ones, and of other depths
+. "$(dirname "$0")/lib.sh"
+
+# pixel VALUE: a picture of one grey pixel
+pixel() { printf 'P5 1 1 255\n%b' "\\x$1"; }
+# values ARGUMENT...: of the pictures that wf-dwt reads, one pixel each
+values() {
+    wf-dwt -q --levels 0 "$@" | wf-idwt -q |
+        LC_ALL=C sed -z 's/P7\nWIDTH 1\nHEIGHT 1\nDEPTH 1\nMAXVAL [0-9]*\nTUPLTYPE GRAYSCALE\nENDHDR\n//g' | od -A n -v -t x1 | xargs
+}
+values_are() { test "$(values "${@:2}")" = "$1"; }
+
+for v in 11 22 33 44; do pixel $v > $v.pgm; done
+mkdir -p 'a folder' && pixel 55 > $'a folder/new\nline.pgm'
+
+# -- lists -----------------------------------------------------------------------------------------------------------
+printf '44.pgm\n\n11.pgm\na folder' > list
+ok "a list after the operands, a folder in it, no newline at its end" values_are "22 44 11 55" --files-from list 22.pgm
+from_stdin() { printf '33.pgm\n11.pgm\n' | values_are "33 11" --files-from -; }
+ok "a list on standard input" from_stdin
+from_find() { find . -name '[n1]*.pgm' -print0 | sort -z | values_are "11 55" --files-from - --null; }
+ok "names with zero bytes behind them" from_find
+status 65 "an empty list" wf-dwt --files-from /dev/null
+status 66 "no list" wf-dwt --files-from missing
+printf 'missing.pgm\n' > list
+status 66 "a missing file in a list" wf-dwt --files-from list
+printf '11.pgm\0' > list
+status 65 "zero bytes where lines are wanted" wf-dwt --files-from list
+head -c 5000 /dev/zero | tr '\0' x > list
+status 65 "a path that cannot be" wf-dwt --files-from list
+status 64 "--null alone" wf-dwt --null 11.pgm
+status 64 "standard input for two things" wf-dwt --files-from - -
+
+# -- bad pictures ----------------------------------------------------------------------------------------------------
+mkdir bad && cp ./*.pgm bad
+head -c 11 11.pgm > bad/25.pgm
+echo nonsense > bad/35.png
+status 65 "a bad picture" wf-dwt bad
+status 65 "two, where one may be skipped" wf-dwt -q --skip-bad 1 bad
+wf-dwt --levels 0 --skip-bad 2 bad > out.wf 2> said
+ok "one line for each, and a count" test "$(grep -c 'skipped: bad/[23]5' said) $(grep -c 'skipped 2 bad' said)" = "2 1"
+ok "the others are there" values_are "11 22 33 44" --skip-bad 2 bad
+ok "no more are skipped than there are" values_are "11 22 33 44" --skip-bad 9 bad
+(cd bad && tar cf ../bad.tar -- * && gzip -k 25.pgm && tar cf ../twice.tar -- *.gz 44.pgm && rm -- *.gz)
+ok "in an archive" values_are "11 22 33 44" --skip-bad 2 bad.tar
+ok "compressed in an archive" values_are "44" --skip-bad 1 twice.tar
+printf '11.pgm\nbad/25.pgm\n44.pgm\n' > list
+ok "in a list" values_are "11 44" --skip-bad 1 --files-from list
+status 65 "not in a stream, where the next cannot be found" sh -c 'cat 11.pgm bad/25.pgm | wf-dwt -q --skip-bad 9'
+cat 11.pgm bad/25.pgm > two.pgm
+status 65 "nor behind a good one in one file" wf-dwt -q --skip-bad 9 two.pgm
+head -c 3000 bad.tar > cut.tar
+status 65 "nor where the archive itself is cut off" wf-dwt -q --skip-bad 9 cut.tar
+status 66 "a missing file is none of them" wf-dwt -q --skip-bad 9 missing.pgm
+wf-dwt -q --levels 0 --skip-bad 2 -o store bad
+ok "a store goes on with the same ones skipped" wf-dwt -q --append --levels 0 --skip-bad 2 -o store bad bad/44.pgm
+
+# -- depth -----------------------------------------------------------------------------------------------------------
+for v in 00 07 08 80 ff; do pixel $v; done > depth.pgm
+ok "5 bits are the highest of 8" values_are "00 00 01 10 1f" --bits 5 depth.pgm
+ok "1 bit is the highest of 8" values_are "00 00 00 01 01" --bits 1 depth.pgm
+ok "16 bits are 257 times 8" values_are "00 00 07 07 08 08 80 80 ff ff" --bits 16 depth.pgm
+wf-dwt -q --levels 0 --bits 5 depth.pgm | wf-idwt -q > five.pam
+ok "5 bits go round" values_are "00 00 01 10 1f" --bits 5 five.pam
+printf 'P5 1 1 65535\n\x12\x34' > deep.pgm
+status 65 "two depths" wf-dwt 11.pgm deep.pgm
+ok "until made one" values_are "11 12" --bits 8 11.pgm deep.pgm
+for flags in "--bits 0" "--bits 17" "--skip-bad -1" "--skip-bad x"; do
+    # shellcheck disable=SC2086 # words
+    status 64 "wf-dwt $flags" wf-dwt $flags 11.pgm
+done
+
+# -- pictures of other people ----------------------------------------------------------------------------------------
+# counts COUNT FILE...: does wf-dwt read so many pictures?
+counts() { wf-dwt --levels 0 "${@:2}" 2>&1 > /dev/null | grep -q ": $1 pictures"; }
+if from=$(data mnist/t10k-images-idx3-ubyte.gz); then
+    ok "MNIST's folder, labels beside the pictures" counts 20000 "$(dirname "$from")"
+    last() { wf-dwt -q --levels 0 "$1" | wf-idwt -q | tail -c 784 | cmp - <(zcat "$1" | tail -c 784); }
+    ok "and its last digit" last "$from"
+else
+    skip "mnist is not here"
+fi
+if from=$(data imagenet1k_original_jpeg_dev.tar); then
+    ok "JPEG in a tar" counts 77 --resize 64x64 --channels 3 "$from"
+else
+    skip "imagenet1k_original_jpeg_dev.tar is not here"
+fi

@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# wf-dwt on foreign, odd and hostile files: each ends within 5 seconds and 512 MB as its oracle says, libpng, Pillow or
+# liblmdb - the same pixels, or one line and 65 - and never with a signal
+. "$(dirname "$0")/lib.sh"
+export OMP_NUM_THREADS=1
+
+# limited COMMAND...: within the limits. The address space of a sanitizer is none to measure.
+limited() {
+    ([[ ${B:-build} == *san* ]] || ulimit -v $((512 * 1024)); timeout -k 1 5 "$@")
+}
+# digest FILE: first 16 digits of the SHA-256 of the picture as RGB of 8 bits
+digest() { wf-idwt -q "$1" | LC_ALL=C sed -z 's/^P7.*ENDHDR\n//' | sha256sum | head -c 16; }
+
+# walk NAME VERDICT SUM PATH: VERDICT is ok or reject
+walk() {
+    local rc=0
+    limited wf-dwt -q --levels 0 --channels 3 --bits 8 "$4" > out.wf 2> said || rc=$?
+    if [ "$2" = reject ] || [ $rc != 0 ]; then
+        # What may be refused although others read it is a kind of file that wf-dwt does not know.
+        if [ $rc != 65 ] || [ "$(wc -l < said)" != 1 ] || ! grep -q '^wf-dwt: ' said; then
+            fail "$1: exits $rc, want 65 and one line: $(head -c 500 said)"
+        elif [ "$2" = ok ] && ! grep -qE ': (BMP|GIF|TIFF), which' said; then
+            fail "$1: $(head -c 500 said)"
+        else
+            pass "$1 is refused"
+        fi
+    elif [ "$3" = - ] || [ "$(digest out.wf)" = "$3" ]; then
+        pass "$1"
+    else
+        fail "$1: not the pixels that others decode"
+    fi
+}
+
+if from=$(data oddimages_dev.tar); then
+    mkdir odd && tar xf "$from" -C odd
+    while IFS=$'\t' read -r path verdict sum _; do
+        case $path in
+        '#'*) continue ;;
+        */jpeg_named.png | */webp_named.png) verdict=ok ;; # the oracle went by the name
+        esac
+        walk "$path" "$verdict" "$sum" "odd/$path"
+    done < odd/ORACLE.tsv
+    ok "all of them were there" test $((passed + failed)) -gt 370
+else
+    skip "oddimages_dev.tar is not here"
+fi
+
+if from=$(data lmdb_dev.tar.gz); then
+    mkdir stores && tar xzf "$from" -C stores
+    while IFS=$'\t' read -r name verdict _; do
+        path=stores/lmdb/$name rc=0
+        case $name in
+        '#'*) continue ;;
+        scene_* | mnist*) want=${verdict#ok entries=} want="${want%% *} pictures" ;;
+        *) want="" ;; # damaged, or of values that are no pictures
+        esac
+        limited wf-dwt --resize 16x16 --channels 3 "$path" > out.wf 2> said || rc=$?
+        if [ -n "$want" ]; then
+            ok "$name has $want" test "$rc $(grep -c ": $want of 16x16" said)" = "0 1"
+        else
+            ok "$name is refused in one line: $rc $(head -c 300 said)" test "$rc $(grep -c '^wf-dwt: ' said) $(wc -l < said)" = "65 1 1"
+        fi
+    done < stores/lmdb/ORACLE.tsv
+else
+    skip "lmdb_dev.tar.gz is not here"
+fi
