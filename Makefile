@@ -34,7 +34,7 @@ CUDA = $(if $(NVCC),$(wildcard kernels/cuda/*.cu))
 FUZZERS = $(or $(TARGET),$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c)))
 PLUGIN = $(if $(CUDA),$B/libwf-cuda.so)
 
-.PHONY: all emulated check check-ops check-pipes check-long fuzz fuzz-run bench bench-nuts lint format man install demo clean help
+.PHONY: all emulated check check-ops check-pipes check-gpu check-spills check-long fuzz fuzz-run bench bench-nuts lint format man install demo clean help
 all: $(TOOLS:%=$(BIN)/%) $(PLUGIN) ## build every program into bin/
 
 $B/libwf.a: $(LIB)
@@ -96,6 +96,10 @@ check-ops: $B/check-ops ## every operator of every backend against the reference
 	$(RUN) ops
 check-pipes: all $B/deadleaves emulated ## the programs, end to end
 	$(RUN) pipes
+check-gpu: all $B/check-ops $B/deadleaves ## on a machine with a card, at most 10 minutes: everything on the device, and sanitizers
+	tests/gpu/check.sh
+check-spills: $(PLUGIN) ## no kernel keeps registers in memory, as the compiler reports it
+	tests/gpu/spills.sh $B/kernels/cuda
 check-long: all $B/deadleaves ## tests that take many minutes
 	$(RUN) long
 fuzz: ## every parser with bytes that libFuzzer makes up, for SECONDS=60 each; needs clang. TARGET=NAME: that one only

@@ -53,7 +53,7 @@ for part; do
     case $part in
     criterion) add_totals criterion ;;
     ops) add_totals "$B/check-ops" ;;
-    emulated) XDG_CACHE_HOME=$(mktemp -d) add_totals "$B/emulated/check-ops" ;;
+    emulated) XDG_CACHE_HOME=$(mktemp -d) add_totals "$B/emulated/check-ops" --backend cuda ;;
     pipes) scripts tests/pipes ;;
     long) scripts tests/long ;;
     *) echo "run.sh: no part '$part'" && exit 64 ;;

@@ -4,7 +4,7 @@
  * how) in cases_flow.c or cases_map.c. A slot of wf_backend without a row does not compile. If it has a gradient, add
  * a law in laws.c.
  *
- *     build/check-ops [SLOT ...]        only these slots
+ *     build/check-ops [--backend NAME] [SLOT ...]        only this backend, only these slots
  *
  * Errors are relative to the largest value of a buffer. */
 #include <stdio.h>
@@ -244,14 +244,21 @@ int main(int argc, char **argv)
 {
     tally t = {0, 0, 0};
     wf_backend *ref, *b;
-    const char *name;
+    const char *name, *only = NULL;
     char text[256];
+    if (argc > 2 && !strcmp(argv[1], "--backend")) {
+        only = argv[2];
+        argc -= 2;
+        argv += 2;
+    }
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (wf_ref_open(1, &ref)) {
         fprintf(stderr, "check-ops: %s\n", wf_error());
         return 1;
     }
     for (int i = 0; wf_backend_describe(i, &name, text); i++) {
+        if (only && strcmp(only, name))
+            continue;
         if (wf_backend_open(name, 0, &b)) {
             printf("skip %s, all cases: %s\n", name, wf_error());
             t.skipped += all_cases(argc, argv);
@@ -261,7 +268,7 @@ int main(int argc, char **argv)
         b->close(b);
     }
     ref->close(ref);
-    if (argc < 2)
+    if (argc < 2 && !only)
         check_laws(&t);
     printf("%d passed, %d failed, %d skipped\n", t.passed, t.failed, t.skipped);
     return t.failed > 0;

@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# check.sh [RESULTS] - what `make check-gpu` does, on a machine with a card: every test again with the device behind it, and
+# compute-sanitizer over the operators. At most 10 minutes. The findings go to tests/gpu/results.txt, to be committed.
+# Needs what `make check-gpu` builds; OUT names a folder for the full logs.
+set -u -o pipefail
+cd "$(dirname "$0")/../.." || exit 1
+export BIN=${BIN:-bin} B=${B:-build}
+results=${1:-tests/gpu/results.txt} logs=${OUT:-$B/gpu-logs}
+failed=0
+mkdir -p "$logs"
+
+device=$("$BIN/wf-info" | sed -n 's/^ *cuda *//p')
+nvidia-smi -L > /dev/null 2>&1 || { echo "check-gpu: no device: $device" && exit 66; }
+
+# part NAME COMMAND...: runs it, and keeps its last line
+part() {
+    local name=$1 rc=0
+    shift
+    timeout 240 "$@" > "$logs/$name.log" 2>&1 || rc=$?
+    [ $rc = 0 ] || failed=$((failed + 1))
+    printf '%-12s %s%s\n' "$name" "$(grep -v '^ *$' "$logs/$name.log" | tail -n 1)" "$([ $rc = 0 ] || echo " (exits $rc)")"
+}
+
+{
+    echo "device   $device"
+    echo "driver   $(nvidia-smi --query-gpu=driver_version --format=csv,noheader | head -n 1)"
+    echo "commit   $(git rev-parse --short HEAD 2> /dev/null || echo unknown)"
+    echo "date     $(date -u +%F)"
+    echo
+    part operators "$B/check-ops" --backend cuda
+    part programs env DEVICE=cuda bash tests/pipes/emulated.sh
+    for tool in memcheck racecheck initcheck; do
+        part "$tool" compute-sanitizer --tool "$tool" --error-exitcode 9 "$B/check-ops" --backend cuda \
+            linear_fold linear_backward mix mix_backward affine_forward affine_backward pack pack_backward relu_backward \
+            conv_forward conv_backward gaussian normal dequantize adamax dwt idwt replay post
+    done
+} | tee "$results"
+grep -q 'exits\|[1-9][0-9]* failed' "$results" && failed=1
+[ "$failed" = 0 ]
