@@ -29,7 +29,8 @@ static const cli_option common_options[] = {
      "Use N threads in total; 0, the default, uses all cores, or as many as OMP_NUM_THREADS says."},
     {0, "seed", "N", CLI_UINT64, &common.seed, 0, 0, "Seed of everything random; the default is 0."},
     {0, "backend", "B", CLI_STRING, &common.backend, 0, 0,
-     "Compute with auto, cpu, cuda, cuda:N or ref; the default is auto: cuda where there is a device, else cpu."},
+     "Compute with auto, cpu, cuda, cuda:N or ref; the default is auto, cuda where there is a device, else cpu, and cpu in "
+     "wf-dwt and wf-idwt."},
     {'h', "help", NULL, CLI_STRING, &help, 0, 0, "Print this help and exit."},
     {0, "version", NULL, CLI_FLAG, &version, 0, 0, "Print the version and exit."},
     {.name = NULL},

@@ -288,6 +288,7 @@ static void clean(wf_images *images)
 
 int main(int argc, char **argv)
 {
+    common.backend = "cpu"; /* bringing pictures to a card takes longer than transforming them here */
     int first = cli_parse(&program, argc, argv);
     if (store_path && !strcmp(store_path, "-"))
         store_path = NULL;

@@ -248,6 +248,7 @@ static void clean(wf_reader *reader)
 
 int main(int argc, char **argv)
 {
+    common.backend = "cpu"; /* bringing pictures to a card takes longer than transforming them here */
     int first = cli_parse(&program, argc, argv);
     if (argc - first > 1)
         die(WF_USAGE, "%s: one stream at a time", argv[first + 1]);
