@@ -44,15 +44,19 @@ typedef struct format {
     size_t head; /* bytes needed to recognise it */
     bool single; /* nothing but this format follows in the same file */
     wf_is *is;
-    int (*read)(wf_source *source, wf_image *image); /* a picture format */
+    int (*read)(wf_source *source, wf_image *image); /* a picture format, */
+    int (*cut)(wf_source *source, wf_code *code);    /* perhaps one that can be decoded later */
     int (*open)(wf_source *parent, wf_source **out); /* or one that holds files */
 } format;
 
 static const format formats[] = {
-#define READ(id, name, head, single) {name, head, single, wf_image_is_##id, wf_image_read_##id, NULL},
-#define OPEN(id, head) {#id, head, false, wf_image_is_##id, NULL, wf_image_open_##id},
-    WF_IMAGE_FORMATS(READ, OPEN)
+#define READ(id, name, head, single) {name, head, single, wf_image_is_##id, wf_image_read_##id, NULL, NULL},
+#define CODE(id, name, head, single) \
+    {name, head, single, wf_image_is_##id, wf_image_read_##id, wf_image_cut_##id, NULL},
+#define OPEN(id, head) {#id, head, false, wf_image_is_##id, NULL, NULL, wf_image_open_##id},
+    WF_IMAGE_FORMATS(READ, CODE, OPEN)
 #undef READ
+#undef CODE
 #undef OPEN
 };
 
@@ -146,6 +150,7 @@ struct wf_images {
     wf_source *stack[MAX_DEPTH];
     int depth;
     wf_images_passed passed;
+    wf_many *many;
 };
 
 int wf_images_open(char *const *paths, int count, FILE *standard_input, wf_images **out)
@@ -168,7 +173,13 @@ void wf_images_close(wf_images *images)
         wf_source_destroy(images->stack[--images->depth]);
     if (images->walk)
         fts_close(images->walk);
+    wf_many_free(images->many);
     free(images);
+}
+
+wf_many **wf_images_slots(wf_images *images)
+{
+    return &images->many;
 }
 
 wf_images_passed wf_images_passed_over(const wf_images *images)
@@ -324,8 +335,20 @@ static int pass_over(wf_images *images, wf_source *source)
     return wf_fail(WF_DATA, "%s: no picture of a known kind at byte %llu", source->name, (unsigned long long)offset);
 }
 
+/* Reads the picture at the top of the stack, or only cuts it out where `later` is there and the format allows. */
+static int read_picture(wf_source *top, const format *found, wf_image *image, wf_later *later)
+{
+    uint64_t offset = top->offset;
+    if (!later || !found->cut)
+        return found->read(top, image);
+    WF_TRY(found->cut(top, &later->code));
+    later->read = found->read;
+    later->offset = offset;
+    return WF_OK;
+}
+
 /* One step at the top of the stack: a picture, or progress towards the next. */
-static int step(wf_images *images, wf_image *image, bool *got)
+static int step(wf_images *images, wf_image *image, wf_later *later, bool *got)
 {
     wf_source *top = images->stack[images->depth - 1];
     const uint8_t *head;
@@ -340,24 +363,29 @@ static int step(wf_images *images, wf_image *image, bool *got)
     if (!found || found->open)
         return pass_over(images, top);
     wf_source_number(top);
-    WF_TRY(found->read(top, image));
+    WF_TRY(read_picture(top, found, image, later));
     top->pictures++;
     top->last = found;
     *got = true;
     return WF_OK;
 }
 
-int wf_images_next(wf_images *images, wf_image *image, const char **name, bool *more)
+int wf_images_take(wf_images *images, wf_image *image, wf_later *later, const char **name, bool *more)
 {
     *more = false;
     for (;;) {
         WF_TRY(next_file(images));
         if (!images->depth)
             return WF_OK;
-        WF_TRY(step(images, image, more));
+        WF_TRY(step(images, image, later, more));
         if (*more) {
             *name = images->stack[images->depth - 1]->name;
             return WF_OK;
         }
     }
+}
+
+int wf_images_next(wf_images *images, wf_image *image, const char **name, bool *more)
+{
+    return wf_images_take(images, image, NULL, name, more);
 }

@@ -38,6 +38,17 @@ int wf_images_open(char *const *paths, int count, FILE *standard_input, wf_image
 int wf_images_next(wf_images *images, wf_image *image, const char **name, bool *more) WF_MUST;
 void wf_images_close(wf_images *images);
 
+/* Takes picture `i` of those that wf_images_many reads; `image` may be changed and is lent for the call. Called by many
+ * threads at once, each with another i. */
+typedef int wf_image_use(void *context, int i, wf_image *image, const char *name);
+
+/* The next `most` pictures, fewer at the end, decoded and used by `threads` threads; what is decoded does not depend on
+ * their number. *count: pictures used, in order from 0: after a failure those before the first that failed. Memory for
+ * `most` pictures stays with `images`. */
+int wf_images_many(wf_images *images, int most, int threads, wf_image_use *use, void *context, int *count) WF_MUST;
+/* Passes over n pictures, which are not decoded where that takes time; *count: fewer at the end. */
+int wf_images_pass(wf_images *images, int64_t n, int64_t *count) WF_MUST;
+
 /* What was passed over so far. `skipped`: files in folders and archives that are no pictures by name and by content, and
  * links in archives: those are not followed, as links in folders are. `trailing`: files with one PNG picture and bytes
  * after it that are no picture. */

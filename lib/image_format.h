@@ -54,27 +54,57 @@ int wf_source_read(wf_source *source, void *to, size_t n) WF_MUST;
 int wf_source_byte(wf_source *source, int *byte) WF_MUST;
 
 /* READ(id, name, bytes needed to recognise it, whether one file has nothing else in it): a picture format.
+ * CODE(the same): one that costs time to decode and whose pictures can be cut out of a source without that.
  * OPEN(id, bytes needed to recognise it): a format that holds files. In order of those bytes, so that a small picture in
  * a pipe need not wait for more. */
-#define WF_IMAGE_FORMATS(READ, OPEN) \
-    OPEN(gzip, 3)                    \
-    READ(pnm, "PNM", 3, false)       \
-    READ(pam, "PAM", 3, false)       \
-    READ(png, "PNG", 8, false)       \
-    OPEN(tar, 512)                   \
+#define WF_IMAGE_FORMATS(READ, CODE, OPEN) \
+    OPEN(gzip, 3)                          \
+    READ(pnm, "PNM", 3, false)             \
+    READ(pam, "PAM", 3, false)             \
+    CODE(png, "PNG", 8, false)             \
+    OPEN(tar, 512)                         \
     READ(cifar, "CIFAR-10 binary", 16 * 3073, true)
+
+/* Bytes of one picture, not decoded. Cutting leaves out nothing that its decoder would read, and ends early where the bytes
+ * do: it is the decoder that says what is wrong with a damaged picture. */
+typedef struct wf_code {
+    uint8_t *bytes; /* owned */
+    size_t size, capacity;
+} wf_code;
+
+/* Appends the next n bytes, or as many as there are: *whole says which. */
+int wf_code_take(wf_code *code, wf_source *source, size_t n, bool *whole) WF_MUST;
 
 typedef bool wf_is(const uint8_t *head, size_t n); /* n < the bytes needed: that is all there is */
 
 #define WF_READ(id, name, head, single) \
     wf_is wf_image_is_##id;             \
     int wf_image_read_##id(wf_source *source, wf_image *image) WF_MUST;
+#define WF_CODE(id, name, head, single) \
+    WF_READ(id, name, head, single)     \
+    int wf_image_cut_##id(wf_source *source, wf_code *code) WF_MUST;
 #define WF_OPEN(id, head)   \
     wf_is wf_image_is_##id; \
     int wf_image_open_##id(wf_source *parent, wf_source **out) WF_MUST;
-WF_IMAGE_FORMATS(WF_READ, WF_OPEN)
+WF_IMAGE_FORMATS(WF_READ, WF_CODE, WF_OPEN)
 #undef WF_READ
+#undef WF_CODE
 #undef WF_OPEN
+
+/* A picture cut out of its source, to be decoded by `read`; NULL: it was decoded at once. */
+typedef struct wf_later {
+    wf_code code;
+    int (*read)(wf_source *source, wf_image *image);
+    uint64_t offset; /* of its first byte in the item */
+} wf_later;
+
+/* wf_images_next, or, with `later`, only what has to be done in order: the picture is in `image` or in `later`. */
+int wf_images_take(wf_images *images, wf_image *image, wf_later *later, const char **name, bool *more) WF_MUST;
+
+/* Private to image_many.c, kept with the pictures: NULL at first. */
+typedef struct wf_many wf_many;
+wf_many **wf_images_slots(wf_images *images);
+void wf_many_free(wf_many *many);
 
 /* Shared by PNM and PAM: H*W*C binary samples of 1 or, above maxval 255, 2 bytes, most significant first. */
 int wf_image_read_samples(wf_source *source, wf_image *image, int64_t H, int64_t W, int64_t C, int64_t maxval) WF_MUST;

@@ -12,8 +12,8 @@
 
 typedef struct wf_store wf_store;
 
-/* A new store at `path`; or, where one is there already, WF_USAGE unless `append`, which then must match its metadata
- * and continues it (an interrupted, unsealed one after its last committed picture). *count: pictures already there. */
+/* A new store at `path`. Where an interrupted one is, not sealed, which must match the metadata: continues it after its
+ * last committed picture; a sealed one only with `append`, else WF_USAGE. *count: pictures already there. */
 int wf_store_create(const char *path, const wf_meta *meta, bool append, wf_store **out, int64_t *count) WF_MUST;
 
 /* Adds one record. Pictures become durable when all their levels were put (levels arrive lowest first). */

@@ -57,7 +57,8 @@ int wf_state_write(MDB_txn *txn, const wf_store_state *state) WF_MUST;
 /* The hash that seals this state. */
 void wf_state_hash(const wf_store_state *state, char hash[17]);
 
-void wf_pending_free(wf_pending *pending);
+/* Waits for a commit under way, then drops what was put and not committed. */
+void wf_store_abandon(wf_store *store);
 
 /* -- values -------------------------------------------------------------------------------------------------------- */
 

@@ -134,11 +134,11 @@ void wf_store_close(wf_store *store)
 {
     if (!store)
         return;
+    wf_store_abandon(store);
     if (store->env)
         mdb_env_close(store->env);
     if (store->data >= 0)
         close(store->data); /* the lock goes with it, so after the environment */
-    wf_pending_free(store->pending);
     wf_meta_clear(&store->state.meta);
     free(store->indices);
     free(store->path);

@@ -21,10 +21,11 @@ static const cli_option options[] = {
      "Halve N times; the default is as often as height and width both divide by two."},
     {0, "base", "S", CLI_INT, &base, 1, WF_MAX_SIDE, "Halve until the shorter side is S pixels; not with --levels."},
     {'o', "output", "STORE", CLI_STRING, &store_path, 0, 0,
-     "Write an LMDB store, a new folder, in place of a stream on standard output, which - stands for."},
+     "Write an LMDB store, a new folder, in place of a stream on standard output, which - stands for. Interrupted, the "
+     "same command goes on."},
     {'a', "append", NULL, CLI_FLAG, &append, 0, 0,
-     "Continue an interrupted or grown store, given the same pictures from the start: those it has are passed "
-     "over, and the last of them is compared."},
+     "Add pictures to a complete store, given all of them from the start: those it has are passed over, and the last of "
+     "them is compared. An interrupted store goes on so without it."},
     {'w', "wavelet", "NAME", CLI_STRING, &wavelet, 0, 0, "Wavelet; haar, the default, is the only one so far."},
     {0, "crop", "HxW", CLI_STRING, &crop, 0, 0, "Keep the H by W pixels in the middle of every picture."},
     {0, "resize", "HxW", CLI_STRING, &resize, 0, 0,
@@ -70,11 +71,14 @@ static struct {
     int lowest;      /* level */
     int64_t skip;    /* pictures that the store has already */
     int64_t count;   /* pictures read */
-    int waiting;     /* pictures in the batch */
     int size;        /* of a full batch */
-    float *pixels;   /* [size,H,W,C] */
-    uint64_t *index; /* [size] */
+    int room;        /* whole batches that are decoded at once, in pictures */
+    float *pixels;   /* [room,H,W,C] */
+    uint64_t *index; /* [room] */
+    int crop_h, crop_w, resize_h, resize_w;
 } job;
+
+enum { AT_ONCE = 1 << 26 }; /* samples decoded at once, at most */
 
 static void parse_size(const char *text, const char *option, int *H, int *W)
 {
@@ -117,13 +121,18 @@ static void begin(const wf_image *image, const char *name)
     job.lowest = level >= 0 ? level : 0;
     must(wf_meta_add_provenance(meta, program.name, common.argc, common.argv, common.seed, NULL));
 
+    must(wf_backend_open(common.backend, common.threads, &job.backend));
+    /* Batches do not depend on the number of threads, and so neither does a bit of what is written. */
     size_t samples = (size_t)image->H * (size_t)image->W * (size_t)image->C;
     job.size = batch ? (int)batch : wf_pyramid_batch(meta, meta->levels);
-    job.pixels = calloc((size_t)job.size, samples * sizeof *job.pixels);
-    job.index = calloc((size_t)job.size, sizeof *job.index);
+    size_t each = (size_t)job.size * samples, batches = (2 * (size_t)job.backend->threads - 1) / (size_t)job.size + 1;
+    while (batches > 1 && batches * each > AT_ONCE)
+        batches--;
+    job.room = (int)batches * job.size;
+    job.pixels = calloc((size_t)job.room, samples * sizeof *job.pixels);
+    job.index = calloc((size_t)job.room, sizeof *job.index);
     if (!job.pixels || !job.index)
-        die(WF_AGAIN, "out of memory for %d pictures of %dx%d; use a smaller --batch", job.size, image->H, image->W);
-    must(wf_backend_open(common.backend, common.threads, &job.backend));
+        die(WF_AGAIN, "out of memory for %d pictures of %dx%d; use a smaller --batch", job.room, image->H, image->W);
     must(wf_pyramid_create(job.backend, meta, job.size, &job.pyramid));
     if (store_path)
         must(wf_store_create(store_path, meta, append, &job.store, &job.skip));
@@ -131,86 +140,95 @@ static void begin(const wf_image *image, const char *name)
         must(wf_writer_create(stdout, "standard output", meta, &job.writer));
 }
 
-static void check_same(const wf_image *image, const char *name)
+static int check_same(const wf_image *image, const char *name)
 {
     const wf_meta *m = &job.meta;
-    if (image->H != m->H || image->W != m->W)
-        die(WF_DATA, "%s: %dx%d, want %dx%d as the pictures before; use --crop or --resize", name, image->H, image->W,
-            m->H, m->W);
-    if (image->C != m->C)
-        die(WF_DATA, "%s: %d channels, want %d as the pictures before; use --channels", name, image->C, m->C);
-    if (image->bits != m->bits)
-        die(WF_DATA, "%s: %d bits, want %d as the pictures before", name, image->bits, m->bits);
+    WF_CHECK(image->H == m->H && image->W == m->W, WF_DATA,
+             "%s: %dx%d, want %dx%d as the pictures before; use --crop or --resize", name, image->H, image->W, m->H,
+             m->W);
+    WF_CHECK(image->C == m->C, WF_DATA, "%s: %d channels, want %d as the pictures before; use --channels", name,
+             image->C, m->C);
+    WF_CHECK(image->bits == m->bits, WF_DATA, "%s: %d bits, want %d as the pictures before", name, image->bits,
+             m->bits);
+    return WF_OK;
 }
 
-static void write_batch(void)
+/* Puts a picture at its place among the pixels, behind those that are staged already. */
+static int stage(void *staged, int i, wf_image *image, const char *name)
 {
-    if (!job.waiting)
-        return;
-    must(wf_pyramid_split(job.pyramid, job.waiting, job.pixels, job.lowest));
-    for (int L = job.lowest; L <= job.meta.top; L++) {
-        wf_record record = {.level = L, .N = job.waiting, .index = job.index};
+    if (crop)
+        WF_TRY(wf_image_crop(image, name, job.crop_h, job.crop_w));
+    if (resize)
+        WF_TRY(wf_image_resize(image, name, job.resize_h, job.resize_w));
+    if (channels)
+        WF_TRY(wf_image_channels(image, name, channels));
+    if (!job.pyramid) /* the first, which comes alone */
+        begin(image, name);
+    WF_TRY(check_same(image, name));
+    size_t n = (size_t)image->H * (size_t)image->W * (size_t)image->C;
+    int place = *(const int *)staged + i;
+    float *to = job.pixels + (size_t)place * n;
+    for (size_t k = 0; k < n; k++)
+        to[k] = image->pixels[k];
+    job.index[place] = (uint64_t)(job.count + i);
+    return WF_OK;
+}
+
+/* Staged pictures, `from` on. */
+static void write_batch(int from, int N)
+{
+    const wf_meta *m = &job.meta;
+    const float *pixels = job.pixels + (size_t)from * (size_t)m->H * (size_t)m->W * (size_t)m->C;
+    must(wf_pyramid_split(job.pyramid, N, pixels, job.lowest));
+    for (int L = job.lowest; L <= m->top; L++) {
+        wf_record record = {.level = L, .N = N, .index = job.index + from};
         must(wf_pyramid_level(job.pyramid, L, &record.low, &record.detail));
         must(job.store ? wf_store_put(job.store, &record) : wf_writer_put(job.writer, &record));
     }
-    job.waiting = 0;
-}
-
-static void stage(const wf_image *image)
-{
-    size_t n = (size_t)image->H * (size_t)image->W * (size_t)image->C;
-    float *to = job.pixels + (size_t)job.waiting * n;
-    for (size_t i = 0; i < n; i++)
-        to[i] = image->pixels[i];
-    job.index[job.waiting++] = (uint64_t)job.count;
-}
-
-static void add(const wf_image *image)
-{
-    stage(image);
-    if (job.waiting == job.size)
-        write_batch();
 }
 
 /* The last picture that the store had must be this one, or it was made from others. Its highest level tells: the lower
  * ones follow from that. */
-static void check_kept(const wf_image *image)
+static void check_kept(wf_images *images)
 {
+    int staged = 0, found;
+    int64_t passed;
+    if (job.skip > 1) {
+        must(wf_images_pass(images, job.skip - 2, &passed));
+        job.count += passed;
+        must(wf_images_many(images, 1, 1, stage, &staged, &found));
+        job.count += found;
+    }
+    if (job.count < job.skip)
+        die(WF_DATA, "%s: has %lld pictures already, but the input only %lld; --append wants all of them again",
+            store_path, (long long)job.skip, (long long)job.count);
     wf_record record = {.level = job.meta.top, .N = 1, .index = job.index};
-    stage(image);
     must(wf_pyramid_split(job.pyramid, 1, job.pixels, record.level));
     must(wf_pyramid_level(job.pyramid, record.level, &record.low, &record.detail));
     must(wf_store_compare(job.store, &record));
-    job.waiting = 0;
 }
 
 static void read_all(wf_images *images)
 {
-    wf_image image = {0};
-    const char *name;
+    int staged = 0, got, status = WF_OK;
     bool more;
-    int crop_h, crop_w, resize_h, resize_w;
-    parse_size(crop, "crop", &crop_h, &crop_w);
-    parse_size(resize, "resize", &resize_h, &resize_w);
-    for (;; job.count++) {
-        must(wf_images_next(images, &image, &name, &more));
-        if (!more)
-            break;
-        if (crop)
-            must(wf_image_crop(&image, name, crop_h, crop_w));
-        if (resize)
-            must(wf_image_resize(&image, name, resize_h, resize_w));
-        if (channels)
-            must(wf_image_channels(&image, name, channels));
-        if (!job.pyramid)
-            begin(&image, name);
-        check_same(&image, name);
-        if (job.count >= job.skip)
-            add(&image);
-        else if (job.count == job.skip - 1)
-            check_kept(&image);
+    parse_size(crop, "crop", &job.crop_h, &job.crop_w);
+    parse_size(resize, "resize", &job.resize_h, &job.resize_w);
+    must(wf_images_many(images, 1, 1, stage, &staged, &got));
+    job.count = got;
+    if (job.skip)
+        check_kept(images);
+    else
+        staged = got;
+    for (more = job.pyramid; more && !status; staged = 0) {
+        status = wf_images_many(images, job.room - staged, job.backend->threads, stage, &staged, &got);
+        job.count += got;
+        staged += got;
+        more = staged == job.room;
+        for (int from = 0; from < staged; from += job.size)
+            write_batch(from, staged - from < job.size ? staged - from : job.size);
     }
-    wf_image_clear(&image);
+    must(status);
 }
 
 static void finish(wf_images *images)
@@ -218,10 +236,6 @@ static void finish(wf_images *images)
     wf_images_passed passed = wf_images_passed_over(images);
     if (!job.pyramid)
         die(WF_DATA, "no picture in the input (%lld other files)", (long long)passed.skipped);
-    if (job.count < job.skip)
-        die(WF_DATA, "%s: has %lld pictures already, but the input only %lld; --append wants all of them again",
-            store_path, (long long)job.skip, (long long)job.count);
-    write_batch();
     must(job.store ? wf_store_seal(job.store) : wf_writer_finish(job.writer));
     if (passed.skipped)
         note("passed over %lld files that are no pictures", (long long)passed.skipped);
