@@ -11,8 +11,8 @@ data=${WF_TEST_DATA:-../shared/data}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 seconds() { # seconds COMMAND...: wall-clock, of the best of three
-    local i start best=999999999 took
-    for i in 1 2 3; do
+    local start best=999999999 took
+    for _ in 1 2 3; do
         rm -rf "$work/store"
         start=$(date +%s%N)
         "$@"
