@@ -150,7 +150,8 @@ struct wf_images {
     wf_source *stack[MAX_DEPTH];
     int depth;
     wf_images_passed passed;
-    wf_many *many;
+    wf_image unread; /* no pixels: none was given back */
+    char *unread_name;
 };
 
 int wf_images_open(char *const *paths, int count, FILE *standard_input, wf_images **out)
@@ -173,13 +174,20 @@ void wf_images_close(wf_images *images)
         wf_source_destroy(images->stack[--images->depth]);
     if (images->walk)
         fts_close(images->walk);
-    wf_many_free(images->many);
+    wf_image_clear(&images->unread);
+    free(images->unread_name);
     free(images);
 }
 
-wf_many **wf_images_slots(wf_images *images)
+int wf_images_unread(wf_images *images, wf_image *image, const char *name)
 {
-    return &images->many;
+    char *copy = strdup(name);
+    WF_CHECK(copy && !images->unread.pixels, copy ? WF_INTERNAL : WF_AGAIN, "%s: cannot be given back", name);
+    free(images->unread_name);
+    images->unread_name = copy;
+    images->unread = *image;
+    *image = (wf_image){0};
+    return WF_OK;
 }
 
 wf_images_passed wf_images_passed_over(const wf_images *images)
@@ -372,7 +380,14 @@ static int step(wf_images *images, wf_image *image, wf_later *later, bool *got)
 
 int wf_images_take(wf_images *images, wf_image *image, wf_later *later, const char **name, bool *more)
 {
-    *more = false;
+    *more = images->unread.pixels != NULL;
+    if (*more) {
+        wf_image_clear(image);
+        *image = images->unread;
+        *name = images->unread_name;
+        images->unread = (wf_image){0};
+        return WF_OK;
+    }
     for (;;) {
         WF_TRY(next_file(images));
         if (!images->depth)

@@ -38,14 +38,23 @@ int wf_images_open(char *const *paths, int count, FILE *standard_input, wf_image
 int wf_images_next(wf_images *images, wf_image *image, const char **name, bool *more) WF_MUST;
 void wf_images_close(wf_images *images);
 
-/* Takes picture `i` of those that wf_images_many reads; `image` may be changed and is lent for the call. Called by many
- * threads at once, each with another i. */
-typedef int wf_image_use(void *context, int i, wf_image *image, const char *name);
+/* What is done with all pictures, in batches, by several workers at once. */
+typedef struct wf_image_work {
+    /* Takes picture i of a worker's batch; `image` may be changed and is lent for the call. */
+    int (*picture)(void *context, int worker, int i, wf_image *image, const char *name);
+    /* All `count` of them were taken. */
+    int (*batch)(void *context, int worker, int count);
+    /* The same batch, when its turn has come: one at a time, in the order of the pictures. first: pictures before it. */
+    int (*deliver)(void *context, int worker, int64_t first, int count);
+    void *context;
+} wf_image_work;
 
-/* The next `most` pictures, fewer at the end, decoded and used by `threads` threads; what is decoded does not depend on
- * their number. *count: pictures used, in order from 0: after a failure those before the first that failed. Memory for
- * `most` pictures stays with `images`. */
-int wf_images_many(wf_images *images, int most, int threads, wf_image_use *use, void *context, int *count) WF_MUST;
+/* Reads to the end, in batches of `size` pictures that do not depend on the number of workers. Pictures are cut out of
+ * their files one after the other and decoded by the workers, each of which holds one batch at most. *count: pictures
+ * delivered; after a failure those before the batch that failed, or before the picture that could not be read. */
+int wf_images_run(wf_images *images, int size, int workers, const wf_image_work *work, int64_t *count) WF_MUST;
+/* Gives back the picture that was read last, which becomes empty: it is the next to be read. */
+int wf_images_unread(wf_images *images, wf_image *image, const char *name) WF_MUST;
 /* Passes over n pictures, which are not decoded where that takes time; *count: fewer at the end. */
 int wf_images_pass(wf_images *images, int64_t n, int64_t *count) WF_MUST;
 

@@ -91,7 +91,7 @@ WF_IMAGE_FORMATS(WF_READ, WF_CODE, WF_OPEN)
 #undef WF_CODE
 #undef WF_OPEN
 
-/* A picture cut out of its source, to be decoded by `read`; NULL: it was decoded at once. */
+/* A picture cut out of its source, to be decoded by `read`; NULL: none was, it was decoded at once. */
 typedef struct wf_later {
     wf_code code;
     int (*read)(wf_source *source, wf_image *image);
@@ -100,11 +100,6 @@ typedef struct wf_later {
 
 /* wf_images_next, or, with `later`, only what has to be done in order: the picture is in `image` or in `later`. */
 int wf_images_take(wf_images *images, wf_image *image, wf_later *later, const char **name, bool *more) WF_MUST;
-
-/* Private to image_many.c, kept with the pictures: NULL at first. */
-typedef struct wf_many wf_many;
-wf_many **wf_images_slots(wf_images *images);
-void wf_many_free(wf_many *many);
 
 /* Shared by PNM and PAM: H*W*C binary samples of 1 or, above maxval 255, 2 bytes, most significant first. */
 int wf_image_read_samples(wf_source *source, wf_image *image, int64_t H, int64_t W, int64_t C, int64_t maxval) WF_MUST;

@@ -130,7 +130,7 @@ int wf_image_read_png(wf_source *source, wf_image *image)
 /* Signature, then chunks: u32 length, four letters, data, u32 CRC, up to IEND. */
 int wf_image_cut_png(wf_source *source, wf_code *code)
 {
-    enum { SIGNATURE = 8, HEADER = 8, CRC = 4 };
+    enum { SIGNATURE = 8, HEADER = 8, CRC = 4, MOST = 1 << 30 }; /* more cannot be of WF_MAX_PIXELS */
     bool whole, last = false;
     WF_TRY(wf_code_take(code, source, SIGNATURE, &whole));
     while (whole && !last) {
@@ -139,10 +139,9 @@ int wf_image_cut_png(wf_source *source, wf_code *code)
             break;
         const uint8_t *header = code->bytes + code->size - HEADER;
         uint32_t length = png_get_uint_32(header);
-        if (length > PNG_UINT_31_MAX)
+        if (length > PNG_UINT_31_MAX || code->size + length > MOST)
             break;
         last = !memcmp(header + 4, "IEND", 4);
-        WF_CHECK(code->size + length < (size_t)1 << 30, WF_DATA, "%s: a PNG file of more than 1 GiB", source->name);
         WF_TRY(wf_code_take(code, source, length + CRC, &whole));
     }
     return WF_OK;

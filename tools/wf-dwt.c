@@ -61,24 +61,28 @@ static const cli_program program = {
     .options = options,
 };
 
+/* One of those that decode and transform batches side by side. */
+typedef struct worker {
+    wf_backend *backend;
+    wf_pyramid *pyramid;
+    float *pixels;   /* [size,H,W,C] */
+    uint64_t *index; /* [size] */
+} worker;
+
 /* What is known from the first picture on. */
 static struct {
     wf_meta meta;
     wf_backend *backend;
-    wf_pyramid *pyramid;
+    worker *crew;
+    int workers;
     wf_writer *writer;
     wf_store *store;
-    int lowest;      /* level */
-    int64_t skip;    /* pictures that the store has already */
-    int64_t count;   /* pictures read */
-    int size;        /* of a full batch */
-    int room;        /* whole batches that are decoded at once, in pictures */
-    float *pixels;   /* [room,H,W,C] */
-    uint64_t *index; /* [room] */
+    int lowest;    /* level */
+    int64_t skip;  /* pictures that the store has already */
+    int64_t count; /* pictures read */
+    int size;      /* of a full batch; not of the number of workers, so that neither a bit of the output is */
     int crop_h, crop_w, resize_h, resize_w;
 } job;
-
-enum { AT_ONCE = 1 << 26 }; /* samples decoded at once, at most */
 
 static void parse_size(const char *text, const char *option, int *H, int *W)
 {
@@ -111,6 +115,22 @@ static int choose_levels(const wf_image *image, const char *name)
     return want;
 }
 
+/* Workers transform on processors of their own, and in turn on a device that they share. */
+static void hire(worker *w)
+{
+    const wf_meta *m = &job.meta;
+    size_t samples = (size_t)m->H * (size_t)m->W * (size_t)m->C;
+    w->pixels = calloc((size_t)job.size, samples * sizeof *w->pixels);
+    w->index = calloc((size_t)job.size, sizeof *w->index);
+    if (!w->pixels || !w->index)
+        die(WF_AGAIN, "out of memory for %d pictures of %dx%d; use a smaller --batch or fewer --threads", job.size,
+            m->H, m->W);
+    w->backend = job.backend;
+    if (job.backend->host)
+        must(wf_backend_open(common.backend, 1, &w->backend));
+    must(wf_pyramid_create(w->backend, m, job.size, &w->pyramid));
+}
+
 static void begin(const wf_image *image, const char *name)
 {
     wf_meta *meta = &job.meta;
@@ -122,18 +142,13 @@ static void begin(const wf_image *image, const char *name)
     must(wf_meta_add_provenance(meta, program.name, common.argc, common.argv, common.seed, NULL));
 
     must(wf_backend_open(common.backend, common.threads, &job.backend));
-    /* Batches do not depend on the number of threads, and so neither does a bit of what is written. */
-    size_t samples = (size_t)image->H * (size_t)image->W * (size_t)image->C;
     job.size = batch ? (int)batch : wf_pyramid_batch(meta, meta->levels);
-    size_t each = (size_t)job.size * samples, batches = (2 * (size_t)job.backend->threads - 1) / (size_t)job.size + 1;
-    while (batches > 1 && batches * each > AT_ONCE)
-        batches--;
-    job.room = (int)batches * job.size;
-    job.pixels = calloc((size_t)job.room, samples * sizeof *job.pixels);
-    job.index = calloc((size_t)job.room, sizeof *job.index);
-    if (!job.pixels || !job.index)
-        die(WF_AGAIN, "out of memory for %d pictures of %dx%d; use a smaller --batch", job.room, image->H, image->W);
-    must(wf_pyramid_create(job.backend, meta, job.size, &job.pyramid));
+    job.workers = job.backend->threads;
+    job.crew = calloc((size_t)job.workers, sizeof *job.crew);
+    if (!job.crew)
+        die(WF_AGAIN, "out of memory");
+    for (int i = 0; i < job.workers; i++)
+        hire(&job.crew[i]);
     if (store_path)
         must(wf_store_create(store_path, meta, append, &job.store, &job.skip));
     else
@@ -153,88 +168,114 @@ static int check_same(const wf_image *image, const char *name)
     return WF_OK;
 }
 
-/* Puts a picture at its place among the pixels, behind those that are staged already. */
-static int stage(void *staged, int i, wf_image *image, const char *name)
+static int edit(wf_image *image, const char *name)
 {
     if (crop)
         WF_TRY(wf_image_crop(image, name, job.crop_h, job.crop_w));
     if (resize)
         WF_TRY(wf_image_resize(image, name, job.resize_h, job.resize_w));
-    if (channels)
-        WF_TRY(wf_image_channels(image, name, channels));
-    if (!job.pyramid) /* the first, which comes alone */
-        begin(image, name);
+    return channels ? wf_image_channels(image, name, channels) : WF_OK;
+}
+
+static int stage(void *context, int w, int i, wf_image *image, const char *name)
+{
+    (void)context;
+    WF_TRY(edit(image, name));
     WF_TRY(check_same(image, name));
     size_t n = (size_t)image->H * (size_t)image->W * (size_t)image->C;
-    int place = *(const int *)staged + i;
-    float *to = job.pixels + (size_t)place * n;
+    float *to = job.crew[w].pixels + (size_t)i * n;
     for (size_t k = 0; k < n; k++)
         to[k] = image->pixels[k];
-    job.index[place] = (uint64_t)(job.count + i);
     return WF_OK;
 }
 
-/* Staged pictures, `from` on. */
-static void write_batch(int from, int N)
+static int split(const worker *w, int N)
 {
-    const wf_meta *m = &job.meta;
-    const float *pixels = job.pixels + (size_t)from * (size_t)m->H * (size_t)m->W * (size_t)m->C;
-    must(wf_pyramid_split(job.pyramid, N, pixels, job.lowest));
-    for (int L = job.lowest; L <= m->top; L++) {
-        wf_record record = {.level = L, .N = N, .index = job.index + from};
-        must(wf_pyramid_level(job.pyramid, L, &record.low, &record.detail));
-        must(job.store ? wf_store_put(job.store, &record) : wf_writer_put(job.writer, &record));
-    }
+    return wf_pyramid_split(w->pyramid, N, w->pixels, job.lowest);
 }
 
-/* The last picture that the store had must be this one, or it was made from others. Its highest level tells: the lower
- * ones follow from that. */
-static void check_kept(wf_images *images)
+static int transform(void *context, int w, int N)
 {
-    int staged = 0, found;
-    int64_t passed;
-    if (job.skip > 1) {
-        must(wf_images_pass(images, job.skip - 2, &passed));
-        job.count += passed;
-        must(wf_images_many(images, 1, 1, stage, &staged, &found));
-        job.count += found;
+    (void)context;
+    return job.backend->host ? split(&job.crew[w], N) : WF_OK;
+}
+
+static int deliver(void *context, int number, int64_t first, int N)
+{
+    const worker *w = &job.crew[number];
+    (void)context;
+    for (int i = 0; i < N; i++)
+        w->index[i] = (uint64_t)(job.skip + first + i);
+    if (!job.backend->host)
+        WF_TRY(split(w, N));
+    for (int L = job.lowest; L <= job.meta.top; L++) {
+        wf_record record = {.level = L, .N = N, .index = w->index};
+        WF_TRY(wf_pyramid_level(w->pyramid, L, &record.low, &record.detail));
+        WF_TRY(job.store ? wf_store_put(job.store, &record) : wf_writer_put(job.writer, &record));
     }
+    return WF_OK;
+}
+
+/* Passes over the pictures that the store has. The last of them must be the one in the store, or that was made from others.
+ * Its highest level tells: the lower ones follow from that. */
+static void pass_over_kept(wf_images *images)
+{
+    worker *w = &job.crew[0];
+    wf_image image = {0};
+    const char *name;
+    bool more;
+    must(wf_images_pass(images, job.skip - 1, &job.count));
+    must(wf_images_next(images, &image, &name, &more));
+    job.count += more;
     if (job.count < job.skip)
         die(WF_DATA, "%s: has %lld pictures already, but the input only %lld; --append wants all of them again",
             store_path, (long long)job.skip, (long long)job.count);
-    wf_record record = {.level = job.meta.top, .N = 1, .index = job.index};
-    must(wf_pyramid_split(job.pyramid, 1, job.pixels, record.level));
-    must(wf_pyramid_level(job.pyramid, record.level, &record.low, &record.detail));
+    must(stage(NULL, 0, 0, &image, name));
+    w->index[0] = (uint64_t)job.skip - 1;
+    wf_record record = {.level = job.meta.top, .N = 1, .index = w->index};
+    must(wf_pyramid_split(w->pyramid, 1, w->pixels, record.level));
+    must(wf_pyramid_level(w->pyramid, record.level, &record.low, &record.detail));
     must(wf_store_compare(job.store, &record));
+    wf_image_clear(&image);
+}
+
+/* Begins with what the first picture is like; that picture is read again. */
+static bool look_at_first(wf_images *images)
+{
+    wf_image image = {0}, copy = {0};
+    const char *name;
+    bool more;
+    must(wf_images_next(images, &image, &name, &more));
+    if (more) {
+        must(wf_image_reserve(&copy, name, image.H, image.W, image.C, image.bits));
+        memcpy(copy.pixels, image.pixels, (size_t)image.H * (size_t)image.W * (size_t)image.C * sizeof *copy.pixels);
+        must(edit(&copy, name));
+        begin(&copy, name);
+        must(wf_images_unread(images, &image, name));
+    }
+    wf_image_clear(&copy);
+    wf_image_clear(&image);
+    return more;
 }
 
 static void read_all(wf_images *images)
 {
-    int staged = 0, got, status = WF_OK;
-    bool more;
+    wf_image_work work = {stage, transform, deliver, NULL};
+    int64_t count;
     parse_size(crop, "crop", &job.crop_h, &job.crop_w);
     parse_size(resize, "resize", &job.resize_h, &job.resize_w);
-    must(wf_images_many(images, 1, 1, stage, &staged, &got));
-    job.count = got;
+    if (!look_at_first(images))
+        return;
     if (job.skip)
-        check_kept(images);
-    else
-        staged = got;
-    for (more = job.pyramid; more && !status; staged = 0) {
-        status = wf_images_many(images, job.room - staged, job.backend->threads, stage, &staged, &got);
-        job.count += got;
-        staged += got;
-        more = staged == job.room;
-        for (int from = 0; from < staged; from += job.size)
-            write_batch(from, staged - from < job.size ? staged - from : job.size);
-    }
-    must(status);
+        pass_over_kept(images);
+    must(wf_images_run(images, job.size, job.workers, &work, &count));
+    job.count += count;
 }
 
 static void finish(wf_images *images)
 {
     wf_images_passed passed = wf_images_passed_over(images);
-    if (!job.pyramid)
+    if (!job.crew)
         die(WF_DATA, "no picture in the input (%lld other files)", (long long)passed.skipped);
     must(job.store ? wf_store_seal(job.store) : wf_writer_finish(job.writer));
     if (passed.skipped)
@@ -250,13 +291,19 @@ static void finish(wf_images *images)
 static void clean(wf_images *images)
 {
     wf_images_close(images);
-    wf_pyramid_destroy(job.pyramid);
     wf_writer_destroy(job.writer);
     wf_store_close(job.store);
+    for (int i = 0; i < job.workers; i++) {
+        worker *w = &job.crew[i];
+        wf_pyramid_destroy(w->pyramid);
+        if (w->backend != job.backend)
+            w->backend->close(w->backend);
+        free(w->pixels);
+        free(w->index);
+    }
+    free(job.crew);
     job.backend->close(job.backend);
     wf_meta_clear(&job.meta);
-    free(job.pixels);
-    free(job.index);
 }
 
 int main(int argc, char **argv)
