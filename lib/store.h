@@ -45,6 +45,16 @@ int wf_store_size(wf_store *store, int level, size_t *bytes, wf_dtype *dtype) WF
  * index (may be NULL). Checks size and checksum. Safe to call from several threads. */
 int wf_store_get(wf_store *store, int level, int64_t at, float *low, float *detail, uint64_t *index) WF_MUST;
 
+/* Pixels [y,y+h) x [x,x+w) of a level. */
+typedef struct wf_window {
+    int y, x, h, w;
+} wf_window;
+
+/* The same of a window alone: low [h,w,C], detail [h,w,3C]. Only the tiles of 64x64 pixels that it touches are read, and
+ * checked. */
+int wf_store_get_window(wf_store *store, int level, int64_t at, const wf_window *window, float *low, float *detail,
+                        uint64_t *index) WF_MUST;
+
 /* Reads and checks every value. */
 int wf_store_verify(wf_store *store) WF_MUST;
 

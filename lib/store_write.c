@@ -351,9 +351,9 @@ static int encode(wf_store *store, const wf_record *record, size_t n, size_t *si
     wf_level_shape shape = wf_meta_level(&store->state.meta, record->level);
     size_t pixels = (size_t)shape.H * (size_t)shape.W, lows = pixels * (size_t)shape.C,
            details = record->level ? pixels * (size_t)shape.K : 0;
-    WF_TRY(reserve(store, wf_value_bound(lows + details), 1));
-    *size = wf_value_encode(record->level, record->index[n], record->low + n * lows, lows,
-                            details ? record->detail + n * details : NULL, details, p->bytes + p->used, checksum);
+    WF_TRY(reserve(store, wf_value_bound(record->level, shape), 1));
+    *size = wf_value_encode(record->level, record->index[n], shape, record->low + n * lows,
+                            details ? record->detail + n * details : NULL, p->bytes + p->used, checksum);
     return WF_OK;
 }
 

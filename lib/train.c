@@ -237,7 +237,7 @@ static int prepare(wf_trainer *t)
     else
         wf_model_official_chain(meta, o->level, t->chain);
     t->patch = o->patch >= 0 ? o->patch : o->chain ? 0 : wf_model_official_patch(meta, o->level);
-    WF_TRY(wf_batches_create(t->store, o->level, o->batch, t->patch, o->flip, o->seed, &t->batches));
+    WF_TRY(wf_batches_create(t->store, o->level, o->batch, t->patch, 0, o->flip, o->seed, &t->batches));
     wf_flow_spec spec = {o->batch,           t->batches.H,           t->batches.W, s.K,
                          o->level ? s.C : 0, s.H * s.W == 1 ? 1 : 3, o->precision, o->memory};
     WF_TRY(wf_flow_create(t->backend, t->chain, &spec, &t->flow));

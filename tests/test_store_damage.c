@@ -124,21 +124,65 @@ Test(store_damage, flipped_value)
         float low[6] = {1, 2, 3, 4, 5, wide ? 0.1f : 6}, detail[18] = {-0.25f}, back[6], rest[18];
         unsigned char bytes[200];
         uint64_t checksum, again;
-        size_t n = wf_value_encode(2, 7, low, 6, detail, 18, bytes, &checksum);
+        wf_level_shape shape = {.H = 2, .W = 1, .C = 3, .K = 9};
+        wf_window all = {0, 0, 2, 1};
+        size_t n = wf_value_encode(2, 7, shape, low, detail, bytes, &checksum);
         MDB_val value = {n, bytes};
         cr_assert_eq(n, 16 + 24 * (wide ? 4 : 2));
-        cr_assert_eq(wf_value_decode("x", 2, 7, value, back, 6, rest, 18, &again), WF_OK, "%s", wf_error());
+        cr_assert_eq(wf_value_decode("x", 2, 7, value, shape, &all, back, rest, &again), WF_OK, "%s", wf_error());
         cr_assert(!memcmp(low, back, sizeof low) && !memcmp(detail, rest, sizeof detail) && again == checksum);
-        cr_assert_eq(wf_value_decode("x", 2, 8, value, back, 6, rest, 18, &again), WF_DATA);
-        cr_assert_eq(wf_value_decode("x", 1, 7, value, back, 6, rest, 18, &again), WF_DATA);
+        cr_assert_eq(wf_value_decode("x", 2, 8, value, shape, &all, back, rest, &again), WF_DATA);
+        cr_assert_eq(wf_value_decode("x", 1, 7, value, shape, &all, back, rest, &again), WF_DATA);
         for (size_t i = 0; i < 8 * n; i++) {
             bytes[i / 8] ^= (unsigned char)(1 << i % 8);
-            cr_assert_eq(wf_value_decode("x", 2, 7, value, back, 6, rest, 18, &again), WF_DATA, "bit %zu", i);
+            cr_assert_eq(wf_value_decode("x", 2, 7, value, shape, &all, back, rest, &again), WF_DATA, "bit %zu", i);
             bytes[i / 8] ^= (unsigned char)(1 << i % 8);
         }
         for (value.mv_size = 0; value.mv_size < sizeof bytes; value.mv_size++)
-            cr_assert_eq(wf_value_decode("x", 2, 7, value, back, 6, rest, 18, &again),
+            cr_assert_eq(wf_value_decode("x", 2, 7, value, shape, &all, back, rest, &again),
                          value.mv_size == n ? WF_OK : WF_DATA);
+    }
+}
+
+/* Windows of a value of 3 x 2 tiles: each is what the whole has there, and is refused when a tile that it touches, and no
+ * other, is damaged. */
+Test(store_damage, windows)
+{
+    enum { H = 150, W = 70, C = 1, K = 3 };
+    static float low[H * W * C], detail[H * W * K], part[H * W * C], rest[H * W * K];
+    static unsigned char bytes[16 + 48 + H * W * (C + K) * 4];
+    wf_level_shape shape = {.H = H, .W = W, .C = C, .K = K};
+    for (int wide = 0; wide < 2; wide++) {
+        for (int i = 0; i < H * W * K; i++)
+            detail[i] = (float)(i % 2000) / 2 + (wide && i == H * W ? 0.1f : 0);
+        for (int i = 0; i < H * W * C; i++)
+            low[i] = (float)(i % 1999);
+        uint64_t checksum, again;
+        MDB_val value = {wf_value_encode(7, 3, shape, low, detail, bytes, &checksum), bytes};
+        cr_assert_eq(value.mv_size, 8 + 6 * 8 + H * W * (C + K) * (wide ? 4 : 2));
+        for (int64_t i = 0; i < 300; i++) {
+            wf_window w = {.y = (int)wf_shuffle(1, 0, H, i % H), .x = (int)wf_shuffle(2, 0, W, i % W)};
+            w.h = 1 + (int)(wf_shuffle(3, 0, 300, i) % (H - w.y));
+            w.w = 1 + (int)(wf_shuffle(4, 0, 300, i) % (W - w.x));
+            cr_assert_eq(wf_value_decode("x", 7, 3, value, shape, &w, part, rest, &again), WF_OK, "%s", wf_error());
+            for (int y = 0; y < w.h; y++) {
+                size_t at = (size_t)((y + w.y) * W + w.x), n = (size_t)w.w;
+                cr_assert_eq(memcmp(part + (size_t)y * n, low + at, n * sizeof *low), 0);
+                cr_assert_eq(memcmp(rest + (size_t)y * n * K, detail + at * K, n * K * sizeof *detail), 0);
+            }
+            int row = (int)(i % 3), column = (int)(i / 3 % 2), side = wide ? 4 : 2;
+            int before = row * 64 * W + column * 64 * (row < 2 ? 64 : H - 128);
+            size_t place = (size_t)(8 + before * (C + K) * side + (2 * row + column) * 8 + 1);
+            bytes[place] ^= 1;
+            bool touched =
+                w.y / 64 <= row && (w.y + w.h - 1) / 64 >= row && w.x / 64 <= column && (w.x + w.w - 1) / 64 >= column;
+            cr_assert_eq(wf_value_decode("x", 7, 3, value, shape, &w, part, rest, &again), touched ? WF_DATA : WF_OK);
+            cr_assert(!touched || strstr(wf_error(), "tile"), "%s", wf_error());
+            bytes[place] ^= 1;
+        }
+        wf_window all = {0, 0, H, W};
+        cr_assert_eq(wf_value_decode("x", 7, 3, value, shape, &all, part, rest, &again), WF_OK);
+        cr_assert_eq(again, checksum);
     }
 }
 

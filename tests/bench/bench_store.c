@@ -70,7 +70,7 @@ static void bench_decode(char **names, int count)
 static wf_batches batches_of(wf_store *store, int patch)
 {
     wf_batches batches;
-    must(wf_batches_create(store, wf_store_meta(store)->top, 16, patch, false, 1, &batches));
+    must(wf_batches_create(store, wf_store_meta(store)->top, 16, patch, 0, false, 1, &batches));
     return batches;
 }
 
