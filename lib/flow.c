@@ -29,6 +29,7 @@ struct wf_flow {
     int stage_count, linear_count;
     wf_linear_part *parts;                       /* as many as the longest linear stage */
     size_t size, elements;                       /* parameters; reals of one state */
+    double counted;                              /* pixels of a picture, by weight */
     wf_real *state, *next, *g, *grads, *dA, *da; /* next: only where states are rebuilt */
     double *logdet;                              /* device: [N] of the pictures, then [linear_count] of the matrices */
     void *tape, *work;                           /* shared */
@@ -181,6 +182,7 @@ int wf_flow_create(wf_backend *backend, const char *chain, const wf_flow_spec *s
                               .keep = spec->memory != WF_MEMORY_NONE,
                               .precision = spec->precision};
     f->elements = (size_t)spec->N * (size_t)spec->H * (size_t)spec->W * (size_t)spec->K;
+    wf_flow_weigh(f, NULL, 0);
     int status = WF_OK;
     WF_GO(create_bijectors(f, chain));
     WF_GO(create_stages(f));
@@ -321,6 +323,12 @@ int wf_flow_data_init(wf_flow *f, wf_real *params, const wf_real *x, const wf_re
     return WF_OK;
 }
 
+void wf_flow_weigh(wf_flow *f, const wf_real *weight, double counted)
+{
+    f->context.weight = weight;
+    f->counted = weight ? counted : (double)f->spec.H * f->spec.W;
+}
+
 int wf_flow_forward(wf_flow *f, const wf_real *params, const wf_real *x, const wf_real *cond)
 {
     wf_backend *b = f->backend;
@@ -332,7 +340,7 @@ int wf_flow_forward(wf_flow *f, const wf_real *params, const wf_real *x, const w
         WF_TRY(run_forward(f, params, &f->stages[i], at, cond, to));
         at = to;
     }
-    return b->gaussian(b, f->spec.N, f->elements / (size_t)f->spec.N, f->state, f->logdet, 0, NULL);
+    return b->gaussian(b, f->spec.N, f->spec.H * f->spec.W, f->spec.K, f->state, f->context.weight, f->logdet, 0, NULL);
 }
 
 const wf_real *wf_flow_latent(const wf_flow *f)
@@ -340,14 +348,14 @@ const wf_real *wf_flow_latent(const wf_flow *f)
     return f->state;
 }
 
-/* Log-determinant of all folded matrices over all pixels. Waits for the device. */
-static int matrices_logdet(wf_flow *f, double *sum)
+/* Log-determinant of all folded matrices over so many pixels. Waits for the device. */
+static int matrices_logdet(wf_flow *f, double count, double *sum)
 {
     double matrices[WF_CHAIN_MAX_WORDS];
     WF_TRY(f->backend->download_double(f->backend, matrices, f->logdet + f->spec.N, (size_t)f->linear_count));
     *sum = 0;
     for (int i = 0; i < f->linear_count; i++)
-        *sum += matrices[i] * f->spec.H * f->spec.W;
+        *sum += matrices[i] * count;
     return WF_OK;
 }
 
@@ -355,7 +363,7 @@ int wf_flow_log_density(wf_flow *f, double *log_density)
 {
     double matrices;
     WF_TRY(f->backend->download_double(f->backend, log_density, f->logdet, (size_t)f->spec.N));
-    WF_TRY(matrices_logdet(f, &matrices));
+    WF_TRY(matrices_logdet(f, f->counted, &matrices));
     for (int n = 0; n < f->spec.N; n++)
         log_density[n] += matrices;
     return WF_OK;
@@ -403,7 +411,7 @@ static int run_backward(wf_flow *f, const wf_real *params, stage *s, const wf_re
     if (!want)
         return WF_OK;
     list_parts(f, params, s->first, s->count, f->grads);
-    return b->linear_backward(b, f->spec.K, f->parts, s->count, f->dA, f->da, scale * (double)pixels(f));
+    return b->linear_backward(b, f->spec.K, f->parts, s->count, f->dA, f->da, scale * f->spec.N * f->counted);
 }
 
 int wf_flow_backward(wf_flow *f, const wf_real *params, const wf_real *cond, double scale, wf_grad_sink *sink,
@@ -411,7 +419,7 @@ int wf_flow_backward(wf_flow *f, const wf_real *params, const wf_real *cond, dou
 {
     wf_backend *b = f->backend;
     WF_CHECK(f->spec.memory != WF_MEMORY_NONE, WF_USAGE, "flow: created without memory for backward");
-    WF_TRY(b->gaussian(b, f->spec.N, f->elements / (size_t)f->spec.N, f->state, NULL, scale, f->g));
+    WF_TRY(b->gaussian(b, f->spec.N, f->spec.H * f->spec.W, f->spec.K, f->state, f->context.weight, NULL, scale, f->g));
     for (int i = f->stage_count - 1; i >= 0; i--) {
         stage *s = &f->stages[i];
         if (!s->in)
@@ -446,7 +454,7 @@ int wf_flow_inverse_logdet(wf_flow *f, double *logdet)
 {
     double matrices;
     WF_TRY(f->backend->download_double(f->backend, logdet, f->logdet, (size_t)f->spec.N));
-    WF_TRY(matrices_logdet(f, &matrices));
+    WF_TRY(matrices_logdet(f, (double)f->spec.H * f->spec.W, &matrices));
     for (int n = 0; n < f->spec.N; n++)
         logdet[n] = matrices - logdet[n]; /* the inverse has subtracted */
     return WF_OK;
