@@ -144,16 +144,17 @@ struct wf_backend {
                         wf_real *da);
 
     /* -- affine coupling: keeps channels [0,k1), y2 = (x2 + t) * exp(tanh s); st [N,P,2*(K-k1)] holds s, then t ------ */
-    /* y in place allowed; logdet: device [N], added to: sum over pixels and channels of tanh s. */
-    int (*affine_forward)(wf_backend *b, int N, int P, int K, int k1, const wf_real *x, const wf_real *st, wf_real *y,
-                          double *logdet);
-    /* x2 = y2 * exp(-tanh s) - t; in place allowed; subtracts the same sum from logdet (NULL: not wanted). */
+    /* y in place allowed; logdet: device [N], added to: sum over pixels and channels of tanh s, each times the weight of its
+     * pixel, [N,P] (NULL: 1). */
+    int (*affine_forward)(wf_backend *b, int N, int P, int K, int k1, const wf_real *x, const wf_real *st,
+                          const wf_real *weight, wf_real *y, double *logdet);
+    /* x2 = y2 * exp(-tanh s) - t; in place allowed; subtracts the sum, all weights 1, from logdet (NULL: not wanted). */
     int (*affine_inverse)(wf_backend *b, int N, int P, int K, int k1, const wf_real *y, const wf_real *st, wf_real *x,
                           double *logdet);
     /* From the forward's x and st: g: dy in, dx out, in place (without what flows back through st); dst [N,P,2*(K-k1)]
-     * overwritten; dlogdet: the loss by each logdet, one number for all N. */
-    int (*affine_backward)(wf_backend *b, int N, int P, int K, int k1, const wf_real *x, const wf_real *st, wf_real *g,
-                           double dlogdet, wf_real *dst);
+     * overwritten; dlogdet: the loss by each logdet, one number for all N; weight as there. */
+    int (*affine_backward)(wf_backend *b, int N, int P, int K, int k1, const wf_real *x, const wf_real *st,
+                           const wf_real *weight, wf_real *g, double dlogdet, wf_real *dst);
     /* The same for the inverse, from its result x and st: g: dx in, dy out, in place; dlogdet as above. */
     int (*affine_inverse_backward)(wf_backend *b, int N, int P, int K, int k1, const wf_real *x, const wf_real *st,
                                    wf_real *g, double dlogdet, wf_real *dst);
@@ -183,9 +184,10 @@ struct wf_backend {
                          const wf_map *x, const wf_map *dy, wf_map *dx, wf_real *dw, wf_real *dbias, wf_real *dlogs);
 
     /* -- densities and noise ----------------------------------------------------------------------------------------- */
-    /* logp: device [N], added to: log density of the standard normal of z [N,D]. dz = -scale * z. Either may be NULL: not
-     * wanted. */
-    int (*gaussian)(wf_backend *b, int N, size_t D, const wf_real *z, double *logp, double scale, wf_real *dz);
+    /* logp: device [N], added to: log density of the standard normal of z [N,P,K], that of each pixel times its weight, [N,P]
+     * (NULL: 1). dz = -scale * weight * z. Either of logp and dz may be NULL: not wanted. */
+    int (*gaussian)(wf_backend *b, int N, int P, int K, const wf_real *z, const wf_real *weight, double *logp,
+                    double scale, wf_real *dz);
     /* z [N,D] = temperature * standard normal; picture n uses index[n] (host). */
     int (*normal)(wf_backend *b, const wf_random *random, int N, size_t D, const uint64_t *index, double temperature,
                   wf_real *z);

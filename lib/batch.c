@@ -37,20 +37,30 @@ int64_t wf_shuffle(uint64_t seed, uint64_t epoch, int64_t n, int64_t i)
     return (int64_t)at;
 }
 
-int wf_batches_create(wf_store *store, int level, int N, int patch, bool flip, uint64_t seed, wf_batches *out)
+static int at_most(int side, int limit)
+{
+    return side < limit ? side : limit;
+}
+
+int wf_batches_create(wf_store *store, int level, int N, int patch, int context, bool flip, uint64_t seed,
+                      wf_batches *out)
 {
     const wf_meta *meta = wf_store_meta(store);
     wf_level_shape s = wf_meta_level(meta, level);
     WF_CHECK(patch <= s.H && patch <= s.W, WF_USAGE, "patch %d is larger than level %d, which is %d x %d", patch, level,
              s.H, s.W);
+    WF_CHECK(!context || patch, WF_USAGE, "context is of patches: whole pictures have no surroundings");
     WF_CHECK(!flip || !strcmp(meta->wavelet, "haar"), WF_USAGE, "flips need haar, whose filters are symmetric, not %s",
              meta->wavelet);
-    *out = (wf_batches){store, level, N, patch, flip, seed, patch ? patch : s.H, patch ? patch : s.W, NULL, NULL, NULL};
-    size_t each = (size_t)out->H * (size_t)out->W * (size_t)s.C, whole = (size_t)s.H * (size_t)s.W * (size_t)s.C;
-    out->low = malloc((size_t)N * each * sizeof *out->low);
-    out->detail = level ? malloc((size_t)N * 3 * each * sizeof *out->detail) : NULL;
-    out->picture = malloc(4 * whole * sizeof *out->picture);
-    WF_CHECK(out->low && out->picture && (out->detail || !level), WF_AGAIN, "batch: out of memory");
+    *out = (wf_batches){
+        .store = store, .level = level, .N = N, .patch = patch, .context = context, .flip = flip, .seed = seed};
+    out->H = patch ? at_most(patch + 2 * context, s.H) : s.H;
+    out->W = patch ? at_most(patch + 2 * context, s.W) : s.W;
+    size_t pixels = (size_t)N * (size_t)out->H * (size_t)out->W;
+    out->low = malloc(pixels * (size_t)s.C * sizeof *out->low);
+    out->detail = level ? malloc(pixels * 3 * (size_t)s.C * sizeof *out->detail) : NULL;
+    out->weight = context ? malloc(pixels * sizeof *out->weight) : NULL;
+    WF_CHECK(out->low && (out->detail || !level) && (out->weight || !context), WF_AGAIN, "batch: out of memory");
     return WF_OK;
 }
 
@@ -58,47 +68,69 @@ void wf_batches_clear(wf_batches *b)
 {
     free(b->low);
     free(b->detail);
-    free(b->picture);
+    free(b->weight);
     *b = (wf_batches){0};
 }
 
-/* Crops [H,W,channels] at (y,x) to the batch's size, mirrored if asked. In the mirror image of an orthogonal Haar pyramid
- * the horizontal and diagonal differences change sign: bands 0 and 2 of `bands`. */
-static void crop(const wf_batches *b, const float *from, int width, int channels, int bands, int y, int x, bool mirror,
-                 float *to)
+int wf_batches_counted(const wf_batches *b)
 {
-    size_t c = (size_t)channels;
-    for (int i = 0; i < b->H; i++) {
-        const float *row = from + ((size_t)(y + i) * (size_t)width + (size_t)x) * c;
-        float *line = to + (size_t)i * (size_t)b->W * c;
-        if (!mirror) {
-            memcpy(line, row, (size_t)b->W * c * sizeof *row);
-            continue;
-        }
-        for (int j = 0; j < b->W; j++)
+    return b->patch ? b->patch * b->patch : b->H * b->W;
+}
+
+/* Mirrors [H,W,channels] left to right. In the mirror image of an orthogonal Haar pyramid the horizontal and diagonal
+ * differences change sign: bands 0 and 2 of `bands`. */
+static void mirror(const wf_batches *b, int channels, int bands, float *x)
+{
+    for (int i = 0; i < b->H; i++)
+        for (int j = 0; j < (b->W + 1) / 2; j++)
             for (int k = 0; k < channels; k++) {
-                float v = row[(size_t)(b->W - 1 - j) * c + (size_t)k];
-                line[(size_t)j * c + (size_t)k] = bands == 3 && k % 3 != 1 ? -v : v;
+                float sign = bands == 3 && k % 3 != 1 ? -1 : 1;
+                float *left = x + ((size_t)i * (size_t)b->W + (size_t)j) * (size_t)channels + k;
+                float *right = x + ((size_t)i * (size_t)b->W + (size_t)(b->W - 1 - j)) * (size_t)channels + k;
+                float was = *left;
+                *left = sign * *right;
+                *right = sign * was;
             }
-    }
+}
+
+/* 1 where the patch at (y,x) of the field is. */
+static void weigh(const wf_batches *b, int y, int x, float *weight)
+{
+    for (int i = 0; i < b->H; i++)
+        for (int j = 0; j < b->W; j++)
+            weight[i * b->W + j] = i >= y && i < y + b->patch && j >= x && j < x + b->patch;
+}
+
+/* Where a field of `side` begins, around a patch at `patch` and inside of 0 .. limit: it ends where the picture does, so
+ * that padding is seen only there. */
+static int field_at(int patch, int context, int side, int limit)
+{
+    int at = patch - context;
+    return at < 0 ? 0 : at > limit - side ? limit - side : at;
 }
 
 int wf_batches_load(wf_batches *b, int64_t step)
 {
     wf_level_shape s = wf_meta_level(wf_store_meta(b->store), b->level);
     int64_t count = wf_store_count(b->store);
-    size_t each = (size_t)b->H * (size_t)b->W * (size_t)s.C, whole = (size_t)s.H * (size_t)s.W * (size_t)s.C;
+    size_t pixels = (size_t)b->H * (size_t)b->W, each = pixels * (size_t)s.C;
+    int h = b->patch ? b->patch : b->H, w = b->patch ? b->patch : b->W;
     for (int n = 0; n < b->N; n++) {
         int64_t position = step * b->N + n;
         int64_t at = wf_shuffle(b->seed, (uint64_t)(position / count), count, position % count);
         uint64_t dice = mixed(b->seed, ~(uint64_t)0, (uint64_t)position);
-        int y = (int)((dice & 0xffffff) % (uint64_t)(s.H - b->H + 1));
-        int x = (int)((dice >> 24 & 0xffffff) % (uint64_t)(s.W - b->W + 1));
-        bool mirror = b->flip && dice >> 63;
-        WF_TRY(wf_store_get(b->store, b->level, at, b->picture, b->picture + whole, NULL));
-        crop(b, b->picture, s.W, s.C, 1, y, x, mirror, b->low + (size_t)n * each);
-        if (b->detail)
-            crop(b, b->picture + whole, s.W, 3 * s.C, 3, y, x, mirror, b->detail + (size_t)n * 3 * each);
+        int y = (int)((dice & 0xffffff) % (uint64_t)(s.H - h + 1));
+        int x = (int)((dice >> 24 & 0xffffff) % (uint64_t)(s.W - w + 1));
+        bool flipped = b->flip && dice >> 63;
+        wf_window field = {field_at(y, b->context, b->H, s.H), field_at(x, b->context, b->W, s.W), b->H, b->W};
+        float *low = b->low + (size_t)n * each, *detail = b->detail ? b->detail + (size_t)n * 3 * each : NULL;
+        WF_TRY(wf_store_get_window(b->store, b->level, at, &field, low, detail, NULL));
+        if (flipped)
+            mirror(b, s.C, 1, low);
+        if (flipped && detail)
+            mirror(b, 3 * s.C, 3, detail);
+        if (b->weight)
+            weigh(b, y - field.y, flipped ? field.x + b->W - x - w : x - field.x, b->weight + (size_t)n * pixels);
     }
     return WF_OK;
 }

@@ -8,20 +8,25 @@
 typedef struct wf_batches {
     wf_store *store; /* borrowed */
     int level, N;
-    int patch; /* side of the square crop at this level's resolution, 0: whole pictures */
-    bool flip; /* mirror half of the pictures left to right */
+    int patch;   /* side of the square crop at this level's resolution, 0: whole pictures */
+    int context; /* pixels of the picture around the crop that come with it, where there are so many */
+    bool flip;   /* mirror half of the pictures left to right */
     uint64_t seed;
-    int H, W;            /* of a batch: the patch, or the level */
+    int H, W;            /* of a batch: the patch and its context, or the level */
     float *low, *detail; /* [N,H,W,C], [N,H,W,3C]; detail NULL at the base */
-    float *picture;      /* one whole value of the store */
+    float *weight;       /* [N,H,W]: 1 in the patch, 0 in its context; NULL without context */
 } wf_batches;
 
 /* WF_USAGE: the patch is larger than the level. */
-int wf_batches_create(wf_store *store, int level, int N, int patch, bool flip, uint64_t seed, wf_batches *out) WF_MUST;
+int wf_batches_create(wf_store *store, int level, int N, int patch, int context, bool flip, uint64_t seed,
+                      wf_batches *out) WF_MUST;
 void wf_batches_clear(wf_batches *b);
 
-/* Fills low and detail for `step`: pictures step*N .. step*N+N-1 of an endless sequence of shuffled epochs. */
+/* Fills low, detail and weight for `step`: pictures step*N .. step*N+N-1 of an endless sequence of shuffled epochs. */
 int wf_batches_load(wf_batches *b, int64_t step) WF_MUST;
+
+/* Pixels of a picture of the batch whose weight is 1. */
+int wf_batches_counted(const wf_batches *b);
 
 /* Place of element `i` of the shuffle numbered `epoch` of 0 .. n-1: a keyed permutation, computed without a table. */
 int64_t wf_shuffle(uint64_t seed, uint64_t epoch, int64_t n, int64_t i);

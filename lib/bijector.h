@@ -25,8 +25,9 @@ typedef struct wf_param {
 typedef struct wf_context {
     wf_backend *backend;
     int N, H, W, K, C;
-    int kernel; /* side of spatial kernels: 3, or 1 where the level is a single pixel */
-    bool keep;  /* tapes keep what backward needs */
+    int kernel;            /* side of spatial kernels: 3, or 1 where the level is a single pixel */
+    bool keep;             /* tapes keep what backward needs */
+    const wf_real *weight; /* of each pixel in log-determinants of forward, device [N,H,W]; NULL: 1 */
     wf_precision precision;
     struct wf_planned {
         wf_conv_spec spec;
@@ -74,7 +75,8 @@ struct wf_bijector_type {
     int (*data_init)(wf_bijector *self, wf_real *params, const wf_real *x, const wf_real *cond, void *tape);
 
     /* Of bijectors that are not linear. x, y [N,H,W,K], in place allowed; logdet: device [N], added to, may be NULL in
-     * inverse. Forward and inverse leave the same tape. */
+     * inverse. Forward, and then backward, count a pixel's share of it by the context's weight. Forward and inverse leave
+     * the same tape. */
     int (*forward)(wf_bijector *self, const wf_real *params, const wf_real *x, const wf_real *cond, wf_real *y,
                    double *logdet, void *tape);
     int (*inverse)(wf_bijector *self, const wf_real *params, const wf_real *y, const wf_real *cond, wf_real *x,

@@ -28,6 +28,7 @@ struct wf_flow {
     int stage_count, linear_count;
     wf_linear_part *parts;                       /* as many as the longest linear stage */
     size_t size, elements;                       /* parameters; reals of one state */
+    double counted;                              /* pixels of a picture, by weight */
     wf_real *state, *next, *g, *grads, *dA, *da; /* next: only where states are rebuilt */
     double *logdet;                              /* device: [N] of the pictures, then [linear_count] of the matrices */
     void *tape, *work;                           /* shared */
@@ -179,6 +180,7 @@ int wf_flow_create(wf_backend *backend, const char *chain, const wf_flow_spec *s
                               .keep = spec->memory != WF_MEMORY_NONE,
                               .precision = spec->precision};
     f->elements = (size_t)spec->N * (size_t)spec->H * (size_t)spec->W * (size_t)spec->K;
+    wf_flow_weigh(f, NULL, 0);
     int status = WF_OK;
     WF_GO(create_bijectors(f, chain));
     WF_GO(create_stages(f));
@@ -319,6 +321,12 @@ int wf_flow_data_init(wf_flow *f, wf_real *params, const wf_real *x, const wf_re
     return WF_OK;
 }
 
+void wf_flow_weigh(wf_flow *f, const wf_real *weight, double counted)
+{
+    f->context.weight = weight;
+    f->counted = weight ? counted : (double)f->spec.H * f->spec.W;
+}
+
 int wf_flow_forward(wf_flow *f, const wf_real *params, const wf_real *x, const wf_real *cond)
 {
     wf_backend *b = f->backend;
@@ -330,7 +338,7 @@ int wf_flow_forward(wf_flow *f, const wf_real *params, const wf_real *x, const w
         WF_TRY(run_forward(f, params, &f->stages[i], at, cond, to));
         at = to;
     }
-    return b->gaussian(b, f->spec.N, f->elements / (size_t)f->spec.N, f->state, f->logdet, 0, NULL);
+    return b->gaussian(b, f->spec.N, f->spec.H * f->spec.W, f->spec.K, f->state, f->context.weight, f->logdet, 0, NULL);
 }
 
 const wf_real *wf_flow_latent(const wf_flow *f)
@@ -338,12 +346,12 @@ const wf_real *wf_flow_latent(const wf_flow *f)
     return f->state;
 }
 
-/* Both in nats: what the pictures [N] have of their own, and the log-determinant of all folded matrices over all pixels. */
-static void add_up(const wf_flow *f, const double *logdet, double sign, double *own)
+/* Both in nats: what the pictures [N] have of their own, and the log-determinant of all folded matrices over so many pixels. */
+static void add_up(const wf_flow *f, const double *logdet, double sign, double pixels_counted, double *own)
 {
     double matrices = 0;
     for (int i = 0; i < f->linear_count; i++)
-        matrices += logdet[f->spec.N + i] * f->spec.H * f->spec.W;
+        matrices += logdet[f->spec.N + i] * pixels_counted;
     for (int n = 0; n < f->spec.N; n++)
         own[n] = matrices + sign * logdet[n];
 }
@@ -358,7 +366,7 @@ int wf_flow_post(wf_flow *f, wf_post **out)
     return f->backend->post(f->backend, f->logdet, logdet_count(f), out);
 }
 
-/* sign -1: of the inverse, which has subtracted. */
+/* sign -1: of the inverse, which has subtracted, and counts every pixel. */
 static int collect(wf_flow *f, wf_post *post, double sign, double *own)
 {
     double *logdet = malloc(logdet_count(f) * sizeof *logdet);
@@ -366,7 +374,7 @@ static int collect(wf_flow *f, wf_post *post, double sign, double *own)
     if (!status && !logdet)
         status = wf_fail(WF_AGAIN, "flow: out of memory");
     if (!status)
-        add_up(f, logdet, sign, own);
+        add_up(f, logdet, sign, sign > 0 ? f->counted : (double)f->spec.H * f->spec.W, own);
     free(logdet);
     return status;
 }
@@ -430,7 +438,7 @@ static int run_backward(wf_flow *f, const wf_real *params, stage *s, const wf_re
     if (!want)
         return WF_OK;
     list_parts(f, params, s->first, s->count, f->grads);
-    return b->linear_backward(b, f->spec.K, f->parts, s->count, f->dA, f->da, scale * (double)pixels(f));
+    return b->linear_backward(b, f->spec.K, f->parts, s->count, f->dA, f->da, scale * f->spec.N * f->counted);
 }
 
 int wf_flow_backward(wf_flow *f, const wf_real *params, const wf_real *cond, double scale, wf_grad_sink *sink,
@@ -438,7 +446,7 @@ int wf_flow_backward(wf_flow *f, const wf_real *params, const wf_real *cond, dou
 {
     wf_backend *b = f->backend;
     WF_CHECK(f->spec.memory != WF_MEMORY_NONE, WF_USAGE, "flow: created without memory for backward");
-    WF_TRY(b->gaussian(b, f->spec.N, f->elements / (size_t)f->spec.N, f->state, NULL, scale, f->g));
+    WF_TRY(b->gaussian(b, f->spec.N, f->spec.H * f->spec.W, f->spec.K, f->state, f->context.weight, NULL, scale, f->g));
     for (int i = f->stage_count - 1; i >= 0; i--) {
         stage *s = &f->stages[i];
         if (!s->in)

@@ -36,6 +36,11 @@ int wf_flow_init(wf_flow *flow, uint64_t seed, wf_real *params) WF_MUST;
 /* Data-dependent initialization of params (device) from one batch; the last of several bijectors is left as it is. */
 int wf_flow_data_init(wf_flow *flow, wf_real *params, const wf_real *x, const wf_real *cond) WF_MUST;
 
+/* From the next forward on, log p is the sum over pixels of the pixel's weight, device [N,H,W] (borrowed), times its share: the
+ * density of its latents and its log-determinants. counted: the sum of the weights of a picture, the same for all. NULL: all
+ * weights are 1. What is said of the inverse is not weighted. */
+void wf_flow_weigh(wf_flow *flow, const wf_real *weight, double counted);
+
 /* Runs x [N,H,W,K] through the chain. */
 int wf_flow_forward(wf_flow *flow, const wf_real *params, const wf_real *x, const wf_real *cond) WF_MUST;
 /* After forward: z, device [N,H,W,K], valid until the flow runs again. */

@@ -63,15 +63,19 @@ typedef struct format {
     size_t head; /* bytes needed to recognise it */
     wf_follow follow;
     wf_is *is;
-    int (*read)(wf_source *source, wf_image *image); /* a picture format */
+    int (*read)(wf_source *source, wf_image *image); /* a picture format, */
+    int (*cut)(wf_source *source, wf_code *code);    /* perhaps one that can be decoded later */
     int (*open)(wf_source *parent, wf_source **out); /* or one that holds files */
 } format;
 
 static const format formats[] = {
-#define READ(id, name, head, follow) {name, head, follow, wf_image_is_##id, wf_image_read_##id, NULL},
-#define OPEN(id, head) {#id, head, WF_PICTURES, wf_image_is_##id, NULL, wf_image_open_##id},
-    WF_IMAGE_FORMATS(READ, OPEN)
+#define READ(id, name, head, follow) {name, head, follow, wf_image_is_##id, wf_image_read_##id, NULL, NULL},
+#define CODE(id, name, head, follow) \
+    {name, head, follow, wf_image_is_##id, wf_image_read_##id, wf_image_cut_##id, NULL},
+#define OPEN(id, head) {#id, head, WF_PICTURES, wf_image_is_##id, NULL, NULL, wf_image_open_##id},
+    WF_IMAGE_FORMATS(READ, CODE, OPEN)
 #undef READ
+#undef CODE
 #undef OPEN
 };
 
@@ -165,6 +169,8 @@ struct wf_images {
     int depth;
     bool bad; /* a picture could not be read, but what comes behind it can be found */
     wf_images_passed passed;
+    wf_image unread; /* no pixels: none was given back */
+    char *unread_name;
 };
 
 static char *const only_stdin[] = {"-"};
@@ -198,7 +204,20 @@ void wf_images_close(wf_images *images)
         wf_source_destroy(images->stack[--images->depth]);
     if (images->walk)
         fts_close(images->walk);
+    wf_image_clear(&images->unread);
+    free(images->unread_name);
     free(images);
+}
+
+int wf_images_unread(wf_images *images, wf_image *image, const char *name)
+{
+    char *copy = strdup(name);
+    WF_CHECK(copy && !images->unread.pixels, copy ? WF_INTERNAL : WF_AGAIN, "%s: cannot be given back", name);
+    free(images->unread_name);
+    images->unread_name = copy;
+    images->unread = *image;
+    *image = (wf_image){0};
+    return WF_OK;
 }
 
 wf_images_passed wf_images_passed_over(const wf_images *images)
@@ -400,10 +419,19 @@ static int pass_over(wf_images *images, wf_source *source)
     return wf_fail(WF_DATA, "%s: no picture of a known kind at byte %llu", source->name, (unsigned long long)offset);
 }
 
-static int read_picture(wf_images *images, wf_source *source, const format *found, wf_image *image, bool *got)
+/* Reads the picture at the top of the stack, or only cuts it out where `later` is there and the format allows. */
+static int read_picture(wf_images *images, wf_source *source, const format *found, wf_image *image, wf_later *later,
+                        bool *got)
 {
+    uint64_t offset = source->offset;
     wf_source_number(source);
-    WF_TRY(found->read(source, image));
+    if (later && found->cut) {
+        WF_TRY(found->cut(source, &later->code));
+        later->read = found->read;
+        later->offset = offset;
+    } else {
+        WF_TRY(found->read(source, image));
+    }
     if (source->beside) {
         images->passed.skipped++;
         return leave_item(images);
@@ -415,7 +443,7 @@ static int read_picture(wf_images *images, wf_source *source, const format *foun
 }
 
 /* One step at the top of the stack: a picture, or progress towards the next. */
-static int step(wf_images *images, wf_image *image, bool *got)
+static int step(wf_images *images, wf_image *image, wf_later *later, bool *got)
 {
     wf_source *top = images->stack[images->depth - 1];
     const uint8_t *head;
@@ -438,18 +466,25 @@ static int step(wf_images *images, wf_image *image, bool *got)
     }
     if (!found || found->open)
         return pass_over(images, top);
-    return read_picture(images, top, found, image, got);
+    return read_picture(images, top, found, image, later, got);
 }
 
-int wf_images_next(wf_images *images, wf_image *image, const char **name, bool *more)
+int wf_images_take(wf_images *images, wf_image *image, wf_later *later, const char **name, bool *more)
 {
-    *more = false;
     images->bad = false;
+    *more = images->unread.pixels != NULL;
+    if (*more) {
+        wf_image_clear(image);
+        *image = images->unread;
+        *name = images->unread_name;
+        images->unread = (wf_image){0};
+        return WF_OK;
+    }
     for (;;) {
         WF_TRY(next_file(images));
         if (!images->depth)
             return WF_OK;
-        int status = step(images, image, more);
+        int status = step(images, image, later, more);
         images->bad = images->bad && status == WF_DATA;
         WF_TRY(status);
         if (*more) {
@@ -457,6 +492,11 @@ int wf_images_next(wf_images *images, wf_image *image, const char **name, bool *
             return WF_OK;
         }
     }
+}
+
+int wf_images_next(wf_images *images, wf_image *image, const char **name, bool *more)
+{
+    return wf_images_take(images, image, NULL, name, more);
 }
 
 int wf_images_skip(wf_images *images, bool *skipped)

@@ -50,6 +50,29 @@ int wf_images_next(wf_images *images, wf_image *image, const char **name, bool *
 int wf_images_skip(wf_images *images, bool *skipped) WF_MUST;
 void wf_images_close(wf_images *images);
 
+/* What is done with all pictures, in batches, by several workers at once. */
+typedef struct wf_image_work {
+    /* Takes picture i of a worker's batch; `image` may be changed and is lent for the call. */
+    int (*picture)(void *context, int worker, int i, wf_image *image, const char *name);
+    /* All `count` of them were taken. */
+    int (*batch)(void *context, int worker, int count);
+    /* The same batch, when its turn has come: one at a time, in the order of the pictures. first: pictures before it. */
+    int (*deliver)(void *context, int worker, int64_t first, int count);
+    /* After a picture that could not be read (`status`; the source is at it, wf_images_skip may pass over it): WF_OK to go on.
+     * NULL: its failure is the run's. With it, pictures are decoded one after the other. */
+    int (*skip)(void *context, int status);
+    void *context;
+} wf_image_work;
+
+/* Reads to the end, in batches of `size` pictures that do not depend on the number of workers. Pictures are cut out of
+ * their files one after the other and decoded by the workers, each of which holds one batch at most. *count: pictures
+ * delivered; after a failure those before the batch that failed, or before the picture that could not be read. */
+int wf_images_run(wf_images *images, int size, int workers, const wf_image_work *work, int64_t *count) WF_MUST;
+/* Gives back the picture that was read last, which becomes empty: it is the next to be read. */
+int wf_images_unread(wf_images *images, wf_image *image, const char *name) WF_MUST;
+/* Passes over n pictures, which are not decoded where that takes time; *count: fewer at the end. */
+int wf_images_pass(wf_images *images, int64_t n, int64_t *count) WF_MUST;
+
 /* What was passed over so far. `skipped`: files in folders and archives that are no pictures by name and by content, and
  * labels, and links in archives: those are not followed, as links in folders are. `trailing`: files with one PNG, JPEG or WebP
  * picture and bytes after it that are no picture, or companions of it (another eye's view, a map of brightness). */

@@ -76,9 +76,10 @@ typedef enum wf_follow {
 } wf_follow;
 
 /* READ(id, name, bytes needed to recognise it, what may follow): a picture format.
+ * CODE(the same): one that costs time to decode and whose pictures can be cut out of a source without that.
  * OPEN(id, bytes needed to recognise it): a format that holds files. In order of those bytes, so that a small picture in
  * a pipe need not wait for more. */
-#define WF_IMAGE_FORMATS(READ, OPEN)              \
+#define WF_IMAGE_FORMATS(READ, CODE, OPEN)        \
     OPEN(gzip, 3)                                 \
     READ(pnm, "PNM", 3, WF_PICTURES)              \
     READ(pam, "PAM", 3, WF_PICTURES)              \
@@ -87,7 +88,7 @@ typedef enum wf_follow {
     OPEN(zip, 4)                                  \
     OPEN(compressed, 6)                           \
     READ(npy, "NumPy", 6, WF_PICTURES)            \
-    READ(png, "PNG", 8, WF_ANYTHING)              \
+    CODE(png, "PNG", 8, WF_ANYTHING)              \
     READ(tfrecord, "TFRecord", 12, WF_SAME)       \
     READ(webp, "WebP", 12, WF_ANYTHING)           \
     OPEN(lmdb, 24)                                \
@@ -95,16 +96,30 @@ typedef enum wf_follow {
     READ(cifar10, "CIFAR-10", 16 * 3073, WF_SAME) \
     READ(cifar100, "CIFAR-100", 16 * 3074, WF_SAME)
 
+/* Bytes of one picture, not decoded. Cutting leaves out nothing that its decoder would read, and ends early where the bytes
+ * do: it is the decoder that says what is wrong with a damaged picture. */
+typedef struct wf_code {
+    uint8_t *bytes; /* owned */
+    size_t size, capacity;
+} wf_code;
+
+/* Appends the next n bytes, or as many as there are: *whole says which. */
+int wf_code_take(wf_code *code, wf_source *source, size_t n, bool *whole) WF_MUST;
+
 typedef bool wf_is(const uint8_t *head, size_t n); /* n < the bytes needed: that is all there is */
 
 #define WF_READ(id, name, head, follow) \
     wf_is wf_image_is_##id;             \
     int wf_image_read_##id(wf_source *source, wf_image *image) WF_MUST;
+#define WF_CODE(id, name, head, follow) \
+    WF_READ(id, name, head, follow)     \
+    int wf_image_cut_##id(wf_source *source, wf_code *code) WF_MUST;
 #define WF_OPEN(id, head)   \
     wf_is wf_image_is_##id; \
     int wf_image_open_##id(wf_source *parent, wf_source **out) WF_MUST;
-WF_IMAGE_FORMATS(WF_READ, WF_OPEN)
+WF_IMAGE_FORMATS(WF_READ, WF_CODE, WF_OPEN)
 #undef WF_READ
+#undef WF_CODE
 #undef WF_OPEN
 
 /* Shared by decoders of 8 bits: they put samples at wf_image_bytes, [H,W,C], and wf_image_spread makes pixels of them. */
@@ -114,6 +129,17 @@ void wf_image_spread(wf_image *image);
 int wf_image_read_array(wf_source *source, wf_image *image) WF_MUST;
 /* What was read turned out to be no picture: passed over where it lies beside pictures, else WF_DATA with `what`. */
 int wf_image_no_pictures(wf_source *source, const char *what) WF_MUST;
+
+/* A picture cut out of its source, to be decoded by `read`; NULL: none was, it was decoded at once. */
+typedef struct wf_later {
+    wf_code code;
+    int (*read)(wf_source *source, wf_image *image);
+    uint64_t offset; /* of its first byte in the item */
+} wf_later;
+
+/* wf_images_next, or, with `later`, only what has to be done in order: the picture is in `image` or in `later`. */
+int wf_images_take(wf_images *images, wf_image *image, wf_later *later, const char **name, bool *more) WF_MUST;
+
 /* Shared by PNM and PAM: H*W*C binary samples of 1 or, above maxval 255, 2 bytes, most significant first. */
 int wf_image_read_samples(wf_source *source, wf_image *image, int64_t H, int64_t W, int64_t C, int64_t maxval) WF_MUST;
 /* Bits that hold samples of 0..maxval: 8 to 16, exact where maxval + 1 is a power of two. */

@@ -20,7 +20,7 @@ typedef struct job {
     const char *name;
     wf_source *source; /* reading */
     FILE *file;        /* writing */
-    uint8_t *row;      /* writing; owned */
+    uint8_t *row;      /* owned */
     int status;        /* set before every longjmp */
 } job;
 
@@ -58,6 +58,37 @@ static int set_transforms(const job *j)
     return passes;
 }
 
+static void widen(const uint8_t *from, size_t n, uint16_t *to)
+{
+    for (size_t i = 0; i < n; i++)
+        to[i] = from[i];
+}
+
+/* Whole rows, one after the other. */
+static void read_rows(job *j, wf_image *image, size_t bytes)
+{
+    size_t samples = (size_t)image->W * (size_t)image->C;
+    for (int y = 0; y < image->H; y++) {
+        uint16_t *row = image->pixels + (size_t)y * samples;
+        png_read_row(j->png, image->bits == 8 ? j->row : (uint8_t *)row, NULL);
+        if (image->bits == 8)
+            widen(j->row, bytes, row);
+    }
+}
+
+/* Rows that become whole in the last of several passes, so that all of them are kept: bytes in the upper half of their
+ * room, to be widened upwards. */
+static void read_passes(job *j, wf_image *image, size_t bytes, int passes)
+{
+    size_t samples = (size_t)image->H * (size_t)image->W * (size_t)image->C;
+    uint8_t *rows = (uint8_t *)image->pixels + samples * (size_t)(16 - image->bits) / 8;
+    for (int pass = 0; pass < passes; pass++)
+        for (int y = 0; y < image->H; y++)
+            png_read_row(j->png, rows + bytes * (size_t)y, NULL);
+    if (image->bits == 8)
+        wf_image_spread(image);
+}
+
 static int decode(job *j, wf_image *image)
 {
     if (setjmp(png_jmpbuf(j->png)))
@@ -72,16 +103,15 @@ static int decode(job *j, wf_image *image)
     WF_TRY(wf_image_reserve(image, j->name, png_get_image_height(j->png, j->info), png_get_image_width(j->png, j->info),
                             png_get_channels(j->png, j->info), png_get_bit_depth(j->png, j->info)));
     size_t bytes = png_get_rowbytes(j->png, j->info);
-    size_t samples = (size_t)image->H * (size_t)image->W * (size_t)image->C;
-    WF_CHECK(bytes * (size_t)image->H == samples * (size_t)image->bits / 8, WF_INTERNAL, "%s: PNG rows of %zu bytes",
-             j->name, bytes);
-    uint8_t *rows = (uint8_t *)image->pixels + samples * (size_t)(16 - image->bits) / 8;
-    for (int pass = 0; pass < passes; pass++)
-        for (int y = 0; y < image->H; y++)
-            png_read_row(j->png, rows + bytes * (size_t)y, NULL);
+    WF_CHECK(bytes == (size_t)image->W * (size_t)image->C * (size_t)image->bits / 8, WF_INTERNAL,
+             "%s: PNG rows of %zu bytes", j->name, bytes);
+    j->row = malloc(bytes);
+    WF_CHECK(j->row, WF_AGAIN, "%s: out of memory", j->name);
+    if (passes == 1)
+        read_rows(j, image, bytes);
+    else
+        read_passes(j, image, bytes, passes);
     png_read_end(j->png, NULL); /* up to the last byte of IEND, so that another picture may follow */
-    if (image->bits == 8)
-        wf_image_spread(image);
     return WF_OK;
 }
 
@@ -93,7 +123,28 @@ int wf_image_read_png(wf_source *source, wf_image *image)
     j.info = png_create_info_struct(j.png);
     int status = j.info ? decode(&j, image) : wf_fail(WF_AGAIN, "%s: out of memory", source->name);
     png_destroy_read_struct(&j.png, &j.info, NULL);
+    free(j.row);
     return status;
+}
+
+/* Signature, then chunks: u32 length, four letters, data, u32 CRC, up to IEND. */
+int wf_image_cut_png(wf_source *source, wf_code *code)
+{
+    enum { SIGNATURE = 8, HEADER = 8, CRC = 4, MOST = 1 << 30 }; /* more cannot be of WF_MAX_PIXELS */
+    bool whole, last = false;
+    WF_TRY(wf_code_take(code, source, SIGNATURE, &whole));
+    while (whole && !last) {
+        WF_TRY(wf_code_take(code, source, HEADER, &whole));
+        if (!whole)
+            break;
+        const uint8_t *header = code->bytes + code->size - HEADER;
+        uint32_t length = png_get_uint_32(header);
+        if (length > PNG_UINT_31_MAX || code->size + length > MOST)
+            break;
+        last = !memcmp(header + 4, "IEND", 4);
+        WF_TRY(wf_code_take(code, source, length + CRC, &whole));
+    }
+    return WF_OK;
 }
 
 static void take_bytes(png_structp png, png_bytep from, size_t n)

@@ -131,6 +131,28 @@ int wf_source_byte(wf_source *source, int *byte)
     return WF_OK;
 }
 
+int wf_code_take(wf_code *code, wf_source *source, size_t n, bool *whole)
+{
+    const uint8_t *bytes;
+    size_t have = 1;
+    for (; n && have; n -= have) {
+        WF_TRY(wf_source_peek(source, 1, &bytes, &have));
+        have = have < n ? have : n;
+        if (code->size + have > code->capacity) { /* grows with what is there, whatever a header claims */
+            size_t want = 2 * code->capacity + have;
+            uint8_t *grown = realloc(code->bytes, want);
+            WF_CHECK(grown, WF_AGAIN, "%s: out of memory for %zu bytes", source->name, want);
+            code->bytes = grown;
+            code->capacity = want;
+        }
+        memcpy(code->bytes + code->size, bytes, have);
+        code->size += have;
+        wf_source_skip(source, have);
+    }
+    *whole = !n;
+    return WF_OK;
+}
+
 static int fill_from_file(wf_source *source, uint8_t *to, size_t n, size_t *got)
 {
     FILE *file = source->state;

@@ -12,8 +12,8 @@
 
 typedef struct wf_store wf_store;
 
-/* A new store at `path`; or, where one is there already, WF_USAGE unless `append`, which then must match its metadata
- * and continues it (an interrupted, unsealed one after its last committed picture). *count: pictures already there. */
+/* A new store at `path`. Where an interrupted one is, not sealed, which must match the metadata: continues it after its
+ * last committed picture; a sealed one only with `append`, else WF_USAGE. *count: pictures already there. */
 int wf_store_create(const char *path, const wf_meta *meta, bool append, wf_store **out, int64_t *count) WF_MUST;
 
 /* Adds one record. Pictures become durable when all their levels were put (levels arrive lowest first). */
@@ -44,6 +44,16 @@ int wf_store_size(wf_store *store, int level, size_t *bytes, wf_dtype *dtype) WF
 /* Coefficients of the picture at position 0 <= at < count: low [h,w,C], detail [h,w,3C] (not written at the base),
  * index (may be NULL). Checks size and checksum. Safe to call from several threads. */
 int wf_store_get(wf_store *store, int level, int64_t at, float *low, float *detail, uint64_t *index) WF_MUST;
+
+/* Pixels [y,y+h) x [x,x+w) of a level. */
+typedef struct wf_window {
+    int y, x, h, w;
+} wf_window;
+
+/* The same of a window alone: low [h,w,C], detail [h,w,3C]. Only the tiles of 64x64 pixels that it touches are read, and
+ * checked. */
+int wf_store_get_window(wf_store *store, int level, int64_t at, const wf_window *window, float *low, float *detail,
+                        uint64_t *index) WF_MUST;
 
 /* Reads and checks every value. */
 int wf_store_verify(wf_store *store) WF_MUST;

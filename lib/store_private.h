@@ -3,8 +3,9 @@
  * Main database of the environment: "state" = u64 XXH3-64 of the rest | JSON object of strings: the metadata of a stream
  * and mask (a bit per level held), count, content (sum of all value checksums) and, once sealed, hash.
  * Databases "level-00" ..: key = u64 picture index, big endian, so that LMDB's byte order is numeric order; value =
- * u8 dtype | 7 zero bytes | low and detail as F16 or F32 | u64 XXH3-64 over dtype and coefficients, seeded by index and
- * level. All other numbers are little endian. */
+ * u8 dtype | 7 zero bytes | tiles of 64x64 pixels, row after row of them, those at the right and lower border smaller: each
+ * its low and detail as F16 or F32 | u64 XXH3-64 over them (in the first tile over the bytes before as well), seeded by
+ * index, level and number of the tile. All other numbers are little endian. */
 #ifndef WF_STORE_PRIVATE_H
 #define WF_STORE_PRIVATE_H
 
@@ -57,18 +58,20 @@ int wf_state_write(MDB_txn *txn, const wf_store_state *state) WF_MUST;
 /* The hash that seals this state. */
 void wf_state_hash(const wf_store_state *state, char hash[17]);
 
-void wf_pending_free(wf_pending *pending);
+/* Waits for a commit under way, then drops what was put and not committed. */
+void wf_store_abandon(wf_store *store);
 
 /* -- values -------------------------------------------------------------------------------------------------------- */
 
-/* Bytes of a value of n coefficients in the widest type. */
-size_t wf_value_bound(size_t n);
-/* Writes at most wf_value_bound(lows + details) bytes to `to`; returns how many. *checksum: the value's own. */
-size_t wf_value_encode(int level, uint64_t index, const float *low, size_t lows, const float *detail, size_t details,
+/* Bytes of a value in the widest type. */
+size_t wf_value_bound(int level, wf_level_shape shape);
+/* Writes at most so many bytes to `to`; returns how many. *checksum: the sum of those of its tiles. */
+size_t wf_value_encode(int level, uint64_t index, wf_level_shape shape, const float *low, const float *detail,
                        unsigned char *to, uint64_t *checksum);
-/* WF_DATA, after "who: level, picture", unless size and checksum are right and all coefficients are finite. */
-int wf_value_decode(const char *who, int level, uint64_t index, MDB_val value, float *low, size_t lows, float *detail,
-                    size_t details, uint64_t *checksum) WF_MUST;
+/* The pixels of a window that lies inside; no other tiles than those it touches are read, and *checksum is their sum.
+ * WF_DATA, after "who: level, picture", unless size and checksums are right and all coefficients are finite. */
+int wf_value_decode(const char *who, int level, uint64_t index, MDB_val value, wf_level_shape shape,
+                    const wf_window *window, float *low, float *detail, uint64_t *checksum) WF_MUST;
 /* The type that the value's first byte names; false if it names none. */
 bool wf_value_dtype(MDB_val value, wf_dtype *dtype);
 

@@ -134,11 +134,11 @@ void wf_store_close(wf_store *store)
 {
     if (!store)
         return;
+    wf_store_abandon(store);
     if (store->env)
         mdb_env_close(store->env);
     if (store->data >= 0)
         close(store->data); /* the lock goes with it, so after the environment */
-    wf_pending_free(store->pending);
     wf_meta_clear(&store->state.meta);
     free(store->indices);
     free(store->path);
@@ -169,10 +169,9 @@ const char *wf_store_hash(const wf_store *store)
 
 /* -- values -------------------------------------------------------------------------------------------------------- */
 
-static int get(wf_store *store, int level, uint64_t index, float *low, float *detail, uint64_t *checksum)
+static int get(wf_store *store, int level, uint64_t index, const wf_window *window, float *low, float *detail,
+               uint64_t *checksum)
 {
-    wf_level_shape shape = wf_meta_level(&store->state.meta, level);
-    size_t pixels = (size_t)shape.H * (size_t)shape.W, details = level ? pixels * (size_t)shape.K : 0;
     unsigned char bytes[8];
     MDB_val key = wf_store_key(index, bytes), value;
     MDB_txn *txn;
@@ -183,8 +182,8 @@ static int get(wf_store *store, int level, uint64_t index, float *low, float *de
     else if (rc)
         status = wf_fail_lmdb(store, rc, "read");
     else
-        status =
-            wf_value_decode(store->path, level, index, value, low, pixels * (size_t)shape.C, detail, details, checksum);
+        status = wf_value_decode(store->path, level, index, value, wf_meta_level(&store->state.meta, level), window,
+                                 low, detail, checksum);
     mdb_txn_abort(txn);
     return status;
 }
@@ -194,15 +193,33 @@ static uint64_t index_at(const wf_store *store, int64_t at)
     return store->indices ? store->indices[at] : store->first + (uint64_t)at;
 }
 
-int wf_store_get(wf_store *store, int level, int64_t at, float *low, float *detail, uint64_t *index)
+static wf_window whole(const wf_store *store, int level)
+{
+    wf_level_shape s = wf_meta_level(&store->state.meta, level);
+    return (wf_window){0, 0, s.H, s.W};
+}
+
+int wf_store_get_window(wf_store *store, int level, int64_t at, const wf_window *w, float *low, float *detail,
+                        uint64_t *index)
 {
     WF_CHECK(wf_store_has_level(store, level), WF_DATA, "%s: holds no level %d", store->path, level);
     WF_CHECK(at >= 0 && at < store->state.count, WF_INTERNAL, "%s: picture %lld of %lld", store->path, (long long)at,
              (long long)store->state.count);
+    wf_window all = whole(store, level);
+    WF_CHECK(w->y >= 0 && w->x >= 0 && w->h > 0 && w->w > 0 && w->h <= all.h - w->y && w->w <= all.w - w->x,
+             WF_INTERNAL, "%s: level %d: %dx%d pixels at (%d,%d) of %dx%d", store->path, level, w->h, w->w, w->y, w->x,
+             all.h, all.w);
     uint64_t checksum, key = index_at(store, at);
     if (index)
         *index = key;
-    return get(store, level, key, low, detail, &checksum);
+    return get(store, level, key, w, low, detail, &checksum);
+}
+
+int wf_store_get(wf_store *store, int level, int64_t at, float *low, float *detail, uint64_t *index)
+{
+    WF_CHECK(wf_store_has_level(store, level), WF_DATA, "%s: holds no level %d", store->path, level);
+    wf_window all = whole(store, level);
+    return wf_store_get_window(store, level, at, &all, low, detail, index);
 }
 
 int wf_store_size(wf_store *store, int level, size_t *bytes, wf_dtype *dtype)
@@ -231,10 +248,11 @@ static int verify(wf_store *store, float *values)
         if (!wf_store_has_level(store, level))
             continue;
         wf_level_shape shape = wf_meta_level(&store->state.meta, level);
+        wf_window all = whole(store, level);
         float *detail = values + (size_t)shape.H * (size_t)shape.W * (size_t)shape.C;
         for (int64_t at = 0; at < store->state.count; at++) {
             uint64_t checksum;
-            WF_TRY(get(store, level, index_at(store, at), values, detail, &checksum));
+            WF_TRY(get(store, level, index_at(store, at), &all, values, detail, &checksum));
             content += checksum;
         }
     }

@@ -1,4 +1,4 @@
-/* store_value.c - one picture's coefficients of one level as bytes */
+/* store_value.c - one picture's coefficients of one level as bytes, in tiles, so that a part can be read without the rest */
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
@@ -6,7 +6,7 @@
 #include "finite.h"
 #include "store_private.h"
 
-enum { AS_F16 = 1, AS_F32 = 2, BEFORE = 8, AFTER = 8 };
+enum { AS_F16 = 1, AS_F32 = 2, BEFORE = 8, AFTER = 8, TILE = 64 };
 
 /* Halves by scaling: 2^-112 moves the exponent of a float to that of a half, and 13 mantissa bits fall away; numbers
  * below the normal range come out right too, because the scaled float is then below its own. Vectorizes on any
@@ -35,20 +35,31 @@ static float float_of(uint16_t half)
     return value;
 }
 
-/* Writes x [n] as halves; false when one of them does not come back bit by bit. */
-static bool encode_halves(const float *x, size_t n, unsigned char *to)
+/* Do all of x [n] come back bit by bit from halves? */
+static bool fit_halves(const float *x, size_t n)
 {
-    uint32_t lost = 0;
+    for (size_t block = 0; block < n; block += 4096) {
+        size_t end = n - block < 4096 ? n : block + 4096;
+        uint32_t lost = 0;
+        for (size_t i = block; i < end; i++) {
+            float back = float_of(half_of(x[i]));
+            uint32_t a, b;
+            memcpy(&a, &x[i], sizeof a);
+            memcpy(&b, &back, sizeof b);
+            lost |= a ^ b;
+        }
+        if (lost)
+            return false;
+    }
+    return true;
+}
+
+static void encode_halves(const float *x, size_t n, unsigned char *to)
+{
     for (size_t i = 0; i < n; i++) {
         uint16_t half = half_of(x[i]);
-        float back = float_of(half);
-        uint32_t a, b;
-        memcpy(&a, &x[i], sizeof a);
-        memcpy(&b, &back, sizeof b);
-        lost |= a ^ b;
         memcpy(to + i * sizeof half, &half, sizeof half);
     }
-    return !lost;
 }
 
 static void decode_halves(const unsigned char *from, float *x, size_t n)
@@ -60,34 +71,103 @@ static void decode_halves(const unsigned char *from, float *x, size_t n)
     }
 }
 
-static uint64_t checksum_of(int level, uint64_t index, const unsigned char *value, size_t n)
+/* -- tiles ---------------------------------------------------------------------------------------------------------- */
+
+/* How a value of a level lies in memory. */
+typedef struct layout {
+    int level, H, W;
+    size_t C, K;          /* channels of low and of detail, which the base lacks */
+    size_t rows, columns; /* of tiles */
+} layout;
+
+typedef struct tile {
+    int y, x, h, w; /* its pixels */
+    size_t number;
+    size_t begin, end; /* its bytes, the checksum behind them not counted */
+} tile;
+
+static layout layout_of(int level, wf_level_shape s)
 {
-    const uint64_t place[2] = {index, (uint64_t)level};
-    return XXH3_64bits_withSeed(value, n, XXH3_64bits(place, sizeof place));
+    return (layout){.level = level,
+                    .H = s.H,
+                    .W = s.W,
+                    .C = (size_t)s.C,
+                    .K = level ? (size_t)s.K : 0,
+                    .rows = (size_t)(s.H + TILE - 1) / TILE,
+                    .columns = (size_t)(s.W + TILE - 1) / TILE};
 }
 
-size_t wf_value_bound(size_t n)
+static tile tile_at(const layout *l, size_t row, size_t column, size_t each)
 {
-    return BEFORE + n * sizeof(float) + AFTER;
+    tile t = {.y = (int)row * TILE, .x = (int)column * TILE, .number = row * l->columns + column};
+    t.h = l->H - t.y < TILE ? l->H - t.y : TILE;
+    t.w = l->W - t.x < TILE ? l->W - t.x : TILE;
+    size_t before = (size_t)t.y * (size_t)l->W + (size_t)t.x * (size_t)t.h;
+    t.begin = BEFORE + before * (l->C + l->K) * each + t.number * AFTER;
+    t.end = t.begin + (size_t)t.h * (size_t)t.w * (l->C + l->K) * each;
+    return t;
 }
 
-size_t wf_value_encode(int level, uint64_t index, const float *low, size_t lows, const float *detail, size_t details,
+static size_t value_size(const layout *l, size_t each)
+{
+    return BEFORE + (size_t)l->H * (size_t)l->W * (l->C + l->K) * each + l->rows * l->columns * AFTER;
+}
+
+/* The first tile's is over the bytes before it as well. */
+static uint64_t checksum_of(const layout *l, uint64_t index, const tile *t, const unsigned char *value)
+{
+    const uint64_t place[2] = {index, (uint64_t)l->level | (uint64_t)t->number << 8};
+    size_t begin = t->number ? t->begin : 0;
+    return XXH3_64bits_withSeed(value + begin, t->end - begin, XXH3_64bits(place, sizeof place));
+}
+
+/* -- encoding -------------------------------------------------------------------------------------------------------- */
+
+size_t wf_value_bound(int level, wf_level_shape shape)
+{
+    layout l = layout_of(level, shape);
+    return value_size(&l, sizeof(float));
+}
+
+/* The tile's pixels of x [H,W,channels], row after row; returns the place behind them. */
+static unsigned char *encode_part(const layout *l, const tile *t, bool halves, const float *x, size_t channels,
+                                  unsigned char *to)
+{
+    size_t n = (size_t)t->w * channels;
+    for (int y = t->y; y < t->y + t->h; y++) {
+        const float *from = x + ((size_t)y * (size_t)l->W + (size_t)t->x) * channels;
+        if (halves)
+            encode_halves(from, n, to);
+        else
+            memcpy(to, from, n * sizeof *from);
+        to += n * (halves ? 2 : 4);
+    }
+    return to;
+}
+
+size_t wf_value_encode(int level, uint64_t index, wf_level_shape shape, const float *low, const float *detail,
                        unsigned char *to, uint64_t *checksum)
 {
+    layout l = layout_of(level, shape);
+    size_t pixels = (size_t)l.H * (size_t)l.W;
+    bool halves = fit_halves(low, pixels * l.C) && (!l.K || fit_halves(detail, pixels * l.K));
     memset(to, 0, BEFORE);
-    unsigned char *p = to + BEFORE;
-    bool halves = encode_halves(low, lows, p) && encode_halves(detail, details, p + 2 * lows);
     to[0] = halves ? AS_F16 : AS_F32;
-    if (!halves) {
-        memcpy(p, low, lows * sizeof *low);
-        if (details)
-            memcpy(p + lows * sizeof *low, detail, details * sizeof *detail);
-    }
-    p += (lows + details) * (halves ? 2 : 4);
-    *checksum = checksum_of(level, index, to, (size_t)(p - to));
-    memcpy(p, checksum, AFTER);
-    return (size_t)(p - to) + AFTER;
+    *checksum = 0;
+    for (size_t row = 0; row < l.rows; row++)
+        for (size_t column = 0; column < l.columns; column++) {
+            tile t = tile_at(&l, row, column, halves ? 2 : 4);
+            unsigned char *p = encode_part(&l, &t, halves, low, l.C, to + t.begin);
+            if (l.K)
+                encode_part(&l, &t, halves, detail, l.K, p);
+            uint64_t own = checksum_of(&l, index, &t, to);
+            memcpy(to + t.end, &own, AFTER);
+            *checksum += own;
+        }
+    return value_size(&l, halves ? 2 : 4);
 }
+
+/* -- decoding -------------------------------------------------------------------------------------------------------- */
 
 bool wf_value_dtype(MDB_val value, wf_dtype *dtype)
 {
@@ -96,29 +176,57 @@ bool wf_value_dtype(MDB_val value, wf_dtype *dtype)
     return tag == AS_F16 || tag == AS_F32;
 }
 
-int wf_value_decode(const char *who, int level, uint64_t index, MDB_val value, float *low, size_t lows, float *detail,
-                    size_t details, uint64_t *checksum)
+/* What the tile and the window share, of the tile's part at `from`, to x [window,channels]. */
+static void decode_part(const tile *t, const wf_window *w, wf_dtype dtype, const unsigned char *from, size_t channels,
+                        float *x)
 {
-    const unsigned char *from = value.mv_data, *p = from + BEFORE;
+    int top = t->y > w->y ? t->y : w->y, bottom = t->y + t->h < w->y + w->h ? t->y + t->h : w->y + w->h;
+    int left = t->x > w->x ? t->x : w->x, right = t->x + t->w < w->x + w->w ? t->x + t->w : w->x + w->w;
+    size_t n = (size_t)(right - left) * channels;
+    for (int y = top; y < bottom; y++) {
+        size_t at = ((size_t)(y - t->y) * (size_t)t->w + (size_t)(left - t->x)) * channels;
+        float *to = x + ((size_t)(y - w->y) * (size_t)w->w + (size_t)(left - w->x)) * channels;
+        if (dtype == WF_F16)
+            decode_halves(from + 2 * at, to, n);
+        else
+            memcpy(to, from + 4 * at, n * sizeof *to);
+    }
+}
+
+static int decode_tile(const char *who, const layout *l, uint64_t index, const tile *t, const wf_window *w,
+                       wf_dtype dtype, const unsigned char *value, float *low, float *detail, uint64_t *checksum)
+{
+    uint64_t own;
+    memcpy(&own, value + t->end, AFTER);
+    WF_CHECK(own == checksum_of(l, index, t, value), WF_DATA,
+             "%s: level %d, picture %llu: the checksum of tile %zu of %zu is wrong", who, l->level,
+             (unsigned long long)index, t->number, l->rows * l->columns);
+    *checksum += own;
+    const unsigned char *from = value + t->begin;
+    decode_part(t, w, dtype, from, l->C, low);
+    if (l->K)
+        decode_part(t, w, dtype, from + (size_t)t->h * (size_t)t->w * l->C * wf_dtype_size(dtype), l->K, detail);
+    return WF_OK;
+}
+
+int wf_value_decode(const char *who, int level, uint64_t index, MDB_val value, wf_level_shape shape,
+                    const wf_window *window, float *low, float *detail, uint64_t *checksum)
+{
+    layout l = layout_of(level, shape);
     unsigned long long picture = index;
-    size_t n = lows + details;
     wf_dtype dtype;
     WF_CHECK(wf_value_dtype(value, &dtype), WF_DATA, "%s: level %d, picture %llu: unknown kind of value", who, level,
              picture);
-    size_t want = BEFORE + n * wf_dtype_size(dtype) + AFTER;
+    size_t want = value_size(&l, wf_dtype_size(dtype));
     WF_CHECK(value.mv_size == want, WF_DATA, "%s: level %d, picture %llu: value of %zu bytes, want %zu", who, level,
              picture, value.mv_size, want);
-    memcpy(checksum, from + want - AFTER, AFTER);
-    WF_CHECK(*checksum == checksum_of(level, index, from, want - AFTER), WF_DATA,
-             "%s: level %d, picture %llu: checksum is wrong", who, level, picture);
-    if (dtype == WF_F16) {
-        decode_halves(p, low, lows);
-        decode_halves(p + 2 * lows, detail, details);
-    } else {
-        memcpy(low, p, lows * sizeof *low);
-        if (details)
-            memcpy(detail, p + lows * sizeof *low, details * sizeof *detail);
-    }
+    *checksum = 0;
+    for (int row = window->y / TILE; row * TILE < window->y + window->h; row++)
+        for (int column = window->x / TILE; column * TILE < window->x + window->w; column++) {
+            tile t = tile_at(&l, (size_t)row, (size_t)column, wf_dtype_size(dtype));
+            WF_TRY(decode_tile(who, &l, index, &t, window, dtype, value.mv_data, low, detail, checksum));
+        }
+    size_t lows = (size_t)window->h * (size_t)window->w * l.C, details = (size_t)window->h * (size_t)window->w * l.K;
     WF_CHECK(wf_find_nonfinite(low, lows) == lows && wf_find_nonfinite(detail, details) == details, WF_DATA,
              "%s: level %d, picture %llu: a coefficient is not a finite number", who, level, picture);
     return WF_OK;

@@ -1,9 +1,11 @@
 /* store_write.c - making a store: whole pictures in durable transactions, then the seal
  *
  * Encoded pictures wait in memory until there are enough for one transaction, so that a transaction that met a full map
- * can be tried again. Only whole batches are committed: what is in the file are always pictures with all their levels. */
+ * can be tried again. A thread commits them while the next ones are put. Only whole batches are committed: what is in the
+ * file are always pictures with all their levels. */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -23,11 +25,16 @@ typedef struct entry {
     size_t at, size; /* in bytes[] */
 } entry;
 
-struct wf_pending {
+/* Encoded pictures. */
+typedef struct load {
     unsigned char *bytes;
     size_t used, capacity;
     entry *entries;
     size_t count, room;
+} load;
+
+struct wf_pending {
+    load load;         /* put so far */
     int64_t pictures;  /* of whole batches */
     uint64_t content;  /* sum of the checksums of all entries */
     uint64_t *indices; /* [N] of the batch under way */
@@ -35,16 +42,29 @@ struct wf_pending {
     uint32_t mask;     /* its levels so far */
     int level;         /* the last of them */
     bool failed;       /* a put or commit went wrong: what follows could only make a store with a hole */
+
+    bool running; /* `thread` commits `under_way`, with which the store will be `next` */
+    pthread_t thread;
+    load under_way;
+    wf_store_state next; /* borrows the provenance */
+    int status;          /* of that commit */
+    char message[1024];
 };
 
-void wf_pending_free(wf_pending *pending)
+static void join(wf_store *store);
+
+void wf_store_abandon(wf_store *store)
 {
-    if (!pending)
+    wf_pending *p = store->pending;
+    if (!p)
         return;
-    free(pending->bytes);
-    free(pending->entries);
-    free(pending->indices);
-    free(pending);
+    join(store);
+    free(p->load.bytes);
+    free(p->load.entries);
+    free(p->under_way.bytes);
+    free(p->under_way.entries);
+    free(p->indices);
+    free(p);
 }
 
 /* -- creating ------------------------------------------------------------------------------------------------------ */
@@ -110,6 +130,7 @@ static int continue_state(wf_store *store, const wf_meta *meta, wf_store_state *
 }
 
 static int commit(wf_store *store);
+static int settle(wf_store *store);
 
 static int start(wf_store *store, const wf_meta *meta, bool append)
 {
@@ -123,10 +144,12 @@ static int start(wf_store *store, const wf_meta *meta, bool append)
     WF_TRY(read_state(store, &there, &found));
     if (!found) { /* new, or killed before its first commit */
         WF_TRY(wf_meta_copy(&store->state.meta, meta));
-        return commit(store);
+        WF_TRY(commit(store));
+        return settle(store);
     }
-    int status =
-        append ? continue_state(store, meta, &there) : wf_fail(WF_USAGE, "%s: a store is there already", store->path);
+    int status = append || !there.sealed
+                     ? continue_state(store, meta, &there)
+                     : wf_fail(WF_USAGE, "%s: a complete store is there already; see --append", store->path);
     wf_meta_clear(&there.meta);
     return status;
 }
@@ -164,19 +187,19 @@ static int reason_of(const wf_store *store, int rc)
 /* All of this returns LMDB codes. */
 static int write_entries(const wf_store *store, MDB_txn *txn, const entry **at)
 {
-    const wf_pending *p = store->pending;
+    const load *l = &store->pending->under_way;
     MDB_dbi levels[WF_MAX_LEVELS + 1];
     for (int level = 0; level <= WF_MAX_LEVELS; level++) {
         char name[16];
         wf_level_name(level, name);
-        int rc = wf_store_has_level(store, level) ? mdb_dbi_open(txn, name, MDB_CREATE, &levels[level]) : 0;
+        int rc = store->pending->next.mask >> level & 1 ? mdb_dbi_open(txn, name, MDB_CREATE, &levels[level]) : 0;
         if (rc)
             return rc;
     }
-    for (size_t i = 0; i < p->count; i++) {
-        const entry *e = *at = &p->entries[i];
+    for (size_t i = 0; i < l->count; i++) {
+        const entry *e = *at = &l->entries[i];
         unsigned char bytes[8];
-        MDB_val key = wf_store_key(e->index, bytes), value = {e->size, p->bytes + e->at};
+        MDB_val key = wf_store_key(e->index, bytes), value = {e->size, l->bytes + e->at};
         int rc = mdb_put(txn, levels[e->level], &key, &value, MDB_NOOVERWRITE);
         if (rc)
             return rc;
@@ -184,7 +207,7 @@ static int write_entries(const wf_store *store, MDB_txn *txn, const entry **at)
     return 0;
 }
 
-static int try_commit(const wf_store *store, const wf_store_state *next, const entry **at)
+static int try_commit(const wf_store *store, const entry **at)
 {
     MDB_txn *txn;
     int rc = mdb_txn_begin(store->env, NULL, 0, &txn);
@@ -192,7 +215,7 @@ static int try_commit(const wf_store *store, const wf_store_state *next, const e
         return rc;
     rc = write_entries(store, txn, at);
     if (!rc)
-        rc = wf_state_write(txn, next);
+        rc = wf_state_write(txn, &store->pending->next);
     if (!rc)
         return mdb_txn_commit(txn);
     mdb_txn_abort(txn);
@@ -208,11 +231,11 @@ static int grow(wf_store *store, int rc)
     return WF_OK;
 }
 
-static int commit_state(wf_store *store, const wf_store_state *next)
+static int commit_under_way(wf_store *store)
 {
     const entry *at = NULL;
     for (;;) {
-        int rc = try_commit(store, next, &at);
+        int rc = try_commit(store, &at);
         if (!rc)
             return WF_OK;
         if (rc == MDB_KEYEXIST)
@@ -223,23 +246,56 @@ static int commit_state(wf_store *store, const wf_store_state *next)
     }
 }
 
-/* Makes the pending pictures durable. */
+static void *commit_thread(void *context)
+{
+    wf_store *store = context;
+    wf_pending *p = store->pending;
+    p->status = commit_under_way(store);
+    if (p->status)
+        snprintf(p->message, sizeof p->message, "%s", wf_error());
+    return NULL;
+}
+
+/* Waits for the commit under way. */
+static void join(wf_store *store)
+{
+    wf_pending *p = store->pending;
+    if (!p->running)
+        return;
+    pthread_join(p->thread, NULL);
+    p->running = false;
+    p->under_way.used = p->under_way.count = 0;
+    p->failed = p->failed || p->status;
+}
+
+/* The same, and tells how it ended. */
+static int settle(wf_store *store)
+{
+    wf_pending *p = store->pending;
+    bool was = p->running;
+    join(store);
+    return was && p->status ? wf_fail(p->status, "%s", p->message) : WF_OK;
+}
+
+/* Hands what was put over to be made durable, once what was handed over before is. */
 static int commit(wf_store *store)
 {
     wf_pending *p = store->pending;
-    wf_store_state next = store->state; /* borrows the provenance */
-    next.count += p->pictures;
-    next.content += p->content;
-    if (next.sealed)
-        wf_state_hash(&next, next.hash);
-    int status = commit_state(store, &next);
-    p->failed = p->failed || status;
-    if (status)
-        return status;
-    store->state = next;
-    p->used = p->count = 0;
+    WF_TRY(settle(store));
+    load empty = p->under_way;
+    p->under_way = p->load;
+    p->load = empty;
+    store->state.count += p->pictures;
+    store->state.content += p->content;
+    if (store->state.sealed)
+        wf_state_hash(&store->state, store->state.hash);
     p->pictures = 0;
     p->content = 0;
+    p->next = store->state;
+    int rc = pthread_create(&p->thread, NULL, commit_thread, store);
+    p->failed = p->failed || rc;
+    WF_CHECK(!rc, WF_AGAIN, "%s: cannot start a thread: %s", store->path, strerror(rc));
+    p->running = true;
     return WF_OK;
 }
 
@@ -247,7 +303,7 @@ static int commit(wf_store *store)
 
 static int reserve(wf_store *store, size_t bytes, size_t entries)
 {
-    wf_pending *p = store->pending;
+    load *p = &store->pending->load;
     size_t need, want = p->capacity;
     WF_CHECK(WF_ADD(p->used, bytes, &need), WF_AGAIN, "%s: a batch too large", store->path);
     if (need > p->capacity) {
@@ -291,26 +347,26 @@ static int check_order(wf_store *store, const wf_record *record)
 /* The value of the record's picture n, behind the pending ones: *size bytes, and room for its entry. */
 static int encode(wf_store *store, const wf_record *record, size_t n, size_t *size, uint64_t *checksum)
 {
-    wf_pending *p = store->pending;
+    load *p = &store->pending->load;
     wf_level_shape shape = wf_meta_level(&store->state.meta, record->level);
     size_t pixels = (size_t)shape.H * (size_t)shape.W, lows = pixels * (size_t)shape.C,
            details = record->level ? pixels * (size_t)shape.K : 0;
-    WF_TRY(reserve(store, wf_value_bound(lows + details), 1));
-    *size = wf_value_encode(record->level, record->index[n], record->low + n * lows, lows,
-                            details ? record->detail + n * details : NULL, details, p->bytes + p->used, checksum);
+    WF_TRY(reserve(store, wf_value_bound(record->level, shape), 1));
+    *size = wf_value_encode(record->level, record->index[n], shape, record->low + n * lows,
+                            details ? record->detail + n * details : NULL, p->bytes + p->used, checksum);
     return WF_OK;
 }
 
 static int add_values(wf_store *store, const wf_record *record)
 {
-    wf_pending *p = store->pending;
+    load *l = &store->pending->load;
     for (size_t n = 0; n < (size_t)record->N; n++) {
         uint64_t checksum;
         size_t size;
         WF_TRY(encode(store, record, n, &size, &checksum));
-        p->entries[p->count++] = (entry){record->level, record->index[n], p->used, size};
-        p->used += size;
-        p->content += checksum;
+        l->entries[l->count++] = (entry){record->level, record->index[n], l->used, size};
+        l->used += size;
+        store->pending->content += checksum;
     }
     return WF_OK;
 }
@@ -324,7 +380,7 @@ static int end_batch(wf_store *store)
     store->state.sealed = false;
     p->pictures += p->N;
     p->N = 0;
-    return p->used >= COMMIT_BYTES || p->pictures >= COMMIT_PICTURES ? commit(store) : WF_OK;
+    return p->load.used >= COMMIT_BYTES || p->pictures >= COMMIT_PICTURES ? commit(store) : WF_OK;
 }
 
 static int put(wf_store *store, const wf_record *record)
@@ -354,7 +410,7 @@ int wf_store_put(wf_store *store, const wf_record *record)
 
 static int compare(wf_store *store, const wf_record *record, MDB_txn *txn)
 {
-    const wf_pending *p = store->pending;
+    const load *l = &store->pending->load;
     char name[16];
     MDB_dbi database;
     wf_level_name(record->level, name);
@@ -366,7 +422,7 @@ static int compare(wf_store *store, const wf_record *record, MDB_txn *txn)
         MDB_val key = wf_store_key(record->index[n], bytes), have;
         WF_TRY(encode(store, record, n, &size, &checksum));
         WF_LMDB(store, mdb_get(txn, database, &key, &have), "picture");
-        WF_CHECK(have.mv_size == size && !memcmp(have.mv_data, p->bytes + p->used, size), WF_DATA,
+        WF_CHECK(have.mv_size == size && !memcmp(have.mv_data, l->bytes + l->used, size), WF_DATA,
                  "%s: level %d has another picture %llu than the one given", store->path, record->level,
                  (unsigned long long)record->index[n]);
     }
@@ -378,6 +434,7 @@ int wf_store_compare(wf_store *store, const wf_record *record)
     MDB_txn *txn;
     WF_TRY(check_writable(store));
     WF_TRY(wf_record_check(record, &store->state.meta, store->path));
+    WF_TRY(settle(store));
     WF_LMDB(store, mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn), "read");
     int status = compare(store, record, txn);
     mdb_txn_abort(txn);
@@ -390,5 +447,6 @@ int wf_store_seal(wf_store *store)
     WF_CHECK(!store->pending->N, WF_DATA, "%s: the last batch ends at level %d, want %d", store->path,
              store->pending->level, store->state.meta.top);
     store->state.sealed = true;
-    return commit(store);
+    WF_TRY(commit(store));
+    return settle(store);
 }

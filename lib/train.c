@@ -9,7 +9,7 @@
 #include "file.h"
 #include "trainer.h"
 
-enum { LOG_EVERY = 50 };
+enum { LOG_EVERY = 50, CONTEXT = 8 };
 static const double CHECKPOINT_SECONDS = 120;
 
 const wf_train_options wf_train_defaults = {
@@ -19,6 +19,7 @@ const wf_train_options wf_train_defaults = {
     .ema = 1 - 1 / 782.0,
     .warmup = -1,
     .patch = -1,
+    .context = -1,
     .memory = WF_MEMORY_AUTO,
     .validate_on = 1000,
     .patience = 20,
@@ -83,13 +84,13 @@ static int compute(void *trainer)
     wf_trainer *t = trainer;
     const wf_train_options *o = t->options;
     wf_level_shape s = wf_meta_level(t->meta, o->level);
-    double dims = (double)t->batches.H * t->batches.W * s.K;
+    double counted = wf_batches_counted(&t->batches);
     WF_TRY(wf_feed_dequantize(&t->feed, &t->noise));
     const wf_real *x = wf_feed_x(&t->feed), *cond = wf_feed_cond(&t->feed);
     WF_TRY(wf_flow_forward(t->flow, t->optimizer.w, x, cond));
     WF_TRY(wf_flow_guard(t->flow, t->optimizer.bad));
     /* the loss is in bits per coefficient, so that the rate means the same at every level and patch size */
-    return wf_flow_backward(t->flow, t->optimizer.w, cond, -1 / (o->batch * dims * log(2)), wf_optimizer_sink,
+    return wf_flow_backward(t->flow, t->optimizer.w, cond, -1 / (o->batch * counted * s.K * log(2)), wf_optimizer_sink,
                             &t->optimizer, NULL, NULL);
 }
 
@@ -105,6 +106,9 @@ static int launch(wf_trainer *t)
     wf_optimizer_begin(&t->optimizer, t->step, learning_rate(t));
     WF_TRY(wf_batches_load(&t->batches, t->step));
     WF_TRY(wf_feed_upload(&t->feed, o->batch, t->batches.low, t->batches.detail, slots));
+    if (t->weight)
+        WF_TRY(t->backend->upload(t->backend, t->weight, t->batches.weight, WF_F32,
+                                  (size_t)o->batch * (size_t)t->batches.H * (size_t)t->batches.W));
     WF_TRY(wf_replay_run(t->backend, &t->replay, compute, t));
     *l = (struct wf_launched){.step = t->step};
     WF_TRY(wf_flow_post(t->flow, &l->density));
@@ -135,7 +139,7 @@ static int settle_one(wf_trainer *t, bool *bad)
         return WF_OK;
     }
     t->sum += wf_bits_per_dim(t->meta, t->options->level, /* a patch stands for the whole level */
-                              mean * s.H * s.W / ((double)t->batches.H * t->batches.W));
+                              mean * s.H * s.W / wf_batches_counted(&t->batches));
     t->summed++;
     return WF_OK;
 }
@@ -282,6 +286,19 @@ static int initialize(wf_trainer *t)
     return wf_trainer_save(t);
 }
 
+/* The context of patches is seen, but does not count. */
+static int use_weight(wf_trainer *t)
+{
+    const wf_batches *b = &t->batches;
+    void *memory;
+    if (!b->weight)
+        return WF_OK;
+    WF_TRY(t->backend->alloc(t->backend, (size_t)b->N * (size_t)b->H * (size_t)b->W * t->backend->real, &memory));
+    t->weight = memory;
+    wf_flow_weigh(t->flow, t->weight, wf_batches_counted(b));
+    return WF_OK;
+}
+
 static int prepare(wf_trainer *t)
 {
     const wf_train_options *o = t->options;
@@ -296,10 +313,12 @@ static int prepare(wf_trainer *t)
     else
         wf_model_official_chain(meta, o->level, t->chain);
     t->patch = o->patch >= 0 ? o->patch : o->chain ? 0 : wf_model_official_patch(meta, o->level);
-    WF_TRY(wf_batches_create(t->store, o->level, o->batch, t->patch, o->flip, o->seed, &t->batches));
+    t->context = o->context >= 0 ? o->context : t->patch && (t->patch < s.H || t->patch < s.W) ? CONTEXT : 0;
+    WF_TRY(wf_batches_create(t->store, o->level, o->batch, t->patch, t->context, o->flip, o->seed, &t->batches));
     wf_flow_spec spec = {o->batch,           t->batches.H,           t->batches.W, s.K,
                          o->level ? s.C : 0, s.H * s.W == 1 ? 1 : 3, o->precision, o->memory};
     WF_TRY(wf_flow_create(t->backend, t->chain, &spec, &t->flow));
+    WF_TRY(use_weight(t));
     WF_TRY(wf_optimizer_create(t->backend, wf_flow_size(t->flow), o->ema, &t->optimizer));
     WF_TRY(wf_feed_create(t->backend, meta, o->level, o->batch, t->batches.H, t->batches.W, &t->feed));
     if (!t->validation)
@@ -453,6 +472,7 @@ int wf_train(const wf_model *model, wf_backend *backend, wf_store *store, wf_sto
     wf_replay_clear(backend, &t->replay);
     wf_evaluator_clear(&t->evaluator);
     wf_feed_clear(&t->feed);
+    t->backend->free(t->backend, t->weight);
     wf_batches_clear(&t->batches);
     wf_optimizer_clear(&t->optimizer);
     wf_flow_destroy(t->flow);

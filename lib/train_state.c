@@ -15,13 +15,15 @@
 static int describe(const wf_trainer *t, char **out)
 {
     const wf_train_options *o = t->options;
-    char text[8192];
+    char text[8192], context[32] = "";
+    if (t->context) /* trainings from before there was any go on */
+        snprintf(context, sizeof context, " context=%d", t->context);
     int n =
         snprintf(text, sizeof text,
                  "data=%s chain=%s batch=%d lr=%.17g ema=%.17g warmup=%lld decay=%.17g patch=%d flip=%d precision=%d "
-                 "seed=%llu backend=%.3s",
+                 "seed=%llu backend=%.3s%s",
                  wf_store_hash(t->store), t->chain, o->batch, o->lr, o->ema, (long long)o->warmup, o->decay, t->patch,
-                 o->flip, o->precision, (unsigned long long)o->seed, t->backend->name);
+                 o->flip, o->precision, (unsigned long long)o->seed, t->backend->name, context);
     WF_CHECK(n < (int)sizeof text, WF_USAGE, "chain too long");
     *out = strdup(text);
     WF_CHECK(*out, WF_AGAIN, "out of memory");

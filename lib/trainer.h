@@ -16,11 +16,12 @@ typedef struct wf_trainer {
     wf_store *store, *validation;
     const wf_meta *meta;
     char chain[4096];
-    int patch;
+    int patch, context;
     wf_flow *flow;
     wf_optimizer optimizer;
     wf_batches batches;
     wf_feed feed;
+    wf_real *weight; /* of the pixels of a batch, device [N,H,W], with context */
     wf_evaluator evaluator;
     FILE *log;
     char log_path[WF_PATH], state_path[WF_PATH];

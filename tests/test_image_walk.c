@@ -178,3 +178,76 @@ Test(image, folder)
     cr_assert_eq(read_paths(paths, 1, names, sizeof names, &skipped), WF_DATA, "an empty picture");
     leave_folder();
 }
+
+/* ---- files of other people ------------------------------------------------------------------------------------ */
+
+/* The picture, read again by wf_images_next. */
+static int compare(void *context, int worker, int i, wf_image *image, const char *name)
+{
+    wf_image want = {0};
+    const char *want_name;
+    bool more;
+    WF_TRY(wf_images_next(context, &want, &want_name, &more));
+    bool same = more && !worker && !i && !strcmp(name, want_name) && image->H == want.H && image->W == want.W &&
+                image->C == want.C && image->bits == want.bits &&
+                !memcmp(image->pixels, want.pixels, (size_t)image->H * (size_t)image->W * (size_t)image->C * 2);
+    wf_image_clear(&want);
+    return same ? WF_OK : wf_fail(WF_INTERNAL, "%s: another picture", name);
+}
+
+static int no_more(void *context, int worker, int count)
+{
+    return context && !worker && count == 1 ? WF_OK : WF_INTERNAL;
+}
+
+static int take_one(void *context, int worker, int64_t first, int count)
+{
+    return context && !worker && first >= 0 && count == 1 ? WF_OK : WF_INTERNAL;
+}
+
+/* Cut out of its file first, a picture is the same, and is refused for the same reason. */
+static void check_cut(const char *path)
+{
+    char *paths[] = {(char *)path}, message[1024];
+    wf_images *one, *many;
+    wf_image image = {0};
+    const char *name;
+    bool more;
+    int64_t count;
+    cr_assert(!wf_images_open(paths, 1, NULL, &one) && !wf_images_open(paths, 1, NULL, &many));
+    int again = wf_images_run(many, 1, 1, &(wf_image_work){compare, no_more, take_one, NULL, one}, &count);
+    snprintf(message, sizeof message, "%s", again ? wf_error() : "");
+    int status = wf_images_next(one, &image, &name, &more); /* what was not compared: the end, or a failure */
+    cr_expect(status == again && (again ? !strcmp(wf_error(), message) : !more), "%s: %d %s, but cut out %d %s", path,
+              status, status ? wf_error() : "", again, message);
+    wf_images_close(one);
+    wf_images_close(many);
+    wf_image_clear(&image);
+}
+
+Test(image, odd_files_cut_out)
+{
+    const char *data = getenv("WF_TEST_DATA");
+    char tar[4096], command[8192], line[4096];
+    char *real = realpath(data ? data : "../shared/data", NULL);
+    snprintf(tar, sizeof tar, "%s/oddimages_dev.tar", real ? real : "");
+    free(real);
+    if (access(tar, R_OK))
+        cr_skip("oddimages_dev.tar is not here");
+    enter_folder();
+    snprintf(command, sizeof command, "tar xf '%s'", tar);
+    cr_assert_eq(system(command), 0);
+    FILE *oracle = fopen("ORACLE.tsv", "r");
+    cr_assert(oracle);
+    int count = 0;
+    while (fgets(line, sizeof line, oracle)) {
+        char path[1024];
+        if (line[0] == '#' || sscanf(line, "%1023[^\t]", path) != 1)
+            continue;
+        check_cut(path);
+        count++;
+    }
+    fclose(oracle);
+    cr_assert(count > 150, "%d files", count);
+    leave_folder();
+}

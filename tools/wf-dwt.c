@@ -21,10 +21,11 @@ static const cli_option options[] = {
      "Halve N times; the default is as often as height and width both divide by two."},
     {0, "base", "S", CLI_INT, &base, 1, WF_MAX_SIDE, "Halve until the shorter side is S pixels; not with --levels."},
     {'o', "output", "STORE", CLI_STRING, &store_path, 0, 0,
-     "Write an LMDB store, a new folder, in place of a stream on standard output, which - stands for."},
+     "Write an LMDB store, a new folder, in place of a stream on standard output, which - stands for. Interrupted, the "
+     "same command goes on."},
     {'a', "append", NULL, CLI_FLAG, &append, 0, 0,
-     "Continue an interrupted or grown store, given the same pictures from the start: those it has are passed "
-     "over, and the last of them is compared."},
+     "Add pictures to a complete store, given all of them from the start: those it has are passed over, and the last of "
+     "them is compared. An interrupted store goes on so without it."},
     {'w', "wavelet", "NAME", CLI_STRING, &wavelet, 0, 0, "Wavelet; haar, the default, is the only one so far."},
     {0, "crop", "HxW", CLI_STRING, &crop, 0, 0, "Keep the H by W pixels in the middle of every picture."},
     {0, "resize", "HxW", CLI_STRING, &resize, 0, 0,
@@ -80,21 +81,28 @@ static const cli_program program = {
     .options = options,
 };
 
+/* One of those that decode and transform batches side by side. */
+typedef struct worker {
+    wf_backend *backend;
+    wf_pyramid *pyramid;
+    float *pixels;   /* [size,H,W,C] */
+    uint64_t *index; /* [size] */
+} worker;
+
 /* What is known from the first picture on. */
 static struct {
     wf_meta meta;
     wf_backend *backend;
-    wf_pyramid *pyramid;
+    worker *crew;
+    int workers;
     wf_writer *writer;
     wf_store *store;
-    int lowest;      /* level */
-    int64_t skip;    /* pictures that the store has already */
-    int64_t count;   /* pictures read */
-    int64_t bad;     /* pictures skipped */
-    int waiting;     /* pictures in the batch */
-    int size;        /* of a full batch */
-    float *pixels;   /* [size,H,W,C] */
-    uint64_t *index; /* [size] */
+    int lowest;    /* level */
+    int64_t skip;  /* pictures that the store has already */
+    int64_t count; /* pictures read */
+    int64_t bad;   /* pictures skipped */
+    int size;      /* of a full batch; not of the number of workers, so that neither a bit of the output is */
+    int crop_h, crop_w, resize_h, resize_w;
 } job;
 
 static void parse_size(const char *text, const char *option, int *H, int *W)
@@ -128,6 +136,22 @@ static int choose_levels(const wf_image *image, const char *name)
     return want;
 }
 
+/* Workers transform on processors of their own, and in turn on a device that they share. */
+static void hire(worker *w)
+{
+    const wf_meta *m = &job.meta;
+    size_t samples = (size_t)m->H * (size_t)m->W * (size_t)m->C;
+    w->pixels = calloc((size_t)job.size, samples * sizeof *w->pixels);
+    w->index = calloc((size_t)job.size, sizeof *w->index);
+    if (!w->pixels || !w->index)
+        die(WF_AGAIN, "out of memory for %d pictures of %dx%d; use a smaller --batch or fewer --threads", job.size,
+            m->H, m->W);
+    w->backend = job.backend;
+    if (job.backend->host)
+        must(wf_backend_open(common.backend, 1, &w->backend));
+    must(wf_pyramid_create(w->backend, m, job.size, &w->pyramid));
+}
+
 static void begin(const wf_image *image, const char *name)
 {
     wf_meta *meta = &job.meta;
@@ -138,129 +162,168 @@ static void begin(const wf_image *image, const char *name)
     job.lowest = level >= 0 ? level : 0;
     must(wf_meta_add_provenance(meta, program.name, common.argc, common.argv, common.seed, NULL));
 
-    size_t samples = (size_t)image->H * (size_t)image->W * (size_t)image->C;
-    job.size = batch ? (int)batch : wf_pyramid_batch(meta, meta->levels);
-    job.pixels = calloc((size_t)job.size, samples * sizeof *job.pixels);
-    job.index = calloc((size_t)job.size, sizeof *job.index);
-    if (!job.pixels || !job.index)
-        die(WF_AGAIN, "out of memory for %d pictures of %dx%d; use a smaller --batch", job.size, image->H, image->W);
     must(wf_backend_open(common.backend, common.threads, &job.backend));
-    must(wf_pyramid_create(job.backend, meta, job.size, &job.pyramid));
+    job.size = batch ? (int)batch : wf_pyramid_batch(meta, meta->levels);
+    job.workers = job.backend->threads;
+    job.crew = calloc((size_t)job.workers, sizeof *job.crew);
+    if (!job.crew)
+        die(WF_AGAIN, "out of memory");
+    for (int i = 0; i < job.workers; i++)
+        hire(&job.crew[i]);
     if (store_path)
         must(wf_store_create(store_path, meta, append, &job.store, &job.skip));
     else
         must(wf_writer_create(stdout, "standard output", meta, &job.writer));
 }
 
-static void check_same(const wf_image *image, const char *name)
+static int check_same(const wf_image *image, const char *name)
 {
     const wf_meta *m = &job.meta;
-    if (image->H != m->H || image->W != m->W)
-        die(WF_DATA, "%s: %dx%d, want %dx%d as the pictures before; use --crop or --resize", name, image->H, image->W,
-            m->H, m->W);
-    if (image->C != m->C)
-        die(WF_DATA, "%s: %d channels, want %d as the pictures before; use --channels", name, image->C, m->C);
-    if (image->bits != m->bits)
-        die(WF_DATA, "%s: %d bits, want %d as the pictures before; use --bits", name, image->bits, m->bits);
+    WF_CHECK(image->H == m->H && image->W == m->W, WF_DATA,
+             "%s: %dx%d, want %dx%d as the pictures before; use --crop or --resize", name, image->H, image->W, m->H,
+             m->W);
+    WF_CHECK(image->C == m->C, WF_DATA, "%s: %d channels, want %d as the pictures before; use --channels", name,
+             image->C, m->C);
+    WF_CHECK(image->bits == m->bits, WF_DATA, "%s: %d bits, want %d as the pictures before; use --bits", name,
+             image->bits, m->bits);
+    return WF_OK;
 }
 
-static void write_batch(void)
+static int edit(wf_image *image, const char *name)
 {
-    if (!job.waiting)
-        return;
-    must(wf_pyramid_split(job.pyramid, job.waiting, job.pixels, job.lowest));
-    for (int L = job.lowest; L <= job.meta.top; L++) {
-        wf_record record = {.level = L, .N = job.waiting, .index = job.index};
-        must(wf_pyramid_level(job.pyramid, L, &record.low, &record.detail));
-        must(job.store ? wf_store_put(job.store, &record) : wf_writer_put(job.writer, &record));
-    }
-    job.waiting = 0;
+    if (crop)
+        WF_TRY(wf_image_crop(image, name, job.crop_h, job.crop_w));
+    if (resize)
+        WF_TRY(wf_image_resize(image, name, job.resize_h, job.resize_w));
+    if (channels)
+        WF_TRY(wf_image_channels(image, name, channels));
+    return bits ? wf_image_depth(image, name, bits) : WF_OK;
 }
 
-static void stage(const wf_image *image)
+static int stage(void *context, int w, int i, wf_image *image, const char *name)
 {
+    (void)context;
+    WF_TRY(edit(image, name));
+    WF_TRY(check_same(image, name));
     size_t n = (size_t)image->H * (size_t)image->W * (size_t)image->C;
-    float *to = job.pixels + (size_t)job.waiting * n;
-    for (size_t i = 0; i < n; i++)
-        to[i] = image->pixels[i];
-    job.index[job.waiting++] = (uint64_t)job.count;
+    float *to = job.crew[w].pixels + (size_t)i * n;
+    for (size_t k = 0; k < n; k++)
+        to[k] = image->pixels[k];
+    return WF_OK;
 }
 
-static void add(const wf_image *image)
+static int split(const worker *w, int N)
 {
-    stage(image);
-    if (job.waiting == job.size)
-        write_batch();
+    return wf_pyramid_split(w->pyramid, N, w->pixels, job.lowest);
 }
 
-/* The last picture that the store had must be this one, or it was made from others. Its highest level tells: the lower
- * ones follow from that. */
-static void check_kept(const wf_image *image)
+static int transform(void *context, int w, int N)
 {
-    wf_record record = {.level = job.meta.top, .N = 1, .index = job.index};
-    stage(image);
-    must(wf_pyramid_split(job.pyramid, 1, job.pixels, record.level));
-    must(wf_pyramid_level(job.pyramid, record.level, &record.low, &record.detail));
-    must(wf_store_compare(job.store, &record));
-    job.waiting = 0;
+    (void)context;
+    return job.backend->host ? split(&job.crew[w], N) : WF_OK;
+}
+
+static int deliver(void *context, int number, int64_t first, int N)
+{
+    const worker *w = &job.crew[number];
+    (void)context;
+    for (int i = 0; i < N; i++)
+        w->index[i] = (uint64_t)(job.skip + first + i);
+    if (!job.backend->host)
+        WF_TRY(split(w, N));
+    for (int L = job.lowest; L <= job.meta.top; L++) {
+        wf_record record = {.level = L, .N = N, .index = w->index};
+        WF_TRY(wf_pyramid_level(w->pyramid, L, &record.low, &record.detail));
+        WF_TRY(job.store ? wf_store_put(job.store, &record) : wf_writer_put(job.writer, &record));
+    }
+    return WF_OK;
+}
+
+/* After a picture that could not be read: WF_OK to go on with the next. */
+static int skip(void *images, int status)
+{
+    char why[1024];
+    bool skipped = false;
+    if (status != WF_DATA || job.bad == skip_bad)
+        return status;
+    snprintf(why, sizeof why, "%s", wf_error());
+    WF_TRY(wf_images_skip(images, &skipped));
+    if (!skipped)
+        return wf_fail(status, "%s", why);
+    note("skipped: %s", why);
+    job.bad++;
+    return WF_OK;
 }
 
 /* The next picture that can be read; false at the end. */
 static bool next_picture(wf_images *images, wf_image *image, const char **name)
 {
-    for (;;) {
-        bool more, skipped = false;
-        int status = wf_images_next(images, image, name, &more);
-        if (!status)
-            return more;
-        if (status != WF_DATA || job.bad == skip_bad)
-            must(status);
-        char why[1024];
-        snprintf(why, sizeof why, "%s", wf_error());
-        must(wf_images_skip(images, &skipped));
-        if (!skipped)
-            die(status, "%s", why);
-        note("skipped: %s", why);
-        job.bad++;
+    bool more = false;
+    for (int status; (status = wf_images_next(images, image, name, &more));)
+        must(skip(images, status));
+    return more;
+}
+
+/* Passes over the pictures that the store has. The last of them must be the one in the store, or that was made from others.
+ * Its highest level tells: the lower ones follow from that. */
+static void pass_over_kept(wf_images *images)
+{
+    worker *w = &job.crew[0];
+    wf_image image = {0};
+    const char *name;
+    if (!skip_bad) /* else each must be decoded, to see whether it can be */
+        must(wf_images_pass(images, job.skip - 1, &job.count));
+    while (job.count < job.skip && next_picture(images, &image, &name))
+        job.count++;
+    if (job.count < job.skip)
+        die(WF_DATA, "%s: has %lld pictures already, but the input only %lld; --append wants all of them again",
+            store_path, (long long)job.skip, (long long)job.count);
+    must(stage(NULL, 0, 0, &image, name));
+    w->index[0] = (uint64_t)job.skip - 1;
+    wf_record record = {.level = job.meta.top, .N = 1, .index = w->index};
+    must(wf_pyramid_split(w->pyramid, 1, w->pixels, record.level));
+    must(wf_pyramid_level(w->pyramid, record.level, &record.low, &record.detail));
+    must(wf_store_compare(job.store, &record));
+    wf_image_clear(&image);
+}
+
+/* Begins with what the first picture is like; that picture is read again. */
+static bool look_at_first(wf_images *images)
+{
+    wf_image image = {0}, copy = {0};
+    const char *name;
+    bool more = next_picture(images, &image, &name);
+    if (more) {
+        must(wf_image_reserve(&copy, name, image.H, image.W, image.C, image.bits));
+        memcpy(copy.pixels, image.pixels, (size_t)image.H * (size_t)image.W * (size_t)image.C * sizeof *copy.pixels);
+        must(edit(&copy, name));
+        begin(&copy, name);
+        must(wf_images_unread(images, &image, name));
     }
+    wf_image_clear(&copy);
+    wf_image_clear(&image);
+    return more;
 }
 
 static void read_all(wf_images *images)
 {
-    wf_image image = {0};
-    const char *name;
-    int crop_h, crop_w, resize_h, resize_w;
-    parse_size(crop, "crop", &crop_h, &crop_w);
-    parse_size(resize, "resize", &resize_h, &resize_w);
-    for (; next_picture(images, &image, &name); job.count++) {
-        if (crop)
-            must(wf_image_crop(&image, name, crop_h, crop_w));
-        if (resize)
-            must(wf_image_resize(&image, name, resize_h, resize_w));
-        if (channels)
-            must(wf_image_channels(&image, name, channels));
-        if (bits)
-            must(wf_image_depth(&image, name, bits));
-        if (!job.pyramid)
-            begin(&image, name);
-        check_same(&image, name);
-        if (job.count >= job.skip)
-            add(&image);
-        else if (job.count == job.skip - 1)
-            check_kept(&image);
-    }
-    wf_image_clear(&image);
+    wf_image_work work = {stage, transform, deliver, skip_bad ? skip : NULL, images};
+    int64_t count;
+    parse_size(crop, "crop", &job.crop_h, &job.crop_w);
+    parse_size(resize, "resize", &job.resize_h, &job.resize_w);
+    if (!look_at_first(images))
+        return;
+    if (job.skip)
+        pass_over_kept(images);
+    must(wf_images_run(images, job.size, job.workers, &work, &count));
+    job.count += count;
 }
 
 static void finish(wf_images *images)
 {
     wf_images_passed passed = wf_images_passed_over(images);
-    if (!job.pyramid)
+    if (!job.crew)
         die(WF_DATA, "no picture in the input (%lld other files)", (long long)passed.skipped);
-    if (job.count < job.skip)
-        die(WF_DATA, "%s: has %lld pictures already, but the input only %lld; --append wants all of them again",
-            store_path, (long long)job.skip, (long long)job.count);
-    write_batch();
     must(job.store ? wf_store_seal(job.store) : wf_writer_finish(job.writer));
     if (passed.skipped)
         note("passed over %lld files that are no pictures", (long long)passed.skipped);
@@ -277,13 +340,19 @@ static void finish(wf_images *images)
 static void clean(wf_images *images)
 {
     wf_images_close(images);
-    wf_pyramid_destroy(job.pyramid);
     wf_writer_destroy(job.writer);
     wf_store_close(job.store);
+    for (int i = 0; i < job.workers; i++) {
+        worker *w = &job.crew[i];
+        wf_pyramid_destroy(w->pyramid);
+        if (w->backend != job.backend)
+            w->backend->close(w->backend);
+        free(w->pixels);
+        free(w->index);
+    }
+    free(job.crew);
     job.backend->close(job.backend);
     wf_meta_clear(&job.meta);
-    free(job.pixels);
-    free(job.index);
 }
 
 int main(int argc, char **argv)

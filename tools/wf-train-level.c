@@ -32,6 +32,8 @@ static const cli_option table[] = {
     {0, "ema", "X", CLI_DOUBLE, &options.ema, 0, 1, "Decay of the weights' moving average (default 1-1/782)."},
     {0, "patch", "P", CLI_INT, &options.patch, 0, WF_MAX_SIDE,
      "Train on random P x P crops of the level, 0: whole pictures (default: as published, or 0 with --flow)."},
+    {0, "context", "N", CLI_INT, &options.context, 0, WF_MAX_SIDE,
+     "Pixels of the picture that the networks see around a crop, where it has so many; they do not count (default 8)."},
     {0, "flip", NULL, CLI_FLAG, &options.flip, 0, 0, "Mirror half of the pictures."},
     {0, "precision", "fp32|bf16|tf32", CLI_CHOICE, &precision, 0, 0, "Of the coupling networks (default fp32)."},
     {0, "memory", "auto|store|reversible", CLI_CHOICE, &memory, 0, 0,

@@ -44,7 +44,7 @@ static __device__ __forceinline__ size_t place_of_s(const coupling *c, size_t e,
 }
 
 static __global__ void __launch_bounds__(WF_CUDA_THREADS)
-    couple(coupling c, const float *x, const float *st, float *y, double *pieces, double *logdet)
+    couple(coupling c, const float *x, const float *st, const float *weight, float *y, double *pieces, double *logdet)
 {
     size_t picture = (size_t)blockIdx.y * c.elements, begin = (size_t)blockIdx.x * PIECE;
     size_t end = begin + PIECE < c.elements ? begin + PIECE : c.elements;
@@ -59,7 +59,7 @@ static __global__ void __launch_bounds__(WF_CUDA_THREADS)
         size_t s = place_of_s(&c, e, channel);
         float t = st[s + (size_t)(c.K - c.k1)], l;
         y[e] = c.inverse ? wf_affine_inverse_one(x[e], st[s], t, &l) : wf_affine_forward_one(x[e], st[s], t, &l);
-        sum += (double)l;
+        sum += weight ? (double)(weight[e / (size_t)c.K] * l) : (double)l;
     }
     if (!logdet)
         return;
@@ -68,7 +68,8 @@ static __global__ void __launch_bounds__(WF_CUDA_THREADS)
 }
 
 static __global__ void __launch_bounds__(WF_CUDA_THREADS)
-    uncouple(coupling c, size_t n, const float *x, const float *st, float dlogdet, float *g, float *dst)
+    uncouple(coupling c, size_t n, const float *x, const float *st, const float *weight, float dlogdet, float *g,
+             float *dst)
 {
     size_t e = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
     int channel = (int)(e % (size_t)c.K);
@@ -76,6 +77,7 @@ static __global__ void __launch_bounds__(WF_CUDA_THREADS)
         return;
     size_t s = place_of_s(&c, e, channel), t = s + (size_t)(c.K - c.k1);
     float d = g[e], ds, dt;
+    dlogdet *= weight ? weight[e / (size_t)c.K] : 1.0f;
     if (c.inverse)
         wf_affine_inverse_backward_one(x[e], st[s], st[t], dlogdet, &d, &ds, &dt);
     else
@@ -109,23 +111,23 @@ static int sum_pieces(wf_cuda *cuda, dim3 grid, double sign, const double *piece
     return WF_OK;
 }
 
-static int transform(wf_cuda *cuda, const coupling *c, int N, const wf_real *x, const wf_real *st, wf_real *y,
-                     double *logdet)
+static int transform(wf_cuda *cuda, const coupling *c, int N, const wf_real *x, const wf_real *st,
+                     const wf_real *weight, wf_real *y, double *logdet)
 {
     dim3 grid = pieces_of(N, c->elements);
     double *pieces;
     WF_TRY(wf_cuda_pool_take(cuda, &cuda->scratch, (size_t)grid.x * grid.y * sizeof *pieces, &pieces));
-    WF_RUN(couple, grid, (unsigned)WF_CUDA_THREADS, 0, *c, (const float *)x, (const float *)st, (float *)y, pieces,
-           logdet);
+    WF_RUN(couple, grid, (unsigned)WF_CUDA_THREADS, 0, *c, (const float *)x, (const float *)st, (const float *)weight,
+           (float *)y, pieces, logdet);
     return sum_pieces(cuda, grid, c->inverse ? -1 : 1, pieces, logdet);
 }
 
-static int affine_forward(wf_backend *b, int N, int P, int K, int k1, const wf_real *x, const wf_real *st, wf_real *y,
-                          double *logdet)
+static int affine_forward(wf_backend *b, int N, int P, int K, int k1, const wf_real *x, const wf_real *st,
+                          const wf_real *weight, wf_real *y, double *logdet)
 {
     coupling c;
     WF_TRY(coupling_of(N, P, K, k1, false, &c));
-    return transform((wf_cuda *)b, &c, N, x, st, y, logdet);
+    return transform((wf_cuda *)b, &c, N, x, st, weight, y, logdet);
 }
 
 static int affine_inverse(wf_backend *b, int N, int P, int K, int k1, const wf_real *y, const wf_real *st, wf_real *x,
@@ -133,24 +135,24 @@ static int affine_inverse(wf_backend *b, int N, int P, int K, int k1, const wf_r
 {
     coupling c;
     WF_TRY(coupling_of(N, P, K, k1, true, &c));
-    return transform((wf_cuda *)b, &c, N, y, st, x, logdet);
+    return transform((wf_cuda *)b, &c, N, y, st, NULL, x, logdet);
 }
 
-static int gradient(wf_cuda *cuda, const coupling *c, int N, const wf_real *x, const wf_real *st, wf_real *g,
-                    double dlogdet, wf_real *dst)
+static int gradient(wf_cuda *cuda, const coupling *c, int N, const wf_real *x, const wf_real *st, const wf_real *weight,
+                    wf_real *g, double dlogdet, wf_real *dst)
 {
     size_t n = (size_t)N * c->elements;
     WF_RUN(uncouple, wf_cuda_blocks(n), (unsigned)WF_CUDA_THREADS, 0, *c, n, (const float *)x, (const float *)st,
-           (float)dlogdet, (float *)g, (float *)dst);
+           (const float *)weight, (float)dlogdet, (float *)g, (float *)dst);
     return WF_OK;
 }
 
-static int affine_backward(wf_backend *b, int N, int P, int K, int k1, const wf_real *x, const wf_real *st, wf_real *g,
-                           double dlogdet, wf_real *dst)
+static int affine_backward(wf_backend *b, int N, int P, int K, int k1, const wf_real *x, const wf_real *st,
+                           const wf_real *weight, wf_real *g, double dlogdet, wf_real *dst)
 {
     coupling c;
     WF_TRY(coupling_of(N, P, K, k1, false, &c));
-    return gradient((wf_cuda *)b, &c, N, x, st, g, dlogdet, dst);
+    return gradient((wf_cuda *)b, &c, N, x, st, weight, g, dlogdet, dst);
 }
 
 static int affine_inverse_backward(wf_backend *b, int N, int P, int K, int k1, const wf_real *x, const wf_real *st,
@@ -158,23 +160,24 @@ static int affine_inverse_backward(wf_backend *b, int N, int P, int K, int k1, c
 {
     coupling c;
     WF_TRY(coupling_of(N, P, K, k1, true, &c));
-    return gradient((wf_cuda *)b, &c, N, x, st, g, dlogdet, dst);
+    return gradient((wf_cuda *)b, &c, N, x, st, NULL, g, dlogdet, dst);
 }
 
 /* -- the standard normal ------------------------------------------------------------------------------------------------ */
 
 static __global__ void __launch_bounds__(WF_CUDA_THREADS)
-    normal_density(size_t D, const float *z, float scale, float *dz, double *pieces, double *logp)
+    normal_density(size_t D, int K, const float *z, const float *weight, float scale, float *dz, double *pieces,
+                   double *logp)
 {
     const double log_sqrt_two_pi = 0.91893853320467274178;
     size_t picture = (size_t)blockIdx.y * D, begin = (size_t)blockIdx.x * PIECE;
     size_t end = begin + PIECE < D ? begin + PIECE : D;
     double sum = 0;
     for (size_t i = begin + threadIdx.x; i < end; i += blockDim.x) {
-        float value = z[picture + i];
-        sum -= 0.5 * (double)value * (double)value + log_sqrt_two_pi;
+        float value = z[picture + i], w = weight ? weight[(picture + i) / (size_t)K] : 1.0f;
+        sum -= (double)w * (0.5 * (double)value * (double)value + log_sqrt_two_pi);
         if (dz)
-            dz[picture + i] = -scale * value;
+            dz[picture + i] = -scale * w * value;
     }
     if (!logp)
         return;
@@ -182,14 +185,16 @@ static __global__ void __launch_bounds__(WF_CUDA_THREADS)
     give_sum(sum, 1, pieces, logp);
 }
 
-static int gaussian(wf_backend *b, int N, size_t D, const wf_real *z, double *logp, double scale, wf_real *dz)
+static int gaussian(wf_backend *b, int N, int P, int K, const wf_real *z, const wf_real *weight, double *logp,
+                    double scale, wf_real *dz)
 {
     wf_cuda *cuda = (wf_cuda *)b;
+    size_t D = (size_t)P * (size_t)K;
     dim3 grid = pieces_of(N, D);
     double *pieces;
     WF_TRY(wf_cuda_pool_take(cuda, &cuda->scratch, (size_t)grid.x * grid.y * sizeof *pieces, &pieces));
-    WF_RUN(normal_density, grid, (unsigned)WF_CUDA_THREADS, 0, D, (const float *)z, (float)scale, (float *)dz, pieces,
-           logp);
+    WF_RUN(normal_density, grid, (unsigned)WF_CUDA_THREADS, 0, D, K, (const float *)z, (const float *)weight,
+           (float)scale, (float *)dz, pieces, logp);
     return sum_pieces(cuda, grid, 1, pieces, logp);
 }
 

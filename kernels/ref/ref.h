@@ -32,12 +32,12 @@ int wf_ref_linear_backward(wf_backend *b, int K, const wf_linear_part *parts, in
 int wf_ref_mix(wf_backend *b, size_t n, int K, const wf_real *A, const wf_real *a, const wf_real *x, wf_real *y);
 int wf_ref_mix_backward(wf_backend *b, size_t n, int K, const wf_real *A, const wf_real *x, wf_real *g, wf_real *dA,
                         wf_real *da);
-int wf_ref_affine_forward(wf_backend *b, int N, int P, int K, int k1, const wf_real *x, const wf_real *st, wf_real *y,
-                          double *logdet);
+int wf_ref_affine_forward(wf_backend *b, int N, int P, int K, int k1, const wf_real *x, const wf_real *st,
+                          const wf_real *weight, wf_real *y, double *logdet);
 int wf_ref_affine_inverse(wf_backend *b, int N, int P, int K, int k1, const wf_real *y, const wf_real *st, wf_real *x,
                           double *logdet);
-int wf_ref_affine_backward(wf_backend *b, int N, int P, int K, int k1, const wf_real *x, const wf_real *st, wf_real *g,
-                           double dlogdet, wf_real *dst);
+int wf_ref_affine_backward(wf_backend *b, int N, int P, int K, int k1, const wf_real *x, const wf_real *st,
+                           const wf_real *weight, wf_real *g, double dlogdet, wf_real *dst);
 int wf_ref_affine_inverse_backward(wf_backend *b, int N, int P, int K, int k1, const wf_real *x, const wf_real *st,
                                    wf_real *g, double dlogdet, wf_real *dst) WF_MUST;
 size_t wf_ref_map_bytes(wf_backend *b, const wf_map_shape *shape);
@@ -53,7 +53,8 @@ int wf_ref_conv_forward(wf_backend *b, wf_conv *conv, const wf_real *w, const wf
                         const wf_map *x, const wf_map *residual, wf_map *y);
 int wf_ref_conv_backward(wf_backend *b, wf_conv *conv, const wf_real *w, const wf_real *bias, const wf_real *logs,
                          const wf_map *x, const wf_map *dy, wf_map *dx, wf_real *dw, wf_real *dbias, wf_real *dlogs);
-int wf_ref_gaussian(wf_backend *b, int N, size_t D, const wf_real *z, double *logp, double scale, wf_real *dz);
+int wf_ref_gaussian(wf_backend *b, int N, int P, int K, const wf_real *z, const wf_real *weight, double *logp,
+                    double scale, wf_real *dz);
 int wf_ref_normal(wf_backend *b, const wf_random *random, int N, size_t D, const uint64_t *index, double temperature,
                   wf_real *z);
 int wf_ref_dequantize(wf_backend *b, const wf_random *random, int64_t uniforms, int N, int H, int W, int C,

@@ -18,8 +18,14 @@ static pixel pixel_at(int P, int K, int k1, int n, int p)
     return (pixel){.x = i * (size_t)K, .s = i * 2 * k2, .t = i * 2 * k2 + k2};
 }
 
+/* Of pixel p of picture n. */
+static double weight_of(const wf_real *weight, int P, int n, int p)
+{
+    return weight ? ((const double *)weight)[(size_t)n * (size_t)P + (size_t)p] : 1;
+}
+
 int wf_ref_affine_forward(wf_backend *b, int N, int P, int K, int k1, const wf_real *x_, const wf_real *st_,
-                          wf_real *y_, double *logdet)
+                          const wf_real *weight, wf_real *y_, double *logdet)
 {
     (void)b;
     const double *x = (const double *)x_, *st = (const double *)st_;
@@ -33,7 +39,7 @@ int wf_ref_affine_forward(wf_backend *b, int N, int P, int K, int k1, const wf_r
                 size_t i = at.x + (size_t)(k1 + c);
                 double s = st[at.s + (size_t)c], t = st[at.t + (size_t)c];
                 y[i] = (x[i] + t) * exp(tanh(s));
-                logdet[n] += tanh(s);
+                logdet[n] += weight_of(weight, P, n, p) * tanh(s);
             }
         }
     return WF_OK;
@@ -62,7 +68,7 @@ int wf_ref_affine_inverse(wf_backend *b, int N, int P, int K, int k1, const wf_r
 }
 
 int wf_ref_affine_backward(wf_backend *b, int N, int P, int K, int k1, const wf_real *x_, const wf_real *st_,
-                           wf_real *g_, double dlogdet, wf_real *dst_)
+                           const wf_real *weight, wf_real *g_, double dlogdet, wf_real *dst_)
 {
     (void)b;
     const double *x = (const double *)x_, *st = (const double *)st_;
@@ -74,7 +80,7 @@ int wf_ref_affine_backward(wf_backend *b, int N, int P, int K, int k1, const wf_
                 size_t i = at.x + (size_t)(k1 + c);
                 double s = st[at.s + (size_t)c], t = st[at.t + (size_t)c];
                 double y = (x[i] + t) * exp(tanh(s)), dtanh = 1 - tanh(s) * tanh(s), dy = g[i];
-                dst[at.s + (size_t)c] = (dy * y + dlogdet) * dtanh;
+                dst[at.s + (size_t)c] = (dy * y + weight_of(weight, P, n, p) * dlogdet) * dtanh;
                 dst[at.t + (size_t)c] = dy * exp(tanh(s));
                 g[i] = dy * exp(tanh(s));
             }

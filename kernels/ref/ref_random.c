@@ -118,16 +118,19 @@ int wf_ref_scale(wf_backend *b, size_t n, double factor, double offset, wf_real 
 
 /* -- density and optimizer ---------------------------------------------------------------------------------------- */
 
-int wf_ref_gaussian(wf_backend *b, int N, size_t D, const wf_real *z_, double *logp, double scale, wf_real *dz)
+int wf_ref_gaussian(wf_backend *b, int N, int P, int K, const wf_real *z_, const wf_real *weight, double *logp,
+                    double scale, wf_real *dz)
 {
     (void)b;
     const double *z = (const double *)z_;
+    size_t D = (size_t)P * (size_t)K;
     for (int n = 0; n < N; n++)
         for (size_t i = (size_t)n * D; i < ((size_t)n + 1) * D; i++) {
+            double w = weight ? ((const double *)weight)[i / (size_t)K] : 1;
             if (logp)
-                logp[n] += -0.5 * z[i] * z[i] - 0.5 * log(2 * PI);
+                logp[n] += w * (-0.5 * z[i] * z[i] - 0.5 * log(2 * PI));
             if (dz)
-                ((double *)dz)[i] = -scale * z[i];
+                ((double *)dz)[i] = -scale * w * z[i];
         }
     return WF_OK;
 }

@@ -50,7 +50,7 @@ static int forward(wf_bijector *self, const wf_real *params, const wf_real *x, c
     wf_context *c = self->context;
     wf_real *st;
     WF_TRY(wf_net_forward(self->own, params, x, cond, tape, &st));
-    return c->backend->affine_forward(c->backend, c->N, c->H * c->W, c->K, kept(self), x, st, y, logdet);
+    return c->backend->affine_forward(c->backend, c->N, c->H * c->W, c->K, kept(self), x, st, c->weight, y, logdet);
 }
 
 static int inverse(wf_bijector *self, const wf_real *params, const wf_real *y, const wf_real *cond, wf_real *x,
@@ -69,8 +69,8 @@ static int backward(wf_bijector *self, const wf_real *params, const wf_real *x, 
     wf_context *c = self->context;
     wf_backend *b = c->backend;
     wf_real *dst = work;
-    WF_TRY(
-        b->affine_backward(b, c->N, c->H * c->W, c->K, kept(self), x, wf_net_output(self->own, tape), g, dlogdet, dst));
+    WF_TRY(b->affine_backward(b, c->N, c->H * c->W, c->K, kept(self), x, wf_net_output(self->own, tape), c->weight, g,
+                              dlogdet, dst));
     return wf_net_backward(self->own, params, dst, grads, g, dcond, tape, (char *)work + dst_bytes(self));
 }
 

@@ -83,7 +83,7 @@ int case_download_double(run *r, const dims *d)
     wf_backend *b = r->backend;
     wf_real *z = reals(r, "z", INPUT, PER_PICTURE, (size_t)d->K, 2);
     double *logp = doubles(r, "logp", PER_PICTURE, 1, true), *back = host(r, "downloaded", PER_PICTURE, 1);
-    WF_TRY(b->gaussian(b, d->N, (size_t)d->K, z, logp, 1, NULL));
+    WF_TRY(b->gaussian(b, d->N, 1, d->K, z, NULL, logp, 1, NULL));
     return b->download_double(b, back, logp, (size_t)d->N);
 }
 
@@ -94,10 +94,10 @@ int case_post(run *r, const dims *d)
     wf_real *z = reals(r, "z", INPUT, PER_PICTURE, (size_t)d->K, 2);
     double *logp = doubles(r, "logp", PER_PICTURE, 1, true), *back = host(r, "collected", PER_PICTURE, 1);
     wf_post *posts[3];
-    WF_TRY(b->gaussian(b, d->N, (size_t)d->K, z, logp, 1, NULL));
+    WF_TRY(b->gaussian(b, d->N, 1, d->K, z, NULL, logp, 1, NULL));
     for (int i = 0; i < 3; i++)
         WF_TRY(b->post(b, logp, (size_t)d->N, &posts[i]));
-    WF_TRY(b->gaussian(b, d->N, (size_t)d->K, z, logp, 1, NULL));
+    WF_TRY(b->gaussian(b, d->N, 1, d->K, z, NULL, logp, 1, NULL));
     WF_TRY(b->collect(b, posts[1], NULL));
     WF_TRY(b->collect(b, posts[2], back));
     return b->collect(b, posts[0], back);
@@ -274,7 +274,13 @@ int case_mix_backward(run *r, const dims *d)
     return r->backend->mix_backward(r->backend, volume(d->N, d->H, d->W), d->K, A, x, g, dA, da);
 }
 
-/* -- coupling: K channels, the first k kept; s and t within +-3; variant 1: in place, 2: no logdet ---------------- */
+/* -- coupling: K channels, the first k kept; s and t within +-3; variant 1: in place, 2: no logdet, 4: weights ------- */
+
+/* Of pixels, with variant 4. */
+static const wf_real *weights(run *r, const dims *d)
+{
+    return d->variant & 4 ? reals(r, "weight", INPUT, PER_PICTURE, volume(d->H, d->W, 1), 1) : NULL;
+}
 
 int case_affine_forward(run *r, const dims *d)
 {
@@ -285,8 +291,9 @@ int case_affine_forward(run *r, const dims *d)
     wf_real *y = in_place ? x : reals(r, "y", OUTPUT, PER_PICTURE, volume(P, d->K, 1), 1);
     double *logdet = doubles(r, "logdet", PER_PICTURE, 1, true);
     wf_backend *b = r->backend;
-    WF_TRY(b->affine_forward(b, d->N, P, d->K, d->k, x, st, y, logdet));
-    return b->affine_forward(b, d->N, P, d->K, d->k, x, st, y, logdet); /* logdet is added to */
+    const wf_real *weight = weights(r, d);
+    WF_TRY(b->affine_forward(b, d->N, P, d->K, d->k, x, st, weight, y, logdet));
+    return b->affine_forward(b, d->N, P, d->K, d->k, x, st, weight, y, logdet); /* logdet is added to */
 }
 
 int case_affine_inverse(run *r, const dims *d)
@@ -309,7 +316,7 @@ int case_affine_backward(run *r, const dims *d)
     wf_real *st = reals(r, "st", INPUT, PER_PICTURE, volume(P, 2, d->K - d->k), 3);
     wf_real *g = reals(r, "g", UPDATED, PER_PICTURE, volume(P, d->K, 1), 1);
     wf_real *dst = reals(r, "dst", OUTPUT, PER_PICTURE, volume(P, 2, d->K - d->k), 1);
-    return r->backend->affine_backward(r->backend, d->N, P, d->K, d->k, x, st, g, -0.3, dst);
+    return r->backend->affine_backward(r->backend, d->N, P, d->K, d->k, x, st, weights(r, d), g, -0.3, dst);
 }
 
 int case_affine_inverse_backward(run *r, const dims *d)
@@ -324,7 +331,7 @@ int case_affine_inverse_backward(run *r, const dims *d)
 
 /* -- densities and noise ------------------------------------------------------------------------------------------ */
 
-/* H*W*K numbers a picture; variant 1: no dz, 2: no logp. */
+/* H*W*K numbers a picture; variant 1: no dz, 2: no logp, 4: weights. */
 int case_gaussian(run *r, const dims *d)
 {
     wf_backend *b = r->backend;
@@ -332,8 +339,9 @@ int case_gaussian(run *r, const dims *d)
     wf_real *z = reals(r, "z", INPUT, PER_PICTURE, D, 2);
     double *logp = d->variant & 2 ? NULL : doubles(r, "logp", PER_PICTURE, 1, true);
     wf_real *dz = d->variant & 1 ? NULL : reals(r, "dz", OUTPUT, PER_PICTURE, D, 1);
-    WF_TRY(b->gaussian(b, d->N, D, z, logp, 0.4, dz));
-    return b->gaussian(b, d->N, D, z, logp, 0.4, dz);
+    const wf_real *weight = weights(r, d);
+    WF_TRY(b->gaussian(b, d->N, d->H * d->W, d->K, z, weight, logp, 0.4, dz));
+    return b->gaussian(b, d->N, d->H * d->W, d->K, z, weight, logp, 0.4, dz);
 }
 
 /* Every word of the counter and of the key is in use. */
@@ -382,7 +390,7 @@ static int ignores_when_bad(run *r, const wf_adamax *rule, size_t n, wf_real *w,
     wf_real *huge = reals(r, "huge", OUTPUT, WHOLE, 1, 1);
     double *logp = doubles(r, "logp", PER_PICTURE, 1, true); /* made infinite by `gaussian` */
     WF_TRY(b->upload(b, huge, &infinite, WF_F64, 1));
-    WF_TRY(b->gaussian(b, 1, 1, huge, logp, 1, NULL));
+    WF_TRY(b->gaussian(b, 1, 1, 1, huge, NULL, logp, 1, NULL));
     WF_TRY(b->guard(b, 1, logp, flag));
     WF_TRY(b->download(b, &before, WF_F64, w, 1));
     WF_TRY(b->adamax(b, rule, n, w, m, u, ema, g, flag));

@@ -116,6 +116,32 @@ for flags in "-l 5" "-l 0" "--levels 0"; do
     # shellcheck disable=SC2086
     ok "and takes them with $flags" wf-dwt $flags --append -o "one$flags" many.ppm
 done
+# rounds NAME THREADS: makes NAME of many pictures, killed again and again, a little later each time, until it is complete
+rounds() {
+    local rc=137
+    kills=0
+    while [ $rc = 137 ]; do
+        wf-dwt -q --threads "$2" -o "$1" crowd.ppm 2> said &
+        sleep "$(printf '%d.%03d' $((kills / 50)) $((kills % 50 * 20 + RANDOM % 20)))"
+        kill -9 $! 2> /dev/null
+        wait $! 2> /dev/null
+        rc=$?
+        kills=$((kills + (rc == 137)))
+    done
+    return $rc
+}
+contents() { wf-info --verify "$1" | grep -o 'hash.*'; }
+"$DEADLEAVES" -q -n 20000 -s 16 > crowd.ppm
+for threads in 1 2 3; do
+    (mkdir "t$threads" && cd "t$threads" && OMP_NUM_THREADS=$threads wf-dwt -q -o crowd.store ../crowd.ppm)
+done
+ok "the store is the same bytes with 1 and 2 threads" same t1/crowd.store/data.mdb t2/crowd.store/data.mdb
+ok "and with 3" same t1/crowd.store/data.mdb t3/crowd.store/data.mdb
+rounds killed.store 2
+ok "killed again and again, the same command ends" wf-info --verify killed.store
+ok "having been killed, and gone on" test "$kills" -gt 2
+ok "with the same contents" test "$(contents killed.store)" = "$(contents t1/crowd.store)"
+status 64 "a complete store is not begun again" wf-dwt -o killed.store crowd.ppm
 status 65 "--append wants the same kind" wf-dwt --append --levels 2 -o part.store many.ppm
 
 # -- faults ----------------------------------------------------------------------------------------------------------

@@ -1,0 +1,114 @@
+/* bench_store.c - what stores are measured against, for bench-store.sh
+ *
+ *     bench-store decode FILE...   libpng alone, one picture after the other: pictures/s
+ *     bench-store read STORE       random pictures of the top level, as training reads them: GB/s of stored bytes
+ *     bench-store patch STORE P    random P x P patches of it: patches/s */
+#include <png.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "../../lib/batch.h"
+
+static const double SECONDS = 3;
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void fail(const char *what, const char *name)
+{
+    fprintf(stderr, "bench-store: %s: %s\n", name, what);
+    exit(1);
+}
+
+static void must(int status)
+{
+    if (status)
+        fail("failed", wf_error());
+}
+
+/* Rows land in one buffer, as nothing is done with them. */
+static void decode(const char *name)
+{
+    static png_byte row[4 * 65536 * 2];
+    FILE *file = fopen(name, "rb");
+    if (!file)
+        fail("cannot open", name);
+    png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, NULL, NULL, NULL);
+    png_infop info = png_create_info_struct(png);
+    if (setjmp(png_jmpbuf(png)))
+        fail("damaged", name);
+    png_init_io(png, file);
+    png_read_info(png, info);
+    if (png_get_interlace_type(png, info) != PNG_INTERLACE_NONE || png_get_rowbytes(png, info) > sizeof row)
+        fail("interlaced or too wide", name);
+    for (png_uint_32 y = png_get_image_height(png, info); y; y--)
+        png_read_row(png, row, NULL);
+    png_read_end(png, NULL);
+    png_destroy_read_struct(&png, &info, NULL);
+    fclose(file);
+}
+
+static void bench_decode(char **names, int count)
+{
+    double start = now(), seconds;
+    long pictures = 0;
+    do {
+        for (int i = 0; i < count; i++)
+            decode(names[i]);
+        pictures += count;
+        seconds = now() - start;
+    } while (seconds < SECONDS);
+    printf("%.1f\n", (double)pictures / seconds);
+}
+
+static wf_batches batches_of(wf_store *store, int patch)
+{
+    wf_batches batches;
+    must(wf_batches_create(store, wf_store_meta(store)->top, 16, patch, 0, false, 1, &batches));
+    return batches;
+}
+
+/* Pictures of whole batches a second, the first pass over the store not counted: it fills the page cache. */
+static double pictures_per_second(wf_batches *batches)
+{
+    int64_t step = 0, whole = wf_store_count(batches->store) / batches->N + 1;
+    for (; step < whole; step++)
+        must(wf_batches_load(batches, step));
+    double start = now(), seconds;
+    do
+        must(wf_batches_load(batches, step++));
+    while ((seconds = now() - start) < SECONDS);
+    return (double)((step - whole) * batches->N) / seconds;
+}
+
+int main(int argc, char **argv)
+{
+    wf_store *store;
+    if (argc > 2 && !strcmp(argv[1], "decode")) {
+        bench_decode(argv + 2, argc - 2);
+        return 0;
+    }
+    bool read = argc == 3 && !strcmp(argv[1], "read");
+    if (!read && (argc != 4 || strcmp(argv[1], "patch")))
+        fail("want decode FILE..., read STORE or patch STORE P", "usage");
+    must(wf_store_open(argv[2], &store));
+    wf_batches batches = batches_of(store, read ? 0 : atoi(argv[3]));
+    double rate = pictures_per_second(&batches);
+    wf_level_shape s = wf_meta_level(wf_store_meta(store), batches.level);
+    wf_dtype dtype;
+    size_t bytes;
+    must(wf_store_size(store, batches.level, &bytes, &dtype));
+    if (read)
+        printf("%.2f\n", rate * s.H * s.W * (s.C + (batches.level ? s.K : 0)) * (double)wf_dtype_size(dtype) / 1e9);
+    else
+        printf("%.0f\n", rate);
+    wf_batches_clear(&batches);
+    wf_store_close(store);
+    return 0;
+}

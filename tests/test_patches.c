@@ -1,0 +1,161 @@
+/* test_patches.c - patches with context: their shares add up to the whole, and batches bring what they say */
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "../lib/batch.h"
+#include "../lib/flow.h"
+#include "scratch.h"
+
+enum { SIDE = 12, PATCH = 4, K = 3, C = 2, MOST = 4096 };
+static const char chain[] =
+    "2*(actnorm, conv1x1, affine:width=3:blocks=1), actnorm"; /* sees 4 pixels in every direction */
+
+static double number(uint64_t i)
+{
+    return (double)wf_shuffle(7, 0, 1 << 20, (int64_t)i) / (1 << 19) - 1;
+}
+
+/* What a backend holds of a field of the picture, its log density and the gradient of that by the parameters. */
+typedef struct part {
+    double x[SIDE * SIDE * K], cond[SIDE * SIDE * C], weight[SIDE * SIDE], density, grads[MOST];
+} part;
+
+static int add_grads(void *context, size_t offset, size_t count, const wf_real *grads)
+{
+    for (size_t i = 0; i < count; i++)
+        ((double *)context)[offset + i] += ((const double *)grads)[i];
+    return WF_OK;
+}
+
+static void run(wf_backend *b, const wf_window *field, const wf_window *patch, part *p)
+{
+    double params[MOST], density;
+    for (int y = 0; y < field->h; y++)
+        for (int x = 0; x < field->w; x++) {
+            int i = y * field->w + x, row = y + field->y, column = x + field->x;
+            for (int k = 0; k < K; k++)
+                p->x[i * K + k] = number((uint64_t)((row * SIDE + column) * K + k));
+            for (int c = 0; c < C; c++)
+                p->cond[i * C + c] = number((uint64_t)(5000 + (row * SIDE + column) * C + c));
+            p->weight[i] =
+                row >= patch->y && row < patch->y + patch->h && column >= patch->x && column < patch->x + patch->w;
+        }
+    wf_flow_spec spec = {1, field->h, field->w, K, C, 3, WF_FP32, WF_MEMORY_REVERSIBLE};
+    wf_flow *f;
+    cr_assert_eq(wf_flow_create(b, chain, &spec, &f), WF_OK, "%s", wf_error());
+    cr_assert_leq(wf_flow_size(f), MOST);
+    for (size_t i = 0; i < wf_flow_size(f); i++)
+        params[i] = 0.3 * number(9000 + i);
+    wf_flow_weigh(f, (wf_real *)p->weight, patch->h * patch->w);
+    cr_assert_eq(wf_flow_forward(f, (wf_real *)params, (wf_real *)p->x, (wf_real *)p->cond), WF_OK);
+    cr_assert_eq(wf_flow_log_density(f, &density), WF_OK);
+    cr_assert_eq(wf_flow_backward(f, (wf_real *)params, (wf_real *)p->cond, 1, add_grads, p->grads, NULL, NULL), WF_OK);
+    p->density += density;
+    wf_flow_destroy(f);
+}
+
+/* The largest difference between the whole and the sum of patches that see `context` pixels around them. */
+static double difference(int context)
+{
+    static part whole, parts;
+    wf_backend *b;
+    wf_window all = {0, 0, SIDE, SIDE};
+    memset(&whole, 0, sizeof whole);
+    memset(&parts, 0, sizeof parts);
+    cr_assert_eq(wf_ref_open(1, &b), WF_OK);
+    run(b, &all, &all, &whole);
+    for (int y = 0; y < SIDE; y += PATCH)
+        for (int x = 0; x < SIDE; x += PATCH) {
+            int top = y < context ? 0 : y - context, left = x < context ? 0 : x - context;
+            int bottom = y + PATCH + context < SIDE ? y + PATCH + context : SIDE;
+            int right = x + PATCH + context < SIDE ? x + PATCH + context : SIDE;
+            wf_window field = {top, left, bottom - top, right - left}, patch = {y, x, PATCH, PATCH};
+            run(b, &field, &patch, &parts);
+        }
+    double worst = fabs(whole.density - parts.density);
+    for (int i = 0; i < MOST; i++)
+        worst = fmax(worst, fabs(whole.grads[i] - parts.grads[i]));
+    b->close(b);
+    return worst;
+}
+
+/* With as much context as the networks see, exactly; with none, not. */
+Test(patches, shares_add_up_to_the_whole)
+{
+    double exact = difference(4), less = difference(3), none = difference(0);
+    cr_assert_lt(exact, 1e-9, "%g", exact);
+    cr_assert_gt(less, 1e-6, "%g", less);
+    cr_assert_gt(none, 1e-2, "%g", none);
+}
+
+TestSuite(batches, .init = scratch_make, .fini = scratch_remove);
+
+/* A store of one picture whose low tells the place: 1000 y + x, and detail 1000 y + x + band / 4. */
+static wf_store *store_of_places(int H, int W)
+{
+    wf_meta m = {.wavelet = "haar", .levels = 1, .top = 1, .H = 2 * H, .W = 2 * W, .C = 1, .bits = 8};
+    float *low = malloc((size_t)(H * W) * 4 * sizeof *low), *detail = low + H * W;
+    uint64_t index = 0;
+    wf_store *store;
+    int64_t count;
+    for (int i = 0; i < H * W; i++) {
+        low[i] = (float)(1000 * (i / W) + i % W);
+        for (int k = 0; k < 3; k++)
+            detail[3 * i + k] = low[i] + (float)k / 4;
+    }
+    wf_record base = {.level = 0, .N = 1, .low = low, .index = &index};
+    wf_record record = {.level = 1, .N = 1, .low = low, .detail = detail, .index = &index};
+    cr_assert_eq(wf_store_create(scratch_path("s"), &m, false, &store, &count), WF_OK, "%s", wf_error());
+    cr_assert(!wf_store_put(store, &base) && !wf_store_put(store, &record) && !wf_store_seal(store), "%s", wf_error());
+    wf_store_close(store);
+    free(low);
+    cr_assert_eq(wf_store_open(scratch_path("s"), &store), WF_OK, "%s", wf_error());
+    return store;
+}
+
+/* The pixels of a field are neighbours, the patch is where the weights say and, but at the picture's border, has its
+ * context around it; patches are the same with and without. */
+Test(batches, context)
+{
+    enum { H = 90, W = 75, P = 16, AROUND = 7, N = 64, F = P + 2 * AROUND };
+    wf_store *store = store_of_places(H, W);
+    wf_batches with, without;
+    int borders = 0, mirrored = 0;
+    cr_assert_eq(wf_batches_create(store, 1, N, P, AROUND, true, 5, &with), WF_OK, "%s", wf_error());
+    cr_assert_eq(wf_batches_create(store, 1, N, P, 0, true, 5, &without), WF_OK);
+    cr_assert(with.H == F && with.W == F && !without.weight && wf_batches_counted(&with) == P * P);
+    for (int64_t step = 0; step < 8; step++) {
+        cr_assert(!wf_batches_load(&with, step) && !wf_batches_load(&without, step));
+        for (int n = 0; n < N; n++) {
+            const float *low = with.low + n * F * F, *detail = with.detail + n * F * F * 3,
+                        *weight = with.weight + n * F * F;
+            const float *patch = without.low + n * P * P;
+            bool flipped = low[1] < low[0];
+            int counted = 0, top = -1, left = -1;
+            for (int i = 0; i < F * F; i++) {
+                float place = low[0] + (float)(1000 * (i / F)) + (float)(flipped ? -(i % F) : i % F);
+                float sign = flipped ? -1 : 1;
+                cr_assert(low[i] == place && detail[3 * i] == sign * place && detail[3 * i + 1] == place + 0.25f &&
+                          detail[3 * i + 2] == sign * (place + 0.5f));
+                if (weight[i] != 1)
+                    continue;
+                top = top < 0 ? i / F : top;
+                left = left < 0 ? i % F : left;
+                cr_assert_eq(low[i], patch[counted], "picture %d", n);
+                counted++;
+            }
+            cr_assert_eq(counted, P * P);
+            int y = (int)low[0] / 1000, x = (int)(flipped ? low[F - 1] : low[0]) % 1000;
+            int before = flipped ? F - P - left : left;
+            cr_assert(top == AROUND || (top < AROUND ? y == 0 : y == H - F));
+            cr_assert(before == AROUND || (before < AROUND ? x == 0 : x == W - F));
+            borders += top != AROUND || before != AROUND;
+            mirrored += flipped;
+        }
+    }
+    cr_assert(borders > 50 && borders < 450 && mirrored > 150 && mirrored < 350, "%d, %d", borders, mirrored);
+    wf_batches_clear(&with);
+    wf_batches_clear(&without);
+    wf_store_close(store);
+}

@@ -1,0 +1,241 @@
+/* test_store_damage.c - stores that are cut short, flipped or foreign: found and named, where liblmdb would crash */
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "../lib/batch.h"
+#include "../lib/lmdb_check.h"
+#include "../lib/store_private.h"
+#include "store.h"
+
+TestSuite(store_damage, .init = scratch_make, .fini = scratch_remove);
+
+/* WF_DATA from opening or verifying; WF_OK when all pictures are as they were. Anything else, a signal above all, fails. */
+static int judge(const char *path)
+{
+    wf_store *store;
+    WF_TRY(wf_store_open(path, &store));
+    int status = wf_store_verify(store);
+    for (int64_t at = 0; !status && at < wf_store_count(store); at++)
+        status = check_picture(store, at, (uint64_t)at);
+    wf_store_close(store);
+    return status;
+}
+
+Test(store_damage, truncated)
+{
+    make_store("s", 0, 5, 4);
+    size_t n;
+    char *bytes = scratch_read(scratch_path("s/data.mdb"), &n);
+    mkdir(scratch_path("cut"), 0777);
+    int refused = 0;
+    for (size_t cut = 0; cut < n; cut += 509) {
+        scratch_write(scratch_path("cut/data.mdb"), bytes, cut);
+        int status = judge(scratch_path("cut"));
+        cr_assert(status == WF_DATA || (status == WF_OK && cut > n - 16384), "cut at %zu of %zu: %d", cut, n, status);
+        refused += status == WF_DATA;
+    }
+    cr_assert_gt(refused, 20);
+    free(bytes);
+}
+
+/* Bits all over the file. Pages of older snapshots and unused room may change without harm. */
+Test(store_damage, flipped_bits)
+{
+    make_store("s", 0, 5, 4);
+    size_t n;
+    char *bytes = scratch_read(scratch_path("s/data.mdb"), &n);
+    mkdir(scratch_path("bad"), 0777);
+    int refused = 0, tried = 0, named = 0;
+    for (size_t i = 3; i < 8 * n; i += 8 * 97 + 1, tried++) {
+        bytes[i / 8] ^= (char)(1 << i % 8);
+        scratch_write(scratch_path("bad/data.mdb"), bytes, n);
+        int status = judge(scratch_path("bad"));
+        cr_assert(status == WF_DATA || status == WF_OK, "bit %zu of byte %zu: %d %s", i % 8, i / 8, status, wf_error());
+        refused += status == WF_DATA;
+        named += status == WF_DATA && strstr(wf_error(), "picture");
+        bytes[i / 8] ^= (char)(1 << i % 8);
+    }
+    cr_assert(tried > 300 && refused > tried / 4, "%d of %d refused", refused, tried);
+    cr_assert_gt(named, 20, "flips inside values are found by their checksums");
+    free(bytes);
+}
+
+/* Files of three damages each at random, of structure and values alike: flipped bits, then perhaps a shorter file. */
+Test(store_damage, random_damage, .timeout = 300)
+{
+    make_store("s", 0, 5, 4);
+    size_t n;
+    char *good = scratch_read(scratch_path("s/data.mdb"), &n), *bytes = malloc(n);
+    uint64_t seed = getenv("WF_SEED") ? strtoull(getenv("WF_SEED"), NULL, 10) : 1;
+    int refused = 0;
+    mkdir(scratch_path("bad"), 0777);
+    for (uint64_t i = 0; i < 2000; i++) {
+        uint64_t dice[4];
+        for (uint64_t k = 0; k < 4; k++)
+            dice[k] = (uint64_t)wf_shuffle(seed, 4 * i + k, (int64_t)(8 * n), 0);
+        memcpy(bytes, good, n);
+        for (int k = 0; k < 3; k++)
+            bytes[dice[k] / 8] ^= (char)(1 << dice[k] % 8);
+        scratch_write(scratch_path("bad/data.mdb"), bytes, i % 2 ? n : dice[3] / 8);
+        int status = judge(scratch_path("bad"));
+        cr_assert(status == WF_DATA || status == WF_OK, "seed %llu, round %llu: %d %s", (unsigned long long)seed,
+                  (unsigned long long)i, status, wf_error());
+        refused += status == WF_DATA;
+    }
+    cr_assert_gt(refused, 1500, "%d", refused);
+    free(good);
+    free(bytes);
+}
+
+/* Page headers, offsets and entries, bit by bit, through reading and appending. */
+Test(store_damage, flipped_structure)
+{
+    make_store("s", 0, 5, 4);
+    size_t n;
+    char *bytes = scratch_read(scratch_path("s/data.mdb"), &n);
+    mkdir(scratch_path("bad"), 0777);
+    for (size_t page = 0; page < n; page += 4096)
+        for (size_t i = 8 * 8; i < 8 * 48; i += 5) {
+            bytes[page + i / 8] ^= (char)(1 << i % 8);
+            scratch_write(scratch_path("bad/data.mdb"), bytes, n);
+            int status = judge(scratch_path("bad"));
+            cr_assert(status == WF_DATA || status == WF_OK, "page %zu, bit %zu: %d", page / 4096, i, status);
+            wf_store *store;
+            int64_t count;
+            status = wf_store_create(scratch_path("bad"), &meta, true, &store, &count);
+            if (!status) {
+                status = put_batch(store, &meta, 100, 4);
+                if (!status)
+                    status = wf_store_seal(store);
+                wf_store_close(store);
+            }
+            cr_assert(status == WF_DATA || status == WF_OK || status == WF_USAGE, "page %zu, bit %zu: %d %s",
+                      page / 4096, i, status, wf_error());
+            bytes[page + i / 8] ^= (char)(1 << i % 8);
+        }
+    free(bytes);
+}
+
+/* One value, every bit of it, every length, and at the place of another. */
+Test(store_damage, flipped_value)
+{
+    for (int wide = 0; wide < 2; wide++) {
+        float low[6] = {1, 2, 3, 4, 5, wide ? 0.1f : 6}, detail[18] = {-0.25f}, back[6], rest[18];
+        unsigned char bytes[200];
+        uint64_t checksum, again;
+        wf_level_shape shape = {.H = 2, .W = 1, .C = 3, .K = 9};
+        wf_window all = {0, 0, 2, 1};
+        size_t n = wf_value_encode(2, 7, shape, low, detail, bytes, &checksum);
+        MDB_val value = {n, bytes};
+        cr_assert_eq(n, 16 + 24 * (wide ? 4 : 2));
+        cr_assert_eq(wf_value_decode("x", 2, 7, value, shape, &all, back, rest, &again), WF_OK, "%s", wf_error());
+        cr_assert(!memcmp(low, back, sizeof low) && !memcmp(detail, rest, sizeof detail) && again == checksum);
+        cr_assert_eq(wf_value_decode("x", 2, 8, value, shape, &all, back, rest, &again), WF_DATA);
+        cr_assert_eq(wf_value_decode("x", 1, 7, value, shape, &all, back, rest, &again), WF_DATA);
+        for (size_t i = 0; i < 8 * n; i++) {
+            bytes[i / 8] ^= (unsigned char)(1 << i % 8);
+            cr_assert_eq(wf_value_decode("x", 2, 7, value, shape, &all, back, rest, &again), WF_DATA, "bit %zu", i);
+            bytes[i / 8] ^= (unsigned char)(1 << i % 8);
+        }
+        for (value.mv_size = 0; value.mv_size < sizeof bytes; value.mv_size++)
+            cr_assert_eq(wf_value_decode("x", 2, 7, value, shape, &all, back, rest, &again),
+                         value.mv_size == n ? WF_OK : WF_DATA);
+    }
+}
+
+/* Windows of a value of 3 x 2 tiles: each is what the whole has there, and is refused when a tile that it touches, and no
+ * other, is damaged. */
+Test(store_damage, windows)
+{
+    enum { H = 150, W = 70, C = 1, K = 3 };
+    static float low[H * W * C], detail[H * W * K], part[H * W * C], rest[H * W * K];
+    static unsigned char bytes[16 + 48 + H * W * (C + K) * 4];
+    wf_level_shape shape = {.H = H, .W = W, .C = C, .K = K};
+    for (int wide = 0; wide < 2; wide++) {
+        for (int i = 0; i < H * W * K; i++)
+            detail[i] = (float)(i % 2000) / 2 + (wide && i == H * W ? 0.1f : 0);
+        for (int i = 0; i < H * W * C; i++)
+            low[i] = (float)(i % 1999);
+        uint64_t checksum, again;
+        MDB_val value = {wf_value_encode(7, 3, shape, low, detail, bytes, &checksum), bytes};
+        cr_assert_eq(value.mv_size, 8 + 6 * 8 + H * W * (C + K) * (wide ? 4 : 2));
+        for (int64_t i = 0; i < 300; i++) {
+            wf_window w = {.y = (int)wf_shuffle(1, 0, H, i % H), .x = (int)wf_shuffle(2, 0, W, i % W)};
+            w.h = 1 + (int)(wf_shuffle(3, 0, 300, i) % (H - w.y));
+            w.w = 1 + (int)(wf_shuffle(4, 0, 300, i) % (W - w.x));
+            cr_assert_eq(wf_value_decode("x", 7, 3, value, shape, &w, part, rest, &again), WF_OK, "%s", wf_error());
+            for (int y = 0; y < w.h; y++) {
+                size_t at = (size_t)((y + w.y) * W + w.x), n = (size_t)w.w;
+                cr_assert_eq(memcmp(part + (size_t)y * n, low + at, n * sizeof *low), 0);
+                cr_assert_eq(memcmp(rest + (size_t)y * n * K, detail + at * K, n * K * sizeof *detail), 0);
+            }
+            int row = (int)(i % 3), column = (int)(i / 3 % 2), side = wide ? 4 : 2;
+            int before = row * 64 * W + column * 64 * (row < 2 ? 64 : H - 128);
+            size_t place = (size_t)(8 + before * (C + K) * side + (2 * row + column) * 8 + 1);
+            bytes[place] ^= 1;
+            bool touched =
+                w.y / 64 <= row && (w.y + w.h - 1) / 64 >= row && w.x / 64 <= column && (w.x + w.w - 1) / 64 >= column;
+            cr_assert_eq(wf_value_decode("x", 7, 3, value, shape, &w, part, rest, &again), touched ? WF_DATA : WF_OK);
+            cr_assert(!touched || strstr(wf_error(), "tile"), "%s", wf_error());
+            bytes[place] ^= 1;
+        }
+        wf_window all = {0, 0, H, W};
+        cr_assert_eq(wf_value_decode("x", 7, 3, value, shape, &all, part, rest, &again), WF_OK);
+        cr_assert_eq(again, checksum);
+    }
+}
+
+/* Foreign files, good and bad, each as its name tells. */
+Test(store_damage, foreign_lmdb_files)
+{
+    const char *data = getenv("WF_TEST_DATA") ? getenv("WF_TEST_DATA") : "../shared/data";
+    char command[1024];
+    snprintf(command, sizeof command, "tar xzf '%s/lmdb_dev.tar.gz' -C '%s' 2> /dev/null", data, scratch);
+    if (system(command))
+        cr_skip_test("no lmdb_dev.tar.gz in %s", data);
+    static const char *const names[] = {"bad_branch_cycle",
+                                        "bad_header_noise_0",
+                                        "bad_header_noise_1",
+                                        "bad_header_noise_2",
+                                        "bad_header_noise_3",
+                                        "bad_header_noise_4",
+                                        "bad_header_noise_5",
+                                        "bad_magic_both",
+                                        "bad_meta0_zeroed",
+                                        "bad_root_is_meta",
+                                        "bad_root_past_end",
+                                        "bad_trunc_100B",
+                                        "bad_trunc_1page",
+                                        "bad_trunc_half",
+                                        "bad_version_999",
+                                        "bad_zero_length",
+                                        "odd_empty_env",
+                                        "odd_freed_pages",
+                                        "odd_not_images",
+                                        "odd_subdbs",
+                                        "mnist300_png_lmdb",
+                                        "scene_train_lmdb",
+                                        "scene_png_lmdb",
+                                        "scene_jpeg_lmdb",
+                                        "caffe_datum16x16_test_lmdb"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char path[600];
+        snprintf(path, sizeof path, "%s/lmdb/%s/data.mdb", scratch, names[i]);
+        int fd = open(path, O_RDONLY);
+        wf_lmdb_info info;
+        cr_assert_geq(fd, 0);
+        bool whole = strncmp(names[i], "bad", 3) && strcmp(names[i], "odd_subdbs"); /* duplicate keys are refused */
+        cr_assert_eq(wf_lmdb_check(fd, path, &info), whole ? WF_OK : WF_DATA, "%s", names[i]);
+        close(fd);
+        *strrchr(path, '/') = '\0';
+        wf_store *store;
+        int64_t count;
+        cr_assert_eq(wf_store_open(path, &store), WF_DATA, "%s", names[i]);
+        int status = wf_store_create(path, &meta, true, &store, &count);
+        bool empty = !strcmp(names[i], "odd_empty_env") || !strcmp(names[i], "bad_zero_length");
+        cr_assert_eq(status, empty ? WF_OK : whole ? WF_USAGE : WF_DATA, "%s: %d %s", names[i], status, wf_error());
+        if (!status)
+            wf_store_close(store);
+    }
+}
