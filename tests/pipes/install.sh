@@ -34,14 +34,14 @@ fake() { gcc -shared -fPIC -o $plugin "$@"; }
 convert() { printf 'P5 2 2 255 abcd' | PATH=$WORK/usr/bin:$PATH wf-dwt -q "$@"; }
 mentions() { ! "${@:2}" 2> err > /dev/null && grep -q "$1" err; }
 ok "a plugin without a card" fake no_card.c
-ok "leaves auto with the processor" convert
+ok "leaves auto with the processor" convert --backend auto
 status 64 "and is an error when asked for" convert --backend cuda:3
 ok "which comes from the plugin" mentions 'cuda:3: no device' convert --backend cuda:3
 ok "a plugin that is none" fake -x c /dev/null
-status 70 "is an error for auto too" convert
-ok "which names what is wrong" mentions 'no wf_cuda_open in' convert
+status 70 "is an error for auto too" convert --backend auto
+ok "which names what is wrong" mentions 'no wf_cuda_open in' convert --backend auto
 echo garbage > $plugin
-status 70 "a plugin that does not load" convert
+status 70 "a plugin that does not load" convert --backend auto
 rm $plugin
 
 ok "a manual page" test -s usr/share/man/man1/wf-info.1
