@@ -135,14 +135,13 @@ int wf_image_cut_png(wf_source *source, wf_code *code)
     WF_TRY(wf_code_take(code, source, SIGNATURE, &whole));
     while (whole && !last) {
         WF_TRY(wf_code_take(code, source, HEADER, &whole));
-        if (!whole)
+        if (!whole || code->size >= MOST)
             break;
         const uint8_t *header = code->bytes + code->size - HEADER;
         uint32_t length = png_get_uint_32(header);
-        if (length > PNG_UINT_31_MAX || code->size + length > MOST)
-            break;
-        last = !memcmp(header + 4, "IEND", 4);
-        WF_TRY(wf_code_take(code, source, length + CRC, &whole));
+        size_t want = (size_t)length + CRC, room = MOST - code->size;
+        last = want > room || !memcmp(header + 4, "IEND", 4); /* of a chunk too long, what is there */
+        WF_TRY(wf_code_take(code, source, want < room ? want : room, &whole));
     }
     return WF_OK;
 }

@@ -35,6 +35,7 @@ criterion() {
     "$B/check" --tap="$tap" 2>&1 | tee "$out" || rc=$?
     leaks=$(grep -c 'ERROR: LeakSanitizer' "$out")
     grep -i '^ok .*# skip' "$tap" | sed 's/^ok - /skip: /'
+    grep '^not ok' "$tap" | sed 's/^not ok - /FAIL: /'
     echo "criterion: $(grep '^ok' "$tap" | grep -vci '# skip') passed," \
         "$(($(grep -c '^not ok' "$tap") + leaks)) failed, $(grep -ci '^ok .*# skip' "$tap") skipped"
     rm -f "$tap" "$out"
