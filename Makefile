@@ -34,7 +34,7 @@ CUDA = $(if $(NVCC),$(wildcard kernels/cuda/*.cu))
 FUZZERS = $(or $(TARGET),$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c)))
 PLUGIN = $(if $(CUDA),$B/libwf-cuda.so)
 
-.PHONY: all emulated check check-ops check-pipes check-gpu check-spills check-long fuzz fuzz-run bench bench-nuts bench-store lint format man install demo clean help
+.PHONY: all emulated check check-ops check-pipes check-gpu check-spills check-long fuzz fuzz-run bench bench-gpu bench-nuts bench-store lint format man install demo clean help
 all: $(TOOLS:%=$(BIN)/%) $(PLUGIN) ## build every program into bin/
 
 $B/libwf.a: $(LIB)
@@ -83,11 +83,11 @@ $E/%.o: tests/emulated/%.cpp
 	$Q$(CXX) $(CXXFLAGS) -c -o $@ $<
 $E/libwf-cuda.so: $(EMULATED)
 	$Q$(CXX) -shared -o $@ $^
-$E/check-ops: $B/check-ops
+$E/check-ops $E/bench-level: $E/%: $B/%
 	@mkdir -p $(@D) && cp $< $@
 $(TOOLS:%=$E/%): $E/%: $(BIN)/%
 	@mkdir -p $(@D) && cp $< $@
-emulated: $E/libwf-cuda.so $E/check-ops $(TOOLS:%=$E/%)
+emulated: $E/libwf-cuda.so $E/check-ops $E/bench-level $(TOOLS:%=$E/%)
 
 RUN = BIN=$(BIN) B=$B tests/run.sh
 check: all $B/check $B/check-ops $B/deadleaves emulated ## every test: Criterion, operators against the reference, pipes
@@ -111,6 +111,8 @@ fuzz-run: $(FUZZERS:%=$B/fuzz-%)
 	    { tail -n 40 $B/fuzz-$$t.log; exit 1; }; grep -E '^(Done|stat::number)' $B/fuzz-$$t.log; done
 bench: $B/bench-level ## images per second against PyTorch: build/bench.json and the table in README.md
 	tests/bench/bench.py $B/bench-level
+bench-gpu: all $B/bench-level ## on a machine with a card, at most 10 minutes: the same there, into build/bench-gpu.json and README.md
+	tests/bench/bench_gpu.py $B/bench-level
 bench-nuts: all $B/bench-level ## gradients per second against PyTorch, and with MODEL=DIR draws per second: README.md
 	tests/bench/bench.py $B/bench-level --gradient
 	$(if $(MODEL),tests/bench/draws.py $(BIN) $(MODEL))

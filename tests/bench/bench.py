@@ -42,6 +42,12 @@ def peer_mode(mode):
     return 'train' if mode == LEAN else mode
 
 
+def job(level, mode, precision):
+    """What bench-level calls a measurement."""
+    memory = {LEAN: 'reversible', 'train': 'store'}.get(mode, 'auto')
+    return f"{mode.split(',')[0]}:{precision}:{batch_of(level, mode)}:{memory}"
+
+
 def json_line(command, end, env=None):
     """The JSON line that a command prints last. subprocess.TimeoutExpired: it has not ended by `end`; RuntimeError."""
     done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=max(0, end - time.monotonic()))
@@ -55,9 +61,7 @@ class Ours:
         self.program, self.end, self.speed, self.memory, self.device = program, end, {}, {}, ''
 
     def run(self, level, mode, precision):
-        r = json_line([self.program, '-l', str(level), '--mode', mode.split(',')[0], '--precision', precision,
-                       '--memory', {LEAN: 'reversible', 'train': 'store'}.get(mode, 'auto'),
-                       '--batch', str(batch_of(level, mode)), '--time', '1'], self.end)
+        r = json_line([self.program, '-l', str(level), '--time', '1', job(level, mode, precision)], self.end)
         key = level, mode, precision
         self.speed.setdefault(key, []).append(r['img_per_s'])
         self.memory[key] = r['rss_MB']

@@ -1,57 +1,95 @@
-/* bench_level.c - images per second of one official ImageNet 64x64 level, as one JSON line
+/* bench_level.c - images per second of one level of the official models, one JSON line for each measurement
  *
  * A training step is forward, backward, Adamax and moving average, on the patch sizes of the official training; bpd is
  * forward alone and sample is the inverse, both on whole pictures. A gradient is what wf-nuts asks for at every leapfrog of
  * each chain: the annealed log density at a latent and its gradient by it, so the inverse, and back through it. */
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <time.h>
 
+#include "../../lib/replay.h"
 #include "../../lib/train.h"
 #include "../../tools/cli.h"
 
-enum { LEVELS = 7, MOST = 4096 };
-static const int steps[LEVELS] = {8, 8, 16, 16, 16, 16, 16};
-static const int widths[LEVELS] = {128, 128, 128, 128, 128, 256, 256};
-static const int patches[LEVELS] = {1, 1, 2, 4, 8, 8, 16};
-static const int sides[LEVELS] = {1, 1, 2, 4, 8, 16, 32};
+enum { MOST = 4096, COPY = 1 << 28 };
 
-static const char *const mode_names[] = {"train", "bpd", "sample", "gradient"};
-enum mode { TRAIN, BPD, SAMPLE, GRADIENT };
-static int level = 4, mode = TRAIN, precision = WF_FP32, keep = WF_MEMORY_AUTO, batch = 64;
+enum mode { TRAIN, BPD, SAMPLE, GRADIENT, MATRIX, BANDWIDTH };
+static const char *const mode_names[] = {"train", "bpd", "sample", "gradient", "matrix", "copy", NULL};
+static const char *const memory_names[] = {"auto", "store", "reversible", NULL};
+static int level = 4, pyramid;
 static double seconds = 4;
 
 static const cli_option options[] = {
-    {'l', "level", "L", CLI_INT, &level, 0, LEVELS - 1, "Level; the default is 4."},
-    {0, "mode", "train|bpd|sample|gradient", CLI_CHOICE, &mode, 0, 0, "What is timed; the default is train."},
-    {0, "precision", "fp32|bf16|tf32", CLI_CHOICE, &precision, 0, 0, "Of the coupling nets; the default is fp32."},
-    {0, "memory", "auto|store|reversible", CLI_CHOICE, &keep, 0, 0, "How backward gets at activations."},
-    {0, "batch", "N", CLI_INT, &batch, 1, 4096, "Pictures in a batch; the default is 64."},
-    {0, "time", "S", CLI_DOUBLE, &seconds, 0.01, 3600,
-     "Measure for S seconds after one unmeasured run; the default is 4."},
+    {'l', "level", "L", CLI_INT, &level, 0, 10, "Level; the default is 4."},
+    {0, "model", "imagenet64|faces1024", CLI_CHOICE, &pyramid, 0, 0, "Whose level; the default is imagenet64."},
+    {0, "time", "S", CLI_DOUBLE, &seconds, 0.01, 3600, "Measure for S seconds after the unmeasured runs; default 4."},
     {.name = NULL},
 };
-static const cli_program bench = {"bench-level",
-                                  "speed of one level",
-                                  "[-l L] [--mode M] [--precision P] [--batch N] [--time S]",
-                                  "Prints one JSON line: the median of the measured runs in images per second, and the "
-                                  "peak memory of the process in MB.",
-                                  "",
-                                  options};
+static const cli_program bench = {
+    .name = "bench-level",
+    .summary = "speed of one level",
+    .synopsis = "[-l L] [--model M] [--time S] MODE:PRECISION:BATCH:MEMORY ...",
+    .description =
+        "MODE: train, bpd, sample, gradient. Prints one JSON line for each operand: images per second in the median "
+        "run, the bytes that the flow holds, and the peak memory of the process in MB. matrix:PRECISION:SIZE measures a "
+        "matrix product in FLOP per second, copy the bytes that a copy reads and writes per second, and those lines "
+        "say so.",
+    .examples = "",
+    .options = options};
+
+typedef struct job {
+    int mode, batch, memory;
+    wf_precision precision;
+} job;
 
 typedef struct run {
+    job job;
     wf_backend *backend;
     wf_flow *flow;
     wf_optimizer optimizer; /* of training */
+    wf_replay replay;
+    wf_post *post; /* of the run before, where runs are queued */
     wf_real *params;
     wf_real *x, *cond;   /* [N,H,W,K], [N,H,W,C]; cond NULL at the base */
+    const wf_real *out;  /* of the last run */
     double *log_density; /* [N] */
     double *gradient;    /* [N,H,W,K], host */
     size_t elements;     /* of x */
     int64_t step;
 } run;
 
-static wf_real *normal(wf_backend *b, size_t values, uint64_t step)
+static int find(const char *const *names, const char *text, size_t length)
+{
+    for (int i = 0; names[i]; i++)
+        if (strlen(names[i]) == length && !memcmp(names[i], text, length))
+            return i;
+    die(WF_USAGE, "'%.*s' is not a mode, precision or memory that there is; see --help", (int)length, text);
+}
+
+static job parse(const char *text)
+{
+    job j = {.batch = 64};
+    const char *part[4] = {text};
+    size_t length[4] = {0};
+    for (int i = 0; i < 4 && part[i]; i++) {
+        length[i] = strcspn(part[i], ":");
+        if (part[i][length[i]] && i < 3)
+            part[i + 1] = part[i] + length[i] + 1;
+    }
+    j.mode = find(mode_names, part[0], length[0]);
+    if (part[1])
+        j.precision = (wf_precision)find(wf_precision_names, part[1], length[1]);
+    if (part[2])
+        j.batch = atoi(part[2]);
+    if (part[3])
+        j.memory = find(memory_names, part[3], length[3]);
+    if (j.batch < 1 || j.batch > 16384 || (j.mode == MATRIX && j.batch % 32))
+        die(WF_USAGE, "%s: batches are from 1 to 16384, and matrices of a multiple of 32", text);
+    return j;
+}
+
+static wf_real *normal(wf_backend *b, int batch, size_t values, uint64_t step)
 {
     void *memory;
     must(b->alloc(b, (size_t)batch * values * b->real, &memory));
@@ -68,66 +106,113 @@ static wf_real *normal(wf_backend *b, size_t values, uint64_t step)
 static void prepare(run *r)
 {
     char chain[128];
-    int side = mode == TRAIN ? patches[level] : sides[level];
-    wf_flow_spec spec = {
-        .N = batch, .H = side, .W = side, .K = level ? 9 : 3, .C = level ? 3 : 0, .precision = precision};
-    spec.kernel = sides[level] == 1 ? 1 : 3;
-    spec.memory = mode == TRAIN || mode == GRADIENT ? (wf_memory)keep : WF_MEMORY_NONE;
-    snprintf(chain, sizeof chain, "%d*(actnorm, conv1x1, affine:width=%d:blocks=3), actnorm", steps[level],
-             widths[level]);
-    must(wf_backend_open(common.backend, common.threads, &r->backend));
+    const job *j = &r->job;
+    wf_meta meta = {.wavelet = "haar", .levels = pyramid ? 10 : 6, .C = 3, .bits = 8};
+    meta.top = meta.levels;
+    meta.H = meta.W = 1 << meta.levels;
+    if (level > meta.levels)
+        die(WF_USAGE, "level %d: the model ends at %d", level, meta.levels);
+    wf_level_shape s = wf_meta_level(&meta, level);
+    int patch = j->mode == TRAIN ? wf_model_official_patch(&meta, level) : 0, side = patch ? patch : s.H;
+    bool backward = j->mode == TRAIN || j->mode == GRADIENT;
+    wf_flow_spec spec = {.N = j->batch,
+                         .H = side,
+                         .W = side,
+                         .K = s.K,
+                         .C = level ? s.C : 0,
+                         .kernel = s.H == 1 ? 1 : 3,
+                         .precision = j->precision,
+                         .memory = backward ? (wf_memory)j->memory : WF_MEMORY_NONE};
+    wf_model_official_chain(&meta, level, chain);
     must(wf_flow_create(r->backend, chain, &spec, &r->flow));
 
     size_t size = wf_flow_size(r->flow), pixels = (size_t)side * (size_t)side;
     void *params;
-    if (mode == TRAIN)
+    if (j->mode == TRAIN)
         must(wf_optimizer_create(r->backend, size, 0.999, &r->optimizer));
     else
         must(r->backend->alloc(r->backend, size * r->backend->real, &params));
-    r->params = mode == TRAIN ? r->optimizer.w : params;
-    r->elements = (size_t)batch * pixels * (size_t)spec.K;
-    r->log_density = calloc((size_t)batch, sizeof *r->log_density);
+    r->params = j->mode == TRAIN ? r->optimizer.w : params;
+    r->elements = (size_t)j->batch * pixels * (size_t)spec.K;
+    r->log_density = calloc((size_t)j->batch, sizeof *r->log_density);
     r->gradient = calloc(r->elements, sizeof *r->gradient);
     if (!r->log_density || !r->gradient)
         die(WF_AGAIN, "out of memory");
     must(wf_flow_init(r->flow, common.seed, r->params));
-    r->x = normal(r->backend, pixels * (size_t)spec.K, 0);
-    r->cond = spec.C ? normal(r->backend, pixels * (size_t)spec.C, 1) : NULL;
+    r->x = normal(r->backend, j->batch, pixels * (size_t)spec.K, 0);
+    r->cond = spec.C ? normal(r->backend, j->batch, pixels * (size_t)spec.C, 1) : NULL;
     must(wf_flow_data_init(r->flow, r->params, r->x, r->cond));
+}
+
+static void clear(run *r)
+{
+    wf_replay_clear(r->backend, &r->replay);
+    r->backend->free(r->backend, r->x);
+    r->backend->free(r->backend, r->cond);
+    free(r->log_density);
+    free(r->gradient);
+    if (r->job.mode == TRAIN)
+        wf_optimizer_clear(&r->optimizer);
+    else
+        r->backend->free(r->backend, r->params);
+    wf_flow_destroy(r->flow);
 }
 
 /* As latent_gradient and its neighbours do in lib/anneal.c, of one level at T = 0.97. */
 static void evaluate(run *r)
 {
-    const wf_real *out;
     double g = 1 / (0.97 * 0.97);
-    must(wf_flow_inverse(r->flow, r->params, r->x, r->cond, &out));
+    must(wf_flow_inverse(r->flow, r->params, r->x, r->cond, &r->out));
     must(wf_flow_inverse_logdet(r->flow, r->log_density));
-    must(wf_flow_inverse_backward(r->flow, r->params, r->cond, NULL, g - 1, NULL, &out));
-    must(r->backend->download(r->backend, r->gradient, WF_F64, out, r->elements));
+    must(wf_flow_inverse_backward(r->flow, r->params, r->cond, NULL, g - 1, NULL, &r->out));
+    must(r->backend->download(r->backend, r->gradient, WF_F64, r->out, r->elements));
 }
 
+/* What the device does of one run, recorded as wf_train, wf_evaluator and wf_sampler record it. */
+static int compute(void *context)
+{
+    run *r = context;
+    if (r->job.mode == SAMPLE)
+        return wf_flow_inverse(r->flow, r->params, r->x, r->cond, &r->out);
+    WF_TRY(wf_flow_forward(r->flow, r->params, r->x, r->cond));
+    if (r->job.mode == BPD)
+        return WF_OK;
+    WF_TRY(wf_flow_guard(r->flow, r->optimizer.bad));
+    return wf_flow_backward(r->flow, r->params, r->cond, -1.0 / r->job.batch, wf_optimizer_sink, &r->optimizer, NULL,
+                            NULL);
+}
+
+/* Waits for the results of the run before this one, so that a device that queues work always has some; the clock sees the end
+ * of a run elsewhere at once. */
 static void once(run *r)
 {
-    const wf_real *out;
-    if (mode == GRADIENT) {
+    wf_backend *b = r->backend;
+    if (r->job.mode == GRADIENT) {
         evaluate(r);
         return;
     }
-    double first = 0; /* brought to the host, so that the clock sees the end of the work */
-    if (mode == SAMPLE) {
-        must(wf_flow_inverse(r->flow, r->params, r->x, r->cond, &out));
-        must(r->backend->download(r->backend, &first, WF_F64, out, 1));
-        return;
+    wf_post *before = r->post;
+    if (r->job.mode == TRAIN)
+        wf_optimizer_begin(&r->optimizer, r->step++, 1e-3);
+    must(wf_replay_run(b, &r->replay, compute, r));
+    must(wf_flow_post(r->flow, &r->post));
+    if (before)
+        must(wf_flow_collect(r->flow, before, r->log_density));
+    if (!b->queued) {
+        must(wf_flow_collect(r->flow, r->post, r->log_density));
+        r->post = NULL;
     }
-    must(wf_flow_forward(r->flow, r->params, r->x, r->cond));
-    must(wf_flow_log_density(r->flow, r->log_density));
-    if (mode == BPD)
-        return;
-    wf_optimizer_begin(&r->optimizer, r->step++, 1e-3);
-    must(wf_flow_backward(r->flow, r->params, r->cond, -1.0 / batch, wf_optimizer_sink, &r->optimizer, NULL, NULL));
-    must(r->backend->download_double(r->backend, &first, r->optimizer.bad, 1));
-    if (first != 0)
+}
+
+static void settle(run *r)
+{
+    double bad = 0;
+    if (r->post)
+        must(wf_flow_collect(r->flow, r->post, r->log_density));
+    r->post = NULL;
+    if (r->job.mode == TRAIN)
+        must(r->backend->download_double(r->backend, &bad, r->optimizer.bad, 1));
+    if (bad != 0)
         die(WF_INTERNAL, "a gradient is not finite");
 }
 
@@ -144,45 +229,135 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Median seconds of one run. */
+/* Median seconds of one run, after one plain run, and where runs are recorded a recorded one. */
 static double measure(run *r)
 {
     static double times[MOST];
     int n = 0;
-    once(r);
+    for (int i = 0; i < (r->backend->record ? 3 : 1); i++)
+        once(r);
     for (double start = now(); n < MOST && (n < 2 || now() - start < seconds); n++) {
         double before = now();
         once(r);
         times[n] = now() - before;
     }
+    settle(r);
     qsort(times, (size_t)n, sizeof *times, ascending);
     return times[n / 2];
 }
 
+/* Best seconds of `work`, each time waited for by `end`. */
+static double best(run *r, int (*work)(run *r))
+{
+    double least = 1e9;
+    double start = now();
+    for (int i = 0; i < 3 || now() - start < seconds; i++) {
+        enum { TIMES = 4 };
+        double before = now(), end;
+        for (int k = 0; k < TIMES; k++)
+            must(work(r));
+        must(r->backend->download(r->backend, &end, WF_F64, r->x, 1));
+        least = (now() - before) / TIMES < least ? (now() - before) / TIMES : least;
+    }
+    return least;
+}
+
+static int copy(run *r)
+{
+    return r->backend->copy(r->backend, r->x, r->params, r->elements);
+}
+
+static double bandwidth(run *r)
+{
+    r->elements = COPY / r->backend->real;
+    r->params = normal(r->backend, 1, r->elements, 0);
+    r->x = normal(r->backend, 1, r->elements, 1);
+    double rate = 2.0 * COPY / best(r, copy);
+    r->backend->free(r->backend, r->params);
+    r->backend->free(r->backend, r->x);
+    return rate;
+}
+
+typedef struct product {
+    run run; /* params: weights, bias, log-scale */
+    wf_conv *conv;
+    wf_map *in, *out;
+    size_t size;
+} product;
+
+static int multiply(run *r)
+{
+    product *p = (product *)r;
+    wf_real *bias = wf_at(r->backend, r->params, p->size * p->size);
+    return r->backend->conv_forward(r->backend, p->conv, r->params, bias, wf_at(r->backend, bias, p->size), p->in, NULL,
+                                    p->out);
+}
+
+/* A 1x1 convolution of as many channels as pixels is a square matrix product, of the size that the batch names. */
+static double matrix(run *r)
+{
+    wf_backend *b = r->backend;
+    product p = {.run = *r, .size = (size_t)r->job.batch};
+    int side = (int)p.size;
+    wf_conv_spec spec = {
+        .N = 1, .H = side / 32, .W = 32, .in = side, .out = side, .k = 1, .precision = r->job.precision};
+    wf_map_shape shape = {1, spec.H, spec.W, side, spec.precision};
+    void *maps[2];
+    for (int i = 0; i < 2; i++)
+        must(b->alloc(b, b->map_bytes(b, &shape), &maps[i]));
+    p.in = maps[0];
+    p.out = maps[1];
+    p.run.x = normal(b, 1, p.size * p.size, 0);
+    p.run.params = normal(b, 1, p.size * p.size + 2 * p.size, 1);
+    must(b->pack(b, &shape, side, side, p.run.x, 0, NULL, p.in));
+    must(b->conv_create(b, &spec, &p.conv));
+    double size = (double)side, rate = 2 * size * size * size / best(&p.run, multiply);
+    b->conv_destroy(b, p.conv);
+    b->free(b, p.run.params);
+    b->free(b, p.run.x);
+    for (int i = 0; i < 2; i++)
+        b->free(b, maps[i]);
+    return rate;
+}
+
+static void report(const run *r, const char *figures)
+{
+    printf("{\"mode\": \"%s\", \"precision\": \"%s\", %s, \"device\": \"%s\"}\n", mode_names[r->job.mode],
+           wf_precision_names[r->job.precision], figures, r->backend->device);
+    fflush(stdout);
+}
+
+static void do_job(wf_backend *backend, const char *text)
+{
+    char figures[256];
+    struct rusage usage;
+    run r = {.job = parse(text), .backend = backend};
+    if (r.job.mode == MATRIX) {
+        snprintf(figures, sizeof figures, "\"FLOP_per_s\": %.4g", matrix(&r));
+    } else if (r.job.mode == BANDWIDTH) {
+        snprintf(figures, sizeof figures, "\"B_per_s\": %.4g", bandwidth(&r));
+    } else {
+        prepare(&r);
+        double median = measure(&r);
+        getrusage(RUSAGE_SELF, &usage);
+        snprintf(figures, sizeof figures,
+                 "\"level\": %d, \"batch\": %d, \"img_per_s\": %.5g, \"flow_MB\": %zu, \"rss_MB\": %ld", level,
+                 r.job.batch, r.job.batch / median, wf_flow_bytes(r.flow) >> 20, usage.ru_maxrss / 1024);
+        clear(&r);
+    }
+    report(&r, figures);
+}
+
 int main(int argc, char **argv)
 {
-    run r = {0};
-    if (cli_parse(&bench, argc, argv) != argc)
-        die(WF_USAGE, "found an operand, expected none; see --help");
-    prepare(&r);
-    double median = measure(&r);
-    struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
-    printf(
-        "{\"level\": %d, \"mode\": \"%s\", \"precision\": \"%s\", \"batch\": %d, \"img_per_s\": %.1f, \"rss_MB\": %ld, "
-        "\"backend\": \"%s\", \"device\": \"%s\"}\n",
-        level, mode_names[mode], wf_precision_names[precision], batch, batch / median, usage.ru_maxrss / 1024,
-        r.backend->name, r.backend->device);
-    r.backend->free(r.backend, r.x);
-    r.backend->free(r.backend, r.cond);
-    free(r.log_density);
-    free(r.gradient);
-    if (mode == TRAIN)
-        wf_optimizer_clear(&r.optimizer);
-    else
-        r.backend->free(r.backend, r.params);
-    wf_flow_destroy(r.flow);
-    r.backend->close(r.backend);
+    wf_backend *backend;
+    int first = cli_parse(&bench, argc, argv);
+    if (first == argc)
+        die(WF_USAGE, "nothing to measure; see --help");
+    must(wf_backend_open(common.backend, common.threads, &backend));
+    for (int i = first; i < argc; i++)
+        do_job(backend, argv[i]);
+    backend->close(backend);
     finish_stdout();
     return 0;
 }
