@@ -206,7 +206,9 @@ struct wf_backend {
     /* bad becomes 1 when one of `values`, device [n], is not finite. */
     int (*guard)(wf_backend *b, size_t n, const double *values, double *bad);
 
-    /* -- wavelets, separable, periodic; taps of the orthonormal low-pass (host, Haar: 2 of sqrt(1/2)) ------------------- */
+    /* -- wavelets, separable, periodic; taps h of the orthonormal low-pass (host, Haar: 2 of sqrt(1/2)), `count` even ----
+     * Along an axis of n: low[i] = sum_k h[k] x[(2i + k - (count/2-1)) mod n], high likewise with (-1)^k h[count-1-k]; n may be
+     * smaller than count. Detail channel = 3*colour + 0 high along the row, 1 high along the column, 2 along both. */
     /* x [N,H,W,C], H and W even -> low [N,H/2,W/2,C] (times 1/2, so that it is an average), detail [N,H/2,W/2,3C]. */
     int (*dwt)(wf_backend *b, const double *taps, int count, int N, int H, int W, int C, const wf_real *x, wf_real *low,
                wf_real *detail);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "../../kernels/ref/ref.h"
+#include "../../lib/wavelet.h"
 #include "ops.h"
 
 static void fill(double *x, size_t n, int number, double size)
@@ -389,20 +390,18 @@ static int law_noise_variance(void)
 /* idwt(dwt(x)) = x and energy is kept once low is doubled, also where the filter is longer than the picture. */
 static int law_wavelet(void)
 {
-    static const double taps[2][4] = {
-        {0.70710678118654752, 0.70710678118654752, 0, 0},
-        {0.48296291314453414, 0.83651630373780790, 0.22414386804201338, -0.12940952255126037}};
-    static const int sides[3][2] = {{2, 2}, {6, 2}, {8, 10}};
-    double x[480], low[120], detail[360], back[480];
-    for (int t = 0; t < 2; t++)
-        for (int s = 0; s < 3; s++) {
+    static const int sides[4][2] = {{2, 2}, {6, 2}, {8, 10}, {4, 34}};
+    double x[816], low[204], detail[612], back[816];
+    const wf_wavelet *w;
+    for (int t = 0; (w = wf_wavelet_at(t)); t++)
+        for (int s = 0; s < 4; s++) {
             int H = sides[s][0], W = sides[s][1], C = 3;
             size_t n = (size_t)(2 * H * W * C);
             fill(x, n, 8, 1);
-            WF_TRY(wf_ref_dwt(NULL, taps[t], 2 + 2 * t, 2, H, W, C, R(x), R(low), R(detail)));
+            WF_TRY(wf_ref_dwt(NULL, w->taps, w->count, 2, H, W, C, R(x), R(low), R(detail)));
             double energy = 4 * dot(low, low, n / 4) + dot(detail, detail, 3 * n / 4);
             WF_TRY(near("energy", n, energy, dot(x, x, n), 1e-12));
-            WF_TRY(wf_ref_idwt(NULL, taps[t], 2 + 2 * t, 2, H, W, C, R(low), R(detail), R(back)));
+            WF_TRY(wf_ref_idwt(NULL, w->taps, w->count, 2, H, W, C, R(low), R(detail), R(back)));
             for (size_t i = 0; i < n; i++)
                 WF_TRY(near("x", i, back[i], x[i], 1e-12));
         }
