@@ -26,6 +26,24 @@ static int unknown(const char *text, const wf_word *word)
     return wf_chain_error(text, word->at, "unknown bijector '%s' (there are: %s)", word->name, known);
 }
 
+/* The value that `text` stands for, or one out of range. */
+static long option_value(const wf_bijector_option *o, const char *text)
+{
+    char *end;
+    long value = 0;
+    if (!o->names) {
+        value = strtol(text, &end, 10);
+        return *end ? (long)o->low - 1 : value;
+    }
+    for (const char *name = o->names; *name; name += strspn(name, " "), value++) {
+        size_t length = strcspn(name, " ");
+        if (strlen(text) == length && !strncmp(text, name, length))
+            return value;
+        name += length;
+    }
+    return (long)o->low - 1;
+}
+
 /* Values of a word's options in the order of the type's table. */
 static int read_options(const wf_bijector_type *type, const char *text, const wf_word *word, int *values)
 {
@@ -39,10 +57,11 @@ static int read_options(const wf_bijector_type *type, const char *text, const wf
         if (k == known)
             return wf_chain_error(text, at, "%s has no option '%s'", type->name, word->option[i].key);
         const wf_bijector_option *o = &type->options[k];
-        char *end;
-        long value = strtol(word->option[i].value, &end, 10);
-        if (*end || value < o->low || value > o->high)
-            return wf_chain_error(text, at, "%s:%s must be from %d to %d", type->name, o->key, o->low, o->high);
+        long value = option_value(o, word->option[i].value);
+        if (value < o->low || value > o->high)
+            return o->names
+                       ? wf_chain_error(text, at, "%s:%s must be one of: %s", type->name, o->key, o->names)
+                       : wf_chain_error(text, at, "%s:%s must be from %d to %d", type->name, o->key, o->low, o->high);
         values[k] = (int)value;
     }
     return WF_OK;

@@ -1,7 +1,7 @@
 /* bijector.h - what a word of a chain is: one file in lib/bijectors/, one row in the registry below.
  *
- * To add a coupling: write lib/bijectors/NAME.c with a `const wf_bijector_type wf_bijector_NAME`, add the row. The tests
- * walk the registry: inverse, log-determinant against a numeric Jacobian, gradients against finite differences.
+ * To add a bijector: write lib/bijectors/NAME.c with a `const wf_bijector_type wf_bijector_NAME`, add the row (for one more
+ * elementwise coupling coupling.h has all but the transform). The tests walk the registry: inverse, log-determinant against a numeric Jacobian, gradients against finite differences.
  *
  * A bijector is either linear (one K x K matrix per pixel: its kind is a wf_linear_kind, neighbours are folded into one
  * product by the flow and need no code here), or has forward, inverse and backward of its own. */
@@ -11,7 +11,7 @@
 #include "../kernels/backend.h"
 #include "chain.h"
 
-#define WF_BIJECTORS(row) row(actnorm) row(conv1x1) row(affine)
+#define WF_BIJECTORS(row) row(actnorm) row(conv1x1) row(additive) row(affine)
 
 /* One parameter tensor; `offset` counts from the bijector's first parameter. */
 typedef struct wf_param {
@@ -56,9 +56,10 @@ typedef struct wf_bijector {
 typedef struct wf_bijector_option {
     const char *key;
     int standard, low, high; /* default and inclusive range */
+    const char *names;       /* of the values from 0 on, "tanh sigmoid"; NULL: they are numbers */
 } wf_bijector_option;
 
-enum { WF_BIJECTOR_MAX_OPTIONS = 6 };
+enum { WF_BIJECTOR_MAX_OPTIONS = 8 };
 
 struct wf_bijector_type {
     const char *name;

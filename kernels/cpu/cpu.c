@@ -229,7 +229,7 @@ int wf_cpu_open(int threads, wf_backend **out)
     b->copy = cpu_copy;
     wf_cpu_linear_slots(b);
     wf_cpu_mix_slots(b);
-    wf_cpu_affine_slots(b);
+    wf_cpu_transform_slots(b);
     wf_cpu_noise_slots(b);
     wf_cpu_map_slots(b);
     wf_cpu_conv_slots(b);

@@ -320,7 +320,7 @@ static void fill_table(wf_cuda *cuda)
     wf_cuda_record_slots(b);
     wf_cuda_linear_slots(b);
     wf_cuda_mix_slots(b);
-    wf_cuda_affine_slots(b);
+    wf_cuda_transform_slots(b);
     wf_cuda_noise_slots(b);
     wf_cuda_map_slots(b);
     wf_cuda_conv_slots(b);

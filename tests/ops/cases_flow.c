@@ -1,4 +1,4 @@
-/* cases_flow.c - memory, linear algebra, coupling, densities, noise, optimizer, wavelets */
+/* cases_flow.c - memory, linear algebra, densities, noise, optimizer, wavelets */
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -275,62 +275,12 @@ int case_mix_backward(run *r, const dims *d)
     return r->backend->mix_backward(r->backend, volume(d->N, d->H, d->W), d->K, A, x, g, dA, da);
 }
 
-/* -- coupling: K channels, the first k kept; s and t within +-3; variant 1: in place, 2: no logdet, 4: weights ------- */
+/* -- densities and noise ------------------------------------------------------------------------------------------ */
 
-/* Of pixels, with variant 4. */
-static const wf_real *weights(run *r, const dims *d)
+const wf_real *weights_of(run *r, const dims *d)
 {
     return d->variant & 4 ? reals(r, "weight", INPUT, PER_PICTURE, volume(d->H, d->W, 1), 1) : NULL;
 }
-
-int case_affine_forward(run *r, const dims *d)
-{
-    int P = d->H * d->W;
-    bool in_place = d->variant & 1;
-    wf_real *x = reals(r, "x", in_place ? UPDATED : INPUT, PER_PICTURE, volume(P, d->K, 1), 1);
-    wf_real *st = reals(r, "st", INPUT, PER_PICTURE, volume(P, 2, d->K - d->k), 3);
-    wf_real *y = in_place ? x : reals(r, "y", OUTPUT, PER_PICTURE, volume(P, d->K, 1), 1);
-    double *logdet = doubles(r, "logdet", PER_PICTURE, 1, true);
-    wf_backend *b = r->backend;
-    const wf_real *weight = weights(r, d);
-    WF_TRY(b->affine_forward(b, d->N, P, d->K, d->k, x, st, weight, y, logdet));
-    return b->affine_forward(b, d->N, P, d->K, d->k, x, st, weight, y, logdet); /* logdet is added to */
-}
-
-int case_affine_inverse(run *r, const dims *d)
-{
-    int P = d->H * d->W;
-    bool in_place = d->variant & 1;
-    wf_real *y = reals(r, "y", in_place ? UPDATED : INPUT, PER_PICTURE, volume(P, d->K, 1), 1);
-    wf_real *st = reals(r, "st", INPUT, PER_PICTURE, volume(P, 2, d->K - d->k), 3);
-    wf_real *x = in_place ? y : reals(r, "x", OUTPUT, PER_PICTURE, volume(P, d->K, 1), 1);
-    double *logdet = d->variant & 2 ? NULL : doubles(r, "logdet", PER_PICTURE, 1, true);
-    wf_backend *b = r->backend;
-    WF_TRY(b->affine_inverse(b, d->N, P, d->K, d->k, y, st, x, logdet));
-    return b->affine_inverse(b, d->N, P, d->K, d->k, y, st, x, logdet);
-}
-
-int case_affine_backward(run *r, const dims *d)
-{
-    int P = d->H * d->W;
-    wf_real *x = reals(r, "x", INPUT, PER_PICTURE, volume(P, d->K, 1), 1);
-    wf_real *st = reals(r, "st", INPUT, PER_PICTURE, volume(P, 2, d->K - d->k), 3);
-    wf_real *g = reals(r, "g", UPDATED, PER_PICTURE, volume(P, d->K, 1), 1);
-    wf_real *dst = reals(r, "dst", OUTPUT, PER_PICTURE, volume(P, 2, d->K - d->k), 1);
-    return r->backend->affine_backward(r->backend, d->N, P, d->K, d->k, x, st, weights(r, d), g, -0.3, dst);
-}
-
-int case_affine_inverse_backward(run *r, const dims *d)
-{
-    int P = d->H * d->W;
-    wf_real *x = reals(r, "x", INPUT, PER_PICTURE, volume(P, d->K, 1), 1);
-    wf_real *st = reals(r, "st", INPUT, PER_PICTURE, volume(P, 2, d->K - d->k), 3);
-    wf_real *g = reals(r, "g", UPDATED, PER_PICTURE, volume(P, d->K, 1), 1);
-    wf_real *dst = reals(r, "dst", OUTPUT, PER_PICTURE, volume(P, 2, d->K - d->k), 1);
-    return r->backend->affine_inverse_backward(r->backend, d->N, P, d->K, d->k, x, st, g, 0.7, dst);
-}
-
-/* -- densities and noise ------------------------------------------------------------------------------------------ */
 
 /* H*W*K numbers a picture; variant 1: no dz, 2: no logp, 4: weights. */
 int case_gaussian(run *r, const dims *d)
@@ -340,7 +290,7 @@ int case_gaussian(run *r, const dims *d)
     wf_real *z = reals(r, "z", INPUT, PER_PICTURE, D, 2);
     double *logp = d->variant & 2 ? NULL : doubles(r, "logp", PER_PICTURE, 1, true);
     wf_real *dz = d->variant & 1 ? NULL : reals(r, "dz", OUTPUT, PER_PICTURE, D, 1);
-    const wf_real *weight = weights(r, d);
+    const wf_real *weight = weights_of(r, d);
     WF_TRY(b->gaussian(b, d->N, d->H * d->W, d->K, z, weight, logp, 0.4, dz));
     return b->gaussian(b, d->N, d->H * d->W, d->K, z, weight, logp, 0.4, dz);
 }
