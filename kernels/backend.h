@@ -59,6 +59,14 @@ typedef struct wf_conv_spec {
     wf_precision precision;
 } wf_conv_spec;
 
+/* A strided copy: to[o*to_outer + i*to_inner + e] = from[o*from_outer + i*from_inner + e] for o < outer, i < inner, e < run. No
+ * element of `to` is met twice. */
+typedef struct wf_runs {
+    size_t outer, inner, run;
+    size_t from_outer, from_inner, to_outer, to_inner; /* in reals */
+    bool add;                                          /* to what is there */
+} wf_runs;
+
 /* Bijectors that are one K x K matrix and one offset per pixel; neighbours fold into a single matrix.
  * params and grads, K long unless given:
  *   ACTNORM  b, l              y = (x + b) * exp(3 * l)
@@ -165,6 +173,7 @@ struct wf_backend {
     int (*collect)(wf_backend *b, wf_post *post, double *to);
     int (*zero)(wf_backend *b, void *memory, size_t bytes);
     int (*copy)(wf_backend *b, wf_real *to, const wf_real *from, size_t n);
+    int (*copy_runs)(wf_backend *b, const wf_runs *runs, wf_real *to, const wf_real *from);
 
     /* -- recordings: a sequence of calls made again for the cost of one; all NULL where calls cost nothing ------------- */
     /* Calls after `record` are noted and not run, until `recorded` gives them. Nothing in between may wait for the device.

@@ -74,7 +74,7 @@ int wf_bijector_create(wf_context *context, const char *text, const wf_word *wor
         i++;
     if (!registry[i])
         return unknown(text, word);
-    *out = (wf_bijector){.type = registry[i], .context = context};
+    *out = (wf_bijector){.type = registry[i], .context = context, .after = context};
     WF_TRY(read_options(out->type, text, word, values));
     int status = out->type->create(out, values);
     if (status)
@@ -88,6 +88,23 @@ void wf_bijector_clear(wf_bijector *self)
         self->type->destroy(self);
     free(self->params);
     *self = (wf_bijector){0};
+}
+
+int wf_bijector_reshape(wf_bijector *self, int H, int W, int K)
+{
+    const wf_context *before = self->context;
+    wf_context *after = malloc(sizeof *after);
+    WF_CHECK(after, WF_AGAIN, "flow: out of memory");
+    *after = *before;
+    after->H = H;
+    after->W = W;
+    after->K = K;
+    after->C = H == before->H && W == before->W ? before->C : 4 * before->C;
+    after->convs = NULL;
+    after->conv_count = 0;
+    after->next = NULL;
+    self->context->next = self->after = after;
+    return WF_OK;
 }
 
 int64_t wf_bijector_param(wf_bijector *self, const char *name, int rank, const int64_t *shape)
@@ -109,6 +126,9 @@ int64_t wf_bijector_param(wf_bijector *self, const char *name, int rank, const i
 
 int wf_context_conv(wf_context *context, wf_conv_spec spec, wf_conv **out)
 {
+    *out = NULL;
+    if (!context->H)
+        return WF_OK;
     spec.N = context->N;
     spec.H = context->H;
     spec.W = context->W;

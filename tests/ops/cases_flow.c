@@ -177,6 +177,22 @@ int case_copy(run *r, const dims *d)
     return b->copy(b, y, x, (size_t)d->K);
 }
 
+/* H x W runs of k numbers from among K, to among C, of each picture; variant 1: added. What lies between stays. */
+int case_copy_runs(run *r, const dims *d)
+{
+    wf_real *x = reals(r, "x", INPUT, PER_PICTURE, volume(d->H, d->W, d->K), 1);
+    wf_real *y = reals(r, "y", UPDATED, PER_PICTURE, volume(d->H, d->W, d->C), 1);
+    wf_runs runs = {.outer = (size_t)(d->N * d->H),
+                    .inner = (size_t)d->W,
+                    .run = (size_t)d->k,
+                    .from_outer = volume(d->W, d->K, 1),
+                    .from_inner = (size_t)d->K,
+                    .to_outer = volume(d->W, d->C, 1),
+                    .to_inner = (size_t)d->C,
+                    .add = d->variant & 1};
+    return r->backend->copy_runs(r->backend, &runs, wf_at(r->backend, y, (size_t)(d->C - d->k)), x);
+}
+
 /* -- linear: K channels; variant: decimal digits name the parts, first applied first: 1 actnorm, 2 dense, 3 LU ---- */
 
 enum { MAX_PARTS = 5 };

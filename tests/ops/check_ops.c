@@ -15,6 +15,12 @@
 /* Fields: N H W, K, C, k, variant, precision. Awkward on purpose: 1, 7, odd sides, 4097 pixels. */
 static const dims counts[] = {{1, 1, 1, 1, 0, 0, 0, 0}, {3, 1, 1, 7, 0, 0, 0, 0}, {1, 1, 1, 4097, 0, 0, 0, 0}};
 
+static const dims runs[] = {
+    /* k of K channels to k of C; variant 1: added */
+    {1, 1, 1, 1, 1, 1, 0, 0}, {3, 1, 1, 7, 3, 3, 1, 0},    {2, 3, 5, 9, 12, 4, 0, 0},
+    {2, 7, 1, 4, 4, 4, 1, 0}, {1, 17, 241, 9, 6, 5, 0, 0}, {1, 17, 241, 3, 12, 3, 1, 0},
+};
+
 static const dims linear[] = {
     {1, 1, 1, 3, 0, 0, 1, 0},  {1, 1, 1, 3, 0, 0, 2, 0},   {1, 1, 1, 9, 0, 0, 3, 0},     {1, 1, 1, 9, 0, 0, 12, 0},
     {1, 1, 1, 1, 0, 0, 12, 0}, {1, 1, 1, 12, 0, 0, 13, 0}, {1, 1, 1, 48, 0, 0, 121, 0},  {1, 1, 1, 1, 0, 0, 3, 0},
@@ -108,7 +114,7 @@ static const dims wavelets[] = {
     row(close, counts, 0) row(alloc, counts, 0) row(free, counts, 0) row(upload, counts, 0) row(download, counts, 0)  \
         row(download_double, counts, 1e-6) row(post, counts, 1e-6) row(collect, counts, 1e-6)                         \
             row(record, counts, 2e-6) row(recorded, counts, 2e-6) row(replay, counts, 2e-6) row(forget, counts, 2e-6) \
-                row(zero, counts, 0) row(copy, counts, 0) row(linear_fold, linear, 1e-5)                              \
+                row(zero, counts, 0) row(copy, counts, 0) row(copy_runs, runs, 1e-6) row(linear_fold, linear, 1e-5)   \
                     row(linear_backward, linear, 1e-5) row(mix, mix, 2e-6) row(mix_backward, mix, 1e-5)               \
                         row(transform_forward, coupling, 2e-6) row(transform_inverse, coupling, 2e-6)                 \
                             row(transform_backward, coupling, 3e-6) row(transform_inverse_backward, coupling, 3e-6)   \
