@@ -295,8 +295,7 @@ static int use_weight(wf_trainer *t)
         return WF_OK;
     WF_TRY(t->backend->alloc(t->backend, (size_t)b->N * (size_t)b->H * (size_t)b->W * t->backend->real, &memory));
     t->weight = memory;
-    wf_flow_weigh(t->flow, t->weight, wf_batches_counted(b));
-    return WF_OK;
+    return wf_flow_weigh(t->flow, t->weight, wf_batches_counted(b));
 }
 
 static int prepare(wf_trainer *t)

@@ -26,7 +26,9 @@ static const cli_option options[] = {
     {'a', "append", NULL, CLI_FLAG, &append, 0, 0,
      "Add pictures to a complete store, given all of them from the start: those it has are passed over, and the last of "
      "them is compared. An interrupted store goes on so without it."},
-    {'w', "wavelet", "NAME", CLI_STRING, &wavelet, 0, 0, "Wavelet; haar, the default, is the only one so far."},
+    {'w', "wavelet", "NAME", CLI_STRING, &wavelet, 0, 0,
+     "Orthogonal wavelet, extended periodically, one of" WF_WAVELET_NAMES
+     ". The default is haar. Programs down the pipe take it from the stream."},
     {0, "crop", "HxW", CLI_STRING, &crop, 0, 0, "Keep the H by W pixels in the middle of every picture."},
     {0, "resize", "HxW", CLI_STRING, &resize, 0, 0,
      "Resize, after any crop: averages over boxes along an axis that shrinks by a whole factor, else a triangle filter "
@@ -378,7 +380,7 @@ int main(int argc, char **argv)
         if (!strcmp(argv[i], "-"))
             die(WF_USAGE, "standard input cannot hold both pictures and the names of files");
     if (!wf_wavelet_find(wavelet))
-        die(WF_USAGE, "--wavelet %s: unknown; there is %s", wavelet, wf_wavelet_at(0)->name);
+        die(WF_USAGE, "--wavelet %s: unknown; there are" WF_WAVELET_NAMES, wavelet);
     if (!store_path && isatty(STDOUT_FILENO))
         die(WF_USAGE, "will not write coefficients to a terminal: use -o STORE, a pipe or a file");
     wf_images *images;
