@@ -7,22 +7,23 @@
 #
 #   make -f pipelines/X.mk fetch DATA=FOLDER      fetches the pictures, or says where they are to be had
 #   make -f pipelines/X.mk DATA=FOLDER            stores, levels, bits/dim, samples at T = 1 and T = 0.97, curves
-#   ... BACKEND=cuda:0, JOBS=4, SSHLOGIN=host1,host2 (a shared folder)
+#   ... BACKEND=cuda:0, JOBS=4, SSHLOGIN=host1,host2 (that see the same folders)
 LEVELS := $(shell seq $$(awk 'BEGIN { print int(log($(SIDE)) / log(2) + 0.5) }') -1 0)
 TOP := $(firstword $(LEVELS))
-HELD ?= 1000
 ifdef QUICK
 MINUTES ?= 0.1
 SAMPLES ?= 4
-FLAGS ?= --batch 4
+DWT += --count 32
+FLAGS ?= --batch 4 $(FLIP)
 NUTS ?= --adapt 2 --draws 1 --max-depth 2
 $(foreach l,$(LEVELS),$(eval CHAIN_$l ?= $$(call official,1,8)))
 else
 MINUTES ?= 10080
-FLAGS ?= --backend $(or $(BACKEND),auto)
+FLAGS ?= --backend $(or $(BACKEND),auto) $(FLIP)
 $(foreach l,$(LEVELS),$(eval CHAIN_$l ?= $$(call official,$(if $(filter 0 1,$l),8,16),$$(word $(shell expr $l + 1),$(WIDTHS)))))
 endif
 # Work grows fourfold a level up to the size of the patches, and small levels have little to learn.
+export SSHLOGIN
 SMALL = $(wordlist 4,99,$(LEVELS))
 $(foreach l,$(wordlist 1,3,$(LEVELS)),$(eval SHARE_$l ?= 25))
 $(foreach l,$(SMALL),$(eval SHARE_$l ?= $(shell awk 'BEGIN { print 25 / $(words $(SMALL)) }')))
@@ -35,9 +36,15 @@ define fetched
 	$(if $(4),cd '$(DATA)' && echo '$(4)  $(1)' | $(3)sum -c -)
 endef
 # $(call by_hand,PAGE): what cannot be fetched without an account or a browser.
-by_hand = @echo 'fetch: get the pictures from $(1) into a folder, then give DATA=FOLDER' >&2; exit 66
+by_hand = @echo 'fetch: an account or a browser is asked for: get the pictures from $(1), then give DATA=FOLDER' >&2; exit 66
 
 EVAL ?= val
+paths-real ?= $(paths-val)
+ifeq ($(and $(or $(paths-train),$(pictures-train)),$(or $(paths-val),$(pictures-val))),)
+ifeq ($(filter fetch,$(MAKECMDGOALS)),)
+$(error no pictures in '$(DATA)': give DATA=FOLDER, or make fetch)
+endif
+endif
 SHARPER = 0.97
 include $(dir $(lastword $(MAKEFILE_LIST)))common.mk
 
