@@ -37,11 +37,6 @@ int64_t wf_shuffle(uint64_t seed, uint64_t epoch, int64_t n, int64_t i)
     return (int64_t)at;
 }
 
-static int at_most(int side, int limit)
-{
-    return side < limit ? side : limit;
-}
-
 int wf_batches_create(wf_store *store, int level, int N, int patch, int context, bool flip, uint64_t seed,
                       wf_batches *out)
 {
@@ -49,13 +44,14 @@ int wf_batches_create(wf_store *store, int level, int N, int patch, int context,
     wf_level_shape s = wf_meta_level(meta, level);
     WF_CHECK(patch <= s.H && patch <= s.W, WF_USAGE, "patch %d is larger than level %d, which is %d x %d", patch, level,
              s.H, s.W);
-    WF_CHECK(!context || patch, WF_USAGE, "context is of patches: whole pictures have no surroundings");
+    WF_CHECK(!context || 2 * context < patch, WF_USAGE, "context %d leaves nothing of a patch of %d", context, patch);
     WF_CHECK(!flip || !strcmp(meta->wavelet, "haar"), WF_USAGE, "flips need haar, whose filters are symmetric, not %s",
              meta->wavelet);
     *out = (wf_batches){
         .store = store, .level = level, .N = N, .patch = patch, .context = context, .flip = flip, .seed = seed};
-    out->H = patch ? at_most(patch + 2 * context, s.H) : s.H;
-    out->W = patch ? at_most(patch + 2 * context, s.W) : s.W;
+    out->H = patch ? patch : s.H;
+    out->W = patch ? patch : s.W;
+    out->middle = patch - 2 * context;
     size_t pixels = (size_t)N * (size_t)out->H * (size_t)out->W;
     out->low = malloc(pixels * (size_t)s.C * sizeof *out->low);
     out->detail = level ? malloc(pixels * 3 * (size_t)s.C * sizeof *out->detail) : NULL;
@@ -74,7 +70,7 @@ void wf_batches_clear(wf_batches *b)
 
 int wf_batches_counted(const wf_batches *b)
 {
-    return b->patch ? b->patch * b->patch : b->H * b->W;
+    return b->patch ? b->middle * b->middle : b->H * b->W;
 }
 
 /* Mirrors [H,W,channels] left to right. In the mirror image of an orthogonal Haar pyramid the horizontal and diagonal
@@ -93,20 +89,36 @@ static void mirror(const wf_batches *b, int channels, int bands, float *x)
             }
 }
 
-/* 1 where the patch at (y,x) of the field is. */
+/* 1 where the middle is, at (y,x) of the patch. */
 static void weigh(const wf_batches *b, int y, int x, float *weight)
 {
     for (int i = 0; i < b->H; i++)
         for (int j = 0; j < b->W; j++)
-            weight[i * b->W + j] = i >= y && i < y + b->patch && j >= x && j < x + b->patch;
+            weight[i * b->W + j] = i >= y && i < y + b->middle && j >= x && j < x + b->middle;
 }
 
-/* Where a field of `side` begins, around a patch at `patch` and inside of 0 .. limit: it ends where the picture does, so
- * that padding is seen only there. */
-static int field_at(int patch, int context, int side, int limit)
+static int inside(int at, int limit)
 {
-    int at = patch - context;
-    return at < 0 ? 0 : at > limit - side ? limit - side : at;
+    return at < 0 ? 0 : at > limit ? limit : at;
+}
+
+/* Where along an axis of `side` pixels the middle of a patch begins. Those that would begin up to half of their length outside
+ * are moved to the border: pixels near it then count as often on average as all others, where else the outermost would be met
+ * once in side - middle + 1 patches. */
+static int middle_at(const wf_batches *b, uint64_t dice, int side)
+{
+    int beyond = b->middle / 2, places = side - b->middle + 1 + 2 * beyond;
+    return inside((int)((dice & 0xffffff) % (uint64_t)places) - beyond, side - b->middle);
+}
+
+/* Draws an axis of a patch: *middle, and where the patch begins, which ends where the picture does, so that padding is seen
+ * only there. */
+static int draw(const wf_batches *b, uint64_t dice, int side, int length, int *middle)
+{
+    if (!b->context)
+        return *middle = (int)((dice & 0xffffff) % (uint64_t)(side - length + 1));
+    *middle = middle_at(b, dice, side);
+    return inside(*middle - b->context, side - length);
 }
 
 int wf_batches_load(wf_batches *b, int64_t step)
@@ -114,23 +126,24 @@ int wf_batches_load(wf_batches *b, int64_t step)
     wf_level_shape s = wf_meta_level(wf_store_meta(b->store), b->level);
     int64_t count = wf_store_count(b->store);
     size_t pixels = (size_t)b->H * (size_t)b->W, each = pixels * (size_t)s.C;
-    int h = b->patch ? b->patch : b->H, w = b->patch ? b->patch : b->W;
     for (int n = 0; n < b->N; n++) {
         int64_t position = step * b->N + n;
         int64_t at = wf_shuffle(b->seed, (uint64_t)(position / count), count, position % count);
         uint64_t dice = mixed(b->seed, ~(uint64_t)0, (uint64_t)position);
-        int y = (int)((dice & 0xffffff) % (uint64_t)(s.H - h + 1));
-        int x = (int)((dice >> 24 & 0xffffff) % (uint64_t)(s.W - w + 1));
         bool flipped = b->flip && dice >> 63;
-        wf_window field = {field_at(y, b->context, b->H, s.H), field_at(x, b->context, b->W, s.W), b->H, b->W};
+        int y, x; /* of the middle */
+        wf_window patch = {.h = b->H, .w = b->W};
+        patch.y = draw(b, dice, s.H, b->H, &y);
+        patch.x = draw(b, dice >> 24, s.W, b->W, &x);
         float *low = b->low + (size_t)n * each, *detail = b->detail ? b->detail + (size_t)n * 3 * each : NULL;
-        WF_TRY(wf_store_get_window(b->store, b->level, at, &field, low, detail, NULL));
+        WF_TRY(wf_store_get_window(b->store, b->level, at, &patch, low, detail, NULL));
         if (flipped)
             mirror(b, s.C, 1, low);
         if (flipped && detail)
             mirror(b, 3 * s.C, 3, detail);
         if (b->weight)
-            weigh(b, y - field.y, flipped ? field.x + b->W - x - w : x - field.x, b->weight + (size_t)n * pixels);
+            weigh(b, y - patch.y, flipped ? patch.x + b->W - x - b->middle : x - patch.x,
+                  b->weight + (size_t)n * pixels);
     }
     return WF_OK;
 }

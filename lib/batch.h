@@ -9,15 +9,16 @@ typedef struct wf_batches {
     wf_store *store; /* borrowed */
     int level, N;
     int patch;   /* side of the square crop at this level's resolution, 0: whole pictures */
-    int context; /* pixels of the picture around the crop that come with it, where there are so many */
+    int context; /* pixels that the crop reaches beyond the middle of it that counts, on each side */
+    int middle;  /* side of that */
     bool flip;   /* mirror half of the pictures left to right */
     uint64_t seed;
-    int H, W;            /* of a batch: the patch and its context, or the level */
+    int H, W;            /* of a batch: the patch, or the level */
     float *low, *detail; /* [N,H,W,C], [N,H,W,3C]; detail NULL at the base */
-    float *weight;       /* [N,H,W]: 1 in the patch, 0 in its context; NULL without context */
+    float *weight;       /* [N,H,W]: 1 in the middle, 0 around it; NULL without context */
 } wf_batches;
 
-/* WF_USAGE: the patch is larger than the level. */
+/* WF_USAGE: the patch is larger than the level, or all context. */
 int wf_batches_create(wf_store *store, int level, int N, int patch, int context, bool flip, uint64_t seed,
                       wf_batches *out) WF_MUST;
 void wf_batches_clear(wf_batches *b);

@@ -1,8 +1,8 @@
 /* store.h - coefficient stores: an LMDB environment with one sub-database per level.
  *
  * Key = picture index, value = that picture's low-pass and detail coefficients of the level in the narrowest float that
- * holds them exactly, with a checksum. A metadata record, written last, seals the store: an unsealed store cannot be
- * opened for reading. Sizes are checked before anything is mapped, so that a cut-off file is an error, not a signal.
+ * holds them exactly, with a checksum. A metadata record, written last, seals the store: a store that never was cannot be
+ * opened for reading, and one to which pictures are being added is what it was at the last seal. Sizes are checked before anything is mapped, so that a cut-off file is an error, not a signal.
  * Many processes may read one store at once. */
 #ifndef WF_STORE_H
 #define WF_STORE_H
@@ -13,7 +13,9 @@
 typedef struct wf_store wf_store;
 
 /* A new store at `path`. Where an interrupted one is, not sealed, which must match the metadata: continues it after its
- * last committed picture; a sealed one only with `append`, else WF_USAGE. *count: pictures already there. */
+ * last committed picture. A store that was sealed is added to only with `append`, else WF_USAGE: until it is sealed again,
+ * readers see what it had, whatever happens; indices must ascend from those that are there. *count: pictures already there,
+ * of which wf_store_unsealed came after the last seal. */
 int wf_store_create(const char *path, const wf_meta *meta, bool append, wf_store **out, int64_t *count) WF_MUST;
 
 /* Adds one record. Pictures become durable when all their levels were put (levels arrive lowest first). */
@@ -32,6 +34,8 @@ void wf_store_close(wf_store *store);
 
 const wf_meta *wf_store_meta(const wf_store *store); /* valid until close */
 int64_t wf_store_count(const wf_store *store);
+/* Pictures beyond the last seal, of a making or append that was interrupted. */
+int64_t wf_store_unsealed(const wf_store *store);
 bool wf_store_has_level(const wf_store *store, int level);
 
 /* Hash that identifies the store's contents, for checkpoints; 16 hex digits; valid until close. */
@@ -55,7 +59,7 @@ typedef struct wf_window {
 int wf_store_get_window(wf_store *store, int level, int64_t at, const wf_window *window, float *low, float *detail,
                         uint64_t *index) WF_MUST;
 
-/* Reads and checks every value. */
+/* Reads and checks every value. WF_DATA: how many are damaged, and which is the first of them. */
 int wf_store_verify(wf_store *store) WF_MUST;
 
 #endif

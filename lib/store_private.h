@@ -1,7 +1,8 @@
 /* store_private.h - what the reading and the writing half of stores share; see store.h
  *
  * Main database of the environment: "state" = u64 XXH3-64 of the rest | JSON object of strings: the metadata of a stream
- * and mask (a bit per level held), count, content (sum of all value checksums) and, once sealed, hash.
+ * and mask (a bit per level held), count, content (sum of all value checksums) and, once sealed, hash. "sealed" = the same
+ * as it was at the last seal: what readers see while pictures are being added, which come behind all that were there.
  * Databases "level-00" ..: key = u64 picture index, big endian, so that LMDB's byte order is numeric order; value =
  * u8 dtype | 7 zero bytes | tiles of 64x64 pixels, row after row of them, those at the right and lower border smaller: each
  * its low and detail as F16 or F32 | u64 XXH3-64 over them (in the first tile over the bytes before as well), seeded by
@@ -29,6 +30,7 @@ struct wf_store {
     MDB_env *env;
     int data; /* descriptor of data.mdb, which holds the lock: many readers or one writer */
     wf_store_state state;
+    int64_t unsealed;                  /* pictures in the file beyond the last seal, when it was opened */
     MDB_dbi levels[WF_MAX_LEVELS + 1]; /* reading */
     uint64_t first;                    /* index at position 0 when indices are contiguous */
     uint64_t *indices;                 /* [count], ascending, when they are not; else NULL */
@@ -40,6 +42,7 @@ enum { WF_MAX_DATABASES = WF_MAX_LEVELS + 1 };
 
 void wf_level_name(int level, char name[16]);
 MDB_val wf_store_key(uint64_t index, unsigned char bytes[8]);
+int wf_store_index(const wf_store *store, MDB_val key, uint64_t *index) WF_MUST;
 
 /* The status of an LMDB return code other than MDB_SUCCESS. */
 int wf_fail_lmdb(const wf_store *store, int rc, const char *what) WF_MUST;
@@ -51,9 +54,12 @@ int wf_fail_lmdb(const wf_store *store, int rc, const char *what) WF_MUST;
             return wf_fail_lmdb((store), wf_lmdb_rc, (what)); \
     } while (0)
 
-/* Reads the state. *found = false when there is none. */
-int wf_state_read(const wf_store *store, MDB_txn *txn, wf_store_state *state, bool *found) WF_MUST;
-/* Returns an LMDB code, so that the writer can grow the map and try again. */
+#define WF_STATE_NOW "state"
+#define WF_STATE_SEALED "sealed"
+/* Reads one of the two. *found = false when there is none. */
+int wf_state_read(const wf_store *store, MDB_txn *txn, const char *key, wf_store_state *state, bool *found) WF_MUST;
+/* Writes the present state and, if it is sealed, both. Returns an LMDB code, so that the writer can grow the map and try
+ * again. */
 int wf_state_write(MDB_txn *txn, const wf_store_state *state) WF_MUST;
 /* The hash that seals this state. */
 void wf_state_hash(const wf_store_state *state, char hash[17]);

@@ -33,8 +33,10 @@ static int open_environment(wf_store *store)
     return WF_OK;
 }
 
+/* All there are, those added since the seal too. */
 static int open_levels(wf_store *store, MDB_txn *txn)
 {
+    int64_t count = store->state.count + store->unsealed;
     for (int level = 0; level <= WF_MAX_LEVELS; level++) {
         if (!wf_store_has_level(store, level))
             continue;
@@ -43,31 +45,22 @@ static int open_levels(wf_store *store, MDB_txn *txn)
         wf_level_name(level, name);
         WF_LMDB(store, mdb_dbi_open(txn, name, 0, &store->levels[level]), name);
         WF_LMDB(store, mdb_stat(txn, store->levels[level], &stat), name);
-        WF_CHECK(stat.ms_entries == (size_t)store->state.count, WF_DATA, "%s: %s has %zu pictures, want %lld",
-                 store->path, name, stat.ms_entries, (long long)store->state.count);
+        WF_CHECK(stat.ms_entries == (size_t)count, WF_DATA, "%s: %s has %zu pictures, want %lld", store->path, name,
+                 stat.ms_entries, (long long)count);
     }
     return WF_OK;
 }
 
-static int index_of(const wf_store *store, MDB_val key, uint64_t *out)
-{
-    WF_CHECK(key.mv_size == 8, WF_DATA, "%s: a key of %zu bytes, want 8", store->path, key.mv_size);
-    uint64_t index = 0;
-    for (int i = 0; i < 8; i++)
-        index = index << 8 | ((const unsigned char *)key.mv_data)[i];
-    *out = index;
-    return WF_OK;
-}
-
+/* Pictures added since the seal are the last ones: where there are any, indices are read one by one. */
 static int read_indices(wf_store *store, MDB_cursor *cursor)
 {
     size_t count = (size_t)store->state.count;
     MDB_val key, value;
     uint64_t last = 0;
     WF_LMDB(store, mdb_cursor_get(cursor, &key, &value, MDB_LAST), "last picture");
-    WF_TRY(index_of(store, key, &last));
+    WF_TRY(wf_store_index(store, key, &last));
     WF_LMDB(store, mdb_cursor_get(cursor, &key, &value, MDB_FIRST), "first picture");
-    WF_TRY(index_of(store, key, &store->first));
+    WF_TRY(wf_store_index(store, key, &store->first));
     WF_CHECK(last >= store->first && last - store->first >= count - 1, WF_DATA, "%s: pictures are out of order",
              store->path);
     if (last - store->first == count - 1)
@@ -77,20 +70,36 @@ static int read_indices(wf_store *store, MDB_cursor *cursor)
     for (size_t i = 0; i < count; i++) {
         if (i)
             WF_LMDB(store, mdb_cursor_get(cursor, &key, &value, MDB_NEXT), "next picture");
-        WF_TRY(index_of(store, key, &store->indices[i]));
+        WF_TRY(wf_store_index(store, key, &store->indices[i]));
         WF_CHECK(!i || store->indices[i] > store->indices[i - 1], WF_DATA, "%s: pictures are out of order",
                  store->path);
     }
     return WF_OK;
 }
 
-static int load(wf_store *store, MDB_txn *txn)
+/* While pictures are being added, what was there before they were. */
+static int read_sealed(wf_store *store, MDB_txn *txn)
 {
     bool found;
-    WF_TRY(wf_state_read(store, txn, &store->state, &found));
+    wf_store_state *state = &store->state;
+    WF_TRY(wf_state_read(store, txn, WF_STATE_NOW, state, &found));
     WF_CHECK(found, WF_DATA, "%s: an LMDB environment, but no store of coefficients", store->path);
-    WF_CHECK(store->state.sealed, WF_DATA, "%s: not sealed, its making was interrupted after %lld pictures",
-             store->path, (long long)store->state.count);
+    if (state->sealed)
+        return WF_OK;
+    int64_t count = state->count;
+    wf_meta_clear(&state->meta);
+    WF_TRY(wf_state_read(store, txn, WF_STATE_SEALED, state, &found));
+    WF_CHECK(found, WF_DATA, "%s: not sealed, its making was interrupted after %lld pictures", store->path,
+             (long long)count);
+    WF_CHECK(state->sealed && state->count <= count, WF_DATA, "%s: %lld pictures, of which %lld are sealed",
+             store->path, (long long)count, (long long)state->count);
+    store->unsealed = count - state->count;
+    return WF_OK;
+}
+
+static int load(wf_store *store, MDB_txn *txn)
+{
+    WF_TRY(read_sealed(store, txn));
     WF_TRY(open_levels(store, txn));
     if (!store->state.count)
         return WF_OK;
@@ -155,6 +164,11 @@ const wf_meta *wf_store_meta(const wf_store *store)
 int64_t wf_store_count(const wf_store *store)
 {
     return store->state.count;
+}
+
+int64_t wf_store_unsealed(const wf_store *store)
+{
+    return store->unsealed;
 }
 
 bool wf_store_has_level(const wf_store *store, int level)
@@ -244,6 +258,8 @@ int wf_store_size(wf_store *store, int level, size_t *bytes, wf_dtype *dtype)
 static int verify(wf_store *store, float *values)
 {
     uint64_t content = 0;
+    int64_t count = 0, damaged = 0;
+    char first[1024];
     for (int level = 0; level <= store->state.meta.top; level++) {
         if (!wf_store_has_level(store, level))
             continue;
@@ -251,11 +267,17 @@ static int verify(wf_store *store, float *values)
         wf_window all = whole(store, level);
         float *detail = values + (size_t)shape.H * (size_t)shape.W * (size_t)shape.C;
         for (int64_t at = 0; at < store->state.count; at++) {
-            uint64_t checksum;
-            WF_TRY(get(store, level, index_at(store, at), &all, values, detail, &checksum));
+            uint64_t checksum = 0;
+            int status = get(store, level, index_at(store, at), &all, values, detail, &checksum);
+            if (status && status != WF_DATA)
+                return status;
+            if (status && !damaged++)
+                snprintf(first, sizeof first, "%s", wf_error());
             content += checksum;
+            count++;
         }
     }
+    WF_CHECK(!damaged, WF_DATA, "%s; of %lld values %lld are damaged", first, (long long)count, (long long)damaged);
     WF_CHECK(content == store->state.content, WF_DATA, "%s: values add up to %016llx, but %016llx is sealed",
              store->path, (unsigned long long)content, (unsigned long long)store->state.content);
     return WF_OK;

@@ -10,8 +10,6 @@
 #include "meta_text.h"
 #include "store_private.h"
 
-static const char STATE_KEY[] = "state";
-
 void wf_level_name(int level, char name[16])
 {
     snprintf(name, 16, "level-%02d", level);
@@ -22,6 +20,16 @@ MDB_val wf_store_key(uint64_t index, unsigned char bytes[8])
     for (int i = 0; i < 8; i++)
         bytes[i] = (unsigned char)(index >> (56 - 8 * i));
     return (MDB_val){8, bytes};
+}
+
+int wf_store_index(const wf_store *store, MDB_val key, uint64_t *out)
+{
+    WF_CHECK(key.mv_size == 8, WF_DATA, "%s: a key of %zu bytes, want 8", store->path, key.mv_size);
+    uint64_t index = 0;
+    for (int i = 0; i < 8; i++)
+        index = index << 8 | ((const unsigned char *)key.mv_data)[i];
+    *out = index;
+    return WF_OK;
 }
 
 int wf_fail_lmdb(const wf_store *store, int rc, const char *what)
@@ -87,18 +95,18 @@ static int parse_state(const char *who, const json_t *root, wf_store_state *stat
     return status;
 }
 
-int wf_state_read(const wf_store *store, MDB_txn *txn, wf_store_state *state, bool *found)
+int wf_state_read(const wf_store *store, MDB_txn *txn, const char *key, wf_store_state *state, bool *found)
 {
     MDB_dbi main;
-    MDB_val key = {sizeof STATE_KEY - 1, (void *)STATE_KEY}, value;
+    MDB_val name = {strlen(key), (void *)key}, value;
     WF_LMDB(store, mdb_dbi_open(txn, NULL, 0, &main), "main database");
-    int rc = mdb_get(txn, main, &key, &value);
+    int rc = mdb_get(txn, main, &name, &value);
     *found = rc != MDB_NOTFOUND;
     if (!*found)
         return WF_OK;
-    WF_LMDB(store, rc, "state");
+    WF_LMDB(store, rc, key);
     char who[512];
-    snprintf(who, sizeof who, "%s: state", store->path);
+    snprintf(who, sizeof who, "%s: %s", store->path, key);
     uint64_t checksum = 0;
     WF_CHECK(value.mv_size > sizeof checksum, WF_DATA, "%s: %zu bytes are too few", who, value.mv_size);
     const char *text = (const char *)value.mv_data + sizeof checksum;
@@ -156,11 +164,14 @@ int wf_state_write(MDB_txn *txn, const wf_store_state *state)
         json_dumpb(root, bytes + sizeof(uint64_t), n, JSON_COMPACT);
         uint64_t checksum = XXH3_64bits(bytes + sizeof checksum, n);
         memcpy(bytes, &checksum, sizeof checksum);
-        MDB_val key = {sizeof STATE_KEY - 1, (void *)STATE_KEY}, value = {sizeof checksum + n, bytes};
+        MDB_val now = {strlen(WF_STATE_NOW), WF_STATE_NOW}, sealed = {strlen(WF_STATE_SEALED), WF_STATE_SEALED},
+                value = {sizeof checksum + n, bytes};
         MDB_dbi main;
         rc = mdb_dbi_open(txn, NULL, 0, &main);
         if (!rc)
-            rc = mdb_put(txn, main, &key, &value, 0);
+            rc = mdb_put(txn, main, &now, &value, 0);
+        if (!rc && state->sealed)
+            rc = mdb_put(txn, main, &sealed, &value, 0);
     }
     free(bytes);
     json_decref(root);

@@ -41,6 +41,8 @@ struct wf_pending {
     int64_t N;         /* 0: none is under way */
     uint32_t mask;     /* its levels so far */
     int level;         /* the last of them */
+    bool ascends;      /* indices must, being added to sealed ones: */
+    uint64_t last;     /* the last so far, if there are pictures */
     bool failed;       /* a put or commit went wrong: what follows could only make a store with a hole */
 
     bool running; /* `thread` commits `under_way`, with which the store will be `next` */
@@ -104,14 +106,48 @@ static int open_environment(wf_store *store)
     return WF_OK;
 }
 
+/* The index behind which pictures are added, if there are any. */
+static int read_last(wf_store *store, MDB_txn *txn, const wf_store_state *state)
+{
+    char name[16];
+    MDB_dbi top;
+    MDB_cursor *cursor;
+    MDB_val key, value;
+    if (!state->count)
+        return WF_OK;
+    wf_level_name(state->meta.top, name);
+    WF_LMDB(store, mdb_dbi_open(txn, name, 0, &top), name);
+    WF_LMDB(store, mdb_cursor_open(txn, top, &cursor), name);
+    int rc = mdb_cursor_get(cursor, &key, &value, MDB_LAST);
+    int status = rc ? wf_fail_lmdb(store, rc, name) : wf_store_index(store, key, &store->pending->last);
+    mdb_cursor_close(cursor);
+    return status;
+}
+
+static int read_states(wf_store *store, MDB_txn *txn, wf_store_state *now, bool *found)
+{
+    MDB_stat stat;
+    wf_store_state sealed = {0};
+    WF_TRY(wf_state_read(store, txn, WF_STATE_NOW, now, found));
+    if (!*found) {
+        WF_LMDB(store, mdb_env_stat(store->env, &stat), "read");
+        WF_CHECK(!stat.ms_entries, WF_USAGE, "%s: an LMDB environment of something else", store->path);
+        return WF_OK;
+    }
+    bool *added = &store->pending->ascends;
+    WF_TRY(wf_state_read(store, txn, WF_STATE_SEALED, &sealed, added));
+    *added = *added || now->sealed;
+    store->unsealed = now->sealed ? 0 : now->count - sealed.count;
+    wf_meta_clear(&sealed.meta);
+    WF_CHECK(store->unsealed >= 0, WF_DATA, "%s: fewer pictures than are sealed", store->path);
+    return *added ? read_last(store, txn, now) : WF_OK;
+}
+
 static int read_state(wf_store *store, wf_store_state *state, bool *found)
 {
     MDB_txn *txn;
     WF_LMDB(store, mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn), "read");
-    int status = wf_state_read(store, txn, state, found);
-    MDB_stat stat;
-    if (!status && !*found && !mdb_env_stat(store->env, &stat) && stat.ms_entries)
-        status = wf_fail(WF_USAGE, "%s: an LMDB environment of something else", store->path);
+    int status = read_states(store, txn, state, found);
     mdb_txn_abort(txn);
     return status;
 }
@@ -147,7 +183,7 @@ static int start(wf_store *store, const wf_meta *meta, bool append)
         WF_TRY(commit(store));
         return settle(store);
     }
-    int status = append || !there.sealed
+    int status = append || !store->pending->ascends
                      ? continue_state(store, meta, &there)
                      : wf_fail(WF_USAGE, "%s: a complete store is there already; see --append", store->path);
     wf_meta_clear(&there.meta);
@@ -323,12 +359,27 @@ static int reserve(wf_store *store, size_t bytes, size_t entries)
     return WF_OK;
 }
 
+static int check_ascent(wf_store *store, const wf_record *record)
+{
+    wf_pending *p = store->pending;
+    bool any = store->state.count + p->pictures;
+    for (int64_t n = 0; n < record->N; n++) {
+        WF_CHECK(!any || record->index[n] > p->last, WF_DATA, "%s: picture %llu is added after %llu, want a later one",
+                 store->path, (unsigned long long)record->index[n], (unsigned long long)p->last);
+        p->last = record->index[n];
+        any = true;
+    }
+    return WF_OK;
+}
+
 /* The first level of a batch says which pictures it is about, those that follow must agree. */
 static int check_order(wf_store *store, const wf_record *record)
 {
     wf_pending *p = store->pending;
     size_t bytes = (size_t)record->N * sizeof *p->indices;
     if (!p->N) {
+        if (p->ascends)
+            WF_TRY(check_ascent(store, record));
         uint64_t *indices = realloc(p->indices, bytes);
         WF_CHECK(indices, WF_AGAIN, "%s: out of memory", store->path);
         p->indices = indices;

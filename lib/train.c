@@ -9,7 +9,7 @@
 #include "file.h"
 #include "trainer.h"
 
-enum { LOG_EVERY = 50, CONTEXT = 8 };
+enum { LOG_EVERY = 50 };
 static const double CHECKPOINT_SECONDS = 120;
 
 const wf_train_options wf_train_defaults = {
@@ -312,7 +312,7 @@ static int prepare(wf_trainer *t)
     else
         wf_model_official_chain(meta, o->level, t->chain);
     t->patch = o->patch >= 0 ? o->patch : o->chain ? 0 : wf_model_official_patch(meta, o->level);
-    t->context = o->context >= 0 ? o->context : t->patch && (t->patch < s.H || t->patch < s.W) ? CONTEXT : 0;
+    t->context = o->context >= 0 ? o->context : t->patch < s.H || t->patch < s.W ? t->patch / 8 : 0;
     WF_TRY(wf_batches_create(t->store, o->level, o->batch, t->patch, t->context, o->flip, o->seed, &t->batches));
     wf_flow_spec spec = {o->batch,           t->batches.H,           t->batches.W, s.K,
                          o->level ? s.C : 0, s.H * s.W == 1 ? 1 : 3, o->precision, o->memory};

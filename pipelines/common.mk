@@ -54,10 +54,11 @@ $(OUT)/%.command: FORCE | $(OUT)
 	$(file > $@.part,$(call dwt,$*,$(DWT)))
 	@$(call keep,rm -rf $(OUT)/$*.store.part;)
 
-# A store under its own name is sealed; one that was interrupted goes on under .part.
+# A store under its own name is sealed; one that was interrupted, maybe when it was sealed already, goes on under .part.
 $(OUT)/%.store: $(OUT)/%.command
 	@echo "$*: pictures to coefficients"
-	@$(call dwt,$*,-q $(DWT) -o $@.part --append) && rm -rf $@ && mv $@.part $@
+	@wf-info $@.part > $@.info 2>&1 || $(call dwt,$*,-q $(DWT) -o $@.part)
+	@rm -rf $@ $@.info && mv $@.part $@
 
 # One line a level: level, minutes, threads, chain, further options.
 $(OUT)/plan.tsv: FORCE | $(OUT)

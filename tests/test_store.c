@@ -177,6 +177,7 @@ Test(store, append)
     cr_assert_eq(wf_store_create(path, &other, true, &store, &count), WF_OK, "%s", wf_error());
     free(other.provenance);
     cr_assert_eq(count, 8);
+    cr_assert_eq(wf_store_unsealed(store), 0);
     cr_assert_eq(put_batch(store, &meta, 8, 3), WF_OK);
     cr_assert_eq(wf_store_seal(store), WF_OK);
     wf_store_close(store);
@@ -186,6 +187,54 @@ Test(store, append)
     for (int64_t at = 0; at < 11; at++)
         cr_assert_eq(check_picture(store, at, (uint64_t)at), WF_OK);
     cr_assert_eq(wf_store_verify(store), WF_OK);
+    wf_store_close(store);
+}
+
+/* Killed while pictures are added: readers see what was sealed, and the next appending goes on from what was committed. */
+Test(store, append_and_kill)
+{
+    const char *path = make_store("s", 5, 2, 4);
+    wf_store *store;
+    int64_t count;
+    char hash[17];
+    cr_assert_eq(wf_store_open(path, &store), WF_OK);
+    memcpy(hash, wf_store_hash(store), 17);
+    wf_store_close(store);
+    for (int round = 1; round <= 2; round++) {
+        pid_t child = fork();
+        if (!child) {
+            if (wf_store_create(path, &meta, true, &store, &count) || put_batch(store, &meta, 12, 1) != WF_DATA)
+                _exit(1);
+            wf_store_close(store);
+            if (wf_store_create(path, &meta, true, &store, &count))
+                _exit(1);
+            for (int b = 0; b < 510; b++) /* commits begin at 1000 and 2000, the first is over then */
+                if (put_batch(store, &meta, (uint64_t)(5 + count + 4 * b), 4))
+                    _exit(2);
+            kill(getpid(), SIGKILL);
+        }
+        int how;
+        waitpid(child, &how, 0);
+        cr_assert(WIFSIGNALED(how) && WTERMSIG(how) == SIGKILL, "%d", how);
+        cr_assert_eq(wf_store_open(path, &store), WF_OK, "%s", wf_error());
+        cr_assert(wf_store_count(store) == 8 && wf_store_unsealed(store) >= 1000 * round);
+        cr_assert_str_eq(wf_store_hash(store), hash);
+        for (int64_t at = 0; at < 8; at++)
+            cr_assert_eq(check_picture(store, at, (uint64_t)at + 5), WF_OK, "%s", wf_error());
+        cr_assert_eq(wf_store_verify(store), WF_OK, "%s", wf_error());
+        wf_store_close(store);
+        cr_assert_eq(wf_store_create(path, &meta, false, &store, &count), WF_USAGE, "it was sealed once");
+    }
+    cr_assert_eq(wf_store_create(path, &meta, true, &store, &count), WF_OK, "%s", wf_error());
+    cr_assert_eq(wf_store_unsealed(store), count - 8);
+    cr_assert_eq(put_batch(store, &meta, (uint64_t)count + 100, 4), WF_OK, "%s", wf_error());
+    cr_assert_eq(wf_store_seal(store), WF_OK);
+    wf_store_close(store);
+    cr_assert_eq(wf_store_open(path, &store), WF_OK, "%s", wf_error());
+    cr_assert_eq(wf_store_verify(store), WF_OK, "%s", wf_error());
+    cr_assert(wf_store_count(store) == count + 4 && !wf_store_unsealed(store));
+    cr_assert_eq(check_picture(store, count - 1, (uint64_t)count + 4), WF_OK);
+    cr_assert_eq(check_picture(store, count, (uint64_t)count + 100), WF_OK);
     wf_store_close(store);
 }
 

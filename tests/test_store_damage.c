@@ -61,6 +61,29 @@ Test(store_damage, flipped_bits)
     free(bytes);
 }
 
+/* All damaged values are counted, and the first is named. */
+Test(store_damage, is_counted)
+{
+    static buffers b;
+    wf_store *store;
+    size_t n;
+    make_store("s", 0, 2, 4);
+    char *bytes = scratch_read(scratch_path("s/data.mdb"), &n);
+    for (uint64_t picture = 3; picture < 8; picture += 4) { /* odd: their values are floats as they are */
+        wf_record record = record_of(&meta, 2, picture, 1, &b);
+        char *value = memmem(bytes, n, record.low, SIDE / 2 * SIDE / 2 * 3 * sizeof *record.low);
+        cr_assert(value);
+        value[9] ^= 4;
+    }
+    scratch_write(scratch_path("s/data.mdb"), bytes, n);
+    cr_assert_eq(wf_store_open(scratch_path("s"), &store), WF_OK, "%s", wf_error());
+    cr_assert_eq(wf_store_verify(store), WF_DATA);
+    cr_assert(strstr(wf_error(), "level 2, picture 3") && strstr(wf_error(), "of 24 values 2 are damaged"), "%s",
+              wf_error());
+    wf_store_close(store);
+    free(bytes);
+}
+
 /* Files of three damages each at random, of structure and values alike: flipped bits, then perhaps a shorter file. */
 Test(store_damage, random_damage, .timeout = 300)
 {

@@ -24,8 +24,8 @@ static const cli_option options[] = {
      "Write an LMDB store, a new folder, in place of a stream on standard output, which - stands for. Interrupted, the "
      "same command goes on."},
     {'a', "append", NULL, CLI_FLAG, &append, 0, 0,
-     "Add pictures to a complete store, given all of them from the start: those it has are passed over, and the last of "
-     "them is compared. An interrupted store goes on so without it."},
+     "Add the pictures to a complete store, behind those that it has. Until all are added, readers see it as it was; "
+     "interrupted, the same command goes on."},
     {'w', "wavelet", "NAME", CLI_STRING, &wavelet, 0, 0,
      "Orthogonal wavelet, extended periodically, one of" WF_WAVELET_NAMES
      ". The default is haar. Programs down the pipe take it from the stream."},
@@ -103,7 +103,8 @@ static struct {
     wf_writer *writer;
     wf_store *store;
     int lowest;    /* level */
-    int64_t skip;  /* pictures that the store has already */
+    int64_t kept;  /* pictures that the store has already */
+    int64_t skip;  /* those of them that this very command brought before it was interrupted */
     int64_t count; /* pictures read */
     int64_t bad;   /* pictures skipped */
     int size;      /* of a full batch; not of the number of workers, so that neither a bit of the output is */
@@ -176,7 +177,7 @@ static void begin(const wf_image *image, const char *name)
     for (int i = 0; i < job.workers; i++)
         hire(&job.crew[i]);
     if (store_path)
-        must(wf_store_create(store_path, meta, append, &job.store, &job.skip));
+        must(wf_store_create(store_path, meta, append, &job.store, &job.kept));
     else
         must(wf_writer_create(stdout, "standard output", meta, &job.writer));
 }
@@ -235,7 +236,7 @@ static int deliver(void *context, int number, int64_t first, int N)
     const worker *w = &job.crew[number];
     (void)context;
     for (int i = 0; i < N; i++)
-        w->index[i] = (uint64_t)(job.skip + first + i);
+        w->index[i] = (uint64_t)(job.kept + first + i);
     if (!job.backend->host)
         WF_TRY(split(w, N));
     for (int L = job.lowest; L <= job.meta.top; L++) {
@@ -271,8 +272,8 @@ static bool next_picture(wf_images *images, wf_image *image, const char **name)
     return more;
 }
 
-/* Passes over the pictures that the store has. The last of them must be the one in the store, or that was made from others.
- * Its highest level tells: the lower ones follow from that. */
+/* Passes over the pictures that are in the store. The last of them must be the one there, or it was made from others. Its
+ * highest level tells: the lower ones follow from that. */
 static void pass_over_kept(wf_images *images)
 {
     worker *w = &job.crew[0];
@@ -283,10 +284,10 @@ static void pass_over_kept(wf_images *images)
     while (job.count < job.skip && next_picture(images, &image, &name))
         job.count++;
     if (job.count < job.skip)
-        die(WF_DATA, "%s: has %lld pictures already, but the input only %lld; --append wants all of them again",
+        die(WF_DATA, "%s: was interrupted after %lld pictures, but the input has only %lld: it must be the same again",
             store_path, (long long)job.skip, (long long)job.count);
     must(stage(NULL, 0, 0, &image, name));
-    w->index[0] = (uint64_t)job.skip - 1;
+    w->index[0] = (uint64_t)job.kept - 1;
     wf_record record = {.level = job.meta.top, .N = 1, .index = w->index};
     must(wf_pyramid_split(w->pyramid, 1, w->pixels, record.level));
     must(wf_pyramid_level(w->pyramid, record.level, &record.low, &record.detail));
@@ -322,6 +323,7 @@ static void read_all(wf_images *images)
     parse_size(random_crop, "random-crop", &job.random_h, &job.random_w);
     if (!look_at_first(images))
         return;
+    job.skip = job.store ? wf_store_unsealed(job.store) : 0;
     if (job.skip)
         pass_over_kept(images);
     must(wf_images_run(images, job.size, job.workers, &work, &count));
@@ -340,10 +342,10 @@ static void finish(wf_images *images)
         note("passed over what %lld files have behind their picture", (long long)passed.trailing);
     if (job.bad)
         note("skipped %lld bad pictures", (long long)job.bad);
-    if (job.skip)
-        note("%lld pictures were in the store already", (long long)job.skip);
-    note("%lld pictures of %dx%d, %d channels, %d bits; %d levels", (long long)job.count, job.meta.H, job.meta.W,
-         job.meta.C, job.meta.bits, job.meta.levels);
+    if (job.kept)
+        note("%lld pictures were in the store already", (long long)job.kept);
+    note("%lld pictures of %dx%d, %d channels, %d bits; %d levels", (long long)(job.kept - job.skip + job.count),
+         job.meta.H, job.meta.W, job.meta.C, job.meta.bits, job.meta.levels);
 }
 
 static void clean(wf_images *images)

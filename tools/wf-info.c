@@ -129,6 +129,8 @@ static void describe_store(const char *path, json_t *out)
     set(out, "kind", json_string("store"));
     set_meta(out, meta);
     set(out, "pictures", json_integer(wf_store_count(store)));
+    if (wf_store_unsealed(store))
+        set(out, "unsealed", json_integer(wf_store_unsealed(store)));
     set(out, "hash", json_string(wf_store_hash(store)));
     for (int level = 0; level <= meta->top; level++) {
         size_t bytes;

@@ -96,32 +96,32 @@ fi
 
 # -- stores ----------------------------------------------------------------------------------------------------------
 head -c $((20 * 3085)) many.ppm > some.ppm
-"$DEADLEAVES" -q -n 50 -s 32 --seed 9 > other.ppm
 wf-dwt -q -o whole.store many.ppm
 ok "a store is verified" wf-info --verify whole.store
 status 64 "a store is not written over" wf-dwt -o whole.store many.ppm
 head -c $((30 * 3085 + 100)) many.ppm > cut.ppm
 status 65 "a cut-off input leaves the store open" wf-dwt --batch 10 -o part.store cut.ppm
 status 65 "an open store is no input" wf-info --verify part.store
-ok "--append continues it" wf-dwt --append -o part.store many.ppm
-ok "and closes it" wf-info --verify part.store
-status 65 "--append wants all pictures again" wf-dwt --append -o part.store some.ppm
-status 65 "--append wants the same pictures" wf-dwt --append -o part.store other.ppm
-ok "and leaves the store as it was" wf-info --verify part.store
+contents() { wf-info --verify "$1" | grep -o 'hash.*'; }
+ok "given all of it the same command goes on" wf-dwt --batch 10 -o part.store many.ppm
+ok "to the end" test "$(contents part.store)" = "$(contents whole.store)"
+tail -c +$((20 * 3085 + 1)) many.ppm > rest.ppm
 for flags in "-l 5" "-l 0" "--levels 0"; do
     # shellcheck disable=SC2086 # words
+    wf-dwt -q $flags -o "all$flags" many.ppm
+    # shellcheck disable=SC2086
     wf-dwt -q $flags -o "one$flags" some.ppm
     # shellcheck disable=SC2086
-    status 65 "so it does with $flags" wf-dwt $flags --append -o "one$flags" other.ppm
-    # shellcheck disable=SC2086
-    ok "and takes them with $flags" wf-dwt $flags --append -o "one$flags" many.ppm
+    ok "--append adds pictures with $flags" wf-dwt $flags --append -o "one$flags" rest.ppm
+    ok "as if they had been there with $flags" test "$(contents "one$flags")" = "$(contents "all$flags")"
 done
-# rounds NAME THREADS: makes NAME of many pictures, killed again and again, a little later each time, until it is complete
+# rounds NAME COMMAND...: makes the store NAME, killed again and again, a little later each time, until it is complete
 rounds() {
-    local rc=137
+    local rc=137 store=$1
+    shift
     kills=0
     while [ $rc = 137 ]; do
-        wf-dwt -q --threads "$2" -o "$1" crowd.ppm 2> said &
+        "$@" -o "$store" 2> said &
         sleep "$(printf '%d.%03d' $((kills / 50)) $((kills % 50 * 20 + RANDOM % 20)))"
         kill -9 $! 2> /dev/null
         wait $! 2> /dev/null
@@ -130,19 +130,38 @@ rounds() {
     done
     return $rc
 }
-contents() { wf-info --verify "$1" | grep -o 'hash.*'; }
 "$DEADLEAVES" -q -n 20000 -s 16 > crowd.ppm
 for threads in 1 2 3; do
     (mkdir "t$threads" && cd "t$threads" && OMP_NUM_THREADS=$threads wf-dwt -q -o crowd.store ../crowd.ppm)
 done
 ok "the store is the same bytes with 1 and 2 threads" same t1/crowd.store/data.mdb t2/crowd.store/data.mdb
 ok "and with 3" same t1/crowd.store/data.mdb t3/crowd.store/data.mdb
-rounds killed.store 2
+rounds killed.store wf-dwt -q --threads 2 crowd.ppm
 ok "killed again and again, the same command ends" wf-info --verify killed.store
 ok "having been killed, and gone on" test "$kills" -gt 2
 ok "with the same contents" test "$(contents killed.store)" = "$(contents t1/crowd.store)"
 status 64 "a complete store is not begun again" wf-dwt -o killed.store crowd.ppm
 status 65 "--append wants the same kind" wf-dwt --append --levels 2 -o part.store many.ppm
+head -c $((700 * 781)) crowd.ppm > early.ppm # a picture of 16x16 is 781 bytes
+tail -c +$((700 * 781 + 1)) crowd.ppm > late.ppm
+head -c $((5000 * 781 + 100)) crowd.ppm > cut.ppm
+status 65 "cut off behind pictures that were kept" wf-dwt -q -o half.store cut.ppm
+status 65 "a store that goes on wants all pictures again" wf-dwt -o half.store early.ppm
+status 65 "and the same" wf-dwt -o half.store late.ppm
+ok "given them it ends" wf-dwt -q -o half.store crowd.ppm
+ok "with what one run gives" test "$(contents half.store)" = "$(contents t1/crowd.store)"
+wf-dwt -q -o grown.store early.ppm
+cp -r grown.store early.store
+true > changed; true > seen
+add() { # looks at the store, then goes on with it
+    [ "$(contents grown.store)" = "$(contents early.store)" ] || echo "after $kills kills" >> changed
+    wf-info grown.store | grep unsealed >> seen
+    exec wf-dwt -q --append "$@" late.ppm
+}
+rounds grown.store add
+ok "killed again and again, --append ends" test -s seen
+ok "and readers saw the store as it was" test ! -s changed
+ok "and the pictures are those of one run" test "$(contents grown.store)" = "$(contents t1/crowd.store)"
 
 # -- faults ----------------------------------------------------------------------------------------------------------
 for n in 1 100 5000 $(($(stat -c %s many.wf) - 1)); do

@@ -54,7 +54,8 @@ head -c 3000 bad.tar > cut.tar
 status 65 "nor where the archive itself is cut off" wf-dwt -q --skip-bad 9 cut.tar
 status 66 "a missing file is none of them" wf-dwt -q --skip-bad 9 missing.pgm
 wf-dwt -q --levels 0 --skip-bad 2 -o store bad
-ok "a store goes on with the same ones skipped" wf-dwt -q --append --levels 0 --skip-bad 2 -o store bad bad/44.pgm
+ok "a store takes more" wf-dwt -q --append --levels 0 --skip-bad 2 -o store bad bad/44.pgm
+ok "with the same ones skipped" grep -q 'pictures *9$' <(wf-info store)
 
 # -- depth -----------------------------------------------------------------------------------------------------------
 for v in 00 07 08 80 ff; do pixel $v; done > depth.pgm
