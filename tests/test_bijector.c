@@ -300,6 +300,7 @@ static const struct combination {
     const char *word, *options;
 } combinations[] = {
     {"affine", "mask=checker:swap"},
+    {"rqspline", "bins=3:mask=checker"},
 };
 
 /* " a b c": which name is number i, or false past the end. */

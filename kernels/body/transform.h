@@ -14,5 +14,6 @@
 #include "../backend.h"
 
 #include "affine.h"
+#include "rqspline.h"
 
 #endif

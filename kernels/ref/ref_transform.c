@@ -28,6 +28,115 @@ static void affine(double x, double t, double l, double by_s, jet *j)
     j->log_slope_by[0] = by_s;
 }
 
+/* count shares of 2 * bound, each at least a thousandth of it, as a softmax of the logits divides the rest: knots [count + 1],
+ * and their derivatives by logit i, [count + 1, count]. */
+static void knots(int count, double bound, const double *logits, double *at, double *by)
+{
+    double sum = 0, largest = logits[0], share[WF_TRANSFORM_MAX_PARAMETERS];
+    for (int i = 1; i < count; i++)
+        largest = fmax(largest, logits[i]);
+    for (int i = 0; i < count; i++)
+        sum += share[i] = exp(logits[i] - largest);
+    for (int i = 0; i < count; i++)
+        share[i] /= sum;
+    at[0] = -bound;
+    for (int i = 0; i < count; i++)
+        by[i] = 0;
+    for (int k = 0; k < count; k++) {
+        at[k + 1] = at[k] + 2 * bound * (1e-3 + (1 - 1e-3 * count) * share[k]);
+        for (int i = 0; i < count; i++)
+            by[(k + 1) * count + i] =
+                by[k * count + i] + 2 * bound * (1 - 1e-3 * count) * share[k] * ((i == k) - share[i]);
+    }
+    at[count] = bound;
+}
+
+/* A function of six numbers with its gradient by them: left and right knot in x and in y, and the slopes there. */
+typedef struct six {
+    double value, by[6];
+} six;
+
+static six six_plus(six a, double factor, six b)
+{
+    a.value += factor * b.value;
+    for (int i = 0; i < 6; i++)
+        a.by[i] += factor * b.by[i];
+    return a;
+}
+
+static six six_times(six a, six b)
+{
+    for (int i = 0; i < 6; i++)
+        a.by[i] = a.by[i] * b.value + a.value * b.by[i];
+    a.value *= b.value;
+    return a;
+}
+
+static six six_over(six a, six b)
+{
+    for (int i = 0; i < 6; i++)
+        a.by[i] = (a.by[i] - a.value / b.value * b.by[i]) / b.value;
+    a.value /= b.value;
+    return a;
+}
+
+static void spline(const wf_transform *how, double x, const double *theta, jet *j)
+{
+    enum { MAX = WF_TRANSFORM_MAX_PARAMETERS };
+    int count = how->count, bin = 0;
+    double xs[MAX + 1], ys[MAX + 1], xs_by[MAX * MAX], ys_by[MAX * MAX];
+    j->y = x;
+    if (fabs(x) > how->bound)
+        return;
+    knots(count, how->bound, theta, xs, xs_by);
+    knots(count, how->bound, theta + count, ys, ys_by);
+    while (bin + 1 < count && x >= xs[bin + 1])
+        bin++;
+    /* softplus(c) = 1 - 1/1000 */
+    double c = log(expm1(1 - 1e-3)), value[6] = {xs[bin], xs[bin + 1], ys[bin], ys[bin + 1], 1, 1},
+           slope_by[2] = {0, 0};
+    for (int side = 0; side < 2; side++) {
+        int knot = bin + side;
+        if (knot == 0 || knot == count)
+            continue;
+        double v = theta[2 * count + knot - 1] + c;
+        value[4 + side] = 1e-3 + log1p(exp(v));
+        slope_by[side] = 1 / (1 + exp(-v));
+    }
+    six v[6], at = {x, {0}}, one = {1, {0}};
+    for (int i = 0; i < 6; i++) {
+        v[i] = (six){value[i], {0}};
+        v[i].by[i] = 1;
+    }
+    six w = six_plus(v[1], -1, v[0]), h = six_plus(v[3], -1, v[2]), s = six_over(h, w);
+    at = six_over(six_plus(at, -1, v[0]), w);
+    six rest = six_plus(one, -1, at), both = six_times(at, rest);
+    six bend = six_plus(six_plus(v[4], 1, v[5]), -2, s), below = six_plus(s, 1, six_times(bend, both));
+    six above = six_plus(six_times(s, six_times(at, at)), 1, six_times(v[4], both));
+    six steep = six_plus(six_times(v[5], six_times(at, at)), 2, six_times(s, both));
+    steep = six_plus(steep, 1, six_times(v[4], six_times(rest, rest)));
+    six y = six_plus(v[2], 1, six_times(h, six_over(above, below)));
+    six slope = six_over(six_times(six_times(s, s), steep), six_times(below, below));
+    j->y = y.value;
+    j->log_slope = log(slope.value);
+    /* Moving all of x, its knots and with them nothing else changes nothing. */
+    j->bend = -(slope.by[0] + slope.by[1]) / slope.value;
+    for (int i = 0; i < count; i++) {
+        const double *left = xs_by + bin * count, *up = ys_by + bin * count;
+        j->y_by[i] = y.by[0] * left[i] + y.by[1] * left[count + i];
+        j->y_by[count + i] = y.by[2] * up[i] + y.by[3] * up[count + i];
+        j->log_slope_by[i] = (slope.by[0] * left[i] + slope.by[1] * left[count + i]) / slope.value;
+        j->log_slope_by[count + i] = (slope.by[2] * up[i] + slope.by[3] * up[count + i]) / slope.value;
+    }
+    for (int side = 0; side < 2; side++) {
+        int knot = bin + side;
+        if (knot == 0 || knot == count)
+            continue;
+        j->y_by[2 * count + knot - 1] = y.by[4 + side] * slope_by[side];
+        j->log_slope_by[2 * count + knot - 1] = slope.by[4 + side] * slope_by[side] / slope.value;
+    }
+}
+
 static void derive(const wf_transform *how, double x, const double *theta, jet *j)
 {
     memset(j, 0, sizeof *j);
@@ -43,6 +152,9 @@ static void derive(const wf_transform *how, double x, const double *theta, jet *
         return;
     case WF_TRANSFORM_AFFINE_EXP:
         affine(x, theta[1], fmax(-5, fmin(5, theta[0])), fabs(theta[0]) <= 5, j);
+        return;
+    case WF_TRANSFORM_RQSPLINE:
+        spline(how, x, theta, j);
         return;
     }
 }
