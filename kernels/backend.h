@@ -85,10 +85,11 @@ typedef struct wf_linear {
  *   AFFINE_TANH     s, t            y = (x + t) exp(tanh s)
  *   AFFINE_SIGMOID  s, t            y = (x + t) sigmoid(s + 2)
  *   AFFINE_EXP      s, t            y = (x + t) exp(clamp s), clamp to +-5 here and below
- *   RQSPLINE        3 count - 1     rational-quadratic spline of `count` pieces between -bound and bound, the identity outside */
+ *   RQSPLINE        3 count - 1     rational-quadratic spline of `count` pieces between -bound and bound, the identity outside
+ *   MIXLOGISTIC     3 count + 2     logit of the cumulative distribution of a mixture of `count` logistics, then affine */
 #define WF_TRANSFORMS(row)                                                                    \
     row(ADDITIVE, additive) row(AFFINE_TANH, affine_tanh) row(AFFINE_SIGMOID, affine_sigmoid) \
-        row(AFFINE_EXP, affine_exp) row(RQSPLINE, rqspline)
+        row(AFFINE_EXP, affine_exp) row(RQSPLINE, rqspline) row(MIXLOGISTIC, mixlogistic)
 
 typedef enum wf_transform_kind {
 #define WF_TRANSFORM_KIND(KIND, name) WF_TRANSFORM_##KIND,
@@ -115,6 +116,8 @@ static inline int wf_transform_parameters(const wf_transform *t)
         return 2;
     case WF_TRANSFORM_RQSPLINE:
         return 3 * t->count - 1;
+    case WF_TRANSFORM_MIXLOGISTIC:
+        return 3 * t->count + 2;
     }
     return 0;
 }

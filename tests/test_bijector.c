@@ -301,6 +301,7 @@ static const struct combination {
 } combinations[] = {
     {"affine", "mask=checker:swap"},
     {"rqspline", "bins=3:mask=checker"},
+    {"mixlogistic", "components=1"},
 };
 
 /* " a b c": which name is number i, or false past the end. */

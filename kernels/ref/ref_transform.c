@@ -1,4 +1,4 @@
-/* ref_transform.c - couplings: each kind as its value, its slope and all their derivatives; the inverse by bisection */
+/* ref_transform.c - couplings: each kind as its value, its slope and all their derivatives; the inverse as a root */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -137,6 +137,53 @@ static void spline(const wf_transform *how, double x, const double *theta, jet *
     }
 }
 
+/* Of the mixture f, its complement c and its density p, which a parameter moves by df, -df and dp. Up to scale and offset
+ * y = log f - log c + x/1000, T' = p/f + p/c + 1/1000. */
+typedef struct mix {
+    double f, c, p, slope;
+} mix;
+
+static void moved(jet *j, int i, double scale, const mix *m, double df, double dp)
+{
+    j->y_by[i] = scale * (df / m->f + df / m->c);
+    j->log_slope_by[i] = (dp / m->f - m->p * df / (m->f * m->f) + dp / m->c + m->p * df / (m->c * m->c)) / m->slope;
+}
+
+static void mixture(int n, double x, const double *theta, jet *j)
+{
+    mix m = {0, 0, 0, 0};
+    double sum = 0, dp = 0, share[WF_TRANSFORM_MAX_PARAMETERS];
+    double a = fmax(-5, fmin(5, theta[3 * n])), scale = exp(a);
+    for (int i = 0; i < n; i++)
+        sum += share[i] = exp(theta[i]);
+    for (int i = 0; i < n; i++) {
+        double e = exp(-fmax(-5, fmin(5, theta[2 * n + i]))), u = (x - theta[n + i] - (2 * i + 1.0 - n) / n) * e;
+        double below = 1 / (1 + exp(-u)), above = 1 / (1 + exp(u));
+        share[i] /= sum;
+        m.f += share[i] * below;
+        m.c += share[i] * above;
+        m.p += share[i] * e * below * above;
+        dp += share[i] * e * e * below * above * (above - below);
+    }
+    m.slope = m.p / m.f + m.p / m.c + 1e-3;
+    j->y = (log(m.f) - log(m.c) + 1e-3 * x) * scale + theta[3 * n + 1];
+    j->log_slope = log(m.slope) + a;
+    j->bend = (dp / m.f - m.p * m.p / (m.f * m.f) + dp / m.c + m.p * m.p / (m.c * m.c)) / m.slope;
+    for (int i = 0; i < n; i++) {
+        double s = theta[2 * n + i], e = exp(-fmax(-5, fmin(5, s))), u = (x - theta[n + i] - (2 * i + 1.0 - n) / n) * e;
+        double below = 1 / (1 + exp(-u)), above = 1 / (1 + exp(u)), bump = share[i] * below * above;
+        moved(j, i, scale, &m, share[i] * (below - m.f), share[i] * (e * below * above - m.p));
+        moved(j, n + i, scale, &m, -e * bump, -e * e * bump * (above - below));
+        if (fabs(s) <= 5)
+            moved(j, 2 * n + i, scale, &m, -u * bump, -e * bump * (1 + u * (above - below)));
+    }
+    if (fabs(theta[3 * n]) <= 5) {
+        j->y_by[3 * n] = j->y - theta[3 * n + 1];
+        j->log_slope_by[3 * n] = 1;
+    }
+    j->y_by[3 * n + 1] = 1;
+}
+
 static void derive(const wf_transform *how, double x, const double *theta, jet *j)
 {
     memset(j, 0, sizeof *j);
@@ -156,33 +203,38 @@ static void derive(const wf_transform *how, double x, const double *theta, jet *
     case WF_TRANSFORM_RQSPLINE:
         spline(how, x, theta, j);
         return;
+    case WF_TRANSFORM_MIXLOGISTIC:
+        mixture(how->count, x, theta, j);
+        return;
     }
 }
 
-/* By one step of Newton from 0 where T is affine. Else T grows without bound, so that two numbers with T(low) <= y <= T(high) are
- * found by doubling, and then halved until no number lies between them. Leaves the jet at x. */
+/* T grows without bound, so that two numbers with T(low) <= y <= T(high) are found by doubling; between them steps of Newton or,
+ * where one leaves them, halves of the interval, until nothing moves. Leaves the jet at x. */
 static double invert(const wf_transform *how, double y, const double *theta, jet *j)
 {
-    double low = -1, high = 1;
-    derive(how, 0, theta, j);
-    double x = (y - j->y) * exp(-j->log_slope);
-    derive(how, x, theta, j);
-    if (fabs(j->y - y) <= 1e-15 * fabs(y) || !isfinite(j->y))
-        return x;
+    double low = -1, high = 1, x = 0, old;
+    if (!isfinite(y))
+        return y;
     while (derive(how, low, theta, j), j->y > y)
         low *= 2;
     while (derive(how, high, theta, j), j->y < y)
         high *= 2;
-    for (;;) {
-        x = low + (high - low) / 2;
+    for (int step = 0; step < 200; step++) {
         derive(how, x, theta, j);
-        if (x == low || x == high)
-            return x;
         if (j->y < y)
             low = x;
         else
             high = x;
+        old = x;
+        x -= (j->y - y) * exp(-j->log_slope);
+        if (!(x >= low && x <= high) || step % 8 == 7)
+            x = low + (high - low) / 2;
+        if (fabs(x - old) <= 1e-16 * fabs(x))
+            break;
     }
+    derive(how, x, theta, j);
+    return x;
 }
 
 /* An element that moves. */

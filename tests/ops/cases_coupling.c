@@ -7,6 +7,7 @@ const wf_transform transforms[] = {
     {.kind = WF_TRANSFORM_AFFINE_SIGMOID},
     {.kind = WF_TRANSFORM_AFFINE_EXP},
     {.kind = WF_TRANSFORM_RQSPLINE, .count = 5, .bound = 2},
+    {.kind = WF_TRANSFORM_MIXLOGISTIC, .count = 3},
 };
 const int transform_count = sizeof transforms / sizeof *transforms;
 

@@ -43,6 +43,7 @@ static const dims coupling[] = {
     COUPLING(2),
     COUPLING(3),
     COUPLING(4),
+    COUPLING(5),
     {1, 17, 241, 9, 1, 4, 1, 0},
     {2, 5, 1, 48, 1, 24, 0, 0},
     {3, 5, 7, 48, 1, 24, 5, 0},
