@@ -92,10 +92,12 @@ typedef struct wf_linear {
  *   ADDITIVE        t               y = x + t
  *   AFFINE_TANH     s, t            y = (x + t) exp(tanh s)
  *   AFFINE_SIGMOID  s, t            y = (x + t) sigmoid(s + 2)
- *   AFFINE_EXP      s, t            y = (x + t) exp(clamp s), clamp to +-5 here and below */
+ *   AFFINE_EXP      s, t            y = (x + t) exp(clamp s), clamp to +-5 here and below
+ *   RQSPLINE        3 count - 1     rational-quadratic spline of `count` pieces between -bound and bound, the identity outside
+ *   MIXLOGISTIC     3 count + 2     logit of the cumulative distribution of a mixture of `count` logistics, then affine */
 #define WF_TRANSFORMS(row)                                                                    \
     row(ADDITIVE, additive) row(AFFINE_TANH, affine_tanh) row(AFFINE_SIGMOID, affine_sigmoid) \
-        row(AFFINE_EXP, affine_exp)
+        row(AFFINE_EXP, affine_exp) row(RQSPLINE, rqspline) row(MIXLOGISTIC, mixlogistic)
 
 typedef enum wf_transform_kind {
 #define WF_TRANSFORM_KIND(KIND, name) WF_TRANSFORM_##KIND,
@@ -105,6 +107,8 @@ typedef enum wf_transform_kind {
 
 typedef struct wf_transform {
     wf_transform_kind kind;
+    int count;
+    double bound;
 } wf_transform;
 
 /* m, the numbers of theta for each element: at most WF_TRANSFORM_MAX_PARAMETERS. */
@@ -118,6 +122,10 @@ static inline int wf_transform_parameters(const wf_transform *t)
     case WF_TRANSFORM_AFFINE_SIGMOID:
     case WF_TRANSFORM_AFFINE_EXP:
         return 2;
+    case WF_TRANSFORM_RQSPLINE:
+        return 3 * t->count - 1;
+    case WF_TRANSFORM_MIXLOGISTIC:
+        return 3 * t->count + 2;
     }
     return 0;
 }

@@ -12,7 +12,8 @@
 #include "../kernels/backend.h"
 #include "chain.h"
 
-#define WF_BIJECTORS(row) row(actnorm) row(conv1x1) row(additive) row(affine) row(squeeze) row(split) row(haar)
+#define WF_BIJECTORS(row) \
+    row(actnorm) row(conv1x1) row(additive) row(affine) row(rqspline) row(mixlogistic) row(squeeze) row(split) row(haar)
 
 /* One parameter tensor; `offset` counts from the bijector's first parameter. */
 typedef struct wf_param {

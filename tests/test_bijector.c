@@ -383,6 +383,8 @@ static const struct combination {
     const char *word, *options;
 } combinations[] = {
     {"affine", "mask=checker:swap"},
+    {"rqspline", "bins=3:mask=checker"},
+    {"mixlogistic", "components=1"},
 };
 
 /* " a b c": which name is number i, or false past the end. */
@@ -463,7 +465,7 @@ Test(bijector, registry_walk)
             cr_assert_geq(taken, type->move ? 3 : sizeof shapes / sizeof *shapes, "%s: %zu shapes", chain, taken);
         }
     }
-    cr_assert_geq(rows, 7);
+    cr_assert_geq(rows, 9);
 }
 
 Test(bijector, chains_with_moves)
