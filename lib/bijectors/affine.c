@@ -23,7 +23,7 @@ static int create(wf_bijector *self, const int *values)
     int moved = self->context->K - kept(self);
     wf_net *net = NULL;
     WF_CHECK(kept(self) + self->context->C > 0, WF_USAGE, "affine: nothing to condition on: one channel, no low-pass");
-    int status = wf_net_create(self, kept(self), 2 * moved, values[0], values[1], &net);
+    int status = wf_net_create(self, values[2], kept(self), 2 * moved, values[0], values[1], &net);
     self->own = net;
     self->work_bytes += dst_bytes(self); /* before the net's own scratch */
     return status;
@@ -87,7 +87,7 @@ static int inverse_backward(wf_bijector *self, const wf_real *params, const wf_r
 
 const wf_bijector_type wf_bijector_affine = {
     .name = "affine",
-    .options = {{"width", 128, 1, 4096}, {"blocks", 3, 1, 16}},
+    .options = {{"width", 0, 1, 4096, NULL}, {"blocks", 0, 1, 16, NULL}, {"net", 0, 0, 0, wf_net_names}},
     .create = create,
     .destroy = destroy,
     .init = init,
