@@ -12,7 +12,8 @@
 #include "../kernels/backend.h"
 #include "chain.h"
 
-#define WF_BIJECTORS(row) row(actnorm) row(conv1x1) row(affine) row(squeeze) row(split) row(haar)
+#define WF_BIJECTORS(row) \
+    row(actnorm) row(conv1x1) row(householder) row(shuffle) row(reverse) row(affine) row(squeeze) row(split) row(haar)
 
 /* One parameter tensor; `offset` counts from the bijector's first parameter. */
 typedef struct wf_param {
@@ -52,6 +53,7 @@ typedef struct wf_bijector {
     int param_count;
     size_t offset, count;  /* its place in the flow's parameter vector, in reals */
     wf_linear_kind linear; /* if type->linear */
+    int reflections;       /* of WF_LINEAR_HOUSEHOLDER */
     size_t tape_bytes;     /* what forward leaves for backward; scratch of forward when nothing is kept */
     size_t work_bytes;     /* scratch of backward */
     void *own;             /* private to the type */
