@@ -72,13 +72,22 @@ typedef struct wf_runs {
  *   ACTNORM  b, l              y = (x + b) * exp(3 * l)
  *   DENSE    w [K,K]           y = w x
  *   LU       p, sign, l [K,K], u [K,K], logs     y = P (strictly lower l + 1) (strictly upper u + diag(sign*exp(logs))) x
- *            (Pv)[i] = v[p[i]]; p and sign are constants: their gradients are zero, as are those of unused triangles */
-typedef enum wf_linear_kind { WF_LINEAR_ACTNORM, WF_LINEAR_DENSE, WF_LINEAR_LU } wf_linear_kind;
+ *            (Pv)[i] = v[p[i]]; p and sign are constants: their gradients are zero, as are those of unused triangles
+ *   HOUSEHOLDER  v [reflections,K]     y = H .. H x, the first v first, H = 1 - 2 v v' / (v' v)
+ *   PERMUTATION  p           y = P x, P and the gradient of p as above */
+typedef enum wf_linear_kind {
+    WF_LINEAR_ACTNORM,
+    WF_LINEAR_DENSE,
+    WF_LINEAR_LU,
+    WF_LINEAR_HOUSEHOLDER,
+    WF_LINEAR_PERMUTATION
+} wf_linear_kind;
 
 typedef struct wf_linear_part {
     wf_linear_kind kind;
     const wf_real *params;
-    wf_real *grads; /* written by linear_backward */
+    wf_real *grads;  /* written by linear_backward */
+    int reflections; /* of HOUSEHOLDER */
 } wf_linear_part;
 
 /* Folded group: y = A x + a,  x = B y + b.  Device memory, A and B [K,K] (row = output channel), a and b [K]. */
