@@ -34,6 +34,19 @@ for memory in store reversible; do
 done
 ok "tf32" train tf32 cuda --steps 3 --precision tf32
 
+"$DEADLEAVES" -q -n 32 -s 8 > leaves.ppm
+for backend in cpu cuda; do
+    wf-dwt -q -w db4 --backend $backend -o $backend.store leaves.ppm
+    for level in 1 2 3; do
+        ok "level $level of db4 trains on $backend" wf-train-level -q -l $level -m db4-$backend -s $backend.store \
+            -f 'actnorm, conv1x1, affine:width=8:blocks=1, actnorm' --warmup 5 --batch 4 --steps 50 --backend $backend
+    done
+done
+ok "coefficients of db4 are those of the CPU, bit for bit" same <(wf-info cpu.store | grep ^hash) <(wf-info cuda.store | grep ^hash)
+for level in 1 2 3; do
+    ok "and level $level loses the same" near "$(bits db4-cpu/level-0$level.jsonl)" "$(bits db4-cuda/level-0$level.jsonl)" 1e-4
+done
+
 train_small model --steps 5
 wf-bpd -q -m model -s train.store --backend cpu > cpu.tsv
 wf-bpd -q -m model -s train.store --backend cuda > cuda.tsv
