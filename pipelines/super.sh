@@ -34,7 +34,7 @@ for factor; do
     titles+=",1/$factor"
     wf-idwt -q -l $level "$work/coefficients" > "$work/small"
     exact=()
-    [ "$wavelet" != haar ] || exact=(--exact $level)
+    [ "$wavelet" != haar ] || exact=(--exact "$level")
     for seed in $(seq "$draws"); do
         titles+=",draw"
         wf-dwt -q -w "$wavelet" "$work/small" | wf-sample -q -m "$model" --seed "$seed" | wf-idwt -q "${exact[@]}" \

@@ -95,7 +95,7 @@ Test(dequantize, the_expansion_is_right_for_haar)
             nats += p * log(p / normal) / CELLS;
     }
     double bits = nats / 16 / log(2); /* one mean for 16 pixels */
-    double order = 1 + 1.2 / 16; /* the term in c_4^3, for these means: -c_4^3 / 48 beside c_4^2 / 48 */
+    double order = 1 + 1.2 / 16;      /* the term in c_4^3, for these means: -c_4^3 / 48 beside c_4^2 / 48 */
     cr_expect_float_eq(order * lost(wf_wavelet_find("haar"), 2) / bits, 1, 0.02, "expansion %g, integral %g",
                        order * lost(wf_wavelet_find("haar"), 2), bits);
 }

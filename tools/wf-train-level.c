@@ -34,7 +34,7 @@ static const cli_option table[] = {
      "Train on random P x P crops of the level, 0: whole pictures (default: as published, or 0 with --flow)."},
     {0, "context", "N", CLI_INT, &options.context, 0, WF_MAX_SIDE,
      "Pixels of the picture that the networks see around a crop, where it has so many; they do not count (default 8)."},
-    {0, "flip", NULL, CLI_FLAG, &options.flip, 0, 0, "Mirror half of the pictures."},
+    {0, "flip", NULL, CLI_FLAG, &options.flip, 0, 0, "Mirror half of the pictures; Haar only."},
     {0, "precision", "fp32|bf16|tf32", CLI_CHOICE, &precision, 0, 0, "Of the coupling networks (default fp32)."},
     {0, "memory", "auto|store|reversible", CLI_CHOICE, &memory, 0, 0,
      "Keep activations, or rebuild them from the output to save memory (default auto)."},
