@@ -222,7 +222,8 @@ static int load_condition(wf_anneal *a, int count, const int *chain)
         memcpy(a->pixels + (size_t)n * s->low_size, a->condition + (size_t)chain[n < count ? n : 0] * s->low_size,
                s->low_size * sizeof *a->pixels);
     WF_TRY(b->upload(b, s->low, a->pixels, WF_F32, (size_t)a->N * s->low_size));
-    return b->dequantize(b, NULL, 1, a->N, s->H, s->W, a->meta->C, unused, 1.0 / (1 << a->meta->bits), s->low, NULL);
+    return b->dequantize(b, NULL, NULL, 0, 1, a->N, s->H, s->W, a->meta->C, unused, 1.0 / (1 << a->meta->bits), s->low,
+                         NULL);
 }
 
 /* The stage's part of positions x [count,D]. */

@@ -12,6 +12,8 @@ static size_t low_size(const wf_feed *f)
 int wf_feed_create(wf_backend *backend, const wf_meta *meta, int level, int N, int H, int W, wf_feed *out)
 {
     *out = (wf_feed){.backend = backend, .meta = meta, .level = level, .N = N, .H = H, .W = W};
+    out->wavelet = wf_wavelet_find(meta->wavelet);
+    WF_CHECK(out->wavelet, WF_DATA, "batch: unknown wavelet \"%.15s\"", meta->wavelet);
     void *low, *detail = NULL;
     size_t n = (size_t)N * low_size(out);
     out->host = malloc(3 * n * sizeof *out->host);
@@ -59,8 +61,9 @@ int wf_feed_upload(wf_feed *f, int count, const float *low, const float *detail,
 int wf_feed_dequantize(wf_feed *f, const wf_random *random)
 {
     int above = f->meta->levels - f->level;
-    return f->backend->dequantize(f->backend, random, (int64_t)1 << 2 * above, f->N, f->H, f->W, f->meta->C, f->index,
-                                  1.0 / (1 << f->meta->bits), f->low, f->detail);
+    return f->backend->dequantize(f->backend, random, f->wavelet->taps, f->wavelet->count, (int64_t)1 << 2 * above,
+                                  f->N, f->H, f->W, f->meta->C, f->index, 1.0 / (1 << f->meta->bits), f->low,
+                                  f->detail);
 }
 
 int wf_feed_load(wf_feed *f, int count, const float *low, const float *detail, const uint64_t *index,

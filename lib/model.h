@@ -5,6 +5,7 @@
 
 #include "flow.h"
 #include "meta.h"
+#include "wavelet.h"
 
 typedef struct wf_model {
     char *path;
@@ -78,6 +79,7 @@ int wf_level_batch(int H, int W);
 typedef struct wf_feed {
     wf_backend *backend;
     const wf_meta *meta;
+    const wf_wavelet *wavelet;
     int level, N, H, W;
     wf_real *low, *detail; /* detail NULL at the base */
     float *host;           /* room to pad a short batch */

@@ -195,6 +195,7 @@ Test(train, the_normal_stands_in_only_where_it_is_as_good)
     /* numerically, at the first count for which the backends switch: fourth moment of drawn noise */
     wf_backend *b = open_backend("cpu");
     enum { N = 64, SIDE = 16 };
+    const double *taps = wf_wavelet_find("haar")->taps;
     size_t n = (size_t)N * SIDE * SIDE;
     void *low;
     uint64_t index[N];
@@ -206,8 +207,9 @@ Test(train, the_normal_stands_in_only_where_it_is_as_good)
         double mean = 0, variance = 0, fourth = 0;
         memset(v, 0, n * sizeof *v);
         cr_assert_eq(b->upload(b, low, v, WF_F32, n), 0);
-        cr_assert_eq(
-            b->dequantize(b, &(wf_random){1, WF_PURPOSE_NOISE, 0}, uniforms, N, SIDE, SIDE, 1, index, 1, low, NULL), 0);
+        cr_assert_eq(b->dequantize(b, &(wf_random){1, WF_PURPOSE_NOISE, 0}, taps, 2, uniforms, N, SIDE, SIDE, 1, index,
+                                   1, low, NULL),
+                     0);
         cr_assert_eq(b->download(b, v, WF_F32, low, n), 0);
         for (size_t i = 0; i < n; i++)
             mean += (double)v[i] / (double)n;

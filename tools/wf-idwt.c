@@ -33,7 +33,7 @@ static const cli_option options[] = {
      "Show each picture as levels 0, 1 .. have it, one after the other and at its full size."},
     {0, "exact", "L", CLI_INT, &exact, 0, WF_MAX_LEVELS,
      "Round so that, averaged down to level L, pictures are what they are there, to the last bit; exit with 65 where that is no "
-     "whole number. For super-resolution from level L."},
+     "whole number. For super-resolution from level L; Haar only."},
     {.name = NULL},
 };
 

@@ -36,7 +36,7 @@ static const cli_option table[] = {
     {0, "context", "N", CLI_INT, &options.context, 0, WF_MAX_SIDE,
      "The outer N pixels of a crop are seen by the networks, but do not count, so that those that do have their real "
      "neighbours; at the picture's border the part that counts reaches up to it (default P/8)."},
-    {0, "flip", NULL, CLI_FLAG, &options.flip, 0, 0, "Mirror half of the pictures."},
+    {0, "flip", NULL, CLI_FLAG, &options.flip, 0, 0, "Mirror half of the pictures; Haar only."},
     {0, "precision", "fp32|bf16|tf32", CLI_CHOICE, &precision, 0, 0, "Of the coupling networks (default fp32)."},
     {0, "memory", "auto|store|reversible", CLI_CHOICE, &memory, 0, 0,
      "Keep activations, or rebuild them from the output to save memory (default auto)."},

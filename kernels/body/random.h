@@ -11,11 +11,18 @@
  * Normal, Box-Muller on the pairs of uniforms (u0, u1) of words (w0, w1) and (w2, w3): r = sqrt(-2 ln u0),
  * n0 = r cos(2 pi u1), n1 = r sin(2 pi u1).
  *
- * Dequantization noise of one pixel: the fine field is [2H,2W,C] (at the base [H,W,C]) and its element
+ * Dequantization noise of one pixel, Haar: the fine field is [2H,2W,C] (at the base [H,W,C]) and its element
  * e = (row * width + column) * C + c. The noise of element e is
  *     uniforms == 1         U of element e
  *     4 <= uniforms <= 64   the mean of U over elements e * uniforms .. e * uniforms + uniforms - 1
- *     uniforms > 64         0.5 + sqrt(1 / (12 * uniforms)) * (normal of element e) */
+ *     uniforms > 64         0.5 + sqrt(1 / (12 * uniforms)) * (normal of element e)
+ *
+ * Of other wavelets (taps and details as of `dwt`), elements being numbered in that way in every field:
+ *     uniforms == 1         at the base as above; else the transform of U of the elements of [2H,2W,C]
+ *     uniforms == 4         the low-pass of U of the elements of [2H,2W,C] at the base; else the transform of the low-pass of
+ *                           U of the elements of [4H,4W,C]
+ *     uniforms >= 16        with s = sqrt(1 / (12 * uniforms)): at the base 0.5 + s * (normal of element e); else, for element
+ *                           e of low, 0.5 + s/2 * (normal of element 4e), and details s * (normals of 4e+1, 4e+2, 4e+3) */
 #ifndef WF_BODY_RANDOM_H
 #define WF_BODY_RANDOM_H
 

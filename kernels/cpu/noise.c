@@ -90,7 +90,7 @@ static void mean_run(wf_philox_stream stream, int64_t uniforms, uint64_t first, 
     }
 }
 
-static void normal_run(wf_philox_stream stream, int64_t uniforms, uint64_t first, size_t count, float *to)
+static void normal_run(wf_philox_stream stream, double mean, int64_t uniforms, uint64_t first, size_t count, float *to)
 {
     double normals[4 * COUNTERS], deviation = wf_noise_deviation(uniforms);
     for (size_t done = 0; done < count;) {
@@ -98,7 +98,7 @@ static void normal_run(wf_philox_stream stream, int64_t uniforms, uint64_t first
         size_t skip = element % 4;
         fill_normals(stream, element / 4, normals);
         for (size_t i = skip; i < 4 * COUNTERS && done < count; i++)
-            to[done++] = (float)(0.5 + deviation * normals[i]);
+            to[done++] = (float)(mean + deviation * normals[i]);
     }
 }
 
@@ -109,7 +109,7 @@ static void noise_run(wf_philox_stream stream, int64_t uniforms, uint64_t first,
     else if (uniforms <= 64)
         mean_run(stream, uniforms, first, count, to);
     else
-        normal_run(stream, uniforms, first, count, to);
+        normal_run(stream, 0.5, uniforms, first, count, to);
 }
 
 static void scale_run(size_t count, float scale, float mean, float *x)
@@ -142,37 +142,91 @@ static void mean_noise(size_t count, double scale, float *low, float *detail)
         scale_run(3 * count, (float)scale, 0, detail);
 }
 
-static int dequantize(wf_backend *b, const wf_random *random, int64_t uniforms, int N, int H, int W, int C,
-                      const uint64_t *index, double scale, wf_real *low, wf_real *detail)
+/* One row [W,C] of low and [W,3C] of detail; noise: four normals a coefficient of low. */
+static void white_noise_row(size_t row, float scale, const float *noise, float *low, float *detail)
 {
-    WF_CHECK(N > 0 && H > 0 && W > 0 && C > 0 && uniforms > 0, WF_INTERNAL, "dequantize: [%d,%d,%d,%d]", N, H, W, C);
+    for (size_t i = 0; i < row; i++) {
+        low[i] = (low[i] + (0.5f + 0.5f * noise[4 * i])) * scale - 0.5f;
+        for (size_t band = 0; band < 3; band++)
+            detail[3 * i + band] = (detail[3 * i + band] + noise[4 * i + 1 + band]) * scale;
+    }
+}
+
+/* Noise that rows have each for themselves: of Haar, of normals, of the base, and none. `white`: of normals whatever
+ * `uniforms` is. */
+static int add_by_rows(wf_backend *b, const wf_random *random, bool white, int64_t uniforms, int N, int H, int W, int C,
+                       const uint64_t *index, double scale, float *low, float *detail)
+{
     size_t row = (size_t)W * (size_t)C, rows = (size_t)N * (size_t)H, fine = detail ? 4 * row : row;
-    float *noise, *first_low = (float *)low, *first_detail = (float *)detail;
     size_t threads = (size_t)b->threads, pieces = rows < threads ? rows : threads;
     void *memory;
     WF_TRY(wf_cpu_scratch((wf_cpu *)b, pieces * fine * sizeof(float), &memory));
-    noise = memory;
+    float *noise = memory;
 #pragma omp parallel for schedule(static) if (rows * row > WF_CPU_PARALLEL / 8)
     for (size_t piece = 0; piece < pieces; piece++) {
         float *field = noise + piece * fine;
         for (size_t r = piece * rows / pieces; r < (piece + 1) * rows / pieces; r++) {
-            float *to = first_low + r * row, *bands = first_detail ? first_detail + 3 * r * row : NULL;
+            float *to = low + r * row, *bands = detail ? detail + 3 * r * row : NULL;
             if (!random) {
                 mean_noise(row, scale, to, bands);
                 continue;
             }
             wf_philox_stream stream =
                 wf_philox_of_picture(random->seed, random->purpose, random->step, index[r / (size_t)H]);
-            noise_run(stream, uniforms, r % (size_t)H * fine, fine, field);
-            if (bands) {
+            uint64_t first = r % (size_t)H * fine;
+            if (white)
+                normal_run(stream, bands ? 0 : 0.5, uniforms, first, fine, field);
+            else
+                noise_run(stream, uniforms, first, fine, field);
+            if (bands && white)
+                white_noise_row(row, (float)scale, field, to, bands);
+            else if (bands)
                 haar_noise_row(W, C, (float)scale, field, to, bands);
-                continue;
-            }
-            for (size_t i = 0; i < row; i++)
+            for (size_t i = 0; i < row && !bands; i++)
                 to[i] = (to[i] + field[i]) * (float)scale - 0.5f;
         }
     }
     return WF_OK;
+}
+
+/* Uniforms of pixels through one transform, or `twice` through two: whole pictures at once. Without details, low is what
+ * the only transform gives. */
+static int add_transformed(wf_backend *b, const wf_random *random, const double *taps, int count, bool twice, int N,
+                           int H, int W, int C, const uint64_t *index, double scale, float *low, float *detail)
+{
+    size_t each = (size_t)H * (size_t)W * (size_t)C, L = (size_t)N * each, fine = twice ? 16 * each : 4 * each;
+    void *memory;
+    WF_TRY(wf_cpu_scratch((wf_cpu *)b, (2 * (size_t)N * fine + 4 * L) * sizeof(float), &memory));
+    float *from = memory, *half = from + (size_t)N * fine, *noise = half + (size_t)N * fine;
+    const size_t run = 4096;
+    size_t runs = (fine + run - 1) / run, total = (size_t)N * runs;
+#pragma omp parallel for schedule(static) if ((size_t)N * fine > WF_CPU_PARALLEL / 2)
+    for (size_t i = 0; i < total; i++) {
+        size_t picture = i / runs, begin = i % runs * run;
+        uniform_run(wf_philox_of_picture(random->seed, random->purpose, random->step, index[picture]), begin,
+                    fine - begin < run ? fine - begin : run, from + picture * fine + begin);
+    }
+    if (twice) {
+        WF_TRY(b->dwt(b, taps, count, N, 4 * H, 4 * W, C, (wf_real *)from, (wf_real *)half, (wf_real *)(half + 4 * L)));
+        from = half;
+    }
+    WF_TRY(b->dwt(b, taps, count, N, 2 * H, 2 * W, C, (wf_real *)from, (wf_real *)noise, (wf_real *)(noise + L)));
+    for (size_t i = 0; i < L; i++)
+        low[i] = (low[i] + noise[i]) * (float)scale - 0.5f;
+    for (size_t i = 0; i < 3 * L && detail; i++)
+        detail[i] = (detail[i] + noise[L + i]) * (float)scale;
+    return WF_OK;
+}
+
+static int dequantize(wf_backend *b, const wf_random *random, const double *taps, int count, int64_t uniforms, int N,
+                      int H, int W, int C, const uint64_t *index, double scale, wf_real *low_, wf_real *detail_)
+{
+    WF_CHECK(N > 0 && H > 0 && W > 0 && C > 0 && uniforms > 0, WF_INTERNAL, "dequantize: [%d,%d,%d,%d]", N, H, W, C);
+    float *low = (float *)low_, *detail = (float *)detail_;
+    bool haar = !random || count == 2;
+    if (!haar && uniforms <= 4 && (detail || uniforms > 1))
+        return add_transformed(b, random, taps, count, detail && uniforms > 1, N, H, W, C, index, scale, low, detail);
+    return add_by_rows(b, random, !haar && uniforms > 4, uniforms, N, H, W, C, index, scale, low, detail);
 }
 
 void wf_cpu_noise_slots(wf_backend *b)

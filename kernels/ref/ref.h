@@ -58,8 +58,8 @@ int wf_ref_gaussian(wf_backend *b, int N, int P, int K, const wf_real *z, const 
                     double scale, wf_real *dz);
 int wf_ref_normal(wf_backend *b, const wf_random *random, int N, size_t D, const uint64_t *index, double temperature,
                   wf_real *z);
-int wf_ref_dequantize(wf_backend *b, const wf_random *random, int64_t uniforms, int N, int H, int W, int C,
-                      const uint64_t *index, double scale, wf_real *low, wf_real *detail);
+int wf_ref_dequantize(wf_backend *b, const wf_random *random, const double *taps, int count, int64_t uniforms, int N,
+                      int H, int W, int C, const uint64_t *index, double scale, wf_real *low, wf_real *detail);
 int wf_ref_scale(wf_backend *b, size_t n, double factor, double offset, wf_real *x);
 int wf_ref_adamax(wf_backend *b, const wf_adamax *rule, size_t n, wf_real *w, wf_real *m, wf_real *u, wf_real *ema,
                   const wf_real *g, double *bad);

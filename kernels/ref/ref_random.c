@@ -83,28 +83,65 @@ static void noise_field(const wf_random *r, int64_t uniforms, uint64_t index, si
         noise[e] = r ? pixel_noise(r, uniforms, index, e) : 0.5;
 }
 
-int wf_ref_dequantize(wf_backend *b, const wf_random *random, int64_t uniforms, int N, int H, int W, int C,
-                      const uint64_t *index, double scale, wf_real *low_, wf_real *detail_)
+/* Noise of one picture at its level by Haar: low [H,W,C] and detail [H,W,3C] (NULL: the base). work [4L], L = H*W*C. */
+static void haar_noise(const wf_random *r, int64_t uniforms, uint64_t index, int H, int W, int C, double *work,
+                       double *low, double *detail)
+{
+    const double haar[2] = {sqrt(0.5), sqrt(0.5)};
+    size_t L = (size_t)H * (size_t)W * (size_t)C;
+    noise_field(r, uniforms, index, detail ? 4 * L : L, detail ? work : low);
+    if (detail)
+        wf_ref_split(haar, 2, 1, 2 * H, 2 * W, C, work, low, detail);
+}
+
+/* The same by other wavelets: uniforms of pixels through the transforms. work [32L]. */
+static void pixel_transforms(const wf_random *r, const double *taps, int count, int64_t uniforms, uint64_t index, int H,
+                             int W, int C, double *work, double *low, double *detail)
+{
+    int halvings = (uniforms == 4) + (detail != NULL), up = 1 << halvings;
+    size_t L = (size_t)H * (size_t)W * (size_t)C, n = L << 2 * halvings;
+    double *unused = work + n, *half = unused + 3 * n / 4;
+    noise_field(r, 1, index, n, halvings ? work : low);
+    if (halvings == 2) {
+        wf_ref_split(taps, count, 1, up * H, up * W, C, work, half, unused);
+        work = half;
+    }
+    if (halvings)
+        wf_ref_split(taps, count, 1, 2 * H, 2 * W, C, work, low, detail ? detail : unused);
+}
+
+/* White noise is white in every orthonormal basis; an average of four has half the deviation. */
+static void white_noise(const wf_random *r, int64_t uniforms, uint64_t index, size_t L, double *low, double *detail)
+{
+    double deviation = sqrt(1 / (12 * (double)uniforms));
+    for (size_t e = 0; e < L; e++)
+        low[e] = 0.5 +
+                 (detail ? deviation / 2 * standard_normal(r, index, 4 * e) : deviation * standard_normal(r, index, e));
+    for (size_t e = 0; e < 3 * L && detail; e++)
+        detail[e] = deviation * standard_normal(r, index, 4 * (e / 3) + 1 + e % 3);
+}
+
+int wf_ref_dequantize(wf_backend *b, const wf_random *random, const double *taps, int count, int64_t uniforms, int N,
+                      int H, int W, int C, const uint64_t *index, double scale, wf_real *low_, wf_real *detail_)
 {
     (void)b;
-    const double haar[2] = {sqrt(0.5), sqrt(0.5)};
-    double *low = (double *)low_, *detail = (double *)detail_, *noise;
+    double *low = (double *)low_, *detail = (double *)detail_, *work;
     size_t L = (size_t)H * (size_t)W * (size_t)C;
-    WF_TRY(wf_ref_scratch(4 * L + L + 3 * L, &noise));
-    double *noise_low = noise + 4 * L, *noise_detail = noise_low + L;
+    WF_TRY(wf_ref_scratch(32 * L + L + 3 * L, &work));
+    double *noise_low = work + 32 * L, *noise_detail = detail ? noise_low + L : NULL;
     for (int n = 0; n < N; n++) {
-        if (detail) {
-            noise_field(random, uniforms, index[n], 4 * L, noise);
-            wf_ref_split(haar, 2, 1, 2 * H, 2 * W, C, noise, noise_low, noise_detail);
-        } else {
-            noise_field(random, uniforms, index[n], L, noise_low);
-        }
+        if (!random || count == 2)
+            haar_noise(random, uniforms, index[n], H, W, C, work, noise_low, noise_detail);
+        else if (uniforms <= 4)
+            pixel_transforms(random, taps, count, uniforms, index[n], H, W, C, work, noise_low, noise_detail);
+        else
+            white_noise(random, uniforms, index[n], L, noise_low, noise_detail);
         for (size_t i = 0; i < L; i++)
             low[(size_t)n * L + i] = (low[(size_t)n * L + i] + noise_low[i]) * scale - 0.5;
         for (size_t i = 0; i < 3 * L && detail; i++)
             detail[(size_t)n * 3 * L + i] = (detail[(size_t)n * 3 * L + i] + noise_detail[i]) * scale;
     }
-    free(noise);
+    free(work);
     return WF_OK;
 }
 

@@ -313,6 +313,15 @@ int case_gaussian(run *r, const dims *d)
     return b->gaussian(b, d->N, d->H * d->W, d->K, z, weight, logp, 0.4, dz);
 }
 
+/* The taps of the first row of the table with so many. */
+static const double *taps_of(int count)
+{
+    int i = 0;
+    while (wf_wavelet_at(i)->count != count)
+        i++;
+    return wf_wavelet_at(i)->taps;
+}
+
 /* Every word of the counter and of the key is in use. */
 static const wf_random noise = {.seed = 0x123456789ABCDEF0u, .purpose = WF_PURPOSE_NOISE, .step = 0x500000007u};
 
@@ -331,7 +340,7 @@ int case_normal(run *r, const dims *d)
     return r->backend->normal(r->backend, &noise, d->N, D, index, 0.9, z);
 }
 
-/* C colours, k uniforms; variant 1: base (no detail), 2: no random. */
+/* K taps (0: no random), C colours, k uniforms; variant 1: base (no detail). */
 int case_dequantize(run *r, const dims *d)
 {
     uint64_t index[MAX_PICTURES];
@@ -339,8 +348,8 @@ int case_dequantize(run *r, const dims *d)
     size_t L = volume(d->H, d->W, d->C);
     wf_real *low = reals(r, "low", UPDATED, PER_PICTURE, L, 1);
     wf_real *detail = d->variant & 1 ? NULL : reals(r, "detail", UPDATED, PER_PICTURE, 3 * L, 1);
-    return r->backend->dequantize(r->backend, d->variant & 2 ? NULL : &noise, d->k, d->N, d->H, d->W, d->C, index, 0.25,
-                                  low, detail);
+    return r->backend->dequantize(r->backend, d->K ? &noise : NULL, d->K ? taps_of(d->K) : NULL, d->K, d->k, d->N, d->H,
+                                  d->W, d->C, index, 0.25, low, detail);
 }
 
 int case_scale(run *r, const dims *d)
@@ -404,15 +413,6 @@ int case_adamax(run *r, const dims *d)
 }
 
 /* -- wavelets: C colours, k taps ---------------------------------------------------------------------------------- */
-
-/* The first row of the table with so many. */
-static const double *taps_of(int count)
-{
-    int i = 0;
-    while (wf_wavelet_at(i)->count != count)
-        i++;
-    return wf_wavelet_at(i)->taps;
-}
 
 int case_dwt(run *r, const dims *d)
 {

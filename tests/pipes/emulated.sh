@@ -39,6 +39,19 @@ wf-train-level -q -l 0-2 -m several -s train.store --warmup 5 --batch 4 --backen
 ok "levels side by side: $(cat said)" same <(tail -c 20000 cuda/level-01.state.safetensors) \
     <(tail -c 20000 several/level-01.state.safetensors)
 
+"$DEADLEAVES" -q -n 32 -s 8 > leaves.ppm
+for backend in cpu cuda; do
+    wf-dwt -q -w db4 --backend $backend -o $backend.store leaves.ppm
+    for level in 1 2 3; do
+        ok "level $level of db4 trains on $backend" wf-train-level -q -l $level -m db4-$backend -s $backend.store \
+            -f 'actnorm, conv1x1, affine:width=8:blocks=1, actnorm' --warmup 5 --batch 4 --steps 50 --backend $backend
+    done
+done
+ok "coefficients of db4 are those of the CPU, bit for bit" same <(wf-info cpu.store | grep ^hash) <(wf-info cuda.store | grep ^hash)
+for level in 1 2 3; do
+    ok "and level $level loses the same" near "$(bits db4-cpu/level-0$level.jsonl)" "$(bits db4-cuda/level-0$level.jsonl)" 1e-4
+done
+
 train_small model --steps 5
 wf-bpd -q -m model -s train.store --backend cpu > cpu.tsv
 wf-bpd -q -m model -s train.store --backend cuda > cuda.tsv
