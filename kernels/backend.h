@@ -59,6 +59,14 @@ typedef struct wf_conv_spec {
     wf_precision precision;
 } wf_conv_spec;
 
+/* A strided copy: to[o*to_outer + i*to_inner + e] = from[o*from_outer + i*from_inner + e] for o < outer, i < inner, e < run. No
+ * element of `to` is met twice. */
+typedef struct wf_runs {
+    size_t outer, inner, run;
+    size_t from_outer, from_inner, to_outer, to_inner; /* in reals */
+    bool add;                                          /* to what is there */
+} wf_runs;
+
 /* Bijectors that are one K x K matrix and one offset per pixel; neighbours fold into a single matrix.
  * params and grads, K long unless given:
  *   ACTNORM  b, l              y = (x + b) * exp(3 * l)
@@ -78,6 +86,50 @@ typedef struct wf_linear {
     wf_real *A, *a, *B, *b;
     double *logdet; /* device [1]: log|det A|, per pixel, nats */
 } wf_linear;
+
+/* Elementwise transforms y = T(x; theta), increasing in x; a row is a kind and its body (kernels/body/NAME.h). theta = 0 is the
+ * identity or near it.
+ *   ADDITIVE        t               y = x + t
+ *   AFFINE_TANH     s, t            y = (x + t) exp(tanh s)
+ *   AFFINE_SIGMOID  s, t            y = (x + t) sigmoid(s + 2)
+ *   AFFINE_EXP      s, t            y = (x + t) exp(clamp s), clamp to +-5 here and below */
+#define WF_TRANSFORMS(row)                                                                    \
+    row(ADDITIVE, additive) row(AFFINE_TANH, affine_tanh) row(AFFINE_SIGMOID, affine_sigmoid) \
+        row(AFFINE_EXP, affine_exp)
+
+typedef enum wf_transform_kind {
+#define WF_TRANSFORM_KIND(KIND, name) WF_TRANSFORM_##KIND,
+    WF_TRANSFORMS(WF_TRANSFORM_KIND)
+#undef WF_TRANSFORM_KIND
+} wf_transform_kind;
+
+typedef struct wf_transform {
+    wf_transform_kind kind;
+} wf_transform;
+
+/* m, the numbers of theta for each element: at most WF_TRANSFORM_MAX_PARAMETERS. */
+enum { WF_TRANSFORM_MAX_PARAMETERS = 64 };
+static inline int wf_transform_parameters(const wf_transform *t)
+{
+    switch (t->kind) {
+    case WF_TRANSFORM_ADDITIVE:
+        return 1;
+    case WF_TRANSFORM_AFFINE_TANH:
+    case WF_TRANSFORM_AFFINE_SIGMOID:
+    case WF_TRANSFORM_AFFINE_EXP:
+        return 2;
+    }
+    return 0;
+}
+
+/* Which elements of [N,H,W,K] move, and how: channels [first, first + moved), at all pixels or at those of which row + column is
+ * even or odd. The others are kept. */
+typedef enum wf_pixels { WF_EVERY_PIXEL, WF_EVEN_PIXELS, WF_ODD_PIXELS } wf_pixels;
+typedef struct wf_coupling {
+    int H, W, K, first, moved;
+    wf_pixels pixels;
+    wf_transform transform;
+} wf_coupling;
 
 /* Counter-based randomness, Philox4x32-10 (Salmon et al. 2011): a number depends on these and its element alone. */
 typedef struct wf_random {
@@ -121,6 +173,7 @@ struct wf_backend {
     int (*collect)(wf_backend *b, wf_post *post, double *to);
     int (*zero)(wf_backend *b, void *memory, size_t bytes);
     int (*copy)(wf_backend *b, wf_real *to, const wf_real *from, size_t n);
+    int (*copy_runs)(wf_backend *b, const wf_runs *runs, wf_real *to, const wf_real *from);
 
     /* -- recordings: a sequence of calls made again for the cost of one; all NULL where calls cost nothing ------------- */
     /* Calls after `record` are noted and not run, until `recorded` gives them. Nothing in between may wait for the device.
@@ -143,26 +196,29 @@ struct wf_backend {
     int (*mix_backward)(wf_backend *b, size_t n, int K, const wf_real *A, const wf_real *x, wf_real *g, wf_real *dA,
                         wf_real *da);
 
-    /* -- affine coupling: keeps channels [0,k1), y2 = (x2 + t) * exp(tanh s); st [N,P,2*(K-k1)] holds s, then t ------ */
-    /* y in place allowed; logdet: device [N], added to: sum over pixels and channels of tanh s, each times the weight of its
-     * pixel, [N,P] (NULL: 1). */
-    int (*affine_forward)(wf_backend *b, int N, int P, int K, int k1, const wf_real *x, const wf_real *st,
-                          const wf_real *weight, wf_real *y, double *logdet);
-    /* x2 = y2 * exp(-tanh s) - t; in place allowed; subtracts the sum, all weights 1, from logdet (NULL: not wanted). */
-    int (*affine_inverse)(wf_backend *b, int N, int P, int K, int k1, const wf_real *y, const wf_real *st, wf_real *x,
-                          double *logdet);
-    /* From the forward's x and st: g: dy in, dx out, in place (without what flows back through st); dst [N,P,2*(K-k1)]
-     * overwritten; dlogdet: the loss by each logdet, one number for all N; weight as there. */
-    int (*affine_backward)(wf_backend *b, int N, int P, int K, int k1, const wf_real *x, const wf_real *st,
-                           const wf_real *weight, wf_real *g, double dlogdet, wf_real *dst);
-    /* The same for the inverse, from its result x and st: g: dx in, dy out, in place; dlogdet as above. */
-    int (*affine_inverse_backward)(wf_backend *b, int N, int P, int K, int k1, const wf_real *x, const wf_real *st,
-                                   wf_real *g, double dlogdet, wf_real *dst);
+    /* -- couplings: elements that move are transformed by what the others say ------------------------------------------- */
+    /* x, y [N,H,W,K]; theta [N,H,W,m,moved]: parameter j of all moved channels lies together. y in place allowed; logdet: device
+     * [N], added to: sum over moved elements of log T', each times the weight of its pixel, [N,H,W] (NULL: 1). */
+    int (*transform_forward)(wf_backend *b, const wf_coupling *c, int N, const wf_real *x, const wf_real *theta,
+                             const wf_real *weight, wf_real *y, double *logdet);
+    /* x = T^-1(y; theta); in place allowed; subtracts the sum, all weights 1, from logdet (NULL: not wanted). */
+    int (*transform_inverse)(wf_backend *b, const wf_coupling *c, int N, const wf_real *y, const wf_real *theta,
+                             wf_real *x, double *logdet);
+    /* From the forward's x and theta: g: dy in, dx out, in place (without what flows back through theta); dtheta, like theta,
+     * overwritten, 0 where nothing moves; dlogdet: the loss by each logdet, one number for all N; weight as there. */
+    int (*transform_backward)(wf_backend *b, const wf_coupling *c, int N, const wf_real *x, const wf_real *theta,
+                              const wf_real *weight, wf_real *g, double dlogdet, wf_real *dtheta);
+    /* The same for the inverse, from its result x and theta: g: dx in, dy out, in place; dlogdet as above. */
+    int (*transform_inverse_backward)(wf_backend *b, const wf_coupling *c, int N, const wf_real *x,
+                                      const wf_real *theta, wf_real *g, double dlogdet, wf_real *dtheta);
+
+    /* y = x in the elements that are kept, 0 in the others; or, `add`, added to y. Not in place. */
+    int (*mask)(wf_backend *b, const wf_coupling *c, int N, const wf_real *x, bool add, wf_real *y);
 
     /* -- feature maps ------------------------------------------------------------------------------------------------ */
     size_t (*map_bytes)(wf_backend *b, const wf_map_shape *shape);
     /* map channels = the first `take` of x's K channels, then all C of cond (NULL with C = 0); shape.C = take + C.
-     * x [N,H,W,K], cond [N,H,W,C]. */
+     * x [N,H,W,K], or from a later channel on: then `take` from there; cond [N,H,W,C]. */
     int (*pack)(wf_backend *b, const wf_map_shape *shape, int take, int K, const wf_real *x, int C, const wf_real *cond,
                 wf_map *map);
     /* Its adjoint, added: dx[.., 0:take] += map[.., 0:take], dcond += map[.., take:] (NULL: not wanted). */
@@ -206,7 +262,9 @@ struct wf_backend {
     /* bad becomes 1 when one of `values`, device [n], is not finite. */
     int (*guard)(wf_backend *b, size_t n, const double *values, double *bad);
 
-    /* -- wavelets, separable, periodic; taps of the orthonormal low-pass (host, Haar: 2 of sqrt(1/2)) ------------------- */
+    /* -- wavelets, separable, periodic; taps h of the orthonormal low-pass (host, Haar: 2 of sqrt(1/2)), `count` even ----
+     * Along an axis of n: low[i] = sum_k h[k] x[(2i + k - (count/2-1)) mod n], high likewise with (-1)^k h[count-1-k]; n may be
+     * smaller than count. Detail channel = 3*colour + 0 high along the row, 1 high along the column, 2 along both. */
     /* x [N,H,W,C], H and W even -> low [N,H/2,W/2,C] (times 1/2, so that it is an average), detail [N,H/2,W/2,3C]. */
     int (*dwt)(wf_backend *b, const double *taps, int count, int N, int H, int W, int C, const wf_real *x, wf_real *low,
                wf_real *detail);

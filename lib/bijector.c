@@ -26,6 +26,24 @@ static int unknown(const char *text, const wf_word *word)
     return wf_chain_error(text, word->at, "unknown bijector '%s' (there are: %s)", word->name, known);
 }
 
+/* The value that `text` stands for, or one out of range. */
+static long option_value(const wf_bijector_option *o, const char *text)
+{
+    char *end;
+    long value = 0;
+    if (!o->names) {
+        value = strtol(text, &end, 10);
+        return *end ? (long)o->low - 1 : value;
+    }
+    for (const char *name = o->names; *name; name += strspn(name, " "), value++) {
+        size_t length = strcspn(name, " ");
+        if (strlen(text) == length && !strncmp(text, name, length))
+            return value;
+        name += length;
+    }
+    return (long)o->low - 1;
+}
+
 /* Values of a word's options in the order of the type's table. */
 static int read_options(const wf_bijector_type *type, const char *text, const wf_word *word, int *values)
 {
@@ -39,10 +57,11 @@ static int read_options(const wf_bijector_type *type, const char *text, const wf
         if (k == known)
             return wf_chain_error(text, at, "%s has no option '%s'", type->name, word->option[i].key);
         const wf_bijector_option *o = &type->options[k];
-        char *end;
-        long value = strtol(word->option[i].value, &end, 10);
-        if (*end || value < o->low || value > o->high)
-            return wf_chain_error(text, at, "%s:%s must be from %d to %d", type->name, o->key, o->low, o->high);
+        long value = option_value(o, word->option[i].value);
+        if (value < o->low || value > o->high)
+            return o->names
+                       ? wf_chain_error(text, at, "%s:%s must be one of: %s", type->name, o->key, o->names)
+                       : wf_chain_error(text, at, "%s:%s must be from %d to %d", type->name, o->key, o->low, o->high);
         values[k] = (int)value;
     }
     return WF_OK;
@@ -55,7 +74,7 @@ int wf_bijector_create(wf_context *context, const char *text, const wf_word *wor
         i++;
     if (!registry[i])
         return unknown(text, word);
-    *out = (wf_bijector){.type = registry[i], .context = context};
+    *out = (wf_bijector){.type = registry[i], .context = context, .after = context};
     WF_TRY(read_options(out->type, text, word, values));
     int status = out->type->create(out, values);
     if (status)
@@ -69,6 +88,23 @@ void wf_bijector_clear(wf_bijector *self)
         self->type->destroy(self);
     free(self->params);
     *self = (wf_bijector){0};
+}
+
+int wf_bijector_reshape(wf_bijector *self, int H, int W, int K)
+{
+    const wf_context *before = self->context;
+    wf_context *after = malloc(sizeof *after);
+    WF_CHECK(after, WF_AGAIN, "flow: out of memory");
+    *after = *before;
+    after->H = H;
+    after->W = W;
+    after->K = K;
+    after->C = H == before->H && W == before->W ? before->C : 4 * before->C;
+    after->convs = NULL;
+    after->conv_count = 0;
+    after->next = NULL;
+    self->context->next = self->after = after;
+    return WF_OK;
 }
 
 int64_t wf_bijector_param(wf_bijector *self, const char *name, int rank, const int64_t *shape)
@@ -90,6 +126,9 @@ int64_t wf_bijector_param(wf_bijector *self, const char *name, int rank, const i
 
 int wf_context_conv(wf_context *context, wf_conv_spec spec, wf_conv **out)
 {
+    *out = NULL;
+    if (!context->H)
+        return WF_OK;
     spec.N = context->N;
     spec.H = context->H;
     spec.W = context->W;

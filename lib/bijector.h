@@ -1,17 +1,18 @@
 /* bijector.h - what a word of a chain is: one file in lib/bijectors/, one row in the registry below.
  *
- * To add a coupling: write lib/bijectors/NAME.c with a `const wf_bijector_type wf_bijector_NAME`, add the row. The tests
- * walk the registry: inverse, log-determinant against a numeric Jacobian, gradients against finite differences.
+ * To add a bijector: write lib/bijectors/NAME.c with a `const wf_bijector_type wf_bijector_NAME`, add the row (for one more
+ * elementwise coupling coupling.h has all but the transform). The tests walk the registry: inverse, log-determinant against a numeric Jacobian, gradients against finite differences.
  *
- * A bijector is either linear (one K x K matrix per pixel: its kind is a wf_linear_kind, neighbours are folded into one
- * product by the flow and need no code here), or has forward, inverse and backward of its own. */
+ * A bijector is linear (one K x K matrix per pixel: its kind is a wf_linear_kind, neighbours are folded into one product by
+ * the flow and need no code here), or a move (an orthonormal map to another shape), or has forward, inverse and backward of
+ * its own. */
 #ifndef WF_BIJECTOR_H
 #define WF_BIJECTOR_H
 
 #include "../kernels/backend.h"
 #include "chain.h"
 
-#define WF_BIJECTORS(row) row(actnorm) row(conv1x1) row(affine)
+#define WF_BIJECTORS(row) row(actnorm) row(conv1x1) row(additive) row(affine) row(squeeze) row(split) row(haar)
 
 /* One parameter tensor; `offset` counts from the bijector's first parameter. */
 typedef struct wf_param {
@@ -21,7 +22,8 @@ typedef struct wf_param {
     size_t offset, count;
 } wf_param;
 
-/* Where a flow works: fixed when it is created. Letters as in backend.h; C: conditioning channels, 0 at the base. */
+/* Where bijectors work: one for each shape that a state takes on its way, fixed when the flow is created. Letters as in
+ * backend.h; C: conditioning channels, 0 at the base. H = W = 0: parameters are all that is wanted. */
 typedef struct wf_context {
     wf_backend *backend;
     int N, H, W, K, C;
@@ -34,6 +36,8 @@ typedef struct wf_context {
         wf_conv *conv;
     } * convs; /* one per different shape, shared by all bijectors */
     int conv_count;
+    wf_real *cond, *dcond;   /* the condition in this shape and its gradient, the flow's; NULL: the caller's */
+    struct wf_context *next; /* after the next move */
 } wf_context;
 
 /* The convolution for `spec` (N, H, W and precision are filled in here); owned by the context. */
@@ -43,7 +47,7 @@ typedef struct wf_bijector_type wf_bijector_type;
 
 typedef struct wf_bijector {
     const wf_bijector_type *type;
-    wf_context *context;
+    wf_context *context, *after; /* of its input, of its output */
     wf_param *params;
     int param_count;
     size_t offset, count;  /* its place in the flow's parameter vector, in reals */
@@ -56,9 +60,10 @@ typedef struct wf_bijector {
 typedef struct wf_bijector_option {
     const char *key;
     int standard, low, high; /* default and inclusive range */
+    const char *names;       /* of the values from 0 on, "tanh sigmoid"; NULL: they are numbers */
 } wf_bijector_option;
 
-enum { WF_BIJECTOR_MAX_OPTIONS = 6 };
+enum { WF_BIJECTOR_MAX_OPTIONS = 8 };
 
 struct wf_bijector_type {
     const char *name;
@@ -69,12 +74,17 @@ struct wf_bijector_type {
     int (*create)(wf_bijector *self, const int *values);
     void (*destroy)(wf_bijector *self); /* NULL: nothing to free */
 
-    /* Initial parameters, host [count], already zero. */
+    /* Initial parameters, host [count], already zero. NULL: they stay so. */
     void (*init)(const wf_bijector *self, uint64_t seed, double *values);
     /* Data-dependent initialization from one batch: x [N,H,W,K], cond [N,H,W,C]; NULL: none. params: device. */
     int (*data_init)(wf_bijector *self, wf_real *params, const wf_real *x, const wf_real *cond, void *tape);
 
-    /* Of bijectors that are not linear. x, y [N,H,W,K], in place allowed; logdet: device [N], added to, may be NULL in
+    /* Of moves, not in place: from its input to its output or, `back`, the other way. Being orthonormal, it is its own
+     * gradient's inverse, and has no log-determinant. Inputs fill their context's shape; an output does so too, and what it
+     * has no room for, z [N,H,W,K-K'], lies behind it: parked there, it is part of the latent. scratch: tape_bytes. */
+    int (*move)(wf_bijector *self, bool back, const wf_real *from, wf_real *to, void *scratch);
+
+    /* Of all others. x, y [N,H,W,K], in place allowed; logdet: device [N], added to, may be NULL in
      * inverse. Forward, and then backward, count a pixel's share of it by the context's weight. Forward and inverse leave
      * the same tape. */
     int (*forward)(wf_bijector *self, const wf_real *params, const wf_real *x, const wf_real *cond, wf_real *y,
@@ -99,6 +109,9 @@ const wf_bijector_type *wf_bijector_row(int i);
 /* Makes the bijector that `word` names; WF_USAGE errors point into `text`. */
 int wf_bijector_create(wf_context *context, const char *text, const wf_word *word, wf_bijector *out) WF_MUST;
 void wf_bijector_clear(wf_bijector *self);
+
+/* Of a move that is being created: its output is [N,H,W,K]. Where H and W are halved, the condition is squeezed alike. */
+int wf_bijector_reshape(wf_bijector *self, int H, int W, int K) WF_MUST;
 
 /* Declares a parameter tensor after those before; its offset, or -1 out of memory. */
 int64_t wf_bijector_param(wf_bijector *self, const char *name, int rank, const int64_t *shape);

@@ -11,7 +11,7 @@
 typedef enum wf_memory { WF_MEMORY_AUTO, WF_MEMORY_STORE, WF_MEMORY_REVERSIBLE, WF_MEMORY_NONE } wf_memory;
 
 typedef struct wf_flow_spec {
-    int N, H, W, K; /* x [N,H,W,K] */
+    int N, H, W, K; /* x [N,H,W,K]; H = W = 0: only its parameters are wanted */
     int C;          /* cond [N,H,W,C], 0: none */
     int kernel;     /* 3, or 1 for levels of a single pixel, where outer taps would only ever meet padding */
     wf_precision precision;
@@ -38,12 +38,13 @@ int wf_flow_data_init(wf_flow *flow, wf_real *params, const wf_real *x, const wf
 
 /* From the next forward on, log p is the sum over pixels of the pixel's weight, device [N,H,W] (borrowed), times its share: the
  * density of its latents and its log-determinants. counted: the sum of the weights of a picture, the same for all. NULL: all
- * weights are 1. What is said of the inverse is not weighted. */
-void wf_flow_weigh(wf_flow *flow, const wf_real *weight, double counted);
+ * weights are 1. What is said of the inverse is not weighted. WF_USAGE for a flow with moves, whose pixels have no weight. */
+int wf_flow_weigh(wf_flow *flow, const wf_real *weight, double counted) WF_MUST;
 
 /* Runs x [N,H,W,K] through the chain. */
 int wf_flow_forward(wf_flow *flow, const wf_real *params, const wf_real *x, const wf_real *cond) WF_MUST;
-/* After forward: z, device [N,H,W,K], valid until the flow runs again. */
+/* After forward: z, device [N,H*W*K], valid until the flow runs again. A picture's z is [H,W,K], or what moves have made of
+ * it, and behind it what splits have parked, the last of them first. */
 const wf_real *wf_flow_latent(const wf_flow *flow);
 /* After forward: log p of each picture, host [N], nats. Waits for the device. */
 int wf_flow_log_density(wf_flow *flow, double *log_density) WF_MUST;

@@ -171,6 +171,7 @@ struct wf_images {
     wf_images_passed passed;
     wf_image unread; /* no pixels: none was given back */
     char *unread_name;
+    int64_t most; /* pictures still to be given, -1: no limit */
 };
 
 static char *const only_stdin[] = {"-"};
@@ -182,6 +183,7 @@ int wf_images_open(char *const *paths, int count, FILE *standard_input, wf_image
     images->paths = count ? paths : only_stdin;
     images->left = count ? count : 1;
     images->standard_input = standard_input;
+    images->most = -1;
     *out = images;
     return WF_OK;
 }
@@ -209,6 +211,11 @@ void wf_images_close(wf_images *images)
     free(images);
 }
 
+void wf_images_limit(wf_images *images, int64_t most)
+{
+    images->most = most;
+}
+
 int wf_images_unread(wf_images *images, wf_image *image, const char *name)
 {
     char *copy = strdup(name);
@@ -216,6 +223,7 @@ int wf_images_unread(wf_images *images, wf_image *image, const char *name)
     free(images->unread_name);
     images->unread_name = copy;
     images->unread = *image;
+    images->most += images->most >= 0;
     *image = (wf_image){0};
     return WF_OK;
 }
@@ -469,9 +477,8 @@ static int step(wf_images *images, wf_image *image, wf_later *later, bool *got)
     return read_picture(images, top, found, image, later, got);
 }
 
-int wf_images_take(wf_images *images, wf_image *image, wf_later *later, const char **name, bool *more)
+static int take(wf_images *images, wf_image *image, wf_later *later, const char **name, bool *more)
 {
-    images->bad = false;
     *more = images->unread.pixels != NULL;
     if (*more) {
         wf_image_clear(image);
@@ -492,6 +499,16 @@ int wf_images_take(wf_images *images, wf_image *image, wf_later *later, const ch
             return WF_OK;
         }
     }
+}
+
+int wf_images_take(wf_images *images, wf_image *image, wf_later *later, const char **name, bool *more)
+{
+    images->bad = *more = false;
+    if (!images->most)
+        return WF_OK;
+    WF_TRY(take(images, image, later, name, more));
+    images->most -= *more && images->most > 0;
+    return WF_OK;
 }
 
 int wf_images_next(wf_images *images, wf_image *image, const char **name, bool *more)

@@ -40,6 +40,9 @@ int wf_images_open(char *const *paths, int count, FILE *standard_input, wf_image
  * They come after those given at open; when none were, standard input is not read for pictures. */
 int wf_images_add_list(wf_images *images, const char *path, bool null) WF_MUST;
 
+/* The end comes after so many pictures, if not before. */
+void wf_images_limit(wf_images *images, int64_t most);
+
 /* *more = false at the end. `name` (valid until the next call) says where the picture came from: "a.tar:b/c.png", or
  * "a.ppm#2" for the third picture of a file. WF_DATA: damaged, of an unsupported kind, or no picture at all.
  * WF_NOINPUT: missing. After a failure only skip and close are allowed. */
@@ -90,6 +93,8 @@ int wf_image_write_pam(FILE *file, const char *name, const wf_image *image) WF_M
 
 /* The H x W pixels in the middle, the odd row or column left over below and to the right. WF_DATA if smaller. */
 int wf_image_crop(wf_image *image, const char *name, int H, int W) WF_MUST;
+/* H x W pixels at a place that seed and pixels decide, every one of them as likely. WF_DATA if smaller. */
+int wf_image_crop_anywhere(wf_image *image, const char *name, int H, int W, uint64_t seed) WF_MUST;
 /* An axis that shrinks by a whole factor is averaged over boxes of that factor; any other is filtered with a triangle
  * that is as wide as a target pixel, or as a source pixel when growing. Alpha is filtered like a colour. */
 int wf_image_resize(wf_image *image, const char *name, int H, int W) WF_MUST;

@@ -2,14 +2,19 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "image_format.h"
 
-int wf_image_crop(wf_image *image, const char *name, int H, int W)
+static int check_crop(const wf_image *image, const char *name, int H, int W)
 {
     WF_CHECK(H >= 1 && W >= 1 && H <= image->H && W <= image->W, WF_DATA, "%s: %dx%d is smaller than the crop of %dx%d",
              name, image->H, image->W, H, W);
-    int top = (image->H - H) / 2, left = (image->W - W) / 2;
+    return WF_OK;
+}
+
+static void crop_at(wf_image *image, int top, int left, int H, int W)
+{
     size_t row = (size_t)W * (size_t)image->C;
     for (int y = 0; y < H; y++) /* rows only move towards the beginning */
         memmove(image->pixels + (size_t)y * row,
@@ -17,6 +22,24 @@ int wf_image_crop(wf_image *image, const char *name, int H, int W)
                 row * sizeof *image->pixels);
     image->H = H;
     image->W = W;
+}
+
+int wf_image_crop(wf_image *image, const char *name, int H, int W)
+{
+    WF_TRY(check_crop(image, name, H, W));
+    crop_at(image, (image->H - H) / 2, (image->W - W) / 2, H, W);
+    return WF_OK;
+}
+
+/* The hash is of 64 uniform bits: its halves are reduced to ranges far below 2^32. */
+int wf_image_crop_anywhere(wf_image *image, const char *name, int H, int W, uint64_t seed)
+{
+    WF_TRY(check_crop(image, name, H, W));
+    size_t samples = (size_t)image->H * (size_t)image->W * (size_t)image->C;
+    uint64_t hash = XXH3_64bits_withSeed(image->pixels, samples * sizeof *image->pixels, seed);
+    uint64_t down = (hash >> 32) * (uint64_t)(image->H - H + 1) >> 32;
+    uint64_t right = (hash & UINT32_MAX) * (uint64_t)(image->W - W + 1) >> 32;
+    crop_at(image, (int)down, (int)right, H, W);
     return WF_OK;
 }
 

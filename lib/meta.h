@@ -12,8 +12,8 @@
  * H >> (levels-L+1) by W >> (levels-L+1), with C and 3*C channels. Detail channel = 3*colour + band, bands in the order
  * horizontal, vertical, diagonal difference.
  *
- * Values are in pixel units: whole pixels transform to exact coefficients while bits + 2 * halvings <= 24, the digits
- * of a float, and to rounded ones beyond. A sampled value v stands for the dequantized value v + 1/2, so rounding to the
+ * Values are in pixel units: with Haar, whole pixels transform to exact coefficients while bits + 2 * halvings <= 24, the
+ * digits of a float; all others are rounded to one. A sampled value v stands for the dequantized value v + 1/2, so rounding to the
  * nearest integer gives the pixel in both cases. */
 typedef struct wf_meta {
     char wavelet[16]; /* row of the wavelet table: "haar" */

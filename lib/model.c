@@ -285,7 +285,7 @@ static int take_file(const wf_safetensors *st, const char *path, const wf_model 
     wf_flow *flow;
     float *values = NULL;
     void *memory = NULL;
-    if (wf_level_flow(out, 1, 1, 1, WF_MEMORY_NONE, &flow)) /* only to learn the names and shapes */
+    if (wf_level_flow(out, 1, 0, 0, WF_MEMORY_NONE, &flow)) /* only to learn the names and shapes */
         return wf_fail(WF_DATA, "%s: %s", path, wf_error());
     int status = WF_OK;
     out->size = wf_flow_size(flow);

@@ -1,5 +1,11 @@
 /* pyramid.h - pictures to coefficients and back, level by level, on a backend. All values are in pixel units (meta.h).
  *
+ * Rounding. With Haar see meta.h. Else, pixels up to M and taps h of 1-norm A, of which there are n: a halving and its inverse
+ * in single precision return pixels with an error of at most 4 (n+1) 2^-24 A^4 M (two passes each way, every sum of n
+ * products; Higham 2002, 3.1). That is 0.053 for the longest row, db10, and 8 bits: rounding gives the pixel back. From
+ * the base up through ten halvings nothing so simple holds; the largest error that was seen is 8e-4 with 8 bits and 0.2 with
+ * 16, over all rows, in noise and in black and white of 1024x1024.
+ *
  * Letters: N batch, H W the picture of level `levels`, h w the low-pass of a level, C image channels, n = levels. */
 #ifndef WF_PYRAMID_H
 #define WF_PYRAMID_H

@@ -72,8 +72,8 @@ static bool skipped(const wf_trainer *t)
 /* Notes a wish to stop, which the loop heeds once the step is complete. */
 static void tell(wf_trainer *t, wf_train_report *report, void *context, wf_train_event event)
 {
-    wf_train_progress p = {t->step,   t->options->steps, t->seconds, fraction(t),
-                           t->recent, t->held_out,       t->best,    t->skips};
+    wf_train_progress p = {t->options->level, t->step,     t->options->steps, t->seconds, fraction(t),
+                           t->recent,         t->held_out, t->best,           t->skips};
     if (report && report(context, event, &p))
         t->interrupted = true;
 }
@@ -295,8 +295,7 @@ static int use_weight(wf_trainer *t)
         return WF_OK;
     WF_TRY(t->backend->alloc(t->backend, (size_t)b->N * (size_t)b->H * (size_t)b->W * t->backend->real, &memory));
     t->weight = memory;
-    wf_flow_weigh(t->flow, t->weight, wf_batches_counted(b));
-    return WF_OK;
+    return wf_flow_weigh(t->flow, t->weight, wf_batches_counted(b));
 }
 
 static int prepare(wf_trainer *t)

@@ -39,6 +39,7 @@ extern const wf_train_options wf_train_defaults;
 typedef enum wf_train_event { WF_TRAIN_STEP, WF_TRAIN_VALIDATED, WF_TRAIN_SKIPPED, WF_TRAIN_RESUMED } wf_train_event;
 
 typedef struct wf_train_progress {
+    int level;
     int64_t step, steps;
     double seconds, fraction; /* of the run, 0 .. 1; 0 when without limit */
     double bpd;               /* mean of the last batches, what this level contributes */
@@ -54,6 +55,12 @@ typedef int wf_train_report(void *context, wf_train_event event, const wf_train_
  * WF_DATA: the state in the folder is of other data or options. */
 int wf_train(const wf_model *model, wf_backend *backend, wf_store *store, wf_store *validation,
              const wf_train_options *options, wf_train_report *report, void *context) WF_MUST;
+
+/* Trains the levels options->level .. options->level + count - 1 side by side, each with a backend of its own (spec and total
+ * number of threads as for wf_backend_open) in a thread of its own; report is called by one at a time. A level that fails
+ * leaves the others alone: the failure of the lowest is returned when all have ended. */
+int wf_train_levels(const wf_model *model, const char *backend, int threads, wf_store *store, wf_store *validation,
+                    const wf_train_options *options, int count, wf_train_report *report, void *context) WF_MUST;
 
 /* The optimizer of one flow: parameters, moments, moving average. Device [size] each. */
 typedef struct wf_optimizer {

@@ -10,7 +10,7 @@
  *     stores     store.h     wf_store_put, wf_store_get               LMDB, many readers
  *     flows      flow.h      wf_flow_forward, _backward, _inverse     a chain of bijectors on a backend
  *     models     model.h     wf_model_open, wf_level_load             a folder, one file per level
- *     training   train.h     wf_train                                 resumes by itself
+ *     training   train.h     wf_train, wf_train_levels                resumes by itself
  *     figures    evaluate.h  wf_evaluator_run                         bits per dimension
  *     samples    sample.h    wf_sampler_run                           draws the details of a level
  *     latents    codec.h     wf_codec_encode, wf_codec_decode         whole pictures to latents and back

@@ -6,7 +6,8 @@
 # or cut in another way are converted again; other training pictures or another SEED want another OUT, since training
 # refuses to go on with what others began.
 #
-#   pictures-NAME   shell command that prints the pictures of NAME: train, val, each of EVAL, and real for real.png
+#   paths-NAME      files and folders with the pictures of NAME: train, val, each of EVAL, and real for real.png; or
+#   pictures-NAME   a shell command that prints them
 #   EVAL            names to evaluate
 #   LEVELS          levels from the longest to train to the shortest, so that no core idles at the end
 #   SHARE_L         per cent of the core time for level L
@@ -45,16 +46,19 @@ FORCE:
 $(OUT):
 	@mkdir -p $@
 
-# The command that gives the pictures of NAME. With another one, what was begun of a store is of no use.
+# $(call dwt,NAME,OPTIONS): the command that transforms the pictures of NAME.
+dwt = $(if $(paths-$(1)),wf-dwt $(2) $(paths-$(1)),{ $(pictures-$(1)); } | wf-dwt $(2))
+
+# Pictures that were read in another way: with another one, what was begun of a store is of no use.
 $(OUT)/%.command: FORCE | $(OUT)
-	$(file > $@.part,{ $(pictures-$*); } | wf-dwt $(DWT))
+	$(file > $@.part,$(call dwt,$*,$(DWT)))
 	@$(call keep,rm -rf $(OUT)/$*.store.part;)
 
 # A store under its own name is sealed; one that was interrupted, maybe when it was sealed already, goes on under .part.
 $(OUT)/%.store: $(OUT)/%.command
 	@echo "$*: pictures to coefficients"
-	@wf-info $@.part > $@.info 2>&1 || { $(pictures-$*); } | wf-dwt -q $(DWT) -o $@.part
-	@rm -rf $@ $@.info && mv $@.part $@
+	@wf-info $@.part > /dev/null 2>&1 || $(call dwt,$*,-q $(DWT) -o $@.part)
+	@rm -rf $@ && mv $@.part $@
 
 # One line a level: level, minutes, threads, chain, further options.
 $(OUT)/plan.tsv: FORCE | $(OUT)
@@ -71,7 +75,7 @@ $(OUT)/bpd-%.tsv: $(OUT)/%.store $(OUT)/trained
 	@wf-bpd -q -m $(OUT)/model -s $< > $@.part && mv $@.part $@
 
 $(OUT)/real.png: $(OUT)/real.command
-	@{ $(pictures-real); } | wf-dwt -q $(DWT) | wf-idwt -q --grid $@
+	@(set +o pipefail; $(call dwt,real,-q $(DWT) --count $(SAMPLES)) | wf-idwt -q --grid $@)
 
 $(OUT)/samples.png: $(OUT)/trained
 	@echo "samples"

@@ -23,7 +23,8 @@ report = $(OUT)/report
 FIGURES = samples real levels temperatures scaling super nearest
 TABLES = nearest-samples nearest-real
 
-# Of the model, once it is there: H W levels
+# Of the model, once it is there: its wavelet; H W levels
+wavelet = $(shell sed -n 's/.*"wavelet": "\([a-z0-9]*\)".*/\1/p' $(OUT)/model/wf.json)
 shape = $(shell sed -n 's/.*"levels": \([0-9]*\).*"shape": \[\([0-9]*\), \([0-9]*\).*/\2 \3 \1/p' $(OUT)/model/wf.json)
 sizes = $(shell set -- $(shape); for l in $$(seq $$3 -1 0); do echo $$(($$1 >> l))x$$(($$2 >> l)); done)
 zoom = $(shell set -- $(shape); echo $$(($(CELL) > $$2 ? $(CELL) / $$2 : 1)))
@@ -48,7 +49,8 @@ figure-super = super.sh model report/real.pam report/super.png $(ROWS) $(CONTINU
 figure-nearest = $(sample) $(ROWS) | wf-nearest -s train.store -k $(NEIGHBOURS) --beside | \
     wf-idwt --columns $(words $(beside)) --zoom $(zoom) --titles $(call listed,$(beside)) --grid report/nearest.png
 figure-nearest-samples = $(sample) $(SAMPLES) | wf-nearest -s train.store --distances report/nearest-samples.tsv > /dev/null
-figure-nearest-real = wf-dwt report/real.pam | wf-nearest -s train.store --distances report/nearest-real.tsv > /dev/null
+figure-nearest-real = wf-dwt -w $(wavelet) report/real.pam | wf-nearest -s train.store \
+    --distances report/nearest-real.tsv > /dev/null
 
 .PHONY: report
 report: $(OUT)/report.html $(FIGURES:%=$(report)/%.png) $(TABLES:%=$(report)/%.tsv)

@@ -3,12 +3,15 @@
 # stream of pictures as large as the model's, into GRID, a PNG file.
 #
 # A row is a picture and, for each FACTOR (2, 4, 8 ..), the same picture so many times smaller, in whole samples, and DRAWS
-# continuations of that by MODEL, with seeds 1, 2 .. Averaged down again, each of them is what it was drawn from.
+# continuations of that by MODEL, with seeds 1, 2 .. Averaged down again, each of them is what it was drawn from; to the bit
+# where the wavelet is Haar.
 set -eu -o pipefail
 model=$1 pictures=$2 grid=$3 rows=$4 draws=$5 zoom=$6
 shift 6
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+
+wavelet=$(wf-info "$model" | sed -n 's/^wavelet *//p')
 
 # Every stream below but "small" has pictures of the same size in bytes: a header, then samples of one byte or two.
 header() { sed '/^ENDHDR$/q' "$pictures"; }
@@ -18,7 +21,7 @@ picture() { dd if="$1" bs="$size" skip="$2" count=1 status=none; } # picture FIL
 
 head -c $((rows * size)) "$pictures" > "$work/real"
 rows=$(($(stat -c %s "$work/real") / size))
-wf-dwt -q "$work/real" > "$work/coefficients"
+wf-dwt -q -w "$wavelet" "$work/real" > "$work/coefficients"
 wf-idwt -q --ladder "$work/coefficients" > "$work/ladder" # every level of every picture, at full size
 levels=$(($(stat -c %s "$work/ladder") / $(stat -c %s "$work/real")))
 
@@ -30,9 +33,12 @@ for factor; do
     factors+=("$factor:$level")
     titles+=",1/$factor"
     wf-idwt -q -l $level "$work/coefficients" > "$work/small"
+    exact=()
+    [ "$wavelet" != haar ] || exact=(--exact "$level")
     for seed in $(seq "$draws"); do
         titles+=",draw"
-        wf-dwt -q "$work/small" | wf-sample -q -m "$model" --seed "$seed" | wf-idwt -q --exact $level > "$work/$factor-$seed"
+        wf-dwt -q -w "$wavelet" "$work/small" | wf-sample -q -m "$model" --seed "$seed" | wf-idwt -q "${exact[@]}" \
+            > "$work/$factor-$seed"
     done
 done
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# train.sh OUT JOBS - trains the levels of OUT/plan.tsv side by side into OUT/model. Run again, it does what is left:
+# train.sh OUT JOBS - trains the levels of OUT/plan.tsv side by side into OUT/model, on the hosts of $SSHLOGIN (as GNU parallel
+# takes it; they see the same folders) if it is set. Run again, it does what is left:
 # GNU parallel repeats the levels that failed (OUT/joblog), and each trainer resumes from its own checkpoint.
 set -u -o pipefail
 out=$1 jobs=$2
@@ -29,6 +30,8 @@ progress() {
 echo "training $(wc -l < "$plan") levels, $jobs at a time"
 progress &
 trap 'kill $! 2> /dev/null; [ ! -t 2 ] || echo >&2' EXIT
-parallel --will-cite --joblog "$out/joblog" --resume-failed -j "$jobs" --line-buffer --tagstring 'level {1}' --colsep '\t' \
+remote=()
+[ -z "${SSHLOGIN:-}" ] || remote=(--sshlogin "$SSHLOGIN" --workdir . --env PATH)
+parallel --will-cite "${remote[@]}" --joblog "$out/joblog" --resume-failed -j "$jobs" --line-buffer --tagstring 'level {1}' --colsep '\t' \
     wf-train-level -q -l '{1}' -m "$model" -s "$out/train.store" --val "$out/val.store" \
     --minutes '{2}' --threads '{3}' -f '{4}' '{=5 uq() =}' :::: "$plan"

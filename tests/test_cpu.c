@@ -31,6 +31,31 @@ Test(cpu, tanh_and_exp_are_accurate)
     cr_assert_eq(wf_exp_unit(0), 1);
 }
 
+/* Of exp, log and what is made of them: the worst relative error, of softplus the absolute one where it is below 1. */
+Test(cpu, exp_and_log_are_accurate)
+{
+    double worst[4] = {0, 0, 0, 0};
+    for (double x = -87; x <= 87; x += 0.00731) {
+        float v = (float)x;
+        double sigmoid = 1 / (1 + exp(-(double)v)), softplus = fmax((double)v, 0) + log1p(exp(-fabs((double)v)));
+        worst[0] = fmax(worst[0], relative((double)wf_exp(v), exp((double)v)));
+        worst[1] = fmax(worst[1], relative((double)wf_sigmoid(v), sigmoid));
+        worst[2] = fmax(worst[2], fabs((double)wf_softplus(v) - softplus) / fmax(1, softplus));
+    }
+    for (double x = 1e-37; x < 1e38; x *= 1.00031) {
+        float v = (float)x;
+        double want = log((double)v);
+        worst[3] = fmax(worst[3], fabs((double)wf_log(v) - want) / fmax(1e-3, fabs(want)));
+    }
+    for (int i = 0; i < 4; i++)
+        cr_expect_lt(worst[i], 5e-7, "function %d: %g", i, worst[i]);
+    cr_expect_eq(wf_exp(0), 1);
+    cr_expect_eq(wf_log(1), 0);
+    cr_expect(isfinite(wf_exp(INFINITY)) && wf_exp(-INFINITY) > 0);
+    cr_expect_eq(wf_log(INFINITY), INFINITY);
+    cr_expect(isnan(wf_exp(NAN)) && isnan(wf_log(NAN)) && isnan(wf_sigmoid(NAN)) && isnan(wf_softplus(NAN)));
+}
+
 enum { BATCH = 64 };
 
 static wf_real *numbers(wf_backend *b, size_t n, double size)

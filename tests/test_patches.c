@@ -47,7 +47,7 @@ static void run(wf_backend *b, const wf_window *field, const wf_window *patch, p
     cr_assert_leq(wf_flow_size(f), MOST);
     for (size_t i = 0; i < wf_flow_size(f); i++)
         params[i] = 0.3 * number(9000 + i);
-    wf_flow_weigh(f, (wf_real *)p->weight, patch->h * patch->w);
+    cr_assert_eq(wf_flow_weigh(f, (wf_real *)p->weight, patch->h * patch->w), WF_OK);
     cr_assert_eq(wf_flow_forward(f, (wf_real *)params, (wf_real *)p->x, (wf_real *)p->cond), WF_OK);
     cr_assert_eq(wf_flow_log_density(f, &density), WF_OK);
     cr_assert_eq(wf_flow_backward(f, (wf_real *)params, (wf_real *)p->cond, 1, add_grads, p->grads, NULL, NULL), WF_OK);

@@ -286,6 +286,19 @@ static void parse_whole(const cli_option *o, const char *text)
         *(int *)o->into = (int)value;
 }
 
+static void parse_range(const cli_option *o, const char *text)
+{
+    int *range = o->into, end = 0;
+    bool one = sscanf(text, "%d%n", &range[0], &end) == 1 && !text[end];
+    if (one)
+        range[1] = range[0];
+    bool two = !one && sscanf(text, "%d-%d%n", &range[0], &range[1], &end) == 2 && !text[end];
+    if (!strchr("0123456789", *text) || !(one || two) || range[0] > range[1] || !in_range(o, range[0]) ||
+        !in_range(o, range[1]))
+        die(WF_USAGE, "--%s: found '%s', expected a whole number from %g to %g, or two as in 0-4", o->name, text,
+            o->low, o->high);
+}
+
 static void parse_uint64(const cli_option *o, const char *text)
 {
     char *end;
@@ -355,6 +368,9 @@ static void set_option(const cli_option *o, const char *text)
     case CLI_INT:
     case CLI_COUNT:
         parse_whole(o, text);
+        break;
+    case CLI_RANGE:
+        parse_range(o, text);
         break;
     case CLI_UINT64:
         parse_uint64(o, text);

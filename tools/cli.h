@@ -12,6 +12,7 @@
 typedef enum cli_type {
     CLI_FLAG,
     CLI_INT,
+    CLI_RANGE,
     CLI_COUNT,
     CLI_UINT64,
     CLI_DOUBLE,
@@ -25,7 +26,7 @@ typedef struct cli_option {
     const char *name; /* long name without dashes; NULL ends the table */
     const char *arg;  /* "L", "FILE", or for CLI_CHOICE "fp32|bf16"; NULL for a flag */
     cli_type
-        type; /* into: bool*, int*, int64_t*, uint64_t*, double*, cli_doubles*, const char**, int* (place of the choice) */
+        type; /* into: bool*, int*, int[2] (first and last of "L" or "L-M"), int64_t*, uint64_t*, double*, cli_doubles*, const char**, int* (place of the choice) */
     void *into;
     double low, high; /* inclusive range of numbers; 0, 0: any */
     const char *help; /* one sentence; defaults are told here */

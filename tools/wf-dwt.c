@@ -11,8 +11,8 @@
 #include "cli.h"
 
 static int level = -1, levels = -1, base, channels, bits;
-static int64_t batch, skip_bad;
-static const char *store_path, *wavelet = "haar", *crop, *resize, *files_from;
+static int64_t batch, skip_bad, pictures = -1;
+static const char *store_path, *wavelet = "haar", *crop, *resize, *random_crop, *files_from;
 static bool append, null;
 
 static const cli_option options[] = {
@@ -26,11 +26,15 @@ static const cli_option options[] = {
     {'a', "append", NULL, CLI_FLAG, &append, 0, 0,
      "Add the pictures to a complete store, behind those that it has. Until all are added, readers see it as it was; "
      "interrupted, the same command goes on."},
-    {'w', "wavelet", "NAME", CLI_STRING, &wavelet, 0, 0, "Wavelet; haar, the default, is the only one so far."},
+    {'w', "wavelet", "NAME", CLI_STRING, &wavelet, 0, 0,
+     "Orthogonal wavelet, extended periodically, one of" WF_WAVELET_NAMES
+     ". The default is haar. Programs down the pipe take it from the stream."},
     {0, "crop", "HxW", CLI_STRING, &crop, 0, 0, "Keep the H by W pixels in the middle of every picture."},
     {0, "resize", "HxW", CLI_STRING, &resize, 0, 0,
      "Resize, after any crop: averages over boxes along an axis that shrinks by a whole factor, else a triangle filter "
      "wide enough not to alias. The aspect ratio is not kept unless HxW has it."},
+    {0, "random-crop", "HxW", CLI_STRING, &random_crop, 0, 0,
+     "Keep H by W pixels of every picture, after any resize, at a place that --seed and its pixels decide."},
     {'c', "channels", "C", CLI_INT, &channels, 1, WF_MAX_CHANNELS,
      "Convert to 1 (grey), 2 (grey and alpha), 3 (RGB) or 4 (RGB and alpha) channels. Grey is replicated, alpha dropped "
      "or added opaque; colour becomes grey only where it is grey already. The default is what the first picture has."},
@@ -41,6 +45,7 @@ static const cli_option options[] = {
      "Read also the files and folders named in FILE, one a line, after those on the command line; - is standard input."},
     {0, "null", NULL, CLI_FLAG, &null, 0, 0,
      "Names in the --files-from file end in zero bytes, as those of find -print0."},
+    {'n', "count", "N", CLI_COUNT, &pictures, 1, 1e15, "Read no more than N pictures."},
     {0, "skip-bad", "N", CLI_COUNT, &skip_bad, 0, 1e15,
      "Pass over up to N pictures that are damaged or no pictures, with one line each, where the next can be found: in a "
      "folder, list, archive or LMDB. The default is 0: the first of them ends the program with 65."},
@@ -103,7 +108,7 @@ static struct {
     int64_t count; /* pictures read */
     int64_t bad;   /* pictures skipped */
     int size;      /* of a full batch; not of the number of workers, so that neither a bit of the output is */
-    int crop_h, crop_w, resize_h, resize_w;
+    int crop_h, crop_w, resize_h, resize_w, random_h, random_w;
 } job;
 
 static void parse_size(const char *text, const char *option, int *H, int *W)
@@ -196,6 +201,8 @@ static int edit(wf_image *image, const char *name)
         WF_TRY(wf_image_crop(image, name, job.crop_h, job.crop_w));
     if (resize)
         WF_TRY(wf_image_resize(image, name, job.resize_h, job.resize_w));
+    if (random_crop)
+        WF_TRY(wf_image_crop_anywhere(image, name, job.random_h, job.random_w, common.seed));
     if (channels)
         WF_TRY(wf_image_channels(image, name, channels));
     return bits ? wf_image_depth(image, name, bits) : WF_OK;
@@ -308,10 +315,12 @@ static bool look_at_first(wf_images *images)
 
 static void read_all(wf_images *images)
 {
+    wf_images_limit(images, pictures);
     wf_image_work work = {stage, transform, deliver, skip_bad ? skip : NULL, images};
     int64_t count;
     parse_size(crop, "crop", &job.crop_h, &job.crop_w);
     parse_size(resize, "resize", &job.resize_h, &job.resize_w);
+    parse_size(random_crop, "random-crop", &job.random_h, &job.random_w);
     if (!look_at_first(images))
         return;
     job.skip = job.store ? wf_store_unsealed(job.store) : 0;
@@ -373,7 +382,7 @@ int main(int argc, char **argv)
         if (!strcmp(argv[i], "-"))
             die(WF_USAGE, "standard input cannot hold both pictures and the names of files");
     if (!wf_wavelet_find(wavelet))
-        die(WF_USAGE, "--wavelet %s: unknown; there is %s", wavelet, wf_wavelet_at(0)->name);
+        die(WF_USAGE, "--wavelet %s: unknown; there are" WF_WAVELET_NAMES, wavelet);
     if (!store_path && isatty(STDOUT_FILENO))
         die(WF_USAGE, "will not write coefficients to a terminal: use -o STORE, a pipe or a file");
     wf_images *images;

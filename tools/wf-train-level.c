@@ -8,14 +8,15 @@
 #include "../lib/train.h"
 #include "cli.h"
 
-static int level = -1;
+static int levels[2] = {-1, -1}; /* first and last */
 static const char *model_path, *store_path, *validation_path;
 static wf_train_options options;
 static int precision, memory;
 static volatile sig_atomic_t interrupted;
 
 static const cli_option table[] = {
-    {'l', "level", "L", CLI_INT, &level, 0, WF_MAX_LEVELS, "Level to train, 0 is the base."},
+    {'l', "level", "L|L-M", CLI_RANGE, levels, 0, WF_MAX_LEVELS,
+     "Level to train, 0 is the base; or several, side by side in this process."},
     {'m', "model", "DIR", CLI_STRING, &model_path, 0, 0, "Model folder, made if absent."},
     {'s', "store", "STORE", CLI_STRING, &store_path, 0, 0, "Coefficients to train on; default: a stream on stdin."},
     {0, "val", "STORE", CLI_STRING, &validation_path, 0, 0,
@@ -56,6 +57,8 @@ static const cli_program program = {
     .description =
         "Trains the flow of one level on coefficients from a store or a stream, into level-NN files of the model "
         "folder. Levels are independent: train as many at once as you have machines. A stream is spooled first.\n\n"
+        "Small levels leave a GPU mostly idle: -l 0-4 trains those five at once on one device. Each does what it would do "
+        "alone, with its share of --threads; one that fails leaves the others alone.\n\n"
         "Resuming is automatic: the same command goes on where the last one stopped, bit for bit (same program, backend, "
         "number of threads; runs limited by --minutes depend on the clock). A finished level exits 0 at once. A level that "
         "another process trains exits 75. SIGINT and SIGTERM save and exit 75.\n\n"
@@ -69,6 +72,8 @@ static const cli_program program = {
         "    train level 5 straight from pictures\n"
         "parallel wf-train-level -l {} -m model -s train.wf --val val.wf --minutes 60 --threads 1 ::: 5 4 3 2 1 0\n"
         "    all levels of a model side by side\n"
+        "wf-train-level -l 0-4 -m model -s train.wf --val val.wf --backend cuda\n"
+        "    the small levels together on one GPU\n"
         "wf-train-level -l 3 -m model -s train.wf -f '8*(actnorm, conv1x1:lu, affine:width=64), actnorm'\n"
         "    a chain of your own",
     .options = table};
@@ -86,26 +91,54 @@ static void clock_text(double seconds, char out[32])
              s >= 3600 ? s / 60 % 60 : s % 60);
 }
 
+static bool several(void)
+{
+    return levels[1] > levels[0];
+}
+
+/* What every level last reported. step -1: nothing, for it was finished already. */
+static wf_train_progress latest[WF_MAX_LEVELS + 1];
+
+/* The state of all levels as one line of a terminal. */
+static void draw(void)
+{
+    char eta[32] = "?";
+    double left = 0, done = 1;
+    for (int l = levels[0]; l <= levels[1]; l++) {
+        const wf_train_progress *p = &latest[l];
+        done = p->step < 0 ? done : fmin(done, p->fraction);
+        if (p->step >= 0 && p->fraction > 0)
+            left = fmax(left, p->seconds * (1 / p->fraction - 1));
+    }
+    if (done > 0)
+        clock_text(left, eta);
+    fputc('\r', stderr);
+    for (int l = levels[0]; l <= levels[1]; l++) {
+        const wf_train_progress *p = &latest[l];
+        if (!several())
+            fprintf(stderr, "level %d: step %lld  %.0f%%  %.4f bits/dim  %.1f steps/s  ", l, (long long)p->step,
+                    100 * p->fraction, p->bpd, (double)p->step / fmax(p->seconds, 1e-9));
+        else if (p->step >= 0)
+            fprintf(stderr, "%d: %.0f%% %.3f  ", l, 100 * p->fraction, p->bpd);
+    }
+    fprintf(stderr, "ETA %s   %s", eta, done >= 1 ? "\n" : "");
+}
+
 static int report(void *context, wf_train_event event, const wf_train_progress *p)
 {
-    static double last = -1;
-    bool terminal = isatty(STDERR_FILENO);
-    *(wf_train_progress *)context = *p;
+    static double drawn = -1;
+    (void)context;
+    latest[p->level] = *p;
     if (event == WF_TRAIN_SKIPPED)
-        note("level %d: a batch was not finite; left out, back to step %lld", level, (long long)p->step);
+        note("level %d: a batch was not finite; left out, back to step %lld", p->level, (long long)p->step);
     if (event == WF_TRAIN_RESUMED)
-        note("level %d: going on at step %lld", level, (long long)p->step);
+        note("level %d: going on at step %lld", p->level, (long long)p->step);
     if (event == WF_TRAIN_VALIDATED)
-        note("level %d: step %lld: held-out %.4f bits/dim, best %.4f", level, (long long)p->step, p->held_out, p->best);
-    if (event == WF_TRAIN_STEP && terminal && !common.quiet && p->seconds - last >= 1) {
-        char eta[32] = "?";
-        last = p->seconds;
-        if (p->fraction > 0)
-            clock_text(p->seconds * (1 / p->fraction - 1), eta);
-        fprintf(stderr, "\rlevel %d: step %lld  %.0f%%  %.4f bits/dim  %.1f steps/s  ETA %s   ", level,
-                (long long)p->step, 100 * p->fraction, p->bpd, (double)p->step / fmax(p->seconds, 1e-9), eta);
-        if (p->fraction >= 1)
-            fputc('\n', stderr);
+        note("level %d: step %lld: held-out %.4f bits/dim, best %.4f", p->level, (long long)p->step, p->held_out,
+             p->best);
+    if (event == WF_TRAIN_STEP && isatty(STDERR_FILENO) && !common.quiet && fabs(p->seconds - drawn) >= 1) {
+        drawn = p->seconds;
+        draw();
     }
     return interrupted;
 }
@@ -121,7 +154,7 @@ static void remove_store(const char *path)
     rmdir(path);
 }
 
-/* The level's records of the stream on stdin, as a store at `path`. */
+/* The levels' records of the stream on stdin, as a store at `path`. */
 static void spool(const char *path)
 {
     wf_reader *reader;
@@ -132,14 +165,14 @@ static void spool(const char *path)
     must(wf_reader_create(stdin, "stdin", &reader));
     wf_meta meta;
     must(wf_meta_copy(&meta, wf_reader_meta(reader)));
-    meta.top = level;
-    if (level > wf_reader_meta(reader)->top)
-        die(WF_DATA, "stdin: carries levels up to %d, not %d", wf_reader_meta(reader)->top, level);
+    meta.top = levels[1];
+    if (levels[1] > wf_reader_meta(reader)->top)
+        die(WF_DATA, "stdin: carries levels up to %d, not %d", wf_reader_meta(reader)->top, levels[1]);
     remove_store(path); /* of a run that did not get to its end */
     must(wf_store_create(path, &meta, false, &store, &there));
     while (more) {
         must(wf_reader_next(reader, &record, &more));
-        if (more && record.level == level)
+        if (more && record.level >= levels[0] && record.level <= levels[1])
             must(wf_store_put(store, &record));
     }
     must(wf_store_seal(store));
@@ -148,7 +181,7 @@ static void spool(const char *path)
     wf_meta_clear(&meta);
 }
 
-/* A second stream for a level must be the one that it was begun with. */
+/* A second stream for the levels must be the one that they were begun with. */
 static void expect_same(const char *path, const char *again)
 {
     wf_store *a, *b;
@@ -171,8 +204,8 @@ static bool stdin_speaks(void)
     return true;
 }
 
-/* A stream is read once, but trained on for many epochs: its level is spooled into a store beside the level's files, which
- * stays until the level is finished. Resuming, the stream may be given again or not. */
+/* A stream is read once, but trained on for many epochs: its levels are spooled into a store beside their files, which
+ * stays until they are finished. Resuming, the stream may be given again or not. */
 static void take_stream(const char *spooled)
 {
     char part[WF_PATH], lock_path[WF_PATH];
@@ -196,6 +229,22 @@ static void take_stream(const char *spooled)
     wf_unlock(lock);
 }
 
+/* Before a stream is spooled for hours. */
+static void check_backend(void)
+{
+    wf_backend *backend;
+    must(wf_backend_open(common.backend, common.threads, &backend));
+    backend->close(backend);
+}
+
+static void name_spool(char spooled[WF_PATH])
+{
+    int length = several() ? snprintf(spooled, WF_PATH, "%s/levels-%02d-%02d.spool", model_path, levels[0], levels[1])
+                           : snprintf(spooled, WF_PATH, "%s/level-%02d.spool", model_path, levels[0]);
+    if (length >= WF_PATH)
+        die(WF_USAGE, "%s: path too long", model_path);
+}
+
 int main(int argc, char **argv)
 {
     char spooled[WF_PATH];
@@ -205,14 +254,12 @@ int main(int argc, char **argv)
         die(WF_USAGE, "takes no operand but -, for stdin: name the store with -s");
     if (store_path && !strcmp(store_path, "-"))
         store_path = NULL;
-    if (level < 0 || !model_path)
+    if (levels[0] < 0 || !model_path)
         die(WF_USAGE, "-l LEVEL and -m MODEL are needed");
-    wf_backend *backend;
     wf_store *store, *validation = NULL;
     wf_model model;
-    must(wf_backend_open(common.backend, common.threads, &backend));
-    if (snprintf(spooled, WF_PATH, "%s/level-%02d.spool", model_path, level) >= WF_PATH)
-        die(WF_USAGE, "%s: path too long", model_path);
+    check_backend();
+    name_spool(spooled);
     if (!store_path)
         take_stream(spooled);
     must(wf_store_open(store_path ? store_path : spooled, &store));
@@ -223,7 +270,7 @@ int main(int argc, char **argv)
     wf_meta provenance;
     must(wf_meta_copy(&provenance, wf_store_meta(store)));
     must(wf_meta_add_provenance(&provenance, program.name, common.argc, common.argv, common.seed, NULL));
-    options.level = level;
+    options.level = levels[0];
     options.precision = (wf_precision)precision;
     options.memory = (wf_memory)memory;
     options.seed = common.seed;
@@ -232,12 +279,15 @@ int main(int argc, char **argv)
     struct sigaction action = {.sa_handler = on_signal};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
-    wf_train_progress end = {.step = -1};
-    must(wf_train(&model, backend, store, validation, &options, report, &end));
-    if (end.step < 0)
-        note("level %d: finished already", level);
-    else
-        note("level %d: finished at step %lld, saved in %s", level, (long long)end.step, model_path);
+    for (int l = levels[0]; l <= levels[1]; l++)
+        latest[l].step = -1;
+    must(wf_train_levels(&model, common.backend, common.threads, store, validation, &options, levels[1] - levels[0] + 1,
+                         report, NULL));
+    for (int l = levels[0]; l <= levels[1]; l++)
+        if (latest[l].step < 0)
+            note("level %d: finished already", l);
+        else
+            note("level %d: finished at step %lld, saved in %s", l, (long long)latest[l].step, model_path);
 
     wf_meta_clear(&provenance);
     wf_model_clear(&model);
@@ -246,6 +296,5 @@ int main(int argc, char **argv)
         remove_store(spooled);
     if (validation)
         wf_store_close(validation);
-    backend->close(backend);
     return 0;
 }

@@ -1,4 +1,4 @@
-/* elementary.h - tanh and exp as plain arithmetic
+/* elementary.h - tanh, exp and log as plain arithmetic
  *
  * The C library's would be called one by one, differ between libraries, and differ from the GPU's. These become vector
  * code in any compiler, and give the same bits in a vector and alone, on every machine, as long as a * b + c is not
@@ -7,6 +7,8 @@
 #define WF_BODY_ELEMENTARY_H
 
 #include "body.h"
+
+#include <string.h>
 
 /* exp(x) for -1 <= x <= 1: the Taylor series. */
 WF_BODY float wf_exp_unit(float x)
@@ -41,6 +43,68 @@ WF_BODY float wf_tanh(float x)
     q = q * s + 4.89352518554385e-03f;
     float t = c * p / q;
     return t > 1.0f ? 1.0f : t < -1.0f ? -1.0f : t;
+}
+
+WF_BODY float wf_float_of(uint32_t bits)
+{
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+WF_BODY uint32_t wf_bits_of(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+/* x within +-limit. NaN stays NaN. */
+WF_BODY float wf_clamp(float x, float limit)
+{
+    return x > limit ? limit : x < -limit ? -limit : x;
+}
+
+/* exp(x), x held within +-87: 2^n exp(r), n the nearest integer to x / log 2, |r| < 0.35 by the Taylor series. */
+WF_BODY float wf_exp(float x)
+{
+    const float magic =
+        12582912.0f; /* 1.5 * 2^23: what is added to it is rounded to an integer, its low bits are that */
+    float c = wf_clamp(x, 87.0f), shifted = c * 1.44269504f + magic, n = shifted - magic;
+    float r = (c - n * 0.693359375f) + n * 2.12194440e-4f; /* log 2 in two parts, the first of few bits */
+    float p = 1.0f / 5040;
+    p = p * r + 1.0f / 720;
+    p = p * r + 1.0f / 120;
+    p = p * r + 1.0f / 24;
+    p = p * r + 1.0f / 6;
+    p = p * r + 0.5f;
+    return (r + r * r * p + 1.0f) * wf_float_of((wf_bits_of(shifted) + 127u) << 23);
+}
+
+/* log(x) of a normal x > 0: n log 2 + log m, 0.7 < m < 1.42 by the series of 2 atanh((m-1)/(m+1)). Infinity and NaN stay. */
+WF_BODY float wf_log(float x)
+{
+    const uint32_t low = 0x3f3504f3u; /* sqrt(1/2) */
+    int32_t bits = (int32_t)(wf_bits_of(x) - low), n = bits >> 23;
+    float m = wf_float_of(wf_bits_of(x) - ((uint32_t)n << 23)), t = (m - 1.0f) / (m + 1.0f), s = t * t;
+    float p = 2.0f / 9;
+    p = p * s + 2.0f / 7;
+    p = p * s + 2.0f / 5;
+    p = p * s + 2.0f / 3;
+    float y = (float)n * 0.693359375f + (2.0f * t + (t * s * p - (float)n * 2.12194440e-4f));
+    return x <= 3.4e38f ? y : x;
+}
+
+WF_BODY float wf_sigmoid(float x)
+{
+    float q = wf_exp(x > 0 ? -x : x), r = 1.0f / (1.0f + q);
+    return x > 0 ? r : q * r;
+}
+
+/* log(1 + exp(x)), to an absolute error of 1e-7 where it is small. */
+WF_BODY float wf_softplus(float x)
+{
+    return (x > 0 ? x : 0.0f) + wf_log(1.0f + wf_exp(x > 0 ? -x : x));
 }
 
 #endif

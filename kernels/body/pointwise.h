@@ -1,41 +1,8 @@
-/* pointwise.h - the arithmetic of one element: affine coupling, Adamax, the 2x2 Haar block */
+/* pointwise.h - the arithmetic of one element: Adamax, the 2x2 Haar block */
 #ifndef WF_BODY_POINTWISE_H
 #define WF_BODY_POINTWISE_H
 
-#include "elementary.h"
-
-/* y = (x + t) exp(tanh s); *log_scale = tanh s (nats, this element's share of the log-determinant). */
-WF_BODY float wf_affine_forward_one(float x, float s, float t, float *log_scale)
-{
-    float l = wf_tanh(s);
-    *log_scale = l;
-    return (x + t) * wf_exp_unit(l);
-}
-
-WF_BODY float wf_affine_inverse_one(float y, float s, float t, float *log_scale)
-{
-    float l = wf_tanh(s);
-    *log_scale = l;
-    return y * wf_exp_unit(-l) - t;
-}
-
-/* dy in *g, dx out; dx = dt. dlogdet: the loss by the log-determinant. */
-WF_BODY void wf_affine_backward_one(float x, float s, float t, float dlogdet, float *g, float *ds, float *dt)
-{
-    float l = wf_tanh(s), scale = wf_exp_unit(l), dx = *g * scale;
-    *ds = (dx * (x + t) + dlogdet) * (1.0f - l * l);
-    *dt = dx;
-    *g = dx;
-}
-
-/* The inverse's: dx in *g, dy out; x is its result. */
-WF_BODY void wf_affine_inverse_backward_one(float x, float s, float t, float dlogdet, float *g, float *ds, float *dt)
-{
-    float l = wf_tanh(s), dx = *g;
-    *ds = (dlogdet - dx * (x + t)) * (1.0f - l * l);
-    *dt = -dx;
-    *g = dx * wf_exp_unit(-l);
-}
+#include "body.h"
 
 /* wf_adamax (backend.h) for one weight; `keep` is 1 - the factor of that name in single precision. */
 WF_BODY void wf_adamax_one(float g, float rate, float beta1, float keep1, float beta2, float eps, float keep_decay,

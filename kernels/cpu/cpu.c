@@ -124,6 +124,22 @@ static int cpu_copy(wf_backend *b, wf_real *to, const wf_real *from, size_t n)
     return WF_OK;
 }
 
+static int cpu_copy_runs(wf_backend *b, const wf_runs *runs, wf_real *to, const wf_real *from)
+{
+    (void)b;
+    const wf_runs r = *runs;
+    size_t count = r.outer * r.inner;
+#pragma omp parallel for schedule(static) if (count * r.run > WF_CPU_PARALLEL)
+    for (size_t k = 0; k < count; k++) {
+        size_t o = k / r.inner, i = k % r.inner;
+        float *t = floats(to) + o * r.to_outer + i * r.to_inner;
+        const float *f = (const float *)from + o * r.from_outer + i * r.from_inner;
+        for (size_t e = 0; e < r.run; e++)
+            t[e] = r.add ? t[e] + f[e] : f[e];
+    }
+    return WF_OK;
+}
+
 static void cpu_close(wf_backend *b)
 {
     if (!b)
@@ -227,9 +243,10 @@ int wf_cpu_open(int threads, wf_backend **out)
     b->collect = cpu_collect;
     b->zero = cpu_zero;
     b->copy = cpu_copy;
+    b->copy_runs = cpu_copy_runs;
     wf_cpu_linear_slots(b);
     wf_cpu_mix_slots(b);
-    wf_cpu_affine_slots(b);
+    wf_cpu_transform_slots(b);
     wf_cpu_noise_slots(b);
     wf_cpu_map_slots(b);
     wf_cpu_conv_slots(b);

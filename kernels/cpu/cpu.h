@@ -43,7 +43,7 @@ wf_cpu_layout wf_cpu_layout_of(const wf_cpu *cpu, const wf_map_shape *shape);
 /* Each fills its slots of the table. */
 void wf_cpu_linear_slots(wf_backend *b);
 void wf_cpu_mix_slots(wf_backend *b);
-void wf_cpu_affine_slots(wf_backend *b);
+void wf_cpu_transform_slots(wf_backend *b);
 void wf_cpu_noise_slots(wf_backend *b);
 void wf_cpu_map_slots(wf_backend *b);
 void wf_cpu_conv_slots(wf_backend *b);

@@ -1,6 +1,6 @@
 /* wavelet.c - one level of the separable periodic wavelet transform
  *
- * low-pass h, high-pass g[k] = (-1)^k h[count-1-k];  low[i] = sum_k h[k] x[(2i+k) mod n], detail likewise with g.
+ * low-pass h, high-pass g[k] = (-1)^k h[count-1-k];  low[i] = sum_k h[k] x[(2i+k-(count/2-1)) mod n], detail with g.
  * Detail channel = 3 * colour + band: 0 high along the row, 1 high along the column, 2 high along both. The orthonormal
  * low-pass in two dimensions, halved, is an average. */
 #include "cpu.h"
@@ -64,6 +64,13 @@ typedef struct filter {
     const float *low, *high;
 } filter;
 
+/* Which of n numbers tap k of output i meets. */
+static int met(const filter *f, int n, int i, int k)
+{
+    int at = (2 * i + k - (f->count / 2 - 1)) % n;
+    return at < 0 ? at + n : at;
+}
+
 /* x: n/2 pairs from n vectors of `width` floats, `stride` floats apart; the halves go to low and high, `step` apart. */
 static void analyse(const filter *f, int n, size_t width, size_t stride, const float *x, size_t step, float *low,
                     float *high)
@@ -73,7 +80,7 @@ static void analyse(const filter *f, int n, size_t width, size_t stride, const f
         memset(l, 0, width * sizeof *l);
         memset(h, 0, width * sizeof *h);
         for (int k = 0; k < f->count; k++) {
-            const float *from = x + (size_t)((2 * i + k) % n) * stride;
+            const float *from = x + (size_t)met(f, n, i, k) * stride;
             float a = f->low[k], b = f->high[k];
             for (size_t c = 0; c < width; c++) {
                 l[c] += a * from[c];
@@ -92,7 +99,7 @@ static void synthesize(const filter *f, int n, size_t width, size_t step, const 
     for (int i = 0; i < n / 2; i++) {
         const float *l = low + (size_t)i * step, *h = high + (size_t)i * step;
         for (int k = 0; k < f->count; k++) {
-            float *to = x + (size_t)((2 * i + k) % n) * stride, a = f->low[k], b = f->high[k];
+            float *to = x + (size_t)met(f, n, i, k) * stride, a = f->low[k], b = f->high[k];
             for (size_t c = 0; c < width; c++)
                 to[c] += a * l[c] + b * h[c];
         }

@@ -98,9 +98,12 @@ int wf_cuda_choose(wf_cuda *cuda, const char *key, int count, wf_cuda_way *run, 
     int status = measure_all(cuda, count, run, context, begin, end, best);
     (void)cudaEventDestroy(begin);
     (void)cudaEventDestroy(end);
-    if (!status)
-        keep(cuda, key, *best);
-    return status;
+    if (status)
+        return status;
+    keep(cuda, key, *best);
+    int first = recall(cuda, key, count); /* another may have come before: all must do the same */
+    *best = first >= 0 ? first : *best;
+    return WF_OK;
 }
 
 /* Numbers of +-1/2 that look random. */

@@ -91,6 +91,26 @@ static int cuda_copy(wf_backend *b, wf_real *to, const wf_real *from, size_t n)
     return WF_OK;
 }
 
+static __global__ void move_runs(wf_runs r, size_t n, float *to, const float *from)
+{
+    size_t k = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
+    if (k >= n)
+        return;
+    size_t e = k % r.run, i = k / r.run % r.inner, o = k / r.run / r.inner;
+    float *t = to + o * r.to_outer + i * r.to_inner + e;
+    float value = from[o * r.from_outer + i * r.from_inner + e];
+    *t = r.add ? *t + value : value;
+}
+
+static int cuda_copy_runs(wf_backend *b, const wf_runs *runs, wf_real *to, const wf_real *from)
+{
+    wf_cuda *cuda = (wf_cuda *)b;
+    size_t n = runs->outer * runs->inner * runs->run;
+    if (n)
+        WF_RUN(move_runs, wf_cuda_blocks(n), (unsigned)WF_CUDA_THREADS, 0, *runs, n, (float *)to, (const float *)from);
+    return WF_OK;
+}
+
 /* -- to the device: through two pinned buffers, one filled while the other is sent ------------------------------------ */
 
 /* Numbers [n] from host memory that the caller may reuse at once. */
@@ -317,10 +337,11 @@ static void fill_table(wf_cuda *cuda)
     b->collect = cuda_collect;
     b->zero = cuda_zero;
     b->copy = cuda_copy;
+    b->copy_runs = cuda_copy_runs;
     wf_cuda_record_slots(b);
     wf_cuda_linear_slots(b);
     wf_cuda_mix_slots(b);
-    wf_cuda_affine_slots(b);
+    wf_cuda_transform_slots(b);
     wf_cuda_noise_slots(b);
     wf_cuda_map_slots(b);
     wf_cuda_conv_slots(b);

@@ -138,7 +138,7 @@ static __device__ __forceinline__ double wf_cuda_block_sum(double value)
 void wf_cuda_record_slots(wf_backend *b);
 void wf_cuda_linear_slots(wf_backend *b);
 void wf_cuda_mix_slots(wf_backend *b);
-void wf_cuda_affine_slots(wf_backend *b);
+void wf_cuda_transform_slots(wf_backend *b);
 void wf_cuda_noise_slots(wf_backend *b);
 void wf_cuda_map_slots(wf_backend *b);
 void wf_cuda_conv_slots(wf_backend *b);

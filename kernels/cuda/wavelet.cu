@@ -38,6 +38,13 @@ static __global__ void haar_back(size_t n, int W, int C, const float *low, const
     wf_haar_inverse_one(low[i], detail + 3 * i, &x[a], &x[a + (size_t)C], &x[c], &x[c + (size_t)C]);
 }
 
+/* Which of n numbers tap k of output i meets. */
+static __device__ __forceinline__ int met(const filter *f, int n, int i, int k)
+{
+    int at = (2 * i + k - (f->count / 2 - 1)) % n;
+    return at < 0 ? at + n : at;
+}
+
 /* rows [N,H,W,C]: of each row the low half, then the high half. */
 static __global__ void analyse_rows(filter f, size_t n, int W, int C, const float *x, float *rows)
 {
@@ -49,7 +56,7 @@ static __global__ void analyse_rows(filter f, size_t n, int W, int C, const floa
     const float *from = x + row * width + (size_t)c;
     float sum = 0;
     for (int k = 0; k < f.count; k++)
-        sum += (column < half ? f.low[k] : f.high[k]) * from[(size_t)((2 * at + k) % W) * (size_t)C];
+        sum += (column < half ? f.low[k] : f.high[k]) * from[(size_t)met(&f, W, at, k) * (size_t)C];
     rows[i] = sum;
 }
 
@@ -66,7 +73,7 @@ static __global__ void analyse_columns(filter f, size_t n, int H, int W, int C, 
     const float *from = rows + picture * 4 * quarter + i % half;
     float ll = 0, hl = 0, lh = 0, hh = 0; /* first letter: along the row */
     for (int k = 0; k < f.count; k++) {
-        size_t line = (size_t)((2 * y + k) % H) * width;
+        size_t line = (size_t)met(&f, H, y, k) * width;
         ll += f.low[k] * from[line];
         lh += f.high[k] * from[line];
         hl += f.low[k] * from[line + half];
@@ -83,6 +90,7 @@ static __device__ __forceinline__ float synthesize(const filter *f, int pairs, i
                                                    const float *low, size_t low_stride, const float *high)
 {
     float sum = 0;
+    at += f->count / 2 - 1;
     for (int k = at % 2; k < f->count; k += 2) {
         int pair = ((at - k) / 2 % pairs + pairs) % pairs;
         sum += f->low[k] * low_scale * low[(size_t)pair * low_stride] + f->high[k] * high[(size_t)pair * stride];

@@ -113,6 +113,21 @@ static int ref_copy(wf_backend *b, wf_real *to, const wf_real *from, size_t n)
     return WF_OK;
 }
 
+static int ref_copy_runs(wf_backend *b, const wf_runs *runs, wf_real *to, const wf_real *from)
+{
+    (void)b;
+    double *t = (double *)to;
+    const double *f = (const double *)from;
+    for (size_t o = 0; o < runs->outer; o++)
+        for (size_t i = 0; i < runs->inner; i++)
+            for (size_t e = 0; e < runs->run; e++) {
+                size_t place = o * runs->to_outer + i * runs->to_inner + e;
+                double value = f[o * runs->from_outer + i * runs->from_inner + e];
+                t[place] = runs->add ? t[place] + value : value;
+            }
+    return WF_OK;
+}
+
 static const wf_backend ref_backend = {
     .name = "ref",
     .device = "naive double precision, one thread",
@@ -129,14 +144,16 @@ static const wf_backend ref_backend = {
     .collect = ref_collect,
     .zero = ref_zero,
     .copy = ref_copy,
+    .copy_runs = ref_copy_runs,
     .linear_fold = wf_ref_linear_fold,
     .linear_backward = wf_ref_linear_backward,
     .mix = wf_ref_mix,
     .mix_backward = wf_ref_mix_backward,
-    .affine_forward = wf_ref_affine_forward,
-    .affine_inverse = wf_ref_affine_inverse,
-    .affine_backward = wf_ref_affine_backward,
-    .affine_inverse_backward = wf_ref_affine_inverse_backward,
+    .transform_forward = wf_ref_transform_forward,
+    .transform_inverse = wf_ref_transform_inverse,
+    .transform_backward = wf_ref_transform_backward,
+    .transform_inverse_backward = wf_ref_transform_inverse_backward,
+    .mask = wf_ref_mask,
     .map_bytes = wf_ref_map_bytes,
     .pack = wf_ref_pack,
     .pack_backward = wf_ref_pack_backward,

@@ -32,14 +32,15 @@ int wf_ref_linear_backward(wf_backend *b, int K, const wf_linear_part *parts, in
 int wf_ref_mix(wf_backend *b, size_t n, int K, const wf_real *A, const wf_real *a, const wf_real *x, wf_real *y);
 int wf_ref_mix_backward(wf_backend *b, size_t n, int K, const wf_real *A, const wf_real *x, wf_real *g, wf_real *dA,
                         wf_real *da);
-int wf_ref_affine_forward(wf_backend *b, int N, int P, int K, int k1, const wf_real *x, const wf_real *st,
-                          const wf_real *weight, wf_real *y, double *logdet);
-int wf_ref_affine_inverse(wf_backend *b, int N, int P, int K, int k1, const wf_real *y, const wf_real *st, wf_real *x,
-                          double *logdet);
-int wf_ref_affine_backward(wf_backend *b, int N, int P, int K, int k1, const wf_real *x, const wf_real *st,
-                           const wf_real *weight, wf_real *g, double dlogdet, wf_real *dst);
-int wf_ref_affine_inverse_backward(wf_backend *b, int N, int P, int K, int k1, const wf_real *x, const wf_real *st,
-                                   wf_real *g, double dlogdet, wf_real *dst) WF_MUST;
+int wf_ref_transform_forward(wf_backend *b, const wf_coupling *c, int N, const wf_real *x, const wf_real *theta,
+                             const wf_real *weight, wf_real *y, double *logdet);
+int wf_ref_transform_inverse(wf_backend *b, const wf_coupling *c, int N, const wf_real *y, const wf_real *theta,
+                             wf_real *x, double *logdet);
+int wf_ref_transform_backward(wf_backend *b, const wf_coupling *c, int N, const wf_real *x, const wf_real *theta,
+                              const wf_real *weight, wf_real *g, double dlogdet, wf_real *dtheta);
+int wf_ref_transform_inverse_backward(wf_backend *b, const wf_coupling *c, int N, const wf_real *x,
+                                      const wf_real *theta, wf_real *g, double dlogdet, wf_real *dtheta);
+int wf_ref_mask(wf_backend *b, const wf_coupling *c, int N, const wf_real *x, bool add, wf_real *y);
 size_t wf_ref_map_bytes(wf_backend *b, const wf_map_shape *shape);
 int wf_ref_pack(wf_backend *b, const wf_map_shape *shape, int take, int K, const wf_real *x, int C, const wf_real *cond,
                 wf_map *map);

@@ -1,7 +1,7 @@
 /* ref_wavelet.c - one level of a separable, periodic, orthogonal wavelet transform
  *
- * low[i] = sum_k h[k] x[2i+k], high[i] = sum_k g[k] x[2i+k], g[k] = (-1)^k h[count-1-k], places modulo n (Mallat 1989).
- * In two dimensions along both axes. The transform is orthogonal, so its inverse is its transpose. */
+ * low[i] = sum_k h[k] x[2i+k-o], high[i] = sum_k g[k] x[2i+k-o], g[k] = (-1)^k h[count-1-k], o = count/2-1, places modulo n
+ * (Mallat 1989). In two dimensions along both axes. The transform is orthogonal, so its inverse is its transpose. */
 #include <string.h>
 
 #include "ref.h"
@@ -12,6 +12,13 @@ static double filter(const double *taps, int count, int band, int k)
     if (band == 0)
         return taps[k];
     return k % 2 == 0 ? taps[count - 1 - k] : -taps[count - 1 - k];
+}
+
+/* Which of n numbers tap k of output i meets. */
+static int met(int n, int count, int i, int k)
+{
+    int at = (2 * i + k - (count / 2 - 1)) % n;
+    return at < 0 ? at + n : at;
 }
 
 static bool is_low(int row, int column)
@@ -48,7 +55,7 @@ void wf_ref_split(const double *taps, int count, int N, int H, int W, int C, con
                         for (int u = 0; u < count; u++)
                             for (int v = 0; v < count; v++)
                                 sum += filter(taps, count, row, u) * filter(taps, count, column, v) *
-                                       x[wf_ref_at(H, W, C, n, (2 * i + u) % H, (2 * j + v) % W, c)];
+                                       x[wf_ref_at(H, W, C, n, met(H, count, i, u), met(W, count, j, v), c)];
                         double *to = is_low(row, column) ? low : detail;
                         to[place(H, W, C, n, i, j, c, row, column)] = gain(row, column) * sum;
                     }
@@ -68,7 +75,7 @@ void wf_ref_merge(const double *taps, int count, int N, int H, int W, int C, con
                         double value = from[place(H, W, C, n, i, j, c, row, column)] / gain(row, column);
                         for (int u = 0; u < count; u++)
                             for (int v = 0; v < count; v++)
-                                x[wf_ref_at(H, W, C, n, (2 * i + u) % H, (2 * j + v) % W, c)] +=
+                                x[wf_ref_at(H, W, C, n, met(H, count, i, u), met(W, count, j, v), c)] +=
                                     filter(taps, count, row, u) * filter(taps, count, column, v) * value;
                     }
 }

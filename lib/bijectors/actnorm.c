@@ -16,11 +16,6 @@ static int create(wf_bijector *self, const int *values)
     return WF_OK;
 }
 
-static void init(const wf_bijector *self, uint64_t seed, double *values)
-{
-    (void)self, (void)seed, (void)values; /* zeros: the identity */
-}
-
 static int data_init(wf_bijector *self, wf_real *params, const wf_real *x, const wf_real *cond, void *tape)
 {
     (void)cond, (void)tape;
@@ -30,4 +25,4 @@ static int data_init(wf_bijector *self, wf_real *params, const wf_real *x, const
 }
 
 const wf_bijector_type wf_bijector_actnorm = {
-    .name = "actnorm", .linear = true, .create = create, .init = init, .data_init = data_init};
+    .name = "actnorm", .linear = true, .create = create, .data_init = data_init};

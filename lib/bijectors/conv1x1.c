@@ -110,4 +110,4 @@ static void init(const wf_bijector *self, uint64_t seed, double *values)
 }
 
 const wf_bijector_type wf_bijector_conv1x1 = {
-    .name = "conv1x1", .options = {{"lu", 0, 0, 1}}, .linear = true, .create = create, .init = init};
+    .name = "conv1x1", .options = {{"lu", 0, 0, 1, NULL}}, .linear = true, .create = create, .init = init};

@@ -44,7 +44,7 @@ struct descriptor {
     size_t workspace = 0;
 };
 
-static std::string message;
+static thread_local std::string message;
 
 static cudnnStatus_t refuse(cudnnStatus_t status, const char *why)
 {

@@ -11,6 +11,7 @@
 #include <map>
 #include <setjmp.h>
 #include <memory>
+#include <mutex>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string>
@@ -35,9 +36,14 @@ struct emulated_event {
     double seconds = 0;
 };
 
-static cudaError_t sticky, last;
+static cudaError_t sticky;
+static thread_local cudaError_t last;
 static long launches;
 static std::map<std::string, long> calls;
+
+/* Host threads come in one by one. */
+static std::recursive_mutex entry;
+#define LOCK() std::lock_guard<std::recursive_mutex> locked(entry)
 
 static long setting(const char *name, long standard)
 {
@@ -65,6 +71,7 @@ static cudaError_t enter(const char *name)
     return sticky;
 }
 #define ENTER()                             \
+    LOCK();                                 \
     do {                                    \
         cudaError_t lost = enter(__func__); \
         if (lost)                           \
@@ -111,6 +118,7 @@ static void run_all();
 
 cudaError_t cudaFree(void *memory)
 {
+    LOCK();
     enter(__func__); /* after a loss, too */
     if (!memory)
         return sticky;
@@ -136,6 +144,7 @@ cudaError_t cudaMallocHost(void **memory, size_t bytes)
 
 cudaError_t cudaFreeHost(void *memory)
 {
+    LOCK();
     enter(__func__);
     pinned_memory.erase((char *)memory);
     free(memory);
@@ -153,6 +162,7 @@ static bool is_pinned(const void *memory)
 
 cudaError_t cudaMemGetInfo(size_t *available, size_t *total)
 {
+    LOCK();
     *total = total_memory();
     *available = *total - used;
     return cudaSuccess;
@@ -164,6 +174,7 @@ static std::map<emulated_stream *, bool> streams;
 
 void emulated_enqueue(cudaStream_t stream, work w)
 {
+    LOCK();
     if (stream->recording)
         stream->recording->notes.push_back(w);
     else
@@ -195,6 +206,7 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned)
 
 cudaError_t cudaStreamDestroy(cudaStream_t stream)
 {
+    LOCK();
     streams.erase(stream);
     delete stream;
     return cudaSuccess;
@@ -285,6 +297,7 @@ cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned)
 
 cudaError_t cudaEventDestroy(cudaEvent_t event)
 {
+    LOCK();
     delete event;
     return cudaSuccess;
 }
@@ -359,6 +372,7 @@ cudaError_t cudaRuntimeGetVersion(int *version)
 
 cudaError_t cudaGetLastError()
 {
+    LOCK();
     cudaError_t e = sticky ? sticky : last;
     last = cudaSuccess;
     return e;
@@ -500,6 +514,7 @@ static void run_block()
 
 void emulated_launch(dim3 grid, dim3 block, size_t shared, cudaStream_t stream, work thread)
 {
+    LOCK();
     calls["launch"]++;
     unsigned threads = block.x * block.y * block.z;
     if (!threads || threads > MOST_THREADS || shared > MOST_SHARED || !grid.x || !grid.y || !grid.z || grid.y > 65535 ||

@@ -1,9 +1,10 @@
-/* cases_flow.c - memory, linear algebra, coupling, densities, noise, optimizer, wavelets */
+/* cases_flow.c - memory, linear algebra, densities, noise, optimizer, wavelets */
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "../../lib/wavelet.h"
 #include "ops.h"
 
 static size_t volume(int a, int b, int c)
@@ -176,6 +177,22 @@ int case_copy(run *r, const dims *d)
     return b->copy(b, y, x, (size_t)d->K);
 }
 
+/* H x W runs of k numbers from among K, to among C, of each picture; variant 1: added. What lies between stays. */
+int case_copy_runs(run *r, const dims *d)
+{
+    wf_real *x = reals(r, "x", INPUT, PER_PICTURE, volume(d->H, d->W, d->K), 1);
+    wf_real *y = reals(r, "y", UPDATED, PER_PICTURE, volume(d->H, d->W, d->C), 1);
+    wf_runs runs = {.outer = (size_t)(d->N * d->H),
+                    .inner = (size_t)d->W,
+                    .run = (size_t)d->k,
+                    .from_outer = volume(d->W, d->K, 1),
+                    .from_inner = (size_t)d->K,
+                    .to_outer = volume(d->W, d->C, 1),
+                    .to_inner = (size_t)d->C,
+                    .add = d->variant & 1};
+    return r->backend->copy_runs(r->backend, &runs, wf_at(r->backend, y, (size_t)(d->C - d->k)), x);
+}
+
 /* -- linear: K channels; variant: decimal digits name the parts, first applied first: 1 actnorm, 2 dense, 3 LU ---- */
 
 enum { MAX_PARTS = 5 };
@@ -274,62 +291,12 @@ int case_mix_backward(run *r, const dims *d)
     return r->backend->mix_backward(r->backend, volume(d->N, d->H, d->W), d->K, A, x, g, dA, da);
 }
 
-/* -- coupling: K channels, the first k kept; s and t within +-3; variant 1: in place, 2: no logdet, 4: weights ------- */
+/* -- densities and noise ------------------------------------------------------------------------------------------ */
 
-/* Of pixels, with variant 4. */
-static const wf_real *weights(run *r, const dims *d)
+const wf_real *weights_of(run *r, const dims *d)
 {
     return d->variant & 4 ? reals(r, "weight", INPUT, PER_PICTURE, volume(d->H, d->W, 1), 1) : NULL;
 }
-
-int case_affine_forward(run *r, const dims *d)
-{
-    int P = d->H * d->W;
-    bool in_place = d->variant & 1;
-    wf_real *x = reals(r, "x", in_place ? UPDATED : INPUT, PER_PICTURE, volume(P, d->K, 1), 1);
-    wf_real *st = reals(r, "st", INPUT, PER_PICTURE, volume(P, 2, d->K - d->k), 3);
-    wf_real *y = in_place ? x : reals(r, "y", OUTPUT, PER_PICTURE, volume(P, d->K, 1), 1);
-    double *logdet = doubles(r, "logdet", PER_PICTURE, 1, true);
-    wf_backend *b = r->backend;
-    const wf_real *weight = weights(r, d);
-    WF_TRY(b->affine_forward(b, d->N, P, d->K, d->k, x, st, weight, y, logdet));
-    return b->affine_forward(b, d->N, P, d->K, d->k, x, st, weight, y, logdet); /* logdet is added to */
-}
-
-int case_affine_inverse(run *r, const dims *d)
-{
-    int P = d->H * d->W;
-    bool in_place = d->variant & 1;
-    wf_real *y = reals(r, "y", in_place ? UPDATED : INPUT, PER_PICTURE, volume(P, d->K, 1), 1);
-    wf_real *st = reals(r, "st", INPUT, PER_PICTURE, volume(P, 2, d->K - d->k), 3);
-    wf_real *x = in_place ? y : reals(r, "x", OUTPUT, PER_PICTURE, volume(P, d->K, 1), 1);
-    double *logdet = d->variant & 2 ? NULL : doubles(r, "logdet", PER_PICTURE, 1, true);
-    wf_backend *b = r->backend;
-    WF_TRY(b->affine_inverse(b, d->N, P, d->K, d->k, y, st, x, logdet));
-    return b->affine_inverse(b, d->N, P, d->K, d->k, y, st, x, logdet);
-}
-
-int case_affine_backward(run *r, const dims *d)
-{
-    int P = d->H * d->W;
-    wf_real *x = reals(r, "x", INPUT, PER_PICTURE, volume(P, d->K, 1), 1);
-    wf_real *st = reals(r, "st", INPUT, PER_PICTURE, volume(P, 2, d->K - d->k), 3);
-    wf_real *g = reals(r, "g", UPDATED, PER_PICTURE, volume(P, d->K, 1), 1);
-    wf_real *dst = reals(r, "dst", OUTPUT, PER_PICTURE, volume(P, 2, d->K - d->k), 1);
-    return r->backend->affine_backward(r->backend, d->N, P, d->K, d->k, x, st, weights(r, d), g, -0.3, dst);
-}
-
-int case_affine_inverse_backward(run *r, const dims *d)
-{
-    int P = d->H * d->W;
-    wf_real *x = reals(r, "x", INPUT, PER_PICTURE, volume(P, d->K, 1), 1);
-    wf_real *st = reals(r, "st", INPUT, PER_PICTURE, volume(P, 2, d->K - d->k), 3);
-    wf_real *g = reals(r, "g", UPDATED, PER_PICTURE, volume(P, d->K, 1), 1);
-    wf_real *dst = reals(r, "dst", OUTPUT, PER_PICTURE, volume(P, 2, d->K - d->k), 1);
-    return r->backend->affine_inverse_backward(r->backend, d->N, P, d->K, d->k, x, st, g, 0.7, dst);
-}
-
-/* -- densities and noise ------------------------------------------------------------------------------------------ */
 
 /* H*W*K numbers a picture; variant 1: no dz, 2: no logp, 4: weights. */
 int case_gaussian(run *r, const dims *d)
@@ -339,7 +306,7 @@ int case_gaussian(run *r, const dims *d)
     wf_real *z = reals(r, "z", INPUT, PER_PICTURE, D, 2);
     double *logp = d->variant & 2 ? NULL : doubles(r, "logp", PER_PICTURE, 1, true);
     wf_real *dz = d->variant & 1 ? NULL : reals(r, "dz", OUTPUT, PER_PICTURE, D, 1);
-    const wf_real *weight = weights(r, d);
+    const wf_real *weight = weights_of(r, d);
     WF_TRY(b->gaussian(b, d->N, d->H * d->W, d->K, z, weight, logp, 0.4, dz));
     return b->gaussian(b, d->N, d->H * d->W, d->K, z, weight, logp, 0.4, dz);
 }
@@ -436,11 +403,13 @@ int case_adamax(run *r, const dims *d)
 
 /* -- wavelets: C colours, k taps ---------------------------------------------------------------------------------- */
 
+/* The first row of the table with so many. */
 static const double *taps_of(int count)
 {
-    static const double haar[] = {0.70710678118654752, 0.70710678118654752};
-    static const double db2[] = {0.48296291314453414, 0.83651630373780790, 0.22414386804201338, -0.12940952255126037};
-    return count == 2 ? haar : db2;
+    int i = 0;
+    while (wf_wavelet_at(i)->count != count)
+        i++;
+    return wf_wavelet_at(i)->taps;
 }
 
 int case_dwt(run *r, const dims *d)

@@ -1,7 +1,7 @@
 /* check_ops.c - every operator of every backend against kernels/ref
  *
  * To add an operator: give its slot a row in OPS below with shapes and a tolerance, and write case_SLOT (ops.h tells
- * how) in cases_flow.c or cases_map.c. A slot of wf_backend without a row does not compile. If it has a gradient, add
+ * how) in one of the cases_*.c. A slot of wf_backend without a row does not compile. If it has a gradient, add
  * a law in laws.c.
  *
  *     build/check-ops [--backend NAME] [SLOT ...]        only this backend, only these slots
@@ -14,6 +14,12 @@
 
 /* Fields: N H W, K, C, k, variant, precision. Awkward on purpose: 1, 7, odd sides, 4097 pixels. */
 static const dims counts[] = {{1, 1, 1, 1, 0, 0, 0, 0}, {3, 1, 1, 7, 0, 0, 0, 0}, {1, 1, 1, 4097, 0, 0, 0, 0}};
+
+static const dims runs[] = {
+    /* k of K channels to k of C; variant 1: added */
+    {1, 1, 1, 1, 1, 1, 0, 0}, {3, 1, 1, 7, 3, 3, 1, 0},    {2, 3, 5, 9, 12, 4, 0, 0},
+    {2, 7, 1, 4, 4, 4, 1, 0}, {1, 17, 241, 9, 6, 5, 0, 0}, {1, 17, 241, 3, 12, 3, 1, 0},
+};
 
 static const dims linear[] = {
     {1, 1, 1, 3, 0, 0, 1, 0},  {1, 1, 1, 3, 0, 0, 2, 0},   {1, 1, 1, 9, 0, 0, 3, 0},     {1, 1, 1, 9, 0, 0, 12, 0},
@@ -28,11 +34,23 @@ static const dims mix[] = {
     {64, 1, 1, 3, 0, 0, 0, 0}, {2, 1, 4097, 3, 0, 0, 1, 0},
 };
 
+/* Kind T of `transforms` (ops.h), k channels kept; variant 1: in place, 2: no logdet, 4: weights, 8: k channels move, 16, 32: all
+ * at even, odd pixels. */
+#define COUPLING(T)                                                                                                   \
+    {1, 1, 1, 3, T, 1, 0, 0}, {3, 1, 1, 9, T, 4, 1, 0}, {5, 7, 3, 9, T, 4, 2, 0}, {2, 3, 5, 12, T, 6, 11, 0},         \
+        {3, 2, 2, 1, T, 0, 0, 0}, {64, 1, 1, 3, T, 1, 8, 0}, {3, 7, 41, 9, T, 4, 12, 0}, {2, 1, 4097, 3, T, 1, 4, 0}, \
+        {3, 5, 7, 5, T, 0, 21, 0}, {2, 1, 7, 3, T, 0, 32, 0},                                                         \
+    {                                                                                                                 \
+        1, 1, 1, 3, T, 0, 32, 0                                                                                       \
+    }
 static const dims coupling[] = {
-    /* k channels kept; variant 1: in place, 2: no logdet, 4: weights */
-    {1, 1, 1, 3, 0, 1, 0, 0},    {3, 1, 1, 9, 0, 4, 1, 0},    {5, 7, 3, 9, 0, 4, 2, 0},   {2, 3, 5, 12, 0, 6, 3, 0},
-    {3, 2, 2, 1, 0, 0, 0, 0},    {1, 17, 241, 9, 0, 4, 1, 0}, {2, 5, 1, 48, 0, 24, 0, 0}, {64, 1, 1, 3, 0, 1, 0, 0},
-    {2, 1, 4097, 3, 0, 1, 4, 0}, {3, 7, 41, 9, 0, 4, 4, 0},   {3, 5, 7, 48, 0, 24, 5, 0},
+    COUPLING(0),
+    COUPLING(1),
+    COUPLING(2),
+    COUPLING(3),
+    {1, 17, 241, 9, 1, 4, 1, 0},
+    {2, 5, 1, 48, 1, 24, 0, 0},
+    {3, 5, 7, 48, 1, 24, 5, 0},
 };
 
 static const dims maps[] = {
@@ -85,8 +103,10 @@ static const dims updates[] = {
 
 static const dims wavelets[] = {
     /* C colours, k taps; some pictures are smaller than the filter */
-    {1, 2, 2, 0, 1, 2, 0, 0}, {2, 2, 6, 0, 3, 2, 0, 0},  {3, 10, 14, 0, 3, 2, 0, 0},
-    {2, 2, 2, 0, 3, 4, 0, 0}, {2, 6, 10, 0, 3, 4, 0, 0}, {1, 34, 482, 0, 1, 2, 0, 0},
+    {1, 2, 2, 0, 1, 2, 0, 0},  {2, 2, 6, 0, 3, 2, 0, 0},    {3, 10, 14, 0, 3, 2, 0, 0},  {2, 2, 2, 0, 3, 4, 0, 0},
+    {2, 6, 10, 0, 3, 4, 0, 0}, {1, 34, 482, 0, 1, 2, 0, 0}, {3, 2, 2, 0, 3, 20, 0, 0},   {2, 4, 6, 0, 3, 20, 0, 0},
+    {2, 2, 34, 0, 1, 8, 0, 0}, {2, 34, 4, 0, 4, 8, 0, 0},   {1, 34, 482, 0, 3, 4, 0, 0}, {2, 34, 66, 0, 2, 20, 0, 0},
+    {1, 6, 34, 0, 5, 6, 0, 0},
 };
 
 /* slot, shapes, tolerance in single precision */
@@ -94,18 +114,19 @@ static const dims wavelets[] = {
     row(close, counts, 0) row(alloc, counts, 0) row(free, counts, 0) row(upload, counts, 0) row(download, counts, 0)  \
         row(download_double, counts, 1e-6) row(post, counts, 1e-6) row(collect, counts, 1e-6)                         \
             row(record, counts, 2e-6) row(recorded, counts, 2e-6) row(replay, counts, 2e-6) row(forget, counts, 2e-6) \
-                row(zero, counts, 0) row(copy, counts, 0) row(linear_fold, linear, 1e-5)                              \
+                row(zero, counts, 0) row(copy, counts, 0) row(copy_runs, runs, 1e-6) row(linear_fold, linear, 1e-5)   \
                     row(linear_backward, linear, 1e-5) row(mix, mix, 2e-6) row(mix_backward, mix, 1e-5)               \
-                        row(affine_forward, coupling, 2e-6) row(affine_inverse, coupling, 2e-6)                       \
-                            row(affine_backward, coupling, 3e-6) row(affine_inverse_backward, coupling, 3e-6)         \
-                                row(map_bytes, maps, 0) row(pack, packs, 0) row(pack_backward, packs, 1e-6)           \
-                                    row(unpack, maps, 0) row(relu_backward, maps, 1e-6) row(conv_create, convs, 0)    \
-                                        row(conv_destroy, convs, 0) row(conv_forward, convs, 1e-5)                    \
-                                            row(conv_backward, convs, 3e-5) row(gaussian, latents, 1e-6)              \
-                                                row(normal, latents, 2e-6) row(dequantize, noises, 2e-6)              \
-                                                    row(scale, counts, 1e-6) row(adamax, updates, 1e-5)               \
-                                                        row(guard, updates, 1e-5) row(dwt, wavelets, 1e-6)            \
-                                                            row(idwt, wavelets, 1e-6)
+                        row(transform_forward, coupling, 2e-6) row(transform_inverse, coupling, 2e-6)                 \
+                            row(transform_backward, coupling, 3e-6) row(transform_inverse_backward, coupling, 3e-6)   \
+                                row(mask, coupling, 1e-7) row(map_bytes, maps, 0) row(pack, packs, 0)                 \
+                                    row(pack_backward, packs, 1e-6) row(unpack, maps, 0)                              \
+                                        row(relu_backward, maps, 1e-6) row(conv_create, convs, 0)                     \
+                                            row(conv_destroy, convs, 0) row(conv_forward, convs, 1e-5)                \
+                                                row(conv_backward, convs, 3e-5) row(gaussian, latents, 1e-6)          \
+                                                    row(normal, latents, 2e-6) row(dequantize, noises, 2e-6)          \
+                                                        row(scale, counts, 1e-6) row(adamax, updates, 1e-5)           \
+                                                            row(guard, updates, 1e-5) row(dwt, wavelets, 1e-6)        \
+                                                                row(idwt, wavelets, 1e-6)
 
 /* Of two numbers with 8 bits each, after sums over a kernel. */
 static const double bf16_tolerance = 2e-2;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "../../kernels/ref/ref.h"
+#include "../../lib/wavelet.h"
 #include "ops.h"
 
 static void fill(double *x, size_t n, int number, double size)
@@ -170,44 +171,98 @@ static int law_mix_gradient(void)
     return check_gradient("da", mix_loss, &c, c.a, da, 4);
 }
 
-/* -- coupling: 2 pictures of 3 pixels, 5 channels of which 2 are kept --------------------------------------------- */
+/* -- couplings: 2 pictures of 3 pixels, 5 channels of which 2 are kept, at every pixel or at every other --------------- */
 
-typedef struct affine_case {
-    double x[30], st[36], y[30], c[30], dlogdet, weight[6];
-} affine_case;
+enum { THETA = 18 * WF_TRANSFORM_MAX_PARAMETERS };
 
-static int affine_loss(void *context, double *loss)
+typedef struct coupling_case {
+    double x[30], theta[THETA], y[30], c[30], dlogdet, weight[6];
+    wf_coupling of;
+} coupling_case;
+
+static size_t theta_count(const coupling_case *c)
 {
-    affine_case *c = context;
+    return (size_t)(18 * wf_transform_parameters(&c->of.transform));
+}
+
+static void coupling_setup(int t, coupling_case *c)
+{
+    fill((double *)c, offsetof(coupling_case, of) / sizeof(double), 2 + t, 1);
+    for (int i = 0; i < 30; i++)
+        c->x[i] *= 4; /* beyond the bounds of those that have some */
+    c->of = (wf_coupling){1, 3, 5, 2, 3, t % 2 ? WF_EVEN_PIXELS : WF_EVERY_PIXEL, transforms[t]};
+}
+
+static int coupling_loss(void *context, double *loss)
+{
+    coupling_case *c = context;
     double logdet[2] = {0, 0};
-    WF_TRY(wf_ref_affine_forward(NULL, 2, 3, 5, 2, R(c->x), R(c->st), R(c->weight), R(c->y), logdet));
+    WF_TRY(wf_ref_transform_forward(NULL, &c->of, 2, R(c->x), R(c->theta), R(c->weight), R(c->y), logdet));
     *loss = dot(c->y, c->c, 30) + c->dlogdet * (logdet[0] + logdet[1]);
     return WF_OK;
 }
 
-static int law_affine_gradient(void)
+static int law_transform_gradient(void)
 {
-    affine_case c;
-    double g[30], dst[36];
-    fill((double *)&c, sizeof c / sizeof(double), 2, 1);
-    memcpy(g, c.c, sizeof g);
-    WF_TRY(wf_ref_affine_backward(NULL, 2, 3, 5, 2, R(c.x), R(c.st), R(c.weight), R(g), c.dlogdet, R(dst)));
-    WF_TRY(check_gradient("dx", affine_loss, &c, c.x, g, 30));
-    return check_gradient("dst", affine_loss, &c, c.st, dst, 36);
+    coupling_case c;
+    double g[30], dtheta[THETA];
+    for (int t = 0; t < transform_count; t++) {
+        coupling_setup(t, &c);
+        memcpy(g, c.c, sizeof g);
+        WF_TRY(wf_ref_transform_backward(NULL, &c.of, 2, R(c.x), R(c.theta), R(c.weight), R(g), c.dlogdet, R(dtheta)));
+        WF_TRY(check_gradient("dx", coupling_loss, &c, c.x, g, 30));
+        WF_TRY(check_gradient("dtheta", coupling_loss, &c, c.theta, dtheta, theta_count(&c)));
+    }
+    return WF_OK;
 }
 
-static int law_affine_inverse(void)
+/* The log-determinant is the sum of the logarithms of dy/dx, and the inverse takes both back. */
+static int law_transform_inverse(void)
 {
-    affine_case c;
-    double back[30], logdet[2] = {3, 4};
-    fill((double *)&c, sizeof c / sizeof(double), 3, 1);
-    WF_TRY(wf_ref_affine_forward(NULL, 2, 3, 5, 2, R(c.x), R(c.st), NULL, R(c.y), logdet));
-    WF_TRY(near("y", 2, c.y[2], (c.x[2] + c.st[3]) * exp(tanh(c.st[0])), 1e-14));
-    WF_TRY(wf_ref_affine_inverse(NULL, 2, 3, 5, 2, R(c.y), R(c.st), R(back), logdet));
-    for (size_t i = 0; i < 30; i++)
-        WF_TRY(near("x", i, back[i], c.x[i], 1e-14));
-    WF_TRY(near("logdet", 0, logdet[0], 3, 1e-14));
-    return near("logdet", 1, logdet[1], 4, 1e-14);
+    const double h = 1e-5;
+    coupling_case c;
+    for (int t = 0; t < transform_count; t++) {
+        double back[30], logdet[2] = {3, 4}, unused[2], want = 7, up[30], down[30];
+        coupling_setup(t, &c);
+        WF_TRY(wf_ref_transform_forward(NULL, &c.of, 2, R(c.x), R(c.theta), NULL, R(c.y), logdet));
+        for (int i = 0; i < 30; i++)
+            c.x[i] += h;
+        WF_TRY(wf_ref_transform_forward(NULL, &c.of, 2, R(c.x), R(c.theta), NULL, R(up), unused));
+        for (int i = 0; i < 30; i++)
+            c.x[i] -= 2 * h;
+        WF_TRY(wf_ref_transform_forward(NULL, &c.of, 2, R(c.x), R(c.theta), NULL, R(down), unused));
+        for (int i = 0; i < 30; i++) {
+            c.x[i] += h;
+            want += log((up[i] - down[i]) / (2 * h));
+        }
+        WF_TRY(near("sum of log slopes", (size_t)t, logdet[0] + logdet[1], want, 1e-6));
+        WF_TRY(wf_ref_transform_inverse(NULL, &c.of, 2, R(c.y), R(c.theta), R(back), logdet));
+        for (size_t i = 0; i < 30; i++)
+            WF_TRY(near("x", i, back[i], c.x[i], 1e-11));
+        WF_TRY(near("logdet", 0, logdet[0], 3, 1e-11));
+        WF_TRY(near("logdet", 1, logdet[1], 4, 1e-11));
+    }
+    return WF_OK;
+}
+
+/* One element by hand. */
+static int expect_transform(wf_transform how, double x, const double *theta, double y, double log_slope)
+{
+    double got, logdet[1] = {0};
+    wf_coupling c = {1, 1, 1, 0, 1, WF_EVERY_PIXEL, how};
+    WF_TRY(wf_ref_transform_forward(NULL, &c, 1, R(&x), R(theta), NULL, R(&got), logdet));
+    WF_TRY(near("y", (size_t)how.kind, got, y, 1e-13));
+    return near("log slope", (size_t)how.kind, logdet[0], log_slope, 1e-13);
+}
+
+static int law_transform_values(void)
+{
+    const double st[2] = {0.5, -0.25};
+    WF_TRY(expect_transform((wf_transform){.kind = WF_TRANSFORM_ADDITIVE}, 3, st, 3.5, 0));
+    WF_TRY(expect_transform((wf_transform){.kind = WF_TRANSFORM_AFFINE_TANH}, 3, st, 2.75 * exp(tanh(0.5)), tanh(0.5)));
+    WF_TRY(expect_transform((wf_transform){.kind = WF_TRANSFORM_AFFINE_SIGMOID}, 3, st, 2.75 / (1 + exp(-2.5)),
+                            -log(1 + exp(-2.5))));
+    return expect_transform((wf_transform){.kind = WF_TRANSFORM_AFFINE_EXP}, 3, st, 2.75 * exp(0.5), 0.5);
 }
 
 /* -- maps and convolutions ---------------------------------------------------------------------------------------- */
@@ -389,20 +444,18 @@ static int law_noise_variance(void)
 /* idwt(dwt(x)) = x and energy is kept once low is doubled, also where the filter is longer than the picture. */
 static int law_wavelet(void)
 {
-    static const double taps[2][4] = {
-        {0.70710678118654752, 0.70710678118654752, 0, 0},
-        {0.48296291314453414, 0.83651630373780790, 0.22414386804201338, -0.12940952255126037}};
-    static const int sides[3][2] = {{2, 2}, {6, 2}, {8, 10}};
-    double x[480], low[120], detail[360], back[480];
-    for (int t = 0; t < 2; t++)
-        for (int s = 0; s < 3; s++) {
+    static const int sides[4][2] = {{2, 2}, {6, 2}, {8, 10}, {4, 34}};
+    double x[816], low[204], detail[612], back[816];
+    const wf_wavelet *w;
+    for (int t = 0; (w = wf_wavelet_at(t)); t++)
+        for (int s = 0; s < 4; s++) {
             int H = sides[s][0], W = sides[s][1], C = 3;
             size_t n = (size_t)(2 * H * W * C);
             fill(x, n, 8, 1);
-            WF_TRY(wf_ref_dwt(NULL, taps[t], 2 + 2 * t, 2, H, W, C, R(x), R(low), R(detail)));
+            WF_TRY(wf_ref_dwt(NULL, w->taps, w->count, 2, H, W, C, R(x), R(low), R(detail)));
             double energy = 4 * dot(low, low, n / 4) + dot(detail, detail, 3 * n / 4);
             WF_TRY(near("energy", n, energy, dot(x, x, n), 1e-12));
-            WF_TRY(wf_ref_idwt(NULL, taps[t], 2 + 2 * t, 2, H, W, C, R(low), R(detail), R(back)));
+            WF_TRY(wf_ref_idwt(NULL, w->taps, w->count, 2, H, W, C, R(low), R(detail), R(back)));
             for (size_t i = 0; i < n; i++)
                 WF_TRY(near("x", i, back[i], x[i], 1e-12));
         }
@@ -421,10 +474,11 @@ static int law_haar_bands(void)
     return WF_OK;
 }
 
-#define LAWS(row)                                                                                                 \
-    row(linear_gradient) row(linear_inverse) row(linear_values) row(mix_gradient) row(affine_gradient)            \
-        row(affine_inverse) row(conv_gradient) row(conv_orientation) row(pack_gradient) row(gaussian) row(philox) \
-            row(normal_moments) row(dequantize) row(noise_variance) row(wavelet) row(haar_bands)
+#define LAWS(row)                                                                                                \
+    row(linear_gradient) row(linear_inverse) row(linear_values) row(mix_gradient) row(transform_gradient)        \
+        row(transform_inverse) row(transform_values) row(conv_gradient) row(conv_orientation) row(pack_gradient) \
+            row(gaussian) row(philox) row(normal_moments) row(dequantize) row(noise_variance) row(wavelet)       \
+                row(haar_bands)
 
 bool law(int i, const char **name, int *status)
 {

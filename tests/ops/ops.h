@@ -67,13 +67,21 @@ int run_identical(const run *a, const run *b, const int *place, bool whole) WF_M
 
 /* The cases: WF_OK or a failure. */
 typedef int op_case(run *r, const dims *d);
-op_case case_close, case_alloc, case_free, case_upload, case_download, case_download_double, case_zero, case_copy;
+op_case case_close, case_alloc, case_free, case_upload, case_download, case_download_double, case_zero, case_copy,
+    case_copy_runs;
 op_case case_post, case_collect, case_record, case_recorded, case_replay, case_forget;
 op_case case_linear_fold, case_linear_backward, case_mix, case_mix_backward;
-op_case case_affine_forward, case_affine_inverse, case_affine_backward, case_affine_inverse_backward;
+op_case case_transform_forward, case_transform_inverse, case_transform_backward, case_transform_inverse_backward,
+    case_mask;
 op_case case_map_bytes, case_pack, case_pack_backward, case_unpack, case_relu_backward;
 op_case case_conv_create, case_conv_destroy, case_conv_forward, case_conv_backward;
 op_case case_gaussian, case_normal, case_dequantize, case_scale, case_adamax, case_guard, case_dwt, case_idwt;
+
+/* Of each pixel, with variant 4. */
+const wf_real *weights_of(run *r, const dims *d);
+/* Every kind of coupling, with settings that show its parts. */
+extern const wf_transform transforms[];
+extern const int transform_count;
 
 /* What must hold on ref by itself: finite differences, inverses, known answers. Row i; false past the end. */
 bool law(int i, const char **name, int *status);

@@ -237,3 +237,16 @@ if from=$(data cifar10_lossless_b1_0000-2999.bin) && png=$(data cifar10_lossless
 else
     skip "CIFAR-10 is not here"
 fi
+
+# -- fewer pictures, and random crops of them ----------------------------------------------------------------------------
+"$DEADLEAVES" -q -n 5 -s 24 > five.ppm
+"$DEADLEAVES" -q -n 3 -s 24 > three.ppm
+ok "the first three" same <(wf-dwt -q -n 3 five.ppm | wf-idwt -q) <(wf-dwt -q three.ppm | wf-idwt -q)
+ok "no more than there are" same <(wf-dwt -q -n 9 five.ppm | wf-idwt -q) <(wf-dwt -q five.ppm | wf-idwt -q)
+anywhere() { wf-dwt -q --random-crop 16x16 --seed "$1" five.ppm | wf-idwt -q; }
+ok "a random crop is the same again" same <(anywhere 1) <(anywhere 1)
+ok "and another with another seed" bash -c '! cmp -s "$0" "$1"' <(anywhere 1) <(anywhere 2)
+ok "of the size asked for" bash -c 'head -n 3 "$0" | grep -q "WIDTH 16"' <(anywhere 1)
+ok "all of it, where there is no choice" same <(wf-dwt -q --random-crop 24x24 five.ppm | wf-idwt -q) <(wf-dwt -q five.ppm | wf-idwt -q)
+status 65 "a crop larger than the picture" wf-dwt --random-crop 32x32 five.ppm
+status 64 "a crop without a size" wf-dwt --random-crop 32 five.ppm

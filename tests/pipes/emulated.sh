@@ -34,6 +34,11 @@ for memory in store reversible; do
 done
 ok "tf32" train tf32 cuda --steps 3 --precision tf32
 
+wf-train-level -q -l 0-2 -m several -s train.store --warmup 5 --batch 4 --backend cuda --steps 50 \
+    -f '2*(actnorm, conv1x1, affine:width=40:blocks=1), actnorm' 2> said
+ok "levels side by side: $(cat said)" same <(tail -c 20000 cuda/level-01.state.safetensors) \
+    <(tail -c 20000 several/level-01.state.safetensors)
+
 train_small model --steps 5
 wf-bpd -q -m model -s train.store --backend cpu > cpu.tsv
 wf-bpd -q -m model -s train.store --backend cuda > cuda.tsv

@@ -55,11 +55,12 @@ data() {
     [ -e "$folder/$1" ] && echo "$folder/$1"
 }
 
-# train_small MODEL [OPTION...]: all levels of a small model of generated 8x8 pictures, options being those of wf-train-level.
+# train_small MODEL [OPTION...]: all levels of a small model of generated 8x8 pictures by $WAVELET, Haar if unset, options
+# being those of wf-train-level.
 train_small() {
     local model=$1 level
     shift
-    "$DEADLEAVES" -q -n 64 -s 8 | wf-dwt -q > train.wf
+    "$DEADLEAVES" -q -n 64 -s 8 | wf-dwt -q -w "${WAVELET:-haar}" > train.wf
     for level in 0 1 2 3; do
         wf-train-level -q -l $level -m "$model" -s - -f '2*(actnorm, conv1x1, affine:width=4:blocks=1), actnorm' \
             --steps 60 --batch 16 "$@" < train.wf || return

@@ -40,6 +40,27 @@ ok "a finished level has nothing to do" train 2 killed
 seconds='s/"seconds": [0-9.]*//'
 ok "the log has every line once" sh -c "sed '$seconds' whole/$LEVEL.jsonl > a; sed '$seconds' killed/$LEVEL.jsonl > b; cmp a b"
 
+# -- several levels in one process ------------------------------------------------------------------------------------
+# weights FILE: without the header, which tells the command
+weights() { tail -c 4000 "$1"; }
+mkdir alone together
+for level in 0 1 3; do ok "level $level alone" train $level alone; done
+ok "level 2 is saved at 100 steps" train 2 together --steps 100
+ok "levels 0 to 3 side by side, one of which goes on" train 0-3 together --threads 4
+for level in 0 1 3; do
+    ok "level $level is what it is alone" same <(weights alone/m/level-0$level.safetensors) <(weights together/m/level-0$level.safetensors)
+done
+ok "so is level 2" same <(weights whole/$LEVEL.safetensors) <(weights together/$LEVEL.safetensors)
+ok "all have nothing to do then" train 0-3 together --threads 4
+ok "a stream for several levels" bash -c "'$DEADLEAVES' -n 8 -s 8 | wf-dwt -q | wf-train-level -q -l 1-3 -m several --steps 3 -f '$CHAIN'"
+ok "whose models are all there" ls several/level-0{1,2,3}.safetensors
+ok "and whose spool is not" bash -c '! ls several | grep spool | grep -v lock'
+mkdir locked
+status 75 "one of several that another process trains" flock locked/level-02.lock wf-train-level -q -l 1-3 -m locked -s train.wf -f "$CHAIN" --steps 5
+ok "leaves the others alone" bash -c 'ls locked/level-0{1,3}.safetensors && ! ls locked/level-02.safetensors'
+status 64 "levels the wrong way round" wf-train-level -q -l 3-1 -m m -s train.wf
+status 64 "no levels at all" wf-train-level -q -l 1-x -m m -s train.wf
+
 # -- one trainer per level, signals, other settings --------------------------------------------------------------------
 wf-train-level -q -l 3 -m busy -s train.wf --threads 1 --minutes 1 -f "$CHAIN" 2> busy.log &
 pid=$!

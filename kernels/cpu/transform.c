@@ -1,0 +1,354 @@
+/* transform.c - couplings, the normal log-density and scaling
+ *
+ * The channels that move are gathered a block at a time, so that the loops over them are plain vector code. */
+#include "cpu.h"
+
+#include "../body/transform.h"
+
+#include <string.h>
+
+enum {
+    BLOCK = 256,   /* elements gathered at a time */
+    PIXELS = 1024, /* pixels of a piece: log-determinants are summed piece by piece, whatever the threads */
+};
+
+typedef struct coupling {
+    wf_coupling of;
+    int m;             /* parameters of an element */
+    size_t K, k2, P;   /* k2 channels move */
+    size_t pieces;     /* of a picture */
+    size_t theta_step; /* from pixel to pixel */
+    double *sums;      /* [N,pieces] */
+} coupling;
+
+/* Consecutive pixels of one picture; what belongs to them starts with the first. */
+typedef struct piece {
+    size_t place, pixels; /* in the picture */
+    const float *x, *theta, *weight;
+} piece;
+
+static int coupling_open(wf_cpu *cpu, int N, const wf_coupling *of, coupling *c)
+{
+    WF_CHECK(N > 0 && of->H > 0 && of->W > 0 && of->first >= 0 && of->moved > 0 && of->first + of->moved <= of->K,
+             WF_INTERNAL, "transform: N %d, %d x %d, channels %d to %d of %d", N, of->H, of->W, of->first,
+             of->first + of->moved, of->K);
+    c->of = *of;
+    c->m = wf_transform_parameters(&of->transform);
+    c->K = (size_t)of->K;
+    c->k2 = (size_t)of->moved;
+    c->P = (size_t)of->H * (size_t)of->W;
+    c->pieces = (c->P + PIXELS - 1) / PIXELS;
+    c->theta_step = (size_t)c->m * c->k2;
+    void *memory;
+    WF_TRY(wf_cpu_scratch(cpu, (size_t)N * c->pieces * sizeof(double), &memory));
+    c->sums = memory;
+    return WF_OK;
+}
+
+/* Piece i of all, and its first pixel in the batch. */
+static piece piece_at(const coupling *c, size_t i, const wf_real *x, const wf_real *theta, const wf_real *weight,
+                      size_t *pixel)
+{
+    size_t place = i % c->pieces * PIXELS, left = c->P - place;
+    *pixel = i / c->pieces * c->P + place;
+    return (piece){.place = place,
+                   .pixels = left < PIXELS ? left : PIXELS,
+                   .x = (const float *)x + *pixel * c->K,
+                   .theta = (const float *)theta + *pixel * c->theta_step,
+                   .weight = weight ? (const float *)weight + *pixel : NULL};
+}
+
+/* Elements [first, first + count) of the channels [0, width) of pixels `stride` apart, made contiguous. */
+static void gather(const float *from, size_t stride, size_t width, size_t first, int count, float *to)
+{
+    const float *pixel = from + first / width * stride;
+    size_t c = first % width;
+    for (int i = 0; i < count; i++) {
+        to[i] = pixel[c];
+        if (++c == width) {
+            c = 0;
+            pixel += stride;
+        }
+    }
+}
+
+static void scatter(const float *from, size_t stride, size_t width, size_t first, int count, float *to)
+{
+    float *pixel = to + first / width * stride;
+    size_t c = first % width;
+    for (int i = 0; i < count; i++) {
+        pixel[c] = from[i];
+        if (++c == width) {
+            c = 0;
+            pixel += stride;
+        }
+    }
+}
+
+/* x[i] times the weight of the pixel of element first + i; weight: of a piece's pixels, NULL: 1. */
+static void weigh(const float *weight, size_t width, size_t first, int count, float *x)
+{
+    if (!weight)
+        return;
+    const float *pixel = weight + first / width;
+    size_t c = first % width;
+    for (int i = 0; i < count; i++) {
+        x[i] *= *pixel;
+        if (++c == width) {
+            c = 0;
+            pixel++;
+        }
+    }
+}
+
+static bool pixel_moves(const wf_coupling *c, size_t place)
+{
+    size_t odd = (place / (size_t)c->W + place % (size_t)c->W) % 2;
+    return c->pixels == WF_EVERY_PIXEL || odd == (c->pixels == WF_ODD_PIXELS);
+}
+
+/* Where element first + i of the piece is kept, to[i] = from[i]; from NULL: 0. */
+static void restore_kept(const coupling *c, const piece *p, size_t first, int count, const float *from, float *to)
+{
+    if (c->of.pixels == WF_EVERY_PIXEL)
+        return;
+    for (int i = 0; i < count; i++)
+        if (!pixel_moves(&c->of, p->place + (first + (size_t)i) / c->k2))
+            to[i] = from ? from[i] : 0;
+}
+
+static double sum_of(int count, const float *x)
+{
+    double sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (int i = 0; i < count; i++)
+        sum += (double)x[i];
+    return sum;
+}
+
+/* v becomes T(v) or, `inverse`, T^-1(v); theta [m,BLOCK], l [BLOCK]: log T'. */
+static void transform_block(const wf_transform *how, bool inverse, int count, const float *theta, float *v, float *l)
+{
+#define ROW(KIND, name)                                                  \
+    case WF_TRANSFORM_##KIND:                                            \
+        if (inverse)                                                     \
+            _Pragma("omp simd") for (int i = 0; i < count; i++) v[i] =   \
+                wf_##name##_inverse(how, v[i], theta + i, BLOCK, &l[i]); \
+        else                                                             \
+            _Pragma("omp simd") for (int i = 0; i < count; i++) v[i] =   \
+                wf_##name##_forward(how, v[i], theta + i, BLOCK, &l[i]); \
+        break;
+    switch (how->kind) {
+        WF_TRANSFORMS(ROW)
+    }
+#undef ROW
+}
+
+/* d from the gradient by one end to that by the other; l: the gradient by log T' of each. */
+static void pull_block(const wf_transform *how, bool inverse, int count, const float *x, const float *theta,
+                       const float *l, float *d, float *dtheta)
+{
+#define ROW(KIND, name)                                                                     \
+    case WF_TRANSFORM_##KIND:                                                               \
+        _Pragma("omp simd") for (int i = 0; i < count; i++) d[i] =                          \
+            wf_##name##_pull(how, inverse, x[i], theta + i, BLOCK, l[i], d[i], dtheta + i); \
+        break;
+    switch (how->kind) {
+        WF_TRANSFORMS(ROW)
+    }
+#undef ROW
+}
+
+/* y: of the piece. Returns the sum of log T'. */
+static double transform_piece(const coupling *c, const piece *p, bool inverse, float *y)
+{
+    size_t elements = p->pixels * c->k2;
+    double sum = 0;
+    if (y != p->x)
+        memcpy(y, p->x, p->pixels * c->K * sizeof *y);
+    for (size_t first = 0; first < elements; first += BLOCK) {
+        float x[BLOCK], v[BLOCK], l[BLOCK], theta[WF_TRANSFORM_MAX_PARAMETERS * BLOCK];
+        int count = elements - first < BLOCK ? (int)(elements - first) : BLOCK;
+        gather(p->x + c->of.first, c->K, c->k2, first, count, x);
+        memcpy(v, x, (size_t)count * sizeof *v);
+        for (int j = 0; j < c->m; j++)
+            gather(p->theta + (size_t)j * c->k2, c->theta_step, c->k2, first, count, theta + j * BLOCK);
+        transform_block(&c->of.transform, inverse, count, theta, v, l);
+        restore_kept(c, p, first, count, x, v);
+        restore_kept(c, p, first, count, NULL, l);
+        scatter(v, c->K, c->k2, first, count, y + c->of.first);
+        weigh(p->weight, c->k2, first, count, l);
+        sum += sum_of(count, l);
+    }
+    return sum;
+}
+
+static void pull_piece(const coupling *c, const piece *p, bool inverse, float dlogdet, float *g, float *dtheta)
+{
+    size_t elements = p->pixels * c->k2;
+    for (size_t first = 0; first < elements; first += BLOCK) {
+        float x[BLOCK], kept[BLOCK], d[BLOCK], l[BLOCK];
+        float theta[WF_TRANSFORM_MAX_PARAMETERS * BLOCK], pulled[WF_TRANSFORM_MAX_PARAMETERS * BLOCK];
+        int count = elements - first < BLOCK ? (int)(elements - first) : BLOCK;
+        gather(p->x + c->of.first, c->K, c->k2, first, count, x);
+        for (int j = 0; j < c->m; j++)
+            gather(p->theta + (size_t)j * c->k2, c->theta_step, c->k2, first, count, theta + j * BLOCK);
+        gather(g + c->of.first, c->K, c->k2, first, count, d);
+        memcpy(kept, d, (size_t)count * sizeof *d);
+        for (int i = 0; i < count; i++)
+            l[i] = dlogdet;
+        weigh(p->weight, c->k2, first, count, l);
+        pull_block(&c->of.transform, inverse, count, x, theta, l, d, pulled);
+        restore_kept(c, p, first, count, kept, d);
+        scatter(d, c->K, c->k2, first, count, g + c->of.first);
+        for (int j = 0; j < c->m; j++) {
+            restore_kept(c, p, first, count, NULL, pulled + j * BLOCK);
+            scatter(pulled + j * BLOCK, c->theta_step, c->k2, first, count, dtheta + (size_t)j * c->k2);
+        }
+    }
+}
+
+static int transform(wf_backend *b, const wf_coupling *of, int N, bool inverse, const wf_real *x, const wf_real *theta,
+                     const wf_real *weight, wf_real *y, double *logdet)
+{
+    coupling c;
+    WF_TRY(coupling_open((wf_cpu *)b, N, of, &c));
+    size_t total = (size_t)N * c.pieces;
+#pragma omp parallel for schedule(static) if ((size_t)N * c.P * c.k2 > WF_CPU_PARALLEL)
+    for (size_t i = 0; i < total; i++) {
+        size_t pixel;
+        piece p = piece_at(&c, i, x, theta, weight, &pixel);
+        c.sums[i] = transform_piece(&c, &p, inverse, (float *)y + pixel * c.K);
+    }
+    for (size_t i = 0; logdet && i < total; i++)
+        logdet[i / c.pieces] += inverse ? -c.sums[i] : c.sums[i];
+    return WF_OK;
+}
+
+static int transform_forward(wf_backend *b, const wf_coupling *c, int N, const wf_real *x, const wf_real *theta,
+                             const wf_real *weight, wf_real *y, double *logdet)
+{
+    return transform(b, c, N, false, x, theta, weight, y, logdet);
+}
+
+static int transform_inverse(wf_backend *b, const wf_coupling *c, int N, const wf_real *y, const wf_real *theta,
+                             wf_real *x, double *logdet)
+{
+    return transform(b, c, N, true, y, theta, NULL, x, logdet);
+}
+
+static int pull(wf_backend *b, const wf_coupling *of, int N, bool inverse, const wf_real *x, const wf_real *theta,
+                const wf_real *weight, wf_real *g, double dlogdet, wf_real *dtheta)
+{
+    coupling c;
+    WF_TRY(coupling_open((wf_cpu *)b, N, of, &c));
+    size_t total = (size_t)N * c.pieces;
+#pragma omp parallel for schedule(static) if ((size_t)N * c.P * c.k2 > WF_CPU_PARALLEL)
+    for (size_t i = 0; i < total; i++) {
+        size_t pixel;
+        piece p = piece_at(&c, i, x, theta, weight, &pixel);
+        pull_piece(&c, &p, inverse, (float)dlogdet, (float *)g + pixel * c.K, (float *)dtheta + pixel * c.theta_step);
+    }
+    return WF_OK;
+}
+
+static int transform_backward(wf_backend *b, const wf_coupling *c, int N, const wf_real *x, const wf_real *theta,
+                              const wf_real *weight, wf_real *g, double dlogdet, wf_real *dtheta)
+{
+    return pull(b, c, N, false, x, theta, weight, g, dlogdet, dtheta);
+}
+
+static int transform_inverse_backward(wf_backend *b, const wf_coupling *c, int N, const wf_real *x,
+                                      const wf_real *theta, wf_real *g, double dlogdet, wf_real *dtheta)
+{
+    return pull(b, c, N, true, x, theta, NULL, g, dlogdet, dtheta);
+}
+
+static int mask(wf_backend *b, const wf_coupling *c, int N, const wf_real *x, bool add, wf_real *y)
+{
+    (void)b;
+    size_t K = (size_t)c->K, P = (size_t)c->H * (size_t)c->W, pixels = (size_t)N * P;
+#pragma omp parallel for schedule(static) if (pixels * K > WF_CPU_PARALLEL)
+    for (size_t p = 0; p < pixels; p++) {
+        const float *from = (const float *)x + p * K;
+        float *to = (float *)y + p * K;
+        int first = c->first, end = pixel_moves(c, p % P) ? first + c->moved : first;
+        for (int i = 0; i < c->K; i++) {
+            float value = i >= first && i < end ? 0 : from[i];
+            to[i] = add ? to[i] + value : value;
+        }
+    }
+    return WF_OK;
+}
+
+static const double log_two_pi = 1.837877066409345483561;
+
+/* Sum of weight * (x^2 + log 2 pi), and dx, over elements [begin, begin + count) of a picture's pixels of K channels. */
+static double weighted_piece(const float *x, const float *weight, size_t K, size_t begin, size_t count, float factor,
+                             float *dx)
+{
+    double sum = 0;
+    for (size_t i = 0; i < count; i++) {
+        float w = weight[(begin + i) / K];
+        sum += (double)w * ((double)x[i] * (double)x[i] + log_two_pi);
+        if (dx)
+            dx[i] = factor * w * x[i];
+    }
+    return sum;
+}
+
+static double plain_piece(const float *x, size_t count, float factor, float *dx)
+{
+    double sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (size_t i = 0; i < count; i++)
+        sum += (double)x[i] * (double)x[i];
+    for (size_t i = 0; dx && i < count; i++)
+        dx[i] = factor * x[i];
+    return sum + (double)count * log_two_pi;
+}
+
+static int gaussian(wf_backend *b, int N, int P, int K, const wf_real *z, const wf_real *weight, double *logp,
+                    double scale, wf_real *dz)
+{
+    enum { PIECE = 8192 };
+    size_t D = (size_t)P * (size_t)K;
+    size_t pieces = (D + PIECE - 1) / PIECE, total = (size_t)N * pieces;
+    float factor = (float)-scale;
+    void *memory;
+    WF_TRY(wf_cpu_scratch((wf_cpu *)b, total * sizeof(double), &memory));
+    double *sums = memory;
+#pragma omp parallel for schedule(static) if ((size_t)N * D > WF_CPU_PARALLEL)
+    for (size_t i = 0; i < total; i++) {
+        size_t begin = i % pieces * PIECE, count = D - begin < PIECE ? D - begin : PIECE;
+        const float *x = (const float *)z + i / pieces * D + begin;
+        float *dx = dz ? (float *)dz + i / pieces * D + begin : NULL;
+        const float *w = weight ? (const float *)weight + i / pieces * (size_t)P : NULL;
+        sums[i] =
+            -0.5 * (w ? weighted_piece(x, w, (size_t)K, begin, count, factor, dx) : plain_piece(x, count, factor, dx));
+    }
+    for (size_t i = 0; logp && i < total; i++)
+        logp[i / pieces] += sums[i];
+    return WF_OK;
+}
+
+static int scale_all(wf_backend *b, size_t n, double factor, double offset, wf_real *x)
+{
+    (void)b;
+    float *p = (float *)x, f = (float)factor, o = (float)offset;
+#pragma omp parallel for simd schedule(static) if (n > WF_CPU_PARALLEL)
+    for (size_t i = 0; i < n; i++)
+        p[i] = f * p[i] + o;
+    return WF_OK;
+}
+
+void wf_cpu_transform_slots(wf_backend *b)
+{
+    b->transform_forward = transform_forward;
+    b->transform_inverse = transform_inverse;
+    b->transform_backward = transform_backward;
+    b->transform_inverse_backward = transform_inverse_backward;
+    b->mask = mask;
+    b->gaussian = gaussian;
+    b->scale = scale_all;
+}

@@ -1,0 +1,10 @@
+/* additive.c - additive coupling: y = x + t, t = net(what is kept, cond): volume is kept (Dinh et al. 2014) */
+#include "../coupling.h"
+
+static int create(wf_bijector *self, const int *values)
+{
+    return wf_coupling_create(self, &(wf_transform){.kind = WF_TRANSFORM_ADDITIVE}, values);
+}
+
+const wf_bijector_type wf_bijector_additive = {
+    .name = "additive", .options = {WF_COUPLING_OPTIONS}, .create = create, WF_COUPLING_FUNCTIONS};

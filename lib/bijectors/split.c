@@ -1,0 +1,33 @@
+/* split.c - the first half of the channels goes on, the rest is parked and is latent as it is: N(0,1) is its prior (Dinh et
+ * al. 2017, section 3.6).
+ *
+ * The Gaussian that Glow learns for it from the half that stays (Kingma and Dhariwal 2018, its code's split2d) needs no code
+ * here: (z - mean) / deviation is an affine coupling just before. */
+#include "../bijector.h"
+#include "../shape.h"
+
+static int create(wf_bijector *self, const int *values)
+{
+    (void)values;
+    const wf_context *c = self->context;
+    WF_CHECK(c->K > 1, WF_USAGE, "split: one channel has no half");
+    return wf_bijector_reshape(self, c->H, c->W, c->K / 2);
+}
+
+static int move(wf_bijector *self, bool back, const wf_real *from, wf_real *to, void *scratch)
+{
+    (void)scratch;
+    const wf_context *c = self->context;
+    wf_backend *b = c->backend;
+    size_t pixels = (size_t)c->N * (size_t)c->H * (size_t)c->W;
+    int stay = self->after->K, go = c->K - stay;
+    size_t parked = pixels * (size_t)stay;
+    if (back) {
+        WF_TRY(wf_copy_channels(b, pixels, stay, from, stay, to, c->K));
+        return wf_copy_channels(b, pixels, go, wf_at(b, from, parked), go, wf_at(b, to, (size_t)stay), c->K);
+    }
+    WF_TRY(wf_copy_channels(b, pixels, stay, from, c->K, to, stay));
+    return wf_copy_channels(b, pixels, go, wf_at(b, from, (size_t)stay), c->K, wf_at(b, to, parked), go);
+}
+
+const wf_bijector_type wf_bijector_split = {.name = "split", .create = create, .move = move};

@@ -1,0 +1,166 @@
+/* coupling.c - the net of a coupling, what it is shown, and the transform of the rest */
+#include "coupling.h"
+
+#include <stdlib.h>
+
+#include "net.h"
+
+typedef struct coupling {
+    wf_net *net;
+    wf_coupling of;
+    size_t seen; /* the first channel that the net sees */
+    /* Of checkers, whose net sees the whole picture without what moves. Bytes of a state; its place in the tape. */
+    size_t masked_bytes, masked;
+} coupling;
+
+/* values[2]: mask, [3]: swap. */
+static void place(const wf_context *c, const int *values, wf_coupling *of, size_t *seen, int *take)
+{
+    int half = c->K / 2, swap = values[3];
+    of->H = c->H;
+    of->W = c->W;
+    of->K = c->K;
+    if (values[2]) {
+        of->first = 0;
+        of->moved = *take = c->K;
+        of->pixels = swap ? WF_EVEN_PIXELS : WF_ODD_PIXELS;
+        *seen = 0;
+        return;
+    }
+    of->first = swap ? 0 : half;
+    of->moved = swap ? half : c->K - half;
+    of->pixels = WF_EVERY_PIXEL;
+    *seen = swap ? (size_t)half : 0;
+    *take = c->K - of->moved;
+}
+
+static size_t round64(size_t n)
+{
+    return (n + 63) & ~(size_t)63;
+}
+
+/* Bytes of the gradient by the transform's parameters, in multiples of 64. */
+static size_t theta_bytes(const wf_bijector *self)
+{
+    const wf_context *c = self->context;
+    const coupling *own = self->own;
+    size_t n = (size_t)c->N * (size_t)c->H * (size_t)c->W;
+    n *= (size_t)(own->of.moved * wf_transform_parameters(&own->of.transform));
+    return round64(n * c->backend->real);
+}
+
+int wf_coupling_create(wf_bijector *self, const wf_transform *transform, const int *values)
+{
+    const char *name = self->type->name;
+    int take;
+    coupling *own = calloc(1, sizeof *own);
+    WF_CHECK(own, WF_AGAIN, "%s: out of memory", name);
+    self->own = own;
+    own->of.transform = *transform;
+    place(self->context, values, &own->of, &own->seen, &take);
+    WF_CHECK(take + self->context->C > 0, WF_USAGE, "%s: nothing to condition on: one channel, no low-pass", name);
+    WF_CHECK(own->of.moved > 0, WF_USAGE, "%s: nothing moves: one channel, and it is kept", name);
+    int out = own->of.moved * wf_transform_parameters(transform);
+    WF_TRY(wf_net_create(self, take, out, values[0], values[1], &own->net));
+    const wf_context *c = self->context;
+    if (own->of.pixels != WF_EVERY_PIXEL)
+        own->masked_bytes = round64((size_t)c->N * (size_t)c->H * (size_t)c->W * (size_t)c->K * c->backend->real);
+    own->masked = round64(self->tape_bytes);
+    self->tape_bytes = own->masked + own->masked_bytes;
+    self->work_bytes += theta_bytes(self) + own->masked_bytes; /* before the net's own scratch */
+    return WF_OK;
+}
+
+void wf_coupling_destroy(wf_bijector *self)
+{
+    coupling *own = self->own;
+    if (own)
+        wf_net_destroy(own->net);
+    free(own);
+}
+
+void wf_coupling_init(const wf_bijector *self, uint64_t seed, double *values)
+{
+    const coupling *own = self->own;
+    wf_net_init(own->net, seed, self->offset, values);
+}
+
+/* What the net sees of x. */
+static int show(const wf_bijector *self, const wf_real *x, void *tape, const wf_real **seen)
+{
+    const wf_context *c = self->context;
+    const coupling *own = self->own;
+    wf_real *masked = (wf_real *)((char *)tape + own->masked);
+    *seen = own->masked_bytes ? masked : wf_at(c->backend, x, own->seen);
+    return own->masked_bytes ? c->backend->mask(c->backend, &own->of, c->N, x, false, masked) : WF_OK;
+}
+
+int wf_coupling_data_init(wf_bijector *self, wf_real *params, const wf_real *x, const wf_real *cond, void *tape)
+{
+    coupling *own = self->own;
+    const wf_real *seen;
+    WF_TRY(show(self, x, tape, &seen));
+    return wf_net_data_init(own->net, params, seen, cond, tape);
+}
+
+int wf_coupling_forward(wf_bijector *self, const wf_real *params, const wf_real *x, const wf_real *cond, wf_real *y,
+                        double *logdet, void *tape)
+{
+    wf_context *c = self->context;
+    coupling *own = self->own;
+    const wf_real *seen;
+    wf_real *theta;
+    WF_TRY(show(self, x, tape, &seen));
+    WF_TRY(wf_net_forward(own->net, params, seen, cond, tape, &theta));
+    return c->backend->transform_forward(c->backend, &own->of, c->N, x, theta, c->weight, y, logdet);
+}
+
+int wf_coupling_inverse(wf_bijector *self, const wf_real *params, const wf_real *y, const wf_real *cond, wf_real *x,
+                        double *logdet, void *tape)
+{
+    wf_context *c = self->context;
+    coupling *own = self->own;
+    const wf_real *seen;
+    wf_real *theta;
+    WF_TRY(show(self, y, tape, &seen)); /* what is kept of y is that of x */
+    WF_TRY(wf_net_forward(own->net, params, seen, cond, tape, &theta));
+    return c->backend->transform_inverse(c->backend, &own->of, c->N, y, theta, x, logdet);
+}
+
+/* What flows back through the net, added to g; work: after dtheta. */
+static int net_backward(const wf_bijector *self, const wf_real *params, const wf_real *dtheta, wf_real *grads,
+                        wf_real *g, wf_real *dcond, void *tape, void *work)
+{
+    const wf_context *c = self->context;
+    wf_backend *b = c->backend;
+    const coupling *own = self->own;
+    if (!own->masked_bytes)
+        return wf_net_backward(own->net, params, dtheta, grads, wf_at(b, g, own->seen), dcond, tape, work);
+    wf_real *dseen = work;
+    WF_TRY(b->zero(b, dseen, own->masked_bytes));
+    WF_TRY(wf_net_backward(own->net, params, dtheta, grads, dseen, dcond, tape, (char *)work + own->masked_bytes));
+    return b->mask(b, &own->of, c->N, dseen, true, g);
+}
+
+int wf_coupling_backward(wf_bijector *self, const wf_real *params, const wf_real *x, const wf_real *cond, wf_real *g,
+                         wf_real *dcond, double dlogdet, wf_real *grads, void *tape, void *work)
+{
+    (void)cond;
+    wf_context *c = self->context;
+    wf_backend *b = c->backend;
+    coupling *own = self->own;
+    wf_real *dtheta = work;
+    WF_TRY(b->transform_backward(b, &own->of, c->N, x, wf_net_output(own->net, tape), c->weight, g, dlogdet, dtheta));
+    return net_backward(self, params, dtheta, grads, g, dcond, tape, (char *)work + theta_bytes(self));
+}
+
+int wf_coupling_inverse_backward(wf_bijector *self, const wf_real *params, const wf_real *x, wf_real *g, wf_real *dcond,
+                                 double dlogdet, void *tape, void *work)
+{
+    wf_context *c = self->context;
+    wf_backend *b = c->backend;
+    coupling *own = self->own;
+    wf_real *dtheta = work;
+    WF_TRY(b->transform_inverse_backward(b, &own->of, c->N, x, wf_net_output(own->net, tape), g, dlogdet, dtheta));
+    return net_backward(self, params, dtheta, NULL, g, dcond, tape, (char *)work + theta_bytes(self));
+}

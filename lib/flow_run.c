@@ -1,0 +1,409 @@
+/* flow_run.c - runs the stages of a flow forward, backward and in reverse */
+#include <math.h>
+#include <stdlib.h>
+
+#include "flow_private.h"
+#include "shape.h"
+
+/* Pixels of a batch. */
+static size_t pixels(const wf_flow_stage *s)
+{
+    return s->elements / (size_t)s->context->K;
+}
+
+/* Pixels of a picture at a stage, by weight. */
+static double counted_at(const wf_flow *f, const wf_context *c)
+{
+    return f->context.weight ? f->counted : (double)c->H * c->W;
+}
+
+/* The parts of `count` linear bijectors from `first` on; grads: their gradients' place, or NULL. */
+static void list_parts(const wf_flow *f, const wf_real *params, int first, int count, wf_real *grads)
+{
+    size_t start = f->bijectors[first].offset;
+    for (int i = 0; i < count; i++) {
+        const wf_bijector *b = &f->bijectors[first + i];
+        f->parts[i] = (wf_linear_part){b->linear, wf_at(f->backend, params, b->offset),
+                                       grads ? wf_at(f->backend, grads, b->offset - start) : NULL};
+    }
+}
+
+static int fold(wf_flow *f, const wf_real *params, const wf_flow_stage *s)
+{
+    list_parts(f, params, s->first, s->count, NULL);
+    return f->backend->linear_fold(f->backend, s->context->K, f->parts, s->count, &s->matrix);
+}
+
+/* The front of `state`, in place. */
+static int run_move(wf_flow *f, const wf_flow_stage *s, bool back, wf_real *state)
+{
+    wf_bijector *j = &f->bijectors[s->first];
+    WF_TRY(j->type->move(j, back, state, f->next, f->tape));
+    return f->backend->copy(f->backend, state, f->next, s->elements);
+}
+
+/* The condition in the shapes that follow moves, from the caller's. */
+static int squeeze_condition(wf_flow *f, const wf_real *cond)
+{
+    for (const wf_context *c = &f->context; c->next; c = c->next)
+        if (c->next->C != c->C)
+            WF_TRY(wf_squeeze(f->backend, c->N, c->H, c->W, c->C, c->cond ? c->cond : cond, c->next->cond));
+    return WF_OK;
+}
+
+static const wf_real *cond_at(const wf_flow_stage *s, const wf_real *cond)
+{
+    return s->context->cond ? s->context->cond : cond;
+}
+
+static int begin(wf_flow *f, const wf_real *cond)
+{
+    WF_TRY(f->backend->zero(f->backend, f->logdet, (size_t)f->spec.N * sizeof(double)));
+    return squeeze_condition(f, cond);
+}
+
+/* y: x if the stage moves. */
+static int run_forward(wf_flow *f, const wf_real *params, wf_flow_stage *s, wf_real *x, const wf_real *cond, wf_real *y)
+{
+    wf_backend *b = f->backend;
+    if (wf_flow_moves(f, s))
+        return run_move(f, s, false, x);
+    if (s->linear) {
+        WF_TRY(fold(f, params, s));
+        return b->mix(b, pixels(s), s->context->K, s->matrix.A, s->matrix.a, x, y);
+    }
+    wf_bijector *j = &f->bijectors[s->first];
+    return j->type->forward(j, wf_at(b, params, j->offset), x, cond_at(s, cond), y, f->logdet, s->tape);
+}
+
+/* The matrix of a linear stage must be folded. */
+static int run_inverse(wf_flow *f, const wf_real *params, wf_flow_stage *s, const wf_real *cond, wf_real *state,
+                       double *logdet)
+{
+    wf_backend *b = f->backend;
+    if (wf_flow_moves(f, s))
+        return run_move(f, s, true, state);
+    if (s->linear)
+        return b->mix(b, pixels(s), s->context->K, s->matrix.B, s->matrix.b, state, state);
+    wf_bijector *j = &f->bijectors[s->first];
+    return j->type->inverse(j, wf_at(b, params, j->offset), state, cond_at(s, cond), state, logdet, s->tape);
+}
+
+int wf_flow_data_init(wf_flow *f, wf_real *params, const wf_real *x, const wf_real *cond)
+{
+    wf_backend *b = f->backend;
+    WF_TRY(b->copy(b, f->state, x, f->elements));
+    WF_TRY(begin(f, cond));
+    for (int s = 0; s < f->stage_count; s++)
+        for (int i = f->stages[s].first; i < f->stages[s].first + f->stages[s].count; i++) {
+            wf_bijector *j = &f->bijectors[i];
+            wf_flow_stage one = f->stages[s];
+            if (j->type->data_init && (i + 1 < f->bijector_count || i == 0))
+                WF_TRY(j->type->data_init(j, wf_at(b, params, j->offset), f->state, cond_at(&one, cond), one.tape));
+            one.first = i;
+            one.count = 1;
+            WF_TRY(run_forward(f, params, &one, f->state, cond, f->state));
+        }
+    return WF_OK;
+}
+
+int wf_flow_weigh(wf_flow *f, const wf_real *weight, double counted)
+{
+    WF_CHECK(!weight || !f->context.next, WF_USAGE,
+             "flow: pixels have no weights of their own after squeeze, split or haar: give --context 0");
+    f->context.weight = weight;
+    f->counted = counted;
+    return WF_OK;
+}
+
+/* Where the input of stage i goes, and at the end the latent. */
+static wf_real *place(const wf_flow *f, int i)
+{
+    return i < f->stage_count && f->stages[i].in ? f->stages[i].in : f->state;
+}
+
+/* Piece i of a state, from the front: what the last stage leaves, then what each one has parked (most: nothing), the last one
+ * first. */
+typedef struct piece {
+    size_t at, count; /* reals */
+    int P, K;         /* pixels and channels of a picture */
+} piece;
+
+static piece piece_of(const wf_flow *f, int i)
+{
+    const wf_flow_stage *s = &f->stages[i ? f->stage_count - i : f->stage_count - 1];
+    const wf_context *c = i ? s->context : f->bijectors[s->first].after;
+    piece p = {i ? s->left : 0, i ? s->elements - s->left : s->left, c->H * c->W, 0};
+    p.K = (int)(p.count / (size_t)f->spec.N / (size_t)p.P);
+    return p;
+}
+
+/* The latents of pictures, [N,D], from the pieces in `state`, or into them. */
+static int arrange(const wf_flow *f, bool into, wf_real *state, wf_real *latent)
+{
+    size_t N = (size_t)f->spec.N, D = f->elements / N;
+    for (int i = 0; i <= f->stage_count; i++) {
+        piece p = piece_of(f, i);
+        wf_runs from = {.outer = N, .inner = 1, .run = p.count / N, .from_outer = p.count / N, .to_outer = D};
+        wf_runs to = {.outer = N, .inner = 1, .run = p.count / N, .from_outer = D, .to_outer = p.count / N};
+        wf_real *here = wf_at(f->backend, state, p.at), *there = wf_at(f->backend, latent, p.at / N);
+        if (p.count)
+            WF_TRY(f->backend->copy_runs(f->backend, into ? &to : &from, into ? here : there, into ? there : here));
+    }
+    return WF_OK;
+}
+
+/* The standard normal of all pieces: its log density is added to logp, its gradient goes to dz (either NULL: not wanted). */
+static int prior(const wf_flow *f, double *logp, double scale, wf_real *dz)
+{
+    wf_backend *b = f->backend;
+    for (int i = 0; i <= f->stage_count; i++) {
+        piece p = piece_of(f, i);
+        if (p.count)
+            WF_TRY(b->gaussian(b, f->spec.N, p.P, p.K, wf_at(b, f->state, p.at), f->context.weight, logp, scale,
+                               dz ? wf_at(b, dz, p.at) : NULL));
+    }
+    return WF_OK;
+}
+
+int wf_flow_forward(wf_flow *f, const wf_real *params, const wf_real *x, const wf_real *cond)
+{
+    wf_backend *b = f->backend;
+    wf_real *at = place(f, 0);
+    WF_TRY(b->copy(b, at, x, f->elements));
+    WF_TRY(begin(f, cond));
+    for (int i = 0; i < f->stage_count; i++) {
+        wf_real *to = wf_flow_moves(f, &f->stages[i]) ? at : place(f, i + 1);
+        WF_TRY(run_forward(f, params, &f->stages[i], at, cond, to));
+        at = place(f, i + 1);
+        if (to != at)
+            WF_TRY(b->copy(b, at, to, f->stages[i].left));
+    }
+    WF_TRY(prior(f, f->logdet, 0, NULL));
+    return f->parks ? arrange(f, false, f->state, f->next) : WF_OK;
+}
+
+const wf_real *wf_flow_latent(const wf_flow *f)
+{
+    return f->parks ? f->next : f->state;
+}
+
+/* Both in nats: what the pictures [N] have of their own, and the log-determinants of all folded matrices, over the pixels that
+ * count or over all. */
+static void add_up(const wf_flow *f, const double *logdet, double sign, bool all, double *own)
+{
+    double matrices = 0;
+    for (int i = 0, at = f->spec.N; i < f->stage_count; i++) {
+        const wf_context *c = f->stages[i].context;
+        if (f->stages[i].linear)
+            matrices += logdet[at++] * (all ? (double)c->H * c->W : counted_at(f, c));
+    }
+    for (int n = 0; n < f->spec.N; n++)
+        own[n] = matrices + sign * logdet[n];
+}
+
+static size_t logdet_count(const wf_flow *f)
+{
+    return (size_t)f->spec.N + (size_t)f->linear_count;
+}
+
+int wf_flow_post(wf_flow *f, wf_post **out)
+{
+    return f->backend->post(f->backend, f->logdet, logdet_count(f), out);
+}
+
+/* sign -1: of the inverse, which has subtracted, and counts every pixel. */
+static int collect(wf_flow *f, wf_post *post, double sign, double *own)
+{
+    double *logdet = malloc(logdet_count(f) * sizeof *logdet);
+    int status = f->backend->collect(f->backend, post, logdet);
+    if (!status && !logdet)
+        status = wf_fail(WF_AGAIN, "flow: out of memory");
+    if (!status)
+        add_up(f, logdet, sign, sign < 0, own);
+    free(logdet);
+    return status;
+}
+
+int wf_flow_collect(wf_flow *f, wf_post *post, double *log_density)
+{
+    return collect(f, post, 1, log_density);
+}
+
+int wf_flow_guard(wf_flow *f, double *bad)
+{
+    return f->backend->guard(f->backend, logdet_count(f), f->logdet, bad);
+}
+
+int wf_flow_log_density(wf_flow *f, double *log_density)
+{
+    wf_post *post;
+    WF_TRY(wf_flow_post(f, &post));
+    return collect(f, post, 1, log_density);
+}
+
+static double frobenius(const double *m, size_t n)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += m[i] * m[i];
+    return sqrt(sum);
+}
+
+double wf_flow_condition(wf_flow *f)
+{
+    size_t widest = 0;
+    for (const wf_context *c = &f->context; c; c = c->next)
+        widest = (size_t)c->K > widest ? (size_t)c->K : widest;
+    double worst = 0, *host = malloc(2 * widest * widest * sizeof *host);
+    for (int i = 0; host && i < f->stage_count; i++) {
+        const wf_linear *m = &f->stages[i].matrix;
+        size_t n = (size_t)f->stages[i].context->K * (size_t)f->stages[i].context->K;
+        if (!f->stages[i].linear)
+            continue;
+        if (f->backend->download(f->backend, host, WF_F64, m->A, n) ||
+            f->backend->download(f->backend, host + n, WF_F64, m->B, n))
+            worst = NAN;
+        worst = fmax(worst, frobenius(host, n) * frobenius(host + n, n));
+    }
+    if (!host)
+        worst = NAN;
+    free(host);
+    return worst;
+}
+
+static wf_real *dcond_at(const wf_flow_stage *s, wf_real *dcond)
+{
+    return dcond && s->context->dcond ? s->context->dcond : dcond;
+}
+
+/* Before a backward pass, that its conditions' gradients are zero. */
+static int clear_dcond(wf_flow *f, const wf_real *dcond)
+{
+    wf_backend *b = f->backend;
+    for (const wf_context *c = f->context.next; dcond && c; c = c->next)
+        if (c->dcond)
+            WF_TRY(b->zero(b, c->dcond, (size_t)c->N * (size_t)c->H * (size_t)c->W * (size_t)c->C * b->real));
+    return WF_OK;
+}
+
+/* After it: those of the shapes after `c` go to that of c, and at last to the caller's. */
+static int gather_dcond(wf_flow *f, const wf_context *c, wf_real *dcond)
+{
+    if (!dcond || !c->next)
+        return WF_OK;
+    WF_TRY(gather_dcond(f, c->next, dcond));
+    if (c->next->C == c->C)
+        return WF_OK;
+    return wf_unsqueeze(f->backend, c->N, c->H, c->W, c->C, c->next->dcond, c->dcond ? c->dcond : dcond, true);
+}
+
+/* x: the stage's input. Turns f->g from the gradient by its output into that by x, and f->grads into that of its
+ * parameters. */
+static int run_backward(wf_flow *f, const wf_real *params, wf_flow_stage *s, const wf_real *x, const wf_real *cond,
+                        double scale, bool want, wf_real *dcond)
+{
+    wf_backend *b = f->backend;
+    if (wf_flow_moves(f, s))
+        return run_move(f, s, true, f->g);
+    if (!s->linear) {
+        wf_bijector *j = &f->bijectors[s->first];
+        return j->type->backward(j, wf_at(b, params, j->offset), x, cond_at(s, cond), f->g, dcond_at(s, dcond), scale,
+                                 want ? f->grads : NULL, s->tape, f->work);
+    }
+    const wf_context *c = s->context;
+    WF_TRY(b->mix_backward(b, pixels(s), c->K, s->matrix.A, x, f->g, want ? f->dA : NULL, want ? f->da : NULL));
+    if (!want)
+        return WF_OK;
+    list_parts(f, params, s->first, s->count, f->grads);
+    return b->linear_backward(b, c->K, f->parts, s->count, f->dA, f->da, scale * f->spec.N * counted_at(f, c));
+}
+
+int wf_flow_backward(wf_flow *f, const wf_real *params, const wf_real *cond, double scale, wf_grad_sink *sink,
+                     void *context, wf_real *dcond, const wf_real **dx)
+{
+    WF_CHECK(f->spec.memory != WF_MEMORY_NONE, WF_USAGE, "flow: created without memory for backward");
+    bool kept = f->spec.memory == WF_MEMORY_STORE;
+    WF_TRY(prior(f, NULL, scale, f->g));
+    WF_TRY(clear_dcond(f, dcond));
+    for (int i = f->stage_count - 1; i >= 0; i--) {
+        wf_flow_stage *s = &f->stages[i];
+        if (!kept)
+            WF_TRY(run_inverse(f, params, s, cond, f->state, NULL));
+        WF_TRY(run_backward(f, params, s, s->in ? s->in : f->state, cond, scale, sink != NULL, dcond));
+        if (sink)
+            WF_TRY(sink(context, s->offset, s->size, f->grads));
+    }
+    if (dx)
+        *dx = f->g;
+    return gather_dcond(f, &f->context, dcond);
+}
+
+int wf_flow_inverse(wf_flow *f, const wf_real *params, const wf_real *z, const wf_real *cond, const wf_real **x)
+{
+    wf_backend *b = f->backend;
+    if (f->parks) {
+        WF_TRY(b->copy(b, f->next, z, f->elements));
+        WF_TRY(arrange(f, true, f->state, f->next));
+    } else {
+        WF_TRY(b->copy(b, f->state, z, f->elements));
+    }
+    WF_TRY(begin(f, cond));
+    for (int i = f->stage_count - 1; i >= 0; i--) {
+        wf_flow_stage *s = &f->stages[i];
+        if (s->linear)
+            WF_TRY(fold(f, params, s));
+        WF_TRY(run_inverse(f, params, s, cond, f->state, f->logdet));
+        if (s->in)
+            WF_TRY(b->copy(b, s->in, f->state, s->elements));
+    }
+    *x = f->state;
+    return WF_OK;
+}
+
+int wf_flow_inverse_logdet(wf_flow *f, double *logdet)
+{
+    wf_post *post;
+    WF_TRY(wf_flow_post(f, &post));
+    return collect(f, post, -1, logdet);
+}
+
+/* f->g from the gradient by the stage's x to that by its y. Where nothing was kept, f->state is x and becomes y. */
+static int run_inverse_backward(wf_flow *f, const wf_real *params, wf_flow_stage *s, const wf_real *cond, double scale,
+                                wf_real *dcond)
+{
+    wf_backend *b = f->backend;
+    bool kept = f->spec.memory == WF_MEMORY_STORE;
+    if (wf_flow_moves(f, s)) {
+        if (!kept)
+            WF_TRY(run_move(f, s, false, f->state));
+        return run_move(f, s, false, f->g);
+    }
+    const wf_real *x = kept ? s->in : f->state;
+    if (!kept)
+        WF_TRY(run_forward(f, params, s, f->state, cond, f->next));
+    if (s->linear) {
+        WF_TRY(b->mix_backward(b, pixels(s), s->context->K, s->matrix.B, x, f->g, NULL, NULL));
+    } else {
+        wf_bijector *j = &f->bijectors[s->first];
+        WF_TRY(j->type->inverse_backward(j, wf_at(b, params, j->offset), x, f->g, dcond_at(s, dcond), scale, s->tape,
+                                         f->work));
+    }
+    return kept ? WF_OK : b->copy(b, f->state, f->next, s->elements);
+}
+
+int wf_flow_inverse_backward(wf_flow *f, const wf_real *params, const wf_real *cond, const wf_real *dx, double scale,
+                             wf_real *dcond, const wf_real **dz)
+{
+    wf_backend *b = f->backend;
+    WF_CHECK(f->spec.memory != WF_MEMORY_NONE, WF_USAGE, "flow: created without memory for backward");
+    WF_TRY(dx ? b->copy(b, f->g, dx, f->elements) : b->zero(b, f->g, f->elements * b->real));
+    WF_TRY(clear_dcond(f, dcond));
+    for (int i = 0; i < f->stage_count; i++)
+        WF_TRY(run_inverse_backward(f, params, &f->stages[i], cond, scale, dcond));
+    WF_TRY(gather_dcond(f, &f->context, dcond));
+    if (f->parks)
+        WF_TRY(arrange(f, false, f->g, f->next));
+    *dz = f->parks ? f->next : f->g;
+    return WF_OK;
+}
