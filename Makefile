@@ -34,7 +34,7 @@ CUDA = $(if $(NVCC),$(wildcard kernels/cuda/*.cu))
 FUZZERS = $(or $(TARGET),$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c)))
 PLUGIN = $(if $(CUDA),$B/libwf-cuda.so)
 
-.PHONY: all emulated check check-ops check-pipes check-gpu check-spills check-long fuzz fuzz-run bench bench-gpu bench-nuts bench-store lint format man install demo clean help
+.PHONY: all emulated check check-ops check-pipes check-gpu check-spills check-long fuzz fuzz-run bench bench-gpu bench-nuts bench-store bench-dwt lint format man install demo clean help
 all: $(TOOLS:%=$(BIN)/%) $(PLUGIN) ## build every program into bin/
 
 $B/libwf.a: $(LIB)
@@ -52,7 +52,7 @@ $B/check-ops: $(call objects,tests/ops/*.c) $B/libwf.a
 	$(LINK) $(LDLIBS)
 $B/fuzz-%: $B/tests/fuzz/%.o $B/libwf.a
 	$(LINK) -fsanitize=fuzzer $(LDLIBS)
-$B/bench-level $B/bench-store: $B/bench-%: $B/tests/bench/bench_%.o $(CLI)
+$B/bench-level $B/bench-store $B/bench-dwt: $B/bench-%: $B/tests/bench/bench_%.o $(CLI)
 	$(LINK) $(LDLIBS)
 $B/deadleaves: $B/data/deadleaves.o $(CLI)
 	$(LINK) $(LDLIBS)
@@ -118,6 +118,8 @@ bench-nuts: all $B/bench-level ## gradients per second against PyTorch, and with
 	$(if $(MODEL),tests/bench/draws.py $(BIN) $(MODEL))
 bench-store: all $B/bench-store ## pictures to stores against libpng alone, random reads: the table in README.md
 	tests/bench/bench-store.sh $(BIN) $B/bench-store
+bench-dwt: $B/bench-dwt ## one halving and its inverse against a copy of the same bytes: the table in README.md
+	$B/bench-dwt
 lint: ## formatting, include direction, file lengths, scripts, links
 	tests/lint.sh
 format: ## clang-format every C file in place

@@ -72,13 +72,22 @@ typedef struct wf_runs {
  *   ACTNORM  b, l              y = (x + b) * exp(3 * l)
  *   DENSE    w [K,K]           y = w x
  *   LU       p, sign, l [K,K], u [K,K], logs     y = P (strictly lower l + 1) (strictly upper u + diag(sign*exp(logs))) x
- *            (Pv)[i] = v[p[i]]; p and sign are constants: their gradients are zero, as are those of unused triangles */
-typedef enum wf_linear_kind { WF_LINEAR_ACTNORM, WF_LINEAR_DENSE, WF_LINEAR_LU } wf_linear_kind;
+ *            (Pv)[i] = v[p[i]]; p and sign are constants: their gradients are zero, as are those of unused triangles
+ *   HOUSEHOLDER  v [reflections,K]     y = H .. H x, the first v first, H = 1 - 2 v v' / (v' v)
+ *   PERMUTATION  p           y = P x, P and the gradient of p as above */
+typedef enum wf_linear_kind {
+    WF_LINEAR_ACTNORM,
+    WF_LINEAR_DENSE,
+    WF_LINEAR_LU,
+    WF_LINEAR_HOUSEHOLDER,
+    WF_LINEAR_PERMUTATION
+} wf_linear_kind;
 
 typedef struct wf_linear_part {
     wf_linear_kind kind;
     const wf_real *params;
-    wf_real *grads; /* written by linear_backward */
+    wf_real *grads;  /* written by linear_backward */
+    int reflections; /* of HOUSEHOLDER */
 } wf_linear_part;
 
 /* Folded group: y = A x + a,  x = B y + b.  Device memory, A and B [K,K] (row = output channel), a and b [K]. */
@@ -92,10 +101,12 @@ typedef struct wf_linear {
  *   ADDITIVE        t               y = x + t
  *   AFFINE_TANH     s, t            y = (x + t) exp(tanh s)
  *   AFFINE_SIGMOID  s, t            y = (x + t) sigmoid(s + 2)
- *   AFFINE_EXP      s, t            y = (x + t) exp(clamp s), clamp to +-5 here and below */
+ *   AFFINE_EXP      s, t            y = (x + t) exp(clamp s), clamp to +-5 here and below
+ *   RQSPLINE        3 count - 1     rational-quadratic spline of `count` pieces between -bound and bound, the identity outside
+ *   MIXLOGISTIC     3 count + 2     logit of the cumulative distribution of a mixture of `count` logistics, then affine */
 #define WF_TRANSFORMS(row)                                                                    \
     row(ADDITIVE, additive) row(AFFINE_TANH, affine_tanh) row(AFFINE_SIGMOID, affine_sigmoid) \
-        row(AFFINE_EXP, affine_exp)
+        row(AFFINE_EXP, affine_exp) row(RQSPLINE, rqspline) row(MIXLOGISTIC, mixlogistic)
 
 typedef enum wf_transform_kind {
 #define WF_TRANSFORM_KIND(KIND, name) WF_TRANSFORM_##KIND,
@@ -105,6 +116,8 @@ typedef enum wf_transform_kind {
 
 typedef struct wf_transform {
     wf_transform_kind kind;
+    int count;
+    double bound;
 } wf_transform;
 
 /* m, the numbers of theta for each element: at most WF_TRANSFORM_MAX_PARAMETERS. */
@@ -118,6 +131,10 @@ static inline int wf_transform_parameters(const wf_transform *t)
     case WF_TRANSFORM_AFFINE_SIGMOID:
     case WF_TRANSFORM_AFFINE_EXP:
         return 2;
+    case WF_TRANSFORM_RQSPLINE:
+        return 3 * t->count - 1;
+    case WF_TRANSFORM_MIXLOGISTIC:
+        return 3 * t->count + 2;
     }
     return 0;
 }

@@ -12,7 +12,9 @@
 #include "../kernels/backend.h"
 #include "chain.h"
 
-#define WF_BIJECTORS(row) row(actnorm) row(conv1x1) row(additive) row(affine) row(squeeze) row(split) row(haar)
+#define WF_BIJECTORS(row)                                                                                        \
+    row(actnorm) row(conv1x1) row(householder) row(shuffle) row(reverse) row(additive) row(affine) row(rqspline) \
+        row(mixlogistic) row(squeeze) row(split) row(haar)
 
 /* One parameter tensor; `offset` counts from the bijector's first parameter. */
 typedef struct wf_param {
@@ -52,6 +54,7 @@ typedef struct wf_bijector {
     int param_count;
     size_t offset, count;  /* its place in the flow's parameter vector, in reals */
     wf_linear_kind linear; /* if type->linear */
+    int reflections;       /* of WF_LINEAR_HOUSEHOLDER */
     size_t tape_bytes;     /* what forward leaves for backward; scratch of forward when nothing is kept */
     size_t work_bytes;     /* scratch of backward */
     void *own;             /* private to the type */
@@ -59,8 +62,9 @@ typedef struct wf_bijector {
 
 typedef struct wf_bijector_option {
     const char *key;
-    int standard, low, high; /* default and inclusive range */
-    const char *names;       /* of the values from 0 on, "tanh sigmoid"; NULL: they are numbers */
+    int standard, low,
+        high; /* default and inclusive range; a default outside of it: what is not given is left to the word */
+    const char *const *names; /* the value is the place of one of these, NULL at their end; NULL: it is a number */
 } wf_bijector_option;
 
 enum { WF_BIJECTOR_MAX_OPTIONS = 8 };

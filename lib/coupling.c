@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "net.h"
+const char *const wf_mask_names[] = {"halves", "checker", NULL};
 
 typedef struct coupling {
     wf_net *net;
@@ -13,7 +13,7 @@ typedef struct coupling {
     size_t masked_bytes, masked;
 } coupling;
 
-/* values[2]: mask, [3]: swap. */
+/* values, of WF_COUPLING_OPTIONS: [2] mask, [3] swap. */
 static void place(const wf_context *c, const int *values, wf_coupling *of, size_t *seen, int *take)
 {
     int half = c->K / 2, swap = values[3];
@@ -61,7 +61,7 @@ int wf_coupling_create(wf_bijector *self, const wf_transform *transform, const i
     WF_CHECK(take + self->context->C > 0, WF_USAGE, "%s: nothing to condition on: one channel, no low-pass", name);
     WF_CHECK(own->of.moved > 0, WF_USAGE, "%s: nothing moves: one channel, and it is kept", name);
     int out = own->of.moved * wf_transform_parameters(transform);
-    WF_TRY(wf_net_create(self, take, out, values[0], values[1], &own->net));
+    WF_TRY(wf_net_create(self, values[4], take, out, values[0], values[1], &own->net));
     const wf_context *c = self->context;
     if (own->of.pixels != WF_EVERY_PIXEL)
         own->masked_bytes = round64((size_t)c->N * (size_t)c->H * (size_t)c->W * (size_t)c->K * c->backend->real);

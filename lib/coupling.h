@@ -6,19 +6,23 @@
  *
  *     mask=halves (default)  the first K/2 channels are kept
  *     mask=checker           pixels of which row + column is even are kept, all channels; the net sees zeros in the others
- *     swap                   the kept and the moved change places */
+ *     swap                   the kept and the moved change places
+ *     net=NAME               of net.h; width and blocks are the net's usual ones unless given */
 #ifndef WF_COUPLING_H
 #define WF_COUPLING_H
 
 #include "bijector.h"
+#include "net.h"
 
 /* The first of a coupling's table of options; its own start at WF_COUPLING_OWN. */
-#define WF_COUPLING_OPTIONS                                                                         \
-    {"width", 128, 1, 4096, NULL}, {"blocks", 3, 1, 16, NULL}, {"mask", 0, 0, 1, "halves checker"}, \
-    {                                                                                               \
-        "swap", 0, 0, 1, NULL                                                                       \
+#define WF_COUPLING_OPTIONS                                                                    \
+    {"width", 0, 1, 4096, NULL}, {"blocks", 0, 1, 16, NULL}, {"mask", 0, 0, 0, wf_mask_names}, \
+        {"swap", 0, 0, 1, NULL},                                                               \
+    {                                                                                          \
+        "net", 0, 0, 0, wf_net_names                                                           \
     }
-enum { WF_COUPLING_OWN = 4 };
+enum { WF_COUPLING_OWN = 5 };
+extern const char *const wf_mask_names[];
 
 /* All of a coupling's functions but create. */
 #define WF_COUPLING_FUNCTIONS                                                                         \

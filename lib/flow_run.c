@@ -24,7 +24,7 @@ static void list_parts(const wf_flow *f, const wf_real *params, int first, int c
     for (int i = 0; i < count; i++) {
         const wf_bijector *b = &f->bijectors[first + i];
         f->parts[i] = (wf_linear_part){b->linear, wf_at(f->backend, params, b->offset),
-                                       grads ? wf_at(f->backend, grads, b->offset - start) : NULL};
+                                       grads ? wf_at(f->backend, grads, b->offset - start) : NULL, b->reflections};
     }
 }
 

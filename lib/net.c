@@ -1,4 +1,4 @@
-/* net.c - forward, backward and initialization of the residual coupling network */
+/* net.c - the kinds of networks as lists of convolutions, and how such a list is run */
 #include "net.h"
 
 #include <stdio.h>
@@ -13,21 +13,23 @@ typedef struct layer {
     size_t w, b, l, weights;
 } layer;
 
+/* A layer may be residual: it adds the input of the layer before. Hidden map i is the output of layer i, except the last's. */
 struct wf_net {
     wf_context *context;
     int take, out, width, blocks;
-    layer in, last;
-    layer *a, *b; /* [blocks]: 3x3 and 1x1 */
+    layer *layers;
+    int count;
     wf_map_shape in_shape, hidden_shape, out_shape;
     size_t in_bytes, hidden_bytes, out_bytes; /* of maps */
     size_t st_bytes;                          /* of the output as reals */
 };
 
-/* Tape: output as reals | input map | hidden maps h0 a0 h1 a1 .. hB | output map.
- * When nothing is kept, all h share one map, and all a another. */
+/* Tape: output as reals | input map | hidden maps | output map. When nothing is kept, hidden maps share two: a layer needs its
+ * input and, if residual, what lies where its output goes. */
 static int hidden_maps(const wf_net *net)
 {
-    return net->context->keep ? 2 * net->blocks + 1 : 2;
+    int hidden = net->count - 1;
+    return net->context->keep || hidden < 2 ? hidden : 2;
 }
 
 static wf_map *hidden(const wf_net *net, void *tape, int i)
@@ -79,37 +81,84 @@ static size_t map_bytes(const wf_net *net, wf_map_shape *shape, int channels)
     return round64(c->backend->map_bytes(c->backend, shape));
 }
 
-static int declare_layers(wf_net *net, wf_bijector *owner)
+/* The next layer of width `out` and side k, on all that is there so far. */
+static int append(wf_net *net, wf_bijector *owner, const char *name, int out, int k, bool relu, bool residual)
+{
+    int in = net->count ? net->layers[net->count - 1].spec.out : net->take + net->context->C;
+    layer *layers = realloc(net->layers, (size_t)(net->count + 1) * sizeof *layers);
+    WF_CHECK(layers, WF_AGAIN, "net: out of memory");
+    net->layers = layers;
+    wf_conv_spec spec = {.in = in, .out = out, .k = k, .relu = relu, .residual = residual};
+    return declare(owner, name, spec, &layers[net->count++]);
+}
+
+static int res_layers(wf_net *net, wf_bijector *owner)
 {
     int W = net->width, k = net->context->kernel;
-    wf_conv_spec in = {.in = net->take + net->context->C, .out = W, .k = 1, .relu = true};
-    wf_conv_spec a = {.in = W, .out = W, .k = k, .relu = true};
-    wf_conv_spec b = {.in = W, .out = W, .k = 1, .relu = true, .residual = true};
-    wf_conv_spec last = {.in = W, .out = net->out, .k = k};
-    WF_TRY(declare(owner, "in", in, &net->in));
+    WF_TRY(append(net, owner, "in", W, 1, true, false));
     for (int i = 0; i < net->blocks; i++) {
         char name[16];
         snprintf(name, sizeof name, "%d.a", i);
-        WF_TRY(declare(owner, name, a, &net->a[i]));
+        WF_TRY(append(net, owner, name, W, k, true, false));
         snprintf(name, sizeof name, "%d.b", i);
-        WF_TRY(declare(owner, name, b, &net->b[i]));
+        WF_TRY(append(net, owner, name, W, 1, true, true));
     }
-    return declare(owner, "out", last, &net->last);
+    return append(net, owner, "out", net->out, k, false, false);
 }
 
-int wf_net_create(wf_bijector *owner, int take, int out, int width, int blocks, wf_net **result)
+static int glow_layers(wf_net *net, wf_bijector *owner)
+{
+    int k = net->context->kernel;
+    WF_TRY(append(net, owner, "in", net->width, k, true, false));
+    WF_TRY(append(net, owner, "middle", net->width, 1, true, false));
+    return append(net, owner, "out", net->out, k, false, false);
+}
+
+static int dense_layers(wf_net *net, wf_bijector *owner)
+{
+    WF_TRY(append(net, owner, "in", net->width, 1, true, false));
+    for (int i = 0; i < net->blocks; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "%d", i);
+        WF_TRY(append(net, owner, name, net->width, 1, true, false));
+    }
+    return append(net, owner, "out", net->out, 1, false, false);
+}
+
+static int conv_layers(wf_net *net, wf_bijector *owner)
+{
+    return append(net, owner, "out", net->out, net->context->kernel, false, false);
+}
+
+/* name, usual width, usual number of blocks (0: has none) */
+#define NETS(row) row(res, 128, 3) row(glow, 512, 0) row(dense, 128, 3) row(conv, 0, 0)
+
+static const struct kind {
+    int width, blocks;
+    int (*layers)(wf_net *net, wf_bijector *owner);
+} kinds[] = {
+#define KIND(name, width, blocks) {width, blocks, name##_layers},
+    NETS(KIND)};
+
+const char *const wf_net_names[] = {
+#define NAME(name, width, blocks) #name,
+    NETS(NAME) NULL};
+
+int wf_net_create(wf_bijector *owner, int kind, int take, int out, int width, int blocks, wf_net **result)
 {
     wf_context *c = owner->context;
+    const struct kind *of = &kinds[kind];
+    WF_CHECK(!width || of->width, WF_USAGE, "net: %s has no width", wf_net_names[kind]);
+    WF_CHECK(!blocks || of->blocks, WF_USAGE, "net: %s has no blocks", wf_net_names[kind]);
     wf_net *net = calloc(1, sizeof *net);
     WF_CHECK(net, WF_AGAIN, "net: out of memory");
     *result = net;
-    *net = (wf_net){.context = c, .take = take, .out = out, .width = width, .blocks = blocks};
-    net->a = calloc((size_t)blocks, sizeof *net->a);
-    net->b = calloc((size_t)blocks, sizeof *net->b);
-    WF_CHECK(net->a && net->b, WF_AGAIN, "net: out of memory");
-    WF_TRY(declare_layers(net, owner));
+    *net = (wf_net){.context = c, .take = take, .out = out};
+    net->width = width ? width : of->width;
+    net->blocks = blocks ? blocks : of->blocks;
+    WF_TRY(of->layers(net, owner));
     net->in_bytes = map_bytes(net, &net->in_shape, take + c->C);
-    net->hidden_bytes = map_bytes(net, &net->hidden_shape, width);
+    net->hidden_bytes = net->count > 1 ? map_bytes(net, &net->hidden_shape, net->width) : 0;
     net->out_bytes = map_bytes(net, &net->out_shape, out);
     net->st_bytes = round64((size_t)c->N * (size_t)c->H * (size_t)c->W * (size_t)out * c->backend->real);
     owner->tape_bytes += net->st_bytes + net->in_bytes + (size_t)hidden_maps(net) * net->hidden_bytes + net->out_bytes;
@@ -121,17 +170,15 @@ void wf_net_destroy(wf_net *net)
 {
     if (!net)
         return;
-    free(net->a);
-    free(net->b);
+    free(net->layers);
     free(net);
 }
 
 void wf_net_init(const wf_net *net, uint64_t seed, uint64_t first, double *values)
 {
-    wf_init_normal(seed, first + net->in.w, 0.05, values + net->in.w, net->in.weights);
-    for (int i = 0; i < net->blocks; i++) {
-        wf_init_normal(seed, first + net->a[i].w, 0.05, values + net->a[i].w, net->a[i].weights);
-        wf_init_normal(seed, first + net->b[i].w, 0.05, values + net->b[i].w, net->b[i].weights);
+    for (int i = 0; i + 1 < net->count; i++) {
+        const layer *l = &net->layers[i];
+        wf_init_normal(seed, first + l->w, 0.05, values + l->w, l->weights);
     }
 }
 
@@ -143,18 +190,29 @@ static int apply(const wf_net *net, const layer *l, const wf_real *params, const
                            residual, y);
 }
 
+/* Where layer i reads and writes. */
+static wf_map *source(const wf_net *net, void *tape, int i)
+{
+    return i ? hidden(net, tape, i - 1) : input_map(net, tape);
+}
+
+static wf_map *target(const wf_net *net, void *tape, int i)
+{
+    return i + 1 < net->count ? hidden(net, tape, i) : output_map(net, tape);
+}
+
+static wf_map *residual(const wf_net *net, void *tape, int i)
+{
+    return net->layers[i].spec.residual ? source(net, tape, i - 1) : NULL;
+}
+
 int wf_net_forward(wf_net *net, const wf_real *params, const wf_real *x, const wf_real *cond, void *tape, wf_real **out)
 {
     wf_context *c = net->context;
     wf_backend *b = c->backend;
     WF_TRY(b->pack(b, &net->in_shape, net->take, c->K, x, c->C, cond, input_map(net, tape)));
-    WF_TRY(apply(net, &net->in, params, input_map(net, tape), NULL, hidden(net, tape, 0)));
-    for (int i = 0; i < net->blocks; i++) {
-        wf_map *h = hidden(net, tape, 2 * i), *a = hidden(net, tape, 2 * i + 1), *next = hidden(net, tape, 2 * i + 2);
-        WF_TRY(apply(net, &net->a[i], params, h, NULL, a));
-        WF_TRY(apply(net, &net->b[i], params, a, h, next));
-    }
-    WF_TRY(apply(net, &net->last, params, hidden(net, tape, 2 * net->blocks), NULL, output_map(net, tape)));
+    for (int i = 0; i < net->count; i++)
+        WF_TRY(apply(net, &net->layers[i], params, source(net, tape, i), residual(net, tape, i), target(net, tape, i)));
     *out = wf_net_output(net, tape);
     return b->unpack(b, &net->out_shape, output_map(net, tape), *out);
 }
@@ -173,25 +231,21 @@ int wf_net_backward(wf_net *net, const wf_real *params, const wf_real *dout, wf_
 {
     wf_context *c = net->context;
     wf_backend *b = c->backend;
-    const wf_map_shape *shape = &net->hidden_shape;
-    wf_map *dh = work, *da = (wf_map *)((char *)work + net->hidden_bytes);
+    wf_map *spare[2] = {work, (wf_map *)((char *)work + net->hidden_bytes)};
     wf_map *din = (wf_map *)((char *)work + 2 * net->hidden_bytes);
-    wf_map *dlast = (wf_map *)((char *)din + net->in_bytes);
+    wf_map *dy = (wf_map *)((char *)din + net->in_bytes), *skip = NULL;
 
-    WF_TRY(b->pack(b, &net->out_shape, net->out, net->out, dout, 0, NULL, dlast));
-    WF_TRY(retreat(net, &net->last, params, hidden(net, tape, 2 * net->blocks), dlast, dh, grads));
-    WF_TRY(b->relu_backward(b, shape, hidden(net, tape, 2 * net->blocks), NULL, dh));
-    for (int i = net->blocks - 1; i >= 0; i--) {
-        wf_map *h = hidden(net, tape, 2 * i), *a = hidden(net, tape, 2 * i + 1);
-        WF_TRY(retreat(net, &net->b[i], params, a, dh, da, grads));
-        WF_TRY(b->relu_backward(b, shape, a, NULL, da));
-        /* The block's input feels the convolution and, through the residual, dh itself. */
-        wf_map *through = hidden(net, tape, 2 * i + 2); /* its own content is no longer needed */
-        WF_TRY(retreat(net, &net->a[i], params, h, da, through, grads));
-        WF_TRY(b->relu_backward(b, shape, h, dh, through));
-        dh = through;
+    WF_TRY(b->pack(b, &net->out_shape, net->out, net->out, dout, 0, NULL, dy));
+    for (int i = net->count - 1; i > 0; i--) {
+        /* The gradient that goes past a residual layer and the one before waits in its place. For the result of those two
+         * there is the output of the residual layer, which is no longer needed. */
+        wf_map *past = skip, *to = past ? target(net, tape, i + 1) : dy == spare[0] ? spare[1] : spare[0];
+        skip = net->layers[i].spec.residual ? dy : NULL;
+        WF_TRY(retreat(net, &net->layers[i], params, source(net, tape, i), dy, to, grads));
+        WF_TRY(b->relu_backward(b, &net->hidden_shape, source(net, tape, i), past, to));
+        dy = to;
     }
-    WF_TRY(retreat(net, &net->in, params, input_map(net, tape), dh, din, grads));
+    WF_TRY(retreat(net, &net->layers[0], params, input_map(net, tape), dy, din, grads));
     return b->pack_backward(b, &net->in_shape, net->take, c->K, dx, c->C, dcond, din);
 }
 
@@ -218,22 +272,20 @@ int wf_net_data_init(wf_net *net, wf_real *params, const wf_real *x, const wf_re
     wf_context *c = net->context;
     wf_backend *b = c->backend;
     size_t pixels = (size_t)c->N * (size_t)c->H * (size_t)c->W;
-    wf_map *in = input_map(net, tape), *h = hidden(net, tape, 0), *a = hidden(net, tape, 1);
     void *memory = NULL;
     int status = WF_OK;
+    if (net->count == 1)
+        return WF_OK;
     /* scratch: one plain tensor of hidden width, and one map */
     size_t plain = round64(pixels * (size_t)net->width * b->real);
     WF_TRY(b->alloc(b, plain + net->hidden_bytes, &memory));
     wf_real *scratch = memory;
     wf_map *y = (wf_map *)((char *)memory + plain);
-    WF_GO(b->pack(b, &net->in_shape, net->take, c->K, x, c->C, cond, in));
-    WF_GO(normalize(net, &net->in, params, in, y, scratch));
-    WF_GO(apply(net, &net->in, params, in, NULL, h));
-    for (int i = 0; i < net->blocks; i++) {
-        WF_GO(normalize(net, &net->a[i], params, h, y, scratch));
-        WF_GO(apply(net, &net->a[i], params, h, NULL, a));
-        WF_GO(normalize(net, &net->b[i], params, a, y, scratch));
-        WF_GO(apply(net, &net->b[i], params, a, h, h));
+    WF_GO(b->pack(b, &net->in_shape, net->take, c->K, x, c->C, cond, input_map(net, tape)));
+    for (int i = 0; i + 1 < net->count; i++) {
+        const layer *l = &net->layers[i];
+        WF_GO(normalize(net, l, params, source(net, tape, i), y, scratch));
+        WF_GO(apply(net, l, params, source(net, tape, i), residual(net, tape, i), target(net, tape, i)));
     }
 out:
     b->free(b, memory);

@@ -1,8 +1,10 @@
-/* net.h - the residual network inside a coupling (official Wavelet Flow configuration):
+/* net.h - the networks inside couplings. All are convolutions one after another, each but the last with an actnorm and a relu;
+ * the last is zero at first and has a bias and a log-scale. They see the first `take` channels of x, and the condition.
  *
- *     h = relu(conv1x1(concat(first `take` channels of x, cond)))        each convolution followed by an actnorm
- *     `blocks` times:  a = relu(conv3x3(h)),  h = relu(h + conv1x1(a))
- *     out = conv3x3(h), zero at first, with bias and log-scale
+ *     res     1x1, then `blocks` times  h = relu(h + 1x1(relu(3x3(h)))),  then 3x3: official Wavelet Flow configuration
+ *     glow    3x3, 1x1, 3x3 (Kingma and Dhariwal 2018, section 4)
+ *     dense   1x1, `blocks` times 1x1, 1x1: nothing of the neighbours
+ *     conv    the last 3x3 alone: with a split behind the coupling, the Gaussian that Glow learns for what is parked
  */
 #ifndef WF_NET_H
 #define WF_NET_H
@@ -11,8 +13,11 @@
 
 typedef struct wf_net wf_net;
 
-/* Declares the parameters on `owner`, and adds to its tape_bytes and work_bytes. out: channels [N,H,W,out]. */
-int wf_net_create(wf_bijector *owner, int take, int out, int width, int blocks, wf_net **result) WF_MUST;
+extern const char *const wf_net_names[]; /* by kind, NULL at the end */
+
+/* Declares the parameters on `owner`, and adds to its tape_bytes and work_bytes. out: channels [N,H,W,out]. width (of hidden
+ * maps), blocks: 0 for the usual; WF_USAGE where the kind has no such thing. */
+int wf_net_create(wf_bijector *owner, int kind, int take, int out, int width, int blocks, wf_net **result) WF_MUST;
 void wf_net_destroy(wf_net *net);
 
 /* Normal weights of deviation 0.05; the last convolution and all actnorms stay zero. */

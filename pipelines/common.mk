@@ -57,8 +57,8 @@ $(OUT)/%.command: FORCE | $(OUT)
 # A store under its own name is sealed; one that was interrupted, maybe when it was sealed already, goes on under .part.
 $(OUT)/%.store: $(OUT)/%.command
 	@echo "$*: pictures to coefficients"
-	@wf-info $@.part > /dev/null 2>&1 || $(call dwt,$*,-q $(DWT) -o $@.part)
-	@rm -rf $@ && mv $@.part $@
+	@wf-info $@.part > $@.info 2>&1 || $(call dwt,$*,-q $(DWT) -o $@.part)
+	@rm -rf $@ $@.info && mv $@.part $@
 
 # One line a level: level, minutes, threads, chain, further options.
 $(OUT)/plan.tsv: FORCE | $(OUT)

@@ -251,6 +251,82 @@ WF_BODY void wf_lu_gradient(int K, const float *params, const double *dm, double
     WF_TOGETHER();
 }
 
+/* -- HOUSEHOLDER: v [reflections,K]; m = H .. H, H = 1 - 2 v v' / (v' v) --------------------------------------------- */
+
+WF_BODY double wf_householder_factor(int K, const float *v)
+{
+    double norm = 0;
+    for (int i = 0; i < K; i++)
+        norm += (double)v[i] * (double)v[i];
+    return 2 / norm;
+}
+
+/* m = H m */
+WF_BODY void wf_householder_reflect(int K, const float *v, double *m)
+{
+    double c = wf_householder_factor(K, v);
+    for (int j = WF_FIRST; j < K; j += WF_STEP) {
+        double dot = 0;
+        for (int i = 0; i < K; i++)
+            dot += (double)v[i] * m[i * K + j];
+        for (int i = 0; i < K; i++)
+            m[i * K + j] -= c * dot * (double)v[i];
+    }
+    WF_TOGETHER();
+}
+
+WF_BODY void wf_householder_matrix(int K, int reflections, const float *params, double *m)
+{
+    wf_matrix_identity(K, m);
+    for (int r = 0; r < reflections; r++)
+        wf_householder_reflect(K, params + r * K, m);
+}
+
+/* With m = L H R, the gradient of H is G = L' dm R', and that of its v  c^2 (v'G v) v - c (G + G') v.  From the last reflection to
+ * the first, R and L' dm are carried along, and G is never made. scratch [3,K,K] */
+WF_BODY void wf_householder_gradient(int K, int reflections, const float *params, const double *m, const double *dm,
+                                     double *scratch, float *grads)
+{
+    double *right = scratch, *left = right + K * K, *rv = left + K * K, *lv = rv + K;
+    wf_matrix_copy(K * K, m, right);
+    wf_matrix_copy(K * K, dm, left);
+    for (int r = reflections - 1; r >= 0; r--) {
+        const float *v = params + r * K;
+        double c = wf_householder_factor(K, v), middle = 0;
+        wf_householder_reflect(K, v, right);
+        for (int j = WF_FIRST; j < K; j += WF_STEP) {
+            rv[j] = lv[j] = 0;
+            for (int i = 0; i < K; i++) {
+                rv[j] += (double)v[i] * right[i * K + j]; /* R' v */
+                lv[j] += (double)v[i] * left[i * K + j];  /* (L' dm)' v */
+            }
+        }
+        WF_TOGETHER();
+        for (int j = 0; j < K; j++)
+            middle += rv[j] * lv[j];
+        for (int i = WF_FIRST; i < K; i += WF_STEP) {
+            double both = 0;
+            for (int j = 0; j < K; j++)
+                both += left[i * K + j] * rv[j] + right[i * K + j] * lv[j];
+            grads[r * K + i] = (float)(c * c * middle * (double)v[i] - c * both);
+        }
+        WF_TOGETHER();
+        wf_householder_reflect(K, v, left);
+    }
+}
+
+/* -- PERMUTATION: p [K] --------------------------------------------------------------------------------------------- */
+
+WF_BODY void wf_permutation_matrix(int K, const float *params, double *m)
+{
+    for (int i = WF_FIRST; i < K; i += WF_STEP) {
+        int row = wf_lu_row(K, params, i);
+        for (int j = 0; j < K; j++)
+            m[i * K + j] = row < 0 ? (double)NAN : j == row;
+    }
+    WF_TOGETHER();
+}
+
 /* -- a run of them -------------------------------------------------------------------------------------------------- */
 
 /* What a run of `count` parts is worked out in: wf_linear_work_size doubles. */
@@ -291,8 +367,12 @@ WF_BODY void wf_linear_part_matrix(int K, const wf_linear_part *part, double *m,
         offset[i] = 0;
     if (part->kind == WF_LINEAR_DENSE)
         wf_matrix_from_float(K * K, params, m);
-    else
+    else if (part->kind == WF_LINEAR_LU)
         wf_lu_matrix(K, params, m, scratch);
+    else if (part->kind == WF_LINEAR_HOUSEHOLDER)
+        wf_householder_matrix(K, part->reflections, params, m);
+    else
+        wf_permutation_matrix(K, params, m);
 }
 
 /* Fills matrices, offsets, product and shift. */
@@ -357,8 +437,13 @@ WF_BODY void wf_linear_backward_run(int K, const wf_linear_part *parts, int coun
             wf_actnorm_gradient(K, params, dm, dc, dlogdet, grads);
         else if (parts[p].kind == WF_LINEAR_DENSE)
             wf_dense_gradient(K, m, dm, dlogdet, rest, grads);
-        else
+        else if (parts[p].kind == WF_LINEAR_LU)
             wf_lu_gradient(K, params, dm, dlogdet, rest, grads);
+        else if (parts[p].kind == WF_LINEAR_HOUSEHOLDER)
+            wf_householder_gradient(K, parts[p].reflections, params, m, dm, rest, grads);
+        else
+            for (int i = WF_FIRST; i < K; i += WF_STEP)
+                grads[i] = 0;
         wf_matrix_product_at(K, m, G, rest);
         wf_matrix_copy(square, rest, G);
         wf_matrix_apply_t(K, m, dc, rest);

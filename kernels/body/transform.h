@@ -14,5 +14,7 @@
 #include "../backend.h"
 
 #include "affine.h"
+#include "mixlogistic.h"
+#include "rqspline.h"
 
 #endif

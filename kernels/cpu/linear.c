@@ -9,9 +9,10 @@ static int work_open(wf_backend *b, int K, const wf_linear_part *parts, int coun
     WF_CHECK(K > 0 && count >= 0 && K < 16384, WF_INTERNAL, "linear: K %d, %d parts", K, count);
     for (int p = 0; p < count; p++) {
         const float *params = (const float *)parts[p].params;
-        for (int i = 0; i < K && parts[p].kind == WF_LINEAR_LU; i++)
-            WF_CHECK(wf_lu_row(K, params, i) >= 0, WF_DATA,
-                     "conv1x1: entry %d of the permutation is %g, not in 0 .. %d", i, (double)params[i], K - 1);
+        bool permutes = parts[p].kind == WF_LINEAR_LU || parts[p].kind == WF_LINEAR_PERMUTATION;
+        for (int i = 0; permutes && i < K; i++)
+            WF_CHECK(wf_lu_row(K, params, i) >= 0, WF_DATA, "linear: entry %d of the permutation is %g, not in 0 .. %d",
+                     i, (double)params[i], K - 1);
     }
     WF_TRY(wf_cpu_scratch((wf_cpu *)b, wf_linear_work_size(K, count) * sizeof(double), &memory));
     *work = memory;

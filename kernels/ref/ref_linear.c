@@ -137,6 +137,45 @@ static int lu_expand(int K, const double *params, double *M, double *logdet)
     return WF_OK;
 }
 
+/* The K x K reflection of vector v. */
+static void reflection(int K, const double *v, double *H)
+{
+    double norm = 0;
+    for (int i = 0; i < K; i++)
+        norm += v[i] * v[i];
+    for (int i = 0; i < K; i++)
+        for (int j = 0; j < K; j++)
+            H[i * K + j] = (i == j) - 2 * v[i] * v[j] / norm;
+}
+
+/* M = reflections [first, last) multiplied, the first applied first. */
+static int reflect(int K, const double *params, int first, int last, double *M)
+{
+    size_t KK = (size_t)K * (size_t)K;
+    double *H;
+    WF_TRY(wf_ref_scratch(2 * KK, &H));
+    identity(K, M);
+    for (int r = first; r < last; r++) {
+        reflection(K, params + r * K, H);
+        multiply(K, H, M, H + KK);
+        memcpy(M, H + KK, KK * sizeof *M);
+    }
+    free(H);
+    return WF_OK;
+}
+
+/* One row of M is 1 at p. */
+static int permute(int K, const double *p, double *M)
+{
+    memset(M, 0, (size_t)K * (size_t)K * sizeof *M);
+    for (int i = 0; i < K; i++) {
+        WF_CHECK(p[i] >= 0 && p[i] < K && p[i] == floor(p[i]), WF_DATA,
+                 "linear: row %d of the permutation is %g, want a whole number below %d", i, p[i], K);
+        M[i * K + (int)p[i]] = 1;
+    }
+    return WF_OK;
+}
+
 /* One part as y = M x + m with its log|det M|; `inverse` [K,K] is scratch, and holds the inverse of a DENSE part. */
 static int expand(int K, const wf_linear_part *part, double *M, double *m, double *inverse, double *logdet)
 {
@@ -158,6 +197,12 @@ static int expand(int K, const wf_linear_part *part, double *M, double *m, doubl
         return invert(K, M, inverse, logdet);
     case WF_LINEAR_LU:
         return lu_expand(K, v, M, logdet);
+    case WF_LINEAR_HOUSEHOLDER:
+        *logdet = 0;
+        return reflect(K, v, 0, part->reflections, M);
+    case WF_LINEAR_PERMUTATION:
+        *logdet = 0;
+        return permute(K, v, M);
     }
     return wf_fail(WF_INTERNAL, "linear: unknown kind %d", (int)part->kind);
 }
@@ -220,6 +265,41 @@ static int lu_backward(int K, const double *params, const double *dW, double dlo
     return WF_OK;
 }
 
+/* M = L H R: the gradient of H is G = L' dM R', and that of its v, with c = 2 / v'v, is  c^2 (v'G v) v - c (G + G') v. */
+static int householder_backward(int K, const double *params, int reflections, const double *dM, double *grads)
+{
+    size_t KK = (size_t)K * (size_t)K;
+    double *L;
+    WF_TRY(wf_ref_scratch(5 * KK, &L));
+    double *R = L + KK, *T = L + 2 * KK, *product = L + 3 * KK, *G = L + 4 * KK;
+    int status = WF_OK;
+    for (int r = 0; r < reflections && !status; r++) {
+        const double *v = params + r * K;
+        double norm = 0, middle = 0;
+        WF_GO(reflect(K, params, 0, r, R));
+        WF_GO(reflect(K, params, r + 1, reflections, L));
+        transpose(K, L, T);
+        multiply(K, T, dM, product);
+        transpose(K, R, T);
+        multiply(K, product, T, G);
+        for (int i = 0; i < K; i++) {
+            norm += v[i] * v[i];
+            for (int j = 0; j < K; j++)
+                middle += v[i] * G[i * K + j] * v[j];
+        }
+        double c = 2 / norm;
+        for (int i = 0; i < K; i++) {
+            double both = 0;
+            for (int j = 0; j < K; j++)
+                both += (G[i * K + j] + G[j * K + i]) * v[j];
+            grads[r * K + i] = c * c * middle * v[i] - c * both;
+        }
+    }
+out:
+    free(L);
+    return status;
+}
+
 /* Gradients of one part from those of its M and m; `inverse` is M's for a DENSE part. */
 static int part_backward(int K, const wf_linear_part *part, const double *inverse, const double *dM, const double *dm,
                          double dlogdet)
@@ -241,6 +321,11 @@ static int part_backward(int K, const wf_linear_part *part, const double *invers
         return WF_OK;
     case WF_LINEAR_LU:
         return lu_backward(K, v, dM, dlogdet, g);
+    case WF_LINEAR_HOUSEHOLDER:
+        return householder_backward(K, v, part->reflections, dM, g);
+    case WF_LINEAR_PERMUTATION:
+        memset(g, 0, (size_t)K * sizeof *g);
+        return WF_OK;
     }
     return wf_fail(WF_INTERNAL, "linear: unknown kind %d", (int)part->kind);
 }

@@ -1,4 +1,4 @@
-/* ref_transform.c - couplings: each kind as its value, its slope and all their derivatives; the inverse by bisection */
+/* ref_transform.c - couplings: each kind as its value, its slope and all their derivatives; the inverse as a root */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +28,162 @@ static void affine(double x, double t, double l, double by_s, jet *j)
     j->log_slope_by[0] = by_s;
 }
 
+/* count shares of 2 * bound, each at least a thousandth of it, as a softmax of the logits divides the rest: knots [count + 1],
+ * and their derivatives by logit i, [count + 1, count]. */
+static void knots(int count, double bound, const double *logits, double *at, double *by)
+{
+    double sum = 0, largest = logits[0], share[WF_TRANSFORM_MAX_PARAMETERS];
+    for (int i = 1; i < count; i++)
+        largest = fmax(largest, logits[i]);
+    for (int i = 0; i < count; i++)
+        sum += share[i] = exp(logits[i] - largest);
+    for (int i = 0; i < count; i++)
+        share[i] /= sum;
+    at[0] = -bound;
+    for (int i = 0; i < count; i++)
+        by[i] = 0;
+    for (int k = 0; k < count; k++) {
+        at[k + 1] = at[k] + 2 * bound * (1e-3 + (1 - 1e-3 * count) * share[k]);
+        for (int i = 0; i < count; i++)
+            by[(k + 1) * count + i] =
+                by[k * count + i] + 2 * bound * (1 - 1e-3 * count) * share[k] * ((i == k) - share[i]);
+    }
+    at[count] = bound;
+}
+
+/* A function of six numbers with its gradient by them: left and right knot in x and in y, and the slopes there. */
+typedef struct six {
+    double value, by[6];
+} six;
+
+static six six_plus(six a, double factor, six b)
+{
+    a.value += factor * b.value;
+    for (int i = 0; i < 6; i++)
+        a.by[i] += factor * b.by[i];
+    return a;
+}
+
+static six six_times(six a, six b)
+{
+    for (int i = 0; i < 6; i++)
+        a.by[i] = a.by[i] * b.value + a.value * b.by[i];
+    a.value *= b.value;
+    return a;
+}
+
+static six six_over(six a, six b)
+{
+    for (int i = 0; i < 6; i++)
+        a.by[i] = (a.by[i] - a.value / b.value * b.by[i]) / b.value;
+    a.value /= b.value;
+    return a;
+}
+
+static void spline(const wf_transform *how, double x, const double *theta, jet *j)
+{
+    enum { MAX = WF_TRANSFORM_MAX_PARAMETERS };
+    int count = how->count, bin = 0;
+    double xs[MAX + 1], ys[MAX + 1], xs_by[MAX * MAX], ys_by[MAX * MAX];
+    j->y = x;
+    if (fabs(x) > how->bound)
+        return;
+    knots(count, how->bound, theta, xs, xs_by);
+    knots(count, how->bound, theta + count, ys, ys_by);
+    while (bin + 1 < count && x >= xs[bin + 1])
+        bin++;
+    /* softplus(c) = 1 - 1/1000 */
+    double c = log(expm1(1 - 1e-3)), value[6] = {xs[bin], xs[bin + 1], ys[bin], ys[bin + 1], 1, 1},
+           slope_by[2] = {0, 0};
+    for (int side = 0; side < 2; side++) {
+        int knot = bin + side;
+        if (knot == 0 || knot == count)
+            continue;
+        double v = theta[2 * count + knot - 1] + c;
+        value[4 + side] = 1e-3 + log1p(exp(v));
+        slope_by[side] = 1 / (1 + exp(-v));
+    }
+    six v[6], at = {x, {0}}, one = {1, {0}};
+    for (int i = 0; i < 6; i++) {
+        v[i] = (six){value[i], {0}};
+        v[i].by[i] = 1;
+    }
+    six w = six_plus(v[1], -1, v[0]), h = six_plus(v[3], -1, v[2]), s = six_over(h, w);
+    at = six_over(six_plus(at, -1, v[0]), w);
+    six rest = six_plus(one, -1, at), both = six_times(at, rest);
+    six bend = six_plus(six_plus(v[4], 1, v[5]), -2, s), below = six_plus(s, 1, six_times(bend, both));
+    six above = six_plus(six_times(s, six_times(at, at)), 1, six_times(v[4], both));
+    six steep = six_plus(six_times(v[5], six_times(at, at)), 2, six_times(s, both));
+    steep = six_plus(steep, 1, six_times(v[4], six_times(rest, rest)));
+    six y = six_plus(v[2], 1, six_times(h, six_over(above, below)));
+    six slope = six_over(six_times(six_times(s, s), steep), six_times(below, below));
+    j->y = y.value;
+    j->log_slope = log(slope.value);
+    /* Moving all of x, its knots and with them nothing else changes nothing. */
+    j->bend = -(slope.by[0] + slope.by[1]) / slope.value;
+    for (int i = 0; i < count; i++) {
+        const double *left = xs_by + bin * count, *up = ys_by + bin * count;
+        j->y_by[i] = y.by[0] * left[i] + y.by[1] * left[count + i];
+        j->y_by[count + i] = y.by[2] * up[i] + y.by[3] * up[count + i];
+        j->log_slope_by[i] = (slope.by[0] * left[i] + slope.by[1] * left[count + i]) / slope.value;
+        j->log_slope_by[count + i] = (slope.by[2] * up[i] + slope.by[3] * up[count + i]) / slope.value;
+    }
+    for (int side = 0; side < 2; side++) {
+        int knot = bin + side;
+        if (knot == 0 || knot == count)
+            continue;
+        j->y_by[2 * count + knot - 1] = y.by[4 + side] * slope_by[side];
+        j->log_slope_by[2 * count + knot - 1] = slope.by[4 + side] * slope_by[side] / slope.value;
+    }
+}
+
+/* Of the mixture f, its complement c and its density p, which a parameter moves by df, -df and dp. Up to scale and offset
+ * y = log f - log c + x/1000, T' = p/f + p/c + 1/1000. */
+typedef struct mix {
+    double f, c, p, slope;
+} mix;
+
+static void moved(jet *j, int i, double scale, const mix *m, double df, double dp)
+{
+    j->y_by[i] = scale * (df / m->f + df / m->c);
+    j->log_slope_by[i] = (dp / m->f - m->p * df / (m->f * m->f) + dp / m->c + m->p * df / (m->c * m->c)) / m->slope;
+}
+
+static void mixture(int n, double x, const double *theta, jet *j)
+{
+    mix m = {0, 0, 0, 0};
+    double sum = 0, dp = 0, share[WF_TRANSFORM_MAX_PARAMETERS];
+    double a = fmax(-5, fmin(5, theta[3 * n])), scale = exp(a);
+    for (int i = 0; i < n; i++)
+        sum += share[i] = exp(theta[i]);
+    for (int i = 0; i < n; i++) {
+        double e = exp(-fmax(-5, fmin(5, theta[2 * n + i]))), u = (x - theta[n + i] - (2 * i + 1.0 - n) / n) * e;
+        double below = 1 / (1 + exp(-u)), above = 1 / (1 + exp(u));
+        share[i] /= sum;
+        m.f += share[i] * below;
+        m.c += share[i] * above;
+        m.p += share[i] * e * below * above;
+        dp += share[i] * e * e * below * above * (above - below);
+    }
+    m.slope = m.p / m.f + m.p / m.c + 1e-3;
+    j->y = (log(m.f) - log(m.c) + 1e-3 * x) * scale + theta[3 * n + 1];
+    j->log_slope = log(m.slope) + a;
+    j->bend = (dp / m.f - m.p * m.p / (m.f * m.f) + dp / m.c + m.p * m.p / (m.c * m.c)) / m.slope;
+    for (int i = 0; i < n; i++) {
+        double s = theta[2 * n + i], e = exp(-fmax(-5, fmin(5, s))), u = (x - theta[n + i] - (2 * i + 1.0 - n) / n) * e;
+        double below = 1 / (1 + exp(-u)), above = 1 / (1 + exp(u)), bump = share[i] * below * above;
+        moved(j, i, scale, &m, share[i] * (below - m.f), share[i] * (e * below * above - m.p));
+        moved(j, n + i, scale, &m, -e * bump, -e * e * bump * (above - below));
+        if (fabs(s) <= 5)
+            moved(j, 2 * n + i, scale, &m, -u * bump, -e * bump * (1 + u * (above - below)));
+    }
+    if (fabs(theta[3 * n]) <= 5) {
+        j->y_by[3 * n] = j->y - theta[3 * n + 1];
+        j->log_slope_by[3 * n] = 1;
+    }
+    j->y_by[3 * n + 1] = 1;
+}
+
 static void derive(const wf_transform *how, double x, const double *theta, jet *j)
 {
     memset(j, 0, sizeof *j);
@@ -44,33 +200,41 @@ static void derive(const wf_transform *how, double x, const double *theta, jet *
     case WF_TRANSFORM_AFFINE_EXP:
         affine(x, theta[1], fmax(-5, fmin(5, theta[0])), fabs(theta[0]) <= 5, j);
         return;
+    case WF_TRANSFORM_RQSPLINE:
+        spline(how, x, theta, j);
+        return;
+    case WF_TRANSFORM_MIXLOGISTIC:
+        mixture(how->count, x, theta, j);
+        return;
     }
 }
 
-/* By one step of Newton from 0 where T is affine. Else T grows without bound, so that two numbers with T(low) <= y <= T(high) are
- * found by doubling, and then halved until no number lies between them. Leaves the jet at x. */
+/* T grows without bound, so that two numbers with T(low) <= y <= T(high) are found by doubling; between them steps of Newton or,
+ * where one leaves them, halves of the interval, until nothing moves. Leaves the jet at x. */
 static double invert(const wf_transform *how, double y, const double *theta, jet *j)
 {
-    double low = -1, high = 1;
-    derive(how, 0, theta, j);
-    double x = (y - j->y) * exp(-j->log_slope);
-    derive(how, x, theta, j);
-    if (fabs(j->y - y) <= 1e-15 * fabs(y) || !isfinite(j->y))
-        return x;
+    double low = -1, high = 1, x = 0, old;
+    if (!isfinite(y))
+        return y;
     while (derive(how, low, theta, j), j->y > y)
         low *= 2;
     while (derive(how, high, theta, j), j->y < y)
         high *= 2;
-    for (;;) {
-        x = low + (high - low) / 2;
+    for (int step = 0; step < 200; step++) {
         derive(how, x, theta, j);
-        if (x == low || x == high)
-            return x;
         if (j->y < y)
             low = x;
         else
             high = x;
+        old = x;
+        x -= (j->y - y) * exp(-j->log_slope);
+        if (!(x >= low && x <= high) || step % 8 == 7)
+            x = low + (high - low) / 2;
+        if (fabs(x - old) <= 1e-16 * fabs(x))
+            break;
     }
+    derive(how, x, theta, j);
+    return x;
 }
 
 /* An element that moves. */

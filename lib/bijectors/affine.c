@@ -2,6 +2,8 @@
  * in the official Wavelet Flow configuration, sigmoid(s + 2) as in Glow's code, or exp of s held within +-5 */
 #include "../coupling.h"
 
+static const char *const scale_names[] = {"tanh", "sigmoid", "exp", NULL};
+
 static int create(wf_bijector *self, const int *values)
 {
     static const wf_transform_kind scales[] = {WF_TRANSFORM_AFFINE_TANH, WF_TRANSFORM_AFFINE_SIGMOID,
@@ -11,7 +13,7 @@ static int create(wf_bijector *self, const int *values)
 
 const wf_bijector_type wf_bijector_affine = {
     .name = "affine",
-    .options = {WF_COUPLING_OPTIONS, {"scale", 0, 0, 2, "tanh sigmoid exp"}},
+    .options = {WF_COUPLING_OPTIONS, {"scale", 0, 0, 0, scale_names}},
     .create = create,
     WF_COUPLING_FUNCTIONS,
 };

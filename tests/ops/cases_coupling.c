@@ -6,6 +6,8 @@ const wf_transform transforms[] = {
     {.kind = WF_TRANSFORM_AFFINE_TANH},
     {.kind = WF_TRANSFORM_AFFINE_SIGMOID},
     {.kind = WF_TRANSFORM_AFFINE_EXP},
+    {.kind = WF_TRANSFORM_RQSPLINE, .count = 5, .bound = 2},
+    {.kind = WF_TRANSFORM_MIXLOGISTIC, .count = 3},
 };
 const int transform_count = sizeof transforms / sizeof *transforms;
 
@@ -32,12 +34,17 @@ static size_t theta_of(const wf_coupling *c)
     return (size_t)c->H * (size_t)c->W * (size_t)(c->moved * wf_transform_parameters(&c->transform));
 }
 
+static double theta_size(const wf_coupling *c)
+{
+    return c->transform.count ? 1 : 3;
+}
+
 int case_transform_forward(run *r, const dims *d)
 {
     wf_coupling c = coupling_of(d);
     bool in_place = d->variant & 1;
     wf_real *x = reals(r, "x", in_place ? UPDATED : INPUT, PER_PICTURE, state_of(d), 3);
-    wf_real *theta = reals(r, "theta", INPUT, PER_PICTURE, theta_of(&c), 3);
+    wf_real *theta = reals(r, "theta", INPUT, PER_PICTURE, theta_of(&c), theta_size(&c));
     wf_real *y = in_place ? x : reals(r, "y", OUTPUT, PER_PICTURE, state_of(d), 1);
     double *logdet = doubles(r, "logdet", PER_PICTURE, 1, true);
     wf_backend *b = r->backend;
@@ -51,7 +58,7 @@ int case_transform_inverse(run *r, const dims *d)
     wf_coupling c = coupling_of(d);
     bool in_place = d->variant & 1;
     wf_real *y = reals(r, "y", in_place ? UPDATED : INPUT, PER_PICTURE, state_of(d), 3);
-    wf_real *theta = reals(r, "theta", INPUT, PER_PICTURE, theta_of(&c), 3);
+    wf_real *theta = reals(r, "theta", INPUT, PER_PICTURE, theta_of(&c), theta_size(&c));
     wf_real *x = in_place ? y : reals(r, "x", OUTPUT, PER_PICTURE, state_of(d), 1);
     double *logdet = d->variant & 2 ? NULL : doubles(r, "logdet", PER_PICTURE, 1, true);
     wf_backend *b = r->backend;
@@ -63,7 +70,7 @@ int case_transform_backward(run *r, const dims *d)
 {
     wf_coupling c = coupling_of(d);
     wf_real *x = reals(r, "x", INPUT, PER_PICTURE, state_of(d), 3);
-    wf_real *theta = reals(r, "theta", INPUT, PER_PICTURE, theta_of(&c), 3);
+    wf_real *theta = reals(r, "theta", INPUT, PER_PICTURE, theta_of(&c), theta_size(&c));
     wf_real *g = reals(r, "g", UPDATED, PER_PICTURE, state_of(d), 1);
     wf_real *dtheta = reals(r, "dtheta", OUTPUT, PER_PICTURE, theta_of(&c), 1);
     return r->backend->transform_backward(r->backend, &c, d->N, x, theta, weights_of(r, d), g, -0.3, dtheta);
@@ -73,7 +80,7 @@ int case_transform_inverse_backward(run *r, const dims *d)
 {
     wf_coupling c = coupling_of(d);
     wf_real *x = reals(r, "x", INPUT, PER_PICTURE, state_of(d), 3);
-    wf_real *theta = reals(r, "theta", INPUT, PER_PICTURE, theta_of(&c), 3);
+    wf_real *theta = reals(r, "theta", INPUT, PER_PICTURE, theta_of(&c), theta_size(&c));
     wf_real *g = reals(r, "g", UPDATED, PER_PICTURE, state_of(d), 1);
     wf_real *dtheta = reals(r, "dtheta", OUTPUT, PER_PICTURE, theta_of(&c), 1);
     return r->backend->transform_inverse_backward(r->backend, &c, d->N, x, theta, g, 0.7, dtheta);

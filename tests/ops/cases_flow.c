@@ -193,29 +193,31 @@ int case_copy_runs(run *r, const dims *d)
     return r->backend->copy_runs(r->backend, &runs, wf_at(r->backend, y, (size_t)(d->C - d->k)), x);
 }
 
-/* -- linear: K channels; variant: decimal digits name the parts, first applied first: 1 actnorm, 2 dense, 3 LU ---- */
+/* -- linear: K channels; variant: decimal digits name the parts, first applied first: 1 actnorm, 2 dense, 3 LU, 4 householder, 5 permutation */
 
-enum { MAX_PARTS = 5 };
+enum { MAX_PARTS = 5, REFLECTIONS = 3 };
 
 static size_t part_count(wf_linear_kind kind, int K)
 {
-    size_t KK = (size_t)K * (size_t)K;
-    return kind == WF_LINEAR_ACTNORM ? 2 * (size_t)K : kind == WF_LINEAR_DENSE ? KK : 3 * (size_t)K + 2 * KK;
+    size_t k = (size_t)K;
+    const size_t counts[] = {2 * k, k * k, 3 * k + 2 * k * k, REFLECTIONS * k, k};
+    return counts[kind];
 }
 
 /* Overwrites the random parameters where they must be more than random: a dense matrix near a scaled identity, whose
- * inverse is tame, and the permutation and signs of LU. */
+ * inverse is tame, permutations, and signs. */
 static int set_part(wf_backend *b, wf_linear_kind kind, int K, wf_real *params)
 {
-    size_t n = kind == WF_LINEAR_DENSE ? (size_t)K * (size_t)K : 2 * (size_t)K;
-    if (kind == WF_LINEAR_ACTNORM)
+    size_t n = (size_t)K * (kind == WF_LINEAR_DENSE ? (size_t)K : kind == WF_LINEAR_LU ? 2 : 1);
+    if (kind == WF_LINEAR_ACTNORM || kind == WF_LINEAR_HOUSEHOLDER)
         return WF_OK;
     double *v = malloc(n * sizeof *v);
     WF_CHECK(v, WF_AGAIN, "out of memory");
     for (int i = 0; i < K; i++)
-        if (kind == WF_LINEAR_LU) {
+        if (kind == WF_LINEAR_LU || kind == WF_LINEAR_PERMUTATION) {
             v[i] = (i + 1) % K;
-            v[K + i] = i % 3 ? 1 : -1;
+            if (kind == WF_LINEAR_LU)
+                v[K + i] = i % 3 ? 1 : -1;
         } else {
             for (int j = 0; j < K; j++)
                 v[i * K + j] = (i == K - 1 - j ? 1.5 : 0) + input_value(99, 0, (size_t)(i * K + j), 1.0 / K, WF_FP32);
@@ -228,7 +230,7 @@ static int set_part(wf_backend *b, wf_linear_kind kind, int K, wf_real *params)
 /* The parts of `variant`, their number in *count. Parameters are spread over +-0.2. */
 static int make_parts(run *r, const dims *d, bool gradients, wf_linear_part parts[MAX_PARTS], int *count)
 {
-    static const char *const names[] = {"actnorm", "dense", "lu"};
+    static const char *const names[] = {"actnorm", "dense", "lu", "householder", "permutation"};
     char digits[16];
     *count = snprintf(digits, sizeof digits, "%d", d->variant);
     for (int i = 0; i < *count; i++) {
@@ -236,7 +238,7 @@ static int make_parts(run *r, const dims *d, bool gradients, wf_linear_part part
         size_t n = part_count(kind, d->K);
         wf_real *params = reals(r, names[kind], INPUT, WHOLE, n, 0.2);
         WF_TRY(set_part(r->backend, kind, d->K, params));
-        parts[i] = (wf_linear_part){.kind = kind, .params = params};
+        parts[i] = (wf_linear_part){.kind = kind, .params = params, .reflections = REFLECTIONS};
         if (gradients)
             parts[i].grads = reals(r, "gradient of a part", OUTPUT, WHOLE, n, 1);
     }

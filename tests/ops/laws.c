@@ -59,7 +59,7 @@ static int check_gradient(const char *what, loss_fn *loss, void *context, double
 
 /* -- linear ------------------------------------------------------------------------------------------------------- */
 
-enum { LK = 5, PARTS = 4 };
+enum { LK = 5, PARTS = 6 };
 static const size_t LKK = LK * LK;
 
 typedef struct linear_case {
@@ -77,18 +77,19 @@ static int linear_loss(void *context, double *loss)
     return WF_OK;
 }
 
-/* actnorm, dense, LU, actnorm */
+/* actnorm, dense, LU, actnorm, two reflections, permutation */
 static void linear_setup(linear_case *c)
 {
-    static const wf_linear_kind kinds[PARTS] = {WF_LINEAR_ACTNORM, WF_LINEAR_DENSE, WF_LINEAR_LU, WF_LINEAR_ACTNORM};
+    static const wf_linear_kind kinds[PARTS] = {WF_LINEAR_ACTNORM, WF_LINEAR_DENSE,       WF_LINEAR_LU,
+                                                WF_LINEAR_ACTNORM, WF_LINEAR_HOUSEHOLDER, WF_LINEAR_PERMUTATION};
     memset(c, 0, sizeof *c);
     for (int i = 0; i < PARTS; i++) {
         fill(c->params[i], sizeof c->params[i] / sizeof(double), i, 0.3);
-        c->parts[i] = (wf_linear_part){kinds[i], R(c->params[i]), R(c->grads[i])};
+        c->parts[i] = (wf_linear_part){kinds[i], R(c->params[i]), R(c->grads[i]), 2};
     }
     for (int i = 0; i < LK; i++) {
         c->params[1][i * LK + i] += 1;
-        c->params[2][i] = (i + 2) % LK;
+        c->params[2][i] = c->params[5][i] = (i + 2) % LK;
         c->params[2][LK + i] = i == 1 ? -1 : 1;
     }
     fill(c->dA, LKK, 20, 1);
@@ -105,6 +106,7 @@ static int law_linear_gradient(void)
     WF_TRY(check_gradient("dense", linear_loss, &c, c.params[1], c.grads[1], LKK));
     WF_TRY(check_gradient("lu", linear_loss, &c, c.params[2] + 2 * LK, c.grads[2] + 2 * LK, 2 * LKK + LK));
     WF_TRY(check_gradient("last actnorm", linear_loss, &c, c.params[3], c.grads[3], 2 * LK));
+    WF_TRY(check_gradient("householder", linear_loss, &c, c.params[4], c.grads[4], 2 * LK));
     for (size_t i = 0; i < 2 * LK; i++)
         WF_TRY(near("gradient of p and sign", i, c.grads[2][i], 0, 0));
     return WF_OK;
@@ -135,7 +137,7 @@ static int law_linear_values(void)
 {
     double lu[14] = {1, 0, -1, 1, 0, 0, 2, 0, 0, 3, 0, 0, 0, log(4)}, actnorm[4] = {0.5, -1, 0, log(2) / 3};
     double A[4], a[2], B[4], b[2], logdet;
-    wf_linear_part parts[2] = {{WF_LINEAR_ACTNORM, R(actnorm), NULL}, {WF_LINEAR_LU, R(lu), NULL}};
+    wf_linear_part parts[2] = {{WF_LINEAR_ACTNORM, R(actnorm), NULL, 0}, {WF_LINEAR_LU, R(lu), NULL, 0}};
     wf_linear out = {R(A), R(a), R(B), R(b), &logdet};
     WF_TRY(wf_ref_linear_fold(NULL, 2, parts, 2, &out));
     /* L U = [[-1, 3], [-2, 10]]; P puts row 1 first; the actnorm doubles x1 and adds (0.5, -2) */

@@ -1,0 +1,33 @@
+/* root.h - roots of increasing functions: Newton's steps between two numbers that close in */
+#ifndef WF_BODY_ROOT_H
+#define WF_BODY_ROOT_H
+
+#include "elementary.h"
+
+typedef struct wf_root {
+    float low, high, at; /* it lies between the first two */
+    int steps;
+} wf_root;
+
+WF_BODY wf_root wf_root_between(float low, float high)
+{
+    wf_root r = {low, high, low + 0.5f * (high - low), 0};
+    return r;
+}
+
+/* Moves `at`, where the function is `over` above what it should be and has this slope. Newton's step or, where that leaves the
+ * interval or has been taken too often, half of the interval. 0: done, the step was less than 5e-7 (1 + |at|). */
+WF_BODY int wf_root_step(wf_root *r, float over, float slope)
+{
+    float old = r->at, next = old - over / slope;
+    if (over > 0)
+        r->high = old;
+    else
+        r->low = old;
+    if (!(next >= r->low && next <= r->high) || r->steps % 8 == 7)
+        next = r->low + 0.5f * (r->high - r->low);
+    r->at = next;
+    return fabsf(next - old) > 5e-7f * (1.0f + fabsf(next)) && ++r->steps < 128;
+}
+
+#endif

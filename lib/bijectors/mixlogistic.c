@@ -1,0 +1,16 @@
+/* mixlogistic.c - coupling of Flow++: the cumulative distribution of a mixture of `components` logistics, logit, affine
+ * (Ho et al. 2019). Its inverse is solved for each number */
+#include "../coupling.h"
+
+static int create(wf_bijector *self, const int *values)
+{
+    wf_transform t = {.kind = WF_TRANSFORM_MIXLOGISTIC, .count = values[WF_COUPLING_OWN]};
+    return wf_coupling_create(self, &t, values);
+}
+
+const wf_bijector_type wf_bijector_mixlogistic = {
+    .name = "mixlogistic",
+    .options = {WF_COUPLING_OPTIONS, {"components", 8, 1, 20, NULL}},
+    .create = create,
+    WF_COUPLING_FUNCTIONS,
+};

@@ -1,0 +1,17 @@
+/* rqspline.c - coupling by monotone rational-quadratic splines of `bins` pieces between -bound and bound, the identity outside
+ * (Durkan et al. 2019) */
+#include "../coupling.h"
+
+static int create(wf_bijector *self, const int *values)
+{
+    const int *own = values + WF_COUPLING_OWN;
+    wf_transform t = {.kind = WF_TRANSFORM_RQSPLINE, .count = own[0], .bound = own[1]};
+    return wf_coupling_create(self, &t, values);
+}
+
+const wf_bijector_type wf_bijector_rqspline = {
+    .name = "rqspline",
+    .options = {WF_COUPLING_OPTIONS, {"bins", 8, 2, 16, NULL}, {"bound", 3, 1, 100, NULL}},
+    .create = create,
+    WF_COUPLING_FUNCTIONS,
+};
