@@ -83,14 +83,14 @@ typedef enum wf_follow {
     OPEN(gzip, 3)                                 \
     READ(pnm, "PNM", 3, WF_PICTURES)              \
     READ(pam, "PAM", 3, WF_PICTURES)              \
-    READ(jpeg, "JPEG", 3, WF_ANYTHING)            \
+    CODE(jpeg, "JPEG", 3, WF_ANYTHING)            \
     READ(idx, "IDX", 4, WF_PICTURES)              \
     OPEN(zip, 4)                                  \
     OPEN(compressed, 6)                           \
     READ(npy, "NumPy", 6, WF_PICTURES)            \
     CODE(png, "PNG", 8, WF_ANYTHING)              \
     READ(tfrecord, "TFRecord", 12, WF_SAME)       \
-    READ(webp, "WebP", 12, WF_ANYTHING)           \
+    CODE(webp, "WebP", 12, WF_ANYTHING)           \
     OPEN(lmdb, 24)                                \
     OPEN(tar, 512)                                \
     READ(cifar10, "CIFAR-10", 16 * 3073, WF_SAME) \
@@ -103,7 +103,9 @@ typedef struct wf_code {
     size_t size, capacity;
 } wf_code;
 
-/* Appends the next n bytes, or as many as there are: *whole says which. */
+enum { WF_MAX_CODE = 1 << 30 }; /* more bytes cannot be of WF_MAX_PIXELS */
+
+/* Appends the next n bytes, or as many as there are, or as reach WF_MAX_CODE: *whole says which. */
 int wf_code_take(wf_code *code, wf_source *source, size_t n, bool *whole) WF_MUST;
 
 typedef bool wf_is(const uint8_t *head, size_t n); /* n < the bytes needed: that is all there is */

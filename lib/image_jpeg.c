@@ -10,6 +10,7 @@
 
 /* Files in use have about ten scans; each scan of a picture takes as long as a whole baseline one. */
 enum { MAX_SCANS = 200 };
+enum { TEMPORARY = 1 }; /* TEM, a marker without contents, as the restart markers are */
 
 bool wf_image_is_jpeg(const uint8_t *head, size_t n)
 {
@@ -111,18 +112,18 @@ static void to_rgb(const uint8_t *inks, int W, bool inverted, uint8_t *rgb)
         }
 }
 
-/* A camera's file of several pictures (CIPA DC-007, "MPF"): behind the first come another eye's, or a map of brightness. */
-static int check_companions(const job *j)
+/* The contents of an APP2 marker may tell of a camera's file of several pictures (CIPA DC-007, "MPF"): behind the first come
+ * another eye's, or a map of brightness. */
+static int check_companions(wf_source *source, const uint8_t *contents, size_t n)
 {
-    for (jpeg_saved_marker_ptr m = j->jpeg.marker_list; m; m = m->next)
-        if (m->data_length >= 4 && !memcmp(m->data, "MPF", 4)) {
-            WF_CHECK(
-                j->source->origin != WF_FROM_STREAM, WF_DATA,
-                "%s: a JPEG with companions (MPF), which in a stream cannot be told from further pictures: give the "
-                "file by name",
-                j->source->name);
-            j->source->lone = true;
-        }
+    if (n < 4 || memcmp(contents, "MPF", 4))
+        return WF_OK;
+    WF_CHECK(
+        source->origin != WF_FROM_STREAM, WF_DATA,
+        "%s: a JPEG with companions (MPF), which in a stream cannot be told from further pictures: give the file by "
+        "name",
+        source->name);
+    source->lone = true;
     return WF_OK;
 }
 
@@ -130,7 +131,8 @@ static int start(job *j, wf_image *image)
 {
     j_decompress_ptr jpeg = &j->jpeg;
     (void)jpeg_read_header(jpeg, TRUE);
-    WF_TRY(check_companions(j));
+    for (jpeg_saved_marker_ptr m = jpeg->marker_list; m; m = m->next)
+        WF_TRY(check_companions(j->source, m->data, m->data_length));
     switch (jpeg->jpeg_color_space) {
     case JCS_GRAYSCALE:
         jpeg->out_color_space = JCS_GRAYSCALE;
@@ -196,4 +198,46 @@ int wf_image_read_jpeg(wf_source *source, wf_image *image)
     int status = decode(&j, image);
     jpeg_destroy_decompress(&j.jpeg);
     return status;
+}
+
+/* Up to the next marker that has contents or ends the picture. Before it may be a scan's data, in which 0xff is followed by
+ * 0 or by a restart marker, and filler. */
+static int cut_to_marker(wf_source *source, wf_code *code, int *marker, bool *whole)
+{
+    do {
+        const uint8_t *bytes, *mark = NULL;
+        size_t have;
+        for (*whole = true; *whole && !mark;) {
+            WF_TRY(wf_source_peek(source, 1, &bytes, &have));
+            mark = memchr(bytes, 0xff, have);
+            WF_TRY(wf_code_take(code, source, mark ? (size_t)(mark - bytes) + 1 : have + !have, whole));
+        }
+        do {
+            WF_TRY(*whole ? wf_code_take(code, source, 1, whole) : WF_OK);
+            *marker = *whole ? code->bytes[code->size - 1] : JPEG_EOI;
+        } while (*marker == 0xff);
+    } while (*marker <= TEMPORARY || (*marker >= JPEG_RST0 && *marker <= JPEG_RST0 + 7));
+    return WF_OK;
+}
+
+/* SOI, then markers up to EOI: each u16 length, which counts itself, and contents; see ITU-T T.81, annex B. */
+int wf_image_cut_jpeg(wf_source *source, wf_code *code)
+{
+    enum { SOI = 0xd8, SOS = 0xda, START = 2, LENGTH = 2 };
+    bool whole, scanned = false;
+    int marker;
+    WF_TRY(wf_code_take(code, source, START, &whole));
+    while (whole) {
+        WF_TRY(cut_to_marker(source, code, &marker, &whole));
+        if (!whole || marker == JPEG_EOI || marker == SOI)
+            break;
+        WF_TRY(wf_code_take(code, source, LENGTH, &whole));
+        size_t n = whole ? (size_t)code->bytes[code->size - 2] << 8 | code->bytes[code->size - 1] : 0;
+        n = n > LENGTH ? n - LENGTH : 0;
+        WF_TRY(whole ? wf_code_take(code, source, n, &whole) : WF_OK);
+        if (whole && marker == JPEG_APP0 + 2 && !scanned)
+            WF_TRY(check_companions(source, code->bytes + code->size - n, n));
+        scanned = scanned || marker == SOS;
+    }
+    return WF_OK;
 }

@@ -130,18 +130,17 @@ int wf_image_read_png(wf_source *source, wf_image *image)
 /* Signature, then chunks: u32 length, four letters, data, u32 CRC, up to IEND. */
 int wf_image_cut_png(wf_source *source, wf_code *code)
 {
-    enum { SIGNATURE = 8, HEADER = 8, CRC = 4, MOST = 1 << 30 }; /* more cannot be of WF_MAX_PIXELS */
+    enum { SIGNATURE = 8, HEADER = 8, CRC = 4 };
     bool whole, last = false;
     WF_TRY(wf_code_take(code, source, SIGNATURE, &whole));
     while (whole && !last) {
         WF_TRY(wf_code_take(code, source, HEADER, &whole));
-        if (!whole || code->size >= MOST)
+        if (!whole)
             break;
         const uint8_t *header = code->bytes + code->size - HEADER;
         uint32_t length = png_get_uint_32(header);
-        size_t want = (size_t)length + CRC, room = MOST - code->size;
-        last = want > room || !memcmp(header + 4, "IEND", 4); /* of a chunk too long, what is there */
-        WF_TRY(wf_code_take(code, source, want < room ? want : room, &whole));
+        last = !memcmp(header + 4, "IEND", 4);
+        WF_TRY(wf_code_take(code, source, (size_t)length + CRC, &whole));
     }
     return WF_OK;
 }

@@ -134,8 +134,9 @@ int wf_source_byte(wf_source *source, int *byte)
 int wf_code_take(wf_code *code, wf_source *source, size_t n, bool *whole)
 {
     const uint8_t *bytes;
-    size_t have = 1;
-    for (; n && have; n -= have) {
+    size_t have = 1, room = WF_MAX_CODE - code->size;
+    *whole = n <= room;
+    for (n = *whole ? n : room; n && have; n -= have) {
         WF_TRY(wf_source_peek(source, 1, &bytes, &have));
         have = have < n ? have : n;
         if (code->size + have > code->capacity) { /* grows with what is there, whatever a header claims */
@@ -149,7 +150,7 @@ int wf_code_take(wf_code *code, wf_source *source, size_t n, bool *whole)
         code->size += have;
         wf_source_skip(source, have);
     }
-    *whole = !n;
+    *whole = *whole && !n;
     return WF_OK;
 }
 

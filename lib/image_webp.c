@@ -36,13 +36,29 @@ static int decode(const wf_source *source, const uint8_t *bytes, size_t n, wf_im
     return WF_OK;
 }
 
-int wf_image_read_webp(wf_source *source, wf_image *image)
+/* Its bytes, as the header says. */
+static int length_of(wf_source *source, size_t *n)
 {
     const uint8_t *head;
     size_t have;
     WF_TRY(wf_source_peek(source, HEAD, &head, &have));
-    size_t n = 8 + ((size_t)head[4] | (size_t)head[5] << 8 | (size_t)head[6] << 16 | (size_t)head[7] << 24);
+    *n = 8 + ((size_t)head[4] | (size_t)head[5] << 8 | (size_t)head[6] << 16 | (size_t)head[7] << 24);
+    return WF_OK;
+}
+
+int wf_image_cut_webp(wf_source *source, wf_code *code)
+{
+    size_t n;
+    bool whole;
+    WF_TRY(length_of(source, &n));
+    return wf_code_take(code, source, n, &whole);
+}
+
+int wf_image_read_webp(wf_source *source, wf_image *image)
+{
+    size_t n;
     uint8_t *bytes;
+    WF_TRY(length_of(source, &n));
     WF_TRY(wf_source_take(source, n, &bytes));
     int status = decode(source, bytes, n, image);
     free(bytes);

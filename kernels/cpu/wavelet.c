@@ -9,6 +9,9 @@
 
 #include <string.h>
 
+/* Threads are named in each loop: a backend may be used by another thread than the one that opened it, whose number OpenMP
+ * does not know. */
+
 /* -- Haar: a 2x2 block at a time, in one pass ---------------------------------------------------------------------- */
 
 static inline __attribute__((always_inline)) void haar_row(int W, int C, const float *x, float *low, float *detail)
@@ -28,10 +31,10 @@ static inline __attribute__((always_inline)) void haar_row_back(int W, int C, co
             wf_haar_inverse_one(low[c], detail + 3 * c, &x[c], &x[C + c], &below[c], &below[C + c]);
 }
 
-static void haar(int N, int H, int W, int C, const float *x, float *low, float *detail)
+static void haar(int threads, int N, int H, int W, int C, const float *x, float *low, float *detail)
 {
     size_t row = (size_t)W * (size_t)C, rows = (size_t)N * (size_t)(H / 2);
-#pragma omp parallel for schedule(static) if (rows * row > WF_CPU_PARALLEL)
+#pragma omp parallel for schedule(static) num_threads(threads) if (rows * row > WF_CPU_PARALLEL)
     for (size_t r = 0; r < rows; r++) {
         const float *from = x + 2 * r * row;
         float *l = low + r * row / 2, *d = detail + r * row / 2 * 3;
@@ -42,10 +45,10 @@ static void haar(int N, int H, int W, int C, const float *x, float *low, float *
     }
 }
 
-static void haar_back(int N, int H, int W, int C, const float *low, const float *detail, float *x)
+static void haar_back(int threads, int N, int H, int W, int C, const float *low, const float *detail, float *x)
 {
     size_t row = (size_t)W * (size_t)C, rows = (size_t)N * (size_t)(H / 2);
-#pragma omp parallel for schedule(static) if (rows * row > WF_CPU_PARALLEL)
+#pragma omp parallel for schedule(static) num_threads(threads) if (rows * row > WF_CPU_PARALLEL)
     for (size_t r = 0; r < rows; r++) {
         const float *l = low + r * row / 2, *d = detail + r * row / 2 * 3;
         float *to = x + 2 * r * row;
@@ -424,12 +427,12 @@ static int dwt(wf_backend *b, const double *taps, int count, int N, int H, int W
     const float *from = (const float *)x;
     float *l = (float *)low, *d = (float *)detail;
     if (count == 2) { /* up to its sign Haar is the only orthonormal filter of two taps */
-        haar(N, H, W, C, from, l, d);
+        haar(b->threads, N, H, W, C, from, l, d);
         return WF_OK;
     }
     size_t rows = (size_t)N * (size_t)(H / 2), pieces = pieces_of(b, rows);
     filter f = analysis(taps, count);
-#pragma omp parallel for schedule(static) if (rows * (size_t)W * (size_t)C > WF_CPU_PARALLEL)
+#pragma omp parallel for schedule(static) num_threads(b->threads) if (rows * (size_t)W * (size_t)C > WF_CPU_PARALLEL)
     for (size_t piece = 0; piece < pieces; piece++) {
         strip s;
         strip_open(&s, &f, H, W, C);
@@ -446,12 +449,12 @@ static int idwt(wf_backend *b, const double *taps, int count, int N, int H, int 
     const float *l = (const float *)low, *d = (const float *)detail;
     float *to = (float *)x;
     if (count == 2) {
-        haar_back(N, H, W, C, l, d, to);
+        haar_back(b->threads, N, H, W, C, l, d, to);
         return WF_OK;
     }
     size_t rows = (size_t)N * (size_t)(H / 2), pieces = pieces_of(b, rows);
     filter f = synthesis(taps, count);
-#pragma omp parallel for schedule(static) if (rows * (size_t)W * (size_t)C > WF_CPU_PARALLEL)
+#pragma omp parallel for schedule(static) num_threads(b->threads) if (rows * (size_t)W * (size_t)C > WF_CPU_PARALLEL)
     for (size_t piece = 0; piece < pieces; piece++) {
         strip s;
         strip_open(&s, &f, H, W, C);

@@ -10,26 +10,19 @@ data=${WF_TEST_DATA:-../shared/data}
 [ $# -gt 0 ] || set -- "$data/imagenet1k_crops64_dev.tar" "$data/celebahq_box256_png_dev.tar" "$data/celebahq1024_png_dev3.tar"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-seconds() { # seconds COMMAND...: wall-clock, of the best of three
-    local start best=999999999 took
-    for _ in 1 2 3; do
-        rm -rf "$work/store"
-        start=$(date +%s%N)
-        "$@"
-        took=$((($(date +%s%N) - start) / 1000))
-        [ "$took" -ge "$best" ] || best=$took
-    done
-    echo "$best" | awk '{ print $1 / 1e6 }'
-}
+least() { printf '%s\n' "$@" | sort -g | head -n 1; }
+most() { printf '%s\n' "$@" | sort -g | tail -n 1; }
+# timed COMMAND...: its wall-clock and processor seconds
+timed() { TIMEFORMAT='%R %U %S' && { time "$@" > "$work/out" 2>&1; } 2>&1 | awk '{ print $1, $2 + $3 }'; }
 
 cores=$(getconf _NPROCESSORS_ONLN)
-disk=$(seconds sh -c "head -c 512M /dev/zero | dd of='$work/zeros' bs=64M iflag=fullblock oflag=dsync status=none" |
-    awk '{ printf "%.0f", 536.9 / $1 }')
+zeros() { head -c 512M /dev/zero | dd of="$work/zeros" bs=64M iflag=fullblock oflag=dsync status=none; }
+disk=$(timed zeros | awk '{ printf "%.0f", 536.9 / $1 }')
 rm "$work/zeros"
-echo "$(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1), $cores cores; the disk takes $disk MB/s in synchronous pieces of 64 MiB."
+echo "$(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1), $cores cores; the disk takes $disk MB/s in synchronous pieces of 64 MiB. Each figure is the best of three, in turn."
 echo
-echo "| pictures | libpng alone, 1 thread | threads | wf-dwt -o | ratio per thread | MB/s written | read GB/s | patches of 64/s |"
-echo "|---|---|---|---|---|---|---|---|"
+echo "| pictures | libpng alone, 1 thread | threads | wf-dwt -o | per thread, of libpng's | processor time, of libpng's | MB/s written | read GB/s | patches of 64/s |"
+echo "|---|---|---|---|---|---|---|---|---|"
 for tar; do
     if [ ! -e "$tar" ]; then
         echo "skip: $tar is not here" >&2
@@ -39,17 +32,28 @@ for tar; do
     mkdir "$work/files"
     tar xf "$tar" -C "$work/files"
     mapfile -t files < <(find "$work/files" -name '*.png' | sort)
-    rate=$("$BENCH" decode "${files[@]}")
+    rate=0 busy=1e9 wall=() cpu=()
+    read -r rate busy < <("$BENCH" decode "${files[@]}")
     # As many as take libpng 4 seconds, one after the other in one file, so that beginning and end count little.
     count=0
     while awk "BEGIN { exit !($count < 4 * $rate) }"; do
         cat "${files[@]}"
         count=$((count + ${#files[@]}))
     done > "$work/pictures"
+    for _ in 1 2 3; do
+        read -r r b < <("$BENCH" decode "${files[@]}")
+        rate=$(most "$rate" "$r") busy=$(least "$busy" "$b")
+        for threads in $(seq "$cores"); do
+            rm -rf "$work/store"
+            read -r w c < <(timed "$BIN/wf-dwt" -q --threads "$threads" -o "$work/store" "$work/pictures")
+            wall[threads]=$(least "${wall[threads]:-1e9}" "$w") cpu[threads]=$(least "${cpu[threads]:-1e9}" "$c")
+        done
+    done
+    bytes=$(stat -c %s "$work/store/data.mdb")
+    reads="$("$BENCH" read "$work/store") $("$BENCH" patch "$work/store" 64 2> /dev/null || echo -)"
     for threads in $(seq "$cores"); do
-        took=$(seconds "$BIN/wf-dwt" -q --threads "$threads" -o "$work/store" "$work/pictures")
-        bytes=$(stat -c %s "$work/store/data.mdb")
-        echo "${tar##*/} $rate $threads $took $count $bytes $("$BENCH" read "$work/store") $("$BENCH" patch "$work/store" 64 2> /dev/null || echo -)" |
-            awk '{ printf "| %s | %.0f | %d | %.0f | %.2f | %.0f | %s | %s |\n", $1, $2, $3, $5 / $4, $5 / $4 / $3 / $2, $6 / $4 / 1e6, $7, $8 }'
+        echo "${tar##*/} $rate $threads ${wall[threads]} $count $bytes ${cpu[threads]} $busy $reads" |
+            awk '{ printf "| %s | %.0f | %d | %.0f | %.2f | %.2f | %.0f | %s | %s |\n",
+                   $1, $2, $3, $5 / $4, $5 / $4 / $3 / $2, $7 / $5 / $8, $6 / $4 / 1e6, $9, $10 }'
     done
 done

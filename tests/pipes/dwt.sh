@@ -94,6 +94,15 @@ else
     ok "20,000 pictures need no more memory than 2,000: $first, $second kB" test $((second - first)) -lt 2048
 fi
 
+mkfifo crew
+OMP_NUM_THREADS=8 wf-dwt -q --threads 2 crew > /dev/null &
+exec 3> crew
+"$DEADLEAVES" -q -n 600 -s 32 >&3
+sleep 0.5 && threads=$(find "/proc/$!/task" -mindepth 1 -maxdepth 1 | wc -l)
+exec 3>&-
+wait $!
+ok "two workers are two threads, not teams: $threads" test "$threads" = 2
+
 # -- stores ----------------------------------------------------------------------------------------------------------
 head -c $((20 * 3085)) many.ppm > some.ppm
 wf-dwt -q -o whole.store many.ppm

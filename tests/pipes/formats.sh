@@ -75,6 +75,14 @@ done
 # -- pictures of other people ----------------------------------------------------------------------------------------
 # counts COUNT FILE...: does wf-dwt read so many pictures?
 counts() { wf-dwt --levels 0 "${@:2}" 2>&1 > /dev/null | grep -q ": $1 pictures"; }
+# alike FILE...: with --skip-bad pictures are decoded where they are, else by workers
+alike() {
+    local options=(-q --resize 64x64 --channels 3 --batch 7)
+    wf-dwt "${options[@]}" --skip-bad 1 "$@" | wf-idwt -q > in-place.pam
+    for threads in 1 3; do
+        wf-dwt "${options[@]}" --threads $threads "$@" | wf-idwt -q | cmp - in-place.pam || return
+    done
+}
 if from=$(data mnist/t10k-images-idx3-ubyte.gz); then
     ok "MNIST's folder, labels beside the pictures" counts 20000 "$(dirname "$from")"
     last() { wf-dwt -q --levels 0 "$1" | wf-idwt -q | tail -c 784 | cmp - <(zcat "$1" | tail -c 784); }
@@ -84,6 +92,18 @@ else
 fi
 if from=$(data imagenet1k_original_jpeg_dev.tar); then
     ok "JPEG in a tar" counts 77 --resize 64x64 --channels 3 "$from"
+    ok "decoded by workers it is the same" alike "$from"
+    mkdir jpeg && tar xf "$from" -C jpeg
+    ok "and in a folder" alike jpeg
+    find jpeg -name '*.JPEG' -print0 | sort -z | xargs -0 cat > jpegs
+    ok "and one behind the other" alike jpegs
 else
     skip "imagenet1k_original_jpeg_dev.tar is not here"
+fi
+if from=$(data lmdb_dev.tar.gz); then
+    mkdir stores && tar xzf "$from" -C stores
+    ok "WebP in LMDB, decoded by workers" alike stores/lmdb/scene_train_lmdb
+    ok "JPEG in LMDB" alike stores/lmdb/scene_jpeg_lmdb
+else
+    skip "lmdb_dev.tar.gz is not here"
 fi
