@@ -11,7 +11,7 @@
 #include "../kernels/backend.h"
 #include "chain.h"
 
-#define WF_BIJECTORS(row) row(actnorm) row(conv1x1) row(additive) row(affine) row(rqspline) row(mixlogistic)
+#define WF_BIJECTORS(row) row(actnorm) row(conv1x1) row(additive) row(affine) row(rqspline) row(mixlogistic) row(sos)
 
 /* One parameter tensor; `offset` counts from the bijector's first parameter. */
 typedef struct wf_param {

@@ -302,6 +302,7 @@ static const struct combination {
     {"affine", "mask=checker:swap"},
     {"rqspline", "bins=3:mask=checker"},
     {"mixlogistic", "components=1"},
+    {"sos", "k=1:degree=3:swap"},
 };
 
 /* " a b c": which name is number i, or false past the end. */
