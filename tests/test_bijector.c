@@ -300,49 +300,52 @@ static const struct combination {
     const char *word, *options;
 } combinations[] = {
     {"affine", "mask=checker:swap"},
-    {"rqspline", "bins=3:mask=checker"},
+    {"rqspline", "mask=checker:bound=1"},
     {"mixlogistic", "components=1"},
-    {"sos", "k=1:degree=3:swap"},
+    {"sos", "swap:degree=1"},
 };
 
-/* " a b c": which name is number i, or false past the end. */
-static bool name_at(const char *names, int i, char out[24])
+/* Name i of "a b c". */
+static const char *name_at(const char *names, int i, int *length)
 {
-    for (; i > 0 && *names; i--)
-        names += strcspn(names, " "), names += strspn(names, " ");
-    snprintf(out, 24, "%.*s", (int)strcspn(names, " "), names);
-    return *names;
+    for (; i > 0; i--) {
+        names += strcspn(names, " ");
+        names += strspn(names, " ");
+    }
+    *length = (int)strcspn(names, " ");
+    return names;
 }
 
-/* Chain `i` of a type, small: its defaults, then each option in turn at its other names or one above its default, then the
- * combinations. False past the end. */
+/* What is fast, since walks are long. */
+static int small_value(const wf_bijector_option *o)
+{
+    return !strcmp(o->key, "width") ? 6 : !strcmp(o->key, "blocks") ? 1 : o->low > 0 ? o->low + 1 : o->standard;
+}
+
+/* Chain `i` of a type: all options small, then each in turn at its other names or one higher, then the combinations. False past
+ * the end. */
 static bool variant(const wf_bijector_type *type, int i, char text[128])
 {
-    const char *small = type->options[0].key && !strcmp(type->options[0].key, "width") ? "width=6:blocks=1" : "";
-    snprintf(text, 128, "%s%s%s", type->name, *small ? ":" : "", small); /* wide nets only cost time */
-    size_t end = strlen(text);
-    if (i-- == 0)
-        return true;
+    int other = i - 1;
+    snprintf(text, 128, "%s", type->name);
     for (int k = 0; k < WF_BIJECTOR_MAX_OPTIONS && type->options[k].key; k++) {
         const wf_bijector_option *o = &type->options[k];
-        int others = o->names ? o->high - o->low : o->standard < o->high;
-        if (i < others) {
-            char name[24];
-            int value = o->names ? i + (i >= o->standard) : o->standard + 1;
-            snprintf(name, sizeof name, "%d", !strcmp(o->key, "width") ? 7 : value);
-            if (o->names)
-                cr_assert(name_at(o->names, value, name));
-            if (!strcmp(o->key, "width") || !strcmp(o->key, "blocks"))
-                snprintf(text, 128, "%s:width=%s:blocks=%s", type->name, k ? "6" : name, k ? "2" : "1");
-            else
-                snprintf(text + end, 128 - end, ":%s=%s", o->key, name);
-            return true;
+        int value = small_value(o), others = o->names ? o->high : value < o->high, length;
+        if (other >= 0 && other < others)
+            value = o->names ? other + (other >= value) : value + 1;
+        other -= others;
+        if (o->names) {
+            const char *name = name_at(o->names, value, &length);
+            snprintf(text + strlen(text), 128 - strlen(text), ":%s=%.*s", o->key, length, name);
+        } else {
+            snprintf(text + strlen(text), 128 - strlen(text), ":%s=%d", o->key, value);
         }
-        i -= others;
     }
+    if (other < 0)
+        return true;
     for (size_t c = 0; c < sizeof combinations / sizeof *combinations; c++)
-        if (!strcmp(combinations[c].word, type->name) && i-- == 0) {
-            snprintf(text + end, 128 - end, ":%s", combinations[c].options);
+        if (!strcmp(combinations[c].word, type->name) && other-- == 0) {
+            snprintf(text + strlen(text), 128 - strlen(text), ":%s", combinations[c].options);
             return true;
         }
     return false;
