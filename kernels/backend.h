@@ -103,10 +103,11 @@ typedef struct wf_linear {
  *   AFFINE_SIGMOID  s, t            y = (x + t) sigmoid(s + 2)
  *   AFFINE_EXP      s, t            y = (x + t) exp(clamp s), clamp to +-5 here and below
  *   RQSPLINE        3 count - 1     rational-quadratic spline of `count` pieces between -bound and bound, the identity outside
- *   MIXLOGISTIC     3 count + 2     logit of the cumulative distribution of a mixture of `count` logistics, then affine */
+ *   MIXLOGISTIC     3 count + 2     logit of the cumulative distribution of a mixture of `count` logistics, then affine
+ *   SOS             1 + count (degree + 1)   integral of a sum of `count` squares of polynomials, a straight line beyond +-bound */
 #define WF_TRANSFORMS(row)                                                                    \
     row(ADDITIVE, additive) row(AFFINE_TANH, affine_tanh) row(AFFINE_SIGMOID, affine_sigmoid) \
-        row(AFFINE_EXP, affine_exp) row(RQSPLINE, rqspline) row(MIXLOGISTIC, mixlogistic)
+        row(AFFINE_EXP, affine_exp) row(RQSPLINE, rqspline) row(MIXLOGISTIC, mixlogistic) row(SOS, sos)
 
 typedef enum wf_transform_kind {
 #define WF_TRANSFORM_KIND(KIND, name) WF_TRANSFORM_##KIND,
@@ -116,7 +117,7 @@ typedef enum wf_transform_kind {
 
 typedef struct wf_transform {
     wf_transform_kind kind;
-    int count;
+    int count, degree;
     double bound;
 } wf_transform;
 
@@ -135,6 +136,8 @@ static inline int wf_transform_parameters(const wf_transform *t)
         return 3 * t->count - 1;
     case WF_TRANSFORM_MIXLOGISTIC:
         return 3 * t->count + 2;
+    case WF_TRANSFORM_SOS:
+        return 1 + t->count * (t->degree + 1);
     }
     return 0;
 }

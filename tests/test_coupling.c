@@ -7,7 +7,7 @@
 #include "../kernels/backend.h"
 
 static const wf_transform transforms[] = {
-#define ROW(KIND, name) {.kind = WF_TRANSFORM_##KIND, .count = 4, .bound = 3},
+#define ROW(KIND, name) {.kind = WF_TRANSFORM_##KIND, .count = 4, .degree = 2, .bound = 3},
     WF_TRANSFORMS(ROW)};
 
 enum { ROWS = sizeof transforms / sizeof *transforms };

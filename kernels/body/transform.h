@@ -16,5 +16,6 @@
 #include "affine.h"
 #include "mixlogistic.h"
 #include "rqspline.h"
+#include "sos.h"
 
 #endif

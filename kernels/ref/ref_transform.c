@@ -184,6 +184,41 @@ static void mixture(int n, double x, const double *theta, jet *j)
     j->y_by[3 * n + 1] = 1;
 }
 
+/* S = 1/100 + sum of squares of the polynomials; T its integral, term by term, with the tangent at the bound beyond it. */
+static void squares(const wf_transform *how, double x, const double *theta, jet *j)
+{
+    int n = how->degree + 1;
+    double u = fmax(-how->bound, fmin(how->bound, x)), S = 0.01, dS = 0, a[WF_TRANSFORM_MAX_PARAMETERS];
+    j->y = theta[0] + 0.01 * u;
+    j->y_by[0] = 1;
+    for (int k = 0; k < how->count; k++) {
+        double p = 0, dp = 0;
+        for (int i = 0; i < n; i++) {
+            bool starts = k == 0 ? i == 0 : i == (k < how->degree ? k : how->degree);
+            a[i] = theta[1 + k * n + i] + (starts ? k == 0 ? sqrt(0.99) : 0.1 : 0);
+            p += a[i] * pow(u, i);
+            dp += i ? i * a[i] * pow(u, i - 1) : 0;
+        }
+        S += p * p;
+        dS += 2 * p * dp;
+        for (int i = 0; i < n; i++) {
+            int at = 1 + k * n + i;
+            j->log_slope_by[at] = 2 * p * pow(u, i); /* of S itself, to begin with */
+            for (int l = 0; l < n; l++) {
+                j->y += a[i] * a[l] * pow(u, i + l + 1) / (i + l + 1);
+                j->y_by[at] += 2 * a[l] * pow(u, i + l + 1) / (i + l + 1);
+            }
+        }
+    }
+    j->y += S * (x - u);
+    j->log_slope = log(S);
+    j->bend = u == x ? dS / S : 0;
+    for (int at = 1; at < 1 + how->count * n; at++) {
+        j->y_by[at] += j->log_slope_by[at] * (x - u);
+        j->log_slope_by[at] /= S;
+    }
+}
+
 static void derive(const wf_transform *how, double x, const double *theta, jet *j)
 {
     memset(j, 0, sizeof *j);
@@ -205,6 +240,9 @@ static void derive(const wf_transform *how, double x, const double *theta, jet *
         return;
     case WF_TRANSFORM_MIXLOGISTIC:
         mixture(how->count, x, theta, j);
+        return;
+    case WF_TRANSFORM_SOS:
+        squares(how, x, theta, j);
         return;
     }
 }
@@ -230,7 +268,7 @@ static double invert(const wf_transform *how, double y, const double *theta, jet
         x -= (j->y - y) * exp(-j->log_slope);
         if (!(x >= low && x <= high) || step % 8 == 7)
             x = low + (high - low) / 2;
-        if (fabs(x - old) <= 1e-16 * fabs(x))
+        if (fabs(x - old) <= 1e-15 * (1 + fabs(x)))
             break;
     }
     derive(how, x, theta, j);

@@ -8,6 +8,8 @@ const wf_transform transforms[] = {
     {.kind = WF_TRANSFORM_AFFINE_EXP},
     {.kind = WF_TRANSFORM_RQSPLINE, .count = 5, .bound = 2},
     {.kind = WF_TRANSFORM_MIXLOGISTIC, .count = 3},
+    {.kind = WF_TRANSFORM_SOS, .count = 3, .degree = 2, .bound = 2},
+    {.kind = WF_TRANSFORM_SOS, .count = 2, .degree = 4, .bound = 2},
 };
 const int transform_count = sizeof transforms / sizeof *transforms;
 
