@@ -26,27 +26,22 @@ static int unknown(const char *text, const wf_word *word)
     return wf_chain_error(text, word->at, "unknown bijector '%s' (there are: %s)", word->name, known);
 }
 
-/* The value that `text` gives option `o`. */
-static int read_value(const wf_bijector_type *type, const wf_bijector_option *o, const char *chain, int at,
-                      const char *text, int *value)
+/* The value that `text` stands for, or one out of range. */
+static long option_value(const wf_bijector_option *o, const char *text)
 {
+    char *end;
+    long value = 0;
     if (!o->names) {
-        char *end;
-        long number = strtol(text, &end, 10);
-        if (*end || number < o->low || number > o->high)
-            return wf_chain_error(chain, at, "%s:%s must be from %d to %d", type->name, o->key, o->low, o->high);
-        *value = (int)number;
-        return WF_OK;
+        value = strtol(text, &end, 10);
+        return *end ? (long)o->low - 1 : value;
     }
-    char known[200] = "";
-    for (int i = 0; o->names[i]; i++) {
-        if (!strcmp(o->names[i], text)) {
-            *value = i;
-            return WF_OK;
-        }
-        snprintf(known + strlen(known), sizeof known - strlen(known), "%s%s", i ? ", " : "", o->names[i]);
+    for (const char *name = o->names; *name; name += strspn(name, " "), value++) {
+        size_t length = strcspn(name, " ");
+        if (strlen(text) == length && !strncmp(text, name, length))
+            return value;
+        name += length;
     }
-    return wf_chain_error(chain, at, "%s:%s must be one of %s", type->name, o->key, known);
+    return (long)o->low - 1;
 }
 
 /* Values of a word's options in the order of the type's table. */
@@ -61,7 +56,13 @@ static int read_options(const wf_bijector_type *type, const char *text, const wf
             k++;
         if (k == known)
             return wf_chain_error(text, at, "%s has no option '%s'", type->name, word->option[i].key);
-        WF_TRY(read_value(type, &type->options[k], text, at, word->option[i].value, &values[k]));
+        const wf_bijector_option *o = &type->options[k];
+        long value = option_value(o, word->option[i].value);
+        if (value < o->low || value > o->high)
+            return o->names
+                       ? wf_chain_error(text, at, "%s:%s must be one of: %s", type->name, o->key, o->names)
+                       : wf_chain_error(text, at, "%s:%s must be from %d to %d", type->name, o->key, o->low, o->high);
+        values[k] = (int)value;
     }
     return WF_OK;
 }

@@ -61,9 +61,8 @@ typedef struct wf_bijector {
 
 typedef struct wf_bijector_option {
     const char *key;
-    int standard, low,
-        high; /* default and inclusive range; a default outside of it: what is not given is left to the word */
-    const char *const *names; /* the value is the place of one of these, NULL at their end; NULL: it is a number */
+    int standard, low, high; /* default and inclusive range; a default out of range: the word decides */
+    const char *names;       /* of the values from 0 on, "tanh sigmoid"; NULL: they are numbers */
 } wf_bijector_option;
 
 enum { WF_BIJECTOR_MAX_OPTIONS = 6 };

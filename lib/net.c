@@ -130,26 +130,22 @@ static int conv_layers(wf_net *net, wf_bijector *owner)
     return append(net, owner, "out", net->out, net->context->kernel, false, false);
 }
 
-/* name, usual width, usual number of blocks (0: has none) */
-#define NETS(row) row(res, 128, 3) row(glow, 512, 0) row(dense, 128, 3) row(conv, 0, 0)
-
+/* In the order of WF_NET_NAMES. Usual width and number of blocks; 0: has none. */
 static const struct kind {
+    const char *name;
     int width, blocks;
     int (*layers)(wf_net *net, wf_bijector *owner);
-} kinds[] = {
-#define KIND(name, width, blocks) {width, blocks, name##_layers},
-    NETS(KIND)};
-
-const char *const wf_net_names[] = {
-#define NAME(name, width, blocks) #name,
-    NETS(NAME) NULL};
+} kinds[WF_NET_KINDS] = {{"res", 128, 3, res_layers},
+                         {"glow", 512, 0, glow_layers},
+                         {"dense", 128, 3, dense_layers},
+                         {"conv", 0, 0, conv_layers}};
 
 int wf_net_create(wf_bijector *owner, int kind, int take, int out, int width, int blocks, wf_net **result)
 {
     wf_context *c = owner->context;
     const struct kind *of = &kinds[kind];
-    WF_CHECK(!width || of->width, WF_USAGE, "net: %s has no width", wf_net_names[kind]);
-    WF_CHECK(!blocks || of->blocks, WF_USAGE, "net: %s has no blocks", wf_net_names[kind]);
+    WF_CHECK(!width || of->width, WF_USAGE, "net: %s has no width", of->name);
+    WF_CHECK(!blocks || of->blocks, WF_USAGE, "net: %s has no blocks", of->name);
     wf_net *net = calloc(1, sizeof *net);
     WF_CHECK(net, WF_AGAIN, "net: out of memory");
     *result = net;

@@ -13,7 +13,9 @@
 
 typedef struct wf_net wf_net;
 
-extern const char *const wf_net_names[]; /* by kind, NULL at the end */
+/* The kinds, from 0 on. */
+#define WF_NET_NAMES "res glow dense conv"
+enum { WF_NET_KINDS = 4 };
 
 /* Declares the parameters on `owner`, and adds to its tape_bytes and work_bytes. out: channels [N,H,W,out]. width (of hidden
  * maps), blocks: 0 for the usual; WF_USAGE where the kind has no such thing. */

@@ -87,7 +87,7 @@ static int inverse_backward(wf_bijector *self, const wf_real *params, const wf_r
 
 const wf_bijector_type wf_bijector_affine = {
     .name = "affine",
-    .options = {{"width", 0, 1, 4096, NULL}, {"blocks", 0, 1, 16, NULL}, {"net", 0, 0, 0, wf_net_names}},
+    .options = {{"width", 0, 1, 4096, NULL}, {"blocks", 0, 1, 16, NULL}, {"net", 0, 0, WF_NET_KINDS - 1, WF_NET_NAMES}},
     .create = create,
     .destroy = destroy,
     .init = init,
