@@ -164,6 +164,35 @@ int wf_chain_parse(const char *text, wf_chain *out)
     return status;
 }
 
+int wf_chain_read(const char *path, char *out, size_t size)
+{
+    FILE *file = fopen(path, "r");
+    size_t used = 0;
+    bool comment = false, space = false, fits = true;
+    if (!file)
+        return wf_fail_errno("%s", path);
+    for (int c; (c = getc(file)) != EOF;) {
+        comment = c == '#' || (comment && c != '\n');
+        if (comment || isspace(c)) {
+            space = used > 0;
+            continue;
+        }
+        fits = fits && used + space + 1 < size;
+        if (fits && space)
+            out[used++] = ' ';
+        if (fits)
+            out[used++] = (char)c;
+        space = false;
+    }
+    out[used] = 0;
+    int status = ferror(file) ? wf_fail_errno("%s", path) : WF_OK;
+    fclose(file);
+    WF_TRY(status);
+    WF_CHECK(fits, WF_USAGE, "%s: the chain has more than %zu characters", path, size - 1);
+    WF_CHECK(used, WF_USAGE, "%s: no chain in it", path);
+    return WF_OK;
+}
+
 void wf_chain_clear(wf_chain *chain)
 {
     free(chain->words);

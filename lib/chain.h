@@ -9,6 +9,8 @@
 #ifndef WF_CHAIN_H
 #define WF_CHAIN_H
 
+#include <stddef.h>
+
 #include "status.h"
 
 enum { WF_CHAIN_MAX_WORDS = 4096, WF_CHAIN_MAX_OPTIONS = 8 };
@@ -31,6 +33,9 @@ typedef struct wf_chain {
 
 /* WF_USAGE with the place and what was expected there. */
 int wf_chain_parse(const char *text, wf_chain *out) WF_MUST;
+/* The text of a chain in a file, where it may have lines, and comments from # to the end of a line: in `out` as one line. WF_NOINPUT,
+ * WF_IO; WF_USAGE: nothing there, or more than `size` has room for. */
+int wf_chain_read(const char *path, char *out, size_t size) WF_MUST;
 void wf_chain_clear(wf_chain *chain);
 
 /* WF_USAGE: "chain: ... at character N: `rest`: message". */

@@ -21,7 +21,8 @@ static const cli_option table[] = {
     {'s', "store", "STORE", CLI_STRING, &store_path, 0, 0, "Coefficients to train on; default: a stream on stdin."},
     {0, "val", "STORE", CLI_STRING, &validation_path, 0, 0,
      "Held-out coefficients: what best, early stopping and the log's val are measured on."},
-    {'f', "flow", "CHAIN", CLI_STRING, &options.chain, 0, 0, "Chain of bijectors; default: the published one."},
+    {'f', "flow", "CHAIN|@FILE", CLI_STRING, &options.chain, 0, 0,
+     "Chain of bijectors, or the file that holds it, with comments after #; default: the published one."},
     {0, "steps", "N", CLI_COUNT, &options.steps, 0, 1e12, "Stop after N steps, 0: no limit (default 5000000)."},
     {0, "minutes", "M", CLI_DOUBLE, &options.minutes, 0, 1e9, "Stop after M minutes of training, all runs together."},
     {0, "batch", "B", CLI_INT, &options.batch, 1, 1024, "Pictures per step (default 64)."},
@@ -248,6 +249,7 @@ static void name_spool(char spooled[WF_PATH])
 int main(int argc, char **argv)
 {
     char spooled[WF_PATH];
+    static char chain[4096];
     options = wf_train_defaults;
     int operand = cli_parse(&program, argc, argv);
     if (operand < argc - 1 || (operand == argc - 1 && strcmp(argv[operand], "-")))
@@ -256,6 +258,10 @@ int main(int argc, char **argv)
         store_path = NULL;
     if (levels[0] < 0 || !model_path)
         die(WF_USAGE, "-l LEVEL and -m MODEL are needed");
+    if (options.chain && options.chain[0] == '@') {
+        must(wf_chain_read(options.chain + 1, chain, sizeof chain));
+        options.chain = chain;
+    }
     wf_store *store, *validation = NULL;
     wf_model model;
     check_backend();
