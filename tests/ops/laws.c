@@ -530,11 +530,11 @@ static int law_haar_bands(void)
     return WF_OK;
 }
 
-#define LAWS(row)                                                                                                \
-    row(linear_gradient) row(linear_inverse) row(linear_values) row(mix_gradient) row(transform_gradient)        \
-        row(transform_inverse) row(transform_values) row(conv_gradient) row(conv_orientation) row(pack_gradient) \
-            row(gaussian) row(philox) row(normal_moments) row(dequantize) row(dequantize_transformed)            \
-                row(white_noise) row(noise_variance) row(wavelet) row(haar_bands)
+#define LAWS(row)                                                                                                      \
+    row(linear_gradient) row(linear_inverse) row(linear_values) row(mix_gradient) row(transform_gradient)              \
+        row(transform_inverse) row(transform_values) row(conv_gradient) row(conv_orientation) row(pack_gradient)       \
+            row(gaussian) row(philox) row(normal_moments) row(dequantize) row(dequantize_transformed) row(white_noise) \
+                row(noise_variance) row(wavelet) row(haar_bands)
 
 bool law(int i, const char **name, int *status)
 {
