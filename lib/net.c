@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "stats.h"
 
@@ -125,13 +126,19 @@ static int dense_layers(wf_net *net, wf_bijector *owner)
     return append(net, owner, "out", net->out, 1, false, false);
 }
 
+static int pair_layers(wf_net *net, wf_bijector *owner)
+{
+    WF_TRY(append(net, owner, "in", net->width, net->context->kernel, true, false));
+    return append(net, owner, "out", net->out, 1, false, false);
+}
+
 static int conv_layers(wf_net *net, wf_bijector *owner)
 {
     return append(net, owner, "out", net->out, net->context->kernel, false, false);
 }
 
 /* name, usual width, usual number of blocks (0: has none) */
-#define NETS(row) row(res, 128, 3) row(glow, 512, 0) row(dense, 128, 3) row(conv, 0, 0)
+#define NETS(row) row(res, 128, 3) row(glow, 512, 0) row(dense, 128, 3) row(pair, 128, 0) row(conv, 0, 0)
 
 static const struct kind {
     int width, blocks;
@@ -143,6 +150,14 @@ static const struct kind {
 const char *const wf_net_names[] = {
 #define NAME(name, width, blocks) #name,
     NETS(NAME) NULL};
+
+int wf_net_kind(const char *name)
+{
+    int kind = 0;
+    while (strcmp(wf_net_names[kind], name))
+        kind++;
+    return kind;
+}
 
 int wf_net_create(wf_bijector *owner, int kind, int take, int out, int width, int blocks, wf_net **result)
 {

@@ -4,6 +4,7 @@
  *     res     1x1, then `blocks` times  h = relu(h + 1x1(relu(3x3(h)))),  then 3x3: official Wavelet Flow configuration
  *     glow    3x3, 1x1, 3x3 (Kingma and Dhariwal 2018, section 4)
  *     dense   1x1, `blocks` times 1x1, 1x1: nothing of the neighbours
+ *     pair    3x3, 1x1
  *     conv    the last 3x3 alone: with a split behind the coupling, the Gaussian that Glow learns for what is parked
  */
 #ifndef WF_NET_H
@@ -14,6 +15,7 @@
 typedef struct wf_net wf_net;
 
 extern const char *const wf_net_names[]; /* by kind, NULL at the end */
+int wf_net_kind(const char *name);       /* which must be one of them */
 
 /* Declares the parameters on `owner`, and adds to its tape_bytes and work_bytes. out: channels [N,H,W,out]. width (of hidden
  * maps), blocks: 0 for the usual; WF_USAGE where the kind has no such thing. */
