@@ -3,7 +3,7 @@
 # evaluation, sampling, latents and back
 . "$(dirname "$0")/lib.sh"
 
-"$DEADLEAVES" -q -n 8 -s 32 > pictures.pam
+"$DEADLEAVES" -q -n 8 -s 16 > pictures.pam
 wf-dwt -q pictures.pam | wf-idwt -q > same.pam
 wf-dwt -q --levels 0 -o whole.store pictures.pam
 wf-dwt -q -o levels.store pictures.pam
@@ -11,7 +11,7 @@ for system in "$ROOT"/pipelines/systems/*.chain; do
     name=$(basename "$system" .chain)
     case $(sed -n 's/^# levels: //p' "$system") in
     0) store=whole pyramid='--levels 0' levels=0 ;;
-    all) store=levels pyramid='' levels=0-5 ;;
+    all) store=levels pyramid='' levels=0-4 ;;
     *) fail "$name says whether it is of whole pictures or of levels" && continue ;;
     esac
     "$ROOT/pipelines/systems/smaller.sh" 4 1 < "$system" > "$name.chain"
