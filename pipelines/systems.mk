@@ -8,7 +8,8 @@
 #
 #   SET       pipeline of the pictures, which DATA is for: pipelines/SET.mk
 #   SYSTEMS   names of pipelines/systems/NAME.chain
-#   DEPTH     of the steps of a chain, as many in a hundred; WIDTH, of every network: as published with DEPTH=100 WIDTH=
+#   WIDTH     of networks, at most, and COUNT, at most so many repetitions, blocks of a net and components of a mixture: what
+#             systems/smaller.sh makes of a chain; 4096 and 4096: as published
 #   FLAGS     options of wf-train-level, the same for all
 #   THAN      the system whose quality others are timed by: how long until they are as good as it is in the end
 SHELL = bash -o pipefail
@@ -20,8 +21,8 @@ SET ?= cifar10
 OUT ?= out/systems-$(SET)
 BUDGET ?= 10
 SYSTEMS ?= $(sort $(notdir $(basename $(wildcard $(HERE)systems/*.chain))))
-DEPTH ?= 25
 WIDTH ?= 32
+COUNT ?= 4
 FLAGS ?= --batch 16 --decay 0.5 --ema 0.99 --flip
 THAN ?= glow
 
@@ -37,7 +38,7 @@ FORCE:
 whole = $(shell grep -l '^\# levels: 0' $(HERE)systems/$(1).chain)
 $(OUT)/%.chain: $(HERE)systems/%.chain FORCE
 	@mkdir -p $(@D)
-	@$(HERE)smaller.sh $(DEPTH) '$(WIDTH)' < $< > $@.part
+	@$(HERE)systems/smaller.sh $(WIDTH) $(COUNT) < $< > $@.part
 	@if cmp -s $@.part $@; then rm $@.part; else mv $@.part $@; fi
 
 $(SYSTEMS): %: $(OUT)/%.chain
