@@ -10,18 +10,18 @@ wf-dwt -q -o levels.store pictures.pam
 for system in "$ROOT"/pipelines/systems/*.chain; do
     name=$(basename "$system" .chain)
     case $(sed -n 's/^# levels: //p' "$system") in
-    0) store=whole pyramid='--levels 0' levels=0 ;;
-    all) store=levels pyramid='' levels=0-4 ;;
+    0) store=whole levels=0 pyramid=(--levels 0) ;;
+    all) store=levels levels=0-4 pyramid=() ;;
     *) fail "$name says whether it is of whole pictures or of levels" && continue ;;
     esac
     "$ROOT/pipelines/systems/smaller.sh" 4 1 < "$system" > "$name.chain"
-    train="wf-train-level -q -l $levels -m $name -s $store.store --flow @$name.chain --batch 4"
-    ok "$name trains" $train --steps 4
+    train=(wf-train-level -q -l "$levels" -m "$name" -s "$store.store" --flow "@$name.chain" --batch 4)
+    ok "$name trains" "${train[@]}" --steps 4
     ok "$name is evaluated" sh -c "wf-bpd -q -m $name -s $store.store | awk '/^total/ { ok = \$2 > 1 && \$2 < 20 } END { exit !ok }'"
     ok "$name gives samples" sh -c "wf-sample -q -m $name -n 3 | wf-idwt -q > $name.pam"
-    wf-dwt -q $pyramid pictures.pam | wf-encode -q -m "$name" | wf-decode -q -m "$name" | wf-idwt -q > back.pam
+    wf-dwt -q "${pyramid[@]}" pictures.pam | wf-encode -q -m "$name" | wf-decode -q -m "$name" | wf-idwt -q > back.pam
     ok "$name gives back every pixel" sh -c '[ -s same.pam ] && cmp back.pam same.pam'
-    ok "$name resumes" $train --steps 6
+    ok "$name resumes" "${train[@]}" --steps 6
 done
 
 echo 'squeeze, actnorm' > odd.chain
