@@ -35,5 +35,5 @@ first() { awk -v want="$2" '$2 <= want { printf "%.1f", $1; found = 1; exit } EN
     done | sort -g | cut -f 2
 } > "$out/compare.part"
 mv "$out/compare.part" "$out/compare.md"
-gnuplot -e "systems='$(echo $systems)'; folder='$out'; out='$out/compare.part'" "$here/systems.gp"
+gnuplot -e "systems='${systems//$'\n'/ }'; folder='$out'; out='$out/compare.part'" "$here/systems.gp"
 mv "$out/compare.part" "$out/compare.png"
