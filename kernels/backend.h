@@ -159,7 +159,13 @@ typedef struct wf_random {
 } wf_random;
 
 /* Part of every counter: another value is another random number in what exists already. */
-enum wf_purpose { WF_PURPOSE_INIT = 1, WF_PURPOSE_NOISE = 4, WF_PURPOSE_EVAL = 5, WF_PURPOSE_LATENT = 6 };
+enum wf_purpose {
+    WF_PURPOSE_INIT = 1,
+    WF_PURPOSE_NOISE = 4,
+    WF_PURPOSE_EVAL = 5,
+    WF_PURPOSE_LATENT = 6,
+    WF_PURPOSE_PIXELS = 7
+};
 
 /* Glow's Adamax and the moving average of the weights, in one pass:
  *   m = beta1 m + (1-beta1) g;  u = max(beta2 u, |g|);  w -= rate m / (u + eps);  ema += (1-decay) (w - ema)

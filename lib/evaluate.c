@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 int wf_evaluator_create(wf_backend *backend, const wf_meta *meta, int level, const char *chain,
                         const wf_flow_spec *spec, const wf_real *params, uint64_t seed, wf_evaluator *out)
@@ -24,14 +25,42 @@ void wf_evaluator_clear(wf_evaluator *e)
     wf_replay_clear(e->backend, &e->replay);
     wf_flow_destroy(e->flow);
     wf_feed_clear(&e->feed);
+    free(e->host);
     *e = (wf_evaluator){0};
 }
 
 static int compute(void *evaluator)
 {
     wf_evaluator *e = evaluator;
-    WF_TRY(wf_feed_dequantize(&e->feed, &e->noise));
+    WF_TRY(wf_feed_dequantize(&e->feed, e->pixels ? NULL : &e->noise));
     return wf_flow_forward(e->flow, e->params, wf_feed_x(&e->feed), wf_feed_cond(&e->feed));
+}
+
+int wf_evaluator_draw(wf_evaluator *e, wf_pixel_noise *pixels, uint64_t draw)
+{
+    size_t each = (size_t)e->feed.H * (size_t)e->feed.W * (size_t)e->meta->C;
+    e->draw = draw;
+    if (e->pixels)
+        return WF_OK;
+    wf_replay_clear(e->backend, &e->replay); /* what was recorded makes noise */
+    e->pixels = pixels;
+    e->host = malloc((size_t)e->feed.N * 4 * each * sizeof *e->host);
+    WF_CHECK(e->host, WF_AGAIN, "evaluate: out of memory for %d pictures", e->feed.N);
+    return WF_OK;
+}
+
+/* With the noise of whole pictures, if that is wanted. */
+static int upload(wf_evaluator *e, int count, const float *low, const float *detail, const uint64_t *index)
+{
+    size_t n = (size_t)count * (size_t)e->feed.H * (size_t)e->feed.W * (size_t)e->meta->C;
+    float *noisy = e->host, *details = detail ? noisy + n : NULL;
+    if (!e->pixels)
+        return wf_feed_upload(&e->feed, count, low, detail, index);
+    memcpy(noisy, low, n * sizeof *low);
+    if (detail)
+        memcpy(details, detail, 3 * n * sizeof *detail);
+    WF_TRY(wf_pixel_noise_add(e->pixels, e->noise.seed, e->draw, e->level, count, index, noisy, details));
+    return wf_feed_upload(&e->feed, count, noisy, details, index);
 }
 
 int wf_evaluator_run(wf_evaluator *e, int64_t N, const float *low, const float *detail, const uint64_t *index,
@@ -41,8 +70,7 @@ int wf_evaluator_run(wf_evaluator *e, int64_t N, const float *low, const float *
     size_t each = (size_t)e->feed.H * (size_t)e->feed.W * (size_t)e->meta->C;
     for (int64_t at = 0; at < N; at += e->feed.N) {
         int count = N - at < e->feed.N ? (int)(N - at) : e->feed.N;
-        WF_TRY(wf_feed_upload(&e->feed, count, low + (size_t)at * each, detail ? detail + (size_t)at * 3 * each : NULL,
-                              index + at));
+        WF_TRY(upload(e, count, low + (size_t)at * each, detail ? detail + (size_t)at * 3 * each : NULL, index + at));
         WF_TRY(wf_replay_run(e->backend, &e->replay, compute, e));
         WF_TRY(wf_flow_log_density(e->flow, density));
         for (int n = 0; n < count; n++) {
@@ -52,6 +80,16 @@ int wf_evaluator_run(wf_evaluator *e, int64_t N, const float *low, const float *
         }
     }
     return WF_OK;
+}
+
+double wf_importance_bits(const wf_meta *meta, int64_t K, const double *bits)
+{
+    double dims = (double)meta->H * meta->W * meta->C, least = bits[0], sum = 0;
+    for (int64_t k = 1; k < K; k++)
+        least = fmin(least, bits[k]);
+    for (int64_t k = 0; k < K; k++)
+        sum += exp2((least - bits[k]) * dims);
+    return least - log2(sum / (double)K) / dims;
 }
 
 int wf_evaluator_round_trip(wf_evaluator *e, double *error)

@@ -3,10 +3,11 @@
 #define WF_EVALUATE_H
 
 #include "model.h"
+#include "pixel_noise.h"
 #include "replay.h"
 
-/* Runs pictures of one size through one level. The noise of picture i depends on (seed, level, i) alone, so neither the
- * batch nor the order changes a picture's figure. It stays where it was created. */
+/* Runs pictures of one size through one level. The noise of picture i depends on (seed, level, i) alone, or on its draw, so
+ * neither the batch nor the order changes a picture's figure. It stays where it was created. */
 typedef struct wf_evaluator {
     wf_backend *backend;
     const wf_meta *meta;
@@ -15,6 +16,9 @@ typedef struct wf_evaluator {
     wf_flow *flow;
     wf_feed feed;
     wf_random noise;
+    wf_pixel_noise *pixels; /* NULL: each level has noise of its own */
+    uint64_t draw;
+    float *host; /* a batch with such noise, low and detail */
     wf_replay replay;
 } wf_evaluator;
 
@@ -27,6 +31,15 @@ void wf_evaluator_clear(wf_evaluator *e);
  * WF_INTERNAL: a density is not finite. */
 int wf_evaluator_run(wf_evaluator *e, int64_t N, const float *low, const float *detail, const uint64_t *index,
                      double *bits) WF_MUST;
+
+/* From now on pictures get this draw of the noise of whole pictures, the same at all levels that share `pixels` (borrowed)
+ * and the seed. */
+int wf_evaluator_draw(wf_evaluator *e, wf_pixel_noise *pixels, uint64_t draw) WF_MUST;
+
+/* bits [K], of the whole model, of one picture under K draws of its noise: -log2 of the mean of the K densities, per
+ * dimension. Since the density of the noise is 1, it is on average an upper bound on the bits of the discrete picture, which
+ * falls with K and tends to them (Burda, Grosse, Salakhutdinov 2016, arXiv 1509.00519, theorem 1). */
+double wf_importance_bits(const wf_meta *meta, int64_t K, const double *bits);
 
 /* max |x - f^-1(f(x))| over the first batch that was last run, in units of the flow's input. */
 int wf_evaluator_round_trip(wf_evaluator *e, double *error) WF_MUST;

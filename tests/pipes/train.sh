@@ -101,6 +101,15 @@ for l in 0 1 3; do ok "level $l" train $l whole --steps 20; done
 ok "bits per dimension from a store" sh -c 'wf-bpd -q -m whole/m -s val.wf --json > store.json'
 ok "bits per dimension from a stream" sh -c "'$DEADLEAVES' -n 32 -s 8 --seed 2 | wf-dwt -q --batch 7 | wf-bpd -q -m whole/m --json > stream.json"
 ok "are the same" same store.json stream.json
+# weighted K: total and importance-weighted bits/dim from K draws
+weighted() { wf-bpd -q -m whole/m -s val.wf --iw "$1" | awk '$1 == "total" { t = $2 } $1 == "iw" { print t, $3 }'; }
+ok "with one draw of the noise, weighting changes nothing" bash -c 'wf-bpd -q -m whole/m -s val.wf --iw 1 > iw1 && cmp <(grep -v "^iw" iw1) <(wf-bpd -q -m whole/m -s val.wf) && cmp <(grep ^total iw1 | cut -f 2-) <(grep "^iw 1" iw1 | cut -f 2-)'
+for k in 2 8 32; do weighted $k; done > bounds.tsv
+ok "more draws lower the bound" awk '$2 >= $1 || (NR > 1 && $2 >= last) { exit 1 } { last = $2 } END { exit NR != 3 }' bounds.tsv
+ok "a stream gets the same draws" bash -c "cmp <('$DEADLEAVES' -n 32 -s 8 --seed 2 | wf-dwt -q --batch 7 | wf-bpd -q -m whole/m --iw 8) <(wf-bpd -q -m whole/m -s val.wf --iw 8)"
+ok "each picture has its bound" sh -c "wf-bpd -q -m whole/m -s val.wf --iw 8 --per-image | awk 'NR > 1 { total += \$2; iw += \$3; bad += \$3 > \$2 + 1e-6 } END { exit !(NR == 33 && iw < total && !bad) }'"
+ok "and JSON has both" sh -c 'wf-bpd -q -m whole/m -s val.wf --iw 8 --json | grep -q "\"iw\": {\"samples\": 8, \"bpd\": "'
+status 64 "no draws at all" wf-bpd -q -m whole/m -s val.wf --iw 0
 ok "per picture" sh -c 'wf-bpd -q -m whole/m -s val.wf --per-image > rows && test $(wc -l < rows) = 33'
 ok "the mean of the rows is the total" sh -c "awk 'NR > 1 { s += \$2 } END { printf \"%.4f\", s / (NR - 1) }' rows | grep -qf - store.json"
 "$DEADLEAVES" -n 8 -s 8 | wf-dwt -q > eight.wf
