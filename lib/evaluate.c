@@ -92,7 +92,24 @@ double wf_importance_bits(const wf_meta *meta, int64_t K, const double *bits)
     return least - log2(sum / (double)K) / dims;
 }
 
-int wf_evaluator_round_trip(wf_evaluator *e, double *error)
+/* x [n] and what came back. */
+static wf_round_trip compare(const float *x, const float *back, size_t n)
+{
+    wf_mean of_x = {0};
+    wf_round_trip error = {0};
+    for (size_t i = 0; i < n; i++) {
+        double off = fabs((double)x[i] - (double)back[i]);
+        wf_mean_add(&of_x, (double)x[i]);
+        error.most = fmax(error.most, isfinite(off) ? off : INFINITY);
+        error.mean += (isfinite(off) ? off : INFINITY) / (double)n;
+    }
+    double deviation = sqrt(of_x.m2 / (double)n);
+    error.most /= deviation > 0 ? deviation : 1;
+    error.mean /= deviation > 0 ? deviation : 1;
+    return error;
+}
+
+int wf_evaluator_round_trip(wf_evaluator *e, wf_round_trip *error)
 {
     wf_backend *b = e->backend;
     const wf_flow_spec *s = wf_flow_spec_of(e->flow);
@@ -108,9 +125,7 @@ int wf_evaluator_round_trip(wf_evaluator *e, double *error)
     WF_GO(wf_flow_inverse(e->flow, e->params, z, cond, &x));
     WF_GO(b->download(b, host, WF_F32, in, n));
     WF_GO(b->download(b, host + n, WF_F32, x, n));
-    *error = 0;
-    for (size_t i = 0; i < n; i++)
-        *error = fmax(*error, fabs((double)host[i] - (double)host[n + i]));
+    *error = compare(host, host + n, n);
 out:
     b->free(b, z);
     free(host);

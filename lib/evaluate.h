@@ -41,8 +41,9 @@ int wf_evaluator_draw(wf_evaluator *e, wf_pixel_noise *pixels, uint64_t draw) WF
  * falls with K and tends to them (Burda, Grosse, Salakhutdinov 2016, arXiv 1509.00519, theorem 1). */
 double wf_importance_bits(const wf_meta *meta, int64_t K, const double *bits);
 
-/* max |x - f^-1(f(x))| over the first batch that was last run, in units of the flow's input. */
-int wf_evaluator_round_trip(wf_evaluator *e, double *error) WF_MUST;
+/* |x - f^-1(f(x))| over the batch that was last run, in standard deviations of x: what is finite may be wrong all the same. An
+ * inverse that is not finite is infinitely wrong. */
+int wf_evaluator_round_trip(wf_evaluator *e, wf_round_trip *error) WF_MUST;
 
 /* Mean and standard error of the mean, added up as they come. */
 typedef struct wf_mean {

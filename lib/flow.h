@@ -56,8 +56,9 @@ int wf_flow_collect(wf_flow *flow, wf_post *post, double *log_density) WF_MUST;
 /* After forward: *bad (device) becomes 1 when a log-density is not finite. Does not wait. */
 int wf_flow_guard(wf_flow *flow, double *bad) WF_MUST;
 
-/* Worst condition number (Frobenius norms) of the folded per-pixel matrices of the last run; NAN if it cannot be had. */
-double wf_flow_condition(wf_flow *flow);
+/* Worst condition number (Frobenius norms) of the folded per-pixel matrices of the last run; NAN if it cannot be had.
+ * worst: of the bijectors that are folded into it the first that mixes channels, as "003.conv1x1". */
+double wf_flow_condition(wf_flow *flow, char worst[64]);
 
 /* Called for each group of bijectors as soon as its gradient is complete, last group first: grads [count] (device, valid
  * during the call) belongs to params [offset, offset+count), which is not read again in this pass. */

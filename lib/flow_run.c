@@ -1,5 +1,6 @@
 /* flow_run.c - runs the stages of a flow forward, backward and in reverse */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "flow_private.h"
@@ -250,7 +251,15 @@ static double frobenius(const double *m, size_t n)
     return sqrt(sum);
 }
 
-double wf_flow_condition(wf_flow *f)
+static void name_linear(const wf_flow *f, const wf_flow_stage *s, char name[64])
+{
+    int i = s->first;
+    while (f->bijectors[i].linear == WF_LINEAR_ACTNORM && i + 1 < s->first + s->count)
+        i++;
+    snprintf(name, 64, "%03d.%s", i, f->bijectors[i].type->name);
+}
+
+double wf_flow_condition(wf_flow *f, char name[64])
 {
     size_t widest = 0;
     for (const wf_context *c = &f->context; c; c = c->next)
@@ -264,7 +273,11 @@ double wf_flow_condition(wf_flow *f)
         if (f->backend->download(f->backend, host, WF_F64, m->A, n) ||
             f->backend->download(f->backend, host + n, WF_F64, m->B, n))
             worst = NAN;
-        worst = fmax(worst, frobenius(host, n) * frobenius(host + n, n));
+        double condition = frobenius(host, n) * frobenius(host + n, n);
+        if (isnan(worst) || condition <= worst)
+            continue;
+        worst = condition;
+        name_linear(f, &f->stages[i], name);
     }
     if (!host)
         worst = NAN;

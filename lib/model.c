@@ -178,7 +178,7 @@ static void list_tensors(const wf_flow *flow, int count, const float *const valu
 
 int wf_level_save(const wf_model *model, const wf_flow *flow, const wf_level_file *what)
 {
-    char path[WF_PATH], level[16], step[32], bpd[32], kernel[8], hash[20];
+    char path[WF_PATH], level[16], step[32], bpd[32], most[32], mean[32], kernel[8], hash[20];
     int count = count_params(flow);
     const wf_flow_spec *spec = wf_flow_spec_of(flow);
     const float *values[2] = {what->weights, what->average};
@@ -194,12 +194,15 @@ int wf_level_save(const wf_model *model, const wf_flow *flow, const wf_level_fil
     snprintf(level, sizeof level, "%d", what->level);
     snprintf(step, sizeof step, "%lld", (long long)what->step);
     snprintf(bpd, sizeof bpd, "%.6f", what->bpd);
+    snprintf(most, sizeof most, "%.3e", what->round_trip.most);
+    snprintf(mean, sizeof mean, "%.3e", what->round_trip.mean);
     snprintf(kernel, sizeof kernel, "%d", spec->kernel);
     snprintf(hash, sizeof hash, "%016llx",
              (unsigned long long)XXH3_64bits(what->average, wf_flow_size(flow) * sizeof(float)));
-    const wf_pair own[] = {{"level", level},   {"chain", what->chain},
-                           {"kernel", kernel}, {"precision", wf_precision_names[spec->precision]},
-                           {"step", step},     {"bpd", bpd},
+    const wf_pair own[] = {{"level", level},     {"chain", what->chain},
+                           {"kernel", kernel},   {"precision", wf_precision_names[spec->precision]},
+                           {"step", step},       {"bpd", bpd},
+                           {"round_trip", most}, {"round_trip_mean", mean},
                            {"hash", hash}};
     enum { OWN = sizeof own / sizeof *own };
     wf_pair pairs[WF_META_PAIRS + OWN];
@@ -264,6 +267,19 @@ static int read_precision(const char *path, const char *name, wf_precision *out)
     return WF_OK;
 }
 
+/* Of files from before there was any: NAN. */
+static int read_round_trip(const wf_safetensors *st, const char *path, const char *key, double *out)
+{
+    const char *text = wf_safetensors_meta(st, key);
+    char *end;
+    *out = NAN;
+    if (!text)
+        return WF_OK;
+    *out = strtod(text, &end);
+    WF_CHECK(*text && !*end && !(*out < 0), WF_DATA, "%s: \"%s\" is not a distance", path, key);
+    return WF_OK;
+}
+
 static int take_file(const wf_safetensors *st, const char *path, const wf_model *model, wf_level *out)
 {
     const char *level = wf_safetensors_meta(st, "level");
@@ -278,6 +294,8 @@ static int take_file(const wf_safetensors *st, const char *path, const wf_model 
     out->C = out->level ? shape.C : 0;
     out->kernel = atoi(kernel);
     WF_TRY(read_precision(path, precision, &out->precision));
+    WF_TRY(read_round_trip(st, path, "round_trip", &out->round_trip.most));
+    WF_TRY(read_round_trip(st, path, "round_trip_mean", &out->round_trip.mean));
     snprintf(out->hash, sizeof out->hash, "%.16s", hash);
     out->chain = strdup(chain);
     WF_CHECK(out->chain, WF_AGAIN, "%s: out of memory", path);
@@ -356,6 +374,17 @@ void wf_level_clear(wf_level *level)
         level->backend->free(level->backend, level->params);
     free(level->chain);
     *level = (wf_level){0};
+}
+
+int wf_level_invertible(const wf_level *level)
+{
+    static const double limit = 1e-2;
+    WF_CHECK(
+        !(level->round_trip.most > limit), WF_INTERNAL,
+        "level %d: cannot be inverted: pictures come back off by up to %.3g deviations, at most %g will do; train it "
+        "again with a lower rate or another chain",
+        level->level, level->round_trip.most, limit);
+    return WF_OK;
 }
 
 int wf_level_flow(const wf_level *level, int N, int H, int W, wf_memory memory, wf_flow **out)

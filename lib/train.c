@@ -238,17 +238,38 @@ out:
     return status;
 }
 
+/* JSON has no number for what is not finite. */
+static void format_number(double value, char out[32])
+{
+    if (isfinite(value))
+        snprintf(out, 32, "%.4g", value);
+    else
+        strcpy(out, "null");
+}
+
+/* error: standard error of t->held_out. */
+static int write_validation(wf_trainer *t, double error)
+{
+    char most[32], mean[32], condition[32], worst[64] = "";
+    format_number(t->round_trip.most, most);
+    format_number(t->round_trip.mean, mean);
+    format_number(wf_flow_condition(t->flow, worst), condition);
+    return wf_trainer_log(t,
+                          "{\"step\": %lld, \"seconds\": %.2f, \"val\": %.6f, \"error\": %.6f, \"best\": %.6f, "
+                          "\"round_trip\": %s, \"round_trip_mean\": %s, \"condition\": %s, \"worst\": \"%s\"}\n",
+                          (long long)t->step, t->seconds, t->held_out, error, t->best, most, mean, condition, worst);
+}
+
 /* A held-out density that is not finite is the worst there is, no reason to lose the training. */
 static int validate(wf_trainer *t)
 {
     wf_mean mean;
-    double round_trip = NAN;
     int status = held_out_bits(t, &mean);
     if (status && status != WF_INTERNAL)
         return status;
     t->held_out = status ? INFINITY : mean.mean;
     if (!status)
-        WF_TRY(wf_evaluator_round_trip(&t->evaluator, &round_trip));
+        WF_TRY(wf_evaluator_round_trip(&t->evaluator, &t->round_trip));
     count_seconds(t);
     bool better = isfinite(t->held_out) && !(t->held_out >= t->best);
     t->since = better ? 0 : t->since + 1;
@@ -261,11 +282,7 @@ static int validate(wf_trainer *t)
     if (status)
         return wf_trainer_log(t, "{\"step\": %lld, \"seconds\": %.2f, \"val\": null}\n", (long long)t->step,
                               t->seconds);
-    return wf_trainer_log(t,
-                          "{\"step\": %lld, \"seconds\": %.2f, \"val\": %.6f, \"error\": %.6f, \"best\": %.6f, "
-                          "\"round_trip\": %.3g, \"condition\": %.4g}\n",
-                          (long long)t->step, t->seconds, t->held_out, wf_mean_error(&mean), t->best, round_trip,
-                          wf_flow_condition(t->flow));
+    return write_validation(t, wf_mean_error(&mean));
 }
 
 /* -- a run ---------------------------------------------------------------------------------------------------------- */
@@ -454,6 +471,7 @@ int wf_train(const wf_model *model, wf_backend *backend, wf_store *store, wf_sto
                       .held_out = NAN,
                       .best = NAN,
                       .measured = -1,
+                      .round_trip = {NAN, NAN},
                       .recent = NAN};
     if (validation)
         snprintf(t->judge, sizeof t->judge, "%.16s", wf_store_hash(validation));

@@ -199,6 +199,7 @@ int wf_trainer_publish(wf_trainer *t)
     wf_level_file file = {.level = t->options->level,
                           .step = t->step,
                           .bpd = t->validation ? t->held_out : NAN,
+                          .round_trip = t->round_trip,
                           .chain = t->chain,
                           .provenance = t->options->provenance,
                           .weights = weights,

@@ -48,8 +48,9 @@ typedef struct wf_trainer {
         wf_post *density, *bad;
     } launched[2];
     int launched_count;
-    double begun;  /* clock when `seconds` was last brought up to date */
-    double recent; /* last logged mean, for progress */
+    double begun;             /* clock when `seconds` was last brought up to date */
+    double recent;            /* last logged mean, for progress */
+    wf_round_trip round_trip; /* of the validation that has just been */
     bool interrupted;
 } wf_trainer;
 

@@ -65,6 +65,9 @@ static const cli_program program = {
         "another process trains exits 75. SIGINT and SIGTERM save and exit 75.\n\n"
         "A batch whose loss or gradient is not finite is left out: it is logged, training goes back to the last "
         "checkpoint and passes over it; after 64 of them it exits 70.\n\n"
+        "A validation also measures how far off held-out coefficients are that go through the flow and back, in deviations "
+        "of theirs (round_trip in the log and in wf-info), and how badly conditioned its matrices are. From a level that is off by more than "
+        "0.01, nothing can be sampled.\n\n"
         "The rate follows a warm-up, a constant part and, with --decay, a linear fall. At levels of a single pixel, 3x3 "
         "kernels are stored as their centre tap, the only one that acts. --precision tf32 differs from fp32 on a GPU only; bf16 applies to feature maps larger "
         "than 2x2.",
