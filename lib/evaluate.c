@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-int wf_evaluator_create(wf_backend *backend, const wf_meta *meta, int level, const char *chain,
+int wf_evaluator_create(wf_backend *backend, const wf_meta *meta, int level, const char *chain, const char *dequantize,
                         const wf_flow_spec *spec, const wf_real *params, uint64_t seed, wf_evaluator *out)
 {
     wf_level_shape s = wf_meta_level(meta, level);
@@ -17,6 +17,8 @@ int wf_evaluator_create(wf_backend *backend, const wf_meta *meta, int level, con
     own.W = s.W;
     own.memory = WF_MEMORY_NONE;
     WF_TRY(wf_flow_create(backend, chain, &own, &out->flow));
+    if (dequantize)
+        WF_TRY(wf_dequantizer_create(backend, meta, dequantize, &own, &out->dequantizer));
     return wf_feed_create(backend, meta, level, own.N, s.H, s.W, &out->feed);
 }
 
@@ -25,6 +27,7 @@ void wf_evaluator_clear(wf_evaluator *e)
     wf_replay_clear(e->backend, &e->replay);
     wf_flow_destroy(e->flow);
     wf_feed_clear(&e->feed);
+    wf_dequantizer_clear(&e->dequantizer);
     free(e->host);
     *e = (wf_evaluator){0};
 }
@@ -32,7 +35,11 @@ void wf_evaluator_clear(wf_evaluator *e)
 static int compute(void *evaluator)
 {
     wf_evaluator *e = evaluator;
-    WF_TRY(wf_feed_dequantize(&e->feed, e->pixels ? NULL : &e->noise));
+    if (e->dequantizer.flow)
+        WF_TRY(wf_dequantizer_run(&e->dequantizer, wf_at(e->backend, e->params, wf_flow_size(e->flow)), &e->feed,
+                                  &e->noise));
+    else
+        WF_TRY(wf_feed_dequantize(&e->feed, e->pixels ? NULL : &e->noise));
     return wf_flow_forward(e->flow, e->params, wf_feed_x(&e->feed), wf_feed_cond(&e->feed));
 }
 
@@ -40,7 +47,9 @@ int wf_evaluator_draw(wf_evaluator *e, wf_pixel_noise *pixels, uint64_t draw)
 {
     size_t each = (size_t)e->feed.H * (size_t)e->feed.W * (size_t)e->meta->C;
     e->draw = draw;
-    if (e->pixels)
+    if (e->dequantizer.flow)
+        e->noise.step = draw;
+    if (e->dequantizer.flow || e->pixels)
         return WF_OK;
     wf_replay_clear(e->backend, &e->replay); /* what was recorded makes noise */
     e->pixels = pixels;
@@ -63,6 +72,21 @@ static int upload(wf_evaluator *e, int count, const float *low, const float *det
     return wf_feed_upload(&e->feed, count, noisy, details, index);
 }
 
+/* log p of the batch, less log q of its noise. */
+static int collect(wf_evaluator *e, double density[64])
+{
+    double log_q[64];
+    wf_post *posts[2];
+    WF_TRY(wf_flow_log_density(e->flow, density));
+    if (!e->dequantizer.flow)
+        return WF_OK;
+    WF_TRY(wf_dequantizer_post(&e->dequantizer, posts));
+    WF_TRY(wf_dequantizer_collect(&e->dequantizer, posts, log_q));
+    for (int n = 0; n < e->feed.N; n++)
+        density[n] -= log_q[n];
+    return WF_OK;
+}
+
 int wf_evaluator_run(wf_evaluator *e, int64_t N, const float *low, const float *detail, const uint64_t *index,
                      double *bits)
 {
@@ -72,7 +96,7 @@ int wf_evaluator_run(wf_evaluator *e, int64_t N, const float *low, const float *
         int count = N - at < e->feed.N ? (int)(N - at) : e->feed.N;
         WF_TRY(upload(e, count, low + (size_t)at * each, detail ? detail + (size_t)at * 3 * each : NULL, index + at));
         WF_TRY(wf_replay_run(e->backend, &e->replay, compute, e));
-        WF_TRY(wf_flow_log_density(e->flow, density));
+        WF_TRY(collect(e, density));
         for (int n = 0; n < count; n++) {
             WF_CHECK(isfinite(density[n]), WF_INTERNAL, "level %d: log density of picture %llu is not finite", e->level,
                      (unsigned long long)index[at + n]);

@@ -47,7 +47,8 @@ typedef struct wf_level {
     int K, C, kernel;
     wf_precision precision;
     char *chain;
-    wf_real *params; /* device; the moving average of the weights */
+    char *dequantize; /* chain of the noise in its pixels (dequantizer.h); NULL: uniform */
+    wf_real *params;  /* device; the moving average of the weights, of the chain and then of the noise's */
     size_t size;
     wf_round_trip round_trip; /* when it was saved */
     char hash[20];            /* of the parameters, for provenance */
@@ -70,17 +71,17 @@ int wf_model_hash(const wf_model *model, int first, int last, char out[20]) WF_M
 /* Its flow for [N,H,W,K]; WF_MEMORY_NONE unless it is run backward. */
 int wf_level_flow(const wf_level *level, int N, int H, int W, wf_memory memory, wf_flow **out) WF_MUST;
 
-/* Writes level-NN.safetensors: weights and their average (host F32 [size] each) as named tensors. bpd: held-out bits/dim
- * of this level or NAN. */
+/* Writes level-NN.safetensors: weights and their average (host F32, both flows' sizes together) as named tensors. bpd: held-out
+ * bits/dim of this level or NAN. */
 typedef struct wf_level_file {
     int level;
     int64_t step;
     double bpd;
     wf_round_trip round_trip;
-    const char *chain, *provenance;
+    const char *chain, *dequantize, *provenance; /* dequantize: NULL if there is no such flow */
     const float *weights, *average;
 } wf_level_file;
-int wf_level_save(const wf_model *model, const wf_flow *flow, const wf_level_file *what) WF_MUST;
+int wf_level_save(const wf_model *model, const wf_flow *flow, const wf_flow *noise, const wf_level_file *what) WF_MUST;
 
 /* Pictures per batch for evaluation and sampling, fixed by the level's size so that results never depend on how many
  * pictures are asked for. */

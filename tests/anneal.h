@@ -65,7 +65,7 @@ static inline void save_level(const wf_model *model, int level, const char *chai
     change(context, flow, weights);
     wf_level_file file = {.level = level, .step = 1, .bpd = NAN, .round_trip = {NAN, NAN}, .chain = chain};
     file.weights = file.average = weights;
-    cr_assert_eq(wf_level_save(model, flow, &file), 0, "%s", wf_error());
+    cr_assert_eq(wf_level_save(model, flow, NULL, &file), 0, "%s", wf_error());
     b->free(b, params);
     wf_flow_destroy(flow);
     b->close(b);

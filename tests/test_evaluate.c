@@ -80,7 +80,7 @@ static void open_level(wf_backend *b, const wf_meta *meta, int level, void **par
     cr_assert_eq(b->alloc(b, 6 * b->real, params), 0);
     cr_assert_eq(b->upload(b, *params, v, WF_F64, 6), 0);
     wf_flow_spec spec = {.K = K, .C = level, .kernel = 1};
-    cr_assert_eq(wf_evaluator_create(b, meta, level, "actnorm", &spec, *params, 5, out), 0, "%s", wf_error());
+    cr_assert_eq(wf_evaluator_create(b, meta, level, "actnorm", NULL, &spec, *params, 5, out), 0, "%s", wf_error());
 }
 
 /* Of N times the picture, each with noise of its own: bits[n][k] of the model under draw k. */

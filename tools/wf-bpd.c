@@ -32,11 +32,11 @@ static const cli_program program = {
         "Evaluates every picture at every level that the data carries and prints each level's contribution and their sum, "
         "with standard errors over pictures. Contributions are per dimension of the whole picture, so that they add up. "
         "On a terminal it is a table, else tab-separated values; --json is one object.\n\n"
-        "Pixels are dequantized with uniform noise, of which every level sees its exact share. The noise of a picture "
-        "depends on --seed and its index alone. Data without the lower levels (wf-dwt -l) gets those levels' figures and "
+        "Pixels are dequantized with uniform noise, of which every level sees its exact share, or as the model has learnt to "
+        "(wf-train-level --dequantize). The noise of a picture depends on --seed and its index alone. Data without the lower levels (wf-dwt -l) gets those levels' figures and "
         "no total.\n\n"
         "The total is, in the mean over the noise, an upper bound on the bits/dim of the pictures themselves, whose probability is "
-        "the mean of the density over the noise. --iw K takes that mean over K draws before the logarithm: a bound too, "
+        "the mean of the density over uniform noise, or of density over that of the noise. --iw K takes that mean over K draws before the logarithm: a bound too, "
         "which is never higher in the mean and tends to the exact figure as K grows. A draw is then uniform noise on the pixels "
         "of the whole picture, which every level sees through the wavelet, since the densities of all levels are multiplied; "
         "levels and total become means over the draws. With K = 1 both figures are the same. It costs K times as much.",
@@ -73,7 +73,8 @@ static void open_level(int l)
         return;
     must(wf_level_load(&model, l, backend, w));
     wf_flow_spec spec = {.K = w->K, .C = w->C, .kernel = w->kernel, .precision = w->precision};
-    must(wf_evaluator_create(backend, &meta, l, w->chain, &spec, w->params, common.seed, &levels[l].evaluator));
+    must(wf_evaluator_create(backend, &meta, l, w->chain, w->dequantize, &spec, w->params, common.seed,
+                             &levels[l].evaluator));
 }
 
 static void close_level(int l)
