@@ -383,7 +383,17 @@ Test(train, a_flow_that_cannot_be_undone_is_not_sampled, .timeout = 60)
     scratch_remove();
 }
 
-Test(train, interrupted_twice_is_bitwise_the_same, .timeout = 120)
+static const char *level_path(const char *folder, int level)
+{
+    static char paths[2][64];
+    static int turn;
+    char *path = paths[turn++ % 2];
+    snprintf(path, sizeof paths[0], "%s/level-%02d.safetensors", folder, level);
+    return path;
+}
+
+/* On a pyramid of `levels`. */
+static void interrupt_twice(wf_train_options o, int levels)
 {
     scratch_make();
     wf_backend *b = open_backend("cpu");
@@ -391,15 +401,14 @@ Test(train, interrupted_twice_is_bitwise_the_same, .timeout = 120)
     strcpy(store, scratch_path("store"));
     strcpy(whole, scratch_path("whole"));
     strcpy(parts, scratch_path("parts"));
-    make_store(b, store, 40, 8, 3);
-    wf_train_options o = small_options(2);
+    make_store(b, store, 40, 8, levels);
     run never = {0}, once = {.stop_at = 17}, twice = {.stop_at = 40}, again = {0};
     cr_assert_eq(train(b, whole, store, &o, &never), 0, "%s", wf_error());
     cr_expect_lt(never.last, never.first, "training does not lower the held-out bits/dim");
     cr_expect_eq(train(b, parts, store, &o, &once), WF_AGAIN);
     cr_expect_eq(train(b, parts, store, &o, &twice), WF_AGAIN);
     cr_expect_eq(train(b, parts, store, &o, &again), 0, "%s", wf_error());
-    expect_same_file(scratch_path("whole/level-02.safetensors"), scratch_path("parts/level-02.safetensors"));
+    expect_same_file(scratch_path(level_path("whole", o.level)), scratch_path(level_path("parts", o.level)));
 
     /* another seed gives other weights, so the comparison can fail; the same folder refuses it */
     o.seed = 9;
@@ -407,6 +416,18 @@ Test(train, interrupted_twice_is_bitwise_the_same, .timeout = 120)
     cr_expect(strstr(wf_error(), "seed=0"), "%s", wf_error());
     b->close(b);
     scratch_remove();
+}
+
+Test(train, interrupted_twice_is_bitwise_the_same, .timeout = 120)
+{
+    interrupt_twice(small_options(2), 3);
+}
+
+Test(train, so_it_is_with_noise_that_is_learnt, .timeout = 120)
+{
+    wf_train_options o = small_options(0);
+    o.dequantize = "affine:mask=checker:width=4:blocks=1, affine:mask=checker:swap=1:width=4:blocks=1, actnorm";
+    interrupt_twice(o, 0);
 }
 
 Test(train, non_finite_batches_never_reach_the_weights, .timeout = 120)

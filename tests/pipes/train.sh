@@ -73,6 +73,24 @@ ok "what was saved is a training state" wf-info busy/level-03.state.safetensors
 status 65 "a resumed training with another seed" train 2 killed --seed 4
 status 65 "a resumed training with another chain" wf-train-level -q -l 2 -m killed/m -s train.wf -f actnorm
 
+# -- noise that is learnt ------------------------------------------------------------------------------------------
+NOISE='affine:mask=checker:width=4:blocks=1, affine:mask=checker:swap=1:width=4:blocks=1'
+ok "whole pictures into a store" sh -c "'$DEADLEAVES' -n 96 -s 8 --seed 1 | wf-dwt -q --levels 0 -o flat.wf"
+learnt() { wf-train-level -q -l 0 -m learnt -s flat.wf --val flat.wf --threads 1 --batch 8 -f "squeeze, $CHAIN" --steps 20 "$@"; }
+ok "noise for whole pictures" learnt --dequantize "$NOISE"
+ok "is in the checkpoint" bash -c 'wf-info --json learnt/level-00.safetensors | grep -q "\"w/dequantize.000.affine"'
+ok "and what it was is told" bash -c "wf-info learnt/level-00.safetensors | grep -qF 'dequantize   $NOISE'"
+status 65 "a resumed training without it" learnt
+status 65 "or with other noise" learnt --dequantize actnorm
+ok "finished with it, however it is named" bash -c "echo '$NOISE' > noise.chain && wf-train-level -q -l 0 -m learnt -s flat.wf --val flat.wf --threads 1 --batch 8 -f 'squeeze, $CHAIN' --steps 20 --dequantize @noise.chain"
+ok "held-out bits are those that training told" bash -c 'cmp <(wf-bpd -q -m learnt -s flat.wf | awk "\$1 == \"total\" { print \$2 }") <(sed -n "s/.*\"val\": \([0-9.]*\),.*/\1/p" learnt/level-00.jsonl | tail -n 1)'
+ok "more draws of it lower the bound" bash -c 'wf-bpd -q -m learnt -s flat.wf --iw 16 | awk "\$1 == \"total\" { t = \$2 } \$1 == \"iw\" { exit !(\$3 < t) }"'
+ok "one draw is the total" bash -c 'cmp <(wf-bpd -q -m learnt -s flat.wf --iw 1 | grep ^total) <(wf-bpd -q -m learnt -s flat.wf | grep ^total)'
+ok "samples need none" sh -c 'wf-sample -q -m learnt -n 2 | wf-idwt -q > x'
+status 64 "noise at a level of a pyramid" wf-train-level -q -l 2 -m refused -s train.wf -f "$CHAIN" --dequantize "$NOISE"
+status 64 "noise that changes shape" wf-train-level -q -l 0 -m refused0 -s flat.wf -f "squeeze, $CHAIN" --dequantize "squeeze, $NOISE"
+status 64 "noise around a patch" wf-train-level -q -l 0 -m refused0 -s flat.wf -f "$CHAIN" --patch 4 --context 1 --dequantize "$NOISE"
+
 # -- wrong use ------------------------------------------------------------------------------------------------------
 status 64 "no level" wf-train-level -m m -s train.wf
 status 64 "a chain with an unknown word" wf-train-level -q -l 1 -m m -s train.wf -f "actnorm, actnrm"
