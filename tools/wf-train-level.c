@@ -87,7 +87,7 @@ static const cli_program program = {
         "wf-train-level -l 3 -m model -s train.wf -f '8*(actnorm, conv1x1:lu, affine:width=64), actnorm'\n"
         "    a chain of your own\n"
         "wf-train-level -l 0 -m glow -s whole.wf -f @glow.chain --dequantize '4*(affine:mask=checker:width=32:blocks=1, "
-        "affine:mask=checker:swap:width=32:blocks=1)'\n"
+        "affine:mask=checker:swap=1:width=32:blocks=1)'\n"
         "    with noise that is learnt",
     .options = table};
 
