@@ -88,8 +88,10 @@ int wf_dequantizer_post(wf_dequantizer *d, wf_post *out[2])
 {
     WF_TRY(wf_flow_post(d->flow, &out[0]));
     int status = d->backend->post(d->backend, d->base, (size_t)d->N, &out[1]);
-    if (status)
+    if (status) {
         (void)d->backend->collect(d->backend, out[0], NULL);
+        out[0] = out[1] = NULL;
+    }
     return status;
 }
 

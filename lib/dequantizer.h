@@ -37,7 +37,7 @@ int wf_dequantizer_init(wf_dequantizer *d, wf_real *params, wf_feed *feed, const
 /* In place of wf_feed_dequantize: what was uploaded to `feed` gets noise of q. May be recorded. */
 int wf_dequantizer_run(wf_dequantizer *d, const wf_real *params, wf_feed *feed, const wf_random *random) WF_MUST;
 
-/* log q(u | x) of each picture, nats, in two steps as wf_flow_post. */
+/* log q(u | x) of each picture, nats, in two steps as wf_flow_post. out: NULL both after a failure. */
 int wf_dequantizer_post(wf_dequantizer *d, wf_post *out[2]) WF_MUST;
 int wf_dequantizer_collect(wf_dequantizer *d, wf_post *posts[2], double *log_q) WF_MUST;
 

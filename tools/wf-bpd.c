@@ -36,7 +36,7 @@ static const cli_program program = {
         "(wf-train-level --dequantize). The noise of a picture depends on --seed and its index alone. Data without the lower levels (wf-dwt -l) gets those levels' figures and "
         "no total.\n\n"
         "The total is, in the mean over the noise, an upper bound on the bits/dim of the pictures themselves, whose probability is "
-        "the mean of the density over uniform noise, or of density over that of the noise. --iw K takes that mean over K draws before the logarithm: a bound too, "
+        "the mean over the noise of the density divided by that of the noise. --iw K takes that mean over K draws before the logarithm: a bound too, "
         "which is never higher in the mean and tends to the exact figure as K grows. A draw is then uniform noise on the pixels "
         "of the whole picture, which every level sees through the wavelet, since the densities of all levels are multiplied; "
         "levels and total become means over the draws. With K = 1 both figures are the same. It costs K times as much.",
