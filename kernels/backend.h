@@ -159,7 +159,13 @@ typedef struct wf_random {
 } wf_random;
 
 /* Part of every counter: another value is another random number in what exists already. */
-enum wf_purpose { WF_PURPOSE_INIT = 1, WF_PURPOSE_NOISE = 4, WF_PURPOSE_EVAL = 5, WF_PURPOSE_LATENT = 6 };
+enum wf_purpose {
+    WF_PURPOSE_INIT = 1,
+    WF_PURPOSE_NOISE = 4,
+    WF_PURPOSE_EVAL = 5,
+    WF_PURPOSE_LATENT = 6,
+    WF_PURPOSE_PIXELS = 7
+};
 
 /* Glow's Adamax and the moving average of the weights, in one pass:
  *   m = beta1 m + (1-beta1) g;  u = max(beta2 u, |g|);  w -= rate m / (u + eps);  ema += (1-decay) (w - ema)
@@ -275,6 +281,10 @@ struct wf_backend {
      * (NULL: 1). dz = -scale * weight * z. Either of logp and dz may be NULL: not wanted. */
     int (*gaussian)(wf_backend *b, int N, int P, int K, const wf_real *z, const wf_real *weight, double *logp,
                     double scale, wf_real *dz);
+    /* u [N,D] = sigmoid(factor v), in (0,1); logp: device [N], added to: sum of log du/dv. Not in place. */
+    int (*squash)(wf_backend *b, int N, size_t D, double factor, const wf_real *v, wf_real *u, double *logp);
+    /* From the same v [n]: g: gradient by u in, by v out, in place, scale * sum of log du/dv being part of the loss. */
+    int (*squash_backward)(wf_backend *b, size_t n, double factor, const wf_real *v, double scale, wf_real *g);
     /* z [N,D] = temperature * standard normal; picture n uses index[n] (host). */
     int (*normal)(wf_backend *b, const wf_random *random, int N, size_t D, const uint64_t *index, double temperature,
                   wf_real *z);

@@ -71,6 +71,7 @@ static int open_stage(wf_anneal *a, const wf_model *model, int level)
     double T = a->spec.temperature[level];
     WF_CHECK(T > 0 && isfinite(T), WF_USAGE, "level %d: temperature %g, want one above 0", level, T);
     WF_TRY(wf_level_load(model, level, a->backend, &s->level));
+    WF_TRY(wf_level_invertible(&s->level));
     s->H = a->spec.H << doublings(&a->spec, level);
     s->W = a->spec.W << doublings(&a->spec, level);
     s->size = (size_t)s->H * (size_t)s->W * (size_t)s->level.K;

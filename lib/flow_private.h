@@ -29,9 +29,11 @@ struct wf_flow {
     int bijector_count;
     wf_flow_stage *stages;
     int stage_count, linear_count;
-    wf_linear_part *parts;                       /* as many as the longest linear stage */
-    size_t size, elements;                       /* parameters; reals of one state */
-    double counted;                              /* pixels of a picture, by weight, if there is one */
+    wf_linear_part *parts; /* as many as the longest linear stage */
+    size_t size, elements; /* parameters; reals of one state */
+    double counted;        /* pixels of a picture, by weight, if there is one */
+    double squash;         /* 0, or the factor of a sigmoid at the end, and where u goes */
+    wf_real *u;
     bool parks;                                  /* has a split */
     wf_real *state, *next, *g, *grads, *dA, *da; /* next: only where states are rebuilt or moved */
     double *logdet;                              /* device: [N] of the pictures, then [linear_count] of the matrices */

@@ -1,5 +1,6 @@
 /* flow_run.c - runs the stages of a flow forward, backward and in reverse */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "flow_private.h"
@@ -116,6 +117,14 @@ int wf_flow_weigh(wf_flow *f, const wf_real *weight, double counted)
     return WF_OK;
 }
 
+int wf_flow_squash(wf_flow *f, double factor, wf_real *u)
+{
+    WF_CHECK(!f->context.next, WF_USAGE, "flow: noise keeps the shape of its picture: no squeeze, split or haar");
+    f->squash = factor;
+    f->u = u;
+    return WF_OK;
+}
+
 /* Where the input of stage i goes, and at the end the latent. */
 static wf_real *place(const wf_flow *f, int i)
 {
@@ -153,10 +162,18 @@ static int arrange(const wf_flow *f, bool into, wf_real *state, wf_real *latent)
     return WF_OK;
 }
 
-/* The standard normal of all pieces: its log density is added to logp, its gradient goes to dz (either NULL: not wanted). */
-static int prior(const wf_flow *f, double *logp, double scale, wf_real *dz)
+/* What is at the end, its log density or log-determinant: added to logp, its gradient to dz (either NULL: not wanted). The
+ * standard normal of all pieces, or a sigmoid. */
+static int end(const wf_flow *f, double *logp, double scale, wf_real *dz)
 {
     wf_backend *b = f->backend;
+    size_t D = f->elements / (size_t)f->spec.N;
+    if (f->squash && !dz)
+        return b->squash(b, f->spec.N, D, f->squash, f->state, f->u, logp);
+    if (f->squash) {
+        WF_TRY(b->copy(b, dz, f->u, f->elements));
+        return b->squash_backward(b, f->elements, f->squash, f->state, scale, dz);
+    }
     for (int i = 0; i <= f->stage_count; i++) {
         piece p = piece_of(f, i);
         if (p.count)
@@ -179,7 +196,7 @@ int wf_flow_forward(wf_flow *f, const wf_real *params, const wf_real *x, const w
         if (to != at)
             WF_TRY(b->copy(b, at, to, f->stages[i].left));
     }
-    WF_TRY(prior(f, f->logdet, 0, NULL));
+    WF_TRY(end(f, f->logdet, 0, NULL));
     return f->parks ? arrange(f, false, f->state, f->next) : WF_OK;
 }
 
@@ -250,7 +267,15 @@ static double frobenius(const double *m, size_t n)
     return sqrt(sum);
 }
 
-double wf_flow_condition(wf_flow *f)
+static void name_linear(const wf_flow *f, const wf_flow_stage *s, char name[64])
+{
+    int i = s->first;
+    while (f->bijectors[i].linear == WF_LINEAR_ACTNORM && i + 1 < s->first + s->count)
+        i++;
+    snprintf(name, 64, "%03d.%s", i, f->bijectors[i].type->name);
+}
+
+double wf_flow_condition(wf_flow *f, char name[64])
 {
     size_t widest = 0;
     for (const wf_context *c = &f->context; c; c = c->next)
@@ -264,7 +289,11 @@ double wf_flow_condition(wf_flow *f)
         if (f->backend->download(f->backend, host, WF_F64, m->A, n) ||
             f->backend->download(f->backend, host + n, WF_F64, m->B, n))
             worst = NAN;
-        worst = fmax(worst, frobenius(host, n) * frobenius(host + n, n));
+        double condition = frobenius(host, n) * frobenius(host + n, n);
+        if (isnan(worst) || condition <= worst)
+            continue;
+        worst = condition;
+        name_linear(f, &f->stages[i], name);
     }
     if (!host)
         worst = NAN;
@@ -324,7 +353,7 @@ int wf_flow_backward(wf_flow *f, const wf_real *params, const wf_real *cond, dou
 {
     WF_CHECK(f->spec.memory != WF_MEMORY_NONE, WF_USAGE, "flow: created without memory for backward");
     bool kept = f->spec.memory == WF_MEMORY_STORE;
-    WF_TRY(prior(f, NULL, scale, f->g));
+    WF_TRY(end(f, NULL, scale, f->g));
     WF_TRY(clear_dcond(f, dcond));
     for (int i = f->stage_count - 1; i >= 0; i--) {
         wf_flow_stage *s = &f->stages[i];

@@ -386,7 +386,7 @@ static const struct table {
     {"backends", {"name", "device"}},
     {"held", {"level", "shape", "pictures", "dtype", "bytes"}},
     {"tensors", {"name", "dtype", "shape"}},
-    {"trained", {"level", "bpd", "parameters", "step", "kernel", "precision", "chain"}},
+    {"trained", {"level", "bpd", "round_trip", "parameters", "step", "kernel", "precision", "chain"}},
 };
 
 /* `row` NULL: the heads of the columns. A column that no row has is left out: its width is 0. */

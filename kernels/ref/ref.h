@@ -61,6 +61,8 @@ int wf_ref_conv_backward(wf_backend *b, wf_conv *conv, const wf_real *w, const w
                          const wf_map *x, const wf_map *dy, wf_map *dx, wf_real *dw, wf_real *dbias, wf_real *dlogs);
 int wf_ref_gaussian(wf_backend *b, int N, int P, int K, const wf_real *z, const wf_real *weight, double *logp,
                     double scale, wf_real *dz);
+int wf_ref_squash(wf_backend *b, int N, size_t D, double factor, const wf_real *v, wf_real *u, double *logp);
+int wf_ref_squash_backward(wf_backend *b, size_t n, double factor, const wf_real *v, double scale, wf_real *g);
 int wf_ref_normal(wf_backend *b, const wf_random *random, int N, size_t D, const uint64_t *index, double temperature,
                   wf_real *z);
 int wf_ref_dequantize(wf_backend *b, const wf_random *random, const double *taps, int count, int64_t uniforms, int N,

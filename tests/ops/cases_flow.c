@@ -313,6 +313,26 @@ int case_gaussian(run *r, const dims *d)
     return b->gaussian(b, d->N, d->H * d->W, d->K, z, weight, logp, 0.4, dz);
 }
 
+/* Far beyond where the sigmoid is 0 or 1. */
+int case_squash(run *r, const dims *d)
+{
+    wf_backend *b = r->backend;
+    size_t D = volume(d->H, d->W, d->K);
+    wf_real *v = reals(r, "v", INPUT, PER_PICTURE, D, d->variant ? 60 : 3);
+    wf_real *u = reals(r, "u", OUTPUT, PER_PICTURE, D, 1);
+    double *logp = doubles(r, "logp", PER_PICTURE, 1, true);
+    WF_TRY(b->squash(b, d->N, D, 1.3, v, u, logp));
+    return b->squash(b, d->N, D, 1.3, v, u, logp);
+}
+
+int case_squash_backward(run *r, const dims *d)
+{
+    size_t D = volume(d->H, d->W, d->K);
+    wf_real *v = reals(r, "v", INPUT, PER_PICTURE, D, d->variant ? 60 : 3);
+    wf_real *g = reals(r, "g", UPDATED, PER_PICTURE, D, 1);
+    return r->backend->squash_backward(r->backend, (size_t)d->N * D, 1.3, v, 0.4, g);
+}
+
 /* The taps of the first row of the table with so many. */
 static const double *taps_of(int count)
 {

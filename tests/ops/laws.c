@@ -250,7 +250,7 @@ static int law_transform_inverse(void)
 /* One element by hand. */
 static int expect_transform(wf_transform how, double x, const double *theta, double y, double log_slope)
 {
-    double got, logdet[1] = {0};
+    double got = NAN, logdet[1] = {0};
     wf_coupling c = {1, 1, 1, 0, 1, WF_EVERY_PIXEL, how};
     WF_TRY(wf_ref_transform_forward(NULL, &c, 1, R(&x), R(theta), NULL, R(&got), logdet));
     WF_TRY(near("y", (size_t)how.kind, got, y, 1e-13));
@@ -416,6 +416,29 @@ static int law_gaussian(void)
     return near("logp at 0", 0, logp[0], -0.91893853320467274, 1e-15);
 }
 
+/* h = sum of u_i weights_i + 0.4 log du/dv; its gradient by v. */
+static int squash_loss(void *context, double *loss)
+{
+    double u[6], logp[2] = {0, 0};
+    WF_TRY(wf_ref_squash(NULL, 2, 3, 1.3, R(context), R(u), logp));
+    *loss = 0.4 * (logp[0] + logp[1]);
+    for (int i = 0; i < 6; i++)
+        *loss += gaussian_weight[i] * u[i];
+    return WF_OK;
+}
+
+static int law_squash(void)
+{
+    double v[6], g[6], u[1], zero[1] = {0}, logp[1] = {0};
+    fill(v, 6, 6, 2);
+    memcpy(g, gaussian_weight, sizeof g);
+    WF_TRY(wf_ref_squash_backward(NULL, 6, 1.3, R(v), 0.4, R(g)));
+    WF_TRY(check_gradient("dv", squash_loss, v, v, g, 6));
+    WF_TRY(wf_ref_squash(NULL, 1, 1, 1.3, R(zero), R(u), logp));
+    WF_TRY(near("u at 0", 0, u[0], 0.5, 1e-15));
+    return near("log du/dv at 0", 0, logp[0], log(1.3 / 4), 1e-15);
+}
+
 /* Known-answer vectors of the authors' Random123 (kat_vectors, philox 4 x 32, 10 rounds). */
 static int law_philox(void)
 {
@@ -576,11 +599,11 @@ static int law_haar_bands(void)
     return WF_OK;
 }
 
-#define LAWS(row)                                                                                                      \
-    row(linear_gradient) row(linear_inverse) row(linear_values) row(mix_gradient) row(transform_gradient)              \
-        row(transform_inverse) row(transform_values) row(conv_gradient) row(conv_orientation) row(pack_gradient)       \
-            row(gaussian) row(philox) row(normal_moments) row(dequantize) row(dequantize_transformed) row(white_noise) \
-                row(noise_variance) row(wavelet) row(haar_bands) row(gate_gradient) row(attend)
+#define LAWS(row)                                                                                                 \
+    row(linear_gradient) row(linear_inverse) row(linear_values) row(mix_gradient) row(transform_gradient)         \
+        row(transform_inverse) row(transform_values) row(conv_gradient) row(conv_orientation) row(pack_gradient)  \
+            row(gaussian) row(squash) row(philox) row(normal_moments) row(dequantize) row(dequantize_transformed) \
+                row(white_noise) row(noise_variance) row(wavelet) row(haar_bands) row(gate_gradient) row(attend)
 
 bool law(int i, const char **name, int *status)
 {

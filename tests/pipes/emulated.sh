@@ -52,6 +52,16 @@ for level in 1 2 3; do
     ok "and level $level loses the same" near "$(bits db4-cpu/level-0$level.jsonl)" "$(bits db4-cuda/level-0$level.jsonl)" 1e-4
 done
 
+# -- noise that is learnt, drawn anew by every replay ----------------------------------------------------------------
+wf-dwt -q --levels 0 -o flat.store leaves.ppm
+for backend in cpu cuda; do
+    ok "learnt noise trains on $backend" wf-train-level -q -l 0 -m noise-$backend -s flat.store -f 'actnorm, affine:width=8:blocks=1, actnorm' \
+        --dequantize 'affine:mask=checker:width=8:blocks=1, actnorm' --warmup 5 --batch 4 --steps 50 --backend $backend
+    wf-bpd -q -m noise-cpu -s flat.store --iw 4 --backend $backend | tail -n 1 | cut -f 3 > noise-$backend.bits
+done
+ok "and loses the same" near "$(bits noise-cpu/level-00.jsonl)" "$(bits noise-cuda/level-00.jsonl)" 1e-4
+ok "as its bound does" near "$(cat noise-cpu.bits)" "$(cat noise-cuda.bits)" 1e-4
+
 train_small model --steps 5
 wf-bpd -q -m model -s train.store --backend cpu > cpu.tsv
 wf-bpd -q -m model -s train.store --backend cuda > cuda.tsv
