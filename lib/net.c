@@ -6,18 +6,13 @@
 
 #include "stats.h"
 
-/* A convolution with its actnorm: offsets of w, b, l in the owner's parameters. */
-typedef struct layer {
-    wf_conv *conv;
-    wf_conv_spec spec;
-    size_t w, b, l, weights;
-} layer;
-
-/* A layer may be residual: it adds the input of the layer before. Hidden map i is the output of layer i, except the last's. */
+/* Layer i is convolution i of the owner, with its actnorm. It may be residual: it adds the input of the layer before. Hidden
+ * map i is the output of layer i, except the last's. */
 struct wf_net {
+    wf_bijector *owner;
     wf_context *context;
     int take, out, width, blocks;
-    layer *layers;
+    wf_conv_spec *layers;
     int count;
     wf_map_shape in_shape, hidden_shape, out_shape;
     size_t in_bytes, hidden_bytes, out_bytes; /* of maps */
@@ -54,21 +49,6 @@ wf_real *wf_net_output(const wf_net *net, void *tape)
     return tape;
 }
 
-static int declare(wf_bijector *owner, const char *name, wf_conv_spec spec, layer *out)
-{
-    char text[32];
-    int64_t shape[4] = {spec.out, spec.k, spec.k, spec.in}, channels = spec.out;
-    snprintf(text, sizeof text, "%s.w", name);
-    int64_t w = wf_bijector_param(owner, text, 4, shape);
-    snprintf(text, sizeof text, "%s.b", name);
-    int64_t b = wf_bijector_param(owner, text, 1, &channels);
-    snprintf(text, sizeof text, "%s.l", name);
-    int64_t l = wf_bijector_param(owner, text, 1, &channels);
-    WF_CHECK(w >= 0 && b >= 0 && l >= 0, WF_AGAIN, "net: out of memory");
-    *out = (layer){.spec = spec, .w = (size_t)w, .b = (size_t)b, .l = (size_t)l, .weights = (size_t)(b - w)};
-    return wf_context_conv(owner->context, spec, &out->conv);
-}
-
 static size_t round64(size_t n)
 {
     return (n + 63) & ~(size_t)63;
@@ -84,12 +64,12 @@ static size_t map_bytes(const wf_net *net, wf_map_shape *shape, int channels)
 /* The next layer of width `out` and side k, on all that is there so far. */
 static int append(wf_net *net, wf_bijector *owner, const char *name, int out, int k, bool relu, bool residual)
 {
-    int in = net->count ? net->layers[net->count - 1].spec.out : net->take + net->context->C;
-    layer *layers = realloc(net->layers, (size_t)(net->count + 1) * sizeof *layers);
+    int in = net->count ? net->layers[net->count - 1].out : net->take + net->context->C;
+    wf_conv_spec *layers = realloc(net->layers, (size_t)(net->count + 1) * sizeof *layers);
     WF_CHECK(layers, WF_AGAIN, "net: out of memory");
     net->layers = layers;
-    wf_conv_spec spec = {.in = in, .out = out, .k = k, .relu = relu, .residual = residual};
-    return declare(owner, name, spec, &layers[net->count++]);
+    layers[net->count] = (wf_conv_spec){.in = in, .out = out, .k = k, .relu = relu, .residual = residual};
+    return wf_bijector_declare_conv(owner, name, layers[net->count++]);
 }
 
 static int res_layers(wf_net *net, wf_bijector *owner)
@@ -153,7 +133,7 @@ int wf_net_create(wf_bijector *owner, int kind, int take, int out, int width, in
     wf_net *net = calloc(1, sizeof *net);
     WF_CHECK(net, WF_AGAIN, "net: out of memory");
     *result = net;
-    *net = (wf_net){.context = c, .take = take, .out = out};
+    *net = (wf_net){.owner = owner, .context = c, .take = take, .out = out};
     net->width = width ? width : of->width;
     net->blocks = blocks ? blocks : of->blocks;
     WF_TRY(of->layers(net, owner));
@@ -177,17 +157,9 @@ void wf_net_destroy(wf_net *net)
 void wf_net_init(const wf_net *net, uint64_t seed, uint64_t first, double *values)
 {
     for (int i = 0; i + 1 < net->count; i++) {
-        const layer *l = &net->layers[i];
-        wf_init_normal(seed, first + l->w, 0.05, values + l->w, l->weights);
+        const wf_bijector_conv *c = &net->owner->convs[i];
+        wf_init_normal(seed, first + c->w, 0.05, values + c->w, c->bias - c->w);
     }
-}
-
-static int apply(const wf_net *net, const layer *l, const wf_real *params, const wf_map *x, const wf_map *residual,
-                 wf_map *y)
-{
-    wf_backend *b = net->context->backend;
-    return b->conv_forward(b, l->conv, wf_at(b, params, l->w), wf_at(b, params, l->b), wf_at(b, params, l->l), x,
-                           residual, y);
 }
 
 /* Where layer i reads and writes. */
@@ -203,7 +175,14 @@ static wf_map *target(const wf_net *net, void *tape, int i)
 
 static wf_map *residual(const wf_net *net, void *tape, int i)
 {
-    return net->layers[i].spec.residual ? source(net, tape, i - 1) : NULL;
+    return net->layers[i].residual ? source(net, tape, i - 1) : NULL;
+}
+
+static int apply(const wf_net *net, int i, const wf_weights *weights, void *tape)
+{
+    wf_backend *b = net->context->backend;
+    return b->conv_forward(b, net->owner->convs[i].conv, weights, source(net, tape, i), residual(net, tape, i),
+                           target(net, tape, i));
 }
 
 int wf_net_forward(wf_net *net, const wf_real *params, const wf_real *x, const wf_real *cond, void *tape, wf_real **out)
@@ -211,19 +190,20 @@ int wf_net_forward(wf_net *net, const wf_real *params, const wf_real *x, const w
     wf_context *c = net->context;
     wf_backend *b = c->backend;
     WF_TRY(b->pack(b, &net->in_shape, net->take, c->K, x, c->C, cond, input_map(net, tape)));
-    for (int i = 0; i < net->count; i++)
-        WF_TRY(apply(net, &net->layers[i], params, source(net, tape, i), residual(net, tape, i), target(net, tape, i)));
+    for (int i = 0; i < net->count; i++) {
+        wf_weights weights = wf_bijector_weights(net->owner, i, params, NULL);
+        WF_TRY(apply(net, i, &weights, tape));
+    }
     *out = wf_net_output(net, tape);
     return b->unpack(b, &net->out_shape, output_map(net, tape), *out);
 }
 
-static int retreat(const wf_net *net, const layer *l, const wf_real *params, const wf_map *x, const wf_map *dy,
-                   wf_map *dx, wf_real *grads)
+static int retreat(const wf_net *net, int i, const wf_real *params, void *tape, const wf_map *dy, wf_map *dx,
+                   wf_real *grads)
 {
     wf_backend *b = net->context->backend;
-    return b->conv_backward(b, l->conv, wf_at(b, params, l->w), wf_at(b, params, l->b), wf_at(b, params, l->l), x, dy,
-                            dx, grads ? wf_at(b, grads, l->w) : NULL, grads ? wf_at(b, grads, l->b) : NULL,
-                            grads ? wf_at(b, grads, l->l) : NULL);
+    wf_weights weights = wf_bijector_weights(net->owner, i, params, grads);
+    return b->conv_backward(b, net->owner->convs[i].conv, &weights, source(net, tape, i), dy, dx);
 }
 
 int wf_net_backward(wf_net *net, const wf_real *params, const wf_real *dout, wf_real *grads, wf_real *dx,
@@ -240,29 +220,30 @@ int wf_net_backward(wf_net *net, const wf_real *params, const wf_real *dout, wf_
         /* The gradient that goes past a residual layer and the one before waits in its place. For the result of those two
          * there is the output of the residual layer, which is no longer needed. */
         wf_map *past = skip, *to = past ? target(net, tape, i + 1) : dy == spare[0] ? spare[1] : spare[0];
-        skip = net->layers[i].spec.residual ? dy : NULL;
-        WF_TRY(retreat(net, &net->layers[i], params, source(net, tape, i), dy, to, grads));
+        skip = net->layers[i].residual ? dy : NULL;
+        WF_TRY(retreat(net, i, params, tape, dy, to, grads));
         WF_TRY(b->relu_backward(b, &net->hidden_shape, source(net, tape, i), past, to));
         dy = to;
     }
-    WF_TRY(retreat(net, &net->layers[0], params, input_map(net, tape), dy, din, grads));
+    WF_TRY(retreat(net, 0, params, tape, dy, din, grads));
     return b->pack_backward(b, &net->in_shape, net->take, c->K, dx, c->C, dcond, din);
 }
 
 /* The layer's convolution alone, from which its actnorm is set; `y` and the output of the tape are scratch. */
-static int normalize(const wf_net *net, const layer *l, wf_real *params, const wf_map *x, wf_map *y, wf_real *scratch)
+static int normalize(const wf_net *net, int i, const wf_weights *weights, wf_real *params, const wf_map *x, wf_map *y,
+                     wf_real *scratch)
 {
     wf_context *c = net->context;
     wf_backend *b = c->backend;
-    wf_conv_spec plain = l->spec;
+    wf_conv_spec plain = net->layers[i];
     wf_conv *conv;
     wf_map_shape shape = {c->N, c->H, c->W, plain.out, c->precision};
     plain.relu = plain.residual = false;
-    wf_real *offset = wf_at(b, params, l->b), *logs = wf_at(b, params, l->l);
+    wf_real *offset = wf_at(b, params, net->owner->convs[i].bias), *logs = wf_at(b, params, net->owner->convs[i].logs);
     WF_TRY(wf_context_conv(c, plain, &conv));
     WF_TRY(b->zero(b, offset, (size_t)plain.out * b->real));
     WF_TRY(b->zero(b, logs, (size_t)plain.out * b->real));
-    WF_TRY(b->conv_forward(b, conv, wf_at(b, params, l->w), offset, logs, x, NULL, y));
+    WF_TRY(b->conv_forward(b, conv, weights, x, NULL, y));
     WF_TRY(b->unpack(b, &shape, y, scratch));
     return wf_stats_actnorm(b, (size_t)c->N * (size_t)c->H * (size_t)c->W, plain.out, scratch, offset, logs);
 }
@@ -283,9 +264,10 @@ int wf_net_data_init(wf_net *net, wf_real *params, const wf_real *x, const wf_re
     wf_map *y = (wf_map *)((char *)memory + plain);
     WF_GO(b->pack(b, &net->in_shape, net->take, c->K, x, c->C, cond, input_map(net, tape)));
     for (int i = 0; i + 1 < net->count; i++) {
-        const layer *l = &net->layers[i];
-        WF_GO(normalize(net, l, params, source(net, tape, i), y, scratch));
-        WF_GO(apply(net, l, params, source(net, tape, i), residual(net, tape, i), target(net, tape, i)));
+        wf_weights weights = wf_bijector_weights(net->owner, i, params, NULL);
+        weights.folded = NULL; /* not of these */
+        WF_GO(normalize(net, i, &weights, params, source(net, tape, i), y, scratch));
+        WF_GO(apply(net, i, &weights, tape));
     }
 out:
     b->free(b, memory);

@@ -289,8 +289,8 @@ static int multiply(run *r)
 {
     product *p = (product *)r;
     wf_real *bias = wf_at(r->backend, r->params, p->size * p->size);
-    return r->backend->conv_forward(r->backend, p->conv, r->params, bias, wf_at(r->backend, bias, p->size), p->in, NULL,
-                                    p->out);
+    wf_weights weights = {.w = r->params, .bias = bias, .logs = wf_at(r->backend, bias, p->size)};
+    return r->backend->conv_forward(r->backend, p->conv, &weights, p->in, NULL, p->out);
 }
 
 /* A 1x1 convolution of as many channels as pixels is a square matrix product, of the size that the batch names. */

@@ -137,6 +137,7 @@ template <typename... P, typename... A>
 void emulated_call(void (*kernel)(P...), const char *name, dim3 grid, dim3 block, size_t shared, cudaStream_t stream,
                    A... arguments)
 {
+    static_assert((0 + ... + sizeof(P)) <= 32764, "parameters of one kernel, from CUDA 12.1 on");
     std::tuple<P...> values(arguments...);
     emulated_launch(name, grid, block, shared, stream, [kernel, values]() { std::apply(kernel, values); });
 }
