@@ -163,7 +163,8 @@ static int allocate_tapes(wf_flow *f, bool keep)
 static int allocate_folded(wf_flow *f, bool gradient)
 {
     wf_backend *b = f->backend;
-    for (int i = 0; i < f->bijector_count && b->conv_fold; i++)
+    bool runs = f->spec.H > 0; /* else parameters are all that is wanted */
+    for (int i = 0; i < f->bijector_count && b->conv_fold && runs; i++)
         for (int c = 0; c < f->bijectors[i].conv_count; c++) {
             wf_bijector_conv *conv = &f->bijectors[i].convs[c];
             WF_TRY(take(f, b->conv_folded_bytes(b, conv->conv, gradient), gradient ? &conv->dfolded : &conv->folded));

@@ -208,9 +208,13 @@ int case_conv_backward(run *r, const dims *d)
     return backward(r, d, false);
 }
 
+/* As much as conv_fold fills: the emulated device and the sanitizers watch the ends of what is allocated. */
 int case_conv_folded_bytes(run *r, const dims *d)
 {
-    return forward(r, d, true);
+    pair p;
+    int status = pair_open(r, d, false, true, &p);
+    pair_clear(r, &p);
+    return status;
 }
 
 int case_conv_fold(run *r, const dims *d)

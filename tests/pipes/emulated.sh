@@ -61,6 +61,25 @@ wf-sample -q -m model -n 4 --seed 1 --backend cuda | wf-idwt -q > a.pam
 wf-sample -q -m model -n 4 --seed 1 --backend cpu | wf-idwt -q > b.pam
 ok "samples are those of the CPU but for rounding" awk -v n="$(cmp -l a.pam b.pam | wc -l)" 'BEGIN { exit n > 20 }'
 
+# The way up and the way down are recorded for each level, or once for all; in the coefficients, their densities too.
+while read -r recordings option; do
+    rm -f trace
+    for backend in cpu cuda; do
+        # shellcheck disable=SC2086 # an option or none
+        WF_EMULATED_TRACE=trace wf-nuts -q -m model -n 4 --adapt 2 --draws 4 --max-depth 3 --backend $backend $option |
+            wf-idwt -q > $backend.pam
+    done
+    ok "chains${option:+, $option}: those of the CPU but for rounding" awk -v n="$(cmp -l cpu.pam cuda.pam | wc -l)" \
+        -v all="$(stat -c %s cpu.pam)" 'BEGIN { exit n > 20 || all < 500 }'
+    [ -n "${DEVICE:-}" ] || ok "chains${option:+, $option}: recorded" grep -qx "cudaGraphInstantiate $recordings" trace
+    [ -n "${DEVICE:-}" ] || ok "chains${option:+, $option}: replayed" awk -v n="$recordings" \
+        '$1 == "cudaGraphLaunch" && $2 > 5 * n { found = 1 } END { exit !found }' trace
+done << 'END'
+8
+12 --data
+2 --joint
+END
+
 [ -z "${DEVICE:-}" ] || exit 0
 WF_EMULATED_DEVICES=0 status 64 "no device" wf-sample -m model -n 1 --backend cuda
 WF_EMULATED_MEMORY=100000 status 75 "a device that is too small" train small cuda --steps 2
