@@ -108,9 +108,9 @@ typedef struct wf_linear {
 typedef struct wf_linear_run {
     int K, count;
     const wf_linear_part *parts;
-    wf_linear folded;         /* of linear_fold, which fills all of it */
-    const wf_real *dA, *da;   /* of linear_backward: [K,K], [K], the gradient of the loss by A and a */
-    double dlogdet;           /* and by logdet */
+    wf_linear folded;       /* of linear_fold, which fills all of it */
+    const wf_real *dA, *da; /* of linear_backward: [K,K], [K], the gradient of the loss by A and a */
+    double dlogdet;         /* and by logdet */
 } wf_linear_run;
 
 /* Elementwise transforms y = T(x; theta), increasing in x; a row is a kind and its body (kernels/body/NAME.h). theta = 0 is the

@@ -43,9 +43,9 @@ struct wf_anneal {
     const wf_wavelet *wavelet;
     wf_anneal_spec spec;
     stage stages[WF_MAX_LEVELS + 1];
-    stage *last;              /* the first is stages[0] */
-    int most, N, chains;      /* rows of a batch at most, rows of this one */
-    int size;                 /* how many times the one is halved to the other */
+    stage *last;         /* the first is stages[0] */
+    int most, N, chains; /* rows of a batch at most, rows of this one */
+    int size;            /* how many times the one is halved to the other */
     wf_replay replays[PARTS][SIZES];
     size_t D;                 /* coefficients of all stages */
     float *condition;         /* [chains,condition_size] pixel units: low-pass of the first stage, or what is known */

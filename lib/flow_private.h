@@ -36,12 +36,12 @@ struct wf_flow {
     wf_conv **convs;       /* of all bijectors */
     wf_weights *weights;
     int conv_count;
-    size_t size, elements; /* parameters; reals of one state */
-    double counted;        /* pixels of a picture, by weight, if there is one */
-    bool parks;            /* has a split */
+    size_t size, elements;             /* parameters; reals of one state */
+    double counted;                    /* pixels of a picture, by weight, if there is one */
+    bool parks;                        /* has a split */
     wf_real *state, *next, *g, *grads; /* next: only where states are rebuilt or moved */
-    double *logdet;                              /* device: [N] of the pictures, then [linear_count] of the matrices */
-    void *tape, *work;                           /* shared */
+    double *logdet;                    /* device: [N] of the pictures, then [linear_count] of the matrices */
+    void *tape, *work;                 /* shared */
     void **owned;
     int owned_count;
     size_t bytes;

@@ -40,8 +40,8 @@ static int list_runs(const wf_flow *f, const wf_real *params, const wf_flow_stag
                                           .dlogdet = scale * f->spec.N * counted_at(f, s->context)};
         for (int i = s->first; i < s->first + s->count; i++) {
             const wf_bijector *b = &f->bijectors[i];
-            *part++ = (wf_linear_part){b->linear, wf_at(f->backend, params, b->offset), grads_of(f, s, b),
-                                       b->reflections};
+            *part++ =
+                (wf_linear_part){b->linear, wf_at(f->backend, params, b->offset), grads_of(f, s, b), b->reflections};
         }
     }
     return runs;
@@ -55,8 +55,8 @@ static int list_convs(const wf_flow *f, const wf_real *params, const wf_flow_sta
         const wf_bijector *b = &f->bijectors[s->first];
         for (int i = 0; i < b->conv_count; i++) {
             f->convs[convs] = b->convs[i].conv;
-            f->weights[convs++] = wf_bijector_weights(b, i, wf_at(f->backend, params, b->offset),
-                                                      gradients ? grads_of(f, s, b) : NULL);
+            f->weights[convs++] =
+                wf_bijector_weights(b, i, wf_at(f->backend, params, b->offset), gradients ? grads_of(f, s, b) : NULL);
         }
     }
     return convs;
@@ -363,8 +363,7 @@ static int run_backward(wf_flow *f, const wf_real *params, wf_flow_stage *s, con
         return j->type->backward(j, wf_at(b, params, j->offset), x, cond_at(s, cond), f->g, dcond_at(s, dcond), scale,
                                  want ? grads_of(f, s, j) : NULL, s->tape, f->work);
     }
-    return b->mix_backward(b, pixels(s), s->context->K, s->matrix.A, x, f->g, want ? s->dA : NULL,
-                           want ? s->da : NULL);
+    return b->mix_backward(b, pixels(s), s->context->K, s->matrix.A, x, f->g, want ? s->dA : NULL, want ? s->da : NULL);
 }
 
 int wf_flow_backward(wf_flow *f, const wf_real *params, const wf_real *cond, double scale, wf_grad_sink *sink,

@@ -430,8 +430,8 @@ static int conv_forward(wf_backend *b, wf_conv *conv, const wf_weights *weights,
                (const void *)bias, (const void *)residual, (void *)y);
         return WF_OK;
     }
-    WF_TRY(wf_cuda_graph_run(cuda, &conv->graphs[WF_CUDA_FORWARD], (void *)x, w, conv->fused ? (void *)y : k.wide,
-                             bias));
+    WF_TRY(
+        wf_cuda_graph_run(cuda, &conv->graphs[WF_CUDA_FORWARD], (void *)x, w, conv->fused ? (void *)y : k.wide, bias));
     if (!conv->fused)
         WF_RUN(finish_all, wf_cuda_blocks(n), (unsigned)WF_CUDA_THREADS, 0, *g, n, (const void *)k.wide,
                (const void *)bias, (const void *)residual, (void *)y);

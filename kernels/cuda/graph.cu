@@ -212,11 +212,11 @@ static int add_plan(wf_cuda *cuda, cudnnBackendDescriptor_t config, trial *t)
     cudnnBackendDescriptor_t plan;
     int64_t workspace = 0, count = 0;
     WF_TRY(make(&own, CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, &plan));
-    cudnnStatus_t where = cuda->properties
-                              ? cudnnBackendSetAttribute(plan, CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP,
-                                                         CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &cuda->properties)
-                              : cudnnBackendSetAttribute(plan, CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1,
-                                                         &cuda->dnn);
+    cudnnStatus_t where =
+        cuda->properties
+            ? cudnnBackendSetAttribute(plan, CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1,
+                                       &cuda->properties)
+            : cudnnBackendSetAttribute(plan, CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1, &cuda->dnn);
     bool made = !where &&
                 !cudnnBackendSetAttribute(plan, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, CUDNN_TYPE_BACKEND_DESCRIPTOR,
                                           1, &config) &&

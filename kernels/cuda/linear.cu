@@ -55,8 +55,8 @@ static int take_runs(int count, const wf_linear_run *from, batch *to, size_t *wo
     *widest = 0;
     for (; runs < count && runs < RUNS && parts + from[runs].count <= PARTS; runs++) {
         const wf_linear_run *r = &from[runs];
-        to->runs[runs] = run{r->K,      parts,     r->count, *work, r->folded, (const float *)r->dA, (const float *)r->da,
-                             r->dlogdet};
+        to->runs[runs] =
+            run{r->K, parts, r->count, *work, r->folded, (const float *)r->dA, (const float *)r->da, r->dlogdet};
         for (int i = 0; i < r->count; i++)
             to->parts[parts++] = r->parts[i];
         *work += wf_linear_work_size(r->K, r->count);

@@ -49,7 +49,7 @@ typedef struct run {
     wf_flow *flow;
     wf_optimizer optimizer; /* of training */
     wf_replay replay, back; /* back: of a gradient, the way down */
-    wf_post *post; /* of the run before, where runs are queued */
+    wf_post *post;          /* of the run before, where runs are queued */
     wf_real *params;
     wf_real *x, *cond;   /* [N,H,W,K], [N,H,W,C]; cond NULL at the base */
     const wf_real *out;  /* of the last run */

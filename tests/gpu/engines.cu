@@ -36,7 +36,7 @@ int wf_cuda_choose(wf_cuda *, const char *, int, wf_cuda_way *, void *, int *)
 /* Pictures, side and width of what is convolved in training and evaluation (lib/model.c). */
 static const struct shape {
     int N, side, width;
-} shapes[] = {{64, 2, 64},  {64, 2, 128},  {64, 4, 128},  {64, 8, 128}, {64, 16, 128}, {64, 32, 128},
+} shapes[] = {{64, 2, 64},  {64, 2, 128},  {64, 4, 128},  {64, 8, 128},  {64, 16, 128}, {64, 32, 128},
               {64, 8, 256}, {64, 16, 256}, {64, 32, 256}, {4, 256, 128}, {1, 512, 128}};
 
 /* The three directions as conv.cu asks for them: the first wish, or what it falls back to. */
@@ -65,7 +65,8 @@ static cudnnStatus_t describe_card(wf_cuda *cuda)
 
 int main(void)
 {
-    static const char *const precisions[] = {"fp32", "bf16", "tf32"}, *const directions[] = {"forward", "data", "weights"};
+    static const char *const precisions[] = {"fp32", "bf16", "tf32"}, *const directions[] = {"forward", "data",
+                                                                                             "weights"};
     static wf_cuda cuda;
     int passed = 0, failed = 0;
     cudnnStatus_t status = describe_card(&cuda);

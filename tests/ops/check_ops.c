@@ -132,11 +132,12 @@ static const dims wavelets[] = {
                                     row(pack_backward, packs, 1e-6) row(unpack, maps, 0)                              \
                                         row(relu_backward, maps, 1e-6) row(conv_create, convs, 0)                     \
                                             row(conv_destroy, convs, 0) row(conv_forward, convs, 1e-5)                \
-                                                row(conv_backward, convs, 3e-5) row(conv_folded_bytes, convs, 1e-5) row(conv_fold, convs, 1e-5) row(conv_unfold, convs, 3e-5) row(gaussian, latents, 1e-6)          \
-                                                    row(normal, latents, 2e-6) row(dequantize, noises, 2e-6)          \
-                                                        row(scale, counts, 1e-6) row(adamax, updates, 1e-5)           \
-                                                            row(guard, updates, 1e-5) row(dwt, wavelets, 1e-6)        \
-                                                                row(idwt, wavelets, 1e-6)
+                                                row(conv_backward, convs, 3e-5) row(conv_folded_bytes, convs, 1e-5)   \
+                                                    row(conv_fold, convs, 1e-5) row(conv_unfold, convs, 3e-5)         \
+                                                        row(gaussian, latents, 1e-6) row(normal, latents, 2e-6)       \
+                                                            row(dequantize, noises, 2e-6) row(scale, counts, 1e-6)    \
+                                                                row(adamax, updates, 1e-5) row(guard, updates, 1e-5)  \
+                                                                    row(dwt, wavelets, 1e-6) row(idwt, wavelets, 1e-6)
 
 /* Of two numbers with 8 bits each, after sums over a kernel. */
 static const double bf16_tolerance = 2e-2;

@@ -101,8 +101,7 @@ static int law_linear_gradient(void)
 {
     linear_case c;
     linear_setup(&c);
-    wf_linear_run all = {
-        .K = LK, .count = PARTS, .parts = c.parts, .dA = R(c.dA), .da = R(c.da), .dlogdet = c.dlogdet};
+    wf_linear_run all = {.K = LK, .count = PARTS, .parts = c.parts, .dA = R(c.dA), .da = R(c.da), .dlogdet = c.dlogdet};
     WF_TRY(wf_ref_linear_backward(NULL, 1, &all));
     WF_TRY(check_gradient("actnorm", linear_loss, &c, c.params[0], c.grads[0], 2 * LK));
     WF_TRY(check_gradient("dense", linear_loss, &c, c.params[1], c.grads[1], LKK));
