@@ -46,7 +46,7 @@ typedef struct wf_cuda {
     cublasLtHandle_t blas;
     cudnnHandle_t dnn;
     cudnnBackendDescriptor_t properties; /* of a card that cuDNN is asked about, where there is none; else NULL */
-    wf_cuda_pool scratch, workspace; /* of a slot; of a call within it, or around it */
+    wf_cuda_pool scratch, workspace;     /* of a slot; of a call within it, or around it */
     wf_cuda_staging staging[2];
     int staged; /* which of them comes next */
     char *arguments;

@@ -94,5 +94,5 @@ cp .log said
 ok "and says what would help" grep -q -e --batch said
 ok "saves at 10 steps" train lost cuda --steps 10
 cp lost/level-01.state.safetensors kept
-WF_EMULATED_LOST=900 status 74 "a device that is lost" train lost cuda --steps 1000
+WF_EMULATED_LOST=130 status 74 "a device that is lost" train lost cuda --steps 1000
 ok "and what was saved is there" same kept lost/level-01.state.safetensors
