@@ -23,6 +23,9 @@ ok "trains on the CPU" train cpu cpu --steps 50
 WF_EMULATED_TRACE=trace ok "trains on the device" train cuda cuda --steps 50
 ok "both lose the same" near "$(bits cpu/level-01.jsonl)" "$(bits cuda/level-01.jsonl)" 1e-4
 [ -n "${DEVICE:-}" ] || ok "one recording, replayed for each step but the first" grep -qx 'cudaGraphLaunch 49' trace
+for launches in "fold 2" "unfold 2" "find_bad 1" "update 1"; do # of both convolutions and matrices; of all parameters
+    [ -n "${DEVICE:-}" ] || ok "once a step: $launches" grep -qx "recorded $launches" trace
+done
 
 ok "trains 20 steps" train halves cuda --steps 20
 ok "and 30 more" train halves cuda --steps 50
