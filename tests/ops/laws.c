@@ -251,7 +251,7 @@ static int law_transform_inverse(void)
 /* One element by hand. */
 static int expect_transform(wf_transform how, double x, const double *theta, double y, double log_slope)
 {
-    double got, logdet[1] = {0};
+    double got = NAN, logdet[1] = {0};
     wf_coupling c = {1, 1, 1, 0, 1, WF_EVERY_PIXEL, how};
     WF_TRY(wf_ref_transform_forward(NULL, &c, 1, R(&x), R(theta), NULL, R(&got), logdet));
     WF_TRY(near("y", (size_t)how.kind, got, y, 1e-13));
