@@ -48,8 +48,8 @@ typedef struct wf_map_shape {
     wf_precision precision;
 } wf_map_shape;
 
-/* y = (conv(x, w) + b) * exp(3 * l) [+ residual], then relu if asked; stride 1, zero padding k/2, k odd.
- * w [out,k,k,in], b [out], l [out]. An actnorm after a convolution and the scaled zero convolution of Glow are both of
+/* y = (conv(x, w) + bias) * exp(3 * logs) [+ residual], then relu if asked; stride 1, zero padding k/2, k odd.
+ * w [out,k,k,in], bias [out], logs [out]. An actnorm after a convolution and the scaled zero convolution of Glow are both of
  * this form. */
 typedef struct wf_conv_spec {
     int N, H, W;
@@ -58,6 +58,14 @@ typedef struct wf_conv_spec {
     bool residual;
     wf_precision precision;
 } wf_conv_spec;
+
+/* The parameters of a convolution and their gradients, as many (all NULL: not wanted), and memory of conv_folded_bytes for what
+ * conv_fold makes of them (NULL: each call makes its own). */
+typedef struct wf_weights {
+    const wf_real *w, *bias, *logs;
+    wf_real *dw, *dbias, *dlogs;
+    void *folded, *dfolded;
+} wf_weights;
 
 /* A strided copy: to[o*to_outer + i*to_inner + e] = from[o*from_outer + i*from_inner + e] for o < outer, i < inner, e < run. No
  * element of `to` is met twice. */
@@ -95,6 +103,15 @@ typedef struct wf_linear {
     wf_real *A, *a, *B, *b;
     double *logdet; /* device [1]: log|det A|, per pixel, nats */
 } wf_linear;
+
+/* A run of `count` parts, applied in order 0, 1, .. */
+typedef struct wf_linear_run {
+    int K, count;
+    const wf_linear_part *parts;
+    wf_linear folded;       /* of linear_fold, which fills all of it */
+    const wf_real *dA, *da; /* of linear_backward: [K,K], [K], the gradient of the loss by A and a */
+    double dlogdet;         /* and by logdet */
+} wf_linear_run;
 
 /* Elementwise transforms y = T(x; theta), increasing in x; a row is a kind and its body (kernels/body/NAME.h). theta = 0 is the
  * identity or near it.
@@ -211,11 +228,8 @@ struct wf_backend {
     void (*forget)(wf_backend *b, wf_recording *recording); /* NULL is allowed */
 
     /* -- small linear algebra: a run of linear bijectors as one matrix --------------------------------------------- */
-    /* parts apply in order 0, 1, ..; fills all of `out`. */
-    int (*linear_fold)(wf_backend *b, int K, const wf_linear_part *parts, int count, const wf_linear *out);
-    /* From dA [K,K], da [K] (gradient of the loss by A and a) and dlogdet (by logdet): writes every part's grads. */
-    int (*linear_backward)(wf_backend *b, int K, const wf_linear_part *parts, int count, const wf_real *dA,
-                           const wf_real *da, double dlogdet);
+    int (*linear_fold)(wf_backend *b, int count, const wf_linear_run *runs);
+    int (*linear_backward)(wf_backend *b, int count, const wf_linear_run *runs); /* writes every part's grads */
     /* y[p,:] = A x[p,:] + a for pixels [n,K]; in place allowed. */
     int (*mix)(wf_backend *b, size_t n, int K, const wf_real *A, const wf_real *a, const wf_real *x, wf_real *y);
     /* g: dy in, dx = A' dy out, in place; dA = sum dy x', da = sum dy (both overwritten; NULL: not wanted). */
@@ -269,12 +283,17 @@ struct wf_backend {
     int (*conv_create)(wf_backend *b, const wf_conv_spec *spec, wf_conv **out); /* costly: create once per shape */
     void (*conv_destroy)(wf_backend *b, wf_conv *conv);
     /* residual (if the spec says so) [N,H,W,out] may be y itself. */
-    int (*conv_forward)(wf_backend *b, wf_conv *conv, const wf_real *w, const wf_real *bias, const wf_real *logs,
-                        const wf_map *x, const wf_map *residual, wf_map *y);
-    /* dy: gradient before the relu and residual. dx overwritten (NULL: not wanted); dw, dbias, dlogs overwritten (all
-     * NULL: not wanted). */
-    int (*conv_backward)(wf_backend *b, wf_conv *conv, const wf_real *w, const wf_real *bias, const wf_real *logs,
-                         const wf_map *x, const wf_map *dy, wf_map *dx, wf_real *dw, wf_real *dbias, wf_real *dlogs);
+    int (*conv_forward)(wf_backend *b, wf_conv *conv, const wf_weights *weights, const wf_map *x,
+                        const wf_map *residual, wf_map *y);
+    /* dy: gradient before the relu and residual. dx overwritten (NULL: not wanted); so are dw, dbias, dlogs, if wanted. */
+    int (*conv_backward)(wf_backend *b, wf_conv *conv, const wf_weights *weights, const wf_map *x, const wf_map *dy,
+                         wf_map *dx);
+    /* What all convolutions of a flow make of their weights, made together; all three NULL where that costs no more one by one.
+     * With `folded`, conv_forward and conv_backward want conv_fold before them, with the same w, bias and logs; with `dfolded`,
+     * dw, dbias and dlogs are there after conv_unfold. */
+    size_t (*conv_folded_bytes)(wf_backend *b, const wf_conv *conv, bool gradient); /* of dfolded, else of folded */
+    int (*conv_fold)(wf_backend *b, int count, wf_conv *const *convs, const wf_weights *weights);
+    int (*conv_unfold)(wf_backend *b, int count, wf_conv *const *convs, const wf_weights *weights);
 
     /* -- densities and noise ----------------------------------------------------------------------------------------- */
     /* logp: device [N], added to: log density of the standard normal of z [N,P,K], that of each pixel times its weight, [N,P]

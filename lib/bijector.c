@@ -86,6 +86,7 @@ void wf_bijector_clear(wf_bijector *self)
     if (self->type && self->type->destroy)
         self->type->destroy(self);
     free(self->params);
+    free(self->convs);
     *self = (wf_bijector){0};
 }
 
@@ -146,6 +147,40 @@ int wf_context_conv(wf_context *context, wf_conv_spec spec, wf_conv **out)
     WF_TRY(context->backend->conv_create(context->backend, &spec, out));
     convs[context->conv_count++] = (struct wf_planned){spec, *out};
     return WF_OK;
+}
+
+int wf_bijector_declare_conv(wf_bijector *self, const char *name, wf_conv_spec spec)
+{
+    char text[32];
+    int64_t shape[4] = {spec.out, spec.k, spec.k, spec.in}, channels = spec.out;
+    snprintf(text, sizeof text, "%s.w", name);
+    int64_t w = wf_bijector_param(self, text, 4, shape);
+    snprintf(text, sizeof text, "%s.b", name);
+    int64_t bias = wf_bijector_param(self, text, 1, &channels);
+    snprintf(text, sizeof text, "%s.l", name);
+    int64_t logs = wf_bijector_param(self, text, 1, &channels);
+    wf_bijector_conv *convs = realloc(self->convs, (size_t)(self->conv_count + 1) * sizeof *convs);
+    if (convs)
+        self->convs = convs;
+    WF_CHECK(convs && w >= 0 && bias >= 0 && logs >= 0, WF_AGAIN, "flow: out of memory");
+    wf_bijector_conv *c = &convs[self->conv_count++];
+    *c = (wf_bijector_conv){.w = (size_t)w, .bias = (size_t)bias, .logs = (size_t)logs};
+    return wf_context_conv(self->context, spec, &c->conv);
+}
+
+wf_weights wf_bijector_weights(const wf_bijector *self, int i, const wf_real *params, wf_real *grads)
+{
+    const wf_backend *b = self->context->backend;
+    const wf_bijector_conv *c = &self->convs[i];
+    wf_weights p = {.w = wf_at(b, params, c->w), .bias = wf_at(b, params, c->bias), .logs = wf_at(b, params, c->logs)};
+    p.folded = c->folded;
+    if (!grads)
+        return p;
+    p.dw = wf_at(b, grads, c->w);
+    p.dbias = wf_at(b, grads, c->bias);
+    p.dlogs = wf_at(b, grads, c->logs);
+    p.dfolded = c->dfolded;
+    return p;
 }
 
 /* SplitMix64 (Steele et al. 2014) and Box-Muller: initial weights are made on the host, once. */

@@ -24,6 +24,14 @@ typedef struct wf_param {
     size_t offset, count;
 } wf_param;
 
+/* A convolution of a bijector: offsets of its parameters in the bijector's, and the flow's memory for what the backend makes of
+ * them and of their gradients (NULL: none). */
+typedef struct wf_bijector_conv {
+    wf_conv *conv;
+    size_t w, bias, logs;
+    void *folded, *dfolded;
+} wf_bijector_conv;
+
 /* Where bijectors work: one for each shape that a state takes on its way, fixed when the flow is created. Letters as in
  * backend.h; C: conditioning channels, 0 at the base. H = W = 0: parameters are all that is wanted. */
 typedef struct wf_context {
@@ -52,6 +60,8 @@ typedef struct wf_bijector {
     wf_context *context, *after; /* of its input, of its output */
     wf_param *params;
     int param_count;
+    wf_bijector_conv *convs;
+    int conv_count;
     size_t offset, count;  /* its place in the flow's parameter vector, in reals */
     wf_linear_kind linear; /* if type->linear */
     int reflections;       /* of WF_LINEAR_HOUSEHOLDER */
@@ -119,6 +129,11 @@ int wf_bijector_reshape(wf_bijector *self, int H, int W, int K) WF_MUST;
 
 /* Declares a parameter tensor after those before; its offset, or -1 out of memory. */
 int64_t wf_bijector_param(wf_bijector *self, const char *name, int rank, const int64_t *shape);
+
+/* Declares a convolution of `spec`, as wf_context_conv takes it, with its parameters NAME.w, NAME.b and NAME.l. */
+int wf_bijector_declare_conv(wf_bijector *self, const char *name, wf_conv_spec spec) WF_MUST;
+/* Those of conv i, for the backend; grads NULL: not wanted. */
+wf_weights wf_bijector_weights(const wf_bijector *self, int i, const wf_real *params, wf_real *grads);
 
 /* values[0..n) = deviation * normal; `first` keeps different tensors of one seed apart. */
 void wf_init_normal(uint64_t seed, uint64_t first, double deviation, double *values, size_t n);

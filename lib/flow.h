@@ -65,8 +65,9 @@ int wf_flow_guard(wf_flow *flow, double *bad) WF_MUST;
  * worst: of the bijectors that are folded into it the first that mixes channels, as "003.conv1x1". */
 double wf_flow_condition(wf_flow *flow, char worst[64]);
 
-/* Called for each group of bijectors as soon as its gradient is complete, last group first: grads [count] (device, valid
- * during the call) belongs to params [offset, offset+count), which is not read again in this pass. */
+/* Called for each group of bijectors as soon as its gradient is complete, last group first, or once for all where memory is
+ * plenty and calls are not: grads [count] (device, valid during the call) belongs to params [offset, offset+count), which is
+ * not read again in this pass. */
 typedef int wf_grad_sink(void *context, size_t offset, size_t count, const wf_real *grads);
 
 /* After forward with the same arguments, once: the gradient of  scale * sum over n of log p_n. What forward left is used

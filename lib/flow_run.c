@@ -18,21 +18,73 @@ static double counted_at(const wf_flow *f, const wf_context *c)
     return f->context.weight ? f->counted : (double)c->H * c->W;
 }
 
-/* The parts of `count` linear bijectors from `first` on; grads: their gradients' place, or NULL. */
-static void list_parts(const wf_flow *f, const wf_real *params, int first, int count, wf_real *grads)
+/* Where the gradients of bijector b of stage s are, between passes through its stage and the sink. */
+static wf_real *grads_of(const wf_flow *f, const wf_flow_stage *s, const wf_bijector *b)
 {
-    size_t start = f->bijectors[first].offset;
-    for (int i = 0; i < count; i++) {
-        const wf_bijector *b = &f->bijectors[first + i];
-        f->parts[i] = (wf_linear_part){b->linear, wf_at(f->backend, params, b->offset),
-                                       grads ? wf_at(f->backend, grads, b->offset - start) : NULL, b->reflections};
-    }
+    return f->grads ? wf_at(f->backend, f->grads, f->whole ? b->offset : b->offset - s->offset) : NULL;
 }
 
-static int fold(wf_flow *f, const wf_real *params, const wf_flow_stage *s)
+/* The linear ones of `count` stages, in f->runs. scale: of backward. Their number. */
+static int list_runs(const wf_flow *f, const wf_real *params, const wf_flow_stage *stages, int count, double scale)
 {
-    list_parts(f, params, s->first, s->count, NULL);
-    return f->backend->linear_fold(f->backend, s->context->K, f->parts, s->count, &s->matrix);
+    wf_linear_part *part = f->parts;
+    int runs = 0;
+    for (const wf_flow_stage *s = stages; s < stages + count; s++) {
+        if (!s->linear)
+            continue;
+        f->runs[runs++] = (wf_linear_run){.K = s->context->K,
+                                          .count = s->count,
+                                          .parts = part,
+                                          .folded = s->matrix,
+                                          .dA = s->dA,
+                                          .da = s->da,
+                                          .dlogdet = scale * f->spec.N * counted_at(f, s->context)};
+        for (int i = s->first; i < s->first + s->count; i++) {
+            const wf_bijector *b = &f->bijectors[i];
+            *part++ =
+                (wf_linear_part){b->linear, wf_at(f->backend, params, b->offset), grads_of(f, s, b), b->reflections};
+        }
+    }
+    return runs;
+}
+
+/* The convolutions of `count` stages, in f->convs and f->weights. Their number. */
+static int list_convs(const wf_flow *f, const wf_real *params, const wf_flow_stage *stages, int count, bool gradients)
+{
+    int convs = 0;
+    for (const wf_flow_stage *s = stages; s < stages + count; s++) {
+        const wf_bijector *b = &f->bijectors[s->first];
+        for (int i = 0; i < b->conv_count; i++) {
+            f->convs[convs] = b->convs[i].conv;
+            f->weights[convs++] =
+                wf_bijector_weights(b, i, wf_at(f->backend, params, b->offset), gradients ? grads_of(f, s, b) : NULL);
+        }
+    }
+    return convs;
+}
+
+/* What `count` stages make of params before they run: all together, since each call may cost more than its work. */
+static int fold(wf_flow *f, const wf_real *params, const wf_flow_stage *stages, int count)
+{
+    wf_backend *b = f->backend;
+    int runs = list_runs(f, params, stages, count, 0);
+    WF_TRY(b->linear_fold(b, runs, f->runs));
+    if (!b->conv_fold)
+        return WF_OK;
+    int convs = list_convs(f, params, stages, count, false);
+    return b->conv_fold(b, convs, f->convs, f->weights);
+}
+
+/* After the backward pass through `count` stages: their parameters' gradients. */
+static int unfold(wf_flow *f, const wf_real *params, const wf_flow_stage *stages, int count, double scale)
+{
+    wf_backend *b = f->backend;
+    int runs = list_runs(f, params, stages, count, scale);
+    WF_TRY(b->linear_backward(b, runs, f->runs));
+    if (!b->conv_unfold || !f->whole)
+        return WF_OK;
+    int convs = list_convs(f, params, stages, count, true);
+    return b->conv_unfold(b, convs, f->convs, f->weights);
 }
 
 /* The front of `state`, in place. */
@@ -63,21 +115,19 @@ static int begin(wf_flow *f, const wf_real *cond)
     return squeeze_condition(f, cond);
 }
 
-/* y: x if the stage moves. */
+/* The stage must be folded. y: x if it moves. */
 static int run_forward(wf_flow *f, const wf_real *params, wf_flow_stage *s, wf_real *x, const wf_real *cond, wf_real *y)
 {
     wf_backend *b = f->backend;
     if (wf_flow_moves(f, s))
         return run_move(f, s, false, x);
-    if (s->linear) {
-        WF_TRY(fold(f, params, s));
+    if (s->linear)
         return b->mix(b, pixels(s), s->context->K, s->matrix.A, s->matrix.a, x, y);
-    }
     wf_bijector *j = &f->bijectors[s->first];
     return j->type->forward(j, wf_at(b, params, j->offset), x, cond_at(s, cond), y, f->logdet, s->tape);
 }
 
-/* The matrix of a linear stage must be folded. */
+/* The stage must be folded. */
 static int run_inverse(wf_flow *f, const wf_real *params, wf_flow_stage *s, const wf_real *cond, wf_real *state,
                        double *logdet)
 {
@@ -103,6 +153,7 @@ int wf_flow_data_init(wf_flow *f, wf_real *params, const wf_real *x, const wf_re
                 WF_TRY(j->type->data_init(j, wf_at(b, params, j->offset), f->state, cond_at(&one, cond), one.tape));
             one.first = i;
             one.count = 1;
+            WF_TRY(fold(f, params, &one, 1));
             WF_TRY(run_forward(f, params, &one, f->state, cond, f->state));
         }
     return WF_OK;
@@ -189,6 +240,7 @@ int wf_flow_forward(wf_flow *f, const wf_real *params, const wf_real *x, const w
     wf_real *at = place(f, 0);
     WF_TRY(b->copy(b, at, x, f->elements));
     WF_TRY(begin(f, cond));
+    WF_TRY(fold(f, params, f->stages, f->stage_count));
     for (int i = 0; i < f->stage_count; i++) {
         wf_real *to = wf_flow_moves(f, &f->stages[i]) ? at : place(f, i + 1);
         WF_TRY(run_forward(f, params, &f->stages[i], at, cond, to));
@@ -327,7 +379,7 @@ static int gather_dcond(wf_flow *f, const wf_context *c, wf_real *dcond)
     return wf_unsqueeze(f->backend, c->N, c->H, c->W, c->C, c->next->dcond, c->dcond ? c->dcond : dcond, true);
 }
 
-/* x: the stage's input. Turns f->g from the gradient by its output into that by x, and f->grads into that of its
+/* x: the stage's input. Turns f->g from the gradient by its output into that by x; unfold makes what is left of it that of the
  * parameters. */
 static int run_backward(wf_flow *f, const wf_real *params, wf_flow_stage *s, const wf_real *x, const wf_real *cond,
                         double scale, bool want, wf_real *dcond)
@@ -338,14 +390,9 @@ static int run_backward(wf_flow *f, const wf_real *params, wf_flow_stage *s, con
     if (!s->linear) {
         wf_bijector *j = &f->bijectors[s->first];
         return j->type->backward(j, wf_at(b, params, j->offset), x, cond_at(s, cond), f->g, dcond_at(s, dcond), scale,
-                                 want ? f->grads : NULL, s->tape, f->work);
+                                 want ? grads_of(f, s, j) : NULL, s->tape, f->work);
     }
-    const wf_context *c = s->context;
-    WF_TRY(b->mix_backward(b, pixels(s), c->K, s->matrix.A, x, f->g, want ? f->dA : NULL, want ? f->da : NULL));
-    if (!want)
-        return WF_OK;
-    list_parts(f, params, s->first, s->count, f->grads);
-    return b->linear_backward(b, c->K, f->parts, s->count, f->dA, f->da, scale * f->spec.N * counted_at(f, c));
+    return b->mix_backward(b, pixels(s), s->context->K, s->matrix.A, x, f->g, want ? s->dA : NULL, want ? s->da : NULL);
 }
 
 int wf_flow_backward(wf_flow *f, const wf_real *params, const wf_real *cond, double scale, wf_grad_sink *sink,
@@ -353,6 +400,8 @@ int wf_flow_backward(wf_flow *f, const wf_real *params, const wf_real *cond, dou
 {
     WF_CHECK(f->spec.memory != WF_MEMORY_NONE, WF_USAGE, "flow: created without memory for backward");
     bool kept = f->spec.memory == WF_MEMORY_STORE;
+    if (sink)
+        WF_TRY(wf_flow_make_gradients(f));
     WF_TRY(end(f, NULL, scale, f->g));
     WF_TRY(clear_dcond(f, dcond));
     for (int i = f->stage_count - 1; i >= 0; i--) {
@@ -360,8 +409,14 @@ int wf_flow_backward(wf_flow *f, const wf_real *params, const wf_real *cond, dou
         if (!kept)
             WF_TRY(run_inverse(f, params, s, cond, f->state, NULL));
         WF_TRY(run_backward(f, params, s, s->in ? s->in : f->state, cond, scale, sink != NULL, dcond));
-        if (sink)
+        if (sink && !f->whole) {
+            WF_TRY(unfold(f, params, s, 1, scale));
             WF_TRY(sink(context, s->offset, s->size, f->grads));
+        }
+    }
+    if (sink && f->whole) {
+        WF_TRY(unfold(f, params, f->stages, f->stage_count, scale));
+        WF_TRY(sink(context, 0, f->size, f->grads));
     }
     if (dx)
         *dx = f->g;
@@ -378,10 +433,9 @@ int wf_flow_inverse(wf_flow *f, const wf_real *params, const wf_real *z, const w
         WF_TRY(b->copy(b, f->state, z, f->elements));
     }
     WF_TRY(begin(f, cond));
+    WF_TRY(fold(f, params, f->stages, f->stage_count));
     for (int i = f->stage_count - 1; i >= 0; i--) {
         wf_flow_stage *s = &f->stages[i];
-        if (s->linear)
-            WF_TRY(fold(f, params, s));
         WF_TRY(run_inverse(f, params, s, cond, f->state, f->logdet));
         if (s->in)
             WF_TRY(b->copy(b, s->in, f->state, s->elements));

@@ -212,7 +212,12 @@ static int add_plan(wf_cuda *cuda, cudnnBackendDescriptor_t config, trial *t)
     cudnnBackendDescriptor_t plan;
     int64_t workspace = 0, count = 0;
     WF_TRY(make(&own, CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, &plan));
-    bool made = !cudnnBackendSetAttribute(plan, CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1, &cuda->dnn) &&
+    cudnnStatus_t where =
+        cuda->properties
+            ? cudnnBackendSetAttribute(plan, CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1,
+                                       &cuda->properties)
+            : cudnnBackendSetAttribute(plan, CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1, &cuda->dnn);
+    bool made = !where &&
                 !cudnnBackendSetAttribute(plan, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, CUDNN_TYPE_BACKEND_DESCRIPTOR,
                                           1, &config) &&
                 !cudnnBackendFinalize(plan) &&
@@ -234,6 +239,8 @@ static int guess(wf_cuda *cuda, bag *b, cudnnBackendDescriptor_t graph, cudnnBac
     int64_t found = 0;
     WF_TRY(make(b, CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR, &heuristics));
     WF_TRY(set_descriptor(heuristics, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, graph));
+    if (cuda->properties)
+        WF_TRY(set_descriptor(heuristics, CUDNN_ATTR_ENGINEHEUR_DEVICEPROP, cuda->properties));
     WF_TRY(set(heuristics, CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, 1, &mode));
     if (cudnnBackendFinalize(heuristics))
         return WF_OK; /* nothing comes to its mind */
@@ -263,7 +270,7 @@ static int find_plans(wf_cuda *cuda, trial *t)
     int count, status = operations(&b, t->g, ops, &count);
     if (!status)
         status = make(&b, CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR, &graph);
-    if (!status)
+    if (!status && !cuda->properties)
         status = set(graph, CUDNN_ATTR_OPERATIONGRAPH_HANDLE, CUDNN_TYPE_HANDLE, 1, &cuda->dnn);
     if (!status)
         status = set(graph, CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR, count, ops);
@@ -330,6 +337,18 @@ static int choose(wf_cuda *cuda, wf_cuda_graph *g, trial *t, int *best)
              (int)g->direction, (int)s->precision, s->N, s->H, s->W, s->in, s->out, s->k, s->relu, g->fused, g->narrow);
     WF_TRY(prepare(cuda, s, t));
     return wf_cuda_choose(cuda, key, t->count, way, t, best);
+}
+
+int wf_cuda_graph_engines(wf_cuda *cuda, wf_cuda_graph *g, int *count)
+{
+    trial t;
+    memset(&t, 0, sizeof t);
+    t.g = g;
+    int status = find_plans(cuda, &t);
+    *count = t.count;
+    for (int i = 0; i < t.count; i++)
+        (void)cudnnBackendDestroyDescriptor(t.plans[i]);
+    return status;
 }
 
 int wf_cuda_graph_create(wf_cuda *cuda, wf_cuda_graph *g)

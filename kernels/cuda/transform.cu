@@ -7,7 +7,10 @@
 
 #include "../body/transform.h"
 
-enum { PIECE = 4096 }; /* elements of a picture that one block works through */
+enum {
+    PIECE = 4096, /* elements of a picture that one block works through */
+    RESIDENT = 4  /* blocks that a multiprocessor holds at once: left alone, ptxas makes room for five and spills */
+};
 
 typedef struct coupling {
     wf_coupling of;
@@ -61,7 +64,7 @@ static __global__ void mask_all(wf_coupling c, size_t n, const float *x, bool ad
 }
 
 #define ROW(KIND, name)                                                                                               \
-    static __global__ void __launch_bounds__(WF_CUDA_THREADS)                                                         \
+    static __global__ void __launch_bounds__(WF_CUDA_THREADS, RESIDENT)                                               \
         transform_##name(coupling c, bool inverse, const float *x, const float *theta, const float *weight, float *y, \
                          double *pieces, double *logdet)                                                              \
     {                                                                                                                 \
@@ -86,7 +89,7 @@ static __global__ void mask_all(wf_coupling c, size_t n, const float *x, bool ad
         sum = wf_cuda_block_sum(sum);                                                                                 \
         give_sum(sum, inverse ? -1 : 1, pieces, logdet);                                                              \
     }                                                                                                                 \
-    static __global__ void __launch_bounds__(WF_CUDA_THREADS)                                                         \
+    static __global__ void __launch_bounds__(WF_CUDA_THREADS, RESIDENT)                                               \
         pull_##name(coupling c, bool inverse, size_t n, const float *x, const float *theta, const float *weight,      \
                     float dlogdet, float *g, float *dtheta)                                                           \
     {                                                                                                                 \

@@ -26,9 +26,8 @@ void wf_ref_merge(const double *taps, int count, int N, int H, int W, int C, con
                   double *x);
 
 /* The slots of backend.h, in its order; their specification is there. */
-int wf_ref_linear_fold(wf_backend *b, int K, const wf_linear_part *parts, int count, const wf_linear *out);
-int wf_ref_linear_backward(wf_backend *b, int K, const wf_linear_part *parts, int count, const wf_real *dA,
-                           const wf_real *da, double dlogdet);
+int wf_ref_linear_fold(wf_backend *b, int count, const wf_linear_run *runs);
+int wf_ref_linear_backward(wf_backend *b, int count, const wf_linear_run *runs);
 int wf_ref_mix(wf_backend *b, size_t n, int K, const wf_real *A, const wf_real *a, const wf_real *x, wf_real *y);
 int wf_ref_mix_backward(wf_backend *b, size_t n, int K, const wf_real *A, const wf_real *x, wf_real *g, wf_real *dA,
                         wf_real *da);
@@ -55,10 +54,10 @@ int wf_ref_attend_backward(wf_backend *b, int N, int P, int C, int heads, const 
                            wf_real *dqkv);
 int wf_ref_conv_create(wf_backend *b, const wf_conv_spec *spec, wf_conv **out);
 void wf_ref_conv_destroy(wf_backend *b, wf_conv *conv);
-int wf_ref_conv_forward(wf_backend *b, wf_conv *conv, const wf_real *w, const wf_real *bias, const wf_real *logs,
-                        const wf_map *x, const wf_map *residual, wf_map *y);
-int wf_ref_conv_backward(wf_backend *b, wf_conv *conv, const wf_real *w, const wf_real *bias, const wf_real *logs,
-                         const wf_map *x, const wf_map *dy, wf_map *dx, wf_real *dw, wf_real *dbias, wf_real *dlogs);
+int wf_ref_conv_forward(wf_backend *b, wf_conv *conv, const wf_weights *weights, const wf_map *x,
+                        const wf_map *residual, wf_map *y);
+int wf_ref_conv_backward(wf_backend *b, wf_conv *conv, const wf_weights *weights, const wf_map *x, const wf_map *dy,
+                         wf_map *dx);
 int wf_ref_gaussian(wf_backend *b, int N, int P, int K, const wf_real *z, const wf_real *weight, double *logp,
                     double scale, wf_real *dz);
 int wf_ref_squash(wf_backend *b, int N, size_t D, double factor, const wf_real *v, wf_real *u, double *logp);

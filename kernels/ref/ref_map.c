@@ -113,11 +113,12 @@ static double conv_at(const wf_conv_spec *s, const double *w, const double *x, i
     return sum;
 }
 
-int wf_ref_conv_forward(wf_backend *b, wf_conv *conv, const wf_real *w, const wf_real *bias, const wf_real *logs,
-                        const wf_map *x, const wf_map *residual, wf_map *y)
+int wf_ref_conv_forward(wf_backend *b, wf_conv *conv, const wf_weights *weights, const wf_map *x,
+                        const wf_map *residual, wf_map *y)
 {
     (void)b;
     const wf_conv_spec *s = &conv->spec;
+    const wf_real *w = weights->w, *bias = weights->bias, *logs = weights->logs;
     for (int n = 0; n < s->N; n++)
         for (int i = 0; i < s->H; i++)
             for (int j = 0; j < s->W; j++)
@@ -148,15 +149,14 @@ static void conv_at_backward(const wf_conv_spec *s, const double *w, const doubl
                 }
 }
 
-int wf_ref_conv_backward(wf_backend *b, wf_conv *conv, const wf_real *w_, const wf_real *bias_, const wf_real *logs_,
-                         const wf_map *x_, const wf_map *dy_, wf_map *dx_, wf_real *dw_, wf_real *dbias_,
-                         wf_real *dlogs_)
+int wf_ref_conv_backward(wf_backend *b, wf_conv *conv, const wf_weights *p, const wf_map *x_, const wf_map *dy_,
+                         wf_map *dx_)
 {
     (void)b;
     const wf_conv_spec *s = &conv->spec;
-    const double *w = (const double *)w_, *bias = (const double *)bias_, *logs = (const double *)logs_;
+    const double *w = (const double *)p->w, *bias = (const double *)p->bias, *logs = (const double *)p->logs;
     const double *x = (const double *)x_, *dy = (const double *)dy_;
-    double *dx = (double *)dx_, *dw = (double *)dw_, *dbias = (double *)dbias_, *dlogs = (double *)dlogs_;
+    double *dx = (double *)dx_, *dw = (double *)p->dw, *dbias = (double *)p->dbias, *dlogs = (double *)p->dlogs;
     if (dx)
         memset(dx, 0, wf_ref_at(s->H, s->W, s->in, s->N, 0, 0, 0) * sizeof *dx);
     if (dw) {

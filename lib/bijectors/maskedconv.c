@@ -80,6 +80,7 @@ static void destroy(wf_bijector *self)
         return;
     wf_net_destroy(own->net);
     free(own->inner.params);
+    free(own->inner.convs);
     free(own);
 }
 

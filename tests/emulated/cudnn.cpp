@@ -426,7 +426,7 @@ cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t
         for (const tensor *t : {&op.x, &op.y})
             if (!t->is_virtual && !m->given.count(t->id))
                 return refuse(CUDNN_STATUS_BAD_PARAM, "a tensor has no memory");
-    emulated_enqueue(handle->stream, [=]() {
+    emulated_enqueue(handle->stream, __func__, [=]() {
         for (const operation &op : graph)
             if (op.kind == operation::ADD || op.kind == operation::RELU)
                 point(op, m.get());

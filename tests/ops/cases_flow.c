@@ -256,7 +256,15 @@ int case_linear_fold(run *r, const dims *d)
                      .B = reals(r, "B", OUTPUT, WHOLE, K * K, 1),
                      .b = reals(r, "b", OUTPUT, WHOLE, K, 1),
                      .logdet = doubles(r, "logdet", WHOLE, 1, false)};
-    return r->backend->linear_fold(r->backend, d->K, parts, count, &out);
+    wf_linear_part other = {.kind = WF_LINEAR_ACTNORM, .params = reals(r, "params of another", INPUT, WHOLE, 2, 0.2)};
+    wf_linear_run both[2] = {{.K = d->K, .count = count, .parts = parts, .folded = out},
+                             {.K = 1, .count = 1, .parts = &other}};
+    both[1].folded = (wf_linear){.A = reals(r, "A of another", OUTPUT, WHOLE, 1, 1),
+                                 .a = reals(r, "a of another", OUTPUT, WHOLE, 1, 1),
+                                 .B = reals(r, "B of another", OUTPUT, WHOLE, 1, 1),
+                                 .b = reals(r, "b of another", OUTPUT, WHOLE, 1, 1),
+                                 .logdet = doubles(r, "logdet of another", WHOLE, 1, false)};
+    return r->backend->linear_fold(r->backend, 2, both);
 }
 
 int case_linear_backward(run *r, const dims *d)
@@ -266,7 +274,14 @@ int case_linear_backward(run *r, const dims *d)
     size_t K = (size_t)d->K;
     WF_TRY(make_parts(r, d, true, parts, &count));
     wf_real *dA = reals(r, "dA", INPUT, WHOLE, K * K, 1), *da = reals(r, "da", INPUT, WHOLE, K, 1);
-    return r->backend->linear_backward(r->backend, d->K, parts, count, dA, da, -0.7);
+    wf_linear_part other = {.kind = WF_LINEAR_ACTNORM,
+                            .params = reals(r, "params of another", INPUT, WHOLE, 2, 0.2),
+                            .grads = reals(r, "gradient of another", OUTPUT, WHOLE, 2, 1)};
+    wf_linear_run both[2] = {{.K = d->K, .count = count, .parts = parts, .dA = dA, .da = da, .dlogdet = -0.7},
+                             {.K = 1, .count = 1, .parts = &other, .dlogdet = 0.3}};
+    both[1].dA = reals(r, "dA of another", INPUT, WHOLE, 1, 1);
+    both[1].da = reals(r, "da of another", INPUT, WHOLE, 1, 1);
+    return r->backend->linear_backward(r->backend, 2, both);
 }
 
 /* H*W pixels of K channels; variant 1: in place. */

@@ -126,25 +126,59 @@ static const dims wavelets[] = {
 };
 
 /* slot, shapes, tolerance in single precision */
-#define OPS(row)                                                                                                       \
-    row(close, counts, 0) row(alloc, counts, 0) row(free, counts, 0) row(upload, counts, 0) row(download, counts, 0)   \
-        row(download_double, counts, 1e-6) row(post, counts, 1e-6) row(collect, counts, 1e-6)                          \
-            row(record, counts, 2e-6) row(recorded, counts, 2e-6) row(replay, counts, 2e-6) row(forget, counts, 2e-6)  \
-                row(zero, counts, 0) row(copy, counts, 0) row(copy_runs, runs, 1e-6) row(linear_fold, linear, 1e-5)    \
-                    row(linear_backward, linear, 1e-5) row(mix, mix, 2e-6) row(mix_backward, mix, 1e-5)                \
-                        row(transform_forward, coupling, 2e-6) row(transform_inverse, coupling, 2e-6)                  \
-                            row(transform_backward, coupling, 3e-6) row(transform_inverse_backward, coupling, 3e-6)    \
-                                row(mask, coupling, 1e-7) row(map_bytes, maps, 0) row(pack, packs, 0) row(             \
-                                    pack_backward, packs, 1e-6) row(unpack, maps, 0) row(relu_backward, maps, 1e-6)    \
-                                    row(gate, maps, 1e-6) row(gate_backward, maps, 1e-6) row(attend, attentions, 2e-6) \
-                                        row(attend_backward, attentions, 1e-5) row(conv_create, convs, 0)              \
-                                            row(conv_destroy, convs, 0) row(conv_forward, convs, 1e-5)                 \
-                                                row(conv_backward, convs, 3e-5) row(gaussian, latents, 1e-6)           \
-                                                    row(squash, latents, 2e-6) row(squash_backward, latents, 2e-6)     \
-                                                        row(normal, latents, 2e-6) row(dequantize, noises, 2e-6)       \
-                                                            row(scale, counts, 1e-6) row(adamax, updates, 1e-5)        \
-                                                                row(guard, updates, 1e-5) row(dwt, wavelets, 1e-6)     \
-                                                                    row(idwt, wavelets, 1e-6)
+/* clang-format off */
+#define OPS(row) \
+    row(close, counts, 0) \
+    row(alloc, counts, 0) \
+    row(free, counts, 0) \
+    row(upload, counts, 0) \
+    row(download, counts, 0) \
+    row(download_double, counts, 1e-6) \
+    row(post, counts, 1e-6) \
+    row(collect, counts, 1e-6) \
+    row(record, counts, 2e-6) \
+    row(recorded, counts, 2e-6) \
+    row(replay, counts, 2e-6) \
+    row(forget, counts, 2e-6) \
+    row(zero, counts, 0) \
+    row(copy, counts, 0) \
+    row(copy_runs, runs, 1e-6) \
+    row(linear_fold, linear, 1e-5) \
+    row(linear_backward, linear, 1e-5) \
+    row(mix, mix, 2e-6) \
+    row(mix_backward, mix, 1e-5) \
+    row(transform_forward, coupling, 2e-6) \
+    row(transform_inverse, coupling, 2e-6) \
+    row(transform_backward, coupling, 3e-6) \
+    row(transform_inverse_backward, coupling, 3e-6) \
+    row(mask, coupling, 1e-7) \
+    row(map_bytes, maps, 0) \
+    row(pack, packs, 0) \
+    row(pack_backward, packs, 1e-6) \
+    row(unpack, maps, 0) \
+    row(relu_backward, maps, 1e-6) \
+    row(gate, maps, 1e-6) \
+    row(gate_backward, maps, 1e-6) \
+    row(attend, attentions, 2e-6) \
+    row(attend_backward, attentions, 1e-5) \
+    row(conv_create, convs, 0) \
+    row(conv_destroy, convs, 0) \
+    row(conv_forward, convs, 1e-5) \
+    row(conv_backward, convs, 3e-5) \
+    row(conv_folded_bytes, convs, 1e-5) \
+    row(conv_fold, convs, 1e-5) \
+    row(conv_unfold, convs, 3e-5) \
+    row(gaussian, latents, 1e-6) \
+    row(squash, latents, 2e-6) \
+    row(squash_backward, latents, 2e-6) \
+    row(normal, latents, 2e-6) \
+    row(dequantize, noises, 2e-6) \
+    row(scale, counts, 1e-6) \
+    row(adamax, updates, 1e-5) \
+    row(guard, updates, 1e-5) \
+    row(dwt, wavelets, 1e-6) \
+    row(idwt, wavelets, 1e-6)
+/* clang-format on */
 
 /* Of two numbers with 8 bits each, after sums over a kernel. */
 static const double bf16_tolerance = 2e-2;

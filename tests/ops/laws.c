@@ -72,7 +72,7 @@ static int linear_loss(void *context, double *loss)
 {
     linear_case *c = context;
     wf_linear out = {R(c->A), R(c->a), R(c->B), R(c->b), &c->logdet};
-    WF_TRY(wf_ref_linear_fold(NULL, LK, c->parts, PARTS, &out));
+    WF_TRY(wf_ref_linear_fold(NULL, 1, &(wf_linear_run){.K = LK, .count = PARTS, .parts = c->parts, .folded = out}));
     *loss = dot(c->A, c->dA, LKK) + dot(c->a, c->da, LK) + c->dlogdet * c->logdet;
     return WF_OK;
 }
@@ -101,7 +101,8 @@ static int law_linear_gradient(void)
 {
     linear_case c;
     linear_setup(&c);
-    WF_TRY(wf_ref_linear_backward(NULL, LK, c.parts, PARTS, R(c.dA), R(c.da), c.dlogdet));
+    wf_linear_run all = {.K = LK, .count = PARTS, .parts = c.parts, .dA = R(c.dA), .da = R(c.da), .dlogdet = c.dlogdet};
+    WF_TRY(wf_ref_linear_backward(NULL, 1, &all));
     WF_TRY(check_gradient("actnorm", linear_loss, &c, c.params[0], c.grads[0], 2 * LK));
     WF_TRY(check_gradient("dense", linear_loss, &c, c.params[1], c.grads[1], LKK));
     WF_TRY(check_gradient("lu", linear_loss, &c, c.params[2] + 2 * LK, c.grads[2] + 2 * LK, 2 * LKK + LK));
@@ -139,7 +140,7 @@ static int law_linear_values(void)
     double A[4], a[2], B[4], b[2], logdet;
     wf_linear_part parts[2] = {{WF_LINEAR_ACTNORM, R(actnorm), NULL, 0}, {WF_LINEAR_LU, R(lu), NULL, 0}};
     wf_linear out = {R(A), R(a), R(B), R(b), &logdet};
-    WF_TRY(wf_ref_linear_fold(NULL, 2, parts, 2, &out));
+    WF_TRY(wf_ref_linear_fold(NULL, 1, &(wf_linear_run){.K = 2, .count = 2, .parts = parts, .folded = out}));
     /* L U = [[-1, 3], [-2, 10]]; P puts row 1 first; the actnorm doubles x1 and adds (0.5, -2) */
     const double want_A[4] = {-2, 20, -1, 6}, want_a[2] = {-1 - 20, -0.5 - 6};
     for (size_t i = 0; i < 4; i++)
@@ -278,7 +279,8 @@ typedef struct conv_case {
 static int conv_loss(void *context, double *loss)
 {
     conv_case *c = context;
-    WF_TRY(wf_ref_conv_forward(NULL, c->conv, R(c->w), R(c->bias), R(c->logs), M(c->x), M(c->residual), M(c->y)));
+    wf_weights weights = {.w = R(c->w), .bias = R(c->bias), .logs = R(c->logs)};
+    WF_TRY(wf_ref_conv_forward(NULL, c->conv, &weights, M(c->x), M(c->residual), M(c->y)));
     *loss = dot(c->y, c->c, 90);
     return WF_OK;
 }
@@ -291,13 +293,13 @@ static int law_conv_gradient(void)
     fill((double *)&c, offsetof(conv_case, conv) / sizeof(double), 4, 0.6);
     c.spec = (wf_conv_spec){.N = 2, .H = 3, .W = 5, .in = 3, .out = 3, .k = 3, .relu = true, .residual = true};
     wf_map_shape shape = {.N = 2, .H = 3, .W = 5, .C = 3};
+    wf_weights weights = {R(c.w), R(c.bias), R(c.logs), R(dw), R(dbias), R(dlogs), NULL, NULL};
     WF_TRY(wf_ref_conv_create(NULL, &c.spec, &c.conv));
     int status;
     WF_GO(conv_loss(&c, &loss));
     memcpy(dy, c.c, sizeof dy);
     WF_GO(wf_ref_relu_backward(NULL, &shape, M(c.y), NULL, M(dy)));
-    WF_GO(wf_ref_conv_backward(NULL, c.conv, R(c.w), R(c.bias), R(c.logs), M(c.x), M(dy), M(dx), R(dw), R(dbias),
-                               R(dlogs)));
+    WF_GO(wf_ref_conv_backward(NULL, c.conv, &weights, M(c.x), M(dy), M(dx)));
     WF_GO(check_gradient("dx", conv_loss, &c, c.x, dx, 90));
     WF_GO(check_gradient("dw", conv_loss, &c, c.w, dw, 81));
     WF_GO(check_gradient("dbias", conv_loss, &c, c.bias, dbias, 3));
@@ -363,7 +365,8 @@ static int law_conv_orientation(void)
     wf_conv *conv;
     w[2] = 1;
     WF_TRY(wf_ref_conv_create(NULL, &spec, &conv));
-    int status = wf_ref_conv_forward(NULL, conv, R(w), R(zero), R(logs), M(x), NULL, M(y));
+    wf_weights weights = {.w = R(w), .bias = R(zero), .logs = R(logs)};
+    int status = wf_ref_conv_forward(NULL, conv, &weights, M(x), NULL, M(y));
     wf_ref_conv_destroy(NULL, conv);
     for (size_t i = 0; i < 4 && !status; i++)
         status = near("y", i, y[i], want[i], 1e-14);

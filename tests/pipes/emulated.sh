@@ -23,6 +23,9 @@ ok "trains on the CPU" train cpu cpu --steps 50
 WF_EMULATED_TRACE=trace ok "trains on the device" train cuda cuda --steps 50
 ok "both lose the same" near "$(bits cpu/level-01.jsonl)" "$(bits cuda/level-01.jsonl)" 1e-4
 [ -n "${DEVICE:-}" ] || ok "one recording, replayed for each step but the first" grep -qx 'cudaGraphLaunch 49' trace
+for launches in "fold 2" "unfold 2" "find_bad 1" "update 1"; do # of both convolutions and matrices; of all parameters
+    [ -n "${DEVICE:-}" ] || ok "once a step: $launches" grep -qx "recorded $launches" trace
+done
 
 ok "trains 20 steps" train halves cuda --steps 20
 ok "and 30 more" train halves cuda --steps 50
@@ -71,12 +74,38 @@ wf-sample -q -m model -n 4 --seed 1 --backend cuda | wf-idwt -q > a.pam
 wf-sample -q -m model -n 4 --seed 1 --backend cpu | wf-idwt -q > b.pam
 ok "samples are those of the CPU but for rounding" awk -v n="$(cmp -l a.pam b.pam | wc -l)" 'BEGIN { exit n > 20 }'
 
-[ -z "${DEVICE:-}" ] || exit 0
+# The way up and the way down are recorded for each level, or once for all; in the coefficients, their densities too.
+while read -r recordings option; do
+    rm -f trace
+    for backend in cpu cuda; do
+        # shellcheck disable=SC2086 # an option or none
+        WF_EMULATED_TRACE=trace wf-nuts -q -m model -n 4 --adapt 2 --draws 4 --max-depth 3 --backend $backend $option |
+            wf-idwt -q > $backend.pam
+    done
+    ok "chains${option:+, $option}: those of the CPU but for rounding" awk -v n="$(cmp -l cpu.pam cuda.pam | wc -l)" \
+        -v all="$(stat -c %s cpu.pam)" 'BEGIN { exit n > 20 || all < 500 }'
+    [ -n "${DEVICE:-}" ] || ok "chains${option:+, $option}: recorded" grep -qx "cudaGraphInstantiate $recordings" trace
+    [ -n "${DEVICE:-}" ] || ok "chains${option:+, $option}: replayed" awk -v n="$recordings" \
+        '$1 == "cudaGraphLaunch" && $2 > 5 * n { found = 1 } END { exit !found }' trace
+done << 'END'
+8
+12 --data
+2 --joint
+END
+
+if [ -n "${DEVICE:-}" ]; then # what is too much for the stand-in: the official flows
+    "$DEADLEAVES" -q -n 128 -s 32 | wf-dwt -q -o large.store
+    for precision in fp32 tf32 bf16; do
+        ok "official levels side by side, $precision" wf-train-level -q -l 0-4 -m official-$precision -s large.store --steps 50 \
+            --backend cuda --precision $precision
+    done
+    exit 0
+fi
 WF_EMULATED_DEVICES=0 status 64 "no device" wf-sample -m model -n 1 --backend cuda
 WF_EMULATED_MEMORY=100000 status 75 "a device that is too small" train small cuda --steps 2
 cp .log said
 ok "and says what would help" grep -q -e --batch said
 ok "saves at 10 steps" train lost cuda --steps 10
 cp lost/level-01.state.safetensors kept
-WF_EMULATED_LOST=900 status 74 "a device that is lost" train lost cuda --steps 1000
+WF_EMULATED_LOST=130 status 74 "a device that is lost" train lost cuda --steps 1000
 ok "and what was saved is there" same kept lost/level-01.state.safetensors
