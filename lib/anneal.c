@@ -2,15 +2,15 @@
  *
  * All stays on the device in the flows' own units: there, level l + 1 stands on the picture idwt(low_l, x_l), or on x_0 itself,
  * because the average that the wavelet keeps leaves the offset of pictures (dequantize, backend.h) as it is. Gradients go
- * down through the adjoint of idwt: it is orthogonal but for the 1/2 of the average, so that adjoint is dwt with 4 times its
- * low-pass. Batches are of N rows, the fewest that hold what is asked for (batch_rows), and filled up with their first row. */
+ * down through the adjoint of idwt: it is orthogonal but for the 2^(-d/2) of the average in d dimensions, so that adjoint is
+ * dwt with 2^d times its low-pass. Batches are of N rows, the fewest that hold what is asked for (batch_rows), and filled up with their first row. */
 #include "anneal.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "wavelet.h"
+#include "halving.h"
 
 enum { MOST = 64, SIZES = 7 }; /* rows of wf_level_batch, and how many times they can be halved, plus 1 */
 
@@ -25,6 +25,7 @@ typedef struct stage {
     const wf_real *x;      /* [N,size] coefficients of this batch */
     wf_real *low, *dlow;   /* [N,low_size] what it stands on, and the gradient by it; NULL at the base */
     wf_real *dx;           /* [N,size] gradient by x of the levels above; NULL at the last */
+    wf_real *scratch;      /* of the halving that leads here; NULL at the base */
 } stage;
 
 struct wf_anneal {
@@ -65,13 +66,20 @@ static int doublings(const wf_anneal_spec *spec, int level)
     return (level ? level : 1) - (spec->first ? spec->first : 1);
 }
 
+/* The pictures of a batch that the stage stands on. */
+static wf_extent extent_of(const wf_anneal *a, const stage *s)
+{
+    return (wf_extent){
+        a->meta->signal, a->N, wf_meta_slices(a->meta, s->level.level), s->H, s->W, a->meta->C};
+}
+
 static int open_stage(wf_anneal *a, const wf_model *model, int level)
 {
     stage *s = &a->stages[level - a->spec.first];
     double T = a->spec.temperature[level];
     WF_CHECK(T > 0 && isfinite(T), WF_USAGE, "level %d: temperature %g, want one above 0", level, T);
     WF_TRY(wf_level_load(model, level, a->backend, &s->level));
-    s->H = a->spec.H << doublings(&a->spec, level);
+    s->H = wf_rows_grown(a->meta->signal, a->spec.H, doublings(&a->spec, level));
     s->W = a->spec.W << doublings(&a->spec, level);
     s->size = (size_t)s->H * (size_t)s->W * (size_t)s->level.K;
     s->low_size = (size_t)s->H * (size_t)s->W * (size_t)a->meta->C;
@@ -80,6 +88,10 @@ static int open_stage(wf_anneal *a, const wf_model *model, int level)
     a->D += s->size;
     a->last = s;
     WF_TRY(reals(a, s->size, &s->in));
+    wf_extent one = extent_of(a, s);
+    one.N = 1;
+    if (level > 0)
+        WF_TRY(reals(a, wf_halving_scratch(&one), &s->scratch));
     if (level > 0) {
         WF_TRY(reals(a, s->low_size, &s->low));
         WF_TRY(reals(a, s->low_size, &s->dlow));
@@ -139,7 +151,9 @@ int wf_anneal_create(const wf_model *model, const wf_anneal_spec *spec, wf_backe
     int status, levels = model->meta.levels;
     WF_CHECK(spec->first >= 0 && spec->first <= spec->last && spec->last <= levels, WF_USAGE,
              "%s has levels 0 to %d, not %d to %d", model->path, levels, spec->first, spec->last);
-    WF_CHECK(spec->H > 0 && spec->W > 0 && spec->H <= WF_MAX_SIDE >> doublings(spec, spec->last) &&
+    wf_signal signal = model->meta.signal;
+    WF_CHECK(spec->H > 0 && spec->W > 0 &&
+                 spec->H <= wf_rows_left(signal, WF_MAX_SIDE, doublings(spec, spec->last)) &&
                  spec->W <= WF_MAX_SIDE >> doublings(spec, spec->last) && chains > 0,
              WF_USAGE, "anneal: %d chains on pictures of %d x %d", chains, spec->H, spec->W);
     WF_CHECK(!spec->known || (spec->data && spec->first == 0 && spec->last == levels), WF_USAGE,
@@ -148,7 +162,10 @@ int wf_anneal_create(const wf_model *model, const wf_anneal_spec *spec, wf_backe
     WF_CHECK(a, WF_AGAIN, "anneal: out of memory");
     *a = (wf_anneal){.backend = backend, .meta = &model->meta, .spec = *spec, .chains = chains};
     a->most = batch_rows(
-        spec, wf_level_batch(spec->H << doublings(spec, spec->last), spec->W << doublings(spec, spec->last)), chains);
+        spec,
+        wf_level_batch(wf_rows_grown(signal, spec->H, doublings(spec, spec->last)),
+                       spec->W << doublings(spec, spec->last)),
+        chains);
     a->wavelet = wf_wavelet_find(model->meta.wavelet);
     if (!a->wavelet) {
         status = wf_fail(WF_DATA, "%s: wavelet %s is not known", model->path, model->meta.wavelet);
@@ -169,7 +186,7 @@ void wf_anneal_destroy(wf_anneal *a)
     if (!a)
         return;
     for (stage *s = a->stages; a->last && s <= a->last; s++) {
-        wf_real *owned[] = {s->in, s->low, s->dlow, s->dx};
+        wf_real *owned[] = {s->in, s->low, s->dlow, s->dx, s->scratch};
         for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
             a->backend->free(a->backend, owned[i]);
         for (int i = 0; i < SIZES; i++)
@@ -247,7 +264,8 @@ static int lift(wf_anneal *a, const stage *s)
         return WF_OK;
     if (is_base(s))
         return b->copy(b, s[1].low, s->x, (size_t)a->N * s->size);
-    return b->idwt(b, a->wavelet->taps, a->wavelet->count, a->N, s[1].H, s[1].W, a->meta->C, s->low, s->x, s[1].low);
+    wf_extent extent = extent_of(a, s + 1);
+    return wf_unhalve(b, a->wavelet, &extent, s->low, s->x, s[1].low, s[1].scratch);
 }
 
 /* Coefficients and low-pass pictures of all stages, for a batch of count <= N positions. */
@@ -301,8 +319,9 @@ static int lower(wf_anneal *a, const stage *s)
         return s->dlow ? b->zero(b, s->dlow, low * b->real) : WF_OK;
     if (is_base(s))
         return b->copy(b, s->dx, s[1].dlow, (size_t)a->N * s->size);
-    WF_TRY(b->dwt(b, a->wavelet->taps, a->wavelet->count, a->N, s[1].H, s[1].W, a->meta->C, s[1].dlow, s->dlow, s->dx));
-    return b->scale(b, low, 4, 0, s->dlow);
+    wf_extent extent = extent_of(a, s + 1);
+    WF_TRY(wf_halve(b, a->wavelet, &extent, s[1].dlow, s->dlow, s->dx, s[1].scratch));
+    return b->scale(b, low, 1 << wf_axes(a->meta->signal), 0, s->dlow);
 }
 
 /* The stage's share of gradients [count,D] at latents x: what came down from above, through its inverse. */

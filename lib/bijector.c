@@ -89,6 +89,13 @@ void wf_bijector_clear(wf_bijector *self)
     *self = (wf_bijector){0};
 }
 
+int wf_bijector_of_pictures(const wf_bijector *self)
+{
+    WF_CHECK(self->context->signal == WF_PICTURE, WF_USAGE, "%s: is for pictures, not for %ss", self->type->name,
+             wf_signal_names[self->context->signal]);
+    return WF_OK;
+}
+
 int wf_bijector_reshape(wf_bijector *self, int H, int W, int K)
 {
     const wf_context *before = self->context;
@@ -131,6 +138,8 @@ int wf_context_conv(wf_context *context, wf_conv_spec spec, wf_conv **out)
     spec.N = context->N;
     spec.H = context->H;
     spec.W = context->W;
+    spec.D = context->D;
+    spec.signal = context->signal;
     spec.precision = context->precision;
     for (int i = 0; i < context->conv_count; i++) {
         const wf_conv_spec *s = &context->convs[i].spec;

@@ -14,6 +14,8 @@ int wf_evaluator_create(wf_backend *backend, const wf_meta *meta, int level, con
     own.N = wf_level_batch(s.H, s.W);
     own.H = s.H;
     own.W = s.W;
+    own.signal = meta->signal;
+    own.D = wf_meta_slices(meta, level);
     own.memory = WF_MEMORY_NONE;
     WF_TRY(wf_flow_create(backend, chain, &own, &out->flow));
     return wf_feed_create(backend, meta, level, own.N, s.H, s.W, &out->feed);
@@ -39,10 +41,10 @@ int wf_evaluator_run(wf_evaluator *e, int64_t N, const float *low, const float *
 {
     double density[64];
     size_t each = (size_t)e->feed.H * (size_t)e->feed.W * (size_t)e->meta->C;
+    size_t details = (size_t)wf_bands(e->meta->signal) * each;
     for (int64_t at = 0; at < N; at += e->feed.N) {
         int count = N - at < e->feed.N ? (int)(N - at) : e->feed.N;
-        WF_TRY(wf_feed_upload(&e->feed, count, low + (size_t)at * each, detail ? detail + (size_t)at * 3 * each : NULL,
-                              index + at));
+        WF_TRY(wf_feed_upload(&e->feed, count, low + (size_t)at * each, detail ? detail + (size_t)at * details : NULL, index + at));
         WF_TRY(wf_replay_run(e->backend, &e->replay, compute, e));
         WF_TRY(wf_flow_log_density(e->flow, density));
         for (int n = 0; n < count; n++) {

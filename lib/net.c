@@ -57,9 +57,13 @@ wf_real *wf_net_output(const wf_net *net, void *tape)
 static int declare(wf_bijector *owner, const char *name, wf_conv_spec spec, layer *out)
 {
     char text[32];
-    int64_t shape[4] = {spec.out, spec.k, spec.k, spec.in}, channels = spec.out;
+    int64_t shape[5] = {spec.out}, channels = spec.out;
+    int axes = wf_axes(owner->context->signal);
+    for (int i = 0; i < axes; i++)
+        shape[1 + i] = spec.k;
+    shape[1 + axes] = spec.in;
     snprintf(text, sizeof text, "%s.w", name);
-    int64_t w = wf_bijector_param(owner, text, 4, shape);
+    int64_t w = wf_bijector_param(owner, text, axes + 2, shape);
     snprintf(text, sizeof text, "%s.b", name);
     int64_t b = wf_bijector_param(owner, text, 1, &channels);
     snprintf(text, sizeof text, "%s.l", name);

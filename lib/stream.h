@@ -1,8 +1,9 @@
 /* stream.h - coefficient streams: a sequence of safetensors records, closed by an end record.
  *
  *     record: u64 header length (little endian) | JSON header | data
- *     tensors: low [N,h,w,C] F32, detail [N,h,w,3C] F32 (absent at the base), index [N] U64
- *     __metadata__: format, wavelet, level, levels, top, shape "HxWxC", bits, provenance
+ *     tensors: low [N,h,w,C] F32, detail [N,h,w,3C] F32 (absent at the base), index [N] U64; of sounds
+ *         low [N,w,C], detail [N,w,C]; of volumes low [N,d,h,w,C], detail [N,d,h,w,7C]
+ *     __metadata__: format, wavelet, level, levels, top, shape "HxWxC", bits, provenance, and of sounds rate
  *     end record: no tensors; __metadata__ {"format", "end": record count, "hash": XXH3-64 of all bytes before it}
  *
  * A stream of latents (codec.h) is of another format: above the base `detail` [N,h,w,3C] are latents, and there is no `low`; at

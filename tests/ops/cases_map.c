@@ -63,9 +63,33 @@ int case_relu_backward(run *r, const dims *d)
     return r->backend->relu_backward(r->backend, &s, y, add, dy);
 }
 
-/* -- convolutions: K to C channels, side k; variant 1: relu, 2: residual, 4: which is y itself, 8: no dx, 16: no dw */
+/* -- convolutions: K to C channels, side k; variant 1: relu, 2: residual, 4: which is y itself, 8: no dx, 16: no dw,
+ * 32: a sound, 64, 128: a volume whose rows are in two, three slices */
 
-enum { RELU = 1, RESIDUAL = 2, IN_PLACE = 4, NO_DX = 8, NO_DW = 16 };
+enum { RELU = 1, RESIDUAL = 2, IN_PLACE = 4, NO_DX = 8, NO_DW = 16, SOUND = 32, TWO_SLICES = 64, THREE_SLICES = 128 };
+
+static wf_conv_spec spec_of(const dims *d)
+{
+    return (wf_conv_spec){.N = d->N,
+                          .H = d->H,
+                          .W = d->W,
+                          .in = d->K,
+                          .out = d->C,
+                          .k = d->k,
+                          .relu = d->variant & RELU,
+                          .residual = d->variant & RESIDUAL,
+                          .precision = d->precision,
+                          .signal = d->variant & SOUND                         ? WF_SOUND
+                                    : d->variant & (TWO_SLICES | THREE_SLICES) ? WF_VOLUME
+                                                                               : WF_PICTURE,
+                          .D = d->variant & THREE_SLICES ? 3 : 2};
+}
+
+static size_t taps(const dims *d)
+{
+    wf_conv_spec spec = spec_of(d);
+    return (size_t)wf_conv_taps(&spec);
+}
 
 typedef struct weights {
     wf_real *w, *bias, *logs;
@@ -74,23 +98,15 @@ typedef struct weights {
 /* Weights that keep the size of what they act on. */
 static weights make_weights(run *r, const dims *d)
 {
-    double size = 1 / sqrt((double)d->k * d->k * d->K / 3);
-    return (weights){.w = reals(r, "w", INPUT, WHOLE, volume(d->C, d->k * d->k, d->K), size),
+    double size = 1 / sqrt((double)taps(d) * d->K / 3);
+    return (weights){.w = reals(r, "w", INPUT, WHOLE, volume(d->C, (int)taps(d), d->K), size),
                      .bias = reals(r, "bias", INPUT, WHOLE, (size_t)d->C, 0.5),
                      .logs = reals(r, "logs", INPUT, WHOLE, (size_t)d->C, 0.1)};
 }
 
 static int create(run *r, const dims *d, wf_conv **out)
 {
-    wf_conv_spec spec = {.N = d->N,
-                         .H = d->H,
-                         .W = d->W,
-                         .in = d->K,
-                         .out = d->C,
-                         .k = d->k,
-                         .relu = d->variant & RELU,
-                         .residual = d->variant & RESIDUAL,
-                         .precision = d->precision};
+    wf_conv_spec spec = spec_of(d);
     return r->backend->conv_create(r->backend, &spec, out);
 }
 
@@ -144,7 +160,7 @@ int case_conv_backward(run *r, const dims *d)
     wf_map *x = feature_map(r, "x", INPUT, &in), *dy = feature_map(r, "dy", INPUT, &out);
     wf_map *dx = d->variant & NO_DX ? NULL : feature_map(r, "dx", OUTPUT, &in);
     if (!(d->variant & NO_DW)) {
-        g.w = reals(r, "dw", OUTPUT, WHOLE, volume(d->C, d->k * d->k, d->K), 1);
+        g.w = reals(r, "dw", OUTPUT, WHOLE, volume(d->C, (int)taps(d), d->K), 1);
         g.bias = reals(r, "dbias", OUTPUT, WHOLE, (size_t)d->C, 1);
         g.logs = reals(r, "dlogs", OUTPUT, WHOLE, (size_t)d->C, 1);
     }
