@@ -132,7 +132,7 @@ for signal in TERM KILL; do
     rm -rf run && mkdir run && touch run/level-00.batch-000000.safetensors.0123.tmp
     interrupted=0 rc=1
     for try in $(seq 60); do
-        { timeout -s $signal "0.$((3 + try / 10))" "${long[@]}" --state run --save-every 0.05 > have.wf; } 2> log
+        { timeout -s $signal "$(awk "BEGIN { print 0.3 * 1.06 ^ $try }")" "${long[@]}" --state run --save-every 0.05 > have.wf; } 2> log
         rc=$?
         [ $rc = 0 ] && break
         interrupted=$((interrupted + 1))
