@@ -27,7 +27,7 @@
 #include <stdint.h>
 
 #include "../lib/safetensors.h" /* wf_dtype */
-#include "../lib/signal.h"
+#include "../lib/axes.h"
 #include "../lib/status.h"
 
 typedef struct wf_real wf_real;           /* opaque: a number in backend memory */

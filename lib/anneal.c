@@ -69,8 +69,7 @@ static int doublings(const wf_anneal_spec *spec, int level)
 /* The pictures of a batch that the stage stands on. */
 static wf_extent extent_of(const wf_anneal *a, const stage *s)
 {
-    return (wf_extent){
-        a->meta->signal, a->N, wf_meta_slices(a->meta, s->level.level), s->H, s->W, a->meta->C};
+    return (wf_extent){a->meta->signal, a->N, wf_meta_slices(a->meta, s->level.level), s->H, s->W, a->meta->C};
 }
 
 static int open_stage(wf_anneal *a, const wf_model *model, int level)
@@ -152,8 +151,7 @@ int wf_anneal_create(const wf_model *model, const wf_anneal_spec *spec, wf_backe
     WF_CHECK(spec->first >= 0 && spec->first <= spec->last && spec->last <= levels, WF_USAGE,
              "%s has levels 0 to %d, not %d to %d", model->path, levels, spec->first, spec->last);
     wf_signal signal = model->meta.signal;
-    WF_CHECK(spec->H > 0 && spec->W > 0 &&
-                 spec->H <= wf_rows_left(signal, WF_MAX_SIDE, doublings(spec, spec->last)) &&
+    WF_CHECK(spec->H > 0 && spec->W > 0 && spec->H <= wf_rows_left(signal, WF_MAX_SIDE, doublings(spec, spec->last)) &&
                  spec->W <= WF_MAX_SIDE >> doublings(spec, spec->last) && chains > 0,
              WF_USAGE, "anneal: %d chains on pictures of %d x %d", chains, spec->H, spec->W);
     WF_CHECK(!spec->known || (spec->data && spec->first == 0 && spec->last == levels), WF_USAGE,
@@ -161,11 +159,10 @@ int wf_anneal_create(const wf_model *model, const wf_anneal_spec *spec, wf_backe
     wf_anneal *a = calloc(1, sizeof *a);
     WF_CHECK(a, WF_AGAIN, "anneal: out of memory");
     *a = (wf_anneal){.backend = backend, .meta = &model->meta, .spec = *spec, .chains = chains};
-    a->most = batch_rows(
-        spec,
-        wf_level_batch(wf_rows_grown(signal, spec->H, doublings(spec, spec->last)),
-                       spec->W << doublings(spec, spec->last)),
-        chains);
+    a->most = batch_rows(spec,
+                         wf_level_batch(wf_rows_grown(signal, spec->H, doublings(spec, spec->last)),
+                                        spec->W << doublings(spec, spec->last)),
+                         chains);
     a->wavelet = wf_wavelet_find(model->meta.wavelet);
     if (!a->wavelet) {
         status = wf_fail(WF_DATA, "%s: wavelet %s is not known", model->path, model->meta.wavelet);

@@ -44,7 +44,8 @@ int wf_evaluator_run(wf_evaluator *e, int64_t N, const float *low, const float *
     size_t details = (size_t)wf_bands(e->meta->signal) * each;
     for (int64_t at = 0; at < N; at += e->feed.N) {
         int count = N - at < e->feed.N ? (int)(N - at) : e->feed.N;
-        WF_TRY(wf_feed_upload(&e->feed, count, low + (size_t)at * each, detail ? detail + (size_t)at * details : NULL, index + at));
+        WF_TRY(wf_feed_upload(&e->feed, count, low + (size_t)at * each, detail ? detail + (size_t)at * details : NULL,
+                              index + at));
         WF_TRY(wf_replay_run(e->backend, &e->replay, compute, e));
         WF_TRY(wf_flow_log_density(e->flow, density));
         for (int n = 0; n < count; n++) {

@@ -37,8 +37,12 @@ static int64_t pixels_of(const wf_feed *f, int halvings)
 static wf_extent extent_at(const wf_feed *f, int halvings)
 {
     wf_signal signal = f->meta->signal;
-    return (wf_extent){signal,     f->N, wf_meta_slices(f->meta, f->level) << halvings, wf_rows_grown(signal, f->H, halvings),
-                       f->W << halvings, f->meta->C};
+    return (wf_extent){signal,
+                       f->N,
+                       wf_meta_slices(f->meta, f->level) << halvings,
+                       wf_rows_grown(signal, f->H, halvings),
+                       f->W << halvings,
+                       f->meta->C};
 }
 
 static int need(wf_feed *f, size_t n, wf_real **out)
@@ -118,8 +122,8 @@ static int as_base(wf_feed *f, const wf_random *random, int halvings, double sca
 {
     const wf_wavelet *haar = wf_wavelet_find("haar");
     wf_extent e = extent_at(f, halvings);
-    return f->backend->dequantize(f->backend, random, haar->taps, haar->count, pixels_of(f, above(f) - halvings), e.N, e.H,
-                                  e.W, e.C, f->index, scale, x, NULL);
+    return f->backend->dequantize(f->backend, random, haar->taps, haar->count, pixels_of(f, above(f) - halvings), e.N,
+                                  e.H, e.W, e.C, f->index, scale, x, NULL);
 }
 
 static int add(wf_backend *b, size_t n, const wf_real *from, wf_real *to)

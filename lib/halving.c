@@ -40,7 +40,8 @@ static volume volume_of(wf_backend *b, const wf_extent *x, wf_real *scratch)
 }
 
 /* Between `bands` bands that lie together and their place among the seven, from the first on; `gather`: to there. */
-static int move_bands(wf_backend *b, const volume *v, bool gather, int bands, int first, wf_real *together, wf_real *all)
+static int move_bands(wf_backend *b, const volume *v, bool gather, int bands, int first, wf_real *together,
+                      wf_real *all)
 {
     wf_real *among = wf_at(b, all, (size_t)first);
     wf_runs runs = {.outer = 1, .inner = v->lows, .run = (size_t)bands};

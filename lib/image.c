@@ -140,11 +140,11 @@ static int find_unsupported(wf_source *source, const char **name)
 
 static bool named_like_picture(const char *name)
 {
-    static const char *const suffixes[] = {
-        "png",  "apng", "pnm", "pbm",  "pgm", "ppm",        "pam", "bin",  "gz",  "tgz",  "tar",      "jpg",
-        "jpeg", "jpe",  "jxl", "webp", "gif", "bmp",        "tif", "tiff", "jp2", "avif", "npy",      "npz",
-        "zip",  "ff",   "pfm", "heic", "ico", "idx3-ubyte", "txz", "xz",   "zst", "bz2",  "tfrecord", "tfrecords",
-        "wav",  "flac", "aif", "aiff"};
+    static const char *const suffixes[] = {"png", "apng", "pnm",      "pbm",       "pgm",  "ppm",        "pam", "bin",
+                                           "gz",  "tgz",  "tar",      "jpg",       "jpeg", "jpe",        "jxl", "webp",
+                                           "gif", "bmp",  "tif",      "tiff",      "jp2",  "avif",       "npy", "npz",
+                                           "zip", "ff",   "pfm",      "heic",      "ico",  "idx3-ubyte", "txz", "xz",
+                                           "zst", "bz2",  "tfrecord", "tfrecords", "wav",  "flac",       "aif", "aiff"};
     const char *base = name + strlen(name);
     while (base > name && base[-1] != '/' && base[-1] != ':') /* "a.tar:b.png" */
         base--;

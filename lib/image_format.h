@@ -36,20 +36,20 @@ struct wf_source {
     char *name;       /* "a.tar:b/c.png", then "#2" for the third picture of one item */
     size_t name_base; /* length without that number */
     wf_origin origin;
-    FILE *file;        /* where the bytes come from a file as it is, for formats that are not read in order; or NULL */
-    bool link;         /* an archive's other name of something: no bytes of its own */
-    bool ended;        /* fill has told the end */
-    wf_array array;    /* that is being read, if any are left */
-    bool beside;       /* what was read is no picture, but something that lies beside pictures: labels */
-    int64_t length;    /* of the pieces of a sound, 0: whole */
-    int64_t rest;      /* samples of a sound behind its last piece */
-    bool volumes;      /* NumPy arrays are volumes */
+    FILE *file;     /* where the bytes come from a file as it is, for formats that are not read in order; or NULL */
+    bool link;      /* an archive's other name of something: no bytes of its own */
+    bool ended;     /* fill has told the end */
+    wf_array array; /* that is being read, if any are left */
+    bool beside;    /* what was read is no picture, but something that lies beside pictures: labels */
+    int64_t length; /* of the pieces of a sound, 0: whole */
+    int64_t rest;   /* samples of a sound behind its last piece */
+    bool volumes;   /* NumPy arrays are volumes */
     struct wf_sound *sound; /* that is being cut in pieces, or NULL */
-    bool lone;         /* what is behind the picture that was read is none of its kind */
-    int64_t pictures;  /* read from this item so far */
-    const void *last;  /* private to image.c: format of the last of them */
-    uint64_t offset;   /* bytes of this item before `begin` */
-    size_t begin, end; /* part of the buffer not yet consumed */
+    bool lone;              /* what is behind the picture that was read is none of its kind */
+    int64_t pictures;       /* read from this item so far */
+    const void *last;       /* private to image.c: format of the last of them */
+    uint64_t offset;        /* bytes of this item before `begin` */
+    size_t begin, end;      /* part of the buffer not yet consumed */
     uint8_t buffer[1 << 16];
 };
 

@@ -223,12 +223,8 @@ int wf_meta_match(const wf_meta *have, const char *who, const wf_meta *want, con
     const struct {
         const char *name;
         int have, want;
-    } fields[] = {{"levels", have->levels, want->levels},
-                  {"height", have->H, want->H},
-                  {"width", have->W, want->W},
-                  {"channels", have->C, want->C},
-                  {"bits", have->bits, want->bits},
-                  {"depth", have->D, want->D},
+    } fields[] = {{"levels", have->levels, want->levels}, {"height", have->H, want->H},     {"width", have->W, want->W},
+                  {"channels", have->C, want->C},         {"bits", have->bits, want->bits}, {"depth", have->D, want->D},
                   {"sample rate", have->rate, want->rate}};
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
         WF_CHECK(fields[i].have == fields[i].want, WF_DATA, "%s: %s is %d, but %d in %s", who, fields[i].name,
@@ -337,7 +333,8 @@ static int parse_fields(wf_meta_lookup *lookup, const void *context, const char 
     WF_CHECK(strlen(text) < sizeof meta->wavelet, WF_DATA, "%s: wavelet \"%.40s\" has too long a name", who, text);
     memcpy(meta->wavelet, text, strlen(text) + 1);
     WF_TRY(find(lookup, context, who, "shape", &text));
-    WF_CHECK(parse_shape(text, meta), WF_DATA, "%s: shape is \"%.40s\", want [[DEPTHx]HEIGHTx]WIDTHxCHANNELS", who, text);
+    WF_CHECK(parse_shape(text, meta), WF_DATA, "%s: shape is \"%.40s\", want [[DEPTHx]HEIGHTx]WIDTHxCHANNELS", who,
+             text);
     WF_TRY(find_number(lookup, context, who, "levels", &meta->levels));
     WF_TRY(find_number(lookup, context, who, "top", &meta->top));
     WF_TRY(find_number(lookup, context, who, "bits", &meta->bits));

@@ -376,7 +376,8 @@ void wf_level_clear(wf_level *level)
 int wf_level_flow(const wf_level *level, int N, int H, int W, wf_memory memory, wf_flow **out)
 {
     WF_CHECK(level->signal != WF_VOLUME || !H || H == level->H, WF_USAGE,
-             "level %d: volumes of %d rows in all slices, want %d: their size is the model's", level->level, H, level->H);
+             "level %d: volumes of %d rows in all slices, want %d: their size is the model's", level->level, H,
+             level->H);
     wf_flow_spec spec = {.N = N,
                          .H = H,
                          .W = W,

@@ -188,8 +188,8 @@ static int next_of_stream(wf_starts *s, int most, int *N, float *picture, uint64
     *N = left < most ? (int)left : most;
     memcpy(index, r->index + at, (size_t)*N * sizeof *index);
     s->used += *N;
-    return wf_pyramid_join(s->pyramid, r->level, *N, r->low + at * each, r->detail ? r->detail + at * each * bands : NULL,
-                           picture);
+    return wf_pyramid_join(s->pyramid, r->level, *N, r->low + at * each,
+                           r->detail ? r->detail + at * each * bands : NULL, picture);
 }
 
 static int open_stream(wf_starts *s, wf_backend *backend, FILE *file, const char *name, int scale)
@@ -236,8 +236,8 @@ static int next_of_images(wf_starts *s, int most, int *N, float *picture, uint64
     size_t each = picture_size(s);
     wf_pyramid_size(&s->meta, s->level, &H, &W);
     for (; s->more && *N < most; ++*N) {
-        WF_CHECK(s->image.H == H && s->image.W == W && s->image.D == wf_meta_slices(&s->meta, s->level + 1), WF_DATA, "%s: %d x %d, want %d x %d as the pictures before",
-                 s->name, s->image.H, s->image.W, H, W);
+        WF_CHECK(s->image.H == H && s->image.W == W && s->image.D == wf_meta_slices(&s->meta, s->level + 1), WF_DATA,
+                 "%s: %d x %d, want %d x %d as the pictures before", s->name, s->image.H, s->image.W, H, W);
         for (size_t i = 0; i < each; i++)
             picture[(size_t)*N * each + i] = s->image.pixels[i];
         index[*N] = (uint64_t)s->done++;

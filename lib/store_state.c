@@ -128,7 +128,8 @@ void wf_state_hash(const wf_store_state *state, char hash[17])
     const wf_meta *m = &state->meta;
     char text[200], shape[WF_SIZE_TEXT];
     int n = snprintf(text, sizeof text, "%s %d %d %s %d %u %lld %016llx", m->wavelet, m->levels, m->top,
-                     wf_meta_shape_text(m, shape), m->bits, state->mask, (long long)state->count, (unsigned long long)state->content);
+                     wf_meta_shape_text(m, shape), m->bits, state->mask, (long long)state->count,
+                     (unsigned long long)state->content);
     snprintf(hash, 17, "%016llx", (unsigned long long)XXH3_64bits(text, (size_t)n));
 }
 

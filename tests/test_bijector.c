@@ -14,10 +14,9 @@ typedef struct shape {
     int D;
 } shape;
 
-static const shape shapes[] = {{1, 1, 3, 0, 0, 0},        {1, 1, 9, 3, 0, 0},         {2, 2, 9, 3, 0, 0},
-                               {3, 5, 9, 3, 0, 0},        {2, 1, 12, 4, 0, 0},        {3, 3, 3, 1, 0, 0},
-                               {2, 4, 3, 0, 0, 0},        {4, 2, 2, 2, 0, 0},         {1, 5, 2, 1, WF_SOUND, 0},
-                               {4, 2, 3, 1, WF_VOLUME, 2}};
+static const shape shapes[] = {
+    {1, 1, 3, 0, 0, 0}, {1, 1, 9, 3, 0, 0}, {2, 2, 9, 3, 0, 0}, {3, 5, 9, 3, 0, 0},        {2, 1, 12, 4, 0, 0},
+    {3, 3, 3, 1, 0, 0}, {2, 4, 3, 0, 0, 0}, {4, 2, 2, 2, 0, 0}, {1, 5, 2, 1, WF_SOUND, 0}, {4, 2, 3, 1, WF_VOLUME, 2}};
 enum { VOLUMES = 1 }; /* of these */
 
 static wf_backend *ref(void)
@@ -520,8 +519,8 @@ Test(bijector, a_chain_of_all)
 
 Test(bijector, data_dependent_init)
 {
-    bench b =
-        open_bench("actnorm, conv1x1, actnorm, affine:width=4:blocks=1, actnorm", (shape){.H = 3, .W = 5, .K = 9, .C = 3}, WF_MEMORY_STORE);
+    bench b = open_bench("actnorm, conv1x1, actnorm, affine:width=4:blocks=1, actnorm",
+                         (shape){.H = 3, .W = 5, .K = 9, .C = 3}, WF_MEMORY_STORE);
     double *z = calloc(b.size, sizeof *z);
     initialize(&b);
     cr_assert_eq(wf_flow_data_init(b.flow, b.dp, b.dx, b.dc), 0, "%s", wf_error());

@@ -302,7 +302,8 @@ static void check_wavelet(wf_backend *b, const wf_safetensors *golden, const wf_
 }
 
 /* One halving along one axis and along three, and back. */
-static void check_halving(wf_backend *b, const wf_safetensors *golden, const wf_wavelet *w, wf_extent x, double tolerance)
+static void check_halving(wf_backend *b, const wf_safetensors *golden, const wf_wavelet *w, wf_extent x,
+                          double tolerance)
 {
     const char *what = x.signal == WF_SOUND ? "sound" : "volume";
     char low[40], detail[40];

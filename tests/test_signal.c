@@ -78,7 +78,8 @@ Test(signal, bits_are_those_of_a_uniform)
         for (int l = 0; l <= m->levels; l++) {
             wf_level_shape s = wf_meta_level(m, l);
             double D = (double)s.H * s.W * s.K, d = wf_axes(m->signal), above = m->levels - l;
-            total += wf_bits_per_dim(m, l, D * above * d / 2 * log(2)); /* the halvings' volume: orthonormal, then 2^(-d/2) */
+            total += wf_bits_per_dim(m, l,
+                                     D * above * d / 2 * log(2)); /* the halvings' volume: orthonormal, then 2^(-d/2) */
         }
         cr_expect_float_eq(total, m->bits, 1e-12, "%g", total);
     }

@@ -84,8 +84,8 @@ static struct {
 /* By signal: how files are made of it, and those after one another on standard output. */
 static const struct kind {
     const char *suffix;
-    int (*write)(FILE *file, const char *name, const wf_image *image), (*stream)(FILE *file, const char *name,
-                                                                                const wf_image *image);
+    int (*write)(FILE *file, const char *name, const wf_image *image),
+        (*stream)(FILE *file, const char *name, const wf_image *image);
 } kinds[] = {[WF_PICTURE] = {"png", wf_image_write_png, wf_image_write_pam},
              [WF_SOUND] = {"wav", wf_image_write_wav, NULL},
              [WF_VOLUME] = {"npy", wf_image_write_npy, wf_image_write_npy}};
@@ -184,8 +184,8 @@ static void put(const char *name, const float *values, uint64_t index)
         must(wf_grid_add(&job.grid, image));
     } else if (folder) {
         char path[4096];
-        int n = snprintf(path, sizeof path, "%s/%08llu.%s", folder, (unsigned long long)index,
-                         kinds[image->signal].suffix);
+        int n =
+            snprintf(path, sizeof path, "%s/%08llu.%s", folder, (unsigned long long)index, kinds[image->signal].suffix);
         if (n < 0 || (size_t)n >= sizeof path)
             die(WF_USAGE, "-o %s: too long a path", folder);
         write_file(path, image);

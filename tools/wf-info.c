@@ -101,8 +101,8 @@ static json_t *level_object(const wf_meta *meta, int level, int64_t pictures)
 {
     int64_t sides[4];
     int n = wf_meta_sides(meta, level, wf_meta_level(meta, level).K, sides);
-    return must_have(json_pack("{s:i, s:o, s:I}", "level", level, "shape", numbers(sides, n), "pictures",
-                               (json_int_t)pictures));
+    return must_have(
+        json_pack("{s:i, s:o, s:I}", "level", level, "shape", numbers(sides, n), "pictures", (json_int_t)pictures));
 }
 
 static void describe_stream(FILE *file, const char *name, json_t *out)

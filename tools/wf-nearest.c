@@ -58,8 +58,8 @@ static struct {
     char *text; /* of the table, unless it goes to standard output */
     size_t text_size;
     size_t lows, details; /* numbers of a picture's low-pass, and of what it lacks */
-    pictures given;   /* [room] that were gathered, count of them now */
-    pictures written; /* [per_picture()]: one record */
+    pictures given;       /* [room] that were gathered, count of them now */
+    pictures written;     /* [per_picture()]: one record */
     int room, count;
     wf_neighbour *found; /* [room,K] */
     int64_t total;

@@ -267,8 +267,8 @@ static int conv_create(wf_backend *b, const wf_conv_spec *spec, wf_conv **out)
 {
     wf_cuda *cuda = (wf_cuda *)b;
     *out = NULL;
-    WF_CHECK(wf_conv_good(spec), WF_INTERNAL, "conv: [%d,%d,%d,%d] to %d channels with a %dx%d kernel", spec->N, spec->H, spec->W, spec->in,
-             spec->out, spec->k, spec->k);
+    WF_CHECK(wf_conv_good(spec), WF_INTERNAL, "conv: [%d,%d,%d,%d] to %d channels with a %dx%d kernel", spec->N,
+             spec->H, spec->W, spec->in, spec->out, spec->k, spec->k);
     wf_conv *conv = (wf_conv *)calloc(1, sizeof *conv);
     WF_CHECK(conv, WF_AGAIN, "cuda: out of memory");
     conv->spec = *spec;

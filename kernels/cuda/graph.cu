@@ -165,7 +165,8 @@ static int operations(bag *b, const wf_cuda_graph *g, cudnnBackendDescriptor_t o
     bool deep = s->signal == WF_VOLUME; /* pictures and sounds, of one row, are flat */
     int64_t D = deep ? k.D : 0;
     WF_TRY(tensor(b, X, bf16, s->N, D, k.H, k.W, s->in, &x));
-    WF_TRY(tensor(b, W, g->direction == WF_CUDA_WEIGHTS ? g->narrow : bf16, s->out, deep ? k.d : 0, k.h, k.w, s->in, &w));
+    WF_TRY(
+        tensor(b, W, g->direction == WF_CUDA_WEIGHTS ? g->narrow : bf16, s->out, deep ? k.d : 0, k.h, k.w, s->in, &w));
     WF_TRY(tensor(b, Y, bf16, s->N, D, k.H, k.W, s->out, &y));
     *count = 1;
     if (!g->fused)

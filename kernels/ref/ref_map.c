@@ -77,7 +77,8 @@ int wf_ref_conv_create(wf_backend *b, const wf_conv_spec *spec, wf_conv **out)
 {
     (void)b;
     *out = NULL;
-    WF_CHECK(wf_conv_good(spec), WF_INTERNAL, "conv: kernel size %d, want an odd one; or sides that do not fit", spec->k);
+    WF_CHECK(wf_conv_good(spec), WF_INTERNAL, "conv: kernel size %d, want an odd one; or sides that do not fit",
+             spec->k);
     *out = malloc(sizeof **out);
     WF_CHECK(*out, WF_AGAIN, "ref: out of memory: %zu bytes", sizeof **out);
     (*out)->spec = *spec;

@@ -391,24 +391,24 @@ static void convolve(const operation &op, memory *m)
     const int64_t *Y = op.y.dims + 2, *W = op.w.dims + 2, *X = op.x.dims + 2;
     for (int64_t n = 0; n < op.y.dims[0]; n++)
         for (int64_t pixel = 0; pixel < Y[0] * Y[1] * Y[2]; pixel++)
-                for (int64_t tap = 0; tap < W[0] * W[1] * W[2]; tap++) {
-                    int64_t z = pixel / (Y[1] * Y[2]), y_ = pixel / Y[2] % Y[1], x_ = pixel % Y[2];
-                    int64_t u = tap / (W[1] * W[2]), v = tap / W[2] % W[1], t = tap % W[2];
-                    int64_t k = z + u - op.pad[0], i = y_ + v - op.pad[1], j = x_ + t - op.pad[2];
-                    if (k < 0 || i < 0 || j < 0 || k >= X[0] || i >= X[1] || j >= X[2])
-                        continue;
-                    size_t at_x = memory::at(op.x, n, k, i, j), at_y = memory::at(op.y, n, z, y_, x_);
-                    for (size_t o = 0; o < out; o++) {
-                        size_t at_w = memory::at(op.w, (int64_t)o, u, v, t);
-                        for (size_t c = 0; c < in; c++)
-                            if (op.kind == operation::FORWARD)
-                                sums[at_y + o] += (double)x[at_x + c] * (double)w[at_w + c];
-                            else if (op.kind == operation::DATA)
-                                sums[at_x + c] += (double)y[at_y + o] * (double)w[at_w + c];
-                            else
-                                sums[at_w + c] += (double)y[at_y + o] * (double)x[at_x + c];
-                    }
+            for (int64_t tap = 0; tap < W[0] * W[1] * W[2]; tap++) {
+                int64_t z = pixel / (Y[1] * Y[2]), y_ = pixel / Y[2] % Y[1], x_ = pixel % Y[2];
+                int64_t u = tap / (W[1] * W[2]), v = tap / W[2] % W[1], t = tap % W[2];
+                int64_t k = z + u - op.pad[0], i = y_ + v - op.pad[1], j = x_ + t - op.pad[2];
+                if (k < 0 || i < 0 || j < 0 || k >= X[0] || i >= X[1] || j >= X[2])
+                    continue;
+                size_t at_x = memory::at(op.x, n, k, i, j), at_y = memory::at(op.y, n, z, y_, x_);
+                for (size_t o = 0; o < out; o++) {
+                    size_t at_w = memory::at(op.w, (int64_t)o, u, v, t);
+                    for (size_t c = 0; c < in; c++)
+                        if (op.kind == operation::FORWARD)
+                            sums[at_y + o] += (double)x[at_x + c] * (double)w[at_w + c];
+                        else if (op.kind == operation::DATA)
+                            sums[at_x + c] += (double)y[at_y + o] * (double)w[at_w + c];
+                        else
+                            sums[at_w + c] += (double)y[at_y + o] * (double)x[at_x + c];
                 }
+            }
     for (size_t i = 0; i < sums.size(); i++)
         m->store(to, i, (float)sums[i]);
 }
