@@ -298,8 +298,8 @@ struct wf_backend {
                   wf_real *z);
     /* Dequantizes and scales in place, with what uniform noise on whole pixels is at this level. `uniforms`: 4 to the power of
      * the number of halvings that lie between the resolution of low+detail (or of low alone when detail is NULL, the base)
-     * and the pixels; for a base by Haar any power of two. low [N,H,W,C] = (low + low-pass of the noise) * scale - 1/2; detail [N,H,W,3C] = (detail + its details) *
-     * scale. random NULL: no noise, its mean instead (1/2 in low, 0 in detail), whatever the taps. index: host [N]. taps as of
+     * and the pixels; for a base by Haar any power of two. low [N,H,W,C] = (low + low-pass of the noise) * scale - 1/2;
+     * detail [N,H,W,3C] = (detail + its details) * scale. random NULL: no noise, its mean instead (1/2 in low, 0 in detail), whatever the taps. index: host [N]. taps as of
      * dwt (host).
      *
      * Haar: noise is the mean of `uniforms` independent U[0,1), exactly; above 64 the normal of the same mean and variance.

@@ -3,7 +3,8 @@
  * All stays on the device in the flows' own units: there, level l + 1 stands on the picture idwt(low_l, x_l), or on x_0 itself,
  * because the average that the wavelet keeps leaves the offset of pictures (dequantize, backend.h) as it is. Gradients go
  * down through the adjoint of idwt: it is orthogonal but for the 2^(-d/2) of the average in d dimensions, so that adjoint is
- * dwt with 2^d times its low-pass. Batches are of N rows, the fewest that hold what is asked for (batch_rows), and filled up with their first row. */
+ * dwt with 2^d times its low-pass. Batches are of N rows, the fewest that hold what is asked for (batch_rows), and filled up
+ * with their first row. */
 #include "anneal.h"
 
 #include <math.h>
@@ -25,7 +26,7 @@ typedef struct stage {
     const wf_real *x;      /* [N,size] coefficients of this batch */
     wf_real *low, *dlow;   /* [N,low_size] what it stands on, and the gradient by it; NULL at the base */
     wf_real *dx;           /* [N,size] gradient by x of the levels above; NULL at the last */
-    wf_real *scratch;      /* of the halving that leads here; NULL at the base */
+    wf_real *scratch;      /* of the halving that leads here, if it needs any */
 } stage;
 
 struct wf_anneal {
@@ -89,8 +90,9 @@ static int open_stage(wf_anneal *a, const wf_model *model, int level)
     WF_TRY(reals(a, s->size, &s->in));
     wf_extent one = extent_of(a, s);
     one.N = 1;
-    if (level > 0)
-        WF_TRY(reals(a, wf_halving_scratch(&one), &s->scratch));
+    size_t scratch = level ? wf_halving_scratch(&one) : 0;
+    if (scratch)
+        WF_TRY(reals(a, scratch, &s->scratch));
     if (level > 0) {
         WF_TRY(reals(a, s->low_size, &s->low));
         WF_TRY(reals(a, s->low_size, &s->dlow));

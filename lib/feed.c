@@ -63,7 +63,8 @@ static int allocate_noise(wf_feed *f)
     size_t n = (size_t)f->N * low_size(f) * (size_t)pixels_of(f, f->halvings);
     WF_TRY(need(f, n, &f->noise));
     WF_TRY(need(f, n, &f->made));
-    return need(f, wf_halving_scratch(&x), &f->scratch);
+    size_t scratch = wf_halving_scratch(&x);
+    return scratch ? need(f, scratch, &f->scratch) : WF_OK;
 }
 
 int wf_feed_create(wf_backend *backend, const wf_meta *meta, int level, int N, int H, int W, wf_feed *out)

@@ -35,7 +35,10 @@ int wf_image_reserve(wf_image *image, const char *name, int64_t H, int64_t W, in
  * Every picture is decoded as it is: no colour management, no gamma, no rotation that a camera asks for; palettes become
  * RGB, a transparent colour alpha, CMYK RGB, and fewer than 8 bits 8. NumPy arrays are bytes or 16-bit numbers in C order:
  * [N,H,W,C], else [N,C,H,W] where the last dimension is over 4; [H,W,C] with C <= 4, else [N,H,W]; [N,3072] and [N,12288],
- * N flat pictures in three planes of 32x32 or 64x64, else [H,W]. */
+ * N flat pictures in three planes of 32x32 or 64x64, else [H,W].
+ *
+ * Sounds (WAV, FLAC, AIFF of 8 or 16 bits) come the same way, as pictures of one row, and so do volumes in NumPy arrays, where
+ * wf_images_take_as says so. */
 typedef struct wf_images wf_images;
 
 /* How what can be taken in more than one way is taken. */

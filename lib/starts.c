@@ -201,6 +201,8 @@ static int open_stream(wf_starts *s, wf_backend *backend, FILE *file, const char
     WF_CHECK(!strcmp(source->wavelet, model->wavelet), WF_DATA, "%s: coefficients of %s; %s is for %s", name,
              source->wavelet, s->model->path, model->wavelet);
     WF_TRY(check_kind(s->model, name, source->signal, source->C, source->bits));
+    if (source->signal == WF_VOLUME)
+        WF_TRY(wf_meta_match(source, name, model, s->model->path));
     wf_pyramid_size(source, source->top, &H, &W);
     bool same = source->levels == model->levels; /* pyramid: any size goes on at its own level */
     wf_meta_clear(&s->meta);
@@ -249,6 +251,7 @@ static int next_of_images(wf_starts *s, int most, int *N, float *picture, uint64
 static int open_images(wf_starts *s, char *const *paths, int count, int scale)
 {
     WF_TRY(wf_images_open(paths, count, stdin, &s->images));
+    wf_images_take_as(s->images, (wf_images_taken){.volumes = s->model->meta.signal == WF_VOLUME});
     WF_TRY(read_image(s));
     WF_CHECK(s->more, WF_DATA, "%s: no picture", paths[0]);
     WF_TRY(enter(s, s->name, s->image.H, s->image.W, scale, halvings(&s->model->meta, s->image.H, s->image.W)));
