@@ -276,6 +276,17 @@ struct wf_backend {
     int (*unpack)(wf_backend *b, const wf_map_shape *shape, const wf_map *map, wf_real *x); /* x [N,H,W,C] */
     /* dy = (dy + add) where y > 0, else 0; in place on dy; add may be NULL. */
     int (*relu_backward)(wf_backend *b, const wf_map_shape *shape, const wf_map *y, const wf_map *add, wf_map *dy);
+    /* y = relu(x + first * sigmoid(last)), where ab [N,H,W,2C] has first its C channels `first`, then `last`; shape: of x and y,
+     * which may be the same. */
+    int (*gate)(wf_backend *b, const wf_map_shape *shape, const wf_map *ab, const wf_map *x, wf_map *y);
+    /* dy: gradient before the relu, which is that by x; dab overwritten. */
+    int (*gate_backward)(wf_backend *b, const wf_map_shape *shape, const wf_map *ab, const wf_map *dy, wf_map *dab);
+
+    /* -- attention of each pixel to all of its picture, `heads` of d = C / heads channels each (Vaswani et al. 2017, equation 1) */
+    /* qkv [N,P,3C]: queries, keys and values; y [N,P,C]: for pixel i the sum over j of softmax_j(q_i k_j / sqrt(d)) v_j. */
+    int (*attend)(wf_backend *b, int N, int P, int C, int heads, const wf_real *qkv, wf_real *y);
+    int (*attend_backward)(wf_backend *b, int N, int P, int C, int heads, const wf_real *qkv, const wf_real *dy,
+                           wf_real *dqkv); /* dqkv overwritten */
 
     /* -- convolutions ------------------------------------------------------------------------------------------------ */
     int (*conv_create)(wf_backend *b, const wf_conv_spec *spec, wf_conv **out); /* costly: create once per shape */

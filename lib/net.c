@@ -3,13 +3,21 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "stats.h"
+
+/* What follows a convolution: nothing more; a gate, of twice as many channels one half by the other, which is residual and ends
+ * with a relu; attention, of three times as many, queries, keys and values. */
+typedef enum tail_kind { PLAIN, GATE, ATTENTION } tail_kind;
 
 /* A convolution with its actnorm: offsets of w, b, l in the owner's parameters. */
 typedef struct layer {
     wf_conv *conv;
     wf_conv_spec spec;
+    tail_kind tail;
+    int channels;  /* of its output */
+    size_t before; /* place of what the gate or the attention is of, among these of all layers */
     size_t w, b, l, weights;
 } layer;
 
@@ -22,9 +30,11 @@ struct wf_net {
     wf_map_shape in_shape, hidden_shape, out_shape;
     size_t in_bytes, hidden_bytes, out_bytes; /* of maps */
     size_t st_bytes;                          /* of the output as reals */
+    size_t before_bytes;                      /* of all that gates and attention are of */
+    size_t wide_bytes, plain_bytes;           /* of attention: a map of queries, keys and values; its output as reals */
 };
 
-/* Tape: output as reals | input map | hidden maps | output map. When nothing is kept, hidden maps share two: a layer needs its
+/* Tape: output as reals | input map | hidden maps | output map | of gates: maps; of attention: reals | scratch. When nothing is kept, hidden maps share two: a layer needs its
  * input and, if residual, what lies where its output goes. */
 static int hidden_maps(const wf_net *net)
 {
@@ -46,6 +56,17 @@ static wf_map *input_map(const wf_net *net, void *tape)
 static wf_map *output_map(const wf_net *net, void *tape)
 {
     return (wf_map *)((char *)tape + net->st_bytes + net->in_bytes + (size_t)hidden_maps(net) * net->hidden_bytes);
+}
+
+/* What the gate or the attention of a layer is of. */
+static void *before(const wf_net *net, void *tape, const layer *l)
+{
+    return (char *)output_map(net, tape) + net->out_bytes + (net->context->keep ? l->before : 0);
+}
+
+static void *scratch_of(const wf_net *net, void *tape)
+{
+    return (char *)output_map(net, tape) + net->out_bytes + net->before_bytes;
 }
 
 wf_real *wf_net_output(const wf_net *net, void *tape)
@@ -78,22 +99,35 @@ static size_t round64(size_t n)
     return (n + 63) & ~(size_t)63;
 }
 
-static size_t map_bytes(const wf_net *net, wf_map_shape *shape, int channels)
+static wf_map_shape shape_of(const wf_net *net, int channels)
 {
     const wf_context *c = net->context;
-    *shape = (wf_map_shape){c->N, c->H, c->W, channels, c->precision};
-    return round64(c->backend->map_bytes(c->backend, shape));
+    return (wf_map_shape){c->N, c->H, c->W, channels, c->precision};
 }
 
-/* The next layer of width `out` and side k, on all that is there so far. */
-static int append(wf_net *net, wf_bijector *owner, const char *name, int out, int k, bool relu, bool residual)
+static size_t map_bytes(const wf_net *net, wf_map_shape *shape, int channels)
 {
-    int in = net->count ? net->layers[net->count - 1].spec.out : net->take + net->context->C;
+    *shape = shape_of(net, channels);
+    return round64(net->context->backend->map_bytes(net->context->backend, shape));
+}
+
+/* The next layer, with a convolution of side k to `out` channels, on all that is there so far. */
+static int add(wf_net *net, wf_bijector *owner, const char *name, wf_conv_spec spec, tail_kind tail)
+{
+    spec.in = net->count ? net->layers[net->count - 1].channels : net->take + net->context->C;
     layer *layers = realloc(net->layers, (size_t)(net->count + 1) * sizeof *layers);
     WF_CHECK(layers, WF_AGAIN, "net: out of memory");
     net->layers = layers;
-    wf_conv_spec spec = {.in = in, .out = out, .k = k, .relu = relu, .residual = residual};
-    return declare(owner, name, spec, &layers[net->count++]);
+    layer *l = &layers[net->count++];
+    WF_TRY(declare(owner, name, spec, l));
+    l->tail = tail;
+    l->channels = spec.out / (tail == GATE ? 2 : tail == ATTENTION ? 3 : 1);
+    return WF_OK;
+}
+
+static int append(wf_net *net, wf_bijector *owner, const char *name, int out, int k, bool relu, bool residual)
+{
+    return add(net, owner, name, (wf_conv_spec){.out = out, .k = k, .relu = relu, .residual = residual}, PLAIN);
 }
 
 static int res_layers(wf_net *net, wf_bijector *owner)
@@ -118,6 +152,37 @@ static int glow_layers(wf_net *net, wf_bijector *owner)
     return append(net, owner, "out", net->out, k, false, false);
 }
 
+/* Blocks of a 3x3 and a gate, each followed, with `attention`, by attention and a gate. */
+static int gates(wf_net *net, wf_bijector *owner, bool attention)
+{
+    int W = net->width, k = net->context->kernel;
+    WF_TRY(append(net, owner, "in", W, k, true, false));
+    for (int i = 0; i < net->blocks; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "%d.a", i);
+        WF_TRY(append(net, owner, name, W, k, true, false));
+        snprintf(name, sizeof name, "%d.b", i);
+        WF_TRY(add(net, owner, name, (wf_conv_spec){.out = 2 * W, .k = 1}, GATE));
+        snprintf(name, sizeof name, "%d.qkv", i);
+        if (attention)
+            WF_TRY(add(net, owner, name, (wf_conv_spec){.out = 3 * W, .k = 1}, ATTENTION));
+        snprintf(name, sizeof name, "%d.c", i);
+        if (attention)
+            WF_TRY(add(net, owner, name, (wf_conv_spec){.out = 2 * W, .k = 1}, GATE));
+    }
+    return append(net, owner, "out", net->out, k, false, false);
+}
+
+static int gated_layers(wf_net *net, wf_bijector *owner)
+{
+    return gates(net, owner, false);
+}
+
+static int attention_layers(wf_net *net, wf_bijector *owner)
+{
+    return gates(net, owner, true);
+}
+
 static int dense_layers(wf_net *net, wf_bijector *owner)
 {
     WF_TRY(append(net, owner, "in", net->width, 1, true, false));
@@ -129,13 +194,21 @@ static int dense_layers(wf_net *net, wf_bijector *owner)
     return append(net, owner, "out", net->out, 1, false, false);
 }
 
+static int pair_layers(wf_net *net, wf_bijector *owner)
+{
+    WF_TRY(append(net, owner, "in", net->width, net->context->kernel, true, false));
+    return append(net, owner, "out", net->out, 1, false, false);
+}
+
 static int conv_layers(wf_net *net, wf_bijector *owner)
 {
     return append(net, owner, "out", net->out, net->context->kernel, false, false);
 }
 
 /* name, usual width, usual number of blocks (0: has none) */
-#define NETS(row) row(res, 128, 3) row(glow, 512, 0) row(dense, 128, 3) row(conv, 0, 0)
+#define NETS(row)                                                                                                     \
+    row(res, 128, 3) row(glow, 512, 0) row(gated, 96, 10) row(attention, 96, 10) row(dense, 128, 3) row(pair, 128, 0) \
+        row(conv, 0, 0)
 
 static const struct kind {
     int width, blocks;
@@ -147,6 +220,47 @@ static const struct kind {
 const char *const wf_net_names[] = {
 #define NAME(name, width, blocks) #name,
     NETS(NAME) NULL};
+
+int wf_net_kind(const char *name)
+{
+    int kind = 0;
+    while (strcmp(wf_net_names[kind], name))
+        kind++;
+    return kind;
+}
+
+/* Room for what gates and attention are of. */
+static void measure(wf_net *net)
+{
+    const wf_context *c = net->context;
+    size_t each = (size_t)c->N * (size_t)c->H * (size_t)c->W * (size_t)net->width * c->backend->real;
+    for (int i = 0; i < net->count; i++) {
+        layer *l = &net->layers[i];
+        wf_map_shape wide;
+        size_t bytes = map_bytes(net, &wide, l->spec.out);
+        if (l->tail == PLAIN)
+            continue;
+        if (l->tail == ATTENTION) {
+            net->wide_bytes = bytes;
+            net->plain_bytes = round64(each);
+            bytes = round64(3 * each);
+        }
+        l->before = net->before_bytes;
+        if (c->keep)
+            net->before_bytes += bytes;
+        else if (bytes > net->before_bytes)
+            net->before_bytes = bytes;
+    }
+}
+
+/* Of a gradient, from the output of a layer to that of its convolution. */
+static size_t retreat_bytes(const wf_net *net)
+{
+    wf_map_shape both;
+    return net->wide_bytes     ? net->wide_bytes + 4 * net->plain_bytes
+           : net->before_bytes ? map_bytes(net, &both, 2 * net->width)
+                               : 0;
+}
 
 int wf_net_create(wf_bijector *owner, int kind, int take, int out, int width, int blocks, wf_net **result)
 {
@@ -165,8 +279,10 @@ int wf_net_create(wf_bijector *owner, int kind, int take, int out, int width, in
     net->hidden_bytes = net->count > 1 ? map_bytes(net, &net->hidden_shape, net->width) : 0;
     net->out_bytes = map_bytes(net, &net->out_shape, out);
     net->st_bytes = round64((size_t)c->N * (size_t)c->H * (size_t)c->W * (size_t)out * c->backend->real);
-    owner->tape_bytes += net->st_bytes + net->in_bytes + (size_t)hidden_maps(net) * net->hidden_bytes + net->out_bytes;
-    owner->work_bytes += 2 * net->hidden_bytes + net->in_bytes + net->out_bytes;
+    measure(net);
+    owner->tape_bytes += net->st_bytes + net->in_bytes + (size_t)hidden_maps(net) * net->hidden_bytes + net->out_bytes +
+                         net->before_bytes + net->wide_bytes + net->plain_bytes;
+    owner->work_bytes += 2 * net->hidden_bytes + net->in_bytes + net->out_bytes + retreat_bytes(net);
     return WF_OK;
 }
 
@@ -186,12 +302,34 @@ void wf_net_init(const wf_net *net, uint64_t seed, uint64_t first, double *value
     }
 }
 
+/* Heads that divide the width: 4, or 2 or 1. */
+static int heads(const wf_net *net)
+{
+    return net->width % 4 == 0 ? 4 : net->width % 2 == 0 ? 2 : 1;
+}
+
+/* From a map of queries, keys and values to the output of attention; leaves them in qkv. */
+static int attend(const wf_net *net, const wf_map *wide, wf_real *qkv, wf_real *plain, wf_map *y)
+{
+    const wf_context *c = net->context;
+    wf_backend *b = c->backend;
+    wf_map_shape shape = shape_of(net, 3 * net->width);
+    WF_TRY(b->unpack(b, &shape, wide, qkv));
+    WF_TRY(b->attend(b, c->N, c->H * c->W, net->width, heads(net), qkv, plain));
+    return b->pack(b, &net->hidden_shape, net->width, net->width, plain, 0, NULL, y);
+}
+
 static int apply(const wf_net *net, const layer *l, const wf_real *params, const wf_map *x, const wf_map *residual,
-                 wf_map *y)
+                 wf_map *y, void *tape)
 {
     wf_backend *b = net->context->backend;
-    return b->conv_forward(b, l->conv, wf_at(b, params, l->w), wf_at(b, params, l->b), wf_at(b, params, l->l), x,
-                           residual, y);
+    wf_map *wide = l->tail == GATE ? before(net, tape, l) : scratch_of(net, tape);
+    WF_TRY(b->conv_forward(b, l->conv, wf_at(b, params, l->w), wf_at(b, params, l->b), wf_at(b, params, l->l), x,
+                           l->tail == PLAIN ? residual : NULL, l->tail == PLAIN ? y : wide));
+    if (l->tail == GATE)
+        return b->gate(b, &net->hidden_shape, wide, residual, y);
+    wf_real *plain = (wf_real *)((char *)wide + net->wide_bytes);
+    return l->tail == ATTENTION ? attend(net, wide, before(net, tape, l), plain, y) : WF_OK;
 }
 
 /* Where layer i reads and writes. */
@@ -205,9 +343,14 @@ static wf_map *target(const wf_net *net, void *tape, int i)
     return i + 1 < net->count ? hidden(net, tape, i) : output_map(net, tape);
 }
 
+static bool is_residual(const layer *l)
+{
+    return l->spec.residual || l->tail == GATE;
+}
+
 static wf_map *residual(const wf_net *net, void *tape, int i)
 {
-    return net->layers[i].spec.residual ? source(net, tape, i - 1) : NULL;
+    return is_residual(&net->layers[i]) ? source(net, tape, i - 1) : NULL;
 }
 
 int wf_net_forward(wf_net *net, const wf_real *params, const wf_real *x, const wf_real *cond, void *tape, wf_real **out)
@@ -216,15 +359,37 @@ int wf_net_forward(wf_net *net, const wf_real *params, const wf_real *x, const w
     wf_backend *b = c->backend;
     WF_TRY(b->pack(b, &net->in_shape, net->take, c->K, x, c->C, cond, input_map(net, tape)));
     for (int i = 0; i < net->count; i++)
-        WF_TRY(apply(net, &net->layers[i], params, source(net, tape, i), residual(net, tape, i), target(net, tape, i)));
+        WF_TRY(apply(net, &net->layers[i], params, source(net, tape, i), residual(net, tape, i), target(net, tape, i),
+                     tape));
     *out = wf_net_output(net, tape);
     return b->unpack(b, &net->out_shape, output_map(net, tape), *out);
 }
 
+/* *dy, the gradient by the output of attention, becomes that by the output of its convolution. */
+static int attend_backward(const wf_net *net, const wf_real *qkv, void *work, const wf_map **dy)
+{
+    const wf_context *c = net->context;
+    wf_backend *b = c->backend;
+    wf_map_shape shape = shape_of(net, 3 * net->width);
+    wf_map *wide = work;
+    wf_real *plain = (wf_real *)((char *)work + net->wide_bytes);
+    wf_real *dqkv = (wf_real *)((char *)plain + net->plain_bytes);
+    WF_TRY(b->unpack(b, &net->hidden_shape, *dy, plain));
+    WF_TRY(b->attend_backward(b, c->N, c->H * c->W, net->width, heads(net), qkv, plain, dqkv));
+    *dy = wide;
+    return b->pack(b, &shape, 3 * net->width, 3 * net->width, dqkv, 0, NULL, wide);
+}
+
 static int retreat(const wf_net *net, const layer *l, const wf_real *params, const wf_map *x, const wf_map *dy,
-                   wf_map *dx, wf_real *grads)
+                   wf_map *dx, wf_real *grads, void *tape, void *work)
 {
     wf_backend *b = net->context->backend;
+    if (l->tail == GATE) {
+        WF_TRY(b->gate_backward(b, &net->hidden_shape, before(net, tape, l), dy, work));
+        dy = work;
+    }
+    if (l->tail == ATTENTION)
+        WF_TRY(attend_backward(net, before(net, tape, l), work, &dy));
     return b->conv_backward(b, l->conv, wf_at(b, params, l->w), wf_at(b, params, l->b), wf_at(b, params, l->l), x, dy,
                             dx, grads ? wf_at(b, grads, l->w) : NULL, grads ? wf_at(b, grads, l->b) : NULL,
                             grads ? wf_at(b, grads, l->l) : NULL);
@@ -238,18 +403,20 @@ int wf_net_backward(wf_net *net, const wf_real *params, const wf_real *dout, wf_
     wf_map *spare[2] = {work, (wf_map *)((char *)work + net->hidden_bytes)};
     wf_map *din = (wf_map *)((char *)work + 2 * net->hidden_bytes);
     wf_map *dy = (wf_map *)((char *)din + net->in_bytes), *skip = NULL;
+    void *inner = (char *)dy + net->out_bytes;
 
     WF_TRY(b->pack(b, &net->out_shape, net->out, net->out, dout, 0, NULL, dy));
     for (int i = net->count - 1; i > 0; i--) {
         /* The gradient that goes past a residual layer and the one before waits in its place. For the result of those two
          * there is the output of the residual layer, which is no longer needed. */
         wf_map *past = skip, *to = past ? target(net, tape, i + 1) : dy == spare[0] ? spare[1] : spare[0];
-        skip = net->layers[i].spec.residual ? dy : NULL;
-        WF_TRY(retreat(net, &net->layers[i], params, source(net, tape, i), dy, to, grads));
-        WF_TRY(b->relu_backward(b, &net->hidden_shape, source(net, tape, i), past, to));
+        skip = is_residual(&net->layers[i]) ? dy : NULL;
+        WF_TRY(retreat(net, &net->layers[i], params, source(net, tape, i), dy, to, grads, tape, inner));
+        if (net->layers[i - 1].tail != ATTENTION) /* which has no relu, and which nothing goes past */
+            WF_TRY(b->relu_backward(b, &net->hidden_shape, source(net, tape, i), past, to));
         dy = to;
     }
-    WF_TRY(retreat(net, &net->layers[0], params, input_map(net, tape), dy, din, grads));
+    WF_TRY(retreat(net, &net->layers[0], params, input_map(net, tape), dy, din, grads, tape, inner));
     return b->pack_backward(b, &net->in_shape, net->take, c->K, dx, c->C, dcond, din);
 }
 
@@ -260,7 +427,7 @@ static int normalize(const wf_net *net, const layer *l, wf_real *params, const w
     wf_backend *b = c->backend;
     wf_conv_spec plain = l->spec;
     wf_conv *conv;
-    wf_map_shape shape = {c->N, c->H, c->W, plain.out, c->precision};
+    wf_map_shape shape = shape_of(net, plain.out);
     plain.relu = plain.residual = false;
     wf_real *offset = wf_at(b, params, l->b), *logs = wf_at(b, params, l->l);
     WF_TRY(wf_context_conv(c, plain, &conv));
@@ -280,16 +447,20 @@ int wf_net_data_init(wf_net *net, wf_real *params, const wf_real *x, const wf_re
     int status = WF_OK;
     if (net->count == 1)
         return WF_OK;
-    /* scratch: one plain tensor of hidden width, and one map */
-    size_t plain = round64(pixels * (size_t)net->width * b->real);
-    WF_TRY(b->alloc(b, plain + net->hidden_bytes, &memory));
+    /* scratch: one plain tensor and one map, as wide as the widest convolution but the last */
+    int widest = 0;
+    for (int i = 0; i + 1 < net->count; i++)
+        widest = net->layers[i].spec.out > widest ? net->layers[i].spec.out : widest;
+    wf_map_shape shape;
+    size_t plain = round64(pixels * (size_t)widest * b->real);
+    WF_TRY(b->alloc(b, plain + map_bytes(net, &shape, widest), &memory));
     wf_real *scratch = memory;
     wf_map *y = (wf_map *)((char *)memory + plain);
     WF_GO(b->pack(b, &net->in_shape, net->take, c->K, x, c->C, cond, input_map(net, tape)));
     for (int i = 0; i + 1 < net->count; i++) {
         const layer *l = &net->layers[i];
         WF_GO(normalize(net, l, params, source(net, tape, i), y, scratch));
-        WF_GO(apply(net, l, params, source(net, tape, i), residual(net, tape, i), target(net, tape, i)));
+        WF_GO(apply(net, l, params, source(net, tape, i), residual(net, tape, i), target(net, tape, i), tape));
     }
 out:
     b->free(b, memory);

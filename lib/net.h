@@ -1,9 +1,13 @@
-/* net.h - the networks inside couplings. All are convolutions one after another, each but the last with an actnorm and a relu;
- * the last is zero at first and has a bias and a log-scale. They see the first `take` channels of x, and the condition.
+/* net.h - the networks inside couplings. All are convolutions one after another, each but the last with an actnorm and most with a
+ * relu; the last is zero at first and has a bias and a log-scale. They see the first `take` channels of x, and the condition.
  *
  *     res     1x1, then `blocks` times  h = relu(h + 1x1(relu(3x3(h)))),  then 3x3: official Wavelet Flow configuration
  *     glow    3x3, 1x1, 3x3 (Kingma and Dhariwal 2018, section 4)
+ *     gated   3x3, then `blocks` times  h = relu(h + a sigmoid(b)), (a, b) = 1x1(relu(3x3(h))): of Flow++ (Ho et al. 2019)
+ *     attention  the same, after each of its blocks  h = relu(h + a sigmoid(b)), (a, b) = 1x1(attention(1x1(h))), each pixel to all,
+ *             in 4 heads, or 2 or 1 if the width is not of as many parts
  *     dense   1x1, `blocks` times 1x1, 1x1: nothing of the neighbours
+ *     pair    3x3, 1x1
  *     conv    the last 3x3 alone: with a split behind the coupling, the Gaussian that Glow learns for what is parked
  */
 #ifndef WF_NET_H
@@ -14,6 +18,7 @@
 typedef struct wf_net wf_net;
 
 extern const char *const wf_net_names[]; /* by kind, NULL at the end */
+int wf_net_kind(const char *name);       /* which must be one of them */
 
 /* Declares the parameters on `owner`, and adds to its tape_bytes and work_bytes. out: channels [N,H,W,out]. width (of hidden
  * maps), blocks: 0 for the usual; WF_USAGE where the kind has no such thing. */

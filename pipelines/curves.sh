@@ -4,6 +4,7 @@
 #   OUT/curves.png  training and held-out bits/dim of each level over its steps
 #   OUT/curve.png   held-out bits/dim of the whole model over the minutes of training: at a fraction f of the time, each
 #                   level counts with the best it had reached at f of its own minutes (OUT/plan.tsv)
+#   OUT/curve.tsv   the numbers of that: minutes, bits/dim
 #
 # REFERENCES is a table of what others reach, one a line, tab-separated: "line NAME BPD", a horizontal line, or
 # "point NAME MINUTES BPD"; it has at least one of each.
@@ -24,9 +25,9 @@ for level in $levels; do
     log "$level" bpd > "$work/train-$level"
     log "$level" val > "$work/val-$level"
     awk -v l="$level" '{ print l, $2, $3 }' "$work/val-$level"
-done | awk -f "$here/total.awk" "$out/plan.tsv" - > "$work/total"
+done | awk -f "$here/total.awk" "$out/plan.tsv" - > "$out/curve.tsv"
 
 gnuplot -e "work='$work'; levels='$levels'; out='$out/curves.part'" "$here/levels.gp"
-gnuplot -e "work='$work'; references='$references'; out='$out/curve.part'" "$here/total.gp"
+gnuplot -e "total='$out/curve.tsv'; references='$references'; out='$out/curve.part'" "$here/total.gp"
 mv "$out/curves.part" "$out/curves.png"
 mv "$out/curve.part" "$out/curve.png"

@@ -27,6 +27,6 @@ END {
             }
         }
         if (seen == levels)
-            print whole * i / 100, total
+            print whole * i / 100 "\t" total
     }
 }

@@ -1,8 +1,8 @@
-/* pointwise.h - the arithmetic of one element: Adamax, the 2x2 Haar block */
+/* pointwise.h - the arithmetic of one element: Adamax, the 2x2 Haar block, the gate of a net */
 #ifndef WF_BODY_POINTWISE_H
 #define WF_BODY_POINTWISE_H
 
-#include "body.h"
+#include "elementary.h"
 
 /* wf_adamax (backend.h) for one weight; `keep` is 1 - the factor of that name in single precision. */
 WF_BODY void wf_adamax_one(float g, float rate, float beta1, float keep1, float beta2, float eps, float keep_decay,
@@ -35,6 +35,20 @@ WF_BODY void wf_haar_inverse_one(float low, const float detail[3], float *a, flo
     *b = (low + v) - (h + x);
     *c = (low - v) + (h - x);
     *d = (low - v) - (h - x);
+}
+
+/* relu(x + a sigmoid(b)), and the gradients by a and b of what is in the relu. */
+WF_BODY float wf_gate_one(float a, float b, float x)
+{
+    float y = x + a * wf_sigmoid(b);
+    return y < 0 ? 0.0f : y; /* NaN stays NaN */
+}
+
+WF_BODY void wf_gate_pull(float a, float b, float dy, float *da, float *db)
+{
+    float open = wf_sigmoid(b);
+    *da = dy * open;
+    *db = dy * a * open * (1.0f - open);
 }
 
 /* A finite number? By its bits, so that no compiler flag can reason it away. */

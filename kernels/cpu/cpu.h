@@ -46,6 +46,7 @@ void wf_cpu_mix_slots(wf_backend *b);
 void wf_cpu_transform_slots(wf_backend *b);
 void wf_cpu_noise_slots(wf_backend *b);
 void wf_cpu_map_slots(wf_backend *b);
+void wf_cpu_attention_slots(wf_backend *b);
 void wf_cpu_conv_slots(wf_backend *b);
 void wf_cpu_adamax_slots(wf_backend *b);
 void wf_cpu_wavelet_slots(wf_backend *b);

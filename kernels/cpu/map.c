@@ -1,5 +1,7 @@
-/* map.c - feature maps: their layout, the way in and out, and the gradient of relu */
+/* map.c - feature maps: their layout, the way in and out, the gradient of relu, and gates */
 #include "cpu.h"
+
+#include "../body/pointwise.h"
 
 #include <string.h>
 
@@ -162,8 +164,94 @@ static int relu_backward(wf_backend *b, const wf_map_shape *shape, const wf_map 
     return WF_OK;
 }
 
+static inline float load(const void *map, bool bf16, size_t i)
+{
+    return bf16 ? wf_bf16_to_float(((const uint16_t *)map)[i]) : ((const float *)map)[i];
+}
+
+static inline void store(void *map, bool bf16, size_t i, float value)
+{
+    if (bf16)
+        ((uint16_t *)map)[i] = wf_bf16_from_float(value);
+    else
+        ((float *)map)[i] = value;
+}
+
+/* A stretch of a map of C channels, and where the two halves of one of 2C have the same pixels and channels. */
+typedef struct stretch {
+    size_t at, first, last, count;
+} stretch;
+
+static inline void gate_stretch(const stretch *s, bool bf16, const void *ab, const void *x, void *y)
+{
+#pragma omp simd
+    for (size_t i = 0; i < s->count; i++)
+        store(y, bf16, s->at + i,
+              wf_gate_one(load(ab, bf16, s->first + i), load(ab, bf16, s->last + i), load(x, bf16, s->at + i)));
+}
+
+static inline void pull_stretch(const stretch *s, bool bf16, const void *ab, const void *dy, void *dab)
+{
+#pragma omp simd
+    for (size_t i = 0; i < s->count; i++) {
+        float da, db;
+        wf_gate_pull(load(ab, bf16, s->first + i), load(ab, bf16, s->last + i), load(dy, bf16, s->at + i), &da, &db);
+        store(dab, bf16, s->first + i, da);
+        store(dab, bf16, s->last + i, db);
+    }
+}
+
+/* Where channel c of pixel p of picture n is. */
+static size_t place(const wf_cpu_layout *l, int n, size_t p, int c)
+{
+    return block_offset(l, n, c / l->block) + p * (size_t)l->block + (size_t)(c % l->block);
+}
+
+/* All of a map, one half of the channels against the other: a block at a time where they fall together, else a number at a
+ * time. `pull`: m is dy, to is dab; else they are x and y. */
+static void gate_all(wf_backend *b, const wf_map_shape *shape, bool pull, const void *ab, const void *m, void *to)
+{
+    wf_map_shape twice = *shape;
+    twice.C = 2 * shape->C;
+    wf_cpu_layout l = wf_cpu_layout_of((wf_cpu *)b, shape), both = wf_cpu_layout_of((wf_cpu *)b, &twice);
+    bool whole = l.blocked && shape->C % l.block == 0;
+    size_t length = whole ? l.pixels * (size_t)l.block : 1, pixels = whole ? 1 : l.pixels;
+    int step = whole ? l.block : 1, rest = pull ? both.channels - twice.C : l.channels - shape->C;
+#pragma omp parallel for schedule(static) if (l.count > WF_CPU_PARALLEL)
+    for (int n = 0; n < shape->N; n++)
+        for (size_t p = 0; p < pixels; p++) {
+            for (int c = 0; c < shape->C; c += step) {
+                stretch s = {place(&l, n, p, c), place(&both, n, p, c), place(&both, n, p, shape->C + c), length};
+                if (pull && l.bf16)
+                    pull_stretch(&s, true, ab, m, to);
+                else if (pull)
+                    pull_stretch(&s, false, ab, m, to);
+                else if (l.bf16)
+                    gate_stretch(&s, true, ab, m, to);
+                else
+                    gate_stretch(&s, false, ab, m, to);
+            }
+            for (int c = 0; c < rest; c++) /* channels that pad must be zero */
+                store(to, l.bf16, pull ? place(&both, n, p, twice.C + c) : place(&l, n, p, shape->C + c), 0);
+        }
+}
+
+static int gate(wf_backend *b, const wf_map_shape *shape, const wf_map *ab, const wf_map *x, wf_map *y)
+{
+    gate_all(b, shape, false, ab, x, y);
+    return WF_OK;
+}
+
+static int gate_backward(wf_backend *b, const wf_map_shape *shape, const wf_map *ab, const wf_map *dy, wf_map *dab)
+{
+    gate_all(b, shape, true, ab, dy, dab);
+    return WF_OK;
+}
+
 void wf_cpu_map_slots(wf_backend *b)
 {
+    b->gate = gate;
+    b->gate_backward = gate_backward;
     b->map_bytes = map_bytes;
     b->pack = pack;
     b->pack_backward = pack_backward;

@@ -344,6 +344,7 @@ static void fill_table(wf_cuda *cuda)
     wf_cuda_transform_slots(b);
     wf_cuda_noise_slots(b);
     wf_cuda_map_slots(b);
+    wf_cuda_attention_slots(b);
     wf_cuda_conv_slots(b);
     wf_cuda_adamax_slots(b);
     wf_cuda_wavelet_slots(b);

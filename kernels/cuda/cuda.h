@@ -141,6 +141,7 @@ void wf_cuda_mix_slots(wf_backend *b);
 void wf_cuda_transform_slots(wf_backend *b);
 void wf_cuda_noise_slots(wf_backend *b);
 void wf_cuda_map_slots(wf_backend *b);
+void wf_cuda_attention_slots(wf_backend *b);
 void wf_cuda_conv_slots(wf_backend *b);
 void wf_cuda_adamax_slots(wf_backend *b);
 void wf_cuda_wavelet_slots(wf_backend *b);

@@ -1,4 +1,5 @@
-/* map.cu - feature maps: the way in and out, and the gradient of relu */
+/* map.cu - feature maps: the way in and out, the gradient of relu, and gates */
+#include "../body/pointwise.h"
 #include "cuda.h"
 
 static size_t pixels_of(const wf_map_shape *s)
@@ -165,8 +166,73 @@ static int relu_backward(wf_backend *b, const wf_map_shape *shape, const wf_map 
     return WF_OK;
 }
 
+/* -- gates ------------------------------------------------------------------------------------------------------------- */
+
+/* A map of C channels and one of twice as many. */
+typedef struct gating {
+    int C, padded, both;
+    bool bf16;
+} gating;
+
+static gating gating_of(const wf_map_shape *shape)
+{
+    gating g = {shape->C, wf_cuda_padded(shape->C), wf_cuda_padded(2 * shape->C), is_bf16(shape)};
+    return g;
+}
+
+static __global__ void gate_all(gating g, size_t n, const void *ab, const void *x, void *y)
+{
+    size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= n)
+        return;
+    size_t at = i / (size_t)g.padded * (size_t)g.both;
+    int c = (int)(i % (size_t)g.padded);
+    float value = 0;
+    if (c < g.C)
+        value = wf_gate_one(wf_cuda_load(ab, g.bf16, at + (size_t)c), wf_cuda_load(ab, g.bf16, at + (size_t)(g.C + c)),
+                            wf_cuda_load(x, g.bf16, i));
+    wf_cuda_store(y, g.bf16, i, value);
+}
+
+static int gate(wf_backend *b, const wf_map_shape *shape, const wf_map *ab, const wf_map *x, wf_map *y)
+{
+    wf_cuda *cuda = (wf_cuda *)b;
+    gating g = gating_of(shape);
+    size_t n = pixels_of(shape) * (size_t)g.padded;
+    WF_RUN(gate_all, wf_cuda_blocks(n), (unsigned)WF_CUDA_THREADS, 0, g, n, (const void *)ab, (const void *)x,
+           (void *)y);
+    return WF_OK;
+}
+
+/* A thread for each number of dab; those of a channel's two gradients work out both. */
+static __global__ void gate_adjoint(gating g, size_t n, const void *ab, const void *dy, void *dab)
+{
+    size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= n)
+        return;
+    size_t pixel = i / (size_t)g.both, at = pixel * (size_t)g.both;
+    int c = (int)(i % (size_t)g.both), own = c < g.C ? c : c - g.C;
+    float da = 0, db = 0;
+    if (c < 2 * g.C)
+        wf_gate_pull(wf_cuda_load(ab, g.bf16, at + (size_t)own), wf_cuda_load(ab, g.bf16, at + (size_t)(g.C + own)),
+                     wf_cuda_load(dy, g.bf16, pixel * (size_t)g.padded + (size_t)own), &da, &db);
+    wf_cuda_store(dab, g.bf16, i, c < g.C ? da : db);
+}
+
+static int gate_backward(wf_backend *b, const wf_map_shape *shape, const wf_map *ab, const wf_map *dy, wf_map *dab)
+{
+    wf_cuda *cuda = (wf_cuda *)b;
+    gating g = gating_of(shape);
+    size_t n = pixels_of(shape) * (size_t)g.both;
+    WF_RUN(gate_adjoint, wf_cuda_blocks(n), (unsigned)WF_CUDA_THREADS, 0, g, n, (const void *)ab, (const void *)dy,
+           (void *)dab);
+    return WF_OK;
+}
+
 void wf_cuda_map_slots(wf_backend *b)
 {
+    b->gate = gate;
+    b->gate_backward = gate_backward;
     b->map_bytes = map_bytes;
     b->pack = pack;
     b->pack_backward = pack_backward;

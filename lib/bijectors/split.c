@@ -1,5 +1,5 @@
-/* split.c - the first half of the channels goes on, the rest is parked and is latent as it is: N(0,1) is its prior (Dinh et
- * al. 2017, section 3.6).
+/* split.c - the first channels go on, the rest, one of `part` parts (2), is parked and is latent as it is: N(0,1) is its prior
+ * (Dinh et al. 2017, section 3.6; parts smaller than a half: Ma et al. 2019, section 3.3).
  *
  * The Gaussian that Glow learns for it from the half that stays (Kingma and Dhariwal 2018, its code's split2d) needs no code
  * here: (z - mean) / deviation is an affine coupling just before. */
@@ -8,10 +8,9 @@
 
 static int create(wf_bijector *self, const int *values)
 {
-    (void)values;
     const wf_context *c = self->context;
-    WF_CHECK(c->K > 1, WF_USAGE, "split: one channel has no half");
-    return wf_bijector_reshape(self, c->H, c->W, c->K / 2);
+    WF_CHECK(c->K > 1, WF_USAGE, "split: one channel has no parts");
+    return wf_bijector_reshape(self, c->H, c->W, c->K * (values[0] - 1) / values[0]);
 }
 
 static int move(wf_bijector *self, bool back, const wf_real *from, wf_real *to, void *scratch)
@@ -30,4 +29,5 @@ static int move(wf_bijector *self, bool back, const wf_real *from, wf_real *to, 
     return wf_copy_channels(b, pixels, go, wf_at(b, from, (size_t)stay), c->K, wf_at(b, to, parked), go);
 }
 
-const wf_bijector_type wf_bijector_split = {.name = "split", .create = create, .move = move};
+const wf_bijector_type wf_bijector_split = {
+    .name = "split", .options = {{"part", 2, 2, 64, NULL}}, .create = create, .move = move};

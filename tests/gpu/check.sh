@@ -31,7 +31,8 @@ part() {
     part programs env DEVICE=cuda bash tests/pipes/emulated.sh
     for tool in memcheck racecheck initcheck; do
         part "$tool" compute-sanitizer --tool "$tool" --error-exitcode 9 "$B/check-ops" --backend cuda \
-            linear_fold linear_backward mix mix_backward transform_forward transform_backward mask pack pack_backward relu_backward \
+            linear_fold linear_backward mix mix_backward transform_forward transform_backward mask pack pack_backward relu_backward gate gate_backward \
+            attend attend_backward \
             conv_forward conv_backward gaussian normal dequantize adamax dwt idwt replay post
     done
 } | tee "$results"

@@ -63,6 +63,36 @@ int case_relu_backward(run *r, const dims *d)
     return r->backend->relu_backward(r->backend, &s, y, add, dy);
 }
 
+/* variant 1: in place. */
+int case_gate(run *r, const dims *d)
+{
+    wf_map_shape s = shape_of(d, d->C), both = shape_of(d, 2 * d->C);
+    wf_map *ab = feature_map(r, "ab", INPUT, &both), *x = feature_map(r, "x", d->variant & 1 ? UPDATED : INPUT, &s);
+    return r->backend->gate(r->backend, &s, ab, x, d->variant & 1 ? x : feature_map(r, "y", OUTPUT, &s));
+}
+
+int case_gate_backward(run *r, const dims *d)
+{
+    wf_map_shape s = shape_of(d, d->C), both = shape_of(d, 2 * d->C);
+    wf_map *ab = feature_map(r, "ab", INPUT, &both), *dy = feature_map(r, "dy", INPUT, &s);
+    return r->backend->gate_backward(r->backend, &s, ab, dy, feature_map(r, "dab", OUTPUT, &both));
+}
+
+int case_attend(run *r, const dims *d)
+{
+    wf_real *qkv = reals(r, "qkv", INPUT, PER_PICTURE, volume(d->H, d->W, 3 * d->C), 3);
+    wf_real *y = reals(r, "y", OUTPUT, PER_PICTURE, volume(d->H, d->W, d->C), 1);
+    return r->backend->attend(r->backend, d->N, d->H * d->W, d->C, d->k, qkv, y);
+}
+
+int case_attend_backward(run *r, const dims *d)
+{
+    wf_real *qkv = reals(r, "qkv", INPUT, PER_PICTURE, volume(d->H, d->W, 3 * d->C), 3);
+    wf_real *dy = reals(r, "dy", INPUT, PER_PICTURE, volume(d->H, d->W, d->C), 1);
+    wf_real *dqkv = reals(r, "dqkv", OUTPUT, PER_PICTURE, volume(d->H, d->W, 3 * d->C), 1);
+    return r->backend->attend_backward(r->backend, d->N, d->H * d->W, d->C, d->k, qkv, dy, dqkv);
+}
+
 /* -- convolutions: K to C channels, side k; variant 1: relu, 2: residual, 4: which is y itself, 8: no dx, 16: no dw,
  * 32: a sound, 64, 128: a volume whose rows are in two, three slices */
 

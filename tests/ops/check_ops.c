@@ -68,6 +68,12 @@ static const dims maps[] = {
     {1, 1, 1, 0, 128, 0, 0, WF_BF16},
 };
 
+static const dims attentions[] = {
+    /* C channels in k heads */
+    {1, 1, 1, 0, 1, 1, 0, 0}, {3, 1, 1, 0, 8, 4, 0, 0},  {2, 3, 5, 0, 6, 2, 0, 0},
+    {5, 7, 3, 0, 7, 1, 0, 0}, {2, 4, 4, 0, 96, 4, 0, 0}, {1, 17, 29, 0, 12, 4, 0, 0},
+};
+
 static const dims packs[] = {
     /* first k of K channels, C more; backward, variant 1: no dcond */
     {1, 1, 1, 3, 0, 1, 0, 0},  {3, 1, 1, 9, 3, 4, 0, 0},       {5, 7, 3, 9, 3, 4, 1, 0},       {2, 5, 5, 9, 3, 4, 0, 0},
@@ -135,24 +141,27 @@ static const dims axes[] = {
 };
 
 /* slot, shapes, tolerance in single precision */
-#define OPS(row)                                                                                                      \
-    row(close, counts, 0) row(alloc, counts, 0) row(free, counts, 0) row(upload, counts, 0) row(download, counts, 0)  \
-        row(download_double, counts, 1e-6) row(post, counts, 1e-6) row(collect, counts, 1e-6)                         \
-            row(record, counts, 2e-6) row(recorded, counts, 2e-6) row(replay, counts, 2e-6) row(forget, counts, 2e-6) \
-                row(zero, counts, 0) row(copy, counts, 0) row(copy_runs, runs, 1e-6) row(linear_fold, linear, 1e-5)   \
-                    row(linear_backward, linear, 1e-5) row(mix, mix, 2e-6) row(mix_backward, mix, 1e-5)               \
-                        row(transform_forward, coupling, 2e-6) row(transform_inverse, coupling, 2e-6)                 \
-                            row(transform_backward, coupling, 3e-6) row(transform_inverse_backward, coupling, 3e-6)   \
-                                row(mask, coupling, 1e-7) row(map_bytes, maps, 0) row(pack, packs, 0)                 \
-                                    row(pack_backward, packs, 1e-6) row(unpack, maps, 0)                              \
-                                        row(relu_backward, maps, 1e-6) row(conv_create, convs, 0)                     \
-                                            row(conv_destroy, convs, 0) row(conv_forward, convs, 1e-5)                \
-                                                row(conv_backward, convs, 3e-5) row(gaussian, latents, 1e-6)          \
-                                                    row(normal, latents, 2e-6) row(dequantize, noises, 2e-6)          \
-                                                        row(scale, counts, 1e-6) row(adamax, updates, 1e-5)           \
-                                                            row(guard, updates, 1e-5) row(dwt, wavelets, 1e-6)        \
-                                                                row(idwt, wavelets, 1e-6) row(dwt_axis, axes, 1e-6)   \
-                                                                    row(idwt_axis, axes, 1e-6)
+#define OPS(row)                                                                                                       \
+    row(close, counts, 0) row(alloc, counts, 0) row(free, counts, 0) row(upload, counts, 0) row(download, counts, 0)   \
+        row(download_double, counts, 1e-6) row(post, counts, 1e-6) row(collect, counts, 1e-6)                          \
+            row(record, counts, 2e-6) row(recorded, counts, 2e-6) row(replay, counts, 2e-6) row(forget, counts, 2e-6)  \
+                row(zero, counts, 0) row(copy, counts, 0) row(copy_runs, runs, 1e-6) row(linear_fold, linear, 1e-5)    \
+                    row(linear_backward, linear, 1e-5) row(mix, mix, 2e-6) row(mix_backward, mix, 1e-5)                \
+                        row(transform_forward, coupling, 2e-6) row(transform_inverse, coupling, 2e-6)                  \
+                            row(transform_backward, coupling, 3e-6) row(transform_inverse_backward, coupling, 3e-6)    \
+                                row(mask, coupling, 1e-7) row(map_bytes, maps, 0) row(pack, packs, 0)                  \
+                                    row(pack_backward, packs, 1e-6) row(unpack, maps, 0)                               \
+                                        row(relu_backward, maps, 1e-6) row(gate, maps, 1e-6)                           \
+                                            row(gate_backward, maps, 1e-6) row(attend, attentions, 2e-6)               \
+                                                row(attend_backward, attentions, 1e-5) row(conv_create, convs, 0)      \
+                                                    row(conv_destroy, convs, 0) row(conv_forward, convs, 1e-5)         \
+                                                        row(conv_backward, convs, 3e-5) row(gaussian, latents, 1e-6)   \
+                                                            row(normal, latents, 2e-6) row(dequantize, noises, 2e-6)   \
+                                                                row(scale, counts, 1e-6) row(adamax, updates, 1e-5)    \
+                                                                    row(guard, updates, 1e-5) row(dwt, wavelets, 1e-6) \
+                                                                        row(idwt, wavelets, 1e-6)                      \
+                                                                            row(dwt_axis, axes, 1e-6)                  \
+                                                                                row(idwt_axis, axes, 1e-6)
 
 /* Of two numbers with 8 bits each, after sums over a kernel. */
 static const double bf16_tolerance = 2e-2;

@@ -308,6 +308,52 @@ out:
     return status;
 }
 
+static struct {
+    double ab[80], x[40], c[40], y[40], qkv[120];
+} net;
+
+static int gate_loss(void *context, double *loss)
+{
+    WF_TRY(wf_ref_gate(NULL, context, M(net.ab), M(net.x), M(net.y)));
+    *loss = dot(net.y, net.c, 40);
+    return WF_OK;
+}
+
+static int law_gate_gradient(void)
+{
+    double loss, dab[80], dy[40];
+    wf_map_shape shape = {.N = 2, .H = 2, .W = 2, .C = 5};
+    fill((double *)&net, sizeof net / sizeof(double), 6, 1);
+    WF_TRY(gate_loss(&shape, &loss));
+    memcpy(dy, net.c, sizeof dy);
+    WF_TRY(wf_ref_relu_backward(NULL, &shape, M(net.y), NULL, M(dy)));
+    WF_TRY(wf_ref_gate_backward(NULL, &shape, M(net.ab), M(dy), M(dab)));
+    WF_TRY(check_gradient("dab", gate_loss, &shape, net.ab, dab, 80));
+    return check_gradient("dx", gate_loss, &shape, net.x, dy, 40);
+}
+
+/* 2 pictures of 5 pixels, 2 heads of 2 channels */
+static int attend_loss(void *context, double *loss)
+{
+    (void)context;
+    WF_TRY(wf_ref_attend(NULL, 2, 5, 4, 2, R(net.qkv), R(net.y)));
+    *loss = dot(net.y, net.c, 40);
+    return WF_OK;
+}
+
+/* And of two pixels, the second's key fits the first's query log 3 better; nothing fits the second's. */
+static int law_attend(void)
+{
+    const double qkv[6] = {1, 0, 4, 0, log(3), 8};
+    double dqkv[120], y[2];
+    fill((double *)&net, sizeof net / sizeof(double), 7, 1);
+    WF_TRY(wf_ref_attend_backward(NULL, 2, 5, 4, 2, R(net.qkv), R(net.c), R(dqkv)));
+    WF_TRY(check_gradient("dqkv", attend_loss, NULL, net.qkv, dqkv, 120));
+    WF_TRY(wf_ref_attend(NULL, 1, 2, 1, 1, R(qkv), R(y)));
+    WF_TRY(near("y", 0, y[0], 7, 1e-14));
+    return near("y", 1, y[1], 6, 1e-14);
+}
+
 /* One tap of weight 1 at row 0, column 2 of the kernel: the picture moves down and left. */
 static int law_conv_orientation(void)
 {
@@ -554,7 +600,7 @@ static int law_haar_bands(void)
     row(linear_gradient) row(linear_inverse) row(linear_values) row(mix_gradient) row(transform_gradient)              \
         row(transform_inverse) row(transform_values) row(conv_gradient) row(conv_orientation) row(pack_gradient)       \
             row(gaussian) row(philox) row(normal_moments) row(dequantize) row(dequantize_transformed) row(white_noise) \
-                row(noise_variance) row(wavelet) row(axis) row(haar_bands)
+                row(noise_variance) row(wavelet) row(axis) row(haar_bands) row(gate_gradient) row(attend)
 
 bool law(int i, const char **name, int *status)
 {

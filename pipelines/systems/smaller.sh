@@ -1,0 +1,21 @@
+#!/bin/sh
+# smaller.sh - a system for a smaller machine: the chain of a file with nets of at most that width, and at most that many
+# repetitions, blocks of a net and components of a mixture
+#
+#     smaller.sh WIDTH COUNT < system.chain > small.chain
+[ $# = 2 ] || { echo 'smaller.sh: want WIDTH COUNT' >&2; exit 64; }
+exec awk -v width="$1" -v count="$2" '
+function least(line, pattern, most,    done, found, number) {
+    while (match(line, pattern)) {
+        found = substr(line, RSTART, RLENGTH)
+        number = found
+        gsub(/[^0-9]/, "", number)
+        if (number + 0 > most + 0)
+            sub(/[0-9]+/, most, found)
+        done = done substr(line, 1, RSTART - 1) found
+        line = substr(line, RSTART + RLENGTH)
+    }
+    return done line
+}
+/^#/ { print; next }
+{ print least(least(least(least($0, "width=[0-9]+", width), "blocks=[0-9]+", count), "components=[0-9]+", count), "[0-9]+\\*", count) }'

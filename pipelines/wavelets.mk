@@ -1,0 +1,37 @@
+# wavelets.mk - the same flows over other wavelets: as many steps for each, with several seeds, on the same pictures:
+#
+#     make -f pipelines/wavelets.mk compare DATA=cifar-10-batches-bin
+#
+# The result is OUT/compare.md: bits/dim of each level and in total, mean over seeds and half of their range. A step costs the
+# same with every wavelet, so that steps are an equal budget whatever else the machine does. Interrupted, it goes on where it
+# was, and with more WAVELETS, SEEDS or STEPS it adds what is new.
+#
+#   SET      pipeline of the pictures, which DATA is for: pipelines/SET.mk
+#   STEPS    of training at every level;   CHAIN, FLAGS  flow and further options of wf-train-level, the same for all
+SHELL = bash -o pipefail
+.DEFAULT_GOAL = compare
+
+HERE := $(dir $(lastword $(MAKEFILE_LIST)))
+SET ?= cifar10
+OUT ?= out/wavelets-$(SET)
+WAVELETS ?= haar db2 db3 db4 sym4 coif1
+SEEDS ?= 1 2 3
+STEPS ?= 2500
+CHAIN ?= 8*(actnorm, conv1x1, affine:width=32:blocks=3), actnorm
+FLAGS ?= --batch 16 --lr 4e-3 --decay 0.5 --ema 0.99
+
+runs := $(foreach seed,$(SEEDS),$(WAVELETS:%=%-$(seed)))
+.PHONY: compare $(runs)
+.NOTPARALLEL:
+compare: $(runs)
+	@awk -f $(HERE)wavelets.awk $(foreach w,$(WAVELETS),$(SEEDS:%=$(OUT)/$w-%/bpd-*.tsv)) > $(OUT)/compare.md && cat $(OUT)/compare.md
+
+# Time is no limit; training and held-out pictures, patience and order are those of the seed alone.
+wavelet = $(firstword $(subst -, ,$@))
+seed = $(lastword $(subst -, ,$@))
+$(runs):
+	@echo "$(wavelet), seed $(seed): $(STEPS) steps a level"
+	@mkdir -p $(OUT)
+	@$(MAKE) --no-print-directory -f $(HERE)$(SET).mk OUT=$(OUT)/$@ SEED=$(seed) MINUTES=100000 ALSO= SAMPLES=16 DWT='-w $(wavelet)' \
+	    FLAGS='$(FLAGS) --steps $(STEPS) --validate-every $(shell expr $(STEPS) / 10)' \
+	    $(foreach l,$(shell seq 0 10),FLAGS_$l= CHAIN_$l='$(CHAIN)') > $(OUT)/$@.log
