@@ -27,6 +27,7 @@
 #include <stdint.h>
 
 #include "../lib/safetensors.h" /* wf_dtype */
+#include "../lib/axes.h"
 #include "../lib/status.h"
 
 typedef struct wf_real wf_real;           /* opaque: a number in backend memory */
@@ -49,7 +50,8 @@ typedef struct wf_map_shape {
 } wf_map_shape;
 
 /* y = (conv(x, w) + bias) * exp(3 * logs) [+ residual], then relu if asked; stride 1, zero padding k/2, k odd.
- * w [out,k,k,in], bias [out], logs [out]. An actnorm after a convolution and the scaled zero convolution of Glow are both of
+ * w [out,k,k,in], of sounds [out,k,in], of volumes [out,k,k,k,in]; bias [out], logs [out]. An actnorm after a convolution and the
+ * scaled zero convolution of Glow are both of
  * this form. */
 typedef struct wf_conv_spec {
     int N, H, W;
@@ -57,6 +59,8 @@ typedef struct wf_conv_spec {
     bool relu;
     bool residual;
     wf_precision precision;
+    wf_signal signal; /* what H and W are sides of */
+    int D;            /* slices of volumes; else not looked at */
 } wf_conv_spec;
 
 /* The parameters of a convolution and their gradients, as many (all NULL: not wanted), and memory of conv_folded_bytes for what
@@ -66,6 +70,32 @@ typedef struct wf_weights {
     wf_real *dw, *dbias, *dlogs;
     void *folded, *dfolded;
 } wf_weights;
+
+/* The same for all signals: D slices of H x W, and a kernel of d x h x w. */
+typedef struct wf_conv_box {
+    int D, H, W, d, h, w;
+} wf_conv_box;
+
+static inline wf_conv_box wf_conv_box_of(const wf_conv_spec *s)
+{
+    int D = s->signal == WF_VOLUME ? s->D : 1;
+    return (wf_conv_box){D, s->H / D, s->W, s->signal == WF_VOLUME ? s->k : 1, s->signal == WF_SOUND ? 1 : s->k, s->k};
+}
+
+static inline int wf_conv_taps(const wf_conv_spec *s)
+{
+    int taps = 1;
+    for (int i = 0; i < wf_axes(s->signal); i++)
+        taps *= s->k;
+    return taps;
+}
+
+/* Everything positive, k odd, and rows that the slices divide. */
+static inline bool wf_conv_good(const wf_conv_spec *s)
+{
+    return s->N > 0 && s->H > 0 && s->W > 0 && s->in > 0 && s->out > 0 && s->k > 0 && s->k % 2 == 1 &&
+           (s->signal != WF_SOUND || s->H == 1) && (s->signal != WF_VOLUME || (s->D > 0 && s->H % s->D == 0));
+}
 
 /* A strided copy: to[o*to_outer + i*to_inner + e] = from[o*from_outer + i*from_inner + e] for o < outer, i < inner, e < run. No
  * element of `to` is met twice. */
@@ -309,8 +339,8 @@ struct wf_backend {
                   wf_real *z);
     /* Dequantizes and scales in place, with what uniform noise on whole pixels is at this level. `uniforms`: 4 to the power of
      * the number of halvings that lie between the resolution of low+detail (or of low alone when detail is NULL, the base)
-     * and the pixels. low [N,H,W,C] = (low + low-pass of the noise) * scale - 1/2; detail [N,H,W,3C] = (detail + its details) *
-     * scale. random NULL: no noise, its mean instead (1/2 in low, 0 in detail), whatever the taps. index: host [N]. taps as of
+     * and the pixels; for a base by Haar any power of two. low [N,H,W,C] = (low + low-pass of the noise) * scale - 1/2;
+     * detail [N,H,W,3C] = (detail + its details) * scale. random NULL: no noise, its mean instead (1/2 in low, 0 in detail), whatever the taps. index: host [N]. taps as of
      * dwt (host).
      *
      * Haar: noise is the mean of `uniforms` independent U[0,1), exactly; above 64 the normal of the same mean and variance.
@@ -337,6 +367,12 @@ struct wf_backend {
                wf_real *detail);
     int (*idwt)(wf_backend *b, const double *taps, int count, int N, int H, int W, int C, const wf_real *low,
                 const wf_real *detail, wf_real *x); /* H, W: those of x */
+    /* The same along one axis only: x [outer,n,inner], n even -> low and high [outer,n/2,inner], times their gains. Of these
+     * lib/halving.c makes the transforms of signals of other than two axes. */
+    int (*dwt_axis)(wf_backend *b, const double *taps, int count, size_t outer, int n, size_t inner, double low_gain,
+                    double high_gain, const wf_real *x, wf_real *low, wf_real *high);
+    int (*idwt_axis)(wf_backend *b, const double *taps, int count, size_t outer, int n, size_t inner, double low_gain,
+                     double high_gain, const wf_real *low, const wf_real *high, wf_real *x); /* n: that of x */
 };
 
 /* spec: "auto" (cuda if there, else cpu), "cpu", "cuda", "cuda:N", "ref". threads: total, 0: all, or OMP_NUM_THREADS.

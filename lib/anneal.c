@@ -2,16 +2,17 @@
  *
  * All stays on the device in the flows' own units: there, level l + 1 stands on the picture idwt(low_l, x_l), or on x_0 itself,
  * because the average that the wavelet keeps leaves the offset of pictures (dequantize, backend.h) as it is. Gradients go
- * down through the adjoint of idwt: it is orthogonal but for the 1/2 of the average, so that adjoint is dwt with 4 times its
- * low-pass. Batches are of N rows, the fewest that hold what is asked for (batch_rows), and filled up with their first row. */
+ * down through the adjoint of idwt: it is orthogonal but for the 2^(-d/2) of the average in d dimensions, so that adjoint is
+ * dwt with 2^d times its low-pass. Batches are of N rows, the fewest that hold what is asked for (batch_rows), and filled up
+ * with their first row. */
 #include "anneal.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "halving.h"
 #include "replay.h"
-#include "wavelet.h"
 
 enum { MOST = 64, SIZES = 7 }; /* rows of wf_level_batch, and how many times they can be halved, plus 1 */
 
@@ -35,6 +36,7 @@ typedef struct stage {
     wf_real *in;           /* [N,size] its part of the positions */
     wf_real *low, *dlow;   /* [N,low_size] what it stands on, and the gradient by it; NULL at the base */
     wf_real *dx;           /* [N,size] gradient by x of the levels above; NULL at the last */
+    wf_real *scratch;      /* of the halving that leads here, if it needs any */
 } stage;
 
 struct wf_anneal {
@@ -77,6 +79,12 @@ static int doublings(const wf_anneal_spec *spec, int level)
     return (level ? level : 1) - (spec->first ? spec->first : 1);
 }
 
+/* The pictures of a batch that the stage stands on. */
+static wf_extent extent_of(const wf_anneal *a, const stage *s)
+{
+    return (wf_extent){a->meta->signal, a->N, wf_meta_slices(a->meta, s->level.level), s->H, s->W, a->meta->C};
+}
+
 static int open_stage(wf_anneal *a, const wf_model *model, int level)
 {
     stage *s = &a->stages[level - a->spec.first];
@@ -84,7 +92,7 @@ static int open_stage(wf_anneal *a, const wf_model *model, int level)
     WF_CHECK(T > 0 && isfinite(T), WF_USAGE, "level %d: temperature %g, want one above 0", level, T);
     WF_TRY(wf_level_load(model, level, a->backend, &s->level));
     WF_TRY(wf_level_invertible(&s->level));
-    s->H = a->spec.H << doublings(&a->spec, level);
+    s->H = wf_rows_grown(a->meta->signal, a->spec.H, doublings(&a->spec, level));
     s->W = a->spec.W << doublings(&a->spec, level);
     s->size = (size_t)s->H * (size_t)s->W * (size_t)s->level.K;
     s->low_size = (size_t)s->H * (size_t)s->W * (size_t)a->meta->C;
@@ -93,6 +101,11 @@ static int open_stage(wf_anneal *a, const wf_model *model, int level)
     a->D += s->size;
     a->last = s;
     WF_TRY(reals(a, s->size, &s->in));
+    wf_extent one = extent_of(a, s);
+    one.N = 1;
+    size_t scratch = level ? wf_halving_scratch(&one) : 0;
+    if (scratch)
+        WF_TRY(reals(a, scratch, &s->scratch));
     if (level > 0) {
         WF_TRY(reals(a, s->low_size, &s->low));
         WF_TRY(reals(a, s->low_size, &s->dlow));
@@ -151,7 +164,8 @@ int wf_anneal_create(const wf_model *model, const wf_anneal_spec *spec, wf_backe
     int status, levels = model->meta.levels;
     WF_CHECK(spec->first >= 0 && spec->first <= spec->last && spec->last <= levels, WF_USAGE,
              "%s has levels 0 to %d, not %d to %d", model->path, levels, spec->first, spec->last);
-    WF_CHECK(spec->H > 0 && spec->W > 0 && spec->H <= WF_MAX_SIDE >> doublings(spec, spec->last) &&
+    wf_signal signal = model->meta.signal;
+    WF_CHECK(spec->H > 0 && spec->W > 0 && spec->H <= wf_rows_left(signal, WF_MAX_SIDE, doublings(spec, spec->last)) &&
                  spec->W <= WF_MAX_SIDE >> doublings(spec, spec->last) && chains > 0,
              WF_USAGE, "anneal: %d chains on pictures of %d x %d", chains, spec->H, spec->W);
     WF_CHECK(!spec->known || (spec->data && spec->first == 0 && spec->last == levels), WF_USAGE,
@@ -159,8 +173,10 @@ int wf_anneal_create(const wf_model *model, const wf_anneal_spec *spec, wf_backe
     wf_anneal *a = calloc(1, sizeof *a);
     WF_CHECK(a, WF_AGAIN, "anneal: out of memory");
     *a = (wf_anneal){.backend = backend, .meta = &model->meta, .spec = *spec, .chains = chains};
-    a->most = batch_rows(
-        spec, wf_level_batch(spec->H << doublings(spec, spec->last), spec->W << doublings(spec, spec->last)), chains);
+    a->most = batch_rows(spec,
+                         wf_level_batch(wf_rows_grown(signal, spec->H, doublings(spec, spec->last)),
+                                        spec->W << doublings(spec, spec->last)),
+                         chains);
     a->wavelet = wf_wavelet_find(model->meta.wavelet);
     if (!a->wavelet) {
         status = wf_fail(WF_DATA, "%s: wavelet %s is not known", model->path, model->meta.wavelet);
@@ -183,7 +199,7 @@ void wf_anneal_destroy(wf_anneal *a)
     for (int i = 0; i < PARTS * SIZES; i++)
         wf_replay_clear(a->backend, &a->replays[i / SIZES][i % SIZES]);
     for (stage *s = a->stages; a->last && s <= a->last; s++) {
-        wf_real *owned[] = {s->in, s->low, s->dlow, s->dx};
+        wf_real *owned[] = {s->in, s->low, s->dlow, s->dx, s->scratch};
         for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
             a->backend->free(a->backend, owned[i]);
         for (int i = 0; i < SIZES; i++)
@@ -268,8 +284,8 @@ static int lift(wf_anneal *a, const stage *s)
         return WF_OK;
     if (is_base(s))
         return b->copy(b, s[1].low, s->now->x, (size_t)a->N * s->size);
-    return b->idwt(b, a->wavelet->taps, a->wavelet->count, a->N, s[1].H, s[1].W, a->meta->C, s->low, s->now->x,
-                   s[1].low);
+    wf_extent extent = extent_of(a, s + 1);
+    return wf_unhalve(b, a->wavelet, &extent, s->low, s->now->x, s[1].low, s[1].scratch);
 }
 
 static int compute_rise(void *anneal)
@@ -342,8 +358,9 @@ static int lower(wf_anneal *a, const stage *s)
         return s->dlow ? b->zero(b, s->dlow, low * b->real) : WF_OK;
     if (is_base(s))
         return b->copy(b, s->dx, s[1].dlow, (size_t)a->N * s->size);
-    WF_TRY(b->dwt(b, a->wavelet->taps, a->wavelet->count, a->N, s[1].H, s[1].W, a->meta->C, s[1].dlow, s->dlow, s->dx));
-    return b->scale(b, low, 4, 0, s->dlow);
+    wf_extent extent = extent_of(a, s + 1);
+    WF_TRY(wf_halve(b, a->wavelet, &extent, s[1].dlow, s->dlow, s->dx, s[1].scratch));
+    return b->scale(b, low, 1 << wf_axes(a->meta->signal), 0, s->dlow);
 }
 
 /* At latents, what came down from above goes through the stage's inverse; in the coefficients it is a sum. */

@@ -90,6 +90,13 @@ void wf_bijector_clear(wf_bijector *self)
     *self = (wf_bijector){0};
 }
 
+int wf_bijector_of_pictures(const wf_bijector *self)
+{
+    WF_CHECK(self->context->signal == WF_PICTURE, WF_USAGE, "%s: is for pictures, not for %ss", self->type->name,
+             wf_signal_names[self->context->signal]);
+    return WF_OK;
+}
+
 int wf_bijector_reshape(wf_bijector *self, int H, int W, int K)
 {
     const wf_context *before = self->context;
@@ -132,6 +139,8 @@ int wf_context_conv(wf_context *context, wf_conv_spec spec, wf_conv **out)
     spec.N = context->N;
     spec.H = context->H;
     spec.W = context->W;
+    spec.D = context->D;
+    spec.signal = context->signal;
     spec.precision = context->precision;
     for (int i = 0; i < context->conv_count; i++) {
         const wf_conv_spec *s = &context->convs[i].spec;
@@ -152,9 +161,13 @@ int wf_context_conv(wf_context *context, wf_conv_spec spec, wf_conv **out)
 int wf_bijector_declare_conv(wf_bijector *self, const char *name, wf_conv_spec spec)
 {
     char text[32];
-    int64_t shape[4] = {spec.out, spec.k, spec.k, spec.in}, channels = spec.out;
+    int64_t shape[5] = {spec.out}, channels = spec.out;
+    int axes = wf_axes(self->context->signal);
+    for (int i = 0; i < axes; i++)
+        shape[1 + i] = spec.k;
+    shape[1 + axes] = spec.in;
     snprintf(text, sizeof text, "%s.w", name);
-    int64_t w = wf_bijector_param(self, text, 4, shape);
+    int64_t w = wf_bijector_param(self, text, axes + 2, shape);
     snprintf(text, sizeof text, "%s.b", name);
     int64_t bias = wf_bijector_param(self, text, 1, &channels);
     snprintf(text, sizeof text, "%s.l", name);

@@ -20,7 +20,7 @@
 typedef struct wf_param {
     char name[32];
     int rank;
-    int64_t shape[4];
+    int64_t shape[5];
     size_t offset, count;
 } wf_param;
 
@@ -37,6 +37,8 @@ typedef struct wf_bijector_conv {
 typedef struct wf_context {
     wf_backend *backend;
     int N, H, W, K, C;
+    wf_signal signal;      /* of whose neighbours the nets know */
+    int D;                 /* slices of volumes */
     int kernel;            /* side of spatial kernels: 3, or 1 where the level is a single pixel */
     bool keep;             /* tapes keep what backward needs */
     const wf_real *weight; /* of each pixel in log-determinants of forward, device [N,H,W]; NULL: 1 */
@@ -50,7 +52,7 @@ typedef struct wf_context {
     struct wf_context *next; /* after the next move */
 } wf_context;
 
-/* The convolution for `spec` (N, H, W and precision are filled in here); owned by the context. */
+/* The convolution for `spec` (N, sides and precision are filled in here); owned by the context. */
 int wf_context_conv(wf_context *context, wf_conv_spec spec, wf_conv **out) WF_MUST;
 
 typedef struct wf_bijector_type wf_bijector_type;
@@ -123,6 +125,9 @@ const wf_bijector_type *wf_bijector_row(int i);
 /* Makes the bijector that `word` names; WF_USAGE errors point into `text`. */
 int wf_bijector_create(wf_context *context, const char *text, const wf_word *word, wf_bijector *out) WF_MUST;
 void wf_bijector_clear(wf_bijector *self);
+
+/* WF_USAGE for a word that only pictures can have. */
+int wf_bijector_of_pictures(const wf_bijector *self) WF_MUST;
 
 /* Of a move that is being created: its output is [N,H,W,K]. Where H and W are halved, the condition is squeezed alike. */
 int wf_bijector_reshape(wf_bijector *self, int H, int W, int K) WF_MUST;

@@ -15,6 +15,8 @@ int wf_evaluator_create(wf_backend *backend, const wf_meta *meta, int level, con
     own.N = wf_level_batch(s.H, s.W);
     own.H = s.H;
     own.W = s.W;
+    own.signal = meta->signal;
+    own.D = wf_meta_slices(meta, level);
     own.memory = WF_MEMORY_NONE;
     WF_TRY(wf_flow_create(backend, chain, &own, &out->flow));
     if (dequantize)
@@ -92,9 +94,10 @@ int wf_evaluator_run(wf_evaluator *e, int64_t N, const float *low, const float *
 {
     double density[64];
     size_t each = (size_t)e->feed.H * (size_t)e->feed.W * (size_t)e->meta->C;
+    size_t details = (size_t)wf_bands(e->meta->signal) * each;
     for (int64_t at = 0; at < N; at += e->feed.N) {
         int count = N - at < e->feed.N ? (int)(N - at) : e->feed.N;
-        WF_TRY(upload(e, count, low + (size_t)at * each, detail ? detail + (size_t)at * 3 * each : NULL, index + at));
+        WF_TRY(upload(e, count, low + (size_t)at * each, detail ? detail + (size_t)at * details : NULL, index + at));
         WF_TRY(wf_replay_run(e->backend, &e->replay, compute, e));
         WF_TRY(collect(e, density));
         for (int n = 0; n < count; n++) {

@@ -30,7 +30,7 @@ int wf_evaluator_create(wf_backend *backend, const wf_meta *meta, int level, con
                         const wf_flow_spec *spec, const wf_real *params, uint64_t seed, wf_evaluator *out) WF_MUST;
 void wf_evaluator_clear(wf_evaluator *e);
 
-/* bits[n]: what picture n contributes at this level, bits per dimension. low [N,h,w,C], detail [N,h,w,3C] in pixel units.
+/* bits[n]: what picture n contributes at this level, bits per dimension. low [N,h,w,C], detail [N,h,w,K] in pixel units.
  * WF_INTERNAL: a density is not finite. */
 int wf_evaluator_run(wf_evaluator *e, int64_t N, const float *low, const float *detail, const uint64_t *index,
                      double *bits) WF_MUST;

@@ -232,6 +232,8 @@ int wf_flow_create(wf_backend *backend, const char *chain, const wf_flow_spec *s
                               .K = spec->K,
                               .C = spec->C,
                               .kernel = spec->kernel,
+                              .signal = spec->signal,
+                              .D = spec->D,
                               .keep = spec->memory != WF_MEMORY_NONE,
                               .precision = spec->precision};
     f->elements = elements_of(&f->context);

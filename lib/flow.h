@@ -16,6 +16,8 @@ typedef struct wf_flow_spec {
     int kernel;     /* 3, or 1 for levels of a single pixel, where outer taps would only ever meet padding */
     wf_precision precision;
     wf_memory memory;
+    wf_signal signal;
+    int D; /* slices of volumes, which have H rows; else not looked at */
 } wf_flow_spec;
 
 typedef struct wf_flow wf_flow;

@@ -40,14 +40,16 @@ static int read_meta(json_t *root, const char *path, wf_meta *meta)
     *meta = (wf_meta){0};
     strcpy(meta->wavelet, wavelet);
     json_t *shape = json_object_get(root, "shape");
-    int *sides[3] = {&meta->H, &meta->W, &meta->C};
-    WF_CHECK(json_array_size(shape) == 3, WF_DATA, "%s: shape is not [H,W,C]", path);
-    for (size_t i = 0; i < 3; i++) {
-        json_t *side = json_array_get(shape, i);
-        WF_CHECK(json_is_integer(side) && json_integer_value(side) > 0 && json_integer_value(side) <= WF_MAX_SIDE,
-                 WF_DATA, "%s: shape is out of range", path);
-        *sides[i] = (int)json_integer_value(side);
-    }
+    int64_t sides[4] = {0};
+    int n = (int)json_array_size(shape);
+    WF_CHECK(n >= 2 && n <= 4, WF_DATA, "%s: shape is not [W,C], [H,W,C] or [D,H,W,C]", path);
+    for (int i = 0; i < n; i++)
+        sides[i] = json_integer_value(json_array_get(shape, (size_t)i)); /* 0 if it is none */
+    WF_CHECK(wf_meta_set_shape(meta, n, sides), WF_DATA, "%s: shape is out of range", path);
+    json_t *rate = json_object_get(root, "rate");
+    WF_CHECK(!rate || (json_integer_value(rate) > 0 && json_integer_value(rate) <= WF_MAX_RATE), WF_DATA,
+             "%s: rate is not a number in range", path);
+    meta->rate = (int)json_integer_value(rate);
     WF_TRY(read_integer(root, "levels", path, &meta->levels));
     WF_TRY(read_integer(root, "bits", path, &meta->bits));
     meta->top = meta->levels;
@@ -86,9 +88,17 @@ static int write_model_json(const char *file, const wf_meta *m)
     WF_CHECK(snprintf(mine, sizeof mine, "%s.%ld", file, (long)getpid()) < WF_PATH, WF_USAGE, "%s: path too long",
              file);
     WF_TRY(wf_outfile_create(mine, &out));
-    fprintf(wf_outfile_stream(out),
-            "{\"format\": \"%s\", \"wavelet\": \"%s\", \"levels\": %d, \"shape\": [%d, %d, %d], \"bits\": %d}\n",
-            WF_FORMAT, m->wavelet, m->levels, m->H, m->W, m->C, m->bits);
+    FILE *stream = wf_outfile_stream(out);
+    int64_t sides[4];
+    int axes = wf_sides(m->signal, m->D, m->H, m->W, sides);
+    fprintf(stream, "{\"format\": \"%s\", \"wavelet\": \"%s\", \"levels\": %d, \"shape\": [", WF_FORMAT, m->wavelet,
+            m->levels);
+    for (int i = 0; i < axes; i++)
+        fprintf(stream, "%d, ", (int)sides[i]);
+    fprintf(stream, "%d], \"bits\": %d", m->C, m->bits);
+    if (m->rate)
+        fprintf(stream, ", \"rate\": %d", m->rate);
+    fputs("}\n", stream);
     WF_TRY(wf_outfile_commit(out));
     int status = link(mine, file) && errno != EEXIST ? wf_fail_errno("%s", file) : WF_OK;
     unlink(mine);
@@ -126,6 +136,8 @@ void wf_model_official_chain(const wf_meta *meta, int level, char out[128])
 
 int wf_model_official_patch(const wf_meta *meta, int level)
 {
+    if (meta->signal != WF_PICTURE)
+        return 0;
     wf_level_shape s = wf_meta_level(meta, level);
     int side = s.H < s.W ? s.H : s.W, parts = 1;
     if (meta->levels >= 8)
@@ -139,7 +151,7 @@ double wf_bits_per_dim(const wf_meta *meta, int level, double log_density)
 {
     wf_level_shape s = wf_meta_level(meta, level);
     double D = (double)s.H * s.W * s.K, above = meta->levels - level;
-    double nats = -log_density + D * above * log(2.0) + D * meta->bits * log(2.0);
+    double nats = -log_density + D * 0.5 * wf_axes(meta->signal) * above * log(2.0) + D * meta->bits * log(2.0);
     return nats / (log(2.0) * (double)meta->H * meta->W * meta->C);
 }
 
@@ -237,8 +249,8 @@ int wf_level_save(const wf_model *model, const wf_flow *flow, const wf_flow *noi
     meta.provenance = (char *)(uintptr_t)what->provenance; /* borrowed */
     wf_meta_format(&meta, &text);
     memcpy(pairs, text.pairs, sizeof text.pairs);
-    memcpy(pairs + WF_META_PAIRS, own, sizeof own);
-    status = wf_safetensors_save(path, tensors, 2 * count, pairs, WF_META_PAIRS + OWN - !noise);
+    memcpy(pairs + text.count, own, sizeof own);
+    status = wf_safetensors_save(path, tensors, 2 * count, pairs, text.count + OWN - !noise);
 out:
     free(tensors);
     free(names);
@@ -351,6 +363,9 @@ static int take_file(const wf_safetensors *st, const char *path, const wf_model 
     WF_CHECK(!strcmp(kernel, "1") || !strcmp(kernel, "3"), WF_DATA, "%s: kernel %s", path, kernel);
     wf_level_shape shape = wf_meta_level(&model->meta, out->level);
     out->K = shape.K;
+    out->signal = model->meta.signal;
+    out->D = wf_meta_slices(&model->meta, out->level);
+    out->H = shape.H;
     out->C = out->level ? shape.C : 0;
     out->kernel = atoi(kernel);
     WF_TRY(read_precision(path, precision, &out->precision));
@@ -431,7 +446,19 @@ int wf_level_invertible(const wf_level *level)
 
 int wf_level_flow(const wf_level *level, int N, int H, int W, wf_memory memory, wf_flow **out)
 {
-    wf_flow_spec spec = {N, H, W, level->K, level->C, level->kernel, level->precision, memory};
+    WF_CHECK(level->signal != WF_VOLUME || !H || H == level->H, WF_USAGE,
+             "level %d: volumes of %d rows in all slices, want %d: their size is the model's", level->level, H,
+             level->H);
+    wf_flow_spec spec = {.N = N,
+                         .H = H,
+                         .W = W,
+                         .K = level->K,
+                         .C = level->C,
+                         .kernel = level->kernel,
+                         .precision = level->precision,
+                         .memory = memory,
+                         .signal = level->signal,
+                         .D = level->D};
     return wf_flow_create(level->backend, level->chain, &spec, out);
 }
 

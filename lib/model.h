@@ -30,8 +30,8 @@ void wf_model_official_chain(const wf_meta *meta, int level, char out[128]);
 /* Side of the square patches that the official configuration trains this level on, 0: whole pictures. */
 int wf_model_official_patch(const wf_meta *meta, int level);
 
-/* Bits per dimension that one picture's log density (nats) of `level` contributes: (- log p - D_l (n-l) log(1/2)
- * + D_l log 2^bits) / (ln 2 * H W C), with D_l coefficients at level l of n. Sums over levels to the model's bits/dim. */
+/* Bits per dimension that one picture's log density (nats) of `level` contributes: (- log p + D_l (n-l) d/2 log 2
+ * + D_l log 2^bits) / (ln 2 * H W C), with D_l coefficients at level l of n, of a signal of d axes. Sums over levels to the model's bits/dim. */
 double wf_bits_per_dim(const wf_meta *meta, int level, double log_density);
 
 /* How far pictures are off that went through a flow and back, in standard deviations of what the flow models: at worst, and
@@ -45,6 +45,8 @@ typedef struct wf_level {
     wf_backend *backend;
     int level;
     int K, C, kernel;
+    wf_signal signal;
+    int D, H; /* slices and rows that a volume must have */
     wf_precision precision;
     char *chain;
     char *dequantize; /* chain of the noise in its pixels (dequantizer.h); NULL: uniform */
@@ -68,7 +70,7 @@ int wf_level_invertible(const wf_level *level) WF_MUST;
 /* What identifies the weights of levels first .. last, for provenance: 16 hex digits. Reads the files' headers only. */
 int wf_model_hash(const wf_model *model, int first, int last, char out[20]) WF_MUST;
 
-/* Its flow for [N,H,W,K]; WF_MEMORY_NONE unless it is run backward. */
+/* Its flow for [N,H,W,K]; WF_MEMORY_NONE unless it is run backward. WF_USAGE: volumes of another size than the model's. */
 int wf_level_flow(const wf_level *level, int N, int H, int W, wf_memory memory, wf_flow **out) WF_MUST;
 
 /* Writes level-NN.safetensors: weights and their average (host F32, both flows' sizes together) as named tensors. bpd: held-out
@@ -96,6 +98,9 @@ typedef struct wf_feed {
     wf_real *low, *detail; /* detail NULL at the base */
     float *host;           /* room to pad a short batch */
     uint64_t *index;       /* [N] of the pictures that are loaded */
+    /* Of signals whose noise is not made by the backend alone (feed.c); NULL where they need none. */
+    int halvings;                    /* that the noise goes through */
+    wf_real *noise, *made, *scratch; /* before and after one of them */
 } wf_feed;
 
 int wf_feed_create(wf_backend *backend, const wf_meta *meta, int level, int N, int H, int W, wf_feed *out) WF_MUST;

@@ -53,7 +53,7 @@ int wf_pixel_noise_add(wf_pixel_noise *p, uint64_t seed, uint64_t draw, int leve
 {
     wf_level_shape s = wf_meta_level(&p->meta, level);
     wf_random random = {seed, WF_PURPOSE_PIXELS, draw};
-    size_t each = (size_t)s.H * (size_t)s.W * (size_t)s.C;
+    size_t each = (size_t)s.H * (size_t)s.W * (size_t)s.C, bands = (size_t)wf_bands(p->meta.signal);
     for (int64_t at = 0; at < N; at += p->batch) {
         int count = N - at < p->batch ? (int)(N - at) : p->batch;
         const float *more, *details;
@@ -61,8 +61,8 @@ int wf_pixel_noise_add(wf_pixel_noise *p, uint64_t seed, uint64_t draw, int leve
         WF_TRY(wf_pyramid_level(p->pyramid, level, &more, &details));
         for (size_t i = 0; i < (size_t)count * each; i++)
             low[(size_t)at * each + i] += more[i];
-        for (size_t i = 0; detail && i < (size_t)count * 3 * each; i++)
-            detail[(size_t)at * 3 * each + i] += details[i];
+        for (size_t i = 0; detail && i < (size_t)count * bands * each; i++)
+            detail[(size_t)at * bands * each + i] += details[i];
     }
     return WF_OK;
 }

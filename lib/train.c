@@ -258,14 +258,15 @@ static int held_out_bits(wf_trainer *t, wf_mean *mean)
     double bits[64];
     uint64_t index[64];
     int status = WF_OK;
-    float *low = malloc((size_t)chunk * 4 * each * sizeof *low), *detail = low + (size_t)chunk * each;
+    size_t details = (size_t)wf_bands(t->meta->signal) * each;
+    float *low = malloc((size_t)chunk * (each + details) * sizeof *low), *detail = low + (size_t)chunk * each;
     WF_CHECK(low, WF_AGAIN, "validation: out of memory");
     *mean = (wf_mean){0};
     for (int64_t at = 0; at < count; at += chunk) {
         int64_t n = count - at < chunk ? count - at : chunk;
         for (int64_t i = 0; i < n; i++)
             WF_GO(wf_store_get(t->validation, t->options->level, at + i, low + (size_t)i * each,
-                               detail + (size_t)i * 3 * each, &index[i]));
+                               detail + (size_t)i * details, &index[i]));
         WF_GO(wf_evaluator_run(&t->evaluator, n, low, t->options->level ? detail : NULL, index, bits));
         for (int64_t i = 0; i < n; i++)
             wf_mean_add(mean, bits[i]);
@@ -373,8 +374,16 @@ static int prepare(wf_trainer *t)
     t->patch = o->patch >= 0 ? o->patch : o->chain ? 0 : wf_model_official_patch(meta, o->level);
     t->context = o->context >= 0 ? o->context : t->patch < s.H || t->patch < s.W ? t->patch / 8 : 0;
     WF_TRY(wf_batches_create(t->store, o->level, o->batch, t->patch, t->context, o->flip, o->seed, &t->batches));
-    wf_flow_spec spec = {o->batch,           t->batches.H,           t->batches.W, s.K,
-                         o->level ? s.C : 0, s.H * s.W == 1 ? 1 : 3, o->precision, o->memory};
+    wf_flow_spec spec = {.N = o->batch,
+                         .H = t->batches.H,
+                         .W = t->batches.W,
+                         .K = s.K,
+                         .C = o->level ? s.C : 0,
+                         .kernel = s.H * s.W == 1 ? 1 : 3,
+                         .precision = o->precision,
+                         .memory = o->memory,
+                         .signal = meta->signal,
+                         .D = wf_meta_slices(meta, o->level)};
     size_t parameters = 0;
     WF_TRY(wf_flow_create(t->backend, t->chain, &spec, &t->flow));
     WF_TRY(use_weight(t));

@@ -1,7 +1,8 @@
 /* wf.h - Wavelet Flow: all of the library in one include
  *
  * Letters, the same everywhere: N pictures of a batch, H W height and width, P = H*W pixels, C image channels,
- * K coefficient channels (3*C details, or C at the base), L level, n levels, D coefficients of a picture.
+ * K coefficient channels (B*C details, of B = 3 bands of a picture, or C at the base), L level, n levels, D coefficients of a
+ * picture, or, in a shape, slices of a volume.
  * Tensors are [N,H,W,C], innermost last, in memory and on disk.
  *
  *     pictures   image.h     wf_images_open, wf_images_next           formats recognised by content

@@ -113,11 +113,15 @@ static bool same_in_all_places(wf_backend *b, wf_conv_spec spec)
 Test(cpu, a_place_in_the_batch_changes_nothing)
 {
     const wf_conv_spec specs[] = {
-        {BATCH, 1, 1, 32, 32, 3, true, false, WF_FP32}, {BATCH, 2, 2, 32, 32, 3, true, false, WF_FP32},
-        {BATCH, 2, 2, 7, 32, 1, true, false, WF_FP32},  {BATCH, 1, 2, 7, 10, 3, true, false, WF_FP32},
-        {BATCH, 3, 5, 7, 32, 1, true, false, WF_FP32},  {BATCH, 5, 3, 32, 10, 3, true, false, WF_FP32},
-        {BATCH, 8, 8, 32, 32, 3, true, false, WF_FP32}, {BATCH, 9, 7, 32, 10, 3, true, false, WF_FP32},
-        {BATCH, 8, 8, 32, 32, 3, true, false, WF_BF16},
+        {BATCH, 1, 1, 32, 32, 3, true, false, WF_FP32, WF_PICTURE, 0},
+        {BATCH, 2, 2, 32, 32, 3, true, false, WF_FP32, WF_PICTURE, 0},
+        {BATCH, 2, 2, 7, 32, 1, true, false, WF_FP32, WF_PICTURE, 0},
+        {BATCH, 1, 2, 7, 10, 3, true, false, WF_FP32, WF_PICTURE, 0},
+        {BATCH, 3, 5, 7, 32, 1, true, false, WF_FP32, WF_PICTURE, 0},
+        {BATCH, 5, 3, 32, 10, 3, true, false, WF_FP32, WF_PICTURE, 0},
+        {BATCH, 8, 8, 32, 32, 3, true, false, WF_FP32, WF_PICTURE, 0},
+        {BATCH, 9, 7, 32, 10, 3, true, false, WF_FP32, WF_PICTURE, 0},
+        {BATCH, 8, 8, 32, 32, 3, true, false, WF_BF16, WF_PICTURE, 0},
     };
     for (int threads = 1; threads <= 3; threads++) {
         wf_backend *b;

@@ -77,7 +77,7 @@ static void check_gaussians(const char *chain)
     /* at the top level nothing is above, so what remains is the scale of 8 bits */
     want = (want + 8 * log(2) * (double)each * 9) / (log(2) * SIDE * SIDE * 3);
 
-    wf_flow_spec spec = {N, s.H, s.W, 9, 3, 3, WF_FP32, WF_MEMORY_NONE};
+    wf_flow_spec spec = {N, s.H, s.W, 9, 3, 3, WF_FP32, WF_MEMORY_NONE, WF_PICTURE, 0};
     cr_assert_eq(wf_flow_create(b, chain, &spec, &flow), 0, "%s", wf_error());
     cr_assert_eq(b->alloc(b, wf_flow_size(flow) * b->real, &params), 0);
     cr_assert_eq(b->zero(b, params, wf_flow_size(flow) * b->real), 0);
@@ -106,7 +106,7 @@ Test(train, independent_gaussians_have_their_closed_form)
 static wf_flow *fixed_flow(wf_backend *b, const wf_meta *meta, int level, int N, void **params)
 {
     wf_level_shape s = wf_meta_level(meta, level);
-    wf_flow_spec spec = {N, s.H, s.W, s.K, level ? s.C : 0, 3, WF_FP32, WF_MEMORY_NONE};
+    wf_flow_spec spec = {N, s.H, s.W, s.K, level ? s.C : 0, 3, WF_FP32, WF_MEMORY_NONE, WF_PICTURE, 0};
     wf_flow *flow;
     cr_assert_eq(wf_flow_create(b, "2*(actnorm, conv1x1, affine:width=8:blocks=1), actnorm", &spec, &flow), 0, "%s",
                  wf_error());

@@ -164,13 +164,14 @@ static void level_from_store(wf_store *store, int l)
     int64_t count = wf_store_count(store), chunk = wf_level_batch(s.H, s.W);
     size_t each = (size_t)s.H * (size_t)s.W * (size_t)s.C;
     uint64_t index[64];
-    float *low = malloc(4 * (size_t)chunk * each * sizeof *low), *detail = low + (size_t)chunk * each;
+    size_t details = (size_t)wf_bands(meta.signal) * each;
+    float *low = malloc((size_t)chunk * (each + details) * sizeof *low), *detail = low + (size_t)chunk * each;
     if (!low)
         die(WF_AGAIN, "out of memory");
     for (int64_t at = 0; at < count && (!limit || at < limit); at += chunk) {
         wf_record r = {.level = l, .low = low, .detail = l ? detail : NULL, .index = index};
         for (; r.N < chunk && at + r.N < count; r.N++)
-            must(wf_store_get(store, l, at + r.N, low + (size_t)r.N * each, detail + (size_t)r.N * 3 * each,
+            must(wf_store_get(store, l, at + r.N, low + (size_t)r.N * each, detail + (size_t)r.N * details,
                               &index[r.N]));
         take(&r);
     }
@@ -279,10 +280,9 @@ static void print_table(const wf_mean *total, const wf_mean *weighted)
     const char *row = terminal ? "%-6d %-12s %12.4f %10.4f\n" : "%d\t%s\t%.6f\t%.6f\n";
     printf(head, "level", "size", "bits/dim", "+-");
     for (int l = 0; l <= meta.levels; l++) {
-        wf_level_shape s = wf_meta_level(&meta, l);
         wf_mean m = level_mean(l);
-        char size[32];
-        snprintf(size, sizeof size, "%dx%dx%d", s.H, s.W, s.K);
+        char size[WF_SIZE_TEXT];
+        wf_meta_level_text(&meta, l, size);
         if (m.n)
             printf(row, l, size, m.mean, wf_mean_error(&m));
     }

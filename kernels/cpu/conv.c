@@ -22,9 +22,8 @@ static int conv_create(wf_backend *b, const wf_conv_spec *spec, wf_conv **out)
 {
     wf_cpu *cpu = (wf_cpu *)b;
     *out = NULL;
-    WF_CHECK(spec->N > 0 && spec->H > 0 && spec->W > 0 && spec->in > 0 && spec->out > 0 && spec->k > 0 && spec->k % 2,
-             WF_INTERNAL, "conv: [%d,%d,%d,%d] to %d channels with a %dx%d kernel", spec->N, spec->H, spec->W, spec->in,
-             spec->out, spec->k, spec->k);
+    WF_CHECK(wf_conv_good(spec), WF_INTERNAL, "conv: [%d,%d,%d,%d] to %d channels with a %dx%d kernel", spec->N,
+             spec->H, spec->W, spec->in, spec->out, spec->k, spec->k);
     wf_conv *conv = calloc(1, sizeof *conv);
     WF_CHECK(conv, WF_AGAIN, "conv: no memory");
     wf_map_shape in = map_shape(spec, spec->in), result = map_shape(spec, spec->out);

@@ -50,6 +50,7 @@ void wf_cpu_attention_slots(wf_backend *b);
 void wf_cpu_conv_slots(wf_backend *b);
 void wf_cpu_adamax_slots(wf_backend *b);
 void wf_cpu_wavelet_slots(wf_backend *b);
+void wf_cpu_wavelet_axis_slots(wf_backend *b);
 
 static inline float wf_bf16_to_float(uint16_t bits)
 {

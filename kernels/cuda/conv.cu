@@ -4,7 +4,7 @@
  * convolutions at once or for each call; so are, backward, the gradients by w, bias and logs out of those by the folded ones.
  *
  *   points   1x1: matrix products, bias, residual and relu in their epilogue
- *   taps     few output channels: one product to k*k*out channels, and then a sum of shifted pixels. A matrix unit's tile
+ *   taps     few output channels: one product to taps*out channels, and then a sum of shifted pixels. A matrix unit's tile
  *            is 64 wide or more, of which ten channels would leave five sixths idle
  *   graph    all others: cuDNN */
 #include <math.h>
@@ -16,9 +16,10 @@
 enum { FEW = 32, SUMMERS = 64 }; /* channels of `taps`; blocks that share a sum over pixels */
 
 typedef struct geometry {
-    int N, H, W, in, out, k; /* channels padded */
+    int N, H, W, in, out, taps; /* channels padded; H: rows of all slices */
+    wf_conv_box box;
     int real_in, real_out;
-    bool bf16, taps; /* taps: folded weights are [k*k,out,in], else [out,k*k,in] */
+    bool bf16, by_tap; /* folded weights are [taps,out,in], else [out,taps,in] */
     bool relu;
 } geometry;
 
@@ -42,7 +43,7 @@ static WF_BOTH size_t pixels_of(const geometry *g)
 
 static WF_BOTH size_t weights_of(const geometry *g)
 {
-    return (size_t)(g->k * g->k) * (size_t)g->in * (size_t)g->out;
+    return (size_t)g->taps * (size_t)g->in * (size_t)g->out;
 }
 
 static WF_BOTH size_t round256(size_t bytes)
@@ -78,13 +79,13 @@ static size_t conv_folded_bytes(wf_backend *b, const wf_conv *conv, bool gradien
 /* What one call works on. */
 typedef struct work {
     char *folded, *dfolded;
-    void *wide; /* [pixels,k*k*out] of TAPS: products or gathered gradients; else [pixels,out] before bias and relu */
+    void *wide; /* [pixels,taps*out] of TAPS: products or gathered gradients; else [pixels,out] before bias and relu */
 } work;
 
 static int work_open(wf_cuda *cuda, const wf_conv *conv, const wf_weights *p, work *out)
 {
     const geometry *g = &conv->g;
-    size_t across = conv->kind == wf_conv::TAPS ? (size_t)(g->k * g->k * g->out) : (size_t)g->out;
+    size_t across = conv->kind == wf_conv::TAPS ? (size_t)(g->taps * g->out) : (size_t)g->out;
     size_t wide = conv->kind == wf_conv::POINTS ? 0 : round256(pixels_of(g) * across * sizeof(float));
     size_t folded = conv_folded_bytes(&cuda->base, conv, false), dfolded = conv_folded_bytes(&cuda->base, conv, true);
     char *at;
@@ -111,13 +112,13 @@ typedef struct batch {
     entry entries[TOGETHER];
 } batch;
 
-/* Place in the parameters [out,k*k,in] of element i of the folded weights; *o its output channel; false: padding. */
+/* Place in the parameters [out,taps,in] of element i of the folded weights; *o its output channel; false: padding. */
 static __device__ __forceinline__ bool place_of(const geometry *g, size_t i, int *o, size_t *at)
 {
-    int c = (int)(i % (size_t)g->in), taps = g->k * g->k;
+    int c = (int)(i % (size_t)g->in), taps = g->taps;
     size_t rest = i / (size_t)g->in;
-    int t = (int)(g->taps ? rest / (size_t)g->out : rest % (size_t)taps);
-    *o = (int)(g->taps ? rest % (size_t)g->out : rest / (size_t)taps);
+    int t = (int)(g->by_tap ? rest / (size_t)g->out : rest % (size_t)taps);
+    *o = (int)(g->by_tap ? rest % (size_t)g->out : rest / (size_t)taps);
     *at = ((size_t)*o * (size_t)taps + (size_t)t) * (size_t)g->real_in + (size_t)c;
     return c < g->real_in && *o < g->real_out;
 }
@@ -149,7 +150,7 @@ static __global__ void unfold(batch all)
 {
     const entry e = all.entries[blockIdx.y];
     const geometry g = e.g;
-    int o = (int)blockIdx.x, taps = g.k * g.k, blocks = summers(pixels_of(&g));
+    int o = (int)blockIdx.x, taps = g.taps, blocks = summers(pixels_of(&g));
     if (o >= g.real_out)
         return;
     const float *dfolded = (const float *)e.dfolded;
@@ -158,7 +159,7 @@ static __global__ void unfold(batch all)
     double dot = 0;
     for (int i = (int)threadIdx.x; i < taps * g.real_in; i += (int)blockDim.x) {
         int t = i / g.real_in, c = i % g.real_in;
-        size_t row = g.taps ? (size_t)t * (size_t)g.out + (size_t)o : (size_t)o * (size_t)taps + (size_t)t;
+        size_t row = g.by_tap ? (size_t)t * (size_t)g.out + (size_t)o : (size_t)o * (size_t)taps + (size_t)t;
         size_t at = (size_t)o * (size_t)(taps * g.real_in) + (size_t)i;
         float d = scale * dfolded[row * (size_t)g.in + (size_t)c];
         e.dw[at] = d;
@@ -207,10 +208,12 @@ static __global__ void widen(size_t n, float *dw)
 /* Pixel `p` moved by tap t, or false: outside of its picture. */
 static __device__ __forceinline__ bool moved(const geometry *g, size_t p, int t, int sign, size_t *to)
 {
-    int x = (int)(p % (size_t)g->W), y = (int)(p / (size_t)g->W % (size_t)g->H);
-    int dx = sign * (t % g->k - g->k / 2), dy = sign * (t / g->k - g->k / 2);
-    *to = (size_t)((long long)p + (long long)dy * g->W + dx);
-    return x + dx >= 0 && x + dx < g->W && y + dy >= 0 && y + dy < g->H;
+    const wf_conv_box *b = &g->box;
+    int row = (int)(p / (size_t)g->W % (size_t)g->H), x = (int)(p % (size_t)g->W), y = row % b->H, z = row / b->H;
+    int dx = sign * (t % b->w - b->w / 2), dy = sign * (t / b->w % b->h - b->h / 2);
+    int dz = sign * (t / (b->w * b->h) - b->d / 2);
+    *to = (size_t)((long long)p + ((long long)dz * b->H + dy) * b->W + dx);
+    return x + dx >= 0 && x + dx < b->W && y + dy >= 0 && y + dy < b->H && z + dz >= 0 && z + dz < b->D;
 }
 
 static __device__ __forceinline__ float finish(const geometry *g, size_t i, float sum, const void *bias,
@@ -225,7 +228,7 @@ static __global__ void sum_taps(geometry g, size_t n, const float *products, con
                                 void *y)
 {
     size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x, p = i / (size_t)g.out, q;
-    int taps = g.k * g.k;
+    int taps = g.taps;
     float sum = 0;
     if (i >= n)
         return;
@@ -239,7 +242,7 @@ static __global__ void sum_taps(geometry g, size_t n, const float *products, con
 static __global__ void gather_taps(geometry g, size_t n, const void *dy, void *gathered)
 {
     size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x, row = i / (size_t)g.out, p;
-    int taps = g.k * g.k;
+    int taps = g.taps;
     if (i >= n)
         return;
     bool inside = moved(&g, row / (size_t)taps, (int)(row % (size_t)taps), -1, &p);
@@ -279,7 +282,7 @@ static int create_products(wf_cuda *cuda, wf_conv *conv)
         p->precision = conv->spec.precision;
         p->M = pixels_of(g);
         p->in = (size_t)g->in;
-        p->out = (size_t)(points ? g->out : g->k * g->k * g->out);
+        p->out = (size_t)(points ? g->out : g->taps * g->out);
         p->bias = points && forward;
         p->residual = points && forward && conv->spec.residual;
         p->relu = points && forward && conv->spec.relu;
@@ -315,9 +318,8 @@ static int conv_create(wf_backend *b, const wf_conv_spec *spec, wf_conv **out)
 {
     wf_cuda *cuda = (wf_cuda *)b;
     *out = NULL;
-    WF_CHECK(spec->N > 0 && spec->H > 0 && spec->W > 0 && spec->in > 0 && spec->out > 0 && spec->k > 0 && spec->k % 2,
-             WF_INTERNAL, "conv: [%d,%d,%d,%d] to %d channels with a %dx%d kernel", spec->N, spec->H, spec->W, spec->in,
-             spec->out, spec->k, spec->k);
+    WF_CHECK(wf_conv_good(spec), WF_INTERNAL, "conv: [%d,%d,%d,%d] to %d channels with a %dx%d kernel", spec->N,
+             spec->H, spec->W, spec->in, spec->out, spec->k, spec->k);
     wf_conv *conv = (wf_conv *)calloc(1, sizeof *conv);
     WF_CHECK(conv, WF_AGAIN, "cuda: out of memory");
     conv->spec = *spec;
@@ -327,13 +329,14 @@ static int conv_create(wf_backend *b, const wf_conv_spec *spec, wf_conv **out)
     g->N = spec->N;
     g->H = spec->H;
     g->W = spec->W;
-    g->k = spec->k;
+    g->taps = wf_conv_taps(spec);
+    g->box = wf_conv_box_of(spec);
     g->in = wf_cuda_padded(spec->in);
     g->out = wf_cuda_padded(spec->out);
     g->real_in = spec->in;
     g->real_out = spec->out;
     g->bf16 = spec->precision == WF_BF16;
-    g->taps = conv->kind == wf_conv::TAPS;
+    g->by_tap = conv->kind == wf_conv::TAPS;
     g->relu = spec->relu;
     const wf_weights none = {};
     work unused; /* so that a recording need not grow it */
@@ -455,7 +458,7 @@ static int gradients(wf_cuda *cuda, const wf_conv *conv, const work *k, const wf
         return WF_OK;
     }
     if (conv->kind == wf_conv::TAPS) {
-        size_t n = pixels_of(g) * (size_t)(g->k * g->k * g->out);
+        size_t n = pixels_of(g) * (size_t)(g->taps * g->out);
         WF_RUN(gather_taps, wf_cuda_blocks(n), (unsigned)WF_CUDA_THREADS, 0, *g, n, (const void *)dy, k->wide);
         wide = k->wide;
     }

@@ -30,7 +30,7 @@ void wf_cuda_product_clear(wf_cuda_product *p);
 int wf_cuda_product_run(wf_cuda *cuda, const wf_cuda_product *p, const void *first, const void *second,
                         const void *bias, const void *residual, void *result) WF_MUST;
 
-/* A k x k convolution by cuDNN with padded channels: the same three directions, w [out,k,k,in]. */
+/* A k x k convolution by cuDNN with padded channels: the same three directions, w [out,taps,in]. */
 typedef struct wf_cuda_graph {
     wf_cuda_direction direction;
     wf_conv_spec spec; /* channels padded */

@@ -177,6 +177,8 @@ static const wf_backend ref_backend = {
     .guard = wf_ref_guard,
     .dwt = wf_ref_dwt,
     .idwt = wf_ref_idwt,
+    .dwt_axis = wf_ref_dwt_axis,
+    .idwt_axis = wf_ref_idwt_axis,
 };
 
 int wf_ref_open(int threads, wf_backend **out)

@@ -74,5 +74,9 @@ int wf_ref_dwt(wf_backend *b, const double *taps, int count, int N, int H, int W
                wf_real *detail);
 int wf_ref_idwt(wf_backend *b, const double *taps, int count, int N, int H, int W, int C, const wf_real *low,
                 const wf_real *detail, wf_real *x);
+int wf_ref_dwt_axis(wf_backend *b, const double *taps, int count, size_t outer, int n, size_t inner, double low_gain,
+                    double high_gain, const wf_real *x, wf_real *low, wf_real *high);
+int wf_ref_idwt_axis(wf_backend *b, const double *taps, int count, size_t outer, int n, size_t inner, double low_gain,
+                     double high_gain, const wf_real *low, const wf_real *high, wf_real *x);
 
 #endif

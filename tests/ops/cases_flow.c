@@ -465,3 +465,22 @@ int case_idwt(run *r, const dims *d)
     wf_real *x = reals(r, "x", OUTPUT, PER_PICTURE, 4 * L, 1);
     return r->backend->idwt(r->backend, taps_of(d->k), d->k, d->N, d->H, d->W, d->C, low, detail, x);
 }
+
+/* [N,H,C] along H: a picture is one of the outer ones. Gains that no signal has, to tell them apart. */
+int case_dwt_axis(run *r, const dims *d)
+{
+    size_t half = volume(d->H / 2, 1, d->C);
+    wf_real *x = reals(r, "x", INPUT, PER_PICTURE, 2 * half, 1), *low = reals(r, "low", OUTPUT, PER_PICTURE, half, 1);
+    wf_real *high = reals(r, "high", OUTPUT, PER_PICTURE, half, 1);
+    return r->backend->dwt_axis(r->backend, taps_of(d->k), d->k, (size_t)d->N, d->H, (size_t)d->C, 0.7, -1.6, x, low,
+                                high);
+}
+
+int case_idwt_axis(run *r, const dims *d)
+{
+    size_t half = volume(d->H / 2, 1, d->C);
+    wf_real *low = reals(r, "low", INPUT, PER_PICTURE, half, 1), *high = reals(r, "high", INPUT, PER_PICTURE, half, 1);
+    wf_real *x = reals(r, "x", OUTPUT, PER_PICTURE, 2 * half, 1);
+    return r->backend->idwt_axis(r->backend, taps_of(d->k), d->k, (size_t)d->N, d->H, (size_t)d->C, 0.7, -1.6, low,
+                                 high, x);
+}

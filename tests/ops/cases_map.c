@@ -93,15 +93,39 @@ int case_attend_backward(run *r, const dims *d)
     return r->backend->attend_backward(r->backend, d->N, d->H * d->W, d->C, d->k, qkv, dy, dqkv);
 }
 
-/* -- convolutions: K to C channels, side k; variant 1: relu, 2: residual, 4: which is y itself, 8: no dx, 16: no dw */
+/* -- convolutions: K to C channels, side k; variant 1: relu, 2: residual, 4: which is y itself, 8: no dx, 16: no dw,
+ * 32: a sound, 64, 128: a volume whose rows are in two, three slices */
 
-enum { RELU = 1, RESIDUAL = 2, IN_PLACE = 4, NO_DX = 8, NO_DW = 16 };
+enum { RELU = 1, RESIDUAL = 2, IN_PLACE = 4, NO_DX = 8, NO_DW = 16, SOUND = 32, TWO_SLICES = 64, THREE_SLICES = 128 };
+
+static wf_conv_spec spec_of(const dims *d)
+{
+    return (wf_conv_spec){.N = d->N,
+                          .H = d->H,
+                          .W = d->W,
+                          .in = d->K,
+                          .out = d->C,
+                          .k = d->k,
+                          .relu = d->variant & RELU,
+                          .residual = d->variant & RESIDUAL,
+                          .precision = d->precision,
+                          .signal = d->variant & SOUND                         ? WF_SOUND
+                                    : d->variant & (TWO_SLICES | THREE_SLICES) ? WF_VOLUME
+                                                                               : WF_PICTURE,
+                          .D = d->variant & THREE_SLICES ? 3 : 2};
+}
+
+static size_t taps(const dims *d)
+{
+    wf_conv_spec spec = spec_of(d);
+    return (size_t)wf_conv_taps(&spec);
+}
 
 /* Weights that keep the size of what they act on; and their gradients, if wanted. */
 static wf_weights make_weights(run *r, const dims *d, bool gradients)
 {
-    size_t n = volume(d->C, d->k * d->k, d->K), out = (size_t)d->C;
-    double size = 1 / sqrt((double)d->k * d->k * d->K / 3);
+    size_t n = volume(d->C, (int)taps(d), d->K), out = (size_t)d->C;
+    double size = 1 / sqrt((double)taps(d) * d->K / 3);
     wf_weights p = {.w = reals(r, "w", INPUT, WHOLE, n, size),
                     .bias = reals(r, "bias", INPUT, WHOLE, out, 0.5),
                     .logs = reals(r, "logs", INPUT, WHOLE, out, 0.1)};
@@ -115,15 +139,7 @@ static wf_weights make_weights(run *r, const dims *d, bool gradients)
 
 static int create(run *r, const dims *d, wf_conv **out)
 {
-    wf_conv_spec spec = {.N = d->N,
-                         .H = d->H,
-                         .W = d->W,
-                         .in = d->K,
-                         .out = d->C,
-                         .k = d->k,
-                         .relu = d->variant & RELU,
-                         .residual = d->variant & RESIDUAL,
-                         .precision = d->precision};
+    wf_conv_spec spec = spec_of(d);
     return r->backend->conv_create(r->backend, &spec, out);
 }
 

@@ -590,6 +590,26 @@ static int law_wavelet(void)
     return WF_OK;
 }
 
+/* idwt_axis(dwt_axis(x)) = x, and energy is kept but for the gains. */
+static int law_axis(void)
+{
+    static const int sides[3] = {2, 6, 34};
+    double x[204], low[102], high[102], back[204];
+    const wf_wavelet *w;
+    for (int t = 0; (w = wf_wavelet_at(t)); t++)
+        for (int s = 0; s < 3; s++) {
+            size_t n = 2 * (size_t)sides[s] * 3;
+            fill(x, n, 8, 1);
+            WF_TRY(wf_ref_dwt_axis(NULL, w->taps, w->count, 2, sides[s], 3, 0.5, 3, R(x), R(low), R(high)));
+            double energy = 4 * dot(low, low, n / 2) + dot(high, high, n / 2) / 9;
+            WF_TRY(near("energy", n, energy, dot(x, x, n), 1e-12));
+            WF_TRY(wf_ref_idwt_axis(NULL, w->taps, w->count, 2, sides[s], 3, 0.5, 3, R(low), R(high), R(back)));
+            for (size_t i = 0; i < n; i++)
+                WF_TRY(near("x", i, back[i], x[i], 1e-12));
+        }
+    return WF_OK;
+}
+
 static int law_haar_bands(void)
 {
     static const double haar[2] = {0.70710678118654752, 0.70710678118654752};
@@ -602,11 +622,32 @@ static int law_haar_bands(void)
     return WF_OK;
 }
 
-#define LAWS(row)                                                                                                 \
-    row(linear_gradient) row(linear_inverse) row(linear_values) row(mix_gradient) row(transform_gradient)         \
-        row(transform_inverse) row(transform_values) row(conv_gradient) row(conv_orientation) row(pack_gradient)  \
-            row(gaussian) row(squash) row(philox) row(normal_moments) row(dequantize) row(dequantize_transformed) \
-                row(white_noise) row(noise_variance) row(wavelet) row(haar_bands) row(gate_gradient) row(attend)
+/* clang-format off */
+#define LAWS(row) \
+    row(linear_gradient) \
+    row(linear_inverse) \
+    row(linear_values) \
+    row(mix_gradient) \
+    row(transform_gradient) \
+    row(transform_inverse) \
+    row(transform_values) \
+    row(conv_gradient) \
+    row(conv_orientation) \
+    row(pack_gradient) \
+    row(gaussian) \
+    row(squash) \
+    row(philox) \
+    row(normal_moments) \
+    row(dequantize) \
+    row(dequantize_transformed) \
+    row(white_noise) \
+    row(noise_variance) \
+    row(wavelet) \
+    row(axis) \
+    row(haar_bands) \
+    row(gate_gradient) \
+    row(attend)
+/* clang-format on */
 
 bool law(int i, const char **name, int *status)
 {

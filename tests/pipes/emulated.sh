@@ -64,6 +64,26 @@ for backend in cpu cuda; do
 done
 ok "and loses the same" near "$(bits noise-cpu/level-00.jsonl)" "$(bits noise-cuda/level-00.jsonl)" 1e-4
 ok "as its bound does" near "$(cat noise-cpu.bits)" "$(cat noise-cuda.bits)" 1e-4
+# noise FILE SHAPE: a .npy of random bytes
+noise() {
+    python3 - "$@" << 'PY'
+import os, sys
+shape = tuple(map(int, sys.argv[2].split("x")))
+header = repr({"descr": "|u1", "fortran_order": False, "shape": shape})
+header += " " * (-(len(header) + 11) % 64) + "\n"
+n = 1
+for side in shape:
+    n *= side
+open(sys.argv[1], "wb").write(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode() + os.urandom(n))
+PY
+}
+noise film.npy 8x4x4x4x3
+for backend in cpu cuda; do
+    wf-dwt -q --dims 3 -w db2 --backend $backend -o film-$backend.store film.npy
+    ok "films train on $backend" wf-train-level -q -l 2 -m film-$backend -s film-$backend.store \
+        -f 'actnorm, conv1x1, affine:width=40:blocks=1, actnorm' --warmup 5 --batch 4 --steps 50 --backend $backend
+done
+ok "and lose the same" near "$(bits film-cpu/level-02.jsonl)" "$(bits film-cuda/level-02.jsonl)" 1e-4
 
 train_small model --steps 5
 wf-bpd -q -m model -s train.store --backend cpu > cpu.tsv
