@@ -2,7 +2,7 @@
  *
  * To add an operator: give its slot a row in OPS below with shapes and a tolerance, and write case_SLOT (ops.h tells
  * how) in one of the cases_*.c. A slot of wf_backend without a row does not compile. If it has a gradient, add
- * a law in laws.c.
+ * a law in laws.h.
  *
  *     build/check-ops [--backend NAME] [SLOT ...]        only this backend, only these slots
  *
