@@ -97,20 +97,38 @@ int wf_bijector_of_pictures(const wf_bijector *self)
     return WF_OK;
 }
 
+/* A context of its own for what follows, of the same shape. */
+static int branch(wf_bijector *self)
+{
+    wf_context *after = malloc(sizeof *after);
+    WF_CHECK(after, WF_AGAIN, "flow: out of memory");
+    *after = *self->context;
+    after->convs = NULL;
+    after->conv_count = 0;
+    after->next = NULL;
+    after->encoder = NULL;
+    self->context->next = self->after = after;
+    return WF_OK;
+}
+
 int wf_bijector_reshape(wf_bijector *self, int H, int W, int K)
 {
     const wf_context *before = self->context;
-    wf_context *after = malloc(sizeof *after);
-    WF_CHECK(after, WF_AGAIN, "flow: out of memory");
-    *after = *before;
+    WF_TRY(branch(self));
+    wf_context *after = self->after;
     after->H = H;
     after->W = W;
     after->K = K;
     after->C = H == before->H && W == before->W ? before->C : 4 * before->C;
-    after->convs = NULL;
-    after->conv_count = 0;
-    after->next = NULL;
-    self->context->next = self->after = after;
+    return WF_OK;
+}
+
+int wf_bijector_recondition(wf_bijector *self, int C)
+{
+    WF_TRY(branch(self));
+    self->after->C = C;
+    self->after->encoder = self;
+    self->after->learnt = true;
     return WF_OK;
 }
 

@@ -12,9 +12,9 @@
 #include "../kernels/backend.h"
 #include "chain.h"
 
-#define WF_BIJECTORS(row)                                                                                        \
-    row(actnorm) row(conv1x1) row(householder) row(shuffle) row(reverse) row(additive) row(affine) row(rqspline) \
-        row(mixlogistic) row(sos) row(maskedconv) row(squeeze) row(split) row(haar)
+#define WF_BIJECTORS(row)                                                                                    \
+    row(cond) row(actnorm) row(conv1x1) row(householder) row(shuffle) row(reverse) row(additive) row(affine) \
+        row(rqspline) row(mixlogistic) row(sos) row(maskedconv) row(squeeze) row(split) row(haar)
 
 /* One parameter tensor; `offset` counts from the bijector's first parameter. */
 typedef struct wf_param {
@@ -48,8 +48,10 @@ typedef struct wf_context {
         wf_conv *conv;
     } * convs; /* one per different shape, shared by all bijectors */
     int conv_count;
-    wf_real *cond, *dcond;   /* the condition in this shape and its gradient, the flow's; NULL: the caller's */
-    struct wf_context *next; /* after the next move */
+    wf_real *cond, *dcond;       /* the condition in this shape and its gradient, the flow's; NULL: the caller's */
+    struct wf_context *next;     /* after the next move, or word that acts on the condition: */
+    struct wf_bijector *encoder; /* the latter, if it leads here */
+    bool learnt;                 /* the condition is what an encoder has made of it */
 } wf_context;
 
 /* The convolution for `spec` (N, sides and precision are filled in here); owned by the context. */
@@ -100,6 +102,12 @@ struct wf_bijector_type {
      * has no room for, z [N,H,W,K-K'], lies behind it: parked there, it is part of the latent. scratch: tape_bytes. */
     int (*move)(wf_bijector *self, bool back, const wf_real *from, wf_real *to, void *scratch);
 
+    /* Of words that leave the state alone and make the condition of all that follows, to [N,H,W,C'] from cond [N,H,W,C]. */
+    int (*encode)(wf_bijector *self, const wf_real *params, const wf_real *cond, wf_real *to, void *tape);
+    /* dto: the gradient by what it has made; grads overwritten, dcond added to; either NULL: not wanted. */
+    int (*encode_backward)(wf_bijector *self, const wf_real *params, const wf_real *dto, wf_real *dcond, wf_real *grads,
+                           void *tape, void *work);
+
     /* Of all others. x, y [N,H,W,K], in place allowed; logdet: device [N], added to, may be NULL in
      * inverse. Forward, and then backward, count a pixel's share of it by the context's weight. Forward and inverse leave
      * the same tape. */
@@ -131,6 +139,8 @@ int wf_bijector_of_pictures(const wf_bijector *self) WF_MUST;
 
 /* Of a move that is being created: its output is [N,H,W,K]. Where H and W are halved, the condition is squeezed alike. */
 int wf_bijector_reshape(wf_bijector *self, int H, int W, int K) WF_MUST;
+/* Of an encoder that is being created: it makes conditions of C channels. */
+int wf_bijector_recondition(wf_bijector *self, int C) WF_MUST;
 
 /* Declares a parameter tensor after those before; its offset, or -1 out of memory. */
 int64_t wf_bijector_param(wf_bijector *self, const char *name, int rank, const int64_t *shape);

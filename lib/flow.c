@@ -88,7 +88,9 @@ static size_t kept_bytes(const wf_flow *f)
     for (int i = 0; i < f->stage_count; i++) {
         const wf_flow_stage *s = &f->stages[i];
         if (!wf_flow_moves(f, s))
-            sum += s->elements * f->backend->real + (s->linear ? 0 : f->bijectors[s->first].tape_bytes);
+            sum += s->elements * f->backend->real;
+        if (!s->linear && (!wf_flow_moves(f, s) || wf_flow_encodes(f, s)))
+            sum += f->bijectors[s->first].tape_bytes;
     }
     return sum;
 }
@@ -135,14 +137,15 @@ static int allocate_conditions(wf_flow *f)
     return WF_OK;
 }
 
-/* What is kept of each forward, and what serves all: a tape where none is kept, or as scratch of moves. */
+/* What is kept of each forward, and what serves all: a tape where none is kept, or as scratch of moves. Encoders, which run before
+ * all others, keep theirs. */
 static int allocate_tapes(wf_flow *f, bool keep)
 {
     size_t real = f->backend->real, shared = 0;
     for (int i = 0; i < f->stage_count; i++) {
         const wf_flow_stage *s = &f->stages[i];
         size_t bytes = f->bijectors[s->first].tape_bytes;
-        if (!s->linear && (!keep || wf_flow_moves(f, s)) && bytes > shared)
+        if (!s->linear && !wf_flow_encodes(f, s) && (!keep || wf_flow_moves(f, s)) && bytes > shared)
             shared = bytes;
     }
     if (shared || !keep)
@@ -150,6 +153,8 @@ static int allocate_tapes(wf_flow *f, bool keep)
     for (int i = 0; i < f->stage_count; i++) {
         wf_flow_stage *s = &f->stages[i];
         s->tape = f->tape;
+        if (wf_flow_encodes(f, s))
+            WF_TRY(take(f, f->bijectors[s->first].tape_bytes, &s->tape));
         if (!keep || wf_flow_moves(f, s))
             continue;
         WF_TRY(take(f, s->elements * real, &s->in));

@@ -52,9 +52,15 @@ struct wf_flow {
 /* Memory for gradients by parameters, once. */
 int wf_flow_make_gradients(wf_flow *f) WF_MUST;
 
+/* It changes what is computed with, shape or condition, and no number of the state. */
 static inline bool wf_flow_moves(const wf_flow *f, const wf_flow_stage *s)
 {
-    return f->bijectors[s->first].type->move != NULL;
+    return f->bijectors[s->first].type->move || f->bijectors[s->first].type->encode;
+}
+
+static inline bool wf_flow_encodes(const wf_flow *f, const wf_flow_stage *s)
+{
+    return f->bijectors[s->first].type->encode;
 }
 
 #endif

@@ -87,20 +87,44 @@ static int unfold(wf_flow *f, const wf_real *params, const wf_flow_stage *stages
     return b->conv_unfold(b, convs, f->convs, f->weights);
 }
 
+/* Gives the sink the gradients of a stage that is done, unless all are given together at the end. */
+static int give(wf_flow *f, const wf_real *params, wf_flow_stage *s, double scale, wf_grad_sink *sink, void *context)
+{
+    if (f->whole)
+        return WF_OK;
+    WF_TRY(unfold(f, params, s, 1, scale));
+    return sink(context, s->offset, s->size, f->grads);
+}
+
 /* The front of `state`, in place. */
 static int run_move(wf_flow *f, const wf_flow_stage *s, bool back, wf_real *state)
 {
     wf_bijector *j = &f->bijectors[s->first];
+    if (wf_flow_encodes(f, s))
+        return WF_OK;
     WF_TRY(j->type->move(j, back, state, f->next, f->tape));
     return f->backend->copy(f->backend, state, f->next, s->elements);
 }
 
-/* The condition in the shapes that follow moves, from the caller's. */
-static int squeeze_condition(wf_flow *f, const wf_real *cond)
+static wf_flow_stage *stage_of(const wf_flow *f, const wf_bijector *bijector)
 {
-    for (const wf_context *c = &f->context; c->next; c = c->next)
-        if (c->next->C != c->C)
-            WF_TRY(wf_squeeze(f->backend, c->N, c->H, c->W, c->C, c->cond ? c->cond : cond, c->next->cond));
+    wf_flow_stage *s = f->stages;
+    while (&f->bijectors[s->first] != bijector)
+        s++;
+    return s;
+}
+
+/* The conditions of all contexts, from the caller's: encoded, and squeezed where the state is. */
+static int make_conditions(wf_flow *f, const wf_real *params, const wf_real *cond)
+{
+    for (const wf_context *c = &f->context; c->next; c = c->next) {
+        const wf_real *from = c->cond ? c->cond : cond;
+        wf_bijector *j = c->next->encoder;
+        if (j)
+            WF_TRY(j->type->encode(j, wf_at(f->backend, params, j->offset), from, c->next->cond, stage_of(f, j)->tape));
+        else if (c->next->C != c->C)
+            WF_TRY(wf_squeeze(f->backend, c->N, c->H, c->W, c->C, from, c->next->cond));
+    }
     return WF_OK;
 }
 
@@ -109,10 +133,12 @@ static const wf_real *cond_at(const wf_flow_stage *s, const wf_real *cond)
     return s->context->cond ? s->context->cond : cond;
 }
 
-static int begin(wf_flow *f, const wf_real *cond)
+/* Before stages run, either way. */
+static int begin(wf_flow *f, const wf_real *params, const wf_real *cond)
 {
     WF_TRY(f->backend->zero(f->backend, f->logdet, (size_t)f->spec.N * sizeof(double)));
-    return squeeze_condition(f, cond);
+    WF_TRY(fold(f, params, f->stages, f->stage_count));
+    return make_conditions(f, params, cond);
 }
 
 /* The stage must be folded. y: x if it moves. */
@@ -144,7 +170,7 @@ int wf_flow_data_init(wf_flow *f, wf_real *params, const wf_real *x, const wf_re
 {
     wf_backend *b = f->backend;
     WF_TRY(b->copy(b, f->state, x, f->elements));
-    WF_TRY(begin(f, cond));
+    WF_TRY(begin(f, params, cond));
     for (int s = 0; s < f->stage_count; s++)
         for (int i = f->stages[s].first; i < f->stages[s].first + f->stages[s].count; i++) {
             wf_bijector *j = &f->bijectors[i];
@@ -154,23 +180,34 @@ int wf_flow_data_init(wf_flow *f, wf_real *params, const wf_real *x, const wf_re
             one.first = i;
             one.count = 1;
             WF_TRY(fold(f, params, &one, 1));
+            if (wf_flow_encodes(f, &one))
+                WF_TRY(make_conditions(f, params, cond));
             WF_TRY(run_forward(f, params, &one, f->state, cond, f->state));
         }
     return WF_OK;
 }
 
+static bool reshapes(const wf_flow *f)
+{
+    for (int i = 0; i < f->bijector_count; i++)
+        if (f->bijectors[i].type->move)
+            return true;
+    return false;
+}
+
 int wf_flow_weigh(wf_flow *f, const wf_real *weight, double counted)
 {
-    WF_CHECK(!weight || !f->context.next, WF_USAGE,
+    WF_CHECK(!weight || !reshapes(f), WF_USAGE,
              "flow: pixels have no weights of their own after squeeze, split or haar: give --context 0");
-    f->context.weight = weight;
+    for (wf_context *c = &f->context; c; c = c->next)
+        c->weight = weight;
     f->counted = counted;
     return WF_OK;
 }
 
 int wf_flow_squash(wf_flow *f, double factor, wf_real *u)
 {
-    WF_CHECK(!f->context.next, WF_USAGE, "flow: noise keeps the shape of its picture: no squeeze, split or haar");
+    WF_CHECK(!reshapes(f), WF_USAGE, "flow: noise keeps the shape of its picture: no squeeze, split or haar");
     f->squash = factor;
     f->u = u;
     return WF_OK;
@@ -239,8 +276,7 @@ int wf_flow_forward(wf_flow *f, const wf_real *params, const wf_real *x, const w
     wf_backend *b = f->backend;
     wf_real *at = place(f, 0);
     WF_TRY(b->copy(b, at, x, f->elements));
-    WF_TRY(begin(f, cond));
-    WF_TRY(fold(f, params, f->stages, f->stage_count));
+    WF_TRY(begin(f, params, cond));
     for (int i = 0; i < f->stage_count; i++) {
         wf_real *to = wf_flow_moves(f, &f->stages[i]) ? at : place(f, i + 1);
         WF_TRY(run_forward(f, params, &f->stages[i], at, cond, to));
@@ -353,30 +389,39 @@ double wf_flow_condition(wf_flow *f, char name[64])
     return worst;
 }
 
-static wf_real *dcond_at(const wf_flow_stage *s, wf_real *dcond)
+/* Where the gradient by the condition of a context goes; NULL: it is wanted neither by the caller nor by an encoder. */
+static wf_real *dcond_at(const wf_context *c, wf_real *dcond)
 {
-    return dcond && s->context->dcond ? s->context->dcond : dcond;
+    return c->dcond && (dcond || c->learnt) ? c->dcond : dcond;
 }
 
 /* Before a backward pass, that its conditions' gradients are zero. */
-static int clear_dcond(wf_flow *f, const wf_real *dcond)
+static int clear_dcond(wf_flow *f, wf_real *dcond)
 {
     wf_backend *b = f->backend;
-    for (const wf_context *c = f->context.next; dcond && c; c = c->next)
-        if (c->dcond)
+    for (const wf_context *c = f->context.next; c; c = c->next)
+        if (c->dcond && dcond_at(c, dcond))
             WF_TRY(b->zero(b, c->dcond, (size_t)c->N * (size_t)c->H * (size_t)c->W * (size_t)c->C * b->real));
     return WF_OK;
 }
 
-/* After it: those of the shapes after `c` go to that of c, and at last to the caller's. */
-static int gather_dcond(wf_flow *f, const wf_context *c, wf_real *dcond)
+/* After it: what the condition of context c has of the gradients of those after it, at last the caller's; and the gradients of
+ * encoders' parameters, to the sink where each stage gives its own. */
+static int gather_dcond(wf_flow *f, const wf_real *params, const wf_context *c, wf_real *dcond, double scale,
+                        wf_grad_sink *sink, void *context)
 {
-    if (!dcond || !c->next)
+    if (!c->next)
         return WF_OK;
-    WF_TRY(gather_dcond(f, c->next, dcond));
-    if (c->next->C == c->C)
-        return WF_OK;
-    return wf_unsqueeze(f->backend, c->N, c->H, c->W, c->C, c->next->dcond, c->dcond ? c->dcond : dcond, true);
+    WF_TRY(gather_dcond(f, params, c->next, dcond, scale, sink, context));
+    const wf_real *from = dcond_at(c->next, dcond);
+    wf_real *to = dcond_at(c, dcond);
+    wf_bijector *j = c->next->encoder;
+    if (!j)
+        return from && c->next->C != c->C ? wf_unsqueeze(f->backend, c->N, c->H, c->W, c->C, from, to, true) : WF_OK;
+    wf_flow_stage *s = stage_of(f, j);
+    WF_TRY(j->type->encode_backward(j, wf_at(f->backend, params, j->offset), from, to, sink ? grads_of(f, s, j) : NULL,
+                                    s->tape, f->work));
+    return sink ? give(f, params, s, scale, sink, context) : WF_OK;
 }
 
 /* x: the stage's input. Turns f->g from the gradient by its output into that by x; unfold makes what is left of it that of the
@@ -389,8 +434,8 @@ static int run_backward(wf_flow *f, const wf_real *params, wf_flow_stage *s, con
         return run_move(f, s, true, f->g);
     if (!s->linear) {
         wf_bijector *j = &f->bijectors[s->first];
-        return j->type->backward(j, wf_at(b, params, j->offset), x, cond_at(s, cond), f->g, dcond_at(s, dcond), scale,
-                                 want ? grads_of(f, s, j) : NULL, s->tape, f->work);
+        return j->type->backward(j, wf_at(b, params, j->offset), x, cond_at(s, cond), f->g, dcond_at(s->context, dcond),
+                                 scale, want ? grads_of(f, s, j) : NULL, s->tape, f->work);
     }
     return b->mix_backward(b, pixels(s), s->context->K, s->matrix.A, x, f->g, want ? s->dA : NULL, want ? s->da : NULL);
 }
@@ -409,18 +454,17 @@ int wf_flow_backward(wf_flow *f, const wf_real *params, const wf_real *cond, dou
         if (!kept)
             WF_TRY(run_inverse(f, params, s, cond, f->state, NULL));
         WF_TRY(run_backward(f, params, s, s->in ? s->in : f->state, cond, scale, sink != NULL, dcond));
-        if (sink && !f->whole) {
-            WF_TRY(unfold(f, params, s, 1, scale));
-            WF_TRY(sink(context, s->offset, s->size, f->grads));
-        }
+        if (sink && !wf_flow_encodes(f, s))
+            WF_TRY(give(f, params, s, scale, sink, context));
     }
+    WF_TRY(gather_dcond(f, params, &f->context, dcond, scale, sink, context));
     if (sink && f->whole) {
         WF_TRY(unfold(f, params, f->stages, f->stage_count, scale));
         WF_TRY(sink(context, 0, f->size, f->grads));
     }
     if (dx)
         *dx = f->g;
-    return gather_dcond(f, &f->context, dcond);
+    return WF_OK;
 }
 
 int wf_flow_inverse(wf_flow *f, const wf_real *params, const wf_real *z, const wf_real *cond, const wf_real **x)
@@ -432,8 +476,7 @@ int wf_flow_inverse(wf_flow *f, const wf_real *params, const wf_real *z, const w
     } else {
         WF_TRY(b->copy(b, f->state, z, f->elements));
     }
-    WF_TRY(begin(f, cond));
-    WF_TRY(fold(f, params, f->stages, f->stage_count));
+    WF_TRY(begin(f, params, cond));
     for (int i = f->stage_count - 1; i >= 0; i--) {
         wf_flow_stage *s = &f->stages[i];
         WF_TRY(run_inverse(f, params, s, cond, f->state, f->logdet));
@@ -469,8 +512,8 @@ static int run_inverse_backward(wf_flow *f, const wf_real *params, wf_flow_stage
         WF_TRY(b->mix_backward(b, pixels(s), s->context->K, s->matrix.B, x, f->g, NULL, NULL));
     } else {
         wf_bijector *j = &f->bijectors[s->first];
-        WF_TRY(j->type->inverse_backward(j, wf_at(b, params, j->offset), x, f->g, dcond_at(s, dcond), scale, s->tape,
-                                         f->work));
+        WF_TRY(j->type->inverse_backward(j, wf_at(b, params, j->offset), x, f->g, dcond_at(s->context, dcond), scale,
+                                         s->tape, f->work));
     }
     return kept ? WF_OK : b->copy(b, f->state, f->next, s->elements);
 }
@@ -484,7 +527,7 @@ int wf_flow_inverse_backward(wf_flow *f, const wf_real *params, const wf_real *c
     WF_TRY(clear_dcond(f, dcond));
     for (int i = 0; i < f->stage_count; i++)
         WF_TRY(run_inverse_backward(f, params, &f->stages[i], cond, scale, dcond));
-    WF_TRY(gather_dcond(f, &f->context, dcond));
+    WF_TRY(gather_dcond(f, params, &f->context, dcond, scale, NULL, NULL));
     if (f->parks)
         WF_TRY(arrange(f, false, f->g, f->next));
     *dz = f->parks ? f->next : f->g;

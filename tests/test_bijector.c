@@ -492,7 +492,22 @@ Test(bijector, registry_walk)
             cr_assert_geq(taken + refused, least, "%s: %zu shapes", chain, taken);
         }
     }
-    cr_assert_geq(rows, 14);
+    cr_assert_geq(rows, 15);
+}
+
+Test(bijector, chains_with_encoders)
+{
+    size_t all = sizeof shapes / sizeof *shapes;
+    cr_expect_eq(check_chain("cond:channels=2:width=3:blocks=1, actnorm, affine:width=4:blocks=1"), all);
+    cr_expect_eq(
+        check_chain("affine:width=4:blocks=1, cond:channels=1:width=3:blocks=1, conv1x1, affine:width=4:blocks=1, "
+                    "cond:channels=2:net=conv, affine:width=3:blocks=1:swap"),
+        all);
+    cr_expect_geq(
+        check_chain(
+            "cond:channels=1:width=3:blocks=1, affine:width=3:blocks=1, squeeze, affine:width=3:blocks=1, split, "
+            "cond:channels=2:width=3:net=glow, affine:width=3:blocks=1"),
+        3);
 }
 
 Test(bijector, chains_with_moves)
