@@ -315,9 +315,11 @@ struct wf_backend {
     /* residual (if the spec says so) [N,H,W,out] may be y itself. */
     int (*conv_forward)(wf_backend *b, wf_conv *conv, const wf_weights *weights, const wf_map *x,
                         const wf_map *residual, wf_map *y);
-    /* dy: gradient before the relu and residual. dx overwritten (NULL: not wanted); so are dw, dbias, dlogs, if wanted. */
-    int (*conv_backward)(wf_backend *b, wf_conv *conv, const wf_weights *weights, const wf_map *x, const wf_map *dy,
-                         wf_map *dx);
+    /* dy: gradient by y, what forward gave. Where the spec has a relu it is made that before the relu, in place and before all
+     * else: dy = (dy + add) where y > 0, else 0; add may be NULL, and be dx. Where it has none, y and add are not looked at.
+     * dx overwritten (NULL: not wanted); so are dw, dbias, dlogs, if wanted. */
+    int (*conv_backward)(wf_backend *b, wf_conv *conv, const wf_weights *weights, const wf_map *x, const wf_map *y,
+                         const wf_map *add, wf_map *dy, wf_map *dx);
     /* What all convolutions of a flow make of their weights, made together; all three NULL where that costs no more one by one.
      * With `folded`, conv_forward and conv_backward want conv_fold before them, with the same w, bias and logs; with `dfolded`,
      * dw, dbias and dlogs are there after conv_unfold. */

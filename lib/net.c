@@ -345,7 +345,7 @@ int wf_net_forward(wf_net *net, const wf_real *params, const wf_real *x, const w
 }
 
 /* *dy, the gradient by the output of attention, becomes that by the output of its convolution. */
-static int attend_backward(const wf_net *net, const wf_real *qkv, void *work, const wf_map **dy)
+static int attend_backward(const wf_net *net, const wf_real *qkv, void *work, wf_map **dy)
 {
     const wf_context *c = net->context;
     wf_backend *b = c->backend;
@@ -359,19 +359,23 @@ static int attend_backward(const wf_net *net, const wf_real *qkv, void *work, co
     return b->pack(b, &shape, 3 * net->width, 3 * net->width, dqkv, 0, NULL, wide);
 }
 
-static int retreat(const wf_net *net, int i, const wf_real *params, void *tape, const wf_map *dy, wf_map *dx,
-                   wf_real *grads, void *work)
+/* dy: the gradient by the output of layer i but for `past` (NULL: nothing), what goes past the layers above; becomes that before
+ * its relu. */
+static int retreat(const wf_net *net, int i, const wf_real *params, void *tape, const wf_map *past, wf_map *dy,
+                   wf_map *dx, wf_real *grads, void *work)
 {
     wf_backend *b = net->context->backend;
     const layer *l = &net->layers[i];
     if (l->tail == GATE) {
+        WF_TRY(b->relu_backward(b, &net->hidden_shape, target(net, tape, i), past, dy));
         WF_TRY(b->gate_backward(b, &net->hidden_shape, before(net, tape, l), dy, work));
         dy = work;
     }
-    if (l->tail == ATTENTION)
+    if (l->tail == ATTENTION) /* which has no relu, and which nothing goes past */
         WF_TRY(attend_backward(net, before(net, tape, l), work, &dy));
     wf_weights weights = wf_bijector_weights(net->owner, i, params, grads);
-    return b->conv_backward(b, net->owner->convs[i].conv, &weights, source(net, tape, i), dy, dx);
+    return b->conv_backward(b, net->owner->convs[i].conv, &weights, source(net, tape, i), target(net, tape, i), past,
+                            dy, dx);
 }
 
 int wf_net_backward(wf_net *net, const wf_real *params, const wf_real *dout, wf_real *grads, wf_real *dx,
@@ -381,21 +385,20 @@ int wf_net_backward(wf_net *net, const wf_real *params, const wf_real *dout, wf_
     wf_backend *b = c->backend;
     wf_map *spare[2] = {work, (wf_map *)((char *)work + net->hidden_bytes)};
     wf_map *din = (wf_map *)((char *)work + 2 * net->hidden_bytes);
-    wf_map *dy = (wf_map *)((char *)din + net->in_bytes), *skip = NULL;
+    wf_map *dy = (wf_map *)((char *)din + net->in_bytes), *skip = NULL, *past = NULL;
     void *inner = (char *)dy + net->out_bytes;
 
     WF_TRY(b->pack(b, &net->out_shape, net->out, net->out, dout, 0, NULL, dy));
     for (int i = net->count - 1; i > 0; i--) {
         /* The gradient that goes past a residual layer and the one before waits in its place. For the result of those two
          * there is the output of the residual layer, which is no longer needed. */
-        wf_map *past = skip, *to = past ? target(net, tape, i + 1) : dy == spare[0] ? spare[1] : spare[0];
+        wf_map *to = skip ? target(net, tape, i + 1) : dy == spare[0] ? spare[1] : spare[0];
+        WF_TRY(retreat(net, i, params, tape, past, dy, to, grads, inner));
+        past = skip;
         skip = is_residual(&net->layers[i]) ? dy : NULL;
-        WF_TRY(retreat(net, i, params, tape, dy, to, grads, inner));
-        if (net->layers[i - 1].tail != ATTENTION) /* which has no relu, and which nothing goes past */
-            WF_TRY(b->relu_backward(b, &net->hidden_shape, source(net, tape, i), past, to));
         dy = to;
     }
-    WF_TRY(retreat(net, 0, params, tape, dy, din, grads, inner));
+    WF_TRY(retreat(net, 0, params, tape, past, dy, din, grads, inner));
     return b->pack_backward(b, &net->in_shape, net->take, c->K, dx, c->C, dcond, din);
 }
 

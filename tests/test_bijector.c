@@ -17,7 +17,7 @@ typedef struct shape {
 static const shape shapes[] = {
     {1, 1, 3, 0, 0, 0}, {1, 1, 9, 3, 0, 0}, {2, 2, 9, 3, 0, 0}, {3, 5, 9, 3, 0, 0},        {2, 1, 12, 4, 0, 0},
     {3, 3, 3, 1, 0, 0}, {2, 4, 3, 0, 0, 0}, {4, 2, 2, 2, 0, 0}, {1, 5, 2, 1, WF_SOUND, 0}, {4, 2, 3, 1, WF_VOLUME, 2}};
-enum { VOLUMES = 1 }; /* of these */
+enum { VOLUMES = 1, NO_PICTURES = 2 }; /* of these */
 
 static wf_backend *ref(void)
 {
@@ -485,10 +485,10 @@ Test(bijector, registry_walk)
         size_t least = type->move ? 3 : sizeof shapes / sizeof *shapes; /* moves need even sides, of pictures */
         char chain[128];
         for (int i = 0; variant(type, i, 0, chain); i++) {
+            size_t refused = strstr(chain, "maskedconv") ? NO_PICTURES : strstr(chain, "mask=checker") ? VOLUMES : 0;
             size_t taken = check_chain(chain);
-            for (int bare = 1; bare <= 2 && !taken; bare++)
+            for (int bare = 1; bare <= 2 && taken + refused < least; bare++)
                 taken = variant(type, i, bare, chain) ? check_chain(chain) : 0;
-            size_t refused = strstr(chain, "mask=checker") ? VOLUMES : 0;
             cr_assert_geq(taken + refused, least, "%s: %zu shapes", chain, taken);
         }
     }

@@ -93,7 +93,7 @@ static bool same_in_all_places(wf_backend *b, wf_conv_spec spec)
     cr_assert_eq(b->pack(b, &from, spec.in, spec.in, pixels, 0, NULL, x), WF_OK);
     wf_weights weights = {.w = w, .bias = bias, .logs = logs};
     cr_assert_eq(b->conv_forward(b, conv, &weights, x, NULL, y), WF_OK);
-    cr_assert_eq(b->conv_backward(b, conv, &weights, x, y, dx), WF_OK);
+    cr_assert_eq(b->conv_backward(b, conv, &weights, x, y, NULL, y, dx), WF_OK);
     cr_assert_eq(b->unpack(b, &to, y, result), WF_OK);
     cr_assert_eq(b->unpack(b, &from, dx, back), WF_OK);
     bool same = true;

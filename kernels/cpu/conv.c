@@ -56,12 +56,14 @@ static int conv_forward(wf_backend *b, wf_conv *conv, const wf_weights *p, const
                                (float *)y);
 }
 
-static int conv_backward(wf_backend *b, wf_conv *conv, const wf_weights *p, const wf_map *x, const wf_map *dy,
-                         wf_map *dx)
+static int conv_backward(wf_backend *b, wf_conv *conv, const wf_weights *p, const wf_map *x, const wf_map *y,
+                         const wf_map *add, wf_map *dy, wf_map *dx)
 {
     const float *w = (const float *)p->w, *bias = (const float *)p->bias, *logs = (const float *)p->logs;
     float *dw = (float *)p->dw, *dbias = (float *)p->dbias, *dlogs = (float *)p->dlogs;
     WF_CHECK(!dw == !dbias && !dw == !dlogs, WF_INTERNAL, "conv: all three parameter gradients, or none");
+    if (conv->spec.relu)
+        wf_cpu_relu_backward(&conv->out, y, add, dy);
     if (conv->winograd && dx) {
         WF_TRY(wf_cpu_winograd_data((wf_cpu *)b, conv, w, logs, (const float *)dy, (float *)dx));
         dx = NULL;

@@ -39,6 +39,8 @@ typedef struct wf_cpu_layout {
 } wf_cpu_layout;
 
 wf_cpu_layout wf_cpu_layout_of(const wf_cpu *cpu, const wf_map_shape *shape);
+/* dy = (dy + add) where y > 0, else 0; add may be NULL. */
+void wf_cpu_relu_backward(const wf_cpu_layout *l, const wf_map *y, const wf_map *add, wf_map *dy);
 
 /* Each fills its slots of the table. */
 void wf_cpu_linear_slots(wf_backend *b);

@@ -12,8 +12,10 @@
 #include <string.h>
 
 #include "conv.h"
+#include "eight.h"
 
-enum { FEW = 32, SUMMERS = 64 }; /* channels of `taps`; blocks that share a sum over pixels */
+/* channels of `taps`; blocks that share a sum over pixels, of which each has some, and threads of such a block */
+enum { FEW = 32, SUMMERS = 256, SHARE = 16, ADDERS = 512 };
 
 typedef struct geometry {
     int N, H, W, in, out, taps; /* channels padded; H: rows of all slices */
@@ -141,7 +143,8 @@ static __global__ void __launch_bounds__(WF_CUDA_THREADS) fold(batch all)
 /* Blocks that share a sum over so many pixels. */
 static WF_BOTH int summers(size_t pixels)
 {
-    return pixels < (size_t)SUMMERS ? (int)pixels : (int)SUMMERS;
+    size_t blocks = (pixels + SHARE - 1) / SHARE;
+    return blocks < (size_t)SUMMERS ? (int)blocks : (int)SUMMERS;
 }
 
 /* One block an output channel, [channels,entries]: from the gradients by the folded w and bias those by w, bias and logs; since
@@ -165,27 +168,48 @@ static __global__ void unfold(batch all)
         e.dw[at] = d;
         dot += (double)e.w[at] * (double)d;
     }
+    double sum = 0;
+    for (int b = (int)threadIdx.x; b < blocks; b += (int)blockDim.x)
+        sum += columns[(size_t)b * (size_t)g.out + (size_t)o];
     dot = wf_cuda_block_sum(dot);
+    sum = wf_cuda_block_sum(sum) * (double)scale;
     if (threadIdx.x != 0)
         return;
-    double sum = 0;
-    for (int b = 0; b < blocks; b++)
-        sum += columns[(size_t)b * (size_t)g.out + (size_t)o];
-    sum *= (double)scale;
     e.dbias[o] = (float)sum;
     e.dlogs[o] = (float)(3.0 * (dot + (double)e.bias[o] * sum));
 }
 
-/* columns[block] = sums over this block's pixels of dy [pixels,out]; a thread has every blockDim.x-th channel. */
-static __global__ void sum_columns(size_t pixels, int out, bool bf16, const void *dy, double *columns)
+/* Of dy [pixels,out]: the gradient before the relu, as relu_backward makes it (y NULL: as it is), and columns[block] = its sums over
+ * this block's pixels (NULL: not wanted), in one pass. A thread has eight channels of each `rows`th pixel. */
+static __global__ void __launch_bounds__(ADDERS)
+    relu_and_sums(size_t pixels, int out, bool bf16, const void *y, const void *add, void *dy, double *columns)
 {
+    __shared__ double shares[8][ADDERS];
     size_t each = (pixels + gridDim.x - 1) / gridDim.x, begin = (size_t)blockIdx.x * each;
     size_t end = begin + each < pixels ? begin + each : pixels;
-    for (int c = (int)threadIdx.x; c < out; c += (int)blockDim.x) {
-        double sum = 0;
-        for (size_t p = begin; p < end; p++)
-            sum += (double)wf_cuda_load(dy, bf16, p * (size_t)out + (size_t)c);
-        columns[(size_t)blockIdx.x * (size_t)out + (size_t)c] = sum;
+    int eights = out / 8;
+    for (int first = 0; first < eights; first += ADDERS) {
+        int across = eights - first < ADDERS ? eights - first : (int)ADDERS, rows = ADDERS / across;
+        int row = (int)threadIdx.x / across, own = first + (int)threadIdx.x % across;
+        double sums[8] = {0, 0, 0, 0, 0, 0, 0, 0};
+        for (size_t p = begin + (size_t)row; p < end && row < rows; p += (size_t)rows) {
+            size_t i = p * (size_t)eights + (size_t)own;
+            wf_cuda_eight d = y ? wf_cuda_relu_adjoint(bf16, i, y, add, dy) : wf_cuda_load_eight(dy, bf16, i);
+            for (int k = 0; k < 8; k++)
+                sums[k] += (double)d.v[k];
+        }
+        if (!columns)
+            continue;
+        for (int k = 0; k < 8; k++)
+            shares[k][threadIdx.x] = sums[k];
+        __syncthreads();
+        for (int c = (int)threadIdx.x; c < across * 8; c += ADDERS) {
+            double sum = 0;
+            for (int r = 0; r < rows; r++)
+                sum += shares[c % 8][r * across + c / 8];
+            columns[(size_t)blockIdx.x * (size_t)out + (size_t)(first * 8 + c)] = sum;
+        }
+        __syncthreads();
     }
 }
 
@@ -467,8 +491,8 @@ static int gradients(wf_cuda *cuda, const wf_conv *conv, const work *k, const wf
     return want ? wf_cuda_product_run(cuda, &conv->products[WF_CUDA_WEIGHTS], wide, x, NULL, NULL, k->dfolded) : WF_OK;
 }
 
-static int conv_backward(wf_backend *b, wf_conv *conv, const wf_weights *weights, const wf_map *x, const wf_map *dy,
-                         wf_map *dx)
+static int conv_backward(wf_backend *b, wf_conv *conv, const wf_weights *weights, const wf_map *x, const wf_map *y,
+                         const wf_map *add, wf_map *dy, wf_map *dx)
 {
     wf_cuda *cuda = (wf_cuda *)b;
     const geometry *g = &conv->g;
@@ -478,13 +502,13 @@ static int conv_backward(wf_backend *b, wf_conv *conv, const wf_weights *weights
     WF_TRY(work_open(cuda, conv, &p, &k));
     if (dx)
         WF_TRY(fold_one(b, conv, weights, &k));
+    if (g->relu || p.dw)
+        WF_RUN(relu_and_sums, (unsigned)summers(pixels_of(g)), (unsigned)ADDERS, 0, pixels_of(g), g->out, g->bf16,
+               g->relu ? (const void *)y : (const void *)NULL, (const void *)add, (void *)dy,
+               p.dw ? (double *)(k.dfolded + columns_at(g)) : (double *)NULL);
     WF_TRY(gradients(cuda, conv, &k, x, dy, dx, p.dw != NULL));
-    if (!p.dw)
-        return WF_OK;
-    WF_RUN(sum_columns, (unsigned)summers(pixels_of(g)), 128u, 0, pixels_of(g), g->out, g->bf16, (const void *)dy,
-           (double *)(k.dfolded + columns_at(g)));
     p.dfolded = k.dfolded;
-    return weights->dfolded ? WF_OK : conv_unfold(b, 1, &conv, &p);
+    return weights->dfolded || !p.dw ? WF_OK : conv_unfold(b, 1, &conv, &p);
 }
 
 void wf_cuda_conv_slots(wf_backend *b)

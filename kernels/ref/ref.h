@@ -56,8 +56,8 @@ int wf_ref_conv_create(wf_backend *b, const wf_conv_spec *spec, wf_conv **out);
 void wf_ref_conv_destroy(wf_backend *b, wf_conv *conv);
 int wf_ref_conv_forward(wf_backend *b, wf_conv *conv, const wf_weights *weights, const wf_map *x,
                         const wf_map *residual, wf_map *y);
-int wf_ref_conv_backward(wf_backend *b, wf_conv *conv, const wf_weights *weights, const wf_map *x, const wf_map *dy,
-                         wf_map *dx);
+int wf_ref_conv_backward(wf_backend *b, wf_conv *conv, const wf_weights *weights, const wf_map *x, const wf_map *y,
+                         const wf_map *add, wf_map *dy, wf_map *dx);
 int wf_ref_gaussian(wf_backend *b, int N, int P, int K, const wf_real *z, const wf_real *weight, double *logp,
                     double scale, wf_real *dz);
 int wf_ref_squash(wf_backend *b, int N, size_t D, double factor, const wf_real *v, wf_real *u, double *logp);

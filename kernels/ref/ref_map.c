@@ -151,11 +151,13 @@ static void conv_at_backward(const wf_conv_spec *s, const double *w, const doubl
             }
 }
 
-int wf_ref_conv_backward(wf_backend *b, wf_conv *conv, const wf_weights *p, const wf_map *x_, const wf_map *dy_,
-                         wf_map *dx_)
+int wf_ref_conv_backward(wf_backend *b, wf_conv *conv, const wf_weights *p, const wf_map *x_, const wf_map *y,
+                         const wf_map *add, wf_map *dy_, wf_map *dx_)
 {
-    (void)b;
     const wf_conv_spec *s = &conv->spec;
+    const wf_map_shape shape = {.N = s->N, .H = s->H, .W = s->W, .C = s->out};
+    if (s->relu)
+        WF_TRY(wf_ref_relu_backward(b, &shape, y, add, dy_));
     const double *w = (const double *)p->w, *bias = (const double *)p->bias, *logs = (const double *)p->logs;
     const double *x = (const double *)x_, *dy = (const double *)dy_;
     double *dx = (double *)dx_, *dw = (double *)p->dw, *dbias = (double *)p->dbias, *dlogs = (double *)p->dlogs;

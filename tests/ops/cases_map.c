@@ -231,12 +231,17 @@ static int backward(run *r, const dims *d, bool together)
     wf_map_shape in = shape_of(d, d->K), out = shape_of(d, d->C);
     pair p;
     int status = pair_open(r, d, !(d->variant & NO_DW), together, &p);
-    wf_map *x = feature_map(r, "x", INPUT, &in);
+    wf_map *x = feature_map(r, "x", INPUT, &in), *y = feature_map(r, "y", UPDATED, &out);
+    wf_map *mask = feature_map(r, "mask", INPUT, &out), *add = NULL;
+    if (d->variant & RESIDUAL)
+        add = feature_map(r, "add", INPUT, &out);
+    if (!status)
+        status = b->relu_backward(b, &out, mask, NULL, y); /* half of it exactly zero */
     for (int i = 0; i < (together ? 2 : 1) && !status; i++) {
-        wf_map *dy = feature_map(r, "dy", INPUT, &out);
+        wf_map *dy = feature_map(r, "dy", UPDATED, &out);
         wf_map *dx = d->variant & NO_DX ? NULL : feature_map(r, "dx", OUTPUT, &in);
         for (int again = 0; again < 2 && !status; again++)
-            status = b->conv_backward(b, p.convs[i], &p.weights[i], x, dy, dx);
+            status = b->conv_backward(b, p.convs[i], &p.weights[i], x, y, add, dy, dx);
     }
     if (!status && together && b->conv_fold && !(d->variant & NO_DW))
         status = b->conv_unfold(b, 2, p.convs, p.weights);

@@ -229,21 +229,19 @@ static int conv_loss(void *context, double *loss)
     return WF_OK;
 }
 
-/* 3 x 3 with residual and relu on 2 pictures of 3 x 5, through conv_backward and relu_backward. */
+/* 3 x 3 with residual and relu on 2 pictures of 3 x 5. */
 int law_conv_gradient(void)
 {
     conv_case c;
     double dy[90], loss, dx[90], dw[81], dbias[3], dlogs[3];
     fill((double *)&c, offsetof(conv_case, conv) / sizeof(double), 4, 0.6);
     c.spec = (wf_conv_spec){.N = 2, .H = 3, .W = 5, .in = 3, .out = 3, .k = 3, .relu = true, .residual = true};
-    wf_map_shape shape = {.N = 2, .H = 3, .W = 5, .C = 3};
     wf_weights weights = {R(c.w), R(c.bias), R(c.logs), R(dw), R(dbias), R(dlogs), NULL, NULL};
     WF_TRY(wf_ref_conv_create(NULL, &c.spec, &c.conv));
     int status;
     WF_GO(conv_loss(&c, &loss));
     memcpy(dy, c.c, sizeof dy);
-    WF_GO(wf_ref_relu_backward(NULL, &shape, M(c.y), NULL, M(dy)));
-    WF_GO(wf_ref_conv_backward(NULL, c.conv, &weights, M(c.x), M(dy), M(dx)));
+    WF_GO(wf_ref_conv_backward(NULL, c.conv, &weights, M(c.x), M(c.y), NULL, M(dy), M(dx)));
     WF_GO(check_gradient("dx", conv_loss, &c, c.x, dx, 90));
     WF_GO(check_gradient("dw", conv_loss, &c, c.w, dw, 81));
     WF_GO(check_gradient("dbias", conv_loss, &c, c.bias, dbias, 3));

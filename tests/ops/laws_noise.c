@@ -25,7 +25,7 @@ int law_gaussian(void)
 /* h = sum of u_i weights_i + 0.4 log du/dv; its gradient by v. */
 static int squash_loss(void *context, double *loss)
 {
-    double u[6], logp[2] = {0, 0};
+    double u[6] = {0}, logp[2] = {0, 0};
     WF_TRY(wf_ref_squash(NULL, 2, 3, 1.3, R(context), R(u), logp));
     *loss = 0.4 * (logp[0] + logp[1]);
     for (int i = 0; i < 6; i++)
