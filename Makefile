@@ -21,7 +21,7 @@ SANFLAGS = $(if $(SAN),-fsanitize=address$(comma)undefined -fno-sanitize-recover
 SANFLAGS += $(if $(FUZZ),-fsanitize=fuzzer-no-link)
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -fopenmp -ffp-contract=off -march=$(ARCH) $(WARN) $(CFLAGS) $(SANFLAGS)
 # Built by clang, the program brings libomp, which also answers the calls that libdnnl makes to libgomp: one runtime, one pool.
-LDLIBS = -ldnnl -llmdb -lpng -ljpeg -lwebp -larchive -ljansson -lxxhash -lz -ldl -lm
+LDLIBS = -ldnnl -llmdb -lpng -ljpeg -lwebp -lsndfile -larchive -ljansson -lxxhash -lz -ldl -lm
 
 Q = $(if $(V),,@)
 # -rdynamic: the CUDA plugin calls back into the program's libwf.
@@ -67,6 +67,9 @@ $B/%.cu.o: %.cu
 $B/libwf-cuda.so: $(CUDA:%=$B/%.o)
 	$Q$(NVCC) -shared -o $@ $^ -lcudnn -lcublasLt
 
+$B/check-engines: $B/tests/gpu/engines.cu.o $B/kernels/cuda/graph.cu.o $B/lib/status.o
+	$Q$(NVCC) -o $@ $^ -lcudnn
+
 # The CUDA backend for machines without CUDA, for tests: compiled by the C++ compiler, run by tests/emulated. Programs look
 # for the plugin in their own folder, so those that test it are copied there.
 CXX = $(if $(findstring clang,$(CC)),clang++,g++)
@@ -90,8 +93,8 @@ $(TOOLS:%=$E/%): $E/%: $(BIN)/%
 emulated: $E/libwf-cuda.so $E/check-ops $E/bench-level $(TOOLS:%=$E/%)
 
 RUN = BIN=$(BIN) B=$B tests/run.sh
-check: all $B/check $B/check-ops $B/deadleaves emulated ## every test: Criterion, operators against the reference, pipes
-	$(RUN) criterion ops emulated pipes
+check: all $B/check $B/check-ops $(if $(CUDA),$B/check-engines) $B/deadleaves emulated ## every test: Criterion, operators against the reference, pipes
+	$(RUN) criterion ops emulated engines pipes
 check-ops: $B/check-ops ## every operator of every backend against the reference
 	$(RUN) ops
 check-pipes: all $B/deadleaves emulated ## the programs, end to end

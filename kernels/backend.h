@@ -27,6 +27,7 @@
 #include <stdint.h>
 
 #include "../lib/safetensors.h" /* wf_dtype */
+#include "../lib/axes.h"
 #include "../lib/status.h"
 
 typedef struct wf_real wf_real;           /* opaque: a number in backend memory */
@@ -48,8 +49,9 @@ typedef struct wf_map_shape {
     wf_precision precision;
 } wf_map_shape;
 
-/* y = (conv(x, w) + b) * exp(3 * l) [+ residual], then relu if asked; stride 1, zero padding k/2, k odd.
- * w [out,k,k,in], b [out], l [out]. An actnorm after a convolution and the scaled zero convolution of Glow are both of
+/* y = (conv(x, w) + bias) * exp(3 * logs) [+ residual], then relu if asked; stride 1, zero padding k/2, k odd.
+ * w [out,k,k,in], of sounds [out,k,in], of volumes [out,k,k,k,in]; bias [out], logs [out]. An actnorm after a convolution and the
+ * scaled zero convolution of Glow are both of
  * this form. */
 typedef struct wf_conv_spec {
     int N, H, W;
@@ -57,7 +59,43 @@ typedef struct wf_conv_spec {
     bool relu;
     bool residual;
     wf_precision precision;
+    wf_signal signal; /* what H and W are sides of */
+    int D;            /* slices of volumes; else not looked at */
 } wf_conv_spec;
+
+/* The parameters of a convolution and their gradients, as many (all NULL: not wanted), and memory of conv_folded_bytes for what
+ * conv_fold makes of them (NULL: each call makes its own). */
+typedef struct wf_weights {
+    const wf_real *w, *bias, *logs;
+    wf_real *dw, *dbias, *dlogs;
+    void *folded, *dfolded;
+} wf_weights;
+
+/* The same for all signals: D slices of H x W, and a kernel of d x h x w. */
+typedef struct wf_conv_box {
+    int D, H, W, d, h, w;
+} wf_conv_box;
+
+static inline wf_conv_box wf_conv_box_of(const wf_conv_spec *s)
+{
+    int D = s->signal == WF_VOLUME ? s->D : 1;
+    return (wf_conv_box){D, s->H / D, s->W, s->signal == WF_VOLUME ? s->k : 1, s->signal == WF_SOUND ? 1 : s->k, s->k};
+}
+
+static inline int wf_conv_taps(const wf_conv_spec *s)
+{
+    int taps = 1;
+    for (int i = 0; i < wf_axes(s->signal); i++)
+        taps *= s->k;
+    return taps;
+}
+
+/* Everything positive, k odd, and rows that the slices divide. */
+static inline bool wf_conv_good(const wf_conv_spec *s)
+{
+    return s->N > 0 && s->H > 0 && s->W > 0 && s->in > 0 && s->out > 0 && s->k > 0 && s->k % 2 == 1 &&
+           (s->signal != WF_SOUND || s->H == 1) && (s->signal != WF_VOLUME || (s->D > 0 && s->H % s->D == 0));
+}
 
 /* A strided copy: to[o*to_outer + i*to_inner + e] = from[o*from_outer + i*from_inner + e] for o < outer, i < inner, e < run. No
  * element of `to` is met twice. */
@@ -95,6 +133,15 @@ typedef struct wf_linear {
     wf_real *A, *a, *B, *b;
     double *logdet; /* device [1]: log|det A|, per pixel, nats */
 } wf_linear;
+
+/* A run of `count` parts, applied in order 0, 1, .. */
+typedef struct wf_linear_run {
+    int K, count;
+    const wf_linear_part *parts;
+    wf_linear folded;       /* of linear_fold, which fills all of it */
+    const wf_real *dA, *da; /* of linear_backward: [K,K], [K], the gradient of the loss by A and a */
+    double dlogdet;         /* and by logdet */
+} wf_linear_run;
 
 /* Elementwise transforms y = T(x; theta), increasing in x; a row is a kind and its body (kernels/body/NAME.h). theta = 0 is the
  * identity or near it.
@@ -159,7 +206,13 @@ typedef struct wf_random {
 } wf_random;
 
 /* Part of every counter: another value is another random number in what exists already. */
-enum wf_purpose { WF_PURPOSE_INIT = 1, WF_PURPOSE_NOISE = 4, WF_PURPOSE_EVAL = 5, WF_PURPOSE_LATENT = 6 };
+enum wf_purpose {
+    WF_PURPOSE_INIT = 1,
+    WF_PURPOSE_NOISE = 4,
+    WF_PURPOSE_EVAL = 5,
+    WF_PURPOSE_LATENT = 6,
+    WF_PURPOSE_PIXELS = 7
+};
 
 /* Glow's Adamax and the moving average of the weights, in one pass:
  *   m = beta1 m + (1-beta1) g;  u = max(beta2 u, |g|);  w -= rate m / (u + eps);  ema += (1-decay) (w - ema)
@@ -205,11 +258,8 @@ struct wf_backend {
     void (*forget)(wf_backend *b, wf_recording *recording); /* NULL is allowed */
 
     /* -- small linear algebra: a run of linear bijectors as one matrix --------------------------------------------- */
-    /* parts apply in order 0, 1, ..; fills all of `out`. */
-    int (*linear_fold)(wf_backend *b, int K, const wf_linear_part *parts, int count, const wf_linear *out);
-    /* From dA [K,K], da [K] (gradient of the loss by A and a) and dlogdet (by logdet): writes every part's grads. */
-    int (*linear_backward)(wf_backend *b, int K, const wf_linear_part *parts, int count, const wf_real *dA,
-                           const wf_real *da, double dlogdet);
+    int (*linear_fold)(wf_backend *b, int count, const wf_linear_run *runs);
+    int (*linear_backward)(wf_backend *b, int count, const wf_linear_run *runs); /* writes every part's grads */
     /* y[p,:] = A x[p,:] + a for pixels [n,K]; in place allowed. */
     int (*mix)(wf_backend *b, size_t n, int K, const wf_real *A, const wf_real *a, const wf_real *x, wf_real *y);
     /* g: dy in, dx = A' dy out, in place; dA = sum dy x', da = sum dy (both overwritten; NULL: not wanted). */
@@ -263,25 +313,36 @@ struct wf_backend {
     int (*conv_create)(wf_backend *b, const wf_conv_spec *spec, wf_conv **out); /* costly: create once per shape */
     void (*conv_destroy)(wf_backend *b, wf_conv *conv);
     /* residual (if the spec says so) [N,H,W,out] may be y itself. */
-    int (*conv_forward)(wf_backend *b, wf_conv *conv, const wf_real *w, const wf_real *bias, const wf_real *logs,
-                        const wf_map *x, const wf_map *residual, wf_map *y);
-    /* dy: gradient before the relu and residual. dx overwritten (NULL: not wanted); dw, dbias, dlogs overwritten (all
-     * NULL: not wanted). */
-    int (*conv_backward)(wf_backend *b, wf_conv *conv, const wf_real *w, const wf_real *bias, const wf_real *logs,
-                         const wf_map *x, const wf_map *dy, wf_map *dx, wf_real *dw, wf_real *dbias, wf_real *dlogs);
+    int (*conv_forward)(wf_backend *b, wf_conv *conv, const wf_weights *weights, const wf_map *x,
+                        const wf_map *residual, wf_map *y);
+    /* dy: gradient by y, what forward gave. Where the spec has a relu it is made that before the relu, in place and before all
+     * else: dy = (dy + add) where y > 0, else 0; add may be NULL, and be dx. Where it has none, y and add are not looked at.
+     * dx overwritten (NULL: not wanted); so are dw, dbias, dlogs, if wanted. */
+    int (*conv_backward)(wf_backend *b, wf_conv *conv, const wf_weights *weights, const wf_map *x, const wf_map *y,
+                         const wf_map *add, wf_map *dy, wf_map *dx);
+    /* What all convolutions of a flow make of their weights, made together; all three NULL where that costs no more one by one.
+     * With `folded`, conv_forward and conv_backward want conv_fold before them, with the same w, bias and logs; with `dfolded`,
+     * dw, dbias and dlogs are there after conv_unfold. */
+    size_t (*conv_folded_bytes)(wf_backend *b, const wf_conv *conv, bool gradient); /* of dfolded, else of folded */
+    int (*conv_fold)(wf_backend *b, int count, wf_conv *const *convs, const wf_weights *weights);
+    int (*conv_unfold)(wf_backend *b, int count, wf_conv *const *convs, const wf_weights *weights);
 
     /* -- densities and noise ----------------------------------------------------------------------------------------- */
     /* logp: device [N], added to: log density of the standard normal of z [N,P,K], that of each pixel times its weight, [N,P]
      * (NULL: 1). dz = -scale * weight * z. Either of logp and dz may be NULL: not wanted. */
     int (*gaussian)(wf_backend *b, int N, int P, int K, const wf_real *z, const wf_real *weight, double *logp,
                     double scale, wf_real *dz);
+    /* u [N,D] = sigmoid(factor v), in (0,1); logp: device [N], added to: sum of log du/dv. Not in place. */
+    int (*squash)(wf_backend *b, int N, size_t D, double factor, const wf_real *v, wf_real *u, double *logp);
+    /* From the same v [n]: g: gradient by u in, by v out, in place, scale * sum of log du/dv being part of the loss. */
+    int (*squash_backward)(wf_backend *b, size_t n, double factor, const wf_real *v, double scale, wf_real *g);
     /* z [N,D] = temperature * standard normal; picture n uses index[n] (host). */
     int (*normal)(wf_backend *b, const wf_random *random, int N, size_t D, const uint64_t *index, double temperature,
                   wf_real *z);
     /* Dequantizes and scales in place, with what uniform noise on whole pixels is at this level. `uniforms`: 4 to the power of
      * the number of halvings that lie between the resolution of low+detail (or of low alone when detail is NULL, the base)
-     * and the pixels. low [N,H,W,C] = (low + low-pass of the noise) * scale - 1/2; detail [N,H,W,3C] = (detail + its details) *
-     * scale. random NULL: no noise, its mean instead (1/2 in low, 0 in detail), whatever the taps. index: host [N]. taps as of
+     * and the pixels; for a base by Haar any power of two. low [N,H,W,C] = (low + low-pass of the noise) * scale - 1/2;
+     * detail [N,H,W,3C] = (detail + its details) * scale. random NULL: no noise, its mean instead (1/2 in low, 0 in detail), whatever the taps. index: host [N]. taps as of
      * dwt (host).
      *
      * Haar: noise is the mean of `uniforms` independent U[0,1), exactly; above 64 the normal of the same mean and variance.
@@ -308,6 +369,12 @@ struct wf_backend {
                wf_real *detail);
     int (*idwt)(wf_backend *b, const double *taps, int count, int N, int H, int W, int C, const wf_real *low,
                 const wf_real *detail, wf_real *x); /* H, W: those of x */
+    /* The same along one axis only: x [outer,n,inner], n even -> low and high [outer,n/2,inner], times their gains. Of these
+     * lib/halving.c makes the transforms of signals of other than two axes. */
+    int (*dwt_axis)(wf_backend *b, const double *taps, int count, size_t outer, int n, size_t inner, double low_gain,
+                    double high_gain, const wf_real *x, wf_real *low, wf_real *high);
+    int (*idwt_axis)(wf_backend *b, const double *taps, int count, size_t outer, int n, size_t inner, double low_gain,
+                     double high_gain, const wf_real *low, const wf_real *high, wf_real *x); /* n: that of x */
 };
 
 /* spec: "auto" (cuda if there, else cpu), "cpu", "cuda", "cuda:N", "ref". threads: total, 0: all, or OMP_NUM_THREADS.

@@ -2,29 +2,41 @@
  *
  * All stays on the device in the flows' own units: there, level l + 1 stands on the picture idwt(low_l, x_l), or on x_0 itself,
  * because the average that the wavelet keeps leaves the offset of pictures (dequantize, backend.h) as it is. Gradients go
- * down through the adjoint of idwt: it is orthogonal but for the 1/2 of the average, so that adjoint is dwt with 4 times its
- * low-pass. Batches are of N rows, the fewest that hold what is asked for (batch_rows), and filled up with their first row. */
+ * down through the adjoint of idwt: it is orthogonal but for the 2^(-d/2) of the average in d dimensions, so that adjoint is
+ * dwt with 2^d times its low-pass. Batches are of N rows, the fewest that hold what is asked for (batch_rows), and filled up
+ * with their first row. */
 #include "anneal.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "wavelet.h"
+#include "halving.h"
+#include "replay.h"
 
 enum { MOST = 64, SIZES = 7 }; /* rows of wf_level_batch, and how many times they can be halved, plus 1 */
 
+/* A stage for one number of rows, and where its flow leaves what it gives. */
+typedef struct sized {
+    wf_flow *flow;
+    const wf_real *x;        /* [N,size] coefficients */
+    const wf_real *gradient; /* [N,size] of latents or, in the coefficients, of the stage's own density */
+} sized;
+
+/* What the device does between the host's uploads and downloads, each part recorded for each number of rows. */
+enum part { RISE, MEASURE, FALL, PARTS };
+
 typedef struct stage {
     wf_level level;
-    wf_flow *flow, *flows[SIZES]; /* flow: of this batch; flows[i]: for `most` >> i rows, made when first wanted */
+    sized *now, sizes[SIZES]; /* now: of this batch; sizes[i]: for `most` >> i rows, made when first wanted */
     int H, W;
     size_t size, low_size; /* coefficients [H,W,K] and low-pass [H,W,C] of one row */
     size_t place;          /* of its coefficients in a position */
     double g;              /* 1/T^2 */
     wf_real *in;           /* [N,size] its part of the positions */
-    const wf_real *x;      /* [N,size] coefficients of this batch */
     wf_real *low, *dlow;   /* [N,low_size] what it stands on, and the gradient by it; NULL at the base */
     wf_real *dx;           /* [N,size] gradient by x of the levels above; NULL at the last */
+    wf_real *scratch;      /* of the halving that leads here, if it needs any */
 } stage;
 
 struct wf_anneal {
@@ -33,8 +45,10 @@ struct wf_anneal {
     const wf_wavelet *wavelet;
     wf_anneal_spec spec;
     stage stages[WF_MAX_LEVELS + 1];
-    stage *last;              /* the first is stages[0] */
-    int most, N, chains;      /* rows of a batch at most, rows of this one */
+    stage *last;         /* the first is stages[0] */
+    int most, N, chains; /* rows of a batch at most, rows of this one */
+    int size;            /* how many times the one is halved to the other */
+    wf_replay replays[PARTS][SIZES];
     size_t D;                 /* coefficients of all stages */
     float *condition;         /* [chains,condition_size] pixel units: low-pass of the first stage, or what is known */
     size_t condition_size;    /* 0 at a base of which nothing is known */
@@ -65,13 +79,20 @@ static int doublings(const wf_anneal_spec *spec, int level)
     return (level ? level : 1) - (spec->first ? spec->first : 1);
 }
 
+/* The pictures of a batch that the stage stands on. */
+static wf_extent extent_of(const wf_anneal *a, const stage *s)
+{
+    return (wf_extent){a->meta->signal, a->N, wf_meta_slices(a->meta, s->level.level), s->H, s->W, a->meta->C};
+}
+
 static int open_stage(wf_anneal *a, const wf_model *model, int level)
 {
     stage *s = &a->stages[level - a->spec.first];
     double T = a->spec.temperature[level];
     WF_CHECK(T > 0 && isfinite(T), WF_USAGE, "level %d: temperature %g, want one above 0", level, T);
     WF_TRY(wf_level_load(model, level, a->backend, &s->level));
-    s->H = a->spec.H << doublings(&a->spec, level);
+    WF_TRY(wf_level_invertible(&s->level));
+    s->H = wf_rows_grown(a->meta->signal, a->spec.H, doublings(&a->spec, level));
     s->W = a->spec.W << doublings(&a->spec, level);
     s->size = (size_t)s->H * (size_t)s->W * (size_t)s->level.K;
     s->low_size = (size_t)s->H * (size_t)s->W * (size_t)a->meta->C;
@@ -80,6 +101,11 @@ static int open_stage(wf_anneal *a, const wf_model *model, int level)
     a->D += s->size;
     a->last = s;
     WF_TRY(reals(a, s->size, &s->in));
+    wf_extent one = extent_of(a, s);
+    one.N = 1;
+    size_t scratch = level ? wf_halving_scratch(&one) : 0;
+    if (scratch)
+        WF_TRY(reals(a, scratch, &s->scratch));
     if (level > 0) {
         WF_TRY(reals(a, s->low_size, &s->low));
         WF_TRY(reals(a, s->low_size, &s->dlow));
@@ -121,14 +147,13 @@ static wf_memory memory_of(const stage *s)
 /* Takes the next batch to be of as many rows as `count` of them want. */
 static int begin_batch(wf_anneal *a, int count)
 {
-    int size = 0;
     a->N = batch_rows(&a->spec, a->most, count);
-    while (a->most >> size > a->N)
-        size++;
+    for (a->size = 0; a->most >> a->size > a->N; a->size++)
+        ;
     for (stage *s = a->stages; s <= a->last; s++) {
-        if (!s->flows[size])
-            WF_TRY(wf_level_flow(&s->level, a->N, s->H, s->W, memory_of(s), &s->flows[size]));
-        s->flow = s->flows[size];
+        s->now = &s->sizes[a->size];
+        if (!s->now->flow)
+            WF_TRY(wf_level_flow(&s->level, a->N, s->H, s->W, memory_of(s), &s->now->flow));
     }
     return WF_OK;
 }
@@ -139,7 +164,8 @@ int wf_anneal_create(const wf_model *model, const wf_anneal_spec *spec, wf_backe
     int status, levels = model->meta.levels;
     WF_CHECK(spec->first >= 0 && spec->first <= spec->last && spec->last <= levels, WF_USAGE,
              "%s has levels 0 to %d, not %d to %d", model->path, levels, spec->first, spec->last);
-    WF_CHECK(spec->H > 0 && spec->W > 0 && spec->H <= WF_MAX_SIDE >> doublings(spec, spec->last) &&
+    wf_signal signal = model->meta.signal;
+    WF_CHECK(spec->H > 0 && spec->W > 0 && spec->H <= wf_rows_left(signal, WF_MAX_SIDE, doublings(spec, spec->last)) &&
                  spec->W <= WF_MAX_SIDE >> doublings(spec, spec->last) && chains > 0,
              WF_USAGE, "anneal: %d chains on pictures of %d x %d", chains, spec->H, spec->W);
     WF_CHECK(!spec->known || (spec->data && spec->first == 0 && spec->last == levels), WF_USAGE,
@@ -147,8 +173,10 @@ int wf_anneal_create(const wf_model *model, const wf_anneal_spec *spec, wf_backe
     wf_anneal *a = calloc(1, sizeof *a);
     WF_CHECK(a, WF_AGAIN, "anneal: out of memory");
     *a = (wf_anneal){.backend = backend, .meta = &model->meta, .spec = *spec, .chains = chains};
-    a->most = batch_rows(
-        spec, wf_level_batch(spec->H << doublings(spec, spec->last), spec->W << doublings(spec, spec->last)), chains);
+    a->most = batch_rows(spec,
+                         wf_level_batch(wf_rows_grown(signal, spec->H, doublings(spec, spec->last)),
+                                        spec->W << doublings(spec, spec->last)),
+                         chains);
     a->wavelet = wf_wavelet_find(model->meta.wavelet);
     if (!a->wavelet) {
         status = wf_fail(WF_DATA, "%s: wavelet %s is not known", model->path, model->meta.wavelet);
@@ -168,12 +196,14 @@ void wf_anneal_destroy(wf_anneal *a)
 {
     if (!a)
         return;
+    for (int i = 0; i < PARTS * SIZES; i++)
+        wf_replay_clear(a->backend, &a->replays[i / SIZES][i % SIZES]);
     for (stage *s = a->stages; a->last && s <= a->last; s++) {
-        wf_real *owned[] = {s->in, s->low, s->dlow, s->dx};
+        wf_real *owned[] = {s->in, s->low, s->dlow, s->dx, s->scratch};
         for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
             a->backend->free(a->backend, owned[i]);
         for (int i = 0; i < SIZES; i++)
-            wf_flow_destroy(s->flows[i]);
+            wf_flow_destroy(s->sizes[i].flow);
         wf_level_clear(&s->level);
     }
     free(a->whole);
@@ -210,20 +240,27 @@ int wf_anneal_condition(wf_anneal *a, int n, const float *low)
 
 /* -- up: from positions to coefficients and pictures -------------------------------------------------------------- */
 
-/* The low-pass pictures of `count` chains, without noise, as wf_feed_load has them. */
+/* The low-pass pictures of `count` chains, in pixel units. */
 static int load_condition(wf_anneal *a, int count, const int *chain)
 {
     stage *s = a->stages;
-    wf_backend *b = a->backend;
-    uint64_t unused[MOST] = {0};
     if (is_base(s))
         return WF_OK;
     for (int n = 0; n < a->N; n++)
         memcpy(a->pixels + (size_t)n * s->low_size, a->condition + (size_t)chain[n < count ? n : 0] * s->low_size,
                s->low_size * sizeof *a->pixels);
-    WF_TRY(b->upload(b, s->low, a->pixels, WF_F32, (size_t)a->N * s->low_size));
-    return b->dequantize(b, NULL, NULL, 0, 1, a->N, s->H, s->W, a->meta->C, unused, 1.0 / (1 << a->meta->bits), s->low,
-                         NULL);
+    return a->backend->upload(a->backend, s->low, a->pixels, WF_F32, (size_t)a->N * s->low_size);
+}
+
+/* What load_condition has brought, in the flow's units: without noise, as wf_feed_load has it. */
+static int scale_condition(wf_anneal *a)
+{
+    static const uint64_t unused[MOST];
+    stage *s = a->stages;
+    wf_backend *b = a->backend;
+    return is_base(s) ? WF_OK
+                      : b->dequantize(b, NULL, NULL, 0, 1, a->N, s->H, s->W, a->meta->C, unused,
+                                      1.0 / (1 << a->meta->bits), s->low, NULL);
 }
 
 /* The stage's part of positions x [count,D]. */
@@ -236,7 +273,7 @@ static int load_position(wf_anneal *a, stage *s, int count, const double *x)
 
 static int invert(stage *s)
 {
-    return wf_flow_inverse(s->flow, s->level.params, s->in, s->low, &s->x);
+    return wf_flow_inverse(s->now->flow, s->level.params, s->in, s->low, &s->now->x);
 }
 
 /* What the next stage stands on. */
@@ -246,8 +283,26 @@ static int lift(wf_anneal *a, const stage *s)
     if (s == a->last)
         return WF_OK;
     if (is_base(s))
-        return b->copy(b, s[1].low, s->x, (size_t)a->N * s->size);
-    return b->idwt(b, a->wavelet->taps, a->wavelet->count, a->N, s[1].H, s[1].W, a->meta->C, s->low, s->x, s[1].low);
+        return b->copy(b, s[1].low, s->now->x, (size_t)a->N * s->size);
+    wf_extent extent = extent_of(a, s + 1);
+    return wf_unhalve(b, a->wavelet, &extent, s->low, s->now->x, s[1].low, s[1].scratch);
+}
+
+static int compute_rise(void *anneal)
+{
+    wf_anneal *a = anneal;
+    WF_TRY(scale_condition(a));
+    for (stage *s = a->stages; s <= a->last; s++) {
+        if (!a->spec.data)
+            WF_TRY(invert(s));
+        WF_TRY(lift(a, s));
+    }
+    return WF_OK;
+}
+
+static int play(wf_anneal *a, enum part part, int (*work)(void *anneal))
+{
+    return wf_replay_run(a->backend, &a->replays[part][a->size], work, a);
 }
 
 /* Coefficients and low-pass pictures of all stages, for a batch of count <= N positions. */
@@ -257,12 +312,10 @@ static int rise(wf_anneal *a, int count, const int *chain, const double *x)
     WF_TRY(load_condition(a, count, chain));
     for (stage *s = a->stages; s <= a->last; s++) {
         WF_TRY(load_position(a, s, count, x));
-        s->x = s->in;
-        if (!a->spec.data)
-            WF_TRY(invert(s));
-        WF_TRY(lift(a, s));
+        if (a->spec.data)
+            s->now->x = s->in;
     }
-    return WF_OK;
+    return play(a, RISE, compute_rise);
 }
 
 /* -- densities ---------------------------------------------------------------------------------------------------- */
@@ -275,16 +328,20 @@ static double log_normal(const double *z, size_t n)
     return -0.5 * squares - 0.5 * (double)n * log(2 * M_PI);
 }
 
+/* In the coefficients, of their log densities. */
+static int compute_measure(void *anneal)
+{
+    wf_anneal *a = anneal;
+    for (stage *s = a->stages; s <= a->last; s++)
+        WF_TRY(wf_flow_forward(s->now->flow, s->level.params, s->now->x, s->low));
+    return WF_OK;
+}
+
 /* Adds the stage's share of logp [count]. */
 static int add_density(wf_anneal *a, stage *s, int count, const double *x, double *logp)
 {
     double value[MOST];
-    if (a->spec.data) {
-        WF_TRY(wf_flow_forward(s->flow, s->level.params, s->x, s->low));
-        WF_TRY(wf_flow_log_density(s->flow, value));
-    } else {
-        WF_TRY(wf_flow_inverse_logdet(s->flow, value));
-    }
+    WF_TRY(a->spec.data ? wf_flow_log_density(s->now->flow, value) : wf_flow_inverse_logdet(s->now->flow, value));
     for (int n = 0; n < count; n++) {
         const double *z = x + (size_t)n * a->D + s->place;
         logp[n] += a->spec.data ? s->g * value[n] : s->g * log_normal(z, s->size) + (s->g - 1) * value[n];
@@ -301,29 +358,41 @@ static int lower(wf_anneal *a, const stage *s)
         return s->dlow ? b->zero(b, s->dlow, low * b->real) : WF_OK;
     if (is_base(s))
         return b->copy(b, s->dx, s[1].dlow, (size_t)a->N * s->size);
-    WF_TRY(b->dwt(b, a->wavelet->taps, a->wavelet->count, a->N, s[1].H, s[1].W, a->meta->C, s[1].dlow, s->dlow, s->dx));
-    return b->scale(b, low, 4, 0, s->dlow);
+    wf_extent extent = extent_of(a, s + 1);
+    WF_TRY(wf_halve(b, a->wavelet, &extent, s[1].dlow, s->dlow, s->dx, s[1].scratch));
+    return b->scale(b, low, 1 << wf_axes(a->meta->signal), 0, s->dlow);
 }
 
-/* The stage's share of gradients [count,D] at latents x: what came down from above, through its inverse. */
+/* At latents, what came down from above goes through the stage's inverse; in the coefficients it is a sum. */
+static int compute_fall(void *anneal)
+{
+    wf_anneal *a = anneal;
+    for (stage *s = a->last + 1; s-- > a->stages;) {
+        wf_real *dlow = s > a->stages ? s->dlow : NULL;
+        wf_flow *flow = s->now->flow;
+        WF_TRY(lower(a, s));
+        if (a->spec.data)
+            WF_TRY(wf_flow_backward(flow, s->level.params, s->low, s->g, NULL, NULL, dlow, &s->now->gradient));
+        else
+            WF_TRY(wf_flow_inverse_backward(flow, s->level.params, s->low, s->dx, s->g - 1, dlow, &s->now->gradient));
+    }
+    return WF_OK;
+}
+
+/* The stage's share of gradients [count,D] at latents x. */
 static int latent_gradient(wf_anneal *a, stage *s, int count, const double *x, double *gradient)
 {
-    const wf_real *dz;
-    WF_TRY(wf_flow_inverse_backward(s->flow, s->level.params, s->low, s->dx, s->g - 1, s > a->stages ? s->dlow : NULL,
-                                    &dz));
-    WF_TRY(a->backend->download(a->backend, a->host, WF_F64, dz, (size_t)count * s->size));
+    WF_TRY(a->backend->download(a->backend, a->host, WF_F64, s->now->gradient, (size_t)count * s->size));
     for (int n = 0; n < count; n++)
         for (size_t i = 0, at = (size_t)n * a->D + s->place; i < s->size; i++)
             gradient[at + i] = a->host[(size_t)n * s->size + i] - s->g * x[at + i];
     return WF_OK;
 }
 
-/* The same in the coefficients, where it is a sum. */
+/* The same in the coefficients. */
 static int data_gradient(wf_anneal *a, stage *s, int count, double *gradient)
 {
-    const wf_real *dx, *terms[2] = {s->dx, NULL};
-    WF_TRY(wf_flow_backward(s->flow, s->level.params, s->low, s->g, NULL, NULL, s > a->stages ? s->dlow : NULL, &dx));
-    terms[1] = dx;
+    const wf_real *terms[2] = {s->dx, s->now->gradient};
     for (int n = 0; n < count; n++)
         memset(gradient + (size_t)n * a->D + s->place, 0, s->size * sizeof *gradient);
     for (int t = s->dx ? 0 : 1; t < 2; t++) {
@@ -339,12 +408,13 @@ static int batch_density(wf_anneal *a, int count, const int *chain, const double
 {
     WF_TRY(rise(a, count, chain, x));
     memset(logp, 0, (size_t)count * sizeof *logp);
-    for (stage *s = a->stages; s <= a->last; s++)
+    if (a->spec.data)
+        WF_TRY(play(a, MEASURE, compute_measure));
+    for (stage *s = a->stages; s <= a->last; s++) /* before FALL, which may use up what they are taken from */
         WF_TRY(add_density(a, s, count, x, logp));
-    for (stage *s = a->last + 1; s-- > a->stages;) {
-        WF_TRY(lower(a, s));
+    WF_TRY(play(a, FALL, compute_fall));
+    for (stage *s = a->stages; s <= a->last; s++)
         WF_TRY(a->spec.data ? data_gradient(a, s, count, gradient) : latent_gradient(a, s, count, x, gradient));
-    }
     a->computed += (uint64_t)a->N;
     return WF_OK;
 }
@@ -391,6 +461,7 @@ static int batch_start(wf_anneal *a, int count, const int *chain, const uint64_t
     for (int n = 0; n < a->N; n++)
         padded[n] = id[n < count ? n : 0];
     WF_TRY(load_condition(a, count, chain));
+    WF_TRY(scale_condition(a));
     for (stage *s = a->stages; s <= a->last; s++) {
         wf_random random = {seed, WF_PURPOSE_LATENT, (uint64_t)s->level.level};
         WF_TRY(b->normal(b, &random, a->N, s->size, padded, 1, s->in));
@@ -398,7 +469,7 @@ static int batch_start(wf_anneal *a, int count, const int *chain, const uint64_t
             WF_TRY(invert(s));
             WF_TRY(lift(a, s));
         }
-        WF_TRY(b->download(b, a->host, WF_F64, a->spec.data ? s->x : s->in, (size_t)count * s->size));
+        WF_TRY(b->download(b, a->host, WF_F64, a->spec.data ? s->now->x : s->in, (size_t)count * s->size));
         for (int n = 0; n < count; n++)
             memcpy(x + (size_t)n * a->D + s->place, a->host + (size_t)n * s->size, s->size * sizeof *x);
     }
@@ -439,12 +510,12 @@ static int batch_picture(wf_anneal *a, int count, const int *chain, const double
     const stage *s = a->last;
     WF_TRY(rise(a, count, chain, x));
     if (is_base(s))
-        return take_pixels(a, count, s->size, chain, true, s->x, low);
+        return take_pixels(a, count, s->size, chain, true, s->now->x, low);
     if (s == a->stages)
         memcpy(low, a->pixels, (size_t)count * s->low_size * sizeof *low);
     else
         WF_TRY(take_pixels(a, count, s->low_size, chain, true, s->low, low));
-    return take_pixels(a, count, s->size, chain, false, s->x, detail);
+    return take_pixels(a, count, s->size, chain, false, s->now->x, detail);
 }
 
 int wf_anneal_picture(wf_anneal *a, int n, const int *chain, const double *x, float *low, float *detail)

@@ -55,7 +55,7 @@ int wf_anneal_density(void *anneal, int n, const int *chain, const double *x, do
  * what they stand for; a plain guess of what is missing. */
 int wf_anneal_start(wf_anneal *a, int n, const uint64_t *id, uint64_t seed, double *x) WF_MUST;
 
-/* What positions x [n,D] of those chains stand for, at level `last`: low [n,h,w,C] and detail [n,h,w,3C], or low = I_0 and
+/* What positions x [n,D] of those chains stand for, at level `last`: low [n,h,w,C] and detail [n,h,w,K], or low = I_0 and
  * detail NULL when last is 0. */
 int wf_anneal_picture(wf_anneal *a, int n, const int *chain, const double *x, float *low, float *detail) WF_MUST;
 

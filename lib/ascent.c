@@ -35,7 +35,7 @@ static size_t low_size(const wf_ascent *a, int level)
 
 static size_t picture_size(const wf_ascent *a, int level)
 {
-    return (level ? 4 : 1) * low_size(a, level);
+    return (level ? (size_t)1 << wf_axes(a->meta.signal) : 1) * low_size(a, level);
 }
 
 /* Of the picture that a chain stands on: the low-pass of its first level, or the whole of which something is known. */
@@ -50,7 +50,7 @@ int wf_ascent_batch(const wf_ascent *a)
     for (int i = 0; i < a->step_count; i++) {
         size_t D = 0;
         for (int l = a->steps[i].first; l <= a->steps[i].last; l++)
-            D += (l ? 3 : 1) * low_size(a, l);
+            D += (l ? (size_t)wf_bands(a->meta.signal) : 1) * low_size(a, l);
         most = D > most ? D : most;
     }
     size_t each = most * sizeof(double) * (20 + 3 * depth + (size_t)wf_chains_kept(&a->spec.options)) +
@@ -140,7 +140,8 @@ static int take(void *context, int64_t k, int n, const double *x)
     drawn *d = context;
     int last = d->step->last, status = WF_OK;
     size_t size = (size_t)n * low_size(d->ascent, last);
-    float *low = malloc(4 * size * sizeof *low), *detail = last ? low + size : NULL;
+    size_t all = size * (1 + (size_t)wf_bands(d->ascent->meta.signal));
+    float *low = malloc(all * sizeof *low), *detail = last ? low + size : NULL;
     uint64_t *index = malloc((size_t)n * sizeof *index);
     int *chain = malloc((size_t)n * sizeof *chain);
     if (!low || !index || !chain) {

@@ -42,6 +42,8 @@ int wf_batches_create(wf_store *store, int level, int N, int patch, int context,
 {
     const wf_meta *meta = wf_store_meta(store);
     wf_level_shape s = wf_meta_level(meta, level);
+    WF_CHECK(meta->signal == WF_PICTURE || (!patch && !flip), WF_USAGE, "patches and flips are of pictures, not of %ss",
+             wf_signal_names[meta->signal]);
     WF_CHECK(patch <= s.H && patch <= s.W, WF_USAGE, "patch %d is larger than level %d, which is %d x %d", patch, level,
              s.H, s.W);
     WF_CHECK(!context || 2 * context < patch, WF_USAGE, "context %d leaves nothing of a patch of %d", context, patch);
@@ -54,7 +56,7 @@ int wf_batches_create(wf_store *store, int level, int N, int patch, int context,
     out->middle = patch - 2 * context;
     size_t pixels = (size_t)N * (size_t)out->H * (size_t)out->W;
     out->low = malloc(pixels * (size_t)s.C * sizeof *out->low);
-    out->detail = level ? malloc(pixels * 3 * (size_t)s.C * sizeof *out->detail) : NULL;
+    out->detail = level ? malloc(pixels * (size_t)s.K * sizeof *out->detail) : NULL;
     out->weight = context ? malloc(pixels * sizeof *out->weight) : NULL;
     WF_CHECK(out->low && (out->detail || !level) && (out->weight || !context), WF_AGAIN, "batch: out of memory");
     return WF_OK;
@@ -125,7 +127,7 @@ int wf_batches_load(wf_batches *b, int64_t step)
 {
     wf_level_shape s = wf_meta_level(wf_store_meta(b->store), b->level);
     int64_t count = wf_store_count(b->store);
-    size_t pixels = (size_t)b->H * (size_t)b->W, each = pixels * (size_t)s.C;
+    size_t pixels = (size_t)b->H * (size_t)b->W, each = pixels * (size_t)s.C, details = pixels * (size_t)s.K;
     for (int n = 0; n < b->N; n++) {
         int64_t position = step * b->N + n;
         int64_t at = wf_shuffle(b->seed, (uint64_t)(position / count), count, position % count);
@@ -135,7 +137,7 @@ int wf_batches_load(wf_batches *b, int64_t step)
         wf_window patch = {.h = b->H, .w = b->W};
         patch.y = draw(b, dice, s.H, b->H, &y);
         patch.x = draw(b, dice >> 24, s.W, b->W, &x);
-        float *low = b->low + (size_t)n * each, *detail = b->detail ? b->detail + (size_t)n * 3 * each : NULL;
+        float *low = b->low + (size_t)n * each, *detail = b->detail ? b->detail + (size_t)n * details : NULL;
         WF_TRY(wf_store_get_window(b->store, b->level, at, &patch, low, detail, NULL));
         if (flipped)
             mirror(b, s.C, 1, low);

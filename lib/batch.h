@@ -14,11 +14,11 @@ typedef struct wf_batches {
     bool flip;   /* mirror half of the pictures left to right */
     uint64_t seed;
     int H, W;            /* of a batch: the patch, or the level */
-    float *low, *detail; /* [N,H,W,C], [N,H,W,3C]; detail NULL at the base */
+    float *low, *detail; /* [N,H,W,C], [N,H,W,K]; detail NULL at the base */
     float *weight;       /* [N,H,W]: 1 in the middle, 0 around it; NULL without context */
 } wf_batches;
 
-/* WF_USAGE: the patch is larger than the level, or all context. */
+/* WF_USAGE: the patch is larger than the level, or all context; or there is one, or a flip, of other signals than pictures. */
 int wf_batches_create(wf_store *store, int level, int N, int patch, int context, bool flip, uint64_t seed,
                       wf_batches *out) WF_MUST;
 void wf_batches_clear(wf_batches *b);

@@ -86,23 +86,49 @@ void wf_bijector_clear(wf_bijector *self)
     if (self->type && self->type->destroy)
         self->type->destroy(self);
     free(self->params);
+    free(self->convs);
     *self = (wf_bijector){0};
+}
+
+int wf_bijector_of_pictures(const wf_bijector *self)
+{
+    WF_CHECK(self->context->signal == WF_PICTURE, WF_USAGE, "%s: is for pictures, not for %ss", self->type->name,
+             wf_signal_names[self->context->signal]);
+    return WF_OK;
+}
+
+/* A context of its own for what follows, of the same shape. */
+static int branch(wf_bijector *self)
+{
+    wf_context *after = malloc(sizeof *after);
+    WF_CHECK(after, WF_AGAIN, "flow: out of memory");
+    *after = *self->context;
+    after->convs = NULL;
+    after->conv_count = 0;
+    after->next = NULL;
+    after->encoder = NULL;
+    self->context->next = self->after = after;
+    return WF_OK;
 }
 
 int wf_bijector_reshape(wf_bijector *self, int H, int W, int K)
 {
     const wf_context *before = self->context;
-    wf_context *after = malloc(sizeof *after);
-    WF_CHECK(after, WF_AGAIN, "flow: out of memory");
-    *after = *before;
+    WF_TRY(branch(self));
+    wf_context *after = self->after;
     after->H = H;
     after->W = W;
     after->K = K;
     after->C = H == before->H && W == before->W ? before->C : 4 * before->C;
-    after->convs = NULL;
-    after->conv_count = 0;
-    after->next = NULL;
-    self->context->next = self->after = after;
+    return WF_OK;
+}
+
+int wf_bijector_recondition(wf_bijector *self, int C)
+{
+    WF_TRY(branch(self));
+    self->after->C = C;
+    self->after->encoder = self;
+    self->after->learnt = true;
     return WF_OK;
 }
 
@@ -131,6 +157,8 @@ int wf_context_conv(wf_context *context, wf_conv_spec spec, wf_conv **out)
     spec.N = context->N;
     spec.H = context->H;
     spec.W = context->W;
+    spec.D = context->D;
+    spec.signal = context->signal;
     spec.precision = context->precision;
     for (int i = 0; i < context->conv_count; i++) {
         const wf_conv_spec *s = &context->convs[i].spec;
@@ -146,6 +174,44 @@ int wf_context_conv(wf_context *context, wf_conv_spec spec, wf_conv **out)
     WF_TRY(context->backend->conv_create(context->backend, &spec, out));
     convs[context->conv_count++] = (struct wf_planned){spec, *out};
     return WF_OK;
+}
+
+int wf_bijector_declare_conv(wf_bijector *self, const char *name, wf_conv_spec spec)
+{
+    char text[32];
+    int64_t shape[5] = {spec.out}, channels = spec.out;
+    int axes = wf_axes(self->context->signal);
+    for (int i = 0; i < axes; i++)
+        shape[1 + i] = spec.k;
+    shape[1 + axes] = spec.in;
+    snprintf(text, sizeof text, "%s.w", name);
+    int64_t w = wf_bijector_param(self, text, axes + 2, shape);
+    snprintf(text, sizeof text, "%s.b", name);
+    int64_t bias = wf_bijector_param(self, text, 1, &channels);
+    snprintf(text, sizeof text, "%s.l", name);
+    int64_t logs = wf_bijector_param(self, text, 1, &channels);
+    wf_bijector_conv *convs = realloc(self->convs, (size_t)(self->conv_count + 1) * sizeof *convs);
+    if (convs)
+        self->convs = convs;
+    WF_CHECK(convs && w >= 0 && bias >= 0 && logs >= 0, WF_AGAIN, "flow: out of memory");
+    wf_bijector_conv *c = &convs[self->conv_count++];
+    *c = (wf_bijector_conv){.w = (size_t)w, .bias = (size_t)bias, .logs = (size_t)logs};
+    return wf_context_conv(self->context, spec, &c->conv);
+}
+
+wf_weights wf_bijector_weights(const wf_bijector *self, int i, const wf_real *params, wf_real *grads)
+{
+    const wf_backend *b = self->context->backend;
+    const wf_bijector_conv *c = &self->convs[i];
+    wf_weights p = {.w = wf_at(b, params, c->w), .bias = wf_at(b, params, c->bias), .logs = wf_at(b, params, c->logs)};
+    p.folded = c->folded;
+    if (!grads)
+        return p;
+    p.dw = wf_at(b, grads, c->w);
+    p.dbias = wf_at(b, grads, c->bias);
+    p.dlogs = wf_at(b, grads, c->logs);
+    p.dfolded = c->dfolded;
+    return p;
 }
 
 /* SplitMix64 (Steele et al. 2014) and Box-Muller: initial weights are made on the host, once. */

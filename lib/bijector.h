@@ -12,23 +12,33 @@
 #include "../kernels/backend.h"
 #include "chain.h"
 
-#define WF_BIJECTORS(row)                                                                                        \
-    row(actnorm) row(conv1x1) row(householder) row(shuffle) row(reverse) row(additive) row(affine) row(rqspline) \
-        row(mixlogistic) row(sos) row(maskedconv) row(squeeze) row(split) row(haar)
+#define WF_BIJECTORS(row)                                                                                    \
+    row(cond) row(actnorm) row(conv1x1) row(householder) row(shuffle) row(reverse) row(additive) row(affine) \
+        row(rqspline) row(mixlogistic) row(sos) row(maskedconv) row(squeeze) row(split) row(haar)
 
 /* One parameter tensor; `offset` counts from the bijector's first parameter. */
 typedef struct wf_param {
     char name[32];
     int rank;
-    int64_t shape[4];
+    int64_t shape[5];
     size_t offset, count;
 } wf_param;
+
+/* A convolution of a bijector: offsets of its parameters in the bijector's, and the flow's memory for what the backend makes of
+ * them and of their gradients (NULL: none). */
+typedef struct wf_bijector_conv {
+    wf_conv *conv;
+    size_t w, bias, logs;
+    void *folded, *dfolded;
+} wf_bijector_conv;
 
 /* Where bijectors work: one for each shape that a state takes on its way, fixed when the flow is created. Letters as in
  * backend.h; C: conditioning channels, 0 at the base. H = W = 0: parameters are all that is wanted. */
 typedef struct wf_context {
     wf_backend *backend;
     int N, H, W, K, C;
+    wf_signal signal;      /* of whose neighbours the nets know */
+    int D;                 /* slices of volumes */
     int kernel;            /* side of spatial kernels: 3, or 1 where the level is a single pixel */
     bool keep;             /* tapes keep what backward needs */
     const wf_real *weight; /* of each pixel in log-determinants of forward, device [N,H,W]; NULL: 1 */
@@ -38,11 +48,13 @@ typedef struct wf_context {
         wf_conv *conv;
     } * convs; /* one per different shape, shared by all bijectors */
     int conv_count;
-    wf_real *cond, *dcond;   /* the condition in this shape and its gradient, the flow's; NULL: the caller's */
-    struct wf_context *next; /* after the next move */
+    wf_real *cond, *dcond;       /* the condition in this shape and its gradient, the flow's; NULL: the caller's */
+    struct wf_context *next;     /* after the next move, or word that acts on the condition: */
+    struct wf_bijector *encoder; /* the latter, if it leads here */
+    bool learnt;                 /* the condition is what an encoder has made of it */
 } wf_context;
 
-/* The convolution for `spec` (N, H, W and precision are filled in here); owned by the context. */
+/* The convolution for `spec` (N, sides and precision are filled in here); owned by the context. */
 int wf_context_conv(wf_context *context, wf_conv_spec spec, wf_conv **out) WF_MUST;
 
 typedef struct wf_bijector_type wf_bijector_type;
@@ -52,6 +64,8 @@ typedef struct wf_bijector {
     wf_context *context, *after; /* of its input, of its output */
     wf_param *params;
     int param_count;
+    wf_bijector_conv *convs;
+    int conv_count;
     size_t offset, count;  /* its place in the flow's parameter vector, in reals */
     wf_linear_kind linear; /* if type->linear */
     int reflections;       /* of WF_LINEAR_HOUSEHOLDER */
@@ -88,6 +102,12 @@ struct wf_bijector_type {
      * has no room for, z [N,H,W,K-K'], lies behind it: parked there, it is part of the latent. scratch: tape_bytes. */
     int (*move)(wf_bijector *self, bool back, const wf_real *from, wf_real *to, void *scratch);
 
+    /* Of words that leave the state alone and make the condition of all that follows, to [N,H,W,C'] from cond [N,H,W,C]. */
+    int (*encode)(wf_bijector *self, const wf_real *params, const wf_real *cond, wf_real *to, void *tape);
+    /* dto: the gradient by what it has made; grads overwritten, dcond added to; either NULL: not wanted. */
+    int (*encode_backward)(wf_bijector *self, const wf_real *params, const wf_real *dto, wf_real *dcond, wf_real *grads,
+                           void *tape, void *work);
+
     /* Of all others. x, y [N,H,W,K], in place allowed; logdet: device [N], added to, may be NULL in
      * inverse. Forward, and then backward, count a pixel's share of it by the context's weight. Forward and inverse leave
      * the same tape. */
@@ -114,11 +134,21 @@ const wf_bijector_type *wf_bijector_row(int i);
 int wf_bijector_create(wf_context *context, const char *text, const wf_word *word, wf_bijector *out) WF_MUST;
 void wf_bijector_clear(wf_bijector *self);
 
+/* WF_USAGE for a word that only pictures can have. */
+int wf_bijector_of_pictures(const wf_bijector *self) WF_MUST;
+
 /* Of a move that is being created: its output is [N,H,W,K]. Where H and W are halved, the condition is squeezed alike. */
 int wf_bijector_reshape(wf_bijector *self, int H, int W, int K) WF_MUST;
+/* Of an encoder that is being created: it makes conditions of C channels. */
+int wf_bijector_recondition(wf_bijector *self, int C) WF_MUST;
 
 /* Declares a parameter tensor after those before; its offset, or -1 out of memory. */
 int64_t wf_bijector_param(wf_bijector *self, const char *name, int rank, const int64_t *shape);
+
+/* Declares a convolution of `spec`, as wf_context_conv takes it, with its parameters NAME.w, NAME.b and NAME.l. */
+int wf_bijector_declare_conv(wf_bijector *self, const char *name, wf_conv_spec spec) WF_MUST;
+/* Those of conv i, for the backend; grads NULL: not wanted. */
+wf_weights wf_bijector_weights(const wf_bijector *self, int i, const wf_real *params, wf_real *grads);
 
 /* values[0..n) = deviation * normal; `first` keeps different tensors of one seed apart. */
 void wf_init_normal(uint64_t seed, uint64_t first, double deviation, double *values, size_t n);

@@ -11,9 +11,10 @@ int wf_climb(wf_pyramid *pyramid, const wf_meta *meta, int from, int to, int N, 
     for (int l = from + 1; l <= to && !status; l++) {
         wf_level_shape s = wf_meta_level(meta, l);
         size_t size = (size_t)N * (size_t)s.H * (size_t)s.W * (size_t)s.C;
+        size_t details = (size_t)N * (size_t)s.H * (size_t)s.W * (size_t)s.K; /* or the base */
         const float *low = below ? below : picture;
-        float *drawn = malloc((l ? 3 : 1) * size * sizeof *drawn);
-        float *joined = l < to ? malloc((l ? 4 : 1) * size * sizeof *joined) : NULL;
+        float *drawn = malloc(details * sizeof *drawn);
+        float *joined = l < to ? malloc((l ? size + details : size) * sizeof *joined) : NULL;
         if (!drawn || (l < to && !joined))
             status = wf_fail(WF_AGAIN, "level %d: out of memory for %d pictures", l, N);
         if (!status)

@@ -5,7 +5,7 @@
 #include "pyramid.h"
 #include "stream.h"
 
-/* Makes out: the details [N,h,w,3C] of `level` given its low-pass [N,h,w,C], or at the base, where low is NULL, I_0 [N,h,w,C].
+/* Makes out: the details [N,h,w,K] of `level` given its low-pass [N,h,w,C], or at the base, where low is NULL, I_0 [N,h,w,C].
  * All in pixel units. */
 typedef int wf_climb_draw(void *context, int level, int N, const float *low, const uint64_t *index, float *out);
 

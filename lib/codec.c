@@ -208,13 +208,14 @@ static int compare(void *context, const wf_record *decoded)
     comparison *p = context;
     wf_codec *c = p->codec;
     int N = (int)decoded->N, status = WF_OK;
-    size_t low = c->levels[top(c)].size / 3, each = top(c) ? 4 * low : 3 * low, n = (size_t)N * each;
+    size_t size = c->levels[top(c)].size, low = size / (size_t)wf_bands(c->model->meta.signal);
+    size_t each = top(c) ? low + size : size, n = (size_t)N * each;
     const wf_record *s = p->source;
     float *have = malloc(2 * n * sizeof *have), *want = have + n;
     WF_CHECK(have, WF_AGAIN, "codec: out of memory for %d pictures", N);
     WF_GO(wf_pyramid_join(c->pyramid, top(c), N, decoded->low, decoded->detail, have));
     WF_GO(wf_pyramid_join(c->pyramid, top(c), N, s->low + (size_t)p->done * (top(c) ? low : each),
-                          s->detail ? s->detail + (size_t)p->done * 3 * low : NULL, want));
+                          s->detail ? s->detail + (size_t)p->done * size : NULL, want));
     for (size_t i = 0; i < n && !status; i++)
         if (!(fabsf(have[i] - want[i]) < 0.25f))
             status = wf_fail(WF_INTERNAL, "picture %llu: decoded again, a pixel of %g is %g",

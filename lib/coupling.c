@@ -57,6 +57,7 @@ int wf_coupling_create(wf_bijector *self, const wf_transform *transform, const i
     WF_CHECK(own, WF_AGAIN, "%s: out of memory", name);
     self->own = own;
     own->of.transform = *transform;
+    WF_CHECK(!values[2] || self->context->signal != WF_VOLUME, WF_USAGE, "%s: mask=checker is not for volumes", name);
     place(self->context, values, &own->of, &own->seen, &take);
     WF_CHECK(take + self->context->C > 0, WF_USAGE, "%s: nothing to condition on: one channel, no low-pass", name);
     WF_CHECK(own->of.moved > 0, WF_USAGE, "%s: nothing moves: one channel, and it is kept", name);

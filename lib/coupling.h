@@ -7,7 +7,11 @@
  *     mask=halves (default)  the first K/2 channels are kept
  *     mask=checker           pixels of which row + column is even are kept, all channels; the net sees zeros in the others
  *     swap                   the kept and the moved change places
- *     net=NAME               of net.h; width and blocks are the net's usual ones unless given */
+ *     net=NAME               of net.h; width and blocks are the net's usual ones unless given
+ *
+ * Slopes are bounded where the formulas bound them: tanh's within exp(+-1), exp's within exp(+-5), mixlogistic's by its s_i, a
+ * and straight part. Glow's sigmoid is below 1 and may vanish; rqspline and sos are at least 1/1000 and 1/100 steep and may grow.
+ * What a chain makes of them is measured: wf_evaluator_round_trip. */
 #ifndef WF_COUPLING_H
 #define WF_COUPLING_H
 

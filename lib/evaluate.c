@@ -3,8 +3,9 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
-int wf_evaluator_create(wf_backend *backend, const wf_meta *meta, int level, const char *chain,
+int wf_evaluator_create(wf_backend *backend, const wf_meta *meta, int level, const char *chain, const char *dequantize,
                         const wf_flow_spec *spec, const wf_real *params, uint64_t seed, wf_evaluator *out)
 {
     wf_level_shape s = wf_meta_level(meta, level);
@@ -14,8 +15,12 @@ int wf_evaluator_create(wf_backend *backend, const wf_meta *meta, int level, con
     own.N = wf_level_batch(s.H, s.W);
     own.H = s.H;
     own.W = s.W;
+    own.signal = meta->signal;
+    own.D = wf_meta_slices(meta, level);
     own.memory = WF_MEMORY_NONE;
     WF_TRY(wf_flow_create(backend, chain, &own, &out->flow));
+    if (dequantize)
+        WF_TRY(wf_dequantizer_create(backend, meta, dequantize, &own, &out->dequantizer));
     return wf_feed_create(backend, meta, level, own.N, s.H, s.W, &out->feed);
 }
 
@@ -24,14 +29,64 @@ void wf_evaluator_clear(wf_evaluator *e)
     wf_replay_clear(e->backend, &e->replay);
     wf_flow_destroy(e->flow);
     wf_feed_clear(&e->feed);
+    wf_dequantizer_clear(&e->dequantizer);
+    free(e->host);
     *e = (wf_evaluator){0};
 }
 
 static int compute(void *evaluator)
 {
     wf_evaluator *e = evaluator;
-    WF_TRY(wf_feed_dequantize(&e->feed, &e->noise));
+    if (e->dequantizer.flow)
+        WF_TRY(wf_dequantizer_run(&e->dequantizer, wf_at(e->backend, e->params, wf_flow_size(e->flow)), &e->feed,
+                                  &e->noise));
+    else
+        WF_TRY(wf_feed_dequantize(&e->feed, e->pixels ? NULL : &e->noise));
     return wf_flow_forward(e->flow, e->params, wf_feed_x(&e->feed), wf_feed_cond(&e->feed));
+}
+
+int wf_evaluator_draw(wf_evaluator *e, wf_pixel_noise *pixels, uint64_t draw)
+{
+    size_t each = (size_t)e->feed.H * (size_t)e->feed.W * (size_t)e->meta->C;
+    e->draw = draw;
+    if (e->dequantizer.flow)
+        e->noise.step = draw;
+    if (e->dequantizer.flow || e->pixels)
+        return WF_OK;
+    wf_replay_clear(e->backend, &e->replay); /* what was recorded makes noise */
+    e->pixels = pixels;
+    e->host = malloc((size_t)e->feed.N * 4 * each * sizeof *e->host);
+    WF_CHECK(e->host, WF_AGAIN, "evaluate: out of memory for %d pictures", e->feed.N);
+    return WF_OK;
+}
+
+/* With the noise of whole pictures, if that is wanted. */
+static int upload(wf_evaluator *e, int count, const float *low, const float *detail, const uint64_t *index)
+{
+    size_t n = (size_t)count * (size_t)e->feed.H * (size_t)e->feed.W * (size_t)e->meta->C;
+    float *noisy = e->host, *details = detail ? noisy + n : NULL;
+    if (!e->pixels)
+        return wf_feed_upload(&e->feed, count, low, detail, index);
+    memcpy(noisy, low, n * sizeof *low);
+    if (detail)
+        memcpy(details, detail, 3 * n * sizeof *detail);
+    WF_TRY(wf_pixel_noise_add(e->pixels, e->noise.seed, e->draw, e->level, count, index, noisy, details));
+    return wf_feed_upload(&e->feed, count, noisy, details, index);
+}
+
+/* log p of the batch, less log q of its noise. */
+static int collect(wf_evaluator *e, double density[64])
+{
+    double log_q[64];
+    wf_post *posts[2];
+    WF_TRY(wf_flow_log_density(e->flow, density));
+    if (!e->dequantizer.flow)
+        return WF_OK;
+    WF_TRY(wf_dequantizer_post(&e->dequantizer, posts));
+    WF_TRY(wf_dequantizer_collect(&e->dequantizer, posts, log_q));
+    for (int n = 0; n < e->feed.N; n++)
+        density[n] -= log_q[n];
+    return WF_OK;
 }
 
 int wf_evaluator_run(wf_evaluator *e, int64_t N, const float *low, const float *detail, const uint64_t *index,
@@ -39,12 +94,12 @@ int wf_evaluator_run(wf_evaluator *e, int64_t N, const float *low, const float *
 {
     double density[64];
     size_t each = (size_t)e->feed.H * (size_t)e->feed.W * (size_t)e->meta->C;
+    size_t details = (size_t)wf_bands(e->meta->signal) * each;
     for (int64_t at = 0; at < N; at += e->feed.N) {
         int count = N - at < e->feed.N ? (int)(N - at) : e->feed.N;
-        WF_TRY(wf_feed_upload(&e->feed, count, low + (size_t)at * each, detail ? detail + (size_t)at * 3 * each : NULL,
-                              index + at));
+        WF_TRY(upload(e, count, low + (size_t)at * each, detail ? detail + (size_t)at * details : NULL, index + at));
         WF_TRY(wf_replay_run(e->backend, &e->replay, compute, e));
-        WF_TRY(wf_flow_log_density(e->flow, density));
+        WF_TRY(collect(e, density));
         for (int n = 0; n < count; n++) {
             WF_CHECK(isfinite(density[n]), WF_INTERNAL, "level %d: log density of picture %llu is not finite", e->level,
                      (unsigned long long)index[at + n]);
@@ -54,7 +109,34 @@ int wf_evaluator_run(wf_evaluator *e, int64_t N, const float *low, const float *
     return WF_OK;
 }
 
-int wf_evaluator_round_trip(wf_evaluator *e, double *error)
+double wf_importance_bits(const wf_meta *meta, int64_t K, const double *bits)
+{
+    double dims = (double)meta->H * meta->W * meta->C, least = bits[0], sum = 0;
+    for (int64_t k = 1; k < K; k++)
+        least = fmin(least, bits[k]);
+    for (int64_t k = 0; k < K; k++)
+        sum += exp2((least - bits[k]) * dims);
+    return least - log2(sum / (double)K) / dims;
+}
+
+/* x [n] and what came back. */
+static wf_round_trip compare(const float *x, const float *back, size_t n)
+{
+    wf_mean of_x = {0};
+    wf_round_trip error = {0};
+    for (size_t i = 0; i < n; i++) {
+        double off = fabs((double)x[i] - (double)back[i]);
+        wf_mean_add(&of_x, (double)x[i]);
+        error.most = fmax(error.most, isfinite(off) ? off : INFINITY);
+        error.mean += (isfinite(off) ? off : INFINITY) / (double)n;
+    }
+    double deviation = sqrt(of_x.m2 / (double)n);
+    error.most /= deviation > 0 ? deviation : 1;
+    error.mean /= deviation > 0 ? deviation : 1;
+    return error;
+}
+
+int wf_evaluator_round_trip(wf_evaluator *e, wf_round_trip *error)
 {
     wf_backend *b = e->backend;
     const wf_flow_spec *s = wf_flow_spec_of(e->flow);
@@ -70,9 +152,7 @@ int wf_evaluator_round_trip(wf_evaluator *e, double *error)
     WF_GO(wf_flow_inverse(e->flow, e->params, z, cond, &x));
     WF_GO(b->download(b, host, WF_F32, in, n));
     WF_GO(b->download(b, host + n, WF_F32, x, n));
-    *error = 0;
-    for (size_t i = 0; i < n; i++)
-        *error = fmax(*error, fabs((double)host[i] - (double)host[n + i]));
+    *error = compare(host, host + n, n);
 out:
     b->free(b, z);
     free(host);

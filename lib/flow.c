@@ -48,7 +48,7 @@ static size_t elements_of(const wf_context *c)
 
 static int create_stages(wf_flow *f)
 {
-    int longest = 1;
+    int linear = 0;
     f->stages = calloc((size_t)f->bijector_count, sizeof *f->stages);
     WF_CHECK(f->stages, WF_AGAIN, "flow: out of memory");
     for (int i = 0; i < f->bijector_count; i++) {
@@ -70,22 +70,27 @@ static int create_stages(wf_flow *f)
             f->parks |= last->left < last->elements;
             f->linear_count += last->linear;
         }
-        if (last->linear && last->count > longest)
-            longest = last->count;
+        linear += last->linear;
+        f->conv_count += b->conv_count;
     }
-    f->parts = calloc((size_t)longest, sizeof *f->parts);
-    WF_CHECK(f->parts, WF_AGAIN, "flow: out of memory");
+    f->parts = calloc((size_t)linear + 1, sizeof *f->parts);
+    f->runs = calloc((size_t)f->linear_count + 1, sizeof *f->runs);
+    f->convs = calloc((size_t)f->conv_count + 1, sizeof *f->convs);
+    f->weights = calloc((size_t)f->conv_count + 1, sizeof *f->weights);
+    WF_CHECK(f->parts && f->runs && f->convs && f->weights, WF_AGAIN, "flow: out of memory");
     return WF_OK;
 }
 
-/* Bytes that keeping every stage's input and tape takes. */
+/* Bytes that keeping every stage's input and tape takes, and where calls cost something all gradients, folded and not. */
 static size_t kept_bytes(const wf_flow *f)
 {
-    size_t sum = 0;
+    size_t sum = f->backend->record ? 2 * f->size * f->backend->real : 0;
     for (int i = 0; i < f->stage_count; i++) {
         const wf_flow_stage *s = &f->stages[i];
         if (!wf_flow_moves(f, s))
-            sum += s->elements * f->backend->real + (s->linear ? 0 : f->bijectors[s->first].tape_bytes);
+            sum += s->elements * f->backend->real;
+        if (!s->linear && (!wf_flow_moves(f, s) || wf_flow_encodes(f, s)))
+            sum += f->bijectors[s->first].tape_bytes;
     }
     return sum;
 }
@@ -132,14 +137,15 @@ static int allocate_conditions(wf_flow *f)
     return WF_OK;
 }
 
-/* What is kept of each forward, and what serves all: a tape where none is kept, or as scratch of moves. */
+/* What is kept of each forward, and what serves all: a tape where none is kept, or as scratch of moves. Encoders, which run before
+ * all others, keep theirs. */
 static int allocate_tapes(wf_flow *f, bool keep)
 {
     size_t real = f->backend->real, shared = 0;
     for (int i = 0; i < f->stage_count; i++) {
         const wf_flow_stage *s = &f->stages[i];
         size_t bytes = f->bijectors[s->first].tape_bytes;
-        if (!s->linear && (!keep || wf_flow_moves(f, s)) && bytes > shared)
+        if (!s->linear && !wf_flow_encodes(f, s) && (!keep || wf_flow_moves(f, s)) && bytes > shared)
             shared = bytes;
     }
     if (shared || !keep)
@@ -147,6 +153,8 @@ static int allocate_tapes(wf_flow *f, bool keep)
     for (int i = 0; i < f->stage_count; i++) {
         wf_flow_stage *s = &f->stages[i];
         s->tape = f->tape;
+        if (wf_flow_encodes(f, s))
+            WF_TRY(take(f, f->bijectors[s->first].tape_bytes, &s->tape));
         if (!keep || wf_flow_moves(f, s))
             continue;
         WF_TRY(take(f, s->elements * real, &s->in));
@@ -156,20 +164,56 @@ static int allocate_tapes(wf_flow *f, bool keep)
     return WF_OK;
 }
 
+/* For what the backend makes of the convolutions' parameters or, `gradient`, for what becomes their gradients. */
+static int allocate_folded(wf_flow *f, bool gradient)
+{
+    wf_backend *b = f->backend;
+    bool runs = f->spec.H > 0; /* else parameters are all that is wanted */
+    for (int i = 0; i < f->bijector_count && b->conv_fold && runs; i++)
+        for (int c = 0; c < f->bijectors[i].conv_count; c++) {
+            wf_bijector_conv *conv = &f->bijectors[i].convs[c];
+            WF_TRY(take(f, b->conv_folded_bytes(b, conv->conv, gradient), gradient ? &conv->dfolded : &conv->folded));
+        }
+    return WF_OK;
+}
+
+int wf_flow_make_gradients(wf_flow *f)
+{
+    size_t real = f->backend->real, K = 0, largest = 0;
+    wf_real *shared = NULL;
+    if (f->grads)
+        return WF_OK;
+    for (const wf_flow_stage *s = f->stages; s < f->stages + f->stage_count; s++) {
+        K = (size_t)s->context->K > K ? (size_t)s->context->K : K;
+        largest = s->size > largest ? s->size : largest;
+    }
+    if (f->whole)
+        WF_TRY(allocate_folded(f, true));
+    else
+        WF_TRY(take(f, (K * K + K) * real, &shared));
+    for (wf_flow_stage *s = f->stages; s < f->stages + f->stage_count; s++) {
+        K = (size_t)s->context->K;
+        s->dA = shared;
+        if (s->linear && f->whole)
+            WF_TRY(take(f, (K * K + K) * real, &s->dA));
+        s->da = s->linear ? wf_at(f->backend, s->dA, K * K) : NULL;
+    }
+    return take(f, (f->whole ? f->size : largest) * real, &f->grads);
+}
+
 static int allocate(wf_flow *f)
 {
-    size_t real = f->backend->real, K = 0, work = 0, largest = 0;
+    size_t real = f->backend->real, work = 0;
     bool backward = f->spec.memory != WF_MEMORY_NONE, keep = f->spec.memory == WF_MEMORY_STORE;
     for (int i = 0; i < f->stage_count; i++) {
         const wf_flow_stage *s = &f->stages[i];
         size_t bytes = s->linear ? 0 : f->bijectors[s->first].work_bytes;
-        K = (size_t)s->context->K > K ? (size_t)s->context->K : K;
-        largest = s->size > largest ? s->size : largest;
         work = bytes > work ? bytes : work;
     }
     WF_TRY(take(f, f->elements * real, &f->state));
     WF_TRY(take(f, ((size_t)f->spec.N + (size_t)f->linear_count) * sizeof(double), &f->logdet));
     WF_TRY(allocate_linear(f));
+    WF_TRY(allocate_folded(f, false));
     WF_TRY(allocate_conditions(f));
     WF_TRY(allocate_tapes(f, keep));
     if ((backward && !keep) || f->context.next)
@@ -177,11 +221,7 @@ static int allocate(wf_flow *f)
     if (!backward)
         return WF_OK;
     WF_TRY(take(f, work, &f->work));
-    WF_TRY(take(f, f->elements * real, &f->g));
-    WF_TRY(take(f, largest * real, &f->grads));
-    WF_TRY(take(f, (K * K + K) * real, &f->dA));
-    f->da = wf_at(f->backend, f->dA, K * K);
-    return WF_OK;
+    return take(f, f->elements * real, &f->g);
 }
 
 int wf_flow_create(wf_backend *backend, const char *chain, const wf_flow_spec *spec, wf_flow **out)
@@ -197,6 +237,8 @@ int wf_flow_create(wf_backend *backend, const char *chain, const wf_flow_spec *s
                               .K = spec->K,
                               .C = spec->C,
                               .kernel = spec->kernel,
+                              .signal = spec->signal,
+                              .D = spec->D,
                               .keep = spec->memory != WF_MEMORY_NONE,
                               .precision = spec->precision};
     f->elements = elements_of(&f->context);
@@ -204,6 +246,7 @@ int wf_flow_create(wf_backend *backend, const char *chain, const wf_flow_spec *s
     WF_GO(create_bijectors(f, chain));
     WF_GO(create_stages(f));
     f->spec.memory = decide(f, spec->memory);
+    f->whole = f->spec.memory == WF_MEMORY_STORE && backend->record; /* where each call costs something */
     WF_GO(allocate(f));
     *out = f;
     return WF_OK;
@@ -231,6 +274,9 @@ void wf_flow_destroy(wf_flow *f)
     free(f->bijectors);
     free(f->stages);
     free(f->parts);
+    free(f->runs);
+    free(f->convs);
+    free(f->weights);
     free(f->owned);
     free(f);
 }

@@ -16,6 +16,8 @@ typedef struct wf_flow_spec {
     int kernel;     /* 3, or 1 for levels of a single pixel, where outer taps would only ever meet padding */
     wf_precision precision;
     wf_memory memory;
+    wf_signal signal;
+    int D; /* slices of volumes, which have H rows; else not looked at */
 } wf_flow_spec;
 
 typedef struct wf_flow wf_flow;
@@ -41,6 +43,11 @@ int wf_flow_data_init(wf_flow *flow, wf_real *params, const wf_real *x, const wf
  * weights are 1. What is said of the inverse is not weighted. WF_USAGE for a flow with moves, whose pixels have no weight. */
 int wf_flow_weigh(wf_flow *flow, const wf_real *weight, double counted) WF_MUST;
 
+/* From the next forward on, the chain draws: x is noise of any density, and ends as u = sigmoid(factor f(x)), in (0,1), device
+ * [N,H,W,K] (borrowed). What forward gives as log p is then log|det du/dx|, and backward is the gradient of scale times that, plus
+ * what comes with the gradient by u that `u` must hold by then. WF_USAGE for a flow with moves. */
+int wf_flow_squash(wf_flow *flow, double factor, wf_real *u) WF_MUST;
+
 /* Runs x [N,H,W,K] through the chain. */
 int wf_flow_forward(wf_flow *flow, const wf_real *params, const wf_real *x, const wf_real *cond) WF_MUST;
 /* After forward: z, device [N,H*W*K], valid until the flow runs again. A picture's z is [H,W,K], or what moves have made of
@@ -56,11 +63,13 @@ int wf_flow_collect(wf_flow *flow, wf_post *post, double *log_density) WF_MUST;
 /* After forward: *bad (device) becomes 1 when a log-density is not finite. Does not wait. */
 int wf_flow_guard(wf_flow *flow, double *bad) WF_MUST;
 
-/* Worst condition number (Frobenius norms) of the folded per-pixel matrices of the last run; NAN if it cannot be had. */
-double wf_flow_condition(wf_flow *flow);
+/* Worst condition number (Frobenius norms) of the folded per-pixel matrices of the last run; NAN if it cannot be had.
+ * worst: of the bijectors that are folded into it the first that mixes channels, as "003.conv1x1". */
+double wf_flow_condition(wf_flow *flow, char worst[64]);
 
-/* Called for each group of bijectors as soon as its gradient is complete, last group first: grads [count] (device, valid
- * during the call) belongs to params [offset, offset+count), which is not read again in this pass. */
+/* Called for each group of bijectors as soon as its gradient is complete, last group first, or once for all where memory is
+ * plenty and calls are not: grads [count] (device, valid during the call) belongs to params [offset, offset+count), which is
+ * not read again in this pass. */
 typedef int wf_grad_sink(void *context, size_t offset, size_t count, const wf_real *grads);
 
 /* After forward with the same arguments, once: the gradient of  scale * sum over n of log p_n. What forward left is used

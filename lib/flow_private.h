@@ -17,6 +17,7 @@ typedef struct wf_flow_stage {
     size_t elements, left; /* reals of its input; of its output, without what it parks */
     size_t offset, size;   /* parameters */
     wf_linear matrix;      /* linear: A, a, B, b and the place of its log-determinant */
+    wf_real *dA, *da;      /* the gradient by A and a, shared unless `whole` */
     wf_real *in;           /* input of the last forward, NULL: rebuilt, or not needed */
     void *tape;            /* shared unless kept */
 } wf_flow_stage;
@@ -29,21 +30,37 @@ struct wf_flow {
     int bijector_count;
     wf_flow_stage *stages;
     int stage_count, linear_count;
-    wf_linear_part *parts;                       /* as many as the longest linear stage */
-    size_t size, elements;                       /* parameters; reals of one state */
-    double counted;                              /* pixels of a picture, by weight, if there is one */
-    bool parks;                                  /* has a split */
-    wf_real *state, *next, *g, *grads, *dA, *da; /* next: only where states are rebuilt or moved */
-    double *logdet;                              /* device: [N] of the pictures, then [linear_count] of the matrices */
-    void *tape, *work;                           /* shared */
+    bool whole;            /* gradients of all parameters are kept, and finished together at the end */
+    wf_linear_part *parts; /* of all linear bijectors */
+    wf_linear_run *runs;   /* of all linear stages */
+    wf_conv **convs;       /* of all bijectors */
+    wf_weights *weights;
+    int conv_count;
+    size_t size, elements; /* parameters; reals of one state */
+    double counted;        /* pixels of a picture, by weight, if there is one */
+    double squash;         /* 0, or the factor of a sigmoid at the end, and where u goes */
+    wf_real *u;
+    bool parks;                        /* has a split */
+    wf_real *state, *next, *g, *grads; /* next: only where states are rebuilt or moved */
+    double *logdet;                    /* device: [N] of the pictures, then [linear_count] of the matrices */
+    void *tape, *work;                 /* shared */
     void **owned;
     int owned_count;
     size_t bytes;
 };
 
+/* Memory for gradients by parameters, once. */
+int wf_flow_make_gradients(wf_flow *f) WF_MUST;
+
+/* It changes what is computed with, shape or condition, and no number of the state. */
 static inline bool wf_flow_moves(const wf_flow *f, const wf_flow_stage *s)
 {
-    return f->bijectors[s->first].type->move != NULL;
+    return f->bijectors[s->first].type->move || f->bijectors[s->first].type->encode;
+}
+
+static inline bool wf_flow_encodes(const wf_flow *f, const wf_flow_stage *s)
+{
+    return f->bijectors[s->first].type->encode;
 }
 
 #endif

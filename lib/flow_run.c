@@ -1,5 +1,6 @@
 /* flow_run.c - runs the stages of a flow forward, backward and in reverse */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "flow_private.h"
@@ -17,37 +18,113 @@ static double counted_at(const wf_flow *f, const wf_context *c)
     return f->context.weight ? f->counted : (double)c->H * c->W;
 }
 
-/* The parts of `count` linear bijectors from `first` on; grads: their gradients' place, or NULL. */
-static void list_parts(const wf_flow *f, const wf_real *params, int first, int count, wf_real *grads)
+/* Where the gradients of bijector b of stage s are, between passes through its stage and the sink. */
+static wf_real *grads_of(const wf_flow *f, const wf_flow_stage *s, const wf_bijector *b)
 {
-    size_t start = f->bijectors[first].offset;
-    for (int i = 0; i < count; i++) {
-        const wf_bijector *b = &f->bijectors[first + i];
-        f->parts[i] = (wf_linear_part){b->linear, wf_at(f->backend, params, b->offset),
-                                       grads ? wf_at(f->backend, grads, b->offset - start) : NULL, b->reflections};
-    }
+    return f->grads ? wf_at(f->backend, f->grads, f->whole ? b->offset : b->offset - s->offset) : NULL;
 }
 
-static int fold(wf_flow *f, const wf_real *params, const wf_flow_stage *s)
+/* The linear ones of `count` stages, in f->runs. scale: of backward. Their number. */
+static int list_runs(const wf_flow *f, const wf_real *params, const wf_flow_stage *stages, int count, double scale)
 {
-    list_parts(f, params, s->first, s->count, NULL);
-    return f->backend->linear_fold(f->backend, s->context->K, f->parts, s->count, &s->matrix);
+    wf_linear_part *part = f->parts;
+    int runs = 0;
+    for (const wf_flow_stage *s = stages; s < stages + count; s++) {
+        if (!s->linear)
+            continue;
+        f->runs[runs++] = (wf_linear_run){.K = s->context->K,
+                                          .count = s->count,
+                                          .parts = part,
+                                          .folded = s->matrix,
+                                          .dA = s->dA,
+                                          .da = s->da,
+                                          .dlogdet = scale * f->spec.N * counted_at(f, s->context)};
+        for (int i = s->first; i < s->first + s->count; i++) {
+            const wf_bijector *b = &f->bijectors[i];
+            *part++ =
+                (wf_linear_part){b->linear, wf_at(f->backend, params, b->offset), grads_of(f, s, b), b->reflections};
+        }
+    }
+    return runs;
+}
+
+/* The convolutions of `count` stages, in f->convs and f->weights. Their number. */
+static int list_convs(const wf_flow *f, const wf_real *params, const wf_flow_stage *stages, int count, bool gradients)
+{
+    int convs = 0;
+    for (const wf_flow_stage *s = stages; s < stages + count; s++) {
+        const wf_bijector *b = &f->bijectors[s->first];
+        for (int i = 0; i < b->conv_count; i++) {
+            f->convs[convs] = b->convs[i].conv;
+            f->weights[convs++] =
+                wf_bijector_weights(b, i, wf_at(f->backend, params, b->offset), gradients ? grads_of(f, s, b) : NULL);
+        }
+    }
+    return convs;
+}
+
+/* What `count` stages make of params before they run: all together, since each call may cost more than its work. */
+static int fold(wf_flow *f, const wf_real *params, const wf_flow_stage *stages, int count)
+{
+    wf_backend *b = f->backend;
+    int runs = list_runs(f, params, stages, count, 0);
+    WF_TRY(b->linear_fold(b, runs, f->runs));
+    if (!b->conv_fold)
+        return WF_OK;
+    int convs = list_convs(f, params, stages, count, false);
+    return b->conv_fold(b, convs, f->convs, f->weights);
+}
+
+/* After the backward pass through `count` stages: their parameters' gradients. */
+static int unfold(wf_flow *f, const wf_real *params, const wf_flow_stage *stages, int count, double scale)
+{
+    wf_backend *b = f->backend;
+    int runs = list_runs(f, params, stages, count, scale);
+    WF_TRY(b->linear_backward(b, runs, f->runs));
+    if (!b->conv_unfold || !f->whole)
+        return WF_OK;
+    int convs = list_convs(f, params, stages, count, true);
+    return b->conv_unfold(b, convs, f->convs, f->weights);
+}
+
+/* Gives the sink the gradients of a stage that is done, unless all are given together at the end. */
+static int give(wf_flow *f, const wf_real *params, wf_flow_stage *s, double scale, wf_grad_sink *sink, void *context)
+{
+    if (f->whole)
+        return WF_OK;
+    WF_TRY(unfold(f, params, s, 1, scale));
+    return sink(context, s->offset, s->size, f->grads);
 }
 
 /* The front of `state`, in place. */
 static int run_move(wf_flow *f, const wf_flow_stage *s, bool back, wf_real *state)
 {
     wf_bijector *j = &f->bijectors[s->first];
+    if (wf_flow_encodes(f, s))
+        return WF_OK;
     WF_TRY(j->type->move(j, back, state, f->next, f->tape));
     return f->backend->copy(f->backend, state, f->next, s->elements);
 }
 
-/* The condition in the shapes that follow moves, from the caller's. */
-static int squeeze_condition(wf_flow *f, const wf_real *cond)
+static wf_flow_stage *stage_of(const wf_flow *f, const wf_bijector *bijector)
 {
-    for (const wf_context *c = &f->context; c->next; c = c->next)
-        if (c->next->C != c->C)
-            WF_TRY(wf_squeeze(f->backend, c->N, c->H, c->W, c->C, c->cond ? c->cond : cond, c->next->cond));
+    wf_flow_stage *s = f->stages;
+    while (&f->bijectors[s->first] != bijector)
+        s++;
+    return s;
+}
+
+/* The conditions of all contexts, from the caller's: encoded, and squeezed where the state is. */
+static int make_conditions(wf_flow *f, const wf_real *params, const wf_real *cond)
+{
+    for (const wf_context *c = &f->context; c->next; c = c->next) {
+        const wf_real *from = c->cond ? c->cond : cond;
+        wf_bijector *j = c->next->encoder;
+        if (j)
+            WF_TRY(j->type->encode(j, wf_at(f->backend, params, j->offset), from, c->next->cond, stage_of(f, j)->tape));
+        else if (c->next->C != c->C)
+            WF_TRY(wf_squeeze(f->backend, c->N, c->H, c->W, c->C, from, c->next->cond));
+    }
     return WF_OK;
 }
 
@@ -56,27 +133,27 @@ static const wf_real *cond_at(const wf_flow_stage *s, const wf_real *cond)
     return s->context->cond ? s->context->cond : cond;
 }
 
-static int begin(wf_flow *f, const wf_real *cond)
+/* Before stages run, either way. */
+static int begin(wf_flow *f, const wf_real *params, const wf_real *cond)
 {
     WF_TRY(f->backend->zero(f->backend, f->logdet, (size_t)f->spec.N * sizeof(double)));
-    return squeeze_condition(f, cond);
+    WF_TRY(fold(f, params, f->stages, f->stage_count));
+    return make_conditions(f, params, cond);
 }
 
-/* y: x if the stage moves. */
+/* The stage must be folded. y: x if it moves. */
 static int run_forward(wf_flow *f, const wf_real *params, wf_flow_stage *s, wf_real *x, const wf_real *cond, wf_real *y)
 {
     wf_backend *b = f->backend;
     if (wf_flow_moves(f, s))
         return run_move(f, s, false, x);
-    if (s->linear) {
-        WF_TRY(fold(f, params, s));
+    if (s->linear)
         return b->mix(b, pixels(s), s->context->K, s->matrix.A, s->matrix.a, x, y);
-    }
     wf_bijector *j = &f->bijectors[s->first];
     return j->type->forward(j, wf_at(b, params, j->offset), x, cond_at(s, cond), y, f->logdet, s->tape);
 }
 
-/* The matrix of a linear stage must be folded. */
+/* The stage must be folded. */
 static int run_inverse(wf_flow *f, const wf_real *params, wf_flow_stage *s, const wf_real *cond, wf_real *state,
                        double *logdet)
 {
@@ -93,7 +170,7 @@ int wf_flow_data_init(wf_flow *f, wf_real *params, const wf_real *x, const wf_re
 {
     wf_backend *b = f->backend;
     WF_TRY(b->copy(b, f->state, x, f->elements));
-    WF_TRY(begin(f, cond));
+    WF_TRY(begin(f, params, cond));
     for (int s = 0; s < f->stage_count; s++)
         for (int i = f->stages[s].first; i < f->stages[s].first + f->stages[s].count; i++) {
             wf_bijector *j = &f->bijectors[i];
@@ -102,17 +179,37 @@ int wf_flow_data_init(wf_flow *f, wf_real *params, const wf_real *x, const wf_re
                 WF_TRY(j->type->data_init(j, wf_at(b, params, j->offset), f->state, cond_at(&one, cond), one.tape));
             one.first = i;
             one.count = 1;
+            WF_TRY(fold(f, params, &one, 1));
+            if (wf_flow_encodes(f, &one))
+                WF_TRY(make_conditions(f, params, cond));
             WF_TRY(run_forward(f, params, &one, f->state, cond, f->state));
         }
     return WF_OK;
 }
 
+static bool reshapes(const wf_flow *f)
+{
+    for (int i = 0; i < f->bijector_count; i++)
+        if (f->bijectors[i].type->move)
+            return true;
+    return false;
+}
+
 int wf_flow_weigh(wf_flow *f, const wf_real *weight, double counted)
 {
-    WF_CHECK(!weight || !f->context.next, WF_USAGE,
+    WF_CHECK(!weight || !reshapes(f), WF_USAGE,
              "flow: pixels have no weights of their own after squeeze, split or haar: give --context 0");
-    f->context.weight = weight;
+    for (wf_context *c = &f->context; c; c = c->next)
+        c->weight = weight;
     f->counted = counted;
+    return WF_OK;
+}
+
+int wf_flow_squash(wf_flow *f, double factor, wf_real *u)
+{
+    WF_CHECK(!reshapes(f), WF_USAGE, "flow: noise keeps the shape of its picture: no squeeze, split or haar");
+    f->squash = factor;
+    f->u = u;
     return WF_OK;
 }
 
@@ -153,10 +250,18 @@ static int arrange(const wf_flow *f, bool into, wf_real *state, wf_real *latent)
     return WF_OK;
 }
 
-/* The standard normal of all pieces: its log density is added to logp, its gradient goes to dz (either NULL: not wanted). */
-static int prior(const wf_flow *f, double *logp, double scale, wf_real *dz)
+/* What is at the end, its log density or log-determinant: added to logp, its gradient to dz (either NULL: not wanted). The
+ * standard normal of all pieces, or a sigmoid. */
+static int end(const wf_flow *f, double *logp, double scale, wf_real *dz)
 {
     wf_backend *b = f->backend;
+    size_t D = f->elements / (size_t)f->spec.N;
+    if (f->squash && !dz)
+        return b->squash(b, f->spec.N, D, f->squash, f->state, f->u, logp);
+    if (f->squash) {
+        WF_TRY(b->copy(b, dz, f->u, f->elements));
+        return b->squash_backward(b, f->elements, f->squash, f->state, scale, dz);
+    }
     for (int i = 0; i <= f->stage_count; i++) {
         piece p = piece_of(f, i);
         if (p.count)
@@ -171,7 +276,7 @@ int wf_flow_forward(wf_flow *f, const wf_real *params, const wf_real *x, const w
     wf_backend *b = f->backend;
     wf_real *at = place(f, 0);
     WF_TRY(b->copy(b, at, x, f->elements));
-    WF_TRY(begin(f, cond));
+    WF_TRY(begin(f, params, cond));
     for (int i = 0; i < f->stage_count; i++) {
         wf_real *to = wf_flow_moves(f, &f->stages[i]) ? at : place(f, i + 1);
         WF_TRY(run_forward(f, params, &f->stages[i], at, cond, to));
@@ -179,7 +284,7 @@ int wf_flow_forward(wf_flow *f, const wf_real *params, const wf_real *x, const w
         if (to != at)
             WF_TRY(b->copy(b, at, to, f->stages[i].left));
     }
-    WF_TRY(prior(f, f->logdet, 0, NULL));
+    WF_TRY(end(f, f->logdet, 0, NULL));
     return f->parks ? arrange(f, false, f->state, f->next) : WF_OK;
 }
 
@@ -250,7 +355,15 @@ static double frobenius(const double *m, size_t n)
     return sqrt(sum);
 }
 
-double wf_flow_condition(wf_flow *f)
+static void name_linear(const wf_flow *f, const wf_flow_stage *s, char name[64])
+{
+    int i = s->first;
+    while (f->bijectors[i].linear == WF_LINEAR_ACTNORM && i + 1 < s->first + s->count)
+        i++;
+    snprintf(name, 64, "%03d.%s", i, f->bijectors[i].type->name);
+}
+
+double wf_flow_condition(wf_flow *f, char name[64])
 {
     size_t widest = 0;
     for (const wf_context *c = &f->context; c; c = c->next)
@@ -264,7 +377,11 @@ double wf_flow_condition(wf_flow *f)
         if (f->backend->download(f->backend, host, WF_F64, m->A, n) ||
             f->backend->download(f->backend, host + n, WF_F64, m->B, n))
             worst = NAN;
-        worst = fmax(worst, frobenius(host, n) * frobenius(host + n, n));
+        double condition = frobenius(host, n) * frobenius(host + n, n);
+        if (isnan(worst) || condition <= worst)
+            continue;
+        worst = condition;
+        name_linear(f, &f->stages[i], name);
     }
     if (!host)
         worst = NAN;
@@ -272,33 +389,42 @@ double wf_flow_condition(wf_flow *f)
     return worst;
 }
 
-static wf_real *dcond_at(const wf_flow_stage *s, wf_real *dcond)
+/* Where the gradient by the condition of a context goes; NULL: it is wanted neither by the caller nor by an encoder. */
+static wf_real *dcond_at(const wf_context *c, wf_real *dcond)
 {
-    return dcond && s->context->dcond ? s->context->dcond : dcond;
+    return c->dcond && (dcond || c->learnt) ? c->dcond : dcond;
 }
 
 /* Before a backward pass, that its conditions' gradients are zero. */
-static int clear_dcond(wf_flow *f, const wf_real *dcond)
+static int clear_dcond(wf_flow *f, wf_real *dcond)
 {
     wf_backend *b = f->backend;
-    for (const wf_context *c = f->context.next; dcond && c; c = c->next)
-        if (c->dcond)
+    for (const wf_context *c = f->context.next; c; c = c->next)
+        if (c->dcond && dcond_at(c, dcond))
             WF_TRY(b->zero(b, c->dcond, (size_t)c->N * (size_t)c->H * (size_t)c->W * (size_t)c->C * b->real));
     return WF_OK;
 }
 
-/* After it: those of the shapes after `c` go to that of c, and at last to the caller's. */
-static int gather_dcond(wf_flow *f, const wf_context *c, wf_real *dcond)
+/* After it: what the condition of context c has of the gradients of those after it, at last the caller's; and the gradients of
+ * encoders' parameters, to the sink where each stage gives its own. */
+static int gather_dcond(wf_flow *f, const wf_real *params, const wf_context *c, wf_real *dcond, double scale,
+                        wf_grad_sink *sink, void *context)
 {
-    if (!dcond || !c->next)
+    if (!c->next)
         return WF_OK;
-    WF_TRY(gather_dcond(f, c->next, dcond));
-    if (c->next->C == c->C)
-        return WF_OK;
-    return wf_unsqueeze(f->backend, c->N, c->H, c->W, c->C, c->next->dcond, c->dcond ? c->dcond : dcond, true);
+    WF_TRY(gather_dcond(f, params, c->next, dcond, scale, sink, context));
+    const wf_real *from = dcond_at(c->next, dcond);
+    wf_real *to = dcond_at(c, dcond);
+    wf_bijector *j = c->next->encoder;
+    if (!j)
+        return from && c->next->C != c->C ? wf_unsqueeze(f->backend, c->N, c->H, c->W, c->C, from, to, true) : WF_OK;
+    wf_flow_stage *s = stage_of(f, j);
+    WF_TRY(j->type->encode_backward(j, wf_at(f->backend, params, j->offset), from, to, sink ? grads_of(f, s, j) : NULL,
+                                    s->tape, f->work));
+    return sink ? give(f, params, s, scale, sink, context) : WF_OK;
 }
 
-/* x: the stage's input. Turns f->g from the gradient by its output into that by x, and f->grads into that of its
+/* x: the stage's input. Turns f->g from the gradient by its output into that by x; unfold makes what is left of it that of the
  * parameters. */
 static int run_backward(wf_flow *f, const wf_real *params, wf_flow_stage *s, const wf_real *x, const wf_real *cond,
                         double scale, bool want, wf_real *dcond)
@@ -308,15 +434,10 @@ static int run_backward(wf_flow *f, const wf_real *params, wf_flow_stage *s, con
         return run_move(f, s, true, f->g);
     if (!s->linear) {
         wf_bijector *j = &f->bijectors[s->first];
-        return j->type->backward(j, wf_at(b, params, j->offset), x, cond_at(s, cond), f->g, dcond_at(s, dcond), scale,
-                                 want ? f->grads : NULL, s->tape, f->work);
+        return j->type->backward(j, wf_at(b, params, j->offset), x, cond_at(s, cond), f->g, dcond_at(s->context, dcond),
+                                 scale, want ? grads_of(f, s, j) : NULL, s->tape, f->work);
     }
-    const wf_context *c = s->context;
-    WF_TRY(b->mix_backward(b, pixels(s), c->K, s->matrix.A, x, f->g, want ? f->dA : NULL, want ? f->da : NULL));
-    if (!want)
-        return WF_OK;
-    list_parts(f, params, s->first, s->count, f->grads);
-    return b->linear_backward(b, c->K, f->parts, s->count, f->dA, f->da, scale * f->spec.N * counted_at(f, c));
+    return b->mix_backward(b, pixels(s), s->context->K, s->matrix.A, x, f->g, want ? s->dA : NULL, want ? s->da : NULL);
 }
 
 int wf_flow_backward(wf_flow *f, const wf_real *params, const wf_real *cond, double scale, wf_grad_sink *sink,
@@ -324,19 +445,26 @@ int wf_flow_backward(wf_flow *f, const wf_real *params, const wf_real *cond, dou
 {
     WF_CHECK(f->spec.memory != WF_MEMORY_NONE, WF_USAGE, "flow: created without memory for backward");
     bool kept = f->spec.memory == WF_MEMORY_STORE;
-    WF_TRY(prior(f, NULL, scale, f->g));
+    if (sink)
+        WF_TRY(wf_flow_make_gradients(f));
+    WF_TRY(end(f, NULL, scale, f->g));
     WF_TRY(clear_dcond(f, dcond));
     for (int i = f->stage_count - 1; i >= 0; i--) {
         wf_flow_stage *s = &f->stages[i];
         if (!kept)
             WF_TRY(run_inverse(f, params, s, cond, f->state, NULL));
         WF_TRY(run_backward(f, params, s, s->in ? s->in : f->state, cond, scale, sink != NULL, dcond));
-        if (sink)
-            WF_TRY(sink(context, s->offset, s->size, f->grads));
+        if (sink && !wf_flow_encodes(f, s))
+            WF_TRY(give(f, params, s, scale, sink, context));
+    }
+    WF_TRY(gather_dcond(f, params, &f->context, dcond, scale, sink, context));
+    if (sink && f->whole) {
+        WF_TRY(unfold(f, params, f->stages, f->stage_count, scale));
+        WF_TRY(sink(context, 0, f->size, f->grads));
     }
     if (dx)
         *dx = f->g;
-    return gather_dcond(f, &f->context, dcond);
+    return WF_OK;
 }
 
 int wf_flow_inverse(wf_flow *f, const wf_real *params, const wf_real *z, const wf_real *cond, const wf_real **x)
@@ -348,11 +476,9 @@ int wf_flow_inverse(wf_flow *f, const wf_real *params, const wf_real *z, const w
     } else {
         WF_TRY(b->copy(b, f->state, z, f->elements));
     }
-    WF_TRY(begin(f, cond));
+    WF_TRY(begin(f, params, cond));
     for (int i = f->stage_count - 1; i >= 0; i--) {
         wf_flow_stage *s = &f->stages[i];
-        if (s->linear)
-            WF_TRY(fold(f, params, s));
         WF_TRY(run_inverse(f, params, s, cond, f->state, f->logdet));
         if (s->in)
             WF_TRY(b->copy(b, s->in, f->state, s->elements));
@@ -386,8 +512,8 @@ static int run_inverse_backward(wf_flow *f, const wf_real *params, wf_flow_stage
         WF_TRY(b->mix_backward(b, pixels(s), s->context->K, s->matrix.B, x, f->g, NULL, NULL));
     } else {
         wf_bijector *j = &f->bijectors[s->first];
-        WF_TRY(j->type->inverse_backward(j, wf_at(b, params, j->offset), x, f->g, dcond_at(s, dcond), scale, s->tape,
-                                         f->work));
+        WF_TRY(j->type->inverse_backward(j, wf_at(b, params, j->offset), x, f->g, dcond_at(s->context, dcond), scale,
+                                         s->tape, f->work));
     }
     return kept ? WF_OK : b->copy(b, f->state, f->next, s->elements);
 }
@@ -401,7 +527,7 @@ int wf_flow_inverse_backward(wf_flow *f, const wf_real *params, const wf_real *c
     WF_TRY(clear_dcond(f, dcond));
     for (int i = 0; i < f->stage_count; i++)
         WF_TRY(run_inverse_backward(f, params, &f->stages[i], cond, scale, dcond));
-    WF_TRY(gather_dcond(f, &f->context, dcond));
+    WF_TRY(gather_dcond(f, params, &f->context, dcond, scale, NULL, NULL));
     if (f->parks)
         WF_TRY(arrange(f, false, f->g, f->next));
     *dz = f->parks ? f->next : f->g;

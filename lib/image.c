@@ -35,6 +35,8 @@ int wf_image_reserve(wf_image *image, const char *name, int64_t H, int64_t W, in
     image->W = (int)W;
     image->C = (int)C;
     image->bits = bits;
+    image->signal = WF_PICTURE;
+    image->D = image->rate = 0;
     return WF_OK;
 }
 
@@ -138,10 +140,11 @@ static int find_unsupported(wf_source *source, const char **name)
 
 static bool named_like_picture(const char *name)
 {
-    static const char *const suffixes[] = {
-        "png",  "apng", "pnm", "pbm",  "pgm", "ppm",        "pam", "bin",  "gz",  "tgz",  "tar",      "jpg",
-        "jpeg", "jpe",  "jxl", "webp", "gif", "bmp",        "tif", "tiff", "jp2", "avif", "npy",      "npz",
-        "zip",  "ff",   "pfm", "heic", "ico", "idx3-ubyte", "txz", "xz",   "zst", "bz2",  "tfrecord", "tfrecords"};
+    static const char *const suffixes[] = {"png", "apng", "pnm",      "pbm",       "pgm",  "ppm",        "pam", "bin",
+                                           "gz",  "tgz",  "tar",      "jpg",       "jpeg", "jpe",        "jxl", "webp",
+                                           "gif", "bmp",  "tif",      "tiff",      "jp2",  "avif",       "npy", "npz",
+                                           "zip", "ff",   "pfm",      "heic",      "ico",  "idx3-ubyte", "txz", "xz",
+                                           "zst", "bz2",  "tfrecord", "tfrecords", "wav",  "flac",       "aif", "aiff"};
     const char *base = name + strlen(name);
     while (base > name && base[-1] != '/' && base[-1] != ':') /* "a.tar:b.png" */
         base--;
@@ -172,6 +175,7 @@ struct wf_images {
     wf_image unread; /* no pixels: none was given back */
     char *unread_name;
     int64_t most; /* pictures still to be given, -1: no limit */
+    wf_images_taken how;
 };
 
 static char *const only_stdin[] = {"-"};
@@ -209,6 +213,11 @@ void wf_images_close(wf_images *images)
     wf_image_clear(&images->unread);
     free(images->unread_name);
     free(images);
+}
+
+void wf_images_take_as(wf_images *images, wf_images_taken how)
+{
+    images->how = how;
 }
 
 void wf_images_limit(wf_images *images, int64_t most)
@@ -433,6 +442,9 @@ static int read_picture(wf_images *images, wf_source *source, const format *foun
 {
     uint64_t offset = source->offset;
     wf_source_number(source);
+    source->length = images->how.length;
+    source->volumes = images->how.volumes;
+    source->rest = 0;
     if (later && found->cut) {
         WF_TRY(found->cut(source, &later->code));
         later->read = found->read;
@@ -446,6 +458,8 @@ static int read_picture(wf_images *images, wf_source *source, const format *foun
     }
     source->pictures++;
     source->last = found;
+    images->passed.rests += source->rest > 0;
+    images->passed.rest += source->rest;
     *got = true;
     return WF_OK;
 }

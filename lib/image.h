@@ -1,4 +1,4 @@
-/* image.h - pictures in and out; formats are recognised by content, one row each in a registry */
+/* image.h - pictures, and other signals (axes.h), in and out; formats are recognised by content, one row each in a registry */
 #ifndef WF_IMAGE_H
 #define WF_IMAGE_H
 
@@ -7,10 +7,13 @@
 #include "meta.h"
 
 /* Samples are host uint16 whatever the depth, [H,W,C] interleaved, in 0 .. 2^bits - 1.
- * C: 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha. Zero-initialize before the first use. */
+ * C: 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha; of sounds, channels. Zero-initialize before the first use. */
 typedef struct wf_image {
     int H, W, C;
     int bits;
+    wf_signal signal;
+    int D;            /* slices of a volume, which together have H rows; else 0 */
+    int rate;         /* samples a second of a sound; else 0 */
     uint16_t *pixels; /* owned */
     size_t capacity;  /* samples allocated, so that reading a stream reuses memory */
 } wf_image;
@@ -20,7 +23,7 @@ enum { WF_MAX_PIXELS = 1 << 27 };
 
 void wf_image_clear(wf_image *image);
 
-/* Sets the shape and makes room for it; pixels are not initialized. WF_DATA, with `name` in the message, when a side,
+/* Sets the shape, of a picture, and makes room for it; pixels are not initialized. WF_DATA, with `name` in the message, when a side,
  * the channels or the number of pixels are out of range; WF_AGAIN out of memory. */
 int wf_image_reserve(wf_image *image, const char *name, int64_t H, int64_t W, int64_t C, int bits) WF_MUST;
 
@@ -32,8 +35,18 @@ int wf_image_reserve(wf_image *image, const char *name, int64_t H, int64_t W, in
  * Every picture is decoded as it is: no colour management, no gamma, no rotation that a camera asks for; palettes become
  * RGB, a transparent colour alpha, CMYK RGB, and fewer than 8 bits 8. NumPy arrays are bytes or 16-bit numbers in C order:
  * [N,H,W,C], else [N,C,H,W] where the last dimension is over 4; [H,W,C] with C <= 4, else [N,H,W]; [N,3072] and [N,12288],
- * N flat pictures in three planes of 32x32 or 64x64, else [H,W]. */
+ * N flat pictures in three planes of 32x32 or 64x64, else [H,W].
+ *
+ * Sounds (WAV, FLAC, AIFF of 8 or 16 bits) come the same way, as pictures of one row, and so do volumes in NumPy arrays, where
+ * wf_images_take_as says so. */
 typedef struct wf_images wf_images;
+
+/* How what can be taken in more than one way is taken. */
+typedef struct wf_images_taken {
+    int64_t length; /* sounds: cut in pieces of so many samples, one after the other; 0: whole */
+    bool volumes;   /* NumPy arrays: [D,H,W], [D,H,W,C] with C <= 4, else [N,D,H,W], and [N,D,H,W,C] */
+} wf_images_taken;
+void wf_images_take_as(wf_images *images, wf_images_taken how);
 int wf_images_open(char *const *paths, int count, FILE *standard_input, wf_images **out) WF_MUST; /* count 0: stdin */
 
 /* More paths, from the file at `path` ("-": standard input), one a line or, with `null`, each with a zero byte behind it.
@@ -78,9 +91,9 @@ int wf_images_pass(wf_images *images, int64_t n, int64_t *count) WF_MUST;
 
 /* What was passed over so far. `skipped`: files in folders and archives that are no pictures by name and by content, and
  * labels, and links in archives: those are not followed, as links in folders are. `trailing`: files with one PNG, JPEG or WebP
- * picture and bytes after it that are no picture, or companions of it (another eye's view, a map of brightness). */
+ * picture and bytes after it that are no picture, or companions of it (another eye's view, a map of brightness). `rests`: sounds whose last samples, `rest` in all, are fewer than a piece. */
 typedef struct wf_images_passed {
-    int64_t skipped, trailing;
+    int64_t skipped, trailing, rests, rest;
 } wf_images_passed;
 wf_images_passed wf_images_passed_over(const wf_images *images);
 
@@ -88,8 +101,12 @@ wf_images_passed wf_images_passed_over(const wf_images *images);
 int wf_image_write_png(FILE *file, const char *name, const wf_image *image) WF_MUST;
 /* PAM keeps every depth: its MAXVAL is 2^bits - 1. */
 int wf_image_write_pam(FILE *file, const char *name, const wf_image *image) WF_MUST;
+/* Sounds as WAV, into a regular file with nothing in it yet; other depths are scaled as for PNG. No rate is 44100. */
+int wf_image_write_wav(FILE *file, const char *name, const wf_image *image) WF_MUST;
+/* Volumes as .npy [D,H,W] or [D,H,W,C] of |u1 or <u2; other depths are scaled as for PNG. */
+int wf_image_write_npy(FILE *file, const char *name, const wf_image *image) WF_MUST;
 
-/* Changes in place. `name` is used in messages. */
+/* Changes in place, all but the depth of pictures only. `name` is used in messages. */
 
 /* The H x W pixels in the middle, the odd row or column left over below and to the right. WF_DATA if smaller. */
 int wf_image_crop(wf_image *image, const char *name, int H, int W) WF_MUST;

@@ -16,6 +16,8 @@ int wf_image_read_array(wf_source *source, wf_image *image)
 {
     wf_array *array = &source->array;
     WF_TRY(wf_image_reserve(image, source->name, array->H, array->W, array->C, 8 * array->bytes));
+    image->signal = array->D ? WF_VOLUME : WF_PICTURE;
+    image->D = (int)array->D;
     size_t pixels = (size_t)(array->H * array->W), C = (size_t)array->C;
     uint8_t *raw = malloc(pixels * C * (size_t)array->bytes);
     WF_CHECK(raw, WF_AGAIN, "%s: out of memory", source->name);

@@ -15,6 +15,7 @@ typedef enum wf_origin {
 /* Pictures without anything between them, as IDX and NumPy keep them. */
 typedef struct wf_array {
     int64_t left; /* pictures not yet read */
+    int64_t D;    /* slices of volumes, which together have H rows; 0: pictures */
     int64_t H, W, C;
     bool planar;     /* [C,H,W] in place of [H,W,C] */
     int bytes;       /* 1 or 2 of a sample */
@@ -35,16 +36,20 @@ struct wf_source {
     char *name;       /* "a.tar:b/c.png", then "#2" for the third picture of one item */
     size_t name_base; /* length without that number */
     wf_origin origin;
-    FILE *file;        /* where the bytes come from a file as it is, for formats that are not read in order; or NULL */
-    bool link;         /* an archive's other name of something: no bytes of its own */
-    bool ended;        /* fill has told the end */
-    wf_array array;    /* that is being read, if any are left */
-    bool beside;       /* what was read is no picture, but something that lies beside pictures: labels */
-    bool lone;         /* what is behind the picture that was read is none of its kind */
-    int64_t pictures;  /* read from this item so far */
-    const void *last;  /* private to image.c: format of the last of them */
-    uint64_t offset;   /* bytes of this item before `begin` */
-    size_t begin, end; /* part of the buffer not yet consumed */
+    FILE *file;     /* where the bytes come from a file as it is, for formats that are not read in order; or NULL */
+    bool link;      /* an archive's other name of something: no bytes of its own */
+    bool ended;     /* fill has told the end */
+    wf_array array; /* that is being read, if any are left */
+    bool beside;    /* what was read is no picture, but something that lies beside pictures: labels */
+    int64_t length; /* of the pieces of a sound, 0: whole */
+    int64_t rest;   /* samples of a sound behind its last piece */
+    bool volumes;   /* NumPy arrays are volumes */
+    struct wf_sound *sound; /* that is being cut in pieces, or NULL */
+    bool lone;              /* what is behind the picture that was read is none of its kind */
+    int64_t pictures;       /* read from this item so far */
+    const void *last;       /* private to image.c: format of the last of them */
+    uint64_t offset;        /* bytes of this item before `begin` */
+    size_t begin, end;      /* part of the buffer not yet consumed */
     uint8_t buffer[1 << 16];
 };
 
@@ -91,6 +96,7 @@ typedef enum wf_follow {
     CODE(png, "PNG", 8, WF_ANYTHING)              \
     READ(tfrecord, "TFRecord", 12, WF_SAME)       \
     CODE(webp, "WebP", 12, WF_ANYTHING)           \
+    READ(sound, "sound", 12, WF_PICTURES)         \
     OPEN(lmdb, 24)                                \
     OPEN(tar, 512)                                \
     READ(cifar10, "CIFAR-10", 16 * 3073, WF_SAME) \
@@ -123,6 +129,8 @@ WF_IMAGE_FORMATS(WF_READ, WF_CODE, WF_OPEN)
 #undef WF_READ
 #undef WF_CODE
 #undef WF_OPEN
+
+void wf_sound_close(struct wf_sound *sound); /* NULL is allowed */
 
 /* Shared by decoders of 8 bits: they put samples at wf_image_bytes, [H,W,C], and wf_image_spread makes pixels of them. */
 uint8_t *wf_image_bytes(const wf_image *image);

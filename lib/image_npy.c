@@ -1,14 +1,16 @@
-/* image_npy.c - NumPy's .npy (https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html): magic, version, the
+/* image_npy.c - NumPy's .npy, in and, of volumes, out (https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html): magic, version, the
  * length of a header, which is a Python dictionary of descr, fortran_order and shape, and the samples. What shapes are
  * taken for is said in image.h. */
 #include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "file.h"
 #include "image_format.h"
 
-enum { MAGIC = 6, MAX_HEADER = 4096, MAX_RANK = 4, MAX_TEXT = 16 };
+enum { MAGIC = 6, MAX_HEADER = 4096, MAX_RANK = 5, MAX_TEXT = 16 };
 
 bool wf_image_is_npy(const uint8_t *head, size_t n)
 {
@@ -183,6 +185,21 @@ static int choose_layout(const wf_source *source, const header *h, wf_array *a)
     return WF_OK;
 }
 
+/* 3 dimensions: a volume; 4: one [D,H,W,C], or [N,D,H,W]; 5: [N,D,H,W,C]. */
+static int choose_volumes(const wf_source *source, const header *h, wf_array *a)
+{
+    const int64_t *s = h->shape;
+    bool colours = h->rank == 5 || (h->rank == 4 && few(s[3])), many = h->rank == 5 || (h->rank == 4 && !colours);
+    char shape[128];
+    say_shape(h, shape);
+    WF_CHECK(h->rank >= 3, WF_DATA, "%s: NumPy array %s, want volumes of 3 to 5 dimensions", source->name, shape);
+    s += many;
+    *a = (wf_array){.left = many ? h->shape[0] : 1, .D = s[0], .W = s[2], .C = colours ? s[3] : 1};
+    WF_CHECK(a->left > 0 && s[0] > 0 && s[0] <= WF_MAX_SIDE && s[1] > 0 && WF_MUL(s[0], s[1], &a->H), WF_DATA,
+             "%s: NumPy array %s holds no volume, or too large a one", source->name, shape);
+    return WF_OK;
+}
+
 static int read_header(wf_source *source, header *h)
 {
     uint8_t head[MAGIC + 2], length[4] = {0};
@@ -206,15 +223,17 @@ static int begin(wf_source *source)
     wf_array array;
     WF_TRY(read_header(source, &h));
     bool byte = !strcmp(h.descr, "|u1"), big_endian = !strcmp(h.descr, ">u2");
-    if ((!byte && !big_endian && strcmp(h.descr, "<u2")) || h.rank < 2 || h.rank > MAX_RANK) {
+    if ((!byte && !big_endian && strcmp(h.descr, "<u2")) || h.rank < 2 ||
+        h.rank > (source->volumes ? MAX_RANK : MAX_RANK - 1)) {
         char shape[128], what[256];
         say_shape(&h, shape);
-        snprintf(what, sizeof what, "NumPy array %s, want pictures: |u1, <u2 or >u2 of 2 to 4 dimensions", shape);
+        snprintf(what, sizeof what, "NumPy array %s, want pictures: |u1, <u2 or >u2 of 2 to 4 dimensions, or volumes",
+                 shape);
         return wf_image_no_pictures(source, what);
     }
     WF_CHECK(!h.fortran_order, WF_DATA, "%s: NumPy array in Fortran order: save numpy.ascontiguousarray of it",
              source->name);
-    WF_TRY(choose_layout(source, &h, &array));
+    WF_TRY(source->volumes ? choose_volumes(source, &h, &array) : choose_layout(source, &h, &array));
     array.bytes = byte ? 1 : 2;
     array.big_endian = big_endian;
     source->array = array;
@@ -229,4 +248,42 @@ int wf_image_read_npy(wf_source *source, wf_image *image)
             return WF_OK;
     }
     return wf_image_read_array(source, image);
+}
+
+/* ---- writing -------------------------------------------------------------------------------------------------- */
+
+/* The header's length makes the samples begin at a multiple of 64. */
+static bool write_header(FILE *file, const wf_image *image, bool bytes)
+{
+    char text[256], colours[16] = "";
+    if (image->C > 1)
+        snprintf(colours, sizeof colours, ", %d", image->C);
+    int n = snprintf(text, sizeof text, "{'descr': '%s', 'fortran_order': False, 'shape': (%d, %d, %d%s), }",
+                     bytes ? "|u1" : "<u2", image->D, image->H / image->D, image->W, colours);
+    int length = (MAGIC + 4 + n + 1 + 63) / 64 * 64 - (MAGIC + 4);
+    const uint8_t head[4] = {1, 0, (uint8_t)length, (uint8_t)(length >> 8)};
+    size_t written = fwrite("\x93NUMPY", 1, MAGIC, file) + fwrite(head, 1, sizeof head, file);
+    return written + (size_t)fprintf(file, "%-*s\n", length - 1, text) == (size_t)(MAGIC + 4 + length);
+}
+
+int wf_image_write_npy(FILE *file, const char *name, const wf_image *image)
+{
+    size_t n = (size_t)image->H * (size_t)image->W * (size_t)image->C;
+    bool bytes = image->bits <= 8;
+    uint32_t from = (1u << image->bits) - 1, to = bytes ? 255 : 65535;
+    uint8_t *samples = malloc(2 * n);
+    WF_CHECK(samples, WF_AGAIN, "%s: out of memory", name);
+    for (size_t i = 0; i < n; i++) {
+        uint16_t v = wf_image_rescale(image->pixels[i], from, to);
+        if (bytes) {
+            samples[i] = (uint8_t)v;
+        } else {
+            samples[2 * i] = (uint8_t)v;
+            samples[2 * i + 1] = (uint8_t)(v >> 8);
+        }
+    }
+    size_t size = bytes ? n : 2 * n;
+    bool good = write_header(file, image, bytes) && fwrite(samples, 1, size, file) == size;
+    free(samples);
+    return good ? WF_OK : wf_fail_write(name);
 }

@@ -31,6 +31,7 @@ void wf_source_destroy(wf_source *source)
         return;
     if (source->close)
         source->close(source->state);
+    wf_sound_close(source->sound);
     free(source->name);
     free(source);
 }
@@ -47,6 +48,8 @@ int wf_source_begin(wf_source *source, const char *prefix, const char *entry)
     source->offset = 0;
     source->link = source->ended = source->beside = source->lone = false;
     source->array = (wf_array){0};
+    wf_sound_close(source->sound);
+    source->sound = NULL;
     source->pictures = 0;
     source->last = NULL;
     return WF_OK;

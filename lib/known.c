@@ -161,6 +161,8 @@ static int allocate(wf_known *k, const uint8_t *missing)
 int wf_known_create(const wf_meta *meta, const uint8_t *missing, bool grey, wf_known **out)
 {
     int status = WF_OK;
+    WF_CHECK(meta->signal == WF_PICTURE, WF_USAGE, "what is known of %ss cannot be said: of pictures it can",
+             wf_signal_names[meta->signal]);
     WF_CHECK(!grey || meta->C == 3, WF_USAGE, "pictures of %d channels have no grey that can be known, want 3",
              meta->C);
     wf_known *k = calloc(1, sizeof *k);

@@ -5,11 +5,13 @@
 #include "meta.h"
 #include "safetensors.h"
 
-/* The keys shared by streams and stores: format, wavelet, levels, top, shape "HxWxC", bits, provenance. */
-enum { WF_META_PAIRS = 7 };
+/* The keys shared by streams and stores: format, wavelet, levels, top, shape "[[Dx]Hx]WxC", bits, provenance, and of sounds rate. */
+enum { WF_META_PAIRS = 8 };
 
 typedef struct wf_meta_text {
     wf_pair pairs[WF_META_PAIRS];
+    int count; /* of them that are there */
+    char shape[WF_SIZE_TEXT];
     char numbers[4][40];
 } wf_meta_text;
 

@@ -40,14 +40,16 @@ static int read_meta(json_t *root, const char *path, wf_meta *meta)
     *meta = (wf_meta){0};
     strcpy(meta->wavelet, wavelet);
     json_t *shape = json_object_get(root, "shape");
-    int *sides[3] = {&meta->H, &meta->W, &meta->C};
-    WF_CHECK(json_array_size(shape) == 3, WF_DATA, "%s: shape is not [H,W,C]", path);
-    for (size_t i = 0; i < 3; i++) {
-        json_t *side = json_array_get(shape, i);
-        WF_CHECK(json_is_integer(side) && json_integer_value(side) > 0 && json_integer_value(side) <= WF_MAX_SIDE,
-                 WF_DATA, "%s: shape is out of range", path);
-        *sides[i] = (int)json_integer_value(side);
-    }
+    int64_t sides[4] = {0};
+    int n = (int)json_array_size(shape);
+    WF_CHECK(n >= 2 && n <= 4, WF_DATA, "%s: shape is not [W,C], [H,W,C] or [D,H,W,C]", path);
+    for (int i = 0; i < n; i++)
+        sides[i] = json_integer_value(json_array_get(shape, (size_t)i)); /* 0 if it is none */
+    WF_CHECK(wf_meta_set_shape(meta, n, sides), WF_DATA, "%s: shape is out of range", path);
+    json_t *rate = json_object_get(root, "rate");
+    WF_CHECK(!rate || (json_integer_value(rate) > 0 && json_integer_value(rate) <= WF_MAX_RATE), WF_DATA,
+             "%s: rate is not a number in range", path);
+    meta->rate = (int)json_integer_value(rate);
     WF_TRY(read_integer(root, "levels", path, &meta->levels));
     WF_TRY(read_integer(root, "bits", path, &meta->bits));
     meta->top = meta->levels;
@@ -86,9 +88,17 @@ static int write_model_json(const char *file, const wf_meta *m)
     WF_CHECK(snprintf(mine, sizeof mine, "%s.%ld", file, (long)getpid()) < WF_PATH, WF_USAGE, "%s: path too long",
              file);
     WF_TRY(wf_outfile_create(mine, &out));
-    fprintf(wf_outfile_stream(out),
-            "{\"format\": \"%s\", \"wavelet\": \"%s\", \"levels\": %d, \"shape\": [%d, %d, %d], \"bits\": %d}\n",
-            WF_FORMAT, m->wavelet, m->levels, m->H, m->W, m->C, m->bits);
+    FILE *stream = wf_outfile_stream(out);
+    int64_t sides[4];
+    int axes = wf_sides(m->signal, m->D, m->H, m->W, sides);
+    fprintf(stream, "{\"format\": \"%s\", \"wavelet\": \"%s\", \"levels\": %d, \"shape\": [", WF_FORMAT, m->wavelet,
+            m->levels);
+    for (int i = 0; i < axes; i++)
+        fprintf(stream, "%d, ", (int)sides[i]);
+    fprintf(stream, "%d], \"bits\": %d", m->C, m->bits);
+    if (m->rate)
+        fprintf(stream, ", \"rate\": %d", m->rate);
+    fputs("}\n", stream);
     WF_TRY(wf_outfile_commit(out));
     int status = link(mine, file) && errno != EEXIST ? wf_fail_errno("%s", file) : WF_OK;
     unlink(mine);
@@ -126,6 +136,8 @@ void wf_model_official_chain(const wf_meta *meta, int level, char out[128])
 
 int wf_model_official_patch(const wf_meta *meta, int level)
 {
+    if (meta->signal != WF_PICTURE)
+        return 0;
     wf_level_shape s = wf_meta_level(meta, level);
     int side = s.H < s.W ? s.H : s.W, parts = 1;
     if (meta->levels >= 8)
@@ -139,36 +151,61 @@ double wf_bits_per_dim(const wf_meta *meta, int level, double log_density)
 {
     wf_level_shape s = wf_meta_level(meta, level);
     double D = (double)s.H * s.W * s.K, above = meta->levels - level;
-    double nats = -log_density + D * above * log(2.0) + D * meta->bits * log(2.0);
+    double nats = -log_density + D * 0.5 * wf_axes(meta->signal) * above * log(2.0) + D * meta->bits * log(2.0);
     return nats / (log(2.0) * (double)meta->H * meta->W * meta->C);
 }
 
 /* -- level files: tensors "w/NAME" and "ema/NAME" ------------------------------------------------------------------ */
 
-static int count_params(const wf_flow *flow)
+/* A level's flows, of its coefficients and of the noise in them (NULL: none), whose parameters lie one after the other. */
+typedef struct flows {
+    const wf_flow *chain, *noise;
+} flows;
+
+static size_t flows_size(const flows *f)
 {
-    char name[64];
+    return wf_flow_size(f->chain) + (f->noise ? wf_flow_size(f->noise) : 0);
+}
+
+/* As wf_flow_param. */
+static bool flows_param(const flows *f, int i, char name[80], const wf_param **param, size_t *where)
+{
+    int first = 0;
+    if (wf_flow_param(f->chain, i, name, param, where))
+        return true;
+    while (wf_flow_param(f->chain, first, name, param, where))
+        first++;
+    char own[64];
+    if (!f->noise || !wf_flow_param(f->noise, i - first, own, param, where))
+        return false;
+    snprintf(name, 80, "dequantize.%s", own);
+    *where += wf_flow_size(f->chain);
+    return true;
+}
+
+static int count_params(const flows *f)
+{
+    char name[80];
     const wf_param *param;
     size_t where;
     int n = 0;
-    while (wf_flow_param(flow, n, name, &param, &where))
+    while (flows_param(f, n, name, &param, &where))
         n++;
     return n;
 }
 
-/* The file's tensors over `values` [2*size]: weights, then averages. names: room for 2*count of 80 characters. */
-static void list_tensors(const wf_flow *flow, int count, const float *const values[2], wf_tensor *tensors,
-                         char (*names)[80])
+/* The file's tensors over `values` [2*size]: weights, then averages. names: room for 2*count of 96 characters. */
+static void list_tensors(const flows *f, int count, const float *const values[2], wf_tensor *tensors, char (*names)[96])
 {
     static const char *const prefix[2] = {"w", "ema"};
     for (int half = 0; half < 2; half++)
         for (int i = 0; i < count; i++) {
-            char name[64];
+            char name[80];
             const wf_param *param;
             size_t where;
-            wf_flow_param(flow, i, name, &param, &where);
+            flows_param(f, i, name, &param, &where);
             wf_tensor *t = &tensors[half * count + i];
-            snprintf(names[half * count + i], 80, "%s/%s", prefix[half], name);
+            snprintf(names[half * count + i], 96, "%s/%s", prefix[half], name);
             *t = (wf_tensor){.name = names[half * count + i], .dtype = WF_F32, .rank = param->rank};
             memcpy(t->shape, param->shape, sizeof param->shape);
             t->data = values ? (void *)(uintptr_t)(values[half] + where) : NULL;
@@ -176,31 +213,35 @@ static void list_tensors(const wf_flow *flow, int count, const float *const valu
         }
 }
 
-int wf_level_save(const wf_model *model, const wf_flow *flow, const wf_level_file *what)
+int wf_level_save(const wf_model *model, const wf_flow *flow, const wf_flow *noise, const wf_level_file *what)
 {
-    char path[WF_PATH], level[16], step[32], bpd[32], kernel[8], hash[20];
-    int count = count_params(flow);
+    const flows both = {flow, noise};
+    char path[WF_PATH], level[16], step[32], bpd[32], most[32], mean[32], kernel[8], hash[20];
+    int count = count_params(&both);
     const wf_flow_spec *spec = wf_flow_spec_of(flow);
     const float *values[2] = {what->weights, what->average};
     WF_TRY(wf_model_file(model, what->level, ".safetensors", path));
     wf_tensor *tensors = calloc((size_t)(2 * count), sizeof *tensors);
-    char(*names)[80] = calloc((size_t)(2 * count), sizeof *names);
+    char(*names)[96] = calloc((size_t)(2 * count), sizeof *names);
     int status = WF_OK;
     if (!tensors || !names) {
         status = wf_fail(WF_AGAIN, "%s: out of memory", path);
         goto out;
     }
-    list_tensors(flow, count, values, tensors, names);
+    list_tensors(&both, count, values, tensors, names);
     snprintf(level, sizeof level, "%d", what->level);
     snprintf(step, sizeof step, "%lld", (long long)what->step);
     snprintf(bpd, sizeof bpd, "%.6f", what->bpd);
+    snprintf(most, sizeof most, "%.3e", what->round_trip.most);
+    snprintf(mean, sizeof mean, "%.3e", what->round_trip.mean);
     snprintf(kernel, sizeof kernel, "%d", spec->kernel);
     snprintf(hash, sizeof hash, "%016llx",
-             (unsigned long long)XXH3_64bits(what->average, wf_flow_size(flow) * sizeof(float)));
-    const wf_pair own[] = {{"level", level},   {"chain", what->chain},
-                           {"kernel", kernel}, {"precision", wf_precision_names[spec->precision]},
-                           {"step", step},     {"bpd", bpd},
-                           {"hash", hash}};
+             (unsigned long long)XXH3_64bits(what->average, flows_size(&both) * sizeof(float)));
+    const wf_pair own[] = {{"level", level},     {"chain", what->chain},
+                           {"kernel", kernel},   {"precision", wf_precision_names[spec->precision]},
+                           {"step", step},       {"bpd", bpd},
+                           {"round_trip", most}, {"round_trip_mean", mean},
+                           {"hash", hash},       {"dequantize", what->dequantize}};
     enum { OWN = sizeof own / sizeof *own };
     wf_pair pairs[WF_META_PAIRS + OWN];
     wf_meta meta = model->meta;
@@ -208,8 +249,8 @@ int wf_level_save(const wf_model *model, const wf_flow *flow, const wf_level_fil
     meta.provenance = (char *)(uintptr_t)what->provenance; /* borrowed */
     wf_meta_format(&meta, &text);
     memcpy(pairs, text.pairs, sizeof text.pairs);
-    memcpy(pairs + WF_META_PAIRS, own, sizeof own);
-    status = wf_safetensors_save(path, tensors, 2 * count, pairs, WF_META_PAIRS + OWN);
+    memcpy(pairs + text.count, own, sizeof own);
+    status = wf_safetensors_save(path, tensors, 2 * count, pairs, text.count + OWN - !noise);
 out:
     free(tensors);
     free(names);
@@ -217,13 +258,13 @@ out:
 }
 
 /* Copies the averages out of the file into host [size]; every tensor must be there with its shape. */
-static int gather(const wf_flow *flow, const wf_safetensors *st, const char *path, float *values)
+static int gather(const flows *f, const wf_safetensors *st, const char *path, float *values)
 {
-    char name[64], full[80];
+    char name[80], full[96];
     const wf_param *param;
     size_t where;
     int i = 0;
-    for (; wf_flow_param(flow, i, name, &param, &where); i++) {
+    for (; flows_param(f, i, name, &param, &where); i++) {
         snprintf(full, sizeof full, "ema/%s", name);
         const wf_tensor *t = wf_safetensors_find(st, full);
         WF_CHECK(t, WF_DATA, "%s: no tensor %s, which its chain needs", path, full);
@@ -234,7 +275,7 @@ static int gather(const wf_flow *flow, const wf_safetensors *st, const char *pat
         memcpy(values + where, t->data, t->bytes);
     }
     WF_CHECK(st->count == 2 * i, WF_DATA, "%s: %d tensors, its chain needs %d", path, st->count, 2 * i);
-    for (size_t j = 0; j < wf_flow_size(flow); j++)
+    for (size_t j = 0; j < flows_size(f); j++)
         WF_CHECK(isfinite(values[j]), WF_DATA, "%s: parameter %zu is not finite", path, j);
     return WF_OK;
 }
@@ -264,36 +305,41 @@ static int read_precision(const char *path, const char *name, wf_precision *out)
     return WF_OK;
 }
 
-static int take_file(const wf_safetensors *st, const char *path, const wf_model *model, wf_level *out)
+/* Of files from before there was any: NAN. */
+static int read_round_trip(const wf_safetensors *st, const char *path, const char *key, double *out)
 {
-    const char *level = wf_safetensors_meta(st, "level");
-    const char *chain = wf_safetensors_meta(st, "chain"), *kernel = wf_safetensors_meta(st, "kernel");
-    const char *precision = wf_safetensors_meta(st, "precision"), *hash = wf_safetensors_meta(st, "hash");
-    WF_TRY(match_model(st, path, model));
-    WF_CHECK(level && atoi(level) == out->level, WF_DATA, "%s: holds level %s", path, level ? level : "(none)");
-    WF_CHECK(chain && kernel && precision && hash, WF_DATA, "%s: chain, kernel, precision or hash is missing", path);
-    WF_CHECK(!strcmp(kernel, "1") || !strcmp(kernel, "3"), WF_DATA, "%s: kernel %s", path, kernel);
-    wf_level_shape shape = wf_meta_level(&model->meta, out->level);
-    out->K = shape.K;
-    out->C = out->level ? shape.C : 0;
-    out->kernel = atoi(kernel);
-    WF_TRY(read_precision(path, precision, &out->precision));
-    snprintf(out->hash, sizeof out->hash, "%.16s", hash);
-    out->chain = strdup(chain);
-    WF_CHECK(out->chain, WF_AGAIN, "%s: out of memory", path);
+    const char *text = wf_safetensors_meta(st, key);
+    char *end;
+    *out = NAN;
+    if (!text)
+        return WF_OK;
+    *out = strtod(text, &end);
+    WF_CHECK(*text && !*end && !(*out < 0), WF_DATA, "%s: \"%s\" is not a distance", path, key);
+    return WF_OK;
+}
+
+/* The weights' average, of both chains. */
+static int take_weights(const wf_safetensors *st, const char *path, wf_level *out)
+{
     wf_backend *b = out->backend;
-    wf_flow *flow;
+    wf_flow_spec shape = {.N = 1, .K = out->K, .C = out->K, .kernel = out->kernel, .memory = WF_MEMORY_NONE};
+    wf_flow *flow = NULL, *noise = NULL;
     float *values = NULL;
     void *memory = NULL;
-    if (wf_level_flow(out, 1, 0, 0, WF_MEMORY_NONE, &flow)) /* only to learn the names and shapes */
+    int status = wf_level_flow(out, 1, 0, 0, WF_MEMORY_NONE, &flow); /* only to learn the names and shapes */
+    if (!status && out->dequantize)
+        status = wf_flow_create(b, out->dequantize, &shape, &noise);
+    if (status) {
+        wf_flow_destroy(flow);
         return wf_fail(WF_DATA, "%s: %s", path, wf_error());
-    int status = WF_OK;
-    out->size = wf_flow_size(flow);
+    }
+    const flows both = {flow, noise};
+    out->size = flows_size(&both);
     values = malloc(out->size * sizeof *values);
     if (!values)
         status = wf_fail(WF_AGAIN, "%s: out of memory", path);
     else
-        status = gather(flow, st, path, values);
+        status = gather(&both, st, path, values);
     if (!status)
         status = b->alloc(b, out->size * b->real, &memory);
     out->params = memory;
@@ -301,7 +347,35 @@ static int take_file(const wf_safetensors *st, const char *path, const wf_model 
         status = b->upload(b, out->params, values, WF_F32, out->size);
     free(values);
     wf_flow_destroy(flow);
+    wf_flow_destroy(noise);
     return status;
+}
+
+static int take_file(const wf_safetensors *st, const char *path, const wf_model *model, wf_level *out)
+{
+    const char *level = wf_safetensors_meta(st, "level");
+    const char *chain = wf_safetensors_meta(st, "chain"), *kernel = wf_safetensors_meta(st, "kernel");
+    const char *precision = wf_safetensors_meta(st, "precision"), *hash = wf_safetensors_meta(st, "hash");
+    const char *dequantize = wf_safetensors_meta(st, "dequantize");
+    WF_TRY(match_model(st, path, model));
+    WF_CHECK(level && atoi(level) == out->level, WF_DATA, "%s: holds level %s", path, level ? level : "(none)");
+    WF_CHECK(chain && kernel && precision && hash, WF_DATA, "%s: chain, kernel, precision or hash is missing", path);
+    WF_CHECK(!strcmp(kernel, "1") || !strcmp(kernel, "3"), WF_DATA, "%s: kernel %s", path, kernel);
+    wf_level_shape shape = wf_meta_level(&model->meta, out->level);
+    out->K = shape.K;
+    out->signal = model->meta.signal;
+    out->D = wf_meta_slices(&model->meta, out->level);
+    out->H = shape.H;
+    out->C = out->level ? shape.C : 0;
+    out->kernel = atoi(kernel);
+    WF_TRY(read_precision(path, precision, &out->precision));
+    WF_TRY(read_round_trip(st, path, "round_trip", &out->round_trip.most));
+    WF_TRY(read_round_trip(st, path, "round_trip_mean", &out->round_trip.mean));
+    snprintf(out->hash, sizeof out->hash, "%.16s", hash);
+    out->chain = strdup(chain);
+    out->dequantize = dequantize ? strdup(dequantize) : NULL;
+    WF_CHECK(out->chain && !out->dequantize == !dequantize, WF_AGAIN, "%s: out of memory", path);
+    return take_weights(st, path, out);
 }
 
 int wf_level_load(const wf_model *model, int level, wf_backend *backend, wf_level *out)
@@ -355,12 +429,36 @@ void wf_level_clear(wf_level *level)
     if (level->backend)
         level->backend->free(level->backend, level->params);
     free(level->chain);
+    free(level->dequantize);
     *level = (wf_level){0};
+}
+
+int wf_level_invertible(const wf_level *level)
+{
+    static const double limit = 1e-2;
+    WF_CHECK(
+        !(level->round_trip.most > limit), WF_INTERNAL,
+        "level %d: cannot be inverted: pictures come back off by up to %.3g deviations, at most %g will do; train it "
+        "again with a lower rate or another chain",
+        level->level, level->round_trip.most, limit);
+    return WF_OK;
 }
 
 int wf_level_flow(const wf_level *level, int N, int H, int W, wf_memory memory, wf_flow **out)
 {
-    wf_flow_spec spec = {N, H, W, level->K, level->C, level->kernel, level->precision, memory};
+    WF_CHECK(level->signal != WF_VOLUME || !H || H == level->H, WF_USAGE,
+             "level %d: volumes of %d rows in all slices, want %d: their size is the model's", level->level, H,
+             level->H);
+    wf_flow_spec spec = {.N = N,
+                         .H = H,
+                         .W = W,
+                         .K = level->K,
+                         .C = level->C,
+                         .kernel = level->kernel,
+                         .precision = level->precision,
+                         .memory = memory,
+                         .signal = level->signal,
+                         .D = level->D};
     return wf_flow_create(level->backend, level->chain, &spec, out);
 }
 

@@ -15,6 +15,7 @@ typedef struct search {
     int level, threads;
     int N, K;
     size_t lows, details;            /* numbers of a picture; no details at the base */
+    double average;                  /* the square of what makes an average orthonormal */
     const float *low, *detail;       /* [N,lows], [N,details]: what is looked for */
     int room;                        /* pictures in a block of the store */
     float *block_low, *block_detail; /* [room,lows], [room,details] */
@@ -42,7 +43,7 @@ static void compare(const search *s, int n, int k)
     size_t i = (size_t)n, j = (size_t)k, lows = s->lows, details = s->details;
     double sum = squares(s->low + i * lows, s->block_low + j * lows, lows);
     if (s->level)
-        sum = 4 * sum + squares(s->detail + i * details, s->block_detail + j * details, details);
+        sum = s->average * sum + squares(s->detail + i * details, s->block_detail + j * details, details);
     s->squares[i * (size_t)s->room + j] = sum;
 }
 
@@ -98,14 +99,15 @@ int wf_nearest_search(wf_store *store, int level, int threads, int N, const floa
                 .N = N,
                 .K = K,
                 .lows = lows,
-                .details = level ? 3 * lows : 0,
+                .details = level ? (size_t)wf_bands(wf_store_meta(store)->signal) * lows : 0,
+                .average = (double)(1 << wf_axes(wf_store_meta(store)->signal)),
                 .low = low,
                 .detail = detail,
                 .room = wf_pyramid_batch(wf_store_meta(store), level),
                 .found = found};
     WF_CHECK(wf_store_count(store) >= K, WF_DATA, "nearest: the store has %lld pictures, want %d or more",
              (long long)wf_store_count(store), K);
-    s.block_low = malloc(4 * (size_t)s.room * lows * sizeof *s.block_low);
+    s.block_low = malloc((size_t)s.room * (lows + s.details) * sizeof *s.block_low);
     s.squares = malloc((size_t)s.room * (size_t)N * sizeof *s.squares);
     int status = wf_fail(WF_AGAIN, "nearest: out of memory to compare %d pictures with %d", N, s.room);
     if (s.block_low && s.squares) {

@@ -13,7 +13,7 @@ typedef struct wf_neighbour {
     double distance;
 } wf_neighbour;
 
-/* Compares N pictures, low [N,h,w,C] and detail [N,h,w,3C] (host; not read at the base), with all of the store's, which are
+/* Compares N pictures, low [N,h,w,C] and detail [N,h,w,K] (host; not read at the base), with all of the store's, which are
  * read once. found: host [N,K], the K nearest of each, nearest first and, where distances are equal, in the order of the
  * store. threads: 0 for all; they do not change what is found.
  * WF_DATA: the store lacks the level, has fewer than K pictures, or is damaged. WF_AGAIN: out of memory. */

@@ -11,18 +11,17 @@
  * with a relu; attention, of three times as many, queries, keys and values. */
 typedef enum tail_kind { PLAIN, GATE, ATTENTION } tail_kind;
 
-/* A convolution with its actnorm: offsets of w, b, l in the owner's parameters. */
+/* Layer i is convolution i of the owner, with its actnorm. */
 typedef struct layer {
-    wf_conv *conv;
     wf_conv_spec spec;
     tail_kind tail;
     int channels;  /* of its output */
     size_t before; /* place of what the gate or the attention is of, among these of all layers */
-    size_t w, b, l, weights;
 } layer;
 
 /* A layer may be residual: it adds the input of the layer before. Hidden map i is the output of layer i, except the last's. */
 struct wf_net {
+    wf_bijector *owner;
     wf_context *context;
     int take, out, width, blocks;
     layer *layers;
@@ -75,21 +74,6 @@ wf_real *wf_net_output(const wf_net *net, void *tape)
     return tape;
 }
 
-static int declare(wf_bijector *owner, const char *name, wf_conv_spec spec, layer *out)
-{
-    char text[32];
-    int64_t shape[4] = {spec.out, spec.k, spec.k, spec.in}, channels = spec.out;
-    snprintf(text, sizeof text, "%s.w", name);
-    int64_t w = wf_bijector_param(owner, text, 4, shape);
-    snprintf(text, sizeof text, "%s.b", name);
-    int64_t b = wf_bijector_param(owner, text, 1, &channels);
-    snprintf(text, sizeof text, "%s.l", name);
-    int64_t l = wf_bijector_param(owner, text, 1, &channels);
-    WF_CHECK(w >= 0 && b >= 0 && l >= 0, WF_AGAIN, "net: out of memory");
-    *out = (layer){.spec = spec, .w = (size_t)w, .b = (size_t)b, .l = (size_t)l, .weights = (size_t)(b - w)};
-    return wf_context_conv(owner->context, spec, &out->conv);
-}
-
 static size_t round64(size_t n)
 {
     return (n + 63) & ~(size_t)63;
@@ -114,11 +98,9 @@ static int add(wf_net *net, wf_bijector *owner, const char *name, wf_conv_spec s
     layer *layers = realloc(net->layers, (size_t)(net->count + 1) * sizeof *layers);
     WF_CHECK(layers, WF_AGAIN, "net: out of memory");
     net->layers = layers;
-    layer *l = &layers[net->count++];
-    WF_TRY(declare(owner, name, spec, l));
-    l->tail = tail;
-    l->channels = spec.out / (tail == GATE ? 2 : tail == ATTENTION ? 3 : 1);
-    return WF_OK;
+    int channels = spec.out / (tail == GATE ? 2 : tail == ATTENTION ? 3 : 1);
+    layers[net->count++] = (layer){.spec = spec, .tail = tail, .channels = channels};
+    return wf_bijector_declare_conv(owner, name, spec);
 }
 
 static int append(wf_net *net, wf_bijector *owner, const char *name, int out, int k, bool relu, bool residual)
@@ -267,7 +249,7 @@ int wf_net_create(wf_bijector *owner, int kind, int take, int out, int width, in
     wf_net *net = calloc(1, sizeof *net);
     WF_CHECK(net, WF_AGAIN, "net: out of memory");
     *result = net;
-    *net = (wf_net){.context = c, .take = take, .out = out};
+    *net = (wf_net){.owner = owner, .context = c, .take = take, .out = out};
     net->width = width ? width : of->width;
     net->blocks = blocks ? blocks : of->blocks;
     WF_TRY(of->layers(net, owner));
@@ -293,8 +275,8 @@ void wf_net_destroy(wf_net *net)
 void wf_net_init(const wf_net *net, uint64_t seed, uint64_t first, double *values)
 {
     for (int i = 0; i + 1 < net->count; i++) {
-        const layer *l = &net->layers[i];
-        wf_init_normal(seed, first + l->w, 0.05, values + l->w, l->weights);
+        const wf_bijector_conv *c = &net->owner->convs[i];
+        wf_init_normal(seed, first + c->w, 0.05, values + c->w, c->bias - c->w);
     }
 }
 
@@ -313,19 +295,6 @@ static int attend(const wf_net *net, const wf_map *wide, wf_real *qkv, wf_real *
     WF_TRY(b->unpack(b, &shape, wide, qkv));
     WF_TRY(b->attend(b, c->N, c->H * c->W, net->width, heads(net), qkv, plain));
     return b->pack(b, &net->hidden_shape, net->width, net->width, plain, 0, NULL, y);
-}
-
-static int apply(const wf_net *net, const layer *l, const wf_real *params, const wf_map *x, const wf_map *residual,
-                 wf_map *y, void *tape)
-{
-    wf_backend *b = net->context->backend;
-    wf_map *wide = l->tail == GATE ? before(net, tape, l) : scratch_of(net, tape);
-    WF_TRY(b->conv_forward(b, l->conv, wf_at(b, params, l->w), wf_at(b, params, l->b), wf_at(b, params, l->l), x,
-                           l->tail == PLAIN ? residual : NULL, l->tail == PLAIN ? y : wide));
-    if (l->tail == GATE)
-        return b->gate(b, &net->hidden_shape, wide, residual, y);
-    wf_real *plain = (wf_real *)((char *)wide + net->wide_bytes);
-    return l->tail == ATTENTION ? attend(net, wide, before(net, tape, l), plain, y) : WF_OK;
 }
 
 /* Where layer i reads and writes. */
@@ -349,20 +318,34 @@ static wf_map *residual(const wf_net *net, void *tape, int i)
     return is_residual(&net->layers[i]) ? source(net, tape, i - 1) : NULL;
 }
 
+static int apply(const wf_net *net, int i, const wf_weights *weights, void *tape)
+{
+    wf_backend *b = net->context->backend;
+    const layer *l = &net->layers[i];
+    wf_map *wide = l->tail == GATE ? before(net, tape, l) : scratch_of(net, tape), *y = target(net, tape, i);
+    WF_TRY(b->conv_forward(b, net->owner->convs[i].conv, weights, source(net, tape, i),
+                           l->tail == PLAIN ? residual(net, tape, i) : NULL, l->tail == PLAIN ? y : wide));
+    if (l->tail == GATE)
+        return b->gate(b, &net->hidden_shape, wide, residual(net, tape, i), y);
+    wf_real *plain = (wf_real *)((char *)wide + net->wide_bytes);
+    return l->tail == ATTENTION ? attend(net, wide, before(net, tape, l), plain, y) : WF_OK;
+}
+
 int wf_net_forward(wf_net *net, const wf_real *params, const wf_real *x, const wf_real *cond, void *tape, wf_real **out)
 {
     wf_context *c = net->context;
     wf_backend *b = c->backend;
     WF_TRY(b->pack(b, &net->in_shape, net->take, c->K, x, c->C, cond, input_map(net, tape)));
-    for (int i = 0; i < net->count; i++)
-        WF_TRY(apply(net, &net->layers[i], params, source(net, tape, i), residual(net, tape, i), target(net, tape, i),
-                     tape));
+    for (int i = 0; i < net->count; i++) {
+        wf_weights weights = wf_bijector_weights(net->owner, i, params, NULL);
+        WF_TRY(apply(net, i, &weights, tape));
+    }
     *out = wf_net_output(net, tape);
     return b->unpack(b, &net->out_shape, output_map(net, tape), *out);
 }
 
 /* *dy, the gradient by the output of attention, becomes that by the output of its convolution. */
-static int attend_backward(const wf_net *net, const wf_real *qkv, void *work, const wf_map **dy)
+static int attend_backward(const wf_net *net, const wf_real *qkv, void *work, wf_map **dy)
 {
     const wf_context *c = net->context;
     wf_backend *b = c->backend;
@@ -376,19 +359,23 @@ static int attend_backward(const wf_net *net, const wf_real *qkv, void *work, co
     return b->pack(b, &shape, 3 * net->width, 3 * net->width, dqkv, 0, NULL, wide);
 }
 
-static int retreat(const wf_net *net, const layer *l, const wf_real *params, const wf_map *x, const wf_map *dy,
-                   wf_map *dx, wf_real *grads, void *tape, void *work)
+/* dy: the gradient by the output of layer i but for `past` (NULL: nothing), what goes past the layers above; becomes that before
+ * its relu. */
+static int retreat(const wf_net *net, int i, const wf_real *params, void *tape, const wf_map *past, wf_map *dy,
+                   wf_map *dx, wf_real *grads, void *work)
 {
     wf_backend *b = net->context->backend;
+    const layer *l = &net->layers[i];
     if (l->tail == GATE) {
+        WF_TRY(b->relu_backward(b, &net->hidden_shape, target(net, tape, i), past, dy));
         WF_TRY(b->gate_backward(b, &net->hidden_shape, before(net, tape, l), dy, work));
         dy = work;
     }
-    if (l->tail == ATTENTION)
+    if (l->tail == ATTENTION) /* which has no relu, and which nothing goes past */
         WF_TRY(attend_backward(net, before(net, tape, l), work, &dy));
-    return b->conv_backward(b, l->conv, wf_at(b, params, l->w), wf_at(b, params, l->b), wf_at(b, params, l->l), x, dy,
-                            dx, grads ? wf_at(b, grads, l->w) : NULL, grads ? wf_at(b, grads, l->b) : NULL,
-                            grads ? wf_at(b, grads, l->l) : NULL);
+    wf_weights weights = wf_bijector_weights(net->owner, i, params, grads);
+    return b->conv_backward(b, net->owner->convs[i].conv, &weights, source(net, tape, i), target(net, tape, i), past,
+                            dy, dx);
 }
 
 int wf_net_backward(wf_net *net, const wf_real *params, const wf_real *dout, wf_real *grads, wf_real *dx,
@@ -398,38 +385,38 @@ int wf_net_backward(wf_net *net, const wf_real *params, const wf_real *dout, wf_
     wf_backend *b = c->backend;
     wf_map *spare[2] = {work, (wf_map *)((char *)work + net->hidden_bytes)};
     wf_map *din = (wf_map *)((char *)work + 2 * net->hidden_bytes);
-    wf_map *dy = (wf_map *)((char *)din + net->in_bytes), *skip = NULL;
+    wf_map *dy = (wf_map *)((char *)din + net->in_bytes), *skip = NULL, *past = NULL;
     void *inner = (char *)dy + net->out_bytes;
 
     WF_TRY(b->pack(b, &net->out_shape, net->out, net->out, dout, 0, NULL, dy));
     for (int i = net->count - 1; i > 0; i--) {
         /* The gradient that goes past a residual layer and the one before waits in its place. For the result of those two
          * there is the output of the residual layer, which is no longer needed. */
-        wf_map *past = skip, *to = past ? target(net, tape, i + 1) : dy == spare[0] ? spare[1] : spare[0];
+        wf_map *to = skip ? target(net, tape, i + 1) : dy == spare[0] ? spare[1] : spare[0];
+        WF_TRY(retreat(net, i, params, tape, past, dy, to, grads, inner));
+        past = skip;
         skip = is_residual(&net->layers[i]) ? dy : NULL;
-        WF_TRY(retreat(net, &net->layers[i], params, source(net, tape, i), dy, to, grads, tape, inner));
-        if (net->layers[i - 1].tail != ATTENTION) /* which has no relu, and which nothing goes past */
-            WF_TRY(b->relu_backward(b, &net->hidden_shape, source(net, tape, i), past, to));
         dy = to;
     }
-    WF_TRY(retreat(net, &net->layers[0], params, input_map(net, tape), dy, din, grads, tape, inner));
+    WF_TRY(retreat(net, 0, params, tape, past, dy, din, grads, inner));
     return b->pack_backward(b, &net->in_shape, net->take, c->K, dx, c->C, dcond, din);
 }
 
 /* The layer's convolution alone, from which its actnorm is set; `y` and the output of the tape are scratch. */
-static int normalize(const wf_net *net, const layer *l, wf_real *params, const wf_map *x, wf_map *y, wf_real *scratch)
+static int normalize(const wf_net *net, int i, const wf_weights *weights, wf_real *params, const wf_map *x, wf_map *y,
+                     wf_real *scratch)
 {
     wf_context *c = net->context;
     wf_backend *b = c->backend;
-    wf_conv_spec plain = l->spec;
+    wf_conv_spec plain = net->layers[i].spec;
     wf_conv *conv;
     wf_map_shape shape = shape_of(net, plain.out);
     plain.relu = plain.residual = false;
-    wf_real *offset = wf_at(b, params, l->b), *logs = wf_at(b, params, l->l);
+    wf_real *offset = wf_at(b, params, net->owner->convs[i].bias), *logs = wf_at(b, params, net->owner->convs[i].logs);
     WF_TRY(wf_context_conv(c, plain, &conv));
     WF_TRY(b->zero(b, offset, (size_t)plain.out * b->real));
     WF_TRY(b->zero(b, logs, (size_t)plain.out * b->real));
-    WF_TRY(b->conv_forward(b, conv, wf_at(b, params, l->w), offset, logs, x, NULL, y));
+    WF_TRY(b->conv_forward(b, conv, weights, x, NULL, y));
     WF_TRY(b->unpack(b, &shape, y, scratch));
     return wf_stats_actnorm(b, (size_t)c->N * (size_t)c->H * (size_t)c->W, plain.out, scratch, offset, logs);
 }
@@ -454,9 +441,10 @@ int wf_net_data_init(wf_net *net, wf_real *params, const wf_real *x, const wf_re
     wf_map *y = (wf_map *)((char *)memory + plain);
     WF_GO(b->pack(b, &net->in_shape, net->take, c->K, x, c->C, cond, input_map(net, tape)));
     for (int i = 0; i + 1 < net->count; i++) {
-        const layer *l = &net->layers[i];
-        WF_GO(normalize(net, l, params, source(net, tape, i), y, scratch));
-        WF_GO(apply(net, l, params, source(net, tape, i), residual(net, tape, i), target(net, tape, i), tape));
+        wf_weights weights = wf_bijector_weights(net->owner, i, params, NULL);
+        weights.folded = NULL; /* not of these */
+        WF_GO(normalize(net, i, &weights, params, source(net, tape, i), y, scratch));
+        WF_GO(apply(net, i, &weights, tape));
     }
 out:
     b->free(b, memory);

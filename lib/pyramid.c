@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "wavelet.h"
+#include "halving.h"
 
 /* Slot L of `image` holds I_L on the backend, slot L of `detail` D_L; NULL until needed. */
 struct wf_pyramid {
@@ -15,13 +15,15 @@ struct wf_pyramid {
     int N;        /* pictures of the last split, */
     int lowest;   /* which went down to here */
     wf_real *image[WF_MAX_LEVELS + 1], *detail[WF_MAX_LEVELS + 1];
+    wf_real *scratch; /* of halvings, as large as the highest level that was met needs it */
+    size_t scratch_size;
     float *host[2]; /* what wf_pyramid_level lends out: low, detail */
     size_t host_size[2];
 };
 
 void wf_pyramid_size(const wf_meta *meta, int level, int *H, int *W)
 {
-    *H = meta->H >> (meta->levels - level);
+    *H = wf_rows_left(meta->signal, meta->H, meta->levels - level);
     *W = meta->W >> (meta->levels - level);
 }
 
@@ -33,7 +35,7 @@ int wf_pyramid_batch(const wf_meta *meta, int level)
     return fit < 1 ? 1 : fit > 256 ? 256 : (int)fit;
 }
 
-/* Numbers in I_level of n pictures; three quarters of them are D_level. */
+/* Numbers in I_level of n pictures; all but those of I_(level-1) are D_level. */
 static size_t image_size(const wf_pyramid *p, int level, int n)
 {
     int H, W;
@@ -41,15 +43,16 @@ static size_t image_size(const wf_pyramid *p, int level, int n)
     return (size_t)n * (size_t)H * (size_t)W * (size_t)p->meta.C;
 }
 
+static size_t detail_size(const wf_pyramid *p, int level, int n)
+{
+    return (size_t)wf_bands(p->meta.signal) * image_size(p, level - 1, n);
+}
+
 int wf_pyramid_create(wf_backend *backend, const wf_meta *meta, int N, wf_pyramid **out)
 {
     const wf_wavelet *wavelet = wf_wavelet_find(meta->wavelet);
     WF_CHECK(wavelet, WF_DATA, "pyramid: unknown wavelet \"%.15s\"", meta->wavelet);
-    WF_CHECK(meta->levels >= 0 && meta->levels <= WF_MAX_LEVELS, WF_DATA, "pyramid: %d levels, want 0 to %d",
-             meta->levels, WF_MAX_LEVELS);
-    int unit = 1 << meta->levels;
-    WF_CHECK(meta->H % unit == 0 && meta->W % unit == 0, WF_DATA, "pyramid: %dx%d cannot be halved %d times", meta->H,
-             meta->W, meta->levels);
+    WF_TRY(wf_meta_check(meta, "pyramid"));
     WF_CHECK(N > 0, WF_INTERNAL, "pyramid: batch of %d", N);
     wf_pyramid *p = calloc(1, sizeof *p);
     WF_CHECK(p, WF_AGAIN, "pyramid: out of memory");
@@ -73,6 +76,7 @@ void wf_pyramid_destroy(wf_pyramid *p)
         p->b->free(p->b, p->image[L]);
         p->b->free(p->b, p->detail[L]);
     }
+    p->b->free(p->b, p->scratch);
     for (int i = 0; i < 2; i++)
         free(p->host[i]);
     wf_meta_clear(&p->meta);
@@ -95,7 +99,25 @@ static int need_image(wf_pyramid *p, int level)
 
 static int need_detail(wf_pyramid *p, int level)
 {
-    return need(p, &p->detail[level], 3 * image_size(p, level - 1, p->capacity));
+    return need(p, &p->detail[level], detail_size(p, level, p->capacity));
+}
+
+/* N pictures I_level, and scratch to halve them. */
+static int extent_of(wf_pyramid *p, int level, int N, wf_extent *e)
+{
+    const wf_meta *m = &p->meta;
+    *e = (wf_extent){.signal = m->signal, .N = p->capacity, .D = m->D >> (m->levels - level), .C = m->C};
+    wf_pyramid_size(m, level, &e->H, &e->W);
+    size_t want = wf_halving_scratch(e);
+    if (want > p->scratch_size) {
+        p->b->free(p->b, p->scratch);
+        p->scratch = NULL;
+        p->scratch_size = 0;
+        WF_TRY(need(p, &p->scratch, want));
+        p->scratch_size = want;
+    }
+    e->N = N;
+    return WF_OK;
 }
 
 int wf_pyramid_split(wf_pyramid *p, int N, const float *pixels, int lowest)
@@ -110,12 +132,11 @@ int wf_pyramid_split(wf_pyramid *p, int N, const float *pixels, int lowest)
         image = p->image[top];
     }
     for (int L = top; L >= 1 && L >= lowest; L--) {
-        int H, W;
-        wf_pyramid_size(&p->meta, L, &H, &W);
+        wf_extent extent;
         WF_TRY(need_image(p, L - 1));
         WF_TRY(need_detail(p, L));
-        WF_TRY(p->b->dwt(p->b, p->wavelet->taps, p->wavelet->count, N, H, W, p->meta.C, image, p->image[L - 1],
-                         p->detail[L]));
+        WF_TRY(extent_of(p, L, N, &extent));
+        WF_TRY(wf_halve(p->b, p->wavelet, &extent, image, p->image[L - 1], p->detail[L], p->scratch));
         image = p->image[L - 1];
     }
     p->N = N;
@@ -149,7 +170,7 @@ int wf_pyramid_level(wf_pyramid *p, int level, const float **low, const float **
     size_t n = image_size(p, below, p->N);
     WF_TRY(lend(p, 0, p->image[below], n, low));
     *detail = NULL;
-    return level ? lend(p, 1, p->detail[level], 3 * n, detail) : WF_OK;
+    return level ? lend(p, 1, p->detail[level], detail_size(p, level, p->N), detail) : WF_OK;
 }
 
 int wf_pyramid_join(wf_pyramid *p, int level, int N, const float *low, const float *detail, float *pixels)
@@ -161,16 +182,15 @@ int wf_pyramid_join(wf_pyramid *p, int level, int N, const float *low, const flo
         memcpy(pixels, low, image_size(p, 0, N) * sizeof *pixels);
         return WF_OK;
     }
-    int H, W;
+    wf_extent extent;
     size_t n = image_size(p, level - 1, N);
-    wf_pyramid_size(&p->meta, level, &H, &W);
     p->N = 0; /* the buffers of a split are used over */
     WF_TRY(need_image(p, level));
     WF_TRY(need_image(p, level - 1));
     WF_TRY(need_detail(p, level));
     WF_TRY(p->b->upload(p->b, p->image[level - 1], low, WF_F32, n));
-    WF_TRY(p->b->upload(p->b, p->detail[level], detail, WF_F32, 3 * n));
-    WF_TRY(p->b->idwt(p->b, p->wavelet->taps, p->wavelet->count, N, H, W, p->meta.C, p->image[level - 1],
-                      p->detail[level], p->image[level]));
+    WF_TRY(p->b->upload(p->b, p->detail[level], detail, WF_F32, detail_size(p, level, N)));
+    WF_TRY(extent_of(p, level, N, &extent));
+    WF_TRY(wf_unhalve(p->b, p->wavelet, &extent, p->image[level - 1], p->detail[level], p->image[level], p->scratch));
     return p->b->download(p->b, pixels, WF_F32, p->image[level], image_size(p, level, N));
 }

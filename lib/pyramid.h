@@ -26,15 +26,15 @@ void wf_pyramid_destroy(wf_pyramid *pyramid);
 int wf_pyramid_split(wf_pyramid *pyramid, int N, const float *pixels, int lowest) WF_MUST;
 
 /* Coefficients of the batch just split (host, valid until the next call on this pyramid): low [N,h,w,C] and detail
- * [N,h,w,3C] of `level`; at the base low = I_0 and detail = NULL. */
+ * [N,h,w,B*C] of `level`; at the base low = I_0 and detail = NULL. */
 int wf_pyramid_level(wf_pyramid *pyramid, int level, const float **low, const float **detail) WF_MUST;
 
-/* I_level from one record of that level: low [N,h,w,C] and detail [N,h,w,3C] (host) to pixels (host) [N,2h,2w,C]. At the
+/* I_level from one record of that level: low [N,h,w,C] and detail [N,h,w,B*C] (host) to pixels (host), of a picture [N,2h,2w,C]. At the
  * base, where detail is NULL, I_0 = low [N,h,w,C]. Works without a split. */
 int wf_pyramid_join(wf_pyramid *pyramid, int level, int N, const float *low, const float *detail,
                     float *pixels) WF_MUST;
 
-/* Height and width of I_level: those of the pixels that join gives. */
+/* Rows and their width of I_level: those of the pixels that join gives. */
 void wf_pyramid_size(const wf_meta *meta, int level, int *H, int *W);
 
 /* How many pictures I_level to take at once: about a million samples, 1 to 256. */

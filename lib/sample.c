@@ -13,6 +13,7 @@ int wf_sampler_create(const wf_model *model, int level, wf_backend *backend, int
     int N = wf_level_batch(H, W);
     *out = (wf_sampler){.meta = &model->meta};
     WF_TRY(wf_level_load(model, level, backend, &out->level));
+    WF_TRY(wf_level_invertible(&out->level));
     WF_TRY(wf_level_flow(&out->level, N, H, W, WF_MEMORY_NONE, &out->flow));
     WF_TRY(wf_feed_create(backend, out->meta, level, N, H, W, &out->feed));
     size_t n = (size_t)N * (size_t)H * (size_t)W * (size_t)out->level.K;

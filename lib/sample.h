@@ -27,7 +27,7 @@ typedef struct wf_draw {
     double truncate; /* latents, before they are scaled, are normal ones given that they are within +- this; 0: any */
 } wf_draw;
 
-/* Details [N,H,W,3C] in pixel units given low [N,H,W,C]; at the base low is NULL and `out` [N,H,W,C] is the base itself.
+/* Details [N,H,W,K] in pixel units given low [N,H,W,C]; at the base low is NULL and `out` [N,H,W,C] is the base itself.
  * Picture index[n]'s draw depends on how it is drawn, on the level, index[n] and its low alone. */
 int wf_sampler_run(wf_sampler *s, int64_t N, const float *low, const uint64_t *index, const wf_draw *how,
                    float *out) WF_MUST;

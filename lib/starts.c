@@ -66,8 +66,10 @@ static size_t picture_size(const wf_starts *s)
 
 /* -- where pictures enter ------------------------------------------------------------------------------------------- */
 
-static int check_kind(const wf_model *model, const char *name, int C, int bits)
+static int check_kind(const wf_model *model, const char *name, wf_signal signal, int C, int bits)
 {
+    WF_CHECK(signal == model->meta.signal, WF_DATA, "%s: a %s; %s is for %ss", name, wf_signal_names[signal],
+             model->path, wf_signal_names[model->meta.signal]);
     WF_CHECK(C == model->meta.C && bits == model->meta.bits, WF_DATA,
              "%s: %d channels of %d bits; %s is for %d channels of %d bits", name, C, bits, model->path, model->meta.C,
              model->meta.bits);
@@ -78,7 +80,7 @@ static int check_kind(const wf_model *model, const char *name, int C, int bits)
 static int halvings(const wf_meta *model, int H, int W)
 {
     for (int k = 0; k <= model->levels; k++)
-        if (model->H >> k == H && model->W >> k == W)
+        if (wf_rows_left(model->signal, model->H, k) == H && model->W >> k == W)
             return k;
     return -1;
 }
@@ -87,6 +89,8 @@ static int halvings(const wf_meta *model, int H, int W)
 static int enter(wf_starts *s, const char *name, int H, int W, int scale, int below)
 {
     int levels = s->model->meta.levels;
+    wf_signal signal = s->meta.signal;
+    WF_CHECK(!scale || signal != WF_VOLUME, WF_USAGE, "scale %d: volumes have the model's size", scale);
     WF_CHECK(scale == 0 || (scale > 1 && (scale & (scale - 1)) == 0), WF_USAGE,
              "scale %d: want a power of two, from 2 on", scale);
     WF_CHECK(scale || below >= 0, WF_DATA, "%s: pictures of %d x %d are no level of the model's %d x %d", name, H, W,
@@ -94,11 +98,11 @@ static int enter(wf_starts *s, const char *name, int H, int W, int scale, int be
     for (int k = 1; scale >> k; k++)
         below = k;
     WF_CHECK(below <= levels, WF_USAGE, "scale %d: %s enlarges %d times at most", scale, s->model->path, 1 << levels);
-    WF_CHECK(H <= WF_MAX_SIDE >> below && W <= WF_MAX_SIDE >> below, WF_DATA,
+    WF_CHECK(H <= wf_rows_left(signal, WF_MAX_SIDE, below) && W <= WF_MAX_SIDE >> below, WF_DATA,
              "%s: %d x %d is too large to enlarge %d times", name, H, W, 1 << below);
     s->meta.levels = scale ? below : levels;
     s->meta.top = s->meta.levels;
-    s->meta.H = H << below;
+    s->meta.H = wf_rows_grown(signal, H, below);
     s->meta.W = W << below;
     s->offset = levels - s->meta.levels;
     s->level = s->meta.levels - below;
@@ -178,13 +182,14 @@ static int next_of_stream(wf_starts *s, int most, int *N, float *picture, uint64
         return WF_OK;
     wf_level_shape shape = wf_meta_level(wf_reader_meta(s->reader), r->level);
     size_t each = (size_t)shape.H * (size_t)shape.W * (size_t)shape.C, at = (size_t)s->used;
+    size_t bands = (size_t)wf_bands(s->meta.signal);
     int64_t left = r->N - s->used;
     most = most < s->chunk ? most : s->chunk;
     *N = left < most ? (int)left : most;
     memcpy(index, r->index + at, (size_t)*N * sizeof *index);
     s->used += *N;
-    return wf_pyramid_join(s->pyramid, r->level, *N, r->low + at * each, r->detail ? r->detail + at * each * 3 : NULL,
-                           picture);
+    return wf_pyramid_join(s->pyramid, r->level, *N, r->low + at * each,
+                           r->detail ? r->detail + at * each * bands : NULL, picture);
 }
 
 static int open_stream(wf_starts *s, wf_backend *backend, FILE *file, const char *name, int scale)
@@ -195,12 +200,15 @@ static int open_stream(wf_starts *s, wf_backend *backend, FILE *file, const char
     const wf_meta *source = wf_reader_meta(s->reader);
     WF_CHECK(!strcmp(source->wavelet, model->wavelet), WF_DATA, "%s: coefficients of %s; %s is for %s", name,
              source->wavelet, s->model->path, model->wavelet);
-    WF_TRY(check_kind(s->model, name, source->C, source->bits));
+    WF_TRY(check_kind(s->model, name, source->signal, source->C, source->bits));
+    if (source->signal == WF_VOLUME)
+        WF_TRY(wf_meta_match(source, name, model, s->model->path));
     wf_pyramid_size(source, source->top, &H, &W);
     bool same = source->levels == model->levels; /* pyramid: any size goes on at its own level */
     wf_meta_clear(&s->meta);
     WF_TRY(wf_meta_copy(&s->meta, source));
     WF_TRY(enter(s, name, H, W, scale, same ? source->levels - source->top : halvings(model, H, W)));
+    s->meta.rate = (source->rate >> (source->levels - source->top)) << (s->meta.levels - s->level);
     s->chunk = wf_pyramid_batch(source, source->top);
     return wf_pyramid_create(backend, source, s->chunk, &s->pyramid);
 }
@@ -219,8 +227,9 @@ static int read_image(wf_starts *s)
     WF_TRY(wf_images_next(s->images, &s->image, &s->name, &s->more));
     if (!s->more)
         return WF_OK;
-    WF_TRY(wf_image_channels(&s->image, s->name, s->model->meta.C));
-    return check_kind(s->model, s->name, s->image.C, s->image.bits);
+    if (s->image.signal == WF_PICTURE)
+        WF_TRY(wf_image_channels(&s->image, s->name, s->model->meta.C));
+    return check_kind(s->model, s->name, s->image.signal, s->image.C, s->image.bits);
 }
 
 static int next_of_images(wf_starts *s, int most, int *N, float *picture, uint64_t *index)
@@ -229,8 +238,8 @@ static int next_of_images(wf_starts *s, int most, int *N, float *picture, uint64
     size_t each = picture_size(s);
     wf_pyramid_size(&s->meta, s->level, &H, &W);
     for (; s->more && *N < most; ++*N) {
-        WF_CHECK(s->image.H == H && s->image.W == W, WF_DATA, "%s: %d x %d, want %d x %d as the pictures before",
-                 s->name, s->image.H, s->image.W, H, W);
+        WF_CHECK(s->image.H == H && s->image.W == W && s->image.D == wf_meta_slices(&s->meta, s->level + 1), WF_DATA,
+                 "%s: %d x %d, want %d x %d as the pictures before", s->name, s->image.H, s->image.W, H, W);
         for (size_t i = 0; i < each; i++)
             picture[(size_t)*N * each + i] = s->image.pixels[i];
         index[*N] = (uint64_t)s->done++;
@@ -242,9 +251,12 @@ static int next_of_images(wf_starts *s, int most, int *N, float *picture, uint64
 static int open_images(wf_starts *s, char *const *paths, int count, int scale)
 {
     WF_TRY(wf_images_open(paths, count, stdin, &s->images));
+    wf_images_take_as(s->images, (wf_images_taken){.volumes = s->model->meta.signal == WF_VOLUME});
     WF_TRY(read_image(s));
     WF_CHECK(s->more, WF_DATA, "%s: no picture", paths[0]);
-    return enter(s, s->name, s->image.H, s->image.W, scale, halvings(&s->model->meta, s->image.H, s->image.W));
+    WF_TRY(enter(s, s->name, s->image.H, s->image.W, scale, halvings(&s->model->meta, s->image.H, s->image.W)));
+    s->meta.rate = s->image.rate << (s->meta.levels - s->level);
+    return WF_OK;
 }
 
 int wf_starts_images(const wf_model *model, char *const *paths, int count, int scale, wf_starts **out)

@@ -45,7 +45,7 @@ const char *wf_store_hash(const wf_store *store);
  * it). WF_DATA: the level is not held, or damaged. */
 int wf_store_size(wf_store *store, int level, size_t *bytes, wf_dtype *dtype) WF_MUST;
 
-/* Coefficients of the picture at position 0 <= at < count: low [h,w,C], detail [h,w,3C] (not written at the base),
+/* Coefficients of the picture at position 0 <= at < count: low [h,w,C], detail [h,w,K] (not written at the base),
  * index (may be NULL). Checks size and checksum. Safe to call from several threads. */
 int wf_store_get(wf_store *store, int level, int64_t at, float *low, float *detail, uint64_t *index) WF_MUST;
 
@@ -54,7 +54,7 @@ typedef struct wf_window {
     int y, x, h, w;
 } wf_window;
 
-/* The same of a window alone: low [h,w,C], detail [h,w,3C]. Only the tiles of 64x64 pixels that it touches are read, and
+/* The same of a window alone: low [h,w,C], detail [h,w,K]. Only the tiles of 64x64 pixels that it touches are read, and
  * checked. */
 int wf_store_get_window(wf_store *store, int level, int64_t at, const wf_window *window, float *low, float *detail,
                         uint64_t *index) WF_MUST;

@@ -126,9 +126,10 @@ int wf_state_read(const wf_store *store, MDB_txn *txn, const char *key, wf_store
 void wf_state_hash(const wf_store_state *state, char hash[17])
 {
     const wf_meta *m = &state->meta;
-    char text[200];
-    int n = snprintf(text, sizeof text, "%s %d %d %dx%dx%d %d %u %lld %016llx", m->wavelet, m->levels, m->top, m->H,
-                     m->W, m->C, m->bits, state->mask, (long long)state->count, (unsigned long long)state->content);
+    char text[200], shape[WF_SIZE_TEXT];
+    int n = snprintf(text, sizeof text, "%s %d %d %s %d %u %lld %016llx", m->wavelet, m->levels, m->top,
+                     wf_meta_shape_text(m, shape), m->bits, state->mask, (long long)state->count,
+                     (unsigned long long)state->content);
     snprintf(hash, 17, "%016llx", (unsigned long long)XXH3_64bits(text, (size_t)n));
 }
 
@@ -138,7 +139,7 @@ static json_t *state_object(const wf_store_state *state)
     wf_meta_format(&state->meta, &text);
     json_t *root = json_object();
     bool good = root != NULL;
-    for (int i = 0; good && i < WF_META_PAIRS; i++)
+    for (int i = 0; good && i < text.count; i++)
         good = !json_object_set_new(root, text.pairs[i].key, json_string(text.pairs[i].value));
     char mask[16], count[24], content[17];
     snprintf(mask, sizeof mask, "%u", state->mask);

@@ -10,7 +10,14 @@
 #include "meta_text.h"
 #include "safetensors.h"
 
-enum { MAX_BATCH = 65536 };
+enum { MAX_BATCH = 65536, RANK = 5 };
+
+/* [N,sides,channels] of the low-pass or the details of a level; the rank. */
+static int shape_of(const wf_meta *meta, int level, int64_t N, int channels, int64_t shape[RANK])
+{
+    shape[0] = N;
+    return 1 + wf_meta_sides(meta, level, channels, shape + 1);
+}
 
 typedef struct running {
     XXH3_state_t *state;
@@ -67,7 +74,7 @@ static int read_header(wf_reader *reader, char *who, size_t size)
 }
 
 static int check_tensor(const wf_reader *reader, const char *who, const char *name, wf_dtype dtype, int rank,
-                        const int64_t shape[4])
+                        const int64_t *shape)
 {
     const wf_tensor *tensor = wf_safetensors_find(&reader->st, name);
     WF_CHECK(tensor, WF_DATA, "%s: no tensor \"%s\"", who, name);
@@ -92,11 +99,12 @@ static int check_shapes(const wf_reader *reader, const char *who, int level)
     WF_CHECK(reader->st.count == tensors, WF_DATA, "%s: %d tensors, want %d at level %d", who, reader->st.count,
              tensors, level);
     wf_level_shape shape = wf_meta_level(&reader->meta, level);
-    WF_TRY(check_tensor(reader, who, "index", WF_U64, 1, (int64_t[4]){N}));
+    int64_t want[RANK];
+    WF_TRY(check_tensor(reader, who, "index", WF_U64, 1, &N));
     if (low)
-        WF_TRY(check_tensor(reader, who, "low", WF_F32, 4, (int64_t[4]){N, shape.H, shape.W, shape.C}));
+        WF_TRY(check_tensor(reader, who, "low", WF_F32, shape_of(&reader->meta, level, N, shape.C, want), want));
     if (level)
-        WF_TRY(check_tensor(reader, who, "detail", WF_F32, 4, (int64_t[4]){N, shape.H, shape.W, shape.K}));
+        WF_TRY(check_tensor(reader, who, "detail", WF_F32, shape_of(&reader->meta, level, N, shape.K, want), want));
     return WF_OK;
 }
 
@@ -293,14 +301,14 @@ int wf_record_check(const wf_record *record, const wf_meta *meta, const char *wh
     return WF_OK;
 }
 
-static wf_tensor coefficients(const char *name, int64_t N, wf_level_shape shape, int channels, const float *data)
+static wf_tensor coefficients(const char *name, const wf_meta *meta, const wf_record *record, int channels,
+                              const float *data)
 {
-    return (wf_tensor){.name = name,
-                       .dtype = WF_F32,
-                       .rank = 4,
-                       .shape = {N, shape.H, shape.W, channels},
-                       .data = (void *)data,
-                       .bytes = (size_t)N * (size_t)shape.H * (size_t)shape.W * (size_t)channels * sizeof *data};
+    wf_level_shape s = wf_meta_level(meta, record->level);
+    wf_tensor tensor = {.name = name, .dtype = WF_F32, .data = (void *)data};
+    tensor.rank = shape_of(meta, record->level, record->N, channels, tensor.shape);
+    tensor.bytes = (size_t)record->N * (size_t)s.H * (size_t)s.W * (size_t)channels * sizeof *data;
+    return tensor;
 }
 
 int wf_writer_put(wf_writer *writer, const wf_record *record)
@@ -316,17 +324,17 @@ int wf_writer_put(wf_writer *writer, const wf_record *record)
                                    .data = (void *)record->index,
                                    .bytes = (size_t)record->N * sizeof *record->index};
     if (record->low)
-        tensors[count++] = coefficients("low", record->N, shape, shape.C, record->low);
+        tensors[count++] = coefficients("low", &writer->meta, record, shape.C, record->low);
     if (record->detail)
-        tensors[count++] = coefficients("detail", record->N, shape, shape.K, record->detail);
+        tensors[count++] = coefficients("detail", &writer->meta, record, shape.K, record->detail);
     wf_meta_text text;
     wf_meta_format(&writer->meta, &text);
     char level[16];
     snprintf(level, sizeof level, "%d", record->level);
     wf_pair pairs[WF_META_PAIRS + 1];
     memcpy(pairs, text.pairs, sizeof text.pairs);
-    pairs[WF_META_PAIRS] = (wf_pair){"level", level};
-    WF_TRY(wf_safetensors_write(writer->file, writer->name, tensors, count, pairs, WF_META_PAIRS + 1, digest_add,
+    pairs[text.count] = (wf_pair){"level", level};
+    WF_TRY(wf_safetensors_write(writer->file, writer->name, tensors, count, pairs, text.count + 1, digest_add,
                                 &writer->digest));
     writer->records++;
     return wf_flush(writer->file, writer->name);

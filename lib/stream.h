@@ -1,11 +1,12 @@
 /* stream.h - coefficient streams: a sequence of safetensors records, closed by an end record.
  *
  *     record: u64 header length (little endian) | JSON header | data
- *     tensors: low [N,h,w,C] F32, detail [N,h,w,3C] F32 (absent at the base), index [N] U64
- *     __metadata__: format, wavelet, level, levels, top, shape "HxWxC", bits, provenance
+ *     tensors: low [N,h,w,C] F32, detail [N,h,w,3C] F32 (absent at the base), index [N] U64; of sounds
+ *         low [N,w,C], detail [N,w,C]; of volumes low [N,d,h,w,C], detail [N,d,h,w,7C]
+ *     __metadata__: format, wavelet, level, levels, top, shape "HxWxC", bits, provenance, and of sounds rate
  *     end record: no tensors; __metadata__ {"format", "end": record count, "hash": XXH3-64 of all bytes before it}
  *
- * A stream of latents (codec.h) is of another format: above the base `detail` [N,h,w,3C] are latents, and there is no `low`; at
+ * A stream of latents (codec.h) is of another format: above the base `detail` [N,h,w,K] are latents, and there is no `low`; at
  * the base `low` [N,h,w,C] are latents.
  *
  * All levels of one batch of pictures follow one another, lowest first, before the next batch begins. A stream without
@@ -22,7 +23,7 @@ typedef struct wf_record {
     int level;
     int64_t N;
     const float *low;      /* [N,h,w,C], NULL in latents above the base */
-    const float *detail;   /* [N,h,w,3C], NULL at the base */
+    const float *detail;   /* [N,h,w,K], NULL at the base */
     const uint64_t *index; /* [N], which picture */
 } wf_record;
 

@@ -78,6 +78,26 @@ static void tell(wf_trainer *t, wf_train_report *report, void *context, wf_train
         t->interrupted = true;
 }
 
+/* Parameters of the noise's flow, which follow the flow's. */
+static wf_real *noise_params(const wf_trainer *t)
+{
+    return wf_at(t->backend, t->optimizer.w, wf_flow_size(t->flow));
+}
+
+/* A wf_grad_sink for them. */
+static int noise_sink(void *trainer, size_t offset, size_t count, const wf_real *grads)
+{
+    wf_trainer *t = trainer;
+    return wf_optimizer_sink(&t->optimizer, wf_flow_size(t->flow) + offset, count, grads);
+}
+
+static int dequantize(wf_trainer *t, const wf_random *random)
+{
+    if (t->dequantizer.flow)
+        return wf_dequantizer_run(&t->dequantizer, noise_params(t), &t->feed, random);
+    return wf_feed_dequantize(&t->feed, random);
+}
+
 /* The work of a step, with the batch on the device. */
 static int compute(void *trainer)
 {
@@ -85,13 +105,27 @@ static int compute(void *trainer)
     const wf_train_options *o = t->options;
     wf_level_shape s = wf_meta_level(t->meta, o->level);
     double counted = wf_batches_counted(&t->batches);
-    WF_TRY(wf_feed_dequantize(&t->feed, &t->noise));
-    const wf_real *x = wf_feed_x(&t->feed), *cond = wf_feed_cond(&t->feed);
+    /* the loss is in bits per coefficient, so that the rate means the same at every level and patch size */
+    double scale = -1 / (o->batch * counted * s.K * log(2));
+    WF_TRY(dequantize(t, &t->noise));
+    const wf_real *x = wf_feed_x(&t->feed), *cond = wf_feed_cond(&t->feed), *dx;
     WF_TRY(wf_flow_forward(t->flow, t->optimizer.w, x, cond));
     WF_TRY(wf_flow_guard(t->flow, t->optimizer.bad));
-    /* the loss is in bits per coefficient, so that the rate means the same at every level and patch size */
-    return wf_flow_backward(t->flow, t->optimizer.w, cond, -1 / (o->batch * counted * s.K * log(2)), wf_optimizer_sink,
-                            &t->optimizer, NULL, NULL);
+    if (t->dequantizer.flow)
+        WF_TRY(wf_flow_guard(t->dequantizer.flow, t->optimizer.bad));
+    WF_TRY(wf_flow_backward(t->flow, t->optimizer.w, cond, scale, wf_optimizer_sink, &t->optimizer, NULL, &dx));
+    if (t->dequantizer.flow)
+        WF_TRY(wf_dequantizer_backward(&t->dequantizer, noise_params(t), dx, scale, noise_sink, t));
+    return WF_OK;
+}
+
+/* Drops the results of one step, those that were posted. */
+static void forget(const wf_trainer *t, const struct wf_launched *l)
+{
+    wf_post *const posts[4] = {l->density, l->bad, l->noise[0], l->noise[1]};
+    for (int i = 0; i < 4; i++)
+        if (posts[i])
+            (void)t->backend->collect(t->backend, posts[i], NULL);
 }
 
 /* Begins the step t->step, without waiting for what it gives. */
@@ -111,10 +145,14 @@ static int launch(wf_trainer *t)
                                   (size_t)o->batch * (size_t)t->batches.H * (size_t)t->batches.W));
     WF_TRY(wf_replay_run(t->backend, &t->replay, compute, t));
     *l = (struct wf_launched){.step = t->step};
-    WF_TRY(wf_flow_post(t->flow, &l->density));
-    int status = t->backend->post(t->backend, t->optimizer.bad, 1, &l->bad);
+    int status = WF_OK;
+    WF_GO(wf_flow_post(t->flow, &l->density));
+    WF_GO(t->backend->post(t->backend, t->optimizer.bad, 1, &l->bad));
+    if (t->dequantizer.flow)
+        WF_GO(wf_dequantizer_post(&t->dequantizer, l->noise));
+out:
     if (status)
-        (void)t->backend->collect(t->backend, l->density, NULL);
+        forget(t, l);
     else
         t->launched_count++;
     return status;
@@ -124,15 +162,16 @@ static int launch(wf_trainer *t)
 static int settle_one(wf_trainer *t, bool *bad)
 {
     wf_level_shape s = wf_meta_level(t->meta, t->options->level);
-    double density[1024], mean = 0, flag = 0;
+    double density[1024], log_q[1024] = {0}, mean = 0, flag = 0;
     struct wf_launched first = t->launched[0];
     t->launched_count--;
     memmove(t->launched, t->launched + 1, (size_t)t->launched_count * sizeof *t->launched);
     int status = wf_flow_collect(t->flow, first.density, density);
     int later = t->backend->collect(t->backend, first.bad, &flag);
-    WF_TRY(status ? status : later);
+    int last = first.noise[0] ? wf_dequantizer_collect(&t->dequantizer, first.noise, log_q) : WF_OK;
+    WF_TRY(status ? status : later ? later : last);
     for (int n = 0; n < t->options->batch; n++)
-        mean += density[n] / t->options->batch;
+        mean += (density[n] - log_q[n]) / t->options->batch;
     *bad = flag != 0 || !isfinite(mean);
     if (*bad) {
         t->step = first.step;
@@ -148,9 +187,7 @@ static int settle_one(wf_trainer *t, bool *bad)
 static void drop(wf_trainer *t)
 {
     while (t->launched_count) {
-        struct wf_launched *l = &t->launched[--t->launched_count];
-        (void)t->backend->collect(t->backend, l->density, NULL);
-        (void)t->backend->collect(t->backend, l->bad, NULL);
+        forget(t, &t->launched[--t->launched_count]);
     }
 }
 
@@ -221,14 +258,15 @@ static int held_out_bits(wf_trainer *t, wf_mean *mean)
     double bits[64];
     uint64_t index[64];
     int status = WF_OK;
-    float *low = malloc((size_t)chunk * 4 * each * sizeof *low), *detail = low + (size_t)chunk * each;
+    size_t details = (size_t)wf_bands(t->meta->signal) * each;
+    float *low = malloc((size_t)chunk * (each + details) * sizeof *low), *detail = low + (size_t)chunk * each;
     WF_CHECK(low, WF_AGAIN, "validation: out of memory");
     *mean = (wf_mean){0};
     for (int64_t at = 0; at < count; at += chunk) {
         int64_t n = count - at < chunk ? count - at : chunk;
         for (int64_t i = 0; i < n; i++)
             WF_GO(wf_store_get(t->validation, t->options->level, at + i, low + (size_t)i * each,
-                               detail + (size_t)i * 3 * each, &index[i]));
+                               detail + (size_t)i * details, &index[i]));
         WF_GO(wf_evaluator_run(&t->evaluator, n, low, t->options->level ? detail : NULL, index, bits));
         for (int64_t i = 0; i < n; i++)
             wf_mean_add(mean, bits[i]);
@@ -238,17 +276,38 @@ out:
     return status;
 }
 
+/* JSON has no number for what is not finite. */
+static void format_number(double value, char out[32])
+{
+    if (isfinite(value))
+        snprintf(out, 32, "%.4g", value);
+    else
+        strcpy(out, "null");
+}
+
+/* error: standard error of t->held_out. */
+static int write_validation(wf_trainer *t, double error)
+{
+    char most[32], mean[32], condition[32], worst[64] = "";
+    format_number(t->round_trip.most, most);
+    format_number(t->round_trip.mean, mean);
+    format_number(wf_flow_condition(t->flow, worst), condition);
+    return wf_trainer_log(t,
+                          "{\"step\": %lld, \"seconds\": %.2f, \"val\": %.6f, \"error\": %.6f, \"best\": %.6f, "
+                          "\"round_trip\": %s, \"round_trip_mean\": %s, \"condition\": %s, \"worst\": \"%s\"}\n",
+                          (long long)t->step, t->seconds, t->held_out, error, t->best, most, mean, condition, worst);
+}
+
 /* A held-out density that is not finite is the worst there is, no reason to lose the training. */
 static int validate(wf_trainer *t)
 {
     wf_mean mean;
-    double round_trip = NAN;
     int status = held_out_bits(t, &mean);
     if (status && status != WF_INTERNAL)
         return status;
     t->held_out = status ? INFINITY : mean.mean;
     if (!status)
-        WF_TRY(wf_evaluator_round_trip(&t->evaluator, &round_trip));
+        WF_TRY(wf_evaluator_round_trip(&t->evaluator, &t->round_trip));
     count_seconds(t);
     bool better = isfinite(t->held_out) && !(t->held_out >= t->best);
     t->since = better ? 0 : t->since + 1;
@@ -261,11 +320,7 @@ static int validate(wf_trainer *t)
     if (status)
         return wf_trainer_log(t, "{\"step\": %lld, \"seconds\": %.2f, \"val\": null}\n", (long long)t->step,
                               t->seconds);
-    return wf_trainer_log(t,
-                          "{\"step\": %lld, \"seconds\": %.2f, \"val\": %.6f, \"error\": %.6f, \"best\": %.6f, "
-                          "\"round_trip\": %.3g, \"condition\": %.4g}\n",
-                          (long long)t->step, t->seconds, t->held_out, wf_mean_error(&mean), t->best, round_trip,
-                          wf_flow_condition(t->flow));
+    return write_validation(t, wf_mean_error(&mean));
 }
 
 /* -- a run ---------------------------------------------------------------------------------------------------------- */
@@ -280,7 +335,12 @@ static int initialize(wf_trainer *t)
     for (int n = 0; n < o->batch; n++)
         slots[n] = (uint64_t)n;
     WF_TRY(wf_batches_load(&t->batches, 0));
-    WF_TRY(wf_feed_load(&t->feed, o->batch, t->batches.low, t->batches.detail, slots, &noise));
+    WF_TRY(wf_feed_upload(&t->feed, o->batch, t->batches.low, t->batches.detail, slots));
+    if (t->dequantizer.flow) {
+        WF_TRY(wf_dequantizer_init(&t->dequantizer, noise_params(t), &t->feed, &noise));
+        WF_TRY(wf_feed_upload(&t->feed, o->batch, t->batches.low, t->batches.detail, slots));
+    }
+    WF_TRY(dequantize(t, &noise));
     WF_TRY(wf_flow_data_init(t->flow, t->optimizer.w, wf_feed_x(&t->feed), wf_feed_cond(&t->feed)));
     WF_TRY(b->copy(b, t->optimizer.ema, t->optimizer.w, t->optimizer.size));
     return wf_trainer_save(t);
@@ -314,17 +374,32 @@ static int prepare(wf_trainer *t)
     t->patch = o->patch >= 0 ? o->patch : o->chain ? 0 : wf_model_official_patch(meta, o->level);
     t->context = o->context >= 0 ? o->context : t->patch < s.H || t->patch < s.W ? t->patch / 8 : 0;
     WF_TRY(wf_batches_create(t->store, o->level, o->batch, t->patch, t->context, o->flip, o->seed, &t->batches));
-    wf_flow_spec spec = {o->batch,           t->batches.H,           t->batches.W, s.K,
-                         o->level ? s.C : 0, s.H * s.W == 1 ? 1 : 3, o->precision, o->memory};
+    wf_flow_spec spec = {.N = o->batch,
+                         .H = t->batches.H,
+                         .W = t->batches.W,
+                         .K = s.K,
+                         .C = o->level ? s.C : 0,
+                         .kernel = s.H * s.W == 1 ? 1 : 3,
+                         .precision = o->precision,
+                         .memory = o->memory,
+                         .signal = meta->signal,
+                         .D = wf_meta_slices(meta, o->level)};
+    size_t parameters = 0;
     WF_TRY(wf_flow_create(t->backend, t->chain, &spec, &t->flow));
     WF_TRY(use_weight(t));
-    WF_TRY(wf_optimizer_create(t->backend, wf_flow_size(t->flow), o->ema, &t->optimizer));
+    if (o->dequantize) {
+        WF_CHECK(!t->weight, WF_USAGE, "dequantize: noise outside of a patch's middle has no weight: give --context 0");
+        WF_TRY(wf_dequantizer_create(t->backend, meta, o->dequantize, &spec, &t->dequantizer));
+        parameters = wf_flow_size(t->dequantizer.flow);
+    }
+    WF_TRY(wf_optimizer_create(t->backend, wf_flow_size(t->flow) + parameters, o->ema, &t->optimizer));
     WF_TRY(wf_feed_create(t->backend, meta, o->level, o->batch, t->batches.H, t->batches.W, &t->feed));
     if (!t->validation)
         return WF_OK;
     WF_CHECK(wf_store_has_level(t->validation, o->level), WF_DATA, "the validation data has no level %d", o->level);
     WF_TRY(wf_meta_match(wf_store_meta(t->validation), "the validation data", meta, "the training data"));
-    return wf_evaluator_create(t->backend, meta, o->level, t->chain, &spec, t->optimizer.ema, o->seed, &t->evaluator);
+    return wf_evaluator_create(t->backend, meta, o->level, t->chain, o->dequantize, &spec, t->optimizer.ema, o->seed,
+                               &t->evaluator);
 }
 
 /* `last`: t->seconds at the last of its kind. */
@@ -454,6 +529,7 @@ int wf_train(const wf_model *model, wf_backend *backend, wf_store *store, wf_sto
                       .held_out = NAN,
                       .best = NAN,
                       .measured = -1,
+                      .round_trip = {NAN, NAN},
                       .recent = NAN};
     if (validation)
         snprintf(t->judge, sizeof t->judge, "%.16s", wf_store_hash(validation));
@@ -474,6 +550,7 @@ int wf_train(const wf_model *model, wf_backend *backend, wf_store *store, wf_sto
     t->backend->free(t->backend, t->weight);
     wf_batches_clear(&t->batches);
     wf_optimizer_clear(&t->optimizer);
+    wf_dequantizer_clear(&t->dequantizer);
     wf_flow_destroy(t->flow);
     wf_unlock(lock);
 out:

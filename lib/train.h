@@ -14,9 +14,10 @@
 
 typedef struct wf_train_options {
     int level;
-    const char *chain; /* NULL: the official one */
-    int64_t steps;     /* stop after so many, 0: no limit */
-    double minutes;    /* stop after so long, 0: no limit; counts time spent in earlier runs */
+    const char *chain;      /* NULL: the official one */
+    const char *dequantize; /* chain of the noise, NULL: it is uniform (dequantizer.h) */
+    int64_t steps;          /* stop after so many, 0: no limit */
+    double minutes;         /* stop after so long, 0: no limit; counts time spent in earlier runs */
     int batch;
     double lr, ema; /* Adamax rate; decay of the moving average */
     int64_t warmup; /* steps of linear warm-up; -1: 125,000 as published, but at most a twentieth of the run */

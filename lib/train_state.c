@@ -15,15 +15,17 @@
 static int describe(const wf_trainer *t, char **out)
 {
     const wf_train_options *o = t->options;
-    char text[8192], context[32] = "";
-    if (t->context) /* trainings from before there was any go on */
+    char text[16384], context[32] = ""; /* trainings from before there was context, or learnt noise, go on */
+    const char *noise = o->dequantize ? " dequantize=" : "";
+    if (t->context)
         snprintf(context, sizeof context, " context=%d", t->context);
     int n =
         snprintf(text, sizeof text,
                  "data=%s chain=%s batch=%d lr=%.17g ema=%.17g warmup=%lld decay=%.17g patch=%d flip=%d precision=%d "
-                 "seed=%llu backend=%.3s%s",
+                 "seed=%llu backend=%.3s%s%s%s",
                  wf_store_hash(t->store), t->chain, o->batch, o->lr, o->ema, (long long)o->warmup, o->decay, t->patch,
-                 o->flip, o->precision, (unsigned long long)o->seed, t->backend->name, context);
+                 o->flip, o->precision, (unsigned long long)o->seed, t->backend->name, context, noise,
+                 o->dequantize ? o->dequantize : "");
     WF_CHECK(n < (int)sizeof text, WF_USAGE, "chain too long");
     *out = strdup(text);
     WF_CHECK(*out, WF_AGAIN, "out of memory");
@@ -199,11 +201,13 @@ int wf_trainer_publish(wf_trainer *t)
     wf_level_file file = {.level = t->options->level,
                           .step = t->step,
                           .bpd = t->validation ? t->held_out : NAN,
+                          .round_trip = t->round_trip,
                           .chain = t->chain,
+                          .dequantize = t->options->dequantize,
                           .provenance = t->options->provenance,
                           .weights = weights,
                           .average = average};
-    WF_GO(wf_level_save(t->model, t->flow, &file));
+    WF_GO(wf_level_save(t->model, t->flow, t->dequantizer.flow, &file));
 out:
     free(owned[0]);
     free(owned[1]);

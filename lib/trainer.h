@@ -18,7 +18,8 @@ typedef struct wf_trainer {
     char chain[4096];
     int patch, context;
     wf_flow *flow;
-    wf_optimizer optimizer;
+    wf_dequantizer dequantizer;
+    wf_optimizer optimizer; /* of the flow's parameters, and then the dequantizer's */
     wf_batches batches;
     wf_feed feed;
     wf_real *weight; /* of the pixels of a batch, device [N,H,W], with context */
@@ -45,11 +46,12 @@ typedef struct wf_trainer {
     wf_random noise;     /* of the step being launched */
     struct wf_launched { /* steps whose results are not in yet, oldest first */
         int64_t step;
-        wf_post *density, *bad;
+        wf_post *density, *bad, *noise[2]; /* noise: NULL where it is uniform */
     } launched[2];
     int launched_count;
-    double begun;  /* clock when `seconds` was last brought up to date */
-    double recent; /* last logged mean, for progress */
+    double begun;             /* clock when `seconds` was last brought up to date */
+    double recent;            /* last logged mean, for progress */
+    wf_round_trip round_trip; /* of the validation that has just been */
     bool interrupted;
 } wf_trainer;
 

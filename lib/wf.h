@@ -1,7 +1,8 @@
 /* wf.h - Wavelet Flow: all of the library in one include
  *
  * Letters, the same everywhere: N pictures of a batch, H W height and width, P = H*W pixels, C image channels,
- * K coefficient channels (3*C details, or C at the base), L level, n levels, D coefficients of a picture.
+ * K coefficient channels (B*C details, of B = 3 bands of a picture, or C at the base), L level, n levels, D coefficients of a
+ * picture, or, in a shape, slices of a volume.
  * Tensors are [N,H,W,C], innermost last, in memory and on disk.
  *
  *     pictures   image.h     wf_images_open, wf_images_next           formats recognised by content
@@ -11,7 +12,8 @@
  *     flows      flow.h      wf_flow_forward, _backward, _inverse     a chain of bijectors on a backend
  *     models     model.h     wf_model_open, wf_level_load             a folder, one file per level
  *     training   train.h     wf_train, wf_train_levels                resumes by itself
- *     figures    evaluate.h  wf_evaluator_run                         bits per dimension
+ *     figures    evaluate.h  wf_evaluator_run, wf_importance_bits     bits per dimension
+ *     noise      dequantizer.h, pixel_noise.h                         learnt; one draw for all levels
  *     samples    sample.h    wf_sampler_run                           draws the details of a level
  *     latents    codec.h     wf_codec_encode, wf_codec_decode         whole pictures to latents and back
  *     chains     ascent.h    wf_ascent_run                            annealed pictures by NUTS

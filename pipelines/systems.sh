@@ -11,10 +11,11 @@ systems=$(cd "$out" && for f in */curve.tsv; do [ ! -e "$f" ] || dirname "$f"; d
 
 # tested NAME: bits/dim of its held-out set, and the standard error
 tested() { cat "$out/$1"/bpd-*.tsv | awk -F '\t' '$1 == "total" { b = $3; e = $4 } END { printf "%.3f\t%.3f", b, e }'; }
-# trained NAME: parameters, and pictures that levels have seen, in thousands
+# trained NAME: parameters in millions, and the most steps that a level has taken
 trained() {
-    "$bin/wf-info" "$out/$1/model" | awk '/^trained/ { on = 1 } /^provenance/ { on = 0 }
-        on && $1 ~ /^[0-9]+$/ { parameters += $3; if ($4 > steps) steps = $4 }
+    "$bin/wf-info" "$out/$1/model" | awk '/^provenance/ { exit }
+        $1 == "level" { for (i = 1; i <= NF; i++) column[$i] = i; next }
+        column["step"] && $1 ~ /^[0-9]+$/ { parameters += $column["parameters"]; if ($column["step"] > steps) steps = $column["step"] }
         END { printf "%.2f\t%d", parameters / 1e6, steps }'
 }
 minutes() { tail -n 1 "$out/$1/curve.tsv" | cut -f 1; }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# run.sh PART... - runs parts of the test suite (criterion, ops, emulated, pipes, long) and ends with the one line
+# run.sh PART... - runs parts of the test suite (criterion, ops, emulated, engines, pipes, long) and ends with the one line
 # "N passed, N failed, N skipped". BIN and B name the folders of the programs and of the build. Exits 1 if anything failed.
 #
 # Every part prints lines that end in such totals; a part that dies without them, or has no tests, counts as one failure.
@@ -50,11 +50,22 @@ scripts() {
     done
 }
 
+# Of cuDNN, which has no Debian package.
+engines() {
+    if [ ! -x "$B/check-engines" ] || ldd "$B/check-engines" | grep -q 'not found'; then
+        echo "skip: engines: no nvcc or no cuDNN"
+        echo "0 passed, 0 failed, 1 skipped"
+    else
+        "$B/check-engines"
+    fi
+}
+
 for part; do
     case $part in
     criterion) add_totals criterion ;;
     ops) add_totals "$B/check-ops" ;;
     emulated) XDG_CACHE_HOME=$(mktemp -d) add_totals "$B/emulated/check-ops" --backend cuda ;;
+    engines) add_totals engines ;;
     pipes) scripts tests/pipes ;;
     long) scripts tests/long ;;
     *) echo "run.sh: no part '$part'" && exit 64 ;;

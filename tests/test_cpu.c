@@ -91,8 +91,9 @@ static bool same_in_all_places(wf_backend *b, wf_conv_spec spec)
     cr_assert_eq(b->alloc(b, b->map_bytes(b, &from), &dx), WF_OK);
     cr_assert_eq(b->conv_create(b, &spec, &conv), WF_OK);
     cr_assert_eq(b->pack(b, &from, spec.in, spec.in, pixels, 0, NULL, x), WF_OK);
-    cr_assert_eq(b->conv_forward(b, conv, w, bias, logs, x, NULL, y), WF_OK);
-    cr_assert_eq(b->conv_backward(b, conv, w, bias, logs, x, y, dx, NULL, NULL, NULL), WF_OK);
+    wf_weights weights = {.w = w, .bias = bias, .logs = logs};
+    cr_assert_eq(b->conv_forward(b, conv, &weights, x, NULL, y), WF_OK);
+    cr_assert_eq(b->conv_backward(b, conv, &weights, x, y, NULL, y, dx), WF_OK);
     cr_assert_eq(b->unpack(b, &to, y, result), WF_OK);
     cr_assert_eq(b->unpack(b, &from, dx, back), WF_OK);
     bool same = true;
@@ -112,11 +113,15 @@ static bool same_in_all_places(wf_backend *b, wf_conv_spec spec)
 Test(cpu, a_place_in_the_batch_changes_nothing)
 {
     const wf_conv_spec specs[] = {
-        {BATCH, 1, 1, 32, 32, 3, true, false, WF_FP32}, {BATCH, 2, 2, 32, 32, 3, true, false, WF_FP32},
-        {BATCH, 2, 2, 7, 32, 1, true, false, WF_FP32},  {BATCH, 1, 2, 7, 10, 3, true, false, WF_FP32},
-        {BATCH, 3, 5, 7, 32, 1, true, false, WF_FP32},  {BATCH, 5, 3, 32, 10, 3, true, false, WF_FP32},
-        {BATCH, 8, 8, 32, 32, 3, true, false, WF_FP32}, {BATCH, 9, 7, 32, 10, 3, true, false, WF_FP32},
-        {BATCH, 8, 8, 32, 32, 3, true, false, WF_BF16},
+        {BATCH, 1, 1, 32, 32, 3, true, false, WF_FP32, WF_PICTURE, 0},
+        {BATCH, 2, 2, 32, 32, 3, true, false, WF_FP32, WF_PICTURE, 0},
+        {BATCH, 2, 2, 7, 32, 1, true, false, WF_FP32, WF_PICTURE, 0},
+        {BATCH, 1, 2, 7, 10, 3, true, false, WF_FP32, WF_PICTURE, 0},
+        {BATCH, 3, 5, 7, 32, 1, true, false, WF_FP32, WF_PICTURE, 0},
+        {BATCH, 5, 3, 32, 10, 3, true, false, WF_FP32, WF_PICTURE, 0},
+        {BATCH, 8, 8, 32, 32, 3, true, false, WF_FP32, WF_PICTURE, 0},
+        {BATCH, 9, 7, 32, 10, 3, true, false, WF_FP32, WF_PICTURE, 0},
+        {BATCH, 8, 8, 32, 32, 3, true, false, WF_BF16, WF_PICTURE, 0},
     };
     for (int threads = 1; threads <= 3; threads++) {
         wf_backend *b;

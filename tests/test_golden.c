@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../lib/halving.h"
 #include "../lib/model.h"
 #include "../lib/train.h"
 #include "../lib/wavelet.h"
@@ -300,6 +301,37 @@ static void check_wavelet(wf_backend *b, const wf_safetensors *golden, const wf_
     b->free(b, picture);
 }
 
+/* One halving along one axis and along three, and back. */
+static void check_halving(wf_backend *b, const wf_safetensors *golden, const wf_wavelet *w, wf_extent x,
+                          double tolerance)
+{
+    const char *what = x.signal == WF_SOUND ? "sound" : "volume";
+    char low[40], detail[40];
+    snprintf(low, sizeof low, "%s-low-%s", what, w->name);
+    snprintf(detail, sizeof detail, "%s-detail-%s", what, w->name);
+    wf_real *l = to_device(b, golden, low), *d = to_device(b, golden, detail), *all = to_device(b, golden, "image");
+    size_t n = (size_t)x.H * (size_t)x.W, scratch = wf_halving_scratch(&x);
+    double *back = malloc(n * sizeof *back);
+    const double *want = tensor(golden, "image")->data;
+    void *memory;
+    OK(b->alloc(b, (n + scratch) * b->real, &memory));
+    wf_real *signal = memory, *work = wf_at(b, signal, n);
+    wf_runs column = {.outer = 1, .inner = n, .run = 1, .from_inner = x.signal == WF_SOUND ? 12 : 1, .to_inner = 1};
+    OK(b->copy_runs(b, &column, signal, all));
+    OK(wf_halve(b, w, &x, signal, l, d, work));
+    agree_device(b, l, golden, low, tolerance);
+    agree_device(b, d, golden, detail, tolerance);
+    OK(wf_unhalve(b, w, &x, l, d, signal, work));
+    OK(b->download(b, back, WF_F64, signal, n));
+    for (size_t i = 0; i < n; i++)
+        cr_assert_float_eq(back[i], want[i * column.from_inner], tolerance, "%s %s: %zu", what, w->name, i);
+    b->free(b, l);
+    b->free(b, d);
+    b->free(b, all);
+    b->free(b, memory);
+    free(back);
+}
+
 Test(golden, wavelets)
 {
     wf_safetensors golden;
@@ -308,8 +340,11 @@ Test(golden, wavelets)
     for (int i = 0; i < BACKENDS; i++) {
         wf_backend *b;
         OK(backends[i].open(2, &b));
-        for (int row = 0; (w = wf_wavelet_at(row)); row++)
+        for (int row = 0; (w = wf_wavelet_at(row)); row++) {
             check_wavelet(b, &golden, w, backends[i].tolerance);
+            check_halving(b, &golden, w, (wf_extent){WF_SOUND, 1, 0, 1, 20, 1}, backends[i].tolerance);
+            check_halving(b, &golden, w, (wf_extent){WF_VOLUME, 1, 4, 24, 10, 1}, backends[i].tolerance);
+        }
         b->close(b);
     }
     wf_safetensors_clear(&golden);

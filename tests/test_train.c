@@ -6,6 +6,7 @@
 
 #include "../lib/evaluate.h"
 #include "../lib/pyramid.h"
+#include "../lib/sample.h"
 #include "../lib/train.h"
 #include "scratch.h"
 
@@ -76,7 +77,7 @@ static void check_gaussians(const char *chain)
     /* at the top level nothing is above, so what remains is the scale of 8 bits */
     want = (want + 8 * log(2) * (double)each * 9) / (log(2) * SIDE * SIDE * 3);
 
-    wf_flow_spec spec = {N, s.H, s.W, 9, 3, 3, WF_FP32, WF_MEMORY_NONE};
+    wf_flow_spec spec = {N, s.H, s.W, 9, 3, 3, WF_FP32, WF_MEMORY_NONE, WF_PICTURE, 0};
     cr_assert_eq(wf_flow_create(b, chain, &spec, &flow), 0, "%s", wf_error());
     cr_assert_eq(b->alloc(b, wf_flow_size(flow) * b->real, &params), 0);
     cr_assert_eq(b->zero(b, params, wf_flow_size(flow) * b->real), 0);
@@ -105,7 +106,7 @@ Test(train, independent_gaussians_have_their_closed_form)
 static wf_flow *fixed_flow(wf_backend *b, const wf_meta *meta, int level, int N, void **params)
 {
     wf_level_shape s = wf_meta_level(meta, level);
-    wf_flow_spec spec = {N, s.H, s.W, s.K, level ? s.C : 0, 3, WF_FP32, WF_MEMORY_NONE};
+    wf_flow_spec spec = {N, s.H, s.W, s.K, level ? s.C : 0, 3, WF_FP32, WF_MEMORY_NONE, WF_PICTURE, 0};
     wf_flow *flow;
     cr_assert_eq(wf_flow_create(b, "2*(actnorm, conv1x1, affine:width=8:blocks=1), actnorm", &spec, &flow), 0, "%s",
                  wf_error());
@@ -303,7 +304,96 @@ static void expect_same_file(const char *a, const char *b)
     cr_expect_eq(system(command), 0, "%s and %s differ", a, b);
 }
 
-Test(train, interrupted_twice_is_bitwise_the_same, .timeout = 120)
+/* That the log names this as the worst conditioned. */
+static void expect_worst(const char *log, const char *name)
+{
+    char command[1100];
+    snprintf(command, sizeof command, "grep -q '\"condition\": [0-9.]*e+.*\"worst\": \"%s\"' '%s'", name, log);
+    cr_expect_eq(system(command), 0, "%s does not name %s", log, name);
+}
+
+/* Makes the first 1x1 of a saved training all but singular: its second row is the first and a millionth of itself. */
+static void plant_singular(wf_backend *b, const char *state, const char *chain)
+{
+    wf_flow_spec shape = {.N = 1, .K = 9, .C = 3, .kernel = 3, .memory = WF_MEMORY_NONE};
+    wf_safetensors st = {0};
+    wf_flow *flow;
+    char name[64];
+    const wf_param *param;
+    size_t where;
+    int i = 0;
+    cr_assert_eq(wf_flow_create(b, chain, &shape, &flow), 0, "%s", wf_error());
+    while (wf_flow_param(flow, i, name, &param, &where) && strcmp(name, "001.conv1x1.w"))
+        i++;
+    cr_assert_eq(wf_safetensors_load(state, &st), 0, "%s", wf_error());
+    for (int v = 0; v < 2; v++) {
+        float *w = (float *)wf_safetensors_find(&st, v ? "ema" : "w")->data + where;
+        for (int k = 0; k < 9; k++)
+            w[9 + k] = w[k] + 1e-6f * w[9 + k];
+    }
+    cr_assert_str_eq(st.metadata[st.pairs - 1].key, "checksum"); /* saving makes a new one */
+    cr_assert_eq(wf_safetensors_save(state, st.tensors, st.count, st.metadata, st.pairs - 1), 0, "%s", wf_error());
+    wf_safetensors_clear(&st);
+    wf_flow_destroy(flow);
+}
+
+/* Whether level 2 of the model may be sampled, and how far off its file says it is. */
+static int sample_level(wf_backend *b, const char *folder, double *most)
+{
+    wf_model model;
+    wf_level level;
+    wf_sampler sampler;
+    cr_assert_eq(wf_model_open(folder, &model), 0, "%s", wf_error());
+    cr_assert_eq(wf_level_load(&model, 2, b, &level), 0, "%s", wf_error());
+    *most = level.round_trip.most;
+    cr_expect_leq(level.round_trip.mean, *most);
+    wf_level_clear(&level);
+    int status = wf_sampler_create(&model, 2, b, 2, 2, &sampler);
+    wf_sampler_clear(&sampler);
+    wf_model_clear(&model);
+    return status;
+}
+
+Test(train, a_flow_that_cannot_be_undone_is_not_sampled, .timeout = 60)
+{
+    scratch_make();
+    wf_backend *b = open_backend("cpu");
+    char store[512], sound[512], planted[512];
+    strcpy(store, scratch_path("store"));
+    strcpy(sound, scratch_path("sound"));
+    strcpy(planted, scratch_path("planted"));
+    make_store(b, store, 40, 8, 3);
+    wf_train_options o = small_options(2);
+    o.steps = o.validate_every = 10;
+    o.lr = 1e-12; /* weights stay what they are */
+    run whole = {0}, begun = {.stop_at = 5}, rest = {0};
+    double most;
+    cr_assert_eq(train(b, sound, store, &o, &whole), 0, "%s", wf_error());
+    cr_expect_eq(sample_level(b, sound, &most), 0, "%s", wf_error());
+    cr_expect(most > 0 && most < 1e-4, "round trip %g", most);
+
+    cr_expect_eq(train(b, planted, store, &o, &begun), WF_AGAIN);
+    plant_singular(b, scratch_path("planted/level-02.state.safetensors"), o.chain);
+    cr_assert_eq(train(b, planted, store, &o, &rest), 0, "%s", wf_error());
+    cr_expect_eq(sample_level(b, planted, &most), WF_INTERNAL, "round trip %g", most);
+    cr_expect_gt(most, 1e-2);
+    cr_expect(strstr(wf_error(), "level 2: cannot be inverted"), "%s", wf_error());
+    expect_worst(scratch_path("planted/level-02.jsonl"), "001.conv1x1");
+    b->close(b);
+    scratch_remove();
+}
+
+static const char *level_path(const char *folder, int level)
+{
+    static char paths[2][64];
+    static int turn;
+    char *path = paths[turn++ % 2];
+    snprintf(path, sizeof paths[0], "%s/level-%02d.safetensors", folder, level);
+    return path;
+}
+
+/* On a pyramid of `levels`. */
+static void interrupt_twice(wf_train_options o, int levels)
 {
     scratch_make();
     wf_backend *b = open_backend("cpu");
@@ -311,15 +401,14 @@ Test(train, interrupted_twice_is_bitwise_the_same, .timeout = 120)
     strcpy(store, scratch_path("store"));
     strcpy(whole, scratch_path("whole"));
     strcpy(parts, scratch_path("parts"));
-    make_store(b, store, 40, 8, 3);
-    wf_train_options o = small_options(2);
+    make_store(b, store, 40, 8, levels);
     run never = {0}, once = {.stop_at = 17}, twice = {.stop_at = 40}, again = {0};
     cr_assert_eq(train(b, whole, store, &o, &never), 0, "%s", wf_error());
     cr_expect_lt(never.last, never.first, "training does not lower the held-out bits/dim");
     cr_expect_eq(train(b, parts, store, &o, &once), WF_AGAIN);
     cr_expect_eq(train(b, parts, store, &o, &twice), WF_AGAIN);
     cr_expect_eq(train(b, parts, store, &o, &again), 0, "%s", wf_error());
-    expect_same_file(scratch_path("whole/level-02.safetensors"), scratch_path("parts/level-02.safetensors"));
+    expect_same_file(scratch_path(level_path("whole", o.level)), scratch_path(level_path("parts", o.level)));
 
     /* another seed gives other weights, so the comparison can fail; the same folder refuses it */
     o.seed = 9;
@@ -327,6 +416,18 @@ Test(train, interrupted_twice_is_bitwise_the_same, .timeout = 120)
     cr_expect(strstr(wf_error(), "seed=0"), "%s", wf_error());
     b->close(b);
     scratch_remove();
+}
+
+Test(train, interrupted_twice_is_bitwise_the_same, .timeout = 120)
+{
+    interrupt_twice(small_options(2), 3);
+}
+
+Test(train, so_it_is_with_noise_that_is_learnt, .timeout = 120)
+{
+    wf_train_options o = small_options(0);
+    o.dequantize = "affine:mask=checker:width=4:blocks=1, affine:mask=checker:swap=1:width=4:blocks=1, actnorm";
+    interrupt_twice(o, 0);
 }
 
 Test(train, non_finite_batches_never_reach_the_weights, .timeout = 120)

@@ -10,8 +10,8 @@
 #include "../lib/wavelet.h"
 #include "cli.h"
 
-static int level = -1, levels = -1, base, channels, bits;
-static int64_t batch, skip_bad, pictures = -1;
+static int level = -1, levels = -1, base, channels, bits, dims = 2;
+static int64_t batch, skip_bad, pictures = -1, length;
 static const char *store_path, *wavelet = "haar", *crop, *resize, *random_crop, *files_from;
 static bool append, null;
 
@@ -45,6 +45,10 @@ static const cli_option options[] = {
      "Read also the files and folders named in FILE, one a line, after those on the command line; - is standard input."},
     {0, "null", NULL, CLI_FLAG, &null, 0, 0,
      "Names in the --files-from file end in zero bytes, as those of find -print0."},
+    {0, "length", "N", CLI_COUNT, &length, 1, WF_MAX_SIDE,
+     "Cut every sound into pieces of N samples, one after the other. What is left at its end is told."},
+    {0, "dims", "D", CLI_INT, &dims, 2, 3,
+     "Dimensions that NumPy arrays have: 2, or 3 for volumes [D,H,W], [N,D,H,W] or [N,D,H,W,C]. The default is 2."},
     {'n', "count", "N", CLI_COUNT, &pictures, 1, 1e15, "Read no more than N pictures."},
     {0, "skip-bad", "N", CLI_COUNT, &skip_bad, 0, 1e15,
      "Pass over up to N pictures that are damaged or no pictures, with one line each, where the next can be found: in a "
@@ -71,6 +75,9 @@ static const cli_program program = {
         "applied. Palettes become RGB, or RGB and alpha when an entry is transparent; a transparent colour becomes alpha; "
         "alpha is not multiplied in, and stays a channel until --channels drops it. CMYK becomes RGB. Fewer than 8 bits "
         "become 8; a PNM or PAM MAXVAL over 255 that is no power of two less one becomes 16 bits.\n\n"
+        "Sounds are WAV, FLAC or AIFF of 8 or 16 bits and 1 to 4 channels, and halved along their one axis; they become WAV "
+        "again. With --dims 3 NumPy arrays are volumes or films, halved along three axes. All that comes in must be of one "
+        "kind.\n\n"
         "NumPy arrays are uint8 or uint16 in C order: [N,H,W,C], or [N,C,H,W] where the last dimension is over 4; [H,W,C] "
         "with up to 4 channels, else [N,H,W]; [N,3072] and [N,12288] are N pictures in three planes of 32x32 or 64x64, as in "
         "downsampled ImageNet; any other [H,W] is one grey picture. TFRecords are those "
@@ -81,6 +88,8 @@ static const cli_program program = {
                 "    train one level on all pictures of a folder\n"
                 "wf-dwt --crop 178x178 --resize 64x64 -o faces.store celeba.tar\n"
                 "    the middle of each picture of an archive, 64 pixels wide, into a store\n"
+                "wf-dwt --length 16384 -o sounds.store sounds/*.wav\n"
+                "    pieces of sounds into a store\n"
                 "wf-dwt -l 6 < x.png | wf-info -\n"
                 "    what the stream of one level looks like\n",
     .options = options,
@@ -120,25 +129,38 @@ static void parse_size(const char *text, const char *option, int *H, int *W)
         die(WF_USAGE, "--%s %s: want HxW, height and width in pixels, as in 64x64", option, text);
 }
 
+static const char *size_of(const wf_image *image)
+{
+    static char text[WF_SIZE_TEXT];
+    return wf_size_text(image->signal, image->D, image->H, image->W, text);
+}
+
+/* What helps where a size is wrong. */
+static const char *advice(const wf_image *image)
+{
+    return image->signal == WF_PICTURE ? "; use --crop or --resize" : image->signal == WF_SOUND ? "; use --length" : "";
+}
+
 static int choose_levels(const wf_image *image, const char *name)
 {
-    int most = 0;
-    while (most < WF_MAX_LEVELS && (image->H >> most) % 2 == 0 && (image->W >> most) % 2 == 0)
-        most++;
+    int64_t sides[3], side = WF_MAX_SIDE;
+    int most = WF_MAX_LEVELS, axes = wf_sides(image->signal, image->D, image->H, image->W, sides);
+    for (int i = 0; i < axes; i++) {
+        side = sides[i] < side ? sides[i] : side;
+        while (sides[i] % (1 << most))
+            most--;
+    }
     int want = levels >= 0 ? levels : most;
     if (base) {
-        int side = image->H < image->W ? image->H : image->W;
         for (want = 0; want < most && side >> want > base; want++)
             ;
         if (side >> want != base)
-            die(WF_DATA, "%s: %dx%d cannot be halved to a side of %d; use --crop or --resize", name, image->H, image->W,
-                base);
+            die(WF_DATA, "%s: %s cannot be halved to a side of %d%s", name, size_of(image), base, advice(image));
     }
     if (want > most)
-        die(WF_DATA, "%s: %dx%d can be halved %d times, not %d; use --crop or --resize", name, image->H, image->W, most,
-            want);
+        die(WF_DATA, "%s: %s can be halved %d times, not %d%s", name, size_of(image), most, want, advice(image));
     if (level > want)
-        die(WF_USAGE, "there is no level %d: %dx%d has levels 0 to %d", level, image->H, image->W, want);
+        die(WF_USAGE, "there is no level %d: %s has levels 0 to %d", level, size_of(image), want);
     return want;
 }
 
@@ -161,7 +183,17 @@ static void hire(worker *w)
 static void begin(const wf_image *image, const char *name)
 {
     wf_meta *meta = &job.meta;
-    *meta = (wf_meta){.levels = choose_levels(image, name), .H = image->H, .W = image->W, .C = image->C};
+    *meta = (wf_meta){.levels = choose_levels(image, name),
+                      .H = image->H,
+                      .W = image->W,
+                      .C = image->C,
+                      .signal = image->signal,
+                      .D = image->D,
+                      .rate = image->rate};
+    if (dims == 3 && image->signal != WF_VOLUME)
+        die(WF_DATA, "%s: a %s, want a volume, which --dims 3 speaks of", name, wf_signal_names[image->signal]);
+    if (length && image->signal != WF_SOUND)
+        die(WF_DATA, "%s: a %s, want a sound, which --length cuts", name, wf_signal_names[image->signal]);
     snprintf(meta->wavelet, sizeof meta->wavelet, "%s", wavelet);
     meta->bits = image->bits;
     meta->top = level >= 0 ? level : meta->levels;
@@ -185,9 +217,14 @@ static void begin(const wf_image *image, const char *name)
 static int check_same(const wf_image *image, const char *name)
 {
     const wf_meta *m = &job.meta;
-    WF_CHECK(image->H == m->H && image->W == m->W, WF_DATA,
-             "%s: %dx%d, want %dx%d as the pictures before; use --crop or --resize", name, image->H, image->W, m->H,
-             m->W);
+    char want[WF_SIZE_TEXT], have[WF_SIZE_TEXT];
+    WF_CHECK(image->signal == m->signal, WF_DATA, "%s: a %s, want a %s as those before", name,
+             wf_signal_names[image->signal], wf_signal_names[m->signal]);
+    WF_CHECK(image->H == m->H && image->W == m->W && image->D == m->D, WF_DATA, "%s: %s, want %s as the %ss before%s",
+             name, wf_size_text(image->signal, image->D, image->H, image->W, have),
+             wf_size_text(m->signal, m->D, m->H, m->W, want), wf_signal_names[m->signal], advice(image));
+    WF_CHECK(image->rate == m->rate, WF_DATA, "%s: %d samples a second, want %d as the sounds before", name,
+             image->rate, m->rate);
     WF_CHECK(image->C == m->C, WF_DATA, "%s: %d channels, want %d as the pictures before; use --channels", name,
              image->C, m->C);
     WF_CHECK(image->bits == m->bits, WF_DATA, "%s: %d bits, want %d as the pictures before; use --bits", name,
@@ -197,6 +234,9 @@ static int check_same(const wf_image *image, const char *name)
 
 static int edit(wf_image *image, const char *name)
 {
+    WF_CHECK(image->signal == WF_PICTURE || !(crop || resize || random_crop || channels), WF_USAGE,
+             "%s: a %s: --crop, --resize, --random-crop and --channels are for pictures", name,
+             wf_signal_names[image->signal]);
     if (crop)
         WF_TRY(wf_image_crop(image, name, job.crop_h, job.crop_w));
     if (resize)
@@ -303,6 +343,9 @@ static bool look_at_first(wf_images *images)
     bool more = next_picture(images, &image, &name);
     if (more) {
         must(wf_image_reserve(&copy, name, image.H, image.W, image.C, image.bits));
+        copy.signal = image.signal;
+        copy.D = image.D;
+        copy.rate = image.rate;
         memcpy(copy.pixels, image.pixels, (size_t)image.H * (size_t)image.W * (size_t)image.C * sizeof *copy.pixels);
         must(edit(&copy, name));
         begin(&copy, name);
@@ -340,12 +383,17 @@ static void finish(wf_images *images)
         note("passed over %lld files that are no pictures", (long long)passed.skipped);
     if (passed.trailing)
         note("passed over what %lld files have behind their picture", (long long)passed.trailing);
+    if (passed.rests)
+        note("passed over the last samples of %lld sounds, %lld in all, which are less than a piece",
+             (long long)passed.rests, (long long)passed.rest);
     if (job.bad)
         note("skipped %lld bad pictures", (long long)job.bad);
     if (job.kept)
         note("%lld pictures were in the store already", (long long)job.kept);
-    note("%lld pictures of %dx%d, %d channels, %d bits; %d levels", (long long)(job.kept - job.skip + job.count),
-         job.meta.H, job.meta.W, job.meta.C, job.meta.bits, job.meta.levels);
+    const wf_meta *m = &job.meta;
+    char size[WF_SIZE_TEXT];
+    note("%lld %ss of %s, %d channels, %d bits; %d levels", (long long)(job.kept - job.skip + job.count),
+         wf_signal_names[m->signal], wf_size_text(m->signal, m->D, m->H, m->W, size), m->C, m->bits, m->levels);
 }
 
 static void clean(wf_images *images)
@@ -387,6 +435,7 @@ int main(int argc, char **argv)
         die(WF_USAGE, "will not write coefficients to a terminal: use -o STORE, a pipe or a file");
     wf_images *images;
     must(wf_images_open(argv + first, argc - first, stdin, &images));
+    wf_images_take_as(images, (wf_images_taken){.length = length, .volumes = dims == 3});
     if (files_from)
         must(wf_images_add_list(images, files_from, null));
     read_all(images);

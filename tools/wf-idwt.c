@@ -19,8 +19,8 @@ static const cli_option options[] = {
     {'l', "level", "L", CLI_INT, &level, 0, WF_MAX_LEVELS,
      "Make the pictures of level L; the default is the highest level of the stream."},
     {'o', "output", "DIR", CLI_STRING, &folder, 0, 0,
-     "Write PNG files into this folder, made if need be, named by the picture's number in 8 digits; - is the PAM "
-     "stream."},
+     "Write PNG files into this folder, of sounds WAV, of volumes .npy, made if need be, named by the picture's number in 8 "
+     "digits; - is the PAM stream."},
     {'g', "grid", "FILE.png", CLI_STRING, &grid_path, 0, 0,
      "Write one PNG file with all pictures side by side; - is standard output."},
     {0, "columns", "N", CLI_INT, &layout.columns, 1, WF_MAX_SIDE,
@@ -48,7 +48,9 @@ static const cli_program program = {
         "Values are rounded to the nearest whole number and limited to what the bit depth holds. PNG has 8 or 16 bits: "
         "other depths are scaled to the next of them; PAM keeps every depth.\n\n"
         "Files appear under their name only when complete. A stream that was cut off ends with exit code 65, whatever "
-        "was written before.",
+        "was written before.\n\n"
+        "Sounds and volumes are files of 8 or 16 bits as well, WAV and NumPy's .npy. Sounds need -o; volumes on standard output "
+        "follow one another. --grid, --ladder and --exact are for pictures.",
     .examples = "wf-dwt x.png | wf-idwt -o out\n"
                 "    the same pixels in out/00000000.png\n"
                 "wf-sample -m faces -n 16 | wf-idwt --grid grid.png\n"
@@ -57,6 +59,8 @@ static const cli_program program = {
                 "    how four samples of seven levels came to be\n"
                 "wf-sample -m faces --from photo.png --scale 4 | wf-idwt --exact 0 -o .\n"
                 "    sixteen pixels for one, whose average is that one\n"
+                "wf-dwt --length 4096 x.wav | wf-idwt -o pieces\n"
+                "    the same samples in pieces/00000000.wav ..\n"
                 "wf-dwt faces/ | wf-idwt -l 3 | pamtopng > small.png\n"
                 "    the first picture at level 3\n",
     .options = options,
@@ -76,6 +80,15 @@ static struct {
     float *rung, *coarse,
         *nothing; /* for the ladder: [H,W,C] of the level, a picture below, and details that are all 0 */
 } job;
+
+/* By signal: how files are made of it, and those after one another on standard output. */
+static const struct kind {
+    const char *suffix;
+    int (*write)(FILE *file, const char *name, const wf_image *image),
+        (*stream)(FILE *file, const char *name, const wf_image *image);
+} kinds[] = {[WF_PICTURE] = {"png", wf_image_write_png, wf_image_write_pam},
+             [WF_SOUND] = {"wav", wf_image_write_wav, NULL},
+             [WF_VOLUME] = {"npy", wf_image_write_npy, wf_image_write_npy}};
 
 static bool is_dash(const char *path)
 {
@@ -97,6 +110,13 @@ static void begin(const char *name, const wf_reader *reader)
     int H, W;
     wf_pyramid_size(&job.meta, level, &H, &W);
     must(wf_image_reserve(&job.image, name, H, W, job.meta.C, job.meta.bits));
+    job.image.signal = job.meta.signal;
+    job.image.D = job.meta.D >> (job.meta.levels - level);
+    job.image.rate = job.meta.rate >> (job.meta.levels - level);
+    if (job.meta.signal != WF_PICTURE && (grid_path || ladder || exact >= 0))
+        die(WF_USAGE, "%s: %ss: --grid, --ladder and --exact are for pictures", name, wf_signal_names[job.meta.signal]);
+    if (!grid_path && !folder && !kinds[job.meta.signal].stream)
+        die(WF_USAGE, "%s: %ss, which need -o DIR", name, wf_signal_names[job.meta.signal]);
     job.capacity = wf_pyramid_batch(&job.meta, level);
     if (exact > level)
         die(WF_USAGE, "--exact %d: the pictures are of level %d", exact, level);
@@ -114,11 +134,11 @@ static void begin(const char *name, const wf_reader *reader)
         must(wf_mkdirs(folder));
 }
 
-static void write_png(const char *path, const wf_image *image)
+static void write_file(const char *path, const wf_image *image)
 {
     wf_outfile *file;
     must(wf_outfile_create(path, &file));
-    int status = wf_image_write_png(wf_outfile_stream(file), path, image);
+    int status = kinds[image->signal].write(wf_outfile_stream(file), path, image);
     if (status)
         wf_outfile_abort(file);
     must(status);
@@ -164,13 +184,14 @@ static void put(const char *name, const float *values, uint64_t index)
         must(wf_grid_add(&job.grid, image));
     } else if (folder) {
         char path[4096];
-        int n = snprintf(path, sizeof path, "%s/%08llu.png", folder, (unsigned long long)index);
+        int n =
+            snprintf(path, sizeof path, "%s/%08llu.%s", folder, (unsigned long long)index, kinds[image->signal].suffix);
         if (n < 0 || (size_t)n >= sizeof path)
             die(WF_USAGE, "-o %s: too long a path", folder);
-        write_png(path, image);
+        write_file(path, image);
         keep_index(index);
     } else {
-        must(wf_image_write_pam(stdout, "standard output", image));
+        must(kinds[image->signal].stream(stdout, "standard output", image));
     }
     job.count++;
 }
@@ -208,10 +229,11 @@ static void join(const char *name, const wf_record *record)
 {
     wf_level_shape shape = wf_meta_level(&job.meta, level);
     size_t low = (size_t)shape.H * (size_t)shape.W * (size_t)shape.C;
+    size_t details = (size_t)shape.H * (size_t)shape.W * (size_t)shape.K;
     for (int64_t at = 0; at < record->N; at += job.capacity) {
         int64_t left = record->N - at;
         int n = left < job.capacity ? (int)left : job.capacity;
-        const float *detail = record->detail ? record->detail + (size_t)at * 3 * low : NULL;
+        const float *detail = record->detail ? record->detail + (size_t)at * details : NULL;
         must(wf_pyramid_join(job.pyramid, level, n, record->low + (size_t)at * low, detail, job.pixels));
         for (int i = 0; i < n; i++)
             show(name, job.pixels + (size_t)i * samples(), record->index[at + i]);
@@ -227,7 +249,7 @@ static void write_grid(void)
     if (is_dash(grid_path))
         must(wf_image_write_png(stdout, "standard output", &whole));
     else
-        write_png(grid_path, &whole);
+        write_file(grid_path, &whole);
     wf_image_clear(&whole);
 }
 
@@ -282,7 +304,9 @@ int main(int argc, char **argv)
         write_grid();
     if (folder)
         check_indices(name);
-    note("%lld pictures of %dx%d", (long long)job.count, job.image.H, job.image.W);
+    char size[WF_SIZE_TEXT];
+    note("%lld %ss of %s", (long long)job.count, wf_signal_names[job.image.signal],
+         wf_size_text(job.image.signal, job.image.D, job.image.H, job.image.W, size));
     clean(reader);
     if (!from_stdin)
         fclose(file);

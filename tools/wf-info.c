@@ -75,20 +75,34 @@ static void set_provenance(json_t *object, const char *text)
     set(object, "provenance", chain ? chain : json_array());
 }
 
+static json_t *numbers(const int64_t *values, int n)
+{
+    json_t *array = must_have(json_array());
+    for (int i = 0; i < n; i++)
+        append(array, json_integer(values[i]));
+    return array;
+}
+
 static void set_meta(json_t *object, const wf_meta *meta)
 {
     set(object, "wavelet", json_string(meta->wavelet));
     set(object, "levels", json_integer(meta->levels));
     set(object, "top", json_integer(meta->top));
-    set(object, "shape", json_pack("[i,i,i]", meta->H, meta->W, meta->C));
+    int64_t sides[4];
+    int axes = wf_sides(meta->signal, meta->D, meta->H, meta->W, sides);
+    sides[axes] = meta->C;
+    set(object, "shape", numbers(sides, axes + 1));
     set(object, "bits", json_integer(meta->bits));
+    if (meta->rate)
+        set(object, "rate", json_integer(meta->rate));
 }
 
 static json_t *level_object(const wf_meta *meta, int level, int64_t pictures)
 {
-    wf_level_shape s = wf_meta_level(meta, level);
+    int64_t sides[4];
+    int n = wf_meta_sides(meta, level, wf_meta_level(meta, level).K, sides);
     return must_have(
-        json_pack("{s:i, s:[i,i,i], s:I}", "level", level, "shape", s.H, s.W, s.K, "pictures", (json_int_t)pictures));
+        json_pack("{s:i, s:o, s:I}", "level", level, "shape", numbers(sides, n), "pictures", (json_int_t)pictures));
 }
 
 static void describe_stream(FILE *file, const char *name, json_t *out)
@@ -190,9 +204,7 @@ static void check_values(const char *path, wf_safetensors *st)
 
 static json_t *tensor_object(const wf_tensor *t)
 {
-    json_t *shape = must_have(json_array());
-    for (int i = 0; i < t->rank; i++)
-        append(shape, json_integer(t->shape[i]));
+    json_t *shape = numbers(t->shape, t->rank);
     return must_have(json_pack("{s:s, s:s, s:o}", "name", t->name, "dtype", wf_dtype_name(t->dtype), "shape", shape));
 }
 
@@ -386,7 +398,7 @@ static const struct table {
     {"backends", {"name", "device"}},
     {"held", {"level", "shape", "pictures", "dtype", "bytes"}},
     {"tensors", {"name", "dtype", "shape"}},
-    {"trained", {"level", "bpd", "parameters", "step", "kernel", "precision", "chain"}},
+    {"trained", {"level", "bpd", "round_trip", "parameters", "step", "kernel", "precision", "chain"}},
 };
 
 /* `row` NULL: the heads of the columns. A column that no row has is left out: its width is 0. */

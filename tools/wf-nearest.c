@@ -46,7 +46,7 @@ static const cli_program program = {
 
 /* Pictures of the level side by side. */
 typedef struct pictures {
-    float *low, *detail; /* [n,lows], [n,3*lows] */
+    float *low, *detail; /* [n,lows], [n,details] */
     uint64_t *index;     /* [n] */
 } pictures;
 
@@ -57,9 +57,9 @@ static struct {
     FILE *table;
     char *text; /* of the table, unless it goes to standard output */
     size_t text_size;
-    size_t lows;      /* numbers of a picture's low-pass */
-    pictures given;   /* [room] that were gathered, count of them now */
-    pictures written; /* [per_picture()]: one record */
+    size_t lows, details; /* numbers of a picture's low-pass, and of what it lacks */
+    pictures given;       /* [room] that were gathered, count of them now */
+    pictures written;     /* [per_picture()]: one record */
     int room, count;
     wf_neighbour *found; /* [room,K] */
     int64_t total;
@@ -85,8 +85,7 @@ static void *make_room(size_t n, size_t size)
 
 static pictures make_pictures(int n)
 {
-    size_t each = job.lows * sizeof(float);
-    return (pictures){make_room((size_t)n, each), make_room((size_t)n, 3 * each),
+    return (pictures){make_room((size_t)n, job.lows * sizeof(float)), make_room((size_t)n, job.details * sizeof(float)),
                       make_room((size_t)n, sizeof(uint64_t))};
 }
 
@@ -111,6 +110,7 @@ static void begin(const char *name, const wf_meta *meta)
     must(wf_meta_add_provenance(&job.meta, program.name, common.argc, common.argv, common.seed, NULL));
     wf_level_shape shape = wf_meta_level(meta, level);
     job.lows = (size_t)shape.H * (size_t)shape.W * (size_t)shape.C;
+    job.details = (size_t)wf_bands(meta->signal) * job.lows;
     size_t fit = ((size_t)1 << 22) / job.lows;
     job.room = fit < 1 ? 1 : fit > 1024 ? 1024 : (int)fit;
     job.given = make_pictures(job.room);
@@ -134,16 +134,16 @@ static void write_neighbours(int n)
 {
     const pictures *from = &job.given, *to = &job.written;
     const wf_neighbour *found = job.found + (size_t)n * (size_t)wanted;
-    size_t lows = job.lows, i = (size_t)n, each = (size_t)per_picture();
+    size_t lows = job.lows, details = job.details, i = (size_t)n, each = (size_t)per_picture();
     uint64_t first, number;
     if (!WF_MUL(from->index[i], each, &first) || first > UINT64_MAX - each)
         die(WF_DATA, "picture %" PRIu64 ": no numbers are left for its neighbours", from->index[i]);
     if (beside) {
         memcpy(to->low, from->low + i * lows, lows * sizeof *to->low);
-        memcpy(to->detail, from->detail + i * 3 * lows, 3 * lows * sizeof *to->detail);
+        memcpy(to->detail, from->detail + i * details, details * sizeof *to->detail);
     }
     for (size_t k = 0; k < (size_t)wanted; k++) {
-        float *low = to->low + (k + beside) * lows, *detail = to->detail + (k + beside) * 3 * lows;
+        float *low = to->low + (k + beside) * lows, *detail = to->detail + (k + beside) * details;
         must(wf_store_get(job.store, level, found[k].at, low, detail, &number));
         if (job.table)
             fprintf(job.table, "%" PRIu64 "\t%zu\t%" PRIu64 "\t%.6g\n", from->index[i], k, number, found[k].distance);
@@ -169,12 +169,12 @@ static void flush(void)
 static void gather(const wf_record *record)
 {
     const pictures *to = &job.given;
-    size_t lows = job.lows;
+    size_t lows = job.lows, details = job.details;
     for (size_t i = 0; i < (size_t)record->N; i++) {
         size_t at = (size_t)job.count++;
         memcpy(to->low + at * lows, record->low + i * lows, lows * sizeof *to->low);
         if (record->detail)
-            memcpy(to->detail + at * 3 * lows, record->detail + i * 3 * lows, 3 * lows * sizeof *to->detail);
+            memcpy(to->detail + at * details, record->detail + i * details, details * sizeof *to->detail);
         to->index[at] = record->index[i];
         if (job.count == job.room)
             flush();

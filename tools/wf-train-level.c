@@ -23,6 +23,8 @@ static const cli_option table[] = {
      "Held-out coefficients: what best, early stopping and the log's val are measured on."},
     {'f', "flow", "CHAIN|@FILE", CLI_STRING, &options.chain, 0, 0,
      "Chain of bijectors, or the file that holds it, with comments after #; default: the published one."},
+    {0, "dequantize", "CHAIN|@FILE", CLI_STRING, &options.dequantize, 0, 0,
+     "Learn the noise that is added to pixels too, by this chain of bijectors; whole pictures only (wf-dwt --levels 0)."},
     {0, "steps", "N", CLI_COUNT, &options.steps, 0, 1e12, "Stop after N steps, 0: no limit (default 5000000)."},
     {0, "minutes", "M", CLI_DOUBLE, &options.minutes, 0, 1e9, "Stop after M minutes of training, all runs together."},
     {0, "batch", "B", CLI_INT, &options.batch, 1, 1024, "Pictures per step (default 64)."},
@@ -65,6 +67,13 @@ static const cli_program program = {
         "another process trains exits 75. SIGINT and SIGTERM save and exit 75.\n\n"
         "A batch whose loss or gradient is not finite is left out: it is logged, training goes back to the last "
         "checkpoint and passes over it; after 64 of them it exits 70.\n\n"
+        "A validation also measures how far off held-out coefficients are that go through the flow and back, in deviations "
+        "of theirs (round_trip in the log and in wf-info), and how badly conditioned its matrices are. From a level that is off by more than "
+        "0.01, nothing can be sampled.\n\n"
+        "With --dequantize, noise is not uniform but drawn for the picture at hand by a second flow, u = sigmoid(flow(e; x)), trained "
+        "with the first to raise log p(x + u) - log q(u | x) (Flow++, arXiv 1902.00275). It is exact where the level is the whole "
+        "picture, of data without halvings. At a level of a pyramid it would not be: a pixel's noise is in all levels, "
+        "which train alone.\n\n"
         "The rate follows a warm-up, a constant part and, with --decay, a linear fall. At levels of a single pixel, 3x3 "
         "kernels are stored as their centre tap, the only one that acts. --precision tf32 differs from fp32 on a GPU only; bf16 applies to feature maps larger "
         "than 2x2.",
@@ -76,7 +85,10 @@ static const cli_program program = {
         "wf-train-level -l 0-4 -m model -s train.wf --val val.wf --backend cuda\n"
         "    the small levels together on one GPU\n"
         "wf-train-level -l 3 -m model -s train.wf -f '8*(actnorm, conv1x1:lu, affine:width=64), actnorm'\n"
-        "    a chain of your own",
+        "    a chain of your own\n"
+        "wf-train-level -l 0 -m glow -s whole.wf -f @glow.chain --dequantize '4*(affine:mask=checker:width=32:blocks=1, "
+        "affine:mask=checker:swap=1:width=32:blocks=1)'\n"
+        "    with noise that is learnt",
     .options = table};
 
 static void on_signal(int signal_number)
@@ -246,10 +258,19 @@ static void name_spool(char spooled[WF_PATH])
         die(WF_USAGE, "%s: path too long", model_path);
 }
 
+/* What is given, or what the file that is given holds, which is read to `room`. */
+static const char *chain_of(const char *given, char room[4096])
+{
+    if (!given || given[0] != '@')
+        return given;
+    must(wf_chain_read(given + 1, room, 4096));
+    return room;
+}
+
 int main(int argc, char **argv)
 {
     char spooled[WF_PATH];
-    static char chain[4096];
+    static char chain[4096], dequantize[4096];
     options = wf_train_defaults;
     int operand = cli_parse(&program, argc, argv);
     if (operand < argc - 1 || (operand == argc - 1 && strcmp(argv[operand], "-")))
@@ -258,10 +279,8 @@ int main(int argc, char **argv)
         store_path = NULL;
     if (levels[0] < 0 || !model_path)
         die(WF_USAGE, "-l LEVEL and -m MODEL are needed");
-    if (options.chain && options.chain[0] == '@') {
-        must(wf_chain_read(options.chain + 1, chain, sizeof chain));
-        options.chain = chain;
-    }
+    options.chain = chain_of(options.chain, chain);
+    options.dequantize = chain_of(options.dequantize, dequantize);
     wf_store *store, *validation = NULL;
     wf_model model;
     check_backend();

@@ -107,4 +107,19 @@ WF_BODY float wf_softplus(float x)
     return (x > 0 ? x : 0.0f) + wf_log(1.0f + wf_exp(x > 0 ? -x : x));
 }
 
+/* u = sigmoid(x), and log du/dx. */
+WF_BODY float wf_squash_one(float x, float *log_slope)
+{
+    float far = fabsf(x);
+    *log_slope = -far - 2.0f * wf_softplus(-far);
+    return wf_sigmoid(x);
+}
+
+/* Gradient by x, from that by u and that by log du/dx. */
+WF_BODY float wf_squash_pull(float x, float g, float dlog)
+{
+    float u = wf_sigmoid(x), rest = wf_sigmoid(-x);
+    return g * u * rest + dlog * (rest - u);
+}
+
 #endif

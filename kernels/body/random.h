@@ -14,7 +14,7 @@
  * Dequantization noise of one pixel, Haar: the fine field is [2H,2W,C] (at the base [H,W,C]) and its element
  * e = (row * width + column) * C + c. The noise of element e is
  *     uniforms == 1         U of element e
- *     4 <= uniforms <= 64   the mean of U over elements e * uniforms .. e * uniforms + uniforms - 1
+ *     2 <= uniforms <= 64   the mean of U over elements e * uniforms .. e * uniforms + uniforms - 1
  *     uniforms > 64         0.5 + sqrt(1 / (12 * uniforms)) * (normal of element e)
  *
  * Of other wavelets (taps and details as of `dwt`), elements being numbered in that way in every field:

@@ -22,9 +22,8 @@ static int conv_create(wf_backend *b, const wf_conv_spec *spec, wf_conv **out)
 {
     wf_cpu *cpu = (wf_cpu *)b;
     *out = NULL;
-    WF_CHECK(spec->N > 0 && spec->H > 0 && spec->W > 0 && spec->in > 0 && spec->out > 0 && spec->k > 0 && spec->k % 2,
-             WF_INTERNAL, "conv: [%d,%d,%d,%d] to %d channels with a %dx%d kernel", spec->N, spec->H, spec->W, spec->in,
-             spec->out, spec->k, spec->k);
+    WF_CHECK(wf_conv_good(spec), WF_INTERNAL, "conv: [%d,%d,%d,%d] to %d channels with a %dx%d kernel", spec->N,
+             spec->H, spec->W, spec->in, spec->out, spec->k, spec->k);
     wf_conv *conv = calloc(1, sizeof *conv);
     WF_CHECK(conv, WF_AGAIN, "conv: no memory");
     wf_map_shape in = map_shape(spec, spec->in), result = map_shape(spec, spec->out);
@@ -43,35 +42,36 @@ static int conv_create(wf_backend *b, const wf_conv_spec *spec, wf_conv **out)
     return WF_OK;
 }
 
-static int conv_forward(wf_backend *b, wf_conv *conv, const wf_real *w, const wf_real *bias, const wf_real *logs,
-                        const wf_map *x, const wf_map *residual, wf_map *y)
+static int conv_forward(wf_backend *b, wf_conv *conv, const wf_weights *p, const wf_map *x, const wf_map *residual,
+                        wf_map *y)
 {
+    const float *w = (const float *)p->w, *bias = (const float *)p->bias, *logs = (const float *)p->logs;
     WF_CHECK(!conv->spec.residual == !residual, WF_INTERNAL, "conv: residual given or missing against its spec");
     if (conv->winograd)
-        return wf_cpu_winograd_forward((wf_cpu *)b, conv, (const float *)w, (const float *)bias, (const float *)logs,
-                                       (const float *)x, (const float *)residual, (float *)y);
+        return wf_cpu_winograd_forward((wf_cpu *)b, conv, w, bias, logs, (const float *)x, (const float *)residual,
+                                       (float *)y);
     if (conv->in.blocked)
-        return wf_cpu_blocked_forward((wf_cpu *)b, conv, (const float *)w, (const float *)bias, (const float *)logs, x,
-                                      residual, y);
-    return wf_cpu_tiny_forward((wf_cpu *)b, &conv->spec, (const float *)w, (const float *)bias, (const float *)logs,
-                               (const float *)x, (const float *)residual, (float *)y);
+        return wf_cpu_blocked_forward((wf_cpu *)b, conv, w, bias, logs, x, residual, y);
+    return wf_cpu_tiny_forward((wf_cpu *)b, &conv->spec, w, bias, logs, (const float *)x, (const float *)residual,
+                               (float *)y);
 }
 
-static int conv_backward(wf_backend *b, wf_conv *conv, const wf_real *w, const wf_real *bias, const wf_real *logs,
-                         const wf_map *x, const wf_map *dy, wf_map *dx, wf_real *dw, wf_real *dbias, wf_real *dlogs)
+static int conv_backward(wf_backend *b, wf_conv *conv, const wf_weights *p, const wf_map *x, const wf_map *y,
+                         const wf_map *add, wf_map *dy, wf_map *dx)
 {
+    const float *w = (const float *)p->w, *bias = (const float *)p->bias, *logs = (const float *)p->logs;
+    float *dw = (float *)p->dw, *dbias = (float *)p->dbias, *dlogs = (float *)p->dlogs;
     WF_CHECK(!dw == !dbias && !dw == !dlogs, WF_INTERNAL, "conv: all three parameter gradients, or none");
+    if (conv->spec.relu)
+        wf_cpu_relu_backward(&conv->out, y, add, dy);
     if (conv->winograd && dx) {
-        WF_TRY(wf_cpu_winograd_data((wf_cpu *)b, conv, (const float *)w, (const float *)logs, (const float *)dy,
-                                    (float *)dx));
+        WF_TRY(wf_cpu_winograd_data((wf_cpu *)b, conv, w, logs, (const float *)dy, (float *)dx));
         dx = NULL;
     }
     if (conv->in.blocked)
-        return wf_cpu_blocked_backward((wf_cpu *)b, conv, (const float *)w, (const float *)bias, (const float *)logs, x,
-                                       dy, dx, (float *)dw, (float *)dbias, (float *)dlogs);
-    return wf_cpu_tiny_backward((wf_cpu *)b, &conv->spec, (const float *)w, (const float *)bias, (const float *)logs,
-                                (const float *)x, (const float *)dy, (float *)dx, (float *)dw, (float *)dbias,
-                                (float *)dlogs);
+        return wf_cpu_blocked_backward((wf_cpu *)b, conv, w, bias, logs, x, dy, dx, dw, dbias, dlogs);
+    return wf_cpu_tiny_backward((wf_cpu *)b, &conv->spec, w, bias, logs, (const float *)x, (const float *)dy,
+                                (float *)dx, dw, dbias, dlogs);
 }
 
 void wf_cpu_conv_slots(wf_backend *b)

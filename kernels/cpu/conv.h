@@ -17,7 +17,7 @@ struct wf_conv {
     wf_cpu_layout in, out;                    /* of the maps */
     bool winograd;                            /* winograd.c does all but the weights' gradient */
     wf_cpu_op forward, beside, data, weights; /* beside: forward with a residual that is not y; may be missing */
-    /* Weights in the format each of these wants, from and to [out,k,k,in] with both channels padded to blocks. */
+    /* Weights in the format each of these wants, from and to [out,taps,in] with both channels padded to blocks. */
     wf_cpu_op to_forward, to_data, from_weights;
     size_t plain, packed, scratchpad; /* bytes of scratch: plain weights, weights in their format, oneDNN's own */
 };

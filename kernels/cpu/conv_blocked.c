@@ -62,23 +62,39 @@ static void op_destroy(wf_cpu_op *op)
 /* Everything oneDNN wants to know about one convolution. */
 typedef struct plan {
     dnnl_memory_desc_t source, result, weights, bias;
-    dnnl_dims_t stride, pad;
+    dnnl_dims_t stride, pad;             /* of the last axes, two or three */
     dnnl_primitive_attr_t plain;         /* scratchpad from us */
     dnnl_primitive_attr_t fused, beside; /* and residual and relu: residual in y, residual elsewhere */
 } plan;
 
+/* Volumes have a third axis; a sound is a picture of one row, its kernel too. In memory slices are rows. */
+static bool is_deep(const wf_conv_spec *s)
+{
+    return s->signal == WF_VOLUME;
+}
+
 static int map_descriptor(const wf_conv_spec *s, const wf_cpu_layout *l, dnnl_memory_desc_t *md)
 {
-    dnnl_dims_t dims = {s->N, l->channels, s->H, s->W};
-    DNNL_TRY(dnnl_memory_desc_init_by_tag(md, 4, dims, l->bf16 ? dnnl_bf16 : dnnl_f32,
-                                          l->block == 16 ? dnnl_nChw16c : dnnl_nChw8c));
+    wf_conv_box b = wf_conv_box_of(s);
+    dnnl_dims_t flat = {s->N, l->channels, b.H, b.W}, deep = {s->N, l->channels, b.D, b.H, b.W};
+    dnnl_data_type_t type = l->bf16 ? dnnl_bf16 : dnnl_f32;
+    bool wide = l->block == 16;
+    if (is_deep(s))
+        DNNL_TRY(dnnl_memory_desc_init_by_tag(md, 5, deep, type, wide ? dnnl_nCdhw16c : dnnl_nCdhw8c));
+    else
+        DNNL_TRY(dnnl_memory_desc_init_by_tag(md, 4, flat, type, wide ? dnnl_nChw16c : dnnl_nChw8c));
     return WF_OK;
 }
 
-static int weights_descriptor(const wf_conv *conv, dnnl_data_type_t type, dnnl_format_tag_t tag, dnnl_memory_desc_t *md)
+static int weights_descriptor(const wf_conv *conv, dnnl_data_type_t type, bool any, dnnl_memory_desc_t *md)
 {
-    dnnl_dims_t dims = {conv->out.channels, conv->in.channels, conv->spec.k, conv->spec.k};
-    DNNL_TRY(dnnl_memory_desc_init_by_tag(md, 4, dims, type, tag));
+    wf_conv_box b = wf_conv_box_of(&conv->spec);
+    dnnl_dims_t flat = {conv->out.channels, conv->in.channels, b.h, b.w};
+    dnnl_dims_t deep = {conv->out.channels, conv->in.channels, b.d, b.h, b.w};
+    if (is_deep(&conv->spec))
+        DNNL_TRY(dnnl_memory_desc_init_by_tag(md, 5, deep, type, any ? dnnl_format_tag_any : dnnl_odhwi));
+    else
+        DNNL_TRY(dnnl_memory_desc_init_by_tag(md, 4, flat, type, any ? dnnl_format_tag_any : dnnl_ohwi));
     return WF_OK;
 }
 
@@ -106,11 +122,13 @@ static int plan_open(const wf_conv *conv, plan *p)
     dnnl_dims_t bias = {conv->out.channels};
     WF_TRY(map_descriptor(s, &conv->in, &p->source));
     WF_TRY(map_descriptor(s, &conv->out, &p->result));
-    WF_TRY(weights_descriptor(conv, conv->in.bf16 ? dnnl_bf16 : dnnl_f32, dnnl_format_tag_any, &p->weights));
+    WF_TRY(weights_descriptor(conv, conv->in.bf16 ? dnnl_bf16 : dnnl_f32, true, &p->weights));
     DNNL_TRY(dnnl_memory_desc_init_by_tag(&p->bias, 1, bias, dnnl_f32, dnnl_x));
-    for (int i = 0; i < 2; i++) {
-        p->stride[i] = 1;
-        p->pad[i] = s->k / 2;
+    wf_conv_box b = wf_conv_box_of(s);
+    const int kernel[3] = {b.d, b.h, b.w}, first = is_deep(s) ? 0 : 1;
+    for (int i = first; i < 3; i++) {
+        p->stride[i - first] = 1;
+        p->pad[i - first] = kernel[i] / 2;
     }
     dnnl_primitive_attr_t *const attributes[] = {&p->plain, &p->fused, &p->beside};
     for (int i = 0; i < 3; i++) {
@@ -139,7 +157,7 @@ static void plan_close(plan *p)
 static bool wants_winograd(const wf_conv *conv)
 {
     const wf_conv_spec *s = &conv->spec;
-    return s->k == 3 && s->H >= 4 && s->W >= 4 && !conv->in.bf16 && conv->in.block == 16;
+    return s->signal == WF_PICTURE && s->k == 3 && s->H >= 4 && s->W >= 4 && !conv->in.bf16 && conv->in.block == 16;
 }
 
 typedef enum pass { FORWARD, DATA, WEIGHTS, BESIDE, PASSES } pass; /* BESIDE: forward, residual not in y */
@@ -268,7 +286,7 @@ static int create_passes(wf_cpu *cpu, wf_conv *conv, const plan *p)
                           dnnl_primitive_desc_t) = {create_forward, create_data, create_weights, create_beside};
     dnnl_primitive_desc_t pd[PASSES] = {NULL, NULL, NULL, NULL};
     dnnl_memory_desc_t plain;
-    int status = weights_descriptor(conv, dnnl_f32, dnnl_ohwi, &plain);
+    int status = weights_descriptor(conv, dnnl_f32, false, &plain);
     int passes = conv->spec.residual && !wants_winograd(conv) && !conv->winograd ? PASSES : BESIDE;
     conv->plain = line(status ? 0 : dnnl_memory_desc_get_size(&plain));
     for (int i = FORWARD; i < passes && !status; i++) {
@@ -302,7 +320,7 @@ void wf_cpu_blocked_destroy(wf_conv *conv)
 
 /* The scratch of one call. */
 typedef struct buffers {
-    float *plain;         /* [out,k,k,in], channels padded */
+    float *plain;         /* [out,taps,in], channels padded */
     void *packed;         /* the same in oneDNN's format */
     float *scale, *shift; /* exp(3 logs), and times bias; [out], padded with zeros */
     void *scratchpad;
@@ -332,7 +350,7 @@ static int buffers_open(wf_cpu *cpu, const wf_conv *conv, const float *bias, con
 static int pack_weights(wf_cpu *cpu, const wf_conv *conv, const float *w, wf_cpu_op *reorder, const buffers *s)
 {
     size_t in = (size_t)conv->spec.in, padded = (size_t)conv->in.channels, out = (size_t)conv->out.channels;
-    size_t taps = (size_t)conv->spec.k * (size_t)conv->spec.k;
+    size_t taps = (size_t)wf_conv_taps(&conv->spec);
 #pragma omp parallel for schedule(static) if (out * taps * padded > WF_CPU_PARALLEL)
     for (size_t o = 0; o < out; o++) {
         float *to = s->plain + o * taps * padded, scale = s->scale[o];
@@ -366,7 +384,7 @@ static void finish_gradients(const wf_conv *conv, const float *w, const float *b
                              float *dbias, float *dlogs)
 {
     size_t in = (size_t)conv->spec.in, padded = (size_t)conv->in.channels, out = (size_t)conv->spec.out;
-    size_t taps = (size_t)conv->spec.k * (size_t)conv->spec.k;
+    size_t taps = (size_t)wf_conv_taps(&conv->spec);
 #pragma omp parallel for schedule(static) if (out * taps * padded > WF_CPU_PARALLEL)
     for (size_t o = 0; o < out; o++) {
         const float *from = s->plain + o * taps * padded, *weight = w + o * taps * in;

@@ -1,7 +1,7 @@
 /* conv_tiny.c - convolutions of one to four pixels as matrix products
  *
  * Maps are [N,P,C]. Output pixel p reads input pixel q through one tap of the kernel, and the pixels q of one input row
- * meet taps that lie side by side in w [out,k,k,in]: so each pair (p, input row) is one product with a piece of w as it
+ * meet taps that lie side by side in w [out,taps,in]: so each pair (p, input row) is one product with a piece of w as it
  * stands, nothing is gathered, and taps that only ever meet the padding cost nothing. The scale exp(3 logs) is applied
  * to y going forward and to dy going backward, not to w.
  *
@@ -61,8 +61,9 @@ typedef struct tiny {
 
 static void find_links(const wf_conv_spec *s, tiny *t)
 {
+    wf_conv_box b = wf_conv_box_of(s);
     int H = s->k == 1 ? 1 : s->H, W = s->k == 1 ? 1 : s->W, radius = s->k / 2;
-    t->taps = (size_t)s->k * (size_t)s->k;
+    t->taps = (size_t)wf_conv_taps(s);
     t->pixels = (size_t)H * (size_t)W;
     t->rows = (size_t)s->N * (size_t)s->H * (size_t)s->W / t->pixels;
     t->from_tap = t->taps;
@@ -70,11 +71,12 @@ static void find_links(const wf_conv_spec *s, tiny *t)
     t->count = 0;
     for (int p = 0; p < H * W; p++)
         for (int row = 0; row < H; row++) {
-            int px = p % W, dy = row - p / W, left = px > radius ? px - radius : 0;
+            int px = p % W, py = p / W, left = px > radius ? px - radius : 0;
             int right = px + radius < W - 1 ? px + radius : W - 1;
-            if (dy < -radius || dy > radius)
+            int dz = row / b.H - py / b.H + b.d / 2, dy = row % b.H - py % b.H + b.h / 2;
+            if (dz < 0 || dz >= b.d || dy < 0 || dy >= b.h)
                 continue;
-            int tap = (dy + radius) * s->k + left - px + radius, count = right - left + 1;
+            int tap = (dz * b.h + dy) * b.w + left - px + radius, count = right - left + 1;
             t->links[t->count++] =
                 (link){.p = (size_t)p, .q = (size_t)(row * W + left), .t = (size_t)tap, .count = (size_t)count};
             t->from_tap = (size_t)tap < t->from_tap ? (size_t)tap : t->from_tap;

@@ -39,6 +39,8 @@ typedef struct wf_cpu_layout {
 } wf_cpu_layout;
 
 wf_cpu_layout wf_cpu_layout_of(const wf_cpu *cpu, const wf_map_shape *shape);
+/* dy = (dy + add) where y > 0, else 0; add may be NULL. */
+void wf_cpu_relu_backward(const wf_cpu_layout *l, const wf_map *y, const wf_map *add, wf_map *dy);
 
 /* Each fills its slots of the table. */
 void wf_cpu_linear_slots(wf_backend *b);
@@ -50,6 +52,7 @@ void wf_cpu_attention_slots(wf_backend *b);
 void wf_cpu_conv_slots(wf_backend *b);
 void wf_cpu_adamax_slots(wf_backend *b);
 void wf_cpu_wavelet_slots(wf_backend *b);
+void wf_cpu_wavelet_axis_slots(wf_backend *b);
 
 static inline float wf_bf16_to_float(uint16_t bits)
 {

@@ -19,20 +19,23 @@ static int work_open(wf_backend *b, int K, const wf_linear_part *parts, int coun
     return WF_OK;
 }
 
-static int linear_fold(wf_backend *b, int K, const wf_linear_part *parts, int count, const wf_linear *out)
+static int linear_fold(wf_backend *b, int count, const wf_linear_run *runs)
 {
-    double *work;
-    WF_TRY(work_open(b, K, parts, count, &work));
-    wf_linear_fold_run(K, parts, count, work, out);
+    for (const wf_linear_run *r = runs; r < runs + count; r++) {
+        double *work;
+        WF_TRY(work_open(b, r->K, r->parts, r->count, &work));
+        wf_linear_fold_run(r->K, r->parts, r->count, work, &r->folded);
+    }
     return WF_OK;
 }
 
-static int linear_backward(wf_backend *b, int K, const wf_linear_part *parts, int count, const wf_real *dA,
-                           const wf_real *da, double dlogdet)
+static int linear_backward(wf_backend *b, int count, const wf_linear_run *runs)
 {
-    double *work;
-    WF_TRY(work_open(b, K, parts, count, &work));
-    wf_linear_backward_run(K, parts, count, work, (const float *)dA, (const float *)da, dlogdet);
+    for (const wf_linear_run *r = runs; r < runs + count; r++) {
+        double *work;
+        WF_TRY(work_open(b, r->K, r->parts, r->count, &work));
+        wf_linear_backward_run(r->K, r->parts, r->count, work, (const float *)r->dA, (const float *)r->da, r->dlogdet);
+    }
     return WF_OK;
 }
 

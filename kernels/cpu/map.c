@@ -154,13 +154,18 @@ static void relu_backward_bf16(size_t count, const uint16_t *y, const uint16_t *
     }
 }
 
+void wf_cpu_relu_backward(const wf_cpu_layout *l, const wf_map *y, const wf_map *add, wf_map *dy)
+{
+    if (l->bf16)
+        relu_backward_bf16(l->count, (const uint16_t *)y, (const uint16_t *)add, (uint16_t *)dy);
+    else
+        relu_backward_float(l->count, (const float *)y, (const float *)add, (float *)dy);
+}
+
 static int relu_backward(wf_backend *b, const wf_map_shape *shape, const wf_map *y, const wf_map *add, wf_map *dy)
 {
     wf_cpu_layout l = wf_cpu_layout_of((wf_cpu *)b, shape);
-    if (l.bf16)
-        relu_backward_bf16(l.count, (const uint16_t *)y, (const uint16_t *)add, (uint16_t *)dy);
-    else
-        relu_backward_float(l.count, (const float *)y, (const float *)add, (float *)dy);
+    wf_cpu_relu_backward(&l, y, add, dy);
     return WF_OK;
 }
 

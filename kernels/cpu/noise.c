@@ -74,17 +74,17 @@ static void uniform_run(wf_philox_stream stream, uint64_t first, size_t count, f
     }
 }
 
-/* The mean of `uniforms` words each, 4, 16 or 64 of them: whole counters, and a whole number of elements in a block. */
+/* The mean of `uniforms` words each, a power of two up to 64. */
 static void mean_run(wf_philox_stream stream, int64_t uniforms, uint64_t first, size_t count, float *to)
 {
     uint32_t words[4 * COUNTERS];
-    size_t each = (size_t)uniforms, at_once = 4 * COUNTERS / each;
-    for (size_t done = 0; done < count; done += at_once) {
+    size_t each = (size_t)uniforms, skip = first * each % 4, at_once = (4 * COUNTERS - skip) / each; /* skip: of two */
+    for (size_t done = 0; done < count; done += at_once, skip = (first + done) * each % 4) {
         fill_words(stream, (first + done) * each / 4, words);
         for (size_t i = 0; i < at_once && done + i < count; i++) {
             uint64_t sum = 0;
             for (size_t j = 0; j < each; j++)
-                sum += words[i * each + j];
+                sum += words[skip + i * each + j];
             to[done + i] = (float)wf_noise_mean(sum, uniforms);
         }
     }

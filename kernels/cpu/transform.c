@@ -332,6 +332,44 @@ static int gaussian(wf_backend *b, int N, int P, int K, const wf_real *z, const 
     return WF_OK;
 }
 
+static int squash(wf_backend *b, int N, size_t D, double factor, const wf_real *v_, wf_real *u_, double *logp)
+{
+    enum { PIECE = 4096 };
+    size_t pieces = (D + PIECE - 1) / PIECE, total = (size_t)N * pieces;
+    float by = (float)factor;
+    void *memory;
+    WF_TRY(wf_cpu_scratch((wf_cpu *)b, total * sizeof(double), &memory));
+    double *sums = memory;
+#pragma omp parallel for schedule(static) if ((size_t)N * D > WF_CPU_PARALLEL)
+    for (size_t i = 0; i < total; i++) {
+        size_t begin = i % pieces * PIECE, count = D - begin < PIECE ? D - begin : PIECE;
+        const float *v = (const float *)v_ + i / pieces * D + begin;
+        float *u = (float *)u_ + i / pieces * D + begin;
+        double sum = (double)count * log(factor);
+#pragma omp simd reduction(+ : sum)
+        for (size_t j = 0; j < count; j++) {
+            float log_slope;
+            u[j] = wf_squash_one(by * v[j], &log_slope);
+            sum += (double)log_slope;
+        }
+        sums[i] = sum;
+    }
+    for (size_t i = 0; i < total; i++)
+        logp[i / pieces] += sums[i];
+    return WF_OK;
+}
+
+static int squash_backward(wf_backend *b, size_t n, double factor, const wf_real *v_, double scale, wf_real *g_)
+{
+    (void)b;
+    const float *v = (const float *)v_;
+    float *g = (float *)g_, by = (float)factor, dlog = (float)scale;
+#pragma omp parallel for simd schedule(static) if (n > WF_CPU_PARALLEL)
+    for (size_t i = 0; i < n; i++)
+        g[i] = by * wf_squash_pull(by * v[i], g[i], dlog);
+    return WF_OK;
+}
+
 static int scale_all(wf_backend *b, size_t n, double factor, double offset, wf_real *x)
 {
     (void)b;
@@ -350,5 +388,7 @@ void wf_cpu_transform_slots(wf_backend *b)
     b->transform_inverse_backward = transform_inverse_backward;
     b->mask = mask;
     b->gaussian = gaussian;
+    b->squash = squash;
+    b->squash_backward = squash_backward;
     b->scale = scale_all;
 }

@@ -377,7 +377,8 @@ static void run_chunk(const winograd *c, int tile, int tiles, int threads, float
 bool wf_cpu_winograd_fits(const wf_conv *conv)
 {
     const wf_conv_spec *s = &conv->spec;
-    return fused && s->k == 3 && s->H >= 4 && s->W >= 4 && conv->in.block == LANES && !conv->in.bf16;
+    return fused && s->signal == WF_PICTURE && s->k == 3 && s->H >= 4 && s->W >= 4 && conv->in.block == LANES &&
+           !conv->in.bf16;
 }
 
 /* exp(3 logs) and, if there is a bias, what is added after it: [channels], zero in those that pad. */

@@ -1,10 +1,10 @@
 /* conv.cu - the convolution slots
  *
- * Weights with their scale exp(3 logs) folded in, in the precision of the maps and with padded channels, are made for each
- * call; so are, backward, the gradients by w, bias and logs out of those by the folded ones.
+ * Weights with their scale exp(3 logs) folded in, in the precision of the maps and with padded channels, are made for many
+ * convolutions at once or for each call; so are, backward, the gradients by w, bias and logs out of those by the folded ones.
  *
  *   points   1x1: matrix products, bias, residual and relu in their epilogue
- *   taps     few output channels: one product to k*k*out channels, and then a sum of shifted pixels. A matrix unit's tile
+ *   taps     few output channels: one product to taps*out channels, and then a sum of shifted pixels. A matrix unit's tile
  *            is 64 wide or more, of which ten channels would leave five sixths idle
  *   graph    all others: cuDNN */
 #include <math.h>
@@ -12,13 +12,16 @@
 #include <string.h>
 
 #include "conv.h"
+#include "eight.h"
 
-enum { FEW = 32, SUMMERS = 64 }; /* channels of `taps`; blocks that share a sum over pixels */
+/* channels of `taps`; blocks that share a sum over pixels, of which each has some, and threads of such a block */
+enum { FEW = 32, SUMMERS = 256, SHARE = 16, ADDERS = 512 };
 
 typedef struct geometry {
-    int N, H, W, in, out, k; /* channels padded */
+    int N, H, W, in, out, taps; /* channels padded; H: rows of all slices */
+    wf_conv_box box;
     int real_in, real_out;
-    bool bf16, taps; /* taps: folded weights are [k*k,out,in], else [out,k*k,in] */
+    bool bf16, by_tap; /* folded weights are [taps,out,in], else [out,taps,in] */
     bool relu;
 } geometry;
 
@@ -31,109 +34,182 @@ struct wf_conv {
     wf_cuda_graph graphs[WF_CUDA_DIRECTIONS];
 };
 
+#define WF_BOTH __host__ __device__ __forceinline__
+
 /* -- sizes --------------------------------------------------------------------------------------------------------------- */
 
-static size_t pixels_of(const geometry *g)
+static WF_BOTH size_t pixels_of(const geometry *g)
 {
     return (size_t)g->N * (size_t)g->H * (size_t)g->W;
 }
 
-static size_t weights_of(const geometry *g)
+static WF_BOTH size_t weights_of(const geometry *g)
 {
-    return (size_t)(g->k * g->k) * (size_t)g->in * (size_t)g->out;
+    return (size_t)g->taps * (size_t)g->in * (size_t)g->out;
 }
 
-static size_t round256(size_t bytes)
+static WF_BOTH size_t round256(size_t bytes)
 {
     return (bytes + 255) & ~(size_t)255;
 }
 
-/* What one call works on. */
-typedef struct work {
-    void *w, *bias; /* folded, in the maps' precision */
-    void *wide; /* [pixels,k*k*out] of TAPS: products or gathered gradients; else [pixels,out] before bias and relu */
-    float *dw;  /* by the folded weights */
-    double *columns; /* [SUMMERS,out] shares of the sums of dy */
-} work;
+/* Folded: weights and then bias, in the maps' precision. Their gradient: by the folded weights in float, and then [SUMMERS,out]
+ * shares of the sums of dy. */
+static WF_BOTH size_t number(const geometry *g)
+{
+    return g->bf16 ? sizeof(__nv_bfloat16) : sizeof(float);
+}
 
-static int work_open(wf_cuda *cuda, const wf_conv *conv, work *out)
+static WF_BOTH size_t bias_at(const geometry *g)
+{
+    return round256(weights_of(g) * number(g));
+}
+
+static WF_BOTH size_t columns_at(const geometry *g)
+{
+    return round256(weights_of(g) * sizeof(float));
+}
+
+static size_t conv_folded_bytes(wf_backend *b, const wf_conv *conv, bool gradient)
 {
     const geometry *g = &conv->g;
-    size_t w = round256(weights_of(g) * sizeof(float)), bias = round256((size_t)g->out * sizeof(float));
-    size_t across = conv->kind == wf_conv::TAPS ? (size_t)(g->k * g->k * g->out) : (size_t)g->out;
+    (void)b;
+    return gradient ? columns_at(g) + SUMMERS * (size_t)g->out * sizeof(double)
+                    : bias_at(g) + round256((size_t)g->out * number(g));
+}
+
+/* What one call works on. */
+typedef struct work {
+    char *folded, *dfolded;
+    void *wide; /* [pixels,taps*out] of TAPS: products or gathered gradients; else [pixels,out] before bias and relu */
+} work;
+
+static int work_open(wf_cuda *cuda, const wf_conv *conv, const wf_weights *p, work *out)
+{
+    const geometry *g = &conv->g;
+    size_t across = conv->kind == wf_conv::TAPS ? (size_t)(g->taps * g->out) : (size_t)g->out;
     size_t wide = conv->kind == wf_conv::POINTS ? 0 : round256(pixels_of(g) * across * sizeof(float));
-    size_t columns = SUMMERS * (size_t)g->out * sizeof(double);
+    size_t folded = conv_folded_bytes(&cuda->base, conv, false), dfolded = conv_folded_bytes(&cuda->base, conv, true);
     char *at;
-    WF_TRY(wf_cuda_pool_take(cuda, &cuda->scratch, 2 * w + bias + wide + columns, &at));
-    out->w = at;
-    out->dw = (float *)(at + w);
-    out->bias = at + 2 * w;
-    out->wide = at + 2 * w + bias;
-    out->columns = (double *)(at + 2 * w + bias + wide);
+    WF_TRY(wf_cuda_pool_take(cuda, &cuda->scratch, wide + folded + dfolded, &at));
+    out->wide = at;
+    out->folded = p->folded ? (char *)p->folded : at + wide;
+    out->dfolded = p->dfolded ? (char *)p->dfolded : at + wide + folded;
     return WF_OK;
 }
 
 /* -- folding --------------------------------------------------------------------------------------------------------------- */
 
-/* Place in the parameters [out,k*k,in] of element i of the folded weights; *o its output channel; false: padding. */
+enum { TOGETHER = 128, STRIDES = 64 }; /* convolutions of one launch; blocks that fold one of them */
+
+typedef struct entry {
+    geometry g;
+    const float *w, *bias, *logs;
+    float *dw, *dbias, *dlogs;
+    char *folded, *dfolded;
+} entry;
+
+/* Goes along as a kernel's parameter, so that a recording keeps it. */
+typedef struct batch {
+    entry entries[TOGETHER];
+} batch;
+
+/* Place in the parameters [out,taps,in] of element i of the folded weights; *o its output channel; false: padding. */
 static __device__ __forceinline__ bool place_of(const geometry *g, size_t i, int *o, size_t *at)
 {
-    int c = (int)(i % (size_t)g->in), taps = g->k * g->k;
+    int c = (int)(i % (size_t)g->in), taps = g->taps;
     size_t rest = i / (size_t)g->in;
-    int t = (int)(g->taps ? rest / (size_t)g->out : rest % (size_t)taps);
-    *o = (int)(g->taps ? rest % (size_t)g->out : rest / (size_t)taps);
+    int t = (int)(g->by_tap ? rest / (size_t)g->out : rest % (size_t)taps);
+    *o = (int)(g->by_tap ? rest % (size_t)g->out : rest / (size_t)taps);
     *at = ((size_t)*o * (size_t)taps + (size_t)t) * (size_t)g->real_in + (size_t)c;
     return c < g->real_in && *o < g->real_out;
 }
 
-static __global__ void fold(geometry g, size_t n, const float *w, const float *bias, const float *logs, void *folded,
-                            void *folded_bias)
+/* Blocks [STRIDES,entries]. */
+static __global__ void __launch_bounds__(WF_CUDA_THREADS) fold(batch all)
 {
-    size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x, at;
+    const entry e = all.entries[blockIdx.y];
+    const geometry g = e.g;
+    size_t n = weights_of(&g), at;
+    void *bias = e.folded + bias_at(&g);
     int o;
-    if (i < (size_t)g.out)
-        wf_cuda_store(folded_bias, g.bf16, i, i < (size_t)g.real_out ? bias[i] * expf(3.0f * logs[i]) : 0.0f);
-    if (i < n)
-        wf_cuda_store(folded, g.bf16, i, place_of(&g, i, &o, &at) ? w[at] * expf(3.0f * logs[o]) : 0.0f);
+    for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += (size_t)gridDim.x * blockDim.x) {
+        if (i < (size_t)g.out)
+            wf_cuda_store(bias, g.bf16, i, i < (size_t)g.real_out ? e.bias[i] * expf(3.0f * e.logs[i]) : 0.0f);
+        wf_cuda_store(e.folded, g.bf16, i, place_of(&g, i, &o, &at) ? e.w[at] * expf(3.0f * e.logs[o]) : 0.0f);
+    }
 }
 
-/* One block an output channel: from the gradients by the folded w and bias those by w, bias and logs; since
- * folded = w exp(3 logs), d/dlogs = 3 * (sum of folded times its gradient). */
-static __global__ void unfold(geometry g, int blocks, const float *w, const float *bias, const float *logs,
-                              const float *dfolded, const double *columns, float *dw, float *dbias, float *dlogs)
+/* Blocks that share a sum over so many pixels. */
+static WF_BOTH int summers(size_t pixels)
 {
-    int o = (int)blockIdx.x, taps = g.k * g.k;
-    float scale = expf(3.0f * logs[o]);
+    size_t blocks = (pixels + SHARE - 1) / SHARE;
+    return blocks < (size_t)SUMMERS ? (int)blocks : (int)SUMMERS;
+}
+
+/* One block an output channel, [channels,entries]: from the gradients by the folded w and bias those by w, bias and logs; since
+ * folded = w exp(3 logs), d/dlogs = 3 * (sum of folded times its gradient). */
+static __global__ void unfold(batch all)
+{
+    const entry e = all.entries[blockIdx.y];
+    const geometry g = e.g;
+    int o = (int)blockIdx.x, taps = g.taps, blocks = summers(pixels_of(&g));
+    if (o >= g.real_out)
+        return;
+    const float *dfolded = (const float *)e.dfolded;
+    const double *columns = (const double *)(e.dfolded + columns_at(&g));
+    float scale = expf(3.0f * e.logs[o]);
     double dot = 0;
-    for (int e = (int)threadIdx.x; e < taps * g.real_in; e += (int)blockDim.x) {
-        int t = e / g.real_in, c = e % g.real_in;
-        size_t row = g.taps ? (size_t)t * (size_t)g.out + (size_t)o : (size_t)o * (size_t)taps + (size_t)t;
-        size_t at = (size_t)o * (size_t)(taps * g.real_in) + (size_t)e;
+    for (int i = (int)threadIdx.x; i < taps * g.real_in; i += (int)blockDim.x) {
+        int t = i / g.real_in, c = i % g.real_in;
+        size_t row = g.by_tap ? (size_t)t * (size_t)g.out + (size_t)o : (size_t)o * (size_t)taps + (size_t)t;
+        size_t at = (size_t)o * (size_t)(taps * g.real_in) + (size_t)i;
         float d = scale * dfolded[row * (size_t)g.in + (size_t)c];
-        dw[at] = d;
-        dot += (double)w[at] * (double)d;
+        e.dw[at] = d;
+        dot += (double)e.w[at] * (double)d;
     }
+    double sum = 0;
+    for (int b = (int)threadIdx.x; b < blocks; b += (int)blockDim.x)
+        sum += columns[(size_t)b * (size_t)g.out + (size_t)o];
     dot = wf_cuda_block_sum(dot);
+    sum = wf_cuda_block_sum(sum) * (double)scale;
     if (threadIdx.x != 0)
         return;
-    double sum = 0;
-    for (int b = 0; b < blocks; b++)
-        sum += columns[(size_t)b * (size_t)g.out + (size_t)o];
-    sum *= (double)scale;
-    dbias[o] = (float)sum;
-    dlogs[o] = (float)(3.0 * (dot + (double)bias[o] * sum));
+    e.dbias[o] = (float)sum;
+    e.dlogs[o] = (float)(3.0 * (dot + (double)e.bias[o] * sum));
 }
 
-/* columns[block] = sums over this block's pixels of dy [pixels,out]; a thread has every blockDim.x-th channel. */
-static __global__ void sum_columns(size_t pixels, int out, bool bf16, const void *dy, double *columns)
+/* Of dy [pixels,out]: the gradient before the relu, as relu_backward makes it (y NULL: as it is), and columns[block] = its sums over
+ * this block's pixels (NULL: not wanted), in one pass. A thread has eight channels of each `rows`th pixel. */
+static __global__ void __launch_bounds__(ADDERS)
+    relu_and_sums(size_t pixels, int out, bool bf16, const void *y, const void *add, void *dy, double *columns)
 {
+    __shared__ double shares[8][ADDERS];
     size_t each = (pixels + gridDim.x - 1) / gridDim.x, begin = (size_t)blockIdx.x * each;
     size_t end = begin + each < pixels ? begin + each : pixels;
-    for (int c = (int)threadIdx.x; c < out; c += (int)blockDim.x) {
-        double sum = 0;
-        for (size_t p = begin; p < end; p++)
-            sum += (double)wf_cuda_load(dy, bf16, p * (size_t)out + (size_t)c);
-        columns[(size_t)blockIdx.x * (size_t)out + (size_t)c] = sum;
+    int eights = out / 8;
+    for (int first = 0; first < eights; first += ADDERS) {
+        int across = eights - first < ADDERS ? eights - first : (int)ADDERS, rows = ADDERS / across;
+        int row = (int)threadIdx.x / across, own = first + (int)threadIdx.x % across;
+        double sums[8] = {0, 0, 0, 0, 0, 0, 0, 0};
+        for (size_t p = begin + (size_t)row; p < end && row < rows; p += (size_t)rows) {
+            size_t i = p * (size_t)eights + (size_t)own;
+            wf_cuda_eight d = y ? wf_cuda_relu_adjoint(bf16, i, y, add, dy) : wf_cuda_load_eight(dy, bf16, i);
+            for (int k = 0; k < 8; k++)
+                sums[k] += (double)d.v[k];
+        }
+        if (!columns)
+            continue;
+        for (int k = 0; k < 8; k++)
+            shares[k][threadIdx.x] = sums[k];
+        __syncthreads();
+        for (int c = (int)threadIdx.x; c < across * 8; c += ADDERS) {
+            double sum = 0;
+            for (int r = 0; r < rows; r++)
+                sum += shares[c % 8][r * across + c / 8];
+            columns[(size_t)blockIdx.x * (size_t)out + (size_t)(first * 8 + c)] = sum;
+        }
+        __syncthreads();
     }
 }
 
@@ -156,10 +232,12 @@ static __global__ void widen(size_t n, float *dw)
 /* Pixel `p` moved by tap t, or false: outside of its picture. */
 static __device__ __forceinline__ bool moved(const geometry *g, size_t p, int t, int sign, size_t *to)
 {
-    int x = (int)(p % (size_t)g->W), y = (int)(p / (size_t)g->W % (size_t)g->H);
-    int dx = sign * (t % g->k - g->k / 2), dy = sign * (t / g->k - g->k / 2);
-    *to = (size_t)((long long)p + (long long)dy * g->W + dx);
-    return x + dx >= 0 && x + dx < g->W && y + dy >= 0 && y + dy < g->H;
+    const wf_conv_box *b = &g->box;
+    int row = (int)(p / (size_t)g->W % (size_t)g->H), x = (int)(p % (size_t)g->W), y = row % b->H, z = row / b->H;
+    int dx = sign * (t % b->w - b->w / 2), dy = sign * (t / b->w % b->h - b->h / 2);
+    int dz = sign * (t / (b->w * b->h) - b->d / 2);
+    *to = (size_t)((long long)p + ((long long)dz * b->H + dy) * b->W + dx);
+    return x + dx >= 0 && x + dx < b->W && y + dy >= 0 && y + dy < b->H && z + dz >= 0 && z + dz < b->D;
 }
 
 static __device__ __forceinline__ float finish(const geometry *g, size_t i, float sum, const void *bias,
@@ -174,7 +252,7 @@ static __global__ void sum_taps(geometry g, size_t n, const float *products, con
                                 void *y)
 {
     size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x, p = i / (size_t)g.out, q;
-    int taps = g.k * g.k;
+    int taps = g.taps;
     float sum = 0;
     if (i >= n)
         return;
@@ -188,7 +266,7 @@ static __global__ void sum_taps(geometry g, size_t n, const float *products, con
 static __global__ void gather_taps(geometry g, size_t n, const void *dy, void *gathered)
 {
     size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x, row = i / (size_t)g.out, p;
-    int taps = g.k * g.k;
+    int taps = g.taps;
     if (i >= n)
         return;
     bool inside = moved(&g, row / (size_t)taps, (int)(row % (size_t)taps), -1, &p);
@@ -228,7 +306,7 @@ static int create_products(wf_cuda *cuda, wf_conv *conv)
         p->precision = conv->spec.precision;
         p->M = pixels_of(g);
         p->in = (size_t)g->in;
-        p->out = (size_t)(points ? g->out : g->k * g->k * g->out);
+        p->out = (size_t)(points ? g->out : g->taps * g->out);
         p->bias = points && forward;
         p->residual = points && forward && conv->spec.residual;
         p->relu = points && forward && conv->spec.relu;
@@ -264,9 +342,8 @@ static int conv_create(wf_backend *b, const wf_conv_spec *spec, wf_conv **out)
 {
     wf_cuda *cuda = (wf_cuda *)b;
     *out = NULL;
-    WF_CHECK(spec->N > 0 && spec->H > 0 && spec->W > 0 && spec->in > 0 && spec->out > 0 && spec->k > 0 && spec->k % 2,
-             WF_INTERNAL, "conv: [%d,%d,%d,%d] to %d channels with a %dx%d kernel", spec->N, spec->H, spec->W, spec->in,
-             spec->out, spec->k, spec->k);
+    WF_CHECK(wf_conv_good(spec), WF_INTERNAL, "conv: [%d,%d,%d,%d] to %d channels with a %dx%d kernel", spec->N,
+             spec->H, spec->W, spec->in, spec->out, spec->k, spec->k);
     wf_conv *conv = (wf_conv *)calloc(1, sizeof *conv);
     WF_CHECK(conv, WF_AGAIN, "cuda: out of memory");
     conv->spec = *spec;
@@ -276,18 +353,20 @@ static int conv_create(wf_backend *b, const wf_conv_spec *spec, wf_conv **out)
     g->N = spec->N;
     g->H = spec->H;
     g->W = spec->W;
-    g->k = spec->k;
+    g->taps = wf_conv_taps(spec);
+    g->box = wf_conv_box_of(spec);
     g->in = wf_cuda_padded(spec->in);
     g->out = wf_cuda_padded(spec->out);
     g->real_in = spec->in;
     g->real_out = spec->out;
     g->bf16 = spec->precision == WF_BF16;
-    g->taps = conv->kind == wf_conv::TAPS;
+    g->by_tap = conv->kind == wf_conv::TAPS;
     g->relu = spec->relu;
+    const wf_weights none = {};
     work unused; /* so that a recording need not grow it */
     int status = conv->kind == wf_conv::GRAPH ? create_graphs(cuda, conv) : create_products(cuda, conv);
     if (!status)
-        status = work_open(cuda, conv, &unused);
+        status = work_open(cuda, conv, &none, &unused);
     if (status) {
         conv_destroy(b, conv);
         return status;
@@ -298,38 +377,91 @@ static int conv_create(wf_backend *b, const wf_conv_spec *spec, wf_conv **out)
 
 /* -- running ------------------------------------------------------------------------------------------------------------- */
 
-static int fold_weights(wf_cuda *cuda, const wf_conv *conv, const wf_real *w, const wf_real *bias, const wf_real *logs,
-                        const work *k)
+static void list(int count, wf_conv *const *convs, const wf_weights *weights, batch *all)
 {
-    size_t n = weights_of(&conv->g);
-    WF_RUN(fold, wf_cuda_blocks(n), (unsigned)WF_CUDA_THREADS, 0, conv->g, n, (const float *)w, (const float *)bias,
-           (const float *)logs, k->w, k->bias);
+    for (int i = 0; i < count; i++) {
+        const wf_weights *p = &weights[i];
+        entry *e = &all->entries[i];
+        e->g = convs[i]->g;
+        e->w = (const float *)p->w;
+        e->bias = (const float *)p->bias;
+        e->logs = (const float *)p->logs;
+        e->dw = (float *)p->dw;
+        e->dbias = (float *)p->dbias;
+        e->dlogs = (float *)p->dlogs;
+        e->folded = (char *)p->folded;
+        e->dfolded = (char *)p->dfolded;
+    }
+}
+
+static int part_of(int count, int at)
+{
+    return count - at < TOGETHER ? count - at : TOGETHER;
+}
+
+static int conv_fold(wf_backend *b, int count, wf_conv *const *convs, const wf_weights *weights)
+{
+    wf_cuda *cuda = (wf_cuda *)b;
+    batch all;
+    memset(&all, 0, sizeof all);
+    for (int at = 0; at < count; at += TOGETHER) {
+        size_t most = 0;
+        for (int i = at; i < at + part_of(count, at); i++)
+            most = weights_of(&convs[i]->g) > most ? weights_of(&convs[i]->g) : most;
+        unsigned blocks = wf_cuda_blocks(most), entries = (unsigned)part_of(count, at);
+        list(part_of(count, at), convs + at, weights + at, &all);
+        WF_RUN(fold, dim3(blocks < STRIDES ? blocks : (unsigned)STRIDES, entries), (unsigned)WF_CUDA_THREADS, 0, all);
+    }
     return WF_OK;
 }
 
-static int conv_forward(wf_backend *b, wf_conv *conv, const wf_real *w, const wf_real *bias, const wf_real *logs,
-                        const wf_map *x, const wf_map *residual, wf_map *y)
+static int conv_unfold(wf_backend *b, int count, wf_conv *const *convs, const wf_weights *weights)
+{
+    wf_cuda *cuda = (wf_cuda *)b;
+    batch all;
+    memset(&all, 0, sizeof all);
+    for (int at = 0; at < count; at += TOGETHER) {
+        int most = 0;
+        for (int i = at; i < at + part_of(count, at); i++)
+            most = convs[i]->g.real_out > most ? convs[i]->g.real_out : most;
+        list(part_of(count, at), convs + at, weights + at, &all);
+        WF_RUN(unfold, dim3((unsigned)most, (unsigned)part_of(count, at)), 128u, 0, all);
+    }
+    return WF_OK;
+}
+
+/* By itself, where nobody has done it. */
+static int fold_one(wf_backend *b, wf_conv *conv, const wf_weights *weights, const work *k)
+{
+    wf_weights p = *weights;
+    p.folded = k->folded;
+    return weights->folded ? WF_OK : conv_fold(b, 1, &conv, &p);
+}
+
+static int conv_forward(wf_backend *b, wf_conv *conv, const wf_weights *weights, const wf_map *x,
+                        const wf_map *residual, wf_map *y)
 {
     wf_cuda *cuda = (wf_cuda *)b;
     const geometry *g = &conv->g;
     size_t n = pixels_of(g) * (size_t)g->out;
     work k;
     WF_CHECK(!conv->spec.residual == !residual, WF_INTERNAL, "conv: residual given or missing against its spec");
-    WF_TRY(work_open(cuda, conv, &k));
-    WF_TRY(fold_weights(cuda, conv, w, bias, logs, &k));
+    WF_TRY(work_open(cuda, conv, weights, &k));
+    WF_TRY(fold_one(b, conv, weights, &k));
+    void *w = k.folded, *bias = k.folded + bias_at(g);
     if (conv->kind == wf_conv::POINTS)
-        return wf_cuda_product_run(cuda, &conv->products[WF_CUDA_FORWARD], x, k.w, k.bias, residual, y);
+        return wf_cuda_product_run(cuda, &conv->products[WF_CUDA_FORWARD], x, w, bias, residual, y);
     if (conv->kind == wf_conv::TAPS) {
-        WF_TRY(wf_cuda_product_run(cuda, &conv->products[WF_CUDA_FORWARD], x, k.w, NULL, NULL, k.wide));
+        WF_TRY(wf_cuda_product_run(cuda, &conv->products[WF_CUDA_FORWARD], x, w, NULL, NULL, k.wide));
         WF_RUN(sum_taps, wf_cuda_blocks(n), (unsigned)WF_CUDA_THREADS, 0, *g, n, (const float *)k.wide,
-               (const void *)k.bias, (const void *)residual, (void *)y);
+               (const void *)bias, (const void *)residual, (void *)y);
         return WF_OK;
     }
-    WF_TRY(wf_cuda_graph_run(cuda, &conv->graphs[WF_CUDA_FORWARD], (void *)x, k.w, conv->fused ? (void *)y : k.wide,
-                             k.bias));
+    WF_TRY(
+        wf_cuda_graph_run(cuda, &conv->graphs[WF_CUDA_FORWARD], (void *)x, w, conv->fused ? (void *)y : k.wide, bias));
     if (!conv->fused)
         WF_RUN(finish_all, wf_cuda_blocks(n), (unsigned)WF_CUDA_THREADS, 0, *g, n, (const void *)k.wide,
-               (const void *)k.bias, (const void *)residual, (void *)y);
+               (const void *)bias, (const void *)residual, (void *)y);
     return WF_OK;
 }
 
@@ -342,43 +474,41 @@ static int gradients(wf_cuda *cuda, const wf_conv *conv, const work *k, const wf
     if (conv->kind == wf_conv::GRAPH) {
         const wf_cuda_graph *weights = &conv->graphs[WF_CUDA_WEIGHTS];
         if (dx)
-            WF_TRY(wf_cuda_graph_run(cuda, &conv->graphs[WF_CUDA_DATA], dx, k->w, (void *)dy, NULL));
+            WF_TRY(wf_cuda_graph_run(cuda, &conv->graphs[WF_CUDA_DATA], dx, k->folded, (void *)dy, NULL));
         if (want)
-            WF_TRY(wf_cuda_graph_run(cuda, weights, (void *)x, k->dw, (void *)dy, NULL));
+            WF_TRY(wf_cuda_graph_run(cuda, weights, (void *)x, k->dfolded, (void *)dy, NULL));
         if (want && weights->narrow)
-            WF_RUN(widen, 1u, 1024u, 0, weights_of(g), k->dw);
+            WF_RUN(widen, 1u, 1024u, 0, weights_of(g), (float *)k->dfolded);
         return WF_OK;
     }
     if (conv->kind == wf_conv::TAPS) {
-        size_t n = pixels_of(g) * (size_t)(g->k * g->k * g->out);
+        size_t n = pixels_of(g) * (size_t)(g->taps * g->out);
         WF_RUN(gather_taps, wf_cuda_blocks(n), (unsigned)WF_CUDA_THREADS, 0, *g, n, (const void *)dy, k->wide);
         wide = k->wide;
     }
     if (dx)
-        WF_TRY(wf_cuda_product_run(cuda, &conv->products[WF_CUDA_DATA], wide, k->w, NULL, NULL, dx));
-    return want ? wf_cuda_product_run(cuda, &conv->products[WF_CUDA_WEIGHTS], wide, x, NULL, NULL, k->dw) : WF_OK;
+        WF_TRY(wf_cuda_product_run(cuda, &conv->products[WF_CUDA_DATA], wide, k->folded, NULL, NULL, dx));
+    return want ? wf_cuda_product_run(cuda, &conv->products[WF_CUDA_WEIGHTS], wide, x, NULL, NULL, k->dfolded) : WF_OK;
 }
 
-static int conv_backward(wf_backend *b, wf_conv *conv, const wf_real *w, const wf_real *bias, const wf_real *logs,
-                         const wf_map *x, const wf_map *dy, wf_map *dx, wf_real *dw, wf_real *dbias, wf_real *dlogs)
+static int conv_backward(wf_backend *b, wf_conv *conv, const wf_weights *weights, const wf_map *x, const wf_map *y,
+                         const wf_map *add, wf_map *dy, wf_map *dx)
 {
     wf_cuda *cuda = (wf_cuda *)b;
     const geometry *g = &conv->g;
-    size_t pixels = pixels_of(g);
+    wf_weights p = *weights;
     work k;
-    WF_CHECK(!dw == !dbias && !dw == !dlogs, WF_INTERNAL, "conv: all three parameter gradients, or none");
-    WF_TRY(work_open(cuda, conv, &k));
+    WF_CHECK(!p.dw == !p.dbias && !p.dw == !p.dlogs, WF_INTERNAL, "conv: all three parameter gradients, or none");
+    WF_TRY(work_open(cuda, conv, &p, &k));
     if (dx)
-        WF_TRY(fold_weights(cuda, conv, w, bias, logs, &k));
-    WF_TRY(gradients(cuda, conv, &k, x, dy, dx, dw != NULL));
-    if (!dw)
-        return WF_OK;
-    unsigned blocks = pixels < (size_t)SUMMERS ? (unsigned)pixels : (unsigned)SUMMERS;
-    WF_RUN(sum_columns, blocks, 128u, 0, pixels, g->out, g->bf16, (const void *)dy, k.columns);
-    WF_RUN(unfold, (unsigned)g->real_out, 128u, 0, *g, (int)blocks, (const float *)w, (const float *)bias,
-           (const float *)logs, (const float *)k.dw, (const double *)k.columns, (float *)dw, (float *)dbias,
-           (float *)dlogs);
-    return WF_OK;
+        WF_TRY(fold_one(b, conv, weights, &k));
+    if (g->relu || p.dw)
+        WF_RUN(relu_and_sums, (unsigned)summers(pixels_of(g)), (unsigned)ADDERS, 0, pixels_of(g), g->out, g->bf16,
+               g->relu ? (const void *)y : (const void *)NULL, (const void *)add, (void *)dy,
+               p.dw ? (double *)(k.dfolded + columns_at(g)) : (double *)NULL);
+    WF_TRY(gradients(cuda, conv, &k, x, dy, dx, p.dw != NULL));
+    p.dfolded = k.dfolded;
+    return weights->dfolded || !p.dw ? WF_OK : conv_unfold(b, 1, &conv, &p);
 }
 
 void wf_cuda_conv_slots(wf_backend *b)
@@ -387,4 +517,7 @@ void wf_cuda_conv_slots(wf_backend *b)
     b->conv_destroy = conv_destroy;
     b->conv_forward = conv_forward;
     b->conv_backward = conv_backward;
+    b->conv_folded_bytes = conv_folded_bytes;
+    b->conv_fold = conv_fold;
+    b->conv_unfold = conv_unfold;
 }

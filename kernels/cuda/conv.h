@@ -30,7 +30,7 @@ void wf_cuda_product_clear(wf_cuda_product *p);
 int wf_cuda_product_run(wf_cuda *cuda, const wf_cuda_product *p, const void *first, const void *second,
                         const void *bias, const void *residual, void *result) WF_MUST;
 
-/* A k x k convolution by cuDNN with padded channels: the same three directions, w [out,k,k,in]. */
+/* A k x k convolution by cuDNN with padded channels: the same three directions, w [out,taps,in]. */
 typedef struct wf_cuda_graph {
     wf_cuda_direction direction;
     wf_conv_spec spec; /* channels padded */
@@ -41,10 +41,12 @@ typedef struct wf_cuda_graph {
     bool narrow; /* WEIGHTS: its result is bf16, since there was no engine that gives float */
 } wf_cuda_graph;
 
-/* Fills in the rest of *g, choosing by measurement. WF_INTERNAL when cuDNN has no engine for it, as for a fused one in exact
- * single precision. Clear it even after a failure. */
+/* Fills in the rest of *g, choosing by measurement. WF_INTERNAL when cuDNN has no engine for it, as for float gradients of
+ * weights from bf16 maps. Clear it even after a failure. */
 int wf_cuda_graph_create(wf_cuda *cuda, wf_cuda_graph *g) WF_MUST;
 void wf_cuda_graph_clear(wf_cuda_graph *g);
+/* Of how many engines wf_cuda_graph_create would choose. */
+int wf_cuda_graph_engines(wf_cuda *cuda, wf_cuda_graph *g, int *count) WF_MUST;
 /* x, w, y: maps and weights, the direction's result among them; bias: of a fused one. */
 int wf_cuda_graph_run(wf_cuda *cuda, const wf_cuda_graph *g, void *x, void *w, void *y, void *bias) WF_MUST;
 

@@ -45,7 +45,8 @@ typedef struct wf_cuda {
     cudaStream_t stream;
     cublasLtHandle_t blas;
     cudnnHandle_t dnn;
-    wf_cuda_pool scratch, workspace; /* of a slot; of a call within it, or around it */
+    cudnnBackendDescriptor_t properties; /* of a card that cuDNN is asked about, where there is none; else NULL */
+    wf_cuda_pool scratch, workspace;     /* of a slot; of a call within it, or around it */
     wf_cuda_staging staging[2];
     int staged; /* which of them comes next */
     char *arguments;

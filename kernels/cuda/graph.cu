@@ -63,17 +63,18 @@ static int finalize(cudnnBackendDescriptor_t d)
     return WF_OK;
 }
 
-/* [n,h,w,c] in memory, which cuDNN wants as n, c, h, w with strides. */
-static int tensor(bag *b, int64_t id, bool bf16, int64_t n, int64_t h, int64_t w, int64_t c,
+/* [n,d,h,w,c] in memory, which cuDNN wants as n, c, d, h, w with strides; without d where that is 0. */
+static int tensor(bag *b, int64_t id, bool bf16, int64_t n, int64_t d, int64_t h, int64_t w, int64_t c,
                   cudnnBackendDescriptor_t *out)
 {
-    int64_t dims[4] = {n, c, h, w}, strides[4] = {h * w * c, 1, w * c, c}, alignment = 16;
+    int64_t deep[5] = {n, c, d, h, w}, deep_strides[5] = {d * h * w * c, 1, h * w * c, w * c, c}, alignment = 16;
+    int64_t flat[4] = {n, c, h, w}, flat_strides[4] = {h * w * c, 1, w * c, c}, rank = d ? 5 : 4;
     cudnnDataType_t type = bf16 ? CUDNN_DATA_BFLOAT16 : CUDNN_DATA_FLOAT;
     bool within = id == CONVOLVED || id == SHIFTED;
     WF_TRY(make(b, CUDNN_BACKEND_TENSOR_DESCRIPTOR, out));
     WF_TRY(set(*out, CUDNN_ATTR_TENSOR_DATA_TYPE, CUDNN_TYPE_DATA_TYPE, 1, &type));
-    WF_TRY(set(*out, CUDNN_ATTR_TENSOR_DIMENSIONS, CUDNN_TYPE_INT64, 4, dims));
-    WF_TRY(set(*out, CUDNN_ATTR_TENSOR_STRIDES, CUDNN_TYPE_INT64, 4, strides));
+    WF_TRY(set(*out, CUDNN_ATTR_TENSOR_DIMENSIONS, CUDNN_TYPE_INT64, rank, d ? deep : flat));
+    WF_TRY(set(*out, CUDNN_ATTR_TENSOR_STRIDES, CUDNN_TYPE_INT64, rank, d ? deep_strides : flat_strides));
     WF_TRY(set(*out, CUDNN_ATTR_TENSOR_UNIQUE_ID, CUDNN_TYPE_INT64, 1, &id));
     WF_TRY(set(*out, CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, CUDNN_TYPE_INT64, 1, &alignment));
     if (within)
@@ -81,19 +82,21 @@ static int tensor(bag *b, int64_t id, bool bf16, int64_t n, int64_t h, int64_t w
     return finalize(*out);
 }
 
-static int convolution(bag *b, int64_t k, cudnnBackendDescriptor_t *out)
+static int convolution(bag *b, const wf_conv_spec *s, cudnnBackendDescriptor_t *out)
 {
-    int64_t two = 2, ones[2] = {1, 1}, pads[2] = {k / 2, k / 2};
+    wf_conv_box box = wf_conv_box_of(s);
+    int64_t ones[3] = {1, 1, 1}, all[3] = {box.d / 2, box.h / 2, box.w / 2};
+    int64_t axes = s->signal == WF_VOLUME ? 3 : 2, *pads = all + 3 - axes;
     cudnnDataType_t compute = CUDNN_DATA_FLOAT;
     cudnnConvolutionMode_t mode = CUDNN_CROSS_CORRELATION;
     WF_TRY(make(b, CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR, out));
     WF_TRY(set(*out, CUDNN_ATTR_CONVOLUTION_COMP_TYPE, CUDNN_TYPE_DATA_TYPE, 1, &compute));
     WF_TRY(set(*out, CUDNN_ATTR_CONVOLUTION_CONV_MODE, CUDNN_TYPE_CONVOLUTION_MODE, 1, &mode));
-    WF_TRY(set(*out, CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS, CUDNN_TYPE_INT64, 1, &two));
-    WF_TRY(set(*out, CUDNN_ATTR_CONVOLUTION_DILATIONS, CUDNN_TYPE_INT64, 2, ones));
-    WF_TRY(set(*out, CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES, CUDNN_TYPE_INT64, 2, ones));
-    WF_TRY(set(*out, CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS, CUDNN_TYPE_INT64, 2, pads));
-    WF_TRY(set(*out, CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, CUDNN_TYPE_INT64, 2, pads));
+    WF_TRY(set(*out, CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS, CUDNN_TYPE_INT64, 1, &axes));
+    WF_TRY(set(*out, CUDNN_ATTR_CONVOLUTION_DILATIONS, CUDNN_TYPE_INT64, axes, ones));
+    WF_TRY(set(*out, CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES, CUDNN_TYPE_INT64, axes, ones));
+    WF_TRY(set(*out, CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS, CUDNN_TYPE_INT64, axes, pads));
+    WF_TRY(set(*out, CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, CUDNN_TYPE_INT64, axes, pads));
     return finalize(*out);
 }
 
@@ -122,7 +125,7 @@ static int convolve(bag *b, const wf_cuda_graph *g, cudnnBackendDescriptor_t x, 
     const struct names *n = &names[g->direction];
     const float one = 1, zero = 0;
     cudnnBackendDescriptor_t conv;
-    WF_TRY(convolution(b, g->spec.k, &conv));
+    WF_TRY(convolution(b, &g->spec, &conv));
     WF_TRY(make(b, n->operation, out));
     WF_TRY(set_descriptor(*out, n->convolution, conv));
     WF_TRY(set_descriptor(*out, n->x, x));
@@ -158,17 +161,21 @@ static int operations(bag *b, const wf_cuda_graph *g, cudnnBackendDescriptor_t o
     const wf_conv_spec *s = &g->spec;
     bool bf16 = s->precision == WF_BF16;
     cudnnBackendDescriptor_t x, w, y, bias, convolved, shifted;
-    WF_TRY(tensor(b, X, bf16, s->N, s->H, s->W, s->in, &x));
-    WF_TRY(tensor(b, W, g->direction == WF_CUDA_WEIGHTS ? g->narrow : bf16, s->out, s->k, s->k, s->in, &w));
-    WF_TRY(tensor(b, Y, bf16, s->N, s->H, s->W, s->out, &y));
+    wf_conv_box k = wf_conv_box_of(s);
+    bool deep = s->signal == WF_VOLUME; /* pictures and sounds, of one row, are flat */
+    int64_t D = deep ? k.D : 0;
+    WF_TRY(tensor(b, X, bf16, s->N, D, k.H, k.W, s->in, &x));
+    WF_TRY(
+        tensor(b, W, g->direction == WF_CUDA_WEIGHTS ? g->narrow : bf16, s->out, deep ? k.d : 0, k.h, k.w, s->in, &w));
+    WF_TRY(tensor(b, Y, bf16, s->N, D, k.H, k.W, s->out, &y));
     *count = 1;
     if (!g->fused)
         return convolve(b, g, x, w, y, &ops[0]);
-    WF_TRY(tensor(b, BIAS, bf16, 1, 1, 1, s->out, &bias));
-    WF_TRY(tensor(b, CONVOLVED, false, s->N, s->H, s->W, s->out, &convolved));
+    WF_TRY(tensor(b, BIAS, bf16, 1, deep, 1, 1, s->out, &bias));
+    WF_TRY(tensor(b, CONVOLVED, false, s->N, D, k.H, k.W, s->out, &convolved));
     WF_TRY(convolve(b, g, x, w, convolved, &ops[0]));
     if (s->relu)
-        WF_TRY(tensor(b, SHIFTED, false, s->N, s->H, s->W, s->out, &shifted));
+        WF_TRY(tensor(b, SHIFTED, false, s->N, D, k.H, k.W, s->out, &shifted));
     WF_TRY(pointwise(b, CUDNN_POINTWISE_ADD, convolved, bias, s->relu ? shifted : y, &ops[1]));
     *count = 2;
     if (s->relu)
@@ -212,7 +219,12 @@ static int add_plan(wf_cuda *cuda, cudnnBackendDescriptor_t config, trial *t)
     cudnnBackendDescriptor_t plan;
     int64_t workspace = 0, count = 0;
     WF_TRY(make(&own, CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, &plan));
-    bool made = !cudnnBackendSetAttribute(plan, CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1, &cuda->dnn) &&
+    cudnnStatus_t where =
+        cuda->properties
+            ? cudnnBackendSetAttribute(plan, CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1,
+                                       &cuda->properties)
+            : cudnnBackendSetAttribute(plan, CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1, &cuda->dnn);
+    bool made = !where &&
                 !cudnnBackendSetAttribute(plan, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, CUDNN_TYPE_BACKEND_DESCRIPTOR,
                                           1, &config) &&
                 !cudnnBackendFinalize(plan) &&
@@ -234,6 +246,8 @@ static int guess(wf_cuda *cuda, bag *b, cudnnBackendDescriptor_t graph, cudnnBac
     int64_t found = 0;
     WF_TRY(make(b, CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR, &heuristics));
     WF_TRY(set_descriptor(heuristics, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, graph));
+    if (cuda->properties)
+        WF_TRY(set_descriptor(heuristics, CUDNN_ATTR_ENGINEHEUR_DEVICEPROP, cuda->properties));
     WF_TRY(set(heuristics, CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, 1, &mode));
     if (cudnnBackendFinalize(heuristics))
         return WF_OK; /* nothing comes to its mind */
@@ -263,7 +277,7 @@ static int find_plans(wf_cuda *cuda, trial *t)
     int count, status = operations(&b, t->g, ops, &count);
     if (!status)
         status = make(&b, CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR, &graph);
-    if (!status)
+    if (!status && !cuda->properties)
         status = set(graph, CUDNN_ATTR_OPERATIONGRAPH_HANDLE, CUDNN_TYPE_HANDLE, 1, &cuda->dnn);
     if (!status)
         status = set(graph, CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR, count, ops);
@@ -312,7 +326,7 @@ static int way(wf_cuda *cuda, void *context, int i)
 
 static int prepare(wf_cuda *cuda, const wf_conv_spec *s, trial *t)
 {
-    size_t pixels = (size_t)s->N * (size_t)s->H * (size_t)s->W, w = (size_t)(s->k * s->k * s->in) * (size_t)s->out;
+    size_t pixels = (size_t)s->N * (size_t)s->H * (size_t)s->W, w = (size_t)(wf_conv_taps(s) * s->in) * (size_t)s->out;
     size_t x = pixels * (size_t)s->in, y = pixels * (size_t)s->out, most = x > y ? x : y;
     most = (most > w ? most : w) * sizeof(float);
     WF_TRY(wf_cuda_pool_take(cuda, &cuda->scratch, 4 * most, &t->x));
@@ -326,10 +340,25 @@ static int choose(wf_cuda *cuda, wf_cuda_graph *g, trial *t, int *best)
 {
     const wf_conv_spec *s = &g->spec;
     char key[200];
-    snprintf(key, sizeof key, "graph %d precision %d N %d H %d W %d in %d out %d k %d relu %d fused %d narrow %d",
-             (int)g->direction, (int)s->precision, s->N, s->H, s->W, s->in, s->out, s->k, s->relu, g->fused, g->narrow);
+    wf_conv_box b = wf_conv_box_of(s);
+    snprintf(key, sizeof key,
+             "graph %d precision %d N %d D %d H %d W %d in %d out %d k %dx%dx%d relu %d fused %d narrow %d",
+             (int)g->direction, (int)s->precision, s->N, b.D, b.H, b.W, s->in, s->out, b.d, b.h, b.w, s->relu, g->fused,
+             g->narrow);
     WF_TRY(prepare(cuda, s, t));
     return wf_cuda_choose(cuda, key, t->count, way, t, best);
+}
+
+int wf_cuda_graph_engines(wf_cuda *cuda, wf_cuda_graph *g, int *count)
+{
+    trial t;
+    memset(&t, 0, sizeof t);
+    t.g = g;
+    int status = find_plans(cuda, &t);
+    *count = t.count;
+    for (int i = 0; i < t.count; i++)
+        (void)cudnnBackendDestroyDescriptor(t.plans[i]);
+    return status;
 }
 
 int wf_cuda_graph_create(wf_cuda *cuda, wf_cuda_graph *g)

@@ -1,36 +1,45 @@
-/* linear.cu - folding a run of linear bijectors into one matrix, and the gradient through that: one block, its threads
+/* linear.cu - folding runs of linear bijectors into one matrix each, and the gradients through that: a block a run, its threads
  * sharing the rows (kernels/body/linear.h) */
+#include <string.h>
+
 #include "cuda.h"
 
 #include "../body/linear.h"
 
-enum { MOST = 128 }; /* parts of one run */
+enum { RUNS = 64, PARTS = 256 }; /* of one launch; of one run, too */
 
-/* Goes along as a kernel's parameter, so that a recording keeps it. */
 typedef struct run {
-    int K, count;
-    wf_linear_part parts[MOST];
+    int K, first, count; /* parts */
+    size_t work;         /* where its scratch begins */
+    wf_linear folded;
+    const float *dA, *da;
+    double dlogdet;
 } run;
 
-static __global__ void fold(run r, double *work, wf_linear out)
+/* Goes along as a kernel's parameter, so that a recording keeps it. */
+typedef struct batch {
+    run runs[RUNS];
+    wf_linear_part parts[PARTS];
+} batch;
+
+static __global__ void fold(batch all, double *work)
 {
-    wf_linear_fold_run(r.K, r.parts, r.count, work, &out);
+    const run *r = &all.runs[blockIdx.x];
+    wf_linear folded = r->folded;
+    wf_linear_fold_run(r->K, all.parts + r->first, r->count, work + r->work, &folded);
 }
 
-static __global__ void unfold(run r, double *work, const float *dA, const float *da, double dlogdet)
+static __global__ void unfold(batch all, double *work)
 {
-    wf_linear_backward_run(r.K, r.parts, r.count, work, dA, da, dlogdet);
+    const run *r = &all.runs[blockIdx.x];
+    wf_linear_backward_run(r->K, all.parts + r->first, r->count, work + r->work, r->dA, r->da, r->dlogdet);
 }
 
-static int run_of(wf_cuda *cuda, int K, const wf_linear_part *parts, int count, run *r, double **work)
+static int check(const wf_linear_run *r)
 {
-    WF_CHECK(K > 0 && count >= 0 && K < 16384, WF_INTERNAL, "linear: K %d, %d parts", K, count);
-    WF_CHECK(count <= MOST, WF_USAGE, "cuda: %d linear bijectors in a row, at most %d", count, (int)MOST);
-    r->K = K;
-    r->count = count;
-    for (int i = 0; i < count; i++)
-        r->parts[i] = parts[i];
-    return wf_cuda_pool_take(cuda, &cuda->scratch, wf_linear_work_size(K, count) * sizeof(double), work);
+    WF_CHECK(r->K > 0 && r->count >= 0 && r->K < 16384, WF_INTERNAL, "linear: K %d, %d parts", r->K, r->count);
+    WF_CHECK(r->count <= PARTS, WF_USAGE, "cuda: %d linear bijectors in a row, at most %d", r->count, (int)PARTS);
+    return WF_OK;
 }
 
 static unsigned threads_for(int K)
@@ -38,25 +47,51 @@ static unsigned threads_for(int K)
     return K <= 32 ? 32 : K <= 64 ? 64 : 128;
 }
 
-static int linear_fold(wf_backend *b, int K, const wf_linear_part *parts, int count, const wf_linear *out)
+/* As many of `count` runs as fit; their number, the doubles of scratch that they want, and the widest. */
+static int take_runs(int count, const wf_linear_run *from, batch *to, size_t *work, int *widest)
 {
-    wf_cuda *cuda = (wf_cuda *)b;
-    run r;
-    double *work;
-    WF_TRY(run_of(cuda, K, parts, count, &r, &work));
-    WF_RUN(fold, 1u, threads_for(K), 0, r, work, *out);
+    int runs = 0, parts = 0;
+    *work = 0;
+    *widest = 0;
+    for (; runs < count && runs < RUNS && parts + from[runs].count <= PARTS; runs++) {
+        const wf_linear_run *r = &from[runs];
+        to->runs[runs] =
+            run{r->K, parts, r->count, *work, r->folded, (const float *)r->dA, (const float *)r->da, r->dlogdet};
+        for (int i = 0; i < r->count; i++)
+            to->parts[parts++] = r->parts[i];
+        *work += wf_linear_work_size(r->K, r->count);
+        *widest = r->K > *widest ? r->K : *widest;
+    }
+    return runs;
+}
+
+static int launch(wf_cuda *cuda, int count, const wf_linear_run *runs, bool backward)
+{
+    batch all;
+    memset(&all, 0, sizeof all);
+    for (int i = 0; i < count; i++)
+        WF_TRY(check(&runs[i]));
+    for (int at = 0, taken, widest; at < count; at += taken) {
+        size_t size;
+        double *work;
+        taken = take_runs(count - at, runs + at, &all, &size, &widest);
+        WF_TRY(wf_cuda_pool_take(cuda, &cuda->scratch, size * sizeof *work, &work));
+        if (backward)
+            WF_RUN(unfold, (unsigned)taken, threads_for(widest), 0, all, work);
+        else
+            WF_RUN(fold, (unsigned)taken, threads_for(widest), 0, all, work);
+    }
     return WF_OK;
 }
 
-static int linear_backward(wf_backend *b, int K, const wf_linear_part *parts, int count, const wf_real *dA,
-                           const wf_real *da, double dlogdet)
+static int linear_fold(wf_backend *b, int count, const wf_linear_run *runs)
 {
-    wf_cuda *cuda = (wf_cuda *)b;
-    run r;
-    double *work;
-    WF_TRY(run_of(cuda, K, parts, count, &r, &work));
-    WF_RUN(unfold, 1u, threads_for(K), 0, r, work, (const float *)dA, (const float *)da, dlogdet);
-    return WF_OK;
+    return launch((wf_cuda *)b, count, runs, false);
+}
+
+static int linear_backward(wf_backend *b, int count, const wf_linear_run *runs)
+{
+    return launch((wf_cuda *)b, count, runs, true);
 }
 
 void wf_cuda_linear_slots(wf_backend *b)

@@ -1,6 +1,6 @@
 /* map.cu - feature maps: the way in and out, the gradient of relu, and gates */
 #include "../body/pointwise.h"
-#include "cuda.h"
+#include "eight.h"
 
 static size_t pixels_of(const wf_map_shape *s)
 {
@@ -103,58 +103,14 @@ static int unpack(wf_backend *b, const wf_map_shape *shape, const wf_map *map, w
     return WF_OK;
 }
 
-/* -- relu: eight channels a thread, 16 bytes at a time in bf16, 32 in float ---------------------------------------------- */
-
-typedef struct __align__(16) eight_bf16
-{
-    __nv_bfloat16 v[8];
-}
-eight_bf16;
-
-typedef struct __align__(16) eight_floats
-{
-    float v[8];
-}
-eight_floats;
-
-static __device__ __forceinline__ eight_floats load_eight(const void *map, bool bf16, size_t i)
-{
-    if (!bf16)
-        return ((const eight_floats *)map)[i];
-    eight_bf16 from = ((const eight_bf16 *)map)[i];
-    eight_floats to;
-    for (int k = 0; k < 8; k++)
-        to.v[k] = __bfloat162float(from.v[k]);
-    return to;
-}
-
-static __device__ __forceinline__ void store_eight(void *map, bool bf16, size_t i, const eight_floats *x)
-{
-    if (!bf16) {
-        ((eight_floats *)map)[i] = *x;
-        return;
-    }
-    eight_bf16 to;
-    for (int k = 0; k < 8; k++)
-        to.v[k] = __float2bfloat16(x->v[k]);
-    ((eight_bf16 *)map)[i] = to;
-}
+/* -- relu: eight channels a thread ------------------------------------------------------------------------------------- */
 
 static __global__ void __launch_bounds__(WF_CUDA_THREADS)
     relu_adjoint(size_t n, bool bf16, const void *y, const void *add, void *dy)
 {
     size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
-    if (i >= n)
-        return;
-    eight_floats value = load_eight(y, bf16, i), d = load_eight(dy, bf16, i);
-    if (add) {
-        eight_floats more = load_eight(add, bf16, i);
-        for (int k = 0; k < 8; k++)
-            d.v[k] += more.v[k];
-    }
-    for (int k = 0; k < 8; k++)
-        d.v[k] = value.v[k] > 0 ? d.v[k] : 0.0f;
-    store_eight(dy, bf16, i, &d);
+    if (i < n)
+        (void)wf_cuda_relu_adjoint(bf16, i, y, add, dy);
 }
 
 static int relu_backward(wf_backend *b, const wf_map_shape *shape, const wf_map *y, const wf_map *add, wf_map *dy)

@@ -64,6 +64,10 @@ static __device__ __forceinline__ float noise_of(wf_philox_stream stream, int64_
 {
     if (uniforms == 1)
         return (float)wf_uniform(word_of(wf_philox(stream, (uint32_t)(element / 4)), (unsigned)(element % 4)));
+    if (uniforms == 2) {
+        wf_philox_words w = wf_philox(stream, (uint32_t)(element / 2));
+        return (float)wf_noise_mean(element % 2 ? (uint64_t)w.w2 + w.w3 : (uint64_t)w.w0 + w.w1, 2);
+    }
     if (uniforms <= 64) {
         uint64_t counters = (uint64_t)uniforms / 4, sum = 0;
         for (uint64_t i = 0; i < counters; i++) {

@@ -7,7 +7,10 @@
 
 #include "../body/transform.h"
 
-enum { PIECE = 4096 }; /* elements of a picture that one block works through */
+enum {
+    PIECE = 4096, /* elements of a picture that one block works through */
+    RESIDENT = 4  /* blocks that a multiprocessor holds at once: left alone, ptxas makes room for five and spills */
+};
 
 typedef struct coupling {
     wf_coupling of;
@@ -61,7 +64,7 @@ static __global__ void mask_all(wf_coupling c, size_t n, const float *x, bool ad
 }
 
 #define ROW(KIND, name)                                                                                               \
-    static __global__ void __launch_bounds__(WF_CUDA_THREADS)                                                         \
+    static __global__ void __launch_bounds__(WF_CUDA_THREADS, RESIDENT)                                               \
         transform_##name(coupling c, bool inverse, const float *x, const float *theta, const float *weight, float *y, \
                          double *pieces, double *logdet)                                                              \
     {                                                                                                                 \
@@ -86,7 +89,7 @@ static __global__ void mask_all(wf_coupling c, size_t n, const float *x, bool ad
         sum = wf_cuda_block_sum(sum);                                                                                 \
         give_sum(sum, inverse ? -1 : 1, pieces, logdet);                                                              \
     }                                                                                                                 \
-    static __global__ void __launch_bounds__(WF_CUDA_THREADS)                                                         \
+    static __global__ void __launch_bounds__(WF_CUDA_THREADS, RESIDENT)                                               \
         pull_##name(coupling c, bool inverse, size_t n, const float *x, const float *theta, const float *weight,      \
                     float dlogdet, float *g, float *dtheta)                                                           \
     {                                                                                                                 \
@@ -235,6 +238,48 @@ static int gaussian(wf_backend *b, int N, int P, int K, const wf_real *z, const 
     return sum_pieces(cuda, grid, 1, pieces, logp);
 }
 
+static __global__ void __launch_bounds__(WF_CUDA_THREADS)
+    squash_all(size_t D, float factor, double log_factor, const float *v, float *u, double *pieces, double *logp)
+{
+    size_t picture = (size_t)blockIdx.y * D, begin = (size_t)blockIdx.x * PIECE;
+    size_t end = begin + PIECE < D ? begin + PIECE : D;
+    double sum = 0;
+    for (size_t i = begin + threadIdx.x; i < end; i += blockDim.x) {
+        float log_slope;
+        u[picture + i] = wf_squash_one(factor * v[picture + i], &log_slope);
+        sum += (double)log_slope + log_factor;
+    }
+    sum = wf_cuda_block_sum(sum);
+    give_sum(sum, 1, pieces, logp);
+}
+
+static int squash(wf_backend *b, int N, size_t D, double factor, const wf_real *v, wf_real *u, double *logp)
+{
+    wf_cuda *cuda = (wf_cuda *)b;
+    dim3 grid = pieces_of(N, D);
+    double *pieces;
+    WF_TRY(wf_cuda_pool_take(cuda, &cuda->scratch, (size_t)grid.x * grid.y * sizeof *pieces, &pieces));
+    WF_RUN(squash_all, grid, (unsigned)WF_CUDA_THREADS, 0, D, (float)factor, log(factor), (const float *)v, (float *)u,
+           pieces, logp);
+    return sum_pieces(cuda, grid, 1, pieces, logp);
+}
+
+static __global__ void squash_pull_all(size_t n, float factor, const float *v, float dlog, float *g)
+{
+    size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < n)
+        g[i] = factor * wf_squash_pull(factor * v[i], g[i], dlog);
+}
+
+static int squash_backward(wf_backend *b, size_t n, double factor, const wf_real *v, double scale, wf_real *g)
+{
+    wf_cuda *cuda = (wf_cuda *)b;
+    if (n)
+        WF_RUN(squash_pull_all, wf_cuda_blocks(n), (unsigned)WF_CUDA_THREADS, 0, n, (float)factor, (const float *)v,
+               (float)scale, (float *)g);
+    return WF_OK;
+}
+
 static __global__ void scale_all(size_t n, float factor, float offset, float *x)
 {
     size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
@@ -258,5 +303,7 @@ void wf_cuda_transform_slots(wf_backend *b)
     b->transform_inverse_backward = transform_inverse_backward;
     b->mask = mask;
     b->gaussian = gaussian;
+    b->squash = squash;
+    b->squash_backward = squash_backward;
     b->scale = scale;
 }

@@ -124,16 +124,21 @@ static __global__ void synthesize_rows(filter f, size_t n, int W, int C, const f
     x[i] = synthesize(&f, W / 2, column, (size_t)C, 1.0f, from, (size_t)C, from + width / 2);
 }
 
+static void fill_filter(const double *taps, int count, double low_gain, double high_gain, filter *f)
+{
+    f->count = count;
+    for (int k = 0; k < count; k++) {
+        f->low[k] = (float)(low_gain * taps[k]);
+        f->high[k] = (float)(high_gain * (k % 2 ? -1 : 1) * taps[count - 1 - k]);
+    }
+}
+
 static int filter_of(const double *taps, int count, int N, int H, int W, int C, filter *f)
 {
     WF_CHECK(N > 0 && H > 0 && W > 0 && C > 0 && H % 2 == 0 && W % 2 == 0 && count > 0 && count % 2 == 0 &&
                  count <= TAPS,
              WF_INTERNAL, "wavelet: [%d,%d,%d,%d] with %d taps", N, H, W, C, count);
-    f->count = count;
-    for (int k = 0; k < count; k++) {
-        f->low[k] = (float)taps[k];
-        f->high[k] = (float)((k % 2 ? -1 : 1) * taps[count - 1 - k]);
-    }
+    fill_filter(taps, count, 1, 1, f);
     return WF_OK;
 }
 
@@ -178,8 +183,73 @@ static int idwt(wf_backend *b, const double *taps, int count, int N, int H, int 
     return WF_OK;
 }
 
+/* -- one axis of [outer,n,inner] -------------------------------------------------------------------------------------- */
+
+static __global__ void analyse_axis(filter f, size_t count, int n, size_t inner, const float *x, float *low,
+                                    float *high)
+{
+    size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x, half = (size_t)(n / 2) * inner;
+    if (i >= count)
+        return;
+    const float *from = x + i / half * 2 * half + i % inner;
+    int at = (int)(i % half / inner);
+    float l = 0, h = 0;
+    for (int k = 0; k < f.count; k++) {
+        float value = from[(size_t)met(&f, n, at, k) * inner];
+        l += f.low[k] * value;
+        h += f.high[k] * value;
+    }
+    low[i] = l;
+    high[i] = h;
+}
+
+static __global__ void synthesize_axis(filter f, size_t count, int n, size_t inner, const float *low, const float *high,
+                                       float *x)
+{
+    size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x, whole = (size_t)n * inner;
+    if (i >= count)
+        return;
+    size_t from = i / whole * (whole / 2) + i % inner;
+    x[i] = synthesize(&f, n / 2, (int)(i % whole / inner), inner, 1.0f, low + from, inner, high + from);
+}
+
+static int axis_of(const double *taps, int count, size_t outer, int n, size_t inner, double low_gain, double high_gain,
+                   filter *f)
+{
+    WF_CHECK(outer > 0 && n > 0 && n % 2 == 0 && inner > 0 && count > 0 && count % 2 == 0 && count <= TAPS, WF_INTERNAL,
+             "wavelet: an axis of %d with %d taps", n, count);
+    fill_filter(taps, count, low_gain, high_gain, f);
+    return WF_OK;
+}
+
+static int dwt_axis(wf_backend *b, const double *taps, int count, size_t outer, int n, size_t inner, double low_gain,
+                    double high_gain, const wf_real *x, wf_real *low, wf_real *high)
+{
+    wf_cuda *cuda = (wf_cuda *)b;
+    filter f;
+    size_t outputs = outer * (size_t)(n / 2) * inner;
+    WF_TRY(axis_of(taps, count, outer, n, inner, low_gain, high_gain, &f));
+    WF_RUN(analyse_axis, wf_cuda_blocks(outputs), (unsigned)WF_CUDA_THREADS, 0, f, outputs, n, inner, (const float *)x,
+           (float *)low, (float *)high);
+    return WF_OK;
+}
+
+static int idwt_axis(wf_backend *b, const double *taps, int count, size_t outer, int n, size_t inner, double low_gain,
+                     double high_gain, const wf_real *low, const wf_real *high, wf_real *x)
+{
+    wf_cuda *cuda = (wf_cuda *)b;
+    filter f;
+    size_t outputs = outer * (size_t)n * inner;
+    WF_TRY(axis_of(taps, count, outer, n, inner, 1 / low_gain, 1 / high_gain, &f));
+    WF_RUN(synthesize_axis, wf_cuda_blocks(outputs), (unsigned)WF_CUDA_THREADS, 0, f, outputs, n, inner,
+           (const float *)low, (const float *)high, (float *)x);
+    return WF_OK;
+}
+
 void wf_cuda_wavelet_slots(wf_backend *b)
 {
+    b->dwt_axis = dwt_axis;
+    b->idwt_axis = idwt_axis;
     b->dwt = dwt;
     b->idwt = idwt;
 }

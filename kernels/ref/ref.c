@@ -170,11 +170,15 @@ static const wf_backend ref_backend = {
     .gaussian = wf_ref_gaussian,
     .normal = wf_ref_normal,
     .dequantize = wf_ref_dequantize,
+    .squash = wf_ref_squash,
+    .squash_backward = wf_ref_squash_backward,
     .scale = wf_ref_scale,
     .adamax = wf_ref_adamax,
     .guard = wf_ref_guard,
     .dwt = wf_ref_dwt,
     .idwt = wf_ref_idwt,
+    .dwt_axis = wf_ref_dwt_axis,
+    .idwt_axis = wf_ref_idwt_axis,
 };
 
 int wf_ref_open(int threads, wf_backend **out)

@@ -26,9 +26,8 @@ void wf_ref_merge(const double *taps, int count, int N, int H, int W, int C, con
                   double *x);
 
 /* The slots of backend.h, in its order; their specification is there. */
-int wf_ref_linear_fold(wf_backend *b, int K, const wf_linear_part *parts, int count, const wf_linear *out);
-int wf_ref_linear_backward(wf_backend *b, int K, const wf_linear_part *parts, int count, const wf_real *dA,
-                           const wf_real *da, double dlogdet);
+int wf_ref_linear_fold(wf_backend *b, int count, const wf_linear_run *runs);
+int wf_ref_linear_backward(wf_backend *b, int count, const wf_linear_run *runs);
 int wf_ref_mix(wf_backend *b, size_t n, int K, const wf_real *A, const wf_real *a, const wf_real *x, wf_real *y);
 int wf_ref_mix_backward(wf_backend *b, size_t n, int K, const wf_real *A, const wf_real *x, wf_real *g, wf_real *dA,
                         wf_real *da);
@@ -55,12 +54,14 @@ int wf_ref_attend_backward(wf_backend *b, int N, int P, int C, int heads, const 
                            wf_real *dqkv);
 int wf_ref_conv_create(wf_backend *b, const wf_conv_spec *spec, wf_conv **out);
 void wf_ref_conv_destroy(wf_backend *b, wf_conv *conv);
-int wf_ref_conv_forward(wf_backend *b, wf_conv *conv, const wf_real *w, const wf_real *bias, const wf_real *logs,
-                        const wf_map *x, const wf_map *residual, wf_map *y);
-int wf_ref_conv_backward(wf_backend *b, wf_conv *conv, const wf_real *w, const wf_real *bias, const wf_real *logs,
-                         const wf_map *x, const wf_map *dy, wf_map *dx, wf_real *dw, wf_real *dbias, wf_real *dlogs);
+int wf_ref_conv_forward(wf_backend *b, wf_conv *conv, const wf_weights *weights, const wf_map *x,
+                        const wf_map *residual, wf_map *y);
+int wf_ref_conv_backward(wf_backend *b, wf_conv *conv, const wf_weights *weights, const wf_map *x, const wf_map *y,
+                         const wf_map *add, wf_map *dy, wf_map *dx);
 int wf_ref_gaussian(wf_backend *b, int N, int P, int K, const wf_real *z, const wf_real *weight, double *logp,
                     double scale, wf_real *dz);
+int wf_ref_squash(wf_backend *b, int N, size_t D, double factor, const wf_real *v, wf_real *u, double *logp);
+int wf_ref_squash_backward(wf_backend *b, size_t n, double factor, const wf_real *v, double scale, wf_real *g);
 int wf_ref_normal(wf_backend *b, const wf_random *random, int N, size_t D, const uint64_t *index, double temperature,
                   wf_real *z);
 int wf_ref_dequantize(wf_backend *b, const wf_random *random, const double *taps, int count, int64_t uniforms, int N,
@@ -73,5 +74,9 @@ int wf_ref_dwt(wf_backend *b, const double *taps, int count, int N, int H, int W
                wf_real *detail);
 int wf_ref_idwt(wf_backend *b, const double *taps, int count, int N, int H, int W, int C, const wf_real *low,
                 const wf_real *detail, wf_real *x);
+int wf_ref_dwt_axis(wf_backend *b, const double *taps, int count, size_t outer, int n, size_t inner, double low_gain,
+                    double high_gain, const wf_real *x, wf_real *low, wf_real *high);
+int wf_ref_idwt_axis(wf_backend *b, const double *taps, int count, size_t outer, int n, size_t inner, double low_gain,
+                     double high_gain, const wf_real *low, const wf_real *high, wf_real *x);
 
 #endif

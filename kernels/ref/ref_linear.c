@@ -207,9 +207,8 @@ static int expand(int K, const wf_linear_part *part, double *M, double *m, doubl
     return wf_fail(WF_INTERNAL, "linear: unknown kind %d", (int)part->kind);
 }
 
-int wf_ref_linear_fold(wf_backend *b, int K, const wf_linear_part *parts, int count, const wf_linear *out)
+static int fold_run(int K, const wf_linear_part *parts, int count, const wf_linear *out)
 {
-    (void)b;
     size_t KK = (size_t)K * (size_t)K, k = (size_t)K;
     double *A = (double *)out->A, *a = (double *)out->a, *B = (double *)out->B, *back = (double *)out->b;
     double *M;
@@ -235,6 +234,14 @@ int wf_ref_linear_fold(wf_backend *b, int K, const wf_linear_part *parts, int co
 out:
     free(M);
     return status;
+}
+
+int wf_ref_linear_fold(wf_backend *b, int count, const wf_linear_run *runs)
+{
+    (void)b;
+    for (int i = 0; i < count; i++)
+        WF_TRY(fold_run(runs[i].K, runs[i].parts, runs[i].count, &runs[i].folded));
+    return WF_OK;
 }
 
 /* W = P L U with gradient dW: the gradients of l, u and logs; those of p, sign and unused triangles are zero. */
@@ -332,10 +339,9 @@ static int part_backward(int K, const wf_linear_part *part, const double *invers
 
 /* With A_0 = 1, a_0 = 0 and A_i+1 = M_i A_i, a_i+1 = M_i a_i + m_i, from the last part to the first:
  *   dM_i = dA_i+1 A_i' + da_i+1 a_i',  dm_i = da_i+1,  dA_i = M_i' dA_i+1,  da_i = M_i' da_i+1. */
-int wf_ref_linear_backward(wf_backend *b, int K, const wf_linear_part *parts, int count, const wf_real *dA_out,
-                           const wf_real *da_out, double dlogdet)
+static int backward_run(int K, const wf_linear_part *parts, int count, const wf_real *dA_out, const wf_real *da_out,
+                        double dlogdet)
 {
-    (void)b;
     size_t KK = (size_t)K * (size_t)K, k = (size_t)K, each = 2 * KK + 2 * k;
     /* per part: A_i, a_i, M_i, m_i; then A, a of the end; then work space */
     double *store;
@@ -371,6 +377,14 @@ int wf_ref_linear_backward(wf_backend *b, int K, const wf_linear_part *parts, in
 out:
     free(store);
     return status;
+}
+
+int wf_ref_linear_backward(wf_backend *b, int count, const wf_linear_run *runs)
+{
+    (void)b;
+    for (int i = 0; i < count; i++)
+        WF_TRY(backward_run(runs[i].K, runs[i].parts, runs[i].count, runs[i].dA, runs[i].da, runs[i].dlogdet));
+    return WF_OK;
 }
 
 int wf_ref_mix(wf_backend *b, size_t n, int K, const wf_real *A, const wf_real *a, const wf_real *x, wf_real *y)

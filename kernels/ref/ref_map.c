@@ -77,7 +77,8 @@ int wf_ref_conv_create(wf_backend *b, const wf_conv_spec *spec, wf_conv **out)
 {
     (void)b;
     *out = NULL;
-    WF_CHECK(spec->k > 0 && spec->k % 2 == 1, WF_INTERNAL, "conv: kernel size %d, want an odd one", spec->k);
+    WF_CHECK(wf_conv_good(spec), WF_INTERNAL, "conv: kernel size %d, want an odd one; or sides that do not fit",
+             spec->k);
     *out = malloc(sizeof **out);
     WF_CHECK(*out, WF_AGAIN, "ref: out of memory: %zu bytes", sizeof **out);
     (*out)->spec = *spec;
@@ -90,14 +91,17 @@ void wf_ref_conv_destroy(wf_backend *b, wf_conv *conv)
     free(conv);
 }
 
-/* Tap (u,v) of the kernel at output pixel (i,j) of picture n: false where it falls on the zero padding, else the places
- * of its first input channel in x, and in w for output channel o. */
-static bool tap(const wf_conv_spec *s, int n, int i, int j, int o, int u, int v, size_t *x, size_t *w)
+/* Tap t of the kernel, counted slice by slice and row by row, at output pixel (i,j) of picture n: false where it falls on the
+ * zero padding, else the places of its first input channel in x, and in w for output channel o. */
+static bool tap(const wf_conv_spec *s, int n, int i, int j, int o, int t, size_t *x, size_t *w)
 {
-    int row = i + u - s->k / 2, column = j + v - s->k / 2;
-    *x = wf_ref_at(s->H, s->W, s->in, n, row, column, 0);
-    *w = wf_ref_at(s->k, s->k, s->in, o, u, v, 0);
-    return row >= 0 && row < s->H && column >= 0 && column < s->W;
+    wf_conv_box b = wf_conv_box_of(s);
+    int slice = i / b.H + t / (b.h * b.w) - b.d / 2;
+    int row = i % b.H + t / b.w % b.h - b.h / 2;
+    int column = j + t % b.w - b.w / 2;
+    *x = wf_ref_at(s->H, s->W, s->in, n, slice * b.H + row, column, 0);
+    *w = wf_ref_at(1, wf_conv_taps(s), s->in, o, 0, t, 0);
+    return slice >= 0 && slice < b.D && row >= 0 && row < b.H && column >= 0 && column < b.W;
 }
 
 /* conv(x, w) at pixel (i,j) of picture n, output channel o. */
@@ -105,19 +109,19 @@ static double conv_at(const wf_conv_spec *s, const double *w, const double *x, i
 {
     double sum = 0;
     size_t xi, wi;
-    for (int u = 0; u < s->k; u++)
-        for (int v = 0; v < s->k; v++)
-            if (tap(s, n, i, j, o, u, v, &xi, &wi))
-                for (int c = 0; c < s->in; c++)
-                    sum += w[wi + (size_t)c] * x[xi + (size_t)c];
+    for (int t = 0; t < wf_conv_taps(s); t++)
+        if (tap(s, n, i, j, o, t, &xi, &wi))
+            for (int c = 0; c < s->in; c++)
+                sum += w[wi + (size_t)c] * x[xi + (size_t)c];
     return sum;
 }
 
-int wf_ref_conv_forward(wf_backend *b, wf_conv *conv, const wf_real *w, const wf_real *bias, const wf_real *logs,
-                        const wf_map *x, const wf_map *residual, wf_map *y)
+int wf_ref_conv_forward(wf_backend *b, wf_conv *conv, const wf_weights *weights, const wf_map *x,
+                        const wf_map *residual, wf_map *y)
 {
     (void)b;
     const wf_conv_spec *s = &conv->spec;
+    const wf_real *w = weights->w, *bias = weights->bias, *logs = weights->logs;
     for (int n = 0; n < s->N; n++)
         for (int i = 0; i < s->H; i++)
             for (int j = 0; j < s->W; j++)
@@ -132,35 +136,35 @@ int wf_ref_conv_forward(wf_backend *b, wf_conv *conv, const wf_real *w, const wf
     return WF_OK;
 }
 
-/* Adds to dw [out,k,k,in] (NULL: not wanted) and dx (NULL: not wanted) what the gradient g of conv_at gives them. */
+/* Adds to dw [out,taps,in] (NULL: not wanted) and dx (NULL: not wanted) what the gradient g of conv_at gives them. */
 static void conv_at_backward(const wf_conv_spec *s, const double *w, const double *x, int n, int i, int j, int o,
                              double g, double *dw, double *dx)
 {
     size_t xi, wi;
-    for (int u = 0; u < s->k; u++)
-        for (int v = 0; v < s->k; v++)
-            if (tap(s, n, i, j, o, u, v, &xi, &wi))
-                for (int c = 0; c < s->in; c++) {
-                    if (dw)
-                        dw[wi + (size_t)c] += g * x[xi + (size_t)c];
-                    if (dx)
-                        dx[xi + (size_t)c] += g * w[wi + (size_t)c];
-                }
+    for (int t = 0; t < wf_conv_taps(s); t++)
+        if (tap(s, n, i, j, o, t, &xi, &wi))
+            for (int c = 0; c < s->in; c++) {
+                if (dw)
+                    dw[wi + (size_t)c] += g * x[xi + (size_t)c];
+                if (dx)
+                    dx[xi + (size_t)c] += g * w[wi + (size_t)c];
+            }
 }
 
-int wf_ref_conv_backward(wf_backend *b, wf_conv *conv, const wf_real *w_, const wf_real *bias_, const wf_real *logs_,
-                         const wf_map *x_, const wf_map *dy_, wf_map *dx_, wf_real *dw_, wf_real *dbias_,
-                         wf_real *dlogs_)
+int wf_ref_conv_backward(wf_backend *b, wf_conv *conv, const wf_weights *p, const wf_map *x_, const wf_map *y,
+                         const wf_map *add, wf_map *dy_, wf_map *dx_)
 {
-    (void)b;
     const wf_conv_spec *s = &conv->spec;
-    const double *w = (const double *)w_, *bias = (const double *)bias_, *logs = (const double *)logs_;
+    const wf_map_shape shape = {.N = s->N, .H = s->H, .W = s->W, .C = s->out};
+    if (s->relu)
+        WF_TRY(wf_ref_relu_backward(b, &shape, y, add, dy_));
+    const double *w = (const double *)p->w, *bias = (const double *)p->bias, *logs = (const double *)p->logs;
     const double *x = (const double *)x_, *dy = (const double *)dy_;
-    double *dx = (double *)dx_, *dw = (double *)dw_, *dbias = (double *)dbias_, *dlogs = (double *)dlogs_;
+    double *dx = (double *)dx_, *dw = (double *)p->dw, *dbias = (double *)p->dbias, *dlogs = (double *)p->dlogs;
     if (dx)
         memset(dx, 0, wf_ref_at(s->H, s->W, s->in, s->N, 0, 0, 0) * sizeof *dx);
     if (dw) {
-        memset(dw, 0, wf_ref_at(s->k, s->k, s->in, s->out, 0, 0, 0) * sizeof *dw);
+        memset(dw, 0, wf_ref_at(1, wf_conv_taps(s), s->in, s->out, 0, 0, 0) * sizeof *dw);
         memset(dbias, 0, (size_t)s->out * sizeof *dbias);
         memset(dlogs, 0, (size_t)s->out * sizeof *dlogs);
     }

@@ -172,6 +172,29 @@ int wf_ref_gaussian(wf_backend *b, int N, int P, int K, const wf_real *z_, const
     return WF_OK;
 }
 
+int wf_ref_squash(wf_backend *b, int N, size_t D, double factor, const wf_real *v_, wf_real *u_, double *logp)
+{
+    (void)b;
+    const double *v = (const double *)v_;
+    for (size_t i = 0; i < (size_t)N * D; i++) {
+        double e = exp(-fabs(factor * v[i])), near = 1 / (1 + e); /* of the nearer end, 0 or 1 */
+        ((double *)u_)[i] = v[i] > 0 ? near : 1 - near;
+        logp[i / D] += log(factor * e * near * near);
+    }
+    return WF_OK;
+}
+
+int wf_ref_squash_backward(wf_backend *b, size_t n, double factor, const wf_real *v_, double scale, wf_real *g_)
+{
+    (void)b;
+    double *g = (double *)g_;
+    for (size_t i = 0; i < n; i++) {
+        double u = 1 / (1 + exp(-factor * ((const double *)v_)[i]));
+        g[i] = factor * (g[i] * u * (1 - u) + scale * (1 - 2 * u));
+    }
+    return WF_OK;
+}
+
 int wf_ref_adamax(wf_backend *b, const wf_adamax *rule, size_t n, wf_real *w_, wf_real *m_, wf_real *u_, wf_real *ema_,
                   const wf_real *g_, double *bad)
 {

@@ -97,3 +97,43 @@ int wf_ref_idwt(wf_backend *b, const double *taps, int count, int N, int H, int 
     wf_ref_merge(taps, count, N, H, W, C, (const double *)low, (const double *)detail, (double *)x);
     return WF_OK;
 }
+
+/* -- one axis --------------------------------------------------------------------------------------------------------- */
+
+int wf_ref_dwt_axis(wf_backend *b, const double *taps, int count, size_t outer, int n, size_t inner, double low_gain,
+                    double high_gain, const wf_real *x, wf_real *low, wf_real *high)
+{
+    (void)b;
+    WF_CHECK(n % 2 == 0, WF_INTERNAL, "dwt: an axis of %d, want an even one", n);
+    size_t half = (size_t)n / 2;
+    for (size_t o = 0; o < outer; o++)
+        for (int i = 0; i < n / 2; i++)
+            for (size_t e = 0; e < inner; e++) {
+                double sums[2] = {0, 0};
+                for (int band = 0; band < 2; band++)
+                    for (int k = 0; k < count; k++)
+                        sums[band] += filter(taps, count, band, k) *
+                                      ((const double *)x)[(o * (size_t)n + (size_t)met(n, count, i, k)) * inner + e];
+                ((double *)low)[(o * half + (size_t)i) * inner + e] = low_gain * sums[0];
+                ((double *)high)[(o * half + (size_t)i) * inner + e] = high_gain * sums[1];
+            }
+    return WF_OK;
+}
+
+int wf_ref_idwt_axis(wf_backend *b, const double *taps, int count, size_t outer, int n, size_t inner, double low_gain,
+                     double high_gain, const wf_real *low, const wf_real *high, wf_real *x)
+{
+    (void)b;
+    WF_CHECK(n % 2 == 0, WF_INTERNAL, "idwt: an axis of %d, want an even one", n);
+    memset(x, 0, outer * (size_t)n * inner * sizeof(double));
+    for (size_t o = 0; o < outer; o++)
+        for (int i = 0; i < n / 2; i++)
+            for (size_t e = 0; e < inner; e++) {
+                size_t at = (o * (size_t)n / 2 + (size_t)i) * inner + e;
+                for (int k = 0; k < count; k++)
+                    ((double *)x)[(o * (size_t)n + (size_t)met(n, count, i, k)) * inner + e] +=
+                        filter(taps, count, 0, k) * ((const double *)low)[at] / low_gain +
+                        filter(taps, count, 1, k) * ((const double *)high)[at] / high_gain;
+            }
+    return WF_OK;
+}

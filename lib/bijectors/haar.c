@@ -8,6 +8,7 @@ static int create(wf_bijector *self, const int *values)
 {
     (void)values;
     const wf_context *c = self->context;
+    WF_TRY(wf_bijector_of_pictures(self));
     WF_CHECK(c->H % 2 == 0 && c->W % 2 == 0, WF_USAGE, "haar: a side of %dx%d is odd", c->H, c->W);
     self->tape_bytes = (size_t)c->N * (size_t)c->H * (size_t)c->W * (size_t)c->K * c->backend->real;
     return wf_bijector_reshape(self, c->H / 2, c->W / 2, 4 * c->K);

@@ -49,6 +49,7 @@ static int declare(wf_bijector *self, const masked *own)
 static int create(wf_bijector *self, const int *values)
 {
     const wf_context *c = self->context;
+    WF_TRY(wf_bijector_of_pictures(self));
     masked *own = calloc(1, sizeof *own);
     WF_CHECK(own, WF_AGAIN, "maskedconv: out of memory");
     self->own = own;
@@ -80,6 +81,7 @@ static void destroy(wf_bijector *self)
         return;
     wf_net_destroy(own->net);
     free(own->inner.params);
+    free(own->inner.convs);
     free(own);
 }
 

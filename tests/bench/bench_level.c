@@ -48,8 +48,8 @@ typedef struct run {
     wf_backend *backend;
     wf_flow *flow;
     wf_optimizer optimizer; /* of training */
-    wf_replay replay;
-    wf_post *post; /* of the run before, where runs are queued */
+    wf_replay replay, back; /* back: of a gradient, the way down */
+    wf_post *post;          /* of the run before, where runs are queued */
     wf_real *params;
     wf_real *x, *cond;   /* [N,H,W,K], [N,H,W,C]; cond NULL at the base */
     const wf_real *out;  /* of the last run */
@@ -147,6 +147,7 @@ static void prepare(run *r)
 static void clear(run *r)
 {
     wf_replay_clear(r->backend, &r->replay);
+    wf_replay_clear(r->backend, &r->back);
     r->backend->free(r->backend, r->x);
     r->backend->free(r->backend, r->cond);
     free(r->log_density);
@@ -158,21 +159,18 @@ static void clear(run *r)
     wf_flow_destroy(r->flow);
 }
 
-/* As latent_gradient and its neighbours do in lib/anneal.c, of one level at T = 0.97. */
-static void evaluate(run *r)
+static int compute_back(void *context)
 {
+    run *r = context;
     double g = 1 / (0.97 * 0.97);
-    must(wf_flow_inverse(r->flow, r->params, r->x, r->cond, &r->out));
-    must(wf_flow_inverse_logdet(r->flow, r->log_density));
-    must(wf_flow_inverse_backward(r->flow, r->params, r->cond, NULL, g - 1, NULL, &r->out));
-    must(r->backend->download(r->backend, r->gradient, WF_F64, r->out, r->elements));
+    return wf_flow_inverse_backward(r->flow, r->params, r->cond, NULL, g - 1, NULL, &r->out);
 }
 
-/* What the device does of one run, recorded as wf_train, wf_evaluator and wf_sampler record it. */
+/* What the device does of one run, recorded as wf_train, wf_evaluator, wf_sampler and wf_anneal record it. */
 static int compute(void *context)
 {
     run *r = context;
-    if (r->job.mode == SAMPLE)
+    if (r->job.mode == SAMPLE || r->job.mode == GRADIENT)
         return wf_flow_inverse(r->flow, r->params, r->x, r->cond, &r->out);
     WF_TRY(wf_flow_forward(r->flow, r->params, r->x, r->cond));
     if (r->job.mode == BPD)
@@ -180,6 +178,15 @@ static int compute(void *context)
     WF_TRY(wf_flow_guard(r->flow, r->optimizer.bad));
     return wf_flow_backward(r->flow, r->params, r->cond, -1.0 / r->job.batch, wf_optimizer_sink, &r->optimizer, NULL,
                             NULL);
+}
+
+/* As lib/anneal.c does, of one level at T = 0.97. */
+static void evaluate(run *r)
+{
+    must(wf_replay_run(r->backend, &r->replay, compute, r));
+    must(wf_flow_inverse_logdet(r->flow, r->log_density));
+    must(wf_replay_run(r->backend, &r->back, compute_back, r));
+    must(r->backend->download(r->backend, r->gradient, WF_F64, r->out, r->elements));
 }
 
 /* Waits for the results of the run before this one, so that a device that queues work always has some; the clock sees the end
@@ -289,8 +296,8 @@ static int multiply(run *r)
 {
     product *p = (product *)r;
     wf_real *bias = wf_at(r->backend, r->params, p->size * p->size);
-    return r->backend->conv_forward(r->backend, p->conv, r->params, bias, wf_at(r->backend, bias, p->size), p->in, NULL,
-                                    p->out);
+    wf_weights weights = {.w = r->params, .bias = bias, .logs = wf_at(r->backend, bias, p->size)};
+    return r->backend->conv_forward(r->backend, p->conv, &weights, p->in, NULL, p->out);
 }
 
 /* A 1x1 convolution of as many channels as pixels is a square matrix product, of the size that the batch names. */

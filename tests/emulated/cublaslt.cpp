@@ -205,7 +205,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t d, const vo
     emulated_layout first = *la, second = *lb, result = *lto;
     float scale = *(const float *)alpha, keep = *(const float *)beta;
     uint64_t k = inner(d, la);
-    emulated_enqueue(stream, [=]() {
+    emulated_enqueue(stream, __func__, [=]() {
         memset(workspace, 0xff, bytes); /* it is the library's */
         multiply(&description, scale, a, &first, b, &second, keep, c, to, &result, k);
     });

@@ -127,18 +127,21 @@ static inline uint32_t __float_as_uint(float x)
 void *emulated_shared();
 #define WF_SHARED(type, name) type *name = (type *)emulated_shared()
 
-/* Puts work behind what the stream has to do already, or into its recording. */
-void emulated_enqueue(cudaStream_t stream, std::function<void()> work);
-void emulated_launch(dim3 grid, dim3 block, size_t shared, cudaStream_t stream, std::function<void()> thread);
+/* Puts work behind what the stream has to do already, or into its recording; name: a string constant, for the trace. */
+void emulated_enqueue(cudaStream_t stream, const char *name, std::function<void()> work);
+void emulated_launch(const char *name, dim3 grid, dim3 block, size_t shared, cudaStream_t stream,
+                     std::function<void()> thread);
 
 /* The arguments are converted and copied at the call, as the real ones are. */
 template <typename... P, typename... A>
-void emulated_call(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared, cudaStream_t stream, A... arguments)
+void emulated_call(void (*kernel)(P...), const char *name, dim3 grid, dim3 block, size_t shared, cudaStream_t stream,
+                   A... arguments)
 {
+    static_assert((0 + ... + sizeof(P)) <= 32764, "parameters of one kernel, from CUDA 12.1 on");
     std::tuple<P...> values(arguments...);
-    emulated_launch(grid, block, shared, stream, [kernel, values]() { std::apply(kernel, values); });
+    emulated_launch(name, grid, block, shared, stream, [kernel, values]() { std::apply(kernel, values); });
 }
 #define WF_LAUNCH(kernel, grid, block, shared, stream, ...) \
-    emulated_call(kernel, grid, block, shared, stream, __VA_ARGS__)
+    emulated_call(kernel, #kernel, grid, block, shared, stream, __VA_ARGS__)
 
 #endif

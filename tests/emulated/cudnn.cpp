@@ -16,19 +16,24 @@ struct emulated_dnn {
     cudaStream_t stream;
 };
 
+/* Of n, c, d, h and w; of four dimensions d is 1. */
 struct tensor {
-    int64_t id, dims[4], strides[4];
+    int64_t id, dims[5], strides[5];
     cudnnDataType_t type;
     bool is_virtual;
     bool same_dims(const tensor &o) const
     {
         return !memcmp(dims, o.dims, sizeof dims);
     }
+    size_t count() const
+    {
+        return (size_t)(dims[0] * dims[1] * dims[2] * dims[3] * dims[4]);
+    }
 };
 
 struct operation {
     enum { FORWARD, DATA, FILTER, ADD, RELU } kind;
-    int64_t pad;
+    int64_t pad[3];
     tensor x, w, y; /* ADD: w is beside; x and y as named */
 };
 
@@ -135,34 +140,47 @@ cudnnStatus_t cudnnBackendSetAttribute(cudnnBackendDescriptor_t handle, cudnnBac
 
 /* -- what is finalized ------------------------------------------------------------------------------------------------------ */
 
+/* Four numbers or five, of which a missing third is `missing`. */
+static bool get_dims(const descriptor *d, int name, int64_t missing, int64_t out[5])
+{
+    int64_t four[4];
+    if (!get(d, name, 4, four))
+        return get(d, name, 5, out);
+    for (int i = 0; i < 5; i++)
+        out[i] = i == 2 ? missing : four[i < 2 ? i : i - 1];
+    return true;
+}
+
 static bool make_tensor(descriptor *d)
 {
     tensor *t = &d->t;
     int64_t alignment;
     t->is_virtual = false;
     get(d, CUDNN_ATTR_TENSOR_IS_VIRTUAL, 1, &t->is_virtual);
-    return get(d, CUDNN_ATTR_TENSOR_UNIQUE_ID, 1, &t->id) && get(d, CUDNN_ATTR_TENSOR_DIMENSIONS, 4, t->dims) &&
-           get(d, CUDNN_ATTR_TENSOR_STRIDES, 4, t->strides) && get(d, CUDNN_ATTR_TENSOR_DATA_TYPE, 1, &t->type) &&
+    return get(d, CUDNN_ATTR_TENSOR_UNIQUE_ID, 1, &t->id) && get_dims(d, CUDNN_ATTR_TENSOR_DIMENSIONS, 1, t->dims) &&
+           get_dims(d, CUDNN_ATTR_TENSOR_STRIDES, 0, t->strides) && get(d, CUDNN_ATTR_TENSOR_DATA_TYPE, 1, &t->type) &&
            get(d, CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, 1, &alignment) && t->strides[1] == 1;
 }
 
 static bool make_convolution(descriptor *d, int kind, int x, int w, int y, int conv)
 {
     descriptor *tx, *tw, *ty, *c;
-    int64_t pre[2], post[2], two;
+    int64_t pre[3] = {0}, post[3] = {0}, axes = 0;
     if (!get_final(d, x, &tx) || !get_final(d, w, &tw) || !get_final(d, y, &ty) || !get_final(d, conv, &c) ||
-        !get(c, CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS, 2, pre) ||
-        !get(c, CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, 2, post) ||
-        !get(c, CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS, 1, &two) || two != 2 || pre[0] != pre[1] || post[0] != pre[0])
+        !get(c, CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS, 1, &axes) || axes < 2 || axes > 3 ||
+        !get(c, CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS, axes, pre + 3 - axes) ||
+        !get(c, CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, axes, post + 3 - axes) || memcmp(pre, post, sizeof pre))
         return false;
     d->op.kind = kind == 0 ? operation::FORWARD : kind == 1 ? operation::DATA : operation::FILTER;
-    d->op.pad = pre[0];
+    memcpy(d->op.pad, pre, sizeof pre);
     d->op.x = tx->t;
     d->op.w = tw->t;
     d->op.y = ty->t;
     const int64_t *X = d->op.x.dims, *W = d->op.w.dims, *Y = d->op.y.dims;
-    return X[0] == Y[0] && X[1] == W[1] && Y[1] == W[0] && X[2] + 2 * pre[0] - W[2] + 1 == Y[2] &&
-           X[3] + 2 * pre[0] - W[3] + 1 == Y[3];
+    bool fits = X[0] == Y[0] && X[1] == W[1] && Y[1] == W[0];
+    for (int i = 0; i < 3; i++)
+        fits = fits && X[2 + i] + 2 * pre[i] - W[2 + i] + 1 == Y[2 + i];
+    return fits;
 }
 
 static bool make_pointwise(descriptor *d)
@@ -324,12 +342,12 @@ struct memory {
     {
         std::vector<float> &v = within[t.id];
         if (v.empty())
-            v.resize((size_t)(t.dims[0] * t.dims[1] * t.dims[2] * t.dims[3]));
+            v.resize(t.count());
         return v.data();
     }
-    static size_t at(const tensor &t, int64_t n, int64_t c, int64_t h, int64_t w)
+    static size_t at(const tensor &t, int64_t n, int64_t d, int64_t h, int64_t w)
     {
-        return (size_t)(n * t.strides[0] + c * t.strides[1] + h * t.strides[2] + w * t.strides[3]);
+        return (size_t)(n * t.strides[0] + d * t.strides[2] + h * t.strides[3] + w * t.strides[4]);
     }
     float load(const tensor &t, size_t i)
     {
@@ -351,7 +369,7 @@ struct memory {
 
 static std::vector<float> read_all(const tensor &t, memory *m)
 {
-    std::vector<float> out((size_t)(t.dims[0] * t.dims[1] * t.dims[2] * t.dims[3]));
+    std::vector<float> out(t.count());
     for (size_t i = 0; i < out.size(); i++)
         out[i] = m->load(t, i);
     return out;
@@ -368,35 +386,36 @@ static void convolve(const operation &op, memory *m)
         w = read_all(op.w, m);
     if (op.kind != operation::FORWARD)
         y = read_all(op.y, m);
-    std::vector<double> sums((size_t)(to.dims[0] * to.dims[1] * to.dims[2] * to.dims[3]));
+    std::vector<double> sums(to.count());
     size_t in = (size_t)op.x.dims[1], out = (size_t)op.y.dims[1];
+    const int64_t *Y = op.y.dims + 2, *W = op.w.dims + 2, *X = op.x.dims + 2;
     for (int64_t n = 0; n < op.y.dims[0]; n++)
-        for (int64_t h = 0; h < op.y.dims[2]; h++)
-            for (int64_t v = 0; v < op.y.dims[3]; v++)
-                for (int64_t tap = 0; tap < op.w.dims[2] * op.w.dims[3]; tap++) {
-                    int64_t row = tap / op.w.dims[3], column = tap % op.w.dims[3], i = h + row - op.pad,
-                            j = v + column - op.pad;
-                    if (i < 0 || j < 0 || i >= op.x.dims[2] || j >= op.x.dims[3])
-                        continue;
-                    size_t at_x = memory::at(op.x, n, 0, i, j), at_y = memory::at(op.y, n, 0, h, v);
-                    for (size_t o = 0; o < out; o++) {
-                        size_t at_w = memory::at(op.w, (int64_t)o, 0, row, column);
-                        for (size_t c = 0; c < in; c++)
-                            if (op.kind == operation::FORWARD)
-                                sums[at_y + o] += (double)x[at_x + c] * (double)w[at_w + c];
-                            else if (op.kind == operation::DATA)
-                                sums[at_x + c] += (double)y[at_y + o] * (double)w[at_w + c];
-                            else
-                                sums[at_w + c] += (double)y[at_y + o] * (double)x[at_x + c];
-                    }
+        for (int64_t pixel = 0; pixel < Y[0] * Y[1] * Y[2]; pixel++)
+            for (int64_t tap = 0; tap < W[0] * W[1] * W[2]; tap++) {
+                int64_t z = pixel / (Y[1] * Y[2]), y_ = pixel / Y[2] % Y[1], x_ = pixel % Y[2];
+                int64_t u = tap / (W[1] * W[2]), v = tap / W[2] % W[1], t = tap % W[2];
+                int64_t k = z + u - op.pad[0], i = y_ + v - op.pad[1], j = x_ + t - op.pad[2];
+                if (k < 0 || i < 0 || j < 0 || k >= X[0] || i >= X[1] || j >= X[2])
+                    continue;
+                size_t at_x = memory::at(op.x, n, k, i, j), at_y = memory::at(op.y, n, z, y_, x_);
+                for (size_t o = 0; o < out; o++) {
+                    size_t at_w = memory::at(op.w, (int64_t)o, u, v, t);
+                    for (size_t c = 0; c < in; c++)
+                        if (op.kind == operation::FORWARD)
+                            sums[at_y + o] += (double)x[at_x + c] * (double)w[at_w + c];
+                        else if (op.kind == operation::DATA)
+                            sums[at_x + c] += (double)y[at_y + o] * (double)w[at_w + c];
+                        else
+                            sums[at_w + c] += (double)y[at_y + o] * (double)x[at_x + c];
                 }
+            }
     for (size_t i = 0; i < sums.size(); i++)
         m->store(to, i, (float)sums[i]);
 }
 
 static void point(const operation &op, memory *m)
 {
-    size_t channels = (size_t)op.x.dims[1], count = (size_t)(op.x.dims[0] * op.x.dims[2] * op.x.dims[3]) * channels;
+    size_t channels = (size_t)op.x.dims[1], count = op.x.count();
     for (size_t i = 0; i < count; i++) {
         float x = m->load(op.x, i);
         m->store(op.y, i, op.kind == operation::ADD ? x + m->load(op.w, i % channels) : x < 0 ? 0 : x);
@@ -426,7 +445,7 @@ cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t
         for (const tensor *t : {&op.x, &op.y})
             if (!t->is_virtual && !m->given.count(t->id))
                 return refuse(CUDNN_STATUS_BAD_PARAM, "a tensor has no memory");
-    emulated_enqueue(handle->stream, [=]() {
+    emulated_enqueue(handle->stream, __func__, [=]() {
         for (const operation &op : graph)
             if (op.kind == operation::ADD || op.kind == operation::RELU)
                 point(op, m.get());

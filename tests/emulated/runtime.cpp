@@ -4,7 +4,7 @@
  *   WF_EMULATED_DEVICES=0      no device
  *   WF_EMULATED_MEMORY=BYTES   so much memory
  *   WF_EMULATED_LOST=N         the N-th launch, and everything after it, fails
- *   WF_EMULATED_TRACE=FILE     at exit, how often what was called */
+ *   WF_EMULATED_TRACE=FILE     at exit, how often what was called, and how much of what all recordings hold */
 #include "cuda_runtime.h"
 
 #include <deque>
@@ -19,7 +19,10 @@
 #include <ucontext.h>
 #include <vector>
 
-typedef std::function<void()> work;
+struct work {
+    const char *name;
+    std::function<void()> run;
+};
 
 struct emulated_graph {
     std::vector<work> notes;
@@ -172,9 +175,10 @@ cudaError_t cudaMemGetInfo(size_t *available, size_t *total)
 
 static std::map<emulated_stream *, bool> streams;
 
-void emulated_enqueue(cudaStream_t stream, work w)
+void emulated_enqueue(cudaStream_t stream, const char *name, std::function<void()> run)
 {
     LOCK();
+    work w = {name, run};
     if (stream->recording)
         stream->recording->notes.push_back(w);
     else
@@ -186,7 +190,7 @@ static void run_next(emulated_stream *s)
     work w = s->queue.front();
     s->queue.pop_front();
     if (!sticky)
-        w();
+        w.run();
 }
 
 static void run_all()
@@ -226,18 +230,18 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpy
 {
     ENTER();
     if (kind != cudaMemcpyHostToDevice || is_pinned(from)) {
-        emulated_enqueue(stream, [=]() { memmove(to, from, bytes); });
+        emulated_enqueue(stream, __func__, [=]() { memmove(to, from, bytes); });
         return cudaSuccess;
     }
     std::string now((const char *)from, bytes);
-    emulated_enqueue(stream, [=]() { memcpy(to, now.data(), bytes); });
+    emulated_enqueue(stream, __func__, [=]() { memcpy(to, now.data(), bytes); });
     return cudaSuccess;
 }
 
 cudaError_t cudaMemsetAsync(void *memory, int value, size_t bytes, cudaStream_t stream)
 {
     ENTER();
-    emulated_enqueue(stream, [=]() { memset(memory, value, bytes); });
+    emulated_enqueue(stream, __func__, [=]() { memset(memory, value, bytes); });
     return cudaSuccess;
 }
 
@@ -260,6 +264,9 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph, unsig
 {
     ENTER();
     *exec = new emulated_graph(*graph);
+    for (const work &w : graph->notes)
+        calls[std::string("recorded ") + w.name]++;
+    calls["recorded"] += (long)graph->notes.size();
     return cudaSuccess;
 }
 
@@ -279,7 +286,7 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream)
 {
     ENTER();
     for (const work &w : exec->notes)
-        emulated_enqueue(stream, w);
+        emulated_enqueue(stream, w.name, w.run);
     return cudaSuccess;
 }
 
@@ -308,7 +315,7 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
     auto arrived = std::make_shared<bool>(false);
     event->stream = stream;
     event->arrived = arrived;
-    emulated_enqueue(stream, [=]() {
+    emulated_enqueue(stream, __func__, [=]() {
         struct timespec t;
         clock_gettime(CLOCK_MONOTONIC, &t);
         event->seconds = (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
@@ -405,7 +412,7 @@ struct fiber {
 static std::vector<std::unique_ptr<fiber>> fibers;
 static jmp_buf scheduler;
 static fiber *running;
-static const work *body;
+static const std::function<void()> *body;
 static unsigned next_thread, count_threads;
 static double shuffled[2][MOST_THREADS];
 static unsigned shuffles[MOST_THREADS];
@@ -512,7 +519,8 @@ static void run_block()
     }
 }
 
-void emulated_launch(dim3 grid, dim3 block, size_t shared, cudaStream_t stream, work thread)
+void emulated_launch(const char *name, dim3 grid, dim3 block, size_t shared, cudaStream_t stream,
+                     std::function<void()> thread)
 {
     LOCK();
     calls["launch"]++;
@@ -527,7 +535,7 @@ void emulated_launch(dim3 grid, dim3 block, size_t shared, cudaStream_t stream, 
         sticky = cudaErrorIllegalAddress;
         return;
     }
-    emulated_enqueue(stream, [=]() {
+    emulated_enqueue(stream, name, [=]() {
         gridDim = grid;
         blockDim = block;
         count_threads = threads;

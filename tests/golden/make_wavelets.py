@@ -6,7 +6,8 @@
 
 image [20,12]: numbers in [0,1); for each row NAME, of two halvings of it with mode "periodization", in the units and channels
 of this library: low-NAME [5,3] after both (an average: each halving divides by 2), detail-1-NAME [5,3,3] and
-detail-2-NAME [10,6,3]. PyWavelets names bands by the lines they show, this library by the axis along which they are high: its
+detail-2-NAME [10,6,3]. Of one halving of sound [20], the first column, sound-low-NAME [10] and sound-detail-NAME [10]; of volume
+[4,6,10], the same numbers in order, volume-low-NAME [2,3,5] and volume-detail-NAME [2,3,5,7]. PyWavelets names bands by the lines they show, this library by the axis along which they are high: its
 horizontal is cV there.
 """
 import argparse
@@ -25,6 +26,13 @@ def detail(bands, halvings):
     return numpy.stack([vertical, horizontal, diagonal], axis=-1) / 2 ** (halvings - 1)
 
 
+def halved(signal, name):
+    """Average and details of one halving, band by band: bit k of band + 1 says whether axis k, counted from the last, is high."""
+    parts, axes = pywt.dwtn(signal, name, mode="periodization"), signal.ndim
+    keys = ["".join("d" if band >> (axes - 1 - k) & 1 else "a" for k in range(axes)) for band in range(2**axes)]
+    return parts[keys[0]] / 2 ** (axes / 2), numpy.stack([parts[key] for key in keys[1:]], axis=-1)
+
+
 def golden():
     i, j = numpy.arange(20)[:, None], numpy.arange(12)[None, :]
     image = (37 * i * i + 101 * j + 53 * i * j + 11 * j * j) % 256 / 256.0
@@ -35,6 +43,8 @@ def golden():
         tensors["low-" + name] = twice / 4
         tensors["detail-1-" + name] = detail(bands1, 2)
         tensors["detail-2-" + name] = detail(bands2, 1)
+        for what, signal in ("sound", image[:, 0]), ("volume", image.reshape(4, 6, 10)):
+            tensors[f"{what}-low-{name}"], tensors[f"{what}-detail-{name}"] = halved(signal, name)
     return {name: numpy.ascontiguousarray(values) for name, values in tensors.items()}
 
 

@@ -256,7 +256,15 @@ int case_linear_fold(run *r, const dims *d)
                      .B = reals(r, "B", OUTPUT, WHOLE, K * K, 1),
                      .b = reals(r, "b", OUTPUT, WHOLE, K, 1),
                      .logdet = doubles(r, "logdet", WHOLE, 1, false)};
-    return r->backend->linear_fold(r->backend, d->K, parts, count, &out);
+    wf_linear_part other = {.kind = WF_LINEAR_ACTNORM, .params = reals(r, "params of another", INPUT, WHOLE, 2, 0.2)};
+    wf_linear_run both[2] = {{.K = d->K, .count = count, .parts = parts, .folded = out},
+                             {.K = 1, .count = 1, .parts = &other}};
+    both[1].folded = (wf_linear){.A = reals(r, "A of another", OUTPUT, WHOLE, 1, 1),
+                                 .a = reals(r, "a of another", OUTPUT, WHOLE, 1, 1),
+                                 .B = reals(r, "B of another", OUTPUT, WHOLE, 1, 1),
+                                 .b = reals(r, "b of another", OUTPUT, WHOLE, 1, 1),
+                                 .logdet = doubles(r, "logdet of another", WHOLE, 1, false)};
+    return r->backend->linear_fold(r->backend, 2, both);
 }
 
 int case_linear_backward(run *r, const dims *d)
@@ -266,7 +274,14 @@ int case_linear_backward(run *r, const dims *d)
     size_t K = (size_t)d->K;
     WF_TRY(make_parts(r, d, true, parts, &count));
     wf_real *dA = reals(r, "dA", INPUT, WHOLE, K * K, 1), *da = reals(r, "da", INPUT, WHOLE, K, 1);
-    return r->backend->linear_backward(r->backend, d->K, parts, count, dA, da, -0.7);
+    wf_linear_part other = {.kind = WF_LINEAR_ACTNORM,
+                            .params = reals(r, "params of another", INPUT, WHOLE, 2, 0.2),
+                            .grads = reals(r, "gradient of another", OUTPUT, WHOLE, 2, 1)};
+    wf_linear_run both[2] = {{.K = d->K, .count = count, .parts = parts, .dA = dA, .da = da, .dlogdet = -0.7},
+                             {.K = 1, .count = 1, .parts = &other, .dlogdet = 0.3}};
+    both[1].dA = reals(r, "dA of another", INPUT, WHOLE, 1, 1);
+    both[1].da = reals(r, "da of another", INPUT, WHOLE, 1, 1);
+    return r->backend->linear_backward(r->backend, 2, both);
 }
 
 /* H*W pixels of K channels; variant 1: in place. */
@@ -311,6 +326,26 @@ int case_gaussian(run *r, const dims *d)
     const wf_real *weight = weights_of(r, d);
     WF_TRY(b->gaussian(b, d->N, d->H * d->W, d->K, z, weight, logp, 0.4, dz));
     return b->gaussian(b, d->N, d->H * d->W, d->K, z, weight, logp, 0.4, dz);
+}
+
+/* Far beyond where the sigmoid is 0 or 1. */
+int case_squash(run *r, const dims *d)
+{
+    wf_backend *b = r->backend;
+    size_t D = volume(d->H, d->W, d->K);
+    wf_real *v = reals(r, "v", INPUT, PER_PICTURE, D, d->variant ? 60 : 3);
+    wf_real *u = reals(r, "u", OUTPUT, PER_PICTURE, D, 1);
+    double *logp = doubles(r, "logp", PER_PICTURE, 1, true);
+    WF_TRY(b->squash(b, d->N, D, 1.3, v, u, logp));
+    return b->squash(b, d->N, D, 1.3, v, u, logp);
+}
+
+int case_squash_backward(run *r, const dims *d)
+{
+    size_t D = volume(d->H, d->W, d->K);
+    wf_real *v = reals(r, "v", INPUT, PER_PICTURE, D, d->variant ? 60 : 3);
+    wf_real *g = reals(r, "g", UPDATED, PER_PICTURE, D, 1);
+    return r->backend->squash_backward(r->backend, (size_t)d->N * D, 1.3, v, 0.4, g);
 }
 
 /* The taps of the first row of the table with so many. */
@@ -429,4 +464,23 @@ int case_idwt(run *r, const dims *d)
             *detail = reals(r, "detail", INPUT, PER_PICTURE, 3 * L, 1);
     wf_real *x = reals(r, "x", OUTPUT, PER_PICTURE, 4 * L, 1);
     return r->backend->idwt(r->backend, taps_of(d->k), d->k, d->N, d->H, d->W, d->C, low, detail, x);
+}
+
+/* [N,H,C] along H: a picture is one of the outer ones. Gains that no signal has, to tell them apart. */
+int case_dwt_axis(run *r, const dims *d)
+{
+    size_t half = volume(d->H / 2, 1, d->C);
+    wf_real *x = reals(r, "x", INPUT, PER_PICTURE, 2 * half, 1), *low = reals(r, "low", OUTPUT, PER_PICTURE, half, 1);
+    wf_real *high = reals(r, "high", OUTPUT, PER_PICTURE, half, 1);
+    return r->backend->dwt_axis(r->backend, taps_of(d->k), d->k, (size_t)d->N, d->H, (size_t)d->C, 0.7, -1.6, x, low,
+                                high);
+}
+
+int case_idwt_axis(run *r, const dims *d)
+{
+    size_t half = volume(d->H / 2, 1, d->C);
+    wf_real *low = reals(r, "low", INPUT, PER_PICTURE, half, 1), *high = reals(r, "high", INPUT, PER_PICTURE, half, 1);
+    wf_real *x = reals(r, "x", OUTPUT, PER_PICTURE, 2 * half, 1);
+    return r->backend->idwt_axis(r->backend, taps_of(d->k), d->k, (size_t)d->N, d->H, (size_t)d->C, 0.7, -1.6, low,
+                                 high, x);
 }

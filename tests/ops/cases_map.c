@@ -93,34 +93,53 @@ int case_attend_backward(run *r, const dims *d)
     return r->backend->attend_backward(r->backend, d->N, d->H * d->W, d->C, d->k, qkv, dy, dqkv);
 }
 
-/* -- convolutions: K to C channels, side k; variant 1: relu, 2: residual, 4: which is y itself, 8: no dx, 16: no dw */
+/* -- convolutions: K to C channels, side k; variant 1: relu, 2: residual, 4: which is y itself, 8: no dx, 16: no dw,
+ * 32: a sound, 64, 128: a volume whose rows are in two, three slices */
 
-enum { RELU = 1, RESIDUAL = 2, IN_PLACE = 4, NO_DX = 8, NO_DW = 16 };
+enum { RELU = 1, RESIDUAL = 2, IN_PLACE = 4, NO_DX = 8, NO_DW = 16, SOUND = 32, TWO_SLICES = 64, THREE_SLICES = 128 };
 
-typedef struct weights {
-    wf_real *w, *bias, *logs;
-} weights;
-
-/* Weights that keep the size of what they act on. */
-static weights make_weights(run *r, const dims *d)
+static wf_conv_spec spec_of(const dims *d)
 {
-    double size = 1 / sqrt((double)d->k * d->k * d->K / 3);
-    return (weights){.w = reals(r, "w", INPUT, WHOLE, volume(d->C, d->k * d->k, d->K), size),
-                     .bias = reals(r, "bias", INPUT, WHOLE, (size_t)d->C, 0.5),
-                     .logs = reals(r, "logs", INPUT, WHOLE, (size_t)d->C, 0.1)};
+    return (wf_conv_spec){.N = d->N,
+                          .H = d->H,
+                          .W = d->W,
+                          .in = d->K,
+                          .out = d->C,
+                          .k = d->k,
+                          .relu = d->variant & RELU,
+                          .residual = d->variant & RESIDUAL,
+                          .precision = d->precision,
+                          .signal = d->variant & SOUND                         ? WF_SOUND
+                                    : d->variant & (TWO_SLICES | THREE_SLICES) ? WF_VOLUME
+                                                                               : WF_PICTURE,
+                          .D = d->variant & THREE_SLICES ? 3 : 2};
+}
+
+static size_t taps(const dims *d)
+{
+    wf_conv_spec spec = spec_of(d);
+    return (size_t)wf_conv_taps(&spec);
+}
+
+/* Weights that keep the size of what they act on; and their gradients, if wanted. */
+static wf_weights make_weights(run *r, const dims *d, bool gradients)
+{
+    size_t n = volume(d->C, (int)taps(d), d->K), out = (size_t)d->C;
+    double size = 1 / sqrt((double)taps(d) * d->K / 3);
+    wf_weights p = {.w = reals(r, "w", INPUT, WHOLE, n, size),
+                    .bias = reals(r, "bias", INPUT, WHOLE, out, 0.5),
+                    .logs = reals(r, "logs", INPUT, WHOLE, out, 0.1)};
+    if (gradients) {
+        p.dw = reals(r, "dw", OUTPUT, WHOLE, n, 1);
+        p.dbias = reals(r, "dbias", OUTPUT, WHOLE, out, 1);
+        p.dlogs = reals(r, "dlogs", OUTPUT, WHOLE, out, 1);
+    }
+    return p;
 }
 
 static int create(run *r, const dims *d, wf_conv **out)
 {
-    wf_conv_spec spec = {.N = d->N,
-                         .H = d->H,
-                         .W = d->W,
-                         .in = d->K,
-                         .out = d->C,
-                         .k = d->k,
-                         .relu = d->variant & RELU,
-                         .residual = d->variant & RESIDUAL,
-                         .precision = d->precision};
+    wf_conv_spec spec = spec_of(d);
     return r->backend->conv_create(r->backend, &spec, out);
 }
 
@@ -141,46 +160,120 @@ int case_conv_destroy(run *r, const dims *d)
     return case_conv_create(r, d);
 }
 
+/* Two convolutions of the same shape and other weights, whose weights are made ready together where the backend does so. */
+typedef struct pair {
+    wf_conv *convs[2];
+    wf_weights weights[2];
+} pair;
+
+static int folded_memory(run *r, pair *p, bool gradients)
+{
+    wf_backend *b = r->backend;
+    for (int i = 0; i < 2 && b->conv_fold; i++) {
+        WF_TRY(b->alloc(b, b->conv_folded_bytes(b, p->convs[i], false), &p->weights[i].folded));
+        if (gradients)
+            WF_TRY(b->alloc(b, b->conv_folded_bytes(b, p->convs[i], true), &p->weights[i].dfolded));
+    }
+    return WF_OK;
+}
+
+/* `together`: by conv_fold and conv_unfold. */
+static int pair_open(run *r, const dims *d, bool gradients, bool together, pair *p)
+{
+    wf_backend *b = r->backend;
+    *p = (pair){0};
+    for (int i = 0; i < 2; i++)
+        WF_TRY(create(r, d, &p->convs[i]));
+    for (int i = 0; i < (together ? 2 : 1); i++)
+        p->weights[i] = make_weights(r, d, gradients);
+    if (!together || !b->conv_fold)
+        return WF_OK;
+    WF_TRY(folded_memory(r, p, gradients));
+    return b->conv_fold(b, 2, p->convs, p->weights);
+}
+
+static void pair_clear(run *r, pair *p)
+{
+    wf_backend *b = r->backend;
+    for (int i = 0; i < 2; i++) {
+        b->conv_destroy(b, p->convs[i]);
+        b->free(b, p->weights[i].folded);
+        b->free(b, p->weights[i].dfolded);
+    }
+}
+
 /* Twice, so that anything kept from the first call shows. */
-int case_conv_forward(run *r, const dims *d)
+static int forward(run *r, const dims *d, bool together)
 {
     wf_backend *b = r->backend;
     wf_map_shape in = shape_of(d, d->K), out = shape_of(d, d->C);
-    wf_conv *conv;
-    WF_TRY(create(r, d, &conv));
-    weights p = make_weights(r, d);
-    wf_map *x = feature_map(r, "x", INPUT, &in), *y, *residual = NULL;
-    if (d->variant & IN_PLACE) {
-        residual = y = feature_map(r, "y", UPDATED, &out);
-    } else {
-        if (d->variant & RESIDUAL)
-            residual = feature_map(r, "residual", INPUT, &out);
-        y = feature_map(r, "y", OUTPUT, &out);
+    pair p;
+    int status = pair_open(r, d, false, together, &p);
+    wf_map *x = feature_map(r, "x", INPUT, &in);
+    for (int i = 0; i < (together ? 2 : 1) && !status; i++) {
+        wf_map *residual = NULL, *y;
+        if (d->variant & IN_PLACE) {
+            residual = y = feature_map(r, "y", UPDATED, &out);
+        } else {
+            residual = d->variant & RESIDUAL ? feature_map(r, "residual", INPUT, &out) : NULL;
+            y = feature_map(r, "y", OUTPUT, &out);
+        }
+        for (int again = 0; again < 2 && !status; again++)
+            status = b->conv_forward(b, p.convs[i], &p.weights[i], x, residual, y);
     }
-    int status = WF_OK;
-    for (int i = 0; i < 2 && !status; i++)
-        status = b->conv_forward(b, conv, p.w, p.bias, p.logs, x, residual, y);
-    b->conv_destroy(b, conv);
+    pair_clear(r, &p);
     return status;
+}
+
+static int backward(run *r, const dims *d, bool together)
+{
+    wf_backend *b = r->backend;
+    wf_map_shape in = shape_of(d, d->K), out = shape_of(d, d->C);
+    pair p;
+    int status = pair_open(r, d, !(d->variant & NO_DW), together, &p);
+    wf_map *x = feature_map(r, "x", INPUT, &in), *y = feature_map(r, "y", UPDATED, &out);
+    wf_map *mask = feature_map(r, "mask", INPUT, &out), *add = NULL;
+    if (d->variant & RESIDUAL)
+        add = feature_map(r, "add", INPUT, &out);
+    if (!status)
+        status = b->relu_backward(b, &out, mask, NULL, y); /* half of it exactly zero */
+    for (int i = 0; i < (together ? 2 : 1) && !status; i++) {
+        wf_map *dy = feature_map(r, "dy", UPDATED, &out);
+        wf_map *dx = d->variant & NO_DX ? NULL : feature_map(r, "dx", OUTPUT, &in);
+        for (int again = 0; again < 2 && !status; again++)
+            status = b->conv_backward(b, p.convs[i], &p.weights[i], x, y, add, dy, dx);
+    }
+    if (!status && together && b->conv_fold && !(d->variant & NO_DW))
+        status = b->conv_unfold(b, 2, p.convs, p.weights);
+    pair_clear(r, &p);
+    return status;
+}
+
+int case_conv_forward(run *r, const dims *d)
+{
+    return forward(r, d, false);
 }
 
 int case_conv_backward(run *r, const dims *d)
 {
-    wf_backend *b = r->backend;
-    wf_map_shape in = shape_of(d, d->K), out = shape_of(d, d->C);
-    wf_conv *conv;
-    WF_TRY(create(r, d, &conv));
-    weights p = make_weights(r, d), g = {NULL, NULL, NULL};
-    wf_map *x = feature_map(r, "x", INPUT, &in), *dy = feature_map(r, "dy", INPUT, &out);
-    wf_map *dx = d->variant & NO_DX ? NULL : feature_map(r, "dx", OUTPUT, &in);
-    if (!(d->variant & NO_DW)) {
-        g.w = reals(r, "dw", OUTPUT, WHOLE, volume(d->C, d->k * d->k, d->K), 1);
-        g.bias = reals(r, "dbias", OUTPUT, WHOLE, (size_t)d->C, 1);
-        g.logs = reals(r, "dlogs", OUTPUT, WHOLE, (size_t)d->C, 1);
-    }
-    int status = WF_OK;
-    for (int i = 0; i < 2 && !status; i++)
-        status = b->conv_backward(b, conv, p.w, p.bias, p.logs, x, dy, dx, g.w, g.bias, g.logs);
-    b->conv_destroy(b, conv);
+    return backward(r, d, false);
+}
+
+/* As much as conv_fold fills: the emulated device and the sanitizers watch the ends of what is allocated. */
+int case_conv_folded_bytes(run *r, const dims *d)
+{
+    pair p;
+    int status = pair_open(r, d, false, true, &p);
+    pair_clear(r, &p);
     return status;
+}
+
+int case_conv_fold(run *r, const dims *d)
+{
+    return forward(r, d, true);
+}
+
+int case_conv_unfold(run *r, const dims *d)
+{
+    return backward(r, d, true);
 }

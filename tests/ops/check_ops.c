@@ -2,7 +2,7 @@
  *
  * To add an operator: give its slot a row in OPS below with shapes and a tolerance, and write case_SLOT (ops.h tells
  * how) in one of the cases_*.c. A slot of wf_backend without a row does not compile. If it has a gradient, add
- * a law in laws.c.
+ * a law in laws.h.
  *
  *     build/check-ops [--backend NAME] [SLOT ...]        only this backend, only these slots
  *
@@ -82,17 +82,24 @@ static const dims packs[] = {
 };
 
 static const dims convs[] = {
-    /* K to C channels, side k; variant 1: relu, 2: residual, 4: in place, 8: no dx, 16: no dw */
-    {1, 1, 1, 1, 16, 1, 1, 0},          {64, 1, 1, 7, 128, 1, 1, 0},      {3, 1, 1, 16, 16, 3, 1, 0},
-    {1, 7, 1, 16, 10, 3, 0, 0},         {2, 2, 2, 32, 32, 3, 1, 0},       {3, 2, 2, 32, 32, 1, 7, 0},
-    {64, 2, 2, 16, 16, 3, 1, 0},        {2, 3, 5, 7, 48, 1, 1, 0},        {2, 5, 3, 48, 48, 3, 1, 0},
-    {2, 3, 5, 48, 48, 1, 3, 0},         {3, 4, 4, 64, 64, 3, 9, 0},       {2, 4, 4, 64, 64, 1, 7, 0},
-    {2, 7, 7, 64, 10, 3, 0, 0},         {1, 8, 8, 128, 128, 3, 17, 0},    {1, 8, 8, 128, 128, 1, 7, 0},
-    {2, 7, 5, 128, 10, 3, 0, 0},        {1, 17, 241, 16, 16, 3, 1, 0},    {1, 17, 241, 7, 16, 1, 1, 0},
-    {1, 16, 16, 16, 96, 3, 0, 0},       {3, 1, 1, 128, 128, 1, 7, 0},     {2, 9, 9, 32, 32, 3, 7, 0},
-    {3, 1, 1, 7, 128, 1, 1, WF_BF16},   {2, 2, 2, 32, 32, 3, 1, WF_BF16}, {2, 3, 5, 48, 48, 1, 7, WF_BF16},
-    {1, 8, 8, 128, 128, 3, 1, WF_BF16}, {2, 7, 5, 64, 10, 3, 0, WF_BF16}, {3, 5, 3, 7, 16, 1, 9, WF_BF16},
-    {2, 4, 4, 64, 64, 3, 16, WF_BF16},
+    /* K to C channels, side k; variant 1: relu, 2: residual, 4: in place, 8: no dx, 16: no dw, 32: sound, 64, 128: two, three
+       slices */
+    {1, 1, 1, 1, 16, 1, 1, 0},          {64, 1, 1, 7, 128, 1, 1, 0},         {3, 1, 1, 16, 16, 3, 1, 0},
+    {1, 7, 1, 16, 10, 3, 0, 0},         {2, 2, 2, 32, 32, 3, 1, 0},          {3, 2, 2, 32, 32, 1, 7, 0},
+    {64, 2, 2, 16, 16, 3, 1, 0},        {2, 3, 5, 7, 48, 1, 1, 0},           {2, 5, 3, 48, 48, 3, 1, 0},
+    {2, 3, 5, 48, 48, 1, 3, 0},         {3, 4, 4, 64, 64, 3, 9, 0},          {2, 4, 4, 64, 64, 1, 7, 0},
+    {2, 7, 7, 64, 10, 3, 0, 0},         {1, 8, 8, 128, 128, 3, 17, 0},       {1, 8, 8, 128, 128, 1, 7, 0},
+    {2, 7, 5, 128, 10, 3, 0, 0},        {1, 17, 241, 16, 16, 3, 1, 0},       {1, 17, 241, 7, 16, 1, 1, 0},
+    {1, 16, 16, 16, 96, 3, 0, 0},       {3, 1, 1, 128, 128, 1, 7, 0},        {2, 9, 9, 32, 32, 3, 7, 0},
+    {3, 1, 1, 7, 128, 1, 1, WF_BF16},   {2, 2, 2, 32, 32, 3, 1, WF_BF16},    {2, 3, 5, 48, 48, 1, 7, WF_BF16},
+    {1, 8, 8, 128, 128, 3, 1, WF_BF16}, {2, 7, 5, 64, 10, 3, 0, WF_BF16},    {3, 5, 3, 7, 16, 1, 9, WF_BF16},
+    {2, 4, 4, 64, 64, 3, 16, WF_BF16},  {3, 1, 1, 16, 16, 3, 33, 0},         {2, 1, 2, 7, 16, 3, 32, 0},
+    {64, 1, 4, 16, 10, 3, 35, 0},       {2, 1, 4097, 2, 16, 3, 33, 0},       {2, 1, 65, 64, 64, 3, 39, 0},
+    {3, 1, 9, 48, 10, 1, 32, 0},        {2, 1, 33, 128, 10, 3, 32, 0},       {2, 1, 33, 48, 64, 3, 33, WF_BF16},
+    {3, 2, 1, 16, 16, 3, 65, 0},        {2, 2, 2, 7, 16, 3, 64, 0},          {2, 3, 1, 8, 16, 3, 128, 0},
+    {2, 4, 1, 16, 10, 3, 65, 0},        {1, 4, 2, 16, 32, 3, 67, 0},         {2, 8, 4, 64, 64, 3, 71, 0},
+    {2, 15, 7, 7, 48, 3, 128, 0},       {1, 12, 4, 48, 64, 3, 129, 0},       {2, 9, 5, 128, 10, 3, 128, 0},
+    {2, 6, 3, 48, 48, 1, 131, 0},       {1, 12, 8, 64, 64, 3, 129, WF_BF16},
 };
 
 static const dims latents[] = {
@@ -103,12 +110,14 @@ static const dims latents[] = {
 
 static const dims noises[] = {
     /* K taps (0: no noise), C colours, k uniforms; variant 1: base */
-    {3, 1, 1, 2, 3, 1, 1, 0},    {2, 1, 1, 2, 3, 64, 1, 0},   {2, 1, 1, 2, 3, 4096, 1, 0}, {2, 3, 5, 2, 1, 1, 0, 0},
-    {3, 1, 1, 2, 3, 1, 0, 0},    {2, 5, 7, 2, 3, 4, 0, 0},    {2, 2, 2, 2, 4, 16, 0, 0},   {2, 4, 2, 2, 3, 64, 0, 0},
-    {2, 2, 3, 2, 3, 256, 0, 0},  {2, 3, 3, 0, 3, 1, 0, 0},    {2, 1, 1, 0, 3, 4, 1, 0},    {1, 17, 241, 2, 1, 1, 0, 0},
-    {3, 1, 1, 4, 3, 1, 1, 0},    {2, 3, 5, 4, 1, 1, 0, 0},    {3, 1, 1, 20, 3, 1, 0, 0},   {2, 3, 5, 8, 3, 4, 0, 0},
-    {2, 1, 1, 20, 3, 4, 1, 0},   {2, 1, 1, 8, 3, 4, 0, 0},    {2, 3, 5, 4, 1, 16, 1, 0},   {2, 2, 3, 4, 3, 16, 0, 0},
-    {2, 5, 3, 8, 3, 1024, 0, 0}, {2, 1, 1, 4, 3, 4096, 1, 0}, {1, 17, 241, 4, 1, 1, 0, 0}, {2, 17, 33, 8, 3, 4, 0, 0},
+    {3, 1, 1, 2, 3, 1, 1, 0},   {2, 1, 1, 2, 3, 64, 1, 0},   {2, 1, 1, 2, 3, 4096, 1, 0}, {2, 3, 5, 2, 1, 1, 0, 0},
+    {3, 1, 1, 2, 3, 1, 0, 0},   {2, 5, 7, 2, 3, 4, 0, 0},    {2, 2, 2, 2, 4, 16, 0, 0},   {2, 4, 2, 2, 3, 64, 0, 0},
+    {2, 2, 3, 2, 3, 256, 0, 0}, {2, 3, 3, 0, 3, 1, 0, 0},    {2, 1, 1, 0, 3, 4, 1, 0},    {1, 17, 241, 2, 1, 1, 0, 0},
+    {3, 1, 1, 4, 3, 1, 1, 0},   {2, 3, 5, 4, 1, 1, 0, 0},    {3, 1, 1, 20, 3, 1, 0, 0},   {2, 3, 5, 8, 3, 4, 0, 0},
+    {2, 1, 1, 20, 3, 4, 1, 0},  {2, 1, 1, 8, 3, 4, 0, 0},    {2, 3, 5, 4, 1, 16, 1, 0},   {2, 2, 3, 4, 3, 16, 0, 0},
+    {2, 3, 5, 2, 1, 2, 1, 0},   {3, 1, 7, 2, 3, 8, 1, 0},    {2, 3, 3, 2, 1, 32, 1, 0},   {2, 1, 2, 2, 1, 128, 1, 0},
+    {1, 3, 513, 2, 1, 2, 1, 0}, {2, 5, 3, 8, 3, 1024, 0, 0}, {2, 1, 1, 4, 3, 4096, 1, 0}, {1, 17, 241, 4, 1, 1, 0, 0},
+    {2, 17, 33, 8, 3, 4, 0, 0},
 };
 
 static const dims updates[] = {
@@ -125,26 +134,68 @@ static const dims wavelets[] = {
     {1, 6, 34, 0, 5, 6, 0, 0},
 };
 
+static const dims axes[] = {
+    /* [N,H,C] halved along H, k taps; some axes are shorter than the filter */
+    {1, 2, 1, 0, 1, 2, 0, 0}, {3, 6, 1, 0, 1, 2, 0, 0},   {2, 4098, 1, 0, 1, 2, 0, 0}, {2, 4, 1, 0, 35, 2, 0, 0},
+    {3, 2, 1, 0, 7, 4, 0, 0}, {2, 34, 1, 0, 3, 20, 0, 0}, {2, 6, 1, 0, 4097, 8, 0, 0}, {1, 4, 1, 0, 2, 20, 0, 0},
+};
+
 /* slot, shapes, tolerance in single precision */
-#define OPS(row)                                                                                                       \
-    row(close, counts, 0) row(alloc, counts, 0) row(free, counts, 0) row(upload, counts, 0) row(download, counts, 0)   \
-        row(download_double, counts, 1e-6) row(post, counts, 1e-6) row(collect, counts, 1e-6)                          \
-            row(record, counts, 2e-6) row(recorded, counts, 2e-6) row(replay, counts, 2e-6) row(forget, counts, 2e-6)  \
-                row(zero, counts, 0) row(copy, counts, 0) row(copy_runs, runs, 1e-6) row(linear_fold, linear, 1e-5)    \
-                    row(linear_backward, linear, 1e-5) row(mix, mix, 2e-6) row(mix_backward, mix, 1e-5)                \
-                        row(transform_forward, coupling, 2e-6) row(transform_inverse, coupling, 2e-6)                  \
-                            row(transform_backward, coupling, 3e-6) row(transform_inverse_backward, coupling, 3e-6)    \
-                                row(mask, coupling, 1e-7) row(map_bytes, maps, 0) row(pack, packs, 0)                  \
-                                    row(pack_backward, packs, 1e-6) row(unpack, maps, 0)                               \
-                                        row(relu_backward, maps, 1e-6) row(gate, maps, 1e-6)                           \
-                                            row(gate_backward, maps, 1e-6) row(attend, attentions, 2e-6)               \
-                                                row(attend_backward, attentions, 1e-5) row(conv_create, convs, 0)      \
-                                                    row(conv_destroy, convs, 0) row(conv_forward, convs, 1e-5)         \
-                                                        row(conv_backward, convs, 3e-5) row(gaussian, latents, 1e-6)   \
-                                                            row(normal, latents, 2e-6) row(dequantize, noises, 2e-6)   \
-                                                                row(scale, counts, 1e-6) row(adamax, updates, 1e-5)    \
-                                                                    row(guard, updates, 1e-5) row(dwt, wavelets, 1e-6) \
-                                                                        row(idwt, wavelets, 1e-6)
+/* clang-format off */
+#define OPS(row) \
+    row(close, counts, 0) \
+    row(alloc, counts, 0) \
+    row(free, counts, 0) \
+    row(upload, counts, 0) \
+    row(download, counts, 0) \
+    row(download_double, counts, 1e-6) \
+    row(post, counts, 1e-6) \
+    row(collect, counts, 1e-6) \
+    row(record, counts, 2e-6) \
+    row(recorded, counts, 2e-6) \
+    row(replay, counts, 2e-6) \
+    row(forget, counts, 2e-6) \
+    row(zero, counts, 0) \
+    row(copy, counts, 0) \
+    row(copy_runs, runs, 1e-6) \
+    row(linear_fold, linear, 1e-5) \
+    row(linear_backward, linear, 1e-5) \
+    row(mix, mix, 2e-6) \
+    row(mix_backward, mix, 1e-5) \
+    row(transform_forward, coupling, 2e-6) \
+    row(transform_inverse, coupling, 2e-6) \
+    row(transform_backward, coupling, 3e-6) \
+    row(transform_inverse_backward, coupling, 3e-6) \
+    row(mask, coupling, 1e-7) \
+    row(map_bytes, maps, 0) \
+    row(pack, packs, 0) \
+    row(pack_backward, packs, 1e-6) \
+    row(unpack, maps, 0) \
+    row(relu_backward, maps, 1e-6) \
+    row(gate, maps, 1e-6) \
+    row(gate_backward, maps, 1e-6) \
+    row(attend, attentions, 2e-6) \
+    row(attend_backward, attentions, 1e-5) \
+    row(conv_create, convs, 0) \
+    row(conv_destroy, convs, 0) \
+    row(conv_forward, convs, 1e-5) \
+    row(conv_backward, convs, 3e-5) \
+    row(conv_folded_bytes, convs, 1e-5) \
+    row(conv_fold, convs, 1e-5) \
+    row(conv_unfold, convs, 3e-5) \
+    row(gaussian, latents, 1e-6) \
+    row(squash, latents, 2e-6) \
+    row(squash_backward, latents, 2e-6) \
+    row(normal, latents, 2e-6) \
+    row(dequantize, noises, 2e-6) \
+    row(scale, counts, 1e-6) \
+    row(adamax, updates, 1e-5) \
+    row(guard, updates, 1e-5) \
+    row(dwt, wavelets, 1e-6) \
+    row(idwt, wavelets, 1e-6) \
+    row(dwt_axis, axes, 1e-6) \
+    row(idwt_axis, axes, 1e-6)
+/* clang-format on */
 
 /* Of two numbers with 8 bits each, after sums over a kernel. */
 static const double bf16_tolerance = 2e-2;

@@ -19,7 +19,7 @@ typedef struct dims {
     wf_precision precision;
 } dims;
 
-enum { MAX_BUFFERS = 16, MAX_PICTURES = 64 };
+enum { MAX_BUFFERS = 24, MAX_PICTURES = 64 };
 
 enum role { INPUT, OUTPUT, UPDATED }; /* UPDATED: starts like an input */
 enum scope { WHOLE, PER_PICTURE };
@@ -75,8 +75,10 @@ op_case case_transform_forward, case_transform_inverse, case_transform_backward,
     case_mask;
 op_case case_map_bytes, case_pack, case_pack_backward, case_unpack, case_relu_backward, case_gate, case_gate_backward,
     case_attend, case_attend_backward;
-op_case case_conv_create, case_conv_destroy, case_conv_forward, case_conv_backward;
-op_case case_gaussian, case_normal, case_dequantize, case_scale, case_adamax, case_guard, case_dwt, case_idwt;
+op_case case_conv_create, case_conv_destroy, case_conv_forward, case_conv_backward, case_conv_folded_bytes,
+    case_conv_fold, case_conv_unfold;
+op_case case_gaussian, case_squash, case_squash_backward, case_normal, case_dequantize, case_scale, case_adamax,
+    case_guard, case_dwt, case_idwt, case_dwt_axis, case_idwt_axis;
 
 /* Of each pixel, with variant 4. */
 const wf_real *weights_of(run *r, const dims *d);

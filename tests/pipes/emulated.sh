@@ -23,6 +23,9 @@ ok "trains on the CPU" train cpu cpu --steps 50
 WF_EMULATED_TRACE=trace ok "trains on the device" train cuda cuda --steps 50
 ok "both lose the same" near "$(bits cpu/level-01.jsonl)" "$(bits cuda/level-01.jsonl)" 1e-4
 [ -n "${DEVICE:-}" ] || ok "one recording, replayed for each step but the first" grep -qx 'cudaGraphLaunch 49' trace
+for launches in "fold 2" "unfold 2" "find_bad 1" "update 1"; do # of both convolutions and matrices; of all parameters
+    [ -n "${DEVICE:-}" ] || ok "once a step: $launches" grep -qx "recorded $launches" trace
+done
 
 ok "trains 20 steps" train halves cuda --steps 20
 ok "and 30 more" train halves cuda --steps 50
@@ -52,6 +55,36 @@ for level in 1 2 3; do
     ok "and level $level loses the same" near "$(bits db4-cpu/level-0$level.jsonl)" "$(bits db4-cuda/level-0$level.jsonl)" 1e-4
 done
 
+# -- noise that is learnt, drawn anew by every replay ----------------------------------------------------------------
+wf-dwt -q --levels 0 -o flat.store leaves.ppm
+for backend in cpu cuda; do
+    ok "learnt noise trains on $backend" wf-train-level -q -l 0 -m noise-$backend -s flat.store -f 'actnorm, affine:width=8:blocks=1, actnorm' \
+        --dequantize 'affine:mask=checker:width=8:blocks=1, actnorm' --warmup 5 --batch 4 --steps 50 --backend $backend
+    wf-bpd -q -m noise-cpu -s flat.store --iw 4 --backend $backend | tail -n 1 | cut -f 3 > noise-$backend.bits
+done
+ok "and loses the same" near "$(bits noise-cpu/level-00.jsonl)" "$(bits noise-cuda/level-00.jsonl)" 1e-4
+ok "as its bound does" near "$(cat noise-cpu.bits)" "$(cat noise-cuda.bits)" 1e-4
+# noise FILE SHAPE: a .npy of random bytes
+noise() {
+    python3 - "$@" << 'PY'
+import os, sys
+shape = tuple(map(int, sys.argv[2].split("x")))
+header = repr({"descr": "|u1", "fortran_order": False, "shape": shape})
+header += " " * (-(len(header) + 11) % 64) + "\n"
+n = 1
+for side in shape:
+    n *= side
+open(sys.argv[1], "wb").write(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode() + os.urandom(n))
+PY
+}
+noise film.npy 8x4x4x4x3
+for backend in cpu cuda; do
+    wf-dwt -q --dims 3 -w db2 --backend $backend -o film-$backend.store film.npy
+    ok "films train on $backend" wf-train-level -q -l 2 -m film-$backend -s film-$backend.store \
+        -f 'actnorm, conv1x1, affine:width=40:blocks=1, actnorm' --warmup 5 --batch 4 --steps 50 --backend $backend
+done
+ok "and lose the same" near "$(bits film-cpu/level-02.jsonl)" "$(bits film-cuda/level-02.jsonl)" 1e-4
+
 train_small model --steps 5
 wf-bpd -q -m model -s train.store --backend cpu > cpu.tsv
 wf-bpd -q -m model -s train.store --backend cuda > cuda.tsv
@@ -61,12 +94,38 @@ wf-sample -q -m model -n 4 --seed 1 --backend cuda | wf-idwt -q > a.pam
 wf-sample -q -m model -n 4 --seed 1 --backend cpu | wf-idwt -q > b.pam
 ok "samples are those of the CPU but for rounding" awk -v n="$(cmp -l a.pam b.pam | wc -l)" 'BEGIN { exit n > 20 }'
 
-[ -z "${DEVICE:-}" ] || exit 0
+# The way up and the way down are recorded for each level, or once for all; in the coefficients, their densities too.
+while read -r recordings option; do
+    rm -f trace
+    for backend in cpu cuda; do
+        # shellcheck disable=SC2086 # an option or none
+        WF_EMULATED_TRACE=trace wf-nuts -q -m model -n 4 --adapt 2 --draws 4 --max-depth 3 --backend $backend $option |
+            wf-idwt -q > $backend.pam
+    done
+    ok "chains${option:+, $option}: those of the CPU but for rounding" awk -v n="$(cmp -l cpu.pam cuda.pam | wc -l)" \
+        -v all="$(stat -c %s cpu.pam)" 'BEGIN { exit n > 20 || all < 500 }'
+    [ -n "${DEVICE:-}" ] || ok "chains${option:+, $option}: recorded" grep -qx "cudaGraphInstantiate $recordings" trace
+    [ -n "${DEVICE:-}" ] || ok "chains${option:+, $option}: replayed" awk -v n="$recordings" \
+        '$1 == "cudaGraphLaunch" && $2 > 5 * n { found = 1 } END { exit !found }' trace
+done << 'END'
+8
+12 --data
+2 --joint
+END
+
+if [ -n "${DEVICE:-}" ]; then # what is too much for the stand-in: the official flows
+    "$DEADLEAVES" -q -n 128 -s 32 | wf-dwt -q -o large.store
+    for precision in fp32 tf32 bf16; do
+        ok "official levels side by side, $precision" wf-train-level -q -l 0-4 -m official-$precision -s large.store --steps 50 \
+            --backend cuda --precision $precision
+    done
+    exit 0
+fi
 WF_EMULATED_DEVICES=0 status 64 "no device" wf-sample -m model -n 1 --backend cuda
 WF_EMULATED_MEMORY=100000 status 75 "a device that is too small" train small cuda --steps 2
 cp .log said
 ok "and says what would help" grep -q -e --batch said
 ok "saves at 10 steps" train lost cuda --steps 10
 cp lost/level-01.state.safetensors kept
-WF_EMULATED_LOST=900 status 74 "a device that is lost" train lost cuda --steps 1000
+WF_EMULATED_LOST=130 status 74 "a device that is lost" train lost cuda --steps 1000
 ok "and what was saved is there" same kept lost/level-01.state.safetensors

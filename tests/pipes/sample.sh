@@ -11,6 +11,8 @@ count() { [ "$(pictures "$1")" = "$2" ] || { echo "$(pictures "$1") pictures, wa
 begins() { cmp -n "$(stat -c %s "$1")" "$1" "$2"; } # begins A B: B begins with all of A
 differ() { ! cmp -s "$1" "$2"; }
 
+"$DEADLEAVES" -q -n 8 -s 8 --seed 3 > val.pam
+
 # -- pictures --------------------------------------------------------------------------------------------------------
 sample | pixels > default.pam
 ok "sixteen pictures" count default.pam 16
@@ -25,6 +27,26 @@ wf-sample -q -m model -l 2 < one.wf | wf-sample -q -m model - | pixels > same.pa
 ok "levels in a pipe are levels in one program" cmp default.pam same.pam
 sample --seed 2 | pixels > other.pam
 ok "another seed, other pictures" differ default.pam other.pam
+
+# -- a level whose round trip was measured to be too far off ----------------------------------------------------------
+# bent RATE: level 2 after three steps at this rate, the others as they were
+bent() {
+    rm -rf bent
+    wf-train-level -q -l 2 -m bent -s val.store --val val.store -f '8*(conv1x1, affine:width=4:scale=exp)' --steps 3 \
+        --warmup 0 --ema 0 --lr "$1" && cp model/level-0[013].safetensors bent/
+}
+ok "a store" sh -c 'wf-dwt -q -o val.store < val.pam'
+ok "a gentle training" bent 1e-3
+ok "tells how far off a round trip is" grep -Eq '"round_trip": [0-9.]+e-0[5-9], "round_trip_mean": [0-9.]+e-0[6-9], "condition": [0-9.]+, "worst": "0...conv1x1"' bent/level-02.jsonl
+ok "which wf-info shows" bash -c 'wf-info bent | grep -Eq "^  2 .* [0-9.]+e-0[5-9] "'
+ok "and who draws goes by" sh -c 'wf-sample -q -m bent -n 1 > x'
+ok "a training that was none" bent 10
+ok "tells so" bash -c 'wf-info bent | grep -Eq "^  2 .* [0-9.]+e[+][0-9]+ "'
+status 70 "samples of it" wf-sample -q -m bent -n 1
+status 70 "annealed samples of it" sh -c 'wf-nuts -q -m bent -n 1 > x'
+status 70 "its latents" sh -c 'wf-dwt -q < val.pam | wf-encode -q -m bent > x'
+ok "the others' samples" sh -c 'wf-sample -q -m bent -n 1 -l 1 > x'
+ok "its density" sh -c 'wf-bpd -q -m bent -s val.store > x'
 
 # -- temperatures, truncation ----------------------------------------------------------------------------------------
 sample -T 1 | pixels > same.pam

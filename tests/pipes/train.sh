@@ -73,6 +73,24 @@ ok "what was saved is a training state" wf-info busy/level-03.state.safetensors
 status 65 "a resumed training with another seed" train 2 killed --seed 4
 status 65 "a resumed training with another chain" wf-train-level -q -l 2 -m killed/m -s train.wf -f actnorm
 
+# -- noise that is learnt ------------------------------------------------------------------------------------------
+NOISE='affine:mask=checker:width=4:blocks=1, affine:mask=checker:swap=1:width=4:blocks=1'
+ok "whole pictures into a store" sh -c "'$DEADLEAVES' -n 96 -s 8 --seed 1 | wf-dwt -q --levels 0 -o flat.wf"
+learnt() { wf-train-level -q -l 0 -m learnt -s flat.wf --val flat.wf --threads 1 --batch 8 -f "squeeze, $CHAIN" --steps 20 "$@"; }
+ok "noise for whole pictures" learnt --dequantize "$NOISE"
+ok "is in the checkpoint" bash -c 'wf-info --json learnt/level-00.safetensors | grep -q "\"w/dequantize.000.affine"'
+ok "and what it was is told" bash -c "wf-info learnt/level-00.safetensors | grep -qF 'dequantize   $NOISE'"
+status 65 "a resumed training without it" learnt
+status 65 "or with other noise" learnt --dequantize actnorm
+ok "finished with it, however it is named" bash -c "echo '$NOISE' > noise.chain && wf-train-level -q -l 0 -m learnt -s flat.wf --val flat.wf --threads 1 --batch 8 -f 'squeeze, $CHAIN' --steps 20 --dequantize @noise.chain"
+ok "held-out bits are those that training told" bash -c 'cmp <(wf-bpd -q -m learnt -s flat.wf | awk "\$1 == \"total\" { print \$2 }") <(sed -n "s/.*\"val\": \([0-9.]*\),.*/\1/p" learnt/level-00.jsonl | tail -n 1)'
+ok "more draws of it lower the bound" bash -c 'wf-bpd -q -m learnt -s flat.wf --iw 16 | awk "\$1 == \"total\" { t = \$2 } \$1 == \"iw\" { exit !(\$3 < t) }"'
+ok "one draw is the total" bash -c 'cmp <(wf-bpd -q -m learnt -s flat.wf --iw 1 | grep ^total) <(wf-bpd -q -m learnt -s flat.wf | grep ^total)'
+ok "samples need none" sh -c 'wf-sample -q -m learnt -n 2 | wf-idwt -q > x'
+status 64 "noise at a level of a pyramid" wf-train-level -q -l 2 -m refused -s train.wf -f "$CHAIN" --dequantize "$NOISE"
+status 64 "noise that changes shape" wf-train-level -q -l 0 -m refused0 -s flat.wf -f "squeeze, $CHAIN" --dequantize "squeeze, $NOISE"
+status 64 "noise around a patch" wf-train-level -q -l 0 -m refused0 -s flat.wf -f "$CHAIN" --patch 4 --context 1 --dequantize "$NOISE"
+
 # -- wrong use ------------------------------------------------------------------------------------------------------
 status 64 "no level" wf-train-level -m m -s train.wf
 status 64 "a chain with an unknown word" wf-train-level -q -l 1 -m m -s train.wf -f "actnorm, actnrm"
@@ -101,6 +119,15 @@ for l in 0 1 3; do ok "level $l" train $l whole --steps 20; done
 ok "bits per dimension from a store" sh -c 'wf-bpd -q -m whole/m -s val.wf --json > store.json'
 ok "bits per dimension from a stream" sh -c "'$DEADLEAVES' -n 32 -s 8 --seed 2 | wf-dwt -q --batch 7 | wf-bpd -q -m whole/m --json > stream.json"
 ok "are the same" same store.json stream.json
+# weighted K: total and importance-weighted bits/dim from K draws
+weighted() { wf-bpd -q -m whole/m -s val.wf --iw "$1" | awk '$1 == "total" { t = $2 } $1 == "iw" { print t, $3 }'; }
+ok "with one draw of the noise, weighting changes nothing" bash -c 'wf-bpd -q -m whole/m -s val.wf --iw 1 > iw1 && cmp <(grep -v "^iw" iw1) <(wf-bpd -q -m whole/m -s val.wf) && cmp <(grep ^total iw1 | cut -f 2-) <(grep "^iw 1" iw1 | cut -f 2-)'
+for k in 2 8 32; do weighted $k; done > bounds.tsv
+ok "more draws lower the bound" awk '$2 >= $1 || (NR > 1 && $2 >= last) { exit 1 } { last = $2 } END { exit NR != 3 }' bounds.tsv
+ok "a stream gets the same draws" bash -c "cmp <('$DEADLEAVES' -n 32 -s 8 --seed 2 | wf-dwt -q --batch 7 | wf-bpd -q -m whole/m --iw 8) <(wf-bpd -q -m whole/m -s val.wf --iw 8)"
+ok "each picture has its bound" sh -c "wf-bpd -q -m whole/m -s val.wf --iw 8 --per-image | awk 'NR > 1 { total += \$2; iw += \$3; bad += \$3 > \$2 + 1e-6 } END { exit !(NR == 33 && iw < total && !bad) }'"
+ok "and JSON has both" sh -c 'wf-bpd -q -m whole/m -s val.wf --iw 8 --json | grep -q "\"iw\": {\"samples\": 8, \"bpd\": "'
+status 64 "no draws at all" wf-bpd -q -m whole/m -s val.wf --iw 0
 ok "per picture" sh -c 'wf-bpd -q -m whole/m -s val.wf --per-image > rows && test $(wc -l < rows) = 33'
 ok "the mean of the rows is the total" sh -c "awk 'NR > 1 { s += \$2 } END { printf \"%.4f\", s / (NR - 1) }' rows | grep -qf - store.json"
 "$DEADLEAVES" -n 8 -s 8 | wf-dwt -q > eight.wf

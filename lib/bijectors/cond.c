@@ -1,0 +1,97 @@
+/* cond.c - what nets are told of the low-pass picture: from this word on, besides its own channels, `channels` features that a
+ * net of its own (net.h) learns of it. They are 0 at first, so that training begins as it would without. Where there is no picture,
+ * at the base, it does nothing. */
+#include <stdlib.h>
+
+#include "../bijector.h"
+#include "../net.h"
+#include "../shape.h"
+
+typedef struct encoder {
+    wf_net *net;
+    int channels;
+    size_t place; /* of the gradient by the features, in the scratch of backward */
+} encoder;
+
+static size_t pixels(const wf_context *c)
+{
+    return (size_t)c->N * (size_t)c->H * (size_t)c->W;
+}
+
+static int create(wf_bijector *self, const int *values)
+{
+    const wf_context *c = self->context;
+    if (!c->C)
+        return WF_OK;
+    encoder *own = calloc(1, sizeof *own);
+    WF_CHECK(own, WF_AGAIN, "cond: out of memory");
+    self->own = own;
+    own->channels = values[0];
+    WF_TRY(wf_net_create(self, values[3], 0, own->channels, values[1], values[2], &own->net));
+    own->place = self->work_bytes;
+    self->work_bytes += pixels(c) * (size_t)own->channels * c->backend->real;
+    return wf_bijector_recondition(self, c->C + own->channels);
+}
+
+static void destroy(wf_bijector *self)
+{
+    encoder *own = self->own;
+    if (!own)
+        return;
+    wf_net_destroy(own->net);
+    free(own);
+}
+
+static void init(const wf_bijector *self, uint64_t seed, double *values)
+{
+    const encoder *own = self->own;
+    if (own)
+        wf_net_init(own->net, seed, self->offset, values);
+}
+
+static int data_init(wf_bijector *self, wf_real *params, const wf_real *x, const wf_real *cond, void *tape)
+{
+    encoder *own = self->own;
+    return own ? wf_net_data_init(own->net, params, x, cond, tape) : WF_OK;
+}
+
+static int encode(wf_bijector *self, const wf_real *params, const wf_real *cond, wf_real *to, void *tape)
+{
+    encoder *own = self->own;
+    const wf_context *c = self->context;
+    int all = c->C + own->channels;
+    wf_real *features;
+    WF_TRY(wf_net_forward(own->net, params, cond, cond, tape, &features));
+    WF_TRY(wf_copy_channels(c->backend, pixels(c), c->C, cond, c->C, to, all));
+    return wf_copy_channels(c->backend, pixels(c), own->channels, features, own->channels,
+                            wf_at(c->backend, to, (size_t)c->C), all);
+}
+
+static int encode_backward(wf_bijector *self, const wf_real *params, const wf_real *dto, wf_real *dcond, wf_real *grads,
+                           void *tape, void *work)
+{
+    encoder *own = self->own;
+    const wf_context *c = self->context;
+    wf_backend *b = c->backend;
+    size_t C = (size_t)c->C, all = C + (size_t)own->channels;
+    wf_real *dfeatures = (wf_real *)((char *)work + own->place);
+    wf_runs past = {.outer = pixels(c), .inner = 1, .run = C, .from_outer = all, .to_outer = C, .add = true};
+    if (dcond)
+        WF_TRY(b->copy_runs(b, &past, dcond, dto));
+    WF_TRY(wf_copy_channels(b, pixels(c), own->channels, wf_at(b, dto, C), (int)all, dfeatures, own->channels));
+    return wf_net_backward(own->net, params, dfeatures, grads, dfeatures, dcond, tape, work);
+}
+
+const wf_bijector_type wf_bijector_cond = {
+    .name = "cond",
+    .options = {{"channels", 16, 1, 1024, NULL},
+                {"width", 0, 1, 4096, NULL},
+                {"blocks", 0, 1, 16, NULL},
+                {"net", 0, 0, 0, wf_net_names}},
+    .create = create,
+    .destroy = destroy,
+    .init = init,
+    .data_init = data_init,
+    .encode = encode,
+    .encode_backward = encode_backward,
+};

@@ -1,0 +1,119 @@
+/* dequantizer.c - a conditional flow of the noise in pixels */
+#include "dequantizer.h"
+
+#include <stdlib.h>
+
+/* Of a normal, with which its sigmoid has the largest entropy. */
+static const double FACTOR = 1.75;
+
+static int take(wf_dequantizer *d, size_t bytes, void *out)
+{
+    return d->backend->alloc(d->backend, bytes, out);
+}
+
+int wf_dequantizer_create(wf_backend *backend, const wf_meta *meta, const char *chain, const wf_flow_spec *spec,
+                          wf_dequantizer *out)
+{
+    wf_flow_spec own = *spec;
+    *out = (wf_dequantizer){.backend = backend, .N = spec->N, .step = 1.0 / (1 << meta->bits)};
+    WF_CHECK(
+        meta->levels == 0, WF_USAGE,
+        "dequantize: the data has %d levels, want 0 (wf-dwt --levels 0): a pixel's noise is in all levels, which train "
+        "alone",
+        meta->levels);
+    own.K = own.C = meta->C;
+    out->D = (size_t)spec->H * (size_t)spec->W * (size_t)meta->C;
+    size_t bytes = (size_t)spec->N * out->D * backend->real;
+    void *memory[4] = {0};
+    int status = WF_OK;
+    for (int i = 0; i < 3; i++)
+        WF_GO(take(out, bytes, &memory[i]));
+    WF_GO(take(out, (size_t)spec->N * sizeof *out->base, &memory[3]));
+    WF_GO(wf_flow_create(backend, chain, &own, &out->flow));
+    WF_GO(wf_flow_squash(out->flow, FACTOR, memory[2]));
+out:
+    out->e = memory[0];
+    out->cond = memory[1];
+    out->u = memory[2];
+    out->base = memory[3];
+    if (status)
+        wf_dequantizer_clear(out);
+    return status;
+}
+
+void wf_dequantizer_clear(wf_dequantizer *d)
+{
+    wf_backend *b = d->backend;
+    if (!b)
+        return;
+    wf_flow_destroy(d->flow);
+    b->free(b, d->e);
+    b->free(b, d->cond);
+    b->free(b, d->u);
+    b->free(b, d->base);
+    *d = (wf_dequantizer){0};
+}
+
+/* e, and the pictures without noise as the condition. */
+static int begin(wf_dequantizer *d, wf_feed *feed, const wf_random *random)
+{
+    wf_backend *b = d->backend;
+    size_t n = (size_t)d->N * d->D;
+    WF_TRY(wf_feed_dequantize(feed, NULL));
+    WF_TRY(b->copy(b, d->cond, feed->low, n));
+    return b->normal(b, random, d->N, d->D, feed->index, 1, d->e);
+}
+
+int wf_dequantizer_init(wf_dequantizer *d, wf_real *params, wf_feed *feed, const wf_random *random)
+{
+    WF_TRY(wf_flow_init(d->flow, random->seed, params));
+    WF_TRY(begin(d, feed, random));
+    return wf_flow_data_init(d->flow, params, d->e, d->cond);
+}
+
+int wf_dequantizer_run(wf_dequantizer *d, const wf_real *params, wf_feed *feed, const wf_random *random)
+{
+    wf_backend *b = d->backend;
+    size_t n = (size_t)d->N * d->D;
+    wf_runs add = {.outer = 1, .inner = 1, .run = n, .add = true};
+    WF_TRY(begin(d, feed, random));
+    WF_TRY(b->zero(b, d->base, (size_t)d->N * sizeof *d->base));
+    WF_TRY(b->gaussian(b, d->N, 1, (int)d->D, d->e, NULL, d->base, 0, NULL));
+    WF_TRY(wf_flow_forward(d->flow, params, d->e, d->cond));
+    WF_TRY(b->scale(b, n, d->step, -0.5 * d->step, d->u)); /* the feed has the mean, 1/2, already */
+    return b->copy_runs(b, &add, feed->low, d->u);
+}
+
+int wf_dequantizer_post(wf_dequantizer *d, wf_post *out[2])
+{
+    WF_TRY(wf_flow_post(d->flow, &out[0]));
+    int status = d->backend->post(d->backend, d->base, (size_t)d->N, &out[1]);
+    if (status) {
+        (void)d->backend->collect(d->backend, out[0], NULL);
+        out[0] = out[1] = NULL;
+    }
+    return status;
+}
+
+int wf_dequantizer_collect(wf_dequantizer *d, wf_post *posts[2], double *log_q)
+{
+    double *slope = malloc((size_t)d->N * sizeof *slope);
+    WF_CHECK(slope, WF_AGAIN, "dequantize: out of memory");
+    int status = wf_flow_collect(d->flow, posts[0], slope);
+    int later = d->backend->collect(d->backend, posts[1], log_q);
+    status = status ? status : later;
+    for (int n = 0; n < d->N && !status; n++)
+        log_q[n] -= slope[n];
+    free(slope);
+    return status;
+}
+
+int wf_dequantizer_backward(wf_dequantizer *d, const wf_real *params, const wf_real *dx, double scale,
+                            wf_grad_sink *sink, void *context)
+{
+    wf_backend *b = d->backend;
+    size_t n = (size_t)d->N * d->D;
+    WF_TRY(b->copy(b, d->u, dx, n));
+    WF_TRY(b->scale(b, n, d->step, 0, d->u));
+    return wf_flow_backward(d->flow, params, d->cond, scale, sink, context, NULL, NULL);
+}

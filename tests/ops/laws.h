@@ -1,0 +1,54 @@
+/* laws.h - what must hold on ref by itself, since nothing else judges it: gradients against central differences,
+ * inverses, and published values. ref's memory is host memory and its numbers are doubles, so both are used as such. */
+#ifndef WF_LAWS_H
+#define WF_LAWS_H
+
+#include <math.h>
+#include <string.h>
+
+#include "../../kernels/ref/ref.h"
+#include "ops.h"
+
+/* clang-format off */
+#define LAWS(row) \
+    row(linear_gradient) \
+    row(linear_inverse) \
+    row(linear_values) \
+    row(mix_gradient) \
+    row(transform_gradient) \
+    row(transform_inverse) \
+    row(transform_values) \
+    row(conv_gradient) \
+    row(conv_orientation) \
+    row(pack_gradient) \
+    row(gaussian) \
+    row(squash) \
+    row(philox) \
+    row(normal_moments) \
+    row(dequantize) \
+    row(dequantize_transformed) \
+    row(white_noise) \
+    row(noise_variance) \
+    row(wavelet) \
+    row(axis) \
+    row(haar_bands) \
+    row(gate_gradient) \
+    row(attend)
+/* clang-format on */
+
+#define LAW(name) int law_##name(void);
+LAWS(LAW)
+#undef LAW
+
+void fill(double *x, size_t n, int number, double size);
+wf_real *R(const double *x);
+wf_map *M(const double *x);
+double dot(const double *a, const double *b, size_t n);
+int near(const char *what, size_t i, double have, double want, double tolerance);
+
+/* The loss as a function of everything in `context`. */
+typedef int loss_fn(void *context, double *loss);
+/* g [n] against central differences of the loss by x [n], which is part of the context. */
+int check_gradient(const char *what, loss_fn *loss, void *context, double *x, const double *g, size_t n);
+
+#endif

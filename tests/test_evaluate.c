@@ -1,0 +1,154 @@
+/* test_evaluate.c - importance-weighted bits per dimension against a likelihood that is known */
+#include <criterion/criterion.h>
+#include <math.h>
+#include <string.h>
+
+#include "../lib/evaluate.h"
+
+static wf_backend *open_backend(const char *name)
+{
+    wf_backend *b;
+    cr_assert_eq(wf_backend_open(name, 1, &b), 0, "%s", wf_error());
+    return b;
+}
+
+/* -- noise of whole pictures ----------------------------------------------------------------------------------------- */
+
+/* What every level gets, put together again, is one field of uniforms; below, it is its average. */
+static void check_noise(const char *wavelet)
+{
+    enum { N = 3, SIDE = 8, C = 2, PIXELS = N * SIDE * SIDE * C };
+    wf_backend *b = open_backend("cpu");
+    wf_meta meta = {.levels = 3, .top = 3, .H = SIDE, .W = SIDE, .C = C, .bits = 8};
+    strcpy(meta.wavelet, wavelet);
+    wf_pixel_noise noise;
+    wf_pyramid *pyramid;
+    uint64_t index[N] = {4, 0, 9};
+    float low[PIXELS] = {0}, detail[PIXELS] = {0}, pixels[PIXELS], mean = 0;
+    cr_assert_eq(wf_pixel_noise_create(b, &meta, &noise), 0, "%s", wf_error());
+    cr_assert_eq(wf_pyramid_create(b, &meta, N, &pyramid), 0, "%s", wf_error());
+    memset(pixels, 0, sizeof pixels);
+    cr_assert_eq(wf_pixel_noise_add(&noise, 1, 7, 0, N, index, pixels, NULL), 0, "%s", wf_error());
+    for (int l = 1; l <= 3; l++) {
+        memset(low, 0, sizeof low);
+        memset(detail, 0, sizeof detail);
+        cr_assert_eq(wf_pixel_noise_add(&noise, 1, 7, l, N, index, low, detail), 0, "%s", wf_error());
+        for (int i = 0; i < N * C << 2 * (l - 1); i++)
+            cr_assert_float_eq(low[i], pixels[i], 1e-5, "%s: level %d sees another draw below", wavelet, l);
+        cr_assert_eq(wf_pyramid_join(pyramid, l, N, low, detail, pixels), 0, "%s", wf_error());
+    }
+    for (int i = 0; i < PIXELS; i++) {
+        cr_assert(pixels[i] > -0.50001f && pixels[i] < 0.50001f, "%s: a pixel's noise is %g", wavelet, pixels[i]);
+        mean += pixels[i] * pixels[i] / PIXELS;
+    }
+    cr_expect_float_eq(mean, 1.0 / 12, 0.015);
+    wf_pixel_noise_clear(&noise);
+    wf_pyramid_destroy(pyramid);
+    b->close(b);
+}
+
+Test(evaluate, levels_see_one_draw_of_the_pixels)
+{
+    check_noise("haar");
+    check_noise("db2");
+}
+
+/* -- a model of white noise ------------------------------------------------------------------------------------------ */
+
+enum { N = 64, DRAWS = 256 };
+static const double MU = 100.6, SIGMA = 0.35;
+static const float PICTURE[4] = {100, 101, 100, 99}; /* 2x2 pixels */
+
+/* The probability of the picture if pixels are normal before they are rounded down, bits/dim. */
+static double exact_bits(void)
+{
+    double bits = 0;
+    for (int i = 0; i < 4; i++)
+        bits -=
+            log2((erf((PICTURE[i] + 1 - MU) / SIGMA * M_SQRT1_2) - erf((PICTURE[i] - MU) / SIGMA * M_SQRT1_2)) / 2) / 4;
+    return bits;
+}
+
+/* That model by a pyramid of one level, whose coefficients are normal too: an actnorm each, y = (x + b) exp(3 l). */
+static void open_level(wf_backend *b, const wf_meta *meta, int level, void **params, wf_evaluator *out)
+{
+    double scale = 1.0 / 256, v[6] = {0};
+    int K = level ? 3 : 1;
+    v[0] = level ? 0 : 0.5 - MU * scale;
+    for (int k = 0; k < K; k++)
+        v[K + k] = log((level ? 1 : 2) / (SIGMA * scale)) / 3;
+    cr_assert_eq(b->alloc(b, 6 * b->real, params), 0);
+    cr_assert_eq(b->upload(b, *params, v, WF_F64, 6), 0);
+    wf_flow_spec spec = {.K = K, .C = level, .kernel = 1};
+    cr_assert_eq(wf_evaluator_create(b, meta, level, "actnorm", NULL, &spec, *params, 5, out), 0, "%s", wf_error());
+}
+
+/* Of N times the picture, each with noise of its own: bits[n][k] of the model under draw k. */
+static void draw_bits(double (*bits)[DRAWS])
+{
+    wf_backend *b = open_backend("ref");
+    wf_meta meta = {.wavelet = "haar", .levels = 1, .top = 1, .H = 2, .W = 2, .C = 1, .bits = 8};
+    float pixels[4 * N];
+    const float *low, *detail;
+    double one[N];
+    uint64_t index[N];
+    wf_pyramid *pyramid;
+    wf_pixel_noise noise;
+    for (int n = 0; n < N; n++) {
+        index[n] = (uint64_t)n;
+        memcpy(pixels + 4 * n, PICTURE, sizeof PICTURE);
+    }
+    cr_assert_eq(wf_pixel_noise_create(b, &meta, &noise), 0, "%s", wf_error());
+    cr_assert_eq(wf_pyramid_create(b, &meta, N, &pyramid), 0, "%s", wf_error());
+    cr_assert_eq(wf_pyramid_split(pyramid, N, pixels, 0), 0, "%s", wf_error());
+    for (int level = 0; level < 2; level++) {
+        void *params;
+        wf_evaluator e;
+        open_level(b, &meta, level, &params, &e);
+        cr_assert_eq(wf_pyramid_level(pyramid, level, &low, &detail), 0, "%s", wf_error());
+        for (int k = 0; k < DRAWS; k++) {
+            cr_assert_eq(wf_evaluator_draw(&e, &noise, (uint64_t)k), 0, "%s", wf_error());
+            cr_assert_eq(wf_evaluator_run(&e, N, low, detail, index, one), 0, "%s", wf_error());
+            for (int n = 0; n < N; n++)
+                bits[n][k] = one[n] + (level ? bits[n][k] : 0);
+        }
+        wf_evaluator_clear(&e);
+        b->free(b, params);
+    }
+    wf_pixel_noise_clear(&noise);
+    wf_pyramid_destroy(pyramid);
+    b->close(b);
+}
+
+Test(evaluate, more_draws_tend_to_the_exact_likelihood)
+{
+    static double bits[N][DRAWS];
+    const wf_meta meta = {.H = 2, .W = 2, .C = 1};
+    double exact = exact_bits(), before = INFINITY, gap = 0;
+    draw_bits(bits);
+    for (int K = 1; K <= DRAWS; K *= 16) {
+        wf_mean mean = {0};
+        for (int n = 0; n < N; n++)
+            for (int k = 0; k + K <= DRAWS; k += K)
+                wf_mean_add(&mean, wf_importance_bits(&meta, K, &bits[n][k]));
+        gap = mean.mean - exact;
+        cr_expect_lt(mean.mean, before, "%d draws: %g bits/dim, fewer %g", K, mean.mean, before);
+        cr_expect_gt(gap, -4 * wf_mean_error(&mean), "%d draws: %g bits/dim below the exact %g", K, -gap, exact);
+        if (K == 1)
+            cr_expect_gt(gap, 0.5, "one draw is %g above", gap);
+        else if (K == DRAWS)
+            cr_expect_lt(gap, 0.01 + 4 * wf_mean_error(&mean), "%d draws are %g above", K, gap);
+        before = mean.mean;
+    }
+}
+
+/* Densities beyond what a double holds are weighed all the same. */
+Test(evaluate, the_mean_of_densities_neither_overflows_nor_vanishes)
+{
+    const wf_meta meta = {.H = 1024, .W = 1024, .C = 3};
+    double dims = 1024.0 * 1024 * 3;
+    cr_expect_float_eq(wf_importance_bits(&meta, 2, (double[]){8, 9}), 8 + 1 / dims, 1e-12);
+    cr_expect_float_eq(wf_importance_bits(&meta, 2, (double[]){-9, -9}), -9, 1e-12);
+    const wf_meta one = {.H = 1, .W = 1, .C = 1};
+    cr_expect_float_eq(wf_importance_bits(&one, 2, (double[]){1, 2}), -log2(0.375), 1e-12);
+}
