@@ -40,8 +40,8 @@ static __device__ __forceinline__ void wf_cuda_store_eight(void *map, bool bf16,
 }
 
 /* dy = (dy + add) where y > 0, else 0, of the eights i; add may be NULL. */
-static __device__ __forceinline__ wf_cuda_eight wf_cuda_relu_adjoint(bool bf16, size_t i, const void *y, const void *add,
-                                                                     void *dy)
+static __device__ __forceinline__ wf_cuda_eight wf_cuda_relu_adjoint(bool bf16, size_t i, const void *y,
+                                                                     const void *add, void *dy)
 {
     wf_cuda_eight value = wf_cuda_load_eight(y, bf16, i), d = wf_cuda_load_eight(dy, bf16, i);
     if (add) {
