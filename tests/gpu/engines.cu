@@ -78,7 +78,8 @@ int main(void)
     for (const struct shape &s : shapes)
         for (int p = 0; p < 3; p++)
             for (int d = 0; d < WF_CUDA_DIRECTIONS; d++) {
-                wf_conv_spec spec = {s.N, s.side, s.side, s.width, s.width, 3, true, false, (wf_precision)p};
+                wf_conv_spec spec = {s.N,  s.side, s.side,          s.width,    s.width, 3,
+                                     true, false,  (wf_precision)p, WF_PICTURE, 1};
                 int count = 0;
                 bool found = !engines(&cuda, spec, (wf_cuda_direction)d, &count) && count > 0;
                 if (!found)
