@@ -40,7 +40,7 @@ Test(chain, errors_point_at_the_character)
     expect_error("affine:scale=1", "character 8,");
     expect_error("affine:mask=halves:swap=2", "character 20,");
     expect_error("actnorm:x", "character 9,");
-    expect_error("affine:net=glo", "one of res, glow, dense, conv at character 8,");
+    expect_error("affine:net=glo", "at character 8,");
     expect_error("affine:net=conv:width=8", "net: conv has no width");
     expect_error("affine:net=glow:blocks=2", "net: glow has no blocks");
     expect_error("((((((((((((((((((actnorm))))))))))))))))))", "deeper");
