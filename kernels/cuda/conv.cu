@@ -181,7 +181,7 @@ static __global__ void unfold(batch all)
 
 /* Of dy [pixels,out]: the gradient before the relu, as relu_backward makes it (y NULL: as it is), and columns[block] = its sums over
  * this block's pixels (NULL: not wanted), in one pass. A thread has eight channels of each `rows`th pixel. */
-static __global__ void __launch_bounds__(ADDERS)
+static __global__ void __launch_bounds__(ADDERS, 2)
     relu_and_sums(size_t pixels, int out, bool bf16, const void *y, const void *add, void *dy, double *columns)
 {
     __shared__ double shares[8][ADDERS];
