@@ -55,7 +55,7 @@ int wf_evaluator_draw(wf_evaluator *e, wf_pixel_noise *pixels, uint64_t draw)
         return WF_OK;
     wf_replay_clear(e->backend, &e->replay); /* what was recorded makes noise */
     e->pixels = pixels;
-    e->host = malloc((size_t)e->feed.N * 4 * each * sizeof *e->host);
+    e->host = malloc((size_t)e->feed.N * (1 + (size_t)wf_bands(e->meta->signal)) * each * sizeof *e->host);
     WF_CHECK(e->host, WF_AGAIN, "evaluate: out of memory for %d pictures", e->feed.N);
     return WF_OK;
 }
@@ -69,7 +69,7 @@ static int upload(wf_evaluator *e, int count, const float *low, const float *det
         return wf_feed_upload(&e->feed, count, low, detail, index);
     memcpy(noisy, low, n * sizeof *low);
     if (detail)
-        memcpy(details, detail, 3 * n * sizeof *detail);
+        memcpy(details, detail, (size_t)wf_bands(e->meta->signal) * n * sizeof *detail);
     WF_TRY(wf_pixel_noise_add(e->pixels, e->noise.seed, e->draw, e->level, count, index, noisy, details));
     return wf_feed_upload(&e->feed, count, noisy, details, index);
 }

@@ -86,6 +86,7 @@ ok "a model of sounds" models m s.store 5
 ok "bits per sample, fewer than 16" bash -c 'wf-bpd -m m -s s.store > b.tsv && awk "END { exit !(\$NF > 0 && \$2 < 16) }" b.tsv'
 wf-dwt -q --length 32 -w db2 mono.wav > s.wf
 ok "and of a stream" bash -c 'wf-bpd -m m - < s.wf | cmp - b.tsv'
+ok "and from draws of the noise" bash -c 'wf-bpd -m m -s s.store --iw 2 | awk "/^iw 2/ { found = \$3 > 0 && \$3 < 16 } END { exit !found }"'
 ok "the weights have one axis" grep -Eaq '"ema/[^"]*[.]w":[{]"dtype":"F32","shape":[[]4,3,4[]]' m/level-05.safetensors
 rm -rf out && wf-sample -q -m m -n 3 | wf-idwt -q -o out
 ok "samples are sounds" bash -c 'ls out | cmp - <(printf "%08d.wav\n" 0 1 2)'
@@ -131,6 +132,7 @@ PY
 wf-dwt -q --dims 3 -o v.store film.npy
 ok "a model of films" models f v.store 2
 ok "bits per dimension of films" bash -c 'wf-bpd -m f -s v.store > b.tsv && awk "END { exit !(\$2 > 0 && \$2 < 8) }" b.tsv'
+ok "and from draws of the noise" bash -c 'wf-bpd -m f -s v.store --iw 2 | awk "/^iw 2/ { found = \$3 > 0 && \$3 < 8 } END { exit !found }"'
 rm -rf out && wf-sample -q -m f -n 3 | wf-idwt -q -o out
 ok "samples are films" bash -c 'head -c 128 out/00000002.npy | grep -aq "(4, 4, 4, 3)"'
 ok "a model of films has the size it has" bash -c '! wf-sample -q -m f --from one.npy --scale 2 > none 2> said && grep -q wf-sample said'
