@@ -94,7 +94,7 @@ $(TOOLS:%=$E/%): $E/%: $(BIN)/%
 emulated: $E/libwf-cuda.so $E/check-ops $E/bench-level $(TOOLS:%=$E/%)
 
 RUN = BIN=$(BIN) B=$B tests/run.sh
-check: all $B/check $B/check-ops $(if $(CUDA),$B/check-engines) $B/deadleaves emulated ## every test: Criterion, operators against the reference, pipes
+check: all $B/check $B/check-ops $(patsubst %.c,$B/%.o,$(wildcard tests/fuzz/*.c)) $(if $(CUDA),$B/check-engines) $B/deadleaves emulated ## every test: Criterion, operators against the reference, pipes
 	$(RUN) criterion ops emulated engines pipes
 check-ops: $B/check-ops ## every operator of every backend against the reference
 	$(RUN) ops
