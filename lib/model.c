@@ -126,12 +126,18 @@ void wf_model_clear(wf_model *model)
     *model = (wf_model){0};
 }
 
-void wf_model_official_chain(const wf_meta *meta, int level, char out[128])
+bool wf_model_chain(const char *name, const wf_meta *meta, int level, char out[WF_MODEL_CHAIN])
 {
-    bool faces = meta->levels >= 8;
-    int steps = level < 2 ? 8 : 16;
+    bool faces = meta->levels >= 8, official = !strcmp(name, "official");
     int width = faces ? (level < 3 ? 64 : 128) : (level < 5 ? 128 : 256);
-    snprintf(out, 128, "%d*(actnorm, conv1x1, affine:width=%d:blocks=3), actnorm", steps, width);
+    if (!official && strcmp(name, "best") != 0)
+        return false;
+    if (official)
+        snprintf(out, WF_MODEL_CHAIN, "%d*(actnorm, conv1x1, affine:width=%d:blocks=3), actnorm", level < 2 ? 8 : 16, width);
+    else
+        snprintf(out, WF_MODEL_CHAIN,
+                 "cond:channels=16:width=%d:blocks=2, 8*(actnorm, conv1x1, affine:width=%d:blocks=1), actnorm", width, width);
+    return true;
 }
 
 int wf_model_official_patch(const wf_meta *meta, int level)

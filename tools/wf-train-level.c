@@ -21,8 +21,9 @@ static const cli_option table[] = {
     {'s', "store", "STORE", CLI_STRING, &store_path, 0, 0, "Coefficients to train on; default: a stream on stdin."},
     {0, "val", "STORE", CLI_STRING, &validation_path, 0, 0,
      "Held-out coefficients: what best, early stopping and the log's val are measured on."},
-    {'f', "flow", "CHAIN|@FILE", CLI_STRING, &options.chain, 0, 0,
-     "Chain of bijectors, or the file that holds it, with comments after #; default: the published one."},
+    {'f', "flow", "CHAIN|@FILE|best", CLI_STRING, &options.chain, 0, 0,
+     "Chain of bijectors, or the file that holds it, with comments after #; best: what learnt fastest in our comparisons; "
+     "default: official, the published one."},
     {0, "dequantize", "CHAIN|@FILE", CLI_STRING, &options.dequantize, 0, 0,
      "Learn the noise that is added to pixels too, by this chain of bijectors; whole pictures only (wf-dwt --levels 0)."},
     {0, "steps", "N", CLI_COUNT, &options.steps, 0, 1e12, "Stop after N steps, 0: no limit (default 5000000)."},
@@ -35,7 +36,7 @@ static const cli_option table[] = {
      "Share of the run at whose end the rate falls linearly to 0 (default 0: constant)."},
     {0, "ema", "X", CLI_DOUBLE, &options.ema, 0, 1, "Decay of the weights' moving average (default 1-1/782)."},
     {0, "patch", "P", CLI_INT, &options.patch, 0, WF_MAX_SIDE,
-     "Train on random P x P crops of the level, 0: whole pictures (default: as published, or 0 with --flow)."},
+     "Train on random P x P crops of the level, 0: whole pictures (default: as published, or 0 with a chain of your own)."},
     {0, "context", "N", CLI_INT, &options.context, 0, WF_MAX_SIDE,
      "The outer N pixels of a crop are seen by the networks, but do not count, so that those that do have their real "
      "neighbours; at the picture's border the part that counts reaches up to it (default P/8)."},

@@ -105,7 +105,7 @@ static wf_real *normal(wf_backend *b, int batch, size_t values, uint64_t step)
 
 static void prepare(run *r)
 {
-    char chain[128];
+    char chain[WF_MODEL_CHAIN];
     const job *j = &r->job;
     wf_meta meta = {.wavelet = "haar", .levels = pyramid ? 10 : 6, .C = 3, .bits = 8};
     meta.top = meta.levels;
@@ -123,7 +123,7 @@ static void prepare(run *r)
                          .kernel = s.H == 1 ? 1 : 3,
                          .precision = j->precision,
                          .memory = backward ? (wf_memory)j->memory : WF_MEMORY_NONE};
-    wf_model_official_chain(&meta, level, chain);
+    (void)wf_model_chain("official", &meta, level, chain);
     must(wf_flow_create(r->backend, chain, &spec, &r->flow));
 
     size_t size = wf_flow_size(r->flow), pixels = (size_t)side * (size_t)side;

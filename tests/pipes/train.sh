@@ -175,6 +175,8 @@ ok "LU permutations survive any average" wf-train-level -q -l 2 -m lu -s train.w
 for l in 0 1 3; do cp whole/m/level-0$l.safetensors lu; done
 ok "and the level can be evaluated" sh -c 'wf-bpd -q -m lu -s val.wf > x'
 ok "independent normals" wf-train-level -q -l 3 -m normal -s train.wf --threads 1 --steps 5 -f actnorm
+ok "a chain by its name" wf-train-level -q -l 1 -m named -s train.wf --threads 1 --steps 2 --batch 8 -f best
+ok "is told as what it stands for" sh -c "wf-info named | grep -q 'cond:channels=16:width=128'"
 mkdir odd even
 ok "a run whose end is no multiple of anything" train 1 odd --steps 37 --checkpoint-every 37
 ok "leaves a level file" test -e odd/m/level-01.safetensors
