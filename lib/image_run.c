@@ -108,12 +108,13 @@ static int decode(slot *s)
     return status;
 }
 
-static int do_batch(const worker *w, int count)
+/* All batches before it are of full size, or there would be no more. */
+static int do_batch(const worker *w, int64_t batch, int count)
 {
     const wf_image_work *work = w->run->work;
     for (int i = 0; i < count; i++) {
         WF_TRY(decode(&w->slots[i]));
-        WF_TRY(work->picture(work->context, w->number, i, &w->slots[i].image, w->slots[i].name));
+        WF_TRY(work->picture(work->context, w->number, batch * w->run->size, i, &w->slots[i].image, w->slots[i].name));
     }
     return work->batch(work->context, w->number, count);
 }
@@ -157,7 +158,7 @@ static void *work_on(void *context)
         take_batch(w->run, w->slots, &batch, &count);
         if (!count)
             return NULL;
-        deliver(w, batch, count, stopped(w->run) ? WF_INTERNAL : do_batch(w, count));
+        deliver(w, batch, count, stopped(w->run) ? WF_INTERNAL : do_batch(w, batch, count));
         if (stopped(w->run))
             return NULL;
     }
