@@ -102,6 +102,7 @@ static int decode(slot *s)
     WF_TRY(wf_source_create(NULL, s->name, WF_FROM_LIST, &source));
     source->state = &at;
     source->fill = fill_from_code;
+    source->code = &s->later.code;
     source->offset = s->later.offset;
     int status = s->later.read(source, &s->image);
     wf_source_destroy(source);

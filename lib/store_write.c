@@ -369,8 +369,9 @@ static int take_batch(wf_store *store, wf_store_batch **out)
 static int check_ascent(wf_store *store, uint64_t index)
 {
     wf_pending *p = store->pending;
-    WF_CHECK(!p->ascends || !p->any || index > p->last, WF_DATA, "%s: picture %llu is added after %llu, want a later one",
-             store->path, (unsigned long long)index, (unsigned long long)p->last);
+    WF_CHECK(!p->ascends || !p->any || index > p->last, WF_DATA,
+             "%s: picture %llu is added after %llu, want a later one", store->path, (unsigned long long)index,
+             (unsigned long long)p->last);
     p->last = index;
     p->any = true;
     return WF_OK;
