@@ -44,6 +44,7 @@ typedef struct wf_images wf_images;
 /* How what can be taken in more than one way is taken. */
 typedef struct wf_images_taken {
     int64_t length; /* sounds: cut in pieces of so many samples, one after the other; 0: whole */
+    bool pictures;  /* sounds in folders and archives are passed over, as other files there are */
     bool volumes;   /* NumPy arrays: [D,H,W], [D,H,W,C] with C <= 4, else [N,D,H,W], and [N,D,H,W,C] */
 } wf_images_taken;
 void wf_images_take_as(wf_images *images, wf_images_taken how);

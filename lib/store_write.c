@@ -18,7 +18,7 @@
 #include "meta_text.h"
 #include "store_private.h"
 
-enum { COMMIT_BYTES = 64 << 20, COMMIT_PICTURES = 1000, FIRST_MAP = 16 << 20 };
+enum { COMMIT_BYTES = 32 << 20, COMMIT_PICTURES = 1000, FIRST_MAP = 16 << 20 };
 
 /* Batches in order. */
 typedef struct line {

@@ -24,8 +24,8 @@ static const cli_option options[] = {
      "Write an LMDB store, a new folder, in place of a stream on standard output, which - stands for. Interrupted, the "
      "same command goes on."},
     {'a', "append", NULL, CLI_FLAG, &append, 0, 0,
-     "Add the pictures to a complete store, behind those that it has. Until all are added, readers see it as it was; "
-     "interrupted, the same command goes on."},
+     "Add the pictures to a complete store, behind those that it has. Nobody reads it meanwhile, nor is anything added while "
+     "others read it: exit code 75. Interrupted, readers see it as it was, and the same command goes on."},
     {'w', "wavelet", "NAME", CLI_STRING, &wavelet, 0, 0,
      "Orthogonal wavelet, extended periodically, one of" WF_WAVELET_NAMES
      ". The default is haar. Programs down the pipe take it from the stream."},
@@ -70,7 +70,7 @@ static const cli_program program = {
         ".npy and .npz are recognised by their content, alone, one after the other in one file or stream, and compressed (gzip, xz, "
         "Zstandard, bzip2). All must have one size, which the halvings must divide; nothing is cropped or resized unless "
         "asked for. Files in folders and archives that are no pictures by name and content, and arrays of labels, are passed "
-        "over and counted. Links are followed in folders, not in archives.\n\n"
+        "over and counted, and so are sounds there once a picture has come. Links are followed in folders, not in archives.\n\n"
         "Samples are taken as they are stored: colour profiles, gamma (PNG's gAMA, too) and a camera's note to rotate are not "
         "applied. Palettes become RGB, or RGB and alpha when an entry is transparent; a transparent colour becomes alpha; "
         "alpha is not multiplied in, and stays a channel until --channels drops it. CMYK becomes RGB. Fewer than 8 bits "
@@ -225,7 +225,7 @@ static int check_same(const wf_image *image, const char *name)
 {
     const wf_meta *m = &job.meta;
     char want[WF_SIZE_TEXT], have[WF_SIZE_TEXT];
-    WF_CHECK(image->signal == m->signal, WF_DATA, "%s: a %s, want a %s as those before", name,
+    WF_CHECK(image->signal == m->signal, WF_DATA, "%s: a %s, want a %s as those before; give one kind alone", name,
              wf_signal_names[image->signal], wf_signal_names[m->signal]);
     WF_CHECK(image->H == m->H && image->W == m->W && image->D == m->D, WF_DATA, "%s: %s, want %s as the %ss before%s",
              name, wf_size_text(image->signal, image->D, image->H, image->W, have),
@@ -380,6 +380,9 @@ static bool look_at_first(wf_images *images)
         must(edit(&copy, name));
         begin(&copy, name);
         must(wf_images_unread(images, &image, name));
+        wf_images_take_as(
+            images,
+            (wf_images_taken){.pictures = job.meta.signal == WF_PICTURE, .length = length, .volumes = dims == 3});
     }
     wf_image_clear(&copy);
     wf_image_clear(&image);
