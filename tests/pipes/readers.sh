@@ -24,7 +24,8 @@ held() {
 
 # Those that have opened the store wait for their pictures until the gate is opened.
 for i in {1..64}; do
-    (cat gate > wait && cat one.wf) | wf-nearest -q -s s.store -k 200 --distances "found.$i" > /dev/null 2> "said.$i" || echo "$i" >> failed &
+    (cat gate > opened && cat one.wf) |
+        wf-nearest -q -s s.store -k 200 --distances "found.$i" > /dev/null 2> "said.$i" || echo "$i" >> failed &
 done
 ok "64 have the store open" held READ 64
 for i in {1..64}; do
@@ -46,7 +47,7 @@ ok "the 64 have read all of it" bash -c '[ ! -s failed ] && [ "$(cat found.* | w
     [ "$(wc -l < found.1)" -ge 200 ]'
 ok "and found the same" bash -c 'for i in {2..64}; do cmp found.1 found.$i || exit; done'
 
-(cat b.ppm && cat gate > wait) | wf-dwt -q --append -o s.store &
+(cat b.ppm && cat gate > opened) | wf-dwt -q --append -o s.store &
 ok "one adds to it" held WRITE 1
 status 75 "who reads meanwhile is told to try again" wf-info s.store
 cp .log said && ok "and why" grep -q 's.store: locked, it is being written' said
