@@ -22,7 +22,7 @@ SANFLAGS += $(if $(FUZZ),-fsanitize=fuzzer-no-link)
 # Nothing asks for floating-point exceptions, and where they need not be kept, loops with exp and tanh become vectors.
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -fopenmp -ffp-contract=off -fno-trapping-math -march=$(ARCH) $(WARN) $(CFLAGS) $(SANFLAGS)
 # Built by clang, the program brings libomp, which also answers the calls that libdnnl makes to libgomp: one runtime, one pool.
-LDLIBS = -ldnnl -llmdb -lpng -ljpeg -lwebp -lsndfile -larchive -ljansson -lxxhash -lz -ldl -lm
+LDLIBS = -ldnnl -llmdb -lpng -ljpeg -lwebp -lsndfile -larchive -ljansson -lxxhash -ldeflate -lz -ldl -lm
 
 Q = $(if $(V),,@)
 # -rdynamic: the CUDA plugin calls back into the program's libwf.

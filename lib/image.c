@@ -482,6 +482,11 @@ static int step(wf_images *images, wf_image *image, wf_later *later, bool *got)
         return leave(images);
     const format *found;
     WF_TRY(find_format(top, &found));
+    if (found && found->read == wf_image_read_sound && images->how.pictures && top->origin == WF_FROM_LIST &&
+        !top->pictures) {
+        images->passed.skipped++;
+        return leave_item(images);
+    }
     if (found && found->open && !top->pictures) {
         images->bad = false;
         return enter(images, found);

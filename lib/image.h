@@ -44,6 +44,7 @@ typedef struct wf_images wf_images;
 /* How what can be taken in more than one way is taken. */
 typedef struct wf_images_taken {
     int64_t length; /* sounds: cut in pieces of so many samples, one after the other; 0: whole */
+    bool pictures;  /* sounds in folders and archives are passed over, as other files there are */
     bool volumes;   /* NumPy arrays: [D,H,W], [D,H,W,C] with C <= 4, else [N,D,H,W], and [N,D,H,W,C] */
 } wf_images_taken;
 void wf_images_take_as(wf_images *images, wf_images_taken how);
@@ -68,11 +69,12 @@ void wf_images_close(wf_images *images);
 
 /* What is done with all pictures, in batches, by several workers at once. */
 typedef struct wf_image_work {
-    /* Takes picture i of a worker's batch; `image` may be changed and is lent for the call. */
-    int (*picture)(void *context, int worker, int i, wf_image *image, const char *name);
+    /* Takes picture i of a worker's batch, before which are `first` pictures; `image` may be changed and is lent for the
+     * call. */
+    int (*picture)(void *context, int worker, int64_t first, int i, wf_image *image, const char *name);
     /* All `count` of them were taken. */
     int (*batch)(void *context, int worker, int count);
-    /* The same batch, when its turn has come: one at a time, in the order of the pictures. first: pictures before it. */
+    /* The same batch, when its turn has come: one at a time, in the order of the pictures. */
     int (*deliver)(void *context, int worker, int64_t first, int count);
     /* After a picture that could not be read (`status`; the source is at it, wf_images_skip may pass over it): WF_OK to go on.
      * NULL: its failure is the run's. With it, pictures are decoded one after the other. */

@@ -22,6 +22,13 @@ typedef struct wf_array {
     bool big_endian; /* of 2 */
 } wf_array;
 
+/* Bytes of one picture, not decoded. Cutting leaves out nothing that its decoder would read, and ends early where the bytes
+ * do: it is the decoder that says what is wrong with a damaged picture. */
+typedef struct wf_code {
+    uint8_t *bytes; /* owned */
+    size_t size, capacity;
+} wf_code;
+
 /* Bytes to come from a file, a pipe, an archive's entry or a decompressor, with look-ahead. */
 typedef struct wf_source wf_source;
 struct wf_source {
@@ -36,14 +43,15 @@ struct wf_source {
     char *name;       /* "a.tar:b/c.png", then "#2" for the third picture of one item */
     size_t name_base; /* length without that number */
     wf_origin origin;
-    FILE *file;     /* where the bytes come from a file as it is, for formats that are not read in order; or NULL */
-    bool link;      /* an archive's other name of something: no bytes of its own */
-    bool ended;     /* fill has told the end */
-    wf_array array; /* that is being read, if any are left */
-    bool beside;    /* what was read is no picture, but something that lies beside pictures: labels */
-    int64_t length; /* of the pieces of a sound, 0: whole */
-    int64_t rest;   /* samples of a sound behind its last piece */
-    bool volumes;   /* NumPy arrays are volumes */
+    FILE *file; /* where the bytes come from a file as it is, for formats that are not read in order; or NULL */
+    const wf_code *code;    /* where they are one picture's, and all there: those; or NULL */
+    bool link;              /* an archive's other name of something: no bytes of its own */
+    bool ended;             /* fill has told the end */
+    wf_array array;         /* that is being read, if any are left */
+    bool beside;            /* what was read is no picture, but something that lies beside pictures: labels */
+    int64_t length;         /* of the pieces of a sound, 0: whole */
+    int64_t rest;           /* samples of a sound behind its last piece */
+    bool volumes;           /* NumPy arrays are volumes */
     struct wf_sound *sound; /* that is being cut in pieces, or NULL */
     bool lone;              /* what is behind the picture that was read is none of its kind */
     int64_t pictures;       /* read from this item so far */
@@ -101,13 +109,6 @@ typedef enum wf_follow {
     OPEN(tar, 512)                                \
     READ(cifar10, "CIFAR-10", 16 * 3073, WF_SAME) \
     READ(cifar100, "CIFAR-100", 16 * 3074, WF_SAME)
-
-/* Bytes of one picture, not decoded. Cutting leaves out nothing that its decoder would read, and ends early where the bytes
- * do: it is the decoder that says what is wrong with a damaged picture. */
-typedef struct wf_code {
-    uint8_t *bytes; /* owned */
-    size_t size, capacity;
-} wf_code;
 
 enum { WF_MAX_CODE = 1 << 30 }; /* more bytes cannot be of WF_MAX_PIXELS */
 

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "file.h"
-#include "image_format.h"
+#include "png_stored.h"
 
 bool wf_image_is_png(const uint8_t *head, size_t n)
 {
@@ -18,10 +18,11 @@ typedef struct job {
     png_structp png;
     png_infop info;
     const char *name;
-    wf_source *source; /* reading */
-    FILE *file;        /* writing */
-    uint8_t *row;      /* owned */
-    int status;        /* set before every longjmp */
+    wf_source *source;     /* reading */
+    wf_png_stored *stored; /* the same, its pixels decompressed, or NULL */
+    FILE *file;            /* writing */
+    uint8_t *row;          /* owned */
+    int status;            /* set before every longjmp */
 } job;
 
 static void failed(png_structp png, png_const_charp message)
@@ -42,7 +43,10 @@ static void warned(png_structp png, png_const_charp message)
 static void give_bytes(png_structp png, png_bytep to, size_t n)
 {
     job *j = png_get_io_ptr(png);
-    j->status = wf_source_read(j->source, to, n);
+    if (j->stored)
+        j->status = wf_png_stored_read(j->stored, to, n) ? WF_OK : wf_fail(WF_DATA, "%s: cut off", j->name);
+    else
+        j->status = wf_source_read(j->source, to, n);
     if (j->status)
         png_longjmp(png, 1);
 }
@@ -89,6 +93,13 @@ static void read_passes(job *j, wf_image *image, size_t bytes, int passes)
         wf_image_spread(image);
 }
 
+/* Whether checksums of pixels are looked at, which was done where those are stored. */
+static void check_pixels(const job *j, bool check)
+{
+    if (j->stored)
+        png_set_crc_action(j->png, check ? PNG_CRC_DEFAULT : PNG_CRC_QUIET_USE, PNG_CRC_NO_CHANGE);
+}
+
 static int decode(job *j, wf_image *image)
 {
     if (setjmp(png_jmpbuf(j->png)))
@@ -98,6 +109,8 @@ static int decode(job *j, wf_image *image)
     png_set_chunk_malloc_max(j->png, 1 << 20);
     /* Pixels are taken as stored: colour profiles, gamma and texts are not even parsed. */
     png_set_keep_unknown_chunks(j->png, PNG_HANDLE_CHUNK_NEVER, NULL, -1);
+    if (j->stored)
+        png_set_option(j->png, PNG_IGNORE_ADLER32, PNG_OPTION_ON);
     png_read_info(j->png, j->info);
     int passes = set_transforms(j);
     WF_TRY(wf_image_reserve(image, j->name, png_get_image_height(j->png, j->info), png_get_image_width(j->png, j->info),
@@ -107,17 +120,19 @@ static int decode(job *j, wf_image *image)
              "%s: PNG rows of %zu bytes", j->name, bytes);
     j->row = malloc(bytes);
     WF_CHECK(j->row, WF_AGAIN, "%s: out of memory", j->name);
+    check_pixels(j, false);
     if (passes == 1)
         read_rows(j, image, bytes);
     else
         read_passes(j, image, bytes, passes);
+    check_pixels(j, true);
     png_read_end(j->png, NULL); /* up to the last byte of IEND, so that another picture may follow */
     return WF_OK;
 }
 
-int wf_image_read_png(wf_source *source, wf_image *image)
+static int read_png(wf_source *source, wf_png_stored *stored, wf_image *image)
 {
-    job j = {.name = source->name, .source = source};
+    job j = {.name = source->name, .source = source, .stored = stored};
     j.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &j, failed, warned);
     WF_CHECK(j.png, WF_AGAIN, "%s: cannot start libpng", source->name);
     j.info = png_create_info_struct(j.png);
@@ -125,6 +140,19 @@ int wf_image_read_png(wf_source *source, wf_image *image)
     png_destroy_read_struct(&j.png, &j.info, NULL);
     free(j.row);
     return status;
+}
+
+/* Where something is not as it should be, it is libpng that tells what, from the bytes as they are. */
+int wf_image_read_png(wf_source *source, wf_image *image)
+{
+    wf_png_stored stored;
+    if (source->code && wf_png_store(source->code, &stored)) {
+        int status = read_png(source, &stored, image);
+        wf_png_stored_clear(&stored);
+        if (!status)
+            return WF_OK;
+    }
+    return read_png(source, NULL, image);
 }
 
 /* Signature, then chunks: u32 length, four letters, data, u32 CRC, up to IEND. */

@@ -102,18 +102,20 @@ static int decode(slot *s)
     WF_TRY(wf_source_create(NULL, s->name, WF_FROM_LIST, &source));
     source->state = &at;
     source->fill = fill_from_code;
+    source->code = &s->later.code;
     source->offset = s->later.offset;
     int status = s->later.read(source, &s->image);
     wf_source_destroy(source);
     return status;
 }
 
-static int do_batch(const worker *w, int count)
+/* All batches before it are of full size, or there would be no more. */
+static int do_batch(const worker *w, int64_t batch, int count)
 {
     const wf_image_work *work = w->run->work;
     for (int i = 0; i < count; i++) {
         WF_TRY(decode(&w->slots[i]));
-        WF_TRY(work->picture(work->context, w->number, i, &w->slots[i].image, w->slots[i].name));
+        WF_TRY(work->picture(work->context, w->number, batch * w->run->size, i, &w->slots[i].image, w->slots[i].name));
     }
     return work->batch(work->context, w->number, count);
 }
@@ -157,7 +159,7 @@ static void *work_on(void *context)
         take_batch(w->run, w->slots, &batch, &count);
         if (!count)
             return NULL;
-        deliver(w, batch, count, stopped(w->run) ? WF_INTERNAL : do_batch(w, count));
+        deliver(w, batch, count, stopped(w->run) ? WF_INTERNAL : do_batch(w, batch, count));
         if (stopped(w->run))
             return NULL;
     }

@@ -144,6 +144,55 @@ int wf_pyramid_split(wf_pyramid *p, int N, const float *pixels, int lowest)
     return WF_OK;
 }
 
+static void widen(const uint16_t *samples, size_t n, float *to)
+{
+    for (size_t i = 0; i < n; i++)
+        to[i] = samples[i];
+}
+
+/* Strips of level L from I_L, which at the top are samples; I_(L-1) is kept, the details of one strip only. */
+static int strips_of(wf_pyramid *p, int L, const uint16_t *samples, int strip, wf_pyramid_sink *sink, void *context)
+{
+    wf_extent e;
+    WF_TRY(extent_of(p, L, 1, &e));
+    /* Haar's rows of details are of two rows of the picture and no other. */
+    bool strips = e.signal == WF_PICTURE && p->wavelet->count == 2;
+    int all = wf_meta_level(&p->meta, L).H, most = strips ? strip : all, H = e.H;
+    size_t low_row = image_size(p, L - 1, 1) / (size_t)all, row = image_size(p, L, 1) / (size_t)H;
+    for (int y = 0; y < all; y += most) {
+        int rows = all - y < most ? all - y : most;
+        e.H = strips ? 2 * rows : H;
+        size_t at = 2 * (size_t)y * row;
+        float *image = (float *)p->image[L] + (L < p->meta.levels ? at : 0), *low = (float *)p->image[L - 1];
+        low += (size_t)y * low_row;
+        if (L == p->meta.levels)
+            widen(samples + at, (size_t)e.H * row, image);
+        WF_TRY(wf_halve(p->b, p->wavelet, &e, (wf_real *)image, (wf_real *)low, p->detail[L], p->scratch));
+        WF_TRY(sink(context, L, rows, low, (const float *)p->detail[L]));
+    }
+    return WF_OK;
+}
+
+int wf_pyramid_strips(wf_pyramid *p, const uint16_t *samples, int lowest, int rows, wf_pyramid_sink *sink,
+                      void *context)
+{
+    int top = p->meta.levels;
+    WF_CHECK(p->b->host, WF_INTERNAL, "pyramid: strips are for the host, not %s", p->b->name);
+    WF_CHECK(lowest >= 0 && lowest <= top, WF_INTERNAL, "pyramid: level %d of %d", lowest, top);
+    p->N = 0;
+    WF_TRY(need_image(p, top));
+    for (int L = top; L >= 1 && L >= lowest; L--) {
+        WF_TRY(need_image(p, L - 1));
+        WF_TRY(need_detail(p, L));
+        WF_TRY(strips_of(p, L, samples, rows, sink, context));
+    }
+    if (lowest)
+        return WF_OK;
+    if (!top)
+        widen(samples, image_size(p, 0, 1), (float *)p->image[0]);
+    return sink(context, 0, wf_meta_level(&p->meta, 0).H, (const float *)p->image[0], NULL);
+}
+
 static int lend(wf_pyramid *p, int slot, const wf_real *from, size_t n, const float **out)
 {
     if (p->b->host) {

@@ -21,9 +21,25 @@ int wf_store_create(const char *path, const wf_meta *meta, bool append, wf_store
 /* Adds one record. Pictures become durable when all their levels were put (levels arrive lowest first). */
 int wf_store_put(wf_store *store, const wf_record *record) WF_MUST;
 
+/* Pictures that are encoded and not in the store yet: several threads may encode at once, each into a batch of its own, where
+ * one calls all else. */
+typedef struct wf_store_batch wf_store_batch;
+int wf_store_batch_create(wf_store *store, wf_store_batch **out) WF_MUST;
+void wf_store_batch_destroy(wf_store_batch *batch); /* NULL is allowed */
+
+enum { WF_STORE_ROWS = 64 };
+
+/* The next rows of a level of a picture: low [rows,w,C] and, but at the base, detail [rows,w,K]. Rows are a multiple of
+ * WF_STORE_ROWS or all that are left; all of a level come before the next, all levels of a picture before the next picture. */
+int wf_store_encode(wf_store_batch *batch, int level, uint64_t index, int rows, const float *low,
+                    const float *detail) WF_MUST;
+
+/* Adds the pictures, whole ones, and gives an empty batch for them. */
+int wf_store_put_batch(wf_store *store, wf_store_batch **batch) WF_MUST;
+
 /* WF_DATA unless the store, which is being made or continued, has these very pictures with these very coefficients
- * committed. */
-int wf_store_compare(wf_store *store, const wf_record *record) WF_MUST;
+ * committed. Empties the batch. */
+int wf_store_compare(wf_store *store, wf_store_batch *batch) WF_MUST;
 
 /* Seals the store: from now on it can be read. */
 int wf_store_seal(wf_store *store) WF_MUST;

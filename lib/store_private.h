@@ -69,16 +69,56 @@ void wf_store_abandon(wf_store *store);
 
 /* -- values -------------------------------------------------------------------------------------------------------- */
 
+enum { WF_TILE = WF_STORE_ROWS }; /* side of a tile, pixels */
+
 /* Bytes of a value in the widest type. */
 size_t wf_value_bound(int level, wf_level_shape shape);
-/* Writes at most so many bytes to `to`; returns how many. *checksum: the sum of those of its tiles. */
-size_t wf_value_encode(int level, uint64_t index, wf_level_shape shape, const float *low, const float *detail,
-                       unsigned char *to, uint64_t *checksum);
+/* A value that is being encoded. */
+typedef struct wf_value {
+    const char *who; /* borrowed */
+    int level;
+    uint64_t index;
+    wf_level_shape shape;
+    wf_dtype dtype;    /* so far */
+    unsigned char *to; /* borrowed */
+    int rows;          /* so far */
+    size_t size;       /* with all its rows */
+    uint64_t checksum; /* the sum of those of its tiles */
+} wf_value;
+
+/* To `to` [wf_value_bound]. */
+void wf_value_begin(wf_value *v, const char *who, int level, uint64_t index, wf_level_shape shape, unsigned char *to);
+/* The next rows: a multiple of WF_TILE of them, or all that are left. WF_DATA, after "who: level, picture": not finite. */
+int wf_value_rows(wf_value *v, int rows, const float *low, const float *detail) WF_MUST;
+
 /* The pixels of a window that lies inside; no other tiles than those it touches are read, and *checksum is their sum.
  * WF_DATA, after "who: level, picture", unless size and checksums are right and all coefficients are finite. */
 int wf_value_decode(const char *who, int level, uint64_t index, MDB_val value, wf_level_shape shape,
                     const wf_window *window, float *low, float *detail, uint64_t *checksum) WF_MUST;
 /* The type that the value's first byte names; false if it names none. */
 bool wf_value_dtype(MDB_val value, wf_dtype *dtype);
+
+/* -- batches ------------------------------------------------------------------------------------------------------- */
+
+typedef struct wf_store_entry {
+    int level;
+    uint64_t index;
+    size_t at, size; /* in bytes[] */
+} wf_store_entry;
+
+struct wf_store_batch {
+    const wf_store *store; /* its path and metadata, which do not change */
+    unsigned char *bytes;
+    size_t used, capacity;
+    wf_store_entry *entries;
+    size_t count, room;
+    uint64_t content; /* sum of the checksums of all entries */
+    wf_value value;   /* being encoded behind `used`, */
+    bool open;        /* if one is */
+    wf_store_batch *next;
+};
+
+void wf_store_batch_clear(wf_store_batch *batch);
+int wf_store_batch_compare(const wf_store *store, const wf_store_batch *batch, MDB_txn *txn) WF_MUST;
 
 #endif

@@ -6,7 +6,7 @@
 #include "finite.h"
 #include "store_private.h"
 
-enum { AS_F16 = 1, AS_F32 = 2, BEFORE = 8, AFTER = 8, TILE = 64 };
+enum { AS_F16 = 1, AS_F32 = 2, BEFORE = 8, AFTER = 8 };
 
 /* Halves by scaling: 2^-112 moves the exponent of a float to that of a half, and 13 mantissa bits fall away; numbers
  * below the normal range come out right too, because the scaled float is then below its own. Vectorizes on any
@@ -35,31 +35,20 @@ static float float_of(uint16_t half)
     return value;
 }
 
-/* Do all of x [n] come back bit by bit from halves? */
-static bool fit_halves(const float *x, size_t n)
+/* Whether all of x [n] come back bit by bit. */
+static bool encode_halves(const float *x, size_t n, unsigned char *to)
 {
-    for (size_t block = 0; block < n; block += 4096) {
-        size_t end = n - block < 4096 ? n : block + 4096;
-        uint32_t lost = 0;
-        for (size_t i = block; i < end; i++) {
-            float back = float_of(half_of(x[i]));
-            uint32_t a, b;
-            memcpy(&a, &x[i], sizeof a);
-            memcpy(&b, &back, sizeof b);
-            lost |= a ^ b;
-        }
-        if (lost)
-            return false;
-    }
-    return true;
-}
-
-static void encode_halves(const float *x, size_t n, unsigned char *to)
-{
+    uint32_t lost = 0;
     for (size_t i = 0; i < n; i++) {
         uint16_t half = half_of(x[i]);
+        float back = float_of(half);
+        uint32_t a, b;
+        memcpy(&a, &x[i], sizeof a);
+        memcpy(&b, &back, sizeof b);
+        lost |= a ^ b;
         memcpy(to + i * sizeof half, &half, sizeof half);
     }
+    return !lost;
 }
 
 static void decode_halves(const unsigned char *from, float *x, size_t n)
@@ -93,15 +82,15 @@ static layout layout_of(int level, wf_level_shape s)
                     .W = s.W,
                     .C = (size_t)s.C,
                     .K = level ? (size_t)s.K : 0,
-                    .rows = (size_t)(s.H + TILE - 1) / TILE,
-                    .columns = (size_t)(s.W + TILE - 1) / TILE};
+                    .rows = (size_t)(s.H + WF_TILE - 1) / WF_TILE,
+                    .columns = (size_t)(s.W + WF_TILE - 1) / WF_TILE};
 }
 
 static tile tile_at(const layout *l, size_t row, size_t column, size_t each)
 {
-    tile t = {.y = (int)row * TILE, .x = (int)column * TILE, .number = row * l->columns + column};
-    t.h = l->H - t.y < TILE ? l->H - t.y : TILE;
-    t.w = l->W - t.x < TILE ? l->W - t.x : TILE;
+    tile t = {.y = (int)row * WF_TILE, .x = (int)column * WF_TILE, .number = row * l->columns + column};
+    t.h = l->H - t.y < WF_TILE ? l->H - t.y : WF_TILE;
+    t.w = l->W - t.x < WF_TILE ? l->W - t.x : WF_TILE;
     size_t before = (size_t)t.y * (size_t)l->W + (size_t)t.x * (size_t)t.h;
     t.begin = BEFORE + before * (l->C + l->K) * each + t.number * AFTER;
     t.end = t.begin + (size_t)t.h * (size_t)t.w * (l->C + l->K) * each;
@@ -129,42 +118,95 @@ size_t wf_value_bound(int level, wf_level_shape shape)
     return value_size(&l, sizeof(float));
 }
 
-/* The tile's pixels of x [H,W,channels], row after row; returns the place behind them. */
-static unsigned char *encode_part(const layout *l, const tile *t, bool halves, const float *x, size_t channels,
-                                  unsigned char *to)
+void wf_value_begin(wf_value *v, const char *who, int level, uint64_t index, wf_level_shape shape, unsigned char *to)
 {
-    size_t n = (size_t)t->w * channels;
-    for (int y = t->y; y < t->y + t->h; y++) {
-        const float *from = x + ((size_t)y * (size_t)l->W + (size_t)t->x) * channels;
-        if (halves)
-            encode_halves(from, n, to);
-        else
-            memcpy(to, from, n * sizeof *from);
-        to += n * (halves ? 2 : 4);
-    }
-    return to;
+    *v = (wf_value){.who = who, .level = level, .index = index, .shape = shape, .dtype = WF_F16, .to = to};
+    memset(to, 0, BEFORE);
+    to[0] = AS_F16;
 }
 
-size_t wf_value_encode(int level, uint64_t index, wf_level_shape shape, const float *low, const float *detail,
-                       unsigned char *to, uint64_t *checksum)
+static void seal_tile(wf_value *v, const layout *l, const tile *t)
 {
-    layout l = layout_of(level, shape);
-    size_t pixels = (size_t)l.H * (size_t)l.W;
-    bool halves = fit_halves(low, pixels * l.C) && (!l.K || fit_halves(detail, pixels * l.K));
-    memset(to, 0, BEFORE);
-    to[0] = halves ? AS_F16 : AS_F32;
-    *checksum = 0;
-    for (size_t row = 0; row < l.rows; row++)
-        for (size_t column = 0; column < l.columns; column++) {
-            tile t = tile_at(&l, row, column, halves ? 2 : 4);
-            unsigned char *p = encode_part(&l, &t, halves, low, l.C, to + t.begin);
-            if (l.K)
-                encode_part(&l, &t, halves, detail, l.K, p);
-            uint64_t own = checksum_of(&l, index, &t, to);
-            memcpy(to + t.end, &own, AFTER);
-            *checksum += own;
+    uint64_t own = checksum_of(l, v->index, t, v->to);
+    memcpy(v->to + t->end, &own, AFTER);
+    v->checksum += own;
+}
+
+/* The `count` tiles that are there as halves become floats: from the last number on, as none is written over before it
+ * is read. */
+static void widen(wf_value *v, const layout *l, size_t count)
+{
+    v->dtype = WF_F32;
+    v->to[0] = AS_F32;
+    v->checksum = 0;
+    for (size_t i = count; i--;) {
+        tile from = tile_at(l, i / l->columns, i % l->columns, 2), to = tile_at(l, i / l->columns, i % l->columns, 4);
+        for (size_t k = (from.end - from.begin) / 2; k--;) {
+            float x;
+            decode_halves(v->to + from.begin + 2 * k, &x, 1);
+            memcpy(v->to + to.begin + 4 * k, &x, sizeof x);
         }
-    return value_size(&l, halves ? 2 : 4);
+    }
+    for (size_t i = 0; i < count; i++) {
+        tile t = tile_at(l, i / l->columns, i % l->columns, 4);
+        seal_tile(v, l, &t);
+    }
+}
+
+/* The tile's pixels of x [rows from v->rows on,W,channels], row after row; false if they do not fit. */
+static bool encode_part(const wf_value *v, const layout *l, const tile *t, const float *x, size_t channels,
+                        unsigned char *to)
+{
+    bool fit = true;
+    size_t n = (size_t)t->w * channels;
+    for (int y = t->y; y < t->y + t->h; y++) {
+        const float *from = x + ((size_t)(y - v->rows) * (size_t)l->W + (size_t)t->x) * channels;
+        if (v->dtype == WF_F16)
+            fit &= encode_halves(from, n, to);
+        else
+            memcpy(to, from, n * sizeof *from);
+        to += n * wf_dtype_size(v->dtype);
+    }
+    return fit;
+}
+
+static bool encode_tile(wf_value *v, const layout *l, const tile *t, const float *low, const float *detail)
+{
+    unsigned char *to = v->to + t->begin;
+    bool fit = encode_part(v, l, t, low, l->C, to);
+    if (fit && l->K)
+        fit = encode_part(v, l, t, detail, l->K, to + (size_t)t->h * (size_t)t->w * l->C * wf_dtype_size(v->dtype));
+    if (fit)
+        seal_tile(v, l, t);
+    return fit;
+}
+
+/* NaN and infinity fit no half, as those have none here. */
+int wf_value_rows(wf_value *v, int rows, const float *low, const float *detail)
+{
+    layout l = layout_of(v->level, v->shape);
+    int end = v->rows + rows;
+    WF_CHECK(rows > 0 && rows <= l.H - v->rows && (rows % WF_TILE == 0 || end == l.H), WF_INTERNAL,
+             "%s: level %d: %d rows at %d of %d", v->who, v->level, rows, v->rows, l.H);
+    for (size_t row = (size_t)v->rows / WF_TILE; (int)row * WF_TILE < end; row++)
+        for (size_t column = 0; column < l.columns; column++) {
+            tile t = tile_at(&l, row, column, wf_dtype_size(v->dtype));
+            if (encode_tile(v, &l, &t, low, detail))
+                continue;
+            widen(v, &l, t.number);
+            t = tile_at(&l, row, column, wf_dtype_size(v->dtype));
+            encode_tile(v, &l, &t, low, detail);
+        }
+    if (v->dtype == WF_F32) {
+        size_t pixels = (size_t)rows * (size_t)l.W;
+        WF_CHECK(wf_find_nonfinite(low, pixels * l.C) == pixels * l.C &&
+                     wf_find_nonfinite(detail, pixels * l.K) == pixels * l.K,
+                 WF_DATA, "%s: level %d, picture %llu: a coefficient is not a finite number", v->who, v->level,
+                 (unsigned long long)v->index);
+    }
+    v->rows = end;
+    v->size = value_size(&l, wf_dtype_size(v->dtype));
+    return WF_OK;
 }
 
 /* -- decoding -------------------------------------------------------------------------------------------------------- */
@@ -221,8 +263,8 @@ int wf_value_decode(const char *who, int level, uint64_t index, MDB_val value, w
     WF_CHECK(value.mv_size == want, WF_DATA, "%s: level %d, picture %llu: value of %zu bytes, want %zu", who, level,
              picture, value.mv_size, want);
     *checksum = 0;
-    for (int row = window->y / TILE; row * TILE < window->y + window->h; row++)
-        for (int column = window->x / TILE; column * TILE < window->x + window->w; column++) {
+    for (int row = window->y / WF_TILE; row * WF_TILE < window->y + window->h; row++)
+        for (int column = window->x / WF_TILE; column * WF_TILE < window->x + window->w; column++) {
             tile t = tile_at(&l, (size_t)row, (size_t)column, wf_dtype_size(dtype));
             WF_TRY(decode_tile(who, &l, index, &t, window, dtype, value.mv_data, low, detail, checksum));
         }

@@ -1,8 +1,9 @@
 /* store_write.c - making a store: whole pictures in durable transactions, then the seal
  *
- * Encoded pictures wait in memory until there are enough for one transaction, so that a transaction that met a full map
- * can be tried again. A thread commits them while the next ones are put. Only whole batches are committed: what is in the
- * file are always pictures with all their levels. */
+ * Batches of encoded pictures wait in memory until there are enough for one transaction, so that a transaction that met a
+ * full map can be tried again. A thread commits them while the next ones are encoded. Only whole batches are committed: what
+ * is in the file are always pictures with all their levels. Their memory is used over: fresh pages cost as much as what is
+ * done with them. */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -17,37 +18,31 @@
 #include "meta_text.h"
 #include "store_private.h"
 
-enum { COMMIT_BYTES = 64 << 20, COMMIT_PICTURES = 1000, FIRST_MAP = 16 << 20 };
+enum { COMMIT_BYTES = 32 << 20, COMMIT_PICTURES = 1000, FIRST_MAP = 16 << 20 };
 
-typedef struct entry {
-    int level;
-    uint64_t index;
-    size_t at, size; /* in bytes[] */
-} entry;
-
-/* Encoded pictures. */
-typedef struct load {
-    unsigned char *bytes;
-    size_t used, capacity;
-    entry *entries;
-    size_t count, room;
-} load;
+/* Batches in order. */
+typedef struct line {
+    wf_store_batch *first, *last;
+} line;
 
 struct wf_pending {
-    load load;         /* put so far */
-    int64_t pictures;  /* of whole batches */
-    uint64_t content;  /* sum of the checksums of all entries */
-    uint64_t *indices; /* [N] of the batch under way */
-    int64_t N;         /* 0: none is under way */
-    uint32_t mask;     /* its levels so far */
-    int level;         /* the last of them */
-    bool ascends;      /* indices must, being added to sealed ones: */
-    uint64_t last;     /* the last so far, if there are pictures */
-    bool failed;       /* a put or commit went wrong: what follows could only make a store with a hole */
+    line put;                /* so far, */
+    size_t bytes;            /* with so many in their values */
+    int64_t pictures;        /* and so many pictures */
+    wf_store_batch *spare;   /* empty ones */
+    wf_store_batch *records; /* what wf_store_put encodes, or NULL */
+    uint64_t *indices;       /* [N] of the records' batch under way */
+    int64_t N;               /* 0: none is under way */
+    uint32_t mask;           /* its levels so far */
+    int level;               /* the last of them */
+    bool ascends;            /* indices must, being added to sealed ones: */
+    uint64_t last;           /* the last so far, */
+    bool any;                /* if there is one */
+    bool failed;             /* a put or commit went wrong: what follows could only make a store with a hole */
 
     bool running; /* `thread` commits `under_way`, with which the store will be `next` */
     pthread_t thread;
-    load under_way;
+    line under_way;
     wf_store_state next; /* borrows the provenance */
     int status;          /* of that commit */
     char message[1024];
@@ -55,16 +50,24 @@ struct wf_pending {
 
 static void join(wf_store *store);
 
+static void destroy_all(wf_store_batch *batch)
+{
+    while (batch) {
+        wf_store_batch *next = batch->next;
+        wf_store_batch_destroy(batch);
+        batch = next;
+    }
+}
+
 void wf_store_abandon(wf_store *store)
 {
     wf_pending *p = store->pending;
     if (!p)
         return;
     join(store);
-    free(p->load.bytes);
-    free(p->load.entries);
-    free(p->under_way.bytes);
-    free(p->under_way.entries);
+    wf_store_batch_destroy(p->records);
+    destroy_all(p->put.first);
+    destroy_all(p->spare);
     free(p->indices);
     free(p);
 }
@@ -119,6 +122,7 @@ static int read_last(wf_store *store, MDB_txn *txn, const wf_store_state *state)
     WF_LMDB(store, mdb_dbi_open(txn, name, 0, &top), name);
     WF_LMDB(store, mdb_cursor_open(txn, top, &cursor), name);
     int rc = mdb_cursor_get(cursor, &key, &value, MDB_LAST);
+    store->pending->any = true;
     int status = rc ? wf_fail_lmdb(store, rc, name) : wf_store_index(store, key, &store->pending->last);
     mdb_cursor_close(cursor);
     return status;
@@ -221,29 +225,34 @@ static int reason_of(const wf_store *store, int rc)
 }
 
 /* All of this returns LMDB codes. */
-static int write_entries(const wf_store *store, MDB_txn *txn, const entry **at)
+static int write_level(MDB_txn *txn, const wf_store_batch *batch, int level, const wf_store_entry **at)
 {
-    const load *l = &store->pending->under_way;
-    MDB_dbi levels[WF_MAX_LEVELS + 1];
-    for (int level = 0; level <= WF_MAX_LEVELS; level++) {
-        char name[16];
-        wf_level_name(level, name);
-        int rc = store->pending->next.mask >> level & 1 ? mdb_dbi_open(txn, name, MDB_CREATE, &levels[level]) : 0;
-        if (rc)
-            return rc;
-    }
-    for (size_t i = 0; i < l->count; i++) {
-        const entry *e = *at = &l->entries[i];
-        unsigned char bytes[8];
-        MDB_val key = wf_store_key(e->index, bytes), value = {e->size, l->bytes + e->at};
-        int rc = mdb_put(txn, levels[e->level], &key, &value, MDB_NOOVERWRITE);
-        if (rc)
-            return rc;
-    }
-    return 0;
+    char name[16];
+    MDB_dbi database;
+    wf_level_name(level, name);
+    int rc = mdb_dbi_open(txn, name, MDB_CREATE, &database);
+    for (; batch && !rc; batch = batch->next)
+        for (size_t i = 0; i < batch->count && !rc; i++) {
+            const wf_store_entry *e = *at = &batch->entries[i];
+            unsigned char bytes[8];
+            MDB_val key = wf_store_key(e->index, bytes), value = {e->size, batch->bytes + e->at};
+            if (e->level == level)
+                rc = mdb_put(txn, database, &key, &value, MDB_NOOVERWRITE);
+        }
+    return rc;
 }
 
-static int try_commit(const wf_store *store, const entry **at)
+/* One level after the other, so that values of one lie together. */
+static int write_entries(const wf_store *store, MDB_txn *txn, const wf_store_entry **at)
+{
+    int rc = 0;
+    for (int level = 0; level <= WF_MAX_LEVELS && !rc; level++)
+        if (store->pending->next.mask >> level & 1)
+            rc = write_level(txn, store->pending->under_way.first, level, at);
+    return rc;
+}
+
+static int try_commit(const wf_store *store, const wf_store_entry **at)
 {
     MDB_txn *txn;
     int rc = mdb_txn_begin(store->env, NULL, 0, &txn);
@@ -269,7 +278,7 @@ static int grow(wf_store *store, int rc)
 
 static int commit_under_way(wf_store *store)
 {
-    const entry *at = NULL;
+    const wf_store_entry *at = NULL;
     for (;;) {
         int rc = try_commit(store, &at);
         if (!rc)
@@ -300,7 +309,12 @@ static void join(wf_store *store)
         return;
     pthread_join(p->thread, NULL);
     p->running = false;
-    p->under_way.used = p->under_way.count = 0;
+    for (wf_store_batch *b = p->under_way.first, *next; b; b = next) {
+        next = b->next;
+        b->next = p->spare;
+        p->spare = b;
+    }
+    p->under_way = (line){NULL, NULL};
     p->failed = p->failed || p->status;
 }
 
@@ -318,15 +332,13 @@ static int commit(wf_store *store)
 {
     wf_pending *p = store->pending;
     WF_TRY(settle(store));
-    load empty = p->under_way;
-    p->under_way = p->load;
-    p->load = empty;
+    p->under_way = p->put;
+    p->put = (line){NULL, NULL};
     store->state.count += p->pictures;
-    store->state.content += p->content;
     if (store->state.sealed)
         wf_state_hash(&store->state, store->state.hash);
     p->pictures = 0;
-    p->content = 0;
+    p->bytes = 0;
     p->next = store->state;
     int rc = pthread_create(&p->thread, NULL, commit_thread, store);
     p->failed = p->failed || rc;
@@ -337,56 +349,64 @@ static int commit(wf_store *store)
 
 /* -- putting ------------------------------------------------------------------------------------------------------- */
 
-static int reserve(wf_store *store, size_t bytes, size_t entries)
+/* A spare batch, or a new one. */
+static int take_batch(wf_store *store, wf_store_batch **out)
 {
-    load *p = &store->pending->load;
-    size_t need, want = p->capacity;
-    WF_CHECK(WF_ADD(p->used, bytes, &need), WF_AGAIN, "%s: a batch too large", store->path);
-    if (need > p->capacity) {
-        want = need > 2 * p->capacity ? need : 2 * p->capacity;
-        unsigned char *grown = realloc(p->bytes, want);
-        WF_CHECK(grown, WF_AGAIN, "%s: out of memory for %zu bytes", store->path, want);
-        p->bytes = grown;
-        p->capacity = want;
+    wf_store_batch *b = store->pending->spare;
+    if (b) {
+        store->pending->spare = b->next;
+    } else {
+        b = calloc(1, sizeof *b);
+        WF_CHECK(b, WF_AGAIN, "%s: out of memory", store->path);
     }
-    if (p->count + entries > p->room) {
-        want = 2 * p->room + entries;
-        entry *grown = realloc(p->entries, want * sizeof *grown);
-        WF_CHECK(grown, WF_AGAIN, "%s: out of memory", store->path);
-        p->entries = grown;
-        p->room = want;
-    }
+    b->store = store;
+    b->next = NULL;
+    wf_store_batch_clear(b);
+    *out = b;
     return WF_OK;
 }
 
-static int check_ascent(wf_store *store, const wf_record *record)
+static int check_ascent(wf_store *store, uint64_t index)
 {
     wf_pending *p = store->pending;
-    bool any = store->state.count + p->pictures;
-    for (int64_t n = 0; n < record->N; n++) {
-        WF_CHECK(!any || record->index[n] > p->last, WF_DATA, "%s: picture %llu is added after %llu, want a later one",
-                 store->path, (unsigned long long)record->index[n], (unsigned long long)p->last);
-        p->last = record->index[n];
-        any = true;
-    }
+    WF_CHECK(!p->ascends || !p->any || index > p->last, WF_DATA,
+             "%s: picture %llu is added after %llu, want a later one", store->path, (unsigned long long)index,
+             (unsigned long long)p->last);
+    p->last = index;
+    p->any = true;
     return WF_OK;
 }
 
+/* Hands over what was encoded: `pictures` with the levels of `mask`, all of them. */
+static int enqueue(wf_store *store, wf_store_batch *b, uint32_t mask, int64_t pictures)
+{
+    wf_pending *p = store->pending;
+    WF_CHECK(!store->state.mask || store->state.mask == mask, WF_DATA,
+             "%s: a batch with levels %#x (bits), want %#x as before", store->path, mask, store->state.mask);
+    store->state.mask = mask;
+    store->state.sealed = false;
+    store->state.content += b->content;
+    p->pictures += pictures;
+    p->bytes += b->used;
+    *(p->put.last ? &p->put.last->next : &p->put.first) = b;
+    p->put.last = b;
+    return p->bytes >= COMMIT_BYTES || p->pictures >= COMMIT_PICTURES ? commit(store) : WF_OK;
+}
 /* The first level of a batch says which pictures it is about, those that follow must agree. */
 static int check_order(wf_store *store, const wf_record *record)
 {
     wf_pending *p = store->pending;
     size_t bytes = (size_t)record->N * sizeof *p->indices;
     if (!p->N) {
-        if (p->ascends)
-            WF_TRY(check_ascent(store, record));
+        for (int64_t n = 0; n < record->N; n++)
+            WF_TRY(check_ascent(store, record->index[n]));
         uint64_t *indices = realloc(p->indices, bytes);
         WF_CHECK(indices, WF_AGAIN, "%s: out of memory", store->path);
         p->indices = indices;
         memcpy(indices, record->index, bytes);
         p->N = record->N;
         p->mask = 0;
-        return WF_OK;
+        return p->records ? WF_OK : take_batch(store, &p->records);
     }
     WF_CHECK(record->level > p->level, WF_DATA, "%s: level %d after level %d, want levels up to %d of each batch",
              store->path, record->level, p->level, store->state.meta.top);
@@ -395,53 +415,26 @@ static int check_order(wf_store *store, const wf_record *record)
     return WF_OK;
 }
 
-/* The value of the record's picture n, behind the pending ones: *size bytes, and room for its entry. */
-static int encode(wf_store *store, const wf_record *record, size_t n, size_t *size, uint64_t *checksum)
+static int put(wf_store *store, const wf_record *record)
 {
-    load *p = &store->pending->load;
+    wf_pending *p = store->pending;
+    WF_TRY(wf_record_check(record, &store->state.meta, store->path));
+    WF_TRY(check_order(store, record));
     wf_level_shape shape = wf_meta_level(&store->state.meta, record->level);
     size_t pixels = (size_t)shape.H * (size_t)shape.W, lows = pixels * (size_t)shape.C,
            details = record->level ? pixels * (size_t)shape.K : 0;
-    WF_TRY(reserve(store, wf_value_bound(record->level, shape), 1));
-    *size = wf_value_encode(record->level, record->index[n], shape, record->low + n * lows,
-                            details ? record->detail + n * details : NULL, p->bytes + p->used, checksum);
-    return WF_OK;
-}
-
-static int add_values(wf_store *store, const wf_record *record)
-{
-    load *l = &store->pending->load;
-    for (size_t n = 0; n < (size_t)record->N; n++) {
-        uint64_t checksum;
-        size_t size;
-        WF_TRY(encode(store, record, n, &size, &checksum));
-        l->entries[l->count++] = (entry){record->level, record->index[n], l->used, size};
-        l->used += size;
-        store->pending->content += checksum;
-    }
-    return WF_OK;
-}
-
-static int end_batch(wf_store *store)
-{
-    wf_pending *p = store->pending;
-    WF_CHECK(!store->state.mask || store->state.mask == p->mask, WF_DATA,
-             "%s: a batch with levels %#x (bits), want %#x as before", store->path, p->mask, store->state.mask);
-    store->state.mask = p->mask;
-    store->state.sealed = false;
-    p->pictures += p->N;
+    for (size_t n = 0; n < (size_t)record->N; n++)
+        WF_TRY(wf_store_encode(p->records, record->level, record->index[n], shape.H, record->low + n * lows,
+                               details ? record->detail + n * details : NULL));
+    p->mask |= (uint32_t)1 << record->level;
+    p->level = record->level;
+    if (record->level < store->state.meta.top)
+        return WF_OK;
+    wf_store_batch *all = p->records;
+    int64_t N = p->N;
+    p->records = NULL;
     p->N = 0;
-    return p->load.used >= COMMIT_BYTES || p->pictures >= COMMIT_PICTURES ? commit(store) : WF_OK;
-}
-
-static int put(wf_store *store, const wf_record *record)
-{
-    WF_TRY(wf_record_check(record, &store->state.meta, store->path));
-    WF_TRY(check_order(store, record));
-    WF_TRY(add_values(store, record));
-    store->pending->mask |= (uint32_t)1 << record->level;
-    store->pending->level = record->level;
-    return record->level == store->state.meta.top ? end_batch(store) : WF_OK;
+    return enqueue(store, all, p->mask, N);
 }
 
 static int check_writable(const wf_store *store)
@@ -459,36 +452,63 @@ int wf_store_put(wf_store *store, const wf_record *record)
     return status;
 }
 
-static int compare(wf_store *store, const wf_record *record, MDB_txn *txn)
+int wf_store_batch_create(wf_store *store, wf_store_batch **out)
 {
-    const load *l = &store->pending->load;
-    char name[16];
-    MDB_dbi database;
-    wf_level_name(record->level, name);
-    WF_LMDB(store, mdb_dbi_open(txn, name, 0, &database), name);
-    for (size_t n = 0; n < (size_t)record->N; n++) {
-        unsigned char bytes[8];
-        uint64_t checksum;
-        size_t size;
-        MDB_val key = wf_store_key(record->index[n], bytes), have;
-        WF_TRY(encode(store, record, n, &size, &checksum));
-        WF_LMDB(store, mdb_get(txn, database, &key, &have), "picture");
-        WF_CHECK(have.mv_size == size && !memcmp(have.mv_data, l->bytes + l->used, size), WF_DATA,
-                 "%s: level %d has another picture %llu than the one given", store->path, record->level,
-                 (unsigned long long)record->index[n]);
+    WF_TRY(check_writable(store));
+    return take_batch(store, out);
+}
+
+/* How many pictures, and which levels each of them has. */
+static int look_through(wf_store *store, const wf_store_batch *b, uint32_t *mask, int64_t *pictures)
+{
+    uint32_t has = 0;
+    *mask = 0;
+    *pictures = 0;
+    WF_CHECK(!b->open, WF_INTERNAL, "%s: a batch whose last level has %d of %d rows", store->path, b->value.rows,
+             b->value.shape.H);
+    for (size_t i = 0; i < b->count; i++) {
+        const wf_store_entry *e = &b->entries[i];
+        has |= (uint32_t)1 << e->level;
+        if (i + 1 < b->count && e[1].index == e->index)
+            continue;
+        WF_CHECK(has >> store->state.meta.top == 1 && (!*mask || has == *mask), WF_DATA,
+                 "%s: picture %llu with levels %#x (bits), want the same of all, up to %d", store->path,
+                 (unsigned long long)e->index, has, store->state.meta.top);
+        WF_TRY(check_ascent(store, e->index));
+        *mask = has;
+        has = 0;
+        ++*pictures;
     }
     return WF_OK;
 }
 
-int wf_store_compare(wf_store *store, const wf_record *record)
+int wf_store_put_batch(wf_store *store, wf_store_batch **batch)
+{
+    uint32_t mask;
+    int64_t pictures;
+    WF_TRY(check_writable(store));
+    WF_CHECK(!store->pending->N, WF_INTERNAL, "%s: a batch among the records of another", store->path);
+    int status = look_through(store, *batch, &mask, &pictures);
+    if (!status && pictures) {
+        wf_store_batch *all = *batch;
+        *batch = NULL;
+        status = enqueue(store, all, mask, pictures);
+        if (!status)
+            status = take_batch(store, batch);
+    }
+    store->pending->failed = store->pending->failed || status;
+    return status;
+}
+
+int wf_store_compare(wf_store *store, wf_store_batch *batch)
 {
     MDB_txn *txn;
     WF_TRY(check_writable(store));
-    WF_TRY(wf_record_check(record, &store->state.meta, store->path));
     WF_TRY(settle(store));
     WF_LMDB(store, mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn), "read");
-    int status = compare(store, record, txn);
+    int status = wf_store_batch_compare(store, batch, txn);
     mdb_txn_abort(txn);
+    wf_store_batch_clear(batch);
     return status;
 }
 

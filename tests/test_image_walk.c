@@ -182,14 +182,14 @@ Test(image, folder)
 /* ---- files of other people ------------------------------------------------------------------------------------ */
 
 /* The picture, read again by wf_images_next. */
-static int compare(void *context, int worker, int i, wf_image *image, const char *name)
+static int compare(void *context, int worker, int64_t first, int i, wf_image *image, const char *name)
 {
     wf_image want = {0};
     const char *want_name;
     bool more;
     WF_TRY(wf_images_next(context, &want, &want_name, &more));
-    bool same = more && !worker && !i && !strcmp(name, want_name) && image->H == want.H && image->W == want.W &&
-                image->C == want.C && image->bits == want.bits &&
+    bool same = more && !worker && first >= 0 && !i && !strcmp(name, want_name) && image->H == want.H &&
+                image->W == want.W && image->C == want.C && image->bits == want.bits &&
                 !memcmp(image->pixels, want.pixels, (size_t)image->H * (size_t)image->W * (size_t)image->C * 2);
     wf_image_clear(&want);
     return same ? WF_OK : wf_fail(WF_INTERNAL, "%s: another picture", name);

@@ -112,6 +112,64 @@ Test(pyramid, round_trip_of_every_row)
         round_trip("cpu", w->name, 10, 1024, 1024, 1, 1, 255);
 }
 
+/* What a batch of one has at each level, and how many rows of it have come. */
+typedef struct known {
+    const wf_meta *meta;
+    wf_pyramid *pyramid;
+    int level, rows;
+} known;
+
+static int compare(void *context, int level, int rows, const float *low, const float *detail)
+{
+    known *k = context;
+    wf_level_shape s = wf_meta_level(k->meta, level);
+    const float *want_low, *want_detail;
+    if (level != k->level) {
+        cr_assert(level == k->level - 1 && (!k->rows || k->rows == wf_meta_level(k->meta, k->level).H));
+        k->rows = 0;
+    }
+    size_t at = (size_t)k->rows * (size_t)s.W, n = (size_t)rows * (size_t)s.W, C = (size_t)s.C, K = (size_t)s.K;
+    k->level = level;
+    k->rows += rows;
+    WF_TRY(wf_pyramid_level(k->pyramid, level, &want_low, &want_detail));
+    cr_assert(k->rows <= s.H && !memcmp(low, want_low + at * C, n * C * sizeof *low), "level %d", level);
+    cr_assert(!level || !memcmp(detail, want_detail + at * K, n * K * sizeof *detail), "level %d", level);
+    return WF_OK;
+}
+
+/* One picture in strips is the same as in a batch. */
+Test(pyramid, strips)
+{
+    static const char *const wavelets[] = {"haar", "db3"};
+    static const wf_meta metas[] = {
+        {.levels = 3, .top = 3, .H = 200, .W = 24, .C = 3, .bits = 8},
+        {.levels = 0, .top = 0, .H = 7, .W = 5, .C = 1, .bits = 8},
+        {.levels = 4, .top = 4, .H = 1, .W = 48, .C = 2, .bits = 8, .signal = WF_SOUND},
+        {.levels = 2, .top = 2, .H = 64, .W = 8, .C = 1, .D = 8, .bits = 8, .signal = WF_VOLUME}};
+    wf_backend *b = open_backend("cpu");
+    for (size_t i = 0; i < 2 * sizeof metas / sizeof *metas; i++) {
+        wf_meta meta = metas[i / 2];
+        strcpy(meta.wavelet, wavelets[i % 2]);
+        size_t n = (size_t)meta.H * (size_t)meta.W * (size_t)meta.C;
+        float *pixels = random_pixels(n, 255);
+        uint16_t *samples = malloc(n * sizeof *samples);
+        wf_pyramid *strips;
+        known k = {.meta = &meta, .level = meta.levels + 1};
+        for (size_t j = 0; j < n; j++)
+            samples[j] = (uint16_t)pixels[j];
+        cr_assert(!wf_pyramid_create(b, &meta, 1, &strips) && !wf_pyramid_create(b, &meta, 1, &k.pyramid), "%s",
+                  wf_error());
+        cr_assert_eq(wf_pyramid_split(k.pyramid, 1, pixels, 0), 0, "%s", wf_error());
+        cr_assert_eq(wf_pyramid_strips(strips, samples, 0, 16, compare, &k), 0, "%s", wf_error());
+        cr_assert(!k.level && k.rows == wf_meta_level(&meta, 0).H);
+        wf_pyramid_destroy(strips);
+        wf_pyramid_destroy(k.pyramid);
+        free(samples);
+        free(pixels);
+    }
+    b->close(b);
+}
+
 /* Bands are horizontal, vertical, diagonal difference, channel after channel; the low-pass is the average. */
 Test(pyramid, two_by_two)
 {

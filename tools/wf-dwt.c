@@ -24,8 +24,8 @@ static const cli_option options[] = {
      "Write an LMDB store, a new folder, in place of a stream on standard output, which - stands for. Interrupted, the "
      "same command goes on."},
     {'a', "append", NULL, CLI_FLAG, &append, 0, 0,
-     "Add the pictures to a complete store, behind those that it has. Until all are added, readers see it as it was; "
-     "interrupted, the same command goes on."},
+     "Add the pictures to a complete store, behind those that it has. Nobody reads it meanwhile, nor is anything added while "
+     "others read it: exit code 75. Interrupted, readers see it as it was, and the same command goes on."},
     {'w', "wavelet", "NAME", CLI_STRING, &wavelet, 0, 0,
      "Orthogonal wavelet, extended periodically, one of" WF_WAVELET_NAMES
      ". The default is haar. Programs down the pipe take it from the stream."},
@@ -70,7 +70,7 @@ static const cli_program program = {
         ".npy and .npz are recognised by their content, alone, one after the other in one file or stream, and compressed (gzip, xz, "
         "Zstandard, bzip2). All must have one size, which the halvings must divide; nothing is cropped or resized unless "
         "asked for. Files in folders and archives that are no pictures by name and content, and arrays of labels, are passed "
-        "over and counted. Links are followed in folders, not in archives.\n\n"
+        "over and counted, and so are sounds there once a picture has come. Links are followed in folders, not in archives.\n\n"
         "Samples are taken as they are stored: colour profiles, gamma (PNG's gAMA, too) and a camera's note to rotate are not "
         "applied. Palettes become RGB, or RGB and alpha when an entry is transparent; a transparent colour becomes alpha; "
         "alpha is not multiplied in, and stays a channel until --channels drops it. CMYK becomes RGB. Fewer than 8 bits "
@@ -95,12 +95,14 @@ static const cli_program program = {
     .options = options,
 };
 
-/* One of those that decode and transform batches side by side. */
+/* One of those that decode and transform batches side by side: picture by picture into a store on the host, where what is
+ * not yet encoded stays in cache, else batch by batch. */
 typedef struct worker {
     wf_backend *backend;
     wf_pyramid *pyramid;
-    float *pixels;   /* [size,H,W,C] */
-    uint64_t *index; /* [size] */
+    wf_store_batch *encoded; /* or */
+    float *pixels;           /* [size,H,W,C] */
+    uint64_t *index;         /* [size] */
 } worker;
 
 /* What is known from the first picture on. */
@@ -116,6 +118,7 @@ static struct {
     int64_t skip;  /* those of them that this very command brought before it was interrupted */
     int64_t count; /* pictures read */
     int64_t bad;   /* pictures skipped */
+    bool direct;   /* picture by picture */
     int size;      /* of a full batch; not of the number of workers, so that neither a bit of the output is */
     int crop_h, crop_w, resize_h, resize_w, random_h, random_w;
 } job;
@@ -169,15 +172,18 @@ static void hire(worker *w)
 {
     const wf_meta *m = &job.meta;
     size_t samples = (size_t)m->H * (size_t)m->W * (size_t)m->C;
-    w->pixels = calloc((size_t)job.size, samples * sizeof *w->pixels);
+    if (job.direct)
+        must(wf_store_batch_create(job.store, &w->encoded));
+    else
+        w->pixels = calloc((size_t)job.size, samples * sizeof *w->pixels);
     w->index = calloc((size_t)job.size, sizeof *w->index);
-    if (!w->pixels || !w->index)
+    if (!(w->pixels || job.direct) || !w->index)
         die(WF_AGAIN, "out of memory for %d pictures of %dx%d; use a smaller --batch or fewer --threads", job.size,
             m->H, m->W);
     w->backend = job.backend;
     if (job.backend->host)
         must(wf_backend_open(common.backend, 1, &w->backend));
-    must(wf_pyramid_create(w->backend, m, job.size, &w->pyramid));
+    must(wf_pyramid_create(w->backend, m, job.direct ? 1 : job.size, &w->pyramid));
 }
 
 static void begin(const wf_image *image, const char *name)
@@ -206,19 +212,20 @@ static void begin(const wf_image *image, const char *name)
     job.crew = calloc((size_t)job.workers, sizeof *job.crew);
     if (!job.crew)
         die(WF_AGAIN, "out of memory");
-    for (int i = 0; i < job.workers; i++)
-        hire(&job.crew[i]);
     if (store_path)
         must(wf_store_create(store_path, meta, append, &job.store, &job.kept));
     else
         must(wf_writer_create(stdout, "standard output", meta, &job.writer));
+    job.direct = job.store && job.backend->host;
+    for (int i = 0; i < job.workers; i++)
+        hire(&job.crew[i]);
 }
 
 static int check_same(const wf_image *image, const char *name)
 {
     const wf_meta *m = &job.meta;
     char want[WF_SIZE_TEXT], have[WF_SIZE_TEXT];
-    WF_CHECK(image->signal == m->signal, WF_DATA, "%s: a %s, want a %s as those before", name,
+    WF_CHECK(image->signal == m->signal, WF_DATA, "%s: a %s, want a %s as those before; give one kind alone", name,
              wf_signal_names[image->signal], wf_signal_names[m->signal]);
     WF_CHECK(image->H == m->H && image->W == m->W && image->D == m->D, WF_DATA, "%s: %s, want %s as the %ss before%s",
              name, wf_size_text(image->signal, image->D, image->H, image->W, have),
@@ -248,13 +255,30 @@ static int edit(wf_image *image, const char *name)
     return bits ? wf_image_depth(image, name, bits) : WF_OK;
 }
 
-static int stage(void *context, int w, int i, wf_image *image, const char *name)
+/* What one picture's strips are encoded into, and as which. */
+typedef struct target {
+    wf_store_batch *batch;
+    uint64_t index;
+} target;
+
+static int encode(void *context, int L, int rows, const float *low, const float *detail)
 {
+    const target *t = context;
+    return L > job.meta.top ? WF_OK : wf_store_encode(t->batch, L, t->index, rows, low, detail);
+}
+
+static int stage(void *context, int number, int64_t first, int i, wf_image *image, const char *name)
+{
+    const worker *w = &job.crew[number];
     (void)context;
     WF_TRY(edit(image, name));
     WF_TRY(check_same(image, name));
+    if (job.direct) {
+        target t = {w->encoded, (uint64_t)(job.kept + first + i)};
+        return wf_pyramid_strips(w->pyramid, image->pixels, job.lowest, WF_STORE_ROWS, encode, &t);
+    }
     size_t n = (size_t)image->H * (size_t)image->W * (size_t)image->C;
-    float *to = job.crew[w].pixels + (size_t)i * n;
+    float *to = w->pixels + (size_t)i * n;
     for (size_t k = 0; k < n; k++)
         to[k] = image->pixels[k];
     return WF_OK;
@@ -268,13 +292,15 @@ static int split(const worker *w, int N)
 static int transform(void *context, int w, int N)
 {
     (void)context;
-    return job.backend->host ? split(&job.crew[w], N) : WF_OK;
+    return job.backend->host && !job.direct ? split(&job.crew[w], N) : WF_OK;
 }
 
 static int deliver(void *context, int number, int64_t first, int N)
 {
-    const worker *w = &job.crew[number];
+    worker *w = &job.crew[number];
     (void)context;
+    if (job.direct)
+        return wf_store_put_batch(job.store, &w->encoded);
     for (int i = 0; i < N; i++)
         w->index[i] = (uint64_t)(job.kept + first + i);
     if (!job.backend->host)
@@ -326,12 +352,16 @@ static void pass_over_kept(wf_images *images)
     if (job.count < job.skip)
         die(WF_DATA, "%s: was interrupted after %lld pictures, but the input has only %lld: it must be the same again",
             store_path, (long long)job.skip, (long long)job.count);
-    must(stage(NULL, 0, 0, &image, name));
-    w->index[0] = (uint64_t)job.kept - 1;
-    wf_record record = {.level = job.meta.top, .N = 1, .index = w->index};
-    must(wf_pyramid_split(w->pyramid, 1, w->pixels, record.level));
-    must(wf_pyramid_level(w->pyramid, record.level, &record.low, &record.detail));
-    must(wf_store_compare(job.store, &record));
+    must(stage(NULL, 0, -1, 0, &image, name));
+    if (!job.direct) {
+        const float *low, *detail;
+        int L = job.meta.top;
+        must(wf_pyramid_split(w->pyramid, 1, w->pixels, L));
+        must(wf_pyramid_level(w->pyramid, L, &low, &detail));
+        must(wf_store_batch_create(job.store, &w->encoded));
+        must(wf_store_encode(w->encoded, L, (uint64_t)job.kept - 1, wf_meta_level(&job.meta, L).H, low, detail));
+    }
+    must(wf_store_compare(job.store, w->encoded));
     wf_image_clear(&image);
 }
 
@@ -350,6 +380,9 @@ static bool look_at_first(wf_images *images)
         must(edit(&copy, name));
         begin(&copy, name);
         must(wf_images_unread(images, &image, name));
+        wf_images_take_as(
+            images,
+            (wf_images_taken){.pictures = job.meta.signal == WF_PICTURE, .length = length, .volumes = dims == 3});
     }
     wf_image_clear(&copy);
     wf_image_clear(&image);
@@ -406,6 +439,7 @@ static void clean(wf_images *images)
         wf_pyramid_destroy(w->pyramid);
         if (w->backend != job.backend)
             w->backend->close(w->backend);
+        wf_store_batch_destroy(w->encoded);
         free(w->pixels);
         free(w->index);
     }

@@ -6,10 +6,11 @@ typedef struct tally {
     uint64_t sum;
 } tally;
 
-static int add(void *context, int worker, int i, wf_image *image, const char *name)
+static int add(void *context, int worker, int64_t first, int i, wf_image *image, const char *name)
 {
     tally *t = context;
     (void)worker;
+    (void)first;
     (void)i;
     (void)name;
     t->count++;

@@ -70,6 +70,16 @@ status 64 "a grid of sounds" wf-idwt --grid x.png half.wf
 "$DEADLEAVES" -q -n 1 -s 8 > x.ppm
 status 65 "--length of pictures" wf-dwt --length 8 x.ppm
 status 65 "a picture among sounds" wf-dwt --length 1024 mono.wav x.ppm
+status 65 "a sound among pictures, asked for by name" wf-dwt x.ppm mono.wav
+mkdir mixed && cp x.ppm mixed/a.ppm && cp mono.wav mixed/b.wav && cp x.ppm mixed/c.ppm
+wf-dwt mixed > mixed.wf 2> said
+ok "sounds in a folder of pictures are passed over" bash -c "wf-info mixed.wf | grep -Eq '^pictures +2$'"
+ok "which is told" grep -q 'passed over 1 files that are no pictures' said
+tar cf mixed.tar mixed
+ok "and in an archive of them" bash -c 'wf-dwt -q mixed.tar | wf-info - | grep -Eq "^pictures +2$"'
+cp mono.wav mixed/0.wav
+status 65 "a folder that begins with a sound is no folder of pictures" wf-dwt mixed
+cp .log said && ok "and its first picture is told" grep -q 'mixed/a.ppm: a picture, want a sound' said
 
 # models MODEL STORE LEVELS: level 0 by itself, the others with nets of small kernels
 models() {
