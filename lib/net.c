@@ -217,8 +217,8 @@ static int conv_layers(wf_net *net, wf_bijector *owner)
 }
 
 /* name, usual width, usual number of blocks (0: has none), whether it has heads */
-#define NETS(row)                                                                                                     \
-    row(res, 128, 3, false) row(glow, 512, 0, false) row(gated, 96, 10, false) row(attention, 96, 10, true)           \
+#define NETS(row)                                                                                           \
+    row(res, 128, 3, false) row(glow, 512, 0, false) row(gated, 96, 10, false) row(attention, 96, 10, true) \
         row(transformer, 128, 3, true) row(dense, 128, 3, false) row(pair, 128, 0, false) row(conv, 0, 0, false)
 
 static const struct kind {
@@ -312,7 +312,7 @@ int wf_net_create(wf_bijector *owner, const wf_net_spec *spec, wf_net **result)
     measure(net);
     owner->tape_bytes += net->st_bytes + net->in_bytes + (size_t)hidden_maps(net) * net->hidden_bytes + net->out_bytes +
                          net->before_bytes + net->wide_bytes + net->plain_bytes + net->norm_bytes;
-    owner->work_bytes += 2 * net->hidden_bytes + net->in_bytes + net->out_bytes + retreat_bytes(net);
+    owner->work_bytes += 3 * net->hidden_bytes + net->in_bytes + net->out_bytes + retreat_bytes(net);
     return WF_OK;
 }
 
@@ -444,16 +444,16 @@ int wf_net_backward(wf_net *net, const wf_real *params, const wf_real *dout, wf_
 {
     wf_context *c = net->context;
     wf_backend *b = c->backend;
-    wf_map *spare[2] = {work, (wf_map *)((char *)work + net->hidden_bytes)};
-    wf_map *din = (wf_map *)((char *)work + 2 * net->hidden_bytes);
+    wf_map *din = (wf_map *)((char *)work + 3 * net->hidden_bytes);
     wf_map *dy = (wf_map *)((char *)din + net->in_bytes), *skip = NULL, *past = NULL;
     void *inner = (char *)dy + net->out_bytes;
 
     WF_TRY(b->pack(b, &net->out_shape, net->spec.out, net->spec.out, dout, 0, NULL, dy));
     for (int i = net->count - 1; i > 0; i--) {
-        /* The gradient that goes past a residual layer and the one before waits in its place. For the result of those two
-         * there is the output of the residual layer, which is no longer needed. */
-        wf_map *to = skip ? target(net, tape, i + 1) : dy == spare[0] ? spare[1] : spare[0];
+        /* The gradient that goes past a residual layer and the one before waits in its place. */
+        wf_map *to = work;
+        while (to == dy || to == skip || to == past)
+            to = (wf_map *)((char *)to + net->hidden_bytes);
         WF_TRY(retreat(net, i, params, tape, past, skip, dy, to, grads, inner));
         past = net->layers[i].normed ? NULL : skip;
         skip = is_residual(&net->layers[i]) ? dy : NULL;

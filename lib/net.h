@@ -25,10 +25,11 @@ int wf_net_kind(const char *name);       /* which must be one of them */
 
 typedef struct wf_net_spec {
     int kind;
-    int K, take;              /* channels of x; how many of them it sees */
-    int out;                  /* channels of its output, [N,H,W,out] */
-    int width, blocks, heads; /* of hidden maps; of attention. 0: the usual; WF_USAGE where the kind has no such thing */
-    wf_reach reach;           /* of attention */
+    int K, take; /* channels of x; how many of them it sees */
+    int out;     /* channels of its output, [N,H,W,out] */
+    int width, blocks,
+        heads;      /* of hidden maps; of attention. 0: the usual; WF_USAGE where the kind has no such thing */
+    wf_reach reach; /* of attention */
 } wf_net_spec;
 
 /* Declares the parameters on `owner`, and adds to its tape_bytes and work_bytes. */
