@@ -5,7 +5,7 @@
  *     glow    3x3, 1x1, 3x3 (Kingma and Dhariwal 2018, section 4)
  *     gated   3x3, then `blocks` times  h = relu(h + a sigmoid(b)), (a, b) = 1x1(relu(3x3(h))): of Flow++ (Ho et al. 2019)
  *     attention  the same, after each of its blocks  h = relu(h + a sigmoid(b)), (a, b) = 1x1(attention(1x1(h))), each pixel to all,
- *             in 4 heads, or 2 or 1 if the width is not of as many parts
+ *             in 4 heads unless given, or 2 or 1 if the width is not of as many parts
  *     transformer  3x3, then `blocks` times  h = h + 1x1(attention(1x1(norm(h)))),  h = h + 1x1(relu(1x1(norm(h)))), the latter four
  *             times as wide in between, then 1x1 (Vaswani et al. 2017, normalized before as in Xiong et al. 2020); with a reach
  *             that is not all, the first is a 1x1 too, so that nothing comes from where no pixel may look
@@ -27,9 +27,8 @@ typedef struct wf_net_spec {
     int kind;
     int K, take; /* channels of x; how many of them it sees */
     int out;     /* channels of its output, [N,H,W,out] */
-    int width, blocks,
-        heads;      /* of hidden maps; of attention. 0: the usual; WF_USAGE where the kind has no such thing */
-    wf_reach reach; /* of attention */
+    int width, blocks, heads; /* 0: the usual; WF_USAGE where the kind has no such thing */
+    wf_reach reach;           /* of attention */
 } wf_net_spec;
 
 /* Declares the parameters on `owner`, and adds to its tape_bytes and work_bytes. */
