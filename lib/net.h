@@ -25,8 +25,8 @@ int wf_net_kind(const char *name);       /* which must be one of them */
 
 typedef struct wf_net_spec {
     int kind;
-    int K, take; /* channels of x; how many of them it sees */
-    int out;     /* channels of its output, [N,H,W,out] */
+    int K, take;              /* channels of x; how many of them it sees */
+    int out;                  /* channels of its output, [N,H,W,out] */
     int width, blocks, heads; /* 0: the usual; WF_USAGE where the kind has no such thing */
     wf_reach reach;           /* of attention */
 } wf_net_spec;
