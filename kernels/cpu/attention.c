@@ -19,15 +19,16 @@ static void softmax(wf_reach reach, int P, float *s)
     for (int i = 0; i < P; i++) {
         int first = wf_reach_first(reach, i), end = wf_reach_end(reach, i, P);
         float *row = s + (size_t)i * (size_t)P, largest = row[i], sum = 0;
+#pragma omp simd reduction(max : largest)
         for (int j = first; j < end; j++)
             largest = row[j] > largest ? row[j] : largest;
-#pragma omp simd
-        for (int j = first; j < end; j++)
+#pragma omp simd reduction(+ : sum)
+        for (int j = first; j < end; j++) {
             row[j] = wf_exp(row[j] - largest);
-        for (int j = first; j < end; j++)
             sum += row[j];
+        }
         for (int j = first; j < end; j++)
-            row[j] /= sum;
+            row[j] *= 1 / sum;
         for (int j = 0; j < first; j++)
             row[j] = 0;
         for (int j = end; j < P; j++)
@@ -75,6 +76,7 @@ static void softmax_backward(int P, const float *s, float *ds)
     for (int i = 0; i < P; i++) {
         const float *share = s + (size_t)i * (size_t)P;
         float *row = ds + (size_t)i * (size_t)P, mean = 0;
+#pragma omp simd reduction(+ : mean)
         for (int j = 0; j < P; j++)
             mean += share[j] * row[j];
         for (int j = 0; j < P; j++)
