@@ -4,7 +4,8 @@
  *     order=forth (default)        the pixels before; back: those behind
  *     width=N, blocks=N, heads=N   of the net `transformer` (net.h), its usual ones unless given
  *
- * Patches are pixels once they are squeezed. Of the condition a pixel is told what lies up to itself: all of it, by features that
+ * Patches are pixels once they are squeezed. The channels of a pixel do not see one another: conv1x1 between two `ar` mixes them. Of
+ * the condition a pixel is told what lies up to itself: all of it, by features that
  * `cond` has learnt before. Positions are told by sines and cosines of the row and the column (Vaswani et al. 2017, section 3.5,
  * found them as good as learnt ones), so that parameters do not depend on the size of the picture. */
 #include <math.h>
