@@ -198,6 +198,9 @@ typedef struct wf_coupling {
     wf_transform transform;
 } wf_coupling;
 
+/* Whom a pixel attends to: all pixels of its picture, or those up to itself in reading order, or those from itself on. */
+typedef enum wf_reach { WF_REACH_ALL, WF_REACH_BEFORE, WF_REACH_AFTER } wf_reach;
+
 /* Counter-based randomness, Philox4x32-10 (Salmon et al. 2011): a number depends on these and its element alone. */
 typedef struct wf_random {
     uint64_t seed;
@@ -303,11 +306,18 @@ struct wf_backend {
     /* dy: gradient before the relu, which is that by x; dab overwritten. */
     int (*gate_backward)(wf_backend *b, const wf_map_shape *shape, const wf_map *ab, const wf_map *dy, wf_map *dab);
 
-    /* -- attention of each pixel to all of its picture, `heads` of d = C / heads channels each (Vaswani et al. 2017, equation 1) */
-    /* qkv [N,P,3C]: queries, keys and values; y [N,P,C]: for pixel i the sum over j of softmax_j(q_i k_j / sqrt(d)) v_j. */
-    int (*attend)(wf_backend *b, int N, int P, int C, int heads, const wf_real *qkv, wf_real *y);
-    int (*attend_backward)(wf_backend *b, int N, int P, int C, int heads, const wf_real *qkv, const wf_real *dy,
-                           wf_real *dqkv); /* dqkv overwritten */
+    /* y = (x - mean) / sqrt(variance + 1e-5), both over the channels of each pixel (layer normalization, Ba et al. 2016). */
+    int (*norm)(wf_backend *b, const wf_map_shape *shape, const wf_map *x, wf_map *y);
+    /* dx overwritten: the gradient by x, from that by y, plus `add` (NULL: nothing). */
+    int (*norm_backward)(wf_backend *b, const wf_map_shape *shape, const wf_map *x, const wf_map *dy, const wf_map *add,
+                         wf_map *dx);
+
+    /* -- attention of pixels to one another, `heads` of d = C / heads channels each (Vaswani et al. 2017, equation 1) ------- */
+    /* qkv [N,P,3C]: queries, keys and values; y [N,P,C]: for pixel i the sum of softmax_j(q_i k_j / sqrt(d)) v_j over the j that it
+     * reaches. */
+    int (*attend)(wf_backend *b, wf_reach reach, int N, int P, int C, int heads, const wf_real *qkv, wf_real *y);
+    int (*attend_backward)(wf_backend *b, wf_reach reach, int N, int P, int C, int heads, const wf_real *qkv,
+                           const wf_real *dy, wf_real *dqkv); /* dqkv overwritten */
 
     /* -- convolutions ------------------------------------------------------------------------------------------------ */
     int (*conv_create)(wf_backend *b, const wf_conv_spec *spec, wf_conv **out); /* costly: create once per shape */

@@ -14,7 +14,7 @@
 
 #define WF_BIJECTORS(row)                                                                                    \
     row(cond) row(actnorm) row(conv1x1) row(householder) row(shuffle) row(reverse) row(additive) row(affine) \
-        row(rqspline) row(mixlogistic) row(sos) row(maskedconv) row(squeeze) row(split) row(haar)
+        row(rqspline) row(mixlogistic) row(sos) row(maskedconv) row(ar) row(squeeze) row(split) row(haar)
 
 /* One parameter tensor; `offset` counts from the bijector's first parameter. */
 typedef struct wf_param {

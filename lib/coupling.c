@@ -61,9 +61,10 @@ int wf_coupling_create(wf_bijector *self, const wf_transform *transform, const i
     place(self->context, values, &own->of, &own->seen, &take);
     WF_CHECK(take + self->context->C > 0, WF_USAGE, "%s: nothing to condition on: one channel, no low-pass", name);
     WF_CHECK(own->of.moved > 0, WF_USAGE, "%s: nothing moves: one channel, and it is kept", name);
-    int out = own->of.moved * wf_transform_parameters(transform);
-    WF_TRY(wf_net_create(self, values[4], take, out, values[0], values[1], &own->net));
     const wf_context *c = self->context;
+    wf_net_spec spec = {.kind = values[4], .K = c->K, .take = take, .width = values[0], .blocks = values[1]};
+    spec.out = own->of.moved * wf_transform_parameters(transform);
+    WF_TRY(wf_net_create(self, &spec, &own->net));
     if (own->of.pixels != WF_EVERY_PIXEL)
         own->masked_bytes = round64((size_t)c->N * (size_t)c->H * (size_t)c->W * (size_t)c->K * c->backend->real);
     own->masked = round64(self->tape_bytes);

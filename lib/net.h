@@ -5,7 +5,10 @@
  *     glow    3x3, 1x1, 3x3 (Kingma and Dhariwal 2018, section 4)
  *     gated   3x3, then `blocks` times  h = relu(h + a sigmoid(b)), (a, b) = 1x1(relu(3x3(h))): of Flow++ (Ho et al. 2019)
  *     attention  the same, after each of its blocks  h = relu(h + a sigmoid(b)), (a, b) = 1x1(attention(1x1(h))), each pixel to all,
- *             in 4 heads, or 2 or 1 if the width is not of as many parts
+ *             in 4 heads unless given, or 2 or 1 if the width is not of as many parts
+ *     transformer  3x3, then `blocks` times  h = h + 1x1(attention(1x1(norm(h)))),  h = h + 1x1(relu(1x1(norm(h)))), the latter four
+ *             times as wide in between, then 1x1 (Vaswani et al. 2017, normalized before as in Xiong et al. 2020); with a reach
+ *             that is not all, the first is a 1x1 too, so that nothing comes from where no pixel may look
  *     dense   1x1, `blocks` times 1x1, 1x1: nothing of the neighbours
  *     pair    3x3, 1x1
  *     conv    the last 3x3 alone: with a split behind the coupling, the Gaussian that Glow learns for what is parked
@@ -20,9 +23,16 @@ typedef struct wf_net wf_net;
 extern const char *const wf_net_names[]; /* by kind, NULL at the end */
 int wf_net_kind(const char *name);       /* which must be one of them */
 
-/* Declares the parameters on `owner`, and adds to its tape_bytes and work_bytes. out: channels [N,H,W,out]. width (of hidden
- * maps), blocks: 0 for the usual; WF_USAGE where the kind has no such thing. */
-int wf_net_create(wf_bijector *owner, int kind, int take, int out, int width, int blocks, wf_net **result) WF_MUST;
+typedef struct wf_net_spec {
+    int kind;
+    int K, take;              /* channels of x; how many of them it sees */
+    int out;                  /* channels of its output, [N,H,W,out] */
+    int width, blocks, heads; /* 0: the usual; WF_USAGE where the kind has no such thing */
+    wf_reach reach;           /* of attention */
+} wf_net_spec;
+
+/* Declares the parameters on `owner`, and adds to its tape_bytes and work_bytes. */
+int wf_net_create(wf_bijector *owner, const wf_net_spec *spec, wf_net **result) WF_MUST;
 void wf_net_destroy(wf_net *net);
 
 /* Normal weights of deviation 0.05; the last convolution and all actnorms stay zero. */

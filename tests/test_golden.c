@@ -180,6 +180,7 @@ static void check_level(const char *name, const char *chain, wf_memory memory)
 
 static const char wide[] = "3*(actnorm, conv1x1, affine:width=16:blocks=3), actnorm";
 static const char narrow[] = "3*(actnorm, conv1x1, affine:width=8:blocks=3), actnorm";
+static const char by_pixels[] = "ar:width=8:blocks=2:heads=2, ar:order=back:width=8:blocks=2:heads=4";
 static const char with_lu[] = "2*(actnorm, conv1x1:lu, affine:width=8:blocks=3), actnorm";
 
 Test(golden, level_stored)
@@ -190,6 +191,7 @@ Test(golden, level_stored)
     check_level("level-3x5", narrow, WF_MEMORY_STORE);
     check_level("level-4x4", wide, WF_MEMORY_STORE);
     check_level("level-lu-2x2", with_lu, WF_MEMORY_STORE);
+    check_level("level-ar-3x4", by_pixels, WF_MEMORY_STORE);
 }
 
 Test(golden, level_reversible)
@@ -200,6 +202,7 @@ Test(golden, level_reversible)
     check_level("level-3x5", narrow, WF_MEMORY_REVERSIBLE);
     check_level("level-4x4", wide, WF_MEMORY_REVERSIBLE);
     check_level("level-lu-2x2", with_lu, WF_MEMORY_REVERSIBLE);
+    check_level("level-ar-3x4", by_pixels, WF_MEMORY_REVERSIBLE);
 }
 
 /* -- a pyramid of three levels ------------------------------------------------------------------------------------ */

@@ -1,7 +1,8 @@
-/* pointwise.h - the arithmetic of one element: Adamax, the 2x2 Haar block, the gate of a net */
+/* pointwise.h - the arithmetic of one element: Adamax, the 2x2 Haar block, what nets have besides convolutions */
 #ifndef WF_BODY_POINTWISE_H
 #define WF_BODY_POINTWISE_H
 
+#include "../backend.h"
 #include "elementary.h"
 
 /* wf_adamax (backend.h) for one weight; `keep` is 1 - the factor of that name in single precision. */
@@ -49,6 +50,34 @@ WF_BODY void wf_gate_pull(float a, float b, float dy, float *da, float *db)
     float open = wf_sigmoid(b);
     *da = dy * open;
     *db = dy * a * open * (1.0f - open);
+}
+
+/* Layer normalization: 1 / deviation from the mean of the squared distances to the mean; the gradient by x of y = (x - mean) rate,
+ * from the means of dy and of dy y. */
+WF_BODY float wf_norm_rate(float variance)
+{
+    return 1.0f / sqrtf(variance + 1e-5f);
+}
+
+WF_BODY float wf_norm_pull(float y, float rate, float dy, float mean_dy, float mean_dy_y)
+{
+    return rate * (dy - mean_dy - y * mean_dy_y);
+}
+
+/* The first pixel that pixel i reaches, and the one behind the last; and who reaches it: as far as it would with this. */
+WF_BODY int wf_reach_first(wf_reach reach, int i)
+{
+    return reach == WF_REACH_AFTER ? i : 0;
+}
+
+WF_BODY int wf_reach_end(wf_reach reach, int i, int P)
+{
+    return reach == WF_REACH_BEFORE ? i + 1 : P;
+}
+
+WF_BODY wf_reach wf_reached_by(wf_reach reach)
+{
+    return reach == WF_REACH_ALL ? WF_REACH_ALL : reach == WF_REACH_BEFORE ? WF_REACH_AFTER : WF_REACH_BEFORE;
 }
 
 /* A finite number? By its bits, so that no compiler flag can reason it away. */

@@ -1,7 +1,7 @@
 /* attention.c - attention as matrix products: one picture and head at a time, whose P x P shares fit into a cache */
 #include "cpu.h"
 
-#include "../body/elementary.h"
+#include "../body/pointwise.h"
 
 /* c [m,n] = alpha a b + beta c, rows lda, ldb, ldc apart; a and b transposed if asked. */
 static int product(bool ta, bool tb, int m, int n, int k, float alpha, const float *a, int lda, const float *b, int ldb,
@@ -12,22 +12,27 @@ static int product(bool ta, bool tb, int m, int n, int k, float alpha, const flo
     return WF_OK;
 }
 
-/* Each row of s [P,P] to its softmax. */
-static void softmax(int P, float *s)
+/* Each row of s [P,P] to its softmax, 0 where it does not reach. */
+static void softmax(wf_reach reach, int P, float *s)
 {
 #pragma omp parallel for schedule(static) if ((size_t)P * (size_t)P > WF_CPU_PARALLEL)
     for (int i = 0; i < P; i++) {
-        float *row = s + (size_t)i * (size_t)P, largest = row[0], sum = 0;
+        int first = wf_reach_first(reach, i), end = wf_reach_end(reach, i, P);
+        float *row = s + (size_t)i * (size_t)P, largest = row[i], sum = 0;
 #pragma omp simd reduction(max : largest)
-        for (int j = 1; j < P; j++)
+        for (int j = first; j < end; j++)
             largest = row[j] > largest ? row[j] : largest;
 #pragma omp simd reduction(+ : sum)
-        for (int j = 0; j < P; j++) {
+        for (int j = first; j < end; j++) {
             row[j] = wf_exp(row[j] - largest);
             sum += row[j];
         }
-        for (int j = 0; j < P; j++)
+        for (int j = first; j < end; j++)
             row[j] *= 1 / sum;
+        for (int j = 0; j < first; j++)
+            row[j] = 0;
+        for (int j = end; j < P; j++)
+            row[j] = 0;
     }
 }
 
@@ -45,20 +50,20 @@ static head head_of(int P, int C, int heads, const wf_real *qkv, int i)
     return (head){q, q + C, q + 2 * C, plain, first, C / heads};
 }
 
-static int shares(const head *h, int P, int C, float *s)
+static int shares(const head *h, wf_reach reach, int P, int C, float *s)
 {
     WF_TRY(product(false, true, P, P, h->d, 1 / sqrtf((float)h->d), h->q, 3 * C, h->k, 3 * C, 0, s, P));
-    softmax(P, s);
+    softmax(reach, P, s);
     return WF_OK;
 }
 
-static int attend(wf_backend *b, int N, int P, int C, int heads, const wf_real *qkv, wf_real *y)
+static int attend(wf_backend *b, wf_reach reach, int N, int P, int C, int heads, const wf_real *qkv, wf_real *y)
 {
     void *s;
     WF_TRY(wf_cpu_scratch((wf_cpu *)b, (size_t)P * (size_t)P * sizeof(float), &s));
     for (int i = 0; i < N * heads; i++) {
         head h = head_of(P, C, heads, qkv, i);
-        WF_TRY(shares(&h, P, C, s));
+        WF_TRY(shares(&h, reach, P, C, s));
         WF_TRY(product(false, false, P, h.d, P, 1, s, P, h.v, 3 * C, 0, (float *)y + h.plain + h.first, C));
     }
     return WF_OK;
@@ -79,8 +84,8 @@ static void softmax_backward(int P, const float *s, float *ds)
     }
 }
 
-static int attend_backward(wf_backend *b, int N, int P, int C, int heads, const wf_real *qkv, const wf_real *dy,
-                           wf_real *dqkv)
+static int attend_backward(wf_backend *b, wf_reach reach, int N, int P, int C, int heads, const wf_real *qkv,
+                           const wf_real *dy, wf_real *dqkv)
 {
     void *memory;
     size_t square = (size_t)P * (size_t)P;
@@ -90,7 +95,7 @@ static int attend_backward(wf_backend *b, int N, int P, int C, int heads, const 
         head h = head_of(P, C, heads, qkv, i);
         const float *g = (const float *)dy + h.plain + h.first;
         float *dq = (float *)dqkv + 3 * h.plain + h.first, scale = 1 / sqrtf((float)h.d);
-        WF_TRY(shares(&h, P, C, s));
+        WF_TRY(shares(&h, reach, P, C, s));
         WF_TRY(product(true, false, P, h.d, P, 1, s, P, g, C, 0, dq + 2 * C, 3 * C));
         WF_TRY(product(false, true, P, P, h.d, 1, g, C, h.v, 3 * C, 0, ds, P));
         softmax_backward(P, s, ds);

@@ -1,4 +1,4 @@
-/* map.c - feature maps: their layout, the way in and out, the gradient of relu, and gates */
+/* map.c - feature maps: their layout, the way in and out, the gradient of relu, gates, and layer normalization */
 #include "cpu.h"
 
 #include "../body/pointwise.h"
@@ -253,8 +253,91 @@ static int gate_backward(wf_backend *b, const wf_map_shape *shape, const wf_map 
     return WF_OK;
 }
 
+/* Channels of a block that are no padding. */
+static int lanes(const wf_cpu_layout *l, int C, int block)
+{
+    int left = C - block * l->block;
+    return left < l->block ? left : l->block;
+}
+
+/* Sums over the channels of pixel p of picture n: of x, or of the squared distances to `mean`. */
+static inline float spread(const wf_cpu_layout *l, bool bf16, int C, int n, size_t p, const void *x, bool squares,
+                           float mean)
+{
+    float sum = 0;
+    for (int block = 0; block < l->channels / l->block; block++) {
+        size_t at = block_offset(l, n, block) + p * (size_t)l->block;
+        int count = lanes(l, C, block);
+#pragma omp simd reduction(+ : sum)
+        for (int c = 0; c < count; c++) {
+            float v = load(x, bf16, at + (size_t)c) - mean;
+            sum += squares ? v * v : v;
+        }
+    }
+    return sum;
+}
+
+/* A pixel of x to its y, where dy is NULL, or the gradient by y to that by x, plus `add`. */
+static inline void norm_pixel(const wf_cpu_layout *l, bool bf16, int C, int n, size_t p, const void *x, const void *dy,
+                              const void *add, void *to)
+{
+    float mean = spread(l, bf16, C, n, p, x, false, 0) / (float)C;
+    float rate = wf_norm_rate(spread(l, bf16, C, n, p, x, true, mean) / (float)C), sum = 0, products = 0;
+    for (int block = 0; block < l->channels / l->block && dy; block++) {
+        size_t at = block_offset(l, n, block) + p * (size_t)l->block;
+        int count = lanes(l, C, block);
+#pragma omp simd reduction(+ : sum, products)
+        for (int c = 0; c < count; c++) {
+            float g = load(dy, bf16, at + (size_t)c);
+            sum += g;
+            products += g * (load(x, bf16, at + (size_t)c) - mean) * rate;
+        }
+    }
+    for (int block = 0; block < l->channels / l->block; block++) {
+        size_t at = block_offset(l, n, block) + p * (size_t)l->block;
+        int count = lanes(l, C, block);
+#pragma omp simd
+        for (int c = 0; c < count; c++) {
+            size_t i = at + (size_t)c;
+            float y = (load(x, bf16, i) - mean) * rate;
+            if (dy)
+                y = wf_norm_pull(y, rate, load(dy, bf16, i), sum / (float)C, products / (float)C) +
+                    (add ? load(add, bf16, i) : 0);
+            store(to, bf16, i, y);
+        }
+        for (int c = count; c < l->block; c++) /* channels that pad must be zero */
+            store(to, bf16, at + (size_t)c, 0);
+    }
+}
+
+static int norm_all(wf_backend *b, const wf_map_shape *shape, const void *x, const void *dy, const void *add, void *to)
+{
+    wf_cpu_layout l = wf_cpu_layout_of((wf_cpu *)b, shape);
+#pragma omp parallel for collapse(2) schedule(static) if (l.count > WF_CPU_PARALLEL)
+    for (int n = 0; n < shape->N; n++)
+        for (size_t p = 0; p < l.pixels; p++)
+            if (l.bf16)
+                norm_pixel(&l, true, shape->C, n, p, x, dy, add, to);
+            else
+                norm_pixel(&l, false, shape->C, n, p, x, dy, add, to);
+    return WF_OK;
+}
+
+static int norm(wf_backend *b, const wf_map_shape *shape, const wf_map *x, wf_map *y)
+{
+    return norm_all(b, shape, x, NULL, NULL, y);
+}
+
+static int norm_backward(wf_backend *b, const wf_map_shape *shape, const wf_map *x, const wf_map *dy, const wf_map *add,
+                         wf_map *dx)
+{
+    return norm_all(b, shape, x, dy, add, dx);
+}
+
 void wf_cpu_map_slots(wf_backend *b)
 {
+    b->norm = norm;
+    b->norm_backward = norm_backward;
     b->gate = gate;
     b->gate_backward = gate_backward;
     b->map_bytes = map_bytes;

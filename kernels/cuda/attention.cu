@@ -1,10 +1,11 @@
 /* attention.cu - attention without the P x P shares in memory: a thread for each pixel and head reads all others, in order.
  *
  * Plain: it reads keys and values from the caches, and computes products again rather than store them. */
-#include "../body/elementary.h"
+#include "../body/pointwise.h"
 #include "cuda.h"
 
 typedef struct shape {
+    wf_reach reach;
     int N, P, C, heads;
 } shape;
 
@@ -13,7 +14,8 @@ typedef struct head {
     const float *q; /* of the first pixel; rows of 3C numbers, keys and values C and 2C further on */
     size_t plain;   /* its first pixel and channel in a tensor of C channels */
     size_t row;     /* from pixel to pixel */
-    int C, P, d, pixel;
+    int C, d, pixel;
+    int first, end; /* whom it reaches */
     float scale;
 } head;
 
@@ -27,8 +29,9 @@ static __device__ __forceinline__ head head_of(shape s, size_t i, const float *q
     h.plain = n * (size_t)s.P * (size_t)s.C + first;
     h.row = 3 * (size_t)s.C;
     h.C = s.C;
-    h.P = s.P;
     h.pixel = (int)(i % (size_t)s.P);
+    h.first = wf_reach_first(s.reach, h.pixel);
+    h.end = wf_reach_end(s.reach, h.pixel, s.P);
     h.scale = 1.0f / sqrtf((float)h.d);
     return h;
 }
@@ -41,7 +44,7 @@ static __device__ __forceinline__ float product(int d, const float *a, const flo
     return sum;
 }
 
-/* What is summed over all pixels keeps to the scale of the largest share so far. */
+/* What is summed over pixels keeps to the scale of the largest share so far. */
 static __global__ void attend_all(shape s, size_t n, const float *qkv, float *y)
 {
     size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
@@ -49,10 +52,10 @@ static __global__ void attend_all(shape s, size_t n, const float *qkv, float *y)
         return;
     head h = head_of(s, i, qkv);
     const float *q = h.q + (size_t)h.pixel * h.row;
-    float *to = y + h.plain + (size_t)h.pixel * (size_t)h.C, largest = product(h.d, q, h.q + h.C) * h.scale, sum = 0;
+    float *to = y + h.plain + (size_t)h.pixel * (size_t)h.C, largest = product(h.d, q, q + h.C) * h.scale, sum = 0;
     for (int c = 0; c < h.d; c++)
         to[c] = 0;
-    for (int j = 0; j < h.P; j++) {
+    for (int j = h.first; j < h.end; j++) {
         const float *k = h.q + (size_t)j * h.row + h.C, *v = k + h.C;
         float score = product(h.d, q, k) * h.scale, before = 1.0f;
         if (score > largest) {
@@ -76,8 +79,8 @@ static __global__ void sum_up(shape s, size_t n, const float *qkv, const float *
         return;
     head h = head_of(s, i, qkv);
     const float *q = h.q + (size_t)h.pixel * h.row, *g = dy + h.plain + (size_t)h.pixel * (size_t)h.C;
-    float largest = product(h.d, q, h.q + h.C) * h.scale, sum = 0, of_gradients = 0;
-    for (int j = 0; j < h.P; j++) {
+    float largest = product(h.d, q, q + h.C) * h.scale, sum = 0, of_gradients = 0;
+    for (int j = h.first; j < h.end; j++) {
         const float *k = h.q + (size_t)j * h.row + h.C;
         float score = product(h.d, q, k) * h.scale, before = 1.0f;
         if (score > largest) {
@@ -105,34 +108,39 @@ static __global__ void attend_adjoint(shape s, size_t n, const float *qkv, const
     float *dq = dqkv + (h.q - qkv) + own, *dk = dq + h.C, *dv = dk + h.C;
     for (int c = 0; c < h.d; c++)
         dq[c] = dk[c] = dv[c] = 0;
-    for (int j = 0; j < h.P; j++) {
-        const float *other = h.q + (size_t)j * h.row, *its = dy + h.plain + (size_t)j * (size_t)h.C;
+    for (int j = h.first; j < h.end; j++) {
+        const float *other = h.q + (size_t)j * h.row;
         float share = wf_exp(product(h.d, q, other + h.C) * h.scale - log_sum[i]);
         float by = share * (product(h.d, g, other + 2 * h.C) - mean[i]) * h.scale;
+        for (int c = 0; c < h.d; c++)
+            dq[c] += by * other[h.C + c];
+    }
+    wf_reach reached = wf_reached_by(s.reach);
+    for (int j = wf_reach_first(reached, h.pixel); j < wf_reach_end(reached, h.pixel, s.P); j++) {
+        const float *other = h.q + (size_t)j * h.row, *its = dy + h.plain + (size_t)j * (size_t)h.C;
         float given = wf_exp(product(h.d, other, k) * h.scale - log_sum[first + (size_t)j]);
         float back = given * (product(h.d, its, v) - mean[first + (size_t)j]) * h.scale;
         for (int c = 0; c < h.d; c++) {
-            dq[c] += by * other[h.C + c];
             dk[c] += back * other[c];
             dv[c] += given * its[c];
         }
     }
 }
 
-static int attend(wf_backend *b, int N, int P, int C, int heads, const wf_real *qkv, wf_real *y)
+static int attend(wf_backend *b, wf_reach reach, int N, int P, int C, int heads, const wf_real *qkv, wf_real *y)
 {
     wf_cuda *cuda = (wf_cuda *)b;
-    shape s = {N, P, C, heads};
+    shape s = {reach, N, P, C, heads};
     size_t n = (size_t)N * (size_t)heads * (size_t)P;
     WF_RUN(attend_all, wf_cuda_blocks(n), (unsigned)WF_CUDA_THREADS, 0, s, n, (const float *)qkv, (float *)y);
     return WF_OK;
 }
 
-static int attend_backward(wf_backend *b, int N, int P, int C, int heads, const wf_real *qkv, const wf_real *dy,
-                           wf_real *dqkv)
+static int attend_backward(wf_backend *b, wf_reach reach, int N, int P, int C, int heads, const wf_real *qkv,
+                           const wf_real *dy, wf_real *dqkv)
 {
     wf_cuda *cuda = (wf_cuda *)b;
-    shape s = {N, P, C, heads};
+    shape s = {reach, N, P, C, heads};
     size_t n = (size_t)N * (size_t)heads * (size_t)P;
     float *log_sum;
     WF_TRY(wf_cuda_pool_take(cuda, &cuda->scratch, 2 * n * sizeof(float), &log_sum));

@@ -1,4 +1,4 @@
-/* map.cu - feature maps: the way in and out, the gradient of relu, and gates */
+/* map.cu - feature maps: the way in and out, the gradient of relu, gates, and layer normalization */
 #include "../body/pointwise.h"
 #include "eight.h"
 
@@ -185,8 +185,80 @@ static int gate_backward(wf_backend *b, const wf_map_shape *shape, const wf_map 
     return WF_OK;
 }
 
+/* -- layer normalization: plain, a thread a pixel ---------------------------------------------------------------------- */
+
+/* The mean over C channels of what a thread's pixel has from `at` on, and the rate of its deviation. */
+static __device__ __forceinline__ float moments(int C, bool bf16, size_t at, const void *x, float *rate)
+{
+    float mean = 0, squares = 0;
+    for (int c = 0; c < C; c++)
+        mean += wf_cuda_load(x, bf16, at + (size_t)c);
+    mean /= (float)C;
+    for (int c = 0; c < C; c++) {
+        float v = wf_cuda_load(x, bf16, at + (size_t)c) - mean;
+        squares += v * v;
+    }
+    *rate = wf_norm_rate(squares / (float)C);
+    return mean;
+}
+
+static __global__ void norm_all(size_t n, int C, int padded, bool bf16, const void *x, void *y)
+{
+    size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x, at = i * (size_t)padded;
+    if (i >= n)
+        return;
+    float rate, mean = moments(C, bf16, at, x, &rate);
+    for (int c = 0; c < padded; c++)
+        wf_cuda_store(y, bf16, at + (size_t)c, c < C ? (wf_cuda_load(x, bf16, at + (size_t)c) - mean) * rate : 0.0f);
+}
+
+static __global__ void norm_adjoint(size_t n, int C, int padded, bool bf16, const void *x, const void *dy,
+                                    const void *add, void *dx)
+{
+    size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x, at = i * (size_t)padded;
+    if (i >= n)
+        return;
+    float rate, mean = moments(C, bf16, at, x, &rate), sum = 0, products = 0;
+    for (int c = 0; c < C; c++) {
+        float g = wf_cuda_load(dy, bf16, at + (size_t)c);
+        sum += g;
+        products += g * (wf_cuda_load(x, bf16, at + (size_t)c) - mean) * rate;
+    }
+    for (int c = 0; c < padded; c++) {
+        size_t here = at + (size_t)c;
+        float g = 0;
+        if (c < C) {
+            float y = (wf_cuda_load(x, bf16, here) - mean) * rate;
+            g = wf_norm_pull(y, rate, wf_cuda_load(dy, bf16, here), sum / (float)C, products / (float)C) +
+                (add ? wf_cuda_load(add, bf16, here) : 0.0f);
+        }
+        wf_cuda_store(dx, bf16, here, g);
+    }
+}
+
+static int norm(wf_backend *b, const wf_map_shape *shape, const wf_map *x, wf_map *y)
+{
+    wf_cuda *cuda = (wf_cuda *)b;
+    size_t n = pixels_of(shape);
+    WF_RUN(norm_all, wf_cuda_blocks(n), (unsigned)WF_CUDA_THREADS, 0, n, shape->C, wf_cuda_padded(shape->C),
+           is_bf16(shape), (const void *)x, (void *)y);
+    return WF_OK;
+}
+
+static int norm_backward(wf_backend *b, const wf_map_shape *shape, const wf_map *x, const wf_map *dy, const wf_map *add,
+                         wf_map *dx)
+{
+    wf_cuda *cuda = (wf_cuda *)b;
+    size_t n = pixels_of(shape);
+    WF_RUN(norm_adjoint, wf_cuda_blocks(n), (unsigned)WF_CUDA_THREADS, 0, n, shape->C, wf_cuda_padded(shape->C),
+           is_bf16(shape), (const void *)x, (const void *)dy, (const void *)add, (void *)dx);
+    return WF_OK;
+}
+
 void wf_cuda_map_slots(wf_backend *b)
 {
+    b->norm = norm;
+    b->norm_backward = norm_backward;
     b->gate = gate;
     b->gate_backward = gate_backward;
     b->map_bytes = map_bytes;

@@ -49,9 +49,12 @@ int wf_ref_unpack(wf_backend *b, const wf_map_shape *shape, const wf_map *map, w
 int wf_ref_relu_backward(wf_backend *b, const wf_map_shape *shape, const wf_map *y, const wf_map *add, wf_map *dy);
 int wf_ref_gate(wf_backend *b, const wf_map_shape *shape, const wf_map *ab, const wf_map *x, wf_map *y);
 int wf_ref_gate_backward(wf_backend *b, const wf_map_shape *shape, const wf_map *ab, const wf_map *dy, wf_map *dab);
-int wf_ref_attend(wf_backend *b, int N, int P, int C, int heads, const wf_real *qkv, wf_real *y);
-int wf_ref_attend_backward(wf_backend *b, int N, int P, int C, int heads, const wf_real *qkv, const wf_real *dy,
-                           wf_real *dqkv);
+int wf_ref_norm(wf_backend *b, const wf_map_shape *shape, const wf_map *x, wf_map *y);
+int wf_ref_norm_backward(wf_backend *b, const wf_map_shape *shape, const wf_map *x, const wf_map *dy, const wf_map *add,
+                         wf_map *dx);
+int wf_ref_attend(wf_backend *b, wf_reach reach, int N, int P, int C, int heads, const wf_real *qkv, wf_real *y);
+int wf_ref_attend_backward(wf_backend *b, wf_reach reach, int N, int P, int C, int heads, const wf_real *qkv,
+                           const wf_real *dy, wf_real *dqkv);
 int wf_ref_conv_create(wf_backend *b, const wf_conv_spec *spec, wf_conv **out);
 void wf_ref_conv_destroy(wf_backend *b, wf_conv *conv);
 int wf_ref_conv_forward(wf_backend *b, wf_conv *conv, const wf_weights *weights, const wf_map *x,

@@ -1,4 +1,4 @@
-/* ref_attention.c - what nets have besides convolutions: gates, and attention */
+/* ref_attention.c - what nets have besides convolutions: gates, layer normalization and attention */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,12 +32,64 @@ int wf_ref_gate_backward(wf_backend *b, const wf_map_shape *shape, const wf_map 
     return WF_OK;
 }
 
+/* Mean and deviation of the C channels of a pixel. */
+static void moments(int C, const double *x, double *mean, double *deviation)
+{
+    double sum = 0, squares = 0;
+    for (int c = 0; c < C; c++)
+        sum += x[c] / C;
+    for (int c = 0; c < C; c++)
+        squares += (x[c] - sum) * (x[c] - sum) / C;
+    *mean = sum;
+    *deviation = sqrt(squares + 1e-5);
+}
+
+int wf_ref_norm(wf_backend *b, const wf_map_shape *shape, const wf_map *x_, wf_map *y_)
+{
+    (void)b;
+    size_t C = (size_t)shape->C, pixels = (size_t)shape->N * (size_t)shape->H * (size_t)shape->W;
+    for (size_t p = 0; p < pixels; p++) {
+        const double *x = (const double *)x_ + p * C;
+        double mean, deviation;
+        moments(shape->C, x, &mean, &deviation);
+        for (size_t c = 0; c < C; c++)
+            ((double *)y_)[p * C + c] = (x[c] - mean) / deviation;
+    }
+    return WF_OK;
+}
+
+/* By the whole Jacobian of each pixel: dy_i/dx_j = (i == j - 1/C - y_i y_j / C) / deviation. */
+int wf_ref_norm_backward(wf_backend *b, const wf_map_shape *shape, const wf_map *x_, const wf_map *dy_,
+                         const wf_map *add, wf_map *dx)
+{
+    (void)b;
+    size_t C = (size_t)shape->C, pixels = (size_t)shape->N * (size_t)shape->H * (size_t)shape->W;
+    for (size_t p = 0; p < pixels; p++) {
+        const double *x = (const double *)x_ + p * C, *dy = (const double *)dy_ + p * C;
+        double mean, deviation;
+        moments(shape->C, x, &mean, &deviation);
+        for (size_t j = 0; j < C; j++) {
+            double sum = add ? ((const double *)add)[p * C + j] : 0, y = (x[j] - mean) / deviation;
+            for (size_t i = 0; i < C; i++)
+                sum += dy[i] * ((i == j) - 1.0 / shape->C - (x[i] - mean) / deviation * y / shape->C) / deviation;
+            ((double *)dx)[p * C + j] = sum;
+        }
+    }
+    return WF_OK;
+}
+
 /* One picture and head: rows of 3C numbers for each pixel, of which d are the query's; the key's and the value's are C further on. */
 typedef struct head {
+    wf_reach reach;
     int P, d;
     size_t C;
     const double *q;
 } head;
+
+static bool reaches(const head *h, int i, int j)
+{
+    return h->reach == WF_REACH_ALL || (h->reach == WF_REACH_BEFORE ? j <= i : j >= i);
+}
 
 static double product(const head *h, const double *a, const double *b)
 {
@@ -52,12 +104,12 @@ static const double *query(const head *h, int i)
     return h->q + (size_t)i * 3 * h->C;
 }
 
-/* softmax_j(q_i k_j / sqrt(d)) for all j */
+/* softmax_j(q_i k_j / sqrt(d)) for all j, 0 where it does not reach */
 static void shares(const head *h, int i, double *share)
 {
     double largest = -INFINITY, sum = 0;
     for (int j = 0; j < h->P; j++) {
-        share[j] = product(h, query(h, i), query(h, j) + h->C) / sqrt(h->d);
+        share[j] = reaches(h, i, j) ? product(h, query(h, i), query(h, j) + h->C) / sqrt(h->d) : -INFINITY;
         largest = fmax(largest, share[j]);
     }
     for (int j = 0; j < h->P; j++)
@@ -66,7 +118,7 @@ static void shares(const head *h, int i, double *share)
         share[j] /= sum;
 }
 
-int wf_ref_attend(wf_backend *b, int N, int P, int C, int heads, const wf_real *qkv, wf_real *y)
+int wf_ref_attend(wf_backend *b, wf_reach reach, int N, int P, int C, int heads, const wf_real *qkv, wf_real *y)
 {
     (void)b;
     double *share;
@@ -74,7 +126,7 @@ int wf_ref_attend(wf_backend *b, int N, int P, int C, int heads, const wf_real *
     for (int n = 0; n < N; n++)
         for (int k = 0; k < heads; k++) {
             int d = C / heads;
-            head h = {P, d, (size_t)C, (const double *)qkv + (size_t)n * (size_t)P * 3 * (size_t)C + k * d};
+            head h = {reach, P, d, (size_t)C, (const double *)qkv + (size_t)n * (size_t)P * 3 * (size_t)C + k * d};
             double *to = (double *)y + (size_t)n * (size_t)P * (size_t)C + k * d;
             for (int i = 0; i < P; i++) {
                 shares(&h, i, share);
@@ -107,8 +159,8 @@ static void pull(const head *h, int i, const double *share, const double *dy, do
     }
 }
 
-int wf_ref_attend_backward(wf_backend *b, int N, int P, int C, int heads, const wf_real *qkv, const wf_real *dy,
-                           wf_real *dqkv)
+int wf_ref_attend_backward(wf_backend *b, wf_reach reach, int N, int P, int C, int heads, const wf_real *qkv,
+                           const wf_real *dy, wf_real *dqkv)
 {
     (void)b;
     double *share;
@@ -117,7 +169,7 @@ int wf_ref_attend_backward(wf_backend *b, int N, int P, int C, int heads, const 
     for (int n = 0; n < N; n++)
         for (int k = 0; k < heads; k++) {
             size_t at = (size_t)n * (size_t)P * (size_t)C, first = (size_t)(k * (C / heads));
-            head h = {P, C / heads, (size_t)C, (const double *)qkv + 3 * at + first};
+            head h = {reach, P, C / heads, (size_t)C, (const double *)qkv + 3 * at + first};
             for (int i = 0; i < P; i++) {
                 shares(&h, i, share);
                 pull(&h, i, share, (const double *)dy + at + (size_t)i * h.C + first, (double *)dqkv + 3 * at + first);

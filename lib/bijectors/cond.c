@@ -27,7 +27,8 @@ static int create(wf_bijector *self, const int *values)
     WF_CHECK(own, WF_AGAIN, "cond: out of memory");
     self->own = own;
     own->channels = values[0];
-    WF_TRY(wf_net_create(self, values[3], 0, own->channels, values[1], values[2], &own->net));
+    wf_net_spec spec = {.kind = values[3], .out = own->channels, .width = values[1], .blocks = values[2]};
+    WF_TRY(wf_net_create(self, &spec, &own->net));
     own->place = self->work_bytes;
     self->work_bytes += pixels(c) * (size_t)own->channels * c->backend->real;
     return wf_bijector_recondition(self, c->C + own->channels);

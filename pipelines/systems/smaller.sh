@@ -1,6 +1,7 @@
 #!/bin/sh
 # smaller.sh - a system for a smaller machine: the chain of a file with nets of at most that width, and at most that many
-# repetitions, blocks of a net and components of a mixture
+# repetitions, blocks of a net and components of a mixture. Heads of attention, which must divide the width, are the usual ones of what
+# is made narrower
 #
 #     smaller.sh WIDTH COUNT < system.chain > small.chain
 [ $# = 2 ] || { echo 'smaller.sh: want WIDTH COUNT' >&2; exit 64; }
@@ -18,4 +19,9 @@ function least(line, pattern, most,    done, found, number) {
     return done line
 }
 /^#/ { print; next }
-{ print least(least(least(least($0, "width=[0-9]+", width), "blocks=[0-9]+", count), "components=[0-9]+", count), "[0-9]+\\*", count) }'
+{
+    line = least($0, "width=[0-9]+", width)
+    if (line != $0)
+        gsub(/:heads=[0-9]+/, "", line)
+    print least(least(least(line, "blocks=[0-9]+", count), "components=[0-9]+", count), "[0-9]+\\*", count)
+}'

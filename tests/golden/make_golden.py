@@ -12,6 +12,8 @@ Where a level is a single pixel, only the centre tap of its 3x3 kernels is kept:
 level-*.safetensors     x [N,H,W,K], cond [N,H,W,3] (absent at the base), params, z, logp [N] (nats, log-determinant
                         included), bpd [N] = (-logp + D log 256) / (D log 2) with D = H*W*K; gradients of the mean bpd:
                         dx, dcond, grads; and the inverse: sample_z -> sample_x
+level-ar-3x4            the same of two autoregressive transformers, forth and back, which the peer does not have: here, by torch's own
+                        layer norm and attention
 pyramid.safetensors     images [N,4,4,3] in [0,256) with the noise already in; for each level L = 0, 1, 2: low-L and
                         detail-L in pixel units, params-L, bpd-L [N] in bits per dimension of the picture; bpd: the sum
 adamax.safetensors      x [20,N,H,W,K], cond, params before, loss [20] (mean bpd before each step), params_after and
@@ -147,6 +149,81 @@ def level(peer, K, C, steps, width, size, lu=False, N=3):
     return out
 
 
+class Autoregressive(torch.nn.Module):
+    """y = (x + t) exp(s) of a pixel, (s, t) from a transformer that is shown the pixels before it, or behind"""
+
+    def __init__(self, K, C, width, blocks, heads, size, back):
+        super().__init__()
+        self.K, self.heads, self.back = K, heads, back
+        rows, columns = torch.arange(size[0]), torch.arange(size[1])
+        waves = [wave(2 * math.pi * where.double() / 4 / 2 ** k) for k in range(6)
+                 for where in (rows[:, None].expand(size), columns[None].expand(size)) for wave in (torch.sin, torch.cos)]
+        self.positions = torch.stack(waves, -1).flatten(0, 1)
+        sides = [(K + 24 + C, width)]
+        for _ in range(blocks):
+            sides += [(width, 3 * width), (width, width), (width, 4 * width), (4 * width, width)]
+        self.convs = torch.nn.ParameterList()
+        for inner, outer in sides + [(width, 2 * K)]:
+            self.convs.append(torch.nn.Parameter(0.6 * torch.randn(outer, inner) / math.sqrt(inner)))
+            self.convs.append(torch.nn.Parameter(0.2 * torch.randn(outer)))
+            self.convs.append(torch.nn.Parameter(0.08 * torch.randn(outer)))
+
+    def conv(self, i, x):
+        w, b, l = self.convs[3 * i:3 * i + 3]
+        return (x @ w.T + b) * torch.exp(3 * l)
+
+    def attend(self, qkv):
+        q, k, v = (t.unflatten(-1, (self.heads, -1)).transpose(1, 2) for t in qkv.chunk(3, -1))
+        return torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).flatten(2)
+
+    def theta(self, x, cond):
+        """of x and cond [N,P,.], by turning the pixels round where those behind come first"""
+        N, P, K = x.shape
+        beside = [self.positions.expand(N, P, -1), cond]
+        if self.back:
+            x, beside = x.flip(1), [b.flip(1) for b in beside]
+        moved = torch.cat([torch.zeros(N, 1, K), x[:, :-1]], 1)
+        h = self.conv(0, torch.cat([moved, *beside], -1))
+        norm = torch.nn.LayerNorm(h.shape[-1], elementwise_affine=False)
+        for i in range(1, len(self.convs) // 3 - 1, 4):
+            h = h + self.conv(i + 1, self.attend(self.conv(i, norm(h))))
+            h = h + self.conv(i + 3, torch.relu(self.conv(i + 2, norm(h))))
+        theta = self.conv(len(self.convs) // 3 - 1, h)
+        return (theta.flip(1) if self.back else theta).chunk(2, -1)
+
+    def forward(self, x, cond):
+        s, t = self.theta(x, cond)
+        return (x + t) * torch.exp(s.clamp(-5, 5)), s.clamp(-5, 5).flatten(1).sum(1)
+
+    def inverse(self, y, cond):
+        x = torch.zeros_like(y)
+        for _ in range(y.shape[1]):  # one more pixel is right each time
+            s, t = self.theta(x, cond)
+            x = y * torch.exp(-s.clamp(-5, 5)) - t
+        return x
+
+
+def autoregressive(K=3, C=3, size=(3, 4), N=3):
+    flows = [Autoregressive(K, C, 8, 2, heads, size, back) for heads, back in ((2, False), (4, True))]
+    x = (0.7 * torch.randn(N, size[0] * size[1], K)).requires_grad_()
+    cond = (torch.rand(N, size[0] * size[1], C) - 0.5).requires_grad_()
+    z, logdet = x, 0
+    for flow in flows:
+        z, of_this = flow(z, cond)
+        logdet = logdet + of_this
+    D = x[0].numel()
+    logp = logdet - (0.5 * z ** 2 + 0.5 * math.log(2 * math.pi)).flatten(1).sum(1)
+    bpd = (-logp + D * math.log(256)) / (D * math.log(2))
+    bpd.mean().backward()
+    sample_z = torch.randn(N, size[0] * size[1], K)
+    with torch.no_grad():
+        sample_x = flows[0].inverse(flows[1].inverse(sample_z, cond), cond)
+    flat = lambda of: torch.cat([of(p).reshape(-1) for flow in flows for p in flow.convs])
+    pictures = dict(x=x, cond=cond, z=z, dx=x.grad, dcond=cond.grad, sample_z=sample_z, sample_x=sample_x)
+    return dict({k: v.detach().unflatten(1, size) for k, v in pictures.items()}, logp=logp, bpd=bpd,
+                params=flat(value), grads=flat(gradient))
+
+
 def haar(x):
     """[N,C,H,W] -> average [N,C,H/2,W/2], details [N,3C,H/2,W/2], channel 3*colour + band"""
     a, b = x[:, :, 0::2, 0::2], x[:, :, 0::2, 1::2]
@@ -220,6 +297,7 @@ def main():
         "level-lu-2x2": lambda: level(peer, **detail, steps=2, width=8, size=(2, 2), lu=True),
         "pyramid": lambda: pyramid(peer),
         "adamax": lambda: adamax(peer),
+        "level-ar-3x4": autoregressive,
     }
     for name, make in cases.items():
         tensors = {k: v.detach().clone().contiguous() for k, v in make().items()}

@@ -78,11 +78,27 @@ int case_gate_backward(run *r, const dims *d)
     return r->backend->gate_backward(r->backend, &s, ab, dy, feature_map(r, "dab", OUTPUT, &both));
 }
 
+int case_norm(run *r, const dims *d)
+{
+    wf_map_shape s = shape_of(d, d->C);
+    wf_map *x = feature_map(r, "x", INPUT, &s);
+    return r->backend->norm(r->backend, &s, x, feature_map(r, "y", OUTPUT, &s));
+}
+
+/* variant 1: nothing to add. */
+int case_norm_backward(run *r, const dims *d)
+{
+    wf_map_shape s = shape_of(d, d->C);
+    wf_map *x = feature_map(r, "x", INPUT, &s), *dy = feature_map(r, "dy", INPUT, &s);
+    wf_map *add = d->variant & 1 ? NULL : feature_map(r, "add", INPUT, &s);
+    return r->backend->norm_backward(r->backend, &s, x, dy, add, feature_map(r, "dx", OUTPUT, &s));
+}
+
 int case_attend(run *r, const dims *d)
 {
     wf_real *qkv = reals(r, "qkv", INPUT, PER_PICTURE, volume(d->H, d->W, 3 * d->C), 3);
     wf_real *y = reals(r, "y", OUTPUT, PER_PICTURE, volume(d->H, d->W, d->C), 1);
-    return r->backend->attend(r->backend, d->N, d->H * d->W, d->C, d->k, qkv, y);
+    return r->backend->attend(r->backend, (wf_reach)d->variant, d->N, d->H * d->W, d->C, d->k, qkv, y);
 }
 
 int case_attend_backward(run *r, const dims *d)
@@ -90,7 +106,7 @@ int case_attend_backward(run *r, const dims *d)
     wf_real *qkv = reals(r, "qkv", INPUT, PER_PICTURE, volume(d->H, d->W, 3 * d->C), 3);
     wf_real *dy = reals(r, "dy", INPUT, PER_PICTURE, volume(d->H, d->W, d->C), 1);
     wf_real *dqkv = reals(r, "dqkv", OUTPUT, PER_PICTURE, volume(d->H, d->W, 3 * d->C), 1);
-    return r->backend->attend_backward(r->backend, d->N, d->H * d->W, d->C, d->k, qkv, dy, dqkv);
+    return r->backend->attend_backward(r->backend, (wf_reach)d->variant, d->N, d->H * d->W, d->C, d->k, qkv, dy, dqkv);
 }
 
 /* -- convolutions: K to C channels, side k; variant 1: relu, 2: residual, 4: which is y itself, 8: no dx, 16: no dw,

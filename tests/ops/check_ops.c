@@ -69,9 +69,11 @@ static const dims maps[] = {
 };
 
 static const dims attentions[] = {
-    /* C channels in k heads */
-    {1, 1, 1, 0, 1, 1, 0, 0}, {3, 1, 1, 0, 8, 4, 0, 0},  {2, 3, 5, 0, 6, 2, 0, 0},
-    {5, 7, 3, 0, 7, 1, 0, 0}, {2, 4, 4, 0, 96, 4, 0, 0}, {1, 17, 29, 0, 12, 4, 0, 0},
+    /* C channels in k heads; variant: wf_reach */
+    {1, 1, 1, 0, 1, 1, 0, 0},    {3, 1, 1, 0, 8, 4, 0, 0},    {2, 3, 5, 0, 6, 2, 0, 0}, {5, 7, 3, 0, 7, 1, 0, 0},
+    {2, 4, 4, 0, 96, 4, 0, 0},   {1, 17, 29, 0, 12, 4, 0, 0}, {1, 1, 1, 0, 1, 1, 1, 0}, {2, 3, 5, 0, 6, 2, 1, 0},
+    {2, 4, 4, 0, 96, 4, 1, 0},   {1, 17, 29, 0, 12, 4, 1, 0}, {3, 1, 1, 0, 8, 4, 2, 0}, {5, 7, 3, 0, 7, 1, 2, 0},
+    {1, 17, 29, 0, 12, 4, 2, 0},
 };
 
 static const dims packs[] = {
@@ -174,6 +176,8 @@ static const dims axes[] = {
     row(relu_backward, maps, 1e-6) \
     row(gate, maps, 1e-6) \
     row(gate_backward, maps, 1e-6) \
+    row(norm, maps, 3e-6) \
+    row(norm_backward, maps, 1e-5) \
     row(attend, attentions, 2e-6) \
     row(attend_backward, attentions, 1e-5) \
     row(conv_create, convs, 0) \

@@ -33,6 +33,7 @@
     row(axis) \
     row(haar_bands) \
     row(gate_gradient) \
+    row(norm) \
     row(attend)
 /* clang-format on */
 

@@ -276,26 +276,54 @@ int law_gate_gradient(void)
     return check_gradient("dx", gate_loss, &shape, net.x, dy, 40);
 }
 
-/* 2 pictures of 5 pixels, 2 heads of 2 channels */
-static int attend_loss(void *context, double *loss)
+static int norm_loss(void *context, double *loss)
 {
-    (void)context;
-    WF_TRY(wf_ref_attend(NULL, 2, 5, 4, 2, R(net.qkv), R(net.y)));
+    WF_TRY(wf_ref_norm(NULL, context, M(net.x), M(net.y)));
     *loss = dot(net.y, net.c, 40);
     return WF_OK;
 }
 
-/* And of two pixels, the second's key fits the first's query log 3 better; nothing fits the second's. */
+/* And channels 1, 3, 5, 7, whose mean is 4 and variance 5. */
+int law_norm(void)
+{
+    const double x[4] = {1, 3, 5, 7};
+    double y[4], dx[40], zero[40] = {0}, added[40];
+    wf_map_shape shape = {.N = 2, .H = 2, .W = 2, .C = 5}, one = {.N = 1, .H = 1, .W = 1, .C = 4};
+    fill((double *)&net, sizeof net / sizeof(double), 8, 1);
+    WF_TRY(wf_ref_norm_backward(NULL, &shape, M(net.x), M(net.c), NULL, M(dx)));
+    WF_TRY(check_gradient("dx", norm_loss, &shape, net.x, dx, 40));
+    WF_TRY(wf_ref_norm_backward(NULL, &shape, M(net.x), M(zero), M(net.c), M(added)));
+    for (size_t i = 0; i < 40; i++)
+        WF_TRY(near("added", i, added[i], net.c[i], 0));
+    WF_TRY(wf_ref_norm(NULL, &one, M(x), M(y)));
+    for (size_t i = 0; i < 4; i++)
+        WF_TRY(near("y", i, y[i], (x[i] - 4) / sqrt(5 + 1e-5), 1e-14));
+    return WF_OK;
+}
+
+/* 2 pictures of 5 pixels, 2 heads of 2 channels; context: the reach */
+static int attend_loss(void *context, double *loss)
+{
+    WF_TRY(wf_ref_attend(NULL, *(wf_reach *)context, 2, 5, 4, 2, R(net.qkv), R(net.y)));
+    *loss = dot(net.y, net.c, 40);
+    return WF_OK;
+}
+
+/* And of two pixels, the second's key fits the first's query log 3 better; nothing fits the second's. Values are 4 and 8. */
 int law_attend(void)
 {
     const double qkv[6] = {1, 0, 4, 0, log(3), 8};
     double dqkv[120], y[2];
     fill((double *)&net, sizeof net / sizeof(double), 7, 1);
-    WF_TRY(wf_ref_attend_backward(NULL, 2, 5, 4, 2, R(net.qkv), R(net.c), R(dqkv)));
-    WF_TRY(check_gradient("dqkv", attend_loss, NULL, net.qkv, dqkv, 120));
-    WF_TRY(wf_ref_attend(NULL, 1, 2, 1, 1, R(qkv), R(y)));
-    WF_TRY(near("y", 0, y[0], 7, 1e-14));
-    return near("y", 1, y[1], 6, 1e-14);
+    for (wf_reach reach = WF_REACH_ALL; reach <= WF_REACH_AFTER; reach++) {
+        const double want[3][2] = {{7, 6}, {4, 6}, {7, 8}};
+        WF_TRY(wf_ref_attend_backward(NULL, reach, 2, 5, 4, 2, R(net.qkv), R(net.c), R(dqkv)));
+        WF_TRY(check_gradient("dqkv", attend_loss, &reach, net.qkv, dqkv, 120));
+        WF_TRY(wf_ref_attend(NULL, reach, 1, 2, 1, 1, R(qkv), R(y)));
+        WF_TRY(near("y", 0, y[0], want[reach][0], 1e-14));
+        WF_TRY(near("y", 1, y[1], want[reach][1], 1e-14));
+    }
+    return WF_OK;
 }
 
 /* One tap of weight 1 at row 0, column 2 of the kernel: the picture moves down and left. */
