@@ -208,15 +208,6 @@ static void expect_same(const char *path, const char *again)
         die(WF_DATA, "stdin: not the pictures that %s was spooled from; use another model folder", path);
 }
 
-static bool stdin_speaks(void)
-{
-    int c = isatty(STDIN_FILENO) ? EOF : getc(stdin);
-    if (c == EOF)
-        return false;
-    ungetc(c, stdin);
-    return true;
-}
-
 /* A stream is read once, but trained on for many epochs: its levels are spooled into a store beside their files, which
  * stays until they are finished. Resuming, the stream may be given again or not. */
 static void take_stream(const char *spooled)
@@ -227,7 +218,7 @@ static void take_stream(const char *spooled)
         snprintf(lock_path, WF_PATH, "%s.lock", spooled) >= WF_PATH)
         die(WF_USAGE, "%s: path too long", model_path);
     bool there = access(spooled, F_OK) == 0;
-    if (!stdin_speaks()) {
+    if (!cli_stdin_speaks()) {
         if (!there)
             die(WF_USAGE, "no --store, and nothing on stdin: try wf-dwt < pictures | wf-train-level ...");
         return;
