@@ -292,9 +292,11 @@ int main(int argc, char **argv)
     options.seed = common.seed;
     options.provenance = provenance.provenance;
 
+    /* The step under way is completed first, for which a second interrupt does not wait; timeout sends SIGTERM twice. */
     struct sigaction action = {.sa_handler = on_signal};
-    sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    action.sa_flags = (int)SA_RESETHAND;
+    sigaction(SIGINT, &action, NULL);
     for (int l = levels[0]; l <= levels[1]; l++)
         latest[l].step = -1;
     must(wf_train_levels(&model, common.backend, common.threads, store, validation, &options, levels[1] - levels[0] + 1,
