@@ -97,6 +97,15 @@ static void on_signal(int signal_number)
     interrupted = 1;
 }
 
+/* The step under way is completed first, for which a second interrupt does not wait; timeout sends SIGTERM twice. */
+static void heed_signals(void)
+{
+    struct sigaction action = {.sa_handler = on_signal};
+    sigaction(SIGTERM, &action, NULL);
+    action.sa_flags = (int)SA_RESETHAND;
+    sigaction(SIGINT, &action, NULL);
+}
+
 static void clock_text(double seconds, char out[32])
 {
     long s = (long)(seconds + 0.5);
@@ -154,6 +163,15 @@ static int report(void *context, wf_train_event event, const wf_train_progress *
         draw();
     }
     return interrupted;
+}
+
+static void tell_ends(void)
+{
+    for (int l = levels[0]; l <= levels[1]; l++)
+        if (latest[l].step < 0)
+            note("level %d: finished already", l);
+        else
+            note("level %d: finished at step %lld, saved in %s", l, (long long)latest[l].step, model_path);
 }
 
 static void remove_store(const char *path)
@@ -292,20 +310,12 @@ int main(int argc, char **argv)
     options.seed = common.seed;
     options.provenance = provenance.provenance;
 
-    /* The step under way is completed first, for which a second interrupt does not wait; timeout sends SIGTERM twice. */
-    struct sigaction action = {.sa_handler = on_signal};
-    sigaction(SIGTERM, &action, NULL);
-    action.sa_flags = (int)SA_RESETHAND;
-    sigaction(SIGINT, &action, NULL);
+    heed_signals();
     for (int l = levels[0]; l <= levels[1]; l++)
         latest[l].step = -1;
     must(wf_train_levels(&model, common.backend, common.threads, store, validation, &options, levels[1] - levels[0] + 1,
                          report, NULL));
-    for (int l = levels[0]; l <= levels[1]; l++)
-        if (latest[l].step < 0)
-            note("level %d: finished already", l);
-        else
-            note("level %d: finished at step %lld, saved in %s", l, (long long)latest[l].step, model_path);
+    tell_ends();
 
     wf_meta_clear(&provenance);
     wf_model_clear(&model);
