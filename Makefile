@@ -30,7 +30,7 @@ LINK = $Q$(CC) $(ALL_CFLAGS) -rdynamic -o $@ $^
 objects = $(patsubst %.c,$B/%.o,$(wildcard $(1)))
 LIB = $(call objects,lib/*.c lib/*/*.c kernels/*.c kernels/ref/*.c kernels/cpu/*.c)
 CLI = $B/tools/cli.o $B/libwf.a
-TOOLS = $(patsubst tools/%.c,%,$(wildcard tools/wf-*.c))
+TOOLS = $(patsubst tools/%.c,%,$(wildcard tools/wf-*.c)) wf-decode
 CUDA = $(if $(NVCC),$(wildcard kernels/cuda/*.cu))
 FUZZERS = $(or $(TARGET),$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c)))
 PLUGIN = $(if $(CUDA),$B/libwf-cuda.so)
@@ -47,6 +47,9 @@ $B/%.o: %.c
 $(BIN)/%: $B/tools/%.o $(CLI)
 	@mkdir -p $(@D)
 	$(LINK) $(LDLIBS)
+# One program, which goes by the name that it is called.
+$(BIN)/wf-decode: $(BIN)/wf-encode
+	@ln -f $< $@
 $B/check: $(call objects,tests/*.c) $B/libwf.a
 	$(LINK) -lcriterion $(LDLIBS)
 $B/check-ops: $(call objects,tests/ops/*.c) $B/libwf.a

@@ -180,7 +180,10 @@ static int density(void *context, int n, const int *chain, const double *x, doub
     if (!o->stop || !*o->stop)
         return wf_anneal_density(b->anneal, n, chain, x, logp, gradient);
     WF_TRY(save(b));
-    return wf_fail(WF_AGAIN, o->state ? "interrupted, saved in %s: the same command goes on" : "interrupted", o->state);
+    bool saved = o->state && !access(o->state, F_OK);
+    return wf_fail(WF_AGAIN,
+                   saved ? "interrupted, saved in %s: the same command goes on" : "interrupted before any draw",
+                   o->state);
 }
 
 static int take_draw(void *context, int chain, const double *x, const wf_nuts_draw *draw)

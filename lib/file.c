@@ -187,8 +187,10 @@ static int make_folder(const char *path)
     if (!mkdir(path, 0777))
         return WF_OK;
     int reason = errno;
-    if (!stat(path, &info) && S_ISDIR(info.st_mode))
+    bool there = !stat(path, &info);
+    if (there && S_ISDIR(info.st_mode))
         return WF_OK;
+    WF_CHECK(!there, WF_USAGE, "%s: is a file, want a folder or nothing", path);
     errno = reason;
     return wf_fail_write(path);
 }

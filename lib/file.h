@@ -21,7 +21,7 @@ void wf_sweep(const char *folder, const char *prefix);
 int wf_lock(const char *path, const char *who, int *descriptor) WF_MUST;
 void wf_unlock(int descriptor);
 
-int wf_mkdirs(const char *path) WF_MUST; /* mkdir -p */
+int wf_mkdirs(const char *path) WF_MUST; /* mkdir -p; WF_USAGE: there is a file */
 
 /* Flushes, checks and closes; WF_IO (WF_AGAIN on a full disk) if any earlier write had failed. */
 int wf_close(FILE *file, const char *name) WF_MUST;

@@ -389,18 +389,19 @@ double wf_flow_condition(wf_flow *f, char name[64])
     return worst;
 }
 
-/* Where the gradient by the condition of a context goes; NULL: it is wanted neither by the caller nor by an encoder. */
-static wf_real *dcond_at(const wf_context *c, wf_real *dcond)
+/* Where the gradient by the condition of a context goes; NULL: neither the caller wants it nor, where parameters' gradients are
+ * wanted, an encoder. */
+static wf_real *dcond_at(const wf_context *c, bool want, wf_real *dcond)
 {
-    return c->dcond && (dcond || c->learnt) ? c->dcond : dcond;
+    return c->dcond && (dcond || (want && c->learnt)) ? c->dcond : dcond;
 }
 
 /* Before a backward pass, that its conditions' gradients are zero. */
-static int clear_dcond(wf_flow *f, wf_real *dcond)
+static int clear_dcond(wf_flow *f, bool want, wf_real *dcond)
 {
     wf_backend *b = f->backend;
     for (const wf_context *c = f->context.next; c; c = c->next)
-        if (c->dcond && dcond_at(c, dcond))
+        if (c->dcond && dcond_at(c, want, dcond))
             WF_TRY(b->zero(b, c->dcond, (size_t)c->N * (size_t)c->H * (size_t)c->W * (size_t)c->C * b->real));
     return WF_OK;
 }
@@ -413,11 +414,13 @@ static int gather_dcond(wf_flow *f, const wf_real *params, const wf_context *c, 
     if (!c->next)
         return WF_OK;
     WF_TRY(gather_dcond(f, params, c->next, dcond, scale, sink, context));
-    const wf_real *from = dcond_at(c->next, dcond);
-    wf_real *to = dcond_at(c, dcond);
+    const wf_real *from = dcond_at(c->next, sink != NULL, dcond);
+    wf_real *to = dcond_at(c, sink != NULL, dcond);
     wf_bijector *j = c->next->encoder;
+    if (!from)
+        return WF_OK;
     if (!j)
-        return from && c->next->C != c->C ? wf_unsqueeze(f->backend, c->N, c->H, c->W, c->C, from, to, true) : WF_OK;
+        return c->next->C != c->C ? wf_unsqueeze(f->backend, c->N, c->H, c->W, c->C, from, to, true) : WF_OK;
     wf_flow_stage *s = stage_of(f, j);
     WF_TRY(j->type->encode_backward(j, wf_at(f->backend, params, j->offset), from, to, sink ? grads_of(f, s, j) : NULL,
                                     s->tape, f->work));
@@ -434,8 +437,9 @@ static int run_backward(wf_flow *f, const wf_real *params, wf_flow_stage *s, con
         return run_move(f, s, true, f->g);
     if (!s->linear) {
         wf_bijector *j = &f->bijectors[s->first];
-        return j->type->backward(j, wf_at(b, params, j->offset), x, cond_at(s, cond), f->g, dcond_at(s->context, dcond),
-                                 scale, want ? grads_of(f, s, j) : NULL, s->tape, f->work);
+        return j->type->backward(j, wf_at(b, params, j->offset), x, cond_at(s, cond), f->g,
+                                 dcond_at(s->context, want, dcond), scale, want ? grads_of(f, s, j) : NULL, s->tape,
+                                 f->work);
     }
     return b->mix_backward(b, pixels(s), s->context->K, s->matrix.A, x, f->g, want ? s->dA : NULL, want ? s->da : NULL);
 }
@@ -448,7 +452,7 @@ int wf_flow_backward(wf_flow *f, const wf_real *params, const wf_real *cond, dou
     if (sink)
         WF_TRY(wf_flow_make_gradients(f));
     WF_TRY(end(f, NULL, scale, f->g));
-    WF_TRY(clear_dcond(f, dcond));
+    WF_TRY(clear_dcond(f, sink != NULL, dcond));
     for (int i = f->stage_count - 1; i >= 0; i--) {
         wf_flow_stage *s = &f->stages[i];
         if (!kept)
@@ -512,8 +516,8 @@ static int run_inverse_backward(wf_flow *f, const wf_real *params, wf_flow_stage
         WF_TRY(b->mix_backward(b, pixels(s), s->context->K, s->matrix.B, x, f->g, NULL, NULL));
     } else {
         wf_bijector *j = &f->bijectors[s->first];
-        WF_TRY(j->type->inverse_backward(j, wf_at(b, params, j->offset), x, f->g, dcond_at(s->context, dcond), scale,
-                                         s->tape, f->work));
+        WF_TRY(j->type->inverse_backward(j, wf_at(b, params, j->offset), x, f->g, dcond_at(s->context, false, dcond),
+                                         scale, s->tape, f->work));
     }
     return kept ? WF_OK : b->copy(b, f->state, f->next, s->elements);
 }
@@ -524,7 +528,7 @@ int wf_flow_inverse_backward(wf_flow *f, const wf_real *params, const wf_real *c
     wf_backend *b = f->backend;
     WF_CHECK(f->spec.memory != WF_MEMORY_NONE, WF_USAGE, "flow: created without memory for backward");
     WF_TRY(dx ? b->copy(b, f->g, dx, f->elements) : b->zero(b, f->g, f->elements * b->real));
-    WF_TRY(clear_dcond(f, dcond));
+    WF_TRY(clear_dcond(f, false, dcond));
     for (int i = 0; i < f->stage_count; i++)
         WF_TRY(run_inverse_backward(f, params, &f->stages[i], cond, scale, dcond));
     WF_TRY(gather_dcond(f, params, &f->context, dcond, scale, NULL, NULL));

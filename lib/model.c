@@ -328,7 +328,13 @@ static int read_round_trip(const wf_safetensors *st, const char *path, const cha
 static int take_weights(const wf_safetensors *st, const char *path, wf_level *out)
 {
     wf_backend *b = out->backend;
-    wf_flow_spec shape = {.N = 1, .K = out->K, .C = out->K, .kernel = out->kernel, .memory = WF_MEMORY_NONE};
+    wf_flow_spec shape = {.N = 1,
+                          .K = out->K,
+                          .C = out->K,
+                          .kernel = out->kernel,
+                          .memory = WF_MEMORY_NONE,
+                          .signal = out->signal,
+                          .D = out->D};
     wf_flow *flow = NULL, *noise = NULL;
     float *values = NULL;
     void *memory = NULL;

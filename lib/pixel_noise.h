@@ -22,7 +22,7 @@ int wf_pixel_noise_create(wf_backend *backend, const wf_meta *meta, wf_pixel_noi
 void wf_pixel_noise_clear(wf_pixel_noise *noise);
 
 /* Adds U - 1/2, its draw of number `draw` for the pictures `index` (host [N]) under `seed`, to their coefficients in pixel
- * units: low [N,h,w,C], detail [N,h,w,3C] of `level` (NULL at the base). */
+ * units: low [N,h,w,C], detail [N,h,w,B*C] of `level` (NULL at the base). */
 int wf_pixel_noise_add(wf_pixel_noise *noise, uint64_t seed, uint64_t draw, int level, int64_t N, const uint64_t *index,
                        float *low, float *detail) WF_MUST;
 

@@ -26,6 +26,7 @@ struct wf_starts {
     /* of pictures: the next one, unless they are at their end */
     wf_images *images;
     wf_image image;
+    int rate; /* of the first */
     const char *name;
     bool more;
 };
@@ -106,6 +107,20 @@ static int enter(wf_starts *s, const char *name, int H, int W, int scale, int be
     s->meta.W = W << below;
     s->offset = levels - s->meta.levels;
     s->level = s->meta.levels - below;
+    return WF_OK;
+}
+
+/* Of sounds that come in at `rate` samples a second, so many doublings below those that are drawn. A rate halved on the way may
+ * have been rounded: what is left of the model's becomes the model's. */
+static int set_rate(wf_starts *s, const char *name, int rate, int doublings)
+{
+    int of_model = s->model->meta.rate;
+    int64_t drawn = doublings < 0 ? rate >> -doublings : (int64_t)rate << doublings;
+    if (doublings > 0 && rate == of_model >> doublings)
+        drawn = of_model;
+    WF_CHECK(drawn <= WF_MAX_RATE, WF_DATA, "%s: %d samples a second are too many to enlarge %d times", name, rate,
+             1 << doublings);
+    s->meta.rate = (int)drawn;
     return WF_OK;
 }
 
@@ -208,7 +223,7 @@ static int open_stream(wf_starts *s, wf_backend *backend, FILE *file, const char
     wf_meta_clear(&s->meta);
     WF_TRY(wf_meta_copy(&s->meta, source));
     WF_TRY(enter(s, name, H, W, scale, same ? source->levels - source->top : halvings(model, H, W)));
-    s->meta.rate = (source->rate >> (source->levels - source->top)) << (s->meta.levels - s->level);
+    WF_TRY(set_rate(s, name, source->rate, s->meta.levels - s->level - (source->levels - source->top)));
     s->chunk = wf_pyramid_batch(source, source->top);
     return wf_pyramid_create(backend, source, s->chunk, &s->pyramid);
 }
@@ -240,6 +255,8 @@ static int next_of_images(wf_starts *s, int most, int *N, float *picture, uint64
     for (; s->more && *N < most; ++*N) {
         WF_CHECK(s->image.H == H && s->image.W == W && s->image.D == wf_meta_slices(&s->meta, s->level + 1), WF_DATA,
                  "%s: %d x %d, want %d x %d as the pictures before", s->name, s->image.H, s->image.W, H, W);
+        WF_CHECK(s->image.rate == s->rate, WF_DATA, "%s: %d samples a second, want %d as the sounds before", s->name,
+                 s->image.rate, s->rate);
         for (size_t i = 0; i < each; i++)
             picture[(size_t)*N * each + i] = s->image.pixels[i];
         index[*N] = (uint64_t)s->done++;
@@ -255,8 +272,8 @@ static int open_images(wf_starts *s, char *const *paths, int count, int scale)
     WF_TRY(read_image(s));
     WF_CHECK(s->more, WF_DATA, "%s: no picture", paths[0]);
     WF_TRY(enter(s, s->name, s->image.H, s->image.W, scale, halvings(&s->model->meta, s->image.H, s->image.W)));
-    s->meta.rate = s->image.rate << (s->meta.levels - s->level);
-    return WF_OK;
+    s->rate = s->image.rate;
+    return set_rate(s, s->name, s->rate, s->meta.levels - s->level);
 }
 
 int wf_starts_images(const wf_model *model, char *const *paths, int count, int scale, wf_starts **out)

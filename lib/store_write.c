@@ -77,8 +77,6 @@ void wf_store_abandon(wf_store *store)
 static int open_data(wf_store *store, bool *empty)
 {
     struct stat info;
-    WF_CHECK(stat(store->path, &info) || S_ISDIR(info.st_mode), WF_USAGE, "%s: is a file, want a folder or nothing",
-             store->path);
     WF_TRY(wf_mkdirs(store->path));
     char name[4096];
     WF_CHECK((size_t)snprintf(name, sizeof name, "%s/data.mdb", store->path) < sizeof name, WF_USAGE,

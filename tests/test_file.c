@@ -100,8 +100,8 @@ Test(file, folders)
     cr_assert_eq(wf_mkdirs(scratch_path("a/b/c/")), WF_OK);
     cr_assert_eq(wf_mkdirs(scratch_path("a//b")), WF_OK);
     scratch_write(scratch_path("a/file"), "", 0);
-    cr_assert_neq(wf_mkdirs(scratch_path("a/file")), WF_OK);
-    cr_assert_eq(wf_mkdirs(scratch_path("a/file/b")), WF_IO);
+    cr_assert_eq(wf_mkdirs(scratch_path("a/file")), WF_USAGE);
+    cr_assert_eq(wf_mkdirs(scratch_path("a/file/b")), WF_USAGE);
     cr_assert_eq(wf_mkdirs(""), WF_IO);
 }
 

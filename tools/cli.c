@@ -461,17 +461,22 @@ int cli_parse(const cli_program *which, int argc, char **argv)
 
 bool cli_stdin_speaks(void)
 {
-    if (isatty(STDIN_FILENO))
-        return false;
-    int c = getc(stdin);
-    struct stat info;
-    if (c == EOF && !fstat(STDIN_FILENO, &info) && S_ISFIFO(info.st_mode))
-        die(WF_DATA,
-            "standard input is a pipe that ended before its first byte, want a stream (-n N begins from nothing)");
+    int c = isatty(STDIN_FILENO) ? EOF : getc(stdin);
+    if (c == EOF && ferror(stdin))
+        must(wf_fail_errno("stdin: cannot read"));
     if (c == EOF)
         return false;
     ungetc(c, stdin);
     return true;
+}
+
+bool cli_stream_comes(void)
+{
+    struct stat info;
+    bool speaks = cli_stdin_speaks();
+    if (!speaks && !fstat(STDIN_FILENO, &info) && S_ISFIFO(info.st_mode))
+        die(WF_DATA, "stdin: a pipe that ended before its first byte, want a stream (-n N begins from nothing)");
+    return speaks;
 }
 
 bool cli_stdin_operand(int first, const char *instead)

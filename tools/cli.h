@@ -70,8 +70,10 @@ int cli_parse(const cli_program *program, int argc, char **argv);
 bool cli_stdin_operand(int first, const char *instead);
 
 /* Whether a program that reads stdin only if there is something finds it there: not on a terminal, and not at its end.
- * Waits for a pipe's first byte. */
+ * Waits for a pipe's first byte; dies where stdin cannot be read. */
 bool cli_stdin_speaks(void);
+/* The same for programs that else begin from nothing (-n), which is not what an empty pipe wants: it dies of that. */
+bool cli_stream_comes(void);
 
 /* Prints "wf-dwt: message" as one line on stderr and exits with status. */
 void die(int status, const char *format, ...) WF_PRINTF(2, 3) __attribute__((noreturn));

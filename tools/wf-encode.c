@@ -1,14 +1,25 @@
-/* wf-encode - pictures' coefficients to the latents of a model */
+/* wf-encode - pictures' coefficients to the latents of a model; called wf-decode, latents back to pictures, and to those in
+ * between */
+#include <errno.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "../lib/codec.h"
 #include "cli.h"
 
 static const char *model_path;
+static int between;
 
-static const cli_option table[] = {{'m', "model", "DIR", CLI_STRING, &model_path, 0, 0, "Model folder."}, {0}};
+static const cli_option encode_options[] = {{'m', "model", "DIR", CLI_STRING, &model_path, 0, 0, "Model folder."}, {0}};
 
-static const cli_program program = {
+static const cli_option decode_options[] = {
+    {'m', "model", "DIR", CLI_STRING, &model_path, 0, 0, "Model folder, the one that encoded."},
+    {0, "between", "N", CLI_INT, &between, 1, 1 << 20,
+     "Also make N pictures between every picture and the next, whose latents lie on the great circle through both at each level; pictures "
+     "are then numbered from 0."},
+    {0}};
+
+static const cli_program encode = {
     .name = "wf-encode",
     .summary = "pictures to the latents of a Wavelet Flow model",
     .synopsis = "-m MODEL [-]",
@@ -24,41 +35,80 @@ static const cli_program program = {
         "    both pictures as latents\n"
         "wf-dwt a.png b.png | wf-encode -m model | wf-decode -m model --between 6 | wf-idwt --grid between.png\n"
         "    from one picture to the other in seven steps\n",
-    .options = table};
+    .options = encode_options};
+
+static const cli_program decode = {
+    .name = "wf-decode",
+    .summary = "latents of a Wavelet Flow model back to pictures",
+    .synopsis = "-m MODEL [--between N] [-]",
+    .description =
+        "Reads a stream of latents, as wf-encode writes it, on stdin, and writes a coefficient stream of the pictures' highest level, which "
+        "wf-idwt makes pictures of. Every pixel of what was encoded comes back. Latents of other weights are refused.",
+    .examples =
+        "wf-decode -m model < latents.wf | wf-idwt -o pictures\n"
+        "    the pictures that were encoded\n"
+        "wf-dwt a.png b.png | wf-encode -m model | wf-decode -m model --between 6 | wf-idwt --grid between.png\n"
+        "    from one picture to the other in seven steps\n",
+    .options = decode_options};
+
+static int write_record(void *writer, const wf_record *record)
+{
+    return wf_writer_put(writer, record);
+}
+
+static int write_latents(wf_codec *codec, const wf_record *coefficients, wf_writer *writer)
+{
+    wf_record latents;
+    WF_TRY(wf_codec_encode(codec, coefficients, &latents));
+    return wf_writer_put(writer, &latents);
+}
+
+/* What stdin must be of. */
+static void check_latents(const wf_meta *meta, const char *weights)
+{
+    char encoded[20];
+    if (!meta->latents)
+        die(WF_DATA, "stdin: coefficients, want latents: wf-encode makes them");
+    must(wf_meta_model(meta, encoded));
+    if (strcmp(encoded, weights))
+        die(WF_DATA, "stdin: latents of a model of weights %s; those of %s are %s", encoded, model_path, weights);
+}
 
 int main(int argc, char **argv)
 {
+    bool decodes = !strcmp(program_invocation_short_name, decode.name), more = true;
+    const cli_program *program = decodes ? &decode : &encode;
     wf_model model;
     wf_meta meta;
     wf_backend *backend;
     wf_codec *codec;
     wf_reader *reader;
     wf_writer *writer;
-    wf_record record, latents;
-    char hash[20];
-    bool more = true;
+    wf_record record;
+    char weights[20];
 
-    cli_stdin_operand(cli_parse(&program, argc, argv), "it reads a stream from stdin");
+    cli_stdin_operand(cli_parse(program, argc, argv), "it reads a stream from stdin");
     if (!model_path)
         die(WF_USAGE, "-m MODEL is needed");
     if (isatty(STDIN_FILENO))
-        die(WF_USAGE, "stdin is a terminal: try wf-dwt < pictures | wf-encode ...");
+        die(WF_USAGE, "stdin is a terminal: it wants what %s writes", decodes ? encode.name : "wf-dwt");
     if (isatty(STDOUT_FILENO))
-        die(WF_USAGE, "stdout is a terminal: pipe it into wf-decode or a file");
+        die(WF_USAGE, "stdout is a terminal: pipe it into %s or a file", decodes ? "wf-idwt" : decode.name);
     must(wf_model_open(model_path, &model));
     must(wf_backend_open(common.backend, common.threads, &backend));
     must(wf_codec_create(&model, backend, &codec));
-    must(wf_reader_create(stdin, "stdin", &reader));
+    must(decodes ? wf_reader_create_any(stdin, "stdin", &reader) : wf_reader_create(stdin, "stdin", &reader));
     must(wf_meta_match(wf_reader_meta(reader), "stdin", &model.meta, model_path));
+    must(wf_model_hash(&model, 0, model.meta.levels, weights));
+    if (decodes)
+        check_latents(wf_reader_meta(reader), weights);
     must(wf_meta_copy(&meta, wf_reader_meta(reader)));
-    meta.latents = true;
-    must(wf_model_hash(&model, 0, model.meta.levels, hash));
-    must(wf_meta_add_provenance(&meta, program.name, argc, argv, common.seed, hash));
+    meta.latents = !decodes;
+    must(wf_meta_add_provenance(&meta, program->name, argc, argv, common.seed, weights));
     must(wf_writer_create(stdout, "stdout", &meta, &writer));
-    while (must(wf_reader_next(reader, &record, &more)), more) {
-        must(wf_codec_encode(codec, &record, &latents));
-        must(wf_writer_put(writer, &latents));
-    }
+    while (must(wf_reader_next(reader, &record, &more)), more)
+        must(decodes ? wf_codec_decode(codec, &record, between, write_record, writer)
+                     : write_latents(codec, &record, writer));
     must(wf_codec_end(codec, "stdin"));
     must(wf_writer_finish(writer));
     finish_stdout();

@@ -176,7 +176,7 @@ static void open_starts(bool from_stdin)
 {
     if (from_path)
         must(wf_starts_images(&model, (char *const *)&from_path, 1, scale, &starts));
-    else if (from_stdin || (count < 0 && cli_stdin_speaks()))
+    else if (from_stdin || (count < 0 && cli_stream_comes()))
         must(wf_starts_stream(&model, backend, stdin, "stdin", scale, &starts));
     else
         must(wf_starts_nothing(&model, count < 0 ? 16 : count, &starts));

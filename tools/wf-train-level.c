@@ -98,6 +98,15 @@ static void on_signal(int signal_number)
     interrupted = 1;
 }
 
+/* The step under way is completed first, for which a second interrupt does not wait; timeout sends SIGTERM twice. */
+static void heed_signals(void)
+{
+    struct sigaction action = {.sa_handler = on_signal};
+    sigaction(SIGTERM, &action, NULL);
+    action.sa_flags = (int)SA_RESETHAND;
+    sigaction(SIGINT, &action, NULL);
+}
+
 static void clock_text(double seconds, char out[32])
 {
     long s = (long)(seconds + 0.5);
@@ -157,6 +166,15 @@ static int report(void *context, wf_train_event event, const wf_train_progress *
     return interrupted;
 }
 
+static void tell_ends(void)
+{
+    for (int l = levels[0]; l <= levels[1]; l++)
+        if (latest[l].step < 0)
+            note("level %d: finished already", l);
+        else
+            note("level %d: finished at step %lld, saved in %s", l, (long long)latest[l].step, model_path);
+}
+
 static void remove_store(const char *path)
 {
     static const char *const files[] = {"data.mdb", "lock.mdb"};
@@ -209,15 +227,6 @@ static void expect_same(const char *path, const char *again)
         die(WF_DATA, "stdin: not the pictures that %s was spooled from; use another model folder", path);
 }
 
-static bool stdin_speaks(void)
-{
-    int c = isatty(STDIN_FILENO) ? EOF : getc(stdin);
-    if (c == EOF)
-        return false;
-    ungetc(c, stdin);
-    return true;
-}
-
 /* A stream is read once, but trained on for many epochs: its levels are spooled into a store beside their files, which
  * stays until they are finished. Resuming, the stream may be given again or not. */
 static void take_stream(const char *spooled)
@@ -228,7 +237,7 @@ static void take_stream(const char *spooled)
         snprintf(lock_path, WF_PATH, "%s.lock", spooled) >= WF_PATH)
         die(WF_USAGE, "%s: path too long", model_path);
     bool there = access(spooled, F_OK) == 0;
-    if (!stdin_speaks()) {
+    if (!cli_stdin_speaks()) {
         if (!there)
             die(WF_USAGE, "no --store, and nothing on stdin: try wf-dwt < pictures | wf-train-level ...");
         return;
@@ -302,18 +311,12 @@ int main(int argc, char **argv)
     options.seed = common.seed;
     options.provenance = provenance.provenance;
 
-    struct sigaction action = {.sa_handler = on_signal};
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    heed_signals();
     for (int l = levels[0]; l <= levels[1]; l++)
         latest[l].step = -1;
     must(wf_train_levels(&model, common.backend, common.threads, store, validation, &options, levels[1] - levels[0] + 1,
                          report, NULL));
-    for (int l = levels[0]; l <= levels[1]; l++)
-        if (latest[l].step < 0)
-            note("level %d: finished already", l);
-        else
-            note("level %d: finished at step %lld, saved in %s", l, (long long)latest[l].step, model_path);
+    tell_ends();
 
     wf_meta_clear(&provenance);
     wf_model_clear(&model);

@@ -58,6 +58,9 @@ wf-sample -q -m model -n 300 -l 0 | wf-sample -q -m model - | wf-idwt -q - > hav
 ok "wf-sample -" cmp want have
 status 65 "wf-sample - of nothing" wf-sample -m model - < /dev/null
 ok "wf-sample of nothing" wf-sample -q -m model < /dev/null
+status 66 "wf-sample of a folder on stdin" wf-sample -m model < .
+status 66 "wf-train-level of a folder on stdin" wf-train-level -l 0 -m new < .
+status 64 "a model that is a file" bash -c 'wf-train-level -l 0 -m in.wf < in.wf'
 status 64 "wf-sample of a file" wf-sample -m model in.wf
 status 64 "wf-sample - and from nothing" wf-sample -m model -n 1 -
 status 64 "wf-bpd of a file" wf-bpd -m model in.wf

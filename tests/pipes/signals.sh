@@ -4,14 +4,14 @@
 . "$(dirname "$0")/lib.sh"
 export OMP_NUM_THREADS=1
 
-# sweep FILE FRAMES CHANNELS: a WAV of 16 bits at 8000 a second, and its samples alone in FILE.raw
+# sweep FILE FRAMES CHANNELS: a WAV of 16 bits at 11025 a second, and its samples alone in FILE.raw
 sweep() {
     python3 - "$@" << 'PY'
 import array, math, sys, wave
 path, frames, channels = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 samples = array.array("h", (int(20000 * math.sin(i * (0.02 + i * 3e-6) + c)) for i in range(frames) for c in range(channels)))
 with wave.open(path, "wb") as out:
-    out.setparams((channels, 2, 8000, 0, "NONE", ""))
+    out.setparams((channels, 2, 11025, 0, "NONE", ""))
     out.writeframes(samples.tobytes())
 open(path + ".raw", "wb").write(samples.tobytes())
 PY
@@ -23,7 +23,7 @@ raw() {
 import glob, sys, wave
 for path in sorted(glob.glob(sys.argv[1] + "/*.wav")):
     with wave.open(path) as file:
-        assert file.getframerate() == 8000
+        assert file.getframerate() == 11025
         sys.stdout.buffer.write(file.readframes(file.getnframes()))
 PY
 }
@@ -55,11 +55,11 @@ wf-dwt --length 1024 -o s.store mono.wav 2> said
 ok "what is less than a piece is told" grep -q "last samples of 1 sounds, 4 in all" said
 rm -rf out && wf-dwt -q --length 1024 mono.wav | wf-idwt -q -o out
 raw out > back && ok "pieces have every sample but those" same back <(head -c 8192 mono.wav.raw)
-ok "the rate is kept" bash -c 'wf-info s.store | grep -Eq "^rate +8000$"'
+ok "the rate is kept" bash -c 'wf-info s.store | grep -Eq "^rate +11025$"'
 ok "a store of sounds is whole" wf-info --verify s.store
 rm -rf out && wf-dwt -q -l 9 --length 1024 mono.wav > half.wf && wf-idwt -q -o out half.wf
 ok "half of the samples at half of the rate" python3 -c 'import wave; f = wave.open("out/00000000.wav")
-assert (f.getframerate(), f.getnframes()) == (4000, 512)'
+assert (f.getframerate(), f.getnframes()) == (5512, 512)'
 head -c 4000 mono.wav > cut.wav
 status 65 "a sound that was cut off" wf-dwt --length 1024 cut.wav
 status 65 "sounds that are too short" wf-dwt --length 8192 mono.wav
@@ -104,8 +104,17 @@ rm -rf out && wf-encode -q -m m < s.wf | wf-decode -q -m m | wf-idwt -q -o out
 raw out > back && ok "latents and back" same back <(head -c 8192 mono.wav.raw)
 rm -rf out && wf-dwt -q -l 3 --length 32 -w db2 mono.wav | wf-sample -q -m m | wf-idwt -q -o out
 ok "super-resolution of every sound" bash -c '[ "$(ls out | wc -l)" = 128 ]'
+ok "which have the rate of the model" raw out
+rm -rf out && wf-dwt -q -l 3 --length 32 -w db2 mono.wav | wf-idwt -q -o out
+ok "of files of half a half of it too" bash -c 'wf-sample -q -m m --from out | wf-info - | grep -Eq "^rate +11025$"'
+sweep out/other.wav 8 1
+status 65 "files of several rates" wf-sample -m m --from out
 ok "the nearest" bash -c 'wf-sample -q -m m -n 2 | wf-nearest -q -s s.store -k 1 | wf-idwt -q -o near'
 ok "chains" bash -c 'wf-nuts -q -m m -n 2 --joint --adapt 2 --draws 2 | wf-idwt -q -o nuts'
+rm -rf w.store && wf-dwt -q --levels 0 --length 32 -o w.store stereo.wav
+wf-train-level -q -l 0 -m w -s w.store -f 'actnorm, affine:mask=checker:width=4:blocks=1' \
+    --dequantize 'affine:mask=checker:width=4:blocks=1' --steps 2 --batch 16
+ok "learnt noise of sounds" bash -c 'wf-bpd -m w -s w.store --iw 2 | grep -q "^iw 2"'
 status 64 "flips of sounds" wf-train-level -l 5 -m new -s s.store --flip --steps 1
 status 64 "squeezed sounds" wf-train-level -l 5 -m new -s s.store -f 'squeeze, actnorm' --steps 1
 
