@@ -49,7 +49,8 @@ WF_VEC void wf_vec_store(float *p, const wf_vec *v, int n)
 
 /* Eight: what machines without AVX-512 have in one register. */
 typedef float wf_eight __attribute__((vector_size(32)));
-typedef float wf_eight_in_memory __attribute__((vector_size(32), aligned(4), may_alias)); /* memcpy would go in halves */
+typedef float wf_eight_in_memory
+    __attribute__((vector_size(32), aligned(4), may_alias)); /* memcpy would go in halves */
 
 WF_VEC void wf_eight_load(wf_eight *v, const float *p)
 {

@@ -6,6 +6,7 @@
 #include "cpu.h"
 
 #include "../body/pointwise.h"
+#include "interleave.h"
 #include "vec.h"
 
 #include <math.h>
@@ -207,102 +208,35 @@ WF_VEC void wait_for_next(block *v, float *waiting)
     *v = earlier;
 }
 
-/* A pair of rows in, low and high out, of rows that came in up to count/2 - 1 pairs ago. */
-WF_VEC void columns_forward(const filter *f, float *waiting, block *a, block *b)
+/* Of two halves of a line: a pair of rows, [0] and [1], in, low and high out, of pairs of rows that came in up to count/2 - 1
+ * ago. */
+WF_VEC void columns_forward(const filter *f, float *waiting, sums *v)
 {
-    reflect(a, b, f->turn[0]);
-    for (int j = 1; j < f->count / 2; j++, waiting += BLOCK) {
-        wait_for_next(b, waiting);
-        rotate(a, b, f->turn[j]);
+    reflect(&v->first[0], &v->first[1], f->turn[0]);
+    reflect(&v->second[0], &v->second[1], f->turn[0]);
+    for (int j = 1; j < f->count / 2; j++, waiting += 2 * BLOCK) {
+        wait_for_next(&v->first[1], waiting);
+        wait_for_next(&v->second[1], waiting + BLOCK);
+        rotate(&v->first[0], &v->first[1], f->turn[j]);
+        rotate(&v->second[0], &v->second[1], f->turn[j]);
     }
 }
 
-WF_VEC void columns_back(const filter *f, float *waiting, block *a, block *b)
+WF_VEC void columns_back(const filter *f, float *waiting, sums *v)
 {
-    for (int j = f->count / 2 - 1; j > 0; j--, waiting += BLOCK) {
-        rotate(a, b, -f->turn[j]);
-        wait_for_next(a, waiting);
+    for (int j = f->count / 2 - 1; j > 0; j--, waiting += 2 * BLOCK) {
+        rotate(&v->first[0], &v->first[1], -f->turn[j]);
+        rotate(&v->second[0], &v->second[1], -f->turn[j]);
+        wait_for_next(&v->first[0], waiting);
+        wait_for_next(&v->second[0], waiting + BLOCK);
     }
-    reflect(a, b, f->turn[0]);
+    reflect(&v->first[0], &v->first[1], f->turn[0]);
+    reflect(&v->second[0], &v->second[1], f->turn[0]);
 }
 
-/* -- three bands side by side: each a permutation of eight, of which every vector in memory has other lanes */
-
-#define LANES(v, w, ...) __builtin_shufflevector(v, w, __VA_ARGS__)
-#define MIX(x, y, z) LANES(LANES(x, y, 0, 9, 0, 3, 12, 0, 6, 15), z, 0, 1, 10, 3, 4, 13, 6, 7)
-
-WF_VEC void three_store(float *to, const wf_eight *a, const wf_eight *b, const wf_eight *c)
+static size_t smaller(size_t a, size_t b)
 {
-    wf_eight p = LANES(*a, *a, 0, 3, 6, 1, 4, 7, 2, 5), q = LANES(*b, *b, 5, 0, 3, 6, 1, 4, 7, 2);
-    wf_eight r = LANES(*c, *c, 2, 5, 0, 3, 6, 1, 4, 7);
-    wf_eight x = MIX(p, q, r), y = MIX(r, p, q), z = MIX(q, r, p);
-    wf_eight_store(to, &x);
-    wf_eight_store(to + 8, &y);
-    wf_eight_store(to + 16, &z);
-}
-
-WF_VEC void three_load(wf_eight *a, wf_eight *b, wf_eight *c, const float *from)
-{
-    wf_eight x, y, z;
-    wf_eight_load(&x, from);
-    wf_eight_load(&y, from + 8);
-    wf_eight_load(&z, from + 16);
-    wf_eight p = MIX(x, y, z), q = MIX(z, x, y), r = MIX(y, z, x);
-    *a = LANES(p, p, 0, 3, 6, 1, 4, 7, 2, 5);
-    *b = LANES(q, q, 1, 4, 7, 2, 5, 0, 3, 6);
-    *c = LANES(r, r, 2, 5, 0, 3, 6, 1, 4, 7);
-}
-
-/* -- pixels at even and at odd places */
-
-static inline __attribute__((always_inline)) void part_any(size_t C, size_t n, const float *x, float *even, float *odd)
-{
-    for (size_t i = 0; i < n; i++)
-        for (size_t c = 0; c < C; c++) {
-            even[i * C + c] = x[2 * i * C + c];
-            odd[i * C + c] = x[(2 * i + 1) * C + c];
-        }
-}
-
-/* n pairs of pixels. Of three channels four floats are copied at once, of which the next overwrites the last. */
-static void part(size_t C, size_t n, const float *x, float *even, float *odd)
-{
-    size_t i = 0;
-    if (C == 1)
-        part_any(1, n, x, even, odd);
-    else if (C == 3) {
-        for (; i + 1 < n; i++) {
-            memcpy(even + 3 * i, x + 6 * i, 4 * sizeof *x);
-            memcpy(odd + 3 * i, x + 6 * i + 3, 4 * sizeof *x);
-        }
-        part_any(3, n - i, x + 6 * i, even + 3 * i, odd + 3 * i);
-    } else
-        part_any(C, n, x, even, odd);
-}
-
-static inline __attribute__((always_inline)) void pair_any(size_t C, size_t n, const float *even, const float *odd,
-                                                           float *x)
-{
-    for (size_t i = 0; i < n; i++)
-        for (size_t c = 0; c < C; c++) {
-            x[2 * i * C + c] = even[i * C + c];
-            x[(2 * i + 1) * C + c] = odd[i * C + c];
-        }
-}
-
-static void pair(size_t C, size_t n, const float *even, const float *odd, float *x)
-{
-    size_t i = 0;
-    if (C == 1)
-        pair_any(1, n, even, odd, x);
-    else if (C == 3) {
-        for (; i + 1 < n; i++) {
-            memcpy(x + 6 * i, even + 3 * i, 4 * sizeof *x);
-            memcpy(x + 6 * i + 3, odd + 3 * i, 4 * sizeof *x);
-        }
-        pair_any(3, n - i, even + 3 * i, odd + 3 * i, x + 6 * i);
-    } else
-        pair_any(C, n, even, odd, x);
+    return a < b ? a : b;
 }
 
 /* -- strips */
@@ -333,11 +267,6 @@ static void strip_open(strip *s, const filter *f, int H, int W, int C)
     memset(s->waiting, 0, sizeof s->waiting);
 }
 
-static size_t smaller(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
 /* On to the next strip, all of about one width; false after the last. */
 static bool strip_next(strip *s)
 {
@@ -357,10 +286,17 @@ static size_t place(const strip *s, size_t i, size_t n)
     return (2 * i + n - s->before % n) % n;
 }
 
+/* What comes next, into the cache: all sums done, it would wait for memory. */
 static void fetch(const float *from, size_t n)
 {
     for (size_t i = 0; i < n; i += 16)
         __builtin_prefetch(from + i, 0, 2);
+}
+
+static void fetch_to_write(const float *to, size_t n)
+{
+    for (size_t i = 0; i < n; i += 16)
+        __builtin_prefetch(to + i, 1, 2);
 }
 
 /* -- forward */
@@ -373,7 +309,7 @@ static void part_row(const strip *s, const float *x, float *even, float *odd)
         size_t at = place(s, s->pair + i, s->W);
         n = smaller(want - i, (s->W - at) / 2);
         if (n) {
-            part(s->C, n, x + at * s->C, even + i * s->C, odd + i * s->C);
+            wf_part_pixels(s->C, n, x + at * s->C, even + i * s->C, odd + i * s->C);
         } else { /* the last pixel and the first */
             n = 1;
             memcpy(even + i * s->C, x + at * s->C, s->C * sizeof *x);
@@ -386,8 +322,8 @@ WF_VEC void store_coefficients(const sums *v, float *low, float *detail)
 {
     block average = {0.5f * v->first[0].left, 0.5f * v->first[0].right};
     block_store(low, &average);
-    three_store(detail, &v->second[0].left, &v->first[1].left, &v->second[1].left);
-    three_store(detail + 24, &v->second[0].right, &v->first[1].right, &v->second[1].right);
+    wf_bands_store(detail, &v->second[0].left, &v->first[1].left, &v->second[1].left);
+    wf_bands_store(detail + 24, &v->second[0].right, &v->first[1].right, &v->second[1].right);
 }
 
 /* Pair i of the rows of a picture goes in; with low, a row of coefficients comes out. */
@@ -405,13 +341,12 @@ static void analyse(strip *s, const float *picture, size_t i, float *low, float 
     float *waiting = s->waiting;
     for (size_t j = 0; j < s->n; j += BLOCK, waiting += 2 * s->before * BLOCK) {
         sums v;
-        if (ahead) { /* which otherwise would wait for memory after all sums are done */
+        if (ahead) {
             fetch(ahead + 2 * j, 2 * BLOCK);
             fetch(ahead + row + 2 * j, 2 * BLOCK);
         }
         four_sums(s->f, runs, j, &v);
-        columns_forward(s->f, waiting, &v.first[0], &v.first[1]);
-        columns_forward(s->f, waiting + s->before * BLOCK, &v.second[0], &v.second[1]);
+        columns_forward(s->f, waiting, &v);
         if (low && j + BLOCK <= s->n) {
             store_coefficients(&v, low + j, detail + 3 * j);
         } else if (low) {
@@ -451,7 +386,7 @@ static void part_bands(strip *s, const float *low, const float *detail)
         n = smaller(want - i, all - at);
         for (; j + 8 <= n * s->C; j += 8) {
             wf_eight x, y, z;
-            three_load(&x, &y, &z, three + 3 * j);
+            wf_bands_load(&x, &y, &z, three + 3 * j);
             wf_eight_store(b + j, &x);
             wf_eight_store(c + j, &y);
             wf_eight_store(d + j, &z);
@@ -475,7 +410,7 @@ static void put_row(const strip *s, const float *even, const float *odd, float *
         size_t at = place(s, s->pair + i, s->W);
         n = smaller(s->pairs - i, (s->W - at) / 2);
         if (n) {
-            pair(s->C, n, even + i * s->C, odd + i * s->C, x + at * s->C);
+            wf_pair_pixels(s->C, n, even + i * s->C, odd + i * s->C, x + at * s->C);
         } else {
             n = 1;
             memcpy(x + at * s->C, even + i * s->C, s->C * sizeof *x);
@@ -484,9 +419,9 @@ static void put_row(const strip *s, const float *even, const float *odd, float *
     }
 }
 
-/* A row of coefficients goes in, of which the next one follows if `more`; the pixels of a pair of rows come out, parted, at
- * even and odd places of the first row and of the second. They take the place of bands that no later block needs. */
-static void synthesize(strip *s, const float *low, const float *detail, bool more)
+/* A row of coefficients goes in, which the next one follows in memory if `more`. With top a pair of rows of pixels comes out;
+ * parted, these take the place of bands that no later block needs. */
+static void synthesize(strip *s, const float *low, const float *detail, bool more, float *top, float *bottom)
 {
     const float *runs[2][MOST_TAPS];
     size_t first = s->pair * s->C;
@@ -501,13 +436,20 @@ static void synthesize(strip *s, const float *low, const float *detail, bool mor
             fetch(low + s->half + first + j, BLOCK);
             fetch(detail + 3 * (s->half + first + j), 3 * BLOCK);
         }
+        if (top) {
+            fetch_to_write(top + 2 * (first + j), 2 * BLOCK);
+            fetch_to_write(bottom + 2 * (first + j), 2 * BLOCK);
+        }
         four_sums(s->f, runs, j, &v);
-        columns_back(s->f, waiting, &v.first[0], &v.first[1]);
-        columns_back(s->f, waiting + s->before * BLOCK, &v.second[0], &v.second[1]);
+        columns_back(s->f, waiting, &v);
         for (size_t r = 0; r < 2; r++) {
             block_store(s->bands[2 * r] + j, &v.first[r]);
             block_store(s->bands[2 * r + 1] + j, &v.second[r]);
         }
+    }
+    if (top) {
+        put_row(s, s->bands[0], s->bands[1], top);
+        put_row(s, s->bands[2], s->bands[3], bottom);
     }
 }
 
@@ -516,14 +458,13 @@ static void back(strip *s, size_t begin, size_t end, const float *low, const flo
 {
     size_t rows = s->H / 2;
     for (size_t r = begin; r < end; r++) {
-        size_t i = r % rows, top = r - i, to = place(s, i, s->H);
+        size_t i = r % rows, first = r - i, to = place(s, i, s->H);
+        float *picture = x + first * 4 * s->half, *top = picture + to * 2 * s->half;
+        float *bottom = picture + (to + 1) % s->H * 2 * s->half;
         for (size_t k = r == begin || i == 0 ? s->before + 1 : 1; k-- > 0;) {
-            size_t row = (i + rows - k % rows) % rows, at = (top + row) * s->half;
-            synthesize(s, low + at, detail + 3 * at, row + 1 < rows);
+            size_t row = (i + rows - k % rows) % rows, at = (first + row) * s->half;
+            synthesize(s, low + at, detail + 3 * at, row + 1 < rows, k ? NULL : top, bottom);
         }
-        float *picture = x + top * 4 * s->half;
-        put_row(s, s->bands[0], s->bands[1], picture + to * 2 * s->half);
-        put_row(s, s->bands[2], s->bands[3], picture + (to + 1) % s->H * 2 * s->half);
     }
 }
 
