@@ -345,6 +345,10 @@ static void analyse(strip *s, const float *picture, size_t i, float *low, float 
             fetch(ahead + 2 * j, 2 * BLOCK);
             fetch(ahead + row + 2 * j, 2 * BLOCK);
         }
+        if (ahead && low) {
+            fetch_to_write(low + s->half + j, BLOCK);
+            fetch_to_write(detail + 3 * (s->half + j), 3 * BLOCK);
+        }
         four_sums(s->f, runs, j, &v);
         columns_forward(s->f, waiting, &v);
         if (low && j + BLOCK <= s->n) {
