@@ -50,6 +50,7 @@ typedef struct wf_trainer {
     } launched[2];
     int launched_count;
     double begun;             /* clock when `seconds` was last brought up to date */
+    double took;              /* seconds of the last validation */
     double recent;            /* last logged mean, for progress */
     wf_round_trip round_trip; /* of the validation that has just been */
     bool interrupted;

@@ -46,7 +46,7 @@ static const cli_option table[] = {
     {0, "checkpoint-every", "N", CLI_COUNT, &options.checkpoint_every, 0, 1e12,
      "Steps between checkpoints (default: two minutes)."},
     {0, "validate-every", "N", CLI_COUNT, &options.validate_every, 0, 1e12,
-     "Steps between validations (default: a twentieth of the run)."},
+     "Steps between validations (default: a twentieth of the run, or, by --minutes, fewer if they took over a quarter of it)."},
     {0, "validate-on", "N", CLI_COUNT, &options.validate_on, 1, 1e12,
      "Pictures per validation, at most (default 1000)."},
     {0, "patience", "N", CLI_INT, &options.patience, 0, 1e6,

@@ -18,15 +18,16 @@ static void softmax(int P, float *s)
 #pragma omp parallel for schedule(static) if ((size_t)P * (size_t)P > WF_CPU_PARALLEL)
     for (int i = 0; i < P; i++) {
         float *row = s + (size_t)i * (size_t)P, largest = row[0], sum = 0;
+#pragma omp simd reduction(max : largest)
         for (int j = 1; j < P; j++)
             largest = row[j] > largest ? row[j] : largest;
-#pragma omp simd
-        for (int j = 0; j < P; j++)
+#pragma omp simd reduction(+ : sum)
+        for (int j = 0; j < P; j++) {
             row[j] = wf_exp(row[j] - largest);
-        for (int j = 0; j < P; j++)
             sum += row[j];
+        }
         for (int j = 0; j < P; j++)
-            row[j] /= sum;
+            row[j] *= 1 / sum;
     }
 }
 
@@ -70,6 +71,7 @@ static void softmax_backward(int P, const float *s, float *ds)
     for (int i = 0; i < P; i++) {
         const float *share = s + (size_t)i * (size_t)P;
         float *row = ds + (size_t)i * (size_t)P, mean = 0;
+#pragma omp simd reduction(+ : mean)
         for (int j = 0; j < P; j++)
             mean += share[j] * row[j];
         for (int j = 0; j < P; j++)

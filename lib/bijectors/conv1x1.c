@@ -6,7 +6,7 @@
 
 #include "../bijector.h"
 
-enum { MAX_K = 128 };
+enum { MAX_K = 256 };
 
 static int create(wf_bijector *self, const int *values)
 {

@@ -1,18 +1,19 @@
-/* value.c - values of a store: a byte of shape, then the value, as it is and with its checksum made right */
+/* value.c - values of a store: a byte of shape, one of a window, then the value, as it is and, of one tile, with its checksum made
+ * right */
 #include <xxhash.h>
 
 #include "../../lib/store_private.h"
 #include "fuzz.h"
 
-static void decode(uint8_t *value, size_t n, size_t lows, size_t details)
+static void decode(uint8_t *value, size_t n, wf_level_shape s, const wf_window *w)
 {
-    enum { MOST = 16 };
-    float *low = malloc(lows * sizeof *low), *detail = malloc((details + 1) * sizeof *detail);
+    size_t pixels = (size_t)w->h * (size_t)w->w;
+    float *low = malloc(pixels * (size_t)s.C * sizeof *low), *detail = malloc(pixels * (size_t)s.K * sizeof *detail);
     uint64_t sum;
     wf_dtype dtype;
-    if (lows > MOST || details > 3 * MOST || !low || !detail)
+    if (!low || !detail)
         abort();
-    fuzz_check(wf_value_decode("fuzz", 1, 7, (MDB_val){n, value}, low, lows, detail, details, &sum));
+    fuzz_check(wf_value_decode("fuzz", 1, 7, (MDB_val){n, value}, s, w, low, detail, &sum));
     (void)wf_value_dtype((MDB_val){n, value}, &dtype);
     free(low);
     free(detail);
@@ -20,17 +21,21 @@ static void decode(uint8_t *value, size_t n, size_t lows, size_t details)
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
 {
-    if (!n)
+    if (n < 2)
         return 0;
-    size_t lows = 1 + bytes[0] % 16, details = bytes[0] & 128 ? 3 * lows : 0;
-    uint8_t *value = malloc(n); /* of the very size, so that a byte too far is found */
-    memcpy(value, bytes + 1, --n);
-    decode(value, n, lows, details);
-    if (n >= 8) {
+    wf_level_shape s = {.H = 1 + bytes[0] % 8 + (bytes[0] & 128 ? 64 : 0), .W = 1 + bytes[0] / 8 % 16, .C = 1, .K = 3};
+    wf_window w = {.y = bytes[1] % s.H, .x = bytes[1] % s.W};
+    w.h = 1 + bytes[1] / 16 % (s.H - w.y);
+    w.w = 1 + bytes[1] / 16 % (s.W - w.x);
+    uint8_t *value = malloc(n - 2 ? n - 2 : 1); /* of the very size, so that a byte too far is found */
+    n -= 2;
+    memcpy(value, bytes + 2, n);
+    decode(value, n, s, &w);
+    if (n >= 8 && s.H <= 64) {
         const uint64_t place[2] = {7, 1};
         uint64_t sum = XXH3_64bits_withSeed(value, n - 8, XXH3_64bits(place, sizeof place));
         memcpy(value + n - 8, &sum, 8);
-        decode(value, n, lows, details);
+        decode(value, n, s, &w);
     }
     free(value);
     return 0;
