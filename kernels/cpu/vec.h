@@ -1,4 +1,4 @@
-/* vec.h - sixteen floats at once, in the vector types of gcc and clang.
+/* vec.h - sixteen floats at once, and eight, in the vector types of gcc and clang.
  *
  * For the few loops that compilers do not vectorize well from plain C. Machines with shorter registers run the same
  * code in halves or quarters. */
@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#ifdef __AVX512F__
+#if defined __AVX512F__ || defined __FMA__
 #include <immintrin.h>
 #endif
 
@@ -44,6 +44,31 @@ WF_VEC void wf_vec_store(float *p, const wf_vec *v, int n)
     else
         for (int i = 0; i < n; i++)
             p[i] = (*v)[i];
+#endif
+}
+
+/* Eight: what machines without AVX-512 have in one register. */
+typedef float wf_eight __attribute__((vector_size(32)));
+typedef float wf_eight_in_memory
+    __attribute__((vector_size(32), aligned(4), may_alias)); /* memcpy would go in halves */
+
+WF_VEC void wf_eight_load(wf_eight *v, const float *p)
+{
+    *v = *(const wf_eight_in_memory *)p;
+}
+
+WF_VEC void wf_eight_store(float *p, const wf_eight *v)
+{
+    *(wf_eight_in_memory *)p = *v;
+}
+
+/* sum += v * x, fused where the machine can. */
+WF_VEC void wf_eight_add_scaled(wf_eight *sum, const wf_eight *v, float x)
+{
+#ifdef __FMA__
+    *sum = (wf_eight)_mm256_fmadd_ps((__m256)*v, _mm256_set1_ps(x), (__m256)*sum);
+#else
+    *sum += *v * x;
 #endif
 }
 

@@ -6,7 +6,10 @@
 #include "cpu.h"
 
 #include "../body/pointwise.h"
+#include "interleave.h"
+#include "vec.h"
 
+#include <math.h>
 #include <string.h>
 
 /* Threads are named in each loop: a backend may be used by another thread than the one that opened it, whose number OpenMP
@@ -61,33 +64,64 @@ static void haar_back(int threads, int N, int H, int W, int C, const float *low,
 
 /* -- any taps --------------------------------------------------------------------------------------------------------
  *
- * Memory sees every number once: a row of results needs as many filtered rows as there are taps, and those stay in the
- * cache until the rows of results have passed them. Pixels are parted first, those at even places from those at odd ones;
- * all else is then sums of `count` rows of neighbouring floats, whatever C is, in the order of the taps. */
+ * Memory sees every number once, two rows at a time. Pixels are parted first, those at even places from those at odd ones;
+ * along a row the filters are then sums of `count` runs of neighbouring floats, whatever C is, in the order of the taps.
+ * Along a column they are count/2 rotations of a pair of rows, between which one of the two waits for the next pair: half
+ * the products, and what waits is all that is kept of earlier rows (Vaidyanathan and Hoang, Lattice structures for optimal
+ * design and robust implementation of two-channel perfect-reconstruction QMF banks, IEEE Trans. ASSP 36, 1988). */
 
-/* STRIP: numbers of one band in a row of a strip, at most. BLOCK: numbers that one loop of two_sums makes. */
-enum { STRIP = 2048, BLOCK = 32, RING = 32768, MOST_TAPS = 64, MOST_CHANNELS = 16 };
+/* STRIP: numbers of one band in a row of a strip, at most. BLOCK: numbers that go through all at once. WAITING: numbers of
+ * a strip that wait. */
+enum { STRIP = 2048, BLOCK = 16, WAITING = 32768, MOST_TAPS = 64, MOST_CHANNELS = 16 };
 enum { REACH = (MOST_TAPS / 2 - 1) * MOST_CHANNELS };
 
-/* Taps of the two sums that a pass takes of the same rows. Forward: h and g of neighbouring places. Back: low and high
- * rows alternate, the latest first, and make the first of two places of the even taps, h[0] g[0] h[2] g[2] .., the second
- * of the odd ones. */
+/* Taps of the two sums that a pass takes of the same runs, and the rotations. Forward: h and g of neighbouring places.
+ * Back: low and high alternate, the latest first, and make the first of two places of the even taps, h[0] g[0] h[2] g[2]
+ * .., the second of the odd ones. */
 typedef struct filter {
     int count;
     float first[MOST_TAPS], second[MOST_TAPS];
+    float turn[MOST_TAPS / 2]; /* tangents; the product of the cosines is a factor of first and second */
 } filter;
 
-static float high_pass(const double *taps, int count, int k)
+static double high_pass(const double *taps, int count, int k)
 {
-    return (float)(k % 2 ? -taps[count - 1 - k] : taps[count - 1 - k]);
+    return k % 2 ? -taps[count - 1 - k] : taps[count - 1 - k];
+}
+
+/* The rotations of an orthonormal filter, and the product of their cosines. The last one is that which leaves nothing of
+ * the high-pass at its last two places, nor of the low-pass at its first two; and so on with what it leaves. */
+static double factor(const double *taps, int count, float turn[MOST_TAPS / 2])
+{
+    double low[MOST_TAPS], high[MOST_TAPS], product = 1;
+    for (int k = 0; k < count; k++) {
+        low[k] = taps[k];
+        high[k] = high_pass(taps, count, k);
+    }
+    for (int n = count; n > 0; n -= 2) {
+        /* of the two places the one with larger numbers; high is (t, -1) times low where n is 2 */
+        int at = n > 2 && hypot(low[n - 1], high[n - 1]) > hypot(low[n - 2], high[n - 2]) ? n - 1 : n - 2;
+        double size = hypot(low[at], high[at]), c = low[at] / size, s = (n > 2 ? -high[at] : high[at]) / size;
+        float t = (float)(s / c);
+        turn[n / 2 - 1] = t;
+        product *= copysign(1 / sqrt(1 + (double)t * (double)t), c);
+        for (int k = 0; k < n; k++) {
+            double rest = c * low[k] - s * high[k];
+            high[k] = s * low[k] + c * high[k];
+            low[k] = rest;
+        }
+        memmove(low, low + 2, sizeof low - 2 * sizeof *low);
+    }
+    return product;
 }
 
 static filter analysis(const double *taps, int count)
 {
     filter f = {.count = count};
+    double gain = factor(taps, count, f.turn);
     for (int k = 0; k < count; k++) {
-        f.first[k] = (float)taps[k];
-        f.second[k] = high_pass(taps, count, k);
+        f.first[k] = (float)(gain * taps[k]);
+        f.second[k] = (float)(gain * high_pass(taps, count, k));
     }
     return f;
 }
@@ -95,131 +129,129 @@ static filter analysis(const double *taps, int count)
 static filter synthesis(const double *taps, int count)
 {
     filter f = {.count = count};
+    double gain = factor(taps, count, f.turn);
     for (int k = 0; k < count; k += 2) {
-        f.first[k] = (float)taps[k];
-        f.first[k + 1] = high_pass(taps, count, k);
-        f.second[k] = (float)taps[k + 1];
-        f.second[k + 1] = high_pass(taps, count, k + 1);
+        f.first[k] = (float)(gain * taps[k]);
+        f.first[k + 1] = (float)(gain * high_pass(taps, count, k));
+        f.second[k] = (float)(gain * taps[k + 1]);
+        f.second[k + 1] = (float)(gain * high_pass(taps, count, k + 1));
     }
     return f;
 }
 
-/* Of BLOCK numbers; fields, not an array, because gcc keeps those in registers. */
-typedef float eight __attribute__((vector_size(32)));
+/* -- BLOCK numbers */
+
+/* Fields, not an array, because gcc keeps those in registers. */
 typedef struct block {
-    eight a, b, c, d;
+    wf_eight left, right;
 } block;
 
-#define INLINE static inline __attribute__((always_inline))
-
-INLINE void block_load(block *v, const float *from)
+WF_VEC void block_load(block *v, const float *from)
 {
-    memcpy(&v->a, from, sizeof v->a);
-    memcpy(&v->b, from + 8, sizeof v->b);
-    memcpy(&v->c, from + 16, sizeof v->c);
-    memcpy(&v->d, from + 24, sizeof v->d);
+    wf_eight_load(&v->left, from);
+    wf_eight_load(&v->right, from + 8);
 }
 
-INLINE void block_add_scaled(block *sum, const block *v, float x)
+WF_VEC void block_store(float *to, const block *v)
 {
-    sum->a += v->a * x;
-    sum->b += v->b * x;
-    sum->c += v->c * x;
-    sum->d += v->d * x;
+    wf_eight_store(to, &v->left);
+    wf_eight_store(to + 8, &v->right);
 }
 
-INLINE void block_store(float *to, const block *v)
+WF_VEC void block_add_scaled(block *sum, const block *v, float x)
 {
-    memcpy(to, &v->a, sizeof v->a);
-    memcpy(to + 8, &v->b, sizeof v->b);
-    memcpy(to + 16, &v->c, sizeof v->c);
-    memcpy(to + 24, &v->d, sizeof v->d);
+    wf_eight_add_scaled(&sum->left, &v->left, x);
+    wf_eight_add_scaled(&sum->right, &v->right, x);
 }
 
-/* p[i] = sum_k first[k] rows[k][i], and q with second, for i < n and on to the end of a block. Meanwhile 2 n numbers come from
- * `ahead` (NULL: nothing does) into the cache, which otherwise would wait for memory after all sums are done. */
-static void two_sums(const filter *f, const float *const *rows, size_t n, float *p, float *q, const float *ahead)
+/* Of two sets of runs, the sums with `first` and with `second`. */
+typedef struct sums {
+    block first[2], second[2];
+} sums;
+
+WF_VEC void four_sums(const filter *f, const float *const runs[2][MOST_TAPS], size_t i, sums *to)
 {
-    for (size_t i = 0; i < n; i += BLOCK) {
-        for (size_t j = 0; ahead && j < 2 * BLOCK; j += 16)
-            __builtin_prefetch(ahead + 2 * i + j, 0, 2);
-        block a = {{0}, {0}, {0}, {0}}, b = a, v;
-        for (int k = 0; k < f->count; k++) {
-            block_load(&v, rows[k] + i);
-            block_add_scaled(&a, &v, f->first[k]);
-            block_add_scaled(&b, &v, f->second[k]);
-        }
-        block_store(p + i, &a);
-        block_store(q + i, &b);
+    const block zero = {{0}, {0}};
+    block a = zero, b = zero, c = zero, d = zero, v;
+    for (int k = 0; k < f->count; k++) {
+        block_load(&v, runs[0][k] + i);
+        block_add_scaled(&a, &v, f->first[k]);
+        block_add_scaled(&b, &v, f->second[k]);
+        block_load(&v, runs[1][k] + i);
+        block_add_scaled(&c, &v, f->first[k]);
+        block_add_scaled(&d, &v, f->second[k]);
+    }
+    *to = (sums){{a, c}, {b, d}};
+}
+
+WF_VEC void rotate(block *a, block *b, float t)
+{
+    block old = *a;
+    block_add_scaled(a, b, t);
+    block_add_scaled(b, &old, -t);
+}
+
+/* The first is a reflection, its own inverse. */
+WF_VEC void reflect(block *a, block *b, float t)
+{
+    block old = *a;
+    block_add_scaled(a, b, t);
+    *b = (block){-b->left, -b->right};
+    block_add_scaled(b, &old, t);
+}
+
+WF_VEC void wait_for_next(block *v, float *waiting)
+{
+    block earlier;
+    block_load(&earlier, waiting);
+    block_store(waiting, v);
+    *v = earlier;
+}
+
+/* Of two halves of a line: a pair of rows, [0] and [1], in, low and high out, of pairs of rows that came in up to count/2 - 1
+ * ago. */
+WF_VEC void columns_forward(const filter *f, float *waiting, sums *v)
+{
+    reflect(&v->first[0], &v->first[1], f->turn[0]);
+    reflect(&v->second[0], &v->second[1], f->turn[0]);
+    for (int j = 1; j < f->count / 2; j++, waiting += 2 * BLOCK) {
+        wait_for_next(&v->first[1], waiting);
+        wait_for_next(&v->second[1], waiting + BLOCK);
+        rotate(&v->first[0], &v->first[1], f->turn[j]);
+        rotate(&v->second[0], &v->second[1], f->turn[j]);
     }
 }
 
-/* -- pixels at even and at odd places */
-
-static inline __attribute__((always_inline)) void part_any(size_t C, size_t n, const float *x, float *even, float *odd)
+WF_VEC void columns_back(const filter *f, float *waiting, sums *v)
 {
-    for (size_t i = 0; i < n; i++)
-        for (size_t c = 0; c < C; c++) {
-            even[i * C + c] = x[2 * i * C + c];
-            odd[i * C + c] = x[(2 * i + 1) * C + c];
-        }
+    for (int j = f->count / 2 - 1; j > 0; j--, waiting += 2 * BLOCK) {
+        rotate(&v->first[0], &v->first[1], -f->turn[j]);
+        rotate(&v->second[0], &v->second[1], -f->turn[j]);
+        wait_for_next(&v->first[0], waiting);
+        wait_for_next(&v->second[0], waiting + BLOCK);
+    }
+    reflect(&v->first[0], &v->first[1], f->turn[0]);
+    reflect(&v->second[0], &v->second[1], f->turn[0]);
 }
 
-/* n pairs of pixels. Of three channels four floats are copied at once, of which the next overwrites the last. */
-static void part(size_t C, size_t n, const float *x, float *even, float *odd)
+static size_t smaller(size_t a, size_t b)
 {
-    size_t i = 0;
-    if (C == 1)
-        part_any(1, n, x, even, odd);
-    else if (C == 3) {
-        for (; i + 1 < n; i++) {
-            memcpy(even + 3 * i, x + 6 * i, 4 * sizeof *x);
-            memcpy(odd + 3 * i, x + 6 * i + 3, 4 * sizeof *x);
-        }
-        part_any(3, n - i, x + 6 * i, even + 3 * i, odd + 3 * i);
-    } else
-        part_any(C, n, x, even, odd);
-}
-
-static inline __attribute__((always_inline)) void pair_any(size_t C, size_t n, const float *even, const float *odd,
-                                                           float *x)
-{
-    for (size_t i = 0; i < n; i++)
-        for (size_t c = 0; c < C; c++) {
-            x[2 * i * C + c] = even[i * C + c];
-            x[(2 * i + 1) * C + c] = odd[i * C + c];
-        }
-}
-
-static void pair(size_t C, size_t n, const float *even, const float *odd, float *x)
-{
-    size_t i = 0;
-    if (C == 1)
-        pair_any(1, n, even, odd, x);
-    else if (C == 3) {
-        for (; i + 1 < n; i++) {
-            memcpy(x + 6 * i, even + 3 * i, 4 * sizeof *x);
-            memcpy(x + 6 * i + 3, odd + 3 * i, 4 * sizeof *x);
-        }
-        pair_any(3, n - i, even + 3 * i, odd + 3 * i, x + 6 * i);
-    } else
-        pair_any(C, n, even, odd, x);
+    return a < b ? a : b;
 }
 
 /* -- strips */
 
-/* Columns of pictures [H,W,C] so few that the rows a filter needs of them stay in the cache, and that memory. What lies
- * between a row's end and that of its last block is of no use, and never leaves. */
+/* Columns of pictures [H,W,C] so few that what waits of them stays in the cache, and that memory. What lies between a
+ * row's end and that of its last block is of no use, and never leaves. */
 typedef struct strip {
     const filter *f;
     size_t H, W, C;
     size_t half;        /* numbers in a row of one band */
     size_t pair, pairs; /* columns of the bands: the first and how many */
     size_t n;           /* pairs * C */
-    size_t line;        /* numbers between the rows of the ring */
     size_t before;      /* places from the first that a sum takes to its own */
     _Alignas(64) float bands[4][STRIP + REACH + BLOCK];
-    _Alignas(64) float ring[RING];
+    _Alignas(64) float waiting[WAITING]; /* by blocks: of both halves of a line, after each rotation but the last */
 } strip;
 
 static void strip_open(strip *s, const filter *f, int H, int W, int C)
@@ -232,33 +264,20 @@ static void strip_open(strip *s, const filter *f, int H, int W, int C)
     s->before = (size_t)f->count / 2 - 1;
     s->pair = s->pairs = 0;
     memset(s->bands, 0, sizeof s->bands);
-    memset(s->ring, 0, sizeof s->ring);
-}
-
-static size_t smaller(size_t a, size_t b)
-{
-    return a < b ? a : b;
+    memset(s->waiting, 0, sizeof s->waiting);
 }
 
 /* On to the next strip, all of about one width; false after the last. */
 static bool strip_next(strip *s)
 {
-    size_t fits = smaller(STRIP, RING / 2 / (size_t)s->f->count / BLOCK * BLOCK - BLOCK);
+    size_t fits = smaller(STRIP, WAITING / 2 / s->before / BLOCK * BLOCK);
     size_t all = s->W / 2, most = fits / s->C, strips = (all + most - 1) / most, width = (all + strips - 1) / strips;
     s->pair += s->pairs;
     if (s->pair == all)
         return false;
     s->pairs = smaller(width, all - s->pair);
     s->n = s->pairs * s->C;
-    s->line =
-        ((s->n + BLOCK - 1) / BLOCK | 1) * BLOCK; /* rows a power of two apart would fight for places of the cache */
     return true;
-}
-
-/* Row i of the ring, `half` 0 or 1: of a ring of as many rows of two halves as there are taps. */
-static float *line_of(strip *s, size_t i, size_t half)
-{
-    return s->ring + (2 * (i % (size_t)s->f->count) + half) * s->line;
 }
 
 /* The place `before` ahead of 2 i, of n. */
@@ -267,62 +286,93 @@ static size_t place(const strip *s, size_t i, size_t n)
     return (2 * i + n - s->before % n) % n;
 }
 
+/* What comes next, into the cache: all sums done, it would wait for memory. */
+static void fetch(const float *from, size_t n)
+{
+    for (size_t i = 0; i < n; i += 16)
+        __builtin_prefetch(from + i, 0, 2);
+}
+
+static void fetch_to_write(const float *to, size_t n)
+{
+    for (size_t i = 0; i < n; i += 16)
+        __builtin_prefetch(to + i, 1, 2);
+}
+
 /* -- forward */
 
-/* The strip's part of a row x [W,C] to low numbers, in a line's first half, and high ones. */
-static void filter_row(strip *s, const float *x, const float *ahead, float *low, float *high)
+/* The strip's part of a row x [W,C], and what its sums reach. */
+static void part_row(const strip *s, const float *x, float *even, float *odd)
 {
-    const float *rows[MOST_TAPS];
     size_t want = s->pairs + s->before;
     for (size_t i = 0, n; i < want; i += n) {
         size_t at = place(s, s->pair + i, s->W);
         n = smaller(want - i, (s->W - at) / 2);
         if (n) {
-            part(s->C, n, x + at * s->C, s->bands[0] + i * s->C, s->bands[1] + i * s->C);
+            wf_part_pixels(s->C, n, x + at * s->C, even + i * s->C, odd + i * s->C);
         } else { /* the last pixel and the first */
             n = 1;
-            memcpy(s->bands[0] + i * s->C, x + at * s->C, s->C * sizeof *x);
-            memcpy(s->bands[1] + i * s->C, x, s->C * sizeof *x);
+            memcpy(even + i * s->C, x + at * s->C, s->C * sizeof *x);
+            memcpy(odd + i * s->C, x, s->C * sizeof *x);
         }
     }
-    for (int k = 0; k < s->f->count; k++)
-        rows[k] = s->bands[k % 2] + (size_t)(k / 2) * s->C;
-    two_sums(s->f, rows, s->n, low, high, ahead);
 }
 
-/* Lines 2i .. 2i+count-1 to row i of the coefficients. */
-static void filter_columns(strip *s, size_t i, float *restrict low, float *restrict detail)
+WF_VEC void store_coefficients(const sums *v, float *low, float *detail)
 {
-    const float *lows[MOST_TAPS], *highs[MOST_TAPS];
-    float *restrict a = s->bands[0], *restrict b = s->bands[1], *restrict c = s->bands[2], *restrict d = s->bands[3];
-    for (int k = 0; k < s->f->count; k++) {
-        lows[k] = line_of(s, 2 * i + (size_t)k, 0);
-        highs[k] = line_of(s, 2 * i + (size_t)k, 1);
+    block average = {0.5f * v->first[0].left, 0.5f * v->first[0].right};
+    block_store(low, &average);
+    wf_bands_store(detail, &v->second[0].left, &v->first[1].left, &v->second[1].left);
+    wf_bands_store(detail + 24, &v->second[0].right, &v->first[1].right, &v->second[1].right);
+}
+
+/* Pair i of the rows of a picture goes in; with low, a row of coefficients comes out. */
+static void analyse(strip *s, const float *picture, size_t i, float *low, float *detail)
+{
+    const float *runs[2][MOST_TAPS], *ahead = NULL;
+    size_t at = place(s, i, s->H), row = 2 * s->half;
+    for (size_t r = 0; r < 2; r++) {
+        part_row(s, picture + (at + r) % s->H * row, s->bands[2 * r], s->bands[2 * r + 1]);
+        for (int k = 0; k < s->f->count; k++)
+            runs[r][k] = s->bands[2 * r + (size_t)k % 2] + (size_t)(k / 2) * s->C;
     }
-    two_sums(s->f, lows, s->n, a, c, NULL);
-    two_sums(s->f, highs, s->n, b, d, NULL);
-    for (size_t j = 0; j < s->n; j++) {
-        low[j] = 0.5f * a[j];
-        detail[3 * j] = b[j];
-        detail[3 * j + 1] = c[j];
-        detail[3 * j + 2] = d[j];
+    if (at + 3 < s->H)
+        ahead = picture + (at + 2) * row + 2 * s->pair * s->C;
+    float *waiting = s->waiting;
+    for (size_t j = 0; j < s->n; j += BLOCK, waiting += 2 * s->before * BLOCK) {
+        sums v;
+        if (ahead) {
+            fetch(ahead + 2 * j, 2 * BLOCK);
+            fetch(ahead + row + 2 * j, 2 * BLOCK);
+        }
+        if (ahead && low) {
+            fetch_to_write(low + s->half + j, BLOCK);
+            fetch_to_write(detail + 3 * (s->half + j), 3 * BLOCK);
+        }
+        four_sums(s->f, runs, j, &v);
+        columns_forward(s->f, waiting, &v);
+        if (low && j + BLOCK <= s->n) {
+            store_coefficients(&v, low + j, detail + 3 * j);
+        } else if (low) {
+            float l[BLOCK], d[3 * BLOCK];
+            store_coefficients(&v, l, d);
+            memcpy(low + j, l, (s->n - j) * sizeof *l);
+            memcpy(detail + 3 * j, d, 3 * (s->n - j) * sizeof *d);
+        }
     }
 }
 
 /* Rows begin .. end - 1 of the coefficients of a batch. */
 static void forward(strip *s, size_t begin, size_t end, const float *x, float *low, float *detail)
 {
-    size_t rows = s->H / 2, first = s->pair * s->C, count = (size_t)s->f->count;
+    size_t rows = s->H / 2;
     for (size_t r = begin; r < end; r++) {
-        const float *picture = x + r / rows * s->H * 2 * s->half;
-        size_t i = r % rows;
-        for (size_t k = r == begin || i == 0 ? 0 : count - 2; k < count; k++) {
-            size_t from = (place(s, i, s->H) + k) % s->H;
-            const float *row = picture + from * 2 * s->half;
-            filter_row(s, row, from + 2 < s->H ? row + 4 * s->half + 2 * first : NULL, line_of(s, 2 * i + k, 0),
-                       line_of(s, 2 * i + k, 1));
-        }
-        filter_columns(s, i, low + r * s->half + first, detail + 3 * (r * s->half + first));
+        size_t i = r % rows, to = r * s->half + s->pair * s->C;
+        const float *picture = x + (r - i) * 4 * s->half;
+        if (r == begin || i == 0)
+            for (size_t k = 0; k < s->before; k++)
+                analyse(s, picture, i + k, NULL, NULL);
+        analyse(s, picture, i + s->before, low + to, detail + 3 * to);
     }
 }
 
@@ -333,30 +383,27 @@ static void part_bands(strip *s, const float *low, const float *detail)
 {
     size_t want = s->before + s->pairs, all = s->W / 2;
     for (size_t i = 0, n; i < want; i += n) {
-        size_t at = (s->pair + i + all - s->before % all) % all;
+        size_t at = (s->pair + i + all - s->before % all) % all, j = 0;
         float *restrict a = s->bands[0] + i * s->C, *restrict b = s->bands[1] + i * s->C;
         float *restrict c = s->bands[2] + i * s->C, *restrict d = s->bands[3] + i * s->C;
         const float *l = low + at * s->C, *three = detail + 3 * at * s->C;
         n = smaller(want - i, all - at);
-        for (size_t j = 0; j < n * s->C; j++) {
+        for (; j + 8 <= n * s->C; j += 8) {
+            wf_eight x, y, z;
+            wf_bands_load(&x, &y, &z, three + 3 * j);
+            wf_eight_store(b + j, &x);
+            wf_eight_store(c + j, &y);
+            wf_eight_store(d + j, &z);
+            wf_eight_load(&x, l + j);
+            x *= 2;
+            wf_eight_store(a + j, &x);
+        }
+        for (; j < n * s->C; j++) {
             a[j] = 2 * l[j];
             b[j] = three[3 * j];
             c[j] = three[3 * j + 1];
             d[j] = three[3 * j + 2];
         }
-    }
-}
-
-/* Row r of the coefficients to two lines, low and high along the column; a line has its pixels parted. */
-static void join_row(strip *s, size_t r, const float *low, const float *detail, const float *ahead)
-{
-    const float *rows[MOST_TAPS];
-    part_bands(s, low, detail);
-    for (size_t high = 0; high < 2; high++) {
-        for (int k = 0; k < s->f->count; k++)
-            rows[k] = s->bands[2 * high + (size_t)k % 2] + (s->before - (size_t)(k / 2)) * s->C;
-        two_sums(s->f, rows, s->n, line_of(s, 2 * r + high, 0), line_of(s, 2 * r + high, 1),
-                 ahead ? ahead + high * 2 * s->n : NULL);
     }
 }
 
@@ -367,7 +414,7 @@ static void put_row(const strip *s, const float *even, const float *odd, float *
         size_t at = place(s, s->pair + i, s->W);
         n = smaller(s->pairs - i, (s->W - at) / 2);
         if (n) {
-            pair(s->C, n, even + i * s->C, odd + i * s->C, x + at * s->C);
+            wf_pair_pixels(s->C, n, even + i * s->C, odd + i * s->C, x + at * s->C);
         } else {
             n = 1;
             memcpy(x + at * s->C, even + i * s->C, s->C * sizeof *x);
@@ -376,18 +423,38 @@ static void put_row(const strip *s, const float *even, const float *odd, float *
     }
 }
 
-/* Lines of coefficient row r and of the rows before it to two rows of a picture. */
-static void join_columns(strip *s, size_t r, size_t i, float *picture)
+/* A row of coefficients goes in, which the next one follows in memory if `more`. With top a pair of rows of pixels comes out;
+ * parted, these take the place of bands that no later block needs. */
+static void synthesize(strip *s, const float *low, const float *detail, bool more, float *top, float *bottom)
 {
-    const float *rows[MOST_TAPS];
-    for (size_t half = 0; half < 2; half++) {
+    const float *runs[2][MOST_TAPS];
+    size_t first = s->pair * s->C;
+    part_bands(s, low, detail);
+    for (size_t high = 0; high < 2; high++)
         for (int k = 0; k < s->f->count; k++)
-            rows[k] = line_of(s, 2 * (r - (size_t)(k / 2)) + (size_t)k % 2, half);
-        two_sums(s->f, rows, s->n, s->bands[half], s->bands[2 + half], NULL);
+            runs[high][k] = s->bands[2 * high + (size_t)k % 2] + (s->before - (size_t)(k / 2)) * s->C;
+    float *waiting = s->waiting;
+    for (size_t j = 0; j < s->n; j += BLOCK, waiting += 2 * s->before * BLOCK) {
+        sums v;
+        if (more) {
+            fetch(low + s->half + first + j, BLOCK);
+            fetch(detail + 3 * (s->half + first + j), 3 * BLOCK);
+        }
+        if (top) {
+            fetch_to_write(top + 2 * (first + j), 2 * BLOCK);
+            fetch_to_write(bottom + 2 * (first + j), 2 * BLOCK);
+        }
+        four_sums(s->f, runs, j, &v);
+        columns_back(s->f, waiting, &v);
+        for (size_t r = 0; r < 2; r++) {
+            block_store(s->bands[2 * r] + j, &v.first[r]);
+            block_store(s->bands[2 * r + 1] + j, &v.second[r]);
+        }
     }
-    size_t at = place(s, i, s->H);
-    put_row(s, s->bands[0], s->bands[1], picture + at * 2 * s->half);
-    put_row(s, s->bands[2], s->bands[3], picture + (at + 1) % s->H * 2 * s->half);
+    if (top) {
+        put_row(s, s->bands[0], s->bands[1], top);
+        put_row(s, s->bands[2], s->bands[3], bottom);
+    }
 }
 
 /* Pairs begin .. end - 1 of the rows of a batch. */
@@ -395,13 +462,13 @@ static void back(strip *s, size_t begin, size_t end, const float *low, const flo
 {
     size_t rows = s->H / 2;
     for (size_t r = begin; r < end; r++) {
-        size_t i = r % rows, top = r - i;
+        size_t i = r % rows, first = r - i, to = place(s, i, s->H);
+        float *picture = x + first * 4 * s->half, *top = picture + to * 2 * s->half;
+        float *bottom = picture + (to + 1) % s->H * 2 * s->half;
         for (size_t k = r == begin || i == 0 ? s->before + 1 : 1; k-- > 0;) {
-            size_t row = (i + rows - k % rows) % rows, at = (top + row) * s->half;
-            const float *ahead = row + 2 < rows ? detail + 3 * (at + s->half + s->pair * s->C) : NULL;
-            join_row(s, r + s->before - k, low + at, detail + 3 * at, ahead);
+            size_t row = (i + rows - k % rows) % rows, at = (first + row) * s->half;
+            synthesize(s, low + at, detail + 3 * at, row + 1 < rows, k ? NULL : top, bottom);
         }
-        join_columns(s, r + s->before, i, x + top * 4 * s->half);
     }
 }
 

@@ -8,13 +8,11 @@
  * The gradient by x is the same convolution of dy, by weights that are turned around. */
 #include "conv.h"
 
+#include "vec.h"
+
 #include <math.h>
 #include <omp.h>
 #include <string.h>
-
-#ifdef __FMA__
-#include <immintrin.h>
-#endif
 
 enum {
     LANES = 8,   /* a block of channels */
@@ -26,33 +24,11 @@ enum {
     SKEW = 16,   /* floats that keep the 36 matrices off one another's cache lines */
 };
 
-typedef float v8 __attribute__((vector_size(32)));
-typedef float v8_in_memory __attribute__((vector_size(32), aligned(4), may_alias)); /* memcpy would go in halves */
-
-/* Vectors go by address, as in vec.h. */
-#define INLINE static inline __attribute__((always_inline))
-
-INLINE void load(v8 *v, const float *p)
-{
-    *v = *(const v8_in_memory *)p;
-}
-
-INLINE void store(float *p, const v8 *v)
-{
-    *(v8_in_memory *)p = *v;
-}
-
 #ifdef __FMA__
 
 static const bool fused = true;
 
-/* sum += v * x */
-INLINE void add_scaled(v8 *sum, const v8 *v, float x)
-{
-    *sum = (v8)_mm256_fmadd_ps((__m256)*v, _mm256_set1_ps(x), (__m256)*sum);
-}
-
-INLINE void transpose(v8 rows[LANES])
+WF_VEC void transpose(wf_eight rows[LANES])
 {
     __m256 pairs[LANES], quads[LANES];
     for (int i = 0; i < LANES; i += 2) {
@@ -65,8 +41,8 @@ INLINE void transpose(v8 rows[LANES])
             quads[i + 2 * j + 1] = _mm256_shuffle_ps(pairs[i + j], pairs[i + 2 + j], 0xee);
         }
     for (int i = 0; i < 4; i++) {
-        rows[i] = (v8)_mm256_permute2f128_ps(quads[i], quads[4 + i], 0x20);
-        rows[4 + i] = (v8)_mm256_permute2f128_ps(quads[i], quads[4 + i], 0x31);
+        rows[i] = (wf_eight)_mm256_permute2f128_ps(quads[i], quads[4 + i], 0x20);
+        rows[4 + i] = (wf_eight)_mm256_permute2f128_ps(quads[i], quads[4 + i], 0x31);
     }
 }
 
@@ -75,12 +51,7 @@ INLINE void transpose(v8 rows[LANES])
 /* Then oneDNN's direct convolutions are as fast, and these are not used. */
 static const bool fused = false;
 
-INLINE void add_scaled(v8 *sum, const v8 *v, float x)
-{
-    *sum += *v * x;
-}
-
-INLINE void transpose(v8 rows[LANES])
+WF_VEC void transpose(wf_eight rows[LANES])
 {
     float copy[LANES][LANES];
     memcpy(copy, rows, sizeof copy);
@@ -109,11 +80,11 @@ typedef struct winograd {
 #define A 0.625f
 #define B 1.5f
 
-INLINE void transform_tile(const v8 *d, v8 *t, int step)
+WF_VEC void transform_tile(const wf_eight *d, wf_eight *t, int step)
 {
-    const v8 *d1 = d + step, *d2 = d + 2 * step, *d3 = d + 3 * step, *d4 = d + 4 * step, *d5 = d + 5 * step;
-    v8 even_a = *d4 - B * B * *d2, odd_a = A * *d3 - A * B * B * *d1;
-    v8 even_b = *d4 - A * A * *d2, odd_b = B * *d3 - B * A * A * *d1;
+    const wf_eight *d1 = d + step, *d2 = d + 2 * step, *d3 = d + 3 * step, *d4 = d + 4 * step, *d5 = d + 5 * step;
+    wf_eight even_a = *d4 - B * B * *d2, odd_a = A * *d3 - A * B * B * *d1;
+    wf_eight even_b = *d4 - A * A * *d2, odd_b = B * *d3 - B * A * A * *d1;
     t[0] = A * A * B * B * *d - (A * A + B * B) * *d2 + *d4;
     t[5 * step] = A * A * B * B * *d1 - (A * A + B * B) * *d3 + *d5;
     t[step] = even_a + odd_a;
@@ -122,12 +93,12 @@ INLINE void transform_tile(const v8 *d, v8 *t, int step)
     t[4 * step] = even_b - odd_b;
 }
 
-INLINE void transform_weights(const v8 *g, int step, v8 *t, int t_step)
+WF_VEC void transform_weights(const wf_eight *g, int step, wf_eight *t, int t_step)
 {
     const float a = 1 / (2 * A * A * (A * A - B * B)), b = 1 / (2 * B * B * (B * B - A * A));
-    const v8 *g1 = g + step, *g2 = g + 2 * step;
-    v8 even_a = a * *g + a * A * A * *g2, odd_a = a * A * *g1;
-    v8 even_b = b * *g + b * B * B * *g2, odd_b = b * B * *g1;
+    const wf_eight *g1 = g + step, *g2 = g + 2 * step;
+    wf_eight even_a = a * *g + a * A * A * *g2, odd_a = a * A * *g1;
+    wf_eight even_b = b * *g + b * B * B * *g2, odd_b = b * B * *g1;
     t[0] = 1 / (A * A * B * B) * *g;
     t[t_step] = even_a + odd_a;
     t[2 * t_step] = even_a - odd_a;
@@ -136,10 +107,10 @@ INLINE void transform_weights(const v8 *g, int step, v8 *t, int t_step)
     t[5 * t_step] = *g2;
 }
 
-INLINE void transform_products(const v8 *m, int step, v8 *y, int y_step)
+WF_VEC void transform_products(const wf_eight *m, int step, wf_eight *y, int y_step)
 {
-    v8 sum_a = m[step] + m[2 * step], difference_a = m[step] - m[2 * step];
-    v8 sum_b = m[3 * step] + m[4 * step], difference_b = m[3 * step] - m[4 * step];
+    wf_eight sum_a = m[step] + m[2 * step], difference_a = m[step] - m[2 * step];
+    wf_eight sum_b = m[3 * step] + m[4 * step], difference_b = m[3 * step] - m[4 * step];
     y[0] = m[0] + sum_a + sum_b;
     y[y_step] = A * difference_a + B * difference_b;
     y[2 * y_step] = A * A * sum_a + B * B * sum_b;
@@ -175,7 +146,7 @@ static place place_of(const winograd *c, int tile)
 /* One block of channels of one tile into V, at the tile's place in the chunk that V holds. */
 static void make_V(const winograd *c, int tile, int at, int block)
 {
-    v8 d[POINTS];
+    wf_eight d[POINTS];
     place p = place_of(c, tile);
     const float *x =
         c->x + ((size_t)p.n * (size_t)(c->from / LANES) + (size_t)block) * (size_t)c->H * (size_t)c->W * LANES;
@@ -183,13 +154,13 @@ static void make_V(const winograd *c, int tile, int at, int block)
         for (int j = 0; j < 6; j++) {
             int row = p.row + i - 1, column = p.column + j - 1;
             if (row < 0 || row >= c->H || column < 0 || column >= c->W)
-                d[6 * i + j] = (v8){0};
+                d[6 * i + j] = (wf_eight){0};
             else
-                load(&d[6 * i + j], x + ((size_t)row * (size_t)c->W + (size_t)column) * LANES);
+                wf_eight_load(&d[6 * i + j], x + ((size_t)row * (size_t)c->W + (size_t)column) * LANES);
         }
     if (c->in_scale) {
-        v8 scale;
-        load(&scale, c->in_scale + block * LANES);
+        wf_eight scale;
+        wf_eight_load(&scale, c->in_scale + block * LANES);
         for (int i = 0; i < POINTS; i++)
             d[i] *= scale;
     }
@@ -197,10 +168,10 @@ static void make_V(const winograd *c, int tile, int at, int block)
         transform_tile(d + j, d + j, 6);
     float *to = c->V + (size_t)(at / GROUP) * POINTS * matrix_V(c) + (size_t)(at % GROUP) * (size_t)c->from;
     for (int i = 0; i < 6; i++) {
-        v8 t[6];
+        wf_eight t[6];
         transform_tile(d + 6 * i, t, 1);
         for (int j = 0; j < 6; j++)
-            store(to + (size_t)(6 * i + j) * matrix_V(c) + block * LANES, &t[j]);
+            wf_eight_store(to + (size_t)(6 * i + j) * matrix_V(c) + block * LANES, &t[j]);
     }
 }
 
@@ -210,7 +181,7 @@ static void gather_weights(const winograd *c, int block, int first, float *out)
 {
     int froms = c->real_from - block * LANES, tos = c->real_to - first;
     const float *w = c->w + c->origin + block * LANES * c->from_step + first * c->to_step;
-    v8 rows[LANES];
+    wf_eight rows[LANES];
     if (froms < LANES || tos < TO) {
         memset(out, 0, LANES * 9 * TO * sizeof *out);
         for (int s = 0; s < froms && s < LANES; s++)
@@ -223,11 +194,11 @@ static void gather_weights(const winograd *c, int block, int first, float *out)
         for (int o = 0; o < TO; o += LANES) {
             const float *corner = w + t * c->tap_step + o * c->to_step;
             for (int r = 0; r < LANES; r++)
-                load(&rows[r], corner + r * (c->to_step == 1 ? c->from_step : c->to_step));
+                wf_eight_load(&rows[r], corner + r * (c->to_step == 1 ? c->from_step : c->to_step));
             if (c->to_step != 1)
                 transpose(rows);
             for (int s = 0; s < LANES; s++)
-                store(out + (s * 9 + t) * TO + o, &rows[s]);
+                wf_eight_store(out + (s * 9 + t) * TO + o, &rows[s]);
         }
 }
 
@@ -239,39 +210,39 @@ static void make_U(const winograd *c, int first, float *U)
     for (int block = 0; block < c->from / LANES; block++) {
         gather_weights(c, block, first, w);
         for (int i = 0; i < LANES * TO; i += LANES) {
-            v8 g[9], columns[18], u[POINTS];
+            wf_eight g[9], columns[18], u[POINTS];
             int s = i / TO, lane = i % TO;
             for (int t = 0; t < 9; t++)
-                load(&g[t], w + (s * 9 + t) * TO + lane);
+                wf_eight_load(&g[t], w + (s * 9 + t) * TO + lane);
             for (int j = 0; j < 3; j++)
                 transform_weights(g + j, 3, columns + j, 3);
             for (int k = 0; k < 6; k++)
                 transform_weights(columns + 3 * k, 1, u + 6 * k, 1);
             for (int k = 0; k < POINTS; k++)
-                store(U + (size_t)k * stride + (size_t)(block * LANES + s) * TO + lane, &u[k]);
+                wf_eight_store(U + (size_t)k * stride + (size_t)(block * LANES + s) * TO + lane, &u[k]);
         }
     }
 }
 
 /* m [n,TO] = v [n,from] u [from,TO] */
-INLINE void multiply_rows(int n, int from, const float *v, const float *u, float *m)
+WF_VEC void multiply_rows(int n, int from, const float *v, const float *u, float *m)
 {
-    v8 sum[ROWS][2];
+    wf_eight sum[ROWS][2];
     for (int r = 0; r < n; r++)
-        sum[r][0] = sum[r][1] = (v8){0};
+        sum[r][0] = sum[r][1] = (wf_eight){0};
     for (int c = 0; c < from; c++) {
-        v8 low, high;
-        load(&low, u + c * TO);
-        load(&high, u + c * TO + LANES);
+        wf_eight low, high;
+        wf_eight_load(&low, u + c * TO);
+        wf_eight_load(&high, u + c * TO + LANES);
         for (int r = 0; r < n; r++) {
             float x = v[r * from + c];
-            add_scaled(&sum[r][0], &low, x);
-            add_scaled(&sum[r][1], &high, x);
+            wf_eight_add_scaled(&sum[r][0], &low, x);
+            wf_eight_add_scaled(&sum[r][1], &high, x);
         }
     }
     for (int r = 0; r < n; r++) {
-        store(m + r * TO, &sum[r][0]);
-        store(m + r * TO + LANES, &sum[r][1]);
+        wf_eight_store(m + r * TO, &sum[r][0]);
+        wf_eight_store(m + r * TO + LANES, &sum[r][1]);
     }
 }
 
@@ -301,32 +272,32 @@ static void multiply(int n, int from, const float *v, const float *u, float *m)
 /* One block of result channels of one tile, from its products m [36], GROUP * TO apart. */
 static void make_pixels(const winograd *c, int tile, int block, const float *m)
 {
-    v8 product[POINTS], rows[24], y[16], scale = {0}, shift = {0};
+    wf_eight product[POINTS], rows[24], y[16], scale = {0}, shift = {0};
     place p = place_of(c, tile);
     size_t at = ((size_t)p.n * (size_t)(c->to / LANES) + (size_t)block) * (size_t)c->H * (size_t)c->W * LANES;
     for (int k = 0; k < POINTS; k++)
-        load(&product[k], m + k * GROUP * TO);
+        wf_eight_load(&product[k], m + k * GROUP * TO);
     for (int j = 0; j < 6; j++)
         transform_products(product + j, 6, rows + j, 6);
     for (int i = 0; i < 4; i++)
         transform_products(rows + 6 * i, 1, y + 4 * i, 1);
     if (c->out_scale) {
-        load(&scale, c->out_scale + block * LANES);
-        load(&shift, c->shift + block * LANES);
+        wf_eight_load(&scale, c->out_scale + block * LANES);
+        wf_eight_load(&shift, c->shift + block * LANES);
     }
     for (int i = 0; i < 4 && p.row + i < c->H; i++)
         for (int j = 0; j < 4 && p.column + j < c->W; j++) {
             size_t pixel = at + ((size_t)(p.row + i) * (size_t)c->W + (size_t)(p.column + j)) * LANES;
-            v8 value = y[4 * i + j], other;
+            wf_eight value = y[4 * i + j], other;
             if (c->out_scale)
                 value = value * scale + shift;
             if (c->residual) {
-                load(&other, c->residual + pixel);
+                wf_eight_load(&other, c->residual + pixel);
                 value += other;
             }
             if (c->relu)
-                value = (v8)((__typeof__(value > 0))value & (value > 0));
-            store(c->y + pixel, &value);
+                value = (wf_eight)((__typeof__(value > 0))value & (value > 0));
+            wf_eight_store(c->y + pixel, &value);
         }
 }
 
