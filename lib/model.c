@@ -133,10 +133,12 @@ bool wf_model_chain(const char *name, const wf_meta *meta, int level, char out[W
     if (!official && strcmp(name, "best") != 0)
         return false;
     if (official)
-        snprintf(out, WF_MODEL_CHAIN, "%d*(actnorm, conv1x1, affine:width=%d:blocks=3), actnorm", level < 2 ? 8 : 16, width);
+        snprintf(out, WF_MODEL_CHAIN, "%d*(actnorm, conv1x1, affine:width=%d:blocks=3), actnorm", level < 2 ? 8 : 16,
+                 width);
     else
         snprintf(out, WF_MODEL_CHAIN,
-                 "cond:channels=16:width=%d:blocks=2, 8*(actnorm, conv1x1, affine:width=%d:blocks=1), actnorm", width, width);
+                 "cond:channels=16:width=%d:blocks=2, 8*(actnorm, conv1x1, affine:width=%d:blocks=1), actnorm", width,
+                 width);
     return true;
 }
 

@@ -22,7 +22,7 @@ typedef struct wf_train_options {
     double lr, ema; /* Adamax rate; decay of the moving average */
     int64_t warmup; /* steps of linear warm-up; -1: 125,000 as published, but at most a twentieth of the run */
     double decay;   /* share of the run at whose end the rate falls linearly to 0; 0: constant */
-    int patch;      /* side of square crops, 0: whole pictures, -1: as published for a chain that has a name, else whole */
+    int patch; /* side of square crops, 0: whole pictures, -1: as published for a chain that has a name, else whole */
     int context; /* outer pixels of a patch that are seen and do not count, -1: an eighth of it, 0 where it is the level */
     bool flip;
     wf_precision precision;
