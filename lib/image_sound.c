@@ -8,7 +8,8 @@
 #include "file.h"
 #include "image_format.h"
 
-enum { HEAD = 12, STREAMED = 0xffffffff };
+/* What writers that cannot go back to the header say in it: ffmpeg of a WAV; sox of an AIFF, at least. */
+enum { HEAD = 12, STREAMED_RIFF = 0xffffffff, STREAMED_AIFF = 0x7f000000 };
 
 /* One file, all of its bytes in memory, and how far it has been read. */
 struct wf_sound {
@@ -87,7 +88,7 @@ static int take_bytes(wf_source *source, wf_code *code)
     const uint8_t *n = head + 4;
     size_t little = n[0] | (size_t)n[1] << 8 | (size_t)n[2] << 16 | (size_t)n[3] << 24;
     size_t big = n[3] | (size_t)n[2] << 8 | (size_t)n[1] << 16 | (size_t)n[0] << 24;
-    bool said = is_aiff(head) || (is_riff(head) && little != STREAMED);
+    bool said = is_aiff(head) ? big < STREAMED_AIFF : is_riff(head) && little != STREAMED_RIFF;
     size_t want = !said ? WF_MAX_CODE : 8 + (is_aiff(head) ? big : little);
     WF_TRY(wf_code_take(code, source, want, &whole));
     WF_CHECK(code->size < WF_MAX_CODE, WF_DATA, "%s: a sound of %d bytes or more", source->name, WF_MAX_CODE);
@@ -107,12 +108,37 @@ static int bits_of(int format)
     return 0;
 }
 
-static int open_sound(wf_source *source, struct wf_sound *s)
+static int open_bytes(const wf_source *source, struct wf_sound *s)
 {
     SF_VIRTUAL_IO memory = {.get_filelen = length_of, .seek = seek, .read = take, .tell = tell};
-    WF_TRY(take_bytes(source, &s->code));
+    s->at = 0;
     s->file = sf_open_virtual(&memory, SFM_READ, &s->info, s);
     WF_CHECK(s->file, WF_DATA, "%s: damaged sound: %s", source->name, sf_strerror(NULL));
+    return WF_OK;
+}
+
+/* A FLAC from a pipe does not say how many samples it has: read once, they are counted. */
+static int count_frames(const wf_source *source, struct wf_sound *s)
+{
+    short some[4096];
+    sf_count_t frames = 0, got;
+    WF_CHECK(s->info.channels <= (int)(sizeof some / sizeof *some), WF_DATA, "%s: %d channels", source->name,
+             s->info.channels);
+    while ((got = sf_readf_short(s->file, some, (sf_count_t)(sizeof some / sizeof *some) / s->info.channels)) > 0)
+        frames += got;
+    WF_CHECK(!sf_error(s->file), WF_DATA, "%s: damaged sound: %s", source->name, sf_strerror(s->file));
+    sf_close(s->file);
+    WF_TRY(open_bytes(source, s));
+    s->info.frames = frames;
+    return WF_OK;
+}
+
+static int open_sound(wf_source *source, struct wf_sound *s)
+{
+    WF_TRY(take_bytes(source, &s->code));
+    WF_TRY(open_bytes(source, s));
+    if (s->info.frames == SF_COUNT_MAX)
+        WF_TRY(count_frames(source, s));
     s->bits = bits_of(s->info.format);
     WF_CHECK(s->bits, WF_DATA, "%s: samples that are not whole numbers of 8 or 16 bits: convert them, as by sox -b 16",
              source->name);
