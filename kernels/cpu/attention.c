@@ -1,7 +1,12 @@
-/* attention.c - attention as matrix products: one picture and head at a time, whose P x P shares fit into a cache */
+/* attention.c - attention as matrix products of one picture and head, by rows whose shares of P pixels stay in a core's cache,
+ * and of the pixels that they reach only */
+#include <omp.h>
+
 #include "cpu.h"
 
 #include "../body/pointwise.h"
+
+enum { ROWS = 64 };
 
 /* c [m,n] = alpha a b + beta c, rows lda, ldb, ldc apart; a and b transposed if asked. */
 static int product(bool ta, bool tb, int m, int n, int k, float alpha, const float *a, int lda, const float *b, int ldb,
@@ -12,13 +17,51 @@ static int product(bool ta, bool tb, int m, int n, int k, float alpha, const flo
     return WF_OK;
 }
 
-/* Each row of s [P,P] to its softmax, 0 where it does not reach. */
-static void softmax(wf_reach reach, int P, float *s)
+/* What a slot is called with, and where one head of one picture begins: q, k and v are rows of 3C numbers. */
+typedef struct head {
+    wf_reach reach;
+    int P, C, d;
+    const float *q, *k, *v;
+    size_t plain, at; /* in a tensor of C channels; in one of 3C */
+} head;
+
+static head head_of(wf_reach reach, int P, int C, int heads, const wf_real *qkv, int i)
 {
-#pragma omp parallel for schedule(static) if ((size_t)P * (size_t)P > WF_CPU_PARALLEL)
-    for (int i = 0; i < P; i++) {
-        int first = wf_reach_first(reach, i), end = wf_reach_end(reach, i, P);
-        float *row = s + (size_t)i * (size_t)P, largest = row[i], sum = 0;
+    size_t picture = (size_t)(i / heads) * (size_t)P * (size_t)C, channel = (size_t)(i % heads * (C / heads));
+    head h = {reach, P, C, C / heads, .plain = picture + channel, .at = 3 * picture + channel};
+    h.q = (const float *)qkv + h.at;
+    h.k = h.q + C;
+    h.v = h.k + C;
+    return h;
+}
+
+/* Up to ROWS rows of the shares [P,P] of a head, from row `at` on, and the columns that any of them reaches. */
+typedef struct block {
+    int at, rows, first, count;
+    size_t q, k; /* where its queries and its keys begin, in a tensor of rows of 3C numbers */
+    size_t y;    /* its results, in rows of C */
+} block;
+
+static block block_of(const head *h, int at)
+{
+    int end = at + ROWS < h->P ? at + ROWS : h->P, first = wf_reach_first(h->reach, at);
+    size_t C = (size_t)h->C;
+    return (block){at,
+                   end - at,
+                   first,
+                   wf_reach_end(h->reach, end - 1, h->P) - first,
+                   3 * C * (size_t)at,
+                   3 * C * (size_t)first,
+                   C * (size_t)at};
+}
+
+/* Each row of s [rows,count] to its softmax, 0 where it does not reach. */
+static void softmax(const head *h, const block *b, float *s)
+{
+    for (int i = 0; i < b->rows; i++) {
+        int pixel = b->at + i;
+        int first = wf_reach_first(h->reach, pixel) - b->first, end = wf_reach_end(h->reach, pixel, h->P) - b->first;
+        float *row = s + (size_t)i * (size_t)b->count, largest = row[first], sum = 0;
 #pragma omp simd reduction(max : largest)
         for (int j = first; j < end; j++)
             largest = row[j] > largest ? row[j] : largest;
@@ -31,78 +74,102 @@ static void softmax(wf_reach reach, int P, float *s)
             row[j] *= 1 / sum;
         for (int j = 0; j < first; j++)
             row[j] = 0;
-        for (int j = end; j < P; j++)
+        for (int j = end; j < b->count; j++)
             row[j] = 0;
     }
 }
 
-/* What is one head of one picture: q, k and v, rows of 3C numbers. */
-typedef struct head {
-    const float *q, *k, *v;
-    size_t plain, first; /* its picture in a tensor of C channels; its first channel */
-    int d;
-} head;
-
-static head head_of(int P, int C, int heads, const wf_real *qkv, int i)
+static int shares(const head *h, const block *b, float *s)
 {
-    size_t plain = (size_t)(i / heads) * (size_t)P * (size_t)C, first = (size_t)(i % heads * (C / heads));
-    const float *q = (const float *)qkv + 3 * plain + first;
-    return (head){q, q + C, q + 2 * C, plain, first, C / heads};
+    WF_TRY(product(false, true, b->rows, b->count, h->d, 1 / sqrtf((float)h->d), h->q + b->q, 3 * h->C, h->k + b->k,
+                   3 * h->C, 0, s, b->count));
+    softmax(h, b, s);
+    return WF_OK;
 }
 
-static int shares(const head *h, wf_reach reach, int P, int C, float *s)
+/* `squares` blocks of shares for each thread. */
+static int room(wf_backend *b, int P, int squares, float **out)
 {
-    WF_TRY(product(false, true, P, P, h->d, 1 / sqrtf((float)h->d), h->q, 3 * C, h->k, 3 * C, 0, s, P));
-    softmax(reach, P, s);
+    void *memory;
+    size_t one = (size_t)squares * ROWS * (size_t)P;
+    WF_TRY(wf_cpu_scratch((wf_cpu *)b, (size_t)b->threads * one * sizeof(float), &memory));
+    *out = memory;
     return WF_OK;
+}
+
+static int attend_block(const head *h, int at, float *s, float *y)
+{
+    block b = block_of(h, at);
+    WF_TRY(shares(h, &b, s));
+    return product(false, false, b.rows, h->d, b.count, 1, s, b.count, h->v + b.k, 3 * h->C, 0, y + h->plain + b.y,
+                   h->C);
 }
 
 static int attend(wf_backend *b, wf_reach reach, int N, int P, int C, int heads, const wf_real *qkv, wf_real *y)
 {
-    void *s;
-    WF_TRY(wf_cpu_scratch((wf_cpu *)b, (size_t)P * (size_t)P * sizeof(float), &s));
-    for (int i = 0; i < N * heads; i++) {
-        head h = head_of(P, C, heads, qkv, i);
-        WF_TRY(shares(&h, reach, P, C, s));
-        WF_TRY(product(false, false, P, h.d, P, 1, s, P, h.v, 3 * C, 0, (float *)y + h.plain + h.first, C));
+    float *s;
+    int status = WF_OK, blocks = (P + ROWS - 1) / ROWS;
+    WF_TRY(room(b, P, 1, &s));
+#pragma omp parallel for schedule(static) num_threads(b->threads) reduction(max : status)
+    for (int i = 0; i < N * heads * blocks; i++) {
+        head h = head_of(reach, P, C, heads, qkv, i / blocks);
+        float *mine = s + (size_t)omp_get_thread_num() * ROWS * (size_t)P;
+        int now = attend_block(&h, i % blocks * ROWS, mine, (float *)y);
+        status = now > status ? now : status;
     }
-    return WF_OK;
+    return status;
 }
 
-/* ds [P,P], by the shares s, to the gradient by what the softmax was of. */
-static void softmax_backward(int P, const float *s, float *ds)
+/* ds, by the shares s of the same block, to the gradient by what the softmax was of. */
+static void softmax_backward(const block *b, const float *s, float *ds)
 {
-#pragma omp parallel for schedule(static) if ((size_t)P * (size_t)P > WF_CPU_PARALLEL)
-    for (int i = 0; i < P; i++) {
-        const float *share = s + (size_t)i * (size_t)P;
-        float *row = ds + (size_t)i * (size_t)P, mean = 0;
+    for (int i = 0; i < b->rows; i++) {
+        const float *share = s + (size_t)i * (size_t)b->count;
+        float *row = ds + (size_t)i * (size_t)b->count, mean = 0;
 #pragma omp simd reduction(+ : mean)
-        for (int j = 0; j < P; j++)
+        for (int j = 0; j < b->count; j++)
             mean += share[j] * row[j];
-        for (int j = 0; j < P; j++)
+        for (int j = 0; j < b->count; j++)
             row[j] = share[j] * (row[j] - mean);
     }
+}
+
+/* One head's part of dqkv: a block writes its rows of dq, and adds to those of dk and dv that it reaches. */
+static int head_backward(const head *h, float *s, const float *dy, float *dqkv)
+{
+    int wide = 3 * h->C, d = h->d;
+    float *ds = s + (size_t)ROWS * (size_t)h->P, *dq = dqkv + h->at, *dk = dq + h->C, *dv = dk + h->C;
+    float scale = 1 / sqrtf((float)d);
+    for (int i = 0; i < h->P; i++)
+        for (int c = 0; c < d; c++)
+            dk[(size_t)i * (size_t)wide + (size_t)c] = dv[(size_t)i * (size_t)wide + (size_t)c] = 0;
+    for (int at = 0; at < h->P; at += ROWS) {
+        block b = block_of(h, at);
+        const float *g = dy + h->plain + b.y;
+        WF_TRY(shares(h, &b, s));
+        WF_TRY(product(true, false, b.count, d, b.rows, 1, s, b.count, g, h->C, 1, dv + b.k, wide));
+        WF_TRY(product(false, true, b.rows, b.count, d, 1, g, h->C, h->v + b.k, wide, 0, ds, b.count));
+        softmax_backward(&b, s, ds);
+        WF_TRY(product(false, false, b.rows, d, b.count, scale, ds, b.count, h->k + b.k, wide, 0, dq + b.q, wide));
+        WF_TRY(product(true, false, b.count, d, b.rows, scale, ds, b.count, h->q + b.q, wide, 1, dk + b.k, wide));
+    }
+    return WF_OK;
 }
 
 static int attend_backward(wf_backend *b, wf_reach reach, int N, int P, int C, int heads, const wf_real *qkv,
                            const wf_real *dy, wf_real *dqkv)
 {
-    void *memory;
-    size_t square = (size_t)P * (size_t)P;
-    WF_TRY(wf_cpu_scratch((wf_cpu *)b, 2 * square * sizeof(float), &memory));
-    float *s = memory, *ds = s + square;
+    float *s;
+    int status = WF_OK;
+    WF_TRY(room(b, P, 2, &s));
+#pragma omp parallel for schedule(static) num_threads(b->threads) reduction(max : status)
     for (int i = 0; i < N * heads; i++) {
-        head h = head_of(P, C, heads, qkv, i);
-        const float *g = (const float *)dy + h.plain + h.first;
-        float *dq = (float *)dqkv + 3 * h.plain + h.first, scale = 1 / sqrtf((float)h.d);
-        WF_TRY(shares(&h, reach, P, C, s));
-        WF_TRY(product(true, false, P, h.d, P, 1, s, P, g, C, 0, dq + 2 * C, 3 * C));
-        WF_TRY(product(false, true, P, P, h.d, 1, g, C, h.v, 3 * C, 0, ds, P));
-        softmax_backward(P, s, ds);
-        WF_TRY(product(false, false, P, h.d, P, scale, ds, P, h.k, 3 * C, 0, dq, 3 * C));
-        WF_TRY(product(true, false, P, h.d, P, scale, ds, P, h.q, 3 * C, 0, dq + C, 3 * C));
+        head h = head_of(reach, P, C, heads, qkv, i);
+        float *mine = s + (size_t)omp_get_thread_num() * 2 * ROWS * (size_t)P;
+        int now = head_backward(&h, mine, (const float *)dy, (float *)dqkv);
+        status = now > status ? now : status;
     }
-    return WF_OK;
+    return status;
 }
 
 void wf_cpu_attention_slots(wf_backend *b)
