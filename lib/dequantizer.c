@@ -29,6 +29,9 @@ int wf_dequantizer_create(wf_backend *backend, const wf_meta *meta, const char *
     for (int i = 0; i < 3; i++)
         WF_GO(take(out, bytes, &memory[i]));
     WF_GO(take(out, (size_t)spec->N * sizeof *out->base, &memory[3]));
+    out->slope = malloc((size_t)spec->N * sizeof *out->slope);
+    if (!out->slope)
+        WF_GO(wf_fail(WF_AGAIN, "dequantize: out of memory"));
     WF_GO(wf_flow_create(backend, chain, &own, &out->flow));
     WF_GO(wf_flow_squash(out->flow, FACTOR, memory[2]));
 out:
@@ -51,6 +54,7 @@ void wf_dequantizer_clear(wf_dequantizer *d)
     b->free(b, d->cond);
     b->free(b, d->u);
     b->free(b, d->base);
+    free(d->slope);
     *d = (wf_dequantizer){0};
 }
 
@@ -97,14 +101,11 @@ int wf_dequantizer_post(wf_dequantizer *d, wf_post *out[2])
 
 int wf_dequantizer_collect(wf_dequantizer *d, wf_post *posts[2], double *log_q)
 {
-    double *slope = malloc((size_t)d->N * sizeof *slope);
-    WF_CHECK(slope, WF_AGAIN, "dequantize: out of memory");
-    int status = wf_flow_collect(d->flow, posts[0], slope);
+    int status = wf_flow_collect(d->flow, posts[0], d->slope);
     int later = d->backend->collect(d->backend, posts[1], log_q);
     status = status ? status : later;
     for (int n = 0; n < d->N && !status; n++)
-        log_q[n] -= slope[n];
-    free(slope);
+        log_q[n] -= d->slope[n];
     return status;
 }
 

@@ -20,6 +20,7 @@ typedef struct wf_dequantizer {
     wf_real *e, *cond; /* [N,H,W,C] */
     wf_real *u;        /* the same; in backward the gradient by it */
     double *base;      /* [N] log density of e */
+    double *slope;     /* [N] log determinant of the flow */
     int N;
     size_t D;
     double step; /* of pixels, in units of what p models */

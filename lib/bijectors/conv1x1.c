@@ -81,32 +81,26 @@ static void factor(double *w, int K, int *rows)
     }
 }
 
-static void init_lu(int K, const double *rotation, double *values)
+static void init_lu(uint64_t seed, uint64_t first, int K, double *values)
 {
     double *p = values, *sign = p + K, *lower = sign + K, *upper = lower + K * K, *logs = upper + K * K;
-    double w[MAX_K * MAX_K];
     int rows[MAX_K];
-    memcpy(w, rotation, (size_t)(K * K) * sizeof *w);
-    factor(w, K, rows);
+    random_rotation(seed, first, K, lower);
+    factor(lower, K, rows);
     for (int i = 0; i < K; i++) {
         p[rows[i]] = i; /* (P v)[rows[i]] = v[i] */
-        sign[i] = w[i * K + i] < 0 ? -1 : 1;
-        logs[i] = log(fabs(w[i * K + i]));
+        sign[i] = lower[i * K + i] < 0 ? -1 : 1;
+        logs[i] = log(fabs(lower[i * K + i]));
         for (int k = 0; k < K; k++)
-            (k < i ? lower : upper)[i * K + k] = k == i ? 0 : w[i * K + k];
+            upper[i * K + k] = k > i ? lower[i * K + k] : 0;
+        for (int k = i; k < K; k++)
+            lower[i * K + k] = 0;
     }
 }
 
 static void init(const wf_bijector *self, uint64_t seed, double *values)
 {
-    int K = self->context->K;
-    if (self->linear == WF_LINEAR_DENSE) {
-        random_rotation(seed, self->offset, K, values);
-        return;
-    }
-    double rotation[MAX_K * MAX_K];
-    random_rotation(seed, self->offset, K, rotation);
-    init_lu(K, rotation, values);
+    (self->linear == WF_LINEAR_DENSE ? random_rotation : init_lu)(seed, self->offset, self->context->K, values);
 }
 
 const wf_bijector_type wf_bijector_conv1x1 = {
