@@ -17,7 +17,7 @@ CFLAGS ?= $(if $(SAN),-O1,-O3) -g
 WARN = -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wundef -Werror
 # What clang could not vectorize is no fault of the code.
 WARN += $(if $(findstring clang,$(CC)),-Wno-pass-failed)
-SANFLAGS = $(if $(SAN),-fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
+SANFLAGS = $(if $(SAN),-fsanitize=address -fsanitize=undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
 SANFLAGS += $(if $(FUZZ),-fsanitize=fuzzer-no-link)
 # Nothing asks for floating-point exceptions, and where they need not be kept, loops with exp and tanh become vectors.
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -fopenmp -ffp-contract=off -fno-trapping-math -march=$(ARCH) $(WARN) $(CFLAGS) $(SANFLAGS)
@@ -72,7 +72,7 @@ $B/libwf-cuda.so: $(CUDA:%=$B/%.o)
 	$Q$(NVCC) -shared -o $@ $^ -lcudnn -lcublasLt
 
 $B/check-engines: $B/tests/gpu/engines.cu.o $B/kernels/cuda/graph.cu.o $B/lib/status.o
-	$Q$(NVCC) -o $@ $^ -lcudnn
+	$Q$(NVCC) $(addprefix -Xcompiler ,$(filter -fsanitize=%,$(SANFLAGS))) -o $@ $^ -lcudnn
 
 # The CUDA backend for machines without CUDA, for tests: compiled by the C++ compiler, run by tests/emulated. Programs look
 # for the plugin in their own folder, so those that test it are copied there.
