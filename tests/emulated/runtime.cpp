@@ -399,18 +399,28 @@ dim3 blockDim, gridDim;
 
 enum { STACK = 64 << 10, MOST_THREADS = 1024, MOST_SHARED = 48 << 10 };
 
+/* AddressSanitizer, in programs that are built with it, wants to be told of other stacks. */
+extern "C" {
+void __sanitizer_start_switch_fiber(void **kept, const void *bottom, size_t size) __attribute__((weak));
+void __sanitizer_finish_switch_fiber(void *kept, const void **bottom, size_t *size) __attribute__((weak));
+}
+
 /* ucontext makes a stack; jumps, which ask nothing of the system, switch. */
 struct fiber {
     ucontext_t context;
     jmp_buf place;
     bool begun;
     std::unique_ptr<char[]> stack;
+    void *kept;
     unsigned thread; /* that runs here, or is parked */
     bool parked;
 };
 
 static std::vector<std::unique_ptr<fiber>> fibers;
 static jmp_buf scheduler;
+static const void *scheduler_stack;
+static void *scheduler_kept;
+static size_t scheduler_size;
 static fiber *running;
 static const std::function<void()> *body;
 static unsigned next_thread, count_threads;
@@ -429,17 +439,35 @@ static void be_thread(unsigned t)
     threadIdx = {t % blockDim.x, t / blockDim.x % blockDim.y, t / blockDim.x / blockDim.y};
 }
 
+static void enter_fiber()
+{
+    if (__sanitizer_finish_switch_fiber)
+        __sanitizer_finish_switch_fiber(running->kept, &scheduler_stack, &scheduler_size);
+}
+
+/* Back to the scheduler, until it comes back here. */
+static void leave_fiber()
+{
+    fiber *self = running;
+    if (!_setjmp(self->place)) {
+        if (__sanitizer_start_switch_fiber)
+            __sanitizer_start_switch_fiber(&self->kept, scheduler_stack, scheduler_size);
+        _longjmp(scheduler, 1);
+    }
+    enter_fiber();
+}
+
 /* Runs threads that nobody has begun, until there are none: so a kernel without barriers is a plain loop. */
 static void fiber_main()
 {
+    enter_fiber();
     for (;;) {
         while (next_thread < count_threads) {
             be_thread(next_thread++);
             (*body)();
         }
         running->parked = false;
-        if (!_setjmp(running->place))
-            _longjmp(scheduler, 1);
+        leave_fiber();
     }
 }
 
@@ -447,8 +475,13 @@ static void switch_to(fiber *f)
 {
     running = f;
     f->parked = false;
-    if (_setjmp(scheduler))
+    if (_setjmp(scheduler)) {
+        if (__sanitizer_finish_switch_fiber)
+            __sanitizer_finish_switch_fiber(scheduler_kept, nullptr, nullptr);
         return;
+    }
+    if (__sanitizer_start_switch_fiber)
+        __sanitizer_start_switch_fiber(&scheduler_kept, f->stack.get(), STACK);
     if (f->begun)
         _longjmp(f->place, 1);
     f->begun = true;
@@ -464,10 +497,8 @@ static void resume(fiber *f)
 
 void __syncthreads()
 {
-    fiber *self = running;
-    self->parked = true;
-    if (!_setjmp(self->place))
-        _longjmp(scheduler, 1);
+    running->parked = true;
+    leave_fiber();
 }
 
 /* A thread is at most one barrier ahead of another: two places are enough. */
@@ -486,6 +517,7 @@ static fiber *take_fiber(size_t i)
         fibers.push_back(std::unique_ptr<fiber>(new fiber));
         fiber *f = fibers[i].get();
         f->begun = false;
+        f->kept = nullptr;
         f->stack.reset(new char[STACK]);
         getcontext(&f->context);
         f->context.uc_stack.ss_sp = f->stack.get();
