@@ -90,6 +90,7 @@ static int open_stage(wf_anneal *a, const wf_model *model, int level)
     stage *s = &a->stages[level - a->spec.first];
     double T = a->spec.temperature[level];
     WF_CHECK(T > 0 && isfinite(T), WF_USAGE, "level %d: temperature %g, want one above 0", level, T);
+    a->last = s;
     WF_TRY(wf_level_load(model, level, a->backend, &s->level));
     WF_TRY(wf_level_invertible(&s->level));
     s->H = wf_rows_grown(a->meta->signal, a->spec.H, doublings(&a->spec, level));
@@ -99,7 +100,6 @@ static int open_stage(wf_anneal *a, const wf_model *model, int level)
     s->place = a->D;
     s->g = 1 / (T * T);
     a->D += s->size;
-    a->last = s;
     WF_TRY(reals(a, s->size, &s->in));
     wf_extent one = extent_of(a, s);
     one.N = 1;
