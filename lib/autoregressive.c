@@ -1,11 +1,6 @@
 /* autoregressive.c - a net that is shown the picture moved on by a line, and line by line back from what it says */
 #include "autoregressive.h"
 
-static size_t round64(size_t n)
-{
-    return (n + 63) & ~(size_t)63;
-}
-
 /* Channels of what the net is shown. */
 static int shown(const wf_bijector *self, const wf_autoregressive *a)
 {
@@ -16,10 +11,10 @@ void wf_autoregressive_measure(wf_bijector *self, wf_autoregressive *a, size_t t
 {
     const wf_context *c = self->context;
     size_t pixels = (size_t)c->N * (size_t)c->H * (size_t)c->W, real = c->backend->real;
-    a->tape = round64(tape_bytes);
-    a->state = round64(pixels * (size_t)c->K * real);
-    a->seen = round64(pixels * (size_t)shown(self, a) * real);
-    a->theta = round64(pixels * (size_t)(c->K * wf_transform_parameters(&a->of.transform)) * real);
+    a->tape = wf_round64(tape_bytes);
+    a->state = wf_round64(pixels * (size_t)c->K * real);
+    a->seen = wf_round64(pixels * (size_t)shown(self, a) * real);
+    a->theta = wf_round64(pixels * (size_t)(c->K * wf_transform_parameters(&a->of.transform)) * real);
     a->work = 2 * a->theta + a->seen + a->state;
     self->tape_bytes = a->tape + a->seen + a->state;
     self->work_bytes = a->work + work_bytes;

@@ -46,6 +46,7 @@ int wf_batches_create(wf_store *store, int level, int N, int patch, int context,
              wf_signal_names[meta->signal]);
     WF_CHECK(patch <= s.H && patch <= s.W, WF_USAGE, "patch %d is larger than level %d, which is %d x %d", patch, level,
              s.H, s.W);
+    WF_CHECK(!context || patch, WF_USAGE, "context is of patches: give --patch as well");
     WF_CHECK(!context || 2 * context < patch, WF_USAGE, "context %d leaves nothing of a patch of %d", context, patch);
     WF_CHECK(!flip || !strcmp(meta->wavelet, "haar"), WF_USAGE, "flips need haar, whose filters are symmetric, not %s",
              meta->wavelet);

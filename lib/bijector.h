@@ -74,6 +74,12 @@ typedef struct wf_bijector {
     void *own;             /* private to the type */
 } wf_bijector;
 
+/* Bytes in whole cache lines, so that what lies behind begins with one. */
+static inline size_t wf_round64(size_t bytes)
+{
+    return (bytes + 63) & ~(size_t)63;
+}
+
 typedef struct wf_bijector_option {
     const char *key;
     int standard, low,

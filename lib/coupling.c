@@ -34,11 +34,6 @@ static void place(const wf_context *c, const int *values, wf_coupling *of, size_
     *take = c->K - of->moved;
 }
 
-static size_t round64(size_t n)
-{
-    return (n + 63) & ~(size_t)63;
-}
-
 /* Bytes of the gradient by the transform's parameters, in multiples of 64. */
 static size_t theta_bytes(const wf_bijector *self)
 {
@@ -46,7 +41,7 @@ static size_t theta_bytes(const wf_bijector *self)
     const coupling *own = self->own;
     size_t n = (size_t)c->N * (size_t)c->H * (size_t)c->W;
     n *= (size_t)(own->of.moved * wf_transform_parameters(&own->of.transform));
-    return round64(n * c->backend->real);
+    return wf_round64(n * c->backend->real);
 }
 
 int wf_coupling_create(wf_bijector *self, const wf_transform *transform, const int *values)
@@ -66,8 +61,8 @@ int wf_coupling_create(wf_bijector *self, const wf_transform *transform, const i
     spec.out = own->of.moved * wf_transform_parameters(transform);
     WF_TRY(wf_net_create(self, &spec, &own->net));
     if (own->of.pixels != WF_EVERY_PIXEL)
-        own->masked_bytes = round64((size_t)c->N * (size_t)c->H * (size_t)c->W * (size_t)c->K * c->backend->real);
-    own->masked = round64(self->tape_bytes);
+        own->masked_bytes = wf_round64((size_t)c->N * (size_t)c->H * (size_t)c->W * (size_t)c->K * c->backend->real);
+    own->masked = wf_round64(self->tape_bytes);
     self->tape_bytes = own->masked + own->masked_bytes;
     self->work_bytes += theta_bytes(self) + own->masked_bytes; /* before the net's own scratch */
     return WF_OK;

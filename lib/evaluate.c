@@ -95,13 +95,15 @@ int wf_evaluator_run(wf_evaluator *e, int64_t N, const float *low, const float *
     double density[64];
     size_t each = (size_t)e->feed.H * (size_t)e->feed.W * (size_t)e->meta->C;
     size_t details = (size_t)wf_bands(e->meta->signal) * each;
+    e->not_finite = false;
     for (int64_t at = 0; at < N; at += e->feed.N) {
         int count = N - at < e->feed.N ? (int)(N - at) : e->feed.N;
         WF_TRY(upload(e, count, low + (size_t)at * each, detail ? detail + (size_t)at * details : NULL, index + at));
         WF_TRY(wf_replay_run(e->backend, &e->replay, compute, e));
         WF_TRY(collect(e, density));
         for (int n = 0; n < count; n++) {
-            WF_CHECK(isfinite(density[n]), WF_INTERNAL, "level %d: log density of picture %llu is not finite", e->level,
+            e->not_finite = !isfinite(density[n]);
+            WF_CHECK(!e->not_finite, WF_INTERNAL, "level %d: log density of picture %llu is not finite", e->level,
                      (unsigned long long)index[at + n]);
             bits[at + n] = wf_bits_per_dim(e->meta, e->level, density[n]);
         }

@@ -20,7 +20,8 @@ typedef struct wf_evaluator {
     wf_random noise;
     wf_pixel_noise *pixels; /* NULL: each level has noise of its own */
     uint64_t draw;
-    float *host; /* a batch with such noise, low and detail */
+    bool not_finite; /* why the last run failed */
+    float *host;     /* a batch with such noise, low and detail */
     wf_replay replay;
 } wf_evaluator;
 
@@ -31,7 +32,7 @@ int wf_evaluator_create(wf_backend *backend, const wf_meta *meta, int level, con
 void wf_evaluator_clear(wf_evaluator *e);
 
 /* bits[n]: what picture n contributes at this level, bits per dimension. low [N,h,w,C], detail [N,h,w,K] in pixel units.
- * WF_INTERNAL: a density is not finite. */
+ * WF_INTERNAL: a density is not finite, as e->not_finite says too. */
 int wf_evaluator_run(wf_evaluator *e, int64_t N, const float *low, const float *detail, const uint64_t *index,
                      double *bits) WF_MUST;
 

@@ -35,7 +35,7 @@ bool wf_flow_param(const wf_flow *flow, int i, char name[64], const wf_param **p
 
 /* Random initial parameters into params (device [size]). */
 int wf_flow_init(wf_flow *flow, uint64_t seed, wf_real *params) WF_MUST;
-/* Data-dependent initialization of params (device) from one batch; the last of several bijectors is left as it is. */
+/* Data-dependent initialization of params (device) from one batch; an actnorm at the end of several bijectors is left as it is. */
 int wf_flow_data_init(wf_flow *flow, wf_real *params, const wf_real *x, const wf_real *cond) WF_MUST;
 
 /* From the next forward on, log p is the sum over pixels of the pixel's weight, device [N,H,W] (borrowed), times its share: the

@@ -175,7 +175,7 @@ int wf_flow_data_init(wf_flow *f, wf_real *params, const wf_real *x, const wf_re
         for (int i = f->stages[s].first; i < f->stages[s].first + f->stages[s].count; i++) {
             wf_bijector *j = &f->bijectors[i];
             wf_flow_stage one = f->stages[s];
-            if (j->type->data_init && (i + 1 < f->bijector_count || i == 0))
+            if (j->type->data_init && (i + 1 < f->bijector_count || i == 0 || !j->type->linear))
                 WF_TRY(j->type->data_init(j, wf_at(b, params, j->offset), f->state, cond_at(&one, cond), one.tape));
             one.first = i;
             one.count = 1;

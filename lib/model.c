@@ -80,7 +80,8 @@ int wf_model_open(const char *path, wf_model *out)
     return WF_OK;
 }
 
-/* Under its final name by link, which fails where there is one already: of two first processes, one wins. */
+/* Under its final name by link, which fails where there is one already: of two first processes, one wins. Those of two machines
+ * may have one number, and each other's file: what counts is that the final name is there. */
 static int write_model_json(const char *file, const wf_meta *m)
 {
     char mine[WF_PATH];
@@ -100,7 +101,9 @@ static int write_model_json(const char *file, const wf_meta *m)
         fprintf(stream, ", \"rate\": %d", m->rate);
     fputs("}\n", stream);
     WF_TRY(wf_outfile_commit(out));
-    int status = link(mine, file) && errno != EEXIST ? wf_fail_errno("%s", file) : WF_OK;
+    int status = link(mine, file) ? wf_fail_errno("%s", file) : WF_OK;
+    if (status && !access(file, F_OK))
+        status = WF_OK;
     unlink(mine);
     return status;
 }

@@ -81,11 +81,6 @@ wf_real *wf_net_output(const wf_net *net, void *tape)
     return tape;
 }
 
-static size_t round64(size_t n)
-{
-    return (n + 63) & ~(size_t)63;
-}
-
 static wf_map_shape shape_of(const wf_net *net, int channels)
 {
     const wf_context *c = net->context;
@@ -95,7 +90,7 @@ static wf_map_shape shape_of(const wf_net *net, int channels)
 static size_t map_bytes(const wf_net *net, wf_map_shape *shape, int channels)
 {
     *shape = shape_of(net, channels);
-    return round64(net->context->backend->map_bytes(net->context->backend, shape));
+    return wf_round64(net->context->backend->map_bytes(net->context->backend, shape));
 }
 
 /* The next layer, with a convolution of side k to `out` channels, on all that is there so far. */
@@ -259,8 +254,8 @@ static void measure(wf_net *net)
             continue;
         if (l->tail == ATTENTION) {
             net->wide_bytes = bytes;
-            net->plain_bytes = round64(each);
-            bytes = round64(3 * each);
+            net->plain_bytes = wf_round64(each);
+            bytes = wf_round64(3 * each);
         }
         l->before = net->before_bytes;
         if (c->keep)
@@ -308,7 +303,7 @@ int wf_net_create(wf_bijector *owner, const wf_net_spec *spec, wf_net **result)
     net->in_bytes = map_bytes(net, &net->in_shape, spec->take + c->C);
     net->hidden_shape = shape_of(net, whole.width);
     net->out_bytes = map_bytes(net, &net->out_shape, spec->out);
-    net->st_bytes = round64((size_t)c->N * (size_t)c->H * (size_t)c->W * (size_t)spec->out * c->backend->real);
+    net->st_bytes = wf_round64((size_t)c->N * (size_t)c->H * (size_t)c->W * (size_t)spec->out * c->backend->real);
     measure(net);
     owner->tape_bytes += net->st_bytes + net->in_bytes + (size_t)hidden_maps(net) * net->hidden_bytes + net->out_bytes +
                          net->before_bytes + net->wide_bytes + net->plain_bytes + net->norm_bytes;
@@ -496,7 +491,7 @@ int wf_net_data_init(wf_net *net, wf_real *params, const wf_real *x, const wf_re
     for (int i = 0; i + 1 < net->count; i++)
         widest = net->layers[i].spec.out > widest ? net->layers[i].spec.out : widest;
     wf_map_shape shape;
-    size_t plain = round64(pixels * (size_t)widest * b->real);
+    size_t plain = wf_round64(pixels * (size_t)widest * b->real);
     WF_TRY(b->alloc(b, plain + map_bytes(net, &shape, widest), &memory));
     wf_real *scratch = memory;
     wf_map *y = (wf_map *)((char *)memory + plain), *x_i;

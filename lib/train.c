@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "file.h"
 #include "trainer.h"
@@ -291,11 +292,16 @@ static int write_validation(wf_trainer *t, double error)
     char most[32], mean[32], condition[32], worst[64] = "";
     format_number(t->round_trip.most, most);
     format_number(t->round_trip.mean, mean);
-    format_number(wf_flow_condition(t->flow, worst), condition);
+    format_number(wf_flow_condition(t->evaluator.flow, worst), condition);
     return wf_trainer_log(t,
                           "{\"step\": %lld, \"seconds\": %.2f, \"val\": %.6f, \"error\": %.6f, \"best\": %.6f, "
                           "\"round_trip\": %s, \"round_trip_mean\": %s, \"condition\": %s, \"worst\": \"%s\"}\n",
                           (long long)t->step, t->seconds, t->held_out, error, t->best, most, mean, condition, worst);
+}
+
+static bool impatient(const wf_trainer *t)
+{
+    return t->options->patience && t->since >= t->options->patience;
 }
 
 /* A held-out density that is not finite is the worst there is, no reason to lose the training. */
@@ -303,7 +309,7 @@ static int validate(wf_trainer *t)
 {
     wf_mean mean;
     int status = held_out_bits(t, &mean);
-    if (status && status != WF_INTERNAL)
+    if (status && !t->evaluator.not_finite)
         return status;
     t->held_out = status ? INFINITY : mean.mean;
     if (!status)
@@ -311,7 +317,7 @@ static int validate(wf_trainer *t)
     count_seconds(t);
     bool better = isfinite(t->held_out) && !(t->held_out >= t->best);
     t->since = better ? 0 : t->since + 1;
-    t->stopped = t->options->patience && t->since >= t->options->patience;
+    t->stopped = impatient(t);
     t->measured = t->step;
     if (better) {
         t->best = t->held_out;
@@ -471,6 +477,16 @@ static int advance(wf_trainer *t, double *checkpointed, double *validated, wf_tr
     return WF_OK;
 }
 
+/* What a training that has ended leaves: the level's file. */
+static int expect_model(const wf_trainer *t)
+{
+    char path[WF_PATH];
+    WF_TRY(wf_model_file(t->model, t->options->level, ".safetensors", path));
+    WF_CHECK(!access(path, F_OK), WF_INTERNAL,
+             "%s is not there: no held-out density was finite, or it was removed: train in another model folder", path);
+    return WF_OK;
+}
+
 static int loop(wf_trainer *t, wf_train_report *report, void *context)
 {
     double checkpointed = t->seconds, validated = t->seconds;
@@ -490,7 +506,7 @@ static int loop(wf_trainer *t, wf_train_report *report, void *context)
     WF_TRY(checkpoint(t));
     WF_CHECK(t->finished, WF_AGAIN, "interrupted at step %lld; the state is saved, the same command goes on",
              (long long)t->step);
-    return WF_OK;
+    return expect_model(t);
 }
 
 static int train_locked(wf_trainer *t, wf_train_report *report, void *context)
@@ -501,8 +517,9 @@ static int train_locked(wf_trainer *t, wf_train_report *report, void *context)
     wf_sweep(t->model->path, prefix);
     WF_TRY(prepare(t));
     WF_TRY(wf_trainer_restore(t, &resumed));
+    t->stopped = impatient(t);
     if (resumed && t->finished && (fraction(t) >= 1 || t->stopped))
-        return WF_OK;
+        return expect_model(t);
     t->finished = false;
     if (!resumed)
         WF_TRY(initialize(t));
@@ -533,7 +550,7 @@ int wf_train(const wf_model *model, wf_backend *backend, wf_store *store, wf_sto
                       .round_trip = {NAN, NAN},
                       .recent = NAN};
     if (validation)
-        snprintf(t->judge, sizeof t->judge, "%.16s", wf_store_hash(validation));
+        snprintf(t->judge, sizeof t->judge, "%.16s/%lld", wf_store_hash(validation), (long long)validation_count(t));
     WF_GO(wf_model_file(model, options->level, ".lock", lock_path));
     WF_GO(wf_model_file(model, options->level, ".state.safetensors", t->state_path));
     WF_GO(wf_model_file(model, options->level, ".jsonl", t->log_path));

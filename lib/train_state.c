@@ -60,11 +60,11 @@ static wf_real *vector(const wf_trainer *t, int i)
     return all[i];
 }
 
-enum { NUMBERS = 10, STATE_PAIRS = NUMBERS + 3 };
+enum { NUMBERS = 9, STATE_PAIRS = NUMBERS + 3 };
 
 /* The counters of a state, in the order of `number_keys`. */
 static const char *const number_keys[NUMBERS] = {"step", "seconds", "held_out", "best",    "since",
-                                                 "sum",  "summed",  "measured", "stopped", "finished"};
+                                                 "sum",  "summed",  "measured", "finished"};
 
 static int save_tensors(wf_trainer *t, const wf_pair *pairs)
 {
@@ -90,7 +90,7 @@ out:
 int wf_trainer_save(wf_trainer *t)
 {
     const double values[NUMBERS] = {(double)t->step, t->seconds,        t->held_out,         t->best,    t->since,
-                                    t->sum,          (double)t->summed, (double)t->measured, t->stopped, t->finished};
+                                    t->sum,          (double)t->summed, (double)t->measured, t->finished};
     char numbers[NUMBERS][40], *config = NULL;
     wf_pair pairs[STATE_PAIRS];
     WF_TRY(describe(t, &config));
@@ -142,14 +142,13 @@ static int parse_state(wf_trainer *t, const wf_safetensors *st)
     t->seconds = v[1];
     t->sum = v[5];
     t->summed = (int64_t)v[6];
-    t->finished = v[9] != 0;
+    t->finished = v[8] != 0;
     if (!judge || strcmp(judge, t->judge)) /* other pictures judge now: their best is still to come */
         return WF_OK;
     t->held_out = v[2];
     t->best = v[3];
     t->since = (int)v[4];
     t->measured = (int64_t)v[7];
-    t->stopped = v[8] != 0;
     return WF_OK;
 }
 
@@ -242,8 +241,10 @@ static int trim_log(const wf_trainer *t)
     int status = WF_OK;
     WF_GO(wf_outfile_create(t->log_path, &out));
     while (getline(&line, &room, in) >= 0)
-        if (belongs(t, line))
-            fputs(line, wf_outfile_stream(out));
+        if (belongs(t, line)) {
+            line[strcspn(line, "\n")] = 0; /* which a crash may have cut off */
+            fprintf(wf_outfile_stream(out), "%s\n", line);
+        }
     if (ferror(in)) {
         status = wf_fail_errno("%s", t->log_path);
         wf_outfile_abort(out);

@@ -33,12 +33,11 @@ typedef struct wf_trainer {
     double held_out, best; /* NAN at first */
     int since;             /* validations since the best */
     int64_t measured;      /* step of the last validation, -1 at first */
-    char judge[20];        /* hash of the pictures that held_out and best are about */
+    char judge[40];        /* hash and number of the pictures that held_out and best are about */
     double sum;            /* bits/dim of the batches since the last log line */
     int64_t summed;
     uint64_t skip[WF_MAX_SKIPPED]; /* steps whose batch is left out */
     int skips;
-    bool stopped;  /* patience ended */
     bool finished; /* nothing is left to do unless the limits are raised */
 
     /* of this run */
@@ -53,6 +52,7 @@ typedef struct wf_trainer {
     double took;              /* seconds of the last validation */
     double recent;            /* last logged mean, for progress */
     wf_round_trip round_trip; /* of the validation that has just been */
+    bool stopped;             /* patience has ended, as `since` says */
     bool interrupted;
 } wf_trainer;
 

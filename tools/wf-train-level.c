@@ -236,14 +236,14 @@ static void take_stream(const char *spooled)
     if (snprintf(part, WF_PATH, "%s.part", spooled) >= WF_PATH ||
         snprintf(lock_path, WF_PATH, "%s.lock", spooled) >= WF_PATH)
         die(WF_USAGE, "%s: path too long", model_path);
-    bool there = access(spooled, F_OK) == 0;
     if (!cli_stdin_speaks()) {
-        if (!there)
+        if (access(spooled, F_OK))
             die(WF_USAGE, "no --store, and nothing on stdin: try wf-dwt < pictures | wf-train-level ...");
         return;
     }
     must(wf_mkdirs(model_path));
     must(wf_lock(lock_path, "trainer that reads a stream", &lock));
+    bool there = access(spooled, F_OK) == 0;
     spool(part);
     if (there)
         expect_same(spooled, part);

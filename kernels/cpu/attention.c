@@ -8,13 +8,12 @@
 
 enum { ROWS = 64 };
 
-/* c [m,n] = alpha a b + beta c, rows lda, ldb, ldc apart; a and b transposed if asked. */
+/* c [m,n] = alpha a b + beta c, rows lda, ldb, ldc apart; a and b transposed if asked. A message is its caller's thread's. */
 static int product(bool ta, bool tb, int m, int n, int k, float alpha, const float *a, int lda, const float *b, int ldb,
                    float beta, float *c, int ldc)
 {
     dnnl_status_t status = dnnl_sgemm(ta ? 'T' : 'N', tb ? 'T' : 'N', m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
-    WF_CHECK(status == dnnl_success, WF_INTERNAL, "attention: dnnl_sgemm fails with %d", (int)status);
-    return WF_OK;
+    return status == dnnl_success ? WF_OK : status == dnnl_out_of_memory ? WF_AGAIN : WF_INTERNAL;
 }
 
 /* What a slot is called with, and where one head of one picture begins: q, k and v are rows of 3C numbers. */
@@ -117,7 +116,8 @@ static int attend(wf_backend *b, wf_reach reach, int N, int P, int C, int heads,
         int now = attend_block(&h, i % blocks * ROWS, mine, (float *)y);
         status = now > status ? now : status;
     }
-    return status;
+    WF_CHECK(!status, status, "attention: a matrix product fails");
+    return WF_OK;
 }
 
 /* ds, by the shares s of the same block, to the gradient by what the softmax was of. */
@@ -169,7 +169,8 @@ static int attend_backward(wf_backend *b, wf_reach reach, int N, int P, int C, i
         int now = head_backward(&h, mine, (const float *)dy, (float *)dqkv);
         status = now > status ? now : status;
     }
-    return status;
+    WF_CHECK(!status, status, "attention: a matrix product fails");
+    return WF_OK;
 }
 
 void wf_cpu_attention_slots(wf_backend *b)

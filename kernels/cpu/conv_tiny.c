@@ -19,7 +19,8 @@ static int sgemm(char ta, char tb, size_t m, size_t n, size_t k, const float *a,
 {
     dnnl_status_t status = dnnl_sgemm(ta, tb, (dnnl_dim_t)m, (dnnl_dim_t)n, (dnnl_dim_t)k, 1.0f, a, (dnnl_dim_t)lda, b,
                                       (dnnl_dim_t)ldb, beta, c, (dnnl_dim_t)ldc);
-    WF_CHECK(status == dnnl_success, WF_INTERNAL, "conv: dnnl_sgemm fails with %d", (int)status);
+    WF_CHECK(status == dnnl_success, status == dnnl_out_of_memory ? WF_AGAIN : WF_INTERNAL,
+             "conv: dnnl_sgemm fails with %d", (int)status);
     return WF_OK;
 }
 
@@ -36,8 +37,9 @@ static int sgemm_rows(char tb, size_t m, size_t n, size_t k, const float *a, siz
         int s = sgemm('N', tb, slice, n, k, a + i * lda, lda, b, ldb, beta, c + i * ldc, ldc);
         status = s > status ? s : status;
     }
-    if (status || whole == m)
-        return status;
+    WF_CHECK(!status, status, "conv: a matrix product fails"); /* the message is the thread's that failed */
+    if (whole == m)
+        return WF_OK;
     if (slice == 16)
         return sgemm_rows(tb, m - whole, n, k, a + whole * lda, lda, b, ldb, beta, c + whole * ldc, ldc);
     return sgemm('N', tb, m - whole, n, k, a + whole * lda, lda, b, ldb, beta, c + whole * ldc, ldc);

@@ -25,11 +25,6 @@ typedef struct masked {
     size_t tape, work;   /* places of these, and of their gradients */
 } masked;
 
-static size_t round64(size_t n)
-{
-    return (n + 63) & ~(size_t)63;
-}
-
 static int declare(wf_bijector *self, const masked *own)
 {
     const wf_context *c = self->context;
@@ -66,10 +61,10 @@ static int create(wf_bijector *self, const int *values)
     WF_TRY(declare(self, own));
     own->taps = self->params[0].count + (c->C ? self->params[1].count : 0);
     own->first = own->inner.params[0].count;
-    own->full = round64(own->inner.count * c->backend->real);
+    own->full = wf_round64(own->inner.count * c->backend->real);
     wf_autoregressive_measure(self, a, own->inner.tape_bytes, own->inner.work_bytes);
     own->tape = self->tape_bytes;
-    own->work = round64(self->work_bytes);
+    own->work = wf_round64(self->work_bytes);
     self->tape_bytes += own->full;
     self->work_bytes = own->work + own->full;
     return WF_OK;

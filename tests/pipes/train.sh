@@ -180,3 +180,24 @@ ok "is told as what it stands for" sh -c "wf-info named | grep -q 'cond:channels
 mkdir odd even
 ok "a run whose end is no multiple of anything" train 1 odd --steps 37 --checkpoint-every 37
 ok "leaves a level file" test -e odd/m/level-01.safetensors
+
+# -- when there is nothing left to do, and what makes some --------------------------------------------------------------
+# A rate of next to nothing changes no weight, so that no validation is better than the first.
+patient() { wf-train-level -q -l 2 -m patient -s train.wf --val val.wf --threads 1 -f "$CHAIN" --batch 8 --lr 1e-12 --validate-every 5 "$@"; }
+validations() { grep -c '"val"' patient/level-02.jsonl; }
+judged() { grep '"val"' patient/level-02.jsonl | tail -n 1 | awk -F'[:,]' '{ exit !($6 == $10) }'; } # val and best
+ok "patience ends a training" patient --steps 100 --patience 2
+ok "at the third validation" test "$(validations)" = 3
+ok "with the same patience nothing is left to do" patient --steps 100 --patience 2
+ok "and nothing was done" test "$(validations)" = 3
+truncate -s -1 patient/level-02.jsonl
+ok "with more it goes on, after a line of the log that lost its end" patient --steps 100 --patience 4
+ok "as far as that" test "$(validations)" = 5
+ok "a line an object" sh -c "! grep '}{' patient/level-02.jsonl"
+ok "fewer pictures judge" patient --steps 30 --patience 9 --validate-on 1
+ok "and are no judges of those before" judged
+ok "nor are more again" patient --steps 35 --patience 9
+ok "as many as these are" judged
+rm patient/level-02.safetensors
+status 70 "a finished level without its file" patient --steps 35 --patience 9
+status 64 "--context of whole pictures" wf-train-level -q -l 2 -m refused1 -s train.wf -f "$CHAIN" --context 1
