@@ -19,7 +19,10 @@ struct wf_conv {
     wf_cpu_op forward, beside, data, weights; /* beside: forward with a residual that is not y; may be missing */
     /* Weights in the format each of these wants, from and to [out,taps,in] with both channels padded to blocks. */
     wf_cpu_op to_forward, to_data, from_weights;
+    /* The maps in the format that the weights' gradient wants, where that is another. */
+    wf_cpu_op to_source, to_result;
     size_t plain, packed, scratchpad; /* bytes of scratch: plain weights, weights in their format, oneDNN's own */
+    size_t source, result;            /* maps in another format, or 0 */
 };
 
 /* Blocked maps (conv_blocked.c). */

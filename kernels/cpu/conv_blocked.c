@@ -62,9 +62,10 @@ static void op_destroy(wf_cpu_op *op)
 /* Everything oneDNN wants to know about one convolution. */
 typedef struct plan {
     dnnl_memory_desc_t source, result, weights, bias;
-    dnnl_dims_t stride, pad;             /* of the last axes, two or three */
-    dnnl_primitive_attr_t plain;         /* scratchpad from us */
-    dnnl_primitive_attr_t fused, beside; /* and residual and relu: residual in y, residual elsewhere */
+    dnnl_memory_desc_t pulled_source, pulled_result; /* as the weights' gradient takes them */
+    dnnl_dims_t stride, pad;                         /* of the last axes, two or three */
+    dnnl_primitive_attr_t plain;                     /* scratchpad from us */
+    dnnl_primitive_attr_t fused, beside;             /* and residual and relu: residual in y, residual elsewhere */
 } plan;
 
 /* Volumes have a third axis; a sound is a picture of one row, its kernel too. In memory slices are rows. */
@@ -73,14 +74,23 @@ static bool is_deep(const wf_conv_spec *s)
     return s->signal == WF_VOLUME;
 }
 
-static int map_descriptor(const wf_conv_spec *s, const wf_cpu_layout *l, dnnl_memory_desc_t *md)
+/* Of blocks of 8, as without AVX-512, oneDNN has no weights' gradient of volumes but its reference, a thousand times slower. */
+static bool wants_plain(const wf_conv *conv)
+{
+    return is_deep(&conv->spec) && conv->in.block == 8;
+}
+
+static int map_descriptor(const wf_conv_spec *s, const wf_cpu_layout *l, bool plain, dnnl_memory_desc_t *md)
 {
     wf_conv_box b = wf_conv_box_of(s);
     dnnl_dims_t flat = {s->N, l->channels, b.H, b.W}, deep = {s->N, l->channels, b.D, b.H, b.W};
     dnnl_data_type_t type = l->bf16 ? dnnl_bf16 : dnnl_f32;
     bool wide = l->block == 16;
     if (is_deep(s))
-        DNNL_TRY(dnnl_memory_desc_init_by_tag(md, 5, deep, type, wide ? dnnl_nCdhw16c : dnnl_nCdhw8c));
+        DNNL_TRY(dnnl_memory_desc_init_by_tag(md, 5, deep, type,
+                                              plain  ? dnnl_ndhwc
+                                              : wide ? dnnl_nCdhw16c
+                                                     : dnnl_nCdhw8c));
     else
         DNNL_TRY(dnnl_memory_desc_init_by_tag(md, 4, flat, type, wide ? dnnl_nChw16c : dnnl_nChw8c));
     return WF_OK;
@@ -120,8 +130,10 @@ static int plan_open(const wf_conv *conv, plan *p)
 {
     const wf_conv_spec *s = &conv->spec;
     dnnl_dims_t bias = {conv->out.channels};
-    WF_TRY(map_descriptor(s, &conv->in, &p->source));
-    WF_TRY(map_descriptor(s, &conv->out, &p->result));
+    WF_TRY(map_descriptor(s, &conv->in, false, &p->source));
+    WF_TRY(map_descriptor(s, &conv->out, false, &p->result));
+    WF_TRY(map_descriptor(s, &conv->in, wants_plain(conv), &p->pulled_source));
+    WF_TRY(map_descriptor(s, &conv->out, wants_plain(conv), &p->pulled_result));
     WF_TRY(weights_descriptor(conv, conv->in.bf16 ? dnnl_bf16 : dnnl_f32, true, &p->weights));
     DNNL_TRY(dnnl_memory_desc_init_by_tag(&p->bias, 1, bias, dnnl_f32, dnnl_x));
     wf_conv_box b = wf_conv_box_of(s);
@@ -172,8 +184,8 @@ static dnnl_status_t describe(wf_cpu *cpu, const plan *p, pass which, dnnl_alg_k
         which == DATA ? dnnl_convolution_backward_data_desc_init(&d, algorithm, &p->source, &p->weights, &p->result,
                                                                  p->stride, p->pad, p->pad)
         : which == WEIGHTS
-            ? dnnl_convolution_backward_weights_desc_init(&d, algorithm, &p->source, &gradient, &p->bias, &p->result,
-                                                          p->stride, p->pad, p->pad)
+            ? dnnl_convolution_backward_weights_desc_init(&d, algorithm, &p->pulled_source, &gradient, &p->bias,
+                                                          &p->pulled_result, p->stride, p->pad, p->pad)
             : dnnl_convolution_forward_desc_init(&d, dnnl_forward_training, algorithm, &p->source, &p->weights,
                                                  &p->bias, &p->result, p->stride, p->pad, p->pad);
     const_dnnl_primitive_attr_t attr = which == FORWARD ? p->fused : which == BESIDE ? p->beside : p->plain;
@@ -249,13 +261,20 @@ static int create_weights(wf_cpu *cpu, wf_conv *conv, const plan *p, const dnnl_
                           dnnl_primitive_desc_t pd)
 {
     const dnnl_memory_desc_t *weights = dnnl_primitive_desc_query_md(pd, dnnl_query_diff_weights_md, 0);
-    const argument arguments[] = {{DNNL_ARG_SRC, &p->source},
-                                  {DNNL_ARG_DIFF_DST, &p->result},
+    const argument arguments[] = {{DNNL_ARG_SRC, &p->pulled_source},
+                                  {DNNL_ARG_DIFF_DST, &p->pulled_result},
                                   {DNNL_ARG_DIFF_WEIGHTS, weights},
                                   {DNNL_ARG_DIFF_BIAS, &p->bias}};
     WF_TRY(op_create(cpu, pd, arguments, 4, &conv->weights));
     WF_TRY(create_reorder(cpu, p, weights, plain, &conv->from_weights));
     note_sizes(conv, &conv->weights, &conv->from_weights, weights);
+    if (!wants_plain(conv))
+        return WF_OK;
+    WF_TRY(create_reorder(cpu, p, &p->source, &p->pulled_source, &conv->to_source));
+    WF_TRY(create_reorder(cpu, p, &p->result, &p->pulled_result, &conv->to_result));
+    conv->source = line(dnnl_memory_desc_get_size(&p->pulled_source));
+    conv->result = line(dnnl_memory_desc_get_size(&p->pulled_result));
+    conv->scratchpad = larger(conv->scratchpad, larger(conv->to_source.scratchpad, conv->to_result.scratchpad));
     return WF_OK;
 }
 
@@ -312,17 +331,18 @@ int wf_cpu_blocked_create(wf_cpu *cpu, wf_conv *conv)
 
 void wf_cpu_blocked_destroy(wf_conv *conv)
 {
-    wf_cpu_op *ops[] = {&conv->forward,    &conv->beside,  &conv->data,        &conv->weights,
-                        &conv->to_forward, &conv->to_data, &conv->from_weights};
+    wf_cpu_op *ops[] = {&conv->forward, &conv->beside,       &conv->data,      &conv->weights,  &conv->to_forward,
+                        &conv->to_data, &conv->from_weights, &conv->to_source, &conv->to_result};
     for (size_t i = 0; i < sizeof ops / sizeof *ops; i++)
         op_destroy(ops[i]);
 }
 
 /* The scratch of one call. */
 typedef struct buffers {
-    float *plain;         /* [out,taps,in], channels padded */
-    void *packed;         /* the same in oneDNN's format */
-    float *scale, *shift; /* exp(3 logs), and times bias; [out], padded with zeros */
+    float *plain;          /* [out,taps,in], channels padded */
+    void *packed;          /* the same in oneDNN's format */
+    float *scale, *shift;  /* exp(3 logs), and times bias; [out], padded with zeros */
+    void *source, *result; /* maps as the weights' gradient wants them */
     void *scratchpad;
 } buffers;
 
@@ -331,13 +351,16 @@ static int buffers_open(wf_cpu *cpu, const wf_conv *conv, const float *bias, con
     size_t channels = (size_t)conv->out.channels, vector = line(channels * sizeof(float));
     char *memory;
     void *start;
-    WF_TRY(wf_cpu_scratch(cpu, conv->plain + conv->packed + 2 * vector + conv->scratchpad + 64, &start));
+    size_t maps = conv->source + conv->result;
+    WF_TRY(wf_cpu_scratch(cpu, conv->plain + conv->packed + 2 * vector + maps + conv->scratchpad + 64, &start));
     memory = start;
     s->plain = (float *)memory;
-    s->packed = memory + conv->plain;
-    s->scale = (float *)(memory + conv->plain + conv->packed);
-    s->shift = (float *)(memory + conv->plain + conv->packed + vector);
-    s->scratchpad = memory + conv->plain + conv->packed + 2 * vector;
+    s->packed = memory += conv->plain;
+    s->scale = (float *)(memory += conv->packed);
+    s->shift = (float *)(memory += vector);
+    s->source = memory += vector;
+    s->result = memory += conv->source;
+    s->scratchpad = memory + conv->result;
     for (size_t o = 0; o < channels; o++) {
         bool real = o < (size_t)conv->spec.out;
         s->scale[o] = real ? expf(3.0f * logs[o]) : 0;
@@ -412,7 +435,14 @@ int wf_cpu_blocked_backward(wf_cpu *cpu, wf_conv *conv, const float *w, const fl
     }
     if (!dw)
         return WF_OK;
-    WF_TRY(op_run(cpu, &conv->weights, (void *[]){(void *)x, (void *)dy, s.packed, s.shift, s.scratchpad}));
+    void *source = (void *)x, *result = (void *)dy;
+    if (conv->source) {
+        WF_TRY(op_run(cpu, &conv->to_source, (void *[]){source, s.source, s.scratchpad}));
+        WF_TRY(op_run(cpu, &conv->to_result, (void *[]){result, s.result, s.scratchpad}));
+        source = s.source;
+        result = s.result;
+    }
+    WF_TRY(op_run(cpu, &conv->weights, (void *[]){source, result, s.packed, s.shift, s.scratchpad}));
     WF_TRY(op_run(cpu, &conv->from_weights, (void *[]){s.packed, s.plain, s.scratchpad}));
     finish_gradients(conv, w, bias, &s, dw, dbias, dlogs);
     return WF_OK;
