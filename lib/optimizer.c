@@ -7,7 +7,8 @@
 int wf_optimizer_create(wf_backend *backend, size_t size, double ema, wf_optimizer *out)
 {
     *out = (wf_optimizer){.backend = backend, .size = size};
-    out->rule = (wf_adamax){.beta1 = 0.9, .beta2 = 1 - 1 / 782.0, .eps = 1e-8, .decay = ema};
+    out->rule = (wf_adamax){.beta1 = 0.9, .beta2 = 1 - 1 / 782.0, .eps = 1e-8};
+    out->decay = ema;
     wf_real **parts[4] = {&out->w, &out->m, &out->u, &out->ema};
     for (int i = 0; i < 4; i++) {
         void *memory;
@@ -36,6 +37,7 @@ void wf_optimizer_clear(wf_optimizer *o)
 void wf_optimizer_begin(wf_optimizer *o, int64_t step, double lr)
 {
     double t = (double)step + 1;
+    o->rule.decay = fmin(o->decay, t / (t + 9));
     o->rule.rate = lr * sqrt(1 - pow(o->rule.beta2, t)) / (1 - pow(o->rule.beta1, t));
 }
 

@@ -4,6 +4,7 @@
  * full map can be tried again. A thread commits them while the next ones are encoded. Only whole batches are committed: what
  * is in the file are always pictures with all their levels. Their memory is used over: fresh pages cost as much as what is
  * done with them. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -74,10 +75,27 @@ void wf_store_abandon(wf_store *store)
 
 /* -- creating ------------------------------------------------------------------------------------------------------ */
 
+/* A folder of pictures would be none any more with a store in it. */
+static int expect_own_folder(const wf_store *store)
+{
+    DIR *folder = opendir(store->path);
+    struct dirent *entry;
+    bool others = false;
+    if (!folder)
+        return wf_fail_errno("%s", store->path);
+    while ((entry = readdir(folder)))
+        others = others ||
+                 (entry->d_name[0] != '.' && strcmp(entry->d_name, "data.mdb") && strcmp(entry->d_name, "lock.mdb"));
+    closedir(folder);
+    WF_CHECK(!others, WF_USAGE, "%s: has other files in it: a store wants a folder of its own", store->path);
+    return WF_OK;
+}
+
 static int open_data(wf_store *store, bool *empty)
 {
     struct stat info;
     WF_TRY(wf_mkdirs(store->path));
+    WF_TRY(expect_own_folder(store));
     char name[4096];
     WF_CHECK((size_t)snprintf(name, sizeof name, "%s/data.mdb", store->path) < sizeof name, WF_USAGE,
              "%s: too long a path", store->path);
@@ -284,7 +302,7 @@ static int commit_under_way(wf_store *store)
         if (rc == MDB_KEYEXIST)
             return wf_fail(WF_DATA, "%s: picture %llu is there already", store->path, (unsigned long long)at->index);
         if (rc != MDB_MAP_FULL && rc != MDB_MAP_RESIZED)
-            return wf_fail_lmdb(store, reason_of(store, rc), "cannot write");
+            return wf_fail_lmdb(store, reason_of(store, rc), "pictures");
         WF_TRY(grow(store, rc));
     }
 }

@@ -2,7 +2,7 @@
 # QUICK=1 takes seconds, for tests. OUT=, MINUTES=, JOBS=, SEED= can be given.
 OUT ?= out/demo
 EVAL = val
-DEADLEAVES = $(ROOT)/$(B)/deadleaves
+DEADLEAVES = $(if $(wildcard $(ROOT)/$(B)/deadleaves),,$(error $(B)/deadleaves is not built: make demo))$(ROOT)/$(B)/deadleaves
 pictures-val = $(DEADLEAVES) -n $(HELD) -s $(SIDE) --seed 2
 pictures-train = $(DEADLEAVES) -n $(COUNT) -s $(SIDE) --seed 1
 pictures-real = $(DEADLEAVES) -n $(SAMPLES) -s $(SIDE) --seed 2

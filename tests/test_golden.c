@@ -370,6 +370,7 @@ static void train(wf_backend *b, const wf_safetensors *golden, wf_flow *flow, wf
         double have = 8 - sum / (log(2) * (double)step_x), want = ((const double *)loss->data)[i];
         agree("loss", &have, &want, 1, tolerance);
         wf_optimizer_begin(optimizer, (int64_t)i, 1e-3);
+        optimizer->rule.decay = optimizer->decay; /* there from the first step on */
         OK(wf_flow_backward(flow, optimizer->w, c, -1 / (log(2) * (double)step_x), wf_optimizer_sink, optimizer, NULL,
                             NULL));
         double bad;

@@ -457,3 +457,19 @@ Test(train, non_finite_batches_never_reach_the_weights, .timeout = 120)
     b->close(b);
     scratch_remove();
 }
+
+/* So a short training is judged by what it has learnt, not by where it began. */
+Test(train, average_forgets_the_start)
+{
+    wf_backend *b = open_backend("ref");
+    wf_optimizer o;
+    cr_assert_eq(wf_optimizer_create(b, 1, 0.99, &o), 0, "%s", wf_error());
+    wf_optimizer_begin(&o, 0, 1e-3);
+    cr_expect_float_eq(o.rule.decay, 0.1, 1e-12);
+    wf_optimizer_begin(&o, 89, 1e-3);
+    cr_expect_float_eq(o.rule.decay, 90 / 99.0, 1e-12);
+    wf_optimizer_begin(&o, 100000, 1e-3);
+    cr_expect_float_eq(o.rule.decay, 0.99, 1e-12);
+    wf_optimizer_clear(&o);
+    b->close(b);
+}

@@ -129,6 +129,8 @@ int main(int argc, char **argv)
         must(wf_starts_images(&model, (char *const *)&from_path, 1, scale, &starts));
     else if (from_stdin || (count < 0 && cli_stream_comes()))
         must(wf_starts_stream(&model, backend, stdin, "stdin", scale, &starts));
+    else if (scale)
+        die(WF_USAGE, "--scale enlarges pictures, and none come: name a file by --from, or pipe some in");
     else
         must(wf_starts_nothing(&model, count < 0 ? 16 : count, &starts));
     run();

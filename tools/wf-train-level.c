@@ -34,7 +34,8 @@ static const cli_option table[] = {
      "Steps of linear warm-up (default 125000, but at most a twentieth of the run)."},
     {0, "decay", "X", CLI_DOUBLE, &options.decay, 0, 1,
      "Share of the run at whose end the rate falls linearly to 0 (default 0: constant)."},
-    {0, "ema", "X", CLI_DOUBLE, &options.ema, 0, 1, "Decay of the weights' moving average (default 1-1/782)."},
+    {0, "ema", "X", CLI_DOUBLE, &options.ema, 0, 1,
+     "Decay of the weights' moving average, less in the first steps (default 1-1/782)."},
     {0, "patch", "P", CLI_INT, &options.patch, 0, WF_MAX_SIDE,
      "Train on random P x P crops of the level, 0: whole pictures (default: as published, or 0 with a chain of your own)."},
     {0, "context", "N", CLI_INT, &options.context, 0, WF_MAX_SIDE,
@@ -257,6 +258,8 @@ static void check_backend(void)
 {
     wf_backend *backend;
     must(wf_backend_open(common.backend, common.threads, &backend));
+    if (precision == WF_BF16 && !backend->bf16)
+        note("%s computes bf16 as fp32", backend->device);
     backend->close(backend);
 }
 

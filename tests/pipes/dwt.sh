@@ -149,6 +149,9 @@ rounds killed.store wf-dwt -q --threads 2 crowd.ppm
 ok "killed again and again, the same command ends" wf-info --verify killed.store
 ok "having been killed, and gone on" test "$kills" -gt 2
 ok "with the same contents" test "$(contents killed.store)" = "$(contents t1/crowd.store)"
+mkdir folder && cp some.ppm folder
+status 64 "a store in a folder of pictures" wf-dwt -o folder some.ppm
+ok "which stays one" test "$(ls folder)" = some.ppm
 status 64 "a complete store is not begun again" wf-dwt -o killed.store crowd.ppm
 status 65 "--append wants the same kind" wf-dwt --append --levels 2 -o part.store many.ppm
 head -c $((700 * 781)) crowd.ppm > early.ppm # a picture of 16x16 is 781 bytes

@@ -76,6 +76,7 @@ ok "--from a folder" bash -c 'wf-sample -q -m model --from folder | wf-idwt -q >
 back() { wf-dwt -q --levels "$1" | wf-idwt -q -l 0; }
 # shellcheck disable=SC2059 # the format is 45 bytes
 { printf 'P6 5 3 255\n' && printf "$(for i in $(seq 45); do printf '\\%03o' $((i * i * 37 % 256)); done)"; } > odd.ppm
+status 64 "--scale, and nothing to enlarge" sh -c 'wf-sample -m model --scale 4 < /dev/null > x'
 for scale in 2 4 8; do
     halvings=$(awk "BEGIN { print log($scale) / log(2) }")
     wf-sample -q -m model --from odd.ppm --scale $scale > big.wf
