@@ -403,8 +403,8 @@ int wf_level_load(const wf_model *model, int level, wf_backend *backend, wf_leve
     WF_CHECK(level >= 0 && level <= model->meta.levels, WF_USAGE, "%s has levels 0 to %d, not %d", model->path,
              model->meta.levels, level);
     WF_TRY(wf_model_file(model, level, ".safetensors", path));
-    WF_CHECK(!access(path, F_OK), WF_NOINPUT, "%s: not there: level %d wants wf-train-level -l %d -m %s", path, level,
-             level, model->path);
+    WF_CHECK(!access(path, F_OK) || errno != ENOENT, WF_NOINPUT,
+             "%s: not there: level %d wants wf-train-level -l %d -m %s", path, level, level, model->path);
     int status = wf_safetensors_load(path, &st);
     if (!status)
         status = take_file(&st, path, model, out);

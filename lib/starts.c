@@ -168,8 +168,9 @@ static int next_nothing(wf_starts *s, int most, int *N, float *picture, uint64_t
     return WF_OK;
 }
 
-int wf_starts_nothing(const wf_model *model, int64_t count, wf_starts **out)
+int wf_starts_nothing(const wf_model *model, int64_t count, int scale, wf_starts **out)
 {
+    WF_CHECK(!scale, WF_USAGE, "--scale enlarges pictures, and none come: name a file by --from, or pipe some in");
     WF_TRY(create(model, next_nothing, out));
     (*out)->count = count;
     return WF_OK;

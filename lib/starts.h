@@ -10,8 +10,8 @@
 
 typedef struct wf_starts wf_starts;
 
-/* count pictures from nothing: their first level is the base. */
-int wf_starts_nothing(const wf_model *model, int64_t count, wf_starts **out) WF_MUST;
+/* count pictures from nothing: their first level is the base. WF_USAGE: a scale is given, and there is nothing to enlarge. */
+int wf_starts_nothing(const wf_model *model, int64_t count, int scale, wf_starts **out) WF_MUST;
 
 /* The pictures of a coefficient stream. scale 0: they enter the model at the level of their size; 2, 4, 8 ..: pictures of any
  * size enter so many doublings below the model's highest level, which convolutions bear. `file` and `model` are borrowed.

@@ -75,19 +75,21 @@ void wf_store_abandon(wf_store *store)
 
 /* -- creating ------------------------------------------------------------------------------------------------------ */
 
-/* A folder of pictures would be none any more with a store in it. */
+/* A folder of pictures would be none any more with a store in it. What else lies beside a store that is there is no matter. */
 static int expect_own_folder(const wf_store *store)
 {
     DIR *folder = opendir(store->path);
     struct dirent *entry;
-    bool others = false;
+    bool others = false, store_there = false;
     if (!folder)
         return wf_fail_errno("%s", store->path);
-    while ((entry = readdir(folder)))
-        others = others ||
-                 (entry->d_name[0] != '.' && strcmp(entry->d_name, "data.mdb") && strcmp(entry->d_name, "lock.mdb"));
+    while ((entry = readdir(folder))) {
+        store_there = store_there || !strcmp(entry->d_name, "data.mdb");
+        others = others || (entry->d_name[0] != '.' && strcmp(entry->d_name, "lock.mdb") != 0);
+    }
     closedir(folder);
-    WF_CHECK(!others, WF_USAGE, "%s: has other files in it: a store wants a folder of its own", store->path);
+    WF_CHECK(!others || store_there, WF_USAGE, "%s: has other files in it: a store wants a folder of its own",
+             store->path);
     return WF_OK;
 }
 

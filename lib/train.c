@@ -243,6 +243,12 @@ static int write_log(wf_trainer *t)
                           t->seconds, t->recent, learning_rate(t));
 }
 
+/* A limit is reached, or patience has ended. */
+static bool ended(const wf_trainer *t)
+{
+    return fraction(t) >= 1 || (t->options->patience && t->since >= t->options->patience);
+}
+
 /* -- validation ----------------------------------------------------------------------------------------------------- */
 
 static int64_t validation_count(const wf_trainer *t)
@@ -299,11 +305,6 @@ static int write_validation(wf_trainer *t, double error)
                           (long long)t->step, t->seconds, t->held_out, error, t->best, most, mean, condition, worst);
 }
 
-static bool impatient(const wf_trainer *t)
-{
-    return t->options->patience && t->since >= t->options->patience;
-}
-
 /* A held-out density that is not finite is the worst there is, no reason to lose the training. */
 static int validate(wf_trainer *t)
 {
@@ -317,7 +318,6 @@ static int validate(wf_trainer *t)
     count_seconds(t);
     bool better = isfinite(t->held_out) && !(t->held_out >= t->best);
     t->since = better ? 0 : t->since + 1;
-    t->stopped = impatient(t);
     t->measured = t->step;
     if (better) {
         t->best = t->held_out;
@@ -492,7 +492,7 @@ static int loop(wf_trainer *t, wf_train_report *report, void *context)
     double checkpointed = t->seconds, validated = t->seconds;
     for (;;) {
         bool bad;
-        while (fraction(t) < 1 && !t->stopped && !t->interrupted)
+        while (!ended(t) && !t->interrupted)
             WF_TRY(advance(t, &checkpointed, &validated, report, context));
         WF_TRY(settle(t, 0, &bad));
         if (!bad)
@@ -500,7 +500,7 @@ static int loop(wf_trainer *t, wf_train_report *report, void *context)
         WF_TRY(skip_batch(t));
         tell(t, report, context, WF_TRAIN_SKIPPED);
     }
-    t->finished = fraction(t) >= 1 || t->stopped;
+    t->finished = ended(t);
     if (t->finished && validation_due(t, validated)) /* the clock may have ended the run, or a kill just before */
         WF_TRY(validate_and_tell(t, &validated, report, context));
     WF_TRY(checkpoint(t));
@@ -517,8 +517,7 @@ static int train_locked(wf_trainer *t, wf_train_report *report, void *context)
     wf_sweep(t->model->path, prefix);
     WF_TRY(prepare(t));
     WF_TRY(wf_trainer_restore(t, &resumed));
-    t->stopped = impatient(t);
-    if (resumed && t->finished && (fraction(t) >= 1 || t->stopped))
+    if (resumed && t->finished && ended(t))
         return expect_model(t);
     t->finished = false;
     if (!resumed)

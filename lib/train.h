@@ -67,8 +67,7 @@ int wf_train_levels(const wf_model *model, const char *backend, int threads, wf_
 typedef struct wf_optimizer {
     wf_backend *backend;
     wf_adamax rule; /* `rate` and `decay` are set by wf_optimizer_begin */
-    double
-        decay; /* of the average at last; after t steps (1 + t) / (10 + t) while that is less, so that the start is forgotten */
+    double decay; /* of the average; in step t, (1 + t) / (10 + t) where that is less, so that the start is forgotten */
     size_t size;
     wf_real *w, *m, *u, *ema;
     double *bad; /* device [1]: not 0 once a gradient was not finite; nothing since then was applied */

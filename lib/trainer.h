@@ -52,7 +52,6 @@ typedef struct wf_trainer {
     double took;              /* seconds of the last validation */
     double recent;            /* last logged mean, for progress */
     wf_round_trip round_trip; /* of the validation that has just been */
-    bool stopped;             /* patience has ended, as `since` says */
     bool interrupted;
 } wf_trainer;
 

@@ -26,7 +26,7 @@ static void draw(const wf_model *model, wf_backend *b, bool joint, int first, dr
     wf_ascent_spec spec = {.to = LEVELS, .temperature = {0.9, 0.9, 0.9}, .joint = joint, .chains = 1};
     spec.options = (wf_chains_options){.nuts = wf_nuts_defaults, .draws = 5};
     spec.options.nuts.adapt = 5;
-    cr_assert_eq(wf_starts_nothing(model, PICTURES, &starts), 0, "%s", wf_error());
+    cr_assert_eq(wf_starts_nothing(model, PICTURES, 0, &starts), 0, "%s", wf_error());
     cr_assert_eq(wf_ascent_create(model, starts, b, &spec, &a), 0, "%s", wf_error());
     out->count = 0;
     for (int at = 0, n = first; at < PICTURES; at += n, n = PICTURES - at)

@@ -70,7 +70,7 @@ static const cli_program program = {
         "With --mask or --grey, whole pictures of the model's size come in, of which something is missing: the pixels that are white in "
         "the mask, or all colours, whose grey 0.299 R + 0.587 G + 0.114 B is known, or with both the colours inside the "
         "mask. One chain over all that is missing draws it from the annealed joint density given the rest: inpainting and "
-        "colourization. A known pixel stands for the middle of its values, and comes out as it came in; a known grey does so to rounding, except where a colour is cut off at black or at full. "
+        "colourization. A known pixel stands for the middle of its values, and comes out as it came in; a known grey does so to rounding, except where a colour is cut off at 0 or at the largest value. "
         "These chains begin at a plain guess, so --adapt wants to be a hundred or more.\n\n"
         "Diagnostics follow on stderr, per level: mean acceptance, range of step sizes, mean depth of the trees, divergent "
         "trajectories, and the worst R-hat, bulk and tail effective sample size and E-BFMI of the log density and eight "
@@ -162,8 +162,6 @@ static void check_usage(bool from_stdin)
         die(WF_USAGE, "--latent and --data exclude each other");
     if (mass && adapt < 20)
         die(WF_USAGE, "--mass diagonal wants --adapt 20 or more, found %lld", (long long)adapt);
-    if (scale && count >= 0)
-        die(WF_USAGE, "--scale enlarges pictures, and -n has none");
     if ((mask_path || grey) && (count >= 0 || scale || to_level >= 0 || latent))
         die(WF_USAGE, "--mask and --grey want whole pictures, and exclude -n, --scale, -l and --latent");
     if (!model_path)
@@ -178,10 +176,8 @@ static void open_starts(bool from_stdin)
         must(wf_starts_images(&model, (char *const *)&from_path, 1, scale, &starts));
     else if (from_stdin || (count < 0 && cli_stream_comes()))
         must(wf_starts_stream(&model, backend, stdin, "stdin", scale, &starts));
-    else if (scale)
-        die(WF_USAGE, "--scale enlarges pictures, and none come: name a file by --from, or pipe some in");
     else
-        must(wf_starts_nothing(&model, count < 0 ? 16 : count, &starts));
+        must(wf_starts_nothing(&model, count < 0 ? 16 : count, scale, &starts));
 }
 
 static void open_known(void)

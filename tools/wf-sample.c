@@ -111,8 +111,6 @@ static void check_usage(bool from_stdin)
 {
     if (from_stdin + (count >= 0) + (from_path != NULL) > 1)
         die(WF_USAGE, "-n, pictures from nothing, --from a file, and -, from stdin, exclude each other");
-    if (scale && count >= 0)
-        die(WF_USAGE, "--scale enlarges pictures, and -n has none");
     if (!model_path)
         die(WF_USAGE, "-m MODEL is needed");
     if (isatty(STDOUT_FILENO))
@@ -129,10 +127,8 @@ int main(int argc, char **argv)
         must(wf_starts_images(&model, (char *const *)&from_path, 1, scale, &starts));
     else if (from_stdin || (count < 0 && cli_stream_comes()))
         must(wf_starts_stream(&model, backend, stdin, "stdin", scale, &starts));
-    else if (scale)
-        die(WF_USAGE, "--scale enlarges pictures, and none come: name a file by --from, or pipe some in");
     else
-        must(wf_starts_nothing(&model, count < 0 ? 16 : count, &starts));
+        must(wf_starts_nothing(&model, count < 0 ? 16 : count, scale, &starts));
     run();
     finish_stdout();
     wf_writer_destroy(writer);

@@ -108,8 +108,9 @@ static int attend(wf_backend *b, wf_reach reach, int N, int P, int C, int heads,
 {
     float *s;
     int status = WF_OK, blocks = (P + ROWS - 1) / ROWS;
+    size_t work = (size_t)N * (size_t)heads * (size_t)P * (size_t)P;
     WF_TRY(room(b, P, 1, &s));
-#pragma omp parallel for schedule(static) num_threads(b->threads) reduction(max : status)
+#pragma omp parallel for schedule(static) num_threads(b->threads) reduction(max : status) if (work > WF_CPU_PARALLEL)
     for (int i = 0; i < N * heads * blocks; i++) {
         head h = head_of(reach, P, C, heads, qkv, i / blocks);
         float *mine = s + (size_t)omp_get_thread_num() * ROWS * (size_t)P;
@@ -161,8 +162,9 @@ static int attend_backward(wf_backend *b, wf_reach reach, int N, int P, int C, i
 {
     float *s;
     int status = WF_OK;
+    size_t work = (size_t)N * (size_t)heads * (size_t)P * (size_t)P;
     WF_TRY(room(b, P, 2, &s));
-#pragma omp parallel for schedule(static) num_threads(b->threads) reduction(max : status)
+#pragma omp parallel for schedule(static) num_threads(b->threads) reduction(max : status) if (work > WF_CPU_PARALLEL)
     for (int i = 0; i < N * heads; i++) {
         head h = head_of(reach, P, C, heads, qkv, i);
         float *mine = s + (size_t)omp_get_thread_num() * 2 * ROWS * (size_t)P;

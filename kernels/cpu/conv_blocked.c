@@ -86,11 +86,9 @@ static int map_descriptor(const wf_conv_spec *s, const wf_cpu_layout *l, bool pl
     dnnl_dims_t flat = {s->N, l->channels, b.H, b.W}, deep = {s->N, l->channels, b.D, b.H, b.W};
     dnnl_data_type_t type = l->bf16 ? dnnl_bf16 : dnnl_f32;
     bool wide = l->block == 16;
+    dnnl_format_tag_t blocked = wide ? dnnl_nCdhw16c : dnnl_nCdhw8c;
     if (is_deep(s))
-        DNNL_TRY(dnnl_memory_desc_init_by_tag(md, 5, deep, type,
-                                              plain  ? dnnl_ndhwc
-                                              : wide ? dnnl_nCdhw16c
-                                                     : dnnl_nCdhw8c));
+        DNNL_TRY(dnnl_memory_desc_init_by_tag(md, 5, deep, type, plain ? dnnl_ndhwc : blocked));
     else
         DNNL_TRY(dnnl_memory_desc_init_by_tag(md, 4, flat, type, wide ? dnnl_nChw16c : dnnl_nChw8c));
     return WF_OK;

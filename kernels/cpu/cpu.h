@@ -4,8 +4,8 @@
  * convolutions; OpenMP the loops. Every loop over pictures is cut by its shape alone, never by the number of threads,
  * except where weight gradients are summed.
  *
- * Use a backend from the thread that opened it: OpenMP keeps the number of threads per thread. Only the wavelets' slots name it
- * in each loop, and need no memory of the backend's: any thread may call them. */
+ * Use a backend from the thread that opened it: OpenMP keeps the number of threads per thread. The wavelets' slots
+ * name it in each loop, and need no memory of the backend's: those any thread may call. */
 #ifndef WF_CPU_H
 #define WF_CPU_H
 

@@ -152,6 +152,9 @@ ok "with the same contents" test "$(contents killed.store)" = "$(contents t1/cro
 mkdir folder && cp some.ppm folder
 status 64 "a store in a folder of pictures" wf-dwt -o folder some.ppm
 ok "which stays one" test "$(ls folder)" = some.ppm
+cp some.ppm killed.store/note
+status 65 "what lies beside a store is no matter" wf-dwt --append --levels 2 -o killed.store some.ppm
+rm killed.store/note
 status 64 "a complete store is not begun again" wf-dwt -o killed.store crowd.ppm
 status 65 "--append wants the same kind" wf-dwt --append --levels 2 -o part.store many.ppm
 head -c $((700 * 781)) crowd.ppm > early.ppm # a picture of 16x16 is 781 bytes

@@ -200,4 +200,5 @@ ok "nor are more again" patient --steps 35 --patience 9
 ok "as many as these are" judged
 rm patient/level-02.safetensors
 status 70 "a finished level without its file" patient --steps 35 --patience 9
+status 70 "and one that goes on and finds nothing better" patient --steps 40 --patience 9
 status 64 "--context of whole pictures" wf-train-level -q -l 2 -m refused1 -s train.wf -f "$CHAIN" --context 1
