@@ -6,7 +6,7 @@ endif
 ARCH ?= native
 PREFIX ?= /usr/local
 NVCC ?= $(shell command -v nvcc 2>/dev/null)
-VERSION := $(shell sed -n 's/^.define WF_VERSION "\(.*\)"/\1/p' lib/meta.h)
+VERSION := $(shell sed -n 's/^.define WF_VERSION "\(.*\)"/\1/p' lib/base/version.h)
 
 # Each kind of build has its own folder; the plain one puts its programs in bin/.
 comma = ,
@@ -28,7 +28,7 @@ Q = $(if $(V),,@)
 # -rdynamic: the CUDA plugin calls back into the program's libwf.
 LINK = $Q$(CC) $(ALL_CFLAGS) -rdynamic -o $@ $^
 objects = $(patsubst %.c,$B/%.o,$(wildcard $(1)))
-LIB = $(call objects,lib/*.c lib/*/*.c kernels/*.c kernels/ref/*.c kernels/cpu/*.c)
+LIB = $(call objects,lib/*/*.c lib/*/*/*.c kernels/*.c kernels/ref/*.c kernels/cpu/*.c)
 CLI = $B/tools/cli.o $B/libwf.a
 TOOLS = $(patsubst tools/%.c,%,$(wildcard tools/wf-*.c)) wf-decode
 CUDA = $(if $(NVCC),$(wildcard kernels/cuda/*.cu))
@@ -71,7 +71,7 @@ $B/%.cu.o: %.cu
 $B/libwf-cuda.so: $(CUDA:%=$B/%.o)
 	$Q$(NVCC) -shared -o $@ $^ -lcudnn -lcublasLt
 
-$B/check-engines: $B/tests/gpu/engines.cu.o $B/kernels/cuda/graph.cu.o $B/lib/status.o
+$B/check-engines: $B/tests/gpu/engines.cu.o $B/kernels/cuda/graph.cu.o $B/lib/base/status.o
 	$Q$(NVCC) $(addprefix -Xcompiler ,$(filter -fsanitize=%,$(SANFLAGS))) -o $@ $^ -lcudnn
 
 # The CUDA backend for machines without CUDA, for tests: compiled by the C++ compiler, run by tests/emulated. Programs look
@@ -139,19 +139,21 @@ $B/man/%.1: $(BIN)/%
 	@mkdir -p $(@D)
 	$< --help=man > $@.part && mv $@.part $@
 
-# The headers lie side by side once installed, so their includes of one another lose the folder.
+# Headers keep their folders below include/wf, where the backends' contract lies beside lib's rooms. Private ones stay here.
+PUBLIC = $(filter-out $(PRIVATE),$(patsubst lib/%,%,$(wildcard lib/*.h lib/*/*.h)))
+PRIVATE = $(addsuffix .h,flow/private image/format store/private train/trainer store/lmdb_check)
 install: all man ## programs, library, headers, pkg-config, manual pages, completion; PREFIX=, DESTDIR=
 	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin lib/pkgconfig include/wf share/man/man1 share/bash-completion/completions)
 	install $(TOOLS:%=$(BIN)/%) $(DESTDIR)$(PREFIX)/bin
 	install -m 644 $B/libwf.a $(PLUGIN) $(DESTDIR)$(PREFIX)/lib
 	install -m 644 $(TOOLS:%=$B/man/%.1) $(DESTDIR)$(PREFIX)/share/man/man1
-	for h in lib/*.h kernels/backend.h; do \
-	    sed 's,"\.\./\(lib\|kernels\)/,",' $$h > $(DESTDIR)$(PREFIX)/include/wf/$${h##*/} || exit; done
+	for h in $(PUBLIC:%=lib/%) kernels/backend.h; do to=$(DESTDIR)$(PREFIX)/include/wf/$${h#lib/}; install -d $${to%/*} && \
+	    sed 's,"\.\./\.\./kernels/,"../kernels/,; s,"\.\./lib/,"../,' $$h > $$to || exit; done
 	for t in $(TOOLS); do \
 	    echo "complete -o default -W '$$($(BIN)/$$t --help=completion)' $$t" \
 	        > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$t || exit; done
 	printf '%s\n' 'Name: wf' 'Description: Wavelet Flow: exact likelihoods of images' 'Version: $(VERSION)' \
-	    'Cflags: -I$(PREFIX)/include/wf' 'Libs: -L$(PREFIX)/lib -lwf $(LDLIBS) -fopenmp -rdynamic' \
+	    'Cflags: -I$(PREFIX)/include' 'Libs: -L$(PREFIX)/lib -lwf $(LDLIBS) -fopenmp -rdynamic' \
 	    > $(DESTDIR)$(PREFIX)/lib/pkgconfig/wf.pc
 
 clean: ## remove everything that was built

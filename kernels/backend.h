@@ -26,9 +26,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "../lib/safetensors.h" /* wf_dtype */
-#include "../lib/axes.h"
-#include "../lib/status.h"
+#include "../lib/base/dtype.h"
+#include "../lib/base/axes.h"
+#include "../lib/base/status.h"
 
 typedef struct wf_real wf_real;           /* opaque: a number in backend memory */
 typedef struct wf_map wf_map;             /* opaque: a feature map in backend memory */
@@ -380,7 +380,7 @@ struct wf_backend {
     int (*idwt)(wf_backend *b, const double *taps, int count, int N, int H, int W, int C, const wf_real *low,
                 const wf_real *detail, wf_real *x); /* H, W: those of x */
     /* The same along one axis only: x [outer,n,inner], n even -> low and high [outer,n/2,inner], times their gains. Of these
-     * lib/halving.c makes the transforms of signals of other than two axes. */
+     * lib/pyramid/dwt.c makes the transforms of signals of other than two axes. */
     int (*dwt_axis)(wf_backend *b, const double *taps, int count, size_t outer, int n, size_t inner, double low_gain,
                     double high_gain, const wf_real *x, wf_real *low, wf_real *high);
     int (*idwt_axis)(wf_backend *b, const double *taps, int count, size_t outer, int n, size_t inner, double low_gain,

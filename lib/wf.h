@@ -16,7 +16,7 @@
  *     noise      dequantizer.h, pixel_noise.h                         learnt; one draw for all levels
  *     samples    sample.h    wf_sampler_run                           draws the details of a level
  *     latents    codec.h     wf_codec_encode, wf_codec_decode         whole pictures to latents and back
- *     chains     ascent.h    wf_ascent_run                            annealed pictures by NUTS
+ *     chains     annealed_sampler.h    wf_ascent_run                            annealed pictures by NUTS
  *     neighbours nearest.h   wf_nearest_search                        the most similar pictures of a store
  *
  * Every call that can fail returns a status (status.h); nothing prints or exits. Handles are made by ..._create or
@@ -25,16 +25,20 @@
 #ifndef WF_H
 #define WF_H
 
-#include "ascent.h"
-#include "codec.h"
-#include "evaluate.h"
-#include "file.h"
-#include "image.h"
-#include "nearest.h"
-#include "pyramid.h"
-#include "sample.h"
-#include "store.h"
-#include "train.h"
-#include "wavelet.h"
+#include "base/file.h"
+#include "base/version.h"
+#include "image/grid.h"
+#include "image/image.h"
+#include "mcmc/annealed_sampler.h"
+#include "model/evaluate.h"
+#include "model/presets.h"
+#include "pyramid/pyramid.h"
+#include "pyramid/wavelet.h"
+#include "sample/codec.h"
+#include "sample/coarse_to_fine.h"
+#include "sample/sample.h"
+#include "store/nearest.h"
+#include "store/store.h"
+#include "train/train.h"
 
 #endif

@@ -7,8 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../lib/anneal.h"
+#include "../lib/mcmc/anneal.h"
 #include "scratch.h"
+#include "../lib/model/level.h"
 
 static inline wf_backend *open_backend(const char *name, int threads)
 {

@@ -35,19 +35,54 @@ code() {
     done
 }
 
-# Includes point down: tools -> lib -> kernels/backend.h -> ref | cpu | cuda. Tests may look anywhere.
-# includes FOLDER ALLOWED: quoted includes of the folder's files that are not allowed, an extended regular expression.
+# Includes point down. A room includes itself and the rooms of its row, all of which have a row above. "kernels" is backend.h
+# alone, and "lib" is wf.h; tests may look anywhere.
+rooms='
+lib/base
+kernels       lib/base
+lib/pyramid   lib/base kernels
+lib/store     lib/base lib/pyramid
+lib/image     lib/base lib/pyramid lib/store
+lib/flow      lib/base kernels lib/pyramid
+lib/model     lib/base kernels lib/pyramid lib/store lib/flow
+lib/train     lib/base kernels lib/pyramid lib/store lib/flow lib/model
+lib/sample    lib/base kernels lib/pyramid lib/store lib/image lib/flow lib/model
+lib/mcmc      lib/base kernels lib/pyramid lib/store lib/image lib/flow lib/model lib/sample
+lib           lib/base kernels lib/pyramid lib/store lib/image lib/flow lib/model lib/train lib/sample lib/mcmc
+tools         lib lib/base kernels lib/pyramid lib/store lib/image lib/flow lib/model lib/train lib/sample lib/mcmc'
+room_of='function room_of(path) { return match(path, /^lib\/[a-z]+\//) ? substr(path, 1, RLENGTH - 1) : substr(path, 1, index(path, "/") - 1) }'
+
+# A row that names a room without a row above it would be an arrow up.
+awk 'NF { for (i = 2; i <= NF; i++) if (!($i in above)) print $1 " includes " $i; above[$1] }' <<< "$rooms" |
+    complain 'a room includes only rooms below it'
+# includes FILE...: "FILE INCLUDED" for every quoted include, both from this folder.
 includes() {
-    grep -rnE '^ *# *include *"' --include='*.[ch]' --include='*.cu' "$1" | grep -vE "include *\"($2)\""
+    grep -HoE '^ *# *include *"[^"]+"' "$@" | awk -F '[:"]' '{
+        n = split($1, part, "/") - 1
+        m = split($3, more, "/")
+        for (i = 1; i <= m; i++)
+            if (more[i] == "..") n--; else part[++n] = more[i]
+        path = part[1]
+        for (i = 2; i <= n; i++) path = path "/" part[i]
+        print $1, path
+    }'
 }
-includes tools '\.\./lib/[a-z0-9_]+\.h|\.\./kernels/backend\.h|[a-z0-9_]+\.h' | complain 'tools include lib and kernels/backend.h only'
-includes lib '(\.\./)+kernels/backend\.h|(\.\./)?[a-z0-9_]+\.h' | complain 'lib includes lib and kernels/backend.h only'
-includes kernels '(\.\./)+lib/(status|safetensors|philox)\.h|(\.\./)?([a-z]+/)?[a-z0-9_]+\.h' |
-    complain 'kernels include kernels, lib/status.h, lib/safetensors.h and lib/philox.h only'
-for backend in ref cpu cuda; do
-    [ ! -d "kernels/$backend" ] || grep -rnE '^ *# *include *"\.\./(ref|cpu|cuda)/' "kernels/$backend" |
-        complain 'backends do not include one another'
-done
+mapfile -t housed < <(printf '%s\n' "${c_files[@]#./}" | grep -E '^(lib|kernels|tools)/.*\.[ch]u?$')
+includes "${housed[@]}" | awk "$room_of"'
+    NR == FNR { known[$1]; for (i = 2; i <= NF; i++) below[$1, $i]; next }
+    { from = room_of($1); to = room_of($2) }
+    !(from in known) { print $1 ": no row for the room " from; next }
+    from != to && !((from, to) in below) || from != to && to == "kernels" && $2 != "kernels/backend.h" { print $1 " includes " $2 }
+    ' <(echo "$rooms") - | complain 'a room includes only rooms below it'
+# Headers that stay at home when the library is installed.
+private=' lib/flow/private.h lib/image/format.h lib/store/private.h lib/store/lmdb_check.h lib/train/trainer.h '
+includes "${housed[@]}" | awk -v private="$private" "$room_of"'
+    index(private, " " $2 " ") && $2 != "lib/store/lmdb_check.h" && room_of($1) != room_of($2) { print $1 " includes " $2 }' |
+    complain 'a private header is for its own room'
+includes "${housed[@]}" |
+    awk 'match($1, /^kernels\/(ref|cpu|cuda)\//) { own = substr($1, 1, RLENGTH)
+        if (match($2, /^kernels\/(ref|cpu|cuda)\//) && substr($2, 1, RLENGTH) != own) print $1 " includes " $2 }' |
+    complain 'backends do not include one another'
 grep -rnE '^ *# *include *[<"](cuda|cudnn|cublas|nccl|dnnl|oneapi|cblas|openblas|mkl)' lib tools |
     complain 'compute libraries are included in kernels only'
 

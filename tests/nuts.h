@@ -6,8 +6,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "../lib/diagnostics.h"
-#include "../lib/nuts.h"
+#include "../lib/mcmc/diagnostics.h"
+#include "../lib/mcmc/nuts.h"
 
 /* Draws of all chains after the first `skip` iterations, and what was said of them. */
 typedef struct record {

@@ -4,7 +4,7 @@
 
 #include <criterion/criterion.h>
 
-#include "../lib/store.h"
+#include "../lib/store/store.h"
 #include "scratch.h"
 
 enum { SIDE = 8, LEVELS = 2, BATCH = 4, MOST = BATCH * 32 * 32 * 3 };

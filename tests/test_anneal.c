@@ -1,6 +1,6 @@
 /* test_anneal.c - annealed densities of one level and of several: gradients, spaces, bits, and what they draw */
-#include "../lib/pyramid.h"
-#include "../lib/sample.h"
+#include "../lib/pyramid/pyramid.h"
+#include "../lib/sample/sample.h"
 #include "anneal.h"
 
 enum { LEVELS = 3, SIDE = 8, CHAINS = 3, SEED = 11 };

@@ -1,6 +1,6 @@
 /* test_anneal_draws.c - what the No-U-Turn sampler draws from annealed levels: against quadrature where that can be done, and
  * at T = 1 against exact samples */
-#include "../lib/sample.h"
+#include "../lib/sample/sample.h"
 #include "annealed_draws.h"
 
 /* -- two dimensions: against quadrature ----------------------------------------------------------------------------- */

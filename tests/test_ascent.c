@@ -1,5 +1,5 @@
 /* test_ascent.c - what is drawn does not depend on the batches that it is drawn in */
-#include "../lib/ascent.h"
+#include "../lib/mcmc/annealed_sampler.h"
 #include "anneal.h"
 
 enum { LEVELS = 2, SIDE = 4, PICTURES = 4, DETAILS = SIDE / 2 * SIDE / 2 * 9 };

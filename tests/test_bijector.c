@@ -2,9 +2,10 @@
  * differences, stored against rebuilt activations, the CPU against the reference. A new bijector needs no code here. */
 #include <criterion/criterion.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
-#include "../lib/flow.h"
+#include "../lib/flow/flow.h"
 
 enum { N = 2 };
 

@@ -3,7 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../lib/flow.h"
+#include "../lib/flow/flow.h"
 
 static wf_backend *ref(void)
 {

@@ -1,6 +1,7 @@
 /* test_codec.c - pictures to latents and back, what lies between two pictures, and what is refused */
-#include "../lib/codec.h"
-#include "../lib/pyramid.h"
+#include "../lib/sample/codec.h"
+#include "../lib/pyramid/pyramid.h"
+#include "../lib/model/level_input.h"
 #include "anneal.h"
 
 enum { LEVELS = 3, SIDE = 8, N = 5, PIXELS = SIDE * SIDE * 3, MOST = 64 };

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../lib/wavelet.h"
+#include "../lib/pyramid/wavelet.h"
 
 enum { SIDE = 128 }; /* of a periodic axis longer than what the longest filter reaches in two halvings */
 
@@ -72,7 +72,7 @@ Test(dequantize, normals_cost_little_where_they_are_used)
     }
 }
 
-/* Sounds and volumes have transformed pixels while fewer than 16 make a coefficient (feed.c): from then on normals would do, and
+/* Sounds and volumes have transformed pixels while fewer than 16 make a coefficient (level_input.c): from then on normals would do, and
  * averages of uniforms, which are nearer to what is right, do too. */
 Test(dequantize, other_axes)
 {

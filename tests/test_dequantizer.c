@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "../lib/evaluate.h"
+#include "../lib/model/evaluate.h"
 
 enum { N = 2, SIDE = 4, C = 2, D = SIDE * SIDE * C };
 static const char *const CHAIN = "squeeze, actnorm, conv1x1, affine:width=4:blocks=1, actnorm";

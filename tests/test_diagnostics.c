@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "../lib/diagnostics.h"
+#include "../lib/mcmc/diagnostics.h"
 
 /* x [chains,draws]: AR(1) sequences of uniform noise, chain c raised by c * shift; `round`: to quarters, so with many ties. */
 static double *series(int chains, int draws, double r, double shift, bool round)

@@ -1,7 +1,7 @@
 /* test_encoder.c - what an encoder of the condition costs where its gradients are not asked for */
 #include <criterion/criterion.h>
 
-#include "../lib/flow.h"
+#include "../lib/flow/flow.h"
 
 static int wanted; /* gradients by conditions */
 static int (*usual)(wf_backend *b, const wf_map_shape *of, int take, int K, wf_real *dx, int C, wf_real *dcond,

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "../lib/evaluate.h"
+#include "../lib/model/evaluate.h"
 
 static wf_backend *open_backend(const char *name)
 {

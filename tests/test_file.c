@@ -4,9 +4,10 @@
 #include <errno.h>
 #include <sys/stat.h>
 
-#include "../lib/file.h"
-#include "../lib/meta_text.h"
+#include "../lib/base/file.h"
+#include "../lib/pyramid/meta_text.h"
 #include "scratch.h"
+#include "../lib/base/version.h"
 
 TestSuite(file, .init = scratch_make, .fini = scratch_remove);
 

@@ -6,10 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../lib/halving.h"
-#include "../lib/model.h"
-#include "../lib/train.h"
-#include "../lib/wavelet.h"
+#include "../lib/pyramid/dwt.h"
+#include "../lib/model/level.h"
+#include "../lib/train/train.h"
+#include "../lib/pyramid/wavelet.h"
+#include "../lib/base/safetensors.h"
+#include "../lib/train/optimizer.h"
 
 #define OK(call) cr_assert_eq((call), WF_OK, "%s", wf_error())
 

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../lib/font.h"
-#include "../lib/grid.h"
-#include "../lib/rounding.h"
+#include "../lib/image/font.h"
+#include "../lib/image/grid.h"
+#include "../lib/pyramid/block_rounding.h"
 
 enum { H = 8, W = 16, C = 3, N = H * W * C };
 

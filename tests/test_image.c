@@ -5,7 +5,7 @@
 #include <string.h>
 #include <zlib.h>
 
-#include "../lib/image.h"
+#include "../lib/image/image.h"
 
 static uint32_t seed = 1;
 

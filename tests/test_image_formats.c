@@ -9,7 +9,7 @@
 #include <jpeglib.h>
 #include <webp/encode.h>
 
-#include "../lib/image.h"
+#include "../lib/image/image.h"
 #include "scratch.h"
 
 enum { H = 21, W = 18, SAMPLES = H * W * 4 };

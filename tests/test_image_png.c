@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../lib/png_stored.h"
+#include "../lib/image/formats/png_inflate.h"
 
 typedef struct kind {
     const char *name;

@@ -2,7 +2,7 @@
 #include <criterion/criterion.h>
 #include <sndfile.h>
 
-#include "../lib/image.h"
+#include "../lib/image/image.h"
 #include "scratch.h"
 
 enum { FRAMES = 5000, CHANNELS = 2 };

@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../lib/image.h"
+#include "../lib/image/image.h"
 
 /* An entry of one of tar's types: '0' a file, '1' a hard link, '2' a symbolic one, '5' a folder. */
 static void tar_entry(FILE *file, char type, const char *name, const char *target, const char *text)

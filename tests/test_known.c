@@ -1,5 +1,5 @@
 /* test_known.c - pictures of which something is known: coordinates of the rest, and densities on them */
-#include "../lib/pyramid.h"
+#include "../lib/pyramid/pyramid.h"
 #include "anneal.h"
 
 enum { LEVELS = 3, H = 8, W = 8, C = 3, D = H * W * C, LEVEL_SIZES = LEVELS + 1 };

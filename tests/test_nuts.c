@@ -2,7 +2,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "../lib/philox.h"
+#include "../lib/base/philox.h"
 #include "nuts.h"
 
 enum { MOMENTUM = 16, GROWTH = 18 }; /* the purposes of lib/nuts.c */

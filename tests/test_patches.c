@@ -3,8 +3,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "../lib/batch.h"
-#include "../lib/flow.h"
+#include "../lib/train/minibatch.h"
+#include "../lib/flow/flow.h"
 #include "scratch.h"
 
 enum { SIDE = 12, PATCH = 4, K = 3, C = 2, MOST = 4096 };

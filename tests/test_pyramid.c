@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../lib/pyramid.h"
-#include "../lib/wavelet.h"
+#include "../lib/pyramid/pyramid.h"
+#include "../lib/pyramid/wavelet.h"
 
 static wf_meta meta_of(int levels, int H, int W, int C)
 {

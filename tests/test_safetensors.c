@@ -4,9 +4,10 @@
 #include <signal.h>
 #include <sys/resource.h>
 
-#include "../lib/meta.h"
-#include "../lib/safetensors.h"
+#include "../lib/pyramid/meta.h"
+#include "../lib/base/safetensors.h"
 #include "scratch.h"
+#include "../lib/base/version.h"
 
 TestSuite(safetensors, .init = scratch_make, .fini = scratch_remove);
 

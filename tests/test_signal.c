@@ -4,8 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../lib/meta_text.h"
-#include "../lib/model.h"
+#include "../lib/pyramid/meta_text.h"
+#include "../lib/model/level.h"
+#include "../lib/model/level_input.h"
 
 static const wf_meta sound = {
     .wavelet = "haar", .levels = 3, .top = 3, .H = 1, .W = 40, .C = 2, .bits = 8, .signal = WF_SOUND, .rate = 8000};

@@ -3,9 +3,9 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include "../lib/batch.h"
-#include "../lib/lmdb_check.h"
-#include "../lib/store_private.h"
+#include "../lib/train/minibatch.h"
+#include "../lib/store/lmdb_check.h"
+#include "../lib/store/private.h"
 #include "store.h"
 
 TestSuite(store_damage, .init = scratch_make, .fini = scratch_remove);

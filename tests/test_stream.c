@@ -3,9 +3,10 @@
 #include <math.h>
 #include <unistd.h>
 
-#include "../lib/safetensors.h"
-#include "../lib/stream.h"
+#include "../lib/base/safetensors.h"
+#include "../lib/store/stream.h"
 #include "scratch.h"
+#include "../lib/base/version.h"
 
 TestSuite(stream, .init = scratch_make, .fini = scratch_remove);
 

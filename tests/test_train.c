@@ -4,11 +4,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../lib/evaluate.h"
-#include "../lib/pyramid.h"
-#include "../lib/sample.h"
-#include "../lib/train.h"
+#include "../lib/model/evaluate.h"
+#include "../lib/pyramid/pyramid.h"
+#include "../lib/sample/sample.h"
+#include "../lib/train/train.h"
 #include "scratch.h"
+#include "../lib/base/safetensors.h"
+#include "../lib/train/optimizer.h"
 
 static wf_backend *open_backend(const char *name)
 {

@@ -12,8 +12,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../lib/file.h"
-#include "../lib/meta.h"
+#include "../lib/base/file.h"
+#include "../lib/pyramid/meta.h"
+#include "../lib/base/version.h"
 
 enum { MAX_OPTIONS = 64, LINE = 100, COLUMN = 30 }; /* COLUMN: where the sentence of an option begins in --help */
 

@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "../lib/status.h"
+#include "../lib/base/status.h"
 
 typedef enum cli_type {
     CLI_FLAG,

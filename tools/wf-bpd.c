@@ -5,8 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../lib/evaluate.h"
-#include "../lib/store.h"
+#include "../lib/model/evaluate.h"
+#include "../lib/store/store.h"
 #include "cli.h"
 
 static const char *model_path, *store_path;

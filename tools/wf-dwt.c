@@ -3,11 +3,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../lib/image.h"
-#include "../lib/pyramid.h"
-#include "../lib/store.h"
-#include "../lib/stream.h"
-#include "../lib/wavelet.h"
+#include "../lib/image/image.h"
+#include "../lib/pyramid/pyramid.h"
+#include "../lib/store/store.h"
+#include "../lib/store/stream.h"
+#include "../lib/pyramid/wavelet.h"
 #include "cli.h"
 
 static int level = -1, levels = -1, base, channels, bits, dims = 2;

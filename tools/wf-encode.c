@@ -4,8 +4,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../lib/codec.h"
+#include "../lib/sample/codec.h"
 #include "cli.h"
+#include "../lib/model/level.h"
 
 static const char *model_path;
 static int between;

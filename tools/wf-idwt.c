@@ -3,11 +3,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../lib/file.h"
-#include "../lib/grid.h"
-#include "../lib/pyramid.h"
-#include "../lib/rounding.h"
-#include "../lib/stream.h"
+#include "../lib/base/file.h"
+#include "../lib/image/grid.h"
+#include "../lib/pyramid/pyramid.h"
+#include "../lib/pyramid/block_rounding.h"
+#include "../lib/store/stream.h"
 #include "cli.h"
 
 static int level = -1, exact = -1;

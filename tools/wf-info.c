@@ -7,11 +7,12 @@
 #include <unistd.h>
 
 #include "../kernels/backend.h"
-#include "../lib/finite.h"
-#include "../lib/model.h"
-#include "../lib/safetensors.h"
-#include "../lib/store.h"
+#include "../lib/base/finite.h"
+#include "../lib/model/model.h"
+#include "../lib/base/safetensors.h"
+#include "../lib/store/store.h"
 #include "cli.h"
+#include "../lib/base/version.h"
 
 static bool verify, as_json;
 

@@ -4,8 +4,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../lib/file.h"
-#include "../lib/nearest.h"
+#include "../lib/base/file.h"
+#include "../lib/store/nearest.h"
 #include "cli.h"
 
 static const char *store_path, *table_path;

@@ -4,9 +4,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../lib/ascent.h"
-#include "../lib/file.h"
+#include "../lib/mcmc/annealed_sampler.h"
+#include "../lib/base/file.h"
 #include "cli.h"
+#include "../lib/model/level.h"
 
 static const char *model_path, *from_path, *mask_path, *state_path, *report_path;
 static int64_t count = -1, draws = 30, thin, adapt = 10;

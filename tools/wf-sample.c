@@ -2,9 +2,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "../lib/climb.h"
-#include "../lib/sample.h"
-#include "../lib/starts.h"
+#include "../lib/sample/coarse_to_fine.h"
+#include "../lib/sample/sample.h"
+#include "../lib/sample/conditioning.h"
 #include "cli.h"
 
 static const char *model_path, *from_path;

@@ -4,8 +4,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../lib/file.h"
-#include "../lib/train.h"
+#include "../lib/base/file.h"
+#include "../lib/train/train.h"
 #include "cli.h"
 
 static int levels[2] = {-1, -1}; /* first and last */

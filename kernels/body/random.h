@@ -26,7 +26,7 @@
 #ifndef WF_BODY_RANDOM_H
 #define WF_BODY_RANDOM_H
 
-#include "../../lib/philox.h"
+#include "../../lib/base/philox.h"
 #include "body.h"
 
 /* Standard deviation of the mean of so many uniforms. */

@@ -24,7 +24,7 @@ MANY, FEW = 'gradient', 'gradient, few'
 
 def batch_of(level, mode):
     """As the paper trains; whole pictures of the largest level, where 64 would take half of the time, fewer. Gradients:
-    the rows that wf-nuts has its device compute for many chains, and for a single one (lib/anneal.c)."""
+    the rows that wf-nuts has its device compute for many chains, and for a single one (lib/mcmc/anneal.c)."""
     pixels = 4 ** max(0, level - 1)
     if mode == FEW:
         return min(64, max(1, 256 // pixels))

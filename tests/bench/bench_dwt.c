@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "../../kernels/backend.h"
-#include "../../lib/wavelet.h"
+#include "../../lib/pyramid/wavelet.h"
 
 enum { N = 8, SIDE = 1024, C = 3, ROUNDS = 15, MOST = 32 };
 

@@ -14,7 +14,7 @@ import argparse, json, os, subprocess, sys, time
 
 import bench
 
-MODELS = {  # levels: (steps, width, side of training patches); the arithmetic here, the flows themselves in lib/model.c
+MODELS = {  # levels: (steps, width, side of training patches); the arithmetic here, the flows themselves in lib/model/model.c
     'imagenet64': [(8, 128, 1)] * 2 + [(16, 128, 2), (16, 128, 4), (16, 128, 8), (16, 256, 8), (16, 256, 16)],
     'faces1024': [(8, 64, 1)] * 2 + [(16, 64, 2), (16, 128, 4), (16, 128, 8), (16, 128, 16), (16, 128, 16)] + [(16, 128, 32)] * 4,
 }

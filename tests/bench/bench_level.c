@@ -8,9 +8,11 @@
 #include <sys/resource.h>
 #include <time.h>
 
-#include "../../lib/replay.h"
-#include "../../lib/train.h"
+#include "../../lib/model/capture.h"
+#include "../../lib/train/train.h"
 #include "../../tools/cli.h"
+#include "../../lib/model/presets.h"
+#include "../../lib/train/optimizer.h"
 
 enum { MOST = 4096, COPY = 1 << 28 };
 

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "../../lib/batch.h"
+#include "../../lib/train/minibatch.h"
 
 static const double SECONDS = 3;
 

@@ -3,7 +3,7 @@
 
     peer_gradient.py --level 4 --batch 64 [--dtype bf16] [--channels-last] [--fold] [--compile]
 
-What a chain of annealed samples asks for at every leapfrog (lib/anneal.h): the log density g log N(z) + (g-1) log|det dz/dx|
+What a chain of annealed samples asks for at every leapfrog (lib/mcmc/anneal.h): the log density g log N(z) + (g-1) log|det dz/dx|
 at latents z of whole pictures, g = 1/T^2, and its gradient by z. Weights want no gradient; the constant part of the
 log-determinant is left out. Environment: PEER, the peer's program (default ../shared/peers/peer_torch.py).
 """

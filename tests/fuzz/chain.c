@@ -1,5 +1,5 @@
 /* chain.c - the grammar of flows */
-#include "../../lib/chain.h"
+#include "../../lib/flow/chain.h"
 #include "fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)

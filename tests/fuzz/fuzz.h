@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../lib/image.h"
+#include "../../lib/image/image.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);
 

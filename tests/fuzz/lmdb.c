@@ -3,7 +3,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "../../lib/lmdb_check.h"
+#include "../../lib/store/lmdb_check.h"
 #include "fuzz.h"
 
 static uint64_t touched;

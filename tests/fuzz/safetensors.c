@@ -1,5 +1,5 @@
 /* safetensors.c - headers and data of records and checkpoints */
-#include "../../lib/safetensors.h"
+#include "../../lib/base/safetensors.h"
 #include "fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)

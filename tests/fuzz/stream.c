@@ -1,5 +1,5 @@
 /* stream.c - streams of records, and the metadata in them */
-#include "../../lib/stream.h"
+#include "../../lib/store/stream.h"
 #include "fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)

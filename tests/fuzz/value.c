@@ -2,7 +2,7 @@
  * right */
 #include <xxhash.h>
 
-#include "../../lib/store_private.h"
+#include "../../lib/store/private.h"
 #include "fuzz.h"
 
 static void decode(uint8_t *value, size_t n, wf_level_shape s, const wf_window *w)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Golden coefficients of every row of lib/wavelet.h, from PyWavelets, and with --taps the rows themselves.
+"""Golden coefficients of every row of lib/pyramid/wavelet.h, from PyWavelets, and with --taps the rows themselves.
 
     tests/golden/make_wavelets.py tests/golden/wavelets.safetensors
     tests/golden/make_wavelets.py --taps db11

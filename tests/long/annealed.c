@@ -3,7 +3,7 @@
  * In each of 1,000 replications a point is drawn exactly from p^g / Z, by the cumulative sum of a grid in two dimensions, and a
  * chain that knows nothing of it draws from the same density: the rank of the point among these draws is uniform if the chain
  * is right, in each coordinate and in log p. tests/long/nuts.sh also builds it with a wrong lib/anneal.c. */
-#include "../../lib/philox.h"
+#include "../../lib/base/philox.h"
 #include "../annealed_draws.h"
 
 enum { REPLICATIONS = 1000, DRAWS = 31, THIN = 5, BINS = 16, RANKED = 3 };

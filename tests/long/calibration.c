@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "../../lib/philox.h"
+#include "../../lib/base/philox.h"
 #include "../nuts.h"
 
 enum { REPLICATIONS = 1000, GROUPS = 4, D = 2 * GROUPS, DATA = 3, ADAPT = 100, DRAWS = 63, THIN = 5, BINS = 16 };

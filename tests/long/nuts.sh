@@ -14,13 +14,14 @@ no() { failed=$((failed + 1)) && echo "FAIL: $*"; }
 compile() { # compile TEST ROOT: ROOT/tests/TEST.c with the sampler in ROOT/lib, into ROOT/test
     local lib=$2/lib
     "${CC:-gcc}" -std=c11 -D_GNU_SOURCE -O2 -ffp-contract=off -o "$2/test" "$2/tests/$1.c" \
-        "$lib/nuts.c" "$lib/nuts_adapt.c" "$lib/diagnostics.c" "$lib/status.c" -lcriterion -ljansson -lm
+        "$lib"/mcmc/*.c "$lib/base/status.c" -lcriterion -ljansson -lm
 }
 
 # A copy of the sources, with the path from the tests to the library as here.
 copy() {
-    mkdir -p "$1/lib" "$1/tests/long"
-    cp lib/{nuts,nuts_adapt,diagnostics,status}.[ch] lib/philox.h "$1/lib"
+    mkdir -p "$1"/lib/{base,mcmc} "$1/tests/long"
+    cp lib/mcmc/{nuts,nuts_adapt,diagnostics}.[ch] "$1/lib/mcmc"
+    cp lib/base/{status.[ch],philox.h} "$1/lib/base"
     cp tests/{nuts.h,test_nuts.c} "$1/tests"
     cp tests/long/{posteriors,calibration}.c "$1/tests/long"
 }
@@ -45,8 +46,8 @@ plant() { # plant TEST NAME FILE SED: the test must fail with FILE changed so
     local root=$work/bug rc=0
     rm -rf "$root"
     copy "$root"
-    sed -i "$4" "$root/lib/$3"
-    if cmp -s "lib/$3" "$root/lib/$3" || ! compile "$1" "$root" 2> "$work/log"; then
+    sed -i "$4" "$root/lib/mcmc/$3"
+    if cmp -s "lib/mcmc/$3" "$root/lib/mcmc/$3" || ! compile "$1" "$root" 2> "$work/log"; then
         no "planted bug: $2: cannot be planted any more"
         return
     fi
@@ -80,7 +81,7 @@ annealed() { # annealed ANNEAL.c: builds and runs tests/long/annealed.c into $wo
         -lcriterion -ldnnl -llmdb -lpng -larchive -ljansson -lxxhash -lz -ldl -lm 2> "$work/log" || return 3
     timeout 900 "$work/annealed" > "$work/log" 2>&1
 }
-if annealed lib/anneal.c; then
+if annealed lib/mcmc/anneal.c; then
     ok "simulation-based calibration of an annealed level"
 else
     no "simulation-based calibration of an annealed level: $(tr '\n' ';' < "$work/log")"
@@ -88,9 +89,9 @@ fi
 plant_annealed() { # plant_annealed NAME SED
     local rc=0
     rm -rf "$work/bug" && mkdir -p "$work/bug/kernels" && cp -r lib "$work/bug" && cp kernels/*.h "$work/bug/kernels"
-    sed -i "$2" "$work/bug/lib/anneal.c"
-    annealed "$work/bug/lib/anneal.c" || rc=$?
-    if ! cmp -s lib/anneal.c "$work/bug/lib/anneal.c" && [ $rc = 1 ] && grep -q 'normal score' "$work/log"; then
+    sed -i "$2" "$work/bug/lib/mcmc/anneal.c"
+    annealed "$work/bug/lib/mcmc/anneal.c" || rc=$?
+    if ! cmp -s lib/mcmc/anneal.c "$work/bug/lib/mcmc/anneal.c" && [ $rc = 1 ] && grep -q 'normal score' "$work/log"; then
         ok "planted bug is found: $1"
     else
         no "planted bug: $1: exit $rc: $(tr '\n' ';' < "$work/log")"

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "../../lib/wavelet.h"
+#include "../../lib/pyramid/wavelet.h"
 #include "ops.h"
 
 static size_t volume(int a, int b, int c)

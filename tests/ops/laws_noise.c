@@ -1,5 +1,5 @@
 /* laws_noise.c - of densities, noise and wavelets */
-#include "../../lib/wavelet.h"
+#include "../../lib/pyramid/wavelet.h"
 #include "laws.h"
 
 static const double gaussian_weight[6] = {1, 0, 0.5, -2, 3, 0};

@@ -4,7 +4,7 @@
 [ "${B:-build}" = build ] || { skip "installed from the plain build only"; exit; }
 
 cat > user.c <<'END'
-#include <wf.h>
+#include <wf/wf.h>
 #include <stdio.h>
 int main(void)
 {

@@ -2,7 +2,7 @@
 # Every wavelet through the programs: pixels come back, and what is made with one wavelet is refused by another.
 . "$(dirname "$0")/lib.sh"
 export OMP_NUM_THREADS=1
-read -ra wavelets < <(sed -n 's/^ *X(\([a-z0-9]*\),.*/\1/p' "$ROOT/lib/wavelet.h" | xargs)
+read -ra wavelets < <(sed -n 's/^ *X(\([a-z0-9]*\),.*/\1/p' "$ROOT/lib/pyramid/wavelet.h" | xargs)
 
 picture() { # picture HxW: random samples in x.ppm and, alone, in `body`
     head -c $((${1%x*} * ${1#*x} * 3)) /dev/urandom > body

@@ -1,0 +1,38 @@
+/* haar.c - one step of the orthonormal Haar wavelet within a flow: [H,W,K] to [H/2,W/2,4K], first the K channels of the
+ * low-pass, then 3 details for each, in the order of wf_backend.dwt */
+#include "../bijector.h"
+#include "../shape.h"
+#include "../../pyramid/wavelet.h"
+
+static int create(wf_bijector *self, const int *values)
+{
+    (void)values;
+    const wf_context *c = self->context;
+    WF_TRY(wf_bijector_of_pictures(self));
+    WF_CHECK(c->H % 2 == 0 && c->W % 2 == 0, WF_USAGE, "haar: a side of %dx%d is odd", c->H, c->W);
+    self->tape_bytes = (size_t)c->N * (size_t)c->H * (size_t)c->W * (size_t)c->K * c->backend->real;
+    return wf_bijector_reshape(self, c->H / 2, c->W / 2, 4 * c->K);
+}
+
+/* scratch: the low-pass, then the details. The backend's low-pass is an average, half of the orthonormal one. */
+static int move(wf_bijector *self, bool back, const wf_real *from, wf_real *to, void *scratch)
+{
+    const wf_context *c = self->context;
+    const wf_wavelet *haar = wf_wavelet_find("haar");
+    wf_backend *b = c->backend;
+    int K = c->K;
+    size_t pixels = (size_t)c->N * (size_t)self->after->H * (size_t)self->after->W, lows = pixels * (size_t)K;
+    wf_real *low = scratch, *detail = wf_at(b, low, lows);
+    if (back) {
+        WF_TRY(wf_copy_channels(b, pixels, K, from, 4 * K, low, K));
+        WF_TRY(wf_copy_channels(b, pixels, 3 * K, wf_at(b, from, (size_t)K), 4 * K, detail, 3 * K));
+        WF_TRY(b->scale(b, lows, 0.5, 0, low));
+        return b->idwt(b, haar->taps, haar->count, c->N, c->H, c->W, K, low, detail, to);
+    }
+    WF_TRY(b->dwt(b, haar->taps, haar->count, c->N, c->H, c->W, K, from, low, detail));
+    WF_TRY(b->scale(b, lows, 2, 0, low));
+    WF_TRY(wf_copy_channels(b, pixels, K, low, K, to, 4 * K));
+    return wf_copy_channels(b, pixels, 3 * K, detail, 3 * K, wf_at(b, to, (size_t)K), 4 * K);
+}
+
+const wf_bijector_type wf_bijector_haar = {.name = "haar", .create = create, .move = move};

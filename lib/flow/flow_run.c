@@ -1,0 +1,539 @@
+/* flow_run.c - runs the stages of a flow forward, backward and in reverse */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "private.h"
+#include "shape.h"
+
+/* Pixels of a batch. */
+static size_t pixels(const wf_flow_stage *s)
+{
+    return s->elements / (size_t)s->context->K;
+}
+
+/* Pixels of a picture at a stage, by weight. */
+static double counted_at(const wf_flow *f, const wf_context *c)
+{
+    return f->context.weight ? f->counted : (double)c->H * c->W;
+}
+
+/* Where the gradients of bijector b of stage s are, between passes through its stage and the sink. */
+static wf_real *grads_of(const wf_flow *f, const wf_flow_stage *s, const wf_bijector *b)
+{
+    return f->grads ? wf_at(f->backend, f->grads, f->whole ? b->offset : b->offset - s->offset) : NULL;
+}
+
+/* The linear ones of `count` stages, in f->runs. scale: of backward. Their number. */
+static int list_runs(const wf_flow *f, const wf_real *params, const wf_flow_stage *stages, int count, double scale)
+{
+    wf_linear_part *part = f->parts;
+    int runs = 0;
+    for (const wf_flow_stage *s = stages; s < stages + count; s++) {
+        if (!s->linear)
+            continue;
+        f->runs[runs++] = (wf_linear_run){.K = s->context->K,
+                                          .count = s->count,
+                                          .parts = part,
+                                          .folded = s->matrix,
+                                          .dA = s->dA,
+                                          .da = s->da,
+                                          .dlogdet = scale * f->spec.N * counted_at(f, s->context)};
+        for (int i = s->first; i < s->first + s->count; i++) {
+            const wf_bijector *b = &f->bijectors[i];
+            *part++ =
+                (wf_linear_part){b->linear, wf_at(f->backend, params, b->offset), grads_of(f, s, b), b->reflections};
+        }
+    }
+    return runs;
+}
+
+/* The convolutions of `count` stages, in f->convs and f->weights. Their number. */
+static int list_convs(const wf_flow *f, const wf_real *params, const wf_flow_stage *stages, int count, bool gradients)
+{
+    int convs = 0;
+    for (const wf_flow_stage *s = stages; s < stages + count; s++) {
+        const wf_bijector *b = &f->bijectors[s->first];
+        for (int i = 0; i < b->conv_count; i++) {
+            f->convs[convs] = b->convs[i].conv;
+            f->weights[convs++] =
+                wf_bijector_weights(b, i, wf_at(f->backend, params, b->offset), gradients ? grads_of(f, s, b) : NULL);
+        }
+    }
+    return convs;
+}
+
+/* What `count` stages make of params before they run: all together, since each call may cost more than its work. */
+static int fold(wf_flow *f, const wf_real *params, const wf_flow_stage *stages, int count)
+{
+    wf_backend *b = f->backend;
+    int runs = list_runs(f, params, stages, count, 0);
+    WF_TRY(b->linear_fold(b, runs, f->runs));
+    if (!b->conv_fold)
+        return WF_OK;
+    int convs = list_convs(f, params, stages, count, false);
+    return b->conv_fold(b, convs, f->convs, f->weights);
+}
+
+/* After the backward pass through `count` stages: their parameters' gradients. */
+static int unfold(wf_flow *f, const wf_real *params, const wf_flow_stage *stages, int count, double scale)
+{
+    wf_backend *b = f->backend;
+    int runs = list_runs(f, params, stages, count, scale);
+    WF_TRY(b->linear_backward(b, runs, f->runs));
+    if (!b->conv_unfold || !f->whole)
+        return WF_OK;
+    int convs = list_convs(f, params, stages, count, true);
+    return b->conv_unfold(b, convs, f->convs, f->weights);
+}
+
+/* Gives the sink the gradients of a stage that is done, unless all are given together at the end. */
+static int give(wf_flow *f, const wf_real *params, wf_flow_stage *s, double scale, wf_grad_sink *sink, void *context)
+{
+    if (f->whole)
+        return WF_OK;
+    WF_TRY(unfold(f, params, s, 1, scale));
+    return sink(context, s->offset, s->size, f->grads);
+}
+
+/* The front of `state`, in place. */
+static int run_move(wf_flow *f, const wf_flow_stage *s, bool back, wf_real *state)
+{
+    wf_bijector *j = &f->bijectors[s->first];
+    if (wf_flow_encodes(f, s))
+        return WF_OK;
+    WF_TRY(j->type->move(j, back, state, f->next, f->tape));
+    return f->backend->copy(f->backend, state, f->next, s->elements);
+}
+
+static wf_flow_stage *stage_of(const wf_flow *f, const wf_bijector *bijector)
+{
+    wf_flow_stage *s = f->stages;
+    while (&f->bijectors[s->first] != bijector)
+        s++;
+    return s;
+}
+
+/* The conditions of all contexts, from the caller's: encoded, and squeezed where the state is. */
+static int make_conditions(wf_flow *f, const wf_real *params, const wf_real *cond)
+{
+    for (const wf_context *c = &f->context; c->next; c = c->next) {
+        const wf_real *from = c->cond ? c->cond : cond;
+        wf_bijector *j = c->next->encoder;
+        if (j)
+            WF_TRY(j->type->encode(j, wf_at(f->backend, params, j->offset), from, c->next->cond, stage_of(f, j)->tape));
+        else if (c->next->C != c->C)
+            WF_TRY(wf_squeeze(f->backend, c->N, c->H, c->W, c->C, from, c->next->cond));
+    }
+    return WF_OK;
+}
+
+static const wf_real *cond_at(const wf_flow_stage *s, const wf_real *cond)
+{
+    return s->context->cond ? s->context->cond : cond;
+}
+
+/* Before stages run, either way. */
+static int begin(wf_flow *f, const wf_real *params, const wf_real *cond)
+{
+    WF_TRY(f->backend->zero(f->backend, f->logdet, (size_t)f->spec.N * sizeof(double)));
+    WF_TRY(fold(f, params, f->stages, f->stage_count));
+    return make_conditions(f, params, cond);
+}
+
+/* The stage must be folded. y: x if it moves. */
+static int run_forward(wf_flow *f, const wf_real *params, wf_flow_stage *s, wf_real *x, const wf_real *cond, wf_real *y)
+{
+    wf_backend *b = f->backend;
+    if (wf_flow_moves(f, s))
+        return run_move(f, s, false, x);
+    if (s->linear)
+        return b->mix(b, pixels(s), s->context->K, s->matrix.A, s->matrix.a, x, y);
+    wf_bijector *j = &f->bijectors[s->first];
+    return j->type->forward(j, wf_at(b, params, j->offset), x, cond_at(s, cond), y, f->logdet, s->tape);
+}
+
+/* The stage must be folded. */
+static int run_inverse(wf_flow *f, const wf_real *params, wf_flow_stage *s, const wf_real *cond, wf_real *state,
+                       double *logdet)
+{
+    wf_backend *b = f->backend;
+    if (wf_flow_moves(f, s))
+        return run_move(f, s, true, state);
+    if (s->linear)
+        return b->mix(b, pixels(s), s->context->K, s->matrix.B, s->matrix.b, state, state);
+    wf_bijector *j = &f->bijectors[s->first];
+    return j->type->inverse(j, wf_at(b, params, j->offset), state, cond_at(s, cond), state, logdet, s->tape);
+}
+
+int wf_flow_data_init(wf_flow *f, wf_real *params, const wf_real *x, const wf_real *cond)
+{
+    wf_backend *b = f->backend;
+    WF_TRY(b->copy(b, f->state, x, f->elements));
+    WF_TRY(begin(f, params, cond));
+    for (int s = 0; s < f->stage_count; s++)
+        for (int i = f->stages[s].first; i < f->stages[s].first + f->stages[s].count; i++) {
+            wf_bijector *j = &f->bijectors[i];
+            wf_flow_stage one = f->stages[s];
+            if (j->type->data_init && (i + 1 < f->bijector_count || i == 0 || !j->type->linear))
+                WF_TRY(j->type->data_init(j, wf_at(b, params, j->offset), f->state, cond_at(&one, cond), one.tape));
+            one.first = i;
+            one.count = 1;
+            WF_TRY(fold(f, params, &one, 1));
+            if (wf_flow_encodes(f, &one))
+                WF_TRY(make_conditions(f, params, cond));
+            WF_TRY(run_forward(f, params, &one, f->state, cond, f->state));
+        }
+    return WF_OK;
+}
+
+static bool reshapes(const wf_flow *f)
+{
+    for (int i = 0; i < f->bijector_count; i++)
+        if (f->bijectors[i].type->move)
+            return true;
+    return false;
+}
+
+int wf_flow_weigh(wf_flow *f, const wf_real *weight, double counted)
+{
+    WF_CHECK(!weight || !reshapes(f), WF_USAGE,
+             "flow: pixels have no weights of their own after squeeze, split or haar: give --context 0");
+    for (wf_context *c = &f->context; c; c = c->next)
+        c->weight = weight;
+    f->counted = counted;
+    return WF_OK;
+}
+
+int wf_flow_squash(wf_flow *f, double factor, wf_real *u)
+{
+    WF_CHECK(!reshapes(f), WF_USAGE, "flow: noise keeps the shape of its picture: no squeeze, split or haar");
+    f->squash = factor;
+    f->u = u;
+    return WF_OK;
+}
+
+/* Where the input of stage i goes, and at the end the latent. */
+static wf_real *place(const wf_flow *f, int i)
+{
+    return i < f->stage_count && f->stages[i].in ? f->stages[i].in : f->state;
+}
+
+/* Piece i of a state, from the front: what the last stage leaves, then what each one has parked (most: nothing), the last one
+ * first. */
+typedef struct piece {
+    size_t at, count; /* reals */
+    int P, K;         /* pixels and channels of a picture */
+} piece;
+
+static piece piece_of(const wf_flow *f, int i)
+{
+    const wf_flow_stage *s = &f->stages[i ? f->stage_count - i : f->stage_count - 1];
+    const wf_context *c = i ? s->context : f->bijectors[s->first].after;
+    piece p = {i ? s->left : 0, i ? s->elements - s->left : s->left, c->H * c->W, 0};
+    p.K = (int)(p.count / (size_t)f->spec.N / (size_t)p.P);
+    return p;
+}
+
+/* The latents of pictures, [N,D], from the pieces in `state`, or into them. */
+static int arrange(const wf_flow *f, bool into, wf_real *state, wf_real *latent)
+{
+    size_t N = (size_t)f->spec.N, D = f->elements / N;
+    for (int i = 0; i <= f->stage_count; i++) {
+        piece p = piece_of(f, i);
+        wf_runs from = {.outer = N, .inner = 1, .run = p.count / N, .from_outer = p.count / N, .to_outer = D};
+        wf_runs to = {.outer = N, .inner = 1, .run = p.count / N, .from_outer = D, .to_outer = p.count / N};
+        wf_real *here = wf_at(f->backend, state, p.at), *there = wf_at(f->backend, latent, p.at / N);
+        if (p.count)
+            WF_TRY(f->backend->copy_runs(f->backend, into ? &to : &from, into ? here : there, into ? there : here));
+    }
+    return WF_OK;
+}
+
+/* What is at the end, its log density or log-determinant: added to logp, its gradient to dz (either NULL: not wanted). The
+ * standard normal of all pieces, or a sigmoid. */
+static int end(const wf_flow *f, double *logp, double scale, wf_real *dz)
+{
+    wf_backend *b = f->backend;
+    size_t D = f->elements / (size_t)f->spec.N;
+    if (f->squash && !dz)
+        return b->squash(b, f->spec.N, D, f->squash, f->state, f->u, logp);
+    if (f->squash) {
+        WF_TRY(b->copy(b, dz, f->u, f->elements));
+        return b->squash_backward(b, f->elements, f->squash, f->state, scale, dz);
+    }
+    for (int i = 0; i <= f->stage_count; i++) {
+        piece p = piece_of(f, i);
+        if (p.count)
+            WF_TRY(b->gaussian(b, f->spec.N, p.P, p.K, wf_at(b, f->state, p.at), f->context.weight, logp, scale,
+                               dz ? wf_at(b, dz, p.at) : NULL));
+    }
+    return WF_OK;
+}
+
+int wf_flow_forward(wf_flow *f, const wf_real *params, const wf_real *x, const wf_real *cond)
+{
+    wf_backend *b = f->backend;
+    wf_real *at = place(f, 0);
+    WF_TRY(b->copy(b, at, x, f->elements));
+    WF_TRY(begin(f, params, cond));
+    for (int i = 0; i < f->stage_count; i++) {
+        wf_real *to = wf_flow_moves(f, &f->stages[i]) ? at : place(f, i + 1);
+        WF_TRY(run_forward(f, params, &f->stages[i], at, cond, to));
+        at = place(f, i + 1);
+        if (to != at)
+            WF_TRY(b->copy(b, at, to, f->stages[i].left));
+    }
+    WF_TRY(end(f, f->logdet, 0, NULL));
+    return f->parks ? arrange(f, false, f->state, f->next) : WF_OK;
+}
+
+const wf_real *wf_flow_latent(const wf_flow *f)
+{
+    return f->parks ? f->next : f->state;
+}
+
+/* Both in nats: what the pictures [N] have of their own, and the log-determinants of all folded matrices, over the pixels that
+ * count or over all. */
+static void add_up(const wf_flow *f, const double *logdet, double sign, bool all, double *own)
+{
+    double matrices = 0;
+    for (int i = 0, at = f->spec.N; i < f->stage_count; i++) {
+        const wf_context *c = f->stages[i].context;
+        if (f->stages[i].linear)
+            matrices += logdet[at++] * (all ? (double)c->H * c->W : counted_at(f, c));
+    }
+    for (int n = 0; n < f->spec.N; n++)
+        own[n] = matrices + sign * logdet[n];
+}
+
+static size_t logdet_count(const wf_flow *f)
+{
+    return (size_t)f->spec.N + (size_t)f->linear_count;
+}
+
+int wf_flow_post(wf_flow *f, wf_post **out)
+{
+    return f->backend->post(f->backend, f->logdet, logdet_count(f), out);
+}
+
+/* sign -1: of the inverse, which has subtracted, and counts every pixel. */
+static int collect(wf_flow *f, wf_post *post, double sign, double *own)
+{
+    double *logdet = malloc(logdet_count(f) * sizeof *logdet);
+    int status = f->backend->collect(f->backend, post, logdet);
+    if (!status && !logdet)
+        status = wf_fail(WF_AGAIN, "flow: out of memory");
+    if (!status)
+        add_up(f, logdet, sign, sign < 0, own);
+    free(logdet);
+    return status;
+}
+
+int wf_flow_collect(wf_flow *f, wf_post *post, double *log_density)
+{
+    return collect(f, post, 1, log_density);
+}
+
+int wf_flow_guard(wf_flow *f, double *bad)
+{
+    return f->backend->guard(f->backend, logdet_count(f), f->logdet, bad);
+}
+
+int wf_flow_log_density(wf_flow *f, double *log_density)
+{
+    wf_post *post;
+    WF_TRY(wf_flow_post(f, &post));
+    return collect(f, post, 1, log_density);
+}
+
+static double frobenius(const double *m, size_t n)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += m[i] * m[i];
+    return sqrt(sum);
+}
+
+static void name_linear(const wf_flow *f, const wf_flow_stage *s, char name[64])
+{
+    int i = s->first;
+    while (f->bijectors[i].linear == WF_LINEAR_ACTNORM && i + 1 < s->first + s->count)
+        i++;
+    snprintf(name, 64, "%03d.%s", i, f->bijectors[i].type->name);
+}
+
+double wf_flow_condition(wf_flow *f, char name[64])
+{
+    size_t widest = 0;
+    for (const wf_context *c = &f->context; c; c = c->next)
+        widest = (size_t)c->K > widest ? (size_t)c->K : widest;
+    double worst = 0, *host = malloc(2 * widest * widest * sizeof *host);
+    for (int i = 0; host && i < f->stage_count; i++) {
+        const wf_linear *m = &f->stages[i].matrix;
+        size_t n = (size_t)f->stages[i].context->K * (size_t)f->stages[i].context->K;
+        if (!f->stages[i].linear)
+            continue;
+        if (f->backend->download(f->backend, host, WF_F64, m->A, n) ||
+            f->backend->download(f->backend, host + n, WF_F64, m->B, n))
+            worst = NAN;
+        double condition = frobenius(host, n) * frobenius(host + n, n);
+        if (isnan(worst) || condition <= worst)
+            continue;
+        worst = condition;
+        name_linear(f, &f->stages[i], name);
+    }
+    if (!host)
+        worst = NAN;
+    free(host);
+    return worst;
+}
+
+/* Where the gradient by the condition of a context goes; NULL: neither the caller wants it nor, where parameters' gradients are
+ * wanted, an encoder. */
+static wf_real *dcond_at(const wf_context *c, bool want, wf_real *dcond)
+{
+    return c->dcond && (dcond || (want && c->learnt)) ? c->dcond : dcond;
+}
+
+/* Before a backward pass, that its conditions' gradients are zero. */
+static int clear_dcond(wf_flow *f, bool want, wf_real *dcond)
+{
+    wf_backend *b = f->backend;
+    for (const wf_context *c = f->context.next; c; c = c->next)
+        if (c->dcond && dcond_at(c, want, dcond))
+            WF_TRY(b->zero(b, c->dcond, (size_t)c->N * (size_t)c->H * (size_t)c->W * (size_t)c->C * b->real));
+    return WF_OK;
+}
+
+/* After it: what the condition of context c has of the gradients of those after it, at last the caller's; and the gradients of
+ * encoders' parameters, to the sink where each stage gives its own. */
+static int gather_dcond(wf_flow *f, const wf_real *params, const wf_context *c, wf_real *dcond, double scale,
+                        wf_grad_sink *sink, void *context)
+{
+    if (!c->next)
+        return WF_OK;
+    WF_TRY(gather_dcond(f, params, c->next, dcond, scale, sink, context));
+    const wf_real *from = dcond_at(c->next, sink != NULL, dcond);
+    wf_real *to = dcond_at(c, sink != NULL, dcond);
+    wf_bijector *j = c->next->encoder;
+    if (!from)
+        return WF_OK;
+    if (!j)
+        return c->next->C != c->C ? wf_unsqueeze(f->backend, c->N, c->H, c->W, c->C, from, to, true) : WF_OK;
+    wf_flow_stage *s = stage_of(f, j);
+    WF_TRY(j->type->encode_backward(j, wf_at(f->backend, params, j->offset), from, to, sink ? grads_of(f, s, j) : NULL,
+                                    s->tape, f->work));
+    return sink ? give(f, params, s, scale, sink, context) : WF_OK;
+}
+
+/* x: the stage's input. Turns f->g from the gradient by its output into that by x; unfold makes what is left of it that of the
+ * parameters. */
+static int run_backward(wf_flow *f, const wf_real *params, wf_flow_stage *s, const wf_real *x, const wf_real *cond,
+                        double scale, bool want, wf_real *dcond)
+{
+    wf_backend *b = f->backend;
+    if (wf_flow_moves(f, s))
+        return run_move(f, s, true, f->g);
+    if (!s->linear) {
+        wf_bijector *j = &f->bijectors[s->first];
+        return j->type->backward(j, wf_at(b, params, j->offset), x, cond_at(s, cond), f->g,
+                                 dcond_at(s->context, want, dcond), scale, want ? grads_of(f, s, j) : NULL, s->tape,
+                                 f->work);
+    }
+    return b->mix_backward(b, pixels(s), s->context->K, s->matrix.A, x, f->g, want ? s->dA : NULL, want ? s->da : NULL);
+}
+
+int wf_flow_backward(wf_flow *f, const wf_real *params, const wf_real *cond, double scale, wf_grad_sink *sink,
+                     void *context, wf_real *dcond, const wf_real **dx)
+{
+    WF_CHECK(f->spec.memory != WF_MEMORY_NONE, WF_USAGE, "flow: created without memory for backward");
+    bool kept = f->spec.memory == WF_MEMORY_STORE;
+    if (sink)
+        WF_TRY(wf_flow_make_gradients(f));
+    WF_TRY(end(f, NULL, scale, f->g));
+    WF_TRY(clear_dcond(f, sink != NULL, dcond));
+    for (int i = f->stage_count - 1; i >= 0; i--) {
+        wf_flow_stage *s = &f->stages[i];
+        if (!kept)
+            WF_TRY(run_inverse(f, params, s, cond, f->state, NULL));
+        WF_TRY(run_backward(f, params, s, s->in ? s->in : f->state, cond, scale, sink != NULL, dcond));
+        if (sink && !wf_flow_encodes(f, s))
+            WF_TRY(give(f, params, s, scale, sink, context));
+    }
+    WF_TRY(gather_dcond(f, params, &f->context, dcond, scale, sink, context));
+    if (sink && f->whole) {
+        WF_TRY(unfold(f, params, f->stages, f->stage_count, scale));
+        WF_TRY(sink(context, 0, f->size, f->grads));
+    }
+    if (dx)
+        *dx = f->g;
+    return WF_OK;
+}
+
+int wf_flow_inverse(wf_flow *f, const wf_real *params, const wf_real *z, const wf_real *cond, const wf_real **x)
+{
+    wf_backend *b = f->backend;
+    if (f->parks) {
+        WF_TRY(b->copy(b, f->next, z, f->elements));
+        WF_TRY(arrange(f, true, f->state, f->next));
+    } else {
+        WF_TRY(b->copy(b, f->state, z, f->elements));
+    }
+    WF_TRY(begin(f, params, cond));
+    for (int i = f->stage_count - 1; i >= 0; i--) {
+        wf_flow_stage *s = &f->stages[i];
+        WF_TRY(run_inverse(f, params, s, cond, f->state, f->logdet));
+        if (s->in)
+            WF_TRY(b->copy(b, s->in, f->state, s->elements));
+    }
+    *x = f->state;
+    return WF_OK;
+}
+
+int wf_flow_inverse_logdet(wf_flow *f, double *logdet)
+{
+    wf_post *post;
+    WF_TRY(wf_flow_post(f, &post));
+    return collect(f, post, -1, logdet);
+}
+
+/* f->g from the gradient by the stage's x to that by its y. Where nothing was kept, f->state is x and becomes y. */
+static int run_inverse_backward(wf_flow *f, const wf_real *params, wf_flow_stage *s, const wf_real *cond, double scale,
+                                wf_real *dcond)
+{
+    wf_backend *b = f->backend;
+    bool kept = f->spec.memory == WF_MEMORY_STORE;
+    if (wf_flow_moves(f, s)) {
+        if (!kept)
+            WF_TRY(run_move(f, s, false, f->state));
+        return run_move(f, s, false, f->g);
+    }
+    const wf_real *x = kept ? s->in : f->state;
+    if (!kept)
+        WF_TRY(run_forward(f, params, s, f->state, cond, f->next));
+    if (s->linear) {
+        WF_TRY(b->mix_backward(b, pixels(s), s->context->K, s->matrix.B, x, f->g, NULL, NULL));
+    } else {
+        wf_bijector *j = &f->bijectors[s->first];
+        WF_TRY(j->type->inverse_backward(j, wf_at(b, params, j->offset), x, f->g, dcond_at(s->context, false, dcond),
+                                         scale, s->tape, f->work));
+    }
+    return kept ? WF_OK : b->copy(b, f->state, f->next, s->elements);
+}
+
+int wf_flow_inverse_backward(wf_flow *f, const wf_real *params, const wf_real *cond, const wf_real *dx, double scale,
+                             wf_real *dcond, const wf_real **dz)
+{
+    wf_backend *b = f->backend;
+    WF_CHECK(f->spec.memory != WF_MEMORY_NONE, WF_USAGE, "flow: created without memory for backward");
+    WF_TRY(dx ? b->copy(b, f->g, dx, f->elements) : b->zero(b, f->g, f->elements * b->real));
+    WF_TRY(clear_dcond(f, false, dcond));
+    for (int i = 0; i < f->stage_count; i++)
+        WF_TRY(run_inverse_backward(f, params, &f->stages[i], cond, scale, dcond));
+    WF_TRY(gather_dcond(f, params, &f->context, dcond, scale, NULL, NULL));
+    if (f->parks)
+        WF_TRY(arrange(f, false, f->g, f->next));
+    *dz = f->parks ? f->next : f->g;
+    return WF_OK;
+}

@@ -1,0 +1,289 @@
+/* npy.c - NumPy's .npy, in and, of volumes, out (https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html): magic, version, the
+ * length of a header, which is a Python dictionary of descr, fortran_order and shape, and the samples. What shapes are
+ * taken for is said in image.h. */
+#include <ctype.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../base/file.h"
+#include "../format.h"
+
+enum { MAGIC = 6, MAX_HEADER = 4096, MAX_RANK = 5, MAX_TEXT = 16 };
+
+bool wf_image_is_npy(const uint8_t *head, size_t n)
+{
+    return n >= MAGIC && !memcmp(head, "\x93NUMPY", MAGIC);
+}
+
+typedef struct header {
+    char descr[MAX_TEXT]; /* "|u1"; "" when it is a list of fields */
+    bool fortran_order;
+    int rank;
+    int64_t shape[MAX_RANK]; /* of the first dimensions */
+} header;
+
+/* ---- the dictionary ------------------------------------------------------------------------------------------- */
+
+static void skip_blanks(const char **at)
+{
+    while (isspace((unsigned char)**at))
+        ++*at;
+}
+
+static bool take(const char **at, char mark)
+{
+    skip_blanks(at);
+    bool found = **at == mark;
+    *at += found;
+    return found;
+}
+
+/* 'text' or "text" */
+static bool take_text(const char **at, char to[MAX_TEXT])
+{
+    skip_blanks(at);
+    char quote = **at;
+    if (quote != '\'' && quote != '"')
+        return false;
+    const char *begin = ++*at, *end = strchr(begin, quote);
+    if (!end || end - begin >= MAX_TEXT)
+        return false;
+    memcpy(to, begin, (size_t)(end - begin));
+    to[end - begin] = '\0';
+    *at = end + 1;
+    return true;
+}
+
+static bool take_number(const char **at, int64_t *to)
+{
+    skip_blanks(at);
+    const char *begin = *at;
+    for (*to = 0; isdigit((unsigned char)**at); ++*at)
+        if (!WF_MUL(*to, 10, to) || !WF_ADD(*to, **at - '0', to))
+            return false;
+    return *at > begin;
+}
+
+/* (), (3,) or (3, 4): a comma behind the last is as good as none. */
+static bool take_shape(const char **at, header *h)
+{
+    if (!take(at, '('))
+        return false;
+    for (h->rank = 0; !take(at, ')'); h->rank++) {
+        int64_t size;
+        if (!take_number(at, &size))
+            return false;
+        if (h->rank < MAX_RANK)
+            h->shape[h->rank] = size;
+        skip_blanks(at);
+        if (!take(at, ',') && **at != ')')
+            return false;
+    }
+    return true;
+}
+
+/* A list of fields, whose texts hold no brackets in what NumPy writes. */
+static bool pass_list(const char **at)
+{
+    int depth = 0;
+    do {
+        depth += **at == '[';
+        depth -= **at == ']';
+    } while (*(*at)++ && depth);
+    return !depth;
+}
+
+static bool take_bool(const char **at, bool *to)
+{
+    skip_blanks(at);
+    *to = !strncmp(*at, "True", 4);
+    if (!*to && strncmp(*at, "False", 5))
+        return false;
+    *at += *to ? 4 : 5;
+    return true;
+}
+
+static bool take_descr(const char **at, header *h)
+{
+    skip_blanks(at);
+    return **at == '[' ? pass_list(at) : take_text(at, h->descr);
+}
+
+static bool parse_header(const char *text, header *h)
+{
+    static const char *const keys[] = {"descr", "fortran_order", "shape"};
+    unsigned seen = 0;
+    *h = (header){0};
+    if (!take(&text, '{'))
+        return false;
+    while (!take(&text, '}')) {
+        char key[MAX_TEXT];
+        unsigned which = 0;
+        if (!take_text(&text, key) || !take(&text, ':'))
+            return false;
+        while (which < 3 && strcmp(key, keys[which]))
+            which++;
+        bool good = which == 0   ? take_descr(&text, h)
+                    : which == 1 ? take_bool(&text, &h->fortran_order)
+                    : which == 2 ? take_shape(&text, h)
+                                 : false;
+        skip_blanks(&text);
+        if (!good || seen >> which & 1 || (!take(&text, ',') && *text != '}'))
+            return false;
+        seen |= 1u << which;
+    }
+    skip_blanks(&text);
+    return !*text && seen == 7;
+}
+
+/* ---- what it means -------------------------------------------------------------------------------------------- */
+
+static void say_shape(const header *h, char to[128])
+{
+    int at = snprintf(to, 128, "[");
+    for (int i = 0; i < h->rank && i < MAX_RANK; i++)
+        at += snprintf(to + at, 128 - (size_t)at, "%s%" PRId64, i ? "," : "", h->shape[i]);
+    snprintf(to + at, 128 - (size_t)at, "%s] of %s", h->rank > MAX_RANK ? ",..." : "", *h->descr ? h->descr : "fields");
+}
+
+static bool few(int64_t size)
+{
+    return size >= 1 && size <= WF_MAX_CHANNELS;
+}
+
+/* Sides of the flat pictures of downsampled ImageNet and CIFAR: rows of side * side * 3. */
+static int64_t flat_side(int64_t row)
+{
+    return row == 3072 ? 32 : row == 12288 ? 64 : 0;
+}
+
+/* 2 dimensions: flat pictures or a grey one. 3: a picture [H,W,C], or grey ones. 4: [N,H,W,C] or [N,C,H,W]. */
+static int choose_layout(const wf_source *source, const header *h, wf_array *a)
+{
+    const int64_t *s = h->shape;
+    int64_t side = flat_side(s[1]);
+    char shape[128];
+    say_shape(h, shape);
+    if (h->rank == 2 && side)
+        *a = (wf_array){.left = s[0], .H = side, .W = side, .C = 3, .planar = true};
+    else if (h->rank == 2)
+        *a = (wf_array){.left = 1, .H = s[0], .W = s[1], .C = 1};
+    else if (h->rank == 3 && few(s[2]))
+        *a = (wf_array){.left = 1, .H = s[0], .W = s[1], .C = s[2]};
+    else if (h->rank == 3) {
+        WF_CHECK(!few(s[0]) || s[0] == 1, WF_DATA,
+                 "%s: NumPy array %s may be one picture [C,H,W] or grey ones [N,H,W]: save it with 4 dimensions",
+                 source->name, shape);
+        *a = (wf_array){.left = s[0], .H = s[1], .W = s[2], .C = 1};
+    } else if (few(s[3]))
+        *a = (wf_array){.left = s[0], .H = s[1], .W = s[2], .C = s[3]};
+    else
+        *a = (wf_array){.left = s[0], .C = s[1], .H = s[2], .W = s[3], .planar = true};
+    WF_CHECK(a->left, WF_DATA, "%s: NumPy array %s holds no picture", source->name, shape);
+    return WF_OK;
+}
+
+/* 3 dimensions: a volume; 4: one [D,H,W,C], or [N,D,H,W]; 5: [N,D,H,W,C]. */
+static int choose_volumes(const wf_source *source, const header *h, wf_array *a)
+{
+    const int64_t *s = h->shape;
+    bool colours = h->rank == 5 || (h->rank == 4 && few(s[3])), many = h->rank == 5 || (h->rank == 4 && !colours);
+    char shape[128];
+    say_shape(h, shape);
+    WF_CHECK(h->rank >= 3, WF_DATA, "%s: NumPy array %s, want volumes of 3 to 5 dimensions", source->name, shape);
+    s += many;
+    *a = (wf_array){.left = many ? h->shape[0] : 1, .D = s[0], .W = s[2], .C = colours ? s[3] : 1};
+    WF_CHECK(a->left > 0 && s[0] > 0 && s[0] <= WF_MAX_SIDE && s[1] > 0 && WF_MUL(s[0], s[1], &a->H), WF_DATA,
+             "%s: NumPy array %s holds no volume, or too large a one", source->name, shape);
+    return WF_OK;
+}
+
+static int read_header(wf_source *source, header *h)
+{
+    uint8_t head[MAGIC + 2], length[4] = {0};
+    WF_TRY(wf_source_read(source, head, sizeof head));
+    WF_CHECK(head[MAGIC] >= 1 && head[MAGIC] <= 3, WF_DATA, "%s: NumPy format %d.%d, want 1 to 3", source->name,
+             head[MAGIC], head[MAGIC + 1]);
+    WF_TRY(wf_source_read(source, length, head[MAGIC] == 1 ? 2 : 4));
+    uint32_t n = length[0] | (uint32_t)length[1] << 8 | (uint32_t)length[2] << 16 | (uint32_t)length[3] << 24;
+    char text[MAX_HEADER + 1];
+    WF_CHECK(n <= MAX_HEADER, WF_DATA, "%s: NumPy header of %" PRIu32 " bytes, want at most %d", source->name, n,
+             MAX_HEADER);
+    WF_TRY(wf_source_read(source, text, n));
+    text[n] = '\0';
+    WF_CHECK(strlen(text) == n && parse_header(text, h), WF_DATA, "%s: damaged NumPy header", source->name);
+    return WF_OK;
+}
+
+static int begin(wf_source *source)
+{
+    header h;
+    wf_array array;
+    WF_TRY(read_header(source, &h));
+    bool byte = !strcmp(h.descr, "|u1"), big_endian = !strcmp(h.descr, ">u2");
+    if ((!byte && !big_endian && strcmp(h.descr, "<u2")) || h.rank < 2 ||
+        h.rank > (source->volumes ? MAX_RANK : MAX_RANK - 1)) {
+        char shape[128], what[256];
+        say_shape(&h, shape);
+        snprintf(what, sizeof what, "NumPy array %s, want pictures: |u1, <u2 or >u2 of 2 to 4 dimensions, or volumes",
+                 shape);
+        return wf_image_no_pictures(source, what);
+    }
+    WF_CHECK(!h.fortran_order, WF_DATA, "%s: NumPy array in Fortran order: save numpy.ascontiguousarray of it",
+             source->name);
+    WF_TRY(source->volumes ? choose_volumes(source, &h, &array) : choose_layout(source, &h, &array));
+    array.bytes = byte ? 1 : 2;
+    array.big_endian = big_endian;
+    source->array = array;
+    return WF_OK;
+}
+
+int wf_image_read_npy(wf_source *source, wf_image *image)
+{
+    if (!source->array.left) {
+        WF_TRY(begin(source));
+        if (source->beside)
+            return WF_OK;
+    }
+    return wf_image_read_array(source, image);
+}
+
+/* ---- writing -------------------------------------------------------------------------------------------------- */
+
+/* The header's length makes the samples begin at a multiple of 64. */
+static bool write_header(FILE *file, const wf_image *image, bool bytes)
+{
+    char text[256], colours[16] = "";
+    if (image->C > 1)
+        snprintf(colours, sizeof colours, ", %d", image->C);
+    int n = snprintf(text, sizeof text, "{'descr': '%s', 'fortran_order': False, 'shape': (%d, %d, %d%s), }",
+                     bytes ? "|u1" : "<u2", image->D, image->H / image->D, image->W, colours);
+    int length = (MAGIC + 4 + n + 1 + 63) / 64 * 64 - (MAGIC + 4);
+    const uint8_t head[4] = {1, 0, (uint8_t)length, (uint8_t)(length >> 8)};
+    size_t written = fwrite("\x93NUMPY", 1, MAGIC, file) + fwrite(head, 1, sizeof head, file);
+    return written + (size_t)fprintf(file, "%-*s\n", length - 1, text) == (size_t)(MAGIC + 4 + length);
+}
+
+int wf_image_write_npy(FILE *file, const char *name, const wf_image *image)
+{
+    size_t n = (size_t)image->H * (size_t)image->W * (size_t)image->C;
+    bool bytes = image->bits <= 8;
+    uint32_t from = (1u << image->bits) - 1, to = bytes ? 255 : 65535;
+    uint8_t *samples = malloc(2 * n);
+    WF_CHECK(samples, WF_AGAIN, "%s: out of memory", name);
+    for (size_t i = 0; i < n; i++) {
+        uint16_t v = wf_image_rescale(image->pixels[i], from, to);
+        if (bytes) {
+            samples[i] = (uint8_t)v;
+        } else {
+            samples[2 * i] = (uint8_t)v;
+            samples[2 * i + 1] = (uint8_t)(v >> 8);
+        }
+    }
+    size_t size = bytes ? n : 2 * n;
+    bool good = write_header(file, image, bytes) && fwrite(samples, 1, size, file) == size;
+    free(samples);
+    return good ? WF_OK : wf_fail_write(name);
+}

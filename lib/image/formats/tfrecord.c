@@ -1,0 +1,201 @@
+/* tfrecord.c - TFRecord files of raw pictures, as CelebA-HQ was distributed in.
+ *
+ * A record (https://www.tensorflow.org/tutorials/load_data/tfrecord): u64 length, masked CRC-32C of these 8 bytes, data, masked
+ * CRC-32C of the data; little endian. The data is a tf.train.Example in the protocol buffers' wire format
+ * (https://protobuf.dev/programming-guides/encoding):
+ *     Example {1: Features {1: entry {1: key, 2: Feature {1: BytesList {1: bytes ..} | 3: Int64List {1: int64 ..}}} ..}}
+ * Of its features `shape` is three integers and `data` the samples, a byte each: [C,H,W], or [H,W,C] where the first is over
+ * 4. Others, such as labels, are not looked at. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../format.h"
+
+enum { HEAD = 12 };
+
+/* ---- records -------------------------------------------------------------------------------------------------- */
+
+/* CRC-32C (Castagnoli), whose polynomial is 0x1EDC6F41, here with its bits reversed, and the rotation by TensorFlow. */
+static uint32_t masked_crc(const uint8_t *bytes, size_t n)
+{
+    uint32_t table[256], crc = ~0u;
+    for (uint32_t i = 0; i < 256; i++) {
+        table[i] = i;
+        for (int bit = 0; bit < 8; bit++)
+            table[i] = table[i] >> 1 ^ (table[i] & 1 ? 0x82F63B78 : 0);
+    }
+    for (size_t i = 0; i < n; i++)
+        crc = crc >> 8 ^ table[(crc ^ bytes[i]) & 255];
+    crc = ~crc;
+    return (crc >> 15 | crc << 17) + 0xa282ead8;
+}
+
+static uint64_t number(const uint8_t *bytes, int n)
+{
+    uint64_t value = 0;
+    while (n--)
+        value = value << 8 | bytes[n];
+    return value;
+}
+
+bool wf_image_is_tfrecord(const uint8_t *head, size_t n)
+{
+    return n >= HEAD && masked_crc(head, 8) == number(head + 8, 4);
+}
+
+/* ---- the wire format ------------------------------------------------------------------------------------------ */
+
+typedef struct span {
+    const uint8_t *at, *end;
+} span;
+
+static bool take_varint(span *s, uint64_t *value)
+{
+    *value = 0;
+    for (int shift = 0; shift < 64 && s->at < s->end; shift += 7) {
+        uint8_t byte = *s->at++;
+        *value |= (uint64_t)(byte & 127) << shift;
+        if (byte < 128)
+            return true;
+    }
+    return false;
+}
+
+typedef struct field {
+    uint64_t id;
+    bool text;      /* has a body; else a value */
+    span body;      /* within the message */
+    uint64_t value; /* of varints; 0 for numbers of fixed size, which nothing here has */
+} field;
+
+static bool take_field(span *s, field *f)
+{
+    enum { VARINT, FIXED64, BYTES, FIXED32 = 5 };
+    uint64_t tag, size = 0;
+    *f = (field){0};
+    if (!take_varint(s, &tag))
+        return false;
+    f->id = tag >> 3;
+    f->text = (tag & 7) == BYTES;
+    switch (tag & 7) {
+    case VARINT:
+        return take_varint(s, &f->value);
+    case FIXED64:
+        size = 8;
+        break;
+    case FIXED32:
+        size = 4;
+        break;
+    case BYTES:
+        if (!take_varint(s, &size))
+            return false;
+        break;
+    default:
+        return false;
+    }
+    if (size > (uint64_t)(s->end - s->at))
+        return false;
+    f->body = (span){s->at, s->at + size};
+    s->at += size;
+    return true;
+}
+
+/* The only field of this id with a body. */
+static bool find(span message, uint64_t id, span *body)
+{
+    bool found = false;
+    field f;
+    while (message.at < message.end) {
+        if (!take_field(&message, &f) || (f.id == id && (!f.text || found)))
+            return false;
+        if (f.id == id) {
+            *body = f.body;
+            found = true;
+        }
+    }
+    return found;
+}
+
+/* The list of kind `kind` that is the only feature called `name`. */
+static bool find_feature(span features, const char *name, uint64_t kind, span *list)
+{
+    bool found = false;
+    field f;
+    while (features.at < features.end) {
+        span key, feature;
+        if (!take_field(&features, &f) || f.id != 1 || !f.text || !find(f.body, 1, &key))
+            return false;
+        if ((size_t)(key.end - key.at) != strlen(name) || memcmp(key.at, name, strlen(name)))
+            continue;
+        if (found || !find(f.body, 2, &feature) || !find(feature, kind, list))
+            return false;
+        found = true;
+    }
+    return found;
+}
+
+/* Three integers, packed or each in a field of its own. */
+static bool take_shape(span list, uint64_t shape[3])
+{
+    int count = 0;
+    field f;
+    while (list.at < list.end) {
+        if (!take_field(&list, &f) || f.id != 1)
+            return false;
+        span packed = f.body;
+        do {
+            if (count == 3 || (f.text && !take_varint(&packed, &f.value)))
+                return false;
+            shape[count++] = f.value;
+        } while (packed.at < packed.end);
+    }
+    return count == 3;
+}
+
+/* ---- pictures ------------------------------------------------------------------------------------------------- */
+
+static int take_picture(const wf_source *source, span example, wf_image *image)
+{
+    span features, shape, list, data;
+    uint64_t size[3];
+    WF_CHECK(find(example, 1, &features) && find_feature(features, "shape", 3, &shape) && take_shape(shape, size) &&
+                 find_feature(features, "data", 1, &list) && find(list, 1, &data),
+             WF_DATA,
+             "%s: a record at byte %" PRIu64 " that is no tf.train.Example with shape, three integers, and data, bytes",
+             source->name, source->offset);
+    bool planar = size[0] <= WF_MAX_CHANNELS;
+    int64_t most = WF_MAX_SIDE + 1; /* so that no product overflows */
+    for (int i = 0; i < 3; i++)
+        size[i] = size[i] < (uint64_t)most ? size[i] : (uint64_t)most;
+    int64_t C = (int64_t)size[planar ? 0 : 2], H = (int64_t)size[planar], W = (int64_t)size[1 + planar];
+    WF_TRY(wf_image_reserve(image, source->name, H, W, C, 8));
+    size_t pixels = (size_t)(H * W);
+    WF_CHECK((size_t)(data.end - data.at) == pixels * (size_t)C, WF_DATA,
+             "%s: %zu bytes of data, want %zu for a shape of [%" PRIu64 ",%" PRIu64 ",%" PRIu64 "]", source->name,
+             (size_t)(data.end - data.at), pixels * (size_t)C, size[0], size[1], size[2]);
+    for (size_t p = 0; p < pixels; p++)
+        for (size_t c = 0; c < (size_t)C; c++)
+            image->pixels[p * (size_t)C + c] = data.at[planar ? c * pixels + p : p * (size_t)C + c];
+    return WF_OK;
+}
+
+int wf_image_read_tfrecord(wf_source *source, wf_image *image)
+{
+    enum { MOST = WF_MAX_PIXELS + (1 << 20) };
+    uint8_t head[HEAD], sum[4], *bytes;
+    WF_TRY(wf_source_read(source, head, HEAD));
+    uint64_t n = number(head, 8);
+    WF_CHECK(wf_image_is_tfrecord(head, HEAD), WF_DATA,
+             "%s: damaged TFRecord before byte %" PRIu64 ": wrong checksum of a length", source->name, source->offset);
+    WF_CHECK(n && n <= MOST, WF_DATA, "%s: a TFRecord of %" PRIu64 " bytes, want 1 to %d", source->name, n, MOST);
+    WF_TRY(wf_source_take(source, (size_t)n, &bytes));
+    int status = wf_source_read(source, sum, sizeof sum);
+    if (!status && masked_crc(bytes, (size_t)n) != number(sum, 4))
+        status = wf_fail(WF_DATA, "%s: damaged TFRecord before byte %" PRIu64 ": wrong checksum", source->name,
+                         source->offset);
+    if (!status)
+        status = take_picture(source, (span){bytes, bytes + n}, image);
+    free(bytes);
+    return status;
+}

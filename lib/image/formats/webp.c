@@ -1,0 +1,66 @@
+/* webp.c - still WebP, lossy and lossless, by libwebp: https://developers.google.com/speed/webp/docs/riff_container */
+#include <stdlib.h>
+#include <string.h>
+
+#include <webp/decode.h>
+
+#include "../format.h"
+
+enum { HEAD = 12 };
+
+bool wf_image_is_webp(const uint8_t *head, size_t n)
+{
+    return n >= HEAD && !memcmp(head, "RIFF", 4) && !memcmp(head + 8, "WEBP", 4);
+}
+
+static int decode(const wf_source *source, const uint8_t *bytes, size_t n, wf_image *image)
+{
+    WebPDecoderConfig config;
+    WF_CHECK(WebPInitDecoderConfig(&config), WF_INTERNAL, "%s: this libwebp is another version than it was built with",
+             source->name);
+    VP8StatusCode code = WebPGetFeatures(bytes, n, &config.input);
+    WF_CHECK(code == VP8_STATUS_OK, WF_DATA, "%s: damaged WebP: its header cannot be read", source->name);
+    WF_CHECK(!config.input.has_animation, WF_DATA, "%s: an animated WebP, want a still one", source->name);
+    int C = config.input.has_alpha ? 4 : 3;
+    WF_TRY(wf_image_reserve(image, source->name, config.input.height, config.input.width, C, 8));
+    config.output.colorspace = C == 4 ? MODE_RGBA : MODE_RGB;
+    config.output.is_external_memory = 1;
+    config.output.u.RGBA.rgba = wf_image_bytes(image);
+    config.output.u.RGBA.stride = image->W * C;
+    config.output.u.RGBA.size = (size_t)image->H * (size_t)image->W * (size_t)C;
+    code = WebPDecode(bytes, n, &config);
+    WebPFreeDecBuffer(&config.output);
+    WF_CHECK(code != VP8_STATUS_OUT_OF_MEMORY, WF_AGAIN, "%s: out of memory", source->name);
+    WF_CHECK(code == VP8_STATUS_OK, WF_DATA, "%s: damaged WebP: its pixels cannot be decoded", source->name);
+    wf_image_spread(image);
+    return WF_OK;
+}
+
+/* Its bytes, as the header says. */
+static int length_of(wf_source *source, size_t *n)
+{
+    const uint8_t *head;
+    size_t have;
+    WF_TRY(wf_source_peek(source, HEAD, &head, &have));
+    *n = 8 + ((size_t)head[4] | (size_t)head[5] << 8 | (size_t)head[6] << 16 | (size_t)head[7] << 24);
+    return WF_OK;
+}
+
+int wf_image_cut_webp(wf_source *source, wf_code *code)
+{
+    size_t n;
+    bool whole;
+    WF_TRY(length_of(source, &n));
+    return wf_code_take(code, source, n, &whole);
+}
+
+int wf_image_read_webp(wf_source *source, wf_image *image)
+{
+    size_t n;
+    uint8_t *bytes;
+    WF_TRY(length_of(source, &n));
+    WF_TRY(wf_source_take(source, n, &bytes));
+    int status = decode(source, bytes, n, image);
+    free(bytes);
+    return status;
+}

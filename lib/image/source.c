@@ -1,0 +1,192 @@
+/* source.c - bytes with look-ahead, from a file or from whatever decodes one */
+#include <errno.h>
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "format.h"
+
+enum { NUMBER_ROOM = 24 }; /* for "#" and a 64-bit number */
+
+int wf_source_create(wf_source *parent, const char *name, wf_origin origin, wf_source **out)
+{
+    wf_source *source = malloc(sizeof *source);
+    WF_CHECK(source, WF_AGAIN, "%s: out of memory", name);
+    memset(source, 0, offsetof(wf_source, buffer));
+    source->parent = parent;
+    source->origin = origin;
+    int status = wf_source_begin(source, name, NULL);
+    if (status) {
+        free(source);
+        return status;
+    }
+    *out = source;
+    return WF_OK;
+}
+
+void wf_source_destroy(wf_source *source)
+{
+    if (!source)
+        return;
+    if (source->close)
+        source->close(source->state);
+    wf_sound_close(source->sound);
+    free(source->name);
+    free(source);
+}
+
+int wf_source_begin(wf_source *source, const char *prefix, const char *entry)
+{
+    size_t room = strlen(prefix) + (entry ? 1 + strlen(entry) : 0) + NUMBER_ROOM;
+    char *name = malloc(room);
+    WF_CHECK(name, WF_AGAIN, "%s: out of memory", prefix);
+    source->name_base = (size_t)snprintf(name, room, "%s%s%s", prefix, entry ? ":" : "", entry ? entry : "");
+    free(source->name);
+    source->name = name;
+    source->begin = source->end = 0;
+    source->offset = 0;
+    source->link = source->ended = source->beside = source->lone = false;
+    source->array = (wf_array){0};
+    wf_sound_close(source->sound);
+    source->sound = NULL;
+    source->pictures = 0;
+    source->last = NULL;
+    return WF_OK;
+}
+
+void wf_source_number(wf_source *source)
+{
+    if (source->pictures)
+        snprintf(source->name + source->name_base, NUMBER_ROOM, "#%" PRId64, source->pictures);
+}
+
+int wf_source_peek(wf_source *source, size_t want, const uint8_t **bytes, size_t *have)
+{
+    if (source->end - source->begin < want && !source->ended) {
+        memmove(source->buffer, source->buffer + source->begin, source->end - source->begin);
+        source->end -= source->begin;
+        source->begin = 0;
+    }
+    while (source->end - source->begin < want && !source->ended) {
+        size_t got = 0;
+        WF_TRY(source->fill(source, source->buffer + source->end, sizeof source->buffer - source->end, &got));
+        source->end += got;
+        source->ended = !got;
+    }
+    *bytes = source->buffer + source->begin;
+    *have = source->end - source->begin;
+    return WF_OK;
+}
+
+void wf_source_skip(wf_source *source, size_t n)
+{
+    source->begin += n;
+    source->offset += n;
+}
+
+int wf_source_read(wf_source *source, void *to, size_t n)
+{
+    while (n) {
+        const uint8_t *bytes;
+        size_t have;
+        WF_TRY(wf_source_peek(source, 1, &bytes, &have));
+        WF_CHECK(have, WF_DATA, "%s: cut off at byte %" PRIu64 ": the picture needs %zu more", source->name,
+                 source->offset, n);
+        size_t part = have < n ? have : n;
+        memcpy(to, bytes, part);
+        wf_source_skip(source, part);
+        to = (uint8_t *)to + part;
+        n -= part;
+    }
+    return WF_OK;
+}
+
+int wf_source_take(wf_source *source, size_t n, uint8_t **bytes)
+{
+    *bytes = NULL;
+    for (size_t have = 0, room = 1 << 16; have < n; room *= 2) {
+        size_t want = room < n ? room : n;
+        uint8_t *grown = realloc(*bytes, want);
+        int status = grown ? WF_OK : wf_fail(WF_AGAIN, "%s: out of memory", source->name);
+        if (grown)
+            *bytes = grown;
+        if (!status)
+            status = wf_source_read(source, *bytes + have, want - have);
+        if (status) {
+            free(*bytes);
+            *bytes = NULL;
+            return status;
+        }
+        have = want;
+    }
+    return WF_OK;
+}
+
+int wf_source_byte(wf_source *source, int *byte)
+{
+    const uint8_t *bytes;
+    size_t have;
+    WF_TRY(wf_source_peek(source, 1, &bytes, &have));
+    *byte = have ? bytes[0] : -1;
+    if (have)
+        wf_source_skip(source, 1);
+    return WF_OK;
+}
+
+int wf_code_take(wf_code *code, wf_source *source, size_t n, bool *whole)
+{
+    const uint8_t *bytes;
+    size_t have = 1, room = WF_MAX_CODE - code->size;
+    *whole = n <= room;
+    for (n = *whole ? n : room; n && have; n -= have) {
+        WF_TRY(wf_source_peek(source, 1, &bytes, &have));
+        have = have < n ? have : n;
+        if (code->size + have > code->capacity) { /* grows with what is there, whatever a header claims */
+            size_t want = 2 * code->capacity + have;
+            uint8_t *grown = realloc(code->bytes, want);
+            WF_CHECK(grown, WF_AGAIN, "%s: out of memory for %zu bytes", source->name, want);
+            code->bytes = grown;
+            code->capacity = want;
+        }
+        memcpy(code->bytes + code->size, bytes, have);
+        code->size += have;
+        wf_source_skip(source, have);
+    }
+    *whole = *whole && !n;
+    return WF_OK;
+}
+
+static int fill_from_file(wf_source *source, uint8_t *to, size_t n, size_t *got)
+{
+    FILE *file = source->state;
+    errno = 0;
+    *got = fread(to, 1, n, file);
+    if (!*got && ferror(file))
+        return wf_fail_errno("%s: cannot read", source->name);
+    return WF_OK;
+}
+
+static void close_file(void *state)
+{
+    fclose(state); /* was only read from: nothing can be lost */
+}
+
+int wf_source_open_file(const char *path, FILE *borrowed, wf_origin origin, wf_source **out)
+{
+    FILE *file = borrowed ? borrowed : fopen(path, "rb");
+    if (!file)
+        return wf_fail_errno("%s: cannot open", path);
+    wf_source *source = NULL;
+    int status = wf_source_create(NULL, borrowed ? "stdin" : path, origin, &source);
+    if (status) {
+        if (!borrowed)
+            fclose(file);
+        return status;
+    }
+    source->state = source->file = file;
+    source->fill = fill_from_file;
+    source->close = borrowed ? NULL : close_file;
+    *out = source;
+    return WF_OK;
+}

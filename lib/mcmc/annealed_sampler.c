@@ -1,0 +1,249 @@
+/* annealed_sampler.c - steps of one or several levels, each a batch of chains on what the step below drew last */
+#include "annealed_sampler.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "../pyramid/pyramid.h"
+#include "../model/level.h"
+
+/* Levels first .. last, numbered as in the starts' meta, drawn by one chain. */
+typedef struct step {
+    int first, last;
+    wf_anneal *anneal;
+    int room; /* chains that the anneal is for */
+    wf_chains_report report;
+} step;
+
+struct wf_ascent {
+    const wf_model *model;
+    wf_backend *backend;
+    wf_ascent_spec spec;
+    wf_meta meta; /* borrows the provenance */
+    int offset;
+    wf_pyramid *pyramid;
+    step steps[WF_MAX_LEVELS + 1];
+    int step_count;
+    int batches; /* run so far */
+};
+
+static size_t low_size(const wf_ascent *a, int level)
+{
+    wf_level_shape s = wf_meta_level(&a->meta, level);
+    return (size_t)s.H * (size_t)s.W * (size_t)s.C;
+}
+
+static size_t picture_size(const wf_ascent *a, int level)
+{
+    return (level ? (size_t)1 << wf_axes(a->meta.signal) : 1) * low_size(a, level);
+}
+
+/* Of the picture that a chain stands on: the low-pass of its first level, or the whole of which something is known. */
+static size_t stand_size(const wf_ascent *a, const step *s)
+{
+    return a->spec.known ? picture_size(a, a->spec.to) : low_size(a, s->first);
+}
+
+int wf_ascent_batch(const wf_ascent *a)
+{
+    size_t most = 0, depth = (size_t)a->spec.options.nuts.max_depth, chains = (size_t)a->spec.chains;
+    for (int i = 0; i < a->step_count; i++) {
+        size_t D = 0;
+        for (int l = a->steps[i].first; l <= a->steps[i].last; l++)
+            D += (l ? (size_t)wf_bands(a->meta.signal) : 1) * low_size(a, l);
+        most = D > most ? D : most;
+    }
+    size_t each = most * sizeof(double) * (20 + 3 * depth + (size_t)wf_chains_kept(&a->spec.options)) +
+                  wf_chains_trace(&a->spec.options);
+    size_t fit = ((size_t)1 << 30) / each;
+    fit = fit > 256 ? 256 : fit;
+    return fit > chains ? (int)(fit / chains) : 1;
+}
+
+int wf_ascent_create(const wf_model *model, const wf_starts *starts, wf_backend *backend, const wf_ascent_spec *spec,
+                     wf_ascent **out)
+{
+    const wf_meta *meta = wf_starts_meta(starts);
+    int from = spec->known ? -1 : wf_starts_level(starts);
+    WF_CHECK(!spec->known || (wf_starts_level(starts) == meta->levels && spec->to == meta->levels), WF_USAGE,
+             "what is missing of pictures is drawn at level %d, not %d", meta->levels, wf_starts_level(starts));
+    WF_CHECK(spec->to > from && spec->to <= meta->levels && spec->chains > 0, WF_USAGE,
+             "levels %d to %d of %d by %d chains", from + 1, spec->to, meta->levels, spec->chains);
+    wf_ascent *a = calloc(1, sizeof *a);
+    WF_CHECK(a, WF_AGAIN, "chains: out of memory");
+    *a = (wf_ascent){model, backend, *spec, *meta, wf_starts_offset(starts), NULL, {{0}}, 0, 0};
+    for (int l = from + 1; l <= spec->to; l++) {
+        if (!(spec->joint || spec->known) || l == from + 1)
+            a->steps[a->step_count++].first = l;
+        a->steps[a->step_count - 1].last = l;
+    }
+    *out = a;
+    return wf_pyramid_create(backend, meta, wf_ascent_batch(a) * spec->chains, &a->pyramid);
+}
+
+void wf_ascent_destroy(wf_ascent *a)
+{
+    if (!a)
+        return;
+    for (int i = 0; i < a->step_count; i++)
+        wf_anneal_destroy(a->steps[i].anneal);
+    wf_pyramid_destroy(a->pyramid);
+    free(a);
+}
+
+/* Weights are read when a step first runs, and again where more chains come than before: records of a stream may grow. */
+static int open_step(wf_ascent *a, step *s, int n)
+{
+    wf_level_shape shape = wf_meta_level(&a->meta, s->first);
+    wf_anneal_spec spec = {.first = s->first + a->offset, .last = s->last + a->offset, .H = shape.H, .W = shape.W};
+    spec.known = a->spec.known;
+    spec.data = a->spec.data || spec.known;
+    memcpy(spec.temperature, a->spec.temperature, sizeof spec.temperature);
+    if (s->anneal && n <= s->room)
+        return WF_OK;
+    wf_anneal_destroy(s->anneal);
+    s->anneal = NULL;
+    s->room = n;
+    return wf_anneal_create(a->model, &spec, a->backend, n, &s->anneal);
+}
+
+/* What names the chains' density: weights, temperatures and the pictures they stand on. */
+static int name_run(const wf_ascent *a, const step *s, int n, const float *low, uint64_t *run)
+{
+    char hash[20];
+    int which[] = {s->first + a->offset, s->last + a->offset, a->spec.data};
+    WF_TRY(wf_model_hash(a->model, which[0], which[1], hash));
+    *run = XXH3_64bits(hash, strlen(hash));
+    *run = XXH3_64bits_withSeed(a->spec.temperature, sizeof a->spec.temperature, *run);
+    *run = XXH3_64bits_withSeed(which, sizeof which, *run);
+    if (a->spec.known)
+        *run ^= wf_known_hash(a->spec.known);
+    if (low)
+        *run = XXH3_64bits_withSeed(low, (size_t)n * stand_size(a, s) * sizeof *low, *run);
+    return WF_OK;
+}
+
+/* -- draws ----------------------------------------------------------------------------------------------------------- */
+
+typedef struct drawn {
+    wf_ascent *ascent;
+    const step *step;
+    int64_t kept;
+    const uint64_t *id; /* of the chains */
+    float *picture;     /* I_last of the chains, if they are continued; else they go to the sink */
+    wf_record_sink *sink;
+    void *context;
+} drawn;
+
+static int take(void *context, int64_t k, int n, const double *x)
+{
+    drawn *d = context;
+    int last = d->step->last, status = WF_OK;
+    size_t size = (size_t)n * low_size(d->ascent, last);
+    size_t all = size * (1 + (size_t)wf_bands(d->ascent->meta.signal));
+    float *low = malloc(all * sizeof *low), *detail = last ? low + size : NULL;
+    uint64_t *index = malloc((size_t)n * sizeof *index);
+    int *chain = malloc((size_t)n * sizeof *chain);
+    if (!low || !index || !chain) {
+        status = wf_fail(WF_AGAIN, "chains: out of memory for %d pictures", n);
+        goto out;
+    }
+    for (int i = 0; i < n; i++) {
+        chain[i] = i;
+        WF_GO(d->id[i] > (UINT64_MAX - (uint64_t)k) / (uint64_t)d->kept
+                  ? wf_fail(WF_DATA, "chain %llu: its %lld draws have no numbers of 64 bits",
+                            (unsigned long long)d->id[i], (long long)d->kept)
+                  : WF_OK);
+        index[i] = d->id[i] * (uint64_t)d->kept + (uint64_t)k;
+    }
+    WF_GO(wf_anneal_picture(d->step->anneal, n, chain, x, low, detail));
+    wf_record record = {.level = last, .N = n, .low = low, .detail = detail, .index = index};
+    WF_GO(d->picture ? wf_pyramid_join(d->ascent->pyramid, last, n, low, detail, d->picture)
+                     : d->sink(d->context, &record));
+out:
+    free(low);
+    free(index);
+    free(chain);
+    return status;
+}
+
+/* Chains of one step; the pictures that the next one stands on go to d->picture. */
+static int run_step(wf_ascent *a, step *s, int n, const float *low, drawn *d)
+{
+    char state[WF_PATH];
+    wf_chains_options o = a->spec.options;
+    wf_chains_report report;
+    int length = snprintf(state, sizeof state, "%s/level-%02d.batch-%06d.safetensors",
+                          a->spec.state ? a->spec.state : "", s->last + a->offset, a->batches);
+    WF_CHECK(length < WF_PATH, WF_USAGE, "%s: the name is too long", a->spec.state);
+    o.nuts.seed += (uint64_t)(s->first + a->offset + 1) << 48; /* other random numbers at every level */
+    o.thin = s->last == a->spec.to ? o.thin : 0;
+    /* Those that stand on nothing draw from one density; further up, every chain has a low-pass of its own. */
+    o.group = !low ? n : s == a->steps ? a->spec.chains : 1;
+    o.state = a->spec.state ? state : NULL;
+    d->step = s;
+    d->kept = wf_chains_kept(&o);
+    WF_TRY(name_run(a, s, n, low, &o.run));
+    WF_TRY(open_step(a, s, n));
+    WF_TRY(wf_anneal_condition(s->anneal, n, low));
+    WF_TRY(wf_chains_run(s->anneal, &o, n, d->id, take, d, &report));
+    wf_chains_merge(&s->report, &report);
+    return WF_OK;
+}
+
+/* Each picture once for each of its chains, and the chains' names. */
+static int multiply(const wf_ascent *a, int N, const float *picture, const uint64_t *index, float *copies, uint64_t *id)
+{
+    int chains = a->spec.chains;
+    size_t each = stand_size(a, a->steps);
+    for (int c = 0; c < N * chains; c++) {
+        uint64_t of = index[c / chains];
+        WF_CHECK(of < ((uint64_t)1 << 40), WF_DATA, "picture %llu: an index below 2^40 is wanted",
+                 (unsigned long long)of);
+        id[c] = of * (uint64_t)chains + (uint64_t)(c % chains);
+        if (picture)
+            memcpy(copies + (size_t)c * each, picture + (size_t)(c / chains) * each, each * sizeof *copies);
+    }
+    return WF_OK;
+}
+
+int wf_ascent_run(wf_ascent *a, int N, const float *picture, const uint64_t *index, wf_record_sink *sink, void *context)
+{
+    int n = N * a->spec.chains, status;
+    uint64_t *id = malloc((size_t)n * sizeof *id);
+    float *below = malloc((size_t)n * stand_size(a, a->steps) * sizeof *below);
+    drawn d = {.ascent = a, .id = id, .sink = sink, .context = context};
+    if (!id || !below) {
+        status = wf_fail(WF_AGAIN, "chains: out of memory for %d pictures", n);
+        goto out;
+    }
+    WF_GO(multiply(a, N, picture, index, below, id));
+    for (step *s = a->steps; s < a->steps + a->step_count; s++) {
+        bool last = s == &a->steps[a->step_count - 1];
+        d.picture = last ? NULL : malloc((size_t)n * picture_size(a, s->last) * sizeof *below);
+        if (!last && !d.picture) {
+            status = wf_fail(WF_AGAIN, "chains: out of memory for %d pictures", n);
+            goto out;
+        }
+        status = run_step(a, s, n, s->first || a->spec.known ? below : NULL, &d);
+        free(below);
+        below = d.picture;
+        if (status)
+            goto out;
+    }
+    a->batches++;
+out:
+    free(id);
+    free(below);
+    return status;
+}
+
+const wf_chains_report *wf_ascent_report(const wf_ascent *a, int i, int *first, int *last)
+{
+    if (i >= a->step_count || !a->steps[i].report.chains)
+        return NULL;
+    *first = a->steps[i].first + a->offset;
+    *last = a->steps[i].last + a->offset;
+    return &a->steps[i].report;
+}

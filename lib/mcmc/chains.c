@@ -1,0 +1,316 @@
+/* chains.c - a batch of chains: what is kept of their draws, on disk and in the report */
+#include "chains.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include "diagnostics.h"
+#include "../pyramid/meta.h"
+#include "../base/safetensors.h"
+#include "../base/version.h"
+
+/* What the report needs of one draw: these, then some coordinates of the position. */
+enum { LOG_DENSITY, ENERGY, ACCEPTANCE, DEPTH, DIVERGENT, COORDINATES, TRACE = COORDINATES + 8 };
+
+typedef struct batch {
+    wf_anneal *anneal;
+    const wf_chains_options *options;
+    wf_nuts *sampler;
+    wf_chains_sink *sink;
+    void *context;
+    int n;
+    size_t D, words;
+    size_t draws, kept;     /* of each chain */
+    uint64_t *word;         /* [n,words]: every chain after its last draw */
+    double *x;              /* [kept,n,D] */
+    double *trace;          /* [n,draws,TRACE] */
+    size_t handed;          /* kept draws that the sink has had */
+    uint64_t run, computed; /* computed: what the device had computed before */
+    double saved;           /* clock at the last save */
+    bool dirty;             /* drawn since */
+} batch;
+
+static double clock_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+int64_t wf_chains_kept(const wf_chains_options *o)
+{
+    return o->thin ? (o->draws + o->thin - 1) / o->thin : 1;
+}
+
+size_t wf_chains_trace(const wf_chains_options *o)
+{
+    return (size_t)o->draws * (TRACE + 1) * sizeof(double); /* 1: what is diagnosed */
+}
+
+/* Draws that chain c has made after adaptation. */
+static size_t made(const batch *b, int c)
+{
+    uint64_t iteration = b->word[(size_t)c * b->words + 1], adapt = b->options->nuts.adapt;
+    return iteration > adapt ? (size_t)(iteration - adapt) : 0;
+}
+
+/* -- the state file -------------------------------------------------------------------------------------------------- */
+
+/* Of everything that the draws depend on. */
+static uint64_t run_hash(const wf_chains_options *o, int n, const uint64_t *id)
+{
+    const wf_nuts_options *s = &o->nuts;
+    double numbers[] = {(double)s->adapt, s->step, s->target, s->divergence, s->max_depth, s->diagonal_mass};
+    int64_t counts[] = {o->draws, o->thin, o->group, n};
+    uint64_t hash = XXH3_64bits_withSeed(numbers, sizeof numbers, o->run ^ s->seed);
+    hash = XXH3_64bits_withSeed(counts, sizeof counts, hash);
+    return XXH3_64bits_withSeed(id, (size_t)n * sizeof *id, hash);
+}
+
+enum { STATE_TENSORS = 3 };
+
+static void state_tensors(const batch *b, wf_tensor out[STATE_TENSORS])
+{
+    int64_t n = b->n;
+    out[0] =
+        (wf_tensor){.name = "chains", .dtype = WF_U64, .rank = 2, .shape = {n, (int64_t)b->words}, .data = b->word};
+    out[1] = (wf_tensor){
+        .name = "draws", .dtype = WF_F64, .rank = 3, .shape = {(int64_t)b->kept, n, (int64_t)b->D}, .data = b->x};
+    out[2] = (wf_tensor){
+        .name = "trace", .dtype = WF_F64, .rank = 3, .shape = {n, (int64_t)b->draws, TRACE}, .data = b->trace};
+    for (int i = 0; i < STATE_TENSORS; i++) {
+        out[i].bytes = wf_dtype_size(out[i].dtype);
+        for (int r = 0; r < out[i].rank; r++)
+            out[i].bytes *= (size_t)out[i].shape[r];
+    }
+}
+
+static int save(batch *b)
+{
+    char run[20];
+    wf_tensor tensors[STATE_TENSORS];
+    if (!b->options->state || !b->dirty)
+        return WF_OK;
+    snprintf(run, sizeof run, "%016llx", (unsigned long long)b->run);
+    const wf_pair pairs[] = {{"format", WF_FORMAT}, {"kind", "chains"}, {"run", run}};
+    state_tensors(b, tensors);
+    WF_TRY(wf_safetensors_save(b->options->state, tensors, STATE_TENSORS, pairs, sizeof pairs / sizeof *pairs));
+    b->saved = clock_now();
+    b->dirty = false;
+    return WF_OK;
+}
+
+static int take_state(batch *b, const wf_safetensors *st)
+{
+    const char *path = b->options->state, *kind = wf_safetensors_meta(st, "kind"),
+               *run = wf_safetensors_meta(st, "run");
+    wf_tensor want[STATE_TENSORS];
+    WF_CHECK(kind && run && !strcmp(kind, "chains"), WF_DATA, "%s: no state of chains", path);
+    WF_CHECK(strtoull(run, NULL, 16) == b->run, WF_DATA,
+             "%s: the state of another run: model, input, seed or options differ", path);
+    state_tensors(b, want);
+    for (int i = 0; i < STATE_TENSORS; i++) {
+        const wf_tensor *t = wf_safetensors_find(st, want[i].name);
+        WF_CHECK(t && t->dtype == want[i].dtype && t->bytes == want[i].bytes, WF_DATA, "%s: no %s of %zu bytes", path,
+                 want[i].name, want[i].bytes);
+        memcpy(want[i].data, t->data, t->bytes);
+    }
+    for (int c = 0; c < b->n; c++) {
+        WF_CHECK(made(b, c) <= b->draws, WF_DATA, "%s: chain %d is beyond its end", path, c);
+        wf_nuts_restore(b->sampler, c, b->word + (size_t)c * b->words);
+    }
+    return WF_OK;
+}
+
+static int resume(batch *b, bool *found)
+{
+    wf_safetensors st = {0};
+    *found = b->options->state && access(b->options->state, F_OK) == 0;
+    if (!*found)
+        return WF_OK;
+    int status = wf_safetensors_load(b->options->state, &st);
+    if (!status)
+        status = take_state(b, &st);
+    wf_safetensors_clear(&st);
+    return status;
+}
+
+/* -- draws ----------------------------------------------------------------------------------------------------------- */
+
+/* Hands out every kept draw that all chains have by now. */
+static int hand_out(batch *b)
+{
+    size_t least = b->draws, thin = (size_t)b->options->thin;
+    for (int c = 0; c < b->n; c++)
+        least = made(b, c) < least ? made(b, c) : least;
+    for (; b->handed < b->kept; b->handed++) {
+        size_t number = b->draws - thin * (b->kept - 1 - b->handed); /* the draw that this is, from 1 */
+        if (number > least)
+            break;
+        WF_TRY(b->sink(b->context, (int64_t)b->handed, b->n, b->x + b->handed * (size_t)b->n * b->D));
+    }
+    return WF_OK;
+}
+
+static void record(batch *b, int chain, size_t t, const double *x, const wf_nuts_draw *draw)
+{
+    double *trace = b->trace + ((size_t)chain * b->draws + t) * TRACE;
+    size_t before_last = b->draws - 1 - t, thin = (size_t)b->options->thin;
+    trace[LOG_DENSITY] = draw->log_density;
+    trace[ENERGY] = draw->energy;
+    trace[ACCEPTANCE] = draw->acceptance;
+    trace[DEPTH] = draw->depth;
+    trace[DIVERGENT] = draw->divergent;
+    for (size_t i = COORDINATES; i < TRACE; i++)
+        trace[i] = x[(i - COORDINATES) * b->D / (TRACE - COORDINATES)];
+    if (thin ? before_last % thin == 0 : before_last == 0) {
+        size_t k = b->kept - 1 - (thin ? before_last / thin : 0);
+        memcpy(b->x + (k * (size_t)b->n + (size_t)chain) * b->D, x, b->D * sizeof *x);
+    }
+}
+
+/* The density, unless it is to stop: in between two draws of a large level lie many minutes. */
+static int density(void *context, int n, const int *chain, const double *x, double *logp, double *gradient)
+{
+    batch *b = context;
+    const wf_chains_options *o = b->options;
+    if (!o->stop || !*o->stop)
+        return wf_anneal_density(b->anneal, n, chain, x, logp, gradient);
+    WF_TRY(save(b));
+    bool saved = o->state && !access(o->state, F_OK);
+    return wf_fail(WF_AGAIN,
+                   saved ? "interrupted, saved in %s: the same command goes on" : "interrupted before any draw",
+                   o->state);
+}
+
+static int take_draw(void *context, int chain, const double *x, const wf_nuts_draw *draw)
+{
+    batch *b = context;
+    const wf_chains_options *o = b->options;
+    wf_nuts_save(b->sampler, chain, b->word + (size_t)chain * b->words);
+    b->dirty = true;
+    if (!draw->adapting) {
+        record(b, chain, (size_t)(draw->iteration - o->nuts.adapt), x, draw);
+        WF_TRY(hand_out(b));
+    }
+    return clock_now() - b->saved > o->save_every ? save(b) : WF_OK;
+}
+
+/* -- the report ------------------------------------------------------------------------------------------------------ */
+
+/* One traced quantity of a group of chains; one that never moved counts as not converged. */
+static int diagnose(const batch *b, int first, int what, double *values, wf_chains_report *report)
+{
+    wf_diagnosis d;
+    int group = b->options->group;
+    for (size_t i = 0; i < (size_t)group * b->draws; i++)
+        values[i] = b->trace[((size_t)first * b->draws + i) * TRACE + (size_t)what];
+    WF_TRY(wf_diagnose(group, b->draws, values, &d));
+    bool moved = isfinite(d.rhat);
+    report->rhat = fmax(report->rhat, moved ? d.rhat : INFINITY);
+    report->ess_bulk = fmin(report->ess_bulk, moved ? d.ess_bulk : 0);
+    report->ess_tail = fmin(report->ess_tail, moved && isfinite(d.ess_tail) ? d.ess_tail : 0);
+    return WF_OK;
+}
+
+static int judge(const batch *b, wf_chains_report *report)
+{
+    size_t all = (size_t)b->n * b->draws;
+    int group = b->options->group, status = WF_OK;
+    double *values = calloc(all, sizeof *values);
+    WF_CHECK(values, WF_AGAIN, "chains: out of memory");
+    for (size_t i = 0; i < all; i++)
+        values[i] = b->trace[i * TRACE + ENERGY];
+    report->ebfmi = wf_ebfmi(b->n, b->draws, values);
+    report->rhat = report->ess_bulk = report->ess_tail = NAN; /* which fmin and fmax pass over */
+    for (int first = 0; first + group <= b->n && b->draws >= 8 && !status; first += group) {
+        status = diagnose(b, first, LOG_DENSITY, values, report);
+        for (int i = COORDINATES; i < TRACE && !status; i++)
+            status = diagnose(b, first, i, values, report);
+    }
+    free(values);
+    return status;
+}
+
+static int make_report(const batch *b, double seconds, wf_chains_report *report)
+{
+    wf_nuts_cost cost = wf_nuts_spent(b->sampler);
+    size_t all = (size_t)b->n * b->draws;
+    *report = (wf_chains_report){.chains = b->n, .draws = (int64_t)all, .seconds = seconds, .step_low = INFINITY};
+    for (size_t i = 0; i < all; i++) {
+        const double *trace = b->trace + i * TRACE;
+        report->divergences += trace[DIVERGENT] != 0;
+        report->acceptance += trace[ACCEPTANCE] / (double)all;
+        report->depth += trace[DEPTH] / (double)all;
+    }
+    for (int c = 0; c < b->n; c++) {
+        double step = wf_nuts_state(b->sampler, c)->step;
+        report->step_low = fmin(report->step_low, step);
+        report->step_high = fmax(report->step_high, step);
+    }
+    report->gradients = cost.evaluations;
+    report->computed = wf_anneal_computed(b->anneal) - b->computed;
+    return judge(b, report);
+}
+
+/* -- running --------------------------------------------------------------------------------------------------------- */
+
+static int begin(batch *b, const uint64_t *id)
+{
+    uint64_t seed = b->options->nuts.seed;
+    double *x = malloc((size_t)b->n * b->D * sizeof *x);
+    WF_CHECK(x, WF_AGAIN, "chains: out of memory for %d x %zu numbers", b->n, b->D);
+    int status = wf_anneal_start(b->anneal, b->n, id, seed, x);
+    for (int c = 0; c < b->n && !status; c++) {
+        wf_nuts_place(b->sampler, c, id[c], x + (size_t)c * b->D);
+        wf_nuts_save(b->sampler, c, b->word + (size_t)c * b->words);
+    }
+    free(x);
+    return status;
+}
+
+static int create(batch *b)
+{
+    WF_TRY(wf_nuts_create(b->n, b->D, &b->options->nuts, density, b, &b->sampler));
+    b->words = wf_nuts_words(b->sampler);
+    b->word = calloc((size_t)b->n * b->words, sizeof *b->word);
+    b->x = calloc(b->kept * (size_t)b->n * b->D, sizeof *b->x);
+    b->trace = calloc((size_t)b->n * b->draws * TRACE, sizeof *b->trace);
+    WF_CHECK(b->word && b->x && b->trace, WF_AGAIN, "chains: out of memory for %zu draws of %d x %zu numbers", b->kept,
+             b->n, b->D);
+    return WF_OK;
+}
+
+int wf_chains_run(wf_anneal *a, const wf_chains_options *options, int n, const uint64_t *id, wf_chains_sink *sink,
+                  void *context, wf_chains_report *report)
+{
+    bool found;
+    int status;
+    double begun = clock_now();
+    batch b = {.anneal = a, .options = options, .sink = sink, .context = context, .n = n, .D = wf_anneal_size(a)};
+    WF_CHECK(n > 0 && options->draws > 0 && options->thin >= 0 && options->group > 0 && n % options->group == 0,
+             WF_USAGE, "chains: %d in groups of %d, %lld draws", n, options->group, (long long)options->draws);
+    b.draws = (size_t)options->draws;
+    b.kept = (size_t)wf_chains_kept(options);
+    b.run = run_hash(options, n, id);
+    b.saved = begun;
+    b.computed = wf_anneal_computed(a);
+    WF_GO(create(&b));
+    WF_GO(resume(&b, &found));
+    if (!found)
+        WF_GO(begin(&b, id));
+    WF_GO(hand_out(&b));
+    WF_GO(wf_nuts_run(b.sampler, options->nuts.adapt + b.draws, take_draw, &b));
+    WF_GO(save(&b));
+    WF_GO(make_report(&b, clock_now() - begun, report));
+out:
+    wf_nuts_destroy(b.sampler);
+    free(b.word);
+    free(b.x);
+    free(b.trace);
+    return status;
+}

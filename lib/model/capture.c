@@ -1,0 +1,34 @@
+/* capture.c - once plainly, once recorded, then replayed */
+#include "capture.h"
+
+static int record(wf_backend *b, wf_replay *r, int (*work)(void *context), void *context)
+{
+    WF_TRY(b->record(b));
+    int status = work(context);
+    wf_recording *recording = NULL;
+    int ended = b->recorded(b, &recording); /* even after a failure, or the backend would go on recording */
+    if (status)
+        b->forget(b, recording);
+    else
+        r->recording = recording;
+    return status ? status : ended;
+}
+
+int wf_replay_run(wf_backend *b, wf_replay *r, int (*work)(void *context), void *context)
+{
+    if (!b->record || !r->prepared) {
+        WF_TRY(work(context));
+        r->prepared = true;
+        return WF_OK;
+    }
+    if (!r->recording)
+        WF_TRY(record(b, r, work, context));
+    return b->replay(b, r->recording);
+}
+
+void wf_replay_clear(wf_backend *b, wf_replay *r)
+{
+    if (r->recording)
+        b->forget(b, r->recording);
+    *r = (wf_replay){0};
+}

@@ -1,0 +1,18 @@
+/* capture.h - the same work for a backend again and again, recorded where that makes it cheaper */
+#ifndef WF_CAPTURE_H
+#define WF_CAPTURE_H
+
+#include "../../kernels/backend.h"
+
+/* Zero-initialize. */
+typedef struct wf_replay {
+    wf_recording *recording; /* NULL: not yet */
+    bool prepared;           /* the work has run once, unrecorded */
+} wf_replay;
+
+/* Makes the backend do `work`, which each time must make the same calls with the same arguments, and none that waits
+ * (wf_backend.record says what may change: the host memory that the calls read). */
+int wf_replay_run(wf_backend *backend, wf_replay *replay, int (*work)(void *context), void *context) WF_MUST;
+void wf_replay_clear(wf_backend *backend, wf_replay *replay);
+
+#endif

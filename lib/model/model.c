@@ -1,0 +1,125 @@
+/* model.c - model folders */
+#include "model.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../base/file.h"
+#include "../base/version.h"
+
+int wf_model_file(const wf_model *model, int level, const char *suffix, char out[WF_PATH])
+{
+    int n = snprintf(out, WF_PATH, "%s/level-%02d%s", model->path, level, suffix);
+    WF_CHECK(n < WF_PATH, WF_USAGE, "%s: path too long", model->path);
+    return WF_OK;
+}
+
+static int read_integer(json_t *root, const char *key, const char *path, int *out)
+{
+    json_t *value = json_object_get(root, key);
+    WF_CHECK(json_is_integer(value) && json_integer_value(value) >= 0 && json_integer_value(value) <= WF_MAX_SIDE,
+             WF_DATA, "%s: \"%s\" is not a number in range", path, key);
+    *out = (int)json_integer_value(value);
+    return WF_OK;
+}
+
+static int read_meta(json_t *root, const char *path, wf_meta *meta)
+{
+    const char *format = json_string_value(json_object_get(root, "format"));
+    const char *wavelet = json_string_value(json_object_get(root, "wavelet"));
+    WF_CHECK(format && !strcmp(format, WF_FORMAT), WF_DATA, "%s: format is not " WF_FORMAT, path);
+    WF_CHECK(wavelet && strlen(wavelet) < sizeof meta->wavelet, WF_DATA, "%s: no wavelet", path);
+    *meta = (wf_meta){0};
+    strcpy(meta->wavelet, wavelet);
+    json_t *shape = json_object_get(root, "shape");
+    int64_t sides[4] = {0};
+    int n = (int)json_array_size(shape);
+    WF_CHECK(n >= 2 && n <= 4, WF_DATA, "%s: shape is not [W,C], [H,W,C] or [D,H,W,C]", path);
+    for (int i = 0; i < n; i++)
+        sides[i] = json_integer_value(json_array_get(shape, (size_t)i)); /* 0 if it is none */
+    WF_CHECK(wf_meta_set_shape(meta, n, sides), WF_DATA, "%s: shape is out of range", path);
+    json_t *rate = json_object_get(root, "rate");
+    WF_CHECK(!rate || (json_integer_value(rate) > 0 && json_integer_value(rate) <= WF_MAX_RATE), WF_DATA,
+             "%s: rate is not a number in range", path);
+    meta->rate = (int)json_integer_value(rate);
+    WF_TRY(read_integer(root, "levels", path, &meta->levels));
+    WF_TRY(read_integer(root, "bits", path, &meta->bits));
+    meta->top = meta->levels;
+    return wf_meta_check(meta, path);
+}
+
+static int model_json(const char *path, char out[WF_PATH])
+{
+    WF_CHECK(snprintf(out, WF_PATH, "%s/wf.json", path) < WF_PATH, WF_USAGE, "%s: path too long", path);
+    return WF_OK;
+}
+
+int wf_model_open(const char *path, wf_model *out)
+{
+    char file[WF_PATH];
+    json_error_t error;
+    WF_TRY(model_json(path, file));
+    *out = (wf_model){0};
+    if (access(file, R_OK))
+        return wf_fail_errno("%s", file);
+    json_t *root = json_load_file(file, JSON_REJECT_DUPLICATES, &error);
+    WF_CHECK(root, WF_DATA, "%s: line %d: %s", file, error.line, error.text);
+    int status = read_meta(root, file, &out->meta);
+    json_decref(root);
+    WF_TRY(status);
+    out->path = strdup(path);
+    WF_CHECK(out->path, WF_AGAIN, "%s: out of memory", path);
+    return WF_OK;
+}
+
+/* Under its final name by link, which fails where there is one already: of two first processes, one wins. Those of two machines
+ * may have one number, and each other's file: what counts is that the final name is there. */
+static int write_model_json(const char *file, const wf_meta *m)
+{
+    char mine[WF_PATH];
+    wf_outfile *out;
+    WF_CHECK(snprintf(mine, sizeof mine, "%s.%ld", file, (long)getpid()) < WF_PATH, WF_USAGE, "%s: path too long",
+             file);
+    WF_TRY(wf_outfile_create(mine, &out));
+    FILE *stream = wf_outfile_stream(out);
+    int64_t sides[4];
+    int axes = wf_sides(m->signal, m->D, m->H, m->W, sides);
+    fprintf(stream, "{\"format\": \"%s\", \"wavelet\": \"%s\", \"levels\": %d, \"shape\": [", WF_FORMAT, m->wavelet,
+            m->levels);
+    for (int i = 0; i < axes; i++)
+        fprintf(stream, "%d, ", (int)sides[i]);
+    fprintf(stream, "%d], \"bits\": %d", m->C, m->bits);
+    if (m->rate)
+        fprintf(stream, ", \"rate\": %d", m->rate);
+    fputs("}\n", stream);
+    WF_TRY(wf_outfile_commit(out));
+    int status = link(mine, file) ? wf_fail_errno("%s", file) : WF_OK;
+    if (status && !access(file, F_OK))
+        status = WF_OK;
+    unlink(mine);
+    return status;
+}
+
+int wf_model_create(const char *path, const wf_meta *meta, wf_model *out)
+{
+    char file[WF_PATH];
+    WF_TRY(model_json(path, file));
+    WF_TRY(wf_mkdirs(path));
+    if (access(file, F_OK))
+        WF_TRY(write_model_json(file, meta));
+    WF_TRY(wf_model_open(path, out));
+    int status = wf_meta_match(meta, "the data", &out->meta, path);
+    if (status)
+        wf_model_clear(out);
+    return status;
+}
+
+void wf_model_clear(wf_model *model)
+{
+    free(model->path);
+    wf_meta_clear(&model->meta);
+    *model = (wf_model){0};
+}

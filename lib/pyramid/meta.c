@@ -1,0 +1,363 @@
+/* meta.c - metadata: checks, comparison, text form and the chain of tools that led here */
+#include "meta_text.h"
+#include "../base/version.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *const wf_signal_names[] = {"picture", "sound", "volume"};
+
+/* Sides, and behind them `channels` if there are any, as text. */
+static const char *join_sides(wf_signal signal, int D, int H, int W, int channels, char text[WF_SIZE_TEXT])
+{
+    int64_t sides[4];
+    int n = wf_sides(signal, D, H, W, sides), at = 0;
+    if (channels)
+        sides[n++] = channels;
+    for (int i = 0; i < n; i++)
+        at += snprintf(text + at, (size_t)(WF_SIZE_TEXT - at), "%s%d", i ? "x" : "", (int)sides[i]);
+    return text;
+}
+
+const char *wf_size_text(wf_signal signal, int D, int H, int W, char text[WF_SIZE_TEXT])
+{
+    return join_sides(signal, D, H, W, 0, text);
+}
+
+const char *wf_meta_shape_text(const wf_meta *meta, char text[WF_SIZE_TEXT])
+{
+    return join_sides(meta->signal, meta->D, meta->H, meta->W, meta->C, text);
+}
+
+/* Halvings from the picture to the low-pass of a level. */
+static int halvings_to(const wf_meta *meta, int level)
+{
+    return level ? meta->levels - level + 1 : meta->levels;
+}
+
+wf_level_shape wf_meta_level(const wf_meta *meta, int level)
+{
+    int halvings = halvings_to(meta, level);
+    return (wf_level_shape){.H = wf_rows_left(meta->signal, meta->H, halvings),
+                            .W = meta->W >> halvings,
+                            .C = meta->C,
+                            .K = level ? wf_bands(meta->signal) * meta->C : meta->C};
+}
+
+int wf_meta_slices(const wf_meta *meta, int level)
+{
+    return meta->D >> halvings_to(meta, level);
+}
+
+int wf_meta_sides(const wf_meta *meta, int level, int channels, int64_t sides[4])
+{
+    wf_level_shape s = wf_meta_level(meta, level);
+    int axes = wf_sides(meta->signal, wf_meta_slices(meta, level), s.H, s.W, sides);
+    sides[axes] = channels;
+    return axes + 1;
+}
+
+const char *wf_meta_level_text(const wf_meta *meta, int level, char text[WF_SIZE_TEXT])
+{
+    wf_level_shape s = wf_meta_level(meta, level);
+    return join_sides(meta->signal, wf_meta_slices(meta, level), s.H, s.W, s.K, text);
+}
+
+int wf_meta_copy(wf_meta *to, const wf_meta *from)
+{
+    char *provenance = from->provenance ? strdup(from->provenance) : NULL;
+    WF_CHECK(provenance || !from->provenance, WF_AGAIN, "metadata: out of memory");
+    *to = *from;
+    to->provenance = provenance;
+    return WF_OK;
+}
+
+void wf_meta_clear(wf_meta *meta)
+{
+    free(meta->provenance);
+    *meta = (wf_meta){0};
+}
+
+/* -- provenance ---------------------------------------------------------------------------------------------------- */
+
+static int load_provenance(const char *text, const char *who, json_t **out)
+{
+    json_error_t error;
+    json_t *array = text ? json_loads(text, JSON_REJECT_DUPLICATES, &error) : json_array();
+    bool good = json_is_array(array);
+    size_t i;
+    json_t *entry;
+    json_array_foreach (array, i, entry)
+        good = good && json_is_object(entry);
+    if (!good) {
+        json_decref(array);
+        return wf_fail(WF_DATA, "%s: provenance is not a JSON array of objects", who);
+    }
+    *out = array;
+    return WF_OK;
+}
+
+static int store_provenance(wf_meta *meta, json_t *array)
+{
+    char *text = json_dumps(array, JSON_COMPACT);
+    WF_CHECK(text, WF_AGAIN, "provenance: out of memory");
+    free(meta->provenance);
+    meta->provenance = text;
+    return WF_OK;
+}
+
+/* An argument may hold any bytes, JSON only UTF-8: what is not valid is shown as '?'. */
+static json_t *string_of(const char *text)
+{
+    json_t *string = json_string(text);
+    if (string)
+        return string;
+    char *copy = strdup(text);
+    for (char *p = copy; p && *p; p++)
+        if (*p & 0x80)
+            *p = '?';
+    string = copy ? json_string(copy) : NULL;
+    free(copy);
+    return string;
+}
+
+static json_t *new_entry(const char *tool, int argc, char *const *argv, uint64_t seed, const char *model)
+{
+    char number[24];
+    snprintf(number, sizeof number, "%llu", (unsigned long long)seed);
+    json_t *entry = json_object(), *words = json_array();
+    bool good = entry && words;
+    for (int i = 0; good && i < argc; i++)
+        good = !json_array_append_new(words, string_of(argv[i]));
+    good = good && !json_object_set_new(entry, "tool", string_of(tool)) &&
+           !json_object_set_new(entry, "version", json_string(WF_VERSION)) && !json_object_set(entry, "argv", words) &&
+           /* A string, because JSON readers keep only 53 bits of a number. */
+           !json_object_set_new(entry, "seed", json_string(number)) &&
+           (!model || !json_object_set_new(entry, "model", string_of(model)));
+    json_decref(words);
+    if (good)
+        return entry;
+    json_decref(entry);
+    return NULL;
+}
+
+int wf_meta_add_provenance(wf_meta *meta, const char *tool, int argc, char *const *argv, uint64_t seed,
+                           const char *model)
+{
+    json_t *array;
+    WF_TRY(load_provenance(meta->provenance, tool, &array));
+    int status = json_array_append_new(array, new_entry(tool, argc, argv, seed, model))
+                     ? wf_fail(WF_AGAIN, "provenance: out of memory")
+                     : store_provenance(meta, array);
+    json_decref(array);
+    return status;
+}
+
+int wf_meta_join_provenance(wf_meta *meta, const char *from)
+{
+    json_t *array, *more = NULL;
+    WF_TRY(load_provenance(meta->provenance, "provenance", &array));
+    int status = WF_OK;
+    WF_GO(load_provenance(from, "provenance", &more));
+    if (json_array_extend(array, more))
+        WF_GO(wf_fail(WF_AGAIN, "provenance: out of memory"));
+    WF_GO(store_provenance(meta, array));
+out:
+    json_decref(more);
+    json_decref(array);
+    return status;
+}
+
+int wf_meta_model(const wf_meta *meta, char out[20])
+{
+    json_t *array;
+    WF_TRY(load_provenance(meta->provenance, "provenance", &array));
+    const char *model = json_string_value(json_object_get(json_array_get(array, json_array_size(array) - 1), "model"));
+    snprintf(out, 20, "%s", model ? model : "");
+    json_decref(array);
+    return WF_OK;
+}
+
+/* -- checks -------------------------------------------------------------------------------------------------------- */
+
+static int check_range(const char *who, const char *field, int value, int low, int high)
+{
+    WF_CHECK(value >= low && value <= high, WF_DATA, "%s: %s is %d, want %d to %d", who, field, value, low, high);
+    return WF_OK;
+}
+
+int wf_meta_check(const wf_meta *meta, const char *who)
+{
+    size_t length = strnlen(meta->wavelet, sizeof meta->wavelet);
+    WF_CHECK(length > 0 && length < sizeof meta->wavelet, WF_DATA,
+             "%s: wavelet has a name of %zu letters, want 1 to %zu", who, length, sizeof meta->wavelet - 1);
+    WF_TRY(check_range(who, "levels", meta->levels, 0, WF_MAX_LEVELS));
+    WF_TRY(check_range(who, "top", meta->top, 0, meta->levels));
+    WF_TRY(check_range(who, "height", meta->H, 1, WF_MAX_SIDE));
+    WF_TRY(check_range(who, "width", meta->W, 1, WF_MAX_SIDE));
+    WF_TRY(check_range(who, "channels", meta->C, 1, WF_MAX_CHANNELS));
+    WF_TRY(check_range(who, "bits", meta->bits, 1, 16));
+    WF_CHECK((unsigned)meta->signal <= WF_VOLUME && (meta->signal != WF_SOUND || meta->H == 1) &&
+                 (meta->signal == WF_VOLUME ? meta->D >= 1 && meta->H % meta->D == 0 : !meta->D),
+             WF_DATA, "%s: %d rows in %d slices are no %s", who, meta->H, meta->D,
+             (unsigned)meta->signal <= WF_VOLUME ? wf_signal_names[meta->signal] : "known signal");
+    WF_CHECK(meta->rate >= 0 && (!meta->rate || meta->signal == WF_SOUND), WF_DATA, "%s: a %s of %d samples a second",
+             who, wf_signal_names[meta->signal], meta->rate);
+    int64_t sides[3];
+    int axes = wf_sides(meta->signal, meta->D, meta->H, meta->W, sides), unit = 1 << meta->levels;
+    char text[WF_SIZE_TEXT];
+    for (int i = 0; i < axes; i++)
+        WF_CHECK(sides[i] % unit == 0, WF_DATA, "%s: a %s of %s cannot be halved %d times, want multiples of %d", who,
+                 wf_signal_names[meta->signal], wf_size_text(meta->signal, meta->D, meta->H, meta->W, text),
+                 meta->levels, unit);
+    return WF_OK;
+}
+
+int wf_meta_match(const wf_meta *have, const char *who, const wf_meta *want, const char *whom)
+{
+    WF_CHECK(!strcmp(have->wavelet, want->wavelet), WF_DATA, "%s: wavelet is %s, but %s in %s", who, have->wavelet,
+             want->wavelet, whom);
+    WF_CHECK(have->signal == want->signal, WF_DATA, "%s: %ss, but %ss in %s", who, wf_signal_names[have->signal],
+             wf_signal_names[want->signal], whom);
+    const struct {
+        const char *name;
+        int have, want;
+    } fields[] = {{"levels", have->levels, want->levels}, {"height", have->H, want->H},     {"width", have->W, want->W},
+                  {"channels", have->C, want->C},         {"bits", have->bits, want->bits}, {"depth", have->D, want->D},
+                  {"sample rate", have->rate, want->rate}};
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+        WF_CHECK(fields[i].have == fields[i].want, WF_DATA, "%s: %s is %d, but %d in %s", who, fields[i].name,
+                 fields[i].have, fields[i].want, whom);
+    return WF_OK;
+}
+
+/* -- text ---------------------------------------------------------------------------------------------------------- */
+
+void wf_meta_format(const wf_meta *meta, wf_meta_text *text)
+{
+    snprintf(text->numbers[0], sizeof text->numbers[0], "%d", meta->levels);
+    snprintf(text->numbers[1], sizeof text->numbers[1], "%d", meta->top);
+    snprintf(text->numbers[2], sizeof text->numbers[2], "%d", meta->bits);
+    snprintf(text->numbers[3], sizeof text->numbers[3], "%d", meta->rate);
+    wf_meta_shape_text(meta, text->shape);
+    const wf_pair pairs[WF_META_PAIRS] = {
+        {"format", meta->latents ? WF_LATENTS_FORMAT : WF_FORMAT},
+        {"wavelet", meta->wavelet},
+        {"levels", text->numbers[0]},
+        {"top", text->numbers[1]},
+        {"shape", text->shape},
+        {"bits", text->numbers[2]},
+        {"provenance", meta->provenance ? meta->provenance : "[]"},
+        {"rate", text->numbers[3]},
+    };
+    memcpy(text->pairs, pairs, sizeof pairs);
+    text->count = meta->rate ? WF_META_PAIRS : WF_META_PAIRS - 1;
+}
+
+/* Digits up to `stop`; *end is left behind them. */
+static bool parse_digits(const char *text, int64_t max, int64_t *out, const char **end)
+{
+    int64_t value = 0;
+    const char *p = text;
+    for (; *p >= '0' && *p <= '9'; p++)
+        if (!WF_MUL(value, (int64_t)10, &value) || !WF_ADD(value, (int64_t)(*p - '0'), &value))
+            return false;
+    bool plain = p != text && (*text != '0' || p == text + 1);
+    *out = value;
+    *end = p;
+    return plain && value <= max;
+}
+
+bool wf_parse_count(const char *text, int64_t max, int64_t *out)
+{
+    const char *end;
+    return text && parse_digits(text, max, out, &end) && *end == '\0';
+}
+
+bool wf_meta_set_shape(wf_meta *meta, int n, const int64_t sides[4])
+{
+    static const wf_signal signals[] = {[2] = WF_SOUND, [3] = WF_PICTURE, [4] = WF_VOLUME};
+    for (int i = 0; i < n; i++)
+        if (sides[i] < 1 || sides[i] > WF_MAX_SIDE)
+            return false;
+    if (n < 2 || n > 4 || (n == 4 && sides[0] * sides[1] > WF_MAX_SIDE))
+        return false;
+    meta->signal = signals[n];
+    meta->D = n == 4 ? (int)sides[0] : 0;
+    meta->H = n == 2 ? 1 : n == 3 ? (int)sides[0] : (int)(sides[0] * sides[1]);
+    meta->W = (int)sides[n - 2];
+    meta->C = (int)sides[n - 1];
+    return true;
+}
+
+static bool parse_shape(const char *text, wf_meta *meta)
+{
+    int64_t sides[4];
+    for (int n = 0; n < 4; text++) {
+        if (!parse_digits(text, WF_MAX_SIDE, &sides[n++], &text) || (*text && *text != 'x'))
+            return false;
+        if (!*text)
+            return wf_meta_set_shape(meta, n, sides);
+    }
+    return false;
+}
+
+static int find(wf_meta_lookup *lookup, const void *context, const char *who, const char *key, const char **value)
+{
+    *value = lookup(context, key);
+    WF_CHECK(*value, WF_DATA, "%s: metadata lacks \"%s\"", who, key);
+    return WF_OK;
+}
+
+static int find_number(wf_meta_lookup *lookup, const void *context, const char *who, const char *key, int *out)
+{
+    const char *text;
+    int64_t value;
+    WF_TRY(find(lookup, context, who, key, &text));
+    WF_CHECK(wf_parse_count(text, WF_MAX_SIDE, &value), WF_DATA, "%s: %s is \"%.40s\", want a small whole number", who,
+             key, text);
+    *out = (int)value;
+    return WF_OK;
+}
+
+static int parse_fields(wf_meta_lookup *lookup, const void *context, const char *who, wf_meta *meta)
+{
+    const char *text;
+    int64_t rate = 0;
+    WF_TRY(find(lookup, context, who, "format", &text));
+    meta->latents = !strcmp(text, WF_LATENTS_FORMAT);
+    WF_CHECK(meta->latents || !strcmp(text, WF_FORMAT), WF_DATA, "%s: format is \"%.40s\", want \"" WF_FORMAT "\"", who,
+             text);
+    WF_TRY(find(lookup, context, who, "wavelet", &text));
+    WF_CHECK(strlen(text) < sizeof meta->wavelet, WF_DATA, "%s: wavelet \"%.40s\" has too long a name", who, text);
+    memcpy(meta->wavelet, text, strlen(text) + 1);
+    WF_TRY(find(lookup, context, who, "shape", &text));
+    WF_CHECK(parse_shape(text, meta), WF_DATA, "%s: shape is \"%.40s\", want [[DEPTHx]HEIGHTx]WIDTHxCHANNELS", who,
+             text);
+    WF_TRY(find_number(lookup, context, who, "levels", &meta->levels));
+    WF_TRY(find_number(lookup, context, who, "top", &meta->top));
+    WF_TRY(find_number(lookup, context, who, "bits", &meta->bits));
+    text = lookup(context, "rate");
+    WF_CHECK(!text || (wf_parse_count(text, WF_MAX_RATE, &rate) && rate), WF_DATA,
+             "%s: rate is \"%.40s\", want a number of samples a second", who, text);
+    meta->rate = (int)rate;
+    WF_TRY(wf_meta_check(meta, who));
+    WF_TRY(find(lookup, context, who, "provenance", &text));
+    json_t *array;
+    WF_TRY(load_provenance(text, who, &array));
+    json_decref(array);
+    meta->provenance = strdup(text);
+    WF_CHECK(meta->provenance, WF_AGAIN, "%s: out of memory", who);
+    return WF_OK;
+}
+
+int wf_meta_parse(wf_meta_lookup *lookup, const void *context, const char *who, wf_meta *meta)
+{
+    *meta = (wf_meta){0};
+    int status = parse_fields(lookup, context, who, meta);
+    if (status)
+        wf_meta_clear(meta);
+    return status;
+}

@@ -1,0 +1,302 @@
+/* conditioning.c - pictures that a model continues upward: where they come from, and the level at which they enter */
+#include "conditioning.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "../image/image.h"
+#include "../pyramid/pyramid.h"
+#include "../store/stream.h"
+
+/* Fills picture [most,H,W,C] (NULL at level -1) and index [most] with *N <= most starts. */
+typedef int next_starts(wf_starts *s, int most, int *N, float *picture, uint64_t *index);
+
+struct wf_starts {
+    next_starts *next;
+    const wf_model *model;
+    wf_meta meta; /* owned */
+    int offset, level;
+    int64_t count, done; /* of nothing; done: of pictures too */
+    /* of a stream */
+    wf_reader *reader;
+    wf_record record; /* from `used` on not handed out yet */
+    int64_t used;
+    wf_pyramid *pyramid; /* joins `chunk` pictures */
+    int chunk;
+    /* of pictures: the next one, unless they are at their end */
+    wf_images *images;
+    wf_image image;
+    int rate; /* of the first */
+    const char *name;
+    bool more;
+};
+
+const wf_meta *wf_starts_meta(const wf_starts *s)
+{
+    return &s->meta;
+}
+
+int wf_starts_offset(const wf_starts *s)
+{
+    return s->offset;
+}
+
+int wf_starts_level(const wf_starts *s)
+{
+    return s->level;
+}
+
+int wf_starts_drawn(const wf_starts *s, int to, wf_meta *out)
+{
+    int levels = s->model->meta.levels, from = s->level + s->offset;
+    *out = (wf_meta){0};
+    to = to < 0 ? levels : to;
+    WF_CHECK(to <= levels, WF_USAGE, "%s has levels 0 to %d, not %d", s->model->path, levels, to);
+    WF_CHECK(to > from, WF_USAGE, "level %d: the pictures that come in are at level %d already", to, from);
+    WF_TRY(wf_meta_copy(out, &s->meta));
+    out->top = to - s->offset;
+    return WF_OK;
+}
+
+static size_t picture_size(const wf_starts *s)
+{
+    int H, W;
+    wf_pyramid_size(&s->meta, s->level, &H, &W);
+    return (size_t)H * (size_t)W * (size_t)s->meta.C;
+}
+
+/* -- where pictures enter ------------------------------------------------------------------------------------------- */
+
+static int check_kind(const wf_model *model, const char *name, wf_signal signal, int C, int bits)
+{
+    WF_CHECK(signal == model->meta.signal, WF_DATA, "%s: a %s; %s is for %ss", name, wf_signal_names[signal],
+             model->path, wf_signal_names[model->meta.signal]);
+    WF_CHECK(C == model->meta.C && bits == model->meta.bits, WF_DATA,
+             "%s: %d channels of %d bits; %s is for %d channels of %d bits", name, C, bits, model->path, model->meta.C,
+             model->meta.bits);
+    return WF_OK;
+}
+
+/* Halvings from the model's pictures to those of H x W; -1: no level has that size. */
+static int halvings(const wf_meta *model, int H, int W)
+{
+    for (int k = 0; k <= model->levels; k++)
+        if (wf_rows_left(model->signal, model->H, k) == H && model->W >> k == W)
+            return k;
+    return -1;
+}
+
+/* Pictures of H x W enter so many levels below the model's highest: `below`, or as many as the scale doubles. */
+static int enter(wf_starts *s, const char *name, int H, int W, int scale, int below)
+{
+    int levels = s->model->meta.levels;
+    wf_signal signal = s->meta.signal;
+    WF_CHECK(!scale || signal != WF_VOLUME, WF_USAGE, "scale %d: volumes have the model's size", scale);
+    WF_CHECK(scale == 0 || (scale > 1 && (scale & (scale - 1)) == 0), WF_USAGE,
+             "scale %d: want a power of two, from 2 on", scale);
+    WF_CHECK(scale || below >= 0, WF_DATA, "%s: pictures of %d x %d are no level of the model's %d x %d", name, H, W,
+             s->model->meta.H, s->model->meta.W);
+    for (int k = 1; scale >> k; k++)
+        below = k;
+    WF_CHECK(below <= levels, WF_USAGE, "scale %d: %s enlarges %d times at most", scale, s->model->path, 1 << levels);
+    WF_CHECK(H <= wf_rows_left(signal, WF_MAX_SIDE, below) && W <= WF_MAX_SIDE >> below, WF_DATA,
+             "%s: %d x %d is too large to enlarge %d times", name, H, W, 1 << below);
+    s->meta.levels = scale ? below : levels;
+    s->meta.top = s->meta.levels;
+    s->meta.H = wf_rows_grown(signal, H, below);
+    s->meta.W = W << below;
+    s->offset = levels - s->meta.levels;
+    s->level = s->meta.levels - below;
+    return WF_OK;
+}
+
+/* Of sounds that come in at `rate` samples a second, so many doublings below those that are drawn. A rate halved on the way may
+ * have been rounded: what is left of the model's becomes the model's. */
+static int set_rate(wf_starts *s, const char *name, int rate, int doublings)
+{
+    int of_model = s->model->meta.rate;
+    int64_t drawn = doublings < 0 ? rate >> -doublings : (int64_t)rate << doublings;
+    if (doublings > 0 && rate == of_model >> doublings)
+        drawn = of_model;
+    WF_CHECK(drawn <= WF_MAX_RATE, WF_DATA, "%s: %d samples a second are too many to enlarge %d times", name, rate,
+             1 << doublings);
+    s->meta.rate = (int)drawn;
+    return WF_OK;
+}
+
+static int opened(int status, wf_starts **out)
+{
+    if (status) {
+        wf_starts_destroy(*out);
+        *out = NULL;
+    }
+    return status;
+}
+
+static int create(const wf_model *model, next_starts *next, wf_starts **out)
+{
+    wf_starts *s = calloc(1, sizeof *s);
+    WF_CHECK(s, WF_AGAIN, "starts: out of memory");
+    s->model = model;
+    s->next = next;
+    s->level = -1;
+    *out = s;
+    return opened(wf_meta_copy(&s->meta, &model->meta), out);
+}
+
+void wf_starts_destroy(wf_starts *s)
+{
+    if (!s)
+        return;
+    wf_reader_destroy(s->reader);
+    wf_pyramid_destroy(s->pyramid);
+    if (s->images)
+        wf_images_close(s->images);
+    wf_image_clear(&s->image);
+    wf_meta_clear(&s->meta);
+    free(s);
+}
+
+/* -- nothing -------------------------------------------------------------------------------------------------------- */
+
+static int next_nothing(wf_starts *s, int most, int *N, float *picture, uint64_t *index)
+{
+    (void)picture;
+    *N = s->count - s->done < most ? (int)(s->count - s->done) : most;
+    for (int i = 0; i < *N; i++)
+        index[i] = (uint64_t)s->done++;
+    return WF_OK;
+}
+
+int wf_starts_nothing(const wf_model *model, int64_t count, int scale, wf_starts **out)
+{
+    WF_CHECK(!scale, WF_USAGE, "--scale enlarges pictures, and none come: name a file by --from, or pipe some in");
+    WF_TRY(create(model, next_nothing, out));
+    (*out)->count = count;
+    return WF_OK;
+}
+
+/* -- a coefficient stream ------------------------------------------------------------------------------------------- */
+
+/* The stream's next record of its highest level, the only one that is continued. */
+static int next_record(wf_starts *s, bool *more)
+{
+    const wf_meta *source = wf_reader_meta(s->reader);
+    for (*more = true; *more && s->used == s->record.N;) {
+        WF_TRY(wf_reader_next(s->reader, &s->record, more));
+        s->used = *more && s->record.level == source->top ? 0 : s->record.N;
+    }
+    return WF_OK;
+}
+
+static int next_of_stream(wf_starts *s, int most, int *N, float *picture, uint64_t *index)
+{
+    bool more;
+    wf_record *r = &s->record;
+    WF_TRY(next_record(s, &more));
+    if (!more)
+        return WF_OK;
+    wf_level_shape shape = wf_meta_level(wf_reader_meta(s->reader), r->level);
+    size_t each = (size_t)shape.H * (size_t)shape.W * (size_t)shape.C, at = (size_t)s->used;
+    size_t bands = (size_t)wf_bands(s->meta.signal);
+    int64_t left = r->N - s->used;
+    most = most < s->chunk ? most : s->chunk;
+    *N = left < most ? (int)left : most;
+    memcpy(index, r->index + at, (size_t)*N * sizeof *index);
+    s->used += *N;
+    return wf_pyramid_join(s->pyramid, r->level, *N, r->low + at * each,
+                           r->detail ? r->detail + at * each * bands : NULL, picture);
+}
+
+static int open_stream(wf_starts *s, wf_backend *backend, FILE *file, const char *name, int scale)
+{
+    int H, W;
+    const wf_meta *model = &s->model->meta;
+    WF_TRY(wf_reader_create(file, name, &s->reader));
+    const wf_meta *source = wf_reader_meta(s->reader);
+    WF_CHECK(!strcmp(source->wavelet, model->wavelet), WF_DATA, "%s: coefficients of %s; %s is for %s", name,
+             source->wavelet, s->model->path, model->wavelet);
+    WF_TRY(check_kind(s->model, name, source->signal, source->C, source->bits));
+    if (source->signal == WF_VOLUME)
+        WF_TRY(wf_meta_match(source, name, model, s->model->path));
+    wf_pyramid_size(source, source->top, &H, &W);
+    bool same = source->levels == model->levels; /* pyramid: any size goes on at its own level */
+    wf_meta_clear(&s->meta);
+    WF_TRY(wf_meta_copy(&s->meta, source));
+    WF_TRY(enter(s, name, H, W, scale, same ? source->levels - source->top : halvings(model, H, W)));
+    WF_TRY(set_rate(s, name, source->rate, s->meta.levels - s->level - (source->levels - source->top)));
+    s->chunk = wf_pyramid_batch(source, source->top);
+    return wf_pyramid_create(backend, source, s->chunk, &s->pyramid);
+}
+
+int wf_starts_stream(const wf_model *model, wf_backend *backend, FILE *file, const char *name, int scale,
+                     wf_starts **out)
+{
+    WF_TRY(create(model, next_of_stream, out));
+    return opened(open_stream(*out, backend, file, name, scale), out);
+}
+
+/* -- picture files -------------------------------------------------------------------------------------------------- */
+
+static int read_image(wf_starts *s)
+{
+    WF_TRY(wf_images_next(s->images, &s->image, &s->name, &s->more));
+    if (!s->more)
+        return WF_OK;
+    if (s->image.signal == WF_PICTURE)
+        WF_TRY(wf_image_channels(&s->image, s->name, s->model->meta.C));
+    return check_kind(s->model, s->name, s->image.signal, s->image.C, s->image.bits);
+}
+
+static int next_of_images(wf_starts *s, int most, int *N, float *picture, uint64_t *index)
+{
+    int H, W;
+    size_t each = picture_size(s);
+    wf_pyramid_size(&s->meta, s->level, &H, &W);
+    for (; s->more && *N < most; ++*N) {
+        WF_CHECK(s->image.H == H && s->image.W == W && s->image.D == wf_meta_slices(&s->meta, s->level + 1), WF_DATA,
+                 "%s: %d x %d, want %d x %d as the pictures before", s->name, s->image.H, s->image.W, H, W);
+        WF_CHECK(s->image.rate == s->rate, WF_DATA, "%s: %d samples a second, want %d as the sounds before", s->name,
+                 s->image.rate, s->rate);
+        for (size_t i = 0; i < each; i++)
+            picture[(size_t)*N * each + i] = s->image.pixels[i];
+        index[*N] = (uint64_t)s->done++;
+        WF_TRY(read_image(s));
+    }
+    return WF_OK;
+}
+
+static int open_images(wf_starts *s, char *const *paths, int count, int scale)
+{
+    WF_TRY(wf_images_open(paths, count, stdin, &s->images));
+    wf_images_take_as(s->images, (wf_images_taken){.volumes = s->model->meta.signal == WF_VOLUME});
+    WF_TRY(read_image(s));
+    WF_CHECK(s->more, WF_DATA, "%s: no picture", paths[0]);
+    WF_TRY(enter(s, s->name, s->image.H, s->image.W, scale, halvings(&s->model->meta, s->image.H, s->image.W)));
+    s->rate = s->image.rate;
+    return set_rate(s, s->name, s->rate, s->meta.levels - s->level);
+}
+
+int wf_starts_images(const wf_model *model, char *const *paths, int count, int scale, wf_starts **out)
+{
+    WF_TRY(create(model, next_of_images, out));
+    return opened(open_images(*out, paths, count, scale), out);
+}
+
+/* -- all ------------------------------------------------------------------------------------------------------------ */
+
+int wf_starts_next(wf_starts *s, int most, int *N, float **picture, uint64_t *index)
+{
+    *N = 0;
+    *picture = NULL;
+    if (s->level >= 0) {
+        *picture = malloc((size_t)most * picture_size(s) * sizeof **picture);
+        WF_CHECK(*picture, WF_AGAIN, "starts: out of memory for %d pictures", most);
+    }
+    int status = s->next(s, most, N, *picture, index);
+    if (status || !*N) {
+        free(*picture);
+        *picture = NULL;
+    }
+    return status;
+}

@@ -1,0 +1,279 @@
+/* checkpoint.c - a training's state and log on disk */
+#include <errno.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../base/file.h"
+#include "trainer.h"
+#include "../base/version.h"
+#include "../base/safetensors.h"
+
+/* What must not change between the runs of one training: a resumed run with other values would be another experiment.
+ * Its limits may, so that a training can be prolonged. */
+static int describe(const wf_trainer *t, char **out)
+{
+    const wf_train_options *o = t->options;
+    char text[16384], context[32] = ""; /* trainings from before there was context, or learnt noise, go on */
+    const char *noise = o->dequantize ? " dequantize=" : "";
+    if (t->context)
+        snprintf(context, sizeof context, " context=%d", t->context);
+    int n =
+        snprintf(text, sizeof text,
+                 "data=%s chain=%s batch=%d lr=%.17g ema=%.17g warmup=%lld decay=%.17g patch=%d flip=%d precision=%d "
+                 "seed=%llu backend=%.3s%s%s%s",
+                 wf_store_hash(t->store), t->chain, o->batch, o->lr, o->ema, (long long)o->warmup, o->decay, t->patch,
+                 o->flip, o->precision, (unsigned long long)o->seed, t->backend->name, context, noise,
+                 o->dequantize ? o->dequantize : "");
+    WF_CHECK(n < (int)sizeof text, WF_USAGE, "chain too long");
+    *out = strdup(text);
+    WF_CHECK(*out, WF_AGAIN, "out of memory");
+    return WF_OK;
+}
+
+/* A host view of a device vector: itself where the backend works in host floats, else a copy to be freed. */
+static int view(const wf_trainer *t, const wf_real *device, wf_dtype dtype, void **out, void **owned)
+{
+    wf_backend *b = t->backend;
+    size_t n = t->optimizer.size;
+    *owned = NULL;
+    if (b->host && dtype == WF_F32) {
+        *out = (void *)(uintptr_t)device;
+        return WF_OK;
+    }
+    *owned = *out = malloc(n * wf_dtype_size(dtype));
+    WF_CHECK(*out, WF_AGAIN, "out of memory for %zu parameters", n);
+    return b->download(b, *out, dtype, device, n);
+}
+
+static const char *const vectors[4] = {"w", "m", "u", "ema"};
+
+static wf_dtype state_dtype(const wf_trainer *t)
+{
+    return t->backend->real == sizeof(double) ? WF_F64 : WF_F32;
+}
+
+static wf_real *vector(const wf_trainer *t, int i)
+{
+    wf_real *const all[4] = {t->optimizer.w, t->optimizer.m, t->optimizer.u, t->optimizer.ema};
+    return all[i];
+}
+
+enum { NUMBERS = 9, STATE_PAIRS = NUMBERS + 3 };
+
+/* The counters of a state, in the order of `number_keys`. */
+static const char *const number_keys[NUMBERS] = {"step", "seconds", "held_out", "best",    "since",
+                                                 "sum",  "summed",  "measured", "finished"};
+
+static int save_tensors(wf_trainer *t, const wf_pair *pairs)
+{
+    wf_tensor tensors[5];
+    void *owned[4] = {0};
+    int status = WF_OK;
+    wf_dtype dtype = state_dtype(t);
+    for (int i = 0; i < 4; i++) {
+        tensors[i] = (wf_tensor){.name = vectors[i], .dtype = dtype, .rank = 1, .shape = {(int64_t)t->optimizer.size}};
+        tensors[i].bytes = t->optimizer.size * wf_dtype_size(dtype);
+        WF_GO(view(t, vector(t, i), dtype, &tensors[i].data, &owned[i]));
+    }
+    tensors[4] = (wf_tensor){.name = "skip", .dtype = WF_U64, .rank = 1, .shape = {t->skips}};
+    tensors[4].data = t->skip;
+    tensors[4].bytes = (size_t)t->skips * sizeof *t->skip;
+    WF_GO(wf_safetensors_save(t->state_path, tensors, 5, pairs, STATE_PAIRS));
+out:
+    for (int i = 0; i < 4; i++)
+        free(owned[i]);
+    return status;
+}
+
+int wf_trainer_save(wf_trainer *t)
+{
+    const double values[NUMBERS] = {(double)t->step, t->seconds,        t->held_out,         t->best,    t->since,
+                                    t->sum,          (double)t->summed, (double)t->measured, t->finished};
+    char numbers[NUMBERS][40], *config = NULL;
+    wf_pair pairs[STATE_PAIRS];
+    WF_TRY(describe(t, &config));
+    for (int i = 0; i < NUMBERS; i++) {
+        snprintf(numbers[i], sizeof numbers[i], "%.17g", values[i]);
+        pairs[i] = (wf_pair){number_keys[i], numbers[i]};
+    }
+    pairs[NUMBERS] = (wf_pair){"format", WF_FORMAT};
+    pairs[NUMBERS + 1] = (wf_pair){"config", config};
+    pairs[NUMBERS + 2] = (wf_pair){"judge", t->judge};
+    int status = save_tensors(t, pairs);
+    free(config);
+    return status;
+}
+
+/* The first setting in which two descriptions differ, for the message. */
+static int differs(const char *path, const char *saved, const char *now)
+{
+    size_t i = 0, start = 0;
+    while (saved[i] && saved[i] == now[i])
+        i++;
+    for (size_t j = 0; j < i; j++)
+        if (saved[j] == ' ' && strchr(saved + j, '=') && strcspn(saved + j + 1, "= ,(") < strcspn(saved + j + 1, " ,("))
+            start = j + 1;
+    return wf_fail(WF_DATA, "%s: was trained with other settings: '%.80s' there, '%.80s' now; use another model folder",
+                   path, saved + start, now + start);
+}
+
+static int parse_number(const wf_safetensors *st, const char *path, const char *key, double *out)
+{
+    const char *text = wf_safetensors_meta(st, key);
+    char *end;
+    WF_CHECK(text && *text, WF_DATA, "%s: \"%s\" is missing", path, key);
+    *out = strtod(text, &end);
+    WF_CHECK(!*end, WF_DATA, "%s: \"%s\" is not a number", path, key);
+    return WF_OK;
+}
+
+static int parse_state(wf_trainer *t, const wf_safetensors *st)
+{
+    double v[NUMBERS];
+    const char *judge = wf_safetensors_meta(st, "judge");
+    for (int i = 0; i < NUMBERS; i++)
+        WF_TRY(parse_number(st, t->state_path, number_keys[i], &v[i]));
+    WF_CHECK(v[0] >= 0 && v[0] < 1e15 && v[4] >= 0 && v[4] < 1e9 && v[6] >= 0 && v[6] < 1e15 && v[7] >= -1 &&
+                 v[7] < 1e15,
+             WF_DATA, "%s: a counter is out of range", t->state_path);
+    t->step = (int64_t)v[0];
+    t->seconds = v[1];
+    t->sum = v[5];
+    t->summed = (int64_t)v[6];
+    t->finished = v[8] != 0;
+    if (!judge || strcmp(judge, t->judge)) /* other pictures judge now: their best is still to come */
+        return WF_OK;
+    t->held_out = v[2];
+    t->best = v[3];
+    t->since = (int)v[4];
+    t->measured = (int64_t)v[7];
+    return WF_OK;
+}
+
+static int take_state(wf_trainer *t, const wf_safetensors *st)
+{
+    wf_backend *b = t->backend;
+    const char *path = t->state_path, *format = wf_safetensors_meta(st, "format");
+    const char *saved = wf_safetensors_meta(st, "config");
+    char *config;
+    WF_CHECK(format && !strcmp(format, WF_FORMAT) && saved, WF_DATA, "%s: not a training state of " WF_FORMAT, path);
+    WF_TRY(describe(t, &config));
+    int status = strcmp(saved, config) ? differs(path, saved, config) : WF_OK;
+    free(config);
+    WF_TRY(status);
+    WF_TRY(parse_state(t, st));
+    for (int i = 0; i < 4; i++) {
+        const wf_tensor *v = wf_safetensors_find(st, vectors[i]);
+        WF_CHECK(v && v->dtype == state_dtype(t) && v->rank == 1 && v->shape[0] == (int64_t)t->optimizer.size, WF_DATA,
+                 "%s: tensor %s is missing or not of %zu parameters", path, vectors[i], t->optimizer.size);
+        WF_TRY(b->upload(b, vector(t, i), v->data, v->dtype, t->optimizer.size));
+    }
+    const wf_tensor *skip = wf_safetensors_find(st, "skip");
+    WF_CHECK(skip && skip->dtype == WF_U64 && skip->bytes <= sizeof t->skip, WF_DATA, "%s: tensor skip", path);
+    t->skips = (int)(skip->bytes / sizeof *t->skip);
+    if (t->skips)
+        memcpy(t->skip, skip->data, skip->bytes);
+    return WF_OK;
+}
+
+int wf_trainer_restore(wf_trainer *t, bool *found)
+{
+    *found = access(t->state_path, F_OK) == 0;
+    if (!*found)
+        return WF_OK;
+    wf_safetensors st = {0};
+    int status = wf_safetensors_load(t->state_path, &st);
+    if (!status)
+        status = take_state(t, &st);
+    wf_safetensors_clear(&st);
+    return status;
+}
+
+int wf_trainer_publish(wf_trainer *t)
+{
+    void *weights = NULL, *average = NULL, *owned[2] = {0};
+    int status = WF_OK;
+    WF_GO(view(t, t->optimizer.w, WF_F32, &weights, &owned[0]));
+    WF_GO(view(t, t->optimizer.ema, WF_F32, &average, &owned[1]));
+    wf_level_file file = {.level = t->options->level,
+                          .step = t->step,
+                          .bpd = t->validation ? t->held_out : NAN,
+                          .round_trip = t->round_trip,
+                          .chain = t->chain,
+                          .dequantize = t->options->dequantize,
+                          .provenance = t->options->provenance,
+                          .weights = weights,
+                          .average = average};
+    WF_GO(wf_level_save(t->model, t->flow, t->dequantizer.flow, &file));
+out:
+    free(owned[0]);
+    free(owned[1]);
+    return status;
+}
+
+/* Whether a line of the log belongs to what was done up to the present state; one cut off by a crash does not. */
+static bool belongs(const wf_trainer *t, const char *line)
+{
+    json_t *object = json_loads(line, JSON_REJECT_DUPLICATES, NULL), *at = json_object_get(object, "step");
+    bool keep = false;
+    int64_t step = json_integer_value(at);
+    if (json_object_get(object, "skipped")) {
+        for (int i = 0; i < t->skips && !keep; i++)
+            keep = t->skip[i] == (uint64_t)step;
+    } else if (json_is_integer(at)) {
+        bool unsaved = json_object_get(object, "val") && step == t->step && t->measured != step;
+        keep = step <= t->step && !unsaved;
+    }
+    json_decref(object);
+    return keep;
+}
+
+static int trim_log(const wf_trainer *t)
+{
+    FILE *in = fopen(t->log_path, "r");
+    if (!in)
+        return errno == ENOENT ? WF_OK : wf_fail_errno("%s", t->log_path);
+    wf_outfile *out = NULL;
+    char *line = NULL;
+    size_t room = 0;
+    int status = WF_OK;
+    WF_GO(wf_outfile_create(t->log_path, &out));
+    while (getline(&line, &room, in) >= 0)
+        if (belongs(t, line)) {
+            line[strcspn(line, "\n")] = 0; /* which a crash may have cut off */
+            fprintf(wf_outfile_stream(out), "%s\n", line);
+        }
+    if (ferror(in)) {
+        status = wf_fail_errno("%s", t->log_path);
+        wf_outfile_abort(out);
+    } else {
+        status = wf_outfile_commit(out);
+    }
+out:
+    free(line);
+    fclose(in);
+    return status;
+}
+
+int wf_trainer_open_log(wf_trainer *t)
+{
+    if (t->log)
+        fclose(t->log);
+    t->log = NULL;
+    WF_TRY(trim_log(t));
+    t->log = fopen(t->log_path, "a");
+    return t->log ? WF_OK : wf_fail_errno("%s", t->log_path);
+}
+
+int wf_trainer_log(wf_trainer *t, const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    vfprintf(t->log, format, ap);
+    va_end(ap);
+    return fflush(t->log) || ferror(t->log) ? wf_fail_write(t->log_path) : WF_OK;
+}
