@@ -92,7 +92,7 @@ static const cli_program program = {
 
 static wf_backend *backend;
 static wf_model model;
-static wf_starts *starts;
+static wf_conditioning *starts;
 static wf_meta drawn_meta; /* of what is written */
 static wf_known *known;    /* NULL: nothing is */
 static wf_ascent *ascent;
@@ -174,28 +174,29 @@ static void check_usage(bool from_stdin)
 static void open_starts(bool from_stdin)
 {
     if (from_path)
-        must(wf_starts_images(&model, (char *const *)&from_path, 1, scale, &starts));
+        must(wf_conditioning_images(&model, (char *const *)&from_path, 1, scale, &starts));
     else if (from_stdin || (count < 0 && cli_stream_comes()))
-        must(wf_starts_stream(&model, backend, stdin, "stdin", scale, &starts));
+        must(wf_conditioning_stream(&model, backend, stdin, "stdin", scale, &starts));
     else
-        must(wf_starts_nothing(&model, count < 0 ? 16 : count, scale, &starts));
+        must(wf_conditioning_none(&model, count < 0 ? 16 : count, scale, &starts));
 }
 
 static void open_known(void)
 {
     uint8_t *missing = NULL;
     if (mask_path)
-        must(wf_known_read_mask(mask_path, wf_starts_meta(starts), &missing));
+        must(wf_known_read_mask(mask_path, wf_conditioning_meta(starts), &missing));
     if (mask_path || grey)
-        must(wf_known_create(wf_starts_meta(starts), missing, grey, &known));
+        must(wf_known_create(wf_conditioning_meta(starts), missing, grey, &known));
     free(missing);
 }
 
 static void open_output(void)
 {
     char hash[20];
-    int offset = wf_starts_offset(starts), first = known ? 0 : wf_starts_level(starts) + 1 + offset;
-    must(known ? wf_meta_copy(&drawn_meta, wf_starts_meta(starts)) : wf_starts_drawn(starts, to_level, &drawn_meta));
+    int offset = wf_conditioning_offset(starts), first = known ? 0 : wf_conditioning_level(starts) + 1 + offset;
+    must(known ? wf_meta_copy(&drawn_meta, wf_conditioning_meta(starts))
+               : wf_conditioning_drawn(starts, to_level, &drawn_meta));
     must(wf_model_hash(&model, first, drawn_meta.top + offset, hash));
     must(wf_meta_add_provenance(&drawn_meta, program.name, common.argc, common.argv, common.seed, hash));
     must(wf_writer_create(stdout, "stdout", &drawn_meta, &writer));
@@ -238,7 +239,7 @@ static void run(void)
     if (!index)
         die(WF_AGAIN, "out of memory for %d pictures", most);
     for (;;) {
-        must(wf_starts_next(starts, most, &N, &picture, index));
+        must(wf_conditioning_next(starts, most, &N, &picture, index));
         if (!N)
             break;
         must(wf_ascent_run(ascent, N, picture, index, write_record, NULL));
@@ -271,7 +272,7 @@ int main(int argc, char **argv)
     wf_known_destroy(known);
     wf_writer_destroy(writer);
     wf_meta_clear(&drawn_meta);
-    wf_starts_destroy(starts);
+    wf_conditioning_destroy(starts);
     wf_model_clear(&model);
     backend->close(backend);
     return WF_OK;

@@ -61,18 +61,18 @@ int wf_ascent_batch(const wf_ascent *a)
     return fit > chains ? (int)(fit / chains) : 1;
 }
 
-int wf_ascent_create(const wf_model *model, const wf_starts *starts, wf_backend *backend, const wf_ascent_spec *spec,
-                     wf_ascent **out)
+int wf_ascent_create(const wf_model *model, const wf_conditioning *starts, wf_backend *backend,
+                     const wf_ascent_spec *spec, wf_ascent **out)
 {
-    const wf_meta *meta = wf_starts_meta(starts);
-    int from = spec->known ? -1 : wf_starts_level(starts);
-    WF_CHECK(!spec->known || (wf_starts_level(starts) == meta->levels && spec->to == meta->levels), WF_USAGE,
-             "what is missing of pictures is drawn at level %d, not %d", meta->levels, wf_starts_level(starts));
+    const wf_meta *meta = wf_conditioning_meta(starts);
+    int from = spec->known ? -1 : wf_conditioning_level(starts);
+    WF_CHECK(!spec->known || (wf_conditioning_level(starts) == meta->levels && spec->to == meta->levels), WF_USAGE,
+             "what is missing of pictures is drawn at level %d, not %d", meta->levels, wf_conditioning_level(starts));
     WF_CHECK(spec->to > from && spec->to <= meta->levels && spec->chains > 0, WF_USAGE,
              "levels %d to %d of %d by %d chains", from + 1, spec->to, meta->levels, spec->chains);
     wf_ascent *a = calloc(1, sizeof *a);
     WF_CHECK(a, WF_AGAIN, "chains: out of memory");
-    *a = (wf_ascent){model, backend, *spec, *meta, wf_starts_offset(starts), NULL, {{0}}, 0, 0};
+    *a = (wf_ascent){model, backend, *spec, *meta, wf_conditioning_offset(starts), NULL, {{0}}, 0, 0};
     for (int l = from + 1; l <= spec->to; l++) {
         if (!(spec->joint || spec->known) || l == from + 1)
             a->steps[a->step_count++].first = l;

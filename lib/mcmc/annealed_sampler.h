@@ -7,7 +7,7 @@
 #include "../store/stream.h"
 
 typedef struct wf_ascent_spec {
-    int to;                                /* last level drawn, as numbered in wf_starts_meta */
+    int to;                                /* last level drawn, as numbered in wf_conditioning_meta */
     double temperature[WF_MAX_LEVELS + 1]; /* of each level of the model */
     bool data;                             /* chains move in the coefficients, not in the latents */
     bool joint;                            /* one chain draws all levels at once, from their annealed joint density */
@@ -20,8 +20,8 @@ typedef struct wf_ascent_spec {
 typedef struct wf_ascent wf_ascent;
 
 /* For the pictures of `starts`. All handles are borrowed. */
-int wf_ascent_create(const wf_model *model, const wf_starts *starts, wf_backend *backend, const wf_ascent_spec *spec,
-                     wf_ascent **out) WF_MUST;
+int wf_ascent_create(const wf_model *model, const wf_conditioning *starts, wf_backend *backend,
+                     const wf_ascent_spec *spec, wf_ascent **out) WF_MUST;
 void wf_ascent_destroy(wf_ascent *a); /* NULL is allowed */
 
 /* How many pictures to run at once: what fills a device at the highest level, within a gigabyte of chains. */
