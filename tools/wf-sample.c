@@ -63,7 +63,7 @@ static wf_sampler samplers[WF_MAX_LEVELS + 1]; /* levels as drawn_meta has them 
 static wf_meta drawn_meta;                     /* of what is written */
 static wf_pyramid *drawn_pyramid;
 
-/* A wf_climb_draw. */
+/* A wf_coarse_to_fine_draw. */
 static int draw(void *unused, int level, int N, const float *low, const uint64_t *index, float *drawn)
 {
     (void)unused;
@@ -99,8 +99,8 @@ static void run(void)
         must(wf_conditioning_next(starts, chunk, &N, &picture, index));
         if (!N)
             break;
-        must(wf_climb(drawn_pyramid, &drawn_meta, wf_conditioning_level(starts), drawn_meta.top, N, picture, index,
-                      draw, write_record, NULL));
+        must(wf_coarse_to_fine(drawn_pyramid, &drawn_meta, wf_conditioning_level(starts), drawn_meta.top, N, picture,
+                               index, draw, write_record, NULL));
         free(picture);
     }
     free(index);

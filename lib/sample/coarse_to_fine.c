@@ -3,8 +3,8 @@
 
 #include <stdlib.h>
 
-int wf_climb(wf_pyramid *pyramid, const wf_meta *meta, int from, int to, int N, const float *picture,
-             const uint64_t *index, wf_climb_draw *draw, wf_record_sink *sink, void *context)
+int wf_coarse_to_fine(wf_pyramid *pyramid, const wf_meta *meta, int from, int to, int N, const float *picture,
+                      const uint64_t *index, wf_coarse_to_fine_draw *draw, wf_record_sink *sink, void *context)
 {
     int status = WF_OK;
     float *below = NULL; /* the picture that was made last */

@@ -174,7 +174,7 @@ static int decode_batch(wf_codec *c, int between, wf_record_sink *sink, void *co
         int n = end - at < c->chunk ? (int)(end - at) : c->chunk;
         for (int i = 0; i < n; i++)
             make_frame(&j, at + i, i);
-        WF_TRY(wf_climb(c->pyramid, &c->model->meta, -1, top(c), n, NULL, c->numbers, draw, hand_out, &j));
+        WF_TRY(wf_coarse_to_fine(c->pyramid, &c->model->meta, -1, top(c), n, NULL, c->numbers, draw, hand_out, &j));
     }
     return WF_OK;
 }
