@@ -95,7 +95,7 @@ static wf_model model;
 static wf_conditioning *starts;
 static wf_meta drawn_meta; /* of what is written */
 static wf_known *known;    /* NULL: nothing is */
-static wf_ascent *ascent;
+static wf_annealed_sampler *ascent;
 static wf_writer *writer;
 static wf_outfile *report; /* NULL: none is asked for */
 static volatile sig_atomic_t interrupted;
@@ -111,7 +111,7 @@ static void judge(void)
     if (report_path)
         must(wf_outfile_create(report_path, &report));
     note("%s", WF_CHAINS_HEAD);
-    for (int i = 0; (r = wf_ascent_report(ascent, i, &first, &last)); i++) {
+    for (int i = 0; (r = wf_annealed_sampler_report(ascent, i, &first, &last)); i++) {
         wf_chains_row(first, last, r, row);
         note("%s", row);
         if (report)
@@ -204,17 +204,17 @@ static void open_output(void)
 
 static void open_ascent(void)
 {
-    wf_ascent_spec spec = {.to = drawn_meta.top,
-                           .data = data,
-                           .joint = joint,
-                           .known = known,
-                           .chains = chains,
-                           .state = state_path,
-                           .options = {.nuts = wf_nuts_defaults,
-                                       .draws = draws,
-                                       .thin = thin,
-                                       .save_every = save_every,
-                                       .stop = state_path ? &interrupted : NULL}};
+    wf_annealed_sampler_spec spec = {.to = drawn_meta.top,
+                                     .data = data,
+                                     .joint = joint,
+                                     .known = known,
+                                     .chains = chains,
+                                     .state = state_path,
+                                     .options = {.nuts = wf_nuts_defaults,
+                                                 .draws = draws,
+                                                 .thin = thin,
+                                                 .save_every = save_every,
+                                                 .stop = state_path ? &interrupted : NULL}};
     for (int l = 0; l <= WF_MAX_LEVELS; l++)
         spec.temperature[l] = cli_nth(&temperature, l);
     spec.options.nuts.seed = common.seed;
@@ -222,7 +222,7 @@ static void open_ascent(void)
     spec.options.nuts.target = target;
     spec.options.nuts.max_depth = max_depth;
     spec.options.nuts.diagonal_mass = mass;
-    must(wf_ascent_create(&model, starts, backend, &spec, &ascent));
+    must(wf_annealed_sampler_create(&model, starts, backend, &spec, &ascent));
 }
 
 static int write_record(void *unused, const wf_record *record)
@@ -233,7 +233,7 @@ static int write_record(void *unused, const wf_record *record)
 
 static void run(void)
 {
-    int N, most = wf_ascent_batch(ascent);
+    int N, most = wf_annealed_sampler_rows(ascent);
     float *picture;
     uint64_t *index = calloc((size_t)most, sizeof *index);
     if (!index)
@@ -242,7 +242,7 @@ static void run(void)
         must(wf_conditioning_next(starts, most, &N, &picture, index));
         if (!N)
             break;
-        must(wf_ascent_run(ascent, N, picture, index, write_record, NULL));
+        must(wf_annealed_sampler_run(ascent, N, picture, index, write_record, NULL));
         free(picture);
     }
     must(wf_writer_finish(writer));
@@ -268,7 +268,7 @@ int main(int argc, char **argv)
     run();
     finish_stdout();
     judge();
-    wf_ascent_destroy(ascent);
+    wf_annealed_sampler_destroy(ascent);
     wf_known_destroy(known);
     wf_writer_destroy(writer);
     wf_meta_clear(&drawn_meta);

@@ -220,7 +220,7 @@ size_t wf_anneal_size(const wf_anneal *a)
     return a->spec.known ? wf_known_size(a->spec.known) : a->D;
 }
 
-int wf_anneal_batch(const wf_anneal *a)
+int wf_anneal_rows(const wf_anneal *a)
 {
     return a->most;
 }
