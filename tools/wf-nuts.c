@@ -94,7 +94,7 @@ static wf_backend *backend;
 static wf_model model;
 static wf_conditioning *starts;
 static wf_meta drawn_meta; /* of what is written */
-static wf_known *known;    /* NULL: nothing is */
+static wf_observed *known; /* NULL: nothing is */
 static wf_annealed_sampler *ascent;
 static wf_writer *writer;
 static wf_outfile *report; /* NULL: none is asked for */
@@ -185,9 +185,9 @@ static void open_known(void)
 {
     uint8_t *missing = NULL;
     if (mask_path)
-        must(wf_known_read_mask(mask_path, wf_conditioning_meta(starts), &missing));
+        must(wf_observed_read_mask(mask_path, wf_conditioning_meta(starts), &missing));
     if (mask_path || grey)
-        must(wf_known_create(wf_conditioning_meta(starts), missing, grey, &known));
+        must(wf_observed_create(wf_conditioning_meta(starts), missing, grey, &known));
     free(missing);
 }
 
@@ -269,7 +269,7 @@ int main(int argc, char **argv)
     finish_stdout();
     judge();
     wf_annealed_sampler_destroy(ascent);
-    wf_known_destroy(known);
+    wf_observed_destroy(known);
     wf_writer_destroy(writer);
     wf_meta_clear(&drawn_meta);
     wf_conditioning_destroy(starts);

@@ -217,7 +217,7 @@ void wf_anneal_destroy(wf_anneal *a)
 
 size_t wf_anneal_size(const wf_anneal *a)
 {
-    return a->spec.known ? wf_known_size(a->spec.known) : a->D;
+    return a->spec.known ? wf_observed_size(a->spec.known) : a->D;
 }
 
 int wf_anneal_rows(const wf_anneal *a)
@@ -431,15 +431,15 @@ static int complete(wf_anneal *a, int count, const int *chain, const double *x, 
 {
     *whole = a->spec.known ? a->whole : x;
     for (int n = 0; n < count && a->spec.known; n++)
-        WF_TRY(wf_known_expand(a->spec.known, a->condition + (size_t)chain[n] * a->D, x + (size_t)n * wf_anneal_size(a),
-                               a->whole + (size_t)n * a->D));
+        WF_TRY(wf_observed_apply(a->spec.known, a->condition + (size_t)chain[n] * a->D,
+                                 x + (size_t)n * wf_anneal_size(a), a->whole + (size_t)n * a->D));
     return WF_OK;
 }
 
 int wf_anneal_density(void *anneal, int n, const int *chain, const double *x, double *logp, double *gradient)
 {
     wf_anneal *a = anneal;
-    wf_known *known = a->spec.known;
+    wf_observed *known = a->spec.known;
     size_t each = wf_anneal_size(a);
     for (int at = 0; at < n; at += a->most) {
         int count = rows(a, n, at);
@@ -448,7 +448,7 @@ int wf_anneal_density(void *anneal, int n, const int *chain, const double *x, do
         WF_TRY(complete(a, count, chain + at, x + (size_t)at * each, &whole));
         WF_TRY(batch_density(a, count, chain + at, whole, logp + at, known ? a->gradient : to));
         for (int i = 0; i < count && known; i++)
-            WF_TRY(wf_known_gather(known, a->gradient + (size_t)i * a->D, to + (size_t)i * each));
+            WF_TRY(wf_observed_adjoint(known, a->gradient + (size_t)i * a->D, to + (size_t)i * each));
     }
     return WF_OK;
 }
@@ -483,7 +483,8 @@ int wf_anneal_start(wf_anneal *a, int n, const uint64_t *id, uint64_t seed, doub
     int chain[MOST];
     WF_CHECK(n <= a->chains, WF_USAGE, "anneal: %d chains, made for %d", n, a->chains);
     for (int i = 0; i < n && a->spec.known; i++)
-        wf_known_start(a->spec.known, a->condition + (size_t)i * a->D, seed, id[i], x + (size_t)i * wf_anneal_size(a));
+        wf_observed_start(a->spec.known, a->condition + (size_t)i * a->D, seed, id[i],
+                          x + (size_t)i * wf_anneal_size(a));
     if (a->spec.known)
         return WF_OK;
     for (int at = 0; at < n; at += a->most) {

@@ -27,7 +27,7 @@ typedef struct wf_anneal_spec {
     int H, W;                              /* of the low-pass at `first`; of I_0 when first is 0 */
     double temperature[WF_MAX_LEVELS + 1]; /* of each level of the model, above 0 */
     bool data;                             /* the chain moves in the coefficients, not in the latents */
-    wf_known
+    wf_observed
         *known; /* borrowed; NULL: nothing is known. With all levels and data: the chain moves in what is missing */
 } wf_anneal_spec;
 

@@ -118,7 +118,7 @@ static int name_run(const wf_annealed_sampler *a, const step *s, int n, const fl
     *run = XXH3_64bits_withSeed(a->spec.temperature, sizeof a->spec.temperature, *run);
     *run = XXH3_64bits_withSeed(which, sizeof which, *run);
     if (a->spec.known)
-        *run ^= wf_known_hash(a->spec.known);
+        *run ^= wf_observed_hash(a->spec.known);
     if (low)
         *run = XXH3_64bits_withSeed(low, (size_t)n * stand_size(a, s) * sizeof *low, *run);
     return WF_OK;

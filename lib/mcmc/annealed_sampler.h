@@ -11,7 +11,7 @@ typedef struct wf_annealed_sampler_spec {
     double temperature[WF_MAX_LEVELS + 1]; /* of each level of the model */
     bool data;                             /* chains move in the coefficients, not in the latents */
     bool joint;                            /* one chain draws all levels at once, from their annealed joint density */
-    wf_known *known;                       /* the starts are whole pictures, of which this is known; NULL: nothing is */
+    wf_observed *known;                    /* the starts are whole pictures, of which this is known; NULL: nothing is */
     int chains;                            /* for each picture that comes in */
     wf_chains_options options;             /* of chains; group, state and run are filled in; thin: of the last level */
     const char *state;                     /* folder of state files, one for each level and batch; NULL: none */
