@@ -182,7 +182,7 @@ Test(codec, between_is_on_the_great_circle)
     for (int l = 0; l <= LEVELS; l++) {
         wf_level_shape s = wf_meta_level(&model.meta, l);
         size_t n = (size_t)(s.H * s.W * s.K);
-        wf_feed_undo(&model.meta, l == 0, n, middle[l]);
+        wf_level_input_undo(&model.meta, l == 0, n, middle[l]);
         cr_assert_eq(
             wf_pyramid_join(b.pyramid, l, 1, l ? picture : middle[0], l ? middle[l] : NULL, l ? joined : picture), 0);
         if (l)

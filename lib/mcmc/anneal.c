@@ -254,7 +254,7 @@ static int load_condition(wf_anneal *a, int count, const int *chain)
     return a->backend->upload(a->backend, s->low, a->pixels, WF_F32, (size_t)a->N * s->low_size);
 }
 
-/* What load_condition has brought, in the flow's units: without noise, as wf_feed_load has it. */
+/* What load_condition has brought, in the flow's units: without noise, as wf_level_input_load has it. */
 static int scale_condition(wf_anneal *a)
 {
     static const uint64_t unused[MOST];
@@ -500,7 +500,7 @@ static int take_pixels(wf_anneal *a, int count, size_t each, const int *chain, b
 {
     size_t n = (size_t)count * each;
     WF_TRY(a->backend->download(a->backend, to, WF_F32, from, n));
-    wf_feed_undo(a->meta, low, n, to);
+    wf_level_input_undo(a->meta, low, n, to);
     for (size_t i = 0; i < n; i++)
         WF_CHECK(isfinite(to[i]), WF_INTERNAL, "level %d: the picture of chain %d is not finite", a->spec.last,
                  chain[i / each]);

@@ -59,23 +59,23 @@ void wf_dequantizer_clear(wf_dequantizer *d)
 }
 
 /* e, and the pictures without noise as the condition. */
-static int begin(wf_dequantizer *d, wf_feed *feed, const wf_random *random)
+static int begin(wf_dequantizer *d, wf_level_input *feed, const wf_random *random)
 {
     wf_backend *b = d->backend;
     size_t n = (size_t)d->N * d->D;
-    WF_TRY(wf_feed_dequantize(feed, NULL));
+    WF_TRY(wf_level_input_dequantize(feed, NULL));
     WF_TRY(b->copy(b, d->cond, feed->low, n));
     return b->normal(b, random, d->N, d->D, feed->index, 1, d->e);
 }
 
-int wf_dequantizer_init(wf_dequantizer *d, wf_real *params, wf_feed *feed, const wf_random *random)
+int wf_dequantizer_init(wf_dequantizer *d, wf_real *params, wf_level_input *feed, const wf_random *random)
 {
     WF_TRY(wf_flow_init(d->flow, random->seed, params));
     WF_TRY(begin(d, feed, random));
     return wf_flow_data_init(d->flow, params, d->e, d->cond);
 }
 
-int wf_dequantizer_run(wf_dequantizer *d, const wf_real *params, wf_feed *feed, const wf_random *random)
+int wf_dequantizer_run(wf_dequantizer *d, const wf_real *params, wf_level_input *feed, const wf_random *random)
 {
     wf_backend *b = d->backend;
     size_t n = (size_t)d->N * d->D;

@@ -34,10 +34,10 @@ int wf_dequantizer_create(wf_backend *backend, const wf_meta *meta, const char *
 void wf_dequantizer_clear(wf_dequantizer *d);
 
 /* Random initial parameters (device), and what depends on data from what was uploaded to `feed`. */
-int wf_dequantizer_init(wf_dequantizer *d, wf_real *params, wf_feed *feed, const wf_random *random) WF_MUST;
+int wf_dequantizer_init(wf_dequantizer *d, wf_real *params, wf_level_input *feed, const wf_random *random) WF_MUST;
 
-/* In place of wf_feed_dequantize: what was uploaded to `feed` gets noise of q. May be recorded. */
-int wf_dequantizer_run(wf_dequantizer *d, const wf_real *params, wf_feed *feed, const wf_random *random) WF_MUST;
+/* In place of wf_level_input_dequantize: what was uploaded to `feed` gets noise of q. May be recorded. */
+int wf_dequantizer_run(wf_dequantizer *d, const wf_real *params, wf_level_input *feed, const wf_random *random) WF_MUST;
 
 /* log q(u | x) of each picture, nats, in two steps as wf_flow_post. out: NULL both after a failure. */
 int wf_dequantizer_post(wf_dequantizer *d, wf_post *out[2]) WF_MUST;

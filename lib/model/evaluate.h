@@ -16,7 +16,7 @@ typedef struct wf_evaluator {
     const wf_real *params; /* borrowed; those of the noise's flow follow the flow's */
     int level;
     wf_flow *flow;
-    wf_feed feed;
+    wf_level_input feed;
     wf_dequantizer dequantizer;
     wf_random noise;
     wf_pixel_noise *pixels; /* NULL: each level has noise of its own */

@@ -97,7 +97,7 @@ static int dequantize(wf_trainer *t, const wf_random *random)
 {
     if (t->dequantizer.flow)
         return wf_dequantizer_run(&t->dequantizer, noise_params(t), &t->feed, random);
-    return wf_feed_dequantize(&t->feed, random);
+    return wf_level_input_dequantize(&t->feed, random);
 }
 
 /* The work of a step, with the batch on the device. */
@@ -110,7 +110,7 @@ static int compute(void *trainer)
     /* the loss is in bits per coefficient, so that the rate means the same at every level and patch size */
     double scale = -1 / (o->batch * counted * s.K * log(2));
     WF_TRY(dequantize(t, &t->noise));
-    const wf_real *x = wf_feed_x(&t->feed), *cond = wf_feed_cond(&t->feed), *dx;
+    const wf_real *x = wf_level_input_x(&t->feed), *cond = wf_level_input_cond(&t->feed), *dx;
     WF_TRY(wf_flow_forward(t->flow, t->optimizer.w, x, cond));
     WF_TRY(wf_flow_guard(t->flow, t->optimizer.bad));
     if (t->dequantizer.flow)
@@ -141,7 +141,7 @@ static int launch(wf_trainer *t)
     t->noise = (wf_random){o->seed, WF_PURPOSE_NOISE, (uint64_t)t->step};
     wf_optimizer_begin(&t->optimizer, t->step, learning_rate(t));
     WF_TRY(wf_batches_load(&t->batches, t->step));
-    WF_TRY(wf_feed_upload(&t->feed, o->batch, t->batches.low, t->batches.detail, slots));
+    WF_TRY(wf_level_input_upload(&t->feed, o->batch, t->batches.low, t->batches.detail, slots));
     if (t->weight)
         WF_TRY(t->backend->upload(t->backend, t->weight, t->batches.weight, WF_F32,
                                   (size_t)o->batch * (size_t)t->batches.H * (size_t)t->batches.W));
@@ -342,13 +342,13 @@ static int initialize(wf_trainer *t)
     for (int n = 0; n < o->batch; n++)
         slots[n] = (uint64_t)n;
     WF_TRY(wf_batches_load(&t->batches, 0));
-    WF_TRY(wf_feed_upload(&t->feed, o->batch, t->batches.low, t->batches.detail, slots));
+    WF_TRY(wf_level_input_upload(&t->feed, o->batch, t->batches.low, t->batches.detail, slots));
     if (t->dequantizer.flow) {
         WF_TRY(wf_dequantizer_init(&t->dequantizer, noise_params(t), &t->feed, &noise));
-        WF_TRY(wf_feed_upload(&t->feed, o->batch, t->batches.low, t->batches.detail, slots));
+        WF_TRY(wf_level_input_upload(&t->feed, o->batch, t->batches.low, t->batches.detail, slots));
     }
     WF_TRY(dequantize(t, &noise));
-    WF_TRY(wf_flow_data_init(t->flow, t->optimizer.w, wf_feed_x(&t->feed), wf_feed_cond(&t->feed)));
+    WF_TRY(wf_flow_data_init(t->flow, t->optimizer.w, wf_level_input_x(&t->feed), wf_level_input_cond(&t->feed)));
     WF_TRY(b->copy(b, t->optimizer.ema, t->optimizer.w, t->optimizer.size));
     return wf_trainer_save(t);
 }
@@ -399,7 +399,7 @@ static int prepare(wf_trainer *t)
         parameters = wf_flow_size(t->dequantizer.flow);
     }
     WF_TRY(wf_optimizer_create(t->backend, wf_flow_size(t->flow) + parameters, o->ema, &t->optimizer));
-    WF_TRY(wf_feed_create(t->backend, meta, o->level, o->batch, t->batches.H, t->batches.W, &t->feed));
+    WF_TRY(wf_level_input_create(t->backend, meta, o->level, o->batch, t->batches.H, t->batches.W, &t->feed));
     if (!t->validation)
         return WF_OK;
     WF_CHECK(wf_store_has_level(t->validation, o->level), WF_DATA, "the validation data has no level %d", o->level);
@@ -564,7 +564,7 @@ int wf_train(const wf_model *model, wf_backend *backend, wf_store *store, wf_sto
     drop(t);
     wf_replay_clear(backend, &t->replay);
     wf_evaluator_clear(&t->evaluator);
-    wf_feed_clear(&t->feed);
+    wf_level_input_clear(&t->feed);
     t->backend->free(t->backend, t->weight);
     wf_batches_clear(&t->batches);
     wf_optimizer_clear(&t->optimizer);
