@@ -50,7 +50,7 @@ struct wf_anneal {
     stage *last;         /* the first is stages[0] */
     int most, N, chains; /* rows of a batch at most, rows of this one */
     int size;            /* how many times the one is halved to the other */
-    wf_replay replays[PARTS][SIZES];
+    wf_capture replays[PARTS][SIZES];
     size_t D;                 /* coefficients of all stages */
     float *condition;         /* [chains,condition_size] pixel units: low-pass of the first stage, or what is known */
     size_t condition_size;    /* 0 at a base of which nothing is known */
@@ -199,7 +199,7 @@ void wf_anneal_destroy(wf_anneal *a)
     if (!a)
         return;
     for (int i = 0; i < PARTS * SIZES; i++)
-        wf_replay_clear(a->backend, &a->replays[i / SIZES][i % SIZES]);
+        wf_capture_clear(a->backend, &a->replays[i / SIZES][i % SIZES]);
     for (stage *s = a->stages; a->last && s <= a->last; s++) {
         wf_real *owned[] = {s->in, s->low, s->dlow, s->dx, s->scratch};
         for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
@@ -304,7 +304,7 @@ static int compute_rise(void *anneal)
 
 static int play(wf_anneal *a, enum part part, int (*work)(void *anneal))
 {
-    return wf_replay_run(a->backend, &a->replays[part][a->size], work, a);
+    return wf_capture_run(a->backend, &a->replays[part][a->size], work, a);
 }
 
 /* Coefficients and low-pass pictures of all stages, for a batch of count <= N positions. */

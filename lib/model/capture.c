@@ -1,7 +1,7 @@
 /* capture.c - once plainly, once recorded, then replayed */
 #include "capture.h"
 
-static int record(wf_backend *b, wf_replay *r, int (*work)(void *context), void *context)
+static int record(wf_backend *b, wf_capture *r, int (*work)(void *context), void *context)
 {
     WF_TRY(b->record(b));
     int status = work(context);
@@ -14,7 +14,7 @@ static int record(wf_backend *b, wf_replay *r, int (*work)(void *context), void 
     return status ? status : ended;
 }
 
-int wf_replay_run(wf_backend *b, wf_replay *r, int (*work)(void *context), void *context)
+int wf_capture_run(wf_backend *b, wf_capture *r, int (*work)(void *context), void *context)
 {
     if (!b->record || !r->prepared) {
         WF_TRY(work(context));
@@ -26,9 +26,9 @@ int wf_replay_run(wf_backend *b, wf_replay *r, int (*work)(void *context), void 
     return b->replay(b, r->recording);
 }
 
-void wf_replay_clear(wf_backend *b, wf_replay *r)
+void wf_capture_clear(wf_backend *b, wf_capture *r)
 {
     if (r->recording)
         b->forget(b, r->recording);
-    *r = (wf_replay){0};
+    *r = (wf_capture){0};
 }

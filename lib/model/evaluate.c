@@ -26,7 +26,7 @@ int wf_evaluator_create(wf_backend *backend, const wf_meta *meta, int level, con
 
 void wf_evaluator_clear(wf_evaluator *e)
 {
-    wf_replay_clear(e->backend, &e->replay);
+    wf_capture_clear(e->backend, &e->replay);
     wf_flow_destroy(e->flow);
     wf_level_input_clear(&e->feed);
     wf_dequantizer_clear(&e->dequantizer);
@@ -53,7 +53,7 @@ int wf_evaluator_draw(wf_evaluator *e, wf_pixel_noise *pixels, uint64_t draw)
         e->noise.step = draw;
     if (e->dequantizer.flow || e->pixels)
         return WF_OK;
-    wf_replay_clear(e->backend, &e->replay); /* what was recorded makes noise */
+    wf_capture_clear(e->backend, &e->replay); /* what was recorded makes noise */
     e->pixels = pixels;
     e->host = malloc((size_t)e->feed.N * (1 + (size_t)wf_bands(e->meta->signal)) * each * sizeof *e->host);
     WF_CHECK(e->host, WF_AGAIN, "evaluate: out of memory for %d pictures", e->feed.N);
@@ -99,7 +99,7 @@ int wf_evaluator_run(wf_evaluator *e, int64_t N, const float *low, const float *
     for (int64_t at = 0; at < N; at += e->feed.N) {
         int count = N - at < e->feed.N ? (int)(N - at) : e->feed.N;
         WF_TRY(upload(e, count, low + (size_t)at * each, detail ? detail + (size_t)at * details : NULL, index + at));
-        WF_TRY(wf_replay_run(e->backend, &e->replay, compute, e));
+        WF_TRY(wf_capture_run(e->backend, &e->replay, compute, e));
         WF_TRY(collect(e, density));
         for (int n = 0; n < count; n++) {
             e->not_finite = !isfinite(density[n]);

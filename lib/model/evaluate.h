@@ -23,7 +23,7 @@ typedef struct wf_evaluator {
     uint64_t draw;
     bool not_finite; /* why the last run failed */
     float *host;     /* a batch with such noise, low and detail */
-    wf_replay replay;
+    wf_capture replay;
 } wf_evaluator;
 
 /* `meta` and `params` are borrowed until clear. dequantize: chain of the noise, NULL: it is uniform. spec: K, C, kernel and

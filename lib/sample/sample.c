@@ -27,8 +27,8 @@ int wf_sampler_create(const wf_model *model, int level, wf_backend *backend, int
 void wf_sampler_clear(wf_sampler *s)
 {
     if (s->level.backend) {
-        wf_replay_clear(s->level.backend, &s->forward);
-        wf_replay_clear(s->level.backend, &s->inverse);
+        wf_capture_clear(s->level.backend, &s->forward);
+        wf_capture_clear(s->level.backend, &s->inverse);
         s->level.backend->free(s->level.backend, s->z);
     }
     free(s->host);
@@ -107,7 +107,7 @@ static int invert(wf_sampler *s, int count, const float *low, const uint64_t *in
 {
     if (low) /* the details in the feed are not used */
         WF_TRY(wf_level_input_upload(&s->feed, count, low, s->host, index));
-    WF_TRY(wf_replay_run(s->level.backend, &s->inverse, compute_inverse, s));
+    WF_TRY(wf_capture_run(s->level.backend, &s->inverse, compute_inverse, s));
     WF_TRY(take_finite(s, count, s->x, "sample", index, out));
     wf_level_input_undo(s->meta, !low, (size_t)count * size_of(s, s->level.K), out);
     return WF_OK;
@@ -158,7 +158,7 @@ int wf_sampler_encode(wf_sampler *s, int64_t N, const float *low, const float *d
         int count = count_at(s, N, at);
         WF_TRY(wf_level_input_upload(&s->feed, count, rows(low, at, size_of(s, s->meta->C)), rows(detail, at, each),
                                      index + at));
-        WF_TRY(wf_replay_run(s->level.backend, &s->forward, compute_forward, s));
+        WF_TRY(wf_capture_run(s->level.backend, &s->forward, compute_forward, s));
         WF_TRY(
             take_finite(s, count, wf_flow_latent(s->flow), "the latent of picture", index + at, z + (size_t)at * each));
     }

@@ -145,7 +145,7 @@ static int launch(wf_trainer *t)
     if (t->weight)
         WF_TRY(t->backend->upload(t->backend, t->weight, t->batches.weight, WF_F32,
                                   (size_t)o->batch * (size_t)t->batches.H * (size_t)t->batches.W));
-    WF_TRY(wf_replay_run(t->backend, &t->replay, compute, t));
+    WF_TRY(wf_capture_run(t->backend, &t->replay, compute, t));
     *l = (struct wf_launched){.step = t->step};
     int status = WF_OK;
     WF_GO(wf_flow_post(t->flow, &l->density));
@@ -562,7 +562,7 @@ int wf_train(const wf_model *model, wf_backend *backend, wf_store *store, wf_sto
         status = status ? status : closed;
     }
     drop(t);
-    wf_replay_clear(backend, &t->replay);
+    wf_capture_clear(backend, &t->replay);
     wf_evaluator_clear(&t->evaluator);
     wf_level_input_clear(&t->feed);
     t->backend->free(t->backend, t->weight);

@@ -42,7 +42,7 @@ typedef struct wf_trainer {
     bool finished; /* nothing is left to do unless the limits are raised */
 
     /* of this run */
-    wf_replay replay;
+    wf_capture replay;
     wf_random noise;     /* of the step being launched */
     struct wf_launched { /* steps whose results are not in yet, oldest first */
         int64_t step;

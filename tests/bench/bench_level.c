@@ -49,9 +49,9 @@ typedef struct run {
     job job;
     wf_backend *backend;
     wf_flow *flow;
-    wf_optimizer optimizer; /* of training */
-    wf_replay replay, back; /* back: of a gradient, the way down */
-    wf_post *post;          /* of the run before, where runs are queued */
+    wf_optimizer optimizer;  /* of training */
+    wf_capture replay, back; /* back: of a gradient, the way down */
+    wf_post *post;           /* of the run before, where runs are queued */
     wf_real *params;
     wf_real *x, *cond;   /* [N,H,W,K], [N,H,W,C]; cond NULL at the base */
     const wf_real *out;  /* of the last run */
@@ -148,8 +148,8 @@ static void prepare(run *r)
 
 static void clear(run *r)
 {
-    wf_replay_clear(r->backend, &r->replay);
-    wf_replay_clear(r->backend, &r->back);
+    wf_capture_clear(r->backend, &r->replay);
+    wf_capture_clear(r->backend, &r->back);
     r->backend->free(r->backend, r->x);
     r->backend->free(r->backend, r->cond);
     free(r->log_density);
@@ -185,9 +185,9 @@ static int compute(void *context)
 /* As lib/anneal.c does, of one level at T = 0.97. */
 static void evaluate(run *r)
 {
-    must(wf_replay_run(r->backend, &r->replay, compute, r));
+    must(wf_capture_run(r->backend, &r->replay, compute, r));
     must(wf_flow_inverse_logdet(r->flow, r->log_density));
-    must(wf_replay_run(r->backend, &r->back, compute_back, r));
+    must(wf_capture_run(r->backend, &r->back, compute_back, r));
     must(r->backend->download(r->backend, r->gradient, WF_F64, r->out, r->elements));
 }
 
@@ -203,7 +203,7 @@ static void once(run *r)
     wf_post *before = r->post;
     if (r->job.mode == TRAIN)
         wf_optimizer_begin(&r->optimizer, r->step++, 1e-3);
-    must(wf_replay_run(b, &r->replay, compute, r));
+    must(wf_capture_run(b, &r->replay, compute, r));
     must(wf_flow_post(r->flow, &r->post));
     if (before)
         must(wf_flow_collect(r->flow, before, r->log_density));
