@@ -105,7 +105,7 @@ static int open_stage(wf_anneal *a, const wf_model *model, int level)
     WF_TRY(reals(a, s->size, &s->in));
     wf_extent one = extent_of(a, s);
     one.N = 1;
-    size_t scratch = level ? wf_halving_scratch(&one) : 0;
+    size_t scratch = level ? wf_dwt_scratch(&one) : 0;
     if (scratch)
         WF_TRY(reals(a, scratch, &s->scratch));
     if (level > 0) {
@@ -287,7 +287,7 @@ static int lift(wf_anneal *a, const stage *s)
     if (is_base(s))
         return b->copy(b, s[1].low, s->now->x, (size_t)a->N * s->size);
     wf_extent extent = extent_of(a, s + 1);
-    return wf_unhalve(b, a->wavelet, &extent, s->low, s->now->x, s[1].low, s[1].scratch);
+    return wf_idwt_level(b, a->wavelet, &extent, s->low, s->now->x, s[1].low, s[1].scratch);
 }
 
 static int compute_rise(void *anneal)
@@ -361,7 +361,7 @@ static int lower(wf_anneal *a, const stage *s)
     if (is_base(s))
         return b->copy(b, s->dx, s[1].dlow, (size_t)a->N * s->size);
     wf_extent extent = extent_of(a, s + 1);
-    WF_TRY(wf_halve(b, a->wavelet, &extent, s[1].dlow, s->dlow, s->dx, s[1].scratch));
+    WF_TRY(wf_dwt_level(b, a->wavelet, &extent, s[1].dlow, s->dlow, s->dx, s[1].scratch));
     return b->scale(b, low, 1 << wf_axes(a->meta->signal), 0, s->dlow);
 }
 

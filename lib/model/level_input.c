@@ -63,7 +63,7 @@ static int allocate_noise(wf_level_input *f)
     size_t n = (size_t)f->N * low_size(f) * (size_t)pixels_of(f, f->halvings);
     WF_TRY(need(f, n, &f->noise));
     WF_TRY(need(f, n, &f->made));
-    size_t scratch = wf_halving_scratch(&x);
+    size_t scratch = wf_dwt_scratch(&x);
     return scratch ? need(f, scratch, &f->scratch) : WF_OK;
 }
 
@@ -144,7 +144,7 @@ static int add_noise(wf_level_input *f, const wf_random *random)
     for (int left = f->halvings; left > 0; left--) {
         wf_extent e = extent_at(f, left);
         wf_real *detail = wf_at(b, to, n * (size_t)pixels_of(f, left - 1)), *was = from;
-        WF_TRY(wf_halve(b, f->wavelet, &e, from, to, detail, f->scratch));
+        WF_TRY(wf_dwt_level(b, f->wavelet, &e, from, to, detail, f->scratch));
         from = to;
         to = was;
     }

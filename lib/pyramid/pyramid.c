@@ -108,7 +108,7 @@ static int extent_of(wf_pyramid *p, int level, int N, wf_extent *e)
     const wf_meta *m = &p->meta;
     *e = (wf_extent){.signal = m->signal, .N = p->capacity, .D = m->D >> (m->levels - level), .C = m->C};
     wf_pyramid_size(m, level, &e->H, &e->W);
-    size_t want = wf_halving_scratch(e);
+    size_t want = wf_dwt_scratch(e);
     if (want > p->scratch_size) {
         p->b->free(p->b, p->scratch);
         p->scratch = NULL;
@@ -136,7 +136,7 @@ int wf_pyramid_split(wf_pyramid *p, int N, const float *pixels, int lowest)
         WF_TRY(need_image(p, L - 1));
         WF_TRY(need_detail(p, L));
         WF_TRY(extent_of(p, L, N, &extent));
-        WF_TRY(wf_halve(p->b, p->wavelet, &extent, image, p->image[L - 1], p->detail[L], p->scratch));
+        WF_TRY(wf_dwt_level(p->b, p->wavelet, &extent, image, p->image[L - 1], p->detail[L], p->scratch));
         image = p->image[L - 1];
     }
     p->N = N;
@@ -167,7 +167,7 @@ static int strips_of(wf_pyramid *p, int L, const uint16_t *samples, int strip, w
         low += (size_t)y * low_row;
         if (L == p->meta.levels)
             widen(samples + at, (size_t)e.H * row, image);
-        WF_TRY(wf_halve(p->b, p->wavelet, &e, (wf_real *)image, (wf_real *)low, p->detail[L], p->scratch));
+        WF_TRY(wf_dwt_level(p->b, p->wavelet, &e, (wf_real *)image, (wf_real *)low, p->detail[L], p->scratch));
         WF_TRY(sink(context, L, rows, low, (const float *)p->detail[L]));
     }
     return WF_OK;
@@ -240,6 +240,7 @@ int wf_pyramid_join(wf_pyramid *p, int level, int N, const float *low, const flo
     WF_TRY(p->b->upload(p->b, p->image[level - 1], low, WF_F32, n));
     WF_TRY(p->b->upload(p->b, p->detail[level], detail, WF_F32, detail_size(p, level, N)));
     WF_TRY(extent_of(p, level, N, &extent));
-    WF_TRY(wf_unhalve(p->b, p->wavelet, &extent, p->image[level - 1], p->detail[level], p->image[level], p->scratch));
+    WF_TRY(
+        wf_idwt_level(p->b, p->wavelet, &extent, p->image[level - 1], p->detail[level], p->image[level], p->scratch));
     return p->b->download(p->b, pixels, WF_F32, p->image[level], image_size(p, level, N));
 }
