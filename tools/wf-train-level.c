@@ -276,7 +276,7 @@ static const char *chain_of(const char *given, char room[4096])
 {
     if (!given || given[0] != '@')
         return given;
-    must(wf_chain_read(given + 1, room, 4096));
+    must(wf_flow_text_read(given + 1, room, 4096));
     return room;
 }
 

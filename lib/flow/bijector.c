@@ -23,7 +23,7 @@ static int unknown(const char *text, const wf_word *word)
     char known[200] = "";
     for (int i = 0; registry[i]; i++)
         snprintf(known + strlen(known), sizeof known - strlen(known), "%s%s", i ? ", " : "", registry[i]->name);
-    return wf_chain_error(text, word->at, "unknown bijector '%s' (there are: %s)", word->name, known);
+    return wf_flow_text_error(text, word->at, "unknown bijector '%s' (there are: %s)", word->name, known);
 }
 
 /* The value that `text` gives option `o`. */
@@ -34,7 +34,7 @@ static int read_value(const wf_bijector_type *type, const wf_bijector_option *o,
         char *end;
         long number = strtol(text, &end, 10);
         if (*end || number < o->low || number > o->high)
-            return wf_chain_error(chain, at, "%s:%s must be from %d to %d", type->name, o->key, o->low, o->high);
+            return wf_flow_text_error(chain, at, "%s:%s must be from %d to %d", type->name, o->key, o->low, o->high);
         *value = (int)number;
         return WF_OK;
     }
@@ -46,7 +46,7 @@ static int read_value(const wf_bijector_type *type, const wf_bijector_option *o,
         }
         snprintf(known + strlen(known), sizeof known - strlen(known), "%s%s", i ? ", " : "", o->names[i]);
     }
-    return wf_chain_error(chain, at, "%s:%s must be one of %s", type->name, o->key, known);
+    return wf_flow_text_error(chain, at, "%s:%s must be one of %s", type->name, o->key, known);
 }
 
 /* Values of a word's options in the order of the type's table. */
@@ -60,7 +60,7 @@ static int read_options(const wf_bijector_type *type, const char *text, const wf
         while (k < known && strcmp(type->options[k].key, word->option[i].key))
             k++;
         if (k == known)
-            return wf_chain_error(text, at, "%s has no option '%s'", type->name, word->option[i].key);
+            return wf_flow_text_error(text, at, "%s has no option '%s'", type->name, word->option[i].key);
         WF_TRY(read_value(type, &type->options[k], text, at, word->option[i].value, &values[k]));
     }
     return WF_OK;

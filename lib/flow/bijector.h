@@ -10,7 +10,7 @@
 #define WF_BIJECTOR_H
 
 #include "../../kernels/backend.h"
-#include "chain.h"
+#include "flow_text.h"
 
 #define WF_BIJECTORS(row)                                                                                    \
     row(cond) row(actnorm) row(conv1x1) row(householder) row(shuffle) row(reverse) row(additive) row(affine) \

@@ -19,8 +19,8 @@ static int take(wf_flow *f, size_t bytes, void *out)
 
 static int create_bijectors(wf_flow *f, const char *text)
 {
-    wf_chain chain;
-    WF_TRY(wf_chain_parse(text, &chain));
+    wf_flow_text chain;
+    WF_TRY(wf_flow_text_parse(text, &chain));
     int status = WF_OK;
     f->bijectors = calloc((size_t)chain.count, sizeof *f->bijectors);
     if (!f->bijectors)
@@ -36,7 +36,7 @@ static int create_bijectors(wf_flow *f, const char *text)
         b->offset = f->size;
         f->size += b->count;
     }
-    wf_chain_clear(&chain);
+    wf_flow_text_clear(&chain);
     return status;
 }
 

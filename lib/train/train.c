@@ -373,11 +373,11 @@ static int prepare(wf_trainer *t)
     WF_CHECK(o->batch >= 1 && o->batch <= 1024, WF_USAGE, "batch %d is not from 1 to 1024", o->batch);
     WF_CHECK(wf_store_has_level(t->store, o->level), WF_DATA, "the training data has no level %d", o->level);
     WF_CHECK(wf_store_count(t->store) > 0, WF_DATA, "the training data has no picture");
-    bool named = wf_model_chain(o->chain ? o->chain : "official", meta, o->level, t->chain);
+    bool named = wf_preset_chain(o->chain ? o->chain : "official", meta, o->level, t->chain);
     if (!named)
         WF_CHECK(snprintf(t->chain, sizeof t->chain, "%s", o->chain) < (int)sizeof t->chain, WF_USAGE,
                  "chain too long");
-    t->patch = o->patch >= 0 ? o->patch : named ? wf_model_official_patch(meta, o->level) : 0;
+    t->patch = o->patch >= 0 ? o->patch : named ? wf_preset_patch(meta, o->level) : 0;
     t->context = o->context >= 0 ? o->context : t->patch < s.H || t->patch < s.W ? t->patch / 8 : 0;
     WF_TRY(wf_batches_create(t->store, o->level, o->batch, t->patch, t->context, o->flip, o->seed, &t->batches));
     wf_flow_spec spec = {.N = o->batch,

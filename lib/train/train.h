@@ -14,7 +14,7 @@
 
 typedef struct wf_train_options {
     int level;
-    const char *chain;      /* or the name of one (wf_model_chain); NULL: the official one */
+    const char *chain;      /* or the name of one (wf_preset_chain); NULL: the official one */
     const char *dequantize; /* chain of the noise, NULL: it is uniform (dequantizer.h) */
     int64_t steps;          /* stop after so many, 0: no limit */
     double minutes;         /* stop after so long, 0: no limit; counts time spent in earlier runs */

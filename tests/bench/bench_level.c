@@ -107,7 +107,7 @@ static wf_real *normal(wf_backend *b, int batch, size_t values, uint64_t step)
 
 static void prepare(run *r)
 {
-    char chain[WF_MODEL_CHAIN];
+    char chain[WF_PRESET_CHAIN];
     const job *j = &r->job;
     wf_meta meta = {.wavelet = "haar", .levels = pyramid ? 10 : 6, .C = 3, .bits = 8};
     meta.top = meta.levels;
@@ -115,7 +115,7 @@ static void prepare(run *r)
     if (level > meta.levels)
         die(WF_USAGE, "level %d: the model ends at %d", level, meta.levels);
     wf_level_shape s = wf_meta_level(&meta, level);
-    int patch = j->mode == TRAIN ? wf_model_official_patch(&meta, level) : 0, side = patch ? patch : s.H;
+    int patch = j->mode == TRAIN ? wf_preset_patch(&meta, level) : 0, side = patch ? patch : s.H;
     bool backward = j->mode == TRAIN || j->mode == GRADIENT;
     wf_flow_spec spec = {.N = j->batch,
                          .H = side,
@@ -125,7 +125,7 @@ static void prepare(run *r)
                          .kernel = s.H == 1 ? 1 : 3,
                          .precision = j->precision,
                          .memory = backward ? (wf_memory)j->memory : WF_MEMORY_NONE};
-    (void)wf_model_chain("official", &meta, level, chain);
+    (void)wf_preset_chain("official", &meta, level, chain);
     must(wf_flow_create(r->backend, chain, &spec, &r->flow));
 
     size_t size = wf_flow_size(r->flow), pixels = (size_t)side * (size_t)side;
