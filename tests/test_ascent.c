@@ -24,7 +24,7 @@ static void draw(const wf_model *model, wf_backend *b, bool joint, int first, dr
     wf_annealed_sampler *a;
     const uint64_t index[PICTURES] = {0, 1, 2, 3};
     wf_annealed_sampler_spec spec = {.to = LEVELS, .temperature = {0.9, 0.9, 0.9}, .joint = joint, .chains = 1};
-    spec.options = (wf_chains_options){.nuts = wf_nuts_defaults, .draws = 5};
+    spec.options = (wf_markov_chains_options){.nuts = wf_nuts_defaults, .draws = 5};
     spec.options.nuts.adapt = 5;
     cr_assert_eq(wf_conditioning_none(model, PICTURES, 0, &starts), 0, "%s", wf_error());
     cr_assert_eq(wf_annealed_sampler_create(model, starts, b, &spec, &a), 0, "%s", wf_error());

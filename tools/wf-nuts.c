@@ -105,18 +105,18 @@ static volatile sig_atomic_t interrupted;
 /* Says how every level's chains went; dies where they cannot be trusted and --strict was asked for. */
 static void judge(void)
 {
-    const wf_chains_report *r;
+    const wf_markov_chains_report *r;
     int first, last, bad = -1;
-    char row[WF_CHAINS_ROW], doubt[200];
+    char row[WF_MARKOV_CHAINS_ROW], doubt[200];
     if (report_path)
         must(wf_outfile_create(report_path, &report));
-    note("%s", WF_CHAINS_HEAD);
+    note("%s", WF_MARKOV_CHAINS_HEAD);
     for (int i = 0; (r = wf_annealed_sampler_report(ascent, i, &first, &last)); i++) {
-        wf_chains_row(first, last, r, row);
+        wf_markov_chains_row(first, last, r, row);
         note("%s", row);
         if (report)
-            must(wf_chains_write_json(wf_outfile_stream(report), report_path, first, last, r));
-        if (!wf_chains_trusted(r, max_rhat, min_ess))
+            must(wf_markov_chains_write_json(wf_outfile_stream(report), report_path, first, last, r));
+        if (!wf_markov_chains_trusted(r, max_rhat, min_ess))
             bad = bad < 0 ? last : bad;
     }
     if (report)
@@ -126,7 +126,7 @@ static void judge(void)
     snprintf(doubt, sizeof doubt,
              "not shown to have converged, level %d being the first: wanted no divergence, R-hat <= %g, ESS >= %g, "
              "E-BFMI >= %g",
-             bad, max_rhat, min_ess, WF_CHAINS_EBFMI);
+             bad, max_rhat, min_ess, WF_MARKOV_CHAINS_EBFMI);
     if (strict)
         die(WF_INTERNAL, "%s", doubt);
     note("%s", doubt);

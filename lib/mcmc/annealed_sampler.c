@@ -13,7 +13,7 @@ typedef struct step {
     int first, last;
     wf_anneal *anneal;
     int room; /* chains that the anneal is for */
-    wf_chains_report report;
+    wf_markov_chains_report report;
 } step;
 
 struct wf_annealed_sampler {
@@ -54,8 +54,8 @@ int wf_annealed_sampler_rows(const wf_annealed_sampler *a)
             D += (l ? (size_t)wf_bands(a->meta.signal) : 1) * low_size(a, l);
         most = D > most ? D : most;
     }
-    size_t each = most * sizeof(double) * (20 + 3 * depth + (size_t)wf_chains_kept(&a->spec.options)) +
-                  wf_chains_trace(&a->spec.options);
+    size_t each = most * sizeof(double) * (20 + 3 * depth + (size_t)wf_markov_chains_kept(&a->spec.options)) +
+                  wf_markov_chains_trace(&a->spec.options);
     size_t fit = ((size_t)1 << 30) / each;
     fit = fit > 256 ? 256 : fit;
     return fit > chains ? (int)(fit / chains) : 1;
@@ -172,8 +172,8 @@ out:
 static int run_step(wf_annealed_sampler *a, step *s, int n, const float *low, drawn *d)
 {
     char state[WF_PATH];
-    wf_chains_options o = a->spec.options;
-    wf_chains_report report;
+    wf_markov_chains_options o = a->spec.options;
+    wf_markov_chains_report report;
     int length = snprintf(state, sizeof state, "%s/level-%02d.batch-%06d.safetensors",
                           a->spec.state ? a->spec.state : "", s->last + a->offset, a->batches);
     WF_CHECK(length < WF_PATH, WF_USAGE, "%s: the name is too long", a->spec.state);
@@ -183,12 +183,12 @@ static int run_step(wf_annealed_sampler *a, step *s, int n, const float *low, dr
     o.group = !low ? n : s == a->steps ? a->spec.chains : 1;
     o.state = a->spec.state ? state : NULL;
     d->step = s;
-    d->kept = wf_chains_kept(&o);
+    d->kept = wf_markov_chains_kept(&o);
     WF_TRY(name_run(a, s, n, low, &o.run));
     WF_TRY(open_step(a, s, n));
     WF_TRY(wf_anneal_condition(s->anneal, n, low));
-    WF_TRY(wf_chains_run(s->anneal, &o, n, d->id, take, d, &report));
-    wf_chains_merge(&s->report, &report);
+    WF_TRY(wf_markov_chains_run(s->anneal, &o, n, d->id, take, d, &report));
+    wf_markov_chains_merge(&s->report, &report);
     return WF_OK;
 }
 
@@ -241,7 +241,7 @@ out:
     return status;
 }
 
-const wf_chains_report *wf_annealed_sampler_report(const wf_annealed_sampler *a, int i, int *first, int *last)
+const wf_markov_chains_report *wf_annealed_sampler_report(const wf_annealed_sampler *a, int i, int *first, int *last)
 {
     if (i >= a->step_count || !a->steps[i].report.chains)
         return NULL;

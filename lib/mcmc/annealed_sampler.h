@@ -2,7 +2,7 @@
 #ifndef WF_ANNEALED_SAMPLER_H
 #define WF_ANNEALED_SAMPLER_H
 
-#include "chains.h"
+#include "markov_chains.h"
 #include "../sample/conditioning.h"
 #include "../store/stream.h"
 
@@ -13,7 +13,7 @@ typedef struct wf_annealed_sampler_spec {
     bool joint;                            /* one chain draws all levels at once, from their annealed joint density */
     wf_observed *known;                    /* the starts are whole pictures, of which this is known; NULL: nothing is */
     int chains;                            /* for each picture that comes in */
-    wf_chains_options options;             /* of chains; group, state and run are filled in; thin: of the last level */
+    wf_markov_chains_options options;      /* of chains; group, state and run are filled in; thin: of the last level */
     const char *state;                     /* folder of state files, one for each level and batch; NULL: none */
 } wf_annealed_sampler_spec;
 
@@ -34,6 +34,6 @@ int wf_annealed_sampler_run(wf_annealed_sampler *a, int N, const float *picture,
                             wf_record_sink *sink, void *context) WF_MUST;
 
 /* How the chains of step i went, which drew levels *first .. *last of the model; NULL past the last step that ran. */
-const wf_chains_report *wf_annealed_sampler_report(const wf_annealed_sampler *a, int i, int *first, int *last);
+const wf_markov_chains_report *wf_annealed_sampler_report(const wf_annealed_sampler *a, int i, int *first, int *last);
 
 #endif
