@@ -27,7 +27,7 @@
 #include <stdint.h>
 
 #include "../lib/base/dtype.h"
-#include "../lib/base/axes.h"
+#include "../lib/base/signal.h"
 #include "../lib/base/status.h"
 
 typedef struct wf_real wf_real;           /* opaque: a number in backend memory */

@@ -1,4 +1,4 @@
-/* image.h - pictures, and other signals (axes.h), in and out; formats are recognised by content, one row each in a registry */
+/* image.h - pictures, and other signals (signal.h), in and out; formats are recognised by content, one row each in a registry */
 #ifndef WF_IMAGE_H
 #define WF_IMAGE_H
 

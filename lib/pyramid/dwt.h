@@ -8,7 +8,7 @@
 #include "../../kernels/backend.h"
 #include "wavelet.h"
 
-/* What is halved: x [N,H,W,C], the H rows being those of D slices if it is volumes (axes.h). */
+/* What is halved: x [N,H,W,C], the H rows being those of D slices if it is volumes (signal.h). */
 typedef struct wf_extent {
     wf_signal signal;
     int N, D, H, W, C;
