@@ -207,7 +207,7 @@ static void begin(const wf_image *image, const char *name)
     must(wf_meta_add_provenance(meta, program.name, common.argc, common.argv, common.seed, NULL));
 
     must(wf_backend_open(common.backend, common.threads, &job.backend));
-    job.size = batch ? (int)batch : wf_pyramid_batch(meta, meta->levels);
+    job.size = batch ? (int)batch : wf_pyramid_rows(meta, meta->levels);
     job.workers = job.backend->threads;
     job.crew = calloc((size_t)job.workers, sizeof *job.crew);
     if (!job.crew)

@@ -88,7 +88,7 @@ static void run(void)
     must(wf_conditioning_drawn(starts, to_level, &drawn_meta));
     must(wf_model_hash(&model, wf_conditioning_level(starts) + 1 + offset, drawn_meta.top + offset, hash));
     must(wf_meta_add_provenance(&drawn_meta, program.name, common.argc, common.argv, common.seed, hash));
-    int chunk = wf_pyramid_batch(&drawn_meta, drawn_meta.top);
+    int chunk = wf_pyramid_rows(&drawn_meta, drawn_meta.top);
     must(wf_pyramid_create(backend, &drawn_meta, chunk, &drawn_pyramid));
     must(wf_writer_create(stdout, "stdout", &drawn_meta, &writer));
     uint64_t *index = calloc((size_t)chunk, sizeof *index);

@@ -16,7 +16,7 @@
 #include "../model/level.h"
 #include "../model/level_input.h"
 
-enum { MOST = 64, SIZES = 7 }; /* rows of wf_level_batch, and how many times they can be halved, plus 1 */
+enum { MOST = 64, SIZES = 7 }; /* rows of wf_level_rows, and how many times they can be halved, plus 1 */
 
 /* A stage for one number of rows, and where its flow leaves what it gives. */
 typedef struct sized {
@@ -176,8 +176,8 @@ int wf_anneal_create(const wf_model *model, const wf_anneal_spec *spec, wf_backe
     WF_CHECK(a, WF_AGAIN, "anneal: out of memory");
     *a = (wf_anneal){.backend = backend, .meta = &model->meta, .spec = *spec, .chains = chains};
     a->most = batch_rows(spec,
-                         wf_level_batch(wf_rows_grown(signal, spec->H, doublings(spec, spec->last)),
-                                        spec->W << doublings(spec, spec->last)),
+                         wf_level_rows(wf_rows_grown(signal, spec->H, doublings(spec, spec->last)),
+                                       spec->W << doublings(spec, spec->last)),
                          chains);
     a->wavelet = wf_wavelet_find(model->meta.wavelet);
     if (!a->wavelet) {

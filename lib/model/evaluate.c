@@ -12,7 +12,7 @@ int wf_evaluator_create(wf_backend *backend, const wf_meta *meta, int level, con
     wf_flow_spec own = *spec;
     *out = (wf_evaluator){.backend = backend, .meta = meta, .params = params, .level = level};
     out->noise = (wf_random){seed, WF_PURPOSE_EVAL, (uint64_t)level};
-    own.N = wf_level_batch(s.H, s.W);
+    own.N = wf_level_rows(s.H, s.W);
     own.H = s.H;
     own.W = s.W;
     own.signal = meta->signal;

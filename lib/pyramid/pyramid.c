@@ -27,7 +27,7 @@ void wf_pyramid_size(const wf_meta *meta, int level, int *H, int *W)
     *W = meta->W >> (meta->levels - level);
 }
 
-int wf_pyramid_batch(const wf_meta *meta, int level)
+int wf_pyramid_rows(const wf_meta *meta, int level)
 {
     int H, W;
     wf_pyramid_size(meta, level, &H, &W);

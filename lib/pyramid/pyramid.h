@@ -47,6 +47,6 @@ int wf_pyramid_join(wf_pyramid *pyramid, int level, int N, const float *low, con
 void wf_pyramid_size(const wf_meta *meta, int level, int *H, int *W);
 
 /* How many pictures I_level to take at once: about a million samples, 1 to 256. */
-int wf_pyramid_batch(const wf_meta *meta, int level);
+int wf_pyramid_rows(const wf_meta *meta, int level);
 
 #endif

@@ -39,7 +39,7 @@ int wf_codec_create(const wf_model *model, wf_backend *backend, wf_codec **out)
     wf_codec *c = calloc(1, sizeof *c);
     WF_CHECK(c, WF_AGAIN, "codec: out of memory");
     *c = (wf_codec){.model = model, .backend = backend};
-    c->chunk = wf_pyramid_batch(&model->meta, top(c));
+    c->chunk = wf_pyramid_rows(&model->meta, top(c));
     c->numbers = calloc((size_t)c->chunk, sizeof *c->numbers);
     int status = c->numbers ? wf_pyramid_create(backend, &model->meta, c->chunk, &c->pyramid)
                             : wf_fail(WF_AGAIN, "codec: out of memory");

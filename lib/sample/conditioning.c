@@ -225,7 +225,7 @@ static int open_stream(wf_conditioning *s, wf_backend *backend, FILE *file, cons
     WF_TRY(wf_meta_copy(&s->meta, source));
     WF_TRY(enter(s, name, H, W, scale, same ? source->levels - source->top : halvings(model, H, W)));
     WF_TRY(set_rate(s, name, source->rate, s->meta.levels - s->level - (source->levels - source->top)));
-    s->chunk = wf_pyramid_batch(source, source->top);
+    s->chunk = wf_pyramid_rows(source, source->top);
     return wf_pyramid_create(backend, source, s->chunk, &s->pyramid);
 }
 

@@ -10,7 +10,7 @@
 int wf_sampler_create(const wf_model *model, int level, wf_backend *backend, int H, int W, wf_sampler *out)
 {
     void *z;
-    int N = wf_level_batch(H, W);
+    int N = wf_level_rows(H, W);
     *out = (wf_sampler){.meta = &model->meta};
     WF_TRY(wf_level_load(model, level, backend, &out->level));
     WF_TRY(wf_level_invertible(&out->level));

@@ -106,7 +106,7 @@ static int compute(void *trainer)
     wf_trainer *t = trainer;
     const wf_train_options *o = t->options;
     wf_level_shape s = wf_meta_level(t->meta, o->level);
-    double counted = wf_batches_counted(&t->batches);
+    double counted = wf_minibatch_counted(&t->batches);
     /* the loss is in bits per coefficient, so that the rate means the same at every level and patch size */
     double scale = -1 / (o->batch * counted * s.K * log(2));
     WF_TRY(dequantize(t, &t->noise));
@@ -140,7 +140,7 @@ static int launch(wf_trainer *t)
         slots[n] = (uint64_t)n;
     t->noise = (wf_random){o->seed, WF_PURPOSE_NOISE, (uint64_t)t->step};
     wf_optimizer_begin(&t->optimizer, t->step, learning_rate(t));
-    WF_TRY(wf_batches_load(&t->batches, t->step));
+    WF_TRY(wf_minibatch_load(&t->batches, t->step));
     WF_TRY(wf_level_input_upload(&t->feed, o->batch, t->batches.low, t->batches.detail, slots));
     if (t->weight)
         WF_TRY(t->backend->upload(t->backend, t->weight, t->batches.weight, WF_F32,
@@ -180,7 +180,7 @@ static int settle_one(wf_trainer *t, bool *bad)
         return WF_OK;
     }
     t->sum += wf_bits_per_dim(t->meta, t->options->level, /* a patch stands for the whole level */
-                              mean * s.H * s.W / wf_batches_counted(&t->batches));
+                              mean * s.H * s.W / wf_minibatch_counted(&t->batches));
     t->summed++;
     return WF_OK;
 }
@@ -341,7 +341,7 @@ static int initialize(wf_trainer *t)
     WF_TRY(wf_flow_init(t->flow, o->seed, t->optimizer.w));
     for (int n = 0; n < o->batch; n++)
         slots[n] = (uint64_t)n;
-    WF_TRY(wf_batches_load(&t->batches, 0));
+    WF_TRY(wf_minibatch_load(&t->batches, 0));
     WF_TRY(wf_level_input_upload(&t->feed, o->batch, t->batches.low, t->batches.detail, slots));
     if (t->dequantizer.flow) {
         WF_TRY(wf_dequantizer_init(&t->dequantizer, noise_params(t), &t->feed, &noise));
@@ -356,13 +356,13 @@ static int initialize(wf_trainer *t)
 /* The context of patches is seen, but does not count. */
 static int use_weight(wf_trainer *t)
 {
-    const wf_batches *b = &t->batches;
+    const wf_minibatch *b = &t->batches;
     void *memory;
     if (!b->weight)
         return WF_OK;
     WF_TRY(t->backend->alloc(t->backend, (size_t)b->N * (size_t)b->H * (size_t)b->W * t->backend->real, &memory));
     t->weight = memory;
-    return wf_flow_weigh(t->flow, t->weight, wf_batches_counted(b));
+    return wf_flow_weigh(t->flow, t->weight, wf_minibatch_counted(b));
 }
 
 static int prepare(wf_trainer *t)
@@ -379,7 +379,7 @@ static int prepare(wf_trainer *t)
                  "chain too long");
     t->patch = o->patch >= 0 ? o->patch : named ? wf_preset_patch(meta, o->level) : 0;
     t->context = o->context >= 0 ? o->context : t->patch < s.H || t->patch < s.W ? t->patch / 8 : 0;
-    WF_TRY(wf_batches_create(t->store, o->level, o->batch, t->patch, t->context, o->flip, o->seed, &t->batches));
+    WF_TRY(wf_minibatch_create(t->store, o->level, o->batch, t->patch, t->context, o->flip, o->seed, &t->batches));
     wf_flow_spec spec = {.N = o->batch,
                          .H = t->batches.H,
                          .W = t->batches.W,
@@ -566,7 +566,7 @@ int wf_train(const wf_model *model, wf_backend *backend, wf_store *store, wf_sto
     wf_evaluator_clear(&t->evaluator);
     wf_level_input_clear(&t->feed);
     t->backend->free(t->backend, t->weight);
-    wf_batches_clear(&t->batches);
+    wf_minibatch_clear(&t->batches);
     wf_optimizer_clear(&t->optimizer);
     wf_dequantizer_clear(&t->dequantizer);
     wf_flow_destroy(t->flow);

@@ -21,7 +21,7 @@ typedef struct wf_trainer {
     wf_flow *flow;
     wf_dequantizer dequantizer;
     wf_optimizer optimizer; /* of the flow's parameters, and then the dequantizer's */
-    wf_batches batches;
+    wf_minibatch batches;
     wf_level_input feed;
     wf_real *weight; /* of the pixels of a batch, device [N,H,W], with context */
     wf_evaluator evaluator;
