@@ -69,14 +69,14 @@ static double objective(pair *p)
 {
     const wf_random random = {4, WF_PURPOSE_NOISE, 0};
     double density[N], log_q[N];
-    wf_post *posts[2];
+    wf_readback *posts[2];
     cr_assert_eq(p->b->upload(p->b, p->params, p->values, WF_F64, p->size), 0);
     cr_assert_eq(wf_level_input_upload(&p->feed, N, p->pixels, NULL, (uint64_t[N]){0, 1}), 0);
     cr_assert_eq(wf_dequantizer_run(&p->d, wf_at(p->b, p->params, p->first), &p->feed, &random), 0, "%s", wf_error());
     cr_assert_eq(wf_flow_forward(p->flow, p->params, wf_level_input_x(&p->feed), NULL), 0, "%s", wf_error());
     cr_assert_eq(wf_flow_log_density(p->flow, density), 0);
-    cr_assert_eq(wf_dequantizer_post(&p->d, posts), 0);
-    cr_assert_eq(wf_dequantizer_collect(&p->d, posts, log_q), 0);
+    cr_assert_eq(wf_dequantizer_readback_begin(&p->d, posts), 0);
+    cr_assert_eq(wf_dequantizer_readback_end(&p->d, posts, log_q), 0);
     return density[0] + density[1] - log_q[0] - log_q[1];
 }
 
@@ -210,7 +210,7 @@ Test(dequantizer, noise_starts_near_the_uniform)
     uint64_t index[PICTURES];
     double log_q[PICTURES], mean = 0, square = 0;
     wf_mean bits = {0};
-    wf_post *posts[2];
+    wf_readback *posts[2];
     for (int i = 0; i < PICTURES; i++)
         index[i] = (uint64_t)i;
     cr_assert_eq(wf_dequantizer_create(b, &meta, "affine:width=4:blocks=1, actnorm", &spec, &d), 0, "%s", wf_error());
@@ -220,8 +220,8 @@ Test(dequantizer, noise_starts_near_the_uniform)
     cr_assert_eq(wf_dequantizer_init(&d, params, &feed, &(wf_random){1, WF_PURPOSE_INIT, 0}), 0, "%s", wf_error());
     cr_assert_eq(wf_level_input_upload(&feed, PICTURES, pixels, NULL, index), 0);
     cr_assert_eq(wf_dequantizer_run(&d, params, &feed, &(wf_random){1, WF_PURPOSE_NOISE, 0}), 0, "%s", wf_error());
-    cr_assert_eq(wf_dequantizer_post(&d, posts), 0);
-    cr_assert_eq(wf_dequantizer_collect(&d, posts, log_q), 0);
+    cr_assert_eq(wf_dequantizer_readback_begin(&d, posts), 0);
+    cr_assert_eq(wf_dequantizer_readback_end(&d, posts, log_q), 0);
     cr_assert_eq(b->download(b, noisy, WF_F32, wf_level_input_x(&feed), PICTURES * D), 0);
     for (int i = 0; i < PICTURES * D; i++) {
         double u = 256 * ((double)noisy[i] + 0.5);

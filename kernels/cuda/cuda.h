@@ -52,7 +52,7 @@ typedef struct wf_cuda {
     char *arguments;
     size_t arguments_used;
     wf_recording *recording; /* being made, or NULL */
-    wf_post *spare;          /* posts to be used again */
+    wf_readback *spare;      /* posts to be used again */
     char card[96];           /* card and library versions: what a measured choice is about */
     char choices[512];       /* path of the file of choices, "" for none */
 } wf_cuda;

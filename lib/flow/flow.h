@@ -56,10 +56,10 @@ const wf_real *wf_flow_latent(const wf_flow *flow);
 /* After forward: log p of each picture, host [N], nats. Waits for the device. */
 int wf_flow_log_density(wf_flow *flow, double *log_density) WF_MUST;
 
-/* wf_flow_log_density in two steps, of which the first does not wait: by `collect`, which ends the post, the flow may have
+/* wf_flow_log_density in two steps, of which the first does not wait: by `readback_end`, which ends the readback, the flow may have
  * run again. */
-int wf_flow_post(wf_flow *flow, wf_post **out) WF_MUST;
-int wf_flow_collect(wf_flow *flow, wf_post *post, double *log_density) WF_MUST;
+int wf_flow_readback_begin(wf_flow *flow, wf_readback **out) WF_MUST;
+int wf_flow_readback_end(wf_flow *flow, wf_readback *readback, double *log_density) WF_MUST;
 /* After forward: *bad (device) becomes 1 when a log-density is not finite. Does not wait. */
 int wf_flow_guard(wf_flow *flow, double *bad) WF_MUST;
 

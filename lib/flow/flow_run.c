@@ -312,16 +312,16 @@ static size_t logdet_count(const wf_flow *f)
     return (size_t)f->spec.N + (size_t)f->linear_count;
 }
 
-int wf_flow_post(wf_flow *f, wf_post **out)
+int wf_flow_readback_begin(wf_flow *f, wf_readback **out)
 {
-    return f->backend->post(f->backend, f->logdet, logdet_count(f), out);
+    return f->backend->readback_begin(f->backend, f->logdet, logdet_count(f), out);
 }
 
 /* sign -1: of the inverse, which has subtracted, and counts every pixel. */
-static int collect(wf_flow *f, wf_post *post, double sign, double *own)
+static int collect(wf_flow *f, wf_readback *readback, double sign, double *own)
 {
     double *logdet = malloc(logdet_count(f) * sizeof *logdet);
-    int status = f->backend->collect(f->backend, post, logdet);
+    int status = f->backend->readback_end(f->backend, readback, logdet);
     if (!status && !logdet)
         status = wf_fail(WF_AGAIN, "flow: out of memory");
     if (!status)
@@ -330,9 +330,9 @@ static int collect(wf_flow *f, wf_post *post, double sign, double *own)
     return status;
 }
 
-int wf_flow_collect(wf_flow *f, wf_post *post, double *log_density)
+int wf_flow_readback_end(wf_flow *f, wf_readback *readback, double *log_density)
 {
-    return collect(f, post, 1, log_density);
+    return collect(f, readback, 1, log_density);
 }
 
 int wf_flow_guard(wf_flow *f, double *bad)
@@ -342,9 +342,9 @@ int wf_flow_guard(wf_flow *f, double *bad)
 
 int wf_flow_log_density(wf_flow *f, double *log_density)
 {
-    wf_post *post;
-    WF_TRY(wf_flow_post(f, &post));
-    return collect(f, post, 1, log_density);
+    wf_readback *readback;
+    WF_TRY(wf_flow_readback_begin(f, &readback));
+    return collect(f, readback, 1, log_density);
 }
 
 static double frobenius(const double *m, size_t n)
@@ -493,9 +493,9 @@ int wf_flow_inverse(wf_flow *f, const wf_real *params, const wf_real *z, const w
 
 int wf_flow_inverse_logdet(wf_flow *f, double *logdet)
 {
-    wf_post *post;
-    WF_TRY(wf_flow_post(f, &post));
-    return collect(f, post, -1, logdet);
+    wf_readback *readback;
+    WF_TRY(wf_flow_readback_begin(f, &readback));
+    return collect(f, readback, -1, logdet);
 }
 
 /* f->g from the gradient by the stage's x to that by its y. Where nothing was kept, f->state is x and becomes y. */

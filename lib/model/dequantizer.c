@@ -88,21 +88,21 @@ int wf_dequantizer_run(wf_dequantizer *d, const wf_real *params, wf_level_input 
     return b->copy_runs(b, &add, feed->low, d->u);
 }
 
-int wf_dequantizer_post(wf_dequantizer *d, wf_post *out[2])
+int wf_dequantizer_readback_begin(wf_dequantizer *d, wf_readback *out[2])
 {
-    WF_TRY(wf_flow_post(d->flow, &out[0]));
-    int status = d->backend->post(d->backend, d->base, (size_t)d->N, &out[1]);
+    WF_TRY(wf_flow_readback_begin(d->flow, &out[0]));
+    int status = d->backend->readback_begin(d->backend, d->base, (size_t)d->N, &out[1]);
     if (status) {
-        (void)d->backend->collect(d->backend, out[0], NULL);
+        (void)d->backend->readback_end(d->backend, out[0], NULL);
         out[0] = out[1] = NULL;
     }
     return status;
 }
 
-int wf_dequantizer_collect(wf_dequantizer *d, wf_post *posts[2], double *log_q)
+int wf_dequantizer_readback_end(wf_dequantizer *d, wf_readback *posts[2], double *log_q)
 {
-    int status = wf_flow_collect(d->flow, posts[0], d->slope);
-    int later = d->backend->collect(d->backend, posts[1], log_q);
+    int status = wf_flow_readback_end(d->flow, posts[0], d->slope);
+    int later = d->backend->readback_end(d->backend, posts[1], log_q);
     status = status ? status : later;
     for (int n = 0; n < d->N && !status; n++)
         log_q[n] -= d->slope[n];

@@ -78,12 +78,12 @@ static int upload(wf_evaluator *e, int count, const float *low, const float *det
 static int collect(wf_evaluator *e, double density[64])
 {
     double log_q[64];
-    wf_post *posts[2];
+    wf_readback *posts[2];
     WF_TRY(wf_flow_log_density(e->flow, density));
     if (!e->dequantizer.flow)
         return WF_OK;
-    WF_TRY(wf_dequantizer_post(&e->dequantizer, posts));
-    WF_TRY(wf_dequantizer_collect(&e->dequantizer, posts, log_q));
+    WF_TRY(wf_dequantizer_readback_begin(&e->dequantizer, posts));
+    WF_TRY(wf_dequantizer_readback_end(&e->dequantizer, posts, log_q));
     for (int n = 0; n < e->feed.N; n++)
         density[n] -= log_q[n];
     return WF_OK;

@@ -124,10 +124,10 @@ static int compute(void *trainer)
 /* Drops the results of one step, those that were posted. */
 static void forget(const wf_trainer *t, const struct wf_launched *l)
 {
-    wf_post *const posts[4] = {l->density, l->bad, l->noise[0], l->noise[1]};
+    wf_readback *const posts[4] = {l->density, l->bad, l->noise[0], l->noise[1]};
     for (int i = 0; i < 4; i++)
         if (posts[i])
-            (void)t->backend->collect(t->backend, posts[i], NULL);
+            (void)t->backend->readback_end(t->backend, posts[i], NULL);
 }
 
 /* Begins the step t->step, without waiting for what it gives. */
@@ -148,10 +148,10 @@ static int launch(wf_trainer *t)
     WF_TRY(wf_capture_run(t->backend, &t->replay, compute, t));
     *l = (struct wf_launched){.step = t->step};
     int status = WF_OK;
-    WF_GO(wf_flow_post(t->flow, &l->density));
-    WF_GO(t->backend->post(t->backend, t->optimizer.bad, 1, &l->bad));
+    WF_GO(wf_flow_readback_begin(t->flow, &l->density));
+    WF_GO(t->backend->readback_begin(t->backend, t->optimizer.bad, 1, &l->bad));
     if (t->dequantizer.flow)
-        WF_GO(wf_dequantizer_post(&t->dequantizer, l->noise));
+        WF_GO(wf_dequantizer_readback_begin(&t->dequantizer, l->noise));
 out:
     if (status)
         forget(t, l);
@@ -168,9 +168,9 @@ static int settle_one(wf_trainer *t, bool *bad)
     struct wf_launched first = t->launched[0];
     t->launched_count--;
     memmove(t->launched, t->launched + 1, (size_t)t->launched_count * sizeof *t->launched);
-    int status = wf_flow_collect(t->flow, first.density, density);
-    int later = t->backend->collect(t->backend, first.bad, &flag);
-    int last = first.noise[0] ? wf_dequantizer_collect(&t->dequantizer, first.noise, log_q) : WF_OK;
+    int status = wf_flow_readback_end(t->flow, first.density, density);
+    int later = t->backend->readback_end(t->backend, first.bad, &flag);
+    int last = first.noise[0] ? wf_dequantizer_readback_end(&t->dequantizer, first.noise, log_q) : WF_OK;
     WF_TRY(status ? status : later ? later : last);
     for (int n = 0; n < t->options->batch; n++)
         mean += (density[n] - log_q[n]) / t->options->batch;

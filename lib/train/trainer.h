@@ -46,7 +46,7 @@ typedef struct wf_trainer {
     wf_random noise;     /* of the step being launched */
     struct wf_launched { /* steps whose results are not in yet, oldest first */
         int64_t step;
-        wf_post *density, *bad, *noise[2]; /* noise: NULL where it is uniform */
+        wf_readback *density, *bad, *noise[2]; /* noise: NULL where it is uniform */
     } launched[2];
     int launched_count;
     double begun;             /* clock when `seconds` was last brought up to date */

@@ -51,7 +51,7 @@ typedef struct run {
     wf_flow *flow;
     wf_optimizer optimizer;  /* of training */
     wf_capture replay, back; /* back: of a gradient, the way down */
-    wf_post *post;           /* of the run before, where runs are queued */
+    wf_readback *post;       /* of the run before, where runs are queued */
     wf_real *params;
     wf_real *x, *cond;   /* [N,H,W,K], [N,H,W,C]; cond NULL at the base */
     const wf_real *out;  /* of the last run */
@@ -200,15 +200,15 @@ static void once(run *r)
         evaluate(r);
         return;
     }
-    wf_post *before = r->post;
+    wf_readback *before = r->post;
     if (r->job.mode == TRAIN)
         wf_optimizer_begin(&r->optimizer, r->step++, 1e-3);
     must(wf_capture_run(b, &r->replay, compute, r));
-    must(wf_flow_post(r->flow, &r->post));
+    must(wf_flow_readback_begin(r->flow, &r->post));
     if (before)
-        must(wf_flow_collect(r->flow, before, r->log_density));
+        must(wf_flow_readback_end(r->flow, before, r->log_density));
     if (!b->queued) {
-        must(wf_flow_collect(r->flow, r->post, r->log_density));
+        must(wf_flow_readback_end(r->flow, r->post, r->log_density));
         r->post = NULL;
     }
 }
@@ -217,7 +217,7 @@ static void settle(run *r)
 {
     double bad = 0;
     if (r->post)
-        must(wf_flow_collect(r->flow, r->post, r->log_density));
+        must(wf_flow_readback_end(r->flow, r->post, r->log_density));
     r->post = NULL;
     if (r->job.mode == TRAIN)
         must(r->backend->download_double(r->backend, &bad, r->optimizer.bad, 1));
