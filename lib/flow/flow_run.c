@@ -13,7 +13,7 @@ static size_t pixels(const wf_flow_stage *s)
 }
 
 /* Pixels of a picture at a stage, by weight. */
-static double counted_at(const wf_flow *f, const wf_context *c)
+static double counted_at(const wf_flow *f, const wf_stage_shape *c)
 {
     return f->context.weight ? f->counted : (double)c->H * c->W;
 }
@@ -117,7 +117,7 @@ static wf_flow_stage *stage_of(const wf_flow *f, const wf_bijector *bijector)
 /* The conditions of all contexts, from the caller's: encoded, and squeezed where the state is. */
 static int make_conditions(wf_flow *f, const wf_real *params, const wf_real *cond)
 {
-    for (const wf_context *c = &f->context; c->next; c = c->next) {
+    for (const wf_stage_shape *c = &f->context; c->next; c = c->next) {
         const wf_real *from = c->cond ? c->cond : cond;
         wf_bijector *j = c->next->encoder;
         if (j)
@@ -199,7 +199,7 @@ int wf_flow_weigh(wf_flow *f, const wf_real *weight, double counted)
 {
     WF_CHECK(!weight || !reshapes(f), WF_USAGE,
              "flow: pixels have no weights of their own after squeeze, split or haar: give --context 0");
-    for (wf_context *c = &f->context; c; c = c->next)
+    for (wf_stage_shape *c = &f->context; c; c = c->next)
         c->weight = weight;
     f->counted = counted;
     return WF_OK;
@@ -229,7 +229,7 @@ typedef struct piece {
 static piece piece_of(const wf_flow *f, int i)
 {
     const wf_flow_stage *s = &f->stages[i ? f->stage_count - i : f->stage_count - 1];
-    const wf_context *c = i ? s->context : f->bijectors[s->first].after;
+    const wf_stage_shape *c = i ? s->context : f->bijectors[s->first].after;
     piece p = {i ? s->left : 0, i ? s->elements - s->left : s->left, c->H * c->W, 0};
     p.K = (int)(p.count / (size_t)f->spec.N / (size_t)p.P);
     return p;
@@ -299,7 +299,7 @@ static void add_up(const wf_flow *f, const double *logdet, double sign, bool all
 {
     double matrices = 0;
     for (int i = 0, at = f->spec.N; i < f->stage_count; i++) {
-        const wf_context *c = f->stages[i].context;
+        const wf_stage_shape *c = f->stages[i].context;
         if (f->stages[i].linear)
             matrices += logdet[at++] * (all ? (double)c->H * c->W : counted_at(f, c));
     }
@@ -366,7 +366,7 @@ static void name_linear(const wf_flow *f, const wf_flow_stage *s, char name[64])
 double wf_flow_condition(wf_flow *f, char name[64])
 {
     size_t widest = 0;
-    for (const wf_context *c = &f->context; c; c = c->next)
+    for (const wf_stage_shape *c = &f->context; c; c = c->next)
         widest = (size_t)c->K > widest ? (size_t)c->K : widest;
     double worst = 0, *host = malloc(2 * widest * widest * sizeof *host);
     for (int i = 0; host && i < f->stage_count; i++) {
@@ -391,7 +391,7 @@ double wf_flow_condition(wf_flow *f, char name[64])
 
 /* Where the gradient by the condition of a context goes; NULL: neither the caller wants it nor, where parameters' gradients are
  * wanted, an encoder. */
-static wf_real *dcond_at(const wf_context *c, bool want, wf_real *dcond)
+static wf_real *dcond_at(const wf_stage_shape *c, bool want, wf_real *dcond)
 {
     return c->dcond && (dcond || (want && c->learnt)) ? c->dcond : dcond;
 }
@@ -400,7 +400,7 @@ static wf_real *dcond_at(const wf_context *c, bool want, wf_real *dcond)
 static int clear_dcond(wf_flow *f, bool want, wf_real *dcond)
 {
     wf_backend *b = f->backend;
-    for (const wf_context *c = f->context.next; c; c = c->next)
+    for (const wf_stage_shape *c = f->context.next; c; c = c->next)
         if (c->dcond && dcond_at(c, want, dcond))
             WF_TRY(b->zero(b, c->dcond, (size_t)c->N * (size_t)c->H * (size_t)c->W * (size_t)c->C * b->real));
     return WF_OK;
@@ -408,7 +408,7 @@ static int clear_dcond(wf_flow *f, bool want, wf_real *dcond)
 
 /* After it: what the condition of context c has of the gradients of those after it, at last the caller's; and the gradients of
  * encoders' parameters, to the sink where each stage gives its own. */
-static int gather_dcond(wf_flow *f, const wf_real *params, const wf_context *c, wf_real *dcond, double scale,
+static int gather_dcond(wf_flow *f, const wf_real *params, const wf_stage_shape *c, wf_real *dcond, double scale,
                         wf_grad_sink *sink, void *context)
 {
     if (!c->next)
