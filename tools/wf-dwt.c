@@ -380,9 +380,9 @@ static bool look_at_first(wf_images *images)
         must(edit(&copy, name));
         begin(&copy, name);
         must(wf_images_unread(images, &image, name));
-        wf_images_take_as(
+        wf_images_set_options(
             images,
-            (wf_images_taken){.pictures = job.meta.signal == WF_PICTURE, .length = length, .volumes = dims == 3});
+            (wf_images_options){.pictures = job.meta.signal == WF_PICTURE, .length = length, .volumes = dims == 3});
     }
     wf_image_clear(&copy);
     wf_image_clear(&image);
@@ -469,7 +469,7 @@ int main(int argc, char **argv)
         die(WF_USAGE, "will not write coefficients to a terminal: use -o STORE, a pipe or a file");
     wf_images *images;
     must(wf_images_open(argv + first, argc - first, stdin, &images));
-    wf_images_take_as(images, (wf_images_taken){.length = length, .volumes = dims == 3});
+    wf_images_set_options(images, (wf_images_options){.length = length, .volumes = dims == 3});
     if (files_from)
         must(wf_images_add_list(images, files_from, null));
     read_all(images);

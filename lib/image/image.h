@@ -38,16 +38,16 @@ int wf_image_reserve(wf_image *image, const char *name, int64_t H, int64_t W, in
  * N flat pictures in three planes of 32x32 or 64x64, else [H,W].
  *
  * Sounds (WAV, FLAC, AIFF of 8 or 16 bits) come the same way, as pictures of one row, and so do volumes in NumPy arrays, where
- * wf_images_take_as says so. */
+ * wf_images_set_options says so. */
 typedef struct wf_images wf_images;
 
 /* How what can be taken in more than one way is taken. */
-typedef struct wf_images_taken {
+typedef struct wf_images_options {
     int64_t length; /* sounds: cut in pieces of so many samples, one after the other; 0: whole */
     bool pictures;  /* sounds in folders and archives are passed over, as other files there are */
     bool volumes;   /* NumPy arrays: [D,H,W], [D,H,W,C] with C <= 4, else [N,D,H,W], and [N,D,H,W,C] */
-} wf_images_taken;
-void wf_images_take_as(wf_images *images, wf_images_taken how);
+} wf_images_options;
+void wf_images_set_options(wf_images *images, wf_images_options how);
 int wf_images_open(char *const *paths, int count, FILE *standard_input, wf_images **out) WF_MUST; /* count 0: stdin */
 
 /* More paths, from the file at `path` ("-": standard input), one a line or, with `null`, each with a zero byte behind it.

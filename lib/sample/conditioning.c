@@ -269,7 +269,7 @@ static int next_of_images(wf_conditioning *s, int most, int *N, float *picture, 
 static int open_images(wf_conditioning *s, char *const *paths, int count, int scale)
 {
     WF_TRY(wf_images_open(paths, count, stdin, &s->images));
-    wf_images_take_as(s->images, (wf_images_taken){.volumes = s->model->meta.signal == WF_VOLUME});
+    wf_images_set_options(s->images, (wf_images_options){.volumes = s->model->meta.signal == WF_VOLUME});
     WF_TRY(read_image(s));
     WF_CHECK(s->more, WF_DATA, "%s: no picture", paths[0]);
     WF_TRY(enter(s, s->name, s->image.H, s->image.W, scale, halvings(&s->model->meta, s->image.H, s->image.W)));
