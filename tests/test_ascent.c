@@ -9,9 +9,9 @@ typedef struct drawn {
     int count;
 } drawn;
 
-static int keep(void *context, const wf_record *r)
+static int keep(void *user, const wf_record *r)
 {
-    drawn *d = context;
+    drawn *d = user;
     memcpy(d->detail + d->count * DETAILS, r->detail, (size_t)r->N * DETAILS * sizeof *r->detail);
     d->count += (int)r->N;
     return WF_OK;

@@ -85,9 +85,9 @@ typedef struct place {
     size_t first;
 } place;
 
-static int keep(void *context, size_t offset, size_t count, const wf_real *grads)
+static int keep(void *user, size_t offset, size_t count, const wf_real *grads)
 {
-    place *at = context;
+    place *at = user;
     return at->p->b->download(at->p->b, at->p->grads + at->first + offset, WF_F64, grads, count);
 }
 

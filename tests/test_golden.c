@@ -114,9 +114,9 @@ typedef struct gradients {
     double *values;
 } gradients;
 
-static int collect(void *context, size_t offset, size_t count, const wf_real *grads)
+static int collect(void *user, size_t offset, size_t count, const wf_real *grads)
 {
-    gradients *g = context;
+    gradients *g = user;
     return g->backend->download(g->backend, g->values + offset, WF_F64, grads, count);
 }
 

@@ -21,10 +21,10 @@ typedef struct part {
     double x[SIDE * SIDE * K], cond[SIDE * SIDE * C], weight[SIDE * SIDE], density, grads[MOST];
 } part;
 
-static int add_grads(void *context, size_t offset, size_t count, const wf_real *grads)
+static int add_grads(void *user, size_t offset, size_t count, const wf_real *grads)
 {
     for (size_t i = 0; i < count; i++)
-        ((double *)context)[offset + i] += ((const double *)grads)[i];
+        ((double *)user)[offset + i] += ((const double *)grads)[i];
     return WF_OK;
 }
 

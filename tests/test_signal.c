@@ -29,9 +29,9 @@ Test(signal, levels)
     cr_expect_str_eq(wf_meta_shape_text(&sound, text), "40x2");
 }
 
-static const char *lookup(const void *context, const char *key)
+static const char *lookup(const void *user, const char *key)
 {
-    const wf_meta_text *text = context;
+    const wf_meta_text *text = user;
     for (int i = 0; i < text->count; i++)
         if (!strcmp(text->pairs[i].key, key))
             return text->pairs[i].value;

@@ -265,9 +265,9 @@ typedef struct run {
     int skipped;
 } run;
 
-static int watch(void *context, wf_train_event event, const wf_train_progress *p)
+static int watch(void *user, wf_train_event event, const wf_train_progress *p)
 {
-    run *r = context;
+    run *r = user;
     r->skipped = p->skipped;
     if (event == WF_TRAIN_VALIDATED) {
         r->first = r->first ? r->first : p->held_out;

@@ -261,16 +261,16 @@ typedef struct target {
     uint64_t index;
 } target;
 
-static int encode(void *context, int L, int rows, const float *low, const float *detail)
+static int encode(void *user, int L, int rows, const float *low, const float *detail)
 {
-    const target *t = context;
+    const target *t = user;
     return L > job.meta.top ? WF_OK : wf_store_encode(t->batch, L, t->index, rows, low, detail);
 }
 
-static int stage(void *context, int number, int64_t first, int i, wf_image *image, const char *name)
+static int stage(void *user, int number, int64_t first, int i, wf_image *image, const char *name)
 {
     const worker *w = &job.crew[number];
-    (void)context;
+    (void)user;
     WF_TRY(edit(image, name));
     WF_TRY(check_same(image, name));
     if (job.direct) {
@@ -289,16 +289,16 @@ static int split(const worker *w, int N)
     return wf_pyramid_split(w->pyramid, N, w->pixels, job.lowest);
 }
 
-static int transform(void *context, int w, int N)
+static int transform(void *user, int w, int N)
 {
-    (void)context;
+    (void)user;
     return job.backend->host && !job.direct ? split(&job.crew[w], N) : WF_OK;
 }
 
-static int deliver(void *context, int number, int64_t first, int N)
+static int deliver(void *user, int number, int64_t first, int N)
 {
     worker *w = &job.crew[number];
-    (void)context;
+    (void)user;
     if (job.direct)
         return wf_store_put_batch(job.store, &w->encoded);
     for (int i = 0; i < N; i++)

@@ -70,14 +70,14 @@ double wf_flow_condition(wf_flow *flow, char worst[64]);
 /* Called for each group of bijectors as soon as its gradient is complete, last group first, or once for all where memory is
  * plenty and calls are not: grads [count] (device, valid during the call) belongs to params [offset, offset+count), which is
  * not read again in this pass. */
-typedef int wf_grad_sink(void *context, size_t offset, size_t count, const wf_real *grads);
+typedef int wf_grad_sink(void *user, size_t offset, size_t count, const wf_real *grads);
 
 /* After forward with the same arguments, once: the gradient of  scale * sum over n of log p_n. What forward left is used
  * up, the latent included.
  * sink NULL: no parameter gradients. dcond [N,H,W,C] is added to; may be NULL. *dx (may be NULL): gradient by x, device
  * [N,H,W,K], valid until the flow runs again. WF_USAGE for a flow with WF_MEMORY_NONE. */
 int wf_flow_backward(wf_flow *flow, const wf_real *params, const wf_real *cond, double scale, wf_grad_sink *sink,
-                     void *context, wf_real *dcond, const wf_real **dx) WF_MUST;
+                     void *user, wf_real *dcond, const wf_real **dx) WF_MUST;
 
 /* x = f^-1(z; cond), device [N,H,W,K], valid until the flow runs again. */
 int wf_flow_inverse(wf_flow *flow, const wf_real *params, const wf_real *z, const wf_real *cond,

@@ -88,12 +88,12 @@ static int unfold(wf_flow *f, const wf_real *params, const wf_flow_stage *stages
 }
 
 /* Gives the sink the gradients of a stage that is done, unless all are given together at the end. */
-static int give(wf_flow *f, const wf_real *params, wf_flow_stage *s, double scale, wf_grad_sink *sink, void *context)
+static int give(wf_flow *f, const wf_real *params, wf_flow_stage *s, double scale, wf_grad_sink *sink, void *user)
 {
     if (f->whole)
         return WF_OK;
     WF_TRY(unfold(f, params, s, 1, scale));
-    return sink(context, s->offset, s->size, f->grads);
+    return sink(user, s->offset, s->size, f->grads);
 }
 
 /* The front of `state`, in place. */
@@ -409,11 +409,11 @@ static int clear_dcond(wf_flow *f, bool want, wf_real *dcond)
 /* After it: what the condition of context c has of the gradients of those after it, at last the caller's; and the gradients of
  * encoders' parameters, to the sink where each stage gives its own. */
 static int gather_dcond(wf_flow *f, const wf_real *params, const wf_stage_shape *c, wf_real *dcond, double scale,
-                        wf_grad_sink *sink, void *context)
+                        wf_grad_sink *sink, void *user)
 {
     if (!c->next)
         return WF_OK;
-    WF_TRY(gather_dcond(f, params, c->next, dcond, scale, sink, context));
+    WF_TRY(gather_dcond(f, params, c->next, dcond, scale, sink, user));
     const wf_real *from = dcond_at(c->next, sink != NULL, dcond);
     wf_real *to = dcond_at(c, sink != NULL, dcond);
     wf_bijector *j = c->next->encoder;
@@ -424,7 +424,7 @@ static int gather_dcond(wf_flow *f, const wf_real *params, const wf_stage_shape 
     wf_flow_stage *s = stage_of(f, j);
     WF_TRY(j->type->encode_backward(j, wf_at(f->backend, params, j->offset), from, to, sink ? grads_of(f, s, j) : NULL,
                                     s->tape, f->work));
-    return sink ? give(f, params, s, scale, sink, context) : WF_OK;
+    return sink ? give(f, params, s, scale, sink, user) : WF_OK;
 }
 
 /* x: the stage's input. Turns f->g from the gradient by its output into that by x; unfold makes what is left of it that of the
@@ -445,7 +445,7 @@ static int run_backward(wf_flow *f, const wf_real *params, wf_flow_stage *s, con
 }
 
 int wf_flow_backward(wf_flow *f, const wf_real *params, const wf_real *cond, double scale, wf_grad_sink *sink,
-                     void *context, wf_real *dcond, const wf_real **dx)
+                     void *user, wf_real *dcond, const wf_real **dx)
 {
     WF_CHECK(f->spec.memory != WF_MEMORY_NONE, WF_USAGE, "flow: created without memory for backward");
     bool kept = f->spec.memory == WF_MEMORY_STORE;
@@ -459,12 +459,12 @@ int wf_flow_backward(wf_flow *f, const wf_real *params, const wf_real *cond, dou
             WF_TRY(run_inverse(f, params, s, cond, f->state, NULL));
         WF_TRY(run_backward(f, params, s, s->in ? s->in : f->state, cond, scale, sink != NULL, dcond));
         if (sink && !wf_flow_encodes(f, s))
-            WF_TRY(give(f, params, s, scale, sink, context));
+            WF_TRY(give(f, params, s, scale, sink, user));
     }
-    WF_TRY(gather_dcond(f, params, &f->context, dcond, scale, sink, context));
+    WF_TRY(gather_dcond(f, params, &f->context, dcond, scale, sink, user));
     if (sink && f->whole) {
         WF_TRY(unfold(f, params, f->stages, f->stage_count, scale));
-        WF_TRY(sink(context, 0, f->size, f->grads));
+        WF_TRY(sink(user, 0, f->size, f->grads));
     }
     if (dx)
         *dx = f->g;

@@ -71,15 +71,15 @@ void wf_images_close(wf_images *images);
 typedef struct wf_image_work {
     /* Takes picture i of a worker's batch, before which are `first` pictures; `image` may be changed and is lent for the
      * call. */
-    int (*picture)(void *context, int worker, int64_t first, int i, wf_image *image, const char *name);
+    int (*picture)(void *user, int worker, int64_t first, int i, wf_image *image, const char *name);
     /* All `count` of them were taken. */
-    int (*batch)(void *context, int worker, int count);
+    int (*batch)(void *user, int worker, int count);
     /* The same batch, when its turn has come: one at a time, in the order of the pictures. */
-    int (*deliver)(void *context, int worker, int64_t first, int count);
+    int (*deliver)(void *user, int worker, int64_t first, int count);
     /* After a picture that could not be read (`status`; the source is at it, wf_images_skip may pass over it): WF_OK to go on.
      * NULL: its failure is the run's. With it, pictures are decoded one after the other. */
-    int (*skip)(void *context, int status);
-    void *context;
+    int (*skip)(void *user, int status);
+    void *user;
 } wf_image_work;
 
 /* Reads to the end, in batches of `size` pictures that do not depend on the number of workers. Pictures are cut out of

@@ -133,12 +133,12 @@ typedef struct drawn {
     const uint64_t *id; /* of the chains */
     float *picture;     /* I_last of the chains, if they are continued; else they go to the sink */
     wf_record_sink *sink;
-    void *context;
+    void *user;
 } drawn;
 
-static int take(void *context, int64_t k, int n, const double *x)
+static int take(void *user, int64_t k, int n, const double *x)
 {
-    drawn *d = context;
+    drawn *d = user;
     int last = d->step->last, status = WF_OK;
     size_t size = (size_t)n * low_size(d->ascent, last);
     size_t all = size * (1 + (size_t)wf_bands(d->ascent->meta.signal));
@@ -160,7 +160,7 @@ static int take(void *context, int64_t k, int n, const double *x)
     WF_GO(wf_anneal_picture(d->step->anneal, n, chain, x, low, detail));
     wf_record record = {.level = last, .N = n, .low = low, .detail = detail, .index = index};
     WF_GO(d->picture ? wf_pyramid_join(d->ascent->pyramid, last, n, low, detail, d->picture)
-                     : d->sink(d->context, &record));
+                     : d->sink(d->user, &record));
 out:
     free(low);
     free(index);
@@ -210,12 +210,12 @@ static int multiply(const wf_annealed_sampler *a, int N, const float *picture, c
 }
 
 int wf_annealed_sampler_run(wf_annealed_sampler *a, int N, const float *picture, const uint64_t *index,
-                            wf_record_sink *sink, void *context)
+                            wf_record_sink *sink, void *user)
 {
     int n = N * a->spec.chains, status;
     uint64_t *id = malloc((size_t)n * sizeof *id);
     float *below = malloc((size_t)n * stand_size(a, a->steps) * sizeof *below);
-    drawn d = {.ascent = a, .id = id, .sink = sink, .context = context};
+    drawn d = {.ascent = a, .id = id, .sink = sink, .user = user};
     if (!id || !below) {
         status = wf_fail(WF_AGAIN, "chains: out of memory for %d pictures", n);
         goto out;

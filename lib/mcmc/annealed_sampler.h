@@ -31,7 +31,7 @@ int wf_annealed_sampler_rows(const wf_annealed_sampler *a);
  * runs. The sink takes level `to`, one record for the k-th kept draw of all chains that run: chain c of picture i has draw k
  * under the index (i * chains + c) * kept + k. WF_AGAIN: interrupted; the same calls on the same state folder go on. */
 int wf_annealed_sampler_run(wf_annealed_sampler *a, int N, const float *picture, const uint64_t *index,
-                            wf_record_sink *sink, void *context) WF_MUST;
+                            wf_record_sink *sink, void *user) WF_MUST;
 
 /* How the chains of step i went, which drew levels *first .. *last of the model; NULL past the last step that ran. */
 const wf_markov_chains_report *wf_annealed_sampler_report(const wf_annealed_sampler *a, int i, int *first, int *last);

@@ -21,7 +21,7 @@ typedef struct batch {
     const wf_markov_chains_options *options;
     wf_nuts *sampler;
     wf_markov_chains_sink *sink;
-    void *context;
+    void *user;
     int n;
     size_t D, words;
     size_t draws, kept;     /* of each chain */
@@ -151,7 +151,7 @@ static int hand_out(batch *b)
         size_t number = b->draws - thin * (b->kept - 1 - b->handed); /* the draw that this is, from 1 */
         if (number > least)
             break;
-        WF_TRY(b->sink(b->context, (int64_t)b->handed, b->n, b->x + b->handed * (size_t)b->n * b->D));
+        WF_TRY(b->sink(b->user, (int64_t)b->handed, b->n, b->x + b->handed * (size_t)b->n * b->D));
     }
     return WF_OK;
 }
@@ -174,9 +174,9 @@ static void record(batch *b, int chain, size_t t, const double *x, const wf_nuts
 }
 
 /* The density, unless it is to stop: in between two draws of a large level lie many minutes. */
-static int density(void *context, int n, const int *chain, const double *x, double *logp, double *gradient)
+static int density(void *user, int n, const int *chain, const double *x, double *logp, double *gradient)
 {
-    batch *b = context;
+    batch *b = user;
     const wf_markov_chains_options *o = b->options;
     if (!o->stop || !*o->stop)
         return wf_anneal_density(b->anneal, n, chain, x, logp, gradient);
@@ -187,9 +187,9 @@ static int density(void *context, int n, const int *chain, const double *x, doub
                    o->state);
 }
 
-static int take_draw(void *context, int chain, const double *x, const wf_nuts_draw *draw)
+static int take_draw(void *user, int chain, const double *x, const wf_nuts_draw *draw)
 {
-    batch *b = context;
+    batch *b = user;
     const wf_markov_chains_options *o = b->options;
     wf_nuts_save(b->sampler, chain, b->word + (size_t)chain * b->words);
     b->dirty = true;
@@ -287,12 +287,12 @@ static int create(batch *b)
 }
 
 int wf_markov_chains_run(wf_anneal *a, const wf_markov_chains_options *options, int n, const uint64_t *id,
-                         wf_markov_chains_sink *sink, void *context, wf_markov_chains_report *report)
+                         wf_markov_chains_sink *sink, void *user, wf_markov_chains_report *report)
 {
     bool found;
     int status;
     double begun = clock_now();
-    batch b = {.anneal = a, .options = options, .sink = sink, .context = context, .n = n, .D = wf_anneal_size(a)};
+    batch b = {.anneal = a, .options = options, .sink = sink, .user = user, .n = n, .D = wf_anneal_size(a)};
     WF_CHECK(n > 0 && options->draws > 0 && options->thin >= 0 && options->group > 0 && n % options->group == 0,
              WF_USAGE, "chains: %d in groups of %d, %lld draws", n, options->group, (long long)options->draws);
     b.draws = (size_t)options->draws;

@@ -57,11 +57,11 @@ int wf_markov_chains_write_json(FILE *file, const char *name, int first, int las
 
 /* Takes the k-th kept draw of all n chains, as soon as every chain has made it: x [n,D] for wf_anneal_picture. In the order
  * of k, the same for a run that was interrupted: what had been handed out before is handed out again. */
-typedef int wf_markov_chains_sink(void *context, int64_t k, int n, const double *x);
+typedef int wf_markov_chains_sink(void *user, int64_t k, int n, const double *x);
 
 /* Runs chains 0 .. n-1, named id[0..n) (below 2^56), whose low-pass pictures the anneal already has.
  * WF_AGAIN: stopped after saving; WF_DATA: the state is of another run. */
 int wf_markov_chains_run(wf_anneal *a, const wf_markov_chains_options *options, int n, const uint64_t *id,
-                         wf_markov_chains_sink *sink, void *context, wf_markov_chains_report *report) WF_MUST;
+                         wf_markov_chains_sink *sink, void *user, wf_markov_chains_report *report) WF_MUST;
 
 #endif

@@ -12,7 +12,7 @@ typedef struct wf_capture {
 
 /* Makes the backend do `work`, which each time must make the same calls with the same arguments, and none that waits
  * (wf_backend.record says what may change: the host memory that the calls read). */
-int wf_capture_run(wf_backend *backend, wf_capture *replay, int (*work)(void *context), void *context) WF_MUST;
+int wf_capture_run(wf_backend *backend, wf_capture *replay, int (*work)(void *user), void *user) WF_MUST;
 void wf_capture_clear(wf_backend *backend, wf_capture *replay);
 
 #endif

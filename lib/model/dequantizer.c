@@ -110,11 +110,11 @@ int wf_dequantizer_readback_end(wf_dequantizer *d, wf_readback *posts[2], double
 }
 
 int wf_dequantizer_backward(wf_dequantizer *d, const wf_real *params, const wf_real *dx, double scale,
-                            wf_grad_sink *sink, void *context)
+                            wf_grad_sink *sink, void *user)
 {
     wf_backend *b = d->backend;
     size_t n = (size_t)d->N * d->D;
     WF_TRY(b->copy(b, d->u, dx, n));
     WF_TRY(b->scale(b, n, d->step, 0, d->u));
-    return wf_flow_backward(d->flow, params, d->cond, scale, sink, context, NULL, NULL);
+    return wf_flow_backward(d->flow, params, d->cond, scale, sink, user, NULL, NULL);
 }

@@ -46,6 +46,6 @@ int wf_dequantizer_readback_end(wf_dequantizer *d, wf_readback *posts[2], double
 /* After run, once: parameter gradients of  scale * sum over n of (log p_n - log q_n),  dx being that of the first by the
  * picture, device [N,H,W,C]. */
 int wf_dequantizer_backward(wf_dequantizer *d, const wf_real *params, const wf_real *dx, double scale,
-                            wf_grad_sink *sink, void *context) WF_MUST;
+                            wf_grad_sink *sink, void *user) WF_MUST;
 
 #endif

@@ -151,7 +151,7 @@ static void widen(const uint16_t *samples, size_t n, float *to)
 }
 
 /* Strips of level L from I_L, which at the top are samples; I_(L-1) is kept, the details of one strip only. */
-static int strips_of(wf_pyramid *p, int L, const uint16_t *samples, int strip, wf_pyramid_sink *sink, void *context)
+static int strips_of(wf_pyramid *p, int L, const uint16_t *samples, int strip, wf_pyramid_sink *sink, void *user)
 {
     wf_extent e;
     WF_TRY(extent_of(p, L, 1, &e));
@@ -168,13 +168,12 @@ static int strips_of(wf_pyramid *p, int L, const uint16_t *samples, int strip, w
         if (L == p->meta.levels)
             widen(samples + at, (size_t)e.H * row, image);
         WF_TRY(wf_dwt_level(p->b, p->wavelet, &e, (wf_real *)image, (wf_real *)low, p->detail[L], p->scratch));
-        WF_TRY(sink(context, L, rows, low, (const float *)p->detail[L]));
+        WF_TRY(sink(user, L, rows, low, (const float *)p->detail[L]));
     }
     return WF_OK;
 }
 
-int wf_pyramid_strips(wf_pyramid *p, const uint16_t *samples, int lowest, int rows, wf_pyramid_sink *sink,
-                      void *context)
+int wf_pyramid_strips(wf_pyramid *p, const uint16_t *samples, int lowest, int rows, wf_pyramid_sink *sink, void *user)
 {
     int top = p->meta.levels;
     WF_CHECK(p->b->host, WF_INTERNAL, "pyramid: strips are for the host, not %s", p->b->name);
@@ -184,13 +183,13 @@ int wf_pyramid_strips(wf_pyramid *p, const uint16_t *samples, int lowest, int ro
     for (int L = top; L >= 1 && L >= lowest; L--) {
         WF_TRY(need_image(p, L - 1));
         WF_TRY(need_detail(p, L));
-        WF_TRY(strips_of(p, L, samples, rows, sink, context));
+        WF_TRY(strips_of(p, L, samples, rows, sink, user));
     }
     if (lowest)
         return WF_OK;
     if (!top)
         widen(samples, image_size(p, 0, 1), (float *)p->image[0]);
-    return sink(context, 0, wf_meta_level(&p->meta, 0).H, (const float *)p->image[0], NULL);
+    return sink(user, 0, wf_meta_level(&p->meta, 0).H, (const float *)p->image[0], NULL);
 }
 
 static int lend(wf_pyramid *p, int slot, const wf_real *from, size_t n, const float **out)

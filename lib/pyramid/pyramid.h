@@ -26,13 +26,13 @@ void wf_pyramid_destroy(wf_pyramid *pyramid);
 int wf_pyramid_split(wf_pyramid *pyramid, int N, const float *pixels, int lowest) WF_MUST;
 
 /* The next rows of a level, otherwise as wf_pyramid_level tells them; valid for the call. */
-typedef int wf_pyramid_sink(void *context, int level, int rows, const float *low, const float *detail);
+typedef int wf_pyramid_sink(void *user, int level, int rows, const float *low, const float *detail);
 
 /* Decomposes one picture from its samples (host [H,W,C]) on a backend that is the host, and hands out what it becomes
  * while that is in cache: one level after the other from the top down to `lowest`, each in strips of so many rows, or as a
  * whole where those depend on one another. wf_pyramid_level tells nothing afterwards. */
 int wf_pyramid_strips(wf_pyramid *pyramid, const uint16_t *samples, int lowest, int rows, wf_pyramid_sink *sink,
-                      void *context) WF_MUST;
+                      void *user) WF_MUST;
 
 /* Coefficients of the batch just split (host, valid until the next call on this pyramid): low [N,h,w,C] and detail
  * [N,h,w,B*C] of `level`; at the base low = I_0 and detail = NULL. */

@@ -72,11 +72,11 @@ static bool skipped(const wf_trainer *t)
 }
 
 /* Notes a wish to stop, which the loop heeds once the step is complete. */
-static void tell(wf_trainer *t, wf_train_report *report, void *context, wf_train_event event)
+static void tell(wf_trainer *t, wf_train_report *report, void *user, wf_train_event event)
 {
     wf_train_progress p = {t->options->level, t->step,     t->options->steps, t->seconds, fraction(t),
                            t->recent,         t->held_out, t->best,           t->skips};
-    if (report && report(context, event, &p))
+    if (report && report(user, event, &p))
         t->interrupted = true;
 }
 
@@ -439,19 +439,19 @@ static int checkpoint(wf_trainer *t)
     return wf_trainer_save(t);
 }
 
-static int validate_and_tell(wf_trainer *t, double *last, wf_train_report *report, void *context)
+static int validate_and_tell(wf_trainer *t, double *last, wf_train_report *report, void *user)
 {
     double start = t->seconds;
     WF_TRY(validate(t));
     *last = t->seconds;
     t->took = *last - start;
-    tell(t, report, context, WF_TRAIN_VALIDATED);
+    tell(t, report, user, WF_TRAIN_VALIDATED);
     return WF_OK;
 }
 
 /* One step, and what is due after it. A device that works by itself is kept one step ahead, except where what is due
  * needs all results. */
-static int advance(wf_trainer *t, double *checkpointed, double *validated, wf_train_report *report, void *context)
+static int advance(wf_trainer *t, double *checkpointed, double *validated, wf_train_report *report, void *user)
 {
     bool bad;
     if (!skipped(t))
@@ -463,18 +463,18 @@ static int advance(wf_trainer *t, double *checkpointed, double *validated, wf_tr
     count_seconds(t);
     if (bad) {
         WF_TRY(skip_batch(t));
-        tell(t, report, context, WF_TRAIN_SKIPPED);
+        tell(t, report, user, WF_TRAIN_SKIPPED);
         return WF_OK;
     }
     if (log)
         WF_TRY(write_log(t));
     if (validation)
-        WF_TRY(validate_and_tell(t, validated, report, context));
+        WF_TRY(validate_and_tell(t, validated, report, user));
     if (save) {
         WF_TRY(checkpoint(t));
         *checkpointed = t->seconds;
     }
-    tell(t, report, context, WF_TRAIN_STEP);
+    tell(t, report, user, WF_TRAIN_STEP);
     return WF_OK;
 }
 
@@ -488,29 +488,29 @@ static int expect_model(const wf_trainer *t)
     return WF_OK;
 }
 
-static int loop(wf_trainer *t, wf_train_report *report, void *context)
+static int loop(wf_trainer *t, wf_train_report *report, void *user)
 {
     double checkpointed = t->seconds, validated = t->seconds;
     for (;;) {
         bool bad;
         while (!ended(t) && !t->interrupted)
-            WF_TRY(advance(t, &checkpointed, &validated, report, context));
+            WF_TRY(advance(t, &checkpointed, &validated, report, user));
         WF_TRY(settle(t, 0, &bad));
         if (!bad)
             break;
         WF_TRY(skip_batch(t));
-        tell(t, report, context, WF_TRAIN_SKIPPED);
+        tell(t, report, user, WF_TRAIN_SKIPPED);
     }
     t->finished = ended(t);
     if (t->finished && validation_due(t, validated)) /* the clock may have ended the run, or a kill just before */
-        WF_TRY(validate_and_tell(t, &validated, report, context));
+        WF_TRY(validate_and_tell(t, &validated, report, user));
     WF_TRY(checkpoint(t));
     WF_CHECK(t->finished, WF_AGAIN, "interrupted at step %lld; the state is saved, the same command goes on",
              (long long)t->step);
     return expect_model(t);
 }
 
-static int train_locked(wf_trainer *t, wf_train_report *report, void *context)
+static int train_locked(wf_trainer *t, wf_train_report *report, void *user)
 {
     bool resumed;
     char prefix[16];
@@ -526,12 +526,12 @@ static int train_locked(wf_trainer *t, wf_train_report *report, void *context)
     WF_TRY(wf_trainer_open_log(t));
     t->begun = now();
     if (resumed)
-        tell(t, report, context, WF_TRAIN_RESUMED);
-    return loop(t, report, context);
+        tell(t, report, user, WF_TRAIN_RESUMED);
+    return loop(t, report, user);
 }
 
 int wf_train(const wf_model *model, wf_backend *backend, wf_store *store, wf_store *validation,
-             const wf_train_options *options, wf_train_report *report, void *context)
+             const wf_train_options *options, wf_train_report *report, void *user)
 {
     char lock_path[WF_PATH], who[64];
     int lock;
@@ -556,7 +556,7 @@ int wf_train(const wf_model *model, wf_backend *backend, wf_store *store, wf_sto
     WF_GO(wf_model_file(model, options->level, ".jsonl", t->log_path));
     snprintf(who, sizeof who, "trainer of level %d", options->level);
     WF_GO(wf_lock(lock_path, who, &lock));
-    status = train_locked(t, report, context);
+    status = train_locked(t, report, user);
     if (t->log) {
         int closed = wf_close(t->log, t->log_path);
         status = status ? status : closed;

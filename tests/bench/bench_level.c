@@ -161,17 +161,17 @@ static void clear(run *r)
     wf_flow_destroy(r->flow);
 }
 
-static int compute_back(void *context)
+static int compute_back(void *user)
 {
-    run *r = context;
+    run *r = user;
     double g = 1 / (0.97 * 0.97);
     return wf_flow_inverse_backward(r->flow, r->params, r->cond, NULL, g - 1, NULL, &r->out);
 }
 
 /* What the device does of one run, recorded as wf_train, wf_evaluator, wf_sampler and wf_anneal record it. */
-static int compute(void *context)
+static int compute(void *user)
 {
-    run *r = context;
+    run *r = user;
     if (r->job.mode == SAMPLE || r->job.mode == GRADIENT)
         return wf_flow_inverse(r->flow, r->params, r->x, r->cond, &r->out);
     WF_TRY(wf_flow_forward(r->flow, r->params, r->x, r->cond));
