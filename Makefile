@@ -142,9 +142,9 @@ $B/man/%.1: $(BIN)/%
 	@mkdir -p $(@D)
 	$< --help=man > $@.part && mv $@.part $@
 
-# Headers keep their folders below include/wf, where the backends' contract lies beside lib's rooms. Private ones stay here.
+# Headers keep their folders below include/wf, where the backends' contract lies beside lib's rooms. A header whose first line says "private to lib/ROOM" stays here.
 PUBLIC = $(filter-out $(PRIVATE),$(patsubst lib/%,%,$(wildcard lib/*.h lib/*/*.h)))
-PRIVATE = $(addsuffix .h,flow/private image/format store/private train/trainer store/lmdb_check)
+PRIVATE = $(patsubst lib/%,%,$(shell grep -lE '^/\* [a-z_]+\.h - private to lib/' lib/*/*.h))
 install: all man ## programs, library, headers, pkg-config, manual pages, completion; PREFIX=, DESTDIR=
 	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin lib/pkgconfig include/wf share/man/man1 share/bash-completion/completions)
 	install $(TOOLS:%=$(BIN)/%) $(DESTDIR)$(PREFIX)/bin

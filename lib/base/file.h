@@ -4,7 +4,10 @@
 
 #include <stdio.h>
 
+#include "linkage.h"
 #include "status.h"
+
+WF_BEGIN
 
 /* Output that appears under `path` only when committed: a temporary file of unique name in the same folder, then
  * fsync, checked close, rename, fsync of the folder. Abort removes the temporary file. Both end the wf_outfile. */
@@ -30,5 +33,7 @@ int wf_flush(FILE *file, const char *name) WF_MUST; /* as wf_close, but leaves i
 /* The status of making or writing `name`, which just failed, by errno: as wf_fail_errno, but EFBIG (a limit on file
  * sizes) counts as a full disk, and an output that cannot be made (no such folder, no permission) is WF_IO. */
 int wf_fail_write(const char *name) WF_MUST;
+
+WF_END
 
 #endif

@@ -11,8 +11,11 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "linkage.h"
 #include "dtype.h"
 #include "status.h"
+
+WF_BEGIN
 
 typedef struct wf_tensor {
     const char *name;
@@ -67,5 +70,7 @@ int wf_safetensors_save(const char *path, const wf_tensor *tensors, int count, c
 int wf_safetensors_load(const char *path, wf_safetensors *out) WF_MUST;
 /* WF_DATA unless what was read has the checksum that it carries; files of others ("format" is not ours) need none. */
 int wf_safetensors_check(const wf_safetensors *st, const char *name) WF_MUST;
+
+WF_END
 
 #endif

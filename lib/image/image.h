@@ -4,7 +4,10 @@
 
 #include <stdio.h>
 
+#include "../base/linkage.h"
 #include "../pyramid/meta.h"
+
+WF_BEGIN
 
 /* Samples are host uint16 whatever the depth, [H,W,C] interleaved, in 0 .. 2^bits - 1.
  * C: 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha; of sounds, channels. Zero-initialize before the first use. */
@@ -121,5 +124,7 @@ int wf_image_resize(wf_image *image, const char *name, int H, int W) WF_MUST;
 int wf_image_channels(wf_image *image, const char *name, int C) WF_MUST;
 /* Samples of 1 to 16 bits: the highest of those it has, or, for more than it has, scaled and rounded. */
 int wf_image_depth(wf_image *image, const char *name, int bits) WF_MUST;
+
+WF_END
 
 #endif

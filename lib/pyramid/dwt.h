@@ -5,8 +5,11 @@
 #ifndef WF_DWT_H
 #define WF_DWT_H
 
+#include "../base/linkage.h"
 #include "../../kernels/backend.h"
 #include "wavelet.h"
+
+WF_BEGIN
 
 /* What is halved: x [N,H,W,C], the H rows being those of D slices if it is volumes (signal.h). */
 typedef struct wf_extent {
@@ -23,5 +26,7 @@ int wf_dwt_level(wf_backend *b, const wf_wavelet *wavelet, const wf_extent *exte
                  wf_real *detail, wf_real *scratch) WF_MUST;
 int wf_idwt_level(wf_backend *b, const wf_wavelet *wavelet, const wf_extent *extent, const wf_real *low,
                   const wf_real *detail, wf_real *x, wf_real *scratch) WF_MUST;
+
+WF_END
 
 #endif

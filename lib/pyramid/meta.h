@@ -5,8 +5,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "../base/linkage.h"
 #include "../base/signal.h"
 #include "../base/status.h"
+
+WF_BEGIN
 
 /* Pyramid of pictures [H,W,C], or other signals (signal.h): level `levels` is the picture, each level below has half of it along
  * every axis. Level 0 is the base: low-pass I_0 alone. Level L >= 1 is the pair (low-pass I_{L-1}, detail D_L), both of what
@@ -68,5 +71,7 @@ int wf_meta_add_provenance(wf_meta *meta, const char *tool, int argc, char *cons
 
 /* "model" of the last tool, "" if it names none. WF_DATA: the provenance is none. */
 int wf_meta_model(const wf_meta *meta, char out[20]) WF_MUST;
+
+WF_END
 
 #endif

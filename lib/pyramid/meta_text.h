@@ -2,8 +2,11 @@
 #ifndef WF_META_TEXT_H
 #define WF_META_TEXT_H
 
+#include "../base/linkage.h"
 #include "meta.h"
 #include "../base/safetensors.h"
+
+WF_BEGIN
 
 /* The keys shared by streams and stores: format, wavelet, levels, top, shape "[[Dx]Hx]WxC", bits, provenance, and of sounds rate. */
 enum { WF_META_PAIRS = 8 };
@@ -29,5 +32,7 @@ bool wf_parse_count(const char *text, int64_t max, int64_t *out);
 
 /* `from` [a JSON array of objects] appended to the provenance of `meta`. */
 int wf_meta_join_provenance(wf_meta *meta, const char *from) WF_MUST;
+
+WF_END
 
 #endif

@@ -7,7 +7,10 @@
 
 #include <stdint.h>
 
+#include "../base/linkage.h"
 #include "../base/status.h"
+
+WF_BEGIN
 
 typedef struct wf_lmdb_info {
     uint64_t page_size; /* bytes */
@@ -19,5 +22,7 @@ typedef struct wf_lmdb_info {
  * values hold is not looked at. WF_DATA names the page and what is wrong with it. Databases with duplicate keys
  * (MDB_DUPSORT) are refused. */
 int wf_lmdb_check(int descriptor, const char *name, wf_lmdb_info *info) WF_MUST;
+
+WF_END
 
 #endif

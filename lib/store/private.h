@@ -1,4 +1,4 @@
-/* private.h - what the reading and the writing half of stores share; see store.h
+/* private.h - private to lib/store: what the reading and the writing half of stores share; see store.h
  *
  * Main database of the environment: "state" = u64 XXH3-64 of the rest | JSON object of strings: the metadata of a stream
  * and mask (a bit per level held), count, content (sum of all value checksums) and, once sealed, hash. "sealed" = the same

@@ -7,8 +7,11 @@
 #ifndef WF_STORE_H
 #define WF_STORE_H
 
+#include "../base/linkage.h"
 #include "../base/dtype.h"
 #include "stream.h"
+
+WF_BEGIN
 
 typedef struct wf_store wf_store;
 
@@ -77,5 +80,7 @@ int wf_store_get_window(wf_store *store, int level, int64_t at, const wf_window 
 
 /* Reads and checks every value. WF_DATA: how many are damaged, and which is the first of them. */
 int wf_store_verify(wf_store *store) WF_MUST;
+
+WF_END
 
 #endif

@@ -16,7 +16,10 @@
 
 #include <stdio.h>
 
+#include "../base/linkage.h"
 #include "../pyramid/meta.h"
+
+WF_BEGIN
 
 /* One batch at one level. All pointers are borrowed: from the reader until its next read, or from the caller. */
 typedef struct wf_record {
@@ -50,5 +53,7 @@ int wf_writer_create(FILE *file, const char *name, const wf_meta *meta, wf_write
 int wf_writer_put(wf_writer *writer, const wf_record *record) WF_MUST; /* flushed, so that a pipe sees it at once */
 int wf_writer_finish(wf_writer *writer) WF_MUST; /* end record, flush; then only destroy is allowed */
 void wf_writer_destroy(wf_writer *writer);       /* without finish, the stream stays visibly incomplete */
+
+WF_END
 
 #endif
