@@ -10,10 +10,10 @@ VERSION := $(shell sed -n 's/^.define WF_VERSION "\(.*\)"/\1/p' lib/base/version
 
 # Each kind of build has its own folder; the plain one puts its programs in bin/.
 comma = ,
-B = build$(if $(SAN),-san)$(if $(findstring clang,$(CC)),-clang)$(if $(FUZZ),-fuzz)
+B = build$(if $(SAN),-san)$(if $(COVERAGE),-coverage)$(if $(findstring clang,$(CC)),-clang)$(if $(FUZZ),-fuzz)
 BIN = $(if $(B:build=),$B/bin,bin)
 
-CFLAGS ?= $(if $(SAN),-O1,-O3) -g
+CFLAGS ?= $(if $(SAN)$(COVERAGE),-O1,-O3) -g $(if $(COVERAGE),--coverage -fprofile-update=atomic)
 WARN = -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wundef -Werror
 # What clang could not vectorize is no fault of the code.
 WARN += $(if $(findstring clang,$(CC)),-Wno-pass-failed)
@@ -35,7 +35,7 @@ CUDA = $(if $(NVCC),$(wildcard kernels/cuda/*.cu))
 FUZZERS = $(or $(TARGET),$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c)))
 PLUGIN = $(if $(CUDA),$B/libwf-cuda.so)
 
-.PHONY: all emulated check check-fast check-ops check-pipes check-gpu check-spills check-long fuzz fuzz-run bench bench-gpu bench-nuts bench-store bench-dwt lint format man install demo clean help
+.PHONY: all tidy coverage emulated check check-fast check-ops check-pipes check-gpu check-spills check-long fuzz fuzz-run bench bench-gpu bench-nuts bench-store bench-dwt lint format man install demo clean help
 all: $(TOOLS:%=$(BIN)/%) $(PLUGIN) ## build every program into bin/
 
 $B/libwf.a: $(LIB)
@@ -130,6 +130,15 @@ bench-store: all $B/bench-store ## pictures to stores against libpng alone, rand
 	tests/bench/bench-store.sh $(BIN) $B/bench-store
 bench-dwt: $B/bench-dwt ## one halving and its inverse against a copy of the same bytes: the table in README.md
 	$B/bench-dwt
+tidy: ## clang-tidy and the clang analyzer over library and programs
+	@printf '%s\n' lib/*/*.c lib/*/*/*.c kernels/*.c kernels/cpu/*.c tools/*.c | \
+	    xargs -P $(or $(JOBS),2) -I{} clang-tidy -quiet {} -- -std=c11 -D_GNU_SOURCE -fopenmp -march=$(ARCH)
+coverage: ## which lines the tests run, a line for each room, and all of it in build-coverage/index.html
+	@$(MAKE) --no-print-directory COVERAGE=1 NVCC= all build-coverage/check build-coverage/check-ops build-coverage/deadleaves
+	-BIN=build-coverage/bin B=build-coverage tests/run.sh criterion ops pipes > build-coverage/log
+	@tail -n 1 build-coverage/log
+	@gcovr -r . build-coverage --json-summary build-coverage/summary.json --html-details build-coverage/index.html > /dev/null
+	@tests/coverage.sh build-coverage/summary.json
 lint: ## formatting, include direction, file lengths, scripts, links
 	tests/lint.sh
 format: ## clang-format every C file in place
@@ -160,7 +169,7 @@ install: all man ## programs, library, headers, pkg-config, manual pages, comple
 	    > $(DESTDIR)$(PREFIX)/lib/pkgconfig/wf.pc
 
 clean: ## remove everything that was built
-	rm -rf build build-san build-clang build-san-clang build-san-clang-fuzz bin
+	rm -rf build build-* bin
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.* ## \(.*\)/\1\t\2/p' Makefile | awk -F '\t' '{ printf "  make %-12s %s\n", $$1, $$2 }'
 .SECONDARY:

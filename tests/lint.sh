@@ -116,6 +116,10 @@ shellcheck -x -P SCRIPTDIR -f gcc "${scripts[@]}" | complain shellcheck
 grep -nE '\b(TO''DO|FIX''ME|X''XX)\b' "${texts[@]}" | complain 'unfinished'
 grep -nE '[[:blank:]]+$' "${texts[@]}" | complain 'blanks at the end of a line'
 
+# Subjects of commits, since there is a list of changes.
+first=$(git log --diff-filter=A --format=%H -1 -- CHANGELOG.md 2> /dev/null)
+[ -z "$first" ] || git log --no-merges --format=%s "$first..HEAD" | tests/subject.sh | complain 'the subject of a commit'
+
 mapfile -t pages < <(files '*.md')
 for page in "${pages[@]}"; do
     grep -oE '\]\([^)#: ]+[)#]' "$page" | sed 's/^](//; s/[)#]$//' | while read -r link; do
