@@ -10,32 +10,35 @@
 
 #include "format.h"
 
-/* ---- what bytes can be ---------------------------------------------------------------------------------------- */
+/* ---- recognition ---------------------------------------------------------------------------------------------- */
 
 typedef struct format {
     const char *name;
     size_t head; /* bytes needed to recognise it */
     wf_follow follow;
     wf_is *is;
-    int (*read)(wf_source *source, wf_image *image); /* a picture format, */
-    int (*cut)(wf_source *source, wf_code *code);    /* perhaps one that can be decoded later */
-    int (*open)(wf_source *parent, wf_source **out); /* or one that holds files */
+    int (*read)(wf_source *source, wf_image *image); /* READ and CODE */
+    int (*cut)(wf_source *source, wf_code *code);    /* CODE */
+    int (*begin)(wf_source *source, const wf_images_taken *options, wf_series **series);
+    int (*open)(wf_source *parent, wf_source **out);
 } format;
 
 static const format formats[] = {
-#define READ(id, name, head, follow) {name, head, follow, wf_image_is_##id, wf_image_read_##id, NULL, NULL},
+#define READ(id, name, head, follow) {name, head, follow, wf_image_is_##id, wf_image_read_##id, NULL, NULL, NULL},
 #define CODE(id, name, head, follow) \
-    {name, head, follow, wf_image_is_##id, wf_image_read_##id, wf_image_cut_##id, NULL},
-#define OPEN(id, head) {#id, head, WF_PICTURES, wf_image_is_##id, NULL, NULL, wf_image_open_##id},
-    WF_IMAGE_FORMATS(READ, CODE, OPEN)
+    {name, head, follow, wf_image_is_##id, wf_image_read_##id, wf_image_cut_##id, NULL, NULL},
+#define SERIES(id, name, head) {name, head, WF_PICTURES, wf_image_is_##id, NULL, NULL, wf_image_begin_##id, NULL},
+#define OPEN(id, head) {#id, head, WF_PICTURES, wf_image_is_##id, NULL, NULL, NULL, wf_image_open_##id},
+    WF_IMAGE_FORMATS(READ, CODE, SERIES, OPEN)
 #undef READ
 #undef CODE
+#undef SERIES
 #undef OPEN
 };
 
 #define COUNT(table) (sizeof(table) / sizeof *(table))
 
-/* Kinds that people have and that this build does not decode: told by name rather than called unknown. */
+/* Formats that users have and that this library does not decode: the error names them. */
 static const struct magic {
     const char *name;
     size_t at, length;
@@ -65,7 +68,7 @@ enum { UNSUPPORTED_HEAD = 12 };
 static int find_format(wf_source *source, const format **found)
 {
     const format *last = source->last;
-    *found = source->array.left || (last && last->follow == WF_SAME) ? last : NULL;
+    *found = source->series || (last && last->follow == WF_SAME) ? last : NULL;
     for (size_t i = 0; i < COUNT(formats) && !*found; i++) {
         const uint8_t *head;
         size_t have;
@@ -388,31 +391,52 @@ static int pass_over(wf_images *images, wf_source *source)
     return wf_fail(WF_DATA, "%s: no picture of a known kind at byte %llu", source->name, (unsigned long long)offset);
 }
 
-/* Reads the picture at the top of the stack, or only cuts it out where `later` is there and the format allows. */
-static int read_picture(wf_images *images, wf_source *source, const format *found, wf_image *image, wf_later *later,
-                        bool *got)
+/* Reads the next picture of a series, which begins at the source's position if none is being read. */
+static int read_series(wf_images *images, wf_source *source, const format *found, wf_image *image, bool *got)
 {
-    uint64_t offset = source->offset;
-    wf_source_number(source);
-    source->length = images->how.length;
-    source->volumes = images->how.volumes;
-    source->rest = 0;
+    int64_t remainder = 0;
+    if (!source->series) {
+        WF_TRY(found->begin(source, &images->how, &source->series));
+        if (!source->series) {
+            images->passed.skipped++;
+            return leave_item(images);
+        }
+        remainder = source->series->remainder;
+    }
+    WF_TRY(source->series->read(source->series, source, image));
+    images->passed.rests += remainder > 0;
+    images->passed.rest += remainder;
+    if (!--source->series->left)
+        wf_source_end_series(source);
+    *got = true;
+    return WF_OK;
+}
+
+/* Reads one picture, or only cuts it out if the caller passes `later` and the format can cut. */
+static int read_single(wf_source *source, const format *found, wf_image *image, wf_later *later, bool *got)
+{
     if (later && found->cut) {
+        later->offset = source->offset;
         WF_TRY(found->cut(source, &later->code));
         later->read = found->read;
-        later->offset = offset;
     } else {
         WF_TRY(found->read(source, image));
     }
-    if (source->beside) {
-        images->passed.skipped++;
-        return leave_item(images);
-    }
-    source->pictures++;
-    source->last = found;
-    images->passed.rests += source->rest > 0;
-    images->passed.rest += source->rest;
     *got = true;
+    return WF_OK;
+}
+
+/* Reads the picture at the top of the stack. *got = false: the item holds something else and was left. */
+static int read_picture(wf_images *images, wf_source *source, const format *found, wf_image *image, wf_later *later,
+                        bool *got)
+{
+    wf_source_number(source);
+    WF_TRY(found->begin ? read_series(images, source, found, image, got)
+                        : read_single(source, found, image, later, got));
+    if (*got) {
+        source->pictures++;
+        source->last = found;
+    }
     return WF_OK;
 }
 
@@ -423,22 +447,17 @@ static int step(wf_images *images, wf_image *image, wf_later *later, bool *got)
     const uint8_t *head;
     size_t have;
     images->bad = false;
-    if (top->lone && top->pictures) {
+    if (top->single && top->pictures) {
         images->passed.trailing += top->last != NULL; /* not for what an archive has behind its entries */
         return leave_item(images);
     }
     /* What comes behind a bad picture can be found where it is all that its file or entry has. */
     images->bad = top->origin != WF_FROM_STREAM && !top->pictures;
     WF_TRY(wf_source_peek(top, 1, &head, &have));
-    if (!have && top->pictures && !top->array.left)
+    if (!have && top->pictures && !top->series)
         return leave(images);
     const format *found;
     WF_TRY(find_format(top, &found));
-    if (found && found->read == wf_image_read_sound && images->how.pictures && top->origin == WF_FROM_LIST &&
-        !top->pictures) {
-        images->passed.skipped++;
-        return leave_item(images);
-    }
     if (found && found->open && !top->pictures) {
         images->bad = false;
         return enter(images, found);

@@ -172,7 +172,7 @@ int wf_image_open_tar(wf_source *parent, wf_source **out)
 
 int wf_image_open_zip(wf_source *parent, wf_source **out)
 {
-    parent->lone = true; /* the directory at the end repeats what the entries said */
+    parent->single = true; /* the directory at the end repeats the entries */
     return open_walk(parent, "zip", archive_read_support_format_zip_streamable, out);
 }
 

@@ -123,7 +123,7 @@ static int check_companions(wf_source *source, const uint8_t *contents, size_t n
         "%s: a JPEG with companions (MPF), which in a stream cannot be told from further pictures: give the file by "
         "name",
         source->name);
-    source->lone = true;
+    source->single = true;
     return WF_OK;
 }
 

@@ -115,7 +115,7 @@ int wf_image_open_lmdb(wf_source *parent, wf_source **out)
         close_lmdb(p);
         return status;
     }
-    parent->lone = true;
+    parent->single = true;
     (*out)->state = p;
     (*out)->fill = fill_from_value;
     (*out)->advance = advance_lmdb;
