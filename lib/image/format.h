@@ -130,7 +130,7 @@ typedef bool wf_is(const uint8_t *head, size_t n); /* n is less than `head` only
 /* Reads the header. *series = NULL: the item holds something else than pictures, such as labels, and is passed over. */
 #define WF_SERIES(id, name, head) \
     wf_is wf_image_is_##id;       \
-    int wf_image_begin_##id(wf_source *source, const wf_images_taken *options, wf_series **series) WF_MUST;
+    int wf_image_begin_##id(wf_source *source, const wf_images_options *options, wf_series **series) WF_MUST;
 #define WF_OPEN(id, head)   \
     wf_is wf_image_is_##id; \
     int wf_image_open_##id(wf_source *parent, wf_source **out) WF_MUST;

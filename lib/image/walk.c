@@ -19,7 +19,7 @@ typedef struct format {
     wf_is *is;
     int (*read)(wf_source *source, wf_image *image); /* READ and CODE */
     int (*cut)(wf_source *source, wf_code *code);    /* CODE */
-    int (*begin)(wf_source *source, const wf_images_taken *options, wf_series **series);
+    int (*begin)(wf_source *source, const wf_images_options *options, wf_series **series);
     int (*open)(wf_source *parent, wf_source **out);
 } format;
 
@@ -130,7 +130,7 @@ struct wf_images {
     wf_image unread; /* no pixels: none was given back */
     char *unread_name;
     int64_t most; /* pictures still to be given, -1: no limit */
-    wf_images_taken how;
+    wf_images_options how;
 };
 
 static char *const only_stdin[] = {"-"};
@@ -170,7 +170,7 @@ void wf_images_close(wf_images *images)
     free(images);
 }
 
-void wf_images_take_as(wf_images *images, wf_images_taken how)
+void wf_images_set_options(wf_images *images, wf_images_options how)
 {
     images->how = how;
 }

@@ -290,9 +290,9 @@ static int commit_under_way(wf_store_writer *w)
     }
 }
 
-static void *commit_thread(void *context)
+static void *commit_thread(void *user)
 {
-    wf_store_writer *w = context;
+    wf_store_writer *w = user;
     w->status = commit_under_way(w);
     if (w->status)
         snprintf(w->message, sizeof w->message, "%s", wf_error());

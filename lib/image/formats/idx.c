@@ -13,7 +13,7 @@ bool wf_image_is_idx(const uint8_t *head, size_t n)
     return n >= 4 && !head[0] && !head[1] && head[2] == BYTES && head[3] >= 1 && head[3] <= MAX_RANK;
 }
 
-int wf_image_begin_idx(wf_source *source, const wf_images_taken *options, wf_series **series)
+int wf_image_begin_idx(wf_source *source, const wf_images_options *options, wf_series **series)
 {
     (void)options;
     uint8_t head[4 + 4 * MAX_RANK] = {0};

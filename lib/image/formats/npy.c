@@ -222,7 +222,7 @@ static int read_header(wf_source *source, header *h)
     return WF_OK;
 }
 
-int wf_image_begin_npy(wf_source *source, const wf_images_taken *options, wf_series **series)
+int wf_image_begin_npy(wf_source *source, const wf_images_options *options, wf_series **series)
 {
     header h;
     wf_array array;

@@ -40,23 +40,23 @@ bool wf_image_is_sound(const uint8_t *head, size_t n)
 
 /* -- a file in memory, for libsndfile ----------------------------------------------------------------------------------- */
 
-static sf_count_t length_of(void *context)
+static sf_count_t length_of(void *user)
 {
-    return (sf_count_t)((sound *)context)->code.size;
+    return (sf_count_t)((sound *)user)->code.size;
 }
 
-static sf_count_t seek_byte(sf_count_t offset, int whence, void *context)
+static sf_count_t seek_byte(sf_count_t offset, int whence, void *user)
 {
-    sound *s = context;
+    sound *s = user;
     sf_count_t from = whence == SEEK_SET ? 0 : whence == SEEK_CUR ? s->at : length_of(s);
     if (from + offset < 0 || from + offset > length_of(s))
         return -1;
     return s->at = from + offset;
 }
 
-static sf_count_t read_bytes(void *to, sf_count_t n, void *context)
+static sf_count_t read_bytes(void *to, sf_count_t n, void *user)
 {
-    sound *s = context;
+    sound *s = user;
     sf_count_t left = length_of(s) - s->at;
     n = n < left ? n : left;
     memcpy(to, s->code.bytes + s->at, (size_t)n);
@@ -64,9 +64,9 @@ static sf_count_t read_bytes(void *to, sf_count_t n, void *context)
     return n;
 }
 
-static sf_count_t position_of(void *context)
+static sf_count_t position_of(void *user)
 {
-    return ((sound *)context)->at;
+    return ((sound *)user)->at;
 }
 
 /* -- reading ------------------------------------------------------------------------------------------------------------ */
@@ -179,7 +179,7 @@ static int begin_pieces(wf_source *source, int64_t piece, sound *s)
     return WF_OK;
 }
 
-int wf_image_begin_sound(wf_source *source, const wf_images_taken *options, wf_series **series)
+int wf_image_begin_sound(wf_source *source, const wf_images_options *options, wf_series **series)
 {
     *series = NULL;
     if (options->pictures && source->origin == WF_FROM_LIST && !source->pictures)
