@@ -416,9 +416,9 @@ static void finish(wf_images *images)
         note("passed over %lld files that are no pictures", (long long)passed.skipped);
     if (passed.trailing)
         note("passed over what %lld files have behind their picture", (long long)passed.trailing);
-    if (passed.rests)
+    if (passed.partial)
         note("passed over the last samples of %lld sounds, %lld in all, which are less than a piece",
-             (long long)passed.rests, (long long)passed.rest);
+             (long long)passed.partial, (long long)passed.remainder);
     if (job.bad)
         note("skipped %lld bad pictures", (long long)job.bad);
     if (job.kept)
