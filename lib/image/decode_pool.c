@@ -1,7 +1,7 @@
 /* decode_pool.c - decoding in parallel: pictures are cut out of their files in order, then decoded by several workers
  *
- * The holder of the lock `source` takes the next batch. `turn` is the batch that is delivered next. Waiting threads sleep, so
- * that more workers than processors do no harm. */
+ * The holder of the lock `source` takes the next batch. `turn` is the batch that is delivered next. Waiting threads
+ * sleep, so that more workers than processors do no harm. */
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>

@@ -56,7 +56,8 @@ static void filter_clear(filter *f)
     free(f->weight);
 }
 
-/* Sets the weights of target pixel i. Taps beyond the picture's edge are dropped; the others are scaled to sum to one. */
+/* Sets the weights of target pixel i. Taps beyond the picture's edge are dropped; the others are scaled to sum to
+ * one. */
 static void set_weights(filter *f, int i, int from, int to)
 {
     double scale = (double)from / to, reach = scale > 1 ? scale : 1, centre = (i + 0.5) * scale, sum = 0;

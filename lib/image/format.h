@@ -12,8 +12,8 @@ typedef enum wf_origin {
     WF_FROM_LIST,   /* found in a folder or an archive, where files other than pictures are expected */
 } wf_origin;
 
-/* The undecoded bytes of one picture. A cut keeps all bytes that the decoder reads. It ends early where the bytes end, so
- * that the decoder can report what is wrong with a damaged picture. */
+/* The undecoded bytes of one picture. A cut keeps all bytes that the decoder reads. It ends early where the bytes end,
+ * so that the decoder can report what is wrong with a damaged picture. */
 typedef struct wf_code {
     uint8_t *bytes; /* owned */
     size_t size, capacity;

@@ -22,7 +22,8 @@ void wf_grid_clear(wf_grid *grid);
 /* Adds a copy of a picture, which has the size of the first. WF_USAGE: the grid would exceed WF_MAX_PIXELS. */
 int wf_grid_add(wf_grid *grid, const wf_image *image) WF_MUST;
 
-/* Draws all pictures, row after row, on white. `name` is used in messages. WF_USAGE: more labels than columns or rows. */
+/* Draws all pictures, row after row, on white. `name` is used in messages. WF_USAGE: more labels than columns or
+ * rows. */
 int wf_grid_draw(const wf_grid *grid, const wf_grid_spec *spec, const char *name, wf_image *out) WF_MUST;
 
 #endif

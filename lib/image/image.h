@@ -9,7 +9,8 @@
 #include "../pyramid/meta.h"
 
 /* Samples are host uint16 for any depth, [H,W,C] interleaved, in 0 .. 2^bits - 1.
- * C: 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha; the channels of a sound. Zero-initialize before the first use. */
+ * C: 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha; the channels of a sound. Zero-initialize before the first
+ * use. */
 typedef struct wf_image {
     int H, W, C;
     int bits;
@@ -25,8 +26,8 @@ enum { WF_MAX_PIXELS = 1 << 27 };
 
 void wf_image_clear(wf_image *image);
 
-/* Sets the shape of a picture and allocates its pixels, which are not initialized. WF_DATA, with `name` in the message: a
- * side, the channels or the number of pixels is out of range. WF_AGAIN: out of memory. */
+/* Sets the shape of a picture and allocates its pixels, which are not initialized. WF_DATA, with `name` in the message:
+ * a side, the channels or the number of pixels is out of range. WF_AGAIN: out of memory. */
 int wf_image_reserve(wf_image *image, const char *name, int64_t H, int64_t W, int64_t C, int bits) WF_MUST;
 
 /* -- reading ------------------------------------------------------------------------------------------------------- */
@@ -38,15 +39,15 @@ int wf_image_reserve(wf_image *image, const char *name, int64_t H, int64_t W, in
  *     folders         recursively, sorted by name in byte order
  *     archives        tar, zip, and LMDB environments whose values are pictures
  *
- * All but LMDB may be compressed by gzip, xz, Zstandard or bzip2. Memory does not grow with the number of pictures, except
- * for the names in a folder.
+ * All but LMDB may be compressed by gzip, xz, Zstandard or bzip2. Memory does not grow with the number of pictures,
+ * except for the names in a folder.
  *
- * Pictures are decoded without colour management, gamma or a camera's rotation. Palettes become RGB, a transparent colour
- * becomes alpha, CMYK becomes RGB, and fewer than 8 bits become 8.
+ * Pictures are decoded without colour management, gamma or a camera's rotation. Palettes become RGB, a transparent
+ * colour becomes alpha, CMYK becomes RGB, and fewer than 8 bits become 8.
  *
- * NumPy arrays hold bytes or 16-bit numbers in C order. Two dimensions: [N,3072] and [N,12288] are N flat pictures in three
- * planes of 32x32 or 64x64, others one grey picture [H,W]. Three: [H,W,C] if C <= 4, else [N,H,W]. Four: [N,H,W,C] if
- * C <= 4, else [N,C,H,W].
+ * NumPy arrays hold bytes or 16-bit numbers in C order. Two dimensions: [N,3072] and [N,12288] are N flat pictures in
+ * three planes of 32x32 or 64x64, others one grey picture [H,W]. Three: [H,W,C] if C <= 4, else [N,H,W]. Four:
+ * [N,H,W,C] if C <= 4, else [N,C,H,W].
  *
  * Sounds (WAV, FLAC, AIFF of 8 or 16 bits) come as pictures of one row. With the option `volumes`, NumPy arrays hold
  * volumes. */
@@ -59,31 +60,31 @@ typedef struct wf_images_options {
 } wf_images_options;
 void wf_images_set_options(wf_images *images, wf_images_options options);
 
-/* Opens files, folders and archives. The path "-" is standard_input, as is count 0. Paths and standard_input are borrowed
- * until close. */
+/* Opens files, folders and archives. The path "-" is standard_input, as is count 0. Paths and standard_input are
+ * borrowed until close. */
 int wf_images_open(char *const *paths, int count, FILE *standard_input, wf_images **out) WF_MUST;
 
-/* Adds paths listed in the file at `path` ("-": standard input): one a line or, with `null`, each followed by a zero byte.
- * They come after the paths given at open. If none were given, standard input is not read for pictures. */
+/* Adds paths listed in the file at `path` ("-": standard input): one a line or, with `null`, each followed by a zero
+ * byte. They come after the paths given at open. If none were given, standard input is not read for pictures. */
 int wf_images_add_list(wf_images *images, const char *path, bool null) WF_MUST;
 
 /* Ends the input after at most `most` pictures. */
 void wf_images_limit(wf_images *images, int64_t most);
 
-/* Reads the next picture; *more = false at the end. `name` (valid until the next call) tells where the picture came from:
- * "a.tar:b/c.png", or "a.ppm#2" for the third picture of a file. WF_DATA: damaged, of an unsupported format, or not a
- * picture. WF_NOINPUT: missing. After a failure only skip and close are allowed. */
+/* Reads the next picture; *more = false at the end. `name` (valid until the next call) tells where the picture came
+ * from: "a.tar:b/c.png", or "a.ppm#2" for the third picture of a file. WF_DATA: damaged, of an unsupported format, or
+ * not a picture. WF_NOINPUT: missing. After a failure only skip and close are allowed. */
 int wf_images_next(wf_images *images, wf_image *image, const char **name, bool *more) WF_MUST;
 
-/* Passes over a picture that next has failed to read. This needs the bad picture to be the first of its file or entry, and
- * that to have an end; otherwise *skipped = false, and only close is allowed. */
+/* Passes over a picture that next has failed to read. This needs the bad picture to be the first of its file or entry,
+ * and that to have an end; otherwise *skipped = false, and only close is allowed. */
 int wf_images_skip(wf_images *images, bool *skipped) WF_MUST;
 void wf_images_close(wf_images *images); /* NULL is allowed */
 
 /* Callbacks of wf_images_run, which several workers call at once, each on batches of its own. */
 typedef struct wf_image_work {
-    /* Takes picture i of a worker's batch; `first` pictures came before the batch. `image` is lent for the call and may be
-     * changed. */
+    /* Takes picture i of a worker's batch; `first` pictures came before the batch. `image` is lent for the call and may
+     * be changed. */
     int (*picture)(void *user, int worker, int64_t first, int i, wf_image *image, const char *name);
     /* Ends a batch: all its `count` pictures were taken. */
     int (*batch)(void *user, int worker, int count);
@@ -130,15 +131,18 @@ int wf_image_write_npy(FILE *file, const char *name, const wf_image *image) WF_M
 
 /* All change the image in place. All but the depth are for pictures only. `name` is used in messages. */
 
-/* Keeps the H x W pixels in the middle; an odd row or column is cut below or to the right. WF_DATA: smaller than that. */
+/* Keeps the H x W pixels in the middle; an odd row or column is cut below or to the right. WF_DATA: smaller than
+ * that. */
 int wf_image_crop(wf_image *image, const char *name, int H, int W) WF_MUST;
-/* Keeps H x W pixels at a position chosen by a hash of seed and pixels, uniform over all positions. WF_DATA: smaller. */
+/* Keeps H x W pixels at a position chosen by a hash of seed and pixels, uniform over all positions. WF_DATA:
+ * smaller. */
 int wf_image_crop_anywhere(wf_image *image, const char *name, int H, int W, uint64_t seed) WF_MUST;
-/* Resizes. An axis that shrinks by a whole factor is averaged over boxes of that factor. Any other axis is filtered with a
- * triangle whose half-width is a target pixel or, when growing, a source pixel. Alpha is filtered like a colour. */
+/* Resizes. An axis that shrinks by a whole factor is averaged over boxes of that factor. Any other axis is filtered
+ * with a triangle whose half-width is a target pixel or, when growing, a source pixel. Alpha is filtered like a
+ * colour. */
 int wf_image_resize(wf_image *image, const char *name, int H, int W) WF_MUST;
-/* Changes the number of channels: drops alpha or adds opaque alpha; copies grey to RGB; makes RGB grey if all pixels are
- * grey, else WF_DATA. */
+/* Changes the number of channels: drops alpha or adds opaque alpha; copies grey to RGB; makes RGB grey if all pixels
+ * are grey, else WF_DATA. */
 int wf_image_channels(wf_image *image, const char *name, int C) WF_MUST;
 /* Changes the depth to 1 to 16 bits: drops the lowest bits, or scales up and rounds. */
 int wf_image_depth(wf_image *image, const char *name, int bits) WF_MUST;

@@ -10,7 +10,7 @@
 
 #include "format.h"
 
-/* ---- recognition ---------------------------------------------------------------------------------------------- */
+/* ---- recognition ------------------------------------------------------------------------------------------------- */
 
 typedef struct format {
     const char *name;
@@ -112,7 +112,7 @@ static bool named_like_picture(const char *name)
     return false;
 }
 
-/* ---- opening --------------------------------------------------------------------------------------------------- */
+/* ---- opening ----------------------------------------------------------------------------------------------------- */
 
 enum { MAX_DEPTH = 8 }; /* of archives in one another: a tar in a gzip in a tar. Deeper nesting is an attack. */
 
@@ -362,8 +362,8 @@ static int read_trailing(wf_source *source, bool *picture)
     return WF_OK;
 }
 
-/* Handles bytes that no format recognises. They are an error, except for files among pictures and for bytes that programs
- * append to a file's only picture. */
+/* Handles bytes that no format recognises. They are an error, except for files among pictures and for bytes that
+ * programs append to a file's only picture. */
 static int pass_over(wf_images *images, wf_source *source)
 {
     const char *kind;

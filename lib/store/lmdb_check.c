@@ -157,7 +157,8 @@ static int reach(checker *c, uint64_t from, uint64_t page, uint64_t count)
     return WF_OK;
 }
 
-/* Page numbers that a later writer would hand out: they must be in range; check_free sees to it that no tree has them. */
+/* Page numbers that a later writer would hand out: they must be in range; check_free sees to it that no tree has
+ * them. */
 static int read_free_list(walk *w, uint64_t page, const unsigned char *list, uint64_t size)
 {
     uint64_t count = size >= 8 ? word(list, 8) : NO_PAGE;

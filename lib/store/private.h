@@ -1,15 +1,15 @@
 /* private.h - private to lib/store: the layout of a store, and what its readers and writers share
  *
- * A store is a folder with an LMDB environment in it: data.mdb, and a lock.mdb that only writers make. Numbers are little
- * endian, except for keys. Checksums are XXH3-64, with seed 0 unless another seed is given.
+ * A store is a folder with an LMDB environment in it: data.mdb, and a lock.mdb that only writers make. Numbers are
+ * little endian, except for keys. Checksums are XXH3-64, with seed 0 unless another seed is given.
  *
  * Main database:
  *
  *     key "state"     value = u64 checksum of the JSON text | JSON text
  *     key "sealed"    a copy of "state" as it was at the last seal; absent before the first
  *
- * The JSON text is one object whose values are all strings. It has the metadata of a stream (format, wavelet, levels, top,
- * shape, bits, provenance, and rate for sounds; see stream.h) and
+ * The JSON text is one object whose values are all strings. It has the metadata of a stream (format, wavelet, levels,
+ * top, shape, bits, provenance, and rate for sounds; see stream.h) and
  *
  *     mask       decimal: bit L is set if the store holds level L; 0 in an empty store
  *     count      decimal: pictures, each with all levels of the mask
@@ -18,16 +18,16 @@
  *                "WAVELET LEVELS TOP SHAPE BITS MASK COUNT CONTENT", fields separated by single blanks, as written above.
  *                Provenance, rate and format are left out: the same coefficients made by other means have the same hash.
  *
- * While pictures are appended, "state" counts them and has no hash; readers use "sealed". Appended pictures have greater
- * indices than sealed ones, so that the first `count` entries are the sealed ones.
+ * While pictures are appended, "state" counts them and has no hash; readers use "sealed". Appended pictures have
+ * greater indices than sealed ones, so that the first `count` entries are the sealed ones.
  *
  * Sub-databases "level-00" to "level-16", one for each level held:
  *
  *     key      u64 picture index, big endian: LMDB's byte order is then numeric order
  *     value    u8 type of the coefficients, 1 = F16, 2 = F32 | 7 zero bytes | tiles
  *
- * A level of [H,W] pixels (of a sound H = 1; of a volume H = slices x height, slice after slice) is cut into tiles of 64x64
- * pixels, smaller at the right and lower border. Tiles are stored row after row of tiles:
+ * A level of [H,W] pixels (of a sound H = 1; of a volume H = slices x height, slice after slice) is cut into tiles of
+ * 64x64 pixels, smaller at the right and lower border. Tiles are stored row after row of tiles:
  *
  *     tile     low [h,w,C] | detail [h,w,K], absent at level 0 | u64 checksum
  *
@@ -114,9 +114,9 @@ void wf_value_begin(wf_value *v, const char *who, int level, uint64_t index, wf_
  * begins "who: level, picture". */
 int wf_value_rows(wf_value *v, int rows, const float *low, const float *detail) WF_MUST;
 
-/* Decodes the pixels of a window, which lies inside the level. Reads only the tiles that the window touches; *checksum is
- * the sum of their checksums. WF_DATA unless sizes and checksums are right and all coefficients are finite; the message
- * begins "who: level, picture". */
+/* Decodes the pixels of a window, which lies inside the level. Reads only the tiles that the window touches; *checksum
+ * is the sum of their checksums. WF_DATA unless sizes and checksums are right and all coefficients are finite; the
+ * message begins "who: level, picture". */
 int wf_value_decode(const char *who, int level, uint64_t index, MDB_val value, wf_level_shape shape,
                     const wf_window *window, float *low, float *detail, uint64_t *checksum) WF_MUST;
 /* The type that the value's first byte gives; false if the byte is unknown. */

@@ -18,8 +18,8 @@ struct wf_store {
 
 /* -- opening ------------------------------------------------------------------------------------------------------- */
 
-/* A lock on data.mdb lets in many readers or one writer, so LMDB's own lock is off (MDB_NOLOCK). This works in folders that
- * cannot be written, and there is no table of readers that fills up or goes stale. */
+/* A lock on data.mdb lets in many readers or one writer, so LMDB's own lock is off (MDB_NOLOCK). This works in folders
+ * that cannot be written, and there is no table of readers that fills up or goes stale. */
 static int open_environment(wf_store_file *file, const char *name)
 {
     file->data = open(name, O_RDONLY | O_CLOEXEC);
@@ -55,8 +55,8 @@ static int open_levels(wf_store *store, MDB_txn *txn)
     return WF_OK;
 }
 
-/* Finds out whether indices are contiguous, and reads them all if not. Pictures added since the seal come last: with any of
- * them the last index is too great, and the indices are read one by one. */
+/* Finds out whether indices are contiguous, and reads them all if not. Pictures added since the seal come last: with
+ * any of them the last index is too great, and the indices are read one by one. */
 static int read_indices(wf_store *store, MDB_cursor *cursor)
 {
     size_t count = (size_t)store->file.state.count;

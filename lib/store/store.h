@@ -1,9 +1,9 @@
 /* store.h - coefficient stores: an LMDB environment with one sub-database per level
  *
- * A store maps (level, picture index) to the low-pass and detail coefficients of that picture, in the narrowest float that
- * holds them exactly, with checksums. The metadata record, written last, seals the store. A store that was never sealed
- * cannot be opened for reading. While pictures are appended, readers see the store as it was sealed last. File sizes are
- * checked before the file is mapped, so that a truncated file is an error and not a signal.
+ * A store maps (level, picture index) to the low-pass and detail coefficients of that picture, in the narrowest float
+ * that holds them exactly, with checksums. The metadata record, written last, seals the store. A store that was never
+ * sealed cannot be opened for reading. While pictures are appended, readers see the store as it was sealed last. File
+ * sizes are checked before the file is mapped, so that a truncated file is an error and not a signal.
  *
  * Many processes may read one store at once, or one may write it. Readers are wf_store, writers wf_store_writer. */
 #ifndef WF_STORE_H
@@ -56,9 +56,9 @@ int wf_store_verify(wf_store *store) WF_MUST;
 typedef struct wf_store_writer wf_store_writer;
 
 /* Creates a store at `path`, or continues an interrupted one after its last committed picture; its metadata must then
- * match. A store that was sealed is continued only with `append`, else WF_USAGE: readers see its old contents until it is
- * sealed again, and new indices must be greater than the old ones. *count: pictures already in the store.
- * WF_AGAIN: another process reads or writes it. */
+ * match. A store that was sealed is continued only with `append`, else WF_USAGE: readers see its old contents until it
+ * is sealed again, and new indices must be greater than the old ones. *count: pictures already in the store. WF_AGAIN:
+ * another process reads or writes it. */
 int wf_store_writer_create(const char *path, const wf_meta *meta, bool append, wf_store_writer **out,
                            int64_t *count) WF_MUST;
 /* Waits for a commit under way and drops the pictures put after it. NULL is allowed. */
@@ -71,8 +71,8 @@ int64_t wf_store_writer_unsealed(const wf_store_writer *writer);
  * durable some time after their last level was put, at the latest by wf_store_writer_seal. */
 int wf_store_writer_put(wf_store_writer *writer, const wf_record *record) WF_MUST;
 
-/* Pictures encoded in memory and not yet in the store. Several threads may encode at once, each into an object of its own;
- * all calls on the writer itself come from one thread at a time. */
+/* Pictures encoded in memory and not yet in the store. Several threads may encode at once, each into an object of its
+ * own; all calls on the writer itself come from one thread at a time. */
 typedef struct wf_store_encoded wf_store_encoded;
 int wf_store_encoded_create(wf_store_writer *writer, wf_store_encoded **out) WF_MUST;
 void wf_store_encoded_destroy(wf_store_encoded *encoded); /* NULL is allowed */
@@ -80,8 +80,8 @@ void wf_store_encoded_destroy(wf_store_encoded *encoded); /* NULL is allowed */
 enum { WF_STORE_ROWS = 64 };
 
 /* Encodes the next rows of a level of a picture: low [rows,w,C] and, above the base, detail [rows,w,K]. `rows` is a
- * multiple of WF_STORE_ROWS, or all rows that are left. A level is completed before the next level begins, and a picture
- * before the next picture. */
+ * multiple of WF_STORE_ROWS, or all rows that are left. A level is completed before the next level begins, and a
+ * picture before the next picture. */
 int wf_store_encode(wf_store_encoded *encoded, int level, uint64_t index, int rows, const float *low,
                     const float *detail) WF_MUST;
 

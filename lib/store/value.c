@@ -60,7 +60,7 @@ static void decode_halves(const unsigned char *from, float *x, size_t n)
     }
 }
 
-/* -- tiles ---------------------------------------------------------------------------------------------------------- */
+/* -- tiles --------------------------------------------------------------------------------------------------------- */
 
 /* How a value of a level lies in memory. */
 typedef struct layout {
@@ -110,7 +110,7 @@ static uint64_t checksum_of(const layout *l, uint64_t index, const tile *t, cons
     return XXH3_64bits_withSeed(value + begin, t->end - begin, XXH3_64bits(place, sizeof place));
 }
 
-/* -- encoding -------------------------------------------------------------------------------------------------------- */
+/* -- encoding ------------------------------------------------------------------------------------------------------ */
 
 size_t wf_value_bound(int level, wf_level_shape shape)
 {
@@ -209,7 +209,7 @@ int wf_value_rows(wf_value *v, int rows, const float *low, const float *detail)
     return WF_OK;
 }
 
-/* -- decoding -------------------------------------------------------------------------------------------------------- */
+/* -- decoding ------------------------------------------------------------------------------------------------------ */
 
 bool wf_value_dtype(MDB_val value, wf_dtype *dtype)
 {

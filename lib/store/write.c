@@ -1,8 +1,9 @@
 /* write.c - writing a store: whole pictures in durable transactions, then the seal
  *
- * Encoded pictures wait in memory until they fill a transaction, so that a transaction that met a full map can be retried.
- * A thread commits them while the next ones are encoded. Each commit holds whole pictures: a picture in the file has all its
- * levels. Memory of committed pictures is used again, because touching fresh pages costs as much as the work on them. */
+ * Encoded pictures wait in memory until they fill a transaction, so that a transaction that met a full map can be
+ * retried. A thread commits them while the next ones are encoded. Each commit holds whole pictures: a picture in the
+ * file has all its levels. Memory of committed pictures is used again, because touching fresh pages costs as much as
+ * the work on them. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -208,8 +209,8 @@ int64_t wf_store_writer_unsealed(const wf_store_writer *writer)
 
 /* -- committing ---------------------------------------------------------------------------------------------------- */
 
-/* Finds the reason of a failed write. LMDB reports EIO for a write that stopped half way; writing one more byte gives the
- * actual error, such as a full disk. */
+/* Finds the reason of a failed write. LMDB reports EIO for a write that stopped half way; writing one more byte gives
+ * the actual error, such as a full disk. */
 static int reason_of(const wf_store_writer *w, int rc)
 {
     struct stat info;
@@ -387,8 +388,8 @@ static int enqueue_encoded(wf_store_writer *w, wf_store_encoded *e, uint32_t mas
     return w->bytes >= COMMIT_BYTES || w->pictures >= COMMIT_PICTURES ? begin_commit(w) : WF_OK;
 }
 
-/* Checks that a record follows the one before: the first level of a batch names its pictures, further levels must have the
- * same. */
+/* Checks that a record follows the one before: the first level of a batch names its pictures, further levels must have
+ * the same. */
 static int check_order(wf_store_writer *w, const wf_record *record)
 {
     size_t bytes = (size_t)record->N * sizeof *w->indices;

@@ -1,8 +1,8 @@
 /* cifar.c - the binary versions of CIFAR-10 and CIFAR-100 (https://www.cs.toronto.edu/~kriz/cifar.html)
  *
- * A record is a label byte (CIFAR-100: a coarse label of 20 and a fine one of 100), then a 32x32 picture in three planes,
- * red, green and blue. The format has no magic: a file is recognised by valid labels at the right offsets. Labels are not
- * kept. */
+ * A record is a label byte (CIFAR-100: a coarse label of 20 and a fine one of 100), then a 32x32 picture in three
+ * planes, red, green and blue. The format has no magic: a file is recognised by valid labels at the right offsets.
+ * Labels are not kept. */
 #include "../format.h"
 
 enum { SIDE = 32, PLANE = SIDE * SIDE, MAX_LABELS = 2, LOOK = 16 };

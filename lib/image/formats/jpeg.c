@@ -111,8 +111,8 @@ static void to_rgb(const uint8_t *inks, int W, bool inverted, uint8_t *rgb)
         }
 }
 
-/* Looks for a camera's file of several pictures (CIPA DC-007, "MPF") in the contents of an APP2 marker. Companions come after
- * the first picture: another eye's view, or a map of brightness. */
+/* Looks for a camera's file of several pictures (CIPA DC-007, "MPF") in the contents of an APP2 marker. Companions come
+ * after the first picture: another eye's view, or a map of brightness. */
 static int check_companions(wf_source *source, const uint8_t *contents, size_t n)
 {
     if (n < 4 || memcmp(contents, "MPF", 4))
@@ -217,7 +217,8 @@ static int cut_to_marker(wf_source *source, wf_code *code, int *marker, bool *wh
     return WF_OK;
 }
 
-/* Cuts SOI and all markers to EOI. A marker has a u16 length, which includes itself, and contents; see ITU-T T.81, annex B. */
+/* Cuts SOI and all markers to EOI. A marker has a u16 length, which includes itself, and contents; see ITU-T T.81,
+ * annex B. */
 int wf_image_cut_jpeg(wf_source *source, wf_code *code)
 {
     enum { SOI = 0xd8, SOS = 0xda, START = 2, LENGTH = 2 };

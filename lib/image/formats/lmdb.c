@@ -1,4 +1,5 @@
-/* lmdb.c - pictures in an LMDB environment, such as LSUN: each value is the bytes of a picture file, in the order of the keys
+/* lmdb.c - pictures in an LMDB environment, such as LSUN: each value is the bytes of a picture file, in the order of
+ * the keys
  *
  * lmdb_check.h checks the environment before liblmdb maps it. */
 #include <errno.h>

@@ -26,7 +26,7 @@ typedef struct header {
     int64_t shape[MAX_RANK]; /* of the first dimensions */
 } header;
 
-/* ---- the dictionary ------------------------------------------------------------------------------------------- */
+/* ---- the dictionary ---------------------------------------------------------------------------------------------- */
 
 static void skip_blanks(const char **at)
 {
@@ -140,7 +140,7 @@ static bool parse_header(const char *text, header *h)
     return !*text && seen == 7;
 }
 
-/* ---- shapes ----------------------------------------------------------------------------------------------------- */
+/* ---- shapes ------------------------------------------------------------------------------------------------------ */
 
 static void format_shape(const header *h, char to[128])
 {
@@ -155,7 +155,8 @@ static bool is_channels(int64_t size)
     return size >= 1 && size <= WF_MAX_CHANNELS;
 }
 
-/* Side of a flat picture of CIFAR or downsampled ImageNet, from its row of side * side * 3 samples; 0 for other rows. */
+/* Side of a flat picture of CIFAR or downsampled ImageNet, from its row of side * side * 3 samples; 0 for other
+ * rows. */
 static int64_t flat_side(int64_t row)
 {
     return row == 3072 ? 32 : row == 12288 ? 64 : 0;
@@ -246,7 +247,7 @@ int wf_image_begin_npy(wf_source *source, const wf_images_options *options, wf_s
     return wf_image_begin_array(source, count, &array, series);
 }
 
-/* ---- writing -------------------------------------------------------------------------------------------------- */
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 /* Pads the header with blanks, so that the samples begin at a multiple of 64 bytes. */
 static bool write_header(FILE *file, const wf_image *image, bool bytes)

@@ -82,8 +82,8 @@ static void read_rows(job *j, wf_image *image, size_t bytes)
     }
 }
 
-/* Reads interlaced rows, which are complete after the last pass, so all rows are kept. Samples of 8 bits go to the upper half
- * of the pixels' memory and are widened at the end. */
+/* Reads interlaced rows, which are complete after the last pass, so all rows are kept. Samples of 8 bits go to the
+ * upper half of the pixels' memory and are widened at the end. */
 static void read_passes(job *j, wf_image *image, size_t bytes, int passes)
 {
     size_t samples = (size_t)image->H * (size_t)image->W * (size_t)image->C;

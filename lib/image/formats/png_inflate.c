@@ -49,8 +49,8 @@ static size_t size_of_rows(const wf_code *code)
     return H * ((W * depth * channels[type] + 7) / 8 + 1);
 }
 
-/* Concatenates the data of all IDAT chunks at `to`. *at: the first of them, on return the end of the last. Returns the number
- * of bytes; 0 if a checksum is wrong. */
+/* Concatenates the data of all IDAT chunks at `to`. *at: the first of them, on return the end of the last. Returns the
+ * number of bytes; 0 if a checksum is wrong. */
 static size_t concatenate_data(const wf_code *code, size_t *at, uint8_t *to)
 {
     size_t size = 0, whole;

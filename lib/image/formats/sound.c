@@ -9,7 +9,8 @@
 #include "../../base/file.h"
 #include "../format.h"
 
-/* Sizes that a writer puts into a header which it cannot complete later: ffmpeg into WAV; sox into AIFF, this or more. */
+/* Sizes that a writer puts into a header which it cannot complete later: ffmpeg into WAV; sox into AIFF, this or
+ * more. */
 enum { HEAD = 12, STREAMED_RIFF = 0xffffffff, STREAMED_AIFF = 0x7f000000 };
 
 /* One sound, all bytes of its file in memory, and how far it has been read. */
@@ -38,7 +39,7 @@ bool wf_image_is_sound(const uint8_t *head, size_t n)
     return n >= HEAD && (is_riff(head) || is_aiff(head) || !memcmp(head, "fLaC", 4));
 }
 
-/* -- a file in memory, for libsndfile ----------------------------------------------------------------------------------- */
+/* -- a file in memory, for libsndfile ------------------------------------------------------------------------------ */
 
 static sf_count_t length_of(void *user)
 {
@@ -69,7 +70,7 @@ static sf_count_t position_of(void *user)
     return ((sound *)user)->at;
 }
 
-/* -- reading ------------------------------------------------------------------------------------------------------------ */
+/* -- reading ------------------------------------------------------------------------------------------------------- */
 
 static void close_sound(wf_series *series)
 {
@@ -195,7 +196,7 @@ int wf_image_begin_sound(wf_source *source, const wf_images_options *options, wf
     return status;
 }
 
-/* -- writing ------------------------------------------------------------------------------------------------------------ */
+/* -- writing ------------------------------------------------------------------------------------------------------- */
 
 int wf_image_write_wav(FILE *file, const char *name, const wf_image *image)
 {

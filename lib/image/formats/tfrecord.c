@@ -1,11 +1,14 @@
 /* tfrecord.c - TFRecord files of raw pictures, such as CelebA-HQ's
  *
- * A record (https://www.tensorflow.org/tutorials/load_data/tfrecord) is, little endian, u64 length | masked CRC-32C of these
- * 8 bytes | data | masked CRC-32C of the data. The data is a tf.train.Example in the wire format of protocol buffers
- * (https://protobuf.dev/programming-guides/encoding):
- *     Example {1: Features {1: entry {1: key, 2: Feature {1: BytesList {1: bytes ..} | 3: Int64List {1: int64 ..}}} ..}}
- * Feature `shape` has three integers: [C,H,W], or [H,W,C] if the first is over 4. Feature `data` has the samples, a byte
- * each. Other features, such as labels, are ignored. */
+ * A record (https://www.tensorflow.org/tutorials/load_data/tfrecord) is, little endian, u64 length | masked CRC-32C of
+ * these 8 bytes | data | masked CRC-32C of the data. The data is a tf.train.Example in the wire format of protocol
+ * buffers (https://protobuf.dev/programming-guides/encoding):
+ *
+ *     Example {1: Features {1: entry {1: key, 2: Feature {1: BytesList {1: bytes ..} |
+ *                                                         3: Int64List {1: int64 ..}}} ..}}
+ *
+ * Feature `shape` has three integers: [C,H,W], or [H,W,C] if the first is over 4. Feature `data` has the samples, a
+ * byte each. Other features, such as labels, are ignored. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +17,7 @@
 
 enum { HEAD = 12 };
 
-/* ---- records -------------------------------------------------------------------------------------------------- */
+/* ---- records ----------------------------------------------------------------------------------------------------- */
 
 /* CRC-32C (Castagnoli, polynomial 0x1EDC6F41, here with reversed bits), rotated and offset as TensorFlow does. */
 static uint32_t masked_crc(const uint8_t *bytes, size_t n)
@@ -44,7 +47,7 @@ bool wf_image_is_tfrecord(const uint8_t *head, size_t n)
     return n >= HEAD && masked_crc(head, 8) == number(head + 8, 4);
 }
 
-/* ---- the wire format ------------------------------------------------------------------------------------------ */
+/* ---- the wire format --------------------------------------------------------------------------------------------- */
 
 typedef struct span {
     const uint8_t *at, *end;
@@ -153,7 +156,7 @@ static bool take_shape(span list, uint64_t shape[3])
     return count == 3;
 }
 
-/* ---- pictures ------------------------------------------------------------------------------------------------- */
+/* ---- pictures ---------------------------------------------------------------------------------------------------- */
 
 static int take_picture(const wf_source *source, span example, wf_image *image)
 {
