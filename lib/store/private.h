@@ -15,8 +15,9 @@
  *     count      decimal: pictures, each with all levels of the mask
  *     content    16 hex digits: sum, modulo 2^64, of the checksums of all tiles of all values
  *     hash       16 hex digits, only in a sealed state: checksum of the ASCII text
- *                "WAVELET LEVELS TOP SHAPE BITS MASK COUNT CONTENT", fields separated by single blanks, as written above.
- *                Provenance, rate and format are left out: the same coefficients made by other means have the same hash.
+ *                "WAVELET LEVELS TOP SHAPE BITS MASK COUNT CONTENT", the fields as written above, with one blank
+ *                between them. Provenance, rate and format are left out: the same coefficients made by other means
+ *                have the same hash.
  *
  * While pictures are appended, "state" counts them and has no hash; readers use "sealed". Appended pictures have
  * greater indices than sealed ones, so that the first `count` entries are the sealed ones.

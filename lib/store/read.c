@@ -248,7 +248,7 @@ int wf_store_size(wf_store *store, int level, size_t *bytes, wf_dtype *dtype)
     bool known = !rc && wf_value_dtype(value, dtype);
     mdb_txn_abort(txn);
     WF_LMDB(&store->file, rc, "read");
-    WF_CHECK(known, WF_DATA, "%s: level %d: unknown type of value", store->file.path, level);
+    WF_CHECK(known, WF_DATA, "%s: level %d: unknown type of value, want F16 or F32", store->file.path, level);
     *bytes = (stat.ms_branch_pages + stat.ms_leaf_pages + stat.ms_overflow_pages) * stat.ms_psize;
     return WF_OK;
 }
