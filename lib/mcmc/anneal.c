@@ -11,12 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../pyramid/dwt.h"
+#include "../base/count.h"
 #include "../model/capture.h"
 #include "../model/level.h"
 #include "../model/level_input.h"
+#include "../pyramid/dwt.h"
 
-enum { MOST = 64, SIZES = 7 }; /* rows of wf_level_batch, and how many times they can be halved, plus 1 */
+enum { SIZES = 7 }; /* WF_LEVEL_ROWS, 32, .. 1 */
 
 /* A stage for one number of rows, and where its flow leaves what it gives. */
 typedef struct sized {
@@ -62,17 +63,15 @@ struct wf_anneal {
 
 static bool is_base(const stage *s)
 {
-    return s->level.level == 0;
+    return s->level.spec.level == 0;
 }
 
 /* -- making ------------------------------------------------------------------------------------------------------- */
 
-static int reals(wf_anneal *a, size_t each, wf_real **out)
+/* Device memory of `each` reals for every row. */
+static int alloc_rows(wf_anneal *a, size_t each, wf_real **out)
 {
-    void *memory;
-    WF_TRY(a->backend->alloc(a->backend, (size_t)a->most * each * a->backend->real, &memory));
-    *out = memory;
-    return WF_OK;
+    return wf_alloc_reals(a->backend, (size_t)a->most * each, out);
 }
 
 /* Halvings of the highest picture's side, counted down: the base and level 1 have the same low-pass. */
@@ -84,7 +83,7 @@ static int doublings(const wf_anneal_spec *spec, int level)
 /* The pictures of a batch that the stage stands on. */
 static wf_extent extent_of(const wf_anneal *a, const stage *s)
 {
-    return (wf_extent){a->meta->signal, a->N, wf_meta_slices(a->meta, s->level.level), s->H, s->W, a->meta->C};
+    return (wf_extent){a->meta->signal, a->N, wf_meta_slices(a->meta, s->level.spec.level), s->H, s->W, a->meta->C};
 }
 
 static int open_stage(wf_anneal *a, const wf_model *model, int level)
@@ -97,22 +96,22 @@ static int open_stage(wf_anneal *a, const wf_model *model, int level)
     WF_TRY(wf_level_invertible(&s->level));
     s->H = wf_rows_grown(a->meta->signal, a->spec.H, doublings(&a->spec, level));
     s->W = a->spec.W << doublings(&a->spec, level);
-    s->size = (size_t)s->H * (size_t)s->W * (size_t)s->level.K;
-    s->low_size = (size_t)s->H * (size_t)s->W * (size_t)a->meta->C;
+    s->size = wf_count3(s->H, s->W, s->level.spec.K);
+    s->low_size = wf_count3(s->H, s->W, a->meta->C);
     s->place = a->D;
     s->g = 1 / (T * T);
     a->D += s->size;
-    WF_TRY(reals(a, s->size, &s->in));
+    WF_TRY(alloc_rows(a, s->size, &s->in));
     wf_extent one = extent_of(a, s);
     one.N = 1;
     size_t scratch = level ? wf_halving_scratch(&one) : 0;
     if (scratch)
-        WF_TRY(reals(a, scratch, &s->scratch));
+        WF_TRY(alloc_rows(a, scratch, &s->scratch));
     if (level > 0) {
-        WF_TRY(reals(a, s->low_size, &s->low));
-        WF_TRY(reals(a, s->low_size, &s->dlow));
+        WF_TRY(alloc_rows(a, s->low_size, &s->low));
+        WF_TRY(alloc_rows(a, s->low_size, &s->dlow));
     }
-    return level < a->spec.last ? reals(a, s->size, &s->dx) : WF_OK;
+    return level < a->spec.last ? alloc_rows(a, s->size, &s->dx) : WF_OK;
 }
 
 static int open_host(wf_anneal *a)
@@ -155,7 +154,7 @@ static int begin_batch(wf_anneal *a, int count)
     for (stage *s = a->stages; s <= a->last; s++) {
         s->now = &s->sizes[a->size];
         if (!s->now->flow)
-            WF_TRY(wf_level_flow(&s->level, a->N, s->H, s->W, memory_of(s), &s->now->flow));
+            WF_TRY(wf_level_flow(&s->level.spec, a->backend, a->N, s->H, s->W, memory_of(s), &s->now->flow));
     }
     return WF_OK;
 }
@@ -257,7 +256,7 @@ static int load_condition(wf_anneal *a, int count, const int *chain)
 /* What load_condition has brought, in the flow's units: without noise, as wf_feed_load has it. */
 static int scale_condition(wf_anneal *a)
 {
-    static const uint64_t unused[MOST];
+    static const uint64_t unused[WF_LEVEL_ROWS];
     stage *s = a->stages;
     wf_backend *b = a->backend;
     return is_base(s) ? WF_OK
@@ -342,7 +341,7 @@ static int compute_measure(void *anneal)
 /* Adds the stage's share of logp [count]. */
 static int add_density(wf_anneal *a, stage *s, int count, const double *x, double *logp)
 {
-    double value[MOST];
+    double value[WF_LEVEL_ROWS];
     WF_TRY(a->spec.data ? wf_flow_log_density(s->now->flow, value) : wf_flow_inverse_logdet(s->now->flow, value));
     for (int n = 0; n < count; n++) {
         const double *z = x + (size_t)n * a->D + s->place;
@@ -458,14 +457,14 @@ int wf_anneal_density(void *anneal, int n, const int *chain, const double *x, do
 static int batch_start(wf_anneal *a, int count, const int *chain, const uint64_t *id, uint64_t seed, double *x)
 {
     wf_backend *b = a->backend;
-    uint64_t padded[MOST];
+    uint64_t padded[WF_LEVEL_ROWS];
     WF_TRY(begin_batch(a, count));
     for (int n = 0; n < a->N; n++)
         padded[n] = id[n < count ? n : 0];
     WF_TRY(load_condition(a, count, chain));
     WF_TRY(scale_condition(a));
     for (stage *s = a->stages; s <= a->last; s++) {
-        wf_random random = {seed, WF_PURPOSE_LATENT, (uint64_t)s->level.level};
+        wf_random random = {seed, WF_PURPOSE_LATENT, (uint64_t)s->level.spec.level};
         WF_TRY(b->normal(b, &random, a->N, s->size, padded, 1, s->in));
         if (a->spec.data) {
             WF_TRY(invert(s));
@@ -480,7 +479,7 @@ static int batch_start(wf_anneal *a, int count, const int *chain, const uint64_t
 
 int wf_anneal_start(wf_anneal *a, int n, const uint64_t *id, uint64_t seed, double *x)
 {
-    int chain[MOST];
+    int chain[WF_LEVEL_ROWS];
     WF_CHECK(n <= a->chains, WF_USAGE, "anneal: %d chains, made for %d", n, a->chains);
     for (int i = 0; i < n && a->spec.known; i++)
         wf_known_start(a->spec.known, a->condition + (size_t)i * a->D, seed, id[i], x + (size_t)i * wf_anneal_size(a));

@@ -4,10 +4,10 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "../base/clock.h"
 #include "diagnostics.h"
 #include "../pyramid/meta.h"
 #include "../base/safetensors.h"
@@ -33,13 +33,6 @@ typedef struct batch {
     double saved;           /* clock at the last save */
     bool dirty;             /* drawn since */
 } batch;
-
-static double clock_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 int64_t wf_chains_kept(const wf_chains_options *o)
 {
@@ -99,7 +92,7 @@ static int save(batch *b)
     const wf_pair pairs[] = {{"format", WF_FORMAT}, {"kind", "chains"}, {"run", run}};
     state_tensors(b, tensors);
     WF_TRY(wf_safetensors_save(b->options->state, tensors, STATE_TENSORS, pairs, sizeof pairs / sizeof *pairs));
-    b->saved = clock_now();
+    b->saved = wf_clock();
     b->dirty = false;
     return WF_OK;
 }
@@ -197,7 +190,7 @@ static int take_draw(void *context, int chain, const double *x, const wf_nuts_dr
         record(b, chain, (size_t)(draw->iteration - o->nuts.adapt), x, draw);
         WF_TRY(hand_out(b));
     }
-    return clock_now() - b->saved > o->save_every ? save(b) : WF_OK;
+    return wf_clock() - b->saved > o->save_every ? save(b) : WF_OK;
 }
 
 /* -- the report ------------------------------------------------------------------------------------------------------ */
@@ -290,7 +283,7 @@ int wf_chains_run(wf_anneal *a, const wf_chains_options *options, int n, const u
 {
     bool found;
     int status;
-    double begun = clock_now();
+    double begun = wf_clock();
     batch b = {.anneal = a, .options = options, .sink = sink, .context = context, .n = n, .D = wf_anneal_size(a)};
     WF_CHECK(n > 0 && options->draws > 0 && options->thin >= 0 && options->group > 0 && n % options->group == 0,
              WF_USAGE, "chains: %d in groups of %d, %lld draws", n, options->group, (long long)options->draws);
@@ -306,7 +299,7 @@ int wf_chains_run(wf_anneal *a, const wf_chains_options *options, int n, const u
     WF_GO(hand_out(&b));
     WF_GO(wf_nuts_run(b.sampler, options->nuts.adapt + b.draws, take_draw, &b));
     WF_GO(save(&b));
-    WF_GO(make_report(&b, clock_now() - begun, report));
+    WF_GO(make_report(&b, wf_clock() - begun, report));
 out:
     wf_nuts_destroy(b.sampler);
     free(b.word);

@@ -15,14 +15,6 @@
 
 const wf_nuts_options wf_nuts_defaults = {.target = 0.8, .divergence = 1000, .max_depth = 10};
 
-/* The purposes of random numbers, apart from those in kernels/backend.h. The step of the counter is the iteration. */
-enum {
-    MOMENTUM = 16, /* element i of the momentum is normal number i */
-    LEAF = 17,     /* block n: whether to choose leaf n of the trajectory */
-    GROWTH = 18,   /* block d: where to lay subtree d, whether to choose from it */
-    SEEK = 19,     /* as MOMENTUM, for the step size heuristic */
-};
-
 /* A point in phase space. [D] each. */
 typedef struct point {
     double *x, *p, *g;
@@ -179,7 +171,7 @@ static bool add_leaf(const wf_nuts *s, const wf_nuts_chain *c, tree *t, double l
     point at = t->end[t->side];
     double weight = t->start - energy;
     t->part = t->leaf ? log_add(t->part, weight) : weight;
-    double u = wf_uniform(wf_philox(stream_of(s, c, LEAF), (uint32_t)t->leapfrogs).w0);
+    double u = wf_uniform(wf_philox(stream_of(s, c, WF_PURPOSE_LEAF), (uint32_t)t->leapfrogs).w0);
     if (t->leaf == 0 || log(u) < weight - t->part) {
         copy(s, t->candidate.x, at.x);
         copy(s, t->candidate.g, at.g);
@@ -215,7 +207,7 @@ static double signed_step(const wf_nuts_chain *c, const tree *t)
 /* Begins the next subtree. */
 static void grow(const wf_nuts *s, const wf_nuts_chain *c, tree *t)
 {
-    t->side = (int)(wf_philox(stream_of(s, c, GROWTH), (uint32_t)t->depth).w0 >> 31);
+    t->side = (int)(wf_philox(stream_of(s, c, WF_PURPOSE_GROWTH), (uint32_t)t->depth).w0 >> 31);
     t->leaf = 0;
     copy(s, t->near, t->end[t->side].p);
     leap(s, c, t->end[t->side], signed_step(c, t));
@@ -224,7 +216,7 @@ static void grow(const wf_nuts *s, const wf_nuts_chain *c, tree *t)
 static void begin_trajectory(const wf_nuts *s, const wf_nuts_chain *c, tree *t)
 {
     t->phase = GROWING;
-    draw_momentum(s, c, MOMENTUM, t->end[0].p);
+    draw_momentum(s, c, WF_PURPOSE_MOMENTUM, t->end[0].p);
     for (int side = 0; side < 2; side++) {
         copy(s, t->end[side].x, c->x);
         copy(s, t->end[side].g, c->gradient);
@@ -246,7 +238,7 @@ static void begin_trajectory(const wf_nuts *s, const wf_nuts_chain *c, tree *t)
  * rest), which favours the far from where it began. True when the whole has turned. */
 static bool join(const wf_nuts *s, const wf_nuts_chain *c, tree *t)
 {
-    double u = wf_uniform(wf_philox(stream_of(s, c, GROWTH), (uint32_t)t->depth).w1);
+    double u = wf_uniform(wf_philox(stream_of(s, c, WF_PURPOSE_GROWTH), (uint32_t)t->depth).w1);
     if (log(u) < t->part - t->weight) {
         choice left = t->draw;
         t->draw = t->candidate;
@@ -269,7 +261,7 @@ static void seek(const wf_nuts *s, const wf_nuts_chain *c, tree *t)
 {
     copy(s, t->end[1].x, c->x);
     copy(s, t->end[1].g, c->gradient);
-    draw_momentum(s, c, SEEK, t->end[1].p);
+    draw_momentum(s, c, WF_PURPOSE_SEEK, t->end[1].p);
     t->start = energy_of(s, c, c->log_density, t->end[1].p);
     leap(s, c, t->end[1], t->trial);
 }

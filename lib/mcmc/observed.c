@@ -7,11 +7,10 @@
 #include <xxhash.h>
 
 #include "../../kernels/backend.h"
+#include "../base/count.h"
 #include "../image/image.h"
 #include "../base/philox.h"
 #include "../pyramid/wavelet.h"
-
-enum { START = 0x4b }; /* purpose of its random numbers, which no other has */
 
 /* Four squares of side `step` that are missing, the first with its first pixel at `at`, become one and three details. */
 typedef struct merge {
@@ -134,7 +133,6 @@ static int find_merges(wf_known *k)
 static int allocate(wf_known *k, const uint8_t *missing)
 {
     size_t n = area(k), C = (size_t)k->meta.C;
-    void *memory[3];
     k->missing = malloc(n);
     WF_CHECK(k->missing, WF_AGAIN, "mask: out of memory for %zu pixels", n);
     for (size_t i = 0; i < n; i++)
@@ -150,11 +148,9 @@ static int allocate(wf_known *k, const uint8_t *missing)
     for (size_t i = 0, at = 0; i < n; i++)
         if (k->missing[i])
             k->place[at++] = i;
-    for (int i = 0; i < 3; i++)
-        WF_TRY(k->backend->alloc(k->backend, n * C * k->backend->real, &memory[i]));
-    k->image = memory[0];
-    k->low = memory[1];
-    k->detail = memory[2];
+    WF_TRY(wf_alloc_reals(k->backend, n * C, &k->image));
+    WF_TRY(wf_alloc_reals(k->backend, n * C, &k->low));
+    WF_TRY(wf_alloc_reals(k->backend, n * C, &k->detail));
     return WF_OK;
 }
 
@@ -287,7 +283,7 @@ static void load_known(wf_known *k, const float *picture)
 static size_t level_size(const wf_known *k, int level)
 {
     wf_level_shape s = wf_meta_level(&k->meta, level);
-    return (size_t)s.H * (size_t)s.W * (size_t)s.K;
+    return wf_count3(s.H, s.W, s.K);
 }
 
 /* k->pixels -> x. */
@@ -389,7 +385,7 @@ void wf_known_start(wf_known *k, const float *picture, uint64_t seed, uint64_t i
 {
     uint8_t *todo = (uint8_t *)k->planes; /* which is larger, and not in use yet */
     size_t n = wf_known_size(k);
-    wf_philox_stream stream = wf_philox_of_picture(seed, START, 0, id);
+    wf_philox_stream stream = wf_philox_of_picture(seed, WF_PURPOSE_MISSING, 0, id);
     if (k->grey) {
         memset(v, 0, n * sizeof *v);
     } else {

@@ -3,13 +3,10 @@
 
 #include <stdlib.h>
 
+#include "../base/count.h"
+
 /* Of a normal, with which its sigmoid has the largest entropy. */
 static const double FACTOR = 1.75;
-
-static int take(wf_dequantizer *d, size_t bytes, void *out)
-{
-    return d->backend->alloc(d->backend, bytes, out);
-}
 
 int wf_dequantizer_create(wf_backend *backend, const wf_meta *meta, const char *chain, const wf_flow_spec *spec,
                           wf_dequantizer *out)
@@ -22,23 +19,19 @@ int wf_dequantizer_create(wf_backend *backend, const wf_meta *meta, const char *
         "alone",
         meta->levels);
     own.K = own.C = meta->C;
-    out->D = (size_t)spec->H * (size_t)spec->W * (size_t)meta->C;
-    size_t bytes = (size_t)spec->N * out->D * backend->real;
-    void *memory[4] = {0};
+    out->D = wf_count3(spec->H, spec->W, meta->C);
+    size_t n = (size_t)spec->N * out->D;
     int status = WF_OK;
-    for (int i = 0; i < 3; i++)
-        WF_GO(take(out, bytes, &memory[i]));
-    WF_GO(take(out, (size_t)spec->N * sizeof *out->base, &memory[3]));
+    WF_GO(wf_alloc_reals(backend, n, &out->e));
+    WF_GO(wf_alloc_reals(backend, n, &out->cond));
+    WF_GO(wf_alloc_reals(backend, n, &out->u));
+    WF_GO(wf_alloc_doubles(backend, (size_t)spec->N, &out->base));
     out->slope = malloc((size_t)spec->N * sizeof *out->slope);
     if (!out->slope)
         WF_GO(wf_fail(WF_AGAIN, "dequantize: out of memory"));
     WF_GO(wf_flow_create(backend, chain, &own, &out->flow));
-    WF_GO(wf_flow_squash(out->flow, FACTOR, memory[2]));
+    WF_GO(wf_flow_squash(out->flow, FACTOR, out->u));
 out:
-    out->e = memory[0];
-    out->cond = memory[1];
-    out->u = memory[2];
-    out->base = memory[3];
     if (status)
         wf_dequantizer_clear(out);
     return status;

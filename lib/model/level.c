@@ -188,19 +188,13 @@ static int read_round_trip(const wf_safetensors *st, const char *path, const cha
 static int take_weights(const wf_safetensors *st, const char *path, wf_level *out)
 {
     wf_backend *b = out->backend;
-    wf_flow_spec shape = {.N = 1,
-                          .K = out->K,
-                          .C = out->K,
-                          .kernel = out->kernel,
-                          .memory = WF_MEMORY_NONE,
-                          .signal = out->signal,
-                          .D = out->D};
+    wf_flow_spec shape = wf_level_flow_spec(&out->spec, 1, 0, 0, WF_MEMORY_NONE);
     wf_flow *flow = NULL, *noise = NULL;
     float *values = NULL;
-    void *memory = NULL;
-    int status = wf_level_flow(out, 1, 0, 0, WF_MEMORY_NONE, &flow); /* only to learn the names and shapes */
-    if (!status && out->dequantize)
-        status = wf_flow_create(b, out->dequantize, &shape, &noise);
+    int status = wf_flow_create(b, out->spec.chain, &shape, &flow); /* only to learn the names and shapes */
+    shape.C = shape.K;
+    if (!status && out->spec.dequantize)
+        status = wf_flow_create(b, out->spec.dequantize, &shape, &noise);
     if (status) {
         wf_flow_destroy(flow);
         return wf_fail(WF_DATA, "%s: %s", path, wf_error());
@@ -213,8 +207,7 @@ static int take_weights(const wf_safetensors *st, const char *path, wf_level *ou
     else
         status = gather(&both, st, path, values);
     if (!status)
-        status = b->alloc(b, out->size * b->real, &memory);
-    out->params = memory;
+        status = wf_alloc_reals(b, out->size, &out->params);
     if (!status)
         status = b->upload(b, out->params, values, WF_F32, out->size);
     free(values);
@@ -230,23 +223,18 @@ static int take_file(const wf_safetensors *st, const char *path, const wf_model 
     const char *precision = wf_safetensors_meta(st, "precision"), *hash = wf_safetensors_meta(st, "hash");
     const char *dequantize = wf_safetensors_meta(st, "dequantize");
     WF_TRY(match_model(st, path, model));
-    WF_CHECK(level && atoi(level) == out->level, WF_DATA, "%s: holds level %s", path, level ? level : "(none)");
+    WF_CHECK(level && atoi(level) == out->spec.level, WF_DATA, "%s: holds level %s", path, level ? level : "(none)");
     WF_CHECK(chain && kernel && precision && hash, WF_DATA, "%s: chain, kernel, precision or hash is missing", path);
     WF_CHECK(!strcmp(kernel, "1") || !strcmp(kernel, "3"), WF_DATA, "%s: kernel %s", path, kernel);
-    wf_level_shape shape = wf_meta_level(&model->meta, out->level);
-    out->K = shape.K;
-    out->signal = model->meta.signal;
-    out->D = wf_meta_slices(&model->meta, out->level);
-    out->H = shape.H;
-    out->C = out->level ? shape.C : 0;
-    out->kernel = atoi(kernel);
-    WF_TRY(read_precision(path, precision, &out->precision));
+    wf_precision in_file = WF_FP32;
+    WF_TRY(read_precision(path, precision, &in_file));
     WF_TRY(read_round_trip(st, path, "round_trip", &out->round_trip.most));
     WF_TRY(read_round_trip(st, path, "round_trip_mean", &out->round_trip.mean));
     snprintf(out->hash, sizeof out->hash, "%.16s", hash);
-    out->chain = strdup(chain);
-    out->dequantize = dequantize ? strdup(dequantize) : NULL;
-    WF_CHECK(out->chain && !out->dequantize == !dequantize, WF_AGAIN, "%s: out of memory", path);
+    out->spec = wf_level_spec_for(&model->meta, out->spec.level, strdup(chain), dequantize ? strdup(dequantize) : NULL,
+                                  in_file);
+    out->spec.kernel = atoi(kernel);
+    WF_CHECK(out->spec.chain && !out->spec.dequantize == !dequantize, WF_AGAIN, "%s: out of memory", path);
     return take_weights(st, path, out);
 }
 
@@ -254,7 +242,7 @@ int wf_level_load(const wf_model *model, int level, wf_backend *backend, wf_leve
 {
     char path[WF_PATH];
     wf_safetensors st = {0};
-    *out = (wf_level){.backend = backend, .level = level};
+    *out = (wf_level){.backend = backend, .spec.level = level};
     WF_CHECK(level >= 0 && level <= model->meta.levels, WF_USAGE, "%s has levels 0 to %d, not %d", model->path,
              model->meta.levels, level);
     WF_TRY(wf_model_file(model, level, ".safetensors", path));
@@ -302,8 +290,8 @@ void wf_level_clear(wf_level *level)
 {
     if (level->backend)
         level->backend->free(level->backend, level->params);
-    free(level->chain);
-    free(level->dequantize);
+    free((void *)(uintptr_t)level->spec.chain);
+    free((void *)(uintptr_t)level->spec.dequantize);
     *level = (wf_level){0};
 }
 
@@ -314,30 +302,50 @@ int wf_level_invertible(const wf_level *level)
         !(level->round_trip.most > limit), WF_INTERNAL,
         "level %d: cannot be inverted: pictures come back off by up to %.3g deviations, at most %g will do; train it "
         "again with a lower rate or another chain",
-        level->level, level->round_trip.most, limit);
+        level->spec.level, level->round_trip.most, limit);
     return WF_OK;
 }
 
-int wf_level_flow(const wf_level *level, int N, int H, int W, wf_memory memory, wf_flow **out)
+wf_level_spec wf_level_spec_for(const wf_meta *meta, int level, const char *chain, const char *dequantize,
+                                wf_precision precision)
 {
-    WF_CHECK(level->signal != WF_VOLUME || !H || H == level->H, WF_USAGE,
-             "level %d: volumes of %d rows in all slices, want %d: their size is the model's", level->level, H,
-             level->H);
-    wf_flow_spec spec = {.N = N,
-                         .H = H,
-                         .W = W,
-                         .K = level->K,
-                         .C = level->C,
-                         .kernel = level->kernel,
-                         .precision = level->precision,
-                         .memory = memory,
-                         .signal = level->signal,
-                         .D = level->D};
-    return wf_flow_create(level->backend, level->chain, &spec, out);
+    wf_level_shape s = wf_meta_level(meta, level);
+    return (wf_level_spec){.level = level,
+                           .K = s.K,
+                           .C = level ? s.C : 0,
+                           .kernel = s.H * s.W == 1 ? 1 : 3,
+                           .precision = precision,
+                           .signal = meta->signal,
+                           .D = wf_meta_slices(meta, level),
+                           .H = s.H,
+                           .chain = chain,
+                           .dequantize = dequantize};
+}
+
+wf_flow_spec wf_level_flow_spec(const wf_level_spec *spec, int N, int H, int W, wf_memory memory)
+{
+    return (wf_flow_spec){.N = N,
+                          .H = H,
+                          .W = W,
+                          .K = spec->K,
+                          .C = spec->C,
+                          .kernel = spec->kernel,
+                          .precision = spec->precision,
+                          .memory = memory,
+                          .signal = spec->signal,
+                          .D = spec->D};
+}
+
+int wf_level_flow(const wf_level_spec *spec, wf_backend *backend, int N, int H, int W, wf_memory memory, wf_flow **out)
+{
+    wf_flow_spec flow = wf_level_flow_spec(spec, N, H, W, memory);
+    WF_CHECK(spec->signal != WF_VOLUME || H == spec->H, WF_USAGE,
+             "level %d: volumes of %d rows in all slices, want %d: their size is the model's", spec->level, H, spec->H);
+    return wf_flow_create(backend, spec->chain, &flow, out);
 }
 
 int wf_level_batch(int H, int W)
 {
     int64_t n = 4096 / ((int64_t)H * W);
-    return n < 1 ? 1 : n > 64 ? 64 : (int)n;
+    return n < 1 ? 1 : n > WF_LEVEL_ROWS ? WF_LEVEL_ROWS : (int)n;
 }

@@ -15,17 +15,33 @@ typedef struct wf_round_trip {
     double most, mean;
 } wf_round_trip;
 
+/* How a level's flow is built, for any number and size of signals. Strings are borrowed. */
+typedef struct wf_level_spec {
+    int level;
+    int K, C;   /* channels of what the flow models and of its condition; C = 0 at the base */
+    int kernel; /* 3, or 1 where the level is a single pixel */
+    wf_precision precision;
+    wf_signal signal;
+    int D, H;                       /* slices and rows that a volume must have */
+    const char *chain, *dequantize; /* text of the flow, and of the flow of the noise in pixels; NULL: uniform noise */
+} wf_level_spec;
+
+/* The spec of `level` of a model for signals like meta. */
+wf_level_spec wf_level_spec_for(const wf_meta *meta, int level, const char *chain, const char *dequantize,
+                                wf_precision precision);
+
+/* The flow's spec for N signals whose low-pass is H x W; H = W = 0: only its parameters are wanted. */
+wf_flow_spec wf_level_flow_spec(const wf_level_spec *spec, int N, int H, int W, wf_memory memory);
+
+/* Creates the flow of that spec. WF_USAGE: volumes of another size than the model's, or a malformed chain. */
+int wf_level_flow(const wf_level_spec *spec, wf_backend *backend, int N, int H, int W, wf_memory memory,
+                  wf_flow **out) WF_MUST;
+
 /* A trained level on a backend. */
 typedef struct wf_level {
     wf_backend *backend;
-    int level;
-    int K, C, kernel;
-    wf_signal signal;
-    int D, H; /* slices and rows that a volume must have */
-    wf_precision precision;
-    char *chain;
-    char *dequantize; /* chain of the noise in its pixels (dequantizer.h); NULL: uniform */
-    wf_real *params;  /* device; the moving average of the weights, of the chain and then of the noise's */
+    wf_level_spec spec; /* its strings are valid until wf_level_clear */
+    wf_real *params;    /* device [size]; moving average of the weights: the chain's, then those of the noise's flow */
     size_t size;
     wf_round_trip round_trip; /* when it was saved */
     char hash[20];            /* of the parameters, for provenance */
@@ -45,9 +61,6 @@ int wf_level_invertible(const wf_level *level) WF_MUST;
 /* What identifies the weights of levels first .. last, for provenance: 16 hex digits. Reads the files' headers only. */
 int wf_model_hash(const wf_model *model, int first, int last, char out[20]) WF_MUST;
 
-/* Its flow for [N,H,W,K]; WF_MEMORY_NONE unless it is run backward. WF_USAGE: volumes of another size than the model's. */
-int wf_level_flow(const wf_level *level, int N, int H, int W, wf_memory memory, wf_flow **out) WF_MUST;
-
 /* Writes level-NN.safetensors: weights and their average (host F32, both flows' sizes together) as named tensors. bpd: held-out
  * bits/dim of this level or NAN. */
 typedef struct wf_level_file {
@@ -60,8 +73,9 @@ typedef struct wf_level_file {
 } wf_level_file;
 int wf_level_save(const wf_model *model, const wf_flow *flow, const wf_flow *noise, const wf_level_file *what) WF_MUST;
 
-/* Pictures per batch for evaluation and sampling, fixed by the level's size so that results never depend on how many
- * pictures are asked for. */
+/* Rows of a device batch for evaluation and sampling: 4096 / (H W), from 1 to WF_LEVEL_ROWS. Fixed by the level's size, so
+ * that results never depend on how many pictures are asked for. */
+enum { WF_LEVEL_ROWS = 64 };
 int wf_level_batch(int H, int W);
 
 #endif

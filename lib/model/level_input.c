@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../base/count.h"
 #include "../pyramid/dwt.h"
 #include "level_input.h"
 
@@ -14,7 +15,7 @@ enum { EXACT = 16 };
 
 static size_t low_size(const wf_feed *f)
 {
-    return (size_t)f->H * (size_t)f->W * (size_t)f->meta->C;
+    return wf_count3(f->H, f->W, f->meta->C);
 }
 
 static size_t detail_size(const wf_feed *f)
@@ -45,14 +46,6 @@ static wf_extent extent_at(const wf_feed *f, int halvings)
                        f->meta->C};
 }
 
-static int need(wf_feed *f, size_t n, wf_real **out)
-{
-    void *memory;
-    WF_TRY(f->backend->alloc(f->backend, n * f->backend->real, &memory));
-    *out = memory;
-    return WF_OK;
-}
-
 static int allocate_noise(wf_feed *f)
 {
     bool exact = f->wavelet->count > 2 && pixels_of(f, f->meta->levels - f->level) < EXACT;
@@ -61,10 +54,10 @@ static int allocate_noise(wf_feed *f)
         return WF_OK;
     wf_extent x = extent_at(f, f->halvings);
     size_t n = (size_t)f->N * low_size(f) * (size_t)pixels_of(f, f->halvings);
-    WF_TRY(need(f, n, &f->noise));
-    WF_TRY(need(f, n, &f->made));
+    WF_TRY(wf_alloc_reals(f->backend, n, &f->noise));
+    WF_TRY(wf_alloc_reals(f->backend, n, &f->made));
     size_t scratch = wf_halving_scratch(&x);
-    return scratch ? need(f, scratch, &f->scratch) : WF_OK;
+    return scratch ? wf_alloc_reals(f->backend, scratch, &f->scratch) : WF_OK;
 }
 
 int wf_feed_create(wf_backend *backend, const wf_meta *meta, int level, int N, int H, int W, wf_feed *out)
@@ -78,9 +71,9 @@ int wf_feed_create(wf_backend *backend, const wf_meta *meta, int level, int N, i
     out->host = malloc(details * sizeof *out->host);
     out->index = malloc((size_t)N * sizeof *out->index);
     WF_CHECK(out->host && out->index, WF_AGAIN, "batch: out of memory for %zu coefficients", details);
-    WF_TRY(need(out, n, &out->low));
+    WF_TRY(wf_alloc_reals(backend, n, &out->low));
     if (level > 0)
-        WF_TRY(need(out, details, &out->detail));
+        WF_TRY(wf_alloc_reals(backend, details, &out->detail));
     return allocate_noise(out);
 }
 

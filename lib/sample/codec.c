@@ -70,7 +70,7 @@ static int open_level(wf_codec *c, int number)
 {
     level *l = &c->levels[number];
     wf_level_shape s = wf_meta_level(&c->model->meta, number);
-    if (l->sampler.flow)
+    if (l->sampler.runner.flow)
         return WF_OK;
     l->size = (size_t)s.H * (size_t)s.W * (size_t)s.K;
     l->last = malloc(l->size * sizeof *l->last);

@@ -2,18 +2,12 @@
 #ifndef WF_SAMPLE_H
 #define WF_SAMPLE_H
 
-#include "../model/level.h"
-#include "../model/level_input.h"
-#include "../model/capture.h"
+#include "../model/level_runner.h"
 
 typedef struct wf_sampler {
-    const wf_meta *meta; /* of the model; borrowed */
-    wf_level level;
-    wf_flow *flow;
-    wf_feed feed;
-    wf_real *z;
-    const wf_real *x; /* what the flow was inverted to */
-    wf_replay forward, inverse;
+    wf_level level; /* the weights */
+    wf_level_runner runner;
+    wf_real *z;     /* device [N,H,W,K] */
     float *host;    /* [N,H,W,K] */
     double *latent; /* the same, once latents were truncated */
 } wf_sampler;

@@ -208,7 +208,7 @@ int wf_trainer_publish(wf_trainer *t)
                           .provenance = t->options->provenance,
                           .weights = weights,
                           .average = average};
-    WF_GO(wf_level_save(t->model, t->flow, t->dequantizer.flow, &file));
+    WF_GO(wf_level_save(t->model, t->runner.flow, t->runner.dequantizer.flow, &file));
 out:
     free(owned[0]);
     free(owned[1]);

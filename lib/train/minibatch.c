@@ -4,17 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Finalizer of SplitMix64 (Steele et al. 2014). */
-static uint64_t scramble(uint64_t z)
-{
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
+#include "../base/philox.h"
 
 static uint64_t mixed(uint64_t seed, uint64_t a, uint64_t b)
 {
-    return scramble(scramble(scramble(seed + 0x9e3779b97f4a7c15u) + a) + b * 0x9e3779b97f4a7c15u);
+    return wf_splitmix(wf_splitmix(wf_splitmix(seed + WF_SPLITMIX_STEP) + a) + b * WF_SPLITMIX_STEP);
 }
 
 /* A Feistel network over the smallest even number of bits that holds n, walked until it lands inside (Black and Rogaway

@@ -5,7 +5,6 @@
 #include "minibatch.h"
 #include "optimizer.h"
 #include "../model/evaluate.h"
-#include "../model/capture.h"
 #include "train.h"
 
 enum { WF_MAX_SKIPPED = 64 }; /* non-finite batches before giving up */
@@ -18,13 +17,12 @@ typedef struct wf_trainer {
     const wf_meta *meta;
     char chain[4096];
     int patch, context;
-    wf_flow *flow;
-    wf_dequantizer dequantizer;
-    wf_optimizer optimizer; /* of the flow's parameters, and then the dequantizer's */
+    wf_level_runner runner;
+    wf_optimizer optimizer; /* of the runner's parameters */
     wf_batches batches;
-    wf_feed feed;
-    wf_real *weight; /* of the pixels of a batch, device [N,H,W], with context */
-    wf_evaluator evaluator;
+    uint64_t slots[WF_MAX_BATCH]; /* 0, 1, ..: the place in its batch names a picture's noise */
+    wf_real *weight;              /* of the pixels of a batch, device [N,H,W], with context */
+    wf_evaluator evaluator;       /* of validation, on the moving average */
     FILE *log;
     char log_path[WF_PATH], state_path[WF_PATH];
 
@@ -43,12 +41,12 @@ typedef struct wf_trainer {
 
     /* of this run */
     wf_replay replay;
-    wf_random noise;     /* of the step being launched */
-    struct wf_launched { /* steps whose results are not in yet, oldest first */
+    struct wf_enqueued { /* steps whose results are not in yet, oldest first */
         int64_t step;
-        wf_post *density, *bad, *noise[2]; /* noise: NULL where it is uniform */
-    } launched[2];
-    int launched_count;
+        wf_level_densities densities;
+        wf_post *bad;
+    } enqueued[2];
+    int enqueued_count;
     double begun;             /* clock when `seconds` was last brought up to date */
     double took;              /* seconds of the last validation */
     double recent;            /* last logged mean, for progress */
