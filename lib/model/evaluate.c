@@ -13,7 +13,7 @@ int wf_evaluator_create(wf_backend *backend, const wf_meta *meta, const wf_level
     wf_level_shape s = wf_meta_level(meta, spec->level);
     wf_level_runner *r = &out->runner;
     *out = (wf_evaluator){0};
-    WF_TRY(wf_level_runner_create(backend, meta, spec, wf_level_batch(s.H, s.W), s.H, s.W, WF_MEMORY_NONE, r));
+    WF_TRY(wf_level_runner_create(backend, meta, spec, wf_level_rows(s.H, s.W), s.H, s.W, WF_MEMORY_NONE, r));
     r->params = params;
     r->noise = (wf_random){seed, WF_PURPOSE_EVAL, (uint64_t)spec->level};
     return WF_OK;
@@ -45,7 +45,7 @@ int wf_evaluator_draw(wf_evaluator *e, wf_pixel_noise *pixels, uint64_t draw)
         r->noise.step = draw;
     if (r->dequantizer.flow || e->pixels)
         return WF_OK;
-    wf_replay_clear(r->backend, &r->forward); /* which makes noise */
+    wf_capture_clear(r->backend, &r->forward); /* which makes noise */
     r->noiseless = true;
     e->pixels = pixels;
     e->host = malloc((size_t)r->N * (low_size(e) + detail_size(e)) * sizeof *e->host);
@@ -96,7 +96,7 @@ int wf_held_out(wf_store *store, int level, int64_t count, wf_record_sink *sink,
 {
     const wf_meta *meta = wf_store_meta(store);
     wf_level_shape s = wf_meta_level(meta, level);
-    int64_t chunk = wf_level_batch(s.H, s.W), all = wf_store_count(store);
+    int64_t chunk = wf_level_rows(s.H, s.W), all = wf_store_count(store);
     size_t each = wf_count3(s.H, s.W, s.C), details = (size_t)wf_bands(meta->signal) * each;
     uint64_t index[WF_LEVEL_ROWS];
     float *low = malloc((size_t)chunk * (each + details) * sizeof *low);
@@ -148,7 +148,7 @@ int wf_evaluator_round_trip(wf_evaluator *e, wf_round_trip *error)
     wf_level_runner *r = &e->runner;
     wf_backend *b = r->backend;
     size_t n = wf_count4(r->N, r->H, r->W, r->K);
-    const wf_real *back, *x = wf_feed_x(&r->input), *low = wf_feed_cond(&r->input);
+    const wf_real *back, *x = wf_level_input_x(&r->input), *low = wf_level_input_cond(&r->input);
     wf_real *z = NULL;
     float *host = malloc(2 * n * sizeof *host);
     int status = WF_OK;

@@ -344,7 +344,7 @@ int wf_level_flow(const wf_level_spec *spec, wf_backend *backend, int N, int H, 
     return wf_flow_create(backend, spec->chain, &flow, out);
 }
 
-int wf_level_batch(int H, int W)
+int wf_level_rows(int H, int W)
 {
     int64_t n = 4096 / ((int64_t)H * W);
     return n < 1 ? 1 : n > WF_LEVEL_ROWS ? WF_LEVEL_ROWS : (int)n;

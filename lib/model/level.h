@@ -76,6 +76,6 @@ int wf_level_save(const wf_model *model, const wf_flow *flow, const wf_flow *noi
 /* Rows of a device batch for evaluation and sampling: 4096 / (H W), from 1 to WF_LEVEL_ROWS. Fixed by the level's size, so
  * that results never depend on how many pictures are asked for. */
 enum { WF_LEVEL_ROWS = 64 };
-int wf_level_batch(int H, int W);
+int wf_level_rows(int H, int W);
 
 #endif

@@ -12,18 +12,18 @@ int wf_level_runner_create(wf_backend *backend, const wf_meta *meta, const wf_le
         wf_flow_spec shape = wf_level_flow_spec(spec, N, H, W, memory);
         WF_TRY(wf_dequantizer_create(backend, meta, spec->dequantize, &shape, &out->dequantizer));
     }
-    return wf_feed_create(backend, meta, spec->level, N, H, W, &out->input);
+    return wf_level_input_create(backend, meta, spec->level, N, H, W, &out->input);
 }
 
 void wf_level_runner_clear(wf_level_runner *r)
 {
     if (!r->backend)
         return;
-    wf_replay_clear(r->backend, &r->forward);
-    wf_replay_clear(r->backend, &r->inverse);
+    wf_capture_clear(r->backend, &r->forward);
+    wf_capture_clear(r->backend, &r->inverse);
     wf_flow_destroy(r->flow);
     wf_dequantizer_clear(&r->dequantizer);
-    wf_feed_clear(&r->input);
+    wf_level_input_clear(&r->input);
     *r = (wf_level_runner){0};
 }
 
@@ -39,7 +39,7 @@ int wf_level_runner_rows(const wf_level_runner *r, int64_t rows, int64_t at)
 
 int wf_level_runner_load(wf_level_runner *r, int count, const float *low, const float *detail, const uint64_t *index)
 {
-    return wf_feed_upload(&r->input, count, low, detail, index);
+    return wf_level_input_upload(&r->input, count, low, detail, index);
 }
 
 /* Parameters of the noise's flow. */
@@ -52,7 +52,7 @@ static int dequantize(wf_level_runner *r)
 {
     if (r->dequantizer.flow)
         return wf_dequantizer_run(&r->dequantizer, noise_params(r), &r->input, &r->noise);
-    return wf_feed_dequantize(&r->input, r->noiseless ? NULL : &r->noise);
+    return wf_level_input_dequantize(&r->input, r->noiseless ? NULL : &r->noise);
 }
 
 int wf_level_runner_init(wf_level_runner *r, wf_real *params, const float *low, const float *detail,
@@ -68,7 +68,7 @@ int wf_level_runner_init(wf_level_runner *r, wf_real *params, const float *low, 
         WF_TRY(wf_level_runner_load(r, r->N, low, detail, index)); /* again: init has dequantized it */
     }
     WF_TRY(dequantize(r));
-    return wf_flow_data_init(r->flow, params, wf_feed_x(&r->input), wf_feed_cond(&r->input));
+    return wf_flow_data_init(r->flow, params, wf_level_input_x(&r->input), wf_level_input_cond(&r->input));
 }
 
 /* -- running ------------------------------------------------------------------------------------------------------- */
@@ -76,7 +76,7 @@ int wf_level_runner_init(wf_level_runner *r, wf_real *params, const float *low, 
 int wf_level_runner_compute(wf_level_runner *r)
 {
     WF_TRY(dequantize(r));
-    return wf_flow_forward(r->flow, r->params, wf_feed_x(&r->input), wf_feed_cond(&r->input));
+    return wf_flow_forward(r->flow, r->params, wf_level_input_x(&r->input), wf_level_input_cond(&r->input));
 }
 
 static int compute_forward(void *runner)
@@ -86,22 +86,22 @@ static int compute_forward(void *runner)
 
 int wf_level_runner_forward(wf_level_runner *r)
 {
-    return wf_replay_run(r->backend, &r->forward, compute_forward, r);
+    return wf_capture_run(r->backend, &r->forward, compute_forward, r);
 }
 
 static int compute_inverse(void *runner)
 {
     wf_level_runner *r = runner;
-    const wf_real *low = wf_feed_cond(&r->input);
+    const wf_real *low = wf_level_input_cond(&r->input);
     if (low)
-        WF_TRY(wf_feed_dequantize(&r->input, NULL));
+        WF_TRY(wf_level_input_dequantize(&r->input, NULL));
     return wf_flow_inverse(r->flow, r->params, r->z, low, &r->x);
 }
 
 int wf_level_runner_inverse(wf_level_runner *r, const wf_real *z)
 {
     r->z = z;
-    return wf_replay_run(r->backend, &r->inverse, compute_inverse, r);
+    return wf_capture_run(r->backend, &r->inverse, compute_inverse, r);
 }
 
 /* A sink for the noise's flow, whose parameters follow the flow's. */
@@ -121,7 +121,7 @@ int wf_level_runner_backward(wf_level_runner *r, double scale, wf_grad_sink *sin
 {
     const wf_real *dx;
     offset_sink noise = {wf_flow_size(r->flow), sink, user};
-    WF_TRY(wf_flow_backward(r->flow, r->params, wf_feed_cond(&r->input), scale, sink, user, NULL, &dx));
+    WF_TRY(wf_flow_backward(r->flow, r->params, wf_level_input_cond(&r->input), scale, sink, user, NULL, &dx));
     if (!r->dequantizer.flow)
         return WF_OK;
     return wf_dequantizer_backward(&r->dequantizer, noise_params(r), dx, scale, sink_offset, &noise);
@@ -138,8 +138,8 @@ int wf_level_runner_guard(wf_level_runner *r, double *bad)
 int wf_level_runner_post(wf_level_runner *r, wf_level_densities *out)
 {
     *out = (wf_level_densities){0};
-    WF_TRY(wf_flow_post(r->flow, &out->density));
-    int status = r->dequantizer.flow ? wf_dequantizer_post(&r->dequantizer, out->noise) : WF_OK;
+    WF_TRY(wf_flow_readback_begin(r->flow, &out->density));
+    int status = r->dequantizer.flow ? wf_dequantizer_readback_begin(&r->dequantizer, out->noise) : WF_OK;
     if (status)
         wf_level_runner_drop(r, out);
     return status;
@@ -149,8 +149,8 @@ int wf_level_runner_collect(wf_level_runner *r, wf_level_densities *posted, doub
 {
     double log_q[WF_MAX_BATCH];
     bool learnt = posted->noise[0];
-    int status = wf_flow_collect(r->flow, posted->density, log_density);
-    int later = learnt ? wf_dequantizer_collect(&r->dequantizer, posted->noise, log_q) : WF_OK;
+    int status = wf_flow_readback_end(r->flow, posted->density, log_density);
+    int later = learnt ? wf_dequantizer_readback_end(&r->dequantizer, posted->noise, log_q) : WF_OK;
     *posted = (wf_level_densities){0};
     WF_TRY(status ? status : later);
     for (int n = 0; n < r->N && learnt; n++)
@@ -160,9 +160,9 @@ int wf_level_runner_collect(wf_level_runner *r, wf_level_densities *posted, doub
 
 void wf_level_runner_drop(wf_level_runner *r, wf_level_densities *posted)
 {
-    wf_post *const posts[3] = {posted->density, posted->noise[0], posted->noise[1]};
+    wf_readback *const posts[3] = {posted->density, posted->noise[0], posted->noise[1]};
     for (int i = 0; i < 3; i++)
         if (posts[i])
-            (void)r->backend->collect(r->backend, posts[i], NULL);
+            (void)r->backend->readback_end(r->backend, posts[i], NULL);
     *posted = (wf_level_densities){0};
 }

@@ -26,11 +26,11 @@ typedef struct wf_level_runner {
     const wf_real *params; /* device [wf_level_runner_size], borrowed: the flow's, then those of the noise's flow */
     wf_flow *flow;
     wf_dequantizer dequantizer; /* its flow is NULL: noise is uniform */
-    wf_feed input;
+    wf_level_input input;
     wf_random noise;      /* dequantization noise of forward */
     bool noiseless;       /* forward adds the mean of uniform noise instead; fixed before the first forward */
     const wf_real *z, *x; /* of inverse: from, to */
-    wf_replay forward, inverse;
+    wf_capture forward, inverse;
 } wf_level_runner;
 
 /* For N signals whose low-pass is H x W. meta: of the model or of data that matches it. WF_USAGE: as wf_level_flow, N is not
@@ -72,11 +72,11 @@ int wf_level_runner_guard(wf_level_runner *r, double *bad) WF_MUST;
 
 /* Log densities on their way to the host. Zero-initialize. */
 typedef struct wf_level_densities {
-    wf_post *density, *noise[2]; /* noise: NULL where it is uniform */
+    wf_readback *density, *noise[2]; /* noise: NULL where it is uniform */
 } wf_level_densities;
 
-/* After forward: log p(x) of each row, or log p(x) - log q(noise) with learnt noise, host [N], nats. `post` does not wait, and
- * `collect`, which does, ends it; by then the flow may have run again. Both leave nothing to drop when they fail. */
+/* After forward: log p(x) of each row, or log p(x) - log q(noise) with learnt noise, host [N], nats. `readback_begin` does not wait, and
+ * `readback_end`, which does, ends it; by then the flow may have run again. Both leave nothing to drop when they fail. */
 int wf_level_runner_post(wf_level_runner *r, wf_level_densities *out) WF_MUST;
 int wf_level_runner_collect(wf_level_runner *r, wf_level_densities *posted, double *log_density) WF_MUST;
 void wf_level_runner_drop(wf_level_runner *r, wf_level_densities *posted);

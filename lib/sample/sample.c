@@ -15,7 +15,7 @@ int wf_sampler_create(const wf_model *model, int level, wf_backend *backend, int
     WF_TRY(wf_level_load(model, level, backend, &out->level));
     WF_TRY(wf_level_invertible(&out->level));
     WF_TRY(
-        wf_level_runner_create(backend, &model->meta, &out->level.spec, wf_level_batch(H, W), H, W, WF_MEMORY_NONE, r));
+        wf_level_runner_create(backend, &model->meta, &out->level.spec, wf_level_rows(H, W), H, W, WF_MEMORY_NONE, r));
     r->params = out->level.params;
     r->noiseless = true;
     size_t n = wf_count4(r->N, H, W, r->K);
@@ -97,7 +97,7 @@ static int invert_latents(wf_sampler *s, int count, const float *low, const uint
         WF_TRY(wf_level_runner_load(&s->runner, count, low, s->host, index));
     WF_TRY(wf_level_runner_inverse(&s->runner, s->z));
     WF_TRY(download_finite(s, count, s->runner.x, "sample", index, out));
-    wf_feed_undo(s->runner.meta, !low, (size_t)count * latent_size(s), out);
+    wf_level_input_undo(s->runner.meta, !low, (size_t)count * latent_size(s), out);
     return WF_OK;
 }
 

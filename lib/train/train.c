@@ -66,11 +66,11 @@ static bool skipped(const wf_trainer *t)
 }
 
 /* Notes a wish to stop, which the loop heeds once the step is complete. */
-static void tell(wf_trainer *t, wf_train_report *report, void *context, wf_train_event event)
+static void tell(wf_trainer *t, wf_train_report *report, void *user, wf_train_event event)
 {
     wf_train_progress p = {t->options->level, t->step,     t->options->steps, t->seconds, fraction(t),
                            t->recent,         t->held_out, t->best,           t->skips};
-    if (report && report(context, event, &p))
+    if (report && report(user, event, &p))
         t->interrupted = true;
 }
 
@@ -78,7 +78,7 @@ static void tell(wf_trainer *t, wf_train_report *report, void *context, wf_train
 static int compute_step(void *trainer)
 {
     wf_trainer *t = trainer;
-    double pixels = wf_batches_counted(&t->batches);
+    double pixels = wf_minibatch_counted(&t->batches);
     /* the loss is in bits per coefficient, so that the rate means the same at every level and patch size */
     double scale = -1 / (t->options->batch * pixels * t->runner.K * log(2));
     WF_TRY(wf_level_runner_compute(&t->runner));
@@ -91,13 +91,13 @@ static void drop_step(wf_trainer *t, struct wf_enqueued *step)
 {
     wf_level_runner_drop(&t->runner, &step->densities);
     if (step->bad)
-        (void)t->backend->collect(t->backend, step->bad, NULL);
+        (void)t->backend->readback_end(t->backend, step->bad, NULL);
 }
 
 static int load_batch(wf_trainer *t)
 {
-    const wf_batches *b = &t->batches;
-    WF_TRY(wf_batches_load(&t->batches, t->step));
+    const wf_minibatch *b = &t->batches;
+    WF_TRY(wf_minibatch_load(&t->batches, t->step));
     WF_TRY(wf_level_runner_load(&t->runner, b->N, b->low, b->detail, t->slots));
     return t->weight ? t->backend->upload(t->backend, t->weight, b->weight, WF_F32, wf_count3(b->N, b->H, b->W))
                      : WF_OK;
@@ -110,11 +110,11 @@ static int enqueue_step(wf_trainer *t)
     t->runner.noise = (wf_random){t->options->seed, WF_PURPOSE_NOISE, (uint64_t)t->step};
     wf_optimizer_begin(&t->optimizer, t->step, learning_rate(t));
     WF_TRY(load_batch(t));
-    WF_TRY(wf_replay_run(t->backend, &t->replay, compute_step, t));
+    WF_TRY(wf_capture_run(t->backend, &t->replay, compute_step, t));
     *step = (struct wf_enqueued){.step = t->step};
     int status = wf_level_runner_post(&t->runner, &step->densities);
     if (!status)
-        status = t->backend->post(t->backend, t->optimizer.bad, 1, &step->bad);
+        status = t->backend->readback_begin(t->backend, t->optimizer.bad, 1, &step->bad);
     if (status)
         drop_step(t, step);
     else
@@ -131,7 +131,7 @@ static int wait_step(wf_trainer *t, bool *bad)
     t->enqueued_count--;
     memmove(t->enqueued, t->enqueued + 1, (size_t)t->enqueued_count * sizeof *t->enqueued);
     int status = wf_level_runner_collect(&t->runner, &first.densities, density);
-    int later = t->backend->collect(t->backend, first.bad, &flag);
+    int later = t->backend->readback_end(t->backend, first.bad, &flag);
     WF_TRY(status ? status : later);
     for (int n = 0; n < t->options->batch; n++)
         mean += density[n] / t->options->batch;
@@ -141,7 +141,7 @@ static int wait_step(wf_trainer *t, bool *bad)
         return WF_OK;
     }
     t->sum += wf_bits_per_dim(t->meta, t->options->level, /* a patch stands for the whole level */
-                              mean * s.H * s.W / wf_batches_counted(&t->batches));
+                              mean * s.H * s.W / wf_minibatch_counted(&t->batches));
     t->summed++;
     return WF_OK;
 }
@@ -285,7 +285,7 @@ static int initialize(wf_trainer *t)
 {
     wf_backend *b = t->backend;
     wf_random noise = {t->options->seed, WF_PURPOSE_INIT, 0};
-    WF_TRY(wf_batches_load(&t->batches, 0));
+    WF_TRY(wf_minibatch_load(&t->batches, 0));
     WF_TRY(wf_level_runner_init(&t->runner, t->optimizer.w, t->batches.low, t->batches.detail, t->slots, &noise));
     WF_TRY(b->copy(b, t->optimizer.ema, t->optimizer.w, t->optimizer.size));
     return wf_trainer_save(t);
@@ -294,11 +294,11 @@ static int initialize(wf_trainer *t)
 /* The context of patches is seen, but does not count. */
 static int use_weight(wf_trainer *t)
 {
-    const wf_batches *b = &t->batches;
+    const wf_minibatch *b = &t->batches;
     if (!b->weight)
         return WF_OK;
     WF_TRY(wf_alloc_reals(t->backend, wf_count3(b->N, b->H, b->W), &t->weight));
-    return wf_flow_weigh(t->runner.flow, t->weight, wf_batches_counted(b));
+    return wf_flow_weigh(t->runner.flow, t->weight, wf_minibatch_counted(b));
 }
 
 /* What the options leave open: the chain by its name, patch and context. */
@@ -306,11 +306,11 @@ static int choose_chain(wf_trainer *t)
 {
     const wf_train_options *o = t->options;
     wf_level_shape s = wf_meta_level(t->meta, o->level);
-    bool named = wf_model_chain(o->chain ? o->chain : "official", t->meta, o->level, t->chain);
+    bool named = wf_preset_chain(o->chain ? o->chain : "official", t->meta, o->level, t->chain);
     if (!named)
         WF_CHECK(snprintf(t->chain, sizeof t->chain, "%s", o->chain) < (int)sizeof t->chain, WF_USAGE,
                  "chain too long");
-    t->patch = o->patch >= 0 ? o->patch : named ? wf_model_official_patch(t->meta, o->level) : 0;
+    t->patch = o->patch >= 0 ? o->patch : named ? wf_preset_patch(t->meta, o->level) : 0;
     t->context = o->context >= 0 ? o->context : t->patch < s.H || t->patch < s.W ? t->patch / 8 : 0;
     return WF_OK;
 }
@@ -333,7 +333,7 @@ static int prepare(wf_trainer *t)
     WF_CHECK(wf_store_has_level(t->store, o->level), WF_DATA, "the training data has no level %d", o->level);
     WF_CHECK(wf_store_count(t->store) > 0, WF_DATA, "the training data has no picture");
     WF_TRY(choose_chain(t));
-    WF_TRY(wf_batches_create(t->store, o->level, o->batch, t->patch, t->context, o->flip, o->seed, &t->batches));
+    WF_TRY(wf_minibatch_create(t->store, o->level, o->batch, t->patch, t->context, o->flip, o->seed, &t->batches));
     WF_CHECK(!o->dequantize || !t->batches.weight, WF_USAGE,
              "dequantize: noise outside of a patch's middle has no weight: give --context 0");
     wf_level_spec spec = wf_level_spec_for(t->meta, o->level, t->chain, o->dequantize, o->precision);
@@ -378,19 +378,19 @@ static int checkpoint(wf_trainer *t)
     return wf_trainer_save(t);
 }
 
-static int validate_and_tell(wf_trainer *t, double *last, wf_train_report *report, void *context)
+static int validate_and_tell(wf_trainer *t, double *last, wf_train_report *report, void *user)
 {
     double start = t->seconds;
     WF_TRY(validate(t));
     *last = t->seconds;
     t->took = *last - start;
-    tell(t, report, context, WF_TRAIN_VALIDATED);
+    tell(t, report, user, WF_TRAIN_VALIDATED);
     return WF_OK;
 }
 
 /* One step, and what is due after it. A device that works by itself is kept one step ahead, except where what is due
  * needs all results. */
-static int advance(wf_trainer *t, double *checkpointed, double *validated, wf_train_report *report, void *context)
+static int advance(wf_trainer *t, double *checkpointed, double *validated, wf_train_report *report, void *user)
 {
     bool bad;
     if (!skipped(t))
@@ -402,18 +402,18 @@ static int advance(wf_trainer *t, double *checkpointed, double *validated, wf_tr
     count_seconds(t);
     if (bad) {
         WF_TRY(skip_batch(t));
-        tell(t, report, context, WF_TRAIN_SKIPPED);
+        tell(t, report, user, WF_TRAIN_SKIPPED);
         return WF_OK;
     }
     if (log)
         WF_TRY(write_log(t));
     if (validation)
-        WF_TRY(validate_and_tell(t, validated, report, context));
+        WF_TRY(validate_and_tell(t, validated, report, user));
     if (save) {
         WF_TRY(checkpoint(t));
         *checkpointed = t->seconds;
     }
-    tell(t, report, context, WF_TRAIN_STEP);
+    tell(t, report, user, WF_TRAIN_STEP);
     return WF_OK;
 }
 
@@ -427,29 +427,29 @@ static int expect_model(const wf_trainer *t)
     return WF_OK;
 }
 
-static int loop(wf_trainer *t, wf_train_report *report, void *context)
+static int loop(wf_trainer *t, wf_train_report *report, void *user)
 {
     double checkpointed = t->seconds, validated = t->seconds;
     for (;;) {
         bool bad;
         while (!ended(t) && !t->interrupted)
-            WF_TRY(advance(t, &checkpointed, &validated, report, context));
+            WF_TRY(advance(t, &checkpointed, &validated, report, user));
         WF_TRY(wait_steps(t, 0, &bad));
         if (!bad)
             break;
         WF_TRY(skip_batch(t));
-        tell(t, report, context, WF_TRAIN_SKIPPED);
+        tell(t, report, user, WF_TRAIN_SKIPPED);
     }
     t->finished = ended(t);
     if (t->finished && validation_due(t, validated)) /* the clock may have ended the run, or a kill just before */
-        WF_TRY(validate_and_tell(t, &validated, report, context));
+        WF_TRY(validate_and_tell(t, &validated, report, user));
     WF_TRY(checkpoint(t));
     WF_CHECK(t->finished, WF_AGAIN, "interrupted at step %lld; the state is saved, the same command goes on",
              (long long)t->step);
     return expect_model(t);
 }
 
-static int train_locked(wf_trainer *t, wf_train_report *report, void *context)
+static int train_locked(wf_trainer *t, wf_train_report *report, void *user)
 {
     bool resumed;
     char prefix[16];
@@ -465,12 +465,12 @@ static int train_locked(wf_trainer *t, wf_train_report *report, void *context)
     WF_TRY(wf_trainer_open_log(t));
     t->begun = wf_clock();
     if (resumed)
-        tell(t, report, context, WF_TRAIN_RESUMED);
-    return loop(t, report, context);
+        tell(t, report, user, WF_TRAIN_RESUMED);
+    return loop(t, report, user);
 }
 
 int wf_train(const wf_model *model, wf_backend *backend, wf_store *store, wf_store *validation,
-             const wf_train_options *options, wf_train_report *report, void *context)
+             const wf_train_options *options, wf_train_report *report, void *user)
 {
     char lock_path[WF_PATH], who[64];
     int lock;
@@ -495,17 +495,17 @@ int wf_train(const wf_model *model, wf_backend *backend, wf_store *store, wf_sto
     WF_GO(wf_model_file(model, options->level, ".jsonl", t->log_path));
     snprintf(who, sizeof who, "trainer of level %d", options->level);
     WF_GO(wf_lock(lock_path, who, &lock));
-    status = train_locked(t, report, context);
+    status = train_locked(t, report, user);
     if (t->log) {
         int closed = wf_close(t->log, t->log_path);
         status = status ? status : closed;
     }
     drop_enqueued(t);
-    wf_replay_clear(backend, &t->replay);
+    wf_capture_clear(backend, &t->replay);
     wf_evaluator_clear(&t->evaluator);
     wf_level_runner_clear(&t->runner);
     t->backend->free(t->backend, t->weight);
-    wf_batches_clear(&t->batches);
+    wf_minibatch_clear(&t->batches);
     wf_optimizer_clear(&t->optimizer);
     wf_unlock(lock);
 out:

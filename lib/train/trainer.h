@@ -19,7 +19,7 @@ typedef struct wf_trainer {
     int patch, context;
     wf_level_runner runner;
     wf_optimizer optimizer; /* of the runner's parameters */
-    wf_batches batches;
+    wf_minibatch batches;
     uint64_t slots[WF_MAX_BATCH]; /* 0, 1, ..: the place in its batch names a picture's noise */
     wf_real *weight;              /* of the pixels of a batch, device [N,H,W], with context */
     wf_evaluator evaluator;       /* of validation, on the moving average */
@@ -40,11 +40,11 @@ typedef struct wf_trainer {
     bool finished; /* nothing is left to do unless the limits are raised */
 
     /* of this run */
-    wf_replay replay;
+    wf_capture replay;
     struct wf_enqueued { /* steps whose results are not in yet, oldest first */
         int64_t step;
         wf_level_densities densities;
-        wf_post *bad;
+        wf_readback *bad;
     } enqueued[2];
     int enqueued_count;
     double begun;             /* clock when `seconds` was last brought up to date */
