@@ -219,6 +219,16 @@ size_t wf_anneal_size(const wf_anneal *a)
     return a->spec.known ? wf_observed_size(a->spec.known) : a->D;
 }
 
+size_t wf_anneal_low_size(const wf_anneal *a)
+{
+    return a->last->low_size;
+}
+
+size_t wf_anneal_detail_size(const wf_anneal *a)
+{
+    return is_base(a->last) ? 0 : a->last->size;
+}
+
 int wf_anneal_rows(const wf_anneal *a)
 {
     return a->most;

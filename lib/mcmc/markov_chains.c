@@ -20,8 +20,9 @@ typedef struct batch {
     wf_anneal *anneal;
     const wf_markov_chains_options *options;
     wf_nuts *sampler;
-    wf_markov_chains_sink *sink;
+    wf_record_sink *sink;
     void *user;
+    const uint64_t *id; /* [n] */
     int n;
     size_t D, words;
     size_t draws, kept;     /* of each chain */
@@ -45,7 +46,7 @@ size_t wf_markov_chains_trace(const wf_markov_chains_options *o)
 }
 
 /* Draws that chain c has made after adaptation. */
-static size_t made(const batch *b, int c)
+static size_t draws_made(const batch *b, int c)
 {
     uint64_t iteration = b->word[(size_t)c * b->words + 1], adapt = b->options->nuts.adapt;
     return iteration > adapt ? (size_t)(iteration - adapt) : 0;
@@ -113,7 +114,7 @@ static int take_state(batch *b, const wf_safetensors *st)
         memcpy(want[i].data, t->data, t->bytes);
     }
     for (int c = 0; c < b->n; c++) {
-        WF_CHECK(made(b, c) <= b->draws, WF_DATA, "%s: chain %d is beyond its end", path, c);
+        WF_CHECK(draws_made(b, c) <= b->draws, WF_DATA, "%s: chain %d is beyond its end", path, c);
         wf_nuts_restore(b->sampler, c, b->word + (size_t)c * b->words);
     }
     return WF_OK;
@@ -134,17 +135,40 @@ static int resume(batch *b, bool *found)
 
 /* -- draws ----------------------------------------------------------------------------------------------------------- */
 
-/* Hands out every kept draw that all chains have by now. */
+/* Gives the k-th kept draw of all chains to the sink. */
+static int hand_out_draw(batch *b, size_t k)
+{
+    size_t n = (size_t)b->n, low_size = wf_anneal_low_size(b->anneal), details = wf_anneal_detail_size(b->anneal);
+    float *low = malloc(n * (low_size + details) * sizeof *low), *detail = low && details ? low + n * low_size : NULL;
+    uint64_t *index = malloc(n * sizeof *index);
+    int *chain = malloc(n * sizeof *chain);
+    int status = low && index && chain ? WF_OK : wf_fail(WF_AGAIN, "chains: out of memory for %d pictures", b->n);
+    for (int i = 0; i < b->n && !status; i++) {
+        chain[i] = i;
+        index[i] = b->id[i] * b->kept + k;
+    }
+    if (!status)
+        status = wf_anneal_picture(b->anneal, b->n, chain, b->x + k * n * b->D, low, detail);
+    wf_record r = {.level = b->options->level, .N = b->n, .low = low, .detail = detail, .index = index};
+    if (!status)
+        status = b->sink(b->user, &r);
+    free(low);
+    free(index);
+    free(chain);
+    return status;
+}
+
+/* Hands out every kept draw that all chains have made by now. */
 static int hand_out(batch *b)
 {
     size_t least = b->draws, thin = (size_t)b->options->thin;
     for (int c = 0; c < b->n; c++)
-        least = made(b, c) < least ? made(b, c) : least;
+        least = draws_made(b, c) < least ? draws_made(b, c) : least;
     for (; b->handed < b->kept; b->handed++) {
-        size_t number = b->draws - thin * (b->kept - 1 - b->handed); /* the draw that this is, from 1 */
+        size_t number = b->draws - thin * (b->kept - 1 - b->handed); /* of this draw, from 1 */
         if (number > least)
             break;
-        WF_TRY(b->sink(b->user, (int64_t)b->handed, b->n, b->x + b->handed * (size_t)b->n * b->D));
+        WF_TRY(hand_out_draw(b, b->handed));
     }
     return WF_OK;
 }
@@ -280,16 +304,19 @@ static int create(batch *b)
 }
 
 int wf_markov_chains_run(wf_anneal *a, const wf_markov_chains_options *options, int n, const uint64_t *id,
-                         wf_markov_chains_sink *sink, void *user, wf_markov_chains_report *report)
+                         wf_record_sink *sink, void *user, wf_markov_chains_report *report)
 {
     bool found;
     int status;
     double begun = wf_clock();
-    batch b = {.anneal = a, .options = options, .sink = sink, .user = user, .n = n, .D = wf_anneal_size(a)};
+    batch b = {.anneal = a, .options = options, .sink = sink, .user = user, .id = id, .n = n, .D = wf_anneal_size(a)};
     WF_CHECK(n > 0 && options->draws > 0 && options->thin >= 0 && options->group > 0 && n % options->group == 0,
              WF_USAGE, "chains: %d in groups of %d, %lld draws", n, options->group, (long long)options->draws);
     b.draws = (size_t)options->draws;
     b.kept = (size_t)wf_markov_chains_kept(options);
+    for (int c = 0; c < n; c++)
+        WF_CHECK(id[c] <= (UINT64_MAX - (b.kept - 1)) / b.kept, WF_DATA,
+                 "chain %llu: its %zu draws have no numbers of 64 bits", (unsigned long long)id[c], b.kept);
     b.run = run_hash(options, n, id);
     b.saved = begun;
     b.computed = wf_anneal_computed(a);

@@ -80,8 +80,8 @@ int wf_evaluator_run(wf_evaluator *e, int64_t N, const float *low, const float *
         const float *details = detail ? detail + (size_t)at * detail_size(e) : NULL;
         WF_TRY(load(e, count, low + (size_t)at * low_size(e), details, index + at));
         WF_TRY(wf_level_runner_forward(r));
-        WF_TRY(wf_level_runner_post(r, &posted));
-        WF_TRY(wf_level_runner_collect(r, &posted, density));
+        WF_TRY(wf_level_runner_readback_begin(r, &posted));
+        WF_TRY(wf_level_runner_readback_end(r, &posted, density));
         for (int n = 0; n < count; n++) {
             e->not_finite = !isfinite(density[n]);
             WF_CHECK(!e->not_finite, WF_INTERNAL, "level %d: log density of picture %llu is not finite", r->level,

@@ -135,7 +135,7 @@ int wf_level_runner_guard(wf_level_runner *r, double *bad)
 
 /* -- log densities ------------------------------------------------------------------------------------------------- */
 
-int wf_level_runner_post(wf_level_runner *r, wf_level_densities *out)
+int wf_level_runner_readback_begin(wf_level_runner *r, wf_level_densities *out)
 {
     *out = (wf_level_densities){0};
     WF_TRY(wf_flow_readback_begin(r->flow, &out->density));
@@ -145,7 +145,7 @@ int wf_level_runner_post(wf_level_runner *r, wf_level_densities *out)
     return status;
 }
 
-int wf_level_runner_collect(wf_level_runner *r, wf_level_densities *posted, double *log_density)
+int wf_level_runner_readback_end(wf_level_runner *r, wf_level_densities *posted, double *log_density)
 {
     double log_q[WF_MAX_BATCH];
     bool learnt = posted->noise[0];

@@ -77,8 +77,8 @@ typedef struct wf_level_densities {
 
 /* After forward: log p(x) of each row, or log p(x) - log q(noise) with learnt noise, host [N], nats. `readback_begin` does not wait, and
  * `readback_end`, which does, ends it; by then the flow may have run again. Both leave nothing to drop when they fail. */
-int wf_level_runner_post(wf_level_runner *r, wf_level_densities *out) WF_MUST;
-int wf_level_runner_collect(wf_level_runner *r, wf_level_densities *posted, double *log_density) WF_MUST;
+int wf_level_runner_readback_begin(wf_level_runner *r, wf_level_densities *out) WF_MUST;
+int wf_level_runner_readback_end(wf_level_runner *r, wf_level_densities *posted, double *log_density) WF_MUST;
 void wf_level_runner_drop(wf_level_runner *r, wf_level_densities *posted);
 
 #endif

@@ -112,7 +112,7 @@ static int enqueue_step(wf_trainer *t)
     WF_TRY(load_batch(t));
     WF_TRY(wf_capture_run(t->backend, &t->replay, compute_step, t));
     *step = (struct wf_enqueued){.step = t->step};
-    int status = wf_level_runner_post(&t->runner, &step->densities);
+    int status = wf_level_runner_readback_begin(&t->runner, &step->densities);
     if (!status)
         status = t->backend->readback_begin(t->backend, t->optimizer.bad, 1, &step->bad);
     if (status)
@@ -130,7 +130,7 @@ static int wait_step(wf_trainer *t, bool *bad)
     struct wf_enqueued first = t->enqueued[0];
     t->enqueued_count--;
     memmove(t->enqueued, t->enqueued + 1, (size_t)t->enqueued_count * sizeof *t->enqueued);
-    int status = wf_level_runner_collect(&t->runner, &first.densities, density);
+    int status = wf_level_runner_readback_end(&t->runner, &first.densities, density);
     int later = t->backend->readback_end(t->backend, first.bad, &flag);
     WF_TRY(status ? status : later);
     for (int n = 0; n < t->options->batch; n++)
