@@ -282,13 +282,13 @@ static int load_position(wf_anneal *a, stage *s, int count, const double *x)
     return a->backend->upload(a->backend, s->in, a->host, WF_F64, (size_t)a->N * s->size);
 }
 
-static int invert(stage *s)
+static int invert_stage(stage *s)
 {
     return wf_flow_inverse(s->now->flow, s->level.params, s->in, s->low, &s->now->x);
 }
 
 /* What the next stage stands on. */
-static int lift(wf_anneal *a, const stage *s)
+static int lift_picture(wf_anneal *a, const stage *s)
 {
     wf_backend *b = a->backend;
     if (s == a->last)
@@ -305,19 +305,19 @@ static int compute_rise(void *anneal)
     WF_TRY(scale_condition(a));
     for (stage *s = a->stages; s <= a->last; s++) {
         if (!a->spec.data)
-            WF_TRY(invert(s));
-        WF_TRY(lift(a, s));
+            WF_TRY(invert_stage(s));
+        WF_TRY(lift_picture(a, s));
     }
     return WF_OK;
 }
 
-static int play(wf_anneal *a, enum part part, int (*work)(void *anneal))
+static int run_part(wf_anneal *a, enum part part, int (*work)(void *anneal))
 {
     return wf_capture_run(a->backend, &a->replays[part][a->size], work, a);
 }
 
 /* Coefficients and low-pass pictures of all stages, for a batch of count <= N positions. */
-static int rise(wf_anneal *a, int count, const int *chain, const double *x)
+static int raise_positions(wf_anneal *a, int count, const int *chain, const double *x)
 {
     WF_TRY(begin_batch(a, count));
     WF_TRY(load_condition(a, count, chain));
@@ -326,7 +326,7 @@ static int rise(wf_anneal *a, int count, const int *chain, const double *x)
         if (a->spec.data)
             s->now->x = s->in;
     }
-    return play(a, RISE, compute_rise);
+    return run_part(a, RISE, compute_rise);
 }
 
 /* -- densities ---------------------------------------------------------------------------------------------------- */
@@ -361,7 +361,7 @@ static int add_density(wf_anneal *a, stage *s, int count, const double *x, doubl
 }
 
 /* The gradient by the picture of the stage above, on to this stage's coefficients and to what it stands on itself. */
-static int lower(wf_anneal *a, const stage *s)
+static int lower_gradient(wf_anneal *a, const stage *s)
 {
     wf_backend *b = a->backend;
     size_t low = (size_t)a->N * s->low_size;
@@ -381,7 +381,7 @@ static int compute_fall(void *anneal)
     for (stage *s = a->last + 1; s-- > a->stages;) {
         wf_real *dlow = s > a->stages ? s->dlow : NULL;
         wf_flow *flow = s->now->flow;
-        WF_TRY(lower(a, s));
+        WF_TRY(lower_gradient(a, s));
         if (a->spec.data)
             WF_TRY(wf_flow_backward(flow, s->level.params, s->low, s->g, NULL, NULL, dlow, &s->now->gradient));
         else
@@ -417,26 +417,26 @@ static int data_gradient(wf_anneal *a, stage *s, int count, double *gradient)
 
 static int batch_density(wf_anneal *a, int count, const int *chain, const double *x, double *logp, double *gradient)
 {
-    WF_TRY(rise(a, count, chain, x));
+    WF_TRY(raise_positions(a, count, chain, x));
     memset(logp, 0, (size_t)count * sizeof *logp);
     if (a->spec.data)
-        WF_TRY(play(a, MEASURE, compute_measure));
+        WF_TRY(run_part(a, MEASURE, compute_measure));
     for (stage *s = a->stages; s <= a->last; s++) /* before FALL, which may use up what they are taken from */
         WF_TRY(add_density(a, s, count, x, logp));
-    WF_TRY(play(a, FALL, compute_fall));
+    WF_TRY(run_part(a, FALL, compute_fall));
     for (stage *s = a->stages; s <= a->last; s++)
         WF_TRY(a->spec.data ? data_gradient(a, s, count, gradient) : latent_gradient(a, s, count, x, gradient));
     a->computed += (uint64_t)a->N;
     return WF_OK;
 }
 
-static int rows(const wf_anneal *a, int n, int at)
+static int rows_at(const wf_anneal *a, int n, int at)
 {
     return n - at < a->most ? n - at : a->most;
 }
 
 /* The positions of all coefficients, *whole [count,D], that go with positions x of what is missing. */
-static int complete(wf_anneal *a, int count, const int *chain, const double *x, const double **whole)
+static int complete_positions(wf_anneal *a, int count, const int *chain, const double *x, const double **whole)
 {
     *whole = a->spec.known ? a->whole : x;
     for (int n = 0; n < count && a->spec.known; n++)
@@ -451,10 +451,10 @@ int wf_anneal_density(void *anneal, int n, const int *chain, const double *x, do
     wf_observed *known = a->spec.known;
     size_t each = wf_anneal_size(a);
     for (int at = 0; at < n; at += a->most) {
-        int count = rows(a, n, at);
+        int count = rows_at(a, n, at);
         const double *whole;
         double *to = gradient + (size_t)at * each;
-        WF_TRY(complete(a, count, chain + at, x + (size_t)at * each, &whole));
+        WF_TRY(complete_positions(a, count, chain + at, x + (size_t)at * each, &whole));
         WF_TRY(batch_density(a, count, chain + at, whole, logp + at, known ? a->gradient : to));
         for (int i = 0; i < count && known; i++)
             WF_TRY(wf_observed_adjoint(known, a->gradient + (size_t)i * a->D, to + (size_t)i * each));
@@ -477,8 +477,8 @@ static int batch_start(wf_anneal *a, int count, const int *chain, const uint64_t
         wf_random random = {seed, WF_PURPOSE_LATENT, (uint64_t)s->level.spec.level};
         WF_TRY(b->normal(b, &random, a->N, s->size, padded, 1, s->in));
         if (a->spec.data) {
-            WF_TRY(invert(s));
-            WF_TRY(lift(a, s));
+            WF_TRY(invert_stage(s));
+            WF_TRY(lift_picture(a, s));
         }
         WF_TRY(b->download(b, a->host, WF_F64, a->spec.data ? s->now->x : s->in, (size_t)count * s->size));
         for (int n = 0; n < count; n++)
@@ -497,15 +497,16 @@ int wf_anneal_start(wf_anneal *a, int n, const uint64_t *id, uint64_t seed, doub
     if (a->spec.known)
         return WF_OK;
     for (int at = 0; at < n; at += a->most) {
-        for (int i = 0; i < rows(a, n, at); i++)
+        for (int i = 0; i < rows_at(a, n, at); i++)
             chain[i] = at + i;
-        WF_TRY(batch_start(a, rows(a, n, at), chain, id + at, seed, x + (size_t)at * a->D));
+        WF_TRY(batch_start(a, rows_at(a, n, at), chain, id + at, seed, x + (size_t)at * a->D));
     }
     return WF_OK;
 }
 
 /* Device values to pixel units, host [count,each]. */
-static int take_pixels(wf_anneal *a, int count, size_t each, const int *chain, bool low, const wf_real *from, float *to)
+static int download_pixels(wf_anneal *a, int count, size_t each, const int *chain, bool low, const wf_real *from,
+                           float *to)
 {
     size_t n = (size_t)count * each;
     WF_TRY(a->backend->download(a->backend, to, WF_F32, from, n));
@@ -520,22 +521,22 @@ static int take_pixels(wf_anneal *a, int count, size_t each, const int *chain, b
 static int batch_picture(wf_anneal *a, int count, const int *chain, const double *x, float *low, float *detail)
 {
     const stage *s = a->last;
-    WF_TRY(rise(a, count, chain, x));
+    WF_TRY(raise_positions(a, count, chain, x));
     if (is_base(s))
-        return take_pixels(a, count, s->size, chain, true, s->now->x, low);
+        return download_pixels(a, count, s->size, chain, true, s->now->x, low);
     if (s == a->stages)
         memcpy(low, a->pixels, (size_t)count * s->low_size * sizeof *low);
     else
-        WF_TRY(take_pixels(a, count, s->low_size, chain, true, s->low, low));
-    return take_pixels(a, count, s->size, chain, false, s->now->x, detail);
+        WF_TRY(download_pixels(a, count, s->low_size, chain, true, s->low, low));
+    return download_pixels(a, count, s->size, chain, false, s->now->x, detail);
 }
 
 int wf_anneal_picture(wf_anneal *a, int n, const int *chain, const double *x, float *low, float *detail)
 {
     for (int at = 0; at < n; at += a->most) {
         const double *whole;
-        WF_TRY(complete(a, rows(a, n, at), chain + at, x + (size_t)at * wf_anneal_size(a), &whole));
-        WF_TRY(batch_picture(a, rows(a, n, at), chain + at, whole, low + (size_t)at * a->last->low_size,
+        WF_TRY(complete_positions(a, rows_at(a, n, at), chain + at, x + (size_t)at * wf_anneal_size(a), &whole));
+        WF_TRY(batch_picture(a, rows_at(a, n, at), chain + at, whole, low + (size_t)at * a->last->low_size,
                              detail ? detail + (size_t)at * a->last->size : NULL));
     }
     return WF_OK;

@@ -111,7 +111,7 @@ static int open_step(wf_annealed_sampler *a, step *s, int n)
 }
 
 /* What names the chains' density: weights, temperatures and the pictures they stand on. */
-static int name_run(const wf_annealed_sampler *a, const step *s, int n, const float *low, uint64_t *run)
+static int hash_run(const wf_annealed_sampler *a, const step *s, int n, const float *low, uint64_t *run)
 {
     char hash[20];
     int which[] = {s->first + a->offset, s->last + a->offset, a->spec.data};
@@ -144,7 +144,7 @@ static int run_step(wf_annealed_sampler *a, step *s, int n, const float *low, co
     /* chains without a picture draw from one density; above the first step every chain has a picture of its own */
     o.group = !low ? n : s == a->steps ? a->spec.chains : 1;
     o.state = a->spec.state ? state : NULL;
-    WF_TRY(name_run(a, s, n, low, &o.run));
+    WF_TRY(hash_run(a, s, n, low, &o.run));
     WF_TRY(open_step(a, s, n));
     WF_TRY(wf_anneal_condition(s->anneal, n, low));
     WF_TRY(wf_markov_chains_run(s->anneal, &o, n, id, sink, user, &report));
@@ -175,8 +175,8 @@ static int draw_level(void *user, int level, int n, const float *low, const uint
 }
 
 /* Each picture once for each of its chains, and the chains' names. */
-static int multiply(const wf_annealed_sampler *a, int N, const float *picture, const uint64_t *index, float *copies,
-                    uint64_t *id)
+static int repeat_pictures(const wf_annealed_sampler *a, int N, const float *picture, const uint64_t *index,
+                           float *copies, uint64_t *id)
 {
     int chains = a->spec.chains;
     size_t each = condition_size(a, a->steps);
@@ -203,7 +203,7 @@ int wf_annealed_sampler_run(wf_annealed_sampler *a, int N, const float *picture,
         status = wf_fail(WF_AGAIN, "chains: out of memory for %d pictures", n);
         goto out;
     }
-    WF_GO(multiply(a, N, picture, index, copies, id));
+    WF_GO(repeat_pictures(a, N, picture, index, copies, id));
     if (last > first) {
         WF_GO(wf_coarse_to_fine_picture(a->pyramid, &a->meta, first->first - 1, last->first - 1, n, low, id, draw_level,
                                         a, &made));

@@ -130,7 +130,7 @@ static int find_merges(wf_observed *k)
     return WF_OK;
 }
 
-static int allocate(wf_observed *k, const uint8_t *missing)
+static int allocate_mask(wf_observed *k, const uint8_t *missing)
 {
     size_t n = area(k), C = (size_t)k->meta.C;
     k->missing = malloc(n);
@@ -173,7 +173,7 @@ int wf_observed_create(const wf_meta *meta, const uint8_t *missing, bool grey, w
     }
     choose_basis(k);
     WF_GO(wf_backend_open("ref", 1, &k->backend));
-    WF_GO(allocate(k, missing));
+    WF_GO(allocate_mask(k, missing));
     WF_GO(find_merges(k));
     *out = k;
     return WF_OK;
@@ -287,7 +287,7 @@ static size_t level_size(const wf_observed *k, int level)
 }
 
 /* k->pixels -> x. */
-static int split(wf_observed *k, double *x)
+static int split_pixels(wf_observed *k, double *x)
 {
     wf_backend *b = k->backend;
     size_t end = area(k) * (size_t)k->meta.C, n = end;
@@ -331,7 +331,7 @@ int wf_observed_apply(wf_observed *k, const float *picture, const double *v, dou
         for (int f = 0; f < k->free; f++)
             for (size_t c = 0; c < C; c++)
                 k->pixels[k->place[i] * C + c] += k->basis[f][c] * k->planes[(size_t)f * area(k) + k->place[i]];
-    return split(k, x);
+    return split_pixels(k, x);
 }
 
 int wf_observed_adjoint(wf_observed *k, const double *gx, double *gv)

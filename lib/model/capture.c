@@ -1,7 +1,7 @@
 /* capture.c - once plainly, once recorded, then replayed */
 #include "capture.h"
 
-static int record(wf_backend *b, wf_capture *r, int (*work)(void *user), void *user)
+static int record_work(wf_backend *b, wf_capture *r, int (*work)(void *user), void *user)
 {
     WF_TRY(b->record(b));
     int status = work(user);
@@ -22,7 +22,7 @@ int wf_capture_run(wf_backend *b, wf_capture *r, int (*work)(void *user), void *
         return WF_OK;
     }
     if (!r->recording)
-        WF_TRY(record(b, r, work, user));
+        WF_TRY(record_work(b, r, work, user));
     return b->replay(b, r->recording);
 }
 

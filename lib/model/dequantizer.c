@@ -52,7 +52,7 @@ void wf_dequantizer_clear(wf_dequantizer *d)
 }
 
 /* e, and the pictures without noise as the condition. */
-static int begin(wf_dequantizer *d, wf_level_input *feed, const wf_random *random)
+static int prepare_noise(wf_dequantizer *d, wf_level_input *feed, const wf_random *random)
 {
     wf_backend *b = d->backend;
     size_t n = (size_t)d->N * d->D;
@@ -64,7 +64,7 @@ static int begin(wf_dequantizer *d, wf_level_input *feed, const wf_random *rando
 int wf_dequantizer_init(wf_dequantizer *d, wf_real *params, wf_level_input *feed, const wf_random *random)
 {
     WF_TRY(wf_flow_init(d->flow, random->seed, params));
-    WF_TRY(begin(d, feed, random));
+    WF_TRY(prepare_noise(d, feed, random));
     return wf_flow_data_init(d->flow, params, d->e, d->cond);
 }
 
@@ -73,7 +73,7 @@ int wf_dequantizer_run(wf_dequantizer *d, const wf_real *params, wf_level_input 
     wf_backend *b = d->backend;
     size_t n = (size_t)d->N * d->D;
     wf_runs add = {.outer = 1, .inner = 1, .run = n, .add = true};
-    WF_TRY(begin(d, feed, random));
+    WF_TRY(prepare_noise(d, feed, random));
     WF_TRY(b->zero(b, d->base, (size_t)d->N * sizeof *d->base));
     WF_TRY(b->gaussian(b, d->N, 1, (int)d->D, d->e, NULL, d->base, 0, NULL));
     WF_TRY(wf_flow_forward(d->flow, params, d->e, d->cond));

@@ -54,7 +54,7 @@ int wf_evaluator_draw(wf_evaluator *e, wf_pixel_noise *pixels, uint64_t draw)
 }
 
 /* Loads a batch, with the noise of whole pictures where the evaluator draws it. */
-static int load(wf_evaluator *e, int count, const float *low, const float *detail, const uint64_t *index)
+static int load_batch(wf_evaluator *e, int count, const float *low, const float *detail, const uint64_t *index)
 {
     wf_level_runner *r = &e->runner;
     size_t n = (size_t)count * low_size(e);
@@ -78,7 +78,7 @@ int wf_evaluator_run(wf_evaluator *e, int64_t N, const float *low, const float *
         wf_level_densities posted;
         int count = wf_level_runner_rows(r, N, at);
         const float *details = detail ? detail + (size_t)at * detail_size(e) : NULL;
-        WF_TRY(load(e, count, low + (size_t)at * low_size(e), details, index + at));
+        WF_TRY(load_batch(e, count, low + (size_t)at * low_size(e), details, index + at));
         WF_TRY(wf_level_runner_forward(r));
         WF_TRY(wf_level_runner_readback_begin(r, &posted));
         WF_TRY(wf_level_runner_readback_end(r, &posted, density));
@@ -127,7 +127,7 @@ double wf_importance_bits(const wf_meta *meta, int64_t K, const double *bits)
 }
 
 /* x [n] and what came back. */
-static wf_round_trip compare(const float *x, const float *back, size_t n)
+static wf_round_trip compare_round_trip(const float *x, const float *back, size_t n)
 {
     wf_mean of_x = {0};
     wf_round_trip error = {0};
@@ -159,7 +159,7 @@ int wf_evaluator_round_trip(wf_evaluator *e, wf_round_trip *error)
     WF_GO(wf_flow_inverse(r->flow, r->params, z, low, &back));
     WF_GO(b->download(b, host, WF_F32, x, n));
     WF_GO(b->download(b, host + n, WF_F32, back, n));
-    *error = compare(host, host + n, n);
+    *error = compare_round_trip(host, host + n, n);
 out:
     b->free(b, z);
     free(host);

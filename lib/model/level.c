@@ -124,7 +124,7 @@ out:
 }
 
 /* Copies the averages out of the file into host [size]; every tensor must be there with its shape. */
-static int gather(const flows *f, const wf_safetensors *st, const char *path, float *values)
+static int read_average(const flows *f, const wf_safetensors *st, const char *path, float *values)
 {
     char name[80], full[96];
     const wf_param *param;
@@ -185,7 +185,7 @@ static int read_round_trip(const wf_safetensors *st, const char *path, const cha
 }
 
 /* The weights' average, of both chains. */
-static int take_weights(const wf_safetensors *st, const char *path, wf_level *out)
+static int read_weights(const wf_safetensors *st, const char *path, wf_level *out)
 {
     wf_backend *b = out->backend;
     wf_flow_spec shape = wf_level_flow_spec(&out->spec, 1, 0, 0, WF_MEMORY_NONE);
@@ -205,7 +205,7 @@ static int take_weights(const wf_safetensors *st, const char *path, wf_level *ou
     if (!values)
         status = wf_fail(WF_AGAIN, "%s: out of memory", path);
     else
-        status = gather(&both, st, path, values);
+        status = read_average(&both, st, path, values);
     if (!status)
         status = wf_alloc_reals(b, out->size, &out->params);
     if (!status)
@@ -216,7 +216,7 @@ static int take_weights(const wf_safetensors *st, const char *path, wf_level *ou
     return status;
 }
 
-static int take_file(const wf_safetensors *st, const char *path, const wf_model *model, wf_level *out)
+static int read_file(const wf_safetensors *st, const char *path, const wf_model *model, wf_level *out)
 {
     const char *level = wf_safetensors_meta(st, "level");
     const char *chain = wf_safetensors_meta(st, "chain"), *kernel = wf_safetensors_meta(st, "kernel");
@@ -235,7 +235,7 @@ static int take_file(const wf_safetensors *st, const char *path, const wf_model 
                                   in_file);
     out->spec.kernel = atoi(kernel);
     WF_CHECK(out->spec.chain && !out->spec.dequantize == !dequantize, WF_AGAIN, "%s: out of memory", path);
-    return take_weights(st, path, out);
+    return read_weights(st, path, out);
 }
 
 int wf_level_load(const wf_model *model, int level, wf_backend *backend, wf_level *out)
@@ -250,7 +250,7 @@ int wf_level_load(const wf_model *model, int level, wf_backend *backend, wf_leve
              "%s: not there: level %d wants wf-train-level -l %d -m %s", path, level, level, model->path);
     int status = wf_safetensors_load(path, &st);
     if (!status)
-        status = take_file(&st, path, model, out);
+        status = read_file(&st, path, model, out);
     wf_safetensors_clear(&st);
     if (status)
         wf_level_clear(out);

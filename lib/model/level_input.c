@@ -24,7 +24,7 @@ static size_t detail_size(const wf_level_input *f)
 }
 
 /* Halvings between the low-pass and the picture. */
-static int above(const wf_level_input *f)
+static int halvings_above(const wf_level_input *f)
 {
     return f->meta->levels - f->level + (f->level > 0);
 }
@@ -49,7 +49,7 @@ static wf_extent extent_at(const wf_level_input *f, int halvings)
 static int allocate_noise(wf_level_input *f)
 {
     bool exact = f->wavelet->count > 2 && pixels_of(f, f->meta->levels - f->level) < EXACT;
-    f->halvings = exact ? above(f) : f->level > 0;
+    f->halvings = exact ? halvings_above(f) : f->level > 0;
     if (f->meta->signal == WF_PICTURE || !f->halvings)
         return WF_OK;
     wf_extent x = extent_at(f, f->halvings);
@@ -112,15 +112,16 @@ int wf_level_input_upload(wf_level_input *f, int count, const float *low, const 
 }
 
 /* The backend's, for x of the `halvings` above low, as a base of its own; the scale is the last step. */
-static int as_base(wf_level_input *f, const wf_random *random, int halvings, double scale, wf_real *x)
+static int dequantize_base(wf_level_input *f, const wf_random *random, int halvings, double scale, wf_real *x)
 {
     const wf_wavelet *haar = wf_wavelet_find("haar");
     wf_extent e = extent_at(f, halvings);
-    return f->backend->dequantize(f->backend, random, haar->taps, haar->count, pixels_of(f, above(f) - halvings), e.N,
-                                  e.H, e.W, e.C, f->index, scale, x, NULL);
+    return f->backend->dequantize(f->backend, random, haar->taps, haar->count,
+                                  pixels_of(f, halvings_above(f) - halvings), e.N, e.H, e.W, e.C, f->index, scale, x,
+                                  NULL);
 }
 
-static int add(wf_backend *b, size_t n, const wf_real *from, wf_real *to)
+static int add_reals(wf_backend *b, size_t n, const wf_real *from, wf_real *to)
 {
     wf_runs all = {.outer = 1, .inner = 1, .run = n, .add = true};
     return b->copy_runs(b, &all, to, from);
@@ -133,7 +134,7 @@ static int add_noise(wf_level_input *f, const wf_random *random)
     size_t n = (size_t)f->N * low_size(f), all = n * (size_t)pixels_of(f, f->halvings);
     wf_real *from = f->noise, *to = f->made;
     WF_TRY(b->zero(b, from, all * b->real));
-    WF_TRY(as_base(f, random, f->halvings, 1, from));
+    WF_TRY(dequantize_base(f, random, f->halvings, 1, from));
     for (int left = f->halvings; left > 0; left--) {
         wf_extent e = extent_at(f, left);
         wf_real *detail = wf_at(b, to, n * (size_t)pixels_of(f, left - 1)), *was = from;
@@ -141,17 +142,17 @@ static int add_noise(wf_level_input *f, const wf_random *random)
         from = to;
         to = was;
     }
-    WF_TRY(add(b, n, from, f->low));
-    return f->detail ? add(b, n * (size_t)wf_bands(f->meta->signal), wf_at(b, from, n), f->detail) : WF_OK;
+    WF_TRY(add_reals(b, n, from, f->low));
+    return f->detail ? add_reals(b, n * (size_t)wf_bands(f->meta->signal), wf_at(b, from, n), f->detail) : WF_OK;
 }
 
 /* As the backend does for pictures. */
-static int dequantize(wf_level_input *f, const wf_random *random, double scale)
+static int dequantize_signal(wf_level_input *f, const wf_random *random, double scale)
 {
     wf_backend *b = f->backend;
     bool direct = !random || !f->halvings;
     if (direct)
-        WF_TRY(as_base(f, random, 0, scale, f->low));
+        WF_TRY(dequantize_base(f, random, 0, scale, f->low));
     else
         WF_TRY(add_noise(f, random));
     if (!direct)
@@ -163,7 +164,7 @@ int wf_level_input_dequantize(wf_level_input *f, const wf_random *random)
 {
     double scale = 1.0 / (1 << f->meta->bits);
     if (f->meta->signal != WF_PICTURE)
-        return dequantize(f, random, scale);
+        return dequantize_signal(f, random, scale);
     return f->backend->dequantize(f->backend, random, f->wavelet->taps, f->wavelet->count,
                                   pixels_of(f, f->meta->levels - f->level), f->N, f->H, f->W, f->meta->C, f->index,
                                   scale, f->low, f->detail);

@@ -31,12 +31,12 @@ const wf_train_options wf_train_defaults = {
 static void count_seconds(wf_trainer *t)
 {
     double at = wf_clock();
-    t->seconds += at - t->begun;
-    t->begun = at;
+    t->seconds += at - t->counted_at;
+    t->counted_at = at;
 }
 
 /* How far the run is, 0 .. 1. */
-static double fraction(const wf_trainer *t)
+static double run_fraction(const wf_trainer *t)
 {
     const wf_train_options *o = t->options;
     double by_steps = o->steps ? (double)t->step / (double)o->steps : 0;
@@ -47,7 +47,7 @@ static double fraction(const wf_trainer *t)
 static double learning_rate(const wf_trainer *t)
 {
     const wf_train_options *o = t->options;
-    double part = fraction(t), rise, fall = 1;
+    double part = run_fraction(t), rise, fall = 1;
     if (o->warmup >= 0)
         rise = o->warmup ? (double)(t->step + 1) / (double)o->warmup : 1;
     else
@@ -57,19 +57,19 @@ static double learning_rate(const wf_trainer *t)
     return o->lr * fmin(1, rise) * fall;
 }
 
-static bool skipped(const wf_trainer *t)
+static bool is_skipped(const wf_trainer *t)
 {
-    for (int i = 0; i < t->skips; i++)
+    for (int i = 0; i < t->skip_count; i++)
         if (t->skip[i] == (uint64_t)t->step)
             return true;
     return false;
 }
 
 /* Notes a wish to stop, which the loop heeds once the step is complete. */
-static void tell(wf_trainer *t, wf_train_report *report, void *user, wf_train_event event)
+static void notify(wf_trainer *t, wf_train_report *report, void *user, wf_train_event event)
 {
-    wf_train_progress p = {t->options->level, t->step,     t->options->steps, t->seconds, fraction(t),
-                           t->recent,         t->held_out, t->best,           t->skips};
+    wf_train_progress p = {t->options->level, t->step,     t->options->steps, t->seconds,   run_fraction(t),
+                           t->recent_bpd,     t->held_out, t->best,           t->skip_count};
     if (report && report(user, event, &p))
         t->interrupted = true;
 }
@@ -142,7 +142,7 @@ static int wait_step(wf_trainer *t, bool *bad)
     }
     t->sum += wf_bits_per_dim(t->meta, t->options->level, /* a patch stands for the whole level */
                               mean * s.H * s.W / wf_minibatch_counted(&t->batches));
-    t->summed++;
+    t->sum_count++;
     return WF_OK;
 }
 
@@ -171,18 +171,18 @@ static int skip_batch(wf_trainer *t)
     int64_t step = t->step;
     bool found;
     WF_TRY(wf_optimizer_reset(&t->optimizer));
-    WF_CHECK(t->skips < WF_MAX_SKIPPED, WF_INTERNAL, "level %d: %d batches without finite gradients: try a lower --lr",
-             t->options->level, t->skips);
-    t->skip[t->skips++] = (uint64_t)step;
+    WF_CHECK(t->skip_count < WF_MAX_SKIPPED, WF_INTERNAL,
+             "level %d: %d batches without finite gradients: try a lower --lr", t->options->level, t->skip_count);
+    t->skip[t->skip_count++] = (uint64_t)step;
     memcpy(kept, t->skip, sizeof kept);
-    int skips = t->skips;
+    int skips = t->skip_count;
     WF_TRY(wf_trainer_log(t, "{\"step\": %lld, \"skipped\": \"loss or gradient not finite\"}\n", (long long)step));
     double seconds = t->seconds;
     WF_TRY(wf_trainer_restore(t, &found));
     WF_CHECK(found, WF_INTERNAL, "%s: vanished during training", t->state_path);
     t->seconds = seconds;
     memcpy(t->skip, kept, sizeof kept);
-    t->skips = skips;
+    t->skip_count = skips;
     WF_TRY(wf_trainer_open_log(t));
     return wf_trainer_save(t);
 }
@@ -194,19 +194,19 @@ static bool log_due(const wf_trainer *t)
 
 static int write_log(wf_trainer *t)
 {
-    if (!t->summed)
+    if (!t->sum_count)
         return WF_OK;
-    t->recent = t->sum / (double)t->summed;
+    t->recent_bpd = t->sum / (double)t->sum_count;
     t->sum = 0;
-    t->summed = 0;
+    t->sum_count = 0;
     return wf_trainer_log(t, "{\"step\": %lld, \"seconds\": %.2f, \"bpd\": %.6f, \"lr\": %.3g}\n", (long long)t->step,
-                          t->seconds, t->recent, learning_rate(t));
+                          t->seconds, t->recent_bpd, learning_rate(t));
 }
 
 /* A limit is reached, or patience has ended. */
-static bool ended(const wf_trainer *t)
+static bool has_ended(const wf_trainer *t)
 {
-    return fraction(t) >= 1 || (t->options->patience && t->since >= t->options->patience);
+    return run_fraction(t) >= 1 || (t->options->patience && t->since_best >= t->options->patience);
 }
 
 /* -- validation ----------------------------------------------------------------------------------------------------- */
@@ -267,8 +267,8 @@ static int validate(wf_trainer *t)
         WF_TRY(wf_evaluator_round_trip(&t->evaluator, &t->round_trip));
     count_seconds(t);
     bool better = isfinite(t->held_out) && !(t->held_out >= t->best);
-    t->since = better ? 0 : t->since + 1;
-    t->measured = t->step;
+    t->since_best = better ? 0 : t->since_best + 1;
+    t->validated_at = t->step;
     if (better) {
         t->best = t->held_out;
         WF_TRY(wf_trainer_publish(t));
@@ -359,12 +359,12 @@ static bool validation_due(const wf_trainer *t, double last)
 {
     const wf_train_options *o = t->options;
     int64_t every = o->validate_every;
-    if (!t->validation || t->measured == t->step)
+    if (!t->validation || t->validated_at == t->step)
         return false;
-    if (fraction(t) >= 1)
+    if (run_fraction(t) >= 1)
         return true;
     if (!every && o->minutes > 0)
-        return t->seconds - last >= fmax(3 * o->minutes, 3 * t->took);
+        return t->seconds - last >= fmax(3 * o->minutes, 3 * t->validation_seconds);
     if (!every)
         every = o->steps ? (o->steps + 19) / 20 : 1000;
     return t->step % every == 0;
@@ -378,42 +378,42 @@ static int checkpoint(wf_trainer *t)
     return wf_trainer_save(t);
 }
 
-static int validate_and_tell(wf_trainer *t, double *last, wf_train_report *report, void *user)
+static int validate_and_notify(wf_trainer *t, double *last, wf_train_report *report, void *user)
 {
     double start = t->seconds;
     WF_TRY(validate(t));
     *last = t->seconds;
-    t->took = *last - start;
-    tell(t, report, user, WF_TRAIN_VALIDATED);
+    t->validation_seconds = *last - start;
+    notify(t, report, user, WF_TRAIN_VALIDATED);
     return WF_OK;
 }
 
 /* One step, and what is due after it. A device that works by itself is kept one step ahead, except where what is due
  * needs all results. */
-static int advance(wf_trainer *t, double *checkpointed, double *validated, wf_train_report *report, void *user)
+static int advance_step(wf_trainer *t, double *checkpointed, double *validated, wf_train_report *report, void *user)
 {
     bool bad;
-    if (!skipped(t))
+    if (!is_skipped(t))
         WF_TRY(enqueue_step(t));
     t->step++;
     bool log = log_due(t), validation = validation_due(t, *validated), save = checkpoint_due(t, *checkpointed);
-    bool pause = log || validation || save || !t->backend->queued || fraction(t) >= 1;
+    bool pause = log || validation || save || !t->backend->queued || run_fraction(t) >= 1;
     WF_TRY(wait_steps(t, pause ? 0 : 1, &bad));
     count_seconds(t);
     if (bad) {
         WF_TRY(skip_batch(t));
-        tell(t, report, user, WF_TRAIN_SKIPPED);
+        notify(t, report, user, WF_TRAIN_SKIPPED);
         return WF_OK;
     }
     if (log)
         WF_TRY(write_log(t));
     if (validation)
-        WF_TRY(validate_and_tell(t, validated, report, user));
+        WF_TRY(validate_and_notify(t, validated, report, user));
     if (save) {
         WF_TRY(checkpoint(t));
         *checkpointed = t->seconds;
     }
-    tell(t, report, user, WF_TRAIN_STEP);
+    notify(t, report, user, WF_TRAIN_STEP);
     return WF_OK;
 }
 
@@ -427,22 +427,22 @@ static int expect_model(const wf_trainer *t)
     return WF_OK;
 }
 
-static int loop(wf_trainer *t, wf_train_report *report, void *user)
+static int run_steps(wf_trainer *t, wf_train_report *report, void *user)
 {
     double checkpointed = t->seconds, validated = t->seconds;
     for (;;) {
         bool bad;
-        while (!ended(t) && !t->interrupted)
-            WF_TRY(advance(t, &checkpointed, &validated, report, user));
+        while (!has_ended(t) && !t->interrupted)
+            WF_TRY(advance_step(t, &checkpointed, &validated, report, user));
         WF_TRY(wait_steps(t, 0, &bad));
         if (!bad)
             break;
         WF_TRY(skip_batch(t));
-        tell(t, report, user, WF_TRAIN_SKIPPED);
+        notify(t, report, user, WF_TRAIN_SKIPPED);
     }
-    t->finished = ended(t);
+    t->finished = has_ended(t);
     if (t->finished && validation_due(t, validated)) /* the clock may have ended the run, or a kill just before */
-        WF_TRY(validate_and_tell(t, &validated, report, user));
+        WF_TRY(validate_and_notify(t, &validated, report, user));
     WF_TRY(checkpoint(t));
     WF_CHECK(t->finished, WF_AGAIN, "interrupted at step %lld; the state is saved, the same command goes on",
              (long long)t->step);
@@ -457,16 +457,16 @@ static int train_locked(wf_trainer *t, wf_train_report *report, void *user)
     wf_sweep(t->model->path, prefix);
     WF_TRY(prepare(t));
     WF_TRY(wf_trainer_restore(t, &resumed));
-    if (resumed && t->finished && ended(t))
+    if (resumed && t->finished && has_ended(t))
         return expect_model(t);
     t->finished = false;
     if (!resumed)
         WF_TRY(initialize(t));
     WF_TRY(wf_trainer_open_log(t));
-    t->begun = wf_clock();
+    t->counted_at = wf_clock();
     if (resumed)
-        tell(t, report, user, WF_TRAIN_RESUMED);
-    return loop(t, report, user);
+        notify(t, report, user, WF_TRAIN_RESUMED);
+    return run_steps(t, report, user);
 }
 
 int wf_train(const wf_model *model, wf_backend *backend, wf_store *store, wf_store *validation,
@@ -485,11 +485,12 @@ int wf_train(const wf_model *model, wf_backend *backend, wf_store *store, wf_sto
                       .meta = wf_store_meta(store),
                       .held_out = NAN,
                       .best = NAN,
-                      .measured = -1,
+                      .validated_at = -1,
                       .round_trip = {NAN, NAN},
-                      .recent = NAN};
+                      .recent_bpd = NAN};
     if (validation)
-        snprintf(t->judge, sizeof t->judge, "%.16s/%lld", wf_store_hash(validation), (long long)validation_count(t));
+        snprintf(t->validation_id, sizeof t->validation_id, "%.16s/%lld", wf_store_hash(validation),
+                 (long long)validation_count(t));
     WF_GO(wf_model_file(model, options->level, ".lock", lock_path));
     WF_GO(wf_model_file(model, options->level, ".state.safetensors", t->state_path));
     WF_GO(wf_model_file(model, options->level, ".jsonl", t->log_path));

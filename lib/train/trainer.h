@@ -28,15 +28,15 @@ typedef struct wf_trainer {
 
     /* saved */
     int64_t step;
-    double seconds;        /* of training, this and earlier runs */
-    double held_out, best; /* NAN at first */
-    int since;             /* validations since the best */
-    int64_t measured;      /* step of the last validation, -1 at first */
-    char judge[40];        /* hash and number of the pictures that held_out and best are about */
-    double sum;            /* bits/dim of the batches since the last log line */
-    int64_t summed;
+    double seconds;         /* of training, this and earlier runs */
+    double held_out, best;  /* NAN at first */
+    int since_best;         /* validations since the best */
+    int64_t validated_at;   /* step of the last validation, -1 at first */
+    char validation_id[40]; /* hash and number of the pictures that held_out and best are about */
+    double sum;             /* bits/dim of the batches since the last log line */
+    int64_t sum_count;
     uint64_t skip[WF_MAX_SKIPPED]; /* steps whose batch is left out */
-    int skips;
+    int skip_count;
     bool finished; /* nothing is left to do unless the limits are raised */
 
     /* of this run */
@@ -47,10 +47,10 @@ typedef struct wf_trainer {
         wf_readback *bad;
     } enqueued[2];
     int enqueued_count;
-    double begun;             /* clock when `seconds` was last brought up to date */
-    double took;              /* seconds of the last validation */
-    double recent;            /* last logged mean, for progress */
-    wf_round_trip round_trip; /* of the validation that has just been */
+    double counted_at;         /* clock when `seconds` was last brought up to date */
+    double validation_seconds; /* seconds of the last validation */
+    double recent_bpd;         /* last logged mean, for progress */
+    wf_round_trip round_trip;  /* of the validation that has just been */
     bool interrupted;
 } wf_trainer;
 
