@@ -1,4 +1,4 @@
-/* capture.c - once plainly, once recorded, then replayed */
+/* capture.c - runs work plainly once, records it the second time, then replays the recording */
 #include "capture.h"
 
 static int record_work(wf_backend *b, wf_capture *r, int (*work)(void *user), void *user)
@@ -6,7 +6,7 @@ static int record_work(wf_backend *b, wf_capture *r, int (*work)(void *user), vo
     WF_TRY(b->record(b));
     int status = work(user);
     wf_recording *recording = NULL;
-    int ended = b->recorded(b, &recording); /* even after a failure, or the backend would go on recording */
+    int ended = b->recorded(b, &recording); /* after a failure too: it ends the recording */
     if (status)
         b->forget(b, recording);
     else

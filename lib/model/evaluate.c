@@ -126,7 +126,7 @@ double wf_importance_bits(const wf_meta *meta, int64_t K, const double *bits)
     return least - log2(sum / (double)K) / dims;
 }
 
-/* x [n] and what came back. */
+/* Compares x [n] with its round trip. */
 static wf_round_trip compare_round_trip(const float *x, const float *back, size_t n)
 {
     wf_mean of_x = {0};

@@ -23,7 +23,8 @@ double wf_bits_per_dim(const wf_meta *meta, int level, double log_density)
 
 /* -- level files: tensors "w/NAME" and "ema/NAME" ------------------------------------------------------------------ */
 
-/* A level's flows, of its coefficients and of the noise in them (NULL: none), whose parameters lie one after the other. */
+/* The two flows of a level: of its coefficients, and of the noise in pixels (NULL: none). Parameters of the second follow those
+ * of the first. */
 typedef struct flows {
     const wf_flow *chain, *noise;
 } flows;
@@ -33,7 +34,7 @@ static size_t flows_size(const flows *f)
     return wf_flow_size(f->chain) + (f->noise ? wf_flow_size(f->noise) : 0);
 }
 
-/* As wf_flow_param. */
+/* As wf_flow_param, over both flows. */
 static bool flows_param(const flows *f, int i, char name[80], const wf_param **param, size_t *where)
 {
     int first = 0;
@@ -60,7 +61,8 @@ static int count_params(const flows *f)
     return n;
 }
 
-/* The file's tensors over `values` [2*size]: weights, then averages. names: room for 2*count of 96 characters. */
+/* Lists the file's tensors: weights values[0] [size], then averages values[1] [size]. names: room for 2*count of 96
+ * characters. */
 static void list_tensors(const flows *f, int count, const float *const values[2], wf_tensor *tensors, char (*names)[96])
 {
     static const char *const prefix[2] = {"w", "ema"};
@@ -123,7 +125,7 @@ out:
     return status;
 }
 
-/* Copies the averages out of the file into host [size]; every tensor must be there with its shape. */
+/* Copies the averages from the file to values, host [size]. Every tensor must be there, in its shape. */
 static int read_average(const flows *f, const wf_safetensors *st, const char *path, float *values)
 {
     char name[80], full[96];
@@ -133,14 +135,14 @@ static int read_average(const flows *f, const wf_safetensors *st, const char *pa
     for (; flows_param(f, i, name, &param, &where); i++) {
         snprintf(full, sizeof full, "ema/%s", name);
         const wf_tensor *t = wf_safetensors_find(st, full);
-        WF_CHECK(t, WF_DATA, "%s: no tensor %s, which its chain needs", path, full);
+        WF_CHECK(t, WF_DATA, "%s: no tensor %s, which the chain needs", path, full);
         bool same = t->dtype == WF_F32 && t->rank == param->rank && t->bytes == param->count * sizeof(float);
         for (int r = 0; same && r < t->rank; r++)
             same = t->shape[r] == param->shape[r];
-        WF_CHECK(same, WF_DATA, "%s: tensor %s does not have the shape that its chain needs", path, full);
+        WF_CHECK(same, WF_DATA, "%s: tensor %s does not have the shape that the chain needs", path, full);
         memcpy(values + where, t->data, t->bytes);
     }
-    WF_CHECK(st->count == 2 * i, WF_DATA, "%s: %d tensors, its chain needs %d", path, st->count, 2 * i);
+    WF_CHECK(st->count == 2 * i, WF_DATA, "%s: %d tensors, the chain needs %d", path, st->count, 2 * i);
     for (size_t j = 0; j < flows_size(f); j++)
         WF_CHECK(isfinite(values[j]), WF_DATA, "%s: parameter %zu is not finite", path, j);
     return WF_OK;
@@ -151,7 +153,7 @@ static const char *lookup(const void *st, const char *key)
     return wf_safetensors_meta(st, key);
 }
 
-/* A level file of other pictures is refused. */
+/* Refuses a level file of other pictures. */
 static int match_model(const wf_safetensors *st, const char *path, const wf_model *model)
 {
     wf_meta meta;
@@ -166,12 +168,12 @@ static int read_precision(const char *path, const char *name, wf_precision *out)
     int i = 0;
     while (i < WF_PRECISIONS && strcmp(name, wf_precision_names[i]))
         i++;
-    WF_CHECK(i < WF_PRECISIONS, WF_DATA, "%s: precision %s is not known", path, name);
+    WF_CHECK(i < WF_PRECISIONS, WF_DATA, "%s: unknown precision %s", path, name);
     *out = (wf_precision)i;
     return WF_OK;
 }
 
-/* Of files from before there was any: NAN. */
+/* NAN for files from before the round trip was recorded. */
 static int read_round_trip(const wf_safetensors *st, const char *path, const char *key, double *out)
 {
     const char *text = wf_safetensors_meta(st, key);
@@ -184,14 +186,14 @@ static int read_round_trip(const wf_safetensors *st, const char *path, const cha
     return WF_OK;
 }
 
-/* The weights' average, of both chains. */
+/* Uploads the weights' average, of both flows. */
 static int read_weights(const wf_safetensors *st, const char *path, wf_level *out)
 {
     wf_backend *b = out->backend;
     wf_flow_spec shape = wf_level_flow_spec(&out->spec, 1, 0, 0, WF_MEMORY_NONE);
     wf_flow *flow = NULL, *noise = NULL;
     float *values = NULL;
-    int status = wf_flow_create(b, out->spec.chain, &shape, &flow); /* only to learn the names and shapes */
+    int status = wf_flow_create(b, out->spec.chain, &shape, &flow); /* for names and shapes */
     shape.C = shape.K;
     if (!status && out->spec.dequantize)
         status = wf_flow_create(b, out->spec.dequantize, &shape, &noise);
@@ -247,7 +249,7 @@ int wf_level_load(const wf_model *model, int level, wf_backend *backend, wf_leve
              model->meta.levels, level);
     WF_TRY(wf_model_file(model, level, ".safetensors", path));
     WF_CHECK(!access(path, F_OK) || errno != ENOENT, WF_NOINPUT,
-             "%s: not there: level %d wants wf-train-level -l %d -m %s", path, level, level, model->path);
+             "%s: not there: train level %d first: wf-train-level -l %d -m %s", path, level, level, model->path);
     int status = wf_safetensors_load(path, &st);
     if (!status)
         status = read_file(&st, path, model, out);
@@ -300,7 +302,7 @@ int wf_level_invertible(const wf_level *level)
     static const double limit = 1e-2;
     WF_CHECK(
         !(level->round_trip.most > limit), WF_INTERNAL,
-        "level %d: cannot be inverted: pictures come back off by up to %.3g deviations, at most %g will do; train it "
+        "level %d: cannot be inverted: the round trip of a picture is off by %.3g deviations, want at most %g; train it "
         "again with a lower rate or another chain",
         level->spec.level, level->round_trip.most, limit);
     return WF_OK;
@@ -340,7 +342,7 @@ int wf_level_flow(const wf_level_spec *spec, wf_backend *backend, int N, int H, 
 {
     wf_flow_spec flow = wf_level_flow_spec(spec, N, H, W, memory);
     WF_CHECK(spec->signal != WF_VOLUME || H == spec->H, WF_USAGE,
-             "level %d: volumes of %d rows in all slices, want %d: their size is the model's", spec->level, H, spec->H);
+             "level %d: volumes of %d rows in all slices, want %d, as the model has", spec->level, H, spec->H);
     return wf_flow_create(backend, spec->chain, &flow, out);
 }
 

@@ -5,12 +5,13 @@
 #include "../flow/flow.h"
 #include "model.h"
 
-/* Bits per dimension that one picture's log density (nats) of `level` contributes: (- log p + D_l (n-l) d/2 log 2
- * + D_l log 2^bits) / (ln 2 * H W C), with D_l coefficients at level l of n, of a signal of d axes. Sums over levels to the model's bits/dim. */
+/* Contribution of `level` to a picture's bits per dimension, from its log density in nats:
+ *     (- log p + D_l (n-l) d/2 log 2 + D_l log 2^bits) / (ln 2 * H W C)
+ * with D_l coefficients at level l of n, for a signal of d axes. The contributions of all levels add up to the bits/dim. */
 double wf_bits_per_dim(const wf_meta *meta, int level, double log_density);
 
-/* How far pictures are off that went through a flow and back, in standard deviations of what the flow models: at worst, and
- * on average. NAN: not measured, without held-out pictures. */
+/* Error |x - f^-1(f(x))| of a flow, in standard deviations of x: largest and mean. NAN: not measured, for lack of held-out
+ * pictures. */
 typedef struct wf_round_trip {
     double most, mean;
 } wf_round_trip;
@@ -47,30 +48,31 @@ typedef struct wf_level {
     char hash[20];            /* of the parameters, for provenance */
 } wf_level;
 
-/* By enum wf_precision. */
+/* Names of the precisions, indexed by enum wf_precision. */
 enum { WF_PRECISIONS = 3 };
 extern const char *const wf_precision_names[WF_PRECISIONS];
 
-/* WF_NOINPUT: not trained yet; WF_DATA: the file does not hold what the chain needs. */
+/* Loads a level's file. WF_NOINPUT: the level is not trained yet. WF_DATA: the file lacks what the chain needs. */
 int wf_level_load(const wf_model *model, int level, wf_backend *backend, wf_level *out) WF_MUST;
 void wf_level_clear(wf_level *level);
 
-/* WF_INTERNAL: its round trip was measured to be off by more than 1e-2, so its samples would not be of its density. */
+/* WF_INTERNAL: the saved round trip is off by more than 1e-2, so samples would not follow the level's density. */
 int wf_level_invertible(const wf_level *level) WF_MUST;
 
-/* What identifies the weights of levels first .. last, for provenance: 16 hex digits. Reads the files' headers only. */
+/* Hash of the weights of levels first .. last, 16 hex digits, for provenance. Reads only the files' headers. */
 int wf_model_hash(const wf_model *model, int first, int last, char out[20]) WF_MUST;
 
-/* Writes level-NN.safetensors: weights and their average (host F32, both flows' sizes together) as named tensors. bpd: held-out
- * bits/dim of this level or NAN. */
+/* Content of level-NN.safetensors. */
 typedef struct wf_level_file {
     int level;
     int64_t step;
-    double bpd;
+    double bpd; /* held-out bits/dim of this level, or NAN */
     wf_round_trip round_trip;
-    const char *chain, *dequantize, *provenance; /* dequantize: NULL if there is no such flow */
-    const float *weights, *average;
+    const char *chain, *dequantize, *provenance; /* dequantize NULL: uniform noise */
+    const float *weights, *average;              /* host [flow's size + noise's size] */
 } wf_level_file;
+
+/* Writes the file, with weights and average as named tensors. noise: the noise's flow, NULL if there is none. */
 int wf_level_save(const wf_model *model, const wf_flow *flow, const wf_flow *noise, const wf_level_file *what) WF_MUST;
 
 /* Rows of a device batch for evaluation and sampling: 4096 / (H W), from 1 to WF_LEVEL_ROWS. Fixed by the level's size, so

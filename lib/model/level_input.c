@@ -1,9 +1,11 @@
-/* level_input.c - from stored coefficients to what a flow takes
+/* level_input.c - from stored coefficients to a flow's input
  *
- * The backend makes the noise of pictures. That of other signals is made of it: noise of pixels, or of averages of them, which
- * the backend has for a base, goes through the halvings that lead here. With Haar one is enough, since averages of pixels that
- * no other average shares are exact. With others pixels themselves go through all halvings while a coefficient is of fewer
- * than EXACT of them; from there on averages will do, as for pictures (backend.h, dequantize). */
+ * For pictures the backend draws the dequantization noise of a level directly. For sounds and volumes this file draws it at a
+ * higher resolution, as the backend does for a base, and pushes it through the DWT down to this level.
+ *
+ * With Haar one level of the DWT is enough: averages share no pixels, so their noise is exact. With other wavelets the noise
+ * starts at the pixels while a coefficient covers fewer than EXACT of them. Further down it starts at averages, one level
+ * above, as for pictures (backend.h, dequantize). */
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,7 +25,7 @@ static size_t detail_size(const wf_level_input *f)
     return (size_t)wf_bands(f->meta->signal) * low_size(f);
 }
 
-/* Halvings between the low-pass and the picture. */
+/* DWT levels between the low-pass and the picture. */
 static int halvings_above(const wf_level_input *f)
 {
     return f->meta->levels - f->level + (f->level > 0);
@@ -34,7 +36,7 @@ static int64_t pixels_of(const wf_level_input *f, int halvings)
     return (int64_t)1 << wf_axes(f->meta->signal) * halvings;
 }
 
-/* What lies so many halvings above the low-pass. */
+/* Extent of the picture that `halvings` DWT levels lead from to the low-pass. */
 static wf_extent extent_at(const wf_level_input *f, int halvings)
 {
     wf_signal signal = f->meta->signal;
@@ -77,21 +79,21 @@ int wf_level_input_create(wf_backend *backend, const wf_meta *meta, int level, i
     return allocate_noise(out);
 }
 
-void wf_level_input_clear(wf_level_input *feed)
+void wf_level_input_clear(wf_level_input *input)
 {
-    if (feed->backend) {
-        feed->backend->free(feed->backend, feed->low);
-        feed->backend->free(feed->backend, feed->detail);
-        feed->backend->free(feed->backend, feed->noise);
-        feed->backend->free(feed->backend, feed->made);
-        feed->backend->free(feed->backend, feed->scratch);
+    if (input->backend) {
+        input->backend->free(input->backend, input->low);
+        input->backend->free(input->backend, input->detail);
+        input->backend->free(input->backend, input->noise);
+        input->backend->free(input->backend, input->made);
+        input->backend->free(input->backend, input->scratch);
     }
-    free(feed->host);
-    free(feed->index);
-    *feed = (wf_level_input){0};
+    free(input->host);
+    free(input->index);
+    *input = (wf_level_input){0};
 }
 
-/* [count, each] -> device [N, each], the missing ones copies of the first. */
+/* Uploads [count,each] to device [N,each]; missing rows are copies of the first. */
 static int upload_padded(wf_level_input *f, int count, size_t each, const float *from, wf_real *to)
 {
     if (count < f->N) {
@@ -111,7 +113,7 @@ int wf_level_input_upload(wf_level_input *f, int count, const float *low, const 
     return f->detail ? upload_padded(f, count, detail_size(f), detail, f->detail) : WF_OK;
 }
 
-/* The backend's, for x of the `halvings` above low, as a base of its own; the scale is the last step. */
+/* Adds noise to x, `halvings` DWT levels above low, as the backend does to a base of that size; then scales. */
 static int dequantize_base(wf_level_input *f, const wf_random *random, int halvings, double scale, wf_real *x)
 {
     const wf_wavelet *haar = wf_wavelet_find("haar");
@@ -127,7 +129,8 @@ static int add_reals(wf_backend *b, size_t n, const wf_real *from, wf_real *to)
     return b->copy_runs(b, &all, to, from);
 }
 
-/* Noise through its halvings, from there to low and detail. That of a base has mean 0: it is its own, less 1/2. */
+/* Draws noise, pushes it through the DWT and adds it to low and detail. The drawn noise has mean 0: dequantize_base subtracts
+ * 1/2. */
 static int add_noise(wf_level_input *f, const wf_random *random)
 {
     wf_backend *b = f->backend;
@@ -146,7 +149,7 @@ static int add_noise(wf_level_input *f, const wf_random *random)
     return f->detail ? add_reals(b, n * (size_t)wf_bands(f->meta->signal), wf_at(b, from, n), f->detail) : WF_OK;
 }
 
-/* As the backend does for pictures. */
+/* Dequantizes and scales sounds and volumes, as the backend does pictures. */
 static int dequantize_signal(wf_level_input *f, const wf_random *random, double scale)
 {
     wf_backend *b = f->backend;
@@ -177,17 +180,17 @@ int wf_level_input_load(wf_level_input *f, int count, const float *low, const fl
     return wf_level_input_dequantize(f, random);
 }
 
-const wf_real *wf_level_input_x(const wf_level_input *feed)
+const wf_real *wf_level_input_x(const wf_level_input *input)
 {
-    return feed->detail ? feed->detail : feed->low;
+    return input->detail ? input->detail : input->low;
 }
 
-const wf_real *wf_level_input_cond(const wf_level_input *feed)
+const wf_real *wf_level_input_cond(const wf_level_input *input)
 {
-    return feed->detail ? feed->low : NULL;
+    return input->detail ? input->low : NULL;
 }
 
-/* dequantize: picture = (v + 1/2) / 2^bits - 1/2, detail = v / 2^bits. */
+/* Inverts the scale of dequantize (backend.h): picture = (v + 1/2) / 2^bits - 1/2, detail = v / 2^bits. */
 void wf_level_input_undo(const wf_meta *meta, bool low, size_t n, float *values)
 {
     float scale = (float)(1 << meta->bits), offset = low ? 0.5f * scale - 0.5f : 0.0f;

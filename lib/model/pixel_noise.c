@@ -1,4 +1,4 @@
-/* pixel_noise.c - uniforms of pixels through the wavelet */
+/* pixel_noise.c - uniform noise on pixels, split into levels by the wavelet */
 #include "pixel_noise.h"
 
 #include <stdlib.h>
@@ -34,7 +34,7 @@ void wf_pixel_noise_clear(wf_pixel_noise *p)
     *p = (wf_pixel_noise){0};
 }
 
-/* Splits the noise of at most `batch` pictures. */
+/* Draws the noise of at most `batch` pictures and splits it down to `level`. */
 static int draw_pixels(wf_pixel_noise *p, const wf_random *random, int level, int N, const uint64_t *index)
 {
     wf_backend *b = p->backend;
