@@ -3,20 +3,14 @@
 #define WF_SAMPLE_H
 
 #include "../base/linkage.h"
-#include "../model/level.h"
-#include "../model/level_input.h"
-#include "../model/capture.h"
+#include "../model/level_runner.h"
 
 WF_BEGIN
 
 typedef struct wf_sampler {
-    const wf_meta *meta; /* of the model; borrowed */
-    wf_level level;
-    wf_flow *flow;
-    wf_level_input feed;
-    wf_real *z;
-    const wf_real *x; /* what the flow was inverted to */
-    wf_capture forward, inverse;
+    wf_level level; /* the weights */
+    wf_level_runner runner;
+    wf_real *z;     /* device [N,H,W,K] */
     float *host;    /* [N,H,W,K] */
     double *latent; /* the same, once latents were truncated */
 } wf_sampler;
