@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../lib/model/level_input.h"
+#include "../lib/model/evaluate.h"
+#include "../lib/pyramid/pyramid.h"
 
 enum { SAMPLES = 1 << 18, VALUE = 77 };
 
@@ -18,6 +19,13 @@ static const wf_meta picture = {.levels = 5, .top = 5, .H = 32, .W = 32, .C = 3,
 static const wf_meta deep = {.levels = 3, .top = 3, .H = 32, .W = 32, .C = 1, .bits = 12};
 static const wf_meta sound = {.levels = 6, .top = 6, .H = 1, .W = 64, .C = 2, .bits = 8, .signal = WF_SOUND};
 static const wf_meta volume = {.levels = 3, .top = 3, .D = 8, .H = 64, .W = 8, .C = 1, .bits = 8, .signal = WF_VOLUME};
+
+static wf_backend *open_cpu(void)
+{
+    wf_backend *b;
+    cr_assert_eq(wf_backend_open("cpu", 1, &b), 0, "%s", wf_error());
+    return b;
+}
 
 typedef struct moments {
     double mean, variance;
@@ -77,10 +85,9 @@ static void check_level(wf_backend *b, const wf_meta *meta, int level)
 
 static void check_levels(const wf_meta *of, const char *wavelet)
 {
-    wf_backend *b;
+    wf_backend *b = open_cpu();
     wf_meta meta = *of;
     strcpy(meta.wavelet, wavelet);
-    cr_assert_eq(wf_backend_open("cpu", 1, &b), 0, "%s", wf_error());
     for (int level = 0; level <= meta.levels; level++)
         check_level(b, &meta, level);
     b->close(b);
@@ -103,4 +110,168 @@ Test(level_input, noise_of_constant_volumes)
 {
     check_levels(&volume, "haar");
     check_levels(&volume, "db2");
+}
+
+/* -- the density of noisy coefficients ------------------------------------------------------------------------------------ */
+
+/* White noise around the middle grey, of a deviation of one pixel [N,side,side,3]: at every level its coefficients deviate
+ * 3.5 times as much as their dequantization noise. */
+static float *faint_pictures(int N, int side)
+{
+    size_t n = (size_t)N * (size_t)side * (size_t)side * 3;
+    float *v = malloc(n * sizeof *v);
+    double *r = malloc(n * sizeof *r);
+    wf_init_normal(12, 0, 1, r, n);
+    for (size_t i = 0; i < n; i++)
+        v[i] = (float)(128 + round(r[i]));
+    free(r);
+    return v;
+}
+
+/* A level under a fixed flow whose actnorms are set from data, which makes the flow as steep in its input as the data allow. */
+typedef struct steep_level {
+    wf_feed feed;
+    wf_flow *flow;
+    void *params;
+} steep_level;
+
+static void steep_create(wf_backend *b, const wf_meta *meta, int level, int N, const float *low, const float *detail,
+                         steep_level *out)
+{
+    wf_level_shape s = wf_meta_level(meta, level);
+    wf_flow_spec spec = {N, s.H, s.W, s.K, level ? s.C : 0, 3, WF_FP32, WF_MEMORY_NONE, WF_PICTURE, 0};
+    uint64_t index[64] = {0};
+    cr_assert_eq(wf_flow_create(b, "2*(actnorm, conv1x1, affine:width=8:blocks=1), actnorm", &spec, &out->flow), 0,
+                 "%s", wf_error());
+    cr_assert_eq(wf_feed_create(b, meta, level, N, s.H, s.W, &out->feed), 0);
+    size_t n = wf_flow_size(out->flow);
+    double *v = malloc(2 * n * sizeof *v);
+    cr_assert_eq(b->alloc(b, n * b->real, &out->params), 0);
+    cr_assert_eq(wf_flow_init(out->flow, 2, out->params), 0);
+    cr_assert_eq(b->download(b, v, WF_F64, out->params, n), 0);
+    wf_init_normal(9, 0, 0.05, v + n, n);
+    for (size_t i = 0; i < n; i++)
+        v[i] += v[n + i];
+    cr_assert_eq(b->upload(b, out->params, v, WF_F64, n), 0);
+    free(v);
+    cr_assert_eq(wf_feed_load(&out->feed, N, low, detail, index, NULL), 0);
+    cr_assert_eq(wf_flow_data_init(out->flow, out->params, wf_feed_x(&out->feed), wf_feed_cond(&out->feed)), 0);
+}
+
+static void steep_clear(wf_backend *b, steep_level *l)
+{
+    wf_flow_destroy(l->flow);
+    wf_feed_clear(&l->feed);
+    b->free(b, l->params);
+}
+
+/* bits [N] per coefficient of the level `at` of the pyramid's pictures. */
+static void steep_bits(steep_level *l, wf_pyramid *pyramid, int at, const uint64_t *index, const wf_random *random,
+                       double *bits)
+{
+    const float *low, *detail;
+    const wf_meta *meta = l->feed.meta;
+    wf_level_shape s = wf_meta_level(meta, at);
+    double share = (double)meta->H * meta->W * meta->C / (s.H * s.W * s.K);
+    cr_assert_eq(wf_pyramid_level(pyramid, at, &low, &detail), 0);
+    cr_assert_eq(wf_feed_load(&l->feed, l->feed.N, low, detail, index, random), 0);
+    cr_assert_eq(wf_flow_forward(l->flow, l->params, wf_feed_x(&l->feed), wf_feed_cond(&l->feed)), 0);
+    cr_assert_eq(wf_flow_log_density(l->flow, bits), 0);
+    for (int i = 0; i < l->feed.N; i++)
+        bits[i] = share * wf_bits_per_dim(meta, at, bits[i]);
+}
+
+/* Noise added to the pixels, which the DWT then takes to all levels, and noise that each level draws for itself are the same
+ * random variable: the bits/dim of a fixed flow agree in the mean. A flow as steep as its data sees a wrong variance; the
+ * last check makes sure that the test would see missing noise. */
+Test(level_input, each_level_sees_its_share_of_the_noise, .timeout = 120)
+{
+    enum { N = 64, SIDE = 32, LEVELS = 5, ROUNDS = 40 };
+    wf_backend *b = open_cpu();
+    const wf_meta meta = {.wavelet = "haar", .levels = 5, .top = 5, .H = SIDE, .W = SIDE, .C = 3, .bits = 8};
+    size_t each = (size_t)SIDE * SIDE * 3;
+    float *pixels = faint_pictures(N, SIDE), *noisy = malloc(N * each * sizeof *noisy);
+    wf_pyramid *clean, *dirty;
+    uint64_t index[N], state = 1;
+    double ours[N], theirs[N];
+    steep_level levels[LEVELS + 1];
+    wf_mean gap[LEVELS + 1] = {{0}}, without[LEVELS + 1] = {{0}};
+    cr_assert_eq(wf_pyramid_create(b, &meta, N, &clean), 0);
+    cr_assert_eq(wf_pyramid_create(b, &meta, N, &dirty), 0);
+    cr_assert_eq(wf_pyramid_split(clean, N, pixels, 0), 0);
+    for (int round = 0; round < ROUNDS; round++) {
+        for (size_t i = 0; i < N * each; i++) {
+            state = state * 6364136223846793005u + 1442695040888963407u;
+            noisy[i] = pixels[i] + (float)((double)(state >> 11) * 0x1p-53) - 0.5f; /* feed adds the mean, 1/2 */
+        }
+        cr_assert_eq(wf_pyramid_split(dirty, N, noisy, 0), 0);
+        for (int i = 0; i < N; i++)
+            index[i] = (uint64_t)(round * N + i);
+        for (int l = 0; l <= LEVELS; l++) {
+            const float *low, *detail;
+            cr_assert_eq(wf_pyramid_level(dirty, l, &low, &detail), 0);
+            if (!round)
+                steep_create(b, &meta, l, N, low, detail, &levels[l]);
+            steep_bits(&levels[l], dirty, l, index, NULL, theirs);
+            steep_bits(&levels[l], clean, l, index, &(wf_random){3, WF_PURPOSE_EVAL, (uint64_t)l}, ours);
+            for (int i = 0; i < N; i++)
+                wf_mean_add(&gap[l], ours[i] - theirs[i]);
+            steep_bits(&levels[l], clean, l, index, NULL, ours);
+            for (int i = 0; i < N; i++)
+                wf_mean_add(&without[l], ours[i] - theirs[i]);
+        }
+    }
+    for (int l = 0; l <= LEVELS; l++) {
+        double error = wf_mean_error(&gap[l]);
+        cr_expect_lt(fabs(gap[l].mean), 4 * error, "level %d: bits per coefficient differ by %g +- %g", l, gap[l].mean,
+                     error);
+        cr_expect_lt(without[l].mean, -6 * error, "level %d: without noise %g +- %g", l, without[l].mean, error);
+        steep_clear(b, &levels[l]);
+    }
+    wf_pyramid_destroy(clean);
+    wf_pyramid_destroy(dirty);
+    b->close(b);
+    free(pixels);
+    free(noisy);
+}
+
+/* For the mean of m uniforms against the normal of the same variance, as a coefficient of variance m-independent scale
+ * sees them: entropies differ by (excess kurtosis)^2 / 48 nats to leading order, kurtosis -1.2/m. */
+Test(level_input, the_normal_stands_in_only_where_it_is_as_good)
+{
+    double m = 256, bits = (1.2 / m) * (1.2 / m) / 48 / log(2);
+    cr_expect_lt(bits, 1e-4);
+    /* numerically, at the first count for which the backends switch: fourth moment of drawn noise */
+    wf_backend *b = open_cpu();
+    enum { N = 64, SIDE = 16 };
+    const double *taps = wf_wavelet_find("haar")->taps;
+    size_t n = (size_t)N * SIDE * SIDE;
+    void *low;
+    uint64_t index[N];
+    float *v = calloc(n, sizeof *v);
+    for (int i = 0; i < N; i++)
+        index[i] = (uint64_t)i;
+    cr_assert_eq(b->alloc(b, n * b->real, &low), 0);
+    for (int uniforms = 1; uniforms <= 256; uniforms *= 4) {
+        double mean = 0, variance = 0, fourth = 0;
+        memset(v, 0, n * sizeof *v);
+        cr_assert_eq(b->upload(b, low, v, WF_F32, n), 0);
+        cr_assert_eq(b->dequantize(b, &(wf_random){1, WF_PURPOSE_NOISE, 0}, taps, 2, uniforms, N, SIDE, SIDE, 1, index,
+                                   1, low, NULL),
+                     0);
+        cr_assert_eq(b->download(b, v, WF_F32, low, n), 0);
+        for (size_t i = 0; i < n; i++)
+            mean += (double)v[i] / (double)n;
+        for (size_t i = 0; i < n; i++)
+            variance += ((double)v[i] - mean) * ((double)v[i] - mean) / (double)n;
+        for (size_t i = 0; i < n; i++)
+            fourth += pow((double)v[i] - mean, 4) / (double)n;
+        double excess = fourth / (variance * variance) - 3, spread = 5 / sqrt((double)n);
+        cr_expect_lt(fabs(mean), 5 * sqrt(1 / 12.0 / uniforms / (double)n), "mean of %d uniforms: %g", uniforms, mean);
+        cr_expect_lt(fabs(variance * 12 * uniforms - 1), 2 * spread, "variance of %d uniforms", uniforms);
+        cr_expect_lt(fabs(excess + 1.2 / uniforms), 5 * spread, "kurtosis of %d uniforms: %g", uniforms, excess);
+    }
+    b->free(b, low);
+    b->close(b);
+    free(v);
 }

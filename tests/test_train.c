@@ -15,7 +15,7 @@
 static wf_backend *open_backend(const char *name)
 {
     wf_backend *b;
-    cr_assert_eq(wf_backend_open(name, 2, &b), 0, "%s", wf_error());
+    cr_assert_eq(wf_backend_open(name, 1, &b), 0, "%s", wf_error());
     return b;
 }
 
@@ -102,132 +102,6 @@ Test(train, independent_gaussians_have_their_closed_form)
 {
     check_gaussians("actnorm");
     check_gaussians("actnorm, actnorm");
-}
-
-/* A fixed, non-trivial flow for `level`; params are the caller's. */
-static wf_flow *fixed_flow(wf_backend *b, const wf_meta *meta, int level, int N, void **params)
-{
-    wf_level_shape s = wf_meta_level(meta, level);
-    wf_flow_spec spec = {N, s.H, s.W, s.K, level ? s.C : 0, 3, WF_FP32, WF_MEMORY_NONE, WF_PICTURE, 0};
-    wf_flow *flow;
-    cr_assert_eq(wf_flow_create(b, "2*(actnorm, conv1x1, affine:width=8:blocks=1), actnorm", &spec, &flow), 0, "%s",
-                 wf_error());
-    size_t n = wf_flow_size(flow);
-    double *v = malloc(2 * n * sizeof *v);
-    cr_assert_eq(b->alloc(b, n * b->real, params), 0);
-    cr_assert_eq(wf_flow_init(flow, 2, *params), 0);
-    cr_assert_eq(b->download(b, v, WF_F64, *params, n), 0);
-    wf_init_normal(9, 0, 0.05, v + n, n);
-    for (size_t i = 0; i < n; i++)
-        v[i] += v[n + i];
-    cr_assert_eq(b->upload(b, *params, v, WF_F64, n), 0);
-    free(v);
-    return flow;
-}
-
-/* Adding uniform noise to the pixels and transforming, or transforming and adding each level's own noise, are the same
- * random variable: the bits/dim of any fixed flow agree in the mean. Twice as many pixels per noise draw or a wrong
- * variance anywhere shows up, since the flow's density is steep in its input. */
-Test(train, each_level_sees_its_share_of_the_noise, .timeout = 120)
-{
-    enum { N = 64, SIDE = 32, LEVELS = 5, ROUNDS = 40 };
-    wf_backend *b = open_backend("cpu");
-    wf_meta meta = square(SIDE, LEVELS);
-    size_t each = (size_t)SIDE * SIDE * 3;
-    float *pixels = pictures(N, SIDE), *noisy = malloc(N * each * sizeof *noisy);
-    wf_pyramid *clean, *dirty;
-    uint64_t index[N], state = 1;
-    cr_assert_eq(wf_pyramid_create(b, &meta, N, &clean), 0);
-    cr_assert_eq(wf_pyramid_create(b, &meta, N, &dirty), 0);
-    cr_assert_eq(wf_pyramid_split(clean, N, pixels, 0), 0);
-    wf_mean gap[LEVELS + 1] = {{0}};
-    wf_flow *flows[LEVELS + 1];
-    wf_feed feeds[LEVELS + 1];
-    void *params[LEVELS + 1];
-    for (int l = 0; l <= LEVELS; l++) {
-        wf_level_shape s = wf_meta_level(&meta, l);
-        flows[l] = fixed_flow(b, &meta, l, N, &params[l]);
-        cr_assert_eq(wf_feed_create(b, &meta, l, N, s.H, s.W, &feeds[l]), 0);
-    }
-    for (int round = 0; round < ROUNDS; round++) {
-        for (size_t i = 0; i < N * each; i++) {
-            state = state * 6364136223846793005u + 1442695040888963407u;
-            noisy[i] = pixels[i] + (float)((double)(state >> 11) * 0x1p-53) - 0.5f; /* feed adds the mean, 1/2 */
-        }
-        cr_assert_eq(wf_pyramid_split(dirty, N, noisy, 0), 0);
-        for (int i = 0; i < N; i++)
-            index[i] = (uint64_t)(round * N + i);
-        for (int l = 0; l <= LEVELS; l++) {
-            const float *low, *detail;
-            double ours[N], theirs[N];
-            wf_random random = {3, WF_PURPOSE_EVAL, (uint64_t)l};
-            cr_assert_eq(wf_pyramid_level(clean, l, &low, &detail), 0);
-            cr_assert_eq(wf_feed_load(&feeds[l], N, low, detail, index, &random), 0);
-            cr_assert_eq(wf_flow_forward(flows[l], params[l], wf_feed_x(&feeds[l]), wf_feed_cond(&feeds[l])), 0);
-            cr_assert_eq(wf_flow_log_density(flows[l], ours), 0);
-            cr_assert_eq(wf_pyramid_level(dirty, l, &low, &detail), 0);
-            cr_assert_eq(wf_feed_load(&feeds[l], N, low, detail, index, NULL), 0);
-            cr_assert_eq(wf_flow_forward(flows[l], params[l], wf_feed_x(&feeds[l]), wf_feed_cond(&feeds[l])), 0);
-            cr_assert_eq(wf_flow_log_density(flows[l], theirs), 0);
-            for (int i = 0; i < N; i++)
-                wf_mean_add(&gap[l], wf_bits_per_dim(&meta, l, ours[i]) - wf_bits_per_dim(&meta, l, theirs[i]));
-        }
-    }
-    for (int l = 0; l <= LEVELS; l++) {
-        double error = wf_mean_error(&gap[l]);
-        cr_expect_lt(error, 1e-4, "level %d: standard error %g is too large to tell", l, error);
-        cr_expect_lt(fabs(gap[l].mean), 4 * error + 1e-6, "level %d: bits/dim differ by %g +- %g", l, gap[l].mean,
-                     error);
-        wf_flow_destroy(flows[l]);
-        wf_feed_clear(&feeds[l]);
-        b->free(b, params[l]);
-    }
-    wf_pyramid_destroy(clean);
-    wf_pyramid_destroy(dirty);
-    b->close(b);
-    free(pixels);
-    free(noisy);
-}
-
-/* For the mean of m uniforms against the normal of the same variance, as a coefficient of variance m-independent scale
- * sees them: entropies differ by (excess kurtosis)^2 / 48 nats to leading order, kurtosis -1.2/m. */
-Test(train, the_normal_stands_in_only_where_it_is_as_good)
-{
-    double m = 256, bits = (1.2 / m) * (1.2 / m) / 48 / log(2);
-    cr_expect_lt(bits, 1e-4);
-    /* numerically, at the first count for which the backends switch: fourth moment of drawn noise */
-    wf_backend *b = open_backend("cpu");
-    enum { N = 64, SIDE = 16 };
-    const double *taps = wf_wavelet_find("haar")->taps;
-    size_t n = (size_t)N * SIDE * SIDE;
-    void *low;
-    uint64_t index[N];
-    float *v = calloc(n, sizeof *v);
-    for (int i = 0; i < N; i++)
-        index[i] = (uint64_t)i;
-    cr_assert_eq(b->alloc(b, n * b->real, &low), 0);
-    for (int uniforms = 1; uniforms <= 256; uniforms *= 4) {
-        double mean = 0, variance = 0, fourth = 0;
-        memset(v, 0, n * sizeof *v);
-        cr_assert_eq(b->upload(b, low, v, WF_F32, n), 0);
-        cr_assert_eq(b->dequantize(b, &(wf_random){1, WF_PURPOSE_NOISE, 0}, taps, 2, uniforms, N, SIDE, SIDE, 1, index,
-                                   1, low, NULL),
-                     0);
-        cr_assert_eq(b->download(b, v, WF_F32, low, n), 0);
-        for (size_t i = 0; i < n; i++)
-            mean += (double)v[i] / (double)n;
-        for (size_t i = 0; i < n; i++)
-            variance += ((double)v[i] - mean) * ((double)v[i] - mean) / (double)n;
-        for (size_t i = 0; i < n; i++)
-            fourth += pow((double)v[i] - mean, 4) / (double)n;
-        double excess = fourth / (variance * variance) - 3, spread = 5 / sqrt((double)n);
-        cr_expect_lt(fabs(mean), 5 * sqrt(1 / 12.0 / uniforms / (double)n), "mean of %d uniforms: %g", uniforms, mean);
-        cr_expect_lt(fabs(variance * 12 * uniforms - 1), 2 * spread, "variance of %d uniforms", uniforms);
-        cr_expect_lt(fabs(excess + 1.2 / uniforms), 5 * spread, "kurtosis of %d uniforms: %g", uniforms, excess);
-    }
-    b->free(b, low);
-    b->close(b);
-    free(v);
 }
 
 /* -- the loop ------------------------------------------------------------------------------------------------------- */
