@@ -142,6 +142,70 @@ Test(evaluate, more_draws_tend_to_the_exact_likelihood)
     }
 }
 
+/* Bits/dim of the picture with noise of its own at each level, in expectation: over a uniform u on [0,1), the mean of
+ * (x + u - mu)^2 is (x + 1/2 - mu)^2 + 1/12. */
+static double expected_bits(void)
+{
+    double nats = log(SIGMA * sqrt(2 * acos(-1)));
+    for (int i = 0; i < 4; i++)
+        nats += (pow(PICTURE[i] + 0.5 - MU, 2) + 1 / 12.0) / (2 * SIGMA * SIGMA) / 4;
+    return nats / log(2);
+}
+
+/* Without noise, the sum over both levels would be 1/(24 sigma^2) nats = 0.49 bits/dim lower. */
+Test(evaluate, every_level_adds_uniform_noise)
+{
+    enum { ROUNDS = 64 };
+    static double sums[ROUNDS][N];
+    wf_backend *b = open_backend("ref");
+    wf_meta meta = {.wavelet = "haar", .levels = 1, .top = 1, .H = 2, .W = 2, .C = 1, .bits = 8};
+    float pixels[4 * N];
+    const float *low, *detail;
+    double bits[N];
+    uint64_t index[N];
+    wf_pyramid *pyramid;
+    wf_mean mean = {0};
+    for (int n = 0; n < N; n++)
+        memcpy(pixels + 4 * n, PICTURE, sizeof PICTURE);
+    cr_assert_eq(wf_pyramid_create(b, &meta, N, &pyramid), 0, "%s", wf_error());
+    cr_assert_eq(wf_pyramid_split(pyramid, N, pixels, 0), 0, "%s", wf_error());
+    for (int level = 0; level < 2; level++) {
+        void *params;
+        wf_evaluator e;
+        open_level(b, &meta, level, &params, &e);
+        cr_assert_eq(wf_pyramid_level(pyramid, level, &low, &detail), 0, "%s", wf_error());
+        for (int round = 0; round < ROUNDS; round++) {
+            for (int n = 0; n < N; n++)
+                index[n] = (uint64_t)(round * N + n);
+            cr_assert_eq(wf_evaluator_run(&e, N, low, detail, index, bits), 0, "%s", wf_error());
+            for (int n = 0; n < N; n++)
+                sums[round][n] += bits[n];
+        }
+        wf_evaluator_clear(&e);
+        b->free(b, params);
+    }
+    for (int i = 0; i < ROUNDS * N; i++)
+        wf_mean_add(&mean, sums[i / N][i % N]);
+    cr_expect_lt(wf_mean_error(&mean), 0.02);
+    cr_expect_float_eq(mean.mean, expected_bits(), 4 * wf_mean_error(&mean), "%g +- %g bits/dim, want %g", mean.mean,
+                       wf_mean_error(&mean), expected_bits());
+    wf_pyramid_destroy(pyramid);
+    b->close(b);
+}
+
+/* The mean of 1, 2 and 4 is 7/3, their sample variance (16 + 1 + 25) / 9 / (3 - 1) = 7/3, that of the mean 7/9. */
+Test(evaluate, standard_error_of_the_mean)
+{
+    wf_mean m = {0};
+    wf_mean_add(&m, 1);
+    cr_expect_eq(wf_mean_error(&m), 0);
+    wf_mean_add(&m, 2);
+    cr_expect_float_eq(wf_mean_error(&m), 0.5, 1e-15);
+    wf_mean_add(&m, 4);
+    cr_expect_float_eq(m.mean, 7 / 3.0, 1e-15);
+    cr_expect_float_eq(wf_mean_error(&m), sqrt(7) / 3, 1e-15);
+}
+
 /* Densities beyond what a double holds are weighed all the same. */
 Test(evaluate, the_mean_of_densities_neither_overflows_nor_vanishes)
 {
