@@ -8,40 +8,9 @@
 #include "../lib/pyramid/pyramid.h"
 #include "../lib/sample/sample.h"
 #include "../lib/train/train.h"
-#include "scratch.h"
 #include "../lib/base/safetensors.h"
 #include "../lib/train/optimizer.h"
-
-static wf_backend *open_backend(const char *name)
-{
-    wf_backend *b;
-    cr_assert_eq(wf_backend_open(name, 1, &b), 0, "%s", wf_error());
-    return b;
-}
-
-static wf_meta square(int side, int levels)
-{
-    wf_meta meta = {.wavelet = "haar", .levels = levels, .top = levels, .H = side, .W = side, .C = 3, .bits = 8};
-    return meta;
-}
-
-/* Smooth 8-bit pictures [N,side,side,3]: a random plane each, so that levels depend on one another. */
-static float *pictures(int N, int side)
-{
-    size_t each = (size_t)side * (size_t)side * 3;
-    float *v = malloc((size_t)N * each * sizeof *v);
-    double *r = malloc((size_t)N * 8 * sizeof *r);
-    wf_init_normal(11, 0, 1, r, (size_t)N * 8);
-    for (int n = 0; n < N; n++)
-        for (size_t i = 0; i < each; i++) {
-            double y = (double)(i / 3 / (size_t)side) / side - 0.5, x = (double)(i / 3 % (size_t)side) / side - 0.5;
-            const double *p = r + n * 8;
-            double value = 128 + 40 * p[0] + 60 * p[1] * x + 60 * p[2] * y + 15 * p[3 + i % 3] + 40 * p[6] * x * y * 4;
-            v[(size_t)n * each + i] = (float)fmin(255, fmax(0, round(value)));
-        }
-    free(r);
-    return v;
-}
+#include "training.h"
 
 /* A chain of actnorms, set from one batch, is a product of normals fitted to it: in that batch's own bits/dim everything
  * but the log-variances is a constant, -log p = sum over coefficients of 1/2 log(2 pi e variance). */
@@ -105,73 +74,6 @@ Test(train, independent_gaussians_have_their_closed_form)
 }
 
 /* -- the loop ------------------------------------------------------------------------------------------------------- */
-
-static void make_store(wf_backend *b, const char *path, int N, int side, int levels)
-{
-    wf_meta meta = square(side, levels);
-    wf_store *store;
-    wf_pyramid *pyramid;
-    int64_t there;
-    float *pixels = pictures(N, side);
-    uint64_t index[64];
-    for (int i = 0; i < N; i++)
-        index[i] = (uint64_t)i;
-    cr_assert_eq(wf_store_create(path, &meta, false, &store, &there), 0, "%s", wf_error());
-    cr_assert_eq(wf_pyramid_create(b, &meta, N, &pyramid), 0);
-    cr_assert_eq(wf_pyramid_split(pyramid, N, pixels, 0), 0);
-    for (int l = 0; l <= levels; l++) {
-        wf_record r = {.level = l, .N = N, .index = index};
-        cr_assert_eq(wf_pyramid_level(pyramid, l, &r.low, &r.detail), 0);
-        cr_assert_eq(wf_store_put(store, &r), 0, "%s", wf_error());
-    }
-    cr_assert_eq(wf_store_seal(store), 0, "%s", wf_error());
-    wf_store_close(store);
-    wf_pyramid_destroy(pyramid);
-    free(pixels);
-}
-
-typedef struct run {
-    int64_t stop_at; /* step at which the report asks to stop, 0: never */
-    double first, last;
-    int skipped;
-} run;
-
-static int watch(void *context, wf_train_event event, const wf_train_progress *p)
-{
-    run *r = context;
-    r->skipped = p->skipped;
-    if (event == WF_TRAIN_VALIDATED) {
-        r->first = r->first ? r->first : p->held_out;
-        r->last = p->held_out;
-    }
-    return r->stop_at && event == WF_TRAIN_STEP && p->step == r->stop_at;
-}
-
-static wf_train_options small_options(int level)
-{
-    wf_train_options o = wf_train_defaults;
-    o.level = level;
-    o.chain = "2*(actnorm, conv1x1, affine:width=16:blocks=1), actnorm";
-    o.steps = 60;
-    o.batch = 16;
-    o.warmup = 5;
-    o.checkpoint_every = 7;
-    o.validate_every = 20;
-    o.flip = true;
-    return o;
-}
-
-static int train(wf_backend *b, const char *folder, const char *store_path, const wf_train_options *o, run *r)
-{
-    wf_store *store;
-    wf_model model;
-    cr_assert_eq(wf_store_open(store_path, &store), 0, "%s", wf_error());
-    cr_assert_eq(wf_model_create(folder, wf_store_meta(store), &model), 0, "%s", wf_error());
-    int status = wf_train(&model, b, store, store, o, watch, r);
-    wf_store_close(store);
-    wf_model_clear(&model);
-    return status;
-}
 
 static void expect_same_file(const char *a, const char *b)
 {
@@ -238,7 +140,7 @@ Test(train, a_flow_that_cannot_be_undone_is_not_sampled, .timeout = 60)
     strcpy(store, scratch_path("store"));
     strcpy(sound, scratch_path("sound"));
     strcpy(planted, scratch_path("planted"));
-    make_store(b, store, 40, 8, 3);
+    store_planes(b, store, 40, 8, 3);
     wf_train_options o = small_options(2);
     o.steps = o.validate_every = 10;
     o.lr = 1e-12; /* weights stay what they are */
@@ -277,7 +179,7 @@ static void interrupt_twice(wf_train_options o, int levels)
     strcpy(store, scratch_path("store"));
     strcpy(whole, scratch_path("whole"));
     strcpy(parts, scratch_path("parts"));
-    make_store(b, store, 40, 8, levels);
+    store_planes(b, store, 40, 8, levels);
     run never = {0}, once = {.stop_at = 17}, twice = {.stop_at = 40}, again = {0};
     cr_assert_eq(train(b, whole, store, &o, &never), 0, "%s", wf_error());
     cr_expect_lt(never.last, never.first, "training does not lower the held-out bits/dim");
@@ -313,7 +215,7 @@ Test(train, non_finite_batches_never_reach_the_weights, .timeout = 120)
     char store[512], folder[512];
     strcpy(store, scratch_path("store"));
     strcpy(folder, scratch_path("model"));
-    make_store(b, store, 40, 8, 3);
+    store_planes(b, store, 40, 8, 3);
     wf_train_options o = small_options(2);
     run r = {0};
     o.lr = 1000; /* blows up within a few steps, whatever is skipped */
