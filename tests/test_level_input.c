@@ -62,22 +62,24 @@ static void check_level(wf_backend *b, const wf_meta *meta, int level)
     size_t lows = (size_t)N * (size_t)(s.H * s.W * s.C), details = (size_t)N * (size_t)(s.H * s.W * s.K);
     float *low = malloc(lows * sizeof *low), *detail = level ? calloc(details, sizeof *detail) : NULL;
     uint64_t *index = malloc((size_t)N * sizeof *index);
-    wf_feed f;
+    wf_level_input f;
     for (size_t i = 0; i < lows; i++)
         low[i] = VALUE;
     for (int n = 0; n < N; n++)
         index[n] = (uint64_t)n;
-    cr_assert_eq(wf_feed_create(b, meta, level, N, s.H, s.W, &f), 0, "%s", wf_error());
-    cr_assert_eq(wf_feed_load(&f, N, low, detail, index, &(wf_random){5, WF_PURPOSE_NOISE, 3}), 0, "%s", wf_error());
+    cr_assert_eq(wf_level_input_create(b, meta, level, N, s.H, s.W, &f), 0, "%s", wf_error());
+    cr_assert_eq(wf_level_input_load(&f, N, low, detail, index, &(wf_random){5, WF_PURPOSE_NOISE, 3}), 0, "%s",
+                 wf_error());
     double variance = 1 / (12 * pow(per_pixel, meta->levels - level));
     double mean = VALUE + 0.5 - (1 << meta->bits) / 2.0;
     if (level) {
-        expect_noise(meta, level, "detail", moments_of(b, meta, wf_feed_x(&f), details), 0, variance);
-        expect_noise(meta, level, "low", moments_of(b, meta, wf_feed_cond(&f), lows), mean, variance / per_pixel);
+        expect_noise(meta, level, "detail", moments_of(b, meta, wf_level_input_x(&f), details), 0, variance);
+        expect_noise(meta, level, "low", moments_of(b, meta, wf_level_input_cond(&f), lows), mean,
+                     variance / per_pixel);
     } else {
-        expect_noise(meta, level, "base", moments_of(b, meta, wf_feed_x(&f), lows), mean, variance);
+        expect_noise(meta, level, "base", moments_of(b, meta, wf_level_input_x(&f), lows), mean, variance);
     }
-    wf_feed_clear(&f);
+    wf_level_input_clear(&f);
     free(index);
     free(detail);
     free(low);
@@ -130,7 +132,7 @@ static float *faint_pictures(int N, int side)
 
 /* A level under a fixed flow whose actnorms are set from data, which makes the flow as steep in its input as the data allow. */
 typedef struct steep_level {
-    wf_feed feed;
+    wf_level_input feed;
     wf_flow *flow;
     void *params;
 } steep_level;
@@ -143,7 +145,7 @@ static void steep_create(wf_backend *b, const wf_meta *meta, int level, int N, c
     uint64_t index[64] = {0};
     cr_assert_eq(wf_flow_create(b, "2*(actnorm, conv1x1, affine:width=8:blocks=1), actnorm", &spec, &out->flow), 0,
                  "%s", wf_error());
-    cr_assert_eq(wf_feed_create(b, meta, level, N, s.H, s.W, &out->feed), 0);
+    cr_assert_eq(wf_level_input_create(b, meta, level, N, s.H, s.W, &out->feed), 0);
     size_t n = wf_flow_size(out->flow);
     double *v = malloc(2 * n * sizeof *v);
     cr_assert_eq(b->alloc(b, n * b->real, &out->params), 0);
@@ -154,14 +156,15 @@ static void steep_create(wf_backend *b, const wf_meta *meta, int level, int N, c
         v[i] += v[n + i];
     cr_assert_eq(b->upload(b, out->params, v, WF_F64, n), 0);
     free(v);
-    cr_assert_eq(wf_feed_load(&out->feed, N, low, detail, index, NULL), 0);
-    cr_assert_eq(wf_flow_data_init(out->flow, out->params, wf_feed_x(&out->feed), wf_feed_cond(&out->feed)), 0);
+    cr_assert_eq(wf_level_input_load(&out->feed, N, low, detail, index, NULL), 0);
+    cr_assert_eq(
+        wf_flow_data_init(out->flow, out->params, wf_level_input_x(&out->feed), wf_level_input_cond(&out->feed)), 0);
 }
 
 static void steep_clear(wf_backend *b, steep_level *l)
 {
     wf_flow_destroy(l->flow);
-    wf_feed_clear(&l->feed);
+    wf_level_input_clear(&l->feed);
     b->free(b, l->params);
 }
 
@@ -174,8 +177,8 @@ static void steep_bits(steep_level *l, wf_pyramid *pyramid, int at, const uint64
     wf_level_shape s = wf_meta_level(meta, at);
     double share = (double)meta->H * meta->W * meta->C / (s.H * s.W * s.K);
     cr_assert_eq(wf_pyramid_level(pyramid, at, &low, &detail), 0);
-    cr_assert_eq(wf_feed_load(&l->feed, l->feed.N, low, detail, index, random), 0);
-    cr_assert_eq(wf_flow_forward(l->flow, l->params, wf_feed_x(&l->feed), wf_feed_cond(&l->feed)), 0);
+    cr_assert_eq(wf_level_input_load(&l->feed, l->feed.N, low, detail, index, random), 0);
+    cr_assert_eq(wf_flow_forward(l->flow, l->params, wf_level_input_x(&l->feed), wf_level_input_cond(&l->feed)), 0);
     cr_assert_eq(wf_flow_log_density(l->flow, bits), 0);
     for (int i = 0; i < l->feed.N; i++)
         bits[i] = share * wf_bits_per_dim(meta, at, bits[i]);

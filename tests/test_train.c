@@ -24,7 +24,7 @@ static void check_gaussians(const char *chain)
     float *pixels = pictures(N, SIDE);
     const float *low, *detail;
     wf_pyramid *pyramid;
-    wf_feed feed;
+    wf_level_input feed;
     wf_flow *flow;
     uint64_t index[N];
     double *x = malloc(n * 9 * sizeof *x), density[N], mean = 0, want = 0;
@@ -34,9 +34,9 @@ static void check_gaussians(const char *chain)
     cr_assert_eq(wf_pyramid_create(b, &meta, N, &pyramid), 0, "%s", wf_error());
     cr_assert_eq(wf_pyramid_split(pyramid, N, pixels, LEVEL), 0);
     cr_assert_eq(wf_pyramid_level(pyramid, LEVEL, &low, &detail), 0);
-    cr_assert_eq(wf_feed_create(b, &meta, LEVEL, N, s.H, s.W, &feed), 0);
-    cr_assert_eq(wf_feed_load(&feed, N, low, detail, index, &(wf_random){5, WF_PURPOSE_NOISE, 0}), 0);
-    cr_assert_eq(b->download(b, x, WF_F64, wf_feed_x(&feed), n * 9), 0);
+    cr_assert_eq(wf_level_input_create(b, &meta, LEVEL, N, s.H, s.W, &feed), 0);
+    cr_assert_eq(wf_level_input_load(&feed, N, low, detail, index, &(wf_random){5, WF_PURPOSE_NOISE, 0}), 0);
+    cr_assert_eq(b->download(b, x, WF_F64, wf_level_input_x(&feed), n * 9), 0);
     for (int k = 0; k < 9; k++) {
         double m = 0, v = 0;
         for (size_t i = 0; i < n; i++)
@@ -52,14 +52,15 @@ static void check_gaussians(const char *chain)
     cr_assert_eq(wf_flow_create(b, chain, &spec, &flow), 0, "%s", wf_error());
     cr_assert_eq(b->alloc(b, wf_flow_size(flow) * b->real, &params), 0);
     cr_assert_eq(b->zero(b, params, wf_flow_size(flow) * b->real), 0);
-    cr_assert_eq(wf_flow_data_init(flow, params, wf_feed_x(&feed), wf_feed_cond(&feed)), 0, "%s", wf_error());
-    cr_assert_eq(wf_flow_forward(flow, params, wf_feed_x(&feed), wf_feed_cond(&feed)), 0);
+    cr_assert_eq(wf_flow_data_init(flow, params, wf_level_input_x(&feed), wf_level_input_cond(&feed)), 0, "%s",
+                 wf_error());
+    cr_assert_eq(wf_flow_forward(flow, params, wf_level_input_x(&feed), wf_level_input_cond(&feed)), 0);
     cr_assert_eq(wf_flow_log_density(flow, density), 0);
     for (int i = 0; i < N; i++)
         mean += wf_bits_per_dim(&meta, LEVEL, density[i]) / N;
     cr_expect_float_eq(mean, want, 1e-9, "%s: %.12f, closed form %.12f", chain, mean, want);
     wf_pyramid_destroy(pyramid);
-    wf_feed_clear(&feed);
+    wf_level_input_clear(&feed);
     wf_flow_destroy(flow);
     b->free(b, params);
     b->close(b);

@@ -126,9 +126,9 @@ static wf_train_options tiny_options(void)
     return o;
 }
 
-static int stop_there(void *context, wf_train_event event, const wf_train_progress *p)
+static int stop_there(void *user, wf_train_event event, const wf_train_progress *p)
 {
-    return event == WF_TRAIN_STEP && p->step == *(int64_t *)context;
+    return event == WF_TRAIN_STEP && p->step == *(int64_t *)user;
 }
 
 typedef struct schedule {
@@ -235,9 +235,9 @@ typedef struct averaging {
 } averaging;
 
 /* ema <- d ema + (1 - d) w after each step t = 1, 2 .., with d = min(0.6, t / (t + 9)). */
-static int follow(void *context, wf_train_event event, const wf_train_progress *p)
+static int follow(void *user, wf_train_event event, const wf_train_progress *p)
 {
-    averaging *a = context;
+    averaging *a = user;
     double ema[PARAMETERS], d = fmin(0.6, (double)p->step / ((double)p->step + 9));
     if (event == WF_TRAIN_VALIDATED)
         a->held_out = p->held_out;

@@ -78,9 +78,9 @@ typedef struct run {
     int skipped;
 } run;
 
-static inline int watch(void *context, wf_train_event event, const wf_train_progress *p)
+static inline int watch(void *user, wf_train_event event, const wf_train_progress *p)
 {
-    run *r = context;
+    run *r = user;
     r->skipped = p->skipped;
     r->bpd = p->bpd;
     if (event == WF_TRAIN_VALIDATED) {
@@ -106,7 +106,7 @@ static inline wf_train_options small_options(int level)
 
 /* Trains in `folder` on one store and validates on another, or on the same. */
 static inline int train_beside(wf_backend *b, const char *folder, const char *store_path, const char *held_out_path,
-                               const wf_train_options *o, wf_train_report *report, void *context)
+                               const wf_train_options *o, wf_train_report *report, void *user)
 {
     wf_store *store, *held_out;
     wf_model model;
@@ -116,7 +116,7 @@ static inline int train_beside(wf_backend *b, const char *folder, const char *st
     if (!same)
         cr_assert_eq(wf_store_open(held_out_path, &held_out), 0, "%s", wf_error());
     cr_assert_eq(wf_model_create(folder, wf_store_meta(store), &model), 0, "%s", wf_error());
-    int status = wf_train(&model, b, store, held_out, o, report, context);
+    int status = wf_train(&model, b, store, held_out, o, report, user);
     if (!same)
         wf_store_close(held_out);
     wf_store_close(store);

@@ -161,7 +161,7 @@ static void from_stream(void)
 static void level_from_store(wf_store *store, int l)
 {
     wf_level_shape s = wf_meta_level(&meta, l);
-    int64_t count = wf_store_count(store), chunk = wf_level_batch(s.H, s.W);
+    int64_t count = wf_store_count(store), chunk = wf_level_rows(s.H, s.W);
     size_t each = (size_t)s.H * (size_t)s.W * (size_t)s.C;
     uint64_t index[64];
     size_t details = (size_t)wf_bands(meta.signal) * each;

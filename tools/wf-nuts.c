@@ -92,10 +92,10 @@ static const cli_program program = {
 
 static wf_backend *backend;
 static wf_model model;
-static wf_starts *starts;
+static wf_conditioning *starts;
 static wf_meta drawn_meta; /* of what is written */
-static wf_known *known;    /* NULL: nothing is */
-static wf_ascent *ascent;
+static wf_observed *known; /* NULL: nothing is */
+static wf_annealed_sampler *ascent;
 static wf_writer *writer;
 static wf_outfile *report; /* NULL: none is asked for */
 static volatile sig_atomic_t interrupted;
@@ -105,18 +105,18 @@ static volatile sig_atomic_t interrupted;
 /* Says how every level's chains went; dies where they cannot be trusted and --strict was asked for. */
 static void judge(void)
 {
-    const wf_chains_report *r;
+    const wf_markov_chains_report *r;
     int first, last, bad = -1;
-    char row[WF_CHAINS_ROW], doubt[200];
+    char row[WF_MARKOV_CHAINS_ROW], doubt[200];
     if (report_path)
         must(wf_outfile_create(report_path, &report));
-    note("%s", WF_CHAINS_HEAD);
-    for (int i = 0; (r = wf_ascent_report(ascent, i, &first, &last)); i++) {
-        wf_chains_row(first, last, r, row);
+    note("%s", WF_MARKOV_CHAINS_HEAD);
+    for (int i = 0; (r = wf_annealed_sampler_report(ascent, i, &first, &last)); i++) {
+        wf_markov_chains_row(first, last, r, row);
         note("%s", row);
         if (report)
-            must(wf_chains_write_json(wf_outfile_stream(report), report_path, first, last, r));
-        if (!wf_chains_trusted(r, max_rhat, min_ess))
+            must(wf_markov_chains_write_json(wf_outfile_stream(report), report_path, first, last, r));
+        if (!wf_markov_chains_trusted(r, max_rhat, min_ess))
             bad = bad < 0 ? last : bad;
     }
     if (report)
@@ -126,7 +126,7 @@ static void judge(void)
     snprintf(doubt, sizeof doubt,
              "not shown to have converged, level %d being the first: wanted no divergence, R-hat <= %g, ESS >= %g, "
              "E-BFMI >= %g",
-             bad, max_rhat, min_ess, WF_CHAINS_EBFMI);
+             bad, max_rhat, min_ess, WF_MARKOV_CHAINS_EBFMI);
     if (strict)
         die(WF_INTERNAL, "%s", doubt);
     note("%s", doubt);
@@ -174,28 +174,29 @@ static void check_usage(bool from_stdin)
 static void open_starts(bool from_stdin)
 {
     if (from_path)
-        must(wf_starts_images(&model, (char *const *)&from_path, 1, scale, &starts));
+        must(wf_conditioning_images(&model, (char *const *)&from_path, 1, scale, &starts));
     else if (from_stdin || (count < 0 && cli_stream_comes()))
-        must(wf_starts_stream(&model, backend, stdin, "stdin", scale, &starts));
+        must(wf_conditioning_stream(&model, backend, stdin, "stdin", scale, &starts));
     else
-        must(wf_starts_nothing(&model, count < 0 ? 16 : count, scale, &starts));
+        must(wf_conditioning_none(&model, count < 0 ? 16 : count, scale, &starts));
 }
 
 static void open_known(void)
 {
     uint8_t *missing = NULL;
     if (mask_path)
-        must(wf_known_read_mask(mask_path, wf_starts_meta(starts), &missing));
+        must(wf_observed_read_mask(mask_path, wf_conditioning_meta(starts), &missing));
     if (mask_path || grey)
-        must(wf_known_create(wf_starts_meta(starts), missing, grey, &known));
+        must(wf_observed_create(wf_conditioning_meta(starts), missing, grey, &known));
     free(missing);
 }
 
 static void open_output(void)
 {
     char hash[20];
-    int offset = wf_starts_offset(starts), first = known ? 0 : wf_starts_level(starts) + 1 + offset;
-    must(known ? wf_meta_copy(&drawn_meta, wf_starts_meta(starts)) : wf_starts_drawn(starts, to_level, &drawn_meta));
+    int offset = wf_conditioning_offset(starts), first = known ? 0 : wf_conditioning_level(starts) + 1 + offset;
+    must(known ? wf_meta_copy(&drawn_meta, wf_conditioning_meta(starts))
+               : wf_conditioning_drawn(starts, to_level, &drawn_meta));
     must(wf_model_hash(&model, first, drawn_meta.top + offset, hash));
     must(wf_meta_add_provenance(&drawn_meta, program.name, common.argc, common.argv, common.seed, hash));
     must(wf_writer_create(stdout, "stdout", &drawn_meta, &writer));
@@ -203,17 +204,17 @@ static void open_output(void)
 
 static void open_ascent(void)
 {
-    wf_ascent_spec spec = {.to = drawn_meta.top,
-                           .data = data,
-                           .joint = joint,
-                           .known = known,
-                           .chains = chains,
-                           .state = state_path,
-                           .options = {.nuts = wf_nuts_defaults,
-                                       .draws = draws,
-                                       .thin = thin,
-                                       .save_every = save_every,
-                                       .stop = state_path ? &interrupted : NULL}};
+    wf_annealed_sampler_spec spec = {.to = drawn_meta.top,
+                                     .data = data,
+                                     .joint = joint,
+                                     .known = known,
+                                     .chains = chains,
+                                     .state = state_path,
+                                     .options = {.nuts = wf_nuts_defaults,
+                                                 .draws = draws,
+                                                 .thin = thin,
+                                                 .save_every = save_every,
+                                                 .stop = state_path ? &interrupted : NULL}};
     for (int l = 0; l <= WF_MAX_LEVELS; l++)
         spec.temperature[l] = cli_nth(&temperature, l);
     spec.options.nuts.seed = common.seed;
@@ -221,7 +222,7 @@ static void open_ascent(void)
     spec.options.nuts.target = target;
     spec.options.nuts.max_depth = max_depth;
     spec.options.nuts.diagonal_mass = mass;
-    must(wf_ascent_create(&model, starts, backend, &spec, &ascent));
+    must(wf_annealed_sampler_create(&model, starts, backend, &spec, &ascent));
 }
 
 static int write_record(void *unused, const wf_record *record)
@@ -232,16 +233,16 @@ static int write_record(void *unused, const wf_record *record)
 
 static void run(void)
 {
-    int N, most = wf_ascent_batch(ascent);
+    int N, most = wf_annealed_sampler_rows(ascent);
     float *picture;
     uint64_t *index = calloc((size_t)most, sizeof *index);
     if (!index)
         die(WF_AGAIN, "out of memory for %d pictures", most);
     for (;;) {
-        must(wf_starts_next(starts, most, &N, &picture, index));
+        must(wf_conditioning_next(starts, most, &N, &picture, index));
         if (!N)
             break;
-        must(wf_ascent_run(ascent, N, picture, index, write_record, NULL));
+        must(wf_annealed_sampler_run(ascent, N, picture, index, write_record, NULL));
         free(picture);
     }
     must(wf_writer_finish(writer));
@@ -267,11 +268,11 @@ int main(int argc, char **argv)
     run();
     finish_stdout();
     judge();
-    wf_ascent_destroy(ascent);
-    wf_known_destroy(known);
+    wf_annealed_sampler_destroy(ascent);
+    wf_observed_destroy(known);
     wf_writer_destroy(writer);
     wf_meta_clear(&drawn_meta);
-    wf_starts_destroy(starts);
+    wf_conditioning_destroy(starts);
     wf_model_clear(&model);
     backend->close(backend);
     return WF_OK;

@@ -57,18 +57,18 @@ static const cli_program program = {
 
 static wf_backend *backend;
 static wf_model model;
-static wf_starts *starts;
+static wf_conditioning *starts;
 static wf_writer *writer;
 static wf_sampler samplers[WF_MAX_LEVELS + 1]; /* levels as drawn_meta has them */
 static wf_meta drawn_meta;                     /* of what is written */
 static wf_pyramid *drawn_pyramid;
 
-/* A wf_climb_draw. */
+/* A wf_coarse_to_fine_draw. */
 static int draw(void *unused, int level, int N, const float *low, const uint64_t *index, float *drawn)
 {
     (void)unused;
     wf_level_shape s = wf_meta_level(&drawn_meta, level);
-    int of_model = level + wf_starts_offset(starts);
+    int of_model = level + wf_conditioning_offset(starts);
     wf_draw how = {common.seed, cli_nth(&temperature, of_model), truncate_at};
     if (!samplers[level].flow)
         WF_TRY(wf_sampler_create(&model, of_model, backend, s.H, s.W, &samplers[level]));
@@ -84,11 +84,11 @@ static int write_record(void *unused, const wf_record *record)
 static void run(void)
 {
     char hash[20];
-    int N, offset = wf_starts_offset(starts);
-    must(wf_starts_drawn(starts, to_level, &drawn_meta));
-    must(wf_model_hash(&model, wf_starts_level(starts) + 1 + offset, drawn_meta.top + offset, hash));
+    int N, offset = wf_conditioning_offset(starts);
+    must(wf_conditioning_drawn(starts, to_level, &drawn_meta));
+    must(wf_model_hash(&model, wf_conditioning_level(starts) + 1 + offset, drawn_meta.top + offset, hash));
     must(wf_meta_add_provenance(&drawn_meta, program.name, common.argc, common.argv, common.seed, hash));
-    int chunk = wf_pyramid_batch(&drawn_meta, drawn_meta.top);
+    int chunk = wf_pyramid_rows(&drawn_meta, drawn_meta.top);
     must(wf_pyramid_create(backend, &drawn_meta, chunk, &drawn_pyramid));
     must(wf_writer_create(stdout, "stdout", &drawn_meta, &writer));
     uint64_t *index = calloc((size_t)chunk, sizeof *index);
@@ -96,11 +96,11 @@ static void run(void)
         die(WF_AGAIN, "out of memory for %d pictures", chunk);
     for (;;) {
         float *picture;
-        must(wf_starts_next(starts, chunk, &N, &picture, index));
+        must(wf_conditioning_next(starts, chunk, &N, &picture, index));
         if (!N)
             break;
-        must(wf_climb(drawn_pyramid, &drawn_meta, wf_starts_level(starts), drawn_meta.top, N, picture, index, draw,
-                      write_record, NULL));
+        must(wf_coarse_to_fine(drawn_pyramid, &drawn_meta, wf_conditioning_level(starts), drawn_meta.top, N, picture,
+                               index, draw, write_record, NULL));
         free(picture);
     }
     free(index);
@@ -124,11 +124,11 @@ int main(int argc, char **argv)
     must(wf_model_open(model_path, &model));
     must(wf_backend_open(common.backend, common.threads, &backend));
     if (from_path)
-        must(wf_starts_images(&model, (char *const *)&from_path, 1, scale, &starts));
+        must(wf_conditioning_images(&model, (char *const *)&from_path, 1, scale, &starts));
     else if (from_stdin || (count < 0 && cli_stream_comes()))
-        must(wf_starts_stream(&model, backend, stdin, "stdin", scale, &starts));
+        must(wf_conditioning_stream(&model, backend, stdin, "stdin", scale, &starts));
     else
-        must(wf_starts_nothing(&model, count < 0 ? 16 : count, scale, &starts));
+        must(wf_conditioning_none(&model, count < 0 ? 16 : count, scale, &starts));
     run();
     finish_stdout();
     wf_writer_destroy(writer);
@@ -136,7 +136,7 @@ int main(int argc, char **argv)
         wf_sampler_clear(&samplers[l]);
     wf_pyramid_destroy(drawn_pyramid);
     wf_meta_clear(&drawn_meta);
-    wf_starts_destroy(starts);
+    wf_conditioning_destroy(starts);
     wf_model_clear(&model);
     backend->close(backend);
     return 0;
