@@ -318,6 +318,27 @@ Test(image, crop)
     wf_image_clear(&image);
 }
 
+/* The middle of an odd rest is rounded up and left: what is left over is cut off below and on the right. */
+Test(image, crop_of_an_odd_rest)
+{
+    for (int rest = 1; rest <= 3; rest += 2)
+        for (int tall = 0; tall < 2; tall++) {
+            wf_image image = {0}, want = {0};
+            int H = 2 + (tall ? rest : 0), W = 2 + (tall ? 0 : rest), top = tall ? rest / 2 : 0,
+                left = tall ? 0 : rest / 2;
+            cr_assert_eq(wf_image_reserve(&image, "test", H, W, 1, 8), 0);
+            cr_assert_eq(wf_image_reserve(&want, "test", 2, 2, 1, 8), 0);
+            for (int i = 0; i < H * W; i++)
+                image.pixels[i] = (uint16_t)i;
+            for (int i = 0; i < 4; i++)
+                want.pixels[i] = (uint16_t)((top + i / 2) * W + left + i % 2);
+            cr_assert_eq(wf_image_crop(&image, "test", 2, 2), 0);
+            assert_same(&image, &want, tall ? "rest in height" : "rest in width");
+            wf_image_clear(&image);
+            wf_image_clear(&want);
+        }
+}
+
 Test(image, resize)
 {
     wf_image image = {0};

@@ -159,3 +159,33 @@ Test(batches, context)
     wf_minibatch_clear(&with);
     wf_store_close(store);
 }
+
+/* Without context every position is as likely, from the first to the last, along both axes. A count of n draws among p
+ * positions deviates by sqrt(n/p). */
+Test(batches, positions_are_uniform)
+{
+    enum { H = 10, W = 13, P = 6, N = 64, STEPS = 100, DRAWS = N * STEPS };
+    wf_store *store = store_of_places(H, W);
+    wf_minibatch b;
+    int rows[H] = {0}, columns[W] = {0};
+    cr_assert_eq(wf_minibatch_create(store, 1, N, P, 0, false, 5, &b), WF_OK, "%s", wf_error());
+    for (int64_t step = 0; step < STEPS; step++) {
+        cr_assert_eq(wf_minibatch_load(&b, step), WF_OK, "%s", wf_error());
+        for (int n = 0; n < N; n++) {
+            int first = (int)b.low[n * P * P];
+            rows[first / 1000]++;
+            columns[first % 1000]++;
+        }
+    }
+    for (int y = 0; y < H; y++) {
+        double want = y <= H - P ? DRAWS / (H - P + 1.0) : 0;
+        cr_expect(fabs(rows[y] - want) <= 5 * sqrt(want), "row %d begins %d patches, want %g", y, rows[y], want);
+    }
+    for (int x = 0; x < W; x++) {
+        double want = x <= W - P ? DRAWS / (W - P + 1.0) : 0;
+        cr_expect(fabs(columns[x] - want) <= 5 * sqrt(want), "column %d begins %d patches, want %g", x, columns[x],
+                  want);
+    }
+    wf_minibatch_clear(&b);
+    wf_store_close(store);
+}

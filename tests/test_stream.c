@@ -174,6 +174,24 @@ Test(stream, nothing_may_follow_or_be_missing)
     free(twice);
 }
 
+/* Neither more nor fewer than were read. */
+Test(stream, the_end_record_counts)
+{
+    static const char end[] = "\"end\":\"6\"";
+    size_t n;
+    int records;
+    char *bytes = stream_bytes(&n), *at = memmem(bytes, n, end, strlen(end));
+    cr_assert(at);
+    for (char digit = '0'; digit <= '9'; digit++) {
+        at[strlen(end) - 2] = digit;
+        cr_expect_eq(read_bytes(bytes, n, &records), digit == '6' ? WF_OK : WF_DATA, "%c records", digit);
+        cr_expect_eq(records, 6);
+        if (digit != '6')
+            cr_expect(strchr(wf_error(), digit) && strchr(wf_error(), '6'), "%s", wf_error());
+    }
+    free(bytes);
+}
+
 Test(stream, a_stream_without_pictures)
 {
     FILE *file = tmpfile();
