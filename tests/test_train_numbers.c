@@ -99,6 +99,7 @@ static void check_noise(const char *name, int side, int levels, int level, int p
     }
     b->close(b);
     scratch_remove();
+    scratch_make();
 }
 
 Test(numbers, training_adds_each_levels_noise)
@@ -112,6 +113,52 @@ Test(numbers, bits_of_patches_are_those_of_the_level)
 {
     check_noise("patch", 16, 2, 2, 4, 0);
     check_noise("context", 16, 2, 2, 4, 1);
+}
+
+/* Mean bits/dim of a trained level over the first `count` pictures of a store, of coefficients without noise. */
+static double bits_without_noise(wf_backend *b, const char *folder, const char *store_path, int at, int count)
+{
+    wf_store *store;
+    wf_model model;
+    wf_level level;
+    wf_level_input input;
+    wf_flow *flow;
+    float low[64], detail[192];
+    double bits = 0, density;
+    uint64_t index;
+    cr_assert_eq(wf_store_open(store_path, &store), 0, "%s", wf_error());
+    cr_assert_eq(wf_model_open(folder, &model), 0, "%s", wf_error());
+    cr_assert_eq(wf_level_load(&model, at, b, &level), 0, "%s", wf_error());
+    wf_level_shape s = wf_meta_level(&model.meta, at);
+    cr_assert_leq(s.H * s.W * s.C, 64);
+    cr_assert_eq(wf_level_flow(&level, 1, s.H, s.W, WF_MEMORY_NONE, &flow), 0, "%s", wf_error());
+    cr_assert_eq(wf_level_input_create(b, &model.meta, at, 1, s.H, s.W, &input), 0, "%s", wf_error());
+    for (int i = 0; i < count; i++) {
+        cr_assert_eq(wf_store_get(store, at, i, low, detail, &index), 0, "%s", wf_error());
+        cr_assert_eq(wf_level_input_load(&input, 1, low, detail, &index, NULL), 0, "%s", wf_error());
+        cr_assert_eq(wf_flow_forward(flow, level.params, wf_level_input_x(&input), wf_level_input_cond(&input)), 0);
+        cr_assert_eq(wf_flow_log_density(flow, &density), 0);
+        bits += wf_bits_per_dim(&model.meta, at, density) / count;
+    }
+    wf_level_input_clear(&input);
+    wf_flow_destroy(flow);
+    wf_level_clear(&level);
+    wf_model_clear(&model);
+    wf_store_close(store);
+    return bits;
+}
+
+/* Noise costs bits: a trained level has fewer without it. */
+Test(numbers, held_out_bits_are_those_of_noisy_pictures)
+{
+    wf_backend *b = open_backend("cpu");
+    wf_train_options o = small_options(3);
+    run r = {0};
+    store_planes(b, scratch_path("store"), 40, 8, 3);
+    cr_assert_eq(train(b, scratch_path("model"), scratch_path("store"), &o, &r), 0, "%s", wf_error());
+    double without = bits_without_noise(b, scratch_path("model"), scratch_path("store"), 3, 40);
+    cr_expect_gt(r.last - without, 0.01, "%g bits/dim held out, %g without noise", r.last, without);
+    b->close(b);
 }
 
 /* -- the learning rate ------------------------------------------------------------------------------------------------- */
