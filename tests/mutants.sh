@@ -2,7 +2,7 @@
 # mutants.sh [ID...] - breaks the code on purpose, one place at a time, and expects the named tests to fail
 #
 # Reads tests/mutants.tsv, whose columns are: id; file; sed expression; tests that must fail; what is broken. A test is a
-# filter of Criterion's, SUITE/NAME, or pipe:NAME for tests/pipes/NAME.sh. A mutant whose file is "=" plants several others,
+# filter of Criterion's, SUITE/NAME; ops:SLOT; or pipe:NAME for tests/pipes/NAME.sh. A mutant whose file is "=" plants several others,
 # which its second column names. Without IDs, all are tried. Works in a copy of this tree and of its build folder.
 #
 # Each mutant is killed, when one of its tests fails; survived, when none does; or stale: its sed changes no code, or the
@@ -35,11 +35,16 @@ plant() {
 }
 
 # The programs are linked for pipes alone.
-targets() { case "$*" in *pipe:*) echo all build/deadleaves build/check ;; *) echo build/check ;; esac; }
+targets() {
+    echo build/check
+    case "$*" in *ops:*) echo build/check-ops ;; esac
+    case "$*" in *pipe:*) echo all build/deadleaves ;; esac
+}
 
 # Output of one test; false if it fails.
 try() {
     case $1 in
+    ops:*) timeout 120 build/check-ops "${1#ops:}" 2>&1 | tee "$TREE/out" && ! grep -q '^0 passed' "$TREE/out" ;;
     pipe:*) timeout 400 bash "tests/pipes/${1#pipe:}.sh" ;;
     *) timeout 120 build/check --filter="$1" 2>&1 | tee "$TREE/out" | tail -n 4 && ! grep -q 'Tested: 0' "$TREE/out" ;;
     esac

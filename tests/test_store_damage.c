@@ -1,7 +1,9 @@
 /* test_store_damage.c - stores that are cut short, flipped or foreign: found and named, where liblmdb would crash */
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <lmdb.h>
 #include <sys/stat.h>
+#include <xxhash.h>
 
 #include "../lib/train/minibatch.h"
 #include "../lib/store/lmdb_check.h"
@@ -181,6 +183,40 @@ Test(store_damage, flipped_value)
             cr_assert_eq(wf_value_decode("x", 2, 7, value, shape, &all, back, rest, &again),
                          value.mv_size == n ? WF_OK : WF_DATA);
     }
+}
+
+/* Gives the store's state another hash, and a checksum that is right again. */
+static void plant_hash(const char *path, const char *key)
+{
+    MDB_env *env;
+    MDB_txn *txn;
+    MDB_dbi main;
+    MDB_val name = {strlen(key), (void *)(uintptr_t)key}, value;
+    unsigned char bytes[8192], *digit;
+    cr_assert(!mdb_env_create(&env) && !mdb_env_open(env, path, 0, 0666) && !mdb_txn_begin(env, NULL, 0, &txn) &&
+              !mdb_dbi_open(txn, NULL, 0, &main) && !mdb_get(txn, main, &name, &value));
+    cr_assert_leq(value.mv_size, sizeof bytes);
+    memcpy(bytes, value.mv_data, value.mv_size);
+    digit = memmem(bytes, value.mv_size, "\"hash\":\"", 8);
+    cr_assert(digit);
+    digit[8] = digit[8] == '0' ? '1' : '0';
+    uint64_t checksum = XXH3_64bits(bytes + sizeof checksum, value.mv_size - sizeof checksum);
+    memcpy(bytes, &checksum, sizeof checksum);
+    value.mv_data = bytes;
+    cr_assert(!mdb_put(txn, main, &name, &value, 0) && !mdb_txn_commit(txn));
+    mdb_env_close(env);
+}
+
+/* A seal says what it seals. */
+Test(store_damage, another_hash)
+{
+    char path[512];
+    strcpy(path, make_store("s", 0, 2, BATCH));
+    cr_assert_eq(judge(path), WF_OK, "%s", wf_error());
+    plant_hash(path, WF_STATE_SEALED);
+    plant_hash(path, WF_STATE_NOW);
+    cr_expect_eq(judge(path), WF_DATA);
+    cr_expect(strstr(wf_error(), "hash"), "%s", wf_error());
 }
 
 /* Windows of a value of 3 x 2 tiles: each is what the whole has there, and is refused when a tile that it touches, and no

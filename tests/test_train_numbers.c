@@ -369,6 +369,41 @@ Test(numbers, the_average_is_validated_and_loaded)
     b->close(b);
 }
 
+/* -- patience ---------------------------------------------------------------------------------------------------------- */
+
+static int count_validations(void *user, wf_train_event event, const wf_train_progress *p)
+{
+    int64_t *counts = user; /* validations, and the step of the last event */
+    counts[0] += event == WF_TRAIN_VALIDATED;
+    counts[1] = p->step;
+    return 0;
+}
+
+/* A rate of next to nothing changes no weight: the first validation stays the best, and the patience-th after it is the
+ * last. */
+Test(numbers, patience_counts_validations)
+{
+    wf_backend *b = open_backend("cpu");
+    store_planes(b, scratch_path("store"), 16, 2, 1);
+    wf_train_options o = tiny_options();
+    o.lr = 1e-12;
+    o.ema = 0;
+    o.steps = 100;
+    o.validate_every = 5;
+    for (o.patience = 1; o.patience <= 3; o.patience++) {
+        char name[32];
+        int64_t counts[2] = {0};
+        snprintf(name, sizeof name, "patience%d", o.patience);
+        cr_assert_eq(train_beside(b, scratch_path(name), scratch_path("store"), scratch_path("store"), &o,
+                                  count_validations, counts),
+                     0, "%s", wf_error());
+        cr_expect_eq(counts[0], 1 + o.patience, "patience %d: %lld validations", o.patience, (long long)counts[0]);
+        cr_expect_eq(counts[1], 5 * (1 + o.patience), "patience %d: ended at step %lld", o.patience,
+                     (long long)counts[1]);
+    }
+    b->close(b);
+}
+
 /* -- a batch left out -------------------------------------------------------------------------------------------------- */
 
 enum { PICTURES = 40, BATCH = 4, BAD_STEP = 6 };
