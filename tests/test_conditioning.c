@@ -1,4 +1,4 @@
-/* test_conditioning.c - the level at which a user's pictures enter a model: the one that has both of their sides */
+/* test_conditioning.c - a picture enters a model at the level that has its height and its width */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +20,7 @@ static wf_model open_model(void)
     return model;
 }
 
-/* Level at which a PNG of H x W enters; -1: it is refused as of no level. */
+/* Level at which a PNG of H x W enters, -1 if it is refused because no level has its size. */
 static int level_of_image(const wf_model *model, int H, int W)
 {
     char *path = (char *)(uintptr_t)scratch_path("picture.png");
@@ -39,7 +39,7 @@ static int level_of_image(const wf_model *model, int H, int W)
     return level;
 }
 
-/* Level at which a stream of a pyramid of H x W, with one level, enters. */
+/* Level at which a stream of pictures of H x W enters, from a pyramid of one level; -1 as above. */
 static int level_of_stream(const wf_model *model, wf_backend *b, int H, int W)
 {
     const wf_meta meta = {.wavelet = "haar", .levels = 1, .top = 1, .H = H, .W = W, .C = 1, .bits = 8};

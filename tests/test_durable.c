@@ -1,6 +1,6 @@
 /* test_durable.c - files are on disk before they take their name: fsync of the file, rename, fsync of the folder
  *
- * The fsync below stands before libc's. It notes what it is called for, and fails if it is asked to. */
+ * The fsync below replaces libc's in this program: it records its calls and can be made to fail. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <sys/stat.h>
@@ -113,7 +113,7 @@ Test(durable, a_folder_that_cannot_be_synced_is_an_error)
     cr_expect(strstr(wf_error(), scratch), "%s", wf_error());
 }
 
-/* Some network file systems have nothing to sync in a folder, and say EINVAL. */
+/* Some network file systems cannot sync a folder and answer EINVAL. */
 Test(durable, a_folder_without_fsync_is_not)
 {
     noted.fail_at = 2;

@@ -1,4 +1,4 @@
-/* test_evaluate.c - importance-weighted bits per dimension against a likelihood that is known */
+/* test_evaluate.c - bits per dimension and importance weights against known likelihoods */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <string.h>
@@ -12,9 +12,9 @@ static wf_backend *open_backend(const char *name)
     return b;
 }
 
-/* -- noise of whole pictures ----------------------------------------------------------------------------------------- */
+/* -- noise of whole pictures --------------------------------------------------------------------------------------- */
 
-/* What every level gets, put together again, is one field of uniforms; below, it is its average. */
+/* The noise of all levels joins to one field of uniforms; at every lower level it is the average of that field. */
 static void check_noise(const char *wavelet)
 {
     enum { N = 3, SIDE = 8, C = 2, PIXELS = N * SIDE * SIDE * C };
@@ -53,13 +53,13 @@ Test(evaluate, levels_see_one_draw_of_the_pixels)
     check_noise("db2");
 }
 
-/* -- a model of white noise ------------------------------------------------------------------------------------------ */
+/* -- a model of white noise ---------------------------------------------------------------------------------------- */
 
 enum { N = 64, DRAWS = 256 };
 static const double MU = 100.6, SIGMA = 0.35;
 static const float PICTURE[4] = {100, 101, 100, 99}; /* 2x2 pixels */
 
-/* The probability of the picture if pixels are normal before they are rounded down, bits/dim. */
+/* Exact bits/dim of the picture under normal pixels that are rounded down. */
 static double exact_bits(void)
 {
     double bits = 0;
@@ -69,7 +69,7 @@ static double exact_bits(void)
     return bits;
 }
 
-/* That model by a pyramid of one level, whose coefficients are normal too: an actnorm each, y = (x + b) exp(3 l). */
+/* The same model on a pyramid of one level. Its coefficients are normal too: an actnorm each, y = (x + b) exp(3 l). */
 static void open_level(wf_backend *b, const wf_meta *meta, int level, void **params, wf_evaluator *out)
 {
     double scale = 1.0 / 256, v[6] = {0};
@@ -83,7 +83,7 @@ static void open_level(wf_backend *b, const wf_meta *meta, int level, void **par
     cr_assert_eq(wf_evaluator_create(b, meta, level, "actnorm", NULL, &spec, *params, 5, out), 0, "%s", wf_error());
 }
 
-/* Of N times the picture, each with noise of its own: bits[n][k] of the model under draw k. */
+/* Evaluates N copies of the picture, each with its own noise: bits[n][k] is the model's bits/dim under draw k. */
 static void draw_bits(double (*bits)[DRAWS])
 {
     wf_backend *b = open_backend("ref");
@@ -142,7 +142,7 @@ Test(evaluate, more_draws_tend_to_the_exact_likelihood)
     }
 }
 
-/* Bits/dim of the picture with noise of its own at each level, in expectation: over a uniform u on [0,1), the mean of
+/* Expected bits/dim of the picture when each level draws its own noise: for uniform u on [0,1), the mean of
  * (x + u - mu)^2 is (x + 1/2 - mu)^2 + 1/12. */
 static double expected_bits(void)
 {
@@ -152,7 +152,7 @@ static double expected_bits(void)
     return nats / log(2);
 }
 
-/* Without noise, the sum over both levels would be 1/(24 sigma^2) nats = 0.49 bits/dim lower. */
+/* Evaluation without noise would give 1/(24 sigma^2) nats = 0.49 bits/dim less, summed over both levels. */
 Test(evaluate, every_level_adds_uniform_noise)
 {
     enum { ROUNDS = 64 };
@@ -193,7 +193,7 @@ Test(evaluate, every_level_adds_uniform_noise)
     b->close(b);
 }
 
-/* The mean of 1, 2 and 4 is 7/3, their sample variance (16 + 1 + 25) / 9 / (3 - 1) = 7/3, that of the mean 7/9. */
+/* 1, 2 and 4 have mean 7/3 and sample variance (16 + 1 + 25) / 9 / (3 - 1) = 7/3; their mean has variance 7/9. */
 Test(evaluate, standard_error_of_the_mean)
 {
     wf_mean m = {0};
@@ -206,7 +206,7 @@ Test(evaluate, standard_error_of_the_mean)
     cr_expect_float_eq(wf_mean_error(&m), sqrt(7) / 3, 1e-15);
 }
 
-/* Densities beyond what a double holds are weighed all the same. */
+/* Densities that overflow or vanish in a double still get their weights. */
 Test(evaluate, the_mean_of_densities_neither_overflows_nor_vanishes)
 {
     const wf_meta meta = {.H = 1024, .W = 1024, .C = 3};

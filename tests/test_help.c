@@ -1,6 +1,6 @@
 /* test_help.c - the defaults that `wf-train-level --help` names are the library's
  *
- * Other programs keep their defaults to themselves; tests/pipes/defaults.sh tries those. */
+ * tests/pipes/defaults.sh tries the defaults of the other programs. */
 #include <criterion/criterion.h>
 #include <ctype.h>
 #include <libgen.h>
@@ -25,7 +25,7 @@ static const char *program(const char *name)
     return path;
 }
 
-/* What the program's help says of an option, on one line. */
+/* Text of an option in the program's help, joined to one line; owned by the caller. */
 static char *text_of(const char *help, const char *option)
 {
     char *text = calloc(strlen(help) + 1, 1), line[512], *copy = strdup(help), *rest = copy, *next;
@@ -47,7 +47,7 @@ static char *text_of(const char *help, const char *option)
     return text;
 }
 
-/* Thousands may be set apart by commas; 1-1/782 is a difference. */
+/* Parses a number with or without commas between thousands, or a difference such as 1-1/782. */
 static double number(const char *text)
 {
     char digits[64];
@@ -97,7 +97,7 @@ Test(help, defaults_of_training)
     expect_default(help, "--validate-on", (double)o->validate_on);
     expect_default(help, "--patience", o->patience);
     expect_default(help, "--seed", (double)o->seed);
-    /* where -1 stands for the published warm-up, whose schedule numbers::learning_rate tries */
+    /* -1 stands for the published warm-up, whose schedule numbers::learning_rate tries */
     cr_expect_eq(o->warmup, -1);
     expect_default(help, "--warmup", 125000);
     free(help);

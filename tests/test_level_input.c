@@ -1,10 +1,9 @@
 /* test_level_input.c - the noise that a flow sees: its mean and its variance at every level, of every kind of signal
  *
- * A constant signal has the same pixel v everywhere: its averages are v, its details 0, so that all else that a level's input
- * holds is dequantization noise. Uniform noise on a pixel has mean 1/2 and variance 1/12. A pixel of level l averages
- * m = 2^(d (n-l)) of them, in d dimensions and below n levels: its variance is 1/(12 m), which an orthonormal step hands on
- * to the details of that level. The low-pass, one level further down, has 1/(12 2^d m). The input is in units of
- * 2^bits pixels, pictures around 0. */
+ * A constant signal has averages v and details 0, so that the rest of a level's input is dequantization noise. Uniform
+ * noise on a pixel has mean 1/2 and variance 1/12. With n levels in d dimensions, a pixel of level l averages
+ * m = 2^(d (n-l)) pixels of the signal: its noise has variance 1/(12 m). The orthonormal step from there keeps this
+ * variance in the details of level l. The low-pass is one level further down and has 1/(12 2^d m). */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdlib.h>
@@ -31,7 +30,7 @@ typedef struct moments {
     double mean, variance;
 } moments;
 
-/* Of device x [n], in pixel units. */
+/* Moments of device x [n], in pixel units. */
 static moments moments_of(wf_backend *b, const wf_meta *meta, const wf_real *x, size_t n)
 {
     double *v = malloc(n * sizeof *v), unit = 1 << meta->bits;
@@ -45,7 +44,7 @@ static moments moments_of(wf_backend *b, const wf_meta *meta, const wf_real *x, 
     return m;
 }
 
-/* Of SAMPLES numbers, the standard error of the mean is 0.2 % of the deviation, that of the variance 0.28 % or less. */
+/* SAMPLES numbers give the mean within 0.2 % of the deviation, and the variance within 0.28 % (standard errors). */
 static void expect_noise(const wf_meta *meta, int level, const char *part, moments have, double mean, double variance)
 {
     cr_expect_float_eq(have.mean, mean, 0.01 * sqrt(variance), "%s, %s, level %d, %s: mean %g, want %g +- %g",
@@ -114,10 +113,10 @@ Test(level_input, noise_of_constant_volumes)
     check_levels(&volume, "db2");
 }
 
-/* -- the density of noisy coefficients ------------------------------------------------------------------------------------ */
+/* -- the density of noisy coefficients ----------------------------------------------------------------------------- */
 
-/* White noise around the middle grey, of a deviation of one pixel [N,side,side,3]: at every level its coefficients deviate
- * 3.5 times as much as their dequantization noise. */
+/* White noise of deviation 1 around the middle grey [N,side,side,3]. At every level its coefficients deviate 3.5 times
+ * as much as the dequantization noise. */
 static float *faint_pictures(int N, int side)
 {
     size_t n = (size_t)N * (size_t)side * (size_t)side * 3;
@@ -130,7 +129,8 @@ static float *faint_pictures(int N, int side)
     return v;
 }
 
-/* A level under a fixed flow whose actnorms are set from data, which makes the flow as steep in its input as the data allow. */
+/* A level under a fixed flow. Its actnorms are set from data, which makes the flow as steep in its input as the data
+ * allow. */
 typedef struct steep_level {
     wf_level_input feed;
     wf_flow *flow;
@@ -168,7 +168,7 @@ static void steep_clear(wf_backend *b, steep_level *l)
     b->free(b, l->params);
 }
 
-/* bits [N] per coefficient of the level `at` of the pyramid's pictures. */
+/* Bits per coefficient [N] of level `at` of the pyramid's pictures. */
 static void steep_bits(steep_level *l, wf_pyramid *pyramid, int at, const uint64_t *index, const wf_random *random,
                        double *bits)
 {
@@ -184,9 +184,9 @@ static void steep_bits(steep_level *l, wf_pyramid *pyramid, int at, const uint64
         bits[i] = share * wf_bits_per_dim(meta, at, bits[i]);
 }
 
-/* Noise added to the pixels, which the DWT then takes to all levels, and noise that each level draws for itself are the same
- * random variable: the bits/dim of a fixed flow agree in the mean. A flow as steep as its data sees a wrong variance; the
- * last check makes sure that the test would see missing noise. */
+/* Noise on the pixels, taken to all levels by the DWT, has the distribution of the noise that each level draws for
+ * itself: the bits/dim of a fixed flow agree in the mean. A steep flow shows a wrong variance. The last check makes
+ * sure that the test would see missing noise. */
 Test(level_input, each_level_sees_its_share_of_the_noise, .timeout = 120)
 {
     enum { N = 64, SIDE = 32, LEVELS = 5, ROUNDS = 40 };
@@ -205,7 +205,8 @@ Test(level_input, each_level_sees_its_share_of_the_noise, .timeout = 120)
     for (int round = 0; round < ROUNDS; round++) {
         for (size_t i = 0; i < N * each; i++) {
             state = state * 6364136223846793005u + 1442695040888963407u;
-            noisy[i] = pixels[i] + (float)((double)(state >> 11) * 0x1p-53) - 0.5f; /* feed adds the mean, 1/2 */
+            noisy[i] =
+                pixels[i] + (float)((double)(state >> 11) * 0x1p-53) - 0.5f; /* the level input adds the mean, 1/2 */
         }
         cr_assert_eq(wf_pyramid_split(dirty, N, noisy, 0), 0);
         for (int i = 0; i < N; i++)
@@ -238,13 +239,13 @@ Test(level_input, each_level_sees_its_share_of_the_noise, .timeout = 120)
     free(noisy);
 }
 
-/* For the mean of m uniforms against the normal of the same variance, as a coefficient of variance m-independent scale
- * sees them: entropies differ by (excess kurtosis)^2 / 48 nats to leading order, kurtosis -1.2/m. */
+/* The mean of m uniforms has excess kurtosis -1.2/m. Its entropy differs from that of a normal of the same variance by
+ * (excess kurtosis)^2 / 48 nats to leading order. */
 Test(level_input, the_normal_stands_in_only_where_it_is_as_good)
 {
     double m = 256, bits = (1.2 / m) * (1.2 / m) / 48 / log(2);
     cr_expect_lt(bits, 1e-4);
-    /* numerically, at the first count for which the backends switch: fourth moment of drawn noise */
+    /* the fourth moment of drawn noise, up to the first count for which the backends draw normals */
     wf_backend *b = open_cpu();
     enum { N = 64, SIDE = 16 };
     const double *taps = wf_wavelet_find("haar")->taps;

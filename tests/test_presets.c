@@ -43,7 +43,7 @@ Test(presets, faces1024)
     check(&meta, faces1024);
 }
 
-/* "best" has nets of the official width, one condition net for all steps; other names are not presets. */
+/* "best" has one condition net for all steps, and nets of the official width. Other names are not presets. */
 Test(presets, names)
 {
     const wf_meta meta = {.wavelet = "haar", .levels = 6, .top = 6, .H = 64, .W = 64, .C = 3, .bits = 8};
@@ -61,7 +61,7 @@ Test(presets, names)
     cr_expect_not(wf_preset_chain("", &meta, 1, chain));
 }
 
-/* Crops are of pictures. */
+/* Only pictures are cropped. */
 Test(presets, sounds_and_volumes_are_trained_whole)
 {
     const wf_meta sound = {.levels = 10, .top = 10, .H = 1, .W = 1024, .C = 1, .bits = 8, .signal = WF_SOUND};

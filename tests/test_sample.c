@@ -1,4 +1,4 @@
-/* test_sample.c - the latents that a level is sampled from, seen through flows that leave them as they are */
+/* test_sample.c - the latents that levels are sampled from, seen through identity flows */
 #include "../lib/sample/sample.h"
 #include "anneal.h"
 
@@ -12,7 +12,7 @@ static void leave(void *user, const wf_flow *flow, float *weights)
     memset(weights, 0, wf_flow_size(flow) * sizeof *weights);
 }
 
-/* Of pictures [N], their first C latents at a level of 1x1 low-pass pixels, whose flow is the identity. */
+/* Draws N pictures at a level of 1x1 low-pass pixels; z [N,C]: the first C latents of each. */
 static void draw(const wf_model *model, wf_backend *b, int level, uint64_t seed, double temperature, double *z)
 {
     wf_sampler s;
@@ -25,14 +25,14 @@ static void draw(const wf_model *model, wf_backend *b, int level, uint64_t seed,
     cr_assert_eq(wf_sampler_create(model, level, b, 1, 1, &s), 0, "%s", wf_error());
     cr_assert_eq(wf_sampler_run(&s, N, low, index, &how, x), 0, "%s", wf_error());
     for (int n = 0; n < N; n++)
-        for (int c = 0; c < C; c++) /* in units of the flow's input, whose base is (x + 1/2) / 256 - 1/2 */
+        for (int c = 0; c < C; c++) /* the flow's input: detail / 256, or (base + 1/2) / 256 - 1/2 */
             z[n * C + c] = level ? x[n * K + c] / 256.0 : (x[n * K + c] + 0.5) / 256 - 0.5;
     wf_sampler_clear(&s);
     free(low);
     free(x);
 }
 
-/* The correlation coefficient of numbers whose means are 0. */
+/* Correlation coefficient of numbers with mean 0. */
 static double correlation(const double *a, const double *b)
 {
     double aa = 0, ab = 0, bb = 0;
@@ -44,7 +44,7 @@ static double correlation(const double *a, const double *b)
     return ab / sqrt(aa * bb);
 }
 
-/* Correlations of n independent pairs deviate by 1/sqrt(n), variances by sqrt(2/n). */
+/* n independent pairs have a correlation of 0 +- 1/sqrt(n), and variances within sqrt(2/n). */
 Test(sample, levels_and_seeds_draw_latents_of_their_own)
 {
     static double base[N * C], next[N * C], other[N * C], again[N * C];

@@ -1,4 +1,4 @@
-/* test_train.c - what bits per dimension mean, and what training promises */
+/* test_train.c - bits per dimension in closed form, and the promises of a training: exact resume, checks, skips */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <string.h>
@@ -12,8 +12,8 @@
 #include "../lib/train/optimizer.h"
 #include "training.h"
 
-/* A chain of actnorms, set from one batch, is a product of normals fitted to it: in that batch's own bits/dim everything
- * but the log-variances is a constant, -log p = sum over coefficients of 1/2 log(2 pi e variance). */
+/* A chain of actnorms, initialized from one batch, is a product of normals fitted to the batch. The batch's own
+ * bits/dim then has a closed form: -log p = sum over coefficients of 1/2 log(2 pi e variance). */
 static void check_gaussians(const char *chain)
 {
     enum { N = 64, SIDE = 8, LEVEL = 3 };
@@ -45,7 +45,7 @@ static void check_gaussians(const char *chain)
             v += (x[i * 9 + (size_t)k] - m) * (x[i * 9 + (size_t)k] - m) / (double)n;
         want += (double)each * 0.5 * log(2 * acos(-1) * exp(1) * v);
     }
-    /* at the top level nothing is above, so what remains is the scale of 8 bits */
+    /* the top level has no level above it: only the scale of 8 bits remains */
     want = (want + 8 * log(2) * (double)each * 9) / (log(2) * SIDE * SIDE * 3);
 
     wf_flow_spec spec = {N, s.H, s.W, 9, 3, 3, WF_FP32, WF_MEMORY_NONE, WF_PICTURE, 0};
@@ -74,7 +74,7 @@ Test(train, independent_gaussians_have_their_closed_form)
     check_gaussians("actnorm, actnorm");
 }
 
-/* -- the loop ------------------------------------------------------------------------------------------------------- */
+/* -- the loop ------------------------------------------------------------------------------------------------------ */
 
 static void expect_same_file(const char *a, const char *b)
 {
@@ -83,7 +83,7 @@ static void expect_same_file(const char *a, const char *b)
     cr_expect_eq(system(command), 0, "%s and %s differ", a, b);
 }
 
-/* That the log names this as the worst conditioned. */
+/* Expects the log to name `name` as the worst conditioned bijector. */
 static void expect_worst(const char *log, const char *name)
 {
     char command[1100];
@@ -91,7 +91,7 @@ static void expect_worst(const char *log, const char *name)
     cr_expect_eq(system(command), 0, "%s does not name %s", log, name);
 }
 
-/* Makes the first 1x1 of a saved training all but singular: its second row is the first and a millionth of itself. */
+/* Makes the first conv1x1 of a saved training nearly singular: row 2 becomes row 1 plus a millionth of row 2. */
 static void plant_singular(wf_backend *b, const char *state, const char *chain)
 {
     wf_flow_spec shape = {.N = 1, .K = 9, .C = 3, .kernel = 3, .memory = WF_MEMORY_NONE};
@@ -110,13 +110,13 @@ static void plant_singular(wf_backend *b, const char *state, const char *chain)
         for (int k = 0; k < 9; k++)
             w[9 + k] = w[k] + 1e-6f * w[9 + k];
     }
-    cr_assert_str_eq(st.metadata[st.pairs - 1].key, "checksum"); /* saving makes a new one */
+    cr_assert_str_eq(st.metadata[st.pairs - 1].key, "checksum"); /* saving computes a new one */
     cr_assert_eq(wf_safetensors_save(state, st.tensors, st.count, st.metadata, st.pairs - 1), 0, "%s", wf_error());
     wf_safetensors_clear(&st);
     wf_flow_destroy(flow);
 }
 
-/* Whether level 2 of the model may be sampled, and how far off its file says it is. */
+/* Status of opening level 2 of the model for sampling; *most: the round trip error in its file. */
 static int sample_level(wf_backend *b, const char *folder, double *most)
 {
     wf_model model;
@@ -144,7 +144,7 @@ Test(train, a_flow_that_cannot_be_undone_is_not_sampled, .timeout = 60)
     store_planes(b, store, 40, 8, 3);
     wf_train_options o = small_options(2);
     o.steps = o.validate_every = 10;
-    o.lr = 1e-12; /* weights stay what they are */
+    o.lr = 1e-12; /* weights do not change */
     run whole = {0}, begun = {.stop_at = 5}, rest = {0};
     double most;
     cr_assert_eq(train(b, sound, store, &o, &whole), 0, "%s", wf_error());
@@ -171,7 +171,7 @@ static const char *level_path(const char *folder, int level)
     return path;
 }
 
-/* On a pyramid of `levels`. */
+/* A training of one level of a pyramid of `levels`, interrupted twice, gives the bytes of an uninterrupted one. */
 static void interrupt_twice(wf_train_options o, int levels)
 {
     scratch_make();
@@ -189,7 +189,7 @@ static void interrupt_twice(wf_train_options o, int levels)
     cr_expect_eq(train(b, parts, store, &o, &again), 0, "%s", wf_error());
     expect_same_file(scratch_path(level_path("whole", o.level)), scratch_path(level_path("parts", o.level)));
 
-    /* another seed gives other weights, so the comparison can fail; the same folder refuses it */
+    /* another seed would give other weights: the same folder refuses it */
     o.seed = 9;
     cr_expect_eq(train(b, parts, store, &o, &again), WF_DATA);
     cr_expect(strstr(wf_error(), "seed=0"), "%s", wf_error());
@@ -219,14 +219,14 @@ Test(train, non_finite_batches_never_reach_the_weights, .timeout = 120)
     store_planes(b, store, 40, 8, 3);
     wf_train_options o = small_options(2);
     run r = {0};
-    o.lr = 1000; /* blows up within a few steps, whatever is skipped */
+    o.lr = 1000; /* diverges within a few steps, whichever batches are skipped */
     o.warmup = 0;
     o.steps = 400;
     o.validate_every = 10000;
     cr_expect_eq(train(b, folder, store, &o, &r), WF_INTERNAL, "exit with '%s' after %d skipped", wf_error(),
                  r.skipped);
     cr_expect_gt(r.skipped, 10);
-    /* what is on disk is still a training that goes on */
+    /* the state on disk is finite: the training can go on from it */
     wf_safetensors st = {0};
     cr_assert_eq(wf_safetensors_load(scratch_path("model/level-02.state.safetensors"), &st), 0, "%s", wf_error());
     for (int i = 0; i < st.count; i++)
@@ -237,7 +237,7 @@ Test(train, non_finite_batches_never_reach_the_weights, .timeout = 120)
     scratch_remove();
 }
 
-/* So a short training is judged by what it has learnt, not by where it began. */
+/* The decay rises from 0.1, so that the average of a short training does not consist of its first weights. */
 Test(train, average_forgets_the_start)
 {
     wf_backend *b = open_backend("ref");

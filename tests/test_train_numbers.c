@@ -12,7 +12,7 @@ enum { LOG_EVERY = 50 };
 
 TestSuite(numbers, .init = scratch_make, .fini = scratch_remove, .timeout = 60);
 
-/* The number behind "key": in the log's line of `step`; NAN: there is none. */
+/* Returns the number behind "key" in the log's line of `step`, NAN if the log has none. */
 static double logged(const char *path, int64_t step, const char *key)
 {
     char line[512], start[40], name[40];
@@ -42,7 +42,7 @@ static int lines_with(const char *path, const char *text)
     return count;
 }
 
-/* -- noise ------------------------------------------------------------------------------------------------------------ */
+/* -- noise --------------------------------------------------------------------------------------------------------- */
 
 static void store_constants(wf_backend *b, const char *path, int N, int side, int levels)
 {
@@ -55,8 +55,8 @@ static void store_constants(wf_backend *b, const char *path, int N, int side, in
     free(pixels);
 }
 
-/* Bits/dim that a level of constant pictures contributes under normals as wide as its noise, whose variance is 1/(12 4^k)
- * square pixels k levels below the pictures: log p is -1/2 log(2 pi e variance) for each of its coefficients. */
+/* Bits/dim of a level of constant pictures under normals as wide as the level's noise. Noise k levels below the
+ * pictures has variance 1/(12 4^k) square pixels; a coefficient has log p = -1/2 log(2 pi e variance). */
 static double noise_bits(int side, int levels, int level)
 {
     wf_meta meta = square(side, levels);
@@ -65,7 +65,7 @@ static double noise_bits(int side, int levels, int level)
     return wf_bits_per_dim(&meta, level, -0.5 * s.H * s.W * s.K * log(2 * acos(-1) * exp(1) * variance));
 }
 
-/* Trains normals on constant pictures. Without noise they would become ever narrower. */
+/* Trains normals on constant pictures. Without noise the normals would shrink without limit. */
 static void check_noise(const char *name, int side, int levels, int level, int patch, int context)
 {
     wf_backend *b = open_backend("cpu");
@@ -108,14 +108,14 @@ Test(numbers, training_adds_each_levels_noise)
         check_noise("whole", 8, 3, level, 0, 0);
 }
 
-/* A patch stands for its whole level in the log and in the progress. */
+/* The log and the progress scale the bits of patches up to the whole level. */
 Test(numbers, bits_of_patches_are_those_of_the_level)
 {
     check_noise("patch", 16, 2, 2, 4, 0);
     check_noise("context", 16, 2, 2, 4, 1);
 }
 
-/* Mean bits/dim of a trained level over the first `count` pictures of a store, of coefficients without noise. */
+/* Mean bits/dim of a trained level over the first `count` pictures of a store, without noise. */
 static double bits_without_noise(wf_backend *b, const char *folder, const char *store_path, int at, int count)
 {
     wf_store *store;
@@ -148,7 +148,7 @@ static double bits_without_noise(wf_backend *b, const char *folder, const char *
     return bits;
 }
 
-/* Noise costs bits: a trained level has fewer without it. */
+/* Noise costs bits: a trained level needs fewer bits/dim for coefficients without noise. */
 Test(numbers, held_out_bits_are_those_of_noisy_pictures)
 {
     wf_backend *b = open_backend("cpu");
@@ -161,7 +161,7 @@ Test(numbers, held_out_bits_are_those_of_noisy_pictures)
     b->close(b);
 }
 
-/* -- the learning rate ------------------------------------------------------------------------------------------------- */
+/* -- the learning rate --------------------------------------------------------------------------------------------- */
 
 static wf_train_options tiny_options(void)
 {
@@ -211,9 +211,9 @@ static void check_schedule(wf_backend *b, const schedule *want, int number)
 Test(numbers, learning_rate)
 {
     static const schedule all[] = {
-        /* the default rate after no warm-up, without a fall */
+        /* the default rate: no warm-up, no fall */
         {.steps = 400, .warmup = 0, .at = {1e-3, 1e-3, 1e-3, 1e-3}},
-        /* warm-up over 120 of 400 steps, then a fall over the last 0.75: from 2e-3 at step 100 to 0 at step 400 */
+        /* warm-up over 120 of 400 steps; a fall over the last 0.75 of them, which begins at step 100 */
         {.steps = 400,
          .warmup = 120,
          .lr = 2e-3,
@@ -230,7 +230,7 @@ Test(numbers, learning_rate)
     b->close(b);
 }
 
-/* A vector of the state in `folder` at level 0 [count]. */
+/* Reads a vector [count] of level 0's state in `folder`. */
 static void read_state(const char *folder, const char *key, int count, double *out)
 {
     char path[64];
@@ -258,7 +258,7 @@ static void weights_after_a_step(wf_backend *b, const char *name, double lr, int
     read_state(name, "w", PARAMETERS, out);
 }
 
-/* The first step of Adamax moves every parameter by rate * sqrt(1 - beta2), 1 - beta2 being 1/782. */
+/* The first step of Adamax moves every parameter by rate * sqrt(1 - beta2), where 1 - beta2 = 1/782. */
 Test(numbers, the_first_step_moves_by_the_rate)
 {
     double still[PARAMETERS], whole[PARAMETERS], tenth[PARAMETERS], unit = 1e-2 * sqrt(1 / 782.0);
@@ -274,14 +274,14 @@ Test(numbers, the_first_step_moves_by_the_rate)
     b->close(b);
 }
 
-/* -- the moving average ------------------------------------------------------------------------------------------------ */
+/* -- the moving average -------------------------------------------------------------------------------------------- */
 
 typedef struct averaging {
     double w[PARAMETERS], ema[PARAMETERS], held_out;
     int64_t step;
 } averaging;
 
-/* ema <- d ema + (1 - d) w after each step t = 1, 2 .., with d = min(0.6, t / (t + 9)). */
+/* Checks after each step t = 1, 2 .. that ema = d ema + (1 - d) w, with d = min(0.6, t / (t + 9)). */
 static int follow(void *user, wf_train_event event, const wf_train_progress *p)
 {
     averaging *a = user;
@@ -337,7 +337,8 @@ static double furthest(const double *a, const double *b)
     return most;
 }
 
-/* The average follows its recurrence; held-out bits are its bits and not those of the weights; a level is loaded with it. */
+/* The average follows its recurrence. Held-out bits are the average's and not the weights'. A level is loaded with the
+ * average. */
 Test(numbers, the_average_is_validated_and_loaded)
 {
     wf_backend *b = open_backend("cpu");
@@ -369,7 +370,7 @@ Test(numbers, the_average_is_validated_and_loaded)
     b->close(b);
 }
 
-/* -- patience ---------------------------------------------------------------------------------------------------------- */
+/* -- patience ------------------------------------------------------------------------------------------------------ */
 
 static int count_validations(void *user, wf_train_event event, const wf_train_progress *p)
 {
@@ -379,8 +380,8 @@ static int count_validations(void *user, wf_train_event event, const wf_train_pr
     return 0;
 }
 
-/* A rate of next to nothing changes no weight: the first validation stays the best, and the patience-th after it is the
- * last. */
+/* A rate of 1e-12 changes no weight, so that the first validation stays the best. The run ends `patience` validations
+ * later. */
 Test(numbers, patience_counts_validations)
 {
     wf_backend *b = open_backend("cpu");
@@ -404,11 +405,11 @@ Test(numbers, patience_counts_validations)
     b->close(b);
 }
 
-/* -- a batch left out -------------------------------------------------------------------------------------------------- */
+/* -- a batch left out ---------------------------------------------------------------------------------------------- */
 
 enum { PICTURES = 40, BATCH = 4, BAD_STEP = 6 };
 
-/* One epoch whose batch BAD_STEP holds a picture so bright that its density overflows. */
+/* A store whose first epoch has one bad batch, BAD_STEP: a picture in it is so bright that its density overflows. */
 static void store_one_bad(wf_backend *b, const char *path)
 {
     wf_meta meta = square(8, 3);
@@ -439,7 +440,7 @@ static void train_one_bad(wf_backend *b, const char *name, int64_t checkpoint_ev
     cr_assert_eq(status, stop_at ? WF_AGAIN : WF_OK, "%s", wf_error());
 }
 
-/* Adds BAD_STEP to the batches that a saved training leaves out. */
+/* Adds BAD_STEP to the batches that a saved training skips. */
 static void plant_skip(const char *state)
 {
     wf_safetensors st = {0};
@@ -452,7 +453,7 @@ static void plant_skip(const char *state)
             st.tensors[i].bytes = sizeof step;
             st.tensors[i].data = &step;
         }
-    cr_assert_str_eq(st.metadata[st.pairs - 1].key, "checksum"); /* saving makes a new one */
+    cr_assert_str_eq(st.metadata[st.pairs - 1].key, "checksum"); /* saving computes a new one */
     cr_assert_eq(wf_safetensors_save(state, st.tensors, st.count, st.metadata, st.pairs - 1), 0, "%s", wf_error());
     wf_safetensors_clear(&st);
 }
@@ -470,7 +471,7 @@ static void expect_same(const char *a, const char *b)
     free(two);
 }
 
-/* The training then succeeds, as it would have without ever having met that batch. */
+/* A training that meets one bad batch skips it and succeeds, with the weights of a training that never met it. */
 Test(numbers, one_bad_batch_is_left_out)
 {
     wf_backend *b = open_backend("cpu");
