@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# mutants.sh [ID...] - breaks the code on purpose, one place at a time, and expects the named tests to fail
+# mutants.sh [ID...] - plants one fault at a time in the code and expects the named tests to fail
 #
-# Reads tests/mutants.tsv, whose columns are: id; file; sed expression; tests that must fail; what is broken. A test is a
-# filter of Criterion's, SUITE/NAME; ops:SLOT; or pipe:NAME for tests/pipes/NAME.sh. A mutant whose file is "=" plants several others,
-# which its second column names. Without IDs, all are tried. Works in a copy of this tree and of its build folder.
+# tests/mutants.tsv has a row for each mutant: id; file; sed expression; tests, one of which must fail; what is broken.
+# A test is SUITE/NAME, a filter of Criterion's; ops:SLOT of check-ops; or pipe:NAME for tests/pipes/NAME.sh. A mutant
+# whose file is "=" plants several others, whose ids stand in place of the sed expression. Without IDs, all mutants run.
+# They run in a copy of this tree and of its build folder.
 #
-# Each mutant is killed, when one of its tests fails; survived, when none does; or stale: its sed changes no code, or the
-# changed code does not compile, and the table has to follow the code. The last line has the totals; exits 1 unless all were
-# killed.
+# A mutant is killed when one of its tests fails, and survives when none does. It is stale when its sed changes no code,
+# or when the changed code does not compile: the row then has to follow the code. The last line has the totals. Exits 1
+# unless all mutants were killed.
 set -uf -o pipefail
 cd "$(dirname "$0")/.." || exit 1
 export OMP_WAIT_POLICY=passive OMP_NUM_THREADS=1 KILLS=2 BIN=bin B=build
@@ -17,7 +18,7 @@ trap 'rm -rf "$TREE"' EXIT
 killed=0 survived=0 stale=0
 
 git ls-files -co --exclude-standard -z | tar --null -T - -cf - 2> "$TREE/log" | tar xf - -C "$TREE" || exit 1
-cp -a build bin "$TREE" 2> "$TREE/log" # what is built already: the rest is made there
+cp -a build bin "$TREE" 2> "$TREE/log" # saves compiling what is built already
 table=$TREE/tests/mutants.tsv
 cd "$TREE" || exit 1
 
@@ -31,17 +32,18 @@ plant() {
     local file before
     file=$(row "$1" 2)
     before=$(code "$file")
+    cp "$file" "$file.kept" 2> log
     [ -n "$before" ] && sed -i "$(row "$1" 3)" "$file" && [ "$before" != "$(code "$file")" ]
 }
 
-# The programs are linked for pipes alone.
+# targets TEST...: what make has to build for the tests; programs are linked for pipes alone
 targets() {
     echo build/check
     case "$*" in *ops:*) echo build/check-ops ;; esac
     case "$*" in *pipe:*) echo all build/deadleaves ;; esac
 }
 
-# Output of one test; false if it fails.
+# try TEST: runs one test; false if it fails, or if no test has this name
 try() {
     case $1 in
     ops:*) timeout 120 build/check-ops "${1#ops:}" 2>&1 | tee "$TREE/out" && ! grep -q '^0 passed' "$TREE/out" ;;
@@ -72,7 +74,7 @@ restore() {
     [ "$(row "$1" 2)" = = ] && parts=$(row "$1" 3)
     for part in $parts; do
         file=$(row "$part" 2)
-        cp "$OLDPWD/$file" "$file" # with the time of now, so that it is compiled again
+        cat "$file.kept" > "$file" # with the time of now, so that it is compiled again
     done
 }
 
@@ -82,24 +84,32 @@ for id in "${all[@]}"; do
     [ -n "$(row "$id" 4)" ] || { echo "mutants: no mutant $id, or it names no tests"; exit 64; }
 done
 
-# A test that fails anyway would kill every mutant.
-mapfile -t tests < <(for id in "${all[@]}"; do row "$id" 4; done | tr ' ' '\n' | sort -u)
-# shellcheck disable=SC2046 # several words
-$BUILD $(targets "${tests[@]}") > log 2>&1 || { echo "mutants: the code does not compile: $(tail -n 3 log)"; exit 1; }
-for test in "${tests[@]}"; do
-    try "$test" > log 2>&1 || { echo "mutants: $test fails on the code as it is, or does not exist"; cat log; exit 1; }
-done
+main() { # a function, so that bash has read all of it before this file may change
+    # A test that fails without a mutant would kill every mutant.
+    mapfile -t tests < <(for id in "${all[@]}"; do row "$id" 4; done | tr ' ' '\n' | sort -u)
+    # shellcheck disable=SC2046 # several words
+    if ! $BUILD $(targets "${tests[@]}") > log 2>&1; then
+        echo "mutants: the code does not compile: $(tail -n 3 log)"
+        exit 1
+    fi
+    for test in "${tests[@]}"; do
+        try "$test" > log 2>&1 && continue
+        echo "mutants: $test fails on the code as it is, or does not exist: $(cat log)"
+        exit 1
+    done
 
-for id in "${all[@]}"; do
-    start=$SECONDS
-    result=$(verdict "$id")
-    restore "$id"
-    case $result in
-    killed*) killed=$((killed + 1)) ;;
-    survived) survived=$((survived + 1)) ;;
-    *) stale=$((stale + 1)) ;;
-    esac
-    printf '%-20s %3d s  %s: %s\n' "$id" $((SECONDS - start)) "$result" "$(row "$id" 5)"
-done
-echo "mutants: $killed killed, $survived survived, $stale stale"
-[ $((survived + stale)) = 0 ]
+    for id in "${all[@]}"; do
+        start=$SECONDS
+        result=$(verdict "$id")
+        restore "$id"
+        case $result in
+        killed*) killed=$((killed + 1)) ;;
+        survived) survived=$((survived + 1)) ;;
+        *) stale=$((stale + 1)) ;;
+        esac
+        printf '%-20s %3d s  %s: %s\n' "$id" $((SECONDS - start)) "$result" "$(row "$id" 5)"
+    done
+    echo "mutants: $killed killed, $survived survived, $stale stale"
+    [ $((survived + stale)) = 0 ]
+}
+main

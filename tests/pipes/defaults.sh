@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# defaults.sh - what --help names as an option's default is what the program does without the option. Each is tried three
-# times: without the option, with its default, which must give the same, and with another value, which must not.
+# defaults.sh - without an option, a program behaves as with the default that --help names. Each option is tried three
+# times: without it, with its default, which must give the same output, and with another value, which must not.
 . "$(dirname "$0")/lib.sh"
 export OMP_NUM_THREADS=1
 
@@ -10,7 +10,10 @@ default() {
         /^ +-/ { inside = match($0, " " option "[ ,]") && RSTART < 10 }
         /^[^ ]/ { inside = 0 }
         inside { text = text " " $0 }
-        END { if (sub(/.*default( is)?:? */, "", text) && match(text, /^[a-z0-9.e-]*[a-z0-9]/)) print substr(text, 1, RLENGTH) }'
+        END {
+            if (sub(/.*default( is)?:? */, "", text) && match(text, /^[a-z0-9.e-]*[a-z0-9]/))
+                print substr(text, 1, RLENGTH)
+        }'
 }
 # try PROGRAM OPTION OTHER COMMAND...: the command's output, by its words and OPTION with a value behind them
 try() {
@@ -34,11 +37,11 @@ wf-dwt -q -o six six.ppm
     head -c 256 "$DEADLEAVES"
 } > array.npy
 
-# The streams tell the command; their pictures do not.
+# A stream holds its command line, pictures do not.
 pictures() { "$@" | wf-idwt -q; }
 nuts() {
     wf-nuts -m model -n 2 -l 1 --report report "$@" 2> said | wf-idwt -q
-    grep converged said # the lines before it tell the speed
+    grep converged said # the lines before it hold speeds
     sed 's/"seconds": *[0-9.e-]*//' report
 }
 try wf-sample --temperature 0.5 pictures wf-sample -q -m model -n 2

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# published.sh - the published configurations, as the pipelines of ImageNet-64, LSUN and faces give them to wf-train-level
+# published.sh - the published configurations: chains, patches and crops in the pipelines of ImageNet-64, LSUN and faces
 . "$(dirname "$0")/lib.sh"
 
-# expand PIPELINE TEXT: TEXT with the variables of the pipeline, which thinks that it has its pictures
+# expand PIPELINE TEXT: TEXT with the values of the pipeline's variables; the names of pictures are made up
 expand() {
     env -u MAKEFLAGS make -s -C "$ROOT" -f "pipelines/$1.mk" OUT="$WORK/out" paths-train=here paths-val=here \
         --eval "expanded:; @echo '$2'" expanded
