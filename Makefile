@@ -35,7 +35,7 @@ CUDA = $(if $(NVCC),$(wildcard kernels/cuda/*.cu))
 FUZZERS = $(or $(TARGET),$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c)))
 PLUGIN = $(if $(CUDA),$B/libwf-cuda.so)
 
-.PHONY: all tidy coverage emulated check check-fast check-ops check-pipes check-gpu check-spills check-long fuzz fuzz-run bench bench-gpu bench-nuts bench-store bench-dwt lint format man install demo clean help
+.PHONY: all tidy coverage emulated check check-fast check-ops check-pipes check-gpu check-spills check-long mutants fuzz fuzz-run bench bench-gpu bench-nuts bench-store bench-dwt lint format man install demo clean help
 all: $(TOOLS:%=$(BIN)/%) $(PLUGIN) ## build every program into bin/
 
 $B/libwf.a: $(LIB)
@@ -112,6 +112,8 @@ check-spills: $(PLUGIN) ## no kernel keeps registers in memory, as the compiler 
 	tests/gpu/spills.sh $B/kernels/cuda
 check-long: all $B/deadleaves ## tests that take many minutes
 	$(RUN) long
+mutants: all $B/check $B/deadleaves ## breaks the code in sixty places, one at a time, and expects tests to fail; M="ID ...": these only
+	tests/mutants.sh $(M)
 fuzz: ## every parser with bytes that libFuzzer makes up, for SECONDS=60 each; needs clang. TARGET=NAME: that one only
 	@$(MAKE) --no-print-directory CC=clang SAN=1 FUZZ=1 fuzz-run
 fuzz-run: $(FUZZERS:%=$B/fuzz-%)
