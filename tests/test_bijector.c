@@ -483,7 +483,7 @@ Test(bijector, registry_walk)
 {
     int rows = 0;
     for (const wf_bijector_type *type; (type = wf_bijector_row(rows)); rows++) {
-        size_t least = type->move ? 3 : sizeof shapes / sizeof *shapes; /* moves need even sides, of pictures */
+        size_t least = type->reshape ? 3 : sizeof shapes / sizeof *shapes; /* moves need even sides, of pictures */
         char chain[128];
         for (int i = 0; variant(type, i, 0, chain); i++) {
             size_t refused = strstr(chain, "maskedconv") ? NO_PICTURES : strstr(chain, "mask=checker") ? VOLUMES : 0;

@@ -1,41 +1,41 @@
-/* autoregressive.c - a net that is shown the picture moved on by a line, and line by line back from what it says */
+/* autoregressive.c - a net that is shown the picture shifted on by a line, and line by line back from what it says */
 #include "autoregressive.h"
 
 /* Channels of what the net is shown. */
 static int shown(const wf_bijector *self, const wf_autoregressive *a)
 {
-    return self->context->K + a->beside_channels;
+    return self->shape->K + a->beside_channels;
 }
 
 void wf_autoregressive_measure(wf_bijector *self, wf_autoregressive *a, size_t tape_bytes, size_t work_bytes)
 {
-    const wf_stage_shape *c = self->context;
+    const wf_stage_shape *c = self->shape;
     size_t pixels = (size_t)c->N * (size_t)c->H * (size_t)c->W, real = c->backend->real;
-    a->tape = wf_round64(tape_bytes);
-    a->state = wf_round64(pixels * (size_t)c->K * real);
-    a->seen = wf_round64(pixels * (size_t)shown(self, a) * real);
-    a->theta = wf_round64(pixels * (size_t)(c->K * wf_transform_parameters(&a->of.transform)) * real);
-    a->work = 2 * a->theta + a->seen + a->state;
-    self->tape_bytes = a->tape + a->seen + a->state;
-    self->work_bytes = a->work + work_bytes;
+    a->net_tape_bytes = wf_round64(tape_bytes);
+    a->state_bytes = wf_round64(pixels * (size_t)c->K * real);
+    a->seen_bytes = wf_round64(pixels * (size_t)shown(self, a) * real);
+    a->params_bytes = wf_round64(pixels * (size_t)(c->K * wf_transform_parameters(&a->of.transform)) * real);
+    a->work_bytes = 2 * a->params_bytes + a->seen_bytes + a->state_bytes;
+    self->tape_bytes = a->net_tape_bytes + a->seen_bytes + a->state_bytes;
+    self->work_bytes = a->work_bytes + work_bytes;
 }
 
 /* The tape: the net's, then what it is shown, and scratch of the inverse. */
 static wf_real *seen_in(const wf_autoregressive *a, void *tape)
 {
-    return (wf_real *)((char *)tape + a->tape);
+    return (wf_real *)((char *)tape + a->net_tape_bytes);
 }
 
-static wf_real *spare(const wf_autoregressive *a, void *tape)
+static wf_real *scratch_in(const wf_autoregressive *a, void *tape)
 {
-    return (wf_real *)((char *)tape + a->tape + a->seen);
+    return (wf_real *)((char *)tape + a->net_tape_bytes + a->seen_bytes);
 }
 
 /* The first `channels` of `count` lines of `from` [N,H,W,from_K], from line i on, to those of `to` [N,H,W,to_K], from j on. */
 static int copy_lines(const wf_bijector *self, const wf_autoregressive *a, int channels, int count, const wf_real *from,
                       int from_K, int i, wf_real *to, int to_K, int j, bool add)
 {
-    const wf_stage_shape *c = self->context;
+    const wf_stage_shape *c = self->shape;
     size_t all = (size_t)a->lines * (size_t)a->run;
     wf_runs runs = {.outer = (size_t)c->N * (size_t)a->outer,
                     .inner = (size_t)count * (size_t)a->run,
@@ -52,9 +52,9 @@ static int copy_lines(const wf_bijector *self, const wf_autoregressive *a, int c
 }
 
 /* Nothing of any picture yet, and what is beside it. */
-static int clear(const wf_bijector *self, const wf_autoregressive *a, wf_real *seen)
+static int clear_seen(const wf_bijector *self, const wf_autoregressive *a, wf_real *seen)
 {
-    const wf_stage_shape *c = self->context;
+    const wf_stage_shape *c = self->shape;
     wf_backend *b = c->backend;
     size_t pixels = (size_t)c->H * (size_t)c->W, beside = (size_t)a->beside_channels, all = (size_t)shown(self, a);
     wf_runs same = {.outer = (size_t)c->N,
@@ -63,40 +63,40 @@ static int clear(const wf_bijector *self, const wf_autoregressive *a, wf_real *s
                     .from_inner = beside,
                     .to_outer = pixels * all,
                     .to_inner = all};
-    WF_TRY(b->zero(b, seen, a->seen));
+    WF_TRY(b->zero(b, seen, a->seen_bytes));
     return beside ? b->copy_runs(b, &same, wf_at(b, seen, (size_t)c->K), a->beside) : WF_OK;
 }
 
 int wf_autoregressive_show(const wf_bijector *self, const wf_autoregressive *a, const wf_real *x, void *tape,
                            const wf_real **seen)
 {
-    int K = self->context->K;
-    wf_real *moved = seen_in(a, tape);
-    *seen = moved;
-    WF_TRY(clear(self, a, moved));
-    return copy_lines(self, a, K, a->lines - 1, x, K, a->back, moved, shown(self, a), !a->back, false);
+    int K = self->shape->K;
+    wf_real *shifted = seen_in(a, tape);
+    *seen = shifted;
+    WF_TRY(clear_seen(self, a, shifted));
+    return copy_lines(self, a, K, a->lines - 1, x, K, a->back, shifted, shown(self, a), !a->back, false);
 }
 
 /* The way back of what the net was shown: added to x. */
-static int move_back(const wf_bijector *self, const wf_autoregressive *a, const wf_real *moved, wf_real *x)
+static int add_shifted(const wf_bijector *self, const wf_autoregressive *a, const wf_real *shifted, wf_real *x)
 {
-    int K = self->context->K;
-    return copy_lines(self, a, K, a->lines - 1, moved, shown(self, a), !a->back, x, K, a->back, true);
+    int K = self->shape->K;
+    return copy_lines(self, a, K, a->lines - 1, shifted, shown(self, a), !a->back, x, K, a->back, true);
 }
 
 int wf_autoregressive_forward(const wf_bijector *self, const wf_autoregressive *a, const wf_real *params,
                               const wf_real *x, const wf_real *cond, wf_real *y, double *logdet, void *tape)
 {
-    const wf_stage_shape *c = self->context;
+    const wf_stage_shape *c = self->shape;
     const wf_real *seen;
-    wf_real *theta;
+    wf_real *transform_params;
     WF_TRY(wf_autoregressive_show(self, a, x, tape, &seen));
-    WF_TRY(wf_net_forward(a->net, params, seen, cond, tape, &theta));
-    return c->backend->transform_forward(c->backend, &a->of, c->N, x, theta, c->weight, y, logdet);
+    WF_TRY(wf_net_forward(a->net, params, seen, cond, tape, &transform_params));
+    return c->backend->transform_forward(c->backend, &a->of, c->N, x, transform_params, c->weight, y, logdet);
 }
 
 /* Line `n` of the order. */
-static int line(const wf_autoregressive *a, int n)
+static int line_at(const wf_autoregressive *a, int n)
 {
     return a->back ? a->lines - 1 - n : n;
 }
@@ -105,34 +105,35 @@ static int line(const wf_autoregressive *a, int n)
 int wf_autoregressive_inverse(const wf_bijector *self, const wf_autoregressive *a, const wf_real *params,
                               const wf_real *y, const wf_real *cond, wf_real *x, double *logdet, void *tape)
 {
-    const wf_stage_shape *c = self->context;
+    const wf_stage_shape *c = self->shape;
     wf_backend *b = c->backend;
-    wf_real *moved = seen_in(a, tape), *found = spare(a, tape), *theta;
-    WF_TRY(clear(self, a, moved));
+    wf_real *shifted = seen_in(a, tape), *found = scratch_in(a, tape), *transform_params;
+    WF_TRY(clear_seen(self, a, shifted));
     for (int n = 0; n + 1 < a->lines; n++) {
-        WF_TRY(wf_net_forward(a->net, params, moved, cond, tape, &theta));
-        WF_TRY(b->transform_inverse(b, &a->of, c->N, y, theta, found, NULL));
-        WF_TRY(copy_lines(self, a, c->K, 1, found, c->K, line(a, n), moved, shown(self, a), line(a, n + 1), false));
+        WF_TRY(wf_net_forward(a->net, params, shifted, cond, tape, &transform_params));
+        WF_TRY(b->transform_inverse(b, &a->of, c->N, y, transform_params, found, NULL));
+        WF_TRY(copy_lines(self, a, c->K, 1, found, c->K, line_at(a, n), shifted, shown(self, a), line_at(a, n + 1),
+                          false));
     }
-    WF_TRY(wf_net_forward(a->net, params, moved, cond, tape, &theta));
-    return b->transform_inverse(b, &a->of, c->N, y, theta, x, logdet);
+    WF_TRY(wf_net_forward(a->net, params, shifted, cond, tape, &transform_params));
+    return b->transform_inverse(b, &a->of, c->N, y, transform_params, x, logdet);
 }
 
-/* Where backward works: gradients by theta, by those of one line alone, by what the net saw, by y. */
+/* Where backward works: gradients by transform_params, by those of one line alone, by what the net saw, by y. */
 typedef struct places {
-    wf_real *dtheta, *dline, *dseen, *dy;
+    wf_real *dparams, *dline_params, *dseen, *dy;
     void *net;
 } places;
 
-static places divide(const wf_autoregressive *a, void *work)
+static places divide_work(const wf_autoregressive *a, void *work)
 {
     places p;
     char *at = work;
-    p.dtheta = (wf_real *)at;
-    p.dline = (wf_real *)(at += a->theta);
-    p.dseen = (wf_real *)(at += a->theta);
-    p.dy = (wf_real *)(at += a->seen);
-    p.net = at + a->state;
+    p.dparams = (wf_real *)at;
+    p.dline_params = (wf_real *)(at += a->params_bytes);
+    p.dseen = (wf_real *)(at += a->params_bytes);
+    p.dy = (wf_real *)(at += a->seen_bytes);
+    p.net = at + a->state_bytes;
     return p;
 }
 
@@ -140,14 +141,14 @@ int wf_autoregressive_backward(const wf_bijector *self, const wf_autoregressive 
                                const wf_real *x, wf_real *g, wf_real *dcond, double dlogdet, wf_real *grads, void *tape,
                                void *work)
 {
-    const wf_stage_shape *c = self->context;
+    const wf_stage_shape *c = self->shape;
     wf_backend *b = c->backend;
-    places p = divide(a, work);
-    wf_real *theta = wf_net_output(a->net, tape);
-    WF_TRY(b->transform_backward(b, &a->of, c->N, x, theta, c->weight, g, dlogdet, p.dtheta));
-    WF_TRY(b->zero(b, p.dseen, a->seen));
-    WF_TRY(wf_net_backward(a->net, params, p.dtheta, grads, p.dseen, dcond, tape, p.net));
-    return move_back(self, a, p.dseen, g);
+    places p = divide_work(a, work);
+    wf_real *transform_params = wf_net_output(a->net, tape);
+    WF_TRY(b->transform_backward(b, &a->of, c->N, x, transform_params, c->weight, g, dlogdet, p.dparams));
+    WF_TRY(b->zero(b, p.dseen, a->seen_bytes));
+    WF_TRY(wf_net_backward(a->net, params, p.dparams, grads, p.dseen, dcond, tape, p.net));
+    return add_shifted(self, a, p.dseen, g);
 }
 
 /* The last line of x moves no other: its gradient is complete, and gives that of its y, and what flows back to the lines before. */
@@ -155,22 +156,22 @@ int wf_autoregressive_inverse_backward(const wf_bijector *self, const wf_autoreg
                                        const wf_real *x, wf_real *g, wf_real *dcond, double dlogdet, void *tape,
                                        void *work)
 {
-    const wf_stage_shape *c = self->context;
+    const wf_stage_shape *c = self->shape;
     wf_backend *b = c->backend;
-    places p = divide(a, work);
-    wf_real *theta = wf_net_output(a->net, tape), *here = spare(a, tape);
-    int K = c->K, numbers = K * wf_transform_parameters(&a->of.transform);
+    places p = divide_work(a, work);
+    wf_real *transform_params = wf_net_output(a->net, tape), *gy = scratch_in(a, tape);
+    int K = c->K, per_pixel = K * wf_transform_parameters(&a->of.transform);
     size_t state = (size_t)c->N * (size_t)c->H * (size_t)c->W * (size_t)K;
     for (int n = a->lines - 1; n >= 0; n--) {
-        int i = line(a, n);
-        WF_TRY(b->copy(b, here, g, state));
-        WF_TRY(b->transform_inverse_backward(b, &a->of, c->N, x, theta, here, dlogdet, p.dtheta));
-        WF_TRY(copy_lines(self, a, K, 1, here, K, i, p.dy, K, i, false));
-        WF_TRY(b->zero(b, p.dline, a->theta));
-        WF_TRY(copy_lines(self, a, numbers, 1, p.dtheta, numbers, i, p.dline, numbers, i, false));
-        WF_TRY(b->zero(b, p.dseen, a->seen));
-        WF_TRY(wf_net_backward(a->net, params, p.dline, NULL, p.dseen, dcond, tape, p.net));
-        WF_TRY(move_back(self, a, p.dseen, g));
+        int i = line_at(a, n);
+        WF_TRY(b->copy(b, gy, g, state));
+        WF_TRY(b->transform_inverse_backward(b, &a->of, c->N, x, transform_params, gy, dlogdet, p.dparams));
+        WF_TRY(copy_lines(self, a, K, 1, gy, K, i, p.dy, K, i, false));
+        WF_TRY(b->zero(b, p.dline_params, a->params_bytes));
+        WF_TRY(copy_lines(self, a, per_pixel, 1, p.dparams, per_pixel, i, p.dline_params, per_pixel, i, false));
+        WF_TRY(b->zero(b, p.dseen, a->seen_bytes));
+        WF_TRY(wf_net_backward(a->net, params, p.dline_params, NULL, p.dseen, dcond, tape, p.net));
+        WF_TRY(add_shifted(self, a, p.dseen, g));
     }
     return b->copy(b, g, p.dy, state);
 }

@@ -54,14 +54,14 @@ typedef struct wf_stage_shape {
     bool learnt;                 /* the condition is what an encoder has made of it */
 } wf_stage_shape;
 
-/* The convolution for `spec` (N, sides and precision are filled in here); owned by the context. */
-int wf_stage_conv(wf_stage_shape *context, wf_conv_spec spec, wf_conv **out) WF_MUST;
+/* The convolution for `spec` (N, sides and precision are filled in here); owned by the shape. */
+int wf_stage_conv(wf_stage_shape *shape, wf_conv_spec spec, wf_conv **out) WF_MUST;
 
 typedef struct wf_bijector_type wf_bijector_type;
 
 typedef struct wf_bijector {
     const wf_bijector_type *type;
-    wf_stage_shape *context, *after; /* of its input, of its output */
+    wf_stage_shape *shape, *after; /* of its input, of its output */
     wf_param *params;
     int param_count;
     wf_bijector_conv *convs;
@@ -104,9 +104,9 @@ struct wf_bijector_type {
     int (*data_init)(wf_bijector *self, wf_real *params, const wf_real *x, const wf_real *cond, void *tape);
 
     /* Of moves, not in place: from its input to its output or, `back`, the other way. Being orthonormal, it is its own
-     * gradient's inverse, and has no log-determinant. Inputs fill their context's shape; an output does so too, and what it
+     * gradient's inverse, and has no log-determinant. Inputs fill their shape's shape; an output does so too, and what it
      * has no room for, z [N,H,W,K-K'], lies behind it: parked there, it is part of the latent. scratch: tape_bytes. */
-    int (*move)(wf_bijector *self, bool back, const wf_real *from, wf_real *to, void *scratch);
+    int (*reshape)(wf_bijector *self, bool back, const wf_real *from, wf_real *to, void *scratch);
 
     /* Of words that leave the state alone and make the condition of all that follows, to [N,H,W,C'] from cond [N,H,W,C]. */
     int (*encode)(wf_bijector *self, const wf_real *params, const wf_real *cond, wf_real *to, void *tape);
@@ -115,7 +115,7 @@ struct wf_bijector_type {
                            void *tape, void *work);
 
     /* Of all others. x, y [N,H,W,K], in place allowed; logdet: device [N], added to, may be NULL in
-     * inverse. Forward, and then backward, count a pixel's share of it by the context's weight. Forward and inverse leave
+     * inverse. Forward, and then backward, count a pixel's share of it by the shape's weight. Forward and inverse leave
      * the same tape. */
     int (*forward)(wf_bijector *self, const wf_real *params, const wf_real *x, const wf_real *cond, wf_real *y,
                    double *logdet, void *tape);
@@ -137,16 +137,16 @@ WF_BIJECTORS(WF_DECLARE_BIJECTOR)
 const wf_bijector_type *wf_bijector_row(int i);
 
 /* Makes the bijector that `word` names; WF_USAGE errors point into `text`. */
-int wf_bijector_create(wf_stage_shape *context, const char *text, const wf_word *word, wf_bijector *out) WF_MUST;
+int wf_bijector_create(wf_stage_shape *shape, const char *text, const wf_word *word, wf_bijector *out) WF_MUST;
 void wf_bijector_clear(wf_bijector *self);
 
 /* WF_USAGE for a word that only pictures can have. */
-int wf_bijector_of_pictures(const wf_bijector *self) WF_MUST;
+int wf_bijector_pictures_only(const wf_bijector *self) WF_MUST;
 
 /* Of a move that is being created: its output is [N,H,W,K]. Where H and W are halved, the condition is squeezed alike. */
-int wf_bijector_reshape(wf_bijector *self, int H, int W, int K) WF_MUST;
+int wf_bijector_set_output(wf_bijector *self, int H, int W, int K) WF_MUST;
 /* Of an encoder that is being created: it makes conditions of C channels. */
-int wf_bijector_recondition(wf_bijector *self, int C) WF_MUST;
+int wf_bijector_set_condition(wf_bijector *self, int C) WF_MUST;
 
 /* Declares a parameter tensor after those before; its offset, or -1 out of memory. */
 int64_t wf_bijector_param(wf_bijector *self, const char *name, int rank, const int64_t *shape);

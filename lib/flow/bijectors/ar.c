@@ -49,7 +49,7 @@ static int make_positions(const wf_stage_shape *c, ar *own)
 
 static int create(wf_bijector *self, const int *values)
 {
-    const wf_stage_shape *c = self->context;
+    const wf_stage_shape *c = self->shape;
     ar *own = calloc(1, sizeof *own);
     WF_CHECK(own, WF_AGAIN, "ar: out of memory");
     self->own = own;
@@ -75,7 +75,7 @@ static int create(wf_bijector *self, const int *values)
 static void destroy(wf_bijector *self)
 {
     ar *own = self->own;
-    wf_backend *b = self->context->backend;
+    wf_backend *b = self->shape->backend;
     if (!own)
         return;
     wf_net_destroy(own->by_pixel.net);

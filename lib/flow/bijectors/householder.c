@@ -4,7 +4,7 @@
 
 static int create(wf_bijector *self, const int *values)
 {
-    int K = self->context->K;
+    int K = self->shape->K;
     int64_t shape[2] = {values[0] ? values[0] : K, K};
     self->linear = WF_LINEAR_HOUSEHOLDER;
     self->reflections = (int)shape[0];

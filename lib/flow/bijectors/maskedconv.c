@@ -27,7 +27,7 @@ typedef struct masked {
 
 static int declare(wf_bijector *self, const masked *own)
 {
-    const wf_stage_shape *c = self->context;
+    const wf_stage_shape *c = self->shape;
     int64_t x[4] = {own->width, own->side > 1 ? 6 : 1, c->K}, cond[4] = {own->width, own->side, own->side, c->C};
     bool ok = wf_bijector_param(self, "in.x", 3, x) >= 0 && (!c->C || wf_bijector_param(self, "in.cond", 4, cond) >= 0);
     for (int i = 1; ok && i < own->inner.param_count; i++) {
@@ -40,8 +40,8 @@ static int declare(wf_bijector *self, const masked *own)
 
 static int create(wf_bijector *self, const int *values)
 {
-    const wf_stage_shape *c = self->context;
-    WF_TRY(wf_bijector_of_pictures(self));
+    const wf_stage_shape *c = self->shape;
+    WF_TRY(wf_bijector_pictures_only(self));
     masked *own = calloc(1, sizeof *own);
     WF_CHECK(own, WF_AGAIN, "maskedconv: out of memory");
     self->own = own;
@@ -55,7 +55,7 @@ static int create(wf_bijector *self, const int *values)
     own->width = values[1] ? values[1] : 2 * c->K;
     own->side = c->kernel;
     own->in = c->K + c->C;
-    own->inner = (wf_bijector){.type = self->type, .context = self->context, .after = self->context};
+    own->inner = (wf_bijector){.type = self->type, .shape = self->shape, .after = self->shape};
     wf_net_spec spec = {.kind = wf_net_kind("pair"), .K = c->K, .take = c->K, .out = 2 * c->K, .width = own->width};
     WF_TRY(wf_net_create(&own->inner, &spec, &a->net));
     WF_TRY(declare(self, own));
@@ -98,7 +98,7 @@ static wf_real *net_grads(const masked *own, void *work)
     return (wf_real *)((char *)work + own->work);
 }
 
-static wf_runs turned(wf_runs r)
+static wf_runs reversed(wf_runs r)
 {
     size_t outer = r.from_outer, inner = r.from_inner;
     r.from_outer = r.to_outer;
@@ -125,10 +125,10 @@ static wf_runs taps_of_x(const wf_stage_shape *c, const masked *own, size_t *sta
 }
 
 /* From the bijector's parameters to those of the net, where the other taps are zero; or `back`, of gradients too. */
-static int spread(const wf_bijector *self, bool back, const wf_real *params, wf_real *all)
+static int copy_taps(const wf_bijector *self, bool back, const wf_real *params, wf_real *all)
 {
     const masked *own = self->own;
-    const wf_stage_shape *c = self->context;
+    const wf_stage_shape *c = self->shape;
     wf_backend *b = c->backend;
     size_t C = (size_t)c->C, inner = (size_t)(own->width * own->side * own->side), start;
     wf_runs x = taps_of_x(c, own, &start);
@@ -141,7 +141,7 @@ static int spread(const wf_bijector *self, bool back, const wf_real *params, wf_
     if (!back)
         WF_TRY(b->zero(b, all, own->first * b->real));
     for (int i = 0; i < (C ? 3 : 2); i++) {
-        wf_runs runs = back ? turned(pieces[i].runs) : pieces[i].runs;
+        wf_runs runs = back ? reversed(pieces[i].runs) : pieces[i].runs;
         wf_real *here = wf_at(b, params, pieces[i].at), *there = wf_at(b, all, pieces[i].at_all);
         WF_TRY(b->copy_runs(b, &runs, back ? here : there, back ? there : here));
     }
@@ -153,10 +153,10 @@ static int data_init(wf_bijector *self, wf_real *params, const wf_real *x, const
     const masked *own = self->own;
     wf_real *all = net_params(own, tape);
     const wf_real *seen;
-    WF_TRY(spread(self, false, params, all));
+    WF_TRY(copy_taps(self, false, params, all));
     WF_TRY(wf_autoregressive_show(self, &own->by_line, x, tape, &seen));
     WF_TRY(wf_net_data_init(own->by_line.net, all, seen, cond, tape));
-    return spread(self, true, params, all);
+    return copy_taps(self, true, params, all);
 }
 
 static int forward(wf_bijector *self, const wf_real *params, const wf_real *x, const wf_real *cond, wf_real *y,
@@ -164,7 +164,7 @@ static int forward(wf_bijector *self, const wf_real *params, const wf_real *x, c
 {
     const masked *own = self->own;
     wf_real *all = net_params(own, tape);
-    WF_TRY(spread(self, false, params, all));
+    WF_TRY(copy_taps(self, false, params, all));
     return wf_autoregressive_forward(self, &own->by_line, all, x, cond, y, logdet, tape);
 }
 
@@ -173,7 +173,7 @@ static int inverse(wf_bijector *self, const wf_real *params, const wf_real *y, c
 {
     const masked *own = self->own;
     wf_real *all = net_params(own, tape);
-    WF_TRY(spread(self, false, params, all));
+    WF_TRY(copy_taps(self, false, params, all));
     return wf_autoregressive_inverse(self, &own->by_line, all, y, cond, x, logdet, tape);
 }
 
@@ -184,7 +184,7 @@ static int backward(wf_bijector *self, const wf_real *params, const wf_real *x, 
     const masked *own = self->own;
     wf_real *all = net_params(own, tape), *dall = grads ? net_grads(own, work) : NULL;
     WF_TRY(wf_autoregressive_backward(self, &own->by_line, all, x, g, dcond, dlogdet, dall, tape, work));
-    return grads ? spread(self, true, grads, dall) : WF_OK;
+    return grads ? copy_taps(self, true, grads, dall) : WF_OK;
 }
 
 static int inverse_backward(wf_bijector *self, const wf_real *params, const wf_real *x, wf_real *g, wf_real *dcond,

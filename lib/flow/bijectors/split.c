@@ -8,15 +8,15 @@
 
 static int create(wf_bijector *self, const int *values)
 {
-    const wf_stage_shape *c = self->context;
+    const wf_stage_shape *c = self->shape;
     WF_CHECK(c->K > 1, WF_USAGE, "split: one channel has no parts");
-    return wf_bijector_reshape(self, c->H, c->W, c->K * (values[0] - 1) / values[0]);
+    return wf_bijector_set_output(self, c->H, c->W, c->K * (values[0] - 1) / values[0]);
 }
 
-static int move(wf_bijector *self, bool back, const wf_real *from, wf_real *to, void *scratch)
+static int reshape(wf_bijector *self, bool back, const wf_real *from, wf_real *to, void *scratch)
 {
     (void)scratch;
-    const wf_stage_shape *c = self->context;
+    const wf_stage_shape *c = self->shape;
     wf_backend *b = c->backend;
     size_t pixels = (size_t)c->N * (size_t)c->H * (size_t)c->W;
     int stay = self->after->K, go = c->K - stay;
@@ -30,4 +30,4 @@ static int move(wf_bijector *self, bool back, const wf_real *from, wf_real *to, 
 }
 
 const wf_bijector_type wf_bijector_split = {
-    .name = "split", .options = {{"part", 2, 2, 64, NULL}}, .create = create, .move = move};
+    .name = "split", .options = {{"part", 2, 2, 64, NULL}}, .create = create, .reshape = reshape};
