@@ -1,4 +1,4 @@
-/* bijector.c - the registry, and what all bijectors share */
+/* bijector.c - the registry of bijectors, their options, parameters and convolutions */
 #include "bijector.h"
 
 #include <math.h>
@@ -26,7 +26,7 @@ static int fail_unknown(const char *text, const wf_word *word)
     return wf_flow_text_error(text, word->at, "unknown bijector '%s' (there are: %s)", word->name, known);
 }
 
-/* The value that `text` gives option `o`. */
+/* Reads the value of option `o` from `text`; `at` is its place in the chain, for messages. */
 static int read_value(const wf_bijector_type *type, const wf_bijector_option *o, const char *chain, int at,
                       const char *text, int *value)
 {
@@ -49,7 +49,7 @@ static int read_value(const wf_bijector_type *type, const wf_bijector_option *o,
     return wf_flow_text_error(chain, at, "%s:%s must be one of %s", type->name, o->key, known);
 }
 
-/* Values of a word's options in the order of the type's table. */
+/* Fills `values` in the order of the type's table: the word's options, defaults elsewhere. */
 static int read_options(const wf_bijector_type *type, const char *text, const wf_word *word, int *values)
 {
     int known = 0;
@@ -92,12 +92,12 @@ void wf_bijector_clear(wf_bijector *self)
 
 int wf_bijector_pictures_only(const wf_bijector *self)
 {
-    WF_CHECK(self->shape->signal == WF_PICTURE, WF_USAGE, "%s: is for pictures, not for %ss", self->type->name,
+    WF_CHECK(self->shape->signal == WF_PICTURE, WF_USAGE, "%s is for pictures, not for %ss", self->type->name,
              wf_signal_names[self->shape->signal]);
     return WF_OK;
 }
 
-/* A shape of its own for what follows, of the same shape. */
+/* Gives the output a wf_stage_shape of its own, so far a copy of the input's. */
 static int branch_shape(wf_bijector *self)
 {
     wf_stage_shape *after = malloc(sizeof *after);
@@ -214,7 +214,7 @@ wf_weights wf_bijector_weights(const wf_bijector *self, int i, const wf_real *pa
     return p;
 }
 
-/* SplitMix64 (Steele et al. 2014) and Box-Muller: initial weights are made on the host, once. */
+/* A uniform number in (0,1) by SplitMix64 (Steele et al. 2014). Initial weights are made once, on the host. */
 static double next_uniform(uint64_t *state)
 {
     uint64_t z = (*state += 0x9e3779b97f4a7c15u);
