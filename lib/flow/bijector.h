@@ -8,7 +8,7 @@
  *
  * A bijector is one of four things, and fills in the functions of one:
  *
- *     linear      one K x K matrix per pixel: set `linear` and a wf_linear_kind. The flow folds neighbours into one matrix.
+ *     linear      one K x K matrix per pixel: `linear`, and a wf_linear_kind set by create; the flow folds neighbours
  *     reshaping   an orthonormal map to another shape (squeeze, split, haar): `reshape`
  *     encoder     replaces the condition of all later bijectors, not the state: `encode`, `encode_backward`
  *     any other   `forward`, `inverse`, `backward`, `inverse_backward`

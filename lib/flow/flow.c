@@ -81,7 +81,8 @@ static int create_stages(wf_flow *f)
     return WF_OK;
 }
 
-/* Bytes that keeping every stage's input and tape takes, and where calls cost something all gradients, folded and not. */
+/* Bytes that keeping every stage's input and tape takes, and where calls cost something all gradients, folded and
+ * not. */
 static size_t kept_bytes(const wf_flow *f)
 {
     size_t sum = f->backend->record ? 2 * f->size * f->backend->real : 0;
@@ -120,7 +121,8 @@ static int allocate_linear(wf_flow *f)
     return WF_OK;
 }
 
-/* Conditions in the shapes that follow moves, and their gradients. Where only channels have changed, they are the same. */
+/* Conditions in the shapes that follow moves, and their gradients. Where only channels have changed, they are the
+ * same. */
 static int allocate_conditions(wf_flow *f)
 {
     for (wf_stage_shape *c = &f->shape; c->C && c->next; c = c->next) {
@@ -137,8 +139,8 @@ static int allocate_conditions(wf_flow *f)
     return WF_OK;
 }
 
-/* What is kept of each forward, and what serves all: a tape where none is kept, or as scratch of moves. Encoders, which run before
- * all others, keep theirs. */
+/* What is kept of each forward, and what serves all: a tape where none is kept, or as scratch of moves. Encoders, which
+ * run before all others, keep theirs. */
 static int allocate_tapes(wf_flow *f, bool keep)
 {
     size_t real = f->backend->real, shared = 0;

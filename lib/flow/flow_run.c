@@ -219,8 +219,8 @@ static wf_real *stage_input(const wf_flow *f, int i)
     return i < f->stage_count && f->stages[i].in ? f->stages[i].in : f->state;
 }
 
-/* Piece i of a state, from the front: what the last stage leaves, then what each one has parked (most: nothing), the last one
- * first. */
+/* Piece i of a state, from the front: what the last stage leaves, then what each one has parked (most: nothing), the
+ * last one first. */
 typedef struct piece {
     size_t at, count; /* reals */
     int P, K;         /* pixels and channels of a picture */
@@ -251,8 +251,8 @@ static int arrange_latent(const wf_flow *f, bool into, wf_real *state, wf_real *
     return WF_OK;
 }
 
-/* What is at the end, its log density or log-determinant: added to logp, its gradient to dz (either NULL: not wanted). The
- * standard normal of all pieces, or a sigmoid. */
+/* What is at the end, its log density or log-determinant: added to logp, its gradient to dz (either NULL: not wanted).
+ * The standard normal of all pieces, or a sigmoid. */
 static int add_end(const wf_flow *f, double *logp, double scale, wf_real *dz)
 {
     wf_backend *b = f->backend;
@@ -294,8 +294,8 @@ const wf_real *wf_flow_latent(const wf_flow *f)
     return f->has_split ? f->next : f->state;
 }
 
-/* Both in nats: what the pictures [N] have of their own, and the log-determinants of all folded matrices, over the pixels that
- * count or over all. */
+/* Both in nats: what the pictures [N] have of their own, and the log-determinants of all folded matrices, over the
+ * pixels that count or over all. */
 static void add_logdets(const wf_flow *f, const double *logdet, double sign, bool all, double *own)
 {
     double matrices = 0;
@@ -390,8 +390,8 @@ double wf_flow_condition(wf_flow *f, char name[64])
     return worst;
 }
 
-/* Where the gradient by the condition of a shape goes; NULL: neither the caller wants it nor, where parameters' gradients are
- * wanted, an encoder. */
+/* Where the gradient by the condition of a shape goes; NULL: neither the caller wants it nor, where parameters'
+ * gradients are wanted, an encoder. */
 static wf_real *dcond_at(const wf_stage_shape *c, bool want, wf_real *dcond)
 {
     return c->dcond && (dcond || (want && c->learnt)) ? c->dcond : dcond;
@@ -407,8 +407,8 @@ static int clear_dcond(wf_flow *f, bool want, wf_real *dcond)
     return WF_OK;
 }
 
-/* After it: what the condition of shape c has of the gradients of those after it, at last the caller's; and the gradients of
- * encoders' parameters, to the sink where each stage gives its own. */
+/* After it: what the condition of shape c has of the gradients of those after it, at last the caller's; and the
+ * gradients of encoders' parameters, to the sink where each stage gives its own. */
 static int gather_dcond(wf_flow *f, const wf_real *params, const wf_stage_shape *c, wf_real *dcond, double scale,
                         wf_grad_sink *sink, void *user)
 {
@@ -428,8 +428,8 @@ static int gather_dcond(wf_flow *f, const wf_real *params, const wf_stage_shape 
     return sink ? give_grads(f, params, s, scale, sink, user) : WF_OK;
 }
 
-/* x: the stage's input. Turns f->g from the gradient by its output into that by x; unfold makes what is out_elements of it that of the
- * parameters. */
+/* x: the stage's input. Turns f->g from the gradient by its output into that by x; unfold makes what is out_elements of
+ * it that of the parameters. */
 static int run_backward(wf_flow *f, const wf_real *params, wf_flow_stage *s, const wf_real *x, const wf_real *cond,
                         double scale, bool want, wf_real *dcond)
 {

@@ -7,8 +7,8 @@
 
 #include "actnorm_init.h"
 
-/* What follows a convolution: nothing more; a gate, of twice as many channels one half by the other, which is residual and ends
- * with a relu; attention, of three times as many, queries, keys and values. */
+/* What follows a convolution: nothing more; a gate, of twice as many channels one half by the other, which is residual
+ * and ends with a relu; attention, of three times as many, queries, keys and values. */
 typedef enum tail_kind { PLAIN, GATE, ATTENTION } tail_kind;
 
 /* Layer i is convolution i of the owner, with its actnorm. */
@@ -20,7 +20,8 @@ typedef struct layer {
     size_t tail_input; /* place of what the gate or the attention is of, among these of all layers */
 } layer;
 
-/* A layer may be residual: it adds the input of the layer tail_input. Hidden map i is the output of layer i, except the last's. */
+/* A layer may be residual: it adds the input of the layer tail_input. Hidden map i is the output of layer i, except
+ * the last's. */
 struct wf_net {
     wf_bijector *owner;
     wf_stage_shape *shape;
@@ -35,8 +36,8 @@ struct wf_net {
     size_t norm_bytes;                        /* of a hidden map, if any is normalized */
 };
 
-/* Tape: output as reals | input map | hidden maps | output map | of gates: maps; of attention: reals | scratch. When nothing is kept, hidden maps share two: a layer needs its
- * input and, if residual, what lies where its output goes. */
+/* Tape: output as reals | input map | hidden maps | output map | of gates: maps; of attention: reals | scratch. When
+ * nothing is kept, hidden maps share two: a layer needs its input and, if residual, what lies where its output goes. */
 static int hidden_maps(const wf_net *net)
 {
     int hidden = net->count - 1;
@@ -414,8 +415,9 @@ static int attend_backward(const wf_net *net, const wf_real *qkv, void *work, wf
     return b->pack(b, &shape, 3 * W, 3 * W, dqkv, 0, NULL, wide);
 }
 
-/* dy: the gradient by the output of layer i but for `past` (NULL: nothing), what goes past the layers above; becomes that tail_input
- * its relu. `skip` (NULL: nothing) is what goes past this layer: part of dx already where that is normalized. */
+/* dy: the gradient by the output of layer i but for `past` (NULL: nothing), what goes past the layers above; becomes
+ * that tail_input its relu. `skip` (NULL: nothing) is what goes past this layer: part of dx already where that is
+ * normalized. */
 static int layer_backward(const wf_net *net, int i, const wf_real *params, void *tape, const wf_map *past,
                           const wf_map *skip, wf_map *dy, wf_map *dx, wf_real *grads, void *work)
 {

@@ -1,7 +1,7 @@
 /* private.h - what flow.c, which compiles a chain into stages, and flow_run.c, which runs them, share.
  *
- * A stage is one bijector with code of its own, a move, or a run of linear ones folded into one matrix. States travel in
- * `state`; a stage that is kept for backward has its input in `in` and its tape to itself.
+ * A stage is one bijector with code of its own, a move, or a run of linear ones folded into one matrix. States travel
+ * in `state`; a stage that is kept for backward has its input in `in` and its tape to itself.
  *
  * What a stage works on is the front of `state`. Behind it lies what splits have parked, [N,..] each, the last first; a
  * picture's latent is its share of all these, in that order. */

@@ -1,5 +1,5 @@
-/* actnorm.c - per-channel scale and offset, y = (x + b) * exp(3 l); starts with zero mean and unit variance on the first
- * batch (Kingma and Dhariwal 2018, section 3.1; the factor 3 is that of their code) */
+/* actnorm.c - per-channel scale and offset, y = (x + b) * exp(3 l); starts with zero mean and unit variance on the
+ * first batch (Kingma and Dhariwal 2018, section 3.1; the factor 3 is that of their code) */
 #include <math.h>
 #include <stdlib.h>
 

@@ -1,6 +1,6 @@
-/* cond.c - what nets are told of the low-pass picture: from this word on, besides its own channels, `channels` features that a
- * net of its own (net.h) learns of it. They are 0 at first, so that training begins as it would without. Where there is no picture,
- * at the base, it does nothing. */
+/* cond.c - what nets are told of the low-pass picture: from this word on, besides its own channels, `channels` features
+ * that a net of its own (net.h) learns of it. They are 0 at first, so that training begins as it would without. Where
+ * there is no picture, at the base, it does nothing. */
 #include <stdlib.h>
 
 #include "../bijector.h"

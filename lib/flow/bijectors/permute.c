@@ -1,6 +1,6 @@
-/* permute.c - shuffle and reverse: the channels in another order that stays as it is, drawn at random or the last one first
- * (between the couplings of Glow's ablations, Kingma and Dhariwal 2018, section 5.1). Folded with its neighbours, it costs
- * nothing. */
+/* permute.c - shuffle and reverse: the channels in another order that stays as it is, drawn at random or the last one
+ * first (between the couplings of Glow's ablations, Kingma and Dhariwal 2018, section 5.1). Folded with its neighbours,
+ * it costs nothing. */
 #include <math.h>
 
 #include "../bijector.h"

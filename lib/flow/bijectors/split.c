@@ -1,8 +1,8 @@
-/* split.c - the first channels go on, the rest, one of `part` parts (2), is parked and is latent as it is: N(0,1) is its prior
- * (Dinh et al. 2017, section 3.6; parts smaller than a half: Ma et al. 2019, section 3.3).
+/* split.c - the first channels go on, the rest, one of `part` parts (2), is parked and is latent as it is: N(0,1) is
+ * its prior (Dinh et al. 2017, section 3.6; parts smaller than a half: Ma et al. 2019, section 3.3).
  *
- * The Gaussian that Glow learns for it from the half that stays (Kingma and Dhariwal 2018, its code's split2d) needs no code
- * here: (z - mean) / deviation is an affine coupling just before. */
+ * The Gaussian that Glow learns for it from the half that stays (Kingma and Dhariwal 2018, its code's split2d) needs no
+ * code here: (z - mean) / deviation is an affine coupling just before. */
 #include "../bijector.h"
 #include "../shape.h"
 

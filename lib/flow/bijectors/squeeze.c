@@ -1,5 +1,5 @@
-/* squeeze.c - space to depth: [H,W,K] to [H/2,W/2,4K], so that what follows sees further and can split (Dinh et al. 2017,
- * section 3.6). Channels come pixel by pixel, not colour by colour as there: the same up to a permutation. */
+/* squeeze.c - space to depth: [H,W,K] to [H/2,W/2,4K], so that what follows sees further and can split (Dinh et al.
+ * 2017, section 3.6). Channels come pixel by pixel, not colour by colour as there: the same up to a permutation. */
 #include "../bijector.h"
 #include "../shape.h"
 
