@@ -482,7 +482,7 @@ static size_t check_chain(const char *chain)
 /* Every variant of one row, on every shape that the word takes. */
 static void walk_row(const wf_bijector_type *type)
 {
-    size_t least = type->move ? 3 : sizeof shapes / sizeof *shapes; /* reshaping words need pictures of even sides */
+    size_t least = type->reshape ? 3 : sizeof shapes / sizeof *shapes; /* reshaping words need pictures of even sides */
     char chain[128];
     for (int i = 0; variant(type, i, 0, chain); i++) {
         size_t refused = strstr(chain, "maskedconv") ? NO_PICTURES : strstr(chain, "mask=checker") ? VOLUMES : 0;

@@ -1,5 +1,5 @@
-/* coupling.h - what all elementwise couplings share: elements that are kept go through a net, whose output is the parameters of the
- * transform (backend.h) of those that move (Dinh et al. 2014, 2017).
+/* coupling.h - what all elementwise couplings share: elements that are kept go through a net, whose output is the
+ * parameters of the transform (backend.h) of those that move (Dinh et al. 2014, 2017).
  *
  * A coupling is a row of WF_TRANSFORMS and a file in lib/bijectors/ with its options and a `create` that calls
  * wf_coupling_create. Options that all have:
@@ -9,9 +9,9 @@
  *     swap                   the kept and the moved change places
  *     net=NAME               of net.h; width and blocks are the net's usual ones unless given
  *
- * Slopes are bounded where the formulas bound them: tanh's within exp(+-1), exp's within exp(+-5), mixlogistic's by its s_i, a
- * and straight part. Glow's sigmoid is below 1 and may vanish; rqspline and sos are at least 1/1000 and 1/100 steep and may grow.
- * What a chain makes of them is measured: wf_evaluator_round_trip. */
+ * Slopes are bounded where the formulas bound them: tanh's within exp(+-1), exp's within exp(+-5), mixlogistic's by its
+ * s_i, a and straight part. Glow's sigmoid is below 1 and may vanish; rqspline and sos are at least 1/1000 and 1/100
+ * steep and may grow. What a chain makes of them is measured: wf_evaluator_round_trip. */
 #ifndef WF_COUPLING_H
 #define WF_COUPLING_H
 

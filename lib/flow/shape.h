@@ -12,7 +12,8 @@ int wf_squeeze(wf_backend *b, int N, int H, int W, int K, const wf_real *x, wf_r
 /* The way back; add: to what is in x. */
 int wf_unsqueeze(wf_backend *b, int N, int H, int W, int K, const wf_real *y, wf_real *x, bool add) WF_MUST;
 
-/* to [pixels,to_K] in its first `count` channels = from [pixels,from_K] in its own. wf_at gives other first channels. */
+/* to [pixels,to_K] in its first `count` channels = from [pixels,from_K] in its own. wf_at gives other first
+ * channels. */
 int wf_copy_channels(wf_backend *b, size_t pixels, int count, const wf_real *from, int from_K, wf_real *to,
                      int to_K) WF_MUST;
 

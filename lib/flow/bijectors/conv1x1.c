@@ -10,7 +10,7 @@ enum { MAX_K = 256 };
 
 static int create(wf_bijector *self, const int *values)
 {
-    int64_t K = self->context->K, square[2] = {K, K};
+    int64_t K = self->shape->K, square[2] = {K, K};
     WF_CHECK(K <= MAX_K, WF_USAGE, "conv1x1: %d channels, at most %d", (int)K, MAX_K);
     bool ok;
     if (values[0]) {
@@ -100,7 +100,7 @@ static void init_lu(uint64_t seed, uint64_t first, int K, double *values)
 
 static void init(const wf_bijector *self, uint64_t seed, double *values)
 {
-    (self->linear == WF_LINEAR_DENSE ? random_rotation : init_lu)(seed, self->offset, self->context->K, values);
+    (self->linear == WF_LINEAR_DENSE ? random_rotation : init_lu)(seed, self->offset, self->shape->K, values);
 }
 
 const wf_bijector_type wf_bijector_conv1x1 = {

@@ -1,10 +1,11 @@
-/* householder.c - a rotation of the channels as a product of n reflections (Tomczak and Welling 2016, equation 8): orthonormal
- * whatever its parameters, so without a log-determinant; as many reflections as channels, the usual n, reach every one */
+/* householder.c - a rotation of the channels as a product of n reflections (Tomczak and Welling 2016, equation 8):
+ * orthonormal whatever its parameters, so without a log-determinant; as many reflections as channels, the usual n,
+ * reach every one */
 #include "../bijector.h"
 
 static int create(wf_bijector *self, const int *values)
 {
-    int K = self->context->K;
+    int K = self->shape->K;
     int64_t shape[2] = {values[0] ? values[0] : K, K};
     self->linear = WF_LINEAR_HOUSEHOLDER;
     self->reflections = (int)shape[0];
