@@ -18,8 +18,8 @@ typedef struct wf_autoregressive {
     const wf_real *beside; /* [H,W,beside_channels] that the net is shown besides of every picture; or NULL with 0 */
     int beside_channels;
     size_t net_tape_bytes, state_bytes, seen_bytes,
-        params_bytes; /* bytes of the net's tape, of a state, of what the net is shown, of its output */
-    size_t work_bytes;    /* bytes that backward takes before the net's own */
+        params_bytes;  /* bytes of the net's tape, of a state, of what the net is shown, of its output */
+    size_t work_bytes; /* bytes that backward takes before the net's own */
 } wf_autoregressive;
 
 /* All that follows from the rest: once the net is there, with bytes of its tape and of its work. Bytes of the tape and work of both

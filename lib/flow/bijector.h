@@ -85,12 +85,16 @@ typedef struct wf_bijector_option {
     int standard, low,
         high; /* default and inclusive range; a default outside of it: what is not given is left to the word */
     const char *const *names; /* the value is the place of one of these, NULL at their end; NULL: it is a number */
+    const char *meaning;      /* for the manual, without a stop */
+    const char *otherwise;    /* the default in words, where `standard` is out of range */
 } wf_bijector_option;
 
 enum { WF_BIJECTOR_MAX_OPTIONS = 8 };
 
 struct wf_bijector_type {
     const char *name;
+    const char *summary; /* what the word computes, for the manual: a formula or a phrase, and its source */
+    bool pictures_only;  /* WF_USAGE for sounds and volumes */
     wf_bijector_option options[WF_BIJECTOR_MAX_OPTIONS]; /* a NULL key ends them */
     bool linear;
 
@@ -139,9 +143,6 @@ const wf_bijector_type *wf_bijector_row(int i);
 /* Makes the bijector that `word` names; WF_USAGE errors point into `text`. */
 int wf_bijector_create(wf_stage_shape *shape, const char *text, const wf_word *word, wf_bijector *out) WF_MUST;
 void wf_bijector_clear(wf_bijector *self);
-
-/* WF_USAGE for a word that only pictures can have. */
-int wf_bijector_pictures_only(const wf_bijector *self) WF_MUST;
 
 /* Of a move that is being created: its output is [N,H,W,K]. Where H and W are halved, the condition is squeezed alike. */
 int wf_bijector_set_output(wf_bijector *self, int H, int W, int K) WF_MUST;
