@@ -300,11 +300,10 @@ void wf_level_clear(wf_level *level)
 int wf_level_invertible(const wf_level *level)
 {
     static const double limit = 1e-2;
-    WF_CHECK(
-        !(level->round_trip.most > limit), WF_INTERNAL,
-        "level %d: cannot be inverted: the round trip of a picture is off by %.3g deviations, want at most %g; "
-        "train it again with a lower rate or another chain",
-        level->spec.level, level->round_trip.most, limit);
+    WF_CHECK(!(level->round_trip.most > limit), WF_INTERNAL,
+             "level %d: cannot be inverted: the round trip of a picture is off by %.3g deviations, want at most %g; "
+             "train it again with a lower rate or another chain",
+             level->spec.level, level->round_trip.most, limit);
     return WF_OK;
 }
 

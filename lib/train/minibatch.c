@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../base/count.h"
 #include "../base/philox.h"
 
 static uint64_t hash_of(uint64_t seed, uint64_t a, uint64_t b)
@@ -49,7 +50,7 @@ int wf_minibatch_create(wf_store *store, int level, int N, int patch, int margin
     out->H = patch ? patch : s.H;
     out->W = patch ? patch : s.W;
     out->middle = patch - 2 * margin;
-    size_t pixels = (size_t)N * (size_t)out->H * (size_t)out->W;
+    size_t pixels = wf_count3(N, out->H, out->W);
     out->low = malloc(pixels * (size_t)s.C * sizeof *out->low);
     out->detail = level ? malloc(pixels * (size_t)s.K * sizeof *out->detail) : NULL;
     out->weight = margin ? malloc(pixels * sizeof *out->weight) : NULL;
