@@ -15,7 +15,7 @@
 static wf_backend *open_backend(const char *name)
 {
     wf_backend *b;
-    cr_assert_eq(wf_backend_open(name, 2, &b), 0, "%s", wf_error());
+    cr_assert_eq(wf_backend_open(name, 1, &b), 0, "%s", wf_error());
     return b;
 }
 

@@ -4,7 +4,10 @@
 
 #include <stdio.h>
 
+#include "linkage.h"
 #include "status.h"
+
+WF_BEGIN
 
 /* An output that appears under `path` only when committed. It is written to a temporary file with a unique name in the
  * same folder. Commit: fsync, checked close, rename, fsync of the folder. Abort removes the temporary file. Either of
@@ -34,5 +37,7 @@ int wf_flush(FILE *file, const char *name) WF_MUST; /* like wf_close, but leaves
 /* Fails after a system call that creates or writes `name`. Like wf_fail_errno, but EFBIG (a limit on file sizes) counts
  * as a full disk, WF_AGAIN, and an output that cannot be created (no such folder, no permission) is WF_IO. */
 int wf_fail_write(const char *name) WF_MUST;
+
+WF_END
 
 #endif

@@ -14,8 +14,11 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "linkage.h"
 #include "dtype.h"
 #include "status.h"
+
+WF_BEGIN
 
 typedef struct wf_tensor {
     const char *name;
@@ -75,5 +78,7 @@ int wf_safetensors_load(const char *path, wf_safetensors *out) WF_MUST;
 /* WF_DATA unless the record has the checksum in its metadata. Files of other programs ("format" is not WF_FORMAT) need
  * none. */
 int wf_safetensors_check(const wf_safetensors *st, const char *name) WF_MUST;
+
+WF_END
 
 #endif

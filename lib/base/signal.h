@@ -9,6 +9,10 @@
 
 #include <stdint.h>
 
+#include "linkage.h"
+
+WF_BEGIN
+
 typedef enum wf_signal { WF_PICTURE, WF_SOUND, WF_VOLUME } wf_signal;
 
 static inline int wf_axes(wf_signal signal)
@@ -53,5 +57,7 @@ const char *wf_size_text(wf_signal signal, int D, int H, int W, char text[WF_SIZ
 
 /* "picture", "sound", "volume" */
 extern const char *const wf_signal_names[];
+
+WF_END
 
 #endif

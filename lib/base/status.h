@@ -13,9 +13,9 @@
 #ifndef WF_STATUS_H
 #define WF_STATUS_H
 
-#ifdef __cplusplus
-extern "C" {
-#endif
+#include "linkage.h"
+
+WF_BEGIN
 
 #define WF_MUST __attribute__((warn_unused_result))
 #define WF_PRINTF(text, first) __attribute__((format(printf, text, first)))
@@ -66,7 +66,6 @@ const char *wf_error(void);
 #define WF_MUL(a, b, out) (!__builtin_mul_overflow((a), (b), (out)))
 #define WF_ADD(a, b, out) (!__builtin_add_overflow((a), (b), (out)))
 
-#ifdef __cplusplus
-}
-#endif
+WF_END
+
 #endif

@@ -2,7 +2,10 @@
 #ifndef WF_GRID_H
 #define WF_GRID_H
 
+#include "../base/linkage.h"
 #include "image.h"
+
+WF_BEGIN
 
 typedef struct wf_grid_spec {
     int columns;        /* 0: the square root of the number of pictures, rounded up */
@@ -25,5 +28,7 @@ int wf_grid_add(wf_grid *grid, const wf_image *image) WF_MUST;
 /* Draws all pictures, row after row, on white. `name` is used in messages. WF_USAGE: more labels than columns or
  * rows. */
 int wf_grid_draw(const wf_grid *grid, const wf_grid_spec *spec, const char *name, wf_image *out) WF_MUST;
+
+WF_END
 
 #endif

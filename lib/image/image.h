@@ -6,7 +6,10 @@
 
 #include <stdio.h>
 
+#include "../base/linkage.h"
 #include "../pyramid/meta.h"
+
+WF_BEGIN
 
 /* Samples are host uint16 for any depth, [H,W,C] interleaved, in 0 .. 2^bits - 1.
  * C: 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha; the channels of a sound. Zero-initialize before the first
@@ -146,5 +149,7 @@ int wf_image_resize(wf_image *image, const char *name, int H, int W) WF_MUST;
 int wf_image_channels(wf_image *image, const char *name, int C) WF_MUST;
 /* Changes the depth to 1 to 16 bits: drops the lowest bits, or scales up and rounds. */
 int wf_image_depth(wf_image *image, const char *name, int bits) WF_MUST;
+
+WF_END
 
 #endif

@@ -4,7 +4,10 @@
 
 #include <stdint.h>
 
+#include "../base/linkage.h"
 #include "../base/status.h"
+
+WF_BEGIN
 
 /* Rounds values [H,W,C] to the nearest whole numbers in 0 .. most. */
 void wf_round(const float *values, int H, int W, int C, int most, uint16_t *pixels);
@@ -14,5 +17,7 @@ void wf_round(const float *values, int H, int W, int C, int most, uint16_t *pixe
  * mean is further than 0.01 from the whole numbers 0 .. most. */
 int wf_round_blocks(const char *name, const float *values, int H, int W, int C, int block, int most,
                     uint16_t *pixels) WF_MUST;
+
+WF_END
 
 #endif

@@ -6,8 +6,11 @@
 #ifndef WF_DWT_H
 #define WF_DWT_H
 
+#include "../base/linkage.h"
 #include "../../kernels/backend.h"
 #include "wavelet.h"
+
+WF_BEGIN
 
 /* Shape of a signal x [N,H,W,C]; for volumes the H rows are those of D slices (signal.h). */
 typedef struct wf_extent {
@@ -25,5 +28,7 @@ int wf_dwt_level(wf_backend *b, const wf_wavelet *wavelet, const wf_extent *exte
 /* The inverse. */
 int wf_idwt_level(wf_backend *b, const wf_wavelet *wavelet, const wf_extent *extent, const wf_real *low,
                   const wf_real *detail, wf_real *x, wf_real *scratch) WF_MUST;
+
+WF_END
 
 #endif

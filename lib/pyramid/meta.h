@@ -5,8 +5,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "../base/linkage.h"
 #include "../base/signal.h"
 #include "../base/status.h"
+
+WF_BEGIN
 
 /* The pyramid of pictures [H,W,C] or other signals (signal.h). I_n, n = levels, is the picture; I_L has half the sides
  * of I_{L+1}. Level 0, the base, is I_0 alone. Level L >= 1 is the pair of low-pass I_{L-1}, with C channels, and
@@ -69,5 +72,7 @@ int wf_meta_add_provenance(wf_meta *meta, const char *tool, int argc, char *cons
 
 /* Gives "model" of the last tool; "" if it has none. WF_DATA: the provenance is malformed. */
 int wf_meta_model(const wf_meta *meta, char out[20]) WF_MUST;
+
+WF_END
 
 #endif

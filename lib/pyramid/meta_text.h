@@ -2,8 +2,11 @@
 #ifndef WF_META_TEXT_H
 #define WF_META_TEXT_H
 
+#include "../base/linkage.h"
 #include "../base/safetensors.h"
 #include "meta.h"
+
+WF_BEGIN
 
 /* Keys: format, wavelet, levels, top, shape "[[Dx]Hx]WxC", bits, provenance, and rate for sounds whose rate is
  * known. */
@@ -31,5 +34,7 @@ bool wf_parse_count(const char *text, int64_t max, int64_t *out);
 
 /* Appends `from`, the text of a JSON array of objects, to the provenance of `meta`. */
 int wf_meta_join_provenance(wf_meta *meta, const char *from) WF_MUST;
+
+WF_END
 
 #endif

@@ -10,8 +10,11 @@
 #ifndef WF_PYRAMID_H
 #define WF_PYRAMID_H
 
+#include "../base/linkage.h"
 #include "../../kernels/backend.h"
 #include "meta.h"
+
+WF_BEGIN
 
 typedef struct wf_pyramid wf_pyramid;
 
@@ -49,5 +52,7 @@ void wf_pyramid_size(const wf_meta *meta, int level, int *H, int *W);
 
 /* Recommended number of pictures I_level per batch: about a million samples, 1 to 256 pictures. */
 int wf_pyramid_rows(const wf_meta *meta, int level);
+
+WF_END
 
 #endif

@@ -5,6 +5,10 @@
 #ifndef WF_WAVELET_H
 #define WF_WAVELET_H
 
+#include "../base/linkage.h"
+
+WF_BEGIN
+
 /* X(id, taps...): the orthonormal low-pass filter h, an even number of taps that sum to sqrt(2) and have norm 1. The
  * transform (kernels/backend.h, `dwt`) agrees with PyWavelets in mode "periodization" in signs, order and position.
  *
@@ -108,5 +112,7 @@ typedef struct wf_wavelet {
 const wf_wavelet *wf_wavelet_find(const char *name);
 /* Row `i` of the table, or NULL past its end. */
 const wf_wavelet *wf_wavelet_at(int i);
+
+WF_END
 
 #endif

@@ -8,7 +8,10 @@
 
 #include <stdint.h>
 
+#include "../base/linkage.h"
 #include "../base/status.h"
+
+WF_BEGIN
 
 typedef struct wf_lmdb_info {
     uint64_t page_size; /* bytes */
@@ -20,5 +23,7 @@ typedef struct wf_lmdb_info {
  * process may write the file meanwhile. WF_DATA names the page and the damage. Databases with duplicate keys
  * (MDB_DUPSORT) are refused. */
 int wf_lmdb_check(int descriptor, const char *name, wf_lmdb_info *info) WF_MUST;
+
+WF_END
 
 #endif

@@ -7,7 +7,10 @@
 #ifndef WF_NEAREST_H
 #define WF_NEAREST_H
 
+#include "../base/linkage.h"
 #include "store.h"
+
+WF_BEGIN
 
 typedef struct wf_neighbour {
     int64_t at; /* position in the store, for wf_store_get */
@@ -20,5 +23,7 @@ typedef struct wf_neighbour {
  * fewer than K pictures, or is damaged. WF_AGAIN: out of memory. */
 int wf_nearest_search(wf_store *store, int level, int threads, int N, const float *low, const float *detail, int K,
                       wf_neighbour *found) WF_MUST;
+
+WF_END
 
 #endif

@@ -9,8 +9,11 @@
 #ifndef WF_STORE_H
 #define WF_STORE_H
 
+#include "../base/linkage.h"
 #include "../base/dtype.h"
 #include "stream.h"
+
+WF_BEGIN
 
 /* -- reading ------------------------------------------------------------------------------------------------------- */
 
@@ -93,5 +96,7 @@ int wf_store_writer_compare(wf_store_writer *writer, wf_store_encoded *encoded) 
 
 /* Commits all pictures and seals the store, which can then be read once the writer is closed. */
 int wf_store_writer_seal(wf_store_writer *writer) WF_MUST;
+
+WF_END
 
 #endif

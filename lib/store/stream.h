@@ -19,7 +19,10 @@
 
 #include <stdio.h>
 
+#include "../base/linkage.h"
 #include "../pyramid/meta.h"
+
+WF_BEGIN
 
 /* One level of one batch. All pointers are borrowed: from the reader until its next read, or from the caller. */
 typedef struct wf_record {
@@ -58,5 +61,7 @@ int wf_writer_create(FILE *file, const char *name, const wf_meta *meta, wf_write
 int wf_writer_put(wf_writer *writer, const wf_record *record) WF_MUST; /* flushes, so that a pipe gets it at once */
 int wf_writer_finish(wf_writer *writer) WF_MUST; /* writes the end record and flushes; only destroy may follow */
 void wf_writer_destroy(wf_writer *writer);       /* NULL is allowed; without finish, the stream counts as cut off */
+
+WF_END
 
 #endif
