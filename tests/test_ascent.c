@@ -1,4 +1,4 @@
-/* test_ascent.c - draws do not depend on how many are drawn at a time */
+/* test_ascent.c - what is drawn does not depend on the batches that it is drawn in */
 #include "../lib/mcmc/annealed_sampler.h"
 #include "anneal.h"
 
@@ -17,7 +17,7 @@ static int keep(void *user, const wf_record *r)
     return WF_OK;
 }
 
-/* Draws pictures 0 .. 3: `first` in the first call, the others in a second, larger one. */
+/* Draws pictures 0 .. 3, so many at a time; further batches are larger. */
 static void draw(const wf_model *model, wf_backend *b, bool joint, int first, drawn *out)
 {
     wf_conditioning *starts;

@@ -31,7 +31,7 @@ Test(store, round_trip)
     wf_store_close(store);
 }
 
-/* Every half there is comes back as it was; neighbours that no half can hold do too. */
+/* Every F16 value comes back unchanged; so do neighbours that F16 cannot hold. */
 Test(store, every_half_is_exact)
 {
     wf_meta m = {.wavelet = "haar", .levels = 0, .top = 0, .H = 256, .W = 248, .C = 1, .bits = 16};
@@ -83,7 +83,7 @@ Test(store, scattered_indices)
     wf_store_close(store);
 }
 
-/* The hash tells contents apart, and not how they came there. */
+/* The hash depends on a store's contents, not on how they were added. */
 Test(store, hash_is_of_the_contents)
 {
     wf_store *store;
