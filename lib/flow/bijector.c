@@ -217,15 +217,13 @@ wf_weights wf_bijector_weights(const wf_bijector *self, int i, const wf_real *pa
 /* A uniform number in (0,1) by SplitMix64 (Steele et al. 2014). Initial weights are made once, on the host. */
 static double next_uniform(uint64_t *state)
 {
-    uint64_t z = (*state += 0x9e3779b97f4a7c15u);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return ((double)((z ^ (z >> 31)) >> 11) + 0.5) * 0x1p-53;
+    *state += WF_SPLITMIX_STEP;
+    return ((double)(wf_splitmix(*state) >> 11) + 0.5) * 0x1p-53;
 }
 
 void wf_init_normal(uint64_t seed, uint64_t first, double deviation, double *values, size_t n)
 {
-    uint64_t state = seed * 0xd1342543de82ef95u + first * 0x9e3779b97f4a7c15u * 0x100000001u;
+    uint64_t state = seed * 0xd1342543de82ef95u + first * WF_SPLITMIX_STEP * 0x100000001u;
     for (size_t i = 0; i < n; i++) {
         double r = sqrt(-2.0 * log(next_uniform(&state)));
         values[i] = deviation * r * cos(2.0 * 3.14159265358979323846 * next_uniform(&state));

@@ -19,8 +19,11 @@
 #ifndef WF_BIJECTOR_H
 #define WF_BIJECTOR_H
 
+#include "../base/linkage.h"
 #include "../../kernels/backend.h"
 #include "flow_text.h"
+
+WF_BEGIN
 
 #define WF_BIJECTORS(row)                                                                                    \
     row(cond) row(actnorm) row(conv1x1) row(householder) row(shuffle) row(reverse) row(additive) row(affine) \
@@ -178,5 +181,7 @@ wf_weights wf_bijector_weights(const wf_bijector *self, int i, const wf_real *pa
 /* values[0..n) = deviation * standard normal (SplitMix64, Box-Muller). `first` separates tensors of one seed: give the
  * offset in the flow's parameter vector. */
 void wf_init_normal(uint64_t seed, uint64_t first, double deviation, double *values, size_t n);
+
+WF_END
 
 #endif

@@ -7,7 +7,10 @@
 #ifndef WF_FLOW_H
 #define WF_FLOW_H
 
+#include "../base/linkage.h"
 #include "bijector.h"
+
+WF_BEGIN
 
 /* Activations for backward: stored, or rebuilt from the output, so that memory does not grow with depth. AUTO stores if
  * the backend has memory enough. NONE: a flow that never runs backward. */
@@ -97,5 +100,7 @@ int wf_flow_inverse_logdet(wf_flow *flow, double *logdet) WF_MUST;
  * the flow runs again. WF_USAGE for a flow with WF_MEMORY_NONE. */
 int wf_flow_inverse_backward(wf_flow *flow, const wf_real *params, const wf_real *cond, const wf_real *dx, double scale,
                              wf_real *dcond, const wf_real **dz) WF_MUST;
+
+WF_END
 
 #endif

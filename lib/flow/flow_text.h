@@ -11,7 +11,10 @@
 
 #include <stddef.h>
 
+#include "../base/linkage.h"
 #include "../base/status.h"
+
+WF_BEGIN
 
 enum { WF_FLOW_TEXT_MAX_WORDS = 4096, WF_FLOW_TEXT_MAX_OPTIONS = 8 };
 
@@ -41,5 +44,7 @@ void wf_flow_text_clear(wf_flow_text *chain);
 
 /* Fails with WF_USAGE and the message "chain: FORMAT at character N, before 'REST'", N = at + 1. */
 int wf_flow_text_error(const char *text, int at, const char *format, ...) WF_PRINTF(3, 4) WF_MUST;
+
+WF_END
 
 #endif

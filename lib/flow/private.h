@@ -1,4 +1,4 @@
-/* private.h - shared by flow.c, which compiles a chain into stages, and flow_run.c, which runs the stages.
+/* private.h - private to lib/flow: stages, which flow.c compiles from a chain and flow_run.c runs.
  *
  * A stage is one bijector with functions of its own, or a run of linear bijectors folded into one matrix. A stage works
  * on the front of `state`. Behind the front lie the channels that splits have factored out, [N,..] each, the last

@@ -29,7 +29,7 @@ struct wf_codec {
     uint64_t *numbers; /* [chunk] of what is being decoded */
 };
 
-static int top(const wf_codec *c)
+static int top_level(const wf_codec *c)
 {
     return c->model->meta.levels;
 }
@@ -39,7 +39,7 @@ int wf_codec_create(const wf_model *model, wf_backend *backend, wf_codec **out)
     wf_codec *c = calloc(1, sizeof *c);
     WF_CHECK(c, WF_AGAIN, "codec: out of memory");
     *c = (wf_codec){.model = model, .backend = backend};
-    c->chunk = wf_pyramid_rows(&model->meta, top(c));
+    c->chunk = wf_pyramid_rows(&model->meta, top_level(c));
     c->numbers = calloc((size_t)c->chunk, sizeof *c->numbers);
     int status = c->numbers ? wf_pyramid_create(backend, &model->meta, c->chunk, &c->pyramid)
                             : wf_fail(WF_AGAIN, "codec: out of memory");
@@ -54,7 +54,7 @@ void wf_codec_destroy(wf_codec *c)
 {
     if (!c)
         return;
-    for (level *l = c->levels; l <= c->levels + top(c); l++) {
+    for (level *l = c->levels; l <= c->levels + top_level(c); l++) {
         wf_sampler_clear(&l->sampler);
         free(l->z);
         free(l->last);
@@ -70,7 +70,7 @@ static int open_level(wf_codec *c, int number)
 {
     level *l = &c->levels[number];
     wf_level_shape s = wf_meta_level(&c->model->meta, number);
-    if (l->sampler.flow)
+    if (l->sampler.runner.flow)
         return WF_OK;
     l->size = (size_t)s.H * (size_t)s.W * (size_t)s.K;
     l->last = malloc(l->size * sizeof *l->last);
@@ -80,7 +80,7 @@ static int open_level(wf_codec *c, int number)
 }
 
 /* Makes room for what a record becomes, which must be of the level that is to come and of the batch's pictures. */
-static int begin(wf_codec *c, const wf_record *r)
+static int begin_level(wf_codec *c, const wf_record *r)
 {
     size_t indices = (size_t)r->N * sizeof *r->index;
     WF_CHECK(r->level == c->next, WF_DATA, "picture %llu: level %d comes, want level %d: every level, lowest first",
@@ -100,7 +100,7 @@ static int begin(wf_codec *c, const wf_record *r)
     float *z = realloc(l->z, (size_t)c->N * l->size * sizeof *z);
     WF_CHECK(z, WF_AGAIN, "level %d: out of memory for %lld pictures", r->level, (long long)c->N);
     l->z = z;
-    c->next = r->level < top(c) ? r->level + 1 : 0;
+    c->next = r->level < top_level(c) ? r->level + 1 : 0;
     return WF_OK;
 }
 
@@ -143,7 +143,7 @@ static void make_frame(const job *j, int64_t number, int at)
     wf_codec *c = j->codec;
     int64_t picture = (number + j->stride - 1) / j->stride - c->pictures, step = number % j->stride;
     c->numbers[at] = j->stride > 1 ? (uint64_t)number : c->index[picture];
-    for (level *l = c->levels; l <= c->levels + top(c); l++) {
+    for (level *l = c->levels; l <= c->levels + top_level(c); l++) {
         const float *here = l->z + (size_t)picture * l->size, *before = picture ? here - l->size : l->last;
         float *frame = l->frames + (size_t)at * l->size;
         if (step)
@@ -153,13 +153,13 @@ static void make_frame(const job *j, int64_t number, int at)
     }
 }
 
-static int draw(void *user, int number, int N, const float *low, const uint64_t *index, float *out)
+static int decode_level(void *user, int number, int N, const float *low, const uint64_t *index, float *out)
 {
     level *l = &((job *)user)->codec->levels[number];
     return wf_sampler_decode(&l->sampler, N, low, index, l->frames, out);
 }
 
-static int hand_out(void *user, const wf_record *record)
+static int give_record(void *user, const wf_record *record)
 {
     job *j = user;
     return j->sink(j->user, record);
@@ -174,20 +174,21 @@ static int decode_batch(wf_codec *c, int between, wf_record_sink *sink, void *us
         int n = end - at < c->chunk ? (int)(end - at) : c->chunk;
         for (int i = 0; i < n; i++)
             make_frame(&j, at + i, i);
-        WF_TRY(wf_coarse_to_fine(c->pyramid, &c->model->meta, -1, top(c), n, NULL, c->numbers, draw, hand_out, &j));
+        WF_TRY(wf_coarse_to_fine(c->pyramid, &c->model->meta, -1, top_level(c), n, NULL, c->numbers, decode_level,
+                                 give_record, &j));
     }
     return WF_OK;
 }
 
 int wf_codec_decode(wf_codec *c, const wf_record *latents, int between, wf_record_sink *sink, void *user)
 {
-    WF_TRY(begin(c, latents));
+    WF_TRY(begin_level(c, latents));
     level *l = &c->levels[latents->level];
     memcpy(l->z, latents->level ? latents->detail : latents->low, (size_t)c->N * l->size * sizeof *l->z);
-    if (latents->level < top(c))
+    if (latents->level < top_level(c))
         return WF_OK;
     WF_TRY(decode_batch(c, between, sink, user));
-    for (l = c->levels; l <= c->levels + top(c); l++)
+    for (l = c->levels; l <= c->levels + top_level(c); l++)
         memcpy(l->last, l->z + (size_t)(c->N - 1) * l->size, l->size * sizeof *l->z);
     c->pictures += c->N;
     return WF_OK;
@@ -203,18 +204,18 @@ typedef struct comparison {
 } comparison;
 
 /* A quarter of a pixel's step leaves every pixel what it is, and is well beyond what rounding does. */
-static int compare(void *user, const wf_record *decoded)
+static int compare_pictures(void *user, const wf_record *decoded)
 {
     comparison *p = user;
     wf_codec *c = p->codec;
     int N = (int)decoded->N, status = WF_OK;
-    size_t size = c->levels[top(c)].size, low = size / (size_t)wf_bands(c->model->meta.signal);
-    size_t each = top(c) ? low + size : size, n = (size_t)N * each;
+    size_t size = c->levels[top_level(c)].size, low = size / (size_t)wf_bands(c->model->meta.signal);
+    size_t each = top_level(c) ? low + size : size, n = (size_t)N * each;
     const wf_record *s = p->source;
     float *have = malloc(2 * n * sizeof *have), *want = have + n;
     WF_CHECK(have, WF_AGAIN, "codec: out of memory for %d pictures", N);
-    WF_GO(wf_pyramid_join(c->pyramid, top(c), N, decoded->low, decoded->detail, have));
-    WF_GO(wf_pyramid_join(c->pyramid, top(c), N, s->low + (size_t)p->done * (top(c) ? low : each),
+    WF_GO(wf_pyramid_join(c->pyramid, top_level(c), N, decoded->low, decoded->detail, have));
+    WF_GO(wf_pyramid_join(c->pyramid, top_level(c), N, s->low + (size_t)p->done * (top_level(c) ? low : each),
                           s->detail ? s->detail + (size_t)p->done * size : NULL, want));
     for (size_t i = 0; i < n && !status; i++)
         if (!(fabsf(have[i] - want[i]) < 0.25f))
@@ -228,12 +229,13 @@ out:
 
 int wf_codec_encode(wf_codec *c, const wf_record *coefficients, wf_record *latents)
 {
-    WF_TRY(begin(c, coefficients));
+    WF_TRY(begin_level(c, coefficients));
     level *l = &c->levels[coefficients->level];
     WF_TRY(wf_sampler_encode(&l->sampler, c->N, coefficients->low, coefficients->detail, c->index, l->z));
     *latents = *coefficients;
     latents->low = coefficients->level ? NULL : l->z;
     latents->detail = coefficients->level ? l->z : NULL;
     latents->index = c->index;
-    return coefficients->level < top(c) ? WF_OK : decode_batch(c, 0, compare, &(comparison){c, coefficients, 0});
+    return coefficients->level < top_level(c) ? WF_OK
+                                              : decode_batch(c, 0, compare_pictures, &(comparison){c, coefficients, 0});
 }

@@ -78,7 +78,7 @@ static int check_kind(const wf_model *model, const char *name, wf_signal signal,
 }
 
 /* Halvings from the model's pictures to those of H x W; -1: no level has that size. */
-static int halvings(const wf_meta *model, int H, int W)
+static int halvings_to(const wf_meta *model, int H, int W)
 {
     for (int k = 0; k <= model->levels; k++)
         if (wf_rows_left(model->signal, model->H, k) == H && model->W >> k == W)
@@ -87,7 +87,7 @@ static int halvings(const wf_meta *model, int H, int W)
 }
 
 /* Pictures of H x W enter so many levels below the model's highest: `below`, or as many as the scale doubles. */
-static int enter(wf_conditioning *s, const char *name, int H, int W, int scale, int below)
+static int enter_level(wf_conditioning *s, const char *name, int H, int W, int scale, int below)
 {
     int levels = s->model->meta.levels;
     wf_signal signal = s->meta.signal;
@@ -124,7 +124,7 @@ static int set_rate(wf_conditioning *s, const char *name, int rate, int doubling
     return WF_OK;
 }
 
-static int opened(int status, wf_conditioning **out)
+static int opened_or_destroyed(int status, wf_conditioning **out)
 {
     if (status) {
         wf_conditioning_destroy(*out);
@@ -133,7 +133,7 @@ static int opened(int status, wf_conditioning **out)
     return status;
 }
 
-static int create(const wf_model *model, next_starts *next, wf_conditioning **out)
+static int create_conditioning(const wf_model *model, next_starts *next, wf_conditioning **out)
 {
     wf_conditioning *s = calloc(1, sizeof *s);
     WF_CHECK(s, WF_AGAIN, "starts: out of memory");
@@ -141,7 +141,7 @@ static int create(const wf_model *model, next_starts *next, wf_conditioning **ou
     s->next = next;
     s->level = -1;
     *out = s;
-    return opened(wf_meta_copy(&s->meta, &model->meta), out);
+    return opened_or_destroyed(wf_meta_copy(&s->meta, &model->meta), out);
 }
 
 void wf_conditioning_destroy(wf_conditioning *s)
@@ -171,7 +171,7 @@ static int next_nothing(wf_conditioning *s, int most, int *N, float *picture, ui
 int wf_conditioning_none(const wf_model *model, int64_t count, int scale, wf_conditioning **out)
 {
     WF_CHECK(!scale, WF_USAGE, "--scale enlarges pictures, and none come: name a file by --from, or pipe some in");
-    WF_TRY(create(model, next_nothing, out));
+    WF_TRY(create_conditioning(model, next_nothing, out));
     (*out)->count = count;
     return WF_OK;
 }
@@ -223,7 +223,7 @@ static int open_stream(wf_conditioning *s, wf_backend *backend, FILE *file, cons
     bool same = source->levels == model->levels; /* pyramid: any size goes on at its own level */
     wf_meta_clear(&s->meta);
     WF_TRY(wf_meta_copy(&s->meta, source));
-    WF_TRY(enter(s, name, H, W, scale, same ? source->levels - source->top : halvings(model, H, W)));
+    WF_TRY(enter_level(s, name, H, W, scale, same ? source->levels - source->top : halvings_to(model, H, W)));
     WF_TRY(set_rate(s, name, source->rate, s->meta.levels - s->level - (source->levels - source->top)));
     s->chunk = wf_pyramid_rows(source, source->top);
     return wf_pyramid_create(backend, source, s->chunk, &s->pyramid);
@@ -232,8 +232,8 @@ static int open_stream(wf_conditioning *s, wf_backend *backend, FILE *file, cons
 int wf_conditioning_stream(const wf_model *model, wf_backend *backend, FILE *file, const char *name, int scale,
                            wf_conditioning **out)
 {
-    WF_TRY(create(model, next_of_stream, out));
-    return opened(open_stream(*out, backend, file, name, scale), out);
+    WF_TRY(create_conditioning(model, next_of_stream, out));
+    return opened_or_destroyed(open_stream(*out, backend, file, name, scale), out);
 }
 
 /* -- picture files -------------------------------------------------------------------------------------------------- */
@@ -272,15 +272,16 @@ static int open_images(wf_conditioning *s, char *const *paths, int count, int sc
     wf_images_set_options(s->images, (wf_images_options){.volumes = s->model->meta.signal == WF_VOLUME});
     WF_TRY(read_image(s));
     WF_CHECK(s->more, WF_DATA, "%s: no picture", paths[0]);
-    WF_TRY(enter(s, s->name, s->image.H, s->image.W, scale, halvings(&s->model->meta, s->image.H, s->image.W)));
+    WF_TRY(
+        enter_level(s, s->name, s->image.H, s->image.W, scale, halvings_to(&s->model->meta, s->image.H, s->image.W)));
     s->rate = s->image.rate;
     return set_rate(s, s->name, s->rate, s->meta.levels - s->level);
 }
 
 int wf_conditioning_images(const wf_model *model, char *const *paths, int count, int scale, wf_conditioning **out)
 {
-    WF_TRY(create(model, next_of_images, out));
-    return opened(open_images(*out, paths, count, scale), out);
+    WF_TRY(create_conditioning(model, next_of_images, out));
+    return opened_or_destroyed(open_images(*out, paths, count, scale), out);
 }
 
 /* -- all ------------------------------------------------------------------------------------------------------------ */

@@ -2,18 +2,15 @@
 #ifndef WF_SAMPLE_H
 #define WF_SAMPLE_H
 
-#include "../model/level.h"
-#include "../model/level_input.h"
-#include "../model/capture.h"
+#include "../base/linkage.h"
+#include "../model/level_runner.h"
+
+WF_BEGIN
 
 typedef struct wf_sampler {
-    const wf_meta *meta; /* of the model; borrowed */
-    wf_level level;
-    wf_flow *flow;
-    wf_level_input feed;
-    wf_real *z;
-    const wf_real *x; /* what the flow was inverted to */
-    wf_capture forward, inverse;
+    wf_level level; /* the weights */
+    wf_level_runner runner;
+    wf_real *z;     /* device [N,H,W,K] */
     float *host;    /* [N,H,W,K] */
     double *latent; /* the same, once latents were truncated */
 } wf_sampler;
@@ -39,5 +36,7 @@ int wf_sampler_encode(wf_sampler *s, int64_t N, const float *low, const float *d
                       float *z) WF_MUST;
 int wf_sampler_decode(wf_sampler *s, int64_t N, const float *low, const uint64_t *index, const float *z,
                       float *out) WF_MUST;
+
+WF_END
 
 #endif

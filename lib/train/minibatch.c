@@ -4,17 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Finalizer of SplitMix64 (Steele et al. 2014). */
-static uint64_t scramble(uint64_t z)
-{
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
+#include "../base/philox.h"
 
-static uint64_t mixed(uint64_t seed, uint64_t a, uint64_t b)
+static uint64_t hash_of(uint64_t seed, uint64_t a, uint64_t b)
 {
-    return scramble(scramble(scramble(seed + 0x9e3779b97f4a7c15u) + a) + b * 0x9e3779b97f4a7c15u);
+    return wf_splitmix(wf_splitmix(wf_splitmix(seed + WF_SPLITMIX_STEP) + a) + b * WF_SPLITMIX_STEP);
 }
 
 /* A Feistel network over the smallest even number of bits that holds n, walked until it lands inside (Black and Rogaway
@@ -28,7 +22,7 @@ int64_t wf_shuffle(uint64_t seed, uint64_t epoch, int64_t n, int64_t i)
     do {
         uint64_t left = at >> half, right = at & mask;
         for (uint64_t round = 0; round < 6; round++) {
-            uint64_t next = left ^ (mixed(seed, epoch * 8 + round, right) & mask);
+            uint64_t next = left ^ (hash_of(seed, epoch * 8 + round, right) & mask);
             left = right;
             right = next;
         }
@@ -78,7 +72,7 @@ int wf_minibatch_counted(const wf_minibatch *b)
 
 /* Mirrors [H,W,channels] left to right. In the mirror image of an orthogonal Haar pyramid the horizontal and diagonal
  * differences change sign: bands 0 and 2 of `bands`. */
-static void mirror(const wf_minibatch *b, int channels, int bands, float *x)
+static void mirror_picture(const wf_minibatch *b, int channels, int bands, float *x)
 {
     for (int i = 0; i < b->H; i++)
         for (int j = 0; j < (b->W + 1) / 2; j++)
@@ -93,14 +87,14 @@ static void mirror(const wf_minibatch *b, int channels, int bands, float *x)
 }
 
 /* 1 where the middle is, at (y,x) of the patch. */
-static void weigh(const wf_minibatch *b, int y, int x, float *weight)
+static void fill_weight(const wf_minibatch *b, int y, int x, float *weight)
 {
     for (int i = 0; i < b->H; i++)
         for (int j = 0; j < b->W; j++)
             weight[i * b->W + j] = i >= y && i < y + b->middle && j >= x && j < x + b->middle;
 }
 
-static int inside(int at, int limit)
+static int clamp_place(int at, int limit)
 {
     return at < 0 ? 0 : at > limit ? limit : at;
 }
@@ -111,17 +105,17 @@ static int inside(int at, int limit)
 static int middle_at(const wf_minibatch *b, uint64_t dice, int side)
 {
     int beyond = b->middle / 2, places = side - b->middle + 1 + 2 * beyond;
-    return inside((int)((dice & 0xffffff) % (uint64_t)places) - beyond, side - b->middle);
+    return clamp_place((int)((dice & 0xffffff) % (uint64_t)places) - beyond, side - b->middle);
 }
 
 /* Draws an axis of a patch: *middle, and where the patch begins, which ends where the picture does, so that padding is seen
  * only there. */
-static int draw(const wf_minibatch *b, uint64_t dice, int side, int length, int *middle)
+static int draw_axis(const wf_minibatch *b, uint64_t dice, int side, int length, int *middle)
 {
     if (!b->context)
         return *middle = (int)((dice & 0xffffff) % (uint64_t)(side - length + 1));
     *middle = middle_at(b, dice, side);
-    return inside(*middle - b->context, side - length);
+    return clamp_place(*middle - b->context, side - length);
 }
 
 int wf_minibatch_load(wf_minibatch *b, int64_t step)
@@ -132,21 +126,21 @@ int wf_minibatch_load(wf_minibatch *b, int64_t step)
     for (int n = 0; n < b->N; n++) {
         int64_t position = step * b->N + n;
         int64_t at = wf_shuffle(b->seed, (uint64_t)(position / count), count, position % count);
-        uint64_t dice = mixed(b->seed, ~(uint64_t)0, (uint64_t)position);
+        uint64_t dice = hash_of(b->seed, ~(uint64_t)0, (uint64_t)position);
         bool flipped = b->flip && dice >> 63;
         int y, x; /* of the middle */
         wf_window patch = {.h = b->H, .w = b->W};
-        patch.y = draw(b, dice, s.H, b->H, &y);
-        patch.x = draw(b, dice >> 24, s.W, b->W, &x);
+        patch.y = draw_axis(b, dice, s.H, b->H, &y);
+        patch.x = draw_axis(b, dice >> 24, s.W, b->W, &x);
         float *low = b->low + (size_t)n * each, *detail = b->detail ? b->detail + (size_t)n * details : NULL;
         WF_TRY(wf_store_get_window(b->store, b->level, at, &patch, low, detail, NULL));
         if (flipped)
-            mirror(b, s.C, 1, low);
+            mirror_picture(b, s.C, 1, low);
         if (flipped && detail)
-            mirror(b, 3 * s.C, 3, detail);
+            mirror_picture(b, 3 * s.C, 3, detail);
         if (b->weight)
-            weigh(b, y - patch.y, flipped ? patch.x + b->W - x - b->middle : x - patch.x,
-                  b->weight + (size_t)n * pixels);
+            fill_weight(b, y - patch.y, flipped ? patch.x + b->W - x - b->middle : x - patch.x,
+                        b->weight + (size_t)n * pixels);
     }
     return WF_OK;
 }

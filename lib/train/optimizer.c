@@ -11,15 +11,11 @@ int wf_optimizer_create(wf_backend *backend, size_t size, double ema, wf_optimiz
     out->decay = ema;
     wf_real **parts[4] = {&out->w, &out->m, &out->u, &out->ema};
     for (int i = 0; i < 4; i++) {
-        void *memory;
-        WF_TRY(backend->alloc(backend, size * backend->real, &memory));
-        *parts[i] = memory;
-        WF_TRY(backend->zero(backend, memory, size * backend->real));
+        WF_TRY(wf_alloc_reals(backend, size, parts[i]));
+        WF_TRY(backend->zero(backend, *parts[i], size * backend->real));
     }
-    void *bad;
-    WF_TRY(backend->alloc(backend, sizeof *out->bad, &bad));
-    out->bad = bad;
-    return wf_optimizer_forgive(out);
+    WF_TRY(wf_alloc_doubles(backend, 1, &out->bad));
+    return wf_optimizer_reset(out);
 }
 
 void wf_optimizer_clear(wf_optimizer *o)
@@ -41,7 +37,7 @@ void wf_optimizer_begin(wf_optimizer *o, int64_t step, double lr)
     o->rule.rate = lr * sqrt(1 - pow(o->rule.beta2, t)) / (1 - pow(o->rule.beta1, t));
 }
 
-int wf_optimizer_forgive(wf_optimizer *o)
+int wf_optimizer_reset(wf_optimizer *o)
 {
     return o->backend->zero(o->backend, o->bad, sizeof *o->bad);
 }

@@ -1,11 +1,10 @@
-/* trainer.h - private to lib/train*.c: one level being trained, and its state on disk */
+/* trainer.h - private to lib/train: one level being trained, and its state on disk */
 #ifndef WF_TRAINER_H
 #define WF_TRAINER_H
 
 #include "minibatch.h"
 #include "optimizer.h"
 #include "../model/evaluate.h"
-#include "../model/capture.h"
 #include "train.h"
 
 enum { WF_MAX_SKIPPED = 64 }; /* non-finite batches before giving up */
@@ -18,41 +17,40 @@ typedef struct wf_trainer {
     const wf_meta *meta;
     char chain[4096];
     int patch, context;
-    wf_flow *flow;
-    wf_dequantizer dequantizer;
-    wf_optimizer optimizer; /* of the flow's parameters, and then the dequantizer's */
+    wf_level_runner runner;
+    wf_optimizer optimizer; /* of the runner's parameters */
     wf_minibatch batches;
-    wf_level_input feed;
-    wf_real *weight; /* of the pixels of a batch, device [N,H,W], with context */
-    wf_evaluator evaluator;
+    uint64_t slots[WF_MAX_BATCH]; /* 0, 1, ..: the place in its batch names a picture's noise */
+    wf_real *weight;              /* of the pixels of a batch, device [N,H,W], with context */
+    wf_evaluator evaluator;       /* of validation, on the moving average */
     FILE *log;
     char log_path[WF_PATH], state_path[WF_PATH];
 
     /* saved */
     int64_t step;
-    double seconds;        /* of training, this and earlier runs */
-    double held_out, best; /* NAN at first */
-    int since;             /* validations since the best */
-    int64_t measured;      /* step of the last validation, -1 at first */
-    char judge[40];        /* hash and number of the pictures that held_out and best are about */
-    double sum;            /* bits/dim of the batches since the last log line */
-    int64_t summed;
+    double seconds;         /* of training, this and earlier runs */
+    double held_out, best;  /* NAN at first */
+    int since_best;         /* validations since the best */
+    int64_t validated_at;   /* step of the last validation, -1 at first */
+    char validation_id[40]; /* hash and number of the pictures that held_out and best are about */
+    double sum;             /* bits/dim of the batches since the last log line */
+    int64_t sum_count;
     uint64_t skip[WF_MAX_SKIPPED]; /* steps whose batch is left out */
-    int skips;
+    int skip_count;
     bool finished; /* nothing is left to do unless the limits are raised */
 
     /* of this run */
     wf_capture replay;
-    wf_random noise;     /* of the step being launched */
-    struct wf_launched { /* steps whose results are not in yet, oldest first */
+    struct wf_enqueued { /* steps whose results are not in yet, oldest first */
         int64_t step;
-        wf_readback *density, *bad, *noise[2]; /* noise: NULL where it is uniform */
-    } launched[2];
-    int launched_count;
-    double begun;             /* clock when `seconds` was last brought up to date */
-    double took;              /* seconds of the last validation */
-    double recent;            /* last logged mean, for progress */
-    wf_round_trip round_trip; /* of the validation that has just been */
+        wf_level_densities densities;
+        wf_readback *bad;
+    } enqueued[2];
+    int enqueued_count;
+    double counted_at;         /* clock when `seconds` was last brought up to date */
+    double validation_seconds; /* seconds of the last validation */
+    double recent_bpd;         /* last logged mean, for progress */
+    wf_round_trip round_trip;  /* of the validation that has just been */
     bool interrupted;
 } wf_trainer;
 
