@@ -212,7 +212,7 @@ Test(image, pnm_faults)
     }
 }
 
-/* No prefix of a PNG is a picture, and no flipped bit gives another picture or a signal. */
+/* A prefix of a PNG is not a picture. A flipped bit gives neither a different picture nor a signal. */
 Test(image, png_faults)
 {
     char *bytes;

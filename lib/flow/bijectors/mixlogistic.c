@@ -1,5 +1,5 @@
-/* mixlogistic.c - coupling of Flow++: the cumulative distribution of a mixture of `components` logistics, logit, affine
- * (Ho et al. 2019). Its inverse is solved for each number */
+/* mixlogistic.c - coupling of Flow++ (Ho et al. 2019): the cumulative distribution of a mixture of `components`
+ * logistics, then logit and an affine map. The inverse solves an equation for each element. */
 #include "../coupling.h"
 
 static int create(wf_bijector *self, const int *values)
