@@ -35,7 +35,7 @@ const cli_option *cli_option_at(const cli_program *program, int i)
     return o->name ? o : NULL;
 }
 
-/* -- arguments ------------------------------------------------------------------------------------------------------- */
+/* -- arguments ----------------------------------------------------------------------------------------------------- */
 
 static bool in_range(const cli_option *o, double value)
 {
@@ -180,7 +180,7 @@ static void set_option(const cli_option *o, const char *text)
     }
 }
 
-/* -- parsing --------------------------------------------------------------------------------------------------------- */
+/* -- parsing ------------------------------------------------------------------------------------------------------- */
 
 /* Describes the table for getopt_long, which returns a letter, or 256 + i for the long name in row i. */
 static void describe_options(const cli_program *program, char *letters, struct option *names)
@@ -211,7 +211,8 @@ static const cli_option *find_option(const cli_program *program, int value)
     return NULL;
 }
 
-/* Opens /dev/null for standard descriptors that are closed: the next file opened would take their place and be written to. */
+/* Opens /dev/null for standard descriptors that are closed: the next file opened would take their place and be
+ * written to. */
 static void hold_standard_descriptors(void)
 {
     for (int fd = 0; fd <= 2; fd++)
@@ -252,7 +253,7 @@ int cli_parse(const cli_program *program, int argc, char **argv)
     return optind;
 }
 
-/* -- operands and standard input ------------------------------------------------------------------------------------- */
+/* -- operands and standard input ----------------------------------------------------------------------------------- */
 
 bool cli_is_dash(const char *path)
 {

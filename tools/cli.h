@@ -1,7 +1,7 @@
 /* cli.h - the command line that all programs share
  *
- * Each program has one table of options. Parsing, --help, the manual page and the shell completion are made from the table.
- * cli.c parses, cli_help.c prints help, cli_end.c prints messages and ends the program. */
+ * Each program has one table of options. Parsing, --help, the manual page and the shell completion are made from the
+ * table. cli.c parses, cli_help.c prints help, cli_end.c prints messages and ends the program. */
 #ifndef WF_CLI_H
 #define WF_CLI_H
 
@@ -64,17 +64,18 @@ typedef struct cli_common {
 } cli_common;
 extern cli_common common;
 
-/* Rows for the tables of programs that read these options. Other programs do not have them: an option without effect is a
- * usage error. Every program has --help, --version and --quiet. `usual` is the default backend in words. */
+/* Rows for the tables of programs that read these options. Other programs do not have them: an option without effect
+ * is a usage error. Every program has --help, --version and --quiet. `usual` is the default backend in words. */
 #define CLI_MODEL(into)                                              \
     {                                                                \
         'm', "model", "DIR", CLI_STRING, into, 0, 0, "Model folder." \
     }
-#define CLI_THREADS                                                                                                       \
-    {                                                                                                                     \
-        0, "threads", "N", CLI_INT, &common.threads, 0, 4096,                                                             \
-            "Use N threads in total; 0, the default, uses all cores, or OMP_NUM_THREADS threads if that variable is set." \
-    }
+#define CLI_THREADS                                           \
+    {                                                         \
+        0, "threads", "N", CLI_INT, &common.threads, 0, 4096, \
+            "Use N threads in total; 0, the default, uses all cores, or OMP_NUM_THREADS threads if that variable is "
+"set."
+}
 #define CLI_SEED                                                                                        \
     {                                                                                                   \
         0, "seed", "N", CLI_UINT64, &common.seed, 0, 0, "Seed of the random numbers; the default is 0." \
@@ -86,9 +87,9 @@ extern cli_common common;
     }
 #define CLI_BACKEND_AUTO CLI_BACKEND("auto: cuda where there is a device, else cpu.")
 
-/* Parses the options into the table's variables. Handles --help and --version (standard output, exit code 0), --help=man
- * and --help=completion. Dies with 64 on a wrong option.
- * Returns the index of the first operand: operands are moved behind all options. "-" is an operand, "--" ends the options. */
+/* Parses the options into the table's variables. Handles --help and --version (standard output, exit code 0),
+ * --help=man and --help=completion. Dies with 64 on a wrong option. Returns the index of the first operand: operands
+ * are moved behind all options. "-" is an operand, "--" ends the options. */
 int cli_parse(const cli_program *program, int argc, char **argv);
 
 /* For programs whose only operand is "-", standard input. Returns whether it was given. Dies with 64 and the advice
@@ -103,7 +104,8 @@ typedef struct cli_input {
 cli_input cli_open_input(int first);
 void cli_close_input(cli_input *input);
 
-/* True unless standard input is a terminal or at its end. Waits for the first byte of a pipe. Dies if stdin cannot be read. */
+/* True unless standard input is a terminal or at its end. Waits for the first byte of a pipe. Dies if stdin cannot
+ * be read. */
 bool cli_stdin_has_data(void);
 /* As above, but an empty pipe is an error, since the program before it must have failed. */
 bool cli_stdin_has_stream(void);
@@ -113,8 +115,9 @@ bool cli_is_dash(const char *path); /* false for NULL */
 /* Adds this program, its command line and --seed to the provenance. model_hash: of the weights used, or NULL. */
 void cli_add_provenance(wf_meta *meta, const char *model_hash);
 
-/* From the first call on, SIGTERM and SIGINT set *flag in place of ending the program, so that it can save first. SIGTERM
- * may come twice, as from timeout(1), which signals the program and its group. A second SIGINT ends the program. */
+/* From the first call on, SIGTERM and SIGINT set *flag in place of ending the program, so that it can save first.
+ * SIGTERM may come twice, as from timeout(1), which signals the program and its group. A second SIGINT ends the
+ * program. */
 const volatile sig_atomic_t *cli_catch_interrupts(void);
 
 /* Prints "wf-dwt: message" as one line on stderr and exits with status. */
@@ -128,7 +131,7 @@ void note(const char *format, ...) WF_PRINTF(1, 2);
 /* Flushes, closes and checks stdout; dies with 74, or 75 on a full disk. The last call of every main. */
 void finish_stdout(void);
 
-/* -- between cli.c and cli_help.c ------------------------------------------------------------------------------------ */
+/* -- between cli.c and cli_help.c ---------------------------------------------------------------------------------- */
 
 /* Row i of the program's options followed by those of every program; NULL past the end. */
 const cli_option *cli_option_at(const cli_program *program, int i);

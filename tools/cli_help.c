@@ -20,7 +20,7 @@ static const struct {
     {WF_AGAIN, "Try again: disk or memory full, locked by another process, or interrupted after saving."},
 };
 
-/* -- text ------------------------------------------------------------------------------------------------------------ */
+/* -- text ---------------------------------------------------------------------------------------------------------- */
 
 /* Prints text in words, starting in column `at`, with the lines that follow indented by `indent`. */
 static void print_wrapped(const char *text, int at, int indent)
@@ -76,7 +76,7 @@ static void print_text(const cli_program *program)
     }
 }
 
-/* -- manual page ----------------------------------------------------------------------------------------------------- */
+/* -- manual page --------------------------------------------------------------------------------------------------- */
 
 /* Prints text for roff: hyphens become minus signs, which can be copied, and no line is taken for a request. */
 static void roff(const char *text)
@@ -140,7 +140,7 @@ static void print_manual(const cli_program *program)
     }
 }
 
-/* -- completion ------------------------------------------------------------------------------------------------------ */
+/* -- completion ---------------------------------------------------------------------------------------------------- */
 
 static void print_completion(const cli_program *program)
 {

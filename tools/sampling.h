@@ -1,4 +1,5 @@
-/* sampling.h - what wf-sample and wf-nuts share: a model, what its pictures begin from, and the stream that is written */
+/* sampling.h - what wf-sample and wf-nuts share: a model, what its pictures begin from, and the stream that is
+ * written */
 #ifndef WF_SAMPLING_H
 #define WF_SAMPLING_H
 
@@ -53,8 +54,8 @@ void sampling_parse(sampling *s, const cli_program *program, int argc, char **ar
  * With nothing on stdin, 16 pictures are drawn from the base. */
 void sampling_open(sampling *s);
 
-/* Opens the output stream of pictures like `meta`, which the sampling then owns. Levels first to meta->top are drawn, as
- * numbered in `meta`; the weights of these levels go into the provenance. */
+/* Opens the output stream of pictures like `meta`, which the sampling then owns. Levels first to meta->top are
+ * drawn, as numbered in `meta`; the weights of these levels go into the provenance. */
 void sampling_open_output(sampling *s, const wf_meta *meta, int first);
 
 /* Draws what is above N pictures [N,H,W,C] (NULL: nothing to begin from), which are freed afterwards. */

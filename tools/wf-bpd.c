@@ -30,18 +30,20 @@ static const cli_program program = {
     .summary = "bits per dimension of pictures under a Wavelet Flow model",
     .synopsis = "-m MODEL [-s STORE] [--iw K] [--per-image] [--json] [-]",
     .description =
-        "Computes how probable pictures are under a model that wf-train-level trained, as bits per dimension: the negative "
-        "log2 of the density, divided by the number of samples (height x width x channels). Lower is better. It prints "
-        "each level's contribution and their sum, with standard errors over pictures. Contributions are per "
-        "dimension of the whole picture, so they add up. Data without the lower levels (wf-dwt -l) has no total.\n\n"
+        "Computes how probable pictures are under a model that wf-train-level trained, as bits per dimension: the "
+        "negative log2 of the density, divided by the number of samples (height x width x channels). Lower is "
+        "better. It prints each level's contribution and their sum, with standard errors over pictures. "
+        "Contributions are per dimension of the whole picture, so they add up. Data without the lower levels (wf-dwt "
+        "-l) has no total.\n\n"
         "On a terminal the output is a table, otherwise tab-separated values; with --json it is one object.\n\n"
-        "Pixels are dequantized: noise between 0 and 1 is added to each. The noise is uniform, and every level sees its "
-        "exact share, unless the model has learnt its noise (wf-train-level --dequantize). A picture's noise depends on "
-        "--seed and the picture's index alone.\n\n"
-        "Averaged over noise, the total bounds the discrete bits/dim from above. --iw K averages K density ratios before "
-        "the logarithm: tighter, exact as K grows (Burda et al. 2016). A draw is then one noise on the pixels of the whole "
-        "picture, which every level sees through the wavelet, because the densities of all levels are multiplied. "
-        "Levels and total become means over the K draws. For K = 1 both figures are equal. The cost is K-fold.",
+        "Pixels are dequantized: noise between 0 and 1 is added to each. The noise is uniform, and every level sees "
+        "its exact share, unless the model has learnt its noise (wf-train-level --dequantize). A picture's noise "
+        "depends on --seed and the picture's index alone.\n\n"
+        "Averaged over noise, the total bounds the discrete bits/dim from above. --iw K averages K density ratios "
+        "before the logarithm: tighter, exact as K grows (Burda et al. 2016). A draw is then one noise on the pixels "
+        "of the whole picture, which every level sees through the wavelet, because the densities of all levels are "
+        "multiplied. Levels and total become means over the K draws. For K = 1 both figures are equal. The cost is "
+        "K-fold.",
     .examples = "wf-dwt test.tar | wf-bpd -m model\n"
                 "    a table by level\n"
                 "wf-bpd -m model -s test.wf --json\n"

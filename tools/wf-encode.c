@@ -1,4 +1,5 @@
-/* wf-encode.c - pictures to the latents of a model; called wf-decode, latents to pictures, and to pictures between them */
+/* wf-encode.c - pictures to the latents of a model; called wf-decode, latents to pictures, and to pictures between
+ * them */
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
@@ -17,8 +18,8 @@ static const cli_option encode_options[] = {CLI_MODEL(&options.model_path), CLI_
 static const cli_option decode_options[] = {
     {'m', "model", "DIR", CLI_STRING, &options.model_path, 0, 0, "Model folder, the one that encoded."},
     {0, "between", "N", CLI_INT, &options.between, 1, 1 << 20,
-     "Also make N pictures between each picture and the next: at each level, their latents lie on the great circle through "
-     "both pictures' latents. Pictures are then numbered from 0."},
+     "Also make N pictures between each picture and the next: at each level, their latents lie on the great circle "
+     "through both pictures' latents. Pictures are then numbered from 0."},
     CLI_THREADS,
     CLI_BACKEND_AUTO,
     {0}};
@@ -32,11 +33,11 @@ static const cli_program encode = {
     .summary = "pictures to the latents of a Wavelet Flow model",
     .synopsis = "-m MODEL [-]",
     .description =
-        "Reads a coefficient stream (wf-dwt) of pictures of the model's size on stdin and writes a stream of latents. Each "
-        "level has one latent for each coefficient. The model maps pictures so that latents are independent and normal. "
-        "wf-decode turns them back into pictures.\n\n"
-        "A pixel stands for the middle of its range of values, so latents are the same every time. Each batch of pictures is "
-        "decoded before the next begins: if a single pixel did not come back, the exit code is 70.\n\n"
+        "Reads a coefficient stream (wf-dwt) of pictures of the model's size on stdin and writes a stream of "
+        "latents. Each level has one latent for each coefficient. The model maps pictures so that latents are "
+        "independent and normal. wf-decode turns them back into pictures.\n\n"
+        "A pixel stands for the middle of its range of values, so latents are the same every time. Each batch of "
+        "pictures is decoded before the next begins: if a single pixel did not come back, the exit code is 70.\n\n"
         "The stream's records are safetensors: `low` at the base and `detail` at the levels above hold latents.",
     .examples = "wf-dwt a.png b.png | wf-encode -m model > latents.wf\n"
                 "    both pictures as latents\n" BETWEEN_EXAMPLE,
@@ -47,9 +48,9 @@ static const cli_program decode = {
     .summary = "latents of a Wavelet Flow model back to pictures",
     .synopsis = "-m MODEL [--between N] [-]",
     .description =
-        "Reads a stream of latents, as wf-encode writes it, on stdin. Writes a coefficient stream of the pictures' highest "
-        "level, which wf-idwt turns into pictures. Every pixel that was encoded comes back. Latents that were encoded with "
-        "other weights are refused.",
+        "Reads a stream of latents, as wf-encode writes it, on stdin. Writes a coefficient stream of the pictures' "
+        "highest level, which wf-idwt turns into pictures. Every pixel that was encoded comes back. Latents that "
+        "were encoded with other weights are refused.",
     .examples = "wf-decode -m model < latents.wf | wf-idwt -o pictures\n"
                 "    the pictures that were encoded\n" BETWEEN_EXAMPLE,
     .options = decode_options};

@@ -19,7 +19,8 @@ static const cli_program program = {
     .synopsis = "[--verify] [--json] [PATH|-]",
     .description =
         "Prints what PATH is and holds:\n\n"
-        "A stream of wavelet coefficients or latents (- reads it from standard input): the number of pictures at each level.\n\n"
+        "A stream of wavelet coefficients or latents (- reads it from standard input): the number of pictures at "
+        "each level.\n\n"
         "A store (wf-dwt -o): also the bytes that each level takes, and the number type of its first picture.\n\n"
         "A checkpoint (one level's file): its metadata and tensors.\n\n"
         "A model folder (wf-train-level): each trained level.\n\n"

@@ -34,7 +34,8 @@ static const cli_option table[] = {
      "Draws that adapt the step size and are thrown away (default 10)."},
     {0, "draws", "N", CLI_COUNT, &options.draws, 1, 1e9, "Draws of each chain after adaptation (default 30)."},
     {0, "thin", "N", CLI_COUNT, &options.thin, 0, 1e9,
-     "Write every N-th draw, counted back from the last (default: the last alone). Lower levels pass on their last draw."},
+     "Write every N-th draw, counted back from the last (default: the last alone). Lower levels pass on their last "
+     "draw."},
     {0, "target-accept", "P", CLI_DOUBLE, &options.target, 0.01, 0.99,
      "Mean acceptance that the step size is adapted to (default 0.6)."},
     {0, "max-depth", "N", CLI_INT, &options.max_depth, 1, WF_NUTS_DEPTHS,
@@ -68,29 +69,32 @@ static const cli_program program = {
     .summary = "draw annealed samples from a Wavelet Flow model by Markov chains",
     .synopsis = "-m MODEL [-n N] [-l L] [-T T] [--joint] [-]",
     .description =
-        "Draws pictures from the annealed density p^g, g = 1/T^2, of a model that wf-train-level trained. Below T = 1 likely "
-        "pictures become likelier, and samples cleaner. The sampler is NUTS (Hoffman and Gelman 2014), a Markov chain "
-        "guided by gradients. Input and output are those of wf-sample: -n draws from the base upward; a coefficient stream "
-        "on stdin, or --from, is continued upward. A chain's picture is its last draw of --draws.\n\n"
+        "Draws pictures from the annealed density p^g, g = 1/T^2, of a model that wf-train-level trained. Below T = "
+        "1 likely pictures become likelier, and samples cleaner. The sampler is NUTS (Hoffman and Gelman 2014), a "
+        "Markov chain guided by gradients. Input and output are those of wf-sample: -n draws from the base upward; a "
+        "coefficient stream on stdin, or --from, is continued upward. A chain's picture is its last draw of "
+        "--draws.\n\n"
         "Level by level, as published, each conditional p(details | average) is annealed alone. The product of these "
-        "conditionals is not the annealed joint density: the normalizer of a conditional depends on its average, and the "
-        "product prefers averages that the joint density does not.\n\n"
-        "--joint anneals the joint density of all levels from the first to -l in one chain over all their latents. Such a "
-        "chain moves in more dimensions and costs more. In models of photographs the likeliest pictures may be flat and of "
-        "saturated colour: --joint moves towards them; level by level, the averages keep their variety.\n\n"
-        "With --mask or --grey, whole pictures of the model's size come in, and one chain draws their missing part from the "
-        "annealed joint density given the rest. Missing are the pixels that are white in the mask (inpainting), all colours "
-        "where the grey 0.299 R + 0.587 G + 0.114 B is given (colourization), or, with both options, the colours inside the "
-        "mask. A given pixel stands for the middle of its range of values and comes out unchanged. A given grey comes out "
-        "unchanged up to rounding, unless a colour was cut off at 0 or the largest value. These chains begin at a plain "
-        "guess: --adapt should be a hundred or more.\n\n"
+        "conditionals is not the annealed joint density: the normalizer of a conditional depends on its average, and "
+        "the product prefers averages that the joint density does not.\n\n"
+        "--joint anneals the joint density of all levels from the first to -l in one chain over all their latents. "
+        "Such a chain moves in more dimensions and costs more. In models of photographs the likeliest pictures may "
+        "be flat and of saturated colour: --joint moves towards them; level by level, the averages keep their "
+        "variety.\n\n"
+        "With --mask or --grey, whole pictures of the model's size come in, and one chain draws their missing part "
+        "from the annealed joint density given the rest. Missing are the pixels that are white in the mask "
+        "(inpainting), all colours where the grey 0.299 R + 0.587 G + 0.114 B is given (colourization), or, with "
+        "both options, the colours inside the mask. A given pixel stands for the middle of its range of values and "
+        "comes out unchanged. A given grey comes out unchanged up to rounding, unless a colour was cut off at 0 or "
+        "the largest value. These chains begin at a plain guess: --adapt should be a hundred or more.\n\n"
         "Diagnostics go to stderr, one line a level: mean acceptance, range of step sizes, mean depth of the trees, "
-        "divergent trajectories, and the worst R-hat, bulk and tail effective sample size (ESS) and E-BFMI over the log "
-        "density and eight coordinates (Vehtari et al. 2021).\n\n"
-        "ESS pools the chains with one target: all of them at the first level drawn (and with --joint), one chain per "
-        "picture above it. ESS in the hundreds needs --draws in the thousands. The published protocol has few draws: its "
-        "diagnostics warn. Its chains begin at independent draws of T = 1.\n\n"
-        "A picture's chain is the same, byte for byte, for the same model, options, seed and index, whatever else is drawn.",
+        "divergent trajectories, and the worst R-hat, bulk and tail effective sample size (ESS) and E-BFMI over the "
+        "log density and eight coordinates (Vehtari et al. 2021).\n\n"
+        "ESS pools the chains with one target: all of them at the first level drawn (and with --joint), one chain "
+        "per picture above it. ESS in the hundreds needs --draws in the thousands. The published protocol has few "
+        "draws: its diagnostics warn. Its chains begin at independent draws of T = 1.\n\n"
+        "A picture's chain is the same, byte for byte, for the same model, options, seed and index, whatever else is "
+        "drawn.",
     .examples = "wf-nuts -m model -n 16 | wf-idwt --grid grid.png\n"
                 "    sixteen samples at T = 0.97\n"
                 "wf-nuts -m model -l 3 -n 4 | wf-nuts -m model -l 4 -T 0.9 | wf-idwt -o pictures\n"
@@ -105,9 +109,10 @@ static wf_known *known; /* given part of the pictures; NULL: nothing is given */
 static wf_ascent *ascent;
 static wf_outfile *report; /* NULL: not asked for */
 
-/* -- diagnostics ----------------------------------------------------------------------------------------------------- */
+/* -- diagnostics --------------------------------------------------------------------------------------------------- */
 
-/* Prints the diagnostics of every level, and writes them to the report. Returns the first level that is out of bounds, -1: none. */
+/* Prints the diagnostics of every level, and writes them to the report. Returns the first level that is out of
+ * bounds, -1: none. */
 static int report_levels(void)
 {
     const wf_chains_report *r;
@@ -144,7 +149,7 @@ static void report_diagnostics(void)
     note("%s", doubt);
 }
 
-/* -- main ------------------------------------------------------------------------------------------------------------ */
+/* -- main ---------------------------------------------------------------------------------------------------------- */
 
 /* Makes and locks the folder of the state: no other process may write there until this one exits. */
 static void lock_state(const char *folder)

@@ -13,7 +13,8 @@ static struct options {
 static const cli_option table[] = {
     SAMPLING_OPTIONS(options.sampling),
     {'T', "temperature", "T[,T...]", CLI_DOUBLES, &options.temperature, 0, 10,
-     "Factor on the latents: one for all levels, or one each for levels 0, 1, ...; the last holds for all above (default 1)."},
+     "Factor on the latents: one for all levels, or one each for levels 0, 1, ...; the last holds for all above "
+     "(default 1)."},
     {0, "truncate", "X", CLI_DOUBLE, &options.truncate, 1e-6, 8,
      "Draw latents from the normal distribution cut off at -X and X, before the factor is applied."},
     CLI_THREADS,
@@ -26,20 +27,23 @@ static const cli_program program = {
     .summary = "draw samples from a Wavelet Flow model",
     .synopsis = "-m MODEL [-n N] [-l L] [-T T] [--from FILE] [--scale S] [-]",
     .description =
-        "Draws pictures from a model that wf-train-level trained, and writes them as a stream of wavelet coefficients, "
-        "which wf-idwt turns into PNG files. A model draws coarse to fine: first the base (level 0, the smallest average), "
-        "then the details of each level given the picture so far, up to level L.\n\n"
-        "With -n, N pictures are drawn from the base upward. Without -n, a coefficient stream on stdin is continued: each of "
-        "its pictures becomes the average that the next level refines. This is probabilistic super-resolution. With "
-        "nothing on stdin, 16 pictures are drawn from the base; with -, an empty stdin is an error.\n\n"
-        "A stream of the same pyramid (for example from wf-sample -l) continues at its own level. Whole pictures of another "
-        "size (wf-dwt of small pictures, or --from) enter at the level that has their size. With --scale, pictures of any "
-        "size are enlarged: flows are convolutions, so a level's details can be drawn at any size. "
+        "Draws pictures from a model that wf-train-level trained, and writes them as a stream of wavelet "
+        "coefficients, which wf-idwt turns into PNG files. A model draws coarse to fine: first the base (level 0, "
+        "the smallest average), then the details of each level given the picture so far, up to level L.\n\n"
+        "With -n, N pictures are drawn from the base upward. Without -n, a coefficient stream on stdin is continued: "
+        "each of its pictures becomes the average that the next level refines. This is probabilistic "
+        "super-resolution. With nothing on stdin, 16 pictures are drawn from the base; with -, an empty stdin is an "
+        "error.\n\n"
+        "A stream of the same pyramid (for example from wf-sample -l) continues at its own level. Whole pictures of "
+        "another size (wf-dwt of small pictures, or --from) enter at the level that has their size. With --scale, "
+        "pictures of any size are enlarged: flows are convolutions, so a level's details can be drawn at any size. "
         "The drawn pictures average down to the pictures that came in.\n\n"
         "Picture i is the same, byte for byte, for the same model, options and i, however many are drawn. "
-        "Temperature and truncation make likely latents likelier. Neither anneals the density of the pictures; wf-nuts does.\n\n"
-        "Exit code 70: a level is not invertible enough to draw from. At its last validation, held-out pictures came back "
-        "from their latents off by more than a hundredth of their deviation; wf-info shows that figure as round_trip.",
+        "Temperature and truncation make likely latents likelier. Neither anneals the density of the pictures; "
+        "wf-nuts does.\n\n"
+        "Exit code 70: a level is not invertible enough to draw from. At its last validation, held-out pictures came "
+        "back from their latents off by more than a hundredth of their deviation; wf-info shows that figure as "
+        "round_trip.",
     .examples = "wf-sample -m model -n 16 | wf-idwt --grid grid.png\n"
                 "    sixteen samples in one picture\n"
                 "wf-sample -m model -n 4 -l 3 | wf-sample -m model -l 4 | wf-idwt -o pictures\n"

@@ -13,9 +13,10 @@
 #include "describe_private.h"
 #include "model.h"
 
-/* -- building -------------------------------------------------------------------------------------------------------- */
+/* -- building ------------------------------------------------------------------------------------------------------ */
 
-/* Adds a value, which is taken over. A NULL value or object marks the description as failed, so callers need not check. */
+/* Adds a value, which is taken over. A NULL value or object marks the description as failed, so callers need not
+ * check. */
 static void set_value(wf_description *d, json_t *object, const char *key, json_t *value)
 {
     if (json_object_set_new(object, key, value))
@@ -74,7 +75,7 @@ static json_t *make_level(wf_description *d, const wf_meta *meta, int level, int
     return row;
 }
 
-/* -- streams and stores ---------------------------------------------------------------------------------------------- */
+/* -- streams and stores -------------------------------------------------------------------------------------------- */
 
 static int count_pictures(wf_reader *reader, int64_t counts[WF_MAX_LEVELS + 1], int64_t *records)
 {
@@ -154,7 +155,7 @@ static int describe_store(wf_description *d, const char *path)
     return status;
 }
 
-/* -- checkpoints and models ------------------------------------------------------------------------------------------ */
+/* -- checkpoints and models ---------------------------------------------------------------------------------------- */
 
 /* WF_DATA unless a file, whose header was read, is as long as the header says. */
 static int check_size(FILE *file, const char *path, const wf_safetensors *st)
@@ -211,7 +212,8 @@ static bool is_weight(const wf_tensor *t)
     return !strcmp(t->name, "w") || !strncmp(t->name, "w/", 2);
 }
 
-/* Adds all metadata, the number of weights (without their averages and moments), and with `each` the tensors one by one. */
+/* Adds all metadata, the number of weights (without their averages and moments), and with `each` the tensors one by
+ * one. */
 static void set_checkpoint(wf_description *d, json_t *object, const wf_safetensors *st, bool each)
 {
     size_t parameters = 0;
@@ -302,10 +304,10 @@ static int describe_model(wf_description *d, const char *path)
     return status;
 }
 
-/* -- which kind ------------------------------------------------------------------------------------------------------ */
+/* -- which kind ---------------------------------------------------------------------------------------------------- */
 
-/* A stream's first record has pictures by index, or is the end record. Any other safetensors file is a checkpoint. A pipe
- * cannot be read twice: it must be a stream. */
+/* A stream's first record has pictures by index, or is the end record. Any other safetensors file is a checkpoint. A
+ * pipe cannot be read twice: it must be a stream. */
 static int describe_open_file(wf_description *d, FILE *file, const char *path, wf_safetensors *st)
 {
     struct stat info;

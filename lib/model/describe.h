@@ -10,9 +10,9 @@
 /* One JSON object. "kind" is stream, latents, store, checkpoint or model; provenance is a list, oldest entry first. */
 typedef struct wf_description wf_description;
 
-/* Describes the file or folder at `path`; "-" is a stream on standard_input, which is borrowed. Streams are read to their
- * end. verify: also reads and checks every value of a store, checkpoint or model.
- * WF_NOINPUT: missing. WF_DATA: of an unknown kind, cut off or damaged. */
+/* Describes the file or folder at `path`; "-" is a stream on standard_input, which is borrowed. Streams are read to
+ * their end. verify: also reads and checks every value of a store, checkpoint or model. WF_NOINPUT: missing.
+ * WF_DATA: of an unknown kind, cut off or damaged. */
 int wf_describe_path(const char *path, FILE *standard_input, bool verify, wf_description **out) WF_MUST;
 
 /* Describes the library: version, stream format, and the backends of this build and machine. */

@@ -4,8 +4,8 @@
 #include "../base/file.h"
 #include "describe_private.h"
 
-/* Writes text without control characters, which come from a file and would reach a terminal. Returns its length; file NULL:
- * only counts. */
+/* Writes text without control characters, which come from a file and would reach a terminal. Returns its length;
+ * file NULL: only counts. */
 static int put_text(FILE *file, const char *text)
 {
     int n = 0;
@@ -15,8 +15,8 @@ static int put_text(FILE *file, const char *text)
     return n;
 }
 
-/* Writes a string, an integer, or a list of these with `between` in between; nothing for other values. Returns the length;
- * file NULL: only counts. */
+/* Writes a string, an integer, or a list of these with `between` in between; nothing for other values. Returns the
+ * length; file NULL: only counts. */
 static int put_value(FILE *file, const json_t *value, const char *between)
 {
     int n = 0;
@@ -61,7 +61,7 @@ static void put_scalars(FILE *file, const json_t *object)
     }
 }
 
-/* -- tables ---------------------------------------------------------------------------------------------------------- */
+/* -- tables -------------------------------------------------------------------------------------------------------- */
 
 /* Lists of objects, and the columns that are written of them, the longest last. JSON has all. */
 enum { MOST_COLUMNS = 8 };
@@ -109,7 +109,7 @@ static void put_table(FILE *file, const struct table *table, const json_t *rows)
         put_row(file, table, widths, row);
 }
 
-/* -- provenance ------------------------------------------------------------------------------------------------------ */
+/* -- provenance ---------------------------------------------------------------------------------------------------- */
 
 static int put_or(FILE *file, const json_t *value, const char *otherwise)
 {

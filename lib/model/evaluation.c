@@ -161,7 +161,8 @@ int wf_evaluation_put_stream(wf_evaluation *e, wf_reader *reader)
     }
 }
 
-/* Evaluates one level of a store, rows pictures at a time. low [rows,h,w,C], detail [rows,h,w,K], index [rows]: scratch. */
+/* Evaluates one level of a store, rows pictures at a time. low [rows,h,w,C], detail [rows,h,w,K], index [rows]:
+ * scratch. */
 static int put_level(wf_evaluation *e, wf_store *store, int number, int rows, float *low, float *detail,
                      uint64_t *index)
 {
@@ -201,7 +202,7 @@ int wf_evaluation_put_store(wf_evaluation *e, wf_store *store)
     return WF_OK;
 }
 
-/* -- figures --------------------------------------------------------------------------------------------------------- */
+/* -- figures ------------------------------------------------------------------------------------------------------- */
 
 int wf_evaluation_finish(wf_evaluation *e)
 {
@@ -262,7 +263,7 @@ wf_mean wf_evaluation_weighted(const wf_evaluation *e)
     return mean;
 }
 
-/* -- output ---------------------------------------------------------------------------------------------------------- */
+/* -- output -------------------------------------------------------------------------------------------------------- */
 
 void wf_evaluation_write_pictures(const wf_evaluation *e, FILE *file)
 {

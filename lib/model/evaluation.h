@@ -1,7 +1,7 @@
 /* evaluation.h - bits per dimension of many pictures under a model: by picture, by level, and in total
  *
- * Letters: N pictures, K draws of each picture's dequantization noise. All figures are in bits per dimension of the whole
- * picture, so the figures of levels add up. */
+ * Letters: N pictures, K draws of each picture's dequantization noise. All figures are in bits per dimension of the
+ * whole picture, so the figures of levels add up. */
 #ifndef WF_EVALUATION_H
 #define WF_EVALUATION_H
 
@@ -34,8 +34,8 @@ int wf_evaluation_put_store(wf_evaluation *e, wf_store *store) WF_MUST;
 /* Call after the last picture and before what follows. WF_DATA: no picture came, or levels had different pictures. */
 int wf_evaluation_finish(wf_evaluation *e) WF_MUST;
 
-/* Mean and standard error over the pictures, n = 0 where there is no such figure: one level's contribution; the sum of all
- * levels; and the bound from K draws (wf_importance_bits). Sums need every level of the model. */
+/* Mean and standard error over the pictures, n = 0 where there is no such figure: one level's contribution; the sum
+ * of all levels; and the bound from K draws (wf_importance_bits). Sums need every level of the model. */
 wf_mean wf_evaluation_level(const wf_evaluation *e, int level);
 wf_mean wf_evaluation_total(const wf_evaluation *e);
 wf_mean wf_evaluation_weighted(const wf_evaluation *e);
@@ -44,8 +44,8 @@ wf_mean wf_evaluation_weighted(const wf_evaluation *e);
 void wf_evaluation_write_table(const wf_evaluation *e, FILE *file, bool aligned);
 /* Writes one JSON object in one line. */
 void wf_evaluation_write_json(const wf_evaluation *e, FILE *file);
-/* Writes one line a picture, separated by tabs: index, total, weighted (with samples) and each level, below a line of heads.
- * Errors in writing show when the file is flushed or closed (wf_close). */
+/* Writes one line a picture, separated by tabs: index, total, weighted (with samples) and each level, below a line
+ * of heads. Errors in writing show when the file is flushed or closed (wf_close). */
 void wf_evaluation_write_pictures(const wf_evaluation *e, FILE *file);
 
 #endif
