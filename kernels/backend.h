@@ -11,7 +11,7 @@
  * backend memory too. All other pointers are host memory. Nothing here may be dereferenced above kernels/ except host
  * memory. Buffers do not overlap unless a slot says "in place".
  *
- * Order. Calls on one backend run in order. Results are in host memory only after `download` or `collect`.
+ * Order. Calls on one backend run in order. Results are in host memory only after `download` or `readback_end`.
  *
  * Errors. WF_OK or a code of lib/status.h with its message set: WF_AGAIN out of memory (with the size), WF_IO device
  * lost, WF_INTERNAL a library call failed.
@@ -27,13 +27,13 @@
 #include <stdint.h>
 
 #include "../lib/base/dtype.h"
-#include "../lib/base/axes.h"
+#include "../lib/base/signal.h"
 #include "../lib/base/status.h"
 
 typedef struct wf_real wf_real;           /* opaque: a number in backend memory */
 typedef struct wf_map wf_map;             /* opaque: a feature map in backend memory */
 typedef struct wf_conv wf_conv;           /* opaque: a convolution prepared for one shape */
-typedef struct wf_post wf_post;           /* opaque: numbers on their way to the host */
+typedef struct wf_readback wf_readback;   /* opaque: numbers on their way to the host */
 typedef struct wf_recording wf_recording; /* opaque: calls to be made again */
 typedef struct wf_backend wf_backend;
 
@@ -243,10 +243,10 @@ struct wf_backend {
                   size_t n); /* host F32 or F64 to device */
     int (*download)(wf_backend *b, void *to, wf_dtype dtype, const wf_real *from, size_t n); /* waits */
     int (*download_double)(wf_backend *b, double *to, const double *from, size_t n);         /* device double; waits */
-    /* The same without waiting: `post` takes the numbers as they are at that point of the order, `collect` waits for them
+    /* The same without waiting: `readback_begin` takes the numbers as they are at that point of the order, `readback_end` waits for them
      * and ends the post. `to` NULL: they are dropped. */
-    int (*post)(wf_backend *b, const double *from, size_t n, wf_post **out);
-    int (*collect)(wf_backend *b, wf_post *post, double *to);
+    int (*readback_begin)(wf_backend *b, const double *from, size_t n, wf_readback **out);
+    int (*readback_end)(wf_backend *b, wf_readback *readback, double *to);
     int (*zero)(wf_backend *b, void *memory, size_t bytes);
     int (*copy)(wf_backend *b, wf_real *to, const wf_real *from, size_t n);
     int (*copy_runs)(wf_backend *b, const wf_runs *runs, wf_real *to, const wf_real *from);

@@ -16,7 +16,7 @@
  *     noise      dequantizer.h, pixel_noise.h                         learnt; one draw for all levels
  *     samples    sample.h    wf_sampler_run                           draws the details of a level
  *     latents    codec.h     wf_codec_encode, wf_codec_decode         whole pictures to latents and back
- *     chains     annealed_sampler.h    wf_ascent_run                            annealed pictures by NUTS
+ *     chains     annealed_sampler.h    wf_annealed_sampler_run                            annealed pictures by NUTS
  *     neighbours nearest.h   wf_nearest_search                        the most similar pictures of a store
  *
  * Every call that can fail returns a status (status.h); nothing prints or exits. Handles are made by ..._create or

@@ -26,16 +26,16 @@ static inline double *normals(uint64_t seed, double deviation, size_t n)
 }
 
 /* Changes the initial weights [size] of a level. */
-typedef void change_weights(void *context, const wf_flow *flow, float *weights);
+typedef void change_weights(void *user, const wf_flow *flow, float *weights);
 
 /* Deviations of normal noise that shake adds to weights. */
 typedef struct shaking {
     double all, nets; /* nets: of the convolutions of couplings, but for their scales */
 } shaking;
 
-static inline void shake(void *context, const wf_flow *flow, float *weights)
+static inline void shake(void *user, const wf_flow *flow, float *weights)
 {
-    const shaking *by = context;
+    const shaking *by = user;
     char name[64];
     const wf_param *param;
     size_t where;
@@ -49,8 +49,7 @@ static inline void shake(void *context, const wf_flow *flow, float *weights)
 }
 
 /* One level of the model, with changed weights of a fresh flow. */
-static inline void save_level(const wf_model *model, int level, const char *chain, change_weights *change,
-                              void *context)
+static inline void save_level(const wf_model *model, int level, const char *chain, change_weights *change, void *user)
 {
     wf_backend *b = open_backend("ref", 1);
     wf_level_shape s = wf_meta_level(&model->meta, level);
@@ -63,7 +62,7 @@ static inline void save_level(const wf_model *model, int level, const char *chai
     cr_assert_eq(b->alloc(b, n * b->real, &params), 0);
     cr_assert_eq(wf_flow_init(flow, 3 + (uint64_t)level, params), 0);
     cr_assert_eq(b->download(b, weights, WF_F32, params, n), 0);
-    change(context, flow, weights);
+    change(user, flow, weights);
     wf_level_file file = {.level = level, .step = 1, .bpd = NAN, .round_trip = {NAN, NAN}, .chain = chain};
     file.weights = file.average = weights;
     cr_assert_eq(wf_level_save(model, flow, NULL, &file), 0, "%s", wf_error());

@@ -38,9 +38,9 @@ static inline const double *record_of(const record *r, size_t dimension)
     return r->x + dimension * (size_t)r->chains * r->draws;
 }
 
-static inline int record_draw(void *context, int chain, const double *x, const wf_nuts_draw *draw)
+static inline int record_draw(void *user, int chain, const double *x, const wf_nuts_draw *draw)
 {
-    record *r = context;
+    record *r = user;
     if (draw->iteration < r->skip || draw->iteration >= r->skip + r->draws)
         return WF_OK;
     size_t all = (size_t)r->chains * r->draws, at = (size_t)chain * r->draws + (size_t)(draw->iteration - r->skip);
@@ -71,10 +71,9 @@ static inline gaussian gaussian_of(size_t D, double r, double spread)
     return t;
 }
 
-static inline int gaussian_density(void *context, int n, const int *chain, const double *x, double *logp,
-                                   double *gradient)
+static inline int gaussian_density(void *user, int n, const int *chain, const double *x, double *logp, double *gradient)
 {
-    const gaussian *t = context;
+    const gaussian *t = user;
     (void)chain;
     for (int j = 0; j < n; j++, x += t->D, gradient += t->D) {
         double left = 1 - t->r * t->r, before = 0;

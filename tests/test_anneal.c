@@ -253,7 +253,7 @@ Test(anneal, bits_do_not_depend_on_neighbours, .timeout = 60)
             int chain[ALL];
             wf_anneal *a = open_target(&model, &targets[t], data, b, ALL);
             size_t D = wf_anneal_size(a);
-            cr_assert_eq(wf_anneal_batch(a), ALL - 3);
+            cr_assert_eq(wf_anneal_rows(a), ALL - 3);
             double *x = starts(a, ALL), *g = malloc(ALL * D * sizeof *g), logp[ALL];
             for (int c = 0; c < ALL; c++)
                 chain[c] = c;
@@ -265,7 +265,7 @@ Test(anneal, bits_do_not_depend_on_neighbours, .timeout = 60)
                 check_rows(a, 1, &five[c], x, logp, g);
             check_rows(a, ALL - 1, chain + 1, x, logp, g);
             wf_anneal *alone = open_target(&model, &targets[t], data, b, 1); /* its batches may be smaller */
-            smallest = wf_anneal_batch(alone) < smallest ? wf_anneal_batch(alone) : smallest;
+            smallest = wf_anneal_rows(alone) < smallest ? wf_anneal_rows(alone) : smallest;
             check_rows(alone, 1, chain, x, logp, g);
             wf_anneal_destroy(alone);
             wf_anneal_destroy(a);

@@ -7,12 +7,12 @@ enum { SIDE = 21, NODES = SIDE * SIDE * SIDE, BASES = 121, STATISTICS = 3 };
 static const double temperature = 0.7;
 
 /* Details that are the smaller the higher their low-pass: half of a net's channels grow with it, half fall. */
-static void lean(void *context, const wf_flow *flow, float *weights)
+static void lean(void *user, const wf_flow *flow, float *weights)
 {
     char name[64];
     const wf_param *param;
     size_t where;
-    shake(context, flow, weights);
+    shake(user, flow, weights);
     for (int i = 0; wf_flow_param(flow, i, name, &param, &where); i++) {
         int64_t in = param->shape[3], out = param->shape[0];
         for (int64_t j = 0; strstr(name, "in.w") && j < out; j++)

@@ -9,9 +9,9 @@ typedef struct drawn {
     int count;
 } drawn;
 
-static int keep(void *context, const wf_record *r)
+static int keep(void *user, const wf_record *r)
 {
-    drawn *d = context;
+    drawn *d = user;
     memcpy(d->detail + d->count * DETAILS, r->detail, (size_t)r->N * DETAILS * sizeof *r->detail);
     d->count += (int)r->N;
     return WF_OK;
@@ -20,20 +20,20 @@ static int keep(void *context, const wf_record *r)
 /* Draws pictures 0 .. 3, so many at a time; further batches are larger. */
 static void draw(const wf_model *model, wf_backend *b, bool joint, int first, drawn *out)
 {
-    wf_starts *starts;
-    wf_ascent *a;
+    wf_conditioning *starts;
+    wf_annealed_sampler *a;
     const uint64_t index[PICTURES] = {0, 1, 2, 3};
-    wf_ascent_spec spec = {.to = LEVELS, .temperature = {0.9, 0.9, 0.9}, .joint = joint, .chains = 1};
-    spec.options = (wf_chains_options){.nuts = wf_nuts_defaults, .draws = 5};
+    wf_annealed_sampler_spec spec = {.to = LEVELS, .temperature = {0.9, 0.9, 0.9}, .joint = joint, .chains = 1};
+    spec.options = (wf_markov_chains_options){.nuts = wf_nuts_defaults, .draws = 5};
     spec.options.nuts.adapt = 5;
-    cr_assert_eq(wf_starts_nothing(model, PICTURES, 0, &starts), 0, "%s", wf_error());
-    cr_assert_eq(wf_ascent_create(model, starts, b, &spec, &a), 0, "%s", wf_error());
+    cr_assert_eq(wf_conditioning_none(model, PICTURES, 0, &starts), 0, "%s", wf_error());
+    cr_assert_eq(wf_annealed_sampler_create(model, starts, b, &spec, &a), 0, "%s", wf_error());
     out->count = 0;
     for (int at = 0, n = first; at < PICTURES; at += n, n = PICTURES - at)
-        cr_assert_eq(wf_ascent_run(a, n, NULL, index + at, keep, out), 0, "%s", wf_error());
+        cr_assert_eq(wf_annealed_sampler_run(a, n, NULL, index + at, keep, out), 0, "%s", wf_error());
     cr_assert_eq(out->count, PICTURES);
-    wf_ascent_destroy(a);
-    wf_starts_destroy(starts);
+    wf_annealed_sampler_destroy(a);
+    wf_conditioning_destroy(starts);
 }
 
 Test(ascent, batches_may_grow)

@@ -178,9 +178,9 @@ static void check_jacobian(bench *b, const char *what)
     free(down);
 }
 
-static int keep_grads(void *context, size_t offset, size_t count, const wf_real *grads)
+static int keep_grads(void *user, size_t offset, size_t count, const wf_real *grads)
 {
-    return ref()->download(ref(), (double *)context + offset, WF_F64, grads, count);
+    return ref()->download(ref(), (double *)user + offset, WF_F64, grads, count);
 }
 
 /* Gradients of 0.37 * sum of log densities; gp [params], gx [size], gc like c. */
@@ -323,9 +323,9 @@ typedef struct grads_of {
     double *values;
 } grads_of;
 
-static int take_grads(void *context, size_t offset, size_t count, const wf_real *grads)
+static int take_grads(void *user, size_t offset, size_t count, const wf_real *grads)
 {
-    grads_of *t = context;
+    grads_of *t = user;
     return t->backend->download(t->backend, t->values + offset, WF_F64, grads, count);
 }
 

@@ -54,7 +54,7 @@ static void chain_file(const char *text, const char *want)
     cr_assert_geq(descriptor, 0);
     cr_assert_eq(write(descriptor, text, strlen(text)), (ssize_t)strlen(text));
     close(descriptor);
-    int status = wf_chain_read(path, out, sizeof out);
+    int status = wf_flow_text_read(path, out, sizeof out);
     unlink(path);
     cr_assert_eq(status, want ? 0 : WF_USAGE, "%s", wf_error());
     if (want)
@@ -71,18 +71,18 @@ Test(chain, files_have_comments_and_lines)
     chain_file("actnorm, actnorm, actnorm, actnorm, actnorm, actnorm, actnorm,a",
                "actnorm, actnorm, actnorm, actnorm, actnorm, actnorm, actnorm,a");
     char out[64];
-    cr_expect_eq(wf_chain_read("/nowhere/chain", out, sizeof out), WF_NOINPUT);
+    cr_expect_eq(wf_flow_text_read("/nowhere/chain", out, sizeof out), WF_NOINPUT);
 }
 
 Test(chain, repeats_are_expanded)
 {
-    wf_chain c;
-    cr_assert_eq(wf_chain_parse(" 2 * ( actnorm , 3*conv1x1:lu ) , affine:width=7 ", &c), 0, "%s", wf_error());
+    wf_flow_text c;
+    cr_assert_eq(wf_flow_text_parse(" 2 * ( actnorm , 3*conv1x1:lu ) , affine:width=7 ", &c), 0, "%s", wf_error());
     cr_assert_eq(c.count, 9);
     cr_expect_str_eq(c.words[0].name, "actnorm");
     cr_expect_str_eq(c.words[4].name, "actnorm");
     cr_expect_str_eq(c.words[7].option[0].key, "lu");
     cr_expect_str_eq(c.words[7].option[0].value, "1");
     cr_expect_str_eq(c.words[8].option[0].value, "7");
-    wf_chain_clear(&c);
+    wf_flow_text_clear(&c);
 }

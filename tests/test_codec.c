@@ -8,12 +8,12 @@ enum { LEVELS = 3, SIDE = 8, N = 5, PIXELS = SIDE * SIDE * 3, MOST = 64 };
 
 static const char *const official = "2*(actnorm, conv1x1, affine:width=6:blocks=1), actnorm";
 
-static wf_model model_of(const char *chain, change_weights *change, void *context)
+static wf_model model_of(const char *chain, change_weights *change, void *user)
 {
     scratch_make();
     wf_model model = make_model("model", LEVELS, SIDE, 3);
     for (int level = 0; level <= LEVELS; level++)
-        save_level(&model, level, chain, change, context);
+        save_level(&model, level, chain, change, user);
     return model;
 }
 
@@ -77,9 +77,9 @@ typedef struct shown {
     uint64_t index[MOST];
 } shown;
 
-static int show(void *context, const wf_record *r)
+static int show(void *user, const wf_record *r)
 {
-    shown *s = context;
+    shown *s = user;
     wf_level_shape shape = {SIDE / 2, SIDE / 2, 3, 9};
     size_t low = (size_t)(shape.H * shape.W * 3);
     cr_assert(r->level == LEVELS && s->count + r->N <= MOST);
@@ -182,7 +182,7 @@ Test(codec, between_is_on_the_great_circle)
     for (int l = 0; l <= LEVELS; l++) {
         wf_level_shape s = wf_meta_level(&model.meta, l);
         size_t n = (size_t)(s.H * s.W * s.K);
-        wf_feed_undo(&model.meta, l == 0, n, middle[l]);
+        wf_level_input_undo(&model.meta, l == 0, n, middle[l]);
         cr_assert_eq(
             wf_pyramid_join(b.pyramid, l, 1, l ? picture : middle[0], l ? middle[l] : NULL, l ? joined : picture), 0);
         if (l)

@@ -23,7 +23,7 @@ typedef struct pair {
     wf_meta meta;
     wf_flow *flow;
     wf_dequantizer d;
-    wf_feed feed;
+    wf_level_input feed;
     float pixels[N * D];
     size_t first, size; /* parameters of the flow, of both */
     double *values, *grads;
@@ -37,7 +37,7 @@ static void open_pair(pair *p, wf_memory memory)
     *p = (pair){.b = open_backend("ref"), .meta = {.wavelet = "haar", .H = SIDE, .W = SIDE, .C = C, .bits = 3}};
     cr_assert_eq(wf_flow_create(p->b, CHAIN, &spec, &p->flow), 0, "%s", wf_error());
     cr_assert_eq(wf_dequantizer_create(p->b, &p->meta, NOISE, &spec, &p->d), 0, "%s", wf_error());
-    cr_assert_eq(wf_feed_create(p->b, &p->meta, 0, N, SIDE, SIDE, &p->feed), 0, "%s", wf_error());
+    cr_assert_eq(wf_level_input_create(p->b, &p->meta, 0, N, SIDE, SIDE, &p->feed), 0, "%s", wf_error());
     p->first = wf_flow_size(p->flow);
     p->size = p->first + wf_flow_size(p->d.flow);
     p->values = malloc(3 * p->size * sizeof(double));
@@ -58,7 +58,7 @@ static void close_pair(pair *p)
 {
     wf_flow_destroy(p->flow);
     wf_dequantizer_clear(&p->d);
-    wf_feed_clear(&p->feed);
+    wf_level_input_clear(&p->feed);
     p->b->free(p->b, p->params);
     p->b->close(p->b);
     free(p->values);
@@ -69,14 +69,14 @@ static double objective(pair *p)
 {
     const wf_random random = {4, WF_PURPOSE_NOISE, 0};
     double density[N], log_q[N];
-    wf_post *posts[2];
+    wf_readback *posts[2];
     cr_assert_eq(p->b->upload(p->b, p->params, p->values, WF_F64, p->size), 0);
-    cr_assert_eq(wf_feed_upload(&p->feed, N, p->pixels, NULL, (uint64_t[N]){0, 1}), 0);
+    cr_assert_eq(wf_level_input_upload(&p->feed, N, p->pixels, NULL, (uint64_t[N]){0, 1}), 0);
     cr_assert_eq(wf_dequantizer_run(&p->d, wf_at(p->b, p->params, p->first), &p->feed, &random), 0, "%s", wf_error());
-    cr_assert_eq(wf_flow_forward(p->flow, p->params, wf_feed_x(&p->feed), NULL), 0, "%s", wf_error());
+    cr_assert_eq(wf_flow_forward(p->flow, p->params, wf_level_input_x(&p->feed), NULL), 0, "%s", wf_error());
     cr_assert_eq(wf_flow_log_density(p->flow, density), 0);
-    cr_assert_eq(wf_dequantizer_post(&p->d, posts), 0);
-    cr_assert_eq(wf_dequantizer_collect(&p->d, posts, log_q), 0);
+    cr_assert_eq(wf_dequantizer_readback_begin(&p->d, posts), 0);
+    cr_assert_eq(wf_dequantizer_readback_end(&p->d, posts, log_q), 0);
     return density[0] + density[1] - log_q[0] - log_q[1];
 }
 
@@ -85,9 +85,9 @@ typedef struct place {
     size_t first;
 } place;
 
-static int keep(void *context, size_t offset, size_t count, const wf_real *grads)
+static int keep(void *user, size_t offset, size_t count, const wf_real *grads)
 {
-    place *at = context;
+    place *at = user;
     return at->p->b->download(at->p->b, at->p->grads + at->first + offset, WF_F64, grads, count);
 }
 
@@ -204,25 +204,25 @@ Test(dequantizer, noise_starts_near_the_uniform)
     wf_meta meta = {.wavelet = "haar", .H = SIDE, .W = SIDE, .C = C, .bits = 8};
     wf_flow_spec spec = {.N = PICTURES, .H = SIDE, .W = SIDE, .K = C, .kernel = 3, .memory = WF_MEMORY_NONE};
     wf_dequantizer d;
-    wf_feed feed;
+    wf_level_input feed;
     void *params;
     float pixels[PICTURES * D] = {0}, noisy[PICTURES * D];
     uint64_t index[PICTURES];
     double log_q[PICTURES], mean = 0, square = 0;
     wf_mean bits = {0};
-    wf_post *posts[2];
+    wf_readback *posts[2];
     for (int i = 0; i < PICTURES; i++)
         index[i] = (uint64_t)i;
     cr_assert_eq(wf_dequantizer_create(b, &meta, "affine:width=4:blocks=1, actnorm", &spec, &d), 0, "%s", wf_error());
-    cr_assert_eq(wf_feed_create(b, &meta, 0, PICTURES, SIDE, SIDE, &feed), 0);
+    cr_assert_eq(wf_level_input_create(b, &meta, 0, PICTURES, SIDE, SIDE, &feed), 0);
     cr_assert_eq(b->alloc(b, wf_flow_size(d.flow) * b->real, &params), 0);
-    cr_assert_eq(wf_feed_upload(&feed, PICTURES, pixels, NULL, index), 0);
+    cr_assert_eq(wf_level_input_upload(&feed, PICTURES, pixels, NULL, index), 0);
     cr_assert_eq(wf_dequantizer_init(&d, params, &feed, &(wf_random){1, WF_PURPOSE_INIT, 0}), 0, "%s", wf_error());
-    cr_assert_eq(wf_feed_upload(&feed, PICTURES, pixels, NULL, index), 0);
+    cr_assert_eq(wf_level_input_upload(&feed, PICTURES, pixels, NULL, index), 0);
     cr_assert_eq(wf_dequantizer_run(&d, params, &feed, &(wf_random){1, WF_PURPOSE_NOISE, 0}), 0, "%s", wf_error());
-    cr_assert_eq(wf_dequantizer_post(&d, posts), 0);
-    cr_assert_eq(wf_dequantizer_collect(&d, posts, log_q), 0);
-    cr_assert_eq(b->download(b, noisy, WF_F32, wf_feed_x(&feed), PICTURES * D), 0);
+    cr_assert_eq(wf_dequantizer_readback_begin(&d, posts), 0);
+    cr_assert_eq(wf_dequantizer_readback_end(&d, posts, log_q), 0);
+    cr_assert_eq(b->download(b, noisy, WF_F32, wf_level_input_x(&feed), PICTURES * D), 0);
     for (int i = 0; i < PICTURES * D; i++) {
         double u = 256 * ((double)noisy[i] + 0.5);
         cr_assert(u > 0 && u < 1, "u = %g", u);
@@ -236,7 +236,7 @@ Test(dequantizer, noise_starts_near_the_uniform)
     cr_expect_float_eq(mean, 0.5, 0.03);
     cr_expect_float_eq(square, 1.0 / 3, 0.03);
     wf_dequantizer_clear(&d);
-    wf_feed_clear(&feed);
+    wf_level_input_clear(&feed);
     b->free(b, params);
     b->close(b);
 }

@@ -22,9 +22,9 @@ static wf_real *zeros(wf_backend *b, size_t n)
     return memory;
 }
 
-static int ignore(void *context, size_t offset, size_t count, const wf_real *grads)
+static int ignore(void *user, size_t offset, size_t count, const wf_real *grads)
 {
-    (void)context, (void)offset, (void)count, (void)grads;
+    (void)user, (void)offset, (void)count, (void)grads;
     return WF_OK;
 }
 

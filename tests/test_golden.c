@@ -114,9 +114,9 @@ typedef struct gradients {
     double *values;
 } gradients;
 
-static int collect(void *context, size_t offset, size_t count, const wf_real *grads)
+static int collect(void *user, size_t offset, size_t count, const wf_real *grads)
 {
-    gradients *g = context;
+    gradients *g = user;
     return g->backend->download(g->backend, g->values + offset, WF_F64, grads, count);
 }
 
@@ -315,7 +315,7 @@ static void check_halving(wf_backend *b, const wf_safetensors *golden, const wf_
     snprintf(low, sizeof low, "%s-low-%s", what, w->name);
     snprintf(detail, sizeof detail, "%s-detail-%s", what, w->name);
     wf_real *l = to_device(b, golden, low), *d = to_device(b, golden, detail), *all = to_device(b, golden, "image");
-    size_t n = (size_t)x.H * (size_t)x.W, scratch = wf_halving_scratch(&x);
+    size_t n = (size_t)x.H * (size_t)x.W, scratch = wf_dwt_scratch(&x);
     double *back = malloc(n * sizeof *back);
     const double *want = tensor(golden, "image")->data;
     void *memory;
@@ -323,10 +323,10 @@ static void check_halving(wf_backend *b, const wf_safetensors *golden, const wf_
     wf_real *signal = memory, *work = wf_at(b, signal, n);
     wf_runs column = {.outer = 1, .inner = n, .run = 1, .from_inner = x.signal == WF_SOUND ? 12 : 1, .to_inner = 1};
     OK(b->copy_runs(b, &column, signal, all));
-    OK(wf_halve(b, w, &x, signal, l, d, work));
+    OK(wf_dwt_level(b, w, &x, signal, l, d, work));
     agree_device(b, l, golden, low, tolerance);
     agree_device(b, d, golden, detail, tolerance);
-    OK(wf_unhalve(b, w, &x, l, d, signal, work));
+    OK(wf_idwt_level(b, w, &x, l, d, signal, work));
     OK(b->download(b, back, WF_F64, signal, n));
     for (size_t i = 0; i < n; i++)
         cr_assert_float_eq(back[i], want[i * column.from_inner], tolerance, "%s %s: %zu", what, w->name, i);

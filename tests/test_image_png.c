@@ -121,25 +121,25 @@ Test(image_png, kinds)
     }
 }
 
-static int keep(void *context, int worker, int64_t first, int i, wf_image *image, const char *name)
+static int keep(void *user, int worker, int64_t first, int i, wf_image *image, const char *name)
 {
-    wf_image *to = context;
+    wf_image *to = user;
     (void)worker, (void)first, (void)i;
     WF_TRY(wf_image_reserve(to, name, image->H, image->W, image->C, image->bits));
     memcpy(to->pixels, image->pixels, (size_t)(image->H * image->W * image->C) * sizeof *to->pixels);
     return WF_OK;
 }
 
-static int nothing(void *context, int worker, int count)
+static int nothing(void *user, int worker, int count)
 {
-    (void)context, (void)worker, (void)count;
+    (void)user, (void)worker, (void)count;
     return WF_OK;
 }
 
-static int taken(void *context, int worker, int64_t first, int count)
+static int taken(void *user, int worker, int64_t first, int count)
 {
     (void)first;
-    return nothing(context, worker, count);
+    return nothing(user, worker, count);
 }
 
 /* The one picture of some bytes, cut out first or read as it comes. */

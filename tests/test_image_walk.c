@@ -182,12 +182,12 @@ Test(image, folder)
 /* ---- files of other people ------------------------------------------------------------------------------------ */
 
 /* The picture, read again by wf_images_next. */
-static int compare(void *context, int worker, int64_t first, int i, wf_image *image, const char *name)
+static int compare(void *user, int worker, int64_t first, int i, wf_image *image, const char *name)
 {
     wf_image want = {0};
     const char *want_name;
     bool more;
-    WF_TRY(wf_images_next(context, &want, &want_name, &more));
+    WF_TRY(wf_images_next(user, &want, &want_name, &more));
     bool same = more && !worker && first >= 0 && !i && !strcmp(name, want_name) && image->H == want.H &&
                 image->W == want.W && image->C == want.C && image->bits == want.bits &&
                 !memcmp(image->pixels, want.pixels, (size_t)image->H * (size_t)image->W * (size_t)image->C * 2);
@@ -195,14 +195,14 @@ static int compare(void *context, int worker, int64_t first, int i, wf_image *im
     return same ? WF_OK : wf_fail(WF_INTERNAL, "%s: another picture", name);
 }
 
-static int no_more(void *context, int worker, int count)
+static int no_more(void *user, int worker, int count)
 {
-    return context && !worker && count == 1 ? WF_OK : WF_INTERNAL;
+    return user && !worker && count == 1 ? WF_OK : WF_INTERNAL;
 }
 
-static int take_one(void *context, int worker, int64_t first, int count)
+static int take_one(void *user, int worker, int64_t first, int count)
 {
-    return context && !worker && first >= 0 && count == 1 ? WF_OK : WF_INTERNAL;
+    return user && !worker && first >= 0 && count == 1 ? WF_OK : WF_INTERNAL;
 }
 
 /* Cut out of its file first, a picture is the same, and is refused for the same reason. */

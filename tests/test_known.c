@@ -59,13 +59,13 @@ static bool is_missing(const target *t, int pixel)
     return !t->mask || t->mask[pixel] == '#';
 }
 
-static wf_known *open_known(const target *t, const wf_meta *meta)
+static wf_observed *open_known(const target *t, const wf_meta *meta)
 {
     uint8_t missing[H * W];
-    wf_known *k;
+    wf_observed *k;
     for (int i = 0; i < H * W; i++)
         missing[i] = is_missing(t, i);
-    cr_assert_eq(wf_known_create(meta, t->mask ? missing : NULL, t->grey, &k), 0, "%s", wf_error());
+    cr_assert_eq(wf_observed_create(meta, t->mask ? missing : NULL, t->grey, &k), 0, "%s", wf_error());
     return k;
 }
 
@@ -97,10 +97,10 @@ static void pixels_of(const double *x, double *pixels)
     }
 }
 
-static void expand(wf_known *k, const float *picture, const double *v, double *pixels)
+static void expand(wf_observed *k, const float *picture, const double *v, double *pixels)
 {
     double x[D];
-    cr_assert_eq(wf_known_expand(k, picture, v, x), 0, "%s", wf_error());
+    cr_assert_eq(wf_observed_apply(k, picture, v, x), 0, "%s", wf_error());
     pixels_of(x, pixels);
 }
 
@@ -111,8 +111,8 @@ Test(known, what_is_known_stays)
     double pixels[D];
     random_picture(1, picture);
     for (const target *t = targets; t < targets + TARGETS; t++) {
-        wf_known *k = open_known(t, &meta);
-        double *v = normals(2, 1, wf_known_size(k));
+        wf_observed *k = open_known(t, &meta);
+        double *v = normals(2, 1, wf_observed_size(k));
         int moved = 0;
         expand(k, picture, v, pixels);
         for (int i = 0; i < H * W; i++) {
@@ -128,8 +128,8 @@ Test(known, what_is_known_stays)
             if (t->grey)
                 cr_expect_float_eq(have, want, 1e-12, "%s: the grey of pixel %d", t->what, i);
         }
-        cr_expect_geq(moved, (int)wf_known_size(k), "%s: %d values moved", t->what, moved);
-        wf_known_destroy(k);
+        cr_expect_geq(moved, (int)wf_observed_size(k), "%s: %d values moved", t->what, moved);
+        wf_observed_destroy(k);
         free(v);
     }
 }
@@ -142,20 +142,20 @@ Test(known, coordinates_are_orthogonal)
     double zero[D] = {0}, known[D];
     random_picture(3, picture);
     for (const target *t = targets; t < targets + TARGETS; t++) {
-        wf_known *k = open_known(t, &meta);
-        size_t n = wf_known_size(k);
+        wf_observed *k = open_known(t, &meta);
+        size_t n = wf_observed_size(k);
         double *columns = malloc(n * D * sizeof *columns), *gx = normals(4, 1, D), *gv = malloc(n * sizeof *gv);
         double one[D] = {0}, x[D], base[D];
         expand(k, picture, zero, known);
-        cr_assert_eq(wf_known_expand(k, picture, zero, base), 0);
-        cr_assert_eq(wf_known_gather(k, gx, gv), 0);
+        cr_assert_eq(wf_observed_apply(k, picture, zero, base), 0);
+        cr_assert_eq(wf_observed_adjoint(k, gx, gv), 0);
         for (size_t i = 0; i < n; i++) {
             double *column = columns + i * D, along = 0;
             one[i] = 1;
             expand(k, picture, one, column);
             for (int j = 0; j < D; j++)
                 column[j] -= known[j];
-            cr_assert_eq(wf_known_expand(k, picture, one, x), 0);
+            cr_assert_eq(wf_observed_apply(k, picture, one, x), 0);
             for (int j = 0; j < D; j++)
                 along += gx[j] * (x[j] - base[j]);
             cr_expect_float_eq(gv[i], along, 1e-11, "%s: gradient by %zu: %g, want %g", t->what, i, gv[i], along);
@@ -172,7 +172,7 @@ Test(known, coordinates_are_orthogonal)
                               "%s: column %zu is %g squares long", t->what, i, length);
             }
         }
-        wf_known_destroy(k);
+        wf_observed_destroy(k);
         free(columns);
         free(gx);
         free(gv);
@@ -183,8 +183,8 @@ Test(known, chains_begin_near_what_is_known)
 {
     wf_meta meta = meta_of();
     float picture[D], other[D];
-    wf_known *k = open_known(&targets[0], &meta);
-    size_t n = wf_known_size(k);
+    wf_observed *k = open_known(&targets[0], &meta);
+    size_t n = wf_observed_size(k);
     double *v = malloc(3 * n * sizeof *v), pixels[D];
     random_picture(5, picture);
     memcpy(other, picture, sizeof other);
@@ -193,15 +193,15 @@ Test(known, chains_begin_near_what_is_known)
             other[i] = 200;
         else
             picture[i] = other[i] = 40;
-    wf_known_start(k, picture, 1, 7, v);
-    wf_known_start(k, other, 1, 7, v + n);
+    wf_observed_start(k, picture, 1, 7, v);
+    wf_observed_start(k, other, 1, 7, v + n);
     cr_expect_eq(memcmp(v, v + n, n * sizeof *v), 0, "what is missing is not looked at");
-    wf_known_start(k, picture, 1, 8, v + 2 * n);
+    wf_observed_start(k, picture, 1, 8, v + 2 * n);
     cr_expect_neq(memcmp(v, v + 2 * n, n * sizeof *v), 0, "chains begin apart");
     expand(k, picture, v, pixels);
     for (int i = 0; i < D; i++)
         cr_expect_float_eq(pixels[i], 40.5 / 256 - 0.5, 0.05, "pixel %d: %g", i / C, pixels[i]);
-    wf_known_destroy(k);
+    wf_observed_destroy(k);
     free(v);
 }
 
@@ -212,12 +212,12 @@ static void check_density(const wf_model *model, const target *t, wf_backend *b)
 {
     enum { CHAINS = 2 };
     const double h = 1e-4;
-    wf_known *k = open_known(t, &model->meta);
+    wf_observed *k = open_known(t, &model->meta);
     wf_anneal_spec spec = {.last = LEVELS, .H = 1, .W = 1, .temperature = {1, 0.9, 0.8, 0.7}, .data = true};
     wf_anneal *whole = anneal(model, &spec, b, CHAINS);
     spec.known = k;
     wf_anneal *a = anneal(model, &spec, b, CHAINS);
-    size_t n = wf_known_size(k);
+    size_t n = wf_observed_size(k);
     float pictures[CHAINS * D];
     double *v = malloc(CHAINS * n * sizeof *v), *g = malloc(CHAINS * n * sizeof *g), x[CHAINS * D], unused[CHAINS * D];
     double logp[CHAINS], want[CHAINS];
@@ -229,7 +229,7 @@ static void check_density(const wf_model *model, const target *t, wf_backend *b)
     cr_assert_eq(wf_anneal_condition(a, CHAINS, pictures), 0, "%s", wf_error());
     cr_assert_eq(wf_anneal_start(a, CHAINS, (uint64_t[]){3, 4}, 5, v), 0, "%s", wf_error());
     for (int c = 0; c < CHAINS; c++)
-        cr_assert_eq(wf_known_expand(k, pictures + c * D, v + (size_t)c * n, x + c * D), 0);
+        cr_assert_eq(wf_observed_apply(k, pictures + c * D, v + (size_t)c * n, x + c * D), 0);
     cr_assert_eq(wf_anneal_density(whole, CHAINS, chains, x, want, unused), 0);
     cr_assert_eq(wf_anneal_density(a, CHAINS, chains, v, logp, g), 0);
     for (int c = 0; c < CHAINS; c++)
@@ -247,7 +247,7 @@ static void check_density(const wf_model *model, const target *t, wf_backend *b)
     }
     wf_anneal_destroy(a);
     wf_anneal_destroy(whole);
-    wf_known_destroy(k);
+    wf_observed_destroy(k);
     free(v);
     free(g);
     free(sides);
@@ -271,10 +271,10 @@ Test(known, densities_are_those_of_whole_pictures, .timeout = 60)
 
 Test(known, refusals)
 {
-    wf_known *k;
+    wf_observed *k;
     wf_meta meta = meta_of();
     uint8_t nothing[H * W] = {0};
-    cr_assert_eq(wf_known_create(&meta, nothing, false, &k), WF_USAGE);
+    cr_assert_eq(wf_observed_create(&meta, nothing, false, &k), WF_USAGE);
     meta.C = 1;
-    cr_assert_eq(wf_known_create(&meta, NULL, true, &k), WF_USAGE);
+    cr_assert_eq(wf_observed_create(&meta, NULL, true, &k), WF_USAGE);
 }

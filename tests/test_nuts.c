@@ -7,16 +7,16 @@
 
 enum { MOMENTUM = 16, GROWTH = 18 }; /* the purposes of lib/nuts.c */
 
-static wf_nuts *create(int chains, size_t D, const wf_nuts_options *o, wf_nuts_density *density, void *context)
+static wf_nuts *create(int chains, size_t D, const wf_nuts_options *o, wf_nuts_density *density, void *user)
 {
     wf_nuts *s;
-    cr_assert_eq(wf_nuts_create(chains, D, o, density, context, &s), 0, "%s", wf_error());
+    cr_assert_eq(wf_nuts_create(chains, D, o, density, user, &s), 0, "%s", wf_error());
     return s;
 }
 
-static void run(wf_nuts *s, uint64_t iterations, wf_nuts_sink *sink, void *context)
+static void run(wf_nuts *s, uint64_t iterations, wf_nuts_sink *sink, void *user)
 {
-    cr_assert_eq(wf_nuts_run(s, iterations, sink, context), 0, "%s", wf_error());
+    cr_assert_eq(wf_nuts_run(s, iterations, sink, user), 0, "%s", wf_error());
 }
 
 /* -- Gaussians ---------------------------------------------------------------------------------------------------- */
@@ -122,9 +122,9 @@ typedef struct path {
     double x[4096][2], g[4096][2];
 } path;
 
-static int potential(void *context, int n, const int *chain, const double *x, double *logp, double *gradient)
+static int potential(void *user, int n, const int *chain, const double *x, double *logp, double *gradient)
 {
-    path *p = context;
+    path *p = user;
     (void)chain;
     cr_assert_eq(n, 1);
     double off = x[1] - x[0] * x[0];
@@ -249,9 +249,9 @@ typedef struct witness {
     uint64_t seed;
 } witness;
 
-static int compare_depth(void *context, int chain, const double *x, const wf_nuts_draw *draw)
+static int compare_depth(void *user, int chain, const double *x, const wf_nuts_draw *draw)
 {
-    witness *w = context;
+    witness *w = user;
     int kept, depth = explicit_depth(w->round, w->seed, draw->iteration, w->x, draw->step, &kept);
     (void)chain;
     cr_expect_eq(draw->depth, depth, "iteration %d: depth %d, explicit tree %d", (int)draw->iteration, draw->depth,
@@ -337,9 +337,9 @@ typedef struct interruption {
     int draws;
 } interruption;
 
-static int save_and_stop(void *context, int chain, const double *x, const wf_nuts_draw *draw)
+static int save_and_stop(void *user, int chain, const double *x, const wf_nuts_draw *draw)
 {
-    interruption *i = context;
+    interruption *i = user;
     cr_assert_eq(record_draw(i->record, chain, x, draw), 0);
     wf_nuts_save(i->sampler, chain, i->words + (size_t)chain * wf_nuts_words(i->sampler));
     return ++i->draws % 17 == 0 ? WF_AGAIN : WF_OK;
@@ -386,9 +386,9 @@ Test(nuts, interrupted_chains_resume_bitwise, .timeout = 60)
 
 /* -- adaptation --------------------------------------------------------------------------------------------------- */
 
-static int same_step(void *context, int chain, const double *x, const wf_nuts_draw *draw)
+static int same_step(void *user, int chain, const double *x, const wf_nuts_draw *draw)
 {
-    double *step = context;
+    double *step = user;
     (void)x;
     cr_expect_eq(draw->adapting, draw->iteration < 500);
     if (draw->iteration == 500)
@@ -418,10 +418,10 @@ Test(nuts, adaptation_learns_scales_and_ends, .timeout = 60)
 /* -- misuse and trouble ------------------------------------------------------------------------------------------- */
 
 /* A normal cut off at 0. `fail`: says so. */
-static int half_normal(void *context, int n, const int *chain, const double *x, double *logp, double *gradient)
+static int half_normal(void *user, int n, const int *chain, const double *x, double *logp, double *gradient)
 {
     (void)chain;
-    if (*(bool *)context)
+    if (*(bool *)user)
         return wf_fail(WF_IO, "half normal: gone");
     for (int j = 0; j < n; j++) {
         logp[j] = x[j] > 0 ? -0.5 * x[j] * x[j] : -INFINITY;
@@ -430,9 +430,9 @@ static int half_normal(void *context, int n, const int *chain, const double *x, 
     return WF_OK;
 }
 
-static int flat(void *context, int n, const int *chain, const double *x, double *logp, double *gradient)
+static int flat(void *user, int n, const int *chain, const double *x, double *logp, double *gradient)
 {
-    (void)context, (void)chain, (void)x;
+    (void)user, (void)chain, (void)x;
     memset(logp, 0, (size_t)n * sizeof *logp);
     memset(gradient, 0, (size_t)n * sizeof *gradient);
     return WF_OK;

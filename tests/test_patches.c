@@ -21,10 +21,10 @@ typedef struct part {
     double x[SIDE * SIDE * K], cond[SIDE * SIDE * C], weight[SIDE * SIDE], density, grads[MOST];
 } part;
 
-static int add_grads(void *context, size_t offset, size_t count, const wf_real *grads)
+static int add_grads(void *user, size_t offset, size_t count, const wf_real *grads)
 {
     for (size_t i = 0; i < count; i++)
-        ((double *)context)[offset + i] += ((const double *)grads)[i];
+        ((double *)user)[offset + i] += ((const double *)grads)[i];
     return WF_OK;
 }
 
@@ -120,12 +120,12 @@ Test(batches, context)
 {
     enum { H = 90, W = 75, P = 16, AROUND = 7, N = 64, F = P + 2 * AROUND, STEPS = 40 };
     wf_store *store = store_of_places(H, W);
-    wf_batches with;
+    wf_minibatch with;
     int borders = 0, mirrored = 0, outer = 0;
-    cr_assert_eq(wf_batches_create(store, 1, N, F, AROUND, true, 5, &with), WF_OK, "%s", wf_error());
-    cr_assert(with.H == F && with.W == F && wf_batches_counted(&with) == P * P);
+    cr_assert_eq(wf_minibatch_create(store, 1, N, F, AROUND, true, 5, &with), WF_OK, "%s", wf_error());
+    cr_assert(with.H == F && with.W == F && wf_minibatch_counted(&with) == P * P);
     for (int64_t step = 0; step < STEPS; step++) {
-        cr_assert_eq(wf_batches_load(&with, step), WF_OK, "%s", wf_error());
+        cr_assert_eq(wf_minibatch_load(&with, step), WF_OK, "%s", wf_error());
         for (int n = 0; n < N; n++) {
             const float *low = with.low + n * F * F, *detail = with.detail + n * F * F * 3,
                         *weight = with.weight + n * F * F;
@@ -156,6 +156,6 @@ Test(batches, context)
     double share = (double)outer / ((double)STEPS * N * P * P);
     cr_assert(fabs(share - 2.0 * P / H) < 0.03, "%g of the counted pixels near a border", share);
     cr_assert(borders > N * STEPS / 4 && mirrored > N * STEPS / 3 && mirrored < N * STEPS * 2 / 3);
-    wf_batches_clear(&with);
+    wf_minibatch_clear(&with);
     wf_store_close(store);
 }

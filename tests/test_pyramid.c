@@ -119,9 +119,9 @@ typedef struct known {
     int level, rows;
 } known;
 
-static int compare(void *context, int level, int rows, const float *low, const float *detail)
+static int compare(void *user, int level, int rows, const float *low, const float *detail)
 {
-    known *k = context;
+    known *k = user;
     wf_level_shape s = wf_meta_level(k->meta, level);
     const float *want_low, *want_detail;
     if (level != k->level) {

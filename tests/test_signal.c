@@ -29,9 +29,9 @@ Test(signal, levels)
     cr_expect_str_eq(wf_meta_shape_text(&sound, text), "40x2");
 }
 
-static const char *lookup(const void *context, const char *key)
+static const char *lookup(const void *user, const char *key)
 {
-    const wf_meta_text *text = context;
+    const wf_meta_text *text = user;
     for (int i = 0; i < text->count; i++)
         if (!strcmp(text->pairs[i].key, key))
             return text->pairs[i].value;
@@ -114,7 +114,7 @@ static moments moments_of(wf_backend *b, const wf_real *x, size_t n, double scal
 static void check_noise(wf_backend *b, const wf_meta *meta, int level)
 {
     enum { N = 64 };
-    wf_feed f;
+    wf_level_input f;
     wf_level_shape s = wf_meta_level(meta, level);
     size_t lows = N * (size_t)s.H * (size_t)s.W * (size_t)s.C, details = N * (size_t)s.H * (size_t)s.W * (size_t)s.K;
     float *zero = calloc(lows + details, sizeof *zero);
@@ -122,26 +122,26 @@ static void check_noise(wf_backend *b, const wf_meta *meta, int level)
     wf_random random = {.seed = 5, .purpose = WF_PURPOSE_EVAL, .step = 3};
     for (int n = 0; n < N; n++)
         index[n] = (uint64_t)n;
-    cr_assert_eq(wf_feed_create(b, meta, level, N, s.H, s.W, &f), 0, "%s", wf_error());
-    cr_assert_eq(wf_feed_load(&f, N, zero, level ? zero : NULL, index, &random), 0, "%s", wf_error());
+    cr_assert_eq(wf_level_input_create(b, meta, level, N, s.H, s.W, &f), 0, "%s", wf_error());
+    cr_assert_eq(wf_level_input_load(&f, N, zero, level ? zero : NULL, index, &random), 0, "%s", wf_error());
     double steps = 1 << meta->bits, bands = wf_axes(meta->signal);
     double detail = 1 / 12.0 / pow(2, bands * (meta->levels - level)), low = level ? detail / pow(2, bands) : detail;
-    moments m = moments_of(b, level ? wf_feed_cond(&f) : wf_feed_x(&f), lows, steps, steps / 2);
+    moments m = moments_of(b, level ? wf_level_input_cond(&f) : wf_level_input_x(&f), lows, steps, steps / 2);
     double tolerance = 5 * sqrt(2.0 / (double)lows);
     cr_expect_float_eq(m.variance / low, 1, tolerance, "%s, level %d: low %g", meta->wavelet, level, m.variance / low);
     cr_expect_float_eq(m.mean, 0.5, 5 * sqrt(low / (double)lows));
     if (!strcmp(meta->wavelet, "haar"))
         cr_expect(m.least > 0 && m.most < 1, "level %d: from %g to %g", level, m.least, m.most);
     if (level) {
-        m = moments_of(b, wf_feed_x(&f), details, steps, 0);
+        m = moments_of(b, wf_level_input_x(&f), details, steps, 0);
         cr_expect_float_eq(m.variance / detail, 1, 5 * sqrt(2.0 / (double)details), "%s, level %d: detail %g",
                            meta->wavelet, level, m.variance / detail);
         cr_expect_float_eq(m.mean, 0, 5 * sqrt(detail / (double)details));
     }
-    cr_assert_eq(wf_feed_load(&f, N, zero, level ? zero : NULL, index, NULL), 0, "%s", wf_error());
-    m = moments_of(b, level ? wf_feed_cond(&f) : wf_feed_x(&f), lows, steps, steps / 2);
+    cr_assert_eq(wf_level_input_load(&f, N, zero, level ? zero : NULL, index, NULL), 0, "%s", wf_error());
+    m = moments_of(b, level ? wf_level_input_cond(&f) : wf_level_input_x(&f), lows, steps, steps / 2);
     cr_expect(fabs(m.least - 0.5) < 1e-4 && fabs(m.most - 0.5) < 1e-4, "without noise %g to %g", m.least, m.most);
-    wf_feed_clear(&f);
+    wf_level_input_clear(&f);
     free(zero);
 }
 

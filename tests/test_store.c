@@ -350,10 +350,10 @@ Test(store, many_readers_or_one_writer)
     wf_store_close(first);
 }
 
-static void *read_many(void *context)
+static void *read_many(void *user)
 {
     for (int i = 0; i < 300; i++)
-        if (check_picture(context, i * 7 % 40, (uint64_t)(i * 7 % 40)))
+        if (check_picture(user, i * 7 % 40, (uint64_t)(i * 7 % 40)))
             return "a picture differs";
     return NULL;
 }

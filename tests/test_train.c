@@ -55,7 +55,7 @@ static void check_gaussians(const char *chain)
     float *pixels = pictures(N, SIDE);
     const float *low, *detail;
     wf_pyramid *pyramid;
-    wf_feed feed;
+    wf_level_input feed;
     wf_flow *flow;
     uint64_t index[N];
     double *x = malloc(n * 9 * sizeof *x), density[N], mean = 0, want = 0;
@@ -65,9 +65,9 @@ static void check_gaussians(const char *chain)
     cr_assert_eq(wf_pyramid_create(b, &meta, N, &pyramid), 0, "%s", wf_error());
     cr_assert_eq(wf_pyramid_split(pyramid, N, pixels, LEVEL), 0);
     cr_assert_eq(wf_pyramid_level(pyramid, LEVEL, &low, &detail), 0);
-    cr_assert_eq(wf_feed_create(b, &meta, LEVEL, N, s.H, s.W, &feed), 0);
-    cr_assert_eq(wf_feed_load(&feed, N, low, detail, index, &(wf_random){5, WF_PURPOSE_NOISE, 0}), 0);
-    cr_assert_eq(b->download(b, x, WF_F64, wf_feed_x(&feed), n * 9), 0);
+    cr_assert_eq(wf_level_input_create(b, &meta, LEVEL, N, s.H, s.W, &feed), 0);
+    cr_assert_eq(wf_level_input_load(&feed, N, low, detail, index, &(wf_random){5, WF_PURPOSE_NOISE, 0}), 0);
+    cr_assert_eq(b->download(b, x, WF_F64, wf_level_input_x(&feed), n * 9), 0);
     for (int k = 0; k < 9; k++) {
         double m = 0, v = 0;
         for (size_t i = 0; i < n; i++)
@@ -83,14 +83,15 @@ static void check_gaussians(const char *chain)
     cr_assert_eq(wf_flow_create(b, chain, &spec, &flow), 0, "%s", wf_error());
     cr_assert_eq(b->alloc(b, wf_flow_size(flow) * b->real, &params), 0);
     cr_assert_eq(b->zero(b, params, wf_flow_size(flow) * b->real), 0);
-    cr_assert_eq(wf_flow_data_init(flow, params, wf_feed_x(&feed), wf_feed_cond(&feed)), 0, "%s", wf_error());
-    cr_assert_eq(wf_flow_forward(flow, params, wf_feed_x(&feed), wf_feed_cond(&feed)), 0);
+    cr_assert_eq(wf_flow_data_init(flow, params, wf_level_input_x(&feed), wf_level_input_cond(&feed)), 0, "%s",
+                 wf_error());
+    cr_assert_eq(wf_flow_forward(flow, params, wf_level_input_x(&feed), wf_level_input_cond(&feed)), 0);
     cr_assert_eq(wf_flow_log_density(flow, density), 0);
     for (int i = 0; i < N; i++)
         mean += wf_bits_per_dim(&meta, LEVEL, density[i]) / N;
     cr_expect_float_eq(mean, want, 1e-9, "%s: %.12f, closed form %.12f", chain, mean, want);
     wf_pyramid_destroy(pyramid);
-    wf_feed_clear(&feed);
+    wf_level_input_clear(&feed);
     wf_flow_destroy(flow);
     b->free(b, params);
     b->close(b);
@@ -142,12 +143,12 @@ Test(train, each_level_sees_its_share_of_the_noise, .timeout = 120)
     cr_assert_eq(wf_pyramid_split(clean, N, pixels, 0), 0);
     wf_mean gap[LEVELS + 1] = {{0}};
     wf_flow *flows[LEVELS + 1];
-    wf_feed feeds[LEVELS + 1];
+    wf_level_input feeds[LEVELS + 1];
     void *params[LEVELS + 1];
     for (int l = 0; l <= LEVELS; l++) {
         wf_level_shape s = wf_meta_level(&meta, l);
         flows[l] = fixed_flow(b, &meta, l, N, &params[l]);
-        cr_assert_eq(wf_feed_create(b, &meta, l, N, s.H, s.W, &feeds[l]), 0);
+        cr_assert_eq(wf_level_input_create(b, &meta, l, N, s.H, s.W, &feeds[l]), 0);
     }
     for (int round = 0; round < ROUNDS; round++) {
         for (size_t i = 0; i < N * each; i++) {
@@ -162,12 +163,14 @@ Test(train, each_level_sees_its_share_of_the_noise, .timeout = 120)
             double ours[N], theirs[N];
             wf_random random = {3, WF_PURPOSE_EVAL, (uint64_t)l};
             cr_assert_eq(wf_pyramid_level(clean, l, &low, &detail), 0);
-            cr_assert_eq(wf_feed_load(&feeds[l], N, low, detail, index, &random), 0);
-            cr_assert_eq(wf_flow_forward(flows[l], params[l], wf_feed_x(&feeds[l]), wf_feed_cond(&feeds[l])), 0);
+            cr_assert_eq(wf_level_input_load(&feeds[l], N, low, detail, index, &random), 0);
+            cr_assert_eq(
+                wf_flow_forward(flows[l], params[l], wf_level_input_x(&feeds[l]), wf_level_input_cond(&feeds[l])), 0);
             cr_assert_eq(wf_flow_log_density(flows[l], ours), 0);
             cr_assert_eq(wf_pyramid_level(dirty, l, &low, &detail), 0);
-            cr_assert_eq(wf_feed_load(&feeds[l], N, low, detail, index, NULL), 0);
-            cr_assert_eq(wf_flow_forward(flows[l], params[l], wf_feed_x(&feeds[l]), wf_feed_cond(&feeds[l])), 0);
+            cr_assert_eq(wf_level_input_load(&feeds[l], N, low, detail, index, NULL), 0);
+            cr_assert_eq(
+                wf_flow_forward(flows[l], params[l], wf_level_input_x(&feeds[l]), wf_level_input_cond(&feeds[l])), 0);
             cr_assert_eq(wf_flow_log_density(flows[l], theirs), 0);
             for (int i = 0; i < N; i++)
                 wf_mean_add(&gap[l], wf_bits_per_dim(&meta, l, ours[i]) - wf_bits_per_dim(&meta, l, theirs[i]));
@@ -179,7 +182,7 @@ Test(train, each_level_sees_its_share_of_the_noise, .timeout = 120)
         cr_expect_lt(fabs(gap[l].mean), 4 * error + 1e-6, "level %d: bits/dim differ by %g +- %g", l, gap[l].mean,
                      error);
         wf_flow_destroy(flows[l]);
-        wf_feed_clear(&feeds[l]);
+        wf_level_input_clear(&feeds[l]);
         b->free(b, params[l]);
     }
     wf_pyramid_destroy(clean);
@@ -262,9 +265,9 @@ typedef struct run {
     int skipped;
 } run;
 
-static int watch(void *context, wf_train_event event, const wf_train_progress *p)
+static int watch(void *user, wf_train_event event, const wf_train_progress *p)
 {
-    run *r = context;
+    run *r = user;
     r->skipped = p->skipped;
     if (event == WF_TRAIN_VALIDATED) {
         r->first = r->first ? r->first : p->held_out;

@@ -17,7 +17,7 @@ typedef struct sampling {
     /* handles */
     wf_model model;
     wf_backend *backend;
-    wf_starts *starts;
+    wf_conditioning *starts;
     wf_meta meta; /* of the stream that is written */
     wf_writer *writer;
 } sampling;

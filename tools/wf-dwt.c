@@ -210,7 +210,7 @@ static void begin(const wf_image *image, const char *name)
     must(wf_meta_add_provenance(meta, program.name, common.argc, common.argv, common.seed, NULL));
 
     must(wf_backend_open(common.backend, common.threads, &job.backend));
-    job.size = batch ? (int)batch : wf_pyramid_batch(meta, meta->levels);
+    job.size = batch ? (int)batch : wf_pyramid_rows(meta, meta->levels);
     job.workers = job.backend->threads;
     job.crew = calloc((size_t)job.workers, sizeof *job.crew);
     if (!job.crew)
@@ -264,16 +264,16 @@ typedef struct target {
     uint64_t index;
 } target;
 
-static int encode(void *context, int L, int rows, const float *low, const float *detail)
+static int encode(void *user, int L, int rows, const float *low, const float *detail)
 {
-    const target *t = context;
+    const target *t = user;
     return L > job.meta.top ? WF_OK : wf_store_encode(t->batch, L, t->index, rows, low, detail);
 }
 
-static int stage(void *context, int number, int64_t first, int i, wf_image *image, const char *name)
+static int stage(void *user, int number, int64_t first, int i, wf_image *image, const char *name)
 {
     const worker *w = &job.crew[number];
-    (void)context;
+    (void)user;
     WF_TRY(edit(image, name));
     WF_TRY(check_same(image, name));
     if (job.direct) {
@@ -292,16 +292,16 @@ static int split(const worker *w, int N)
     return wf_pyramid_split(w->pyramid, N, w->pixels, job.lowest);
 }
 
-static int transform(void *context, int w, int N)
+static int transform(void *user, int w, int N)
 {
-    (void)context;
+    (void)user;
     return job.backend->host && !job.direct ? split(&job.crew[w], N) : WF_OK;
 }
 
-static int deliver(void *context, int number, int64_t first, int N)
+static int deliver(void *user, int number, int64_t first, int N)
 {
     worker *w = &job.crew[number];
-    (void)context;
+    (void)user;
     if (job.direct)
         return wf_store_put_batch(job.store, &w->encoded);
     for (int i = 0; i < N; i++)
@@ -383,9 +383,9 @@ static bool look_at_first(wf_images *images)
         must(edit(&copy, name));
         begin(&copy, name);
         must(wf_images_unread(images, &image, name));
-        wf_images_take_as(
+        wf_images_set_options(
             images,
-            (wf_images_taken){.pictures = job.meta.signal == WF_PICTURE, .length = length, .volumes = dims == 3});
+            (wf_images_options){.pictures = job.meta.signal == WF_PICTURE, .length = length, .volumes = dims == 3});
     }
     wf_image_clear(&copy);
     wf_image_clear(&image);
@@ -472,7 +472,7 @@ int main(int argc, char **argv)
         die(WF_USAGE, "will not write coefficients to a terminal: use -o STORE, a pipe or a file");
     wf_images *images;
     must(wf_images_open(argv + first, argc - first, stdin, &images));
-    wf_images_take_as(images, (wf_images_taken){.length = length, .volumes = dims == 3});
+    wf_images_set_options(images, (wf_images_options){.length = length, .volumes = dims == 3});
     if (files_from)
         must(wf_images_add_list(images, files_from, null));
     read_all(images);

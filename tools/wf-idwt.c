@@ -119,7 +119,7 @@ static void begin(const char *name, const wf_reader *reader)
         die(WF_USAGE, "%s: %ss: --grid, --ladder and --exact are for pictures", name, wf_signal_names[job.meta.signal]);
     if (!grid_path && !folder && !kinds[job.meta.signal].stream)
         die(WF_USAGE, "%s: %ss, which need -o DIR", name, wf_signal_names[job.meta.signal]);
-    job.capacity = wf_pyramid_batch(&job.meta, level);
+    job.capacity = wf_pyramid_rows(&job.meta, level);
     if (exact > level)
         die(WF_USAGE, "--exact %d: the pictures are of level %d", exact, level);
     if (exact >= 0 && strcmp(job.meta.wavelet, "haar"))

@@ -105,8 +105,8 @@ static const cli_program program = {
                 "    may be interrupted and repeated until it is complete\n",
     .options = table};
 
-static wf_known *known; /* given part of the pictures; NULL: nothing is given */
-static wf_ascent *ascent;
+static wf_observed *known; /* given part of the pictures; NULL: nothing is given */
+static wf_annealed_sampler *ascent;
 static wf_outfile *report; /* NULL: not asked for */
 
 /* -- diagnostics --------------------------------------------------------------------------------------------------- */
@@ -115,16 +115,16 @@ static wf_outfile *report; /* NULL: not asked for */
  * bounds, -1: none. */
 static int report_levels(void)
 {
-    const wf_chains_report *r;
+    const wf_markov_chains_report *r;
     int first, last, bad = -1;
-    char row[WF_CHAINS_ROW];
-    note("%s", WF_CHAINS_HEAD);
-    for (int i = 0; (r = wf_ascent_report(ascent, i, &first, &last)); i++) {
-        wf_chains_row(first, last, r, row);
+    char row[WF_MARKOV_CHAINS_ROW];
+    note("%s", WF_MARKOV_CHAINS_HEAD);
+    for (int i = 0; (r = wf_annealed_sampler_report(ascent, i, &first, &last)); i++) {
+        wf_markov_chains_row(first, last, r, row);
         note("%s", row);
         if (report)
-            must(wf_chains_write_json(wf_outfile_stream(report), options.report_path, first, last, r));
-        if (bad < 0 && !wf_chains_trusted(r, options.max_rhat, options.min_ess))
+            must(wf_markov_chains_write_json(wf_outfile_stream(report), options.report_path, first, last, r));
+        if (bad < 0 && !wf_markov_chains_trusted(r, options.max_rhat, options.min_ess))
             bad = last;
     }
     return bad;
@@ -143,7 +143,7 @@ static void report_diagnostics(void)
     snprintf(doubt, sizeof doubt,
              "not shown to have converged, level %d being the first: expected no divergence, R-hat <= %g, ESS >= %g, "
              "E-BFMI >= %g",
-             bad, options.max_rhat, options.min_ess, WF_CHAINS_EBFMI);
+             bad, options.max_rhat, options.min_ess, WF_MARKOV_CHAINS_EBFMI);
     if (options.strict)
         die(WF_INTERNAL, "%s", doubt);
     note("%s", doubt);
@@ -186,32 +186,33 @@ static void open_known(const wf_meta *meta)
 {
     uint8_t *missing = NULL;
     if (options.mask_path)
-        must(wf_known_read_mask(options.mask_path, meta, &missing));
+        must(wf_observed_read_mask(options.mask_path, meta, &missing));
     if (options.mask_path || options.grey)
-        must(wf_known_create(meta, missing, options.grey, &known));
+        must(wf_observed_create(meta, missing, options.grey, &known));
     free(missing);
 }
 
 static void open_output(sampling *s)
 {
     wf_meta meta;
-    must(known ? wf_meta_copy(&meta, wf_starts_meta(s->starts)) : wf_starts_drawn(s->starts, s->to_level, &meta));
-    sampling_open_output(s, &meta, known ? 0 : wf_starts_level(s->starts) + 1);
+    must(known ? wf_meta_copy(&meta, wf_conditioning_meta(s->starts))
+               : wf_conditioning_drawn(s->starts, s->to_level, &meta));
+    sampling_open_output(s, &meta, known ? 0 : wf_conditioning_level(s->starts) + 1);
 }
 
 static void open_ascent(const sampling *s, const volatile sig_atomic_t *stop)
 {
-    wf_ascent_spec spec = {.to = s->meta.top,
-                           .data = options.data,
-                           .joint = options.joint,
-                           .known = known,
-                           .chains = options.chains,
-                           .state = options.state_path,
-                           .options = {.nuts = wf_nuts_defaults,
-                                       .draws = options.draws,
-                                       .thin = options.thin,
-                                       .save_every = options.save_every,
-                                       .stop = stop}};
+    wf_annealed_sampler_spec spec = {.to = s->meta.top,
+                                     .data = options.data,
+                                     .joint = options.joint,
+                                     .known = known,
+                                     .chains = options.chains,
+                                     .state = options.state_path,
+                                     .options = {.nuts = wf_nuts_defaults,
+                                                 .draws = options.draws,
+                                                 .thin = options.thin,
+                                                 .save_every = options.save_every,
+                                                 .stop = stop}};
     for (int l = 0; l <= WF_MAX_LEVELS; l++)
         spec.temperature[l] = cli_nth(&options.temperature, l);
     spec.options.nuts.seed = common.seed;
@@ -219,13 +220,13 @@ static void open_ascent(const sampling *s, const volatile sig_atomic_t *stop)
     spec.options.nuts.target = options.target;
     spec.options.nuts.max_depth = options.max_depth;
     spec.options.nuts.diagonal_mass = options.mass;
-    must(wf_ascent_create(&s->model, s->starts, s->backend, &spec, &ascent));
+    must(wf_annealed_sampler_create(&s->model, s->starts, s->backend, &spec, &ascent));
 }
 
 /* A sampling_draw. */
 static int draw_pictures(void *user, int N, const float *picture, const uint64_t *index)
 {
-    return wf_ascent_run(ascent, N, picture, index, sampling_write, user);
+    return wf_annealed_sampler_run(ascent, N, picture, index, sampling_write, user);
 }
 
 int main(int argc, char **argv)
@@ -241,14 +242,14 @@ int main(int argc, char **argv)
     if (options.report_path)
         try_report();
     sampling_open(s);
-    open_known(wf_starts_meta(s->starts));
+    open_known(wf_conditioning_meta(s->starts));
     open_output(s);
     open_ascent(s, stop);
-    sampling_run(s, wf_ascent_batch(ascent), draw_pictures, s);
+    sampling_run(s, wf_annealed_sampler_rows(ascent), draw_pictures, s);
     finish_stdout();
     report_diagnostics();
-    wf_ascent_destroy(ascent);
-    wf_known_destroy(known);
+    wf_annealed_sampler_destroy(ascent);
+    wf_observed_destroy(known);
     sampling_close(s);
     return WF_OK;
 }

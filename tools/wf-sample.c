@@ -57,12 +57,12 @@ static const cli_program program = {
 static wf_sampler samplers[WF_MAX_LEVELS + 1]; /* by level of the pictures that are drawn; created when needed */
 static wf_pyramid *pyramid;
 
-/* A wf_climb_draw. */
+/* A wf_coarse_to_fine_draw. */
 static int draw_level(void *user, int level, int N, const float *low, const uint64_t *index, float *drawn)
 {
     const sampling *s = user;
     wf_level_shape shape = wf_meta_level(&s->meta, level);
-    int of_model = level + wf_starts_offset(s->starts);
+    int of_model = level + wf_conditioning_offset(s->starts);
     wf_draw how = {common.seed, cli_nth(&options.temperature, of_model), options.truncate};
     if (!samplers[level].flow)
         WF_TRY(wf_sampler_create(&s->model, of_model, s->backend, shape.H, shape.W, &samplers[level]));
@@ -73,8 +73,8 @@ static int draw_level(void *user, int level, int N, const float *low, const uint
 static int draw_pictures(void *user, int N, const float *picture, const uint64_t *index)
 {
     const sampling *s = user;
-    return wf_climb(pyramid, &s->meta, wf_starts_level(s->starts), s->meta.top, N, picture, index, draw_level,
-                    sampling_write, user);
+    return wf_coarse_to_fine(pyramid, &s->meta, wf_conditioning_level(s->starts), s->meta.top, N, picture, index,
+                             draw_level, sampling_write, user);
 }
 
 int main(int argc, char **argv)
@@ -83,9 +83,9 @@ int main(int argc, char **argv)
     wf_meta meta;
     sampling_parse(s, &program, argc, argv);
     sampling_open(s);
-    must(wf_starts_drawn(s->starts, s->to_level, &meta));
-    sampling_open_output(s, &meta, wf_starts_level(s->starts) + 1);
-    int rows = wf_pyramid_batch(&s->meta, s->meta.top);
+    must(wf_conditioning_drawn(s->starts, s->to_level, &meta));
+    sampling_open_output(s, &meta, wf_conditioning_level(s->starts) + 1);
+    int rows = wf_pyramid_rows(&s->meta, s->meta.top);
     must(wf_pyramid_create(s->backend, &s->meta, rows, &pyramid));
     sampling_run(s, rows, draw_pictures, s);
     finish_stdout();

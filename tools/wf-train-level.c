@@ -151,10 +151,10 @@ static void draw(void)
     fprintf(stderr, "ETA %s   %s", eta, done >= 1 ? "\n" : "");
 }
 
-static int report(void *context, wf_train_event event, const wf_train_progress *p)
+static int report(void *user, wf_train_event event, const wf_train_progress *p)
 {
     static double drawn = -1;
-    (void)context;
+    (void)user;
     latest[p->level] = *p;
     if (event == WF_TRAIN_SKIPPED)
         note("level %d: a batch was not finite; left out, back to step %lld", p->level, (long long)p->step);
@@ -279,7 +279,7 @@ static const char *chain_of(const char *given, char room[4096])
 {
     if (!given || given[0] != '@')
         return given;
-    must(wf_chain_read(given + 1, room, 4096));
+    must(wf_flow_text_read(given + 1, room, 4096));
     return room;
 }
 

@@ -85,28 +85,28 @@ static int cpu_download_double(wf_backend *b, double *to, const double *from, si
     return WF_OK;
 }
 
-struct wf_post {
+struct wf_readback {
     size_t n;
     double values[];
 };
 
-static int cpu_post(wf_backend *b, const double *from, size_t n, wf_post **out)
+static int cpu_readback_begin(wf_backend *b, const double *from, size_t n, wf_readback **out)
 {
     (void)b;
-    wf_post *post = malloc(sizeof *post + n * sizeof *from);
-    WF_CHECK(post, WF_AGAIN, "cpu: no memory for %zu numbers", n);
-    post->n = n;
-    memcpy(post->values, from, n * sizeof *from);
-    *out = post;
+    wf_readback *readback = malloc(sizeof *readback + n * sizeof *from);
+    WF_CHECK(readback, WF_AGAIN, "cpu: no memory for %zu numbers", n);
+    readback->n = n;
+    memcpy(readback->values, from, n * sizeof *from);
+    *out = readback;
     return WF_OK;
 }
 
-static int cpu_collect(wf_backend *b, wf_post *post, double *to)
+static int cpu_readback_end(wf_backend *b, wf_readback *readback, double *to)
 {
     (void)b;
     if (to)
-        memcpy(to, post->values, post->n * sizeof *to);
-    free(post);
+        memcpy(to, readback->values, readback->n * sizeof *to);
+    free(readback);
     return WF_OK;
 }
 
@@ -239,8 +239,8 @@ int wf_cpu_open(int threads, wf_backend **out)
     b->upload = cpu_upload;
     b->download = cpu_download;
     b->download_double = cpu_download_double;
-    b->post = cpu_post;
-    b->collect = cpu_collect;
+    b->readback_begin = cpu_readback_begin;
+    b->readback_end = cpu_readback_end;
     b->zero = cpu_zero;
     b->copy = cpu_copy;
     b->copy_runs = cpu_copy_runs;

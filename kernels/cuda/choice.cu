@@ -48,20 +48,20 @@ static void keep(const wf_cuda *cuda, const char *key, int number)
     fclose(file);
 }
 
-static int measure(wf_cuda *cuda, wf_cuda_way *run, void *context, int i, cudaEvent_t begin, cudaEvent_t end, float *ms)
+static int measure(wf_cuda *cuda, wf_cuda_way *run, void *user, int i, cudaEvent_t begin, cudaEvent_t end, float *ms)
 {
     for (int k = 0; k < WARM; k++)
-        WF_TRY(run(cuda, context, i));
+        WF_TRY(run(cuda, user, i));
     WF_CUDA(cudaEventRecord(begin, cuda->stream));
     for (int k = 0; k < TIMED; k++)
-        WF_TRY(run(cuda, context, i));
+        WF_TRY(run(cuda, user, i));
     WF_CUDA(cudaEventRecord(end, cuda->stream));
     WF_CUDA(cudaEventSynchronize(end));
     WF_CUDA(cudaEventElapsedTime(ms, begin, end));
     return WF_OK;
 }
 
-static int measure_all(wf_cuda *cuda, int count, wf_cuda_way *run, void *context, cudaEvent_t begin, cudaEvent_t end,
+static int measure_all(wf_cuda *cuda, int count, wf_cuda_way *run, void *user, cudaEvent_t begin, cudaEvent_t end,
                        int *best)
 {
     float least = 0;
@@ -69,7 +69,7 @@ static int measure_all(wf_cuda *cuda, int count, wf_cuda_way *run, void *context
     *best = -1;
     for (int i = 0; i < count; i++) {
         float ms;
-        int failed = measure(cuda, run, context, i, begin, end, &ms);
+        int failed = measure(cuda, run, user, i, begin, end, &ms);
         if (failed == WF_IO)
             return failed; /* the device is lost */
         status = failed ? failed : status;
@@ -83,7 +83,7 @@ static int measure_all(wf_cuda *cuda, int count, wf_cuda_way *run, void *context
     return status ? status : wf_fail(WF_INTERNAL, "cuda: no way to do it");
 }
 
-int wf_cuda_choose(wf_cuda *cuda, const char *key, int count, wf_cuda_way *run, void *context, int *best)
+int wf_cuda_choose(wf_cuda *cuda, const char *key, int count, wf_cuda_way *run, void *user, int *best)
 {
     *best = count == 1 ? 0 : recall(cuda, key, count);
     if (*best >= 0)
@@ -95,7 +95,7 @@ int wf_cuda_choose(wf_cuda *cuda, const char *key, int count, wf_cuda_way *run, 
         (void)cudaEventDestroy(begin);
         return wf_cuda_failed(e, "cudaEventCreate");
     }
-    int status = measure_all(cuda, count, run, context, begin, end, best);
+    int status = measure_all(cuda, count, run, user, begin, end, best);
     (void)cudaEventDestroy(begin);
     (void)cudaEventDestroy(end);
     if (status)

@@ -163,69 +163,69 @@ static int cuda_download_double(wf_backend *b, double *to, const double *from, s
     return fetch((wf_cuda *)b, to, from, n * sizeof *to);
 }
 
-struct wf_post {
+struct wf_readback {
     double *values; /* pinned */
     size_t n, room;
     cudaEvent_t arrived;
-    wf_post *next; /* among the spare ones */
+    wf_readback *next; /* among the spare ones */
 };
 
-static void post_free(wf_post *post)
+static void readback_free(wf_readback *readback)
 {
-    (void)cudaFreeHost(post->values);
-    if (post->arrived)
-        (void)cudaEventDestroy(post->arrived);
-    free(post);
+    (void)cudaFreeHost(readback->values);
+    if (readback->arrived)
+        (void)cudaEventDestroy(readback->arrived);
+    free(readback);
 }
 
-static int post_create(size_t n, wf_post **out)
+static int readback_create(size_t n, wf_readback **out)
 {
-    wf_post *post = (wf_post *)calloc(1, sizeof *post);
-    WF_CHECK(post, WF_AGAIN, "cuda: out of memory");
-    post->room = n;
-    cudaError_t e = cudaMallocHost((void **)&post->values, (n ? n : 1) * sizeof *post->values);
+    wf_readback *readback = (wf_readback *)calloc(1, sizeof *readback);
+    WF_CHECK(readback, WF_AGAIN, "cuda: out of memory");
+    readback->room = n;
+    cudaError_t e = cudaMallocHost((void **)&readback->values, (n ? n : 1) * sizeof *readback->values);
     if (!e)
-        e = cudaEventCreateWithFlags(&post->arrived, cudaEventDisableTiming);
+        e = cudaEventCreateWithFlags(&readback->arrived, cudaEventDisableTiming);
     if (e) {
-        post_free(post);
+        readback_free(readback);
         return wf_cuda_failed(e, "cudaMallocHost");
     }
-    *out = post;
+    *out = readback;
     return WF_OK;
 }
 
-static int cuda_post(wf_backend *b, const double *from, size_t n, wf_post **out)
+static int cuda_readback_begin(wf_backend *b, const double *from, size_t n, wf_readback **out)
 {
     wf_cuda *cuda = (wf_cuda *)b;
-    wf_post **at = &cuda->spare, *post = NULL;
+    wf_readback **at = &cuda->spare, *readback = NULL;
     while (*at && (*at)->room < n)
         at = &(*at)->next;
     if (*at) {
-        post = *at;
-        *at = post->next;
+        readback = *at;
+        *at = readback->next;
     } else {
-        WF_TRY(post_create(n, &post));
+        WF_TRY(readback_create(n, &readback));
     }
-    post->n = n;
-    cudaError_t e = cudaMemcpyAsync(post->values, from, n * sizeof *from, cudaMemcpyDeviceToHost, cuda->stream);
+    readback->n = n;
+    cudaError_t e = cudaMemcpyAsync(readback->values, from, n * sizeof *from, cudaMemcpyDeviceToHost, cuda->stream);
     if (!e)
-        e = cudaEventRecord(post->arrived, cuda->stream);
+        e = cudaEventRecord(readback->arrived, cuda->stream);
     if (e) {
-        post_free(post);
+        readback_free(readback);
         return wf_cuda_failed(e, "cudaMemcpyAsync");
     }
-    *out = post;
+    *out = readback;
     return WF_OK;
 }
 
-static int cuda_collect(wf_backend *b, wf_post *post, double *to)
+static int cuda_readback_end(wf_backend *b, wf_readback *readback, double *to)
 {
     wf_cuda *cuda = (wf_cuda *)b;
-    cudaError_t e = cudaEventSynchronize(post->arrived);
+    cudaError_t e = cudaEventSynchronize(readback->arrived);
     if (!e && to)
-        memcpy(to, post->values, post->n * sizeof *to);
-    post->next = cuda->spare;
-    cuda->spare = post;
+        memcpy(to, readback->values, readback->n * sizeof *to);
+    readback->next = cuda->spare;
+    cuda->spare = readback;
     WF_CUDA(e);
     return WF_OK;
 }
@@ -252,9 +252,9 @@ static void cuda_close(wf_backend *b)
             (void)cudaEventDestroy(cuda->staging[i].sent);
     }
     while (cuda->spare) {
-        wf_post *post = cuda->spare;
-        cuda->spare = post->next;
-        post_free(post);
+        wf_readback *readback = cuda->spare;
+        cuda->spare = readback->next;
+        readback_free(readback);
     }
     if (cuda->stream)
         (void)cudaStreamDestroy(cuda->stream);
@@ -333,8 +333,8 @@ static void fill_table(wf_cuda *cuda)
     b->upload = cuda_upload;
     b->download = cuda_download;
     b->download_double = cuda_download_double;
-    b->post = cuda_post;
-    b->collect = cuda_collect;
+    b->readback_begin = cuda_readback_begin;
+    b->readback_end = cuda_readback_end;
     b->zero = cuda_zero;
     b->copy = cuda_copy;
     b->copy_runs = cuda_copy_runs;

@@ -52,7 +52,7 @@ typedef struct wf_cuda {
     char *arguments;
     size_t arguments_used;
     wf_recording *recording; /* being made, or NULL */
-    wf_post *spare;          /* posts to be used again */
+    wf_readback *spare;      /* posts to be used again */
     char card[96];           /* card and library versions: what a measured choice is about */
     char choices[512];       /* path of the file of choices, "" for none */
 } wf_cuda;
@@ -84,8 +84,8 @@ int wf_cuda_argument(wf_cuda *cuda, const void *from, size_t bytes, void *out) W
 
 /* The best of `count` ways of doing the same, by their measured time, unless an earlier measurement of `key` is on file.
  * run makes the device do it in way i; ways that fail are passed over. WF_INTERNAL when all do. */
-typedef int wf_cuda_way(wf_cuda *cuda, void *context, int i);
-int wf_cuda_choose(wf_cuda *cuda, const char *key, int count, wf_cuda_way *run, void *context, int *best) WF_MUST;
+typedef int wf_cuda_way(wf_cuda *cuda, void *user, int i);
+int wf_cuda_choose(wf_cuda *cuda, const char *key, int count, wf_cuda_way *run, void *user, int *best) WF_MUST;
 
 /* Numbers that are no zeros, to measure with. */
 int wf_cuda_fill(wf_cuda *cuda, bool bf16, size_t n, void *memory) WF_MUST;

@@ -316,9 +316,9 @@ int wf_cuda_graph_run(wf_cuda *cuda, const wf_cuda_graph *g, void *x, void *w, v
     return status;
 }
 
-static int way(wf_cuda *cuda, void *context, int i)
+static int way(wf_cuda *cuda, void *user, int i)
 {
-    trial *t = (trial *)context;
+    trial *t = (trial *)user;
     t->g->plan = t->plans[i];
     t->g->workspace = t->workspaces[i];
     return wf_cuda_graph_run(cuda, t->g, t->x, t->w, t->y, t->bias);

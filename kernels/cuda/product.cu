@@ -87,9 +87,9 @@ typedef struct trial {
     char *first, *second, *bias, *out;
 } trial;
 
-static int way(wf_cuda *cuda, void *context, int i)
+static int way(wf_cuda *cuda, void *user, int i)
 {
-    trial *t = (trial *)context;
+    trial *t = (trial *)user;
     t->p->algorithm = t->found[i].algo;
     t->p->workspace = t->found[i].workspaceSize;
     return wf_cuda_product_run(cuda, t->p, t->first, t->second, t->bias, t->out, t->out);

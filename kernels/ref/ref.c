@@ -65,35 +65,35 @@ static int ref_download_double(wf_backend *b, double *to, const double *from, si
     return WF_OK;
 }
 
-struct wf_post {
+struct wf_readback {
     size_t n;
     double *values;
 };
 
-static int ref_post(wf_backend *b, const double *from, size_t n, wf_post **out)
+static int ref_readback_begin(wf_backend *b, const double *from, size_t n, wf_readback **out)
 {
     (void)b;
-    wf_post *post = malloc(sizeof *post);
-    WF_CHECK(post, WF_AGAIN, "ref: out of memory");
-    post->n = n;
-    int status = wf_ref_scratch(n, &post->values);
+    wf_readback *readback = malloc(sizeof *readback);
+    WF_CHECK(readback, WF_AGAIN, "ref: out of memory");
+    readback->n = n;
+    int status = wf_ref_scratch(n, &readback->values);
     if (status) {
-        free(post);
+        free(readback);
         return status;
     }
     for (size_t i = 0; i < n; i++)
-        post->values[i] = from[i];
-    *out = post;
+        readback->values[i] = from[i];
+    *out = readback;
     return WF_OK;
 }
 
-static int ref_collect(wf_backend *b, wf_post *post, double *to)
+static int ref_readback_end(wf_backend *b, wf_readback *readback, double *to)
 {
     (void)b;
-    for (size_t i = 0; to && i < post->n; i++)
-        to[i] = post->values[i];
-    free(post->values);
-    free(post);
+    for (size_t i = 0; to && i < readback->n; i++)
+        to[i] = readback->values[i];
+    free(readback->values);
+    free(readback);
     return WF_OK;
 }
 
@@ -140,8 +140,8 @@ static const wf_backend ref_backend = {
     .upload = ref_upload,
     .download = ref_download,
     .download_double = ref_download_double,
-    .post = ref_post,
-    .collect = ref_collect,
+    .readback_begin = ref_readback_begin,
+    .readback_end = ref_readback_end,
     .zero = ref_zero,
     .copy = ref_copy,
     .copy_runs = ref_copy_runs,

@@ -28,9 +28,9 @@ typedef struct wf_pair {
 } wf_pair;
 
 /* One record; wider dtypes are laid out first, so that all data is aligned. Returns the bytes through `hash`, if not NULL, a callback that sees all of them in order. */
-typedef void wf_byte_sink(void *context, const void *bytes, size_t n);
+typedef void wf_byte_sink(void *user, const void *bytes, size_t n);
 int wf_safetensors_write(FILE *file, const char *name, const wf_tensor *tensors, int count, const wf_pair *metadata,
-                         int pairs, wf_byte_sink *seen, void *context) WF_MUST;
+                         int pairs, wf_byte_sink *seen, void *user) WF_MUST;
 
 typedef struct wf_safetensors {
     wf_tensor *tensors;
@@ -46,14 +46,14 @@ typedef struct wf_safetensors {
  * wf_safetensors_clear). At most `limit` bytes of data are accepted, before any of it is allocated. *end is set, and
  * nothing read, when the file ends right before the record. WF_DATA: malformed or truncated; offset in the message. */
 int wf_safetensors_read(FILE *file, const char *name, size_t limit, wf_safetensors *out, bool *end, wf_byte_sink *seen,
-                        void *context) WF_MUST;
+                        void *user) WF_MUST;
 
 /* The two halves of wf_safetensors_read, for a caller who judges the shapes before the data is read: after the first,
  * each tensor's data is NULL. Memory grows with the bytes that really come, not with what the header promises. */
 int wf_safetensors_read_header(FILE *file, const char *name, wf_safetensors *out, bool *end, wf_byte_sink *seen,
-                               void *context) WF_MUST;
+                               void *user) WF_MUST;
 int wf_safetensors_read_data(FILE *file, const char *name, size_t limit, wf_safetensors *out, wf_byte_sink *seen,
-                             void *context) WF_MUST;
+                             void *user) WF_MUST;
 void wf_safetensors_clear(wf_safetensors *st);
 
 const wf_tensor *wf_safetensors_find(const wf_safetensors *st, const char *name); /* NULL if absent */

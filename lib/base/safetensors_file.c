@@ -82,9 +82,9 @@ int wf_safetensors_check(const wf_safetensors *st, const char *name)
 
 /* -- writing ------------------------------------------------------------------------------------------------------- */
 
-static void add_to_hash(void *context, const void *bytes, size_t n)
+static void add_to_hash(void *user, const void *bytes, size_t n)
 {
-    XXH3_64bits_update(context, bytes, n); /* cannot fail on an initialized state */
+    XXH3_64bits_update(user, bytes, n); /* cannot fail on an initialized state */
 }
 
 /* Reads the file from its start and compares its hash with that of what was meant to be written. */

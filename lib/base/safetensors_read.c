@@ -17,7 +17,7 @@ typedef struct source {
     const char *name;
     wf_safetensors *st;
     wf_byte_sink *seen;
-    void *context;
+    void *user;
 } source;
 
 /* *got < n only at the end of the file. */
@@ -28,7 +28,7 @@ static int read_some(const source *from, void *to, size_t n, size_t *got)
         return wf_fail_errno("%s: cannot read at byte %llu", from->name, (unsigned long long)(from->st->offset + *got));
     from->st->offset += *got;
     if (from->seen && *got)
-        from->seen(from->context, to, *got);
+        from->seen(from->user, to, *got);
     return WF_OK;
 }
 
@@ -207,9 +207,9 @@ static int parse_header(const char *who, size_t length, wf_safetensors *st)
 }
 
 int wf_safetensors_read_header(FILE *file, const char *name, wf_safetensors *out, bool *end, wf_byte_sink *seen,
-                               void *context)
+                               void *user)
 {
-    const source from = {file, name, out, seen, context};
+    const source from = {file, name, out, seen, user};
     uint64_t length, start = out->offset;
     size_t got;
     forget(out);
@@ -231,9 +231,9 @@ int wf_safetensors_read_header(FILE *file, const char *name, wf_safetensors *out
 /* -- data ---------------------------------------------------------------------------------------------------------- */
 
 int wf_safetensors_read_data(FILE *file, const char *name, size_t limit, wf_safetensors *out, wf_byte_sink *seen,
-                             void *context)
+                             void *user)
 {
-    const source from = {file, name, out, seen, context};
+    const source from = {file, name, out, seen, user};
     size_t total = 0;
     for (int i = 0; i < out->count; i++)
         WF_CHECK(WF_ADD(total, out->tensors[i].bytes, &total), WF_DATA, "%s: tensors are too large", name);
@@ -250,10 +250,10 @@ int wf_safetensors_read_data(FILE *file, const char *name, size_t limit, wf_safe
 }
 
 int wf_safetensors_read(FILE *file, const char *name, size_t limit, wf_safetensors *out, bool *end, wf_byte_sink *seen,
-                        void *context)
+                        void *user)
 {
-    WF_TRY(wf_safetensors_read_header(file, name, out, end, seen, context));
-    return *end ? WF_OK : wf_safetensors_read_data(file, name, limit, out, seen, context);
+    WF_TRY(wf_safetensors_read_header(file, name, out, end, seen, user));
+    return *end ? WF_OK : wf_safetensors_read_data(file, name, limit, out, seen, user);
 }
 
 void wf_safetensors_clear(wf_safetensors *st)

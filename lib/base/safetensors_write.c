@@ -80,29 +80,29 @@ out:
 
 /* -- bytes --------------------------------------------------------------------------------------------------------- */
 
-static int put(FILE *file, const char *name, const void *bytes, size_t n, wf_byte_sink *seen, void *context)
+static int put(FILE *file, const char *name, const void *bytes, size_t n, wf_byte_sink *seen, void *user)
 {
     if (n && fwrite(bytes, 1, n, file) != n)
         return wf_fail_write(name);
     if (seen && n)
-        seen(context, bytes, n);
+        seen(user, bytes, n);
     return WF_OK;
 }
 
 int wf_safetensors_write(FILE *file, const char *name, const wf_tensor *tensors, int count, const wf_pair *metadata,
-                         int pairs, wf_byte_sink *seen, void *context)
+                         int pairs, wf_byte_sink *seen, void *user)
 {
     char *header = NULL;
     size_t length = 0;
     WF_TRY(make_header(name, tensors, count, metadata, pairs, &header, &length));
     uint64_t prefix = length;
     int status = WF_OK;
-    WF_GO(put(file, name, &prefix, sizeof prefix, seen, context));
-    WF_GO(put(file, name, header, length, seen, context));
+    WF_GO(put(file, name, &prefix, sizeof prefix, seen, user));
+    WF_GO(put(file, name, header, length, seen, user));
     for (size_t w = 0; w < sizeof widths / sizeof *widths; w++)
         for (int i = 0; i < count; i++)
             if (wf_dtype_size(tensors[i].dtype) == widths[w])
-                WF_GO(put(file, name, tensors[i].data, tensors[i].bytes, seen, context));
+                WF_GO(put(file, name, tensors[i].data, tensors[i].bytes, seen, user));
 out:
     free(header);
     return status;

@@ -9,7 +9,7 @@ static int shown(const wf_bijector *self, const wf_autoregressive *a)
 
 void wf_autoregressive_measure(wf_bijector *self, wf_autoregressive *a, size_t tape_bytes, size_t work_bytes)
 {
-    const wf_context *c = self->context;
+    const wf_stage_shape *c = self->context;
     size_t pixels = (size_t)c->N * (size_t)c->H * (size_t)c->W, real = c->backend->real;
     a->tape = wf_round64(tape_bytes);
     a->state = wf_round64(pixels * (size_t)c->K * real);
@@ -35,7 +35,7 @@ static wf_real *spare(const wf_autoregressive *a, void *tape)
 static int copy_lines(const wf_bijector *self, const wf_autoregressive *a, int channels, int count, const wf_real *from,
                       int from_K, int i, wf_real *to, int to_K, int j, bool add)
 {
-    const wf_context *c = self->context;
+    const wf_stage_shape *c = self->context;
     size_t all = (size_t)a->lines * (size_t)a->run;
     wf_runs runs = {.outer = (size_t)c->N * (size_t)a->outer,
                     .inner = (size_t)count * (size_t)a->run,
@@ -54,7 +54,7 @@ static int copy_lines(const wf_bijector *self, const wf_autoregressive *a, int c
 /* Nothing of any picture yet, and what is beside it. */
 static int clear(const wf_bijector *self, const wf_autoregressive *a, wf_real *seen)
 {
-    const wf_context *c = self->context;
+    const wf_stage_shape *c = self->context;
     wf_backend *b = c->backend;
     size_t pixels = (size_t)c->H * (size_t)c->W, beside = (size_t)a->beside_channels, all = (size_t)shown(self, a);
     wf_runs same = {.outer = (size_t)c->N,
@@ -87,7 +87,7 @@ static int move_back(const wf_bijector *self, const wf_autoregressive *a, const 
 int wf_autoregressive_forward(const wf_bijector *self, const wf_autoregressive *a, const wf_real *params,
                               const wf_real *x, const wf_real *cond, wf_real *y, double *logdet, void *tape)
 {
-    const wf_context *c = self->context;
+    const wf_stage_shape *c = self->context;
     const wf_real *seen;
     wf_real *theta;
     WF_TRY(wf_autoregressive_show(self, a, x, tape, &seen));
@@ -105,7 +105,7 @@ static int line(const wf_autoregressive *a, int n)
 int wf_autoregressive_inverse(const wf_bijector *self, const wf_autoregressive *a, const wf_real *params,
                               const wf_real *y, const wf_real *cond, wf_real *x, double *logdet, void *tape)
 {
-    const wf_context *c = self->context;
+    const wf_stage_shape *c = self->context;
     wf_backend *b = c->backend;
     wf_real *moved = seen_in(a, tape), *found = spare(a, tape), *theta;
     WF_TRY(clear(self, a, moved));
@@ -140,7 +140,7 @@ int wf_autoregressive_backward(const wf_bijector *self, const wf_autoregressive 
                                const wf_real *x, wf_real *g, wf_real *dcond, double dlogdet, wf_real *grads, void *tape,
                                void *work)
 {
-    const wf_context *c = self->context;
+    const wf_stage_shape *c = self->context;
     wf_backend *b = c->backend;
     places p = divide(a, work);
     wf_real *theta = wf_net_output(a->net, tape);
@@ -155,7 +155,7 @@ int wf_autoregressive_inverse_backward(const wf_bijector *self, const wf_autoreg
                                        const wf_real *x, wf_real *g, wf_real *dcond, double dlogdet, void *tape,
                                        void *work)
 {
-    const wf_context *c = self->context;
+    const wf_stage_shape *c = self->context;
     wf_backend *b = c->backend;
     places p = divide(a, work);
     wf_real *theta = wf_net_output(a->net, tape), *here = spare(a, tape);

@@ -23,7 +23,7 @@ static int unknown(const char *text, const wf_word *word)
     char known[200] = "";
     for (int i = 0; registry[i]; i++)
         snprintf(known + strlen(known), sizeof known - strlen(known), "%s%s", i ? ", " : "", registry[i]->name);
-    return wf_chain_error(text, word->at, "unknown bijector '%s' (there are: %s)", word->name, known);
+    return wf_flow_text_error(text, word->at, "unknown bijector '%s' (there are: %s)", word->name, known);
 }
 
 /* The value that `text` gives option `o`. */
@@ -34,7 +34,7 @@ static int read_value(const wf_bijector_type *type, const wf_bijector_option *o,
         char *end;
         long number = strtol(text, &end, 10);
         if (*end || number < o->low || number > o->high)
-            return wf_chain_error(chain, at, "%s:%s must be from %d to %d", type->name, o->key, o->low, o->high);
+            return wf_flow_text_error(chain, at, "%s:%s must be from %d to %d", type->name, o->key, o->low, o->high);
         *value = (int)number;
         return WF_OK;
     }
@@ -46,7 +46,7 @@ static int read_value(const wf_bijector_type *type, const wf_bijector_option *o,
         }
         snprintf(known + strlen(known), sizeof known - strlen(known), "%s%s", i ? ", " : "", o->names[i]);
     }
-    return wf_chain_error(chain, at, "%s:%s must be one of %s", type->name, o->key, known);
+    return wf_flow_text_error(chain, at, "%s:%s must be one of %s", type->name, o->key, known);
 }
 
 /* Values of a word's options in the order of the type's table. */
@@ -60,13 +60,13 @@ static int read_options(const wf_bijector_type *type, const char *text, const wf
         while (k < known && strcmp(type->options[k].key, word->option[i].key))
             k++;
         if (k == known)
-            return wf_chain_error(text, at, "%s has no option '%s'", type->name, word->option[i].key);
+            return wf_flow_text_error(text, at, "%s has no option '%s'", type->name, word->option[i].key);
         WF_TRY(read_value(type, &type->options[k], text, at, word->option[i].value, &values[k]));
     }
     return WF_OK;
 }
 
-int wf_bijector_create(wf_context *context, const char *text, const wf_word *word, wf_bijector *out)
+int wf_bijector_create(wf_stage_shape *context, const char *text, const wf_word *word, wf_bijector *out)
 {
     int values[WF_BIJECTOR_MAX_OPTIONS] = {0}, i = 0;
     while (registry[i] && strcmp(registry[i]->name, word->name))
@@ -100,7 +100,7 @@ int wf_bijector_of_pictures(const wf_bijector *self)
 /* A context of its own for what follows, of the same shape. */
 static int branch(wf_bijector *self)
 {
-    wf_context *after = malloc(sizeof *after);
+    wf_stage_shape *after = malloc(sizeof *after);
     WF_CHECK(after, WF_AGAIN, "flow: out of memory");
     *after = *self->context;
     after->convs = NULL;
@@ -113,9 +113,9 @@ static int branch(wf_bijector *self)
 
 int wf_bijector_reshape(wf_bijector *self, int H, int W, int K)
 {
-    const wf_context *before = self->context;
+    const wf_stage_shape *before = self->context;
     WF_TRY(branch(self));
-    wf_context *after = self->after;
+    wf_stage_shape *after = self->after;
     after->H = H;
     after->W = W;
     after->K = K;
@@ -149,7 +149,7 @@ int64_t wf_bijector_param(wf_bijector *self, const char *name, int rank, const i
     return (int64_t)p->offset;
 }
 
-int wf_context_conv(wf_context *context, wf_conv_spec spec, wf_conv **out)
+int wf_stage_conv(wf_stage_shape *context, wf_conv_spec spec, wf_conv **out)
 {
     *out = NULL;
     if (!context->H)
@@ -196,7 +196,7 @@ int wf_bijector_declare_conv(wf_bijector *self, const char *name, wf_conv_spec s
     WF_CHECK(convs && w >= 0 && bias >= 0 && logs >= 0, WF_AGAIN, "flow: out of memory");
     wf_bijector_conv *c = &convs[self->conv_count++];
     *c = (wf_bijector_conv){.w = (size_t)w, .bias = (size_t)bias, .logs = (size_t)logs};
-    return wf_context_conv(self->context, spec, &c->conv);
+    return wf_stage_conv(self->context, spec, &c->conv);
 }
 
 wf_weights wf_bijector_weights(const wf_bijector *self, int i, const wf_real *params, wf_real *grads)

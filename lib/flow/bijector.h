@@ -10,7 +10,7 @@
 #define WF_BIJECTOR_H
 
 #include "../../kernels/backend.h"
-#include "chain.h"
+#include "flow_text.h"
 
 #define WF_BIJECTORS(row)                                                                                    \
     row(cond) row(actnorm) row(conv1x1) row(householder) row(shuffle) row(reverse) row(additive) row(affine) \
@@ -34,7 +34,7 @@ typedef struct wf_bijector_conv {
 
 /* Where bijectors work: one for each shape that a state takes on its way, fixed when the flow is created. Letters as in
  * backend.h; C: conditioning channels, 0 at the base. H = W = 0: parameters are all that is wanted. */
-typedef struct wf_context {
+typedef struct wf_stage_shape {
     wf_backend *backend;
     int N, H, W, K, C;
     wf_signal signal;      /* of whose neighbours the nets know */
@@ -49,19 +49,19 @@ typedef struct wf_context {
     } * convs; /* one per different shape, shared by all bijectors */
     int conv_count;
     wf_real *cond, *dcond;       /* the condition in this shape and its gradient, the flow's; NULL: the caller's */
-    struct wf_context *next;     /* after the next move, or word that acts on the condition: */
+    struct wf_stage_shape *next; /* after the next move, or word that acts on the condition: */
     struct wf_bijector *encoder; /* the latter, if it leads here */
     bool learnt;                 /* the condition is what an encoder has made of it */
-} wf_context;
+} wf_stage_shape;
 
 /* The convolution for `spec` (N, sides and precision are filled in here); owned by the context. */
-int wf_context_conv(wf_context *context, wf_conv_spec spec, wf_conv **out) WF_MUST;
+int wf_stage_conv(wf_stage_shape *context, wf_conv_spec spec, wf_conv **out) WF_MUST;
 
 typedef struct wf_bijector_type wf_bijector_type;
 
 typedef struct wf_bijector {
     const wf_bijector_type *type;
-    wf_context *context, *after; /* of its input, of its output */
+    wf_stage_shape *context, *after; /* of its input, of its output */
     wf_param *params;
     int param_count;
     wf_bijector_conv *convs;
@@ -137,7 +137,7 @@ WF_BIJECTORS(WF_DECLARE_BIJECTOR)
 const wf_bijector_type *wf_bijector_row(int i);
 
 /* Makes the bijector that `word` names; WF_USAGE errors point into `text`. */
-int wf_bijector_create(wf_context *context, const char *text, const wf_word *word, wf_bijector *out) WF_MUST;
+int wf_bijector_create(wf_stage_shape *context, const char *text, const wf_word *word, wf_bijector *out) WF_MUST;
 void wf_bijector_clear(wf_bijector *self);
 
 /* WF_USAGE for a word that only pictures can have. */
@@ -151,7 +151,7 @@ int wf_bijector_recondition(wf_bijector *self, int C) WF_MUST;
 /* Declares a parameter tensor after those before; its offset, or -1 out of memory. */
 int64_t wf_bijector_param(wf_bijector *self, const char *name, int rank, const int64_t *shape);
 
-/* Declares a convolution of `spec`, as wf_context_conv takes it, with its parameters NAME.w, NAME.b and NAME.l. */
+/* Declares a convolution of `spec`, as wf_stage_conv takes it, with its parameters NAME.w, NAME.b and NAME.l. */
 int wf_bijector_declare_conv(wf_bijector *self, const char *name, wf_conv_spec spec) WF_MUST;
 /* Those of conv i, for the backend; grads NULL: not wanted. */
 wf_weights wf_bijector_weights(const wf_bijector *self, int i, const wf_real *params, wf_real *grads);

@@ -14,7 +14,7 @@ typedef struct coupling {
 } coupling;
 
 /* values, of WF_COUPLING_OPTIONS: [2] mask, [3] swap. */
-static void place(const wf_context *c, const int *values, wf_coupling *of, size_t *seen, int *take)
+static void place(const wf_stage_shape *c, const int *values, wf_coupling *of, size_t *seen, int *take)
 {
     int half = c->K / 2, swap = values[3];
     of->H = c->H;
@@ -37,7 +37,7 @@ static void place(const wf_context *c, const int *values, wf_coupling *of, size_
 /* Bytes of the gradient by the transform's parameters, in multiples of 64. */
 static size_t theta_bytes(const wf_bijector *self)
 {
-    const wf_context *c = self->context;
+    const wf_stage_shape *c = self->context;
     const coupling *own = self->own;
     size_t n = (size_t)c->N * (size_t)c->H * (size_t)c->W;
     n *= (size_t)(own->of.moved * wf_transform_parameters(&own->of.transform));
@@ -56,7 +56,7 @@ int wf_coupling_create(wf_bijector *self, const wf_transform *transform, const i
     place(self->context, values, &own->of, &own->seen, &take);
     WF_CHECK(take + self->context->C > 0, WF_USAGE, "%s: nothing to condition on: one channel, no low-pass", name);
     WF_CHECK(own->of.moved > 0, WF_USAGE, "%s: nothing moves: one channel, and it is kept", name);
-    const wf_context *c = self->context;
+    const wf_stage_shape *c = self->context;
     wf_net_spec spec = {.kind = values[4], .K = c->K, .take = take, .width = values[0], .blocks = values[1]};
     spec.out = own->of.moved * wf_transform_parameters(transform);
     WF_TRY(wf_net_create(self, &spec, &own->net));
@@ -85,7 +85,7 @@ void wf_coupling_init(const wf_bijector *self, uint64_t seed, double *values)
 /* What the net sees of x. */
 static int show(const wf_bijector *self, const wf_real *x, void *tape, const wf_real **seen)
 {
-    const wf_context *c = self->context;
+    const wf_stage_shape *c = self->context;
     const coupling *own = self->own;
     wf_real *masked = (wf_real *)((char *)tape + own->masked);
     *seen = own->masked_bytes ? masked : wf_at(c->backend, x, own->seen);
@@ -103,7 +103,7 @@ int wf_coupling_data_init(wf_bijector *self, wf_real *params, const wf_real *x, 
 int wf_coupling_forward(wf_bijector *self, const wf_real *params, const wf_real *x, const wf_real *cond, wf_real *y,
                         double *logdet, void *tape)
 {
-    wf_context *c = self->context;
+    wf_stage_shape *c = self->context;
     coupling *own = self->own;
     const wf_real *seen;
     wf_real *theta;
@@ -115,7 +115,7 @@ int wf_coupling_forward(wf_bijector *self, const wf_real *params, const wf_real 
 int wf_coupling_inverse(wf_bijector *self, const wf_real *params, const wf_real *y, const wf_real *cond, wf_real *x,
                         double *logdet, void *tape)
 {
-    wf_context *c = self->context;
+    wf_stage_shape *c = self->context;
     coupling *own = self->own;
     const wf_real *seen;
     wf_real *theta;
@@ -128,7 +128,7 @@ int wf_coupling_inverse(wf_bijector *self, const wf_real *params, const wf_real 
 static int net_backward(const wf_bijector *self, const wf_real *params, const wf_real *dtheta, wf_real *grads,
                         wf_real *g, wf_real *dcond, void *tape, void *work)
 {
-    const wf_context *c = self->context;
+    const wf_stage_shape *c = self->context;
     wf_backend *b = c->backend;
     const coupling *own = self->own;
     if (!own->masked_bytes)
@@ -143,7 +143,7 @@ int wf_coupling_backward(wf_bijector *self, const wf_real *params, const wf_real
                          wf_real *dcond, double dlogdet, wf_real *grads, void *tape, void *work)
 {
     (void)cond;
-    wf_context *c = self->context;
+    wf_stage_shape *c = self->context;
     wf_backend *b = c->backend;
     coupling *own = self->own;
     wf_real *dtheta = work;
@@ -154,7 +154,7 @@ int wf_coupling_backward(wf_bijector *self, const wf_real *params, const wf_real
 int wf_coupling_inverse_backward(wf_bijector *self, const wf_real *params, const wf_real *x, wf_real *g, wf_real *dcond,
                                  double dlogdet, void *tape, void *work)
 {
-    wf_context *c = self->context;
+    wf_stage_shape *c = self->context;
     wf_backend *b = c->backend;
     coupling *own = self->own;
     wf_real *dtheta = work;

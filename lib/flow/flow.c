@@ -19,13 +19,13 @@ static int take(wf_flow *f, size_t bytes, void *out)
 
 static int create_bijectors(wf_flow *f, const char *text)
 {
-    wf_chain chain;
-    WF_TRY(wf_chain_parse(text, &chain));
+    wf_flow_text chain;
+    WF_TRY(wf_flow_text_parse(text, &chain));
     int status = WF_OK;
     f->bijectors = calloc((size_t)chain.count, sizeof *f->bijectors);
     if (!f->bijectors)
         status = wf_fail(WF_AGAIN, "flow: out of memory");
-    wf_context *at = &f->context;
+    wf_stage_shape *at = &f->context;
     for (int i = 0; i < chain.count && !status; i++) {
         wf_bijector *b = &f->bijectors[i];
         status = wf_bijector_create(at, chain.text, &chain.words[i], b);
@@ -36,12 +36,12 @@ static int create_bijectors(wf_flow *f, const char *text)
         b->offset = f->size;
         f->size += b->count;
     }
-    wf_chain_clear(&chain);
+    wf_flow_text_clear(&chain);
     return status;
 }
 
 /* Reals of a state. */
-static size_t elements_of(const wf_context *c)
+static size_t elements_of(const wf_stage_shape *c)
 {
     return (size_t)c->N * (size_t)c->H * (size_t)c->W * (size_t)c->K;
 }
@@ -123,8 +123,8 @@ static int allocate_linear(wf_flow *f)
 /* Conditions in the shapes that follow moves, and their gradients. Where only channels have changed, they are the same. */
 static int allocate_conditions(wf_flow *f)
 {
-    for (wf_context *c = &f->context; c->C && c->next; c = c->next) {
-        wf_context *after = c->next;
+    for (wf_stage_shape *c = &f->context; c->C && c->next; c = c->next) {
+        wf_stage_shape *after = c->next;
         size_t bytes = (size_t)after->N * (size_t)after->H * (size_t)after->W * (size_t)after->C * f->backend->real;
         after->cond = c->cond;
         after->dcond = c->dcond;
@@ -230,17 +230,17 @@ int wf_flow_create(wf_backend *backend, const char *chain, const wf_flow_spec *s
     WF_CHECK(f, WF_AGAIN, "flow: out of memory");
     f->backend = backend;
     f->spec = *spec;
-    f->context = (wf_context){.backend = backend,
-                              .N = spec->N,
-                              .H = spec->H,
-                              .W = spec->W,
-                              .K = spec->K,
-                              .C = spec->C,
-                              .kernel = spec->kernel,
-                              .signal = spec->signal,
-                              .D = spec->D,
-                              .keep = spec->memory != WF_MEMORY_NONE,
-                              .precision = spec->precision};
+    f->context = (wf_stage_shape){.backend = backend,
+                                  .N = spec->N,
+                                  .H = spec->H,
+                                  .W = spec->W,
+                                  .K = spec->K,
+                                  .C = spec->C,
+                                  .kernel = spec->kernel,
+                                  .signal = spec->signal,
+                                  .D = spec->D,
+                                  .keep = spec->memory != WF_MEMORY_NONE,
+                                  .precision = spec->precision};
     f->elements = elements_of(&f->context);
     int status = WF_OK;
     WF_GO(create_bijectors(f, chain));
@@ -261,7 +261,7 @@ void wf_flow_destroy(wf_flow *f)
         return;
     for (int i = 0; i < f->bijector_count; i++)
         wf_bijector_clear(&f->bijectors[i]);
-    for (wf_context *c = &f->context, *next; c; c = next) {
+    for (wf_stage_shape *c = &f->context, *next; c; c = next) {
         next = c->next;
         for (int i = 0; i < c->conv_count; i++)
             f->backend->conv_destroy(f->backend, c->convs[i].conv);

@@ -56,10 +56,10 @@ const wf_real *wf_flow_latent(const wf_flow *flow);
 /* After forward: log p of each picture, host [N], nats. Waits for the device. */
 int wf_flow_log_density(wf_flow *flow, double *log_density) WF_MUST;
 
-/* wf_flow_log_density in two steps, of which the first does not wait: by `collect`, which ends the post, the flow may have
+/* wf_flow_log_density in two steps, of which the first does not wait: by `readback_end`, which ends the readback, the flow may have
  * run again. */
-int wf_flow_post(wf_flow *flow, wf_post **out) WF_MUST;
-int wf_flow_collect(wf_flow *flow, wf_post *post, double *log_density) WF_MUST;
+int wf_flow_readback_begin(wf_flow *flow, wf_readback **out) WF_MUST;
+int wf_flow_readback_end(wf_flow *flow, wf_readback *readback, double *log_density) WF_MUST;
 /* After forward: *bad (device) becomes 1 when a log-density is not finite. Does not wait. */
 int wf_flow_guard(wf_flow *flow, double *bad) WF_MUST;
 
@@ -70,14 +70,14 @@ double wf_flow_condition(wf_flow *flow, char worst[64]);
 /* Called for each group of bijectors as soon as its gradient is complete, last group first, or once for all where memory is
  * plenty and calls are not: grads [count] (device, valid during the call) belongs to params [offset, offset+count), which is
  * not read again in this pass. */
-typedef int wf_grad_sink(void *context, size_t offset, size_t count, const wf_real *grads);
+typedef int wf_grad_sink(void *user, size_t offset, size_t count, const wf_real *grads);
 
 /* After forward with the same arguments, once: the gradient of  scale * sum over n of log p_n. What forward left is used
  * up, the latent included.
  * sink NULL: no parameter gradients. dcond [N,H,W,C] is added to; may be NULL. *dx (may be NULL): gradient by x, device
  * [N,H,W,K], valid until the flow runs again. WF_USAGE for a flow with WF_MEMORY_NONE. */
 int wf_flow_backward(wf_flow *flow, const wf_real *params, const wf_real *cond, double scale, wf_grad_sink *sink,
-                     void *context, wf_real *dcond, const wf_real **dx) WF_MUST;
+                     void *user, wf_real *dcond, const wf_real **dx) WF_MUST;
 
 /* x = f^-1(z; cond), device [N,H,W,K], valid until the flow runs again. */
 int wf_flow_inverse(wf_flow *flow, const wf_real *params, const wf_real *z, const wf_real *cond,

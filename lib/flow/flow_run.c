@@ -13,7 +13,7 @@ static size_t pixels(const wf_flow_stage *s)
 }
 
 /* Pixels of a picture at a stage, by weight. */
-static double counted_at(const wf_flow *f, const wf_context *c)
+static double counted_at(const wf_flow *f, const wf_stage_shape *c)
 {
     return f->context.weight ? f->counted : (double)c->H * c->W;
 }
@@ -88,12 +88,12 @@ static int unfold(wf_flow *f, const wf_real *params, const wf_flow_stage *stages
 }
 
 /* Gives the sink the gradients of a stage that is done, unless all are given together at the end. */
-static int give(wf_flow *f, const wf_real *params, wf_flow_stage *s, double scale, wf_grad_sink *sink, void *context)
+static int give(wf_flow *f, const wf_real *params, wf_flow_stage *s, double scale, wf_grad_sink *sink, void *user)
 {
     if (f->whole)
         return WF_OK;
     WF_TRY(unfold(f, params, s, 1, scale));
-    return sink(context, s->offset, s->size, f->grads);
+    return sink(user, s->offset, s->size, f->grads);
 }
 
 /* The front of `state`, in place. */
@@ -117,7 +117,7 @@ static wf_flow_stage *stage_of(const wf_flow *f, const wf_bijector *bijector)
 /* The conditions of all contexts, from the caller's: encoded, and squeezed where the state is. */
 static int make_conditions(wf_flow *f, const wf_real *params, const wf_real *cond)
 {
-    for (const wf_context *c = &f->context; c->next; c = c->next) {
+    for (const wf_stage_shape *c = &f->context; c->next; c = c->next) {
         const wf_real *from = c->cond ? c->cond : cond;
         wf_bijector *j = c->next->encoder;
         if (j)
@@ -199,7 +199,7 @@ int wf_flow_weigh(wf_flow *f, const wf_real *weight, double counted)
 {
     WF_CHECK(!weight || !reshapes(f), WF_USAGE,
              "flow: pixels have no weights of their own after squeeze, split or haar: give --context 0");
-    for (wf_context *c = &f->context; c; c = c->next)
+    for (wf_stage_shape *c = &f->context; c; c = c->next)
         c->weight = weight;
     f->counted = counted;
     return WF_OK;
@@ -229,7 +229,7 @@ typedef struct piece {
 static piece piece_of(const wf_flow *f, int i)
 {
     const wf_flow_stage *s = &f->stages[i ? f->stage_count - i : f->stage_count - 1];
-    const wf_context *c = i ? s->context : f->bijectors[s->first].after;
+    const wf_stage_shape *c = i ? s->context : f->bijectors[s->first].after;
     piece p = {i ? s->left : 0, i ? s->elements - s->left : s->left, c->H * c->W, 0};
     p.K = (int)(p.count / (size_t)f->spec.N / (size_t)p.P);
     return p;
@@ -299,7 +299,7 @@ static void add_up(const wf_flow *f, const double *logdet, double sign, bool all
 {
     double matrices = 0;
     for (int i = 0, at = f->spec.N; i < f->stage_count; i++) {
-        const wf_context *c = f->stages[i].context;
+        const wf_stage_shape *c = f->stages[i].context;
         if (f->stages[i].linear)
             matrices += logdet[at++] * (all ? (double)c->H * c->W : counted_at(f, c));
     }
@@ -312,16 +312,16 @@ static size_t logdet_count(const wf_flow *f)
     return (size_t)f->spec.N + (size_t)f->linear_count;
 }
 
-int wf_flow_post(wf_flow *f, wf_post **out)
+int wf_flow_readback_begin(wf_flow *f, wf_readback **out)
 {
-    return f->backend->post(f->backend, f->logdet, logdet_count(f), out);
+    return f->backend->readback_begin(f->backend, f->logdet, logdet_count(f), out);
 }
 
 /* sign -1: of the inverse, which has subtracted, and counts every pixel. */
-static int collect(wf_flow *f, wf_post *post, double sign, double *own)
+static int collect(wf_flow *f, wf_readback *readback, double sign, double *own)
 {
     double *logdet = malloc(logdet_count(f) * sizeof *logdet);
-    int status = f->backend->collect(f->backend, post, logdet);
+    int status = f->backend->readback_end(f->backend, readback, logdet);
     if (!status && !logdet)
         status = wf_fail(WF_AGAIN, "flow: out of memory");
     if (!status)
@@ -330,9 +330,9 @@ static int collect(wf_flow *f, wf_post *post, double sign, double *own)
     return status;
 }
 
-int wf_flow_collect(wf_flow *f, wf_post *post, double *log_density)
+int wf_flow_readback_end(wf_flow *f, wf_readback *readback, double *log_density)
 {
-    return collect(f, post, 1, log_density);
+    return collect(f, readback, 1, log_density);
 }
 
 int wf_flow_guard(wf_flow *f, double *bad)
@@ -342,9 +342,9 @@ int wf_flow_guard(wf_flow *f, double *bad)
 
 int wf_flow_log_density(wf_flow *f, double *log_density)
 {
-    wf_post *post;
-    WF_TRY(wf_flow_post(f, &post));
-    return collect(f, post, 1, log_density);
+    wf_readback *readback;
+    WF_TRY(wf_flow_readback_begin(f, &readback));
+    return collect(f, readback, 1, log_density);
 }
 
 static double frobenius(const double *m, size_t n)
@@ -366,7 +366,7 @@ static void name_linear(const wf_flow *f, const wf_flow_stage *s, char name[64])
 double wf_flow_condition(wf_flow *f, char name[64])
 {
     size_t widest = 0;
-    for (const wf_context *c = &f->context; c; c = c->next)
+    for (const wf_stage_shape *c = &f->context; c; c = c->next)
         widest = (size_t)c->K > widest ? (size_t)c->K : widest;
     double worst = 0, *host = malloc(2 * widest * widest * sizeof *host);
     for (int i = 0; host && i < f->stage_count; i++) {
@@ -391,7 +391,7 @@ double wf_flow_condition(wf_flow *f, char name[64])
 
 /* Where the gradient by the condition of a context goes; NULL: neither the caller wants it nor, where parameters' gradients are
  * wanted, an encoder. */
-static wf_real *dcond_at(const wf_context *c, bool want, wf_real *dcond)
+static wf_real *dcond_at(const wf_stage_shape *c, bool want, wf_real *dcond)
 {
     return c->dcond && (dcond || (want && c->learnt)) ? c->dcond : dcond;
 }
@@ -400,7 +400,7 @@ static wf_real *dcond_at(const wf_context *c, bool want, wf_real *dcond)
 static int clear_dcond(wf_flow *f, bool want, wf_real *dcond)
 {
     wf_backend *b = f->backend;
-    for (const wf_context *c = f->context.next; c; c = c->next)
+    for (const wf_stage_shape *c = f->context.next; c; c = c->next)
         if (c->dcond && dcond_at(c, want, dcond))
             WF_TRY(b->zero(b, c->dcond, (size_t)c->N * (size_t)c->H * (size_t)c->W * (size_t)c->C * b->real));
     return WF_OK;
@@ -408,12 +408,12 @@ static int clear_dcond(wf_flow *f, bool want, wf_real *dcond)
 
 /* After it: what the condition of context c has of the gradients of those after it, at last the caller's; and the gradients of
  * encoders' parameters, to the sink where each stage gives its own. */
-static int gather_dcond(wf_flow *f, const wf_real *params, const wf_context *c, wf_real *dcond, double scale,
-                        wf_grad_sink *sink, void *context)
+static int gather_dcond(wf_flow *f, const wf_real *params, const wf_stage_shape *c, wf_real *dcond, double scale,
+                        wf_grad_sink *sink, void *user)
 {
     if (!c->next)
         return WF_OK;
-    WF_TRY(gather_dcond(f, params, c->next, dcond, scale, sink, context));
+    WF_TRY(gather_dcond(f, params, c->next, dcond, scale, sink, user));
     const wf_real *from = dcond_at(c->next, sink != NULL, dcond);
     wf_real *to = dcond_at(c, sink != NULL, dcond);
     wf_bijector *j = c->next->encoder;
@@ -424,7 +424,7 @@ static int gather_dcond(wf_flow *f, const wf_real *params, const wf_context *c, 
     wf_flow_stage *s = stage_of(f, j);
     WF_TRY(j->type->encode_backward(j, wf_at(f->backend, params, j->offset), from, to, sink ? grads_of(f, s, j) : NULL,
                                     s->tape, f->work));
-    return sink ? give(f, params, s, scale, sink, context) : WF_OK;
+    return sink ? give(f, params, s, scale, sink, user) : WF_OK;
 }
 
 /* x: the stage's input. Turns f->g from the gradient by its output into that by x; unfold makes what is left of it that of the
@@ -445,7 +445,7 @@ static int run_backward(wf_flow *f, const wf_real *params, wf_flow_stage *s, con
 }
 
 int wf_flow_backward(wf_flow *f, const wf_real *params, const wf_real *cond, double scale, wf_grad_sink *sink,
-                     void *context, wf_real *dcond, const wf_real **dx)
+                     void *user, wf_real *dcond, const wf_real **dx)
 {
     WF_CHECK(f->spec.memory != WF_MEMORY_NONE, WF_USAGE, "flow: created without memory for backward");
     bool kept = f->spec.memory == WF_MEMORY_STORE;
@@ -459,12 +459,12 @@ int wf_flow_backward(wf_flow *f, const wf_real *params, const wf_real *cond, dou
             WF_TRY(run_inverse(f, params, s, cond, f->state, NULL));
         WF_TRY(run_backward(f, params, s, s->in ? s->in : f->state, cond, scale, sink != NULL, dcond));
         if (sink && !wf_flow_encodes(f, s))
-            WF_TRY(give(f, params, s, scale, sink, context));
+            WF_TRY(give(f, params, s, scale, sink, user));
     }
-    WF_TRY(gather_dcond(f, params, &f->context, dcond, scale, sink, context));
+    WF_TRY(gather_dcond(f, params, &f->context, dcond, scale, sink, user));
     if (sink && f->whole) {
         WF_TRY(unfold(f, params, f->stages, f->stage_count, scale));
-        WF_TRY(sink(context, 0, f->size, f->grads));
+        WF_TRY(sink(user, 0, f->size, f->grads));
     }
     if (dx)
         *dx = f->g;
@@ -493,9 +493,9 @@ int wf_flow_inverse(wf_flow *f, const wf_real *params, const wf_real *z, const w
 
 int wf_flow_inverse_logdet(wf_flow *f, double *logdet)
 {
-    wf_post *post;
-    WF_TRY(wf_flow_post(f, &post));
-    return collect(f, post, -1, logdet);
+    wf_readback *readback;
+    WF_TRY(wf_flow_readback_begin(f, &readback));
+    return collect(f, readback, -1, logdet);
 }
 
 /* f->g from the gradient by the stage's x to that by its y. Where nothing was kept, f->state is x and becomes y. */

@@ -23,7 +23,7 @@ typedef struct layer {
 /* A layer may be residual: it adds the input of the layer before. Hidden map i is the output of layer i, except the last's. */
 struct wf_net {
     wf_bijector *owner;
-    wf_context *context;
+    wf_stage_shape *context;
     wf_net_spec spec;
     layer *layers;
     int count;
@@ -83,7 +83,7 @@ wf_real *wf_net_output(const wf_net *net, void *tape)
 
 static wf_map_shape shape_of(const wf_net *net, int channels)
 {
-    const wf_context *c = net->context;
+    const wf_stage_shape *c = net->context;
     return (wf_map_shape){c->N, c->H, c->W, channels, c->precision};
 }
 
@@ -239,7 +239,7 @@ int wf_net_kind(const char *name)
 /* Room for hidden maps, and for what gates and attention are of. */
 static void measure(wf_net *net)
 {
-    const wf_context *c = net->context;
+    const wf_stage_shape *c = net->context;
     size_t each = (size_t)c->N * (size_t)c->H * (size_t)c->W * (size_t)net->spec.width * c->backend->real;
     for (int i = 0; i < net->count; i++) {
         layer *l = &net->layers[i];
@@ -292,7 +292,7 @@ static int complete(wf_net_spec *spec)
 
 int wf_net_create(wf_bijector *owner, const wf_net_spec *spec, wf_net **result)
 {
-    wf_context *c = owner->context;
+    wf_stage_shape *c = owner->context;
     wf_net_spec whole = *spec;
     WF_TRY(complete(&whole));
     wf_net *net = calloc(1, sizeof *net);
@@ -330,7 +330,7 @@ void wf_net_init(const wf_net *net, uint64_t seed, uint64_t first, double *value
 /* From a map of queries, keys and values to the output of attention; leaves them in qkv. */
 static int attend(const wf_net *net, const wf_map *wide, wf_real *qkv, wf_real *plain, wf_map *y)
 {
-    const wf_context *c = net->context;
+    const wf_stage_shape *c = net->context;
     wf_backend *b = c->backend;
     int W = net->spec.width;
     wf_map_shape shape = shape_of(net, 3 * W);
@@ -384,7 +384,7 @@ static int apply(const wf_net *net, int i, const wf_weights *weights, void *tape
 
 int wf_net_forward(wf_net *net, const wf_real *params, const wf_real *x, const wf_real *cond, void *tape, wf_real **out)
 {
-    wf_context *c = net->context;
+    wf_stage_shape *c = net->context;
     wf_backend *b = c->backend;
     WF_TRY(b->pack(b, &net->in_shape, net->spec.take, net->spec.K, x, c->C, cond, input_map(net, tape)));
     for (int i = 0; i < net->count; i++) {
@@ -398,7 +398,7 @@ int wf_net_forward(wf_net *net, const wf_real *params, const wf_real *x, const w
 /* *dy, the gradient by the output of attention, becomes that by the output of its convolution. */
 static int attend_backward(const wf_net *net, const wf_real *qkv, void *work, wf_map **dy)
 {
-    const wf_context *c = net->context;
+    const wf_stage_shape *c = net->context;
     wf_backend *b = c->backend;
     int W = net->spec.width;
     wf_map_shape shape = shape_of(net, 3 * W);
@@ -437,7 +437,7 @@ static int retreat(const wf_net *net, int i, const wf_real *params, void *tape, 
 int wf_net_backward(wf_net *net, const wf_real *params, const wf_real *dout, wf_real *grads, wf_real *dx,
                     wf_real *dcond, void *tape, void *work)
 {
-    wf_context *c = net->context;
+    wf_stage_shape *c = net->context;
     wf_backend *b = c->backend;
     wf_map *din = (wf_map *)((char *)work + 3 * net->hidden_bytes);
     wf_map *dy = (wf_map *)((char *)din + net->in_bytes), *skip = NULL, *past = NULL;
@@ -462,14 +462,14 @@ int wf_net_backward(wf_net *net, const wf_real *params, const wf_real *dout, wf_
 static int normalize(const wf_net *net, int i, const wf_weights *weights, wf_real *params, const wf_map *x, wf_map *y,
                      wf_real *scratch)
 {
-    wf_context *c = net->context;
+    wf_stage_shape *c = net->context;
     wf_backend *b = c->backend;
     wf_conv_spec plain = net->layers[i].spec;
     wf_conv *conv;
     wf_map_shape shape = shape_of(net, plain.out);
     plain.relu = plain.residual = false;
     wf_real *offset = wf_at(b, params, net->owner->convs[i].bias), *logs = wf_at(b, params, net->owner->convs[i].logs);
-    WF_TRY(wf_context_conv(c, plain, &conv));
+    WF_TRY(wf_stage_conv(c, plain, &conv));
     WF_TRY(b->zero(b, offset, (size_t)plain.out * b->real));
     WF_TRY(b->zero(b, logs, (size_t)plain.out * b->real));
     WF_TRY(b->conv_forward(b, conv, weights, x, NULL, y));
@@ -479,7 +479,7 @@ static int normalize(const wf_net *net, int i, const wf_weights *weights, wf_rea
 
 int wf_net_data_init(wf_net *net, wf_real *params, const wf_real *x, const wf_real *cond, void *tape)
 {
-    wf_context *c = net->context;
+    wf_stage_shape *c = net->context;
     wf_backend *b = c->backend;
     size_t pixels = (size_t)c->N * (size_t)c->H * (size_t)c->W;
     void *memory = NULL;

@@ -13,7 +13,7 @@
 typedef struct wf_flow_stage {
     int first, count; /* bijectors */
     bool linear;
-    const wf_context *context;
+    const wf_stage_shape *context;
     size_t elements, left; /* reals of its input; of its output, without what it parks */
     size_t offset, size;   /* parameters */
     wf_linear matrix;      /* linear: A, a, B, b and the place of its log-determinant */
@@ -25,7 +25,7 @@ typedef struct wf_flow_stage {
 struct wf_flow {
     wf_backend *backend;
     wf_flow_spec spec;
-    wf_context context;
+    wf_stage_shape context;
     wf_bijector *bijectors;
     int bijector_count;
     wf_flow_stage *stages;

@@ -51,7 +51,7 @@ static int take(wf_images *images, const wf_image_work *work, slot *s, bool *mor
     while ((status = wf_images_take(images, &s->image, skips ? NULL : &s->later, &name, more))) {
         if (!skips)
             return status;
-        WF_TRY(work->skip(work->context, status));
+        WF_TRY(work->skip(work->user, status));
     }
     if (!*more)
         return WF_OK;
@@ -115,9 +115,9 @@ static int do_batch(const worker *w, int64_t batch, int count)
     const wf_image_work *work = w->run->work;
     for (int i = 0; i < count; i++) {
         WF_TRY(decode(&w->slots[i]));
-        WF_TRY(work->picture(work->context, w->number, batch * w->run->size, i, &w->slots[i].image, w->slots[i].name));
+        WF_TRY(work->picture(work->user, w->number, batch * w->run->size, i, &w->slots[i].image, w->slots[i].name));
     }
-    return work->batch(work->context, w->number, count);
+    return work->batch(work->user, w->number, count);
 }
 
 /* When it is the batch's turn, and nothing before it has failed. */
@@ -130,7 +130,7 @@ static void deliver(const worker *w, int64_t batch, int count, int status)
     bool mine = !r->status;
     pthread_mutex_unlock(&r->lock);
     if (mine && !status)
-        status = r->work->deliver(r->work->context, w->number, r->count, count);
+        status = r->work->deliver(r->work->user, w->number, r->count, count);
     pthread_mutex_lock(&r->lock);
     if (mine && status) {
         r->status = status;
@@ -150,9 +150,9 @@ static bool stopped(run *r)
     return stop;
 }
 
-static void *work_on(void *context)
+static void *work_on(void *user)
 {
-    worker *w = context;
+    worker *w = user;
     int64_t batch;
     int count;
     for (;;) {

@@ -1,4 +1,4 @@
-/* image.h - pictures, and other signals (axes.h), in and out; formats are recognised by content, one row each in a registry */
+/* image.h - pictures, and other signals (signal.h), in and out; formats are recognised by content, one row each in a registry */
 #ifndef WF_IMAGE_H
 #define WF_IMAGE_H
 
@@ -38,16 +38,16 @@ int wf_image_reserve(wf_image *image, const char *name, int64_t H, int64_t W, in
  * N flat pictures in three planes of 32x32 or 64x64, else [H,W].
  *
  * Sounds (WAV, FLAC, AIFF of 8 or 16 bits) come the same way, as pictures of one row, and so do volumes in NumPy arrays, where
- * wf_images_take_as says so. */
+ * wf_images_set_options says so. */
 typedef struct wf_images wf_images;
 
 /* How what can be taken in more than one way is taken. */
-typedef struct wf_images_taken {
+typedef struct wf_images_options {
     int64_t length; /* sounds: cut in pieces of so many samples, one after the other; 0: whole */
     bool pictures;  /* sounds in folders and archives are passed over, as other files there are */
     bool volumes;   /* NumPy arrays: [D,H,W], [D,H,W,C] with C <= 4, else [N,D,H,W], and [N,D,H,W,C] */
-} wf_images_taken;
-void wf_images_take_as(wf_images *images, wf_images_taken how);
+} wf_images_options;
+void wf_images_set_options(wf_images *images, wf_images_options how);
 int wf_images_open(char *const *paths, int count, FILE *standard_input, wf_images **out) WF_MUST; /* count 0: stdin */
 
 /* More paths, from the file at `path` ("-": standard input), one a line or, with `null`, each with a zero byte behind it.
@@ -71,15 +71,15 @@ void wf_images_close(wf_images *images);
 typedef struct wf_image_work {
     /* Takes picture i of a worker's batch, before which are `first` pictures; `image` may be changed and is lent for the
      * call. */
-    int (*picture)(void *context, int worker, int64_t first, int i, wf_image *image, const char *name);
+    int (*picture)(void *user, int worker, int64_t first, int i, wf_image *image, const char *name);
     /* All `count` of them were taken. */
-    int (*batch)(void *context, int worker, int count);
+    int (*batch)(void *user, int worker, int count);
     /* The same batch, when its turn has come: one at a time, in the order of the pictures. */
-    int (*deliver)(void *context, int worker, int64_t first, int count);
+    int (*deliver)(void *user, int worker, int64_t first, int count);
     /* After a picture that could not be read (`status`; the source is at it, wf_images_skip may pass over it): WF_OK to go on.
      * NULL: its failure is the run's. With it, pictures are decoded one after the other. */
-    int (*skip)(void *context, int status);
-    void *context;
+    int (*skip)(void *user, int status);
+    void *user;
 } wf_image_work;
 
 /* Reads to the end, in batches of `size` pictures that do not depend on the number of workers. Pictures are cut out of

@@ -127,7 +127,7 @@ struct wf_images {
     wf_image unread; /* no pixels: none was given back */
     char *unread_name;
     int64_t most; /* pictures still to be given, -1: no limit */
-    wf_images_taken how;
+    wf_images_options how;
 };
 
 static char *const only_stdin[] = {"-"};
@@ -167,7 +167,7 @@ void wf_images_close(wf_images *images)
     free(images);
 }
 
-void wf_images_take_as(wf_images *images, wf_images_taken how)
+void wf_images_set_options(wf_images *images, wf_images_options how)
 {
     images->how = how;
 }

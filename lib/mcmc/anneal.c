@@ -16,7 +16,7 @@
 #include "../model/level.h"
 #include "../model/level_input.h"
 
-enum { MOST = 64, SIZES = 7 }; /* rows of wf_level_batch, and how many times they can be halved, plus 1 */
+enum { MOST = 64, SIZES = 7 }; /* rows of wf_level_rows, and how many times they can be halved, plus 1 */
 
 /* A stage for one number of rows, and where its flow leaves what it gives. */
 typedef struct sized {
@@ -50,7 +50,7 @@ struct wf_anneal {
     stage *last;         /* the first is stages[0] */
     int most, N, chains; /* rows of a batch at most, rows of this one */
     int size;            /* how many times the one is halved to the other */
-    wf_replay replays[PARTS][SIZES];
+    wf_capture replays[PARTS][SIZES];
     size_t D;                 /* coefficients of all stages */
     float *condition;         /* [chains,condition_size] pixel units: low-pass of the first stage, or what is known */
     size_t condition_size;    /* 0 at a base of which nothing is known */
@@ -105,7 +105,7 @@ static int open_stage(wf_anneal *a, const wf_model *model, int level)
     WF_TRY(reals(a, s->size, &s->in));
     wf_extent one = extent_of(a, s);
     one.N = 1;
-    size_t scratch = level ? wf_halving_scratch(&one) : 0;
+    size_t scratch = level ? wf_dwt_scratch(&one) : 0;
     if (scratch)
         WF_TRY(reals(a, scratch, &s->scratch));
     if (level > 0) {
@@ -176,8 +176,8 @@ int wf_anneal_create(const wf_model *model, const wf_anneal_spec *spec, wf_backe
     WF_CHECK(a, WF_AGAIN, "anneal: out of memory");
     *a = (wf_anneal){.backend = backend, .meta = &model->meta, .spec = *spec, .chains = chains};
     a->most = batch_rows(spec,
-                         wf_level_batch(wf_rows_grown(signal, spec->H, doublings(spec, spec->last)),
-                                        spec->W << doublings(spec, spec->last)),
+                         wf_level_rows(wf_rows_grown(signal, spec->H, doublings(spec, spec->last)),
+                                       spec->W << doublings(spec, spec->last)),
                          chains);
     a->wavelet = wf_wavelet_find(model->meta.wavelet);
     if (!a->wavelet) {
@@ -199,7 +199,7 @@ void wf_anneal_destroy(wf_anneal *a)
     if (!a)
         return;
     for (int i = 0; i < PARTS * SIZES; i++)
-        wf_replay_clear(a->backend, &a->replays[i / SIZES][i % SIZES]);
+        wf_capture_clear(a->backend, &a->replays[i / SIZES][i % SIZES]);
     for (stage *s = a->stages; a->last && s <= a->last; s++) {
         wf_real *owned[] = {s->in, s->low, s->dlow, s->dx, s->scratch};
         for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
@@ -217,10 +217,10 @@ void wf_anneal_destroy(wf_anneal *a)
 
 size_t wf_anneal_size(const wf_anneal *a)
 {
-    return a->spec.known ? wf_known_size(a->spec.known) : a->D;
+    return a->spec.known ? wf_observed_size(a->spec.known) : a->D;
 }
 
-int wf_anneal_batch(const wf_anneal *a)
+int wf_anneal_rows(const wf_anneal *a)
 {
     return a->most;
 }
@@ -254,7 +254,7 @@ static int load_condition(wf_anneal *a, int count, const int *chain)
     return a->backend->upload(a->backend, s->low, a->pixels, WF_F32, (size_t)a->N * s->low_size);
 }
 
-/* What load_condition has brought, in the flow's units: without noise, as wf_feed_load has it. */
+/* What load_condition has brought, in the flow's units: without noise, as wf_level_input_load has it. */
 static int scale_condition(wf_anneal *a)
 {
     static const uint64_t unused[MOST];
@@ -287,7 +287,7 @@ static int lift(wf_anneal *a, const stage *s)
     if (is_base(s))
         return b->copy(b, s[1].low, s->now->x, (size_t)a->N * s->size);
     wf_extent extent = extent_of(a, s + 1);
-    return wf_unhalve(b, a->wavelet, &extent, s->low, s->now->x, s[1].low, s[1].scratch);
+    return wf_idwt_level(b, a->wavelet, &extent, s->low, s->now->x, s[1].low, s[1].scratch);
 }
 
 static int compute_rise(void *anneal)
@@ -304,7 +304,7 @@ static int compute_rise(void *anneal)
 
 static int play(wf_anneal *a, enum part part, int (*work)(void *anneal))
 {
-    return wf_replay_run(a->backend, &a->replays[part][a->size], work, a);
+    return wf_capture_run(a->backend, &a->replays[part][a->size], work, a);
 }
 
 /* Coefficients and low-pass pictures of all stages, for a batch of count <= N positions. */
@@ -361,7 +361,7 @@ static int lower(wf_anneal *a, const stage *s)
     if (is_base(s))
         return b->copy(b, s->dx, s[1].dlow, (size_t)a->N * s->size);
     wf_extent extent = extent_of(a, s + 1);
-    WF_TRY(wf_halve(b, a->wavelet, &extent, s[1].dlow, s->dlow, s->dx, s[1].scratch));
+    WF_TRY(wf_dwt_level(b, a->wavelet, &extent, s[1].dlow, s->dlow, s->dx, s[1].scratch));
     return b->scale(b, low, 1 << wf_axes(a->meta->signal), 0, s->dlow);
 }
 
@@ -431,15 +431,15 @@ static int complete(wf_anneal *a, int count, const int *chain, const double *x, 
 {
     *whole = a->spec.known ? a->whole : x;
     for (int n = 0; n < count && a->spec.known; n++)
-        WF_TRY(wf_known_expand(a->spec.known, a->condition + (size_t)chain[n] * a->D, x + (size_t)n * wf_anneal_size(a),
-                               a->whole + (size_t)n * a->D));
+        WF_TRY(wf_observed_apply(a->spec.known, a->condition + (size_t)chain[n] * a->D,
+                                 x + (size_t)n * wf_anneal_size(a), a->whole + (size_t)n * a->D));
     return WF_OK;
 }
 
 int wf_anneal_density(void *anneal, int n, const int *chain, const double *x, double *logp, double *gradient)
 {
     wf_anneal *a = anneal;
-    wf_known *known = a->spec.known;
+    wf_observed *known = a->spec.known;
     size_t each = wf_anneal_size(a);
     for (int at = 0; at < n; at += a->most) {
         int count = rows(a, n, at);
@@ -448,7 +448,7 @@ int wf_anneal_density(void *anneal, int n, const int *chain, const double *x, do
         WF_TRY(complete(a, count, chain + at, x + (size_t)at * each, &whole));
         WF_TRY(batch_density(a, count, chain + at, whole, logp + at, known ? a->gradient : to));
         for (int i = 0; i < count && known; i++)
-            WF_TRY(wf_known_gather(known, a->gradient + (size_t)i * a->D, to + (size_t)i * each));
+            WF_TRY(wf_observed_adjoint(known, a->gradient + (size_t)i * a->D, to + (size_t)i * each));
     }
     return WF_OK;
 }
@@ -483,7 +483,8 @@ int wf_anneal_start(wf_anneal *a, int n, const uint64_t *id, uint64_t seed, doub
     int chain[MOST];
     WF_CHECK(n <= a->chains, WF_USAGE, "anneal: %d chains, made for %d", n, a->chains);
     for (int i = 0; i < n && a->spec.known; i++)
-        wf_known_start(a->spec.known, a->condition + (size_t)i * a->D, seed, id[i], x + (size_t)i * wf_anneal_size(a));
+        wf_observed_start(a->spec.known, a->condition + (size_t)i * a->D, seed, id[i],
+                          x + (size_t)i * wf_anneal_size(a));
     if (a->spec.known)
         return WF_OK;
     for (int at = 0; at < n; at += a->most) {
@@ -499,7 +500,7 @@ static int take_pixels(wf_anneal *a, int count, size_t each, const int *chain, b
 {
     size_t n = (size_t)count * each;
     WF_TRY(a->backend->download(a->backend, to, WF_F32, from, n));
-    wf_feed_undo(a->meta, low, n, to);
+    wf_level_input_undo(a->meta, low, n, to);
     for (size_t i = 0; i < n; i++)
         WF_CHECK(isfinite(to[i]), WF_INTERNAL, "level %d: the picture of chain %d is not finite", a->spec.last,
                  chain[i / each]);

@@ -27,7 +27,7 @@ typedef struct wf_anneal_spec {
     int H, W;                              /* of the low-pass at `first`; of I_0 when first is 0 */
     double temperature[WF_MAX_LEVELS + 1]; /* of each level of the model, above 0 */
     bool data;                             /* the chain moves in the coefficients, not in the latents */
-    wf_known
+    wf_observed
         *known; /* borrowed; NULL: nothing is known. With all levels and data: the chain moves in what is missing */
 } wf_anneal_spec;
 
@@ -40,7 +40,7 @@ int wf_anneal_create(const wf_model *model, const wf_anneal_spec *spec, wf_backe
 void wf_anneal_destroy(wf_anneal *a); /* NULL is allowed */
 
 size_t wf_anneal_size(const wf_anneal *a); /* D: coefficients of levels first .. last, or what is missing of them */
-int wf_anneal_batch(const wf_anneal *a);   /* chains that the device computes at once */
+int wf_anneal_rows(const wf_anneal *a);    /* chains that the device computes at once */
 
 /* Rows of densities that the device has computed so far, those that fill a batch up included. */
 uint64_t wf_anneal_computed(const wf_anneal *a);

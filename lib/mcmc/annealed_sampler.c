@@ -13,13 +13,13 @@ typedef struct step {
     int first, last;
     wf_anneal *anneal;
     int room; /* chains that the anneal is for */
-    wf_chains_report report;
+    wf_markov_chains_report report;
 } step;
 
-struct wf_ascent {
+struct wf_annealed_sampler {
     const wf_model *model;
     wf_backend *backend;
-    wf_ascent_spec spec;
+    wf_annealed_sampler_spec spec;
     wf_meta meta; /* borrows the provenance */
     int offset;
     wf_pyramid *pyramid;
@@ -28,24 +28,24 @@ struct wf_ascent {
     int batches; /* run so far */
 };
 
-static size_t low_size(const wf_ascent *a, int level)
+static size_t low_size(const wf_annealed_sampler *a, int level)
 {
     wf_level_shape s = wf_meta_level(&a->meta, level);
     return (size_t)s.H * (size_t)s.W * (size_t)s.C;
 }
 
-static size_t picture_size(const wf_ascent *a, int level)
+static size_t picture_size(const wf_annealed_sampler *a, int level)
 {
     return (level ? (size_t)1 << wf_axes(a->meta.signal) : 1) * low_size(a, level);
 }
 
 /* Of the picture that a chain stands on: the low-pass of its first level, or the whole of which something is known. */
-static size_t stand_size(const wf_ascent *a, const step *s)
+static size_t stand_size(const wf_annealed_sampler *a, const step *s)
 {
     return a->spec.known ? picture_size(a, a->spec.to) : low_size(a, s->first);
 }
 
-int wf_ascent_batch(const wf_ascent *a)
+int wf_annealed_sampler_rows(const wf_annealed_sampler *a)
 {
     size_t most = 0, depth = (size_t)a->spec.options.nuts.max_depth, chains = (size_t)a->spec.chains;
     for (int i = 0; i < a->step_count; i++) {
@@ -54,35 +54,35 @@ int wf_ascent_batch(const wf_ascent *a)
             D += (l ? (size_t)wf_bands(a->meta.signal) : 1) * low_size(a, l);
         most = D > most ? D : most;
     }
-    size_t each = most * sizeof(double) * (20 + 3 * depth + (size_t)wf_chains_kept(&a->spec.options)) +
-                  wf_chains_trace(&a->spec.options);
+    size_t each = most * sizeof(double) * (20 + 3 * depth + (size_t)wf_markov_chains_kept(&a->spec.options)) +
+                  wf_markov_chains_trace(&a->spec.options);
     size_t fit = ((size_t)1 << 30) / each;
     fit = fit > 256 ? 256 : fit;
     return fit > chains ? (int)(fit / chains) : 1;
 }
 
-int wf_ascent_create(const wf_model *model, const wf_starts *starts, wf_backend *backend, const wf_ascent_spec *spec,
-                     wf_ascent **out)
+int wf_annealed_sampler_create(const wf_model *model, const wf_conditioning *starts, wf_backend *backend,
+                               const wf_annealed_sampler_spec *spec, wf_annealed_sampler **out)
 {
-    const wf_meta *meta = wf_starts_meta(starts);
-    int from = spec->known ? -1 : wf_starts_level(starts);
-    WF_CHECK(!spec->known || (wf_starts_level(starts) == meta->levels && spec->to == meta->levels), WF_USAGE,
-             "what is missing of pictures is drawn at level %d, not %d", meta->levels, wf_starts_level(starts));
+    const wf_meta *meta = wf_conditioning_meta(starts);
+    int from = spec->known ? -1 : wf_conditioning_level(starts);
+    WF_CHECK(!spec->known || (wf_conditioning_level(starts) == meta->levels && spec->to == meta->levels), WF_USAGE,
+             "what is missing of pictures is drawn at level %d, not %d", meta->levels, wf_conditioning_level(starts));
     WF_CHECK(spec->to > from && spec->to <= meta->levels && spec->chains > 0, WF_USAGE,
              "levels %d to %d of %d by %d chains", from + 1, spec->to, meta->levels, spec->chains);
-    wf_ascent *a = calloc(1, sizeof *a);
+    wf_annealed_sampler *a = calloc(1, sizeof *a);
     WF_CHECK(a, WF_AGAIN, "chains: out of memory");
-    *a = (wf_ascent){model, backend, *spec, *meta, wf_starts_offset(starts), NULL, {{0}}, 0, 0};
+    *a = (wf_annealed_sampler){model, backend, *spec, *meta, wf_conditioning_offset(starts), NULL, {{0}}, 0, 0};
     for (int l = from + 1; l <= spec->to; l++) {
         if (!(spec->joint || spec->known) || l == from + 1)
             a->steps[a->step_count++].first = l;
         a->steps[a->step_count - 1].last = l;
     }
     *out = a;
-    return wf_pyramid_create(backend, meta, wf_ascent_batch(a) * spec->chains, &a->pyramid);
+    return wf_pyramid_create(backend, meta, wf_annealed_sampler_rows(a) * spec->chains, &a->pyramid);
 }
 
-void wf_ascent_destroy(wf_ascent *a)
+void wf_annealed_sampler_destroy(wf_annealed_sampler *a)
 {
     if (!a)
         return;
@@ -93,7 +93,7 @@ void wf_ascent_destroy(wf_ascent *a)
 }
 
 /* Weights are read when a step first runs, and again where more chains come than before: records of a stream may grow. */
-static int open_step(wf_ascent *a, step *s, int n)
+static int open_step(wf_annealed_sampler *a, step *s, int n)
 {
     wf_level_shape shape = wf_meta_level(&a->meta, s->first);
     wf_anneal_spec spec = {.first = s->first + a->offset, .last = s->last + a->offset, .H = shape.H, .W = shape.W};
@@ -109,7 +109,7 @@ static int open_step(wf_ascent *a, step *s, int n)
 }
 
 /* What names the chains' density: weights, temperatures and the pictures they stand on. */
-static int name_run(const wf_ascent *a, const step *s, int n, const float *low, uint64_t *run)
+static int name_run(const wf_annealed_sampler *a, const step *s, int n, const float *low, uint64_t *run)
 {
     char hash[20];
     int which[] = {s->first + a->offset, s->last + a->offset, a->spec.data};
@@ -118,7 +118,7 @@ static int name_run(const wf_ascent *a, const step *s, int n, const float *low, 
     *run = XXH3_64bits_withSeed(a->spec.temperature, sizeof a->spec.temperature, *run);
     *run = XXH3_64bits_withSeed(which, sizeof which, *run);
     if (a->spec.known)
-        *run ^= wf_known_hash(a->spec.known);
+        *run ^= wf_observed_hash(a->spec.known);
     if (low)
         *run = XXH3_64bits_withSeed(low, (size_t)n * stand_size(a, s) * sizeof *low, *run);
     return WF_OK;
@@ -127,18 +127,18 @@ static int name_run(const wf_ascent *a, const step *s, int n, const float *low, 
 /* -- draws ----------------------------------------------------------------------------------------------------------- */
 
 typedef struct drawn {
-    wf_ascent *ascent;
+    wf_annealed_sampler *ascent;
     const step *step;
     int64_t kept;
     const uint64_t *id; /* of the chains */
     float *picture;     /* I_last of the chains, if they are continued; else they go to the sink */
     wf_record_sink *sink;
-    void *context;
+    void *user;
 } drawn;
 
-static int take(void *context, int64_t k, int n, const double *x)
+static int take(void *user, int64_t k, int n, const double *x)
 {
-    drawn *d = context;
+    drawn *d = user;
     int last = d->step->last, status = WF_OK;
     size_t size = (size_t)n * low_size(d->ascent, last);
     size_t all = size * (1 + (size_t)wf_bands(d->ascent->meta.signal));
@@ -160,7 +160,7 @@ static int take(void *context, int64_t k, int n, const double *x)
     WF_GO(wf_anneal_picture(d->step->anneal, n, chain, x, low, detail));
     wf_record record = {.level = last, .N = n, .low = low, .detail = detail, .index = index};
     WF_GO(d->picture ? wf_pyramid_join(d->ascent->pyramid, last, n, low, detail, d->picture)
-                     : d->sink(d->context, &record));
+                     : d->sink(d->user, &record));
 out:
     free(low);
     free(index);
@@ -169,11 +169,11 @@ out:
 }
 
 /* Chains of one step; the pictures that the next one stands on go to d->picture. */
-static int run_step(wf_ascent *a, step *s, int n, const float *low, drawn *d)
+static int run_step(wf_annealed_sampler *a, step *s, int n, const float *low, drawn *d)
 {
     char state[WF_PATH];
-    wf_chains_options o = a->spec.options;
-    wf_chains_report report;
+    wf_markov_chains_options o = a->spec.options;
+    wf_markov_chains_report report;
     int length = snprintf(state, sizeof state, "%s/level-%02d.batch-%06d.safetensors",
                           a->spec.state ? a->spec.state : "", s->last + a->offset, a->batches);
     WF_CHECK(length < WF_PATH, WF_USAGE, "%s: the name is too long", a->spec.state);
@@ -183,17 +183,18 @@ static int run_step(wf_ascent *a, step *s, int n, const float *low, drawn *d)
     o.group = !low ? n : s == a->steps ? a->spec.chains : 1;
     o.state = a->spec.state ? state : NULL;
     d->step = s;
-    d->kept = wf_chains_kept(&o);
+    d->kept = wf_markov_chains_kept(&o);
     WF_TRY(name_run(a, s, n, low, &o.run));
     WF_TRY(open_step(a, s, n));
     WF_TRY(wf_anneal_condition(s->anneal, n, low));
-    WF_TRY(wf_chains_run(s->anneal, &o, n, d->id, take, d, &report));
-    wf_chains_merge(&s->report, &report);
+    WF_TRY(wf_markov_chains_run(s->anneal, &o, n, d->id, take, d, &report));
+    wf_markov_chains_merge(&s->report, &report);
     return WF_OK;
 }
 
 /* Each picture once for each of its chains, and the chains' names. */
-static int multiply(const wf_ascent *a, int N, const float *picture, const uint64_t *index, float *copies, uint64_t *id)
+static int multiply(const wf_annealed_sampler *a, int N, const float *picture, const uint64_t *index, float *copies,
+                    uint64_t *id)
 {
     int chains = a->spec.chains;
     size_t each = stand_size(a, a->steps);
@@ -208,12 +209,13 @@ static int multiply(const wf_ascent *a, int N, const float *picture, const uint6
     return WF_OK;
 }
 
-int wf_ascent_run(wf_ascent *a, int N, const float *picture, const uint64_t *index, wf_record_sink *sink, void *context)
+int wf_annealed_sampler_run(wf_annealed_sampler *a, int N, const float *picture, const uint64_t *index,
+                            wf_record_sink *sink, void *user)
 {
     int n = N * a->spec.chains, status;
     uint64_t *id = malloc((size_t)n * sizeof *id);
     float *below = malloc((size_t)n * stand_size(a, a->steps) * sizeof *below);
-    drawn d = {.ascent = a, .id = id, .sink = sink, .context = context};
+    drawn d = {.ascent = a, .id = id, .sink = sink, .user = user};
     if (!id || !below) {
         status = wf_fail(WF_AGAIN, "chains: out of memory for %d pictures", n);
         goto out;
@@ -239,7 +241,7 @@ out:
     return status;
 }
 
-const wf_chains_report *wf_ascent_report(const wf_ascent *a, int i, int *first, int *last)
+const wf_markov_chains_report *wf_annealed_sampler_report(const wf_annealed_sampler *a, int i, int *first, int *last)
 {
     if (i >= a->step_count || !a->steps[i].report.chains)
         return NULL;

@@ -62,7 +62,7 @@ struct wf_nuts {
     size_t D;
     wf_nuts_options options;
     wf_nuts_density *density;
-    void *context;
+    void *user;
     wf_nuts_chain *chain; /* [chains] */
     tree *tree;           /* [chains] */
     double *memory;       /* all vectors below and in chain and tree */
@@ -73,7 +73,7 @@ struct wf_nuts {
     wf_nuts_cost cost;
     uint64_t until;
     wf_nuts_sink *sink;
-    void *sink_context;
+    void *sink_user;
 };
 
 /* -- random numbers ----------------------------------------------------------------------------------------------- */
@@ -353,7 +353,7 @@ static int finish(wf_nuts *s, int chain, bool divergent, int depth)
     c->log_density = t->draw.log_density;
     c->iteration++;
     wf_nuts_adapt(c, s->D, &s->options, draw.acceptance);
-    return s->sink ? s->sink(s->sink_context, chain, c->x, &draw) : WF_OK;
+    return s->sink ? s->sink(s->sink_user, chain, c->x, &draw) : WF_OK;
 }
 
 /* One leaf of the trajectory. `done` (out): the iteration is over. */
@@ -412,15 +412,15 @@ static int pack(wf_nuts *s)
     return n;
 }
 
-int wf_nuts_run(wf_nuts *s, uint64_t iterations, wf_nuts_sink *sink, void *context)
+int wf_nuts_run(wf_nuts *s, uint64_t iterations, wf_nuts_sink *sink, void *user)
 {
     s->until = iterations;
     s->sink = sink;
-    s->sink_context = context;
+    s->sink_user = user;
     for (int i = 0; i < s->chains; i++)
         begin(s, &s->chain[i], &s->tree[i]);
     for (int n; (n = pack(s)) > 0;) {
-        WF_TRY(s->density(s->context, n, s->active, s->x, s->log_density, s->g));
+        WF_TRY(s->density(s->user, n, s->active, s->x, s->log_density, s->g));
         s->cost.calls++;
         s->cost.evaluations += (uint64_t)n;
         for (int i = 0; i < n; i++)
@@ -475,7 +475,7 @@ static void carve_chain(const wf_nuts *s, int chain, double **memory)
     wf_nuts_adapt_restart(c);
 }
 
-int wf_nuts_create(int chains, size_t D, const wf_nuts_options *options, wf_nuts_density *density, void *context,
+int wf_nuts_create(int chains, size_t D, const wf_nuts_options *options, wf_nuts_density *density, void *user,
                    wf_nuts **out)
 {
     *out = NULL;
@@ -484,7 +484,7 @@ int wf_nuts_create(int chains, size_t D, const wf_nuts_options *options, wf_nuts
     wf_nuts *s = calloc(1, sizeof *s);
     if (!s)
         return wf_fail(WF_AGAIN, "nuts: no memory");
-    *s = (wf_nuts){.chains = chains, .D = D, .options = *options, .density = density, .context = context};
+    *s = (wf_nuts){.chains = chains, .D = D, .options = *options, .density = density, .user = user};
     size_t N = (size_t)chains, vectors, doubles;
     size_t each = STATE_VECTORS + TREE_VECTORS + 3 * (size_t)options->max_depth + 2; /* 2: in the batch */
     bool fits = WF_MUL(N, each, &vectors) && WF_ADD(vectors, 1, &vectors) && WF_MUL(vectors, D, &doubles) &&

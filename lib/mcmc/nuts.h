@@ -23,7 +23,7 @@
 /* Log densities, up to a constant, logp [n] (out) and gradients [n,D] (out) at positions x [n,D] (in). Row i belongs to
  * chain[i]; chains ascend and each comes at most once. Outside the support logp is -INFINITY or NAN, and gradients are free.
  * A nonzero return ends wf_nuts_run, which returns it. */
-typedef int wf_nuts_density(void *context, int n, const int *chain, const double *x, double *logp, double *gradient);
+typedef int wf_nuts_density(void *user, int n, const int *chain, const double *x, double *logp, double *gradient);
 
 typedef struct wf_nuts_options {
     uint64_t seed;
@@ -74,7 +74,7 @@ typedef struct wf_nuts_draw {
 
 /* Takes one draw x [D], valid during the call, when the state of its chain (wf_nuts_state) already is the one after it.
  * A nonzero return ends wf_nuts_run, which returns it; the chain goes on after this draw when it is run again. */
-typedef int wf_nuts_sink(void *context, int chain, const double *x, const wf_nuts_draw *draw);
+typedef int wf_nuts_sink(void *user, int chain, const double *x, const wf_nuts_draw *draw);
 
 /* Work so far. A device that computes whole batches pays calls * chains for evaluations that were needed: their ratio is
  * the waste of chains that are done while others are not. */
@@ -86,7 +86,7 @@ typedef struct wf_nuts wf_nuts;
 
 /* A sampler of `chains` chains that all stand at 0, for the caller to place (wf_nuts_place). `density` and `context` are
  * borrowed until destroyed. WF_USAGE: options out of range; WF_AGAIN: memory, about (20 + 3 max_depth) * D doubles a chain. */
-int wf_nuts_create(int chains, size_t D, const wf_nuts_options *options, wf_nuts_density *density, void *context,
+int wf_nuts_create(int chains, size_t D, const wf_nuts_options *options, wf_nuts_density *density, void *user,
                    wf_nuts **out) WF_MUST;
 void wf_nuts_destroy(wf_nuts *s); /* NULL is allowed */
 
@@ -108,6 +108,6 @@ wf_nuts_cost wf_nuts_spent(const wf_nuts *s);
 /* Runs until every chain has made `iterations` iterations in its life, adaptation included; sink may be NULL. Trajectories
  * that were under way when it fails are begun anew, the same, by the next run.
  * WF_INTERNAL: a chain starts where the density or its gradient is not finite, or no step size is small enough. */
-int wf_nuts_run(wf_nuts *s, uint64_t iterations, wf_nuts_sink *sink, void *context) WF_MUST;
+int wf_nuts_run(wf_nuts *s, uint64_t iterations, wf_nuts_sink *sink, void *user) WF_MUST;
 
 #endif

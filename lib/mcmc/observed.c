@@ -18,7 +18,7 @@ typedef struct merge {
     size_t at, step;
 } merge;
 
-struct wf_known {
+struct wf_observed {
     wf_meta meta; /* borrows nothing that is used */
     const wf_wavelet *wavelet;
     wf_backend *backend; /* ref: the wavelet in double precision */
@@ -39,7 +39,7 @@ struct wf_known {
 
 static const double luma[3] = {0.299, 0.587, 0.114};
 
-static size_t area(const wf_known *k)
+static size_t area(const wf_observed *k)
 {
     return (size_t)k->meta.H * (size_t)k->meta.W;
 }
@@ -60,7 +60,7 @@ static int take_mask(const wf_image *image, const char *name, const wf_meta *met
     return WF_OK;
 }
 
-int wf_known_read_mask(const char *path, const wf_meta *meta, uint8_t **missing)
+int wf_observed_read_mask(const char *path, const wf_meta *meta, uint8_t **missing)
 {
     wf_images *images;
     wf_image image = {0};
@@ -78,7 +78,7 @@ int wf_known_read_mask(const char *path, const wf_meta *meta, uint8_t **missing)
 /* -- coordinates ----------------------------------------------------------------------------------------------------- */
 
 /* Two directions at right angles to luma and to one another, or all of them. */
-static void choose_basis(wf_known *k)
+static void choose_basis(wf_observed *k)
 {
     k->free = k->grey ? 2 : k->meta.C;
     if (!k->grey) {
@@ -96,7 +96,7 @@ static void choose_basis(wf_known *k)
 }
 
 /* Finds what can be merged, and how long coordinates are: those of squares of side s, as if 0.02 s. */
-static int find_merges(wf_known *k)
+static int find_merges(wf_observed *k)
 {
     size_t H = (size_t)k->meta.H, W = (size_t)k->meta.W, n = 0;
     uint8_t *whole = malloc(area(k)); /* squares of the current side, by their first pixel, of which all is missing */
@@ -131,7 +131,7 @@ static int find_merges(wf_known *k)
     return WF_OK;
 }
 
-static int allocate(wf_known *k, const uint8_t *missing)
+static int allocate(wf_observed *k, const uint8_t *missing)
 {
     size_t n = area(k), C = (size_t)k->meta.C;
     void *memory[3];
@@ -158,14 +158,14 @@ static int allocate(wf_known *k, const uint8_t *missing)
     return WF_OK;
 }
 
-int wf_known_create(const wf_meta *meta, const uint8_t *missing, bool grey, wf_known **out)
+int wf_observed_create(const wf_meta *meta, const uint8_t *missing, bool grey, wf_observed **out)
 {
     int status = WF_OK;
     WF_CHECK(meta->signal == WF_PICTURE, WF_USAGE, "what is known of %ss cannot be said: of pictures it can",
              wf_signal_names[meta->signal]);
     WF_CHECK(!grey || meta->C == 3, WF_USAGE, "pictures of %d channels have no grey that can be known, want 3",
              meta->C);
-    wf_known *k = calloc(1, sizeof *k);
+    wf_observed *k = calloc(1, sizeof *k);
     WF_CHECK(k, WF_AGAIN, "mask: out of memory");
     k->meta = *meta;
     k->meta.provenance = NULL;
@@ -182,11 +182,11 @@ int wf_known_create(const wf_meta *meta, const uint8_t *missing, bool grey, wf_k
     *out = k;
     return WF_OK;
 out:
-    wf_known_destroy(k);
+    wf_observed_destroy(k);
     return status;
 }
 
-void wf_known_destroy(wf_known *k)
+void wf_observed_destroy(wf_observed *k)
 {
     if (!k)
         return;
@@ -206,12 +206,12 @@ void wf_known_destroy(wf_known *k)
     free(k);
 }
 
-size_t wf_known_size(const wf_known *k)
+size_t wf_observed_size(const wf_observed *k)
 {
     return k->count * (size_t)k->free;
 }
 
-uint64_t wf_known_hash(const wf_known *k)
+uint64_t wf_observed_hash(const wf_observed *k)
 {
     return XXH3_64bits_withSeed(k->missing, area(k), k->grey);
 }
@@ -219,7 +219,7 @@ uint64_t wf_known_hash(const wf_known *k)
 /* -- between coordinates and pixels ---------------------------------------------------------------------------------- */
 
 /* The orthonormal Haar step of four squares, which is its own inverse. */
-static void merge_step(const wf_known *k, const merge *m, double *plane)
+static void merge_step(const wf_observed *k, const merge *m, double *plane)
 {
     double *p = plane + m->at, *q = p + m->step * (size_t)k->meta.W;
     double a = p[0], b = p[m->step], c = q[0], d = q[m->step];
@@ -230,7 +230,7 @@ static void merge_step(const wf_known *k, const merge *m, double *plane)
 }
 
 /* v -> k->planes. */
-static void to_planes(wf_known *k, const double *v)
+static void to_planes(wf_observed *k, const double *v)
 {
     memset(k->planes, 0, area(k) * (size_t)k->free * sizeof *k->planes);
     for (int f = 0; f < k->free; f++) {
@@ -244,7 +244,7 @@ static void to_planes(wf_known *k, const double *v)
 
 /* Colours at the missing pixels of k->pixels -> v, by U transposed; of a picture, divided by the squared lengths: its
  * coordinates. */
-static void from_pixels(wf_known *k, bool gradient, double *v)
+static void from_pixels(wf_observed *k, bool gradient, double *v)
 {
     size_t C = (size_t)k->meta.C;
     for (int f = 0; f < k->free; f++) {
@@ -269,7 +269,7 @@ static double grey_of(const double *pixel)
 }
 
 /* Picture -> k->pixels; where pixels are missing, what is known of them: their grey, or 0. */
-static void load_known(wf_known *k, const float *picture)
+static void load_known(wf_observed *k, const float *picture)
 {
     size_t C = (size_t)k->meta.C;
     double scale = 1.0 / (1 << k->meta.bits);
@@ -284,14 +284,14 @@ static void load_known(wf_known *k, const float *picture)
 
 /* -- between pixels and coefficients --------------------------------------------------------------------------------- */
 
-static size_t level_size(const wf_known *k, int level)
+static size_t level_size(const wf_observed *k, int level)
 {
     wf_level_shape s = wf_meta_level(&k->meta, level);
     return (size_t)s.H * (size_t)s.W * (size_t)s.K;
 }
 
 /* k->pixels -> x. */
-static int split(wf_known *k, double *x)
+static int split(wf_observed *k, double *x)
 {
     wf_backend *b = k->backend;
     size_t end = area(k) * (size_t)k->meta.C, n = end;
@@ -309,7 +309,7 @@ static int split(wf_known *k, double *x)
 
 /* The adjoint of split: gx -> k->pixels. dwt is orthogonal but for the 1/2 of the average, so its adjoint is idwt of a
  * quarter of the low-pass. */
-static int join_adjoint(wf_known *k, const double *gx)
+static int join_adjoint(wf_observed *k, const double *gx)
 {
     wf_backend *b = k->backend;
     size_t at = level_size(k, 0);
@@ -326,7 +326,7 @@ static int join_adjoint(wf_known *k, const double *gx)
     return b->download(b, k->pixels, WF_F64, k->image, area(k) * (size_t)k->meta.C);
 }
 
-int wf_known_expand(wf_known *k, const float *picture, const double *v, double *x)
+int wf_observed_apply(wf_observed *k, const float *picture, const double *v, double *x)
 {
     size_t C = (size_t)k->meta.C;
     load_known(k, picture);
@@ -338,7 +338,7 @@ int wf_known_expand(wf_known *k, const float *picture, const double *v, double *
     return split(k, x);
 }
 
-int wf_known_gather(wf_known *k, const double *gx, double *gv)
+int wf_observed_adjoint(wf_observed *k, const double *gx, double *gv)
 {
     WF_TRY(join_adjoint(k, gx));
     from_pixels(k, true, gv);
@@ -348,7 +348,7 @@ int wf_known_gather(wf_known *k, const double *gx, double *gv)
 /* -- beginnings ------------------------------------------------------------------------------------------------------ */
 
 /* Gives the missing pixels of k->pixels that lie in the square at y, x, and have no colour yet, its mean. */
-static void fill_square(wf_known *k, size_t y, size_t x, size_t side, const double *sums, uint8_t *todo)
+static void fill_square(wf_observed *k, size_t y, size_t x, size_t side, const double *sums, uint8_t *todo)
 {
     size_t H = (size_t)k->meta.H, W = (size_t)k->meta.W, C = (size_t)k->meta.C;
     for (size_t i = y; i < y + side && i < H; i++)
@@ -362,7 +362,7 @@ static void fill_square(wf_known *k, size_t y, size_t x, size_t side, const doub
 }
 
 /* Sums over squares of twice the side at each turn: colours and number of known pixels, kept at the first pixel. */
-static void fill_missing(wf_known *k, uint8_t *todo)
+static void fill_missing(wf_observed *k, uint8_t *todo)
 {
     size_t H = (size_t)k->meta.H, W = (size_t)k->meta.W, C = (size_t)k->meta.C;
     for (size_t i = 0; i < area(k); i++) {
@@ -385,10 +385,10 @@ static void fill_missing(wf_known *k, uint8_t *todo)
             }
 }
 
-void wf_known_start(wf_known *k, const float *picture, uint64_t seed, uint64_t id, double *v)
+void wf_observed_start(wf_observed *k, const float *picture, uint64_t seed, uint64_t id, double *v)
 {
     uint8_t *todo = (uint8_t *)k->planes; /* which is larger, and not in use yet */
-    size_t n = wf_known_size(k);
+    size_t n = wf_observed_size(k);
     wf_philox_stream stream = wf_philox_of_picture(seed, START, 0, id);
     if (k->grey) {
         memset(v, 0, n * sizeof *v);

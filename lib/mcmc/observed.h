@@ -14,29 +14,29 @@
 
 #include "../pyramid/meta.h"
 
-typedef struct wf_known wf_known;
+typedef struct wf_observed wf_observed;
 
 /* The mask in a picture file of H x W: *missing [H,W] (the caller's) is 1 where any channel but alpha is at least half white.
  * WF_DATA: another size. */
-int wf_known_read_mask(const char *path, const wf_meta *meta, uint8_t **missing) WF_MUST;
+int wf_observed_read_mask(const char *path, const wf_meta *meta, uint8_t **missing) WF_MUST;
 
 /* missing [H,W]: nonzero where pixels are to be drawn (copied); NULL: everywhere. grey: their grey is known, which wants C = 3.
  * WF_USAGE: nothing is missing. */
-int wf_known_create(const wf_meta *meta, const uint8_t *missing, bool grey, wf_known **out) WF_MUST;
-void wf_known_destroy(wf_known *k); /* NULL is allowed */
+int wf_observed_create(const wf_meta *meta, const uint8_t *missing, bool grey, wf_observed **out) WF_MUST;
+void wf_observed_destroy(wf_observed *k); /* NULL is allowed */
 
-size_t wf_known_size(const wf_known *k);   /* numbers in v */
-uint64_t wf_known_hash(const wf_known *k); /* of the mask, and of what is known inside it */
+size_t wf_observed_size(const wf_observed *k);   /* numbers in v */
+uint64_t wf_observed_hash(const wf_observed *k); /* of the mask, and of what is known inside it */
 
 /* Coefficients x [D] of the picture [H,W,C] (pixel units; its missing pixels are not looked at, but for their grey where that is
- * known) with v [wf_known_size] in the missing ones. */
-int wf_known_expand(wf_known *k, const float *picture, const double *v, double *x) WF_MUST;
+ * known) with v [wf_observed_size] in the missing ones. */
+int wf_observed_apply(wf_observed *k, const float *picture, const double *v, double *x) WF_MUST;
 
 /* The gradient by v of a function whose gradient by x is gx [D]. */
-int wf_known_gather(wf_known *k, const double *gx, double *gv) WF_MUST;
+int wf_observed_adjoint(wf_observed *k, const double *gx, double *gv) WF_MUST;
 
 /* v of a plain guess: missing pixels have the mean of the known ones of the smallest aligned square around them that has
  * any, or that grey, without colour. Normal noise, a tenth of each coordinate's length, tells chains of different id apart. */
-void wf_known_start(wf_known *k, const float *picture, uint64_t seed, uint64_t id, double *v);
+void wf_observed_start(wf_observed *k, const float *picture, uint64_t seed, uint64_t id, double *v);
 
 #endif

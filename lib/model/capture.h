@@ -5,14 +5,14 @@
 #include "../../kernels/backend.h"
 
 /* Zero-initialize. */
-typedef struct wf_replay {
+typedef struct wf_capture {
     wf_recording *recording; /* NULL: not yet */
     bool prepared;           /* the work has run once, unrecorded */
-} wf_replay;
+} wf_capture;
 
 /* Makes the backend do `work`, which each time must make the same calls with the same arguments, and none that waits
  * (wf_backend.record says what may change: the host memory that the calls read). */
-int wf_replay_run(wf_backend *backend, wf_replay *replay, int (*work)(void *context), void *context) WF_MUST;
-void wf_replay_clear(wf_backend *backend, wf_replay *replay);
+int wf_capture_run(wf_backend *backend, wf_capture *replay, int (*work)(void *user), void *user) WF_MUST;
+void wf_capture_clear(wf_backend *backend, wf_capture *replay);
 
 #endif

@@ -59,23 +59,23 @@ void wf_dequantizer_clear(wf_dequantizer *d)
 }
 
 /* e, and the pictures without noise as the condition. */
-static int begin(wf_dequantizer *d, wf_feed *feed, const wf_random *random)
+static int begin(wf_dequantizer *d, wf_level_input *feed, const wf_random *random)
 {
     wf_backend *b = d->backend;
     size_t n = (size_t)d->N * d->D;
-    WF_TRY(wf_feed_dequantize(feed, NULL));
+    WF_TRY(wf_level_input_dequantize(feed, NULL));
     WF_TRY(b->copy(b, d->cond, feed->low, n));
     return b->normal(b, random, d->N, d->D, feed->index, 1, d->e);
 }
 
-int wf_dequantizer_init(wf_dequantizer *d, wf_real *params, wf_feed *feed, const wf_random *random)
+int wf_dequantizer_init(wf_dequantizer *d, wf_real *params, wf_level_input *feed, const wf_random *random)
 {
     WF_TRY(wf_flow_init(d->flow, random->seed, params));
     WF_TRY(begin(d, feed, random));
     return wf_flow_data_init(d->flow, params, d->e, d->cond);
 }
 
-int wf_dequantizer_run(wf_dequantizer *d, const wf_real *params, wf_feed *feed, const wf_random *random)
+int wf_dequantizer_run(wf_dequantizer *d, const wf_real *params, wf_level_input *feed, const wf_random *random)
 {
     wf_backend *b = d->backend;
     size_t n = (size_t)d->N * d->D;
@@ -88,21 +88,21 @@ int wf_dequantizer_run(wf_dequantizer *d, const wf_real *params, wf_feed *feed, 
     return b->copy_runs(b, &add, feed->low, d->u);
 }
 
-int wf_dequantizer_post(wf_dequantizer *d, wf_post *out[2])
+int wf_dequantizer_readback_begin(wf_dequantizer *d, wf_readback *out[2])
 {
-    WF_TRY(wf_flow_post(d->flow, &out[0]));
-    int status = d->backend->post(d->backend, d->base, (size_t)d->N, &out[1]);
+    WF_TRY(wf_flow_readback_begin(d->flow, &out[0]));
+    int status = d->backend->readback_begin(d->backend, d->base, (size_t)d->N, &out[1]);
     if (status) {
-        (void)d->backend->collect(d->backend, out[0], NULL);
+        (void)d->backend->readback_end(d->backend, out[0], NULL);
         out[0] = out[1] = NULL;
     }
     return status;
 }
 
-int wf_dequantizer_collect(wf_dequantizer *d, wf_post *posts[2], double *log_q)
+int wf_dequantizer_readback_end(wf_dequantizer *d, wf_readback *posts[2], double *log_q)
 {
-    int status = wf_flow_collect(d->flow, posts[0], d->slope);
-    int later = d->backend->collect(d->backend, posts[1], log_q);
+    int status = wf_flow_readback_end(d->flow, posts[0], d->slope);
+    int later = d->backend->readback_end(d->backend, posts[1], log_q);
     status = status ? status : later;
     for (int n = 0; n < d->N && !status; n++)
         log_q[n] -= d->slope[n];
@@ -110,11 +110,11 @@ int wf_dequantizer_collect(wf_dequantizer *d, wf_post *posts[2], double *log_q)
 }
 
 int wf_dequantizer_backward(wf_dequantizer *d, const wf_real *params, const wf_real *dx, double scale,
-                            wf_grad_sink *sink, void *context)
+                            wf_grad_sink *sink, void *user)
 {
     wf_backend *b = d->backend;
     size_t n = (size_t)d->N * d->D;
     WF_TRY(b->copy(b, d->u, dx, n));
     WF_TRY(b->scale(b, n, d->step, 0, d->u));
-    return wf_flow_backward(d->flow, params, d->cond, scale, sink, context, NULL, NULL);
+    return wf_flow_backward(d->flow, params, d->cond, scale, sink, user, NULL, NULL);
 }

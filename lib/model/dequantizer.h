@@ -34,18 +34,18 @@ int wf_dequantizer_create(wf_backend *backend, const wf_meta *meta, const char *
 void wf_dequantizer_clear(wf_dequantizer *d);
 
 /* Random initial parameters (device), and what depends on data from what was uploaded to `feed`. */
-int wf_dequantizer_init(wf_dequantizer *d, wf_real *params, wf_feed *feed, const wf_random *random) WF_MUST;
+int wf_dequantizer_init(wf_dequantizer *d, wf_real *params, wf_level_input *feed, const wf_random *random) WF_MUST;
 
-/* In place of wf_feed_dequantize: what was uploaded to `feed` gets noise of q. May be recorded. */
-int wf_dequantizer_run(wf_dequantizer *d, const wf_real *params, wf_feed *feed, const wf_random *random) WF_MUST;
+/* In place of wf_level_input_dequantize: what was uploaded to `feed` gets noise of q. May be recorded. */
+int wf_dequantizer_run(wf_dequantizer *d, const wf_real *params, wf_level_input *feed, const wf_random *random) WF_MUST;
 
-/* log q(u | x) of each picture, nats, in two steps as wf_flow_post. out: NULL both after a failure. */
-int wf_dequantizer_post(wf_dequantizer *d, wf_post *out[2]) WF_MUST;
-int wf_dequantizer_collect(wf_dequantizer *d, wf_post *posts[2], double *log_q) WF_MUST;
+/* log q(u | x) of each picture, nats, in two steps as wf_flow_readback_begin. out: NULL both after a failure. */
+int wf_dequantizer_readback_begin(wf_dequantizer *d, wf_readback *out[2]) WF_MUST;
+int wf_dequantizer_readback_end(wf_dequantizer *d, wf_readback *posts[2], double *log_q) WF_MUST;
 
 /* After run, once: parameter gradients of  scale * sum over n of (log p_n - log q_n),  dx being that of the first by the
  * picture, device [N,H,W,C]. */
 int wf_dequantizer_backward(wf_dequantizer *d, const wf_real *params, const wf_real *dx, double scale,
-                            wf_grad_sink *sink, void *context) WF_MUST;
+                            wf_grad_sink *sink, void *user) WF_MUST;
 
 #endif

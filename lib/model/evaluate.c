@@ -12,7 +12,7 @@ int wf_evaluator_create(wf_backend *backend, const wf_meta *meta, int level, con
     wf_flow_spec own = *spec;
     *out = (wf_evaluator){.backend = backend, .meta = meta, .params = params, .level = level};
     out->noise = (wf_random){seed, WF_PURPOSE_EVAL, (uint64_t)level};
-    own.N = wf_level_batch(s.H, s.W);
+    own.N = wf_level_rows(s.H, s.W);
     own.H = s.H;
     own.W = s.W;
     own.signal = meta->signal;
@@ -21,14 +21,14 @@ int wf_evaluator_create(wf_backend *backend, const wf_meta *meta, int level, con
     WF_TRY(wf_flow_create(backend, chain, &own, &out->flow));
     if (dequantize)
         WF_TRY(wf_dequantizer_create(backend, meta, dequantize, &own, &out->dequantizer));
-    return wf_feed_create(backend, meta, level, own.N, s.H, s.W, &out->feed);
+    return wf_level_input_create(backend, meta, level, own.N, s.H, s.W, &out->feed);
 }
 
 void wf_evaluator_clear(wf_evaluator *e)
 {
-    wf_replay_clear(e->backend, &e->replay);
+    wf_capture_clear(e->backend, &e->replay);
     wf_flow_destroy(e->flow);
-    wf_feed_clear(&e->feed);
+    wf_level_input_clear(&e->feed);
     wf_dequantizer_clear(&e->dequantizer);
     free(e->host);
     *e = (wf_evaluator){0};
@@ -41,8 +41,8 @@ static int compute(void *evaluator)
         WF_TRY(wf_dequantizer_run(&e->dequantizer, wf_at(e->backend, e->params, wf_flow_size(e->flow)), &e->feed,
                                   &e->noise));
     else
-        WF_TRY(wf_feed_dequantize(&e->feed, e->pixels ? NULL : &e->noise));
-    return wf_flow_forward(e->flow, e->params, wf_feed_x(&e->feed), wf_feed_cond(&e->feed));
+        WF_TRY(wf_level_input_dequantize(&e->feed, e->pixels ? NULL : &e->noise));
+    return wf_flow_forward(e->flow, e->params, wf_level_input_x(&e->feed), wf_level_input_cond(&e->feed));
 }
 
 int wf_evaluator_draw(wf_evaluator *e, wf_pixel_noise *pixels, uint64_t draw)
@@ -53,7 +53,7 @@ int wf_evaluator_draw(wf_evaluator *e, wf_pixel_noise *pixels, uint64_t draw)
         e->noise.step = draw;
     if (e->dequantizer.flow || e->pixels)
         return WF_OK;
-    wf_replay_clear(e->backend, &e->replay); /* what was recorded makes noise */
+    wf_capture_clear(e->backend, &e->replay); /* what was recorded makes noise */
     e->pixels = pixels;
     e->host = malloc((size_t)e->feed.N * (1 + (size_t)wf_bands(e->meta->signal)) * each * sizeof *e->host);
     WF_CHECK(e->host, WF_AGAIN, "evaluate: out of memory for %d pictures", e->feed.N);
@@ -66,24 +66,24 @@ static int upload(wf_evaluator *e, int count, const float *low, const float *det
     size_t n = (size_t)count * (size_t)e->feed.H * (size_t)e->feed.W * (size_t)e->meta->C;
     float *noisy = e->host, *details = detail ? noisy + n : NULL;
     if (!e->pixels)
-        return wf_feed_upload(&e->feed, count, low, detail, index);
+        return wf_level_input_upload(&e->feed, count, low, detail, index);
     memcpy(noisy, low, n * sizeof *low);
     if (detail)
         memcpy(details, detail, (size_t)wf_bands(e->meta->signal) * n * sizeof *detail);
     WF_TRY(wf_pixel_noise_add(e->pixels, e->noise.seed, e->draw, e->level, count, index, noisy, details));
-    return wf_feed_upload(&e->feed, count, noisy, details, index);
+    return wf_level_input_upload(&e->feed, count, noisy, details, index);
 }
 
 /* log p of the batch, less log q of its noise. */
 static int collect(wf_evaluator *e, double density[64])
 {
     double log_q[64];
-    wf_post *posts[2];
+    wf_readback *posts[2];
     WF_TRY(wf_flow_log_density(e->flow, density));
     if (!e->dequantizer.flow)
         return WF_OK;
-    WF_TRY(wf_dequantizer_post(&e->dequantizer, posts));
-    WF_TRY(wf_dequantizer_collect(&e->dequantizer, posts, log_q));
+    WF_TRY(wf_dequantizer_readback_begin(&e->dequantizer, posts));
+    WF_TRY(wf_dequantizer_readback_end(&e->dequantizer, posts, log_q));
     for (int n = 0; n < e->feed.N; n++)
         density[n] -= log_q[n];
     return WF_OK;
@@ -99,7 +99,7 @@ int wf_evaluator_run(wf_evaluator *e, int64_t N, const float *low, const float *
     for (int64_t at = 0; at < N; at += e->feed.N) {
         int count = N - at < e->feed.N ? (int)(N - at) : e->feed.N;
         WF_TRY(upload(e, count, low + (size_t)at * each, detail ? detail + (size_t)at * details : NULL, index + at));
-        WF_TRY(wf_replay_run(e->backend, &e->replay, compute, e));
+        WF_TRY(wf_capture_run(e->backend, &e->replay, compute, e));
         WF_TRY(collect(e, density));
         for (int n = 0; n < count; n++) {
             e->not_finite = !isfinite(density[n]);
@@ -143,7 +143,7 @@ int wf_evaluator_round_trip(wf_evaluator *e, wf_round_trip *error)
     wf_backend *b = e->backend;
     const wf_flow_spec *s = wf_flow_spec_of(e->flow);
     size_t n = (size_t)s->N * (size_t)s->H * (size_t)s->W * (size_t)s->K;
-    const wf_real *x, *in = wf_feed_x(&e->feed), *cond = wf_feed_cond(&e->feed);
+    const wf_real *x, *in = wf_level_input_x(&e->feed), *cond = wf_level_input_cond(&e->feed);
     void *z = NULL;
     float *host = malloc(2 * n * sizeof *host);
     int status = WF_OK;

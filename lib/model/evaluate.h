@@ -16,14 +16,14 @@ typedef struct wf_evaluator {
     const wf_real *params; /* borrowed; those of the noise's flow follow the flow's */
     int level;
     wf_flow *flow;
-    wf_feed feed;
+    wf_level_input feed;
     wf_dequantizer dequantizer;
     wf_random noise;
     wf_pixel_noise *pixels; /* NULL: each level has noise of its own */
     uint64_t draw;
     bool not_finite; /* why the last run failed */
     float *host;     /* a batch with such noise, low and detail */
-    wf_replay replay;
+    wf_capture replay;
 } wf_evaluator;
 
 /* `meta` and `params` are borrowed until clear. dequantize: chain of the noise, NULL: it is uniform. spec: K, C, kernel and

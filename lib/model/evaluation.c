@@ -188,7 +188,7 @@ int wf_evaluation_put_store(wf_evaluation *e, wf_store *store)
         if (!wf_store_has_level(store, number))
             continue;
         wf_level_shape s = wf_meta_level(&e->meta, number);
-        int rows = wf_level_batch(s.H, s.W);
+        int rows = wf_level_rows(s.H, s.W);
         size_t n = (size_t)rows * (size_t)s.H * (size_t)s.W, lows = n * (size_t)s.C, details = n * (size_t)s.K;
         float *low = malloc((lows + details) * sizeof *low);
         uint64_t *index = malloc((size_t)rows * sizeof *index);

@@ -336,7 +336,7 @@ int wf_level_flow(const wf_level *level, int N, int H, int W, wf_memory memory, 
     return wf_flow_create(level->backend, level->chain, &spec, out);
 }
 
-int wf_level_batch(int H, int W)
+int wf_level_rows(int H, int W)
 {
     int64_t n = 4096 / ((int64_t)H * W);
     return n < 1 ? 1 : n > 64 ? 64 : (int)n;

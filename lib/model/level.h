@@ -62,6 +62,6 @@ int wf_level_save(const wf_model *model, const wf_flow *flow, const wf_flow *noi
 
 /* Pictures per batch for evaluation and sampling, fixed by the level's size so that results never depend on how many
  * pictures are asked for. */
-int wf_level_batch(int H, int W);
+int wf_level_rows(int H, int W);
 
 #endif

@@ -12,29 +12,29 @@
 
 enum { EXACT = 16 };
 
-static size_t low_size(const wf_feed *f)
+static size_t low_size(const wf_level_input *f)
 {
     return (size_t)f->H * (size_t)f->W * (size_t)f->meta->C;
 }
 
-static size_t detail_size(const wf_feed *f)
+static size_t detail_size(const wf_level_input *f)
 {
     return (size_t)wf_bands(f->meta->signal) * low_size(f);
 }
 
 /* Halvings between the low-pass and the picture. */
-static int above(const wf_feed *f)
+static int above(const wf_level_input *f)
 {
     return f->meta->levels - f->level + (f->level > 0);
 }
 
-static int64_t pixels_of(const wf_feed *f, int halvings)
+static int64_t pixels_of(const wf_level_input *f, int halvings)
 {
     return (int64_t)1 << wf_axes(f->meta->signal) * halvings;
 }
 
 /* What lies so many halvings above the low-pass. */
-static wf_extent extent_at(const wf_feed *f, int halvings)
+static wf_extent extent_at(const wf_level_input *f, int halvings)
 {
     wf_signal signal = f->meta->signal;
     return (wf_extent){signal,
@@ -45,7 +45,7 @@ static wf_extent extent_at(const wf_feed *f, int halvings)
                        f->meta->C};
 }
 
-static int need(wf_feed *f, size_t n, wf_real **out)
+static int need(wf_level_input *f, size_t n, wf_real **out)
 {
     void *memory;
     WF_TRY(f->backend->alloc(f->backend, n * f->backend->real, &memory));
@@ -53,7 +53,7 @@ static int need(wf_feed *f, size_t n, wf_real **out)
     return WF_OK;
 }
 
-static int allocate_noise(wf_feed *f)
+static int allocate_noise(wf_level_input *f)
 {
     bool exact = f->wavelet->count > 2 && pixels_of(f, f->meta->levels - f->level) < EXACT;
     f->halvings = exact ? above(f) : f->level > 0;
@@ -63,13 +63,13 @@ static int allocate_noise(wf_feed *f)
     size_t n = (size_t)f->N * low_size(f) * (size_t)pixels_of(f, f->halvings);
     WF_TRY(need(f, n, &f->noise));
     WF_TRY(need(f, n, &f->made));
-    size_t scratch = wf_halving_scratch(&x);
+    size_t scratch = wf_dwt_scratch(&x);
     return scratch ? need(f, scratch, &f->scratch) : WF_OK;
 }
 
-int wf_feed_create(wf_backend *backend, const wf_meta *meta, int level, int N, int H, int W, wf_feed *out)
+int wf_level_input_create(wf_backend *backend, const wf_meta *meta, int level, int N, int H, int W, wf_level_input *out)
 {
-    *out = (wf_feed){.backend = backend, .meta = meta, .level = level, .N = N, .H = H, .W = W};
+    *out = (wf_level_input){.backend = backend, .meta = meta, .level = level, .N = N, .H = H, .W = W};
     out->wavelet = wf_wavelet_find(meta->wavelet);
     WF_CHECK(out->wavelet, WF_DATA, "batch: unknown wavelet \"%.15s\"", meta->wavelet);
     WF_CHECK(meta->signal != WF_VOLUME || H == wf_meta_level(meta, level).H, WF_USAGE,
@@ -84,7 +84,7 @@ int wf_feed_create(wf_backend *backend, const wf_meta *meta, int level, int N, i
     return allocate_noise(out);
 }
 
-void wf_feed_clear(wf_feed *feed)
+void wf_level_input_clear(wf_level_input *feed)
 {
     if (feed->backend) {
         feed->backend->free(feed->backend, feed->low);
@@ -95,11 +95,11 @@ void wf_feed_clear(wf_feed *feed)
     }
     free(feed->host);
     free(feed->index);
-    *feed = (wf_feed){0};
+    *feed = (wf_level_input){0};
 }
 
 /* [count, each] -> device [N, each], the missing ones copies of the first. */
-static int upload_padded(wf_feed *f, int count, size_t each, const float *from, wf_real *to)
+static int upload_padded(wf_level_input *f, int count, size_t each, const float *from, wf_real *to)
 {
     if (count < f->N) {
         memcpy(f->host, from, (size_t)count * each * sizeof *from);
@@ -110,7 +110,7 @@ static int upload_padded(wf_feed *f, int count, size_t each, const float *from, 
     return f->backend->upload(f->backend, to, from, WF_F32, (size_t)f->N * each);
 }
 
-int wf_feed_upload(wf_feed *f, int count, const float *low, const float *detail, const uint64_t *index)
+int wf_level_input_upload(wf_level_input *f, int count, const float *low, const float *detail, const uint64_t *index)
 {
     for (int n = 0; n < f->N; n++)
         f->index[n] = index[n < count ? n : 0];
@@ -119,7 +119,7 @@ int wf_feed_upload(wf_feed *f, int count, const float *low, const float *detail,
 }
 
 /* The backend's, for x of the `halvings` above low, as a base of its own; the scale is the last step. */
-static int as_base(wf_feed *f, const wf_random *random, int halvings, double scale, wf_real *x)
+static int as_base(wf_level_input *f, const wf_random *random, int halvings, double scale, wf_real *x)
 {
     const wf_wavelet *haar = wf_wavelet_find("haar");
     wf_extent e = extent_at(f, halvings);
@@ -134,7 +134,7 @@ static int add(wf_backend *b, size_t n, const wf_real *from, wf_real *to)
 }
 
 /* Noise through its halvings, from there to low and detail. That of a base has mean 0: it is its own, less 1/2. */
-static int add_noise(wf_feed *f, const wf_random *random)
+static int add_noise(wf_level_input *f, const wf_random *random)
 {
     wf_backend *b = f->backend;
     size_t n = (size_t)f->N * low_size(f), all = n * (size_t)pixels_of(f, f->halvings);
@@ -144,7 +144,7 @@ static int add_noise(wf_feed *f, const wf_random *random)
     for (int left = f->halvings; left > 0; left--) {
         wf_extent e = extent_at(f, left);
         wf_real *detail = wf_at(b, to, n * (size_t)pixels_of(f, left - 1)), *was = from;
-        WF_TRY(wf_halve(b, f->wavelet, &e, from, to, detail, f->scratch));
+        WF_TRY(wf_dwt_level(b, f->wavelet, &e, from, to, detail, f->scratch));
         from = to;
         to = was;
     }
@@ -153,7 +153,7 @@ static int add_noise(wf_feed *f, const wf_random *random)
 }
 
 /* As the backend does for pictures. */
-static int dequantize(wf_feed *f, const wf_random *random, double scale)
+static int dequantize(wf_level_input *f, const wf_random *random, double scale)
 {
     wf_backend *b = f->backend;
     bool direct = !random || !f->halvings;
@@ -166,7 +166,7 @@ static int dequantize(wf_feed *f, const wf_random *random, double scale)
     return f->detail ? b->scale(b, (size_t)f->N * detail_size(f), scale, 0, f->detail) : WF_OK;
 }
 
-int wf_feed_dequantize(wf_feed *f, const wf_random *random)
+int wf_level_input_dequantize(wf_level_input *f, const wf_random *random)
 {
     double scale = 1.0 / (1 << f->meta->bits);
     if (f->meta->signal != WF_PICTURE)
@@ -176,25 +176,25 @@ int wf_feed_dequantize(wf_feed *f, const wf_random *random)
                                   scale, f->low, f->detail);
 }
 
-int wf_feed_load(wf_feed *f, int count, const float *low, const float *detail, const uint64_t *index,
-                 const wf_random *random)
+int wf_level_input_load(wf_level_input *f, int count, const float *low, const float *detail, const uint64_t *index,
+                        const wf_random *random)
 {
-    WF_TRY(wf_feed_upload(f, count, low, detail, index));
-    return wf_feed_dequantize(f, random);
+    WF_TRY(wf_level_input_upload(f, count, low, detail, index));
+    return wf_level_input_dequantize(f, random);
 }
 
-const wf_real *wf_feed_x(const wf_feed *feed)
+const wf_real *wf_level_input_x(const wf_level_input *feed)
 {
     return feed->detail ? feed->detail : feed->low;
 }
 
-const wf_real *wf_feed_cond(const wf_feed *feed)
+const wf_real *wf_level_input_cond(const wf_level_input *feed)
 {
     return feed->detail ? feed->low : NULL;
 }
 
 /* dequantize: picture = (v + 1/2) / 2^bits - 1/2, detail = v / 2^bits. */
-void wf_feed_undo(const wf_meta *meta, bool low, size_t n, float *values)
+void wf_level_input_undo(const wf_meta *meta, bool low, size_t n, float *values)
 {
     float scale = (float)(1 << meta->bits), offset = low ? 0.5f * scale - 0.5f : 0.0f;
     for (size_t i = 0; i < n; i++)

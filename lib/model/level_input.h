@@ -7,7 +7,7 @@
 #include "../pyramid/wavelet.h"
 
 /* Host coefficients in pixel units -> a flow's input and condition on the device. */
-typedef struct wf_feed {
+typedef struct wf_level_input {
     wf_backend *backend;
     const wf_meta *meta;
     const wf_wavelet *wavelet;
@@ -18,20 +18,22 @@ typedef struct wf_feed {
     /* Of signals whose noise is not made by the backend alone (level_input.c); NULL where they need none. */
     int halvings;                    /* that the noise goes through */
     wf_real *noise, *made, *scratch; /* before and after one of them */
-} wf_feed;
+} wf_level_input;
 
-int wf_feed_create(wf_backend *backend, const wf_meta *meta, int level, int N, int H, int W, wf_feed *out) WF_MUST;
-void wf_feed_clear(wf_feed *feed);
+int wf_level_input_create(wf_backend *backend, const wf_meta *meta, int level, int N, int H, int W,
+                          wf_level_input *out) WF_MUST;
+void wf_level_input_clear(wf_level_input *feed);
 /* count <= N pictures in pixel units, the rest is filled with the first. index: host [count]. */
-int wf_feed_upload(wf_feed *feed, int count, const float *low, const float *detail, const uint64_t *index) WF_MUST;
+int wf_level_input_upload(wf_level_input *feed, int count, const float *low, const float *detail,
+                          const uint64_t *index) WF_MUST;
 /* Gives what was uploaded its noise (random NULL: none, its mean) and its scale. May be recorded. */
-int wf_feed_dequantize(wf_feed *feed, const wf_random *random) WF_MUST;
+int wf_level_input_dequantize(wf_level_input *feed, const wf_random *random) WF_MUST;
 /* Both. */
-int wf_feed_load(wf_feed *feed, int count, const float *low, const float *detail, const uint64_t *index,
-                 const wf_random *random) WF_MUST;
-const wf_real *wf_feed_x(const wf_feed *feed);    /* what the flow models */
-const wf_real *wf_feed_cond(const wf_feed *feed); /* NULL at the base */
+int wf_level_input_load(wf_level_input *feed, int count, const float *low, const float *detail, const uint64_t *index,
+                        const wf_random *random) WF_MUST;
+const wf_real *wf_level_input_x(const wf_level_input *feed);    /* what the flow models */
+const wf_real *wf_level_input_cond(const wf_level_input *feed); /* NULL at the base */
 /* Back to pixel units, in place: details [n], or pictures (`low`), which have an offset. */
-void wf_feed_undo(const wf_meta *meta, bool low, size_t n, float *values);
+void wf_level_input_undo(const wf_meta *meta, bool low, size_t n, float *values);
 
 #endif

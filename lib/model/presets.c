@@ -4,23 +4,23 @@
 #include <stdio.h>
 #include <string.h>
 
-bool wf_model_chain(const char *name, const wf_meta *meta, int level, char out[WF_MODEL_CHAIN])
+bool wf_preset_chain(const char *name, const wf_meta *meta, int level, char out[WF_PRESET_CHAIN])
 {
     bool faces = meta->levels >= 8, official = !strcmp(name, "official");
     int width = faces ? (level < 3 ? 64 : 128) : (level < 5 ? 128 : 256);
     if (!official && strcmp(name, "best") != 0)
         return false;
     if (official)
-        snprintf(out, WF_MODEL_CHAIN, "%d*(actnorm, conv1x1, affine:width=%d:blocks=3), actnorm", level < 2 ? 8 : 16,
+        snprintf(out, WF_PRESET_CHAIN, "%d*(actnorm, conv1x1, affine:width=%d:blocks=3), actnorm", level < 2 ? 8 : 16,
                  width);
     else
-        snprintf(out, WF_MODEL_CHAIN,
+        snprintf(out, WF_PRESET_CHAIN,
                  "cond:channels=16:width=%d:blocks=2, 8*(actnorm, conv1x1, affine:width=%d:blocks=1), actnorm", width,
                  width);
     return true;
 }
 
-int wf_model_official_patch(const wf_meta *meta, int level)
+int wf_preset_patch(const wf_meta *meta, int level)
 {
     if (meta->signal != WF_PICTURE)
         return 0;

@@ -7,10 +7,10 @@
 /* The chain that `name` stands for at a level, written to `out`; false if it stands for none. "official": as published
  * (arXiv 2010.13821 and its code), pyramids of 8 levels or more as for 1024x1024 faces, others as for ImageNet 64x64.
  * "best": what reached fewer bits/dim in the same time in our comparisons, with nets of the same width. */
-enum { WF_MODEL_CHAIN = 160 };
-bool wf_model_chain(const char *name, const wf_meta *meta, int level, char out[WF_MODEL_CHAIN]);
+enum { WF_PRESET_CHAIN = 160 };
+bool wf_preset_chain(const char *name, const wf_meta *meta, int level, char out[WF_PRESET_CHAIN]);
 
 /* Side of the square patches that the official configuration trains this level on, 0: whole pictures. */
-int wf_model_official_patch(const wf_meta *meta, int level);
+int wf_preset_patch(const wf_meta *meta, int level);
 
 #endif

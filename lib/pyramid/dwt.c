@@ -8,7 +8,7 @@ static size_t numbers(const wf_extent *x)
     return (size_t)x->N * (size_t)x->H * (size_t)x->W * (size_t)x->C;
 }
 
-size_t wf_halving_scratch(const wf_extent *x)
+size_t wf_dwt_scratch(const wf_extent *x)
 {
     return x->signal == WF_VOLUME ? numbers(x) / 8 * 15 : 0;
 }
@@ -80,8 +80,8 @@ static int unhalve_volume(wf_backend *b, const wf_wavelet *w, const wf_extent *e
 
 /* -- any signal ---------------------------------------------------------------------------------------------------------- */
 
-int wf_halve(wf_backend *b, const wf_wavelet *w, const wf_extent *e, const wf_real *x, wf_real *low, wf_real *detail,
-             wf_real *scratch)
+int wf_dwt_level(wf_backend *b, const wf_wavelet *w, const wf_extent *e, const wf_real *x, wf_real *low,
+                 wf_real *detail, wf_real *scratch)
 {
     switch (e->signal) {
     case WF_SOUND:
@@ -94,8 +94,8 @@ int wf_halve(wf_backend *b, const wf_wavelet *w, const wf_extent *e, const wf_re
     return wf_fail(WF_INTERNAL, "halving: signal %d", (int)e->signal);
 }
 
-int wf_unhalve(wf_backend *b, const wf_wavelet *w, const wf_extent *e, const wf_real *low, const wf_real *detail,
-               wf_real *x, wf_real *scratch)
+int wf_idwt_level(wf_backend *b, const wf_wavelet *w, const wf_extent *e, const wf_real *low, const wf_real *detail,
+                  wf_real *x, wf_real *scratch)
 {
     switch (e->signal) {
     case WF_SOUND:

@@ -304,47 +304,47 @@ static bool parse_shape(const char *text, wf_meta *meta)
     return false;
 }
 
-static int find(wf_meta_lookup *lookup, const void *context, const char *who, const char *key, const char **value)
+static int find(wf_meta_lookup *lookup, const void *user, const char *who, const char *key, const char **value)
 {
-    *value = lookup(context, key);
+    *value = lookup(user, key);
     WF_CHECK(*value, WF_DATA, "%s: metadata lacks \"%s\"", who, key);
     return WF_OK;
 }
 
-static int find_number(wf_meta_lookup *lookup, const void *context, const char *who, const char *key, int *out)
+static int find_number(wf_meta_lookup *lookup, const void *user, const char *who, const char *key, int *out)
 {
     const char *text;
     int64_t value;
-    WF_TRY(find(lookup, context, who, key, &text));
+    WF_TRY(find(lookup, user, who, key, &text));
     WF_CHECK(wf_parse_count(text, WF_MAX_SIDE, &value), WF_DATA, "%s: %s is \"%.40s\", want a small whole number", who,
              key, text);
     *out = (int)value;
     return WF_OK;
 }
 
-static int parse_fields(wf_meta_lookup *lookup, const void *context, const char *who, wf_meta *meta)
+static int parse_fields(wf_meta_lookup *lookup, const void *user, const char *who, wf_meta *meta)
 {
     const char *text;
     int64_t rate = 0;
-    WF_TRY(find(lookup, context, who, "format", &text));
+    WF_TRY(find(lookup, user, who, "format", &text));
     meta->latents = !strcmp(text, WF_LATENTS_FORMAT);
     WF_CHECK(meta->latents || !strcmp(text, WF_FORMAT), WF_DATA, "%s: format is \"%.40s\", want \"" WF_FORMAT "\"", who,
              text);
-    WF_TRY(find(lookup, context, who, "wavelet", &text));
+    WF_TRY(find(lookup, user, who, "wavelet", &text));
     WF_CHECK(strlen(text) < sizeof meta->wavelet, WF_DATA, "%s: wavelet \"%.40s\" has too long a name", who, text);
     memcpy(meta->wavelet, text, strlen(text) + 1);
-    WF_TRY(find(lookup, context, who, "shape", &text));
+    WF_TRY(find(lookup, user, who, "shape", &text));
     WF_CHECK(parse_shape(text, meta), WF_DATA, "%s: shape is \"%.40s\", want [[DEPTHx]HEIGHTx]WIDTHxCHANNELS", who,
              text);
-    WF_TRY(find_number(lookup, context, who, "levels", &meta->levels));
-    WF_TRY(find_number(lookup, context, who, "top", &meta->top));
-    WF_TRY(find_number(lookup, context, who, "bits", &meta->bits));
-    text = lookup(context, "rate");
+    WF_TRY(find_number(lookup, user, who, "levels", &meta->levels));
+    WF_TRY(find_number(lookup, user, who, "top", &meta->top));
+    WF_TRY(find_number(lookup, user, who, "bits", &meta->bits));
+    text = lookup(user, "rate");
     WF_CHECK(!text || (wf_parse_count(text, WF_MAX_RATE, &rate) && rate), WF_DATA,
              "%s: rate is \"%.40s\", want a number of samples a second", who, text);
     meta->rate = (int)rate;
     WF_TRY(wf_meta_check(meta, who));
-    WF_TRY(find(lookup, context, who, "provenance", &text));
+    WF_TRY(find(lookup, user, who, "provenance", &text));
     json_t *array;
     WF_TRY(load_provenance(text, who, &array));
     json_decref(array);
@@ -353,10 +353,10 @@ static int parse_fields(wf_meta_lookup *lookup, const void *context, const char 
     return WF_OK;
 }
 
-int wf_meta_parse(wf_meta_lookup *lookup, const void *context, const char *who, wf_meta *meta)
+int wf_meta_parse(wf_meta_lookup *lookup, const void *user, const char *who, wf_meta *meta)
 {
     *meta = (wf_meta){0};
-    int status = parse_fields(lookup, context, who, meta);
+    int status = parse_fields(lookup, user, who, meta);
     if (status)
         wf_meta_clear(meta);
     return status;

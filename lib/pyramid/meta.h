@@ -5,10 +5,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "../base/axes.h"
+#include "../base/signal.h"
 #include "../base/status.h"
 
-/* Pyramid of pictures [H,W,C], or other signals (axes.h): level `levels` is the picture, each level below has half of it along
+/* Pyramid of pictures [H,W,C], or other signals (signal.h): level `levels` is the picture, each level below has half of it along
  * every axis. Level 0 is the base: low-pass I_0 alone. Level L >= 1 is the pair (low-pass I_{L-1}, detail D_L), both of what
  * levels-L+1 halvings leave, with C and B*C channels. Detail channel = B*colour + band, of a picture's B = 3 bands in the
  * order horizontal, vertical, diagonal difference.

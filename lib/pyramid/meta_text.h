@@ -19,10 +19,10 @@ typedef struct wf_meta_text {
 void wf_meta_format(const wf_meta *meta, wf_meta_text *text);
 
 /* Value of `key`, or NULL. */
-typedef const char *wf_meta_lookup(const void *context, const char *key);
+typedef const char *wf_meta_lookup(const void *user, const char *key);
 
 /* Reads and checks the keys above; *meta needs no initialization and is cleared on failure. WF_DATA. */
-int wf_meta_parse(wf_meta_lookup *lookup, const void *context, const char *who, wf_meta *meta) WF_MUST;
+int wf_meta_parse(wf_meta_lookup *lookup, const void *user, const char *who, wf_meta *meta) WF_MUST;
 
 /* A plain decimal number 0 .. max, with no sign, space or leading zero; false otherwise. `text` may be NULL. */
 bool wf_parse_count(const char *text, int64_t max, int64_t *out);

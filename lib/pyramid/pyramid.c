@@ -27,7 +27,7 @@ void wf_pyramid_size(const wf_meta *meta, int level, int *H, int *W)
     *W = meta->W >> (meta->levels - level);
 }
 
-int wf_pyramid_batch(const wf_meta *meta, int level)
+int wf_pyramid_rows(const wf_meta *meta, int level)
 {
     int H, W;
     wf_pyramid_size(meta, level, &H, &W);
@@ -108,7 +108,7 @@ static int extent_of(wf_pyramid *p, int level, int N, wf_extent *e)
     const wf_meta *m = &p->meta;
     *e = (wf_extent){.signal = m->signal, .N = p->capacity, .D = m->D >> (m->levels - level), .C = m->C};
     wf_pyramid_size(m, level, &e->H, &e->W);
-    size_t want = wf_halving_scratch(e);
+    size_t want = wf_dwt_scratch(e);
     if (want > p->scratch_size) {
         p->b->free(p->b, p->scratch);
         p->scratch = NULL;
@@ -136,7 +136,7 @@ int wf_pyramid_split(wf_pyramid *p, int N, const float *pixels, int lowest)
         WF_TRY(need_image(p, L - 1));
         WF_TRY(need_detail(p, L));
         WF_TRY(extent_of(p, L, N, &extent));
-        WF_TRY(wf_halve(p->b, p->wavelet, &extent, image, p->image[L - 1], p->detail[L], p->scratch));
+        WF_TRY(wf_dwt_level(p->b, p->wavelet, &extent, image, p->image[L - 1], p->detail[L], p->scratch));
         image = p->image[L - 1];
     }
     p->N = N;
@@ -151,7 +151,7 @@ static void widen(const uint16_t *samples, size_t n, float *to)
 }
 
 /* Strips of level L from I_L, which at the top are samples; I_(L-1) is kept, the details of one strip only. */
-static int strips_of(wf_pyramid *p, int L, const uint16_t *samples, int strip, wf_pyramid_sink *sink, void *context)
+static int strips_of(wf_pyramid *p, int L, const uint16_t *samples, int strip, wf_pyramid_sink *sink, void *user)
 {
     wf_extent e;
     WF_TRY(extent_of(p, L, 1, &e));
@@ -167,14 +167,13 @@ static int strips_of(wf_pyramid *p, int L, const uint16_t *samples, int strip, w
         low += (size_t)y * low_row;
         if (L == p->meta.levels)
             widen(samples + at, (size_t)e.H * row, image);
-        WF_TRY(wf_halve(p->b, p->wavelet, &e, (wf_real *)image, (wf_real *)low, p->detail[L], p->scratch));
-        WF_TRY(sink(context, L, rows, low, (const float *)p->detail[L]));
+        WF_TRY(wf_dwt_level(p->b, p->wavelet, &e, (wf_real *)image, (wf_real *)low, p->detail[L], p->scratch));
+        WF_TRY(sink(user, L, rows, low, (const float *)p->detail[L]));
     }
     return WF_OK;
 }
 
-int wf_pyramid_strips(wf_pyramid *p, const uint16_t *samples, int lowest, int rows, wf_pyramid_sink *sink,
-                      void *context)
+int wf_pyramid_strips(wf_pyramid *p, const uint16_t *samples, int lowest, int rows, wf_pyramid_sink *sink, void *user)
 {
     int top = p->meta.levels;
     WF_CHECK(p->b->host, WF_INTERNAL, "pyramid: strips are for the host, not %s", p->b->name);
@@ -184,13 +183,13 @@ int wf_pyramid_strips(wf_pyramid *p, const uint16_t *samples, int lowest, int ro
     for (int L = top; L >= 1 && L >= lowest; L--) {
         WF_TRY(need_image(p, L - 1));
         WF_TRY(need_detail(p, L));
-        WF_TRY(strips_of(p, L, samples, rows, sink, context));
+        WF_TRY(strips_of(p, L, samples, rows, sink, user));
     }
     if (lowest)
         return WF_OK;
     if (!top)
         widen(samples, image_size(p, 0, 1), (float *)p->image[0]);
-    return sink(context, 0, wf_meta_level(&p->meta, 0).H, (const float *)p->image[0], NULL);
+    return sink(user, 0, wf_meta_level(&p->meta, 0).H, (const float *)p->image[0], NULL);
 }
 
 static int lend(wf_pyramid *p, int slot, const wf_real *from, size_t n, const float **out)
@@ -240,6 +239,7 @@ int wf_pyramid_join(wf_pyramid *p, int level, int N, const float *low, const flo
     WF_TRY(p->b->upload(p->b, p->image[level - 1], low, WF_F32, n));
     WF_TRY(p->b->upload(p->b, p->detail[level], detail, WF_F32, detail_size(p, level, N)));
     WF_TRY(extent_of(p, level, N, &extent));
-    WF_TRY(wf_unhalve(p->b, p->wavelet, &extent, p->image[level - 1], p->detail[level], p->image[level], p->scratch));
+    WF_TRY(
+        wf_idwt_level(p->b, p->wavelet, &extent, p->image[level - 1], p->detail[level], p->image[level], p->scratch));
     return p->b->download(p->b, pixels, WF_F32, p->image[level], image_size(p, level, N));
 }

@@ -26,13 +26,13 @@ void wf_pyramid_destroy(wf_pyramid *pyramid);
 int wf_pyramid_split(wf_pyramid *pyramid, int N, const float *pixels, int lowest) WF_MUST;
 
 /* The next rows of a level, otherwise as wf_pyramid_level tells them; valid for the call. */
-typedef int wf_pyramid_sink(void *context, int level, int rows, const float *low, const float *detail);
+typedef int wf_pyramid_sink(void *user, int level, int rows, const float *low, const float *detail);
 
 /* Decomposes one picture from its samples (host [H,W,C]) on a backend that is the host, and hands out what it becomes
  * while that is in cache: one level after the other from the top down to `lowest`, each in strips of so many rows, or as a
  * whole where those depend on one another. wf_pyramid_level tells nothing afterwards. */
 int wf_pyramid_strips(wf_pyramid *pyramid, const uint16_t *samples, int lowest, int rows, wf_pyramid_sink *sink,
-                      void *context) WF_MUST;
+                      void *user) WF_MUST;
 
 /* Coefficients of the batch just split (host, valid until the next call on this pyramid): low [N,h,w,C] and detail
  * [N,h,w,B*C] of `level`; at the base low = I_0 and detail = NULL. */
@@ -47,6 +47,6 @@ int wf_pyramid_join(wf_pyramid *pyramid, int level, int N, const float *low, con
 void wf_pyramid_size(const wf_meta *meta, int level, int *H, int *W);
 
 /* How many pictures I_level to take at once: about a million samples, 1 to 256. */
-int wf_pyramid_batch(const wf_meta *meta, int level);
+int wf_pyramid_rows(const wf_meta *meta, int level);
 
 #endif

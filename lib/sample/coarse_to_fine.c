@@ -3,8 +3,8 @@
 
 #include <stdlib.h>
 
-int wf_climb(wf_pyramid *pyramid, const wf_meta *meta, int from, int to, int N, const float *picture,
-             const uint64_t *index, wf_climb_draw *draw, wf_record_sink *sink, void *context)
+int wf_coarse_to_fine(wf_pyramid *pyramid, const wf_meta *meta, int from, int to, int N, const float *picture,
+                      const uint64_t *index, wf_coarse_to_fine_draw *draw, wf_record_sink *sink, void *user)
 {
     int status = WF_OK;
     float *below = NULL; /* the picture that was made last */
@@ -18,11 +18,10 @@ int wf_climb(wf_pyramid *pyramid, const wf_meta *meta, int from, int to, int N, 
         if (!drawn || (l < to && !joined))
             status = wf_fail(WF_AGAIN, "level %d: out of memory for %d pictures", l, N);
         if (!status)
-            status = draw(context, l, N, low, index, drawn);
+            status = draw(user, l, N, low, index, drawn);
         wf_record record = {.level = l, .N = N, .low = l ? low : drawn, .detail = l ? drawn : NULL, .index = index};
         if (!status)
-            status =
-                l < to ? wf_pyramid_join(pyramid, l, N, record.low, record.detail, joined) : sink(context, &record);
+            status = l < to ? wf_pyramid_join(pyramid, l, N, record.low, record.detail, joined) : sink(user, &record);
         free(drawn);
         free(below);
         below = joined;

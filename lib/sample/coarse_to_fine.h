@@ -7,11 +7,11 @@
 
 /* Makes out: the details [N,h,w,K] of `level` given its low-pass [N,h,w,C], or at the base, where low is NULL, I_0 [N,h,w,C].
  * All in pixel units. */
-typedef int wf_climb_draw(void *context, int level, int N, const float *low, const uint64_t *index, float *out);
+typedef int wf_coarse_to_fine_draw(void *user, int level, int N, const float *low, const uint64_t *index, float *out);
 
 /* From N pictures I_from [N,H,W,C] (from -1 and NULL: from nothing) up to level `to` > from: what was drawn there goes to the sink.
  * The pyramid is of at least N pictures of `meta`. */
-int wf_climb(wf_pyramid *pyramid, const wf_meta *meta, int from, int to, int N, const float *picture,
-             const uint64_t *index, wf_climb_draw *draw, wf_record_sink *sink, void *context) WF_MUST;
+int wf_coarse_to_fine(wf_pyramid *pyramid, const wf_meta *meta, int from, int to, int N, const float *picture,
+                      const uint64_t *index, wf_coarse_to_fine_draw *draw, wf_record_sink *sink, void *user) WF_MUST;
 
 #endif

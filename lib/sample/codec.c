@@ -39,7 +39,7 @@ int wf_codec_create(const wf_model *model, wf_backend *backend, wf_codec **out)
     wf_codec *c = calloc(1, sizeof *c);
     WF_CHECK(c, WF_AGAIN, "codec: out of memory");
     *c = (wf_codec){.model = model, .backend = backend};
-    c->chunk = wf_pyramid_batch(&model->meta, top(c));
+    c->chunk = wf_pyramid_rows(&model->meta, top(c));
     c->numbers = calloc((size_t)c->chunk, sizeof *c->numbers);
     int status = c->numbers ? wf_pyramid_create(backend, &model->meta, c->chunk, &c->pyramid)
                             : wf_fail(WF_AGAIN, "codec: out of memory");
@@ -134,7 +134,7 @@ typedef struct job {
     wf_codec *codec;
     int stride; /* frames from picture to picture */
     wf_record_sink *sink;
-    void *context;
+    void *user;
 } job;
 
 /* Puts frame `number`, counted since the stream began, at place `at` of the chunk: a picture, or one in between. */
@@ -153,40 +153,40 @@ static void make_frame(const job *j, int64_t number, int at)
     }
 }
 
-static int draw(void *context, int number, int N, const float *low, const uint64_t *index, float *out)
+static int draw(void *user, int number, int N, const float *low, const uint64_t *index, float *out)
 {
-    level *l = &((job *)context)->codec->levels[number];
+    level *l = &((job *)user)->codec->levels[number];
     return wf_sampler_decode(&l->sampler, N, low, index, l->frames, out);
 }
 
-static int hand_out(void *context, const wf_record *record)
+static int hand_out(void *user, const wf_record *record)
 {
-    job *j = context;
-    return j->sink(j->context, record);
+    job *j = user;
+    return j->sink(j->user, record);
 }
 
 /* All frames that end in this batch. */
-static int decode_batch(wf_codec *c, int between, wf_record_sink *sink, void *context)
+static int decode_batch(wf_codec *c, int between, wf_record_sink *sink, void *user)
 {
-    job j = {c, between + 1, sink, context};
+    job j = {c, between + 1, sink, user};
     int64_t first = c->pictures ? (c->pictures - 1) * j.stride + 1 : 0, end = (c->pictures + c->N - 1) * j.stride + 1;
     for (int64_t at = first; at < end; at += c->chunk) {
         int n = end - at < c->chunk ? (int)(end - at) : c->chunk;
         for (int i = 0; i < n; i++)
             make_frame(&j, at + i, i);
-        WF_TRY(wf_climb(c->pyramid, &c->model->meta, -1, top(c), n, NULL, c->numbers, draw, hand_out, &j));
+        WF_TRY(wf_coarse_to_fine(c->pyramid, &c->model->meta, -1, top(c), n, NULL, c->numbers, draw, hand_out, &j));
     }
     return WF_OK;
 }
 
-int wf_codec_decode(wf_codec *c, const wf_record *latents, int between, wf_record_sink *sink, void *context)
+int wf_codec_decode(wf_codec *c, const wf_record *latents, int between, wf_record_sink *sink, void *user)
 {
     WF_TRY(begin(c, latents));
     level *l = &c->levels[latents->level];
     memcpy(l->z, latents->level ? latents->detail : latents->low, (size_t)c->N * l->size * sizeof *l->z);
     if (latents->level < top(c))
         return WF_OK;
-    WF_TRY(decode_batch(c, between, sink, context));
+    WF_TRY(decode_batch(c, between, sink, user));
     for (l = c->levels; l <= c->levels + top(c); l++)
         memcpy(l->last, l->z + (size_t)(c->N - 1) * l->size, l->size * sizeof *l->z);
     c->pictures += c->N;
@@ -203,9 +203,9 @@ typedef struct comparison {
 } comparison;
 
 /* A quarter of a pixel's step leaves every pixel what it is, and is well beyond what rounding does. */
-static int compare(void *context, const wf_record *decoded)
+static int compare(void *user, const wf_record *decoded)
 {
-    comparison *p = context;
+    comparison *p = user;
     wf_codec *c = p->codec;
     int N = (int)decoded->N, status = WF_OK;
     size_t size = c->levels[top(c)].size, low = size / (size_t)wf_bands(c->model->meta.signal);

@@ -21,7 +21,7 @@ int wf_codec_encode(wf_codec *c, const wf_record *coefficients, wf_record *laten
 /* Takes latents of one level. With the highest one come coefficients of the highest level, for the sink: of every picture under
  * its own index. between > 0: also of so many pictures between each and the one before, all under numbers that count from 0.
  * There, each level's latents move along the great circle through both pictures' (Shoemake 1985): as long as latents are. */
-int wf_codec_decode(wf_codec *c, const wf_record *latents, int between, wf_record_sink *sink, void *context) WF_MUST;
+int wf_codec_decode(wf_codec *c, const wf_record *latents, int between, wf_record_sink *sink, void *user) WF_MUST;
 
 /* WF_DATA if a batch has begun whose higher levels have not come. */
 int wf_codec_end(const wf_codec *c, const char *who) WF_MUST;

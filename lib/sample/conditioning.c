@@ -9,9 +9,9 @@
 #include "../store/stream.h"
 
 /* Fills picture [most,H,W,C] (NULL at level -1) and index [most] with *N <= most starts. */
-typedef int next_starts(wf_starts *s, int most, int *N, float *picture, uint64_t *index);
+typedef int next_starts(wf_conditioning *s, int most, int *N, float *picture, uint64_t *index);
 
-struct wf_starts {
+struct wf_conditioning {
     next_starts *next;
     const wf_model *model;
     wf_meta meta; /* owned */
@@ -31,22 +31,22 @@ struct wf_starts {
     bool more;
 };
 
-const wf_meta *wf_starts_meta(const wf_starts *s)
+const wf_meta *wf_conditioning_meta(const wf_conditioning *s)
 {
     return &s->meta;
 }
 
-int wf_starts_offset(const wf_starts *s)
+int wf_conditioning_offset(const wf_conditioning *s)
 {
     return s->offset;
 }
 
-int wf_starts_level(const wf_starts *s)
+int wf_conditioning_level(const wf_conditioning *s)
 {
     return s->level;
 }
 
-int wf_starts_drawn(const wf_starts *s, int to, wf_meta *out)
+int wf_conditioning_drawn(const wf_conditioning *s, int to, wf_meta *out)
 {
     int levels = s->model->meta.levels, from = s->level + s->offset;
     *out = (wf_meta){0};
@@ -58,7 +58,7 @@ int wf_starts_drawn(const wf_starts *s, int to, wf_meta *out)
     return WF_OK;
 }
 
-static size_t picture_size(const wf_starts *s)
+static size_t picture_size(const wf_conditioning *s)
 {
     int H, W;
     wf_pyramid_size(&s->meta, s->level, &H, &W);
@@ -87,7 +87,7 @@ static int halvings(const wf_meta *model, int H, int W)
 }
 
 /* Pictures of H x W enter so many levels below the model's highest: `below`, or as many as the scale doubles. */
-static int enter(wf_starts *s, const char *name, int H, int W, int scale, int below)
+static int enter(wf_conditioning *s, const char *name, int H, int W, int scale, int below)
 {
     int levels = s->model->meta.levels;
     wf_signal signal = s->meta.signal;
@@ -112,7 +112,7 @@ static int enter(wf_starts *s, const char *name, int H, int W, int scale, int be
 
 /* Of sounds that come in at `rate` samples a second, so many doublings below those that are drawn. A rate halved on the way may
  * have been rounded: what is left of the model's becomes the model's. */
-static int set_rate(wf_starts *s, const char *name, int rate, int doublings)
+static int set_rate(wf_conditioning *s, const char *name, int rate, int doublings)
 {
     int of_model = s->model->meta.rate;
     int64_t drawn = doublings < 0 ? rate >> -doublings : (int64_t)rate << doublings;
@@ -124,18 +124,18 @@ static int set_rate(wf_starts *s, const char *name, int rate, int doublings)
     return WF_OK;
 }
 
-static int opened(int status, wf_starts **out)
+static int opened(int status, wf_conditioning **out)
 {
     if (status) {
-        wf_starts_destroy(*out);
+        wf_conditioning_destroy(*out);
         *out = NULL;
     }
     return status;
 }
 
-static int create(const wf_model *model, next_starts *next, wf_starts **out)
+static int create(const wf_model *model, next_starts *next, wf_conditioning **out)
 {
-    wf_starts *s = calloc(1, sizeof *s);
+    wf_conditioning *s = calloc(1, sizeof *s);
     WF_CHECK(s, WF_AGAIN, "starts: out of memory");
     s->model = model;
     s->next = next;
@@ -144,7 +144,7 @@ static int create(const wf_model *model, next_starts *next, wf_starts **out)
     return opened(wf_meta_copy(&s->meta, &model->meta), out);
 }
 
-void wf_starts_destroy(wf_starts *s)
+void wf_conditioning_destroy(wf_conditioning *s)
 {
     if (!s)
         return;
@@ -159,7 +159,7 @@ void wf_starts_destroy(wf_starts *s)
 
 /* -- nothing -------------------------------------------------------------------------------------------------------- */
 
-static int next_nothing(wf_starts *s, int most, int *N, float *picture, uint64_t *index)
+static int next_nothing(wf_conditioning *s, int most, int *N, float *picture, uint64_t *index)
 {
     (void)picture;
     *N = s->count - s->done < most ? (int)(s->count - s->done) : most;
@@ -168,7 +168,7 @@ static int next_nothing(wf_starts *s, int most, int *N, float *picture, uint64_t
     return WF_OK;
 }
 
-int wf_starts_nothing(const wf_model *model, int64_t count, int scale, wf_starts **out)
+int wf_conditioning_none(const wf_model *model, int64_t count, int scale, wf_conditioning **out)
 {
     WF_CHECK(!scale, WF_USAGE, "--scale enlarges pictures, and none come: name a file by --from, or pipe some in");
     WF_TRY(create(model, next_nothing, out));
@@ -179,7 +179,7 @@ int wf_starts_nothing(const wf_model *model, int64_t count, int scale, wf_starts
 /* -- a coefficient stream ------------------------------------------------------------------------------------------- */
 
 /* The stream's next record of its highest level, the only one that is continued. */
-static int next_record(wf_starts *s, bool *more)
+static int next_record(wf_conditioning *s, bool *more)
 {
     const wf_meta *source = wf_reader_meta(s->reader);
     for (*more = true; *more && s->used == s->record.N;) {
@@ -189,7 +189,7 @@ static int next_record(wf_starts *s, bool *more)
     return WF_OK;
 }
 
-static int next_of_stream(wf_starts *s, int most, int *N, float *picture, uint64_t *index)
+static int next_of_stream(wf_conditioning *s, int most, int *N, float *picture, uint64_t *index)
 {
     bool more;
     wf_record *r = &s->record;
@@ -208,7 +208,7 @@ static int next_of_stream(wf_starts *s, int most, int *N, float *picture, uint64
                            r->detail ? r->detail + at * each * bands : NULL, picture);
 }
 
-static int open_stream(wf_starts *s, wf_backend *backend, FILE *file, const char *name, int scale)
+static int open_stream(wf_conditioning *s, wf_backend *backend, FILE *file, const char *name, int scale)
 {
     int H, W;
     const wf_meta *model = &s->model->meta;
@@ -225,12 +225,12 @@ static int open_stream(wf_starts *s, wf_backend *backend, FILE *file, const char
     WF_TRY(wf_meta_copy(&s->meta, source));
     WF_TRY(enter(s, name, H, W, scale, same ? source->levels - source->top : halvings(model, H, W)));
     WF_TRY(set_rate(s, name, source->rate, s->meta.levels - s->level - (source->levels - source->top)));
-    s->chunk = wf_pyramid_batch(source, source->top);
+    s->chunk = wf_pyramid_rows(source, source->top);
     return wf_pyramid_create(backend, source, s->chunk, &s->pyramid);
 }
 
-int wf_starts_stream(const wf_model *model, wf_backend *backend, FILE *file, const char *name, int scale,
-                     wf_starts **out)
+int wf_conditioning_stream(const wf_model *model, wf_backend *backend, FILE *file, const char *name, int scale,
+                           wf_conditioning **out)
 {
     WF_TRY(create(model, next_of_stream, out));
     return opened(open_stream(*out, backend, file, name, scale), out);
@@ -238,7 +238,7 @@ int wf_starts_stream(const wf_model *model, wf_backend *backend, FILE *file, con
 
 /* -- picture files -------------------------------------------------------------------------------------------------- */
 
-static int read_image(wf_starts *s)
+static int read_image(wf_conditioning *s)
 {
     WF_TRY(wf_images_next(s->images, &s->image, &s->name, &s->more));
     if (!s->more)
@@ -248,7 +248,7 @@ static int read_image(wf_starts *s)
     return check_kind(s->model, s->name, s->image.signal, s->image.C, s->image.bits);
 }
 
-static int next_of_images(wf_starts *s, int most, int *N, float *picture, uint64_t *index)
+static int next_of_images(wf_conditioning *s, int most, int *N, float *picture, uint64_t *index)
 {
     int H, W;
     size_t each = picture_size(s);
@@ -266,10 +266,10 @@ static int next_of_images(wf_starts *s, int most, int *N, float *picture, uint64
     return WF_OK;
 }
 
-static int open_images(wf_starts *s, char *const *paths, int count, int scale)
+static int open_images(wf_conditioning *s, char *const *paths, int count, int scale)
 {
     WF_TRY(wf_images_open(paths, count, stdin, &s->images));
-    wf_images_take_as(s->images, (wf_images_taken){.volumes = s->model->meta.signal == WF_VOLUME});
+    wf_images_set_options(s->images, (wf_images_options){.volumes = s->model->meta.signal == WF_VOLUME});
     WF_TRY(read_image(s));
     WF_CHECK(s->more, WF_DATA, "%s: no picture", paths[0]);
     WF_TRY(enter(s, s->name, s->image.H, s->image.W, scale, halvings(&s->model->meta, s->image.H, s->image.W)));
@@ -277,7 +277,7 @@ static int open_images(wf_starts *s, char *const *paths, int count, int scale)
     return set_rate(s, s->name, s->rate, s->meta.levels - s->level);
 }
 
-int wf_starts_images(const wf_model *model, char *const *paths, int count, int scale, wf_starts **out)
+int wf_conditioning_images(const wf_model *model, char *const *paths, int count, int scale, wf_conditioning **out)
 {
     WF_TRY(create(model, next_of_images, out));
     return opened(open_images(*out, paths, count, scale), out);
@@ -285,7 +285,7 @@ int wf_starts_images(const wf_model *model, char *const *paths, int count, int s
 
 /* -- all ------------------------------------------------------------------------------------------------------------ */
 
-int wf_starts_next(wf_starts *s, int most, int *N, float **picture, uint64_t *index)
+int wf_conditioning_next(wf_conditioning *s, int most, int *N, float **picture, uint64_t *index)
 {
     *N = 0;
     *picture = NULL;

@@ -10,12 +10,12 @@
 int wf_sampler_create(const wf_model *model, int level, wf_backend *backend, int H, int W, wf_sampler *out)
 {
     void *z;
-    int N = wf_level_batch(H, W);
+    int N = wf_level_rows(H, W);
     *out = (wf_sampler){.meta = &model->meta};
     WF_TRY(wf_level_load(model, level, backend, &out->level));
     WF_TRY(wf_level_invertible(&out->level));
     WF_TRY(wf_level_flow(&out->level, N, H, W, WF_MEMORY_NONE, &out->flow));
-    WF_TRY(wf_feed_create(backend, out->meta, level, N, H, W, &out->feed));
+    WF_TRY(wf_level_input_create(backend, out->meta, level, N, H, W, &out->feed));
     size_t n = (size_t)N * (size_t)H * (size_t)W * (size_t)out->level.K;
     out->host = calloc(n, sizeof *out->host);
     WF_CHECK(out->host, WF_AGAIN, "sample: out of memory");
@@ -27,14 +27,14 @@ int wf_sampler_create(const wf_model *model, int level, wf_backend *backend, int
 void wf_sampler_clear(wf_sampler *s)
 {
     if (s->level.backend) {
-        wf_replay_clear(s->level.backend, &s->forward);
-        wf_replay_clear(s->level.backend, &s->inverse);
+        wf_capture_clear(s->level.backend, &s->forward);
+        wf_capture_clear(s->level.backend, &s->inverse);
         s->level.backend->free(s->level.backend, s->z);
     }
     free(s->host);
     free(s->latent);
     wf_flow_destroy(s->flow);
-    wf_feed_clear(&s->feed);
+    wf_level_input_clear(&s->feed);
     wf_level_clear(&s->level);
     *s = (wf_sampler){0};
 }
@@ -90,26 +90,26 @@ static int take_finite(wf_sampler *s, int count, const wf_real *from, const char
 static int compute_inverse(void *sampler)
 {
     wf_sampler *s = sampler;
-    if (wf_feed_cond(&s->feed))
-        WF_TRY(wf_feed_dequantize(&s->feed, NULL));
-    return wf_flow_inverse(s->flow, s->level.params, s->z, wf_feed_cond(&s->feed), &s->x);
+    if (wf_level_input_cond(&s->feed))
+        WF_TRY(wf_level_input_dequantize(&s->feed, NULL));
+    return wf_flow_inverse(s->flow, s->level.params, s->z, wf_level_input_cond(&s->feed), &s->x);
 }
 
 static int compute_forward(void *sampler)
 {
     wf_sampler *s = sampler;
-    WF_TRY(wf_feed_dequantize(&s->feed, NULL));
-    return wf_flow_forward(s->flow, s->level.params, wf_feed_x(&s->feed), wf_feed_cond(&s->feed));
+    WF_TRY(wf_level_input_dequantize(&s->feed, NULL));
+    return wf_flow_forward(s->flow, s->level.params, wf_level_input_x(&s->feed), wf_level_input_cond(&s->feed));
 }
 
 /* What the latents in s->z stand for, of count <= N pictures. */
 static int invert(wf_sampler *s, int count, const float *low, const uint64_t *index, float *out)
 {
     if (low) /* the details in the feed are not used */
-        WF_TRY(wf_feed_upload(&s->feed, count, low, s->host, index));
-    WF_TRY(wf_replay_run(s->level.backend, &s->inverse, compute_inverse, s));
+        WF_TRY(wf_level_input_upload(&s->feed, count, low, s->host, index));
+    WF_TRY(wf_capture_run(s->level.backend, &s->inverse, compute_inverse, s));
     WF_TRY(take_finite(s, count, s->x, "sample", index, out));
-    wf_feed_undo(s->meta, !low, (size_t)count * size_of(s, s->level.K), out);
+    wf_level_input_undo(s->meta, !low, (size_t)count * size_of(s, s->level.K), out);
     return WF_OK;
 }
 
@@ -156,9 +156,9 @@ int wf_sampler_encode(wf_sampler *s, int64_t N, const float *low, const float *d
     size_t each = size_of(s, s->level.K);
     for (int64_t at = 0; at < N; at += s->feed.N) {
         int count = count_at(s, N, at);
-        WF_TRY(
-            wf_feed_upload(&s->feed, count, rows(low, at, size_of(s, s->meta->C)), rows(detail, at, each), index + at));
-        WF_TRY(wf_replay_run(s->level.backend, &s->forward, compute_forward, s));
+        WF_TRY(wf_level_input_upload(&s->feed, count, rows(low, at, size_of(s, s->meta->C)), rows(detail, at, each),
+                                     index + at));
+        WF_TRY(wf_capture_run(s->level.backend, &s->forward, compute_forward, s));
         WF_TRY(
             take_finite(s, count, wf_flow_latent(s->flow), "the latent of picture", index + at, z + (size_t)at * each));
     }

@@ -10,10 +10,10 @@ typedef struct wf_sampler {
     const wf_meta *meta; /* of the model; borrowed */
     wf_level level;
     wf_flow *flow;
-    wf_feed feed;
+    wf_level_input feed;
     wf_real *z;
     const wf_real *x; /* what the flow was inverted to */
-    wf_replay forward, inverse;
+    wf_capture forward, inverse;
     float *host;    /* [N,H,W,K] */
     double *latent; /* the same, once latents were truncated */
 } wf_sampler;

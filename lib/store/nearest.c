@@ -103,7 +103,7 @@ int wf_nearest_search(wf_store *store, int level, int threads, int N, const floa
                 .average = (double)(1 << wf_axes(wf_store_meta(store)->signal)),
                 .low = low,
                 .detail = detail,
-                .room = wf_pyramid_batch(wf_store_meta(store), level),
+                .room = wf_pyramid_rows(wf_store_meta(store), level),
                 .found = found};
     WF_CHECK(wf_store_count(store) >= K, WF_DATA, "nearest: the store has %lld pictures, want %d or more",
              (long long)wf_store_count(store), K);

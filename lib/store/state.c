@@ -57,9 +57,9 @@ int wf_fail_lmdb(const wf_store *store, int rc, const char *what)
 
 /* -- reading ------------------------------------------------------------------------------------------------------- */
 
-static const char *object_value(const void *context, const char *key)
+static const char *object_value(const void *user, const char *key)
 {
-    return json_string_value(json_object_get(context, key));
+    return json_string_value(json_object_get(user, key));
 }
 
 static bool parse_hex(const char *text, uint64_t *out)

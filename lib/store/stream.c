@@ -32,9 +32,9 @@ static int digest_create(const char *name, running *out)
     return WF_OK;
 }
 
-static void digest_add(void *context, const void *bytes, size_t n)
+static void digest_add(void *user, const void *bytes, size_t n)
 {
-    XXH3_64bits_update(((running *)context)->state, bytes, n); /* cannot fail on an initialized state */
+    XXH3_64bits_update(((running *)user)->state, bytes, n); /* cannot fail on an initialized state */
 }
 
 /* The hash so far; more may follow. */
@@ -57,9 +57,9 @@ struct wf_reader {
     int64_t records;
 };
 
-static const char *record_value(const void *context, const char *key)
+static const char *record_value(const void *user, const char *key)
 {
-    return wf_safetensors_meta(context, key);
+    return wf_safetensors_meta(user, key);
 }
 
 static int read_header(wf_reader *reader, char *who, size_t size)

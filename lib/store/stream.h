@@ -31,7 +31,7 @@ typedef struct wf_record {
 int wf_record_check(const wf_record *record, const wf_meta *meta, const char *who) WF_MUST;
 
 /* Takes a record, borrowed during the call. */
-typedef int wf_record_sink(void *context, const wf_record *record);
+typedef int wf_record_sink(void *user, const wf_record *record);
 
 typedef struct wf_reader wf_reader;
 typedef struct wf_writer wf_writer;

@@ -309,9 +309,9 @@ static int commit_under_way(wf_store *store)
     }
 }
 
-static void *commit_thread(void *context)
+static void *commit_thread(void *user)
 {
-    wf_store *store = context;
+    wf_store *store = user;
     wf_pending *p = store->pending;
     p->status = commit_under_way(store);
     if (p->status)

@@ -37,8 +37,8 @@ int64_t wf_shuffle(uint64_t seed, uint64_t epoch, int64_t n, int64_t i)
     return (int64_t)at;
 }
 
-int wf_batches_create(wf_store *store, int level, int N, int patch, int context, bool flip, uint64_t seed,
-                      wf_batches *out)
+int wf_minibatch_create(wf_store *store, int level, int N, int patch, int context, bool flip, uint64_t seed,
+                        wf_minibatch *out)
 {
     const wf_meta *meta = wf_store_meta(store);
     wf_level_shape s = wf_meta_level(meta, level);
@@ -50,7 +50,7 @@ int wf_batches_create(wf_store *store, int level, int N, int patch, int context,
     WF_CHECK(!context || 2 * context < patch, WF_USAGE, "context %d leaves nothing of a patch of %d", context, patch);
     WF_CHECK(!flip || !strcmp(meta->wavelet, "haar"), WF_USAGE, "flips need haar, whose filters are symmetric, not %s",
              meta->wavelet);
-    *out = (wf_batches){
+    *out = (wf_minibatch){
         .store = store, .level = level, .N = N, .patch = patch, .context = context, .flip = flip, .seed = seed};
     out->H = patch ? patch : s.H;
     out->W = patch ? patch : s.W;
@@ -63,22 +63,22 @@ int wf_batches_create(wf_store *store, int level, int N, int patch, int context,
     return WF_OK;
 }
 
-void wf_batches_clear(wf_batches *b)
+void wf_minibatch_clear(wf_minibatch *b)
 {
     free(b->low);
     free(b->detail);
     free(b->weight);
-    *b = (wf_batches){0};
+    *b = (wf_minibatch){0};
 }
 
-int wf_batches_counted(const wf_batches *b)
+int wf_minibatch_counted(const wf_minibatch *b)
 {
     return b->patch ? b->middle * b->middle : b->H * b->W;
 }
 
 /* Mirrors [H,W,channels] left to right. In the mirror image of an orthogonal Haar pyramid the horizontal and diagonal
  * differences change sign: bands 0 and 2 of `bands`. */
-static void mirror(const wf_batches *b, int channels, int bands, float *x)
+static void mirror(const wf_minibatch *b, int channels, int bands, float *x)
 {
     for (int i = 0; i < b->H; i++)
         for (int j = 0; j < (b->W + 1) / 2; j++)
@@ -93,7 +93,7 @@ static void mirror(const wf_batches *b, int channels, int bands, float *x)
 }
 
 /* 1 where the middle is, at (y,x) of the patch. */
-static void weigh(const wf_batches *b, int y, int x, float *weight)
+static void weigh(const wf_minibatch *b, int y, int x, float *weight)
 {
     for (int i = 0; i < b->H; i++)
         for (int j = 0; j < b->W; j++)
@@ -108,7 +108,7 @@ static int inside(int at, int limit)
 /* Where along an axis of `side` pixels the middle of a patch begins. Those that would begin up to half of their length outside
  * are moved to the border: pixels near it then count as often on average as all others, where else the outermost would be met
  * once in side - middle + 1 patches. */
-static int middle_at(const wf_batches *b, uint64_t dice, int side)
+static int middle_at(const wf_minibatch *b, uint64_t dice, int side)
 {
     int beyond = b->middle / 2, places = side - b->middle + 1 + 2 * beyond;
     return inside((int)((dice & 0xffffff) % (uint64_t)places) - beyond, side - b->middle);
@@ -116,7 +116,7 @@ static int middle_at(const wf_batches *b, uint64_t dice, int side)
 
 /* Draws an axis of a patch: *middle, and where the patch begins, which ends where the picture does, so that padding is seen
  * only there. */
-static int draw(const wf_batches *b, uint64_t dice, int side, int length, int *middle)
+static int draw(const wf_minibatch *b, uint64_t dice, int side, int length, int *middle)
 {
     if (!b->context)
         return *middle = (int)((dice & 0xffffff) % (uint64_t)(side - length + 1));
@@ -124,7 +124,7 @@ static int draw(const wf_batches *b, uint64_t dice, int side, int length, int *m
     return inside(*middle - b->context, side - length);
 }
 
-int wf_batches_load(wf_batches *b, int64_t step)
+int wf_minibatch_load(wf_minibatch *b, int64_t step)
 {
     wf_level_shape s = wf_meta_level(wf_store_meta(b->store), b->level);
     int64_t count = wf_store_count(b->store);

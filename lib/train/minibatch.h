@@ -5,7 +5,7 @@
 
 #include "../store/store.h"
 
-typedef struct wf_batches {
+typedef struct wf_minibatch {
     wf_store *store; /* borrowed */
     int level, N;
     int patch;   /* side of the square crop at this level's resolution, 0: whole pictures */
@@ -16,18 +16,18 @@ typedef struct wf_batches {
     int H, W;            /* of a batch: the patch, or the level */
     float *low, *detail; /* [N,H,W,C], [N,H,W,K]; detail NULL at the base */
     float *weight;       /* [N,H,W]: 1 in the middle, 0 around it; NULL without context */
-} wf_batches;
+} wf_minibatch;
 
 /* WF_USAGE: the patch is larger than the level, or all context; or there is one, or a flip, of other signals than pictures. */
-int wf_batches_create(wf_store *store, int level, int N, int patch, int context, bool flip, uint64_t seed,
-                      wf_batches *out) WF_MUST;
-void wf_batches_clear(wf_batches *b);
+int wf_minibatch_create(wf_store *store, int level, int N, int patch, int context, bool flip, uint64_t seed,
+                        wf_minibatch *out) WF_MUST;
+void wf_minibatch_clear(wf_minibatch *b);
 
 /* Fills low, detail and weight for `step`: pictures step*N .. step*N+N-1 of an endless sequence of shuffled epochs. */
-int wf_batches_load(wf_batches *b, int64_t step) WF_MUST;
+int wf_minibatch_load(wf_minibatch *b, int64_t step) WF_MUST;
 
 /* Pixels of a picture of the batch whose weight is 1. */
-int wf_batches_counted(const wf_batches *b);
+int wf_minibatch_counted(const wf_minibatch *b);
 
 /* Place of element `i` of the shuffle numbered `epoch` of 0 .. n-1: a keyed permutation, computed without a table. */
 int64_t wf_shuffle(uint64_t seed, uint64_t epoch, int64_t n, int64_t i);

@@ -12,7 +12,7 @@ typedef struct shared {
     const wf_model *model;
     wf_store *store, *validation;
     wf_train_report *report;
-    void *context;
+    void *user;
     pthread_mutex_t reporting;
 } shared;
 
@@ -26,11 +26,11 @@ typedef struct worker {
     char message[1024];
 } worker;
 
-static int tell(void *context, wf_train_event event, const wf_train_progress *progress)
+static int tell(void *user, wf_train_event event, const wf_train_progress *progress)
 {
-    shared *s = context;
+    shared *s = user;
     pthread_mutex_lock(&s->reporting);
-    int stop = s->report ? s->report(s->context, event, progress) : 0;
+    int stop = s->report ? s->report(s->user, event, progress) : 0;
     pthread_mutex_unlock(&s->reporting);
     return stop;
 }
@@ -46,9 +46,9 @@ static int train(worker *w)
     return status;
 }
 
-static void *work(void *context)
+static void *work(void *user)
 {
-    worker *w = context;
+    worker *w = user;
     w->status = train(w);
     if (w->status)
         snprintf(w->message, sizeof w->message, "%s", wf_error());
@@ -68,9 +68,9 @@ static int join(worker *workers, int count)
 }
 
 int wf_train_levels(const wf_model *model, const char *backend, int threads, wf_store *store, wf_store *validation,
-                    const wf_train_options *options, int count, wf_train_report *report, void *context)
+                    const wf_train_options *options, int count, wf_train_report *report, void *user)
 {
-    shared s = {.model = model, .store = store, .validation = validation, .report = report, .context = context};
+    shared s = {.model = model, .store = store, .validation = validation, .report = report, .user = user};
     int total = threads > 0 ? threads : omp_get_max_threads(), begun = 0, rc = 0;
     worker *workers = calloc((size_t)count, sizeof *workers);
     WF_CHECK(workers, WF_AGAIN, "out of memory");

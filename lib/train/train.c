@@ -72,11 +72,11 @@ static bool skipped(const wf_trainer *t)
 }
 
 /* Notes a wish to stop, which the loop heeds once the step is complete. */
-static void tell(wf_trainer *t, wf_train_report *report, void *context, wf_train_event event)
+static void tell(wf_trainer *t, wf_train_report *report, void *user, wf_train_event event)
 {
     wf_train_progress p = {t->options->level, t->step,     t->options->steps, t->seconds, fraction(t),
                            t->recent,         t->held_out, t->best,           t->skips};
-    if (report && report(context, event, &p))
+    if (report && report(user, event, &p))
         t->interrupted = true;
 }
 
@@ -97,7 +97,7 @@ static int dequantize(wf_trainer *t, const wf_random *random)
 {
     if (t->dequantizer.flow)
         return wf_dequantizer_run(&t->dequantizer, noise_params(t), &t->feed, random);
-    return wf_feed_dequantize(&t->feed, random);
+    return wf_level_input_dequantize(&t->feed, random);
 }
 
 /* The work of a step, with the batch on the device. */
@@ -106,11 +106,11 @@ static int compute(void *trainer)
     wf_trainer *t = trainer;
     const wf_train_options *o = t->options;
     wf_level_shape s = wf_meta_level(t->meta, o->level);
-    double counted = wf_batches_counted(&t->batches);
+    double counted = wf_minibatch_counted(&t->batches);
     /* the loss is in bits per coefficient, so that the rate means the same at every level and patch size */
     double scale = -1 / (o->batch * counted * s.K * log(2));
     WF_TRY(dequantize(t, &t->noise));
-    const wf_real *x = wf_feed_x(&t->feed), *cond = wf_feed_cond(&t->feed), *dx;
+    const wf_real *x = wf_level_input_x(&t->feed), *cond = wf_level_input_cond(&t->feed), *dx;
     WF_TRY(wf_flow_forward(t->flow, t->optimizer.w, x, cond));
     WF_TRY(wf_flow_guard(t->flow, t->optimizer.bad));
     if (t->dequantizer.flow)
@@ -124,10 +124,10 @@ static int compute(void *trainer)
 /* Drops the results of one step, those that were posted. */
 static void forget(const wf_trainer *t, const struct wf_launched *l)
 {
-    wf_post *const posts[4] = {l->density, l->bad, l->noise[0], l->noise[1]};
+    wf_readback *const posts[4] = {l->density, l->bad, l->noise[0], l->noise[1]};
     for (int i = 0; i < 4; i++)
         if (posts[i])
-            (void)t->backend->collect(t->backend, posts[i], NULL);
+            (void)t->backend->readback_end(t->backend, posts[i], NULL);
 }
 
 /* Begins the step t->step, without waiting for what it gives. */
@@ -140,18 +140,18 @@ static int launch(wf_trainer *t)
         slots[n] = (uint64_t)n;
     t->noise = (wf_random){o->seed, WF_PURPOSE_NOISE, (uint64_t)t->step};
     wf_optimizer_begin(&t->optimizer, t->step, learning_rate(t));
-    WF_TRY(wf_batches_load(&t->batches, t->step));
-    WF_TRY(wf_feed_upload(&t->feed, o->batch, t->batches.low, t->batches.detail, slots));
+    WF_TRY(wf_minibatch_load(&t->batches, t->step));
+    WF_TRY(wf_level_input_upload(&t->feed, o->batch, t->batches.low, t->batches.detail, slots));
     if (t->weight)
         WF_TRY(t->backend->upload(t->backend, t->weight, t->batches.weight, WF_F32,
                                   (size_t)o->batch * (size_t)t->batches.H * (size_t)t->batches.W));
-    WF_TRY(wf_replay_run(t->backend, &t->replay, compute, t));
+    WF_TRY(wf_capture_run(t->backend, &t->replay, compute, t));
     *l = (struct wf_launched){.step = t->step};
     int status = WF_OK;
-    WF_GO(wf_flow_post(t->flow, &l->density));
-    WF_GO(t->backend->post(t->backend, t->optimizer.bad, 1, &l->bad));
+    WF_GO(wf_flow_readback_begin(t->flow, &l->density));
+    WF_GO(t->backend->readback_begin(t->backend, t->optimizer.bad, 1, &l->bad));
     if (t->dequantizer.flow)
-        WF_GO(wf_dequantizer_post(&t->dequantizer, l->noise));
+        WF_GO(wf_dequantizer_readback_begin(&t->dequantizer, l->noise));
 out:
     if (status)
         forget(t, l);
@@ -168,9 +168,9 @@ static int settle_one(wf_trainer *t, bool *bad)
     struct wf_launched first = t->launched[0];
     t->launched_count--;
     memmove(t->launched, t->launched + 1, (size_t)t->launched_count * sizeof *t->launched);
-    int status = wf_flow_collect(t->flow, first.density, density);
-    int later = t->backend->collect(t->backend, first.bad, &flag);
-    int last = first.noise[0] ? wf_dequantizer_collect(&t->dequantizer, first.noise, log_q) : WF_OK;
+    int status = wf_flow_readback_end(t->flow, first.density, density);
+    int later = t->backend->readback_end(t->backend, first.bad, &flag);
+    int last = first.noise[0] ? wf_dequantizer_readback_end(&t->dequantizer, first.noise, log_q) : WF_OK;
     WF_TRY(status ? status : later ? later : last);
     for (int n = 0; n < t->options->batch; n++)
         mean += (density[n] - log_q[n]) / t->options->batch;
@@ -180,7 +180,7 @@ static int settle_one(wf_trainer *t, bool *bad)
         return WF_OK;
     }
     t->sum += wf_bits_per_dim(t->meta, t->options->level, /* a patch stands for the whole level */
-                              mean * s.H * s.W / wf_batches_counted(&t->batches));
+                              mean * s.H * s.W / wf_minibatch_counted(&t->batches));
     t->summed++;
     return WF_OK;
 }
@@ -341,14 +341,14 @@ static int initialize(wf_trainer *t)
     WF_TRY(wf_flow_init(t->flow, o->seed, t->optimizer.w));
     for (int n = 0; n < o->batch; n++)
         slots[n] = (uint64_t)n;
-    WF_TRY(wf_batches_load(&t->batches, 0));
-    WF_TRY(wf_feed_upload(&t->feed, o->batch, t->batches.low, t->batches.detail, slots));
+    WF_TRY(wf_minibatch_load(&t->batches, 0));
+    WF_TRY(wf_level_input_upload(&t->feed, o->batch, t->batches.low, t->batches.detail, slots));
     if (t->dequantizer.flow) {
         WF_TRY(wf_dequantizer_init(&t->dequantizer, noise_params(t), &t->feed, &noise));
-        WF_TRY(wf_feed_upload(&t->feed, o->batch, t->batches.low, t->batches.detail, slots));
+        WF_TRY(wf_level_input_upload(&t->feed, o->batch, t->batches.low, t->batches.detail, slots));
     }
     WF_TRY(dequantize(t, &noise));
-    WF_TRY(wf_flow_data_init(t->flow, t->optimizer.w, wf_feed_x(&t->feed), wf_feed_cond(&t->feed)));
+    WF_TRY(wf_flow_data_init(t->flow, t->optimizer.w, wf_level_input_x(&t->feed), wf_level_input_cond(&t->feed)));
     WF_TRY(b->copy(b, t->optimizer.ema, t->optimizer.w, t->optimizer.size));
     return wf_trainer_save(t);
 }
@@ -356,13 +356,13 @@ static int initialize(wf_trainer *t)
 /* The context of patches is seen, but does not count. */
 static int use_weight(wf_trainer *t)
 {
-    const wf_batches *b = &t->batches;
+    const wf_minibatch *b = &t->batches;
     void *memory;
     if (!b->weight)
         return WF_OK;
     WF_TRY(t->backend->alloc(t->backend, (size_t)b->N * (size_t)b->H * (size_t)b->W * t->backend->real, &memory));
     t->weight = memory;
-    return wf_flow_weigh(t->flow, t->weight, wf_batches_counted(b));
+    return wf_flow_weigh(t->flow, t->weight, wf_minibatch_counted(b));
 }
 
 static int prepare(wf_trainer *t)
@@ -373,13 +373,13 @@ static int prepare(wf_trainer *t)
     WF_CHECK(o->batch >= 1 && o->batch <= 1024, WF_USAGE, "batch %d is not from 1 to 1024", o->batch);
     WF_CHECK(wf_store_has_level(t->store, o->level), WF_DATA, "the training data has no level %d", o->level);
     WF_CHECK(wf_store_count(t->store) > 0, WF_DATA, "the training data has no picture");
-    bool named = wf_model_chain(o->chain ? o->chain : "official", meta, o->level, t->chain);
+    bool named = wf_preset_chain(o->chain ? o->chain : "official", meta, o->level, t->chain);
     if (!named)
         WF_CHECK(snprintf(t->chain, sizeof t->chain, "%s", o->chain) < (int)sizeof t->chain, WF_USAGE,
                  "chain too long");
-    t->patch = o->patch >= 0 ? o->patch : named ? wf_model_official_patch(meta, o->level) : 0;
+    t->patch = o->patch >= 0 ? o->patch : named ? wf_preset_patch(meta, o->level) : 0;
     t->context = o->context >= 0 ? o->context : t->patch < s.H || t->patch < s.W ? t->patch / 8 : 0;
-    WF_TRY(wf_batches_create(t->store, o->level, o->batch, t->patch, t->context, o->flip, o->seed, &t->batches));
+    WF_TRY(wf_minibatch_create(t->store, o->level, o->batch, t->patch, t->context, o->flip, o->seed, &t->batches));
     wf_flow_spec spec = {.N = o->batch,
                          .H = t->batches.H,
                          .W = t->batches.W,
@@ -399,7 +399,7 @@ static int prepare(wf_trainer *t)
         parameters = wf_flow_size(t->dequantizer.flow);
     }
     WF_TRY(wf_optimizer_create(t->backend, wf_flow_size(t->flow) + parameters, o->ema, &t->optimizer));
-    WF_TRY(wf_feed_create(t->backend, meta, o->level, o->batch, t->batches.H, t->batches.W, &t->feed));
+    WF_TRY(wf_level_input_create(t->backend, meta, o->level, o->batch, t->batches.H, t->batches.W, &t->feed));
     if (!t->validation)
         return WF_OK;
     WF_CHECK(wf_store_has_level(t->validation, o->level), WF_DATA, "the validation data has no level %d", o->level);
@@ -439,19 +439,19 @@ static int checkpoint(wf_trainer *t)
     return wf_trainer_save(t);
 }
 
-static int validate_and_tell(wf_trainer *t, double *last, wf_train_report *report, void *context)
+static int validate_and_tell(wf_trainer *t, double *last, wf_train_report *report, void *user)
 {
     double start = t->seconds;
     WF_TRY(validate(t));
     *last = t->seconds;
     t->took = *last - start;
-    tell(t, report, context, WF_TRAIN_VALIDATED);
+    tell(t, report, user, WF_TRAIN_VALIDATED);
     return WF_OK;
 }
 
 /* One step, and what is due after it. A device that works by itself is kept one step ahead, except where what is due
  * needs all results. */
-static int advance(wf_trainer *t, double *checkpointed, double *validated, wf_train_report *report, void *context)
+static int advance(wf_trainer *t, double *checkpointed, double *validated, wf_train_report *report, void *user)
 {
     bool bad;
     if (!skipped(t))
@@ -463,18 +463,18 @@ static int advance(wf_trainer *t, double *checkpointed, double *validated, wf_tr
     count_seconds(t);
     if (bad) {
         WF_TRY(skip_batch(t));
-        tell(t, report, context, WF_TRAIN_SKIPPED);
+        tell(t, report, user, WF_TRAIN_SKIPPED);
         return WF_OK;
     }
     if (log)
         WF_TRY(write_log(t));
     if (validation)
-        WF_TRY(validate_and_tell(t, validated, report, context));
+        WF_TRY(validate_and_tell(t, validated, report, user));
     if (save) {
         WF_TRY(checkpoint(t));
         *checkpointed = t->seconds;
     }
-    tell(t, report, context, WF_TRAIN_STEP);
+    tell(t, report, user, WF_TRAIN_STEP);
     return WF_OK;
 }
 
@@ -488,29 +488,29 @@ static int expect_model(const wf_trainer *t)
     return WF_OK;
 }
 
-static int loop(wf_trainer *t, wf_train_report *report, void *context)
+static int loop(wf_trainer *t, wf_train_report *report, void *user)
 {
     double checkpointed = t->seconds, validated = t->seconds;
     for (;;) {
         bool bad;
         while (!ended(t) && !t->interrupted)
-            WF_TRY(advance(t, &checkpointed, &validated, report, context));
+            WF_TRY(advance(t, &checkpointed, &validated, report, user));
         WF_TRY(settle(t, 0, &bad));
         if (!bad)
             break;
         WF_TRY(skip_batch(t));
-        tell(t, report, context, WF_TRAIN_SKIPPED);
+        tell(t, report, user, WF_TRAIN_SKIPPED);
     }
     t->finished = ended(t);
     if (t->finished && validation_due(t, validated)) /* the clock may have ended the run, or a kill just before */
-        WF_TRY(validate_and_tell(t, &validated, report, context));
+        WF_TRY(validate_and_tell(t, &validated, report, user));
     WF_TRY(checkpoint(t));
     WF_CHECK(t->finished, WF_AGAIN, "interrupted at step %lld; the state is saved, the same command goes on",
              (long long)t->step);
     return expect_model(t);
 }
 
-static int train_locked(wf_trainer *t, wf_train_report *report, void *context)
+static int train_locked(wf_trainer *t, wf_train_report *report, void *user)
 {
     bool resumed;
     char prefix[16];
@@ -526,12 +526,12 @@ static int train_locked(wf_trainer *t, wf_train_report *report, void *context)
     WF_TRY(wf_trainer_open_log(t));
     t->begun = now();
     if (resumed)
-        tell(t, report, context, WF_TRAIN_RESUMED);
-    return loop(t, report, context);
+        tell(t, report, user, WF_TRAIN_RESUMED);
+    return loop(t, report, user);
 }
 
 int wf_train(const wf_model *model, wf_backend *backend, wf_store *store, wf_store *validation,
-             const wf_train_options *options, wf_train_report *report, void *context)
+             const wf_train_options *options, wf_train_report *report, void *user)
 {
     char lock_path[WF_PATH], who[64];
     int lock;
@@ -556,17 +556,17 @@ int wf_train(const wf_model *model, wf_backend *backend, wf_store *store, wf_sto
     WF_GO(wf_model_file(model, options->level, ".jsonl", t->log_path));
     snprintf(who, sizeof who, "trainer of level %d", options->level);
     WF_GO(wf_lock(lock_path, who, &lock));
-    status = train_locked(t, report, context);
+    status = train_locked(t, report, user);
     if (t->log) {
         int closed = wf_close(t->log, t->log_path);
         status = status ? status : closed;
     }
     drop(t);
-    wf_replay_clear(backend, &t->replay);
+    wf_capture_clear(backend, &t->replay);
     wf_evaluator_clear(&t->evaluator);
-    wf_feed_clear(&t->feed);
+    wf_level_input_clear(&t->feed);
     t->backend->free(t->backend, t->weight);
-    wf_batches_clear(&t->batches);
+    wf_minibatch_clear(&t->batches);
     wf_optimizer_clear(&t->optimizer);
     wf_dequantizer_clear(&t->dequantizer);
     wf_flow_destroy(t->flow);

@@ -14,7 +14,7 @@
 
 typedef struct wf_train_options {
     int level;
-    const char *chain;      /* or the name of one (wf_model_chain); NULL: the official one */
+    const char *chain;      /* or the name of one (wf_preset_chain); NULL: the official one */
     const char *dequantize; /* chain of the noise, NULL: it is uniform (dequantizer.h) */
     int64_t steps;          /* stop after so many, 0: no limit */
     double minutes;         /* stop after so long, 0: no limit; counts time spent in earlier runs */
@@ -49,18 +49,18 @@ typedef struct wf_train_progress {
 } wf_train_progress;
 
 /* Called after each event; a nonzero return saves and stops with WF_AGAIN. */
-typedef int wf_train_report(void *context, wf_train_event event, const wf_train_progress *progress);
+typedef int wf_train_report(void *user, wf_train_event event, const wf_train_progress *progress);
 
 /* Trains until a limit is reached or patience ends. WF_OK at once when that was so already. validation may be NULL.
  * WF_AGAIN: another trainer holds the level, or interrupted after saving. WF_INTERNAL: too many non-finite batches.
  * WF_DATA: the state in the folder is of other data or options. */
 int wf_train(const wf_model *model, wf_backend *backend, wf_store *store, wf_store *validation,
-             const wf_train_options *options, wf_train_report *report, void *context) WF_MUST;
+             const wf_train_options *options, wf_train_report *report, void *user) WF_MUST;
 
 /* Trains the levels options->level .. options->level + count - 1 side by side, each with a backend of its own (spec and total
  * number of threads as for wf_backend_open) in a thread of its own; report is called by one at a time. A level that fails
  * leaves the others alone: the failure of the lowest is returned when all have ended. */
 int wf_train_levels(const wf_model *model, const char *backend, int threads, wf_store *store, wf_store *validation,
-                    const wf_train_options *options, int count, wf_train_report *report, void *context) WF_MUST;
+                    const wf_train_options *options, int count, wf_train_report *report, void *user) WF_MUST;
 
 #endif

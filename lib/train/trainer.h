@@ -21,8 +21,8 @@ typedef struct wf_trainer {
     wf_flow *flow;
     wf_dequantizer dequantizer;
     wf_optimizer optimizer; /* of the flow's parameters, and then the dequantizer's */
-    wf_batches batches;
-    wf_feed feed;
+    wf_minibatch batches;
+    wf_level_input feed;
     wf_real *weight; /* of the pixels of a batch, device [N,H,W], with context */
     wf_evaluator evaluator;
     FILE *log;
@@ -42,11 +42,11 @@ typedef struct wf_trainer {
     bool finished; /* nothing is left to do unless the limits are raised */
 
     /* of this run */
-    wf_replay replay;
+    wf_capture replay;
     wf_random noise;     /* of the step being launched */
     struct wf_launched { /* steps whose results are not in yet, oldest first */
         int64_t step;
-        wf_post *density, *bad, *noise[2]; /* noise: NULL where it is uniform */
+        wf_readback *density, *bad, *noise[2]; /* noise: NULL where it is uniform */
     } launched[2];
     int launched_count;
     double begun;             /* clock when `seconds` was last brought up to date */

@@ -52,9 +52,9 @@ typedef struct run {
     job job;
     wf_backend *backend;
     wf_flow *flow;
-    wf_optimizer optimizer; /* of training */
-    wf_replay replay, back; /* back: of a gradient, the way down */
-    wf_post *post;          /* of the run before, where runs are queued */
+    wf_optimizer optimizer;  /* of training */
+    wf_capture replay, back; /* back: of a gradient, the way down */
+    wf_readback *post;       /* of the run before, where runs are queued */
     wf_real *params;
     wf_real *x, *cond;   /* [N,H,W,K], [N,H,W,C]; cond NULL at the base */
     const wf_real *out;  /* of the last run */
@@ -110,7 +110,7 @@ static wf_real *normal(wf_backend *b, int batch, size_t values, uint64_t step)
 
 static void prepare(run *r)
 {
-    char chain[WF_MODEL_CHAIN];
+    char chain[WF_PRESET_CHAIN];
     const job *j = &r->job;
     wf_meta meta = {.wavelet = "haar", .levels = pyramid ? 10 : 6, .C = 3, .bits = 8};
     meta.top = meta.levels;
@@ -118,7 +118,7 @@ static void prepare(run *r)
     if (level > meta.levels)
         die(WF_USAGE, "level %d: the model ends at %d", level, meta.levels);
     wf_level_shape s = wf_meta_level(&meta, level);
-    int patch = j->mode == TRAIN ? wf_model_official_patch(&meta, level) : 0, side = patch ? patch : s.H;
+    int patch = j->mode == TRAIN ? wf_preset_patch(&meta, level) : 0, side = patch ? patch : s.H;
     bool backward = j->mode == TRAIN || j->mode == GRADIENT;
     wf_flow_spec spec = {.N = j->batch,
                          .H = side,
@@ -128,7 +128,7 @@ static void prepare(run *r)
                          .kernel = s.H == 1 ? 1 : 3,
                          .precision = j->precision,
                          .memory = backward ? (wf_memory)j->memory : WF_MEMORY_NONE};
-    (void)wf_model_chain("official", &meta, level, chain);
+    (void)wf_preset_chain("official", &meta, level, chain);
     must(wf_flow_create(r->backend, chain, &spec, &r->flow));
 
     size_t size = wf_flow_size(r->flow), pixels = (size_t)side * (size_t)side;
@@ -151,8 +151,8 @@ static void prepare(run *r)
 
 static void clear(run *r)
 {
-    wf_replay_clear(r->backend, &r->replay);
-    wf_replay_clear(r->backend, &r->back);
+    wf_capture_clear(r->backend, &r->replay);
+    wf_capture_clear(r->backend, &r->back);
     r->backend->free(r->backend, r->x);
     r->backend->free(r->backend, r->cond);
     free(r->log_density);
@@ -164,17 +164,17 @@ static void clear(run *r)
     wf_flow_destroy(r->flow);
 }
 
-static int compute_back(void *context)
+static int compute_back(void *user)
 {
-    run *r = context;
+    run *r = user;
     double g = 1 / (0.97 * 0.97);
     return wf_flow_inverse_backward(r->flow, r->params, r->cond, NULL, g - 1, NULL, &r->out);
 }
 
 /* What the device does of one run, recorded as wf_train, wf_evaluator, wf_sampler and wf_anneal record it. */
-static int compute(void *context)
+static int compute(void *user)
 {
-    run *r = context;
+    run *r = user;
     if (r->job.mode == SAMPLE || r->job.mode == GRADIENT)
         return wf_flow_inverse(r->flow, r->params, r->x, r->cond, &r->out);
     WF_TRY(wf_flow_forward(r->flow, r->params, r->x, r->cond));
@@ -188,9 +188,9 @@ static int compute(void *context)
 /* As lib/anneal.c does, of one level at T = 0.97. */
 static void evaluate(run *r)
 {
-    must(wf_replay_run(r->backend, &r->replay, compute, r));
+    must(wf_capture_run(r->backend, &r->replay, compute, r));
     must(wf_flow_inverse_logdet(r->flow, r->log_density));
-    must(wf_replay_run(r->backend, &r->back, compute_back, r));
+    must(wf_capture_run(r->backend, &r->back, compute_back, r));
     must(r->backend->download(r->backend, r->gradient, WF_F64, r->out, r->elements));
 }
 
@@ -203,15 +203,15 @@ static void once(run *r)
         evaluate(r);
         return;
     }
-    wf_post *before = r->post;
+    wf_readback *before = r->post;
     if (r->job.mode == TRAIN)
         wf_optimizer_begin(&r->optimizer, r->step++, 1e-3);
-    must(wf_replay_run(b, &r->replay, compute, r));
-    must(wf_flow_post(r->flow, &r->post));
+    must(wf_capture_run(b, &r->replay, compute, r));
+    must(wf_flow_readback_begin(r->flow, &r->post));
     if (before)
-        must(wf_flow_collect(r->flow, before, r->log_density));
+        must(wf_flow_readback_end(r->flow, before, r->log_density));
     if (!b->queued) {
-        must(wf_flow_collect(r->flow, r->post, r->log_density));
+        must(wf_flow_readback_end(r->flow, r->post, r->log_density));
         r->post = NULL;
     }
 }
@@ -220,7 +220,7 @@ static void settle(run *r)
 {
     double bad = 0;
     if (r->post)
-        must(wf_flow_collect(r->flow, r->post, r->log_density));
+        must(wf_flow_readback_end(r->flow, r->post, r->log_density));
     r->post = NULL;
     if (r->job.mode == TRAIN)
         must(r->backend->download_double(r->backend, &bad, r->optimizer.bad, 1));

@@ -73,22 +73,22 @@ static void bench_decode(char **names, int count)
     printf("%.1f %.3g\n", (double)pictures / seconds, busy / (double)pictures);
 }
 
-static wf_batches batches_of(wf_store *store, int patch)
+static wf_minibatch batches_of(wf_store *store, int patch)
 {
-    wf_batches batches;
-    must(wf_batches_create(store, wf_store_meta(store)->top, 16, patch, 0, false, 1, &batches));
+    wf_minibatch batches;
+    must(wf_minibatch_create(store, wf_store_meta(store)->top, 16, patch, 0, false, 1, &batches));
     return batches;
 }
 
 /* Pictures of whole batches a second, the first pass over the store not counted: it fills the page cache. */
-static double pictures_per_second(wf_batches *batches)
+static double pictures_per_second(wf_minibatch *batches)
 {
     int64_t step = 0, whole = wf_store_count(batches->store) / batches->N + 1;
     for (; step < whole; step++)
-        must(wf_batches_load(batches, step));
+        must(wf_minibatch_load(batches, step));
     double start = now(), seconds;
     do
-        must(wf_batches_load(batches, step++));
+        must(wf_minibatch_load(batches, step++));
     while ((seconds = now() - start) < SECONDS);
     return (double)((step - whole) * batches->N) / seconds;
 }
@@ -104,7 +104,7 @@ int main(int argc, char **argv)
     if (!read && (argc != 4 || strcmp(argv[1], "patch")))
         fail("want decode FILE..., read STORE or patch STORE P", "usage");
     must(wf_store_open(argv[2], &store));
-    wf_batches batches = batches_of(store, read ? 0 : atoi(argv[3]));
+    wf_minibatch batches = batches_of(store, read ? 0 : atoi(argv[3]));
     double rate = pictures_per_second(&batches);
     wf_level_shape s = wf_meta_level(wf_store_meta(store), batches.level);
     wf_dtype dtype;
@@ -114,7 +114,7 @@ int main(int argc, char **argv)
         printf("%.2f\n", rate * s.H * s.W * (s.C + (batches.level ? s.K : 0)) * (double)wf_dtype_size(dtype) / 1e9);
     else
         printf("%.0f\n", rate);
-    wf_batches_clear(&batches);
+    wf_minibatch_clear(&batches);
     wf_store_close(store);
     return 0;
 }

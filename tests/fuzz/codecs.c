@@ -6,9 +6,9 @@ typedef struct tally {
     uint64_t sum;
 } tally;
 
-static int add(void *context, int worker, int64_t first, int i, wf_image *image, const char *name)
+static int add(void *user, int worker, int64_t first, int i, wf_image *image, const char *name)
 {
-    tally *t = context;
+    tally *t = user;
     (void)worker;
     (void)first;
     (void)i;
@@ -19,23 +19,23 @@ static int add(void *context, int worker, int64_t first, int i, wf_image *image,
     return WF_OK;
 }
 
-static int batch(void *context, int worker, int count)
+static int batch(void *user, int worker, int count)
 {
-    (void)context;
+    (void)user;
     (void)worker;
     (void)count;
     return WF_OK;
 }
 
-static int deliver(void *context, int worker, int64_t first, int count)
+static int deliver(void *user, int worker, int64_t first, int count)
 {
     (void)first;
-    return batch(context, worker, count);
+    return batch(user, worker, count);
 }
 
-static int never(void *context, int status)
+static int never(void *user, int status)
 {
-    (void)context;
+    (void)user;
     return status;
 }
 

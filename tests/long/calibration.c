@@ -43,10 +43,10 @@ static double log_density(const study *t, int replication, const double *q, doub
     return logp;
 }
 
-static int batch(void *context, int n, const int *chain, const double *x, double *logp, double *gradient)
+static int batch(void *user, int n, const int *chain, const double *x, double *logp, double *gradient)
 {
     for (int j = 0; j < n; j++)
-        logp[j] = log_density(context, chain[j], x + (size_t)j * D, gradient + (size_t)j * D);
+        logp[j] = log_density(user, chain[j], x + (size_t)j * D, gradient + (size_t)j * D);
     return WF_OK;
 }
 
@@ -71,9 +71,9 @@ static void simulate(study *t, int replication)
     t->truth_density[replication] = log_density(t, replication, t->truth[replication], none);
 }
 
-static int rank(void *context, int chain, const double *x, const wf_nuts_draw *draw)
+static int rank(void *user, int chain, const double *x, const wf_nuts_draw *draw)
 {
-    study *t = context;
+    study *t = user;
     t->deepest = draw->depth > t->deepest && !draw->adapting ? draw->depth : t->deepest;
     if (draw->iteration == ADAPT)
         t->step[chain] = draw->step;

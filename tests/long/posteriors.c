@@ -387,9 +387,9 @@ typedef struct task {
     record *record;
 } task;
 
-static int batch(void *context, int n, const int *chain, const double *x, double *logp, double *gradient)
+static int batch(void *user, int n, const int *chain, const double *x, double *logp, double *gradient)
 {
-    const task *t = context;
+    const task *t = user;
     size_t D = (size_t)t->posterior->D;
     (void)chain;
     memset(gradient, 0, (size_t)n * D * sizeof *gradient);
@@ -398,9 +398,9 @@ static int batch(void *context, int n, const int *chain, const double *x, double
     return WF_OK;
 }
 
-static int record_parameters(void *context, int chain, const double *q, const wf_nuts_draw *draw)
+static int record_parameters(void *user, int chain, const double *q, const wf_nuts_draw *draw)
 {
-    const task *t = context;
+    const task *t = user;
     double out[MOST];
     if (t->posterior->out) {
         t->posterior->out(q, out);

@@ -89,24 +89,24 @@ int case_download_double(run *r, const dims *d)
 }
 
 /* A post holds what was there when it was made, whatever comes after. */
-int case_post(run *r, const dims *d)
+int case_readback_begin(run *r, const dims *d)
 {
     wf_backend *b = r->backend;
     wf_real *z = reals(r, "z", INPUT, PER_PICTURE, (size_t)d->K, 2);
     double *logp = doubles(r, "logp", PER_PICTURE, 1, true), *back = host(r, "collected", PER_PICTURE, 1);
-    wf_post *posts[3];
+    wf_readback *posts[3];
     WF_TRY(b->gaussian(b, d->N, 1, d->K, z, NULL, logp, 1, NULL));
     for (int i = 0; i < 3; i++)
-        WF_TRY(b->post(b, logp, (size_t)d->N, &posts[i]));
+        WF_TRY(b->readback_begin(b, logp, (size_t)d->N, &posts[i]));
     WF_TRY(b->gaussian(b, d->N, 1, d->K, z, NULL, logp, 1, NULL));
-    WF_TRY(b->collect(b, posts[1], NULL));
-    WF_TRY(b->collect(b, posts[2], back));
-    return b->collect(b, posts[0], back);
+    WF_TRY(b->readback_end(b, posts[1], NULL));
+    WF_TRY(b->readback_end(b, posts[2], back));
+    return b->readback_end(b, posts[0], back);
 }
 
-int case_collect(run *r, const dims *d)
+int case_readback_end(run *r, const dims *d)
 {
-    return case_post(r, d);
+    return case_readback_begin(r, d);
 }
 
 /* dz = -scale z, twice as recorded, with its scale as it was: K numbers, and z = 2 z before each. Where nothing is

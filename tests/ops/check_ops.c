@@ -151,8 +151,8 @@ static const dims axes[] = {
     row(upload, counts, 0) \
     row(download, counts, 0) \
     row(download_double, counts, 1e-6) \
-    row(post, counts, 1e-6) \
-    row(collect, counts, 1e-6) \
+    row(readback_begin, counts, 1e-6) \
+    row(readback_end, counts, 1e-6) \
     row(record, counts, 2e-6) \
     row(recorded, counts, 2e-6) \
     row(replay, counts, 2e-6) \

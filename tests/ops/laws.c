@@ -32,15 +32,15 @@ int near(const char *what, size_t i, double have, double want, double tolerance)
     return WF_OK;
 }
 
-int check_gradient(const char *what, loss_fn *loss, void *context, double *x, const double *g, size_t n)
+int check_gradient(const char *what, loss_fn *loss, void *user, double *x, const double *g, size_t n)
 {
     const double h = 1e-5;
     for (size_t i = 0; i < n; i++) {
         double kept = x[i], up, down;
         x[i] = kept + h;
-        WF_TRY(loss(context, &up));
+        WF_TRY(loss(user, &up));
         x[i] = kept - h;
-        WF_TRY(loss(context, &down));
+        WF_TRY(loss(user, &down));
         x[i] = kept;
         WF_TRY(near(what, i, g[i], (up - down) / (2 * h), 1e-7));
     }

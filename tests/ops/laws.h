@@ -48,8 +48,8 @@ double dot(const double *a, const double *b, size_t n);
 int near(const char *what, size_t i, double have, double want, double tolerance);
 
 /* The loss as a function of everything in `context`. */
-typedef int loss_fn(void *context, double *loss);
+typedef int loss_fn(void *user, double *loss);
 /* g [n] against central differences of the loss by x [n], which is part of the context. */
-int check_gradient(const char *what, loss_fn *loss, void *context, double *x, const double *g, size_t n);
+int check_gradient(const char *what, loss_fn *loss, void *user, double *x, const double *g, size_t n);
 
 #endif

@@ -12,9 +12,9 @@ typedef struct linear_case {
     double A[LK * LK], a[LK], B[LK * LK], b[LK], logdet, dA[LK * LK], da[LK], dlogdet;
 } linear_case;
 
-static int linear_loss(void *context, double *loss)
+static int linear_loss(void *user, double *loss)
 {
-    linear_case *c = context;
+    linear_case *c = user;
     wf_linear out = {R(c->A), R(c->a), R(c->B), R(c->b), &c->logdet};
     WF_TRY(wf_ref_linear_fold(NULL, 1, &(wf_linear_run){.K = LK, .count = PARTS, .parts = c->parts, .folded = out}));
     *loss = dot(c->A, c->dA, LKK) + dot(c->a, c->da, LK) + c->dlogdet * c->logdet;
@@ -98,9 +98,9 @@ typedef struct mix_case {
     double A[16], a[4], x[24], y[24], c[24];
 } mix_case;
 
-static int mix_loss(void *context, double *loss)
+static int mix_loss(void *user, double *loss)
 {
-    mix_case *c = context;
+    mix_case *c = user;
     WF_TRY(wf_ref_mix(NULL, 6, 4, R(c->A), R(c->a), R(c->x), R(c->y)));
     *loss = dot(c->y, c->c, 24);
     return WF_OK;
@@ -140,9 +140,9 @@ static void coupling_setup(int t, coupling_case *c)
     c->of = (wf_coupling){1, 3, 5, 2, 3, t % 2 ? WF_EVEN_PIXELS : WF_EVERY_PIXEL, transforms[t]};
 }
 
-static int coupling_loss(void *context, double *loss)
+static int coupling_loss(void *user, double *loss)
 {
-    coupling_case *c = context;
+    coupling_case *c = user;
     double logdet[2] = {0, 0};
     WF_TRY(wf_ref_transform_forward(NULL, &c->of, 2, R(c->x), R(c->theta), R(c->weight), R(c->y), logdet));
     *loss = dot(c->y, c->c, 30) + c->dlogdet * (logdet[0] + logdet[1]);
@@ -220,9 +220,9 @@ typedef struct conv_case {
     wf_conv_spec spec;
 } conv_case;
 
-static int conv_loss(void *context, double *loss)
+static int conv_loss(void *user, double *loss)
 {
-    conv_case *c = context;
+    conv_case *c = user;
     wf_weights weights = {.w = R(c->w), .bias = R(c->bias), .logs = R(c->logs)};
     WF_TRY(wf_ref_conv_forward(NULL, c->conv, &weights, M(c->x), M(c->residual), M(c->y)));
     *loss = dot(c->y, c->c, 90);
@@ -256,9 +256,9 @@ static struct {
     double ab[80], x[40], c[40], y[40], qkv[120];
 } net;
 
-static int gate_loss(void *context, double *loss)
+static int gate_loss(void *user, double *loss)
 {
-    WF_TRY(wf_ref_gate(NULL, context, M(net.ab), M(net.x), M(net.y)));
+    WF_TRY(wf_ref_gate(NULL, user, M(net.ab), M(net.x), M(net.y)));
     *loss = dot(net.y, net.c, 40);
     return WF_OK;
 }
@@ -276,9 +276,9 @@ int law_gate_gradient(void)
     return check_gradient("dx", gate_loss, &shape, net.x, dy, 40);
 }
 
-static int norm_loss(void *context, double *loss)
+static int norm_loss(void *user, double *loss)
 {
-    WF_TRY(wf_ref_norm(NULL, context, M(net.x), M(net.y)));
+    WF_TRY(wf_ref_norm(NULL, user, M(net.x), M(net.y)));
     *loss = dot(net.y, net.c, 40);
     return WF_OK;
 }
@@ -302,9 +302,9 @@ int law_norm(void)
 }
 
 /* 2 pictures of 5 pixels, 2 heads of 2 channels; context: the reach */
-static int attend_loss(void *context, double *loss)
+static int attend_loss(void *user, double *loss)
 {
-    WF_TRY(wf_ref_attend(NULL, *(wf_reach *)context, 2, 5, 4, 2, R(net.qkv), R(net.y)));
+    WF_TRY(wf_ref_attend(NULL, *(wf_reach *)user, 2, 5, 4, 2, R(net.qkv), R(net.y)));
     *loss = dot(net.y, net.c, 40);
     return WF_OK;
 }
@@ -349,9 +349,9 @@ typedef struct pack_case {
 
 static const wf_map_shape packed = {.N = 2, .H = 2, .W = 2, .C = 5};
 
-static int pack_loss(void *context, double *loss)
+static int pack_loss(void *user, double *loss)
 {
-    pack_case *c = context;
+    pack_case *c = user;
     WF_TRY(wf_ref_pack(NULL, &packed, 2, 5, R(c->x), 3, R(c->cond), M(c->map)));
     *loss = dot(c->map, c->c, 40);
     return WF_OK;

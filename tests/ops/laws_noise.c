@@ -4,10 +4,10 @@
 
 static const double gaussian_weight[6] = {1, 0, 0.5, -2, 3, 0};
 
-static int gaussian_loss(void *context, double *loss)
+static int gaussian_loss(void *user, double *loss)
 {
     double logp[2] = {0, 0};
-    WF_TRY(wf_ref_gaussian(NULL, 2, 3, 2, R(context), R(gaussian_weight), logp, 1, NULL));
+    WF_TRY(wf_ref_gaussian(NULL, 2, 3, 2, R(user), R(gaussian_weight), logp, 1, NULL));
     *loss = logp[0] + logp[1];
     return WF_OK;
 }
@@ -23,10 +23,10 @@ int law_gaussian(void)
 }
 
 /* h = sum of u_i weights_i + 0.4 log du/dv; its gradient by v. */
-static int squash_loss(void *context, double *loss)
+static int squash_loss(void *user, double *loss)
 {
     double u[6] = {0}, logp[2] = {0, 0};
-    WF_TRY(wf_ref_squash(NULL, 2, 3, 1.3, R(context), R(u), logp));
+    WF_TRY(wf_ref_squash(NULL, 2, 3, 1.3, R(user), R(u), logp));
     *loss = 0.4 * (logp[0] + logp[1]);
     for (int i = 0; i < 6; i++)
         *loss += gaussian_weight[i] * u[i];

@@ -69,7 +69,7 @@ int run_identical(const run *a, const run *b, const int *place, bool whole) WF_M
 typedef int op_case(run *r, const dims *d);
 op_case case_close, case_alloc, case_free, case_upload, case_download, case_download_double, case_zero, case_copy,
     case_copy_runs;
-op_case case_post, case_collect, case_record, case_recorded, case_replay, case_forget;
+op_case case_readback_begin, case_readback_end, case_record, case_recorded, case_replay, case_forget;
 op_case case_linear_fold, case_linear_backward, case_mix, case_mix_backward;
 op_case case_transform_forward, case_transform_inverse, case_transform_backward, case_transform_inverse_backward,
     case_mask;

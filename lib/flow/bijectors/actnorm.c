@@ -19,7 +19,7 @@ static int create(wf_bijector *self, const int *values)
 static int data_init(wf_bijector *self, wf_real *params, const wf_real *x, const wf_real *cond, void *tape)
 {
     (void)cond, (void)tape;
-    const wf_context *c = self->context;
+    const wf_stage_shape *c = self->context;
     return wf_stats_actnorm(c->backend, (size_t)c->N * (size_t)c->H * (size_t)c->W, c->K, x, params,
                             wf_at(c->backend, params, (size_t)c->K));
 }

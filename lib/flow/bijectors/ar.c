@@ -23,7 +23,7 @@ typedef struct ar {
     void *positions; /* device, [H,W,POSITIONS] */
 } ar;
 
-static int make_positions(const wf_context *c, ar *own)
+static int make_positions(const wf_stage_shape *c, ar *own)
 {
     size_t n = (size_t)c->H * (size_t)c->W * POSITIONS;
     wf_backend *b = c->backend;
@@ -49,7 +49,7 @@ static int make_positions(const wf_context *c, ar *own)
 
 static int create(wf_bijector *self, const int *values)
 {
-    const wf_context *c = self->context;
+    const wf_stage_shape *c = self->context;
     ar *own = calloc(1, sizeof *own);
     WF_CHECK(own, WF_AGAIN, "ar: out of memory");
     self->own = own;

@@ -13,14 +13,14 @@ typedef struct encoder {
     size_t place; /* of the gradient by the features, in the scratch of backward */
 } encoder;
 
-static size_t pixels(const wf_context *c)
+static size_t pixels(const wf_stage_shape *c)
 {
     return (size_t)c->N * (size_t)c->H * (size_t)c->W;
 }
 
 static int create(wf_bijector *self, const int *values)
 {
-    const wf_context *c = self->context;
+    const wf_stage_shape *c = self->context;
     if (!c->C)
         return WF_OK;
     encoder *own = calloc(1, sizeof *own);
@@ -59,7 +59,7 @@ static int data_init(wf_bijector *self, wf_real *params, const wf_real *x, const
 static int encode(wf_bijector *self, const wf_real *params, const wf_real *cond, wf_real *to, void *tape)
 {
     encoder *own = self->own;
-    const wf_context *c = self->context;
+    const wf_stage_shape *c = self->context;
     int all = c->C + own->channels;
     wf_real *features;
     WF_TRY(wf_net_forward(own->net, params, cond, cond, tape, &features));
@@ -72,7 +72,7 @@ static int encode_backward(wf_bijector *self, const wf_real *params, const wf_re
                            void *tape, void *work)
 {
     encoder *own = self->own;
-    const wf_context *c = self->context;
+    const wf_stage_shape *c = self->context;
     wf_backend *b = c->backend;
     size_t C = (size_t)c->C, all = C + (size_t)own->channels;
     wf_real *dfeatures = (wf_real *)((char *)work + own->place);

@@ -7,7 +7,7 @@
 static int create(wf_bijector *self, const int *values)
 {
     (void)values;
-    const wf_context *c = self->context;
+    const wf_stage_shape *c = self->context;
     WF_TRY(wf_bijector_of_pictures(self));
     WF_CHECK(c->H % 2 == 0 && c->W % 2 == 0, WF_USAGE, "haar: a side of %dx%d is odd", c->H, c->W);
     self->tape_bytes = (size_t)c->N * (size_t)c->H * (size_t)c->W * (size_t)c->K * c->backend->real;
@@ -17,7 +17,7 @@ static int create(wf_bijector *self, const int *values)
 /* scratch: the low-pass, then the details. The backend's low-pass is an average, half of the orthonormal one. */
 static int move(wf_bijector *self, bool back, const wf_real *from, wf_real *to, void *scratch)
 {
-    const wf_context *c = self->context;
+    const wf_stage_shape *c = self->context;
     const wf_wavelet *haar = wf_wavelet_find("haar");
     wf_backend *b = c->backend;
     int K = c->K;

@@ -27,7 +27,7 @@ typedef struct masked {
 
 static int declare(wf_bijector *self, const masked *own)
 {
-    const wf_context *c = self->context;
+    const wf_stage_shape *c = self->context;
     int64_t x[4] = {own->width, own->side > 1 ? 6 : 1, c->K}, cond[4] = {own->width, own->side, own->side, c->C};
     bool ok = wf_bijector_param(self, "in.x", 3, x) >= 0 && (!c->C || wf_bijector_param(self, "in.cond", 4, cond) >= 0);
     for (int i = 1; ok && i < own->inner.param_count; i++) {
@@ -40,7 +40,7 @@ static int declare(wf_bijector *self, const masked *own)
 
 static int create(wf_bijector *self, const int *values)
 {
-    const wf_context *c = self->context;
+    const wf_stage_shape *c = self->context;
     WF_TRY(wf_bijector_of_pictures(self));
     masked *own = calloc(1, sizeof *own);
     WF_CHECK(own, WF_AGAIN, "maskedconv: out of memory");
@@ -109,7 +109,7 @@ static wf_runs turned(wf_runs r)
 }
 
 /* Taps of x from the bijector's parameters to the net's: two rows of a kernel lie together, or two columns of each of its rows. */
-static wf_runs taps_of_x(const wf_context *c, const masked *own, size_t *start)
+static wf_runs taps_of_x(const wf_stage_shape *c, const masked *own, size_t *start)
 {
     size_t K = (size_t)c->K, in = (size_t)own->in, side = (size_t)own->side, lines = side > 1 ? 2 : 1;
     wf_runs r = {.outer = (size_t)own->width, .inner = lines * side, .run = K, .from_inner = K, .to_inner = in};
@@ -128,7 +128,7 @@ static wf_runs taps_of_x(const wf_context *c, const masked *own, size_t *start)
 static int spread(const wf_bijector *self, bool back, const wf_real *params, wf_real *all)
 {
     const masked *own = self->own;
-    const wf_context *c = self->context;
+    const wf_stage_shape *c = self->context;
     wf_backend *b = c->backend;
     size_t C = (size_t)c->C, inner = (size_t)(own->width * own->side * own->side), start;
     wf_runs x = taps_of_x(c, own, &start);

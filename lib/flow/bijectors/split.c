@@ -8,7 +8,7 @@
 
 static int create(wf_bijector *self, const int *values)
 {
-    const wf_context *c = self->context;
+    const wf_stage_shape *c = self->context;
     WF_CHECK(c->K > 1, WF_USAGE, "split: one channel has no parts");
     return wf_bijector_reshape(self, c->H, c->W, c->K * (values[0] - 1) / values[0]);
 }
@@ -16,7 +16,7 @@ static int create(wf_bijector *self, const int *values)
 static int move(wf_bijector *self, bool back, const wf_real *from, wf_real *to, void *scratch)
 {
     (void)scratch;
-    const wf_context *c = self->context;
+    const wf_stage_shape *c = self->context;
     wf_backend *b = c->backend;
     size_t pixels = (size_t)c->N * (size_t)c->H * (size_t)c->W;
     int stay = self->after->K, go = c->K - stay;

@@ -6,7 +6,7 @@
 static int create(wf_bijector *self, const int *values)
 {
     (void)values;
-    const wf_context *c = self->context;
+    const wf_stage_shape *c = self->context;
     WF_TRY(wf_bijector_of_pictures(self));
     WF_CHECK(c->H % 2 == 0 && c->W % 2 == 0, WF_USAGE, "squeeze: a side of %dx%d is odd", c->H, c->W);
     return wf_bijector_reshape(self, c->H / 2, c->W / 2, 4 * c->K);
@@ -15,7 +15,7 @@ static int create(wf_bijector *self, const int *values)
 static int move(wf_bijector *self, bool back, const wf_real *from, wf_real *to, void *scratch)
 {
     (void)scratch;
-    const wf_context *c = self->context;
+    const wf_stage_shape *c = self->context;
     return back ? wf_unsqueeze(c->backend, c->N, c->H, c->W, c->K, from, to, false)
                 : wf_squeeze(c->backend, c->N, c->H, c->W, c->K, from, to);
 }

@@ -53,10 +53,10 @@ static void count_zeros(walk *w, const uint8_t *bytes, size_t n)
     w->zeros = i ? n - i : w->zeros + n;
 }
 
-static la_ssize_t give_bytes(struct archive *archive, void *context, const void **buffer)
+static la_ssize_t give_bytes(struct archive *archive, void *user, const void **buffer)
 {
     (void)archive;
-    walk *w = context;
+    walk *w = user;
     const uint8_t *bytes;
     wf_source_skip(w->parent, w->lent);
     w->lent = 0;

@@ -1,15 +1,15 @@
-/* chains_report.c - reports of chains: added up, judged, written */
+/* markov_chains_report.c - reports of chains: added up, judged, written */
 #include <jansson.h>
 #include <math.h>
 
-#include "chains.h"
+#include "markov_chains.h"
 #include "../base/file.h"
 
 /* fmin and fmax pass over a NAN, which R-hat and effective sizes have where there were too few draws. An E-BFMI that is none is
  * of a chain that never moved. */
-void wf_chains_merge(wf_chains_report *total, const wf_chains_report *more)
+void wf_markov_chains_merge(wf_markov_chains_report *total, const wf_markov_chains_report *more)
 {
-    wf_chains_report sum = *more;
+    wf_markov_chains_report sum = *more;
     if (total->chains) {
         double share = (double)more->draws / (double)(total->draws + more->draws);
         sum.chains += total->chains;
@@ -30,10 +30,10 @@ void wf_chains_merge(wf_chains_report *total, const wf_chains_report *more)
     *total = sum;
 }
 
-bool wf_chains_trusted(const wf_chains_report *r, double max_rhat, double min_ess)
+bool wf_markov_chains_trusted(const wf_markov_chains_report *r, double max_rhat, double min_ess)
 {
     return r->divergences == 0 && r->rhat <= max_rhat && r->ess_bulk >= min_ess && r->ess_tail >= min_ess &&
-           r->ebfmi >= WF_CHAINS_EBFMI;
+           r->ebfmi >= WF_MARKOV_CHAINS_EBFMI;
 }
 
 static const char *text(double value, const char *format, char out[24])
@@ -42,15 +42,15 @@ static const char *text(double value, const char *format, char out[24])
     return out;
 }
 
-void wf_chains_row(int first, int last, const wf_chains_report *r, char out[WF_CHAINS_ROW])
+void wf_markov_chains_row(int first, int last, const wf_markov_chains_report *r, char out[WF_MARKOV_CHAINS_ROW])
 {
     char level[24], low[24], high[24], rhat[24], bulk[24], tail[24], ebfmi[24];
     snprintf(level, sizeof level, first < last ? "%d-%d" : "%d", first, last);
-    snprintf(out, WF_CHAINS_ROW, "%-6s %6lld %6lld %7.2f %8s-%-8s %5.1f %4lld %7s %8s %8s %7s %12.4g %5.0f%%", level,
-             (long long)r->chains, (long long)(r->draws / r->chains), r->acceptance, text(r->step_low, "%.3g", low),
-             text(r->step_high, "%.3g", high), r->depth, (long long)r->divergences, text(r->rhat, "%.3f", rhat),
-             text(r->ess_bulk, "%.0f", bulk), text(r->ess_tail, "%.0f", tail), text(r->ebfmi, "%.2f", ebfmi),
-             (double)r->gradients / r->seconds,
+    snprintf(out, WF_MARKOV_CHAINS_ROW, "%-6s %6lld %6lld %7.2f %8s-%-8s %5.1f %4lld %7s %8s %8s %7s %12.4g %5.0f%%",
+             level, (long long)r->chains, (long long)(r->draws / r->chains), r->acceptance,
+             text(r->step_low, "%.3g", low), text(r->step_high, "%.3g", high), r->depth, (long long)r->divergences,
+             text(r->rhat, "%.3f", rhat), text(r->ess_bulk, "%.0f", bulk), text(r->ess_tail, "%.0f", tail),
+             text(r->ebfmi, "%.2f", ebfmi), (double)r->gradients / r->seconds,
              r->computed ? 100 - 100 * (double)r->gradients / (double)r->computed : 0);
 }
 
@@ -59,7 +59,7 @@ static json_t *number(double value)
     return isfinite(value) ? json_real(value) : json_null();
 }
 
-int wf_chains_write_json(FILE *file, const char *name, int first, int last, const wf_chains_report *r)
+int wf_markov_chains_write_json(FILE *file, const char *name, int first, int last, const wf_markov_chains_report *r)
 {
     json_t *object = json_pack(
         "{s:i, s:i, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I}", "first", first, "last",

@@ -1,6 +1,6 @@
-/* chains.h - a batch of NUTS chains on annealed levels: run together, saved, resumed, handed out in order, diagnosed */
-#ifndef WF_CHAINS_H
-#define WF_CHAINS_H
+/* markov_chains.h - a batch of NUTS chains on annealed levels: run together, saved, resumed, handed out in order, diagnosed */
+#ifndef WF_MARKOV_CHAINS_H
+#define WF_MARKOV_CHAINS_H
 
 #include <signal.h>
 #include <stdio.h>
@@ -8,7 +8,7 @@
 #include "anneal.h"
 #include "nuts.h"
 
-typedef struct wf_chains_options {
+typedef struct wf_markov_chains_options {
     wf_nuts_options nuts;              /* adapt is the number of adaptation draws, which are thrown away */
     int64_t draws;                     /* of each chain after those, at least 1 */
     int64_t thin;                      /* hand out every thin-th draw, counted back from the last; 0: the last alone */
@@ -17,16 +17,16 @@ typedef struct wf_chains_options {
     uint64_t run;                      /* names model, temperatures and input: a state of another run is refused */
     double save_every;                 /* seconds */
     const volatile sig_atomic_t *stop; /* once nonzero: save and return WF_AGAIN; NULL: never */
-} wf_chains_options;
+} wf_markov_chains_options;
 
 /* Draws that each chain hands out. */
-int64_t wf_chains_kept(const wf_chains_options *options);
+int64_t wf_markov_chains_kept(const wf_markov_chains_options *options);
 
 /* Bytes that a chain needs for its diagnostics, beside its position's. */
-size_t wf_chains_trace(const wf_chains_options *options);
+size_t wf_markov_chains_trace(const wf_markov_chains_options *options);
 
 /* How the chains went; sums and extremes over everything that was merged into it. */
-typedef struct wf_chains_report {
+typedef struct wf_markov_chains_report {
     int64_t chains, draws; /* draws: of all chains, after adaptation */
     int64_t divergences;
     double acceptance, depth;   /* mean over the draws */
@@ -36,31 +36,32 @@ typedef struct wf_chains_report {
     double ebfmi; /* worst */
     double seconds;
     uint64_t gradients, computed; /* evaluations; rows that the device computed for them, padding included */
-} wf_chains_report;
+} wf_markov_chains_report;
 
 /* Adds what `more` says to `total`, which begins as all zero. */
-void wf_chains_merge(wf_chains_report *total, const wf_chains_report *more);
+void wf_markov_chains_merge(wf_markov_chains_report *total, const wf_markov_chains_report *more);
 
-/* No divergence, and R-hat, both effective sizes and E-BFMI within limits (WF_CHAINS_EBFMI: E-BFMI). */
-#define WF_CHAINS_EBFMI 0.3
-bool wf_chains_trusted(const wf_chains_report *report, double max_rhat, double min_ess);
+/* No divergence, and R-hat, both effective sizes and E-BFMI within limits (WF_MARKOV_CHAINS_EBFMI: E-BFMI). */
+#define WF_MARKOV_CHAINS_EBFMI 0.3
+bool wf_markov_chains_trusted(const wf_markov_chains_report *report, double max_rhat, double min_ess);
 
-/* The report as a row of a table for people, below WF_CHAINS_HEAD; waste: the part of what was computed that filled batches up. */
-#define WF_CHAINS_HEAD \
+/* The report as a row of a table for people, below WF_MARKOV_CHAINS_HEAD; waste: the part of what was computed that filled batches up. */
+#define WF_MARKOV_CHAINS_HEAD \
     "level  chains  draws  accept        step size depth  div   R-hat ESS bulk ESS tail  E-BFMI  gradients/s waste"
-enum { WF_CHAINS_ROW = 256 };
-void wf_chains_row(int first, int last, const wf_chains_report *report, char out[WF_CHAINS_ROW]);
+enum { WF_MARKOV_CHAINS_ROW = 256 };
+void wf_markov_chains_row(int first, int last, const wf_markov_chains_report *report, char out[WF_MARKOV_CHAINS_ROW]);
 
 /* One line: a JSON object with everything in the report and the levels it is about; NAN and infinity are null. */
-int wf_chains_write_json(FILE *file, const char *name, int first, int last, const wf_chains_report *report) WF_MUST;
+int wf_markov_chains_write_json(FILE *file, const char *name, int first, int last,
+                                const wf_markov_chains_report *report) WF_MUST;
 
 /* Takes the k-th kept draw of all n chains, as soon as every chain has made it: x [n,D] for wf_anneal_picture. In the order
  * of k, the same for a run that was interrupted: what had been handed out before is handed out again. */
-typedef int wf_chains_sink(void *context, int64_t k, int n, const double *x);
+typedef int wf_markov_chains_sink(void *user, int64_t k, int n, const double *x);
 
 /* Runs chains 0 .. n-1, named id[0..n) (below 2^56), whose low-pass pictures the anneal already has.
  * WF_AGAIN: stopped after saving; WF_DATA: the state is of another run. */
-int wf_chains_run(wf_anneal *a, const wf_chains_options *options, int n, const uint64_t *id, wf_chains_sink *sink,
-                  void *context, wf_chains_report *report) WF_MUST;
+int wf_markov_chains_run(wf_anneal *a, const wf_markov_chains_options *options, int n, const uint64_t *id,
+                         wf_markov_chains_sink *sink, void *user, wf_markov_chains_report *report) WF_MUST;
 
 #endif

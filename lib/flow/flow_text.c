@@ -1,5 +1,5 @@
-/* chain.c - a recursive-descent parser that expands repetitions as it goes */
-#include "chain.h"
+/* flow_text.c - a recursive-descent parser that expands repetitions as it goes */
+#include "flow_text.h"
 
 #include <ctype.h>
 #include <stdarg.h>
@@ -14,10 +14,10 @@ typedef struct parser {
     const char *text;
     int at;
     int depth;
-    wf_chain *chain;
+    wf_flow_text *chain;
 } parser;
 
-int wf_chain_error(const char *text, int at, const char *format, ...)
+int wf_flow_text_error(const char *text, int at, const char *format, ...)
 {
     char what[256];
     va_list ap;
@@ -45,9 +45,9 @@ static int parse_name(parser *p, const char *what, char out[24])
     while (is_name(p->text[p->at + n]))
         n++;
     if (n == 0)
-        return wf_chain_error(p->text, p->at, "%s expected", what);
+        return wf_flow_text_error(p->text, p->at, "%s expected", what);
     if (n >= 24)
-        return wf_chain_error(p->text, p->at, "%s longer than 23 characters", what);
+        return wf_flow_text_error(p->text, p->at, "%s longer than 23 characters", what);
     memcpy(out, p->text + p->at, (size_t)n);
     out[n] = 0;
     p->at += n;
@@ -56,9 +56,9 @@ static int parse_name(parser *p, const char *what, char out[24])
 
 static int append(parser *p, const wf_word *word)
 {
-    wf_chain *c = p->chain;
-    if (c->count == WF_CHAIN_MAX_WORDS)
-        return wf_chain_error(p->text, word->at, "more than %d words", WF_CHAIN_MAX_WORDS);
+    wf_flow_text *c = p->chain;
+    if (c->count == WF_FLOW_TEXT_MAX_WORDS)
+        return wf_flow_text_error(p->text, word->at, "more than %d words", WF_FLOW_TEXT_MAX_WORDS);
     if (c->count == c->capacity) {
         int capacity = c->capacity ? 2 * c->capacity : 64;
         wf_word *words = realloc(c->words, (size_t)capacity * sizeof *words);
@@ -75,8 +75,8 @@ static int parse_word(parser *p)
     wf_word word = {.at = p->at};
     WF_TRY(parse_name(p, "a bijector", word.name));
     while (p->text[p->at] == ':') {
-        if (word.options == WF_CHAIN_MAX_OPTIONS)
-            return wf_chain_error(p->text, p->at, "more than %d options", WF_CHAIN_MAX_OPTIONS);
+        if (word.options == WF_FLOW_TEXT_MAX_OPTIONS)
+            return wf_flow_text_error(p->text, p->at, "more than %d options", WF_FLOW_TEXT_MAX_OPTIONS);
         p->at++;
         word.option[word.options].at = p->at;
         WF_TRY(parse_name(p, "an option", word.option[word.options].key));
@@ -103,8 +103,8 @@ static int parse_count(parser *p, int *count)
     if (n == 0 || p->text[star] != '*')
         return WF_OK;
     long value = n > 6 ? 0 : strtol(p->text + p->at, NULL, 10);
-    if (value < 1 || value > WF_CHAIN_MAX_WORDS)
-        return wf_chain_error(p->text, p->at, "a count from 1 to %d expected", WF_CHAIN_MAX_WORDS);
+    if (value < 1 || value > WF_FLOW_TEXT_MAX_WORDS)
+        return wf_flow_text_error(p->text, p->at, "a count from 1 to %d expected", WF_FLOW_TEXT_MAX_WORDS);
     *count = (int)value;
     p->at = star + 1;
     skip_space(p);
@@ -119,12 +119,12 @@ static int parse_item(parser *p)
     WF_TRY(parse_count(p, &count));
     if (p->text[p->at] == '(') {
         if (p->depth == MAX_DEPTH)
-            return wf_chain_error(p->text, p->at, "parentheses nested deeper than %d", MAX_DEPTH);
+            return wf_flow_text_error(p->text, p->at, "parentheses nested deeper than %d", MAX_DEPTH);
         p->depth++;
         p->at++;
         WF_TRY(parse_chain(p));
         if (p->text[p->at] != ')')
-            return wf_chain_error(p->text, p->at, "',' or ')' expected");
+            return wf_flow_text_error(p->text, p->at, "',' or ')' expected");
         p->at++;
         p->depth--;
     } else {
@@ -151,20 +151,20 @@ static int parse_chain(parser *p)
     }
 }
 
-int wf_chain_parse(const char *text, wf_chain *out)
+int wf_flow_text_parse(const char *text, wf_flow_text *out)
 {
-    *out = (wf_chain){.text = strdup(text)};
+    *out = (wf_flow_text){.text = strdup(text)};
     WF_CHECK(out->text, WF_AGAIN, "chain: out of memory");
     parser p = {.text = out->text, .chain = out};
     int status = parse_chain(&p);
     if (!status && p.text[p.at])
-        status = wf_chain_error(p.text, p.at, "',' or the end expected");
+        status = wf_flow_text_error(p.text, p.at, "',' or the end expected");
     if (status)
-        wf_chain_clear(out);
+        wf_flow_text_clear(out);
     return status;
 }
 
-int wf_chain_read(const char *path, char *out, size_t size)
+int wf_flow_text_read(const char *path, char *out, size_t size)
 {
     FILE *file = fopen(path, "r");
     size_t used = 0;
@@ -193,9 +193,9 @@ int wf_chain_read(const char *path, char *out, size_t size)
     return WF_OK;
 }
 
-void wf_chain_clear(wf_chain *chain)
+void wf_flow_text_clear(wf_flow_text *chain)
 {
     free(chain->words);
     free(chain->text);
-    *chain = (wf_chain){0};
+    *chain = (wf_flow_text){0};
 }

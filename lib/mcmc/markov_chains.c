@@ -1,5 +1,5 @@
-/* chains.c - a batch of chains: what is kept of their draws, on disk and in the report */
-#include "chains.h"
+/* markov_chains.c - a batch of chains: what is kept of their draws, on disk and in the report */
+#include "markov_chains.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -18,10 +18,10 @@ enum { LOG_DENSITY, ENERGY, ACCEPTANCE, DEPTH, DIVERGENT, COORDINATES, TRACE = C
 
 typedef struct batch {
     wf_anneal *anneal;
-    const wf_chains_options *options;
+    const wf_markov_chains_options *options;
     wf_nuts *sampler;
-    wf_chains_sink *sink;
-    void *context;
+    wf_markov_chains_sink *sink;
+    void *user;
     int n;
     size_t D, words;
     size_t draws, kept;     /* of each chain */
@@ -41,12 +41,12 @@ static double clock_now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-int64_t wf_chains_kept(const wf_chains_options *o)
+int64_t wf_markov_chains_kept(const wf_markov_chains_options *o)
 {
     return o->thin ? (o->draws + o->thin - 1) / o->thin : 1;
 }
 
-size_t wf_chains_trace(const wf_chains_options *o)
+size_t wf_markov_chains_trace(const wf_markov_chains_options *o)
 {
     return (size_t)o->draws * (TRACE + 1) * sizeof(double); /* 1: what is diagnosed */
 }
@@ -61,7 +61,7 @@ static size_t made(const batch *b, int c)
 /* -- the state file -------------------------------------------------------------------------------------------------- */
 
 /* Of everything that the draws depend on. */
-static uint64_t run_hash(const wf_chains_options *o, int n, const uint64_t *id)
+static uint64_t run_hash(const wf_markov_chains_options *o, int n, const uint64_t *id)
 {
     const wf_nuts_options *s = &o->nuts;
     double numbers[] = {(double)s->adapt, s->step, s->target, s->divergence, s->max_depth, s->diagonal_mass};
@@ -151,7 +151,7 @@ static int hand_out(batch *b)
         size_t number = b->draws - thin * (b->kept - 1 - b->handed); /* the draw that this is, from 1 */
         if (number > least)
             break;
-        WF_TRY(b->sink(b->context, (int64_t)b->handed, b->n, b->x + b->handed * (size_t)b->n * b->D));
+        WF_TRY(b->sink(b->user, (int64_t)b->handed, b->n, b->x + b->handed * (size_t)b->n * b->D));
     }
     return WF_OK;
 }
@@ -174,10 +174,10 @@ static void record(batch *b, int chain, size_t t, const double *x, const wf_nuts
 }
 
 /* The density, unless it is to stop: in between two draws of a large level lie many minutes. */
-static int density(void *context, int n, const int *chain, const double *x, double *logp, double *gradient)
+static int density(void *user, int n, const int *chain, const double *x, double *logp, double *gradient)
 {
-    batch *b = context;
-    const wf_chains_options *o = b->options;
+    batch *b = user;
+    const wf_markov_chains_options *o = b->options;
     if (!o->stop || !*o->stop)
         return wf_anneal_density(b->anneal, n, chain, x, logp, gradient);
     WF_TRY(save(b));
@@ -187,10 +187,10 @@ static int density(void *context, int n, const int *chain, const double *x, doub
                    o->state);
 }
 
-static int take_draw(void *context, int chain, const double *x, const wf_nuts_draw *draw)
+static int take_draw(void *user, int chain, const double *x, const wf_nuts_draw *draw)
 {
-    batch *b = context;
-    const wf_chains_options *o = b->options;
+    batch *b = user;
+    const wf_markov_chains_options *o = b->options;
     wf_nuts_save(b->sampler, chain, b->word + (size_t)chain * b->words);
     b->dirty = true;
     if (!draw->adapting) {
@@ -203,7 +203,7 @@ static int take_draw(void *context, int chain, const double *x, const wf_nuts_dr
 /* -- the report ------------------------------------------------------------------------------------------------------ */
 
 /* One traced quantity of a group of chains; one that never moved counts as not converged. */
-static int diagnose(const batch *b, int first, int what, double *values, wf_chains_report *report)
+static int diagnose(const batch *b, int first, int what, double *values, wf_markov_chains_report *report)
 {
     wf_diagnosis d;
     int group = b->options->group;
@@ -217,7 +217,7 @@ static int diagnose(const batch *b, int first, int what, double *values, wf_chai
     return WF_OK;
 }
 
-static int judge(const batch *b, wf_chains_report *report)
+static int judge(const batch *b, wf_markov_chains_report *report)
 {
     size_t all = (size_t)b->n * b->draws;
     int group = b->options->group, status = WF_OK;
@@ -236,11 +236,12 @@ static int judge(const batch *b, wf_chains_report *report)
     return status;
 }
 
-static int make_report(const batch *b, double seconds, wf_chains_report *report)
+static int make_report(const batch *b, double seconds, wf_markov_chains_report *report)
 {
     wf_nuts_cost cost = wf_nuts_spent(b->sampler);
     size_t all = (size_t)b->n * b->draws;
-    *report = (wf_chains_report){.chains = b->n, .draws = (int64_t)all, .seconds = seconds, .step_low = INFINITY};
+    *report =
+        (wf_markov_chains_report){.chains = b->n, .draws = (int64_t)all, .seconds = seconds, .step_low = INFINITY};
     for (size_t i = 0; i < all; i++) {
         const double *trace = b->trace + i * TRACE;
         report->divergences += trace[DIVERGENT] != 0;
@@ -285,17 +286,17 @@ static int create(batch *b)
     return WF_OK;
 }
 
-int wf_chains_run(wf_anneal *a, const wf_chains_options *options, int n, const uint64_t *id, wf_chains_sink *sink,
-                  void *context, wf_chains_report *report)
+int wf_markov_chains_run(wf_anneal *a, const wf_markov_chains_options *options, int n, const uint64_t *id,
+                         wf_markov_chains_sink *sink, void *user, wf_markov_chains_report *report)
 {
     bool found;
     int status;
     double begun = clock_now();
-    batch b = {.anneal = a, .options = options, .sink = sink, .context = context, .n = n, .D = wf_anneal_size(a)};
+    batch b = {.anneal = a, .options = options, .sink = sink, .user = user, .n = n, .D = wf_anneal_size(a)};
     WF_CHECK(n > 0 && options->draws > 0 && options->thin >= 0 && options->group > 0 && n % options->group == 0,
              WF_USAGE, "chains: %d in groups of %d, %lld draws", n, options->group, (long long)options->draws);
     b.draws = (size_t)options->draws;
-    b.kept = (size_t)wf_chains_kept(options);
+    b.kept = (size_t)wf_markov_chains_kept(options);
     b.run = run_hash(options, n, id);
     b.saved = begun;
     b.computed = wf_anneal_computed(a);

@@ -1,10 +1,10 @@
-/* axes.h - what axes a signal has, and how it lies in memory
+/* signal.h - what axes a signal has, and how it lies in memory
  *
  * Sounds have one axis, pictures two, volumes and films three, each of which a halving divides by two. All are held as
  * [H,W,C], H rows of W: a sound is one row, a volume of D slices has the rows of all of them, one slice behind the other. So
  * what looks at one number, pixel or row at a time need not ask; who looks at neighbours does. */
-#ifndef WF_AXES_H
-#define WF_AXES_H
+#ifndef WF_SIGNAL_H
+#define WF_SIGNAL_H
 
 #include <stdint.h>
 
