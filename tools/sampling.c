@@ -23,17 +23,17 @@ void sampling_open(sampling *s)
     must(wf_model_open(s->model_path, &s->model));
     must(wf_backend_open(common.backend, common.threads, &s->backend));
     if (s->from_path)
-        must(wf_conditioning_images(&s->model, (char *const *)&s->from_path, 1, s->scale, &s->starts));
+        must(wf_conditioning_images(&s->model, (char *const *)&s->from_path, 1, s->scale, &s->conditioning));
     else if (s->from_stdin || (s->count < 0 && cli_stdin_has_stream()))
-        must(wf_conditioning_stream(&s->model, s->backend, stdin, "stdin", s->scale, &s->starts));
+        must(wf_conditioning_stream(&s->model, s->backend, stdin, "stdin", s->scale, &s->conditioning));
     else
-        must(wf_conditioning_none(&s->model, s->count < 0 ? DEFAULT_COUNT : s->count, s->scale, &s->starts));
+        must(wf_conditioning_none(&s->model, s->count < 0 ? DEFAULT_COUNT : s->count, s->scale, &s->conditioning));
 }
 
 void sampling_open_output(sampling *s, const wf_meta *meta, int first)
 {
     char hash[20];
-    int offset = wf_conditioning_offset(s->starts);
+    int offset = wf_conditioning_offset(s->conditioning);
     s->meta = *meta;
     must(wf_model_hash(&s->model, first + offset, s->meta.top + offset, hash));
     cli_add_provenance(&s->meta, hash);
@@ -46,7 +46,7 @@ void sampling_run(sampling *s, int rows, sampling_draw *draw, void *user)
     for (;;) {
         int N;
         float *picture;
-        must(wf_conditioning_next(s->starts, rows, &N, &picture, index));
+        must(wf_conditioning_next(s->conditioning, rows, &N, &picture, index));
         if (!N)
             break;
         must(draw(user, N, picture, index));
@@ -66,7 +66,7 @@ void sampling_close(sampling *s)
 {
     wf_writer_destroy(s->writer);
     wf_meta_clear(&s->meta);
-    wf_conditioning_destroy(s->starts);
+    wf_conditioning_destroy(s->conditioning);
     wf_model_clear(&s->model);
     s->backend->close(s->backend);
 }

@@ -17,35 +17,25 @@ typedef struct sampling {
     /* handles */
     wf_model model;
     wf_backend *backend;
-    wf_conditioning *starts;
-    wf_meta meta; /* of the stream that is written */
+    wf_conditioning *conditioning; /* the pictures to begin from */
+    wf_meta meta;                  /* of the stream that is written */
     wf_writer *writer;
 } sampling;
 
-#define SAMPLING_DEFAULTS           \
-    {                               \
-        .count = -1, .to_level = -1 \
-    }
+/* clang-format off */
+#define SAMPLING_DEFAULTS {.count = -1, .to_level = -1}
 
 /* Rows of the option table for the sampling `s`. */
-#define SAMPLING_OPTIONS(s)                                                                          \
-    CLI_MODEL(&(s).model_path),                                                                      \
-        {'n',        "count", "N",  CLI_COUNT,                                                       \
-         &(s).count, 0,       1e12, "Draw N pictures from the base upward, without reading stdin."}, \
-        {'l',           "level", "L",           CLI_INT,                                             \
-         &(s).to_level, 0,       WF_MAX_LEVELS, "Stop at level L (default: the model's highest)."},  \
-        {0,                                                                                          \
-         "from",                                                                                     \
-         "FILE",                                                                                     \
-         CLI_STRING,                                                                                 \
-         &(s).from_path,                                                                             \
-         0,                                                                                          \
-         0,                                                                                          \
-         "Begin at the pictures of a file, folder or archive, and draw the levels above them."},     \
-    {                                                                                                \
-        0, "scale", "2|4|8|16", CLI_INT, &(s).scale, 2, 1 << 14,                                     \
-            "Enlarge pictures of any size by this factor, with the model's highest levels."          \
-    }
+#define SAMPLING_OPTIONS(s) \
+    CLI_MODEL(&(s).model_path), \
+    {'n', "count", "N", CLI_COUNT, &(s).count, 0, 1e12, \
+     "Draw N pictures from the base upward, without reading stdin."}, \
+    {'l', "level", "L", CLI_INT, &(s).to_level, 0, WF_MAX_LEVELS, "Stop at level L (default: the model's highest)."}, \
+    {0, "from", "FILE", CLI_STRING, &(s).from_path, 0, 0, \
+     "Begin at the pictures of a file, folder or archive, and draw the levels above them."}, \
+    {0, "scale", "2|4|8|16", CLI_INT, &(s).scale, 2, 1 << 14, \
+     "Enlarge pictures of any size by this factor, with the model's highest levels."}
+/* clang-format on */
 
 /* Parses the command line and dies with 64 where its options exclude one another. */
 void sampling_parse(sampling *s, const cli_program *program, int argc, char **argv);

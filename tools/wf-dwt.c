@@ -56,7 +56,7 @@ static const cli_option options[] = {
     {0, "batch", "N", CLI_COUNT, &batch, 1, 65536, "Pictures in one record; the default is about a million samples."},
     CLI_THREADS,
     CLI_SEED,
-    CLI_BACKEND("cpu: bringing pictures to a device takes longer than transforming them."),
+    CLI_BACKEND_CPU,
     {.name = NULL},
 };
 

@@ -35,7 +35,7 @@ static const cli_option options[] = {
      "Round so that, averaged down to level L, pictures are what they are there, to the last bit; exit with 65 where that is no "
      "whole number. For super-resolution from level L; Haar only."},
     CLI_THREADS,
-    CLI_BACKEND("cpu: bringing pictures to a device takes longer than transforming them."),
+    CLI_BACKEND_CPU,
     {.name = NULL},
 };
 

@@ -105,8 +105,8 @@ static const cli_program program = {
                 "    may be interrupted and repeated until it is complete\n",
     .options = table};
 
-static wf_observed *known; /* given part of the pictures; NULL: nothing is given */
-static wf_annealed_sampler *ascent;
+static wf_observed *observed; /* the given part of the pictures; NULL: nothing is given */
+static wf_annealed_sampler *sampler;
 static wf_outfile *report; /* NULL: not asked for */
 
 /* -- diagnostics --------------------------------------------------------------------------------------------------- */
@@ -119,7 +119,7 @@ static int report_levels(void)
     int first, last, bad = -1;
     char row[WF_MARKOV_CHAINS_ROW];
     note("%s", WF_MARKOV_CHAINS_HEAD);
-    for (int i = 0; (r = wf_annealed_sampler_report(ascent, i, &first, &last)); i++) {
+    for (int i = 0; (r = wf_annealed_sampler_report(sampler, i, &first, &last)); i++) {
         wf_markov_chains_row(first, last, r, row);
         note("%s", row);
         if (report)
@@ -182,30 +182,30 @@ static void try_report(void)
     report = NULL;
 }
 
-static void open_known(const wf_meta *meta)
+static void open_observed(const wf_meta *meta)
 {
     uint8_t *missing = NULL;
     if (options.mask_path)
         must(wf_observed_read_mask(options.mask_path, meta, &missing));
     if (options.mask_path || options.grey)
-        must(wf_observed_create(meta, missing, options.grey, &known));
+        must(wf_observed_create(meta, missing, options.grey, &observed));
     free(missing);
 }
 
 static void open_output(sampling *s)
 {
     wf_meta meta;
-    must(known ? wf_meta_copy(&meta, wf_conditioning_meta(s->starts))
-               : wf_conditioning_drawn(s->starts, s->to_level, &meta));
-    sampling_open_output(s, &meta, known ? 0 : wf_conditioning_level(s->starts) + 1);
+    must(observed ? wf_meta_copy(&meta, wf_conditioning_meta(s->conditioning))
+                  : wf_conditioning_drawn(s->conditioning, s->to_level, &meta));
+    sampling_open_output(s, &meta, observed ? 0 : wf_conditioning_level(s->conditioning) + 1);
 }
 
-static void open_ascent(const sampling *s, const volatile sig_atomic_t *stop)
+static void open_sampler(const sampling *s, const volatile sig_atomic_t *stop)
 {
     wf_annealed_sampler_spec spec = {.to = s->meta.top,
                                      .data = options.data,
                                      .joint = options.joint,
-                                     .known = known,
+                                     .known = observed,
                                      .chains = options.chains,
                                      .state = options.state_path,
                                      .options = {.nuts = wf_nuts_defaults,
@@ -220,13 +220,13 @@ static void open_ascent(const sampling *s, const volatile sig_atomic_t *stop)
     spec.options.nuts.target = options.target;
     spec.options.nuts.max_depth = options.max_depth;
     spec.options.nuts.diagonal_mass = options.mass;
-    must(wf_annealed_sampler_create(&s->model, s->starts, s->backend, &spec, &ascent));
+    must(wf_annealed_sampler_create(&s->model, s->conditioning, s->backend, &spec, &sampler));
 }
 
 /* A sampling_draw. */
 static int draw_pictures(void *user, int N, const float *picture, const uint64_t *index)
 {
-    return wf_annealed_sampler_run(ascent, N, picture, index, sampling_write, user);
+    return wf_annealed_sampler_run(sampler, N, picture, index, sampling_write, user);
 }
 
 int main(int argc, char **argv)
@@ -242,14 +242,14 @@ int main(int argc, char **argv)
     if (options.report_path)
         try_report();
     sampling_open(s);
-    open_known(wf_conditioning_meta(s->starts));
+    open_observed(wf_conditioning_meta(s->conditioning));
     open_output(s);
-    open_ascent(s, stop);
-    sampling_run(s, wf_annealed_sampler_rows(ascent), draw_pictures, s);
+    open_sampler(s, stop);
+    sampling_run(s, wf_annealed_sampler_rows(sampler), draw_pictures, s);
     finish_stdout();
     report_diagnostics();
-    wf_annealed_sampler_destroy(ascent);
-    wf_observed_destroy(known);
+    wf_annealed_sampler_destroy(sampler);
+    wf_observed_destroy(observed);
     sampling_close(s);
     return WF_OK;
 }

@@ -62,7 +62,7 @@ static int draw_level(void *user, int level, int N, const float *low, const uint
 {
     const sampling *s = user;
     wf_level_shape shape = wf_meta_level(&s->meta, level);
-    int of_model = level + wf_conditioning_offset(s->starts);
+    int of_model = level + wf_conditioning_offset(s->conditioning);
     wf_draw how = {common.seed, cli_nth(&options.temperature, of_model), options.truncate};
     if (!samplers[level].flow)
         WF_TRY(wf_sampler_create(&s->model, of_model, s->backend, shape.H, shape.W, &samplers[level]));
@@ -73,7 +73,7 @@ static int draw_level(void *user, int level, int N, const float *low, const uint
 static int draw_pictures(void *user, int N, const float *picture, const uint64_t *index)
 {
     const sampling *s = user;
-    return wf_coarse_to_fine(pyramid, &s->meta, wf_conditioning_level(s->starts), s->meta.top, N, picture, index,
+    return wf_coarse_to_fine(pyramid, &s->meta, wf_conditioning_level(s->conditioning), s->meta.top, N, picture, index,
                              draw_level, sampling_write, user);
 }
 
@@ -83,8 +83,8 @@ int main(int argc, char **argv)
     wf_meta meta;
     sampling_parse(s, &program, argc, argv);
     sampling_open(s);
-    must(wf_conditioning_drawn(s->starts, s->to_level, &meta));
-    sampling_open_output(s, &meta, wf_conditioning_level(s->starts) + 1);
+    must(wf_conditioning_drawn(s->conditioning, s->to_level, &meta));
+    sampling_open_output(s, &meta, wf_conditioning_level(s->conditioning) + 1);
     int rows = wf_pyramid_rows(&s->meta, s->meta.top);
     must(wf_pyramid_create(s->backend, &s->meta, rows, &pyramid));
     sampling_run(s, rows, draw_pictures, s);
