@@ -29,7 +29,7 @@ Q = $(if $(V),,@)
 LINK = $Q$(CC) $(ALL_CFLAGS) -rdynamic -o $@ $^
 objects = $(patsubst %.c,$B/%.o,$(wildcard $(1)))
 LIB = $(call objects,lib/*/*.c lib/*/*/*.c kernels/*.c kernels/ref/*.c kernels/cpu/*.c)
-CLI = $B/tools/cli.o $B/tools/words.o $B/libwf.a
+CLI = $B/tools.a $B/libwf.a
 TOOLS = $(patsubst tools/%.c,%,$(wildcard tools/wf-*.c)) wf-decode
 CUDA = $(if $(NVCC),$(wildcard kernels/cuda/*.cu))
 FUZZERS = $(or $(TARGET),$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c)))
@@ -39,6 +39,8 @@ PLUGIN = $(if $(CUDA),$B/libwf-cuda.so)
 all: $(TOOLS:%=$(BIN)/%) $(PLUGIN) ## build every program into bin/
 
 $B/libwf.a: $(LIB)
+$B/tools.a: $(filter-out $B/tools/wf-%,$(call objects,tools/*.c))
+$B/libwf.a $B/tools.a:
 	@rm -f $@ && ar rcs $@ $^
 $B/%.o: %.c
 	@mkdir -p $(@D)
