@@ -143,7 +143,7 @@ typedef struct wf_linear_run {
     double dlogdet;         /* and by logdet */
 } wf_linear_run;
 
-/* Elementwise transforms y = T(x; theta), increasing in x; a row is a kind and its body (kernels/body/NAME.h). theta = 0 is the
+/* Elementwise transforms y = T(x; params), increasing in x; a row is a kind and its body (kernels/body/NAME.h). params = 0 is the
  * identity or near it.
  *   ADDITIVE        t               y = x + t
  *   AFFINE_TANH     s, t            y = (x + t) exp(tanh s)
@@ -168,7 +168,7 @@ typedef struct wf_transform {
     double bound;
 } wf_transform;
 
-/* m, the numbers of theta for each element: at most WF_TRANSFORM_MAX_PARAMETERS. */
+/* m, the numbers of params for each element: at most WF_TRANSFORM_MAX_PARAMETERS. */
 enum { WF_TRANSFORM_MAX_PARAMETERS = 64 };
 static inline int wf_transform_parameters(const wf_transform *t)
 {
@@ -264,26 +264,26 @@ struct wf_backend {
     int (*linear_fold)(wf_backend *b, int count, const wf_linear_run *runs);
     int (*linear_backward)(wf_backend *b, int count, const wf_linear_run *runs); /* writes every part's grads */
     /* y[p,:] = A x[p,:] + a for pixels [n,K]; in place allowed. */
-    int (*mix)(wf_backend *b, size_t n, int K, const wf_real *A, const wf_real *a, const wf_real *x, wf_real *y);
+    int (*matvec)(wf_backend *b, size_t n, int K, const wf_real *A, const wf_real *a, const wf_real *x, wf_real *y);
     /* g: dy in, dx = A' dy out, in place; dA = sum dy x', da = sum dy (both overwritten; NULL: not wanted). */
-    int (*mix_backward)(wf_backend *b, size_t n, int K, const wf_real *A, const wf_real *x, wf_real *g, wf_real *dA,
-                        wf_real *da);
+    int (*matvec_backward)(wf_backend *b, size_t n, int K, const wf_real *A, const wf_real *x, wf_real *g, wf_real *dA,
+                           wf_real *da);
 
     /* -- couplings: elements that move are transformed by what the others say ------------------------------------------- */
-    /* x, y [N,H,W,K]; theta [N,H,W,m,moved]: parameter j of all moved channels lies together. y in place allowed; logdet: device
+    /* x, y [N,H,W,K]; params [N,H,W,m,moved]: parameter j of all moved channels lies together. y in place allowed; logdet: device
      * [N], added to: sum over moved elements of log T', each times the weight of its pixel, [N,H,W] (NULL: 1). */
-    int (*transform_forward)(wf_backend *b, const wf_coupling *c, int N, const wf_real *x, const wf_real *theta,
+    int (*transform_forward)(wf_backend *b, const wf_coupling *c, int N, const wf_real *x, const wf_real *params,
                              const wf_real *weight, wf_real *y, double *logdet);
-    /* x = T^-1(y; theta); in place allowed; subtracts the sum, all weights 1, from logdet (NULL: not wanted). */
-    int (*transform_inverse)(wf_backend *b, const wf_coupling *c, int N, const wf_real *y, const wf_real *theta,
+    /* x = T^-1(y; params); in place allowed; subtracts the sum, all weights 1, from logdet (NULL: not wanted). */
+    int (*transform_inverse)(wf_backend *b, const wf_coupling *c, int N, const wf_real *y, const wf_real *params,
                              wf_real *x, double *logdet);
-    /* From the forward's x and theta: g: dy in, dx out, in place (without what flows back through theta); dtheta, like theta,
+    /* From the forward's x and params: g: dy in, dx out, in place (without what flows back through params); dparams, like params,
      * overwritten, 0 where nothing moves; dlogdet: the loss by each logdet, one number for all N; weight as there. */
-    int (*transform_backward)(wf_backend *b, const wf_coupling *c, int N, const wf_real *x, const wf_real *theta,
-                              const wf_real *weight, wf_real *g, double dlogdet, wf_real *dtheta);
-    /* The same for the inverse, from its result x and theta: g: dx in, dy out, in place; dlogdet as above. */
+    int (*transform_backward)(wf_backend *b, const wf_coupling *c, int N, const wf_real *x, const wf_real *params,
+                              const wf_real *weight, wf_real *g, double dlogdet, wf_real *dparams);
+    /* The same for the inverse, from its result x and params: g: dx in, dy out, in place; dlogdet as above. */
     int (*transform_inverse_backward)(wf_backend *b, const wf_coupling *c, int N, const wf_real *x,
-                                      const wf_real *theta, wf_real *g, double dlogdet, wf_real *dtheta);
+                                      const wf_real *params, wf_real *g, double dlogdet, wf_real *dparams);
 
     /* y = x in the elements that are kept, 0 in the others; or, `add`, added to y. Not in place. */
     int (*mask)(wf_backend *b, const wf_coupling *c, int N, const wf_real *x, bool add, wf_real *y);
@@ -343,9 +343,9 @@ struct wf_backend {
     int (*gaussian)(wf_backend *b, int N, int P, int K, const wf_real *z, const wf_real *weight, double *logp,
                     double scale, wf_real *dz);
     /* u [N,D] = sigmoid(factor v), in (0,1); logp: device [N], added to: sum of log du/dv. Not in place. */
-    int (*squash)(wf_backend *b, int N, size_t D, double factor, const wf_real *v, wf_real *u, double *logp);
+    int (*sigmoid)(wf_backend *b, int N, size_t D, double factor, const wf_real *v, wf_real *u, double *logp);
     /* From the same v [n]: g: gradient by u in, by v out, in place, scale * sum of log du/dv being part of the loss. */
-    int (*squash_backward)(wf_backend *b, size_t n, double factor, const wf_real *v, double scale, wf_real *g);
+    int (*sigmoid_backward)(wf_backend *b, size_t n, double factor, const wf_real *v, double scale, wf_real *g);
     /* z [N,D] = temperature * standard normal; picture n uses index[n] (host). */
     int (*normal)(wf_backend *b, const wf_random *random, int N, size_t D, const uint64_t *index, double temperature,
                   wf_real *z);

@@ -2,27 +2,30 @@
 #ifndef WF_BODY_AFFINE_H
 #define WF_BODY_AFFINE_H
 
+#include "../backend.h"
 #include "elementary.h"
 
-WF_BODY float wf_additive_forward(const wf_transform *how, float x, const float *theta, int stride, float *log_slope)
+WF_BODY float wf_additive_forward(const wf_transform *how, float x, const float *params, int stride,
+                                  float *log_derivative)
 {
     (void)how, (void)stride;
-    *log_slope = 0;
-    return x + theta[0];
+    *log_derivative = 0;
+    return x + params[0];
 }
 
-WF_BODY float wf_additive_inverse(const wf_transform *how, float y, const float *theta, int stride, float *log_slope)
+WF_BODY float wf_additive_inverse(const wf_transform *how, float y, const float *params, int stride,
+                                  float *log_derivative)
 {
     (void)how, (void)stride;
-    *log_slope = 0;
-    return y - theta[0];
+    *log_derivative = 0;
+    return y - params[0];
 }
 
-WF_BODY float wf_additive_pull(const wf_transform *how, int inverse, float x, const float *theta, int stride,
-                               float dlogdet, float g, float *dtheta)
+WF_BODY float wf_additive_vjp(const wf_transform *how, int inverse, float x, const float *params, int stride,
+                              float dlogdet, float g, float *dparams)
 {
-    (void)how, (void)x, (void)theta, (void)stride, (void)dlogdet;
-    dtheta[0] = inverse ? -g : g;
+    (void)how, (void)x, (void)params, (void)stride, (void)dlogdet;
+    dparams[0] = inverse ? -g : g;
     return g;
 }
 
@@ -52,30 +55,30 @@ WF_BODY float wf_exp_scale(float s, float *derivative)
 }
 
 #define WF_AFFINE(name, log_scale, exponential)                                                                   \
-    WF_BODY float wf_##name##_forward(const wf_transform *how, float x, const float *theta, int stride,           \
-                                      float *log_slope)                                                           \
+    WF_BODY float wf_##name##_forward(const wf_transform *how, float x, const float *params, int stride,          \
+                                      float *log_derivative)                                                      \
     {                                                                                                             \
         (void)how;                                                                                                \
-        float derivative, l = log_scale(theta[0], &derivative);                                                   \
-        *log_slope = l;                                                                                           \
-        return (x + theta[stride]) * exponential(l);                                                              \
+        float derivative, l = log_scale(params[0], &derivative);                                                  \
+        *log_derivative = l;                                                                                      \
+        return (x + params[stride]) * exponential(l);                                                             \
     }                                                                                                             \
-    WF_BODY float wf_##name##_inverse(const wf_transform *how, float y, const float *theta, int stride,           \
-                                      float *log_slope)                                                           \
+    WF_BODY float wf_##name##_inverse(const wf_transform *how, float y, const float *params, int stride,          \
+                                      float *log_derivative)                                                      \
     {                                                                                                             \
         (void)how;                                                                                                \
-        float derivative, l = log_scale(theta[0], &derivative);                                                   \
-        *log_slope = l;                                                                                           \
-        return y * exponential(-l) - theta[stride];                                                               \
+        float derivative, l = log_scale(params[0], &derivative);                                                  \
+        *log_derivative = l;                                                                                      \
+        return y * exponential(-l) - params[stride];                                                              \
     }                                                                                                             \
-    WF_BODY float wf_##name##_pull(const wf_transform *how, int inverse, float x, const float *theta, int stride, \
-                                   float dlogdet, float g, float *dtheta)                                         \
+    WF_BODY float wf_##name##_vjp(const wf_transform *how, int inverse, float x, const float *params, int stride, \
+                                  float dlogdet, float g, float *dparams)                                         \
     {                                                                                                             \
         (void)how;                                                                                                \
-        float derivative, l = log_scale(theta[0], &derivative), shifted = x + theta[stride];                      \
+        float derivative, l = log_scale(params[0], &derivative), shifted = x + params[stride];                    \
         float other = g * exponential(inverse ? -l : l);                                                          \
-        dtheta[0] = inverse ? (dlogdet - g * shifted) * derivative : (other * shifted + dlogdet) * derivative;    \
-        dtheta[stride] = inverse ? -g : other;                                                                    \
+        dparams[0] = inverse ? (dlogdet - g * shifted) * derivative : (other * shifted + dlogdet) * derivative;   \
+        dparams[stride] = inverse ? -g : other;                                                                   \
         return other;                                                                                             \
     }
 

@@ -108,15 +108,15 @@ WF_BODY float wf_softplus(float x)
 }
 
 /* u = sigmoid(x), and log du/dx. */
-WF_BODY float wf_squash_one(float x, float *log_slope)
+WF_BODY float wf_sigmoid_forward(float x, float *log_derivative)
 {
     float far = fabsf(x);
-    *log_slope = -far - 2.0f * wf_softplus(-far);
+    *log_derivative = -far - 2.0f * wf_softplus(-far);
     return wf_sigmoid(x);
 }
 
 /* Gradient by x, from that by u and that by log du/dx. */
-WF_BODY float wf_squash_pull(float x, float g, float dlog)
+WF_BODY float wf_sigmoid_vjp(float x, float g, float dlog)
 {
     float u = wf_sigmoid(x), rest = wf_sigmoid(-x);
     return g * u * rest + dlog * (rest - u);

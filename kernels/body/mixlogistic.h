@@ -12,9 +12,10 @@
 #ifndef WF_BODY_MIXLOGISTIC_H
 #define WF_BODY_MIXLOGISTIC_H
 
+#include "../backend.h"
 #include "root.h"
 
-#define WF_MIX_LEAST 1e-3f /* slope of the straight part */
+#define WF_MIXTURE_LEAST 1e-3f /* derivative of the straight part */
 
 /* log(sum of exp), one at a time. */
 typedef struct wf_log_sum {
@@ -39,15 +40,15 @@ typedef struct wf_logistic {
     float logit, u, e, log_below, log_above; /* logs of sigmoid(u) and of 1 - sigmoid(u) */
 } wf_logistic;
 
-WF_BODY float wf_mix_mean(const wf_transform *how, int i, const float *theta, int stride)
+WF_BODY float wf_mix_mean(const wf_transform *how, int i, const float *params, int stride)
 {
-    return theta[(how->count + i) * stride] + (float)(2 * i + 1 - how->count) / (float)how->count;
+    return params[(how->count + i) * stride] + (float)(2 * i + 1 - how->count) / (float)how->count;
 }
 
-WF_BODY wf_logistic wf_mix_component(const wf_transform *how, int i, float x, const float *theta, int stride)
+WF_BODY wf_logistic wf_mix_component(const wf_transform *how, int i, float x, const float *params, int stride)
 {
-    wf_logistic l = {theta[i * stride], 0, wf_exp(-wf_clamp(theta[(2 * how->count + i) * stride], 5.0f)), 0, 0};
-    l.u = (x - wf_mix_mean(how, i, theta, stride)) * l.e;
+    wf_logistic l = {params[i * stride], 0, wf_exp(-wf_clamp(params[(2 * how->count + i) * stride], 5.0f)), 0, 0};
+    l.u = (x - wf_mix_mean(how, i, params, stride)) * l.e;
     float small = wf_softplus(l.u > 0 ? -l.u : l.u), large = small + fabsf(l.u);
     l.log_below = l.u > 0 ? -small : -large;
     l.log_above = l.u > 0 ? -large : -small;
@@ -59,7 +60,7 @@ typedef struct wf_mixture {
     float value, curved; /* the logit of the mixture and x / 1000; the derivative of the logit alone */
 } wf_mixture;
 
-/* What a component adds to the slope of the logit, without its factor e. */
+/* What a component adds to the derivative of the logit, without its factor e. */
 WF_BODY float wf_mix_part(const wf_mixture *m, const wf_logistic *l, float *w, float *v)
 {
     *w = wf_log_sum_share(&m->below, l->logit + l->log_below);
@@ -67,80 +68,82 @@ WF_BODY float wf_mix_part(const wf_mixture *m, const wf_logistic *l, float *w, f
     return wf_exp(l->log_above) * *w + wf_exp(l->log_below) * *v;
 }
 
-WF_BODY wf_mixture wf_mix_at(const wf_transform *how, float x, const float *theta, int stride)
+WF_BODY wf_mixture wf_mix_at(const wf_transform *how, float x, const float *params, int stride)
 {
     const wf_log_sum none = {-1e30f, 0};
     wf_mixture m = {none, none, none, 0, 0};
     for (int i = 0; i < how->count; i++) {
-        wf_logistic l = wf_mix_component(how, i, x, theta, stride);
+        wf_logistic l = wf_mix_component(how, i, x, params, stride);
         wf_log_sum_add(&m.all, l.logit);
         wf_log_sum_add(&m.below, l.logit + l.log_below);
         wf_log_sum_add(&m.above, l.logit + l.log_above);
     }
-    m.value = (m.below.top - m.above.top) + (wf_log(m.below.sum) - wf_log(m.above.sum)) + WF_MIX_LEAST * x;
+    m.value = (m.below.top - m.above.top) + (wf_log(m.below.sum) - wf_log(m.above.sum)) + WF_MIXTURE_LEAST * x;
     for (int i = 0; i < how->count; i++) {
         float w, v;
-        wf_logistic l = wf_mix_component(how, i, x, theta, stride);
+        wf_logistic l = wf_mix_component(how, i, x, params, stride);
         m.curved += l.e * wf_mix_part(&m, &l, &w, &v);
     }
     return m;
 }
 
-WF_BODY float wf_mixlogistic_forward(const wf_transform *how, float x, const float *theta, int stride, float *log_slope)
+WF_BODY float wf_mixlogistic_forward(const wf_transform *how, float x, const float *params, int stride,
+                                     float *log_derivative)
 {
-    float a = wf_clamp(theta[3 * how->count * stride], 5.0f);
-    wf_mixture m = wf_mix_at(how, x, theta, stride);
-    *log_slope = wf_log(m.curved + WF_MIX_LEAST) + a;
-    return m.value * wf_exp(a) + theta[(3 * how->count + 1) * stride];
+    float a = wf_clamp(params[3 * how->count * stride], 5.0f);
+    wf_mixture m = wf_mix_at(how, x, params, stride);
+    *log_derivative = wf_log(m.curved + WF_MIXTURE_LEAST) + a;
+    return m.value * wf_exp(a) + params[(3 * how->count + 1) * stride];
 }
 
 /* The logit of a mixture lies between the least and the largest u of its components: what these alone would give encloses x. */
-WF_BODY float wf_mixlogistic_inverse(const wf_transform *how, float y, const float *theta, int stride, float *log_slope)
+WF_BODY float wf_mixlogistic_inverse(const wf_transform *how, float y, const float *params, int stride,
+                                     float *log_derivative)
 {
-    float a = wf_clamp(theta[3 * how->count * stride], 5.0f), low = 0, high = 0;
-    float u = (y - theta[(3 * how->count + 1) * stride]) * wf_exp(-a);
+    float a = wf_clamp(params[3 * how->count * stride], 5.0f), low = 0, high = 0;
+    float u = (y - params[(3 * how->count + 1) * stride]) * wf_exp(-a);
     for (int i = 0; i < how->count; i++) {
-        float e = wf_exp(-wf_clamp(theta[(2 * how->count + i) * stride], 5.0f));
-        float x = (u + wf_mix_mean(how, i, theta, stride) * e) / (e + WF_MIX_LEAST);
+        float e = wf_exp(-wf_clamp(params[(2 * how->count + i) * stride], 5.0f));
+        float x = (u + wf_mix_mean(how, i, params, stride) * e) / (e + WF_MIXTURE_LEAST);
         low = i == 0 || x < low ? x : low;
         high = i == 0 || x > high ? x : high;
     }
     wf_root root = wf_root_between(low - 1e-6f * (1.0f + fabsf(low)), high + 1e-6f * (1.0f + fabsf(high)));
     wf_mixture m;
     do
-        m = wf_mix_at(how, root.at, theta, stride);
-    while (wf_root_step(&root, m.value - u, m.curved + WF_MIX_LEAST));
-    m = wf_mix_at(how, root.at, theta, stride);
-    *log_slope = wf_log(m.curved + WF_MIX_LEAST) + a;
+        m = wf_mix_at(how, root.at, params, stride);
+    while (wf_root_step(&root, m.value - u, m.curved + WF_MIXTURE_LEAST));
+    m = wf_mix_at(how, root.at, params, stride);
+    *log_derivative = wf_log(m.curved + WF_MIXTURE_LEAST) + a;
     return root.at;
 }
 
-WF_BODY float wf_mixlogistic_pull(const wf_transform *how, int inverse, float x, const float *theta, int stride,
-                                  float dlogdet, float g, float *dtheta)
+WF_BODY float wf_mixlogistic_vjp(const wf_transform *how, int inverse, float x, const float *params, int stride,
+                                 float dlogdet, float g, float *dparams)
 {
     int n = how->count;
-    float a = wf_clamp(theta[3 * n * stride], 5.0f), scale = wf_exp(a), bend = 0, w, v;
-    wf_mixture m = wf_mix_at(how, x, theta, stride);
-    float slope = m.curved + WF_MIX_LEAST,
-          dcurved = dlogdet * m.curved / slope; /* by the logarithm of the curved part */
+    float a = wf_clamp(params[3 * n * stride], 5.0f), scale = wf_exp(a), bend = 0, w, v;
+    wf_mixture m = wf_mix_at(how, x, params, stride);
+    float derivative = m.curved + WF_MIXTURE_LEAST,
+          dcurved = dlogdet * m.curved / derivative; /* by the logarithm of the curved part */
     for (int i = 0; i < n; i++) {
-        wf_logistic l = wf_mix_component(how, i, x, theta, stride);
+        wf_logistic l = wf_mix_component(how, i, x, params, stride);
         float r =
             l.e * wf_mix_part(&m, &l, &w, &v) / (m.curved + 1e-37f); /* the component's share in the curved part */
         bend -= l.e * (wf_exp(l.log_above) * (w - r) + wf_exp(l.log_below) * (r - v));
     }
-    float total = inverse ? (g + dcurved * bend) / (slope * scale) : g * slope * scale + dcurved * bend;
+    float total = inverse ? (g + dcurved * bend) / (derivative * scale) : g * derivative * scale + dcurved * bend;
     float gy = inverse ? -total : g, gm = gy * scale; /* the gradient by y at fixed x, by the logit of the mixture */
     for (int i = 0; i < n; i++) {
-        wf_logistic l = wf_mix_component(how, i, x, theta, stride);
+        wf_logistic l = wf_mix_component(how, i, x, params, stride);
         float part = wf_mix_part(&m, &l, &w, &v), r = l.e * part / (m.curved + 1e-37f);
-        float turn = wf_exp(l.log_above) * (w - r) + wf_exp(l.log_below) * (r - v), s = theta[(2 * n + i) * stride];
-        dtheta[i * stride] = gm * (w - v) + dcurved * ((r - w) + (wf_log_sum_share(&m.all, l.logit) - v));
-        dtheta[(n + i) * stride] = l.e * (dcurved * turn - gm * part);
-        dtheta[(2 * n + i) * stride] = fabsf(s) <= 5.0f ? l.u * (dcurved * turn - gm * part) - dcurved * r : 0;
+        float turn = wf_exp(l.log_above) * (w - r) + wf_exp(l.log_below) * (r - v), s = params[(2 * n + i) * stride];
+        dparams[i * stride] = gm * (w - v) + dcurved * ((r - w) + (wf_log_sum_share(&m.all, l.logit) - v));
+        dparams[(n + i) * stride] = l.e * (dcurved * turn - gm * part);
+        dparams[(2 * n + i) * stride] = fabsf(s) <= 5.0f ? l.u * (dcurved * turn - gm * part) - dcurved * r : 0;
     }
-    dtheta[3 * n * stride] = fabsf(theta[3 * n * stride]) <= 5.0f ? gm * m.value + dlogdet : 0;
-    dtheta[(3 * n + 1) * stride] = gy;
+    dparams[3 * n * stride] = fabsf(params[3 * n * stride]) <= 5.0f ? gm * m.value + dlogdet : 0;
+    dparams[(3 * n + 1) * stride] = gy;
     return total;
 }
 

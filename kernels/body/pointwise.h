@@ -45,7 +45,7 @@ WF_BODY float wf_gate_one(float a, float b, float x)
     return y < 0 ? 0.0f : y; /* NaN stays NaN */
 }
 
-WF_BODY void wf_gate_pull(float a, float b, float dy, float *da, float *db)
+WF_BODY void wf_gate_vjp(float a, float b, float dy, float *da, float *db)
 {
     float open = wf_sigmoid(b);
     *da = dy * open;
@@ -59,7 +59,7 @@ WF_BODY float wf_norm_rate(float variance)
     return 1.0f / sqrtf(variance + 1e-5f);
 }
 
-WF_BODY float wf_norm_pull(float y, float rate, float dy, float mean_dy, float mean_dy_y)
+WF_BODY float wf_norm_vjp(float y, float rate, float dy, float mean_dy, float mean_dy_y)
 {
     return rate * (dy - mean_dy - y * mean_dy_y);
 }

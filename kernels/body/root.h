@@ -15,11 +15,11 @@ WF_BODY wf_root wf_root_between(float low, float high)
     return r;
 }
 
-/* Moves `at`, where the function is `over` above what it should be and has this slope. Newton's step or, where that leaves the
+/* Moves `at`, where the function is `over` above what it should be and has this derivative. Newton's step or, where that leaves the
  * interval or has been taken too often, half of the interval. 0: done, the step was less than 5e-7 (1 + |at|). */
-WF_BODY int wf_root_step(wf_root *r, float over, float slope)
+WF_BODY int wf_root_step(wf_root *r, float over, float derivative)
 {
-    float old = r->at, next = old - over / slope;
+    float old = r->at, next = old - over / derivative;
     if (over > 0)
         r->high = old;
     else

@@ -62,10 +62,10 @@ static void op_destroy(wf_cpu_op *op)
 /* Everything oneDNN wants to know about one convolution. */
 typedef struct plan {
     dnnl_memory_desc_t source, result, weights, bias;
-    dnnl_memory_desc_t pulled_source, pulled_result; /* as the weights' gradient takes them */
-    dnnl_dims_t stride, pad;                         /* of the last axes, two or three */
-    dnnl_primitive_attr_t plain;                     /* scratchpad from us */
-    dnnl_primitive_attr_t fused, beside;             /* and residual and relu: residual in y, residual elsewhere */
+    dnnl_memory_desc_t weights_source, weights_result; /* as the weights' gradient takes them */
+    dnnl_dims_t stride, pad;                           /* of the last axes, two or three */
+    dnnl_primitive_attr_t plain;                       /* scratchpad from us */
+    dnnl_primitive_attr_t fused, beside;               /* and residual and relu: residual in y, residual elsewhere */
 } plan;
 
 /* Volumes have a third axis; a sound is a picture of one row, its kernel too. In memory slices are rows. */
@@ -130,8 +130,8 @@ static int plan_open(const wf_conv *conv, plan *p)
     dnnl_dims_t bias = {conv->out.channels};
     WF_TRY(map_descriptor(s, &conv->in, false, &p->source));
     WF_TRY(map_descriptor(s, &conv->out, false, &p->result));
-    WF_TRY(map_descriptor(s, &conv->in, wants_plain(conv), &p->pulled_source));
-    WF_TRY(map_descriptor(s, &conv->out, wants_plain(conv), &p->pulled_result));
+    WF_TRY(map_descriptor(s, &conv->in, wants_plain(conv), &p->weights_source));
+    WF_TRY(map_descriptor(s, &conv->out, wants_plain(conv), &p->weights_result));
     WF_TRY(weights_descriptor(conv, conv->in.bf16 ? dnnl_bf16 : dnnl_f32, true, &p->weights));
     DNNL_TRY(dnnl_memory_desc_init_by_tag(&p->bias, 1, bias, dnnl_f32, dnnl_x));
     wf_conv_box b = wf_conv_box_of(s);
@@ -182,8 +182,8 @@ static dnnl_status_t describe(wf_cpu *cpu, const plan *p, pass which, dnnl_alg_k
         which == DATA ? dnnl_convolution_backward_data_desc_init(&d, algorithm, &p->source, &p->weights, &p->result,
                                                                  p->stride, p->pad, p->pad)
         : which == WEIGHTS
-            ? dnnl_convolution_backward_weights_desc_init(&d, algorithm, &p->pulled_source, &gradient, &p->bias,
-                                                          &p->pulled_result, p->stride, p->pad, p->pad)
+            ? dnnl_convolution_backward_weights_desc_init(&d, algorithm, &p->weights_source, &gradient, &p->bias,
+                                                          &p->weights_result, p->stride, p->pad, p->pad)
             : dnnl_convolution_forward_desc_init(&d, dnnl_forward_training, algorithm, &p->source, &p->weights,
                                                  &p->bias, &p->result, p->stride, p->pad, p->pad);
     const_dnnl_primitive_attr_t attr = which == FORWARD ? p->fused : which == BESIDE ? p->beside : p->plain;
@@ -259,8 +259,8 @@ static int create_weights(wf_cpu *cpu, wf_conv *conv, const plan *p, const dnnl_
                           dnnl_primitive_desc_t pd)
 {
     const dnnl_memory_desc_t *weights = dnnl_primitive_desc_query_md(pd, dnnl_query_diff_weights_md, 0);
-    const argument arguments[] = {{DNNL_ARG_SRC, &p->pulled_source},
-                                  {DNNL_ARG_DIFF_DST, &p->pulled_result},
+    const argument arguments[] = {{DNNL_ARG_SRC, &p->weights_source},
+                                  {DNNL_ARG_DIFF_DST, &p->weights_result},
                                   {DNNL_ARG_DIFF_WEIGHTS, weights},
                                   {DNNL_ARG_DIFF_BIAS, &p->bias}};
     WF_TRY(op_create(cpu, pd, arguments, 4, &conv->weights));
@@ -268,10 +268,10 @@ static int create_weights(wf_cpu *cpu, wf_conv *conv, const plan *p, const dnnl_
     note_sizes(conv, &conv->weights, &conv->from_weights, weights);
     if (!wants_plain(conv))
         return WF_OK;
-    WF_TRY(create_reorder(cpu, p, &p->source, &p->pulled_source, &conv->to_source));
-    WF_TRY(create_reorder(cpu, p, &p->result, &p->pulled_result, &conv->to_result));
-    conv->source = line(dnnl_memory_desc_get_size(&p->pulled_source));
-    conv->result = line(dnnl_memory_desc_get_size(&p->pulled_result));
+    WF_TRY(create_reorder(cpu, p, &p->source, &p->weights_source, &conv->to_source));
+    WF_TRY(create_reorder(cpu, p, &p->result, &p->weights_result, &conv->to_result));
+    conv->source = line(dnnl_memory_desc_get_size(&p->weights_source));
+    conv->result = line(dnnl_memory_desc_get_size(&p->weights_result));
     conv->scratchpad = larger(conv->scratchpad, larger(conv->to_source.scratchpad, conv->to_result.scratchpad));
     return WF_OK;
 }

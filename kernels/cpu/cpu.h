@@ -44,8 +44,9 @@ wf_cpu_layout wf_cpu_layout_of(const wf_cpu *cpu, const wf_map_shape *shape);
 void wf_cpu_relu_backward(const wf_cpu_layout *l, const wf_map *y, const wf_map *add, wf_map *dy);
 
 /* Each fills its slots of the table. */
+void wf_cpu_memory_slots(wf_backend *b);
 void wf_cpu_linear_slots(wf_backend *b);
-void wf_cpu_mix_slots(wf_backend *b);
+void wf_cpu_matvec_slots(wf_backend *b);
 void wf_cpu_transform_slots(wf_backend *b);
 void wf_cpu_noise_slots(wf_backend *b);
 void wf_cpu_map_slots(wf_backend *b);

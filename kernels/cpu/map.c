@@ -195,12 +195,12 @@ static inline void gate_stretch(const stretch *s, bool bf16, const void *ab, con
               wf_gate_one(load(ab, bf16, s->first + i), load(ab, bf16, s->last + i), load(x, bf16, s->at + i)));
 }
 
-static inline void pull_stretch(const stretch *s, bool bf16, const void *ab, const void *dy, void *dab)
+static inline void vjp_stretch(const stretch *s, bool bf16, const void *ab, const void *dy, void *dab)
 {
 #pragma omp simd
     for (size_t i = 0; i < s->count; i++) {
         float da, db;
-        wf_gate_pull(load(ab, bf16, s->first + i), load(ab, bf16, s->last + i), load(dy, bf16, s->at + i), &da, &db);
+        wf_gate_vjp(load(ab, bf16, s->first + i), load(ab, bf16, s->last + i), load(dy, bf16, s->at + i), &da, &db);
         store(dab, bf16, s->first + i, da);
         store(dab, bf16, s->last + i, db);
     }
@@ -213,31 +213,31 @@ static size_t place(const wf_cpu_layout *l, int n, size_t p, int c)
 }
 
 /* All of a map, one half of the channels against the other: a block at a time where they fall together, else a number at a
- * time. `pull`: m is dy, to is dab; else they are x and y. */
-static void gate_all(wf_backend *b, const wf_map_shape *shape, bool pull, const void *ab, const void *m, void *to)
+ * time. `vjp`: m is dy, to is dab; else they are x and y. */
+static void gate_all(wf_backend *b, const wf_map_shape *shape, bool vjp, const void *ab, const void *m, void *to)
 {
     wf_map_shape twice = *shape;
     twice.C = 2 * shape->C;
     wf_cpu_layout l = wf_cpu_layout_of((wf_cpu *)b, shape), both = wf_cpu_layout_of((wf_cpu *)b, &twice);
     bool whole = l.blocked && shape->C % l.block == 0;
     size_t length = whole ? l.pixels * (size_t)l.block : 1, pixels = whole ? 1 : l.pixels;
-    int step = whole ? l.block : 1, rest = pull ? both.channels - twice.C : l.channels - shape->C;
+    int step = whole ? l.block : 1, rest = vjp ? both.channels - twice.C : l.channels - shape->C;
 #pragma omp parallel for schedule(static) if (l.count > WF_CPU_PARALLEL)
     for (int n = 0; n < shape->N; n++)
         for (size_t p = 0; p < pixels; p++) {
             for (int c = 0; c < shape->C; c += step) {
                 stretch s = {place(&l, n, p, c), place(&both, n, p, c), place(&both, n, p, shape->C + c), length};
-                if (pull && l.bf16)
-                    pull_stretch(&s, true, ab, m, to);
-                else if (pull)
-                    pull_stretch(&s, false, ab, m, to);
+                if (vjp && l.bf16)
+                    vjp_stretch(&s, true, ab, m, to);
+                else if (vjp)
+                    vjp_stretch(&s, false, ab, m, to);
                 else if (l.bf16)
                     gate_stretch(&s, true, ab, m, to);
                 else
                     gate_stretch(&s, false, ab, m, to);
             }
             for (int c = 0; c < rest; c++) /* channels that pad must be zero */
-                store(to, l.bf16, pull ? place(&both, n, p, twice.C + c) : place(&l, n, p, shape->C + c), 0);
+                store(to, l.bf16, vjp ? place(&both, n, p, twice.C + c) : place(&l, n, p, shape->C + c), 0);
         }
 }
 
@@ -301,7 +301,7 @@ static inline void norm_pixel(const wf_cpu_layout *l, bool bf16, int C, int n, s
             size_t i = at + (size_t)c;
             float y = (load(x, bf16, i) - mean) * rate;
             if (dy)
-                y = wf_norm_pull(y, rate, load(dy, bf16, i), sum / (float)C, products / (float)C) +
+                y = wf_norm_vjp(y, rate, load(dy, bf16, i), sum / (float)C, products / (float)C) +
                     (add ? load(add, bf16, i) : 0);
             store(to, bf16, i, y);
         }

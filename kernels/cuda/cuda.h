@@ -76,7 +76,10 @@ int wf_cuda_failed(cudaError_t error, const char *what) WF_MUST;
 
 /* Valid until the next call with the same pool, in the order of the stream. Not cleared. */
 int wf_cuda_pool_take(wf_cuda *cuda, wf_cuda_pool *pool, size_t bytes, void *out) WF_MUST;
-void wf_cuda_pool_clear(wf_cuda_pool *pool);
+
+/* Opens the staging buffers, and closes them with the pools and the spare read-backs. Close even after a failed open. */
+int wf_cuda_memory_open(wf_cuda *cuda) WF_MUST;
+void wf_cuda_memory_close(wf_cuda *cuda);
 
 /* Device memory at which kernels launched next find the `bytes` at `from`: as they are now or, when recorded, at each
  * replay. WF_INTERNAL above 16 KiB. */
@@ -136,9 +139,10 @@ static __device__ __forceinline__ double wf_cuda_block_sum(double value)
 }
 
 /* Each fills its slots of the table. */
+void wf_cuda_memory_slots(wf_backend *b);
 void wf_cuda_record_slots(wf_backend *b);
 void wf_cuda_linear_slots(wf_backend *b);
-void wf_cuda_mix_slots(wf_backend *b);
+void wf_cuda_matvec_slots(wf_backend *b);
 void wf_cuda_transform_slots(wf_backend *b);
 void wf_cuda_noise_slots(wf_backend *b);
 void wf_cuda_map_slots(wf_backend *b);

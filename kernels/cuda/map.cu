@@ -170,8 +170,8 @@ static __global__ void gate_adjoint(gating g, size_t n, const void *ab, const vo
     int c = (int)(i % (size_t)g.both), own = c < g.C ? c : c - g.C;
     float da = 0, db = 0;
     if (c < 2 * g.C)
-        wf_gate_pull(wf_cuda_load(ab, g.bf16, at + (size_t)own), wf_cuda_load(ab, g.bf16, at + (size_t)(g.C + own)),
-                     wf_cuda_load(dy, g.bf16, pixel * (size_t)g.padded + (size_t)own), &da, &db);
+        wf_gate_vjp(wf_cuda_load(ab, g.bf16, at + (size_t)own), wf_cuda_load(ab, g.bf16, at + (size_t)(g.C + own)),
+                    wf_cuda_load(dy, g.bf16, pixel * (size_t)g.padded + (size_t)own), &da, &db);
     wf_cuda_store(dab, g.bf16, i, c < g.C ? da : db);
 }
 
@@ -229,7 +229,7 @@ static __global__ void norm_adjoint(size_t n, int C, int padded, bool bf16, cons
         float g = 0;
         if (c < C) {
             float y = (wf_cuda_load(x, bf16, here) - mean) * rate;
-            g = wf_norm_pull(y, rate, wf_cuda_load(dy, bf16, here), sum / (float)C, products / (float)C) +
+            g = wf_norm_vjp(y, rate, wf_cuda_load(dy, bf16, here), sum / (float)C, products / (float)C) +
                 (add ? wf_cuda_load(add, bf16, here) : 0.0f);
         }
         wf_cuda_store(dx, bf16, here, g);

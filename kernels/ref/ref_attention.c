@@ -143,7 +143,7 @@ int wf_ref_attend(wf_backend *b, wf_reach reach, int N, int P, int C, int heads,
 }
 
 /* dy: of pixel i; to: where the gradients of h->q go. */
-static void pull(const head *h, int i, const double *share, const double *dy, double *to)
+static void vjp(const head *h, int i, const double *share, const double *dy, double *to)
 {
     double mean = 0;
     for (int j = 0; j < h->P; j++)
@@ -172,7 +172,7 @@ int wf_ref_attend_backward(wf_backend *b, wf_reach reach, int N, int P, int C, i
             head h = {reach, P, C / heads, (size_t)C, (const double *)qkv + 3 * at + first};
             for (int i = 0; i < P; i++) {
                 shares(&h, i, share);
-                pull(&h, i, share, (const double *)dy + at + (size_t)i * h.C + first, (double *)dqkv + 3 * at + first);
+                vjp(&h, i, share, (const double *)dy + at + (size_t)i * h.C + first, (double *)dqkv + 3 * at + first);
             }
         }
     free(share);

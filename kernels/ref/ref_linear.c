@@ -387,7 +387,7 @@ int wf_ref_linear_backward(wf_backend *b, int count, const wf_linear_run *runs)
     return WF_OK;
 }
 
-int wf_ref_mix(wf_backend *b, size_t n, int K, const wf_real *A, const wf_real *a, const wf_real *x, wf_real *y)
+int wf_ref_matvec(wf_backend *b, size_t n, int K, const wf_real *A, const wf_real *a, const wf_real *x, wf_real *y)
 {
     (void)b;
     size_t k = (size_t)K;
@@ -401,8 +401,8 @@ int wf_ref_mix(wf_backend *b, size_t n, int K, const wf_real *A, const wf_real *
     return WF_OK;
 }
 
-int wf_ref_mix_backward(wf_backend *b, size_t n, int K, const wf_real *A, const wf_real *x, wf_real *g, wf_real *dA_out,
-                        wf_real *da_out)
+int wf_ref_matvec_backward(wf_backend *b, size_t n, int K, const wf_real *A, const wf_real *x, wf_real *g,
+                           wf_real *dA_out, wf_real *da_out)
 {
     (void)b;
     size_t KK = (size_t)K * (size_t)K, k = (size_t)K;

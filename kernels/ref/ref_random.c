@@ -172,7 +172,7 @@ int wf_ref_gaussian(wf_backend *b, int N, int P, int K, const wf_real *z_, const
     return WF_OK;
 }
 
-int wf_ref_squash(wf_backend *b, int N, size_t D, double factor, const wf_real *v_, wf_real *u_, double *logp)
+int wf_ref_sigmoid(wf_backend *b, int N, size_t D, double factor, const wf_real *v_, wf_real *u_, double *logp)
 {
     (void)b;
     const double *v = (const double *)v_;
@@ -184,7 +184,7 @@ int wf_ref_squash(wf_backend *b, int N, size_t D, double factor, const wf_real *
     return WF_OK;
 }
 
-int wf_ref_squash_backward(wf_backend *b, size_t n, double factor, const wf_real *v_, double scale, wf_real *g_)
+int wf_ref_sigmoid_backward(wf_backend *b, size_t n, double factor, const wf_real *v_, double scale, wf_real *g_)
 {
     (void)b;
     double *g = (double *)g_;

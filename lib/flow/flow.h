@@ -46,7 +46,7 @@ int wf_flow_weigh(wf_flow *flow, const wf_real *weight, double counted) WF_MUST;
 /* From the next forward on, the chain draws: x is noise of any density, and ends as u = sigmoid(factor f(x)), in (0,1), device
  * [N,H,W,K] (borrowed). What forward gives as log p is then log|det du/dx|, and backward is the gradient of scale times that, plus
  * what comes with the gradient by u that `u` must hold by then. WF_USAGE for a flow with moves. */
-int wf_flow_squash(wf_flow *flow, double factor, wf_real *u) WF_MUST;
+int wf_flow_sigmoid(wf_flow *flow, double factor, wf_real *u) WF_MUST;
 
 /* Runs x [N,H,W,K] through the chain. */
 int wf_flow_forward(wf_flow *flow, const wf_real *params, const wf_real *x, const wf_real *cond) WF_MUST;

@@ -33,7 +33,7 @@ int wf_dequantizer_create(wf_backend *backend, const wf_meta *meta, const char *
     if (!out->slope)
         WF_GO(wf_fail(WF_AGAIN, "dequantize: out of memory"));
     WF_GO(wf_flow_create(backend, chain, &own, &out->flow));
-    WF_GO(wf_flow_squash(out->flow, FACTOR, memory[2]));
+    WF_GO(wf_flow_sigmoid(out->flow, FACTOR, memory[2]));
 out:
     out->e = memory[0];
     out->cond = memory[1];

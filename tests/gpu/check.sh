@@ -31,9 +31,9 @@ part() {
     part programs env DEVICE=cuda bash tests/pipes/emulated.sh
     for tool in memcheck racecheck initcheck; do
         part "$tool" compute-sanitizer --tool "$tool" --error-exitcode 9 "$B/check-ops" --backend cuda \
-            linear_fold linear_backward mix mix_backward transform_forward transform_inverse transform_backward \
+            linear_fold linear_backward matvec matvec_backward transform_forward transform_inverse transform_backward \
             transform_inverse_backward mask pack pack_backward unpack relu_backward gate gate_backward norm norm_backward \
-            attend attend_backward conv_forward conv_backward conv_fold conv_unfold gaussian squash squash_backward normal dequantize scale adamax guard \
+            attend attend_backward conv_forward conv_backward conv_fold conv_unfold gaussian sigmoid sigmoid_backward normal dequantize scale adamax guard \
             dwt idwt copy_runs replay post
     done
 } | tee "$results"

@@ -285,18 +285,18 @@ int case_linear_backward(run *r, const dims *d)
 }
 
 /* H*W pixels of K channels; variant 1: in place. */
-int case_mix(run *r, const dims *d)
+int case_matvec(run *r, const dims *d)
 {
     size_t K = (size_t)d->K, per = volume(d->H, d->W, d->K);
     bool in_place = d->variant & 1;
     wf_real *A = reals(r, "A", INPUT, WHOLE, K * K, 1), *a = reals(r, "a", INPUT, WHOLE, K, 1);
     wf_real *x = reals(r, "x", in_place ? UPDATED : INPUT, PER_PICTURE, per, 1);
     wf_real *y = in_place ? x : reals(r, "y", OUTPUT, PER_PICTURE, per, 1);
-    return r->backend->mix(r->backend, volume(d->N, d->H, d->W), d->K, A, a, x, y);
+    return r->backend->matvec(r->backend, volume(d->N, d->H, d->W), d->K, A, a, x, y);
 }
 
 /* variant 1: dA and da are not wanted. */
-int case_mix_backward(run *r, const dims *d)
+int case_matvec_backward(run *r, const dims *d)
 {
     size_t K = (size_t)d->K, per = volume(d->H, d->W, d->K);
     wf_real *A = reals(r, "A", INPUT, WHOLE, K * K, 1), *x = reals(r, "x", INPUT, PER_PICTURE, per, 1);
@@ -305,7 +305,7 @@ int case_mix_backward(run *r, const dims *d)
         dA = reals(r, "dA", OUTPUT, WHOLE, K * K, 1);
         da = reals(r, "da", OUTPUT, WHOLE, K, 1);
     }
-    return r->backend->mix_backward(r->backend, volume(d->N, d->H, d->W), d->K, A, x, g, dA, da);
+    return r->backend->matvec_backward(r->backend, volume(d->N, d->H, d->W), d->K, A, x, g, dA, da);
 }
 
 /* -- densities and noise ------------------------------------------------------------------------------------------ */
@@ -329,23 +329,23 @@ int case_gaussian(run *r, const dims *d)
 }
 
 /* Far beyond where the sigmoid is 0 or 1. */
-int case_squash(run *r, const dims *d)
+int case_sigmoid(run *r, const dims *d)
 {
     wf_backend *b = r->backend;
     size_t D = volume(d->H, d->W, d->K);
     wf_real *v = reals(r, "v", INPUT, PER_PICTURE, D, d->variant ? 60 : 3);
     wf_real *u = reals(r, "u", OUTPUT, PER_PICTURE, D, 1);
     double *logp = doubles(r, "logp", PER_PICTURE, 1, true);
-    WF_TRY(b->squash(b, d->N, D, 1.3, v, u, logp));
-    return b->squash(b, d->N, D, 1.3, v, u, logp);
+    WF_TRY(b->sigmoid(b, d->N, D, 1.3, v, u, logp));
+    return b->sigmoid(b, d->N, D, 1.3, v, u, logp);
 }
 
-int case_squash_backward(run *r, const dims *d)
+int case_sigmoid_backward(run *r, const dims *d)
 {
     size_t D = volume(d->H, d->W, d->K);
     wf_real *v = reals(r, "v", INPUT, PER_PICTURE, D, d->variant ? 60 : 3);
     wf_real *g = reals(r, "g", UPDATED, PER_PICTURE, D, 1);
-    return r->backend->squash_backward(r->backend, (size_t)d->N * D, 1.3, v, 0.4, g);
+    return r->backend->sigmoid_backward(r->backend, (size_t)d->N * D, 1.3, v, 0.4, g);
 }
 
 /* The taps of the first row of the table with so many. */

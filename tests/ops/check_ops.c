@@ -30,7 +30,7 @@ static const dims linear[] = {
     {1, 1, 1, 1, 0, 0, 25, 0}, /* of one channel every reflection is the same: no gradient to compare */
 };
 
-static const dims mix[] = {
+static const dims matvec[] = {
     /* variant 1: in place; backward: no dA and da */
     {1, 1, 1, 3, 0, 0, 0, 0},  {1, 1, 1, 1, 0, 0, 1, 0},    {3, 1, 1, 9, 0, 0, 0, 0},  {5, 7, 3, 9, 0, 0, 1, 0},
     {2, 4, 4, 9, 0, 0, 0, 0},  {1, 17, 241, 9, 0, 0, 0, 0}, {3, 5, 3, 12, 0, 0, 1, 0}, {2, 3, 5, 48, 0, 0, 0, 0},
@@ -162,8 +162,8 @@ static const dims axes[] = {
     row(copy_runs, runs, 1e-6) \
     row(linear_fold, linear, 1e-5) \
     row(linear_backward, linear, 1e-5) \
-    row(mix, mix, 2e-6) \
-    row(mix_backward, mix, 1e-5) \
+    row(matvec, matvec, 2e-6) \
+    row(matvec_backward, matvec, 1e-5) \
     row(transform_forward, coupling, 2e-6) \
     row(transform_inverse, coupling, 2e-6) \
     row(transform_backward, coupling, 3e-6) \
@@ -188,8 +188,8 @@ static const dims axes[] = {
     row(conv_fold, convs, 1e-5) \
     row(conv_unfold, convs, 3e-5) \
     row(gaussian, latents, 1e-6) \
-    row(squash, latents, 2e-6) \
-    row(squash_backward, latents, 2e-6) \
+    row(sigmoid, latents, 2e-6) \
+    row(sigmoid_backward, latents, 2e-6) \
     row(normal, latents, 2e-6) \
     row(dequantize, noises, 2e-6) \
     row(scale, counts, 1e-6) \

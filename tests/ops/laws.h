@@ -14,7 +14,7 @@
     row(linear_gradient) \
     row(linear_inverse) \
     row(linear_values) \
-    row(mix_gradient) \
+    row(matvec_gradient) \
     row(transform_gradient) \
     row(transform_inverse) \
     row(transform_values) \
@@ -22,7 +22,7 @@
     row(conv_orientation) \
     row(pack_gradient) \
     row(gaussian) \
-    row(squash) \
+    row(sigmoid) \
     row(philox) \
     row(normal_moments) \
     row(dequantize) \

@@ -23,24 +23,24 @@ int law_gaussian(void)
 }
 
 /* h = sum of u_i weights_i + 0.4 log du/dv; its gradient by v. */
-static int squash_loss(void *user, double *loss)
+static int sigmoid_loss(void *user, double *loss)
 {
     double u[6] = {0}, logp[2] = {0, 0};
-    WF_TRY(wf_ref_squash(NULL, 2, 3, 1.3, R(user), R(u), logp));
+    WF_TRY(wf_ref_sigmoid(NULL, 2, 3, 1.3, R(user), R(u), logp));
     *loss = 0.4 * (logp[0] + logp[1]);
     for (int i = 0; i < 6; i++)
         *loss += gaussian_weight[i] * u[i];
     return WF_OK;
 }
 
-int law_squash(void)
+int law_sigmoid(void)
 {
     double v[6], g[6], u[1], zero[1] = {0}, logp[1] = {0};
     fill(v, 6, 6, 2);
     memcpy(g, gaussian_weight, sizeof g);
-    WF_TRY(wf_ref_squash_backward(NULL, 6, 1.3, R(v), 0.4, R(g)));
-    WF_TRY(check_gradient("dv", squash_loss, v, v, g, 6));
-    WF_TRY(wf_ref_squash(NULL, 1, 1, 1.3, R(zero), R(u), logp));
+    WF_TRY(wf_ref_sigmoid_backward(NULL, 6, 1.3, R(v), 0.4, R(g)));
+    WF_TRY(check_gradient("dv", sigmoid_loss, v, v, g, 6));
+    WF_TRY(wf_ref_sigmoid(NULL, 1, 1, 1.3, R(zero), R(u), logp));
     WF_TRY(near("u at 0", 0, u[0], 0.5, 1e-15));
     return near("log du/dv at 0", 0, logp[0], log(1.3 / 4), 1e-15);
 }

@@ -70,14 +70,14 @@ typedef int op_case(run *r, const dims *d);
 op_case case_close, case_alloc, case_free, case_upload, case_download, case_download_double, case_zero, case_copy,
     case_copy_runs;
 op_case case_readback_begin, case_readback_end, case_record, case_recorded, case_replay, case_forget;
-op_case case_linear_fold, case_linear_backward, case_mix, case_mix_backward;
+op_case case_linear_fold, case_linear_backward, case_matvec, case_matvec_backward;
 op_case case_transform_forward, case_transform_inverse, case_transform_backward, case_transform_inverse_backward,
     case_mask;
 op_case case_map_bytes, case_pack, case_pack_backward, case_unpack, case_relu_backward, case_gate, case_gate_backward,
     case_norm, case_norm_backward, case_attend, case_attend_backward;
 op_case case_conv_create, case_conv_destroy, case_conv_forward, case_conv_backward, case_conv_folded_bytes,
     case_conv_fold, case_conv_unfold;
-op_case case_gaussian, case_squash, case_squash_backward, case_normal, case_dequantize, case_scale, case_adamax,
+op_case case_gaussian, case_sigmoid, case_sigmoid_backward, case_normal, case_dequantize, case_scale, case_adamax,
     case_guard, case_dwt, case_idwt, case_dwt_axis, case_idwt_axis;
 
 /* Of each pixel, with variant 4. */

@@ -1,4 +1,4 @@
-/* mix.cu - one K x K matrix and one offset for every pixel
+/* matvec.cu - one K x K matrix and one offset for every pixel
  *
  * Memory-bound at the K of a level: a block brings a run of pixels into shared memory with whole lines and sends the result
  * back the same way. Bytes: 8 K a pixel forward, 12 K backward. */
@@ -52,7 +52,7 @@ static __global__ void __launch_bounds__(WF_CUDA_THREADS)
 
 /* sums [gridDim.x,K+1,K]: rows of this block's dA, then da; NULL: not wanted. */
 static __global__ void __launch_bounds__(WF_CUDA_THREADS)
-    mix_gradient(size_t n, int K, int pixels, const float *A, const float *x, float *g, double *sums)
+    matvec_gradient(size_t n, int K, int pixels, const float *A, const float *x, float *g, double *sums)
 {
     WF_SHARED(float, stage);
     float *gradient = stage, *input = stage + pixels * K;
@@ -94,11 +94,11 @@ static __global__ void add_shares(int entries, int K, int blocks, const double *
 
 static int check(int K)
 {
-    WF_CHECK(K > 0 && K <= 2048, WF_INTERNAL, "mix: K is %d, from 1 to 2048", K);
+    WF_CHECK(K > 0 && K <= 2048, WF_INTERNAL, "matvec: K is %d, from 1 to 2048", K);
     return WF_OK;
 }
 
-static int mix(wf_backend *b, size_t n, int K, const wf_real *A, const wf_real *a, const wf_real *x, wf_real *y)
+static int matvec(wf_backend *b, size_t n, int K, const wf_real *A, const wf_real *a, const wf_real *x, wf_real *y)
 {
     wf_cuda *cuda = (wf_cuda *)b;
     WF_TRY(check(K));
@@ -108,8 +108,8 @@ static int mix(wf_backend *b, size_t n, int K, const wf_real *A, const wf_real *
     return WF_OK;
 }
 
-static int mix_backward(wf_backend *b, size_t n, int K, const wf_real *A, const wf_real *x, wf_real *g, wf_real *dA,
-                        wf_real *da)
+static int matvec_backward(wf_backend *b, size_t n, int K, const wf_real *A, const wf_real *x, wf_real *g, wf_real *dA,
+                           wf_real *da)
 {
     wf_cuda *cuda = (wf_cuda *)b;
     WF_TRY(check(K));
@@ -120,7 +120,7 @@ static int mix_backward(wf_backend *b, size_t n, int K, const wf_real *A, const 
     double *sums = NULL;
     if (wanted)
         WF_TRY(wf_cuda_pool_take(cuda, &cuda->scratch, (size_t)blocks * (size_t)entries * sizeof *sums, &sums));
-    WF_RUN(mix_gradient, blocks, (unsigned)WF_CUDA_THREADS, (size_t)(2 * pixels * K) * sizeof(float), n, K, pixels,
+    WF_RUN(matvec_gradient, blocks, (unsigned)WF_CUDA_THREADS, (size_t)(2 * pixels * K) * sizeof(float), n, K, pixels,
            (const float *)A, (const float *)x, (float *)g, sums);
     if (wanted)
         WF_RUN(add_shares, wf_cuda_blocks((size_t)entries), (unsigned)WF_CUDA_THREADS, 0, entries, K, (int)blocks,
@@ -128,8 +128,8 @@ static int mix_backward(wf_backend *b, size_t n, int K, const wf_real *A, const 
     return WF_OK;
 }
 
-void wf_cuda_mix_slots(wf_backend *b)
+void wf_cuda_matvec_slots(wf_backend *b)
 {
-    b->mix = mix;
-    b->mix_backward = mix_backward;
+    b->matvec = matvec;
+    b->matvec_backward = matvec_backward;
 }

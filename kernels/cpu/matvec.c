@@ -1,4 +1,4 @@
-/* mix.c - one K x K matrix on the channels of every pixel, and its gradients.
+/* matvec.c - one K x K matrix on the channels of every pixel, and its gradients.
  *
  * Pixels hold K neighbouring floats. A pixel's product is K multiply-adds of a column of A, 16 rows at a time, with one
  * broadcast channel: no transposition, and K <= 16 keeps near memory speed. Blocks of pixels are staged in scratch, so
@@ -28,7 +28,7 @@ typedef struct mixing {
 /* Columns of A or, if transposed, of A'; offset NULL: zero. */
 static int mixing_open(wf_cpu *cpu, size_t n, int K, const float *A, bool transposed, const float *offset, mixing *m)
 {
-    WF_CHECK(K > 0 && K < 16384, WF_INTERNAL, "mix: K is %d", K);
+    WF_CHECK(K > 0 && K < 16384, WF_INTERNAL, "matvec: K is %d", K);
     size_t k = (size_t)K, padded = (k + WF_LANES - 1) / WF_LANES * WF_LANES, threads = (size_t)cpu->base.threads;
     size_t stage = (PIXELS + 1) * k + 2 * WF_LANES, sums = threads * (k + 1) * k;
     void *memory;
@@ -111,7 +111,7 @@ static int stage_block(const mixing *m, size_t block, const float *x, float *sta
     return (int)pixels;
 }
 
-static int mix(wf_backend *b, size_t n, int K, const wf_real *A, const wf_real *a, const wf_real *x, wf_real *y)
+static int matvec(wf_backend *b, size_t n, int K, const wf_real *A, const wf_real *a, const wf_real *x, wf_real *y)
 {
     mixing m;
     WF_TRY(mixing_open((wf_cpu *)b, n, K, (const float *)A, false, (const float *)a, &m));
@@ -126,8 +126,8 @@ static int mix(wf_backend *b, size_t n, int K, const wf_real *A, const wf_real *
     return WF_OK;
 }
 
-static int mix_backward(wf_backend *b, size_t n, int K, const wf_real *A, const wf_real *x, wf_real *g, wf_real *dA,
-                        wf_real *da)
+static int matvec_backward(wf_backend *b, size_t n, int K, const wf_real *A, const wf_real *x, wf_real *g, wf_real *dA,
+                           wf_real *da)
 {
     mixing m;
     WF_TRY(mixing_open((wf_cpu *)b, n, K, (const float *)A, true, NULL, &m));
@@ -160,8 +160,8 @@ static int mix_backward(wf_backend *b, size_t n, int K, const wf_real *A, const 
     return WF_OK;
 }
 
-void wf_cpu_mix_slots(wf_backend *b)
+void wf_cpu_matvec_slots(wf_backend *b)
 {
-    b->mix = mix;
-    b->mix_backward = mix_backward;
+    b->matvec = matvec;
+    b->matvec_backward = matvec_backward;
 }
