@@ -29,9 +29,9 @@ WF_BODY float wf_additive_vjp(const wf_transform *how, int inverse, float x, con
     return g;
 }
 
-/* The log-scale of s and its derivative; exp of a number that this gives. */
+/* Each function below returns the log-scale of s and writes its derivative. */
 
-/* of the official Wavelet Flow configuration */
+/* official Wavelet Flow configuration: scale exp(tanh s) */
 WF_BODY float wf_tanh_scale(float s, float *derivative)
 {
     float l = wf_tanh(s);
@@ -39,7 +39,7 @@ WF_BODY float wf_tanh_scale(float s, float *derivative)
     return l;
 }
 
-/* of Glow's code: a scale of sigmoid(s + 2) */
+/* Glow's code: scale sigmoid(s + 2) */
 WF_BODY float wf_sigmoid_scale(float s, float *derivative)
 {
     float v = s + 2.0f;
@@ -47,7 +47,7 @@ WF_BODY float wf_sigmoid_scale(float s, float *derivative)
     return -wf_softplus(-v);
 }
 
-/* of RealNVP, whose bound is learnt */
+/* RealNVP: scale exp(s). Its learnt bound is replaced by a clamp to +-5. */
 WF_BODY float wf_exp_scale(float s, float *derivative)
 {
     *derivative = s >= -5.0f && s <= 5.0f;

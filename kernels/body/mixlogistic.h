@@ -1,23 +1,23 @@
-/* mixlogistic.h - the coupling of Flow++ (Ho et al. 2019, section 3.2): through the cumulative distribution of a mixture of
- * logistics, back through the logit, then affine
+/* mixlogistic.h - the coupling of Flow++ (Ho et al. 2019, section 3.2): distribution function of a mixture of
+ * logistics, logit, then affine
  *
- *     y = (logit(sum_i p_i sigmoid((x - m_i) exp(-s_i))) + x / 1000) exp(a) + b
+ *   y = (logit(sum_i p_i sigmoid((x - m_i) exp(-s_i))) + x / 1000) exp(a) + b
  *
- * Parameters: logits of the p_i, then m_i, s_i, a, b; s_i and a held within +-5. Not of the paper: x / 1000, without which the
- * transform is so flat between components far apart that single precision cannot go back; and m_i starts from places spread over
- * +-1, so that components differ before they have learnt to. At 0 the transform is near the identity.
+ * Parameters: logits of the p_i, then m_i, s_i, a, b; s_i and a are clamped to +-5. At 0 the transform is near the
+ * identity. Two details are not in the paper. Without x / 1000 the transform is too flat between distant components for
+ * single precision to invert. The m_i start spread over +-1, so that components differ before training.
  *
- * With f the mixture and c = 1 - f, everything is said by shares of the components that add up to 1 and neither overflow nor vanish:
- * p_i, w_i = p_i sigmoid_i / f, v_i = p_i (1 - sigmoid_i) / c. */
+ * With f the mixture and c = 1 - f, the code uses shares of the components, which sum to 1 and neither overflow nor
+ * vanish: p_i, w_i = p_i sigmoid_i / f, v_i = p_i (1 - sigmoid_i) / c. */
 #ifndef WF_BODY_MIXLOGISTIC_H
 #define WF_BODY_MIXLOGISTIC_H
 
 #include "../backend.h"
 #include "root.h"
 
-#define WF_MIXTURE_LEAST 1e-3f /* derivative of the straight part */
+#define WF_MIXTURE_LEAST 1e-3f /* derivative of the linear term */
 
-/* log(sum of exp), one at a time. */
+/* A running log(sum of exp). */
 typedef struct wf_log_sum {
     float top, sum;
 } wf_log_sum;
@@ -29,7 +29,7 @@ WF_BODY void wf_log_sum_add(wf_log_sum *s, float x)
     s->top = top;
 }
 
-/* exp(x) as a share of the sum. */
+/* Returns exp(x) as a share of the sum. */
 WF_BODY float wf_log_sum_share(const wf_log_sum *s, float x)
 {
     return wf_exp(x - s->top) / s->sum;
@@ -37,7 +37,7 @@ WF_BODY float wf_log_sum_share(const wf_log_sum *s, float x)
 
 /* Component i at x: u = (x - m) e, e = exp(-s). */
 typedef struct wf_logistic {
-    float logit, u, e, log_below, log_above; /* logs of sigmoid(u) and of 1 - sigmoid(u) */
+    float logit, u, e, log_below, log_above; /* log sigmoid(u), log(1 - sigmoid(u)) */
 } wf_logistic;
 
 WF_BODY float wf_mix_mean(const wf_transform *how, int i, const float *params, int stride)
@@ -57,10 +57,10 @@ WF_BODY wf_logistic wf_mix_component(const wf_transform *how, int i, float x, co
 
 typedef struct wf_mixture {
     wf_log_sum all, below, above;
-    float value, curved; /* the logit of the mixture and x / 1000; the derivative of the logit alone */
+    float value, curved; /* value: logit of the mixture plus x / 1000; curved: derivative of the logit alone */
 } wf_mixture;
 
-/* What a component adds to the derivative of the logit, without its factor e. */
+/* Returns a component's term in the derivative of the logit, without its factor e; writes its w and v. */
 WF_BODY float wf_mix_part(const wf_mixture *m, const wf_logistic *l, float *w, float *v)
 {
     *w = wf_log_sum_share(&m->below, l->logit + l->log_below);
@@ -96,7 +96,8 @@ WF_BODY float wf_mixlogistic_forward(const wf_transform *how, float x, const flo
     return m.value * wf_exp(a) + params[(3 * how->count + 1) * stride];
 }
 
-/* The logit of a mixture lies between the least and the largest u of its components: what these alone would give encloses x. */
+/* The logit of a mixture lies between the smallest and the largest u of its components. The solutions for single
+ * components therefore bracket x. */
 WF_BODY float wf_mixlogistic_inverse(const wf_transform *how, float y, const float *params, int stride,
                                      float *log_derivative)
 {
@@ -125,15 +126,15 @@ WF_BODY float wf_mixlogistic_vjp(const wf_transform *how, int inverse, float x, 
     float a = wf_clamp(params[3 * n * stride], 5.0f), scale = wf_exp(a), bend = 0, w, v;
     wf_mixture m = wf_mix_at(how, x, params, stride);
     float derivative = m.curved + WF_MIXTURE_LEAST,
-          dcurved = dlogdet * m.curved / derivative; /* by the logarithm of the curved part */
+          dcurved = dlogdet * m.curved / derivative; /* gradient by the logarithm of m.curved */
     for (int i = 0; i < n; i++) {
         wf_logistic l = wf_mix_component(how, i, x, params, stride);
         float r =
-            l.e * wf_mix_part(&m, &l, &w, &v) / (m.curved + 1e-37f); /* the component's share in the curved part */
+            l.e * wf_mix_part(&m, &l, &w, &v) / (m.curved + 1e-37f); /* the component's share of m.curved */
         bend -= l.e * (wf_exp(l.log_above) * (w - r) + wf_exp(l.log_below) * (r - v));
     }
     float total = inverse ? (g + dcurved * bend) / (derivative * scale) : g * derivative * scale + dcurved * bend;
-    float gy = inverse ? -total : g, gm = gy * scale; /* the gradient by y at fixed x, by the logit of the mixture */
+    float gy = inverse ? -total : g, gm = gy * scale; /* gradient by y at fixed x, and by the logit of the mixture */
     for (int i = 0; i < n; i++) {
         wf_logistic l = wf_mix_component(how, i, x, params, stride);
         float part = wf_mix_part(&m, &l, &w, &v), r = l.e * part / (m.curved + 1e-37f);

@@ -1,14 +1,15 @@
 /* rqspline.h - monotone rational-quadratic splines with linear tails (Durkan et al. 2019, sections 3.1 and 3.2)
  *
- * Parameters: logits of `count` widths, logits of as many heights, then count - 1 numbers for the derivatives at the inner knots.
- * Knots go from (-bound, -bound) to (bound, bound), outside is the identity; all parameters 0 are the identity too. */
+ * Parameters: logits of `count` widths, logits of `count` heights, then count - 1 numbers for the derivatives at the
+ * inner knots. Knots go from (-bound, -bound) to (bound, bound); outside, and for all parameters 0, the transform is
+ * the identity. */
 #ifndef WF_BODY_RQSPLINE_H
 #define WF_BODY_RQSPLINE_H
 
 #include "../backend.h"
 #include "elementary.h"
 
-/* What the bins and derivatives are at least: share of the whole, derivative. */
+/* The minimum of a bin's share of the axis, and of a derivative. */
 #define WF_SPLINE_LEAST 1e-3f
 
 /* softplus of this is 1 - WF_SPLINE_LEAST. */
@@ -33,14 +34,14 @@ WF_BODY float wf_spline_share(wf_shares s, float logit)
     return wf_exp(logit - s.top) / s.sum;
 }
 
-/* Length of a bin whose share of the axis is this. */
+/* Length of a bin with this share of the axis. */
 WF_BODY float wf_spline_length(const wf_transform *how, float share)
 {
     float whole = 2.0f * (float)how->bound;
     return whole * (WF_SPLINE_LEAST + (1.0f - WF_SPLINE_LEAST * (float)how->count) * share);
 }
 
-/* Slope at knot i of 0 .. count. */
+/* Derivative at knot i of 0 .. count. */
 WF_BODY float wf_spline_derivative(const wf_transform *how, int i, const float *params, int stride)
 {
     if (i == 0 || i == how->count)
@@ -55,7 +56,7 @@ typedef struct wf_bin {
     wf_shares widths, heights;
 } wf_bin;
 
-/* The bin of an x or, `by_y`, of a y, within the bounds. */
+/* Finds the bin of an x or, with `by_y`, of a y inside the bounds. */
 WF_BODY wf_bin wf_spline_bin(const wf_transform *how, int by_y, float value, const float *params, int stride)
 {
     const float *tall = params + how->count * stride;
@@ -63,7 +64,7 @@ WF_BODY wf_bin wf_spline_bin(const wf_transform *how, int by_y, float value, con
     wf_bin b = {0, -end, -end, 0, 0, 0, 0, 0, {0, 0}, {0, 0}};
     b.widths = wf_spline_shares(how->count, params, stride);
     b.heights = wf_spline_shares(how->count, tall, stride);
-    for (;; b.at++) { /* lengths come from shares, not from knots: narrow bins keep their digits */
+    for (;; b.at++) { /* lengths come from shares, not from differences of knots: narrow bins keep their digits */
         b.w = wf_spline_length(how, wf_spline_share(b.widths, params[b.at * stride]));
         b.h = wf_spline_length(how, wf_spline_share(b.heights, tall[b.at * stride]));
         if (b.at + 1 == how->count || value < (by_y ? b.y + b.h : b.x + b.w))
@@ -77,7 +78,8 @@ WF_BODY wf_bin wf_spline_bin(const wf_transform *how, int by_y, float value, con
     return b;
 }
 
-/* At place 0 <= at <= 1 of the bin: the value is y + h * above / below, the derivative s^2 * steep / below^2 (equations 4 and 5). */
+/* At position 0 <= at <= 1 of the bin, the value is y + h * above / below and the derivative s^2 * steep / below^2
+ * (equations 4 and 5). */
 typedef struct wf_ratio {
     float at, both, above, below, steep; /* both = at * (1 - at) */
 } wf_ratio;
@@ -121,7 +123,7 @@ WF_BODY float wf_rqspline_forward(const wf_transform *how, float x, const float 
     return b.y + b.h * (r.above / r.below);
 }
 
-/* The root of equations 6 to 8 that lies in the bin. */
+/* Returns the root of equations 6 to 8 that lies in the bin. */
 WF_BODY float wf_rqspline_inverse(const wf_transform *how, float y, const float *params, int stride,
                                   float *log_derivative)
 {
@@ -138,7 +140,7 @@ WF_BODY float wf_rqspline_inverse(const wf_transform *how, float y, const float 
     return bin.x + at * bin.w;
 }
 
-/* Gradients by the logits of one axis, from those by the start of the bin, `before`, and by its length. */
+/* Gradients by the logits of one axis. before: gradient by the start of the bin; length: gradient by its length. */
 WF_BODY void wf_spline_shares_vjp(const wf_transform *how, const wf_bin *b, wf_shares shares, const float *logits,
                                   int stride, float before, float length, float *dlogits)
 {
@@ -163,9 +165,9 @@ WF_BODY float wf_rqspline_vjp(const wf_transform *how, int inverse, float x, con
     float ratio = b.s / r.below, derivative = ratio * ratio * r.steep, tilt = 1.0f - 2.0f * r.at;
     float below_by_at = (b.d1 + b.d0 - 2.0f * b.s) * tilt;
     float steep_by_at = 2.0f * (b.d1 * r.at + b.s * tilt - b.d0 * (1.0f - r.at));
-    float log_by_at = steep_by_at / r.steep - 2.0f * below_by_at / r.below; /* of the log-derivative */
+    float log_by_at = steep_by_at / r.steep - 2.0f * below_by_at / r.below; /* derivative of the log-derivative */
     float total = inverse ? (g + dlogdet * log_by_at / b.w) / derivative : g * derivative + dlogdet * log_by_at / b.w;
-    float gy = inverse ? -total : g; /* the gradient by y at fixed x */
+    float gy = inverse ? -total : g; /* gradient by y at fixed x */
 
     float value = r.above / r.below, squared = 1.0f / (r.below * r.below);
     float by_at = gy * b.w * derivative + dlogdet * log_by_at;

@@ -2,10 +2,11 @@
  *
  *     y = c + integral from 0 to x of  1/100 + sum_k (sum_i a_ki u^i)^2  du,     i = 0 .. degree
  *
- * Parameters: c, then the `count` polynomials' coefficients a_k0 .. a_k,degree. Not of the paper: 1/100, so that it is strictly
- * increasing and can be inverted; beyond +-bound it goes on as a straight line, since powers of far outliers leave what single
- * precision holds; and what the coefficients start from: the first polynomial from the constant that makes the derivative 1 at 0, the
- * others from u^k / 10, so that they can learn at all (a polynomial of zeros has no gradient). */
+ * Parameters: c, then the coefficients a_k0 .. a_k,degree of the `count` polynomials. Three details are not in the
+ * paper. The 1/100 makes the transform strictly increasing, so that it has an inverse. Beyond +-bound it is linear,
+ * since powers of far outliers overflow single precision. The coefficients have offsets: the first polynomial starts
+ * from the constant that makes the derivative 1 at 0, polynomial k from u^k / 10. A polynomial of zeros would have no
+ * gradient. */
 #ifndef WF_BODY_SOS_H
 #define WF_BODY_SOS_H
 
@@ -21,7 +22,7 @@ WF_BODY float wf_sos_coefficient(const wf_transform *how, int k, int i, const fl
     return params[(1 + k * (how->degree + 1) + i) * stride] + start;
 }
 
-/* Polynomial k at u, and its derivative. */
+/* Returns polynomial k at u and writes its derivative. */
 WF_BODY float wf_sos_polynomial(const wf_transform *how, int k, float u, const float *params, int stride,
                                 float *derivative)
 {
@@ -34,7 +35,7 @@ WF_BODY float wf_sos_polynomial(const wf_transform *how, int k, float u, const f
     return p;
 }
 
-/* The derivative at u, and its derivative. */
+/* Returns the derivative of y at u and writes the second derivative. */
 WF_BODY float wf_sos_derivative(const wf_transform *how, float u, const float *params, int stride, float *second)
 {
     float sum = WF_SOS_LEAST, d;
@@ -47,8 +48,8 @@ WF_BODY float wf_sos_derivative(const wf_transform *how, float u, const float *p
     return sum;
 }
 
-/* Node q of 0 .. 4 of the Gauss-Legendre rule on (0, 1), which is exact to degree 9; only sums of what is positive, so no digits
- * cancel. */
+/* Node q of 0 .. 4 of the Gauss-Legendre rule on (0, 1), which is exact to degree 9. Its terms are all positive, so no
+ * digits cancel. */
 WF_BODY float wf_sos_node(int q, float *weight)
 {
     float far = q == 0 || q == 4, place = far ? 0.45308992f : q == 2 ? 0.0f : 0.26923466f;
@@ -102,7 +103,7 @@ WF_BODY float wf_sos_vjp(const wf_transform *how, int inverse, float x, const fl
     float u = wf_sos_inside(how, x), second, unused;
     float derivative = wf_sos_derivative(how, u, params, stride, &second), bend = u == x ? second / derivative : 0;
     float total = inverse ? (g + dlogdet * bend) / derivative : g * derivative + dlogdet * bend;
-    float gy = inverse ? -total : g; /* the gradient by y at fixed x */
+    float gy = inverse ? -total : g; /* gradient by y at fixed x */
     dparams[0] = gy;
     for (int k = 0; k < how->count; k++) {
         float *dk = dparams + (1 + k * (how->degree + 1)) * stride;

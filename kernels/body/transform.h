@@ -1,13 +1,15 @@
 /* transform.h - the bodies of WF_TRANSFORMS (backend.h): one element of a coupling
  *
- * To add one: write kernels/body/NAME.h, include it here, add its row, and judge it in kernels/ref/ref_transform.c. Parameter j of
- * the element is params[j * stride], its gradient dparams[j * stride]. Each has
+ * To add a transform: write kernels/body/NAME.h, include it here, add its row to WF_TRANSFORMS, and write its reference
+ * in kernels/ref/ref_transform.c. Parameter j of the element is params[j * stride], its gradient dparams[j * stride].
+ * Each has
  *
  *     float wf_NAME_forward(how, x, params, stride, &log_derivative)     y = T(x); log_derivative = log T'(x)
  *     float wf_NAME_inverse(how, y, params, stride, &log_derivative)     x = T^-1(y); log_derivative = log T'(x)
  *     float wf_NAME_vjp(how, inverse, x, params, stride, dlogdet, g, dparams)
- *         of forward: the gradient g by y becomes that by x, which is returned, and by params; dlogdet: by log T'.
- *         of the inverse: the gradient g by x becomes that by y, and by params; dlogdet: by log T', which it is given as well. */
+ *         forward: takes g, the gradient by y, and dlogdet, the gradient by log T'; returns the gradient by x, writes dparams
+ *         inverse: takes g, the gradient by x, and dlogdet, the gradient by log T'; returns the gradient by y, writes
+ * dparams */
 #ifndef WF_BODY_TRANSFORM_H
 #define WF_BODY_TRANSFORM_H
 
