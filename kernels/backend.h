@@ -232,9 +232,9 @@ struct wf_backend {
     const char *name; /* "ref", "cpu", "cuda:0" */
     char device[128]; /* text for users: processor or card, libraries and versions */
     size_t real;      /* bytes of a wf_real */
-    bool host;        /* true: a wf_real is a float in host memory, and callers may read and write buffers as float [n] */
-    bool bf16;        /* true: WF_BF16 maps are bf16; false: they are as exact as WF_FP32 maps */
-    bool queued;      /* true: calls return before their work is done; queue several and wait rarely */
+    bool host;   /* true: a wf_real is a float in host memory, and callers may read and write buffers as float [n] */
+    bool bf16;   /* true: WF_BF16 maps are bf16; false: they are as exact as WF_FP32 maps */
+    bool queued; /* true: calls return before their work is done; queue several and wait rarely */
     int threads;
     size_t memory; /* bytes that a flow may plan to use */
 
@@ -243,10 +243,10 @@ struct wf_backend {
     /* -- memory ------------------------------------------------------------------------------------------------- */
     int (*alloc)(wf_backend *b, size_t bytes, void **out); /* 64-byte aligned, not cleared; WF_AGAIN */
     void (*free)(wf_backend *b, void *memory);             /* NULL is allowed */
-    int (*upload)(wf_backend *b, wf_real *to, const void *from, wf_dtype dtype,
-                  size_t n); /* from: host F32 or F64 */
+    int (*upload)(wf_backend *b, wf_real *to, const void *from, wf_dtype dtype, size_t n);   /* from: host F32 or F64 */
     int (*download)(wf_backend *b, void *to, wf_dtype dtype, const wf_real *from, size_t n); /* waits for the device */
-    int (*download_double)(wf_backend *b, double *to, const double *from, size_t n);         /* from: device; waits for the device */
+    int (*download_double)(wf_backend *b, double *to, const double *from,
+                           size_t n); /* from: device; waits for the device */
     /* download_double without waiting: `readback_begin` copies the values as they are at this point of the order.
      * `readback_end` waits for them, writes them to `to` (NULL: drops them) and destroys the readback. */
     int (*readback_begin)(wf_backend *b, const double *from, size_t n, wf_readback **out);
@@ -351,7 +351,8 @@ struct wf_backend {
      * gains nothing by it. With `folded`, call conv_fold before conv_forward and conv_backward, with the same w, bias
      * and logs. With `dfolded`, conv_backward leaves the gradients there, and conv_unfold writes dw, dbias and
      * dlogs. */
-    size_t (*conv_folded_bytes)(wf_backend *b, const wf_conv *conv, bool gradient); /* bytes of dfolded if gradient, else of folded */
+    size_t (*conv_folded_bytes)(wf_backend *b, const wf_conv *conv,
+                                bool gradient); /* bytes of dfolded if gradient, else of folded */
     int (*conv_fold)(wf_backend *b, int count, wf_conv *const *convs, const wf_weights *weights);
     int (*conv_unfold)(wf_backend *b, int count, wf_conv *const *convs, const wf_weights *weights);
 
@@ -386,7 +387,8 @@ struct wf_backend {
      * tests/test_dequantize.c). A patch gets the noise of a whole picture of its size. */
     int (*dequantize)(wf_backend *b, const wf_random *random, const double *taps, int count, int64_t uniforms, int N,
                       int H, int W, int C, const uint64_t *index, double scale, wf_real *low, wf_real *detail);
-    int (*scale)(wf_backend *b, size_t n, double factor, double offset, wf_real *x); /* x [n] = factor x + offset, in place */
+    int (*scale)(wf_backend *b, size_t n, double factor, double offset,
+                 wf_real *x); /* x [n] = factor x + offset, in place */
 
     /* -- optimizer ----------------------------------------------------------------------------------------------------- */
     /* Updates w, m, u and ema [n] by wf_adamax. bad: device [1]. Nothing changes if bad is not 0. If an element of g is

@@ -68,8 +68,7 @@ WF_BODY float wf_clamp(float x, float limit)
 /* exp(x), x clamped to +-87: 2^n exp(r), n the nearest integer to x / log 2, |r| < 0.35 by the Taylor series. */
 WF_BODY float wf_exp(float x)
 {
-    const float magic =
-        12582912.0f; /* 1.5 * 2^23: adding it rounds to an integer, which the low bits then hold */
+    const float magic = 12582912.0f; /* 1.5 * 2^23: adding it rounds to an integer, which the low bits then hold */
     float c = wf_clamp(x, 87.0f), shifted = c * 1.44269504f + magic, n = shifted - magic;
     float r = (c - n * 0.693359375f) + n * 2.12194440e-4f; /* log 2 in two parts, the first with few bits */
     float p = 1.0f / 5040;

@@ -40,15 +40,15 @@ typedef struct wf_logistic {
     float logit, u, e, log_below, log_above; /* log sigmoid(u), log(1 - sigmoid(u)) */
 } wf_logistic;
 
-WF_BODY float wf_mix_mean(const wf_transform *how, int i, const float *params, int stride)
+WF_BODY float wf_mixture_mean(const wf_transform *how, int i, const float *params, int stride)
 {
     return params[(how->count + i) * stride] + (float)(2 * i + 1 - how->count) / (float)how->count;
 }
 
-WF_BODY wf_logistic wf_mix_component(const wf_transform *how, int i, float x, const float *params, int stride)
+WF_BODY wf_logistic wf_mixture_component(const wf_transform *how, int i, float x, const float *params, int stride)
 {
     wf_logistic l = {params[i * stride], 0, wf_exp(-wf_clamp(params[(2 * how->count + i) * stride], 5.0f)), 0, 0};
-    l.u = (x - wf_mix_mean(how, i, params, stride)) * l.e;
+    l.u = (x - wf_mixture_mean(how, i, params, stride)) * l.e;
     float small = wf_softplus(l.u > 0 ? -l.u : l.u), large = small + fabsf(l.u);
     l.log_below = l.u > 0 ? -small : -large;
     l.log_above = l.u > 0 ? -large : -small;
@@ -61,19 +61,19 @@ typedef struct wf_mixture {
 } wf_mixture;
 
 /* Returns a component's term in the derivative of the logit, without its factor e; writes its w and v. */
-WF_BODY float wf_mix_part(const wf_mixture *m, const wf_logistic *l, float *w, float *v)
+WF_BODY float wf_mixture_part(const wf_mixture *m, const wf_logistic *l, float *w, float *v)
 {
     *w = wf_log_sum_share(&m->below, l->logit + l->log_below);
     *v = wf_log_sum_share(&m->above, l->logit + l->log_above);
     return wf_exp(l->log_above) * *w + wf_exp(l->log_below) * *v;
 }
 
-WF_BODY wf_mixture wf_mix_at(const wf_transform *how, float x, const float *params, int stride)
+WF_BODY wf_mixture wf_mixture_at(const wf_transform *how, float x, const float *params, int stride)
 {
     const wf_log_sum none = {-1e30f, 0};
     wf_mixture m = {none, none, none, 0, 0};
     for (int i = 0; i < how->count; i++) {
-        wf_logistic l = wf_mix_component(how, i, x, params, stride);
+        wf_logistic l = wf_mixture_component(how, i, x, params, stride);
         wf_log_sum_add(&m.all, l.logit);
         wf_log_sum_add(&m.below, l.logit + l.log_below);
         wf_log_sum_add(&m.above, l.logit + l.log_above);
@@ -81,8 +81,8 @@ WF_BODY wf_mixture wf_mix_at(const wf_transform *how, float x, const float *para
     m.value = (m.below.top - m.above.top) + (wf_log(m.below.sum) - wf_log(m.above.sum)) + WF_MIXTURE_LEAST * x;
     for (int i = 0; i < how->count; i++) {
         float w, v;
-        wf_logistic l = wf_mix_component(how, i, x, params, stride);
-        m.curved += l.e * wf_mix_part(&m, &l, &w, &v);
+        wf_logistic l = wf_mixture_component(how, i, x, params, stride);
+        m.curved += l.e * wf_mixture_part(&m, &l, &w, &v);
     }
     return m;
 }
@@ -91,7 +91,7 @@ WF_BODY float wf_mixlogistic_forward(const wf_transform *how, float x, const flo
                                      float *log_derivative)
 {
     float a = wf_clamp(params[3 * how->count * stride], 5.0f);
-    wf_mixture m = wf_mix_at(how, x, params, stride);
+    wf_mixture m = wf_mixture_at(how, x, params, stride);
     *log_derivative = wf_log(m.curved + WF_MIXTURE_LEAST) + a;
     return m.value * wf_exp(a) + params[(3 * how->count + 1) * stride];
 }
@@ -105,16 +105,16 @@ WF_BODY float wf_mixlogistic_inverse(const wf_transform *how, float y, const flo
     float u = (y - params[(3 * how->count + 1) * stride]) * wf_exp(-a);
     for (int i = 0; i < how->count; i++) {
         float e = wf_exp(-wf_clamp(params[(2 * how->count + i) * stride], 5.0f));
-        float x = (u + wf_mix_mean(how, i, params, stride) * e) / (e + WF_MIXTURE_LEAST);
+        float x = (u + wf_mixture_mean(how, i, params, stride) * e) / (e + WF_MIXTURE_LEAST);
         low = i == 0 || x < low ? x : low;
         high = i == 0 || x > high ? x : high;
     }
     wf_root root = wf_root_between(low - 1e-6f * (1.0f + fabsf(low)), high + 1e-6f * (1.0f + fabsf(high)));
     wf_mixture m;
     do
-        m = wf_mix_at(how, root.at, params, stride);
+        m = wf_mixture_at(how, root.at, params, stride);
     while (wf_root_step(&root, m.value - u, m.curved + WF_MIXTURE_LEAST));
-    m = wf_mix_at(how, root.at, params, stride);
+    m = wf_mixture_at(how, root.at, params, stride);
     *log_derivative = wf_log(m.curved + WF_MIXTURE_LEAST) + a;
     return root.at;
 }
@@ -124,20 +124,19 @@ WF_BODY float wf_mixlogistic_vjp(const wf_transform *how, int inverse, float x, 
 {
     int n = how->count;
     float a = wf_clamp(params[3 * n * stride], 5.0f), scale = wf_exp(a), bend = 0, w, v;
-    wf_mixture m = wf_mix_at(how, x, params, stride);
+    wf_mixture m = wf_mixture_at(how, x, params, stride);
     float derivative = m.curved + WF_MIXTURE_LEAST,
           dcurved = dlogdet * m.curved / derivative; /* gradient by the logarithm of m.curved */
     for (int i = 0; i < n; i++) {
-        wf_logistic l = wf_mix_component(how, i, x, params, stride);
-        float r =
-            l.e * wf_mix_part(&m, &l, &w, &v) / (m.curved + 1e-37f); /* the component's share of m.curved */
+        wf_logistic l = wf_mixture_component(how, i, x, params, stride);
+        float r = l.e * wf_mixture_part(&m, &l, &w, &v) / (m.curved + 1e-37f); /* the component's share of m.curved */
         bend -= l.e * (wf_exp(l.log_above) * (w - r) + wf_exp(l.log_below) * (r - v));
     }
     float total = inverse ? (g + dcurved * bend) / (derivative * scale) : g * derivative * scale + dcurved * bend;
     float gy = inverse ? -total : g, gm = gy * scale; /* gradient by y at fixed x, and by the logit of the mixture */
     for (int i = 0; i < n; i++) {
-        wf_logistic l = wf_mix_component(how, i, x, params, stride);
-        float part = wf_mix_part(&m, &l, &w, &v), r = l.e * part / (m.curved + 1e-37f);
+        wf_logistic l = wf_mixture_component(how, i, x, params, stride);
+        float part = wf_mixture_part(&m, &l, &w, &v), r = l.e * part / (m.curved + 1e-37f);
         float turn = wf_exp(l.log_above) * (w - r) + wf_exp(l.log_below) * (r - v), s = params[(2 * n + i) * stride];
         dparams[i * stride] = gm * (w - v) + dcurved * ((r - w) + (wf_log_sum_share(&m.all, l.logit) - v));
         dparams[(n + i) * stride] = l.e * (dcurved * turn - gm * part);

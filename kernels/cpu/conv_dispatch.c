@@ -1,5 +1,7 @@
-/* conv_dispatch.c - the convolution slots: each shape goes to oneDNN's convolutions, to our own, or, when tiny, to matrix
- * products */
+/* conv_dispatch.c - the convolution slots
+ *
+ * Maps of up to four pixels go to conv_tiny.c. Other maps go to winograd.c where it fits, else to oneDNN
+ * (conv_blocked.c). */
 #include "conv.h"
 
 #include <stdlib.h>

@@ -10,8 +10,8 @@ static float *floats(wf_real *p)
     return (float *)p;
 }
 
-/* Large memory asks for large pages: 3 to 5 % of the time of a coupling's convolutions at 256 channels (8x8, N 64, one
- * core with AVX-512). A system that has none just goes on without. */
+/* Asks for huge pages for large memory: 3 to 5 % of the time of a coupling's convolutions at 256 channels (8x8, N 64,
+ * one core with AVX-512). A system without huge pages ignores the request. */
 static int cpu_alloc(wf_backend *b, size_t bytes, void **out)
 {
     (void)b;

@@ -42,7 +42,7 @@ static const char *isa_name(dnnl_cpu_isa_t isa)
     }
 }
 
-/* "Intel(R) Xeon(R) Processor", or "processor" where the system does not say. */
+/* Writes a name such as "Intel(R) Xeon(R) Processor", or "processor" if the system does not give one. */
 static void processor_name(char *name, size_t size)
 {
     char line[256];
@@ -62,10 +62,11 @@ static void processor_name(char *name, size_t size)
 
 static bool isa_has(dnnl_cpu_isa_t isa, dnnl_cpu_isa_t part)
 {
-    return ((int)isa & (int)part) == (int)part; /* each value of the enumeration holds the bits of what it extends */
+    return ((int)isa & (int)part) ==
+           (int)part; /* each value of the enumeration has the bits of those that it extends */
 }
 
-static void describe(wf_cpu *cpu, dnnl_cpu_isa_t isa)
+static void describe_device(wf_cpu *cpu, dnnl_cpu_isa_t isa)
 {
     char processor[72];
     const dnnl_version_t *version = dnnl_version();
@@ -74,7 +75,8 @@ static void describe(wf_cpu *cpu, dnnl_cpu_isa_t isa)
              version->major, version->minor, version->patch);
 }
 
-/* Opens the CPU backend with `threads` threads in total (0: OMP_NUM_THREADS, or all). Errors: WF_AGAIN, WF_INTERNAL (oneDNN fails). */
+/* Opens the CPU backend with `threads` threads in total (0: OMP_NUM_THREADS, or all). Errors: WF_AGAIN, WF_INTERNAL
+ * (oneDNN fails). */
 int wf_cpu_open(int threads, wf_backend **out)
 {
     *out = NULL;
@@ -93,13 +95,14 @@ int wf_cpu_open(int threads, wf_backend **out)
     b->real = sizeof(float);
     b->host = true;
     b->bf16 = isa_has(isa, dnnl_cpu_isa_avx512_core_bf16);
-    static int all; /* as OMP_NUM_THREADS or the machine has it, before any backend sets another number */
+    static int all; /* the value of OMP_NUM_THREADS or of the machine, before any backend sets another */
     if (!all)
         all = omp_get_max_threads();
     b->threads = threads > 0 ? threads : all;
     omp_set_num_threads(b->threads);
-    b->memory = (size_t)sysconf(_SC_PHYS_PAGES) / 4 * (size_t)sysconf(_SC_PAGESIZE); /* others live here too */
-    describe(cpu, isa);
+    b->memory = (size_t)sysconf(_SC_PHYS_PAGES) / 4 *
+                (size_t)sysconf(_SC_PAGESIZE); /* a quarter: other programs need memory too */
+    describe_device(cpu, isa);
     b->close = cpu_close;
     wf_cpu_memory_slots(b);
     wf_cpu_linear_slots(b);

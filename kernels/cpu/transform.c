@@ -1,6 +1,6 @@
-/* transform.c - couplings, the normal log-density and scaling
+/* transform.c - couplings, the normal log-density, the sigmoid and scaling
  *
- * The channels that move are gathered a block at a time, so that the loops over them are plain vector code. */
+ * The transformed channels are gathered a block at a time, so that the loops over them are plain vector code. */
 #include "cpu.h"
 
 #include "../body/transform.h"
@@ -9,21 +9,21 @@
 
 enum {
     BLOCK = 256,   /* elements gathered at a time */
-    PIXELS = 1024, /* pixels of a piece: log-determinants are summed piece by piece, whatever the threads */
+    PIXELS = 1024, /* pixels of a piece: log-determinants are summed piece by piece for any number of threads */
 };
 
 typedef struct coupling {
     wf_coupling of;
     int m;              /* parameters of an element */
-    size_t K, k2, P;    /* k2 channels move */
-    size_t pieces;      /* of a picture */
-    size_t params_step; /* from pixel to pixel */
+    size_t K, k2, P;    /* k2: transformed channels */
+    size_t pieces;      /* pieces of a picture */
+    size_t params_step; /* params from one pixel to the next */
     double *sums;       /* [N,pieces] */
 } coupling;
 
-/* Consecutive pixels of one picture; what belongs to them starts with the first. */
+/* Consecutive pixels of one picture. x, params and weight point to the first of them. */
 typedef struct piece {
-    size_t place, pixels; /* in the picture */
+    size_t place, pixels; /* first pixel in the picture, and their number */
     const float *x, *params, *weight;
 } piece;
 
@@ -43,7 +43,7 @@ static int coupling_open(wf_cpu *cpu, int N, const wf_coupling *of, coupling *c)
     return WF_OK;
 }
 
-/* Piece i of all, and its first pixel in the batch. */
+/* Returns piece i of the batch, and in *pixel its first pixel in the batch. */
 static piece piece_at(const coupling *c, size_t i, const wf_real *x, const wf_real *params, const wf_real *weight,
                       size_t *pixel)
 {
@@ -56,7 +56,8 @@ static piece piece_at(const coupling *c, size_t i, const wf_real *x, const wf_re
                    .weight = weight ? (const float *)weight + *pixel : NULL};
 }
 
-/* Elements [first, first + count) of the channels [0, width) of pixels `stride` apart, made contiguous. */
+/* Gathers elements [first, first + count) of the channels [0, width) of pixels `stride` apart into contiguous
+ * memory. */
 static void gather(const float *from, size_t stride, size_t width, size_t first, int count, float *to)
 {
     const float *pixel = from + first / width * stride;
@@ -83,7 +84,7 @@ static void scatter(const float *from, size_t stride, size_t width, size_t first
     }
 }
 
-/* x[i] times the weight of the pixel of element first + i; weight: of a piece's pixels, NULL: 1. */
+/* Multiplies x[i] by the weight of the pixel of element first + i. weight: those of a piece's pixels (NULL: 1). */
 static void weigh(const float *weight, size_t width, size_t first, int count, float *x)
 {
     if (!weight)
@@ -105,7 +106,7 @@ static bool pixel_moves(const wf_coupling *c, size_t place)
     return c->pixels == WF_EVERY_PIXEL || odd == (c->pixels == WF_ODD_PIXELS);
 }
 
-/* Where element first + i of the piece is kept, to[i] = from[i]; from NULL: 0. */
+/* Sets to[i] = from[i] where element first + i of the piece is kept; from NULL: 0. */
 static void restore_kept(const coupling *c, const piece *p, size_t first, int count, const float *from, float *to)
 {
     if (c->of.pixels == WF_EVERY_PIXEL)
@@ -124,7 +125,7 @@ static double sum_of(int count, const float *x)
     return sum;
 }
 
-/* v becomes T(v) or, `inverse`, T^-1(v); params [m,BLOCK], l [BLOCK]: log T'. */
+/* Replaces v by T(v) or, with `inverse`, by T^-1(v). params [m,BLOCK], l [BLOCK]: log T'. */
 static void transform_block(const wf_transform *how, bool inverse, int count, const float *params, float *v, float *l)
 {
 #define ROW(KIND, name)                                                   \
@@ -142,7 +143,7 @@ static void transform_block(const wf_transform *how, bool inverse, int count, co
 #undef ROW
 }
 
-/* d from the gradient by one end to that by the other; l: the gradient by log T' of each. */
+/* Replaces d, the gradient by the output, by the gradient by the input. l: gradient by log T' of each element. */
 static void vjp_block(const wf_transform *how, bool inverse, int count, const float *x, const float *params,
                       const float *l, float *d, float *dparams)
 {
@@ -157,7 +158,7 @@ static void vjp_block(const wf_transform *how, bool inverse, int count, const fl
 #undef ROW
 }
 
-/* y: of the piece. Returns the sum of log T'. */
+/* Writes y of the piece. Returns the sum of log T'. */
 static double transform_piece(const coupling *c, const piece *p, bool inverse, float *y)
 {
     size_t elements = p->pixels * c->k2;
@@ -281,7 +282,8 @@ static int mask(wf_backend *b, const wf_coupling *c, int N, const wf_real *x, bo
 
 static const double log_two_pi = 1.837877066409345483561;
 
-/* Sum of weight * (x^2 + log 2 pi), and dx, over elements [begin, begin + count) of a picture's pixels of K channels. */
+/* Returns the sum of weight * (x^2 + log 2 pi) and writes dx, over elements [begin, begin + count) of a picture's
+ * pixels of K channels. */
 static double weighted_piece(const float *x, const float *weight, size_t K, size_t begin, size_t count, float factor,
                              float *dx)
 {

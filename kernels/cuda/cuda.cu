@@ -6,7 +6,7 @@
 
 enum { STAGE = 4 << 20 }; /* bytes of one pinned buffer */
 
-/* Errors after which the context is of no use. */
+/* Errors after which the context cannot be used. */
 static bool lost(cudaError_t e)
 {
     return e == cudaErrorIllegalAddress || e == cudaErrorLaunchFailure || e == cudaErrorHardwareStackError ||
@@ -33,7 +33,7 @@ static int cuda_alloc(wf_backend *b, size_t bytes, void **out)
     cudaError_t e = cudaMalloc(out, bytes ? bytes : 64);
     if (e == cudaErrorMemoryAllocation) {
         size_t available = 0, total = 0;
-        (void)cudaGetLastError(); /* it does not stick */
+        (void)cudaGetLastError(); /* clears the error, which is not sticky */
         (void)cudaMemGetInfo(&available, &total);
         return wf_fail(
             WF_AGAIN,
@@ -45,7 +45,7 @@ static int cuda_alloc(wf_backend *b, size_t bytes, void **out)
     return WF_OK;
 }
 
-/* Memory may still be in use by what was queued: the runtime waits for that. */
+/* Queued work may still use the memory: cudaFree waits for it. */
 static void cuda_free(wf_backend *b, void *memory)
 {
     (void)b;
@@ -110,9 +110,9 @@ static int cuda_copy_runs(wf_backend *b, const wf_runs *runs, wf_real *to, const
     return WF_OK;
 }
 
-/* -- to the device: through two pinned buffers, one filled while the other is sent ------------------------------------ */
+/* -- to the device, through two pinned buffers: one is filled while the other is sent ------------------------------ */
 
-/* Numbers [n] from host memory that the caller may reuse at once. */
+/* Copies n numbers from host memory, which the caller may reuse at once. */
 static int cuda_upload(wf_backend *b, wf_real *to, const void *from, wf_dtype dtype, size_t n)
 {
     wf_cuda *cuda = (wf_cuda *)b;
@@ -148,7 +148,7 @@ static int cuda_download(wf_backend *b, void *to, wf_dtype dtype, const wf_real 
 {
     WF_CHECK(dtype == WF_F32 || dtype == WF_F64, WF_INTERNAL, "cuda: download gives F32 or F64");
     WF_TRY(fetch((wf_cuda *)b, to, from, n * sizeof(float)));
-    if (dtype == WF_F64) /* from the end, since they lie in one another's place */
+    if (dtype == WF_F64) /* from the end: the floats lie inside the memory of the doubles */
         for (size_t i = n; i-- > 0;) {
             float value;
             memcpy(&value, (char *)to + i * sizeof value, sizeof value);
@@ -166,7 +166,7 @@ struct wf_readback {
     double *values; /* pinned */
     size_t n, room;
     cudaEvent_t arrived;
-    wf_readback *next; /* among the spare ones */
+    wf_readback *next; /* in the list of spare read-backs */
 };
 
 static void readback_free(wf_readback *readback)

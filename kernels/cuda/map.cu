@@ -1,4 +1,4 @@
-/* map.cu - feature maps: the way in and out, the gradient of relu, gates, and layer normalization */
+/* map.cu - feature maps: pack and unpack, the gradient of relu, gates, and layer normalization */
 #include "../body/pointwise.h"
 #include "eight.h"
 
@@ -18,7 +18,7 @@ static size_t map_bytes(wf_backend *b, const wf_map_shape *shape)
     return pixels_of(shape) * (size_t)wf_cuda_padded(shape->C) * (is_bf16(shape) ? 2 : 4);
 }
 
-/* The channels of a map: first those of x, then those of cond, then zeros. */
+/* The channels of a map: those of x, then those of cond, then zeros. */
 typedef struct packing {
     int take, K, C, padded;
     bool bf16;
@@ -124,7 +124,7 @@ static int relu_backward(wf_backend *b, const wf_map_shape *shape, const wf_map 
 
 /* -- gates ------------------------------------------------------------------------------------------------------------- */
 
-/* A map of C channels and one of twice as many. */
+/* A map of C channels and one of 2C. */
 typedef struct gating {
     int C, padded, both;
     bool bf16;
@@ -160,7 +160,7 @@ static int gate(wf_backend *b, const wf_map_shape *shape, const wf_map *ab, cons
     return WF_OK;
 }
 
-/* A thread for each number of dab; those of a channel's two gradients work out both. */
+/* Each number of dab has a thread; a thread computes both gradients of its channel and writes its own. */
 static __global__ void gate_adjoint(gating g, size_t n, const void *ab, const void *dy, void *dab)
 {
     size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
@@ -185,9 +185,9 @@ static int gate_backward(wf_backend *b, const wf_map_shape *shape, const wf_map 
     return WF_OK;
 }
 
-/* -- layer normalization: plain, a thread a pixel ---------------------------------------------------------------------- */
+/* -- layer normalization: one thread a pixel ----------------------------------------------------------------------- */
 
-/* The mean over C channels of what a thread's pixel has from `at` on, and the rate of its deviation. */
+/* Returns the mean over the C channels of the pixel at `at`, and the rate 1 / deviation. */
 static __device__ __forceinline__ float moments(int C, bool bf16, size_t at, const void *x, float *rate)
 {
     float mean = 0, squares = 0;

@@ -1,15 +1,15 @@
 /* matvec.cu - one K x K matrix and one offset for every pixel
  *
- * Memory-bound at the K of a level: a block brings a run of pixels into shared memory with whole lines and sends the result
- * back the same way. Bytes: 8 K a pixel forward, 12 K backward. */
+ * Bound by memory at the K of a level. A block reads a run of pixels into shared memory in whole lines and writes the
+ * result back in the same way. Bytes a pixel: 8 K forward, 12 K backward. */
 #include "cuda.h"
 
 enum {
-    STAGE = 4096, /* floats of x, and of g, that a block has at a time */
-    SUMMERS = 128 /* blocks whose shares of dA and da are added up in order */
+    STAGE = 4096, /* floats of x, and of g, in a block's shared memory */
+    SUMMERS = 128 /* blocks whose partial sums of dA and da are added in order */
 };
 
-/* Pixels of one run: at least one. */
+/* Returns the pixels of one run: at least one. */
 static int run_of(int K)
 {
     return K < STAGE ? STAGE / K : 1;
@@ -21,7 +21,7 @@ static size_t runs_of(size_t n, int K)
 }
 
 /* y[p,i] = sum over j of A[i * row + j * column] x[p,j] + a[i]; x and y [count] pixels, x in shared memory. */
-static __device__ __forceinline__ void mix_run(int K, int row, int column, const float *A, const float *a, int count,
+static __device__ __forceinline__ void multiply_run(int K, int row, int column, const float *A, const float *a, int count,
                                                const float *x, float *y)
 {
     for (int e = (int)threadIdx.x; e < count * K; e += (int)blockDim.x) {
@@ -47,10 +47,10 @@ static __global__ void __launch_bounds__(WF_CUDA_THREADS)
     int count = n - first < (size_t)pixels ? (int)(n - first) : pixels;
     load_run(count * K, x + first * (size_t)K, stage);
     __syncthreads();
-    mix_run(K, K, 1, A, a, count, stage, y + first * (size_t)K);
+    multiply_run(K, K, 1, A, a, count, stage, y + first * (size_t)K);
 }
 
-/* sums [gridDim.x,K+1,K]: rows of this block's dA, then da; NULL: not wanted. */
+/* sums [gridDim.x,K+1,K]: rows of this block's dA, then da (NULL: not computed). */
 static __global__ void __launch_bounds__(WF_CUDA_THREADS)
     matvec_gradient(size_t n, int K, int pixels, const float *A, const float *x, float *g, double *sums)
 {
@@ -73,7 +73,7 @@ static __global__ void __launch_bounds__(WF_CUDA_THREADS)
                 sum += gradient[p * K + i] * (e < K * K ? input[p * K + j] : 1.0f);
             own[e] += (double)sum; /* float within a run, double across runs */
         }
-        mix_run(K, 1, K, A, NULL, count, gradient, g + first * (size_t)K);
+        multiply_run(K, 1, K, A, NULL, count, gradient, g + first * (size_t)K);
         __syncthreads();
     }
 }

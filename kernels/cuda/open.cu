@@ -22,7 +22,7 @@ static void cuda_close(wf_backend *b)
     free(cuda);
 }
 
-/* ${XDG_CACHE_HOME:-~/.cache}/wavelet-flow.plans, or "" where there is no such folder. */
+/* Writes the path ${XDG_CACHE_HOME:-~/.cache}/wavelet-flow.plans, or "" if neither variable is set. */
 static void name_choices(wf_cuda *cuda)
 {
     const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
@@ -99,10 +99,11 @@ static void fill_table(wf_cuda *cuda)
     wf_cuda_wavelet_slots(b);
 }
 
-/* The plugin's one symbol. Opens card number `device`. Errors: WF_USAGE no device or driver, WF_AGAIN, WF_INTERNAL. */
+/* The only symbol of the plugin. Opens card number `device`. Errors: WF_USAGE no device or driver, WF_AGAIN,
+ * WF_INTERNAL. */
 extern "C" int wf_cuda_open(int device, int threads, wf_backend **out)
 {
-    (void)threads; /* the host only calls */
+    (void)threads; /* the host only makes the calls */
     *out = NULL;
     wf_cuda *cuda = (wf_cuda *)calloc(1, sizeof *cuda);
     WF_CHECK(cuda, WF_AGAIN, "cuda: out of memory");

@@ -1,24 +1,24 @@
-/* transform.cu - couplings, the normal log-density and scaling
+/* transform.cu - couplings, the normal log-density, the sigmoid and scaling
  *
- * One thread an element of the state, so that lines are read and written whole; each picture's sum in two steps of fixed
- * order, pieces and then their sum. A kernel for each kind, so that none holds the registers
- * of another. Bytes of the affine forward: 8 K and 8 for each channel that moves, a pixel. */
+ * One thread computes one element of the state, so that lines are read and written whole. Each picture's sum takes two
+ * steps of fixed order: pieces, then their sum. Each kind has its own kernel, so that none takes the registers of
+ * another. The affine forward moves 8 K bytes a pixel, and 8 more for each transformed channel. */
 #include "cuda.h"
 
 #include "../body/transform.h"
 
 enum {
-    PIECE = 4096, /* elements of a picture that one block works through */
-    RESIDENT = 4  /* blocks that a multiprocessor holds at once: left alone, ptxas makes room for five and spills */
+    PIECE = 4096, /* elements of a picture that one block computes */
+    RESIDENT = 4  /* blocks resident on a multiprocessor: by default ptxas plans for five and spills registers */
 };
 
 typedef struct coupling {
     wf_coupling of;
     int m;           /* parameters of an element */
-    size_t elements; /* of a picture: H*W*K */
+    size_t elements; /* elements of a picture: H*W*K */
 } coupling;
 
-/* A block's sum goes to its place among the pieces, or, where it is the only one of its picture, to the result. */
+/* Writes a block's sum to its place among the pieces, or to the result if the block is the only one of its picture. */
 static __device__ __forceinline__ void give_sum(double sum, double sign, double *pieces, double *result)
 {
     if (threadIdx.x != 0)
@@ -40,7 +40,8 @@ static __global__ void add_pieces(int N, int count, double sign, const double *p
     result[n] += sign * sum;
 }
 
-/* Where element e, channel c - first of those that move, has its first parameter; the next lies `moved` further. */
+/* Returns the offset of the first parameter of element e, transformed channel `channel`; the next parameters follow
+ * `moved` apart. */
 static __device__ __forceinline__ size_t place_of_params(const coupling *c, size_t e, int channel)
 {
     return (e / (size_t)c->of.K * (size_t)c->m) * (size_t)c->of.moved + (size_t)channel;

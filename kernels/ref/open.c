@@ -66,7 +66,7 @@ static const wf_backend ref_backend = {
 
 int wf_ref_open(int threads, wf_backend **out)
 {
-    (void)threads; /* one thread, so that sums have one order */
+    (void)threads; /* one thread gives sums one order */
     *out = malloc(sizeof **out);
     WF_CHECK(*out, WF_AGAIN, "ref: out of memory: %zu bytes", sizeof **out);
     **out = ref_backend;

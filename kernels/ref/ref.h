@@ -1,31 +1,31 @@
-/* ref.h - the naive double precision backend: the oracle that every other backend is compared with.
+/* ref.h - the naive double precision backend: the reference that every other backend is compared with.
  *
- * A wf_real is a double and a wf_map is an NHWC array of doubles; `precision` and `threads` are ignored. Written
- * straight from the formulas of backend.h, for reading rather than speed, and sharing no code with other backends. */
+ * A wf_real is a double and a wf_map is an NHWC array of doubles; `precision` and `threads` are ignored. The code
+ * follows the formulas of backend.h for reading rather than speed, and shares none with other backends. */
 #ifndef WF_REF_H
 #define WF_REF_H
 
 #include "../backend.h"
 
-/* n doubles, cleared; WF_AGAIN. */
+/* Allocates n doubles, cleared; free them with free(). WF_AGAIN. */
 int wf_ref_scratch(size_t n, double **out) WF_MUST;
 
-/* Philox4x32-10 (Salmon et al. 2011): four random words out of a counter and a key. */
+/* Philox4x32-10 (Salmon et al. 2011): four random words from a counter and a key. */
 void wf_ref_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
 
-/* Place of element [n,i,j,c] in an array [N,H,W,C]. */
+/* Returns the offset of element [n,i,j,c] of an array [N,H,W,C]. */
 static inline size_t wf_ref_at(int H, int W, int C, int n, int i, int j, int c)
 {
     return (((size_t)n * (size_t)H + (size_t)i) * (size_t)W + (size_t)j) * (size_t)C + (size_t)c;
 }
 
-/* One level of the separable wavelet transform of x [N,H,W,C]; `dwt` and `idwt` of backend.h on doubles. */
+/* One level of the separable wavelet transform of x [N,H,W,C], as `dwt` and `idwt` of backend.h, on doubles. */
 void wf_ref_split(const double *taps, int count, int N, int H, int W, int C, const double *x, double *low,
                   double *detail);
 void wf_ref_merge(const double *taps, int count, int N, int H, int W, int C, const double *low, const double *detail,
                   double *x);
 
-/* The slots of backend.h, in its order; their specification is there. */
+/* The slots of backend.h, in its order; backend.h specifies them. */
 int wf_ref_alloc(wf_backend *b, size_t bytes, void **out);
 void wf_ref_free(wf_backend *b, void *memory);
 int wf_ref_upload(wf_backend *b, wf_real *to, const void *from, wf_dtype dtype, size_t n);

@@ -1,4 +1,4 @@
-/* ref_attention.c - what nets have besides convolutions: gates, layer normalization and attention */
+/* ref_attention.c - the parts of nets besides convolutions: gates, layer normalization and attention */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,7 +58,7 @@ int wf_ref_norm(wf_backend *b, const wf_map_shape *shape, const wf_map *x_, wf_m
     return WF_OK;
 }
 
-/* By the whole Jacobian of each pixel: dy_i/dx_j = (i == j - 1/C - y_i y_j / C) / deviation. */
+/* Applies the whole Jacobian of each pixel: dy_i/dx_j = (i == j - 1/C - y_i y_j / C) / deviation. */
 int wf_ref_norm_backward(wf_backend *b, const wf_map_shape *shape, const wf_map *x_, const wf_map *dy_,
                          const wf_map *add, wf_map *dx)
 {
@@ -78,7 +78,8 @@ int wf_ref_norm_backward(wf_backend *b, const wf_map_shape *shape, const wf_map 
     return WF_OK;
 }
 
-/* One picture and head: rows of 3C numbers for each pixel, of which d are the query's; the key's and the value's are C further on. */
+/* One picture and head: each pixel has a row of 3C numbers. q points to the d numbers of the first query; keys start C
+ * further, values 2C further. */
 typedef struct head {
     wf_reach reach;
     int P, d;
@@ -104,7 +105,7 @@ static const double *query(const head *h, int i)
     return h->q + (size_t)i * 3 * h->C;
 }
 
-/* softmax_j(q_i k_j / sqrt(d)) for all j, 0 where it does not reach */
+/* Writes softmax_j(q_i k_j / sqrt(d)) for all j; 0 where i does not attend to j. */
 static void shares(const head *h, int i, double *share)
 {
     double largest = -INFINITY, sum = 0;
@@ -142,7 +143,7 @@ int wf_ref_attend(wf_backend *b, wf_reach reach, int N, int P, int C, int heads,
     return WF_OK;
 }
 
-/* dy: of pixel i; to: where the gradients of h->q go. */
+/* Adds the gradients that flow through y_i. dy: gradient by y_i; to: gradients, laid out as h->q. */
 static void vjp(const head *h, int i, const double *share, const double *dy, double *to)
 {
     double mean = 0;

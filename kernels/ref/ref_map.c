@@ -91,8 +91,8 @@ void wf_ref_conv_destroy(wf_backend *b, wf_conv *conv)
     free(conv);
 }
 
-/* Tap t of the kernel, counted slice by slice and row by row, at output pixel (i,j) of picture n: false where it falls on the
- * zero padding, else the places of its first input channel in x, and in w for output channel o. */
+/* Finds tap t of the kernel, counted slice by slice and row by row, at output pixel (i,j) of picture n. Returns false
+ * on zero padding, else the offsets of its first input channel in x, and in w for output channel o. */
 static bool tap(const wf_conv_spec *s, int n, int i, int j, int o, int t, size_t *x, size_t *w)
 {
     wf_conv_box b = wf_conv_box_of(s);
@@ -136,7 +136,7 @@ int wf_ref_conv_forward(wf_backend *b, wf_conv *conv, const wf_weights *weights,
     return WF_OK;
 }
 
-/* Adds to dw [out,taps,in] (NULL: not wanted) and dx (NULL: not wanted) what the gradient g of conv_at gives them. */
+/* Adds g, the gradient by conv_at, times its derivatives to dw [out,taps,in] and dx (NULL: not computed). */
 static void conv_at_backward(const wf_conv_spec *s, const double *w, const double *x, int n, int i, int j, int o,
                              double g, double *dw, double *dx)
 {

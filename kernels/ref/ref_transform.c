@@ -1,4 +1,5 @@
-/* ref_transform.c - couplings: each kind as its value, its derivative and all their derivatives; the inverse as a root */
+/* ref_transform.c - couplings: each kind as its value, its log-derivative and the derivatives of both; the inverse as a
+ * root */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +9,7 @@
 /* y = T(x; params), log T'(x), and their derivatives by x and by each parameter. */
 typedef struct jet {
     double y, log_derivative;
-    double bend; /* of log T' by x */
+    double bend; /* derivative of log T' by x */
     double y_by[WF_TRANSFORM_MAX_PARAMETERS], log_derivative_by[WF_TRANSFORM_MAX_PARAMETERS];
 } jet;
 
@@ -28,8 +29,8 @@ static void affine(double x, double t, double l, double by_s, jet *j)
     j->log_derivative_by[0] = by_s;
 }
 
-/* count shares of 2 * bound, each at least a thousandth of it, as a softmax of the logits divides the rest: knots [count + 1],
- * and their derivatives by logit i, [count + 1, count]. */
+/* Divides 2 * bound into count shares, each at least a thousandth of it; a softmax of the logits divides the rest.
+ * Writes the knots [count + 1] and their derivatives by logit i, [count + 1, count]. */
 static void knots(int count, double bound, const double *logits, double *at, double *by)
 {
     double sum = 0, largest = logits[0], share[WF_TRANSFORM_MAX_PARAMETERS];
@@ -51,7 +52,8 @@ static void knots(int count, double bound, const double *logits, double *at, dou
     at[count] = bound;
 }
 
-/* A function of six numbers with its gradient by them: left and right knot in x and in y, and the derivatives there. */
+/* A function of six numbers with its gradient: left and right knot in x and in y, and the derivatives of the spline
+ * there. */
 typedef struct six {
     double value, by[6];
 } six;
@@ -119,7 +121,7 @@ static void spline(const wf_transform *how, double x, const double *params, jet 
     six derivative = six_over(six_times(six_times(s, s), steep), six_times(below, below));
     j->y = y.value;
     j->log_derivative = log(derivative.value);
-    /* Moving all of x, its knots and with them nothing else changes nothing. */
+    /* The spline does not change when x and its knots move together. */
     j->bend = -(derivative.by[0] + derivative.by[1]) / derivative.value;
     for (int i = 0; i < count; i++) {
         const double *left = xs_by + bin * count, *up = ys_by + bin * count;
@@ -138,8 +140,8 @@ static void spline(const wf_transform *how, double x, const double *params, jet 
     }
 }
 
-/* Of the mixlogistic f, its complement c and its density p, which a parameter moves by df, -df and dp. Up to scale and offset
- * y = log f - log c + x/1000, T' = p/f + p/c + 1/1000. */
+/* The mixture f, its complement c and its density p; a parameter changes them by df, -df and dp. Up to scale and offset
+ * y = log f - log c + x/1000 and T' = p/f + p/c + 1/1000. */
 typedef struct mixture {
     double f, c, p, derivative;
 } mixture;
@@ -187,7 +189,7 @@ static void mixlogistic(int n, double x, const double *params, jet *j)
     j->y_by[3 * n + 1] = 1;
 }
 
-/* S = 1/100 + sum of squares of the polynomials; T its integral, term by term, with the tangent at the bound beyond it. */
+/* S = 1/100 + sum of squares of the polynomials. T is its integral, term by term, and the tangent beyond the bound. */
 static void squares(const wf_transform *how, double x, const double *params, jet *j)
 {
     int n = how->degree + 1;
@@ -206,7 +208,7 @@ static void squares(const wf_transform *how, double x, const double *params, jet
         dS += 2 * p * dp;
         for (int i = 0; i < n; i++) {
             int at = 1 + k * n + i;
-            j->log_derivative_by[at] = 2 * p * pow(u, i); /* of S itself, to begin with */
+            j->log_derivative_by[at] = 2 * p * pow(u, i); /* the derivative of S at first; divided by S below */
             for (int l = 0; l < n; l++) {
                 j->y += a[i] * a[l] * pow(u, i + l + 1) / (i + l + 1);
                 j->y_by[at] += 2 * a[l] * pow(u, i + l + 1) / (i + l + 1);
@@ -250,8 +252,8 @@ static void derive(const wf_transform *how, double x, const double *params, jet 
     }
 }
 
-/* T grows without bound, so that two numbers with T(low) <= y <= T(high) are found by doubling; between them steps of Newton or,
- * where one leaves them, halves of the interval, until nothing moves. Leaves the jet at x. */
+/* Solves T(x) = y and leaves the jet at x. T grows without bound, so doubling finds low and high with T(low) <= y <=
+ * T(high). Newton's steps follow, or bisection if a step leaves the bracket, until x stops changing. */
 static double invert(const wf_transform *how, double y, const double *params, jet *j)
 {
     double low = -1, high = 1, x = 0, old;
@@ -278,9 +280,9 @@ static double invert(const wf_transform *how, double y, const double *params, je
     return x;
 }
 
-/* An element that moves. */
+/* A transformed element. */
 typedef struct element {
-    size_t n, pixel, x, params; /* picture, pixel of the batch, places in x and params */
+    size_t n, pixel, x, params; /* picture, pixel of the batch, offsets in x and params */
 } element;
 
 static bool next_moved(const wf_coupling *c, int N, size_t *i, element *e)

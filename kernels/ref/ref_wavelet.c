@@ -1,12 +1,13 @@
 /* ref_wavelet.c - one level of a separable, periodic, orthogonal wavelet transform
  *
- * low[i] = sum_k h[k] x[2i+k-o], high[i] = sum_k g[k] x[2i+k-o], g[k] = (-1)^k h[count-1-k], o = count/2-1, places modulo n
- * (Mallat 1989). In two dimensions along both axes. The transform is orthogonal, so its inverse is its transpose. */
+ * low[i] = sum_k h[k] x[2i+k-o], high[i] = sum_k g[k] x[2i+k-o], g[k] = (-1)^k h[count-1-k], o = count/2-1, places
+ * modulo n (Mallat 1989). Two dimensions transform along both axes. The transform is orthogonal: its inverse is its
+ * transpose. */
 #include <string.h>
 
 #include "ref.h"
 
-/* Filter `band` (0 low, 1 high) of one axis at tap k. */
+/* Returns tap k of the filter `band` (0 low, 1 high). */
 static double filter(const double *taps, int count, int band, int k)
 {
     if (band == 0)
@@ -14,7 +15,7 @@ static double filter(const double *taps, int count, int band, int k)
     return k % 2 == 0 ? taps[count - 1 - k] : -taps[count - 1 - k];
 }
 
-/* Which of n numbers tap k of output i meets. */
+/* Returns the place among n numbers that tap k of output i reads. */
 static int met(int n, int count, int i, int k)
 {
     int at = (2 * i + k - (count / 2 - 1)) % n;
@@ -26,9 +27,10 @@ static bool is_low(int row, int column)
     return row == 0 && column == 0;
 }
 
-/* Place of output (i,j) of band (row, column) of picture n, channel c: in `low` [N,H/2,W/2,C] for band (0,0), else in
- * `detail` [N,H/2,W/2,3C], channel 3*c + horizontal 0 (high along W), vertical 1 (high along H), diagonal 2. */
-static size_t place(int H, int W, int C, int n, int i, int j, int c, int row, int column)
+/* Returns the offset of output (i,j) of band (row, column) of picture n, channel c: in `low` [N,H/2,W/2,C] for band
+ * (0,0), else in `detail` [N,H/2,W/2,3C], channel 3*c + horizontal 0 (high along W), vertical 1 (high along H),
+ * diagonal 2. */
+static size_t place_of_band(int H, int W, int C, int n, int i, int j, int c, int row, int column)
 {
     if (is_low(row, column))
         return wf_ref_at(H / 2, W / 2, C, n, i, j, c);
@@ -36,7 +38,7 @@ static size_t place(int H, int W, int C, int n, int i, int j, int c, int row, in
     return wf_ref_at(H / 2, W / 2, 3 * C, n, i, j, 3 * c + band);
 }
 
-/* The average is half the orthonormal low-pass. */
+/* Returns the factor of a band: the average is half the orthonormal low-pass. */
 static double gain(int row, int column)
 {
     return is_low(row, column) ? 0.5 : 1;
@@ -57,7 +59,7 @@ void wf_ref_split(const double *taps, int count, int N, int H, int W, int C, con
                                 sum += filter(taps, count, row, u) * filter(taps, count, column, v) *
                                        x[wf_ref_at(H, W, C, n, met(H, count, i, u), met(W, count, j, v), c)];
                         double *to = is_low(row, column) ? low : detail;
-                        to[place(H, W, C, n, i, j, c, row, column)] = gain(row, column) * sum;
+                        to[place_of_band(H, W, C, n, i, j, c, row, column)] = gain(row, column) * sum;
                     }
 }
 
@@ -72,7 +74,7 @@ void wf_ref_merge(const double *taps, int count, int N, int H, int W, int C, con
                     for (int band = 0; band < 4; band++) {
                         int row = band / 2, column = band % 2;
                         const double *from = is_low(row, column) ? low : detail;
-                        double value = from[place(H, W, C, n, i, j, c, row, column)] / gain(row, column);
+                        double value = from[place_of_band(H, W, C, n, i, j, c, row, column)] / gain(row, column);
                         for (int u = 0; u < count; u++)
                             for (int v = 0; v < count; v++)
                                 x[wf_ref_at(H, W, C, n, met(H, count, i, u), met(W, count, j, v), c)] +=
