@@ -111,7 +111,7 @@ typedef struct wf_runs {
  * grads, [K] unless given:
  *   ACTNORM  b, l              y = (x + b) * exp(3 * l)
  *   DENSE    w [K,K]           y = w x
- *   LU       p, sign, l [K,K], u [K,K], logs     y = P (strictly lower l + 1) (strictly upper u + diag(sign*exp(logs))) x
+ *   LU       p, sign, l [K,K], u [K,K], logs   y = P (strictly lower l + 1) (strictly upper u + diag(sign exp(logs))) x
  *            (Pv)[i] = v[p[i]]. p and sign are constants: their gradients are 0, as are those of unused triangles.
  *   HOUSEHOLDER  v [reflections,K]     y = H .. H x, the first v first, H = 1 - 2 v v' / (v' v)
  *   PERMUTATION  p             y = P x; P and the gradient of p as in LU */
@@ -151,7 +151,7 @@ typedef struct wf_linear_run {
  *   AFFINE_TANH     s, t            y = (x + t) exp(tanh s)
  *   AFFINE_SIGMOID  s, t            y = (x + t) sigmoid(s + 2)
  *   AFFINE_EXP      s, t            y = (x + t) exp(clamp s)
- *   RQSPLINE        3 count - 1     rational-quadratic spline of `count` pieces on [-bound, bound], the identity outside
+ *   RQSPLINE        3 count - 1     rational-quadratic spline of `count` pieces on [-bound, bound], identity outside
  *   MIXLOGISTIC     3 count + 2     logit of the distribution function of a mixture of `count` logistics, then affine
  *   SOS             1 + count (degree + 1)   integral of a sum of `count` squared polynomials, linear beyond +-bound */
 #define WF_TRANSFORMS(row)                                                                    \
@@ -301,7 +301,7 @@ struct wf_backend {
     /* y = x in the kept elements, 0 in the others. With `add`, y += that value. Not in place. */
     int (*mask)(wf_backend *b, const wf_coupling *c, int N, const wf_real *x, bool add, wf_real *y);
 
-    /* -- feature maps ------------------------------------------------------------------------------------------------ */
+    /* -- feature maps ---------------------------------------------------------------------------------------------- */
     size_t (*map_bytes)(wf_backend *b, const wf_map_shape *shape);
     /* Fills a map of shape.C = take + C channels: the first `take` of x's K channels, then all of cond.
      *   x     [N,H,W,K]; a pointer to a later channel of it selects `take` channels from there
@@ -327,14 +327,14 @@ struct wf_backend {
     int (*norm_backward)(wf_backend *b, const wf_map_shape *shape, const wf_map *x, const wf_map *dy, const wf_map *add,
                          wf_map *dx);
 
-    /* -- attention between the pixels of a picture, `heads` of d = C / heads channels each (Vaswani et al. 2017, eq. 1)  */
+    /* -- attention between pixels of a picture, `heads` of d = C / heads channels (Vaswani et al. 2017, eq. 1) */
     /* qkv [N,P,3C]: queries, keys, values. y [N,P,C]: at pixel i the sum of softmax_j(q_i k_j / sqrt(d)) v_j over the
      * pixels j that i attends to. */
     int (*attend)(wf_backend *b, wf_reach reach, int N, int P, int C, int heads, const wf_real *qkv, wf_real *y);
     int (*attend_backward)(wf_backend *b, wf_reach reach, int N, int P, int C, int heads, const wf_real *qkv,
                            const wf_real *dy, wf_real *dqkv); /* dqkv overwritten */
 
-    /* -- convolutions ------------------------------------------------------------------------------------------------ */
+    /* -- convolutions ---------------------------------------------------------------------------------------------- */
     int (*conv_create)(wf_backend *b, const wf_conv_spec *spec, wf_conv **out); /* expensive: create once per shape */
     void (*conv_destroy)(wf_backend *b, wf_conv *conv);
     /* residual [N,H,W,out], if the spec has one, may be y itself. */
@@ -356,10 +356,10 @@ struct wf_backend {
     int (*conv_fold)(wf_backend *b, int count, wf_conv *const *convs, const wf_weights *weights);
     int (*conv_unfold)(wf_backend *b, int count, wf_conv *const *convs, const wf_weights *weights);
 
-    /* -- densities and noise ----------------------------------------------------------------------------------------- */
+    /* -- densities and noise --------------------------------------------------------------------------------------- */
     /*   z       [N,P,K]
      *   weight  [N,P] of each pixel (NULL: 1)
-     *   logp    device [N], added to: sum over pixels of weight times the standard normal's log density (NULL: not computed)
+     *   logp    device [N], added to: sum over pixels of weight times the normal's log density (NULL: not computed)
      *   dz      [N,P,K] = -scale * weight * z (NULL: not computed) */
     int (*gaussian)(wf_backend *b, int N, int P, int K, const wf_real *z, const wf_real *weight, double *logp,
                     double scale, wf_real *dz);
@@ -375,7 +375,8 @@ struct wf_backend {
      * pixels.
      *   low       [N,H,W,C]  = (low + low-pass of the noise) * scale - 1/2
      *   detail    [N,H,W,3C] = (detail + details of the noise) * scale; NULL: low alone, the base
-     *   uniforms  4^h, h the DWT levels between the pixels and the resolution of low + detail (of low, at the base); for a Haar base any power of two
+     *   uniforms  4^h, h the DWT levels between the pixels and the resolution of low + detail (of low, at the base);
+     *             for a Haar base any power of two
      *   random    NULL: no noise but its mean, 1/2 in low and 0 in detail, for any taps
      *   index     host [N]; picture n uses the random numbers of index[n]
      *   taps      as for dwt (host)
@@ -390,7 +391,7 @@ struct wf_backend {
     int (*scale)(wf_backend *b, size_t n, double factor, double offset,
                  wf_real *x); /* x [n] = factor x + offset, in place */
 
-    /* -- optimizer ----------------------------------------------------------------------------------------------------- */
+    /* -- optimizer ------------------------------------------------------------------------------------------------- */
     /* Updates w, m, u and ema [n] by wf_adamax. bad: device [1]. Nothing changes if bad is not 0. If an element of g is
      * not finite, only bad changes, to 1. */
     int (*adamax)(wf_backend *b, const wf_adamax *rule, size_t n, wf_real *w, wf_real *m, wf_real *u, wf_real *ema,

@@ -105,7 +105,7 @@ static bool names(const char *spec, const struct row *row, int *device)
 int wf_backend_open(const char *spec, int threads, wf_backend **out)
 {
     *out = NULL;
-    WF_CHECK(threads >= 0, WF_USAGE, "threads: %d, want 0 (all) or more", threads);
+    WF_CHECK(threads >= 0, WF_USAGE, "threads: %d, expected 0 (all) or more", threads);
     if (!strcmp(spec, "auto")) {
         int status = open_cuda(0, threads, out);
         return status == WF_USAGE ? wf_cpu_open(threads, out) : status;
@@ -115,7 +115,7 @@ int wf_backend_open(const char *spec, int threads, wf_backend **out)
         if (names(spec, &rows[i], &device))
             return rows[i].open(device, threads, out);
     }
-    return wf_fail(WF_USAGE, "backend '%s' is none of auto, cpu, cuda, cuda:N, ref", spec);
+    return wf_fail(WF_USAGE, "unknown backend '%s', expected auto, cpu, cuda, cuda:N or ref", spec);
 }
 
 bool wf_backend_describe(int i, const char **name, char text[256])

@@ -252,7 +252,7 @@ WF_BODY void wf_lu_gradient(int K, const float *params, const double *dm, double
     WF_TOGETHER();
 }
 
-/* -- HOUSEHOLDER: v [reflections,K]; m = H .. H, H = 1 - 2 v v' / (v' v) --------------------------------------------- */
+/* -- HOUSEHOLDER: v [reflections,K]; m = H .. H, H = 1 - 2 v v' / (v' v) ------------------------------------------- */
 
 WF_BODY double wf_householder_factor(int K, const float *v)
 {
@@ -316,7 +316,7 @@ WF_BODY void wf_householder_gradient(int K, int reflections, const float *params
     }
 }
 
-/* -- PERMUTATION: p [K] --------------------------------------------------------------------------------------------- */
+/* -- PERMUTATION: p [K] -------------------------------------------------------------------------------------------- */
 
 WF_BODY void wf_permutation_matrix(int K, const float *params, double *m)
 {

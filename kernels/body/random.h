@@ -19,11 +19,11 @@
  *
  * Other wavelets (taps and details as for `dwt`; elements of every field are numbered as above):
  *     uniforms == 1         at the base as above; else the transform of U of the elements of [2H,2W,C]
- *     uniforms == 4         the low-pass of U of the elements of [2H,2W,C] at the base; else the transform of the low-pass of
- *                           U of the elements of [4H,4W,C]
- *     uniforms >= 16        with s = sqrt(1 / (12 * uniforms)): at the base 0.5 + s * (normal of element e); else, for element
- *                           e of low, 0.5 + s/2 * (normal of element 4e), and details s * (normals of 4e+1, 4e+2,
- * 4e+3) */
+ *     uniforms == 4         the low-pass of U of the elements of [2H,2W,C] at the base; else the transform of the
+ *                           low-pass of U of the elements of [4H,4W,C]
+ *     uniforms >= 16        with s = sqrt(1 / (12 * uniforms)): at the base 0.5 + s * (normal of element e); else, for
+ *                           element e of low, 0.5 + s/2 * (normal of element 4e), and for its details
+ *                           s * (normals of 4e+1, 4e+2, 4e+3) */
 #ifndef WF_BODY_RANDOM_H
 #define WF_BODY_RANDOM_H
 

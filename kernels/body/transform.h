@@ -7,7 +7,7 @@
  *     float wf_NAME_forward(how, x, params, stride, &log_derivative)     y = T(x); log_derivative = log T'(x)
  *     float wf_NAME_inverse(how, y, params, stride, &log_derivative)     x = T^-1(y); log_derivative = log T'(x)
  *     float wf_NAME_vjp(how, inverse, x, params, stride, dlogdet, g, dparams)
- *         forward: takes g, the gradient by y, and dlogdet, the gradient by log T'; returns the gradient by x, writes dparams
+ *         forward: g: gradient by y, dlogdet: gradient by log T'; returns the gradient by x, writes dparams
  *         inverse: takes g, the gradient by x, and dlogdet, the gradient by log T'; returns the gradient by y, writes
  * dparams */
 #ifndef WF_BODY_TRANSFORM_H

@@ -78,7 +78,7 @@ static void read_run(const wf_cpu_layout *l, const run *part, int n, int block, 
 static int check_pack(const wf_map_shape *shape, int take, int K, int C)
 {
     WF_CHECK(take >= 0 && take <= K && C >= 0 && shape->C == take + C, WF_INTERNAL,
-             "map: %d channels, but %d of %d and %d come in", shape->C, take, K, C);
+             "map: %d channels, expected %d of %d plus %d", shape->C, take, K, C);
     return WF_OK;
 }
 

@@ -28,7 +28,7 @@ typedef struct matvec_call {
 /* Fills in the columns of A, or of A' if transposed; offset NULL: zero. */
 static int call_open(wf_cpu *cpu, size_t n, int K, const float *A, bool transposed, const float *offset, matvec_call *m)
 {
-    WF_CHECK(K > 0 && K < 16384, WF_INTERNAL, "matvec: K is %d", K);
+    WF_CHECK(K > 0 && K < 16384, WF_INTERNAL, "matvec: K is %d, expected 1 to 16383", K);
     size_t k = (size_t)K, padded = (k + WF_LANES - 1) / WF_LANES * WF_LANES, threads = (size_t)cpu->base.threads;
     size_t stage = (PIXELS + 1) * k + 2 * WF_LANES, sums = threads * (k + 1) * k;
     void *memory;

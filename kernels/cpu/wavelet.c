@@ -79,8 +79,8 @@ enum { REACH = (MOST_TAPS / 2 - 1) * MOST_CHANNELS };
 
 /* The taps of the two sums that a pass takes of the same runs, and the rotations.
  *   forward  first and second are h and g at contiguous places
- *   back     low and high alternate, latest first. The sum by `first`, the even taps h[0] g[0] h[2] g[2] .., is the first of two places; the sum by `second`, the odd taps, is the second
- * place. */
+ *   back     low and high alternate, latest first; first is the even taps h[0] g[0] h[2] g[2] .. and gives the first of
+ *            two places, second is the odd taps and gives the second place */
 typedef struct filter {
     int count;
     float first[MOST_TAPS], second[MOST_TAPS];
@@ -290,7 +290,7 @@ static size_t place_ahead(const strip *s, size_t i, size_t n)
     return (2 * i + n - s->before % n) % n;
 }
 
-/* Prefetches the next input. Without it all sums would wait for memory. */
+/* Prefetches the next input, for which the processor would wait after the last sum. */
 static void prefetch_to_read(const float *from, size_t n)
 {
     for (size_t i = 0; i < n; i += 16)
@@ -481,7 +481,7 @@ static int check_shape(int count, int N, int H, int W, int C)
     WF_CHECK(N > 0 && H > 0 && W > 0 && C > 0 && H % 2 == 0 && W % 2 == 0 && count > 0 && count % 2 == 0, WF_INTERNAL,
              "wavelet: [%d,%d,%d,%d] with %d taps", N, H, W, C, count);
     WF_CHECK(count == 2 || (C <= MOST_CHANNELS && count <= MOST_TAPS), WF_INTERNAL,
-             "wavelet: %d channels, %d taps, want at most %d and %d", C, count, MOST_CHANNELS, MOST_TAPS);
+             "wavelet: %d channels, %d taps, expected at most %d and %d", C, count, MOST_CHANNELS, MOST_TAPS);
     return WF_OK;
 }
 

@@ -120,7 +120,7 @@ WF_VEC void transform_products(const wf_eight *m, int step, wf_eight *y, int y_s
 #undef A
 #undef B
 
-/* -- V, U and their products ------------------------------------------------------------------------------------------- */
+/* -- V, U and their products --------------------------------------------------------------------------------------- */
 
 /* Floats from one matrix of V, or of U, to the next. */
 static size_t matrix_V(const winograd *c)

@@ -38,7 +38,7 @@ struct wf_conv {
 
 #define WF_BOTH __host__ __device__ __forceinline__
 
-/* -- sizes --------------------------------------------------------------------------------------------------------------- */
+/* -- sizes --------------------------------------------------------------------------------------------------------- */
 
 static WF_BOTH size_t pixels_of(const geometry *g)
 {
@@ -100,9 +100,9 @@ static int work_open(wf_cuda *cuda, const wf_conv *conv, const wf_weights *p, wo
     return WF_OK;
 }
 
-/* -- folding --------------------------------------------------------------------------------------------------------------- */
+/* -- folding ------------------------------------------------------------------------------------------------------- */
 
-enum { TOGETHER = 128, STRIDES = 64 }; /* TOGETHER: most convolutions of a launch; STRIDES: blocks that fold each of them */
+enum { TOGETHER = 128, STRIDES = 64 }; /* most convolutions of a launch; blocks that fold each of them */
 
 typedef struct entry {
     geometry g;
@@ -232,7 +232,7 @@ static __global__ void widen(size_t n, float *dw)
     }
 }
 
-/* -- the taps of a few channels ---------------------------------------------------------------------------------------- */
+/* -- the taps of a few channels ------------------------------------------------------------------------------------ */
 
 /* Moves pixel `p` by tap t. Returns false outside of its picture. */
 static __device__ __forceinline__ bool moved(const geometry *g, size_t p, int t, int sign, size_t *to)
@@ -286,7 +286,7 @@ static __global__ void finish_all(geometry g, size_t n, const void *convolved, c
         wf_cuda_store(y, g.bf16, i, finish(&g, i, wf_cuda_load(convolved, g.bf16, i), bias, residual));
 }
 
-/* -- creating ------------------------------------------------------------------------------------------------------------ */
+/* -- creating ------------------------------------------------------------------------------------------------------ */
 
 static void conv_destroy(wf_backend *b, wf_conv *conv)
 {
@@ -380,7 +380,7 @@ static int conv_create(wf_backend *b, const wf_conv_spec *spec, wf_conv **out)
     return WF_OK;
 }
 
-/* -- running ------------------------------------------------------------------------------------------------------------- */
+/* -- running ------------------------------------------------------------------------------------------------------- */
 
 static void list(int count, wf_conv *const *convs, const wf_weights *weights, batch *all)
 {
@@ -450,7 +450,8 @@ static int conv_forward(wf_backend *b, wf_conv *conv, const wf_weights *weights,
     const geometry *g = &conv->g;
     size_t n = pixels_of(g) * (size_t)g->out;
     work k;
-    WF_CHECK(!conv->spec.residual == !residual, WF_INTERNAL, "conv: residual given or missing against its spec");
+    WF_CHECK(!conv->spec.residual == !residual, WF_INTERNAL,
+             "conv: a residual is given without one in the spec, or is missing");
     WF_TRY(work_open(cuda, conv, weights, &k));
     WF_TRY(fold_one(b, conv, weights, &k));
     void *w = k.folded, *bias = k.folded + bias_at(g);
@@ -503,7 +504,7 @@ static int conv_backward(wf_backend *b, wf_conv *conv, const wf_weights *weights
     const geometry *g = &conv->g;
     wf_weights p = *weights;
     work k;
-    WF_CHECK(!p.dw == !p.dbias && !p.dw == !p.dlogs, WF_INTERNAL, "conv: all three parameter gradients, or none");
+    WF_CHECK(!p.dw == !p.dbias && !p.dw == !p.dlogs, WF_INTERNAL, "conv: dw, dbias and dlogs must be given together");
     WF_TRY(work_open(cuda, conv, &p, &k));
     if (dx)
         WF_TRY(fold_one(b, conv, weights, &k));

@@ -25,7 +25,7 @@ int wf_cuda_failed(cudaError_t e, const char *what)
     return wf_fail(WF_INTERNAL, "cuda: %s: %s", what, cudaGetErrorString(e));
 }
 
-/* -- memory ---------------------------------------------------------------------------------------------------------- */
+/* -- memory -------------------------------------------------------------------------------------------------------- */
 
 static int cuda_alloc(wf_backend *b, size_t bytes, void **out)
 {
@@ -135,7 +135,7 @@ static int cuda_upload(wf_backend *b, wf_real *to, const void *from, wf_dtype dt
     return WF_OK;
 }
 
-/* -- to the host ------------------------------------------------------------------------------------------------------- */
+/* -- to the host --------------------------------------------------------------------------------------------------- */
 
 static int fetch(wf_cuda *cuda, void *to, const void *from, size_t bytes)
 {

@@ -78,7 +78,7 @@ int wf_cuda_failed(cudaError_t error, const char *what) WF_MUST;
 /* Memory, not cleared; valid until the next call with the same pool, in the order of the stream. */
 int wf_cuda_pool_take(wf_cuda *cuda, wf_cuda_pool *pool, size_t bytes, void *out) WF_MUST;
 
-/* Opens the staging buffers, and closes them with the pools and the spare read-backs. Close even after a failed open. */
+/* Opens the staging buffers; closes them, the pools and the spare read-backs. Close even after a failed open. */
 int wf_cuda_memory_open(wf_cuda *cuda) WF_MUST;
 void wf_cuda_memory_close(wf_cuda *cuda);
 

@@ -54,7 +54,7 @@ static __global__ void pack_adjoint(packing p, size_t n, const void *map, float 
 static int packing_of(const wf_map_shape *s, int take, int K, int C, packing *p)
 {
     WF_CHECK(take >= 0 && take <= K && C >= 0 && s->C == take + C, WF_INTERNAL,
-             "map: %d channels, but %d of %d and %d come in", s->C, take, K, C);
+             "map: %d channels, expected %d of %d plus %d", s->C, take, K, C);
     p->take = take;
     p->K = K;
     p->C = C;
@@ -103,7 +103,7 @@ static int unpack(wf_backend *b, const wf_map_shape *shape, const wf_map *map, w
     return WF_OK;
 }
 
-/* -- relu: eight channels a thread ------------------------------------------------------------------------------------- */
+/* -- relu: eight channels a thread --------------------------------------------------------------------------------- */
 
 static __global__ void __launch_bounds__(WF_CUDA_THREADS)
     relu_adjoint(size_t n, bool bf16, const void *y, const void *add, void *dy)
@@ -122,7 +122,7 @@ static int relu_backward(wf_backend *b, const wf_map_shape *shape, const wf_map 
     return WF_OK;
 }
 
-/* -- gates ------------------------------------------------------------------------------------------------------------- */
+/* -- gates --------------------------------------------------------------------------------------------------------- */
 
 /* A map of C channels and one of 2C. */
 typedef struct gating {

@@ -21,8 +21,8 @@ static size_t runs_of(size_t n, int K)
 }
 
 /* y[p,i] = sum over j of A[i * row + j * column] x[p,j] + a[i]; x and y [count] pixels, x in shared memory. */
-static __device__ __forceinline__ void multiply_run(int K, int row, int column, const float *A, const float *a, int count,
-                                               const float *x, float *y)
+static __device__ __forceinline__ void multiply_run(int K, int row, int column, const float *A, const float *a,
+                                                    int count, const float *x, float *y)
 {
     for (int e = (int)threadIdx.x; e < count * K; e += (int)blockDim.x) {
         int p = e / K, i = e % K;
@@ -94,7 +94,7 @@ static __global__ void add_shares(int entries, int K, int blocks, const double *
 
 static int check(int K)
 {
-    WF_CHECK(K > 0 && K <= 2048, WF_INTERNAL, "matvec: K is %d, from 1 to 2048", K);
+    WF_CHECK(K > 0 && K <= 2048, WF_INTERNAL, "matvec: K is %d, expected 1 to 2048", K);
     return WF_OK;
 }
 

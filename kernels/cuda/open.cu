@@ -71,7 +71,7 @@ static int start(wf_cuda *cuda)
     cudnnStatus_t dnn = cudnnCreate(&cuda->dnn);
     WF_CHECK(!dnn, WF_INTERNAL, "cuda: cuDNN does not start: %s", cudnnGetErrorString(dnn));
     dnn = cudnnSetStream(cuda->dnn, cuda->stream);
-    WF_CHECK(!dnn, WF_INTERNAL, "cuda: cuDNN takes no stream: %s", cudnnGetErrorString(dnn));
+    WF_CHECK(!dnn, WF_INTERNAL, "cuda: cudnnSetStream fails: %s", cudnnGetErrorString(dnn));
     name_choices(cuda);
     return WF_OK;
 }

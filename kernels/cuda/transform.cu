@@ -202,7 +202,7 @@ static int mask(wf_backend *b, const wf_coupling *c, int N, const wf_real *x, bo
     return WF_OK;
 }
 
-/* -- the standard normal ------------------------------------------------------------------------------------------------ */
+/* -- the standard normal ------------------------------------------------------------------------------------------- */
 
 static __global__ void __launch_bounds__(WF_CUDA_THREADS)
     normal_density(size_t D, int K, const float *z, const float *weight, float scale, float *dz, double *pieces,

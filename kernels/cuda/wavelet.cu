@@ -184,7 +184,7 @@ static int idwt(wf_backend *b, const double *taps, int count, int N, int H, int 
     return WF_OK;
 }
 
-/* -- one axis of [outer,n,inner] -------------------------------------------------------------------------------------- */
+/* -- one axis of [outer,n,inner] ----------------------------------------------------------------------------------- */
 
 static __global__ void analyse_axis(filter f, size_t count, int n, size_t inner, const float *x, float *low,
                                     float *high)

@@ -28,7 +28,7 @@ void wf_ref_free(wf_backend *b, void *memory)
 int wf_ref_upload(wf_backend *b, wf_real *to, const void *from, wf_dtype dtype, size_t n)
 {
     (void)b;
-    WF_CHECK(dtype == WF_F32 || dtype == WF_F64, WF_INTERNAL, "ref: upload of neither F32 nor F64");
+    WF_CHECK(dtype == WF_F32 || dtype == WF_F64, WF_INTERNAL, "ref: upload takes F32 or F64");
     double *t = (double *)to;
     if (dtype == WF_F64 && n)
         memcpy(t, from, n * sizeof *t);
@@ -41,7 +41,7 @@ int wf_ref_upload(wf_backend *b, wf_real *to, const void *from, wf_dtype dtype, 
 int wf_ref_download(wf_backend *b, void *to, wf_dtype dtype, const wf_real *from, size_t n)
 {
     (void)b;
-    WF_CHECK(dtype == WF_F32 || dtype == WF_F64, WF_INTERNAL, "ref: download to neither F32 nor F64");
+    WF_CHECK(dtype == WF_F32 || dtype == WF_F64, WF_INTERNAL, "ref: download gives F32 or F64");
     const double *f = (const double *)from;
     if (dtype == WF_F64 && n)
         memcpy(to, f, n * sizeof *f);

@@ -119,6 +119,15 @@ static void shares(const head *h, int i, double *share)
         share[j] /= sum;
 }
 
+/* Returns channel c of the values, averaged by the shares. */
+static double mean_value(const head *h, const double *share, int c)
+{
+    double sum = 0;
+    for (int j = 0; j < h->P; j++)
+        sum += share[j] * query(h, j)[2 * h->C + (size_t)c];
+    return sum;
+}
+
 int wf_ref_attend(wf_backend *b, wf_reach reach, int N, int P, int C, int heads, const wf_real *qkv, wf_real *y)
 {
     (void)b;
@@ -131,12 +140,8 @@ int wf_ref_attend(wf_backend *b, wf_reach reach, int N, int P, int C, int heads,
             double *to = (double *)y + (size_t)n * (size_t)P * (size_t)C + k * d;
             for (int i = 0; i < P; i++) {
                 shares(&h, i, share);
-                for (int c = 0; c < d; c++) {
-                    double sum = 0;
-                    for (int j = 0; j < P; j++)
-                        sum += share[j] * query(&h, j)[2 * h.C + (size_t)c];
-                    to[(size_t)i * h.C + (size_t)c] = sum;
-                }
+                for (int c = 0; c < d; c++)
+                    to[(size_t)i * h.C + (size_t)c] = mean_value(&h, share, c);
             }
         }
     free(share);

@@ -121,7 +121,7 @@ static int lu_expand(int K, const double *params, double *M, double *logdet)
     lu v = lu_view(K, params);
     for (int i = 0; i < K; i++)
         WF_CHECK(v.p[i] >= 0 && v.p[i] < K && v.p[i] == floor(v.p[i]), WF_DATA,
-                 "linear: row %d of the permutation is %g, want a whole number below %d", i, v.p[i], K);
+                 "linear: row %d of the permutation is %g, expected a whole number below %d", i, v.p[i], K);
     size_t KK = (size_t)K * (size_t)K;
     double *L;
     WF_TRY(wf_ref_scratch(3 * KK, &L));
@@ -170,7 +170,7 @@ static int permute(int K, const double *p, double *M)
     memset(M, 0, (size_t)K * (size_t)K * sizeof *M);
     for (int i = 0; i < K; i++) {
         WF_CHECK(p[i] >= 0 && p[i] < K && p[i] == floor(p[i]), WF_DATA,
-                 "linear: row %d of the permutation is %g, want a whole number below %d", i, p[i], K);
+                 "linear: row %d of the permutation is %g, expected a whole number below %d", i, p[i], K);
         M[i * K + (int)p[i]] = 1;
     }
     return WF_OK;

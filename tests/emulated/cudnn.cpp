@@ -138,7 +138,7 @@ cudnnStatus_t cudnnBackendSetAttribute(cudnnBackendDescriptor_t handle, cudnnBac
     return CUDNN_STATUS_SUCCESS;
 }
 
-/* -- what is finalized ------------------------------------------------------------------------------------------------------ */
+/* -- what is finalized --------------------------------------------------------------------------------------------- */
 
 /* Four numbers or five, of which a missing third is `missing`. */
 static bool get_dims(const descriptor *d, int name, int64_t missing, int64_t out[5])
@@ -332,7 +332,7 @@ cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t handle, cudnnBac
     }
 }
 
-/* -- running ------------------------------------------------------------------------------------------------------------------ */
+/* -- running ------------------------------------------------------------------------------------------------------- */
 
 struct memory {
     std::map<int64_t, void *> given;

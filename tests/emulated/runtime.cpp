@@ -81,7 +81,7 @@ static cudaError_t enter(const char *name)
             return lost;                    \
     } while (0)
 
-/* -- memory ------------------------------------------------------------------------------------------------------------ */
+/* -- memory -------------------------------------------------------------------------------------------------------- */
 
 enum { GUARD = 256 };
 static std::map<char *, size_t> device_memory, pinned_memory;
@@ -171,7 +171,7 @@ cudaError_t cudaMemGetInfo(size_t *available, size_t *total)
     return cudaSuccess;
 }
 
-/* -- streams ------------------------------------------------------------------------------------------------------------- */
+/* -- streams ------------------------------------------------------------------------------------------------------- */
 
 static std::map<emulated_stream *, bool> streams;
 
@@ -339,7 +339,7 @@ cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t begin, cudaEvent_t end)
     return cudaSuccess;
 }
 
-/* -- devices ------------------------------------------------------------------------------------------------------------- */
+/* -- devices ------------------------------------------------------------------------------------------------------- */
 
 cudaError_t cudaGetDeviceCount(int *count)
 {
@@ -392,7 +392,7 @@ const char *cudaGetErrorString(cudaError_t e)
                                           : "emulated error";
 }
 
-/* -- blocks ------------------------------------------------------------------------------------------------------------- */
+/* -- blocks -------------------------------------------------------------------------------------------------------- */
 
 uint3 threadIdx, blockIdx;
 dim3 blockDim, gridDim;

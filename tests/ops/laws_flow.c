@@ -118,7 +118,7 @@ int law_matvec_gradient(void)
     return check_gradient("da", matvec_loss, &c, c.a, da, 4);
 }
 
-/* -- couplings: 2 pictures of 3 pixels, 5 channels of which 2 are kept, at every pixel or at every other --------------- */
+/* -- couplings: 2 pictures of 3 pixels, 5 channels of which 2 are kept, at every pixel or at every other ----------- */
 
 enum { THETA = 18 * WF_TRANSFORM_MAX_PARAMETERS };
 
