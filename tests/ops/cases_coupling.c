@@ -25,7 +25,7 @@ static wf_coupling coupling_of(const dims *d)
     return c;
 }
 
-/* Numbers of a picture: of x, and of params. */
+/* Elements of a picture's x; params_of counts those of its params. */
 static size_t state_of(const dims *d)
 {
     return (size_t)d->H * (size_t)d->W * (size_t)d->K;
@@ -88,7 +88,7 @@ int case_transform_inverse_backward(run *r, const dims *d)
     return r->backend->transform_inverse_backward(r->backend, &c, d->N, x, params, g, 0.7, dparams);
 }
 
-/* variant 1: added. */
+/* variant 1: added to y. */
 int case_mask(run *r, const dims *d)
 {
     wf_coupling c = coupling_of(d);

@@ -1,4 +1,4 @@
-/* laws_flow.c - of matrices, couplings, convolutions and the rest of networks */
+/* laws_flow.c - laws of matrices, couplings, convolutions and the other parts of nets */
 #include "laws.h"
 
 /* -- linear ------------------------------------------------------------------------------------------------------- */
@@ -21,7 +21,7 @@ static int linear_loss(void *user, double *loss)
     return WF_OK;
 }
 
-/* actnorm, dense, LU, actnorm, two reflections, permutation */
+/* The parts: actnorm, dense, LU, actnorm, two reflections, permutation. */
 static void linear_setup(linear_case *c)
 {
     static const wf_linear_kind kinds[PARTS] = {WF_LINEAR_ACTNORM, WF_LINEAR_DENSE,       WF_LINEAR_LU,
@@ -77,7 +77,7 @@ int law_linear_inverse(void)
     return WF_OK;
 }
 
-/* By hand: y = P L U x for l = 2, u = 3, diagonal -1 and 4, rows swapped, after (x + b) exp(3 l). */
+/* Computed by hand: y = P L U x for l = 2, u = 3, diagonal -1 and 4, rows swapped, after (x + b) exp(3 l). */
 int law_linear_values(void)
 {
     double lu[14] = {1, 0, -1, 1, 0, 0, 2, 0, 0, 3, 0, 0, 0, log(4)}, actnorm[4] = {0.5, -1, 0, log(2) / 3};
@@ -118,12 +118,12 @@ int law_matvec_gradient(void)
     return check_gradient("da", matvec_loss, &c, c.a, da, 4);
 }
 
-/* -- couplings: 2 pictures of 3 pixels, 5 channels of which 2 are kept, at every pixel or at every other ----------- */
+/* -- couplings: 2 pictures of 3 pixels, 5 channels, 2 of them kept, at every pixel or at every other --------------- */
 
-enum { THETA = 18 * WF_TRANSFORM_MAX_PARAMETERS };
+enum { PARAMS = 18 * WF_TRANSFORM_MAX_PARAMETERS };
 
 typedef struct coupling_case {
-    double x[30], params[THETA], y[30], c[30], dlogdet, weight[6];
+    double x[30], params[PARAMS], y[30], c[30], dlogdet, weight[6];
     wf_coupling of;
 } coupling_case;
 
@@ -136,7 +136,7 @@ static void coupling_setup(int t, coupling_case *c)
 {
     fill((double *)c, offsetof(coupling_case, of) / sizeof(double), 2 + t, 1);
     for (int i = 0; i < 30; i++)
-        c->x[i] *= 4; /* beyond the bounds of those that have some */
+        c->x[i] *= 4; /* beyond the bounds of the kinds that have bounds */
     c->of = (wf_coupling){1, 3, 5, 2, 3, t % 2 ? WF_EVEN_PIXELS : WF_EVERY_PIXEL, transforms[t]};
 }
 
@@ -152,7 +152,7 @@ static int coupling_loss(void *user, double *loss)
 int law_transform_gradient(void)
 {
     coupling_case c;
-    double g[30], dparams[THETA];
+    double g[30], dparams[PARAMS];
     for (int t = 0; t < transform_count; t++) {
         coupling_setup(t, &c);
         memcpy(g, c.c, sizeof g);
@@ -164,7 +164,7 @@ int law_transform_gradient(void)
     return WF_OK;
 }
 
-/* The log-determinant is the sum of the logarithms of dy/dx, and the inverse takes both back. */
+/* The log-determinant is the sum of log dy/dx, and the inverse undoes both results. */
 int law_transform_inverse(void)
 {
     const double h = 1e-5;
@@ -193,7 +193,7 @@ int law_transform_inverse(void)
     return WF_OK;
 }
 
-/* One element by hand. */
+/* Compares one element with values computed by hand. */
 static int expect_transform(wf_transform how, double x, const double *params, double y, double log_derivative)
 {
     double got = NAN, logdet[1] = {0};
@@ -284,7 +284,7 @@ static int norm_loss(void *user, double *loss)
     return WF_OK;
 }
 
-/* And channels 1, 3, 5, 7, whose mean is 4 and variance 5. */
+/* Gradients, and values: channels 1, 3, 5, 7 have mean 4 and variance 5. */
 int law_norm(void)
 {
     const double x[4] = {1, 3, 5, 7};
@@ -302,7 +302,7 @@ int law_norm(void)
     return WF_OK;
 }
 
-/* 2 pictures of 5 pixels, 2 heads of 2 channels; context: the reach */
+/* 2 pictures of 5 pixels, 2 heads of 2 channels; user: the reach. */
 static int attend_loss(void *user, double *loss)
 {
     WF_TRY(wf_ref_attend(NULL, *(wf_reach *)user, 2, 5, 4, 2, R(net.qkv), R(net.y)));
@@ -310,7 +310,8 @@ static int attend_loss(void *user, double *loss)
     return WF_OK;
 }
 
-/* And of two pixels, the second's key fits the first's query log 3 better; nothing fits the second's. Values are 4 and 8. */
+/* Gradients, and values of two pixels. The second key's product with the first query is log 3 larger; the second query
+ * gives equal products. The values are 4 and 8. */
 int law_attend(void)
 {
     const double qkv[6] = {1, 0, 4, 0, log(3), 8};
@@ -327,7 +328,7 @@ int law_attend(void)
     return WF_OK;
 }
 
-/* One tap of weight 1 at row 0, column 2 of the kernel: the picture moves down and left. */
+/* One tap of weight 1 at row 0, column 2 of the kernel moves the picture down and left. */
 int law_conv_orientation(void)
 {
     double w[9] = {0}, zero[1] = {0}, logs[1] = {log(2) / 3}, x[4] = {1, 2, 3, 4}, y[4];
