@@ -80,7 +80,7 @@ static int measure_all(wf_cuda *cuda, int count, wf_cuda_way *run, void *user, c
     }
     if (*best >= 0)
         return WF_OK;
-    return status ? status : wf_fail(WF_INTERNAL, "cuda: all %d ways fail for %s", count, key);
+    return status ? status : wf_fail(WF_INTERNAL, "cuda: there are no ways to choose from");
 }
 
 int wf_cuda_choose(wf_cuda *cuda, const char *key, int count, wf_cuda_way *run, void *user, int *best)
