@@ -91,7 +91,8 @@ static inline int gaussian_density(void *user, int n, const int *chain, const do
     return WF_OK;
 }
 
-/* Distance of the mean of f [chains,draws] from its true value in standard errors; NAN unless at least 400 effective draws. */
+/* Distance of the mean of f [chains,draws] from its true value in standard errors; NAN unless at least 400 effective
+ * draws. */
 static inline double distance(const record *r, const double *f, double truth, double truth_error)
 {
     wf_diagnosis d;

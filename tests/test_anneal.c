@@ -1,11 +1,11 @@
-/* test_anneal.c - annealed densities of one level and of several: gradients, spaces, bits, and what they draw */
+/* test_anneal.c - annealed densities of one level and of several: gradients, spaces, bits, beginnings and ends */
 #include "../lib/pyramid/pyramid.h"
 #include "../lib/sample/sample.h"
 #include "anneal.h"
 
 enum { LEVELS = 3, SIDE = 8, CHAINS = 3, SEED = 11 };
 
-/* What a chain can be run on. */
+/* Levels, size of the lowest low-pass and temperatures of an annealed density. */
 typedef struct target {
     const char *what;
     int first, last, H, W;
@@ -35,7 +35,7 @@ static wf_model shaken_model(void)
     return model;
 }
 
-/* Pictures of random 8-bit pixels under `chains` chains, or NULL at the base; the caller's. */
+/* Pictures of random 8-bit pixels, the low-passes of `chains` chains, or NULL at the base; owned by the caller. */
 static float *random_low(const target *t, int chains)
 {
     size_t n = (size_t)chains * (size_t)(t->H * t->W * 3);
@@ -58,7 +58,7 @@ static wf_anneal *open_target(const wf_model *model, const target *t, bool data,
     return a;
 }
 
-/* Positions [chains,D] that chains may begin at, the caller's. */
+/* Positions [chains,D] at which chains may begin; owned by the caller. */
 static double *starts(wf_anneal *a, int chains)
 {
     uint64_t id[100];
@@ -76,7 +76,7 @@ static void density(wf_anneal *a, int n, const int *chain, const double *x, doub
 
 /* -- gradients ---------------------------------------------------------------------------------------------------- */
 
-/* At chain 1's position, both sides of every coordinate (or every few) as two rows of one call. */
+/* Steps to both sides of every (or every few) coordinates of chain 1, as two rows of one call. */
 static void check_gradient(wf_anneal *a, const char *what, bool data)
 {
     enum { POINTS = 40 };
@@ -118,8 +118,8 @@ Test(anneal, gradients_are_those_of_the_density, .timeout = 120)
 
 /* -- densities ---------------------------------------------------------------------------------------------------- */
 
-/* The same ids begin in both spaces, so x = f^-1(z). With log p(x) at T = 1 from the forward flows alone,
- * log|det dz/dx| = log p(x) - log N(z), and the latent density is p(x)^g carried over: log pi_z = log pi_x - log|det dz/dx|. */
+/* The same ids begin in both spaces, so x = f^-1(z). With log p(x) at T = 1 from the forward flows alone, log|det
+ * dz/dx| = log p(x) - log N(z), and the latent density is p(x)^g carried over: log pi_z = log pi_x - log|det dz/dx|. */
 static void check_spaces(const wf_model *model, target t, wf_backend *b)
 {
     target plain = t;
@@ -182,7 +182,7 @@ Test(anneal, latents_at_temperature_1_are_standard_normal)
     free(g);
 }
 
-/* Relative to the largest component, for a gradient's small ones are differences of large ones. */
+/* Errors are relative to the largest component: small ones are differences of large numbers. */
 static void check_single_precision(const wf_model *model, const target *t, bool data, wf_backend *fast,
                                    wf_backend *exact)
 {
@@ -224,7 +224,7 @@ Test(anneal, single_precision_is_close)
 
 /* -- bits --------------------------------------------------------------------------------------------------------- */
 
-/* Rows of one call with `n` chains, against those of the call with all. */
+/* Compares the rows of one call with `n` chains with the rows of the call with all. */
 static void check_rows(wf_anneal *a, int n, const int *chain, const double *x, const double *logp, const double *g)
 {
     size_t D = wf_anneal_size(a);
@@ -315,7 +315,7 @@ static double farthest(const float *a, const float *b, size_t n)
     return worst;
 }
 
-/* One level: the very bits. Several: but for roundings on the way. */
+/* One level gives the same bits, several the same numbers up to rounding on the way. */
 static void check_start(const wf_model *model, const target *t, bool data, wf_backend *b)
 {
     enum { n = CHAINS, ROOM = n * 6 * 4 * 9 };

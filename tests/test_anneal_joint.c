@@ -1,12 +1,14 @@
-/* test_anneal_joint.c - two levels at once are not two levels one after the other: a grey picture of 2x2 pixels, so one number
- * at the base and three details, whose spread depends strongly on the base; against quadrature over all four */
+/* test_anneal_joint.c - annealing two levels jointly differs from annealing them one after the other
+ *
+ * A grey picture of 2x2 pixels has one number at the base and three details, whose spread depends strongly on the base.
+ * Draws are compared with quadrature over all four. */
 #include "annealed_draws.h"
 
 enum { SIDE = 21, NODES = SIDE * SIDE * SIDE, BASES = 121, STATISTICS = 3 };
 
 static const double temperature = 0.7;
 
-/* Details that are the smaller the higher their low-pass: half of a net's channels grow with it, half fall. */
+/* Makes details smaller for a higher low-pass: half of the net's channels grow with it, half fall. */
 static void lean(void *user, const wf_flow *flow, float *weights)
 {
     char name[64];
@@ -22,12 +24,12 @@ static void lean(void *user, const wf_flow *flow, float *weights)
     }
 }
 
-/* Under p^g of both levels ("joint") or of each by itself: mean and variance of the base, and mean square of the details. */
+/* Mean and variance of the base and mean square of the details, under p^g of both levels (joint) or of each alone. */
 typedef struct truth {
     double joint[STATISTICS], product[STATISTICS];
 } truth;
 
-/* At one base: integrals over D of p(D|x0)^g and of the same times |D|^2, as sums over z where the density of p^g is near a
+/* Integrals over D of p(D|x0)^g and of p(D|x0)^g |D|^2 at one base, as sums over z. The density of p^g in z is near a
  * normal of variance 1/g, so that equal steps converge exponentially. */
 static void integrate_details(evaluator *e, double g, double low, double out[2])
 {
@@ -96,7 +98,7 @@ static wf_anneal *open_levels(const wf_model *model, int first, int last, bool d
     return anneal(model, &spec, b, chains);
 }
 
-/* Distances of draws' statistics from those of `want`: c are coefficients [1 or 4,chains,draws]. */
+/* Distances of the draws' statistics from `want`; c: coefficients [1 or 4,chains,draws]. */
 static void distances(const record *r, const double *c, bool details, const double want[STATISTICS],
                       double out[STATISTICS])
 {
@@ -132,7 +134,7 @@ static void check_joint(const wf_model *model, const truth *t, bool data, wf_bac
     free(c);
 }
 
-/* The mean square of the details by one chain on each of many bases. */
+/* Mean square of the details from one chain on each of many bases. */
 static void check_details(const wf_model *model, const truth *t, wf_backend *b, const float *base, int runs)
 {
     enum { DRAWS = 20 };

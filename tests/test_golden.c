@@ -66,7 +66,7 @@ static void agree(const char *what, const double *have, const double *want, size
                   what, i, n, have[i], want[i], largest);
 }
 
-/* Device numbers against the golden tensor. */
+/* Compares device numbers with the golden tensor. */
 static void agree_device(wf_backend *b, const wf_real *have, const wf_safetensors *golden, const char *name,
                          double tolerance)
 {
@@ -78,7 +78,7 @@ static void agree_device(wf_backend *b, const wf_real *have, const wf_safetensor
     free(host);
 }
 
-/* A parameter vector, tensor by tensor, so that none hides behind the largest. */
+/* Compares a parameter vector tensor by tensor, so that errors of small tensors show. */
 static void agree_params(const wf_flow *flow, const double *have, const wf_tensor *want, double tolerance)
 {
     char name[64];
@@ -283,7 +283,7 @@ Test(golden, pyramid)
 
 /* -- every wavelet ------------------------------------------------------------------------------------------------ */
 
-/* Of a picture's second halving 10 x 6 pixels are left, fewer than many a filter has taps. */
+/* The second level of a picture has 10 x 6 pixels, fewer than some filters have taps. */
 static void check_wavelet(wf_backend *b, const wf_safetensors *golden, const wf_wavelet *w, double tolerance)
 {
     char low[32], detail[32];
@@ -372,7 +372,7 @@ static void train(wf_backend *b, const wf_safetensors *golden, wf_flow *flow, wf
         double have = 8 - sum / (log(2) * (double)step_x), want = ((const double *)loss->data)[i];
         agree("loss", &have, &want, 1, tolerance);
         wf_optimizer_begin(optimizer, (int64_t)i, 1e-3);
-        optimizer->rule.decay = optimizer->decay; /* there from the first step on */
+        optimizer->rule.decay = optimizer->decay; /* present from the first step on */
         OK(wf_flow_backward(flow, optimizer->w, c, -1 / (log(2) * (double)step_x), wf_optimizer_sink, optimizer, NULL,
                             NULL));
         double bad;

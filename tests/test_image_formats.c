@@ -14,7 +14,7 @@
 
 enum { H = 21, W = 18, SAMPLES = H * W * 4 };
 
-/* Smooth, so that lossy formats give back about what went in. */
+/* A smooth picture, which lossy formats give back approximately. */
 static uint8_t sample(int y, int x, int c)
 {
     return (uint8_t)(20 + 4 * y + 3 * x + 30 * c);
@@ -78,7 +78,7 @@ static void check_near(const wf_image *image, int C, int slack, const char *what
     }
 }
 
-/* Neither a prefix nor a changed byte is taken for the picture of another size, and none is a signal. */
+/* Prefixes and changed bytes give neither a picture of another size nor a signal. */
 static void check_faults(const uint8_t *bytes, size_t n, const char *what)
 {
     for (size_t cut = 0; cut < n; cut++) {
@@ -168,7 +168,7 @@ Test(image_formats, jpeg)
     }
 }
 
-/* libjpeg fills with grey what is missing, and so would Pillow show it; filler before a marker does no harm. */
+/* libjpeg fills missing parts with grey, as Pillow would show them. Filler bytes before a marker are allowed. */
 Test(image_formats, jpeg_damage)
 {
     size_t n;
@@ -187,7 +187,7 @@ Test(image_formats, jpeg_damage)
     free(odd);
 }
 
-/* A picture of several (MPF): what is behind the first is not taken for more. */
+/* A file of several pictures (MPF) is read as its first one alone. */
 Test(image_formats, jpeg_companions)
 {
     size_t n;
@@ -383,7 +383,7 @@ Test(image_formats, tfrecord)
         int count, H, W, C, second; /* sample of pixel 0 in channel 1, or of pixel 1 */
     } cases[] = {
         {EXAMPLE(SHAPE("\x0a\x03\x03\x01\x02\x10\x00") DATA("abcdef")), 0, 0, 0, 0,
-         0}, /* a field that cannot be there */
+         0}, /* a field that is not allowed */
         {EXAMPLE(SHAPE("\x08\x03\x08\x01\x08\x02") "\x08" DATA("abcdef")), 0, 0, 0, 0, 0}, /* a length too long */
         {"\x0a\x27\x0a\x11\x0a\x05shape\x12\x08\x1a\x06\x08\x03\x08\x01\x08\x02" DATA("abcdef"), 1, 1, 2, 3, 'c'},
         {"\x0a\x26\x0a\x10\x0a\x05shape\x12\x07\x1a\x05\x0a\x03\x03\x01\x02" DATA("abcdef"), 1, 1, 2, 3, 'c'},
@@ -458,7 +458,7 @@ Test(image_formats, zip)
     const char *directory = memmem(bytes, n, "PK\1\2", 4);
     for (size_t cut = 1; cut <= (size_t)(directory - bytes); cut++)
         cr_expect_eq(read_bytes(bytes, cut).status, WF_DATA, "cut at %zu", cut);
-    /* Behind its entries is a directory, of which nothing is read, however long it is and also where all is compressed again. */
+    /* A zip ends in a directory, which is not read, however long it is and also if the zip is compressed again. */
     gzFile file = gzopen(scratch_path("a.zip.gz"), "wb");
     gzwrite(file, bytes, (unsigned)n);
     for (int i = 0; i < 1 << 17; i++)

@@ -1,4 +1,4 @@
-/* test_image_sound.c - sounds whose writers could not go back to the header, as into a pipe */
+/* test_image_sound.c - sounds whose writers could not seek back to the header, as in a pipe */
 #include <criterion/criterion.h>
 #include <sndfile.h>
 
@@ -48,7 +48,7 @@ Test(image_sound, flac_of_a_pipe)
     size_t n;
     char *bytes = sound_bytes(SF_FORMAT_FLAC, &n);
     check_sound(bytes, n, "FLAC");
-    enum { TOTAL = 21 }; /* its lower four bits and four bytes more: how many frames there are, 0 where nobody knows */
+    enum { TOTAL = 21 }; /* the number of frames, in the lower four bits and four more bytes; 0: unknown */
     bytes[TOTAL] &= (char)0xf0;
     memset(bytes + TOTAL + 1, 0, 4);
     check_sound(bytes, n, "FLAC of a pipe");

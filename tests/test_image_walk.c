@@ -120,7 +120,7 @@ Test(image, tar)
     leave_folder();
 }
 
-/* Nothing in an archive goes without a word. */
+/* Every entry of an archive is either read or reported. */
 Test(image, tar_links)
 {
     enter_folder();
@@ -205,7 +205,7 @@ static int take_one(void *user, int worker, int64_t first, int count)
     return user && !worker && first >= 0 && count == 1 ? WF_OK : WF_INTERNAL;
 }
 
-/* Cut out of its file first, a picture is the same, and is refused for the same reason. */
+/* A picture that was cut out of its file first reads the same, or is refused for the same reason. */
 static void check_cut(const char *path)
 {
     char *paths[] = {(char *)path}, message[1024];
@@ -217,7 +217,7 @@ static void check_cut(const char *path)
     cr_assert(!wf_images_open(paths, 1, NULL, &one) && !wf_images_open(paths, 1, NULL, &many));
     int again = wf_images_run(many, 1, 1, &(wf_image_work){compare, no_more, take_one, NULL, one}, &count);
     snprintf(message, sizeof message, "%s", again ? wf_error() : "");
-    int status = wf_images_next(one, &image, &name, &more); /* what was not compared: the end, or a failure */
+    int status = wf_images_next(one, &image, &name, &more); /* not compared: the end, or a failure */
     cr_expect(status == again && (again ? !strcmp(wf_error(), message) : !more), "%s: %d %s, but cut out %d %s", path,
               status, status ? wf_error() : "", again, message);
     wf_images_close(one);

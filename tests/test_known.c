@@ -1,4 +1,4 @@
-/* test_known.c - pictures of which something is known: coordinates of the rest, and densities on them */
+/* test_known.c - partly observed pictures: coordinates of the rest, and densities on them */
 #include "../lib/pyramid/pyramid.h"
 #include "anneal.h"
 
@@ -6,7 +6,7 @@ enum { LEVELS = 3, H = 8, W = 8, C = 3, D = H * W * C, LEVEL_SIZES = LEVELS + 1 
 
 static const double luma[3] = {0.299, 0.587, 0.114};
 
-/* What may be known: a mask drawn with '#' where pixels are missing (NULL: all are), and the grey. */
+/* Observations: a mask with '#' where pixels are missing (NULL: everywhere), and optionally the grey. */
 typedef struct target {
     const char *what;
     const char *mask;
@@ -77,7 +77,7 @@ static void random_picture(uint64_t seed, float picture[D])
     free(noise);
 }
 
-/* Pixels [D] in the flows' units of coefficients x [D], written apart from the library: Haar, averages and differences. */
+/* Pixels [D] of coefficients x [D], in the flows' units, independent of the library: Haar averages and differences. */
 static void pixels_of(const double *x, double *pixels)
 {
     double low[D];
@@ -134,7 +134,7 @@ Test(known, what_is_known_stays)
     }
 }
 
-/* In pixels, the columns of U are at right angles; and the gradient by v is U transposed. */
+/* The columns of U are orthogonal in pixels, and the gradient by v is U transposed. */
 Test(known, coordinates_are_orthogonal)
 {
     wf_meta meta = meta_of();
@@ -205,9 +205,9 @@ Test(known, chains_begin_near_what_is_known)
     free(v);
 }
 
-/* -- densities ------------------------------------------------------------------------------------------------------- */
+/* -- densities ----------------------------------------------------------------------------------------------------- */
 
-/* The density at v is that of all the coefficients, and its gradient is right. */
+/* The density at v equals the density of all coefficients, and its gradient is right. */
 static void check_density(const wf_model *model, const target *t, wf_backend *b)
 {
     enum { CHAINS = 2 };

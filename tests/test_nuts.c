@@ -1,4 +1,4 @@
-/* test_nuts.c - the No-U-Turn sampler against closed forms, an explicit tree, and its promises about bits */
+/* test_nuts.c - the No-U-Turn sampler against closed forms and an explicit tree, and its promises about bits */
 #include <criterion/criterion.h>
 #include <string.h>
 
@@ -31,7 +31,7 @@ static void check_gaussian(gaussian target, bool mass, size_t draws)
     wf_nuts *s = create(CHAINS, target.D, &o, gaussian_density, &target);
     record r = record_create(CHAINS, target.D, ADAPT, draws);
     run(s, ADAPT + draws, record_draw, &r);
-    size_t stride = target.D < 1000 ? 1 : 8, checked = 0; /* to diagnose takes longer than to draw */
+    size_t stride = target.D < 1000 ? 1 : 8, checked = 0; /* diagnosing takes longer than drawing */
     double squares = 0;
     double *f = malloc(CHAINS * draws * sizeof *f);
     for (size_t i = 0; i < target.D; i += stride, checked++) {
@@ -76,7 +76,7 @@ Test(nuts, correlated_gaussians, .timeout = 120)
 
 /* -- the integrator ----------------------------------------------------------------------------------------------- */
 
-/* What trajectories of one duration lose on average, 1 - acceptance, is the mean positive energy error. */
+/* The mean loss of trajectories of one duration, 1 - acceptance, is the mean positive energy error. */
 static double loss(double step, int depth)
 {
     enum { CHAINS = 2000, D = 20 };
@@ -114,8 +114,9 @@ Test(nuts, energy_error_is_of_second_order, .timeout = 60)
     }
 }
 
-/* The positions where gradients were asked for, of a potential with a fourth power or (`round`) of an oscillator, whose
- * trajectories are circles: with some step sizes both ends of a tree meet, and only its halves have turned. */
+/* Records the positions at which gradients are asked for. The potential has a fourth power, or (`round`) is an
+ * oscillator, whose trajectories are circles: with some step sizes both ends of a tree meet, and only its halves have
+ * turned. */
 typedef struct path {
     bool round;
     size_t n;
@@ -137,8 +138,8 @@ static int potential(void *user, int n, const int *chain, const double *x, doubl
     return WF_OK;
 }
 
-/* Leapfrog is x_{n+1} - 2 x_n + x_{n-1} = step^2 gradient_n, the same backwards: from the last two leaves of a subtree, the
- * others come out again. */
+/* Leapfrog is x_{n+1} - 2 x_n + x_{n-1} = step^2 gradient_n in both directions, so that the last two leaves of a
+ * subtree give the others again. */
 Test(nuts, leapfrog_is_reversible)
 {
     enum { DEPTH = 9, LEAVES = 1 << (DEPTH - 1) };
@@ -183,14 +184,14 @@ static bool stretch_turned(const trajectory *t, int first, int last, int from, i
     return way[0] * t->p[from][0] + way[1] * t->p[from][1] <= 0 || way[0] * t->p[to][0] + way[1] * t->p[to][1] <= 0;
 }
 
-/* A tree over leaves first..last: the whole, and each half with the nearest leaf of the other. */
+/* Checks a tree over leaves first..last: the whole, and each half with the nearest leaf of the other. */
 static bool tree_turned(const trajectory *t, int first, int last, int middle)
 {
     return stretch_turned(t, first, last, first, last) || stretch_turned(t, first, middle, first, middle) ||
            stretch_turned(t, middle - 1, last, middle - 1, last);
 }
 
-/* Whether a subtree or any tree below it has turned. */
+/* True if a subtree or any tree below it has turned. */
 static bool any_turned(const trajectory *t, int first, int count)
 {
     if (count == 1)
@@ -213,7 +214,7 @@ static void explicit_leap(bool round, double x[2], double p[2], double step)
         p[d] += step / 2 * g[d];
 }
 
-/* The depth at which a tree over the whole trajectory from x stops, by recursion over all of its leaves. */
+/* Depth at which a tree over the whole trajectory from x stops, by recursion over all leaves. */
 static int explicit_depth(bool round, uint64_t seed, uint64_t iteration, const double *x, double step, int *kept)
 {
     static trajectory t;
@@ -417,7 +418,7 @@ Test(nuts, adaptation_learns_scales_and_ends, .timeout = 60)
 
 /* -- misuse and trouble ------------------------------------------------------------------------------------------- */
 
-/* A normal cut off at 0. `fail`: says so. */
+/* A normal cut off at 0; fails if `user`, a bool, is true. */
 static int half_normal(void *user, int n, const int *chain, const double *x, double *logp, double *gradient)
 {
     (void)chain;

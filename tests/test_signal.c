@@ -1,4 +1,4 @@
-/* test_signal.c - signals of one and three axes: shapes, what bits mean, and their noise */
+/* test_signal.c - signals of one and three axes: shapes, bits per dimension, noise */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdlib.h>
@@ -63,13 +63,12 @@ Test(signal, refuses)
     bad[1].levels = 4;  /* 40 is not divided by 16 */
     bad[2].D = 5;       /* 48 rows in 5 slices */
     bad[3].levels = 3;  /* 4 slices cannot be halved 3 times */
-    bad[4].rate = 8000; /* of a volume */
+    bad[4].rate = 8000; /* a rate of a volume */
     for (int i = 0; i < 5; i++)
         cr_expect_eq(wf_meta_check(&bad[i], "bad"), WF_DATA, "%d", i);
 }
 
-/* Uniform noise has its bits in all numbers: with the density of coefficients of which all that is known is the volume of
- * what they can be, bits per dimension are `bits`. */
+/* A uniform density over the volume of all signals has `bits` bits per dimension. */
 Test(signal, bits_are_those_of_a_uniform)
 {
     const wf_meta *all[] = {&sound, &volume};
@@ -80,13 +79,14 @@ Test(signal, bits_are_those_of_a_uniform)
             wf_level_shape s = wf_meta_level(m, l);
             double D = (double)s.H * s.W * s.K, d = wf_axes(m->signal), above = m->levels - l;
             total += wf_bits_per_dim(m, l,
-                                     D * above * d / 2 * log(2)); /* the halvings' volume: orthonormal, then 2^(-d/2) */
+                                     D * above * d / 2 *
+                                         log(2)); /* the volume of the levels above: orthonormal steps, then 2^(-d/2) */
         }
         cr_expect_float_eq(total, m->bits, 1e-12, "%g", total);
     }
 }
 
-/* -- noise ------------------------------------------------------------------------------------------------------------- */
+/* -- noise --------------------------------------------------------------------------------------------------------- */
 
 typedef struct moments {
     double mean, variance, least, most;
@@ -109,8 +109,8 @@ static moments moments_of(wf_backend *b, const wf_real *x, size_t n, double scal
     return m;
 }
 
-/* In pixel units, at a level so many halvings below the pixels: 1/12 over the pixels of a coefficient, and 2^d less in the
- * average; with Haar an average of uniforms stays within theirs. */
+/* Checks the noise of a level, in pixel units: a variance of 1/12 divided by the pixels of a coefficient, and 2^d less
+ * in the low-pass. With Haar, averages of uniforms stay in (0,1). */
 static void check_noise(wf_backend *b, const wf_meta *meta, int level)
 {
     enum { N = 64 };
