@@ -10,10 +10,10 @@ VERSION := $(shell sed -n 's/^.define WF_VERSION "\(.*\)"/\1/p' lib/base/version
 
 # Each kind of build has its own folder; the plain one puts its programs in bin/.
 comma = ,
-B = build$(if $(SAN),-san)$(if $(findstring clang,$(CC)),-clang)$(if $(FUZZ),-fuzz)
+B = build$(if $(SAN),-san)$(if $(COVERAGE),-coverage)$(if $(findstring clang,$(CC)),-clang)$(if $(FUZZ),-fuzz)
 BIN = $(if $(B:build=),$B/bin,bin)
 
-CFLAGS ?= $(if $(SAN),-O1,-O3) -g
+CFLAGS ?= $(if $(SAN)$(COVERAGE),-O1,-O3) -g $(if $(COVERAGE),--coverage -fprofile-update=atomic)
 WARN = -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wundef -Werror
 # What clang could not vectorize is no fault of the code.
 WARN += $(if $(findstring clang,$(CC)),-Wno-pass-failed)
@@ -29,13 +29,13 @@ Q = $(if $(V),,@)
 LINK = $Q$(CC) $(ALL_CFLAGS) -rdynamic -o $@ $^
 objects = $(patsubst %.c,$B/%.o,$(wildcard $(1)))
 LIB = $(call objects,lib/*/*.c lib/*/*/*.c kernels/*.c kernels/ref/*.c kernels/cpu/*.c)
-CLI = $B/tools/cli.o $B/libwf.a
+CLI = $B/tools/cli.o $B/tools/words.o $B/libwf.a
 TOOLS = $(patsubst tools/%.c,%,$(wildcard tools/wf-*.c)) wf-decode
 CUDA = $(if $(NVCC),$(wildcard kernels/cuda/*.cu))
 FUZZERS = $(or $(TARGET),$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c)))
 PLUGIN = $(if $(CUDA),$B/libwf-cuda.so)
 
-.PHONY: all emulated check check-ops check-pipes check-gpu check-spills check-long mutants fuzz fuzz-run bench bench-gpu bench-nuts bench-store bench-dwt lint format man install demo clean help
+.PHONY: all tidy coverage emulated check check-fast check-ops check-pipes check-gpu check-spills check-long mutants fuzz fuzz-run bench bench-gpu bench-nuts bench-store bench-dwt lint format man install demo clean help
 all: $(TOOLS:%=$(BIN)/%) $(PLUGIN) ## build every program into bin/
 
 $B/libwf.a: $(LIB)
@@ -97,8 +97,11 @@ $(TOOLS:%=$E/%): $E/%: $(BIN)/%
 emulated: $E/libwf-cuda.so $E/check-ops $E/bench-level $(TOOLS:%=$E/%)
 
 RUN = BIN=$(BIN) B=$B tests/run.sh
-check: all $B/check $B/check-ops $(patsubst %.c,$B/%.o,$(wildcard tests/fuzz/*.c)) $(if $(CUDA),$B/check-engines) $B/deadleaves emulated ## every test: Criterion, operators against the reference, pipes
-	$(RUN) criterion ops emulated engines pipes
+CHECKS = all $B/check $B/check-ops $B/deadleaves
+check: $(CHECKS) $(if $T,,$(patsubst %.c,$B/%.o,$(wildcard tests/fuzz/*.c)) $(if $(CUDA),$B/check-engines)) $(if $(filter-out pipes/emulated,$T),,emulated) ## every test: Criterion, operators against the reference, pipes. T=suite/test, T=ops/SLOT, T=pipes/NAME: that one
+	$(RUN) $(or $T,criterion ops emulated engines pipes)
+check-fast: $(CHECKS) ## what takes under a minute of the same
+	$(RUN) fast
 check-ops: $B/check-ops ## every operator of every backend against the reference
 	$(RUN) ops
 check-pipes: all $B/deadleaves emulated ## the programs, end to end
@@ -118,17 +121,26 @@ fuzz-run: $(FUZZERS:%=$B/fuzz-%)
 	    $B/fuzz-$$t -max_total_time=$(or $(SECONDS),60) -timeout=10 -max_len=65536 -print_final_stats=1 \
 	    -artifact_prefix=$B/$$t- $B/corpus/$$t tests/fuzz/corpus/$$t > $B/fuzz-$$t.log 2>&1 || \
 	    { tail -n 40 $B/fuzz-$$t.log; exit 1; }; grep -E '^(Done|stat::number)' $B/fuzz-$$t.log; done
-bench: $B/bench-level ## images per second against PyTorch: build/bench.json and the table in README.md
+bench: $B/bench-level ## images per second against PyTorch: build/bench.json and the table in tests/bench/README.md
 	tests/bench/bench.py $B/bench-level
-bench-gpu: all $B/bench-level ## on a machine with a card, at most 10 minutes: the same there, into build/bench-gpu.json and README.md
+bench-gpu: all $B/bench-level ## on a machine with a card, at most 10 minutes: the same there, into build/bench-gpu.json and tests/bench/README.md
 	tests/bench/bench_gpu.py $B/bench-level
-bench-nuts: all $B/bench-level ## gradients per second against PyTorch, and with MODEL=DIR draws per second: README.md
+bench-nuts: all $B/bench-level ## gradients per second against PyTorch, and with MODEL=DIR draws per second: tests/bench/README.md
 	tests/bench/bench.py $B/bench-level --gradient
 	$(if $(MODEL),tests/bench/draws.py $(BIN) $(MODEL))
-bench-store: all $B/bench-store ## pictures to stores against libpng alone, random reads: the table in README.md
+bench-store: all $B/bench-store ## pictures to stores against libpng alone, random reads, printed as the table of tests/bench/README.md
 	tests/bench/bench-store.sh $(BIN) $B/bench-store
-bench-dwt: $B/bench-dwt ## one halving and its inverse against a copy of the same bytes: the table in README.md
+bench-dwt: $B/bench-dwt ## one halving and its inverse against a copy of the same bytes, printed as the table of tests/bench/README.md
 	$B/bench-dwt
+tidy: ## clang-tidy and the clang analyzer over library and programs
+	@printf '%s\n' lib/*/*.c lib/*/*/*.c kernels/*.c kernels/cpu/*.c tools/*.c | \
+	    xargs -P $(or $(JOBS),2) -I{} clang-tidy -quiet {} -- -std=c11 -D_GNU_SOURCE -fopenmp -march=$(ARCH)
+coverage: ## which lines the tests run, a line for each room, and all of it in build-coverage/index.html
+	@$(MAKE) --no-print-directory COVERAGE=1 NVCC= all build-coverage/check build-coverage/check-ops build-coverage/deadleaves
+	-BIN=build-coverage/bin B=build-coverage tests/run.sh criterion ops pipes > build-coverage/log
+	@tail -n 1 build-coverage/log
+	@gcovr -r . build-coverage --json-summary build-coverage/summary.json --html-details build-coverage/index.html > /dev/null
+	@tests/coverage.sh build-coverage/summary.json
 lint: ## formatting, include direction, file lengths, scripts, links
 	tests/lint.sh
 format: ## clang-format every C file in place
@@ -141,9 +153,9 @@ $B/man/%.1: $(BIN)/%
 	@mkdir -p $(@D)
 	$< --help=man > $@.part && mv $@.part $@
 
-# Headers keep their folders below include/wf, where the backends' contract lies beside lib's rooms. Private ones stay here.
+# Headers keep their folders below include/wf, where the backends' contract lies beside lib's rooms. A header whose first line says "private to lib/ROOM" stays here.
 PUBLIC = $(filter-out $(PRIVATE),$(patsubst lib/%,%,$(wildcard lib/*.h lib/*/*.h)))
-PRIVATE = $(addsuffix .h,flow/private image/format store/private train/trainer store/lmdb_check)
+PRIVATE = $(patsubst lib/%,%,$(shell grep -lE '^/\* [a-z_]+\.h - private to lib/' lib/*/*.h))
 install: all man ## programs, library, headers, pkg-config, manual pages, completion; PREFIX=, DESTDIR=
 	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin lib/pkgconfig include/wf share/man/man1 share/bash-completion/completions)
 	install $(TOOLS:%=$(BIN)/%) $(DESTDIR)$(PREFIX)/bin
@@ -159,7 +171,7 @@ install: all man ## programs, library, headers, pkg-config, manual pages, comple
 	    > $(DESTDIR)$(PREFIX)/lib/pkgconfig/wf.pc
 
 clean: ## remove everything that was built
-	rm -rf build build-san build-clang build-san-clang build-san-clang-fuzz bin
+	rm -rf build build-* bin
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.* ## \(.*\)/\1\t\2/p' Makefile | awk -F '\t' '{ printf "  make %-12s %s\n", $$1, $$2 }'
 .SECONDARY:

@@ -71,10 +71,10 @@ static inline evaluator evaluate(const wf_model *model, int level, wf_backend *b
     evaluator e = {.b = b, .N = (size_t)N};
     void *memory;
     cr_assert_eq(wf_level_load(model, level, b, &e.level), 0, "%s", wf_error());
-    cr_assert_eq(wf_level_flow(&e.level, N, 1, 1, WF_MEMORY_NONE, &e.flow), 0, "%s", wf_error());
-    cr_assert_eq(b->alloc(b, e.N * (size_t)e.level.K * b->real, &memory), 0);
+    cr_assert_eq(wf_level_flow(&e.level.spec, b, N, 1, 1, WF_MEMORY_NONE, &e.flow), 0, "%s", wf_error());
+    cr_assert_eq(b->alloc(b, e.N * (size_t)e.level.spec.K * b->real, &memory), 0);
     e.in = memory;
-    cr_assert_eq(b->alloc(b, e.N * (size_t)(e.level.C + 1) * b->real, &memory), 0);
+    cr_assert_eq(b->alloc(b, e.N * (size_t)(e.level.spec.C + 1) * b->real, &memory), 0);
     e.cond = memory;
     return e;
 }
@@ -91,11 +91,11 @@ static inline void evaluator_clear(evaluator *e)
 static inline void inverse(evaluator *e, const double *z, double low, double *x, double *logdet)
 {
     const wf_real *out;
-    cr_assert_eq(e->b->upload(e->b, e->in, z, WF_F64, e->N * (size_t)e->level.K), 0);
+    cr_assert_eq(e->b->upload(e->b, e->in, z, WF_F64, e->N * (size_t)e->level.spec.K), 0);
     cr_assert_eq(e->b->zero(e->b, e->cond, e->N * e->b->real), 0);
     cr_assert_eq(e->b->scale(e->b, e->N, 1, low, e->cond), 0);
     cr_assert_eq(wf_flow_inverse(e->flow, e->level.params, e->in, e->cond, &out), 0, "%s", wf_error());
-    cr_assert_eq(e->b->download(e->b, x, WF_F64, out, e->N * (size_t)e->level.K), 0);
+    cr_assert_eq(e->b->download(e->b, x, WF_F64, out, e->N * (size_t)e->level.spec.K), 0);
     cr_assert_eq(wf_flow_inverse_logdet(e->flow, logdet), 0);
 }
 
@@ -111,7 +111,7 @@ typedef struct plane {
 /* log p of x [N,K]. */
 static inline void log_density(evaluator *e, const double *x, double *logp)
 {
-    cr_assert_eq(e->b->upload(e->b, e->in, x, WF_F64, e->N * (size_t)e->level.K), 0);
+    cr_assert_eq(e->b->upload(e->b, e->in, x, WF_F64, e->N * (size_t)e->level.spec.K), 0);
     cr_assert_eq(wf_flow_forward(e->flow, e->level.params, e->in, NULL), 0, "%s", wf_error());
     cr_assert_eq(wf_flow_log_density(e->flow, logp), 0);
 }

@@ -179,8 +179,8 @@ Test(dequantizer, any_noise_gives_the_same_likelihood)
         index[n] = (uint64_t)n;
         memcpy(pixels + n * TOY, PIXELS, sizeof PIXELS);
     }
-    wf_flow_spec spec = {.K = 1, .kernel = 3};
-    cr_assert_eq(wf_evaluator_create(b, &meta, 0, "actnorm", NOISE, &spec, params, 5, &e), 0, "%s", wf_error());
+    wf_level_spec spec = wf_level_spec_for(&meta, 0, "actnorm", NOISE, WF_FP32);
+    cr_assert_eq(wf_evaluator_create(b, &meta, &spec, params, 5, &e), 0, "%s", wf_error());
     for (int k = 0; k < DRAWS; k++) {
         cr_assert_eq(wf_evaluator_draw(&e, NULL, (uint64_t)k), 0, "%s", wf_error());
         cr_assert_eq(wf_evaluator_run(&e, PICTURES, pixels, NULL, index, one), 0, "%s", wf_error());

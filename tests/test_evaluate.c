@@ -79,8 +79,8 @@ static void open_level(wf_backend *b, const wf_meta *meta, int level, void **par
         v[K + k] = log((level ? 1 : 2) / (SIGMA * scale)) / 3;
     cr_assert_eq(b->alloc(b, 6 * b->real, params), 0);
     cr_assert_eq(b->upload(b, *params, v, WF_F64, 6), 0);
-    wf_flow_spec spec = {.K = K, .C = level, .kernel = 1};
-    cr_assert_eq(wf_evaluator_create(b, meta, level, "actnorm", NULL, &spec, *params, 5, out), 0, "%s", wf_error());
+    wf_level_spec spec = wf_level_spec_for(meta, level, "actnorm", NULL, WF_FP32);
+    cr_assert_eq(wf_evaluator_create(b, meta, &spec, *params, 5, out), 0, "%s", wf_error());
 }
 
 /* Evaluates N copies of the picture, each with its own noise: bits[n][k] is the model's bits/dim under draw k. */

@@ -72,9 +72,7 @@ static void open_level(int l)
     if (w->params)
         return;
     must(wf_level_load(&model, l, backend, w));
-    wf_flow_spec spec = {.K = w->K, .C = w->C, .kernel = w->kernel, .precision = w->precision};
-    must(wf_evaluator_create(backend, &meta, l, w->chain, w->dequantize, &spec, w->params, common.seed,
-                             &levels[l].evaluator));
+    must(wf_evaluator_create(backend, &meta, &w->spec, w->params, common.seed, &levels[l].evaluator));
 }
 
 static void close_level(int l)
@@ -126,12 +124,14 @@ static void take_draws(const wf_record *r, int64_t N, struct level *l)
     free(bits);
 }
 
-static void take(const wf_record *r)
+/* A wf_record_sink: evaluates a record's pictures at its level. */
+static int take(void *unused, const wf_record *r)
 {
+    (void)unused;
     struct level *l = &levels[r->level];
     int64_t N = limit && r->N > limit - l->n ? limit - l->n : r->N;
     if (N <= 0)
-        return;
+        return WF_OK;
     open_level(r->level);
     make_room(l, N);
     memcpy(l->index + l->n, r->index, (size_t)N * sizeof *r->index);
@@ -140,6 +140,7 @@ static void take(const wf_record *r)
     else
         must(wf_evaluator_run(&l->evaluator, N, r->low, r->detail, r->index, l->bits + l->n));
     l->n += N;
+    return WF_OK;
 }
 
 static void from_stream(void)
@@ -153,30 +154,9 @@ static void from_stream(void)
     while (more) {
         must(wf_reader_next(reader, &record, &more));
         if (more)
-            take(&record);
+            must(take(NULL, &record));
     }
     wf_reader_destroy(reader);
-}
-
-static void level_from_store(wf_store *store, int l)
-{
-    wf_level_shape s = wf_meta_level(&meta, l);
-    int64_t count = wf_store_count(store), chunk = wf_level_rows(s.H, s.W);
-    size_t each = (size_t)s.H * (size_t)s.W * (size_t)s.C;
-    uint64_t index[64];
-    size_t details = (size_t)wf_bands(meta.signal) * each;
-    float *low = malloc((size_t)chunk * (each + details) * sizeof *low), *detail = low + (size_t)chunk * each;
-    if (!low)
-        die(WF_AGAIN, "out of memory");
-    for (int64_t at = 0; at < count && (!limit || at < limit); at += chunk) {
-        wf_record r = {.level = l, .low = low, .detail = l ? detail : NULL, .index = index};
-        for (; r.N < chunk && at + r.N < count; r.N++)
-            must(wf_store_get(store, l, at + r.N, low + (size_t)r.N * each, detail + (size_t)r.N * details,
-                              &index[r.N]));
-        take(&r);
-    }
-    free(low);
-    close_level(l);
 }
 
 static void from_store(void)
@@ -186,8 +166,10 @@ static void from_store(void)
     must(wf_meta_copy(&meta, wf_store_meta(store)));
     begin(store_path);
     for (int l = 0; l <= meta.top; l++)
-        if (wf_store_has_level(store, l))
-            level_from_store(store, l);
+        if (wf_store_has_level(store, l)) {
+            must(wf_held_out(store, l, limit ? limit : INT64_MAX, take, NULL));
+            close_level(l);
+        }
     wf_store_close(store);
 }
 

@@ -70,7 +70,7 @@ static int draw(void *unused, int level, int N, const float *low, const uint64_t
     wf_level_shape s = wf_meta_level(&drawn_meta, level);
     int of_model = level + wf_conditioning_offset(starts);
     wf_draw how = {common.seed, cli_nth(&temperature, of_model), truncate_at};
-    if (!samplers[level].flow)
+    if (!samplers[level].runner.flow)
         WF_TRY(wf_sampler_create(&model, of_model, backend, s.H, s.W, &samplers[level]));
     return wf_sampler_run(&samplers[level], N, low, index, &how, drawn);
 }

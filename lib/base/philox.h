@@ -15,6 +15,34 @@
 #define WF_PHILOX static inline __attribute__((always_inline, unused))
 #endif
 
+/* What a random number is for: a part of every counter, so numbers of two purposes never coincide. All purposes are listed
+ * here, in every room. A changed value changes the random numbers of existing models and chains. */
+enum wf_purpose {
+    WF_PURPOSE_INIT = 1,   /* noise of the batch that initializes a flow */
+    WF_PURPOSE_NOISE = 4,  /* dequantization noise of training; step: the training step */
+    WF_PURPOSE_EVAL = 5,   /* dequantization noise of evaluation; step: the level, or the draw of learnt noise */
+    WF_PURPOSE_LATENT = 6, /* latents of samples; step: the level */
+    WF_PURPOSE_PIXELS = 7, /* noise of whole pictures (model/pixel_noise.h); step: the draw */
+
+    /* Of the No-U-Turn sampler (mcmc/nuts.c); step: the iteration of the chain. */
+    WF_PURPOSE_MOMENTUM = 16, /* element i of the momentum is normal number i */
+    WF_PURPOSE_LEAF = 17,     /* block n: whether leaf n of the trajectory is chosen */
+    WF_PURPOSE_GROWTH = 18,   /* block d: the side of subtree d, and whether it is chosen from */
+    WF_PURPOSE_SEEK = 19,     /* as MOMENTUM, for the step size heuristic */
+
+    WF_PURPOSE_MISSING = 0x4b /* starts of missing pixels (mcmc/observed.c) */
+};
+
+/* Finalizer of SplitMix64 (Steele, Lea, Flood 2014), and the odd number that its state grows by. Initial weights and the order
+ * of training data come from it: neither needs a counter. */
+#define WF_SPLITMIX_STEP 0x9e3779b97f4a7c15u
+WF_PHILOX uint64_t wf_splitmix(uint64_t z)
+{
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
 /* The part of a counter and key that all elements of one picture share. */
 typedef struct wf_philox_stream {
     uint32_t c1, c2, c3, k0, k1;

@@ -1,5 +1,8 @@
-/* status.c - the per-thread message behind every failure */
+/* status.c - the message of the last failure, per thread */
 #include "status.h"
+
+#undef wf_fail
+#undef wf_fail_errno
 
 #include <errno.h>
 #include <stdarg.h>
@@ -13,7 +16,7 @@ const char *wf_error(void)
     return message;
 }
 
-/* A message may quote an earlier one, so it is formatted beside it and then moved. */
+/* Formats into a copy, because a message may quote the one that it replaces. */
 static void set_message(const char *format, va_list ap, const char *suffix)
 {
     char text[sizeof message];

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-static void channel_stats(size_t n, int K, const double *x, double *b, double *l)
+static void offsets_and_scales(size_t n, int K, const double *x, double *b, double *l)
 {
     for (int k = 0; k < K; k++) {
         double mean = 0, variance = 0;
@@ -23,7 +23,7 @@ static void channel_stats(size_t n, int K, const double *x, double *b, double *l
     }
 }
 
-int wf_stats_actnorm(wf_backend *backend, size_t n, int K, const wf_real *x, wf_real *offset, wf_real *logs)
+int wf_actnorm_init(wf_backend *backend, size_t n, int K, const wf_real *x, wf_real *offset, wf_real *logs)
 {
     int status = WF_OK;
     size_t k = (size_t)K;
@@ -31,7 +31,7 @@ int wf_stats_actnorm(wf_backend *backend, size_t n, int K, const wf_real *x, wf_
     WF_CHECK(host, WF_AGAIN, "actnorm: out of memory for %zu values", n * k);
     double *b = host + n * k, *l = b + k;
     WF_GO(backend->download(backend, host, WF_F64, x, n * k));
-    channel_stats(n, K, host, b, l);
+    offsets_and_scales(n, K, host, b, l);
     for (int i = 0; i < K && !status; i++)
         if (!isfinite(b[i]))
             status = wf_fail(WF_INTERNAL, "actnorm: channel %d of the first batch is not finite", i);

@@ -1,4 +1,4 @@
-/* bijector.c - the registry, and what all bijectors share */
+/* bijector.c - the registry of bijectors, their options, parameters and convolutions */
 #include "bijector.h"
 
 #include <math.h>
@@ -18,7 +18,7 @@ const wf_bijector_type *wf_bijector_row(int i)
     return i >= 0 && (size_t)i < sizeof registry / sizeof *registry ? registry[i] : NULL;
 }
 
-static int unknown(const char *text, const wf_word *word)
+static int fail_unknown(const char *text, const wf_word *word)
 {
     char known[200] = "";
     for (int i = 0; registry[i]; i++)
@@ -26,7 +26,7 @@ static int unknown(const char *text, const wf_word *word)
     return wf_flow_text_error(text, word->at, "unknown bijector '%s' (there are: %s)", word->name, known);
 }
 
-/* The value that `text` gives option `o`. */
+/* Reads the value of option `o` from `text`; `at` is its place in the chain, for messages. */
 static int read_value(const wf_bijector_type *type, const wf_bijector_option *o, const char *chain, int at,
                       const char *text, int *value)
 {
@@ -49,7 +49,7 @@ static int read_value(const wf_bijector_type *type, const wf_bijector_option *o,
     return wf_flow_text_error(chain, at, "%s:%s must be one of %s", type->name, o->key, known);
 }
 
-/* Values of a word's options in the order of the type's table. */
+/* Fills `values` in the order of the type's table: the word's options, defaults elsewhere. */
 static int read_options(const wf_bijector_type *type, const char *text, const wf_word *word, int *values)
 {
     int known = 0;
@@ -66,15 +66,24 @@ static int read_options(const wf_bijector_type *type, const char *text, const wf
     return WF_OK;
 }
 
-int wf_bijector_create(wf_stage_shape *context, const char *text, const wf_word *word, wf_bijector *out)
+/* Checks that the word takes this kind of signal. */
+static int check_signal(const wf_bijector *self)
+{
+    WF_CHECK(!self->type->pictures_only || self->shape->signal == WF_PICTURE, WF_USAGE,
+             "%s: is for pictures, not for %ss", self->type->name, wf_signal_names[self->shape->signal]);
+    return WF_OK;
+}
+
+int wf_bijector_create(wf_stage_shape *shape, const char *text, const wf_word *word, wf_bijector *out)
 {
     int values[WF_BIJECTOR_MAX_OPTIONS] = {0}, i = 0;
     while (registry[i] && strcmp(registry[i]->name, word->name))
         i++;
     if (!registry[i])
-        return unknown(text, word);
-    *out = (wf_bijector){.type = registry[i], .context = context, .after = context};
+        return fail_unknown(text, word);
+    *out = (wf_bijector){.type = registry[i], .shape = shape, .after = shape};
     WF_TRY(read_options(out->type, text, word, values));
+    WF_TRY(check_signal(out));
     int status = out->type->create(out, values);
     if (status)
         wf_bijector_clear(out);
@@ -90,31 +99,24 @@ void wf_bijector_clear(wf_bijector *self)
     *self = (wf_bijector){0};
 }
 
-int wf_bijector_of_pictures(const wf_bijector *self)
-{
-    WF_CHECK(self->context->signal == WF_PICTURE, WF_USAGE, "%s: is for pictures, not for %ss", self->type->name,
-             wf_signal_names[self->context->signal]);
-    return WF_OK;
-}
-
-/* A context of its own for what follows, of the same shape. */
-static int branch(wf_bijector *self)
+/* Gives the output a wf_stage_shape of its own, so far a copy of the input's. */
+static int branch_shape(wf_bijector *self)
 {
     wf_stage_shape *after = malloc(sizeof *after);
     WF_CHECK(after, WF_AGAIN, "flow: out of memory");
-    *after = *self->context;
+    *after = *self->shape;
     after->convs = NULL;
     after->conv_count = 0;
     after->next = NULL;
     after->encoder = NULL;
-    self->context->next = self->after = after;
+    self->shape->next = self->after = after;
     return WF_OK;
 }
 
-int wf_bijector_reshape(wf_bijector *self, int H, int W, int K)
+int wf_bijector_set_output(wf_bijector *self, int H, int W, int K)
 {
-    const wf_stage_shape *before = self->context;
-    WF_TRY(branch(self));
+    const wf_stage_shape *before = self->shape;
+    WF_TRY(branch_shape(self));
     wf_stage_shape *after = self->after;
     after->H = H;
     after->W = W;
@@ -123,9 +125,9 @@ int wf_bijector_reshape(wf_bijector *self, int H, int W, int K)
     return WF_OK;
 }
 
-int wf_bijector_recondition(wf_bijector *self, int C)
+int wf_bijector_set_condition(wf_bijector *self, int C)
 {
-    WF_TRY(branch(self));
+    WF_TRY(branch_shape(self));
     self->after->C = C;
     self->after->encoder = self;
     self->after->learnt = true;
@@ -149,30 +151,30 @@ int64_t wf_bijector_param(wf_bijector *self, const char *name, int rank, const i
     return (int64_t)p->offset;
 }
 
-int wf_stage_conv(wf_stage_shape *context, wf_conv_spec spec, wf_conv **out)
+int wf_stage_conv(wf_stage_shape *shape, wf_conv_spec spec, wf_conv **out)
 {
     *out = NULL;
-    if (!context->H)
+    if (!shape->H)
         return WF_OK;
-    spec.N = context->N;
-    spec.H = context->H;
-    spec.W = context->W;
-    spec.D = context->D;
-    spec.signal = context->signal;
-    spec.precision = context->precision;
-    for (int i = 0; i < context->conv_count; i++) {
-        const wf_conv_spec *s = &context->convs[i].spec;
+    spec.N = shape->N;
+    spec.H = shape->H;
+    spec.W = shape->W;
+    spec.D = shape->D;
+    spec.signal = shape->signal;
+    spec.precision = shape->precision;
+    for (int i = 0; i < shape->conv_count; i++) {
+        const wf_conv_spec *s = &shape->convs[i].spec;
         if (s->in == spec.in && s->out == spec.out && s->k == spec.k && s->relu == spec.relu &&
             s->residual == spec.residual) {
-            *out = context->convs[i].conv;
+            *out = shape->convs[i].conv;
             return WF_OK;
         }
     }
-    struct wf_planned *convs = realloc(context->convs, (size_t)(context->conv_count + 1) * sizeof *convs);
+    struct wf_planned *convs = realloc(shape->convs, (size_t)(shape->conv_count + 1) * sizeof *convs);
     WF_CHECK(convs, WF_AGAIN, "flow: out of memory");
-    context->convs = convs;
-    WF_TRY(context->backend->conv_create(context->backend, &spec, out));
-    convs[context->conv_count++] = (struct wf_planned){spec, *out};
+    shape->convs = convs;
+    WF_TRY(shape->backend->conv_create(shape->backend, &spec, out));
+    convs[shape->conv_count++] = (struct wf_planned){spec, *out};
     return WF_OK;
 }
 
@@ -180,7 +182,7 @@ int wf_bijector_declare_conv(wf_bijector *self, const char *name, wf_conv_spec s
 {
     char text[32];
     int64_t shape[5] = {spec.out}, channels = spec.out;
-    int axes = wf_axes(self->context->signal);
+    int axes = wf_axes(self->shape->signal);
     for (int i = 0; i < axes; i++)
         shape[1 + i] = spec.k;
     shape[1 + axes] = spec.in;
@@ -196,12 +198,12 @@ int wf_bijector_declare_conv(wf_bijector *self, const char *name, wf_conv_spec s
     WF_CHECK(convs && w >= 0 && bias >= 0 && logs >= 0, WF_AGAIN, "flow: out of memory");
     wf_bijector_conv *c = &convs[self->conv_count++];
     *c = (wf_bijector_conv){.w = (size_t)w, .bias = (size_t)bias, .logs = (size_t)logs};
-    return wf_stage_conv(self->context, spec, &c->conv);
+    return wf_stage_conv(self->shape, spec, &c->conv);
 }
 
 wf_weights wf_bijector_weights(const wf_bijector *self, int i, const wf_real *params, wf_real *grads)
 {
-    const wf_backend *b = self->context->backend;
+    const wf_backend *b = self->shape->backend;
     const wf_bijector_conv *c = &self->convs[i];
     wf_weights p = {.w = wf_at(b, params, c->w), .bias = wf_at(b, params, c->bias), .logs = wf_at(b, params, c->logs)};
     p.folded = c->folded;
@@ -214,20 +216,18 @@ wf_weights wf_bijector_weights(const wf_bijector *self, int i, const wf_real *pa
     return p;
 }
 
-/* SplitMix64 (Steele et al. 2014) and Box-Muller: initial weights are made on the host, once. */
-static double uniform(uint64_t *state)
+/* A uniform number in (0,1) by SplitMix64 (Steele et al. 2014). Initial weights are made once, on the host. */
+static double next_uniform(uint64_t *state)
 {
-    uint64_t z = (*state += 0x9e3779b97f4a7c15u);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return ((double)((z ^ (z >> 31)) >> 11) + 0.5) * 0x1p-53;
+    *state += WF_SPLITMIX_STEP;
+    return ((double)(wf_splitmix(*state) >> 11) + 0.5) * 0x1p-53;
 }
 
 void wf_init_normal(uint64_t seed, uint64_t first, double deviation, double *values, size_t n)
 {
-    uint64_t state = seed * 0xd1342543de82ef95u + first * 0x9e3779b97f4a7c15u * 0x100000001u;
+    uint64_t state = seed * 0xd1342543de82ef95u + first * WF_SPLITMIX_STEP * 0x100000001u;
     for (size_t i = 0; i < n; i++) {
-        double r = sqrt(-2.0 * log(uniform(&state)));
-        values[i] = deviation * r * cos(2.0 * 3.14159265358979323846 * uniform(&state));
+        double r = sqrt(-2.0 * log(next_uniform(&state)));
+        values[i] = deviation * r * cos(2.0 * 3.14159265358979323846 * next_uniform(&state));
     }
 }

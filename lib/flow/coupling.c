@@ -14,7 +14,7 @@ typedef struct coupling {
 } coupling;
 
 /* values, of WF_COUPLING_OPTIONS: [2] mask, [3] swap. */
-static void place(const wf_stage_shape *c, const int *values, wf_coupling *of, size_t *seen, int *take)
+static void choose_elements(const wf_stage_shape *c, const int *values, wf_coupling *of, size_t *seen, int *take)
 {
     int half = c->K / 2, swap = values[3];
     of->H = c->H;
@@ -35,9 +35,9 @@ static void place(const wf_stage_shape *c, const int *values, wf_coupling *of, s
 }
 
 /* Bytes of the gradient by the transform's parameters, in multiples of 64. */
-static size_t theta_bytes(const wf_bijector *self)
+static size_t transform_params_bytes(const wf_bijector *self)
 {
-    const wf_stage_shape *c = self->context;
+    const wf_stage_shape *c = self->shape;
     const coupling *own = self->own;
     size_t n = (size_t)c->N * (size_t)c->H * (size_t)c->W;
     n *= (size_t)(own->of.moved * wf_transform_parameters(&own->of.transform));
@@ -52,11 +52,11 @@ int wf_coupling_create(wf_bijector *self, const wf_transform *transform, const i
     WF_CHECK(own, WF_AGAIN, "%s: out of memory", name);
     self->own = own;
     own->of.transform = *transform;
-    WF_CHECK(!values[2] || self->context->signal != WF_VOLUME, WF_USAGE, "%s: mask=checker is not for volumes", name);
-    place(self->context, values, &own->of, &own->seen, &take);
-    WF_CHECK(take + self->context->C > 0, WF_USAGE, "%s: nothing to condition on: one channel, no low-pass", name);
+    WF_CHECK(!values[2] || self->shape->signal != WF_VOLUME, WF_USAGE, "%s: mask=checker is not for volumes", name);
+    choose_elements(self->shape, values, &own->of, &own->seen, &take);
+    WF_CHECK(take + self->shape->C > 0, WF_USAGE, "%s: nothing to condition on: one channel, no low-pass", name);
     WF_CHECK(own->of.moved > 0, WF_USAGE, "%s: nothing moves: one channel, and it is kept", name);
-    const wf_stage_shape *c = self->context;
+    const wf_stage_shape *c = self->shape;
     wf_net_spec spec = {.kind = values[4], .K = c->K, .take = take, .width = values[0], .blocks = values[1]};
     spec.out = own->of.moved * wf_transform_parameters(transform);
     WF_TRY(wf_net_create(self, &spec, &own->net));
@@ -64,7 +64,7 @@ int wf_coupling_create(wf_bijector *self, const wf_transform *transform, const i
         own->masked_bytes = wf_round64((size_t)c->N * (size_t)c->H * (size_t)c->W * (size_t)c->K * c->backend->real);
     own->masked = wf_round64(self->tape_bytes);
     self->tape_bytes = own->masked + own->masked_bytes;
-    self->work_bytes += theta_bytes(self) + own->masked_bytes; /* before the net's own scratch */
+    self->work_bytes += transform_params_bytes(self) + own->masked_bytes; /* before the net's own scratch */
     return WF_OK;
 }
 
@@ -83,9 +83,9 @@ void wf_coupling_init(const wf_bijector *self, uint64_t seed, double *values)
 }
 
 /* What the net sees of x. */
-static int show(const wf_bijector *self, const wf_real *x, void *tape, const wf_real **seen)
+static int show_net(const wf_bijector *self, const wf_real *x, void *tape, const wf_real **seen)
 {
-    const wf_stage_shape *c = self->context;
+    const wf_stage_shape *c = self->shape;
     const coupling *own = self->own;
     wf_real *masked = (wf_real *)((char *)tape + own->masked);
     *seen = own->masked_bytes ? masked : wf_at(c->backend, x, own->seen);
@@ -96,46 +96,46 @@ int wf_coupling_data_init(wf_bijector *self, wf_real *params, const wf_real *x, 
 {
     coupling *own = self->own;
     const wf_real *seen;
-    WF_TRY(show(self, x, tape, &seen));
+    WF_TRY(show_net(self, x, tape, &seen));
     return wf_net_data_init(own->net, params, seen, cond, tape);
 }
 
 int wf_coupling_forward(wf_bijector *self, const wf_real *params, const wf_real *x, const wf_real *cond, wf_real *y,
                         double *logdet, void *tape)
 {
-    wf_stage_shape *c = self->context;
+    wf_stage_shape *c = self->shape;
     coupling *own = self->own;
     const wf_real *seen;
-    wf_real *theta;
-    WF_TRY(show(self, x, tape, &seen));
-    WF_TRY(wf_net_forward(own->net, params, seen, cond, tape, &theta));
-    return c->backend->transform_forward(c->backend, &own->of, c->N, x, theta, c->weight, y, logdet);
+    wf_real *transform_params;
+    WF_TRY(show_net(self, x, tape, &seen));
+    WF_TRY(wf_net_forward(own->net, params, seen, cond, tape, &transform_params));
+    return c->backend->transform_forward(c->backend, &own->of, c->N, x, transform_params, c->weight, y, logdet);
 }
 
 int wf_coupling_inverse(wf_bijector *self, const wf_real *params, const wf_real *y, const wf_real *cond, wf_real *x,
                         double *logdet, void *tape)
 {
-    wf_stage_shape *c = self->context;
+    wf_stage_shape *c = self->shape;
     coupling *own = self->own;
     const wf_real *seen;
-    wf_real *theta;
-    WF_TRY(show(self, y, tape, &seen)); /* what is kept of y is that of x */
-    WF_TRY(wf_net_forward(own->net, params, seen, cond, tape, &theta));
-    return c->backend->transform_inverse(c->backend, &own->of, c->N, y, theta, x, logdet);
+    wf_real *transform_params;
+    WF_TRY(show_net(self, y, tape, &seen)); /* what is kept of y is that of x */
+    WF_TRY(wf_net_forward(own->net, params, seen, cond, tape, &transform_params));
+    return c->backend->transform_inverse(c->backend, &own->of, c->N, y, transform_params, x, logdet);
 }
 
-/* What flows back through the net, added to g; work: after dtheta. */
-static int net_backward(const wf_bijector *self, const wf_real *params, const wf_real *dtheta, wf_real *grads,
+/* What flows back through the net, added to g; work: after dparams. */
+static int net_backward(const wf_bijector *self, const wf_real *params, const wf_real *dparams, wf_real *grads,
                         wf_real *g, wf_real *dcond, void *tape, void *work)
 {
-    const wf_stage_shape *c = self->context;
+    const wf_stage_shape *c = self->shape;
     wf_backend *b = c->backend;
     const coupling *own = self->own;
     if (!own->masked_bytes)
-        return wf_net_backward(own->net, params, dtheta, grads, wf_at(b, g, own->seen), dcond, tape, work);
+        return wf_net_backward(own->net, params, dparams, grads, wf_at(b, g, own->seen), dcond, tape, work);
     wf_real *dseen = work;
     WF_TRY(b->zero(b, dseen, own->masked_bytes));
-    WF_TRY(wf_net_backward(own->net, params, dtheta, grads, dseen, dcond, tape, (char *)work + own->masked_bytes));
+    WF_TRY(wf_net_backward(own->net, params, dparams, grads, dseen, dcond, tape, (char *)work + own->masked_bytes));
     return b->mask(b, &own->of, c->N, dseen, true, g);
 }
 
@@ -143,21 +143,21 @@ int wf_coupling_backward(wf_bijector *self, const wf_real *params, const wf_real
                          wf_real *dcond, double dlogdet, wf_real *grads, void *tape, void *work)
 {
     (void)cond;
-    wf_stage_shape *c = self->context;
+    wf_stage_shape *c = self->shape;
     wf_backend *b = c->backend;
     coupling *own = self->own;
-    wf_real *dtheta = work;
-    WF_TRY(b->transform_backward(b, &own->of, c->N, x, wf_net_output(own->net, tape), c->weight, g, dlogdet, dtheta));
-    return net_backward(self, params, dtheta, grads, g, dcond, tape, (char *)work + theta_bytes(self));
+    wf_real *dparams = work;
+    WF_TRY(b->transform_backward(b, &own->of, c->N, x, wf_net_output(own->net, tape), c->weight, g, dlogdet, dparams));
+    return net_backward(self, params, dparams, grads, g, dcond, tape, (char *)work + transform_params_bytes(self));
 }
 
 int wf_coupling_inverse_backward(wf_bijector *self, const wf_real *params, const wf_real *x, wf_real *g, wf_real *dcond,
                                  double dlogdet, void *tape, void *work)
 {
-    wf_stage_shape *c = self->context;
+    wf_stage_shape *c = self->shape;
     wf_backend *b = c->backend;
     coupling *own = self->own;
-    wf_real *dtheta = work;
-    WF_TRY(b->transform_inverse_backward(b, &own->of, c->N, x, wf_net_output(own->net, tape), g, dlogdet, dtheta));
-    return net_backward(self, params, dtheta, NULL, g, dcond, tape, (char *)work + theta_bytes(self));
+    wf_real *dparams = work;
+    WF_TRY(b->transform_inverse_backward(b, &own->of, c->N, x, wf_net_output(own->net, tape), g, dlogdet, dparams));
+    return net_backward(self, params, dparams, NULL, g, dcond, tape, (char *)work + transform_params_bytes(self));
 }

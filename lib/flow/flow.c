@@ -5,7 +5,7 @@
 
 #include "private.h"
 
-static int take(wf_flow *f, size_t bytes, void *out)
+static int take_memory(wf_flow *f, size_t bytes, void *out)
 {
     void *memory, **owned = realloc(f->owned, (size_t)(f->owned_count + 1) * sizeof *owned);
     WF_CHECK(owned, WF_AGAIN, "flow: out of memory");
@@ -25,7 +25,7 @@ static int create_bijectors(wf_flow *f, const char *text)
     f->bijectors = calloc((size_t)chain.count, sizeof *f->bijectors);
     if (!f->bijectors)
         status = wf_fail(WF_AGAIN, "flow: out of memory");
-    wf_stage_shape *at = &f->context;
+    wf_stage_shape *at = &f->shape;
     for (int i = 0; i < chain.count && !status; i++) {
         wf_bijector *b = &f->bijectors[i];
         status = wf_bijector_create(at, chain.text, &chain.words[i], b);
@@ -62,12 +62,12 @@ static int create_stages(wf_flow *f)
             *last = (wf_flow_stage){.first = i,
                                     .count = 1,
                                     .linear = b->type->linear,
-                                    .context = b->context,
-                                    .elements = elements_of(b->context),
-                                    .left = elements_of(b->after),
+                                    .shape = b->shape,
+                                    .elements = elements_of(b->shape),
+                                    .out_elements = elements_of(b->after),
                                     .offset = b->offset,
                                     .size = b->count};
-            f->parks |= last->left < last->elements;
+            f->has_split |= last->out_elements < last->elements;
             f->linear_count += last->linear;
         }
         linear += last->linear;
@@ -81,21 +81,22 @@ static int create_stages(wf_flow *f)
     return WF_OK;
 }
 
-/* Bytes that keeping every stage's input and tape takes, and where calls cost something all gradients, folded and not. */
+/* Bytes that keeping every stage's input and tape takes, and where calls cost something all gradients, folded and
+ * not. */
 static size_t kept_bytes(const wf_flow *f)
 {
     size_t sum = f->backend->record ? 2 * f->size * f->backend->real : 0;
     for (int i = 0; i < f->stage_count; i++) {
         const wf_flow_stage *s = &f->stages[i];
-        if (!wf_flow_moves(f, s))
+        if (!wf_flow_keeps_values(f, s))
             sum += s->elements * f->backend->real;
-        if (!s->linear && (!wf_flow_moves(f, s) || wf_flow_encodes(f, s)))
+        if (!s->linear && (!wf_flow_keeps_values(f, s) || wf_flow_encodes(f, s)))
             sum += f->bijectors[s->first].tape_bytes;
     }
     return sum;
 }
 
-static wf_memory decide(const wf_flow *f, wf_memory asked)
+static wf_memory choose_memory(const wf_flow *f, wf_memory asked)
 {
     if (asked != WF_MEMORY_AUTO)
         return asked;
@@ -108,10 +109,10 @@ static int allocate_linear(wf_flow *f)
     int place = 0;
     for (int i = 0; i < f->stage_count; i++) {
         wf_linear *m = &f->stages[i].matrix;
-        size_t K = (size_t)f->stages[i].context->K;
+        size_t K = (size_t)f->stages[i].shape->K;
         if (!f->stages[i].linear)
             continue;
-        WF_TRY(take(f, 2 * (K * K + K) * real, &m->A));
+        WF_TRY(take_memory(f, 2 * (K * K + K) * real, &m->A));
         m->a = wf_at(f->backend, m->A, K * K);
         m->B = wf_at(f->backend, m->a, K);
         m->b = wf_at(f->backend, m->B, K * K);
@@ -120,46 +121,47 @@ static int allocate_linear(wf_flow *f)
     return WF_OK;
 }
 
-/* Conditions in the shapes that follow moves, and their gradients. Where only channels have changed, they are the same. */
+/* Conditions in the shapes that follow moves, and their gradients. Where only channels have changed, they are the
+ * same. */
 static int allocate_conditions(wf_flow *f)
 {
-    for (wf_stage_shape *c = &f->context; c->C && c->next; c = c->next) {
+    for (wf_stage_shape *c = &f->shape; c->C && c->next; c = c->next) {
         wf_stage_shape *after = c->next;
         size_t bytes = (size_t)after->N * (size_t)after->H * (size_t)after->W * (size_t)after->C * f->backend->real;
         after->cond = c->cond;
         after->dcond = c->dcond;
         if (after->C == c->C)
             continue;
-        WF_TRY(take(f, bytes, &after->cond));
+        WF_TRY(take_memory(f, bytes, &after->cond));
         if (f->spec.memory != WF_MEMORY_NONE)
-            WF_TRY(take(f, bytes, &after->dcond));
+            WF_TRY(take_memory(f, bytes, &after->dcond));
     }
     return WF_OK;
 }
 
-/* What is kept of each forward, and what serves all: a tape where none is kept, or as scratch of moves. Encoders, which run before
- * all others, keep theirs. */
+/* What is kept of each forward, and what serves all: a tape where none is kept, or as scratch of moves. Encoders, which
+ * run before all others, keep theirs. */
 static int allocate_tapes(wf_flow *f, bool keep)
 {
     size_t real = f->backend->real, shared = 0;
     for (int i = 0; i < f->stage_count; i++) {
         const wf_flow_stage *s = &f->stages[i];
         size_t bytes = f->bijectors[s->first].tape_bytes;
-        if (!s->linear && !wf_flow_encodes(f, s) && (!keep || wf_flow_moves(f, s)) && bytes > shared)
+        if (!s->linear && !wf_flow_encodes(f, s) && (!keep || wf_flow_keeps_values(f, s)) && bytes > shared)
             shared = bytes;
     }
     if (shared || !keep)
-        WF_TRY(take(f, shared, &f->tape));
+        WF_TRY(take_memory(f, shared, &f->tape));
     for (int i = 0; i < f->stage_count; i++) {
         wf_flow_stage *s = &f->stages[i];
         s->tape = f->tape;
         if (wf_flow_encodes(f, s))
-            WF_TRY(take(f, f->bijectors[s->first].tape_bytes, &s->tape));
-        if (!keep || wf_flow_moves(f, s))
+            WF_TRY(take_memory(f, f->bijectors[s->first].tape_bytes, &s->tape));
+        if (!keep || wf_flow_keeps_values(f, s))
             continue;
-        WF_TRY(take(f, s->elements * real, &s->in));
+        WF_TRY(take_memory(f, s->elements * real, &s->in));
         if (!s->linear)
-            WF_TRY(take(f, f->bijectors[s->first].tape_bytes, &s->tape));
+            WF_TRY(take_memory(f, f->bijectors[s->first].tape_bytes, &s->tape));
     }
     return WF_OK;
 }
@@ -172,7 +174,8 @@ static int allocate_folded(wf_flow *f, bool gradient)
     for (int i = 0; i < f->bijector_count && b->conv_fold && runs; i++)
         for (int c = 0; c < f->bijectors[i].conv_count; c++) {
             wf_bijector_conv *conv = &f->bijectors[i].convs[c];
-            WF_TRY(take(f, b->conv_folded_bytes(b, conv->conv, gradient), gradient ? &conv->dfolded : &conv->folded));
+            WF_TRY(take_memory(f, b->conv_folded_bytes(b, conv->conv, gradient),
+                               gradient ? &conv->dfolded : &conv->folded));
         }
     return WF_OK;
 }
@@ -184,24 +187,24 @@ int wf_flow_make_gradients(wf_flow *f)
     if (f->grads)
         return WF_OK;
     for (const wf_flow_stage *s = f->stages; s < f->stages + f->stage_count; s++) {
-        K = (size_t)s->context->K > K ? (size_t)s->context->K : K;
+        K = (size_t)s->shape->K > K ? (size_t)s->shape->K : K;
         largest = s->size > largest ? s->size : largest;
     }
     if (f->whole)
         WF_TRY(allocate_folded(f, true));
     else
-        WF_TRY(take(f, (K * K + K) * real, &shared));
+        WF_TRY(take_memory(f, (K * K + K) * real, &shared));
     for (wf_flow_stage *s = f->stages; s < f->stages + f->stage_count; s++) {
-        K = (size_t)s->context->K;
+        K = (size_t)s->shape->K;
         s->dA = shared;
         if (s->linear && f->whole)
-            WF_TRY(take(f, (K * K + K) * real, &s->dA));
+            WF_TRY(take_memory(f, (K * K + K) * real, &s->dA));
         s->da = s->linear ? wf_at(f->backend, s->dA, K * K) : NULL;
     }
-    return take(f, (f->whole ? f->size : largest) * real, &f->grads);
+    return take_memory(f, (f->whole ? f->size : largest) * real, &f->grads);
 }
 
-static int allocate(wf_flow *f)
+static int allocate_all(wf_flow *f)
 {
     size_t real = f->backend->real, work = 0;
     bool backward = f->spec.memory != WF_MEMORY_NONE, keep = f->spec.memory == WF_MEMORY_STORE;
@@ -210,18 +213,18 @@ static int allocate(wf_flow *f)
         size_t bytes = s->linear ? 0 : f->bijectors[s->first].work_bytes;
         work = bytes > work ? bytes : work;
     }
-    WF_TRY(take(f, f->elements * real, &f->state));
-    WF_TRY(take(f, ((size_t)f->spec.N + (size_t)f->linear_count) * sizeof(double), &f->logdet));
+    WF_TRY(take_memory(f, f->elements * real, &f->state));
+    WF_TRY(take_memory(f, ((size_t)f->spec.N + (size_t)f->linear_count) * sizeof(double), &f->logdet));
     WF_TRY(allocate_linear(f));
     WF_TRY(allocate_folded(f, false));
     WF_TRY(allocate_conditions(f));
     WF_TRY(allocate_tapes(f, keep));
-    if ((backward && !keep) || f->context.next)
-        WF_TRY(take(f, f->elements * real, &f->next));
+    if ((backward && !keep) || f->shape.next)
+        WF_TRY(take_memory(f, f->elements * real, &f->next));
     if (!backward)
         return WF_OK;
-    WF_TRY(take(f, work, &f->work));
-    return take(f, f->elements * real, &f->g);
+    WF_TRY(take_memory(f, work, &f->work));
+    return take_memory(f, f->elements * real, &f->g);
 }
 
 int wf_flow_create(wf_backend *backend, const char *chain, const wf_flow_spec *spec, wf_flow **out)
@@ -230,24 +233,24 @@ int wf_flow_create(wf_backend *backend, const char *chain, const wf_flow_spec *s
     WF_CHECK(f, WF_AGAIN, "flow: out of memory");
     f->backend = backend;
     f->spec = *spec;
-    f->context = (wf_stage_shape){.backend = backend,
-                                  .N = spec->N,
-                                  .H = spec->H,
-                                  .W = spec->W,
-                                  .K = spec->K,
-                                  .C = spec->C,
-                                  .kernel = spec->kernel,
-                                  .signal = spec->signal,
-                                  .D = spec->D,
-                                  .keep = spec->memory != WF_MEMORY_NONE,
-                                  .precision = spec->precision};
-    f->elements = elements_of(&f->context);
+    f->shape = (wf_stage_shape){.backend = backend,
+                                .N = spec->N,
+                                .H = spec->H,
+                                .W = spec->W,
+                                .K = spec->K,
+                                .C = spec->C,
+                                .kernel = spec->kernel,
+                                .signal = spec->signal,
+                                .D = spec->D,
+                                .keep = spec->memory != WF_MEMORY_NONE,
+                                .precision = spec->precision};
+    f->elements = elements_of(&f->shape);
     int status = WF_OK;
     WF_GO(create_bijectors(f, chain));
     WF_GO(create_stages(f));
-    f->spec.memory = decide(f, spec->memory);
+    f->spec.memory = choose_memory(f, spec->memory);
     f->whole = f->spec.memory == WF_MEMORY_STORE && backend->record; /* where each call costs something */
-    WF_GO(allocate(f));
+    WF_GO(allocate_all(f));
     *out = f;
     return WF_OK;
 out:
@@ -261,12 +264,12 @@ void wf_flow_destroy(wf_flow *f)
         return;
     for (int i = 0; i < f->bijector_count; i++)
         wf_bijector_clear(&f->bijectors[i]);
-    for (wf_stage_shape *c = &f->context, *next; c; c = next) {
+    for (wf_stage_shape *c = &f->shape, *next; c; c = next) {
         next = c->next;
         for (int i = 0; i < c->conv_count; i++)
             f->backend->conv_destroy(f->backend, c->convs[i].conv);
         free(c->convs);
-        if (c != &f->context)
+        if (c != &f->shape)
             free(c);
     }
     for (int i = 0; i < f->owned_count; i++)

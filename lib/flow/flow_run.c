@@ -9,13 +9,13 @@
 /* Pixels of a batch. */
 static size_t pixels(const wf_flow_stage *s)
 {
-    return s->elements / (size_t)s->context->K;
+    return s->elements / (size_t)s->shape->K;
 }
 
 /* Pixels of a picture at a stage, by weight. */
 static double counted_at(const wf_flow *f, const wf_stage_shape *c)
 {
-    return f->context.weight ? f->counted : (double)c->H * c->W;
+    return f->shape.weight ? f->counted : (double)c->H * c->W;
 }
 
 /* Where the gradients of bijector b of stage s are, between passes through its stage and the sink. */
@@ -32,13 +32,13 @@ static int list_runs(const wf_flow *f, const wf_real *params, const wf_flow_stag
     for (const wf_flow_stage *s = stages; s < stages + count; s++) {
         if (!s->linear)
             continue;
-        f->runs[runs++] = (wf_linear_run){.K = s->context->K,
+        f->runs[runs++] = (wf_linear_run){.K = s->shape->K,
                                           .count = s->count,
                                           .parts = part,
                                           .folded = s->matrix,
                                           .dA = s->dA,
                                           .da = s->da,
-                                          .dlogdet = scale * f->spec.N * counted_at(f, s->context)};
+                                          .dlogdet = scale * f->spec.N * counted_at(f, s->shape)};
         for (int i = s->first; i < s->first + s->count; i++) {
             const wf_bijector *b = &f->bijectors[i];
             *part++ =
@@ -64,7 +64,7 @@ static int list_convs(const wf_flow *f, const wf_real *params, const wf_flow_sta
 }
 
 /* What `count` stages make of params before they run: all together, since each call may cost more than its work. */
-static int fold(wf_flow *f, const wf_real *params, const wf_flow_stage *stages, int count)
+static int fold_stages(wf_flow *f, const wf_real *params, const wf_flow_stage *stages, int count)
 {
     wf_backend *b = f->backend;
     int runs = list_runs(f, params, stages, count, 0);
@@ -76,7 +76,7 @@ static int fold(wf_flow *f, const wf_real *params, const wf_flow_stage *stages, 
 }
 
 /* After the backward pass through `count` stages: their parameters' gradients. */
-static int unfold(wf_flow *f, const wf_real *params, const wf_flow_stage *stages, int count, double scale)
+static int unfold_stages(wf_flow *f, const wf_real *params, const wf_flow_stage *stages, int count, double scale)
 {
     wf_backend *b = f->backend;
     int runs = list_runs(f, params, stages, count, scale);
@@ -88,21 +88,21 @@ static int unfold(wf_flow *f, const wf_real *params, const wf_flow_stage *stages
 }
 
 /* Gives the sink the gradients of a stage that is done, unless all are given together at the end. */
-static int give(wf_flow *f, const wf_real *params, wf_flow_stage *s, double scale, wf_grad_sink *sink, void *user)
+static int give_grads(wf_flow *f, const wf_real *params, wf_flow_stage *s, double scale, wf_grad_sink *sink, void *user)
 {
     if (f->whole)
         return WF_OK;
-    WF_TRY(unfold(f, params, s, 1, scale));
+    WF_TRY(unfold_stages(f, params, s, 1, scale));
     return sink(user, s->offset, s->size, f->grads);
 }
 
 /* The front of `state`, in place. */
-static int run_move(wf_flow *f, const wf_flow_stage *s, bool back, wf_real *state)
+static int run_reshape(wf_flow *f, const wf_flow_stage *s, bool back, wf_real *state)
 {
     wf_bijector *j = &f->bijectors[s->first];
     if (wf_flow_encodes(f, s))
         return WF_OK;
-    WF_TRY(j->type->move(j, back, state, f->next, f->tape));
+    WF_TRY(j->type->reshape(j, back, state, f->next, f->tape));
     return f->backend->copy(f->backend, state, f->next, s->elements);
 }
 
@@ -117,7 +117,7 @@ static wf_flow_stage *stage_of(const wf_flow *f, const wf_bijector *bijector)
 /* The conditions of all contexts, from the caller's: encoded, and squeezed where the state is. */
 static int make_conditions(wf_flow *f, const wf_real *params, const wf_real *cond)
 {
-    for (const wf_stage_shape *c = &f->context; c->next; c = c->next) {
+    for (const wf_stage_shape *c = &f->shape; c->next; c = c->next) {
         const wf_real *from = c->cond ? c->cond : cond;
         wf_bijector *j = c->next->encoder;
         if (j)
@@ -130,14 +130,14 @@ static int make_conditions(wf_flow *f, const wf_real *params, const wf_real *con
 
 static const wf_real *cond_at(const wf_flow_stage *s, const wf_real *cond)
 {
-    return s->context->cond ? s->context->cond : cond;
+    return s->shape->cond ? s->shape->cond : cond;
 }
 
 /* Before stages run, either way. */
-static int begin(wf_flow *f, const wf_real *params, const wf_real *cond)
+static int begin_run(wf_flow *f, const wf_real *params, const wf_real *cond)
 {
     WF_TRY(f->backend->zero(f->backend, f->logdet, (size_t)f->spec.N * sizeof(double)));
-    WF_TRY(fold(f, params, f->stages, f->stage_count));
+    WF_TRY(fold_stages(f, params, f->stages, f->stage_count));
     return make_conditions(f, params, cond);
 }
 
@@ -145,10 +145,10 @@ static int begin(wf_flow *f, const wf_real *params, const wf_real *cond)
 static int run_forward(wf_flow *f, const wf_real *params, wf_flow_stage *s, wf_real *x, const wf_real *cond, wf_real *y)
 {
     wf_backend *b = f->backend;
-    if (wf_flow_moves(f, s))
-        return run_move(f, s, false, x);
+    if (wf_flow_keeps_values(f, s))
+        return run_reshape(f, s, false, x);
     if (s->linear)
-        return b->mix(b, pixels(s), s->context->K, s->matrix.A, s->matrix.a, x, y);
+        return b->mix(b, pixels(s), s->shape->K, s->matrix.A, s->matrix.a, x, y);
     wf_bijector *j = &f->bijectors[s->first];
     return j->type->forward(j, wf_at(b, params, j->offset), x, cond_at(s, cond), y, f->logdet, s->tape);
 }
@@ -158,10 +158,10 @@ static int run_inverse(wf_flow *f, const wf_real *params, wf_flow_stage *s, cons
                        double *logdet)
 {
     wf_backend *b = f->backend;
-    if (wf_flow_moves(f, s))
-        return run_move(f, s, true, state);
+    if (wf_flow_keeps_values(f, s))
+        return run_reshape(f, s, true, state);
     if (s->linear)
-        return b->mix(b, pixels(s), s->context->K, s->matrix.B, s->matrix.b, state, state);
+        return b->mix(b, pixels(s), s->shape->K, s->matrix.B, s->matrix.b, state, state);
     wf_bijector *j = &f->bijectors[s->first];
     return j->type->inverse(j, wf_at(b, params, j->offset), state, cond_at(s, cond), state, logdet, s->tape);
 }
@@ -170,7 +170,7 @@ int wf_flow_data_init(wf_flow *f, wf_real *params, const wf_real *x, const wf_re
 {
     wf_backend *b = f->backend;
     WF_TRY(b->copy(b, f->state, x, f->elements));
-    WF_TRY(begin(f, params, cond));
+    WF_TRY(begin_run(f, params, cond));
     for (int s = 0; s < f->stage_count; s++)
         for (int i = f->stages[s].first; i < f->stages[s].first + f->stages[s].count; i++) {
             wf_bijector *j = &f->bijectors[i];
@@ -179,7 +179,7 @@ int wf_flow_data_init(wf_flow *f, wf_real *params, const wf_real *x, const wf_re
                 WF_TRY(j->type->data_init(j, wf_at(b, params, j->offset), f->state, cond_at(&one, cond), one.tape));
             one.first = i;
             one.count = 1;
-            WF_TRY(fold(f, params, &one, 1));
+            WF_TRY(fold_stages(f, params, &one, 1));
             if (wf_flow_encodes(f, &one))
                 WF_TRY(make_conditions(f, params, cond));
             WF_TRY(run_forward(f, params, &one, f->state, cond, f->state));
@@ -187,19 +187,19 @@ int wf_flow_data_init(wf_flow *f, wf_real *params, const wf_real *x, const wf_re
     return WF_OK;
 }
 
-static bool reshapes(const wf_flow *f)
+static bool has_reshape(const wf_flow *f)
 {
     for (int i = 0; i < f->bijector_count; i++)
-        if (f->bijectors[i].type->move)
+        if (f->bijectors[i].type->reshape)
             return true;
     return false;
 }
 
 int wf_flow_weigh(wf_flow *f, const wf_real *weight, double counted)
 {
-    WF_CHECK(!weight || !reshapes(f), WF_USAGE,
+    WF_CHECK(!weight || !has_reshape(f), WF_USAGE,
              "flow: pixels have no weights of their own after squeeze, split or haar: give --context 0");
-    for (wf_stage_shape *c = &f->context; c; c = c->next)
+    for (wf_stage_shape *c = &f->shape; c; c = c->next)
         c->weight = weight;
     f->counted = counted;
     return WF_OK;
@@ -207,20 +207,20 @@ int wf_flow_weigh(wf_flow *f, const wf_real *weight, double counted)
 
 int wf_flow_squash(wf_flow *f, double factor, wf_real *u)
 {
-    WF_CHECK(!reshapes(f), WF_USAGE, "flow: noise keeps the shape of its picture: no squeeze, split or haar");
-    f->squash = factor;
+    WF_CHECK(!has_reshape(f), WF_USAGE, "flow: noise keeps the shape of its picture: no squeeze, split or haar");
+    f->sigmoid_factor = factor;
     f->u = u;
     return WF_OK;
 }
 
 /* Where the input of stage i goes, and at the end the latent. */
-static wf_real *place(const wf_flow *f, int i)
+static wf_real *stage_input(const wf_flow *f, int i)
 {
     return i < f->stage_count && f->stages[i].in ? f->stages[i].in : f->state;
 }
 
-/* Piece i of a state, from the front: what the last stage leaves, then what each one has parked (most: nothing), the last one
- * first. */
+/* Piece i of a state, from the front: what the last stage leaves, then what each one has parked (most: nothing), the
+ * last one first. */
 typedef struct piece {
     size_t at, count; /* reals */
     int P, K;         /* pixels and channels of a picture */
@@ -229,43 +229,44 @@ typedef struct piece {
 static piece piece_of(const wf_flow *f, int i)
 {
     const wf_flow_stage *s = &f->stages[i ? f->stage_count - i : f->stage_count - 1];
-    const wf_stage_shape *c = i ? s->context : f->bijectors[s->first].after;
-    piece p = {i ? s->left : 0, i ? s->elements - s->left : s->left, c->H * c->W, 0};
+    const wf_stage_shape *c = i ? s->shape : f->bijectors[s->first].after;
+    piece p = {i ? s->out_elements : 0, i ? s->elements - s->out_elements : s->out_elements, c->H * c->W, 0};
     p.K = (int)(p.count / (size_t)f->spec.N / (size_t)p.P);
     return p;
 }
 
 /* The latents of pictures, [N,D], from the pieces in `state`, or into them. */
-static int arrange(const wf_flow *f, bool into, wf_real *state, wf_real *latent)
+static int arrange_latent(const wf_flow *f, bool into, wf_real *state, wf_real *latent)
 {
     size_t N = (size_t)f->spec.N, D = f->elements / N;
     for (int i = 0; i <= f->stage_count; i++) {
         piece p = piece_of(f, i);
         wf_runs from = {.outer = N, .inner = 1, .run = p.count / N, .from_outer = p.count / N, .to_outer = D};
         wf_runs to = {.outer = N, .inner = 1, .run = p.count / N, .from_outer = D, .to_outer = p.count / N};
-        wf_real *here = wf_at(f->backend, state, p.at), *there = wf_at(f->backend, latent, p.at / N);
+        wf_real *pieces = wf_at(f->backend, state, p.at), *latents = wf_at(f->backend, latent, p.at / N);
         if (p.count)
-            WF_TRY(f->backend->copy_runs(f->backend, into ? &to : &from, into ? here : there, into ? there : here));
+            WF_TRY(f->backend->copy_runs(f->backend, into ? &to : &from, into ? pieces : latents,
+                                         into ? latents : pieces));
     }
     return WF_OK;
 }
 
-/* What is at the end, its log density or log-determinant: added to logp, its gradient to dz (either NULL: not wanted). The
- * standard normal of all pieces, or a sigmoid. */
-static int end(const wf_flow *f, double *logp, double scale, wf_real *dz)
+/* What is at the end, its log density or log-determinant: added to logp, its gradient to dz (either NULL: not wanted).
+ * The standard normal of all pieces, or a sigmoid. */
+static int add_end(const wf_flow *f, double *logp, double scale, wf_real *dz)
 {
     wf_backend *b = f->backend;
     size_t D = f->elements / (size_t)f->spec.N;
-    if (f->squash && !dz)
-        return b->squash(b, f->spec.N, D, f->squash, f->state, f->u, logp);
-    if (f->squash) {
+    if (f->sigmoid_factor && !dz)
+        return b->squash(b, f->spec.N, D, f->sigmoid_factor, f->state, f->u, logp);
+    if (f->sigmoid_factor) {
         WF_TRY(b->copy(b, dz, f->u, f->elements));
-        return b->squash_backward(b, f->elements, f->squash, f->state, scale, dz);
+        return b->squash_backward(b, f->elements, f->sigmoid_factor, f->state, scale, dz);
     }
     for (int i = 0; i <= f->stage_count; i++) {
         piece p = piece_of(f, i);
         if (p.count)
-            WF_TRY(b->gaussian(b, f->spec.N, p.P, p.K, wf_at(b, f->state, p.at), f->context.weight, logp, scale,
+            WF_TRY(b->gaussian(b, f->spec.N, p.P, p.K, wf_at(b, f->state, p.at), f->shape.weight, logp, scale,
                                dz ? wf_at(b, dz, p.at) : NULL));
     }
     return WF_OK;
@@ -274,32 +275,32 @@ static int end(const wf_flow *f, double *logp, double scale, wf_real *dz)
 int wf_flow_forward(wf_flow *f, const wf_real *params, const wf_real *x, const wf_real *cond)
 {
     wf_backend *b = f->backend;
-    wf_real *at = place(f, 0);
+    wf_real *at = stage_input(f, 0);
     WF_TRY(b->copy(b, at, x, f->elements));
-    WF_TRY(begin(f, params, cond));
+    WF_TRY(begin_run(f, params, cond));
     for (int i = 0; i < f->stage_count; i++) {
-        wf_real *to = wf_flow_moves(f, &f->stages[i]) ? at : place(f, i + 1);
+        wf_real *to = wf_flow_keeps_values(f, &f->stages[i]) ? at : stage_input(f, i + 1);
         WF_TRY(run_forward(f, params, &f->stages[i], at, cond, to));
-        at = place(f, i + 1);
+        at = stage_input(f, i + 1);
         if (to != at)
-            WF_TRY(b->copy(b, at, to, f->stages[i].left));
+            WF_TRY(b->copy(b, at, to, f->stages[i].out_elements));
     }
-    WF_TRY(end(f, f->logdet, 0, NULL));
-    return f->parks ? arrange(f, false, f->state, f->next) : WF_OK;
+    WF_TRY(add_end(f, f->logdet, 0, NULL));
+    return f->has_split ? arrange_latent(f, false, f->state, f->next) : WF_OK;
 }
 
 const wf_real *wf_flow_latent(const wf_flow *f)
 {
-    return f->parks ? f->next : f->state;
+    return f->has_split ? f->next : f->state;
 }
 
-/* Both in nats: what the pictures [N] have of their own, and the log-determinants of all folded matrices, over the pixels that
- * count or over all. */
-static void add_up(const wf_flow *f, const double *logdet, double sign, bool all, double *own)
+/* Both in nats: what the pictures [N] have of their own, and the log-determinants of all folded matrices, over the
+ * pixels that count or over all. */
+static void add_logdets(const wf_flow *f, const double *logdet, double sign, bool all, double *own)
 {
     double matrices = 0;
     for (int i = 0, at = f->spec.N; i < f->stage_count; i++) {
-        const wf_stage_shape *c = f->stages[i].context;
+        const wf_stage_shape *c = f->stages[i].shape;
         if (f->stages[i].linear)
             matrices += logdet[at++] * (all ? (double)c->H * c->W : counted_at(f, c));
     }
@@ -318,21 +319,21 @@ int wf_flow_readback_begin(wf_flow *f, wf_readback **out)
 }
 
 /* sign -1: of the inverse, which has subtracted, and counts every pixel. */
-static int collect(wf_flow *f, wf_readback *readback, double sign, double *own)
+static int read_log_density(wf_flow *f, wf_readback *readback, double sign, double *own)
 {
     double *logdet = malloc(logdet_count(f) * sizeof *logdet);
     int status = f->backend->readback_end(f->backend, readback, logdet);
     if (!status && !logdet)
         status = wf_fail(WF_AGAIN, "flow: out of memory");
     if (!status)
-        add_up(f, logdet, sign, sign < 0, own);
+        add_logdets(f, logdet, sign, sign < 0, own);
     free(logdet);
     return status;
 }
 
 int wf_flow_readback_end(wf_flow *f, wf_readback *readback, double *log_density)
 {
-    return collect(f, readback, 1, log_density);
+    return read_log_density(f, readback, 1, log_density);
 }
 
 int wf_flow_guard(wf_flow *f, double *bad)
@@ -344,7 +345,7 @@ int wf_flow_log_density(wf_flow *f, double *log_density)
 {
     wf_readback *readback;
     WF_TRY(wf_flow_readback_begin(f, &readback));
-    return collect(f, readback, 1, log_density);
+    return read_log_density(f, readback, 1, log_density);
 }
 
 static double frobenius(const double *m, size_t n)
@@ -366,12 +367,12 @@ static void name_linear(const wf_flow *f, const wf_flow_stage *s, char name[64])
 double wf_flow_condition(wf_flow *f, char name[64])
 {
     size_t widest = 0;
-    for (const wf_stage_shape *c = &f->context; c; c = c->next)
+    for (const wf_stage_shape *c = &f->shape; c; c = c->next)
         widest = (size_t)c->K > widest ? (size_t)c->K : widest;
     double worst = 0, *host = malloc(2 * widest * widest * sizeof *host);
     for (int i = 0; host && i < f->stage_count; i++) {
         const wf_linear *m = &f->stages[i].matrix;
-        size_t n = (size_t)f->stages[i].context->K * (size_t)f->stages[i].context->K;
+        size_t n = (size_t)f->stages[i].shape->K * (size_t)f->stages[i].shape->K;
         if (!f->stages[i].linear)
             continue;
         if (f->backend->download(f->backend, host, WF_F64, m->A, n) ||
@@ -389,8 +390,8 @@ double wf_flow_condition(wf_flow *f, char name[64])
     return worst;
 }
 
-/* Where the gradient by the condition of a context goes; NULL: neither the caller wants it nor, where parameters' gradients are
- * wanted, an encoder. */
+/* Where the gradient by the condition of a shape goes; NULL: neither the caller wants it nor, where parameters'
+ * gradients are wanted, an encoder. */
 static wf_real *dcond_at(const wf_stage_shape *c, bool want, wf_real *dcond)
 {
     return c->dcond && (dcond || (want && c->learnt)) ? c->dcond : dcond;
@@ -400,14 +401,14 @@ static wf_real *dcond_at(const wf_stage_shape *c, bool want, wf_real *dcond)
 static int clear_dcond(wf_flow *f, bool want, wf_real *dcond)
 {
     wf_backend *b = f->backend;
-    for (const wf_stage_shape *c = f->context.next; c; c = c->next)
+    for (const wf_stage_shape *c = f->shape.next; c; c = c->next)
         if (c->dcond && dcond_at(c, want, dcond))
             WF_TRY(b->zero(b, c->dcond, (size_t)c->N * (size_t)c->H * (size_t)c->W * (size_t)c->C * b->real));
     return WF_OK;
 }
 
-/* After it: what the condition of context c has of the gradients of those after it, at last the caller's; and the gradients of
- * encoders' parameters, to the sink where each stage gives its own. */
+/* After it: what the condition of shape c has of the gradients of those after it, at last the caller's; and the
+ * gradients of encoders' parameters, to the sink where each stage gives its own. */
 static int gather_dcond(wf_flow *f, const wf_real *params, const wf_stage_shape *c, wf_real *dcond, double scale,
                         wf_grad_sink *sink, void *user)
 {
@@ -424,24 +425,24 @@ static int gather_dcond(wf_flow *f, const wf_real *params, const wf_stage_shape 
     wf_flow_stage *s = stage_of(f, j);
     WF_TRY(j->type->encode_backward(j, wf_at(f->backend, params, j->offset), from, to, sink ? grads_of(f, s, j) : NULL,
                                     s->tape, f->work));
-    return sink ? give(f, params, s, scale, sink, user) : WF_OK;
+    return sink ? give_grads(f, params, s, scale, sink, user) : WF_OK;
 }
 
-/* x: the stage's input. Turns f->g from the gradient by its output into that by x; unfold makes what is left of it that of the
- * parameters. */
+/* x: the stage's input. Turns f->g from the gradient by its output into that by x; unfold makes what is out_elements of
+ * it that of the parameters. */
 static int run_backward(wf_flow *f, const wf_real *params, wf_flow_stage *s, const wf_real *x, const wf_real *cond,
                         double scale, bool want, wf_real *dcond)
 {
     wf_backend *b = f->backend;
-    if (wf_flow_moves(f, s))
-        return run_move(f, s, true, f->g);
+    if (wf_flow_keeps_values(f, s))
+        return run_reshape(f, s, true, f->g);
     if (!s->linear) {
         wf_bijector *j = &f->bijectors[s->first];
         return j->type->backward(j, wf_at(b, params, j->offset), x, cond_at(s, cond), f->g,
-                                 dcond_at(s->context, want, dcond), scale, want ? grads_of(f, s, j) : NULL, s->tape,
+                                 dcond_at(s->shape, want, dcond), scale, want ? grads_of(f, s, j) : NULL, s->tape,
                                  f->work);
     }
-    return b->mix_backward(b, pixels(s), s->context->K, s->matrix.A, x, f->g, want ? s->dA : NULL, want ? s->da : NULL);
+    return b->mix_backward(b, pixels(s), s->shape->K, s->matrix.A, x, f->g, want ? s->dA : NULL, want ? s->da : NULL);
 }
 
 int wf_flow_backward(wf_flow *f, const wf_real *params, const wf_real *cond, double scale, wf_grad_sink *sink,
@@ -451,7 +452,7 @@ int wf_flow_backward(wf_flow *f, const wf_real *params, const wf_real *cond, dou
     bool kept = f->spec.memory == WF_MEMORY_STORE;
     if (sink)
         WF_TRY(wf_flow_make_gradients(f));
-    WF_TRY(end(f, NULL, scale, f->g));
+    WF_TRY(add_end(f, NULL, scale, f->g));
     WF_TRY(clear_dcond(f, sink != NULL, dcond));
     for (int i = f->stage_count - 1; i >= 0; i--) {
         wf_flow_stage *s = &f->stages[i];
@@ -459,11 +460,11 @@ int wf_flow_backward(wf_flow *f, const wf_real *params, const wf_real *cond, dou
             WF_TRY(run_inverse(f, params, s, cond, f->state, NULL));
         WF_TRY(run_backward(f, params, s, s->in ? s->in : f->state, cond, scale, sink != NULL, dcond));
         if (sink && !wf_flow_encodes(f, s))
-            WF_TRY(give(f, params, s, scale, sink, user));
+            WF_TRY(give_grads(f, params, s, scale, sink, user));
     }
-    WF_TRY(gather_dcond(f, params, &f->context, dcond, scale, sink, user));
+    WF_TRY(gather_dcond(f, params, &f->shape, dcond, scale, sink, user));
     if (sink && f->whole) {
-        WF_TRY(unfold(f, params, f->stages, f->stage_count, scale));
+        WF_TRY(unfold_stages(f, params, f->stages, f->stage_count, scale));
         WF_TRY(sink(user, 0, f->size, f->grads));
     }
     if (dx)
@@ -474,13 +475,13 @@ int wf_flow_backward(wf_flow *f, const wf_real *params, const wf_real *cond, dou
 int wf_flow_inverse(wf_flow *f, const wf_real *params, const wf_real *z, const wf_real *cond, const wf_real **x)
 {
     wf_backend *b = f->backend;
-    if (f->parks) {
+    if (f->has_split) {
         WF_TRY(b->copy(b, f->next, z, f->elements));
-        WF_TRY(arrange(f, true, f->state, f->next));
+        WF_TRY(arrange_latent(f, true, f->state, f->next));
     } else {
         WF_TRY(b->copy(b, f->state, z, f->elements));
     }
-    WF_TRY(begin(f, params, cond));
+    WF_TRY(begin_run(f, params, cond));
     for (int i = f->stage_count - 1; i >= 0; i--) {
         wf_flow_stage *s = &f->stages[i];
         WF_TRY(run_inverse(f, params, s, cond, f->state, f->logdet));
@@ -495,7 +496,7 @@ int wf_flow_inverse_logdet(wf_flow *f, double *logdet)
 {
     wf_readback *readback;
     WF_TRY(wf_flow_readback_begin(f, &readback));
-    return collect(f, readback, -1, logdet);
+    return read_log_density(f, readback, -1, logdet);
 }
 
 /* f->g from the gradient by the stage's x to that by its y. Where nothing was kept, f->state is x and becomes y. */
@@ -504,19 +505,19 @@ static int run_inverse_backward(wf_flow *f, const wf_real *params, wf_flow_stage
 {
     wf_backend *b = f->backend;
     bool kept = f->spec.memory == WF_MEMORY_STORE;
-    if (wf_flow_moves(f, s)) {
+    if (wf_flow_keeps_values(f, s)) {
         if (!kept)
-            WF_TRY(run_move(f, s, false, f->state));
-        return run_move(f, s, false, f->g);
+            WF_TRY(run_reshape(f, s, false, f->state));
+        return run_reshape(f, s, false, f->g);
     }
     const wf_real *x = kept ? s->in : f->state;
     if (!kept)
         WF_TRY(run_forward(f, params, s, f->state, cond, f->next));
     if (s->linear) {
-        WF_TRY(b->mix_backward(b, pixels(s), s->context->K, s->matrix.B, x, f->g, NULL, NULL));
+        WF_TRY(b->mix_backward(b, pixels(s), s->shape->K, s->matrix.B, x, f->g, NULL, NULL));
     } else {
         wf_bijector *j = &f->bijectors[s->first];
-        WF_TRY(j->type->inverse_backward(j, wf_at(b, params, j->offset), x, f->g, dcond_at(s->context, false, dcond),
+        WF_TRY(j->type->inverse_backward(j, wf_at(b, params, j->offset), x, f->g, dcond_at(s->shape, false, dcond),
                                          scale, s->tape, f->work));
     }
     return kept ? WF_OK : b->copy(b, f->state, f->next, s->elements);
@@ -531,9 +532,9 @@ int wf_flow_inverse_backward(wf_flow *f, const wf_real *params, const wf_real *c
     WF_TRY(clear_dcond(f, false, dcond));
     for (int i = 0; i < f->stage_count; i++)
         WF_TRY(run_inverse_backward(f, params, &f->stages[i], cond, scale, dcond));
-    WF_TRY(gather_dcond(f, params, &f->context, dcond, scale, NULL, NULL));
-    if (f->parks)
-        WF_TRY(arrange(f, false, f->g, f->next));
-    *dz = f->parks ? f->next : f->g;
+    WF_TRY(gather_dcond(f, params, &f->shape, dcond, scale, NULL, NULL));
+    if (f->has_split)
+        WF_TRY(arrange_latent(f, false, f->g, f->next));
+    *dz = f->has_split ? f->next : f->g;
     return WF_OK;
 }

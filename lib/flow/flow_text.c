@@ -54,7 +54,7 @@ static int parse_name(parser *p, const char *what, char out[24])
     return WF_OK;
 }
 
-static int append(parser *p, const wf_word *word)
+static int append_word(parser *p, const wf_word *word)
 {
     wf_flow_text *c = p->chain;
     if (c->count == WF_FLOW_TEXT_MAX_WORDS)
@@ -87,7 +87,7 @@ static int parse_word(parser *p)
         }
         word.options++;
     }
-    return append(p, &word);
+    return append_word(p, &word);
 }
 
 /* A count, if digits and a star stand here; a name may begin with a digit, too. */
@@ -134,7 +134,7 @@ static int parse_item(parser *p)
     for (int i = 1; i < count; i++)
         for (int j = 0; j < length; j++) {
             wf_word word = p->chain->words[first + j]; /* append may move the array */
-            WF_TRY(append(p, &word));
+            WF_TRY(append_word(p, &word));
         }
     return WF_OK;
 }

@@ -11,7 +11,10 @@
 
 #include <stddef.h>
 
+#include "../base/linkage.h"
 #include "../base/status.h"
+
+WF_BEGIN
 
 enum { WF_FLOW_TEXT_MAX_WORDS = 4096, WF_FLOW_TEXT_MAX_OPTIONS = 8 };
 
@@ -33,12 +36,14 @@ typedef struct wf_flow_text {
 
 /* WF_USAGE with the place and what was expected there. */
 int wf_flow_text_parse(const char *text, wf_flow_text *out) WF_MUST;
-/* The text of a chain in a file, where it may have lines, and comments from # to the end of a line: in `out` as one line. WF_NOINPUT,
- * WF_IO; WF_USAGE: nothing there, or more than `size` has room for. */
+/* The text of a chain in a file, where it may have lines, and comments from # to the end of a line: in `out` as one
+ * line. WF_NOINPUT, WF_IO; WF_USAGE: nothing there, or more than `size` has room for. */
 int wf_flow_text_read(const char *path, char *out, size_t size) WF_MUST;
 void wf_flow_text_clear(wf_flow_text *chain);
 
 /* WF_USAGE: "chain: ... at character N: `rest`: message". */
 int wf_flow_text_error(const char *text, int at, const char *format, ...) WF_PRINTF(3, 4) WF_MUST;
+
+WF_END
 
 #endif

@@ -7,72 +7,74 @@
 
 #include "actnorm_init.h"
 
-/* What follows a convolution: nothing more; a gate, of twice as many channels one half by the other, which is residual and ends
- * with a relu; attention, of three times as many, queries, keys and values. */
+/* What follows a convolution: nothing more; a gate, of twice as many channels one half by the other, which is residual
+ * and ends with a relu; attention, of three times as many, queries, keys and values. */
 typedef enum tail_kind { PLAIN, GATE, ATTENTION } tail_kind;
 
 /* Layer i is convolution i of the owner, with its actnorm. */
 typedef struct layer {
     wf_conv_spec spec;
     tail_kind tail;
-    bool normed;   /* its input goes through layer normalization first */
-    int channels;  /* of its output */
-    size_t before; /* place of what the gate or the attention is of, among these of all layers */
+    bool normed;       /* its input goes through layer normalization first */
+    int channels;      /* of its output */
+    size_t tail_input; /* place of what the gate or the attention is of, among these of all layers */
 } layer;
 
-/* A layer may be residual: it adds the input of the layer before. Hidden map i is the output of layer i, except the last's. */
+/* A layer may be residual: it adds the input of the layer tail_input. Hidden map i is the output of layer i, except
+ * the last's. */
 struct wf_net {
     wf_bijector *owner;
-    wf_stage_shape *context;
+    wf_stage_shape *shape;
     wf_net_spec spec;
     layer *layers;
     int count;
     wf_map_shape in_shape, hidden_shape, out_shape;
     size_t in_bytes, hidden_bytes, out_bytes; /* of maps */
-    size_t st_bytes;                          /* of the output as reals */
-    size_t before_bytes;                      /* of all that gates and attention are of */
-    size_t wide_bytes, plain_bytes;           /* of attention: a map of queries, keys and values; its output as reals */
+    size_t real_out_bytes;                    /* of the output as reals */
+    size_t tail_input_bytes;                  /* of all that gates and attention are of */
+    size_t qkv_bytes, attended_bytes;         /* of attention: a map of queries, keys and values; its output as reals */
     size_t norm_bytes;                        /* of a hidden map, if any is normalized */
 };
 
-/* Tape: output as reals | input map | hidden maps | output map | of gates: maps; of attention: reals | scratch. When nothing is kept, hidden maps share two: a layer needs its
- * input and, if residual, what lies where its output goes. */
+/* Tape: output as reals | input map | hidden maps | output map | of gates: maps; of attention: reals | scratch. When
+ * nothing is kept, hidden maps share two: a layer needs its input and, if residual, what lies where its output goes. */
 static int hidden_maps(const wf_net *net)
 {
     int hidden = net->count - 1;
-    return net->context->keep || hidden < 2 ? hidden : 2;
+    return net->shape->keep || hidden < 2 ? hidden : 2;
 }
 
 static wf_map *hidden(const wf_net *net, void *tape, int i)
 {
-    int place = net->context->keep ? i : i % 2;
-    return (wf_map *)((char *)tape + net->st_bytes + net->in_bytes + (size_t)place * net->hidden_bytes);
+    int place = net->shape->keep ? i : i % 2;
+    return (wf_map *)((char *)tape + net->real_out_bytes + net->in_bytes + (size_t)place * net->hidden_bytes);
 }
 
 static wf_map *input_map(const wf_net *net, void *tape)
 {
-    return (wf_map *)((char *)tape + net->st_bytes);
+    return (wf_map *)((char *)tape + net->real_out_bytes);
 }
 
 static wf_map *output_map(const wf_net *net, void *tape)
 {
-    return (wf_map *)((char *)tape + net->st_bytes + net->in_bytes + (size_t)hidden_maps(net) * net->hidden_bytes);
+    return (wf_map *)((char *)tape + net->real_out_bytes + net->in_bytes +
+                      (size_t)hidden_maps(net) * net->hidden_bytes);
 }
 
 /* What the gate or the attention of a layer is of. */
-static void *before(const wf_net *net, void *tape, const layer *l)
+static void *tail_input(const wf_net *net, void *tape, const layer *l)
 {
-    return (char *)output_map(net, tape) + net->out_bytes + (net->context->keep ? l->before : 0);
+    return (char *)output_map(net, tape) + net->out_bytes + (net->shape->keep ? l->tail_input : 0);
 }
 
 static void *scratch_of(const wf_net *net, void *tape)
 {
-    return (char *)output_map(net, tape) + net->out_bytes + net->before_bytes;
+    return (char *)output_map(net, tape) + net->out_bytes + net->tail_input_bytes;
 }
 
 static wf_map *normed_map(const wf_net *net, void *tape)
 {
-    return (wf_map *)((char *)scratch_of(net, tape) + net->wide_bytes + net->plain_bytes);
+    return (wf_map *)((char *)scratch_of(net, tape) + net->qkv_bytes + net->attended_bytes);
 }
 
 wf_real *wf_net_output(const wf_net *net, void *tape)
@@ -83,20 +85,20 @@ wf_real *wf_net_output(const wf_net *net, void *tape)
 
 static wf_map_shape shape_of(const wf_net *net, int channels)
 {
-    const wf_stage_shape *c = net->context;
+    const wf_stage_shape *c = net->shape;
     return (wf_map_shape){c->N, c->H, c->W, channels, c->precision};
 }
 
 static size_t map_bytes(const wf_net *net, wf_map_shape *shape, int channels)
 {
     *shape = shape_of(net, channels);
-    return wf_round64(net->context->backend->map_bytes(net->context->backend, shape));
+    return wf_round64(net->shape->backend->map_bytes(net->shape->backend, shape));
 }
 
 /* The next layer, with a convolution of side k to `out` channels, on all that is there so far. */
-static int add(wf_net *net, wf_bijector *owner, const char *name, wf_conv_spec spec, tail_kind tail)
+static int add_layer(wf_net *net, wf_bijector *owner, const char *name, wf_conv_spec spec, tail_kind tail)
 {
-    spec.in = net->count ? net->layers[net->count - 1].channels : net->spec.take + net->context->C;
+    spec.in = net->count ? net->layers[net->count - 1].channels : net->spec.take + net->shape->C;
     layer *layers = realloc(net->layers, (size_t)(net->count + 1) * sizeof *layers);
     WF_CHECK(layers, WF_AGAIN, "net: out of memory");
     net->layers = layers;
@@ -105,9 +107,9 @@ static int add(wf_net *net, wf_bijector *owner, const char *name, wf_conv_spec s
     return wf_bijector_declare_conv(owner, name, spec);
 }
 
-static int append(wf_net *net, wf_bijector *owner, const char *name, int out, int k, bool relu, bool residual)
+static int append_conv(wf_net *net, wf_bijector *owner, const char *name, int out, int k, bool relu, bool residual)
 {
-    return add(net, owner, name, (wf_conv_spec){.out = out, .k = k, .relu = relu, .residual = residual}, PLAIN);
+    return add_layer(net, owner, name, (wf_conv_spec){.out = out, .k = k, .relu = relu, .residual = residual}, PLAIN);
 }
 
 /* The layer that was added last has its input normalized. */
@@ -118,115 +120,131 @@ static void norm_last(wf_net *net)
 
 static int res_layers(wf_net *net, wf_bijector *owner)
 {
-    int W = net->spec.width, k = net->context->kernel;
-    WF_TRY(append(net, owner, "in", W, 1, true, false));
+    int W = net->spec.width, k = net->shape->kernel;
+    WF_TRY(append_conv(net, owner, "in", W, 1, true, false));
     for (int i = 0; i < net->spec.blocks; i++) {
         char name[16];
         snprintf(name, sizeof name, "%d.a", i);
-        WF_TRY(append(net, owner, name, W, k, true, false));
+        WF_TRY(append_conv(net, owner, name, W, k, true, false));
         snprintf(name, sizeof name, "%d.b", i);
-        WF_TRY(append(net, owner, name, W, 1, true, true));
+        WF_TRY(append_conv(net, owner, name, W, 1, true, true));
     }
-    return append(net, owner, "out", net->spec.out, k, false, false);
+    return append_conv(net, owner, "out", net->spec.out, k, false, false);
 }
 
 static int glow_layers(wf_net *net, wf_bijector *owner)
 {
-    int k = net->context->kernel;
-    WF_TRY(append(net, owner, "in", net->spec.width, k, true, false));
-    WF_TRY(append(net, owner, "middle", net->spec.width, 1, true, false));
-    return append(net, owner, "out", net->spec.out, k, false, false);
+    int k = net->shape->kernel;
+    WF_TRY(append_conv(net, owner, "in", net->spec.width, k, true, false));
+    WF_TRY(append_conv(net, owner, "middle", net->spec.width, 1, true, false));
+    return append_conv(net, owner, "out", net->spec.out, k, false, false);
 }
 
 /* Blocks of a 3x3 and a gate, each followed, with `attention`, by attention and a gate. */
-static int gates(wf_net *net, wf_bijector *owner, bool attention)
+static int gate_layers(wf_net *net, wf_bijector *owner, bool attention)
 {
-    int W = net->spec.width, k = net->context->kernel;
-    WF_TRY(append(net, owner, "in", W, k, true, false));
+    int W = net->spec.width, k = net->shape->kernel;
+    WF_TRY(append_conv(net, owner, "in", W, k, true, false));
     for (int i = 0; i < net->spec.blocks; i++) {
         char name[16];
         snprintf(name, sizeof name, "%d.a", i);
-        WF_TRY(append(net, owner, name, W, k, true, false));
+        WF_TRY(append_conv(net, owner, name, W, k, true, false));
         snprintf(name, sizeof name, "%d.b", i);
-        WF_TRY(add(net, owner, name, (wf_conv_spec){.out = 2 * W, .k = 1}, GATE));
+        WF_TRY(add_layer(net, owner, name, (wf_conv_spec){.out = 2 * W, .k = 1}, GATE));
         snprintf(name, sizeof name, "%d.qkv", i);
         if (attention)
-            WF_TRY(add(net, owner, name, (wf_conv_spec){.out = 3 * W, .k = 1}, ATTENTION));
+            WF_TRY(add_layer(net, owner, name, (wf_conv_spec){.out = 3 * W, .k = 1}, ATTENTION));
         snprintf(name, sizeof name, "%d.c", i);
         if (attention)
-            WF_TRY(add(net, owner, name, (wf_conv_spec){.out = 2 * W, .k = 1}, GATE));
+            WF_TRY(add_layer(net, owner, name, (wf_conv_spec){.out = 2 * W, .k = 1}, GATE));
     }
-    return append(net, owner, "out", net->spec.out, k, false, false);
+    return append_conv(net, owner, "out", net->spec.out, k, false, false);
 }
 
 static int gated_layers(wf_net *net, wf_bijector *owner)
 {
-    return gates(net, owner, false);
+    return gate_layers(net, owner, false);
 }
 
 static int attention_layers(wf_net *net, wf_bijector *owner)
 {
-    return gates(net, owner, true);
+    return gate_layers(net, owner, true);
 }
 
 static int transformer_layers(wf_net *net, wf_bijector *owner)
 {
-    int W = net->spec.width, k = net->spec.reach == WF_REACH_ALL ? net->context->kernel : 1;
-    WF_TRY(append(net, owner, "in", W, k, false, false));
+    int W = net->spec.width, k = net->spec.reach == WF_REACH_ALL ? net->shape->kernel : 1;
+    WF_TRY(append_conv(net, owner, "in", W, k, false, false));
     for (int i = 0; i < net->spec.blocks; i++) {
         char name[16];
         snprintf(name, sizeof name, "%d.qkv", i);
-        WF_TRY(add(net, owner, name, (wf_conv_spec){.out = 3 * W, .k = 1}, ATTENTION));
+        WF_TRY(add_layer(net, owner, name, (wf_conv_spec){.out = 3 * W, .k = 1}, ATTENTION));
         norm_last(net);
         snprintf(name, sizeof name, "%d.a", i);
-        WF_TRY(append(net, owner, name, W, 1, false, true));
+        WF_TRY(append_conv(net, owner, name, W, 1, false, true));
         snprintf(name, sizeof name, "%d.b", i);
-        WF_TRY(append(net, owner, name, 4 * W, 1, true, false));
+        WF_TRY(append_conv(net, owner, name, 4 * W, 1, true, false));
         norm_last(net);
         snprintf(name, sizeof name, "%d.c", i);
-        WF_TRY(append(net, owner, name, W, 1, false, true));
+        WF_TRY(append_conv(net, owner, name, W, 1, false, true));
     }
-    return append(net, owner, "out", net->spec.out, 1, false, false);
+    return append_conv(net, owner, "out", net->spec.out, 1, false, false);
 }
 
 static int dense_layers(wf_net *net, wf_bijector *owner)
 {
-    WF_TRY(append(net, owner, "in", net->spec.width, 1, true, false));
+    WF_TRY(append_conv(net, owner, "in", net->spec.width, 1, true, false));
     for (int i = 0; i < net->spec.blocks; i++) {
         char name[16];
         snprintf(name, sizeof name, "%d", i);
-        WF_TRY(append(net, owner, name, net->spec.width, 1, true, false));
+        WF_TRY(append_conv(net, owner, name, net->spec.width, 1, true, false));
     }
-    return append(net, owner, "out", net->spec.out, 1, false, false);
+    return append_conv(net, owner, "out", net->spec.out, 1, false, false);
 }
 
 static int pair_layers(wf_net *net, wf_bijector *owner)
 {
-    WF_TRY(append(net, owner, "in", net->spec.width, net->context->kernel, true, false));
-    return append(net, owner, "out", net->spec.out, 1, false, false);
+    WF_TRY(append_conv(net, owner, "in", net->spec.width, net->shape->kernel, true, false));
+    return append_conv(net, owner, "out", net->spec.out, 1, false, false);
 }
 
 static int conv_layers(wf_net *net, wf_bijector *owner)
 {
-    return append(net, owner, "out", net->spec.out, net->context->kernel, false, false);
+    return append_conv(net, owner, "out", net->spec.out, net->shape->kernel, false, false);
 }
 
-/* name, usual width, usual number of blocks (0: has none), whether it has heads */
-#define NETS(row)                                                                                           \
-    row(res, 128, 3, false) row(glow, 512, 0, false) row(gated, 96, 10, false) row(attention, 96, 10, true) \
-        row(transformer, 128, 3, true) row(dense, 128, 3, false) row(pair, 128, 0, false) row(conv, 0, 0, false)
+/* name, default width, default number of blocks (0: it has none), whether it has heads, and its layers for the manual */
+#define NETS(row)                                                                                            \
+    row(res, 128, 3, false, "1x1; per block h = relu(h + 1x1(relu(3x3(h)))); 3x3 (official Wavelet Flow)")   \
+        row(glow, 512, 0, false, "3x3; 1x1; 3x3 (Glow, 2018)")                                               \
+            row(gated, 96, 10, false,                                                                        \
+                "3x3; per block h = relu(h + a sigmoid(b)), (a, b) = 1x1(relu(3x3(h))); 3x3 (Flow++, 2019)") \
+                row(attention, 96, 10, true,                                                                 \
+                    "gated, with gated attention over all pixels after each block (Flow++, 2019)")           \
+                    row(transformer, 128, 3, true,                                                           \
+                        "3x3; per block attention over all pixels and a 1x1 network four times as wide, "    \
+                        "both normalized before and residual; 1x1 (Vaswani et al., 2017)")                   \
+                        row(dense, 128, 3, false, "1x1; per block relu(1x1(h)); 1x1: each pixel alone")      \
+                            row(pair, 128, 0, false, "3x3; 1x1") row(conv, 0, 0, false, "3x3 alone: a linear map")
 
 static const struct kind {
     int width, blocks;
     bool heads;
     int (*layers)(wf_net *net, wf_bijector *owner);
+    const char *summary;
 } kinds[] = {
-#define KIND(name, width, blocks, heads) {width, blocks, heads, name##_layers},
+#define KIND(name, width, blocks, heads, summary) {width, blocks, heads, name##_layers, summary},
     NETS(KIND)};
 
 const char *const wf_net_names[] = {
-#define NAME(name, width, blocks, heads) #name,
+#define NAME(name, width, blocks, heads, summary) #name,
     NETS(NAME) NULL};
+
+wf_net_text wf_net_describe(int kind)
+{
+    const struct kind *of = &kinds[kind];
+    return (wf_net_text){of->width, of->blocks, of->heads, of->summary};
+}
 
 int wf_net_kind(const char *name)
 {
@@ -237,9 +255,9 @@ int wf_net_kind(const char *name)
 }
 
 /* Room for hidden maps, and for what gates and attention are of. */
-static void measure(wf_net *net)
+static void measure_maps(wf_net *net)
 {
-    const wf_stage_shape *c = net->context;
+    const wf_stage_shape *c = net->shape;
     size_t each = (size_t)c->N * (size_t)c->H * (size_t)c->W * (size_t)net->spec.width * c->backend->real;
     for (int i = 0; i < net->count; i++) {
         layer *l = &net->layers[i];
@@ -253,29 +271,29 @@ static void measure(wf_net *net)
         if (l->tail == PLAIN)
             continue;
         if (l->tail == ATTENTION) {
-            net->wide_bytes = bytes;
-            net->plain_bytes = wf_round64(each);
+            net->qkv_bytes = bytes;
+            net->attended_bytes = wf_round64(each);
             bytes = wf_round64(3 * each);
         }
-        l->before = net->before_bytes;
+        l->tail_input = net->tail_input_bytes;
         if (c->keep)
-            net->before_bytes += bytes;
-        else if (bytes > net->before_bytes)
-            net->before_bytes = bytes;
+            net->tail_input_bytes += bytes;
+        else if (bytes > net->tail_input_bytes)
+            net->tail_input_bytes = bytes;
     }
 }
 
 /* Of a gradient, from the output of a layer to that of its convolution. */
-static size_t retreat_bytes(const wf_net *net)
+static size_t layer_work_bytes(const wf_net *net)
 {
     wf_map_shape both;
-    return net->norm_bytes + (net->wide_bytes     ? net->wide_bytes + 4 * net->plain_bytes
-                              : net->before_bytes ? map_bytes(net, &both, 2 * net->spec.width)
-                                                  : 0);
+    return net->norm_bytes + (net->qkv_bytes          ? net->qkv_bytes + 4 * net->attended_bytes
+                              : net->tail_input_bytes ? map_bytes(net, &both, 2 * net->spec.width)
+                                                      : 0);
 }
 
 /* What is not said of it: the usual, and 4 heads, or 2 or 1 if the width is not of as many parts. */
-static int complete(wf_net_spec *spec)
+static int set_defaults(wf_net_spec *spec)
 {
     const struct kind *of = &kinds[spec->kind];
     const char *name = wf_net_names[spec->kind];
@@ -292,22 +310,23 @@ static int complete(wf_net_spec *spec)
 
 int wf_net_create(wf_bijector *owner, const wf_net_spec *spec, wf_net **result)
 {
-    wf_stage_shape *c = owner->context;
+    wf_stage_shape *c = owner->shape;
     wf_net_spec whole = *spec;
-    WF_TRY(complete(&whole));
+    WF_TRY(set_defaults(&whole));
     wf_net *net = calloc(1, sizeof *net);
     WF_CHECK(net, WF_AGAIN, "net: out of memory");
     *result = net;
-    *net = (wf_net){.owner = owner, .context = c, .spec = whole};
+    *net = (wf_net){.owner = owner, .shape = c, .spec = whole};
     WF_TRY(kinds[spec->kind].layers(net, owner));
     net->in_bytes = map_bytes(net, &net->in_shape, spec->take + c->C);
     net->hidden_shape = shape_of(net, whole.width);
     net->out_bytes = map_bytes(net, &net->out_shape, spec->out);
-    net->st_bytes = wf_round64((size_t)c->N * (size_t)c->H * (size_t)c->W * (size_t)spec->out * c->backend->real);
-    measure(net);
-    owner->tape_bytes += net->st_bytes + net->in_bytes + (size_t)hidden_maps(net) * net->hidden_bytes + net->out_bytes +
-                         net->before_bytes + net->wide_bytes + net->plain_bytes + net->norm_bytes;
-    owner->work_bytes += 3 * net->hidden_bytes + net->in_bytes + net->out_bytes + retreat_bytes(net);
+    net->real_out_bytes = wf_round64((size_t)c->N * (size_t)c->H * (size_t)c->W * (size_t)spec->out * c->backend->real);
+    measure_maps(net);
+    owner->tape_bytes += net->real_out_bytes + net->in_bytes + (size_t)hidden_maps(net) * net->hidden_bytes +
+                         net->out_bytes + net->tail_input_bytes + net->qkv_bytes + net->attended_bytes +
+                         net->norm_bytes;
+    owner->work_bytes += 3 * net->hidden_bytes + net->in_bytes + net->out_bytes + layer_work_bytes(net);
     return WF_OK;
 }
 
@@ -330,7 +349,7 @@ void wf_net_init(const wf_net *net, uint64_t seed, uint64_t first, double *value
 /* From a map of queries, keys and values to the output of attention; leaves them in qkv. */
 static int attend(const wf_net *net, const wf_map *wide, wf_real *qkv, wf_real *plain, wf_map *y)
 {
-    const wf_stage_shape *c = net->context;
+    const wf_stage_shape *c = net->shape;
     wf_backend *b = c->backend;
     int W = net->spec.width;
     wf_map_shape shape = shape_of(net, 3 * W);
@@ -340,22 +359,22 @@ static int attend(const wf_net *net, const wf_map *wide, wf_real *qkv, wf_real *
 }
 
 /* Where layer i reads and writes. */
-static wf_map *source(const wf_net *net, void *tape, int i)
+static wf_map *layer_input(const wf_net *net, void *tape, int i)
 {
     return i ? hidden(net, tape, i - 1) : input_map(net, tape);
 }
 
-static wf_map *target(const wf_net *net, void *tape, int i)
+static wf_map *layer_output(const wf_net *net, void *tape, int i)
 {
     return i + 1 < net->count ? hidden(net, tape, i) : output_map(net, tape);
 }
 
 /* What the convolution of layer i is of. */
-static int input_of(const wf_net *net, void *tape, int i, wf_map **x)
+static int conv_input(const wf_net *net, void *tape, int i, wf_map **x)
 {
-    wf_backend *b = net->context->backend;
-    *x = net->layers[i].normed ? normed_map(net, tape) : source(net, tape, i);
-    return net->layers[i].normed ? b->norm(b, &net->hidden_shape, source(net, tape, i), *x) : WF_OK;
+    wf_backend *b = net->shape->backend;
+    *x = net->layers[i].normed ? normed_map(net, tape) : layer_input(net, tape, i);
+    return net->layers[i].normed ? b->norm(b, &net->hidden_shape, layer_input(net, tape, i), *x) : WF_OK;
 }
 
 static bool is_residual(const layer *l)
@@ -363,33 +382,34 @@ static bool is_residual(const layer *l)
     return l->spec.residual || l->tail == GATE;
 }
 
-static wf_map *residual(const wf_net *net, void *tape, int i)
+static wf_map *residual_input(const wf_net *net, void *tape, int i)
 {
-    return is_residual(&net->layers[i]) ? source(net, tape, i - 1) : NULL;
+    return is_residual(&net->layers[i]) ? layer_input(net, tape, i - 1) : NULL;
 }
 
-static int apply(const wf_net *net, int i, const wf_weights *weights, void *tape)
+static int layer_forward(const wf_net *net, int i, const wf_weights *weights, void *tape)
 {
-    wf_backend *b = net->context->backend;
+    wf_backend *b = net->shape->backend;
     const layer *l = &net->layers[i];
-    wf_map *wide = l->tail == GATE ? before(net, tape, l) : scratch_of(net, tape), *y = target(net, tape, i), *x;
-    WF_TRY(input_of(net, tape, i, &x));
-    WF_TRY(b->conv_forward(b, net->owner->convs[i].conv, weights, x, l->tail == PLAIN ? residual(net, tape, i) : NULL,
-                           l->tail == PLAIN ? y : wide));
+    wf_map *wide = l->tail == GATE ? tail_input(net, tape, l) : scratch_of(net, tape), *y = layer_output(net, tape, i),
+           *x;
+    WF_TRY(conv_input(net, tape, i, &x));
+    WF_TRY(b->conv_forward(b, net->owner->convs[i].conv, weights, x,
+                           l->tail == PLAIN ? residual_input(net, tape, i) : NULL, l->tail == PLAIN ? y : wide));
     if (l->tail == GATE)
-        return b->gate(b, &net->hidden_shape, wide, residual(net, tape, i), y);
-    wf_real *plain = (wf_real *)((char *)wide + net->wide_bytes);
-    return l->tail == ATTENTION ? attend(net, wide, before(net, tape, l), plain, y) : WF_OK;
+        return b->gate(b, &net->hidden_shape, wide, residual_input(net, tape, i), y);
+    wf_real *plain = (wf_real *)((char *)wide + net->qkv_bytes);
+    return l->tail == ATTENTION ? attend(net, wide, tail_input(net, tape, l), plain, y) : WF_OK;
 }
 
 int wf_net_forward(wf_net *net, const wf_real *params, const wf_real *x, const wf_real *cond, void *tape, wf_real **out)
 {
-    wf_stage_shape *c = net->context;
+    wf_stage_shape *c = net->shape;
     wf_backend *b = c->backend;
     WF_TRY(b->pack(b, &net->in_shape, net->spec.take, net->spec.K, x, c->C, cond, input_map(net, tape)));
     for (int i = 0; i < net->count; i++) {
         wf_weights weights = wf_bijector_weights(net->owner, i, params, NULL);
-        WF_TRY(apply(net, i, &weights, tape));
+        WF_TRY(layer_forward(net, i, &weights, tape));
     }
     *out = wf_net_output(net, tape);
     return b->unpack(b, &net->out_shape, output_map(net, tape), *out);
@@ -398,46 +418,47 @@ int wf_net_forward(wf_net *net, const wf_real *params, const wf_real *x, const w
 /* *dy, the gradient by the output of attention, becomes that by the output of its convolution. */
 static int attend_backward(const wf_net *net, const wf_real *qkv, void *work, wf_map **dy)
 {
-    const wf_stage_shape *c = net->context;
+    const wf_stage_shape *c = net->shape;
     wf_backend *b = c->backend;
     int W = net->spec.width;
     wf_map_shape shape = shape_of(net, 3 * W);
     wf_map *wide = work;
-    wf_real *plain = (wf_real *)((char *)work + net->wide_bytes);
-    wf_real *dqkv = (wf_real *)((char *)plain + net->plain_bytes);
+    wf_real *plain = (wf_real *)((char *)work + net->qkv_bytes);
+    wf_real *dqkv = (wf_real *)((char *)plain + net->attended_bytes);
     WF_TRY(b->unpack(b, &net->hidden_shape, *dy, plain));
     WF_TRY(b->attend_backward(b, net->spec.reach, c->N, c->H * c->W, W, net->spec.heads, qkv, plain, dqkv));
     *dy = wide;
     return b->pack(b, &shape, 3 * W, 3 * W, dqkv, 0, NULL, wide);
 }
 
-/* dy: the gradient by the output of layer i but for `past` (NULL: nothing), what goes past the layers above; becomes that before
- * its relu. `skip` (NULL: nothing) is what goes past this layer: part of dx already where that is normalized. */
-static int retreat(const wf_net *net, int i, const wf_real *params, void *tape, const wf_map *past, const wf_map *skip,
-                   wf_map *dy, wf_map *dx, wf_real *grads, void *work)
+/* dy: the gradient by the output of layer i but for `past` (NULL: nothing), what goes past the layers above; becomes
+ * that tail_input its relu. `skip` (NULL: nothing) is what goes past this layer: part of dx already where that is
+ * normalized. */
+static int layer_backward(const wf_net *net, int i, const wf_real *params, void *tape, const wf_map *past,
+                          const wf_map *skip, wf_map *dy, wf_map *dx, wf_real *grads, void *work)
 {
-    wf_backend *b = net->context->backend;
+    wf_backend *b = net->shape->backend;
     const layer *l = &net->layers[i];
     wf_map *dnormed = work, *x;
     work = (char *)work + net->norm_bytes;
     if (l->tail == GATE) {
-        WF_TRY(b->relu_backward(b, &net->hidden_shape, target(net, tape, i), past, dy));
-        WF_TRY(b->gate_backward(b, &net->hidden_shape, before(net, tape, l), dy, work));
+        WF_TRY(b->relu_backward(b, &net->hidden_shape, layer_output(net, tape, i), past, dy));
+        WF_TRY(b->gate_backward(b, &net->hidden_shape, tail_input(net, tape, l), dy, work));
         dy = work;
     }
     if (l->tail == ATTENTION) /* which has no relu, and which nothing goes past */
-        WF_TRY(attend_backward(net, before(net, tape, l), work, &dy));
+        WF_TRY(attend_backward(net, tail_input(net, tape, l), work, &dy));
     wf_weights weights = wf_bijector_weights(net->owner, i, params, grads);
-    WF_TRY(input_of(net, tape, i, &x));
-    WF_TRY(b->conv_backward(b, net->owner->convs[i].conv, &weights, x, target(net, tape, i), past, dy,
+    WF_TRY(conv_input(net, tape, i, &x));
+    WF_TRY(b->conv_backward(b, net->owner->convs[i].conv, &weights, x, layer_output(net, tape, i), past, dy,
                             l->normed ? dnormed : dx));
-    return l->normed ? b->norm_backward(b, &net->hidden_shape, source(net, tape, i), dnormed, skip, dx) : WF_OK;
+    return l->normed ? b->norm_backward(b, &net->hidden_shape, layer_input(net, tape, i), dnormed, skip, dx) : WF_OK;
 }
 
 int wf_net_backward(wf_net *net, const wf_real *params, const wf_real *dout, wf_real *grads, wf_real *dx,
                     wf_real *dcond, void *tape, void *work)
 {
-    wf_stage_shape *c = net->context;
+    wf_stage_shape *c = net->shape;
     wf_backend *b = c->backend;
     wf_map *din = (wf_map *)((char *)work + 3 * net->hidden_bytes);
     wf_map *dy = (wf_map *)((char *)din + net->in_bytes), *skip = NULL, *past = NULL;
@@ -445,24 +466,24 @@ int wf_net_backward(wf_net *net, const wf_real *params, const wf_real *dout, wf_
 
     WF_TRY(b->pack(b, &net->out_shape, net->spec.out, net->spec.out, dout, 0, NULL, dy));
     for (int i = net->count - 1; i > 0; i--) {
-        /* The gradient that goes past a residual layer and the one before waits in its place. */
+        /* The gradient that goes past a residual layer and the one tail_input waits in its place. */
         wf_map *to = work;
         while (to == dy || to == skip || to == past)
             to = (wf_map *)((char *)to + net->hidden_bytes);
-        WF_TRY(retreat(net, i, params, tape, past, skip, dy, to, grads, inner));
+        WF_TRY(layer_backward(net, i, params, tape, past, skip, dy, to, grads, inner));
         past = net->layers[i].normed ? NULL : skip;
         skip = is_residual(&net->layers[i]) ? dy : NULL;
         dy = to;
     }
-    WF_TRY(retreat(net, 0, params, tape, past, NULL, dy, din, grads, inner));
+    WF_TRY(layer_backward(net, 0, params, tape, past, NULL, dy, din, grads, inner));
     return b->pack_backward(b, &net->in_shape, net->spec.take, net->spec.K, dx, c->C, dcond, din);
 }
 
 /* The layer's convolution alone, from which its actnorm is set; `y` and the output of the tape are scratch. */
-static int normalize(const wf_net *net, int i, const wf_weights *weights, wf_real *params, const wf_map *x, wf_map *y,
-                     wf_real *scratch)
+static int init_actnorm(const wf_net *net, int i, const wf_weights *weights, wf_real *params, const wf_map *x,
+                        wf_map *y, wf_real *scratch)
 {
-    wf_stage_shape *c = net->context;
+    wf_stage_shape *c = net->shape;
     wf_backend *b = c->backend;
     wf_conv_spec plain = net->layers[i].spec;
     wf_conv *conv;
@@ -474,12 +495,12 @@ static int normalize(const wf_net *net, int i, const wf_weights *weights, wf_rea
     WF_TRY(b->zero(b, logs, (size_t)plain.out * b->real));
     WF_TRY(b->conv_forward(b, conv, weights, x, NULL, y));
     WF_TRY(b->unpack(b, &shape, y, scratch));
-    return wf_stats_actnorm(b, (size_t)c->N * (size_t)c->H * (size_t)c->W, plain.out, scratch, offset, logs);
+    return wf_actnorm_init(b, (size_t)c->N * (size_t)c->H * (size_t)c->W, plain.out, scratch, offset, logs);
 }
 
 int wf_net_data_init(wf_net *net, wf_real *params, const wf_real *x, const wf_real *cond, void *tape)
 {
-    wf_stage_shape *c = net->context;
+    wf_stage_shape *c = net->shape;
     wf_backend *b = c->backend;
     size_t pixels = (size_t)c->N * (size_t)c->H * (size_t)c->W;
     void *memory = NULL;
@@ -499,9 +520,9 @@ int wf_net_data_init(wf_net *net, wf_real *params, const wf_real *x, const wf_re
     for (int i = 0; i + 1 < net->count; i++) {
         wf_weights weights = wf_bijector_weights(net->owner, i, params, NULL);
         weights.folded = NULL; /* not of these */
-        WF_GO(input_of(net, tape, i, &x_i));
-        WF_GO(normalize(net, i, &weights, params, x_i, y, scratch));
-        WF_GO(apply(net, i, &weights, tape));
+        WF_GO(conv_input(net, tape, i, &x_i));
+        WF_GO(init_actnorm(net, i, &weights, params, x_i, y, scratch));
+        WF_GO(layer_forward(net, i, &weights, tape));
     }
 out:
     b->free(b, memory);

@@ -1,5 +1,6 @@
-/* net.h - the networks inside couplings. All are convolutions one after another, each but the last with an actnorm and most with a
- * relu; the last is zero at first and has a bias and a log-scale. They see the first `take` channels of x, and the condition.
+/* net.h - the networks inside couplings. All are convolutions one after another, each but the last with an actnorm and
+ * most with a relu; the last is zero at first and has a bias and a log-scale. They see the first `take` channels of x,
+ * and the condition.
  *
  *     res     1x1, then `blocks` times  h = relu(h + 1x1(relu(3x3(h)))),  then 3x3: official Wavelet Flow configuration
  *     glow    3x3, 1x1, 3x3 (Kingma and Dhariwal 2018, section 4)
@@ -12,16 +13,27 @@
  *     dense   1x1, `blocks` times 1x1, 1x1: nothing of the neighbours
  *     pair    3x3, 1x1
  *     conv    the last 3x3 alone: with a split behind the coupling, the Gaussian that Glow learns for what is parked
- */
+ * */
 #ifndef WF_NET_H
 #define WF_NET_H
 
+#include "../base/linkage.h"
 #include "bijector.h"
+
+WF_BEGIN
 
 typedef struct wf_net wf_net;
 
 extern const char *const wf_net_names[]; /* by kind, NULL at the end */
 int wf_net_kind(const char *name);       /* which must be one of them */
+
+/* A kind as the manual has it: its defaults (0: the kind has no such option) and its layers. */
+typedef struct wf_net_text {
+    int width, blocks;
+    bool heads;
+    const char *summary;
+} wf_net_text;
+wf_net_text wf_net_describe(int kind);
 
 typedef struct wf_net_spec {
     int kind;
@@ -45,9 +57,11 @@ int wf_net_forward(wf_net *net, const wf_real *params, const wf_real *x, const w
                    wf_real **out) WF_MUST;
 wf_real *wf_net_output(const wf_net *net, void *tape); /* what the last forward on this tape left */
 
-/* dout [N,H,W,out]; grads as params, overwritten (NULL: not wanted); dx [N,H,W,K] added to in its first `take` channels;
- * dcond may be NULL. */
+/* dout [N,H,W,out]; grads as params, overwritten (NULL: not wanted); dx [N,H,W,K] added to in its first `take`
+ * channels; dcond may be NULL. */
 int wf_net_backward(wf_net *net, const wf_real *params, const wf_real *dout, wf_real *grads, wf_real *dx,
                     wf_real *dcond, void *tape, void *work) WF_MUST;
+
+WF_END
 
 #endif

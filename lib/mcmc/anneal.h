@@ -18,9 +18,12 @@
 #ifndef WF_ANNEAL_H
 #define WF_ANNEAL_H
 
+#include "../base/linkage.h"
 #include "observed.h"
 #include "../../kernels/backend.h"
 #include "../model/model.h"
+
+WF_BEGIN
 
 typedef struct wf_anneal_spec {
     int first, last;                       /* levels of the model; 0 is the base */
@@ -42,6 +45,10 @@ void wf_anneal_destroy(wf_anneal *a); /* NULL is allowed */
 size_t wf_anneal_size(const wf_anneal *a); /* D: coefficients of levels first .. last, or what is missing of them */
 int wf_anneal_rows(const wf_anneal *a);    /* chains that the device computes at once */
 
+/* Numbers of one chain's picture at level `last`: in its low-pass, or in I_0 at the base; in its details, 0 at the base. */
+size_t wf_anneal_low_size(const wf_anneal *a);
+size_t wf_anneal_detail_size(const wf_anneal *a);
+
 /* Rows of densities that the device has computed so far, those that fill a batch up included. */
 uint64_t wf_anneal_computed(const wf_anneal *a);
 
@@ -59,5 +66,7 @@ int wf_anneal_start(wf_anneal *a, int n, const uint64_t *id, uint64_t seed, doub
 /* What positions x [n,D] of those chains stand for, at level `last`: low [n,h,w,C] and detail [n,h,w,K], or low = I_0 and
  * detail NULL when last is 0. */
 int wf_anneal_picture(wf_anneal *a, int n, const int *chain, const double *x, float *low, float *detail) WF_MUST;
+
+WF_END
 
 #endif

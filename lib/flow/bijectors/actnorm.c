@@ -1,5 +1,5 @@
-/* actnorm.c - per-channel scale and offset, y = (x + b) * exp(3 l); starts with zero mean and unit variance on the first
- * batch (Kingma and Dhariwal 2018, section 3.1; the factor 3 is that of their code) */
+/* actnorm.c - per-channel scale and offset, y = (x + b) * exp(3 l); starts with zero mean and unit variance on the
+ * first batch (Kingma and Dhariwal 2018, section 3.1; the factor 3 is that of their code) */
 #include <math.h>
 #include <stdlib.h>
 
@@ -9,7 +9,7 @@
 static int create(wf_bijector *self, const int *values)
 {
     (void)values;
-    int64_t shape = self->context->K;
+    int64_t shape = self->shape->K;
     self->linear = WF_LINEAR_ACTNORM;
     WF_CHECK(wf_bijector_param(self, "b", 1, &shape) >= 0 && wf_bijector_param(self, "l", 1, &shape) >= 0, WF_AGAIN,
              "actnorm: out of memory");
@@ -19,10 +19,14 @@ static int create(wf_bijector *self, const int *values)
 static int data_init(wf_bijector *self, wf_real *params, const wf_real *x, const wf_real *cond, void *tape)
 {
     (void)cond, (void)tape;
-    const wf_stage_shape *c = self->context;
-    return wf_stats_actnorm(c->backend, (size_t)c->N * (size_t)c->H * (size_t)c->W, c->K, x, params,
-                            wf_at(c->backend, params, (size_t)c->K));
+    const wf_stage_shape *c = self->shape;
+    return wf_actnorm_init(c->backend, (size_t)c->N * (size_t)c->H * (size_t)c->W, c->K, x, params,
+                           wf_at(c->backend, params, (size_t)c->K));
 }
 
 const wf_bijector_type wf_bijector_actnorm = {
-    .name = "actnorm", .linear = true, .create = create, .data_init = data_init};
+    .name = "actnorm",
+    .summary = "y = (x + b) exp(3 l) for each channel; the first batch sets mean 0 and variance 1 (Glow, 2018)",
+    .linear = true,
+    .create = create,
+    .data_init = data_init};

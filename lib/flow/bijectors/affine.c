@@ -1,5 +1,6 @@
-/* affine.c - affine coupling: y = (x + t) * scale, (s, t) = net(what is kept, cond) (Dinh et al. 2017). The scale is exp(tanh s) as
- * in the official Wavelet Flow configuration, sigmoid(s + 2) as in Glow's code, or exp of s held within +-5 */
+/* affine.c - affine coupling: y = (x + t) * scale, (s, t) = net(what is kept, cond) (Dinh et al. 2017). The scale is
+ * exp(tanh s) as in the official Wavelet Flow configuration, sigmoid(s + 2) as in Glow's code, or exp of s held within
+ * +-5 */
 #include "../coupling.h"
 
 static const char *const scale_names[] = {"tanh", "sigmoid", "exp", NULL};
@@ -13,7 +14,9 @@ static int create(wf_bijector *self, const int *values)
 
 const wf_bijector_type wf_bijector_affine = {
     .name = "affine",
-    .options = {WF_COUPLING_OPTIONS, {"scale", 0, 0, 0, scale_names}},
+    .summary = "coupling, y = (x + t) scale(s) (RealNVP, 2017)",
+    .options = {WF_COUPLING_OPTIONS,
+                {"scale", 0, 0, 0, scale_names, "exp(tanh s), sigmoid(s + 2), or exp of s clamped to +-5", 0}},
     .create = create,
     WF_COUPLING_FUNCTIONS,
 };

@@ -1,6 +1,6 @@
-/* cond.c - what nets are told of the low-pass picture: from this word on, besides its own channels, `channels` features that a
- * net of its own (net.h) learns of it. They are 0 at first, so that training begins as it would without. Where there is no picture,
- * at the base, it does nothing. */
+/* cond.c - what nets are told of the low-pass picture: from this word on, besides its own channels, `channels` features
+ * that a net of its own (net.h) learns of it. They are 0 at first, so that training begins as it would without. Where
+ * there is no picture, at the base, it does nothing. */
 #include <stdlib.h>
 
 #include "../bijector.h"
@@ -10,7 +10,7 @@
 typedef struct encoder {
     wf_net *net;
     int channels;
-    size_t place; /* of the gradient by the features, in the scratch of backward */
+    size_t dfeatures_at; /* of the gradient by the features, in the scratch of backward */
 } encoder;
 
 static size_t pixels(const wf_stage_shape *c)
@@ -20,7 +20,7 @@ static size_t pixels(const wf_stage_shape *c)
 
 static int create(wf_bijector *self, const int *values)
 {
-    const wf_stage_shape *c = self->context;
+    const wf_stage_shape *c = self->shape;
     if (!c->C)
         return WF_OK;
     encoder *own = calloc(1, sizeof *own);
@@ -29,9 +29,9 @@ static int create(wf_bijector *self, const int *values)
     own->channels = values[0];
     wf_net_spec spec = {.kind = values[3], .out = own->channels, .width = values[1], .blocks = values[2]};
     WF_TRY(wf_net_create(self, &spec, &own->net));
-    own->place = self->work_bytes;
+    own->dfeatures_at = self->work_bytes;
     self->work_bytes += pixels(c) * (size_t)own->channels * c->backend->real;
-    return wf_bijector_recondition(self, c->C + own->channels);
+    return wf_bijector_set_condition(self, c->C + own->channels);
 }
 
 static void destroy(wf_bijector *self)
@@ -59,7 +59,7 @@ static int data_init(wf_bijector *self, wf_real *params, const wf_real *x, const
 static int encode(wf_bijector *self, const wf_real *params, const wf_real *cond, wf_real *to, void *tape)
 {
     encoder *own = self->own;
-    const wf_stage_shape *c = self->context;
+    const wf_stage_shape *c = self->shape;
     int all = c->C + own->channels;
     wf_real *features;
     WF_TRY(wf_net_forward(own->net, params, cond, cond, tape, &features));
@@ -72,10 +72,10 @@ static int encode_backward(wf_bijector *self, const wf_real *params, const wf_re
                            void *tape, void *work)
 {
     encoder *own = self->own;
-    const wf_stage_shape *c = self->context;
+    const wf_stage_shape *c = self->shape;
     wf_backend *b = c->backend;
     size_t C = (size_t)c->C, all = C + (size_t)own->channels;
-    wf_real *dfeatures = (wf_real *)((char *)work + own->place);
+    wf_real *dfeatures = (wf_real *)((char *)work + own->dfeatures_at);
     wf_runs past = {.outer = pixels(c), .inner = 1, .run = C, .from_outer = all, .to_outer = C, .add = true};
     if (dcond)
         WF_TRY(b->copy_runs(b, &past, dcond, dto));
@@ -85,10 +85,12 @@ static int encode_backward(wf_bijector *self, const wf_real *params, const wf_re
 
 const wf_bijector_type wf_bijector_cond = {
     .name = "cond",
-    .options = {{"channels", 16, 1, 1024, NULL},
-                {"width", 0, 1, 4096, NULL},
-                {"blocks", 0, 1, 16, NULL},
-                {"net", 0, 0, 0, wf_net_names}},
+    .summary =
+        "leaves x unchanged; appends features that a network learns of the low-pass picture to the condition of all words after it; has no effect at the base",
+    .options = {{"channels", 16, 1, 1024, NULL, "features", 0},
+                {"width", 0, 1, 4096, NULL, "channels of hidden maps", "the network's"},
+                {"blocks", 0, 1, 16, NULL, "blocks of the network", "the network's"},
+                {"net", 0, 0, 0, wf_net_names, "the network, see NETWORKS", 0}},
     .create = create,
     .destroy = destroy,
     .init = init,

@@ -10,7 +10,7 @@ enum { MAX_K = 256 };
 
 static int create(wf_bijector *self, const int *values)
 {
-    int64_t K = self->context->K, square[2] = {K, K};
+    int64_t K = self->shape->K, square[2] = {K, K};
     WF_CHECK(K <= MAX_K, WF_USAGE, "conv1x1: %d channels, at most %d", (int)K, MAX_K);
     bool ok;
     if (values[0]) {
@@ -100,8 +100,13 @@ static void init_lu(uint64_t seed, uint64_t first, int K, double *values)
 
 static void init(const wf_bijector *self, uint64_t seed, double *values)
 {
-    (self->linear == WF_LINEAR_DENSE ? random_rotation : init_lu)(seed, self->offset, self->context->K, values);
+    (self->linear == WF_LINEAR_DENSE ? random_rotation : init_lu)(seed, self->offset, self->shape->K, values);
 }
 
 const wf_bijector_type wf_bijector_conv1x1 = {
-    .name = "conv1x1", .options = {{"lu", 0, 0, 1, NULL}}, .linear = true, .create = create, .init = init};
+    .name = "conv1x1",
+    .summary = "y = W x for each pixel, with one K x K matrix that starts as a random rotation (Glow, 2018)",
+    .options = {{"lu", 0, 0, 1, NULL, "1: W is stored as P L U, which keeps it invertible", 0}},
+    .linear = true,
+    .create = create,
+    .init = init};

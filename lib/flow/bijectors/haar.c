@@ -7,17 +7,16 @@
 static int create(wf_bijector *self, const int *values)
 {
     (void)values;
-    const wf_stage_shape *c = self->context;
-    WF_TRY(wf_bijector_of_pictures(self));
+    const wf_stage_shape *c = self->shape;
     WF_CHECK(c->H % 2 == 0 && c->W % 2 == 0, WF_USAGE, "haar: a side of %dx%d is odd", c->H, c->W);
     self->tape_bytes = (size_t)c->N * (size_t)c->H * (size_t)c->W * (size_t)c->K * c->backend->real;
-    return wf_bijector_reshape(self, c->H / 2, c->W / 2, 4 * c->K);
+    return wf_bijector_set_output(self, c->H / 2, c->W / 2, 4 * c->K);
 }
 
 /* scratch: the low-pass, then the details. The backend's low-pass is an average, half of the orthonormal one. */
-static int move(wf_bijector *self, bool back, const wf_real *from, wf_real *to, void *scratch)
+static int reshape(wf_bijector *self, bool back, const wf_real *from, wf_real *to, void *scratch)
 {
-    const wf_stage_shape *c = self->context;
+    const wf_stage_shape *c = self->shape;
     const wf_wavelet *haar = wf_wavelet_find("haar");
     wf_backend *b = c->backend;
     int K = c->K;
@@ -35,4 +34,8 @@ static int move(wf_bijector *self, bool back, const wf_real *from, wf_real *to, 
     return wf_copy_channels(b, pixels, 3 * K, detail, 3 * K, wf_at(b, to, (size_t)K), 4 * K);
 }
 
-const wf_bijector_type wf_bijector_haar = {.name = "haar", .create = create, .move = move};
+const wf_bijector_type wf_bijector_haar = {.name = "haar",
+                                           .summary = "[H,W,K] to [H/2,W/2,4K] by the orthonormal Haar wavelet",
+                                           .pictures_only = true,
+                                           .create = create,
+                                           .reshape = reshape};

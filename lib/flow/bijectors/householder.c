@@ -1,10 +1,11 @@
-/* householder.c - a rotation of the channels as a product of n reflections (Tomczak and Welling 2016, equation 8): orthonormal
- * whatever its parameters, so without a log-determinant; as many reflections as channels, the usual n, reach every one */
+/* householder.c - a rotation of the channels as a product of n reflections (Tomczak and Welling 2016, equation 8):
+ * orthonormal whatever its parameters, so without a log-determinant; as many reflections as channels, the usual n,
+ * reach every one */
 #include "../bijector.h"
 
 static int create(wf_bijector *self, const int *values)
 {
-    int K = self->context->K;
+    int K = self->shape->K;
     int64_t shape[2] = {values[0] ? values[0] : K, K};
     self->linear = WF_LINEAR_HOUSEHOLDER;
     self->reflections = (int)shape[0];
@@ -18,4 +19,9 @@ static void init(const wf_bijector *self, uint64_t seed, double *values)
 }
 
 const wf_bijector_type wf_bijector_householder = {
-    .name = "householder", .options = {{"n", 0, 1, 1024, NULL}}, .linear = true, .create = create, .init = init};
+    .name = "householder",
+    .summary = "y = Q x for each pixel, Q a product of n reflections (Tomczak and Welling, 2016)",
+    .options = {{"n", 0, 1, 1024, NULL, "reflections", "the number of channels"}},
+    .linear = true,
+    .create = create,
+    .init = init};

@@ -1,6 +1,6 @@
-/* permute.c - shuffle and reverse: the channels in another order that stays as it is, drawn at random or the last one first
- * (between the couplings of Glow's ablations, Kingma and Dhariwal 2018, section 5.1). Folded with its neighbours, it costs
- * nothing. */
+/* permute.c - shuffle and reverse: the channels in another order that stays as it is, drawn at random or the last one
+ * first (between the couplings of Glow's ablations, Kingma and Dhariwal 2018, section 5.1). Folded with its neighbours,
+ * it costs nothing. */
 #include <math.h>
 
 #include "../bijector.h"
@@ -8,7 +8,7 @@
 static int create(wf_bijector *self, const int *values)
 {
     (void)values;
-    int64_t K = self->context->K;
+    int64_t K = self->shape->K;
     self->linear = WF_LINEAR_PERMUTATION;
     WF_CHECK(wf_bijector_param(self, "p", 1, &K) >= 0, WF_AGAIN, "%s: out of memory", self->type->name);
     return WF_OK;
@@ -17,7 +17,7 @@ static int create(wf_bijector *self, const int *values)
 /* Each comes in place of one of those before it, or stays (Fisher and Yates). */
 static void init_shuffle(const wf_bijector *self, uint64_t seed, double *values)
 {
-    for (int i = 0; i < self->context->K; i++) {
+    for (int i = 0; i < self->shape->K; i++) {
         double z, uniform;
         wf_init_normal(seed, self->offset + (size_t)i, 1, &z, 1);
         uniform = 0.5 * erfc(-z / sqrt(2));
@@ -30,11 +30,17 @@ static void init_shuffle(const wf_bijector *self, uint64_t seed, double *values)
 static void init_reverse(const wf_bijector *self, uint64_t seed, double *values)
 {
     (void)seed;
-    for (int i = 0; i < self->context->K; i++)
-        values[i] = self->context->K - 1 - i;
+    for (int i = 0; i < self->shape->K; i++)
+        values[i] = self->shape->K - 1 - i;
 }
 
-const wf_bijector_type wf_bijector_shuffle = {
-    .name = "shuffle", .linear = true, .create = create, .init = init_shuffle};
-const wf_bijector_type wf_bijector_reverse = {
-    .name = "reverse", .linear = true, .create = create, .init = init_reverse};
+const wf_bijector_type wf_bijector_shuffle = {.name = "shuffle",
+                                              .summary = "the channels in an order drawn at random from --seed",
+                                              .linear = true,
+                                              .create = create,
+                                              .init = init_shuffle};
+const wf_bijector_type wf_bijector_reverse = {.name = "reverse",
+                                              .summary = "the channels in reverse order",
+                                              .linear = true,
+                                              .create = create,
+                                              .init = init_reverse};

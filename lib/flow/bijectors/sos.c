@@ -1,7 +1,7 @@
-/* sos.c - coupling by the integral of a sum of `k` squares of polynomials of `degree` (Jaini et al. 2019); two squares make every
- * polynomial of one variable that is nowhere negative. A straight line beyond +-3. Its inverse is solved for each number. Of degree
- * 1, y is a cubic of x; of degree 2, eight of them in a chain did not train on CIFAR-10's level 3 at the rate of 1e-3: the
- * slopes of their tails multiply */
+/* sos.c - coupling by the integral of a sum of `k` squares of polynomials of `degree` (Jaini et al. 2019); two squares
+ * make every polynomial of one variable that is nowhere negative. A straight line beyond +-3. Its inverse is solved for
+ * each number. Of degree 1, y is a cubic of x; of degree 2, eight of them in a chain did not train on CIFAR-10's level
+ * 3 at the rate of 1e-3: the slopes of their tails multiply */
 #include "../coupling.h"
 
 static int create(wf_bijector *self, const int *values)
@@ -13,7 +13,11 @@ static int create(wf_bijector *self, const int *values)
 
 const wf_bijector_type wf_bijector_sos = {
     .name = "sos",
-    .options = {WF_COUPLING_OPTIONS, {"k", 2, 1, 8, NULL}, {"degree", 1, 1, 4, NULL}},
+    .summary =
+        "coupling, the integral of a sum of squares of polynomials, linear beyond +-3 (Jaini et al., 2019); the inverse is solved numerically",
+    .options = {WF_COUPLING_OPTIONS,
+                {"k", 2, 1, 8, NULL, "squares", 0},
+                {"degree", 1, 1, 4, NULL, "degree of each polynomial", 0}},
     .create = create,
     WF_COUPLING_FUNCTIONS,
 };

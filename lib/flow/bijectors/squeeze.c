@@ -1,23 +1,27 @@
-/* squeeze.c - space to depth: [H,W,K] to [H/2,W/2,4K], so that what follows sees further and can split (Dinh et al. 2017,
- * section 3.6). Channels come pixel by pixel, not colour by colour as there: the same up to a permutation. */
+/* squeeze.c - space to depth: [H,W,K] to [H/2,W/2,4K], so that what follows sees further and can split (Dinh et al.
+ * 2017, section 3.6). Channels come pixel by pixel, not colour by colour as there: the same up to a permutation. */
 #include "../bijector.h"
 #include "../shape.h"
 
 static int create(wf_bijector *self, const int *values)
 {
     (void)values;
-    const wf_stage_shape *c = self->context;
-    WF_TRY(wf_bijector_of_pictures(self));
+    const wf_stage_shape *c = self->shape;
     WF_CHECK(c->H % 2 == 0 && c->W % 2 == 0, WF_USAGE, "squeeze: a side of %dx%d is odd", c->H, c->W);
-    return wf_bijector_reshape(self, c->H / 2, c->W / 2, 4 * c->K);
+    return wf_bijector_set_output(self, c->H / 2, c->W / 2, 4 * c->K);
 }
 
-static int move(wf_bijector *self, bool back, const wf_real *from, wf_real *to, void *scratch)
+static int reshape(wf_bijector *self, bool back, const wf_real *from, wf_real *to, void *scratch)
 {
     (void)scratch;
-    const wf_stage_shape *c = self->context;
+    const wf_stage_shape *c = self->shape;
     return back ? wf_unsqueeze(c->backend, c->N, c->H, c->W, c->K, from, to, false)
                 : wf_squeeze(c->backend, c->N, c->H, c->W, c->K, from, to);
 }
 
-const wf_bijector_type wf_bijector_squeeze = {.name = "squeeze", .create = create, .move = move};
+const wf_bijector_type wf_bijector_squeeze = {
+    .name = "squeeze",
+    .summary = "[H,W,K] to [H/2,W/2,4K]: each 2x2 block of pixels becomes one pixel (RealNVP, 2017)",
+    .pictures_only = true,
+    .create = create,
+    .reshape = reshape};
