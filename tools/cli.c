@@ -197,6 +197,12 @@ static void roff_option(const cli_option *o)
     putchar('\n');
 }
 
+void cli_roff_exits(void)
+{
+    for (size_t i = 0; i < sizeof exit_codes / sizeof *exit_codes; i++)
+        printf(".TP\n.B %d\n%s\n", exit_codes[i].code, exit_codes[i].text);
+}
+
 static void print_manual(void)
 {
     printf(".TH %s 1 \"\" \"Wavelet Flow %s\" \"User Commands\"\n.SH NAME\n", program->name, WF_VERSION);
@@ -211,8 +217,7 @@ static void print_manual(void)
     for (int i = 0; option_at(i); i++)
         roff_option(option_at(i));
     puts(".SH EXIT STATUS");
-    for (size_t i = 0; i < sizeof exit_codes / sizeof *exit_codes; i++)
-        printf(".TP\n.B %d\n%s\n", exit_codes[i].code, exit_codes[i].text);
+    cli_roff_exits();
     if (program->examples && *program->examples) {
         puts(".SH EXAMPLES\n.nf");
         roff(program->examples);

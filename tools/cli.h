@@ -75,6 +75,9 @@ bool cli_stdin_speaks(void);
 /* The same for programs that else begin from nothing (-n), which is not what an empty pipe wants: it dies of that. */
 bool cli_stream_comes(void);
 
+/* Prints the exit codes of all programs on stdout as entries of man(7). */
+void cli_roff_exits(void);
+
 /* Prints "wf-dwt: message" as one line on stderr and exits with status. */
 void die(int status, const char *format, ...) WF_PRINTF(2, 3) __attribute__((noreturn));
 /* Dies with the library's own message unless status is 0. */
