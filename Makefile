@@ -35,7 +35,7 @@ CUDA = $(if $(NVCC),$(wildcard kernels/cuda/*.cu))
 FUZZERS = $(or $(TARGET),$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c)))
 PLUGIN = $(if $(CUDA),$B/libwf-cuda.so)
 
-.PHONY: all emulated check check-ops check-pipes check-gpu check-spills check-long fuzz fuzz-run bench bench-gpu bench-nuts bench-store bench-dwt lint format man install demo clean help
+.PHONY: all emulated check check-fast check-ops check-pipes check-gpu check-spills check-long fuzz fuzz-run bench bench-gpu bench-nuts bench-store bench-dwt lint format man install demo clean help
 all: $(TOOLS:%=$(BIN)/%) $(PLUGIN) ## build every program into bin/
 
 $B/libwf.a: $(LIB)
@@ -97,8 +97,11 @@ $(TOOLS:%=$E/%): $E/%: $(BIN)/%
 emulated: $E/libwf-cuda.so $E/check-ops $E/bench-level $(TOOLS:%=$E/%)
 
 RUN = BIN=$(BIN) B=$B tests/run.sh
-check: all $B/check $B/check-ops $(patsubst %.c,$B/%.o,$(wildcard tests/fuzz/*.c)) $(if $(CUDA),$B/check-engines) $B/deadleaves emulated ## every test: Criterion, operators against the reference, pipes
-	$(RUN) criterion ops emulated engines pipes
+CHECKS = all $B/check $B/check-ops $B/deadleaves
+check: $(CHECKS) $(if $T,,$(patsubst %.c,$B/%.o,$(wildcard tests/fuzz/*.c)) $(if $(CUDA),$B/check-engines)) emulated ## every test: Criterion, operators against the reference, pipes. T=suite/test, T=ops/SLOT, T=pipes/NAME: that one
+	$(RUN) $(or $T,criterion ops emulated engines pipes)
+check-fast: $(CHECKS) ## what takes under a minute of the same
+	$(RUN) fast
 check-ops: $B/check-ops ## every operator of every backend against the reference
 	$(RUN) ops
 check-pipes: all $B/deadleaves emulated ## the programs, end to end
@@ -145,9 +148,9 @@ $B/man/%.1: $(BIN)/%
 	@mkdir -p $(@D)
 	$< --help=man > $@.part && mv $@.part $@
 
-# Headers keep their folders below include/wf, where the backends' contract lies beside lib's rooms. Private ones stay here.
+# Headers keep their folders below include/wf, where the backends' contract lies beside lib's rooms. A header whose first line says "private to lib/ROOM" stays here.
 PUBLIC = $(filter-out $(PRIVATE),$(patsubst lib/%,%,$(wildcard lib/*.h lib/*/*.h)))
-PRIVATE = $(addsuffix .h,flow/private image/format store/private train/trainer store/lmdb_check)
+PRIVATE = $(patsubst lib/%,%,$(shell grep -lE '^/\* [a-z_]+\.h - private to lib/' lib/*/*.h))
 install: all man ## programs, library, headers, pkg-config, manual pages, completion; PREFIX=, DESTDIR=
 	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin lib/pkgconfig include/wf share/man/man1 share/man/man5 share/man/man7 share/bash-completion/completions)
 	install $(TOOLS:%=$(BIN)/%) $(DESTDIR)$(PREFIX)/bin

@@ -26,9 +26,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../lib/base/linkage.h"
 #include "../lib/base/dtype.h"
 #include "../lib/base/signal.h"
 #include "../lib/base/status.h"
+
+WF_BEGIN
 
 typedef struct wf_real wf_real;           /* opaque: a number in backend memory */
 typedef struct wf_map wf_map;             /* opaque: a feature map in backend memory */
@@ -403,5 +406,7 @@ static inline wf_real *wf_at(const wf_backend *b, const wf_real *p, size_t i)
 
 int wf_ref_open(int threads, wf_backend **out) WF_MUST;
 int wf_cpu_open(int threads, wf_backend **out) WF_MUST;
+
+WF_END
 
 #endif

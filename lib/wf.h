@@ -8,7 +8,7 @@
  *     pictures   image.h     wf_images_open, wf_images_next           formats recognised by content
  *     pyramid    pyramid.h   wf_pyramid_split, wf_pyramid_join        pictures <-> coefficients of all levels
  *     streams    stream.h    wf_reader_next, wf_writer_put            records through pipes
- *     stores     store.h     wf_store_put, wf_store_get               LMDB, many readers
+ *     stores     store.h     wf_store_writer_put, wf_store_get        LMDB, many readers
  *     flows      flow.h      wf_flow_forward, _backward, _inverse     a chain of bijectors on a backend
  *     models     model.h     wf_model_open, wf_level_load             a folder, one file per level
  *     training   train.h     wf_train, wf_train_levels                resumes by itself

@@ -74,11 +74,21 @@ includes "${housed[@]}" | awk "$room_of"'
     !(from in known) { print $1 ": no row for the room " from; next }
     from != to && !((from, to) in below) || from != to && to == "kernels" && $2 != "kernels/backend.h" { print $1 " includes " $2 }
     ' <(echo "$rooms") - | complain 'a room includes only rooms below it'
-# Headers that stay at home when the library is installed.
-private=' lib/flow/private.h lib/image/format.h lib/store/private.h lib/store/lmdb_check.h lib/train/trainer.h '
-includes "${housed[@]}" | awk -v private="$private" "$room_of"'
-    index(private, " " $2 " ") && $2 != "lib/store/lmdb_check.h" && room_of($1) != room_of($2) { print $1 " includes " $2 }' |
+# Headers that stay at home when the library is installed say so in their first line.
+mapfile -t private < <(grep -lE '^/\* [a-z_]+\.h - private to lib/' lib/*/*.h)
+includes "${housed[@]}" | awk -v private=" ${private[*]} " "$room_of"'
+    index(private, " " $2 " ") && room_of($1) != room_of($2) { print $1 " includes " $2 }' |
     complain 'a private header is for its own room'
+# Every other header compiles alone, as C and as C++, and its functions have C linkage.
+mapfile -t public < <(printf '%s\n' lib/wf.h lib/*/*.h kernels/backend.h kernels/body/*.h | grep -vxF "$(printf '%s\n' "${private[@]}")")
+for header in "${public[@]}"; do
+    gcc -std=c11 -D_GNU_SOURCE -Wall -fsyntax-only -x c "$header" 2> /dev/null || echo "$header as C"
+    [[ $header == kernels/body/* ]] || g++ -std=c++17 -Wall -fsyntax-only -x c++ "$header" 2> /dev/null || echo "$header as C++"
+done | complain 'a header compiles alone'
+for header in "${public[@]}"; do
+    [[ $header == kernels/body/* ]] || ! grep -qE '^[a-z].*\bwf_[a-z0-9_]+\(|^extern ' <(grep -v '^static inline\|^typedef' "$header") ||
+        { grep -qx WF_BEGIN "$header" && grep -qx WF_END "$header"; } || echo "$header"
+done | complain 'functions of a public header stand between WF_BEGIN and WF_END'
 includes "${housed[@]}" |
     awk 'match($1, /^kernels\/(ref|cpu|cuda)\//) { own = substr($1, 1, RLENGTH)
         if (match($2, /^kernels\/(ref|cpu|cuda)\//) && substr($2, 1, RLENGTH) != own) print $1 " includes " $2 }' |
@@ -95,6 +105,13 @@ code "${library[@]}" |
 clang-format --dry-run -Werror "${c_files[@]}" 2>&1 | sed -n 's/:[0-9]*:[0-9]*: error:.*//p' | sort -u |
     complain 'run make format'
 wc -l "${texts[@]}" | awk '$1 > 600 && $2 != "total" { print $2 " has " $1 " lines" }' | complain 'a file has at most 600 lines'
+# A tool is wiring. These are longer, each for its reason, and none grows beyond its number.
+declare -A most=()
+for tool in tools/*.c; do
+    [ "$(wc -l < "$tool")" -le "${most[${tool#tools/}]:-200}" ] || echo "$tool has $(wc -l < "$tool") lines, at most ${most[${tool#tools/}]:-200}"
+done | complain 'a tool is wiring'
+mapfile -t wide < <(printf '%s\n' "${c_files[@]}" "${scripts[@]}")
+awk 'length > 120 { print FILENAME ":" FNR ": " length " columns" }' "${wide[@]}" | complain 'a line has at most 120 columns'
 shellcheck -x -P SCRIPTDIR -f gcc "${scripts[@]}" | complain shellcheck
 grep -nE '\b(TO''DO|FIX''ME|X''XX)\b' "${texts[@]}" | complain 'unfinished'
 grep -nE '[[:blank:]]+$' "${texts[@]}" | complain 'blanks at the end of a line'

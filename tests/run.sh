@@ -1,11 +1,18 @@
 #!/usr/bin/env bash
-# run.sh PART... - runs parts of the test suite (criterion, ops, emulated, engines, pipes, long) and ends with the one line
-# "N passed, N failed, N skipped". BIN and B name the folders of the programs and of the build. Exits 1 if anything failed.
+# run.sh PART... - runs parts of the test suite and ends with the one line "N passed, N failed, N skipped". BIN and B name the
+# folders of the programs and of the build. Exits 1 if anything failed.
+#
+# Parts: criterion, ops, emulated, engines, pipes, long; fast: what takes under a minute; or one test:
+#     SUITE/TEST   Criterion tests; both may be patterns: train/*
+#     ops/SLOT     one operator of every backend against the reference
+#     pipes/NAME   tests/pipes/NAME.sh
 #
 # Every part prints lines that end in such totals; a part that dies without them, or has no tests, counts as one failure.
 set -u -o pipefail
 cd "$(dirname "$0")/.." || exit 1
 export BIN=${BIN:-bin} B=${B:-build}
+# Threads that wait by spinning slow down every test beside them.
+export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
 export UBSAN_OPTIONS=print_stacktrace=1
 export LSAN_OPTIONS="suppressions=$PWD/tests/lsan.supp:print_suppressions=0"
 passed=0 failed=0 skipped=0
@@ -28,12 +35,13 @@ add_totals() {
     fi
 }
 
-# Criterion's own summary does not count skips; its TAP output does. It takes no notice of leaks.
-criterion() {
+# Criterion's own summary does not count skips, but its TAP output does. Leaks are counted here: Criterion ignores them.
+criterion() { # criterion [FILTER]
     local tap out rc=0 leaks
     tap=$(mktemp) out=$(mktemp)
-    "$B/check" --tap="$tap" 2>&1 | tee "$out" || rc=$?
+    "$B/check" --filter="${1:-*/*}" --tap="$tap" 2>&1 | tee "$out" || rc=$?
     leaks=$(grep -c 'ERROR: LeakSanitizer' "$out")
+    sed -i '/# SKIP test was skipped$/d' "$tap" # what the filter leaves out
     grep -i '^ok .*# skip' "$tap" | sed 's/^ok - /skip: /'
     grep '^not ok' "$tap" | sed 's/^not ok - /FAIL: /'
     echo "criterion: $(grep '^ok' "$tap" | grep -vci '# skip') passed," \
@@ -60,6 +68,38 @@ engines() {
     fi
 }
 
+# Tests that take seconds each: every word on every shape, long chains of draws, every byte of a file flipped.
+slow='@(bijector/word_*|annealed_draws/*|annealed_joint/*|nuts/@(correlated|independent)_*|anneal/gradients_*|*/flipped_*)'
+fast() {
+    add_totals criterion "!($slow)"
+    for script in cli info encode nearest formats; do add_totals bash "tests/pipes/$script.sh"; done
+    add_totals "$B/check-ops" --backend cpu conv_forward transform_forward transform_backward linear_forward dwt idwt dequantize adamax
+}
+
+usage() {
+    echo "run.sh: $*" >&2
+    exit 64
+}
+
+# One operator, script or Criterion test.
+one() {
+    case $1 in
+    ops/*)
+        "$B/check-ops" --list | grep -qx "${1#ops/}" || usage "no operator '${1#ops/}': one of $("$B/check-ops" --list | xargs)"
+        add_totals "$B/check-ops" "${1#ops/}"
+        ;;
+    pipes/* | long/*)
+        [ -f "tests/$1.sh" ] || usage "no script tests/$1.sh"
+        add_totals bash "tests/$1.sh"
+        ;;
+    */*)
+        add_totals criterion "$1"
+        [ $((passed + skipped)) != 0 ] || usage "no test '$1': SUITE/TEST, ops/SLOT or pipes/NAME"
+        ;;
+    *) usage "no part '$1'" ;;
+    esac
+}
+
 for part; do
     case $part in
     criterion) add_totals criterion ;;
@@ -68,7 +108,8 @@ for part; do
     engines) add_totals engines ;;
     pipes) scripts tests/pipes ;;
     long) scripts tests/long ;;
-    *) echo "run.sh: no part '$part'" && exit 64 ;;
+    fast) fast ;;
+    *) one "$part" ;;
     esac
 done
 echo "$passed passed, $failed failed, $skipped skipped"

@@ -32,12 +32,12 @@ static inline wf_record record_of(const wf_meta *m, int level, uint64_t first, i
     return (wf_record){.level = level, .N = N, .low = b->low, .detail = level ? b->detail : NULL, .index = b->index};
 }
 
-static inline int put_batch(wf_store *store, const wf_meta *m, uint64_t first, int64_t N)
+static inline int put_batch(wf_store_writer *writer, const wf_meta *m, uint64_t first, int64_t N)
 {
     static buffers b;
     for (int level = 0; level <= m->top; level++) {
         wf_record record = record_of(m, level, first, N, &b);
-        WF_TRY(wf_store_put(store, &record));
+        WF_TRY(wf_store_writer_put(writer, &record));
     }
     return WF_OK;
 }
@@ -46,14 +46,14 @@ static inline int put_batch(wf_store *store, const wf_meta *m, uint64_t first, i
 static inline const char *make_store(const char *name, uint64_t first, int batches, int64_t N)
 {
     const char *path = scratch_path(name);
-    wf_store *store;
+    wf_store_writer *writer;
     int64_t count;
-    cr_assert_eq(wf_store_create(path, &meta, false, &store, &count), WF_OK, "%s", wf_error());
+    cr_assert_eq(wf_store_writer_create(path, &meta, false, &writer, &count), WF_OK, "%s", wf_error());
     cr_assert_eq(count, 0);
     for (int b = 0; b < batches; b++)
-        cr_assert_eq(put_batch(store, &meta, first + (uint64_t)(b * N), N), WF_OK, "%s", wf_error());
-    cr_assert_eq(wf_store_seal(store), WF_OK, "%s", wf_error());
-    wf_store_close(store);
+        cr_assert_eq(put_batch(writer, &meta, first + (uint64_t)(b * N), N), WF_OK, "%s", wf_error());
+    cr_assert_eq(wf_store_writer_seal(writer), WF_OK, "%s", wf_error());
+    wf_store_writer_close(writer);
     return path;
 }
 

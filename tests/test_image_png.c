@@ -169,11 +169,11 @@ Test(image_png, stored)
         encode(&kinds[i], file);
         size_t n = (size_t)ftell(file);
         fclose(file);
-        wf_png_stored rows;
-        bool plain = wf_png_store(&(wf_code){bytes, n, n}, &rows);
+        wf_png_inflated rows;
+        bool plain = wf_png_inflate(&(wf_code){bytes, n, n}, &rows);
         cr_assert_eq(plain, kinds[i].interlace == PNG_INTERLACE_NONE, "%s", kinds[i].name);
         if (plain)
-            wf_png_stored_clear(&rows);
+            wf_png_inflated_clear(&rows);
         for (size_t at = 0; at <= n; at++) {
             wf_image cut, straight;
             char why[1024] = "";

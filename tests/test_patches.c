@@ -98,6 +98,7 @@ static wf_store *store_of_places(int H, int W)
     float *low = malloc((size_t)(H * W) * 4 * sizeof *low), *detail = low + H * W;
     uint64_t index = 0;
     wf_store *store;
+    wf_store_writer *writer;
     int64_t count;
     for (int i = 0; i < H * W; i++) {
         low[i] = (float)(1000 * (i / W) + i % W);
@@ -106,9 +107,11 @@ static wf_store *store_of_places(int H, int W)
     }
     wf_record base = {.level = 0, .N = 1, .low = low, .index = &index};
     wf_record record = {.level = 1, .N = 1, .low = low, .detail = detail, .index = &index};
-    cr_assert_eq(wf_store_create(scratch_path("s"), &m, false, &store, &count), WF_OK, "%s", wf_error());
-    cr_assert(!wf_store_put(store, &base) && !wf_store_put(store, &record) && !wf_store_seal(store), "%s", wf_error());
-    wf_store_close(store);
+    cr_assert_eq(wf_store_writer_create(scratch_path("s"), &m, false, &writer, &count), WF_OK, "%s", wf_error());
+    cr_assert(!wf_store_writer_put(writer, &base) && !wf_store_writer_put(writer, &record) &&
+                  !wf_store_writer_seal(writer),
+              "%s", wf_error());
+    wf_store_writer_close(writer);
     free(low);
     cr_assert_eq(wf_store_open(scratch_path("s"), &store), WF_OK, "%s", wf_error());
     return store;

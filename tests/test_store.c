@@ -27,7 +27,6 @@ Test(store, round_trip)
     float value;
     cr_assert_eq(wf_store_get(store, 3, 0, &value, &value, NULL), WF_DATA);
     cr_assert_eq(wf_store_get(store, 0, 12, &value, &value, NULL), WF_INTERNAL);
-    cr_assert_eq(wf_store_seal(store), WF_INTERNAL, "it is open for reading");
     wf_store_close(store);
 }
 
@@ -45,6 +44,7 @@ Test(store, every_half_is_exact)
     low[0] = -0.f;
     uint64_t index[2] = {0, 1};
     wf_store *store;
+    wf_store_writer *writer;
     int64_t count;
     struct stat info[2];
     for (int pass = 0; pass < 2; pass++) {
@@ -52,10 +52,10 @@ Test(store, every_half_is_exact)
         if (pass)
             low[5000] = nextafterf(low[5000], 0);
         wf_record record = {.level = 0, .N = 1, .low = low, .index = index};
-        cr_assert_eq(wf_store_create(path, &m, false, &store, &count), WF_OK, "%s", wf_error());
-        cr_assert_eq(wf_store_put(store, &record), WF_OK);
-        cr_assert_eq(wf_store_seal(store), WF_OK);
-        wf_store_close(store);
+        cr_assert_eq(wf_store_writer_create(path, &m, false, &writer, &count), WF_OK, "%s", wf_error());
+        cr_assert_eq(wf_store_writer_put(writer, &record), WF_OK);
+        cr_assert_eq(wf_store_writer_seal(writer), WF_OK);
+        wf_store_writer_close(writer);
         cr_assert_eq(wf_store_open(path, &store), WF_OK, "%s", wf_error());
         cr_assert_eq(wf_store_get(store, 0, 0, back, NULL, NULL), WF_OK);
         cr_assert_eq(memcmp(low, back, sizeof low), 0);
@@ -71,12 +71,13 @@ Test(store, scattered_indices)
     const uint64_t firsts[] = {1000, UINT64_MAX - 3, 5, 300};
     const uint64_t order[] = {5, 300, 1000, UINT64_MAX - 3};
     wf_store *store;
+    wf_store_writer *writer;
     int64_t count;
-    cr_assert_eq(wf_store_create(path, &meta, false, &store, &count), WF_OK);
+    cr_assert_eq(wf_store_writer_create(path, &meta, false, &writer, &count), WF_OK);
     for (int i = 0; i < 4; i++)
-        cr_assert_eq(put_batch(store, &meta, firsts[i], 2), WF_OK);
-    cr_assert_eq(wf_store_seal(store), WF_OK);
-    wf_store_close(store);
+        cr_assert_eq(put_batch(writer, &meta, firsts[i], 2), WF_OK);
+    cr_assert_eq(wf_store_writer_seal(writer), WF_OK);
+    wf_store_writer_close(writer);
     cr_assert_eq(wf_store_open(path, &store), WF_OK, "%s", wf_error());
     for (int64_t at = 0; at < 8; at++)
         cr_assert_eq(check_picture(store, at, order[at / 2] + (uint64_t)at % 2), WF_OK, "position %lld", (long long)at);
@@ -107,12 +108,13 @@ Test(store, one_level_alone)
     wf_meta m = meta;
     m.top = 1;
     wf_store *store;
+    wf_store_writer *writer;
     int64_t count;
     wf_record record = record_of(&m, 1, 0, 4, &b);
-    cr_assert_eq(wf_store_create(path, &m, false, &store, &count), WF_OK);
-    cr_assert_eq(wf_store_put(store, &record), WF_OK);
-    cr_assert_eq(wf_store_seal(store), WF_OK);
-    wf_store_close(store);
+    cr_assert_eq(wf_store_writer_create(path, &m, false, &writer, &count), WF_OK);
+    cr_assert_eq(wf_store_writer_put(writer, &record), WF_OK);
+    cr_assert_eq(wf_store_writer_seal(writer), WF_OK);
+    wf_store_writer_close(writer);
     cr_assert_eq(wf_store_open(path, &store), WF_OK);
     cr_assert(!wf_store_has_level(store, 0) && wf_store_has_level(store, 1) && !wf_store_has_level(store, 2));
     cr_assert_eq(wf_store_verify(store), WF_OK);
@@ -123,39 +125,40 @@ Test(store, order_of_records)
 {
     static buffers b;
     wf_store *store;
+    wf_store_writer *writer;
     int64_t count;
     for (int wrong = 0; wrong < 6; wrong++) {
         char name[16];
         snprintf(name, sizeof name, "s%d", wrong);
-        cr_assert_eq(wf_store_create(scratch_path(name), &meta, false, &store, &count), WF_OK);
-        cr_assert_eq(put_batch(store, &meta, 0, 2), WF_OK);
+        cr_assert_eq(wf_store_writer_create(scratch_path(name), &meta, false, &writer, &count), WF_OK);
+        cr_assert_eq(put_batch(writer, &meta, 0, 2), WF_OK);
         wf_record record = record_of(&meta, 0, wrong == 5 ? 0 : 2, 2, &b);
-        cr_assert_eq(wf_store_put(store, &record), WF_OK);
+        cr_assert_eq(wf_store_writer_put(writer, &record), WF_OK);
         int status = WF_OK;
         if (wrong == 0) { /* the same level again */
-            status = wf_store_put(store, &record);
+            status = wf_store_writer_put(writer, &record);
         } else if (wrong == 1) { /* other pictures */
             record = record_of(&meta, 1, 3, 2, &b);
-            status = wf_store_put(store, &record);
+            status = wf_store_writer_put(writer, &record);
         } else if (wrong == 2) { /* fewer */
             record = record_of(&meta, 1, 2, 1, &b);
-            status = wf_store_put(store, &record);
+            status = wf_store_writer_put(writer, &record);
         } else if (wrong == 3) { /* a level left out */
             record = record_of(&meta, 2, 2, 2, &b);
-            status = wf_store_put(store, &record);
+            status = wf_store_writer_put(writer, &record);
         } else if (wrong == 4) { /* cut off before the top */
-            status = wf_store_seal(store);
+            status = wf_store_writer_seal(writer);
         } else { /* pictures that are there already, found when they are committed */
             for (int level = 1; level <= 2; level++) {
                 record = record_of(&meta, level, 0, 2, &b);
-                cr_assert_eq(wf_store_put(store, &record), WF_OK);
+                cr_assert_eq(wf_store_writer_put(writer, &record), WF_OK);
             }
-            status = wf_store_seal(store);
+            status = wf_store_writer_seal(writer);
         }
         cr_assert_eq(status, WF_DATA, "case %d", wrong);
         if (wrong != 4)
-            cr_assert_eq(wf_store_seal(store), WF_INTERNAL, "case %d: no seal over a hole", wrong);
-        wf_store_close(store);
+            cr_assert_eq(wf_store_writer_seal(writer), WF_INTERNAL, "case %d: no seal over a hole", wrong);
+        wf_store_writer_close(writer);
         cr_assert_eq(wf_store_open(scratch_path(name), &store), WF_DATA, "not sealed");
     }
 }
@@ -164,23 +167,24 @@ Test(store, append)
 {
     const char *path = make_store("s", 0, 2, 4);
     wf_store *store;
+    wf_store_writer *writer;
     int64_t count;
     wf_meta other = meta;
-    cr_assert_eq(wf_store_create(path, &meta, false, &store, &count), WF_USAGE);
+    cr_assert_eq(wf_store_writer_create(path, &meta, false, &writer, &count), WF_USAGE);
     other.bits = 7;
-    cr_assert_eq(wf_store_create(path, &other, true, &store, &count), WF_DATA);
+    cr_assert_eq(wf_store_writer_create(path, &other, true, &writer, &count), WF_DATA);
     other = meta;
     other.top = 1;
-    cr_assert_eq(wf_store_create(path, &other, true, &store, &count), WF_DATA);
+    cr_assert_eq(wf_store_writer_create(path, &other, true, &writer, &count), WF_DATA);
     other = meta;
     other.provenance = strdup("[{\"tool\":\"again\"}]");
-    cr_assert_eq(wf_store_create(path, &other, true, &store, &count), WF_OK, "%s", wf_error());
+    cr_assert_eq(wf_store_writer_create(path, &other, true, &writer, &count), WF_OK, "%s", wf_error());
     free(other.provenance);
     cr_assert_eq(count, 8);
-    cr_assert_eq(wf_store_unsealed(store), 0);
-    cr_assert_eq(put_batch(store, &meta, 8, 3), WF_OK);
-    cr_assert_eq(wf_store_seal(store), WF_OK);
-    wf_store_close(store);
+    cr_assert_eq(wf_store_writer_unsealed(writer), 0);
+    cr_assert_eq(put_batch(writer, &meta, 8, 3), WF_OK);
+    cr_assert_eq(wf_store_writer_seal(writer), WF_OK);
+    wf_store_writer_close(writer);
     cr_assert_eq(wf_store_open(path, &store), WF_OK);
     cr_assert_eq(wf_store_count(store), 11);
     cr_assert_str_eq(wf_store_meta(store)->provenance, "[{\"tool\":\"again\"}]");
@@ -195,6 +199,7 @@ Test(store, append_and_kill)
 {
     const char *path = make_store("s", 5, 2, 4);
     wf_store *store;
+    wf_store_writer *writer;
     int64_t count;
     char hash[17];
     cr_assert_eq(wf_store_open(path, &store), WF_OK);
@@ -203,13 +208,14 @@ Test(store, append_and_kill)
     for (int round = 1; round <= 2; round++) {
         pid_t child = fork();
         if (!child) {
-            if (wf_store_create(path, &meta, true, &store, &count) || put_batch(store, &meta, 12, 1) != WF_DATA)
+            if (wf_store_writer_create(path, &meta, true, &writer, &count) ||
+                put_batch(writer, &meta, 12, 1) != WF_DATA)
                 _exit(1);
-            wf_store_close(store);
-            if (wf_store_create(path, &meta, true, &store, &count))
+            wf_store_writer_close(writer);
+            if (wf_store_writer_create(path, &meta, true, &writer, &count))
                 _exit(1);
             for (int b = 0; b < 510; b++) /* commits begin at 1000 and 2000, the first is over then */
-                if (put_batch(store, &meta, (uint64_t)(5 + count + 4 * b), 4))
+                if (put_batch(writer, &meta, (uint64_t)(5 + count + 4 * b), 4))
                     _exit(2);
             kill(getpid(), SIGKILL);
         }
@@ -223,13 +229,13 @@ Test(store, append_and_kill)
             cr_assert_eq(check_picture(store, at, (uint64_t)at + 5), WF_OK, "%s", wf_error());
         cr_assert_eq(wf_store_verify(store), WF_OK, "%s", wf_error());
         wf_store_close(store);
-        cr_assert_eq(wf_store_create(path, &meta, false, &store, &count), WF_USAGE, "it was sealed once");
+        cr_assert_eq(wf_store_writer_create(path, &meta, false, &writer, &count), WF_USAGE, "it was sealed once");
     }
-    cr_assert_eq(wf_store_create(path, &meta, true, &store, &count), WF_OK, "%s", wf_error());
-    cr_assert_eq(wf_store_unsealed(store), count - 8);
-    cr_assert_eq(put_batch(store, &meta, (uint64_t)count + 100, 4), WF_OK, "%s", wf_error());
-    cr_assert_eq(wf_store_seal(store), WF_OK);
-    wf_store_close(store);
+    cr_assert_eq(wf_store_writer_create(path, &meta, true, &writer, &count), WF_OK, "%s", wf_error());
+    cr_assert_eq(wf_store_writer_unsealed(writer), count - 8);
+    cr_assert_eq(put_batch(writer, &meta, (uint64_t)count + 100, 4), WF_OK, "%s", wf_error());
+    cr_assert_eq(wf_store_writer_seal(writer), WF_OK);
+    wf_store_writer_close(writer);
     cr_assert_eq(wf_store_open(path, &store), WF_OK, "%s", wf_error());
     cr_assert_eq(wf_store_verify(store), WF_OK, "%s", wf_error());
     cr_assert(wf_store_count(store) == count + 4 && !wf_store_unsealed(store));
@@ -243,15 +249,16 @@ Test(store, resume_after_kill)
 {
     const char *path = scratch_path("s");
     wf_store *store;
+    wf_store_writer *writer;
     int64_t count, total = 0;
     for (int round = 0; round < 4; round++) {
         pid_t child = fork();
         if (!child) {
-            if (wf_store_create(path, &meta, false, &store, &count))
+            if (wf_store_writer_create(path, &meta, false, &writer, &count))
                 _exit(1);
             for (int b = 0; b < 510;
                  b++) /* commits begin at 1000 and 2000, the first is over then; 40 wait in memory */
-                if (put_batch(store, &meta, (uint64_t)(count + 4 * b), 4))
+                if (put_batch(writer, &meta, (uint64_t)(count + 4 * b), 4))
                     _exit(2);
             kill(getpid(), SIGKILL);
         }
@@ -259,16 +266,16 @@ Test(store, resume_after_kill)
         waitpid(child, &how, 0);
         cr_assert(WIFSIGNALED(how) && WTERMSIG(how) == SIGKILL, "%d", how);
         cr_assert_eq(wf_store_open(path, &store), WF_DATA, "not sealed");
-        cr_assert_eq(wf_store_create(path, &meta, false, &store, &count), WF_OK, "%s", wf_error());
+        cr_assert_eq(wf_store_writer_create(path, &meta, false, &writer, &count), WF_OK, "%s", wf_error());
         cr_assert(count == total + 1000 || count == total + 2000, "%lld after %lld", (long long)count,
                   (long long)total);
         total = count;
-        wf_store_close(store);
+        wf_store_writer_close(writer);
     }
-    cr_assert_eq(wf_store_create(path, &meta, false, &store, &count), WF_OK);
-    cr_assert_eq(wf_store_seal(store), WF_OK);
-    wf_store_close(store);
-    cr_assert_eq(wf_store_create(path, &meta, false, &store, &count), WF_USAGE, "sealed");
+    cr_assert_eq(wf_store_writer_create(path, &meta, false, &writer, &count), WF_OK);
+    cr_assert_eq(wf_store_writer_seal(writer), WF_OK);
+    wf_store_writer_close(writer);
+    cr_assert_eq(wf_store_writer_create(path, &meta, false, &writer, &count), WF_USAGE, "sealed");
     cr_assert_eq(wf_store_open(path, &store), WF_OK, "%s", wf_error());
     cr_assert_eq(wf_store_verify(store), WF_OK, "%s", wf_error());
     cr_assert_eq(check_picture(store, total - 1, (uint64_t)total - 1), WF_OK);
@@ -282,12 +289,13 @@ Test(store, grows)
     wf_meta m = meta;
     m.H = m.W = 32;
     wf_store *store;
+    wf_store_writer *writer;
     int64_t count;
-    cr_assert_eq(wf_store_create(path, &m, false, &store, &count), WF_OK);
+    cr_assert_eq(wf_store_writer_create(path, &m, false, &writer, &count), WF_OK);
     for (int b = 0; b < 600; b++)
-        cr_assert_eq(put_batch(store, &m, (uint64_t)(4 * b), 4), WF_OK, "%s", wf_error());
-    cr_assert_eq(wf_store_seal(store), WF_OK);
-    wf_store_close(store);
+        cr_assert_eq(put_batch(writer, &m, (uint64_t)(4 * b), 4), WF_OK, "%s", wf_error());
+    cr_assert_eq(wf_store_writer_seal(writer), WF_OK);
+    wf_store_writer_close(writer);
     struct stat info;
     cr_assert_eq(stat(scratch_path("s/data.mdb"), &info), 0);
     cr_assert_gt(info.st_size, 24 << 20);
@@ -301,6 +309,7 @@ Test(store, full_disk_keeps_what_was_committed)
     const char *path = make_store("s", 0, 2, 4);
     wf_meta m = meta;
     wf_store *store;
+    wf_store_writer *writer;
     int64_t count;
     signal(SIGXFSZ, SIG_IGN);
     struct stat info;
@@ -311,16 +320,16 @@ Test(store, full_disk_keeps_what_was_committed)
         struct rlimit old, limit;
         getrlimit(RLIMIT_FSIZE, &old);
         limit = (struct rlimit){(rlim_t)(info.st_size + more[i]), old.rlim_max};
-        cr_assert_eq(wf_store_create(path, &m, true, &store, &count), WF_OK, "%s", wf_error());
+        cr_assert_eq(wf_store_writer_create(path, &m, true, &writer, &count), WF_OK, "%s", wf_error());
         cr_assert_eq(count, 8);
         setrlimit(RLIMIT_FSIZE, &limit);
         int status = WF_OK;
         for (int b = 0; b < 600 && !status; b++)
-            status = put_batch(store, &m, (uint64_t)(8 + 4 * b), 4);
+            status = put_batch(writer, &m, (uint64_t)(8 + 4 * b), 4);
         setrlimit(RLIMIT_FSIZE, &old);
         cr_assert_eq(status, WF_AGAIN, "case %d: %d %s", i, status, wf_error());
-        cr_assert_eq(wf_store_seal(store), WF_INTERNAL);
-        wf_store_close(store);
+        cr_assert_eq(wf_store_writer_seal(writer), WF_INTERNAL);
+        wf_store_writer_close(writer);
         cr_assert_eq(wf_store_open(path, &store), WF_OK, "%s", wf_error());
         cr_assert_eq(wf_store_count(store), 8);
         cr_assert_eq(wf_store_verify(store), WF_OK);
@@ -331,23 +340,24 @@ Test(store, full_disk_keeps_what_was_committed)
 Test(store, many_readers_or_one_writer)
 {
     const char *path = make_store("s", 0, 1, 4);
-    wf_store *first, *second;
+    wf_store *reader;
+    wf_store_writer *first, *second;
     int64_t count;
-    cr_assert_eq(wf_store_create(path, &meta, true, &first, &count), WF_OK);
-    cr_assert_eq(wf_store_create(path, &meta, true, &second, &count), WF_AGAIN);
-    cr_assert_eq(wf_store_open(path, &second), WF_AGAIN);
-    wf_store_close(first);
-    cr_assert_eq(wf_store_open(path, &first), WF_OK);
-    cr_assert_eq(wf_store_create(path, &meta, true, &second, &count), WF_AGAIN);
+    cr_assert_eq(wf_store_writer_create(path, &meta, true, &first, &count), WF_OK);
+    cr_assert_eq(wf_store_writer_create(path, &meta, true, &second, &count), WF_AGAIN);
+    cr_assert_eq(wf_store_open(path, &reader), WF_AGAIN);
+    wf_store_writer_close(first);
+    cr_assert_eq(wf_store_open(path, &reader), WF_OK);
+    cr_assert_eq(wf_store_writer_create(path, &meta, true, &second, &count), WF_AGAIN);
     pid_t child = fork();
     if (!child) {
-        wf_store *third;
-        _exit(wf_store_open(path, &third) || check_picture(third, 1, 1) ? 1 : 0);
+        wf_store *another;
+        _exit(wf_store_open(path, &another) || check_picture(another, 1, 1) ? 1 : 0);
     }
     int how;
     waitpid(child, &how, 0);
     cr_assert_eq(how, 0);
-    wf_store_close(first);
+    wf_store_close(reader);
 }
 
 static void *read_many(void *user)
@@ -413,19 +423,20 @@ Test(store, many_processes)
 Test(store, refuses)
 {
     wf_store *store;
+    wf_store_writer *writer;
     int64_t count;
     cr_assert_eq(wf_store_open(scratch_path("none"), &store), WF_NOINPUT);
     cr_assert_eq(wf_store_open(scratch, &store), WF_NOINPUT);
     scratch_write(scratch_path("file"), "x", 1);
     cr_assert_eq(wf_store_open(scratch_path("file"), &store), WF_NOINPUT);
-    cr_assert_eq(wf_store_create(scratch_path("file"), &meta, false, &store, &count), WF_USAGE);
+    cr_assert_eq(wf_store_writer_create(scratch_path("file"), &meta, false, &writer, &count), WF_USAGE);
     mkdir(scratch_path("dir"), 0777);
     scratch_write(scratch_path("dir/data.mdb"), "", 0); /* killed right at the start */
     cr_assert_eq(wf_store_open(scratch_path("dir"), &store), WF_DATA);
-    cr_assert_eq(wf_store_create(scratch_path("dir"), &meta, false, &store, &count), WF_OK, "%s", wf_error());
+    cr_assert_eq(wf_store_writer_create(scratch_path("dir"), &meta, false, &writer, &count), WF_OK, "%s", wf_error());
     float nan = NAN;
     uint64_t index = 0;
     wf_record record = {.level = 0, .N = 1, .low = (float[2 * 2 * 3]){nan}, .index = &index};
-    cr_assert_eq(wf_store_put(store, &record), WF_DATA);
-    wf_store_close(store);
+    cr_assert_eq(wf_store_writer_put(writer, &record), WF_DATA);
+    wf_store_writer_close(writer);
 }

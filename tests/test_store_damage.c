@@ -124,14 +124,14 @@ Test(store_damage, flipped_structure)
             scratch_write(scratch_path("bad/data.mdb"), bytes, n);
             int status = judge(scratch_path("bad"));
             cr_assert(status == WF_DATA || status == WF_OK, "page %zu, bit %zu: %d", page / 4096, i, status);
-            wf_store *store;
+            wf_store_writer *writer;
             int64_t count;
-            status = wf_store_create(scratch_path("bad"), &meta, true, &store, &count);
+            status = wf_store_writer_create(scratch_path("bad"), &meta, true, &writer, &count);
             if (!status) {
-                status = put_batch(store, &meta, 100, 4);
+                status = put_batch(writer, &meta, 100, 4);
                 if (!status)
-                    status = wf_store_seal(store);
-                wf_store_close(store);
+                    status = wf_store_writer_seal(writer);
+                wf_store_writer_close(writer);
             }
             cr_assert(status == WF_DATA || status == WF_OK || status == WF_USAGE, "page %zu, bit %zu: %d %s",
                       page / 4096, i, status, wf_error());
@@ -269,12 +269,13 @@ Test(store_damage, foreign_lmdb_files)
         close(fd);
         *strrchr(path, '/') = '\0';
         wf_store *store;
+        wf_store_writer *writer;
         int64_t count;
         cr_assert_eq(wf_store_open(path, &store), WF_DATA, "%s", names[i]);
-        int status = wf_store_create(path, &meta, true, &store, &count);
+        int status = wf_store_writer_create(path, &meta, true, &writer, &count);
         bool empty = !strcmp(names[i], "odd_empty_env") || !strcmp(names[i], "bad_zero_length");
         cr_assert_eq(status, empty ? WF_OK : whole ? WF_USAGE : WF_DATA, "%s: %d %s", names[i], status, wf_error());
         if (!status)
-            wf_store_close(store);
+            wf_store_writer_close(writer);
     }
 }

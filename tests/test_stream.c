@@ -184,7 +184,7 @@ Test(stream, a_stream_without_pictures)
     wf_writer_destroy(writer);
     rewind(file);
     cr_assert_eq(read_all(file, &records), WF_DATA);
-    cr_assert(strstr(wf_error(), "without pictures"), "%s", wf_error());
+    cr_assert(strstr(wf_error(), "a stream of 0 pictures"), "%s", wf_error());
     fclose(file);
 }
 

@@ -15,7 +15,7 @@
 static wf_backend *open_backend(const char *name)
 {
     wf_backend *b;
-    cr_assert_eq(wf_backend_open(name, 2, &b), 0, "%s", wf_error());
+    cr_assert_eq(wf_backend_open(name, 1, &b), 0, "%s", wf_error());
     return b;
 }
 
@@ -238,23 +238,23 @@ Test(train, the_normal_stands_in_only_where_it_is_as_good)
 static void make_store(wf_backend *b, const char *path, int N, int side, int levels)
 {
     wf_meta meta = square(side, levels);
-    wf_store *store;
+    wf_store_writer *writer;
     wf_pyramid *pyramid;
     int64_t there;
     float *pixels = pictures(N, side);
     uint64_t index[64];
     for (int i = 0; i < N; i++)
         index[i] = (uint64_t)i;
-    cr_assert_eq(wf_store_create(path, &meta, false, &store, &there), 0, "%s", wf_error());
+    cr_assert_eq(wf_store_writer_create(path, &meta, false, &writer, &there), 0, "%s", wf_error());
     cr_assert_eq(wf_pyramid_create(b, &meta, N, &pyramid), 0);
     cr_assert_eq(wf_pyramid_split(pyramid, N, pixels, 0), 0);
     for (int l = 0; l <= levels; l++) {
         wf_record r = {.level = l, .N = N, .index = index};
         cr_assert_eq(wf_pyramid_level(pyramid, l, &r.low, &r.detail), 0);
-        cr_assert_eq(wf_store_put(store, &r), 0, "%s", wf_error());
+        cr_assert_eq(wf_store_writer_put(writer, &r), 0, "%s", wf_error());
     }
-    cr_assert_eq(wf_store_seal(store), 0, "%s", wf_error());
-    wf_store_close(store);
+    cr_assert_eq(wf_store_writer_seal(writer), 0, "%s", wf_error());
+    wf_store_writer_close(writer);
     wf_pyramid_destroy(pyramid);
     free(pixels);
 }

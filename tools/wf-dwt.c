@@ -100,9 +100,9 @@ static const cli_program program = {
 typedef struct worker {
     wf_backend *backend;
     wf_pyramid *pyramid;
-    wf_store_batch *encoded; /* or */
-    float *pixels;           /* [size,H,W,C] */
-    uint64_t *index;         /* [size] */
+    wf_store_encoded *encoded; /* or */
+    float *pixels;             /* [size,H,W,C] */
+    uint64_t *index;           /* [size] */
 } worker;
 
 /* What is known from the first picture on. */
@@ -112,7 +112,7 @@ static struct {
     worker *crew;
     int workers;
     wf_writer *writer;
-    wf_store *store;
+    wf_store_writer *store;
     int lowest;    /* level */
     int64_t kept;  /* pictures that the store has already */
     int64_t skip;  /* those of them that this very command brought before it was interrupted */
@@ -173,7 +173,7 @@ static void hire(worker *w)
     const wf_meta *m = &job.meta;
     size_t samples = (size_t)m->H * (size_t)m->W * (size_t)m->C;
     if (job.direct)
-        must(wf_store_batch_create(job.store, &w->encoded));
+        must(wf_store_encoded_create(job.store, &w->encoded));
     else
         w->pixels = calloc((size_t)job.size, samples * sizeof *w->pixels);
     w->index = calloc((size_t)job.size, sizeof *w->index);
@@ -213,7 +213,7 @@ static void begin(const wf_image *image, const char *name)
     if (!job.crew)
         die(WF_AGAIN, "out of memory");
     if (store_path)
-        must(wf_store_create(store_path, meta, append, &job.store, &job.kept));
+        must(wf_store_writer_create(store_path, meta, append, &job.store, &job.kept));
     else
         must(wf_writer_create(stdout, "standard output", meta, &job.writer));
     job.direct = job.store && job.backend->host;
@@ -257,14 +257,14 @@ static int edit(wf_image *image, const char *name)
 
 /* What one picture's strips are encoded into, and as which. */
 typedef struct target {
-    wf_store_batch *batch;
+    wf_store_encoded *encoded;
     uint64_t index;
 } target;
 
 static int encode(void *user, int L, int rows, const float *low, const float *detail)
 {
     const target *t = user;
-    return L > job.meta.top ? WF_OK : wf_store_encode(t->batch, L, t->index, rows, low, detail);
+    return L > job.meta.top ? WF_OK : wf_store_encode(t->encoded, L, t->index, rows, low, detail);
 }
 
 static int stage(void *user, int number, int64_t first, int i, wf_image *image, const char *name)
@@ -300,7 +300,7 @@ static int deliver(void *user, int number, int64_t first, int N)
     worker *w = &job.crew[number];
     (void)user;
     if (job.direct)
-        return wf_store_put_batch(job.store, &w->encoded);
+        return wf_store_writer_put_encoded(job.store, &w->encoded);
     for (int i = 0; i < N; i++)
         w->index[i] = (uint64_t)(job.kept + first + i);
     if (!job.backend->host)
@@ -308,7 +308,7 @@ static int deliver(void *user, int number, int64_t first, int N)
     for (int L = job.lowest; L <= job.meta.top; L++) {
         wf_record record = {.level = L, .N = N, .index = w->index};
         WF_TRY(wf_pyramid_level(w->pyramid, L, &record.low, &record.detail));
-        WF_TRY(job.store ? wf_store_put(job.store, &record) : wf_writer_put(job.writer, &record));
+        WF_TRY(job.store ? wf_store_writer_put(job.store, &record) : wf_writer_put(job.writer, &record));
     }
     return WF_OK;
 }
@@ -358,10 +358,10 @@ static void pass_over_kept(wf_images *images)
         int L = job.meta.top;
         must(wf_pyramid_split(w->pyramid, 1, w->pixels, L));
         must(wf_pyramid_level(w->pyramid, L, &low, &detail));
-        must(wf_store_batch_create(job.store, &w->encoded));
+        must(wf_store_encoded_create(job.store, &w->encoded));
         must(wf_store_encode(w->encoded, L, (uint64_t)job.kept - 1, wf_meta_level(&job.meta, L).H, low, detail));
     }
-    must(wf_store_compare(job.store, w->encoded));
+    must(wf_store_writer_compare(job.store, w->encoded));
     wf_image_clear(&image);
 }
 
@@ -399,7 +399,7 @@ static void read_all(wf_images *images)
     parse_size(random_crop, "random-crop", &job.random_h, &job.random_w);
     if (!look_at_first(images))
         return;
-    job.skip = job.store ? wf_store_unsealed(job.store) : 0;
+    job.skip = job.store ? wf_store_writer_unsealed(job.store) : 0;
     if (job.skip)
         pass_over_kept(images);
     must(wf_images_run(images, job.size, job.workers, &work, &count));
@@ -411,14 +411,14 @@ static void finish(wf_images *images)
     wf_images_passed passed = wf_images_passed_over(images);
     if (!job.crew)
         die(WF_DATA, "no picture in the input (%lld other files)", (long long)passed.skipped);
-    must(job.store ? wf_store_seal(job.store) : wf_writer_finish(job.writer));
+    must(job.store ? wf_store_writer_seal(job.store) : wf_writer_finish(job.writer));
     if (passed.skipped)
         note("passed over %lld files that are no pictures", (long long)passed.skipped);
     if (passed.trailing)
         note("passed over what %lld files have behind their picture", (long long)passed.trailing);
-    if (passed.rests)
+    if (passed.partial)
         note("passed over the last samples of %lld sounds, %lld in all, which are less than a piece",
-             (long long)passed.rests, (long long)passed.rest);
+             (long long)passed.partial, (long long)passed.remainder);
     if (job.bad)
         note("skipped %lld bad pictures", (long long)job.bad);
     if (job.kept)
@@ -433,13 +433,13 @@ static void clean(wf_images *images)
 {
     wf_images_close(images);
     wf_writer_destroy(job.writer);
-    wf_store_close(job.store);
+    wf_store_writer_close(job.store);
     for (int i = 0; i < job.workers; i++) {
         worker *w = &job.crew[i];
         wf_pyramid_destroy(w->pyramid);
         if (w->backend != job.backend)
             w->backend->close(w->backend);
-        wf_store_batch_destroy(w->encoded);
+        wf_store_encoded_destroy(w->encoded);
         free(w->pixels);
         free(w->index);
     }

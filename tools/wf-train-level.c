@@ -192,7 +192,7 @@ static void remove_store(const char *path)
 static void spool(const char *path)
 {
     wf_reader *reader;
-    wf_store *store;
+    wf_store_writer *store;
     wf_record record;
     int64_t there;
     bool more = true;
@@ -203,14 +203,14 @@ static void spool(const char *path)
     if (levels[1] > wf_reader_meta(reader)->top)
         die(WF_DATA, "stdin: carries levels up to %d, not %d", wf_reader_meta(reader)->top, levels[1]);
     remove_store(path); /* of a run that did not get to its end */
-    must(wf_store_create(path, &meta, false, &store, &there));
+    must(wf_store_writer_create(path, &meta, false, &store, &there));
     while (more) {
         must(wf_reader_next(reader, &record, &more));
         if (more && record.level >= levels[0] && record.level <= levels[1])
-            must(wf_store_put(store, &record));
+            must(wf_store_writer_put(store, &record));
     }
-    must(wf_store_seal(store));
-    wf_store_close(store);
+    must(wf_store_writer_seal(store));
+    wf_store_writer_close(store);
     wf_reader_destroy(reader);
     wf_meta_clear(&meta);
 }

@@ -1,4 +1,4 @@
-/* dtype.c - the names and sizes of number types */
+/* dtype.c - names and sizes of number types */
 #include "dtype.h"
 
 #include <string.h>

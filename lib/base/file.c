@@ -1,4 +1,4 @@
-/* file.c - complete files, locks and folders */
+/* file.c - complete files, locks and folders; see file.h */
 #include "file.h"
 
 #include <dirent.h>
@@ -21,7 +21,7 @@ struct wf_outfile {
 
 int wf_fail_write(const char *name)
 {
-    bool limited = errno == EFBIG; /* a limit on the size of files is a full disk to whoever meets it */
+    bool limited = errno == EFBIG; /* a limit on file sizes is to the user what a full disk is */
     int status = wf_fail_errno("%s: cannot write", name);
     return limited ? WF_AGAIN : status == WF_NOINPUT ? WF_IO : status;
 }
@@ -43,7 +43,7 @@ int wf_close(FILE *file, const char *name)
     return status;
 }
 
-/* -- files that appear only when complete -------------------------------------------------------------------------- */
+/* -- complete files ------------------------------------------------------------------------------------------------ */
 
 static void free_outfile(wf_outfile *file)
 {
@@ -52,7 +52,7 @@ static void free_outfile(wf_outfile *file)
     free(file);
 }
 
-/* Not mkstemp, which would make the file private to its owner whatever the umask says. */
+/* Creates the temporary file. mkstemp would ignore the umask and make the file private to its owner. */
 static int open_temporary(wf_outfile *file)
 {
     for (int attempt = 0; attempt < 100; attempt++) {
@@ -77,14 +77,15 @@ static int open_temporary(wf_outfile *file)
         unlink(file->temporary);
         return status;
     }
-    return wf_fail(WF_IO, "%s: found no free temporary name beside it", file->path);
+    return wf_fail(WF_IO, "%s: found no free name for a temporary file in its folder", file->path);
 }
 
 int wf_outfile_create(const char *path, wf_outfile **out)
 {
     struct stat info;
-    /* The rename at the end would put a plain file in the place of a device or pipe. */
-    WF_CHECK(stat(path, &info) || S_ISREG(info.st_mode), WF_USAGE, "%s: is not a regular file", path);
+    /* The rename in commit would replace a device or pipe by a plain file. */
+    WF_CHECK(stat(path, &info) || S_ISREG(info.st_mode), WF_USAGE, "%s: not a regular file, want one or nothing there",
+             path);
     wf_outfile *file = calloc(1, sizeof *file);
     WF_CHECK(file, WF_AGAIN, "%s: out of memory", path);
     int status = WF_OK;
@@ -104,7 +105,7 @@ FILE *wf_outfile_stream(wf_outfile *file)
     return file->stream;
 }
 
-/* A rename is only kept across a crash once its folder is on disk. */
+/* Syncs the folder of `path`: a rename survives a crash only after that. */
 static int sync_folder_of(const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -112,7 +113,7 @@ static int sync_folder_of(const char *path)
     WF_CHECK(folder, WF_AGAIN, "%s: out of memory", path);
     int status = WF_OK;
     int descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    /* EINVAL: some network file systems have nothing to sync in a folder */
+    /* EINVAL: some network file systems cannot sync folders */
     if (descriptor < 0 || (fsync(descriptor) && errno != EINVAL))
         status = wf_fail_write(folder);
     if (descriptor >= 0)
@@ -142,7 +143,7 @@ void wf_outfile_abort(wf_outfile *file)
 {
     if (!file)
         return;
-    fclose(file->stream); /* its content is thrown away, so a failure means nothing */
+    fclose(file->stream); /* the contents are discarded, so a failure does not matter */
     unlink(file->temporary);
     free_outfile(file);
 }
@@ -167,7 +168,7 @@ int wf_lock(const char *path, const char *who, int *descriptor)
     if (fd < 0)
         return wf_fail_write(path);
     if (flock(fd, LOCK_EX | LOCK_NB)) {
-        int status = errno == EWOULDBLOCK ? wf_fail(WF_AGAIN, "%s: locked, another %s is at work", path, who)
+        int status = errno == EWOULDBLOCK ? wf_fail(WF_AGAIN, "%s: locked by another %s", path, who)
                                           : wf_fail_errno("%s: cannot lock", path);
         close(fd);
         return status;

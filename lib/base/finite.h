@@ -1,4 +1,4 @@
-/* finite.h - a test for numbers that are not finite, by their bits: compilers may drop comparisons with NaN */
+/* finite.h - tests for numbers that are not finite, by their bits: compilers may drop comparisons with NaN */
 #ifndef WF_FINITE_H
 #define WF_FINITE_H
 
@@ -14,7 +14,7 @@ static inline bool wf_is_finite(float value)
     return (bits & 0x7f800000u) != 0x7f800000u;
 }
 
-/* Place of the first value in x [n] that is NaN or infinite; n if there is none. */
+/* Position of the first value in x [n] that is NaN or infinite; n if there is none. */
 static inline size_t wf_find_nonfinite(const float *x, size_t n)
 {
     for (size_t block = 0; block < n; block += 4096) {

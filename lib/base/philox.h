@@ -1,8 +1,9 @@
-/* philox.h - Philox4x32-10, the counter-based generator (Salmon, Moraes, Dror, Shaw 2011), and what is made of its words
+/* philox.h - Philox4x32-10, a counter-based generator (Salmon, Moraes, Dror, Shaw 2011), and numbers made from its
+ * words
  *
- * A number depends on its key and counter alone, so it is the same whatever was drawn before it, beside it or elsewhere.
- * kernels/body/random.h says which counter belongs to which element of a picture; lib/nuts.c, to which step of a chain.
- * kernels/ref has a Philox of its own, to judge this one. Taken by the C compiler and by nvcc. */
+ * A number depends only on its key and counter, not on what else was drawn, nor on the order or the device.
+ * kernels/body/random.h assigns counters to the elements of a picture, lib/mcmc/nuts.c to the steps of a chain.
+ * kernels/ref has an independent Philox, to test this one. Both the C compiler and nvcc compile this header. */
 #ifndef WF_PHILOX_H
 #define WF_PHILOX_H
 
@@ -15,7 +16,7 @@
 #define WF_PHILOX static inline __attribute__((always_inline, unused))
 #endif
 
-/* The part of a counter and key that all elements of one picture share. */
+/* The part of counter and key that all elements of a picture share. */
 typedef struct wf_philox_stream {
     uint32_t c1, c2, c3, k0, k1;
 } wf_philox_stream;
@@ -46,8 +47,8 @@ WF_PHILOX wf_philox_words wf_philox_round(wf_philox_words c, uint32_t k0, uint32
     return out;
 }
 
-/* The words of elements 4 * block .. 4 * block + 3. Written out, since a loop here keeps compilers from vectorizing the
- * one around it. */
+/* Gives the words of elements 4 * block .. 4 * block + 3. The rounds are unrolled, because a loop here would keep
+ * compilers from vectorizing the loop around it. */
 WF_PHILOX wf_philox_words wf_philox(wf_philox_stream s, uint32_t block)
 {
     const uint32_t weyl0 = 0x9E3779B9u, weyl1 = 0xBB67AE85u;
@@ -69,7 +70,7 @@ WF_PHILOX wf_philox_words wf_philox(wf_philox_stream s, uint32_t block)
     return c;
 }
 
-/* In double: 32 random bits do not fit a float, and the tail of the normal lives in the last of them. */
+/* Uniform in (0, 1). In double, because 32 bits do not fit a float, and the lowest ones make the tail of the normal. */
 WF_PHILOX double wf_uniform(uint32_t word)
 {
     return ((double)word + 0.5) * (1.0 / 4294967296.0);

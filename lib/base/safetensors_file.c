@@ -1,4 +1,4 @@
-/* safetensors_file.c - checkpoints: whole files that replace one another safely and know their own checksum */
+/* safetensors_file.c - checkpoints: files that are replaced atomically and contain their checksum */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -22,7 +22,7 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const wf_tensor *)a)->name, ((const wf_tensor *)b)->name);
 }
 
-static void *sorted(const void *rows, size_t count, size_t size, int (*order)(const void *, const void *))
+static void *sorted_copy(const void *rows, size_t count, size_t size, int (*order)(const void *, const void *))
 {
     void *copy = malloc((count + 1) * size);
     if (copy && count) {
@@ -37,14 +37,15 @@ static void add_text(XXH3_state_t *state, const char *text)
     XXH3_64bits_update(state, text, strlen(text) + 1); /* cannot fail on an initialized state */
 }
 
-/* XXH3-64 of what the file says, not of how: metadata (but for the checksum itself) and tensors, each in the order of
- * their names. So a program that writes the same file in another order does not make it invalid. */
+/* Computes XXH3-64 over the metadata, without the checksum, sorted by key: key and value with their zero bytes; then
+ * over the tensors, sorted by name: name and dtype with their zero bytes, shape as i64, data. It does not depend on the
+ * order in the file, so that a program may write the same contents in another order. */
 static int make_checksum(const char *path, const wf_tensor *tensors, int count, const wf_pair *metadata, int pairs,
                          char text[17])
 {
     XXH3_state_t *state = XXH3_createState();
-    wf_pair *keys = sorted(metadata, (size_t)pairs, sizeof *keys, by_key);
-    wf_tensor *names = sorted(tensors, (size_t)count, sizeof *names, by_name);
+    wf_pair *keys = sorted_copy(metadata, (size_t)pairs, sizeof *keys, by_key);
+    wf_tensor *names = sorted_copy(tensors, (size_t)count, sizeof *names, by_name);
     bool good = state && keys && names;
     if (good)
         XXH3_64bits_reset(state);
@@ -73,9 +74,9 @@ int wf_safetensors_check(const wf_safetensors *st, const char *name)
     const char *have = wf_safetensors_meta(st, CHECKSUM), *format = wf_safetensors_meta(st, "format");
     char want[17];
     if (!have && !(format && !strcmp(format, WF_FORMAT)))
-        return WF_OK; /* made by others, who have no such thing */
+        return WF_OK; /* a file of another program, without a checksum */
     WF_TRY(make_checksum(name, st->tensors, st->count, st->metadata, st->pairs, want));
-    WF_CHECK(have && !strcmp(have, want), WF_DATA, "%s: its checksum is %s, but it says %.20s", name, want,
+    WF_CHECK(have && !strcmp(have, want), WF_DATA, "%s: its checksum is %s, but %.20s in its metadata", name, want,
              have ? have : "nothing");
     return WF_OK;
 }
@@ -87,7 +88,7 @@ static void add_to_hash(void *user, const void *bytes, size_t n)
     XXH3_64bits_update(user, bytes, n); /* cannot fail on an initialized state */
 }
 
-/* Reads the file from its start and compares its hash with that of what was meant to be written. */
+/* Reads the file from its start and compares its hash with that of the bytes passed to fwrite. */
 static int check_written(FILE *file, const char *path, XXH3_state_t *state)
 {
     XXH64_hash_t want = XXH3_64bits_digest(state);
@@ -101,7 +102,7 @@ static int check_written(FILE *file, const char *path, XXH3_state_t *state)
         XXH3_64bits_update(state, buffer, got);
     if (ferror(file))
         return wf_fail_errno("%s: cannot read back", path);
-    WF_CHECK(XXH3_64bits_digest(state) == want, WF_IO, "%s: what was read back differs from what was written", path);
+    WF_CHECK(XXH3_64bits_digest(state) == want, WF_IO, "%s: the bytes read back differ from those written", path);
     return WF_OK;
 }
 
@@ -142,7 +143,7 @@ out:
 
 /* -- reading ------------------------------------------------------------------------------------------------------- */
 
-static int load(FILE *file, const char *path, wf_safetensors *out)
+static int load_record(FILE *file, const char *path, wf_safetensors *out)
 {
     struct stat info;
     if (fstat(fileno(file), &info))
@@ -152,7 +153,8 @@ static int load(FILE *file, const char *path, wf_safetensors *out)
     out->offset = 0;
     WF_TRY(wf_safetensors_read(file, path, limit, out, &end, NULL, NULL));
     WF_CHECK(!end, WF_DATA, "%s: an empty file, want safetensors", path);
-    WF_CHECK(fgetc(file) == EOF, WF_DATA, "%s: bytes after its end at %llu", path, (unsigned long long)out->offset);
+    WF_CHECK(fgetc(file) == EOF, WF_DATA, "%s: bytes after the record, which ends at byte %llu", path,
+             (unsigned long long)out->offset);
     return wf_safetensors_check(out, path);
 }
 
@@ -161,7 +163,7 @@ int wf_safetensors_load(const char *path, wf_safetensors *out)
     FILE *file = fopen(path, "rbe");
     if (!file)
         return wf_fail_errno("%s: cannot open", path);
-    int status = load(file, path, out);
-    fclose(file); /* was only read */
+    int status = load_record(file, path, out);
+    fclose(file); /* only read from: closing cannot lose data */
     return status;
 }

@@ -1,4 +1,4 @@
-/* safetensors_read.c - reading one record: nothing in it is believed before it was checked */
+/* safetensors_read.c - reading one record; nothing in it is trusted before it was checked */
 #include "safetensors.h"
 
 #include <jansson.h>
@@ -7,7 +7,7 @@
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "records are little endian and used in place");
 
-enum { DATA, HEADER, ROOT }; /* places in owned[] and capacity[] */
+enum { DATA, HEADER, ROOT }; /* indices of owned[] and capacity[] */
 enum { MAX_HEADER = 16 << 20, FIRST_STEP = 64 << 10 };
 
 /* -- bytes --------------------------------------------------------------------------------------------------------- */
@@ -20,7 +20,7 @@ typedef struct source {
     void *user;
 } source;
 
-/* *got < n only at the end of the file. */
+/* Reads up to n bytes; *got < n only at the end of the file. */
 static int read_some(const source *from, void *to, size_t n, size_t *got)
 {
     *got = fread(to, 1, n, from->file);
@@ -32,7 +32,7 @@ static int read_some(const source *from, void *to, size_t n, size_t *got)
     return WF_OK;
 }
 
-/* Reads n bytes into owned[slot], which at most doubles each time the file has kept its word so far. */
+/* Reads n bytes into owned[slot]. Its memory doubles as bytes arrive, so that a wrong n does not claim memory. */
 static int read_growing(const source *from, int slot, size_t n, const char *what)
 {
     wf_safetensors *st = from->st;
@@ -65,7 +65,7 @@ typedef struct span {
     wf_tensor tensor;
 } span;
 
-static int by_place(const void *a, const void *b)
+static int by_offset(const void *a, const void *b)
 {
     const span *x = a, *y = b;
     if (x->begin != y->begin)
@@ -73,7 +73,7 @@ static int by_place(const void *a, const void *b)
     return (x->end > y->end) - (x->end < y->end);
 }
 
-static bool whole_number(const json_t *value, size_t *out)
+static bool get_number(const json_t *value, size_t *out)
 {
     if (!json_is_integer(value) || json_integer_value(value) < 0)
         return false;
@@ -84,7 +84,7 @@ static bool whole_number(const json_t *value, size_t *out)
 static int parse_dtype(const char *who, const char *tensor, const json_t *value, wf_dtype *out)
 {
     const char *text = json_string_value(value);
-    WF_CHECK(text, WF_DATA, "%s: tensor %s: dtype is missing or no string", who, tensor);
+    WF_CHECK(text, WF_DATA, "%s: tensor %s: dtype is missing or not a string", who, tensor);
     WF_CHECK(wf_dtype_find(text, out), WF_DATA, "%s: tensor %s: dtype is %.20s, want F16, F32, F64 or U64", who, tensor,
              text);
     return WF_OK;
@@ -98,7 +98,7 @@ static int parse_shape(const char *who, const json_t *value, wf_tensor *tensor)
     tensor->bytes = wf_dtype_size(tensor->dtype);
     for (int i = 0; i < tensor->rank; i++) {
         size_t side;
-        WF_CHECK(whole_number(json_array_get(value, (size_t)i), &side), WF_DATA,
+        WF_CHECK(get_number(json_array_get(value, (size_t)i), &side), WF_DATA,
                  "%s: tensor %s: shape[%d] is not a whole number", who, tensor->name, i);
         WF_CHECK(WF_MUL(tensor->bytes, side, &tensor->bytes), WF_DATA, "%s: tensor %s: shape is too large", who,
                  tensor->name);
@@ -115,9 +115,9 @@ static int parse_tensor(const char *who, const char *key, const json_t *value, s
              "%s: tensor %s: want an object of dtype, shape and data_offsets", who, key);
     WF_TRY(parse_dtype(who, key, json_object_get(value, "dtype"), &tensor->dtype));
     WF_TRY(parse_shape(who, json_object_get(value, "shape"), tensor));
-    const json_t *place = json_object_get(value, "data_offsets");
-    WF_CHECK(json_array_size(place) == 2 && whole_number(json_array_get(place, 0), &out->begin) &&
-                 whole_number(json_array_get(place, 1), &out->end),
+    const json_t *offsets = json_object_get(value, "data_offsets");
+    WF_CHECK(json_array_size(offsets) == 2 && get_number(json_array_get(offsets, 0), &out->begin) &&
+                 get_number(json_array_get(offsets, 1), &out->end),
              WF_DATA, "%s: tensor %s: data_offsets are not two whole numbers", who, key);
     WF_CHECK(out->end >= out->begin && out->end - out->begin == tensor->bytes, WF_DATA,
              "%s: tensor %s: data_offsets are %zu to %zu, but its shape needs %zu bytes", who, key, out->begin,
@@ -141,13 +141,13 @@ static int parse_metadata(const char *who, const json_t *object, wf_safetensors 
     return WF_OK;
 }
 
-/* Sorted by place, tensors must follow one another without a hole and each be aligned to its dtype. */
+/* Sorts tensors by offset and keeps them, if each begins where the one before ends and is aligned to its dtype. */
 static int keep_tiling(const char *who, span *spans, size_t count, wf_safetensors *st)
 {
     wf_tensor *tensors = realloc(st->tensors, (count + 1) * sizeof *tensors);
     WF_CHECK(tensors, WF_AGAIN, "%s: out of memory", who);
     st->tensors = tensors;
-    qsort(spans, count, sizeof *spans, by_place);
+    qsort(spans, count, sizeof *spans, by_offset);
     size_t at = 0;
     for (size_t i = 0; i < count; i++) {
         const wf_tensor *tensor = &spans[i].tensor;
@@ -184,7 +184,7 @@ out:
     return status;
 }
 
-static void forget(wf_safetensors *st)
+static void drop_header(wf_safetensors *st)
 {
     json_decref(st->owned[ROOT]);
     st->owned[ROOT] = NULL;
@@ -202,7 +202,7 @@ static int parse_header(const char *who, size_t length, wf_safetensors *st)
     st->owned[ROOT] = root;
     int status = parse_root(who, root, st);
     if (status)
-        forget(st);
+        drop_header(st);
     return status;
 }
 
@@ -212,7 +212,7 @@ int wf_safetensors_read_header(FILE *file, const char *name, wf_safetensors *out
     const source from = {file, name, out, seen, user};
     uint64_t length, start = out->offset;
     size_t got;
-    forget(out);
+    drop_header(out);
     WF_TRY(read_some(&from, &length, sizeof length, &got));
     *end = got == 0;
     if (*end)
@@ -237,10 +237,10 @@ int wf_safetensors_read_data(FILE *file, const char *name, size_t limit, wf_safe
     size_t total = 0;
     for (int i = 0; i < out->count; i++)
         WF_CHECK(WF_ADD(total, out->tensors[i].bytes, &total), WF_DATA, "%s: tensors are too large", name);
-    WF_CHECK(total <= limit, WF_DATA, "%s: at byte %llu: %zu bytes of data promised, want at most %zu", name,
+    WF_CHECK(total <= limit, WF_DATA, "%s: at byte %llu: a record with %zu bytes of data, want at most %zu", name,
              (unsigned long long)out->offset, total, limit);
     WF_TRY(read_growing(&from, DATA, total, "data"));
-    static char nothing[8]; /* what a tensor without elements points to when there is no data at all */
+    static char nothing[8]; /* data of tensors without elements, if the record has no data */
     char *data = out->owned[DATA] ? out->owned[DATA] : nothing;
     for (int i = 0; i < out->count; i++) {
         out->tensors[i].data = data;
@@ -258,7 +258,7 @@ int wf_safetensors_read(FILE *file, const char *name, size_t limit, wf_safetenso
 
 void wf_safetensors_clear(wf_safetensors *st)
 {
-    forget(st);
+    drop_header(st);
     free(st->owned[DATA]);
     free(st->owned[HEADER]);
     free(st->tensors);

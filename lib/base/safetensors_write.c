@@ -23,7 +23,7 @@ static int add_tensor(json_t *root, const char *name, const wf_tensor *tensor, s
 {
     WF_TRY(check_tensor(name, tensor));
     WF_CHECK(!json_object_get(root, tensor->name) && strcmp(tensor->name, "__metadata__"), WF_INTERNAL,
-             "%s: tensor %s: name is taken", name, tensor->name);
+             "%s: tensor %s: name is used already", name, tensor->name);
     json_t *shape = json_array();
     for (int i = 0; i < tensor->rank; i++)
         if (json_array_append_new(shape, json_integer(tensor->shape[i]))) {
@@ -45,14 +45,15 @@ static int add_metadata(json_t *root, const char *name, const wf_pair *metadata,
     for (int i = 0; i < pairs; i++)
         WF_CHECK(!json_object_get(object, metadata[i].key) &&
                      !json_object_set_new(object, metadata[i].key, json_string(metadata[i].value)),
-                 WF_INTERNAL, "%s: metadata %s is there twice or not UTF-8", name, metadata[i].key);
+                 WF_INTERNAL, "%s: metadata %s is given twice or not UTF-8", name, metadata[i].key);
     return WF_OK;
 }
 
-/* Bytes per element, widest first: the order of the data, so that each tensor is aligned to its dtype. */
+/* Bytes per element, widest first. Data are in this order, so that each tensor is aligned to its dtype. */
 static const size_t widths[] = {8, 4, 2};
 
-/* *text: header to free; *length: with the spaces that align what follows to 8 bytes, as the reference does. */
+/* Makes the header, *text, which the caller frees. *length includes blanks that align the data to 8 bytes, as in the
+ * reference implementation. */
 static int make_header(const char *name, const wf_tensor *tensors, int count, const wf_pair *metadata, int pairs,
                        char **text, size_t *length)
 {
@@ -80,7 +81,7 @@ out:
 
 /* -- bytes --------------------------------------------------------------------------------------------------------- */
 
-static int put(FILE *file, const char *name, const void *bytes, size_t n, wf_byte_sink *seen, void *user)
+static int write_bytes(FILE *file, const char *name, const void *bytes, size_t n, wf_byte_sink *seen, void *user)
 {
     if (n && fwrite(bytes, 1, n, file) != n)
         return wf_fail_write(name);
@@ -97,12 +98,12 @@ int wf_safetensors_write(FILE *file, const char *name, const wf_tensor *tensors,
     WF_TRY(make_header(name, tensors, count, metadata, pairs, &header, &length));
     uint64_t prefix = length;
     int status = WF_OK;
-    WF_GO(put(file, name, &prefix, sizeof prefix, seen, user));
-    WF_GO(put(file, name, header, length, seen, user));
+    WF_GO(write_bytes(file, name, &prefix, sizeof prefix, seen, user));
+    WF_GO(write_bytes(file, name, header, length, seen, user));
     for (size_t w = 0; w < sizeof widths / sizeof *widths; w++)
         for (int i = 0; i < count; i++)
             if (wf_dtype_size(tensors[i].dtype) == widths[w])
-                WF_GO(put(file, name, tensors[i].data, tensors[i].bytes, seen, user));
+                WF_GO(write_bytes(file, name, tensors[i].data, tensors[i].bytes, seen, user));
 out:
     free(header);
     return status;

@@ -1,4 +1,4 @@
-/* status.c - the per-thread message behind every failure */
+/* status.c - the message of the last failure, per thread */
 #include "status.h"
 
 #include <errno.h>
@@ -13,7 +13,7 @@ const char *wf_error(void)
     return message;
 }
 
-/* A message may quote an earlier one, so it is formatted beside it and then moved. */
+/* Formats into a copy, because a message may quote the one that it replaces. */
 static void set_message(const char *format, va_list ap, const char *suffix)
 {
     char text[sizeof message];

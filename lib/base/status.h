@@ -1,21 +1,21 @@
-/* status.h - how every call of this library reports failure.
+/* status.h - how the library reports failures
  *
- * A call returns 0 or one of the codes below, which are also the exit codes of the tools. The message that goes with
- * the last failure is kept per thread: wf_error(). The library never prints and never exits.
+ * A call returns 0 or one of the codes below, which are also the exit codes of the tools. Each thread keeps the message
+ * of its last failure: wf_error(). The library never prints and never exits.
  *
  *     int load(const char *path)
  *     {
  *         WF_TRY(wf_store_open(path, &store));
- *         WF_CHECK(n > 0, WF_DATA, "%s: no picture in it", path);
+ *         WF_CHECK(n > 0, WF_DATA, "%s: no pictures in it", path);
  *         return WF_OK;
  *     }
- */
+ * */
 #ifndef WF_STATUS_H
 #define WF_STATUS_H
 
-#ifdef __cplusplus
-extern "C" {
-#endif
+#include "linkage.h"
+
+WF_BEGIN
 
 #define WF_MUST __attribute__((warn_unused_result))
 #define WF_PRINTF(text, first) __attribute__((format(printf, text, first)))
@@ -30,14 +30,15 @@ enum {
     WF_AGAIN = 75,    /* try again: disk full, memory, locked, interrupted after saving */
 };
 
-/* Sets this thread's message and returns `status`, so that `return wf_fail(...)` reads well. */
+/* Sets this thread's message and returns `status`, for use as `return wf_fail(...)`. */
 int wf_fail(int status, const char *format, ...) WF_PRINTF(2, 3) WF_MUST;
 
-/* As wf_fail, for a failed system call: appends strerror(errno) and picks the code from errno
- * (ENOENT etc: WF_NOINPUT; ENOSPC, EDQUOT, ENOMEM, EAGAIN: WF_AGAIN; others: WF_IO). */
+/* Like wf_fail, for a failed system call: appends strerror(errno) and chooses the status by errno. ENOENT, ENOTDIR,
+ * EISDIR, EACCES: WF_NOINPUT; ENOSPC, EDQUOT, ENOMEM, EAGAIN: WF_AGAIN; others: WF_IO. */
 int wf_fail_errno(const char *format, ...) WF_PRINTF(1, 2) WF_MUST;
 
-/* The message of this thread's last failure, one line without newline; "" if none. Valid until the next failure. */
+/* The message of this thread's last failure: one line without newline; "" if there was none. Valid until the next
+ * failure. */
 const char *wf_error(void);
 
 #define WF_TRY(call)                \
@@ -47,7 +48,7 @@ const char *wf_error(void);
             return wf_try_status;   \
     } while (0)
 
-/* As WF_TRY, inside a function that cleans up behind the label `out` and returns `status`. */
+/* Like WF_TRY, in a function that cleans up after the label `out` and returns `status`. */
 #define WF_GO(call)      \
     do {                 \
         status = (call); \
@@ -61,11 +62,10 @@ const char *wf_error(void);
             return wf_fail((code), __VA_ARGS__); \
     } while (0)
 
-/* Checked size arithmetic for values that come from a file: false on overflow. */
+/* Size arithmetic for values from a file; false on overflow. */
 #define WF_MUL(a, b, out) (!__builtin_mul_overflow((a), (b), (out)))
 #define WF_ADD(a, b, out) (!__builtin_add_overflow((a), (b), (out)))
 
-#ifdef __cplusplus
-}
-#endif
+WF_END
+
 #endif

@@ -2,10 +2,15 @@
 #ifndef WF_ACTNORM_INIT_H
 #define WF_ACTNORM_INIT_H
 
+#include "../base/linkage.h"
 #include "../../kernels/backend.h"
+
+WF_BEGIN
 
 /* Sets b and l (device [K]) so that (x + b) * exp(3 l) has mean 0 and variance 1 in every channel of x (device [n,K]);
  * a variance below 1e-12 counts as 1e-12. WF_INTERNAL when x is not finite. */
 int wf_actnorm_init(wf_backend *b, size_t n, int K, const wf_real *x, wf_real *offset, wf_real *logs) WF_MUST;
+
+WF_END
 
 #endif

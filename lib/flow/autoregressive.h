@@ -5,8 +5,11 @@
 #ifndef WF_AUTOREGRESSIVE_H
 #define WF_AUTOREGRESSIVE_H
 
+#include "../base/linkage.h"
 #include "bijector.h"
 #include "net.h"
+
+WF_BEGIN
 
 typedef struct wf_autoregressive {
     wf_net *net;
@@ -40,5 +43,7 @@ int wf_autoregressive_backward(const wf_bijector *self, const wf_autoregressive 
 int wf_autoregressive_inverse_backward(const wf_bijector *self, const wf_autoregressive *a, const wf_real *params,
                                        const wf_real *x, wf_real *g, wf_real *dcond, double dlogdet, void *tape,
                                        void *work) WF_MUST;
+
+WF_END
 
 #endif

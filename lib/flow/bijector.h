@@ -9,8 +9,11 @@
 #ifndef WF_BIJECTOR_H
 #define WF_BIJECTOR_H
 
+#include "../base/linkage.h"
 #include "../../kernels/backend.h"
 #include "flow_text.h"
+
+WF_BEGIN
 
 #define WF_BIJECTORS(row)                                                                                    \
     row(cond) row(actnorm) row(conv1x1) row(householder) row(shuffle) row(reverse) row(additive) row(affine) \
@@ -159,5 +162,7 @@ wf_weights wf_bijector_weights(const wf_bijector *self, int i, const wf_real *pa
 
 /* values[0..n) = deviation * normal; `first` keeps different tensors of one seed apart. */
 void wf_init_normal(uint64_t seed, uint64_t first, double deviation, double *values, size_t n);
+
+WF_END
 
 #endif

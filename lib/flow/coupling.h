@@ -15,8 +15,11 @@
 #ifndef WF_COUPLING_H
 #define WF_COUPLING_H
 
+#include "../base/linkage.h"
 #include "bijector.h"
 #include "net.h"
+
+WF_BEGIN
 
 /* The first of a coupling's table of options; its own start at WF_COUPLING_OWN. */
 /* clang-format off: a list in braces that begins and ends within a macro */
@@ -58,5 +61,7 @@ int wf_coupling_backward(wf_bijector *self, const wf_real *params, const wf_real
                          wf_real *dcond, double dlogdet, wf_real *grads, void *tape, void *work);
 int wf_coupling_inverse_backward(wf_bijector *self, const wf_real *params, const wf_real *x, wf_real *g, wf_real *dcond,
                                  double dlogdet, void *tape, void *work);
+
+WF_END
 
 #endif

@@ -4,7 +4,10 @@
 #ifndef WF_FLOW_H
 #define WF_FLOW_H
 
+#include "../base/linkage.h"
 #include "bijector.h"
+
+WF_BEGIN
 
 /* How backward gets at what forward saw: stored, or rebuilt from the output (memory then does not grow with depth).
  * AUTO stores if the backend's memory is enough for that. NONE: a flow that is never run backward. */
@@ -89,5 +92,7 @@ int wf_flow_inverse_logdet(wf_flow *flow, double *logdet) WF_MUST;
  * flow runs again. WF_USAGE for a flow with WF_MEMORY_NONE. */
 int wf_flow_inverse_backward(wf_flow *flow, const wf_real *params, const wf_real *cond, const wf_real *dx, double scale,
                              wf_real *dcond, const wf_real **dz) WF_MUST;
+
+WF_END
 
 #endif

@@ -11,7 +11,10 @@
 
 #include <stddef.h>
 
+#include "../base/linkage.h"
 #include "../base/status.h"
+
+WF_BEGIN
 
 enum { WF_FLOW_TEXT_MAX_WORDS = 4096, WF_FLOW_TEXT_MAX_OPTIONS = 8 };
 
@@ -40,5 +43,7 @@ void wf_flow_text_clear(wf_flow_text *chain);
 
 /* WF_USAGE: "chain: ... at character N: `rest`: message". */
 int wf_flow_text_error(const char *text, int at, const char *format, ...) WF_PRINTF(3, 4) WF_MUST;
+
+WF_END
 
 #endif

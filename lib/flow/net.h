@@ -16,7 +16,10 @@
 #ifndef WF_NET_H
 #define WF_NET_H
 
+#include "../base/linkage.h"
 #include "bijector.h"
+
+WF_BEGIN
 
 typedef struct wf_net wf_net;
 
@@ -57,5 +60,7 @@ wf_real *wf_net_output(const wf_net *net, void *tape); /* what the last forward 
  * dcond may be NULL. */
 int wf_net_backward(wf_net *net, const wf_real *params, const wf_real *dout, wf_real *grads, wf_real *dx,
                     wf_real *dcond, void *tape, void *work) WF_MUST;
+
+WF_END
 
 #endif

@@ -1,4 +1,4 @@
-/* private.h - what flow.c, which compiles a chain into stages, and flow_run.c, which runs them, share.
+/* private.h - private to lib/flow: what flow.c, which compiles a chain into stages, and flow_run.c, which runs them, share.
  *
  * A stage is one bijector with code of its own, a move, or a run of linear ones folded into one matrix. States travel in
  * `state`; a stage that is kept for backward has its input in `in` and its tape to itself.

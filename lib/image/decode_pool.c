@@ -1,7 +1,7 @@
-/* decode_pool.c - pictures decoded side by side: cut out of their files one after the other, then decoded by several workers
+/* decode_pool.c - decoding in parallel: pictures are cut out of their files in order, then decoded by several workers
  *
- * Two locks: who holds `source` takes the next batch; `turn` says whose batch is next to be delivered. Nobody spins, so that
- * more workers than processors do no harm. */
+ * The holder of the lock `source` takes the next batch. `turn` is the batch that is delivered next. Waiting threads
+ * sleep, so that more workers than processors do no harm. */
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,17 +20,17 @@ typedef struct run {
     int size;
 
     pthread_mutex_t source;
-    int64_t taken;     /* batches */
-    bool ended;        /* nothing more to take */
-    int source_status; /* of the source at its end, told once all before it is delivered */
-    char source_said[1024];
+    int64_t taken;     /* batches begun */
+    bool ended;        /* no pictures are left, or one could not be read */
+    int source_status; /* of the source at its end, returned after all pictures before it were delivered */
+    char source_message[1024];
 
     pthread_mutex_t lock;
     pthread_cond_t turned;
-    int64_t turn;  /* the batch to be delivered next */
+    int64_t turn;  /* the batch that is delivered next */
     int64_t count; /* pictures delivered */
-    int status;    /* of the first batch that failed; after it nothing is delivered */
-    char said[1024];
+    int status;    /* of the first batch that failed; no batch after it is delivered */
+    char message[1024];
 } run;
 
 typedef struct worker {
@@ -40,8 +40,8 @@ typedef struct worker {
     pthread_t thread;
 } worker;
 
-/* work: may skip a bad picture, which then has to be decoded at once; NULL: nothing may. */
-static int take(wf_images *images, const wf_image_work *work, slot *s, bool *more)
+/* Takes the next picture. If `work` can skip bad pictures, it is decoded at once, to see whether it is bad. */
+static int take_picture(wf_images *images, const wf_image_work *work, slot *s, bool *more)
 {
     const char *name;
     bool skips = work && work->skip;
@@ -61,24 +61,24 @@ static int take(wf_images *images, const wf_image_work *work, slot *s, bool *mor
     return WF_OK;
 }
 
-/* Fewer than `size` pictures at the end. */
+/* Takes a batch of `size` pictures, or fewer at the end. */
 static void take_batch(run *r, slot *slots, int64_t *batch, int *count)
 {
     bool more = true;
     pthread_mutex_lock(&r->source);
     *batch = r->taken++;
     for (*count = 0; *count < r->size && !r->ended; *count += more) {
-        int status = take(r->images, r->work, &slots[*count], &more);
+        int status = take_picture(r->images, r->work, &slots[*count], &more);
         r->ended = status || !more;
         more = !r->ended;
         r->source_status = status;
         if (status)
-            snprintf(r->source_said, sizeof r->source_said, "%s", wf_error());
+            snprintf(r->source_message, sizeof r->source_message, "%s", wf_error());
     }
     pthread_mutex_unlock(&r->source);
 }
 
-/* The bytes of a picture, as a source that comes to its end behind them. */
+/* A source whose bytes are those of one picture. */
 typedef struct cursor {
     const wf_code *code;
     size_t at;
@@ -93,7 +93,7 @@ static int fill_from_code(wf_source *source, uint8_t *to, size_t n, size_t *got)
     return WF_OK;
 }
 
-static int decode(slot *s)
+static int decode_slot(slot *s)
 {
     cursor at = {.code = &s->later.code};
     wf_source *source;
@@ -109,19 +109,19 @@ static int decode(slot *s)
     return status;
 }
 
-/* All batches before it are of full size, or there would be no more. */
-static int do_batch(const worker *w, int64_t batch, int count)
+/* Counts on all batches before this one being full: only the last batch is not. */
+static int decode_batch(const worker *w, int64_t batch, int count)
 {
     const wf_image_work *work = w->run->work;
     for (int i = 0; i < count; i++) {
-        WF_TRY(decode(&w->slots[i]));
+        WF_TRY(decode_slot(&w->slots[i]));
         WF_TRY(work->picture(work->user, w->number, batch * w->run->size, i, &w->slots[i].image, w->slots[i].name));
     }
     return work->batch(work->user, w->number, count);
 }
 
-/* When it is the batch's turn, and nothing before it has failed. */
-static void deliver(const worker *w, int64_t batch, int count, int status)
+/* Waits for the batch's turn, then delivers it unless a batch before it failed. */
+static void deliver_batch(const worker *w, int64_t batch, int count, int status)
 {
     run *r = w->run;
     pthread_mutex_lock(&r->lock);
@@ -134,7 +134,7 @@ static void deliver(const worker *w, int64_t batch, int count, int status)
     pthread_mutex_lock(&r->lock);
     if (mine && status) {
         r->status = status;
-        snprintf(r->said, sizeof r->said, "%s", wf_error());
+        snprintf(r->message, sizeof r->message, "%s", wf_error());
     }
     r->count += mine && !status ? count : 0;
     r->turn++;
@@ -142,15 +142,15 @@ static void deliver(const worker *w, int64_t batch, int count, int status)
     pthread_mutex_unlock(&r->lock);
 }
 
-static bool stopped(run *r)
+static bool has_failed(run *r)
 {
     pthread_mutex_lock(&r->lock);
-    bool stop = r->status != WF_OK;
+    bool failed = r->status != WF_OK;
     pthread_mutex_unlock(&r->lock);
-    return stop;
+    return failed;
 }
 
-static void *work_on(void *user)
+static void *run_worker(void *user)
 {
     worker *w = user;
     int64_t batch;
@@ -159,40 +159,40 @@ static void *work_on(void *user)
         take_batch(w->run, w->slots, &batch, &count);
         if (!count)
             return NULL;
-        deliver(w, batch, count, stopped(w->run) ? WF_INTERNAL : do_batch(w, batch, count));
-        if (stopped(w->run))
+        deliver_batch(w, batch, count, has_failed(w->run) ? WF_INTERNAL : decode_batch(w, batch, count));
+        if (has_failed(w->run))
             return NULL;
     }
 }
 
-static int start(run *r, worker *crew, int workers)
+static int start_workers(run *r, worker *workers, int count)
 {
-    int begun = 1, rc = 0;
-    for (int i = 0; i < workers; i++) {
-        crew[i].run = r;
-        crew[i].number = i;
-        crew[i].slots = calloc((size_t)r->size, sizeof *crew[i].slots);
-        WF_CHECK(crew[i].slots, WF_AGAIN, "out of memory for %d pictures", r->size);
+    int started = 1, rc = 0;
+    for (int i = 0; i < count; i++) {
+        workers[i].run = r;
+        workers[i].number = i;
+        workers[i].slots = calloc((size_t)r->size, sizeof *workers[i].slots);
+        WF_CHECK(workers[i].slots, WF_AGAIN, "out of memory for %d pictures", r->size);
     }
-    for (; begun < workers && !rc; begun += !rc)
-        rc = pthread_create(&crew[begun].thread, NULL, work_on, &crew[begun]);
-    work_on(&crew[0]); /* with fewer threads than asked for, if there are no more to be had */
-    for (int i = 1; i < begun; i++)
-        pthread_join(crew[i].thread, NULL);
+    for (; started < count && !rc; started += !rc)
+        rc = pthread_create(&workers[started].thread, NULL, run_worker, &workers[started]);
+    run_worker(&workers[0]); /* also when no or fewer threads could be created */
+    for (int i = 1; i < started; i++)
+        pthread_join(workers[i].thread, NULL);
     return WF_OK;
 }
 
-static void dismiss(worker *crew, int workers, int size)
+static void free_workers(worker *workers, int count, int size)
 {
-    for (int k = 0; k < workers; k++)
-        for (int i = 0; i < size && crew[k].slots; i++) {
-            wf_image_clear(&crew[k].slots[i].image);
-            free(crew[k].slots[i].later.code.bytes);
-            free(crew[k].slots[i].name);
+    for (int k = 0; k < count; k++)
+        for (int i = 0; i < size && workers[k].slots; i++) {
+            wf_image_clear(&workers[k].slots[i].image);
+            free(workers[k].slots[i].later.code.bytes);
+            free(workers[k].slots[i].name);
         }
-    for (int k = 0; k < workers; k++)
-        free(crew[k].slots);
-    free(crew);
+    for (int k = 0; k < count; k++)
+        free(workers[k].slots);
+    free(workers);
 }
 
 int wf_images_run(wf_images *images, int size, int workers, const wf_image_work *work, int64_t *count)
@@ -203,15 +203,15 @@ int wf_images_run(wf_images *images, int size, int workers, const wf_image_work 
              .source = PTHREAD_MUTEX_INITIALIZER,
              .lock = PTHREAD_MUTEX_INITIALIZER,
              .turned = PTHREAD_COND_INITIALIZER};
-    worker *crew = calloc((size_t)workers, sizeof *crew);
-    WF_CHECK(crew, WF_AGAIN, "out of memory");
-    int status = start(&r, crew, workers);
-    dismiss(crew, workers, size);
+    worker *pool = calloc((size_t)workers, sizeof *pool);
+    WF_CHECK(pool, WF_AGAIN, "out of memory");
+    int status = start_workers(&r, pool, workers);
+    free_workers(pool, workers, size);
     *count = r.count;
     WF_TRY(status);
     if (r.status)
-        return wf_fail(r.status, "%s", r.said);
-    return r.source_status ? wf_fail(r.source_status, "%s", r.source_said) : WF_OK;
+        return wf_fail(r.status, "%s", r.message);
+    return r.source_status ? wf_fail(r.source_status, "%s", r.source_message) : WF_OK;
 }
 
 int wf_images_pass(wf_images *images, int64_t n, int64_t *count)
@@ -220,7 +220,7 @@ int wf_images_pass(wf_images *images, int64_t n, int64_t *count)
     bool more = true;
     int status = WF_OK;
     for (*count = 0; *count < n && !status && more; *count += !status && more)
-        status = take(images, NULL, &s, &more);
+        status = take_picture(images, NULL, &s, &more);
     wf_image_clear(&s.image);
     free(s.later.code.bytes);
     free(s.name);

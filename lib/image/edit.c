@@ -1,4 +1,4 @@
-/* edit.c - crop, resize, number of channels and depth */
+/* edit.c - cropping, resizing, changing channels and depth */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +31,7 @@ int wf_image_crop(wf_image *image, const char *name, int H, int W)
     return WF_OK;
 }
 
-/* The hash is of 64 uniform bits: its halves are reduced to ranges far below 2^32. */
+/* Maps each half of a 64-bit hash to a range far below 2^32, so that all positions are practically as likely. */
 int wf_image_crop_anywhere(wf_image *image, const char *name, int H, int W, uint64_t seed)
 {
     WF_TRY(check_crop(image, name, H, W));
@@ -43,7 +43,7 @@ int wf_image_crop_anywhere(wf_image *image, const char *name, int H, int W, uint
     return WF_OK;
 }
 
-/* Filter of one axis: target i is the sum of weight[i*span + k] * source[first[i] + k], k < span. */
+/* A filter along one axis: target[i] = sum over k < span of weight[i*span + k] * source[first[i] + k]. */
 typedef struct filter {
     int span;
     int *first;
@@ -56,8 +56,9 @@ static void filter_clear(filter *f)
     free(f->weight);
 }
 
-/* Weights of target pixel i; taps beyond the picture's edge are left out and the rest weighed up to one. */
-static void weigh(filter *f, int i, int from, int to)
+/* Sets the weights of target pixel i. Taps beyond the picture's edge are dropped; the others are scaled to sum to
+ * one. */
+static void set_weights(filter *f, int i, int from, int to)
 {
     double scale = (double)from / to, reach = scale > 1 ? scale : 1, centre = (i + 0.5) * scale, sum = 0;
     bool box = from % to == 0;
@@ -88,11 +89,11 @@ static int filter_create(filter *f, const char *name, int from, int to)
     if (!f->first || !f->weight)
         return wf_fail(WF_AGAIN, "%s: out of memory", name);
     for (int i = 0; i < to; i++)
-        weigh(f, i, from, to);
+        set_weights(f, i, from, to);
     return WF_OK;
 }
 
-/* to[i,:] = filtered from[.,:], for rows of `width` numbers. */
+/* Filters along the first axis: from [.,width] to `to` [n,width]. */
 static void filter_rows(const filter *f, int n, size_t width, const double *from, double *to)
 {
     for (int i = 0; i < n; i++) {
@@ -107,7 +108,7 @@ static void filter_rows(const filter *f, int n, size_t width, const double *from
     }
 }
 
-/* wide [W,C] of one source row, narrow [H,W',C] of all of them. */
+/* Filters each row to narrow [H,W',C], then filters down the columns of that. */
 static int resize_with(wf_image *image, const char *name, int H, int W, const filter *across, const filter *down)
 {
     size_t C = (size_t)image->C, wide = (size_t)image->W * C, row = (size_t)W * C;
@@ -138,7 +139,8 @@ int wf_image_resize(wf_image *image, const char *name, int H, int W)
     filter across = {0}, down = {0};
     int status;
     WF_CHECK(H >= 1 && W >= 1 && H <= WF_MAX_SIDE && W <= WF_MAX_SIDE && H <= WF_MAX_PIXELS / W, WF_USAGE,
-             "%s: cannot resize to %dx%d", name, H, W);
+             "%s: cannot resize to %dx%d, want sides of 1 to %d and at most %d pixels", name, H, W, WF_MAX_SIDE,
+             WF_MAX_PIXELS);
     WF_GO(filter_create(&across, name, image->W, W));
     WF_GO(filter_create(&down, name, image->H, H));
     WF_GO(resize_with(image, name, H, W, &across, &down));
@@ -169,7 +171,8 @@ int wf_image_channels(wf_image *image, const char *name, int C)
     int had = image->C;
     if (C == had)
         return WF_OK;
-    WF_CHECK(C >= 1 && C <= WF_MAX_CHANNELS, WF_USAGE, "%s: cannot have %d channels", name, C);
+    WF_CHECK(C >= 1 && C <= WF_MAX_CHANNELS, WF_USAGE, "%s: cannot have %d channels, want 1 to %d", name, C,
+             WF_MAX_CHANNELS);
     if (had >= 3 && C <= 2)
         WF_TRY(check_grey(image, name));
     wf_image old = *image;
@@ -190,7 +193,7 @@ int wf_image_channels(wf_image *image, const char *name, int C)
 
 int wf_image_depth(wf_image *image, const char *name, int bits)
 {
-    WF_CHECK(bits >= 1 && bits <= 16, WF_USAGE, "%s: cannot have %d bits", name, bits);
+    WF_CHECK(bits >= 1 && bits <= 16, WF_USAGE, "%s: cannot have %d bits, want 1 to 16", name, bits);
     uint32_t from = (1u << image->bits) - 1, to = (1u << bits) - 1;
     size_t samples = (size_t)image->H * (size_t)image->W * (size_t)image->C;
     for (size_t i = 0; i < samples; i++)

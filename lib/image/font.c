@@ -1,4 +1,4 @@
-/* font.c - the letters, a row of points to a number, its highest of 5 bits on the left */
+/* font.c - the letters: each number is a row of 5 points, the highest bit on the left */
 #include "font.h"
 
 #include <ctype.h>
@@ -8,7 +8,7 @@ static const struct letter {
     char character;
     unsigned char rows[WF_FONT_HEIGHT];
 } letters[] = {
-    {'?', {0x0e, 0x11, 0x01, 0x02, 0x04, 0x00, 0x04}}, /* first: what stands for any other */
+    {'?', {0x0e, 0x11, 0x01, 0x02, 0x04, 0x00, 0x04}}, /* first: replaces characters that the font lacks */
     {' ', {0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00}},  {'0', {0x0e, 0x11, 0x13, 0x15, 0x19, 0x11, 0x0e}},
     {'1', {0x04, 0x0c, 0x04, 0x04, 0x04, 0x04, 0x0e}},  {'2', {0x0e, 0x11, 0x01, 0x06, 0x08, 0x10, 0x1f}},
     {'3', {0x0e, 0x11, 0x01, 0x06, 0x01, 0x11, 0x0e}},  {'4', {0x02, 0x06, 0x0a, 0x12, 0x1f, 0x02, 0x02}},
@@ -45,7 +45,7 @@ int wf_text_width(const char *text, int scale)
     return n ? (n * WF_FONT_WIDTH - 1) * scale : 0;
 }
 
-static const struct letter *letter_of(char c)
+static const struct letter *find_letter(char c)
 {
     int capital = toupper((unsigned char)c);
     for (size_t i = 1; i < sizeof letters / sizeof *letters; i++)
@@ -54,7 +54,7 @@ static const struct letter *letter_of(char c)
     return &letters[0];
 }
 
-static void fill(wf_image *image, int x, int y, int side, uint16_t value)
+static void fill_square(wf_image *image, int x, int y, int side, uint16_t value)
 {
     for (int v = y < 0 ? 0 : y; v < y + side && v < image->H; v++)
         for (int u = x < 0 ? 0 : x; u < x + side && u < image->W; u++)
@@ -65,10 +65,10 @@ static void fill(wf_image *image, int x, int y, int side, uint16_t value)
 void wf_text_draw(wf_image *image, int x, int y, int scale, const char *text, uint16_t value)
 {
     for (; *text; text++, x += WF_FONT_WIDTH * scale) {
-        const struct letter *l = letter_of(*text);
+        const struct letter *l = find_letter(*text);
         for (int row = 0; row < WF_FONT_HEIGHT; row++)
             for (int column = 0; column < WF_FONT_WIDTH - 1; column++)
                 if (l->rows[row] >> (WF_FONT_WIDTH - 2 - column) & 1)
-                    fill(image, x + column * scale, y + row * scale, scale, value);
+                    fill_square(image, x + column * scale, y + row * scale, scale, value);
     }
 }

@@ -1,125 +1,155 @@
-/* image.h - pictures, and other signals (signal.h), in and out; formats are recognised by content, one row each in a registry */
+/* image.h - pictures and other signals (signal.h): reading, editing, writing
+ *
+ * Formats are recognised by content; each is one row of a registry (format.h). */
 #ifndef WF_IMAGE_H
 #define WF_IMAGE_H
 
 #include <stdio.h>
 
+#include "../base/linkage.h"
 #include "../pyramid/meta.h"
 
-/* Samples are host uint16 whatever the depth, [H,W,C] interleaved, in 0 .. 2^bits - 1.
- * C: 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha; of sounds, channels. Zero-initialize before the first use. */
+WF_BEGIN
+
+/* Samples are host uint16 for any depth, [H,W,C] interleaved, in 0 .. 2^bits - 1.
+ * C: 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha; the channels of a sound. Zero-initialize before the first
+ * use. */
 typedef struct wf_image {
     int H, W, C;
     int bits;
     wf_signal signal;
     int D;            /* slices of a volume, which together have H rows; else 0 */
-    int rate;         /* samples a second of a sound; else 0 */
+    int rate;         /* samples a second of a sound, 0 if unknown; else 0 */
     uint16_t *pixels; /* owned */
     size_t capacity;  /* samples allocated, so that reading a stream reuses memory */
 } wf_image;
 
-/* No picture larger than this is read, so that a few bytes of header cannot ask for all memory. */
+/* Larger pictures are refused, so that a few bytes of header cannot claim all memory. */
 enum { WF_MAX_PIXELS = 1 << 27 };
 
 void wf_image_clear(wf_image *image);
 
-/* Sets the shape, of a picture, and makes room for it; pixels are not initialized. WF_DATA, with `name` in the message, when a side,
- * the channels or the number of pixels are out of range; WF_AGAIN out of memory. */
+/* Sets the shape of a picture and allocates its pixels, which are not initialized. WF_DATA, with `name` in the message:
+ * a side, the channels or the number of pixels is out of range. WF_AGAIN: out of memory. */
 int wf_image_reserve(wf_image *image, const char *name, int64_t H, int64_t W, int64_t C, int bits) WF_MUST;
 
-/* Pictures from files, folders (recursive, sorted by name in byte order), tar and zip archives, LMDB environments whose
- * values are pictures, arrays of pictures (IDX, NumPy, CIFAR-10 and -100, TFRecord) and concatenated PNG, JPEG, WebP, PNM and PAM, one
- * after the other; any of them but LMDB may be compressed (gzip, xz, Zstandard, bzip2). Memory does not grow with their number
- * but for the names in a folder. A path "-" is standard_input, which is borrowed. The paths are borrowed until close.
+/* -- reading ------------------------------------------------------------------------------------------------------- */
+
+/* A reader of pictures, one after the other, from
  *
- * Every picture is decoded as it is: no colour management, no gamma, no rotation that a camera asks for; palettes become
- * RGB, a transparent colour alpha, CMYK RGB, and fewer than 8 bits 8. NumPy arrays are bytes or 16-bit numbers in C order:
- * [N,H,W,C], else [N,C,H,W] where the last dimension is over 4; [H,W,C] with C <= 4, else [N,H,W]; [N,3072] and [N,12288],
- * N flat pictures in three planes of 32x32 or 64x64, else [H,W].
+ *     files           PNG, JPEG, WebP, PNM and PAM, also concatenated
+ *     arrays          IDX, NumPy, CIFAR-10 and -100, TFRecord
+ *     folders         recursively, sorted by name in byte order
+ *     archives        tar, zip, and LMDB environments whose values are pictures
  *
- * Sounds (WAV, FLAC, AIFF of 8 or 16 bits) come the same way, as pictures of one row, and so do volumes in NumPy arrays, where
- * wf_images_set_options says so. */
+ * All but LMDB may be compressed by gzip, xz, Zstandard or bzip2. Memory does not grow with the number of pictures,
+ * except for the names in a folder.
+ *
+ * Pictures are decoded without colour management, gamma or a camera's rotation. Palettes become RGB, a transparent
+ * colour becomes alpha, CMYK becomes RGB, and fewer than 8 bits become 8.
+ *
+ * NumPy arrays hold bytes or 16-bit numbers in C order. Two dimensions: [N,3072] and [N,12288] are N flat pictures in
+ * three planes of 32x32 or 64x64, others one grey picture [H,W]. Three: [H,W,C] if C <= 4, else [N,H,W]. Four:
+ * [N,H,W,C] if C <= 4, else [N,C,H,W].
+ *
+ * Sounds (WAV, FLAC, AIFF of 8 or 16 bits) come as pictures of one row. With the option `volumes`, NumPy arrays hold
+ * volumes. */
 typedef struct wf_images wf_images;
 
-/* How what can be taken in more than one way is taken. */
 typedef struct wf_images_options {
-    int64_t length; /* sounds: cut in pieces of so many samples, one after the other; 0: whole */
-    bool pictures;  /* sounds in folders and archives are passed over, as other files there are */
-    bool volumes;   /* NumPy arrays: [D,H,W], [D,H,W,C] with C <= 4, else [N,D,H,W], and [N,D,H,W,C] */
+    int64_t length; /* sounds are cut in pieces of this many samples, one after the other; 0: whole */
+    bool pictures;  /* sounds in folders and archives are passed over, like other files there */
+    bool volumes;   /* NumPy arrays are [D,H,W], [D,H,W,C] with C <= 4, else [N,D,H,W], and [N,D,H,W,C] */
 } wf_images_options;
-void wf_images_set_options(wf_images *images, wf_images_options how);
-int wf_images_open(char *const *paths, int count, FILE *standard_input, wf_images **out) WF_MUST; /* count 0: stdin */
+void wf_images_set_options(wf_images *images, wf_images_options options);
 
-/* More paths, from the file at `path` ("-": standard input), one a line or, with `null`, each with a zero byte behind it.
- * They come after those given at open; when none were, standard input is not read for pictures. */
+/* Opens files, folders and archives. The path "-" is standard_input, as is count 0. Paths and standard_input are
+ * borrowed until close. */
+int wf_images_open(char *const *paths, int count, FILE *standard_input, wf_images **out) WF_MUST;
+
+/* Adds paths listed in the file at `path` ("-": standard input): one a line or, with `null`, each followed by a zero
+ * byte. They come after the paths given at open. If none were given, standard input is not read for pictures. */
 int wf_images_add_list(wf_images *images, const char *path, bool null) WF_MUST;
 
-/* The end comes after so many pictures, if not before. */
+/* Ends the input after at most `most` pictures. */
 void wf_images_limit(wf_images *images, int64_t most);
 
-/* *more = false at the end. `name` (valid until the next call) says where the picture came from: "a.tar:b/c.png", or
- * "a.ppm#2" for the third picture of a file. WF_DATA: damaged, of an unsupported kind, or no picture at all.
- * WF_NOINPUT: missing. After a failure only skip and close are allowed. */
+/* Reads the next picture; *more = false at the end. `name` (valid until the next call) names where the picture came
+ * from: "a.tar:b/c.png", or "a.ppm#2" for the third picture of a file. WF_DATA: damaged, of an unsupported format, or
+ * not a picture. WF_NOINPUT: missing. After a failure only skip and close are allowed. */
 int wf_images_next(wf_images *images, wf_image *image, const char **name, bool *more) WF_MUST;
 
-/* After next has failed: goes on behind the bad picture, if it is the first of a file, or of an archive's entry, whose end
- * can be found. Otherwise *skipped = false, and only close is allowed. */
+/* Passes over a picture that next has failed to read. This needs the bad picture to be the first of its file or entry,
+ * and that to have an end; otherwise *skipped = false, and only close is allowed. */
 int wf_images_skip(wf_images *images, bool *skipped) WF_MUST;
-void wf_images_close(wf_images *images);
+void wf_images_close(wf_images *images); /* NULL is allowed */
 
-/* What is done with all pictures, in batches, by several workers at once. */
+/* Callbacks of wf_images_run, which several workers call at once, each on batches of its own. */
 typedef struct wf_image_work {
-    /* Takes picture i of a worker's batch, before which are `first` pictures; `image` may be changed and is lent for the
-     * call. */
+    /* Takes picture i of a worker's batch; `first` pictures came before the batch. `image` is lent for the call and may
+     * be changed. */
     int (*picture)(void *user, int worker, int64_t first, int i, wf_image *image, const char *name);
-    /* All `count` of them were taken. */
+    /* Ends a batch: all its `count` pictures were taken. */
     int (*batch)(void *user, int worker, int count);
-    /* The same batch, when its turn has come: one at a time, in the order of the pictures. */
+    /* Delivers that batch. Calls come one at a time, in the order of the pictures. */
     int (*deliver)(void *user, int worker, int64_t first, int count);
-    /* After a picture that could not be read (`status`; the source is at it, wf_images_skip may pass over it): WF_OK to go on.
-     * NULL: its failure is the run's. With it, pictures are decoded one after the other. */
+    /* Decides about a picture that could not be read (`status`): WF_OK to continue, after wf_images_skip. NULL: the run
+     * fails. Pictures are decoded one after the other if this is set. */
     int (*skip)(void *user, int status);
     void *user;
 } wf_image_work;
 
 /* Reads to the end, in batches of `size` pictures that do not depend on the number of workers. Pictures are cut out of
- * their files one after the other and decoded by the workers, each of which holds one batch at most. *count: pictures
- * delivered; after a failure those before the batch that failed, or before the picture that could not be read. */
+ * their files one after the other and decoded by the workers, each of which holds at most one batch. *count: pictures
+ * delivered; after a failure, those before the batch that failed or before the picture that could not be read. */
 int wf_images_run(wf_images *images, int size, int workers, const wf_image_work *work, int64_t *count) WF_MUST;
-/* Gives back the picture that was read last, which becomes empty: it is the next to be read. */
+/* Returns the last picture to the reader, which gives it again next. `image` becomes empty. */
 int wf_images_unread(wf_images *images, wf_image *image, const char *name) WF_MUST;
-/* Passes over n pictures, which are not decoded where that takes time; *count: fewer at the end. */
+/* Passes over n pictures, without decoding those of slow formats. *count: fewer at the end. */
 int wf_images_pass(wf_images *images, int64_t n, int64_t *count) WF_MUST;
 
-/* What was passed over so far. `skipped`: files in folders and archives that are no pictures by name and by content, and
- * labels, and links in archives: those are not followed, as links in folders are. `trailing`: files with one PNG, JPEG or WebP
- * picture and bytes after it that are no picture, or companions of it (another eye's view, a map of brightness). `rests`: sounds whose last samples, `rest` in all, are fewer than a piece. */
+/* Counts of inputs passed over so far. */
 typedef struct wf_images_passed {
-    int64_t skipped, trailing, rests, rest;
+    int64_t skipped;   /* files in folders and archives that are not pictures by name and content, labels, and links in
+                        * archives, which are not followed (links in folders are) */
+    int64_t trailing;  /* files with one PNG, JPEG or WebP picture and other bytes after it, such as companions of the
+                        * picture (another eye's view, a map of brightness) */
+    int64_t partial;   /* sounds whose last samples do not fill a piece */
+    int64_t remainder; /* those samples, of all such sounds */
 } wf_images_passed;
 wf_images_passed wf_images_passed_over(const wf_images *images);
 
-/* PNG has 8 or 16 bits: other depths are scaled up to the next of them, rounded. */
+/* -- writing ------------------------------------------------------------------------------------------------------- */
+
+/* Writes a picture as PNG of 8 or 16 bits; other depths are scaled up to the next of the two, rounded. */
 int wf_image_write_png(FILE *file, const char *name, const wf_image *image) WF_MUST;
-/* PAM keeps every depth: its MAXVAL is 2^bits - 1. */
+/* Writes a picture as PAM with a MAXVAL of 2^bits - 1, which keeps any depth. */
 int wf_image_write_pam(FILE *file, const char *name, const wf_image *image) WF_MUST;
-/* Sounds as WAV, into a regular file with nothing in it yet; other depths are scaled as for PNG. No rate is 44100. */
+/* Writes a sound as WAV into an empty regular file; depths are scaled as for PNG. An unknown rate becomes 44100. */
 int wf_image_write_wav(FILE *file, const char *name, const wf_image *image) WF_MUST;
-/* Volumes as .npy [D,H,W] or [D,H,W,C] of |u1 or <u2; other depths are scaled as for PNG. */
+/* Writes a volume as .npy [D,H,W] or [D,H,W,C] of |u1 or <u2; depths are scaled as for PNG. */
 int wf_image_write_npy(FILE *file, const char *name, const wf_image *image) WF_MUST;
 
-/* Changes in place, all but the depth of pictures only. `name` is used in messages. */
+/* -- editing ------------------------------------------------------------------------------------------------------- */
 
-/* The H x W pixels in the middle, the odd row or column left over below and to the right. WF_DATA if smaller. */
+/* All change the image in place. All but the depth are for pictures only. `name` is used in messages. */
+
+/* Keeps the H x W pixels in the middle; an odd row or column is cut below or to the right. WF_DATA: smaller than
+ * that. */
 int wf_image_crop(wf_image *image, const char *name, int H, int W) WF_MUST;
-/* H x W pixels at a place that seed and pixels decide, every one of them as likely. WF_DATA if smaller. */
+/* Keeps H x W pixels at a position chosen by a hash of seed and pixels, uniform over all positions. WF_DATA:
+ * smaller. */
 int wf_image_crop_anywhere(wf_image *image, const char *name, int H, int W, uint64_t seed) WF_MUST;
-/* An axis that shrinks by a whole factor is averaged over boxes of that factor; any other is filtered with a triangle
- * that is as wide as a target pixel, or as a source pixel when growing. Alpha is filtered like a colour. */
+/* Resizes. An axis that shrinks by a whole factor is averaged over boxes of that factor. Any other axis is filtered
+ * with a triangle whose half-width is a target pixel or, when growing, a source pixel. Alpha is filtered like a
+ * colour. */
 int wf_image_resize(wf_image *image, const char *name, int H, int W) WF_MUST;
-/* Alpha is dropped or added opaque; grey is replicated to RGB; RGB to grey only when all pixels are grey, else WF_DATA. */
+/* Changes the number of channels: drops alpha or adds opaque alpha; copies grey to RGB; makes RGB grey if all pixels
+ * are grey, else WF_DATA. */
 int wf_image_channels(wf_image *image, const char *name, int C) WF_MUST;
-/* Samples of 1 to 16 bits: the highest of those it has, or, for more than it has, scaled and rounded. */
+/* Changes the depth to 1 to 16 bits: drops the lowest bits, or scales up and rounds. */
 int wf_image_depth(wf_image *image, const char *name, int bits) WF_MUST;
+
+WF_END
 
 #endif

@@ -48,6 +48,6 @@ void wf_image_spread(wf_image *image)
 {
     const uint8_t *bytes = wf_image_bytes(image);
     size_t n = samples_of(image);
-    for (size_t i = 0; i < n; i++) /* ascending: byte i is read before anything is written over it */
+    for (size_t i = 0; i < n; i++) /* ascending: byte i is read before it is overwritten */
         image->pixels[i] = bytes[i];
 }

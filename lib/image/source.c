@@ -1,4 +1,4 @@
-/* source.c - bytes with look-ahead, from a file or from whatever decodes one */
+/* source.c - bytes with look-ahead, from a file or from a decoder of one */
 #include <errno.h>
 #include <inttypes.h>
 #include <stddef.h>
@@ -31,7 +31,7 @@ void wf_source_destroy(wf_source *source)
         return;
     if (source->close)
         source->close(source->state);
-    wf_sound_close(source->sound);
+    wf_source_end_series(source);
     free(source->name);
     free(source);
 }
@@ -46,10 +46,8 @@ int wf_source_begin(wf_source *source, const char *prefix, const char *entry)
     source->name = name;
     source->begin = source->end = 0;
     source->offset = 0;
-    source->link = source->ended = source->beside = source->lone = false;
-    source->array = (wf_array){0};
-    wf_sound_close(source->sound);
-    source->sound = NULL;
+    source->link = source->ended = source->single = false;
+    wf_source_end_series(source);
     source->pictures = 0;
     source->last = NULL;
     return WF_OK;
@@ -59,6 +57,13 @@ void wf_source_number(wf_source *source)
 {
     if (source->pictures)
         snprintf(source->name + source->name_base, NUMBER_ROOM, "#%" PRId64, source->pictures);
+}
+
+void wf_source_end_series(wf_source *source)
+{
+    if (source->series)
+        source->series->close(source->series);
+    source->series = NULL;
 }
 
 int wf_source_peek(wf_source *source, size_t want, const uint8_t **bytes, size_t *have)
@@ -142,7 +147,7 @@ int wf_code_take(wf_code *code, wf_source *source, size_t n, bool *whole)
     for (n = *whole ? n : room; n && have; n -= have) {
         WF_TRY(wf_source_peek(source, 1, &bytes, &have));
         have = have < n ? have : n;
-        if (code->size + have > code->capacity) { /* grows with what is there, whatever a header claims */
+        if (code->size + have > code->capacity) { /* grows with the bytes that exist, whatever a header claims */
             size_t want = 2 * code->capacity + have;
             uint8_t *grown = realloc(code->bytes, want);
             WF_CHECK(grown, WF_AGAIN, "%s: out of memory for %zu bytes", source->name, want);
@@ -169,7 +174,7 @@ static int fill_from_file(wf_source *source, uint8_t *to, size_t n, size_t *got)
 
 static void close_file(void *state)
 {
-    fclose(state); /* was only read from: nothing can be lost */
+    fclose(state); /* only read from: closing cannot lose data */
 }
 
 int wf_source_open_file(const char *path, FILE *borrowed, wf_origin origin, wf_source **out)

@@ -1,4 +1,4 @@
-/* walk.c - the formats, and the walk over files, folders, archives and streams */
+/* walk.c - recognising formats, and walking over files, folders, archives and streams */
 #include "image.h"
 
 #include <errno.h>
@@ -11,32 +11,35 @@
 #include "format.h"
 #include "format_text.h"
 
-/* ---- what bytes can be ---------------------------------------------------------------------------------------- */
+/* ---- recognition ------------------------------------------------------------------------------------------------- */
 
 typedef struct format {
     const char *name;
     size_t head; /* bytes needed to recognise it */
     wf_follow follow;
     wf_is *is;
-    int (*read)(wf_source *source, wf_image *image); /* a picture format, */
-    int (*cut)(wf_source *source, wf_code *code);    /* perhaps one that can be decoded later */
-    int (*open)(wf_source *parent, wf_source **out); /* or one that holds files */
+    int (*read)(wf_source *source, wf_image *image); /* READ and CODE */
+    int (*cut)(wf_source *source, wf_code *code);    /* CODE */
+    int (*begin)(wf_source *source, const wf_images_options *options, wf_series **series);
+    int (*open)(wf_source *parent, wf_source **out);
 } format;
 
 static const format formats[] = {
-#define READ(id, name, head, follow) {name, head, follow, wf_image_is_##id, wf_image_read_##id, NULL, NULL},
+#define READ(id, name, head, follow) {name, head, follow, wf_image_is_##id, wf_image_read_##id, NULL, NULL, NULL},
 #define CODE(id, name, head, follow) \
-    {name, head, follow, wf_image_is_##id, wf_image_read_##id, wf_image_cut_##id, NULL},
-#define OPEN(id, head) {#id, head, WF_PICTURES, wf_image_is_##id, NULL, NULL, wf_image_open_##id},
-    WF_IMAGE_FORMATS(READ, CODE, OPEN)
+    {name, head, follow, wf_image_is_##id, wf_image_read_##id, wf_image_cut_##id, NULL, NULL},
+#define SERIES(id, name, head) {name, head, WF_PICTURES, wf_image_is_##id, NULL, NULL, wf_image_begin_##id, NULL},
+#define OPEN(id, head) {#id, head, WF_PICTURES, wf_image_is_##id, NULL, NULL, NULL, wf_image_open_##id},
+    WF_IMAGE_FORMATS(READ, CODE, SERIES, OPEN)
 #undef READ
 #undef CODE
+#undef SERIES
 #undef OPEN
 };
 
 #define COUNT(table) (sizeof(table) / sizeof *(table))
 
-/* Kinds that people have and that this build does not decode: told by name rather than called unknown. */
+/* Formats that users have and that this library does not decode: the error names them. */
 static const struct magic {
     const char *name;
     size_t at, length;
@@ -71,7 +74,7 @@ const char *wf_image_unsupported(int i)
 static int find_format(wf_source *source, const format **found)
 {
     const format *last = source->last;
-    *found = source->array.left || (last && last->follow == WF_SAME) ? last : NULL;
+    *found = source->series || (last && last->follow == WF_SAME) ? last : NULL;
     for (size_t i = 0; i < COUNT(formats) && !*found; i++) {
         const uint8_t *head;
         size_t have;
@@ -115,25 +118,25 @@ static bool named_like_picture(const char *name)
     return false;
 }
 
-/* ---- the walk ------------------------------------------------------------------------------------------------- */
+/* ---- opening ----------------------------------------------------------------------------------------------------- */
 
-enum { MAX_DEPTH = 8 }; /* a tar in a gzip in a tar ...: deeper is an attack */
+enum { MAX_DEPTH = 8 }; /* of archives in one another: a tar in a gzip in a tar. Deeper nesting is an attack. */
 
 struct wf_images {
-    char *const *paths; /* not yet begun: `left` of them */
+    char *const *paths; /* [left], not yet opened */
     int left;
     FILE *standard_input;
-    wf_source *list; /* of more paths, each with `separator` behind it, or NULL */
+    wf_source *list; /* file with more paths, each followed by `separator`; or NULL */
     int separator;
-    FTS *walk; /* of the path being read, or NULL */
-    wf_source *stack[MAX_DEPTH];
+    FTS *walk;                   /* over the path being read, or NULL */
+    wf_source *stack[MAX_DEPTH]; /* each decodes the one before; the top gives pictures */
     int depth;
-    bool bad; /* a picture could not be read, but what comes behind it can be found */
+    bool bad; /* a picture could not be read, but the end of its item can be found */
     wf_images_passed passed;
-    wf_image unread; /* no pixels: none was given back */
+    wf_image unread; /* returned by wf_images_unread; no pixels: none */
     char *unread_name;
-    int64_t most; /* pictures still to be given, -1: no limit */
-    wf_images_options how;
+    int64_t most; /* pictures to give before the end; -1: no limit */
+    wf_images_options options;
 };
 
 static char *const only_stdin[] = {"-"};
@@ -173,9 +176,9 @@ void wf_images_close(wf_images *images)
     free(images);
 }
 
-void wf_images_set_options(wf_images *images, wf_images_options how)
+void wf_images_set_options(wf_images *images, wf_images_options options)
 {
-    images->how = how;
+    images->options = options;
 }
 
 void wf_images_limit(wf_images *images, int64_t most)
@@ -186,7 +189,7 @@ void wf_images_limit(wf_images *images, int64_t most)
 int wf_images_unread(wf_images *images, wf_image *image, const char *name)
 {
     char *copy = strdup(name);
-    WF_CHECK(copy && !images->unread.pixels, copy ? WF_INTERNAL : WF_AGAIN, "%s: cannot be given back", name);
+    WF_CHECK(copy && !images->unread.pixels, copy ? WF_INTERNAL : WF_AGAIN, "%s: cannot be unread", name);
     free(images->unread_name);
     images->unread_name = copy;
     images->unread = *image;
@@ -211,8 +214,8 @@ static int fts_failed(const FTSENT *entry)
     return wf_fail_errno("%s: cannot open", entry->fts_path);
 }
 
-/* The next file of the folder or file that is being walked; leaves the stack empty at the end of the walk. */
-static int next_in_walk(wf_images *images)
+/* Opens the next file of the walk. At its end the stack stays empty. */
+static int open_next_in_walk(wf_images *images)
 {
     FTSENT *entry;
     while (errno = 0, (entry = fts_read(images->walk))) {
@@ -221,7 +224,7 @@ static int next_in_walk(wf_images *images)
         case FTS_D:
         case FTS_DP:
             continue;
-        case FTS_DEFAULT: /* a device, pipe or socket: read when asked for by name */
+        case FTS_DEFAULT: /* a device, pipe or socket: read only if the user named it */
             if (origin == WF_FROM_LIST) {
                 images->passed.skipped++;
                 continue;
@@ -256,8 +259,8 @@ static int begin_walk(wf_images *images, char *path)
     return WF_OK;
 }
 
-/* The next path of the list; an empty line is none. */
-static int next_listed(wf_images *images, bool *more)
+/* Walks over the next path of the list. Empty lines are ignored. */
+static int begin_listed(wf_images *images, bool *more)
 {
     char path[PATH_MAX];
     size_t n = 0;
@@ -268,9 +271,9 @@ static int next_listed(wf_images *images, bool *more)
         if (byte == -1 && !n)
             return WF_OK;
         if (byte != -1 && byte != images->separator) {
-            WF_CHECK(byte, WF_DATA, "%s: a zero byte in a path, which is for lists separated by them",
-                     images->list->name);
-            WF_CHECK(n < sizeof path - 1, WF_DATA, "%s: a path of over %zu bytes", images->list->name, sizeof path - 1);
+            WF_CHECK(byte, WF_DATA, "%s: a zero byte in a path, want lines; see --null", images->list->name);
+            WF_CHECK(n < sizeof path - 1, WF_DATA, "%s: a path of over %zu bytes, want fewer", images->list->name,
+                     sizeof path - 1);
             path[n++] = (char)byte;
         } else if (n) {
             path[n] = '\0';
@@ -279,18 +282,18 @@ static int next_listed(wf_images *images, bool *more)
     }
 }
 
-/* Puts the next file on the empty stack, which stays empty when there is none. */
-static int next_file(wf_images *images)
+/* Opens the next file on the empty stack. The stack stays empty at the end of the input. */
+static int open_next_file(wf_images *images)
 {
     while (!images->depth) {
         if (images->walk) {
-            WF_TRY(next_in_walk(images));
+            WF_TRY(open_next_in_walk(images));
             continue;
         }
         if (!images->left) {
             bool more = false;
             if (images->list)
-                WF_TRY(next_listed(images, &more));
+                WF_TRY(begin_listed(images, &more));
             if (!more)
                 return WF_OK;
             continue;
@@ -307,8 +310,8 @@ static int next_file(wf_images *images)
     return WF_OK;
 }
 
-/* The top source has come to its end: its next entry, or back to what it was decoded from. */
-static int leave(wf_images *images)
+/* Ends the item at the top: goes to the next entry of its archive, or back to the source that the top decodes. */
+static int end_item(wf_images *images)
 {
     wf_source *top = images->stack[images->depth - 1];
     bool more = false;
@@ -318,33 +321,34 @@ static int leave(wf_images *images)
         return WF_OK;
     wf_source_destroy(top);
     images->depth--;
-    if (images->depth) /* whatever else is in there is not the beginning of an item */
+    if (images->depth) /* counts the container: bytes after it are not the beginning of an item */
         images->stack[images->depth - 1]->pictures++;
     return WF_OK;
 }
 
-/* Past all that is left of the file or entry at the top, however it is compressed. */
+/* Passes over the rest of the file or entry at the top, through all its compressions. */
 static int leave_item(wf_images *images)
 {
     while (images->depth > 1 && !images->stack[images->depth - 1]->advance)
         wf_source_destroy(images->stack[--images->depth]);
-    return leave(images);
+    return end_item(images);
 }
 
-static int enter(wf_images *images, const format *container)
+static int enter_container(wf_images *images, const format *container)
 {
     wf_source *top = images->stack[images->depth - 1];
-    WF_CHECK(images->depth < MAX_DEPTH, WF_DATA, "%s: more than %d archives in one another", top->name, MAX_DEPTH);
+    WF_CHECK(images->depth < MAX_DEPTH, WF_DATA, "%s: more than %d archives in one another, want at most %d", top->name,
+             MAX_DEPTH, MAX_DEPTH);
     wf_source *child;
     WF_TRY(container->open(top, &child));
     images->stack[images->depth++] = child;
     if (child->advance)
-        return leave(images); /* to the first entry */
+        return end_item(images); /* goes to the first entry */
     return WF_OK;
 }
 
-/* Reads to the end of the item and tells whether another picture, its beginning damaged, may be in there. */
-static int drain(wf_source *source, bool *picture)
+/* Reads to the end of the item. *picture: its bytes may hold another picture whose beginning is damaged. */
+static int read_trailing(wf_source *source, bool *picture)
 {
     static const char *const marks[] = {"IEND", "\xff\xd8\xff", "WEBPVP8"};
     enum { LONGEST = 7 };
@@ -364,8 +368,8 @@ static int drain(wf_source *source, bool *picture)
     return WF_OK;
 }
 
-/* What is there is no picture. That is an error but for files that lie beside pictures, and for whatever some programs
- * leave behind a file's only picture. */
+/* Handles bytes that no format recognises. They are an error, except for files among pictures and for bytes that
+ * programs append to a file's only picture. */
 static int pass_over(wf_images *images, wf_source *source)
 {
     const char *kind;
@@ -380,81 +384,97 @@ static int pass_over(wf_images *images, wf_source *source)
             return leave_item(images);
         }
         WF_CHECK(source->begin < source->end, WF_DATA, "%s: %s", source->name,
-                 source->link ? "a link, which is not followed inside an archive: make it of the files (tar "
+                 source->link ? "a link, which is not followed inside an archive: store the files themselves (tar "
                                 "--dereference --hard-dereference)"
                               : "empty");
     } else if (source->pictures == 1 && source->origin != WF_FROM_STREAM && last && last->follow == WF_ANYTHING) {
         bool picture;
-        WF_TRY(drain(source, &picture));
+        WF_TRY(read_trailing(source, &picture));
         if (!picture) {
             images->passed.trailing++;
-            return leave(images);
+            return end_item(images);
         }
     }
-    return wf_fail(WF_DATA, "%s: no picture of a known kind at byte %llu", source->name, (unsigned long long)offset);
+    return wf_fail(WF_DATA, "%s: no picture of a known format at byte %llu", source->name, (unsigned long long)offset);
 }
 
-/* Reads the picture at the top of the stack, or only cuts it out where `later` is there and the format allows. */
-static int read_picture(wf_images *images, wf_source *source, const format *found, wf_image *image, wf_later *later,
-                        bool *got)
+/* Reads the next picture of a series, which begins at the source's position if none is being read. */
+static int read_series(wf_images *images, wf_source *source, const format *found, wf_image *image, bool *got)
 {
-    uint64_t offset = source->offset;
-    wf_source_number(source);
-    source->length = images->how.length;
-    source->volumes = images->how.volumes;
-    source->rest = 0;
-    if (later && found->cut) {
-        WF_TRY(found->cut(source, &later->code));
-        later->read = found->read;
-        later->offset = offset;
-    } else {
-        WF_TRY(found->read(source, image));
+    int64_t remainder = 0;
+    if (!source->series) {
+        WF_TRY(found->begin(source, &images->options, &source->series));
+        if (!source->series) {
+            images->passed.skipped++;
+            return leave_item(images);
+        }
+        remainder = source->series->remainder;
     }
-    if (source->beside) {
-        images->passed.skipped++;
-        return leave_item(images);
-    }
-    source->pictures++;
-    source->last = found;
-    images->passed.rests += source->rest > 0;
-    images->passed.rest += source->rest;
+    WF_TRY(source->series->read(source->series, source, image));
+    images->passed.partial += remainder > 0;
+    images->passed.remainder += remainder;
+    if (!--source->series->left)
+        wf_source_end_series(source);
     *got = true;
     return WF_OK;
 }
 
-/* One step at the top of the stack: a picture, or progress towards the next. */
-static int step(wf_images *images, wf_image *image, wf_later *later, bool *got)
+/* Reads one picture, or cuts it out undecoded if there is `later` and the format can cut. */
+static int read_single(wf_source *source, const format *found, wf_image *image, wf_later *later, bool *got)
+{
+    if (later && found->cut) {
+        later->offset = source->offset;
+        WF_TRY(found->cut(source, &later->code));
+        later->read = found->read;
+    } else {
+        WF_TRY(found->read(source, image));
+    }
+    *got = true;
+    return WF_OK;
+}
+
+/* Reads the picture at the top of the stack. *got = false: the item holds something else and was left. */
+static int read_picture(wf_images *images, wf_source *source, const format *found, wf_image *image, wf_later *later,
+                        bool *got)
+{
+    wf_source_number(source);
+    WF_TRY(found->begin ? read_series(images, source, found, image, got)
+                        : read_single(source, found, image, later, got));
+    if (*got) {
+        source->pictures++;
+        source->last = found;
+    }
+    return WF_OK;
+}
+
+/* Takes one step at the top of the stack: reads a picture, or gets closer to the next. */
+static int take_step(wf_images *images, wf_image *image, wf_later *later, bool *got)
 {
     wf_source *top = images->stack[images->depth - 1];
     const uint8_t *head;
     size_t have;
     images->bad = false;
-    if (top->lone && top->pictures) {
-        images->passed.trailing += top->last != NULL; /* not for what an archive has behind its entries */
+    if (top->single && top->pictures) {
+        images->passed.trailing += top->last != NULL; /* the directory at the end of an archive does not count */
         return leave_item(images);
     }
-    /* What comes behind a bad picture can be found where it is all that its file or entry has. */
+    /* If the first picture of a file or entry is bad, reading can go on after that file or entry. */
     images->bad = top->origin != WF_FROM_STREAM && !top->pictures;
     WF_TRY(wf_source_peek(top, 1, &head, &have));
-    if (!have && top->pictures && !top->array.left)
-        return leave(images);
+    if (!have && top->pictures && !top->series)
+        return end_item(images);
     const format *found;
     WF_TRY(find_format(top, &found));
-    if (found && found->read == wf_image_read_sound && images->how.pictures && top->origin == WF_FROM_LIST &&
-        !top->pictures) {
-        images->passed.skipped++;
-        return leave_item(images);
-    }
     if (found && found->open && !top->pictures) {
         images->bad = false;
-        return enter(images, found);
+        return enter_container(images, found);
     }
     if (!found || found->open)
         return pass_over(images, top);
     return read_picture(images, top, found, image, later, got);
 }
 
-static int take(wf_images *images, wf_image *image, wf_later *later, const char **name, bool *more)
+static int take_picture(wf_images *images, wf_image *image, wf_later *later, const char **name, bool *more)
 {
     *more = images->unread.pixels != NULL;
     if (*more) {
@@ -465,10 +485,10 @@ static int take(wf_images *images, wf_image *image, wf_later *later, const char 
         return WF_OK;
     }
     for (;;) {
-        WF_TRY(next_file(images));
+        WF_TRY(open_next_file(images));
         if (!images->depth)
             return WF_OK;
-        int status = step(images, image, later, more);
+        int status = take_step(images, image, later, more);
         images->bad = images->bad && status == WF_DATA;
         WF_TRY(status);
         if (*more) {
@@ -483,7 +503,7 @@ int wf_images_take(wf_images *images, wf_image *image, wf_later *later, const ch
     images->bad = *more = false;
     if (!images->most)
         return WF_OK;
-    WF_TRY(take(images, image, later, name, more));
+    WF_TRY(take_picture(images, image, later, name, more));
     images->most -= *more && images->most > 0;
     return WF_OK;
 }

@@ -18,9 +18,12 @@
 #ifndef WF_ANNEAL_H
 #define WF_ANNEAL_H
 
+#include "../base/linkage.h"
 #include "observed.h"
 #include "../../kernels/backend.h"
 #include "../model/model.h"
+
+WF_BEGIN
 
 typedef struct wf_anneal_spec {
     int first, last;                       /* levels of the model; 0 is the base */
@@ -59,5 +62,7 @@ int wf_anneal_start(wf_anneal *a, int n, const uint64_t *id, uint64_t seed, doub
 /* What positions x [n,D] of those chains stand for, at level `last`: low [n,h,w,C] and detail [n,h,w,K], or low = I_0 and
  * detail NULL when last is 0. */
 int wf_anneal_picture(wf_anneal *a, int n, const int *chain, const double *x, float *low, float *detail) WF_MUST;
+
+WF_END
 
 #endif

@@ -2,9 +2,12 @@
 #ifndef WF_ANNEALED_SAMPLER_H
 #define WF_ANNEALED_SAMPLER_H
 
+#include "../base/linkage.h"
 #include "markov_chains.h"
 #include "../sample/conditioning.h"
 #include "../store/stream.h"
+
+WF_BEGIN
 
 typedef struct wf_annealed_sampler_spec {
     int to;                                /* last level drawn, as numbered in wf_conditioning_meta */
@@ -35,5 +38,7 @@ int wf_annealed_sampler_run(wf_annealed_sampler *a, int N, const float *picture,
 
 /* How the chains of step i went, which drew levels *first .. *last of the model; NULL past the last step that ran. */
 const wf_markov_chains_report *wf_annealed_sampler_report(const wf_annealed_sampler *a, int i, int *first, int *last);
+
+WF_END
 
 #endif

@@ -8,7 +8,10 @@
 
 #include <stddef.h>
 
+#include "../base/linkage.h"
 #include "../base/status.h"
+
+WF_BEGIN
 
 /* Of one scalar quantity. NAN in everything but mean and deviation when it never moved or was not finite. */
 typedef struct wf_diagnosis {
@@ -28,5 +31,7 @@ int wf_diagnose(int chains, size_t draws, const double *x, wf_diagnosis *out) WF
 /* Energy Bayesian fraction of missing information: the smallest over the chains of energy [chains,draws] of
  * sum (E_n - E_{n-1})^2 / sum (E_n - mean)^2; NAN if one never moved. Betancourt 2016, "Diagnosing suboptimal cotangent disintegrations". */
 double wf_ebfmi(int chains, size_t draws, const double *energy);
+
+WF_END
 
 #endif

@@ -5,8 +5,11 @@
 #include <signal.h>
 #include <stdio.h>
 
+#include "../base/linkage.h"
 #include "anneal.h"
 #include "nuts.h"
+
+WF_BEGIN
 
 typedef struct wf_markov_chains_options {
     wf_nuts_options nuts;              /* adapt is the number of adaptation draws, which are thrown away */
@@ -63,5 +66,7 @@ typedef int wf_markov_chains_sink(void *user, int64_t k, int n, const double *x)
  * WF_AGAIN: stopped after saving; WF_DATA: the state is of another run. */
 int wf_markov_chains_run(wf_anneal *a, const wf_markov_chains_options *options, int n, const uint64_t *id,
                          wf_markov_chains_sink *sink, void *user, wf_markov_chains_report *report) WF_MUST;
+
+WF_END
 
 #endif

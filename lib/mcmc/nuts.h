@@ -18,7 +18,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../base/linkage.h"
 #include "../base/status.h"
+
+WF_BEGIN
 
 /* Log densities, up to a constant, logp [n] (out) and gradients [n,D] (out) at positions x [n,D] (in). Row i belongs to
  * chain[i]; chains ascend and each comes at most once. Outside the support logp is -INFINITY or NAN, and gradients are free.
@@ -109,5 +112,7 @@ wf_nuts_cost wf_nuts_spent(const wf_nuts *s);
  * that were under way when it fails are begun anew, the same, by the next run.
  * WF_INTERNAL: a chain starts where the density or its gradient is not finite, or no step size is small enough. */
 int wf_nuts_run(wf_nuts *s, uint64_t iterations, wf_nuts_sink *sink, void *user) WF_MUST;
+
+WF_END
 
 #endif

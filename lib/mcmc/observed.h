@@ -12,7 +12,10 @@
 
 #include <stddef.h>
 
+#include "../base/linkage.h"
 #include "../pyramid/meta.h"
+
+WF_BEGIN
 
 typedef struct wf_observed wf_observed;
 
@@ -38,5 +41,7 @@ int wf_observed_adjoint(wf_observed *k, const double *gx, double *gv) WF_MUST;
 /* v of a plain guess: missing pixels have the mean of the known ones of the smallest aligned square around them that has
  * any, or that grey, without colour. Normal noise, a tenth of each coordinate's length, tells chains of different id apart. */
 void wf_observed_start(wf_observed *k, const float *picture, uint64_t seed, uint64_t id, double *v);
+
+WF_END
 
 #endif

@@ -2,7 +2,10 @@
 #ifndef WF_CAPTURE_H
 #define WF_CAPTURE_H
 
+#include "../base/linkage.h"
 #include "../../kernels/backend.h"
+
+WF_BEGIN
 
 /* Zero-initialize. */
 typedef struct wf_capture {
@@ -14,5 +17,7 @@ typedef struct wf_capture {
  * (wf_backend.record says what may change: the host memory that the calls read). */
 int wf_capture_run(wf_backend *backend, wf_capture *replay, int (*work)(void *user), void *user) WF_MUST;
 void wf_capture_clear(wf_backend *backend, wf_capture *replay);
+
+WF_END
 
 #endif

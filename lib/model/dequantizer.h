@@ -12,8 +12,11 @@
 #ifndef WF_DEQUANTIZER_H
 #define WF_DEQUANTIZER_H
 
+#include "../base/linkage.h"
 #include "../flow/flow.h"
 #include "level_input.h"
+
+WF_BEGIN
 
 typedef struct wf_dequantizer {
     wf_backend *backend;
@@ -47,5 +50,7 @@ int wf_dequantizer_readback_end(wf_dequantizer *d, wf_readback *posts[2], double
  * picture, device [N,H,W,C]. */
 int wf_dequantizer_backward(wf_dequantizer *d, const wf_real *params, const wf_real *dx, double scale,
                             wf_grad_sink *sink, void *user) WF_MUST;
+
+WF_END
 
 #endif

@@ -2,11 +2,14 @@
 #ifndef WF_EVALUATE_H
 #define WF_EVALUATE_H
 
+#include "../base/linkage.h"
 #include "dequantizer.h"
 #include "level.h"
 #include "level_input.h"
 #include "pixel_noise.h"
 #include "capture.h"
+
+WF_BEGIN
 
 /* Runs pictures of one size through one level. The noise of picture i depends on (seed, level, i) alone, or on its draw, so
  * neither the batch nor the order changes a picture's figure. It stays where it was created. */
@@ -57,5 +60,7 @@ typedef struct wf_mean {
 } wf_mean;
 void wf_mean_add(wf_mean *m, double value);
 double wf_mean_error(const wf_mean *m); /* 0 for fewer than two values */
+
+WF_END
 
 #endif

@@ -2,8 +2,11 @@
 #ifndef WF_LEVEL_H
 #define WF_LEVEL_H
 
+#include "../base/linkage.h"
 #include "../flow/flow.h"
 #include "model.h"
+
+WF_BEGIN
 
 /* Bits per dimension that one picture's log density (nats) of `level` contributes: (- log p + D_l (n-l) d/2 log 2
  * + D_l log 2^bits) / (ln 2 * H W C), with D_l coefficients at level l of n, of a signal of d axes. Sums over levels to the model's bits/dim. */
@@ -63,5 +66,7 @@ int wf_level_save(const wf_model *model, const wf_flow *flow, const wf_flow *noi
 /* Pictures per batch for evaluation and sampling, fixed by the level's size so that results never depend on how many
  * pictures are asked for. */
 int wf_level_rows(int H, int W);
+
+WF_END
 
 #endif

@@ -2,9 +2,12 @@
 #ifndef WF_LEVEL_INPUT_H
 #define WF_LEVEL_INPUT_H
 
+#include "../base/linkage.h"
 #include "../../kernels/backend.h"
 #include "../pyramid/meta.h"
 #include "../pyramid/wavelet.h"
+
+WF_BEGIN
 
 /* Host coefficients in pixel units -> a flow's input and condition on the device. */
 typedef struct wf_level_input {
@@ -35,5 +38,7 @@ const wf_real *wf_level_input_x(const wf_level_input *feed);    /* what the flow
 const wf_real *wf_level_input_cond(const wf_level_input *feed); /* NULL at the base */
 /* Back to pixel units, in place: details [n], or pictures (`low`), which have an offset. */
 void wf_level_input_undo(const wf_meta *meta, bool low, size_t n, float *values);
+
+WF_END
 
 #endif

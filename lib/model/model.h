@@ -3,7 +3,10 @@
 #ifndef WF_MODEL_H
 #define WF_MODEL_H
 
+#include "../base/linkage.h"
 #include "../pyramid/meta.h"
+
+WF_BEGIN
 
 typedef struct wf_model {
     char *path;
@@ -20,5 +23,7 @@ void wf_model_clear(wf_model *model);
 /* "PATH/level-NN" followed by `suffix`, in `out`. */
 enum { WF_PATH = 4096 };
 int wf_model_file(const wf_model *model, int level, const char *suffix, char out[WF_PATH]) WF_MUST;
+
+WF_END
 
 #endif

@@ -6,7 +6,10 @@
 #ifndef WF_PIXEL_NOISE_H
 #define WF_PIXEL_NOISE_H
 
+#include "../base/linkage.h"
 #include "../pyramid/pyramid.h"
+
+WF_BEGIN
 
 typedef struct wf_pixel_noise {
     wf_backend *backend;
@@ -25,5 +28,7 @@ void wf_pixel_noise_clear(wf_pixel_noise *noise);
  * units: low [N,h,w,C], detail [N,h,w,B*C] of `level` (NULL at the base). */
 int wf_pixel_noise_add(wf_pixel_noise *noise, uint64_t seed, uint64_t draw, int level, int64_t N, const uint64_t *index,
                        float *low, float *detail) WF_MUST;
+
+WF_END
 
 #endif

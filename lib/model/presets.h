@@ -2,7 +2,10 @@
 #ifndef WF_PRESETS_H
 #define WF_PRESETS_H
 
+#include "../base/linkage.h"
 #include "../pyramid/meta.h"
+
+WF_BEGIN
 
 /* The chain that `name` stands for at a level, written to `out`; false if it stands for none. "official": as published
  * (arXiv 2010.13821 and its code), pyramids of 8 levels or more as for 1024x1024 faces, others as for ImageNet 64x64.
@@ -12,5 +15,7 @@ bool wf_preset_chain(const char *name, const wf_meta *meta, int level, char out[
 
 /* Side of the square patches that the official configuration trains this level on, 0: whole pictures. */
 int wf_preset_patch(const wf_meta *meta, int level);
+
+WF_END
 
 #endif

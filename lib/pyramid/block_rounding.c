@@ -13,21 +13,21 @@ void wf_round(const float *values, int H, int W, int C, int most, uint16_t *pixe
     }
 }
 
-/* One channel of one block, from its first sample on. */
-typedef struct block_of {
+/* One channel of one block; the pointers are at its first sample. */
+typedef struct channel_block {
     const float *values;
     uint16_t *pixels;
     int side, most;
-    size_t row, step; /* from a pixel to the one below, and to the one beside */
-} block_of;
+    size_t row, step; /* samples from a pixel to the one below, and to the one to the right */
+} channel_block;
 
-static size_t sample_at(const block_of *b, int y, int x)
+static size_t sample_at(const channel_block *b, int y, int x)
 {
     return (size_t)y * b->row + (size_t)x * b->step;
 }
 
-/* Moves by `way` the sample that errs most the other way, of those that can move. */
-static void move_one(const block_of *b, int way)
+/* Adds `way`, 1 or -1, to the sample that errs most the other way and stays in range. */
+static void move_sample(const channel_block *b, int way)
 {
     size_t best = 0;
     double most = -INFINITY;
@@ -43,7 +43,7 @@ static void move_one(const block_of *b, int way)
     b->pixels[best] = (uint16_t)(b->pixels[best] + way);
 }
 
-static int settle(const char *name, const block_of *b)
+static int keep_mean(const char *name, const channel_block *b)
 {
     double sum = 0, cells = (double)b->side * b->side;
     int64_t have = 0;
@@ -58,9 +58,9 @@ static int settle(const char *name, const block_of *b)
              sum / cells, b->most);
     int64_t want = (int64_t)(mean * cells);
     for (; have < want; have++)
-        move_one(b, 1);
+        move_sample(b, 1);
     for (; have > want; have--)
-        move_one(b, -1);
+        move_sample(b, -1);
     return WF_OK;
 }
 
@@ -72,8 +72,8 @@ int wf_round_blocks(const char *name, const float *values, int H, int W, int C, 
         for (int x = 0; x < W; x += block)
             for (int c = 0; c < C; c++) {
                 size_t first = (size_t)y * row + (size_t)x * (size_t)C + (size_t)c;
-                block_of b = {values + first, pixels + first, block, most, row, (size_t)C};
-                WF_TRY(settle(name, &b));
+                channel_block b = {values + first, pixels + first, block, most, row, (size_t)C};
+                WF_TRY(keep_mean(name, &b));
             }
     return WF_OK;
 }

@@ -1,15 +1,16 @@
-/* meta.c - metadata: checks, comparison, text form and the chain of tools that led here */
+/* meta.c - metadata: checks, comparison, text, and provenance */
 #include "meta_text.h"
-#include "../base/version.h"
 
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "../base/version.h"
+
 const char *const wf_signal_names[] = {"picture", "sound", "volume"};
 
-/* Sides, and behind them `channels` if there are any, as text. */
+/* Formats the sides and, unless it is 0, the number of channels. */
 static const char *join_sides(wf_signal signal, int D, int H, int W, int channels, char text[WF_SIZE_TEXT])
 {
     int64_t sides[4];
@@ -31,7 +32,7 @@ const char *wf_meta_shape_text(const wf_meta *meta, char text[WF_SIZE_TEXT])
     return join_sides(meta->signal, meta->D, meta->H, meta->W, meta->C, text);
 }
 
-/* Halvings from the picture to the low-pass of a level. */
+/* Number of halvings from the picture to the low-pass of a level. */
 static int halvings_to(const wf_meta *meta, int level)
 {
     return level ? meta->levels - level + 1 : meta->levels;
@@ -108,8 +109,9 @@ static int store_provenance(wf_meta *meta, json_t *array)
     return WF_OK;
 }
 
-/* An argument may hold any bytes, JSON only UTF-8: what is not valid is shown as '?'. */
-static json_t *string_of(const char *text)
+/* Makes a JSON string. An argument may hold any bytes, JSON only UTF-8: if it is not UTF-8, its bytes over 127
+ * become '?'. */
+static json_t *make_string(const char *text)
 {
     json_t *string = json_string(text);
     if (string)
@@ -130,12 +132,12 @@ static json_t *new_entry(const char *tool, int argc, char *const *argv, uint64_t
     json_t *entry = json_object(), *words = json_array();
     bool good = entry && words;
     for (int i = 0; good && i < argc; i++)
-        good = !json_array_append_new(words, string_of(argv[i]));
-    good = good && !json_object_set_new(entry, "tool", string_of(tool)) &&
+        good = !json_array_append_new(words, make_string(argv[i]));
+    good = good && !json_object_set_new(entry, "tool", make_string(tool)) &&
            !json_object_set_new(entry, "version", json_string(WF_VERSION)) && !json_object_set(entry, "argv", words) &&
-           /* A string, because JSON readers keep only 53 bits of a number. */
+           /* the seed is a string, because JSON readers keep only 53 bits of a number */
            !json_object_set_new(entry, "seed", json_string(number)) &&
-           (!model || !json_object_set_new(entry, "model", string_of(model)));
+           (!model || !json_object_set_new(entry, "model", make_string(model)));
     json_decref(words);
     if (good)
         return entry;
@@ -201,10 +203,11 @@ int wf_meta_check(const wf_meta *meta, const char *who)
     WF_TRY(check_range(who, "bits", meta->bits, 1, 16));
     WF_CHECK((unsigned)meta->signal <= WF_VOLUME && (meta->signal != WF_SOUND || meta->H == 1) &&
                  (meta->signal == WF_VOLUME ? meta->D >= 1 && meta->H % meta->D == 0 : !meta->D),
-             WF_DATA, "%s: %d rows in %d slices are no %s", who, meta->H, meta->D,
+             WF_DATA, "%s: %d rows in %d slices are not a %s", who, meta->H, meta->D,
              (unsigned)meta->signal <= WF_VOLUME ? wf_signal_names[meta->signal] : "known signal");
-    WF_CHECK(meta->rate >= 0 && (!meta->rate || meta->signal == WF_SOUND), WF_DATA, "%s: a %s of %d samples a second",
-             who, wf_signal_names[meta->signal], meta->rate);
+    WF_CHECK(meta->rate >= 0 && (!meta->rate || meta->signal == WF_SOUND), WF_DATA,
+             "%s: a %s of %d samples a second, want sounds of 0 or more", who, wf_signal_names[meta->signal],
+             meta->rate);
     int64_t sides[3];
     int axes = wf_sides(meta->signal, meta->D, meta->H, meta->W, sides), unit = 1 << meta->levels;
     char text[WF_SIZE_TEXT];
@@ -256,7 +259,7 @@ void wf_meta_format(const wf_meta *meta, wf_meta_text *text)
     text->count = meta->rate ? WF_META_PAIRS : WF_META_PAIRS - 1;
 }
 
-/* Digits up to `stop`; *end is left behind them. */
+/* Parses digits; *end is the first byte after them. */
 static bool parse_digits(const char *text, int64_t max, int64_t *out, const char **end)
 {
     int64_t value = 0;
@@ -304,7 +307,7 @@ static bool parse_shape(const char *text, wf_meta *meta)
     return false;
 }
 
-static int find(wf_meta_lookup *lookup, const void *user, const char *who, const char *key, const char **value)
+static int find_text(wf_meta_lookup *lookup, const void *user, const char *who, const char *key, const char **value)
 {
     *value = lookup(user, key);
     WF_CHECK(*value, WF_DATA, "%s: metadata lacks \"%s\"", who, key);
@@ -315,7 +318,7 @@ static int find_number(wf_meta_lookup *lookup, const void *user, const char *who
 {
     const char *text;
     int64_t value;
-    WF_TRY(find(lookup, user, who, key, &text));
+    WF_TRY(find_text(lookup, user, who, key, &text));
     WF_CHECK(wf_parse_count(text, WF_MAX_SIDE, &value), WF_DATA, "%s: %s is \"%.40s\", want a small whole number", who,
              key, text);
     *out = (int)value;
@@ -326,14 +329,16 @@ static int parse_fields(wf_meta_lookup *lookup, const void *user, const char *wh
 {
     const char *text;
     int64_t rate = 0;
-    WF_TRY(find(lookup, user, who, "format", &text));
+    WF_TRY(find_text(lookup, user, who, "format", &text));
     meta->latents = !strcmp(text, WF_LATENTS_FORMAT);
     WF_CHECK(meta->latents || !strcmp(text, WF_FORMAT), WF_DATA, "%s: format is \"%.40s\", want \"" WF_FORMAT "\"", who,
              text);
-    WF_TRY(find(lookup, user, who, "wavelet", &text));
-    WF_CHECK(strlen(text) < sizeof meta->wavelet, WF_DATA, "%s: wavelet \"%.40s\" has too long a name", who, text);
+    WF_TRY(find_text(lookup, user, who, "wavelet", &text));
+    WF_CHECK(strlen(text) < sizeof meta->wavelet, WF_DATA,
+             "%s: wavelet \"%.40s\" has too long a name, want at most %zu letters", who, text,
+             sizeof meta->wavelet - 1);
     memcpy(meta->wavelet, text, strlen(text) + 1);
-    WF_TRY(find(lookup, user, who, "shape", &text));
+    WF_TRY(find_text(lookup, user, who, "shape", &text));
     WF_CHECK(parse_shape(text, meta), WF_DATA, "%s: shape is \"%.40s\", want [[DEPTHx]HEIGHTx]WIDTHxCHANNELS", who,
              text);
     WF_TRY(find_number(lookup, user, who, "levels", &meta->levels));
@@ -341,10 +346,10 @@ static int parse_fields(wf_meta_lookup *lookup, const void *user, const char *wh
     WF_TRY(find_number(lookup, user, who, "bits", &meta->bits));
     text = lookup(user, "rate");
     WF_CHECK(!text || (wf_parse_count(text, WF_MAX_RATE, &rate) && rate), WF_DATA,
-             "%s: rate is \"%.40s\", want a number of samples a second", who, text);
+             "%s: rate is \"%.40s\", want a number of samples a second, 1 to %d", who, text, WF_MAX_RATE);
     meta->rate = (int)rate;
     WF_TRY(wf_meta_check(meta, who));
-    WF_TRY(find(lookup, user, who, "provenance", &text));
+    WF_TRY(find_text(lookup, user, who, "provenance", &text));
     json_t *array;
     WF_TRY(load_provenance(text, who, &array));
     json_decref(array);

@@ -6,18 +6,18 @@
 
 #include "dwt.h"
 
-/* Slot L of `image` holds I_L on the backend, slot L of `detail` D_L; NULL until needed. */
+/* image[L] holds I_L on the backend, detail[L] D_L; NULL until needed. */
 struct wf_pyramid {
     wf_backend *b;
     wf_meta meta;
     const wf_wavelet *wavelet;
     int capacity; /* pictures */
-    int N;        /* pictures of the last split, */
-    int lowest;   /* which went down to here */
+    int N;        /* pictures of the last split; 0: there is none */
+    int lowest;   /* lowest level of the last split */
     wf_real *image[WF_MAX_LEVELS + 1], *detail[WF_MAX_LEVELS + 1];
-    wf_real *scratch; /* of halvings, as large as the highest level that was met needs it */
+    wf_real *scratch; /* of wf_dwt_level, for the highest level used so far */
     size_t scratch_size;
-    float *host[2]; /* what wf_pyramid_level lends out: low, detail */
+    float *host[2]; /* copies of low and detail that wf_pyramid_level lends out */
     size_t host_size[2];
 };
 
@@ -35,7 +35,7 @@ int wf_pyramid_rows(const wf_meta *meta, int level)
     return fit < 1 ? 1 : fit > 256 ? 256 : (int)fit;
 }
 
-/* Numbers in I_level of n pictures; all but those of I_(level-1) are D_level. */
+/* Reals of I_level of n pictures. */
 static size_t image_size(const wf_pyramid *p, int level, int n)
 {
     int H, W;
@@ -53,7 +53,7 @@ int wf_pyramid_create(wf_backend *backend, const wf_meta *meta, int N, wf_pyrami
     const wf_wavelet *wavelet = wf_wavelet_find(meta->wavelet);
     WF_CHECK(wavelet, WF_DATA, "pyramid: unknown wavelet \"%.15s\"", meta->wavelet);
     WF_TRY(wf_meta_check(meta, "pyramid"));
-    WF_CHECK(N > 0, WF_INTERNAL, "pyramid: batch of %d", N);
+    WF_CHECK(N > 0, WF_INTERNAL, "pyramid: batch of %d, want 1 or more", N);
     wf_pyramid *p = calloc(1, sizeof *p);
     WF_CHECK(p, WF_AGAIN, "pyramid: out of memory");
     int status = wf_meta_copy(&p->meta, meta);
@@ -83,7 +83,7 @@ void wf_pyramid_destroy(wf_pyramid *p)
     free(p);
 }
 
-static int need(wf_pyramid *p, wf_real **buffer, size_t n)
+static int need_buffer(wf_pyramid *p, wf_real **buffer, size_t n)
 {
     void *memory = *buffer;
     if (!memory)
@@ -94,16 +94,16 @@ static int need(wf_pyramid *p, wf_real **buffer, size_t n)
 
 static int need_image(wf_pyramid *p, int level)
 {
-    return need(p, &p->image[level], image_size(p, level, p->capacity));
+    return need_buffer(p, &p->image[level], image_size(p, level, p->capacity));
 }
 
 static int need_detail(wf_pyramid *p, int level)
 {
-    return need(p, &p->detail[level], detail_size(p, level, p->capacity));
+    return need_buffer(p, &p->detail[level], detail_size(p, level, p->capacity));
 }
 
-/* N pictures I_level, and scratch to halve them. */
-static int extent_of(wf_pyramid *p, int level, int N, wf_extent *e)
+/* Gives the shape of N pictures I_level, and makes room in the scratch for wf_dwt_level. */
+static int prepare_level(wf_pyramid *p, int level, int N, wf_extent *e)
 {
     const wf_meta *m = &p->meta;
     *e = (wf_extent){.signal = m->signal, .N = p->capacity, .D = m->D >> (m->levels - level), .C = m->C};
@@ -113,7 +113,7 @@ static int extent_of(wf_pyramid *p, int level, int N, wf_extent *e)
         p->b->free(p->b, p->scratch);
         p->scratch = NULL;
         p->scratch_size = 0;
-        WF_TRY(need(p, &p->scratch, want));
+        WF_TRY(need_buffer(p, &p->scratch, want));
         p->scratch_size = want;
     }
     e->N = N;
@@ -125,7 +125,7 @@ int wf_pyramid_split(wf_pyramid *p, int N, const float *pixels, int lowest)
     int top = p->meta.levels;
     WF_CHECK(N > 0 && N <= p->capacity, WF_INTERNAL, "pyramid: batch of %d, want 1 to %d", N, p->capacity);
     WF_CHECK(lowest >= 0 && lowest <= top, WF_INTERNAL, "pyramid: level %d of %d", lowest, top);
-    const wf_real *image = (const wf_real *)pixels; /* where the backend's numbers are ours, as they lie */
+    const wf_real *image = (const wf_real *)pixels; /* used in place by a host backend, whose reals are floats */
     if (!p->b->host || !top) {
         WF_TRY(need_image(p, top));
         WF_TRY(p->b->upload(p->b, p->image[top], pixels, WF_F32, image_size(p, top, N)));
@@ -135,7 +135,7 @@ int wf_pyramid_split(wf_pyramid *p, int N, const float *pixels, int lowest)
         wf_extent extent;
         WF_TRY(need_image(p, L - 1));
         WF_TRY(need_detail(p, L));
-        WF_TRY(extent_of(p, L, N, &extent));
+        WF_TRY(prepare_level(p, L, N, &extent));
         WF_TRY(wf_dwt_level(p->b, p->wavelet, &extent, image, p->image[L - 1], p->detail[L], p->scratch));
         image = p->image[L - 1];
     }
@@ -144,18 +144,19 @@ int wf_pyramid_split(wf_pyramid *p, int N, const float *pixels, int lowest)
     return WF_OK;
 }
 
-static void widen(const uint16_t *samples, size_t n, float *to)
+static void convert_samples(const uint16_t *samples, size_t n, float *to)
 {
     for (size_t i = 0; i < n; i++)
         to[i] = samples[i];
 }
 
-/* Strips of level L from I_L, which at the top are samples; I_(L-1) is kept, the details of one strip only. */
-static int strips_of(wf_pyramid *p, int L, const uint16_t *samples, int strip, wf_pyramid_sink *sink, void *user)
+/* Computes the strips of level L from I_L; I_n comes from the samples. Keeps I_(L-1), and the details of one strip
+ * only. */
+static int run_strips(wf_pyramid *p, int L, const uint16_t *samples, int strip, wf_pyramid_sink *sink, void *user)
 {
     wf_extent e;
-    WF_TRY(extent_of(p, L, 1, &e));
-    /* Haar's rows of details are of two rows of the picture and no other. */
+    WF_TRY(prepare_level(p, L, 1, &e));
+    /* A row of Haar coefficients depends on two rows of the picture only. */
     bool strips = e.signal == WF_PICTURE && p->wavelet->count == 2;
     int all = wf_meta_level(&p->meta, L).H, most = strips ? strip : all, H = e.H;
     size_t low_row = image_size(p, L - 1, 1) / (size_t)all, row = image_size(p, L, 1) / (size_t)H;
@@ -166,7 +167,7 @@ static int strips_of(wf_pyramid *p, int L, const uint16_t *samples, int strip, w
         float *image = (float *)p->image[L] + (L < p->meta.levels ? at : 0), *low = (float *)p->image[L - 1];
         low += (size_t)y * low_row;
         if (L == p->meta.levels)
-            widen(samples + at, (size_t)e.H * row, image);
+            convert_samples(samples + at, (size_t)e.H * row, image);
         WF_TRY(wf_dwt_level(p->b, p->wavelet, &e, (wf_real *)image, (wf_real *)low, p->detail[L], p->scratch));
         WF_TRY(sink(user, L, rows, low, (const float *)p->detail[L]));
     }
@@ -176,23 +177,23 @@ static int strips_of(wf_pyramid *p, int L, const uint16_t *samples, int strip, w
 int wf_pyramid_strips(wf_pyramid *p, const uint16_t *samples, int lowest, int rows, wf_pyramid_sink *sink, void *user)
 {
     int top = p->meta.levels;
-    WF_CHECK(p->b->host, WF_INTERNAL, "pyramid: strips are for the host, not %s", p->b->name);
+    WF_CHECK(p->b->host, WF_INTERNAL, "pyramid: strips on backend %s, want a host backend", p->b->name);
     WF_CHECK(lowest >= 0 && lowest <= top, WF_INTERNAL, "pyramid: level %d of %d", lowest, top);
     p->N = 0;
     WF_TRY(need_image(p, top));
     for (int L = top; L >= 1 && L >= lowest; L--) {
         WF_TRY(need_image(p, L - 1));
         WF_TRY(need_detail(p, L));
-        WF_TRY(strips_of(p, L, samples, rows, sink, user));
+        WF_TRY(run_strips(p, L, samples, rows, sink, user));
     }
     if (lowest)
         return WF_OK;
     if (!top)
-        widen(samples, image_size(p, 0, 1), (float *)p->image[0]);
+        convert_samples(samples, image_size(p, 0, 1), (float *)p->image[0]);
     return sink(user, 0, wf_meta_level(&p->meta, 0).H, (const float *)p->image[0], NULL);
 }
 
-static int lend(wf_pyramid *p, int slot, const wf_real *from, size_t n, const float **out)
+static int lend_reals(wf_pyramid *p, int slot, const wf_real *from, size_t n, const float **out)
 {
     if (p->b->host) {
         *out = (const float *)from;
@@ -216,9 +217,9 @@ int wf_pyramid_level(wf_pyramid *p, int level, const float **low, const float **
              level);
     int below = level ? level - 1 : 0;
     size_t n = image_size(p, below, p->N);
-    WF_TRY(lend(p, 0, p->image[below], n, low));
+    WF_TRY(lend_reals(p, 0, p->image[below], n, low));
     *detail = NULL;
-    return level ? lend(p, 1, p->detail[level], detail_size(p, level, p->N), detail) : WF_OK;
+    return level ? lend_reals(p, 1, p->detail[level], detail_size(p, level, p->N), detail) : WF_OK;
 }
 
 int wf_pyramid_join(wf_pyramid *p, int level, int N, const float *low, const float *detail, float *pixels)
@@ -232,13 +233,13 @@ int wf_pyramid_join(wf_pyramid *p, int level, int N, const float *low, const flo
     }
     wf_extent extent;
     size_t n = image_size(p, level - 1, N);
-    p->N = 0; /* the buffers of a split are used over */
+    p->N = 0; /* overwrites the buffers of the last split */
     WF_TRY(need_image(p, level));
     WF_TRY(need_image(p, level - 1));
     WF_TRY(need_detail(p, level));
     WF_TRY(p->b->upload(p->b, p->image[level - 1], low, WF_F32, n));
     WF_TRY(p->b->upload(p->b, p->detail[level], detail, WF_F32, detail_size(p, level, N)));
-    WF_TRY(extent_of(p, level, N, &extent));
+    WF_TRY(prepare_level(p, level, N, &extent));
     WF_TRY(
         wf_idwt_level(p->b, p->wavelet, &extent, p->image[level - 1], p->detail[level], p->image[level], p->scratch));
     return p->b->download(p->b, pixels, WF_F32, p->image[level], image_size(p, level, N));

@@ -1,15 +1,21 @@
-/* wavelet.h - the orthogonal wavelets, one row each. To add one: a row below, its taps from a published table, and
- * tests/golden/make_wavelets.py, which asks PyWavelets for what they should give. */
+/* wavelet.h - the orthogonal wavelets, one row each
+ *
+ * To add one: add a row with taps from a published table, and run tests/golden/make_wavelets.py, which computes the
+ * expected coefficients by PyWavelets. */
 #ifndef WF_WAVELET_H
 #define WF_WAVELET_H
 
+#include "../base/linkage.h"
+
+WF_BEGIN
+
 /* X(id, taps...): the orthonormal low-pass filter h, an even number of taps that sum to sqrt(2) and have norm 1. The
- * transform (kernels/backend.h, `dwt`) is that of PyWavelets with mode "periodization": signs, order and place alike.
+ * transform (kernels/backend.h, `dwt`) agrees with PyWavelets in mode "periodization" in signs, order and position.
  *
- * dbN and symN: N vanishing moments, 2N taps, of extremal phase and the least asymmetric (I. Daubechies, Ten Lectures on
- * Wavelets, SIAM 1992, tables 6.1 and 6.3); coifN: 2N vanishing moments of the wavelet and 2N-1 of the scaling function,
- * 6N taps (table 8.1). Those print 12 digits; here they are refined until orthonormality and moments hold in 60 digits
- * (`make_wavelets.py --taps`). */
+ * dbN have extremal phase, symN are the least asymmetric; both have N vanishing moments and 2N taps (I. Daubechies, Ten
+ * Lectures on Wavelets, SIAM 1992, tables 6.1 and 6.3). coifN have 2N vanishing moments of the wavelet, 2N-1 of the
+ * scaling function, and 6N taps (table 8.1). The tables print 12 digits; the taps here were refined until
+ * orthonormality and moments hold in 60 digits (`make_wavelets.py --taps`). */
 /* clang-format off */
 #define WF_WAVELETS(X)                                                                                                 \
     X(haar, 0.70710678118654752440, 0.70710678118654752440)                                                            \
@@ -92,7 +98,7 @@
       -0.000070983302506379005611, -0.000034599773197272773883)
 /* clang-format on */
 
-/* The names, one after the other, as a string: " haar db2 ...". */
+/* All names in one string: " haar db2 ...". */
 #define WF_WAVELET_NAME(id, ...) " " #id
 #define WF_WAVELET_NAMES WF_WAVELETS(WF_WAVELET_NAME)
 
@@ -102,9 +108,11 @@ typedef struct wf_wavelet {
     int count;
 } wf_wavelet;
 
-/* The row with that name, or NULL. */
+/* Finds a row by name; NULL: there is none. */
 const wf_wavelet *wf_wavelet_find(const char *name);
 /* Row `i` of the table, or NULL past its end. */
 const wf_wavelet *wf_wavelet_at(int i);
+
+WF_END
 
 #endif

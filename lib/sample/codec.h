@@ -4,9 +4,12 @@
 #ifndef WF_CODEC_H
 #define WF_CODEC_H
 
+#include "../base/linkage.h"
 #include "../../kernels/backend.h"
 #include "../model/model.h"
 #include "../store/stream.h"
+
+WF_BEGIN
 
 typedef struct wf_codec wf_codec;
 
@@ -25,5 +28,7 @@ int wf_codec_decode(wf_codec *c, const wf_record *latents, int between, wf_recor
 
 /* WF_DATA if a batch has begun whose higher levels have not come. */
 int wf_codec_end(const wf_codec *c, const char *who) WF_MUST;
+
+WF_END
 
 #endif

@@ -6,8 +6,11 @@
 
 #include <stdio.h>
 
+#include "../base/linkage.h"
 #include "../../kernels/backend.h"
 #include "../model/model.h"
+
+WF_BEGIN
 
 typedef struct wf_conditioning wf_conditioning;
 
@@ -40,5 +43,7 @@ int wf_conditioning_level(const wf_conditioning *s);
 /* The next N <= most starts, N = 0 at the end: *picture [N,H,W,C] are I_level in pixel units, owned by the caller (free);
  * NULL when the level is -1. index: host [most], which picture. */
 int wf_conditioning_next(wf_conditioning *s, int most, int *N, float **picture, uint64_t *index) WF_MUST;
+
+WF_END
 
 #endif

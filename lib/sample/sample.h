@@ -2,9 +2,12 @@
 #ifndef WF_SAMPLE_H
 #define WF_SAMPLE_H
 
+#include "../base/linkage.h"
 #include "../model/level.h"
 #include "../model/level_input.h"
 #include "../model/capture.h"
+
+WF_BEGIN
 
 typedef struct wf_sampler {
     const wf_meta *meta; /* of the model; borrowed */
@@ -39,5 +42,7 @@ int wf_sampler_encode(wf_sampler *s, int64_t N, const float *low, const float *d
                       float *z) WF_MUST;
 int wf_sampler_decode(wf_sampler *s, int64_t N, const float *low, const uint64_t *index, const float *z,
                       float *out) WF_MUST;
+
+WF_END
 
 #endif

@@ -1,23 +1,29 @@
-/* lmdb_check.h - is this file an LMDB environment that liblmdb can read without crashing?
+/* lmdb_check.h - checks that liblmdb can read a file without crashing
  *
- * LMDB has no checksums, maps its file and follows the page numbers and offsets in it unchecked: a cut-off file is a
- * SIGBUS, a flipped bit a SIGSEGV or an abort. So the file is judged before it is mapped, with plain reads. */
+ * LMDB has no checksums, maps its file, and follows page numbers and offsets without checking them. A cut-off file
+ * leads to a SIGBUS, a flipped bit to a SIGSEGV or an abort. So the file is checked with plain reads before it is
+ * mapped. */
 #ifndef WF_LMDB_CHECK_H
 #define WF_LMDB_CHECK_H
 
 #include <stdint.h>
 
+#include "../base/linkage.h"
 #include "../base/status.h"
+
+WF_BEGIN
 
 typedef struct wf_lmdb_info {
     uint64_t page_size; /* bytes */
-    uint64_t bytes;     /* that the map must hold: pages in use times page_size */
+    uint64_t bytes;     /* size that the map needs: pages in use times page_size */
 } wf_lmdb_info;
 
-/* Walks every page that the newest snapshot of the file behind `descriptor` reaches. Not for files that another process
- * is writing. Reads all branch and leaf pages and the first 16 bytes of each value that has pages of its own; what the
- * values hold is not looked at. WF_DATA names the page and what is wrong with it. Databases with duplicate keys
+/* Checks every page that the newest snapshot of the file behind `descriptor` reaches: reads all branch and leaf pages,
+ * and the first 16 bytes of each value that has pages of its own. The contents of values are not checked. No other
+ * process may write the file meanwhile. WF_DATA names the page and the damage. Databases with duplicate keys
  * (MDB_DUPSORT) are refused. */
 int wf_lmdb_check(int descriptor, const char *name, wf_lmdb_info *info) WF_MUST;
+
+WF_END
 
 #endif

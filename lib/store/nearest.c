@@ -1,4 +1,5 @@
-/* nearest.c - all distances between blocks of pictures, of which each picture keeps the smallest */
+/* nearest.c - all distances between the given pictures and blocks of the store; each given picture keeps the
+ * smallest */
 #include "nearest.h"
 
 #include <math.h>
@@ -7,24 +8,24 @@
 
 #include "../pyramid/pyramid.h"
 
-/* Pictures that are compared with one of the store before the next one is: they stay in a core's cache. */
+/* Given pictures that are compared with one of the store before the next: few enough to stay in a core's cache. */
 enum { TILE = 8 };
 
 typedef struct search {
     wf_store *store;
     int level, threads;
     int N, K;
-    size_t lows, details;            /* numbers of a picture; no details at the base */
-    double average;                  /* the square of what makes an average orthonormal */
-    const float *low, *detail;       /* [N,lows], [N,details]: what is looked for */
+    size_t lows, details;            /* coefficients of a picture; details = 0 at the base */
+    double average;                  /* factor 2^a of |I_{L-1}|^2 in nearest.h */
+    const float *low, *detail;       /* [N,lows], [N,details]: the given pictures */
     int room;                        /* pictures in a block of the store */
     float *block_low, *block_detail; /* [room,lows], [room,details] */
-    double *squares;                 /* [N,room] of the distances to a block */
-    wf_neighbour *found;             /* [N,K]; while searching, with squares too */
+    double *squares;                 /* [N,room]: squared distances to a block */
+    wf_neighbour *found;             /* [N,K]; squared distances until the search ends */
 } search;
 
-/* Single precision adds up in vectors, but few numbers at a time: long sums would lose digits. */
-static double squares(const float *a, const float *b, size_t n)
+/* Sums squared differences. Vectors of single precision add 256 numbers at a time; longer sums would lose digits. */
+static double sum_squares(const float *a, const float *b, size_t n)
 {
     double sum = 0;
     for (size_t from = 0; from < n; from += 256) {
@@ -38,17 +39,17 @@ static double squares(const float *a, const float *b, size_t n)
     return sum;
 }
 
-static void compare(const search *s, int n, int k)
+static void compare_pair(const search *s, int n, int k)
 {
     size_t i = (size_t)n, j = (size_t)k, lows = s->lows, details = s->details;
-    double sum = squares(s->low + i * lows, s->block_low + j * lows, lows);
+    double sum = sum_squares(s->low + i * lows, s->block_low + j * lows, lows);
     if (s->level)
-        sum = s->average * sum + squares(s->detail + i * details, s->block_detail + j * details, details);
+        sum = s->average * sum + sum_squares(s->detail + i * details, s->block_detail + j * details, details);
     s->squares[i * (size_t)s->room + j] = sum;
 }
 
-/* Puts a picture among the K nearest so far, behind those that are as near. */
-static void offer(wf_neighbour *found, int K, wf_neighbour picture)
+/* Inserts a picture among the K nearest so far, after others at the same distance, if it is near enough. */
+static void insert_neighbour(wf_neighbour *found, int K, wf_neighbour picture)
 {
     int i = K;
     for (; i > 0 && picture.distance < found[i - 1].distance; i--)
@@ -67,15 +68,15 @@ static int compare_block(const search *s, int64_t first, int count)
     for (int tile = 0; tile < s->N; tile += TILE)
         for (int k = 0; k < count; k++)
             for (int n = tile; n < tile + TILE && n < s->N; n++)
-                compare(s, n, k);
+                compare_pair(s, n, k);
     for (int n = 0; n < s->N; n++)
         for (int k = 0; k < count; k++)
-            offer(s->found + (size_t)n * (size_t)s->K, s->K,
-                  (wf_neighbour){first + k, s->squares[(size_t)n * (size_t)s->room + (size_t)k]});
+            insert_neighbour(s->found + (size_t)n * (size_t)s->K, s->K,
+                             (wf_neighbour){first + k, s->squares[(size_t)n * (size_t)s->room + (size_t)k]});
     return WF_OK;
 }
 
-static int run(const search *s)
+static int run_search(const search *s)
 {
     int64_t count = wf_store_count(s->store);
     size_t all = (size_t)s->N * (size_t)s->K;
@@ -112,7 +113,7 @@ int wf_nearest_search(wf_store *store, int level, int threads, int N, const floa
     int status = wf_fail(WF_AGAIN, "nearest: out of memory to compare %d pictures with %d", N, s.room);
     if (s.block_low && s.squares) {
         s.block_detail = s.block_low + (size_t)s.room * lows;
-        status = run(&s);
+        status = run_search(&s);
     }
     free(s.block_low);
     free(s.squares);

@@ -1,4 +1,4 @@
-/* state.c - the record that says what a store holds */
+/* state.c - the record of a store's metadata, levels and count, as JSON with a checksum */
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -6,54 +6,8 @@
 #include <string.h>
 #include <xxhash.h>
 
-#include "../base/file.h"
 #include "../pyramid/meta_text.h"
 #include "private.h"
-
-void wf_level_name(int level, char name[16])
-{
-    snprintf(name, 16, "level-%02d", level);
-}
-
-MDB_val wf_store_key(uint64_t index, unsigned char bytes[8])
-{
-    for (int i = 0; i < 8; i++)
-        bytes[i] = (unsigned char)(index >> (56 - 8 * i));
-    return (MDB_val){8, bytes};
-}
-
-int wf_store_index(const wf_store *store, MDB_val key, uint64_t *out)
-{
-    WF_CHECK(key.mv_size == 8, WF_DATA, "%s: a key of %zu bytes, want 8", store->path, key.mv_size);
-    uint64_t index = 0;
-    for (int i = 0; i < 8; i++)
-        index = index << 8 | ((const unsigned char *)key.mv_data)[i];
-    *out = index;
-    return WF_OK;
-}
-
-int wf_fail_lmdb(const wf_store *store, int rc, const char *what)
-{
-    switch (rc) {
-    case MDB_CORRUPTED:
-    case MDB_PAGE_NOTFOUND:
-    case MDB_NOTFOUND:
-    case MDB_INVALID:
-    case MDB_VERSION_MISMATCH:
-    case MDB_INCOMPATIBLE:
-    case MDB_CURSOR_FULL:
-    case MDB_BAD_VALSIZE:
-        return wf_fail(WF_DATA, "%s: %s: %s", store->path, what, mdb_strerror(rc));
-    case MDB_MAP_FULL:
-        return wf_fail(WF_AGAIN, "%s: %s: no address space to grow", store->path, what);
-    }
-    if (rc < 0)
-        return wf_fail(WF_INTERNAL, "%s: %s: %s", store->path, what, mdb_strerror(rc));
-    char name[512];
-    snprintf(name, sizeof name, "%s: %s", store->path, what);
-    errno = rc;
-    return wf_fail_write(name);
-}
 
 /* -- reading ------------------------------------------------------------------------------------------------------- */
 
@@ -77,7 +31,7 @@ static int parse_state(const char *who, const json_t *root, wf_store_state *stat
     WF_CHECK(wf_parse_count(object_value(root, "mask"), (1 << (WF_MAX_LEVELS + 1)) - 1, &mask) &&
                  wf_parse_count(object_value(root, "count"), INT64_MAX, &state->count) &&
                  parse_hex(object_value(root, "content"), &state->content),
-             WF_DATA, "%s: mask, count or content are missing or malformed", who);
+             WF_DATA, "%s: mask, count or content is missing or malformed", who);
     WF_TRY(wf_meta_parse(object_value, root, who, &state->meta));
     state->mask = (uint32_t)mask;
     const char *hash = object_value(root, "hash");
@@ -95,26 +49,27 @@ static int parse_state(const char *who, const json_t *root, wf_store_state *stat
     return status;
 }
 
-int wf_state_read(const wf_store *store, MDB_txn *txn, const char *key, wf_store_state *state, bool *found)
+int wf_state_read(const wf_store_file *file, MDB_txn *txn, const char *key, wf_store_state *state, bool *found)
 {
     MDB_dbi main;
     MDB_val name = {strlen(key), (void *)key}, value;
-    WF_LMDB(store, mdb_dbi_open(txn, NULL, 0, &main), "main database");
+    WF_LMDB(file, mdb_dbi_open(txn, NULL, 0, &main), "main database");
     int rc = mdb_get(txn, main, &name, &value);
     *found = rc != MDB_NOTFOUND;
     if (!*found)
         return WF_OK;
-    WF_LMDB(store, rc, key);
+    WF_LMDB(file, rc, key);
     char who[512];
-    snprintf(who, sizeof who, "%s: %s", store->path, key);
+    snprintf(who, sizeof who, "%s: %s", file->path, key);
     uint64_t checksum = 0;
-    WF_CHECK(value.mv_size > sizeof checksum, WF_DATA, "%s: %zu bytes are too few", who, value.mv_size);
+    WF_CHECK(value.mv_size > sizeof checksum, WF_DATA, "%s: %zu bytes, want more than %zu", who, value.mv_size,
+             sizeof checksum);
     const char *text = (const char *)value.mv_data + sizeof checksum;
     size_t n = value.mv_size - sizeof checksum;
     memcpy(&checksum, value.mv_data, sizeof checksum);
-    WF_CHECK(checksum == XXH3_64bits(text, n), WF_DATA, "%s: checksum is wrong", who);
+    WF_CHECK(checksum == XXH3_64bits(text, n), WF_DATA, "%s: the checksum is wrong", who);
     json_t *root = json_loadb(text, n, JSON_REJECT_DUPLICATES, NULL);
-    WF_CHECK(root, WF_DATA, "%s: not JSON", who);
+    WF_CHECK(root, WF_DATA, "%s: its text is not JSON", who);
     int status = parse_state(who, root, state);
     json_decref(root);
     return status;
@@ -122,7 +77,7 @@ int wf_state_read(const wf_store *store, MDB_txn *txn, const char *key, wf_store
 
 /* -- writing ------------------------------------------------------------------------------------------------------- */
 
-/* Provenance is left out: a store made again by other means is the same store. */
+/* Leaves out the provenance: a store made again by other means has the same hash. */
 void wf_state_hash(const wf_store_state *state, char hash[17])
 {
     const wf_meta *m = &state->meta;

@@ -1,45 +1,72 @@
-/* store.c - what a handle knows without reading, and its end */
+/* store.c - the part of a store that readers and writers share: path, lock, keys, errors of LMDB */
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
+#include "../base/file.h"
 #include "private.h"
 
-void wf_store_close(wf_store *store)
+int wf_store_file_begin(wf_store_file *file, const char *path, char name[4096], int status)
 {
-    if (!store)
-        return;
-    wf_store_abandon(store);
-    if (store->env)
-        mdb_env_close(store->env);
-    if (store->data >= 0)
-        close(store->data); /* the lock goes with it, so after the environment */
-    wf_meta_clear(&store->state.meta);
-    free(store->indices);
-    free(store->path);
-    free(store);
+    *file = (wf_store_file){.path = strdup(path), .data = -1};
+    WF_CHECK(file->path, WF_AGAIN, "%s: out of memory", path);
+    WF_CHECK((size_t)snprintf(name, 4096, "%s/data.mdb", path) < 4096, status, "%s: too long a path", path);
+    return WF_OK;
 }
 
-const wf_meta *wf_store_meta(const wf_store *store)
+void wf_store_file_end(wf_store_file *file)
 {
-    return &store->state.meta;
+    if (file->env)
+        mdb_env_close(file->env);
+    if (file->data >= 0)
+        close(file->data); /* releases the lock, so after the environment */
+    wf_meta_clear(&file->state.meta);
+    free(file->path);
 }
 
-int64_t wf_store_count(const wf_store *store)
+void wf_level_name(int level, char name[16])
 {
-    return store->state.count;
+    snprintf(name, 16, "level-%02d", level);
 }
 
-int64_t wf_store_unsealed(const wf_store *store)
+MDB_val wf_store_key(uint64_t index, unsigned char bytes[8])
 {
-    return store->unsealed;
+    for (int i = 0; i < 8; i++)
+        bytes[i] = (unsigned char)(index >> (56 - 8 * i));
+    return (MDB_val){8, bytes};
 }
 
-bool wf_store_has_level(const wf_store *store, int level)
+int wf_store_index(const wf_store_file *file, MDB_val key, uint64_t *out)
 {
-    return level >= 0 && level <= WF_MAX_LEVELS && (store->state.mask >> level & 1);
+    WF_CHECK(key.mv_size == 8, WF_DATA, "%s: a key of %zu bytes, want 8", file->path, key.mv_size);
+    uint64_t index = 0;
+    for (int i = 0; i < 8; i++)
+        index = index << 8 | ((const unsigned char *)key.mv_data)[i];
+    *out = index;
+    return WF_OK;
 }
 
-const char *wf_store_hash(const wf_store *store)
+int wf_fail_lmdb(const wf_store_file *file, int rc, const char *what)
 {
-    return store->state.hash;
+    switch (rc) {
+    case MDB_CORRUPTED:
+    case MDB_PAGE_NOTFOUND:
+    case MDB_NOTFOUND:
+    case MDB_INVALID:
+    case MDB_VERSION_MISMATCH:
+    case MDB_INCOMPATIBLE:
+    case MDB_CURSOR_FULL:
+    case MDB_BAD_VALSIZE:
+        return wf_fail(WF_DATA, "%s: %s: %s", file->path, what, mdb_strerror(rc));
+    case MDB_MAP_FULL:
+        return wf_fail(WF_AGAIN, "%s: %s: no address space to grow", file->path, what);
+    }
+    if (rc < 0)
+        return wf_fail(WF_INTERNAL, "%s: %s: %s", file->path, what, mdb_strerror(rc));
+    char name[512];
+    snprintf(name, sizeof name, "%s: %s", file->path, what);
+    errno = rc;
+    return wf_fail_write(name);
 }

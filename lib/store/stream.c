@@ -1,4 +1,4 @@
-/* stream.c - coefficient streams: records one after the other, and the end record that proves nothing is missing */
+/* stream.c - coefficient streams: records, and the end record, which proves that the stream is complete */
 #include "stream.h"
 
 #include <stdlib.h>
@@ -7,24 +7,24 @@
 
 #include "../base/file.h"
 #include "../base/finite.h"
-#include "../pyramid/meta_text.h"
 #include "../base/safetensors.h"
 #include "../base/version.h"
+#include "../pyramid/meta_text.h"
 
 enum { MAX_BATCH = 65536, RANK = 5 };
 
-/* [N,sides,channels] of the low-pass or the details of a level; the rank. */
-static int shape_of(const wf_meta *meta, int level, int64_t N, int channels, int64_t shape[RANK])
+/* Sets the shape [N,sides,channels] of a level's low-pass or details. Returns the rank. */
+static int set_shape(const wf_meta *meta, int level, int64_t N, int channels, int64_t shape[RANK])
 {
     shape[0] = N;
     return 1 + wf_meta_sides(meta, level, channels, shape + 1);
 }
 
-typedef struct running {
+typedef struct running_hash {
     XXH3_state_t *state;
-} running;
+} running_hash;
 
-static int digest_create(const char *name, running *out)
+static int digest_create(const char *name, running_hash *out)
 {
     out->state = XXH3_createState();
     WF_CHECK(out->state, WF_AGAIN, "%s: out of memory", name);
@@ -34,11 +34,11 @@ static int digest_create(const char *name, running *out)
 
 static void digest_add(void *user, const void *bytes, size_t n)
 {
-    XXH3_64bits_update(((running *)user)->state, bytes, n); /* cannot fail on an initialized state */
+    XXH3_64bits_update(((running_hash *)user)->state, bytes, n); /* cannot fail on an initialized state */
 }
 
-/* The hash so far; more may follow. */
-static void digest_text(const running *digest, char text[17])
+/* Formats the hash of the bytes so far. */
+static void digest_text(const running_hash *digest, char text[17])
 {
     snprintf(text, 17, "%016llx", (unsigned long long)XXH3_64bits_digest(digest->state));
 }
@@ -50,9 +50,9 @@ struct wf_reader {
     char *name;
     wf_meta meta;
     wf_safetensors st;
-    running digest;
-    char hash[17]; /* of all bytes before the record whose header was read last */
-    bool waiting;  /* the first record's header is read, its data is not */
+    running_hash digest;
+    char hash[17]; /* of all bytes before the last header that was read */
+    bool waiting;  /* the first record's header was read, its data was not */
     bool ended;
     int64_t records;
 };
@@ -88,13 +88,14 @@ static int check_tensor(const wf_reader *reader, const char *who, const char *na
     return WF_OK;
 }
 
-/* The shapes that the metadata demands, so that the size of the data is ours to say, not the header's. */
+/* Checks shapes against the metadata, so that the header's shapes cannot claim memory. */
 static int check_shapes(const wf_reader *reader, const char *who, int level)
 {
     const wf_tensor *index = wf_safetensors_find(&reader->st, "index");
     WF_CHECK(index && index->rank == 1, WF_DATA, "%s: no tensor \"index\" of one dimension", who);
     int64_t N = index->shape[0];
-    WF_CHECK(N >= 1 && N <= MAX_BATCH, WF_DATA, "%s: a batch of %lld, want 1 to %d", who, (long long)N, MAX_BATCH);
+    WF_CHECK(N >= 1 && N <= MAX_BATCH, WF_DATA, "%s: a batch of %lld pictures, want 1 to %d", who, (long long)N,
+             MAX_BATCH);
     bool low = !level || !reader->meta.latents;
     int tensors = 1 + low + (level > 0);
     WF_CHECK(reader->st.count == tensors, WF_DATA, "%s: %d tensors, want %d at level %d", who, reader->st.count,
@@ -103,9 +104,9 @@ static int check_shapes(const wf_reader *reader, const char *who, int level)
     int64_t want[RANK];
     WF_TRY(check_tensor(reader, who, "index", WF_U64, 1, &N));
     if (low)
-        WF_TRY(check_tensor(reader, who, "low", WF_F32, shape_of(&reader->meta, level, N, shape.C, want), want));
+        WF_TRY(check_tensor(reader, who, "low", WF_F32, set_shape(&reader->meta, level, N, shape.C, want), want));
     if (level)
-        WF_TRY(check_tensor(reader, who, "detail", WF_F32, shape_of(&reader->meta, level, N, shape.K, want), want));
+        WF_TRY(check_tensor(reader, who, "detail", WF_F32, set_shape(&reader->meta, level, N, shape.K, want), want));
     return WF_OK;
 }
 
@@ -115,7 +116,7 @@ static int check_same_meta(const wf_reader *reader, const char *who)
     WF_TRY(wf_meta_parse(record_value, &reader->st, who, &meta));
     int status = wf_meta_match(&meta, who, &reader->meta, "the first record");
     if (!status && meta.latents != reader->meta.latents)
-        status = wf_fail(WF_DATA, "%s: latents among coefficients", who);
+        status = wf_fail(WF_DATA, "%s: latents and coefficients in one stream, want one kind", who);
     if (!status && meta.top != reader->meta.top)
         status = wf_fail(WF_DATA, "%s: top is %d, but %d in the first record", who, meta.top, reader->meta.top);
     if (!status && strcmp(meta.provenance, reader->meta.provenance))
@@ -162,10 +163,11 @@ static int read_end(wf_reader *reader, const char *who)
     WF_CHECK(reader->st.count == 0 && reader->st.pairs == 3 && format && !strcmp(format, WF_FORMAT), WF_DATA,
              "%s: malformed end record", who);
     WF_CHECK(wf_parse_count(wf_safetensors_meta(&reader->st, "end"), INT64_MAX, &count) && count == reader->records,
-             WF_DATA, "%s: the end record speaks of %.20s records, read %lld", who,
+             WF_DATA, "%s: the end record counts %.20s records, but %lld came before it", who,
              wf_safetensors_meta(&reader->st, "end"), (long long)reader->records);
-    WF_CHECK(hash && !strcmp(hash, reader->hash), WF_DATA, "%s: the stream's hash is %s, but its end record says %.20s",
-             who, reader->hash, hash ? hash : "nothing");
+    WF_CHECK(hash && !strcmp(hash, reader->hash), WF_DATA,
+             "%s: the hash of the stream is %s, but %.20s in its end record", who, reader->hash,
+             hash ? hash : "nothing");
     int c = fgetc(reader->file);
     if (c == EOF && ferror(reader->file))
         return wf_fail_errno("%s: cannot read", reader->name);
@@ -185,7 +187,7 @@ static int read_first(wf_reader *reader)
     char who[512];
     WF_TRY(digest_create(reader->name, &reader->digest));
     WF_TRY(read_header(reader, who, sizeof who));
-    WF_CHECK(!is_end(reader), WF_DATA, "%s: a stream without pictures", reader->name);
+    WF_CHECK(!is_end(reader), WF_DATA, "%s: a stream of 0 pictures, want 1 or more", reader->name);
     WF_TRY(wf_meta_parse(record_value, &reader->st, who, &reader->meta));
     reader->waiting = true;
     return WF_OK;
@@ -257,11 +259,11 @@ struct wf_writer {
     FILE *file;
     char *name;
     wf_meta meta;
-    running digest;
+    running_hash digest;
     int64_t records;
 };
 
-static int start_writer(wf_writer *writer, const char *name, const wf_meta *meta)
+static int begin_writer(wf_writer *writer, const char *name, const wf_meta *meta)
 {
     WF_TRY(wf_meta_check(meta, name));
     writer->name = strdup(name);
@@ -275,7 +277,7 @@ int wf_writer_create(FILE *file, const char *name, const wf_meta *meta, wf_write
     wf_writer *writer = calloc(1, sizeof *writer);
     WF_CHECK(writer, WF_AGAIN, "%s: out of memory", name);
     writer->file = file;
-    int status = start_writer(writer, name, meta);
+    int status = begin_writer(writer, name, meta);
     if (status)
         wf_writer_destroy(writer);
     else
@@ -287,11 +289,11 @@ int wf_record_check(const wf_record *record, const wf_meta *meta, const char *wh
 {
     WF_CHECK(record->level >= 0 && record->level <= meta->top, WF_DATA, "%s: a record of level %d, want 0 to %d", who,
              record->level, meta->top);
-    WF_CHECK(record->N >= 1 && record->N <= MAX_BATCH, WF_DATA, "%s: a batch of %lld, want 1 to %d", who,
+    WF_CHECK(record->N >= 1 && record->N <= MAX_BATCH, WF_DATA, "%s: a batch of %lld pictures, want 1 to %d", who,
              (long long)record->N, MAX_BATCH);
     bool low = !record->level || !meta->latents;
     WF_CHECK(!record->low == !low && record->index && !record->detail == !record->level, WF_INTERNAL,
-             "%s: a record of level %d with wrong parts", who, record->level);
+             "%s: a record of level %d with wrong tensors", who, record->level);
     wf_level_shape shape = wf_meta_level(meta, record->level);
     size_t pixels = (size_t)record->N * (size_t)shape.H * (size_t)shape.W, n = low ? pixels * (size_t)shape.C : 0;
     size_t at = wf_find_nonfinite(record->low, n);
@@ -302,12 +304,12 @@ int wf_record_check(const wf_record *record, const wf_meta *meta, const char *wh
     return WF_OK;
 }
 
-static wf_tensor coefficients(const char *name, const wf_meta *meta, const wf_record *record, int channels,
-                              const float *data)
+static wf_tensor coefficient_tensor(const char *name, const wf_meta *meta, const wf_record *record, int channels,
+                                    const float *data)
 {
     wf_level_shape s = wf_meta_level(meta, record->level);
     wf_tensor tensor = {.name = name, .dtype = WF_F32, .data = (void *)data};
-    tensor.rank = shape_of(meta, record->level, record->N, channels, tensor.shape);
+    tensor.rank = set_shape(meta, record->level, record->N, channels, tensor.shape);
     tensor.bytes = (size_t)record->N * (size_t)s.H * (size_t)s.W * (size_t)channels * sizeof *data;
     return tensor;
 }
@@ -325,9 +327,9 @@ int wf_writer_put(wf_writer *writer, const wf_record *record)
                                    .data = (void *)record->index,
                                    .bytes = (size_t)record->N * sizeof *record->index};
     if (record->low)
-        tensors[count++] = coefficients("low", &writer->meta, record, shape.C, record->low);
+        tensors[count++] = coefficient_tensor("low", &writer->meta, record, shape.C, record->low);
     if (record->detail)
-        tensors[count++] = coefficients("detail", &writer->meta, record, shape.K, record->detail);
+        tensors[count++] = coefficient_tensor("detail", &writer->meta, record, shape.K, record->detail);
     wf_meta_text text;
     wf_meta_format(&writer->meta, &text);
     char level[16];

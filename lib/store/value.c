@@ -1,4 +1,4 @@
-/* value.c - one picture's coefficients of one level as bytes, in tiles, so that a part can be read without the rest */
+/* value.c - one picture's coefficients of one level as bytes, in tiles, so that a part can be read alone */
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
@@ -8,10 +8,10 @@
 
 enum { AS_F16 = 1, AS_F32 = 2, BEFORE = 8, AFTER = 8 };
 
-/* Halves by scaling: 2^-112 moves the exponent of a float to that of a half, and 13 mantissa bits fall away; numbers
- * below the normal range come out right too, because the scaled float is then below its own. Vectorizes on any
- * processor, so F16C instructions would gain nothing in a loop that waits for memory. */
-static uint16_t half_of(float value)
+/* Converts by scaling: 2^-112 moves the exponent of a float to that of a half, and the lowest 13 mantissa bits are
+ * dropped. Subnormal halves come out right too, because the scaled float is then subnormal itself. The loop vectorizes
+ * on any processor and waits for memory, so F16C instructions would gain nothing. */
+static uint16_t half_from_float(float value)
 {
     uint32_t bits;
     memcpy(&bits, &value, sizeof bits);
@@ -23,7 +23,7 @@ static uint16_t half_of(float value)
     return (uint16_t)(sign | (bits >> 13 & 0x7fff));
 }
 
-static float float_of(uint16_t half)
+static float float_from_half(uint16_t half)
 {
     uint32_t bits = (uint32_t)(half & 0x7fff) << 13, sign = (uint32_t)(half & 0x8000) << 16;
     float value;
@@ -35,13 +35,13 @@ static float float_of(uint16_t half)
     return value;
 }
 
-/* Whether all of x [n] come back bit by bit. */
+/* Encodes x [n] as halves. Returns whether all of them decode to the same bits. */
 static bool encode_halves(const float *x, size_t n, unsigned char *to)
 {
     uint32_t lost = 0;
     for (size_t i = 0; i < n; i++) {
-        uint16_t half = half_of(x[i]);
-        float back = float_of(half);
+        uint16_t half = half_from_float(x[i]);
+        float back = float_from_half(half);
         uint32_t a, b;
         memcpy(&a, &x[i], sizeof a);
         memcpy(&b, &back, sizeof b);
@@ -56,23 +56,23 @@ static void decode_halves(const unsigned char *from, float *x, size_t n)
     for (size_t i = 0; i < n; i++) {
         uint16_t half;
         memcpy(&half, from + i * sizeof half, sizeof half);
-        x[i] = float_of(half);
+        x[i] = float_from_half(half);
     }
 }
 
-/* -- tiles ---------------------------------------------------------------------------------------------------------- */
+/* -- tiles --------------------------------------------------------------------------------------------------------- */
 
-/* How a value of a level lies in memory. */
+/* Layout of a value of a level. */
 typedef struct layout {
     int level, H, W;
-    size_t C, K;          /* channels of low and of detail, which the base lacks */
+    size_t C, K;          /* channels of low and of detail; K = 0 at the base */
     size_t rows, columns; /* of tiles */
 } layout;
 
 typedef struct tile {
-    int y, x, h, w; /* its pixels */
+    int y, x, h, w; /* pixels */
     size_t number;
-    size_t begin, end; /* its bytes, the checksum behind them not counted */
+    size_t begin, end; /* bytes of the value, without the checksum that follows */
 } tile;
 
 static layout layout_of(int level, wf_level_shape s)
@@ -102,15 +102,15 @@ static size_t value_size(const layout *l, size_t each)
     return BEFORE + (size_t)l->H * (size_t)l->W * (l->C + l->K) * each + l->rows * l->columns * AFTER;
 }
 
-/* The first tile's is over the bytes before it as well. */
-static uint64_t checksum_of(const layout *l, uint64_t index, const tile *t, const unsigned char *value)
+/* Computes a tile's checksum; see private.h. That of the first tile includes the bytes before it. */
+static uint64_t tile_checksum(const layout *l, uint64_t index, const tile *t, const unsigned char *value)
 {
     const uint64_t place[2] = {index, (uint64_t)l->level | (uint64_t)t->number << 8};
     size_t begin = t->number ? t->begin : 0;
     return XXH3_64bits_withSeed(value + begin, t->end - begin, XXH3_64bits(place, sizeof place));
 }
 
-/* -- encoding -------------------------------------------------------------------------------------------------------- */
+/* -- encoding ------------------------------------------------------------------------------------------------------ */
 
 size_t wf_value_bound(int level, wf_level_shape shape)
 {
@@ -127,14 +127,14 @@ void wf_value_begin(wf_value *v, const char *who, int level, uint64_t index, wf_
 
 static void seal_tile(wf_value *v, const layout *l, const tile *t)
 {
-    uint64_t own = checksum_of(l, v->index, t, v->to);
+    uint64_t own = tile_checksum(l, v->index, t, v->to);
     memcpy(v->to + t->end, &own, AFTER);
     v->checksum += own;
 }
 
-/* The `count` tiles that are there as halves become floats: from the last number on, as none is written over before it
- * is read. */
-static void widen(wf_value *v, const layout *l, size_t count)
+/* Converts the first `count` tiles from halves to floats in place, last number first, so that none is overwritten
+ * before it is read. */
+static void widen_tiles(wf_value *v, const layout *l, size_t count)
 {
     v->dtype = WF_F32;
     v->to[0] = AS_F32;
@@ -153,7 +153,7 @@ static void widen(wf_value *v, const layout *l, size_t count)
     }
 }
 
-/* The tile's pixels of x [rows from v->rows on,W,channels], row after row; false if they do not fit. */
+/* Encodes the tile's pixels of x [rows,W,channels], whose first row is v->rows. False: they are not exact as halves. */
 static bool encode_part(const wf_value *v, const layout *l, const tile *t, const float *x, size_t channels,
                         unsigned char *to)
 {
@@ -181,7 +181,7 @@ static bool encode_tile(wf_value *v, const layout *l, const tile *t, const float
     return fit;
 }
 
-/* NaN and infinity fit no half, as those have none here. */
+/* NaN and infinity are not exact as halves, so a value in halves is finite. */
 int wf_value_rows(wf_value *v, int rows, const float *low, const float *detail)
 {
     layout l = layout_of(v->level, v->shape);
@@ -193,7 +193,7 @@ int wf_value_rows(wf_value *v, int rows, const float *low, const float *detail)
             tile t = tile_at(&l, row, column, wf_dtype_size(v->dtype));
             if (encode_tile(v, &l, &t, low, detail))
                 continue;
-            widen(v, &l, t.number);
+            widen_tiles(v, &l, t.number);
             t = tile_at(&l, row, column, wf_dtype_size(v->dtype));
             encode_tile(v, &l, &t, low, detail);
         }
@@ -209,7 +209,7 @@ int wf_value_rows(wf_value *v, int rows, const float *low, const float *detail)
     return WF_OK;
 }
 
-/* -- decoding -------------------------------------------------------------------------------------------------------- */
+/* -- decoding ------------------------------------------------------------------------------------------------------ */
 
 bool wf_value_dtype(MDB_val value, wf_dtype *dtype)
 {
@@ -218,7 +218,7 @@ bool wf_value_dtype(MDB_val value, wf_dtype *dtype)
     return tag == AS_F16 || tag == AS_F32;
 }
 
-/* What the tile and the window share, of the tile's part at `from`, to x [window,channels]. */
+/* Decodes the pixels that the tile and the window share, from the tile's part at `from` to x [window,channels]. */
 static void decode_part(const tile *t, const wf_window *w, wf_dtype dtype, const unsigned char *from, size_t channels,
                         float *x)
 {
@@ -240,7 +240,7 @@ static int decode_tile(const char *who, const layout *l, uint64_t index, const t
 {
     uint64_t own;
     memcpy(&own, value + t->end, AFTER);
-    WF_CHECK(own == checksum_of(l, index, t, value), WF_DATA,
+    WF_CHECK(own == tile_checksum(l, index, t, value), WF_DATA,
              "%s: level %d, picture %llu: the checksum of tile %zu of %zu is wrong", who, l->level,
              (unsigned long long)index, t->number, l->rows * l->columns);
     *checksum += own;
@@ -257,8 +257,8 @@ int wf_value_decode(const char *who, int level, uint64_t index, MDB_val value, w
     layout l = layout_of(level, shape);
     unsigned long long picture = index;
     wf_dtype dtype;
-    WF_CHECK(wf_value_dtype(value, &dtype), WF_DATA, "%s: level %d, picture %llu: unknown kind of value", who, level,
-             picture);
+    WF_CHECK(wf_value_dtype(value, &dtype), WF_DATA,
+             "%s: level %d, picture %llu: unknown type of value, want F16 or F32", who, level, picture);
     size_t want = value_size(&l, wf_dtype_size(dtype));
     WF_CHECK(value.mv_size == want, WF_DATA, "%s: level %d, picture %llu: value of %zu bytes, want %zu", who, level,
              picture, value.mv_size, want);

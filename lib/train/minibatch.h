@@ -3,7 +3,10 @@
 #ifndef WF_MINIBATCH_H
 #define WF_MINIBATCH_H
 
+#include "../base/linkage.h"
 #include "../store/store.h"
+
+WF_BEGIN
 
 typedef struct wf_minibatch {
     wf_store *store; /* borrowed */
@@ -31,5 +34,7 @@ int wf_minibatch_counted(const wf_minibatch *b);
 
 /* Place of element `i` of the shuffle numbered `epoch` of 0 .. n-1: a keyed permutation, computed without a table. */
 int64_t wf_shuffle(uint64_t seed, uint64_t epoch, int64_t n, int64_t i);
+
+WF_END
 
 #endif

@@ -2,7 +2,10 @@
 #ifndef WF_OPTIMIZER_H
 #define WF_OPTIMIZER_H
 
+#include "../base/linkage.h"
 #include "../../kernels/backend.h"
+
+WF_BEGIN
 
 /* The optimizer of one flow: parameters, moments, moving average. Device [size] each. */
 typedef struct wf_optimizer {
@@ -19,5 +22,7 @@ void wf_optimizer_clear(wf_optimizer *o);
 void wf_optimizer_begin(wf_optimizer *o, int64_t step, double lr);                                 /* step from 0 */
 int wf_optimizer_forgive(wf_optimizer *o) WF_MUST;                                                 /* bad = 0 */
 int wf_optimizer_sink(void *optimizer, size_t offset, size_t count, const wf_real *grads) WF_MUST; /* a wf_grad_sink */
+
+WF_END
 
 #endif

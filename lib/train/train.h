@@ -9,8 +9,11 @@
 #ifndef WF_TRAIN_H
 #define WF_TRAIN_H
 
+#include "../base/linkage.h"
 #include "../model/level.h"
 #include "../store/store.h"
+
+WF_BEGIN
 
 typedef struct wf_train_options {
     int level;
@@ -62,5 +65,7 @@ int wf_train(const wf_model *model, wf_backend *backend, wf_store *store, wf_sto
  * leaves the others alone: the failure of the lowest is returned when all have ended. */
 int wf_train_levels(const wf_model *model, const char *backend, int threads, wf_store *store, wf_store *validation,
                     const wf_train_options *options, int count, wf_train_report *report, void *user) WF_MUST;
+
+WF_END
 
 #endif

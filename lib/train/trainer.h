@@ -1,4 +1,4 @@
-/* trainer.h - private to lib/train*.c: one level being trained, and its state on disk */
+/* trainer.h - private to lib/train: one level being trained, and its state on disk */
 #ifndef WF_TRAINER_H
 #define WF_TRAINER_H
 

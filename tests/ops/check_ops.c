@@ -353,6 +353,11 @@ int main(int argc, char **argv)
         argc -= 2;
         argv += 2;
     }
+    if (argc == 2 && !strcmp(argv[1], "--list")) {
+        for (int i = 0; i < OP_COUNT; i++)
+            puts(ops[i].slot);
+        return 0;
+    }
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (wf_ref_open(1, &ref)) {
         fprintf(stderr, "check-ops: %s\n", wf_error());

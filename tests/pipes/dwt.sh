@@ -188,11 +188,11 @@ for n in 1 100 5000 $(($(stat -c %s many.wf) - 1)); do
     status 65 "no grid of a stream cut off at $n" wf-idwt cut.wf --grid never.png
 done
 ok "nothing under the grid's name" test ! -e never.png
-# A stream whose two pictures have one number: the second's is written over, and the hash with what is said to be right.
+# Makes a stream whose two pictures have one index: overwrites the second index, then the hash by the one in the message.
 head -c $((2 * 3085)) many.ppm | wf-dwt -q -l 5 > twice.wf
 header=$(od -A n -t u8 -N 8 twice.wf)
 head -c 8 /dev/zero | dd of=twice.wf bs=1 seek=$((8 + header + 8)) conv=notrunc status=none
-LC_ALL=C sed -i "$(wf-info twice.wf 2>&1 | sed 's/.*hash is \(.*\), but .* says \(.*\)$/s,\2,\1,/')" twice.wf
+LC_ALL=C sed -i "$(wf-info twice.wf 2>&1 | sed 's/.*hash of the stream is \(.*\), but \(.*\) in its end record$/s,\2,\1,/')" twice.wf
 ok "two pictures of one number in a PAM stream" sh -c 'wf-idwt -q twice.wf > twice.pam'
 status 65 "but not as files of one name" wf-idwt twice.wf -o twice
 head -c 2000 out/00000007.png > out/00000050.png

@@ -42,7 +42,7 @@ if from=$(data oddimages_dev.tar); then
     done < odd/ORACLE.tsv
     ok "all of them were there" test $((passed + failed)) -gt 370
 else
-    skip "oddimages_dev.tar is not here"
+    skip "oddimages_dev.tar is not here; WF_TEST_DATA names another folder"
 fi
 
 if from=$(data lmdb_dev.tar.gz); then
@@ -62,5 +62,57 @@ if from=$(data lmdb_dev.tar.gz); then
         fi
     done < stores/lmdb/ORACLE.tsv
 else
-    skip "lmdb_dev.tar.gz is not here"
+    skip "lmdb_dev.tar.gz is not here; WF_TEST_DATA names another folder"
 fi
+
+# Damage that is made here, so that a machine without those packs sees some too: files of every kind that wf-dwt reads, cut off at six
+# places and with one byte changed at sixteen. A program ends by itself with 0, or with 65 and one line.
+ends_well() { # ends_well NAME COMMAND...: how it ended in $rc
+    rc=0
+    limited "${@:2}" > /dev/null 2> said || rc=$?
+    [ $rc = 0 ] || { [ $rc = 65 ] && [ "$(grep -c '^wf-' said) $(wc -l < said)" = "1 1" ]; } ||
+        fail "$1: exits $rc, want 0, or 65 and one line: $(head -c 500 said)"
+}
+cut_off() { # cut_off FILE K: all but the last K eighths of its bytes
+    head -c $(($(stat -c %s "$1") * (8 - $2) / 8)) "$1"
+}
+changed() { # changed FILE I: a copy in "damaged", one bit changed; I chooses which
+    local size at byte
+    size=$(stat -c %s "$1")
+    at=$((($2 * 2654435769 + 17) % size))
+    byte=$(od -An -tu1 -j $at -N 1 "$1")
+    cp "$1" damaged && printf %b "\\x$(printf %02x $((byte ^ (1 << $2 % 8))))" | dd of=damaged bs=1 seek=$at conv=notrunc status=none
+}
+dwt=(wf-dwt -q --levels 0 --crop 1x1 --channels 3 --bits 8)
+tried=0 refused=0
+for seed in "$ROOT"/tests/fuzz/corpus/{archive,arrays,codecs,pnm}/*; do
+    "${dwt[@]}" "$seed" > /dev/null 2>&1 || continue # a seed that is refused as it is
+    name=${seed##*/} before=$failed
+    for k in 1 2 3 5 6 7; do
+        cut_off "$seed" $k > damaged
+        ends_well "$name without $k eighths" "${dwt[@]}" damaged
+        tried=$((tried + 1)) refused=$((refused + (rc == 65)))
+    done
+    for i in {0..15}; do
+        changed "$seed" "$i"
+        ends_well "$name with another byte, $i" "${dwt[@]}" damaged
+        tried=$((tried + 1)) refused=$((refused + (rc == 65)))
+    done
+    [ "$before" != "$failed" ] || pass "$name, damaged"
+done
+ok "$tried damaged pictures were tried, of which $refused were refused" test $tried -gt 500 -a $refused -gt $((tried / 4))
+
+"$DEADLEAVES" -q -n 40 -s 16 | wf-dwt -q -o whole.store
+tried=0 refused=0 before=$failed
+mkdir damaged.store
+for i in {0..39}; do
+    changed whole.store/data.mdb "$i" && mv damaged damaged.store/data.mdb
+    ends_well "a store with another byte, $i" wf-info --verify damaged.store
+    tried=$((tried + 1)) refused=$((refused + (rc == 65)))
+done
+for k in {1..7}; do
+    cut_off whole.store/data.mdb "$k" > damaged.store/data.mdb
+    status 65 "a store without $k eighths" limited wf-info --verify damaged.store
+done
+[ "$before" != "$failed" ] || pass "stores, damaged"
+ok "$refused of $tried stores with another byte were refused" test $refused -gt $((tried / 4))

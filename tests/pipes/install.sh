@@ -12,13 +12,35 @@ int main(void)
     return wf_store_open("nothing-here", &store) == WF_NOINPUT ? puts(wf_error()) < 0 : 1;
 }
 END
-build_user() {
+build_user() { # build_user COMPILER SOURCE
     local pc=$WORK/usr/lib/pkgconfig/wf.pc
     # shellcheck disable=SC2046 # flags are words
-    gcc -o user user.c $(sed -n 's/^Cflags: //p' "$pc") $(sed -n 's/^Libs: //p' "$pc") && ./user
+    "$1" -Wall -Werror -o user "$2" $(sed -n 's/^Cflags: //p' "$pc") $(sed -n 's/^Libs: //p' "$pc") && ./user
 }
+cat > user.cpp <<'END'
+#include <wf/wf.h>
+#include <cstdio>
+#include <cstring>
+int main()
+{
+    wf_model model;
+    wf_backend *backend;
+    if (wf_model_open("nothing-here", &model) != WF_NOINPUT || !std::strstr(wf_error(), "nothing-here"))
+        return 1;
+    if (wf_backend_open("cpu", 1, &backend) != WF_OK)
+        return 2;
+    std::puts(backend->device);
+    backend->close(backend);
+    return 0;
+}
+END
 ok "make install" env -u MAKEFLAGS make -s -C "$ROOT" install PREFIX="$WORK/usr"
-ok "a program builds against the library" build_user
+ok "a C program builds against the library" build_user gcc user.c
+ok "a C++ program links" build_user g++ user.cpp
+private() { (cd "$ROOT" && grep -lE '^/\* [a-z_]+\.h - private to lib/' lib/*/*.h | sed 's,^lib/,,'); }
+not_installed() { ! private | (cd usr/include/wf && while read -r h; do [ ! -e "$h" ] || echo "$h"; done) | grep -q .; }
+ok "there are private headers" test "$(private | wc -l)" -ge 4
+ok "none of which is installed" not_installed
 ok "the installed program runs" usr/bin/wf-info --version
 
 # The CUDA plugin stands beside the programs; these are not it. no_card.c stands for one on a machine without a card.

@@ -1,4 +1,4 @@
-/* archive.c - tar and zip archives, entry after entry, in their order, and xz, Zstandard and bzip2, by libarchive */
+/* archive.c - tar and zip archives, entry after entry in their order, and xz, Zstandard and bzip2, by libarchive */
 #include <archive.h>
 #include <archive_entry.h>
 #include <stdlib.h>
@@ -6,25 +6,25 @@
 
 #include "../format.h"
 
-/* Every kind of tar has the sum of the header's bytes in it, the sum's own field counted as blanks. */
+/* A header of any kind of tar contains the sum of its bytes, in which the sum's own field counts as blanks. */
 bool wf_image_is_tar(const uint8_t *head, size_t n)
 {
     if (n < 512)
         return false;
-    unsigned long sum = 0, said = 0;
+    unsigned long sum = 0, stated = 0;
     for (int i = 0; i < 512; i++)
         sum += i >= 148 && i < 156 ? ' ' : head[i];
     int at = 148;
     while (at < 156 && head[at] == ' ')
         at++;
     for (; at < 156 && head[at] >= '0' && head[at] <= '7'; at++)
-        said = said * 8 + (unsigned long)(head[at] - '0');
-    return sum == said;
+        stated = stated * 8 + (unsigned long)(head[at] - '0');
+    return sum == stated;
 }
 
 bool wf_image_is_zip(const uint8_t *head, size_t n)
 {
-    /* a file, or the end of an empty archive */
+    /* the header of a file, or the end of an empty archive */
     return n >= 4 && (!memcmp(head, "PK\3\4", 4) || !memcmp(head, "PK\5\6", 4));
 }
 
@@ -34,18 +34,18 @@ bool wf_image_is_compressed(const uint8_t *head, size_t n)
            (n >= 4 && !memcmp(head, "BZh", 3) && head[3] >= '1' && head[3] <= '9');
 }
 
-typedef struct walk {
+typedef struct archive_walk {
     struct archive *archive;
     const char *kind; /* "tar" */
     wf_source *parent;
     char *name;
-    size_t lent;  /* bytes of the parent's buffer that libarchive looks at */
-    size_t zeros; /* length of the run of zero bytes so far: a tar ends with 1024 of them */
+    size_t lent;  /* bytes of the parent's buffer lent to libarchive */
+    size_t zeros; /* zero bytes at the end of what was read: a tar ends with 1024 */
     bool tar;
     int status; /* failure of the parent */
-} walk;
+} archive_walk;
 
-static void count_zeros(walk *w, const uint8_t *bytes, size_t n)
+static void count_zeros(archive_walk *w, const uint8_t *bytes, size_t n)
 {
     size_t i = n;
     while (i && !bytes[i - 1])
@@ -56,7 +56,7 @@ static void count_zeros(walk *w, const uint8_t *bytes, size_t n)
 static la_ssize_t give_bytes(struct archive *archive, void *user, const void **buffer)
 {
     (void)archive;
-    walk *w = user;
+    archive_walk *w = user;
     const uint8_t *bytes;
     wf_source_skip(w->parent, w->lent);
     w->lent = 0;
@@ -68,7 +68,7 @@ static la_ssize_t give_bytes(struct archive *archive, void *user, const void **b
     return (la_ssize_t)w->lent;
 }
 
-static int failed(const walk *w)
+static int fail_archive(const archive_walk *w)
 {
     if (w->status)
         return w->status;
@@ -78,29 +78,30 @@ static int failed(const walk *w)
 
 static int fill_from_entry(wf_source *source, uint8_t *to, size_t n, size_t *got)
 {
-    walk *w = source->state;
+    archive_walk *w = source->state;
     la_ssize_t count = archive_read_data(w->archive, to, n);
     if (count < 0)
-        return failed(w);
+        return fail_archive(w);
     *got = (size_t)count;
     return WF_OK;
 }
 
 static int advance_archive(wf_source *source, bool *more)
 {
-    walk *w = source->state;
+    archive_walk *w = source->state;
     struct archive_entry *entry;
     int code;
     do {
         code = archive_read_next_header(w->archive, &entry);
         if (code == ARCHIVE_EOF) {
-            /* libarchive takes the end of the file for the end of the archive: a cut between two entries. */
-            WF_CHECK(!w->tar || w->zeros >= 512, WF_DATA, "%s: tar is cut off: it has no end mark", w->name);
+            /* libarchive does not notice a tar that is cut off between two entries. */
+            WF_CHECK(!w->tar || w->zeros >= 512, WF_DATA,
+                     "%s: tar is cut off: %zu zero bytes at its end, want 512 or more", w->name, w->zeros);
             *more = false;
             return WF_OK;
         }
         if (code < ARCHIVE_WARN)
-            return failed(w);
+            return fail_archive(w);
     } while (archive_entry_filetype(entry) == AE_IFDIR);
     const char *path = archive_entry_pathname(entry);
     if (!path)
@@ -114,21 +115,21 @@ static int advance_archive(wf_source *source, bool *more)
 
 static void close_archive(void *state)
 {
-    walk *w = state;
+    archive_walk *w = state;
     archive_read_free(w->archive);
     free(w->name);
     free(w);
 }
 
-/* Formats and filters are named one by one, so that no other is tried on hostile bytes. */
+/* Enables formats and filters one by one, so that no other parser sees hostile bytes. */
 static int support_tar(struct archive *a)
 {
     int code = archive_read_support_format_tar(a);
-    /* Archives put together with cat count in full. */
+    /* Reads all archives that were concatenated by cat. */
     return code == ARCHIVE_OK ? archive_read_set_option(a, "tar", "read_concatenated_archives", "1") : code;
 }
 
-/* The filters run in this process or not at all: without the library libarchive would look for a program. */
+/* Accepts filters only if they run in this process: without their library, libarchive would start a program. */
 static int support_compressed(struct archive *a)
 {
     if (archive_read_support_filter_xz(a) != ARCHIVE_OK || archive_read_support_filter_zstd(a) != ARCHIVE_OK ||
@@ -139,7 +140,7 @@ static int support_compressed(struct archive *a)
 
 static int open_walk(wf_source *parent, const char *kind, int (*support)(struct archive *), wf_source **out)
 {
-    walk *w = calloc(1, sizeof *w);
+    archive_walk *w = calloc(1, sizeof *w);
     WF_CHECK(w, WF_AGAIN, "%s: out of memory", parent->name);
     w->parent = parent;
     w->kind = kind;
@@ -151,7 +152,7 @@ static int open_walk(wf_source *parent, const char *kind, int (*support)(struct 
         status = wf_fail(WF_AGAIN, "%s: out of memory", parent->name);
     else if (support(w->archive) != ARCHIVE_OK ||
              archive_read_open(w->archive, w, NULL, give_bytes, NULL) != ARCHIVE_OK)
-        status = failed(w);
+        status = fail_archive(w);
     if (!status)
         status = wf_source_create(parent, parent->name, WF_FROM_LIST, out);
     if (status) {
@@ -172,18 +173,18 @@ int wf_image_open_tar(wf_source *parent, wf_source **out)
 
 int wf_image_open_zip(wf_source *parent, wf_source **out)
 {
-    parent->lone = true; /* the directory at the end repeats what the entries said */
+    parent->single = true; /* the directory at the end repeats the entries */
     return open_walk(parent, "zip", archive_read_support_format_zip_streamable, out);
 }
 
-/* One item of the file's own name and origin: what was compressed. */
+/* The source has one item, the decompressed file, with the name and origin of the compressed one. */
 int wf_image_open_compressed(wf_source *parent, wf_source **out)
 {
     WF_TRY(open_walk(parent, "compressed file", support_compressed, out));
     struct archive_entry *entry;
-    walk *w = (*out)->state;
+    archive_walk *w = (*out)->state;
     if (archive_read_next_header(w->archive, &entry) != ARCHIVE_OK) {
-        int status = failed(w);
+        int status = fail_archive(w);
         wf_source_destroy(*out);
         return status;
     }

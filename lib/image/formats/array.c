@@ -1,10 +1,15 @@
-/* array.c - pictures one after the other without anything between them, as IDX and NumPy keep them */
+/* array.c - pictures that follow one another without anything between them, as in IDX and NumPy files */
 #include <stdlib.h>
 
 #include "../format.h"
 
+typedef struct array_series {
+    wf_series series; /* first, so that a pointer to either is a pointer to both */
+    wf_array array;
+} array_series;
+
 /* Sample i of the picture as stored. */
-static uint16_t sample(const wf_array *array, const uint8_t *raw, size_t i)
+static uint16_t sample_at(const wf_array *array, const uint8_t *raw, size_t i)
 {
     if (array->bytes == 1)
         return raw[i];
@@ -12,9 +17,9 @@ static uint16_t sample(const wf_array *array, const uint8_t *raw, size_t i)
     return (uint16_t)(array->big_endian ? two[0] << 8 | two[1] : two[1] << 8 | two[0]);
 }
 
-int wf_image_read_array(wf_source *source, wf_image *image)
+static int read_from_array(wf_series *series, wf_source *source, wf_image *image)
 {
-    wf_array *array = &source->array;
+    const wf_array *array = &((array_series *)series)->array;
     WF_TRY(wf_image_reserve(image, source->name, array->H, array->W, array->C, 8 * array->bytes));
     image->signal = array->D ? WF_VOLUME : WF_PICTURE;
     image->D = (int)array->D;
@@ -24,15 +29,27 @@ int wf_image_read_array(wf_source *source, wf_image *image)
     int status = wf_source_read(source, raw, pixels * C * (size_t)array->bytes);
     for (size_t p = 0; p < pixels && !status; p++)
         for (size_t c = 0; c < C; c++)
-            image->pixels[p * C + c] = sample(array, raw, array->planar ? c * pixels + p : p * C + c);
+            image->pixels[p * C + c] = sample_at(array, raw, array->planar ? c * pixels + p : p * C + c);
     free(raw);
-    array->left--;
     return status;
 }
 
-int wf_image_no_pictures(wf_source *source, const char *what)
+static void close_array(wf_series *series)
+{
+    free(series);
+}
+
+int wf_image_begin_array(const wf_source *source, int64_t count, const wf_array *array, wf_series **series)
+{
+    array_series *a = malloc(sizeof *a);
+    WF_CHECK(a, WF_AGAIN, "%s: out of memory", source->name);
+    *a = (array_series){.series = {.left = count, .read = read_from_array, .close = close_array}, .array = *array};
+    *series = &a->series;
+    return WF_OK;
+}
+
+int wf_image_not_image(const wf_source *source, const char *what)
 {
     WF_CHECK(source->origin == WF_FROM_LIST, WF_DATA, "%s: %s", source->name, what);
-    source->beside = true;
     return WF_OK;
 }

@@ -1,6 +1,8 @@
-/* cifar.c - the binary versions of CIFAR-10 and CIFAR-100 (https://www.cs.toronto.edu/~kriz/cifar.html): records of
- * one label byte, or a coarse one of 20 and a fine one of 100, and a 32x32 picture in three planes, red, green and blue.
- * There is no magic: a file is recognised by its labels standing at the right places. Labels are not kept. */
+/* cifar.c - the binary versions of CIFAR-10 and CIFAR-100 (https://www.cs.toronto.edu/~kriz/cifar.html)
+ *
+ * A record is a label byte (CIFAR-100: a coarse label of 20 and a fine one of 100), then a 32x32 picture in three
+ * planes, red, green and blue. The format has no magic: a file is recognised by valid labels at the right offsets.
+ * Labels are not kept. */
 #include "../format.h"
 
 enum { SIDE = 32, PLANE = SIDE * SIDE, MAX_LABELS = 2, LOOK = 16 };
@@ -13,7 +15,7 @@ typedef struct kind {
 
 static const kind ten = {"CIFAR-10", 1, {9}}, hundred = {"CIFAR-100", 2, {19, 99}};
 
-static bool labelled(const kind *k, const uint8_t *record)
+static bool has_labels(const kind *k, const uint8_t *record)
 {
     for (int i = 0; i < k->labels; i++)
         if (record[i] > k->limit[i])
@@ -27,7 +29,7 @@ static bool is_cifar(const kind *k, const uint8_t *head, size_t n)
     if (n < record || (n < LOOK * record && n % record))
         return false;
     for (size_t at = 0; at + record <= n; at += record)
-        if (!labelled(k, head + at))
+        if (!has_labels(k, head + at))
             return false;
     return true;
 }
@@ -37,8 +39,9 @@ static int read_cifar(const kind *k, wf_source *source, wf_image *image)
     uint8_t record[MAX_LABELS + 3 * PLANE];
     uint64_t offset = source->offset;
     WF_TRY(wf_source_read(source, record, (size_t)k->labels + 3 * PLANE));
-    WF_CHECK(labelled(k, record), WF_DATA, "%s: no %s label at byte %llu: 0x%02x is too high", source->name, k->name,
-             (unsigned long long)offset, record[record[0] <= k->limit[0]]);
+    int bad = record[0] <= k->limit[0]; /* index of a label that is too high, if one is */
+    WF_CHECK(has_labels(k, record), WF_DATA, "%s: the %s label at byte %llu is %d, want at most %d", source->name,
+             k->name, (unsigned long long)offset + (unsigned)bad, record[bad], k->limit[bad]);
     WF_TRY(wf_image_reserve(image, source->name, SIDE, SIDE, 3, 8));
     for (int i = 0; i < PLANE; i++)
         for (int c = 0; c < 3; c++)

@@ -1,4 +1,4 @@
-/* gzip.c - gzip as a source of bytes. By zlib, which checks the CRC of the contents; libarchive does not. */
+/* gzip.c - gzip as a source of bytes, by zlib, which checks the CRC of the contents; libarchive does not */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <zlib.h>
@@ -15,8 +15,8 @@ typedef struct gzip {
     bool ended; /* the last member was complete */
 } gzip;
 
-/* A gzip file is one or more members; *more says whether another one follows. */
-static int next_member(wf_source *source, bool *more)
+/* Begins the next member of the file; *more = false if there is none. */
+static int begin_member(wf_source *source, bool *more)
 {
     gzip *g = source->state;
     const uint8_t *head;
@@ -48,7 +48,7 @@ static int fill_from_gzip(wf_source *source, uint8_t *to, size_t n, size_t *got)
                  source->name, source->parent->offset, g->z.msg ? g->z.msg : "cannot be decoded");
         if (code == Z_STREAM_END) {
             bool more;
-            WF_TRY(next_member(source, &more));
+            WF_TRY(begin_member(source, &more));
             g->ended = !more;
         }
     }

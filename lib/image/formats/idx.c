@@ -1,6 +1,7 @@
-/* idx.c - IDX, the format of MNIST (http://yann.lecun.com/exdb/mnist): two zero bytes, the type of the samples, the
- * number of dimensions, each dimension as 32 bits, most significant byte first, and the samples. Pictures are bytes of
- * [N,H,W] or [N,H,W,C]; labels, [N], lie beside them. */
+/* idx.c - IDX, the format of MNIST (http://yann.lecun.com/exdb/mnist)
+ *
+ * Two zero bytes, the type of the samples, the number of dimensions, each dimension as 32 bits, most significant byte
+ * first, then the samples. Pictures are bytes of [N,H,W] or [N,H,W,C]. Labels, [N], are passed over. */
 #include <stdio.h>
 
 #include "../format.h"
@@ -12,8 +13,9 @@ bool wf_image_is_idx(const uint8_t *head, size_t n)
     return n >= 4 && !head[0] && !head[1] && head[2] == BYTES && head[3] >= 1 && head[3] <= MAX_RANK;
 }
 
-static int begin(wf_source *source)
+int wf_image_begin_idx(wf_source *source, const wf_images_options *options, wf_series **series)
 {
+    (void)options;
     uint8_t head[4 + 4 * MAX_RANK] = {0};
     WF_TRY(wf_source_read(source, head, 4));
     int rank = head[3];
@@ -23,19 +25,10 @@ static int begin(wf_source *source)
         const uint8_t *p = head + 4 + 4 * i;
         size[i] = (int64_t)p[0] << 24 | p[1] << 16 | p[2] << 8 | p[3];
     }
+    *series = NULL;
     if (rank < 3)
-        return wf_image_no_pictures(source, "IDX of labels, want pictures: 3 or 4 dimensions");
-    WF_CHECK(size[0], WF_DATA, "%s: IDX of no pictures", source->name);
-    source->array = (wf_array){.left = size[0], .H = size[1], .W = size[2], .C = rank == 4 ? size[3] : 1, .bytes = 1};
-    return WF_OK;
-}
-
-int wf_image_read_idx(wf_source *source, wf_image *image)
-{
-    if (!source->array.left) {
-        WF_TRY(begin(source));
-        if (source->beside)
-            return WF_OK;
-    }
-    return wf_image_read_array(source, image);
+        return wf_image_not_image(source, "IDX of labels, want pictures: 3 or 4 dimensions");
+    WF_CHECK(size[0], WF_DATA, "%s: IDX of 0 pictures, want 1 or more", source->name);
+    const wf_array array = {.H = size[1], .W = size[2], .C = rank == 4 ? size[3] : 1, .bytes = 1};
+    return wf_image_begin_array(source, size[0], &array, series);
 }

@@ -8,7 +8,7 @@
 
 #include "../format.h"
 
-/* Files in use have about ten scans; each scan of a picture takes as long as a whole baseline one. */
+/* Real files have about ten scans. Each scan takes as long to decode as a whole baseline picture. */
 enum { MAX_SCANS = 200 };
 enum { TEMPORARY = 1 }; /* TEM, a marker without contents, as the restart markers are */
 
@@ -17,8 +17,7 @@ bool wf_image_is_jpeg(const uint8_t *head, size_t n)
     return n >= 3 && !memcmp(head, "\xff\xd8\xff", 3);
 }
 
-/* What survives libjpeg's longjmp lives here and not in local variables. libjpeg hands its own structs back, so they come
- * first in ours. */
+/* State that must survive libjpeg's longjmp, which local variables do not. */
 typedef struct job {
     struct jpeg_decompress_struct jpeg;
     struct jpeg_error_mgr errors;
@@ -26,7 +25,7 @@ typedef struct job {
     struct jpeg_progress_mgr progress;
     jmp_buf failed;
     wf_source *source;
-    size_t lent; /* bytes of the source's buffer that libjpeg looks at */
+    size_t lent; /* bytes of the source's buffer lent to libjpeg */
     int status;  /* set before every longjmp */
 } job;
 
@@ -45,9 +44,9 @@ static void give_up(j_common_ptr jpeg)
     longjmp(j->failed, 1);
 }
 
-/* What libjpeg can go on after. Most of it leaves wrong pixels; not so filler in front of a marker, which some cameras
- * write, and unusual headers. */
-static void take_message(j_common_ptr jpeg, int level)
+/* Fails on warnings, which libjpeg could continue after, because most of them leave wrong pixels. Exceptions are filler
+ * before a marker, which some cameras write, and unusual headers. */
+static void handle_message(j_common_ptr jpeg, int level)
 {
     int code = jpeg->err->msg_code;
     if (level < 0 && code != JWRN_EXTRANEOUS_DATA && code != JWRN_JFIF_MAJOR && code != JWRN_ADOBE_XFORM)
@@ -59,11 +58,11 @@ static void check_scans(j_common_ptr jpeg)
     job *j = job_of(jpeg);
     if (j->jpeg.input_scan_number <= MAX_SCANS)
         return;
-    j->status = wf_fail(WF_DATA, "%s: JPEG of over %d scans", j->source->name, MAX_SCANS);
+    j->status = wf_fail(WF_DATA, "%s: JPEG of over %d scans, want at most %d", j->source->name, MAX_SCANS, MAX_SCANS);
     longjmp(j->failed, 1);
 }
 
-static void nothing(j_decompress_ptr jpeg)
+static void do_nothing(j_decompress_ptr jpeg)
 {
     (void)jpeg;
 }
@@ -98,7 +97,7 @@ static void pass_bytes(j_decompress_ptr jpeg, long n)
     }
 }
 
-/* Inks to light, without profiles: R = (1 - C) (1 - K). With Adobe's marker the samples are 255 - ink. */
+/* Converts CMYK to RGB without profiles: R = (1 - C) (1 - K). With Adobe's marker, samples are 255 - ink. */
 static void to_rgb(const uint8_t *inks, int W, bool inverted, uint8_t *rgb)
 {
     for (int x = 0; x < W; x++)
@@ -112,22 +111,20 @@ static void to_rgb(const uint8_t *inks, int W, bool inverted, uint8_t *rgb)
         }
 }
 
-/* The contents of an APP2 marker may tell of a camera's file of several pictures (CIPA DC-007, "MPF"): behind the first come
- * another eye's, or a map of brightness. */
+/* Looks for a camera's file of several pictures (CIPA DC-007, "MPF") in the contents of an APP2 marker. Companions come
+ * after the first picture: another eye's view, or a map of brightness. */
 static int check_companions(wf_source *source, const uint8_t *contents, size_t n)
 {
     if (n < 4 || memcmp(contents, "MPF", 4))
         return WF_OK;
-    WF_CHECK(
-        source->origin != WF_FROM_STREAM, WF_DATA,
-        "%s: a JPEG with companions (MPF), which in a stream cannot be told from further pictures: give the file by "
-        "name",
-        source->name);
-    source->lone = true;
+    WF_CHECK(source->origin != WF_FROM_STREAM, WF_DATA,
+             "%s: a JPEG with companions (MPF), which look like further pictures in a stream: name the file instead",
+             source->name);
+    source->single = true;
     return WF_OK;
 }
 
-static int start(job *j, wf_image *image)
+static int start_decoder(job *j, wf_image *image)
 {
     j_decompress_ptr jpeg = &j->jpeg;
     (void)jpeg_read_header(jpeg, TRUE);
@@ -155,7 +152,7 @@ static int start(job *j, wf_image *image)
     return WF_OK;
 }
 
-static int decode(job *j, wf_image *image)
+static int decode_rows(job *j, wf_image *image)
 {
     j_decompress_ptr jpeg = &j->jpeg;
     if (setjmp(j->failed))
@@ -165,7 +162,7 @@ static int decode(job *j, wf_image *image)
     jpeg->progress = &j->progress;
     jpeg->mem->max_memory_to_use = 1L << 30; /* coefficients of the largest picture in three colours take 0.8 GB */
     jpeg_save_markers(jpeg, JPEG_APP0 + 2, 4);
-    WF_TRY(start(j, image));
+    WF_TRY(start_decoder(j, image));
     size_t row = (size_t)image->W * (size_t)image->C;
     JSAMPROW inks = NULL;
     if (jpeg->out_color_space == JCS_CMYK)
@@ -176,7 +173,7 @@ static int decode(job *j, wf_image *image)
         if (inks)
             to_rgb(inks, image->W, jpeg->saw_Adobe_marker, to);
     }
-    (void)jpeg_finish_decompress(jpeg); /* up to the last byte of the picture, so that another may follow */
+    (void)jpeg_finish_decompress(jpeg); /* reads to the last byte of the picture, so that another may follow */
     wf_source_skip(j->source, j->lent - j->from.bytes_in_buffer);
     wf_image_spread(image);
     return WF_OK;
@@ -186,22 +183,22 @@ int wf_image_read_jpeg(wf_source *source, wf_image *image)
 {
     job j = {.source = source,
              .progress = {.progress_monitor = check_scans},
-             .from = {.init_source = nothing,
+             .from = {.init_source = do_nothing,
                       .fill_input_buffer = give_bytes,
                       .skip_input_data = pass_bytes,
                       .resync_to_restart = jpeg_resync_to_restart,
-                      .term_source = nothing}};
+                      .term_source = do_nothing}};
     j.jpeg.err = jpeg_std_error(&j.errors);
     j.jpeg.client_data = &j;
     j.errors.error_exit = give_up;
-    j.errors.emit_message = take_message;
-    int status = decode(&j, image);
+    j.errors.emit_message = handle_message;
+    int status = decode_rows(&j, image);
     jpeg_destroy_decompress(&j.jpeg);
     return status;
 }
 
-/* Up to the next marker that has contents or ends the picture. Before it may be a scan's data, in which 0xff is followed by
- * 0 or by a restart marker, and filler. */
+/* Cuts to the next marker that has contents or ends the picture. Before it may come filler, and the data of a scan, in
+ * which 0xff is followed by 0 or by a restart marker. */
 static int cut_to_marker(wf_source *source, wf_code *code, int *marker, bool *whole)
 {
     do {
@@ -220,7 +217,8 @@ static int cut_to_marker(wf_source *source, wf_code *code, int *marker, bool *wh
     return WF_OK;
 }
 
-/* SOI, then markers up to EOI: each u16 length, which counts itself, and contents; see ITU-T T.81, annex B. */
+/* Cuts SOI and all markers to EOI. A marker has a u16 length, which includes itself, and contents; see ITU-T T.81,
+ * annex B. */
 int wf_image_cut_jpeg(wf_source *source, wf_code *code)
 {
     enum { SOI = 0xd8, SOS = 0xda, START = 2, LENGTH = 2 };

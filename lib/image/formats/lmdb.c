@@ -1,5 +1,7 @@
-/* lmdb.c - pictures in an LMDB environment, one file's bytes a value, in the order of the keys: LSUN is kept so. The
- * file is judged by lmdb_check.h before liblmdb maps it. */
+/* lmdb.c - pictures in an LMDB environment, such as LSUN: each value is the bytes of a picture file, in the order of
+ * the keys
+ *
+ * lmdb_check.h checks the environment before liblmdb maps it. */
 #include <errno.h>
 #include <lmdb.h>
 #include <stdlib.h>
@@ -8,7 +10,7 @@
 #include "../format.h"
 #include "../../store/lmdb_check.h"
 
-/* A meta page: 16 bytes of header, of which two are flags, and the magic. */
+/* Recognises a meta page: 16 bytes of header, two of which are flags, and the magic. */
 bool wf_image_is_lmdb(const uint8_t *head, size_t n)
 {
     return n >= 24 && !memcmp(head + 10, "\x08\0", 2) && !memcmp(head + 16, "\xde\xc0\xef\xbe", 4);
@@ -19,10 +21,10 @@ typedef struct pictures {
     MDB_txn *txn;
     MDB_cursor *cursor;
     char *name;
-    MDB_val value; /* of the picture being read, in the map; what is left of it */
+    MDB_val value; /* the part not yet read of the picture's bytes, in the map */
 } pictures;
 
-static int lmdb_failed(const char *name, int code)
+static int fail_lmdb(const char *name, int code)
 {
     return wf_fail(code == ENOMEM ? WF_AGAIN : WF_DATA, "%s: LMDB: %s", name, mdb_strerror(code));
 }
@@ -37,7 +39,7 @@ static int fill_from_value(wf_source *source, uint8_t *to, size_t n, size_t *got
     return WF_OK;
 }
 
-/* The key as it is, or in hexadecimal when it is no text. */
+/* Names the item by its key, in hexadecimal unless all bytes are printable. */
 static int begin_value(wf_source *source, const char *name, MDB_val key)
 {
     enum { MAX_KEY = 511 };
@@ -56,11 +58,11 @@ static int advance_lmdb(wf_source *source, bool *more)
 {
     pictures *p = source->state;
     MDB_val key;
-    int code = mdb_cursor_get(p->cursor, &key, &p->value, MDB_NEXT); /* of a new cursor: the first */
+    int code = mdb_cursor_get(p->cursor, &key, &p->value, MDB_NEXT); /* the first, for a new cursor */
     *more = code == MDB_SUCCESS;
     if (code == MDB_NOTFOUND)
         return WF_OK;
-    return code ? lmdb_failed(p->name, code) : begin_value(source, p->name, key);
+    return code ? fail_lmdb(p->name, code) : begin_value(source, p->name, key);
 }
 
 static void close_lmdb(void *state)
@@ -84,7 +86,7 @@ static int open_pictures(pictures *p)
         code = mdb_dbi_open(p->txn, NULL, 0, &main);
     if (!code)
         code = mdb_cursor_open(p->txn, main, &p->cursor);
-    return code ? lmdb_failed(p->name, code) : WF_OK;
+    return code ? fail_lmdb(p->name, code) : WF_OK;
 }
 
 static int open_environment(pictures *p, FILE *file)
@@ -94,10 +96,10 @@ static int open_environment(pictures *p, FILE *file)
     int code = mdb_env_create(&p->env);
     if (!code)
         code = mdb_env_set_mapsize(p->env, info.bytes);
-    /* Without locks nothing is written beside the file, which may lie where nothing can be. */
+    /* MDB_NOLOCK: a lock file could not be created in a folder that cannot be written. */
     if (!code)
         code = mdb_env_open(p->env, p->name, MDB_RDONLY | MDB_NOSUBDIR | MDB_NOLOCK | MDB_NOTLS, 0);
-    return code ? lmdb_failed(p->name, code) : open_pictures(p);
+    return code ? fail_lmdb(p->name, code) : open_pictures(p);
 }
 
 int wf_image_open_lmdb(wf_source *parent, wf_source **out)
@@ -108,14 +110,14 @@ int wf_image_open_lmdb(wf_source *parent, wf_source **out)
     WF_CHECK(p, WF_AGAIN, "%s: out of memory", parent->name);
     p->name = strdup(parent->name);
     int status = p->name ? open_environment(p, parent->file) : wf_fail(WF_AGAIN, "%s: out of memory", parent->name);
-    /* Every value is there to be a picture: none is passed over. */
+    /* WF_FROM_PATH: every value must be a picture, none is passed over. */
     if (!status)
         status = wf_source_create(parent, parent->name, WF_FROM_PATH, out);
     if (status) {
         close_lmdb(p);
         return status;
     }
-    parent->lone = true;
+    parent->single = true;
     (*out)->state = p;
     (*out)->fill = fill_from_value;
     (*out)->advance = advance_lmdb;

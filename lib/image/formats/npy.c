@@ -1,6 +1,8 @@
-/* npy.c - NumPy's .npy, in and, of volumes, out (https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html): magic, version, the
- * length of a header, which is a Python dictionary of descr, fortran_order and shape, and the samples. What shapes are
- * taken for is said in image.h. */
+/* npy.c - NumPy's .npy: reads pictures and volumes, writes volumes
+ *
+ * https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html: magic, version, the length of a header, the
+ * header, which is a Python dictionary of descr, fortran_order and shape, and the samples. image.h lists how shapes are
+ * interpreted. */
 #include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -24,7 +26,7 @@ typedef struct header {
     int64_t shape[MAX_RANK]; /* of the first dimensions */
 } header;
 
-/* ---- the dictionary ------------------------------------------------------------------------------------------- */
+/* ---- the dictionary ---------------------------------------------------------------------------------------------- */
 
 static void skip_blanks(const char **at)
 {
@@ -32,7 +34,7 @@ static void skip_blanks(const char **at)
         ++*at;
 }
 
-static bool take(const char **at, char mark)
+static bool take_mark(const char **at, char mark)
 {
     skip_blanks(at);
     bool found = **at == mark;
@@ -40,7 +42,7 @@ static bool take(const char **at, char mark)
     return found;
 }
 
-/* 'text' or "text" */
+/* Parses 'text' or "text". */
 static bool take_text(const char **at, char to[MAX_TEXT])
 {
     skip_blanks(at);
@@ -66,26 +68,26 @@ static bool take_number(const char **at, int64_t *to)
     return *at > begin;
 }
 
-/* (), (3,) or (3, 4): a comma behind the last is as good as none. */
+/* Parses (), (3,) or (3, 4); a comma after the last number is optional. */
 static bool take_shape(const char **at, header *h)
 {
-    if (!take(at, '('))
+    if (!take_mark(at, '('))
         return false;
-    for (h->rank = 0; !take(at, ')'); h->rank++) {
+    for (h->rank = 0; !take_mark(at, ')'); h->rank++) {
         int64_t size;
         if (!take_number(at, &size))
             return false;
         if (h->rank < MAX_RANK)
             h->shape[h->rank] = size;
         skip_blanks(at);
-        if (!take(at, ',') && **at != ')')
+        if (!take_mark(at, ',') && **at != ')')
             return false;
     }
     return true;
 }
 
-/* A list of fields, whose texts hold no brackets in what NumPy writes. */
-static bool pass_list(const char **at)
+/* Skips a list of fields. NumPy writes no brackets into the strings in it. */
+static bool skip_list(const char **at)
 {
     int depth = 0;
     do {
@@ -108,7 +110,7 @@ static bool take_bool(const char **at, bool *to)
 static bool take_descr(const char **at, header *h)
 {
     skip_blanks(at);
-    return **at == '[' ? pass_list(at) : take_text(at, h->descr);
+    return **at == '[' ? skip_list(at) : take_text(at, h->descr);
 }
 
 static bool parse_header(const char *text, header *h)
@@ -116,12 +118,12 @@ static bool parse_header(const char *text, header *h)
     static const char *const keys[] = {"descr", "fortran_order", "shape"};
     unsigned seen = 0;
     *h = (header){0};
-    if (!take(&text, '{'))
+    if (!take_mark(&text, '{'))
         return false;
-    while (!take(&text, '}')) {
+    while (!take_mark(&text, '}')) {
         char key[MAX_TEXT];
         unsigned which = 0;
-        if (!take_text(&text, key) || !take(&text, ':'))
+        if (!take_text(&text, key) || !take_mark(&text, ':'))
             return false;
         while (which < 3 && strcmp(key, keys[which]))
             which++;
@@ -130,7 +132,7 @@ static bool parse_header(const char *text, header *h)
                     : which == 2 ? take_shape(&text, h)
                                  : false;
         skip_blanks(&text);
-        if (!good || seen >> which & 1 || (!take(&text, ',') && *text != '}'))
+        if (!good || seen >> which & 1 || (!take_mark(&text, ',') && *text != '}'))
             return false;
         seen |= 1u << which;
     }
@@ -138,9 +140,9 @@ static bool parse_header(const char *text, header *h)
     return !*text && seen == 7;
 }
 
-/* ---- what it means -------------------------------------------------------------------------------------------- */
+/* ---- shapes ------------------------------------------------------------------------------------------------------ */
 
-static void say_shape(const header *h, char to[128])
+static void format_shape(const header *h, char to[128])
 {
     int at = snprintf(to, 128, "[");
     for (int i = 0; i < h->rank && i < MAX_RANK; i++)
@@ -148,55 +150,59 @@ static void say_shape(const header *h, char to[128])
     snprintf(to + at, 128 - (size_t)at, "%s] of %s", h->rank > MAX_RANK ? ",..." : "", *h->descr ? h->descr : "fields");
 }
 
-static bool few(int64_t size)
+static bool is_channels(int64_t size)
 {
     return size >= 1 && size <= WF_MAX_CHANNELS;
 }
 
-/* Sides of the flat pictures of downsampled ImageNet and CIFAR: rows of side * side * 3. */
+/* Side of a flat picture of CIFAR or downsampled ImageNet, from its row of side * side * 3 samples; 0 for other
+ * rows. */
 static int64_t flat_side(int64_t row)
 {
     return row == 3072 ? 32 : row == 12288 ? 64 : 0;
 }
 
 /* 2 dimensions: flat pictures or a grey one. 3: a picture [H,W,C], or grey ones. 4: [N,H,W,C] or [N,C,H,W]. */
-static int choose_layout(const wf_source *source, const header *h, wf_array *a)
+static int choose_pictures(const wf_source *source, const header *h, wf_array *a, int64_t *count)
 {
     const int64_t *s = h->shape;
     int64_t side = flat_side(s[1]);
     char shape[128];
-    say_shape(h, shape);
+    format_shape(h, shape);
     if (h->rank == 2 && side)
-        *a = (wf_array){.left = s[0], .H = side, .W = side, .C = 3, .planar = true};
+        *a = (wf_array){.H = side, .W = side, .C = 3, .planar = true};
     else if (h->rank == 2)
-        *a = (wf_array){.left = 1, .H = s[0], .W = s[1], .C = 1};
-    else if (h->rank == 3 && few(s[2]))
-        *a = (wf_array){.left = 1, .H = s[0], .W = s[1], .C = s[2]};
+        *a = (wf_array){.H = s[0], .W = s[1], .C = 1};
+    else if (h->rank == 3 && is_channels(s[2]))
+        *a = (wf_array){.H = s[0], .W = s[1], .C = s[2]};
     else if (h->rank == 3) {
-        WF_CHECK(!few(s[0]) || s[0] == 1, WF_DATA,
+        WF_CHECK(!is_channels(s[0]) || s[0] == 1, WF_DATA,
                  "%s: NumPy array %s may be one picture [C,H,W] or grey ones [N,H,W]: save it with 4 dimensions",
                  source->name, shape);
-        *a = (wf_array){.left = s[0], .H = s[1], .W = s[2], .C = 1};
-    } else if (few(s[3]))
-        *a = (wf_array){.left = s[0], .H = s[1], .W = s[2], .C = s[3]};
+        *a = (wf_array){.H = s[1], .W = s[2], .C = 1};
+    } else if (is_channels(s[3]))
+        *a = (wf_array){.H = s[1], .W = s[2], .C = s[3]};
     else
-        *a = (wf_array){.left = s[0], .C = s[1], .H = s[2], .W = s[3], .planar = true};
-    WF_CHECK(a->left, WF_DATA, "%s: NumPy array %s holds no picture", source->name, shape);
+        *a = (wf_array){.C = s[1], .H = s[2], .W = s[3], .planar = true};
+    *count = (h->rank == 2 && !side) || (h->rank == 3 && is_channels(s[2])) ? 1 : s[0];
+    WF_CHECK(*count, WF_DATA, "%s: NumPy array %s has 0 pictures, want 1 or more", source->name, shape);
     return WF_OK;
 }
 
 /* 3 dimensions: a volume; 4: one [D,H,W,C], or [N,D,H,W]; 5: [N,D,H,W,C]. */
-static int choose_volumes(const wf_source *source, const header *h, wf_array *a)
+static int choose_volumes(const wf_source *source, const header *h, wf_array *a, int64_t *count)
 {
     const int64_t *s = h->shape;
-    bool colours = h->rank == 5 || (h->rank == 4 && few(s[3])), many = h->rank == 5 || (h->rank == 4 && !colours);
+    bool colours = h->rank == 5 || (h->rank == 4 && is_channels(s[3]));
+    bool many = h->rank == 5 || (h->rank == 4 && !colours);
     char shape[128];
-    say_shape(h, shape);
+    format_shape(h, shape);
     WF_CHECK(h->rank >= 3, WF_DATA, "%s: NumPy array %s, want volumes of 3 to 5 dimensions", source->name, shape);
     s += many;
-    *a = (wf_array){.left = many ? h->shape[0] : 1, .D = s[0], .W = s[2], .C = colours ? s[3] : 1};
-    WF_CHECK(a->left > 0 && s[0] > 0 && s[0] <= WF_MAX_SIDE && s[1] > 0 && WF_MUL(s[0], s[1], &a->H), WF_DATA,
-             "%s: NumPy array %s holds no volume, or too large a one", source->name, shape);
+    *a = (wf_array){.D = s[0], .W = s[2], .C = colours ? s[3] : 1};
+    *count = many ? h->shape[0] : 1;
+    WF_CHECK(*count > 0 && s[0] > 0 && s[0] <= WF_MAX_SIDE && s[1] > 0 && WF_MUL(s[0], s[1], &a->H), WF_DATA,
+             "%s: NumPy array %s, want volumes of 1 to %d slices and 1 or more rows", source->name, shape, WF_MAX_SIDE);
     return WF_OK;
 }
 
@@ -217,42 +223,33 @@ static int read_header(wf_source *source, header *h)
     return WF_OK;
 }
 
-static int begin(wf_source *source)
+int wf_image_begin_npy(wf_source *source, const wf_images_options *options, wf_series **series)
 {
     header h;
     wf_array array;
+    int64_t count = 0;
+    *series = NULL;
     WF_TRY(read_header(source, &h));
     bool byte = !strcmp(h.descr, "|u1"), big_endian = !strcmp(h.descr, ">u2");
     if ((!byte && !big_endian && strcmp(h.descr, "<u2")) || h.rank < 2 ||
-        h.rank > (source->volumes ? MAX_RANK : MAX_RANK - 1)) {
+        h.rank > (options->volumes ? MAX_RANK : MAX_RANK - 1)) {
         char shape[128], what[256];
-        say_shape(&h, shape);
+        format_shape(&h, shape);
         snprintf(what, sizeof what, "NumPy array %s, want pictures: |u1, <u2 or >u2 of 2 to 4 dimensions, or volumes",
                  shape);
-        return wf_image_no_pictures(source, what);
+        return wf_image_not_image(source, what);
     }
     WF_CHECK(!h.fortran_order, WF_DATA, "%s: NumPy array in Fortran order: save numpy.ascontiguousarray of it",
              source->name);
-    WF_TRY(source->volumes ? choose_volumes(source, &h, &array) : choose_layout(source, &h, &array));
+    WF_TRY(options->volumes ? choose_volumes(source, &h, &array, &count) : choose_pictures(source, &h, &array, &count));
     array.bytes = byte ? 1 : 2;
     array.big_endian = big_endian;
-    source->array = array;
-    return WF_OK;
+    return wf_image_begin_array(source, count, &array, series);
 }
 
-int wf_image_read_npy(wf_source *source, wf_image *image)
-{
-    if (!source->array.left) {
-        WF_TRY(begin(source));
-        if (source->beside)
-            return WF_OK;
-    }
-    return wf_image_read_array(source, image);
-}
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
 
-/* ---- writing -------------------------------------------------------------------------------------------------- */
-
-/* The header's length makes the samples begin at a multiple of 64. */
+/* Pads the header with blanks, so that the samples begin at a multiple of 64 bytes. */
 static bool write_header(FILE *file, const wf_image *image, bool bytes)
 {
     char text[256], colours[16] = "";

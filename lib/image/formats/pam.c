@@ -1,4 +1,4 @@
-/* pam.c - PAM, the netpbm format of any number of channels: https://netpbm.sourceforge.net/doc/pam.html */
+/* pam.c - PAM, the netpbm format for any number of channels (https://netpbm.sourceforge.net/doc/pam.html) */
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +21,8 @@ static int read_line(wf_source *source, char line[MAX_LINE])
         WF_CHECK(byte != -1, WF_DATA, "%s: cut off inside the PAM header", source->name);
         if (byte == '\n')
             break;
-        WF_CHECK(n < MAX_LINE - 1, WF_DATA, "%s: PAM header line of over %d bytes", source->name, MAX_LINE - 1);
+        WF_CHECK(n < MAX_LINE - 1, WF_DATA, "%s: PAM header line of over %d bytes, want fewer", source->name,
+                 MAX_LINE - 1);
         line[n++] = (char)byte;
     }
     line[n] = '\0';
@@ -34,8 +35,8 @@ static const struct field {
     long limit;
 } fields[FIELDS] = {{"WIDTH", WF_MAX_SIDE}, {"HEIGHT", WF_MAX_SIDE}, {"DEPTH", WF_MAX_CHANNELS}, {"MAXVAL", 65535}};
 
-/* A line is a keyword and, but for ENDHDR and comments, a value. TUPLTYPE only names what DEPTH says. */
-static int take_line(const wf_source *source, const char *line, int64_t values[FIELDS])
+/* Parses a line, which has a keyword and, unless it is ENDHDR or a comment, a value. TUPLTYPE adds nothing to DEPTH. */
+static int parse_line(const wf_source *source, const char *line, int64_t values[FIELDS])
 {
     for (int i = 0; i < FIELDS; i++) {
         size_t n = strlen(fields[i].name);
@@ -51,8 +52,8 @@ static int take_line(const wf_source *source, const char *line, int64_t values[F
         values[i] = value;
         return WF_OK;
     }
-    WF_CHECK(!*line || *line == '#' || !strncmp(line, "TUPLTYPE", 8), WF_DATA, "%s: PAM header has \"%.40s\"",
-             source->name, line);
+    WF_CHECK(!*line || *line == '#' || !strncmp(line, "TUPLTYPE", 8), WF_DATA,
+             "%s: PAM header has \"%.40s\", want a known keyword", source->name, line);
     return WF_OK;
 }
 
@@ -62,11 +63,11 @@ int wf_image_read_pam(wf_source *source, wf_image *image)
     int64_t values[FIELDS] = {0};
     WF_TRY(read_line(source, line)); /* the magic */
     for (int lines = 0;; lines++) {
-        WF_CHECK(lines < MAX_LINES, WF_DATA, "%s: PAM header of over %d lines", source->name, MAX_LINES);
+        WF_CHECK(lines < MAX_LINES, WF_DATA, "%s: PAM header of over %d lines, want fewer", source->name, MAX_LINES);
         WF_TRY(read_line(source, line));
         if (!strcmp(line, "ENDHDR"))
             break;
-        WF_TRY(take_line(source, line, values));
+        WF_TRY(parse_line(source, line, values));
     }
     for (int i = 0; i < FIELDS; i++)
         WF_CHECK(values[i], WF_DATA, "%s: PAM header has no %s", source->name, fields[i].name);

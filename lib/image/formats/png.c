@@ -13,19 +13,19 @@ bool wf_image_is_png(const uint8_t *head, size_t n)
     return n >= 8 && !memcmp(head, "\x89PNG\r\n\x1a\n", 8);
 }
 
-/* What survives libpng's longjmp lives here and not in local variables. */
+/* State that must survive libpng's longjmp, which local variables do not. */
 typedef struct job {
     png_structp png;
     png_infop info;
     const char *name;
-    wf_source *source;     /* reading */
-    wf_png_stored *stored; /* the same, its pixels decompressed, or NULL */
-    FILE *file;            /* writing */
-    uint8_t *row;          /* owned */
-    int status;            /* set before every longjmp */
+    wf_source *source;         /* reading */
+    wf_png_inflated *inflated; /* the same file with its pixels decompressed; or NULL */
+    FILE *file;                /* writing */
+    uint8_t *row;              /* owned */
+    int status;                /* set before every longjmp */
 } job;
 
-static void failed(png_structp png, png_const_charp message)
+static void give_up(png_structp png, png_const_charp message)
 {
     job *j = png_get_error_ptr(png);
     j->status = wf_fail(j->source ? WF_DATA : WF_INTERNAL, "%s: %s: %s", j->name,
@@ -33,8 +33,8 @@ static void failed(png_structp png, png_const_charp message)
     png_longjmp(png, 1);
 }
 
-/* Oddities that libpng can read over, such as a wrong checksum of a comment. */
-static void warned(png_structp png, png_const_charp message)
+/* Ignores oddities that do not affect pixels, such as a wrong checksum of a comment. */
+static void ignore_warning(png_structp png, png_const_charp message)
 {
     (void)png;
     (void)message;
@@ -43,15 +43,17 @@ static void warned(png_structp png, png_const_charp message)
 static void give_bytes(png_structp png, png_bytep to, size_t n)
 {
     job *j = png_get_io_ptr(png);
-    if (j->stored)
-        j->status = wf_png_stored_read(j->stored, to, n) ? WF_OK : wf_fail(WF_DATA, "%s: cut off", j->name);
+    if (j->inflated)
+        j->status = wf_png_inflated_read(j->inflated, to, n)
+                        ? WF_OK
+                        : wf_fail(WF_DATA, "%s: cut off: the PNG has no end", j->name);
     else
         j->status = wf_source_read(j->source, to, n);
     if (j->status)
         png_longjmp(png, 1);
 }
 
-/* Asks for samples as they are, 8 or 16 bits of the machine's byte order, and returns the number of passes. */
+/* Requests samples of 8 or 16 bits in the machine's byte order, without conversion. Returns the number of passes. */
 static int set_transforms(const job *j)
 {
     png_set_expand(j->png); /* palette to RGB, fewer bits to 8, a transparent colour to alpha */
@@ -62,13 +64,13 @@ static int set_transforms(const job *j)
     return passes;
 }
 
-static void widen(const uint8_t *from, size_t n, uint16_t *to)
+static void widen_bytes(const uint8_t *from, size_t n, uint16_t *to)
 {
     for (size_t i = 0; i < n; i++)
         to[i] = from[i];
 }
 
-/* Whole rows, one after the other. */
+/* Reads rows that are not interlaced. */
 static void read_rows(job *j, wf_image *image, size_t bytes)
 {
     size_t samples = (size_t)image->W * (size_t)image->C;
@@ -76,12 +78,12 @@ static void read_rows(job *j, wf_image *image, size_t bytes)
         uint16_t *row = image->pixels + (size_t)y * samples;
         png_read_row(j->png, image->bits == 8 ? j->row : (uint8_t *)row, NULL);
         if (image->bits == 8)
-            widen(j->row, bytes, row);
+            widen_bytes(j->row, bytes, row);
     }
 }
 
-/* Rows that become whole in the last of several passes, so that all of them are kept: bytes in the upper half of their
- * room, to be widened upwards. */
+/* Reads interlaced rows, which are complete after the last pass, so all rows are kept. Samples of 8 bits go to the
+ * upper half of the pixels' memory and are widened at the end. */
 static void read_passes(job *j, wf_image *image, size_t bytes, int passes)
 {
     size_t samples = (size_t)image->H * (size_t)image->W * (size_t)image->C;
@@ -93,23 +95,23 @@ static void read_passes(job *j, wf_image *image, size_t bytes, int passes)
         wf_image_spread(image);
 }
 
-/* Whether checksums of pixels are looked at, which was done where those are stored. */
-static void check_pixels(const job *j, bool check)
+/* Turns checksums of chunks on or off. They are off for pixels that wf_png_inflate has checked already. */
+static void set_checksums(const job *j, bool check)
 {
-    if (j->stored)
+    if (j->inflated)
         png_set_crc_action(j->png, check ? PNG_CRC_DEFAULT : PNG_CRC_QUIET_USE, PNG_CRC_NO_CHANGE);
 }
 
-static int decode(job *j, wf_image *image)
+static int decode_picture(job *j, wf_image *image)
 {
     if (setjmp(png_jmpbuf(j->png)))
         return j->status;
     png_set_read_fn(j->png, j, give_bytes);
     png_set_user_limits(j->png, WF_MAX_SIDE, WF_MAX_SIDE);
     png_set_chunk_malloc_max(j->png, 1 << 20);
-    /* Pixels are taken as stored: colour profiles, gamma and texts are not even parsed. */
+    /* Pixels are not converted: colour profiles, gamma and texts are not parsed. */
     png_set_keep_unknown_chunks(j->png, PNG_HANDLE_CHUNK_NEVER, NULL, -1);
-    if (j->stored)
+    if (j->inflated)
         png_set_option(j->png, PNG_IGNORE_ADLER32, PNG_OPTION_ON);
     png_read_info(j->png, j->info);
     int passes = set_transforms(j);
@@ -120,42 +122,42 @@ static int decode(job *j, wf_image *image)
              "%s: PNG rows of %zu bytes", j->name, bytes);
     j->row = malloc(bytes);
     WF_CHECK(j->row, WF_AGAIN, "%s: out of memory", j->name);
-    check_pixels(j, false);
+    set_checksums(j, false);
     if (passes == 1)
         read_rows(j, image, bytes);
     else
         read_passes(j, image, bytes, passes);
-    check_pixels(j, true);
-    png_read_end(j->png, NULL); /* up to the last byte of IEND, so that another picture may follow */
+    set_checksums(j, true);
+    png_read_end(j->png, NULL); /* reads to the last byte of IEND, so that another picture may follow */
     return WF_OK;
 }
 
-static int read_png(wf_source *source, wf_png_stored *stored, wf_image *image)
+static int read_png(wf_source *source, wf_png_inflated *inflated, wf_image *image)
 {
-    job j = {.name = source->name, .source = source, .stored = stored};
-    j.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &j, failed, warned);
+    job j = {.name = source->name, .source = source, .inflated = inflated};
+    j.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &j, give_up, ignore_warning);
     WF_CHECK(j.png, WF_AGAIN, "%s: cannot start libpng", source->name);
     j.info = png_create_info_struct(j.png);
-    int status = j.info ? decode(&j, image) : wf_fail(WF_AGAIN, "%s: out of memory", source->name);
+    int status = j.info ? decode_picture(&j, image) : wf_fail(WF_AGAIN, "%s: out of memory", source->name);
     png_destroy_read_struct(&j.png, &j.info, NULL);
     free(j.row);
     return status;
 }
 
-/* Where something is not as it should be, it is libpng that tells what, from the bytes as they are. */
+/* Falls back to libpng alone on any irregularity, so that libpng reports what is wrong. */
 int wf_image_read_png(wf_source *source, wf_image *image)
 {
-    wf_png_stored stored;
-    if (source->code && wf_png_store(source->code, &stored)) {
-        int status = read_png(source, &stored, image);
-        wf_png_stored_clear(&stored);
+    wf_png_inflated inflated;
+    if (source->code && wf_png_inflate(source->code, &inflated)) {
+        int status = read_png(source, &inflated, image);
+        wf_png_inflated_clear(&inflated);
         if (!status)
             return WF_OK;
     }
     return read_png(source, NULL, image);
 }
 
-/* Signature, then chunks: u32 length, four letters, data, u32 CRC, up to IEND. */
+/* Cuts the signature and all chunks to IEND. A chunk is u32 length | four letters | data | u32 CRC. */
 int wf_image_cut_png(wf_source *source, wf_code *code)
 {
     enum { SIGNATURE = 8, HEADER = 8, CRC = 4 };
@@ -173,7 +175,7 @@ int wf_image_cut_png(wf_source *source, wf_code *code)
     return WF_OK;
 }
 
-static void take_bytes(png_structp png, png_bytep from, size_t n)
+static void write_bytes(png_structp png, png_bytep from, size_t n)
 {
     job *j = png_get_io_ptr(png);
     errno = 0;
@@ -188,7 +190,7 @@ static void flush_nothing(png_structp png)
     (void)png; /* the caller flushes and checks its file */
 }
 
-static int encode(job *j, const wf_image *image)
+static int encode_picture(job *j, const wf_image *image)
 {
     static const int types[] = {0, PNG_COLOR_TYPE_GRAY, PNG_COLOR_TYPE_GRAY_ALPHA, PNG_COLOR_TYPE_RGB,
                                 PNG_COLOR_TYPE_RGB_ALPHA};
@@ -197,7 +199,7 @@ static int encode(job *j, const wf_image *image)
     int depth = image->bits > 8 ? 16 : 8;
     uint32_t from = (1u << image->bits) - 1, to = (1u << depth) - 1;
     size_t samples = (size_t)image->W * (size_t)image->C;
-    png_set_write_fn(j->png, j, take_bytes, flush_nothing);
+    png_set_write_fn(j->png, j, write_bytes, flush_nothing);
     png_set_user_limits(j->png, WF_MAX_SIDE, WF_MAX_SIDE);
     png_set_IHDR(j->png, j->info, (png_uint_32)image->W, (png_uint_32)image->H, depth, types[image->C],
                  PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
@@ -224,9 +226,9 @@ int wf_image_write_png(FILE *file, const char *name, const wf_image *image)
     job j = {.name = name, .file = file};
     j.row = malloc((size_t)image->W * (size_t)image->C * 2);
     WF_CHECK(j.row, WF_AGAIN, "%s: out of memory", name);
-    j.png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &j, failed, warned);
+    j.png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &j, give_up, ignore_warning);
     j.info = j.png ? png_create_info_struct(j.png) : NULL;
-    int status = j.info ? encode(&j, image) : wf_fail(WF_AGAIN, "%s: cannot start libpng", name);
+    int status = j.info ? encode_picture(&j, image) : wf_fail(WF_AGAIN, "%s: cannot start libpng", name);
     png_destroy_write_struct(&j.png, &j.info);
     free(j.row);
     return status;

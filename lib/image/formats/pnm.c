@@ -1,4 +1,4 @@
-/* pnm.c - PBM, PGM and PPM, binary (P4 to P6) and plain (P1 to P3): https://netpbm.sourceforge.net/doc */
+/* pnm.c - PBM, PGM and PPM, binary (P4 to P6) and plain (P1 to P3) (https://netpbm.sourceforge.net/doc) */
 #include <ctype.h>
 
 #include "../format.h"
@@ -13,11 +13,11 @@ int wf_image_maxval_bits(int64_t maxval)
     int bits = 8;
     while (((int64_t)1 << bits) - 1 < maxval)
         bits++;
-    /* 0..1000 is no whole number of bits: spread it over 16 so that no two values meet. */
+    /* 0..1000 is not a whole number of bits: it is scaled to 16 bits, where no two values coincide. */
     return bits > 8 && ((int64_t)1 << bits) - 1 != maxval ? 16 : bits;
 }
 
-/* The next byte that is not white space or in a comment, or -1. */
+/* Reads the next byte outside white space and comments; -1 at the end. */
 static int next_mark(wf_source *source, int *byte)
 {
     bool comment = false;
@@ -28,7 +28,7 @@ static int next_mark(wf_source *source, int *byte)
     return WF_OK;
 }
 
-/* A decimal number of at most `limit`, and the one byte of white space behind it. */
+/* Reads a decimal number of at most `limit` and the one byte of white space after it. */
 static int read_number(wf_source *source, const char *what, int64_t limit, int64_t *value)
 {
     int byte;
@@ -36,8 +36,8 @@ static int read_number(wf_source *source, const char *what, int64_t limit, int64
     WF_TRY(next_mark(source, &byte));
     WF_CHECK(byte != -1, WF_DATA, "%s: cut off: the PNM %s is missing", source->name, what);
     do {
-        WF_CHECK(byte != -1 && isdigit(byte), WF_DATA, "%s: byte 0x%02x in the PNM %s", source->name, byte & 0xff,
-                 what);
+        WF_CHECK(byte != -1 && isdigit(byte), WF_DATA, "%s: byte 0x%02x in the PNM %s, want a digit", source->name,
+                 byte & 0xff, what);
         number = number * 10 + (byte - '0');
         WF_CHECK(number <= limit, WF_DATA, "%s: PNM %s is over %lld", source->name, what, (long long)limit);
         WF_TRY(wf_source_byte(source, &byte));
@@ -52,7 +52,7 @@ int wf_image_read_samples(wf_source *source, wf_image *image, int64_t H, int64_t
     uint32_t top = (1u << bits) - 1;
     WF_TRY(wf_image_reserve(image, source->name, H, W, C, bits));
     size_t n = (size_t)(H * W * C), size = maxval > 255 ? 2 : 1;
-    /* The bytes go to the end of the array that they are then spread over, so none is overwritten before its turn. */
+    /* Bytes are read to the end of the array and then spread over it, so that none is overwritten before it is read. */
     const uint8_t *bytes = (uint8_t *)image->pixels + n * (2 - size);
     WF_TRY(wf_source_read(source, (uint8_t *)image->pixels + n * (2 - size), n * size));
     for (size_t i = 0; i < n; i++) {
@@ -69,13 +69,13 @@ static int read_bits(wf_source *source, wf_image *image, int64_t H, int64_t W)
     WF_TRY(wf_image_reserve(image, source->name, H, W, 1, 8));
     for (int64_t y = 0; y < H; y++) {
         WF_TRY(wf_source_read(source, row, (size_t)(W + 7) / 8));
-        for (int64_t x = 0; x < W; x++) /* a one is black */
+        for (int64_t x = 0; x < W; x++) /* 1 is black */
             image->pixels[y * W + x] = row[x / 8] & (0x80 >> x % 8) ? 0 : 255;
     }
     return WF_OK;
 }
 
-/* White space behind a plain picture does not begin another one. */
+/* Skips white space after a plain picture, which does not begin another picture. */
 static int skip_space(wf_source *source)
 {
     const uint8_t *bytes;
@@ -94,7 +94,7 @@ static int read_plain(wf_source *source, wf_image *image, int64_t H, int64_t W, 
     WF_TRY(wf_image_reserve(image, source->name, H, W, C, bits));
     for (int64_t i = 0; i < H * W * C; i++) {
         int64_t v;
-        if (bitmap) { /* digits need not be apart */
+        if (bitmap) { /* digits without white space between them */
             int byte;
             WF_TRY(next_mark(source, &byte));
             WF_CHECK(byte == '0' || byte == '1', WF_DATA, "%s: want 0 or 1 for each of %lldx%lld pixels", source->name,
@@ -119,7 +119,7 @@ int wf_image_read_pnm(wf_source *source, wf_image *image)
     WF_TRY(read_number(source, "height", WF_MAX_SIDE, &H));
     if (!bitmap)
         WF_TRY(read_number(source, "MAXVAL", 65535, &maxval));
-    WF_CHECK(maxval > 0, WF_DATA, "%s: PNM MAXVAL is 0", source->name);
+    WF_CHECK(maxval > 0, WF_DATA, "%s: PNM MAXVAL is 0, want 1 to 65535", source->name);
     if (plain)
         return read_plain(source, image, H, W, C, maxval, bitmap);
     if (bitmap)

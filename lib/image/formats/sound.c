@@ -1,5 +1,6 @@
-/* sound.c - sounds by libsndfile: WAV, FLAC and AIFF of 8 or 16 bits in, WAV out. A sound is a picture of one row, its
- * channels are colours; samples are told from the lowest, 0, on. */
+/* sound.c - sounds by libsndfile: reads WAV, FLAC and AIFF of 8 or 16 bits, writes WAV
+ *
+ * A sound becomes a picture of one row, its channels the colours. Sample 0 is the lowest value, not silence. */
 #include <sndfile.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,17 +9,20 @@
 #include "../../base/file.h"
 #include "../format.h"
 
-/* What writers that cannot go back to the header say in it: ffmpeg of a WAV; sox of an AIFF, at least. */
+/* Sizes that a writer puts into a header which it cannot complete later: ffmpeg into WAV; sox into AIFF, this or
+ * more. */
 enum { HEAD = 12, STREAMED_RIFF = 0xffffffff, STREAMED_AIFF = 0x7f000000 };
 
-/* One file, all of its bytes in memory, and how far it has been read. */
-struct wf_sound {
+/* One sound, all bytes of its file in memory, and how far it has been read. */
+typedef struct sound {
+    wf_series series; /* first, so that a pointer to either is a pointer to both */
     SNDFILE *file;
     SF_INFO info;
     wf_code code;
     sf_count_t at; /* byte */
     int bits;
-};
+    int64_t length; /* samples of a piece */
+} sound;
 
 static bool is_riff(const uint8_t *head)
 {
@@ -35,25 +39,25 @@ bool wf_image_is_sound(const uint8_t *head, size_t n)
     return n >= HEAD && (is_riff(head) || is_aiff(head) || !memcmp(head, "fLaC", 4));
 }
 
-/* -- a file in memory, for libsndfile ----------------------------------------------------------------------------------- */
+/* -- a file in memory, for libsndfile ------------------------------------------------------------------------------ */
 
-static sf_count_t length_of(void *sound)
+static sf_count_t length_of(void *user)
 {
-    return (sf_count_t)((struct wf_sound *)sound)->code.size;
+    return (sf_count_t)((sound *)user)->code.size;
 }
 
-static sf_count_t seek(sf_count_t offset, int whence, void *sound)
+static sf_count_t seek_byte(sf_count_t offset, int whence, void *user)
 {
-    struct wf_sound *s = sound;
+    sound *s = user;
     sf_count_t from = whence == SEEK_SET ? 0 : whence == SEEK_CUR ? s->at : length_of(s);
     if (from + offset < 0 || from + offset > length_of(s))
         return -1;
     return s->at = from + offset;
 }
 
-static sf_count_t take(void *to, sf_count_t n, void *sound)
+static sf_count_t read_bytes(void *to, sf_count_t n, void *user)
 {
-    struct wf_sound *s = sound;
+    sound *s = user;
     sf_count_t left = length_of(s) - s->at;
     n = n < left ? n : left;
     memcpy(to, s->code.bytes + s->at, (size_t)n);
@@ -61,25 +65,24 @@ static sf_count_t take(void *to, sf_count_t n, void *sound)
     return n;
 }
 
-static sf_count_t tell(void *sound)
+static sf_count_t position_of(void *user)
 {
-    return ((struct wf_sound *)sound)->at;
+    return ((sound *)user)->at;
 }
 
-/* -- reading ------------------------------------------------------------------------------------------------------------ */
+/* -- reading ------------------------------------------------------------------------------------------------------- */
 
-void wf_sound_close(struct wf_sound *sound)
+static void close_sound(wf_series *series)
 {
-    if (!sound)
-        return;
-    if (sound->file)
-        sf_close(sound->file);
-    free(sound->code.bytes);
-    free(sound);
+    sound *s = (sound *)series;
+    if (s->file)
+        sf_close(s->file);
+    free(s->code.bytes);
+    free(s);
 }
 
-/* As many bytes as its header says; where that says nothing, all that there are. */
-static int take_bytes(wf_source *source, wf_code *code)
+/* Reads the bytes that the header announces, or all that exist if it announces none. */
+static int take_file(wf_source *source, wf_code *code)
 {
     const uint8_t *head;
     size_t have;
@@ -88,11 +91,12 @@ static int take_bytes(wf_source *source, wf_code *code)
     const uint8_t *n = head + 4;
     size_t little = n[0] | (size_t)n[1] << 8 | (size_t)n[2] << 16 | (size_t)n[3] << 24;
     size_t big = n[3] | (size_t)n[2] << 8 | (size_t)n[1] << 16 | (size_t)n[0] << 24;
-    bool said = is_aiff(head) ? big < STREAMED_AIFF : is_riff(head) && little != STREAMED_RIFF;
-    size_t want = !said ? WF_MAX_CODE : 8 + (is_aiff(head) ? big : little);
+    bool known = is_aiff(head) ? big < STREAMED_AIFF : is_riff(head) && little != STREAMED_RIFF;
+    size_t want = !known ? WF_MAX_CODE : 8 + (is_aiff(head) ? big : little);
     WF_TRY(wf_code_take(code, source, want, &whole));
-    WF_CHECK(code->size < WF_MAX_CODE, WF_DATA, "%s: a sound of %d bytes or more", source->name, WF_MAX_CODE);
-    WF_CHECK(whole || !said, WF_DATA, "%s: cut off after %zu of %zu bytes", source->name, code->size, want);
+    WF_CHECK(code->size < WF_MAX_CODE, WF_DATA, "%s: a sound of %d bytes or more, want fewer", source->name,
+             WF_MAX_CODE);
+    WF_CHECK(whole || !known, WF_DATA, "%s: cut off after %zu of %zu bytes", source->name, code->size, want);
     return WF_OK;
 }
 
@@ -108,22 +112,22 @@ static int bits_of(int format)
     return 0;
 }
 
-static int open_bytes(const wf_source *source, struct wf_sound *s)
+static int open_bytes(const wf_source *source, sound *s)
 {
-    SF_VIRTUAL_IO memory = {.get_filelen = length_of, .seek = seek, .read = take, .tell = tell};
+    SF_VIRTUAL_IO memory = {.get_filelen = length_of, .seek = seek_byte, .read = read_bytes, .tell = position_of};
     s->at = 0;
     s->file = sf_open_virtual(&memory, SFM_READ, &s->info, s);
     WF_CHECK(s->file, WF_DATA, "%s: damaged sound: %s", source->name, sf_strerror(NULL));
     return WF_OK;
 }
 
-/* A FLAC from a pipe does not say how many samples it has: read once, they are counted. */
-static int count_frames(const wf_source *source, struct wf_sound *s)
+/* Counts the samples by reading them once: a FLAC written to a pipe does not state their number. */
+static int count_frames(const wf_source *source, sound *s)
 {
     short some[4096];
     sf_count_t frames = 0, got;
-    WF_CHECK(s->info.channels <= (int)(sizeof some / sizeof *some), WF_DATA, "%s: %d channels", source->name,
-             s->info.channels);
+    WF_CHECK(s->info.channels <= (int)(sizeof some / sizeof *some), WF_DATA, "%s: %d channels, want 1 to %d",
+             source->name, s->info.channels, WF_MAX_CHANNELS);
     while ((got = sf_readf_short(s->file, some, (sf_count_t)(sizeof some / sizeof *some) / s->info.channels)) > 0)
         frames += got;
     WF_CHECK(!sf_error(s->file), WF_DATA, "%s: damaged sound: %s", source->name, sf_strerror(s->file));
@@ -133,66 +137,66 @@ static int count_frames(const wf_source *source, struct wf_sound *s)
     return WF_OK;
 }
 
-static int open_sound(wf_source *source, struct wf_sound *s)
+static int open_sound(wf_source *source, sound *s)
 {
-    WF_TRY(take_bytes(source, &s->code));
+    WF_TRY(take_file(source, &s->code));
     WF_TRY(open_bytes(source, s));
     if (s->info.frames == SF_COUNT_MAX)
         WF_TRY(count_frames(source, s));
     s->bits = bits_of(s->info.format);
     WF_CHECK(s->bits, WF_DATA, "%s: samples that are not whole numbers of 8 or 16 bits: convert them, as by sox -b 16",
              source->name);
-    WF_CHECK(s->info.samplerate > 0 && s->info.samplerate <= WF_MAX_RATE, WF_DATA, "%s: %d samples a second",
-             source->name, s->info.samplerate);
+    WF_CHECK(s->info.samplerate > 0 && s->info.samplerate <= WF_MAX_RATE, WF_DATA,
+             "%s: %d samples a second, want 1 to %d", source->name, s->info.samplerate, WF_MAX_RATE);
     return WF_OK;
 }
 
-static int begin(wf_source *source)
+/* libsndfile gives samples of 8 bits as the highest of 16. */
+static int read_piece(wf_series *series, wf_source *source, wf_image *image)
 {
-    struct wf_sound *s = calloc(1, sizeof *s);
-    WF_CHECK(s, WF_AGAIN, "%s: out of memory", source->name);
-    wf_sound_close(source->sound);
-    source->sound = s;
-    WF_TRY(open_sound(source, s));
-    int64_t frames = s->info.frames, length = source->length ? source->length : frames;
-    WF_CHECK(frames >= 1 && frames >= length, WF_DATA, "%s: a sound of %lld samples, want %lld or more", source->name,
-             (long long)frames, (long long)(length ? length : 1));
-    WF_CHECK(length <= WF_MAX_SIDE, WF_DATA, "%s: a sound of %lld samples, want at most %d: cut it, by --length",
-             source->name, (long long)length, WF_MAX_SIDE);
-    source->array = (wf_array){.left = frames / length, .H = 1, .W = length, .C = s->info.channels};
-    source->rest = frames % length;
-    return WF_OK;
-}
-
-/* libsndfile gives 8 bits as the highest of 16. */
-static int read_piece(const wf_source *source, wf_image *image)
-{
-    const struct wf_sound *s = source->sound;
-    const wf_array *a = &source->array;
-    WF_TRY(wf_image_reserve(image, source->name, a->H, a->W, a->C, s->bits));
+    const sound *s = (const sound *)series;
+    WF_TRY(wf_image_reserve(image, source->name, 1, s->length, s->info.channels, s->bits));
     image->signal = WF_SOUND;
     image->rate = s->info.samplerate;
-    sf_count_t got = sf_readf_short(s->file, (short *)image->pixels, a->W);
-    WF_CHECK(got == a->W, WF_DATA, "%s: damaged sound: %lld of %lld samples can be read", source->name, (long long)got,
-             (long long)a->W);
-    for (size_t i = 0; i < (size_t)(a->W * a->C); i++)
+    sf_count_t got = sf_readf_short(s->file, (short *)image->pixels, s->length);
+    WF_CHECK(got == s->length, WF_DATA, "%s: damaged sound: %lld of %lld samples can be read", source->name,
+             (long long)got, (long long)s->length);
+    for (size_t i = 0; i < (size_t)(s->length * s->info.channels); i++)
         image->pixels[i] = (uint16_t)(image->pixels[i] + 0x8000u) >> (16 - s->bits);
     return WF_OK;
 }
 
-int wf_image_read_sound(wf_source *source, wf_image *image)
+static int begin_pieces(wf_source *source, int64_t piece, sound *s)
 {
-    if (!source->array.left)
-        WF_TRY(begin(source));
-    WF_TRY(read_piece(source, image));
-    if (!--source->array.left) {
-        wf_sound_close(source->sound);
-        source->sound = NULL;
-    }
+    WF_TRY(open_sound(source, s));
+    int64_t frames = s->info.frames, length = piece ? piece : frames;
+    WF_CHECK(frames >= 1 && frames >= length, WF_DATA, "%s: a sound of %lld samples, want %lld or more", source->name,
+             (long long)frames, (long long)(length ? length : 1));
+    WF_CHECK(length <= WF_MAX_SIDE, WF_DATA, "%s: a sound of %lld samples, want at most %d: cut it, by --length",
+             source->name, (long long)length, WF_MAX_SIDE);
+    s->length = length;
+    s->series.left = frames / length;
+    s->series.remainder = frames % length;
     return WF_OK;
 }
 
-/* -- writing ------------------------------------------------------------------------------------------------------------ */
+int wf_image_begin_sound(wf_source *source, const wf_images_options *options, wf_series **series)
+{
+    *series = NULL;
+    if (options->pictures && source->origin == WF_FROM_LIST && !source->pictures)
+        return WF_OK;
+    sound *s = calloc(1, sizeof *s);
+    WF_CHECK(s, WF_AGAIN, "%s: out of memory", source->name);
+    s->series = (wf_series){.read = read_piece, .close = close_sound};
+    int status = begin_pieces(source, options->length, s);
+    if (status)
+        close_sound(&s->series);
+    else
+        *series = &s->series;
+    return status;
+}
+
+/* -- writing ------------------------------------------------------------------------------------------------------- */
 
 int wf_image_write_wav(FILE *file, const char *name, const wf_image *image)
 {

@@ -1,11 +1,14 @@
-/* tfrecord.c - TFRecord files of raw pictures, as CelebA-HQ was distributed in.
+/* tfrecord.c - TFRecord files of raw pictures, such as CelebA-HQ's
  *
- * A record (https://www.tensorflow.org/tutorials/load_data/tfrecord): u64 length, masked CRC-32C of these 8 bytes, data, masked
- * CRC-32C of the data; little endian. The data is a tf.train.Example in the protocol buffers' wire format
- * (https://protobuf.dev/programming-guides/encoding):
- *     Example {1: Features {1: entry {1: key, 2: Feature {1: BytesList {1: bytes ..} | 3: Int64List {1: int64 ..}}} ..}}
- * Of its features `shape` is three integers and `data` the samples, a byte each: [C,H,W], or [H,W,C] where the first is over
- * 4. Others, such as labels, are not looked at. */
+ * A record (https://www.tensorflow.org/tutorials/load_data/tfrecord) is, little endian, u64 length | masked CRC-32C of
+ * these 8 bytes | data | masked CRC-32C of the data. The data is a tf.train.Example in the wire format of protocol
+ * buffers (https://protobuf.dev/programming-guides/encoding):
+ *
+ *     Example {1: Features {1: entry {1: key, 2: Feature {1: BytesList {1: bytes ..} |
+ *                                                         3: Int64List {1: int64 ..}}} ..}}
+ *
+ * Feature `shape` has three integers: [C,H,W], or [H,W,C] if the first is over 4. Feature `data` has the samples, a
+ * byte each. Other features, such as labels, are ignored. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,9 +17,9 @@
 
 enum { HEAD = 12 };
 
-/* ---- records -------------------------------------------------------------------------------------------------- */
+/* ---- records ----------------------------------------------------------------------------------------------------- */
 
-/* CRC-32C (Castagnoli), whose polynomial is 0x1EDC6F41, here with its bits reversed, and the rotation by TensorFlow. */
+/* CRC-32C (Castagnoli, polynomial 0x1EDC6F41, here with reversed bits), rotated and offset as TensorFlow does. */
 static uint32_t masked_crc(const uint8_t *bytes, size_t n)
 {
     uint32_t table[256], crc = ~0u;
@@ -31,7 +34,7 @@ static uint32_t masked_crc(const uint8_t *bytes, size_t n)
     return (crc >> 15 | crc << 17) + 0xa282ead8;
 }
 
-static uint64_t number(const uint8_t *bytes, int n)
+static uint64_t get_number(const uint8_t *bytes, int n)
 {
     uint64_t value = 0;
     while (n--)
@@ -41,10 +44,10 @@ static uint64_t number(const uint8_t *bytes, int n)
 
 bool wf_image_is_tfrecord(const uint8_t *head, size_t n)
 {
-    return n >= HEAD && masked_crc(head, 8) == number(head + 8, 4);
+    return n >= HEAD && masked_crc(head, 8) == get_number(head + 8, 4);
 }
 
-/* ---- the wire format ------------------------------------------------------------------------------------------ */
+/* ---- the wire format --------------------------------------------------------------------------------------------- */
 
 typedef struct span {
     const uint8_t *at, *end;
@@ -64,9 +67,9 @@ static bool take_varint(span *s, uint64_t *value)
 
 typedef struct field {
     uint64_t id;
-    bool text;      /* has a body; else a value */
+    bool text;      /* has a body, else a value */
     span body;      /* within the message */
-    uint64_t value; /* of varints; 0 for numbers of fixed size, which nothing here has */
+    uint64_t value; /* of a varint; 0 for numbers of fixed size, which these messages do not use */
 } field;
 
 static bool take_field(span *s, field *f)
@@ -101,8 +104,8 @@ static bool take_field(span *s, field *f)
     return true;
 }
 
-/* The only field of this id with a body. */
-static bool find(span message, uint64_t id, span *body)
+/* Finds the only field with this id, which must have a body. */
+static bool find_field(span message, uint64_t id, span *body)
 {
     bool found = false;
     field f;
@@ -117,25 +120,25 @@ static bool find(span message, uint64_t id, span *body)
     return found;
 }
 
-/* The list of kind `kind` that is the only feature called `name`. */
+/* Finds the list of kind `kind` in the only feature called `name`. */
 static bool find_feature(span features, const char *name, uint64_t kind, span *list)
 {
     bool found = false;
     field f;
     while (features.at < features.end) {
         span key, feature;
-        if (!take_field(&features, &f) || f.id != 1 || !f.text || !find(f.body, 1, &key))
+        if (!take_field(&features, &f) || f.id != 1 || !f.text || !find_field(f.body, 1, &key))
             return false;
         if ((size_t)(key.end - key.at) != strlen(name) || memcmp(key.at, name, strlen(name)))
             continue;
-        if (found || !find(f.body, 2, &feature) || !find(feature, kind, list))
+        if (found || !find_field(f.body, 2, &feature) || !find_field(feature, kind, list))
             return false;
         found = true;
     }
     return found;
 }
 
-/* Three integers, packed or each in a field of its own. */
+/* Parses three integers, packed or each in a field of its own. */
 static bool take_shape(span list, uint64_t shape[3])
 {
     int count = 0;
@@ -153,19 +156,20 @@ static bool take_shape(span list, uint64_t shape[3])
     return count == 3;
 }
 
-/* ---- pictures ------------------------------------------------------------------------------------------------- */
+/* ---- pictures ---------------------------------------------------------------------------------------------------- */
 
 static int take_picture(const wf_source *source, span example, wf_image *image)
 {
     span features, shape, list, data;
     uint64_t size[3];
-    WF_CHECK(find(example, 1, &features) && find_feature(features, "shape", 3, &shape) && take_shape(shape, size) &&
-                 find_feature(features, "data", 1, &list) && find(list, 1, &data),
+    WF_CHECK(find_field(example, 1, &features) && find_feature(features, "shape", 3, &shape) &&
+                 take_shape(shape, size) && find_feature(features, "data", 1, &list) && find_field(list, 1, &data),
              WF_DATA,
-             "%s: a record at byte %" PRIu64 " that is no tf.train.Example with shape, three integers, and data, bytes",
+             "%s: the record before byte %" PRIu64
+             " is not a tf.train.Example with shape (3 integers) and data (bytes)",
              source->name, source->offset);
     bool planar = size[0] <= WF_MAX_CHANNELS;
-    int64_t most = WF_MAX_SIDE + 1; /* so that no product overflows */
+    int64_t most = WF_MAX_SIDE + 1; /* keeps products from overflowing */
     for (int i = 0; i < 3; i++)
         size[i] = size[i] < (uint64_t)most ? size[i] : (uint64_t)most;
     int64_t C = (int64_t)size[planar ? 0 : 2], H = (int64_t)size[planar], W = (int64_t)size[1 + planar];
@@ -185,13 +189,13 @@ int wf_image_read_tfrecord(wf_source *source, wf_image *image)
     enum { MOST = WF_MAX_PIXELS + (1 << 20) };
     uint8_t head[HEAD], sum[4], *bytes;
     WF_TRY(wf_source_read(source, head, HEAD));
-    uint64_t n = number(head, 8);
+    uint64_t n = get_number(head, 8);
     WF_CHECK(wf_image_is_tfrecord(head, HEAD), WF_DATA,
              "%s: damaged TFRecord before byte %" PRIu64 ": wrong checksum of a length", source->name, source->offset);
     WF_CHECK(n && n <= MOST, WF_DATA, "%s: a TFRecord of %" PRIu64 " bytes, want 1 to %d", source->name, n, MOST);
     WF_TRY(wf_source_take(source, (size_t)n, &bytes));
     int status = wf_source_read(source, sum, sizeof sum);
-    if (!status && masked_crc(bytes, (size_t)n) != number(sum, 4))
+    if (!status && masked_crc(bytes, (size_t)n) != get_number(sum, 4))
         status = wf_fail(WF_DATA, "%s: damaged TFRecord before byte %" PRIu64 ": wrong checksum", source->name,
                          source->offset);
     if (!status)

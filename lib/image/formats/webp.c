@@ -1,4 +1,4 @@
-/* webp.c - still WebP, lossy and lossless, by libwebp: https://developers.google.com/speed/webp/docs/riff_container */
+/* webp.c - still WebP, lossy and lossless, by libwebp (https://developers.google.com/speed/webp/docs/riff_container) */
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,7 +13,7 @@ bool wf_image_is_webp(const uint8_t *head, size_t n)
     return n >= HEAD && !memcmp(head, "RIFF", 4) && !memcmp(head + 8, "WEBP", 4);
 }
 
-static int decode(const wf_source *source, const uint8_t *bytes, size_t n, wf_image *image)
+static int decode_bytes(const wf_source *source, const uint8_t *bytes, size_t n, wf_image *image)
 {
     WebPDecoderConfig config;
     WF_CHECK(WebPInitDecoderConfig(&config), WF_INTERNAL, "%s: this libwebp is another version than it was built with",
@@ -36,8 +36,8 @@ static int decode(const wf_source *source, const uint8_t *bytes, size_t n, wf_im
     return WF_OK;
 }
 
-/* Its bytes, as the header says. */
-static int length_of(wf_source *source, size_t *n)
+/* Reads the length of the file from its header. */
+static int read_length(wf_source *source, size_t *n)
 {
     const uint8_t *head;
     size_t have;
@@ -50,7 +50,7 @@ int wf_image_cut_webp(wf_source *source, wf_code *code)
 {
     size_t n;
     bool whole;
-    WF_TRY(length_of(source, &n));
+    WF_TRY(read_length(source, &n));
     return wf_code_take(code, source, n, &whole);
 }
 
@@ -58,9 +58,9 @@ int wf_image_read_webp(wf_source *source, wf_image *image)
 {
     size_t n;
     uint8_t *bytes;
-    WF_TRY(length_of(source, &n));
+    WF_TRY(read_length(source, &n));
     WF_TRY(wf_source_take(source, n, &bytes));
-    int status = decode(source, bytes, n, image);
+    int status = decode_bytes(source, bytes, n, image);
     free(bytes);
     return status;
 }
