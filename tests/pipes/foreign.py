@@ -24,12 +24,12 @@ def pictures(what):
 
 
 def split(pixels, levels):
-    """[(low, detail)] from level 0 to `levels`, Haar; detail is None at level 0."""
+    """[(low, detail)] for levels 0 to `levels`, by Haar; detail is None at level 0."""
     x, out = pixels.astype(np.float32), []
     for _ in range(levels):
         p, q, r, s = x[:, ::2, ::2], x[:, ::2, 1::2], x[:, 1::2, ::2], x[:, 1::2, 1::2]
         bands = [p - q + r - s, p + q - r - s, p - q - r + s]
-        detail = np.stack(bands, -1).reshape(*p.shape[:3], -1) / 4
+        detail = np.stack(bands, -1).reshape(*p.shape[:3], -1) / 2
         x = (p + q + r + s) / 4
         out.insert(0, (x, detail))
     return [(x, None)] + out
@@ -38,7 +38,7 @@ def split(pixels, levels):
 def join(low, detail):
     """I(L) from the pair of level L."""
     N, h, w, C = low.shape
-    a, b, c = np.moveaxis(detail.reshape(N, h, w, C, 3), -1, 0)
+    a, b, c = np.moveaxis(detail.reshape(N, h, w, C, 3) / 2, -1, 0)
     out = np.empty((N, 2 * h, 2 * w, C), np.float32)
     out[:, ::2, ::2], out[:, ::2, 1::2] = low + a + b + c, low - a + b - c
     out[:, 1::2, ::2], out[:, 1::2, 1::2] = low + a - b - c, low - a - b + c
@@ -140,7 +140,7 @@ def encode(level, index, low, detail):
 
 def state_hash(state):
     fields = 'wavelet', 'levels', 'top', 'shape', 'bits', 'mask', 'count', 'content'
-    return xxhash.xxh3_64_hexdigest(' '.join(state[field] for field in fields))
+    return xxhash.xxh3_64_hexdigest(' '.join(state[field] for field in fields).encode())
 
 
 def write_store(folder):
