@@ -115,6 +115,9 @@ void cli_add_provenance(wf_meta *meta, const char *model_hash);
  * program. */
 const volatile sig_atomic_t *cli_catch_interrupts(void);
 
+/* Prints the exit codes of all programs on stdout as entries of man(7). */
+void cli_roff_exits(void);
+
 /* Prints "wf-dwt: message" as one line on stderr and exits with status. */
 void die(int status, const char *format, ...) WF_PRINTF(2, 3) __attribute__((noreturn));
 /* Dies with the library's message unless status is 0. */
