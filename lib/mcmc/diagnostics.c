@@ -95,8 +95,8 @@ static double quantile(size_t n, const double *sorted, double share)
     return i + 1 < n ? sorted[i] + (at - (double)i) * (sorted[i + 1] - sorted[i]) : sorted[n - 1];
 }
 
-/* Inverse of the normal distribution function: Newton steps on erfc, which from 0 converge for every p in (0,1) once the
- * lower half is solved in its logarithm, where the function is concave. */
+/* Inverse of the normal distribution function: Newton steps on erfc, which from 0 converge for every p in (0,1) once
+ * the lower half is solved in its logarithm, where the function is concave. */
 static double normal_quantile(double p)
 {
     double low = fmin(p, 1 - p), z = 0;

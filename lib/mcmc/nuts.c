@@ -1,9 +1,10 @@
 /* nuts.c - the No-U-Turn sampler, each chain a small machine that is handed one gradient at a time
  *
- * A trajectory grows by doubling: a subtree of 2^depth leapfrog steps is laid at its front or at its back. Inside the subtree
- * leaves come one by one. Where a recursive tree would compare the two ends of a part that is complete, leaf n (odd) does:
- * the parts that end with it begin at leaves n + 1 - 2^k, all of them even, whose momenta were kept (struct mark) in the slot
- * of as many ones as n / 2 has in binary, so that no more than `depth` are ever needed at once. */
+ * A trajectory grows by doubling: a subtree of 2^depth leapfrog steps is laid at its front or at its back. Inside the
+ * subtree leaves come one by one. Where a recursive tree would compare the two ends of a part that is complete, leaf
+ * n (odd) does: the parts that end with it begin at leaves n + 1 - 2^k, all of them even, whose momenta were kept
+ * (struct mark) in the slot of as many ones as n / 2 has in binary, so that no more than `depth` are ever needed at
+ * once. */
 #include "nuts.h"
 
 #include <math.h>
@@ -113,7 +114,8 @@ static double energy_of(const wf_nuts *s, const wf_nuts_chain *c, double log_den
     return isfinite(energy) ? energy : INFINITY;
 }
 
-/* A leapfrog step up to the place where the next gradient is asked for; push(step / 2) with that gradient completes it. */
+/* A leapfrog step up to the place where the next gradient is asked for; push(step / 2) with that gradient completes
+ * it. */
 static void push(const wf_nuts *s, point at, double time)
 {
     for (size_t i = 0; i < s->D; i++)
@@ -127,8 +129,8 @@ static void leap(const wf_nuts *s, const wf_nuts_chain *c, point at, double step
         at.x[i] += step * c->variance[i] * at.p[i];
 }
 
-/* The generalized criterion (Betancourt 2017, appendix A.4.2) for a stretch with momenta `first` and `last` at its ends, its
- * momenta adding up to sum - before + extra. All [D]. */
+/* The generalized criterion (Betancourt 2017, appendix A.4.2) for a stretch with momenta `first` and `last` at its
+ * ends, its momenta adding up to sum - before + extra. All [D]. */
 static bool turned(const wf_nuts *s, const wf_nuts_chain *c, const double *first, const double *last, const double *sum,
                    const double *before, const double *extra)
 {
@@ -148,8 +150,8 @@ static int ones(int n)
     return __builtin_popcount((unsigned)n);
 }
 
-/* Whether a part of the subtree that ends with the odd leaf just reached, p, has turned: its ends against one another, and
- * each half with the neighbouring leaf of the other. */
+/* Whether a part of the subtree that ends with the odd leaf just reached, p, has turned: its ends against one
+ * another, and each half with the neighbouring leaf of the other. */
 static bool part_turned(const wf_nuts *s, const wf_nuts_chain *c, const tree *t, const double *p)
 {
     int slot = ones(t->leaf / 2);
@@ -234,8 +236,8 @@ static void begin_trajectory(const wf_nuts *s, const wf_nuts_chain *c, tree *t)
     grow_subtree(s, c, t);
 }
 
-/* Joins the complete subtree to the trajectory. The draw moves into it with probability min(1, its weight over that of the
- * rest), which favours the far from where it began. True when the whole has turned. */
+/* Joins the complete subtree to the trajectory. The draw moves into it with probability min(1, its weight over that
+ * of the rest), which favours the far from where it began. True when the whole has turned. */
 static bool join_subtree(const wf_nuts *s, const wf_nuts_chain *c, tree *t)
 {
     double u = wf_uniform(wf_philox(stream_of(s, c, WF_PURPOSE_GROWTH), (uint32_t)t->depth).w1);
@@ -301,8 +303,8 @@ static int first_gradient(const wf_nuts *s, int chain, double log_density)
     return WF_OK;
 }
 
-/* One trial of the heuristic: doubles or halves the step size until a step's acceptance crosses the target, as Stan does
- * with 0.8 where the paper has 0.5. `done` (out): the chain has its step size. */
+/* One trial of the heuristic: doubles or halves the step size until a step's acceptance crosses the target, as Stan
+ * does with 0.8 where the paper has 0.5. `done` (out): the chain has its step size. */
 static int try_step(const wf_nuts *s, int chain, double log_density, bool *done)
 {
     wf_nuts_chain *c = &s->chain[chain];

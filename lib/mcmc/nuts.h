@@ -6,9 +6,10 @@
  *     Stan 2.21 and later, base_nuts.hpp                                 the criterion across neighbouring subtrees
  *     Phan, Pradhan, Jankowiak 2019, "Composable effects" (NumPyro)      the tree without recursion, O(depth) memory
  *
- * Each chain has a trajectory of its own and goes on to its next iteration without waiting, so a batch holds every chain
- * that has work left. Draws depend on (seed, id of the chain, iteration) and the chain's own density alone: not on its
- * neighbours, nor on how many run, nor on interruptions - provided that a row of the callback does not depend on other rows.
+ * Each chain has a trajectory of its own and goes on to its next iteration without waiting, so a batch holds every
+ * chain that has work left. Draws depend on (seed, id of the chain, iteration) and the chain's own density alone: not
+ * on its neighbours, nor on how many run, nor on interruptions - provided that a row of the callback does not depend
+ * on other rows.
  *
  * Letters: D dimensions of a position. Positions, momenta and gradients are host double [D]; densities are in nats. */
 #ifndef WF_NUTS_H
@@ -20,9 +21,9 @@
 
 #include "../base/status.h"
 
-/* Log densities, up to a constant, logp [n] (out) and gradients [n,D] (out) at positions x [n,D] (in). Row i belongs to
- * chain[i]; chains ascend and each comes at most once. Outside the support logp is -INFINITY or NAN, and gradients are free.
- * A nonzero return ends wf_nuts_run, which returns it. */
+/* Log densities, up to a constant, logp [n] (out) and gradients [n,D] (out) at positions x [n,D] (in). Row i belongs
+ * to chain[i]; chains ascend and each comes at most once. Outside the support logp is -INFINITY or NAN, and gradients
+ * are free. A nonzero return ends wf_nuts_run, which returns it. */
 typedef int wf_nuts_density(void *user, int n, const int *chain, const double *x, double *logp, double *gradient);
 
 typedef struct wf_nuts_options {
@@ -76,16 +77,17 @@ typedef struct wf_nuts_draw {
  * A nonzero return ends wf_nuts_run, which returns it; the chain goes on after this draw when it is run again. */
 typedef int wf_nuts_sink(void *user, int chain, const double *x, const wf_nuts_draw *draw);
 
-/* Work so far. A device that computes whole batches pays calls * chains for evaluations that were needed: their ratio is
- * the waste of chains that are done while others are not. */
+/* Work so far. A device that computes whole batches pays calls * chains for evaluations that were needed: their ratio
+ * is the waste of chains that are done while others are not. */
 typedef struct wf_nuts_cost {
     uint64_t calls, evaluations; /* of the callback; rows of them */
 } wf_nuts_cost;
 
 typedef struct wf_nuts wf_nuts;
 
-/* A sampler of `chains` chains that all stand at 0, for the caller to place (wf_nuts_place). `density` and `context` are
- * borrowed until destroyed. WF_USAGE: options out of range; WF_AGAIN: memory, about (20 + 3 max_depth) * D doubles a chain. */
+/* A sampler of `chains` chains that all stand at 0, for the caller to place (wf_nuts_place). `density` and `context`
+ * are borrowed until destroyed. WF_USAGE: options out of range; WF_AGAIN: memory, about (20 + 3 max_depth) * D
+ * doubles a chain. */
 int wf_nuts_create(int chains, size_t D, const wf_nuts_options *options, wf_nuts_density *density, void *user,
                    wf_nuts **out) WF_MUST;
 void wf_nuts_destroy(wf_nuts *s); /* NULL is allowed */
@@ -96,18 +98,18 @@ void wf_nuts_place(wf_nuts *s, int chain, uint64_t id, const double *x);
 /* State of a chain, to be looked at: borrowed until the sampler is destroyed. */
 const wf_nuts_chain *wf_nuts_state(const wf_nuts *s, int chain);
 
-/* The same as words of 64 bits [wf_nuts_words]: an interrupted chain whose words are put into a sampler with the same options
- * goes on bitwise as if never interrupted. Between runs, or for the chain that a sink is called for. The first word is the
- * chain's id, the second its iteration; doubles are as in memory. */
+/* The same as words of 64 bits [wf_nuts_words]: an interrupted chain whose words are put into a sampler with the same
+ * options goes on bitwise as if never interrupted. Between runs, or for the chain that a sink is called for. The
+ * first word is the chain's id, the second its iteration; doubles are as in memory. */
 size_t wf_nuts_words(const wf_nuts *s);
 void wf_nuts_save(const wf_nuts *s, int chain, uint64_t *words);
 void wf_nuts_restore(wf_nuts *s, int chain, const uint64_t *words); /* between runs only */
 
 wf_nuts_cost wf_nuts_spent(const wf_nuts *s);
 
-/* Runs until every chain has made `iterations` iterations in its life, adaptation included; sink may be NULL. Trajectories
- * that were under way when it fails are begun anew, the same, by the next run.
- * WF_INTERNAL: a chain starts where the density or its gradient is not finite, or no step size is small enough. */
+/* Runs until every chain has made `iterations` iterations in its life, adaptation included; sink may be NULL.
+ * Trajectories that were under way when it fails are begun anew, the same, by the next run. WF_INTERNAL: a chain
+ * starts where the density or its gradient is not finite, or no step size is small enough. */
 int wf_nuts_run(wf_nuts *s, uint64_t iterations, wf_nuts_sink *sink, void *user) WF_MUST;
 
 #endif

@@ -22,8 +22,8 @@ static void average_step(wf_nuts_chain *c, double target, double acceptance)
     c->step = exp(log_step);
 }
 
-/* Iterations of adaptation: `first` of the step alone, windows for the masses that double in length from `window`, `last` of
- * the step alone. Stan's 75, 25 and 50, or 15%, 75% and 10% of short ones. */
+/* Iterations of adaptation: `first` of the step alone, windows for the masses that double in length from `window`,
+ * `last` of the step alone. Stan's 75, 25 and 50, or 15%, 75% and 10% of short ones. */
 typedef struct schedule {
     uint64_t first, window, last;
 } schedule;
@@ -37,8 +37,8 @@ static schedule schedule_of(uint64_t adapt)
     return s;
 }
 
-/* Whether `iteration` lies in a window, and (out) the iteration after that window's last. A window that would leave no room
- * for the next, twice as long, takes what is left. */
+/* Whether `iteration` lies in a window, and (out) the iteration after that window's last. A window that would leave
+ * no room for the next, twice as long, takes what is left. */
 static bool in_window(uint64_t iteration, uint64_t adapt, uint64_t *end)
 {
     schedule s = schedule_of(adapt);

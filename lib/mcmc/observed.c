@@ -12,7 +12,8 @@
 #include "../base/philox.h"
 #include "../pyramid/wavelet.h"
 
-/* Four squares of side `step` that are missing, the first with its first pixel at `at`, become one and three details. */
+/* Four squares of side `step` that are missing, the first with its first pixel at `at`, become one and three
+ * details. */
 typedef struct merge {
     size_t at, step;
 } merge;
@@ -43,7 +44,8 @@ static size_t area(const wf_observed *k)
     return (size_t)k->meta.H * (size_t)k->meta.W;
 }
 
-/* -- masks ----------------------------------------------------------------------------------------------------------- */
+/* -- masks
+ * ----------------------------------------------------------------------------------------------------------- */
 
 static int take_mask(const wf_image *image, const char *name, const wf_meta *meta, uint8_t **missing)
 {
@@ -74,7 +76,8 @@ int wf_observed_read_mask(const char *path, const wf_meta *meta, uint8_t **missi
     return status;
 }
 
-/* -- coordinates ----------------------------------------------------------------------------------------------------- */
+/* -- coordinates
+ * ----------------------------------------------------------------------------------------------------- */
 
 /* Two directions at right angles to luma and to one another, or all of them. */
 static void choose_basis(wf_observed *k)
@@ -212,7 +215,8 @@ uint64_t wf_observed_hash(const wf_observed *k)
     return XXH3_64bits_withSeed(k->missing, area(k), k->grey);
 }
 
-/* -- between coordinates and pixels ---------------------------------------------------------------------------------- */
+/* -- between coordinates and pixels
+ * ---------------------------------------------------------------------------------- */
 
 /* The orthonormal Haar step of four squares, which is its own inverse. */
 static void merge_step(const wf_observed *k, const merge *m, double *plane)
@@ -278,7 +282,8 @@ static void load_known(wf_observed *k, const float *picture)
     }
 }
 
-/* -- between pixels and coefficients --------------------------------------------------------------------------------- */
+/* -- between pixels and coefficients
+ * --------------------------------------------------------------------------------- */
 
 static size_t level_size(const wf_observed *k, int level)
 {
@@ -341,7 +346,8 @@ int wf_observed_adjoint(wf_observed *k, const double *gx, double *gv)
     return WF_OK;
 }
 
-/* -- beginnings ------------------------------------------------------------------------------------------------------ */
+/* -- beginnings
+ * ------------------------------------------------------------------------------------------------------ */
 
 /* Gives the missing pixels of k->pixels that lie in the square at y, x, and have no colour yet, its mean. */
 static void fill_square(wf_observed *k, size_t y, size_t x, size_t side, const double *sums, uint8_t *todo)

@@ -226,8 +226,8 @@ static int open_stream(wf_conditioning *s, wf_backend *backend, FILE *file, cons
     if (source->signal == WF_VOLUME)
         WF_TRY(wf_meta_match(source, name, model, s->model->path));
     wf_pyramid_size(source, source->top, &H, &W);
-    bool same =
-        source->levels == model->levels; /* the same pyramid: pictures of any size continue at their own level */
+    /* in the same pyramid pictures of any size continue at their own level */
+    bool same = source->levels == model->levels;
     wf_meta_clear(&s->meta);
     WF_TRY(wf_meta_copy(&s->meta, source));
     WF_TRY(enter_level(s, name, H, W, scale, same ? source->levels - source->top : halvings_to(model, H, W)));
