@@ -127,7 +127,7 @@ static int hash_run(const wf_annealed_sampler *a, const step *s, int n, const fl
     return WF_OK;
 }
 
-/* -- running ------------------------------------------------------------------------------------------------------- */
+/* -- running ------------------------------------------------------------------------------------------------------ */
 
 /* Runs the n chains of one step, each conditioned on its picture in low (NULL: on none). The sink receives their
  * draws. */

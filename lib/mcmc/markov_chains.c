@@ -52,8 +52,7 @@ static size_t draws_made(const batch *b, int c)
     return iteration > adapt ? (size_t)(iteration - adapt) : 0;
 }
 
-/* -- the state file
- * -------------------------------------------------------------------------------------------------- */
+/* -- the state file ----------------------------------------------------------------------------------------------- */
 
 /* Hash of everything that the draws depend on. */
 static uint64_t run_hash(const wf_markov_chains_options *o, int n, const uint64_t *id)
@@ -134,8 +133,7 @@ static int resume_state(batch *b, bool *found)
     return status;
 }
 
-/* -- draws
- * ----------------------------------------------------------------------------------------------------------- */
+/* -- draws -------------------------------------------------------------------------------------------------------- */
 
 /* Gives the k-th kept draw of all chains to the sink. */
 static int hand_out_draw(batch *b, size_t k)
@@ -220,8 +218,7 @@ static int take_draw(void *user, int chain, const double *x, const wf_nuts_draw 
     return wf_clock() - b->saved_at > o->save_every ? save_state(b) : WF_OK;
 }
 
-/* -- the report
- * ------------------------------------------------------------------------------------------------------ */
+/* -- the report --------------------------------------------------------------------------------------------------- */
 
 /* Diagnoses one traced quantity of a group of chains. A quantity that never moved counts as not converged. */
 static int diagnose_quantity(const batch *b, int first, int what, double *values, wf_markov_chains_report *report)
@@ -279,8 +276,7 @@ static int make_report(const batch *b, double seconds, wf_markov_chains_report *
     return diagnose_chains(b, report);
 }
 
-/* -- running
- * --------------------------------------------------------------------------------------------------------- */
+/* -- running ------------------------------------------------------------------------------------------------------ */
 
 static int start_chains(batch *b, const uint64_t *id)
 {
