@@ -29,7 +29,7 @@ Q = $(if $(V),,@)
 LINK = $Q$(CC) $(ALL_CFLAGS) -rdynamic -o $@ $^
 objects = $(patsubst %.c,$B/%.o,$(wildcard $(1)))
 LIB = $(call objects,lib/*/*.c lib/*/*/*.c kernels/*.c kernels/ref/*.c kernels/cpu/*.c)
-CLI = $B/tools/cli.o $B/libwf.a
+CLI = $B/tools/cli.o $B/tools/words.o $B/libwf.a
 TOOLS = $(patsubst tools/%.c,%,$(wildcard tools/wf-*.c)) wf-decode
 CUDA = $(if $(NVCC),$(wildcard kernels/cuda/*.cu))
 FUZZERS = $(or $(TARGET),$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c)))
@@ -98,7 +98,7 @@ emulated: $E/libwf-cuda.so $E/check-ops $E/bench-level $(TOOLS:%=$E/%)
 
 RUN = BIN=$(BIN) B=$B tests/run.sh
 CHECKS = all $B/check $B/check-ops $B/deadleaves
-check: $(CHECKS) $(if $T,,$(patsubst %.c,$B/%.o,$(wildcard tests/fuzz/*.c)) $(if $(CUDA),$B/check-engines)) emulated ## every test: Criterion, operators against the reference, pipes. T=suite/test, T=ops/SLOT, T=pipes/NAME: that one
+check: $(CHECKS) $(if $T,,$(patsubst %.c,$B/%.o,$(wildcard tests/fuzz/*.c)) $(if $(CUDA),$B/check-engines)) $(if $(filter-out pipes/emulated,$T),,emulated) ## every test: Criterion, operators against the reference, pipes. T=suite/test, T=ops/SLOT, T=pipes/NAME: that one
 	$(RUN) $(or $T,criterion ops emulated engines pipes)
 check-fast: $(CHECKS) ## what takes under a minute of the same
 	$(RUN) fast
@@ -121,16 +121,16 @@ fuzz-run: $(FUZZERS:%=$B/fuzz-%)
 	    $B/fuzz-$$t -max_total_time=$(or $(SECONDS),60) -timeout=10 -max_len=65536 -print_final_stats=1 \
 	    -artifact_prefix=$B/$$t- $B/corpus/$$t tests/fuzz/corpus/$$t > $B/fuzz-$$t.log 2>&1 || \
 	    { tail -n 40 $B/fuzz-$$t.log; exit 1; }; grep -E '^(Done|stat::number)' $B/fuzz-$$t.log; done
-bench: $B/bench-level ## images per second against PyTorch: build/bench.json and the table in README.md
+bench: $B/bench-level ## images per second against PyTorch: build/bench.json and the table in tests/bench/README.md
 	tests/bench/bench.py $B/bench-level
-bench-gpu: all $B/bench-level ## on a machine with a card, at most 10 minutes: the same there, into build/bench-gpu.json and README.md
+bench-gpu: all $B/bench-level ## on a machine with a card, at most 10 minutes: the same there, into build/bench-gpu.json and tests/bench/README.md
 	tests/bench/bench_gpu.py $B/bench-level
-bench-nuts: all $B/bench-level ## gradients per second against PyTorch, and with MODEL=DIR draws per second: README.md
+bench-nuts: all $B/bench-level ## gradients per second against PyTorch, and with MODEL=DIR draws per second: tests/bench/README.md
 	tests/bench/bench.py $B/bench-level --gradient
 	$(if $(MODEL),tests/bench/draws.py $(BIN) $(MODEL))
-bench-store: all $B/bench-store ## pictures to stores against libpng alone, random reads: the table in README.md
+bench-store: all $B/bench-store ## pictures to stores against libpng alone, random reads, printed as the table of tests/bench/README.md
 	tests/bench/bench-store.sh $(BIN) $B/bench-store
-bench-dwt: $B/bench-dwt ## one halving and its inverse against a copy of the same bytes: the table in README.md
+bench-dwt: $B/bench-dwt ## one halving and its inverse against a copy of the same bytes, printed as the table of tests/bench/README.md
 	$B/bench-dwt
 tidy: ## clang-tidy and the clang analyzer over library and programs
 	@printf '%s\n' lib/*/*.c lib/*/*/*.c kernels/*.c kernels/cpu/*.c tools/*.c | \

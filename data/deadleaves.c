@@ -71,7 +71,7 @@ static disc new_disc(int n)
     double low = FINE * 1.5, high = n > low ? n : low, u = uniform();
     disc d;
     d.r = 1 / sqrt((1 - u) / (low * low) + u / (high * high)); /* inverse of the distribution of density r^-3 */
-    d.x = uniform() * (n + 2 * high) - high; /* beyond this range no disc reaches the picture */
+    d.x = uniform() * (n + 2 * high) - high;                   /* beyond this range no disc reaches the picture */
     d.y = uniform() * (n + 2 * high) - high;
     double light = 0.08 + 0.84 * uniform(), warm = 0.09 * bell(), green = 0.04 * bell();
     d.colour[0] = light + warm;

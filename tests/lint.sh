@@ -110,8 +110,7 @@ declare -A most=()
 for tool in tools/*.c; do
     [ "$(wc -l < "$tool")" -le "${most[${tool#tools/}]:-200}" ] || echo "$tool has $(wc -l < "$tool") lines, at most ${most[${tool#tools/}]:-200}"
 done | complain 'a tool is wiring'
-mapfile -t wide < <(printf '%s\n' "${c_files[@]}" "${scripts[@]}")
-awk 'length > 120 { print FILENAME ":" FNR ": " length " columns" }' "${wide[@]}" | complain 'a line has at most 120 columns'
+awk 'length > 120 { print FILENAME ":" FNR ": " length " columns" }' "${c_files[@]}" | complain 'a line has at most 120 columns'
 shellcheck -x -P SCRIPTDIR -f gcc "${scripts[@]}" | complain shellcheck
 grep -nE '\b(TO''DO|FIX''ME|X''XX)\b' "${texts[@]}" | complain 'unfinished'
 grep -nE '[[:blank:]]+$' "${texts[@]}" | complain 'blanks at the end of a line'

@@ -166,7 +166,7 @@ Test(anneal, both_spaces_have_one_density, .timeout = 60)
 Test(anneal, latents_at_temperature_1_are_standard_normal)
 {
     wf_model model = shaken_model();
-    wf_backend *b = open_backend("cpu", 2);
+    wf_backend *b = open_backend("cpu", 1);
     wf_anneal *a = open_target(&model, &(target){"", 0, 3, 1, 1, {1, 1, 1, 1}}, false, b, CHAINS);
     size_t D = wf_anneal_size(a);
     double *z = starts(a, CHAINS), *g = malloc(D * sizeof *g), logp, want = 0;
@@ -214,7 +214,7 @@ static void check_single_precision(const wf_model *model, const target *t, bool 
 Test(anneal, single_precision_is_close)
 {
     wf_model model = shaken_model();
-    wf_backend *exact = open_backend("ref", 1), *fast = open_backend("cpu", 2);
+    wf_backend *exact = open_backend("ref", 1), *fast = open_backend("cpu", 1);
     for (int t = 0; t < TARGETS; t++)
         for (int data = 0; data < 2; data++)
             check_single_precision(&model, &targets[t], data, fast, exact);
@@ -249,7 +249,7 @@ Test(anneal, bits_do_not_depend_on_neighbours, .timeout = 60)
     static const int five[] = {1, 2, 30, 64, 66};
     int smallest = ALL;
     wf_model model = shaken_model();
-    wf_backend *b = open_backend("cpu", 2);
+    wf_backend *b = open_backend("cpu", 1);
     for (int t = 0; t < TARGETS; t++)
         for (int data = 0; data < 2; data++) {
             int chain[ALL];

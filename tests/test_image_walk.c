@@ -233,7 +233,7 @@ Test(image, odd_files_cut_out)
     snprintf(tar, sizeof tar, "%s/oddimages_dev.tar", real ? real : "");
     free(real);
     if (access(tar, R_OK))
-        cr_skip("oddimages_dev.tar is not here");
+        cr_skip("oddimages_dev.tar is not here; WF_TEST_DATA names another folder");
     enter_folder();
     snprintf(command, sizeof command, "tar xf '%s'", tar);
     cr_assert_eq(system(command), 0);

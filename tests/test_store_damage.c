@@ -269,7 +269,7 @@ Test(store_damage, foreign_lmdb_files)
     char command[1024];
     snprintf(command, sizeof command, "tar xzf '%s/lmdb_dev.tar.gz' -C '%s' 2> /dev/null", data, scratch);
     if (system(command))
-        cr_skip_test("no lmdb_dev.tar.gz in %s", data);
+        cr_skip_test("no lmdb_dev.tar.gz in %s; WF_TEST_DATA names another folder", data);
     static const char *const names[] = {"bad_branch_cycle",
                                         "bad_header_noise_0",
                                         "bad_header_noise_1",

@@ -131,7 +131,7 @@ static double bits_without_noise(wf_backend *b, const char *folder, const char *
     cr_assert_eq(wf_level_load(&model, at, b, &level), 0, "%s", wf_error());
     wf_level_shape s = wf_meta_level(&model.meta, at);
     cr_assert_leq(s.H * s.W * s.C, 64);
-    cr_assert_eq(wf_level_flow(&level, 1, s.H, s.W, WF_MEMORY_NONE, &flow), 0, "%s", wf_error());
+    cr_assert_eq(wf_level_flow(&level.spec, b, 1, s.H, s.W, WF_MEMORY_NONE, &flow), 0, "%s", wf_error());
     cr_assert_eq(wf_level_input_create(b, &model.meta, at, 1, s.H, s.W, &input), 0, "%s", wf_error());
     for (int i = 0; i < count; i++) {
         cr_assert_eq(wf_store_get(store, at, i, low, detail, &index), 0, "%s", wf_error());
@@ -314,10 +314,10 @@ static double bits_under(wf_backend *b, const double *parameters)
     void *params;
     cr_assert_eq(wf_store_open(scratch_path("store"), &store), 0, "%s", wf_error());
     const wf_meta *meta = wf_store_meta(store);
-    wf_flow_spec spec = {.K = 3, .kernel = 1};
+    wf_level_spec spec = wf_level_spec_for(meta, 0, "actnorm", NULL, WF_FP32);
     cr_assert_eq(b->alloc(b, PARAMETERS * b->real, &params), 0);
     cr_assert_eq(b->upload(b, params, parameters, WF_F64, PARAMETERS), 0);
-    cr_assert_eq(wf_evaluator_create(b, meta, 0, "actnorm", NULL, &spec, params, 0, &e), 0, "%s", wf_error());
+    cr_assert_eq(wf_evaluator_create(b, meta, &spec, params, 0, &e), 0, "%s", wf_error());
     for (int i = 0; i < 16; i++)
         cr_assert_eq(wf_store_get(store, 0, i, low + 3 * i, NULL, &index[i]), 0, "%s", wf_error());
     cr_assert_eq(wf_evaluator_run(&e, 16, low, NULL, index, bits), 0, "%s", wf_error());

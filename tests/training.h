@@ -44,22 +44,22 @@ static inline float *pictures(int N, int side)
 /* A sealed store of all levels of N <= 64 pictures. */
 static inline void store_pictures(wf_backend *b, const char *path, const wf_meta *meta, int N, const float *pixels)
 {
-    wf_store *store;
+    wf_store_writer *writer;
     wf_pyramid *pyramid;
     int64_t there;
     uint64_t index[64];
     for (int i = 0; i < N; i++)
         index[i] = (uint64_t)i;
-    cr_assert_eq(wf_store_create(path, meta, false, &store, &there), 0, "%s", wf_error());
+    cr_assert_eq(wf_store_writer_create(path, meta, false, &writer, &there), 0, "%s", wf_error());
     cr_assert_eq(wf_pyramid_create(b, meta, N, &pyramid), 0);
     cr_assert_eq(wf_pyramid_split(pyramid, N, pixels, 0), 0);
     for (int l = 0; l <= meta->levels; l++) {
         wf_record r = {.level = l, .N = N, .index = index};
         cr_assert_eq(wf_pyramid_level(pyramid, l, &r.low, &r.detail), 0);
-        cr_assert_eq(wf_store_put(store, &r), 0, "%s", wf_error());
+        cr_assert_eq(wf_store_writer_put(writer, &r), 0, "%s", wf_error());
     }
-    cr_assert_eq(wf_store_seal(store), 0, "%s", wf_error());
-    wf_store_close(store);
+    cr_assert_eq(wf_store_writer_seal(writer), 0, "%s", wf_error());
+    wf_store_writer_close(writer);
     wf_pyramid_destroy(pyramid);
 }
 

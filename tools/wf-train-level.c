@@ -7,6 +7,7 @@
 #include "../lib/base/file.h"
 #include "../lib/train/train.h"
 #include "cli.h"
+#include "words.h"
 
 static int levels[2] = {-1, -1}; /* first and last */
 static const char *model_path, *store_path, *validation_path;
@@ -21,7 +22,7 @@ static const cli_option table[] = {
     {'s', "store", "STORE", CLI_STRING, &store_path, 0, 0, "Coefficients to train on; default: a stream on stdin."},
     {0, "val", "STORE", CLI_STRING, &validation_path, 0, 0,
      "Held-out coefficients: what best, early stopping and the log's val are measured on."},
-    {'f', "flow", "CHAIN|@FILE|best", CLI_STRING, &options.chain, 0, 0,
+    {'f', "flow", "CHAIN|@FILE|best|help", CLI_STRING, &options.chain, 0, 0,
      "Chain of bijectors, or the file that holds it, with comments after #; best: what learnt fastest in our comparisons; "
      "default: official, the published one."},
     {0, "dequantize", "CHAIN|@FILE", CLI_STRING, &options.dequantize, 0, 0,
@@ -286,6 +287,11 @@ int main(int argc, char **argv)
     static char chain[4096], dequantize[4096];
     options = wf_train_defaults;
     int operand = cli_parse(&program, argc, argv);
+    if (options.chain && !strcmp(options.chain, "help")) {
+        words_print();
+        finish_stdout();
+        return WF_OK;
+    }
     if (operand < argc - 1 || (operand == argc - 1 && strcmp(argv[operand], "-")))
         die(WF_USAGE, "takes no operand but -, for stdin: name the store with -s");
     if (store_path && !strcmp(store_path, "-"))

@@ -66,6 +66,14 @@ static int read_options(const wf_bijector_type *type, const char *text, const wf
     return WF_OK;
 }
 
+/* Checks that the word takes this kind of signal. */
+static int check_signal(const wf_bijector *self)
+{
+    WF_CHECK(!self->type->pictures_only || self->shape->signal == WF_PICTURE, WF_USAGE,
+             "%s: is for pictures, not for %ss", self->type->name, wf_signal_names[self->shape->signal]);
+    return WF_OK;
+}
+
 int wf_bijector_create(wf_stage_shape *shape, const char *text, const wf_word *word, wf_bijector *out)
 {
     int values[WF_BIJECTOR_MAX_OPTIONS] = {0}, i = 0;
@@ -75,6 +83,7 @@ int wf_bijector_create(wf_stage_shape *shape, const char *text, const wf_word *w
         return fail_unknown(text, word);
     *out = (wf_bijector){.type = registry[i], .shape = shape, .after = shape};
     WF_TRY(read_options(out->type, text, word, values));
+    WF_TRY(check_signal(out));
     int status = out->type->create(out, values);
     if (status)
         wf_bijector_clear(out);
@@ -88,13 +97,6 @@ void wf_bijector_clear(wf_bijector *self)
     free(self->params);
     free(self->convs);
     *self = (wf_bijector){0};
-}
-
-int wf_bijector_pictures_only(const wf_bijector *self)
-{
-    WF_CHECK(self->shape->signal == WF_PICTURE, WF_USAGE, "%s is for pictures, not for %ss", self->type->name,
-             wf_signal_names[self->shape->signal]);
-    return WF_OK;
 }
 
 /* Gives the output a wf_stage_shape of its own, so far a copy of the input's. */

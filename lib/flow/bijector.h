@@ -100,12 +100,16 @@ typedef struct wf_bijector_option {
     const char *key;
     int standard, low, high;  /* default and inclusive range; a default outside the range means that `create` chooses */
     const char *const *names; /* values by name, NULL at the end, low and high unused; NULL: the value is a number */
+    const char *meaning;      /* for the manual, without a full stop */
+    const char *otherwise;    /* the default in words, where `standard` is outside the range */
 } wf_bijector_option;
 
 enum { WF_BIJECTOR_MAX_OPTIONS = 8 };
 
 struct wf_bijector_type {
     const char *name;
+    const char *summary; /* what the word computes, for the manual: a formula or a phrase, and its source */
+    bool pictures_only;  /* WF_USAGE for sounds and volumes */
     wf_bijector_option options[WF_BIJECTOR_MAX_OPTIONS]; /* a NULL key ends the table */
     bool linear;
 
@@ -158,9 +162,6 @@ const wf_bijector_type *wf_bijector_row(int i);
  * message quotes its place in `text`. After an error `out` holds nothing. */
 int wf_bijector_create(wf_stage_shape *shape, const char *text, const wf_word *word, wf_bijector *out) WF_MUST;
 void wf_bijector_clear(wf_bijector *self);
-
-/* For `create`: WF_USAGE unless the flow is for pictures. */
-int wf_bijector_pictures_only(const wf_bijector *self) WF_MUST;
 
 /* For `create` of a reshaping bijector: its output is [N,H,W,K]. Where H and W are halved, the flow squeezes the
  * condition to 4 C channels. */

@@ -22,12 +22,15 @@
 WF_BEGIN
 
 /* The first rows of a coupling's option table. Its own options start at WF_COUPLING_OWN. */
-#define WF_COUPLING_OPTIONS                                                                    \
-    {"width", 0, 1, 4096, NULL}, {"blocks", 0, 1, 16, NULL}, {"mask", 0, 0, 0, wf_mask_names}, \
-        {"swap", 0, 0, 1, NULL},                                                               \
-    {                                                                                          \
-        "net", 0, 0, 0, wf_net_names                                                           \
-    }
+/* clang-format off */
+#define WF_COUPLING_OPTIONS                                                                                   \
+    {"width", 0, 1, 4096, NULL, "channels of hidden maps", "the network's"},                                  \
+    {"blocks", 0, 1, 16, NULL, "blocks of the network", "the network's"},                                     \
+    {"mask", 0, 0, 0, wf_mask_names,                                                                          \
+     "halves keeps the first half of the channels, checker the pixels of even row + column (not for volumes)", NULL}, \
+    {"swap", 0, 0, 1, NULL, "1: the kept and the transformed part change places", NULL},                      \
+    {"net", 0, 0, 0, wf_net_names, "the network, see NETWORKS", NULL}
+/* clang-format on */
 enum { WF_COUPLING_OWN = 5 };
 extern const char *const wf_mask_names[];
 

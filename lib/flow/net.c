@@ -218,22 +218,40 @@ static int conv_layers(wf_net *net, wf_bijector *owner)
     return append_conv(net, owner, "out", net->spec.out, net->shape->kernel, false, false);
 }
 
-/* name, default width, default number of blocks (0: the kind has none), has heads */
-#define NETS(row)                                                                                           \
-    row(res, 128, 3, false) row(glow, 512, 0, false) row(gated, 96, 10, false) row(attention, 96, 10, true) \
-        row(transformer, 128, 3, true) row(dense, 128, 3, false) row(pair, 128, 0, false) row(conv, 0, 0, false)
+/* name, default width, default number of blocks (0: the kind has none), has heads, layers for the manual */
+/* clang-format off */
+#define NETS(row)                                                                                             \
+    row(res, 128, 3, false, "1x1; per block h = relu(h + 1x1(relu(3x3(h)))); 3x3 (official Wavelet Flow)")    \
+    row(glow, 512, 0, false, "3x3; 1x1; 3x3 (Glow, 2018)")                                                    \
+    row(gated, 96, 10, false, "3x3; per block h = relu(h + a sigmoid(b)), (a, b) = 1x1(relu(3x3(h))); 3x3 "   \
+                              "(Flow++, 2019)")                                                               \
+    row(attention, 96, 10, true, "gated, with gated attention over all pixels after each block "              \
+                                 "(Flow++, 2019)")                                                            \
+    row(transformer, 128, 3, true, "3x3; per block attention over all pixels and a 1x1 network four times "   \
+                                   "as wide, both normalized before and residual; 1x1 (Vaswani et al., 2017)") \
+    row(dense, 128, 3, false, "1x1; per block relu(1x1(h)); 1x1: each pixel alone")                           \
+    row(pair, 128, 0, false, "3x3; 1x1")                                                                      \
+    row(conv, 0, 0, false, "3x3 alone: a linear map")
+/* clang-format on */
 
 static const struct kind {
     int width, blocks;
     bool heads;
     int (*layers)(wf_net *net, wf_bijector *owner);
+    const char *summary;
 } kinds[] = {
-#define KIND(name, width, blocks, heads) {width, blocks, heads, name##_layers},
+#define KIND(name, width, blocks, heads, summary) {width, blocks, heads, name##_layers, summary},
     NETS(KIND)};
 
 const char *const wf_net_names[] = {
-#define NAME(name, width, blocks, heads) #name,
+#define NAME(name, width, blocks, heads, summary) #name,
     NETS(NAME) NULL};
+
+wf_net_text wf_net_describe(int kind)
+{
+    const struct kind *of = &kinds[kind];
+    return (wf_net_text){of->width, of->blocks, of->heads, of->summary};
+}
 
 int wf_net_kind(const char *name)
 {

@@ -29,6 +29,14 @@ typedef struct wf_net wf_net;
 extern const char *const wf_net_names[]; /* by kind, NULL at the end */
 int wf_net_kind(const char *name);       /* `name` must be in wf_net_names */
 
+/* A kind as the manual has it: its defaults (0: the kind has no such option) and its layers. */
+typedef struct wf_net_text {
+    int width, blocks;
+    bool heads;
+    const char *summary;
+} wf_net_text;
+wf_net_text wf_net_describe(int kind);
+
 typedef struct wf_net_spec {
     int kind;
     int K, take;              /* channels of x; channels that the net sees */

@@ -20,7 +20,7 @@ typedef struct run {
     int size;
 
     pthread_mutex_t source;
-    int64_t taken;     /* batches */
+    int64_t taken;     /* batches begun */
     bool ended;        /* no pictures are left, or one could not be read */
     int source_status; /* of the source at its end, returned after all pictures before it were delivered */
     char source_message[1024];

@@ -81,7 +81,7 @@ int wf_source_take(wf_source *source, size_t n, uint8_t **bytes) WF_MUST;
 /* Reads one byte; -1 at the end. */
 int wf_source_byte(wf_source *source, int *byte) WF_MUST;
 
-/* What may follow a picture in the same file. */
+/* Contents that may follow a picture in the same file. */
 typedef enum wf_follow {
     WF_PICTURES, /* pictures of any format */
     WF_ANYTHING, /* pictures of any format, or bytes that programs append to a file's only picture */

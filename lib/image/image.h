@@ -74,7 +74,7 @@ int wf_images_add_list(wf_images *images, const char *path, bool null) WF_MUST;
 /* Ends the input after at most `most` pictures. */
 void wf_images_limit(wf_images *images, int64_t most);
 
-/* Reads the next picture; *more = false at the end. `name` (valid until the next call) tells where the picture came
+/* Reads the next picture; *more = false at the end. `name` (valid until the next call) names where the picture came
  * from: "a.tar:b/c.png", or "a.ppm#2" for the third picture of a file. WF_DATA: damaged, of an unsupported format, or
  * not a picture. WF_NOINPUT: missing. After a failure only skip and close are allowed. */
 int wf_images_next(wf_images *images, wf_image *image, const char **name, bool *more) WF_MUST;
@@ -108,7 +108,7 @@ int wf_images_unread(wf_images *images, wf_image *image, const char *name) WF_MU
 /* Passes over n pictures, without decoding those of slow formats. *count: fewer at the end. */
 int wf_images_pass(wf_images *images, int64_t n, int64_t *count) WF_MUST;
 
-/* What was passed over so far. */
+/* Counts of inputs passed over so far. */
 typedef struct wf_images_passed {
     int64_t skipped;   /* files in folders and archives that are not pictures by name and content, labels, and links in
                         * archives, which are not followed (links in folders are) */

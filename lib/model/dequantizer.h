@@ -1,11 +1,12 @@
-/* dequantizer.h - variational dequantization (Ho et al. 2019, arXiv 1902.00275, section 3.1): a flow draws each picture's noise
+/* dequantizer.h - variational dequantization (Ho et al. 2019, arXiv 1902.00275, section 3.1): a flow draws each
+ * picture's noise
  *
  *     u = sigmoid(7/4 f(e; x)),   e ~ N(0, 1),   log P(x) >= E [ log p(x + u) - log q(u | x) ]
  *
- * f is a chain like any other, with x as its condition. It starts near the uniform noise that it replaces: with f the identity,
- * u is the scaled normal closest to uniform, 0.0137 bits/dim away. The bound needs p to be a density of all pixels that have
- * noise. Only a pyramid of 0 levels gives one: noise at the highest of several levels would reach the levels below, which are
- * trained without it.
+ * f is a chain like any other, with x as its condition. It starts near the uniform noise that it replaces: with f the
+ * identity, u is the scaled normal closest to uniform, 0.0137 bits/dim away. The bound needs p to be a density of all
+ * pixels that have noise. Only a pyramid of 0 levels gives one: noise at the highest of several levels would reach
+ * the levels below, which are trained without it.
  *
  * Letters: D = H*W*C numbers of a picture. */
 #ifndef WF_DEQUANTIZER_H
@@ -29,8 +30,8 @@ typedef struct wf_dequantizer {
     double step; /* of a pixel's value, in the units that p models */
 } wf_dequantizer;
 
-/* spec: of p; its N, H, W, kernel, precision and memory are used. WF_USAGE: the model has levels above the base, or the chain is
- * malformed or changes the shape. */
+/* spec: of p; its N, H, W, kernel, precision and memory are used. WF_USAGE: the model has levels above the base, or
+ * the chain is malformed or changes the shape. */
 int wf_dequantizer_create(wf_backend *backend, const wf_meta *meta, const char *chain, const wf_flow_spec *spec,
                           wf_dequantizer *out) WF_MUST;
 void wf_dequantizer_clear(wf_dequantizer *d);
@@ -42,12 +43,13 @@ int wf_dequantizer_init(wf_dequantizer *d, wf_real *params, wf_level_input *inpu
 int wf_dequantizer_run(wf_dequantizer *d, const wf_real *params, wf_level_input *input,
                        const wf_random *random) WF_MUST;
 
-/* log q(u | x) of each picture, host [N], nats; in two steps as wf_flow_readback_begin. After a failure out holds NULL twice. */
+/* log q(u | x) of each picture, host [N], nats; in two steps as wf_flow_readback_begin. After a failure out holds
+ * NULL twice. */
 int wf_dequantizer_readback_begin(wf_dequantizer *d, wf_readback *out[2]) WF_MUST;
 int wf_dequantizer_readback_end(wf_dequantizer *d, wf_readback *posts[2], double *log_q) WF_MUST;
 
-/* After run, once: parameter gradients of  scale * sum over n of (log p_n - log q_n).  dx: gradient of scale * sum log p_n by
- * the picture, device [N,H,W,C]. */
+/* After run, once: parameter gradients of  scale * sum over n of (log p_n - log q_n).  dx: gradient of scale * sum
+ * log p_n by the picture, device [N,H,W,C]. */
 int wf_dequantizer_backward(wf_dequantizer *d, const wf_real *params, const wf_real *dx, double scale,
                             wf_grad_sink *sink, void *user) WF_MUST;
 

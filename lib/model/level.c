@@ -23,8 +23,8 @@ double wf_bits_per_dim(const wf_meta *meta, int level, double log_density)
 
 /* -- level files: tensors "w/NAME" and "ema/NAME" ------------------------------------------------------------------ */
 
-/* The two flows of a level: of its coefficients, and of the noise in pixels (NULL: none). Parameters of the second follow those
- * of the first. */
+/* The two flows of a level: of its coefficients, and of the noise in pixels (NULL: none). Parameters of the second
+ * follow those of the first. */
 typedef struct flows {
     const wf_flow *chain, *noise;
 } flows;
@@ -300,11 +300,10 @@ void wf_level_clear(wf_level *level)
 int wf_level_invertible(const wf_level *level)
 {
     static const double limit = 1e-2;
-    WF_CHECK(
-        !(level->round_trip.most > limit), WF_INTERNAL,
-        "level %d: cannot be inverted: the round trip of a picture is off by %.3g deviations, want at most %g; train it "
-        "again with a lower rate or another chain",
-        level->spec.level, level->round_trip.most, limit);
+    WF_CHECK(!(level->round_trip.most > limit), WF_INTERNAL,
+             "level %d: cannot be inverted: the round trip of a picture is off by %.3g deviations, want at most %g; "
+             "train it again with a lower rate or another chain",
+             level->spec.level, level->round_trip.most, limit);
     return WF_OK;
 }
 

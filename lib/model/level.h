@@ -10,11 +10,12 @@ WF_BEGIN
 
 /* Contribution of `level` to a picture's bits per dimension, from its log density in nats:
  *     (- log p + D_l (n-l) d/2 log 2 + D_l log 2^bits) / (ln 2 * H W C)
- * with D_l coefficients at level l of n, for a signal of d axes. The contributions of all levels add up to the bits/dim. */
+ * with D_l coefficients at level l of n, for a signal of d axes. The contributions of all levels add up to the
+ * bits/dim. */
 double wf_bits_per_dim(const wf_meta *meta, int level, double log_density);
 
-/* Error |x - f^-1(f(x))| of a flow, in standard deviations of x: largest and mean. NAN: not measured, for lack of held-out
- * pictures. */
+/* Error |x - f^-1(f(x))| of a flow, in standard deviations of x: largest and mean. NAN: not measured, for lack of
+ * held-out pictures. */
 typedef struct wf_round_trip {
     double most, mean;
 } wf_round_trip;
@@ -78,8 +79,8 @@ typedef struct wf_level_file {
 /* Writes the file, with weights and average as named tensors. noise: the noise's flow, NULL if there is none. */
 int wf_level_save(const wf_model *model, const wf_flow *flow, const wf_flow *noise, const wf_level_file *what) WF_MUST;
 
-/* Rows of a device batch for evaluation and sampling: 4096 / (H W), from 1 to WF_LEVEL_ROWS. Fixed by the level's size, so
- * that results never depend on how many pictures are asked for. */
+/* Rows of a device batch for evaluation and sampling: 4096 / (H W), from 1 to WF_LEVEL_ROWS. Fixed by the level's
+ * size, so that results never depend on how many pictures are asked for. */
 enum { WF_LEVEL_ROWS = 64 };
 int wf_level_rows(int H, int W);
 

@@ -1,11 +1,11 @@
 /* level_input.c - from stored coefficients to a flow's input
  *
- * For pictures the backend draws the dequantization noise of a level directly. For sounds and volumes this file draws it at a
- * higher resolution, as the backend does for a base, and pushes it through the DWT down to this level.
+ * For pictures the backend draws the dequantization noise of a level directly. For sounds and volumes this file draws
+ * it at a higher resolution, as the backend does for a base, and pushes it through the DWT down to this level.
  *
- * With Haar one level of the DWT is enough: averages share no pixels, so their noise is exact. With other wavelets the noise
- * starts at the pixels while a coefficient covers fewer than EXACT of them. Further down it starts at averages, one level
- * above, as for pictures (backend.h, dequantize). */
+ * With Haar one level of the DWT is enough: averages share no pixels, so their noise is exact. With other wavelets
+ * the noise starts at the pixels while a coefficient covers fewer than EXACT of them. Further down it starts at
+ * averages, one level above, as for pictures (backend.h, dequantize). */
 #include <stdlib.h>
 #include <string.h>
 
@@ -129,8 +129,8 @@ static int add_reals(wf_backend *b, size_t n, const wf_real *from, wf_real *to)
     return b->copy_runs(b, &all, to, from);
 }
 
-/* Draws noise, pushes it through the DWT and adds it to low and detail. The drawn noise has mean 0: dequantize_base subtracts
- * 1/2. */
+/* Draws noise, pushes it through the DWT and adds it to low and detail. The drawn noise has mean 0: dequantize_base
+ * subtracts 1/2. */
 static int add_noise(wf_level_input *f, const wf_random *random)
 {
     wf_backend *b = f->backend;

@@ -36,7 +36,8 @@ int wf_level_input_load(wf_level_input *input, int count, const float *low, cons
                         const wf_random *random) WF_MUST;
 const wf_real *wf_level_input_x(const wf_level_input *input);    /* the flow's x: details, or I_0 at the base */
 const wf_real *wf_level_input_cond(const wf_level_input *input); /* the low-pass; NULL at the base */
-/* Undoes the scale, in place: values [n] to pixel units. low: values are of pictures, which have an offset; else details. */
+/* Undoes the scale, in place: values [n] to pixel units. low: values are of pictures, which have an offset; else
+ * details. */
 void wf_level_input_undo(const wf_meta *meta, bool low, size_t n, float *values);
 
 WF_END

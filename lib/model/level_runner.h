@@ -1,12 +1,13 @@
-/* level_runner.h - one level on a backend, ready to run: its flow, the dequantizer of its noise, its input and captures
+/* level_runner.h - one level on a backend, ready to run: its flow, the dequantizer of its noise, its input and
+ * captures
  *
  *     load      coefficients of N signals, host -> device
  *     forward   noise, then z = f(x; low): log densities and latents
  *     inverse   x = f^-1(z; low)
  *     backward  after forward: gradients of all parameters
  *
- * A runner has a fixed number of rows N, and its callers fill up a short batch. It owns no weights: a sampler borrows those of
- * a file, a trainer those of its optimizer. Fields may be read, and noise, noiseless and params may be set. */
+ * A runner has a fixed number of rows N, and its callers fill up a short batch. It owns no weights: a sampler borrows
+ * those of a file, a trainer those of its optimizer. Fields may be read, and noise, noiseless and params may be set. */
 #ifndef WF_LEVEL_RUNNER_H
 #define WF_LEVEL_RUNNER_H
 
@@ -36,8 +37,9 @@ typedef struct wf_level_runner {
     wf_capture forward, inverse;
 } wf_level_runner;
 
-/* For N signals whose low-pass is H x W. meta: of the model or of data that matches it. WF_USAGE: as wf_level_flow, N is not
- * from 1 to WF_MAX_BATCH, or learnt noise is not possible (wf_dequantizer_create). Clear it after a failure too. */
+/* For N signals whose low-pass is H x W. meta: of the model or of data that matches it. WF_USAGE: as wf_level_flow, N
+ * is not from 1 to WF_MAX_BATCH, or learnt noise is not possible (wf_dequantizer_create). Clear it after a failure
+ * too. */
 int wf_level_runner_create(wf_backend *backend, const wf_meta *meta, const wf_level_spec *spec, int N, int H, int W,
                            wf_memory memory, wf_level_runner *out) WF_MUST;
 void wf_level_runner_clear(wf_level_runner *r);
@@ -48,13 +50,13 @@ size_t wf_level_runner_size(const wf_level_runner *r);
 /* Rows of the batch that begins at row `at` of `rows`. */
 int wf_level_runner_rows(const wf_level_runner *r, int64_t rows, int64_t at);
 
-/* Uploads count <= N signals in pixel units, low [count,H,W,C] and detail [count,H,W,K] (not used at the base); index: host
- * [count]. Missing rows are copies of the first. */
+/* Uploads count <= N signals in pixel units, low [count,H,W,C] and detail [count,H,W,K] (not used at the base);
+ * index: host [count]. Missing rows are copies of the first. */
 int wf_level_runner_load(wf_level_runner *r, int count, const float *low, const float *detail,
                          const uint64_t *index) WF_MUST;
 
-/* Writes initial parameters (device [wf_level_runner_size]), and borrows them: random ones, then what depends on data, from
- * one batch of N signals with this noise. */
+/* Writes initial parameters (device [wf_level_runner_size]), and borrows them: random ones, then what depends on
+ * data, from one batch of N signals with this noise. */
 int wf_level_runner_init(wf_level_runner *r, wf_real *params, const float *low, const float *detail,
                          const uint64_t *index, const wf_random *noise) WF_MUST;
 
@@ -78,8 +80,9 @@ typedef struct wf_level_densities {
     wf_readback *density, *noise[2]; /* noise: NULL where it is uniform */
 } wf_level_densities;
 
-/* After forward: log p(x) of each row, or log p(x) - log q(noise) with learnt noise, host [N], nats. `readback_begin` does not wait, and
- * `readback_end`, which does, ends it; by then the flow may have run again. Both leave nothing to drop when they fail. */
+/* After forward: log p(x) of each row, or log p(x) - log q(noise) with learnt noise, host [N], nats. `readback_begin`
+ * does not wait, and `readback_end`, which does, ends it; by then the flow may have run again. Both leave nothing to
+ * drop when they fail. */
 int wf_level_runner_readback_begin(wf_level_runner *r, wf_level_densities *out) WF_MUST;
 int wf_level_runner_readback_end(wf_level_runner *r, wf_level_densities *posted, double *log_density) WF_MUST;
 void wf_level_runner_drop(wf_level_runner *r, wf_level_densities *posted);

@@ -75,8 +75,8 @@ int wf_model_open(const char *path, wf_model *out)
     return WF_OK;
 }
 
-/* Writes under a name of this process, then links the final name, which fails if it exists: of two first processes one wins.
- * Processes of two machines may share a number and so a name; it only matters that the final name exists. */
+/* Writes under a name of this process, then links the final name, which fails if it exists: of two first processes
+ * one wins. Processes of two machines may share a number and so a name; it only matters that the final name exists. */
 static int write_model_json(const char *file, const wf_meta *m)
 {
     char mine[WF_PATH];

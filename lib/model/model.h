@@ -1,5 +1,5 @@
-/* model.h - a model is a folder: wf.json holds the shape of its pictures, level-NN.safetensors one trained level. No level
- * touches the files of another. */
+/* model.h - a model is a folder: wf.json holds the shape of its pictures, level-NN.safetensors one trained level. No
+ * level touches the files of another. */
 #ifndef WF_MODEL_H
 #define WF_MODEL_H
 
@@ -15,8 +15,8 @@ typedef struct wf_model {
 
 /* Opens the model folder at `path`. WF_NOINPUT: it has no wf.json. WF_DATA: its wf.json is malformed. */
 int wf_model_open(const char *path, wf_model *out) WF_MUST;
-/* Opens the model folder at `path`, or makes one for pictures like `meta`. WF_DATA: the model is for other pictures. Many
- * processes may call it at once. */
+/* Opens the model folder at `path`, or makes one for pictures like `meta`. WF_DATA: the model is for other pictures.
+ * Many processes may call it at once. */
 int wf_model_create(const char *path, const wf_meta *meta, wf_model *out) WF_MUST;
 void wf_model_clear(wf_model *model);
 

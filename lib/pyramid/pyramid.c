@@ -152,7 +152,7 @@ static int run_strips(wf_pyramid *p, int L, const uint16_t *samples, int strip, 
 {
     wf_extent e;
     WF_TRY(prepare_level(p, L, 1, &e));
-    /* With Haar a row of coefficients depends on two rows of the picture only. */
+    /* A row of Haar coefficients depends on two rows of the picture only. */
     bool strips = e.signal == WF_PICTURE && p->wavelet->count == 2;
     int all = wf_meta_level(&p->meta, L).H, most = strips ? strip : all, H = e.H;
     size_t low_row = image_size(p, L - 1, 1) / (size_t)all, row = image_size(p, L, 1) / (size_t)H;

@@ -1,19 +1,20 @@
-/* codec.c - a batch of latents, level by level, and the climb that decodes it */
+/* codec.c - encodes a batch level by level, and decodes its latents from coarse to fine */
 #include "codec.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "../base/count.h"
 #include "coarse_to_fine.h"
 #include "sample.h"
 
 typedef struct level {
     wf_sampler sampler;
     size_t size;   /* latents of a picture */
-    float *z;      /* [N,size] of this batch */
-    float *last;   /* [size] of the last picture of the batch before */
-    float *frames; /* [chunk,size] of what is being decoded */
+    float *z;      /* [N,size] latents of this batch */
+    float *last;   /* [size] latents of the last picture before this batch */
+    float *frames; /* [chunk,size] latents being decoded */
 } level;
 
 struct wf_codec {
@@ -22,11 +23,11 @@ struct wf_codec {
     wf_pyramid *pyramid; /* of `chunk` pictures */
     int chunk;
     level levels[WF_MAX_LEVELS + 1];
-    int next; /* level that is to come */
+    int next; /* level expected next */
     int64_t N;
     uint64_t *index;   /* [N] of this batch */
     int64_t pictures;  /* in the batches before */
-    uint64_t *numbers; /* [chunk] of what is being decoded */
+    uint64_t *numbers; /* [chunk] numbers of the pictures being decoded */
 };
 
 static int top_level(const wf_codec *c)
@@ -72,18 +73,18 @@ static int open_level(wf_codec *c, int number)
     wf_level_shape s = wf_meta_level(&c->model->meta, number);
     if (l->sampler.runner.flow)
         return WF_OK;
-    l->size = (size_t)s.H * (size_t)s.W * (size_t)s.K;
+    l->size = wf_count3(s.H, s.W, s.K);
     l->last = malloc(l->size * sizeof *l->last);
     l->frames = malloc((size_t)c->chunk * l->size * sizeof *l->frames);
     WF_CHECK(l->last && l->frames, WF_AGAIN, "level %d: out of memory for %d pictures", number, c->chunk);
     return wf_sampler_create(c->model, number, c->backend, s.H, s.W, &l->sampler);
 }
 
-/* Makes room for what a record becomes, which must be of the level that is to come and of the batch's pictures. */
+/* Makes room for the latents of a record. The record must have the level expected next and the batch's pictures. */
 static int begin_level(wf_codec *c, const wf_record *r)
 {
     size_t indices = (size_t)r->N * sizeof *r->index;
-    WF_CHECK(r->level == c->next, WF_DATA, "picture %llu: level %d comes, want level %d: every level, lowest first",
+    WF_CHECK(r->level == c->next, WF_DATA, "picture %llu: found level %d, want level %d: every level, lowest first",
              (unsigned long long)r->index[0], r->level, c->next);
     if (r->level == 0) {
         uint64_t *index = realloc(c->index, indices);
@@ -93,7 +94,7 @@ static int begin_level(wf_codec *c, const wf_record *r)
         c->N = r->N;
     }
     WF_CHECK(r->N == c->N && !memcmp(r->index, c->index, indices), WF_DATA,
-             "picture %llu: level %d is not of the same pictures as the one below", (unsigned long long)r->index[0],
+             "picture %llu: level %d holds other pictures than the level below", (unsigned long long)r->index[0],
              r->level);
     WF_TRY(open_level(c, r->level));
     level *l = &c->levels[r->level];
@@ -110,9 +111,10 @@ int wf_codec_end(const wf_codec *c, const char *who)
     return WF_OK;
 }
 
-/* -- decoding -------------------------------------------------------------------------------------------------------- */
+/* -- decoding
+ * -------------------------------------------------------------------------------------------------------- */
 
-/* t of the way from a to b along the great circle through both; b itself at 1. */
+/* Interpolates latents a and b along the great circle through both: out is a at t = 0, b at t = 1. */
 static void interpolate(const float *a, const float *b, size_t n, double t, float *out)
 {
     double aa = 0, ab = 0, bb = 0;
@@ -122,23 +124,23 @@ static void interpolate(const float *a, const float *b, size_t n, double t, floa
         bb += (double)b[i] * b[i];
     }
     double angle = aa > 0 && bb > 0 ? acos(fmax(-1, fmin(1, ab / sqrt(aa * bb)))) : 0;
-    bool straight = sin(angle) < 1e-6; /* they point the same way, or opposite ways, between which no circle is great */
+    bool straight = sin(angle) < 1e-6; /* parallel or opposite: no single great circle */
     double from = straight ? 1 - t : sin((1 - t) * angle) / sin(angle);
     double to = straight ? t : sin(t * angle) / sin(angle);
     for (size_t i = 0; i < n; i++)
         out[i] = (float)(from * a[i] + to * b[i]);
 }
 
-/* What decoding hands its coefficients to. */
-typedef struct job {
+/* A decoding: the sink of its coefficients, and its frames. */
+typedef struct decoding {
     wf_codec *codec;
     int stride; /* frames from picture to picture */
     wf_record_sink *sink;
     void *user;
-} job;
+} decoding;
 
-/* Puts frame `number`, counted since the stream began, at place `at` of the chunk: a picture, or one in between. */
-static void make_frame(const job *j, int64_t number, int at)
+/* Writes the latents of frame `number` of the stream, a picture or one in between, to place `at` of the chunk. */
+static void make_frame(const decoding *j, int64_t number, int at)
 {
     wf_codec *c = j->codec;
     int64_t picture = (number + j->stride - 1) / j->stride - c->pictures, step = number % j->stride;
@@ -155,20 +157,20 @@ static void make_frame(const job *j, int64_t number, int at)
 
 static int decode_level(void *user, int number, int N, const float *low, const uint64_t *index, float *out)
 {
-    level *l = &((job *)user)->codec->levels[number];
+    level *l = &((decoding *)user)->codec->levels[number];
     return wf_sampler_decode(&l->sampler, N, low, index, l->frames, out);
 }
 
 static int give_record(void *user, const wf_record *record)
 {
-    job *j = user;
+    decoding *j = user;
     return j->sink(j->user, record);
 }
 
-/* All frames that end in this batch. */
+/* Decodes all frames up to the last picture of this batch. */
 static int decode_batch(wf_codec *c, int between, wf_record_sink *sink, void *user)
 {
-    job j = {c, between + 1, sink, user};
+    decoding j = {c, between + 1, sink, user};
     int64_t first = c->pictures ? (c->pictures - 1) * j.stride + 1 : 0, end = (c->pictures + c->N - 1) * j.stride + 1;
     for (int64_t at = first; at < end; at += c->chunk) {
         int n = end - at < c->chunk ? (int)(end - at) : c->chunk;
@@ -194,16 +196,18 @@ int wf_codec_decode(wf_codec *c, const wf_record *latents, int between, wf_recor
     return WF_OK;
 }
 
-/* -- encoding -------------------------------------------------------------------------------------------------------- */
+/* -- encoding
+ * -------------------------------------------------------------------------------------------------------- */
 
-/* The pictures that were encoded: coefficients of their highest level, of which so many have been compared. */
+/* A check of decoded pictures against their source, the coefficients that were encoded. */
 typedef struct comparison {
     wf_codec *codec;
     const wf_record *source;
-    int64_t done;
+    int64_t done; /* pictures compared so far */
 } comparison;
 
-/* A quarter of a pixel's step leaves every pixel what it is, and is well beyond what rounding does. */
+/* Compares decoded pictures with their source. An error below a quarter of a pixel's step rounds away; rounding
+ * errors are much smaller. */
 static int compare_pictures(void *user, const wf_record *decoded)
 {
     comparison *p = user;
@@ -219,8 +223,8 @@ static int compare_pictures(void *user, const wf_record *decoded)
                           s->detail ? s->detail + (size_t)p->done * size : NULL, want));
     for (size_t i = 0; i < n && !status; i++)
         if (!(fabsf(have[i] - want[i]) < 0.25f))
-            status = wf_fail(WF_INTERNAL, "picture %llu: decoded again, a pixel of %g is %g",
-                             (unsigned long long)decoded->index[i / each], (double)want[i], (double)have[i]);
+            status = wf_fail(WF_INTERNAL, "picture %llu: decoded again, a pixel is %g instead of %g",
+                             (unsigned long long)decoded->index[i / each], (double)have[i], (double)want[i]);
     p->done += N;
 out:
     free(have);

@@ -1,4 +1,4 @@
-/* sample.c - latent noise through the inverse of a level, in fixed, padded batches */
+/* sample.c - runs latents backward, or coefficients forward, through a level in fixed, padded batches */
 #include "sample.h"
 
 #include <math.h>
@@ -35,8 +35,8 @@ void wf_sampler_clear(wf_sampler *s)
     *s = (wf_sampler){0};
 }
 
-/* z where the standard normal, given |z| <= bound, has as much below as the whole one has below x: the quantile is the
- * same, erf(z/sqrt 2) = erf(bound/sqrt 2) erf(x/sqrt 2). For z >= 0 erf is concave, so Newton's steps come from below. */
+/* Maps a standard normal x to a normal truncated to |z| <= bound, with the same quantile:
+ * erf(z/sqrt 2) = erf(bound/sqrt 2) erf(x/sqrt 2). For z >= 0 erf is concave, so Newton's steps come from below. */
 static double truncate_normal(double x, double bound)
 {
     double want = erf(bound * M_SQRT1_2) * erf(fabs(x) * M_SQRT1_2), z = want / M_2_SQRTPI;

@@ -284,7 +284,7 @@ static int verify_values(wf_store *store, float *values)
 
 int wf_store_verify(wf_store *store)
 {
-    /* The top level is the largest: its low and detail together are as many as the samples of a picture. */
+    /* The top level is the largest: its low and detail have as many coefficients as a picture has samples. */
     const wf_meta *m = &store->file.state.meta;
     float *values = malloc((size_t)m->H * (size_t)m->W * (size_t)m->C * sizeof *values);
     WF_CHECK(values, WF_AGAIN, "%s: out of memory", store->file.path);

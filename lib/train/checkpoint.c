@@ -12,15 +12,15 @@
 #include "../base/version.h"
 #include "../base/safetensors.h"
 
-/* What must not change between the runs of one training: a resumed run with other values would be another experiment.
- * Its limits may, so that a training can be prolonged. */
+/* Describes the settings that must not change between the runs of one training: with other values a resumed run would
+ * be another experiment. Limits are left out, so a training can be prolonged. */
 static int describe_config(const wf_trainer *t, char **out)
 {
     const wf_train_options *o = t->options;
-    char text[16384], context[32] = ""; /* trainings from before there was context, or learnt noise, go on */
+    char text[16384], context[32] = ""; /* absent when unused: older states have no such keys */
     const char *noise = o->dequantize ? " dequantize=" : "";
-    if (t->context)
-        snprintf(context, sizeof context, " context=%d", t->context);
+    if (t->margin)
+        snprintf(context, sizeof context, " context=%d", t->margin);
     int n =
         snprintf(text, sizeof text,
                  "data=%s chain=%s batch=%d lr=%.17g ema=%.17g warmup=%lld decay=%.17g patch=%d flip=%d precision=%d "
@@ -34,7 +34,8 @@ static int describe_config(const wf_trainer *t, char **out)
     return WF_OK;
 }
 
-/* A host view of a device vector: itself where the backend works in host floats, else a copy to be freed. */
+/* Gives a host view of a device vector: the vector itself where the backend works in host floats, else a copy, which
+ * the caller frees. */
 static int host_view(const wf_trainer *t, const wf_real *device, wf_dtype dtype, void **out, void **owned)
 {
     wf_backend *b = t->backend;
@@ -64,7 +65,7 @@ static wf_real *state_vector(const wf_trainer *t, int i)
 
 enum { NUMBERS = 9, STATE_PAIRS = NUMBERS + 3 };
 
-/* The counters of a state, in the order of `number_keys`. */
+/* Keys of the counters in a state file, in the order of save and parse_counters. */
 static const char *const number_keys[NUMBERS] = {"step", "seconds", "held_out", "best",    "since",
                                                  "sum",  "summed",  "measured", "finished"};
 
@@ -109,7 +110,7 @@ int wf_trainer_save(wf_trainer *t)
     return status;
 }
 
-/* The first setting in which two descriptions differ, for the message. */
+/* Fails with the first setting in which two descriptions differ. */
 static int fail_differing(const char *path, const char *saved, const char *now)
 {
     size_t i = 0, start = 0;
@@ -118,8 +119,9 @@ static int fail_differing(const char *path, const char *saved, const char *now)
     for (size_t j = 0; j < i; j++)
         if (saved[j] == ' ' && strchr(saved + j, '=') && strcspn(saved + j + 1, "= ,(") < strcspn(saved + j + 1, " ,("))
             start = j + 1;
-    return wf_fail(WF_DATA, "%s: was trained with other settings: '%.80s' there, '%.80s' now; use another model folder",
-                   path, saved + start, now + start);
+    return wf_fail(WF_DATA,
+                   "%s: trained with other settings: found '%.80s', expected '%.80s'; use another model folder", path,
+                   saved + start, now + start);
 }
 
 static int parse_number(const wf_safetensors *st, const char *path, const char *key, double *out)
@@ -146,7 +148,7 @@ static int parse_counters(wf_trainer *t, const wf_safetensors *st)
     t->sum = v[5];
     t->sum_count = (int64_t)v[6];
     t->finished = v[8] != 0;
-    if (!judge || strcmp(judge, t->validation_id)) /* other pictures judge now: their best is still to come */
+    if (!judge || strcmp(judge, t->validation_id)) /* other held-out pictures than before: they have no best yet */
         return WF_OK;
     t->held_out = v[2];
     t->best = v[3];
@@ -174,7 +176,8 @@ static int read_state(wf_trainer *t, const wf_safetensors *st)
         WF_TRY(b->upload(b, state_vector(t, i), v->data, v->dtype, t->optimizer.size));
     }
     const wf_tensor *skip = wf_safetensors_find(st, "skip");
-    WF_CHECK(skip && skip->dtype == WF_U64 && skip->bytes <= sizeof t->skip, WF_DATA, "%s: tensor skip", path);
+    WF_CHECK(skip && skip->dtype == WF_U64 && skip->bytes <= sizeof t->skip, WF_DATA,
+             "%s: tensor skip is missing or too long", path);
     t->skip_count = (int)(skip->bytes / sizeof *t->skip);
     if (t->skip_count)
         memcpy(t->skip, skip->data, skip->bytes);
@@ -216,7 +219,7 @@ out:
     return status;
 }
 
-/* Whether a line of the log belongs to what was done up to the present state; one cut off by a crash does not. */
+/* True if a line of the log is about a step up to the present state. A line that a crash cut off is not. */
 static bool belongs_to_run(const wf_trainer *t, const char *line)
 {
     json_t *object = json_loads(line, JSON_REJECT_DUPLICATES, NULL), *at = json_object_get(object, "step");
@@ -245,7 +248,7 @@ static int trim_log(const wf_trainer *t)
     WF_GO(wf_outfile_create(t->log_path, &out));
     while (getline(&line, &room, in) >= 0)
         if (belongs_to_run(t, line)) {
-            line[strcspn(line, "\n")] = 0; /* which a crash may have cut off */
+            line[strcspn(line, "\n")] = 0; /* a crash may have cut it off */
             fprintf(wf_outfile_stream(out), "%s\n", line);
         }
     if (ferror(in)) {

@@ -1,5 +1,7 @@
-/* optimizer.c - Adamax as a gradient sink: each group of parameters is updated as soon as its gradient is complete, so
- * gradients never take more memory than the largest group */
+/* optimizer.c - Adamax as a gradient sink
+ *
+ * Each group of parameters is updated as soon as its gradient is complete, so gradients take the memory of the
+ * largest group. */
 #include <math.h>
 
 #include "optimizer.h"

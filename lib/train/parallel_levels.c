@@ -1,5 +1,6 @@
-/* parallel_levels.c - several levels side by side in one process: a thread and a backend each, so that on a GPU their queues
- * fill it together where one small level alone would mostly wait */
+/* parallel_levels.c - trains several levels side by side in one process, each with a thread and a backend of its own
+ *
+ * On a GPU the queues of several small levels fill the device; a single one would leave it idle most of the time. */
 #include <omp.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -35,7 +36,7 @@ static int notify_locked(void *user, wf_train_event event, const wf_train_progre
     return stop;
 }
 
-/* The backend is opened by the thread that uses it: OpenMP's number of threads is the thread's own. */
+/* Opens the backend in the thread that uses it, because OpenMP's number of threads belongs to the calling thread. */
 static int train_level(worker *w)
 {
     wf_backend *backend;
@@ -55,7 +56,7 @@ static void *run_worker(void *user)
     return NULL;
 }
 
-/* Every level goes to its own end; then the failure of the lowest is told. */
+/* Waits for all levels to end. Returns the failure of the lowest that failed. */
 static int join_workers(worker *workers, int count)
 {
     int status = WF_OK;

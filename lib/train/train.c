@@ -35,7 +35,7 @@ static void count_seconds(wf_trainer *t)
     t->counted_at = at;
 }
 
-/* How far the run is, 0 .. 1. */
+/* Fraction of the run that is done, 0 .. 1. */
 static double run_fraction(const wf_trainer *t)
 {
     const wf_train_options *o = t->options;
@@ -65,7 +65,7 @@ static bool is_skipped(const wf_trainer *t)
     return false;
 }
 
-/* Notes a wish to stop, which the loop heeds once the step is complete. */
+/* Reports an event. A nonzero return stops the loop after this step. */
 static void notify(wf_trainer *t, wf_train_report *report, void *user, wf_train_event event)
 {
     wf_train_progress p = {t->options->level, t->step,     t->options->steps, t->seconds,   run_fraction(t),
@@ -74,12 +74,12 @@ static void notify(wf_trainer *t, wf_train_report *report, void *user, wf_train_
         t->interrupted = true;
 }
 
-/* The work of a step, with the batch on the device. */
+/* Computes a step on the batch that is on the device: densities, gradients, update. Captured. */
 static int compute_step(void *trainer)
 {
     wf_trainer *t = trainer;
     double pixels = wf_minibatch_counted(&t->batches);
-    /* the loss is in bits per coefficient, so that the rate means the same at every level and patch size */
+    /* a loss in bits per coefficient gives the rate the same meaning at every level and patch size */
     double scale = -1 / (t->options->batch * pixels * t->runner.K * log(2));
     WF_TRY(wf_level_runner_compute(&t->runner));
     WF_TRY(wf_level_runner_guard(&t->runner, t->optimizer.bad));
@@ -122,7 +122,7 @@ static int enqueue_step(wf_trainer *t)
     return status;
 }
 
-/* Waits for the oldest step; *bad when its loss or a gradient was not finite. */
+/* Waits for the oldest step. *bad: its loss or a gradient was not finite. */
 static int wait_step(wf_trainer *t, bool *bad)
 {
     wf_level_shape s = wf_meta_level(t->meta, t->options->level);
@@ -152,8 +152,8 @@ static void drop_enqueued(wf_trainer *t)
         drop_step(t, &t->enqueued[--t->enqueued_count]);
 }
 
-/* Waits until only `ahead` steps are without results. On a bad one, t->step is its number, and the steps after it, which
- * have changed nothing, count as never enqueued. */
+/* Waits until at most `ahead` steps are without results. After a bad step t->step is its number. The steps enqueued
+ * after it have changed nothing, so their results are dropped. */
 static int wait_steps(wf_trainer *t, int ahead, bool *bad)
 {
     *bad = false;
@@ -164,7 +164,8 @@ static int wait_steps(wf_trainer *t, int ahead, bool *bad)
     return WF_OK;
 }
 
-/* Leaves this batch out for good: log, then back to the last checkpoint, from where the same steps are done again. */
+/* Excludes the batch of step t->step: logs it, returns to the last checkpoint, and repeats the steps since then
+ * without it. */
 static int skip_batch(wf_trainer *t)
 {
     uint64_t kept[WF_MAX_SKIPPED];
@@ -179,7 +180,7 @@ static int skip_batch(wf_trainer *t)
     WF_TRY(wf_trainer_log(t, "{\"step\": %lld, \"skipped\": \"loss or gradient not finite\"}\n", (long long)step));
     double seconds = t->seconds;
     WF_TRY(wf_trainer_restore(t, &found));
-    WF_CHECK(found, WF_INTERNAL, "%s: vanished during training", t->state_path);
+    WF_CHECK(found, WF_INTERNAL, "%s: removed during training", t->state_path);
     t->seconds = seconds;
     memcpy(t->skip, kept, sizeof kept);
     t->skip_count = skips;
@@ -203,13 +204,14 @@ static int write_log(wf_trainer *t)
                           t->seconds, t->recent_bpd, learning_rate(t));
 }
 
-/* A limit is reached, or patience has ended. */
+/* True once a limit is reached or patience has run out. */
 static bool has_ended(const wf_trainer *t)
 {
     return run_fraction(t) >= 1 || (t->options->patience && t->since_best >= t->options->patience);
 }
 
-/* -- validation ----------------------------------------------------------------------------------------------------- */
+/* -- validation
+ * ----------------------------------------------------------------------------------------------------- */
 
 static int64_t validation_count(const wf_trainer *t)
 {
@@ -232,7 +234,7 @@ static int add_held_out(void *user, const wf_record *r)
     return WF_OK;
 }
 
-/* JSON has no number for what is not finite. */
+/* Formats a value for JSON, which has no numbers that are not finite: null. */
 static void format_number(double value, char out[32])
 {
     if (isfinite(value))
@@ -241,7 +243,7 @@ static void format_number(double value, char out[32])
         strcpy(out, "null");
 }
 
-/* error: standard error of t->held_out. */
+/* Logs a validation. error: standard error of t->held_out. */
 static int write_validation(wf_trainer *t, double error)
 {
     char most[32], mean[32], condition[32], worst[64] = "";
@@ -254,7 +256,8 @@ static int write_validation(wf_trainer *t, double error)
                           (long long)t->step, t->seconds, t->held_out, error, t->best, most, mean, condition, worst);
 }
 
-/* A held-out density that is not finite is the worst there is, no reason to lose the training. */
+/* Measures held-out bits/dim and publishes the model if it is the best so far. A density that is not finite counts as
+ * the worst result and does not end the training. */
 static int validate(wf_trainer *t)
 {
     wf_mean mean = {0};
@@ -279,7 +282,8 @@ static int validate(wf_trainer *t)
     return write_validation(t, wf_mean_error(&mean));
 }
 
-/* -- a run ---------------------------------------------------------------------------------------------------------- */
+/* -- a run
+ * ---------------------------------------------------------------------------------------------------------- */
 
 static int initialize(wf_trainer *t)
 {
@@ -291,7 +295,7 @@ static int initialize(wf_trainer *t)
     return wf_trainer_save(t);
 }
 
-/* The context of patches is seen, but does not count. */
+/* Gives the margin of patches weight 0. */
 static int use_weight(wf_trainer *t)
 {
     const wf_minibatch *b = &t->batches;
@@ -301,7 +305,7 @@ static int use_weight(wf_trainer *t)
     return wf_flow_weigh(t->runner.flow, t->weight, wf_minibatch_counted(b));
 }
 
-/* What the options leave open: the chain by its name, patch and context. */
+/* Settles what the options leave open: a chain's text by its name, patch and margin. */
 static int choose_chain(wf_trainer *t)
 {
     const wf_train_options *o = t->options;
@@ -311,7 +315,7 @@ static int choose_chain(wf_trainer *t)
         WF_CHECK(snprintf(t->chain, sizeof t->chain, "%s", o->chain) < (int)sizeof t->chain, WF_USAGE,
                  "chain too long");
     t->patch = o->patch >= 0 ? o->patch : named ? wf_preset_patch(t->meta, o->level) : 0;
-    t->context = o->context >= 0 ? o->context : t->patch < s.H || t->patch < s.W ? t->patch / 8 : 0;
+    t->margin = o->context >= 0 ? o->context : t->patch < s.H || t->patch < s.W ? t->patch / 8 : 0;
     return WF_OK;
 }
 
@@ -333,7 +337,7 @@ static int prepare(wf_trainer *t)
     WF_CHECK(wf_store_has_level(t->store, o->level), WF_DATA, "the training data has no level %d", o->level);
     WF_CHECK(wf_store_count(t->store) > 0, WF_DATA, "the training data has no picture");
     WF_TRY(choose_chain(t));
-    WF_TRY(wf_minibatch_create(t->store, o->level, o->batch, t->patch, t->context, o->flip, o->seed, &t->batches));
+    WF_TRY(wf_minibatch_create(t->store, o->level, o->batch, t->patch, t->margin, o->flip, o->seed, &t->batches));
     WF_CHECK(!o->dequantize || !t->batches.weight, WF_USAGE,
              "dequantize: noise outside of a patch's middle has no weight: give --context 0");
     wf_level_spec spec = wf_level_spec_for(t->meta, o->level, t->chain, o->dequantize, o->precision);
@@ -347,14 +351,15 @@ static int prepare(wf_trainer *t)
     return prepare_validation(t, &spec);
 }
 
-/* `last`: t->seconds at the last of its kind. */
+/* last: t->seconds at the last checkpoint. */
 static bool checkpoint_due(const wf_trainer *t, double last)
 {
     int64_t every = t->options->checkpoint_every;
     return every ? t->step % every == 0 : t->seconds - last >= CHECKPOINT_SECONDS;
 }
 
-/* Always at the end. By the clock, it takes a quarter of the time at most. */
+/* True at the end of a run, and at intervals before. By the clock, validation takes at most a quarter of the time.
+ * last: t->seconds at the last validation. */
 static bool validation_due(const wf_trainer *t, double last)
 {
     const wf_train_options *o = t->options;
@@ -370,7 +375,7 @@ static bool validation_due(const wf_trainer *t, double last)
     return t->step % every == 0;
 }
 
-/* Saves what there is; without validation the latest weights are the model. */
+/* Saves the state. Without validation it also publishes the latest weights as the model. */
 static int checkpoint(wf_trainer *t)
 {
     if (!t->validation)
@@ -388,8 +393,8 @@ static int validate_and_notify(wf_trainer *t, double *last, wf_train_report *rep
     return WF_OK;
 }
 
-/* One step, and what is due after it. A device that works by itself is kept one step ahead, except where what is due
- * needs all results. */
+/* Does one step, then the log, validation and checkpoint that are due. A device with a queue is kept one step ahead,
+ * unless something due needs all results. */
 static int advance_step(wf_trainer *t, double *checkpointed, double *validated, wf_train_report *report, void *user)
 {
     bool bad;
@@ -417,13 +422,14 @@ static int advance_step(wf_trainer *t, double *checkpointed, double *validated, 
     return WF_OK;
 }
 
-/* What a training that has ended leaves: the level's file. */
+/* Checks that a training which has ended left the level's file. */
 static int expect_model(const wf_trainer *t)
 {
     char path[WF_PATH];
     WF_TRY(wf_model_file(t->model, t->options->level, ".safetensors", path));
     WF_CHECK(!access(path, F_OK), WF_INTERNAL,
-             "%s is not there: no held-out density was finite, or it was removed: train in another model folder", path);
+             "%s: not there: no held-out density was finite, or the file was removed; train in another model folder",
+             path);
     return WF_OK;
 }
 
@@ -441,10 +447,11 @@ static int run_steps(wf_trainer *t, wf_train_report *report, void *user)
         notify(t, report, user, WF_TRAIN_SKIPPED);
     }
     t->finished = has_ended(t);
-    if (t->finished && validation_due(t, validated)) /* the clock may have ended the run, or a kill just before */
+    if (t->finished && validation_due(t, validated)) /* the clock ended the run, or a kill came before the validation */
         WF_TRY(validate_and_notify(t, &validated, report, user));
     WF_TRY(checkpoint(t));
-    WF_CHECK(t->finished, WF_AGAIN, "interrupted at step %lld; the state is saved, the same command goes on",
+    WF_CHECK(t->finished, WF_AGAIN,
+             "interrupted at step %lld; the state is saved: run the same command again to continue",
              (long long)t->step);
     return expect_model(t);
 }

@@ -6,7 +6,7 @@
 --gradient: instead, gradients per second of what wf-nuts evaluates at every leapfrog of each chain, against the peer's
 autograd through its inverse. Environment: PEER, the peer's program (default ../shared/peers/peer_torch.py); PYTHON, a
 Python with PyTorch (default python3). Writes build/bench.json, or bench-gradient.json, and the table between its
-markers in README.md. A row compares our figure with the peer's fastest setting: in fp32, and at any precision. First
+markers in tests/bench/README.md. A row compares our figure with the peer's fastest setting: in fp32, and at any precision. First
 every row is measured against the peer's best setting that is not compiled, then its other settings, the most promising
 first, until the time is up. Compiling takes it minutes; what it has compiled stays in build/inductor, so a second run
 gets further. Standard library only.
@@ -195,7 +195,7 @@ def main():
     parser.add_argument('--gradient', action='store_true')
     parser.add_argument('--minutes', type=float, default=15)
     parser.add_argument('--levels', default='0123456')
-    parser.add_argument('--readme', default='README.md')
+    parser.add_argument('--readme', default='tests/bench/README.md')
     a = parser.parse_args()
     end = time.monotonic() + 60 * a.minutes
     levels = [int(l) for l in a.levels]

@@ -7,7 +7,7 @@ Every level of ImageNet 64x64 and of faces 1024x1024; training, bits/dim, sampli
 wf-nuts costs; fp32, tf32 and bf16. Level by level ours and the peer take turns; then the peer is compiled, which takes it minutes, for as long as there is time,
 levels that the goals name first. Distances: the share of the matrix product's rate measured in the same run, and how
 many times the floor a run takes (the larger of its FLOP over that rate and its bytes over the measured copy's).
-Writes build/bench-gpu.json after every level, and the table between its markers in README.md. Environment: PEER and
+Writes build/bench-gpu.json after every level, and the table between its markers in tests/bench/README.md. Environment: PEER and
 PYTHON as in bench.py. Standard library only.
 """
 import argparse, json, os, subprocess, sys, time
@@ -218,7 +218,7 @@ def main():
     parser.add_argument('--backend', default='cuda')
     parser.add_argument('--peer-device', default='cuda')
     parser.add_argument('--matrix', type=int, default=8192, help='side of the product that gives the peak')
-    parser.add_argument('--readme', default='README.md')
+    parser.add_argument('--readme', default='tests/bench/README.md')
     a = parser.parse_args()
     end = time.monotonic() + 60 * a.minutes
     wanted = [(m, int(l)) for m, l in (name.split(':') for name in a.only.split(','))]

@@ -4,7 +4,7 @@
     draws.py bin MODEL [--chains 16] [--draws 100] [--adapt 50]
 
 wf-nuts draws each level by itself on one low-pass picture that wf-sample drew: its chains then have one density, so that an
-effective size is that of all of them together. Writes the table between the draws markers of README.md: effective
+effective size is that of all of them together. Writes the table between the draws markers of tests/bench/README.md: effective
 sizes are the smallest of the log density and eight coordinates; seconds are all, adaptation included. Standard library
 only.
 """
@@ -44,7 +44,7 @@ def main():
     parser.add_argument('--chains', type=int, default=16)
     parser.add_argument('--draws', type=int, default=100)
     parser.add_argument('--adapt', type=int, default=50)
-    parser.add_argument('--readme', default='README.md')
+    parser.add_argument('--readme', default='tests/bench/README.md')
     a = parser.parse_args()
     lines = ['| level | chains | draws | gradients a draw | gradients/s | draws/s | ESS | ESS/s | R-hat | divergent |',
              '|---|---|---|---|---|---|---|---|---|---|']

@@ -25,4 +25,8 @@ static int data_init(wf_bijector *self, wf_real *params, const wf_real *x, const
 }
 
 const wf_bijector_type wf_bijector_actnorm = {
-    .name = "actnorm", .linear = true, .create = create, .data_init = data_init};
+    .name = "actnorm",
+    .summary = "y = (x + b) exp(3 l) for each channel; the first batch sets mean 0 and variance 1 (Glow, 2018)",
+    .linear = true,
+    .create = create,
+    .data_init = data_init};

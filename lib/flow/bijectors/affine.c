@@ -14,7 +14,9 @@ static int create(wf_bijector *self, const int *values)
 
 const wf_bijector_type wf_bijector_affine = {
     .name = "affine",
-    .options = {WF_COUPLING_OPTIONS, {"scale", 0, 0, 0, scale_names}},
+    .summary = "coupling, y = (x + t) scale(s) (RealNVP, 2017)",
+    .options = {WF_COUPLING_OPTIONS,
+                {"scale", 0, 0, 0, scale_names, "exp(tanh s), sigmoid(s + 2), or exp of s clamped to +-5", 0}},
     .create = create,
     WF_COUPLING_FUNCTIONS,
 };

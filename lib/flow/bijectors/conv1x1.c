@@ -105,4 +105,9 @@ static void init(const wf_bijector *self, uint64_t seed, double *values)
 }
 
 const wf_bijector_type wf_bijector_conv1x1 = {
-    .name = "conv1x1", .options = {{"lu", 0, 0, 1, NULL}}, .linear = true, .create = create, .init = init};
+    .name = "conv1x1",
+    .summary = "y = W x for each pixel, with one K x K matrix that starts as a random rotation (Glow, 2018)",
+    .options = {{"lu", 0, 0, 1, NULL, "1: W is stored as P L U, which keeps it invertible", 0}},
+    .linear = true,
+    .create = create,
+    .init = init};

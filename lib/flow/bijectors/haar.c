@@ -8,7 +8,6 @@ static int create(wf_bijector *self, const int *values)
 {
     (void)values;
     const wf_stage_shape *c = self->shape;
-    WF_TRY(wf_bijector_pictures_only(self));
     WF_CHECK(c->H % 2 == 0 && c->W % 2 == 0, WF_USAGE, "haar: %dx%d has an odd side, both must be even", c->H, c->W);
     self->tape_bytes = (size_t)c->N * (size_t)c->H * (size_t)c->W * (size_t)c->K * c->backend->real;
     return wf_bijector_set_output(self, c->H / 2, c->W / 2, 4 * c->K);
@@ -36,4 +35,8 @@ static int reshape(wf_bijector *self, bool back, const wf_real *from, wf_real *t
     return wf_copy_channels(b, pixels, 3 * K, detail, 3 * K, wf_at(b, to, (size_t)K), 4 * K);
 }
 
-const wf_bijector_type wf_bijector_haar = {.name = "haar", .create = create, .reshape = reshape};
+const wf_bijector_type wf_bijector_haar = {.name = "haar",
+                                           .summary = "[H,W,K] to [H/2,W/2,4K] by the orthonormal Haar wavelet",
+                                           .pictures_only = true,
+                                           .create = create,
+                                           .reshape = reshape};

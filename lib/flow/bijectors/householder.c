@@ -19,4 +19,9 @@ static void init(const wf_bijector *self, uint64_t seed, double *values)
 }
 
 const wf_bijector_type wf_bijector_householder = {
-    .name = "householder", .options = {{"n", 0, 1, 1024, NULL}}, .linear = true, .create = create, .init = init};
+    .name = "householder",
+    .summary = "y = Q x for each pixel, Q a product of n reflections (Tomczak and Welling, 2016)",
+    .options = {{"n", 0, 1, 1024, NULL, "reflections", "the number of channels"}},
+    .linear = true,
+    .create = create,
+    .init = init};

@@ -112,7 +112,6 @@ static int gather(const wf_bijector *self, const wf_real *params_net, wf_real *p
 static int create(wf_bijector *self, const int *values)
 {
     const wf_stage_shape *c = self->shape;
-    WF_TRY(wf_bijector_pictures_only(self));
     masked *own = calloc(1, sizeof *own);
     WF_CHECK(own, WF_AGAIN, "maskedconv: out of memory");
     self->own = own;
@@ -158,7 +157,12 @@ static void init(const wf_bijector *self, uint64_t seed, double *values)
 
 const wf_bijector_type wf_bijector_maskedconv = {
     .name = "maskedconv",
-    .options = {{"order", 0, 0, 0, orders}, {"width", 0, 1, 4096, NULL}},
+    .summary =
+        "y = (x + t) sigmoid(s + 2), s and t from the two lines before the pixel (MaCow, 2019); the inverse goes line by line",
+    .pictures_only = true,
+    .options = {{"order", 0, 0, 0, orders, "which lines come before: rows above or below, columns to the left or right",
+                 0},
+                {"width", 0, 1, 4096, NULL, "channels of hidden maps", "twice the channels"}},
     .create = create,
     .destroy = destroy,
     .init = init,

@@ -10,7 +10,9 @@ static int create(wf_bijector *self, const int *values)
 
 const wf_bijector_type wf_bijector_mixlogistic = {
     .name = "mixlogistic",
-    .options = {WF_COUPLING_OPTIONS, {"components", 8, 1, 20, NULL}},
+    .summary =
+        "coupling, affine of the logit of the distribution function of a mixture of logistics (Flow++, 2019); the inverse is solved numerically",
+    .options = {WF_COUPLING_OPTIONS, {"components", 8, 1, 20, NULL, "logistics in the mixture", 0}},
     .create = create,
     WF_COUPLING_FUNCTIONS,
 };

@@ -34,7 +34,13 @@ static void init_reverse(const wf_bijector *self, uint64_t seed, double *values)
         values[i] = self->shape->K - 1 - i;
 }
 
-const wf_bijector_type wf_bijector_shuffle = {
-    .name = "shuffle", .linear = true, .create = create, .init = init_shuffle};
-const wf_bijector_type wf_bijector_reverse = {
-    .name = "reverse", .linear = true, .create = create, .init = init_reverse};
+const wf_bijector_type wf_bijector_shuffle = {.name = "shuffle",
+                                              .summary = "the channels in an order drawn at random from --seed",
+                                              .linear = true,
+                                              .create = create,
+                                              .init = init_shuffle};
+const wf_bijector_type wf_bijector_reverse = {.name = "reverse",
+                                              .summary = "the channels in reverse order",
+                                              .linear = true,
+                                              .create = create,
+                                              .init = init_reverse};

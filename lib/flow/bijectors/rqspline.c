@@ -11,7 +11,10 @@ static int create(wf_bijector *self, const int *values)
 
 const wf_bijector_type wf_bijector_rqspline = {
     .name = "rqspline",
-    .options = {WF_COUPLING_OPTIONS, {"bins", 8, 2, 16, NULL}, {"bound", 3, 1, 100, NULL}},
+    .summary = "coupling, a monotone rational-quadratic spline on [-bound, bound] (neural spline flows, 2019)",
+    .options = {WF_COUPLING_OPTIONS,
+                {"bins", 8, 2, 16, NULL, "pieces of the spline", 0},
+                {"bound", 3, 1, 100, NULL, "y = x beyond it", 0}},
     .create = create,
     WF_COUPLING_FUNCTIONS,
 };

@@ -39,7 +39,7 @@ static int read_cifar(const kind *k, wf_source *source, wf_image *image)
     uint8_t record[MAX_LABELS + 3 * PLANE];
     uint64_t offset = source->offset;
     WF_TRY(wf_source_read(source, record, (size_t)k->labels + 3 * PLANE));
-    int bad = record[0] <= k->limit[0]; /* the first label that may be too high */
+    int bad = record[0] <= k->limit[0]; /* index of a label that is too high, if one is */
     WF_CHECK(has_labels(k, record), WF_DATA, "%s: the %s label at byte %llu is %d, want at most %d", source->name,
              k->name, (unsigned long long)offset + (unsigned)bad, record[bad], k->limit[bad]);
     WF_TRY(wf_image_reserve(image, source->name, SIDE, SIDE, 3, 8));

@@ -62,7 +62,7 @@ static void check_scans(j_common_ptr jpeg)
     longjmp(j->failed, 1);
 }
 
-static void nothing(j_decompress_ptr jpeg)
+static void do_nothing(j_decompress_ptr jpeg)
 {
     (void)jpeg;
 }
@@ -183,11 +183,11 @@ int wf_image_read_jpeg(wf_source *source, wf_image *image)
 {
     job j = {.source = source,
              .progress = {.progress_monitor = check_scans},
-             .from = {.init_source = nothing,
+             .from = {.init_source = do_nothing,
                       .fill_input_buffer = give_bytes,
                       .skip_input_data = pass_bytes,
                       .resync_to_restart = jpeg_resync_to_restart,
-                      .term_source = nothing}};
+                      .term_source = do_nothing}};
     j.jpeg.err = jpeg_std_error(&j.errors);
     j.jpeg.client_data = &j;
     j.errors.error_exit = give_up;

@@ -34,7 +34,7 @@ static uint32_t masked_crc(const uint8_t *bytes, size_t n)
     return (crc >> 15 | crc << 17) + 0xa282ead8;
 }
 
-static uint64_t number(const uint8_t *bytes, int n)
+static uint64_t get_number(const uint8_t *bytes, int n)
 {
     uint64_t value = 0;
     while (n--)
@@ -44,7 +44,7 @@ static uint64_t number(const uint8_t *bytes, int n)
 
 bool wf_image_is_tfrecord(const uint8_t *head, size_t n)
 {
-    return n >= HEAD && masked_crc(head, 8) == number(head + 8, 4);
+    return n >= HEAD && masked_crc(head, 8) == get_number(head + 8, 4);
 }
 
 /* ---- the wire format --------------------------------------------------------------------------------------------- */
@@ -189,13 +189,13 @@ int wf_image_read_tfrecord(wf_source *source, wf_image *image)
     enum { MOST = WF_MAX_PIXELS + (1 << 20) };
     uint8_t head[HEAD], sum[4], *bytes;
     WF_TRY(wf_source_read(source, head, HEAD));
-    uint64_t n = number(head, 8);
+    uint64_t n = get_number(head, 8);
     WF_CHECK(wf_image_is_tfrecord(head, HEAD), WF_DATA,
              "%s: damaged TFRecord before byte %" PRIu64 ": wrong checksum of a length", source->name, source->offset);
     WF_CHECK(n && n <= MOST, WF_DATA, "%s: a TFRecord of %" PRIu64 " bytes, want 1 to %d", source->name, n, MOST);
     WF_TRY(wf_source_take(source, (size_t)n, &bytes));
     int status = wf_source_read(source, sum, sizeof sum);
-    if (!status && masked_crc(bytes, (size_t)n) != number(sum, 4))
+    if (!status && masked_crc(bytes, (size_t)n) != get_number(sum, 4))
         status = wf_fail(WF_DATA, "%s: damaged TFRecord before byte %" PRIu64 ": wrong checksum", source->name,
                          source->offset);
     if (!status)

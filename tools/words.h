@@ -1,0 +1,12 @@
+/* words.h - the words of chains as text, from the registries that parse them */
+#ifndef WF_WORDS_H
+#define WF_WORDS_H
+
+/* Prints every bijector with its options, and every network, on stdout: `wf-train-level --flow help`. */
+void words_print(void);
+
+/* Prints the bijectors, or the networks, on stdout as entries of man(7). */
+void words_roff_bijectors(void);
+void words_roff_networks(void);
+
+#endif
