@@ -89,7 +89,8 @@ $(cat "$here/report.css")
 <body>
 <h1>$name</h1>
 <p>A Wavelet Flow of pictures of ${height}x$width, with $((levels + 1)) levels:
-<strong>$bits bits per dimension</strong> on $(escape <<< "$1"). The command under a picture made it, in the folder of this page.</p>
+<strong>$bits bits per dimension</strong> on $(escape <<< "$1").
+The command under a picture made it, in the folder of this page.</p>
 
 <h2>Samples</h2>
 <div class="pair">

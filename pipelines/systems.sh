@@ -37,8 +37,8 @@ first() {
     for name in $systems; do
         IFS=$'\t' read -r bits error < <(tested "$name"; echo)
         IFS=$'\t' read -r parameters steps < <(trained "$name"; echo)
-        printf '%s\t| %s | %s | %s | %s | %s +- %s | %s |\n' "$bits" "$name" "$(minutes "$name")" "$parameters" "$steps" \
-            "$bits" "$error" "${goal:+$(first "$name" "$goal")}"
+        printf '%s\t| %s | %s | %s | %s | %s +- %s | %s |\n' "$bits" "$name" "$(minutes "$name")" "$parameters" \
+            "$steps" "$bits" "$error" "${goal:+$(first "$name" "$goal")}"
     done | sort -g | cut -f 2
 } > "$out/compare.part"
 mv "$out/compare.part" "$out/compare.md"
