@@ -2,10 +2,10 @@
 #
 #     make -f pipelines/cifar10.mk DATA=cifar-10-batches-bin MINUTES=30
 #
-# DATA is a folder with data_batch_*.bin and test_batch.bin as they are distributed, or any files *train*.bin[.gz] and
-# *test*.bin[.gz] of the same layout; TRAIN= and TEST= name other files. The last HELD training pictures choose when to
-# stop and are not trained on. Further files in ALSO= are evaluated too. Run again, it resumes; with more MINUTES, the
-# levels train on.
+# DATA is a folder with data_batch_*.bin and test_batch.bin as distributed, or with any files *train*.bin[.gz] and
+# *test*.bin[.gz] of that layout; TRAIN= and TEST= name other files. The last HELD training pictures are held out: they
+# decide when training stops. ALSO= names further files to evaluate. A second run resumes; with more MINUTES the levels
+# train on.
 OUT ?= out/cifar10
 MINUTES ?= 30
 HELD ?= 500
@@ -19,7 +19,7 @@ endif
 
 include $(dir $(lastword $(MAKEFILE_LIST)))levels32.mk
 
-# A record is a label and 3 planes of 32x32.
+# A record is a label and three planes of 32x32.
 bytes = $$((3073 * $(1)))
 pictures-train = zcat -f $(TRAIN) | head -c -$(call bytes,$(HELD))
 pictures-val = zcat -f $(TRAIN) | tail -c $(call bytes,$(HELD))

@@ -2,19 +2,19 @@
 # curves.sh OUT [REFERENCES] - draws the training logs of OUT/model with gnuplot:
 #
 #   OUT/curves.png  training and held-out bits/dim of each level over its steps
-#   OUT/curve.png   held-out bits/dim of the whole model over the minutes of training: at a fraction f of the time, each
-#                   level counts with the best it had reached at f of its own minutes (OUT/plan.tsv)
-#   OUT/curve.tsv   the numbers of that: minutes, bits/dim
+#   OUT/curve.png   held-out bits/dim of the whole model over the minutes of training: at a fraction f of the time every
+#                   level counts with its best value up to f of its own minutes (OUT/plan.tsv)
+#   OUT/curve.tsv   the data of curve.png: minutes, bits/dim
 #
-# REFERENCES is a table of what others reach, one a line, tab-separated: "line NAME BPD", a horizontal line, or
-# "point NAME MINUTES BPD"; it has at least one of each.
+# REFERENCES is a tab-separated table of other systems' figures: "line NAME BPD", a horizontal line, or "point NAME
+# MINUTES BPD". It has at least one row of each.
 set -eu -o pipefail
 out=$1 references=${2:-}
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# log LEVEL KEY: "step seconds value" of the log lines that have the key.
+# log LEVEL KEY: "step seconds value" of each log line with that key.
 log() {
     sed -n 's/.*"step": *\([0-9]*\).*"seconds": *\([-0-9.e+]*\).*"'"$2"'": *\([-0-9.e+]*\)[,}].*/\1 \2 \3/p' \
         "$(printf '%s/model/level-%02d.jsonl' "$out" "$1")"

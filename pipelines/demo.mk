@@ -1,5 +1,5 @@
-# demo.mk - the whole chain on generated pictures, with no data and no network: `make demo`, at most 6 minutes on two cores.
-# QUICK=1 takes seconds, for tests. OUT=, MINUTES=, JOBS=, SEED= can be given.
+# demo.mk - all steps on generated pictures, without data or network: `make demo`, at most 6 minutes on two cores.
+# QUICK=1 takes seconds, for tests. OUT=, MINUTES=, JOBS= and SEED= can be set.
 OUT ?= out/demo
 EVAL = val
 DEADLEAVES = $(if $(wildcard $(ROOT)/$(B)/deadleaves),,$(error $(B)/deadleaves is not built: make demo))$(ROOT)/$(B)/deadleaves

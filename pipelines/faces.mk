@@ -1,4 +1,4 @@
-# faces.mk - what celeba_hq.mk and ffhq.mk share: 1024x1024 pictures as they are; the HELD last are held out
+# faces.mk - shared by celeba_hq.mk and ffhq.mk: 1024x1024 pictures unchanged; the last HELD are held out
 OUT ?= out/$(NAME)
 DATA ?= data/$(NAME)
 SIDE = 1024
@@ -6,7 +6,7 @@ WIDTHS = 64 64 64 128 128 128 128 128 128 128 128
 PATCH_6 = 16
 $(foreach l,7 8 9 10,$(eval PATCH_$l = 32))
 HELD ?= 1000
-# A folder's pictures, sorted by name: all but the last, or the last.
+# The pictures of a folder, sorted by name: all except the last HELD, or these.
 names = find -L '$(DATA)' -name '*.png' -o -name '*.jpg' | LC_ALL=C sort
 pictures-train = $(names) | head -n -$(HELD)
 pictures-val = $(names) | tail -n $(HELD)

@@ -1,4 +1,4 @@
-# imagenet.mk - what imagenet32.mk and imagenet64.mk share: where the pictures are
+# imagenet.mk - shared by imagenet32.mk and imagenet64.mk: the places of the pictures
 DATA ?= data/imagenet$(SIDE)
 there = $(sort $(wildcard $(addprefix $(DATA)/,$(1))))
 paths-train = $(call there,train_$(SIDE)x$(SIDE) train_$(SIDE)x$(SIDE).tar train_data_batch_*.npz)

@@ -1,4 +1,4 @@
-# imagenet32.mk - downsampled ImageNet at 32x32: as imagenet64.mk
+# imagenet32.mk - downsampled ImageNet at 32x32; otherwise like imagenet64.mk
 OUT ?= out/imagenet32
 SIDE = 32
 WIDTHS = 128 128 128 128 128 256

@@ -1,4 +1,4 @@
-# levels.gp - one panel a level; variables: work, levels, out
+# levels.gp - one panel per level; variables: work, levels, out
 n = words(levels)
 columns = ceil(sqrt(n))
 rows = ceil(1.0 * n / columns)

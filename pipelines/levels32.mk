@@ -1,6 +1,6 @@
-# levels32.mk - the six levels of 32x32 pictures, for minutes to hours on a few cores, not days: many small steps of few
-# pictures, and shallow nets, get lower bits/dim in that time than the published configuration could. Small levels have few
-# numbers to learn from: small nets, and soon nothing left to learn.
+# levels32.mk - the six levels of 32x32 pictures, for minutes to hours on a few cores instead of days. Many small steps
+# on few pictures, and shallow nets, reach lower bits/dim in that time than the published configuration. Small levels
+# have few coefficients to learn from: their nets are small and are soon done.
 narrow = $(1)*(actnorm, conv1x1, affine:width=$(2):blocks=1), actnorm
 FLAGS ?= --decay 0.5 --ema 0.995 --flip
 LEVELS = 5 4 3 2 1 0

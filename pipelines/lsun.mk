@@ -1,5 +1,6 @@
-# lsun.mk - what the pipelines of LSUN (Yu et al. 2015) share. SCENE: 64x64 crops at random places of pictures brought to
-# 96x96, mirrored at random, as in the paper. DATA has LSUN's own LMDBs, SCENE_train_lmdb and SCENE_val_lmdb: see published.mk.
+# lsun.mk - shared by the pipelines of LSUN (Yu et al. 2015). As in the paper, SCENE's pictures are resized to 96x96,
+# cropped to 64x64 at random places and mirrored at random. DATA has LSUN's own LMDBs, SCENE_train_lmdb and
+# SCENE_val_lmdb: see published.mk.
 DATA ?= data/lsun
 OUT ?= out/lsun_$(SCENE)
 SIDE = 64

@@ -1,10 +1,10 @@
-# mnist.mk - MNIST, or Fashion-MNIST, as distributed (IDX, gzipped): 28x28 grey, so a base of 7x7 and two halvings. DATA is the
-# folder; the first 10,000 test pictures are what bits/dim are of. See published.mk for fetch, QUICK and BACKEND.
+# mnist.mk - MNIST, or Fashion-MNIST, as distributed (IDX, gzipped): 28x28 grey, so two DWT levels and a base of 7x7.
+# DATA is the folder. bits/dim is over the first 10,000 test pictures. See published.mk for fetch, QUICK and BACKEND.
 DATA ?= data/mnist
 OUT ?= out/mnist
 SIDE = 4
 WIDTHS = 64 128 128
-# A single channel has no other half to be conditioned on: pixels on the fields of a checkerboard, in turn.
+# A single channel has no half to be kept: couplings alternate between the two fields of a checkerboard.
 CHAIN_0 = 8*(actnorm, affine:width=64:mask=checker, affine:width=64:mask=checker:swap), actnorm
 paths-train = $(firstword $(wildcard $(DATA)/train*-images*))
 paths-val = $(firstword $(wildcard $(DATA)/t10k-images*))

@@ -1,6 +1,7 @@
-# plan.awk - splits the core time over the levels: level, share, chain, options -> level, minutes, threads, chain, options.
+# plan.awk - splits the core time over the levels: from lines of level, share, chain, options to lines of level,
+# minutes, threads, chain, options.
 #
-# A level with a share of more than one core gets several threads; none takes longer than the whole training.
+# A level with a share of more than one core gets several threads. No level takes longer than the whole training.
 {
     cores = $2 / 100 * jobs
     threads = cores < 1.5 ? 1 : int(cores + 0.5)

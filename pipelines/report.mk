@@ -1,14 +1,15 @@
-# report.mk - `make -f PIPELINE.mk report`: what a model has learnt, in pictures, on one page. common.mk includes it.
+# report.mk - `make -f PIPELINE.mk report`: one page of pictures that shows what a model has learnt. common.mk includes
+# it.
 #
-# $(OUT)/report.html shows the pictures with the tables and curves; it is one file that needs no other. $(OUT)/report/ keeps
-# each picture with the command that made it, to be run in $(OUT) (NAME.command), and what that said (NAME.log). Pictures
-# whose command has changed are made again.
+# $(OUT)/report.html shows the pictures with tables and curves, in a single file. $(OUT)/report/ keeps each picture, the
+# command that made it, to be run in $(OUT) (NAME.command), and the command's messages (NAME.log). A changed command
+# makes its picture again.
 #
-#   ROWS          pictures in each figure but the grids, which have SAMPLES, and the sweeps of
+#   ROWS          pictures per figure; grids have SAMPLES instead, and the sweeps over
 #   TEMPERATURES  with CHAINS pictures at each;   ADAPT, DRAWS  draws of a chain: those that adapt, and those after
 #   FACTORS       of super-resolution, powers of two;   CONTINUED  draws from each low-resolution picture
 #   NEIGHBOURS    training pictures beside each sample
-#   CELL          width of a picture in pixels, about
+#   CELL          approximate width of a picture in pixels
 ROWS ?= 6
 TEMPERATURES ?= 1 0.97 0.9 0.8
 CHAINS ?= 4
@@ -23,7 +24,7 @@ report = $(OUT)/report
 FIGURES = samples real levels temperatures scaling super nearest
 TABLES = nearest-samples nearest-real
 
-# Of the model, once it is there: its wavelet; H W levels
+# The model's wavelet and its shape, H W levels, once the model exists.
 wavelet = $(shell sed -n 's/.*"wavelet": "\([a-z0-9]*\)".*/\1/p' $(OUT)/model/wf.json)
 shape = $(shell sed -n 's/.*"levels": \([0-9]*\).*"shape": \[\([0-9]*\), \([0-9]*\).*/\2 \3 \1/p' $(OUT)/model/wf.json)
 sizes = $(shell set -- $(shape); for l in $$(seq $$3 -1 0); do echo $$(($$1 >> l))x$$(($$2 >> l)); done)
@@ -67,7 +68,7 @@ $(report)/real.pam: $(OUT)/real.command | $(report)
 	@{ $(pictures-real); } | wf-dwt -q $(DWT) | wf-idwt -q > $@.part && mv $@.part $@
 
 $(report)/real.png $(report)/super.png $(report)/nearest-real.tsv: $(report)/real.pam
-# The tools give a file its name once it is complete.
+# The tools give a file its name only when it is complete.
 draw = @echo "report: $*"; cd $(OUT) && bash -e -o pipefail report/$*.command 2> report/$*.log || { cat report/$*.log >&2; exit 1; }
 $(report)/%.png: $(report)/%.command $(OUT)/trained
 	$(draw)

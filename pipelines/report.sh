@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# report.sh OUT HEIGHT WIDTH LEVELS NAME.. - prints the page of report.mk: one HTML file that holds the pictures of OUT, the
-# bits/dim of each NAME and the commands behind them. It has no script and refers to nothing outside of itself; it is XML too.
+# report.sh OUT HEIGHT WIDTH LEVELS NAME.. - prints the page of report.mk: one HTML file with the pictures of OUT, the
+# bits/dim of each NAME, and the commands behind them. The page has no script and refers to nothing outside itself; it
+# is also XML.
 set -eu -o pipefail
 out=$1 height=$2 width=$3 levels=$4
 shift 4
@@ -8,10 +9,10 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 escape() { sed 's/&/\&amp;/g; s/</\&lt;/g; s/>/\&gt;/g; s/"/\&quot;/g'; }
 
-# number FILE AT: four bytes, the highest first
+# number FILE AT: the big-endian 32-bit number at byte AT
 number() { od -An -v -tu1 -j "$2" -N 4 "$1" | awk '{ print (($1 * 256 + $2) * 256 + $3) * 256 + $4 }'; }
 
-# picture FILE WIDTH ALT: a PNG file, as many whole times enlarged as fit into WIDTH pixels
+# picture FILE WIDTH ALT: a PNG file, enlarged by the largest whole factor that fits into WIDTH pixels
 picture() {
     local w h zoom
     w=$(number "$1" 16) h=$(number "$1" 20)
@@ -21,7 +22,7 @@ picture() {
     echo '"/>'
 }
 
-# figure NAME WIDTH ALT < CAPTION: a picture of report.mk and its command
+# figure NAME WIDTH ALT < CAPTION: a picture of report.mk, with its command
 figure() {
     echo '<figure class="pixels">'
     picture "$out/report/$1.png" "$2" "$3"
@@ -40,7 +41,7 @@ plot() {
 # details SUMMARY < TEXT
 details() { echo "<details><summary>$1</summary><pre>$(escape)</pre></details>"; }
 
-# cells TAG < LINES: a row of a table for each line, tab-separated
+# cells TAG < LINES: a table row per line, cells separated by tabs
 cells() {
     escape | awk -F '\t' -v tag="$1" '{
         printf $1 == "total" ? "<tr class=\"total\">" : "<tr>"
@@ -48,7 +49,7 @@ cells() {
         print "</tr>" }'
 }
 
-# The tables of wf-bpd, a column for each NAME.
+# The tables of wf-bpd, one column per NAME.
 bits_per_dimension() {
     local name
     cut -f 1,2 "$out/bpd-$1.tsv" > "$work/table"
@@ -63,7 +64,7 @@ bits_per_dimension() {
     echo '</table>'
 }
 
-# Least, median and largest distance to the nearest training picture: distances LABEL FILE
+# distances LABEL FILE: least, median and largest distance to the nearest training picture
 distances() {
     tail -n +2 "$2" | sort -g -k 4,4 | awk -F '\t' -v label="$1" '{ d[NR] = $4 } END {
         printf "%d %s\t%.0f\t%.0f\t%.0f\n", NR, label, d[1], (d[int((NR + 1) / 2)] + d[int(NR / 2) + 1]) / 2, d[NR] }'
@@ -87,8 +88,9 @@ $(cat "$here/report.css")
 </head>
 <body>
 <h1>$name</h1>
-<p>A Wavelet Flow of pictures of ${height}x$width, with $((levels + 1)) levels: <strong>$bits bits per dimension</strong> on
-$(escape <<< "$1"). The command under a picture made it, in the folder of this page.</p>
+<p>A Wavelet Flow of pictures of ${height}x$width, with $((levels + 1)) levels:
+<strong>$bits bits per dimension</strong> on $(escape <<< "$1").
+The command under a picture made it, in the folder of this page.</p>
 
 <h2>Samples</h2>
 <div class="pair">
@@ -111,7 +113,7 @@ END
 
 echo '<h2>From one level to the next</h2>'
 figure levels 1 'rows of samples, coarse on the left and fine on the right' << END
-A row is one sample: what each level has made of the one before. Every level is a flow of its own.
+A row is one sample at every level, each drawn given the one before. Every level is a separate flow.
 END
 
 cat << END
@@ -120,18 +122,18 @@ cat << END
 <div class="pair">
 END
 figure temperatures 1 'rows of annealed samples, the colder the lower' << END
-Annealed: the density of each level to the power of 1/T&#178;, drawn by Markov chains that begin at samples.
+Annealed: Markov chains, started at samples, draw from the density of each level to the power of 1/T&#178;.
 END
 figure scaling 1 'rows of samples with scaled latents, the narrower the lower' << END
-For comparison, samples whose latents are multiplied by T. That costs nothing, and is not the annealed density.
+For comparison, samples whose latents are multiplied by T: cheap, but not draws from the annealed density.
 END
 echo '</div>'
 details 'How the chains went' < "$out/report/temperatures.log"
 
 echo '<h2>Super-resolution</h2>'
 figure super 1 'rows of held-out pictures, beside coarser ones and their continuations' << END
-Held-out pictures, the same averaged down, and continuations drawn from nothing but that average. Averaged down again, each is
-that average, to the last bit.
+Held-out pictures, their averages, and continuations drawn from each average alone. Averaged down again, a continuation
+gives its average, to the last bit.
 END
 
 echo '<h2>Nearest training pictures</h2>'

@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
 # super.sh MODEL PICTURES GRID ROWS DRAWS ZOOM FACTOR.. - super-resolution of the first ROWS pictures of PICTURES, a PAM
-# stream of pictures as large as the model's, into GRID, a PNG file.
+# stream of pictures of the model's size, into GRID, a PNG file.
 #
-# A row is a picture and, for each FACTOR (2, 4, 8 ..), the same picture so many times smaller, in whole samples, and DRAWS
-# continuations of that by MODEL, with seeds 1, 2 .. Averaged down again, each of them is what it was drawn from; to the bit
-# where the wavelet is Haar.
+# A row is a picture and, for each FACTOR (2, 4, 8 ..), the picture averaged down by FACTOR and DRAWS continuations of
+# the average by MODEL, with seeds 1, 2 .. Averaged down again, a continuation gives that average, with Haar to the bit.
 set -eu -o pipefail
 model=$1 pictures=$2 grid=$3 rows=$4 draws=$5 zoom=$6
 shift 6
@@ -13,7 +12,7 @@ trap 'rm -rf "$work"' EXIT
 
 wavelet=$(wf-info "$model" | sed -n 's/^wavelet *//p')
 
-# Every stream below but "small" has pictures of the same size in bytes: a header, then samples of one byte or two.
+# Every stream below except "small" has pictures of one size in bytes: a header, then samples of one or two bytes.
 header() { sed '/^ENDHDR$/q' "$pictures"; }
 field() { header | sed -n "s/^$1 //p"; }
 size=$(($(header | wc -c) + $(field WIDTH) * $(field HEIGHT) * $(field DEPTH) * ($(field MAXVAL) > 255 ? 2 : 1)))
@@ -48,4 +47,5 @@ for ((row = 0; row < rows; row++)); do
         picture "$work/ladder" $((row * levels + ${pair#*:}))
         for seed in $(seq "$draws"); do picture "$work/${pair%:*}-$seed" $row; done
     done
-done | wf-dwt -q | wf-idwt -q --columns $((1 + ${#factors[@]} * (1 + draws))) --zoom "$zoom" --titles "$titles" --grid "$grid"
+done | wf-dwt -q |
+    wf-idwt -q --columns $((1 + ${#factors[@]} * (1 + draws))) --zoom "$zoom" --titles "$titles" --grid "$grid"

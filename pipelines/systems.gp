@@ -1,4 +1,4 @@
-# systems.gp - a line a system; variables: systems, folder, out
+# systems.gp - one line per system; variables: systems, folder, out
 set terminal pngcairo size 900, 560 font ',10'
 set output out
 set grid lc rgb '#e0e0e0'

@@ -1,17 +1,17 @@
-# systems.mk - the systems of pipelines/systems side by side: each trains for the same wall-clock time, one after the other, on
-# the same pictures and machine:
+# systems.mk - the systems of pipelines/systems side by side: each trains for the same wall-clock time, one after the
+# other, on the same pictures and machine:
 #
 #     make -f pipelines/systems.mk compare DATA=cifar-10-batches-bin BUDGET=10
 #
-# BUDGET is in minutes a system. The result is OUT/compare.md, a table, and OUT/compare.png, bits/dim over time. Interrupted, it
-# goes on where it was; with a larger BUDGET the systems train on, and with other SYSTEMS it adds to the table what is new.
+# BUDGET is in minutes per system. The result is OUT/compare.md, a table, and OUT/compare.png, bits/dim over time. A
+# second run continues after an interruption, trains on with a larger BUDGET, and adds new SYSTEMS to the table.
 #
-#   SET       pipeline of the pictures, which DATA is for: pipelines/SET.mk
+#   SET       pipeline that reads DATA: pipelines/SET.mk
 #   SYSTEMS   names of pipelines/systems/NAME.chain
-#   WIDTH     of networks, at most, and COUNT, at most so many repetitions, blocks of a net and components of a mixture: what
-#             systems/smaller.sh makes of a chain; 4096 and 4096: as published
-#   FLAGS     options of wf-train-level, the same for all
-#   THAN      the system whose quality others are timed by: how long until they are as good as it is in the end
+#   WIDTH     largest width of networks; COUNT, largest number of repetitions, blocks of a net and components of a
+#             mixture (systems/smaller.sh). 4096 and 4096: as published
+#   FLAGS     options of wf-train-level, the same for all systems
+#   THAN      reference system: the table has the minutes that others need to reach its final bits/dim
 SHELL = bash -o pipefail
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL = compare
@@ -31,10 +31,10 @@ compare: $(SYSTEMS)
 	@$(HERE)systems.sh $(OUT) $(THAN) && cat $(OUT)/compare.md
 FORCE:
 
-# One after the other: each has the whole machine.
+# One after the other, so that each system has the whole machine.
 .NOTPARALLEL:
 
-# "# levels: 0" in a chain's file: it is for whole pictures; otherwise for the details of every level.
+# "# levels: 0" in a chain's file: the chain is for whole pictures; otherwise for the details of every level.
 whole = $(shell grep -l '^\# levels: 0' $(HERE)systems/$(1).chain)
 $(OUT)/%.chain: $(HERE)systems/%.chain FORCE
 	@mkdir -p $(@D)

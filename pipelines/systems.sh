@@ -1,38 +1,44 @@
 #!/usr/bin/env bash
-# systems.sh OUT THAN - the systems that have been trained into OUT/NAME, each by a pipeline of its own, as one table OUT/compare.md
-# and one picture OUT/compare.png
+# systems.sh OUT THAN - one table OUT/compare.md and one picture OUT/compare.png of the systems that pipelines have
+# trained into OUT/NAME
 set -eu -o pipefail
 out=$1 than=$2
 here=$(cd "$(dirname "$0")" && pwd)
 bin=$here/../${BIN:-bin}
 
 systems=$(cd "$out" && for f in */curve.tsv; do [ ! -e "$f" ] || dirname "$f"; done)
-[ -n "$systems" ] || { echo "systems.sh: $out: nothing is trained yet" >&2; exit 66; }
+[ -n "$systems" ] || { echo "systems.sh: $out: no system is trained yet" >&2; exit 66; }
 
 # tested NAME: bits/dim of its held-out set, and the standard error
 tested() { cat "$out/$1"/bpd-*.tsv | awk -F '\t' '$1 == "total" { b = $3; e = $4 } END { printf "%.3f\t%.3f", b, e }'; }
-# trained NAME: parameters in millions, and the most steps that a level has taken
+# trained NAME: parameters in millions, and the largest number of steps of a level
 trained() {
     "$bin/wf-info" "$out/$1/model" | awk '/^provenance/ { exit }
         $1 == "level" { for (i = 1; i <= NF; i++) column[$i] = i; next }
-        column["step"] && $1 ~ /^[0-9]+$/ { parameters += $column["parameters"]; if ($column["step"] > steps) steps = $column["step"] }
+        !column["step"] || $1 !~ /^[0-9]+$/ { next }
+        { parameters += $column["parameters"] }
+        $column["step"] > steps { steps = $column["step"] }
         END { printf "%.2f\t%d", parameters / 1e6, steps }'
 }
 minutes() { tail -n 1 "$out/$1/curve.tsv" | cut -f 1; }
 reached() { sort -g -k 2,2 "$out/$1/curve.tsv" | head -n 1 | cut -f 2; }
-# first NAME BITS: minutes until it was as good
-first() { awk -v want="$2" '$2 <= want { printf "%.1f", $1; found = 1; exit } END { if (!found) printf "-" }' "$out/$1/curve.tsv"; }
+# first NAME BITS: minutes until the system reached BITS
+first() {
+    awk -v want="$2" '$2 <= want { printf "%.1f", $1; found = 1; exit } END { if (!found) printf "-" }' \
+        "$out/$1/curve.tsv"
+}
 
 {
     goal=
     [ ! -e "$out/$than/curve.tsv" ] || goal=$(reached "$than")
-    echo "| system | minutes | parameters, M | steps | bits/dim, test | minutes to $than's ${goal:+$(printf '%.3f' "$goal") }|"
+    minutes_to="minutes to $than's ${goal:+$(printf '%.3f' "$goal") }"
+    echo "| system | minutes | parameters, M | steps | bits/dim, test | $minutes_to|"
     echo '|---|---|---|---|---|---|'
     for name in $systems; do
         IFS=$'\t' read -r bits error < <(tested "$name"; echo)
         IFS=$'\t' read -r parameters steps < <(trained "$name"; echo)
-        printf '%s\t| %s | %s | %s | %s | %s +- %s | %s |\n' "$bits" "$name" "$(minutes "$name")" "$parameters" "$steps" "$bits" "$error" \
-            "${goal:+$(first "$name" "$goal")}"
+        printf '%s\t| %s | %s | %s | %s | %s +- %s | %s |\n' "$bits" "$name" "$(minutes "$name")" "$parameters" \
+            "$steps" "$bits" "$error" "${goal:+$(first "$name" "$goal")}"
     done | sort -g | cut -f 2
 } > "$out/compare.part"
 mv "$out/compare.part" "$out/compare.md"

@@ -1,5 +1,5 @@
-# total.awk PLAN VALIDATIONS - "level seconds value" of each validation to "minutes bits/dim" of the whole model; see
-# curves.sh. The minutes are those of the whole training: the longest of the plan.
+# total.awk PLAN VALIDATIONS - from "level seconds value" of each validation to "minutes bits/dim" of the whole model;
+# see curves.sh. The whole training lasts as long as its longest level in the plan.
 FNR == NR {
     minutes[$1] = $2
     if ($2 > whole)

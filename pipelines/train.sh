@@ -1,18 +1,19 @@
 #!/usr/bin/env bash
-# train.sh OUT JOBS - trains the levels of OUT/plan.tsv side by side into OUT/model, on the hosts of $SSHLOGIN (as GNU parallel
-# takes it; they see the same folders) if it is set. Run again, it does what is left:
-# GNU parallel repeats the levels that failed (OUT/joblog), and each trainer resumes from its own checkpoint.
+# train.sh OUT JOBS - trains the levels of OUT/plan.tsv side by side into OUT/model, on this machine or, if set, on the
+# hosts of $SSHLOGIN (as GNU parallel takes it), which see the same folders. A second run does the rest: GNU parallel
+# repeats failed levels (OUT/joblog), and each trainer resumes from its own checkpoint.
 set -u -o pipefail
 out=$1 jobs=$2
 plan=$out/plan.tsv model=$out/model
 mkdir -p "$model" || exit
 
-# With another plan or other pictures, the job log says nothing of what is left; the trainers know what they have done.
+# A job log of another plan or other pictures would skip levels, so it is removed; the trainers find their own state.
 for input in "$plan" "$out/train.store" "$out/val.store"; do
     [ ! "$input" -nt "$out/joblog" ] || rm -f "$out/joblog"
 done
 
-# Elapsed time and the last bits/dim of every level: on a terminal one line that changes, else a line every half minute.
+# Elapsed time and the last bits/dim of every level: on a terminal one line that changes, otherwise a line every half
+# minute.
 progress() {
     local step=30 begin='' end='\n' level text
     [ ! -t 2 ] || { step=2 begin='\r\033[K' end=''; }
@@ -32,6 +33,7 @@ progress &
 trap 'kill $! 2> /dev/null; [ ! -t 2 ] || echo >&2' EXIT
 remote=()
 [ -z "${SSHLOGIN:-}" ] || remote=(--sshlogin "$SSHLOGIN" --workdir . --env PATH)
-parallel --will-cite "${remote[@]}" --joblog "$out/joblog" --resume-failed -j "$jobs" --line-buffer --tagstring 'level {1}' --colsep '\t' \
+parallel --will-cite "${remote[@]}" --joblog "$out/joblog" --resume-failed -j "$jobs" --line-buffer \
+    --tagstring 'level {1}' --colsep '\t' \
     wf-train-level -q -l '{1}' -m "$model" -s "$out/train.store" --val "$out/val.store" \
     --minutes '{2}' --threads '{3}' -f '{4}' '{=5 uq() =}' :::: "$plan"

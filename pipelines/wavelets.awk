@@ -1,4 +1,5 @@
-# wavelets.awk OUT/WAVELET-SEED/bpd-NAME.tsv .. - tables of wf-bpd to one, a row a wavelet: mean over seeds and half of their range
+# wavelets.awk OUT/WAVELET-SEED/bpd-NAME.tsv .. - joins tables of wf-bpd to one, a row per wavelet: mean over seeds and
+# half of their range
 BEGIN {
     FS = "\t"
 }

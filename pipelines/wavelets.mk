@@ -1,13 +1,13 @@
-# wavelets.mk - the same flows over other wavelets: as many steps for each, with several seeds, on the same pictures:
+# wavelets.mk - the same flows over different wavelets: equal steps, several seeds, the same pictures:
 #
 #     make -f pipelines/wavelets.mk compare DATA=cifar-10-batches-bin
 #
-# The result is OUT/compare.md: bits/dim of each level and in total, mean over seeds and half of their range. A step costs the
-# same with every wavelet, so that steps are an equal budget whatever else the machine does. Interrupted, it goes on where it
-# was, and with more WAVELETS, SEEDS or STEPS it adds what is new.
+# The result is OUT/compare.md: bits/dim of each level and in total, as mean over seeds and half of their range. A step
+# costs the same with every wavelet, so equal steps are an equal budget on any machine. A second run continues after an
+# interruption and adds more WAVELETS, SEEDS or STEPS.
 #
-#   SET      pipeline of the pictures, which DATA is for: pipelines/SET.mk
-#   STEPS    of training at every level;   CHAIN, FLAGS  flow and further options of wf-train-level, the same for all
+#   SET      pipeline that reads DATA: pipelines/SET.mk
+#   STEPS    of training at every level;   CHAIN, FLAGS  flow and options of wf-train-level, the same for all
 SHELL = bash -o pipefail
 .DEFAULT_GOAL = compare
 
@@ -26,7 +26,7 @@ runs := $(foreach seed,$(SEEDS),$(WAVELETS:%=%-$(seed)))
 compare: $(runs)
 	@awk -f $(HERE)wavelets.awk $(foreach w,$(WAVELETS),$(SEEDS:%=$(OUT)/$w-%/bpd-*.tsv)) > $(OUT)/compare.md && cat $(OUT)/compare.md
 
-# Time is no limit; training and held-out pictures, patience and order are those of the seed alone.
+# Time does not limit training. Pictures, patience and order depend on the seed alone.
 wavelet = $(firstword $(subst -, ,$@))
 seed = $(lastword $(subst -, ,$@))
 $(runs):

@@ -1,10 +1,10 @@
 #!/bin/sh
-# smaller.sh - a system for a smaller machine: the chain of a file with nets of at most that width, and at most that many
-# repetitions, blocks of a net and components of a mixture. Heads of attention, which must divide the width, are the usual ones of what
-# is made narrower
+# smaller.sh - a system for a smaller machine: limits the width of a chain's nets to WIDTH, and to COUNT the numbers of
+# repetitions, blocks of a net and components of a mixture. Narrowed nets have the default number of attention heads,
+# since heads must divide the width.
 #
 #     smaller.sh WIDTH COUNT < system.chain > small.chain
-[ $# = 2 ] || { echo 'smaller.sh: want WIDTH COUNT' >&2; exit 64; }
+[ $# = 2 ] || { echo 'smaller.sh: expected WIDTH COUNT' >&2; exit 64; }
 exec awk -v width="$1" -v count="$2" '
 function least(line, pattern, most,    done, found, number) {
     while (match(line, pattern)) {

@@ -9,7 +9,8 @@ done
 pipeline() {
     local name=$1 levels=$2
     shift 2
-    ok "$name" env -u MAKEFLAGS make -C "$ROOT" -f "pipelines/$name.mk" QUICK=1 OUT="$WORK/out/$name" DATA="$WORK/$name" \
+    ok "$name" \
+        env -u MAKEFLAGS make -C "$ROOT" -f "pipelines/$name.mk" QUICK=1 OUT="$WORK/out/$name" DATA="$WORK/$name" \
         BIN="${BIN:-bin}" B="${B:-build}" "$@"
     ok "$name: samples, annealed ones, curves" ls out/"$name"/{real,samples,samples-0.97,curves,curve}.png
     ok "$name: bits/dim of $levels levels" test "$(grep -c '^[0-9]' out/"$name"/bpd-val.tsv)" = "$levels"

@@ -192,7 +192,8 @@ ok "nothing under the grid's name" test ! -e never.png
 head -c $((2 * 3085)) many.ppm | wf-dwt -q -l 5 > twice.wf
 header=$(od -A n -t u8 -N 8 twice.wf)
 head -c 8 /dev/zero | dd of=twice.wf bs=1 seek=$((8 + header + 8)) conv=notrunc status=none
-LC_ALL=C sed -i "$(wf-info twice.wf 2>&1 | sed 's/.*hash of the stream is \(.*\), but \(.*\) in its end record$/s,\2,\1,/')" twice.wf
+LC_ALL=C sed -i "$(wf-info twice.wf 2>&1 |
+    sed 's/.*hash of the stream is \(.*\), but \(.*\) in its end record$/s,\2,\1,/')" twice.wf
 ok "two pictures of one number in a PAM stream" sh -c 'wf-idwt -q twice.wf > twice.pam'
 status 65 "but not as files of one name" wf-idwt twice.wf -o twice
 head -c 2000 out/00000007.png > out/00000050.png
@@ -256,7 +257,7 @@ else
     skip "CIFAR-10 is not here"
 fi
 
-# -- fewer pictures, and random crops of them ----------------------------------------------------------------------------
+# -- fewer pictures, and random crops of them ------------------------------------------------------------------------
 "$DEADLEAVES" -q -n 5 -s 24 > five.ppm
 "$DEADLEAVES" -q -n 3 -s 24 > three.ppm
 ok "the first three" same <(wf-dwt -q -n 3 five.ppm | wf-idwt -q) <(wf-dwt -q three.ppm | wf-idwt -q)
@@ -265,6 +266,7 @@ anywhere() { wf-dwt -q --random-crop 16x16 --seed "$1" five.ppm | wf-idwt -q; }
 ok "a random crop is the same again" same <(anywhere 1) <(anywhere 1)
 ok "and another with another seed" bash -c '! cmp -s "$0" "$1"' <(anywhere 1) <(anywhere 2)
 ok "of the size asked for" bash -c 'head -n 3 "$0" | grep -q "WIDTH 16"' <(anywhere 1)
-ok "all of it, where there is no choice" same <(wf-dwt -q --random-crop 24x24 five.ppm | wf-idwt -q) <(wf-dwt -q five.ppm | wf-idwt -q)
+ok "all of it, where there is no choice" \
+    same <(wf-dwt -q --random-crop 24x24 five.ppm | wf-idwt -q) <(wf-dwt -q five.ppm | wf-idwt -q)
 status 65 "a crop larger than the picture" wf-dwt --random-crop 32x32 five.ppm
 status 64 "a crop without a size" wf-dwt --random-crop 32 five.ppm

@@ -52,15 +52,18 @@ for backend in cpu cuda; do
     done
 done
 # Those of db4 are not: the CPU takes their columns as rotations, in another order.
-ok "coefficients of haar are those of the CPU, bit for bit" same <(wf-info haar-cpu.store | grep ^hash) <(wf-info haar-cuda.store | grep ^hash)
+ok "coefficients of haar are those of the CPU, bit for bit" \
+    same <(wf-info haar-cpu.store | grep ^hash) <(wf-info haar-cuda.store | grep ^hash)
 for level in 1 2 3; do
-    ok "and level $level loses the same" near "$(bits db4-cpu/level-0$level.jsonl)" "$(bits db4-cuda/level-0$level.jsonl)" 1e-4
+    ok "and level $level loses the same" \
+        near "$(bits db4-cpu/level-0$level.jsonl)" "$(bits db4-cuda/level-0$level.jsonl)" 1e-4
 done
 
 # -- noise that is learnt, drawn anew by every replay ----------------------------------------------------------------
 wf-dwt -q --levels 0 -o flat.store leaves.ppm
 for backend in cpu cuda; do
-    ok "learnt noise trains on $backend" wf-train-level -q -l 0 -m noise-$backend -s flat.store -f 'actnorm, affine:width=8:blocks=1, actnorm' \
+    ok "learnt noise trains on $backend" \
+        wf-train-level -q -l 0 -m noise-$backend -s flat.store -f 'actnorm, affine:width=8:blocks=1, actnorm' \
         --dequantize 'affine:mask=checker:width=8:blocks=1, actnorm' --warmup 5 --batch 4 --steps 50 --backend $backend
     wf-bpd -q -m noise-cpu -s flat.store --iw 4 --backend $backend | tail -n 1 | cut -f 3 > noise-$backend.bits
 done
@@ -118,7 +121,8 @@ END
 if [ -n "${DEVICE:-}" ]; then # what is too much for the stand-in: the official flows
     "$DEADLEAVES" -q -n 128 -s 32 | wf-dwt -q -o large.store
     for precision in fp32 tf32 bf16; do
-        ok "official levels side by side, $precision" wf-train-level -q -l 0-4 -m official-$precision -s large.store --steps 50 \
+        ok "official levels side by side, $precision" \
+            wf-train-level -q -l 0-4 -m official-$precision -s large.store --steps 50 \
             --backend cuda --precision $precision
     done
     exit 0

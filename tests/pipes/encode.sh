@@ -14,7 +14,8 @@ pictures() { grep -ac '^TUPLTYPE' "$1"; }
 # -- round trips -------------------------------------------------------------------------------------------------------
 encode < in.wf > latents.wf
 ok "every pixel comes back" cmp <(pixels < in.wf) <(decode < latents.wf | pixels)
-ok "so do the pictures' numbers" bash -c 'wf-decode -m model < latents.wf | wf-idwt -q -o out && test -s out/00000019.png'
+ok "so do the pictures' numbers" \
+    bash -c 'wf-decode -m model < latents.wf | wf-idwt -q -o out && test -s out/00000019.png'
 encode < in.wf > again.wf
 ok "latents are the same every time" cmp latents.wf again.wf
 ok "a stream of latents is known as one" bash -c 'wf-info latents.wf | grep -Eq "^kind +latents"'
@@ -32,7 +33,8 @@ for i in 0 6 7 19; do
 done
 differ() { ! cmp -s "$1" "$2"; }
 ok "one in between is neither" differ <(picture between.pam 26) <(picture in.pam 6)
-{ "$DEADLEAVES" -q -n 1 -s 8 --seed 3 && "$DEADLEAVES" -q -n 1 -s 8 --seed 3; } | wf-dwt -q | encode | decode --between 1 | pixels > twice.pam
+{ "$DEADLEAVES" -q -n 1 -s 8 --seed 3 && "$DEADLEAVES" -q -n 1 -s 8 --seed 3; } | wf-dwt -q | encode | decode \
+    --between 1 | pixels > twice.pam
 ok "between a picture and itself is the picture" cmp <(picture twice.pam 1) <(picture in.pam 0)
 
 # -- bad usage, bad data -----------------------------------------------------------------------------------------------

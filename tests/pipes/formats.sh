@@ -7,7 +7,8 @@ pixel() { printf 'P5 1 1 255\n%b' "\\x$1"; }
 # values ARGUMENT...: of the pictures that wf-dwt reads, one pixel each
 values() {
     wf-dwt -q --levels 0 "$@" | wf-idwt -q |
-        LC_ALL=C sed -z 's/P7\nWIDTH 1\nHEIGHT 1\nDEPTH 1\nMAXVAL [0-9]*\nTUPLTYPE GRAYSCALE\nENDHDR\n//g' | od -A n -v -t x1 | xargs
+        LC_ALL=C sed -z 's/P7\nWIDTH 1\nHEIGHT 1\nDEPTH 1\nMAXVAL [0-9]*\nTUPLTYPE GRAYSCALE\nENDHDR\n//g' | od -A n \
+            -v -t x1 | xargs
 }
 values_are() { test "$(values "${@:2}")" = "$1"; }
 

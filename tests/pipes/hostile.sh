@@ -58,7 +58,8 @@ if from=$(data lmdb_dev.tar.gz); then
         if [ -n "$want" ]; then
             ok "$name has $want" test "$rc $(grep -c ": $want of 16x16" said)" = "0 1"
         else
-            ok "$name is refused in one line: $rc $(head -c 300 said)" test "$rc $(grep -c '^wf-dwt: ' said) $(wc -l < said)" = "65 1 1"
+            ok "$name is refused in one line: $rc $(head -c 300 said)" \
+                test "$rc $(grep -c '^wf-dwt: ' said) $(wc -l < said)" = "65 1 1"
         fi
     done < stores/lmdb/ORACLE.tsv
 else
@@ -100,7 +101,8 @@ for seed in "$ROOT"/tests/fuzz/corpus/{archive,arrays,codecs,pnm}/*; do
     done
     [ "$before" != "$failed" ] || pass "$name, damaged"
 done
-ok "$tried damaged pictures were tried, of which $refused were refused" test $tried -gt 500 -a $refused -gt $((tried / 4))
+ok "$tried damaged pictures were tried, of which $refused were refused" \
+    test $tried -gt 500 -a $refused -gt $((tried / 4))
 
 "$DEADLEAVES" -q -n 40 -s 16 | wf-dwt -q -o whole.store
 tried=0 refused=0 before=$failed

@@ -69,7 +69,8 @@ they_are() { # they_are FOLDER EACH FIRST: rank r of picture i is file i * EACH 
 ok "they are the pictures of the table" they_are near 3 0
 near -k 3 --beside given.wf | wf-idwt -q -o beside
 ok "--beside: the same, one file later" they_are beside 4 1
-ok "behind the picture itself" bash -c 'for i in $(seq 0 11); do cmp queries/$(printf %08d $i).png beside/$(printf %08d $((4 * i))).png || exit; done'
+ok "behind the picture itself" bash -c \
+    'for i in $(seq 0 11); do cmp queries/$(printf %08d $i).png beside/$(printf %08d $((4 * i))).png || exit; done'
 ok "neighbours at level 1" bash -c 'wf-nearest -q -s store -l 1 given.wf | wf-idwt -q | grep -aq "^WIDTH 2"'
 ok "neighbours of the base" bash -c 'wf-nearest -q -s store -l 0 given.wf | wf-idwt -q | grep -aq "^WIDTH 1"'
 ok "provenance" bash -c 'wf-nearest -q -s store given.wf | wf-info - | grep -q "wf-nearest.* -s store given.wf"'

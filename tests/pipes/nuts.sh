@@ -29,7 +29,8 @@ ok "all levels jointly" count other.pam 3
 wf-sample -q -m model -n 3 -l 1 | nuts --joint | pixels > other.pam
 ok "two levels jointly, on drawn pictures" count other.pam 3
 for T in 1 0.5; do
-    nuts -n 32 -T $T --joint --draws 20 | wf-idwt -q | wf-dwt -q | wf-bpd -q -m model | awk '$1 == "total" { print $2 + 0 }' > bits.$T
+    nuts -n 32 -T $T --joint --draws 20 | wf-idwt -q | wf-dwt -q | wf-bpd -q -m model | awk \
+        '$1 == "total" { print $2 + 0 }' > bits.$T
 done
 ok "colder pictures are likelier" holds "$(cat bits.0.5) < $(cat bits.1) - 0.1"
 nuts -n 2 -T 0.9,0.5 | pixels > list.pam
@@ -81,7 +82,8 @@ greys() { tail -c "+$((head + 1))" "$1" | od -An -v -tu1 -w3 | awk '{ print 0.29
 nuts --from one.pam --grey > grey.wf
 head -c "$each" whole.want > one.want
 wf-idwt -q grey.wf > grey.pam
-paste <(greys grey.pam) <(greys one.want) | awk '{ d = $1 - $2; if (d * d > worst) worst = d * d } END { print sqrt(worst) }' > worst
+paste <(greys grey.pam) <(greys one.want) | awk \
+    '{ d = $1 - $2; if (d * d > worst) worst = d * d } END { print sqrt(worst) }' > worst
 ok "--grey: greys stay, but for rounding and pixels at their ends" holds "$(cat worst) < 25"
 ok "--grey: colours are drawn" differ grey.pam one.want
 nuts --from one.pam --grey --mask upper.pgm | pixels > both.pam
@@ -114,14 +116,17 @@ ok "--strict exits with 70 where too little was drawn" test $? = 70
 ok "and says so" grep -q 'not shown to have converged' log
 status 74 "a report that cannot be written" wf-nuts -q -m model -n 4 --report none/report.json
 status 65 "a pipe without a byte" bash -c 'true | wf-nuts -q -m model'
-ok "--strict loses nothing" bash -c 'wf-idwt -q < strict.wf > strict.pam && cmp -n $(stat -c %s three.pam) strict.pam three.pam'
-ok "--strict passes with enough" nuts -n 1 -l 0 -T 1 --adapt 200 --draws 1000 --chains 4 --max-rhat 1.02 --min-ess 400 --strict
+ok "--strict loses nothing" \
+    bash -c 'wf-idwt -q < strict.wf > strict.pam && cmp -n $(stat -c %s three.pam) strict.pam three.pam'
+ok "--strict passes with enough" \
+    nuts -n 1 -l 0 -T 1 --adapt 200 --draws 1000 --chains 4 --max-rhat 1.02 --min-ess 400 --strict
 
 nuts -n 300 -l 1 --report report.json | pixels > batches.pam # of 256 chains
 ok "in batches" count batches.pam 300
 nuts -n 256 -l 1 --report first.json | pixels > first.pam
 ok "of which one does not depend on the next" begins first.pam batches.pam
-ok "the report is of all" holds "$(value chains 2) == 300 && $(value gradients 2) > $(sed -n '2s/.*"gradients":\([0-9]*\).*/\1/p' first.json)"
+ok "the report is of all" \
+    holds "$(value chains 2) == 300 && $(value gradients 2) > $(sed -n '2s/.*"gradients":\([0-9]*\).*/\1/p' first.json)"
 
 # -- interruption ----------------------------------------------------------------------------------------------------
 long=(wf-nuts -q -m model --adapt 6 -n 4 --chains 2 --thin 50 --draws 300)
@@ -132,7 +137,8 @@ for signal in TERM KILL; do
     rm -rf run && mkdir run && touch run/level-00.batch-000000.safetensors.0123.tmp
     interrupted=0 rc=1
     for try in $(seq 60); do
-        { timeout -s $signal "$(awk "BEGIN { print 0.3 * 1.06 ^ $try }")" "${long[@]}" --state run --save-every 0.05 > have.wf; } 2> log
+        { timeout -s $signal "$(awk "BEGIN { print 0.3 * 1.06 ^ $try }")" "${long[@]}" --state run --save-every 0.05 \
+            > have.wf; } 2> log
         rc=$?
         [ $rc = 0 ] && break
         interrupted=$((interrupted + 1))

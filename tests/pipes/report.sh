@@ -47,8 +47,10 @@ done
 # -- the page --------------------------------------------------------------------------------------------------------
 page=$WORK/demo/report.html
 ok "nine pictures" test "$(images "$page" | wc -l)" = 9
-ok "all of them within the page, with a text" test "$(images "$page" | grep -c 'alt="[^"]\+" src="data:image/png;base64,')" = 9
-ok "nothing from elsewhere, and no script" bash -c '! grep -oEi "https?:|<(script|link|iframe|object)|@import|url\(|[ \"]on[a-z]+=" "$1"' - "$page"
+ok "all of them within the page, with a text" \
+    test "$(images "$page" | grep -c 'alt="[^"]\+" src="data:image/png;base64,')" = 9
+ok "nothing from elsewhere, and no script" \
+    bash -c '! grep -oEi "https?:|<(script|link|iframe|object)|@import|url\(|[ \"]on[a-z]+=" "$1"' - "$page"
 ok "bits/dim" grep -q "<strong>$(awk '$1 == "total" { printf "%.3f", $2 }' demo/bpd-val.tsv) bits per dimension" "$page"
 ok "the commands" grep -q 'wf-nuts .* -n 2 -T \$T --adapt 2 --draws 3' "$page"
 

@@ -70,7 +70,8 @@ wf-sample -q -m model --from small.pam > from.wf
 wf-dwt -q < small.pam | wf-sample -q -m model > stream.wf
 ok "--from a file, or a stream of its coefficients" cmp <(pixels < from.wf) <(pixels < stream.wf)
 mkdir folder && tail -c "$(($(stat -c %s small.pam) / 3))" small.pam > folder/last.pam
-ok "--from a folder" bash -c 'wf-sample -q -m model --from folder | wf-idwt -q > last.big && grep -aq "^WIDTH 8" last.big'
+ok "--from a folder" \
+    bash -c 'wf-sample -q -m model --from folder | wf-idwt -q > last.big && grep -aq "^WIDTH 8" last.big'
 
 # Averaged down, the enlarged picture is the one that came in, bit for bit.
 back() { wf-dwt -q --levels "$1" | wf-idwt -q -l 0; }

@@ -85,7 +85,8 @@ cp .log said && ok "and its first picture is told" grep -q 'mixed/a.ppm: a pictu
 models() {
     wf-train-level -q -l 0 -m "$1" -s "$2" -f actnorm --steps 30 --batch 16 || return
     for ((level = 1; level <= $3; level++)); do
-        wf-train-level -q -l $level -m "$1" -s "$2" -f '2*(actnorm, conv1x1, affine:width=4:blocks=1), actnorm' --steps 30 \
+        wf-train-level -q -l $level -m "$1" -s "$2" -f '2*(actnorm, conv1x1, affine:width=4:blocks=1), actnorm' \
+            --steps 30 \
             --batch 16 || return
     done
 }
@@ -93,10 +94,12 @@ total() { tail -n 1 "$1" | cut -f 3; }
 
 rm -rf s.store && wf-dwt -q --length 32 -w db2 -o s.store mono.wav
 ok "a model of sounds" models m s.store 5
-ok "bits per sample, fewer than 16" bash -c 'wf-bpd -m m -s s.store > b.tsv && awk "END { exit !(\$NF > 0 && \$2 < 16) }" b.tsv'
+ok "bits per sample, fewer than 16" \
+    bash -c 'wf-bpd -m m -s s.store > b.tsv && awk "END { exit !(\$NF > 0 && \$2 < 16) }" b.tsv'
 wf-dwt -q --length 32 -w db2 mono.wav > s.wf
 ok "and of a stream" bash -c 'wf-bpd -m m - < s.wf | cmp - b.tsv'
-ok "and from draws of the noise" bash -c 'wf-bpd -m m -s s.store --iw 2 | awk "/^iw 2/ { found = \$3 > 0 && \$3 < 16 } END { exit !found }"'
+ok "and from draws of the noise" \
+    bash -c 'wf-bpd -m m -s s.store --iw 2 | awk "/^iw 2/ { found = \$3 > 0 && \$3 < 16 } END { exit !found }"'
 ok "the weights have one axis" grep -Eaq '"ema/[^"]*[.]w":[{]"dtype":"F32","shape":[[]4,3,4[]]' m/level-05.safetensors
 rm -rf out && wf-sample -q -m m -n 3 | wf-idwt -q -o out
 ok "samples are sounds" bash -c 'ls out | cmp - <(printf "%08d.wav\n" 0 1 2)'
@@ -150,11 +153,14 @@ open("film.npy", "wb").write(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "lit
 PY
 wf-dwt -q --dims 3 -o v.store film.npy
 ok "a model of films" models f v.store 2
-ok "bits per dimension of films" bash -c 'wf-bpd -m f -s v.store > b.tsv && awk "END { exit !(\$2 > 0 && \$2 < 8) }" b.tsv'
-ok "and from draws of the noise" bash -c 'wf-bpd -m f -s v.store --iw 2 | awk "/^iw 2/ { found = \$3 > 0 && \$3 < 8 } END { exit !found }"'
+ok "bits per dimension of films" \
+    bash -c 'wf-bpd -m f -s v.store > b.tsv && awk "END { exit !(\$2 > 0 && \$2 < 8) }" b.tsv'
+ok "and from draws of the noise" \
+    bash -c 'wf-bpd -m f -s v.store --iw 2 | awk "/^iw 2/ { found = \$3 > 0 && \$3 < 8 } END { exit !found }"'
 rm -rf out && wf-sample -q -m f -n 3 | wf-idwt -q -o out
 ok "samples are films" bash -c 'head -c 128 out/00000002.npy | grep -aq "(4, 4, 4, 3)"'
-ok "a model of films has the size it has" bash -c '! wf-sample -q -m f --from one.npy --scale 2 > none 2> said && grep -q wf-sample said'
+ok "a model of films has the size it has" \
+    bash -c '! wf-sample -q -m f --from one.npy --scale 2 > none 2> said && grep -q wf-sample said'
 ok "chains of films" bash -c 'wf-nuts -q -m f -n 2 --joint --adapt 2 --draws 2 | wf-idwt -q -o nutsf'
 rm -rf out && wf-dwt -q --dims 3 film.npy | wf-encode -q -m f | wf-decode -q -m f | wf-idwt -q -o out
 for f in out/*.npy; do tail -c +129 "$f"; done > back

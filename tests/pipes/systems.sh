@@ -17,7 +17,8 @@ for system in "$ROOT"/pipelines/systems/*.chain; do
     "$ROOT/pipelines/systems/smaller.sh" 4 1 < "$system" > "$name.chain"
     train=(wf-train-level -q -l "$levels" -m "$name" -s "$store.store" --flow "@$name.chain" --batch 4)
     ok "$name trains" "${train[@]}" --steps 4
-    ok "$name is evaluated" sh -c "wf-bpd -q -m $name -s $store.store | awk '/^total/ { ok = \$2 > 1 && \$2 < 20 } END { exit !ok }'"
+    ok "$name is evaluated" \
+        sh -c "wf-bpd -q -m $name -s $store.store | awk '/^total/ { ok = \$2 > 1 && \$2 < 20 } END { exit !ok }'"
     ok "$name gives samples" sh -c "wf-sample -q -m $name -n 3 | wf-idwt -q > $name.pam"
     wf-dwt -q "${pyramid[@]}" pictures.pam | wf-encode -q -m "$name" | wf-decode -q -m "$name" | wf-idwt -q > back.pam
     ok "$name gives back every pixel" sh -c '[ -s same.pam ] && cmp back.pam same.pam'

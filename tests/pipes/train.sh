@@ -38,7 +38,8 @@ ok "the same model as without" same whole/$LEVEL.safetensors killed/$LEVEL.safet
 ok "so were the $finished that finished in between" test $differ = 0
 ok "a finished level has nothing to do" train 2 killed
 seconds='s/"seconds": [0-9.]*//'
-ok "the log has every line once" sh -c "sed '$seconds' whole/$LEVEL.jsonl > a; sed '$seconds' killed/$LEVEL.jsonl > b; cmp a b"
+ok "the log has every line once" \
+    sh -c "sed '$seconds' whole/$LEVEL.jsonl > a; sed '$seconds' killed/$LEVEL.jsonl > b; cmp a b"
 
 # -- several levels in one process ------------------------------------------------------------------------------------
 # weights FILE: without the header, which tells the command
@@ -48,15 +49,18 @@ for level in 0 1 3; do ok "level $level alone" train $level alone; done
 ok "level 2 is saved at 100 steps" train 2 together --steps 100
 ok "levels 0 to 3 side by side, one of which goes on" train 0-3 together --threads 4
 for level in 0 1 3; do
-    ok "level $level is what it is alone" same <(weights alone/m/level-0$level.safetensors) <(weights together/m/level-0$level.safetensors)
+    ok "level $level is what it is alone" \
+        same <(weights alone/m/level-0$level.safetensors) <(weights together/m/level-0$level.safetensors)
 done
 ok "so is level 2" same <(weights whole/$LEVEL.safetensors) <(weights together/$LEVEL.safetensors)
 ok "all have nothing to do then" train 0-3 together --threads 4
-ok "a stream for several levels" bash -c "'$DEADLEAVES' -n 8 -s 8 | wf-dwt -q | wf-train-level -q -l 1-3 -m several --steps 3 -f '$CHAIN'"
+ok "a stream for several levels" \
+    bash -c "'$DEADLEAVES' -n 8 -s 8 | wf-dwt -q | wf-train-level -q -l 1-3 -m several --steps 3 -f '$CHAIN'"
 ok "whose models are all there" ls several/level-0{1,2,3}.safetensors
 ok "and whose spool is not" bash -c '! ls several | grep spool | grep -v lock'
 mkdir locked
-status 75 "one of several that another process trains" flock locked/level-02.lock wf-train-level -q -l 1-3 -m locked -s train.wf -f "$CHAIN" --steps 5
+status 75 "one of several that another process trains" \
+    flock locked/level-02.lock wf-train-level -q -l 1-3 -m locked -s train.wf -f "$CHAIN" --steps 5
 ok "leaves the others alone" bash -c 'ls locked/level-0{1,3}.safetensors && ! ls locked/level-02.safetensors'
 status 64 "levels the wrong way round" wf-train-level -q -l 3-1 -m m -s train.wf
 status 64 "no levels at all" wf-train-level -q -l 1-x -m m -s train.wf
@@ -76,7 +80,8 @@ status 65 "a resumed training with another chain" wf-train-level -q -l 2 -m kill
 # -- noise that is learnt ------------------------------------------------------------------------------------------
 NOISE='affine:mask=checker:width=4:blocks=1, affine:mask=checker:swap=1:width=4:blocks=1'
 ok "whole pictures into a store" sh -c "'$DEADLEAVES' -n 96 -s 8 --seed 1 | wf-dwt -q --levels 0 -o flat.wf"
-learnt() { wf-train-level -q -l 0 -m learnt -s flat.wf --val flat.wf --threads 1 --batch 8 -f "squeeze, $CHAIN" --steps 20 "$@"; }
+learnt() { wf-train-level -q -l 0 -m learnt -s flat.wf --val flat.wf --threads 1 --batch 8 -f "squeeze, $CHAIN" \
+    --steps 20 "$@"; }
 ok "noise for whole pictures" learnt --dequantize "$NOISE"
 ok "is in the checkpoint" bash -c 'wf-info --json learnt/level-00.safetensors | grep -q "\"w/dequantize.000.affine"'
 ok "and what it was is told" bash -c "wf-info learnt/level-00.safetensors | grep -qF 'dequantize   $NOISE'"
@@ -84,17 +89,23 @@ status 65 "a resumed training without it" learnt
 status 65 "or with other noise" learnt --dequantize actnorm
 ok "finished with it, however it is named" bash -c "echo '$NOISE' > noise.chain && wf-train-level -q -l 0 -m learnt -s flat.wf --val flat.wf --threads 1 --batch 8 -f 'squeeze, $CHAIN' --steps 20 --dequantize @noise.chain"
 ok "held-out bits are those that training told" bash -c 'cmp <(wf-bpd -q -m learnt -s flat.wf | awk "\$1 == \"total\" { print \$2 }") <(sed -n "s/.*\"val\": \([0-9.]*\),.*/\1/p" learnt/level-00.jsonl | tail -n 1)'
-ok "more draws of it lower the bound" bash -c 'wf-bpd -q -m learnt -s flat.wf --iw 16 | awk "\$1 == \"total\" { t = \$2 } \$1 == \"iw\" { exit !(\$3 < t) }"'
-ok "one draw is the total" bash -c 'cmp <(wf-bpd -q -m learnt -s flat.wf --iw 1 | grep ^total) <(wf-bpd -q -m learnt -s flat.wf | grep ^total)'
+ok "more draws of it lower the bound" bash -c \
+    'wf-bpd -q -m learnt -s flat.wf --iw 16 | awk "\$1 == \"total\" { t = \$2 } \$1 == \"iw\" { exit !(\$3 < t) }"'
+ok "one draw is the total" \
+    bash -c 'cmp <(wf-bpd -q -m learnt -s flat.wf --iw 1 | grep ^total) <(wf-bpd -q -m learnt -s flat.wf | grep ^total)'
 ok "samples need none" sh -c 'wf-sample -q -m learnt -n 2 | wf-idwt -q > x'
-status 64 "noise at a level of a pyramid" wf-train-level -q -l 2 -m refused -s train.wf -f "$CHAIN" --dequantize "$NOISE"
-status 64 "noise that changes shape" wf-train-level -q -l 0 -m refused0 -s flat.wf -f "squeeze, $CHAIN" --dequantize "squeeze, $NOISE"
-status 64 "noise around a patch" wf-train-level -q -l 0 -m refused0 -s flat.wf -f "$CHAIN" --patch 4 --context 1 --dequantize "$NOISE"
+status 64 "noise at a level of a pyramid" \
+    wf-train-level -q -l 2 -m refused -s train.wf -f "$CHAIN" --dequantize "$NOISE"
+status 64 "noise that changes shape" \
+    wf-train-level -q -l 0 -m refused0 -s flat.wf -f "squeeze, $CHAIN" --dequantize "squeeze, $NOISE"
+status 64 "noise around a patch" \
+    wf-train-level -q -l 0 -m refused0 -s flat.wf -f "$CHAIN" --patch 4 --context 1 --dequantize "$NOISE"
 
 # -- wrong use ------------------------------------------------------------------------------------------------------
 status 64 "no level" wf-train-level -m m -s train.wf
 status 64 "a chain with an unknown word" wf-train-level -q -l 1 -m m -s train.wf -f "actnorm, actnrm"
-ok "the message points at the character" sh -c 'wf-train-level -q -l 1 -m m -s train.wf -f "actnorm, actnrm" 2>&1 | grep -q "character 10,"'
+ok "the message points at the character" \
+    sh -c 'wf-train-level -q -l 1 -m m -s train.wf -f "actnorm, actnrm" 2>&1 | grep -q "character 10,"'
 status 64 "a patch larger than the level" wf-train-level -q -l 1 -m m -s train.wf --patch 9
 status 66 "no such store" wf-train-level -q -l 1 -m m -s nothing.wf
 status 64 "a backend that is not built" wf-train-level -q -l 1 -m m -s train.wf --backend cuda:99
@@ -114,23 +125,30 @@ ok "the checkpoint before it is intact" same before full/m/level-01.state.safete
 ok "and training goes on from there" train 1 full --steps 60
 
 # -- spooled stream, evaluation, sampling -----------------------------------------------------------------------------
-ok "training from a stream" sh -c "'$DEADLEAVES' -n 16 -s 8 | wf-dwt -q | wf-train-level -q -l 0 -m W2 --steps 5 --threads 1 -f '$CHAIN'"
+ok "training from a stream" \
+    sh -c "'$DEADLEAVES' -n 16 -s 8 | wf-dwt -q | wf-train-level -q -l 0 -m W2 --steps 5 --threads 1 -f '$CHAIN'"
 for l in 0 1 3; do ok "level $l" train $l whole --steps 20; done
 ok "bits per dimension from a store" sh -c 'wf-bpd -q -m whole/m -s val.wf --json > store.json'
-ok "bits per dimension from a stream" sh -c "'$DEADLEAVES' -n 32 -s 8 --seed 2 | wf-dwt -q --batch 7 | wf-bpd -q -m whole/m --json > stream.json"
+ok "bits per dimension from a stream" \
+    sh -c "'$DEADLEAVES' -n 32 -s 8 --seed 2 | wf-dwt -q --batch 7 | wf-bpd -q -m whole/m --json > stream.json"
 ok "are the same" same store.json stream.json
 # weighted K: total and importance-weighted bits/dim from K draws
 weighted() { wf-bpd -q -m whole/m -s val.wf --iw "$1" | awk '$1 == "total" { t = $2 } $1 == "iw" { print t, $3 }'; }
 ok "with one draw of the noise, weighting changes nothing" bash -c 'wf-bpd -q -m whole/m -s val.wf --iw 1 > iw1 && cmp <(grep -v "^iw" iw1) <(wf-bpd -q -m whole/m -s val.wf) && cmp <(grep ^total iw1 | cut -f 2-) <(grep "^iw 1" iw1 | cut -f 2-)'
 for k in 2 8 32; do weighted $k; done > bounds.tsv
-ok "more draws lower the bound" awk '$2 >= $1 || (NR > 1 && $2 >= last) { exit 1 } { last = $2 } END { exit NR != 3 }' bounds.tsv
-ok "a stream gets the same draws" bash -c "cmp <('$DEADLEAVES' -n 32 -s 8 --seed 2 | wf-dwt -q --batch 7 | wf-bpd -q -m whole/m --iw 8) <(wf-bpd -q -m whole/m -s val.wf --iw 8)"
-ok "each picture has its bound" sh -c "wf-bpd -q -m whole/m -s val.wf --iw 8 --per-image | awk 'NR > 1 { total += \$2; iw += \$3; bad += \$3 > \$2 + 1e-6 } END { exit !(NR == 33 && iw < total && !bad) }'"
-ok "and JSON has both" sh -c 'wf-bpd -q -m whole/m -s val.wf --iw 8 --json | grep -q "\"iw\": {\"samples\": 8, \"bpd\": "'
+ok "more draws lower the bound" \
+    awk '$2 >= $1 || (NR > 1 && $2 >= last) { exit 1 } { last = $2 } END { exit NR != 3 }' bounds.tsv
+ok "a stream gets the same draws" bash -c "cmp <('$DEADLEAVES' -n 32 -s 8 --seed 2 | wf-dwt -q --batch 7 |
+    wf-bpd -q -m whole/m --iw 8) <(wf-bpd -q -m whole/m -s val.wf --iw 8)"
+ok "each picture has its bound" sh -c "wf-bpd -q -m whole/m -s val.wf --iw 8 --per-image |
+    awk 'NR > 1 { total += \$2; iw += \$3; bad += \$3 > \$2 + 1e-6 } END { exit !(NR == 33 && iw < total && !bad) }'"
+ok "and JSON has both" \
+    sh -c 'wf-bpd -q -m whole/m -s val.wf --iw 8 --json | grep -q "\"iw\": {\"samples\": 8, \"bpd\": "'
 status 64 "no draws at all" wf-bpd -q -m whole/m -s val.wf --iw 0
 ok "per picture" sh -c 'wf-bpd -q -m whole/m -s val.wf --per-image > rows && test $(wc -l < rows) = 33'
 total=$(sed -n 's/.*], "bpd": \([0-9.]*\).*/\1/p' store.json)
-ok "the mean of the rows is the total" awk -v total="$total" 'NR > 1 { s += $2 } END { d = s / (NR - 1) - total; exit !(total > 0 && d * d < 1e-10) }' rows
+ok "the mean of the rows is the total" \
+    awk -v total="$total" 'NR > 1 { s += $2 } END { d = s / (NR - 1) - total; exit !(total > 0 && d * d < 1e-10) }' rows
 "$DEADLEAVES" -n 8 -s 8 | wf-dwt -q > eight.wf
 head -c $(($(stat -c %s eight.wf) - 40)) eight.wf > cut.wf
 status 65 "a truncated stream into wf-bpd" sh -c 'wf-bpd -q -m whole/m < cut.wf'
@@ -145,20 +163,24 @@ ok "samples" sh -c 'wf-sample -q -m whole/m -n 70 --seed 5 > seventy.wf'
 ok "all of them are pictures" sh -c 'wf-idwt -q -o pictures seventy.wf && test $(ls pictures | wc -l) = 70'
 ok "the first three" sh -c 'wf-sample -q -m whole/m -n 3 --seed 5 --threads 2 | wf-idwt -q -o three'
 ok "sample 2 is the same whatever the number" same three/00000002.png pictures/00000002.png
-ok "in two steps" sh -c 'wf-sample -q -m whole/m -n 3 -l 1 --seed 5 | wf-sample -q -m whole/m --seed 5 | wf-idwt -q -o steps'
+ok "in two steps" \
+    sh -c 'wf-sample -q -m whole/m -n 3 -l 1 --seed 5 | wf-sample -q -m whole/m --seed 5 | wf-idwt -q -o steps'
 ok "gives the same picture" same three/00000001.png steps/00000001.png
-ok "super-resolution of small pictures" sh -c "'$DEADLEAVES' -n 2 -s 4 | wf-dwt -q | wf-sample -q -m whole/m | wf-idwt -q -o super && test \$(ls super | wc -l) = 2"
+ok "super-resolution of small pictures" sh -c "'$DEADLEAVES' -n 2 -s 4 | wf-dwt -q | wf-sample -q -m whole/m |
+    wf-idwt -q -o super && test \$(ls super | wc -l) = 2"
 cmp -s three/00000000.png three/00000001.png && fail "samples 0 and 1 are alike" || pass "samples differ"
 status 64 "-l at or below the input" sh -c 'wf-sample -q -m whole/m -n 1 -l 2 | wf-sample -q -m whole/m -l 2 > x'
 
-# -- streams, and files of another model --------------------------------------------------------------------------------
+# -- streams, and files of another model -----------------------------------------------------------------------------
 stream() { "$DEADLEAVES" -n 16 -s 8 --seed "$1" | wf-dwt -q; }
 stream 1 > one.wf
 stream 2 > two.wf
 head -c 5000 one.wf > half.wf
-from() { wf-train-level -q -l 1 -m streamed --threads 1 --minutes 5 --checkpoint-every 5 -f "$CHAIN" "${@:2}" - < "$1"; }
+from() { wf-train-level -q -l 1 -m streamed --threads 1 --minutes 5 --checkpoint-every 5 -f "$CHAIN" "${@:2}" - < \
+    "$1"; }
 status 65 "a stream that ends early" from half.wf
-timeout -s TERM 2 wf-train-level -q -l 1 -m streamed --threads 1 --minutes 5 --checkpoint-every 5 -f "$CHAIN" < one.wf 2> out.log
+timeout -s TERM 2 wf-train-level -q -l 1 -m streamed --threads 1 --minutes 5 --checkpoint-every 5 -f "$CHAIN" < \
+    one.wf 2> out.log
 [ $? = 124 ] && pass "the whole stream then trains" || fail "a stream after a cut one: $(cat out.log)"
 status 65 "another stream for the same level" from two.wf --steps 10
 ok "the same stream again" from one.wf --steps 10
@@ -171,8 +193,9 @@ ok "level files of one model" sh -c 'wf-sample -q -m mixed -n 1 > x'
 sed 's/"shape": \[8, 8, 3\]/"shape": [16, 16, 3]/; s/"levels": 3/"levels": 4/' whole/m/wf.json > mixed/wf.json
 status 65 "level files of another model" sh -c 'wf-sample -q -m mixed -n 1 -l 1 > x'
 
-# -- the average of constants, a lone actnorm, an interrupt before validation ---------------------------------------------
-ok "LU permutations survive any average" wf-train-level -q -l 2 -m lu -s train.wf --threads 1 --steps 50 --ema 0.96 -f '2*(actnorm, conv1x1:lu, affine:width=16:blocks=1), actnorm'
+# -- the average of constants, a lone actnorm, an interrupt before validation ----------------------------------------
+ok "LU permutations survive any average" wf-train-level -q -l 2 -m lu -s train.wf --threads 1 --steps 50 --ema 0.96 \
+    -f '2*(actnorm, conv1x1:lu, affine:width=16:blocks=1), actnorm'
 for l in 0 1 3; do cp whole/m/level-0$l.safetensors lu; done
 ok "and the level can be evaluated" sh -c 'wf-bpd -q -m lu -s val.wf > x'
 ok "independent normals" wf-train-level -q -l 3 -m normal -s train.wf --threads 1 --steps 5 -f actnorm
@@ -182,9 +205,10 @@ mkdir odd even
 ok "a run whose end is no multiple of anything" train 1 odd --steps 37 --checkpoint-every 37
 ok "leaves a level file" test -e odd/m/level-01.safetensors
 
-# -- when there is nothing left to do, and what makes some --------------------------------------------------------------
+# -- when there is nothing left to do, and what makes some -----------------------------------------------------------
 # A rate of next to nothing changes no weight, so that no validation is better than the first.
-patient() { wf-train-level -q -l 2 -m patient -s train.wf --val val.wf --threads 1 -f "$CHAIN" --batch 8 --lr 1e-12 --validate-every 5 "$@"; }
+patient() { wf-train-level -q -l 2 -m patient -s train.wf --val val.wf --threads 1 -f "$CHAIN" --batch 8 --lr 1e-12 \
+    --validate-every 5 "$@"; }
 validations() { grep -c '"val"' patient/level-02.jsonl; }
 judged() { grep '"val"' patient/level-02.jsonl | tail -n 1 | awk -F'[:,]' '{ exit !($6 == $10) }'; } # val and best
 ok "patience ends a training" patient --steps 100 --patience 2
