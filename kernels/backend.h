@@ -149,8 +149,8 @@ typedef struct wf_linear_run {
     double dlogdet;         /* input of linear_backward: its gradient by logdet */
 } wf_linear_run;
 
-/* Elementwise transforms y = T(x; params), increasing in x. A row is a kind and its body (kernels/body/NAME.h). params
- * = 0 is the identity or near it. `clamp` clamps to +-5.
+/* Elementwise transforms y = T(x; params), increasing in x. A row is a kind and its body (kernels/body/NAME.h).
+ * The transform of params = 0 is the identity or near it. `clamp` clamps to +-5.
  *   ADDITIVE        t               y = x + t
  *   AFFINE_TANH     s, t            y = (x + t) exp(tanh s)
  *   AFFINE_SIGMOID  s, t            y = (x + t) sigmoid(s + 2)
@@ -239,9 +239,8 @@ struct wf_backend {
     int (*alloc)(wf_backend *b, size_t bytes, void **out); /* 64-byte aligned, not cleared; WF_AGAIN */
     void (*free)(wf_backend *b, void *memory);             /* NULL is allowed */
     int (*upload)(wf_backend *b, wf_real *to, const void *from, wf_dtype dtype, size_t n);   /* from: host F32 or F64 */
-    int (*download)(wf_backend *b, void *to, wf_dtype dtype, const wf_real *from, size_t n); /* waits for the device */
-    int (*download_double)(wf_backend *b, double *to, const double *from,
-                           size_t n); /* from: device; waits for the device */
+    int (*download)(wf_backend *b, void *to, wf_dtype dtype, const wf_real *from, size_t n); /* waits */
+    int (*download_double)(wf_backend *b, double *to, const double *from, size_t n); /* from: device doubles; waits */
     /* download_double without waiting: `readback_begin` copies the values as they are at this point of the order.
      * `readback_end` waits for them, writes them to `to` (NULL: drops them) and destroys the readback. */
     int (*readback_begin)(wf_backend *b, const double *from, size_t n, wf_readback **out);
@@ -260,7 +259,7 @@ struct wf_backend {
     void (*forget)(wf_backend *b, wf_recording *recording); /* NULL is allowed */
 
     /* -- small linear algebra: a run of linear bijectors as one matrix --------------------------------------------- */
-    int (*linear_fold)(wf_backend *b, int count, const wf_linear_run *runs);
+    int (*linear_fold)(wf_backend *b, int count, const wf_linear_run *runs);     /* writes `folded` of every run */
     int (*linear_backward)(wf_backend *b, int count, const wf_linear_run *runs); /* writes the grads of every part */
     /* y[p,:] = A x[p,:] + a for n pixels of K channels; in place allowed. */
     int (*matvec)(wf_backend *b, size_t n, int K, const wf_real *A, const wf_real *a, const wf_real *x, wf_real *y);
@@ -272,7 +271,8 @@ struct wf_backend {
                            wf_real *da);
 
     /* -- couplings: transform some elements with parameters that a net computed from the others -------------------- */
-    /*   x, y    [N,H,W,K], y may be x
+    /* y = T(x; params) in the transformed elements, y = x in the kept ones.
+     *   x, y    [N,H,W,K], y may be x
      *   params  [N,H,W,m,moved]: parameter j of all transformed channels of a pixel is contiguous
      *   weight  [N,H,W] of each pixel (NULL: 1)
      *   logdet  device [N], added to: sum over transformed elements of the pixel's weight times log T' */
@@ -322,9 +322,9 @@ struct wf_backend {
     int (*norm_backward)(wf_backend *b, const wf_map_shape *shape, const wf_map *x, const wf_map *dy, const wf_map *add,
                          wf_map *dx);
 
-    /* -- attention between pixels of a picture, `heads` of d = C / heads channels (Vaswani et al. 2017, eq. 1) */
-    /* qkv [N,P,3C]: queries, keys, values. y [N,P,C]: at pixel i the sum of softmax_j(q_i k_j / sqrt(d)) v_j over the
-     * pixels j that i attends to. */
+    /* -- attention between the pixels of a picture (Vaswani et al. 2017, equation 1) ------------------------------- */
+    /*   qkv  [N,P,3C] queries, keys, values; `heads` of d = C / heads channels each
+     *   y    [N,P,C] at pixel i, in each head, the sum of softmax_j(q_i k_j / sqrt(d)) v_j over j in reach */
     int (*attend)(wf_backend *b, wf_reach reach, int N, int P, int C, int heads, const wf_real *qkv, wf_real *y);
     int (*attend_backward)(wf_backend *b, wf_reach reach, int N, int P, int C, int heads, const wf_real *qkv,
                            const wf_real *dy, wf_real *dqkv); /* dqkv overwritten */
@@ -346,13 +346,13 @@ struct wf_backend {
      * gains nothing by it. With `folded`, call conv_fold before conv_forward and conv_backward, with the same w, bias
      * and logs. With `dfolded`, conv_backward leaves the gradients there, and conv_unfold writes dw, dbias and
      * dlogs. */
-    size_t (*conv_folded_bytes)(wf_backend *b, const wf_conv *conv,
-                                bool gradient); /* bytes of dfolded if gradient, else of folded */
+    size_t (*conv_folded_bytes)(wf_backend *b, const wf_conv *conv, bool gradient); /* of dfolded, else of folded */
     int (*conv_fold)(wf_backend *b, int count, wf_conv *const *convs, const wf_weights *weights);
     int (*conv_unfold)(wf_backend *b, int count, wf_conv *const *convs, const wf_weights *weights);
 
     /* -- densities and noise --------------------------------------------------------------------------------------- */
-    /*   z       [N,P,K]
+    /* The log density of the standard normal, and its gradient.
+     *   z       [N,P,K]
      *   weight  [N,P] of each pixel (NULL: 1)
      *   logp    device [N], added to: sum over pixels of weight times the normal's log density (NULL: not computed)
      *   dz      [N,P,K] = -scale * weight * z (NULL: not computed) */
@@ -383,8 +383,8 @@ struct wf_backend {
      * tests/test_dequantize.c). A patch gets the noise of a whole picture of its size. */
     int (*dequantize)(wf_backend *b, const wf_random *random, const double *taps, int count, int64_t uniforms, int N,
                       int H, int W, int C, const uint64_t *index, double scale, wf_real *low, wf_real *detail);
-    int (*scale)(wf_backend *b, size_t n, double factor, double offset,
-                 wf_real *x); /* x [n] = factor x + offset, in place */
+    /* x [n] = factor x + offset, in place. */
+    int (*scale)(wf_backend *b, size_t n, double factor, double offset, wf_real *x);
 
     /* -- optimizer ------------------------------------------------------------------------------------------------- */
     /* Updates w, m, u and ema [n] by wf_adamax. bad: device [1]. Nothing changes if bad is not 0. If an element of g is
@@ -394,12 +394,11 @@ struct wf_backend {
     /* Sets bad to 1 if one of `values`, device [n], is not finite. */
     int (*guard)(wf_backend *b, size_t n, const double *values, double *bad);
 
-    /* -- wavelets: separable, periodic; `count` taps h of the orthonormal low-pass (host, even; Haar: 2 taps of
-     * sqrt(1/2))
-     *
-     * Along an axis of n: low[i] = sum_k h[k] x[(2i + k - (count/2-1)) mod n]; high uses (-1)^k h[count-1-k] for h[k].
-     * n may be smaller than count. Detail channel = 3*colour + 0 high along the row, 1 high along the column, 2 along
-     * both. */
+    /* -- wavelets, separable and periodic -------------------------------------------------------------------------- */
+    /*   taps  host [count], h of the orthonormal low-pass; count is even (Haar: 2 taps of sqrt(1/2))
+     *   low   along an axis of n: low[i] = sum_k h[k] x[(2i + k - (count/2-1)) mod n]; n may be smaller than count
+     *   high  the same with (-1)^k h[count-1-k] for h[k]
+     * Detail channel = 3*colour + 0 high along the row, 1 high along the column, 2 high along both. */
     /* x [N,H,W,C], H and W even -> low [N,H/2,W/2,C] (times 1/2, so that low is an average), detail [N,H/2,W/2,3C]. */
     int (*dwt)(wf_backend *b, const double *taps, int count, int N, int H, int W, int C, const wf_real *x, wf_real *low,
                wf_real *detail);

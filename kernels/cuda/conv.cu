@@ -55,8 +55,8 @@ static WF_BOTH size_t round256(size_t bytes)
     return (bytes + 255) & ~(size_t)255;
 }
 
-/* Bytes of the folded weights and bias, in the precision of the maps; then of their gradients: floats by the folded
- * weights, and [SUMMERS,out] partial sums of dy. */
+/* Layout of the folded memory: weights, then bias, in the precision of the maps. Layout of its gradients: floats by the
+ * folded weights, then [SUMMERS,out] partial sums of dy. */
 static WF_BOTH size_t number(const geometry *g)
 {
     return g->bf16 ? sizeof(__nv_bfloat16) : sizeof(float);
