@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# wf-dwt and wf-idwt: every pixel comes back, in every kind of picture, and nothing is lost without a word
+# dwt.sh - wf-dwt and wf-idwt: every pixel of every kind of picture comes back, and every loss is reported
 . "$(dirname "$0")/lib.sh"
 
-# picture HEADER BYTES: a picture of random samples, which are left in the file `body`
+# picture HEADER BYTES: a picture of random samples; the samples alone go to the file `body`
 picture() {
     head -c "$2" /dev/urandom > body
     printf '%b' "$1"
     cat body
 }
-# back FILE...: does `wf-dwt FILE | wf-idwt` end in the bytes of `body`?
+# back FILE...: `wf-dwt FILE | wf-idwt` ends in the bytes of `body`
 back() { wf-dwt -q "$@" | wf-idwt -q | tail -c "$(stat -c %s body)" | cmp - body; }
 
 # -- every pixel comes back ------------------------------------------------------------------------------------------
@@ -124,7 +124,8 @@ for flags in "-l 5" "-l 0" "--levels 0"; do
     ok "--append adds pictures with $flags" wf-dwt $flags --append -o "one$flags" rest.ppm
     ok "as if they had been there with $flags" test "$(contents "one$flags")" = "$(contents "all$flags")"
 done
-# rounds NAME COMMAND...: makes the store NAME, killed again and again, a little later each time, until it is complete
+# rounds NAME COMMAND...: runs COMMAND, which makes the store NAME, and kills it a little later each time, until the
+# store is complete
 rounds() {
     local rc=137 store=$1
     shift
@@ -188,7 +189,8 @@ for n in 1 100 5000 $(($(stat -c %s many.wf) - 1)); do
     status 65 "no grid of a stream cut off at $n" wf-idwt cut.wf --grid never.png
 done
 ok "nothing under the grid's name" test ! -e never.png
-# Makes a stream whose two pictures have one index: overwrites the second index, then the hash by the one in the message.
+# Makes a stream whose two pictures have one index: overwrites the second index, then replaces the hash by the one in
+# the error message.
 head -c $((2 * 3085)) many.ppm | wf-dwt -q -l 5 > twice.wf
 header=$(od -A n -t u8 -N 8 twice.wf)
 head -c 8 /dev/zero | dd of=twice.wf bs=1 seek=$((8 + header + 8)) conv=notrunc status=none
@@ -236,7 +238,8 @@ status 75 "a PNG file over it" limited wf-idwt --grid limited.png many.wf
 status 74 "a grid where there is no folder" wf-idwt --grid nodir/x.png many.wf
 # shellcheck disable=SC2016 # for the inner shell
 ok "a reader that leaves early ends it quietly" \
-    bash -c 'wf-dwt -q many.ppm many.ppm many.ppm 2> said | head -c 10 > start; test ${PIPESTATUS[0]} = 141 -a ! -s said'
+    bash -c 'wf-dwt -q many.ppm many.ppm many.ppm 2> said | head -c 10 > start
+        test ${PIPESTATUS[0]} = 141 -a ! -s said'
 
 # -- pictures of other people ----------------------------------------------------------------------------------------
 for file in celebahq1024_png_dev3.tar bsds500_box64_png_dev300.tar cifar10_lossless_b1_0000-2999.bin; do

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Whole programs on the CUDA backend: the same figures as on the CPU and exact resumption; and, unless DEVICE=cuda says that
-# there is a real one, on the stand-in of tests/emulated, one recording replayed a step, and what is said when a device is
-# missing, too small or lost.
+# emulated.sh - programs on the CUDA backend: the CPU's figures and exact resumption. DEVICE=cuda uses a real device.
+# Otherwise the stand-in of tests/emulated also checks one replayed recording per step, and the messages for a device
+# that is missing, too small or lost.
 . "$(dirname "$0")/lib.sh"
 
 [ -n "${DEVICE:-}" ] || PATH=$ROOT/${B:-build}/emulated:$PATH
@@ -51,7 +51,7 @@ for backend in cpu cuda; do
             -f 'actnorm, conv1x1, affine:width=8:blocks=1, actnorm' --warmup 5 --batch 4 --steps 50 --backend $backend
     done
 done
-# Those of db4 are not: the CPU takes their columns as rotations, in another order.
+# Those of db4 differ in rounding: the CPU transforms columns by rotations, in another order.
 ok "coefficients of haar are those of the CPU, bit for bit" \
     same <(wf-info haar-cpu.store | grep ^hash) <(wf-info haar-cuda.store | grep ^hash)
 for level in 1 2 3; do
@@ -59,7 +59,7 @@ for level in 1 2 3; do
         near "$(bits db4-cpu/level-0$level.jsonl)" "$(bits db4-cuda/level-0$level.jsonl)" 1e-4
 done
 
-# -- noise that is learnt, drawn anew by every replay ----------------------------------------------------------------
+# -- learnt noise, drawn anew by every replay ------------------------------------------------------------------------
 wf-dwt -q --levels 0 -o flat.store leaves.ppm
 for backend in cpu cuda; do
     ok "learnt noise trains on $backend" \
@@ -79,7 +79,8 @@ header += " " * (-(len(header) + 11) % 64) + "\n"
 n = 1
 for side in shape:
     n *= side
-open(sys.argv[1], "wb").write(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode() + os.urandom(n))
+magic = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little")
+open(sys.argv[1], "wb").write(magic + header.encode() + os.urandom(n))
 PY
 }
 noise film.npy 8x4x4x4x3
@@ -99,7 +100,7 @@ wf-sample -q -m model -n 4 --seed 1 --backend cuda | wf-idwt -q > a.pam
 wf-sample -q -m model -n 4 --seed 1 --backend cpu | wf-idwt -q > b.pam
 ok "samples are those of the CPU but for rounding" awk -v n="$(cmp -l a.pam b.pam | wc -l)" 'BEGIN { exit n > 20 }'
 
-# The way up and the way down are recorded for each level, or once for all; in the coefficients, their densities too.
+# Forward and inverse are recorded for each level, or once for all levels; in the coefficients, the densities too.
 while read -r recordings option; do
     rm -f trace
     for backend in cpu cuda; do

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# wf-encode and wf-decode: every pixel comes back, pictures in between, and what is refused.
+# encode.sh - wf-encode and wf-decode: every pixel comes back, interpolation, and rejected input
 . "$(dirname "$0")/lib.sh"
 export OMP_NUM_THREADS=1
 train_small model || fail "training"
@@ -33,8 +33,8 @@ for i in 0 6 7 19; do
 done
 differ() { ! cmp -s "$1" "$2"; }
 ok "one in between is neither" differ <(picture between.pam 26) <(picture in.pam 6)
-{ "$DEADLEAVES" -q -n 1 -s 8 --seed 3 && "$DEADLEAVES" -q -n 1 -s 8 --seed 3; } | wf-dwt -q | encode | decode \
-    --between 1 | pixels > twice.pam
+{ "$DEADLEAVES" -q -n 1 -s 8 --seed 3 && "$DEADLEAVES" -q -n 1 -s 8 --seed 3; } |
+    wf-dwt -q | encode | decode --between 1 | pixels > twice.pam
 ok "between a picture and itself is the picture" cmp <(picture twice.pam 1) <(picture in.pam 0)
 
 # -- bad usage, bad data -----------------------------------------------------------------------------------------------

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# what wf-dwt makes of lists of files, of bad pictures among good ones, and of other depths
+# formats.sh - wf-dwt on lists of files, on bad pictures among good ones, and on other depths
 . "$(dirname "$0")/lib.sh"
 
 # pixel VALUE: a picture of one grey pixel
 pixel() { printf 'P5 1 1 255\n%b' "\\x$1"; }
-# values ARGUMENT...: of the pictures that wf-dwt reads, one pixel each
+# values ARGUMENT...: the values of the pictures that wf-dwt reads, one pixel each
 values() {
     wf-dwt -q --levels 0 "$@" | wf-idwt -q |
-        LC_ALL=C sed -z 's/P7\nWIDTH 1\nHEIGHT 1\nDEPTH 1\nMAXVAL [0-9]*\nTUPLTYPE GRAYSCALE\nENDHDR\n//g' | od -A n \
-            -v -t x1 | xargs
+        LC_ALL=C sed -z 's/P7\nWIDTH 1\nHEIGHT 1\nDEPTH 1\nMAXVAL [0-9]*\nTUPLTYPE GRAYSCALE\nENDHDR\n//g' |
+        od -A n -v -t x1 | xargs
 }
 values_are() { test "$(values "${@:2}")" = "$1"; }
 
@@ -74,9 +74,9 @@ for flags in "--bits 0" "--bits 17" "--skip-bad -1" "--skip-bad x"; do
 done
 
 # -- pictures of other people ----------------------------------------------------------------------------------------
-# counts COUNT FILE...: does wf-dwt read so many pictures?
+# counts COUNT FILE...: wf-dwt reads COUNT pictures
 counts() { wf-dwt --levels 0 "${@:2}" 2>&1 > /dev/null | grep -q ": $1 pictures"; }
-# alike FILE...: with --skip-bad pictures are decoded where they are, else by workers
+# alike FILE...: the result is the same with --skip-bad, which decodes in place, and without, where workers decode
 alike() {
     local options=(-q --resize 64x64 --channels 3 --batch 7)
     wf-dwt "${options[@]}" --skip-bad 1 "$@" | wf-idwt -q > in-place.pam

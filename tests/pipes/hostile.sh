@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# wf-dwt on foreign, odd and hostile files: each ends within 5 seconds and 512 MB as its oracle says, libpng, Pillow or
-# liblmdb - the same pixels, or one line and 65 - and never with a signal
+# hostile.sh - wf-dwt on foreign, odd and hostile files: each run ends within 5 seconds and 512 MB as libpng, Pillow or
+# liblmdb does, with the same pixels, or with 65 and one line, and never with a signal
 . "$(dirname "$0")/lib.sh"
 export OMP_NUM_THREADS=1
 
-# limited COMMAND...: within the limits. The address space of a sanitizer is none to measure.
+# limited COMMAND...: runs within the limits; under a sanitizer, whose address space is huge, without the one on memory
 limited() {
     ([[ ${B:-build} == *san* ]] || ulimit -v $((512 * 1024)); timeout -k 1 5 "$@")
 }
@@ -66,8 +66,8 @@ else
     skip "lmdb_dev.tar.gz is not here"
 fi
 
-# Damage that is made here, so that a machine without those packs sees some too: files of every kind that wf-dwt reads, cut off at six
-# places and with one byte changed at sixteen. A program ends by itself with 0, or with 65 and one line.
+# Damage made here, for machines without those packs: files of every kind that wf-dwt reads, cut off at six places and
+# with one byte changed at sixteen. A program must end by itself, with 0, or with 65 and one line.
 ends_well() { # ends_well NAME COMMAND...: how it ended in $rc
     rc=0
     limited "${@:2}" > /dev/null 2> said || rc=$?
@@ -82,7 +82,8 @@ changed() { # changed FILE I: a copy in "damaged", one bit changed; I chooses wh
     size=$(stat -c %s "$1")
     at=$((($2 * 2654435769 + 17) % size))
     byte=$(od -An -tu1 -j $at -N 1 "$1")
-    cp "$1" damaged && printf %b "\\x$(printf %02x $((byte ^ (1 << $2 % 8))))" | dd of=damaged bs=1 seek=$at conv=notrunc status=none
+    cp "$1" damaged && printf %b "\\x$(printf %02x $((byte ^ (1 << $2 % 8))))" |
+        dd of=damaged bs=1 seek=$at conv=notrunc status=none
 }
 dwt=(wf-dwt -q --levels 0 --crop 1x1 --channels 3 --bits 8)
 tried=0 refused=0

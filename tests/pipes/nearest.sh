@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# wf-nearest against distances that awk computes from pixels, and what it promises about numbers, tables and errors.
+# nearest.sh - wf-nearest against distances that awk computes from pixels; its numbers, tables and errors
 . "$(dirname "$0")/lib.sh"
 
-# Pictures of 8x8 whose samples are multiples of 64, so that averages at every level are whole numbers: pictures N SEED
+# pictures N SEED: 8x8 pictures with multiples of 64 as samples, so that averages at every level are integers
 pictures() {
     "$DEADLEAVES" -q -n "$1" -s 8 --seed "$2" | wf-dwt -q | wf-idwt -q | bytes 192 64 | while read -r line; do
         printf 'P6 8 8 255\n'
@@ -11,13 +11,14 @@ pictures() {
     done | wf-dwt -q
 }
 
-# bytes N [UNIT] < PAM: a line for each picture of N samples, cut down to multiples of UNIT
+# bytes N [UNIT] < PAM: a line per picture of N samples, rounded down to multiples of UNIT
 bytes() {
     local header
     cat > stream.pam
     header=$(sed '/^ENDHDR$/q' stream.pam | wc -c)
     od -An -v -tu1 -w$((header + $1)) stream.pam |
-        awk -v h="$header" -v unit="${2:-1}" '{ for (i = h + 1; i <= NF; i++) printf "%d ", int($i / unit) * unit; print "" }'
+        awk -v h="$header" -v unit="${2:-1}" '
+            { for (i = h + 1; i <= NF; i++) printf "%d ", int($i / unit) * unit; print "" }'
 }
 
 # by_pixels K QUERIES STORE: the table, from files of bytes
@@ -69,8 +70,10 @@ they_are() { # they_are FOLDER EACH FIRST: rank r of picture i is file i * EACH 
 ok "they are the pictures of the table" they_are near 3 0
 near -k 3 --beside given.wf | wf-idwt -q -o beside
 ok "--beside: the same, one file later" they_are beside 4 1
-ok "behind the picture itself" bash -c \
-    'for i in $(seq 0 11); do cmp queries/$(printf %08d $i).png beside/$(printf %08d $((4 * i))).png || exit; done'
+ok "behind the picture itself" \
+    bash -c 'for i in $(seq 0 11); do
+        cmp queries/$(printf %08d $i).png beside/$(printf %08d $((4 * i))).png || exit
+    done'
 ok "neighbours at level 1" bash -c 'wf-nearest -q -s store -l 1 given.wf | wf-idwt -q | grep -aq "^WIDTH 2"'
 ok "neighbours of the base" bash -c 'wf-nearest -q -s store -l 0 given.wf | wf-idwt -q | grep -aq "^WIDTH 1"'
 ok "provenance" bash -c 'wf-nearest -q -s store given.wf | wf-info - | grep -q "wf-nearest.* -s store given.wf"'

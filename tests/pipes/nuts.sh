@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# wf-nuts: chains level by level, in pipes and jointly; every flag; interruption; diagnostics.
+# nuts.sh - wf-nuts: chains level by level, in pipes and jointly; every flag; interruption; diagnostics
 . "$(dirname "$0")/lib.sh"
 export OMP_NUM_THREADS=1
 train_small model || fail "training"
@@ -29,8 +29,8 @@ ok "all levels jointly" count other.pam 3
 wf-sample -q -m model -n 3 -l 1 | nuts --joint | pixels > other.pam
 ok "two levels jointly, on drawn pictures" count other.pam 3
 for T in 1 0.5; do
-    nuts -n 32 -T $T --joint --draws 20 | wf-idwt -q | wf-dwt -q | wf-bpd -q -m model | awk \
-        '$1 == "total" { print $2 + 0 }' > bits.$T
+    nuts -n 32 -T $T --joint --draws 20 | wf-idwt -q | wf-dwt -q | wf-bpd -q -m model |
+        awk '$1 == "total" { print $2 + 0 }' > bits.$T
 done
 ok "colder pictures are likelier" holds "$(cat bits.0.5) < $(cat bits.1) - 0.1"
 nuts -n 2 -T 0.9,0.5 | pixels > list.pam
@@ -49,7 +49,7 @@ ok "--chains" count chains.pam 6
 nuts -n 0 > none.wf
 ok "no pictures" bash -c 'wf-idwt -q < none.wf | cmp - /dev/null'
 
-# -- pictures of one's own -------------------------------------------------------------------------------------------
+# -- given pictures --------------------------------------------------------------------------------------------------
 printf 'P6 4 4 255\n%048d' 0 > four.ppm
 printf 'P6 5 3 255\n%045d' 0 > odd.ppm
 nuts --from four.ppm | wf-idwt -q -o big > log
@@ -59,7 +59,7 @@ ok "--scale bears any size" grep -aq '^WIDTH 20' big.pam
 status 64 "--from and -n" wf-nuts -q -m model --from four.ppm -n 3
 status 66 "--from nothing" wf-nuts -q -m model --from none.ppm
 
-# -- pictures of which something is missing ----------------------------------------------------------------------------
+# -- pictures with missing pixels --------------------------------------------------------------------------------------
 "$DEADLEAVES" -q -n 3 -s 8 --seed 4 > whole.pam
 { printf 'P5 8 8 255\n' && printf '\377%.0s' $(seq 32) && printf '0%.0s' $(seq 32); } > upper.pgm
 printf 'P5 4 4 255\n%016d' 0 > small.pgm
@@ -77,13 +77,13 @@ nuts --from one.pam --mask upper.pgm --chains 2 | pixels > chains.pam
 ok "--mask: --chains" count chains.pam 2
 nuts --from one.pam --mask upper.pgm | pixels > alone.pam
 ok "--mask: a picture does not depend on how many are drawn" begins alone.pam filled.pam
-# Greys of P6 or PAM pixels with a header of $head bytes: R G B to 0.299 R + 0.587 G + 0.114 B
+# greys FILE: the luma 0.299 R + 0.587 G + 0.114 B of P6 or PAM pixels after a header of $head bytes
 greys() { tail -c "+$((head + 1))" "$1" | od -An -v -tu1 -w3 | awk '{ print 0.299 * $1 + 0.587 * $2 + 0.114 * $3 }'; }
 nuts --from one.pam --grey > grey.wf
 head -c "$each" whole.want > one.want
 wf-idwt -q grey.wf > grey.pam
-paste <(greys grey.pam) <(greys one.want) | awk \
-    '{ d = $1 - $2; if (d * d > worst) worst = d * d } END { print sqrt(worst) }' > worst
+paste <(greys grey.pam) <(greys one.want) |
+    awk '{ d = $1 - $2; if (d * d > worst) worst = d * d } END { print sqrt(worst) }' > worst
 ok "--grey: greys stay, but for rounding and pixels at their ends" holds "$(cat worst) < 25"
 ok "--grey: colours are drawn" differ grey.pam one.want
 nuts --from one.pam --grey --mask upper.pgm | pixels > both.pam

@@ -1,10 +1,13 @@
 #!/usr/bin/env bash
-# The demo in its quick form: every stage runs, the outputs are there, and a second run has nothing to do.
+# pipelines.sh - the quick demo: every stage runs, all outputs exist, and a second run does nothing
 . "$(dirname "$0")/lib.sh"
 for tool in parallel gnuplot; do
     command -v $tool > log || { skip "$tool is not installed"; exit; }
 done
-demo() { env -u MAKEFLAGS make -C "$ROOT" -f pipelines/demo.mk QUICK=1 OUT="$WORK/demo" BIN="${BIN:-bin}" B="${B:-build}" "$@"; }
+demo() {
+    env -u MAKEFLAGS make -C "$ROOT" -f pipelines/demo.mk QUICK=1 OUT="$WORK/demo" \
+        BIN="${BIN:-bin}" B="${B:-build}" "$@"
+}
 held_out_again() { cp demo/bpd-val.tsv before && demo HELD=32 && ! cmp -s before demo/bpd-val.tsv; }
 refuses() { ! demo "$1" > again 2>&1 && grep -q "$2" again; }
 nothing_trained() { demo > again && ! grep -q training again; }

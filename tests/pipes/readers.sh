@@ -9,7 +9,7 @@ wf-dwt -q -o s.store a.ppm
 wf-dwt -q -n 1 a.ppm > one.wf
 mkfifo gate
 
-# held KIND N: waits until N processes hold locks of the KIND, READ or WRITE, on the store
+# held KIND N: waits until N processes hold locks of KIND, READ or WRITE, on the store
 held() {
     local file count
     file=$(stat -c %i s.store/data.mdb)
@@ -22,7 +22,7 @@ held() {
     return 1
 }
 
-# Those that have opened the store wait for their pictures until the gate is opened.
+# Processes that have opened the store wait for their pictures until the gate opens.
 for i in {1..64}; do
     (cat gate > opened && cat one.wf) |
         wf-nearest -q -s s.store -k 200 --distances "found.$i" > /dev/null 2> "said.$i" || echo "$i" >> failed &
@@ -43,7 +43,8 @@ status 75 "nothing is added to a store that is read" wf-dwt --append -o s.store 
 cp .log said && ok "and why is told" grep -q 's.store: locked, it is being read' said
 : > gate
 wait
-ok "the 64 have read all of it" bash -c '[ ! -s failed ] && [ "$(cat found.* | wc -l)" = "$((64 * $(wc -l < found.1)))" ] &&
+ok "the 64 have read all of it" bash -c '[ ! -s failed ] &&
+    [ "$(cat found.* | wc -l)" = "$((64 * $(wc -l < found.1)))" ] &&
     [ "$(wc -l < found.1)" -ge 200 ]'
 ok "and found the same" bash -c 'for i in {2..64}; do cmp found.1 found.$i || exit; done'
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# wf-sample and what shows its pictures: every flag, pictures of one's own, averages that come back.
+# sample.sh - wf-sample and wf-idwt: every flag, given pictures, and averages that come back
 . "$(dirname "$0")/lib.sh"
 export OMP_NUM_THREADS=1
 train_small model || fail "training"
@@ -28,8 +28,8 @@ ok "levels in a pipe are levels in one program" cmp default.pam same.pam
 sample --seed 2 | pixels > other.pam
 ok "another seed, other pictures" differ default.pam other.pam
 
-# -- a level whose round trip was measured to be too far off ----------------------------------------------------------
-# bent RATE: level 2 after three steps at this rate, the others as they were
+# -- a level with a large round trip error ----------------------------------------------------------------------------
+# bent RATE: a model with level 2 after three steps at RATE, the other levels unchanged
 bent() {
     rm -rf bent
     wf-train-level -q -l 2 -m bent -s val.store --val val.store -f '8*(conv1x1, affine:width=4:scale=exp)' --steps 3 \
@@ -37,7 +37,9 @@ bent() {
 }
 ok "a store" sh -c 'wf-dwt -q -o val.store < val.pam'
 ok "a gentle training" bent 1e-3
-ok "tells how far off a round trip is" grep -Eq '"round_trip": [0-9.]+e-0[5-9], "round_trip_mean": [0-9.]+e-0[6-9], "condition": [0-9.]+, "worst": "0...conv1x1"' bent/level-02.jsonl
+measured='"round_trip": [0-9.]+e-0[5-9], "round_trip_mean": [0-9.]+e-0[6-9], '
+measured+='"condition": [0-9.]+, "worst": "0...conv1x1"'
+ok "the log has the error of a round trip" grep -Eq "$measured" bent/level-02.jsonl
 ok "which wf-info shows" bash -c 'wf-info bent | grep -Eq "^  2 .* [0-9.]+e-0[5-9] "'
 ok "and who draws goes by" sh -c 'wf-sample -q -m bent -n 1 > x'
 ok "a training that was none" bent 10
@@ -64,7 +66,7 @@ ok "--truncate 0.5 does" differ default.pam other.pam
 sample --truncate 1e-6 | pixels > same.pam
 ok "--truncate leaves the middle" cmp zero.pam same.pam
 
-# -- pictures of one's own -------------------------------------------------------------------------------------------
+# -- given pictures --------------------------------------------------------------------------------------------------
 "$DEADLEAVES" -q -n 3 -s 4 > small.pam
 wf-sample -q -m model --from small.pam > from.wf
 wf-dwt -q < small.pam | wf-sample -q -m model > stream.wf
@@ -73,7 +75,7 @@ mkdir folder && tail -c "$(($(stat -c %s small.pam) / 3))" small.pam > folder/la
 ok "--from a folder" \
     bash -c 'wf-sample -q -m model --from folder | wf-idwt -q > last.big && grep -aq "^WIDTH 8" last.big'
 
-# Averaged down, the enlarged picture is the one that came in, bit for bit.
+# Averaged down, the enlarged picture equals its input bit for bit.
 back() { wf-dwt -q --levels "$1" | wf-idwt -q -l 0; }
 # shellcheck disable=SC2059 # the format is 45 bytes
 { printf 'P6 5 3 255\n' && printf "$(for i in $(seq 45); do printf '\\%03o' $((i * i * 37 % 256)); done)"; } > odd.ppm

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Sounds and volumes through the programs: every sample comes back, models of them train, are evaluated and sampled, and what
-# is for pictures only says so.
+# signals.sh - sounds and volumes: every sample comes back; models train, are evaluated and sampled; options for
+# pictures only are rejected
 . "$(dirname "$0")/lib.sh"
 export OMP_NUM_THREADS=1
 
@@ -9,7 +9,8 @@ sweep() {
     python3 - "$@" << 'PY'
 import array, math, sys, wave
 path, frames, channels = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-samples = array.array("h", (int(20000 * math.sin(i * (0.02 + i * 3e-6) + c)) for i in range(frames) for c in range(channels)))
+samples = array.array("h", (int(20000 * math.sin(i * (0.02 + i * 3e-6) + c))
+                            for i in range(frames) for c in range(channels)))
 with wave.open(path, "wb") as out:
     out.setparams((channels, 2, 11025, 0, "NONE", ""))
     out.writeframes(samples.tobytes())
@@ -17,7 +18,7 @@ open(path + ".raw", "wb").write(samples.tobytes())
 PY
 }
 
-# raw FOLDER: the samples of all WAV files in it, one after the other
+# raw FOLDER: the samples of all its WAV files, in order
 raw() {
     python3 - "$1" << 'PY'
 import glob, sys, wave
@@ -81,13 +82,12 @@ cp mono.wav mixed/0.wav
 status 65 "a folder that begins with a sound is no folder of pictures" wf-dwt mixed
 cp .log said && ok "and its first picture is told" grep -q 'mixed/a.ppm: a picture, want a sound' said
 
-# models MODEL STORE LEVELS: level 0 by itself, the others with nets of small kernels
+# models MODEL STORE LEVELS: trains all levels; level 0 has a chain of its own
 models() {
     wf-train-level -q -l 0 -m "$1" -s "$2" -f actnorm --steps 30 --batch 16 || return
     for ((level = 1; level <= $3; level++)); do
         wf-train-level -q -l $level -m "$1" -s "$2" -f '2*(actnorm, conv1x1, affine:width=4:blocks=1), actnorm' \
-            --steps 30 \
-            --batch 16 || return
+            --steps 30 --batch 16 || return
     done
 }
 total() { tail -n 1 "$1" | cut -f 3; }
@@ -134,7 +134,7 @@ ok "a volume is what went in" same <(wf-dwt -q --dims 3 one.npy | wf-idwt -q) on
 status 65 "volumes of two dimensions" wf-dwt --dims 3 x.ppm
 status 65 "volumes of pictures" bash -c 'wf-dwt -q --dims 3 one.npy > v.wf && wf-train-level -l 2 -m m -s - < v.wf'
 
-# film FILE: 48 pieces of a film, 4 frames of 4x4, each of which shows a picture as it moves by a pixel
+# film.npy: 48 films of 4 frames of 4x4; in each a picture moves by one pixel per frame
 "$DEADLEAVES" -q -n 48 -s 8 | tail -c +1 > leaves.ppm
 python3 - << 'PY'
 import re

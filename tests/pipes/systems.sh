@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# systems.sh - pipelines/systems: every chain, made small, trains on whole pictures or levels, as its file says, and goes through
-# evaluation, sampling, latents and back
+# systems.sh - pipelines/systems: every chain, made small, trains on whole pictures or on levels as its file says, is
+# evaluated and sampled, and gives back every pixel from latents
 . "$(dirname "$0")/lib.sh"
 
 "$DEADLEAVES" -q -n 8 -s 16 > pictures.pam

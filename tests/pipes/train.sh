@@ -10,7 +10,8 @@ ok "held-out pictures" sh -c "'$DEADLEAVES' -n 32 -s 8 --seed 2 | wf-dwt -q -o v
 
 mkdir whole killed full
 
-# train LEVEL FOLDER [OPTION ...]: a level of FOLDER/m; the folder's name is not part of the command, which the files tell
+# train LEVEL FOLDER [OPTION ...]: trains a level of FOLDER/m from inside FOLDER: files record the command line, which
+# must not depend on FOLDER
 OPTIONS=(-q -m m -s ../train.wf --val ../val.wf --threads 1 --batch 8 --warmup 20 --checkpoint-every 5
     --validate-every 100 --seed 3 -f "$CHAIN" --steps 400)
 train() { (cd "$2" && wf-train-level -l "$1" "${OPTIONS[@]}" "${@:3}"); }
@@ -42,7 +43,7 @@ ok "the log has every line once" \
     sh -c "sed '$seconds' whole/$LEVEL.jsonl > a; sed '$seconds' killed/$LEVEL.jsonl > b; cmp a b"
 
 # -- several levels in one process ------------------------------------------------------------------------------------
-# weights FILE: without the header, which tells the command
+# weights FILE: the file without its header, which holds the command line
 weights() { tail -c 4000 "$1"; }
 mkdir alone together
 for level in 0 1 3; do ok "level $level alone" train $level alone; done
@@ -77,18 +78,22 @@ ok "what was saved is a training state" wf-info busy/level-03.state.safetensors
 status 65 "a resumed training with another seed" train 2 killed --seed 4
 status 65 "a resumed training with another chain" wf-train-level -q -l 2 -m killed/m -s train.wf -f actnorm
 
-# -- noise that is learnt ------------------------------------------------------------------------------------------
+# -- learnt noise ------------------------------------------------------------------------------------------
 NOISE='affine:mask=checker:width=4:blocks=1, affine:mask=checker:swap=1:width=4:blocks=1'
 ok "whole pictures into a store" sh -c "'$DEADLEAVES' -n 96 -s 8 --seed 1 | wf-dwt -q --levels 0 -o flat.wf"
-learnt() { wf-train-level -q -l 0 -m learnt -s flat.wf --val flat.wf --threads 1 --batch 8 -f "squeeze, $CHAIN" \
-    --steps 20 "$@"; }
+learnt() {
+    wf-train-level -q -l 0 -m learnt -s flat.wf --val flat.wf --threads 1 --batch 8 -f "squeeze, $CHAIN" --steps 20 "$@"
+}
 ok "noise for whole pictures" learnt --dequantize "$NOISE"
 ok "is in the checkpoint" bash -c 'wf-info --json learnt/level-00.safetensors | grep -q "\"w/dequantize.000.affine"'
 ok "and what it was is told" bash -c "wf-info learnt/level-00.safetensors | grep -qF 'dequantize   $NOISE'"
 status 65 "a resumed training without it" learnt
 status 65 "or with other noise" learnt --dequantize actnorm
-ok "finished with it, however it is named" bash -c "echo '$NOISE' > noise.chain && wf-train-level -q -l 0 -m learnt -s flat.wf --val flat.wf --threads 1 --batch 8 -f 'squeeze, $CHAIN' --steps 20 --dequantize @noise.chain"
-ok "held-out bits are those that training told" bash -c 'cmp <(wf-bpd -q -m learnt -s flat.wf | awk "\$1 == \"total\" { print \$2 }") <(sed -n "s/.*\"val\": \([0-9.]*\),.*/\1/p" learnt/level-00.jsonl | tail -n 1)'
+echo "$NOISE" > noise.chain
+ok "finished with it, however it is named" learnt --dequantize @noise.chain
+ok "held-out bits are those in the training log" bash -c '
+    cmp <(wf-bpd -q -m learnt -s flat.wf | awk "\$1 == \"total\" { print \$2 }") \
+        <(sed -n "s/.*\"val\": \([0-9.]*\),.*/\1/p" learnt/level-00.jsonl | tail -n 1)'
 ok "more draws of it lower the bound" bash -c \
     'wf-bpd -q -m learnt -s flat.wf --iw 16 | awk "\$1 == \"total\" { t = \$2 } \$1 == \"iw\" { exit !(\$3 < t) }"'
 ok "one draw is the total" \
@@ -101,7 +106,7 @@ status 64 "noise that changes shape" \
 status 64 "noise around a patch" \
     wf-train-level -q -l 0 -m refused0 -s flat.wf -f "$CHAIN" --patch 4 --context 1 --dequantize "$NOISE"
 
-# -- wrong use ------------------------------------------------------------------------------------------------------
+# -- bad usage ------------------------------------------------------------------------------------------------------
 status 64 "no level" wf-train-level -m m -s train.wf
 status 64 "a chain with an unknown word" wf-train-level -q -l 1 -m m -s train.wf -f "actnorm, actnrm"
 ok "the message points at the character" \
@@ -134,7 +139,10 @@ ok "bits per dimension from a stream" \
 ok "are the same" same store.json stream.json
 # weighted K: total and importance-weighted bits/dim from K draws
 weighted() { wf-bpd -q -m whole/m -s val.wf --iw "$1" | awk '$1 == "total" { t = $2 } $1 == "iw" { print t, $3 }'; }
-ok "with one draw of the noise, weighting changes nothing" bash -c 'wf-bpd -q -m whole/m -s val.wf --iw 1 > iw1 && cmp <(grep -v "^iw" iw1) <(wf-bpd -q -m whole/m -s val.wf) && cmp <(grep ^total iw1 | cut -f 2-) <(grep "^iw 1" iw1 | cut -f 2-)'
+ok "with one draw of the noise, weighting changes nothing" bash -c '
+    wf-bpd -q -m whole/m -s val.wf --iw 1 > iw1 &&
+        cmp <(grep -v "^iw" iw1) <(wf-bpd -q -m whole/m -s val.wf) &&
+        cmp <(grep ^total iw1 | cut -f 2-) <(grep "^iw 1" iw1 | cut -f 2-)'
 for k in 2 8 32; do weighted $k; done > bounds.tsv
 ok "more draws lower the bound" \
     awk '$2 >= $1 || (NR > 1 && $2 >= last) { exit 1 } { last = $2 } END { exit NR != 3 }' bounds.tsv
@@ -176,16 +184,19 @@ stream() { "$DEADLEAVES" -n 16 -s 8 --seed "$1" | wf-dwt -q; }
 stream 1 > one.wf
 stream 2 > two.wf
 head -c 5000 one.wf > half.wf
-from() { wf-train-level -q -l 1 -m streamed --threads 1 --minutes 5 --checkpoint-every 5 -f "$CHAIN" "${@:2}" - < \
-    "$1"; }
+from() {
+    wf-train-level -q -l 1 -m streamed --threads 1 --minutes 5 --checkpoint-every 5 -f "$CHAIN" "${@:2}" - < "$1"
+}
 status 65 "a stream that ends early" from half.wf
-timeout -s TERM 2 wf-train-level -q -l 1 -m streamed --threads 1 --minutes 5 --checkpoint-every 5 -f "$CHAIN" < \
-    one.wf 2> out.log
+timeout -s TERM 2 wf-train-level -q -l 1 -m streamed --threads 1 --minutes 5 --checkpoint-every 5 -f "$CHAIN" \
+    < one.wf 2> out.log
 [ $? = 124 ] && pass "the whole stream then trains" || fail "a stream after a cut one: $(cat out.log)"
 status 65 "another stream for the same level" from two.wf --steps 10
 ok "the same stream again" from one.wf --steps 10
 ok "the spooled stream is gone when the level is finished" sh -c '! ls streamed | grep spool | grep -v lock'
-ok "a training to be finished without its stream" sh -c "timeout -s TERM 2 wf-train-level -q -l 2 -m streamed --threads 1 --minutes 5 -f '$CHAIN' < one.wf 2> out.log; test \$? = 124"
+ok "a training to be finished without its stream" sh -c "
+    timeout -s TERM 2 wf-train-level -q -l 2 -m streamed --threads 1 --minutes 5 -f '$CHAIN' < one.wf 2> out.log
+    test \$? = 124"
 ok "goes on from what was spooled" wf-train-level -q -l 2 -m streamed --threads 1 --steps 10 -f "$CHAIN"
 mkdir -p mixed
 cp whole/m/wf.json whole/m/level-0[0-3].safetensors mixed
@@ -205,8 +216,8 @@ mkdir odd even
 ok "a run whose end is no multiple of anything" train 1 odd --steps 37 --checkpoint-every 37
 ok "leaves a level file" test -e odd/m/level-01.safetensors
 
-# -- when there is nothing left to do, and what makes some -----------------------------------------------------------
-# A rate of next to nothing changes no weight, so that no validation is better than the first.
+# -- finished trainings, and options that continue them --------------------------------------------------------------
+# A tiny learning rate changes no weight, so no validation is better than the first.
 patient() { wf-train-level -q -l 2 -m patient -s train.wf --val val.wf --threads 1 -f "$CHAIN" --batch 8 --lr 1e-12 \
     --validate-every 5 "$@"; }
 validations() { grep -c '"val"' patient/level-02.jsonl; }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every wavelet through the programs: pixels come back, and what is made with one wavelet is refused by another.
+# wavelets.sh - every wavelet in every program: pixels come back, and files of another wavelet are rejected
 . "$(dirname "$0")/lib.sh"
 export OMP_NUM_THREADS=1
 read -ra wavelets < <(sed -n 's/^ *X(\([a-z0-9]*\),.*/\1/p' "$ROOT/lib/pyramid/wavelet.h" | xargs)
