@@ -23,9 +23,9 @@ refuses() {
         > said 2>&1 &&
         grep -q "$text" said
 }
-ok "where ImageNet is to be had" refuses image-net.org imagenet64 fetch
-ok "where FFHQ is to be had" refuses ffhq-dataset ffhq fetch
-ok "no pictures are no training" refuses 'no pictures in' lsun_tower
+ok "the message says where to get ImageNet" refuses image-net.org imagenet64 fetch
+ok "the message says where to get FFHQ" refuses ffhq-dataset ffhq fetch
+ok "a stream without pictures does not train" refuses 'no pictures in' lsun_tower
 
 # npz PICTURES FILE: CIFAR records as downsampled ImageNet is distributed, a zip of one array [N,3072]
 npz() {

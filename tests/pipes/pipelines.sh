@@ -17,9 +17,9 @@ ok "the demo runs" demo
 for picture in real samples curves curve; do
     ok "$picture.png is a PNG" png demo/$picture.png
 done
-ok "curves beside what others reach" "$ROOT/pipelines/curves.sh" demo "$ROOT/pipelines/cifar10-jpegsrc.tsv"
+ok "curves with other systems' figures" "$ROOT/pipelines/curves.sh" demo "$ROOT/pipelines/cifar10-jpegsrc.tsv"
 ok "bits/dim of all four levels" test "$(grep -Ec '^[0-3]' demo/bpd-val.tsv)" = 4
 ok "the second run trains nothing" nothing_trained
 ok "other held-out pictures give other figures" held_out_again
-ok "another seed does not go on with the old training" refuses SEED=2 seed=
-ok "nor do other training pictures" refuses COUNT=128 data=
+ok "another seed does not continue the old training" refuses SEED=2 seed=
+ok "other training pictures do not continue it" refuses COUNT=128 data=

@@ -17,10 +17,10 @@ ok "the report is made" report
 for figure in samples real levels temperatures scaling super nearest; do
     ok "$figure.png is a PNG" png demo/report/$figure.png
 done
-ok "the second time, nothing is drawn" only < /dev/null
+ok "a second run draws nothing" only < /dev/null
 ok "another command draws its picture again" only NEIGHBOURS=3 <<< nearest
 rm demo/report/levels.png
-ok "and so does a picture that is gone" only NEIGHBOURS=3 <<< levels
+ok "a missing picture fails too" only NEIGHBOURS=3 <<< levels
 ok "a command that fails fails" bash -c '! "$@"' - report TEMPERATURES=x
 
 # -- super-resolution ------------------------------------------------------------------------------------------------
@@ -43,13 +43,13 @@ averages() {
 }
 for factor in 2 4 8; do
     ok "super-resolution by $factor" "$ROOT/pipelines/super.sh" demo/model demo/report/real.pam s.png 2 1 1 $factor
-    ok "averaged down by $factor, it is what it came from" averages $factor
+    ok "averaged down by $factor, a draw equals its input" averages $factor
 done
 
 # -- the page --------------------------------------------------------------------------------------------------------
 page=$WORK/demo/report.html
 ok "nine pictures" test "$(images "$page" | wc -l)" = 9
-ok "all of them within the page, with a text" \
+ok "all pictures are inside the page, with an alternative text" \
     test "$(images "$page" | grep -c 'alt="[^"]\+" src="data:image/png;base64,')" = 9
 ok "nothing from elsewhere, and no script" \
     bash -c '! grep -oEi "https?:|<(script|link|iframe|object)|@import|url\(|[ \"]on[a-z]+=" "$1"' - "$page"
@@ -81,8 +81,8 @@ shows() {
 hides() { ! shows "$@" && grep -q '<html' dom; }
 ok "a browser loads all pictures" shows 9 "$page" html
 ok "the page is well-formed XML" shows 9 "$page" xhtml
-ok "whatever the names" shows 9 odd.html xhtml
+ok "a browser loads a page with odd names" shows 9 odd.html xhtml
 sed '0,/base64,iVBOR/s//base64,AAAAA/' "$page" > damaged.html
 ok "a damaged picture is noticed" hides 9 damaged.html html
 sed '0,/<.figcaption>/s///' "$page" > open.html
-ok "and so is an element that does not end" hides 9 open.html xhtml
+ok "an unclosed element hides the pictures" hides 9 open.html xhtml
