@@ -29,7 +29,7 @@ Q = $(if $(V),,@)
 LINK = $Q$(CC) $(ALL_CFLAGS) -rdynamic -o $@ $^
 objects = $(patsubst %.c,$B/%.o,$(wildcard $(1)))
 LIB = $(call objects,lib/*/*.c lib/*/*/*.c kernels/*.c kernels/ref/*.c kernels/cpu/*.c)
-CLI = $B/tools/cli.o $B/tools/words.o $B/libwf.a
+CLI = $B/tools.a $B/libwf.a
 TOOLS = $(patsubst tools/%.c,%,$(wildcard tools/wf-*.c)) wf-decode
 CUDA = $(if $(NVCC),$(wildcard kernels/cuda/*.cu))
 FUZZERS = $(or $(TARGET),$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c)))
@@ -39,6 +39,8 @@ PLUGIN = $(if $(CUDA),$B/libwf-cuda.so)
 all: $(TOOLS:%=$(BIN)/%) $(PLUGIN) ## build every program into bin/
 
 $B/libwf.a: $(LIB)
+$B/tools.a: $(filter-out $B/tools/wf-%,$(call objects,tools/*.c))
+$B/libwf.a $B/tools.a:
 	@rm -f $@ && ar rcs $@ $^
 $B/%.o: %.c
 	@mkdir -p $(@D)
@@ -148,7 +150,13 @@ format: ## clang-format every C file in place
 demo: all $B/deadleaves ## train on generated pictures, evaluate, sample and plot into out/demo
 	@$(MAKE) --no-print-directory -f pipelines/demo.mk
 
-man: $(TOOLS:%=$B/man/%.1) ## manual pages into build/man, from the programs' own option tables
+PAGES = $(patsubst tools/man/%.in,%,$(wildcard tools/man/*.in))
+man: $(TOOLS:%=$B/man/%.1) $(PAGES:%=$B/man/%) ## manual pages into build/man, from the programs' option tables and the registries
+$B/manual: $B/tools/manual.o $(CLI)
+	$(LINK) $(LDLIBS)
+$(PAGES:%=$B/man/%): $B/man/%: tools/man/%.in $B/manual $(TOOLS:%=$(BIN)/%)
+	@mkdir -p $(@D)
+	for t in $(TOOLS); do $(BIN)/$$t --help | head -n 1; done | $B/manual $< > $@.part && mv $@.part $@
 $B/man/%.1: $(BIN)/%
 	@mkdir -p $(@D)
 	$< --help=man > $@.part && mv $@.part $@
@@ -157,10 +165,12 @@ $B/man/%.1: $(BIN)/%
 PUBLIC = $(filter-out $(PRIVATE),$(patsubst lib/%,%,$(wildcard lib/*.h lib/*/*.h)))
 PRIVATE = $(patsubst lib/%,%,$(shell grep -lE '^/\* [a-z_]+\.h - private to lib/' lib/*/*.h))
 install: all man ## programs, library, headers, pkg-config, manual pages, completion; PREFIX=, DESTDIR=
-	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin lib/pkgconfig include/wf share/man/man1 share/bash-completion/completions)
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin lib/pkgconfig include/wf share/man/man1 share/man/man5 share/man/man7 share/bash-completion/completions)
 	install $(TOOLS:%=$(BIN)/%) $(DESTDIR)$(PREFIX)/bin
 	install -m 644 $B/libwf.a $(PLUGIN) $(DESTDIR)$(PREFIX)/lib
 	install -m 644 $(TOOLS:%=$B/man/%.1) $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 $(patsubst %,$B/man/%,$(filter %.5,$(PAGES))) $(DESTDIR)$(PREFIX)/share/man/man5
+	install -m 644 $(patsubst %,$B/man/%,$(filter %.7,$(PAGES))) $(DESTDIR)$(PREFIX)/share/man/man7
 	for h in $(PUBLIC:%=lib/%) kernels/backend.h; do to=$(DESTDIR)$(PREFIX)/include/wf/$${h#lib/}; install -d $${to%/*} && \
 	    sed 's,"\.\./\.\./kernels/,"../kernels/,; s,"\.\./lib/,"../,' $$h > $$to || exit; done
 	for t in $(TOOLS); do \

@@ -18,6 +18,7 @@ static int side = 32;
 static const cli_option options[] = {
     {'n', "number", "N", CLI_COUNT, &count, 1, 1e12, "Number of pictures; the default is 1."},
     {'s', "size", "S", CLI_INT, &side, 1, MAX_SIDE, "Height and width in pixels; the default is 32."},
+    CLI_SEED,
     {.name = NULL},
 };
 

@@ -1,4 +1,4 @@
-/* backends.c - the table of backends, and the door of the CUDA plugin */
+/* backends.c - the table of backends, and the loader of the CUDA plugin */
 #include "backend.h"
 
 #include <dlfcn.h>
@@ -8,13 +8,13 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The symbol of libwf-cuda.so: opens card number `device`. */
+/* The symbol in libwf-cuda.so: opens card number `device`. */
 typedef int cuda_open(int device, int threads, wf_backend **out);
 
 static const char plugin_name[] = "libwf-cuda.so";
 
-/* The plugin that was installed or built with the running program: /usr/bin and /usr/lib, bin/ and build/, or both in
- * build/ as the tests are. */
+/* Finds the plugin installed or built with the running program: /usr/bin and /usr/lib, bin/ and build/, or both in
+ * build/ as for the tests. */
 static bool own_plugin(char path[PATH_MAX])
 {
     static const char *const folders[] = {"../lib", "../build", "."};
@@ -34,8 +34,8 @@ static bool own_plugin(char path[PATH_MAX])
     return false;
 }
 
-/* Loaded once and never unloaded: CUDA does not survive that. WF_USAGE when the plugin or a library that it needs is not
- * here, as on a machine without a card; WF_INTERNAL when it is here and does not load. */
+/* Loads the plugin once and never unloads it, since CUDA does not survive that. WF_USAGE if the plugin or a library
+ * that it needs is missing, as on a machine without a card. WF_INTERNAL if the plugin is present and does not load. */
 static int load_cuda(cuda_open **open)
 {
     char path[PATH_MAX];
@@ -85,7 +85,7 @@ static const struct row {
 
 enum { ROWS = sizeof rows / sizeof *rows };
 
-/* Does spec name this row? Then *device is its number, 0 if none was given. */
+/* Tests whether spec names this row; *device is then its number, 0 if none was given. */
 static bool names(const char *spec, const struct row *row, int *device)
 {
     size_t n = strlen(row->name);
@@ -105,7 +105,7 @@ static bool names(const char *spec, const struct row *row, int *device)
 int wf_backend_open(const char *spec, int threads, wf_backend **out)
 {
     *out = NULL;
-    WF_CHECK(threads >= 0, WF_USAGE, "threads: %d, want 0 (all) or more", threads);
+    WF_CHECK(threads >= 0, WF_USAGE, "threads: %d, expected 0 (all) or more", threads);
     if (!strcmp(spec, "auto")) {
         int status = open_cuda(0, threads, out);
         return status == WF_USAGE ? wf_cpu_open(threads, out) : status;
@@ -115,7 +115,7 @@ int wf_backend_open(const char *spec, int threads, wf_backend **out)
         if (names(spec, &rows[i], &device))
             return rows[i].open(device, threads, out);
     }
-    return wf_fail(WF_USAGE, "backend '%s' is none of auto, cpu, cuda, cuda:N, ref", spec);
+    return wf_fail(WF_USAGE, "unknown backend '%s', expected auto, cpu, cuda, cuda:N or ref", spec);
 }
 
 bool wf_backend_describe(int i, const char **name, char text[256])

@@ -91,7 +91,7 @@ Test(dequantize, the_expansion_is_right_for_haar)
     enum { CELLS = 256, COUNT = 16, N = CELLS * COUNT };
     static double density[N + 1], sums[N + 1];
     for (int i = 0; i < N; i++)
-        density[i] = i < CELLS ? 1 : 0; /* of values at the middle of cells */
+        density[i] = i < CELLS ? 1 : 0; /* values at the middle of cells */
     for (int k = 1; k < COUNT; k++) {
         for (int i = 0; i < N; i++)
             sums[i + 1] = sums[i] + density[i];

@@ -206,7 +206,7 @@ Test(known, chains_begin_near_what_is_known)
     free(v);
 }
 
-/* -- densities ------------------------------------------------------------------------------------------------------- */
+/* -- densities ----------------------------------------------------------------------------------------------------- */
 
 /* The density at v equals that of all coefficients, and its gradient is correct. */
 static void check_density(const wf_model *model, const target *t, wf_backend *b)

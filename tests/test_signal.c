@@ -63,7 +63,7 @@ Test(signal, refuses)
     bad[1].levels = 4;  /* 40 is not divided by 16 */
     bad[2].D = 5;       /* 48 rows in 5 slices */
     bad[3].levels = 3;  /* 4 slices cannot be halved 3 times */
-    bad[4].rate = 8000; /* of a volume */
+    bad[4].rate = 8000; /* a rate of a volume */
     for (int i = 0; i < 5; i++)
         cr_expect_eq(wf_meta_check(&bad[i], "bad"), WF_DATA, "%d", i);
 }
@@ -85,7 +85,7 @@ Test(signal, bits_are_those_of_a_uniform)
     }
 }
 
-/* -- noise ------------------------------------------------------------------------------------------------------------- */
+/* -- noise --------------------------------------------------------------------------------------------------------- */
 
 typedef struct moments {
     double mean, variance, least, most;

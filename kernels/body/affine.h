@@ -2,33 +2,36 @@
 #ifndef WF_BODY_AFFINE_H
 #define WF_BODY_AFFINE_H
 
+#include "../backend.h"
 #include "elementary.h"
 
-WF_BODY float wf_additive_forward(const wf_transform *how, float x, const float *theta, int stride, float *log_slope)
+WF_BODY float wf_additive_forward(const wf_transform *how, float x, const float *params, int stride,
+                                  float *log_derivative)
 {
     (void)how, (void)stride;
-    *log_slope = 0;
-    return x + theta[0];
+    *log_derivative = 0;
+    return x + params[0];
 }
 
-WF_BODY float wf_additive_inverse(const wf_transform *how, float y, const float *theta, int stride, float *log_slope)
+WF_BODY float wf_additive_inverse(const wf_transform *how, float y, const float *params, int stride,
+                                  float *log_derivative)
 {
     (void)how, (void)stride;
-    *log_slope = 0;
-    return y - theta[0];
+    *log_derivative = 0;
+    return y - params[0];
 }
 
-WF_BODY float wf_additive_pull(const wf_transform *how, int inverse, float x, const float *theta, int stride,
-                               float dlogdet, float g, float *dtheta)
+WF_BODY float wf_additive_vjp(const wf_transform *how, int inverse, float x, const float *params, int stride,
+                              float dlogdet, float g, float *dparams)
 {
-    (void)how, (void)x, (void)theta, (void)stride, (void)dlogdet;
-    dtheta[0] = inverse ? -g : g;
+    (void)how, (void)x, (void)params, (void)stride, (void)dlogdet;
+    dparams[0] = inverse ? -g : g;
     return g;
 }
 
-/* The log-scale of s and its derivative; exp of a number that this gives. */
+/* Each function below returns the log-scale of s and writes its derivative. */
 
-/* of the official Wavelet Flow configuration */
+/* official Wavelet Flow configuration: scale exp(tanh s) */
 WF_BODY float wf_tanh_scale(float s, float *derivative)
 {
     float l = wf_tanh(s);
@@ -36,7 +39,7 @@ WF_BODY float wf_tanh_scale(float s, float *derivative)
     return l;
 }
 
-/* of Glow's code: a scale of sigmoid(s + 2) */
+/* Glow's code: scale sigmoid(s + 2) */
 WF_BODY float wf_sigmoid_scale(float s, float *derivative)
 {
     float v = s + 2.0f;
@@ -44,7 +47,7 @@ WF_BODY float wf_sigmoid_scale(float s, float *derivative)
     return -wf_softplus(-v);
 }
 
-/* of RealNVP, whose bound is learnt */
+/* RealNVP: scale exp(s). Its learnt bound is replaced by a clamp to +-5. */
 WF_BODY float wf_exp_scale(float s, float *derivative)
 {
     *derivative = s >= -5.0f && s <= 5.0f;
@@ -52,30 +55,30 @@ WF_BODY float wf_exp_scale(float s, float *derivative)
 }
 
 #define WF_AFFINE(name, log_scale, exponential)                                                                   \
-    WF_BODY float wf_##name##_forward(const wf_transform *how, float x, const float *theta, int stride,           \
-                                      float *log_slope)                                                           \
+    WF_BODY float wf_##name##_forward(const wf_transform *how, float x, const float *params, int stride,          \
+                                      float *log_derivative)                                                      \
     {                                                                                                             \
         (void)how;                                                                                                \
-        float derivative, l = log_scale(theta[0], &derivative);                                                   \
-        *log_slope = l;                                                                                           \
-        return (x + theta[stride]) * exponential(l);                                                              \
+        float derivative, l = log_scale(params[0], &derivative);                                                  \
+        *log_derivative = l;                                                                                      \
+        return (x + params[stride]) * exponential(l);                                                             \
     }                                                                                                             \
-    WF_BODY float wf_##name##_inverse(const wf_transform *how, float y, const float *theta, int stride,           \
-                                      float *log_slope)                                                           \
+    WF_BODY float wf_##name##_inverse(const wf_transform *how, float y, const float *params, int stride,          \
+                                      float *log_derivative)                                                      \
     {                                                                                                             \
         (void)how;                                                                                                \
-        float derivative, l = log_scale(theta[0], &derivative);                                                   \
-        *log_slope = l;                                                                                           \
-        return y * exponential(-l) - theta[stride];                                                               \
+        float derivative, l = log_scale(params[0], &derivative);                                                  \
+        *log_derivative = l;                                                                                      \
+        return y * exponential(-l) - params[stride];                                                              \
     }                                                                                                             \
-    WF_BODY float wf_##name##_pull(const wf_transform *how, int inverse, float x, const float *theta, int stride, \
-                                   float dlogdet, float g, float *dtheta)                                         \
+    WF_BODY float wf_##name##_vjp(const wf_transform *how, int inverse, float x, const float *params, int stride, \
+                                  float dlogdet, float g, float *dparams)                                         \
     {                                                                                                             \
         (void)how;                                                                                                \
-        float derivative, l = log_scale(theta[0], &derivative), shifted = x + theta[stride];                      \
+        float derivative, l = log_scale(params[0], &derivative), shifted = x + params[stride];                    \
         float other = g * exponential(inverse ? -l : l);                                                          \
-        dtheta[0] = inverse ? (dlogdet - g * shifted) * derivative : (other * shifted + dlogdet) * derivative;    \
-        dtheta[stride] = inverse ? -g : other;                                                                    \
+        dparams[0] = inverse ? (dlogdet - g * shifted) * derivative : (other * shifted + dlogdet) * derivative;   \
+        dparams[stride] = inverse ? -g : other;                                                                   \
         return other;                                                                                             \
     }
 

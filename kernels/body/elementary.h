@@ -1,8 +1,8 @@
 /* elementary.h - tanh, exp and log as plain arithmetic
  *
- * The C library's would be called one by one, differ between libraries, and differ from the GPU's. These become vector
- * code in any compiler, and give the same bits in a vector and alone, on every machine, as long as a * b + c is not
- * contracted (-ffp-contract=off, nvcc -fmad=false). tests/test_cpu.c holds them to a relative error of 5e-7. */
+ * The C library's functions are not vectorized, and differ between libraries and from the GPU's. These functions become
+ * vector code in any compiler. They give the same bits in a vector and alone, on every machine, if a * b + c is not
+ * contracted (-ffp-contract=off, nvcc -fmad=false). tests/test_cpu.c checks a relative error of 5e-7. */
 #ifndef WF_BODY_ELEMENTARY_H
 #define WF_BODY_ELEMENTARY_H
 
@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-/* exp(x) for -1 <= x <= 1: the Taylor series. */
+/* exp(x) for -1 <= x <= 1 by the Taylor series. */
 WF_BODY float wf_exp_unit(float x)
 {
     float p = 1.0f / 3628800;
@@ -25,7 +25,7 @@ WF_BODY float wf_exp_unit(float x)
     return x + x * x * p + 1.0f;
 }
 
-/* tanh(x) by the rational function of Eigen, of degree 13 over 6; constant where it has reached 1. NaN stays NaN. */
+/* tanh(x) by Eigen's rational function of degree 13 over 6; constant once the value has reached +-1. NaN stays NaN. */
 WF_BODY float wf_tanh(float x)
 {
     const float limit = 7.90531110763549805f;
@@ -59,19 +59,18 @@ WF_BODY uint32_t wf_bits_of(float x)
     return bits;
 }
 
-/* x within +-limit. NaN stays NaN. */
+/* Clamps x to +-limit. NaN stays NaN. */
 WF_BODY float wf_clamp(float x, float limit)
 {
     return x > limit ? limit : x < -limit ? -limit : x;
 }
 
-/* exp(x), x held within +-87: 2^n exp(r), n the nearest integer to x / log 2, |r| < 0.35 by the Taylor series. */
+/* exp(x), x clamped to +-87: 2^n exp(r), n the nearest integer to x / log 2, |r| < 0.35 by the Taylor series. */
 WF_BODY float wf_exp(float x)
 {
-    const float magic =
-        12582912.0f; /* 1.5 * 2^23: what is added to it is rounded to an integer, its low bits are that */
+    const float magic = 12582912.0f; /* 1.5 * 2^23: adding it rounds to an integer, which the low bits then hold */
     float c = wf_clamp(x, 87.0f), shifted = c * 1.44269504f + magic, n = shifted - magic;
-    float r = (c - n * 0.693359375f) + n * 2.12194440e-4f; /* log 2 in two parts, the first of few bits */
+    float r = (c - n * 0.693359375f) + n * 2.12194440e-4f; /* log 2 in two parts, the first with few bits */
     float p = 1.0f / 5040;
     p = p * r + 1.0f / 720;
     p = p * r + 1.0f / 120;
@@ -81,7 +80,8 @@ WF_BODY float wf_exp(float x)
     return (r + r * r * p + 1.0f) * wf_float_of((wf_bits_of(shifted) + 127u) << 23);
 }
 
-/* log(x) of a normal x > 0: n log 2 + log m, 0.7 < m < 1.42 by the series of 2 atanh((m-1)/(m+1)). Infinity and NaN stay. */
+/* log(x) of a normal x > 0: n log 2 + log m, 0.7 < m < 1.42 by the series of 2 atanh((m-1)/(m+1)). Infinity and NaN
+ * stay. */
 WF_BODY float wf_log(float x)
 {
     const uint32_t low = 0x3f3504f3u; /* sqrt(1/2) */
@@ -101,22 +101,22 @@ WF_BODY float wf_sigmoid(float x)
     return x > 0 ? r : q * r;
 }
 
-/* log(1 + exp(x)), to an absolute error of 1e-7 where it is small. */
+/* log(1 + exp(x)); where the value is small, the absolute error is 1e-7. */
 WF_BODY float wf_softplus(float x)
 {
     return (x > 0 ? x : 0.0f) + wf_log(1.0f + wf_exp(x > 0 ? -x : x));
 }
 
-/* u = sigmoid(x), and log du/dx. */
-WF_BODY float wf_squash_one(float x, float *log_slope)
+/* Returns u = sigmoid(x) and writes log du/dx. */
+WF_BODY float wf_sigmoid_forward(float x, float *log_derivative)
 {
     float far = fabsf(x);
-    *log_slope = -far - 2.0f * wf_softplus(-far);
+    *log_derivative = -far - 2.0f * wf_softplus(-far);
     return wf_sigmoid(x);
 }
 
-/* Gradient by x, from that by u and that by log du/dx. */
-WF_BODY float wf_squash_pull(float x, float g, float dlog)
+/* Returns the gradient by x, from g, the gradient by u, and dlog, the gradient by log du/dx. */
+WF_BODY float wf_sigmoid_vjp(float x, float g, float dlog)
 {
     float u = wf_sigmoid(x), rest = wf_sigmoid(-x);
     return g * u * rest + dlog * (rest - u);

@@ -1,7 +1,7 @@
-/* linear.h - runs of linear bijectors as one K x K matrix, and the gradient through that, in double precision.
+/* linear.h - a run of linear bijectors as one K x K matrix, and its gradient, in double precision.
  *
- * Matrices are row-major [K,K], vectors [K]; outputs must not overlap inputs. Loops are shared among the threads of a block
- * (body.h); every function ends together. */
+ * Matrices are row-major [K,K], vectors [K]; outputs must not overlap inputs. The threads of a block share the loops
+ * (body.h), and every function ends with all threads together. */
 #ifndef WF_BODY_LINEAR_H
 #define WF_BODY_LINEAR_H
 
@@ -100,7 +100,7 @@ WF_BODY void wf_matrix_apply_t(int K, const double *m, const double *x, double *
     WF_TOGETHER();
 }
 
-/* Brings the largest of column c at or below row c to row c, in m and beside. */
+/* Swaps row c with the row at or below it that has the largest element in column c, in m and in beside. */
 WF_BODY void wf_matrix_pivot(int K, int c, double *m, double *beside)
 {
     int pivot = c;
@@ -118,8 +118,8 @@ WF_BODY void wf_matrix_pivot(int K, int c, double *m, double *beside)
     WF_TOGETHER();
 }
 
-/* Gauss-Jordan with row pivots: inverse = m^-1, and log|det m| in nats is returned; m is destroyed. A singular matrix
- * gives -inf and an inverse that is not finite, as the formula does: the caller's non-finite guard sees it. */
+/* Gauss-Jordan with row pivots: inverse = m^-1. Returns log|det m| in nats and destroys m. A singular matrix gives -inf
+ * and a non-finite inverse, as the formula does; the caller's check for non-finite values sees it. */
 WF_BODY double wf_matrix_invert(int K, double *m, double *inverse)
 {
     double logdet = 0;
@@ -161,7 +161,7 @@ WF_BODY void wf_actnorm_matrix(int K, const float *params, double *m, double *of
     WF_TOGETHER();
 }
 
-/* From dm [K,K] and doffset [K], and dlogdet by log|det m|, the gradients of b and l. */
+/* Gradients of b and l from dm [K,K], doffset [K], and dlogdet, the gradient by log|det m|. */
 WF_BODY void wf_actnorm_gradient(int K, const float *params, const double *dm, const double *doffset, double dlogdet,
                                  float *grads)
 {
@@ -175,7 +175,7 @@ WF_BODY void wf_actnorm_gradient(int K, const float *params, const double *dm, c
 
 /* -- DENSE --------------------------------------------------------------------------------------------------------- */
 
-/* dm + dlogdet * m^-T. scratch [2,K,K] */
+/* grads = dm + dlogdet * m^-T. scratch [2,K,K] */
 WF_BODY void wf_dense_gradient(int K, const double *m, const double *dm, double dlogdet, double *scratch, float *grads)
 {
     double *copy = scratch, *inverse = scratch + K * K;
@@ -189,7 +189,7 @@ WF_BODY void wf_dense_gradient(int K, const double *m, const double *dm, double 
 
 /* -- LU: p [K], sign [K], l [K,K], u [K,K], logs [K]; m = P (strictly lower l + 1) (strictly upper u + diag) ------- */
 
-/* The two triangular factors in full, without P. */
+/* Writes the two triangular factors as full matrices, without P. */
 WF_BODY void wf_lu_factors(int K, const float *params, double *lower, double *upper)
 {
     const float *sign = params + K, *l = sign + K, *u = l + K * K, *logs = u + K * K;
@@ -201,7 +201,8 @@ WF_BODY void wf_lu_factors(int K, const float *params, double *lower, double *up
     WF_TOGETHER();
 }
 
-/* The permutation indexes memory: what is none in it gives a row of NaN, which guards further on see. */
+/* Row i of the permutation, or -1 if params[i] is out of range. The row indexes memory; -1 gives a row of NaN, which
+ * later checks for non-finite values see. */
 WF_BODY int wf_lu_row(int K, const float *params, int i)
 {
     return params[i] >= 0 && params[i] < (float)K ? (int)params[i] : -1;
@@ -230,7 +231,7 @@ WF_BODY void wf_lu_gradient(int K, const float *params, const double *dm, double
     double *lower = scratch, *upper = lower + K * K, *product = upper + K * K, *gradient = product + K * K;
     float *dl = grads + 2 * K, *du = dl + K * K, *dlogs = du + K * K;
     wf_lu_factors(K, params, lower, upper);
-    for (int i = WF_FIRST; i < K; i += WF_STEP) { /* P' dm, the gradient of lower * upper */
+    for (int i = WF_FIRST; i < K; i += WF_STEP) { /* product = P' dm, the gradient of lower * upper */
         int row = wf_lu_row(K, params, i);
         for (int j = 0; j < K && row >= 0; j++)
             product[row * K + j] = dm[i * K + j];
@@ -251,7 +252,7 @@ WF_BODY void wf_lu_gradient(int K, const float *params, const double *dm, double
     WF_TOGETHER();
 }
 
-/* -- HOUSEHOLDER: v [reflections,K]; m = H .. H, H = 1 - 2 v v' / (v' v) --------------------------------------------- */
+/* -- HOUSEHOLDER: v [reflections,K]; m = H .. H, H = 1 - 2 v v' / (v' v) ------------------------------------------- */
 
 WF_BODY double wf_householder_factor(int K, const float *v)
 {
@@ -282,8 +283,8 @@ WF_BODY void wf_householder_matrix(int K, int reflections, const float *params, 
         wf_householder_reflect(K, params + r * K, m);
 }
 
-/* With m = L H R, the gradient of H is G = L' dm R', and that of its v  c^2 (v'G v) v - c (G + G') v.  From the last reflection to
- * the first, R and L' dm are carried along, and G is never made. scratch [3,K,K] */
+/* With m = L H R, the gradient of H is G = L' dm R', and that of its v is c^2 (v'G v) v - c (G + G') v. Goes from the
+ * last reflection to the first and carries R and L' dm along; G is never formed. scratch [3,K,K] */
 WF_BODY void wf_householder_gradient(int K, int reflections, const float *params, const double *m, const double *dm,
                                      double *scratch, float *grads)
 {
@@ -315,7 +316,7 @@ WF_BODY void wf_householder_gradient(int K, int reflections, const float *params
     }
 }
 
-/* -- PERMUTATION: p [K] --------------------------------------------------------------------------------------------- */
+/* -- PERMUTATION: p [K] -------------------------------------------------------------------------------------------- */
 
 WF_BODY void wf_permutation_matrix(int K, const float *params, double *m)
 {
@@ -327,13 +328,13 @@ WF_BODY void wf_permutation_matrix(int K, const float *params, double *m)
     WF_TOGETHER();
 }
 
-/* -- a run of them -------------------------------------------------------------------------------------------------- */
+/* -- a run of parts ------------------------------------------------------------------------------------------------ */
 
-/* What a run of `count` parts is worked out in: wf_linear_work_size doubles. */
+/* Working memory for a run of `count` parts: wf_linear_work_size doubles. */
 typedef struct wf_linear_work {
-    double *matrices;  /* [count,K,K] each part's matrix */
+    double *matrices;  /* [count,K,K] matrix of each part */
     double *offsets;   /* [count,K] */
-    double *product;   /* [count+1,K,K] parts 0 .. i-1 composed */
+    double *product;   /* [count+1,K,K] product of parts 0 .. i-1 */
     double *shift;     /* [count+1,K] */
     double *temporary; /* [6,K,K] */
 } wf_linear_work;
@@ -391,7 +392,7 @@ WF_BODY void wf_linear_compose(int K, const wf_linear_part *parts, int count, co
     }
 }
 
-/* linear_fold of backend.h. */
+/* linear_fold of backend.h for one run. */
 WF_BODY void wf_linear_fold_run(int K, const wf_linear_part *parts, int count, double *memory, const wf_linear *out)
 {
     wf_linear_work w = wf_linear_work_at(K, count, memory);
@@ -412,15 +413,17 @@ WF_BODY void wf_linear_fold_run(int K, const wf_linear_part *parts, int count, d
     WF_TOGETHER();
 }
 
-/* linear_backward of backend.h. With A = S M R and a = S (M r + c) + ..: S the later parts, R and r the earlier ones, M and c
- * this one:  dc = S' da,  dM = S' dA R' + dc r'. Going backward, G = S' dA and dc pass from part to part. */
+/* linear_backward of backend.h for one run. A = S M R and a = S (M r + c) + .., with S the later parts, R and r the
+ * earlier ones, M and c the current one:
+ *   dc = S' da,  dM = S' dA R' + dc r'
+ * Going backward, G = S' dA and dc pass from part to part. */
 WF_BODY void wf_linear_backward_run(int K, const wf_linear_part *parts, int count, double *memory, const float *dA,
                                     const float *da, double dlogdet)
 {
     wf_linear_work w = wf_linear_work_at(K, count, memory);
     int square = K * K;
     wf_linear_compose(K, parts, count, &w);
-    /* The whole product is not needed: its place takes G, and that of its shift dc. */
+    /* The last product and shift are not needed: G and dc take their memory. */
     double *G = w.product + count * square, *dc = w.shift + count * K, *dm = w.temporary, *rest = dm + square;
     wf_matrix_from_float(square, dA, G);
     wf_matrix_from_float(K, da, dc);

@@ -1,11 +1,12 @@
-/* pointwise.h - the arithmetic of one element: Adamax, the 2x2 Haar block, what nets have besides convolutions */
+/* pointwise.h - the arithmetic of one element: Adamax, the 2x2 Haar block, and the parts of nets besides
+ * convolutions */
 #ifndef WF_BODY_POINTWISE_H
 #define WF_BODY_POINTWISE_H
 
 #include "../backend.h"
 #include "elementary.h"
 
-/* wf_adamax (backend.h) for one weight; `keep` is 1 - the factor of that name in single precision. */
+/* wf_adamax (backend.h) for one weight. keep1 and keep_decay are 1 - beta1 and 1 - decay in single precision. */
 WF_BODY void wf_adamax_one(float g, float rate, float beta1, float keep1, float beta2, float eps, float keep_decay,
                            float *w, float *m, float *u, float *ema)
 {
@@ -15,10 +16,10 @@ WF_BODY void wf_adamax_one(float g, float rate, float beta1, float keep1, float 
     *m = moment;
     *u = norm;
     *w = weight;
-    *ema += keep_decay * (weight - *ema); /* in this form a constant stays the same, bit for bit */
+    *ema += keep_decay * (weight - *ema); /* this form keeps a constant weight the same, bit for bit */
 }
 
-/* Pixels a b / c d of one colour to their average and the horizontal, vertical and diagonal difference of the
+/* Maps pixels a b / c d of one colour to their average and to the horizontal, vertical and diagonal difference of the
  * orthonormal transform. Sums of 8-bit pixels are exact here. */
 WF_BODY void wf_haar_forward_one(float a, float b, float c, float d, float *low, float detail[3])
 {
@@ -38,33 +39,35 @@ WF_BODY void wf_haar_inverse_one(float low, const float detail[3], float *a, flo
     *d = (low - v) - (h - x);
 }
 
-/* relu(x + a sigmoid(b)), and the gradients by a and b of what is in the relu. */
+/* Returns relu(x + a sigmoid(b)); wf_gate_vjp writes the gradients by a and b for a gradient dy before the relu. */
 WF_BODY float wf_gate_one(float a, float b, float x)
 {
     float y = x + a * wf_sigmoid(b);
     return y < 0 ? 0.0f : y; /* NaN stays NaN */
 }
 
-WF_BODY void wf_gate_pull(float a, float b, float dy, float *da, float *db)
+WF_BODY void wf_gate_vjp(float a, float b, float dy, float *da, float *db)
 {
     float open = wf_sigmoid(b);
     *da = dy * open;
     *db = dy * a * open * (1.0f - open);
 }
 
-/* Layer normalization: 1 / deviation from the mean of the squared distances to the mean; the gradient by x of y = (x - mean) rate,
- * from the means of dy and of dy y. */
+/* Layer normalization y = (x - mean) rate.
+ *   wf_norm_rate  rate = 1 / sqrt(variance + 1e-5)
+ *   wf_norm_vjp   gradient by x, from the means over channels of dy and of dy y */
 WF_BODY float wf_norm_rate(float variance)
 {
     return 1.0f / sqrtf(variance + 1e-5f);
 }
 
-WF_BODY float wf_norm_pull(float y, float rate, float dy, float mean_dy, float mean_dy_y)
+WF_BODY float wf_norm_vjp(float y, float rate, float dy, float mean_dy, float mean_dy_y)
 {
     return rate * (dy - mean_dy - y * mean_dy_y);
 }
 
-/* The first pixel that pixel i reaches, and the one behind the last; and who reaches it: as far as it would with this. */
+/* The pixels that pixel i attends to are [wf_reach_first, wf_reach_end). wf_reached_by returns the reach that describes
+ * the pixels which attend to i. */
 WF_BODY int wf_reach_first(wf_reach reach, int i)
 {
     return reach == WF_REACH_AFTER ? i : 0;
@@ -80,7 +83,7 @@ WF_BODY wf_reach wf_reached_by(wf_reach reach)
     return reach == WF_REACH_ALL ? WF_REACH_ALL : reach == WF_REACH_BEFORE ? WF_REACH_AFTER : WF_REACH_BEFORE;
 }
 
-/* A finite number? By its bits, so that no compiler flag can reason it away. */
+/* Tests a float's bits for a finite number; no compiler flag can optimize this test away. */
 WF_BODY int wf_finite_bits(uint32_t bits)
 {
     return (bits & 0x7f800000u) != 0x7f800000u;

@@ -1,11 +1,11 @@
-/* root.h - roots of increasing functions: Newton's steps between two numbers that close in */
+/* root.h - roots of increasing functions: Newton's method inside a shrinking bracket */
 #ifndef WF_BODY_ROOT_H
 #define WF_BODY_ROOT_H
 
 #include "elementary.h"
 
 typedef struct wf_root {
-    float low, high, at; /* it lies between the first two */
+    float low, high, at; /* low <= root <= high */
     int steps;
 } wf_root;
 
@@ -15,11 +15,12 @@ WF_BODY wf_root wf_root_between(float low, float high)
     return r;
 }
 
-/* Moves `at`, where the function is `over` above what it should be and has this slope. Newton's step or, where that leaves the
- * interval or has been taken too often, half of the interval. 0: done, the step was less than 5e-7 (1 + |at|). */
-WF_BODY int wf_root_step(wf_root *r, float over, float slope)
+/* Moves `at`, given the function's excess `over` and its derivative there. Takes Newton's step; bisects if that step
+ * leaves the bracket, and every eighth time. Returns 0 when the last step was at most 5e-7 (1 + |at|), or after 128
+ * steps. */
+WF_BODY int wf_root_step(wf_root *r, float over, float derivative)
 {
-    float old = r->at, next = old - over / slope;
+    float old = r->at, next = old - over / derivative;
     if (over > 0)
         r->high = old;
     else

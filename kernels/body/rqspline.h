@@ -1,13 +1,15 @@
 /* rqspline.h - monotone rational-quadratic splines with linear tails (Durkan et al. 2019, sections 3.1 and 3.2)
  *
- * Parameters: logits of `count` widths, logits of as many heights, then count - 1 numbers for the slopes at the inner knots.
- * Knots go from (-bound, -bound) to (bound, bound), outside is the identity; all parameters 0 are the identity too. */
+ * Parameters: logits of `count` widths, logits of `count` heights, then count - 1 numbers for the derivatives at the
+ * inner knots. Knots go from (-bound, -bound) to (bound, bound); outside, and for all parameters 0, the transform is
+ * the identity. */
 #ifndef WF_BODY_RQSPLINE_H
 #define WF_BODY_RQSPLINE_H
 
+#include "../backend.h"
 #include "elementary.h"
 
-/* What the bins and slopes are at least: share of the whole, slope. */
+/* The minimum of a bin's share of the axis, and of a derivative. */
 #define WF_SPLINE_LEAST 1e-3f
 
 /* softplus of this is 1 - WF_SPLINE_LEAST. */
@@ -32,38 +34,38 @@ WF_BODY float wf_spline_share(wf_shares s, float logit)
     return wf_exp(logit - s.top) / s.sum;
 }
 
-/* Length of a bin whose share of the axis is this. */
+/* Length of a bin with this share of the axis. */
 WF_BODY float wf_spline_length(const wf_transform *how, float share)
 {
     float whole = 2.0f * (float)how->bound;
     return whole * (WF_SPLINE_LEAST + (1.0f - WF_SPLINE_LEAST * (float)how->count) * share);
 }
 
-/* Slope at knot i of 0 .. count. */
-WF_BODY float wf_spline_slope(const wf_transform *how, int i, const float *theta, int stride)
+/* Derivative at knot i of 0 .. count. */
+WF_BODY float wf_spline_derivative(const wf_transform *how, int i, const float *params, int stride)
 {
     if (i == 0 || i == how->count)
         return 1.0f;
-    return WF_SPLINE_LEAST + wf_softplus(theta[(2 * how->count + i - 1) * stride] + WF_SPLINE_ONE);
+    return WF_SPLINE_LEAST + wf_softplus(params[(2 * how->count + i - 1) * stride] + WF_SPLINE_ONE);
 }
 
 typedef struct wf_bin {
     int at;
     float x, y, w, h, s; /* left knot, width, height, h / w */
-    float d0, d1;        /* slopes at its knots */
+    float d0, d1;        /* derivatives at its knots */
     wf_shares widths, heights;
 } wf_bin;
 
-/* The bin of an x or, `by_y`, of a y, within the bounds. */
-WF_BODY wf_bin wf_spline_bin(const wf_transform *how, int by_y, float value, const float *theta, int stride)
+/* Finds the bin of an x or, with `by_y`, of a y inside the bounds. */
+WF_BODY wf_bin wf_spline_bin(const wf_transform *how, int by_y, float value, const float *params, int stride)
 {
-    const float *tall = theta + how->count * stride;
+    const float *tall = params + how->count * stride;
     const float end = (float)how->bound;
     wf_bin b = {0, -end, -end, 0, 0, 0, 0, 0, {0, 0}, {0, 0}};
-    b.widths = wf_spline_shares(how->count, theta, stride);
+    b.widths = wf_spline_shares(how->count, params, stride);
     b.heights = wf_spline_shares(how->count, tall, stride);
-    for (;; b.at++) { /* lengths come from shares, not from knots: narrow bins keep their digits */
-        b.w = wf_spline_length(how, wf_spline_share(b.widths, theta[b.at * stride]));
+    for (;; b.at++) { /* lengths come from shares, not from differences of knots: narrow bins keep their digits */
+        b.w = wf_spline_length(how, wf_spline_share(b.widths, params[b.at * stride]));
         b.h = wf_spline_length(how, wf_spline_share(b.heights, tall[b.at * stride]));
         if (b.at + 1 == how->count || value < (by_y ? b.y + b.h : b.x + b.w))
             break;
@@ -71,12 +73,13 @@ WF_BODY wf_bin wf_spline_bin(const wf_transform *how, int by_y, float value, con
         b.y += b.h;
     }
     b.s = b.h / b.w;
-    b.d0 = wf_spline_slope(how, b.at, theta, stride);
-    b.d1 = wf_spline_slope(how, b.at + 1, theta, stride);
+    b.d0 = wf_spline_derivative(how, b.at, params, stride);
+    b.d1 = wf_spline_derivative(how, b.at + 1, params, stride);
     return b;
 }
 
-/* At place 0 <= at <= 1 of the bin: the value is y + h * above / below, the slope s^2 * steep / below^2 (equations 4 and 5). */
+/* At position 0 <= at <= 1 of the bin, the value is y + h * above / below and the derivative s^2 * steep / below^2
+ * (equations 4 and 5). */
 typedef struct wf_ratio {
     float at, both, above, below, steep; /* both = at * (1 - at) */
 } wf_ratio;
@@ -91,7 +94,7 @@ WF_BODY wf_ratio wf_spline_ratio(const wf_bin *b, float at)
     return r;
 }
 
-WF_BODY float wf_spline_log_slope(const wf_bin *b, const wf_ratio *r)
+WF_BODY float wf_spline_log_derivative(const wf_bin *b, const wf_ratio *r)
 {
     float ratio = b->s / r->below;
     return wf_log(ratio * ratio * r->steep);
@@ -108,36 +111,38 @@ WF_BODY float wf_spline_place(float at)
     return at < 0 ? 0 : at > 1.0f ? 1.0f : at;
 }
 
-WF_BODY float wf_rqspline_forward(const wf_transform *how, float x, const float *theta, int stride, float *log_slope)
+WF_BODY float wf_rqspline_forward(const wf_transform *how, float x, const float *params, int stride,
+                                  float *log_derivative)
 {
-    *log_slope = 0;
+    *log_derivative = 0;
     if (wf_spline_outside(how, x))
         return x;
-    wf_bin b = wf_spline_bin(how, 0, x, theta, stride);
+    wf_bin b = wf_spline_bin(how, 0, x, params, stride);
     wf_ratio r = wf_spline_ratio(&b, wf_spline_place((x - b.x) / b.w));
-    *log_slope = wf_spline_log_slope(&b, &r);
+    *log_derivative = wf_spline_log_derivative(&b, &r);
     return b.y + b.h * (r.above / r.below);
 }
 
-/* The root of equations 6 to 8 that lies in the bin. */
-WF_BODY float wf_rqspline_inverse(const wf_transform *how, float y, const float *theta, int stride, float *log_slope)
+/* Returns the root of equations 6 to 8 that lies in the bin. */
+WF_BODY float wf_rqspline_inverse(const wf_transform *how, float y, const float *params, int stride,
+                                  float *log_derivative)
 {
-    *log_slope = 0;
+    *log_derivative = 0;
     if (wf_spline_outside(how, y))
         return y;
-    wf_bin bin = wf_spline_bin(how, 1, y, theta, stride);
+    wf_bin bin = wf_spline_bin(how, 1, y, params, stride);
     float over = (y - bin.y) / bin.h, bend = bin.d1 + bin.d0 - 2.0f * bin.s;
     float a = bin.s - bin.d0 + over * bend, b = bin.d0 - over * bend, c = -bin.s * over;
     float square = b * b - 4.0f * a * c;
     float at = wf_spline_place(2.0f * c / (-b - sqrtf(square > 0 ? square : 0)));
     wf_ratio r = wf_spline_ratio(&bin, at);
-    *log_slope = wf_spline_log_slope(&bin, &r);
+    *log_derivative = wf_spline_log_derivative(&bin, &r);
     return bin.x + at * bin.w;
 }
 
-/* Gradients by the logits of one axis, from those by the start of the bin, `before`, and by its length. */
-WF_BODY void wf_spline_pull_shares(const wf_transform *how, const wf_bin *b, wf_shares shares, const float *logits,
-                                   int stride, float before, float length, float *dlogits)
+/* Gradients by the logits of one axis. before: gradient by the start of the bin; length: gradient by its length. */
+WF_BODY void wf_spline_shares_vjp(const wf_transform *how, const wf_bin *b, wf_shares shares, const float *logits,
+                                  int stride, float before, float length, float *dlogits)
 {
     float scale = 2.0f * (float)how->bound * (1.0f - WF_SPLINE_LEAST * (float)how->count), mean = 0;
     for (int j = 0; j <= b->at; j++)
@@ -148,24 +153,24 @@ WF_BODY void wf_spline_pull_shares(const wf_transform *how, const wf_bin *b, wf_
     }
 }
 
-WF_BODY float wf_rqspline_pull(const wf_transform *how, int inverse, float x, const float *theta, int stride,
-                               float dlogdet, float g, float *dtheta)
+WF_BODY float wf_rqspline_vjp(const wf_transform *how, int inverse, float x, const float *params, int stride,
+                              float dlogdet, float g, float *dparams)
 {
     for (int j = 0; j < 3 * how->count - 1; j++)
-        dtheta[j * stride] = 0;
+        dparams[j * stride] = 0;
     if (wf_spline_outside(how, x))
         return g;
-    wf_bin b = wf_spline_bin(how, 0, x, theta, stride);
+    wf_bin b = wf_spline_bin(how, 0, x, params, stride);
     wf_ratio r = wf_spline_ratio(&b, wf_spline_place((x - b.x) / b.w));
-    float ratio = b.s / r.below, slope = ratio * ratio * r.steep, tilt = 1.0f - 2.0f * r.at;
+    float ratio = b.s / r.below, derivative = ratio * ratio * r.steep, tilt = 1.0f - 2.0f * r.at;
     float below_by_at = (b.d1 + b.d0 - 2.0f * b.s) * tilt;
     float steep_by_at = 2.0f * (b.d1 * r.at + b.s * tilt - b.d0 * (1.0f - r.at));
-    float log_by_at = steep_by_at / r.steep - 2.0f * below_by_at / r.below; /* of the log-slope */
-    float total = inverse ? (g + dlogdet * log_by_at / b.w) / slope : g * slope + dlogdet * log_by_at / b.w;
-    float gy = inverse ? -total : g; /* the gradient by y at fixed x */
+    float log_by_at = steep_by_at / r.steep - 2.0f * below_by_at / r.below; /* derivative of the log-derivative */
+    float total = inverse ? (g + dlogdet * log_by_at / b.w) / derivative : g * derivative + dlogdet * log_by_at / b.w;
+    float gy = inverse ? -total : g; /* gradient by y at fixed x */
 
     float value = r.above / r.below, squared = 1.0f / (r.below * r.below);
-    float by_at = gy * b.w * slope + dlogdet * log_by_at;
+    float by_at = gy * b.w * derivative + dlogdet * log_by_at;
     float by_s = gy * b.h * (r.at * r.at * r.below - r.above * (1.0f - 2.0f * r.both)) * squared +
                  dlogdet * (2.0f / b.s + 2.0f * r.both / r.steep - 2.0f * (1.0f - 2.0f * r.both) / r.below);
     float by_d0 = gy * b.h * r.both * (r.below - r.above) * squared +
@@ -173,13 +178,15 @@ WF_BODY float wf_rqspline_pull(const wf_transform *how, int inverse, float x, co
     float by_d1 = -gy * b.h * r.both * r.above * squared + dlogdet * (r.at * r.at / r.steep - 2.0f * r.both / r.below);
 
     float by_w = -(by_s * b.s + by_at * r.at) / b.w, by_h = gy * value + by_s / b.w;
-    wf_spline_pull_shares(how, &b, b.widths, theta, stride, -by_at / b.w, by_w, dtheta);
-    int tall = how->count * stride, slopes = 2 * how->count;
-    wf_spline_pull_shares(how, &b, b.heights, theta + tall, stride, gy, by_h, dtheta + tall);
+    wf_spline_shares_vjp(how, &b, b.widths, params, stride, -by_at / b.w, by_w, dparams);
+    int tall = how->count * stride, derivatives = 2 * how->count;
+    wf_spline_shares_vjp(how, &b, b.heights, params + tall, stride, gy, by_h, dparams + tall);
     if (b.at > 0)
-        dtheta[(slopes + b.at - 1) * stride] = by_d0 * wf_sigmoid(theta[(slopes + b.at - 1) * stride] + WF_SPLINE_ONE);
+        dparams[(derivatives + b.at - 1) * stride] =
+            by_d0 * wf_sigmoid(params[(derivatives + b.at - 1) * stride] + WF_SPLINE_ONE);
     if (b.at + 1 < how->count)
-        dtheta[(slopes + b.at) * stride] = by_d1 * wf_sigmoid(theta[(slopes + b.at) * stride] + WF_SPLINE_ONE);
+        dparams[(derivatives + b.at) * stride] =
+            by_d1 * wf_sigmoid(params[(derivatives + b.at) * stride] + WF_SPLINE_ONE);
     return total;
 }
 

@@ -2,52 +2,54 @@
  *
  *     y = c + integral from 0 to x of  1/100 + sum_k (sum_i a_ki u^i)^2  du,     i = 0 .. degree
  *
- * Parameters: c, then the `count` polynomials' coefficients a_k0 .. a_k,degree. Not of the paper: 1/100, so that it is strictly
- * increasing and can be inverted; beyond +-bound it goes on as a straight line, since powers of far outliers leave what single
- * precision holds; and what the coefficients start from: the first polynomial from the constant that makes the slope 1 at 0, the
- * others from u^k / 10, so that they can learn at all (a polynomial of zeros has no gradient). */
+ * Parameters: c, then the coefficients a_k0 .. a_k,degree of the `count` polynomials. Three details are not in the
+ * paper. The 1/100 makes the transform strictly increasing, so that it has an inverse. Beyond +-bound it is linear,
+ * since powers of far outliers overflow single precision. The coefficients have offsets: the first polynomial starts
+ * from the constant that makes the derivative 1 at 0, polynomial k from u^k / 10. A polynomial of zeros would have no
+ * gradient. */
 #ifndef WF_BODY_SOS_H
 #define WF_BODY_SOS_H
 
+#include "../backend.h"
 #include "root.h"
 
 #define WF_SOS_LEAST 0.01f
 
 /* Coefficient i of polynomial k. */
-WF_BODY float wf_sos_coefficient(const wf_transform *how, int k, int i, const float *theta, int stride)
+WF_BODY float wf_sos_coefficient(const wf_transform *how, int k, int i, const float *params, int stride)
 {
     float start = k == 0 && i == 0 ? 0.99498744f : k > 0 && i == (k < how->degree ? k : how->degree) ? 0.1f : 0.0f;
-    return theta[(1 + k * (how->degree + 1) + i) * stride] + start;
+    return params[(1 + k * (how->degree + 1) + i) * stride] + start;
 }
 
-/* Polynomial k at u, and its derivative. */
-WF_BODY float wf_sos_polynomial(const wf_transform *how, int k, float u, const float *theta, int stride,
+/* Returns polynomial k at u and writes its derivative. */
+WF_BODY float wf_sos_polynomial(const wf_transform *how, int k, float u, const float *params, int stride,
                                 float *derivative)
 {
     float p = 0, d = 0;
     for (int i = how->degree; i >= 0; i--) {
         d = d * u + p;
-        p = p * u + wf_sos_coefficient(how, k, i, theta, stride);
+        p = p * u + wf_sos_coefficient(how, k, i, params, stride);
     }
     *derivative = d;
     return p;
 }
 
-/* The slope at u, and its derivative. */
-WF_BODY float wf_sos_slope(const wf_transform *how, float u, const float *theta, int stride, float *derivative)
+/* Returns the derivative of y at u and writes the second derivative. */
+WF_BODY float wf_sos_derivative(const wf_transform *how, float u, const float *params, int stride, float *second)
 {
     float sum = WF_SOS_LEAST, d;
-    *derivative = 0;
+    *second = 0;
     for (int k = 0; k < how->count; k++) {
-        float p = wf_sos_polynomial(how, k, u, theta, stride, &d);
+        float p = wf_sos_polynomial(how, k, u, params, stride, &d);
         sum += p * p;
-        *derivative += 2.0f * p * d;
+        *second += 2.0f * p * d;
     }
     return sum;
 }
 
-/* Node q of 0 .. 4 of the Gauss-Legendre rule on (0, 1), which is exact to degree 9; only sums of what is positive, so no digits
- * cancel. */
+/* Node q of 0 .. 4 of the Gauss-Legendre rule on (0, 1), which is exact to degree 9. Its terms are all positive, so no
+ * digits cancel. */
 WF_BODY float wf_sos_node(int q, float *weight)
 {
     float far = q == 0 || q == 4, place = far ? 0.45308992f : q == 2 ? 0.0f : 0.26923466f;
@@ -60,59 +62,60 @@ WF_BODY float wf_sos_inside(const wf_transform *how, float x)
     return wf_clamp(x, (float)how->bound);
 }
 
-WF_BODY float wf_sos_value(const wf_transform *how, float x, const float *theta, int stride)
+WF_BODY float wf_sos_value(const wf_transform *how, float x, const float *params, int stride)
 {
     float u = wf_sos_inside(how, x), sum = 0, unused;
     for (int q = 0; q < 5; q++) {
         float weight, node = wf_sos_node(q, &weight);
-        sum += weight * wf_sos_slope(how, u * node, theta, stride, &unused);
+        sum += weight * wf_sos_derivative(how, u * node, params, stride, &unused);
     }
-    return theta[0] + u * sum + (x - u) * wf_sos_slope(how, u, theta, stride, &unused);
+    return params[0] + u * sum + (x - u) * wf_sos_derivative(how, u, params, stride, &unused);
 }
 
-WF_BODY float wf_sos_forward(const wf_transform *how, float x, const float *theta, int stride, float *log_slope)
+WF_BODY float wf_sos_forward(const wf_transform *how, float x, const float *params, int stride, float *log_derivative)
 {
     float unused;
-    *log_slope = wf_log(wf_sos_slope(how, wf_sos_inside(how, x), theta, stride, &unused));
-    return wf_sos_value(how, x, theta, stride);
+    *log_derivative = wf_log(wf_sos_derivative(how, wf_sos_inside(how, x), params, stride, &unused));
+    return wf_sos_value(how, x, params, stride);
 }
 
-WF_BODY float wf_sos_inverse(const wf_transform *how, float y, const float *theta, int stride, float *log_slope)
+WF_BODY float wf_sos_inverse(const wf_transform *how, float y, const float *params, int stride, float *log_derivative)
 {
     float end = (float)how->bound, unused;
-    float low = y - wf_sos_value(how, -end, theta, stride), high = y - wf_sos_value(how, end, theta, stride);
+    float low = y - wf_sos_value(how, -end, params, stride), high = y - wf_sos_value(how, end, params, stride);
     float x = low < 0 ? -end : end, over = low < 0 ? low : high;
     if (low >= 0 && high <= 0) {
         wf_root root = wf_root_between(-end, end);
-        while (wf_root_step(&root, wf_sos_value(how, root.at, theta, stride) - y,
-                            wf_sos_slope(how, root.at, theta, stride, &unused)))
+        while (wf_root_step(&root, wf_sos_value(how, root.at, params, stride) - y,
+                            wf_sos_derivative(how, root.at, params, stride, &unused)))
             ;
         x = root.at;
         over = 0;
     }
-    float slope = wf_sos_slope(how, x, theta, stride, &unused);
-    *log_slope = wf_log(slope);
-    return x + over / slope;
+    float derivative = wf_sos_derivative(how, x, params, stride, &unused);
+    *log_derivative = wf_log(derivative);
+    return x + over / derivative;
 }
 
-WF_BODY float wf_sos_pull(const wf_transform *how, int inverse, float x, const float *theta, int stride, float dlogdet,
-                          float g, float *dtheta)
+WF_BODY float wf_sos_vjp(const wf_transform *how, int inverse, float x, const float *params, int stride, float dlogdet,
+                         float g, float *dparams)
 {
-    float u = wf_sos_inside(how, x), derivative, unused;
-    float slope = wf_sos_slope(how, u, theta, stride, &derivative), bend = u == x ? derivative / slope : 0;
-    float total = inverse ? (g + dlogdet * bend) / slope : g * slope + dlogdet * bend;
-    float gy = inverse ? -total : g; /* the gradient by y at fixed x */
-    dtheta[0] = gy;
+    float u = wf_sos_inside(how, x), second, unused;
+    float derivative = wf_sos_derivative(how, u, params, stride, &second), bend = u == x ? second / derivative : 0;
+    float total = inverse ? (g + dlogdet * bend) / derivative : g * derivative + dlogdet * bend;
+    float gy = inverse ? -total : g; /* gradient by y at fixed x */
+    dparams[0] = gy;
     for (int k = 0; k < how->count; k++) {
-        float *dk = dtheta + (1 + k * (how->degree + 1)) * stride;
-        float end = 2.0f * wf_sos_polynomial(how, k, u, theta, stride, &unused) * (gy * (x - u) + dlogdet / slope);
+        float *dk = dparams + (1 + k * (how->degree + 1)) * stride;
+        float end =
+            2.0f * wf_sos_polynomial(how, k, u, params, stride, &unused) * (gy * (x - u) + dlogdet / derivative);
         for (int i = 0; i <= how->degree; i++) {
             dk[i * stride] = end;
             end *= u;
         }
         for (int q = 0; q < 5; q++) {
             float weight, at = u * wf_sos_node(q, &weight);
-            float by = 2.0f * gy * u * weight * wf_sos_polynomial(how, k, at, theta, stride, &unused);
+            float by = 2.0f * gy * u * weight * wf_sos_polynomial(how, k, at, params, stride, &unused);
             for (int i = 0; i <= how->degree; i++) {
                 dk[i * stride] += by;
                 by *= at;

@@ -1,13 +1,15 @@
 /* transform.h - the bodies of WF_TRANSFORMS (backend.h): one element of a coupling
  *
- * To add one: write kernels/body/NAME.h, include it here, add its row, and judge it in kernels/ref/ref_transform.c. Parameter j of
- * the element is theta[j * stride], its gradient dtheta[j * stride]. Each has
+ * To add a transform: write kernels/body/NAME.h, include it here, add its row to WF_TRANSFORMS, and write its reference
+ * in kernels/ref/ref_transform.c. Parameter j of the element is params[j * stride], its gradient dparams[j * stride].
+ * Each has
  *
- *     float wf_NAME_forward(how, x, theta, stride, &log_slope)     y = T(x); log_slope = log T'(x)
- *     float wf_NAME_inverse(how, y, theta, stride, &log_slope)     x = T^-1(y); log_slope = log T'(x)
- *     float wf_NAME_pull(how, inverse, x, theta, stride, dlogdet, g, dtheta)
- *         of forward: the gradient g by y becomes that by x, which is returned, and by theta; dlogdet: by log T'.
- *         of the inverse: the gradient g by x becomes that by y, and by theta; dlogdet: by log T', which it is given as well. */
+ *     float wf_NAME_forward(how, x, params, stride, &log_derivative)     y = T(x); log_derivative = log T'(x)
+ *     float wf_NAME_inverse(how, y, params, stride, &log_derivative)     x = T^-1(y); log_derivative = log T'(x)
+ *     float wf_NAME_vjp(how, inverse, x, params, stride, dlogdet, g, dparams)
+ *         forward: g: gradient by y, dlogdet: gradient by log T'; returns the gradient by x, writes dparams
+ *         inverse: takes g, the gradient by x, and dlogdet, the gradient by log T'; returns the gradient by y, writes
+ * dparams */
 #ifndef WF_BODY_TRANSFORM_H
 #define WF_BODY_TRANSFORM_H
 
@@ -17,5 +19,14 @@
 #include "mixlogistic.h"
 #include "rqspline.h"
 #include "sos.h"
+
+/* Refuses a coupling whose batch, sides or channels are out of range: WF_INTERNAL. */
+static inline int wf_coupling_check(int N, const wf_coupling *of)
+{
+    WF_CHECK(N > 0 && of->H > 0 && of->W > 0 && of->first >= 0 && of->moved > 0 && of->first + of->moved <= of->K,
+             WF_INTERNAL, "transform: N %d, %d x %d, channels %d to %d of %d", N, of->H, of->W, of->first,
+             of->first + of->moved, of->K);
+    return WF_OK;
+}
 
 #endif

@@ -1,11 +1,11 @@
-/* adamax.c - the optimizer and the moving average, nine streams through memory */
+/* adamax.c - the optimizer and the moving average: nine streams through memory */
 #include "cpu.h"
 
 #include "../body/pointwise.h"
 
 #include <string.h>
 
-/* Reads g once more than the update needs, but then it is in cache, and a bad gradient has touched nothing. */
+/* Reads all of g before the update, so that a bad gradient changes nothing. The update then finds g in cache. */
 static bool all_finite(size_t n, const float *g)
 {
     int bad = 0;

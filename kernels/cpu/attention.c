@@ -1,5 +1,7 @@
-/* attention.c - attention as matrix products of one picture and head, by rows whose shares of P pixels stay in a core's cache,
- * and of the pixels that they reach only */
+/* attention.c - attention as matrix products, one picture and head at a time
+ *
+ * Rows go in blocks of ROWS, so that their shares of P pixels stay in a core's cache. Products cover only the pixels
+ * that the rows of a block attend to. */
 #include <omp.h>
 
 #include "cpu.h"
@@ -8,7 +10,8 @@
 
 enum { ROWS = 64 };
 
-/* c [m,n] = alpha a b + beta c, rows lda, ldb, ldc apart; a and b transposed if asked. A message is its caller's thread's. */
+/* c [m,n] = alpha a b + beta c, with rows lda, ldb, ldc apart; a and b are transposed if asked. Returns a code without
+ * a message: messages are per thread, and the caller sets one. */
 static int product(bool ta, bool tb, int m, int n, int k, float alpha, const float *a, int lda, const float *b, int ldb,
                    float beta, float *c, int ldc)
 {
@@ -16,12 +19,12 @@ static int product(bool ta, bool tb, int m, int n, int k, float alpha, const flo
     return status == dnnl_success ? WF_OK : status == dnnl_out_of_memory ? WF_AGAIN : WF_INTERNAL;
 }
 
-/* What a slot is called with, and where one head of one picture begins: q, k and v are rows of 3C numbers. */
+/* The arguments of a slot, and the start of one head of one picture: q, k and v point to rows of 3C numbers. */
 typedef struct head {
     wf_reach reach;
     int P, C, d;
     const float *q, *k, *v;
-    size_t plain, at; /* in a tensor of C channels; in one of 3C */
+    size_t plain, at; /* offset in a tensor of C channels; offset in one of 3C */
 } head;
 
 static head head_of(wf_reach reach, int P, int C, int heads, const wf_real *qkv, int i)
@@ -34,11 +37,11 @@ static head head_of(wf_reach reach, int P, int C, int heads, const wf_real *qkv,
     return h;
 }
 
-/* Up to ROWS rows of the shares [P,P] of a head, from row `at` on, and the columns that any of them reaches. */
+/* Up to ROWS rows of a head's shares [P,P], from row `at` on, and the columns that any of them attends to. */
 typedef struct block {
     int at, rows, first, count;
-    size_t q, k; /* where its queries and its keys begin, in a tensor of rows of 3C numbers */
-    size_t y;    /* its results, in rows of C */
+    size_t q, k; /* offsets of its queries and its keys, in rows of 3C numbers */
+    size_t y;    /* offset of its results, in rows of C */
 } block;
 
 static block block_of(const head *h, int at)
@@ -54,7 +57,7 @@ static block block_of(const head *h, int at)
                    C * (size_t)at};
 }
 
-/* Each row of s [rows,count] to its softmax, 0 where it does not reach. */
+/* Replaces each row of s [rows,count] by its softmax; 0 where the row does not attend. */
 static void softmax(const head *h, const block *b, float *s)
 {
     for (int i = 0; i < b->rows; i++) {
@@ -86,7 +89,7 @@ static int shares(const head *h, const block *b, float *s)
     return WF_OK;
 }
 
-/* `squares` blocks of shares for each thread. */
+/* Scratch for `squares` blocks of shares for each thread. */
 static int room(wf_backend *b, int P, int squares, float **out)
 {
     void *memory;
@@ -121,7 +124,7 @@ static int attend(wf_backend *b, wf_reach reach, int N, int P, int C, int heads,
     return WF_OK;
 }
 
-/* ds, by the shares s of the same block, to the gradient by what the softmax was of. */
+/* Replaces ds, the gradient by the shares s of the same block, by the gradient by the input of the softmax. */
 static void softmax_backward(const block *b, const float *s, float *ds)
 {
     for (int i = 0; i < b->rows; i++) {
@@ -135,7 +138,8 @@ static void softmax_backward(const block *b, const float *s, float *ds)
     }
 }
 
-/* One head's part of dqkv: a block writes its rows of dq, and adds to those of dk and dv that it reaches. */
+/* Computes one head's part of dqkv. A block writes its rows of dq, and adds to the rows of dk and dv that it attends
+ * to. */
 static int head_backward(const head *h, float *s, const float *dy, float *dqkv)
 {
     int wide = 3 * h->C, d = h->d;

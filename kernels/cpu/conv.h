@@ -1,12 +1,12 @@
-/* conv.h - the three ways the CPU backend convolves, and the arithmetic they share */
+/* conv.h - the three ways in which the CPU backend convolves, and the object they share */
 #ifndef WF_CPU_CONV_H
 #define WF_CPU_CONV_H
 
 #include "cpu.h"
 
-/* One oneDNN primitive with memory objects for its arguments, filled in again at each run. */
+/* One oneDNN primitive with memory objects for its arguments, which each run points at new buffers. */
 typedef struct wf_cpu_op {
-    dnnl_primitive_t primitive; /* NULL: not there */
+    dnnl_primitive_t primitive; /* NULL: not created */
     dnnl_exec_arg_t args[6];
     int count;
     size_t scratchpad; /* bytes */
@@ -14,15 +14,15 @@ typedef struct wf_cpu_op {
 
 struct wf_conv {
     wf_conv_spec spec;
-    wf_cpu_layout in, out;                    /* of the maps */
-    bool winograd;                            /* winograd.c does all but the weights' gradient */
+    wf_cpu_layout in, out;                    /* layouts of the two maps */
+    bool winograd;                            /* true: winograd.c computes everything but the weights' gradient */
     wf_cpu_op forward, beside, data, weights; /* beside: forward with a residual that is not y; may be missing */
-    /* Weights in the format each of these wants, from and to [out,taps,in] with both channels padded to blocks. */
+    /* Reorders of weights between [out,taps,in], both channels padded to blocks, and the format of each pass. */
     wf_cpu_op to_forward, to_data, from_weights;
-    /* The maps in the format that the weights' gradient wants, where that is another. */
+    /* Reorders of maps into the format of the weights' gradient, where that is another one. */
     wf_cpu_op to_source, to_result;
-    size_t plain, packed, scratchpad; /* bytes of scratch: plain weights, weights in their format, oneDNN's own */
-    size_t source, result;            /* maps in another format, or 0 */
+    size_t plain, packed, scratchpad; /* bytes of scratch: plain weights, weights in oneDNN's format, oneDNN's own */
+    size_t source, result;            /* bytes of maps in another format, or 0 */
 };
 
 /* Blocked maps (conv_blocked.c). */

@@ -1,7 +1,7 @@
 /* conv_blocked.c - convolutions of blocked maps by oneDNN
  *
- * Channels are padded to whole blocks here, with zero weights, so that oneDNN sees even shapes only and every algorithm
- * takes them. The scale exp(3 logs) goes into weights and bias at each call. Primitives are created once per plan;
+ * Channels are padded to whole blocks with zero weights, so that oneDNN sees even shapes only and every algorithm
+ * accepts them. Each call multiplies weights and bias by the scale exp(3 logs). Primitives are created once per plan;
  * oneDNN's own cache shares them between plans of one shape. */
 #include "conv.h"
 
@@ -29,7 +29,7 @@ static int op_argument(wf_cpu *cpu, wf_cpu_op *op, int name, const dnnl_memory_d
     return WF_OK;
 }
 
-/* The arguments in the order in which op_run will take their buffers; the scratchpad's comes last. */
+/* Sets the arguments in the order in which op_run takes their buffers; the scratchpad comes last. */
 static int op_create(wf_cpu *cpu, dnnl_primitive_desc_t pd, const argument *arguments, int count, wf_cpu_op *op)
 {
     for (int i = 0; i < count; i++)
@@ -59,22 +59,24 @@ static void op_destroy(wf_cpu_op *op)
 
 /* -- descriptions -------------------------------------------------------------------------------------------------- */
 
-/* Everything oneDNN wants to know about one convolution. */
+/* Everything that oneDNN needs to know about one convolution. */
 typedef struct plan {
     dnnl_memory_desc_t source, result, weights, bias;
-    dnnl_memory_desc_t pulled_source, pulled_result; /* as the weights' gradient takes them */
-    dnnl_dims_t stride, pad;                         /* of the last axes, two or three */
-    dnnl_primitive_attr_t plain;                     /* scratchpad from us */
-    dnnl_primitive_attr_t fused, beside;             /* and residual and relu: residual in y, residual elsewhere */
+    dnnl_memory_desc_t weights_source, weights_result; /* the maps as the weights' gradient takes them */
+    dnnl_dims_t stride, pad;                           /* along the spatial axes, two or three */
+    dnnl_primitive_attr_t plain;                       /* attributes: the caller gives the scratchpad */
+    dnnl_primitive_attr_t fused,
+        beside; /* attributes: also residual and relu; the residual is in y (fused) or elsewhere (beside) */
 } plan;
 
-/* Volumes have a third axis; a sound is a picture of one row, its kernel too. In memory slices are rows. */
+/* Volumes have a third axis. A sound is a picture of one row, and so is its kernel. In memory slices are rows. */
 static bool is_deep(const wf_conv_spec *s)
 {
     return s->signal == WF_VOLUME;
 }
 
-/* Of blocks of 8, as without AVX-512, oneDNN has no weights' gradient of volumes but its reference, a thousand times slower. */
+/* With blocks of 8, as without AVX-512, oneDNN computes the weights' gradient of volumes only by its reference, a
+ * thousand times slower. */
 static bool wants_plain(const wf_conv *conv)
 {
     return is_deep(&conv->spec) && conv->in.block == 8;
@@ -106,7 +108,7 @@ static int weights_descriptor(const wf_conv *conv, dnnl_data_type_t type, bool a
     return WF_OK;
 }
 
-/* A residual that lies in y is a sum with what is there; one elsewhere is an operand, which saves a copy of it. */
+/* A residual in y is a sum with the result's old value; a residual elsewhere is an operand, which saves copying it. */
 static int fused_operations(const wf_conv_spec *s, const dnnl_memory_desc_t *operand, dnnl_primitive_attr_t attr)
 {
     dnnl_post_ops_t chain;
@@ -130,8 +132,8 @@ static int plan_open(const wf_conv *conv, plan *p)
     dnnl_dims_t bias = {conv->out.channels};
     WF_TRY(map_descriptor(s, &conv->in, false, &p->source));
     WF_TRY(map_descriptor(s, &conv->out, false, &p->result));
-    WF_TRY(map_descriptor(s, &conv->in, wants_plain(conv), &p->pulled_source));
-    WF_TRY(map_descriptor(s, &conv->out, wants_plain(conv), &p->pulled_result));
+    WF_TRY(map_descriptor(s, &conv->in, wants_plain(conv), &p->weights_source));
+    WF_TRY(map_descriptor(s, &conv->out, wants_plain(conv), &p->weights_result));
     WF_TRY(weights_descriptor(conv, conv->in.bf16 ? dnnl_bf16 : dnnl_f32, true, &p->weights));
     DNNL_TRY(dnnl_memory_desc_init_by_tag(&p->bias, 1, bias, dnnl_f32, dnnl_x));
     wf_conv_box b = wf_conv_box_of(s);
@@ -156,48 +158,54 @@ static void plan_close(plan *p)
     dnnl_primitive_attr_destroy(p->beside);
 }
 
-/* The rule is the shape's alone, so that one shape has one answer. Milliseconds forward / data / weights, N 64, two
- * cores with AVX-512, single precision, direct against Winograd F(4x4,3x3):
+/* Chooses Winograd by the shape alone, so that one shape has one answer. Milliseconds forward / data / weights, N 64,
+ * two cores with AVX-512, single precision, direct against Winograd F(4x4,3x3):
  *     128 -> 128, 8x8   3.1 / 3.1 / 3.7    1.6 / 1.6 / 1.7
  *     128 -> 128, 4x4   .77 / .68 / 1.04   .68 / .67 / .55
  *     256 -> 256, 8x8   12  / 13  / 14     5.6 / 5.8 / 6.3
  *     256 -> 10,  8x8   .85 / .77 / .92    .85 / .70 / .79
- * Below 4x4 most of a tile is padding. oneDNN has it in single precision, for 3x3 and AVX-512 only;
- * winograd.c is for other machines. */
+ * Below 4x4 most of a tile is padding. oneDNN has Winograd in single precision for 3x3 and AVX-512 only; winograd.c
+ * serves other machines. */
 static bool wants_winograd(const wf_conv *conv)
 {
     const wf_conv_spec *s = &conv->spec;
     return s->signal == WF_PICTURE && s->k == 3 && s->H >= 4 && s->W >= 4 && !conv->in.bf16 && conv->in.block == 16;
 }
 
-typedef enum pass { FORWARD, DATA, WEIGHTS, BESIDE, PASSES } pass; /* BESIDE: forward, residual not in y */
+typedef enum pass {
+    FORWARD,
+    DATA,
+    WEIGHTS,
+    BESIDE,
+    PASSES
+} pass; /* BESIDE: forward with a residual that is not in y */
 
-static dnnl_status_t describe(wf_cpu *cpu, const plan *p, pass which, dnnl_alg_kind_t algorithm,
-                              const_dnnl_primitive_desc_t hint, dnnl_primitive_desc_t *pd)
+static dnnl_status_t describe_pass(wf_cpu *cpu, const plan *p, pass which, dnnl_alg_kind_t algorithm,
+                                   const_dnnl_primitive_desc_t hint, dnnl_primitive_desc_t *pd)
 {
     dnnl_convolution_desc_t d;
-    dnnl_memory_desc_t gradient = p->weights; /* in single precision whatever the maps are */
+    dnnl_memory_desc_t gradient = p->weights; /* in single precision for any precision of the maps */
     gradient.data_type = dnnl_f32;
     dnnl_status_t status =
         which == DATA ? dnnl_convolution_backward_data_desc_init(&d, algorithm, &p->source, &p->weights, &p->result,
                                                                  p->stride, p->pad, p->pad)
         : which == WEIGHTS
-            ? dnnl_convolution_backward_weights_desc_init(&d, algorithm, &p->pulled_source, &gradient, &p->bias,
-                                                          &p->pulled_result, p->stride, p->pad, p->pad)
+            ? dnnl_convolution_backward_weights_desc_init(&d, algorithm, &p->weights_source, &gradient, &p->bias,
+                                                          &p->weights_result, p->stride, p->pad, p->pad)
             : dnnl_convolution_forward_desc_init(&d, dnnl_forward_training, algorithm, &p->source, &p->weights,
                                                  &p->bias, &p->result, p->stride, p->pad, p->pad);
     const_dnnl_primitive_attr_t attr = which == FORWARD ? p->fused : which == BESIDE ? p->beside : p->plain;
     return status == dnnl_success ? dnnl_primitive_desc_create(pd, &d, attr, cpu->engine, hint) : status;
 }
 
-/* By the algorithm wanted, else by the next best that this machine's oneDNN has. */
+/* Describes the pass by the wanted algorithm, or by the next best that oneDNN has on this machine. */
 static int describe_best(wf_cpu *cpu, const plan *p, pass which, bool winograd, const_dnnl_primitive_desc_t hint,
                          dnnl_primitive_desc_t *pd)
 {
     const dnnl_alg_kind_t order[] = {dnnl_convolution_winograd, dnnl_convolution_direct, dnnl_convolution_auto};
     dnnl_status_t status = dnnl_unimplemented;
     for (size_t i = winograd ? 0 : 1; i < sizeof order / sizeof *order && status != dnnl_success; i++)
-        status = describe(cpu, p, which, order[i], hint, pd);
+        status = describe_pass(cpu, p, which, order[i], hint, pd);
     DNNL_TRY(status);
     return WF_OK;
 }
@@ -209,7 +217,7 @@ static size_t larger(size_t a, size_t b)
     return a > b ? a : b;
 }
 
-static size_t line(size_t bytes) /* whole cache lines */
+static size_t line(size_t bytes) /* rounds up to whole cache lines */
 {
     return (bytes + 63) / 64 * 64;
 }
@@ -259,8 +267,8 @@ static int create_weights(wf_cpu *cpu, wf_conv *conv, const plan *p, const dnnl_
                           dnnl_primitive_desc_t pd)
 {
     const dnnl_memory_desc_t *weights = dnnl_primitive_desc_query_md(pd, dnnl_query_diff_weights_md, 0);
-    const argument arguments[] = {{DNNL_ARG_SRC, &p->pulled_source},
-                                  {DNNL_ARG_DIFF_DST, &p->pulled_result},
+    const argument arguments[] = {{DNNL_ARG_SRC, &p->weights_source},
+                                  {DNNL_ARG_DIFF_DST, &p->weights_result},
                                   {DNNL_ARG_DIFF_WEIGHTS, weights},
                                   {DNNL_ARG_DIFF_BIAS, &p->bias}};
     WF_TRY(op_create(cpu, pd, arguments, 4, &conv->weights));
@@ -268,16 +276,16 @@ static int create_weights(wf_cpu *cpu, wf_conv *conv, const plan *p, const dnnl_
     note_sizes(conv, &conv->weights, &conv->from_weights, weights);
     if (!wants_plain(conv))
         return WF_OK;
-    WF_TRY(create_reorder(cpu, p, &p->source, &p->pulled_source, &conv->to_source));
-    WF_TRY(create_reorder(cpu, p, &p->result, &p->pulled_result, &conv->to_result));
-    conv->source = line(dnnl_memory_desc_get_size(&p->pulled_source));
-    conv->result = line(dnnl_memory_desc_get_size(&p->pulled_result));
+    WF_TRY(create_reorder(cpu, p, &p->source, &p->weights_source, &conv->to_source));
+    WF_TRY(create_reorder(cpu, p, &p->result, &p->weights_result, &conv->to_result));
+    conv->source = line(dnnl_memory_desc_get_size(&p->weights_source));
+    conv->result = line(dnnl_memory_desc_get_size(&p->weights_result));
     conv->scratchpad = larger(conv->scratchpad, larger(conv->to_source.scratchpad, conv->to_result.scratchpad));
     return WF_OK;
 }
 
-/* As forward, with the residual as one more operand. Left out where it would cost the algorithm: it must want the same
- * weights, and Winograd, which has no such operand, then copies the residual into y. */
+/* Creates the forward pass with the residual as one more operand. Skips it where its weights would need another format
+ * than those of the forward pass. Winograd has no such operand: there the residual is copied into y. */
 static int create_beside(wf_cpu *cpu, wf_conv *conv, const plan *p, const dnnl_memory_desc_t *plain,
                          dnnl_primitive_desc_t pd)
 {
@@ -338,9 +346,9 @@ void wf_cpu_blocked_destroy(wf_conv *conv)
 /* The scratch of one call. */
 typedef struct buffers {
     float *plain;          /* [out,taps,in], channels padded */
-    void *packed;          /* the same in oneDNN's format */
-    float *scale, *shift;  /* exp(3 logs), and times bias; [out], padded with zeros */
-    void *source, *result; /* maps as the weights' gradient wants them */
+    void *packed;          /* the same weights in oneDNN's format */
+    float *scale, *shift;  /* exp(3 logs), and exp(3 logs) bias; [out], padded with zeros */
+    void *source, *result; /* maps in the format of the weights' gradient */
     void *scratchpad;
 } buffers;
 
@@ -367,7 +375,7 @@ static int buffers_open(wf_cpu *cpu, const wf_conv *conv, const float *bias, con
     return WF_OK;
 }
 
-/* w * scale into s->plain, then into the format of a pass. */
+/* Writes w * scale to s->plain, then reorders it into the format of a pass. */
 static int pack_weights(wf_cpu *cpu, const wf_conv *conv, const float *w, wf_cpu_op *reorder, const buffers *s)
 {
     size_t in = (size_t)conv->spec.in, padded = (size_t)conv->in.channels, out = (size_t)conv->out.channels;
@@ -400,7 +408,7 @@ int wf_cpu_blocked_forward(wf_cpu *cpu, wf_conv *conv, const float *w, const flo
     return op_run(cpu, &conv->forward, (void *[]){(void *)x, s.packed, s.shift, y, s.scratchpad});
 }
 
-/* From the gradients by w * scale (s->plain) and by bias * scale (s->shift): those by w, bias and logs. */
+/* Computes the gradients by w, bias and logs from those by w * scale (s->plain) and bias * scale (s->shift). */
 static void finish_gradients(const wf_conv *conv, const float *w, const float *bias, const buffers *s, float *dw,
                              float *dbias, float *dlogs)
 {

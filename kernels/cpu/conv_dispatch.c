@@ -1,5 +1,7 @@
-/* conv_dispatch.c - the convolution slots: each shape goes to oneDNN's convolutions, to our own, or, when tiny, to matrix
- * products */
+/* conv_dispatch.c - the convolution slots
+ *
+ * Maps of up to four pixels go to conv_tiny.c. Other maps go to winograd.c where it fits, else to oneDNN
+ * (conv_blocked.c). */
 #include "conv.h"
 
 #include <stdlib.h>
@@ -46,7 +48,8 @@ static int conv_forward(wf_backend *b, wf_conv *conv, const wf_weights *p, const
                         wf_map *y)
 {
     const float *w = (const float *)p->w, *bias = (const float *)p->bias, *logs = (const float *)p->logs;
-    WF_CHECK(!conv->spec.residual == !residual, WF_INTERNAL, "conv: residual given or missing against its spec");
+    WF_CHECK(!conv->spec.residual == !residual, WF_INTERNAL,
+             "conv: a residual is given without one in the spec, or is missing");
     if (conv->winograd)
         return wf_cpu_winograd_forward((wf_cpu *)b, conv, w, bias, logs, (const float *)x, (const float *)residual,
                                        (float *)y);
@@ -61,7 +64,7 @@ static int conv_backward(wf_backend *b, wf_conv *conv, const wf_weights *p, cons
 {
     const float *w = (const float *)p->w, *bias = (const float *)p->bias, *logs = (const float *)p->logs;
     float *dw = (float *)p->dw, *dbias = (float *)p->dbias, *dlogs = (float *)p->dlogs;
-    WF_CHECK(!dw == !dbias && !dw == !dlogs, WF_INTERNAL, "conv: all three parameter gradients, or none");
+    WF_CHECK(!dw == !dbias && !dw == !dlogs, WF_INTERNAL, "conv: dw, dbias and dlogs must be given together");
     if (conv->spec.relu)
         wf_cpu_relu_backward(&conv->out, y, add, dy);
     if (conv->winograd && dx) {

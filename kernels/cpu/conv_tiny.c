@@ -1,11 +1,12 @@
 /* conv_tiny.c - convolutions of one to four pixels as matrix products
  *
- * Maps are [N,P,C]. Output pixel p reads input pixel q through one tap of the kernel, and the pixels q of one input row
- * meet taps that lie side by side in w [out,taps,in]: so each pair (p, input row) is one product with a piece of w as it
- * stands, nothing is gathered, and taps that only ever meet the padding cost nothing. The scale exp(3 logs) is applied
- * to y going forward and to dy going backward, not to w.
+ * Maps are [N,P,C]. Output pixel p reads input pixel q through one tap of the kernel. The pixels q of one input row
+ * meet taps that are contiguous in w [out,taps,in]. Each pair (p, input row) is therefore one product with a slice of
+ * w, nothing is gathered, and taps that meet only padding cost nothing. The scale exp(3 logs) is applied to y going
+ * forward and to dy going backward, not to w.
  *
- * Why not oneDNN's convolutions: N 64, 128 to 128 channels, 3x3, ms forward / both gradients on two cores with AVX-512:
+ * Compared with oneDNN's convolutions: N 64, 128 to 128 channels, 3x3, ms forward / both gradients on two cores with
+ * AVX-512:
  *     2x2   this .15 / .33, direct .25 / .67, Winograd .68 / 1.19
  *     1x1   this .016 / .05, direct .04 / .19 */
 #include "conv.h"
@@ -24,9 +25,9 @@ static int sgemm(char ta, char tb, size_t m, size_t n, size_t k, const float *a,
     return WF_OK;
 }
 
-/* C [m,n] = A op(B) + beta C in slices of 16 rows, or of 4: so a row's bits depend neither on its place, nor on how many rows
- * or threads there are. A product as a whole ends in other instructions where its rows are not whole tiles: with AVX2, the
- * last two of 6 i + 2 rows are summed in another order. */
+/* C [m,n] = A op(B) + beta C in slices of 16 rows, or of 4. The bits of a row then depend neither on its place nor on
+ * the number of rows or threads. One product over all rows would treat the rows beyond whole tiles differently: with
+ * AVX2, the last two of 6 i + 2 rows are summed in another order. */
 static int sgemm_rows(char tb, size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b, size_t ldb,
                       float beta, float *c, size_t ldc)
 {
@@ -37,7 +38,7 @@ static int sgemm_rows(char tb, size_t m, size_t n, size_t k, const float *a, siz
         int s = sgemm('N', tb, slice, n, k, a + i * lda, lda, b, ldb, beta, c + i * ldc, ldc);
         status = s > status ? s : status;
     }
-    WF_CHECK(!status, status, "conv: a matrix product fails"); /* the message is the thread's that failed */
+    WF_CHECK(!status, status, "conv: a matrix product fails"); /* the failing thread has its own message */
     if (whole == m)
         return WF_OK;
     if (slice == 16)
@@ -51,10 +52,10 @@ typedef struct link {
     size_t p, q, t, count;
 } link;
 
-/* What one call works on. A 1x1 kernel has no neighbours, so its pixels are just more rows of one product. */
+/* The state of one call. A 1x1 kernel has no neighbours, so all its pixels are rows of one product. */
 typedef struct tiny {
     size_t rows, pixels, taps, in, out;
-    size_t from_tap, to_tap; /* the taps that meet any pixel lie in here */
+    size_t from_tap, to_tap; /* all taps that meet a pixel are in [from_tap, to_tap) */
     link links[16];          /* ordered by p */
     int count;
     float *scale, *shift; /* [out] */
@@ -127,7 +128,7 @@ int wf_cpu_tiny_forward(wf_cpu *cpu, const wf_conv_spec *spec, const float *w, c
     return WF_OK;
 }
 
-/* dw [out,taps,in], dbias and dlogs from x and the scaled dy in t->work. */
+/* Computes dw [out,taps,in], dbias and dlogs from x and the scaled dy in t->work. */
 static int parameter_gradients(const tiny *t, const float *w, const float *bias, const float *x, float *dw,
                                float *dbias, float *dlogs)
 {

@@ -1,4 +1,4 @@
-/* interleave.h - numbers that lie in turn in memory, to and from runs of each kind: pixels at even and odd places, bands */
+/* interleave.h - splits and joins interleaved numbers: pixels at even and odd places, three bands */
 #ifndef WF_CPU_INTERLEAVE_H
 #define WF_CPU_INTERLEAVE_H
 
@@ -6,10 +6,12 @@
 
 #include "vec.h"
 
-/* Lanes 0 .. 7 are those of v, 8 .. 15 those of w. */
+/* Selects lanes: 0 .. 7 are those of v, 8 .. 15 those of w. */
 #define LANES(v, w, ...) __builtin_shufflevector(v, w, __VA_ARGS__)
 
-/* -- three bands: of each the three vectors in memory have other lanes, so that one permutation of eight is enough */
+/* -- three bands
+ *
+ * The three vectors in memory hold different lanes of each band, so that one permutation of eight lanes is enough. */
 
 #define MIX(x, y, z) LANES(LANES(x, y, 0, 9, 0, 3, 12, 0, 6, 15), z, 0, 1, 10, 3, 4, 13, 6, 7)
 
@@ -35,12 +37,12 @@ WF_VEC void wf_bands_load(wf_eight *a, wf_eight *b, wf_eight *c, const float *fr
     *c = LANES(r, r, 2, 5, 0, 3, 6, 1, 4, 7);
 }
 
-/* -- pixels at even and at odd places
+/* -- pixels at even and odd places
  *
- * Pixel p of the even ones moves by p pixels. Of three channels eight neighbours are of three or four pixels, and each of
- * these has its lanes in a load from that far away. */
+ * Even pixel p moves by p pixels. With three channels, eight contiguous numbers come from three or four pixels. The
+ * numbers of each pixel have their lanes in a load from that pixel's distance. */
 
-/* v with the lanes from `lane` on of a load from p. */
+/* Replaces the lanes of v from `lane` on by those of a load from p. */
 #define LANE(i, lane) ((i) + ((i) < (lane) ? 0 : 8))
 #define LOAD_FROM(v, lane, p)                                                                                      \
     do {                                                                                                           \
@@ -50,7 +52,7 @@ WF_VEC void wf_bands_load(wf_eight *a, wf_eight *b, wf_eight *c, const float *fr
                   LANE(6, lane), LANE(7, lane));                                                                   \
     } while (0)
 
-/* Every other of 16 pixels. */
+/* Writes every other pixel of 16. */
 WF_VEC void part_three(const float *x, float *to)
 {
     wf_eight v;
@@ -69,7 +71,7 @@ WF_VEC void part_three(const float *x, float *to)
     wf_eight_store(to + 16, &v);
 }
 
-/* Four pixels of each; the one before them and the one after may be read too. */
+/* Joins four even and four odd pixels. May read the pixel before them and the one after. */
 WF_VEC void pair_three(const float *even, const float *odd, float *x)
 {
     wf_eight v;
@@ -97,7 +99,7 @@ WF_VEC void part_any(size_t C, size_t n, const float *x, float *even, float *odd
         }
 }
 
-/* n > 0 pairs of pixels; of wf_pair_pixels one pixel more may be read. */
+/* n > 0 pairs of pixels. wf_pair_pixels may read one pixel more. */
 WF_VEC void wf_part_pixels(size_t C, size_t n, const float *x, float *even, float *odd)
 {
     size_t i = 0;

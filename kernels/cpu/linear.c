@@ -1,4 +1,4 @@
-/* linear.c - folding a run of linear bijectors into one matrix, and the gradient through that */
+/* linear.c - folds a run of linear bijectors into one matrix, and its gradient */
 #include "cpu.h"
 
 #include "../body/linear.h"

@@ -1,4 +1,4 @@
-/* map.c - feature maps: their layout, the way in and out, the gradient of relu, gates, and layer normalization */
+/* map.c - feature maps: their layout, pack and unpack, the gradient of relu, gates, and layer normalization */
 #include "cpu.h"
 
 #include "../body/pointwise.h"
@@ -23,19 +23,20 @@ static size_t map_bytes(wf_backend *b, const wf_map_shape *shape)
     return l.count * (l.bf16 ? sizeof(uint16_t) : sizeof(float));
 }
 
-/* The pixels of one picture of a map as rows of channels: to[p * block + c] for one block of channels at a time. */
+/* The offset of one block of channels of picture n: rows of l->block channels, one for each pixel. */
 static size_t block_offset(const wf_cpu_layout *l, int n, int block)
 {
     return ((size_t)n * (size_t)(l->channels / l->block) + (size_t)block) * l->pixels * (size_t)l->block;
 }
 
-/* A run of channels in plain memory that feeds, or is fed by, channels [first, first + count) of a map. */
+/* Contiguous channels of a plain tensor that correspond to channels [first, first + count) of a map. */
 typedef struct run {
     int first, count;
     size_t stride; /* channels of a pixel of the plain tensor */
 } run;
 
-/* Where `part` meets channels [c0, c0 + block): the first such channel and how many, in the block's own numbering. */
+/* Intersects `part` with channels [c0, c0 + block). Returns the number of common channels; *from is the first, counted
+ * from c0. */
 static int meet(const run *part, int c0, int block, int *from)
 {
     int begin = part->first > c0 ? part->first : c0;
@@ -77,7 +78,7 @@ static void read_run(const wf_cpu_layout *l, const run *part, int n, int block, 
 static int check_pack(const wf_map_shape *shape, int take, int K, int C)
 {
     WF_CHECK(take >= 0 && take <= K && C >= 0 && shape->C == take + C, WF_INTERNAL,
-             "map: %d channels, but %d of %d and %d come in", shape->C, take, K, C);
+             "map: %d channels, expected %d of %d plus %d", shape->C, take, K, C);
     return WF_OK;
 }
 
@@ -92,7 +93,7 @@ static int pack(wf_backend *b, const wf_map_shape *shape, int take, int K, const
 #pragma omp parallel for schedule(static) if (l.count > WF_CPU_PARALLEL)
     for (int n = 0; n < shape->N; n++)
         for (int block = 0; block < blocks; block++) {
-            if ((block + 1) * l.block > shape->C) /* channels that pad must be zero */
+            if ((block + 1) * l.block > shape->C) /* the channels that pad C must be zero */
                 memset((char *)map + ((size_t)n * (size_t)blocks + (size_t)block) * size, 0, size);
             if (take)
                 write_run(&l, &kept, n, block, (const float *)x, map);
@@ -182,7 +183,8 @@ static inline void store(void *map, bool bf16, size_t i, float value)
         ((float *)map)[i] = value;
 }
 
-/* A stretch of a map of C channels, and where the two halves of one of 2C have the same pixels and channels. */
+/* `count` contiguous numbers of a map of C channels, at `at`, and the same pixels and channels in the two halves of a
+ * map of 2C. */
 typedef struct stretch {
     size_t at, first, last, count;
 } stretch;
@@ -195,49 +197,50 @@ static inline void gate_stretch(const stretch *s, bool bf16, const void *ab, con
               wf_gate_one(load(ab, bf16, s->first + i), load(ab, bf16, s->last + i), load(x, bf16, s->at + i)));
 }
 
-static inline void pull_stretch(const stretch *s, bool bf16, const void *ab, const void *dy, void *dab)
+static inline void vjp_stretch(const stretch *s, bool bf16, const void *ab, const void *dy, void *dab)
 {
 #pragma omp simd
     for (size_t i = 0; i < s->count; i++) {
         float da, db;
-        wf_gate_pull(load(ab, bf16, s->first + i), load(ab, bf16, s->last + i), load(dy, bf16, s->at + i), &da, &db);
+        wf_gate_vjp(load(ab, bf16, s->first + i), load(ab, bf16, s->last + i), load(dy, bf16, s->at + i), &da, &db);
         store(dab, bf16, s->first + i, da);
         store(dab, bf16, s->last + i, db);
     }
 }
 
-/* Where channel c of pixel p of picture n is. */
-static size_t place(const wf_cpu_layout *l, int n, size_t p, int c)
+/* Returns the offset of channel c of pixel p of picture n. */
+static size_t offset_of(const wf_cpu_layout *l, int n, size_t p, int c)
 {
     return block_offset(l, n, c / l->block) + p * (size_t)l->block + (size_t)(c % l->block);
 }
 
-/* All of a map, one half of the channels against the other: a block at a time where they fall together, else a number at a
- * time. `pull`: m is dy, to is dab; else they are x and y. */
-static void gate_all(wf_backend *b, const wf_map_shape *shape, bool pull, const void *ab, const void *m, void *to)
+/* Runs over a whole map, the first half of the channels with the second: by blocks where they align, else by numbers.
+ * With `vjp`, m is dy and to is dab; without, m is x and to is y. */
+static void gate_all(wf_backend *b, const wf_map_shape *shape, bool vjp, const void *ab, const void *m, void *to)
 {
     wf_map_shape twice = *shape;
     twice.C = 2 * shape->C;
     wf_cpu_layout l = wf_cpu_layout_of((wf_cpu *)b, shape), both = wf_cpu_layout_of((wf_cpu *)b, &twice);
     bool whole = l.blocked && shape->C % l.block == 0;
     size_t length = whole ? l.pixels * (size_t)l.block : 1, pixels = whole ? 1 : l.pixels;
-    int step = whole ? l.block : 1, rest = pull ? both.channels - twice.C : l.channels - shape->C;
+    int step = whole ? l.block : 1, rest = vjp ? both.channels - twice.C : l.channels - shape->C;
 #pragma omp parallel for schedule(static) if (l.count > WF_CPU_PARALLEL)
     for (int n = 0; n < shape->N; n++)
         for (size_t p = 0; p < pixels; p++) {
             for (int c = 0; c < shape->C; c += step) {
-                stretch s = {place(&l, n, p, c), place(&both, n, p, c), place(&both, n, p, shape->C + c), length};
-                if (pull && l.bf16)
-                    pull_stretch(&s, true, ab, m, to);
-                else if (pull)
-                    pull_stretch(&s, false, ab, m, to);
+                stretch s = {offset_of(&l, n, p, c), offset_of(&both, n, p, c), offset_of(&both, n, p, shape->C + c),
+                             length};
+                if (vjp && l.bf16)
+                    vjp_stretch(&s, true, ab, m, to);
+                else if (vjp)
+                    vjp_stretch(&s, false, ab, m, to);
                 else if (l.bf16)
                     gate_stretch(&s, true, ab, m, to);
                 else
                     gate_stretch(&s, false, ab, m, to);
             }
-            for (int c = 0; c < rest; c++) /* channels that pad must be zero */
-                store(to, l.bf16, pull ? place(&both, n, p, twice.C + c) : place(&l, n, p, shape->C + c), 0);
+            for (int c = 0; c < rest; c++) /* the channels that pad C must be zero */
+                store(to, l.bf16, vjp ? offset_of(&both, n, p, twice.C + c) : offset_of(&l, n, p, shape->C + c), 0);
         }
 }
 
@@ -253,14 +256,14 @@ static int gate_backward(wf_backend *b, const wf_map_shape *shape, const wf_map 
     return WF_OK;
 }
 
-/* Channels of a block that are no padding. */
+/* Returns the number of channels of a block that are not padding. */
 static int lanes(const wf_cpu_layout *l, int C, int block)
 {
     int left = C - block * l->block;
     return left < l->block ? left : l->block;
 }
 
-/* Sums over the channels of pixel p of picture n: of x, or of the squared distances to `mean`. */
+/* Sums over the channels of pixel p of picture n: x - mean, or with `squares` its square. */
 static inline float spread(const wf_cpu_layout *l, bool bf16, int C, int n, size_t p, const void *x, bool squares,
                            float mean)
 {
@@ -277,7 +280,7 @@ static inline float spread(const wf_cpu_layout *l, bool bf16, int C, int n, size
     return sum;
 }
 
-/* A pixel of x to its y, where dy is NULL, or the gradient by y to that by x, plus `add`. */
+/* Writes y of one pixel if dy is NULL, else the gradient by x from dy, plus `add`. */
 static inline void norm_pixel(const wf_cpu_layout *l, bool bf16, int C, int n, size_t p, const void *x, const void *dy,
                               const void *add, void *to)
 {
@@ -301,11 +304,11 @@ static inline void norm_pixel(const wf_cpu_layout *l, bool bf16, int C, int n, s
             size_t i = at + (size_t)c;
             float y = (load(x, bf16, i) - mean) * rate;
             if (dy)
-                y = wf_norm_pull(y, rate, load(dy, bf16, i), sum / (float)C, products / (float)C) +
+                y = wf_norm_vjp(y, rate, load(dy, bf16, i), sum / (float)C, products / (float)C) +
                     (add ? load(add, bf16, i) : 0);
             store(to, bf16, i, y);
         }
-        for (int c = count; c < l->block; c++) /* channels that pad must be zero */
+        for (int c = count; c < l->block; c++) /* the channels that pad C must be zero */
             store(to, bf16, at + (size_t)c, 0);
     }
 }

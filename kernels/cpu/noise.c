@@ -1,14 +1,14 @@
 /* noise.c - latents and dequantization noise
  *
- * Both need long runs of neighbouring elements, so Philox counters are worked through a block at a time. */
+ * Both need long runs of contiguous elements, so Philox computes a block of counters at a time. */
 #include "cpu.h"
 
 #include "../body/pointwise.h"
 #include "../body/random.h"
 
-enum { COUNTERS = 64 }; /* Philox calls at a time */
+enum { COUNTERS = 64 }; /* Philox counters of a block */
 
-/* words[4 * i + j] is word j of counter first + i. */
+/* Writes word j of counter first + i to words[4 * i + j]. */
 static void fill_words(wf_philox_stream stream, uint64_t first, uint32_t words[4 * COUNTERS])
 {
     uint32_t w0[COUNTERS], w1[COUNTERS], w2[COUNTERS], w3[COUNTERS];
@@ -28,7 +28,7 @@ static void fill_words(wf_philox_stream stream, uint64_t first, uint32_t words[4
     }
 }
 
-/* normals[4 * COUNTERS] of the elements that begin at 4 * first. */
+/* Writes the 4 * COUNTERS normals of the elements from 4 * first on. */
 static void fill_normals(wf_philox_stream stream, uint64_t first, double normals[4 * COUNTERS])
 {
     uint32_t words[4 * COUNTERS];
@@ -61,7 +61,7 @@ static int normal(wf_backend *b, const wf_random *random, int N, size_t D, const
     return WF_OK;
 }
 
-/* Noise of elements first .. first + count - 1 of the fine field, one word each. */
+/* Writes noise of elements first .. first + count - 1 of the fine field, one word each. */
 static void uniform_run(wf_philox_stream stream, uint64_t first, size_t count, float *to)
 {
     uint32_t words[4 * COUNTERS];
@@ -74,11 +74,12 @@ static void uniform_run(wf_philox_stream stream, uint64_t first, size_t count, f
     }
 }
 
-/* The mean of `uniforms` words each, a power of two up to 64. */
+/* Writes means of `uniforms` words each, a power of two from 2 to 64. */
 static void mean_run(wf_philox_stream stream, int64_t uniforms, uint64_t first, size_t count, float *to)
 {
     uint32_t words[4 * COUNTERS];
-    size_t each = (size_t)uniforms, skip = first * each % 4, at_once = (4 * COUNTERS - skip) / each; /* skip: of two */
+    size_t each = (size_t)uniforms, skip = first * each % 4,
+           at_once = (4 * COUNTERS - skip) / each; /* skip is not 0 only with two uniforms */
     for (size_t done = 0; done < count; done += at_once, skip = (first + done) * each % 4) {
         fill_words(stream, (first + done) * each / 4, words);
         for (size_t i = 0; i < at_once && done + i < count; i++) {
@@ -118,7 +119,7 @@ static void scale_run(size_t count, float scale, float mean, float *x)
         x[i] = (x[i] + mean) * scale;
 }
 
-/* One row [W,C] of low and [W,3C] of detail; noise: the two fine rows [2,2W,C]. */
+/* Adds noise to one row [W,C] of low and [W,3C] of detail. noise: the two fine rows [2,2W,C]. */
 static void haar_noise_row(int W, int C, float scale, const float *noise, float *low, float *detail)
 {
     const float *bottom = noise + (size_t)2 * (size_t)W * (size_t)C;
@@ -142,7 +143,7 @@ static void mean_noise(size_t count, double scale, float *low, float *detail)
         scale_run(3 * count, (float)scale, 0, detail);
 }
 
-/* One row [W,C] of low and [W,3C] of detail; noise: four normals a coefficient of low. */
+/* Adds noise to one row [W,C] of low and [W,3C] of detail. noise: four normals for each coefficient of low. */
 static void white_noise_row(size_t row, float scale, const float *noise, float *low, float *detail)
 {
     for (size_t i = 0; i < row; i++) {
@@ -152,8 +153,8 @@ static void white_noise_row(size_t row, float scale, const float *noise, float *
     }
 }
 
-/* Noise that rows have each for themselves: of Haar, of normals, of the base, and none. `white`: of normals whatever
- * `uniforms` is. */
+/* Adds noise row by row: Haar noise, normals, the noise of a base, or the mean alone. `white`: normals for any
+ * `uniforms`. */
 static int add_by_rows(wf_backend *b, const wf_random *random, bool white, int64_t uniforms, int N, int H, int W, int C,
                        const uint64_t *index, double scale, float *low, float *detail)
 {
@@ -189,8 +190,8 @@ static int add_by_rows(wf_backend *b, const wf_random *random, bool white, int64
     return WF_OK;
 }
 
-/* Uniforms of pixels through one transform, or `twice` through two: whole pictures at once. Without details, low is what
- * the only transform gives. */
+/* Sends uniforms of pixels through one transform, or with `twice` through two, on whole pictures. Without detail, low
+ * gets the low-pass of the single transform. */
 static int add_transformed(wf_backend *b, const wf_random *random, const double *taps, int count, bool twice, int N,
                            int H, int W, int C, const uint64_t *index, double scale, float *low, float *detail)
 {

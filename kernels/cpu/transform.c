@@ -1,6 +1,6 @@
-/* transform.c - couplings, the normal log-density and scaling
+/* transform.c - couplings, the normal log-density, the sigmoid and scaling
  *
- * The channels that move are gathered a block at a time, so that the loops over them are plain vector code. */
+ * The transformed channels are gathered a block at a time, so that the loops over them are plain vector code. */
 #include "cpu.h"
 
 #include "../body/transform.h"
@@ -9,44 +9,42 @@
 
 enum {
     BLOCK = 256,   /* elements gathered at a time */
-    PIXELS = 1024, /* pixels of a piece: log-determinants are summed piece by piece, whatever the threads */
+    PIXELS = 1024, /* pixels of a piece: log-determinants are summed piece by piece for any number of threads */
 };
 
 typedef struct coupling {
     wf_coupling of;
-    int m;             /* parameters of an element */
-    size_t K, k2, P;   /* k2 channels move */
-    size_t pieces;     /* of a picture */
-    size_t theta_step; /* from pixel to pixel */
-    double *sums;      /* [N,pieces] */
+    int m;              /* parameters of an element */
+    size_t K, k2, P;    /* k2: transformed channels */
+    size_t pieces;      /* pieces of a picture */
+    size_t params_step; /* params from one pixel to the next */
+    double *sums;       /* [N,pieces] */
 } coupling;
 
-/* Consecutive pixels of one picture; what belongs to them starts with the first. */
+/* Consecutive pixels of one picture. x, params and weight point to the first of them. */
 typedef struct piece {
-    size_t place, pixels; /* in the picture */
-    const float *x, *theta, *weight;
+    size_t place, pixels; /* first pixel in the picture, and their number */
+    const float *x, *params, *weight;
 } piece;
 
 static int coupling_open(wf_cpu *cpu, int N, const wf_coupling *of, coupling *c)
 {
-    WF_CHECK(N > 0 && of->H > 0 && of->W > 0 && of->first >= 0 && of->moved > 0 && of->first + of->moved <= of->K,
-             WF_INTERNAL, "transform: N %d, %d x %d, channels %d to %d of %d", N, of->H, of->W, of->first,
-             of->first + of->moved, of->K);
+    WF_TRY(wf_coupling_check(N, of));
     c->of = *of;
     c->m = wf_transform_parameters(&of->transform);
     c->K = (size_t)of->K;
     c->k2 = (size_t)of->moved;
     c->P = (size_t)of->H * (size_t)of->W;
     c->pieces = (c->P + PIXELS - 1) / PIXELS;
-    c->theta_step = (size_t)c->m * c->k2;
+    c->params_step = (size_t)c->m * c->k2;
     void *memory;
     WF_TRY(wf_cpu_scratch(cpu, (size_t)N * c->pieces * sizeof(double), &memory));
     c->sums = memory;
     return WF_OK;
 }
 
-/* Piece i of all, and its first pixel in the batch. */
-static piece piece_at(const coupling *c, size_t i, const wf_real *x, const wf_real *theta, const wf_real *weight,
+/* Returns piece i of the batch, and in *pixel its first pixel in the batch. */
+static piece piece_at(const coupling *c, size_t i, const wf_real *x, const wf_real *params, const wf_real *weight,
                       size_t *pixel)
 {
     size_t place = i % c->pieces * PIXELS, left = c->P - place;
@@ -54,11 +52,12 @@ static piece piece_at(const coupling *c, size_t i, const wf_real *x, const wf_re
     return (piece){.place = place,
                    .pixels = left < PIXELS ? left : PIXELS,
                    .x = (const float *)x + *pixel * c->K,
-                   .theta = (const float *)theta + *pixel * c->theta_step,
+                   .params = (const float *)params + *pixel * c->params_step,
                    .weight = weight ? (const float *)weight + *pixel : NULL};
 }
 
-/* Elements [first, first + count) of the channels [0, width) of pixels `stride` apart, made contiguous. */
+/* Gathers elements [first, first + count) of the channels [0, width) of pixels `stride` apart into contiguous
+ * memory. */
 static void gather(const float *from, size_t stride, size_t width, size_t first, int count, float *to)
 {
     const float *pixel = from + first / width * stride;
@@ -85,7 +84,7 @@ static void scatter(const float *from, size_t stride, size_t width, size_t first
     }
 }
 
-/* x[i] times the weight of the pixel of element first + i; weight: of a piece's pixels, NULL: 1. */
+/* Multiplies x[i] by the weight of the pixel of element first + i. weight: those of a piece's pixels (NULL: 1). */
 static void weigh(const float *weight, size_t width, size_t first, int count, float *x)
 {
     if (!weight)
@@ -107,7 +106,7 @@ static bool pixel_moves(const wf_coupling *c, size_t place)
     return c->pixels == WF_EVERY_PIXEL || odd == (c->pixels == WF_ODD_PIXELS);
 }
 
-/* Where element first + i of the piece is kept, to[i] = from[i]; from NULL: 0. */
+/* Sets to[i] = from[i] where element first + i of the piece is kept; from NULL: 0. */
 static void restore_kept(const coupling *c, const piece *p, size_t first, int count, const float *from, float *to)
 {
     if (c->of.pixels == WF_EVERY_PIXEL)
@@ -126,17 +125,17 @@ static double sum_of(int count, const float *x)
     return sum;
 }
 
-/* v becomes T(v) or, `inverse`, T^-1(v); theta [m,BLOCK], l [BLOCK]: log T'. */
-static void transform_block(const wf_transform *how, bool inverse, int count, const float *theta, float *v, float *l)
+/* Replaces v by T(v) or, with `inverse`, by T^-1(v). params [m,BLOCK], l [BLOCK]: log T'. */
+static void transform_block(const wf_transform *how, bool inverse, int count, const float *params, float *v, float *l)
 {
-#define ROW(KIND, name)                                                  \
-    case WF_TRANSFORM_##KIND:                                            \
-        if (inverse)                                                     \
-            _Pragma("omp simd") for (int i = 0; i < count; i++) v[i] =   \
-                wf_##name##_inverse(how, v[i], theta + i, BLOCK, &l[i]); \
-        else                                                             \
-            _Pragma("omp simd") for (int i = 0; i < count; i++) v[i] =   \
-                wf_##name##_forward(how, v[i], theta + i, BLOCK, &l[i]); \
+#define ROW(KIND, name)                                                   \
+    case WF_TRANSFORM_##KIND:                                             \
+        if (inverse)                                                      \
+            _Pragma("omp simd") for (int i = 0; i < count; i++) v[i] =    \
+                wf_##name##_inverse(how, v[i], params + i, BLOCK, &l[i]); \
+        else                                                              \
+            _Pragma("omp simd") for (int i = 0; i < count; i++) v[i] =    \
+                wf_##name##_forward(how, v[i], params + i, BLOCK, &l[i]); \
         break;
     switch (how->kind) {
         WF_TRANSFORMS(ROW)
@@ -144,14 +143,14 @@ static void transform_block(const wf_transform *how, bool inverse, int count, co
 #undef ROW
 }
 
-/* d from the gradient by one end to that by the other; l: the gradient by log T' of each. */
-static void pull_block(const wf_transform *how, bool inverse, int count, const float *x, const float *theta,
-                       const float *l, float *d, float *dtheta)
+/* Replaces d, the gradient by the output, by the gradient by the input. l: gradient by log T' of each element. */
+static void vjp_block(const wf_transform *how, bool inverse, int count, const float *x, const float *params,
+                      const float *l, float *d, float *dparams)
 {
-#define ROW(KIND, name)                                                                     \
-    case WF_TRANSFORM_##KIND:                                                               \
-        _Pragma("omp simd") for (int i = 0; i < count; i++) d[i] =                          \
-            wf_##name##_pull(how, inverse, x[i], theta + i, BLOCK, l[i], d[i], dtheta + i); \
+#define ROW(KIND, name)                                                                      \
+    case WF_TRANSFORM_##KIND:                                                                \
+        _Pragma("omp simd") for (int i = 0; i < count; i++) d[i] =                           \
+            wf_##name##_vjp(how, inverse, x[i], params + i, BLOCK, l[i], d[i], dparams + i); \
         break;
     switch (how->kind) {
         WF_TRANSFORMS(ROW)
@@ -159,7 +158,7 @@ static void pull_block(const wf_transform *how, bool inverse, int count, const f
 #undef ROW
 }
 
-/* y: of the piece. Returns the sum of log T'. */
+/* Writes y of the piece. Returns the sum of log T'. */
 static double transform_piece(const coupling *c, const piece *p, bool inverse, float *y)
 {
     size_t elements = p->pixels * c->k2;
@@ -167,13 +166,13 @@ static double transform_piece(const coupling *c, const piece *p, bool inverse, f
     if (y != p->x)
         memcpy(y, p->x, p->pixels * c->K * sizeof *y);
     for (size_t first = 0; first < elements; first += BLOCK) {
-        float x[BLOCK], v[BLOCK], l[BLOCK], theta[WF_TRANSFORM_MAX_PARAMETERS * BLOCK];
+        float x[BLOCK], v[BLOCK], l[BLOCK], params[WF_TRANSFORM_MAX_PARAMETERS * BLOCK];
         int count = elements - first < BLOCK ? (int)(elements - first) : BLOCK;
         gather(p->x + c->of.first, c->K, c->k2, first, count, x);
         memcpy(v, x, (size_t)count * sizeof *v);
         for (int j = 0; j < c->m; j++)
-            gather(p->theta + (size_t)j * c->k2, c->theta_step, c->k2, first, count, theta + j * BLOCK);
-        transform_block(&c->of.transform, inverse, count, theta, v, l);
+            gather(p->params + (size_t)j * c->k2, c->params_step, c->k2, first, count, params + j * BLOCK);
+        transform_block(&c->of.transform, inverse, count, params, v, l);
         restore_kept(c, p, first, count, x, v);
         restore_kept(c, p, first, count, NULL, l);
         scatter(v, c->K, c->k2, first, count, y + c->of.first);
@@ -183,32 +182,32 @@ static double transform_piece(const coupling *c, const piece *p, bool inverse, f
     return sum;
 }
 
-static void pull_piece(const coupling *c, const piece *p, bool inverse, float dlogdet, float *g, float *dtheta)
+static void vjp_piece(const coupling *c, const piece *p, bool inverse, float dlogdet, float *g, float *dparams)
 {
     size_t elements = p->pixels * c->k2;
     for (size_t first = 0; first < elements; first += BLOCK) {
         float x[BLOCK], kept[BLOCK], d[BLOCK], l[BLOCK];
-        float theta[WF_TRANSFORM_MAX_PARAMETERS * BLOCK], pulled[WF_TRANSFORM_MAX_PARAMETERS * BLOCK];
+        float params[WF_TRANSFORM_MAX_PARAMETERS * BLOCK], dparams_block[WF_TRANSFORM_MAX_PARAMETERS * BLOCK];
         int count = elements - first < BLOCK ? (int)(elements - first) : BLOCK;
         gather(p->x + c->of.first, c->K, c->k2, first, count, x);
         for (int j = 0; j < c->m; j++)
-            gather(p->theta + (size_t)j * c->k2, c->theta_step, c->k2, first, count, theta + j * BLOCK);
+            gather(p->params + (size_t)j * c->k2, c->params_step, c->k2, first, count, params + j * BLOCK);
         gather(g + c->of.first, c->K, c->k2, first, count, d);
         memcpy(kept, d, (size_t)count * sizeof *d);
         for (int i = 0; i < count; i++)
             l[i] = dlogdet;
         weigh(p->weight, c->k2, first, count, l);
-        pull_block(&c->of.transform, inverse, count, x, theta, l, d, pulled);
+        vjp_block(&c->of.transform, inverse, count, x, params, l, d, dparams_block);
         restore_kept(c, p, first, count, kept, d);
         scatter(d, c->K, c->k2, first, count, g + c->of.first);
         for (int j = 0; j < c->m; j++) {
-            restore_kept(c, p, first, count, NULL, pulled + j * BLOCK);
-            scatter(pulled + j * BLOCK, c->theta_step, c->k2, first, count, dtheta + (size_t)j * c->k2);
+            restore_kept(c, p, first, count, NULL, dparams_block + j * BLOCK);
+            scatter(dparams_block + j * BLOCK, c->params_step, c->k2, first, count, dparams + (size_t)j * c->k2);
         }
     }
 }
 
-static int transform(wf_backend *b, const wf_coupling *of, int N, bool inverse, const wf_real *x, const wf_real *theta,
+static int transform(wf_backend *b, const wf_coupling *of, int N, bool inverse, const wf_real *x, const wf_real *params,
                      const wf_real *weight, wf_real *y, double *logdet)
 {
     coupling c;
@@ -217,7 +216,7 @@ static int transform(wf_backend *b, const wf_coupling *of, int N, bool inverse, 
 #pragma omp parallel for schedule(static) if ((size_t)N * c.P * c.k2 > WF_CPU_PARALLEL)
     for (size_t i = 0; i < total; i++) {
         size_t pixel;
-        piece p = piece_at(&c, i, x, theta, weight, &pixel);
+        piece p = piece_at(&c, i, x, params, weight, &pixel);
         c.sums[i] = transform_piece(&c, &p, inverse, (float *)y + pixel * c.K);
     }
     for (size_t i = 0; logdet && i < total; i++)
@@ -225,20 +224,20 @@ static int transform(wf_backend *b, const wf_coupling *of, int N, bool inverse, 
     return WF_OK;
 }
 
-static int transform_forward(wf_backend *b, const wf_coupling *c, int N, const wf_real *x, const wf_real *theta,
+static int transform_forward(wf_backend *b, const wf_coupling *c, int N, const wf_real *x, const wf_real *params,
                              const wf_real *weight, wf_real *y, double *logdet)
 {
-    return transform(b, c, N, false, x, theta, weight, y, logdet);
+    return transform(b, c, N, false, x, params, weight, y, logdet);
 }
 
-static int transform_inverse(wf_backend *b, const wf_coupling *c, int N, const wf_real *y, const wf_real *theta,
+static int transform_inverse(wf_backend *b, const wf_coupling *c, int N, const wf_real *y, const wf_real *params,
                              wf_real *x, double *logdet)
 {
-    return transform(b, c, N, true, y, theta, NULL, x, logdet);
+    return transform(b, c, N, true, y, params, NULL, x, logdet);
 }
 
-static int pull(wf_backend *b, const wf_coupling *of, int N, bool inverse, const wf_real *x, const wf_real *theta,
-                const wf_real *weight, wf_real *g, double dlogdet, wf_real *dtheta)
+static int vjp(wf_backend *b, const wf_coupling *of, int N, bool inverse, const wf_real *x, const wf_real *params,
+               const wf_real *weight, wf_real *g, double dlogdet, wf_real *dparams)
 {
     coupling c;
     WF_TRY(coupling_open((wf_cpu *)b, N, of, &c));
@@ -246,22 +245,22 @@ static int pull(wf_backend *b, const wf_coupling *of, int N, bool inverse, const
 #pragma omp parallel for schedule(static) if ((size_t)N * c.P * c.k2 > WF_CPU_PARALLEL)
     for (size_t i = 0; i < total; i++) {
         size_t pixel;
-        piece p = piece_at(&c, i, x, theta, weight, &pixel);
-        pull_piece(&c, &p, inverse, (float)dlogdet, (float *)g + pixel * c.K, (float *)dtheta + pixel * c.theta_step);
+        piece p = piece_at(&c, i, x, params, weight, &pixel);
+        vjp_piece(&c, &p, inverse, (float)dlogdet, (float *)g + pixel * c.K, (float *)dparams + pixel * c.params_step);
     }
     return WF_OK;
 }
 
-static int transform_backward(wf_backend *b, const wf_coupling *c, int N, const wf_real *x, const wf_real *theta,
-                              const wf_real *weight, wf_real *g, double dlogdet, wf_real *dtheta)
+static int transform_backward(wf_backend *b, const wf_coupling *c, int N, const wf_real *x, const wf_real *params,
+                              const wf_real *weight, wf_real *g, double dlogdet, wf_real *dparams)
 {
-    return pull(b, c, N, false, x, theta, weight, g, dlogdet, dtheta);
+    return vjp(b, c, N, false, x, params, weight, g, dlogdet, dparams);
 }
 
 static int transform_inverse_backward(wf_backend *b, const wf_coupling *c, int N, const wf_real *x,
-                                      const wf_real *theta, wf_real *g, double dlogdet, wf_real *dtheta)
+                                      const wf_real *params, wf_real *g, double dlogdet, wf_real *dparams)
 {
-    return pull(b, c, N, true, x, theta, NULL, g, dlogdet, dtheta);
+    return vjp(b, c, N, true, x, params, NULL, g, dlogdet, dparams);
 }
 
 static int mask(wf_backend *b, const wf_coupling *c, int N, const wf_real *x, bool add, wf_real *y)
@@ -283,7 +282,8 @@ static int mask(wf_backend *b, const wf_coupling *c, int N, const wf_real *x, bo
 
 static const double log_two_pi = 1.837877066409345483561;
 
-/* Sum of weight * (x^2 + log 2 pi), and dx, over elements [begin, begin + count) of a picture's pixels of K channels. */
+/* Returns the sum of weight * (x^2 + log 2 pi) and writes dx, over elements [begin, begin + count) of a picture's
+ * pixels of K channels. */
 static double weighted_piece(const float *x, const float *weight, size_t K, size_t begin, size_t count, float factor,
                              float *dx)
 {
@@ -332,7 +332,7 @@ static int gaussian(wf_backend *b, int N, int P, int K, const wf_real *z, const 
     return WF_OK;
 }
 
-static int squash(wf_backend *b, int N, size_t D, double factor, const wf_real *v_, wf_real *u_, double *logp)
+static int sigmoid(wf_backend *b, int N, size_t D, double factor, const wf_real *v_, wf_real *u_, double *logp)
 {
     enum { PIECE = 4096 };
     size_t pieces = (D + PIECE - 1) / PIECE, total = (size_t)N * pieces;
@@ -348,9 +348,9 @@ static int squash(wf_backend *b, int N, size_t D, double factor, const wf_real *
         double sum = (double)count * log(factor);
 #pragma omp simd reduction(+ : sum)
         for (size_t j = 0; j < count; j++) {
-            float log_slope;
-            u[j] = wf_squash_one(by * v[j], &log_slope);
-            sum += (double)log_slope;
+            float log_derivative;
+            u[j] = wf_sigmoid_forward(by * v[j], &log_derivative);
+            sum += (double)log_derivative;
         }
         sums[i] = sum;
     }
@@ -359,14 +359,14 @@ static int squash(wf_backend *b, int N, size_t D, double factor, const wf_real *
     return WF_OK;
 }
 
-static int squash_backward(wf_backend *b, size_t n, double factor, const wf_real *v_, double scale, wf_real *g_)
+static int sigmoid_backward(wf_backend *b, size_t n, double factor, const wf_real *v_, double scale, wf_real *g_)
 {
     (void)b;
     const float *v = (const float *)v_;
     float *g = (float *)g_, by = (float)factor, dlog = (float)scale;
 #pragma omp parallel for simd schedule(static) if (n > WF_CPU_PARALLEL)
     for (size_t i = 0; i < n; i++)
-        g[i] = by * wf_squash_pull(by * v[i], g[i], dlog);
+        g[i] = by * wf_sigmoid_vjp(by * v[i], g[i], dlog);
     return WF_OK;
 }
 
@@ -388,7 +388,7 @@ void wf_cpu_transform_slots(wf_backend *b)
     b->transform_inverse_backward = transform_inverse_backward;
     b->mask = mask;
     b->gaussian = gaussian;
-    b->squash = squash;
-    b->squash_backward = squash_backward;
+    b->sigmoid = sigmoid;
+    b->sigmoid_backward = sigmoid_backward;
     b->scale = scale_all;
 }

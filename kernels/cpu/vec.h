@@ -1,7 +1,7 @@
-/* vec.h - sixteen floats at once, and eight, in the vector types of gcc and clang.
+/* vec.h - vectors of sixteen and of eight floats, in the vector types of gcc and clang
  *
- * For the few loops that compilers do not vectorize well from plain C. Machines with shorter registers run the same
- * code in halves or quarters. */
+ * These serve the few loops that compilers do not vectorize well from plain C. Machines with shorter registers run the
+ * same code in halves or quarters. */
 #ifndef WF_CPU_VEC_H
 #define WF_CPU_VEC_H
 
@@ -15,7 +15,7 @@ enum { WF_LANES = 16 };
 
 typedef float wf_vec __attribute__((vector_size(64)));
 
-/* Vectors go by address: by value, narrower machines would have no fixed way to pass them. All is inlined anyway. */
+/* Vectors are passed by address: narrower machines have no fixed way to pass them by value. Everything is inlined. */
 #define WF_VEC static inline __attribute__((always_inline))
 
 WF_VEC void wf_vec_load(wf_vec *v, const float *p)
@@ -23,7 +23,8 @@ WF_VEC void wf_vec_load(wf_vec *v, const float *p)
     memcpy(v, p, sizeof *v);
 }
 
-/* sum += v * x. Fused where the machine can: the build says -ffp-contract=off, so it must be asked for. */
+/* sum += v * x, fused where the machine can. The build's -ffp-contract=off keeps compilers from fusing by
+ * themselves. */
 WF_VEC void wf_vec_add_scaled(wf_vec *sum, const wf_vec *v, float x)
 {
 #ifdef __AVX512F__
@@ -33,7 +34,7 @@ WF_VEC void wf_vec_add_scaled(wf_vec *sum, const wf_vec *v, float x)
 #endif
 }
 
-/* Stores the first n lanes, n of 1 .. 16. */
+/* Stores the first n lanes, 1 <= n <= 16. */
 WF_VEC void wf_vec_store(float *p, const wf_vec *v, int n)
 {
 #ifdef __AVX512F__
@@ -47,10 +48,9 @@ WF_VEC void wf_vec_store(float *p, const wf_vec *v, int n)
 #endif
 }
 
-/* Eight: what machines without AVX-512 have in one register. */
+/* Eight floats fill one register of machines without AVX-512. */
 typedef float wf_eight __attribute__((vector_size(32)));
-typedef float wf_eight_in_memory
-    __attribute__((vector_size(32), aligned(4), may_alias)); /* memcpy would go in halves */
+typedef float wf_eight_in_memory __attribute__((vector_size(32), aligned(4), may_alias)); /* memcpy would move halves */
 
 WF_VEC void wf_eight_load(wf_eight *v, const float *p)
 {

@@ -1,8 +1,8 @@
 /* wavelet.c - one level of the separable periodic wavelet transform
  *
  * low-pass h, high-pass g[k] = (-1)^k h[count-1-k];  low[i] = sum_k h[k] x[(2i+k-(count/2-1)) mod n], detail with g.
- * Detail channel = 3 * colour + band: 0 high along the row, 1 high along the column, 2 high along both. The orthonormal
- * low-pass in two dimensions, halved, is an average. */
+ * Detail channel = 3 * colour + band: 0 high along the row, 1 high along the column, 2 high along both. Half the
+ * orthonormal low-pass in two dimensions is an average. */
 #include "cpu.h"
 
 #include "../body/pointwise.h"
@@ -12,8 +12,8 @@
 #include <math.h>
 #include <string.h>
 
-/* Threads are named in each loop: a backend may be used by another thread than the one that opened it, whose number OpenMP
- * does not know. */
+/* Each loop names its number of threads. OpenMP keeps that number per thread, and a thread that did not open the
+ * backend may call it. */
 
 /* -- Haar: a 2x2 block at a time, in one pass ---------------------------------------------------------------------- */
 
@@ -64,20 +64,23 @@ static void haar_back(int threads, int N, int H, int W, int C, const float *low,
 
 /* -- any taps --------------------------------------------------------------------------------------------------------
  *
- * Memory sees every number once, two rows at a time. Pixels are parted first, those at even places from those at odd ones;
- * along a row the filters are then sums of `count` runs of neighbouring floats, whatever C is, in the order of the taps.
- * Along a column they are count/2 rotations of a pair of rows, between which one of the two waits for the next pair: half
- * the products, and what waits is all that is kept of earlier rows (Vaidyanathan and Hoang, Lattice structures for optimal
- * design and robust implementation of two-channel perfect-reconstruction QMF banks, IEEE Trans. ASSP 36, 1988). */
+ * Memory is read and written once, two rows at a time. Pixels at even places are first separated from those at odd
+ * places. Along a row the filters are then sums of `count` runs of contiguous floats, for any C, in the order of the
+ * taps. Along a column they are count/2 rotations of a pair of rows. Between two rotations one of the two rows waits
+ * for the next pair. This lattice halves the products, and the waiting numbers are all that is kept of earlier rows
+ * (Vaidyanathan and Hoang, Lattice structures for optimal design and robust implementation of two-channel
+ * perfect-reconstruction QMF banks, IEEE Trans. ASSP 36, 1988). */
 
-/* STRIP: numbers of one band in a row of a strip, at most. BLOCK: numbers that go through all at once. WAITING: numbers of
- * a strip that wait. */
+/*   STRIP    most numbers of one band in a row of a strip
+ *   BLOCK    numbers that are computed together
+ *   WAITING  most waiting numbers of a strip */
 enum { STRIP = 2048, BLOCK = 16, WAITING = 32768, MOST_TAPS = 64, MOST_CHANNELS = 16 };
 enum { REACH = (MOST_TAPS / 2 - 1) * MOST_CHANNELS };
 
-/* Taps of the two sums that a pass takes of the same runs, and the rotations. Forward: h and g of neighbouring places.
- * Back: low and high alternate, the latest first, and make the first of two places of the even taps, h[0] g[0] h[2] g[2]
- * .., the second of the odd ones. */
+/* The taps of the two sums that a pass takes of the same runs, and the rotations.
+ *   forward  first and second are h and g at contiguous places
+ *   back     low and high alternate, latest first; first is the even taps h[0] g[0] h[2] g[2] .. and gives the first of
+ *            two places, second is the odd taps and gives the second place */
 typedef struct filter {
     int count;
     float first[MOST_TAPS], second[MOST_TAPS];
@@ -89,8 +92,9 @@ static double high_pass(const double *taps, int count, int k)
     return k % 2 ? -taps[count - 1 - k] : taps[count - 1 - k];
 }
 
-/* The rotations of an orthonormal filter, and the product of their cosines. The last one is that which leaves nothing of
- * the high-pass at its last two places, nor of the low-pass at its first two; and so on with what it leaves. */
+/* Computes the rotations of an orthonormal filter, and returns the product of their cosines. The last rotation cancels
+ * the high-pass at its last two places and the low-pass at its first two. The rest is a shorter filter, which is
+ * treated in the same way. */
 static double factor(const double *taps, int count, float turn[MOST_TAPS / 2])
 {
     double low[MOST_TAPS], high[MOST_TAPS], product = 1;
@@ -99,7 +103,7 @@ static double factor(const double *taps, int count, float turn[MOST_TAPS / 2])
         high[k] = high_pass(taps, count, k);
     }
     for (int n = count; n > 0; n -= 2) {
-        /* of the two places the one with larger numbers; high is (t, -1) times low where n is 2 */
+        /* takes the larger of the two places; for n = 2, high is (t, -1) times low */
         int at = n > 2 && hypot(low[n - 1], high[n - 1]) > hypot(low[n - 2], high[n - 2]) ? n - 1 : n - 2;
         double size = hypot(low[at], high[at]), c = low[at] / size, s = (n > 2 ? -high[at] : high[at]) / size;
         float t = (float)(s / c);
@@ -141,7 +145,7 @@ static filter synthesis(const double *taps, int count)
 
 /* -- BLOCK numbers */
 
-/* Fields, not an array, because gcc keeps those in registers. */
+/* Two fields instead of an array: gcc keeps fields in registers. */
 typedef struct block {
     wf_eight left, right;
 } block;
@@ -164,7 +168,7 @@ WF_VEC void block_add_scaled(block *sum, const block *v, float x)
     wf_eight_add_scaled(&sum->right, &v->right, x);
 }
 
-/* Of two sets of runs, the sums with `first` and with `second`. */
+/* The sums with `first` and with `second` of two sets of runs. */
 typedef struct sums {
     block first[2], second[2];
 } sums;
@@ -191,7 +195,7 @@ WF_VEC void rotate(block *a, block *b, float t)
     block_add_scaled(b, &old, -t);
 }
 
-/* The first is a reflection, its own inverse. */
+/* A rotation combined with a reflection: its own inverse. It is the first step of the lattice. */
 WF_VEC void reflect(block *a, block *b, float t)
 {
     block old = *a;
@@ -208,8 +212,8 @@ WF_VEC void wait_for_next(block *v, float *waiting)
     *v = earlier;
 }
 
-/* Of two halves of a line: a pair of rows, [0] and [1], in, low and high out, of pairs of rows that came in up to count/2 - 1
- * ago. */
+/* Takes a pair of rows, [0] and [1], as two halves of a line. Returns low and high of pairs of rows that came up to
+ * count/2 - 1 calls earlier. */
 WF_VEC void columns_forward(const filter *f, float *waiting, sums *v)
 {
     reflect(&v->first[0], &v->first[1], f->turn[0]);
@@ -241,17 +245,17 @@ static size_t smaller(size_t a, size_t b)
 
 /* -- strips */
 
-/* Columns of pictures [H,W,C] so few that what waits of them stays in the cache, and that memory. What lies between a
- * row's end and that of its last block is of no use, and never leaves. */
+/* Columns of pictures [H,W,C], few enough that their waiting numbers stay in the cache, and that memory. Numbers
+ * between the end of a row and the end of its last block are not used and never leave. */
 typedef struct strip {
     const filter *f;
     size_t H, W, C;
-    size_t half;        /* numbers in a row of one band */
-    size_t pair, pairs; /* columns of the bands: the first and how many */
+    size_t half;        /* numbers of a row of one band */
+    size_t pair, pairs; /* columns of the bands: the first, and their number */
     size_t n;           /* pairs * C */
-    size_t before;      /* places from the first that a sum takes to its own */
+    size_t before;      /* places of a sum before its own */
     _Alignas(64) float bands[4][STRIP + REACH + BLOCK];
-    _Alignas(64) float waiting[WAITING]; /* by blocks: of both halves of a line, after each rotation but the last */
+    _Alignas(64) float waiting[WAITING]; /* by blocks: both halves of a line, after each rotation but the last */
 } strip;
 
 static void strip_open(strip *s, const filter *f, int H, int W, int C)
@@ -267,7 +271,7 @@ static void strip_open(strip *s, const filter *f, int H, int W, int C)
     memset(s->waiting, 0, sizeof s->waiting);
 }
 
-/* On to the next strip, all of about one width; false after the last. */
+/* Goes on to the next strip; all have about the same width. Returns false after the last. */
 static bool strip_next(strip *s)
 {
     size_t fits = smaller(STRIP, WAITING / 2 / s->before / BLOCK * BLOCK);
@@ -280,20 +284,20 @@ static bool strip_next(strip *s)
     return true;
 }
 
-/* The place `before` ahead of 2 i, of n. */
-static size_t place(const strip *s, size_t i, size_t n)
+/* Returns 2 i - before modulo n. */
+static size_t place_ahead(const strip *s, size_t i, size_t n)
 {
     return (2 * i + n - s->before % n) % n;
 }
 
-/* What comes next, into the cache: all sums done, it would wait for memory. */
-static void fetch(const float *from, size_t n)
+/* Prefetches the next input, for which the processor would wait after the last sum. */
+static void prefetch_to_read(const float *from, size_t n)
 {
     for (size_t i = 0; i < n; i += 16)
         __builtin_prefetch(from + i, 0, 2);
 }
 
-static void fetch_to_write(const float *to, size_t n)
+static void prefetch_to_write(const float *to, size_t n)
 {
     for (size_t i = 0; i < n; i += 16)
         __builtin_prefetch(to + i, 1, 2);
@@ -301,12 +305,12 @@ static void fetch_to_write(const float *to, size_t n)
 
 /* -- forward */
 
-/* The strip's part of a row x [W,C], and what its sums reach. */
+/* Splits the strip's part of a row x [W,C], and the pixels that its sums reach, into even and odd. */
 static void part_row(const strip *s, const float *x, float *even, float *odd)
 {
     size_t want = s->pairs + s->before;
     for (size_t i = 0, n; i < want; i += n) {
-        size_t at = place(s, s->pair + i, s->W);
+        size_t at = place_ahead(s, s->pair + i, s->W);
         n = smaller(want - i, (s->W - at) / 2);
         if (n) {
             wf_part_pixels(s->C, n, x + at * s->C, even + i * s->C, odd + i * s->C);
@@ -326,11 +330,11 @@ WF_VEC void store_coefficients(const sums *v, float *low, float *detail)
     wf_bands_store(detail + 24, &v->second[0].right, &v->first[1].right, &v->second[1].right);
 }
 
-/* Pair i of the rows of a picture goes in; with low, a row of coefficients comes out. */
+/* Takes pair i of the rows of a picture. If low is not NULL, writes a row of coefficients. */
 static void analyse(strip *s, const float *picture, size_t i, float *low, float *detail)
 {
     const float *runs[2][MOST_TAPS], *ahead = NULL;
-    size_t at = place(s, i, s->H), row = 2 * s->half;
+    size_t at = place_ahead(s, i, s->H), row = 2 * s->half;
     for (size_t r = 0; r < 2; r++) {
         part_row(s, picture + (at + r) % s->H * row, s->bands[2 * r], s->bands[2 * r + 1]);
         for (int k = 0; k < s->f->count; k++)
@@ -342,12 +346,12 @@ static void analyse(strip *s, const float *picture, size_t i, float *low, float 
     for (size_t j = 0; j < s->n; j += BLOCK, waiting += 2 * s->before * BLOCK) {
         sums v;
         if (ahead) {
-            fetch(ahead + 2 * j, 2 * BLOCK);
-            fetch(ahead + row + 2 * j, 2 * BLOCK);
+            prefetch_to_read(ahead + 2 * j, 2 * BLOCK);
+            prefetch_to_read(ahead + row + 2 * j, 2 * BLOCK);
         }
         if (ahead && low) {
-            fetch_to_write(low + s->half + j, BLOCK);
-            fetch_to_write(detail + 3 * (s->half + j), 3 * BLOCK);
+            prefetch_to_write(low + s->half + j, BLOCK);
+            prefetch_to_write(detail + 3 * (s->half + j), 3 * BLOCK);
         }
         four_sums(s->f, runs, j, &v);
         columns_forward(s->f, waiting, &v);
@@ -362,7 +366,7 @@ static void analyse(strip *s, const float *picture, size_t i, float *low, float 
     }
 }
 
-/* Rows begin .. end - 1 of the coefficients of a batch. */
+/* Computes rows begin .. end - 1 of the coefficients of a batch. */
 static void forward(strip *s, size_t begin, size_t end, const float *x, float *low, float *detail)
 {
     size_t rows = s->H / 2;
@@ -378,7 +382,7 @@ static void forward(strip *s, size_t begin, size_t end, const float *x, float *l
 
 /* -- back: the adjoint, which is the inverse */
 
-/* Rows of four bands, from `before` places ahead of the strip's. */
+/* Splits rows of four bands, from `before` places ahead of the strip's. */
 static void part_bands(strip *s, const float *low, const float *detail)
 {
     size_t want = s->before + s->pairs, all = s->W / 2;
@@ -407,11 +411,11 @@ static void part_bands(strip *s, const float *low, const float *detail)
     }
 }
 
-/* The strip's pixels, parted, to their places in a row x [W,C]. */
+/* Joins the strip's even and odd pixels into a row x [W,C]. */
 static void put_row(const strip *s, const float *even, const float *odd, float *x)
 {
     for (size_t i = 0, n; i < s->pairs; i += n) {
-        size_t at = place(s, s->pair + i, s->W);
+        size_t at = place_ahead(s, s->pair + i, s->W);
         n = smaller(s->pairs - i, (s->W - at) / 2);
         if (n) {
             wf_pair_pixels(s->C, n, even + i * s->C, odd + i * s->C, x + at * s->C);
@@ -423,8 +427,8 @@ static void put_row(const strip *s, const float *even, const float *odd, float *
     }
 }
 
-/* A row of coefficients goes in, which the next one follows in memory if `more`. With top a pair of rows of pixels comes out;
- * parted, these take the place of bands that no later block needs. */
+/* Takes a row of coefficients; `more`: the next row follows it in memory. If top is not NULL, writes a pair of rows of
+ * pixels. Their even and odd pixels overwrite bands that no later block reads. */
 static void synthesize(strip *s, const float *low, const float *detail, bool more, float *top, float *bottom)
 {
     const float *runs[2][MOST_TAPS];
@@ -437,12 +441,12 @@ static void synthesize(strip *s, const float *low, const float *detail, bool mor
     for (size_t j = 0; j < s->n; j += BLOCK, waiting += 2 * s->before * BLOCK) {
         sums v;
         if (more) {
-            fetch(low + s->half + first + j, BLOCK);
-            fetch(detail + 3 * (s->half + first + j), 3 * BLOCK);
+            prefetch_to_read(low + s->half + first + j, BLOCK);
+            prefetch_to_read(detail + 3 * (s->half + first + j), 3 * BLOCK);
         }
         if (top) {
-            fetch_to_write(top + 2 * (first + j), 2 * BLOCK);
-            fetch_to_write(bottom + 2 * (first + j), 2 * BLOCK);
+            prefetch_to_write(top + 2 * (first + j), 2 * BLOCK);
+            prefetch_to_write(bottom + 2 * (first + j), 2 * BLOCK);
         }
         four_sums(s->f, runs, j, &v);
         columns_back(s->f, waiting, &v);
@@ -457,12 +461,12 @@ static void synthesize(strip *s, const float *low, const float *detail, bool mor
     }
 }
 
-/* Pairs begin .. end - 1 of the rows of a batch. */
+/* Computes pairs begin .. end - 1 of the rows of a batch. */
 static void back(strip *s, size_t begin, size_t end, const float *low, const float *detail, float *x)
 {
     size_t rows = s->H / 2;
     for (size_t r = begin; r < end; r++) {
-        size_t i = r % rows, first = r - i, to = place(s, i, s->H);
+        size_t i = r % rows, first = r - i, to = place_ahead(s, i, s->H);
         float *picture = x + first * 4 * s->half, *top = picture + to * 2 * s->half;
         float *bottom = picture + (to + 1) % s->H * 2 * s->half;
         for (size_t k = r == begin || i == 0 ? s->before + 1 : 1; k-- > 0;) {
@@ -477,11 +481,11 @@ static int check_shape(int count, int N, int H, int W, int C)
     WF_CHECK(N > 0 && H > 0 && W > 0 && C > 0 && H % 2 == 0 && W % 2 == 0 && count > 0 && count % 2 == 0, WF_INTERNAL,
              "wavelet: [%d,%d,%d,%d] with %d taps", N, H, W, C, count);
     WF_CHECK(count == 2 || (C <= MOST_CHANNELS && count <= MOST_TAPS), WF_INTERNAL,
-             "wavelet: %d channels, %d taps, want at most %d and %d", C, count, MOST_CHANNELS, MOST_TAPS);
+             "wavelet: %d channels, %d taps, expected at most %d and %d", C, count, MOST_CHANNELS, MOST_TAPS);
     return WF_OK;
 }
 
-/* Pieces of a batch of `rows`, one for each thread: rows come out the same wherever it is cut. */
+/* Returns the number of pieces of a batch of `rows`, one for each thread. Results do not depend on the cuts. */
 static size_t pieces_of(const wf_backend *b, size_t rows)
 {
     return smaller(rows, (size_t)b->threads);
@@ -493,7 +497,7 @@ static int dwt(wf_backend *b, const double *taps, int count, int N, int H, int W
     WF_TRY(check_shape(count, N, H, W, C));
     const float *from = (const float *)x;
     float *l = (float *)low, *d = (float *)detail;
-    if (count == 2) { /* up to its sign Haar is the only orthonormal filter of two taps */
+    if (count == 2) { /* Haar is the only orthonormal filter of two taps, up to its sign */
         haar(b->threads, N, H, W, C, from, l, d);
         return WF_OK;
     }

@@ -1,6 +1,6 @@
 /* wavelet_axis.c - one level of the periodic wavelet transform along one axis; wavelet.c has the formulas
  *
- * One pair of low and high at a time, each a sum of `count` runs of `inner` neighbouring floats. */
+ * Computes one pair of low and high at a time. Each is a sum of `count` runs of `inner` contiguous floats. */
 #include "cpu.h"
 
 #include <string.h>
@@ -52,7 +52,8 @@ static int dwt_axis(wf_backend *b, const double *taps, int count, size_t outer, 
     return WF_OK;
 }
 
-/* Of the place `at`, the taps of one parity reach it: from the pairs (at + count/2 - 1 - k) / 2, modulo their number. */
+/* Place `at` of x is reached by the taps k of one parity, from the pairs (at + count/2 - 1 - k) / 2 modulo their
+ * number. */
 static int idwt_axis(wf_backend *b, const double *taps, int count, size_t outer, int n, size_t inner, double low_gain,
                      double high_gain, const wf_real *low, const wf_real *high, wf_real *x)
 {

@@ -1,11 +1,11 @@
-/* winograd.c - 3x3 convolutions of maps with 8 channels a block by F(4x4,3x3), where oneDNN has none: it wants AVX-512
+/* winograd.c - 3x3 convolutions by F(4x4,3x3) of maps with 8 channels a block, where oneDNN has none: it needs AVX-512
  *
- * An output tile of 4x4 pixels takes 36 products a channel instead of 144 (Lavin and Gray 2016). The points are 0, +-5/8,
- * +-3/2 and infinity, as in oneDNN. Tiles become V, 36 matrices
- * [tiles,from]; weights become U, 36 matrices [from,16], for 16 result channels at a time; and what their products give
- * becomes pixels. Every sum runs over the channels in order, so a tile's bits depend neither on its place nor on threads.
+ * An output tile of 4x4 pixels takes 36 products a channel instead of 144 (Lavin and Gray 2016). The points are 0,
+ * +-5/8, +-3/2 and infinity, as in oneDNN. Tiles become V, 36 matrices [tiles,from]. Weights become U, 36 matrices
+ * [from,16], for 16 output channels at a time. The products of U and V become pixels. Every sum runs over the channels
+ * in order, so the bits of a tile depend neither on its place nor on threads.
  *
- * The gradient by x is the same convolution of dy, by weights that are turned around. */
+ * The gradient by x is the same convolution of dy with the weights rotated by 180 degrees. */
 #include "conv.h"
 
 #include "vec.h"
@@ -15,13 +15,13 @@
 #include <string.h>
 
 enum {
-    LANES = 8,   /* a block of channels */
-    TO = 16,     /* result channels at a time */
-    POINTS = 36, /* of a transformed tile */
+    LANES = 8,   /* channels of a block */
+    TO = 16,     /* output channels at a time */
+    POINTS = 36, /* points of a transformed tile */
     ROWS = 6,    /* tiles whose sums stay in registers */
     GROUP = 24,  /* tiles whose products stay in the nearest caches */
-    GROUPS = 12, /* groups whose V is made at once, at most */
-    SKEW = 16,   /* floats that keep the 36 matrices off one another's cache lines */
+    GROUPS = 12, /* most groups whose V is computed together */
+    SKEW = 16,   /* floats that keep the 36 matrices off each other's cache lines */
 };
 
 #ifdef __FMA__
@@ -48,7 +48,7 @@ WF_VEC void transpose(wf_eight rows[LANES])
 
 #else
 
-/* Then oneDNN's direct convolutions are as fast, and these are not used. */
+/* Without fused multiply-add oneDNN's direct convolutions are as fast, and this file is not used. */
 static const bool fused = false;
 
 WF_VEC void transpose(wf_eight rows[LANES])
@@ -62,20 +62,20 @@ WF_VEC void transpose(wf_eight rows[LANES])
 
 #endif
 
-/* One call: maps, and how the weight of (source channel, result channel, tap) lies in w. */
+/* One call: maps, and the place of the weight of (input channel, output channel, tap) in w. */
 typedef struct winograd {
-    const float *x, *w, *in_scale; /* in_scale [from]: of x; NULL: 1 */
+    const float *x, *w, *in_scale; /* in_scale [from] multiplies x (NULL: 1) */
     float *y;
-    const float *out_scale, *shift, *residual; /* of y; out_scale [to] NULL: 1, and no shift */
+    const float *out_scale, *shift, *residual; /* out_scale [to] multiplies y, then shift is added (NULL: neither) */
     bool relu;
-    int H, W, across, per_map; /* tiles of a row, of a map */
+    int H, W, across, per_map; /* tiles in a row, tiles in a map */
     int from, to;              /* channels, padded to blocks */
     int real_from, real_to;
     ptrdiff_t origin, from_step, to_step, tap_step;
     float *V; /* [GROUPS,36,GROUP,from], SKEW after each matrix */
 } winograd;
 
-/* -- transforms, along one axis: elements `step` apart ----------------------------------------------------------------- */
+/* -- transforms along one axis, of elements `step` apart ----------------------------------------------------------- */
 
 #define A 0.625f
 #define B 1.5f
@@ -120,7 +120,7 @@ WF_VEC void transform_products(const wf_eight *m, int step, wf_eight *y, int y_s
 #undef A
 #undef B
 
-/* -- V, U and their products ------------------------------------------------------------------------------------------- */
+/* -- V, U and their products --------------------------------------------------------------------------------------- */
 
 /* Floats from one matrix of V, or of U, to the next. */
 static size_t matrix_V(const winograd *c)
@@ -143,7 +143,7 @@ static place place_of(const winograd *c, int tile)
     return (place){tile / c->per_map, in_map / c->across * 4, in_map % c->across * 4};
 }
 
-/* One block of channels of one tile into V, at the tile's place in the chunk that V holds. */
+/* Writes one block of channels of one tile to V, at place `at` of the tiles that V holds. */
 static void make_V(const winograd *c, int tile, int at, int block)
 {
     wf_eight d[POINTS];
@@ -175,8 +175,8 @@ static void make_V(const winograd *c, int tile, int at, int block)
     }
 }
 
-/* The weights from one block of source channels to result channels [first, first + TO), as [LANES,9,TO]. Forward, source
- * channels are neighbours in w; backward, result channels are. */
+/* Gathers the weights from one block of input channels to output channels [first, first + TO), as [LANES,9,TO]. Going
+ * forward, input channels are contiguous in w; going backward, output channels are. */
 static void gather_weights(const winograd *c, int block, int first, float *out)
 {
     int froms = c->real_from - block * LANES, tos = c->real_to - first;
@@ -202,7 +202,7 @@ static void gather_weights(const winograd *c, int block, int first, float *out)
         }
 }
 
-/* U [36,from,TO] for result channels [first, first + TO). */
+/* Computes U [36,from,TO] for output channels [first, first + TO). */
 static void make_U(const winograd *c, int first, float *U)
 {
     float w[LANES * 9 * TO];
@@ -269,7 +269,7 @@ static void multiply(int n, int from, const float *v, const float *u, float *m)
     }
 }
 
-/* One block of result channels of one tile, from its products m [36], GROUP * TO apart. */
+/* Computes one block of output channels of one tile from its products m [36], GROUP * TO apart. */
 static void make_pixels(const winograd *c, int tile, int block, const float *m)
 {
     wf_eight product[POINTS], rows[24], y[16], scale = {0}, shift = {0};
@@ -301,7 +301,7 @@ static void make_pixels(const winograd *c, int tile, int block, const float *m)
         }
 }
 
-/* Result channels [first, first + TO) of `tiles` tiles from the first one of a group on. */
+/* Computes output channels [first, first + TO) of `tiles` tiles, the first tiles of a group. */
 static void finish_group(const winograd *c, int tile, int tiles, const float *V, int first, const float *U, float *M)
 {
     for (int k = 0; k < POINTS; k++)
@@ -311,16 +311,16 @@ static void finish_group(const winograd *c, int tile, int tiles, const float *V,
             make_pixels(c, tile + t, block, M + t * TO + block * LANES - first);
 }
 
-/* -- the whole --------------------------------------------------------------------------------------------------------- */
+/* -- the whole convolution ----------------------------------------------------------------------------------------- */
 
-/* Of one thread: U, then M. */
+/* Floats of one thread: U, then M. */
 static size_t thread_floats(const winograd *c)
 {
     return POINTS * (matrix_U(c) + GROUP * TO);
 }
 
-/* Tiles [tile, tile + tiles), at most GROUPS groups of them. Threads share the result channels, and where these are few
- * the groups as well. */
+/* Runs tiles [tile, tile + tiles), at most GROUPS groups. Threads share the output channels, and also the groups if the
+ * channels are few. */
 static void run_chunk(const winograd *c, int tile, int tiles, int threads, float *memory)
 {
     int groups = (tiles + GROUP - 1) / GROUP, columns = (c->to + TO - 1) / TO, blocks = c->from / LANES;
@@ -352,7 +352,7 @@ bool wf_cpu_winograd_fits(const wf_conv *conv)
            !conv->in.bf16;
 }
 
-/* exp(3 logs) and, if there is a bias, what is added after it: [channels], zero in those that pad. */
+/* Writes exp(3 logs) and, with a bias, the shift exp(3 logs) bias: [channels], zero in the channels that pad. */
 static void scales(int real, int channels, const float *bias, const float *logs, float *scale, float *shift)
 {
     for (int o = 0; o < channels; o++) {

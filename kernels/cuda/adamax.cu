@@ -1,5 +1,7 @@
-/* adamax.cu - the optimizer and the moving average of all weights in one pass behind a guard; 36 bytes a weight, and 4 for
- * the guard. The rule is read from device memory, so that a recorded step follows the learning rate. */
+/* adamax.cu - the optimizer and the moving average of all weights in one pass after a guard
+ *
+ * 36 bytes a weight, and 4 for the guard. Kernels read the rule from device memory, so that a recorded step follows the
+ * learning rate. */
 #include "cuda.h"
 
 #include "../body/pointwise.h"
@@ -9,7 +11,7 @@ static __device__ __forceinline__ uint32_t bits_of(float x)
     return __float_as_uint(x);
 }
 
-/* Threads write one and the same number: in whatever order, it is there before the next kernel. */
+/* All threads that write, write the same number: any order gives the same result before the next kernel. */
 static __global__ void find_bad(size_t n, const float *g, double *bad)
 {
     for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += (size_t)gridDim.x * blockDim.x)

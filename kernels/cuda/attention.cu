@@ -1,6 +1,7 @@
-/* attention.cu - attention without the P x P shares in memory: a thread for each pixel and head reads all others, in order.
+/* attention.cu - attention without the P x P shares in memory: one thread for each pixel and head reads the others in
+ * order
  *
- * Plain: it reads keys and values from the caches, and computes products again rather than store them. */
+ * The kernels are plain: keys and values come from the caches, and products are computed again instead of stored. */
 #include "../body/pointwise.h"
 #include "cuda.h"
 
@@ -9,13 +10,13 @@ typedef struct shape {
     int N, P, C, heads;
 } shape;
 
-/* Thread i of N * heads * P: a pixel of a head of a picture. */
+/* Thread i of N * heads * P: one pixel of one head of one picture. */
 typedef struct head {
-    const float *q; /* of the first pixel; rows of 3C numbers, keys and values C and 2C further on */
-    size_t plain;   /* its first pixel and channel in a tensor of C channels */
+    const float *q; /* first pixel's query; rows of 3C numbers, keys start C and values 2C further */
+    size_t plain;   /* offset of its first pixel and channel in a tensor of C channels */
     size_t row;     /* from pixel to pixel */
     int C, d, pixel;
-    int first, end; /* whom it reaches */
+    int first, end; /* range of pixels that it attends to */
     float scale;
 } head;
 
@@ -44,7 +45,7 @@ static __device__ __forceinline__ float product(int d, const float *a, const flo
     return sum;
 }
 
-/* What is summed over pixels keeps to the scale of the largest share so far. */
+/* Online softmax: sums over pixels are relative to the largest product so far. */
 static __global__ void attend_all(shape s, size_t n, const float *qkv, float *y)
 {
     size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
@@ -71,7 +72,8 @@ static __global__ void attend_all(shape s, size_t n, const float *qkv, float *y)
         to[c] /= sum;
 }
 
-/* log_sum [n]: the logarithm of the softmax's sum; mean [n]: of the gradients by the shares, weighted by them. */
+/* Writes log_sum [n], the logarithm of the softmax's denominator, and mean [n], the mean of the gradients by the
+ * shares, weighted by the shares. */
 static __global__ void sum_up(shape s, size_t n, const float *qkv, const float *dy, float *log_sum, float *mean)
 {
     size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
@@ -95,7 +97,7 @@ static __global__ void sum_up(shape s, size_t n, const float *qkv, const float *
     mean[i] = of_gradients / sum;
 }
 
-/* A thread's gradients: by its query, and by its key and value. */
+/* Each thread computes the gradients by its query, its key and its value. */
 static __global__ void attend_adjoint(shape s, size_t n, const float *qkv, const float *dy, const float *log_sum,
                                       const float *mean, float *dqkv)
 {

@@ -1,7 +1,7 @@
-/* choice.cu - which of several ways is fastest, measured once for a shape on a card and kept in a file
+/* choice.cu - chooses the fastest of several ways, measured once for a shape on a card and kept in a file
  *
- * The choice decides the last bits of a result, so a resumed training must find the one it began with: that is what the
- * file is for. One line each, "card | key<tab>number"; the first line of a key counts. */
+ * The choice decides the last bits of a result, so a resumed training must find the choice that it began with: the file
+ * keeps it. One choice is one line, "card | key<tab>number"; the first line with a key counts. */
 #include "cuda.h"
 
 #include <stdio.h>
@@ -15,7 +15,7 @@ static void full_key(const wf_cuda *cuda, const char *key, char out[LINE])
     snprintf(out, LINE, "%s | %s", cuda->card, key);
 }
 
-/* -1: not on file. */
+/* Returns the choice on file, or -1. */
 static int recall(const wf_cuda *cuda, const char *key, int count)
 {
     char want[LINE], line[LINE];
@@ -36,7 +36,7 @@ static int recall(const wf_cuda *cuda, const char *key, int count)
     return found;
 }
 
-/* A line that cannot be written is measured again by the next run: no reason to fail. */
+/* Appends the choice to the file. A failure is ignored: the next run measures again. */
 static void keep(const wf_cuda *cuda, const char *key, int number)
 {
     char want[LINE];
@@ -80,7 +80,7 @@ static int measure_all(wf_cuda *cuda, int count, wf_cuda_way *run, void *user, c
     }
     if (*best >= 0)
         return WF_OK;
-    return status ? status : wf_fail(WF_INTERNAL, "cuda: no way to do it");
+    return status ? status : wf_fail(WF_INTERNAL, "cuda: there are no ways to choose from");
 }
 
 int wf_cuda_choose(wf_cuda *cuda, const char *key, int count, wf_cuda_way *run, void *user, int *best)
@@ -101,12 +101,12 @@ int wf_cuda_choose(wf_cuda *cuda, const char *key, int count, wf_cuda_way *run, 
     if (status)
         return status;
     keep(cuda, key, *best);
-    int first = recall(cuda, key, count); /* another may have come before: all must do the same */
+    int first = recall(cuda, key, count); /* another process may have been first: all must use its choice */
     *best = first >= 0 ? first : *best;
     return WF_OK;
 }
 
-/* Numbers of +-1/2 that look random. */
+/* Pseudo-random numbers of +-1/2. */
 static __global__ void fill(size_t n, bool bf16, void *memory)
 {
     size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;

@@ -1,11 +1,12 @@
 /* conv.cu - the convolution slots
  *
- * Weights with their scale exp(3 logs) folded in, in the precision of the maps and with padded channels, are made for many
- * convolutions at once or for each call; so are, backward, the gradients by w, bias and logs out of those by the folded ones.
+ * Folded weights are the weights times exp(3 logs), in the precision of the maps and with padded channels. They are
+ * computed for many convolutions in one launch, or for each call. Backward, the gradients by w, bias and logs are
+ * computed from the gradients by the folded weights in the same two ways.
  *
- *   points   1x1: matrix products, bias, residual and relu in their epilogue
- *   taps     few output channels: one product to taps*out channels, and then a sum of shifted pixels. A matrix unit's tile
- *            is 64 wide or more, of which ten channels would leave five sixths idle
+ *   points   1x1: matrix products, with bias, residual and relu in their epilogue
+ *   taps     few output channels: one product to taps*out channels, then a sum of shifted pixels. The tile of a matrix
+ *            unit is 64 wide or more; ten channels would leave five sixths of it idle.
  *   graph    all others: cuDNN */
 #include <math.h>
 #include <stdlib.h>
@@ -14,7 +15,8 @@
 #include "conv.h"
 #include "eight.h"
 
-/* channels of `taps`; blocks that share a sum over pixels, of which each has some, and threads of such a block */
+/* FEW: most output channels of `taps`. SUMMERS: most blocks that share a sum over pixels; SHARE: pixels of each;
+ * ADDERS: threads of each */
 enum { FEW = 32, SUMMERS = 256, SHARE = 16, ADDERS = 512 };
 
 typedef struct geometry {
@@ -29,14 +31,14 @@ struct wf_conv {
     wf_conv_spec spec;
     geometry g;
     enum { POINTS, TAPS, GRAPH } kind;
-    bool fused; /* GRAPH does bias and relu by itself */
+    bool fused; /* GRAPH applies bias and relu itself */
     wf_cuda_product products[WF_CUDA_DIRECTIONS];
     wf_cuda_graph graphs[WF_CUDA_DIRECTIONS];
 };
 
 #define WF_BOTH __host__ __device__ __forceinline__
 
-/* -- sizes --------------------------------------------------------------------------------------------------------------- */
+/* -- sizes --------------------------------------------------------------------------------------------------------- */
 
 static WF_BOTH size_t pixels_of(const geometry *g)
 {
@@ -53,8 +55,8 @@ static WF_BOTH size_t round256(size_t bytes)
     return (bytes + 255) & ~(size_t)255;
 }
 
-/* Folded: weights and then bias, in the maps' precision. Their gradient: by the folded weights in float, and then [SUMMERS,out]
- * shares of the sums of dy. */
+/* Layout of the folded memory: weights, then bias, in the precision of the maps. Layout of its gradients: floats by the
+ * folded weights, then [SUMMERS,out] partial sums of dy. */
 static WF_BOTH size_t number(const geometry *g)
 {
     return g->bf16 ? sizeof(__nv_bfloat16) : sizeof(float);
@@ -78,10 +80,10 @@ static size_t conv_folded_bytes(wf_backend *b, const wf_conv *conv, bool gradien
                     : bias_at(g) + round256((size_t)g->out * number(g));
 }
 
-/* What one call works on. */
+/* Memory of one call. */
 typedef struct work {
     char *folded, *dfolded;
-    void *wide; /* [pixels,taps*out] of TAPS: products or gathered gradients; else [pixels,out] before bias and relu */
+    void *wide; /* TAPS: [pixels,taps*out] products or gathered gradients; else [pixels,out] before bias and relu */
 } work;
 
 static int work_open(wf_cuda *cuda, const wf_conv *conv, const wf_weights *p, work *out)
@@ -98,9 +100,9 @@ static int work_open(wf_cuda *cuda, const wf_conv *conv, const wf_weights *p, wo
     return WF_OK;
 }
 
-/* -- folding --------------------------------------------------------------------------------------------------------------- */
+/* -- folding ------------------------------------------------------------------------------------------------------- */
 
-enum { TOGETHER = 128, STRIDES = 64 }; /* convolutions of one launch; blocks that fold one of them */
+enum { TOGETHER = 128, STRIDES = 64 }; /* most convolutions of a launch; blocks that fold each of them */
 
 typedef struct entry {
     geometry g;
@@ -109,12 +111,13 @@ typedef struct entry {
     char *folded, *dfolded;
 } entry;
 
-/* Goes along as a kernel's parameter, so that a recording keeps it. */
+/* A kernel's parameter is passed by value, so a recording keeps it. */
 typedef struct batch {
     entry entries[TOGETHER];
 } batch;
 
-/* Place in the parameters [out,taps,in] of element i of the folded weights; *o its output channel; false: padding. */
+/* Finds the offset in the parameters [out,taps,in] of element i of the folded weights, and its output channel *o.
+ * Returns false for padding. */
 static __device__ __forceinline__ bool place_of(const geometry *g, size_t i, int *o, size_t *at)
 {
     int c = (int)(i % (size_t)g->in), taps = g->taps;
@@ -125,7 +128,7 @@ static __device__ __forceinline__ bool place_of(const geometry *g, size_t i, int
     return c < g->real_in && *o < g->real_out;
 }
 
-/* Blocks [STRIDES,entries]. */
+/* Folds convolutions; grid [STRIDES,entries]. */
 static __global__ void __launch_bounds__(WF_CUDA_THREADS) fold(batch all)
 {
     const entry e = all.entries[blockIdx.y];
@@ -140,15 +143,15 @@ static __global__ void __launch_bounds__(WF_CUDA_THREADS) fold(batch all)
     }
 }
 
-/* Blocks that share a sum over so many pixels. */
+/* Returns the number of blocks that share a sum over `pixels`. */
 static WF_BOTH int summers(size_t pixels)
 {
     size_t blocks = (pixels + SHARE - 1) / SHARE;
     return blocks < (size_t)SUMMERS ? (int)blocks : (int)SUMMERS;
 }
 
-/* One block an output channel, [channels,entries]: from the gradients by the folded w and bias those by w, bias and logs; since
- * folded = w exp(3 logs), d/dlogs = 3 * (sum of folded times its gradient). */
+/* Computes the gradients by w, bias and logs from those by the folded w and bias; grid [channels,entries]. folded = w
+ * exp(3 logs) gives d/dlogs = 3 * (sum of folded times its gradient). */
 static __global__ void unfold(batch all)
 {
     const entry e = all.entries[blockIdx.y];
@@ -179,8 +182,9 @@ static __global__ void unfold(batch all)
     e.dlogs[o] = (float)(3.0 * (dot + (double)e.bias[o] * sum));
 }
 
-/* Of dy [pixels,out]: the gradient before the relu, as relu_backward makes it (y NULL: as it is), and columns[block] = its sums over
- * this block's pixels (NULL: not wanted), in one pass. A thread has eight channels of each `rows`th pixel. */
+/* Replaces dy [pixels,out] by the gradient before the relu, as relu_backward does (y NULL: keeps dy), and in the same
+ * pass writes its sums over this block's pixels to columns[block] (NULL: not computed). A thread has eight channels of
+ * each `rows`th pixel. */
 static __global__ void __launch_bounds__(ADDERS, 2)
     relu_and_sums(size_t pixels, int out, bool bf16, const void *y, const void *add, void *dy, double *columns)
 {
@@ -213,7 +217,8 @@ static __global__ void __launch_bounds__(ADDERS, 2)
     }
 }
 
-/* A bf16 weight gradient, where cuDNN has no other. From the end of the memory that both share, so in one block. */
+/* Converts a bf16 weight gradient to float in place, where cuDNN has no float gradient. Both share memory, so one block
+ * runs from the end. */
 static __global__ void widen(size_t n, float *dw)
 {
     for (size_t from = n; from > 0;) {
@@ -227,9 +232,9 @@ static __global__ void widen(size_t n, float *dw)
     }
 }
 
-/* -- the taps of a few channels ---------------------------------------------------------------------------------------- */
+/* -- the taps of a few channels ------------------------------------------------------------------------------------ */
 
-/* Pixel `p` moved by tap t, or false: outside of its picture. */
+/* Moves pixel `p` by tap t. Returns false outside of its picture. */
 static __device__ __forceinline__ bool moved(const geometry *g, size_t p, int t, int sign, size_t *to)
 {
     const wf_conv_box *b = &g->box;
@@ -262,7 +267,7 @@ static __global__ void sum_taps(geometry g, size_t n, const float *products, con
     wf_cuda_store(y, g.bf16, i, finish(&g, i, sum, bias, residual));
 }
 
-/* Its adjoint: gathered[q,tap,o] = dy[q - tap, o]. */
+/* The adjoint of sum_taps: gathered[q,tap,o] = dy[q - tap, o]. */
 static __global__ void gather_taps(geometry g, size_t n, const void *dy, void *gathered)
 {
     size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x, row = i / (size_t)g.out, p;
@@ -281,7 +286,7 @@ static __global__ void finish_all(geometry g, size_t n, const void *convolved, c
         wf_cuda_store(y, g.bf16, i, finish(&g, i, wf_cuda_load(convolved, g.bf16, i), bias, residual));
 }
 
-/* -- creating ------------------------------------------------------------------------------------------------------------ */
+/* -- creating ------------------------------------------------------------------------------------------------------ */
 
 static void conv_destroy(wf_backend *b, wf_conv *conv)
 {
@@ -316,7 +321,7 @@ static int create_products(wf_cuda *cuda, wf_conv *conv)
     return WF_OK;
 }
 
-/* Fused where cuDNN can; weight gradients in float where it can. */
+/* Creates the three graphs: fused where cuDNN can, with float weight gradients where cuDNN can. */
 static int create_graphs(wf_cuda *cuda, wf_conv *conv)
 {
     for (int d = 0; d < WF_CUDA_DIRECTIONS; d++) {
@@ -363,7 +368,7 @@ static int conv_create(wf_backend *b, const wf_conv_spec *spec, wf_conv **out)
     g->by_tap = conv->kind == wf_conv::TAPS;
     g->relu = spec->relu;
     const wf_weights none = {};
-    work unused; /* so that a recording need not grow it */
+    work unused; /* the workspace grows here, so that a recording need not grow it */
     int status = conv->kind == wf_conv::GRAPH ? create_graphs(cuda, conv) : create_products(cuda, conv);
     if (!status)
         status = work_open(cuda, conv, &none, &unused);
@@ -375,7 +380,7 @@ static int conv_create(wf_backend *b, const wf_conv_spec *spec, wf_conv **out)
     return WF_OK;
 }
 
-/* -- running ------------------------------------------------------------------------------------------------------------- */
+/* -- running ------------------------------------------------------------------------------------------------------- */
 
 static void list(int count, wf_conv *const *convs, const wf_weights *weights, batch *all)
 {
@@ -430,7 +435,7 @@ static int conv_unfold(wf_backend *b, int count, wf_conv *const *convs, const wf
     return WF_OK;
 }
 
-/* By itself, where nobody has done it. */
+/* Folds one convolution, if conv_fold has not. */
 static int fold_one(wf_backend *b, wf_conv *conv, const wf_weights *weights, const work *k)
 {
     wf_weights p = *weights;
@@ -445,7 +450,8 @@ static int conv_forward(wf_backend *b, wf_conv *conv, const wf_weights *weights,
     const geometry *g = &conv->g;
     size_t n = pixels_of(g) * (size_t)g->out;
     work k;
-    WF_CHECK(!conv->spec.residual == !residual, WF_INTERNAL, "conv: residual given or missing against its spec");
+    WF_CHECK(!conv->spec.residual == !residual, WF_INTERNAL,
+             "conv: a residual is given without one in the spec, or is missing");
     WF_TRY(work_open(cuda, conv, weights, &k));
     WF_TRY(fold_one(b, conv, weights, &k));
     void *w = k.folded, *bias = k.folded + bias_at(g);
@@ -465,12 +471,12 @@ static int conv_forward(wf_backend *b, wf_conv *conv, const wf_weights *weights,
     return WF_OK;
 }
 
-/* dx and the gradient by the folded weights, each where it is wanted. */
+/* Computes dx and the gradient by the folded weights, each if asked for. */
 static int gradients(wf_cuda *cuda, const wf_conv *conv, const work *k, const wf_map *x, const wf_map *dy, wf_map *dx,
                      bool want)
 {
     const geometry *g = &conv->g;
-    const void *wide = dy; /* of TAPS: one gradient a tap */
+    const void *wide = dy; /* TAPS: one gradient a tap */
     if (conv->kind == wf_conv::GRAPH) {
         const wf_cuda_graph *weights = &conv->graphs[WF_CUDA_WEIGHTS];
         if (dx)
@@ -498,7 +504,7 @@ static int conv_backward(wf_backend *b, wf_conv *conv, const wf_weights *weights
     const geometry *g = &conv->g;
     wf_weights p = *weights;
     work k;
-    WF_CHECK(!p.dw == !p.dbias && !p.dw == !p.dlogs, WF_INTERNAL, "conv: all three parameter gradients, or none");
+    WF_CHECK(!p.dw == !p.dbias && !p.dw == !p.dlogs, WF_INTERNAL, "conv: dw, dbias and dlogs must be given together");
     WF_TRY(work_open(cuda, conv, &p, &k));
     if (dx)
         WF_TRY(fold_one(b, conv, weights, &k));

@@ -1,4 +1,4 @@
-/* conv.h - how the CUDA backend convolves: matrix products by cuBLASLt, convolutions by cuDNN's graphs, and what joins them */
+/* conv.h - the parts of CUDA convolutions: matrix products by cuBLASLt, convolutions by cuDNN's graphs */
 #ifndef WF_CUDA_CONV_H
 #define WF_CUDA_CONV_H
 
@@ -14,40 +14,40 @@ typedef struct wf_cuda_product {
     wf_cuda_direction direction;
     wf_precision precision;
     size_t M, in, out;
-    bool bias, residual, relu; /* of FORWARD */
-    bool whole;                /* FORWARD's result is float whatever the precision */
-    /* made by wf_cuda_product_create */
+    bool bias, residual, relu; /* FORWARD only */
+    bool whole;                /* FORWARD's result is float for any precision */
+    /* filled in by wf_cuda_product_create */
     cublasLtMatmulDesc_t description;
     cublasLtMatrixLayout_t a, b, d;
     cublasLtMatmulAlgo_t algorithm;
     size_t workspace;
 } wf_cuda_product;
 
-/* Fills in the rest of *p, choosing by measurement. Clear it even after a failure. */
+/* Fills in the rest of *p and chooses an algorithm by measurement. Clear *p even after a failure. */
 int wf_cuda_product_create(wf_cuda *cuda, wf_cuda_product *p) WF_MUST;
 void wf_cuda_product_clear(wf_cuda_product *p);
-/* first, second: the two on the right of the direction's equation, in its order. */
+/* first, second: the two factors on the right of the direction's equation, in its order. */
 int wf_cuda_product_run(wf_cuda *cuda, const wf_cuda_product *p, const void *first, const void *second,
                         const void *bias, const void *residual, void *result) WF_MUST;
 
-/* A k x k convolution by cuDNN with padded channels: the same three directions, w [out,taps,in]. */
+/* A k x k convolution by cuDNN with padded channels, in the same three directions; w [out,taps,in]. */
 typedef struct wf_cuda_graph {
     wf_cuda_direction direction;
-    wf_conv_spec spec; /* channels padded */
-    bool fused;        /* FORWARD adds a bias [out] and does the relu of the spec in the same pass */
-    /* made by wf_cuda_graph_create */
+    wf_conv_spec spec; /* with padded channels */
+    bool fused;        /* FORWARD adds a bias [out] and applies the spec's relu in the same pass */
+    /* filled in by wf_cuda_graph_create */
     cudnnBackendDescriptor_t plan;
     size_t workspace;
-    bool narrow; /* WEIGHTS: its result is bf16, since there was no engine that gives float */
+    bool narrow; /* WEIGHTS: the result is bf16, since no engine gives float */
 } wf_cuda_graph;
 
-/* Fills in the rest of *g, choosing by measurement. WF_INTERNAL when cuDNN has no engine for it, as for float gradients of
- * weights from bf16 maps. Clear it even after a failure. */
+/* Fills in the rest of *g and chooses an engine by measurement. WF_INTERNAL if cuDNN has no engine, as for float
+ * gradients of weights from bf16 maps. Clear *g even after a failure. */
 int wf_cuda_graph_create(wf_cuda *cuda, wf_cuda_graph *g) WF_MUST;
 void wf_cuda_graph_clear(wf_cuda_graph *g);
-/* Of how many engines wf_cuda_graph_create would choose. */
+/* Writes the number of engines that wf_cuda_graph_create would choose from. */
 int wf_cuda_graph_engines(wf_cuda *cuda, wf_cuda_graph *g, int *count) WF_MUST;
-/* x, w, y: maps and weights, the direction's result among them; bias: of a fused one. */
+/* x, w, y: maps and weights; the direction says which one is the result. bias: of a fused graph, else NULL. */
 int wf_cuda_graph_run(wf_cuda *cuda, const wf_cuda_graph *g, void *x, void *w, void *y, void *bias) WF_MUST;
 
 #endif

@@ -1,13 +1,12 @@
-/* cuda.cu - opening a device, its memory, and the ways to it and back */
+/* cuda.cu - the memory of a device, and copies to it and back */
 #include "cuda.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { STAGE = 4 << 20 }; /* bytes of one pinned buffer */
 
-/* Errors after which the context is of no use. */
+/* Errors after which the context cannot be used. */
 static bool lost(cudaError_t e)
 {
     return e == cudaErrorIllegalAddress || e == cudaErrorLaunchFailure || e == cudaErrorHardwareStackError ||
@@ -26,7 +25,7 @@ int wf_cuda_failed(cudaError_t e, const char *what)
     return wf_fail(WF_INTERNAL, "cuda: %s: %s", what, cudaGetErrorString(e));
 }
 
-/* -- memory ---------------------------------------------------------------------------------------------------------- */
+/* -- memory -------------------------------------------------------------------------------------------------------- */
 
 static int cuda_alloc(wf_backend *b, size_t bytes, void **out)
 {
@@ -34,7 +33,7 @@ static int cuda_alloc(wf_backend *b, size_t bytes, void **out)
     cudaError_t e = cudaMalloc(out, bytes ? bytes : 64);
     if (e == cudaErrorMemoryAllocation) {
         size_t available = 0, total = 0;
-        (void)cudaGetLastError(); /* it does not stick */
+        (void)cudaGetLastError(); /* clears the error, which is not sticky */
         (void)cudaMemGetInfo(&available, &total);
         return wf_fail(
             WF_AGAIN,
@@ -46,7 +45,7 @@ static int cuda_alloc(wf_backend *b, size_t bytes, void **out)
     return WF_OK;
 }
 
-/* Memory may still be in use by what was queued: the runtime waits for that. */
+/* Queued work may still use the memory: cudaFree waits for it. */
 static void cuda_free(wf_backend *b, void *memory)
 {
     (void)b;
@@ -70,7 +69,7 @@ int wf_cuda_pool_take(wf_cuda *cuda, wf_cuda_pool *pool, size_t bytes, void *out
     return WF_OK;
 }
 
-void wf_cuda_pool_clear(wf_cuda_pool *pool)
+static void pool_clear(wf_cuda_pool *pool)
 {
     (void)cudaFree(pool->memory);
     for (int i = 0; i < pool->outgrown_count; i++)
@@ -111,9 +110,9 @@ static int cuda_copy_runs(wf_backend *b, const wf_runs *runs, wf_real *to, const
     return WF_OK;
 }
 
-/* -- to the device: through two pinned buffers, one filled while the other is sent ------------------------------------ */
+/* -- to the device, through two pinned buffers: one is filled while the other is sent ------------------------------ */
 
-/* Numbers [n] from host memory that the caller may reuse at once. */
+/* Copies n numbers from host memory, which the caller may reuse at once. */
 static int cuda_upload(wf_backend *b, wf_real *to, const void *from, wf_dtype dtype, size_t n)
 {
     wf_cuda *cuda = (wf_cuda *)b;
@@ -136,7 +135,7 @@ static int cuda_upload(wf_backend *b, wf_real *to, const void *from, wf_dtype dt
     return WF_OK;
 }
 
-/* -- to the host ------------------------------------------------------------------------------------------------------- */
+/* -- to the host --------------------------------------------------------------------------------------------------- */
 
 static int fetch(wf_cuda *cuda, void *to, const void *from, size_t bytes)
 {
@@ -149,7 +148,7 @@ static int cuda_download(wf_backend *b, void *to, wf_dtype dtype, const wf_real 
 {
     WF_CHECK(dtype == WF_F32 || dtype == WF_F64, WF_INTERNAL, "cuda: download gives F32 or F64");
     WF_TRY(fetch((wf_cuda *)b, to, from, n * sizeof(float)));
-    if (dtype == WF_F64) /* from the end, since they lie in one another's place */
+    if (dtype == WF_F64) /* from the end: the floats lie inside the memory of the doubles */
         for (size_t i = n; i-- > 0;) {
             float value;
             memcpy(&value, (char *)to + i * sizeof value, sizeof value);
@@ -167,7 +166,7 @@ struct wf_readback {
     double *values; /* pinned */
     size_t n, room;
     cudaEvent_t arrived;
-    wf_readback *next; /* among the spare ones */
+    wf_readback *next; /* in the list of spare read-backs */
 };
 
 static void readback_free(wf_readback *readback)
@@ -230,22 +229,19 @@ static int cuda_readback_end(wf_backend *b, wf_readback *readback, double *to)
     return WF_OK;
 }
 
-/* -- a device ------------------------------------------------------------------------------------------------------------ */
-
-static void cuda_close(wf_backend *b)
+int wf_cuda_memory_open(wf_cuda *cuda)
 {
-    if (!b)
-        return;
-    wf_cuda *cuda = (wf_cuda *)b;
-    if (cuda->stream)
-        (void)cudaStreamSynchronize(cuda->stream);
-    if (cuda->dnn)
-        (void)cudnnDestroy(cuda->dnn);
-    if (cuda->blas)
-        (void)cublasLtDestroy(cuda->blas);
-    wf_cuda_pool_clear(&cuda->scratch);
-    wf_cuda_pool_clear(&cuda->workspace);
-    (void)cudaFree(cuda->arguments);
+    for (int i = 0; i < 2; i++) {
+        WF_CUDA(cudaMallocHost(&cuda->staging[i].memory, STAGE));
+        WF_CUDA(cudaEventCreateWithFlags(&cuda->staging[i].sent, cudaEventDisableTiming));
+    }
+    return WF_OK;
+}
+
+void wf_cuda_memory_close(wf_cuda *cuda)
+{
+    pool_clear(&cuda->scratch);
+    pool_clear(&cuda->workspace);
     for (int i = 0; i < 2; i++) {
         (void)cudaFreeHost(cuda->staging[i].memory);
         if (cuda->staging[i].sent)
@@ -256,78 +252,10 @@ static void cuda_close(wf_backend *b)
         cuda->spare = readback->next;
         readback_free(readback);
     }
-    if (cuda->stream)
-        (void)cudaStreamDestroy(cuda->stream);
-    free(cuda);
 }
 
-/* ${XDG_CACHE_HOME:-~/.cache}/wavelet-flow.plans, or "" where there is no such folder. */
-static void name_choices(wf_cuda *cuda)
+void wf_cuda_memory_slots(wf_backend *b)
 {
-    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    int n = 0;
-    if (cache && *cache)
-        n = snprintf(cuda->choices, sizeof cuda->choices, "%s/wavelet-flow.plans", cache);
-    else if (home && *home)
-        n = snprintf(cuda->choices, sizeof cuda->choices, "%s/.cache/wavelet-flow.plans", home);
-    if (n >= (int)sizeof cuda->choices)
-        cuda->choices[0] = '\0';
-}
-
-static int describe(wf_cuda *cuda)
-{
-    cudaDeviceProp p;
-    int driver = 0, runtime = 0;
-    int dnn = (int)cudnnGetVersion();
-    WF_CUDA(cudaGetDeviceProperties(&p, cuda->device));
-    WF_CHECK(p.major >= 8, WF_USAGE, "cuda: %s has compute capability %d.%d, at least 8.0 is needed", p.name, p.major,
-             p.minor);
-    WF_CUDA(cudaDriverGetVersion(&driver));
-    WF_CUDA(cudaRuntimeGetVersion(&runtime));
-    cuda->multiprocessors = p.multiProcessorCount;
-    cuda->base.memory = p.totalGlobalMem / 4 * 3;
-    snprintf(cuda->base.device, sizeof cuda->base.device, "%.40s, %d GiB, driver %d.%d, CUDA %d.%d, cuDNN %d.%d.%d",
-             p.name, (int)(p.totalGlobalMem >> 30), driver / 1000, driver % 1000 / 10, runtime / 1000,
-             runtime % 1000 / 10, dnn / 10000, dnn / 100 % 100, dnn % 100);
-    snprintf(cuda->card, sizeof cuda->card, "%.48s dnn=%d blas=%zu", p.name, dnn, cublasLtGetVersion());
-    return WF_OK;
-}
-
-static int start(wf_cuda *cuda)
-{
-    int devices = 0;
-    cudaError_t e = cudaGetDeviceCount(&devices);
-    WF_CHECK(e != cudaErrorInsufficientDriver, WF_USAGE, "cuda: the driver is missing, or older than this CUDA");
-    WF_CHECK(e != cudaErrorNoDevice && (e || devices > 0), WF_USAGE, "cuda: no device");
-    WF_CUDA(e);
-    WF_CHECK(cuda->device < devices, WF_USAGE, "cuda:%d: there are %d devices, counted from 0", cuda->device, devices);
-    WF_CUDA(cudaSetDevice(cuda->device));
-    WF_TRY(describe(cuda));
-    WF_CUDA(cudaStreamCreateWithFlags(&cuda->stream, cudaStreamNonBlocking));
-    for (int i = 0; i < 2; i++) {
-        WF_CUDA(cudaMallocHost(&cuda->staging[i].memory, STAGE));
-        WF_CUDA(cudaEventCreateWithFlags(&cuda->staging[i].sent, cudaEventDisableTiming));
-    }
-    cublasStatus_t blas = cublasLtCreate(&cuda->blas);
-    WF_CHECK(!blas, WF_INTERNAL, "cuda: cuBLASLt does not start: %s", cublasLtGetStatusString(blas));
-    cudnnStatus_t dnn = cudnnCreate(&cuda->dnn);
-    WF_CHECK(!dnn, WF_INTERNAL, "cuda: cuDNN does not start: %s", cudnnGetErrorString(dnn));
-    dnn = cudnnSetStream(cuda->dnn, cuda->stream);
-    WF_CHECK(!dnn, WF_INTERNAL, "cuda: cuDNN takes no stream: %s", cudnnGetErrorString(dnn));
-    name_choices(cuda);
-    return WF_OK;
-}
-
-static void fill_table(wf_cuda *cuda)
-{
-    wf_backend *b = &cuda->base;
-    snprintf(cuda->name, sizeof cuda->name, "cuda:%d", cuda->device);
-    b->name = cuda->name;
-    b->real = sizeof(float);
-    b->bf16 = true;
-    b->queued = true;
-    b->threads = 1;
-    b->close = cuda_close;
     b->alloc = cuda_alloc;
     b->free = cuda_free;
     b->upload = cuda_upload;
@@ -338,32 +266,4 @@ static void fill_table(wf_cuda *cuda)
     b->zero = cuda_zero;
     b->copy = cuda_copy;
     b->copy_runs = cuda_copy_runs;
-    wf_cuda_record_slots(b);
-    wf_cuda_linear_slots(b);
-    wf_cuda_mix_slots(b);
-    wf_cuda_transform_slots(b);
-    wf_cuda_noise_slots(b);
-    wf_cuda_map_slots(b);
-    wf_cuda_attention_slots(b);
-    wf_cuda_conv_slots(b);
-    wf_cuda_adamax_slots(b);
-    wf_cuda_wavelet_slots(b);
-}
-
-/* The plugin's one symbol. Opens card number `device`. Errors: WF_USAGE no device or driver, WF_AGAIN, WF_INTERNAL. */
-extern "C" int wf_cuda_open(int device, int threads, wf_backend **out)
-{
-    (void)threads; /* the host only calls */
-    *out = NULL;
-    wf_cuda *cuda = (wf_cuda *)calloc(1, sizeof *cuda);
-    WF_CHECK(cuda, WF_AGAIN, "cuda: out of memory");
-    cuda->device = device;
-    fill_table(cuda);
-    int status = start(cuda);
-    if (status) {
-        cuda_close(&cuda->base);
-        return status;
-    }
-    *out = &cuda->base;
-    return WF_OK;
 }

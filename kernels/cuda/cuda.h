@@ -1,11 +1,12 @@
-/* cuda.h - what the files of the CUDA backend share.
+/* cuda.h - declarations that the files of the CUDA backend share.
  *
- * All work of a backend goes to one stream, in the order of the calls; the host waits in download and collect only.
- * Kernels are C with launch syntax. They find host values that a recording must read again in device memory
- * (wf_cuda_argument), and sum in a fixed order: no atomics, so the same bits every time.
+ * All work of a backend goes to one stream, in the order of the calls. The host waits only in `download`,
+ * `download_double` and `readback_end`. Kernels are C with launch syntax. They read host values that a recording must
+ * read again from device memory (wf_cuda_argument). They sum in a fixed order, without atomics, and give the same bits
+ * every time.
  *
- * tests/emulated/ compiles these files with a plain C++ compiler and runs them without a device, which is why launches go
- * through WF_LAUNCH and dynamic shared memory through WF_SHARED. */
+ * tests/emulated/ compiles these files with a plain C++ compiler and runs them without a device. For this reason
+ * launches go through WF_LAUNCH and dynamic shared memory through WF_SHARED. */
 #ifndef WF_CUDA_H
 #define WF_CUDA_H
 
@@ -24,7 +25,7 @@
     type *name = (type *)wf_cuda_shared
 #endif
 
-/* Memory that grows. Recordings point into it, so what it has outgrown lives on until the backend is closed. */
+/* Memory that grows. Recordings point into it, so outgrown memory lives until the backend is closed. */
 typedef struct wf_cuda_pool {
     void *memory;
     size_t bytes;
@@ -45,15 +46,15 @@ typedef struct wf_cuda {
     cudaStream_t stream;
     cublasLtHandle_t blas;
     cudnnHandle_t dnn;
-    cudnnBackendDescriptor_t properties; /* of a card that cuDNN is asked about, where there is none; else NULL */
-    wf_cuda_pool scratch, workspace;     /* of a slot; of a call within it, or around it */
+    cudnnBackendDescriptor_t properties; /* the card to ask cuDNN about where no device is present; else NULL */
+    wf_cuda_pool scratch, workspace;     /* scratch of a slot; workspace of a library call inside a slot */
     wf_cuda_staging staging[2];
-    int staged; /* which of them comes next */
+    int staged; /* index of the next staging buffer */
     char *arguments;
     size_t arguments_used;
     wf_recording *recording; /* being made, or NULL */
-    wf_readback *spare;      /* posts to be used again */
-    char card[96];           /* card and library versions: what a measured choice is about */
+    wf_readback *spare;      /* finished read-backs, for reuse */
+    char card[96];           /* card and library versions: the key of measured choices */
     char choices[512];       /* path of the file of choices, "" for none */
 } wf_cuda;
 
@@ -65,7 +66,7 @@ int wf_cuda_failed(cudaError_t error, const char *what) WF_MUST;
             return wf_cuda_failed(wf_cuda_error_, #call); \
     } while (0)
 
-/* Launches on the backend's stream. */
+/* Launches a kernel on the backend's stream. */
 #define WF_RUN(kernel, grid, block, shared, ...)                           \
     do {                                                                   \
         WF_LAUNCH(kernel, grid, block, shared, cuda->stream, __VA_ARGS__); \
@@ -74,32 +75,35 @@ int wf_cuda_failed(cudaError_t error, const char *what) WF_MUST;
             return wf_cuda_failed(wf_cuda_error_, #kernel);                \
     } while (0)
 
-/* Valid until the next call with the same pool, in the order of the stream. Not cleared. */
+/* Memory, not cleared; valid until the next call with the same pool, in the order of the stream. */
 int wf_cuda_pool_take(wf_cuda *cuda, wf_cuda_pool *pool, size_t bytes, void *out) WF_MUST;
-void wf_cuda_pool_clear(wf_cuda_pool *pool);
 
-/* Device memory at which kernels launched next find the `bytes` at `from`: as they are now or, when recorded, at each
- * replay. WF_INTERNAL above 16 KiB. */
+/* Opens the staging buffers; closes them, the pools and the spare read-backs. Close even after a failed open. */
+int wf_cuda_memory_open(wf_cuda *cuda) WF_MUST;
+void wf_cuda_memory_close(wf_cuda *cuda);
+
+/* Returns in *out device memory in which kernels launched next find the `bytes` at `from`, as they are now. In a
+ * recording, each replay reads `from` again. WF_INTERNAL above 16 KiB. */
 int wf_cuda_argument(wf_cuda *cuda, const void *from, size_t bytes, void *out) WF_MUST;
 
-/* The best of `count` ways of doing the same, by their measured time, unless an earlier measurement of `key` is on file.
- * run makes the device do it in way i; ways that fail are passed over. WF_INTERNAL when all do. */
+/* Chooses the fastest of `count` ways of computing the same result, by measured time, or by an earlier measurement of
+ * `key` on file. run enqueues way i on the device; ways that fail are skipped. WF_INTERNAL if all fail. */
 typedef int wf_cuda_way(wf_cuda *cuda, void *user, int i);
 int wf_cuda_choose(wf_cuda *cuda, const char *key, int count, wf_cuda_way *run, void *user, int *best) WF_MUST;
 
-/* Numbers that are no zeros, to measure with. */
+/* Fills memory with numbers other than zero, for measurements. */
 int wf_cuda_fill(wf_cuda *cuda, bool bf16, size_t n, void *memory) WF_MUST;
 
 enum { WF_CUDA_THREADS = 256 };
 
-/* Blocks of WF_CUDA_THREADS for n threads. */
+/* Returns the number of blocks of WF_CUDA_THREADS for n threads. */
 static inline unsigned wf_cuda_blocks(size_t n)
 {
     return (unsigned)((n + WF_CUDA_THREADS - 1) / WF_CUDA_THREADS);
 }
 
-/* A feature map is [N,H,W,padded] in float or bf16, with zeros in the channels beyond C: matrix units want rows of 16
- * bytes. */
+/* A feature map is [N,H,W,padded] in float or bf16, with zeros in the channels beyond C: matrix units need rows of a
+ * multiple of 16 bytes. */
 static inline int wf_cuda_padded(int channels)
 {
     return (channels + 7) / 8 * 8;
@@ -118,7 +122,8 @@ static __device__ __forceinline__ void wf_cuda_store(void *map, bool bf16, size_
         ((float *)map)[i] = value;
 }
 
-/* The sum over the threads of a block, always in the same order; the first thread has it. blockDim.x: a multiple of 32. */
+/* Sums over the threads of a block, always in the same order; the first thread gets the sum. blockDim.x: a multiple of
+ * 32. */
 static __device__ __forceinline__ double wf_cuda_block_sum(double value)
 {
     __shared__ double warps[32];
@@ -135,10 +140,11 @@ static __device__ __forceinline__ double wf_cuda_block_sum(double value)
     return sum;
 }
 
-/* Each fills its slots of the table. */
+/* Each function fills its slots of the table. */
+void wf_cuda_memory_slots(wf_backend *b);
 void wf_cuda_record_slots(wf_backend *b);
 void wf_cuda_linear_slots(wf_backend *b);
-void wf_cuda_mix_slots(wf_backend *b);
+void wf_cuda_matvec_slots(wf_backend *b);
 void wf_cuda_transform_slots(wf_backend *b);
 void wf_cuda_noise_slots(wf_backend *b);
 void wf_cuda_map_slots(wf_backend *b);

@@ -1,4 +1,4 @@
-/* eight.h - eight neighbouring channels of a feature map at a time: 16 bytes in bf16, 32 in float */
+/* eight.h - eight contiguous channels of a feature map at a time: 16 bytes in bf16, 32 in float */
 #ifndef WF_CUDA_EIGHT_H
 #define WF_CUDA_EIGHT_H
 
@@ -39,7 +39,7 @@ static __device__ __forceinline__ void wf_cuda_store_eight(void *map, bool bf16,
     ((wf_cuda_eight_bf16 *)map)[i] = to;
 }
 
-/* dy = (dy + add) where y > 0, else 0, of the eights i; add may be NULL. */
+/* dy = (dy + add) where y > 0, else 0, for group i of eight; add may be NULL. */
 static __device__ __forceinline__ wf_cuda_eight wf_cuda_relu_adjoint(bool bf16, size_t i, const void *y,
                                                                      const void *add, void *dy)
 {

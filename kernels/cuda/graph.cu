@@ -1,7 +1,8 @@
 /* graph.cu - convolutions by cuDNN's graph API, through its C descriptors
  *
- * A graph is a convolution in one of its directions and, going forward, bias and relu after it. cuDNN names the engines that
- * can run it; the fastest of those that sum in a fixed order, and in the precision that was asked for, is taken. */
+ * A graph is a convolution in one direction; going forward, bias and relu follow it. cuDNN lists the engines that can
+ * run the graph. wf_cuda_graph_create takes the fastest of those that sum in a fixed order and in the requested
+ * precision. */
 #include <stdio.h>
 #include <string.h>
 
@@ -25,7 +26,7 @@ static int dnn_failed(cudnnStatus_t status)
                    cudnnGetErrorString(status), why);
 }
 
-/* Descriptors made on the way to a plan, all destroyed together. */
+/* Descriptors made on the way to a plan; all are destroyed together. */
 typedef struct bag {
     cudnnBackendDescriptor_t all[MOST];
     int count;
@@ -63,7 +64,7 @@ static int finalize(cudnnBackendDescriptor_t d)
     return WF_OK;
 }
 
-/* [n,d,h,w,c] in memory, which cuDNN wants as n, c, d, h, w with strides; without d where that is 0. */
+/* A tensor [n,d,h,w,c] in memory. cuDNN takes the order n, c, d, h, w with strides; d = 0 leaves d out. */
 static int tensor(bag *b, int64_t id, bool bf16, int64_t n, int64_t d, int64_t h, int64_t w, int64_t c,
                   cudnnBackendDescriptor_t *out)
 {
@@ -100,7 +101,7 @@ static int convolution(bag *b, const wf_conv_spec *s, cudnnBackendDescriptor_t *
     return finalize(*out);
 }
 
-/* The names that each direction has for its own. */
+/* cuDNN's names for each direction. */
 static const struct names {
     cudnnBackendDescriptorType_t operation;
     cudnnBackendAttributeName_t convolution, x, w, y, alpha, beta;
@@ -136,7 +137,7 @@ static int convolve(bag *b, const wf_cuda_graph *g, cudnnBackendDescriptor_t x, 
     return finalize(*out);
 }
 
-/* y = mode(x, beside); beside NULL: of one operand. */
+/* y = mode(x, beside); with one operand, beside is NULL. */
 static int pointwise(bag *b, cudnnPointwiseMode_t mode, cudnnBackendDescriptor_t x, cudnnBackendDescriptor_t beside,
                      cudnnBackendDescriptor_t y, cudnnBackendDescriptor_t *out)
 {
@@ -155,14 +156,14 @@ static int pointwise(bag *b, cudnnPointwiseMode_t mode, cudnnBackendDescriptor_t
     return finalize(*out);
 }
 
-/* The operations of the graph, in order. */
+/* Appends the operations of the graph, in order. */
 static int operations(bag *b, const wf_cuda_graph *g, cudnnBackendDescriptor_t ops[3], int *count)
 {
     const wf_conv_spec *s = &g->spec;
     bool bf16 = s->precision == WF_BF16;
     cudnnBackendDescriptor_t x, w, y, bias, convolved, shifted;
     wf_conv_box k = wf_conv_box_of(s);
-    bool deep = s->signal == WF_VOLUME; /* pictures and sounds, of one row, are flat */
+    bool deep = s->signal == WF_VOLUME; /* pictures, and sounds of one row, have two axes */
     int64_t D = deep ? k.D : 0;
     WF_TRY(tensor(b, X, bf16, s->N, D, k.H, k.W, s->in, &x));
     WF_TRY(
@@ -183,7 +184,7 @@ static int operations(bag *b, const wf_cuda_graph *g, cudnnBackendDescriptor_t o
     return WF_OK;
 }
 
-/* May this engine's answer be used? Not when it sums in any order, or rounds what should be exact single precision. */
+/* Tests whether an engine may be used: it must sum in a fixed order, and not round where single precision is exact. */
 static int acceptable(bag *b, const wf_cuda_graph *g, cudnnBackendDescriptor_t config, bool *yes)
 {
     cudnnBackendDescriptor_t engine;
@@ -212,7 +213,7 @@ typedef struct trial {
     char *x, *w, *y, *bias;
 } trial;
 
-/* A configuration that does not become a plan is passed over. */
+/* Adds the plan of a configuration; a configuration that gives no plan is skipped. */
 static int add_plan(wf_cuda *cuda, cudnnBackendDescriptor_t config, trial *t)
 {
     bag own = {{NULL}, 0};
@@ -239,7 +240,7 @@ static int add_plan(wf_cuda *cuda, cudnnBackendDescriptor_t config, trial *t)
     return WF_OK;
 }
 
-/* Plans of the configurations that one of cuDNN's ways of guessing comes up with. */
+/* Adds plans for the configurations that one of cuDNN's heuristics proposes. */
 static int guess(wf_cuda *cuda, bag *b, cudnnBackendDescriptor_t graph, cudnnBackendHeurMode_t mode, trial *t)
 {
     cudnnBackendDescriptor_t heuristics, configs[CANDIDATES];
@@ -250,7 +251,7 @@ static int guess(wf_cuda *cuda, bag *b, cudnnBackendDescriptor_t graph, cudnnBac
         WF_TRY(set_descriptor(heuristics, CUDNN_ATTR_ENGINEHEUR_DEVICEPROP, cuda->properties));
     WF_TRY(set(heuristics, CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, 1, &mode));
     if (cudnnBackendFinalize(heuristics))
-        return WF_OK; /* nothing comes to its mind */
+        return WF_OK; /* the heuristic proposes nothing */
     for (int i = 0; i < CANDIDATES; i++)
         WF_TRY(make(b, CUDNN_BACKEND_ENGINECFG_DESCRIPTOR, &configs[i]));
     WF_DNN(cudnnBackendGetAttribute(heuristics, CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR,
@@ -267,7 +268,7 @@ static int guess(wf_cuda *cuda, bag *b, cudnnBackendDescriptor_t graph, cudnnBac
     return WF_OK;
 }
 
-/* The first way to guess knows shapes, but in single precision offers nothing that is exact; the second does. */
+/* The first heuristic knows shapes, but offers no exact engine in single precision; the second one does. */
 static int find_plans(wf_cuda *cuda, trial *t)
 {
     const cudnnBackendHeurMode_t modes[] = {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK};
@@ -377,7 +378,7 @@ int wf_cuda_graph_create(wf_cuda *cuda, wf_cuda_graph *g)
     WF_TRY(status);
     g->plan = t.plans[best];
     g->workspace = t.workspaces[best];
-    void *unused; /* so that a recording need not grow it */
+    void *unused; /* the workspace grows here, so that a recording need not grow it */
     return wf_cuda_pool_take(cuda, &cuda->workspace, g->workspace, &unused);
 }
 

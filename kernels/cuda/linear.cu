@@ -1,22 +1,23 @@
-/* linear.cu - folding runs of linear bijectors into one matrix each, and the gradients through that: a block a run, its threads
- * sharing the rows (kernels/body/linear.h) */
+/* linear.cu - folds runs of linear bijectors into one matrix each, and computes their gradients
+ *
+ * One block works on one run, and its threads share the rows (kernels/body/linear.h). */
 #include <string.h>
 
 #include "cuda.h"
 
 #include "../body/linear.h"
 
-enum { RUNS = 64, PARTS = 256 }; /* of one launch; of one run, too */
+enum { RUNS = 64, PARTS = 256 }; /* most runs of a launch; most parts of a launch, and so of a run */
 
 typedef struct run {
-    int K, first, count; /* parts */
-    size_t work;         /* where its scratch begins */
+    int K, first, count; /* first part, number of parts */
+    size_t work;         /* offset of its scratch */
     wf_linear folded;
     const float *dA, *da;
     double dlogdet;
 } run;
 
-/* Goes along as a kernel's parameter, so that a recording keeps it. */
+/* A kernel's parameter is passed by value, so a recording keeps it. */
 typedef struct batch {
     run runs[RUNS];
     wf_linear_part parts[PARTS];
@@ -47,7 +48,8 @@ static unsigned threads_for(int K)
     return K <= 32 ? 32 : K <= 64 ? 64 : 128;
 }
 
-/* As many of `count` runs as fit; their number, the doubles of scratch that they want, and the widest. */
+/* Takes as many of `count` runs as fit in a launch. Returns their number; writes the doubles of scratch that they need
+ * and the largest K. */
 static int take_runs(int count, const wf_linear_run *from, batch *to, size_t *work, int *widest)
 {
     int runs = 0, parts = 0;

@@ -1,4 +1,4 @@
-/* map.cu - feature maps: the way in and out, the gradient of relu, gates, and layer normalization */
+/* map.cu - feature maps: pack and unpack, the gradient of relu, gates, and layer normalization */
 #include "../body/pointwise.h"
 #include "eight.h"
 
@@ -18,7 +18,7 @@ static size_t map_bytes(wf_backend *b, const wf_map_shape *shape)
     return pixels_of(shape) * (size_t)wf_cuda_padded(shape->C) * (is_bf16(shape) ? 2 : 4);
 }
 
-/* The channels of a map: first those of x, then those of cond, then zeros. */
+/* The channels of a map: those of x, then those of cond, then zeros. */
 typedef struct packing {
     int take, K, C, padded;
     bool bf16;
@@ -54,7 +54,7 @@ static __global__ void pack_adjoint(packing p, size_t n, const void *map, float 
 static int packing_of(const wf_map_shape *s, int take, int K, int C, packing *p)
 {
     WF_CHECK(take >= 0 && take <= K && C >= 0 && s->C == take + C, WF_INTERNAL,
-             "map: %d channels, but %d of %d and %d come in", s->C, take, K, C);
+             "map: %d channels, expected %d of %d plus %d", s->C, take, K, C);
     p->take = take;
     p->K = K;
     p->C = C;
@@ -103,7 +103,7 @@ static int unpack(wf_backend *b, const wf_map_shape *shape, const wf_map *map, w
     return WF_OK;
 }
 
-/* -- relu: eight channels a thread ------------------------------------------------------------------------------------- */
+/* -- relu: eight channels a thread --------------------------------------------------------------------------------- */
 
 static __global__ void __launch_bounds__(WF_CUDA_THREADS)
     relu_adjoint(size_t n, bool bf16, const void *y, const void *add, void *dy)
@@ -122,9 +122,9 @@ static int relu_backward(wf_backend *b, const wf_map_shape *shape, const wf_map 
     return WF_OK;
 }
 
-/* -- gates ------------------------------------------------------------------------------------------------------------- */
+/* -- gates --------------------------------------------------------------------------------------------------------- */
 
-/* A map of C channels and one of twice as many. */
+/* A map of C channels and one of 2C. */
 typedef struct gating {
     int C, padded, both;
     bool bf16;
@@ -160,7 +160,7 @@ static int gate(wf_backend *b, const wf_map_shape *shape, const wf_map *ab, cons
     return WF_OK;
 }
 
-/* A thread for each number of dab; those of a channel's two gradients work out both. */
+/* Each number of dab has a thread; a thread computes both gradients of its channel and writes its own. */
 static __global__ void gate_adjoint(gating g, size_t n, const void *ab, const void *dy, void *dab)
 {
     size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
@@ -170,8 +170,8 @@ static __global__ void gate_adjoint(gating g, size_t n, const void *ab, const vo
     int c = (int)(i % (size_t)g.both), own = c < g.C ? c : c - g.C;
     float da = 0, db = 0;
     if (c < 2 * g.C)
-        wf_gate_pull(wf_cuda_load(ab, g.bf16, at + (size_t)own), wf_cuda_load(ab, g.bf16, at + (size_t)(g.C + own)),
-                     wf_cuda_load(dy, g.bf16, pixel * (size_t)g.padded + (size_t)own), &da, &db);
+        wf_gate_vjp(wf_cuda_load(ab, g.bf16, at + (size_t)own), wf_cuda_load(ab, g.bf16, at + (size_t)(g.C + own)),
+                    wf_cuda_load(dy, g.bf16, pixel * (size_t)g.padded + (size_t)own), &da, &db);
     wf_cuda_store(dab, g.bf16, i, c < g.C ? da : db);
 }
 
@@ -185,9 +185,9 @@ static int gate_backward(wf_backend *b, const wf_map_shape *shape, const wf_map 
     return WF_OK;
 }
 
-/* -- layer normalization: plain, a thread a pixel ---------------------------------------------------------------------- */
+/* -- layer normalization: one thread a pixel ----------------------------------------------------------------------- */
 
-/* The mean over C channels of what a thread's pixel has from `at` on, and the rate of its deviation. */
+/* Returns the mean over the C channels of the pixel at `at`, and the rate 1 / deviation. */
 static __device__ __forceinline__ float moments(int C, bool bf16, size_t at, const void *x, float *rate)
 {
     float mean = 0, squares = 0;
@@ -229,7 +229,7 @@ static __global__ void norm_adjoint(size_t n, int C, int padded, bool bf16, cons
         float g = 0;
         if (c < C) {
             float y = (wf_cuda_load(x, bf16, here) - mean) * rate;
-            g = wf_norm_pull(y, rate, wf_cuda_load(dy, bf16, here), sum / (float)C, products / (float)C) +
+            g = wf_norm_vjp(y, rate, wf_cuda_load(dy, bf16, here), sum / (float)C, products / (float)C) +
                 (add ? wf_cuda_load(add, bf16, here) : 0.0f);
         }
         wf_cuda_store(dx, bf16, here, g);

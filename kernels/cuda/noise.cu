@@ -1,5 +1,7 @@
-/* noise.cu - latents and dequantization noise, straight from Philox's counters (kernels/body/random.h says which); seed and
- * step, and which pictures, are read from device memory, so that a recorded step draws anew each time */
+/* noise.cu - latents and dequantization noise from Philox counters (kernels/body/random.h specifies which)
+ *
+ * Kernels read seed, step and picture indices from device memory, so that a recorded step draws new numbers at each
+ * replay. */
 #include "cuda.h"
 
 #include "../body/pointwise.h"
@@ -46,7 +48,7 @@ static __device__ __forceinline__ uint32_t word_of(wf_philox_words w, unsigned i
     return i == 0 ? w.w0 : i == 1 ? w.w1 : i == 2 ? w.w2 : w.w3;
 }
 
-/* Normal of one element, of the deviation that a mean of uniforms has. */
+/* Returns the normal of one element, with the deviation of a mean of `uniforms` uniforms. */
 static __device__ __forceinline__ float normal_of(wf_philox_stream stream, double mean, int64_t uniforms,
                                                   uint64_t element)
 {
@@ -59,7 +61,7 @@ static __device__ __forceinline__ float normal_of(wf_philox_stream stream, doubl
     return (float)(mean + wf_noise_deviation(uniforms) * (element % 2 ? n1 : n0));
 }
 
-/* Noise of one element of the fine field. */
+/* Returns the noise of one element of the fine field. */
 static __device__ __forceinline__ float noise_of(wf_philox_stream stream, int64_t uniforms, uint64_t element)
 {
     if (uniforms == 1)
@@ -79,8 +81,8 @@ static __device__ __forceinline__ float noise_of(wf_philox_stream stream, int64_
     return normal_of(stream, 0.5, uniforms, element);
 }
 
-/* One thread a coefficient of low, with its three details. random NULL: the mean of the noise. `white`: normals, whatever
- * `uniforms` is. */
+/* One thread a coefficient of low, with its three details. random NULL: the mean of the noise. `white`: normals for any
+ * `uniforms`. */
 static __global__ void __launch_bounds__(WF_CUDA_THREADS)
     add_noise(const wf_random *random, const uint64_t *index, bool white, int64_t uniforms, size_t total, size_t size,
               int W, int C, float scale, float *low, float *detail)
@@ -132,8 +134,8 @@ static __global__ void add_field(size_t n, const float *noise, float scale, floa
         x[i] = (x[i] + noise[i]) * scale - offset;
 }
 
-/* Uniforms of pixels through one transform, or `twice` through two: whole pictures at once. Without details, low is what
- * the only transform gives. The transforms have the backend's scratch; this has the workspace. */
+/* Sends uniforms of pixels through one transform, or with `twice` through two, on whole pictures. Without detail, low
+ * gets the low-pass of the single transform. The transforms use the backend's scratch, this function the workspace. */
 static int add_transformed(wf_cuda *cuda, const wf_random *random, const uint64_t *index, const double *taps, int count,
                            bool twice, int N, int H, int W, int C, float scale, float *low, float *detail)
 {

@@ -1,7 +1,7 @@
-/* product.cu - matrix products by cuBLASLt, bias, residual and relu in their epilogue
+/* product.cu - matrix products by cuBLASLt, with bias, residual and relu in their epilogue
  *
- * cuBLAS is column-major: a row-major [M,C] is its C x M with leading dimension C. So y = x w' is  Y (out x M) = W' X  with
- * W (in x out) as it lies. */
+ * cuBLAS is column-major: a row-major [M,C] is its C x M with leading dimension C. So y = x w' is Y (out x M) = W' X,
+ * with W (in x out) as stored. */
 #include <stdio.h>
 #include <string.h>
 
@@ -69,7 +69,7 @@ int wf_cuda_product_run(wf_cuda *cuda, const wf_cuda_product *p, const void *fir
                         const void *bias, const void *residual, void *out)
 {
     const float one = 1, beta = p->residual ? 1 : 0;
-    /* cuBLAS's A is the weights, or x in WEIGHTS; each equation has its pixels first. */
+    /* cuBLAS's A is the weights, or x in WEIGHTS; in each equation the pixels come first */
     const void *a = second, *b = first, *c = p->residual ? residual : out;
     void *workspace;
     WF_TRY(wf_cuda_pool_take(cuda, &cuda->workspace, p->workspace, &workspace));
@@ -80,7 +80,7 @@ int wf_cuda_product_run(wf_cuda *cuda, const wf_cuda_product *p, const void *fir
     return WF_OK;
 }
 
-/* What candidates are measured with: memory of the real sizes. */
+/* The operands of a measurement: memory of the real sizes. */
 typedef struct trial {
     wf_cuda_product *p;
     cublasLtMatmulHeuristicResult_t found[CANDIDATES];
@@ -99,7 +99,7 @@ static int candidates(wf_cuda *cuda, wf_cuda_product *p, trial *t, int *count)
 {
     cublasLtMatmulPreference_t wish;
     size_t most = WORKSPACE;
-    /* sums in an order of their own making are out */
+    /* excludes algorithms that sum in no fixed order */
     uint32_t ordered = CUBLASLT_REDUCTION_SCHEME_NONE | CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
     WF_BLAS(cublasLtMatmulPreferenceCreate(&wish));
     cublasStatus_t s =
@@ -116,7 +116,7 @@ static int candidates(wf_cuda *cuda, wf_cuda_product *p, trial *t, int *count)
     return WF_OK;
 }
 
-/* Room for the larger of the two kinds of numbers in each. */
+/* Allocates each operand with room for the larger number type. */
 static int prepare(wf_cuda *cuda, const wf_cuda_product *p, trial *t)
 {
     size_t x = p->M * p->in, y = p->M * p->out, w = p->in * p->out, most = x > y ? x : y;
@@ -142,7 +142,7 @@ int wf_cuda_product_create(wf_cuda *cuda, wf_cuda_product *p)
     WF_TRY(wf_cuda_choose(cuda, key, count, way, &t, &best));
     p->algorithm = t.found[best].algo;
     p->workspace = t.found[best].workspaceSize;
-    void *unused; /* so that a recording need not grow it */
+    void *unused; /* the workspace grows here, so that a recording need not grow it */
     return wf_cuda_pool_take(cuda, &cuda->workspace, p->workspace, &unused);
 }
 

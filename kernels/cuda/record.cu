@@ -1,14 +1,14 @@
-/* record.cu - recordings: a stream captured as a graph, and the host values that it reads anew at each replay */
+/* record.cu - recordings: a stream captured as a graph, and the host values that each replay reads again */
 #include "cuda.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { SOURCES = 64 }; /* arguments of one recording */
+enum { SOURCES = 64 }; /* most arguments of a recording */
 
 static const size_t AREA = 32 << 10; /* bytes of arguments in device memory */
-static const size_t MOST = AREA / 2; /* of one argument */
-static const size_t CHUNK = 1024;    /* bytes that go along as a kernel's parameter */
+static const size_t MOST = AREA / 2; /* most bytes of one argument */
+static const size_t CHUNK = 1024;    /* bytes that one kernel's parameter carries */
 
 typedef struct chunk {
     uint32_t words[256]; /* CHUNK bytes */
@@ -16,7 +16,7 @@ typedef struct chunk {
 
 struct wf_recording {
     cudaGraphExec_t graph;
-    char *area; /* device */
+    char *area; /* device memory */
     size_t used;
     struct source {
         const void *from;
@@ -25,7 +25,7 @@ struct wf_recording {
     int count;
 };
 
-/* A kernel's parameters are copied when it is launched: so host memory may change at once, and nothing is waited for. */
+/* A launch copies a kernel's parameters. The host memory may change at once, and nothing waits. */
 static __global__ void set_words(chunk values, unsigned count, uint32_t *to)
 {
     if (threadIdx.x < count)
@@ -49,8 +49,8 @@ static size_t round16(size_t n)
     return (n + 15) & ~(size_t)15;
 }
 
-/* In a recording: noted, with a place of its own. Else: written now, into a ring. The order of the stream keeps a reader
- * before whoever writes there next; one call's arguments are too small to meet themselves. */
+/* In a recording the argument is stored, with a place of its own. Otherwise it is written now, into a ring. The stream
+ * runs a reader before the next writer of its place. The arguments of one call are too small to overlap in the ring. */
 int wf_cuda_argument(wf_cuda *cuda, const void *from, size_t bytes, void *out)
 {
     wf_recording *r = cuda->recording;
@@ -58,7 +58,7 @@ int wf_cuda_argument(wf_cuda *cuda, const void *from, size_t bytes, void *out)
     size_t room = round16(bytes);
     if (r) {
         for (struct wf_recording::source *s = r->sources; s < r->sources + r->count; s++)
-            if (s->from == from && s->bytes == bytes) { /* it is there already, as the rule of every group's Adamax */
+            if (s->from == from && s->bytes == bytes) { /* stored before, like the rule of each group's Adamax */
                 char *there = r->area + s->at;
                 memcpy(out, &there, sizeof there);
                 return WF_OK;
@@ -87,7 +87,7 @@ static void forget(wf_backend *b, wf_recording *r)
     wf_cuda *cuda = (wf_cuda *)b;
     if (!r)
         return;
-    (void)cudaStreamSynchronize(cuda->stream); /* it may be playing */
+    (void)cudaStreamSynchronize(cuda->stream); /* the recording may be running */
     if (r->graph)
         (void)cudaGraphExecDestroy(r->graph);
     (void)cudaFree(r->area);
@@ -101,7 +101,7 @@ static int record(wf_backend *b)
     wf_recording *r = (wf_recording *)calloc(1, sizeof *r);
     WF_CHECK(r, WF_AGAIN, "cuda: out of memory");
     cudaError_t e = cudaMalloc((void **)&r->area, AREA);
-    if (!e) /* relaxed: scratch may grow in between */
+    if (!e) /* relaxed: scratch may grow during the capture */
         e = cudaStreamBeginCapture(cuda->stream, cudaStreamCaptureModeRelaxed);
     if (e) {
         (void)cudaFree(r->area);

@@ -1,7 +1,7 @@
 /* wavelet.cu - one level of the separable periodic wavelet transform; kernels/cpu/wavelet.c has the formulas
  *
- * Haar: one thread a 2x2 block of one colour, in one pass of 8 bytes a pixel and colour. Any other: rows and then columns
- * through scratch, one thread an output; the taps' inputs overlap, and come from the cache. */
+ * Haar: one thread computes a 2x2 block of one colour, in one pass of 8 bytes a pixel and colour. Other wavelets: rows,
+ * then columns, through scratch, one thread an output. The inputs of the taps overlap and come from the cache. */
 #include "cuda.h"
 
 #include "../body/pointwise.h"
@@ -13,7 +13,8 @@ typedef struct filter {
     float low[TAPS], high[TAPS];
 } filter;
 
-/* x [N,H,W,C]; i: element of [N,H/2,W/2,C]; the top left of its four pixels, the one below being W*C further. */
+/* x [N,H,W,C]; i: an element of [N,H/2,W/2,C]. Returns the top left of its four pixels; the pixel below is W*C
+ * further. */
 static __device__ __forceinline__ size_t corner(int W, int C, size_t i)
 {
     size_t half = (size_t)(W / 2) * (size_t)C, row = i / half, at = i % half;
@@ -38,14 +39,14 @@ static __global__ void haar_back(size_t n, int W, int C, const float *low, const
     wf_haar_inverse_one(low[i], detail + 3 * i, &x[a], &x[a + (size_t)C], &x[c], &x[c + (size_t)C]);
 }
 
-/* Which of n numbers tap k of output i meets. */
+/* Returns the place among n numbers that tap k of output i reads. */
 static __device__ __forceinline__ int met(const filter *f, int n, int i, int k)
 {
     int at = (2 * i + k - (f->count / 2 - 1)) % n;
     return at < 0 ? at + n : at;
 }
 
-/* rows [N,H,W,C]: of each row the low half, then the high half. */
+/* Writes rows [N,H,W,C]: each row's low half, then its high half. */
 static __global__ void analyse_rows(filter f, size_t n, int W, int C, const float *x, float *rows)
 {
     size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
@@ -60,7 +61,7 @@ static __global__ void analyse_rows(filter f, size_t n, int W, int C, const floa
     rows[i] = sum;
 }
 
-/* The columns of that, straight to low [N,H/2,W/2,C] and detail [N,H/2,W/2,3C]. */
+/* Transforms the columns of rows to low [N,H/2,W/2,C] and detail [N,H/2,W/2,3C]. */
 static __global__ void analyse_columns(filter f, size_t n, int H, int W, int C, const float *rows, float *low,
                                        float *detail)
 {
@@ -85,7 +86,7 @@ static __global__ void analyse_columns(filter f, size_t n, int H, int W, int C, 
     detail[3 * i + 2] = hh;
 }
 
-/* The adjoints, as sums over the taps that reach an output: those of its parity. n pairs make up an axis of 2 n. */
+/* The adjoint as a sum over the taps that reach an output, those of one parity. n pairs make an axis of 2 n. */
 static __device__ __forceinline__ float synthesize(const filter *f, int pairs, int at, size_t stride, float low_scale,
                                                    const float *low, size_t low_stride, const float *high)
 {
@@ -150,7 +151,7 @@ static int dwt(wf_backend *b, const double *taps, int count, int N, int H, int W
     size_t n = (size_t)N * (size_t)H * (size_t)W * (size_t)C;
     float *rows;
     WF_TRY(filter_of(taps, count, N, H, W, C, &f));
-    if (count == 2) { /* up to its sign Haar is the only orthonormal filter of two taps */
+    if (count == 2) { /* Haar is the only orthonormal filter of two taps, up to its sign */
         WF_RUN(haar, wf_cuda_blocks(n / 4), (unsigned)WF_CUDA_THREADS, 0, n / 4, W, C, (const float *)x, (float *)low,
                (float *)detail);
         return WF_OK;
@@ -183,7 +184,7 @@ static int idwt(wf_backend *b, const double *taps, int count, int N, int H, int 
     return WF_OK;
 }
 
-/* -- one axis of [outer,n,inner] -------------------------------------------------------------------------------------- */
+/* -- one axis of [outer,n,inner] ----------------------------------------------------------------------------------- */
 
 static __global__ void analyse_axis(filter f, size_t count, int n, size_t inner, const float *x, float *low,
                                     float *high)

@@ -1,44 +1,54 @@
-/* ref.h - the naive double precision backend: the oracle that every other backend is compared with.
+/* ref.h - the naive double precision backend: the reference that every other backend is compared with.
  *
- * A wf_real is a double and a wf_map is an NHWC array of doubles; `precision` and `threads` are ignored. Written
- * straight from the formulas of backend.h, for reading rather than speed, and sharing no code with other backends. */
+ * A wf_real is a double and a wf_map is an NHWC array of doubles; `precision` and `threads` are ignored. The code
+ * follows the formulas of backend.h for reading rather than speed, and shares none with other backends. */
 #ifndef WF_REF_H
 #define WF_REF_H
 
 #include "../backend.h"
 
-/* n doubles, cleared; WF_AGAIN. */
+/* Allocates n doubles, cleared; free them with free(). WF_AGAIN. */
 int wf_ref_scratch(size_t n, double **out) WF_MUST;
 
-/* Philox4x32-10 (Salmon et al. 2011): four random words out of a counter and a key. */
+/* Philox4x32-10 (Salmon et al. 2011): four random words from a counter and a key. */
 void wf_ref_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
 
-/* Place of element [n,i,j,c] in an array [N,H,W,C]. */
+/* Returns the offset of element [n,i,j,c] of an array [N,H,W,C]. */
 static inline size_t wf_ref_at(int H, int W, int C, int n, int i, int j, int c)
 {
     return (((size_t)n * (size_t)H + (size_t)i) * (size_t)W + (size_t)j) * (size_t)C + (size_t)c;
 }
 
-/* One level of the separable wavelet transform of x [N,H,W,C]; `dwt` and `idwt` of backend.h on doubles. */
+/* One level of the separable wavelet transform of x [N,H,W,C], as `dwt` and `idwt` of backend.h, on doubles. */
 void wf_ref_split(const double *taps, int count, int N, int H, int W, int C, const double *x, double *low,
                   double *detail);
 void wf_ref_merge(const double *taps, int count, int N, int H, int W, int C, const double *low, const double *detail,
                   double *x);
 
-/* The slots of backend.h, in its order; their specification is there. */
+/* The slots of backend.h, in its order; backend.h specifies them. */
+int wf_ref_alloc(wf_backend *b, size_t bytes, void **out);
+void wf_ref_free(wf_backend *b, void *memory);
+int wf_ref_upload(wf_backend *b, wf_real *to, const void *from, wf_dtype dtype, size_t n);
+int wf_ref_download(wf_backend *b, void *to, wf_dtype dtype, const wf_real *from, size_t n);
+int wf_ref_download_double(wf_backend *b, double *to, const double *from, size_t n);
+int wf_ref_readback_begin(wf_backend *b, const double *from, size_t n, wf_readback **out);
+int wf_ref_readback_end(wf_backend *b, wf_readback *readback, double *to);
+int wf_ref_zero(wf_backend *b, void *memory, size_t bytes);
+int wf_ref_copy(wf_backend *b, wf_real *to, const wf_real *from, size_t n);
+int wf_ref_copy_runs(wf_backend *b, const wf_runs *runs, wf_real *to, const wf_real *from);
 int wf_ref_linear_fold(wf_backend *b, int count, const wf_linear_run *runs);
 int wf_ref_linear_backward(wf_backend *b, int count, const wf_linear_run *runs);
-int wf_ref_mix(wf_backend *b, size_t n, int K, const wf_real *A, const wf_real *a, const wf_real *x, wf_real *y);
-int wf_ref_mix_backward(wf_backend *b, size_t n, int K, const wf_real *A, const wf_real *x, wf_real *g, wf_real *dA,
-                        wf_real *da);
-int wf_ref_transform_forward(wf_backend *b, const wf_coupling *c, int N, const wf_real *x, const wf_real *theta,
+int wf_ref_matvec(wf_backend *b, size_t n, int K, const wf_real *A, const wf_real *a, const wf_real *x, wf_real *y);
+int wf_ref_matvec_backward(wf_backend *b, size_t n, int K, const wf_real *A, const wf_real *x, wf_real *g, wf_real *dA,
+                           wf_real *da);
+int wf_ref_transform_forward(wf_backend *b, const wf_coupling *c, int N, const wf_real *x, const wf_real *params,
                              const wf_real *weight, wf_real *y, double *logdet);
-int wf_ref_transform_inverse(wf_backend *b, const wf_coupling *c, int N, const wf_real *y, const wf_real *theta,
+int wf_ref_transform_inverse(wf_backend *b, const wf_coupling *c, int N, const wf_real *y, const wf_real *params,
                              wf_real *x, double *logdet);
-int wf_ref_transform_backward(wf_backend *b, const wf_coupling *c, int N, const wf_real *x, const wf_real *theta,
-                              const wf_real *weight, wf_real *g, double dlogdet, wf_real *dtheta);
+int wf_ref_transform_backward(wf_backend *b, const wf_coupling *c, int N, const wf_real *x, const wf_real *params,
+                              const wf_real *weight, wf_real *g, double dlogdet, wf_real *dparams);
 int wf_ref_transform_inverse_backward(wf_backend *b, const wf_coupling *c, int N, const wf_real *x,
-                                      const wf_real *theta, wf_real *g, double dlogdet, wf_real *dtheta);
+                                      const wf_real *params, wf_real *g, double dlogdet, wf_real *dparams);
 int wf_ref_mask(wf_backend *b, const wf_coupling *c, int N, const wf_real *x, bool add, wf_real *y);
 size_t wf_ref_map_bytes(wf_backend *b, const wf_map_shape *shape);
 int wf_ref_pack(wf_backend *b, const wf_map_shape *shape, int take, int K, const wf_real *x, int C, const wf_real *cond,
@@ -63,8 +73,8 @@ int wf_ref_conv_backward(wf_backend *b, wf_conv *conv, const wf_weights *weights
                          const wf_map *add, wf_map *dy, wf_map *dx);
 int wf_ref_gaussian(wf_backend *b, int N, int P, int K, const wf_real *z, const wf_real *weight, double *logp,
                     double scale, wf_real *dz);
-int wf_ref_squash(wf_backend *b, int N, size_t D, double factor, const wf_real *v, wf_real *u, double *logp);
-int wf_ref_squash_backward(wf_backend *b, size_t n, double factor, const wf_real *v, double scale, wf_real *g);
+int wf_ref_sigmoid(wf_backend *b, int N, size_t D, double factor, const wf_real *v, wf_real *u, double *logp);
+int wf_ref_sigmoid_backward(wf_backend *b, size_t n, double factor, const wf_real *v, double scale, wf_real *g);
 int wf_ref_normal(wf_backend *b, const wf_random *random, int N, size_t D, const uint64_t *index, double temperature,
                   wf_real *z);
 int wf_ref_dequantize(wf_backend *b, const wf_random *random, const double *taps, int count, int64_t uniforms, int N,

@@ -1,4 +1,4 @@
-/* ref_attention.c - what nets have besides convolutions: gates, layer normalization and attention */
+/* ref_attention.c - the parts of nets besides convolutions: gates, layer normalization and attention */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,7 +58,7 @@ int wf_ref_norm(wf_backend *b, const wf_map_shape *shape, const wf_map *x_, wf_m
     return WF_OK;
 }
 
-/* By the whole Jacobian of each pixel: dy_i/dx_j = (i == j - 1/C - y_i y_j / C) / deviation. */
+/* Applies the whole Jacobian of each pixel: dy_i/dx_j = (i == j - 1/C - y_i y_j / C) / deviation. */
 int wf_ref_norm_backward(wf_backend *b, const wf_map_shape *shape, const wf_map *x_, const wf_map *dy_,
                          const wf_map *add, wf_map *dx)
 {
@@ -78,7 +78,8 @@ int wf_ref_norm_backward(wf_backend *b, const wf_map_shape *shape, const wf_map 
     return WF_OK;
 }
 
-/* One picture and head: rows of 3C numbers for each pixel, of which d are the query's; the key's and the value's are C further on. */
+/* One picture and head: each pixel has a row of 3C numbers. q points to the d numbers of the first query; keys start C
+ * further, values 2C further. */
 typedef struct head {
     wf_reach reach;
     int P, d;
@@ -104,7 +105,7 @@ static const double *query(const head *h, int i)
     return h->q + (size_t)i * 3 * h->C;
 }
 
-/* softmax_j(q_i k_j / sqrt(d)) for all j, 0 where it does not reach */
+/* Writes softmax_j(q_i k_j / sqrt(d)) for all j; 0 where i does not attend to j. */
 static void shares(const head *h, int i, double *share)
 {
     double largest = -INFINITY, sum = 0;
@@ -116,6 +117,15 @@ static void shares(const head *h, int i, double *share)
         sum += share[j] = exp(share[j] - largest);
     for (int j = 0; j < h->P; j++)
         share[j] /= sum;
+}
+
+/* Returns channel c of the values, averaged by the shares. */
+static double mean_value(const head *h, const double *share, int c)
+{
+    double sum = 0;
+    for (int j = 0; j < h->P; j++)
+        sum += share[j] * query(h, j)[2 * h->C + (size_t)c];
+    return sum;
 }
 
 int wf_ref_attend(wf_backend *b, wf_reach reach, int N, int P, int C, int heads, const wf_real *qkv, wf_real *y)
@@ -130,20 +140,16 @@ int wf_ref_attend(wf_backend *b, wf_reach reach, int N, int P, int C, int heads,
             double *to = (double *)y + (size_t)n * (size_t)P * (size_t)C + k * d;
             for (int i = 0; i < P; i++) {
                 shares(&h, i, share);
-                for (int c = 0; c < d; c++) {
-                    double sum = 0;
-                    for (int j = 0; j < P; j++)
-                        sum += share[j] * query(&h, j)[2 * h.C + (size_t)c];
-                    to[(size_t)i * h.C + (size_t)c] = sum;
-                }
+                for (int c = 0; c < d; c++)
+                    to[(size_t)i * h.C + (size_t)c] = mean_value(&h, share, c);
             }
         }
     free(share);
     return WF_OK;
 }
 
-/* dy: of pixel i; to: where the gradients of h->q go. */
-static void pull(const head *h, int i, const double *share, const double *dy, double *to)
+/* Adds the gradients that flow through y_i. dy: gradient by y_i; to: gradients, laid out as h->q. */
+static void vjp(const head *h, int i, const double *share, const double *dy, double *to)
 {
     double mean = 0;
     for (int j = 0; j < h->P; j++)
@@ -172,7 +178,7 @@ int wf_ref_attend_backward(wf_backend *b, wf_reach reach, int N, int P, int C, i
             head h = {reach, P, C / heads, (size_t)C, (const double *)qkv + 3 * at + first};
             for (int i = 0; i < P; i++) {
                 shares(&h, i, share);
-                pull(&h, i, share, (const double *)dy + at + (size_t)i * h.C + first, (double *)dqkv + 3 * at + first);
+                vjp(&h, i, share, (const double *)dy + at + (size_t)i * h.C + first, (double *)dqkv + 3 * at + first);
             }
         }
     free(share);

@@ -52,7 +52,7 @@ static void swap_rows(int K, double *A, int i, int j)
     }
 }
 
-/* Gauss-Jordan with partial pivoting: inverse (of `A`, which is left alone) and log|det A|. */
+/* Gauss-Jordan with partial pivoting: inverse and log|det A|. A is not changed. WF_INTERNAL if A is singular. */
 static int invert(int K, const double *A, double *inverse, double *logdet)
 {
     double *M;
@@ -121,7 +121,7 @@ static int lu_expand(int K, const double *params, double *M, double *logdet)
     lu v = lu_view(K, params);
     for (int i = 0; i < K; i++)
         WF_CHECK(v.p[i] >= 0 && v.p[i] < K && v.p[i] == floor(v.p[i]), WF_DATA,
-                 "linear: row %d of the permutation is %g, want a whole number below %d", i, v.p[i], K);
+                 "linear: row %d of the permutation is %g, expected a whole number below %d", i, v.p[i], K);
     size_t KK = (size_t)K * (size_t)K;
     double *L;
     WF_TRY(wf_ref_scratch(3 * KK, &L));
@@ -148,7 +148,7 @@ static void reflection(int K, const double *v, double *H)
             H[i * K + j] = (i == j) - 2 * v[i] * v[j] / norm;
 }
 
-/* M = reflections [first, last) multiplied, the first applied first. */
+/* M = product of reflections [first, last), the first applied first. */
 static int reflect(int K, const double *params, int first, int last, double *M)
 {
     size_t KK = (size_t)K * (size_t)K;
@@ -164,19 +164,20 @@ static int reflect(int K, const double *params, int first, int last, double *M)
     return WF_OK;
 }
 
-/* One row of M is 1 at p. */
+/* Row i of M is 1 at p[i], else 0. */
 static int permute(int K, const double *p, double *M)
 {
     memset(M, 0, (size_t)K * (size_t)K * sizeof *M);
     for (int i = 0; i < K; i++) {
         WF_CHECK(p[i] >= 0 && p[i] < K && p[i] == floor(p[i]), WF_DATA,
-                 "linear: row %d of the permutation is %g, want a whole number below %d", i, p[i], K);
+                 "linear: row %d of the permutation is %g, expected a whole number below %d", i, p[i], K);
         M[i * K + (int)p[i]] = 1;
     }
     return WF_OK;
 }
 
-/* One part as y = M x + m with its log|det M|; `inverse` [K,K] is scratch, and holds the inverse of a DENSE part. */
+/* Expands one part as y = M x + m with its log|det M|. `inverse` [K,K] is scratch and gets the inverse of a DENSE
+ * part. */
 static int expand(int K, const wf_linear_part *part, double *M, double *m, double *inverse, double *logdet)
 {
     const double *v = (const double *)part->params;
@@ -244,7 +245,7 @@ int wf_ref_linear_fold(wf_backend *b, int count, const wf_linear_run *runs)
     return WF_OK;
 }
 
-/* W = P L U with gradient dW: the gradients of l, u and logs; those of p, sign and unused triangles are zero. */
+/* Gradients of l, u and logs for W = P L U with gradient dW; those of p, sign and unused triangles are zero. */
 static int lu_backward(int K, const double *params, const double *dW, double dlogdet, double *grads)
 {
     lu v = lu_view(K, params);
@@ -272,7 +273,8 @@ static int lu_backward(int K, const double *params, const double *dW, double dlo
     return WF_OK;
 }
 
-/* M = L H R: the gradient of H is G = L' dM R', and that of its v, with c = 2 / v'v, is  c^2 (v'G v) v - c (G + G') v. */
+/* Gradients of v for M = L H R: the gradient of H is G = L' dM R', and that of its v, with c = 2 / v'v, is c^2 (v'G v)
+ * v - c (G + G') v. */
 static int householder_backward(int K, const double *params, int reflections, const double *dM, double *grads)
 {
     size_t KK = (size_t)K * (size_t)K;
@@ -307,7 +309,7 @@ out:
     return status;
 }
 
-/* Gradients of one part from those of its M and m; `inverse` is M's for a DENSE part. */
+/* Gradients of one part from those of its M and m. `inverse` is that of M for a DENSE part. */
 static int part_backward(int K, const wf_linear_part *part, const double *inverse, const double *dM, const double *dm,
                          double dlogdet)
 {
@@ -387,7 +389,7 @@ int wf_ref_linear_backward(wf_backend *b, int count, const wf_linear_run *runs)
     return WF_OK;
 }
 
-int wf_ref_mix(wf_backend *b, size_t n, int K, const wf_real *A, const wf_real *a, const wf_real *x, wf_real *y)
+int wf_ref_matvec(wf_backend *b, size_t n, int K, const wf_real *A, const wf_real *a, const wf_real *x, wf_real *y)
 {
     (void)b;
     size_t k = (size_t)K;
@@ -401,8 +403,8 @@ int wf_ref_mix(wf_backend *b, size_t n, int K, const wf_real *A, const wf_real *
     return WF_OK;
 }
 
-int wf_ref_mix_backward(wf_backend *b, size_t n, int K, const wf_real *A, const wf_real *x, wf_real *g, wf_real *dA_out,
-                        wf_real *da_out)
+int wf_ref_matvec_backward(wf_backend *b, size_t n, int K, const wf_real *A, const wf_real *x, wf_real *g,
+                           wf_real *dA_out, wf_real *da_out)
 {
     (void)b;
     size_t KK = (size_t)K * (size_t)K, k = (size_t)K;

@@ -77,8 +77,8 @@ int wf_ref_conv_create(wf_backend *b, const wf_conv_spec *spec, wf_conv **out)
 {
     (void)b;
     *out = NULL;
-    WF_CHECK(wf_conv_good(spec), WF_INTERNAL, "conv: kernel size %d, want an odd one; or sides that do not fit",
-             spec->k);
+    WF_CHECK(wf_conv_good(spec), WF_INTERNAL, "conv: [%d,%d,%d,%d] to %d channels with a %dx%d kernel", spec->N,
+             spec->H, spec->W, spec->in, spec->out, spec->k, spec->k);
     *out = malloc(sizeof **out);
     WF_CHECK(*out, WF_AGAIN, "ref: out of memory: %zu bytes", sizeof **out);
     (*out)->spec = *spec;
@@ -91,26 +91,42 @@ void wf_ref_conv_destroy(wf_backend *b, wf_conv *conv)
     free(conv);
 }
 
-/* Tap t of the kernel, counted slice by slice and row by row, at output pixel (i,j) of picture n: false where it falls on the
- * zero padding, else the places of its first input channel in x, and in w for output channel o. */
-static bool tap(const wf_conv_spec *s, int n, int i, int j, int o, int t, size_t *x, size_t *w)
+/* An output of a convolution: channel o of pixel (i,j) of picture n. */
+typedef struct output {
+    int n, i, j, o;
+} output;
+
+static size_t output_count(const wf_conv_spec *s)
+{
+    return wf_ref_at(s->H, s->W, s->out, s->N, 0, 0, 0);
+}
+
+static output output_of(const wf_conv_spec *s, size_t at)
+{
+    size_t out = (size_t)s->out, W = (size_t)s->W, H = (size_t)s->H, pixel = at / out;
+    return (output){(int)(pixel / W / H), (int)(pixel / W % H), (int)(pixel % W), (int)(at % out)};
+}
+
+/* Finds tap t of the kernel, counted slice by slice and row by row, at output y. Returns false on zero padding, else the
+ * offsets of its first input channel in x and in w. */
+static bool tap(const wf_conv_spec *s, output y, int t, size_t *x, size_t *w)
 {
     wf_conv_box b = wf_conv_box_of(s);
-    int slice = i / b.H + t / (b.h * b.w) - b.d / 2;
-    int row = i % b.H + t / b.w % b.h - b.h / 2;
-    int column = j + t % b.w - b.w / 2;
-    *x = wf_ref_at(s->H, s->W, s->in, n, slice * b.H + row, column, 0);
-    *w = wf_ref_at(1, wf_conv_taps(s), s->in, o, 0, t, 0);
+    int slice = y.i / b.H + t / (b.h * b.w) - b.d / 2;
+    int row = y.i % b.H + t / b.w % b.h - b.h / 2;
+    int column = y.j + t % b.w - b.w / 2;
+    *x = wf_ref_at(s->H, s->W, s->in, y.n, slice * b.H + row, column, 0);
+    *w = wf_ref_at(1, wf_conv_taps(s), s->in, y.o, 0, t, 0);
     return slice >= 0 && slice < b.D && row >= 0 && row < b.H && column >= 0 && column < b.W;
 }
 
-/* conv(x, w) at pixel (i,j) of picture n, output channel o. */
-static double conv_at(const wf_conv_spec *s, const double *w, const double *x, int n, int i, int j, int o)
+/* conv(x, w) at output y. */
+static double conv_at(const wf_conv_spec *s, const double *w, const double *x, output y)
 {
     double sum = 0;
     size_t xi, wi;
     for (int t = 0; t < wf_conv_taps(s); t++)
-        if (tap(s, n, i, j, o, t, &xi, &wi))
+        if (tap(s, y, t, &xi, &wi))
             for (int c = 0; c < s->in; c++)
                 sum += w[wi + (size_t)c] * x[xi + (size_t)c];
     return sum;
@@ -122,33 +138,30 @@ int wf_ref_conv_forward(wf_backend *b, wf_conv *conv, const wf_weights *weights,
     (void)b;
     const wf_conv_spec *s = &conv->spec;
     const wf_real *w = weights->w, *bias = weights->bias, *logs = weights->logs;
-    for (int n = 0; n < s->N; n++)
-        for (int i = 0; i < s->H; i++)
-            for (int j = 0; j < s->W; j++)
-                for (int o = 0; o < s->out; o++) {
-                    size_t at = wf_ref_at(s->H, s->W, s->out, n, i, j, o);
-                    double value = conv_at(s, (const double *)w, (const double *)x, n, i, j, o);
-                    value = (value + ((const double *)bias)[o]) * exp(3 * ((const double *)logs)[o]);
-                    if (s->residual)
-                        value += ((const double *)residual)[at];
-                    ((double *)y)[at] = s->relu && value < 0 ? 0 : value;
-                }
+    for (size_t at = 0; at < output_count(s); at++) {
+        output e = output_of(s, at);
+        double value = conv_at(s, (const double *)w, (const double *)x, e);
+        value = (value + ((const double *)bias)[e.o]) * exp(3 * ((const double *)logs)[e.o]);
+        if (s->residual)
+            value += ((const double *)residual)[at];
+        ((double *)y)[at] = s->relu && value < 0 ? 0 : value;
+    }
     return WF_OK;
 }
 
-/* Adds to dw [out,taps,in] (NULL: not wanted) and dx (NULL: not wanted) what the gradient g of conv_at gives them. */
-static void conv_at_backward(const wf_conv_spec *s, const double *w, const double *x, int n, int i, int j, int o,
-                             double g, double *dw, double *dx)
+/* Adds g, the gradient by conv_at, times its derivatives to dw [out,taps,in] and dx (NULL: not computed). */
+static void conv_at_backward(const wf_conv_spec *s, const double *w, const double *x, output y, double g, double *dw,
+                             double *dx)
 {
     size_t xi, wi;
-    for (int t = 0; t < wf_conv_taps(s); t++)
-        if (tap(s, n, i, j, o, t, &xi, &wi))
-            for (int c = 0; c < s->in; c++) {
-                if (dw)
-                    dw[wi + (size_t)c] += g * x[xi + (size_t)c];
-                if (dx)
-                    dx[xi + (size_t)c] += g * w[wi + (size_t)c];
-            }
+    for (int t = 0; t < wf_conv_taps(s); t++) {
+        if (!tap(s, y, t, &xi, &wi))
+            continue;
+        for (int c = 0; c < s->in && dw; c++)
+            dw[wi + (size_t)c] += g * x[xi + (size_t)c];
+        for (int c = 0; c < s->in && dx; c++)
+            dx[xi + (size_t)c] += g * w[wi + (size_t)c];
+    }
 }
 
 int wf_ref_conv_backward(wf_backend *b, wf_conv *conv, const wf_weights *p, const wf_map *x_, const wf_map *y,
@@ -168,16 +181,14 @@ int wf_ref_conv_backward(wf_backend *b, wf_conv *conv, const wf_weights *p, cons
         memset(dbias, 0, (size_t)s->out * sizeof *dbias);
         memset(dlogs, 0, (size_t)s->out * sizeof *dlogs);
     }
-    for (int n = 0; n < s->N; n++)
-        for (int i = 0; i < s->H; i++)
-            for (int j = 0; j < s->W; j++)
-                for (int o = 0; o < s->out; o++) {
-                    double scale = exp(3 * logs[o]), g = dy[wf_ref_at(s->H, s->W, s->out, n, i, j, o)];
-                    conv_at_backward(s, w, x, n, i, j, o, g * scale, dw, dx);
-                    if (dw) {
-                        dbias[o] += g * scale;
-                        dlogs[o] += 3 * g * (conv_at(s, w, x, n, i, j, o) + bias[o]) * scale;
-                    }
-                }
+    for (size_t at = 0; at < output_count(s); at++) {
+        output e = output_of(s, at);
+        double scale = exp(3 * logs[e.o]), g = dy[at];
+        conv_at_backward(s, w, x, e, g * scale, dw, dx);
+        if (dw) {
+            dbias[e.o] += g * scale;
+            dlogs[e.o] += 3 * g * (conv_at(s, w, x, e) + bias[e.o]) * scale;
+        }
+    }
     return WF_OK;
 }

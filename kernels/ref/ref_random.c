@@ -8,7 +8,7 @@
 
 /* -- random numbers ----------------------------------------------------------------------------------------------- */
 
-/* Constants of Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011. */
+/* Constants from Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011. */
 void wf_ref_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4])
 {
     uint32_t c[4] = {counter[0], counter[1], counter[2], counter[3]}, k[2] = {key[0], key[1]};
@@ -25,7 +25,7 @@ void wf_ref_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t ou
         out[i] = c[i];
 }
 
-/* Four uniforms in (0,1): elements 4*block .. 4*block+3 of the picture with this index. */
+/* Writes four uniforms in (0,1): elements 4*block .. 4*block+3 of the picture with this index. */
 static void uniform_block(const wf_random *r, uint64_t index, uint64_t block, double u[4])
 {
     uint32_t high = (uint32_t)(index >> 32) ^ (uint32_t)(r->step >> 32);
@@ -43,7 +43,7 @@ static double uniform(const wf_random *r, uint64_t index, uint64_t element)
     return u[element % 4];
 }
 
-/* Box-Muller: elements 0, 1 of a block from its first two uniforms, elements 2, 3 from the others. */
+/* Box-Muller: elements 0, 1 of a block come from its first two uniforms, elements 2, 3 from the others. */
 static double standard_normal(const wf_random *r, uint64_t index, uint64_t element)
 {
     double u[4];
@@ -65,7 +65,8 @@ int wf_ref_normal(wf_backend *b, const wf_random *random, int N, size_t D, const
 
 /* -- dequantization ----------------------------------------------------------------------------------------------- */
 
-/* Noise of one pixel of a low-pass picture: the mean of `uniforms` uniforms, or the normal of its mean and variance. */
+/* Returns the noise of one pixel of a low-pass picture: the mean of `uniforms` uniforms, or a normal of the same mean
+ * and variance. */
 static double pixel_noise(const wf_random *r, int64_t uniforms, uint64_t index, uint64_t element)
 {
     if (uniforms > 64)
@@ -76,14 +77,14 @@ static double pixel_noise(const wf_random *r, int64_t uniforms, uint64_t index, 
     return sum / (double)uniforms;
 }
 
-/* Fills `noise` [n] of one picture; its mean when there is no random. */
+/* Fills `noise` [n] of one picture; r NULL: its mean, 1/2. */
 static void noise_field(const wf_random *r, int64_t uniforms, uint64_t index, size_t n, double *noise)
 {
     for (size_t e = 0; e < n; e++)
         noise[e] = r ? pixel_noise(r, uniforms, index, e) : 0.5;
 }
 
-/* Noise of one picture at its level by Haar: low [H,W,C] and detail [H,W,3C] (NULL: the base). work [4L], L = H*W*C. */
+/* Noise of one picture at its level, Haar: low [H,W,C] and detail [H,W,3C] (NULL: the base). work [4L], L = H*W*C. */
 static void haar_noise(const wf_random *r, int64_t uniforms, uint64_t index, int H, int W, int C, double *work,
                        double *low, double *detail)
 {
@@ -94,7 +95,7 @@ static void haar_noise(const wf_random *r, int64_t uniforms, uint64_t index, int
         wf_ref_split(haar, 2, 1, 2 * H, 2 * W, C, work, low, detail);
 }
 
-/* The same by other wavelets: uniforms of pixels through the transforms. work [32L]. */
+/* Noise of one picture at its level, other wavelets: uniforms of pixels go through the transforms. work [32L]. */
 static void pixel_transforms(const wf_random *r, const double *taps, int count, int64_t uniforms, uint64_t index, int H,
                              int W, int C, double *work, double *low, double *detail)
 {
@@ -172,19 +173,19 @@ int wf_ref_gaussian(wf_backend *b, int N, int P, int K, const wf_real *z_, const
     return WF_OK;
 }
 
-int wf_ref_squash(wf_backend *b, int N, size_t D, double factor, const wf_real *v_, wf_real *u_, double *logp)
+int wf_ref_sigmoid(wf_backend *b, int N, size_t D, double factor, const wf_real *v_, wf_real *u_, double *logp)
 {
     (void)b;
     const double *v = (const double *)v_;
     for (size_t i = 0; i < (size_t)N * D; i++) {
-        double e = exp(-fabs(factor * v[i])), near = 1 / (1 + e); /* of the nearer end, 0 or 1 */
+        double e = exp(-fabs(factor * v[i])), near = 1 / (1 + e); /* distance from the far end of (0,1) */
         ((double *)u_)[i] = v[i] > 0 ? near : 1 - near;
         logp[i / D] += log(factor * e * near * near);
     }
     return WF_OK;
 }
 
-int wf_ref_squash_backward(wf_backend *b, size_t n, double factor, const wf_real *v_, double scale, wf_real *g_)
+int wf_ref_sigmoid_backward(wf_backend *b, size_t n, double factor, const wf_real *v_, double scale, wf_real *g_)
 {
     (void)b;
     double *g = (double *)g_;

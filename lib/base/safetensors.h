@@ -4,8 +4,8 @@
  *
  * The header is a JSON object, perhaps followed by blanks, of tensors {"name": {"dtype", "shape", "data_offsets":
  * [begin, end]}} and "__metadata__", an object of strings. Offsets count from the beginning of the data. Readers here
- * require that tensors tile the data exactly, without holes, overlaps, duplicates or trailing bytes, that each is
- * aligned to its dtype, and that the header has at most 16 MiB. */
+ * require that tensors tile the data exactly, without holes, overlaps, duplicates or trailing bytes. Each tensor must
+ * be aligned to its dtype, and the header has at most 16 MiB. */
 #ifndef WF_SAFETENSORS_H
 #define WF_SAFETENSORS_H
 

@@ -56,7 +56,7 @@ int wf_flow_weigh(wf_flow *flow, const wf_real *weight, double counted) WF_MUST;
 /* From the next forward on the flow ends in u = sigmoid(factor f(x)) in (0,1), device [N,H,W,K] (borrowed); x is noise
  * of any density. log_density then gives log|det du/dx|. backward expects the gradient by u in `u` and adds scale times
  * that term. WF_USAGE for a flow that reshapes. */
-int wf_flow_squash(wf_flow *flow, double factor, wf_real *u) WF_MUST;
+int wf_flow_sigmoid(wf_flow *flow, double factor, wf_real *u) WF_MUST;
 
 /* Runs x [N,H,W,K] through the chain. cond [N,H,W,C]; NULL where C = 0. */
 int wf_flow_forward(wf_flow *flow, const wf_real *params, const wf_real *x, const wf_real *cond) WF_MUST;

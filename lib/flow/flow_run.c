@@ -148,7 +148,7 @@ static int run_forward(wf_flow *f, const wf_real *params, wf_flow_stage *s, wf_r
     if (wf_flow_keeps_values(f, s))
         return run_reshape(f, s, false, x);
     if (s->linear)
-        return b->mix(b, pixels(s), s->shape->K, s->matrix.A, s->matrix.a, x, y);
+        return b->matvec(b, pixels(s), s->shape->K, s->matrix.A, s->matrix.a, x, y);
     wf_bijector *j = &f->bijectors[s->first];
     return j->type->forward(j, wf_at(b, params, j->offset), x, cond_at(s, cond), y, f->logdet, s->tape);
 }
@@ -161,7 +161,7 @@ static int run_inverse(wf_flow *f, const wf_real *params, wf_flow_stage *s, cons
     if (wf_flow_keeps_values(f, s))
         return run_reshape(f, s, true, state);
     if (s->linear)
-        return b->mix(b, pixels(s), s->shape->K, s->matrix.B, s->matrix.b, state, state);
+        return b->matvec(b, pixels(s), s->shape->K, s->matrix.B, s->matrix.b, state, state);
     wf_bijector *j = &f->bijectors[s->first];
     return j->type->inverse(j, wf_at(b, params, j->offset), state, cond_at(s, cond), state, logdet, s->tape);
 }
@@ -205,7 +205,7 @@ int wf_flow_weigh(wf_flow *f, const wf_real *weight, double counted)
     return WF_OK;
 }
 
-int wf_flow_squash(wf_flow *f, double factor, wf_real *u)
+int wf_flow_sigmoid(wf_flow *f, double factor, wf_real *u)
 {
     WF_CHECK(!has_reshape(f), WF_USAGE, "flow: noise keeps the shape of its picture: no squeeze, split or haar");
     f->sigmoid_factor = factor;
@@ -258,10 +258,10 @@ static int add_end(const wf_flow *f, double *logp, double scale, wf_real *dz)
     wf_backend *b = f->backend;
     size_t D = f->elements / (size_t)f->spec.N;
     if (f->sigmoid_factor && !dz)
-        return b->squash(b, f->spec.N, D, f->sigmoid_factor, f->state, f->u, logp);
+        return b->sigmoid(b, f->spec.N, D, f->sigmoid_factor, f->state, f->u, logp);
     if (f->sigmoid_factor) {
         WF_TRY(b->copy(b, dz, f->u, f->elements));
-        return b->squash_backward(b, f->elements, f->sigmoid_factor, f->state, scale, dz);
+        return b->sigmoid_backward(b, f->elements, f->sigmoid_factor, f->state, scale, dz);
     }
     for (int i = 0; i <= f->stage_count; i++) {
         piece p = piece_of(f, i);
@@ -442,7 +442,8 @@ static int run_backward(wf_flow *f, const wf_real *params, wf_flow_stage *s, con
                                  dcond_at(s->shape, want, dcond), scale, want ? grads_of(f, s, j) : NULL, s->tape,
                                  f->work);
     }
-    return b->mix_backward(b, pixels(s), s->shape->K, s->matrix.A, x, f->g, want ? s->dA : NULL, want ? s->da : NULL);
+    return b->matvec_backward(b, pixels(s), s->shape->K, s->matrix.A, x, f->g, want ? s->dA : NULL,
+                              want ? s->da : NULL);
 }
 
 int wf_flow_backward(wf_flow *f, const wf_real *params, const wf_real *cond, double scale, wf_grad_sink *sink,
@@ -515,7 +516,7 @@ static int run_inverse_backward(wf_flow *f, const wf_real *params, wf_flow_stage
     if (!kept)
         WF_TRY(run_forward(f, params, s, f->state, cond, f->next));
     if (s->linear) {
-        WF_TRY(b->mix_backward(b, pixels(s), s->shape->K, s->matrix.B, x, f->g, NULL, NULL));
+        WF_TRY(b->matvec_backward(b, pixels(s), s->shape->K, s->matrix.B, x, f->g, NULL, NULL));
     } else {
         wf_bijector *j = &f->bijectors[s->first];
         WF_TRY(j->type->inverse_backward(j, wf_at(b, params, j->offset), x, f->g, dcond_at(s->shape, false, dcond),

@@ -9,6 +9,7 @@
 #include <strings.h>
 
 #include "format.h"
+#include "format_text.h"
 
 /* ---- recognition ------------------------------------------------------------------------------------------------- */
 
@@ -64,6 +65,11 @@ static const struct magic {
     {"PFM", 0, 3, "Pf\n"},
 };
 enum { UNSUPPORTED_HEAD = 12 };
+
+const char *wf_image_unsupported(int i)
+{
+    return i >= 0 && (size_t)i < COUNT(unsupported) ? unsupported[i].name : NULL;
+}
 
 static int find_format(wf_source *source, const format **found)
 {

@@ -1,10 +1,13 @@
 /* anneal.c - annealed log densities of a stack of levels, by each level's flow and the wavelet between them
  *
- * All stays on the device in the flows' own units: there, level l + 1 stands on the picture idwt(low_l, x_l), or on x_0 itself,
- * because the average that the wavelet keeps leaves the offset of pictures (dequantize, backend.h) as it is. Gradients go
- * down through the adjoint of idwt: it is orthogonal but for the 2^(-d/2) of the average in d dimensions, so that adjoint is
- * dwt with 2^d times its low-pass. Batches are of N rows, the fewest that hold what is asked for (batch_rows), and filled up
- * with their first row. */
+ * All values stay on the device in the flows' own units. The condition of level l + 1 is idwt(low_l, x_l), or x_0
+ * itself: the wavelet's low-pass is an average, so it keeps the offset of pictures (dequantize, backend.h).
+ *
+ * Gradients go down through the adjoint of idwt. The transform is orthogonal except for the factor 2^(-d/2) of the
+ * average in d dimensions, so the adjoint is dwt with its low-pass times 2^d.
+ *
+ * A batch has N rows, the fewest that hold the chains asked for (batch_rows), and is filled up with copies of its
+ * first row. */
 #include "anneal.h"
 
 #include <math.h>
@@ -19,27 +22,28 @@
 
 enum { SIZES = 7 }; /* WF_LEVEL_ROWS, 32, .. 1 */
 
-/* A stage for one number of rows, and where its flow leaves what it gives. */
+/* A stage's flow for one number of rows, and where it leaves its results. */
 typedef struct sized {
     wf_flow *flow;
     const wf_real *x;        /* [N,size] coefficients */
     const wf_real *gradient; /* [N,size] of latents or, in the coefficients, of the stage's own density */
 } sized;
 
-/* What the device does between the host's uploads and downloads, each part recorded for each number of rows. */
+/* Work of the device between the host's uploads and downloads, each part captured for each number of rows: positions to
+ * coefficients (RISE), their densities (MEASURE), gradients (FALL). */
 enum part { RISE, MEASURE, FALL, PARTS };
 
 typedef struct stage {
     wf_level level;
-    sized *now, sizes[SIZES]; /* now: of this batch; sizes[i]: for `most` >> i rows, made when first wanted */
+    sized *now, sizes[SIZES]; /* now: this batch's; sizes[i]: for `most` >> i rows, made at first use */
     int H, W;
     size_t size, low_size; /* coefficients [H,W,K] and low-pass [H,W,C] of one row */
-    size_t place;          /* of its coefficients in a position */
+    size_t place;          /* offset of its coefficients in a position */
     double g;              /* 1/T^2 */
     wf_real *in;           /* [N,size] its part of the positions */
-    wf_real *low, *dlow;   /* [N,low_size] what it stands on, and the gradient by it; NULL at the base */
+    wf_real *low, *dlow;   /* [N,low_size] condition, and the gradient by it; NULL at the base */
     wf_real *dx;           /* [N,size] gradient by x of the levels above; NULL at the last */
-    wf_real *scratch;      /* of the halving that leads here, if it needs any */
+    wf_real *scratch;      /* of the DWT below this level, if it needs any */
 } stage;
 
 struct wf_anneal {
@@ -49,15 +53,16 @@ struct wf_anneal {
     wf_anneal_spec spec;
     stage stages[WF_MAX_LEVELS + 1];
     stage *last;         /* the first is stages[0] */
-    int most, N, chains; /* rows of a batch at most, rows of this one */
-    int size;            /* how many times the one is halved to the other */
+    int most, N, chains; /* rows: of the largest batch, of this one */
+    int size;            /* N = most >> size */
     wf_capture replays[PARTS][SIZES];
-    size_t D;                 /* coefficients of all stages */
-    float *condition;         /* [chains,condition_size] pixel units: low-pass of the first stage, or what is known */
-    size_t condition_size;    /* 0 at a base of which nothing is known */
-    float *pixels;            /* [N,low_size] */
-    double *host;             /* [N,size] of the largest stage */
-    double *whole, *gradient; /* [N,D] that missing parts are parts of; NULL if nothing is known */
+    size_t D;              /* coefficients of all stages */
+    float *condition;      /* [chains,condition_size] pixel units: low-pass of the first stage, or observed pictures */
+    size_t condition_size; /* 0 at a base without observed pixels */
+    float *pixels;         /* [N,low_size] */
+    double *host;          /* [N,size] of the largest stage */
+    double *whole,
+        *gradient; /* [N,D] positions of all coefficients and gradients by them; NULL if nothing is observed */
     uint64_t computed;
 };
 
@@ -74,13 +79,13 @@ static int alloc_rows(wf_anneal *a, size_t each, wf_real **out)
     return wf_alloc_reals(a->backend, (size_t)a->most * each, out);
 }
 
-/* Halvings of the highest picture's side, counted down: the base and level 1 have the same low-pass. */
+/* Doublings of the low-pass from `first` to `level`: the base and level 1 have the same low-pass. */
 static int doublings(const wf_anneal_spec *spec, int level)
 {
     return (level ? level : 1) - (spec->first ? spec->first : 1);
 }
 
-/* The pictures of a batch that the stage stands on. */
+/* Extent of a batch of the stage's low-pass pictures. */
 static wf_extent extent_of(const wf_anneal *a, const stage *s)
 {
     return (wf_extent){a->meta->signal, a->N, wf_meta_slices(a->meta, s->level.spec.level), s->H, s->W, a->meta->C};
@@ -129,8 +134,8 @@ static int open_host(wf_anneal *a)
     return WF_OK;
 }
 
-/* The fewest rows, halved from `most`, that hold `wanted`, but not fewer than 256 pixels of the lowest level: from there on, a
- * row's bits were seen not to depend on how many rows there are. */
+/* Halves `most` while the rows still hold `wanted` and have at least 256 pixels of the lowest level. In batches of
+ * that size a row's bits were seen not to depend on the number of rows. */
 static int batch_rows(const wf_anneal_spec *spec, int most, int wanted)
 {
     while (most / 2 >= wanted && (int64_t)(most / 2) * spec->H * spec->W >= 256)
@@ -138,14 +143,14 @@ static int batch_rows(const wf_anneal_spec *spec, int most, int wanted)
     return most;
 }
 
-/* What is kept decides the gradient's last bits, so it depends on the size of pictures alone: not on rows, nor on a machine's
- * memory as WF_MEMORY_AUTO does. Batches have 4096 pixels, or one picture that has more. */
+/* The memory mode changes the gradient's last bits, so it depends on the size of pictures alone, not on rows, nor on
+ * the machine's memory as WF_MEMORY_AUTO does. Batches have at most 4096 pixels, or one larger picture. */
 static wf_memory memory_of(const stage *s)
 {
     return s->H * s->W <= 4096 ? WF_MEMORY_STORE : WF_MEMORY_REVERSIBLE;
 }
 
-/* Takes the next batch to be of as many rows as `count` of them want. */
+/* Sets the rows of the next batch for `count` chains, and creates flows that are not there yet. */
 static int begin_batch(wf_anneal *a, int count)
 {
     a->N = batch_rows(&a->spec, a->most, count);
@@ -170,7 +175,7 @@ int wf_anneal_create(const wf_model *model, const wf_anneal_spec *spec, wf_backe
                  spec->W <= WF_MAX_SIDE >> doublings(spec, spec->last) && chains > 0,
              WF_USAGE, "anneal: %d chains on pictures of %d x %d", chains, spec->H, spec->W);
     WF_CHECK(!spec->known || (spec->data && spec->first == 0 && spec->last == levels), WF_USAGE,
-             "anneal: what is known is known of the coefficients of all levels");
+             "anneal: observed pixels need all levels and chains in the coefficients");
     wf_anneal *a = calloc(1, sizeof *a);
     WF_CHECK(a, WF_AGAIN, "anneal: out of memory");
     *a = (wf_anneal){.backend = backend, .meta = &model->meta, .spec = *spec, .chains = chains};
@@ -180,7 +185,7 @@ int wf_anneal_create(const wf_model *model, const wf_anneal_spec *spec, wf_backe
                          chains);
     a->wavelet = wf_wavelet_find(model->meta.wavelet);
     if (!a->wavelet) {
-        status = wf_fail(WF_DATA, "%s: wavelet %s is not known", model->path, model->meta.wavelet);
+        status = wf_fail(WF_DATA, "%s: unknown wavelet %s", model->path, model->meta.wavelet);
         goto out;
     }
     for (int level = spec->first; level <= spec->last; level++)
@@ -242,8 +247,8 @@ uint64_t wf_anneal_computed(const wf_anneal *a)
 int wf_anneal_condition(wf_anneal *a, int n, const float *low)
 {
     WF_CHECK(n > 0 && n <= a->chains, WF_USAGE, "anneal: pictures of %d chains, want 1 to %d", n, a->chains);
-    WF_CHECK(!low == !a->condition_size, WF_USAGE, "anneal: level %d %s a picture to stand on", a->spec.first,
-             low ? "does not take" : "wants");
+    WF_CHECK(!low == !a->condition_size, WF_USAGE, "anneal: level %d %s a low-pass picture", a->spec.first,
+             low ? "does not take" : "needs");
     if (low)
         memcpy(a->condition, low, (size_t)n * a->condition_size * sizeof *low);
     return WF_OK;
@@ -251,7 +256,7 @@ int wf_anneal_condition(wf_anneal *a, int n, const float *low)
 
 /* -- up: from positions to coefficients and pictures -------------------------------------------------------------- */
 
-/* The low-pass pictures of `count` chains, in pixel units. */
+/* Uploads the low-pass pictures of `count` chains, in pixel units. */
 static int load_condition(wf_anneal *a, int count, const int *chain)
 {
     stage *s = a->stages;
@@ -263,7 +268,7 @@ static int load_condition(wf_anneal *a, int count, const int *chain)
     return a->backend->upload(a->backend, s->low, a->pixels, WF_F32, (size_t)a->N * s->low_size);
 }
 
-/* What load_condition has brought, in the flow's units: without noise, as wf_level_input_load has it. */
+/* Scales the low-pass pictures to the flow's units without noise, as wf_level_input_load does. */
 static int scale_condition(wf_anneal *a)
 {
     static const uint64_t unused[WF_LEVEL_ROWS];
@@ -274,7 +279,7 @@ static int scale_condition(wf_anneal *a)
                                       1.0 / (1 << a->meta->bits), s->low, NULL);
 }
 
-/* The stage's part of positions x [count,D]. */
+/* Uploads the stage's part of positions x [count,D]. */
 static int load_position(wf_anneal *a, stage *s, int count, const double *x)
 {
     for (int n = 0; n < a->N; n++)
@@ -287,7 +292,7 @@ static int invert_stage(stage *s)
     return wf_flow_inverse(s->now->flow, s->level.params, s->in, s->low, &s->now->x);
 }
 
-/* What the next stage stands on. */
+/* Computes the condition of the next stage. */
 static int lift_picture(wf_anneal *a, const stage *s)
 {
     wf_backend *b = a->backend;
@@ -316,7 +321,7 @@ static int run_part(wf_anneal *a, enum part part, int (*work)(void *anneal))
     return wf_capture_run(a->backend, &a->replays[part][a->size], work, a);
 }
 
-/* Coefficients and low-pass pictures of all stages, for a batch of count <= N positions. */
+/* Computes coefficients and low-pass pictures of all stages, for count <= N positions. */
 static int raise_positions(wf_anneal *a, int count, const int *chain, const double *x)
 {
     WF_TRY(begin_batch(a, count));
@@ -339,7 +344,7 @@ static double log_normal(const double *z, size_t n)
     return -0.5 * squares - 0.5 * (double)n * log(2 * M_PI);
 }
 
-/* In the coefficients, of their log densities. */
+/* For chains in the coefficients: runs them forward for their log densities. */
 static int compute_measure(void *anneal)
 {
     wf_anneal *a = anneal;
@@ -360,7 +365,7 @@ static int add_density(wf_anneal *a, stage *s, int count, const double *x, doubl
     return WF_OK;
 }
 
-/* The gradient by the picture of the stage above, on to this stage's coefficients and to what it stands on itself. */
+/* Passes the gradient by the next stage's condition down: to this stage's coefficients, and to its own condition. */
 static int lower_gradient(wf_anneal *a, const stage *s)
 {
     wf_backend *b = a->backend;
@@ -374,7 +379,8 @@ static int lower_gradient(wf_anneal *a, const stage *s)
     return b->scale(b, low, 1 << wf_axes(a->meta->signal), 0, s->dlow);
 }
 
-/* At latents, what came down from above goes through the stage's inverse; in the coefficients it is a sum. */
+/* Gradients of all stages, from the last down. For latents the gradient from above goes back through the stage's
+ * inverse; for coefficients data_gradient adds it. */
 static int compute_fall(void *anneal)
 {
     wf_anneal *a = anneal;
@@ -390,7 +396,7 @@ static int compute_fall(void *anneal)
     return WF_OK;
 }
 
-/* The stage's share of gradients [count,D] at latents x. */
+/* Writes the stage's share of gradients [count,D], at latents x. */
 static int latent_gradient(wf_anneal *a, stage *s, int count, const double *x, double *gradient)
 {
     WF_TRY(a->backend->download(a->backend, a->host, WF_F64, s->now->gradient, (size_t)count * s->size));
@@ -400,7 +406,7 @@ static int latent_gradient(wf_anneal *a, stage *s, int count, const double *x, d
     return WF_OK;
 }
 
-/* The same in the coefficients. */
+/* Writes the stage's share of gradients [count,D], for coefficients. */
 static int data_gradient(wf_anneal *a, stage *s, int count, double *gradient)
 {
     const wf_real *terms[2] = {s->dx, s->now->gradient};
@@ -421,7 +427,7 @@ static int batch_density(wf_anneal *a, int count, const int *chain, const double
     memset(logp, 0, (size_t)count * sizeof *logp);
     if (a->spec.data)
         WF_TRY(run_part(a, MEASURE, compute_measure));
-    for (stage *s = a->stages; s <= a->last; s++) /* before FALL, which may use up what they are taken from */
+    for (stage *s = a->stages; s <= a->last; s++) /* before FALL, which may overwrite the flows' results */
         WF_TRY(add_density(a, s, count, x, logp));
     WF_TRY(run_part(a, FALL, compute_fall));
     for (stage *s = a->stages; s <= a->last; s++)
@@ -435,7 +441,7 @@ static int rows_at(const wf_anneal *a, int n, int at)
     return n - at < a->most ? n - at : a->most;
 }
 
-/* The positions of all coefficients, *whole [count,D], that go with positions x of what is missing. */
+/* Completes positions v of missing pixels to positions of all coefficients, *whole [count,D]. */
 static int complete_positions(wf_anneal *a, int count, const int *chain, const double *x, const double **whole)
 {
     *whole = a->spec.known ? a->whole : x;
@@ -462,7 +468,7 @@ int wf_anneal_density(void *anneal, int n, const int *chain, const double *x, do
     return WF_OK;
 }
 
-/* -- beginnings and ends ------------------------------------------------------------------------------------------ */
+/* -- first positions and pictures --------------------------------------------------------------------------------- */
 
 static int batch_start(wf_anneal *a, int count, const int *chain, const uint64_t *id, uint64_t seed, double *x)
 {
@@ -504,7 +510,7 @@ int wf_anneal_start(wf_anneal *a, int n, const uint64_t *id, uint64_t seed, doub
     return WF_OK;
 }
 
-/* Device values to pixel units, host [count,each]. */
+/* Downloads values [count,each] and converts them to pixel units. */
 static int download_pixels(wf_anneal *a, int count, size_t each, const int *chain, bool low, const wf_real *from,
                            float *to)
 {
@@ -517,7 +523,7 @@ static int download_pixels(wf_anneal *a, int count, size_t each, const int *chai
     return WF_OK;
 }
 
-/* The condition itself where it is one, for its round trip may round. */
+/* Copies the condition itself where the last stage has one: its round trip through the device may round. */
 static int batch_picture(wf_anneal *a, int count, const int *chain, const double *x, float *low, float *detail)
 {
     const stage *s = a->last;

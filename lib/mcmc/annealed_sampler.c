@@ -1,4 +1,4 @@
-/* annealed_sampler.c - steps of one or several levels, each a batch of chains on what the step below drew last */
+/* annealed_sampler.c - draws one or several levels a step, by chains on the last draws of the step below */
 #include "annealed_sampler.h"
 
 #include <stdlib.h>
@@ -10,11 +10,11 @@
 #include "../pyramid/pyramid.h"
 #include "../sample/coarse_to_fine.h"
 
-/* Levels first .. last, numbered as in the starts' meta, drawn by one chain. */
+/* Levels first .. last that one chain draws, as numbered in wf_conditioning_meta. */
 typedef struct step {
     int first, last;
     wf_anneal *anneal;
-    int room; /* chains that the anneal is for */
+    int room; /* chains that `anneal` was made for */
     wf_markov_chains_report report;
 } step;
 
@@ -27,7 +27,7 @@ struct wf_annealed_sampler {
     wf_pyramid *pyramid;
     step steps[WF_MAX_LEVELS + 1];
     int step_count;
-    int batches; /* run so far */
+    int batches; /* batches run so far */
 };
 
 static size_t low_size(const wf_annealed_sampler *a, int level)
@@ -41,7 +41,8 @@ static size_t picture_size(const wf_annealed_sampler *a, int level)
     return (level ? (size_t)1 << wf_axes(a->meta.signal) : 1) * low_size(a, level);
 }
 
-/* Of the picture that a chain stands on: the low-pass of its first level, or the whole of which something is known. */
+/* Numbers of the picture that a chain is conditioned on: the low-pass of its first level, or a partly observed
+ * picture. */
 static size_t condition_size(const wf_annealed_sampler *a, const step *s)
 {
     return a->spec.known ? picture_size(a, a->spec.to) : low_size(a, s->first);
@@ -69,9 +70,9 @@ int wf_annealed_sampler_create(const wf_model *model, const wf_conditioning *sta
     const wf_meta *meta = wf_conditioning_meta(starts);
     int from = spec->known ? -1 : wf_conditioning_level(starts);
     WF_CHECK(!spec->known || (wf_conditioning_level(starts) == meta->levels && spec->to == meta->levels), WF_USAGE,
-             "what is missing of pictures is drawn at level %d, not %d", meta->levels, wf_conditioning_level(starts));
+             "inpainting needs pictures of level %d, found level %d", meta->levels, wf_conditioning_level(starts));
     WF_CHECK(spec->to > from && spec->to <= meta->levels && spec->chains > 0, WF_USAGE,
-             "levels %d to %d of %d by %d chains", from + 1, spec->to, meta->levels, spec->chains);
+             "levels %d to %d of %d with %d chains", from + 1, spec->to, meta->levels, spec->chains);
     wf_annealed_sampler *a = calloc(1, sizeof *a);
     WF_CHECK(a, WF_AGAIN, "chains: out of memory");
     *a = (wf_annealed_sampler){model, backend, *spec, *meta, wf_conditioning_offset(starts), NULL, {{0}}, 0, 0};
@@ -94,7 +95,7 @@ void wf_annealed_sampler_destroy(wf_annealed_sampler *a)
     free(a);
 }
 
-/* Weights are read when a step first runs, and again where more chains come than before: records of a stream may grow. */
+/* Reads a step's weights when it first runs, and again for more chains than before: records of a stream may grow. */
 static int open_step(wf_annealed_sampler *a, step *s, int n)
 {
     wf_level_shape shape = wf_meta_level(&a->meta, s->first);
@@ -110,7 +111,7 @@ static int open_step(wf_annealed_sampler *a, step *s, int n)
     return wf_anneal_create(a->model, &spec, a->backend, n, &s->anneal);
 }
 
-/* What names the chains' density: weights, temperatures and the pictures they stand on. */
+/* Hashes what fixes the chains' density: weights, temperatures and the pictures they are conditioned on. */
 static int hash_run(const wf_annealed_sampler *a, const step *s, int n, const float *low, uint64_t *run)
 {
     char hash[20];
@@ -126,9 +127,10 @@ static int hash_run(const wf_annealed_sampler *a, const step *s, int n, const fl
     return WF_OK;
 }
 
-/* -- running ------------------------------------------------------------------------------------------------------- */
+/* -- running ------------------------------------------------------------------------------------------------------ */
 
-/* Runs the n chains of one step, each on its picture in low (NULL: on none), and gives their draws to the sink. */
+/* Runs the n chains of one step, each conditioned on its picture in low (NULL: on none). The sink receives their
+ * draws. */
 static int run_step(wf_annealed_sampler *a, step *s, int n, const float *low, const uint64_t *id, wf_record_sink *sink,
                     void *user)
 {
@@ -139,7 +141,7 @@ static int run_step(wf_annealed_sampler *a, step *s, int n, const float *low, co
                           a->spec.state ? a->spec.state : "", s->last + a->offset, a->batches);
     WF_CHECK(length < WF_PATH, WF_USAGE, "%s: the name is too long", a->spec.state);
     o.level = s->last;
-    o.nuts.seed += (uint64_t)(s->first + a->offset + 1) << 48; /* other random numbers at every level */
+    o.nuts.seed += (uint64_t)(s->first + a->offset + 1) << 48; /* different random numbers at every level */
     o.thin = s->last == a->spec.to ? o.thin : 0;
     /* chains without a picture draw from one density; above the first step every chain has a picture of its own */
     o.group = !low ? n : s == a->steps ? a->spec.chains : 1;
@@ -165,7 +167,7 @@ static int copy_details(void *user, const wf_record *r)
     return WF_OK;
 }
 
-/* A wf_coarse_to_fine_draw: the last draw of every chain at one level. */
+/* A wf_coarse_to_fine_draw: runs one level and writes the last draw of every chain. */
 static int draw_level(void *user, int level, int n, const float *low, const uint64_t *id, float *out)
 {
     wf_annealed_sampler *a = user;
@@ -174,7 +176,7 @@ static int draw_level(void *user, int level, int n, const float *low, const uint
     return run_step(a, &a->steps[level - a->steps[0].first], n, low, id, copy_details, &d);
 }
 
-/* Each picture once for each of its chains, and the chains' names. */
+/* Copies each picture once for each of its chains, and names the chains. */
 static int repeat_pictures(const wf_annealed_sampler *a, int N, const float *picture, const uint64_t *index,
                            float *copies, uint64_t *id)
 {
@@ -182,7 +184,7 @@ static int repeat_pictures(const wf_annealed_sampler *a, int N, const float *pic
     size_t each = condition_size(a, a->steps);
     for (int c = 0; c < N * chains; c++) {
         uint64_t of = index[c / chains];
-        WF_CHECK(of < ((uint64_t)1 << 40), WF_DATA, "picture %llu: an index below 2^40 is wanted",
+        WF_CHECK(of < ((uint64_t)1 << 40), WF_DATA, "picture %llu: its index must be below 2^40",
                  (unsigned long long)of);
         id[c] = of * (uint64_t)chains + (uint64_t)(c % chains);
         if (picture)

@@ -1,4 +1,4 @@
-/* annealed_sampler.h - taking pictures up the levels of an annealed model by Markov chains: one chain a level, or one for all levels */
+/* annealed_sampler.h - draws pictures from an annealed model by Markov chains, level by level or all levels jointly */
 #ifndef WF_ANNEALED_SAMPLER_H
 #define WF_ANNEALED_SAMPLER_H
 
@@ -14,29 +14,32 @@ typedef struct wf_annealed_sampler_spec {
     double temperature[WF_MAX_LEVELS + 1]; /* of each level of the model */
     bool data;                             /* chains move in the coefficients, not in the latents */
     bool joint;                            /* one chain draws all levels at once, from their annealed joint density */
-    wf_observed *known;                    /* the starts are whole pictures, of which this is known; NULL: nothing is */
-    int chains;                            /* for each picture that comes in */
-    wf_markov_chains_options options;      /* of chains; group, state and run are filled in; thin: of the last level */
+    wf_observed *known;                    /* borrowed; the pictures are whole and partly observed; NULL: not */
+    int chains;                            /* for each input picture */
+    wf_markov_chains_options options;      /* group, level, state and run are ignored; thin is for the last level */
     const char *state;                     /* folder of state files, one for each level and batch; NULL: none */
 } wf_annealed_sampler_spec;
 
 typedef struct wf_annealed_sampler wf_annealed_sampler;
 
-/* For the pictures of `starts`. All handles are borrowed. */
+/* Draws pictures for a conditioning. All handles are borrowed. WF_USAGE: levels out of range. Destroy it after a
+ * failure too. */
 int wf_annealed_sampler_create(const wf_model *model, const wf_conditioning *starts, wf_backend *backend,
                                const wf_annealed_sampler_spec *spec, wf_annealed_sampler **out) WF_MUST;
 void wf_annealed_sampler_destroy(wf_annealed_sampler *a); /* NULL is allowed */
 
-/* How many pictures to run at once: what fills a device at the highest level, within a gigabyte of chains. */
+/* Pictures to run at once: enough to fill a device at the highest level, and chains of at most a gigabyte. */
 int wf_annealed_sampler_rows(const wf_annealed_sampler *a);
 
-/* Runs the chains of N pictures [N,H,W,C] of the level the starts have; NULL: from nothing. Bytes do not depend on what else
- * runs. The sink takes level `to`, one record for the k-th kept draw of all chains that run: chain c of picture i has draw k
- * under the index (i * chains + c) * kept + k. WF_AGAIN: interrupted; the same calls on the same state folder go on. */
+/* Runs the chains of N pictures [N,H,W,C] at the conditioning's level (NULL: conditioned on nothing). A picture's
+ * draws do not depend on the other pictures. The sink receives level `to`: one record with the k-th kept draw of all
+ * chains, for each k. Draw k of chain c of picture i has the index (i * chains + c) * kept + k. WF_AGAIN: interrupted
+ * and saved; the same calls with the same state folder continue. */
 int wf_annealed_sampler_run(wf_annealed_sampler *a, int N, const float *picture, const uint64_t *index,
                             wf_record_sink *sink, void *user) WF_MUST;
 
-/* How the chains of step i went, which drew levels *first .. *last of the model; NULL past the last step that ran. */
+/* Report on the chains of step i, which drew levels *first .. *last of the model; NULL past the last step that ran.
+ * Borrowed until destroy. */
 const wf_markov_chains_report *wf_annealed_sampler_report(const wf_annealed_sampler *a, int i, int *first, int *last);
 
 WF_END

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* m chains of n draws each, after splitting. */
+/* Split chains: m chains of n draws each. */
 typedef struct halves {
     size_t m, n;
     double *x; /* [m,n] */
@@ -27,7 +27,7 @@ static double square_of(size_t n, const double *x)
     return sum;
 }
 
-/* Variance of the chains' means and (out) mean of their variances. */
+/* Returns the variance of the chains' means. *within: mean of their variances. */
 static double between_chains(halves h, double *within)
 {
     double mean = 0, square = 0;
@@ -41,14 +41,14 @@ static double between_chains(halves h, double *within)
     return square / (double)(h.m - 1);
 }
 
-/* Equations 1 to 4 of the paper. */
+/* Split R-hat: equations 1 to 4 of the paper. */
 static double rhat_of(halves h)
 {
     double within, apart = between_chains(h, &within), n = (double)h.n;
     return sqrt((within * (n - 1) / n + apart) / within);
 }
 
-/* Autocorrelation at a lag over all chains, equation 10. */
+/* Autocorrelation over all chains at a lag, equation 10. */
 static double correlation(halves h, size_t lag, double within, double total)
 {
     double sum = 0;
@@ -61,9 +61,9 @@ static double correlation(halves h, size_t lag, double within, double total)
     return 1 - (within - sum / (double)(h.n * h.m)) / total;
 }
 
-/* Effective sample size, equations 10 to 14: autocorrelations are added in pairs while these are positive, and made to
- * fall (Geyer's initial monotone sequence); the term in the middle of the last pair lowers the variance for chains that
- * alternate. NAN for chains that never moved. */
+/* Effective sample size, equations 10 to 14. Sums pairs of autocorrelations while they are positive, made monotone
+ * (Geyer's initial monotone sequence). The even term of the last pair lowers the variance for chains that alternate.
+ * NAN for chains that never moved. */
 static double ess_of(halves h)
 {
     double within, apart = between_chains(h, &within), n = (double)h.n, total = within * (n - 1) / n + apart;
@@ -95,8 +95,8 @@ static double quantile(size_t n, const double *sorted, double share)
     return i + 1 < n ? sorted[i] + (at - (double)i) * (sorted[i + 1] - sorted[i]) : sorted[n - 1];
 }
 
-/* Inverse of the normal distribution function: Newton steps on erfc, which from 0 converge for every p in (0,1) once the
- * lower half is solved in its logarithm, where the function is concave. */
+/* Inverse of the normal distribution function, by Newton steps from 0 for p <= 1/2. They are taken on the logarithm
+ * of the function, which is concave, so they converge for every p in (0,1). */
 static double normal_quantile(double p)
 {
     double low = fmin(p, 1 - p), z = 0;
@@ -110,7 +110,7 @@ static double normal_quantile(double p)
     return p < 0.5 ? z : -z;
 }
 
-/* Place of the first of sorted x [n] that is not below (or, with `above`, that is above) value. */
+/* Place of the first element of sorted [n] that is >= value or, with `above`, > value. */
 static size_t place_of(size_t n, const double *sorted, double value, int above)
 {
     size_t low = 0, high = n;
@@ -124,7 +124,7 @@ static size_t place_of(size_t n, const double *sorted, double value, int above)
     return low;
 }
 
-/* Replaces every draw by the normal quantile of its rank, ties by that of their mean rank. sorted [m,n]: scratch. */
+/* Replaces every draw by the normal quantile of its rank; ties share their mean rank. sorted [m,n]: scratch. */
 static void rank_normalize(halves h, double *sorted)
 {
     size_t n = h.m * h.n;
@@ -137,7 +137,7 @@ static void rank_normalize(halves h, double *sorted)
     }
 }
 
-/* The second half of each chain follows its first. */
+/* Splits each chain into two halves. */
 static void split_chains(int chains, size_t draws, const double *x, halves h)
 {
     for (size_t j = 0; j < (size_t)chains; j++)

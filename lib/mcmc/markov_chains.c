@@ -1,4 +1,4 @@
-/* markov_chains.c - a batch of chains: what is kept of their draws, on disk and in the report */
+/* markov_chains.c - runs a batch of chains; keeps their draws, their state file and their report */
 #include "markov_chains.h"
 
 #include <math.h>
@@ -13,7 +13,7 @@
 #include "../base/safetensors.h"
 #include "../base/version.h"
 
-/* What the report needs of one draw: these, then some coordinates of the position. */
+/* Trace of one draw, for the report: these numbers, then 8 coordinates of the position. */
 enum { LOG_DENSITY, ENERGY, ACCEPTANCE, DEPTH, DIVERGENT, COORDINATES, TRACE = COORDINATES + 8 };
 
 typedef struct batch {
@@ -26,13 +26,13 @@ typedef struct batch {
     int n;
     size_t D, words;
     size_t draws, kept;     /* of each chain */
-    uint64_t *word;         /* [n,words]: every chain after its last draw */
+    uint64_t *word;         /* [n,words] state of every chain after its last draw */
     double *x;              /* [kept,n,D] */
     double *trace;          /* [n,draws,TRACE] */
-    size_t handed_out;      /* kept draws that the sink has had */
-    uint64_t run, computed; /* computed: what the device had computed before */
+    size_t handed_out;      /* kept draws given to the sink so far */
+    uint64_t run, computed; /* computed: rows the device had computed before this run */
     double saved_at;        /* clock at the last save */
-    bool dirty;             /* drawn since */
+    bool dirty;             /* drawn since the last save */
 } batch;
 
 int64_t wf_markov_chains_kept(const wf_markov_chains_options *o)
@@ -42,19 +42,19 @@ int64_t wf_markov_chains_kept(const wf_markov_chains_options *o)
 
 size_t wf_markov_chains_trace(const wf_markov_chains_options *o)
 {
-    return (size_t)o->draws * (TRACE + 1) * sizeof(double); /* 1: what is diagnosed */
+    return (size_t)o->draws * (TRACE + 1) * sizeof(double); /* 1: the quantity being diagnosed */
 }
 
-/* Draws that chain c has made after adaptation. */
+/* Number of draws of chain c after adaptation. */
 static size_t draws_made(const batch *b, int c)
 {
     uint64_t iteration = b->word[(size_t)c * b->words + 1], adapt = b->options->nuts.adapt;
     return iteration > adapt ? (size_t)(iteration - adapt) : 0;
 }
 
-/* -- the state file -------------------------------------------------------------------------------------------------- */
+/* -- the state file ----------------------------------------------------------------------------------------------- */
 
-/* Of everything that the draws depend on. */
+/* Hash of everything that the draws depend on. */
 static uint64_t run_hash(const wf_markov_chains_options *o, int n, const uint64_t *id)
 {
     const wf_nuts_options *s = &o->nuts;
@@ -103,18 +103,18 @@ static int read_state(batch *b, const wf_safetensors *st)
     const char *path = b->options->state, *kind = wf_safetensors_meta(st, "kind"),
                *run = wf_safetensors_meta(st, "run");
     wf_tensor want[STATE_TENSORS];
-    WF_CHECK(kind && run && !strcmp(kind, "chains"), WF_DATA, "%s: no state of chains", path);
+    WF_CHECK(kind && run && !strcmp(kind, "chains"), WF_DATA, "%s: not a state of chains", path);
     WF_CHECK(strtoull(run, NULL, 16) == b->run, WF_DATA,
              "%s: the state of another run: model, input, seed or options differ", path);
     state_tensors(b, want);
     for (int i = 0; i < STATE_TENSORS; i++) {
         const wf_tensor *t = wf_safetensors_find(st, want[i].name);
-        WF_CHECK(t && t->dtype == want[i].dtype && t->bytes == want[i].bytes, WF_DATA, "%s: no %s of %zu bytes", path,
-                 want[i].name, want[i].bytes);
+        WF_CHECK(t && t->dtype == want[i].dtype && t->bytes == want[i].bytes, WF_DATA,
+                 "%s: tensor %s is missing or not of %zu bytes", path, want[i].name, want[i].bytes);
         memcpy(want[i].data, t->data, t->bytes);
     }
     for (int c = 0; c < b->n; c++) {
-        WF_CHECK(draws_made(b, c) <= b->draws, WF_DATA, "%s: chain %d is beyond its end", path, c);
+        WF_CHECK(draws_made(b, c) <= b->draws, WF_DATA, "%s: chain %d has more draws than the run", path, c);
         wf_nuts_restore(b->sampler, c, b->word + (size_t)c * b->words);
     }
     return WF_OK;
@@ -133,7 +133,7 @@ static int resume_state(batch *b, bool *found)
     return status;
 }
 
-/* -- draws ----------------------------------------------------------------------------------------------------------- */
+/* -- draws -------------------------------------------------------------------------------------------------------- */
 
 /* Gives the k-th kept draw of all chains to the sink. */
 static int hand_out_draw(batch *b, size_t k)
@@ -190,7 +190,7 @@ static void record_draw(batch *b, int chain, size_t t, const double *x, const wf
     }
 }
 
-/* The density, unless it is to stop: in between two draws of a large level lie many minutes. */
+/* Computes the density, or stops the run: two draws of a large level may be many minutes apart. */
 static int density_or_stop(void *user, int n, const int *chain, const double *x, double *logp, double *gradient)
 {
     batch *b = user;
@@ -200,7 +200,8 @@ static int density_or_stop(void *user, int n, const int *chain, const double *x,
     WF_TRY(save_state(b));
     bool saved = o->state && !access(o->state, F_OK);
     return wf_fail(WF_AGAIN,
-                   saved ? "interrupted, saved in %s: the same command goes on" : "interrupted before any draw",
+                   saved ? "interrupted; saved in %s: run the same command again to continue"
+                         : "interrupted before any draw",
                    o->state);
 }
 
@@ -217,9 +218,9 @@ static int take_draw(void *user, int chain, const double *x, const wf_nuts_draw 
     return wf_clock() - b->saved_at > o->save_every ? save_state(b) : WF_OK;
 }
 
-/* -- the report ------------------------------------------------------------------------------------------------------ */
+/* -- the report --------------------------------------------------------------------------------------------------- */
 
-/* One traced quantity of a group of chains; one that never moved counts as not converged. */
+/* Diagnoses one traced quantity of a group of chains. A quantity that never moved counts as not converged. */
 static int diagnose_quantity(const batch *b, int first, int what, double *values, wf_markov_chains_report *report)
 {
     wf_diagnosis d;
@@ -243,7 +244,7 @@ static int diagnose_chains(const batch *b, wf_markov_chains_report *report)
     for (size_t i = 0; i < all; i++)
         values[i] = b->trace[i * TRACE + ENERGY];
     report->ebfmi = wf_ebfmi(b->n, b->draws, values);
-    report->rhat = report->ess_bulk = report->ess_tail = NAN; /* which fmin and fmax pass over */
+    report->rhat = report->ess_bulk = report->ess_tail = NAN; /* fmin and fmax ignore it */
     for (int first = 0; first + group <= b->n && b->draws >= 8 && !status; first += group) {
         status = diagnose_quantity(b, first, LOG_DENSITY, values, report);
         for (int i = COORDINATES; i < TRACE && !status; i++)
@@ -275,7 +276,7 @@ static int make_report(const batch *b, double seconds, wf_markov_chains_report *
     return diagnose_chains(b, report);
 }
 
-/* -- running --------------------------------------------------------------------------------------------------------- */
+/* -- running ------------------------------------------------------------------------------------------------------ */
 
 static int start_chains(batch *b, const uint64_t *id)
 {

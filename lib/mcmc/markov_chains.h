@@ -1,4 +1,5 @@
-/* markov_chains.h - a batch of NUTS chains on annealed levels: run together, saved, resumed, handed out in order, diagnosed */
+/* markov_chains.h - runs a batch of NUTS chains on annealed levels: saves, resumes and diagnoses them, hands out
+ * draws in order */
 #ifndef WF_MARKOV_CHAINS_H
 #define WF_MARKOV_CHAINS_H
 
@@ -13,57 +14,59 @@
 WF_BEGIN
 
 typedef struct wf_markov_chains_options {
-    wf_nuts_options nuts;              /* adapt is the number of adaptation draws, which are thrown away */
-    int64_t draws;                     /* of each chain after those, at least 1 */
-    int64_t thin;                      /* hand out every thin-th draw, counted back from the last; 0: the last alone */
-    int level;                         /* of the records that are handed out */
-    int group;                         /* so many neighbours share one low-pass picture, and are diagnosed together */
-    const char *state;                 /* file that the chains are saved in and resumed from; NULL: none */
-    uint64_t run;                      /* names model, temperatures and input: a state of another run is refused */
+    wf_nuts_options nuts;              /* nuts.adapt: adaptation draws, discarded */
+    int64_t draws;                     /* of each chain after adaptation, at least 1 */
+    int64_t thin;                      /* keep every thin-th draw, counted back from the last; 0: only the last */
+    int level;                         /* `level` of the records */
+    int group;                         /* neighbours that share one low-pass picture and are diagnosed together */
+    const char *state;                 /* file of the chains' state, saved and resumed; NULL: none */
+    uint64_t run;                      /* hash of model, temperatures and input; a state of another run is refused */
     double save_every;                 /* seconds */
-    const volatile sig_atomic_t *stop; /* once nonzero: save and return WF_AGAIN; NULL: never */
+    const volatile sig_atomic_t *stop; /* nonzero: save and return WF_AGAIN; may be NULL */
 } wf_markov_chains_options;
 
-/* Draws that each chain hands out. */
+/* Kept draws of each chain. */
 int64_t wf_markov_chains_kept(const wf_markov_chains_options *options);
 
-/* Bytes that a chain needs for its diagnostics, beside its position's. */
+/* Bytes of a chain's trace for its diagnostics. */
 size_t wf_markov_chains_trace(const wf_markov_chains_options *options);
 
-/* How the chains went; sums and extremes over everything that was merged into it. */
+/* Report on chains: sums and extremes over all runs merged into it. */
 typedef struct wf_markov_chains_report {
     int64_t chains, draws; /* draws: of all chains, after adaptation */
     int64_t divergences;
     double acceptance, depth;   /* mean over the draws */
-    double step_low, step_high; /* range of the step sizes that adaptation ended with */
+    double step_low, step_high; /* range of the step sizes after adaptation */
     double rhat, ess_bulk,
         ess_tail; /* worst of the log density and of some coordinates; NAN: fewer than 8 draws a chain */
     double ebfmi; /* worst */
     double seconds;
-    uint64_t gradients, computed; /* evaluations; rows that the device computed for them, padding included */
+    uint64_t gradients, computed; /* evaluations; rows computed for them, padding included */
 } wf_markov_chains_report;
 
-/* Adds what `more` says to `total`, which begins as all zero. */
+/* Merges `more` into `total`. Zero-initialize total. */
 void wf_markov_chains_merge(wf_markov_chains_report *total, const wf_markov_chains_report *more);
 
-/* No divergence, and R-hat, both effective sizes and E-BFMI within limits (WF_MARKOV_CHAINS_EBFMI: E-BFMI). */
+/* True if there is no divergence, and R-hat, both effective sizes and E-BFMI (WF_MARKOV_CHAINS_EBFMI) are within
+ * limits. */
 #define WF_MARKOV_CHAINS_EBFMI 0.3
 bool wf_markov_chains_trusted(const wf_markov_chains_report *report, double max_rhat, double min_ess);
 
-/* The report as a row of a table for people, below WF_MARKOV_CHAINS_HEAD; waste: the part of what was computed that filled batches up. */
+/* Formats the report as a row of a table below WF_MARKOV_CHAINS_HEAD. waste: share of padding among the computed
+ * rows. */
 #define WF_MARKOV_CHAINS_HEAD \
     "level  chains  draws  accept        step size depth  div   R-hat ESS bulk ESS tail  E-BFMI  gradients/s waste"
 enum { WF_MARKOV_CHAINS_ROW = 256 };
 void wf_markov_chains_row(int first, int last, const wf_markov_chains_report *report, char out[WF_MARKOV_CHAINS_ROW]);
 
-/* One line: a JSON object with everything in the report and the levels it is about; NAN and infinity are null. */
+/* Writes the report and its levels as one line, a JSON object. NAN and infinity become null. */
 int wf_markov_chains_write_json(FILE *file, const char *name, int first, int last,
                                 const wf_markov_chains_report *report) WF_MUST;
 
-/* Runs chains 0 .. n-1, named id[0..n) (below 2^56), whose low-pass pictures the anneal already has. The sink takes the k-th
- * kept draw of all n chains as one record, as soon as every chain has made it, in the order of k; its index is id * kept + k.
- * After an interruption the records that were handed out before come again.
- * WF_AGAIN: stopped after saving. WF_DATA: the state is of another run, or an index does not fit 64 bits. */
+/* Runs chains 0 .. n-1, named id [n] (below 2^56), after wf_anneal_condition. The sink receives the k-th kept draw of
+ * all n chains as one record with index id * kept + k, as soon as every chain has made that draw, in the order of k.
+ * A resumed run hands out the earlier records again. WF_AGAIN: stopped after saving. WF_DATA: the state is of another
+ * run, or an index does not fit 64 bits. */
 int wf_markov_chains_run(wf_anneal *a, const wf_markov_chains_options *options, int n, const uint64_t *id,
                          wf_record_sink *sink, void *user, wf_markov_chains_report *report) WF_MUST;
 

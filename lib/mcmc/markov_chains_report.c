@@ -1,12 +1,12 @@
-/* markov_chains_report.c - reports of chains: added up, judged, written */
+/* markov_chains_report.c - merges, checks and writes reports of chains */
 #include <jansson.h>
 #include <math.h>
 
 #include "markov_chains.h"
 #include "../base/file.h"
 
-/* fmin and fmax pass over a NAN, which R-hat and effective sizes have where there were too few draws. An E-BFMI that is none is
- * of a chain that never moved. */
+/* fmin and fmax ignore NAN: R-hat and effective sizes are NAN with too few draws. An E-BFMI of NAN is kept: it marks
+ * a chain that never moved. */
 void wf_markov_chains_merge(wf_markov_chains_report *total, const wf_markov_chains_report *more)
 {
     wf_markov_chains_report sum = *more;

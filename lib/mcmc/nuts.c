@@ -1,9 +1,9 @@
-/* nuts.c - the No-U-Turn sampler, each chain a small machine that is handed one gradient at a time
+/* nuts.c - the No-U-Turn sampler: each chain is a state machine that takes one gradient at a time
  *
- * A trajectory grows by doubling: a subtree of 2^depth leapfrog steps is laid at its front or at its back. Inside the subtree
- * leaves come one by one. Where a recursive tree would compare the two ends of a part that is complete, leaf n (odd) does:
- * the parts that end with it begin at leaves n + 1 - 2^k, all of them even, whose momenta were kept (struct mark) in the slot
- * of as many ones as n / 2 has in binary, so that no more than `depth` are ever needed at once. */
+ * A trajectory grows by doubling: a subtree of 2^depth leapfrog steps is added at its front or at its back, leaf by
+ * leaf. A recursive tree compares the two ends of each part once the part is complete. Here the odd leaf n does so
+ * for all parts that end with it. These begin at leaves n + 1 - 2^k, which are even. Their momenta are kept (struct
+ * mark); leaf m is in slot popcount(m / 2), so at most `depth` slots are needed. */
 #include "nuts.h"
 
 #include <math.h>
@@ -15,7 +15,7 @@
 
 const wf_nuts_options wf_nuts_defaults = {.target = 0.8, .divergence = 1000, .max_depth = 10};
 
-/* A point in phase space. [D] each. */
+/* A point in phase space: position, momentum, gradient. [D] each. */
 typedef struct point {
     double *x, *p, *g;
 } point;
@@ -25,27 +25,29 @@ typedef struct choice {
     double *x, *g, log_density, energy;
 } choice;
 
-/* An even leaf: its momentum, that of the leaf before, and the sum of the subtree's momenta before it. [D] each. */
+/* An even leaf: its momentum, the previous leaf's momentum, and the sum of the subtree's momenta before it. [D]
+ * each. */
 typedef struct mark {
     double *p, *previous, *before;
 } mark;
 
 typedef enum phase { REST, START, SEEKING, GROWING } phase;
 
-/* What a chain is while an iteration is under way: lost without harm when a run ends early. */
+/* State of a chain during an iteration. It is not saved: an interrupted iteration starts again. */
 typedef struct tree {
     phase phase;
     point end[2];           /* back and front of the trajectory */
     int side;               /* the end that grows */
-    choice draw, candidate; /* of the trajectory, of the subtree */
-    double start;           /* energy that errors are counted from */
+    choice draw, candidate; /* of the trajectory; of the subtree */
+    double start;           /* energy at the start, from which errors are measured */
     double weight, part;    /* log sums of exp(-error) over the trajectory and over the subtree */
-    double *sum, *part_sum; /* [D] momenta of the same, added up */
-    double *near, *first;   /* [D] momenta at both sides of the seam: the trajectory's, the subtree's first */
+    double *sum, *part_sum; /* [D] sums of momenta over the trajectory and the subtree */
+    double *near,
+        *first; /* [D] momenta at both sides of the seam: of the trajectory's end, of the subtree's first leaf */
     int depth, leaf, leapfrogs;
-    double acceptance; /* added up over leapfrogs */
-    double trial;      /* step size that the heuristic tries */
-    bool grow;         /* whether it doubles or halves */
+    double acceptance; /* sum over leapfrogs */
+    double trial;      /* step size tried by the heuristic */
+    bool grow;         /* the heuristic doubles; else it halves */
     mark marks[WF_NUTS_DEPTHS];
 } tree;
 
@@ -57,7 +59,7 @@ struct wf_nuts {
     void *user;
     wf_nuts_chain *chain; /* [chains] */
     tree *tree;           /* [chains] */
-    double *memory;       /* all vectors below and in chain and tree */
+    double *memory;       /* all vectors below, and of chain and tree */
     double *x, *g;        /* [chains,D] the batch */
     double *zero;         /* [D] */
     double *log_density;  /* [chains] */
@@ -75,7 +77,7 @@ static wf_philox_stream stream_of(const wf_nuts *s, const wf_nuts_chain *c, uint
     return wf_philox_of_picture(s->options.seed, purpose, c->iteration, c->id);
 }
 
-/* Momentum p [D] ~ N(0, masses). */
+/* Draws the momentum p [D] ~ N(0, masses). */
 static void draw_momentum(const wf_nuts *s, const wf_nuts_chain *c, uint32_t purpose, double *p)
 {
     wf_philox_stream stream = stream_of(s, c, purpose);
@@ -113,7 +115,8 @@ static double energy_of(const wf_nuts *s, const wf_nuts_chain *c, double log_den
     return isfinite(energy) ? energy : INFINITY;
 }
 
-/* A leapfrog step up to the place where the next gradient is asked for; push(step / 2) with that gradient completes it. */
+/* Moves the momentum: p += time * gradient. A leapfrog step is leap(), then push(step / 2) with the gradient at the
+ * new position. */
 static void push(const wf_nuts *s, point at, double time)
 {
     for (size_t i = 0; i < s->D; i++)
@@ -127,8 +130,8 @@ static void leap(const wf_nuts *s, const wf_nuts_chain *c, point at, double step
         at.x[i] += step * c->variance[i] * at.p[i];
 }
 
-/* The generalized criterion (Betancourt 2017, appendix A.4.2) for a stretch with momenta `first` and `last` at its ends, its
- * momenta adding up to sum - before + extra. All [D]. */
+/* True if a stretch has turned back, by the generalized criterion (Betancourt 2017, appendix A.4.2). first, last:
+ * momenta at its ends. sum - before + extra: sum of its momenta. All [D]. */
 static bool turned(const wf_nuts *s, const wf_nuts_chain *c, const double *first, const double *last, const double *sum,
                    const double *before, const double *extra)
 {
@@ -148,13 +151,13 @@ static int ones(int n)
     return __builtin_popcount((unsigned)n);
 }
 
-/* Whether a part of the subtree that ends with the odd leaf just reached, p, has turned: its ends against one another, and
- * each half with the neighbouring leaf of the other. */
+/* True if a part of the subtree that ends with the odd leaf just reached, of momentum p, has turned. Checks each
+ * part's two ends, and each half together with the neighbouring leaf of the other half. */
 static bool part_turned(const wf_nuts *s, const wf_nuts_chain *c, const tree *t, const double *p)
 {
     int slot = ones(t->leaf / 2);
     for (int size = 2; (t->leaf + 1) % size == 0; size *= 2, slot--) {
-        const mark *a = &t->marks[slot], *m = a + 1; /* where the part and its second half begin */
+        const mark *a = &t->marks[slot], *m = a + 1; /* first leaves of the part and of its second half */
         if (turned(s, c, a->p, p, t->part_sum, a->before, s->zero))
             return true;
         if (size > 2 && (turned(s, c, a->p, m->p, m->before, a->before, m->p) ||
@@ -164,8 +167,8 @@ static bool part_turned(const wf_nuts *s, const wf_nuts_chain *c, const tree *t,
     return false;
 }
 
-/* Takes the leaf at the growing end, which has the given energy error, into the subtree: chosen with its share of the
- * weight so far (multinomial sampling, one leaf at a time). True when a part has turned. */
+/* Adds the leaf at the growing end to the subtree. The leaf becomes the candidate with probability its share of the
+ * subtree's weight so far (multinomial sampling, one leaf at a time). True if a part has turned. */
 static bool add_leaf(const wf_nuts *s, const wf_nuts_chain *c, tree *t, double log_density, double energy)
 {
     point at = t->end[t->side];
@@ -204,7 +207,7 @@ static double signed_step(const wf_nuts_chain *c, const tree *t)
     return t->side ? c->step : -c->step;
 }
 
-/* Begins the next subtree. */
+/* Chooses a side and begins the next subtree there. */
 static void grow_subtree(const wf_nuts *s, const wf_nuts_chain *c, tree *t)
 {
     t->side = (int)(wf_philox(stream_of(s, c, WF_PURPOSE_GROWTH), (uint32_t)t->depth).w0 >> 31);
@@ -234,8 +237,8 @@ static void begin_trajectory(const wf_nuts *s, const wf_nuts_chain *c, tree *t)
     grow_subtree(s, c, t);
 }
 
-/* Joins the complete subtree to the trajectory. The draw moves into it with probability min(1, its weight over that of the
- * rest), which favours the far from where it began. True when the whole has turned. */
+/* Joins the complete subtree to the trajectory. The draw moves to its candidate with probability min(1, weight of the
+ * subtree / weight of the trajectory before), which favours points far from the start. True if the whole has turned. */
 static bool join_subtree(const wf_nuts *s, const wf_nuts_chain *c, tree *t)
 {
     double u = wf_uniform(wf_philox(stream_of(s, c, WF_PURPOSE_GROWTH), (uint32_t)t->depth).w1);
@@ -266,7 +269,8 @@ static void begin_trial(const wf_nuts *s, const wf_nuts_chain *c, tree *t)
     leap(s, c, t->end[1], t->trial);
 }
 
-/* Puts the chain to its next work, up to a position whose gradient is to be found; REST if there is none. */
+/* Begins the chain's next iteration, up to the first position whose gradient is needed; REST if all iterations are
+ * done. */
 static void begin_iteration(const wf_nuts *s, const wf_nuts_chain *c, tree *t)
 {
     if (c->iteration >= s->until) {
@@ -286,7 +290,7 @@ static void begin_iteration(const wf_nuts *s, const wf_nuts_chain *c, tree *t)
     }
 }
 
-/* The first gradient of a chain, at t->end[1]. */
+/* Takes the gradient at the chain's first position, t->end[1]. */
 static int first_gradient(const wf_nuts *s, int chain, double log_density)
 {
     wf_nuts_chain *c = &s->chain[chain];
@@ -301,8 +305,8 @@ static int first_gradient(const wf_nuts *s, int chain, double log_density)
     return WF_OK;
 }
 
-/* One trial of the heuristic: doubles or halves the step size until a step's acceptance crosses the target, as Stan does
- * with 0.8 where the paper has 0.5. `done` (out): the chain has its step size. */
+/* Ends one trial of the heuristic, which doubles or halves the step size until a step's acceptance crosses 0.8, as in
+ * Stan (0.5 in the paper). *done: the step size is found. */
 static int try_step(const wf_nuts *s, int chain, double log_density, bool *done)
 {
     wf_nuts_chain *c = &s->chain[chain];
@@ -326,7 +330,7 @@ static int try_step(const wf_nuts *s, int chain, double log_density, bool *done)
     return WF_OK;
 }
 
-/* The iteration ends with the draw that the trajectory has. */
+/* Ends the iteration with the trajectory's draw. */
 static int finish_iteration(wf_nuts *s, int chain, bool divergent, int depth)
 {
     wf_nuts_chain *c = &s->chain[chain];
@@ -348,7 +352,7 @@ static int finish_iteration(wf_nuts *s, int chain, bool divergent, int depth)
     return s->sink ? s->sink(s->sink_user, chain, c->x, &draw) : WF_OK;
 }
 
-/* One leaf of the trajectory. `done` (out): the iteration is over. */
+/* Adds one leaf to the trajectory. *done: the iteration is over. */
 static int extend_trajectory(wf_nuts *s, int chain, double log_density, bool *done)
 {
     wf_nuts_chain *c = &s->chain[chain];
@@ -375,7 +379,7 @@ static int extend_trajectory(wf_nuts *s, int chain, double log_density, bool *do
     return WF_OK;
 }
 
-/* Takes the gradient that the chain asked for. */
+/* Takes the gradient that the chain needs next. */
 static int advance_chain(wf_nuts *s, int chain, double log_density, const double *gradient)
 {
     tree *t = &s->tree[chain];
@@ -392,7 +396,7 @@ static int advance_chain(wf_nuts *s, int chain, double log_density, const double
     return WF_OK;
 }
 
-/* The chains that have work, and the positions where they want the gradient, packed; how many they are. */
+/* Packs the chains that are not done and the positions where they need gradients. Returns their number. */
 static int pack_batch(wf_nuts *s)
 {
     int n = 0;
@@ -421,7 +425,7 @@ int wf_nuts_run(wf_nuts *s, uint64_t iterations, wf_nuts_sink *sink, void *user)
     return WF_OK;
 }
 
-/* -- making one --------------------------------------------------------------------------------------------------- */
+/* -- creation ----------------------------------------------------------------------------------------------------- */
 
 static int check_options(const wf_nuts_options *o)
 {
@@ -433,7 +437,7 @@ static int check_options(const wf_nuts_options *o)
     return WF_OK;
 }
 
-/* The next [D] of the memory. */
+/* Cuts the next [D] off the memory. */
 static double *carve_vector(const wf_nuts *s, double **memory)
 {
     double *vector = *memory;
@@ -442,7 +446,7 @@ static double *carve_vector(const wf_nuts *s, double **memory)
 }
 
 enum {
-    STATE_VECTORS = 5, /* of a chain, one block */
+    STATE_VECTORS = 5, /* of a chain, in one block */
     TREE_VECTORS = 14, /* of a tree, without its marks */
 };
 
@@ -454,7 +458,7 @@ static void carve_chain(const wf_nuts *s, int chain, double **memory)
                           &t->end[0].x, &t->end[0].p, &t->end[0].g, &t->end[1].x,    &t->end[1].p,
                           &t->end[1].g, &t->draw.x,   &t->draw.g,   &t->candidate.x, &t->candidate.g,
                           &t->sum,      &t->part_sum, &t->near,     &t->first};
-    _Static_assert(sizeof vectors / sizeof *vectors == STATE_VECTORS + TREE_VECTORS, "memory is for so many");
+    _Static_assert(sizeof vectors / sizeof *vectors == STATE_VECTORS + TREE_VECTORS, "memory for these vectors");
     for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++)
         *vectors[i] = carve_vector(s, memory);
     for (int i = 0; i < s->options.max_depth; i++)
@@ -478,7 +482,8 @@ int wf_nuts_create(int chains, size_t D, const wf_nuts_options *options, wf_nuts
         return wf_fail(WF_AGAIN, "nuts: no memory");
     *s = (wf_nuts){.chains = chains, .D = D, .options = *options, .density = density, .user = user};
     size_t N = (size_t)chains, vectors, doubles;
-    size_t each = STATE_VECTORS + TREE_VECTORS + 3 * (size_t)options->max_depth + 2; /* 2: in the batch */
+    size_t each =
+        STATE_VECTORS + TREE_VECTORS + 3 * (size_t)options->max_depth + 2; /* 2: its row of the batch, x and g */
     bool fits = WF_MUL(N, each, &vectors) && WF_ADD(vectors, 1, &vectors) && WF_MUL(vectors, D, &doubles) &&
                 WF_ADD(doubles, N, &doubles);
     s->memory = fits ? calloc(doubles, sizeof *s->memory) : NULL;
@@ -524,7 +529,7 @@ const wf_nuts_chain *wf_nuts_state(const wf_nuts *s, int chain)
     return &s->chain[chain];
 }
 
-/* The words of a chain are its fields before the pointers, then the block of vectors that starts at x. */
+/* A chain's words are its fields before the pointers, then the block of vectors that starts at x. */
 enum { FIELDS = offsetof(wf_nuts_chain, x) / sizeof(uint64_t) };
 
 size_t wf_nuts_words(const wf_nuts *s)

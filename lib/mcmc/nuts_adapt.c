@@ -6,12 +6,12 @@
 
 void wf_nuts_adapt_restart(wf_nuts_chain *c)
 {
-    c->step_pull = log(10 * c->step); /* rather too large at first: small steps cost more to try */
+    c->step_pull = log(10 * c->step); /* starts too large rather than too small: small steps cost more to try */
     c->step_error = c->log_step_mean = 0;
     c->step_count = 0;
 }
 
-/* Equation 6 and algorithm 5, with their gamma, t0 and kappa. */
+/* Updates the step size by dual averaging: equation 6 and algorithm 5 of the paper, with its gamma, t0 and kappa. */
 static void average_step(wf_nuts_chain *c, double target, double acceptance)
 {
     const double gamma = 0.05, t0 = 10, kappa = 0.75;
@@ -22,8 +22,9 @@ static void average_step(wf_nuts_chain *c, double target, double acceptance)
     c->step = exp(log_step);
 }
 
-/* Iterations of adaptation: `first` of the step alone, windows for the masses that double in length from `window`, `last` of
- * the step alone. Stan's 75, 25 and 50, or 15%, 75% and 10% of short ones. */
+/* Iterations of adaptation: `first` adapt the step alone; then come windows for the masses, of length `window` and
+ * doubling; `last` adapt the step alone. Stan's 75, 25 and 50; for short adaptations 15%, one window of 75%, and
+ * 10%. */
 typedef struct schedule {
     uint64_t first, window, last;
 } schedule;
@@ -37,8 +38,8 @@ static schedule schedule_of(uint64_t adapt)
     return s;
 }
 
-/* Whether `iteration` lies in a window, and (out) the iteration after that window's last. A window that would leave no room
- * for the next, twice as long, takes what is left. */
+/* True if `iteration` lies in a window. *end: the iteration after that window. A window takes all that is left if the
+ * next one, twice as long, would not fit. */
 static bool in_window(uint64_t iteration, uint64_t adapt, uint64_t *end)
 {
     schedule s = schedule_of(adapt);
@@ -53,7 +54,7 @@ static bool in_window(uint64_t iteration, uint64_t adapt, uint64_t *end)
     return iteration >= s.first && iteration < stop;
 }
 
-/* Welford's running mean and sum of squared deviations. */
+/* Adds the draw to the window's mean and sum of squared deviations (Welford 1962). */
 static void add_to_window(wf_nuts_chain *c, size_t D)
 {
     double n = (double)++c->mass_count;
@@ -64,7 +65,7 @@ static void add_to_window(wf_nuts_chain *c, size_t D)
     }
 }
 
-/* The window's variances, shrunk a little towards 1e-3 as in Stan, become the inverse masses. */
+/* Sets the inverse masses to the window's variances, shrunk towards 1e-3 as in Stan, and empties the window. */
 static void set_masses(wf_nuts_chain *c, size_t D)
 {
     double n = (double)c->mass_count;

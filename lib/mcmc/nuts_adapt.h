@@ -1,4 +1,4 @@
-/* nuts_adapt.h - how a chain of the No-U-Turn sampler learns its step size and its masses (private to nuts.c) */
+/* nuts_adapt.h - adaptation of a chain's step size and masses (private to nuts.c) */
 #ifndef WF_NUTS_ADAPT_H
 #define WF_NUTS_ADAPT_H
 
@@ -10,7 +10,7 @@ WF_BEGIN
 /* Restarts dual averaging from the step size in use. */
 void wf_nuts_adapt_restart(wf_nuts_chain *c);
 
-/* Learns from the draw of iteration c->iteration - 1, at c->x [D]; nothing once adaptation is over. */
+/* Adapts to the draw of iteration c->iteration - 1, at c->x [D]. Does nothing once adaptation is over. */
 void wf_nuts_adapt(wf_nuts_chain *c, size_t D, const wf_nuts_options *o, double acceptance);
 
 WF_END

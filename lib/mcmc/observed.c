@@ -12,24 +12,25 @@
 #include "../base/philox.h"
 #include "../pyramid/wavelet.h"
 
-/* Four squares of side `step` that are missing, the first with its first pixel at `at`, become one and three details. */
+/* A Haar step: four missing squares of side `step`, the first with its first pixel at `at`, become an average and
+ * three details. */
 typedef struct merge {
     size_t at, step;
 } merge;
 
 struct wf_observed {
-    wf_meta meta; /* borrows nothing that is used */
+    wf_meta meta; /* without provenance */
     const wf_wavelet *wavelet;
-    wf_backend *backend; /* ref: the wavelet in double precision */
+    wf_backend *backend; /* ref, for the wavelet in double precision */
     wf_real *image, *low, *detail;
     uint8_t *missing; /* [H,W] */
     bool grey;
-    size_t *place;  /* [count] of the missing pixels */
-    double *length; /* [count] of the coordinate that is kept there */
+    size_t *place;  /* [count] places of the missing pixels */
+    double *length; /* [count] length of the coordinate kept at each place */
     size_t count;
     merge *merges; /* from small squares to large ones */
     size_t merge_count;
-    int free;                                       /* directions of colour */
+    int free;                                       /* free directions of colour */
     double basis[WF_MAX_CHANNELS][WF_MAX_CHANNELS]; /* [free][C], orthonormal */
     double *planes;                                 /* [free,H,W] */
     double *pixels;                                 /* [H,W,C] in the flows' units */
@@ -43,13 +44,13 @@ static size_t area(const wf_observed *k)
     return (size_t)k->meta.H * (size_t)k->meta.W;
 }
 
-/* -- masks ----------------------------------------------------------------------------------------------------------- */
+/* -- masks -------------------------------------------------------------------------------------------------------- */
 
 static int take_mask(const wf_image *image, const char *name, const wf_meta *meta, uint8_t **missing)
 {
     int colours = image->C - (image->C % 2 == 0);
     size_t n = (size_t)image->H * (size_t)image->W;
-    WF_CHECK(image->H == meta->H && image->W == meta->W, WF_DATA, "%s: a mask of %dx%d, want %dx%d", name, image->H,
+    WF_CHECK(image->H == meta->H && image->W == meta->W, WF_DATA, "%s: mask of %dx%d, want %dx%d", name, image->H,
              image->W, meta->H, meta->W);
     *missing = calloc(n, 1);
     WF_CHECK(*missing, WF_AGAIN, "%s: out of memory", name);
@@ -74,9 +75,9 @@ int wf_observed_read_mask(const char *path, const wf_meta *meta, uint8_t **missi
     return status;
 }
 
-/* -- coordinates ----------------------------------------------------------------------------------------------------- */
+/* -- coordinates -------------------------------------------------------------------------------------------------- */
 
-/* Two directions at right angles to luma and to one another, or all of them. */
+/* Chooses the free directions of colour: all, or with grey two that are orthogonal to luma and to each other. */
 static void choose_basis(wf_observed *k)
 {
     k->free = k->grey ? 2 : k->meta.C;
@@ -94,7 +95,7 @@ static void choose_basis(wf_observed *k)
     b[2] = -across / all;
 }
 
-/* Finds what can be merged, and how long coordinates are: those of squares of side s, as if 0.02 s. */
+/* Finds the Haar merges inside the mask. A coordinate of a square of side s gets length 0.02 s. */
 static int find_merges(wf_observed *k)
 {
     size_t H = (size_t)k->meta.H, W = (size_t)k->meta.W, n = 0;
@@ -157,10 +158,9 @@ static int allocate_mask(wf_observed *k, const uint8_t *missing)
 int wf_observed_create(const wf_meta *meta, const uint8_t *missing, bool grey, wf_observed **out)
 {
     int status = WF_OK;
-    WF_CHECK(meta->signal == WF_PICTURE, WF_USAGE, "what is known of %ss cannot be said: of pictures it can",
+    WF_CHECK(meta->signal == WF_PICTURE, WF_USAGE, "inpainting is for pictures, not for %ss",
              wf_signal_names[meta->signal]);
-    WF_CHECK(!grey || meta->C == 3, WF_USAGE, "pictures of %d channels have no grey that can be known, want 3",
-             meta->C);
+    WF_CHECK(!grey || meta->C == 3, WF_USAGE, "grey needs pictures of 3 channels, not of %d", meta->C);
     wf_observed *k = calloc(1, sizeof *k);
     WF_CHECK(k, WF_AGAIN, "mask: out of memory");
     k->meta = *meta;
@@ -212,9 +212,9 @@ uint64_t wf_observed_hash(const wf_observed *k)
     return XXH3_64bits_withSeed(k->missing, area(k), k->grey);
 }
 
-/* -- between coordinates and pixels ---------------------------------------------------------------------------------- */
+/* -- between coordinates and pixels ------------------------------------------------------------------------------- */
 
-/* The orthonormal Haar step of four squares, which is its own inverse. */
+/* Does the orthonormal Haar step of four squares, which is its own inverse. */
 static void merge_step(const wf_observed *k, const merge *m, double *plane)
 {
     double *p = plane + m->at, *q = p + m->step * (size_t)k->meta.W;
@@ -225,7 +225,7 @@ static void merge_step(const wf_observed *k, const merge *m, double *plane)
     q[m->step] = (a - b - c + d) / 2;
 }
 
-/* v -> k->planes. */
+/* Writes k->planes from v. */
 static void to_planes(wf_observed *k, const double *v)
 {
     memset(k->planes, 0, area(k) * (size_t)k->free * sizeof *k->planes);
@@ -238,8 +238,8 @@ static void to_planes(wf_observed *k, const double *v)
     }
 }
 
-/* Colours at the missing pixels of k->pixels -> v, by U transposed; of a picture, divided by the squared lengths: its
- * coordinates. */
+/* Writes v from the colours at the missing pixels of k->pixels. gradient: by U'. Else v are the picture's
+ * coordinates, U' divided by the squared lengths. */
 static void from_pixels(wf_observed *k, bool gradient, double *v)
 {
     size_t C = (size_t)k->meta.C;
@@ -264,7 +264,7 @@ static double grey_of(const double *pixel)
     return luma[0] * pixel[0] + luma[1] * pixel[1] + luma[2] * pixel[2];
 }
 
-/* Picture -> k->pixels; where pixels are missing, what is known of them: their grey, or 0. */
+/* Writes k->pixels from a picture; missing pixels become their grey, if it is observed, or 0. */
 static void load_known(wf_observed *k, const float *picture)
 {
     size_t C = (size_t)k->meta.C;
@@ -278,7 +278,7 @@ static void load_known(wf_observed *k, const float *picture)
     }
 }
 
-/* -- between pixels and coefficients --------------------------------------------------------------------------------- */
+/* -- between pixels and coefficients ------------------------------------------------------------------------------ */
 
 static size_t level_size(const wf_observed *k, int level)
 {
@@ -286,7 +286,7 @@ static size_t level_size(const wf_observed *k, int level)
     return wf_count3(s.H, s.W, s.K);
 }
 
-/* k->pixels -> x. */
+/* Writes coefficients x [D] from k->pixels. */
 static int split_pixels(wf_observed *k, double *x)
 {
     wf_backend *b = k->backend;
@@ -303,8 +303,8 @@ static int split_pixels(wf_observed *k, double *x)
     return b->download(b, x, WF_F64, k->image, end);
 }
 
-/* The adjoint of split: gx -> k->pixels. dwt is orthogonal but for the 1/2 of the average, so its adjoint is idwt of a
- * quarter of the low-pass. */
+/* Writes k->pixels from gx, by the adjoint of split_pixels. dwt is orthogonal except for the factor 1/2 of the
+ * average, so its adjoint is idwt with a quarter of the low-pass. */
 static int join_adjoint(wf_observed *k, const double *gx)
 {
     wf_backend *b = k->backend;
@@ -341,9 +341,9 @@ int wf_observed_adjoint(wf_observed *k, const double *gx, double *gv)
     return WF_OK;
 }
 
-/* -- beginnings ------------------------------------------------------------------------------------------------------ */
+/* -- first guess -------------------------------------------------------------------------------------------------- */
 
-/* Gives the missing pixels of k->pixels that lie in the square at y, x, and have no colour yet, its mean. */
+/* Fills the pixels in the square at y, x that are still without colour with the mean of its observed pixels. */
 static void fill_square(wf_observed *k, size_t y, size_t x, size_t side, const double *sums, uint8_t *todo)
 {
     size_t H = (size_t)k->meta.H, W = (size_t)k->meta.W, C = (size_t)k->meta.C;
@@ -357,7 +357,8 @@ static void fill_square(wf_observed *k, size_t y, size_t x, size_t side, const d
         }
 }
 
-/* Sums over squares of twice the side at each turn: colours and number of known pixels, kept at the first pixel. */
+/* Fills all missing pixels. Each turn doubles the side of the squares; a square's first pixel keeps the sums of the
+ * colours and the number of its observed pixels. */
 static void fill_missing(wf_observed *k, uint8_t *todo)
 {
     size_t H = (size_t)k->meta.H, W = (size_t)k->meta.W, C = (size_t)k->meta.C;
@@ -383,7 +384,7 @@ static void fill_missing(wf_observed *k, uint8_t *todo)
 
 void wf_observed_start(wf_observed *k, const float *picture, uint64_t seed, uint64_t id, double *v)
 {
-    uint8_t *todo = (uint8_t *)k->planes; /* which is larger, and not in use yet */
+    uint8_t *todo = (uint8_t *)k->planes; /* planes is larger, and not used yet */
     size_t n = wf_observed_size(k);
     wf_philox_stream stream = wf_philox_of_picture(seed, WF_PURPOSE_MISSING, 0, id);
     if (k->grey) {

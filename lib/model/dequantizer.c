@@ -30,7 +30,7 @@ int wf_dequantizer_create(wf_backend *backend, const wf_meta *meta, const char *
     if (!out->slope)
         WF_GO(wf_fail(WF_AGAIN, "dequantize: out of memory"));
     WF_GO(wf_flow_create(backend, chain, &own, &out->flow));
-    WF_GO(wf_flow_squash(out->flow, FACTOR, out->u));
+    WF_GO(wf_flow_sigmoid(out->flow, FACTOR, out->u));
 out:
     if (status)
         wf_dequantizer_clear(out);

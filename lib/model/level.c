@@ -21,7 +21,7 @@ double wf_bits_per_dim(const wf_meta *meta, int level, double log_density)
     return nats / (log(2.0) * (double)meta->H * meta->W * meta->C);
 }
 
-/* -- level files: tensors "w/NAME" and "ema/NAME" ------------------------------------------------------------------ */
+/* -- level files: tensors "w/NAME" and "ema/NAME" ----------------------------------------------------------------- */
 
 /* The two flows of a level: of its coefficients, and of the noise in pixels (NULL: none). Parameters of the second
  * follow those of the first. */

@@ -71,7 +71,7 @@ int wf_level_runner_init(wf_level_runner *r, wf_real *params, const float *low, 
     return wf_flow_data_init(r->flow, params, wf_level_input_x(&r->input), wf_level_input_cond(&r->input));
 }
 
-/* -- running ------------------------------------------------------------------------------------------------------- */
+/* -- running ------------------------------------------------------------------------------------------------------ */
 
 int wf_level_runner_compute(wf_level_runner *r)
 {
@@ -133,7 +133,7 @@ int wf_level_runner_guard(wf_level_runner *r, double *bad)
     return r->dequantizer.flow ? wf_flow_guard(r->dequantizer.flow, bad) : WF_OK;
 }
 
-/* -- log densities ------------------------------------------------------------------------------------------------- */
+/* -- log densities ------------------------------------------------------------------------------------------------ */
 
 int wf_level_runner_readback_begin(wf_level_runner *r, wf_level_densities *out)
 {

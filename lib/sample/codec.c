@@ -111,8 +111,7 @@ int wf_codec_end(const wf_codec *c, const char *who)
     return WF_OK;
 }
 
-/* -- decoding
- * -------------------------------------------------------------------------------------------------------- */
+/* -- decoding ----------------------------------------------------------------------------------------------------- */
 
 /* Interpolates latents a and b along the great circle through both: out is a at t = 0, b at t = 1. */
 static void interpolate(const float *a, const float *b, size_t n, double t, float *out)
@@ -196,8 +195,7 @@ int wf_codec_decode(wf_codec *c, const wf_record *latents, int between, wf_recor
     return WF_OK;
 }
 
-/* -- encoding
- * -------------------------------------------------------------------------------------------------------- */
+/* -- encoding ----------------------------------------------------------------------------------------------------- */
 
 /* A check of decoded pictures against their source, the coefficients that were encoded. */
 typedef struct comparison {

@@ -67,8 +67,7 @@ static size_t picture_size(const wf_conditioning *s)
     return wf_count3(H, W, s->meta.C);
 }
 
-/* -- where pictures enter
- * ------------------------------------------------------------------------------------------- */
+/* -- where pictures enter ----------------------------------------------------------------------------------------- */
 
 static int check_kind(const wf_model *model, const char *name, wf_signal signal, int C, int bits)
 {
@@ -161,8 +160,7 @@ void wf_conditioning_destroy(wf_conditioning *s)
     free(s);
 }
 
-/* -- nothing
- * -------------------------------------------------------------------------------------------------------- */
+/* -- nothing ------------------------------------------------------------------------------------------------------ */
 
 static int next_nothing(wf_conditioning *s, int most, int *N, float *picture, uint64_t *index)
 {
@@ -181,8 +179,7 @@ int wf_conditioning_none(const wf_model *model, int64_t count, int scale, wf_con
     return WF_OK;
 }
 
-/* -- a coefficient stream
- * ------------------------------------------------------------------------------------------- */
+/* -- a coefficient stream ----------------------------------------------------------------------------------------- */
 
 /* Reads the next record of the stream's highest level; other levels are skipped. */
 static int next_record(wf_conditioning *s, bool *more)
@@ -226,8 +223,8 @@ static int open_stream(wf_conditioning *s, wf_backend *backend, FILE *file, cons
     if (source->signal == WF_VOLUME)
         WF_TRY(wf_meta_match(source, name, model, s->model->path));
     wf_pyramid_size(source, source->top, &H, &W);
-    bool same =
-        source->levels == model->levels; /* the same pyramid: pictures of any size continue at their own level */
+    /* in the same pyramid pictures of any size continue at their own level */
+    bool same = source->levels == model->levels;
     wf_meta_clear(&s->meta);
     WF_TRY(wf_meta_copy(&s->meta, source));
     WF_TRY(enter_level(s, name, H, W, scale, same ? source->levels - source->top : halvings_to(model, H, W)));
@@ -243,8 +240,7 @@ int wf_conditioning_stream(const wf_model *model, wf_backend *backend, FILE *fil
     return opened_or_destroyed(open_stream(*out, backend, file, name, scale), out);
 }
 
-/* -- picture files
- * -------------------------------------------------------------------------------------------------- */
+/* -- picture files ------------------------------------------------------------------------------------------------ */
 
 static int read_image(wf_conditioning *s)
 {
@@ -292,8 +288,7 @@ int wf_conditioning_images(const wf_model *model, char *const *paths, int count,
     return opened_or_destroyed(open_images(*out, paths, count, scale), out);
 }
 
-/* -- all
- * ------------------------------------------------------------------------------------------------------------ */
+/* -- all ---------------------------------------------------------------------------------------------------------- */
 
 int wf_conditioning_next(wf_conditioning *s, int most, int *N, float **picture, uint64_t *index)
 {

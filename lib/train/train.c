@@ -210,8 +210,7 @@ static bool has_ended(const wf_trainer *t)
     return run_fraction(t) >= 1 || (t->options->patience && t->since_best >= t->options->patience);
 }
 
-/* -- validation
- * ----------------------------------------------------------------------------------------------------- */
+/* -- validation --------------------------------------------------------------------------------------------------- */
 
 static int64_t validation_count(const wf_trainer *t)
 {
@@ -282,8 +281,7 @@ static int validate(wf_trainer *t)
     return write_validation(t, wf_mean_error(&mean));
 }
 
-/* -- a run
- * ---------------------------------------------------------------------------------------------------------- */
+/* -- a run -------------------------------------------------------------------------------------------------------- */
 
 static int initialize(wf_trainer *t)
 {

@@ -1,4 +1,4 @@
-/* cublasLt.h - stands in for cuBLASLt's: the part that kernels/cuda uses, with its values */
+/* cublasLt.h - replaces cuBLASLt's header: the part that kernels/cuda uses, with its values */
 #ifndef EMULATED_CUBLASLT_H
 #define EMULATED_CUBLASLT_H
 

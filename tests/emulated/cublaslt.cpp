@@ -108,7 +108,7 @@ static uint64_t inner(cublasLtMatmulDesc_t d, cublasLtMatrixLayout_t a)
     return d->turn_a == CUBLAS_OP_N ? a->columns : a->rows;
 }
 
-/* Shapes that fit, and types that go together. */
+/* Checks that the shapes fit and the types go together. */
 static cublasStatus_t check(cublasLtMatmulDesc_t d, cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b,
                             cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t to)
 {
@@ -150,7 +150,7 @@ static float to_tf32(float x)
     return x;
 }
 
-/* op(memory) with `inside` numbers of the inner dimension side by side. */
+/* Gathers op(memory), with the `inside` numbers of the inner dimension contiguous. */
 static std::vector<float> gather(const emulated_matmul *d, const emulated_layout *l, bool inner_is_row,
                                  const void *memory, uint64_t outside, uint64_t inside)
 {
@@ -206,7 +206,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t d, const vo
     float scale = *(const float *)alpha, keep = *(const float *)beta;
     uint64_t k = inner(d, la);
     emulated_enqueue(stream, __func__, [=]() {
-        memset(workspace, 0xff, bytes); /* it is the library's */
+        memset(workspace, 0xff, bytes); /* the library may overwrite its workspace */
         multiply(&description, scale, a, &first, b, &second, keep, c, to, &result, k);
     });
     return s;

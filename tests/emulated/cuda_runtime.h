@@ -1,9 +1,10 @@
-/* cuda_runtime.h - stands in for CUDA's where kernels/cuda is compiled by a plain C++ compiler, to be run without a device
+/* cuda_runtime.h - replaces CUDA's header where a plain C++ compiler compiles kernels/cuda, to run without a device
  *
- * The part of the public interface that kernels/cuda uses. Work of a stream waits until the host does (runtime.cpp), threads
- * of a block take turns at barriers, copies from pageable memory are taken at the call as a driver may. So what this finds
- * is wrong arithmetic and indexing, results read too early, buffers reused too early, missing barriers that matter in the
- * order of turns - not races in general, and nothing of speed. */
+ * This is the part of the public interface that kernels/cuda uses. The work of a stream is put off until the host waits
+ * (runtime.cpp). The threads of a block take turns at barriers. Copies from pageable memory happen at the call, as a
+ * driver may do. The emulation therefore finds wrong arithmetic and indexing, results read too early, buffers reused
+ * too early, and missing barriers that matter in the order of turns. It does not find races in general and does not
+ * model speed. */
 #ifndef EMULATED_CUDA_RUNTIME_H
 #define EMULATED_CUDA_RUNTIME_H
 
@@ -104,7 +105,7 @@ cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t begin, cudaEvent_t end);
 cudaError_t cudaGetLastError();
 const char *cudaGetErrorString(cudaError_t error);
 
-/* -- kernels ----------------------------------------------------------------------------------------------------------- */
+/* -- kernels ------------------------------------------------------------------------------------------------------- */
 
 extern uint3 threadIdx, blockIdx;
 extern dim3 blockDim, gridDim;
@@ -127,12 +128,12 @@ static inline uint32_t __float_as_uint(float x)
 void *emulated_shared();
 #define WF_SHARED(type, name) type *name = (type *)emulated_shared()
 
-/* Puts work behind what the stream has to do already, or into its recording; name: a string constant, for the trace. */
+/* Appends work to the stream, or to its recording. name: a string constant, for the trace. */
 void emulated_enqueue(cudaStream_t stream, const char *name, std::function<void()> work);
 void emulated_launch(const char *name, dim3 grid, dim3 block, size_t shared, cudaStream_t stream,
                      std::function<void()> thread);
 
-/* The arguments are converted and copied at the call, as the real ones are. */
+/* Arguments are converted and copied at the call, as by a real launch. */
 template <typename... P, typename... A>
 void emulated_call(void (*kernel)(P...), const char *name, dim3 grid, dim3 block, size_t shared, cudaStream_t stream,
                    A... arguments)

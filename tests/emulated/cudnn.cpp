@@ -1,8 +1,8 @@
-/* cudnn.cpp - graphs of a convolution and what follows it, by naive loops
+/* cudnn.cpp - graphs of a convolution and the operations after it, by naive loops
  *
- * As on a real H100 (asked of cuDNN 9.19 with the properties of that card): the first way to guess offers engines with tensor
- * cores only, and none for bf16 weight gradients in float or a bias of another type than the maps; one engine of the second
- * is not deterministic. */
+ * It answers like cuDNN 9.19 for a real H100 (asked with the properties of that card). The first heuristic offers
+ * engines with tensor cores only. No engine gives bf16 weight gradients in float, or takes a bias of another type than
+ * the maps. One engine of the second heuristic is not deterministic. */
 #include "cudnn.h"
 
 #include <map>
@@ -16,7 +16,7 @@ struct emulated_dnn {
     cudaStream_t stream;
 };
 
-/* Of n, c, d, h and w; of four dimensions d is 1. */
+/* Sizes and strides in the order n, c, d, h, w; with four dimensions d is 1. */
 struct tensor {
     int64_t id, dims[5], strides[5];
     cudnnDataType_t type;
@@ -34,17 +34,17 @@ struct tensor {
 struct operation {
     enum { FORWARD, DATA, FILTER, ADD, RELU } kind;
     int64_t pad[3];
-    tensor x, w, y; /* ADD: w is beside; x and y as named */
+    tensor x, w, y; /* ADD: w is the other operand; x and y as named */
 };
 
-/* Attributes by name, as they were set; what a finalized one means is worked out then. */
+/* Attributes by name, as they were set. Finalizing a descriptor interprets them. */
 struct descriptor {
     cudnnBackendDescriptorType_t type;
     bool final = false;
     std::map<int, std::string> values;
     tensor t;
     operation op;
-    std::vector<operation> graph; /* of operation graphs, heuristics, configurations and plans */
+    std::vector<operation> graph; /* for operation graphs, heuristics, configurations and plans */
     bool tensor_cores = true, ordered = true;
     size_t workspace = 0;
 };
@@ -138,9 +138,9 @@ cudnnStatus_t cudnnBackendSetAttribute(cudnnBackendDescriptor_t handle, cudnnBac
     return CUDNN_STATUS_SUCCESS;
 }
 
-/* -- what is finalized ------------------------------------------------------------------------------------------------------ */
+/* -- what is finalized --------------------------------------------------------------------------------------------- */
 
-/* Four numbers or five, of which a missing third is `missing`. */
+/* Reads four or five numbers; with four, the third is set to `missing`. */
 static bool get_dims(const descriptor *d, int name, int64_t missing, int64_t out[5])
 {
     int64_t four[4];
@@ -217,7 +217,7 @@ static bool make_graph(descriptor *d)
     return true;
 }
 
-/* Whether there is an engine at all. */
+/* Tests whether any engine can run the graph. */
 static bool supported(const std::vector<operation> &graph)
 {
     cudnnDataType_t type = graph[0].x.type;
@@ -283,7 +283,7 @@ cudnnStatus_t cudnnBackendFinalize(cudnnBackendDescriptor_t handle)
     return CUDNN_STATUS_SUCCESS;
 }
 
-/* Three configurations: the last needs workspace. */
+/* Proposes three configurations; the last one needs workspace. */
 static void suggest(const descriptor *heuristics, int64_t room, int64_t *count, descriptor **configs)
 {
     cudnnBackendHeurMode_t mode = CUDNN_HEUR_MODE_A;
@@ -332,7 +332,7 @@ cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t handle, cudnnBac
     }
 }
 
-/* -- running ------------------------------------------------------------------------------------------------------------------ */
+/* -- running ------------------------------------------------------------------------------------------------------- */
 
 struct memory {
     std::map<int64_t, void *> given;
@@ -375,7 +375,8 @@ static std::vector<float> read_all(const tensor &t, memory *m)
     return out;
 }
 
-/* Visits every product of x, w and y in a convolution: two of them give the third, by direction. Channels lie side by side. */
+/* Visits every product of x, w and y in a convolution: two of them give the third, by direction. Channels are
+ * contiguous. */
 static void convolve(const operation &op, memory *m)
 {
     const tensor &to = op.kind == operation::FORWARD ? op.y : op.kind == operation::DATA ? op.x : op.w;

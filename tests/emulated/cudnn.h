@@ -1,4 +1,4 @@
-/* cudnn.h - stands in for cuDNN's: the part of the graph API that kernels/cuda uses, with its values */
+/* cudnn.h - replaces cuDNN's header: the part of the graph API that kernels/cuda uses, with its values */
 #ifndef EMULATED_CUDNN_H
 #define EMULATED_CUDNN_H
 

@@ -1,10 +1,10 @@
-/* runtime.cpp - streams that put work off, recordings of it, memory between guards, and blocks whose threads take turns
+/* runtime.cpp - streams that delay work, recordings, memory between guards, and blocks whose threads take turns
  *
- * Faults on demand, for tests of what is said then:
+ * Variables cause faults, for tests of the messages:
  *   WF_EMULATED_DEVICES=0      no device
- *   WF_EMULATED_MEMORY=BYTES   so much memory
+ *   WF_EMULATED_MEMORY=BYTES   the device has BYTES of memory
  *   WF_EMULATED_LOST=N         the N-th launch, and everything after it, fails
- *   WF_EMULATED_TRACE=FILE     at exit, how often what was called, and how much of what all recordings hold */
+ *   WF_EMULATED_TRACE=FILE     at exit, writes the number of calls by name, and the contents of all recordings */
 #include "cuda_runtime.h"
 
 #include <deque>
@@ -44,7 +44,7 @@ static thread_local cudaError_t last;
 static long launches;
 static std::map<std::string, long> calls;
 
-/* Host threads come in one by one. */
+/* Host threads enter one at a time. */
 static std::recursive_mutex entry;
 #define LOCK() std::lock_guard<std::recursive_mutex> locked(entry)
 
@@ -65,7 +65,7 @@ static void write_trace()
     fclose(file);
 }
 
-/* Every call begins here: counted, and refused once the device is lost. */
+/* Starts every call: counts it, and refuses it once the device is lost. */
 static cudaError_t enter(const char *name)
 {
     static bool registered = (atexit(write_trace), true);
@@ -81,7 +81,7 @@ static cudaError_t enter(const char *name)
             return lost;                    \
     } while (0)
 
-/* -- memory ------------------------------------------------------------------------------------------------------------ */
+/* -- memory -------------------------------------------------------------------------------------------------------- */
 
 enum { GUARD = 256 };
 static std::map<char *, size_t> device_memory, pinned_memory;
@@ -122,10 +122,10 @@ static void run_all();
 cudaError_t cudaFree(void *memory)
 {
     LOCK();
-    enter(__func__); /* after a loss, too */
+    enter(__func__); /* also after a loss */
     if (!memory)
         return sticky;
-    run_all(); /* it may be in use */
+    run_all(); /* queued work may still use it */
     auto found = device_memory.find((char *)memory);
     if (found == device_memory.end() || !guards_intact(found->first, found->second)) {
         fprintf(stderr, "emulated: memory written beyond its ends, or freed and never allocated\n");
@@ -171,7 +171,7 @@ cudaError_t cudaMemGetInfo(size_t *available, size_t *total)
     return cudaSuccess;
 }
 
-/* -- streams ------------------------------------------------------------------------------------------------------------- */
+/* -- streams ------------------------------------------------------------------------------------------------------- */
 
 static std::map<emulated_stream *, bool> streams;
 
@@ -339,7 +339,7 @@ cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t begin, cudaEvent_t end)
     return cudaSuccess;
 }
 
-/* -- devices ------------------------------------------------------------------------------------------------------------- */
+/* -- devices ------------------------------------------------------------------------------------------------------- */
 
 cudaError_t cudaGetDeviceCount(int *count)
 {
@@ -392,27 +392,27 @@ const char *cudaGetErrorString(cudaError_t e)
                                           : "emulated error";
 }
 
-/* -- blocks ------------------------------------------------------------------------------------------------------------- */
+/* -- blocks -------------------------------------------------------------------------------------------------------- */
 
 uint3 threadIdx, blockIdx;
 dim3 blockDim, gridDim;
 
 enum { STACK = 64 << 10, MOST_THREADS = 1024, MOST_SHARED = 48 << 10 };
 
-/* AddressSanitizer, in programs that are built with it, wants to be told of other stacks. */
+/* AddressSanitizer, in programs built with it, must know about other stacks. */
 extern "C" {
 void __sanitizer_start_switch_fiber(void **kept, const void *bottom, size_t size) __attribute__((weak));
 void __sanitizer_finish_switch_fiber(void *kept, const void **bottom, size_t *size) __attribute__((weak));
 }
 
-/* ucontext makes a stack; jumps, which ask nothing of the system, switch. */
+/* ucontext makes a stack; jumps switch between stacks without system calls. */
 struct fiber {
     ucontext_t context;
     jmp_buf place;
     bool begun;
     std::unique_ptr<char[]> stack;
     void *kept;
-    unsigned thread; /* that runs here, or is parked */
+    unsigned thread; /* the thread that runs here, or waits at a barrier */
     bool parked;
 };
 
@@ -445,7 +445,7 @@ static void enter_fiber()
         __sanitizer_finish_switch_fiber(running->kept, &scheduler_stack, &scheduler_size);
 }
 
-/* Back to the scheduler, until it comes back here. */
+/* Returns to the scheduler, until the scheduler resumes this fiber. */
 static void leave_fiber()
 {
     fiber *self = running;
@@ -457,7 +457,7 @@ static void leave_fiber()
     enter_fiber();
 }
 
-/* Runs threads that nobody has begun, until there are none: so a kernel without barriers is a plain loop. */
+/* Runs threads that have not begun, until all have: a kernel without barriers is a plain loop. */
 static void fiber_main()
 {
     enter_fiber();
@@ -538,7 +538,7 @@ static void run_block()
         f->thread = next_thread;
         switch_to(f);
     }
-    for (bool waiting = true; waiting;) { /* from barrier to barrier; who has ended has arrived */
+    for (bool waiting = true; waiting;) { /* from barrier to barrier; a thread that has ended counts as arrived */
         waiting = false;
         std::vector<fiber *> turn;
         for (size_t i = 0; i < begun; i++)
@@ -576,7 +576,7 @@ void emulated_launch(const char *name, dim3 grid, dim3 block, size_t shared, cud
             for (unsigned y = 0; y < grid.y; y++)
                 for (unsigned x = 0; x < grid.x; x++) {
                     blockIdx = {x, y, z};
-                    memset(shared_memory, 0xff, shared); /* nothing is left of the block before */
+                    memset(shared_memory, 0xff, shared); /* the memory of the block before is lost */
                     run_block();
                 }
     });

@@ -1,4 +1,4 @@
-/* archive.c - what holds files: tar, zip, gzip and what libarchive decompresses */
+/* archive.c - archives and compression: tar, zip, gzip and the formats that libarchive decompresses */
 #include "fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)

@@ -1,4 +1,4 @@
-/* codecs.c - how libpng, libjpeg and libwebp are called, and that pictures cut out of a stream first are the same */
+/* codecs.c - the calls of libpng, libjpeg and libwebp; pictures cut out of a stream must decode to the same pixels */
 #include "fuzz.h"
 
 typedef struct tally {
@@ -39,7 +39,7 @@ static int never(void *user, int status)
     return status;
 }
 
-/* With `skip`, pictures are decoded where they are; without, they are cut out first. */
+/* With `skip`, decodes pictures inside the stream; without, cuts them out first. */
 static int read_all(const uint8_t *bytes, size_t n, int (*skip)(void *, int), tally *t)
 {
     FILE *file = fuzz_file(bytes, n);

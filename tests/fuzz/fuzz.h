@@ -1,6 +1,8 @@
-/* fuzz.h - what the fuzz targets share. A target is tests/fuzz/NAME.c with the function below, which libFuzzer calls with
- * more and more bytes that it makes from those in tests/fuzz/corpus/NAME: `make fuzz`. Whatever they are, the library returns a
- * status: a signal, a sanitizer's finding, a leak, 10 seconds or 2 GB are failures. */
+/* fuzz.h - helpers of the fuzz targets
+ *
+ * A target is tests/fuzz/NAME.c with the function below. libFuzzer calls it with bytes that it derives from those in
+ * tests/fuzz/corpus/NAME: `make fuzz`. The library returns a status for any bytes. A signal, a sanitizer's finding, a
+ * leak, 10 seconds or 2 GB are failures. */
 #ifndef FUZZ_H
 #define FUZZ_H
 
@@ -18,14 +20,14 @@ __attribute__((unused)) static FILE *fuzz_file(const uint8_t *bytes, size_t n)
     return fmemopen((void *)(uintptr_t)bytes, n, "rb");
 }
 
-/* A failure has a message of one line. */
+/* Checks that a failure has a message of one line. */
 __attribute__((unused)) static void fuzz_check(int status)
 {
     if (status && (!*wf_error() || strchr(wf_error(), '\n')))
         abort();
 }
 
-/* Reads the bytes as a stream of pictures of whatever kind they are. */
+/* Reads the bytes as a stream of pictures of any kind. */
 __attribute__((unused)) static void fuzz_images(const uint8_t *bytes, size_t n)
 {
     FILE *file = fuzz_file(bytes, n);
@@ -39,7 +41,7 @@ __attribute__((unused)) static void fuzz_images(const uint8_t *bytes, size_t n)
         for (size_t i = 0; !status && more && i < (size_t)(image.H * image.W * image.C); i++)
             sum += image.pixels[i];
         if (!status && more && sum >> 63)
-            abort(); /* so that the sum, and with it the pixels, are looked at */
+            abort(); /* uses the sum, so that the compiler cannot leave out reading the pixels */
         if (status == WF_DATA) {
             bool skipped;
             status = wf_images_skip(images, &skipped);

@@ -1,4 +1,4 @@
-/* lmdb.c - lmdb_check, and that liblmdb reads what it lets through without a crash */
+/* lmdb.c - lmdb_check: liblmdb must read every file that it accepts without a crash */
 #include <lmdb.h>
 #include <sys/mman.h>
 #include <unistd.h>

@@ -1,4 +1,4 @@
-/* tfrecord.c - TFRecord: the bytes as they are, and as one record whose checksums are right */
+/* tfrecord.c - TFRecord: the bytes as they are, and as one record with right checksums */
 #include "fuzz.h"
 
 static uint32_t masked_crc(const uint8_t *bytes, size_t n)

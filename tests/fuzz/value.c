@@ -1,5 +1,7 @@
-/* value.c - values of a store: a byte of shape, one of a window, then the value, as it is and, of one tile, with its checksum made
- * right */
+/* value.c - values of a store
+ *
+ * The first byte gives a shape, the second a window, the rest is the value. It is read as it is and, with one tile,
+ * also with its checksum corrected. */
 #include <xxhash.h>
 
 #include "../../lib/store/private.h"
@@ -27,7 +29,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
     wf_window w = {.y = bytes[1] % s.H, .x = bytes[1] % s.W};
     w.h = 1 + bytes[1] / 16 % (s.H - w.y);
     w.w = 1 + bytes[1] / 16 % (s.W - w.x);
-    uint8_t *value = malloc(n - 2 ? n - 2 : 1); /* of the very size, so that a byte too far is found */
+    uint8_t *value = malloc(n - 2 ? n - 2 : 1); /* of the exact size, so that reading a byte too far is found */
     n -= 2;
     memcpy(value, bytes + 2, n);
     decode(value, n, s, &w);

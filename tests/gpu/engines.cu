@@ -1,7 +1,7 @@
-/* engines.cu - has cuDNN an engine for every convolution of the published models, on a card that need not be here?
+/* engines.cu - tests that cuDNN has an engine for every convolution of the published models, without the card
  *
- * cuDNN answers for the card that a device-properties descriptor describes. The fields are those that it asks for itself, one by
- * one, when they are missing; their values are the H100's. Nothing is run, so nothing here is about time. */
+ * cuDNN answers for the card that a device-properties descriptor describes. The descriptor has the fields that cuDNN
+ * reports as missing, one by one; their values are the H100's. The test runs no kernel and measures no time. */
 #include <stdio.h>
 #include <string.h>
 
@@ -17,7 +17,7 @@ static const char h100[] =
     "\"maxSharedMemoryPerBlock\": 49152, \"maxSharedMemoryPerBlockOptin\": 232448, \"maxSharedMemoryPerSM\": 233472, "
     "\"reservedSharedMemoryPerBlock\": 1024, \"smClockRateKHz\": 1980000, \"memClockRateKHz\": 2619000}";
 
-/* What an engine is measured with, which needs a card. */
+/* Measurements of engines need a card; these functions fail. */
 int wf_cuda_pool_take(wf_cuda *, wf_cuda_pool *, size_t, void *)
 {
     return wf_fail(WF_INTERNAL, "no card");
@@ -33,13 +33,13 @@ int wf_cuda_choose(wf_cuda *, const char *, int, wf_cuda_way *, void *, int *)
     return wf_fail(WF_INTERNAL, "no card");
 }
 
-/* Pictures, side and width of what is convolved in training and evaluation (lib/model.c). */
+/* Pictures, side and width of the convolutions in training and evaluation (lib/model/presets.c). */
 static const struct shape {
     int N, side, width;
 } shapes[] = {{64, 2, 64},  {64, 2, 128},  {64, 4, 128},  {64, 8, 128},  {64, 16, 128}, {64, 32, 128},
               {64, 8, 256}, {64, 16, 256}, {64, 32, 256}, {4, 256, 128}, {1, 512, 128}};
 
-/* The three directions as conv.cu asks for them: the first wish, or what it falls back to. */
+/* Asks for a direction as conv.cu does: first its preferred graph, then its fallback. */
 static int engines(wf_cuda *cuda, wf_conv_spec spec, wf_cuda_direction direction, int *count)
 {
     wf_cuda_graph g = {};

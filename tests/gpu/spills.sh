@@ -1,12 +1,24 @@
 #!/usr/bin/env bash
-# spills.sh FOLDER - reads what ptxas said of each kernel (*.cu.o.log, from -Xptxas -v), for every architecture: fails when one
-# spills registers, and lists those that use many.
+# spills.sh FOLDER - reads the reports of ptxas on every kernel and architecture (*.cu.o.log, from -Xptxas -v). Fails if a
+# kernel spills registers; lists the kernels that use more than 128.
 set -u -o pipefail
 mapfile -t reports < <(find "$1" -name '*.cu.o.log' | sort)
-[ ${#reports[@]} != 0 ] || { echo "spills: no report in $1: is there nvcc?" && exit 66; }
+[ ${#reports[@]} != 0 ] || { echo "spills: no *.cu.o.log in $1: build with nvcc first" && exit 66; }
 awk '
-    /Compiling entry function/ { match($0, /\x27[^\x27]*\x27/); kernel = substr($0, RSTART + 1, RLENGTH - 2); arch = $NF; kernels++ }
-    /bytes spill stores/ && !/ 0 bytes spill stores, 0 bytes spill loads/ { print "spills: " kernel " for " arch ": " $0; bad++ }
-    /Used [0-9]+ registers/ { match($0, /Used [0-9]+/); n = substr($0, RSTART + 5, RLENGTH - 5); if (n + 0 > 128) print kernel ": " n " registers" }
+    /Compiling entry function/ {
+        match($0, /\x27[^\x27]*\x27/)
+        kernel = substr($0, RSTART + 1, RLENGTH - 2)
+        arch = $NF
+        kernels++
+    }
+    /bytes spill stores/ && !/ 0 bytes spill stores, 0 bytes spill loads/ {
+        print "spills: " kernel " for " arch ": " $0
+        bad++
+    }
+    /Used [0-9]+ registers/ {
+        match($0, /Used [0-9]+/)
+        n = substr($0, RSTART + 5, RLENGTH - 5)
+        if (n + 0 > 128) print kernel ": " n " registers"
+    }
     END { print kernels " compiled kernels, " bad + 0 " with spills"; exit bad != 0 || kernels == 0 }
 ' "${reports[@]}"

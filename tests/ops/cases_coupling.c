@@ -25,18 +25,18 @@ static wf_coupling coupling_of(const dims *d)
     return c;
 }
 
-/* Numbers of a picture: of x, and of theta. */
+/* Elements of a picture's x; params_of counts those of its params. */
 static size_t state_of(const dims *d)
 {
     return (size_t)d->H * (size_t)d->W * (size_t)d->K;
 }
 
-static size_t theta_of(const wf_coupling *c)
+static size_t params_of(const wf_coupling *c)
 {
     return (size_t)c->H * (size_t)c->W * (size_t)(c->moved * wf_transform_parameters(&c->transform));
 }
 
-static double theta_size(const wf_coupling *c)
+static double params_size(const wf_coupling *c)
 {
     return c->transform.count ? 1 : 3;
 }
@@ -46,13 +46,13 @@ int case_transform_forward(run *r, const dims *d)
     wf_coupling c = coupling_of(d);
     bool in_place = d->variant & 1;
     wf_real *x = reals(r, "x", in_place ? UPDATED : INPUT, PER_PICTURE, state_of(d), 3);
-    wf_real *theta = reals(r, "theta", INPUT, PER_PICTURE, theta_of(&c), theta_size(&c));
+    wf_real *params = reals(r, "params", INPUT, PER_PICTURE, params_of(&c), params_size(&c));
     wf_real *y = in_place ? x : reals(r, "y", OUTPUT, PER_PICTURE, state_of(d), 1);
     double *logdet = doubles(r, "logdet", PER_PICTURE, 1, true);
     wf_backend *b = r->backend;
     const wf_real *weight = weights_of(r, d);
-    WF_TRY(b->transform_forward(b, &c, d->N, x, theta, weight, y, logdet));
-    return b->transform_forward(b, &c, d->N, x, theta, weight, y, logdet); /* logdet is added to */
+    WF_TRY(b->transform_forward(b, &c, d->N, x, params, weight, y, logdet));
+    return b->transform_forward(b, &c, d->N, x, params, weight, y, logdet); /* logdet is added to */
 }
 
 int case_transform_inverse(run *r, const dims *d)
@@ -60,35 +60,35 @@ int case_transform_inverse(run *r, const dims *d)
     wf_coupling c = coupling_of(d);
     bool in_place = d->variant & 1;
     wf_real *y = reals(r, "y", in_place ? UPDATED : INPUT, PER_PICTURE, state_of(d), 3);
-    wf_real *theta = reals(r, "theta", INPUT, PER_PICTURE, theta_of(&c), theta_size(&c));
+    wf_real *params = reals(r, "params", INPUT, PER_PICTURE, params_of(&c), params_size(&c));
     wf_real *x = in_place ? y : reals(r, "x", OUTPUT, PER_PICTURE, state_of(d), 1);
     double *logdet = d->variant & 2 ? NULL : doubles(r, "logdet", PER_PICTURE, 1, true);
     wf_backend *b = r->backend;
-    WF_TRY(b->transform_inverse(b, &c, d->N, y, theta, x, logdet));
-    return b->transform_inverse(b, &c, d->N, y, theta, x, logdet);
+    WF_TRY(b->transform_inverse(b, &c, d->N, y, params, x, logdet));
+    return b->transform_inverse(b, &c, d->N, y, params, x, logdet);
 }
 
 int case_transform_backward(run *r, const dims *d)
 {
     wf_coupling c = coupling_of(d);
     wf_real *x = reals(r, "x", INPUT, PER_PICTURE, state_of(d), 3);
-    wf_real *theta = reals(r, "theta", INPUT, PER_PICTURE, theta_of(&c), theta_size(&c));
+    wf_real *params = reals(r, "params", INPUT, PER_PICTURE, params_of(&c), params_size(&c));
     wf_real *g = reals(r, "g", UPDATED, PER_PICTURE, state_of(d), 1);
-    wf_real *dtheta = reals(r, "dtheta", OUTPUT, PER_PICTURE, theta_of(&c), 1);
-    return r->backend->transform_backward(r->backend, &c, d->N, x, theta, weights_of(r, d), g, -0.3, dtheta);
+    wf_real *dparams = reals(r, "dparams", OUTPUT, PER_PICTURE, params_of(&c), 1);
+    return r->backend->transform_backward(r->backend, &c, d->N, x, params, weights_of(r, d), g, -0.3, dparams);
 }
 
 int case_transform_inverse_backward(run *r, const dims *d)
 {
     wf_coupling c = coupling_of(d);
     wf_real *x = reals(r, "x", INPUT, PER_PICTURE, state_of(d), 3);
-    wf_real *theta = reals(r, "theta", INPUT, PER_PICTURE, theta_of(&c), theta_size(&c));
+    wf_real *params = reals(r, "params", INPUT, PER_PICTURE, params_of(&c), params_size(&c));
     wf_real *g = reals(r, "g", UPDATED, PER_PICTURE, state_of(d), 1);
-    wf_real *dtheta = reals(r, "dtheta", OUTPUT, PER_PICTURE, theta_of(&c), 1);
-    return r->backend->transform_inverse_backward(r->backend, &c, d->N, x, theta, g, 0.7, dtheta);
+    wf_real *dparams = reals(r, "dparams", OUTPUT, PER_PICTURE, params_of(&c), 1);
+    return r->backend->transform_inverse_backward(r->backend, &c, d->N, x, params, g, 0.7, dparams);
 }
 
-/* variant 1: added. */
+/* variant 1: added to y. */
 int case_mask(run *r, const dims *d)
 {
     wf_coupling c = coupling_of(d);

@@ -42,7 +42,7 @@ int case_free(run *r, const dims *d)
     return WF_OK;
 }
 
-/* K numbers up as F32 and as F64. */
+/* Uploads K numbers as F32 and as F64. */
 int case_upload(run *r, const dims *d)
 {
     wf_backend *b = r->backend;
@@ -78,7 +78,7 @@ int case_download(run *r, const dims *d)
     return status;
 }
 
-/* A device double is made by `gaussian`. */
+/* `gaussian` makes the device double. */
 int case_download_double(run *r, const dims *d)
 {
     wf_backend *b = r->backend;
@@ -88,7 +88,7 @@ int case_download_double(run *r, const dims *d)
     return b->download_double(b, back, logp, (size_t)d->N);
 }
 
-/* A post holds what was there when it was made, whatever comes after. */
+/* A readback holds the values at the time of readback_begin; later calls do not change it. */
 int case_readback_begin(run *r, const dims *d)
 {
     wf_backend *b = r->backend;
@@ -109,8 +109,8 @@ int case_readback_end(run *r, const dims *d)
     return case_readback_begin(r, d);
 }
 
-/* dz = -scale z, twice as recorded, with its scale as it was: K numbers, and z = 2 z before each. Where nothing is
- * recorded, the calls are made. */
+/* Records z = 2 z and dz = -scale z of K numbers, and replays them twice with the scale of the recording. Backends that
+ * do not record make the calls. */
 int case_replay(run *r, const dims *d)
 {
     wf_backend *b = r->backend;
@@ -119,7 +119,7 @@ int case_replay(run *r, const dims *d)
     wf_random random = {7, WF_PURPOSE_LATENT, 1};
     wf_real *x = reals(r, "x", UPDATED, WHOLE, n, 1), *z = reals(r, "z", OUTPUT, WHOLE, n, 1);
     wf_recording *recording = NULL;
-    WF_TRY(b->normal(b, &random, 1, n, index, 1, z)); /* unrecorded, once before */
+    WF_TRY(b->normal(b, &random, 1, n, index, 1, z)); /* once unrecorded before */
     if (b->record) {
         WF_TRY(b->record(b));
         int status = b->scale(b, n, 2, 0, x);
@@ -128,7 +128,7 @@ int case_replay(run *r, const dims *d)
         WF_TRY(status ? status : ended);
     }
     for (uint64_t step = 2; step < 5; step++) {
-        random.step = step; /* read again by the recording */
+        random.step = step; /* the recording reads it again */
         if (b->record) {
             WF_TRY(b->replay(b, recording));
             continue;
@@ -177,7 +177,8 @@ int case_copy(run *r, const dims *d)
     return b->copy(b, y, x, (size_t)d->K);
 }
 
-/* H x W runs of k numbers from among K, to among C, of each picture; variant 1: added. What lies between stays. */
+/* Copies H x W runs of k numbers, of K apart, to C apart, in each picture; variant 1: added. Numbers between the runs
+ * do not change. */
 int case_copy_runs(run *r, const dims *d)
 {
     wf_real *x = reals(r, "x", INPUT, PER_PICTURE, volume(d->H, d->W, d->K), 1);
@@ -193,7 +194,8 @@ int case_copy_runs(run *r, const dims *d)
     return r->backend->copy_runs(r->backend, &runs, wf_at(r->backend, y, (size_t)(d->C - d->k)), x);
 }
 
-/* -- linear: K channels; variant: decimal digits name the parts, first applied first: 1 actnorm, 2 dense, 3 LU, 4 householder, 5 permutation */
+/* -- linear: K channels. The decimal digits of variant name the parts, first applied first: 1 actnorm, 2 dense, 3 LU, 4
+ * householder, 5 permutation */
 
 enum { MAX_PARTS = 5, REFLECTIONS = 3 };
 
@@ -204,8 +206,8 @@ static size_t part_count(wf_linear_kind kind, int K)
     return counts[kind];
 }
 
-/* Overwrites the random parameters where they must be more than random: a dense matrix near a scaled identity, whose
- * inverse is tame, permutations, and signs. */
+/* Overwrites random parameters where the kind needs other ones: permutations, signs, and a dense matrix near a scaled
+ * identity, whose inverse is well conditioned. */
 static int set_part(wf_backend *b, wf_linear_kind kind, int K, wf_real *params)
 {
     size_t n = (size_t)K * (kind == WF_LINEAR_DENSE ? (size_t)K : kind == WF_LINEAR_LU ? 2 : 1);
@@ -227,7 +229,7 @@ static int set_part(wf_backend *b, wf_linear_kind kind, int K, wf_real *params)
     return status;
 }
 
-/* The parts of `variant`, their number in *count. Parameters are spread over +-0.2. */
+/* Makes the parts of `variant` and their number *count, with parameters in +-0.2. */
 static int make_parts(run *r, const dims *d, bool gradients, wf_linear_part parts[MAX_PARTS], int *count)
 {
     static const char *const names[] = {"actnorm", "dense", "lu", "householder", "permutation"};
@@ -285,18 +287,18 @@ int case_linear_backward(run *r, const dims *d)
 }
 
 /* H*W pixels of K channels; variant 1: in place. */
-int case_mix(run *r, const dims *d)
+int case_matvec(run *r, const dims *d)
 {
     size_t K = (size_t)d->K, per = volume(d->H, d->W, d->K);
     bool in_place = d->variant & 1;
     wf_real *A = reals(r, "A", INPUT, WHOLE, K * K, 1), *a = reals(r, "a", INPUT, WHOLE, K, 1);
     wf_real *x = reals(r, "x", in_place ? UPDATED : INPUT, PER_PICTURE, per, 1);
     wf_real *y = in_place ? x : reals(r, "y", OUTPUT, PER_PICTURE, per, 1);
-    return r->backend->mix(r->backend, volume(d->N, d->H, d->W), d->K, A, a, x, y);
+    return r->backend->matvec(r->backend, volume(d->N, d->H, d->W), d->K, A, a, x, y);
 }
 
-/* variant 1: dA and da are not wanted. */
-int case_mix_backward(run *r, const dims *d)
+/* variant 1: without dA and da. */
+int case_matvec_backward(run *r, const dims *d)
 {
     size_t K = (size_t)d->K, per = volume(d->H, d->W, d->K);
     wf_real *A = reals(r, "A", INPUT, WHOLE, K * K, 1), *x = reals(r, "x", INPUT, PER_PICTURE, per, 1);
@@ -305,7 +307,7 @@ int case_mix_backward(run *r, const dims *d)
         dA = reals(r, "dA", OUTPUT, WHOLE, K * K, 1);
         da = reals(r, "da", OUTPUT, WHOLE, K, 1);
     }
-    return r->backend->mix_backward(r->backend, volume(d->N, d->H, d->W), d->K, A, x, g, dA, da);
+    return r->backend->matvec_backward(r->backend, volume(d->N, d->H, d->W), d->K, A, x, g, dA, da);
 }
 
 /* -- densities and noise ------------------------------------------------------------------------------------------ */
@@ -328,27 +330,27 @@ int case_gaussian(run *r, const dims *d)
     return b->gaussian(b, d->N, d->H * d->W, d->K, z, weight, logp, 0.4, dz);
 }
 
-/* Far beyond where the sigmoid is 0 or 1. */
-int case_squash(run *r, const dims *d)
+/* The inputs reach far beyond where the sigmoid rounds to 0 or 1. */
+int case_sigmoid(run *r, const dims *d)
 {
     wf_backend *b = r->backend;
     size_t D = volume(d->H, d->W, d->K);
     wf_real *v = reals(r, "v", INPUT, PER_PICTURE, D, d->variant ? 60 : 3);
     wf_real *u = reals(r, "u", OUTPUT, PER_PICTURE, D, 1);
     double *logp = doubles(r, "logp", PER_PICTURE, 1, true);
-    WF_TRY(b->squash(b, d->N, D, 1.3, v, u, logp));
-    return b->squash(b, d->N, D, 1.3, v, u, logp);
+    WF_TRY(b->sigmoid(b, d->N, D, 1.3, v, u, logp));
+    return b->sigmoid(b, d->N, D, 1.3, v, u, logp);
 }
 
-int case_squash_backward(run *r, const dims *d)
+int case_sigmoid_backward(run *r, const dims *d)
 {
     size_t D = volume(d->H, d->W, d->K);
     wf_real *v = reals(r, "v", INPUT, PER_PICTURE, D, d->variant ? 60 : 3);
     wf_real *g = reals(r, "g", UPDATED, PER_PICTURE, D, 1);
-    return r->backend->squash_backward(r->backend, (size_t)d->N * D, 1.3, v, 0.4, g);
+    return r->backend->sigmoid_backward(r->backend, (size_t)d->N * D, 1.3, v, 0.4, g);
 }
 
-/* The taps of the first row of the table with so many. */
+/* Returns the taps of the first row of the table that has `count` of them. */
 static const double *taps_of(int count)
 {
     int i = 0;
@@ -357,13 +359,13 @@ static const double *taps_of(int count)
     return wf_wavelet_at(i)->taps;
 }
 
-/* Every word of the counter and of the key is in use. */
+/* Uses every word of the counter and of the key. */
 static const wf_random noise = {.seed = 0x123456789ABCDEF0u, .purpose = WF_PURPOSE_NOISE, .step = 0x500000007u};
 
 static void indices(const run *r, uint64_t *index)
 {
     for (int n = 0; n < r->N; n++)
-        index[n] = r->pictures[n] << 31 | 5; /* beyond 32 bits for some */
+        index[n] = r->pictures[n] << 31 | 5; /* more than 32 bits for some pictures */
 }
 
 int case_normal(run *r, const dims *d)
@@ -393,15 +395,15 @@ int case_scale(run *r, const dims *d)
     return r->backend->scale(r->backend, (size_t)d->K, -1.7, 0.3, x);
 }
 
-/* K weights, three steps; variant 1: the last number of the gradient is NaN, 2: it is infinite. */
-/* A flag that was set before stays set, and keeps w as it is. Leaves it cleared. */
+/* K weights, three steps; variant 1: the last element of the gradient is NaN, 2: it is infinite. */
+/* Checks that a flag which is set stays set and keeps w. Clears the flag. */
 static int ignores_when_bad(run *r, const wf_adamax *rule, size_t n, wf_real *w, wf_real *m, wf_real *u, wf_real *ema,
                             const wf_real *g, double *flag)
 {
     wf_backend *b = r->backend;
     double before, after, infinite = INFINITY, set;
     wf_real *huge = reals(r, "huge", OUTPUT, WHOLE, 1, 1);
-    double *logp = doubles(r, "logp", PER_PICTURE, 1, true); /* made infinite by `gaussian` */
+    double *logp = doubles(r, "logp", PER_PICTURE, 1, true); /* `gaussian` makes it infinite */
     WF_TRY(b->upload(b, huge, &infinite, WF_F64, 1));
     WF_TRY(b->gaussian(b, 1, 1, 1, huge, NULL, logp, 1, NULL));
     WF_TRY(b->guard(b, 1, logp, flag));
@@ -444,7 +446,7 @@ int case_adamax(run *r, const dims *d)
     WF_TRY(b->download(b, now, WF_F64, w, n));
     for (size_t i = 0; i < n && d->variant; i++)
         WF_CHECK(now[i] == kept[i], WF_INTERNAL, "adamax: weight %zu moved on a gradient that is not finite", i);
-    return b->zero(b, g, n * b->real); /* its NaN would not compare */
+    return b->zero(b, g, n * b->real); /* its NaN would not compare equal */
 }
 
 /* -- wavelets: C colours, k taps ---------------------------------------------------------------------------------- */
@@ -466,7 +468,7 @@ int case_idwt(run *r, const dims *d)
     return r->backend->idwt(r->backend, taps_of(d->k), d->k, d->N, d->H, d->W, d->C, low, detail, x);
 }
 
-/* [N,H,C] along H: a picture is one of the outer ones. Gains that no signal has, to tell them apart. */
+/* Transforms [N,H,C] along H; N are the outer lines. No signal has these gains, so that swapped gains show. */
 int case_dwt_axis(run *r, const dims *d)
 {
     size_t half = volume(d->H / 2, 1, d->C);

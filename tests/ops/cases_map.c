@@ -1,4 +1,4 @@
-/* cases_map.c - feature maps and convolutions, at both precisions */
+/* cases_map.c - feature maps and convolutions, in each precision */
 #include <math.h>
 
 #include "ops.h"
@@ -13,7 +13,7 @@ static wf_map_shape shape_of(const dims *d, int channels)
     return (wf_map_shape){.N = d->N, .H = d->H, .W = d->W, .C = channels, .precision = d->precision};
 }
 
-/* Maps are asked for through the case below, so one that lies about its size dies at its canaries. */
+/* The cases below allocate maps of this size, so a wrong size overwrites their canaries. */
 int case_map_bytes(run *r, const dims *d)
 {
     wf_map_shape s = shape_of(d, d->C);
@@ -23,7 +23,7 @@ int case_map_bytes(run *r, const dims *d)
     return WF_OK;
 }
 
-/* The first k of K channels, then C of the condition. */
+/* Packs the first k of K channels, then C of the condition. */
 int case_pack(run *r, const dims *d)
 {
     wf_map_shape s = shape_of(d, d->k + d->C);
@@ -53,7 +53,7 @@ int case_unpack(run *r, const dims *d)
     return r->backend->unpack(r->backend, &s, map, x);
 }
 
-/* variant 1: nothing to add. About half of y is exactly zero, as it is after a relu. */
+/* variant 1: nothing to add. About half of y is exactly zero, as after a relu. */
 int case_relu_backward(run *r, const dims *d)
 {
     wf_map_shape s = shape_of(d, d->C);
@@ -109,8 +109,8 @@ int case_attend_backward(run *r, const dims *d)
     return r->backend->attend_backward(r->backend, (wf_reach)d->variant, d->N, d->H * d->W, d->C, d->k, qkv, dy, dqkv);
 }
 
-/* -- convolutions: K to C channels, side k; variant 1: relu, 2: residual, 4: which is y itself, 8: no dx, 16: no dw,
- * 32: a sound, 64, 128: a volume whose rows are in two, three slices */
+/* -- convolutions: K to C channels, side k; variant 1: relu, 2: residual, 4: the residual is y itself, 8: no dx, 16: no
+ * dw, 32: a sound; 64, 128: a volume whose rows are in two, three slices */
 
 enum { RELU = 1, RESIDUAL = 2, IN_PLACE = 4, NO_DX = 8, NO_DW = 16, SOUND = 32, TWO_SLICES = 64, THREE_SLICES = 128 };
 
@@ -137,7 +137,7 @@ static size_t taps(const dims *d)
     return (size_t)wf_conv_taps(&spec);
 }
 
-/* Weights that keep the size of what they act on; and their gradients, if wanted. */
+/* Makes weights that keep the size of their input, and their gradients if asked for. */
 static wf_weights make_weights(run *r, const dims *d, bool gradients)
 {
     size_t n = volume(d->C, (int)taps(d), d->K), out = (size_t)d->C;
@@ -159,7 +159,7 @@ static int create(run *r, const dims *d, wf_conv **out)
     return r->backend->conv_create(r->backend, &spec, out);
 }
 
-/* Creating and destroying leaves nothing behind: the leak checker of a sanitized build watches. */
+/* Creates and destroys twice; the leak checker of a sanitized build sees what remains. */
 int case_conv_create(run *r, const dims *d)
 {
     wf_conv *conv;
@@ -176,7 +176,7 @@ int case_conv_destroy(run *r, const dims *d)
     return case_conv_create(r, d);
 }
 
-/* Two convolutions of the same shape and other weights, whose weights are made ready together where the backend does so. */
+/* Two convolutions of the same shape and different weights, folded together where the backend does so. */
 typedef struct pair {
     wf_conv *convs[2];
     wf_weights weights[2];
@@ -193,7 +193,7 @@ static int folded_memory(run *r, pair *p, bool gradients)
     return WF_OK;
 }
 
-/* `together`: by conv_fold and conv_unfold. */
+/* `together`: uses conv_fold and conv_unfold. */
 static int pair_open(run *r, const dims *d, bool gradients, bool together, pair *p)
 {
     wf_backend *b = r->backend;
@@ -218,7 +218,7 @@ static void pair_clear(run *r, pair *p)
     }
 }
 
-/* Twice, so that anything kept from the first call shows. */
+/* Runs twice, so that state kept from the first call shows. */
 static int forward(run *r, const dims *d, bool together)
 {
     wf_backend *b = r->backend;
@@ -252,7 +252,7 @@ static int backward(run *r, const dims *d, bool together)
     if (d->variant & RESIDUAL)
         add = feature_map(r, "add", INPUT, &out);
     if (!status)
-        status = b->relu_backward(b, &out, mask, NULL, y); /* half of it exactly zero */
+        status = b->relu_backward(b, &out, mask, NULL, y); /* half of it is exactly zero */
     for (int i = 0; i < (together ? 2 : 1) && !status; i++) {
         wf_map *dy = feature_map(r, "dy", UPDATED, &out);
         wf_map *dx = d->variant & NO_DX ? NULL : feature_map(r, "dx", OUTPUT, &in);
@@ -275,7 +275,7 @@ int case_conv_backward(run *r, const dims *d)
     return backward(r, d, false);
 }
 
-/* As much as conv_fold fills: the emulated device and the sanitizers watch the ends of what is allocated. */
+/* conv_fold fills the memory of this size: the emulated device and the sanitizers watch its ends. */
 int case_conv_folded_bytes(run *r, const dims *d)
 {
     pair p;

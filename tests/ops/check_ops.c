@@ -1,8 +1,8 @@
-/* check_ops.c - every operator of every backend against kernels/ref
+/* check_ops.c - tests every operator of every backend against kernels/ref
  *
- * To add an operator: give its slot a row in OPS below with shapes and a tolerance, and write case_SLOT (ops.h tells
- * how) in one of the cases_*.c. A slot of wf_backend without a row does not compile. If it has a gradient, add
- * a law in laws.h.
+ * To add an operator: give its slot a row in OPS below with shapes and a tolerance, and write case_SLOT in one of the
+ * cases_*.c (ops.h explains how). A slot of wf_backend without a row does not compile. If the operator has a gradient,
+ * add a law in laws.h.
  *
  *     build/check-ops [--backend NAME] [SLOT ...]        only this backend, only these slots
  *
@@ -12,7 +12,7 @@
 
 #include "ops.h"
 
-/* Fields: N H W, K, C, k, variant, precision. Awkward on purpose: 1, 7, odd sides, 4097 pixels. */
+/* Fields: N H W, K, C, k, variant, precision. The sizes are awkward on purpose: 1, 7, odd sides, 4097 pixels. */
 static const dims counts[] = {{1, 1, 1, 1, 0, 0, 0, 0}, {3, 1, 1, 7, 0, 0, 0, 0}, {1, 1, 1, 4097, 0, 0, 0, 0}};
 
 static const dims runs[] = {
@@ -27,18 +27,18 @@ static const dims linear[] = {
     {1, 1, 1, 48, 0, 0, 121, 0}, {1, 1, 1, 1, 0, 0, 3, 0},     {1, 1, 1, 7, 0, 0, 31, 0},
     {1, 1, 1, 48, 0, 0, 3, 0},   {1, 1, 1, 9, 0, 0, 12131, 0}, {1, 1, 1, 7, 0, 0, 4, 0},
     {1, 1, 1, 48, 0, 0, 14, 0},  {1, 1, 1, 9, 0, 0, 5, 0},     {1, 1, 1, 12, 0, 0, 54351, 0},
-    {1, 1, 1, 1, 0, 0, 25, 0}, /* of one channel every reflection is the same: no gradient to compare */
+    {1, 1, 1, 1, 0, 0, 25, 0}, /* with one channel every reflection is the same: no gradient to compare */
 };
 
-static const dims mix[] = {
-    /* variant 1: in place; backward: no dA and da */
+static const dims matvec[] = {
+    /* variant 1: in place; backward: without dA and da */
     {1, 1, 1, 3, 0, 0, 0, 0},  {1, 1, 1, 1, 0, 0, 1, 0},    {3, 1, 1, 9, 0, 0, 0, 0},  {5, 7, 3, 9, 0, 0, 1, 0},
     {2, 4, 4, 9, 0, 0, 0, 0},  {1, 17, 241, 9, 0, 0, 0, 0}, {3, 5, 3, 12, 0, 0, 1, 0}, {2, 3, 5, 48, 0, 0, 0, 0},
     {64, 1, 1, 3, 0, 0, 0, 0}, {2, 1, 4097, 3, 0, 0, 1, 0},
 };
 
-/* Kind T of `transforms` (ops.h), k channels kept; variant 1: in place, 2: no logdet, 4: weights, 8: k channels move, 16, 32: all
- * at even, odd pixels. */
+/* Kind T of `transforms` (ops.h), k channels kept; variant 1: in place, 2: no logdet, 4: weights, 8: k channels
+ * transformed; 16, 32: all channels at even, odd pixels. */
 #define COUPLING(T)                                                                                                   \
     {1, 1, 1, 3, T, 1, 0, 0}, {3, 1, 1, 9, T, 4, 1, 0}, {5, 7, 3, 9, T, 4, 2, 0}, {2, 3, 5, 12, T, 6, 11, 0},         \
         {3, 2, 2, 1, T, 0, 0, 0}, {64, 1, 1, 3, T, 1, 8, 0}, {3, 7, 41, 9, T, 4, 12, 0}, {2, 1, 4097, 3, T, 1, 4, 0}, \
@@ -77,15 +77,15 @@ static const dims attentions[] = {
 };
 
 static const dims packs[] = {
-    /* first k of K channels, C more; backward, variant 1: no dcond */
+    /* the first k of K channels and C more; backward, variant 1: no dcond */
     {1, 1, 1, 3, 0, 1, 0, 0},  {3, 1, 1, 9, 3, 4, 0, 0},       {5, 7, 3, 9, 3, 4, 1, 0},       {2, 5, 5, 9, 3, 4, 0, 0},
     {2, 3, 5, 3, 1, 1, 0, 0},  {1, 17, 241, 9, 3, 4, 0, 0},    {2, 4, 4, 48, 16, 24, 0, 0},    {3, 3, 3, 2, 3, 0, 0, 0},
     {64, 1, 1, 9, 3, 4, 0, 0}, {5, 7, 3, 9, 3, 4, 0, WF_BF16}, {2, 3, 5, 3, 0, 1, 0, WF_BF16},
 };
 
 static const dims convs[] = {
-    /* K to C channels, side k; variant 1: relu, 2: residual, 4: in place, 8: no dx, 16: no dw, 32: sound, 64, 128: two, three
-       slices */
+    /* K to C channels, side k; variant 1: relu, 2: residual, 4: in place, 8: no dx, 16: no dw, 32: sound; 64, 128: a
+     * volume of two, three slices */
     {1, 1, 1, 1, 16, 1, 1, 0},          {64, 1, 1, 7, 128, 1, 1, 0},         {3, 1, 1, 16, 16, 3, 1, 0},
     {1, 7, 1, 16, 10, 3, 0, 0},         {2, 2, 2, 32, 32, 3, 1, 0},          {3, 2, 2, 32, 32, 1, 7, 0},
     {64, 2, 2, 16, 16, 3, 1, 0},        {2, 3, 5, 7, 48, 1, 1, 0},           {2, 5, 3, 48, 48, 3, 1, 0},
@@ -137,7 +137,7 @@ static const dims wavelets[] = {
 };
 
 static const dims axes[] = {
-    /* [N,H,C] halved along H, k taps; some axes are shorter than the filter */
+    /* [N,H,C] transformed along H, k taps; some axes are shorter than the filter */
     {1, 2, 1, 0, 1, 2, 0, 0}, {3, 6, 1, 0, 1, 2, 0, 0},   {2, 4098, 1, 0, 1, 2, 0, 0}, {2, 4, 1, 0, 35, 2, 0, 0},
     {3, 2, 1, 0, 7, 4, 0, 0}, {2, 34, 1, 0, 3, 20, 0, 0}, {2, 6, 1, 0, 4097, 8, 0, 0}, {1, 4, 1, 0, 2, 20, 0, 0},
 };
@@ -162,8 +162,8 @@ static const dims axes[] = {
     row(copy_runs, runs, 1e-6) \
     row(linear_fold, linear, 1e-5) \
     row(linear_backward, linear, 1e-5) \
-    row(mix, mix, 2e-6) \
-    row(mix_backward, mix, 1e-5) \
+    row(matvec, matvec, 2e-6) \
+    row(matvec_backward, matvec, 1e-5) \
     row(transform_forward, coupling, 2e-6) \
     row(transform_inverse, coupling, 2e-6) \
     row(transform_backward, coupling, 3e-6) \
@@ -188,8 +188,8 @@ static const dims axes[] = {
     row(conv_fold, convs, 1e-5) \
     row(conv_unfold, convs, 3e-5) \
     row(gaussian, latents, 1e-6) \
-    row(squash, latents, 2e-6) \
-    row(squash_backward, latents, 2e-6) \
+    row(sigmoid, latents, 2e-6) \
+    row(sigmoid_backward, latents, 2e-6) \
     row(normal, latents, 2e-6) \
     row(dequantize, noises, 2e-6) \
     row(scale, counts, 1e-6) \
@@ -201,7 +201,7 @@ static const dims axes[] = {
     row(idwt_axis, axes, 1e-6)
 /* clang-format on */
 
-/* Of two numbers with 8 bits each, after sums over a kernel. */
+/* Tolerance for two numbers with 8 bits each, after sums over a kernel. */
 static const double bf16_tolerance = 2e-2;
 
 typedef struct op {
@@ -225,7 +225,7 @@ typedef struct tally {
     int passed, failed, skipped;
 } tally;
 
-/* case_alloc asks for more than there is, on purpose. */
+/* case_alloc asks for more memory than the machine has. */
 #ifdef __SANITIZE_ADDRESS__
 const char *__asan_default_options(void);
 const char *__asan_default_options(void)
@@ -241,7 +241,7 @@ static int execute(wf_backend *b, const op *o, const dims *d, const uint64_t *pi
     return run_collect(r);
 }
 
-/* The same pictures again, and then the other way round with one of them replaced. */
+/* Runs the same pictures again, then in reverse order with one of them replaced. */
 static int check_repeatable(wf_backend *b, const op *o, const dims *d, const uint64_t *pictures, const run *first)
 {
     uint64_t turned[MAX_PICTURES];
@@ -269,7 +269,7 @@ static int check_repeatable(wf_backend *b, const op *o, const dims *d, const uin
     return status;
 }
 
-/* Transforms that are no straight line lose digits where they are steep or flat. */
+/* Curved transforms lose digits where they are steep or flat. */
 static double tolerance_of(const wf_backend *b, const op *o, const dims *d)
 {
     if (o->shapes == coupling && transforms[d->C].count)
@@ -295,7 +295,7 @@ static int check_case(wf_backend *b, wf_backend *ref, const op *o, const dims *d
     return status;
 }
 
-static void describe(const char *backend, const op *o, const dims *d)
+static void describe_case(const char *backend, const op *o, const dims *d)
 {
     printf("FAIL %s %s: N %d, %d x %d, K %d, C %d, k %d, variant %d%s: %s\n", backend, o->slot, d->N, d->H, d->W, d->K,
            d->C, d->k, d->variant, d->precision == WF_BF16 ? ", bf16" : "", wf_error());
@@ -316,7 +316,7 @@ static void check_backend(wf_backend *b, wf_backend *ref, int argc, char **argv,
             const dims *d = &ops[i].shapes[s];
             int status = check_case(b, ref, &ops[i], d);
             if (status)
-                describe(b->name, &ops[i], d);
+                describe_case(b->name, &ops[i], d);
             t->failed += status != 0;
             t->passed += status == 0;
         }

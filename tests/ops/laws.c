@@ -1,4 +1,4 @@
-/* laws.c - the laws in a row, and what they share */
+/* laws.c - runs the laws, and holds their shared helpers */
 #include "laws.h"
 
 void fill(double *x, size_t n, int number, double size)

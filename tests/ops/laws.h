@@ -1,5 +1,7 @@
-/* laws.h - what must hold on ref by itself, since nothing else judges it: gradients against central differences,
- * inverses, and published values. ref's memory is host memory and its numbers are doubles, so both are used as such. */
+/* laws.h - the laws that ref must satisfy, since no other backend tests it
+ *
+ * Gradients are compared with central differences, inverses with the identity, results with published values. ref's
+ * memory is host memory and its numbers are doubles; the laws use both directly. */
 #ifndef WF_LAWS_H
 #define WF_LAWS_H
 
@@ -14,7 +16,7 @@
     row(linear_gradient) \
     row(linear_inverse) \
     row(linear_values) \
-    row(mix_gradient) \
+    row(matvec_gradient) \
     row(transform_gradient) \
     row(transform_inverse) \
     row(transform_values) \
@@ -22,7 +24,7 @@
     row(conv_orientation) \
     row(pack_gradient) \
     row(gaussian) \
-    row(squash) \
+    row(sigmoid) \
     row(philox) \
     row(normal_moments) \
     row(dequantize) \
@@ -47,9 +49,9 @@ wf_map *M(const double *x);
 double dot(const double *a, const double *b, size_t n);
 int near(const char *what, size_t i, double have, double want, double tolerance);
 
-/* The loss as a function of everything in `context`. */
+/* Computes the loss from everything in `user`. */
 typedef int loss_fn(void *user, double *loss);
-/* g [n] against central differences of the loss by x [n], which is part of the context. */
+/* Compares g [n] with central differences of the loss by x [n], a part of `user`. */
 int check_gradient(const char *what, loss_fn *loss, void *user, double *x, const double *g, size_t n);
 
 #endif

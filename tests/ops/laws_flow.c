@@ -1,4 +1,4 @@
-/* laws_flow.c - of matrices, couplings, convolutions and the rest of networks */
+/* laws_flow.c - laws of matrices, couplings, convolutions and the other parts of nets */
 #include "laws.h"
 
 /* -- linear ------------------------------------------------------------------------------------------------------- */
@@ -21,7 +21,7 @@ static int linear_loss(void *user, double *loss)
     return WF_OK;
 }
 
-/* actnorm, dense, LU, actnorm, two reflections, permutation */
+/* The parts: actnorm, dense, LU, actnorm, two reflections, permutation. */
 static void linear_setup(linear_case *c)
 {
     static const wf_linear_kind kinds[PARTS] = {WF_LINEAR_ACTNORM, WF_LINEAR_DENSE,       WF_LINEAR_LU,
@@ -77,7 +77,7 @@ int law_linear_inverse(void)
     return WF_OK;
 }
 
-/* By hand: y = P L U x for l = 2, u = 3, diagonal -1 and 4, rows swapped, after (x + b) exp(3 l). */
+/* Computed by hand: y = P L U x for l = 2, u = 3, diagonal -1 and 4, rows swapped, after (x + b) exp(3 l). */
 int law_linear_values(void)
 {
     double lu[14] = {1, 0, -1, 1, 0, 0, 2, 0, 0, 3, 0, 0, 0, log(4)}, actnorm[4] = {0.5, -1, 0, log(2) / 3};
@@ -94,40 +94,40 @@ int law_linear_values(void)
     return near("logdet", 0, logdet, log(8), 1e-14);
 }
 
-typedef struct mix_case {
+typedef struct matvec_case {
     double A[16], a[4], x[24], y[24], c[24];
-} mix_case;
+} matvec_case;
 
-static int mix_loss(void *user, double *loss)
+static int matvec_loss(void *user, double *loss)
 {
-    mix_case *c = user;
-    WF_TRY(wf_ref_mix(NULL, 6, 4, R(c->A), R(c->a), R(c->x), R(c->y)));
+    matvec_case *c = user;
+    WF_TRY(wf_ref_matvec(NULL, 6, 4, R(c->A), R(c->a), R(c->x), R(c->y)));
     *loss = dot(c->y, c->c, 24);
     return WF_OK;
 }
 
-int law_mix_gradient(void)
+int law_matvec_gradient(void)
 {
-    mix_case c;
+    matvec_case c;
     double g[24], dA[16], da[4];
     fill((double *)&c, sizeof c / sizeof(double), 1, 1);
     memcpy(g, c.c, sizeof g);
-    WF_TRY(wf_ref_mix_backward(NULL, 6, 4, R(c.A), R(c.x), R(g), R(dA), R(da)));
-    WF_TRY(check_gradient("dx", mix_loss, &c, c.x, g, 24));
-    WF_TRY(check_gradient("dA", mix_loss, &c, c.A, dA, 16));
-    return check_gradient("da", mix_loss, &c, c.a, da, 4);
+    WF_TRY(wf_ref_matvec_backward(NULL, 6, 4, R(c.A), R(c.x), R(g), R(dA), R(da)));
+    WF_TRY(check_gradient("dx", matvec_loss, &c, c.x, g, 24));
+    WF_TRY(check_gradient("dA", matvec_loss, &c, c.A, dA, 16));
+    return check_gradient("da", matvec_loss, &c, c.a, da, 4);
 }
 
-/* -- couplings: 2 pictures of 3 pixels, 5 channels of which 2 are kept, at every pixel or at every other --------------- */
+/* -- couplings: 2 pictures of 3 pixels, 5 channels, 2 of them kept, at every pixel or at every other --------------- */
 
-enum { THETA = 18 * WF_TRANSFORM_MAX_PARAMETERS };
+enum { PARAMS = 18 * WF_TRANSFORM_MAX_PARAMETERS };
 
 typedef struct coupling_case {
-    double x[30], theta[THETA], y[30], c[30], dlogdet, weight[6];
+    double x[30], params[PARAMS], y[30], c[30], dlogdet, weight[6];
     wf_coupling of;
 } coupling_case;
 
-static size_t theta_count(const coupling_case *c)
+static size_t params_count(const coupling_case *c)
 {
     return (size_t)(18 * wf_transform_parameters(&c->of.transform));
 }
@@ -136,7 +136,7 @@ static void coupling_setup(int t, coupling_case *c)
 {
     fill((double *)c, offsetof(coupling_case, of) / sizeof(double), 2 + t, 1);
     for (int i = 0; i < 30; i++)
-        c->x[i] *= 4; /* beyond the bounds of those that have some */
+        c->x[i] *= 4; /* beyond the bounds of the kinds that have bounds */
     c->of = (wf_coupling){1, 3, 5, 2, 3, t % 2 ? WF_EVEN_PIXELS : WF_EVERY_PIXEL, transforms[t]};
 }
 
@@ -144,7 +144,7 @@ static int coupling_loss(void *user, double *loss)
 {
     coupling_case *c = user;
     double logdet[2] = {0, 0};
-    WF_TRY(wf_ref_transform_forward(NULL, &c->of, 2, R(c->x), R(c->theta), R(c->weight), R(c->y), logdet));
+    WF_TRY(wf_ref_transform_forward(NULL, &c->of, 2, R(c->x), R(c->params), R(c->weight), R(c->y), logdet));
     *loss = dot(c->y, c->c, 30) + c->dlogdet * (logdet[0] + logdet[1]);
     return WF_OK;
 }
@@ -152,18 +152,19 @@ static int coupling_loss(void *user, double *loss)
 int law_transform_gradient(void)
 {
     coupling_case c;
-    double g[30], dtheta[THETA];
+    double g[30], dparams[PARAMS];
     for (int t = 0; t < transform_count; t++) {
         coupling_setup(t, &c);
         memcpy(g, c.c, sizeof g);
-        WF_TRY(wf_ref_transform_backward(NULL, &c.of, 2, R(c.x), R(c.theta), R(c.weight), R(g), c.dlogdet, R(dtheta)));
+        WF_TRY(
+            wf_ref_transform_backward(NULL, &c.of, 2, R(c.x), R(c.params), R(c.weight), R(g), c.dlogdet, R(dparams)));
         WF_TRY(check_gradient("dx", coupling_loss, &c, c.x, g, 30));
-        WF_TRY(check_gradient("dtheta", coupling_loss, &c, c.theta, dtheta, theta_count(&c)));
+        WF_TRY(check_gradient("dparams", coupling_loss, &c, c.params, dparams, params_count(&c)));
     }
     return WF_OK;
 }
 
-/* The log-determinant is the sum of the logarithms of dy/dx, and the inverse takes both back. */
+/* The log-determinant is the sum of log dy/dx, and the inverse undoes both results. */
 int law_transform_inverse(void)
 {
     const double h = 1e-5;
@@ -171,19 +172,19 @@ int law_transform_inverse(void)
     for (int t = 0; t < transform_count; t++) {
         double back[30], logdet[2] = {3, 4}, unused[2], want = 7, up[30], down[30];
         coupling_setup(t, &c);
-        WF_TRY(wf_ref_transform_forward(NULL, &c.of, 2, R(c.x), R(c.theta), NULL, R(c.y), logdet));
+        WF_TRY(wf_ref_transform_forward(NULL, &c.of, 2, R(c.x), R(c.params), NULL, R(c.y), logdet));
         for (int i = 0; i < 30; i++)
             c.x[i] += h;
-        WF_TRY(wf_ref_transform_forward(NULL, &c.of, 2, R(c.x), R(c.theta), NULL, R(up), unused));
+        WF_TRY(wf_ref_transform_forward(NULL, &c.of, 2, R(c.x), R(c.params), NULL, R(up), unused));
         for (int i = 0; i < 30; i++)
             c.x[i] -= 2 * h;
-        WF_TRY(wf_ref_transform_forward(NULL, &c.of, 2, R(c.x), R(c.theta), NULL, R(down), unused));
+        WF_TRY(wf_ref_transform_forward(NULL, &c.of, 2, R(c.x), R(c.params), NULL, R(down), unused));
         for (int i = 0; i < 30; i++) {
             c.x[i] += h;
             want += log((up[i] - down[i]) / (2 * h));
         }
         WF_TRY(near("sum of log slopes", (size_t)t, logdet[0] + logdet[1], want, 1e-6));
-        WF_TRY(wf_ref_transform_inverse(NULL, &c.of, 2, R(c.y), R(c.theta), R(back), logdet));
+        WF_TRY(wf_ref_transform_inverse(NULL, &c.of, 2, R(c.y), R(c.params), R(back), logdet));
         for (size_t i = 0; i < 30; i++)
             WF_TRY(near("x", i, back[i], c.x[i], 1e-11));
         WF_TRY(near("logdet", 0, logdet[0], 3, 1e-11));
@@ -192,14 +193,14 @@ int law_transform_inverse(void)
     return WF_OK;
 }
 
-/* One element by hand. */
-static int expect_transform(wf_transform how, double x, const double *theta, double y, double log_slope)
+/* Compares one element with values computed by hand. */
+static int expect_transform(wf_transform how, double x, const double *params, double y, double log_derivative)
 {
     double got = NAN, logdet[1] = {0};
     wf_coupling c = {1, 1, 1, 0, 1, WF_EVERY_PIXEL, how};
-    WF_TRY(wf_ref_transform_forward(NULL, &c, 1, R(&x), R(theta), NULL, R(&got), logdet));
+    WF_TRY(wf_ref_transform_forward(NULL, &c, 1, R(&x), R(params), NULL, R(&got), logdet));
     WF_TRY(near("y", (size_t)how.kind, got, y, 1e-13));
-    return near("log slope", (size_t)how.kind, logdet[0], log_slope, 1e-13);
+    return near("log slope", (size_t)how.kind, logdet[0], log_derivative, 1e-13);
 }
 
 int law_transform_values(void)
@@ -283,7 +284,7 @@ static int norm_loss(void *user, double *loss)
     return WF_OK;
 }
 
-/* And channels 1, 3, 5, 7, whose mean is 4 and variance 5. */
+/* Gradients, and values: channels 1, 3, 5, 7 have mean 4 and variance 5. */
 int law_norm(void)
 {
     const double x[4] = {1, 3, 5, 7};
@@ -301,7 +302,7 @@ int law_norm(void)
     return WF_OK;
 }
 
-/* 2 pictures of 5 pixels, 2 heads of 2 channels; context: the reach */
+/* 2 pictures of 5 pixels, 2 heads of 2 channels; user: the reach. */
 static int attend_loss(void *user, double *loss)
 {
     WF_TRY(wf_ref_attend(NULL, *(wf_reach *)user, 2, 5, 4, 2, R(net.qkv), R(net.y)));
@@ -309,7 +310,8 @@ static int attend_loss(void *user, double *loss)
     return WF_OK;
 }
 
-/* And of two pixels, the second's key fits the first's query log 3 better; nothing fits the second's. Values are 4 and 8. */
+/* Gradients, and values of two pixels. The second key's product with the first query is log 3 larger; the second query
+ * gives equal products. The values are 4 and 8. */
 int law_attend(void)
 {
     const double qkv[6] = {1, 0, 4, 0, log(3), 8};
@@ -326,7 +328,7 @@ int law_attend(void)
     return WF_OK;
 }
 
-/* One tap of weight 1 at row 0, column 2 of the kernel: the picture moves down and left. */
+/* One tap of weight 1 at row 0, column 2 of the kernel moves the picture down and left. */
 int law_conv_orientation(void)
 {
     double w[9] = {0}, zero[1] = {0}, logs[1] = {log(2) / 3}, x[4] = {1, 2, 3, 4}, y[4];

@@ -1,4 +1,4 @@
-/* laws_noise.c - of densities, noise and wavelets */
+/* laws_noise.c - laws of densities, noise and wavelets */
 #include "../../lib/pyramid/wavelet.h"
 #include "laws.h"
 
@@ -22,25 +22,25 @@ int law_gaussian(void)
     return near("logp at 0", 0, logp[0], -0.91893853320467274, 1e-15);
 }
 
-/* h = sum of u_i weights_i + 0.4 log du/dv; its gradient by v. */
-static int squash_loss(void *user, double *loss)
+/* loss = sum of u_i weights_i + 0.4 log du/dv, for its gradient by v. */
+static int sigmoid_loss(void *user, double *loss)
 {
     double u[6] = {0}, logp[2] = {0, 0};
-    WF_TRY(wf_ref_squash(NULL, 2, 3, 1.3, R(user), R(u), logp));
+    WF_TRY(wf_ref_sigmoid(NULL, 2, 3, 1.3, R(user), R(u), logp));
     *loss = 0.4 * (logp[0] + logp[1]);
     for (int i = 0; i < 6; i++)
         *loss += gaussian_weight[i] * u[i];
     return WF_OK;
 }
 
-int law_squash(void)
+int law_sigmoid(void)
 {
     double v[6], g[6], u[1], zero[1] = {0}, logp[1] = {0};
     fill(v, 6, 6, 2);
     memcpy(g, gaussian_weight, sizeof g);
-    WF_TRY(wf_ref_squash_backward(NULL, 6, 1.3, R(v), 0.4, R(g)));
-    WF_TRY(check_gradient("dv", squash_loss, v, v, g, 6));
-    WF_TRY(wf_ref_squash(NULL, 1, 1, 1.3, R(zero), R(u), logp));
+    WF_TRY(wf_ref_sigmoid_backward(NULL, 6, 1.3, R(v), 0.4, R(g)));
+    WF_TRY(check_gradient("dv", sigmoid_loss, v, v, g, 6));
+    WF_TRY(wf_ref_sigmoid(NULL, 1, 1, 1.3, R(zero), R(u), logp));
     WF_TRY(near("u at 0", 0, u[0], 0.5, 1e-15));
     return near("log du/dv at 0", 0, logp[0], log(1.3 / 4), 1e-15);
 }
@@ -83,7 +83,7 @@ int law_normal_moments(void)
     return near("variance", 0, squares / D, 1, 2.5 * sqrt(2.0 / D));
 }
 
-/* Transformed back, dequantized coefficients are pixels plus a uniform in (0,1), the words of Philox in order. */
+/* Dequantized coefficients, transformed back, are pixels plus a uniform in (0,1): the words of Philox in order. */
 int law_dequantize(void)
 {
     enum { H = 3, W = 5, C = 3, L = H * W * C };
@@ -101,7 +101,8 @@ int law_dequantize(void)
     return WF_OK;
 }
 
-/* Other wavelets: of the finest level, transformed back, too; and the level below it has the low-pass of that. */
+/* Other wavelets: the finest level, transformed back, is pixels plus uniforms too; the level below has their
+ * low-pass. */
 int law_dequantize_transformed(void)
 {
     enum { H = 2, W = 4, C = 3, L = H * W * C };
@@ -132,8 +133,8 @@ int law_dequantize_transformed(void)
     return WF_OK;
 }
 
-/* Normals of other wavelets: 1/(12 n) in details, a quarter of it in the average, within 5 standard errors; none of the four
- * is that of another. */
+/* Normals of other wavelets have variance 1/(12 n) in details and a quarter of that in the average, within 5 standard
+ * errors. The four bands are independent. */
 int law_white_noise(void)
 {
     enum { D = 4000 };
@@ -154,7 +155,7 @@ int law_white_noise(void)
     return WF_OK;
 }
 
-/* The exact mean of 64 uniforms and the normal beyond it have the variance 1/(12 n), within 5 standard errors. */
+/* The exact mean of 64 uniforms, and the normal beyond 64, have the variance 1/(12 n), within 5 standard errors. */
 int law_noise_variance(void)
 {
     enum { D = 4000 };
@@ -172,7 +173,7 @@ int law_noise_variance(void)
     return WF_OK;
 }
 
-/* idwt(dwt(x)) = x and energy is kept once low is doubled, also where the filter is longer than the picture. */
+/* idwt(dwt(x)) = x. Energy is kept once low is doubled, also where the filter is longer than the picture. */
 int law_wavelet(void)
 {
     static const int sides[4][2] = {{2, 2}, {6, 2}, {8, 10}, {4, 34}};
@@ -193,7 +194,7 @@ int law_wavelet(void)
     return WF_OK;
 }
 
-/* idwt_axis(dwt_axis(x)) = x, and energy is kept but for the gains. */
+/* idwt_axis(dwt_axis(x)) = x. Energy is kept up to the gains. */
 int law_axis(void)
 {
     static const int sides[3] = {2, 6, 34};

@@ -1,4 +1,4 @@
-/* run.c - buffers between canaries, and comparing runs */
+/* run.c - allocates buffers between canaries, and compares runs */
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -9,7 +9,7 @@
 
 enum { GUARD = 256, CANARY = 0xA5, FILL = 0xFF };
 
-/* A test that cannot even set itself up has nothing to report. */
+/* Ends the test on a failure: a test that cannot set itself up has no result. */
 static void must(int status)
 {
     if (!status)
@@ -26,7 +26,7 @@ static void *host_memory(size_t bytes)
     return p;
 }
 
-/* Bytes to and from the device, unconverted. */
+/* The type that copies bytes to and from the device without conversion. */
 static wf_dtype own_dtype(const wf_backend *b)
 {
     return b->real == sizeof(double) ? WF_F64 : WF_F32;
@@ -54,7 +54,7 @@ float input_value(int number, uint64_t picture, size_t element, double size, wf_
 {
     uint64_t bits = mix64(mix64(mix64((uint64_t)number) ^ picture) ^ element);
     double unit = (double)(bits >> 11) * 0x1p-52 - 1;
-    if (precision == WF_BF16) { /* 8 bits of mantissa, so that every backend holds the same input */
+    if (precision == WF_BF16) { /* 8 significant bits, so that every backend holds the same input */
         int exponent;
         double mantissa = frexp(unit, &exponent);
         unit = ldexp(rint(mantissa * 256) / 256, exponent);
@@ -67,7 +67,7 @@ static size_t elements(const run *r, const buffer *f)
     return f->scope == PER_PICTURE ? (size_t)r->N * f->per : f->per;
 }
 
-/* The next buffer of `bytes`, canaries around it and 0xff inside. */
+/* Allocates the next buffer of `bytes`, with canaries around it and 0xff inside. */
 static buffer *make(run *r, const char *what, enum kind kind, enum scope scope, size_t per, size_t bytes)
 {
     if (r->count == MAX_BUFFERS)
@@ -87,7 +87,7 @@ static buffer *make(run *r, const char *what, enum kind kind, enum scope scope, 
     return f;
 }
 
-/* Input values of buffer `number`. */
+/* Returns the input values of buffer `number`. */
 static float *values_of(const run *r, int number, enum scope scope, size_t per, double size, wf_precision precision)
 {
     size_t pictures = scope == PER_PICTURE ? (size_t)r->N : 1;
@@ -204,7 +204,7 @@ void run_clear(run *r)
     r->count = 0;
 }
 
-/* Places of padding in a map do not exist for unpack, so all elements count. NaN never agrees. */
+/* unpack leaves out the padding of a map, so all elements count. NaN is never equal. */
 int run_compare(const run *a, const run *b, double tolerance)
 {
     for (int i = 0; i < a->count; i++) {

@@ -1,8 +1,8 @@
-/* mix.c - one K x K matrix on the channels of every pixel, and its gradients.
+/* matvec.c - one K x K matrix times the channels of every pixel, and its gradients
  *
- * Pixels hold K neighbouring floats. A pixel's product is K multiply-adds of a column of A, 16 rows at a time, with one
- * broadcast channel: no transposition, and K <= 16 keeps near memory speed. Blocks of pixels are staged in scratch, so
- * that work in place is safe and vectors may read past the last pixel. */
+ * Pixels hold K contiguous floats. A pixel's product is K multiply-adds of a column of A, 16 rows at a time, with one
+ * broadcast channel. Nothing is transposed, and K <= 16 runs near memory speed. Blocks of pixels are staged in scratch,
+ * so that work in place is safe and vectors may read past the last pixel. */
 #include "cpu.h"
 #include "vec.h"
 
@@ -10,12 +10,12 @@
 #include <string.h>
 
 enum {
-    PIXELS = 64, /* a staged block */
+    PIXELS = 64, /* pixels of a staged block */
     TILE = 8,    /* pixels whose sums stay in registers */
     ROWS = 12,   /* rows of dA whose sums stay in registers */
 };
 
-typedef struct mixing {
+typedef struct matvec_call {
     int K, padded; /* K rounded up to whole vectors */
     size_t n, blocks;
     float *columns; /* [K,padded]: column j of the matrix at j * padded */
@@ -23,12 +23,12 @@ typedef struct mixing {
     float *stages;  /* [threads,2,stage] */
     size_t stage;
     double *sums; /* [threads,K+1,K]: rows of dA, then da */
-} mixing;
+} matvec_call;
 
-/* Columns of A or, if transposed, of A'; offset NULL: zero. */
-static int mixing_open(wf_cpu *cpu, size_t n, int K, const float *A, bool transposed, const float *offset, mixing *m)
+/* Fills in the columns of A, or of A' if transposed; offset NULL: zero. */
+static int call_open(wf_cpu *cpu, size_t n, int K, const float *A, bool transposed, const float *offset, matvec_call *m)
 {
-    WF_CHECK(K > 0 && K < 16384, WF_INTERNAL, "mix: K is %d", K);
+    WF_CHECK(K > 0 && K < 16384, WF_INTERNAL, "matvec: K is %d, expected 1 to 16383", K);
     size_t k = (size_t)K, padded = (k + WF_LANES - 1) / WF_LANES * WF_LANES, threads = (size_t)cpu->base.threads;
     size_t stage = (PIXELS + 1) * k + 2 * WF_LANES, sums = threads * (k + 1) * k;
     void *memory;
@@ -52,8 +52,8 @@ static int mixing_open(wf_cpu *cpu, size_t n, int K, const float *A, bool transp
     return WF_OK;
 }
 
-/* x: staged block, y: `pixels` rows of K outside of it. */
-static void mix_block(const mixing *m, const float *x, int pixels, float *y)
+/* x: a staged block; y: `pixels` rows of K outside of scratch. */
+static void multiply_block(const matvec_call *m, const float *x, int pixels, float *y)
 {
     int K = m->K;
     for (int v = 0; v < m->padded; v += WF_LANES)
@@ -77,8 +77,8 @@ static void mix_block(const mixing *m, const float *x, int pixels, float *y)
         }
 }
 
-/* sums += dy x' and dy over the pixels of two staged blocks. In float within a block, in double across blocks. */
-static void outer_block(const mixing *m, const float *dy, const float *x, int pixels, double *sums)
+/* Adds dy x' and dy over the pixels of two staged blocks to sums; in float within a block, in double across blocks. */
+static void outer_block(const matvec_call *m, const float *dy, const float *x, int pixels, double *sums)
 {
     int K = m->K;
     for (int row = 0; row < K; row += ROWS)
@@ -88,7 +88,7 @@ static void outer_block(const mixing *m, const float *dy, const float *x, int pi
                 wf_vec channel;
                 wf_vec_load(&channel, x + p * K + v);
 #pragma GCC unroll 12
-                for (int r = 0; r < ROWS; r++) /* rows and lanes past K are computed and dropped */
+                for (int r = 0; r < ROWS; r++) /* rows and lanes past K are computed and not used */
                     wf_vec_add_scaled(&sum[r], &channel, dy[p * K + row + r]);
             }
             for (int r = 0; r < ROWS && row + r < K; r++) {
@@ -103,34 +103,34 @@ static void outer_block(const mixing *m, const float *dy, const float *x, int pi
             sums[K * K + i] += (double)dy[p * K + i];
 }
 
-/* One stage holds a block and the pixels that a tile reads past it; their values do not matter. */
-static int stage_block(const mixing *m, size_t block, const float *x, float *stage)
+/* Copies a block into a stage. Tiles read pixels past the block in the stage; the values of these do not matter. */
+static int stage_block(const matvec_call *m, size_t block, const float *x, float *stage)
 {
     size_t first = block * PIXELS, pixels = m->n - first < PIXELS ? m->n - first : PIXELS;
     memcpy(stage, x + first * (size_t)m->K, pixels * (size_t)m->K * sizeof(float));
     return (int)pixels;
 }
 
-static int mix(wf_backend *b, size_t n, int K, const wf_real *A, const wf_real *a, const wf_real *x, wf_real *y)
+static int matvec(wf_backend *b, size_t n, int K, const wf_real *A, const wf_real *a, const wf_real *x, wf_real *y)
 {
-    mixing m;
-    WF_TRY(mixing_open((wf_cpu *)b, n, K, (const float *)A, false, (const float *)a, &m));
+    matvec_call m;
+    WF_TRY(call_open((wf_cpu *)b, n, K, (const float *)A, false, (const float *)a, &m));
     const float *from = (const float *)x;
     float *to = (float *)y;
 #pragma omp parallel for schedule(static) num_threads(b->threads) if (n * (size_t)K > WF_CPU_PARALLEL)
     for (size_t block = 0; block < m.blocks; block++) {
         float *stage = m.stages + (size_t)omp_get_thread_num() * 2 * m.stage;
         int pixels = stage_block(&m, block, from, stage);
-        mix_block(&m, stage, pixels, to + block * PIXELS * (size_t)K);
+        multiply_block(&m, stage, pixels, to + block * PIXELS * (size_t)K);
     }
     return WF_OK;
 }
 
-static int mix_backward(wf_backend *b, size_t n, int K, const wf_real *A, const wf_real *x, wf_real *g, wf_real *dA,
-                        wf_real *da)
+static int matvec_backward(wf_backend *b, size_t n, int K, const wf_real *A, const wf_real *x, wf_real *g, wf_real *dA,
+                           wf_real *da)
 {
-    mixing m;
-    WF_TRY(mixing_open((wf_cpu *)b, n, K, (const float *)A, true, NULL, &m));
+    matvec_call m;
+    WF_TRY(call_open((wf_cpu *)b, n, K, (const float *)A, true, NULL, &m));
     size_t k = (size_t)K, all = (k + 1) * k;
     bool sums = dA || da;
     const float *from = (const float *)x;
@@ -146,7 +146,7 @@ static int mix_backward(wf_backend *b, size_t n, int K, const wf_real *A, const 
             stage_block(&m, block, from, input);
             outer_block(&m, gradient, input, pixels, m.sums + thread * all);
         }
-        mix_block(&m, gradient, pixels, dy + block * PIXELS * k);
+        multiply_block(&m, gradient, pixels, dy + block * PIXELS * k);
     }
     for (size_t i = 0; sums && i < all; i++) {
         double sum = 0;
@@ -160,8 +160,8 @@ static int mix_backward(wf_backend *b, size_t n, int K, const wf_real *A, const 
     return WF_OK;
 }
 
-void wf_cpu_mix_slots(wf_backend *b)
+void wf_cpu_matvec_slots(wf_backend *b)
 {
-    b->mix = mix;
-    b->mix_backward = mix_backward;
+    b->matvec = matvec;
+    b->matvec_backward = matvec_backward;
 }

@@ -1,15 +1,15 @@
-/* mix.cu - one K x K matrix and one offset for every pixel
+/* matvec.cu - one K x K matrix and one offset for every pixel
  *
- * Memory-bound at the K of a level: a block brings a run of pixels into shared memory with whole lines and sends the result
- * back the same way. Bytes: 8 K a pixel forward, 12 K backward. */
+ * Bound by memory at the K of a level. A block reads a run of pixels into shared memory in whole lines and writes the
+ * result back in the same way. Bytes a pixel: 8 K forward, 12 K backward. */
 #include "cuda.h"
 
 enum {
-    STAGE = 4096, /* floats of x, and of g, that a block has at a time */
-    SUMMERS = 128 /* blocks whose shares of dA and da are added up in order */
+    STAGE = 4096, /* floats of x, and of g, in a block's shared memory */
+    SUMMERS = 128 /* blocks whose partial sums of dA and da are added in order */
 };
 
-/* Pixels of one run: at least one. */
+/* Returns the pixels of one run: at least one. */
 static int run_of(int K)
 {
     return K < STAGE ? STAGE / K : 1;
@@ -21,8 +21,8 @@ static size_t runs_of(size_t n, int K)
 }
 
 /* y[p,i] = sum over j of A[i * row + j * column] x[p,j] + a[i]; x and y [count] pixels, x in shared memory. */
-static __device__ __forceinline__ void mix_run(int K, int row, int column, const float *A, const float *a, int count,
-                                               const float *x, float *y)
+static __device__ __forceinline__ void multiply_run(int K, int row, int column, const float *A, const float *a,
+                                                    int count, const float *x, float *y)
 {
     for (int e = (int)threadIdx.x; e < count * K; e += (int)blockDim.x) {
         int p = e / K, i = e % K;
@@ -47,12 +47,12 @@ static __global__ void __launch_bounds__(WF_CUDA_THREADS)
     int count = n - first < (size_t)pixels ? (int)(n - first) : pixels;
     load_run(count * K, x + first * (size_t)K, stage);
     __syncthreads();
-    mix_run(K, K, 1, A, a, count, stage, y + first * (size_t)K);
+    multiply_run(K, K, 1, A, a, count, stage, y + first * (size_t)K);
 }
 
-/* sums [gridDim.x,K+1,K]: rows of this block's dA, then da; NULL: not wanted. */
+/* sums [gridDim.x,K+1,K]: rows of this block's dA, then da (NULL: not computed). */
 static __global__ void __launch_bounds__(WF_CUDA_THREADS)
-    mix_gradient(size_t n, int K, int pixels, const float *A, const float *x, float *g, double *sums)
+    matvec_gradient(size_t n, int K, int pixels, const float *A, const float *x, float *g, double *sums)
 {
     WF_SHARED(float, stage);
     float *gradient = stage, *input = stage + pixels * K;
@@ -73,7 +73,7 @@ static __global__ void __launch_bounds__(WF_CUDA_THREADS)
                 sum += gradient[p * K + i] * (e < K * K ? input[p * K + j] : 1.0f);
             own[e] += (double)sum; /* float within a run, double across runs */
         }
-        mix_run(K, 1, K, A, NULL, count, gradient, g + first * (size_t)K);
+        multiply_run(K, 1, K, A, NULL, count, gradient, g + first * (size_t)K);
         __syncthreads();
     }
 }
@@ -94,11 +94,11 @@ static __global__ void add_shares(int entries, int K, int blocks, const double *
 
 static int check(int K)
 {
-    WF_CHECK(K > 0 && K <= 2048, WF_INTERNAL, "mix: K is %d, from 1 to 2048", K);
+    WF_CHECK(K > 0 && K <= 2048, WF_INTERNAL, "matvec: K is %d, expected 1 to 2048", K);
     return WF_OK;
 }
 
-static int mix(wf_backend *b, size_t n, int K, const wf_real *A, const wf_real *a, const wf_real *x, wf_real *y)
+static int matvec(wf_backend *b, size_t n, int K, const wf_real *A, const wf_real *a, const wf_real *x, wf_real *y)
 {
     wf_cuda *cuda = (wf_cuda *)b;
     WF_TRY(check(K));
@@ -108,8 +108,8 @@ static int mix(wf_backend *b, size_t n, int K, const wf_real *A, const wf_real *
     return WF_OK;
 }
 
-static int mix_backward(wf_backend *b, size_t n, int K, const wf_real *A, const wf_real *x, wf_real *g, wf_real *dA,
-                        wf_real *da)
+static int matvec_backward(wf_backend *b, size_t n, int K, const wf_real *A, const wf_real *x, wf_real *g, wf_real *dA,
+                           wf_real *da)
 {
     wf_cuda *cuda = (wf_cuda *)b;
     WF_TRY(check(K));
@@ -120,7 +120,7 @@ static int mix_backward(wf_backend *b, size_t n, int K, const wf_real *A, const 
     double *sums = NULL;
     if (wanted)
         WF_TRY(wf_cuda_pool_take(cuda, &cuda->scratch, (size_t)blocks * (size_t)entries * sizeof *sums, &sums));
-    WF_RUN(mix_gradient, blocks, (unsigned)WF_CUDA_THREADS, (size_t)(2 * pixels * K) * sizeof(float), n, K, pixels,
+    WF_RUN(matvec_gradient, blocks, (unsigned)WF_CUDA_THREADS, (size_t)(2 * pixels * K) * sizeof(float), n, K, pixels,
            (const float *)A, (const float *)x, (float *)g, sums);
     if (wanted)
         WF_RUN(add_shares, wf_cuda_blocks((size_t)entries), (unsigned)WF_CUDA_THREADS, 0, entries, K, (int)blocks,
@@ -128,8 +128,8 @@ static int mix_backward(wf_backend *b, size_t n, int K, const wf_real *A, const 
     return WF_OK;
 }
 
-void wf_cuda_mix_slots(wf_backend *b)
+void wf_cuda_matvec_slots(wf_backend *b)
 {
-    b->mix = mix;
-    b->mix_backward = mix_backward;
+    b->matvec = matvec;
+    b->matvec_backward = matvec_backward;
 }

@@ -1,0 +1,120 @@
+/* open.c - opens the CPU backend and fills its table */
+#include "cpu.h"
+
+#include <omp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void cpu_close(wf_backend *b)
+{
+    if (!b)
+        return;
+    wf_cpu *cpu = (wf_cpu *)b;
+    dnnl_stream_destroy(cpu->stream);
+    dnnl_engine_destroy(cpu->engine);
+    free(cpu->scratch);
+    free(cpu);
+}
+
+static const char *isa_name(dnnl_cpu_isa_t isa)
+{
+    switch ((int)isa) {
+    case dnnl_cpu_isa_sse41:
+        return "SSE4.1";
+    case dnnl_cpu_isa_avx:
+        return "AVX";
+    case dnnl_cpu_isa_avx2:
+        return "AVX2";
+    case dnnl_cpu_isa_avx2_vnni:
+        return "AVX2 VNNI";
+    case dnnl_cpu_isa_avx512_core:
+        return "AVX-512";
+    case dnnl_cpu_isa_avx512_core_vnni:
+        return "AVX-512 VNNI";
+    case dnnl_cpu_isa_avx512_core_bf16:
+        return "AVX-512 BF16";
+    case dnnl_cpu_isa_avx512_core_amx:
+        return "AMX";
+    default:
+        return "generic";
+    }
+}
+
+/* Writes a name such as "Intel(R) Xeon(R) Processor", or "processor" if the system does not give one. */
+static void processor_name(char *name, size_t size)
+{
+    char line[256];
+    FILE *file = fopen("/proc/cpuinfo", "r");
+    snprintf(name, size, "processor");
+    while (file && fgets(line, sizeof line, file)) {
+        const char *colon = strchr(line, ':');
+        if (strncmp(line, "model name", 10) || !colon)
+            continue;
+        line[strcspn(line, "\n")] = '\0';
+        snprintf(name, size, "%s", colon[1] == ' ' ? colon + 2 : colon + 1);
+        break;
+    }
+    if (file)
+        fclose(file);
+}
+
+static bool isa_has(dnnl_cpu_isa_t isa, dnnl_cpu_isa_t part)
+{
+    return ((int)isa & (int)part) ==
+           (int)part; /* each value of the enumeration has the bits of those that it extends */
+}
+
+static void describe_device(wf_cpu *cpu, dnnl_cpu_isa_t isa)
+{
+    char processor[72];
+    const dnnl_version_t *version = dnnl_version();
+    processor_name(processor, sizeof processor);
+    snprintf(cpu->base.device, sizeof cpu->base.device, "%s, %s, oneDNN %d.%d.%d", processor, isa_name(isa),
+             version->major, version->minor, version->patch);
+}
+
+/* Opens the CPU backend with `threads` threads in total (0: OMP_NUM_THREADS, or all). Errors: WF_AGAIN, WF_INTERNAL
+ * (oneDNN fails). */
+int wf_cpu_open(int threads, wf_backend **out)
+{
+    *out = NULL;
+    wf_cpu *cpu = calloc(1, sizeof *cpu);
+    WF_CHECK(cpu, WF_AGAIN, "cpu: no memory");
+    if (dnnl_engine_create(&cpu->engine, dnnl_cpu, 0) != dnnl_success ||
+        dnnl_stream_create(&cpu->stream, cpu->engine, dnnl_stream_default_flags) != dnnl_success) {
+        dnnl_engine_destroy(cpu->engine);
+        free(cpu);
+        return wf_fail(WF_INTERNAL, "cpu: oneDNN does not start");
+    }
+    dnnl_cpu_isa_t isa = dnnl_get_effective_cpu_isa();
+    cpu->block = isa_has(isa, dnnl_cpu_isa_avx512_core) ? 16 : 8;
+    wf_backend *b = &cpu->base;
+    b->name = "cpu";
+    b->real = sizeof(float);
+    b->host = true;
+    b->bf16 = isa_has(isa, dnnl_cpu_isa_avx512_core_bf16);
+    static int all; /* the value of OMP_NUM_THREADS or of the machine, before any backend sets another */
+    if (!all)
+        all = omp_get_max_threads();
+    b->threads = threads > 0 ? threads : all;
+    omp_set_num_threads(b->threads);
+    b->memory = (size_t)sysconf(_SC_PHYS_PAGES) / 4 *
+                (size_t)sysconf(_SC_PAGESIZE); /* a quarter: other programs need memory too */
+    describe_device(cpu, isa);
+    b->close = cpu_close;
+    wf_cpu_memory_slots(b);
+    wf_cpu_linear_slots(b);
+    wf_cpu_matvec_slots(b);
+    wf_cpu_transform_slots(b);
+    wf_cpu_noise_slots(b);
+    wf_cpu_map_slots(b);
+    wf_cpu_attention_slots(b);
+    wf_cpu_conv_slots(b);
+    wf_cpu_adamax_slots(b);
+    wf_cpu_wavelet_slots(b);
+    wf_cpu_wavelet_axis_slots(b);
+    *out = b;
+    return WF_OK;
+}

@@ -1,0 +1,119 @@
+/* open.cu - opens a device and fills the table of the CUDA backend */
+#include "cuda.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static void cuda_close(wf_backend *b)
+{
+    if (!b)
+        return;
+    wf_cuda *cuda = (wf_cuda *)b;
+    if (cuda->stream)
+        (void)cudaStreamSynchronize(cuda->stream);
+    if (cuda->dnn)
+        (void)cudnnDestroy(cuda->dnn);
+    if (cuda->blas)
+        (void)cublasLtDestroy(cuda->blas);
+    (void)cudaFree(cuda->arguments);
+    wf_cuda_memory_close(cuda);
+    if (cuda->stream)
+        (void)cudaStreamDestroy(cuda->stream);
+    free(cuda);
+}
+
+/* Writes the path ${XDG_CACHE_HOME:-~/.cache}/wavelet-flow.plans, or "" if neither variable is set. */
+static void name_choices(wf_cuda *cuda)
+{
+    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    int n = 0;
+    if (cache && *cache)
+        n = snprintf(cuda->choices, sizeof cuda->choices, "%s/wavelet-flow.plans", cache);
+    else if (home && *home)
+        n = snprintf(cuda->choices, sizeof cuda->choices, "%s/.cache/wavelet-flow.plans", home);
+    if (n >= (int)sizeof cuda->choices)
+        cuda->choices[0] = '\0';
+}
+
+static int describe(wf_cuda *cuda)
+{
+    cudaDeviceProp p;
+    int driver = 0, runtime = 0;
+    int dnn = (int)cudnnGetVersion();
+    WF_CUDA(cudaGetDeviceProperties(&p, cuda->device));
+    WF_CHECK(p.major >= 8, WF_USAGE, "cuda: %s has compute capability %d.%d, at least 8.0 is needed", p.name, p.major,
+             p.minor);
+    WF_CUDA(cudaDriverGetVersion(&driver));
+    WF_CUDA(cudaRuntimeGetVersion(&runtime));
+    cuda->multiprocessors = p.multiProcessorCount;
+    cuda->base.memory = p.totalGlobalMem / 4 * 3;
+    snprintf(cuda->base.device, sizeof cuda->base.device, "%.40s, %d GiB, driver %d.%d, CUDA %d.%d, cuDNN %d.%d.%d",
+             p.name, (int)(p.totalGlobalMem >> 30), driver / 1000, driver % 1000 / 10, runtime / 1000,
+             runtime % 1000 / 10, dnn / 10000, dnn / 100 % 100, dnn % 100);
+    snprintf(cuda->card, sizeof cuda->card, "%.48s dnn=%d blas=%zu", p.name, dnn, cublasLtGetVersion());
+    return WF_OK;
+}
+
+static int start(wf_cuda *cuda)
+{
+    int devices = 0;
+    cudaError_t e = cudaGetDeviceCount(&devices);
+    WF_CHECK(e != cudaErrorInsufficientDriver, WF_USAGE, "cuda: the driver is missing, or older than this CUDA");
+    WF_CHECK(e != cudaErrorNoDevice && (e || devices > 0), WF_USAGE, "cuda: no device");
+    WF_CUDA(e);
+    WF_CHECK(cuda->device < devices, WF_USAGE, "cuda:%d: there are %d devices, counted from 0", cuda->device, devices);
+    WF_CUDA(cudaSetDevice(cuda->device));
+    WF_TRY(describe(cuda));
+    WF_CUDA(cudaStreamCreateWithFlags(&cuda->stream, cudaStreamNonBlocking));
+    WF_TRY(wf_cuda_memory_open(cuda));
+    cublasStatus_t blas = cublasLtCreate(&cuda->blas);
+    WF_CHECK(!blas, WF_INTERNAL, "cuda: cuBLASLt does not start: %s", cublasLtGetStatusString(blas));
+    cudnnStatus_t dnn = cudnnCreate(&cuda->dnn);
+    WF_CHECK(!dnn, WF_INTERNAL, "cuda: cuDNN does not start: %s", cudnnGetErrorString(dnn));
+    dnn = cudnnSetStream(cuda->dnn, cuda->stream);
+    WF_CHECK(!dnn, WF_INTERNAL, "cuda: cudnnSetStream fails: %s", cudnnGetErrorString(dnn));
+    name_choices(cuda);
+    return WF_OK;
+}
+
+static void fill_table(wf_cuda *cuda)
+{
+    wf_backend *b = &cuda->base;
+    snprintf(cuda->name, sizeof cuda->name, "cuda:%d", cuda->device);
+    b->name = cuda->name;
+    b->real = sizeof(float);
+    b->bf16 = true;
+    b->queued = true;
+    b->threads = 1;
+    b->close = cuda_close;
+    wf_cuda_memory_slots(b);
+    wf_cuda_record_slots(b);
+    wf_cuda_linear_slots(b);
+    wf_cuda_matvec_slots(b);
+    wf_cuda_transform_slots(b);
+    wf_cuda_noise_slots(b);
+    wf_cuda_map_slots(b);
+    wf_cuda_attention_slots(b);
+    wf_cuda_conv_slots(b);
+    wf_cuda_adamax_slots(b);
+    wf_cuda_wavelet_slots(b);
+}
+
+/* The only symbol of the plugin. Opens card number `device`. Errors: WF_USAGE no device or driver, WF_AGAIN,
+ * WF_INTERNAL. */
+extern "C" int wf_cuda_open(int device, int threads, wf_backend **out)
+{
+    (void)threads; /* the host only makes the calls */
+    *out = NULL;
+    wf_cuda *cuda = (wf_cuda *)calloc(1, sizeof *cuda);
+    WF_CHECK(cuda, WF_AGAIN, "cuda: out of memory");
+    cuda->device = device;
+    fill_table(cuda);
+    int status = start(cuda);
+    if (status) {
+        cuda_close(&cuda->base);
+        return status;
+    }
+    *out = &cuda->base;
+    return WF_OK;
+}

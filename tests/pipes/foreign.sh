@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# foreign.sh - a stranger writes and reads streams and stores by wf-stream(5) alone. WF_PYTHON names a Python with numpy,
+# safetensors, lmdb and xxhash; the default is python3.
+. "$(dirname "$0")/lib.sh"
+python=${WF_PYTHON:-python3}
+foreign() { "$python" "$ROOT/tests/pipes/foreign.py" "$@"; }
+if ! "$python" -c 'import numpy, safetensors, lmdb, xxhash' 2> /dev/null; then
+    skip "$python with numpy, safetensors, lmdb and xxhash (WF_PYTHON names another)"
+    exit 0
+fi
+
+# Samples of a PAM stream without its headers.
+raw() {
+    "$python" -c '
+import sys
+b = sys.stdin.buffer.read()
+while b:
+    head, b = b.split(b"ENDHDR\n", 1)
+    f = dict(l.split()[:2] for l in head.splitlines()[1:] if l)
+    n = int(f[b"WIDTH"]) * int(f[b"HEIGHT"]) * int(f[b"DEPTH"])
+    sys.stdout.buffer.write(b[:n])
+    b = b[n:]'
+}
+
+ok "a stream is written" foreign write-stream theirs.wf
+foreign pixels-of stream > theirs.raw
+ok "wf-info reads it" wf-info theirs.wf
+wf-idwt theirs.wf | raw > read.raw
+ok "its pixels come back" same theirs.raw read.raw
+head -c -1 theirs.wf > cut.wf
+status 65 "its end record is looked at" wf-idwt cut.wf
+tail -c +400 theirs.wf | tr '\000' '\001' > tail.bin
+{ head -c 399 theirs.wf; cat tail.bin; } > damaged.wf
+status 65 "its bytes are checked" wf-idwt damaged.wf
+
+ok "a store is written" foreign write-store theirs.store
+foreign pixels-of store > store.raw
+ok "wf-info verifies it" wf-info --verify theirs.store
+ok "levels train on it" wf-train-level -l 1 -m model -s theirs.store -f actnorm --steps 1 --batch 2 -q --backend cpu
+
+# Their store has indices with gaps; ours counts from 0.
+"$python" -c '
+import sys
+pixels, n = sys.stdin.buffer.read(), 136 * 72 * 3
+for i in range(0, len(pixels), n):
+    sys.stdout.buffer.write(b"P6\n72 136\n255\n" + pixels[i:i + n])' < store.raw > store.ppm
+ok "wf-dwt makes a store" wf-dwt -q --levels 3 -o ours.store store.ppm
+ok "it is read" foreign read-store ours.store store.raw
+wf-dwt -q --levels 3 --batch 5 store.ppm > ours.wf
+ok "a stream is read" foreign read-stream ours.wf store.raw
+cp store.raw other.raw
+printf '\377' | dd of=other.raw bs=1 seek=999 conv=notrunc status=none
+refused() { ! foreign "$@"; }
+ok "other pixels are noticed" refused read-stream ours.wf other.raw
+ok "and in a store" refused read-store ours.store other.raw

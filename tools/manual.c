@@ -1,0 +1,107 @@
+/* manual.c - manual pages of sections 5 and 7: a page from tools/man/ with its tables filled in from the registries
+ *
+ *     manual PAGE.in < PROGRAMS      PROGRAMS: lines "wf-dwt - what it does"
+ *
+ * A line "@NAME" of the page stands for a table; an unknown name is an error. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../lib/base/version.h"
+#include "../lib/image/format_text.h"
+#include "../lib/model/presets.h"
+#include "../lib/pyramid/wavelet.h"
+#include "cli.h"
+#include "words.h"
+
+static void print_programs(void)
+{
+    char line[256];
+    while (fgets(line, sizeof line, stdin)) {
+        char *dash = strstr(line, " - ");
+        if (dash)
+            printf(".TP\n.BR %.*s (1)\n%s", (int)(dash - line), line, dash + 3);
+    }
+}
+
+static void print_formats(void)
+{
+    const wf_format_text *f;
+    for (int i = 0; (f = wf_format_text_row(i)); i++)
+        printf(".TP\n.B %s\nRecognised by %s. %s\n.br\nRefused: %s\n", f->name, f->sign, f->content, f->refused);
+}
+
+static void print_unsupported(void)
+{
+    const char *name, *last = "";
+    for (int i = 0; (name = wf_image_unsupported(i)); last = name, i++)
+        if (strcmp(name, last) != 0)
+            printf("%s%s", i ? ", " : "", name);
+    puts(".");
+}
+
+/* Prints what each preset stands for, in the pyramids of the two publications. */
+static void print_presets(void)
+{
+    static const char *const names[] = {"official", "best"};
+    static const int levels[] = {6, 10};
+    char chain[WF_PRESET_CHAIN], last[WF_PRESET_CHAIN];
+    for (size_t n = 0; n < sizeof names / sizeof *names; n++)
+        for (size_t p = 0; p < sizeof levels / sizeof *levels; p++) {
+            wf_meta meta = {.levels = levels[p]};
+            printf(".TP\n.BR %s \", \" %d\" levels%s\"\n", names[n], levels[p],
+                   p ? " and all from 8 up" : " and all below 8");
+            *last = 0;
+            for (int level = 0; level <= levels[p]; level++) {
+                if (!wf_preset_chain(names[n], &meta, level, chain))
+                    die(WF_INTERNAL, "%s is not a preset", names[n]);
+                if (strcmp(chain, last) != 0)
+                    printf("%sfrom level %d up: %s\n", level ? ".br\n" : "", level, chain);
+                strcpy(last, chain);
+            }
+        }
+}
+
+static void print_wavelets(void)
+{
+    puts(WF_WAVELET_NAMES ".");
+}
+
+static const struct table {
+    const char *name;
+    void (*print)(void);
+} tables[] = {
+    {"programs", print_programs},       {"exits", cli_roff_exits},    {"bijectors", words_roff_bijectors},
+    {"networks", words_roff_networks},  {"presets", print_presets},   {"formats", print_formats},
+    {"unsupported", print_unsupported}, {"wavelets", print_wavelets},
+};
+
+static void print_table(const char *page, const char *name)
+{
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
+        if (!strcmp(tables[i].name, name)) {
+            tables[i].print();
+            return;
+        }
+    die(WF_DATA, "%s: there is no table @%s", page, name);
+}
+
+int main(int argc, char **argv)
+{
+    char line[1024];
+    FILE *page = argc == 2 ? fopen(argv[1], "r") : NULL;
+    if (!page)
+        die(WF_NOINPUT, "want one page, tools/man/NAME.in");
+    while (fgets(line, sizeof line, page)) {
+        line[strcspn(line, "\n")] = 0;
+        if (*line == '@')
+            print_table(argv[1], line + 1);
+        else if (!strncmp(line, ".TH ", 4))
+            printf("%s \"\" \"Wavelet Flow %s\" \"Wavelet Flow\"\n", line, WF_VERSION);
+        else
+            puts(line);
+    }
+    fclose(page);
+    finish_stdout();
+    return WF_OK;
+}
