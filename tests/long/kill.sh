@@ -1,3 +1,3 @@
 #!/usr/bin/env bash
-# The training tests with 500 kills instead of 50.
+# kill.sh - the training tests with 500 kills instead of 50
 KILLS=${KILLS:-500} exec bash "$(dirname "$0")/../pipes/train.sh"

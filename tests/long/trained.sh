@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Chains at T = 1 on trained levels against exact samples: they begin at exact draws, and stay among them if the sampler and the
-# density are right. In the latents that density is a plain normal one at T = 1, so the chains move in the coefficients.
+# trained.sh - chains at T = 1 on trained levels against exact samples. Chains start at exact draws, and stay exact if
+# sampler and density are right. The chains move in the coefficients: in the latents the density at T = 1 is a normal.
 . "$(dirname "$0")/../pipes/lib.sh"
 export OMP_NUM_THREADS=1
 train_small model --lr 5e-3 || fail "training"
 CHAINS=${CHAINS:-2000} SAMPLES=20000
 
-# moments: of every sample of the 4x4 pictures on stdin the mean, its error, the mean square and its error. Each picture is
-# a PAM header, of which all are alike, and 48 bytes.
+# moments: for each of the 48 samples of the 4x4 pictures on stdin the mean, its error, the mean square and its error.
+# All pictures have the same PAM header, followed by 48 bytes.
 moments() {
     cat > pictures.pam
     local head
@@ -17,7 +17,7 @@ moments() {
         END { for (i = 1; i <= 48; i++) { m = a[i] / NR; s = b[i] / NR
             print m, sqrt((s - m * m) / NR), s, sqrt((c[i] / NR - s * s) / NR) } }'
 }
-# near A B: no moment differs by 4.5 standard errors, nor all together by much
+# near A B: no moment differs by 4.5 standard errors, and the mean square difference is below 2
 near() {
     paste "$1" "$2" | awk '
         { for (i = 1; i <= 3; i += 2) {
@@ -36,5 +36,6 @@ for how in "" --joint; do
     ok "chains at T = 1 draw what samples are${how:+, }$how" near drawn exact
     near drawn exact
 done
-wf-nuts -q -m model -n "$CHAINS" -l 2 -T 0.9 --joint --seed 5 --adapt 10 --draws 10 < /dev/null | wf-idwt -q | moments > drawn
+wf-nuts -q -m model -n "$CHAINS" -l 2 -T 0.9 --joint --seed 5 --adapt 10 --draws 10 < /dev/null |
+    wf-idwt -q | moments > drawn
 ok "and at T = 0.9 something else" far drawn exact

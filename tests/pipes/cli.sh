@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# What every program promises about its command line.
+# cli.sh - the command line of every program: help, manual, completion, version, errors
 . "$(dirname "$0")/lib.sh"
 
-# help PROGRAM: on stdout alone, with every option that the completion knows
+# help PROGRAM: help goes to stdout alone and has every option of the completion
 help() {
     "$1" --help > help 2> err && [ ! -s err ] && grep -q '^Usage: ' help || return
     local option
@@ -11,7 +11,7 @@ help() {
     done
 }
 
-# manual PROGRAM: every section, and nothing that man complains about
+# manual PROGRAM: the page has every section, and groff warns of nothing
 manual() {
     "$1" --help=man > page || return
     local section

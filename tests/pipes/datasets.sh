@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# The pipeline of every data set in its quick form, on a few real pictures in the container that the data set comes in.
+# datasets.sh - the pipeline of every data set in its quick form, on a few pictures in the data set's own container
 . "$(dirname "$0")/lib.sh"
 for tool in parallel gnuplot; do
     command -v $tool > log || { skip "$tool is not installed"; exit; }
 done
 
-# pipeline NAME LEVELS [VARIABLE=VALUE...]: all outputs are there, and bits/dim of so many levels
+# pipeline NAME LEVELS [VARIABLE=VALUE...]: all outputs exist, with bits/dim of LEVELS levels
 pipeline() {
     local name=$1 levels=$2
     shift 2
@@ -15,16 +15,17 @@ pipeline() {
     ok "$name: samples, annealed ones, curves" ls out/"$name"/{real,samples,samples-0.97,curves,curve}.png
     ok "$name: bits/dim of $levels levels" test "$(grep -c '^[0-9]' out/"$name"/bpd-val.tsv)" = "$levels"
 }
-# refuses TEXT NAME [ARGUMENT...]: make fails and says TEXT
+# refuses TEXT NAME [ARGUMENT...]: make fails, with TEXT in its messages
 refuses() {
     local text=$1 name=$2
     shift 2
-    ! env -u MAKEFLAGS make -C "$ROOT" -f "pipelines/$name.mk" OUT="$WORK/out/none" DATA="$WORK/none" "$@" > said 2>&1 &&
+    ! env -u MAKEFLAGS make -C "$ROOT" -f "pipelines/$name.mk" OUT="$WORK/out/none" DATA="$WORK/none" "$@" \
+        > said 2>&1 &&
         grep -q "$text" said
 }
-ok "where ImageNet is to be had" refuses image-net.org imagenet64 fetch
-ok "where FFHQ is to be had" refuses ffhq-dataset ffhq fetch
-ok "no pictures are no training" refuses 'no pictures in' lsun_tower
+ok "the message says where to get ImageNet" refuses image-net.org imagenet64 fetch
+ok "the message says where to get FFHQ" refuses ffhq-dataset ffhq fetch
+ok "a stream without pictures does not train" refuses 'no pictures in' lsun_tower
 
 # npz PICTURES FILE: CIFAR records as downsampled ImageNet is distributed, a zip of one array [N,3072]
 npz() {

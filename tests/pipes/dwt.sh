@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# wf-dwt and wf-idwt: every pixel comes back, in every kind of picture, and nothing is lost without a word
+# dwt.sh - wf-dwt and wf-idwt: every pixel of every kind of picture comes back, and every loss is reported
 . "$(dirname "$0")/lib.sh"
 
-# picture HEADER BYTES: a picture of random samples, which are left in the file `body`
+# picture HEADER BYTES: a picture of random samples; the samples alone go to the file `body`
 picture() {
     head -c "$2" /dev/urandom > body
     printf '%b' "$1"
     cat body
 }
-# back FILE...: does `wf-dwt FILE | wf-idwt` end in the bytes of `body`?
+# back FILE...: `wf-dwt FILE | wf-idwt` ends in the bytes of `body`
 back() { wf-dwt -q "$@" | wf-idwt -q | tail -c "$(stat -c %s body)" | cmp - body; }
 
 # -- every pixel comes back ------------------------------------------------------------------------------------------
@@ -30,7 +30,7 @@ ok "gzipped in a tar, too" back x.tar
 ok "with the reference backend, too" back --backend ref x.pam
 wf-dwt -q x16.ppm | wf-idwt -q -o png16
 tail -c $((96 * 64 * 6)) x16.ppm > body
-ok "16 bits through PNG, too" back png16
+ok "16 bits come back through PNG" back png16
 
 "$DEADLEAVES" -q -n 3 -s 16 --seed 5 > a.ppm
 "$DEADLEAVES" -q -n 5 -s 16 --seed 5 | head -c "$(stat -c %s a.ppm)" > b.ppm
@@ -72,7 +72,7 @@ ok "a grid of 50 columns has one row" test "$(wf-dwt grid.png 2>&1 > /dev/null)"
     = "wf-dwt: 1 pictures of 32x1649, 3 channels, 8 bits; 0 levels"
 cat x.ppm x.pam > mixed
 status 65 "pictures of two sizes" wf-dwt mixed
-ok "until cropped and given channels" wf-dwt --crop 32x32 --channels 3 mixed
+ok "cropping and --channels make them one set" wf-dwt --crop 32x32 --channels 3 mixed
 picture 'P5\n64 64\n255\n' 4096 > grey.pgm
 wf-dwt -q --channels 4 grey.pgm | wf-idwt -q -o grey
 ok "grey to RGB and alpha and back" back --channels 1 grey
@@ -112,8 +112,8 @@ head -c $((30 * 3085 + 100)) many.ppm > cut.ppm
 status 65 "a cut-off input leaves the store open" wf-dwt --batch 10 -o part.store cut.ppm
 status 65 "an open store is no input" wf-info --verify part.store
 contents() { wf-info --verify "$1" | grep -o 'hash.*'; }
-ok "given all of it the same command goes on" wf-dwt --batch 10 -o part.store many.ppm
-ok "to the end" test "$(contents part.store)" = "$(contents whole.store)"
+ok "the same command continues with all pictures" wf-dwt --batch 10 -o part.store many.ppm
+ok "the store equals an uninterrupted one" test "$(contents part.store)" = "$(contents whole.store)"
 tail -c +$((20 * 3085 + 1)) many.ppm > rest.ppm
 for flags in "-l 5" "-l 0" "--levels 0"; do
     # shellcheck disable=SC2086 # words
@@ -122,9 +122,10 @@ for flags in "-l 5" "-l 0" "--levels 0"; do
     wf-dwt -q $flags -o "one$flags" some.ppm
     # shellcheck disable=SC2086
     ok "--append adds pictures with $flags" wf-dwt $flags --append -o "one$flags" rest.ppm
-    ok "as if they had been there with $flags" test "$(contents "one$flags")" = "$(contents "all$flags")"
+    ok "the store equals one filled at once, with $flags" test "$(contents "one$flags")" = "$(contents "all$flags")"
 done
-# rounds NAME COMMAND...: makes the store NAME, killed again and again, a little later each time, until it is complete
+# rounds NAME COMMAND...: runs COMMAND, which makes the store NAME, and kills it a little later each time, until the
+# store is complete
 rounds() {
     local rc=137 store=$1
     shift
@@ -146,12 +147,12 @@ done
 ok "the store is the same bytes with 1 and 2 threads" same t1/crowd.store/data.mdb t2/crowd.store/data.mdb
 ok "and with 3" same t1/crowd.store/data.mdb t3/crowd.store/data.mdb
 rounds killed.store wf-dwt -q --threads 2 crowd.ppm
-ok "killed again and again, the same command ends" wf-info --verify killed.store
-ok "having been killed, and gone on" test "$kills" -gt 2
+ok "the same command finishes after repeated kills" wf-info --verify killed.store
+ok "the command was killed more than twice" test "$kills" -gt 2
 ok "with the same contents" test "$(contents killed.store)" = "$(contents t1/crowd.store)"
 mkdir folder && cp some.ppm folder
 status 64 "a store in a folder of pictures" wf-dwt -o folder some.ppm
-ok "which stays one" test "$(ls folder)" = some.ppm
+ok "the folder of pictures is unchanged" test "$(ls folder)" = some.ppm
 cp some.ppm killed.store/note
 status 65 "what lies beside a store is no matter" wf-dwt --append --levels 2 -o killed.store some.ppm
 rm killed.store/note
@@ -163,8 +164,8 @@ head -c $((5000 * 781 + 100)) crowd.ppm > cut.ppm
 status 65 "cut off behind pictures that were kept" wf-dwt -q -o half.store cut.ppm
 status 65 "a store that goes on wants all pictures again" wf-dwt -o half.store early.ppm
 status 65 "and the same" wf-dwt -o half.store late.ppm
-ok "given them it ends" wf-dwt -q -o half.store crowd.ppm
-ok "with what one run gives" test "$(contents half.store)" = "$(contents t1/crowd.store)"
+ok "given the stream training ends" wf-dwt -q -o half.store crowd.ppm
+ok "the result equals that of one run" test "$(contents half.store)" = "$(contents t1/crowd.store)"
 wf-dwt -q -o grown.store early.ppm
 before=$(contents grown.store) after=$(contents t1/crowd.store)
 true > changed; true > seen
@@ -177,9 +178,9 @@ add() { # looks at the store, then goes on with it, unless it was killed when al
     exec wf-dwt -q --append "$@" late.ppm
 }
 rounds grown.store add
-ok "killed again and again, --append ends" test -s seen
-ok "and readers saw the store as it was" test ! -s changed
-ok "and the pictures are those of one run" test "$(contents grown.store)" = "$after"
+ok "--append finishes after repeated kills" test -s seen
+ok "readers saw the sealed contents" test ! -s changed
+ok "the pictures equal those of one run" test "$(contents grown.store)" = "$after"
 
 # -- faults ----------------------------------------------------------------------------------------------------------
 for n in 1 100 5000 $(($(stat -c %s many.wf) - 1)); do
@@ -188,7 +189,8 @@ for n in 1 100 5000 $(($(stat -c %s many.wf) - 1)); do
     status 65 "no grid of a stream cut off at $n" wf-idwt cut.wf --grid never.png
 done
 ok "nothing under the grid's name" test ! -e never.png
-# Makes a stream whose two pictures have one index: overwrites the second index, then the hash by the one in the message.
+# Makes a stream whose two pictures have one index: overwrites the second index, then replaces the hash by the one in
+# the error message.
 head -c $((2 * 3085)) many.ppm | wf-dwt -q -l 5 > twice.wf
 header=$(od -A n -t u8 -N 8 twice.wf)
 head -c 8 /dev/zero | dd of=twice.wf bs=1 seek=$((8 + header + 8)) conv=notrunc status=none
@@ -236,7 +238,8 @@ status 75 "a PNG file over it" limited wf-idwt --grid limited.png many.wf
 status 74 "a grid where there is no folder" wf-idwt --grid nodir/x.png many.wf
 # shellcheck disable=SC2016 # for the inner shell
 ok "a reader that leaves early ends it quietly" \
-    bash -c 'wf-dwt -q many.ppm many.ppm many.ppm 2> said | head -c 10 > start; test ${PIPESTATUS[0]} = 141 -a ! -s said'
+    bash -c 'wf-dwt -q many.ppm many.ppm many.ppm 2> said | head -c 10 > start
+        test ${PIPESTATUS[0]} = 141 -a ! -s said'
 
 # -- pictures of other people ----------------------------------------------------------------------------------------
 for file in celebahq1024_png_dev3.tar bsds500_box64_png_dev300.tar cifar10_lossless_b1_0000-2999.bin; do
@@ -261,12 +264,13 @@ fi
 "$DEADLEAVES" -q -n 5 -s 24 > five.ppm
 "$DEADLEAVES" -q -n 3 -s 24 > three.ppm
 ok "the first three" same <(wf-dwt -q -n 3 five.ppm | wf-idwt -q) <(wf-dwt -q three.ppm | wf-idwt -q)
-ok "no more than there are" same <(wf-dwt -q -n 9 five.ppm | wf-idwt -q) <(wf-dwt -q five.ppm | wf-idwt -q)
+ok "-n beyond the end reads all pictures" \
+    same <(wf-dwt -q -n 9 five.ppm | wf-idwt -q) <(wf-dwt -q five.ppm | wf-idwt -q)
 anywhere() { wf-dwt -q --random-crop 16x16 --seed "$1" five.ppm | wf-idwt -q; }
 ok "a random crop is the same again" same <(anywhere 1) <(anywhere 1)
 ok "and another with another seed" bash -c '! cmp -s "$0" "$1"' <(anywhere 1) <(anywhere 2)
-ok "of the size asked for" bash -c 'head -n 3 "$0" | grep -q "WIDTH 16"' <(anywhere 1)
-ok "all of it, where there is no choice" \
+ok "the size is the one given" bash -c 'head -n 3 "$0" | grep -q "WIDTH 16"' <(anywhere 1)
+ok "a random crop of full size is the whole picture" \
     same <(wf-dwt -q --random-crop 24x24 five.ppm | wf-idwt -q) <(wf-dwt -q five.ppm | wf-idwt -q)
 status 65 "a crop larger than the picture" wf-dwt --random-crop 32x32 five.ppm
 status 64 "a crop without a size" wf-dwt --random-crop 32 five.ppm

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Whole programs on the CUDA backend: the same figures as on the CPU and exact resumption; and, unless DEVICE=cuda says that
-# there is a real one, on the stand-in of tests/emulated, one recording replayed a step, and what is said when a device is
-# missing, too small or lost.
+# emulated.sh - programs on the CUDA backend: the CPU's figures and exact resumption. DEVICE=cuda uses a real device.
+# Otherwise the stand-in of tests/emulated also checks one replayed recording per step, and the messages for a device
+# that is missing, too small or lost.
 . "$(dirname "$0")/lib.sh"
 
 [ -n "${DEVICE:-}" ] || PATH=$ROOT/${B:-build}/emulated:$PATH
@@ -21,15 +21,15 @@ near() { awk -v a="$1" -v b="$2" -v most="$3" 'BEGIN { exit !(a != "" && b != ""
 [ -n "${DEVICE:-}" ] || ok "a device is found" bash -c 'wf-info | grep -q emulated'
 ok "trains on the CPU" train cpu cpu --steps 50
 WF_EMULATED_TRACE=trace ok "trains on the device" train cuda cuda --steps 50
-ok "both lose the same" near "$(bits cpu/level-01.jsonl)" "$(bits cuda/level-01.jsonl)" 1e-4
-[ -n "${DEVICE:-}" ] || ok "one recording, replayed for each step but the first" grep -qx 'cudaGraphLaunch 49' trace
+ok "both losses are the same" near "$(bits cpu/level-01.jsonl)" "$(bits cuda/level-01.jsonl)" 1e-4
+[ -n "${DEVICE:-}" ] || ok "one recording, replayed for every step except the first" grep -qx 'cudaGraphLaunch 49' trace
 for launches in "fold 2" "unfold 2" "find_bad 1" "update 1"; do # of both convolutions and matrices; of all parameters
-    [ -n "${DEVICE:-}" ] || ok "once a step: $launches" grep -qx "recorded $launches" trace
+    [ -n "${DEVICE:-}" ] || ok "one launch per step: $launches" grep -qx "recorded $launches" trace
 done
 
 ok "trains 20 steps" train halves cuda --steps 20
 ok "and 30 more" train halves cuda --steps 50
-ok "resumed training is that of one go" same <(tail -c 20000 cuda/level-01.state.safetensors) \
+ok "a resumed training gives the bytes of an uninterrupted one" same <(tail -c 20000 cuda/level-01.state.safetensors) \
     <(tail -c 20000 halves/level-01.state.safetensors)
 
 for memory in store reversible; do
@@ -51,15 +51,15 @@ for backend in cpu cuda; do
             -f 'actnorm, conv1x1, affine:width=8:blocks=1, actnorm' --warmup 5 --batch 4 --steps 50 --backend $backend
     done
 done
-# Those of db4 are not: the CPU takes their columns as rotations, in another order.
-ok "coefficients of haar are those of the CPU, bit for bit" \
+# Those of db4 differ in rounding: the CPU transforms columns by rotations, in another order.
+ok "coefficients of haar equal the CPU's bit for bit" \
     same <(wf-info haar-cpu.store | grep ^hash) <(wf-info haar-cuda.store | grep ^hash)
 for level in 1 2 3; do
-    ok "and level $level loses the same" \
+    ok "level $level has the same loss" \
         near "$(bits db4-cpu/level-0$level.jsonl)" "$(bits db4-cuda/level-0$level.jsonl)" 1e-4
 done
 
-# -- noise that is learnt, drawn anew by every replay ----------------------------------------------------------------
+# -- learnt noise, drawn anew by every replay ------------------------------------------------------------------------
 wf-dwt -q --levels 0 -o flat.store leaves.ppm
 for backend in cpu cuda; do
     ok "learnt noise trains on $backend" \
@@ -67,8 +67,8 @@ for backend in cpu cuda; do
         --dequantize 'affine:mask=checker:width=8:blocks=1, actnorm' --warmup 5 --batch 4 --steps 50 --backend $backend
     wf-bpd -q -m noise-cpu -s flat.store --iw 4 --backend $backend | tail -n 1 | cut -f 3 > noise-$backend.bits
 done
-ok "and loses the same" near "$(bits noise-cpu/level-00.jsonl)" "$(bits noise-cuda/level-00.jsonl)" 1e-4
-ok "as its bound does" near "$(cat noise-cpu.bits)" "$(cat noise-cuda.bits)" 1e-4
+ok "the loss is the same" near "$(bits noise-cpu/level-00.jsonl)" "$(bits noise-cuda/level-00.jsonl)" 1e-4
+ok "learnt noise gives the CPU's bound" near "$(cat noise-cpu.bits)" "$(cat noise-cuda.bits)" 1e-4
 # noise FILE SHAPE: a .npy of random bytes
 noise() {
     python3 - "$@" << 'PY'
@@ -79,7 +79,8 @@ header += " " * (-(len(header) + 11) % 64) + "\n"
 n = 1
 for side in shape:
     n *= side
-open(sys.argv[1], "wb").write(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode() + os.urandom(n))
+magic = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little")
+open(sys.argv[1], "wb").write(magic + header.encode() + os.urandom(n))
 PY
 }
 noise film.npy 8x4x4x4x3
@@ -88,7 +89,7 @@ for backend in cpu cuda; do
     ok "films train on $backend" wf-train-level -q -l 2 -m film-$backend -s film-$backend.store \
         -f 'actnorm, conv1x1, affine:width=40:blocks=1, actnorm' --warmup 5 --batch 4 --steps 50 --backend $backend
 done
-ok "and lose the same" near "$(bits film-cpu/level-02.jsonl)" "$(bits film-cuda/level-02.jsonl)" 1e-4
+ok "the losses are the same" near "$(bits film-cpu/level-02.jsonl)" "$(bits film-cuda/level-02.jsonl)" 1e-4
 
 train_small model --steps 5
 wf-bpd -q -m model -s train.store --backend cpu > cpu.tsv
@@ -97,9 +98,9 @@ total() { awk -F '\t' 'NR == 2 { print $2 }' "$1"; }
 ok "bits per dimension are those of the CPU" near "$(total cpu.tsv)" "$(total cuda.tsv)" 1e-4
 wf-sample -q -m model -n 4 --seed 1 --backend cuda | wf-idwt -q > a.pam
 wf-sample -q -m model -n 4 --seed 1 --backend cpu | wf-idwt -q > b.pam
-ok "samples are those of the CPU but for rounding" awk -v n="$(cmp -l a.pam b.pam | wc -l)" 'BEGIN { exit n > 20 }'
+ok "samples equal the CPU's up to rounding" awk -v n="$(cmp -l a.pam b.pam | wc -l)" 'BEGIN { exit n > 20 }'
 
-# The way up and the way down are recorded for each level, or once for all; in the coefficients, their densities too.
+# Forward and inverse are recorded for each level, or once for all levels; in the coefficients, the densities too.
 while read -r recordings option; do
     rm -f trace
     for backend in cpu cuda; do
@@ -107,7 +108,7 @@ while read -r recordings option; do
         WF_EMULATED_TRACE=trace wf-nuts -q -m model -n 4 --adapt 2 --draws 4 --max-depth 3 --backend $backend $option |
             wf-idwt -q > $backend.pam
     done
-    ok "chains${option:+, $option}: those of the CPU but for rounding" awk -v n="$(cmp -l cpu.pam cuda.pam | wc -l)" \
+    ok "chains${option:+, $option}: equal to the CPU's up to rounding" awk -v n="$(cmp -l cpu.pam cuda.pam | wc -l)" \
         -v all="$(stat -c %s cpu.pam)" 'BEGIN { exit n > 20 || all < 500 }'
     [ -n "${DEVICE:-}" ] || ok "chains${option:+, $option}: recorded" grep -qx "cudaGraphInstantiate $recordings" trace
     [ -n "${DEVICE:-}" ] || ok "chains${option:+, $option}: replayed" awk -v n="$recordings" \
@@ -130,8 +131,8 @@ fi
 WF_EMULATED_DEVICES=0 status 64 "no device" wf-sample -m model -n 1 --backend cuda
 WF_EMULATED_MEMORY=100000 status 75 "a device that is too small" train small cuda --steps 2
 cp .log said
-ok "and says what would help" grep -q -e --batch said
+ok "the message says what to do" grep -q -e --batch said
 ok "saves at 10 steps" train lost cuda --steps 10
 cp lost/level-01.state.safetensors kept
 WF_EMULATED_LOST=130 status 74 "a device that is lost" train lost cuda --steps 1000
-ok "and what was saved is there" same kept lost/level-01.state.safetensors
+ok "the saved state exists" same kept lost/level-01.state.safetensors

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# wf-encode and wf-decode: every pixel comes back, pictures in between, and what is refused.
+# encode.sh - wf-encode and wf-decode: every pixel comes back, interpolation, and rejected input
 . "$(dirname "$0")/lib.sh"
 export OMP_NUM_THREADS=1
 train_small model || fail "training"
@@ -14,7 +14,7 @@ pictures() { grep -ac '^TUPLTYPE' "$1"; }
 # -- round trips -------------------------------------------------------------------------------------------------------
 encode < in.wf > latents.wf
 ok "every pixel comes back" cmp <(pixels < in.wf) <(decode < latents.wf | pixels)
-ok "so do the pictures' numbers" \
+ok "the pictures' indices come back" \
     bash -c 'wf-decode -m model < latents.wf | wf-idwt -q -o out && test -s out/00000019.png'
 encode < in.wf > again.wf
 ok "latents are the same every time" cmp latents.wf again.wf
@@ -29,12 +29,12 @@ each=$(($(stat -c %s between.pam) / 77))
 picture() { tail -c "+$(($2 * each + 1))" "$1" | head -c "$each"; } # picture FILE NUMBER
 pixels < in.wf > in.pam
 for i in 0 6 7 19; do
-    ok "picture $i is the one that came in" cmp <(picture between.pam $((4 * i))) <(picture in.pam $i)
+    ok "picture $i comes back" cmp <(picture between.pam $((4 * i))) <(picture in.pam $i)
 done
 differ() { ! cmp -s "$1" "$2"; }
-ok "one in between is neither" differ <(picture between.pam 26) <(picture in.pam 6)
-{ "$DEADLEAVES" -q -n 1 -s 8 --seed 3 && "$DEADLEAVES" -q -n 1 -s 8 --seed 3; } | wf-dwt -q | encode | decode \
-    --between 1 | pixels > twice.pam
+ok "the picture in between differs from both" differ <(picture between.pam 26) <(picture in.pam 6)
+{ "$DEADLEAVES" -q -n 1 -s 8 --seed 3 && "$DEADLEAVES" -q -n 1 -s 8 --seed 3; } |
+    wf-dwt -q | encode | decode --between 1 | pixels > twice.pam
 ok "between a picture and itself is the picture" cmp <(picture twice.pam 1) <(picture in.pam 0)
 
 # -- bad usage, bad data -----------------------------------------------------------------------------------------------

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# what wf-dwt makes of lists of files, of bad pictures among good ones, and of other depths
+# formats.sh - wf-dwt on lists of files, on bad pictures among good ones, and on other depths
 . "$(dirname "$0")/lib.sh"
 
 # pixel VALUE: a picture of one grey pixel
 pixel() { printf 'P5 1 1 255\n%b' "\\x$1"; }
-# values ARGUMENT...: of the pictures that wf-dwt reads, one pixel each
+# values ARGUMENT...: the values of the pictures that wf-dwt reads, one pixel each
 values() {
     wf-dwt -q --levels 0 "$@" | wf-idwt -q |
-        LC_ALL=C sed -z 's/P7\nWIDTH 1\nHEIGHT 1\nDEPTH 1\nMAXVAL [0-9]*\nTUPLTYPE GRAYSCALE\nENDHDR\n//g' | od -A n \
-            -v -t x1 | xargs
+        LC_ALL=C sed -z 's/P7\nWIDTH 1\nHEIGHT 1\nDEPTH 1\nMAXVAL [0-9]*\nTUPLTYPE GRAYSCALE\nENDHDR\n//g' |
+        od -A n -v -t x1 | xargs
 }
 values_are() { test "$(values "${@:2}")" = "$1"; }
 
@@ -40,9 +40,10 @@ echo nonsense > bad/35.png
 status 65 "a bad picture" wf-dwt bad
 status 65 "two, where one may be skipped" wf-dwt -q --skip-bad 1 bad
 wf-dwt --levels 0 --skip-bad 2 bad > out.wf 2> said
-ok "one line for each, and a count" test "$(grep -c 'skipped: bad/[23]5' said) $(grep -c 'skipped 2 bad' said)" = "2 1"
+ok "one line per bad picture, and a count" \
+    test "$(grep -c 'skipped: bad/[23]5' said) $(grep -c 'skipped 2 bad' said)" = "2 1"
 ok "the others are there" values_are "11 22 33 44" --skip-bad 2 bad
-ok "no more are skipped than there are" values_are "11 22 33 44" --skip-bad 9 bad
+ok "at most the bad pictures are skipped" values_are "11 22 33 44" --skip-bad 9 bad
 (cd bad && tar cf ../bad.tar -- * && gzip -k 25.pgm && tar cf ../twice.tar -- *.gz 44.pgm && rm -- *.gz)
 ok "in an archive" values_are "11 22 33 44" --skip-bad 2 bad.tar
 ok "compressed in an archive" values_are "44" --skip-bad 1 twice.tar
@@ -56,27 +57,27 @@ status 65 "nor where the archive itself is cut off" wf-dwt -q --skip-bad 9 cut.t
 status 66 "a missing file is none of them" wf-dwt -q --skip-bad 9 missing.pgm
 wf-dwt -q --levels 0 --skip-bad 2 -o store bad
 ok "a store takes more" wf-dwt -q --append --levels 0 --skip-bad 2 -o store bad bad/44.pgm
-ok "with the same ones skipped" grep -q 'pictures *9$' <(wf-info store)
+ok "the same pictures are skipped" grep -q 'pictures *9$' <(wf-info store)
 
 # -- depth -----------------------------------------------------------------------------------------------------------
 for v in 00 07 08 80 ff; do pixel $v; done > depth.pgm
-ok "5 bits are the highest of 8" values_are "00 00 01 10 1f" --bits 5 depth.pgm
-ok "1 bit is the highest of 8" values_are "00 00 00 01 01" --bits 1 depth.pgm
+ok "5 bits are the highest bits of 8" values_are "00 00 01 10 1f" --bits 5 depth.pgm
+ok "1 bit is the highest bit of 8" values_are "00 00 00 01 01" --bits 1 depth.pgm
 ok "16 bits are 257 times 8" values_are "00 00 07 07 08 08 80 80 ff ff" --bits 16 depth.pgm
 wf-dwt -q --levels 0 --bits 5 depth.pgm | wf-idwt -q > five.pam
-ok "5 bits go round" values_are "00 00 01 10 1f" --bits 5 five.pam
+ok "5 bits come back" values_are "00 00 01 10 1f" --bits 5 five.pam
 printf 'P5 1 1 65535\n\x12\x34' > deep.pgm
 status 65 "two depths" wf-dwt 11.pgm deep.pgm
-ok "until made one" values_are "11 12" --bits 8 11.pgm deep.pgm
+ok "resizing makes them one size" values_are "11 12" --bits 8 11.pgm deep.pgm
 for flags in "--bits 0" "--bits 17" "--skip-bad -1" "--skip-bad x"; do
     # shellcheck disable=SC2086 # words
     status 64 "wf-dwt $flags" wf-dwt $flags 11.pgm
 done
 
 # -- pictures of other people ----------------------------------------------------------------------------------------
-# counts COUNT FILE...: does wf-dwt read so many pictures?
+# counts COUNT FILE...: wf-dwt reads COUNT pictures
 counts() { wf-dwt --levels 0 "${@:2}" 2>&1 > /dev/null | grep -q ": $1 pictures"; }
-# alike FILE...: with --skip-bad pictures are decoded where they are, else by workers
+# alike FILE...: the result is the same with --skip-bad, which decodes in place, and without, where workers decode
 alike() {
     local options=(-q --resize 64x64 --channels 3 --batch 7)
     wf-dwt "${options[@]}" --skip-bad 1 "$@" | wf-idwt -q > in-place.pam
@@ -87,17 +88,17 @@ alike() {
 if from=$(data mnist/t10k-images-idx3-ubyte.gz); then
     ok "MNIST's folder, labels beside the pictures" counts 20000 "$(dirname "$from")"
     last() { wf-dwt -q --levels 0 "$1" | wf-idwt -q | tail -c 784 | cmp - <(zcat "$1" | tail -c 784); }
-    ok "and its last digit" last "$from"
+    ok "the last digit too" last "$from"
 else
     skip "mnist is not here"
 fi
 if from=$(data imagenet1k_original_jpeg_dev.tar); then
     ok "JPEG in a tar" counts 77 --resize 64x64 --channels 3 "$from"
-    ok "decoded by workers it is the same" alike "$from"
+    ok "the result is the same when workers decode" alike "$from"
     mkdir jpeg && tar xf "$from" -C jpeg
-    ok "and in a folder" alike jpeg
+    ok "the same in a folder" alike jpeg
     find jpeg -name '*.JPEG' -print0 | sort -z | xargs -0 cat > jpegs
-    ok "and one behind the other" alike jpegs
+    ok "one after the other" alike jpegs
 else
     skip "imagenet1k_original_jpeg_dev.tar is not here"
 fi

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# wf-dwt on foreign, odd and hostile files: each ends within 5 seconds and 512 MB as its oracle says, libpng, Pillow or
-# liblmdb - the same pixels, or one line and 65 - and never with a signal
+# hostile.sh - wf-dwt on foreign, odd and hostile files: each run ends within 5 seconds and 512 MB as libpng, Pillow or
+# liblmdb does, with the same pixels, or with 65 and one line, and never with a signal
 . "$(dirname "$0")/lib.sh"
 export OMP_NUM_THREADS=1
 
-# limited COMMAND...: within the limits. The address space of a sanitizer is none to measure.
+# limited COMMAND...: runs within the limits; under a sanitizer, whose address space is huge, without the one on memory
 limited() {
     ([[ ${B:-build} == *san* ]] || ulimit -v $((512 * 1024)); timeout -k 1 5 "$@")
 }
@@ -58,7 +58,7 @@ if from=$(data lmdb_dev.tar.gz); then
         if [ -n "$want" ]; then
             ok "$name has $want" test "$rc $(grep -c ": $want of 16x16" said)" = "0 1"
         else
-            ok "$name is refused in one line: $rc $(head -c 300 said)" \
+            ok "$name is rejected with 65 and one line: $rc $(head -c 300 said)" \
                 test "$rc $(grep -c '^wf-dwt: ' said) $(wc -l < said)" = "65 1 1"
         fi
     done < stores/lmdb/ORACLE.tsv
@@ -66,8 +66,8 @@ else
     skip "lmdb_dev.tar.gz is not here"
 fi
 
-# Damage that is made here, so that a machine without those packs sees some too: files of every kind that wf-dwt reads, cut off at six
-# places and with one byte changed at sixteen. A program ends by itself with 0, or with 65 and one line.
+# Damage made here, for machines without those packs: files of every kind that wf-dwt reads, cut off at six places and
+# with one byte changed at sixteen. A program must end by itself, with 0, or with 65 and one line.
 ends_well() { # ends_well NAME COMMAND...: how it ended in $rc
     rc=0
     limited "${@:2}" > /dev/null 2> said || rc=$?
@@ -82,7 +82,8 @@ changed() { # changed FILE I: a copy in "damaged", one bit changed; I chooses wh
     size=$(stat -c %s "$1")
     at=$((($2 * 2654435769 + 17) % size))
     byte=$(od -An -tu1 -j $at -N 1 "$1")
-    cp "$1" damaged && printf %b "\\x$(printf %02x $((byte ^ (1 << $2 % 8))))" | dd of=damaged bs=1 seek=$at conv=notrunc status=none
+    cp "$1" damaged && printf %b "\\x$(printf %02x $((byte ^ (1 << $2 % 8))))" |
+        dd of=damaged bs=1 seek=$at conv=notrunc status=none
 }
 dwt=(wf-dwt -q --levels 0 --crop 1x1 --channels 3 --bits 8)
 tried=0 refused=0
@@ -101,7 +102,7 @@ for seed in "$ROOT"/tests/fuzz/corpus/{archive,arrays,codecs,pnm}/*; do
     done
     [ "$before" != "$failed" ] || pass "$name, damaged"
 done
-ok "$tried damaged pictures were tried, of which $refused were refused" \
+ok "$refused of $tried damaged pictures are rejected" \
     test $tried -gt 500 -a $refused -gt $((tried / 4))
 
 "$DEADLEAVES" -q -n 40 -s 16 | wf-dwt -q -o whole.store
@@ -117,4 +118,4 @@ for k in {1..7}; do
     status 65 "a store without $k eighths" limited wf-info --verify damaged.store
 done
 [ "$before" != "$failed" ] || pass "stores, damaged"
-ok "$refused of $tried stores with another byte were refused" test $refused -gt $((tried / 4))
+ok "$refused of $tried stores with a changed byte are rejected" test $refused -gt $((tried / 4))

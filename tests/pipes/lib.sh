@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# lib.sh - what a pipe test needs. A test is a script that sources this first:
+# lib.sh - functions of the pipe tests. A test is a script that first sources this file:
 #
 #     #!/usr/bin/env bash
 #     . "$(dirname "$0")/lib.sh"
@@ -7,8 +7,8 @@
 #     ok     "dwt and idwt give back the picture" same a.pam b.pam
 #     status 65 "a stream that was cut off"       wf-idwt < cut.wf
 #
-# Every test starts in an empty folder, which is removed at its end, with the programs in PATH. $ROOT is the repository,
-# $DEADLEAVES the picture generator. One line is printed for each failure and skip, and the totals at the end.
+# A test starts in an empty folder, which is removed at its end, with the programs in PATH. $ROOT is the repository,
+# $DEADLEAVES the picture generator. The output is one line per failure or skip, and the totals.
 set -u -o pipefail
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 PATH=$ROOT/${BIN:-bin}:$PATH
@@ -26,7 +26,7 @@ skip() { # skip "what is missing"
     echo "skip: $NAME: $1$([[ $1 != *'is not here' ]] || echo '; WF_TEST_DATA names another folder')"
 }
 
-# ok NAME COMMAND...: passes when the command succeeds; its output is shown when it does not.
+# ok NAME COMMAND...: passes if the command succeeds; otherwise shows its output.
 ok() {
     local name=$1 rc=0
     shift
@@ -34,7 +34,7 @@ ok() {
     if [ $rc = 0 ]; then pass "$name"; else fail "$name: '$*' exits $rc: $(head -c 1000 "$WORK/.log")"; fi
 }
 
-# status CODE NAME COMMAND...: passes when the command exits with CODE and, unless that is 0, says one line on stderr
+# status CODE NAME COMMAND...: passes if the command exits with CODE and, unless CODE is 0, writes one line to stderr
 # that begins with the program's name.
 status() {
     local want=$1 name=$2 rc=0 lines
@@ -58,8 +58,8 @@ data() {
     [ -e "$folder/$1" ] && echo "$folder/$1"
 }
 
-# train_small MODEL [OPTION...]: all levels of a small model of generated 8x8 pictures by $WAVELET, Haar if unset, options
-# being those of wf-train-level.
+# train_small MODEL [OPTION...]: trains all levels of a small model on generated 8x8 pictures, with the wavelet $WAVELET
+# (default haar) and options of wf-train-level.
 train_small() {
     local model=$1 level
     shift

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# wf-nearest against distances that awk computes from pixels, and what it promises about numbers, tables and errors.
+# nearest.sh - wf-nearest against distances that awk computes from pixels; its numbers, tables and errors
 . "$(dirname "$0")/lib.sh"
 
-# Pictures of 8x8 whose samples are multiples of 64, so that averages at every level are whole numbers: pictures N SEED
+# pictures N SEED: 8x8 pictures with multiples of 64 as samples, so that averages at every level are integers
 pictures() {
     "$DEADLEAVES" -q -n "$1" -s 8 --seed "$2" | wf-dwt -q | wf-idwt -q | bytes 192 64 | while read -r line; do
         printf 'P6 8 8 255\n'
@@ -11,13 +11,14 @@ pictures() {
     done | wf-dwt -q
 }
 
-# bytes N [UNIT] < PAM: a line for each picture of N samples, cut down to multiples of UNIT
+# bytes N [UNIT] < PAM: a line per picture of N samples, rounded down to multiples of UNIT
 bytes() {
     local header
     cat > stream.pam
     header=$(sed '/^ENDHDR$/q' stream.pam | wc -c)
     od -An -v -tu1 -w$((header + $1)) stream.pam |
-        awk -v h="$header" -v unit="${2:-1}" '{ for (i = h + 1; i <= NF; i++) printf "%d ", int($i / unit) * unit; print "" }'
+        awk -v h="$header" -v unit="${2:-1}" '
+            { for (i = h + 1; i <= NF; i++) printf "%d ", int($i / unit) * unit; print "" }'
 }
 
 # by_pixels K QUERIES STORE: the table, from files of bytes
@@ -47,12 +48,12 @@ done
 near -k 7 --distances - --threads 1 < given.wf > one.tsv
 ok "the highest level is the default, and threads change nothing" cmp want.tsv one.tsv
 near --distances - train.wf > self.tsv
-ok "what is in the store finds itself" test "$(awk 'NR > 1 && $1 == $3 && $4 == 0' self.tsv | wc -l)" = 600
+ok "a stored picture is its own nearest neighbour" test "$(awk 'NR > 1 && $1 == $3 && $4 == 0' self.tsv | wc -l)" = 600
 "$DEADLEAVES" -q -n 1100 -s 8 --seed 3 | wf-dwt -q > many.wf
 near --distances - many.wf > many.tsv
 near --distances - < <("$DEADLEAVES" -q -n 20 -s 8 --seed 3 | wf-dwt -q) > few.tsv
 ok "a picture's neighbours do not depend on how many pictures come" cmp few.tsv <(head -n 21 many.tsv)
-ok "each picture has some" test "$(cut -f 1 many.tsv | tail -n +2 | sort -un | wc -l)" = 1100
+ok "every picture has neighbours" test "$(cut -f 1 many.tsv | tail -n +2 | sort -un | wc -l)" = 1100
 
 # -- pictures --------------------------------------------------------------------------------------------------------
 wf-idwt -q -o all train.wf
@@ -66,11 +67,13 @@ they_are() { # they_are FOLDER EACH FIRST: rank r of picture i is file i * EACH 
         cmp "$1/$(printf %08d $((picture * $2 + $3 + rank))).png" "all/$(printf %08d "$neighbour").png" || return
     done < <(tail -n +2 table.tsv)
 }
-ok "they are the pictures of the table" they_are near 3 0
+ok "the files are the pictures of the table" they_are near 3 0
 near -k 3 --beside given.wf | wf-idwt -q -o beside
-ok "--beside: the same, one file later" they_are beside 4 1
-ok "behind the picture itself" bash -c \
-    'for i in $(seq 0 11); do cmp queries/$(printf %08d $i).png beside/$(printf %08d $((4 * i))).png || exit; done'
+ok "--beside puts the neighbours one file later" they_are beside 4 1
+ok "the picture itself comes first" \
+    bash -c 'for i in $(seq 0 11); do
+        cmp queries/$(printf %08d $i).png beside/$(printf %08d $((4 * i))).png || exit
+    done'
 ok "neighbours at level 1" bash -c 'wf-nearest -q -s store -l 1 given.wf | wf-idwt -q | grep -aq "^WIDTH 2"'
 ok "neighbours of the base" bash -c 'wf-nearest -q -s store -l 0 given.wf | wf-idwt -q | grep -aq "^WIDTH 1"'
 ok "provenance" bash -c 'wf-nearest -q -s store given.wf | wf-info - | grep -q "wf-nearest.* -s store given.wf"'
@@ -89,5 +92,5 @@ status 65 "a level that the store lacks" wf-nearest -q -s two given.wf
 status 65 "a level above the stream's" wf-nearest -q -s store -l 4 given.wf
 status 65 "more neighbours than there are pictures" wf-nearest -q -s store -k 601 given.wf
 status 65 "a stream that was cut off" wf-nearest -q -s store --distances cut.tsv cut.wf
-ok "which leaves no table" bash -c '[ -z "$(ls | grep ^cut.tsv)" ]'
+ok "it leaves no table" bash -c '[ -z "$(ls | grep ^cut.tsv)" ]'
 status 74 "a table in no folder" wf-nearest -q -s store --distances none/table.tsv given.wf

@@ -1,10 +1,13 @@
 #!/usr/bin/env bash
-# The demo in its quick form: every stage runs, the outputs are there, and a second run has nothing to do.
+# pipelines.sh - the quick demo: every stage runs, all outputs exist, and a second run does nothing
 . "$(dirname "$0")/lib.sh"
 for tool in parallel gnuplot; do
     command -v $tool > log || { skip "$tool is not installed"; exit; }
 done
-demo() { env -u MAKEFLAGS make -C "$ROOT" -f pipelines/demo.mk QUICK=1 OUT="$WORK/demo" BIN="${BIN:-bin}" B="${B:-build}" "$@"; }
+demo() {
+    env -u MAKEFLAGS make -C "$ROOT" -f pipelines/demo.mk QUICK=1 OUT="$WORK/demo" \
+        BIN="${BIN:-bin}" B="${B:-build}" "$@"
+}
 held_out_again() { cp demo/bpd-val.tsv before && demo HELD=32 && ! cmp -s before demo/bpd-val.tsv; }
 refuses() { ! demo "$1" > again 2>&1 && grep -q "$2" again; }
 nothing_trained() { demo > again && ! grep -q training again; }
@@ -14,9 +17,9 @@ ok "the demo runs" demo
 for picture in real samples curves curve; do
     ok "$picture.png is a PNG" png demo/$picture.png
 done
-ok "curves beside what others reach" "$ROOT/pipelines/curves.sh" demo "$ROOT/pipelines/cifar10-jpegsrc.tsv"
+ok "curves with other systems' figures" "$ROOT/pipelines/curves.sh" demo "$ROOT/pipelines/cifar10-jpegsrc.tsv"
 ok "bits/dim of all four levels" test "$(grep -Ec '^[0-3]' demo/bpd-val.tsv)" = 4
 ok "the second run trains nothing" nothing_trained
 ok "other held-out pictures give other figures" held_out_again
-ok "another seed does not go on with the old training" refuses SEED=2 seed=
-ok "nor do other training pictures" refuses COUNT=128 data=
+ok "another seed does not continue the old training" refuses SEED=2 seed=
+ok "other training pictures do not continue it" refuses COUNT=128 data=

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# wf-sample and what shows its pictures: every flag, pictures of one's own, averages that come back.
+# sample.sh - wf-sample and wf-idwt: every flag, given pictures, and averages that come back
 . "$(dirname "$0")/lib.sh"
 export OMP_NUM_THREADS=1
 train_small model || fail "training"
@@ -19,7 +19,7 @@ ok "sixteen pictures" count default.pam 16
 sample -n 300 | pixels > many.pam
 ok "a picture does not depend on how many are drawn" begins default.pam many.pam
 sample --threads 1 | pixels > same.pam
-ok "nor on threads" cmp default.pam same.pam
+ok "the result does not depend on threads" cmp default.pam same.pam
 sample -n 0 > none.wf
 ok "no pictures" bash -c 'wf-idwt -q < none.wf | cmp - /dev/null'
 sample -n 16 -l 1 > one.wf
@@ -28,8 +28,8 @@ ok "levels in a pipe are levels in one program" cmp default.pam same.pam
 sample --seed 2 | pixels > other.pam
 ok "another seed, other pictures" differ default.pam other.pam
 
-# -- a level whose round trip was measured to be too far off ----------------------------------------------------------
-# bent RATE: level 2 after three steps at this rate, the others as they were
+# -- a level with a large round trip error ----------------------------------------------------------------------------
+# bent RATE: a model with level 2 after three steps at RATE, the other levels unchanged
 bent() {
     rm -rf bent
     wf-train-level -q -l 2 -m bent -s val.store --val val.store -f '8*(conv1x1, affine:width=4:scale=exp)' --steps 3 \
@@ -37,11 +37,13 @@ bent() {
 }
 ok "a store" sh -c 'wf-dwt -q -o val.store < val.pam'
 ok "a gentle training" bent 1e-3
-ok "tells how far off a round trip is" grep -Eq '"round_trip": [0-9.]+e-0[5-9], "round_trip_mean": [0-9.]+e-0[6-9], "condition": [0-9.]+, "worst": "0...conv1x1"' bent/level-02.jsonl
-ok "which wf-info shows" bash -c 'wf-info bent | grep -Eq "^  2 .* [0-9.]+e-0[5-9] "'
-ok "and who draws goes by" sh -c 'wf-sample -q -m bent -n 1 > x'
-ok "a training that was none" bent 10
-ok "tells so" bash -c 'wf-info bent | grep -Eq "^  2 .* [0-9.]+e[+][0-9]+ "'
+measured='"round_trip": [0-9.]+e-0[5-9], "round_trip_mean": [0-9.]+e-0[6-9], '
+measured+='"condition": [0-9.]+, "worst": "0...conv1x1"'
+ok "the log has the error of a round trip" grep -Eq "$measured" bent/level-02.jsonl
+ok "wf-info shows it" bash -c 'wf-info bent | grep -Eq "^  2 .* [0-9.]+e-0[5-9] "'
+ok "a level slightly off still samples" sh -c 'wf-sample -q -m bent -n 1 > x'
+ok "a training that diverges" bent 10
+ok "wf-info shows its round trip error" bash -c 'wf-info bent | grep -Eq "^  2 .* [0-9.]+e[+][0-9]+ "'
 status 70 "samples of it" wf-sample -q -m bent -n 1
 status 70 "annealed samples of it" sh -c 'wf-nuts -q -m bent -n 1 > x'
 status 70 "its latents" sh -c 'wf-dwt -q < val.pam | wf-encode -q -m bent > x'
@@ -60,11 +62,11 @@ ok "at T 0 there is one picture" cmp zero.pam same.pam
 sample --truncate 8 | pixels > same.pam
 ok "--truncate 8 cuts nothing off" cmp default.pam same.pam
 sample --truncate 0.5 | pixels > other.pam
-ok "--truncate 0.5 does" differ default.pam other.pam
+ok "--truncate 0.5 cuts off the tails" differ default.pam other.pam
 sample --truncate 1e-6 | pixels > same.pam
-ok "--truncate leaves the middle" cmp zero.pam same.pam
+ok "--truncate keeps the middle" cmp zero.pam same.pam
 
-# -- pictures of one's own -------------------------------------------------------------------------------------------
+# -- given pictures --------------------------------------------------------------------------------------------------
 "$DEADLEAVES" -q -n 3 -s 4 > small.pam
 wf-sample -q -m model --from small.pam > from.wf
 wf-dwt -q < small.pam | wf-sample -q -m model > stream.wf
@@ -73,7 +75,7 @@ mkdir folder && tail -c "$(($(stat -c %s small.pam) / 3))" small.pam > folder/la
 ok "--from a folder" \
     bash -c 'wf-sample -q -m model --from folder | wf-idwt -q > last.big && grep -aq "^WIDTH 8" last.big'
 
-# Averaged down, the enlarged picture is the one that came in, bit for bit.
+# Averaged down, the enlarged picture equals its input bit for bit.
 back() { wf-dwt -q --levels "$1" | wf-idwt -q -l 0; }
 # shellcheck disable=SC2059 # the format is 45 bytes
 { printf 'P6 5 3 255\n' && printf "$(for i in $(seq 45); do printf '\\%03o' $((i * i * 37 % 256)); done)"; } > odd.ppm
@@ -81,11 +83,11 @@ status 64 "--scale, and nothing to enlarge" sh -c 'wf-sample -m model --scale 4 
 for scale in 2 4 8; do
     halvings=$(awk "BEGIN { print log($scale) / log(2) }")
     wf-sample -q -m model --from odd.ppm --scale $scale > big.wf
-    ok "--scale $scale bears any size" bash -c "wf-idwt -q < big.wf | grep -aq '^WIDTH $((5 * scale))'"
+    ok "--scale $scale takes any size" bash -c "wf-idwt -q < big.wf | grep -aq '^WIDTH $((5 * scale))'"
     ok "--scale $scale, averaged, gives the picture back" cmp <(wf-idwt -q --exact 0 < big.wf | back "$halvings") \
         <(wf-dwt -q --levels 0 odd.ppm | wf-idwt -q)
 done
-ok "so does a stream that enters at its own level" cmp <(wf-idwt -q --exact 2 < from.wf | back 1) \
+ok "a stream at its own level gives the same" cmp <(wf-idwt -q --exact 2 < from.wf | back 1) \
     <(wf-dwt -q --levels 0 small.pam | pixels)
 sample -n 3 > drawn.wf
 status 65 "averages that are no whole numbers" wf-idwt -q --exact 0 drawn.wf
@@ -99,9 +101,10 @@ wf-idwt -q --ladder drawn.wf > ladder.pam
 ok "a ladder has a picture for each level" count ladder.pam 12
 wf-idwt -q -l 3 drawn.wf > top.pam
 each=$(($(stat -c %s top.pam) / 3))
-ok "its last rung is the picture" cmp <(head -c $((4 * each)) ladder.pam | tail -c $each) <(head -c $each top.pam)
+ok "the last step of the ladder is the picture" \
+    cmp <(head -c $((4 * each)) ladder.pam | tail -c $each) <(head -c $each top.pam)
 sample -n 3 -l 1 | pixels > low.pam
-ok "its rungs are the levels" cmp <(head -c $((2 * each)) ladder.pam | tail -c $each | back 2) \
+ok "the steps of the ladder are the levels" cmp <(head -c $((2 * each)) ladder.pam | tail -c $each | back 2) \
     <(head -c "$(($(stat -c %s low.pam) / 3))" low.pam)
 status 64 "more titles than columns" wf-idwt -q --grid x.png --columns 3 --titles a,b,c,d drawn.wf
 status 64 "titles without a grid" wf-idwt -q --titles a drawn.wf

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Sounds and volumes through the programs: every sample comes back, models of them train, are evaluated and sampled, and what
-# is for pictures only says so.
+# signals.sh - sounds and volumes: every sample comes back; models train, are evaluated and sampled; options for
+# pictures only are rejected
 . "$(dirname "$0")/lib.sh"
 export OMP_NUM_THREADS=1
 
@@ -9,7 +9,8 @@ sweep() {
     python3 - "$@" << 'PY'
 import array, math, sys, wave
 path, frames, channels = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-samples = array.array("h", (int(20000 * math.sin(i * (0.02 + i * 3e-6) + c)) for i in range(frames) for c in range(channels)))
+samples = array.array("h", (int(20000 * math.sin(i * (0.02 + i * 3e-6) + c))
+                            for i in range(frames) for c in range(channels)))
 with wave.open(path, "wb") as out:
     out.setparams((channels, 2, 11025, 0, "NONE", ""))
     out.writeframes(samples.tobytes())
@@ -17,7 +18,7 @@ open(path + ".raw", "wb").write(samples.tobytes())
 PY
 }
 
-# raw FOLDER: the samples of all WAV files in it, one after the other
+# raw FOLDER: the samples of all its WAV files, in order
 raw() {
     python3 - "$1" << 'PY'
 import glob, sys, wave
@@ -52,9 +53,9 @@ for wavelet in haar db2 coif3; do
     raw out > back && ok "has every sample" same back stereo.wav.raw
 done
 wf-dwt --length 1024 -o s.store mono.wav 2> said
-ok "what is less than a piece is told" grep -q "last samples of 1 sounds, 4 in all" said
+ok "a remainder shorter than a piece is reported" grep -q "last samples of 1 sounds, 4 in all" said
 rm -rf out && wf-dwt -q --length 1024 mono.wav | wf-idwt -q -o out
-raw out > back && ok "pieces have every sample but those" same back <(head -c 8192 mono.wav.raw)
+raw out > back && ok "pieces have all samples except the remainder" same back <(head -c 8192 mono.wav.raw)
 ok "the rate is kept" bash -c 'wf-info s.store | grep -Eq "^rate +11025$"'
 ok "a store of sounds is whole" wf-info --verify s.store
 rm -rf out && wf-dwt -q -l 9 --length 1024 mono.wav > half.wf && wf-idwt -q -o out half.wf
@@ -73,21 +74,20 @@ status 65 "a picture among sounds" wf-dwt --length 1024 mono.wav x.ppm
 status 65 "a sound among pictures, asked for by name" wf-dwt x.ppm mono.wav
 mkdir mixed && cp x.ppm mixed/a.ppm && cp mono.wav mixed/b.wav && cp x.ppm mixed/c.ppm
 wf-dwt mixed > mixed.wf 2> said
-ok "sounds in a folder of pictures are passed over" bash -c "wf-info mixed.wf | grep -Eq '^pictures +2$'"
-ok "which is told" grep -q 'passed over 1 files that are no pictures' said
+ok "sounds in a folder of pictures are skipped" bash -c "wf-info mixed.wf | grep -Eq '^pictures +2$'"
+ok "the message counts the skipped files" grep -q 'passed over 1 files that are no pictures' said
 tar cf mixed.tar mixed
-ok "and in an archive of them" bash -c 'wf-dwt -q mixed.tar | wf-info - | grep -Eq "^pictures +2$"'
+ok "the same in an archive" bash -c 'wf-dwt -q mixed.tar | wf-info - | grep -Eq "^pictures +2$"'
 cp mono.wav mixed/0.wav
 status 65 "a folder that begins with a sound is no folder of pictures" wf-dwt mixed
-cp .log said && ok "and its first picture is told" grep -q 'mixed/a.ppm: a picture, want a sound' said
+cp .log said && ok "the message names the first picture" grep -q 'mixed/a.ppm: a picture, want a sound' said
 
-# models MODEL STORE LEVELS: level 0 by itself, the others with nets of small kernels
+# models MODEL STORE LEVELS: trains all levels; level 0 has a chain of its own
 models() {
     wf-train-level -q -l 0 -m "$1" -s "$2" -f actnorm --steps 30 --batch 16 || return
     for ((level = 1; level <= $3; level++)); do
         wf-train-level -q -l $level -m "$1" -s "$2" -f '2*(actnorm, conv1x1, affine:width=4:blocks=1), actnorm' \
-            --steps 30 \
-            --batch 16 || return
+            --steps 30 --batch 16 || return
     done
 }
 total() { tail -n 1 "$1" | cut -f 3; }
@@ -98,7 +98,7 @@ ok "bits per sample, fewer than 16" \
     bash -c 'wf-bpd -m m -s s.store > b.tsv && awk "END { exit !(\$NF > 0 && \$2 < 16) }" b.tsv'
 wf-dwt -q --length 32 -w db2 mono.wav > s.wf
 ok "and of a stream" bash -c 'wf-bpd -m m - < s.wf | cmp - b.tsv'
-ok "and from draws of the noise" \
+ok "bits per dimension with importance weights" \
     bash -c 'wf-bpd -m m -s s.store --iw 2 | awk "/^iw 2/ { found = \$3 > 0 && \$3 < 16 } END { exit !found }"'
 ok "the weights have one axis" grep -Eaq '"ema/[^"]*[.]w":[{]"dtype":"F32","shape":[[]4,3,4[]]' m/level-05.safetensors
 rm -rf out && wf-sample -q -m m -n 3 | wf-idwt -q -o out
@@ -107,9 +107,10 @@ rm -rf out && wf-encode -q -m m < s.wf | wf-decode -q -m m | wf-idwt -q -o out
 raw out > back && ok "latents and back" same back <(head -c 8192 mono.wav.raw)
 rm -rf out && wf-dwt -q -l 3 --length 32 -w db2 mono.wav | wf-sample -q -m m | wf-idwt -q -o out
 ok "super-resolution of every sound" bash -c '[ "$(ls out | wc -l)" = 128 ]'
-ok "which have the rate of the model" raw out
+ok "sounds have the model's rate" raw out
 rm -rf out && wf-dwt -q -l 3 --length 32 -w db2 mono.wav | wf-idwt -q -o out
-ok "of files of half a half of it too" bash -c 'wf-sample -q -m m --from out | wf-info - | grep -Eq "^rate +11025$"'
+ok "files of a lower level give the model's rate" \
+    bash -c 'wf-sample -q -m m --from out | wf-info - | grep -Eq "^rate +11025$"'
 sweep out/other.wav 8 1
 status 65 "files of several rates" wf-sample -m m --from out
 ok "the nearest" bash -c 'wf-sample -q -m m -n 2 | wf-nearest -q -s s.store -k 1 | wf-idwt -q -o near'
@@ -130,11 +131,11 @@ for file in one deep many five; do
         ok "volumes of $file by $wavelet" same back $file.npy.raw
     done
 done
-ok "a volume is what went in" same <(wf-dwt -q --dims 3 one.npy | wf-idwt -q) one.npy
+ok "a volume comes back unchanged" same <(wf-dwt -q --dims 3 one.npy | wf-idwt -q) one.npy
 status 65 "volumes of two dimensions" wf-dwt --dims 3 x.ppm
 status 65 "volumes of pictures" bash -c 'wf-dwt -q --dims 3 one.npy > v.wf && wf-train-level -l 2 -m m -s - < v.wf'
 
-# film FILE: 48 pieces of a film, 4 frames of 4x4, each of which shows a picture as it moves by a pixel
+# film.npy: 48 films of 4 frames of 4x4; in each a picture moves by one pixel per frame
 "$DEADLEAVES" -q -n 48 -s 8 | tail -c +1 > leaves.ppm
 python3 - << 'PY'
 import re
@@ -155,7 +156,7 @@ wf-dwt -q --dims 3 -o v.store film.npy
 ok "a model of films" models f v.store 2
 ok "bits per dimension of films" \
     bash -c 'wf-bpd -m f -s v.store > b.tsv && awk "END { exit !(\$2 > 0 && \$2 < 8) }" b.tsv'
-ok "and from draws of the noise" \
+ok "bits per dimension with importance weights" \
     bash -c 'wf-bpd -m f -s v.store --iw 2 | awk "/^iw 2/ { found = \$3 > 0 && \$3 < 8 } END { exit !found }"'
 rm -rf out && wf-sample -q -m f -n 3 | wf-idwt -q -o out
 ok "samples are films" bash -c 'head -c 128 out/00000002.npy | grep -aq "(4, 4, 4, 3)"'

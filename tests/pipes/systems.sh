@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# systems.sh - pipelines/systems: every chain, made small, trains on whole pictures or levels, as its file says, and goes through
-# evaluation, sampling, latents and back
+# systems.sh - pipelines/systems: every chain, made small, trains on whole pictures or on levels as its file says, is
+# evaluated and sampled, and gives back every pixel from latents
 . "$(dirname "$0")/lib.sh"
 
 "$DEADLEAVES" -q -n 8 -s 16 > pictures.pam
@@ -12,7 +12,7 @@ for system in "$ROOT"/pipelines/systems/*.chain; do
     case $(sed -n 's/^# levels: //p' "$system") in
     0) store=whole levels=0 pyramid=(--levels 0) ;;
     all) store=levels levels=0-4 pyramid=() ;;
-    *) fail "$name says whether it is of whole pictures or of levels" && continue ;;
+    *) fail "$name has a line "# levels: 0" or "# levels: all"" && continue ;;
     esac
     "$ROOT/pipelines/systems/smaller.sh" 4 1 < "$system" > "$name.chain"
     train=(wf-train-level -q -l "$levels" -m "$name" -s "$store.store" --flow "@$name.chain" --batch 4)

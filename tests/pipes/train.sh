@@ -10,7 +10,8 @@ ok "held-out pictures" sh -c "'$DEADLEAVES' -n 32 -s 8 --seed 2 | wf-dwt -q -o v
 
 mkdir whole killed full
 
-# train LEVEL FOLDER [OPTION ...]: a level of FOLDER/m; the folder's name is not part of the command, which the files tell
+# train LEVEL FOLDER [OPTION ...]: trains a level of FOLDER/m from inside FOLDER: files record the command line, which
+# must not depend on FOLDER
 OPTIONS=(-q -m m -s ../train.wf --val ../val.wf --threads 1 --batch 8 --warmup 20 --checkpoint-every 5
     --validate-every 100 --seed 3 -f "$CHAIN" --steps 400)
 train() { (cd "$2" && wf-train-level -l "$1" "${OPTIONS[@]}" "${@:3}"); }
@@ -34,34 +35,34 @@ while [ "$kills" -lt "$KILLS" ] && [ $((kills + finished)) -lt 1000 ]; do
     fi
 done
 ok "resumes after kill -9 at $kills random moments" train 2 killed
-ok "the same model as without" same whole/$LEVEL.safetensors killed/$LEVEL.safetensors
-ok "so were the $finished that finished in between" test $differ = 0
+ok "the model equals the one without it" same whole/$LEVEL.safetensors killed/$LEVEL.safetensors
+ok "the $finished runs that finished gave the same" test $differ = 0
 ok "a finished level has nothing to do" train 2 killed
 seconds='s/"seconds": [0-9.]*//'
 ok "the log has every line once" \
     sh -c "sed '$seconds' whole/$LEVEL.jsonl > a; sed '$seconds' killed/$LEVEL.jsonl > b; cmp a b"
 
 # -- several levels in one process ------------------------------------------------------------------------------------
-# weights FILE: without the header, which tells the command
+# weights FILE: the file without its header, which holds the command line
 weights() { tail -c 4000 "$1"; }
 mkdir alone together
 for level in 0 1 3; do ok "level $level alone" train $level alone; done
 ok "level 2 is saved at 100 steps" train 2 together --steps 100
-ok "levels 0 to 3 side by side, one of which goes on" train 0-3 together --threads 4
+ok "levels 0 to 3 side by side, one of them resumed" train 0-3 together --threads 4
 for level in 0 1 3; do
-    ok "level $level is what it is alone" \
+    ok "level $level equals the level trained alone" \
         same <(weights alone/m/level-0$level.safetensors) <(weights together/m/level-0$level.safetensors)
 done
-ok "so is level 2" same <(weights whole/$LEVEL.safetensors) <(weights together/$LEVEL.safetensors)
-ok "all have nothing to do then" train 0-3 together --threads 4
+ok "level 2 is the same" same <(weights whole/$LEVEL.safetensors) <(weights together/$LEVEL.safetensors)
+ok "all finished levels have nothing to do" train 0-3 together --threads 4
 ok "a stream for several levels" \
     bash -c "'$DEADLEAVES' -n 8 -s 8 | wf-dwt -q | wf-train-level -q -l 1-3 -m several --steps 3 -f '$CHAIN'"
-ok "whose models are all there" ls several/level-0{1,2,3}.safetensors
-ok "and whose spool is not" bash -c '! ls several | grep spool | grep -v lock'
+ok "all models exist" ls several/level-0{1,2,3}.safetensors
+ok "its spool is gone" bash -c '! ls several | grep spool | grep -v lock'
 mkdir locked
 status 75 "one of several that another process trains" \
     flock locked/level-02.lock wf-train-level -q -l 1-3 -m locked -s train.wf -f "$CHAIN" --steps 5
-ok "leaves the others alone" bash -c 'ls locked/level-0{1,3}.safetensors && ! ls locked/level-02.safetensors'
+ok "the other levels are trained" bash -c 'ls locked/level-0{1,3}.safetensors && ! ls locked/level-02.safetensors'
 status 64 "levels the wrong way round" wf-train-level -q -l 3-1 -m m -s train.wf
 status 64 "no levels at all" wf-train-level -q -l 1-x -m m -s train.wf
 
@@ -73,25 +74,29 @@ status 75 "a second trainer of the same level" wf-train-level -q -l 3 -m busy -s
 kill -TERM $pid
 wait $pid
 [ $? = 75 ] && pass "SIGTERM saves and exits 75" || fail "SIGTERM: $(cat busy.log)"
-ok "what was saved is a training state" wf-info busy/level-03.state.safetensors
+ok "the saved file is a training state" wf-info busy/level-03.state.safetensors
 status 65 "a resumed training with another seed" train 2 killed --seed 4
 status 65 "a resumed training with another chain" wf-train-level -q -l 2 -m killed/m -s train.wf -f actnorm
 
-# -- noise that is learnt ------------------------------------------------------------------------------------------
+# -- learnt noise ------------------------------------------------------------------------------------------
 NOISE='affine:mask=checker:width=4:blocks=1, affine:mask=checker:swap=1:width=4:blocks=1'
 ok "whole pictures into a store" sh -c "'$DEADLEAVES' -n 96 -s 8 --seed 1 | wf-dwt -q --levels 0 -o flat.wf"
-learnt() { wf-train-level -q -l 0 -m learnt -s flat.wf --val flat.wf --threads 1 --batch 8 -f "squeeze, $CHAIN" \
-    --steps 20 "$@"; }
+learnt() {
+    wf-train-level -q -l 0 -m learnt -s flat.wf --val flat.wf --threads 1 --batch 8 -f "squeeze, $CHAIN" --steps 20 "$@"
+}
 ok "noise for whole pictures" learnt --dequantize "$NOISE"
 ok "is in the checkpoint" bash -c 'wf-info --json learnt/level-00.safetensors | grep -q "\"w/dequantize.000.affine"'
-ok "and what it was is told" bash -c "wf-info learnt/level-00.safetensors | grep -qF 'dequantize   $NOISE'"
+ok "wf-info shows the noise's chain" bash -c "wf-info learnt/level-00.safetensors | grep -qF 'dequantize   $NOISE'"
 status 65 "a resumed training without it" learnt
 status 65 "or with other noise" learnt --dequantize actnorm
-ok "finished with it, however it is named" bash -c "echo '$NOISE' > noise.chain && wf-train-level -q -l 0 -m learnt -s flat.wf --val flat.wf --threads 1 --batch 8 -f 'squeeze, $CHAIN' --steps 20 --dequantize @noise.chain"
-ok "held-out bits are those that training told" bash -c 'cmp <(wf-bpd -q -m learnt -s flat.wf | awk "\$1 == \"total\" { print \$2 }") <(sed -n "s/.*\"val\": \([0-9.]*\),.*/\1/p" learnt/level-00.jsonl | tail -n 1)'
+echo "$NOISE" > noise.chain
+ok "training finishes with the same noise from a file" learnt --dequantize @noise.chain
+ok "held-out bits are those in the training log" bash -c '
+    cmp <(wf-bpd -q -m learnt -s flat.wf | awk "\$1 == \"total\" { print \$2 }") \
+        <(sed -n "s/.*\"val\": \([0-9.]*\),.*/\1/p" learnt/level-00.jsonl | tail -n 1)'
 ok "more draws of it lower the bound" bash -c \
     'wf-bpd -q -m learnt -s flat.wf --iw 16 | awk "\$1 == \"total\" { t = \$2 } \$1 == \"iw\" { exit !(\$3 < t) }"'
-ok "one draw is the total" \
+ok "one draw gives the total" \
     bash -c 'cmp <(wf-bpd -q -m learnt -s flat.wf --iw 1 | grep ^total) <(wf-bpd -q -m learnt -s flat.wf | grep ^total)'
 ok "samples need none" sh -c 'wf-sample -q -m learnt -n 2 | wf-idwt -q > x'
 status 64 "noise at a level of a pyramid" \
@@ -101,7 +106,7 @@ status 64 "noise that changes shape" \
 status 64 "noise around a patch" \
     wf-train-level -q -l 0 -m refused0 -s flat.wf -f "$CHAIN" --patch 4 --context 1 --dequantize "$NOISE"
 
-# -- wrong use ------------------------------------------------------------------------------------------------------
+# -- bad usage ------------------------------------------------------------------------------------------------------
 status 64 "no level" wf-train-level -m m -s train.wf
 status 64 "a chain with an unknown word" wf-train-level -q -l 1 -m m -s train.wf -f "actnorm, actnrm"
 ok "the message points at the character" \
@@ -122,7 +127,7 @@ cp full/m/level-01.state.safetensors before
 )
 [ $? = 75 ] && pass "a full disk exits 75" || fail "a full disk: $(cat full.log)"
 ok "the checkpoint before it is intact" same before full/m/level-01.state.safetensors
-ok "and training goes on from there" train 1 full --steps 60
+ok "training continues from there" train 1 full --steps 60
 
 # -- spooled stream, evaluation, sampling -----------------------------------------------------------------------------
 ok "training from a stream" \
@@ -131,10 +136,13 @@ for l in 0 1 3; do ok "level $l" train $l whole --steps 20; done
 ok "bits per dimension from a store" sh -c 'wf-bpd -q -m whole/m -s val.wf --json > store.json'
 ok "bits per dimension from a stream" \
     sh -c "'$DEADLEAVES' -n 32 -s 8 --seed 2 | wf-dwt -q --batch 7 | wf-bpd -q -m whole/m --json > stream.json"
-ok "are the same" same store.json stream.json
+ok "both outputs are the same" same store.json stream.json
 # weighted K: total and importance-weighted bits/dim from K draws
 weighted() { wf-bpd -q -m whole/m -s val.wf --iw "$1" | awk '$1 == "total" { t = $2 } $1 == "iw" { print t, $3 }'; }
-ok "with one draw of the noise, weighting changes nothing" bash -c 'wf-bpd -q -m whole/m -s val.wf --iw 1 > iw1 && cmp <(grep -v "^iw" iw1) <(wf-bpd -q -m whole/m -s val.wf) && cmp <(grep ^total iw1 | cut -f 2-) <(grep "^iw 1" iw1 | cut -f 2-)'
+ok "importance weights with one draw change nothing" bash -c '
+    wf-bpd -q -m whole/m -s val.wf --iw 1 > iw1 &&
+        cmp <(grep -v "^iw" iw1) <(wf-bpd -q -m whole/m -s val.wf) &&
+        cmp <(grep ^total iw1 | cut -f 2-) <(grep "^iw 1" iw1 | cut -f 2-)'
 for k in 2 8 32; do weighted $k; done > bounds.tsv
 ok "more draws lower the bound" \
     awk '$2 >= $1 || (NR > 1 && $2 >= last) { exit 1 } { last = $2 } END { exit NR != 3 }' bounds.tsv
@@ -162,7 +170,7 @@ status 66 "a level that is not trained" sh -c 'wf-bpd -q -m W2 -s val.wf'
 ok "samples" sh -c 'wf-sample -q -m whole/m -n 70 --seed 5 > seventy.wf'
 ok "all of them are pictures" sh -c 'wf-idwt -q -o pictures seventy.wf && test $(ls pictures | wc -l) = 70'
 ok "the first three" sh -c 'wf-sample -q -m whole/m -n 3 --seed 5 --threads 2 | wf-idwt -q -o three'
-ok "sample 2 is the same whatever the number" same three/00000002.png pictures/00000002.png
+ok "sample 2 does not depend on the number of samples" same three/00000002.png pictures/00000002.png
 ok "in two steps" \
     sh -c 'wf-sample -q -m whole/m -n 3 -l 1 --seed 5 | wf-sample -q -m whole/m --seed 5 | wf-idwt -q -o steps'
 ok "gives the same picture" same three/00000001.png steps/00000001.png
@@ -176,17 +184,20 @@ stream() { "$DEADLEAVES" -n 16 -s 8 --seed "$1" | wf-dwt -q; }
 stream 1 > one.wf
 stream 2 > two.wf
 head -c 5000 one.wf > half.wf
-from() { wf-train-level -q -l 1 -m streamed --threads 1 --minutes 5 --checkpoint-every 5 -f "$CHAIN" "${@:2}" - < \
-    "$1"; }
+from() {
+    wf-train-level -q -l 1 -m streamed --threads 1 --minutes 5 --checkpoint-every 5 -f "$CHAIN" "${@:2}" - < "$1"
+}
 status 65 "a stream that ends early" from half.wf
-timeout -s TERM 2 wf-train-level -q -l 1 -m streamed --threads 1 --minutes 5 --checkpoint-every 5 -f "$CHAIN" < \
-    one.wf 2> out.log
+timeout -s TERM 2 wf-train-level -q -l 1 -m streamed --threads 1 --minutes 5 --checkpoint-every 5 -f "$CHAIN" \
+    < one.wf 2> out.log
 [ $? = 124 ] && pass "the whole stream then trains" || fail "a stream after a cut one: $(cat out.log)"
 status 65 "another stream for the same level" from two.wf --steps 10
 ok "the same stream again" from one.wf --steps 10
 ok "the spooled stream is gone when the level is finished" sh -c '! ls streamed | grep spool | grep -v lock'
-ok "a training to be finished without its stream" sh -c "timeout -s TERM 2 wf-train-level -q -l 2 -m streamed --threads 1 --minutes 5 -f '$CHAIN' < one.wf 2> out.log; test \$? = 124"
-ok "goes on from what was spooled" wf-train-level -q -l 2 -m streamed --threads 1 --steps 10 -f "$CHAIN"
+ok "a training to be finished without its stream" sh -c "
+    timeout -s TERM 2 wf-train-level -q -l 2 -m streamed --threads 1 --minutes 5 -f '$CHAIN' < one.wf 2> out.log
+    test \$? = 124"
+ok "training continues from the spooled stream" wf-train-level -q -l 2 -m streamed --threads 1 --steps 10 -f "$CHAIN"
 mkdir -p mixed
 cp whole/m/wf.json whole/m/level-0[0-3].safetensors mixed
 ok "level files of one model" sh -c 'wf-sample -q -m mixed -n 1 > x'
@@ -199,30 +210,30 @@ ok "LU permutations survive any average" wf-train-level -q -l 2 -m lu -s train.w
 for l in 0 1 3; do cp whole/m/level-0$l.safetensors lu; done
 ok "and the level can be evaluated" sh -c 'wf-bpd -q -m lu -s val.wf > x'
 ok "independent normals" wf-train-level -q -l 3 -m normal -s train.wf --threads 1 --steps 5 -f actnorm
-ok "a chain by its name" wf-train-level -q -l 1 -m named -s train.wf --threads 1 --steps 2 --batch 8 -f best
-ok "is told as what it stands for" sh -c "wf-info named | grep -q 'cond:channels=16:width=128'"
+ok "a chain is given by its name" wf-train-level -q -l 1 -m named -s train.wf --threads 1 --steps 2 --batch 8 -f best
+ok "the checkpoint holds the chain in full" sh -c "wf-info named | grep -q 'cond:channels=16:width=128'"
 mkdir odd even
-ok "a run whose end is no multiple of anything" train 1 odd --steps 37 --checkpoint-every 37
+ok "a run whose end is not a multiple of an interval" train 1 odd --steps 37 --checkpoint-every 37
 ok "leaves a level file" test -e odd/m/level-01.safetensors
 
-# -- when there is nothing left to do, and what makes some -----------------------------------------------------------
-# A rate of next to nothing changes no weight, so that no validation is better than the first.
+# -- finished trainings, and options that continue them --------------------------------------------------------------
+# A tiny learning rate changes no weight, so no validation is better than the first.
 patient() { wf-train-level -q -l 2 -m patient -s train.wf --val val.wf --threads 1 -f "$CHAIN" --batch 8 --lr 1e-12 \
     --validate-every 5 "$@"; }
 validations() { grep -c '"val"' patient/level-02.jsonl; }
 judged() { grep '"val"' patient/level-02.jsonl | tail -n 1 | awk -F'[:,]' '{ exit !($6 == $10) }'; } # val and best
 ok "patience ends a training" patient --steps 100 --patience 2
 ok "at the third validation" test "$(validations)" = 3
-ok "with the same patience nothing is left to do" patient --steps 100 --patience 2
+ok "the same patience leaves nothing to do" patient --steps 100 --patience 2
 ok "and nothing was done" test "$(validations)" = 3
 truncate -s -1 patient/level-02.jsonl
-ok "with more it goes on, after a line of the log that lost its end" patient --steps 100 --patience 4
-ok "as far as that" test "$(validations)" = 5
+ok "with more steps training continues, after a truncated log line" patient --steps 100 --patience 4
+ok "five validations have run" test "$(validations)" = 5
 ok "a line an object" sh -c "! grep '}{' patient/level-02.jsonl"
-ok "fewer pictures judge" patient --steps 30 --patience 9 --validate-on 1
-ok "and are no judges of those before" judged
-ok "nor are more again" patient --steps 35 --patience 9
-ok "as many as these are" judged
+ok "validation on fewer pictures" patient --steps 30 --patience 9 --validate-on 1
+ok "earlier validations on other pictures do not count" judged
+ok "validation on all pictures again" patient --steps 35 --patience 9
+ok "earlier validations do not count again" judged
 rm patient/level-02.safetensors
 status 70 "a finished level without its file" patient --steps 35 --patience 9
 status 70 "and one that goes on and finds nothing better" patient --steps 40 --patience 9

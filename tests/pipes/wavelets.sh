@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every wavelet through the programs: pixels come back, and what is made with one wavelet is refused by another.
+# wavelets.sh - every wavelet in every program: pixels come back, and files of another wavelet are rejected
 . "$(dirname "$0")/lib.sh"
 export OMP_NUM_THREADS=1
 read -ra wavelets < <(sed -n 's/^ *X(\([a-z0-9]*\),.*/\1/p' "$ROOT/lib/pyramid/wavelet.h" | xargs)
@@ -20,8 +20,9 @@ picture 1024x1024
 for wavelet in db2 db10 coif3; do ok "1024x1024 by $wavelet" back --wavelet "$wavelet"; done
 ok "the wavelet is in the help" bash -c 'wf-dwt --help | grep -q coif3'
 wf-dwt -w db10 x.ppm 2> said | wf-info - > info
-ok "and in the stream" grep -Eq '^wavelet +db10$' info
-ok "refused is what is none" bash -c 'wf-dwt -w db11 x.ppm 2>&1 > /dev/null | grep -q "db11.*haar.*coif3"'
+ok "the stream names the wavelet" grep -Eq '^wavelet +db10$' info
+ok "an unknown wavelet is rejected with a list of wavelets" \
+    bash -c 'wf-dwt -w db11 x.ppm 2>&1 > /dev/null | grep -q "db11.*haar.*coif3"'
 
 # -- stores, models -------------------------------------------------------------------------------------------------
 WAVELET=db4 train_small model
@@ -29,7 +30,7 @@ WAVELET=db4 train_small model
 wf-dwt -q -w db4 -o s.store held-out.ppm && wf-dwt -q -o haar.store held-out.ppm
 wf-dwt -q -w db4 held-out.ppm > db4.wf && wf-dwt -q held-out.ppm > haar.wf
 wf-idwt -q db4.wf > db4.pam && wf-idwt -q haar.wf > haar.pam
-ok "pictures of one wavelet are those of the other" same db4.pam haar.pam
+ok "pictures of both wavelets are the same" same db4.pam haar.pam
 wf-nearest -q -s s.store -k 1 db4.wf | wf-idwt -q > nearest.pam
 ok "a store keeps every pixel" same db4.pam nearest.pam
 ok "in single precision" bash -c 'wf-info s.store | grep -Eq "^  3 .*F32"'
