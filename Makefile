@@ -10,10 +10,10 @@ VERSION := $(shell sed -n 's/^.define WF_VERSION "\(.*\)"/\1/p' lib/base/version
 
 # Each kind of build has its own folder; the plain one puts its programs in bin/.
 comma = ,
-B = build$(if $(SAN),-san)$(if $(findstring clang,$(CC)),-clang)$(if $(FUZZ),-fuzz)
+B = build$(if $(SAN),-san)$(if $(COVERAGE),-coverage)$(if $(findstring clang,$(CC)),-clang)$(if $(FUZZ),-fuzz)
 BIN = $(if $(B:build=),$B/bin,bin)
 
-CFLAGS ?= $(if $(SAN),-O1,-O3) -g
+CFLAGS ?= $(if $(SAN)$(COVERAGE),-O1,-O3) -g $(if $(COVERAGE),--coverage -fprofile-update=atomic)
 WARN = -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wundef -Werror
 # What clang could not vectorize is no fault of the code.
 WARN += $(if $(findstring clang,$(CC)),-Wno-pass-failed)
@@ -29,16 +29,18 @@ Q = $(if $(V),,@)
 LINK = $Q$(CC) $(ALL_CFLAGS) -rdynamic -o $@ $^
 objects = $(patsubst %.c,$B/%.o,$(wildcard $(1)))
 LIB = $(call objects,lib/*/*.c lib/*/*/*.c kernels/*.c kernels/ref/*.c kernels/cpu/*.c)
-CLI = $B/tools/cli.o $B/tools/words.o $B/libwf.a
+CLI = $B/tools.a $B/libwf.a
 TOOLS = $(patsubst tools/%.c,%,$(wildcard tools/wf-*.c)) wf-decode
 CUDA = $(if $(NVCC),$(wildcard kernels/cuda/*.cu))
 FUZZERS = $(or $(TARGET),$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c)))
 PLUGIN = $(if $(CUDA),$B/libwf-cuda.so)
 
-.PHONY: all emulated check check-fast check-ops check-pipes check-gpu check-spills check-long fuzz fuzz-run bench bench-gpu bench-nuts bench-store bench-dwt lint format man install demo clean help
+.PHONY: all tidy coverage emulated check check-fast check-ops check-pipes check-gpu check-spills check-long mutants fuzz fuzz-run bench bench-gpu bench-nuts bench-store bench-dwt lint format man install demo clean help
 all: $(TOOLS:%=$(BIN)/%) $(PLUGIN) ## build every program into bin/
 
 $B/libwf.a: $(LIB)
+$B/tools.a: $(filter-out $B/tools/wf-%,$(call objects,tools/*.c))
+$B/libwf.a $B/tools.a:
 	@rm -f $@ && ar rcs $@ $^
 $B/%.o: %.c
 	@mkdir -p $(@D)
@@ -98,7 +100,7 @@ emulated: $E/libwf-cuda.so $E/check-ops $E/bench-level $(TOOLS:%=$E/%)
 
 RUN = BIN=$(BIN) B=$B tests/run.sh
 CHECKS = all $B/check $B/check-ops $B/deadleaves
-check: $(CHECKS) $(if $T,,$(patsubst %.c,$B/%.o,$(wildcard tests/fuzz/*.c)) $(if $(CUDA),$B/check-engines)) emulated ## every test: Criterion, operators against the reference, pipes. T=suite/test, T=ops/SLOT, T=pipes/NAME: that one
+check: $(CHECKS) $(if $T,,$(patsubst %.c,$B/%.o,$(wildcard tests/fuzz/*.c)) $(if $(CUDA),$B/check-engines)) $(if $(filter-out pipes/emulated,$T),,emulated) ## every test: Criterion, operators against the reference, pipes. T=suite/test, T=ops/SLOT, T=pipes/NAME: that one
 	$(RUN) $(or $T,criterion ops emulated engines pipes)
 check-fast: $(CHECKS) ## what takes under a minute of the same
 	$(RUN) fast
@@ -112,6 +114,8 @@ check-spills: $(PLUGIN) ## no kernel keeps registers in memory, as the compiler 
 	tests/gpu/spills.sh $B/kernels/cuda
 check-long: all $B/deadleaves ## tests that take many minutes
 	$(RUN) long
+mutants: all $B/check $B/deadleaves ## breaks the code in sixty places, one at a time, and expects tests to fail; M="ID ...": these only
+	tests/mutants.sh $(M)
 fuzz: ## every parser with bytes that libFuzzer makes up, for SECONDS=60 each; needs clang. TARGET=NAME: that one only
 	@$(MAKE) --no-print-directory CC=clang SAN=1 FUZZ=1 fuzz-run
 fuzz-run: $(FUZZERS:%=$B/fuzz-%)
@@ -130,6 +134,15 @@ bench-store: all $B/bench-store ## pictures to stores against libpng alone, rand
 	tests/bench/bench-store.sh $(BIN) $B/bench-store
 bench-dwt: $B/bench-dwt ## one halving and its inverse against a copy of the same bytes, printed as the table of tests/bench/README.md
 	$B/bench-dwt
+tidy: ## clang-tidy and the clang analyzer over library and programs
+	@printf '%s\n' lib/*/*.c lib/*/*/*.c kernels/*.c kernels/cpu/*.c tools/*.c | \
+	    xargs -P $(or $(JOBS),2) -I{} clang-tidy -quiet {} -- -std=c11 -D_GNU_SOURCE -fopenmp -march=$(ARCH)
+coverage: ## which lines the tests run, a line for each room, and all of it in build-coverage/index.html
+	@$(MAKE) --no-print-directory COVERAGE=1 NVCC= all build-coverage/check build-coverage/check-ops build-coverage/deadleaves
+	-BIN=build-coverage/bin B=build-coverage tests/run.sh criterion ops pipes > build-coverage/log
+	@tail -n 1 build-coverage/log
+	@gcovr -r . build-coverage --json-summary build-coverage/summary.json --html-details build-coverage/index.html > /dev/null
+	@tests/coverage.sh build-coverage/summary.json
 lint: ## formatting, include direction, file lengths, scripts, links
 	tests/lint.sh
 format: ## clang-format every C file in place
@@ -168,7 +181,7 @@ install: all man ## programs, library, headers, pkg-config, manual pages, comple
 	    > $(DESTDIR)$(PREFIX)/lib/pkgconfig/wf.pc
 
 clean: ## remove everything that was built
-	rm -rf build build-san build-clang build-san-clang build-san-clang-fuzz bin
+	rm -rf build build-* bin
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.* ## \(.*\)/\1\t\2/p' Makefile | awk -F '\t' '{ printf "  make %-12s %s\n", $$1, $$2 }'
 .SECONDARY:

@@ -1,9 +1,9 @@
-/* deadleaves.c - pictures of overlapping discs: the simplest model with the statistics of natural images
- * (Lee, Mumford and Huang, "Occlusion models for natural images", IJCV 41, 2001).
+/* deadleaves.c - pictures of overlapping discs, the simplest model with the statistics of natural images (Lee, Mumford
+ * and Huang, "Occlusion models for natural images", IJCV 41, 2001).
  *
- * Discs of random radius, density r^-3 between two limits, fall on one another; the picture is what is seen from below,
- * so it can be drawn front to back until nothing is left to cover, which makes it an exact sample. Drawn at four times
- * the size and averaged. Picture i depends on the seed and i alone. */
+ * Discs of random radius, with density r^-3 between two limits, fall on one another. The picture is the view from
+ * below: discs are drawn front to back until every pixel is covered, which makes it an exact sample. It is drawn at
+ * four times the size and averaged. Picture i depends only on the seed and i. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +18,7 @@ static int side = 32;
 static const cli_option options[] = {
     {'n', "number", "N", CLI_COUNT, &count, 1, 1e12, "Number of pictures; the default is 1."},
     {'s', "size", "S", CLI_INT, &side, 1, MAX_SIDE, "Height and width in pixels; the default is 32."},
+    CLI_SEED,
     {.name = NULL},
 };
 
@@ -48,7 +49,7 @@ static double uniform(void)
     return (double)(next_random() >> 11) * 0x1p-53;
 }
 
-/* Near enough to normal for colours, and the same on every machine, unlike log and cos. */
+/* Nearly normal, which is enough for colours, and the same on every machine, unlike log and cos. */
 static double bell(void)
 {
     return (uniform() + uniform() + uniform() + uniform() - 2) * 1.7320508;
@@ -65,13 +66,13 @@ typedef struct disc {
     double slope_x, slope_y; /* of the brightness, per radius */
 } disc;
 
-/* The channels share their brightness and differ little, as in nature. */
+/* Channels share the brightness and differ little, as in nature. */
 static disc new_disc(int n)
 {
     double low = FINE * 1.5, high = n > low ? n : low, u = uniform();
     disc d;
     d.r = 1 / sqrt((1 - u) / (low * low) + u / (high * high)); /* inverse of the distribution of density r^-3 */
-    d.x = uniform() * (n + 2 * high) - high;                   /* whatever can reach the picture, with equal density */
+    d.x = uniform() * (n + 2 * high) - high;                   /* beyond this range no disc reaches the picture */
     d.y = uniform() * (n + 2 * high) - high;
     double light = 0.08 + 0.84 * uniform(), warm = 0.09 * bell(), green = 0.04 * bell();
     d.colour[0] = light + warm;
@@ -122,7 +123,7 @@ static void draw(canvas *c)
     }
 }
 
-/* Averages the fine pixels and adds what a sensor adds: noise of about one and a half grey values. */
+/* Averages the fine pixels and adds a sensor's noise, about one and a half grey values. */
 static void shrink(const canvas *c, uint8_t *bytes)
 {
     int s = c->n / FINE;
@@ -155,7 +156,7 @@ int main(int argc, char **argv)
     for (int64_t i = 0; i < count; i++) {
         state = common.seed;
         state = next_random() + (uint64_t)i;
-        state = next_random(); /* far from the states of the pictures beside it */
+        state = next_random(); /* far from the states of neighbouring pictures */
         draw(&c);
         shrink(&c, bytes);
         if (printf("P6\n%d %d\n255\n", side, side) < 0 || fwrite(bytes, 1, n, stdout) != n)

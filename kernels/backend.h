@@ -29,6 +29,7 @@
 #include "../lib/base/linkage.h"
 #include "../lib/base/dtype.h"
 #include "../lib/base/signal.h"
+#include "../lib/base/philox.h"
 #include "../lib/base/status.h"
 
 WF_BEGIN
@@ -207,18 +208,9 @@ typedef enum wf_reach { WF_REACH_ALL, WF_REACH_BEFORE, WF_REACH_AFTER } wf_reach
 /* Counter-based randomness, Philox4x32-10 (Salmon et al. 2011): a number depends on these and its element alone. */
 typedef struct wf_random {
     uint64_t seed;
-    uint32_t purpose; /* one of enum wf_purpose */
+    uint32_t purpose; /* one of enum wf_purpose (philox.h) */
     uint64_t step;
 } wf_random;
-
-/* Part of every counter: another value is another random number in what exists already. */
-enum wf_purpose {
-    WF_PURPOSE_INIT = 1,
-    WF_PURPOSE_NOISE = 4,
-    WF_PURPOSE_EVAL = 5,
-    WF_PURPOSE_LATENT = 6,
-    WF_PURPOSE_PIXELS = 7
-};
 
 /* Glow's Adamax and the moving average of the weights, in one pass:
  *   m = beta1 m + (1-beta1) g;  u = max(beta2 u, |g|);  w -= rate m / (u + eps);  ema += (1-decay) (w - ema)
@@ -402,6 +394,24 @@ bool wf_backend_describe(int i, const char **name, char text[256]);
 static inline wf_real *wf_at(const wf_backend *b, const wf_real *p, size_t i)
 {
     return (wf_real *)((const char *)p + i * b->real);
+}
+
+/* Allocates n reals, not cleared; WF_AGAIN. b->free gives them back. */
+static inline int wf_alloc_reals(wf_backend *b, size_t n, wf_real **out)
+{
+    void *memory = NULL;
+    int status = b->alloc(b, n * b->real, &memory);
+    *out = (wf_real *)memory;
+    return status;
+}
+
+/* As wf_alloc_reals, for n device doubles. */
+static inline int wf_alloc_doubles(wf_backend *b, size_t n, double **out)
+{
+    void *memory = NULL;
+    int status = b->alloc(b, n * sizeof(double), &memory);
+    *out = (double *)memory;
+    return status;
 }
 
 int wf_ref_open(int threads, wf_backend **out) WF_MUST;

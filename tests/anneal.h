@@ -1,4 +1,4 @@
-/* anneal.h - what the tests of annealed densities share: small models whose weights are not near zero */
+/* anneal.h - small models whose weights are far from zero, shared by the tests of annealed densities */
 #ifndef TESTS_ANNEAL_H
 #define TESTS_ANNEAL_H
 
@@ -28,9 +28,9 @@ static inline double *normals(uint64_t seed, double deviation, size_t n)
 /* Changes the initial weights [size] of a level. */
 typedef void change_weights(void *user, const wf_flow *flow, float *weights);
 
-/* Deviations of normal noise that shake adds to weights. */
+/* Standard deviations of the normal noise that shake adds to weights. */
 typedef struct shaking {
-    double all, nets; /* nets: of the convolutions of couplings, but for their scales */
+    double all, nets; /* nets: of the convolutions in couplings, except their scales */
 } shaking;
 
 static inline void shake(void *user, const wf_flow *flow, float *weights)
@@ -48,7 +48,7 @@ static inline void shake(void *user, const wf_flow *flow, float *weights)
     free(shift);
 }
 
-/* One level of the model, with changed weights of a fresh flow. */
+/* One level of the model, with the weights of a fresh flow changed by shake. */
 static inline void save_level(const wf_model *model, int level, const char *chain, change_weights *change, void *user)
 {
     wf_backend *b = open_backend("ref", 1);
@@ -72,7 +72,7 @@ static inline void save_level(const wf_model *model, int level, const char *chai
     free(weights);
 }
 
-/* A folder "NAME" in the scratch folder for pictures of side x side x C. */
+/* Creates the folder NAME in the scratch folder, a model for pictures of side x side x C. */
 static inline wf_model make_model(const char *name, int levels, int side, int C)
 {
     wf_meta meta = {.wavelet = "haar", .levels = levels, .top = levels, .H = side, .W = side, .C = C, .bits = 8};

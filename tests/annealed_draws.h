@@ -1,13 +1,14 @@
-/* annealed_draws.h - what tests of annealed draws share: chains on levels, what they stand for, and flows to compare with
+/* annealed_draws.h - chains on levels, the pictures they draw, and flows to compare with; shared by the tests of
+ * annealed draws
  *
- * All in the flows' units: x = (v + 1/2) / 256 - 1/2 of a picture's value v, v / 256 of a detail. */
+ * All in the flows' units: x = (v + 1/2) / 256 - 1/2 for a picture's value v, v / 256 for a detail. */
 #ifndef TESTS_ANNEALED_DRAWS_H
 #define TESTS_ANNEALED_DRAWS_H
 
 #include "anneal.h"
 #include "nuts.h"
 
-/* `draws` of each of `chains` chains after adaptation, which begin at samples of other ids. */
+/* Runs `chains` chains, which start at samples of other ids; each gives `draws` draws after adaptation. */
 static inline record draw(wf_anneal *a, int chains, size_t draws, uint64_t seed)
 {
     size_t D = wf_anneal_size(a);
@@ -31,8 +32,8 @@ static inline record draw(wf_anneal *a, int chains, size_t draws, uint64_t seed)
     return r;
 }
 
-/* Pictures, then details, that all draws stand for, in the flow's units: [K,chains,draws] with K = low + detail numbers of one
- * row; by pixels, as wf-nuts writes them. The caller's. */
+/* All draws in the flows' units, pictures then details: [K,chains,draws] with K = low + detail reals of one row, laid
+ * out by pixels as wf-nuts writes them. The caller frees it. */
 static inline double *coefficients(wf_anneal *a, const record *r, size_t low_size, size_t detail_size)
 {
     size_t all = (size_t)r->chains * r->draws, K = low_size + detail_size;
@@ -57,7 +58,7 @@ static inline double *coefficients(wf_anneal *a, const record *r, size_t low_siz
     return out;
 }
 
-/* A level's flow for N rows, run directly: what quadrature is made of. */
+/* The flow of a level for N rows, run directly: the source of quadratures. */
 typedef struct evaluator {
     wf_backend *b;
     wf_level level;
@@ -71,10 +72,10 @@ static inline evaluator evaluate(const wf_model *model, int level, wf_backend *b
     evaluator e = {.b = b, .N = (size_t)N};
     void *memory;
     cr_assert_eq(wf_level_load(model, level, b, &e.level), 0, "%s", wf_error());
-    cr_assert_eq(wf_level_flow(&e.level, N, 1, 1, WF_MEMORY_NONE, &e.flow), 0, "%s", wf_error());
-    cr_assert_eq(b->alloc(b, e.N * (size_t)e.level.K * b->real, &memory), 0);
+    cr_assert_eq(wf_level_flow(&e.level.spec, b, N, 1, 1, WF_MEMORY_NONE, &e.flow), 0, "%s", wf_error());
+    cr_assert_eq(b->alloc(b, e.N * (size_t)e.level.spec.K * b->real, &memory), 0);
     e.in = memory;
-    cr_assert_eq(b->alloc(b, e.N * (size_t)(e.level.C + 1) * b->real, &memory), 0);
+    cr_assert_eq(b->alloc(b, e.N * (size_t)(e.level.spec.C + 1) * b->real, &memory), 0);
     e.cond = memory;
     return e;
 }
@@ -87,19 +88,19 @@ static inline void evaluator_clear(evaluator *e)
     wf_level_clear(&e->level);
 }
 
-/* x [N,K] and log|det dz/dx| of z [N,K] where the low-pass is one pixel (unused at the base). */
+/* From z [N,K]: x [N,K] and log|det dz/dx|. The low-pass is one pixel (unused at the base). */
 static inline void inverse(evaluator *e, const double *z, double low, double *x, double *logdet)
 {
     const wf_real *out;
-    cr_assert_eq(e->b->upload(e->b, e->in, z, WF_F64, e->N * (size_t)e->level.K), 0);
+    cr_assert_eq(e->b->upload(e->b, e->in, z, WF_F64, e->N * (size_t)e->level.spec.K), 0);
     cr_assert_eq(e->b->zero(e->b, e->cond, e->N * e->b->real), 0);
     cr_assert_eq(e->b->scale(e->b, e->N, 1, low, e->cond), 0);
     cr_assert_eq(wf_flow_inverse(e->flow, e->level.params, e->in, e->cond, &out), 0, "%s", wf_error());
-    cr_assert_eq(e->b->download(e->b, x, WF_F64, out, e->N * (size_t)e->level.K), 0);
+    cr_assert_eq(e->b->download(e->b, x, WF_F64, out, e->N * (size_t)e->level.spec.K), 0);
     cr_assert_eq(wf_flow_inverse_logdet(e->flow, logdet), 0);
 }
 
-/* -- two dimensions: log p(x) of a level on a grid of x -------------------------------------------------------------- */
+/* -- two dimensions: log p(x) of a level on a grid of x ------------------------------------------------------------ */
 
 enum { GRID = 640, CELLS = GRID * GRID, BATCH = 4096 };
 
@@ -111,12 +112,12 @@ typedef struct plane {
 /* log p of x [N,K]. */
 static inline void log_density(evaluator *e, const double *x, double *logp)
 {
-    cr_assert_eq(e->b->upload(e->b, e->in, x, WF_F64, e->N * (size_t)e->level.K), 0);
+    cr_assert_eq(e->b->upload(e->b, e->in, x, WF_F64, e->N * (size_t)e->level.spec.K), 0);
     cr_assert_eq(wf_flow_forward(e->flow, e->level.params, e->in, NULL), 0, "%s", wf_error());
     cr_assert_eq(wf_flow_log_density(e->flow, logp), 0);
 }
 
-/* Spans what many samples of a wider normal reach. */
+/* Spans the range that many samples of a wider normal reach. */
 static inline plane plane_of(evaluator *e)
 {
     plane p = {{INFINITY, INFINITY}, {-INFINITY, -INFINITY}, NULL, NULL};
@@ -142,7 +143,7 @@ static inline plane plane_of(evaluator *e)
     return p;
 }
 
-/* A level of two coefficients whose density bends. */
+/* A level of two coefficients with a curved density. */
 static inline wf_model bent_model(void)
 {
     shaking by = {0.1, 0.6};

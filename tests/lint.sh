@@ -110,11 +110,14 @@ declare -A most=()
 for tool in tools/*.c; do
     [ "$(wc -l < "$tool")" -le "${most[${tool#tools/}]:-200}" ] || echo "$tool has $(wc -l < "$tool") lines, at most ${most[${tool#tools/}]:-200}"
 done | complain 'a tool is wiring'
-mapfile -t wide < <(printf '%s\n' "${c_files[@]}" "${scripts[@]}")
-awk 'length > 120 { print FILENAME ":" FNR ": " length " columns" }' "${wide[@]}" | complain 'a line has at most 120 columns'
+awk 'length > 120 { print FILENAME ":" FNR ": " length " columns" }' "${c_files[@]}" | complain 'a line has at most 120 columns'
 shellcheck -x -P SCRIPTDIR -f gcc "${scripts[@]}" | complain shellcheck
 grep -nE '\b(TO''DO|FIX''ME|X''XX)\b' "${texts[@]}" | complain 'unfinished'
 grep -nE '[[:blank:]]+$' "${texts[@]}" | complain 'blanks at the end of a line'
+
+# Subjects of commits, since there is a list of changes.
+first=$(git log --diff-filter=A --format=%H -1 -- CHANGELOG.md 2> /dev/null)
+[ -z "$first" ] || git log --no-merges --format=%s "$first..HEAD" | tests/subject.sh | complain 'the subject of a commit'
 
 mapfile -t pages < <(files '*.md')
 for page in "${pages[@]}"; do

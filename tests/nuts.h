@@ -1,4 +1,4 @@
-/* nuts.h - what the tests of the No-U-Turn sampler share: a record of draws, and Gaussians to draw from */
+/* nuts.h - a record of draws, and Gaussians to draw from, shared by the tests of the No-U-Turn sampler */
 #ifndef TESTS_NUTS_H
 #define TESTS_NUTS_H
 
@@ -9,7 +9,7 @@
 #include "../lib/mcmc/diagnostics.h"
 #include "../lib/mcmc/nuts.h"
 
-/* Draws of all chains after the first `skip` iterations, and what was said of them. */
+/* Draws of all chains after the first `skip` iterations, with the statistics reported for them. */
 typedef struct record {
     int chains;
     size_t D, draws;
@@ -80,7 +80,7 @@ static inline int gaussian_density(void *user, int n, const int *chain, const do
         logp[j] = 0;
         for (size_t i = 0; i < t->D; i++) {
             double y = (x[i] - (double)i) / t->scale[i];
-            double off = i ? (y - t->r * before) / left : y; /* times (y - r before) it is the quadratic form */
+            double off = i ? (y - t->r * before) / left : y; /* off (y - r before) is a term of the quadratic form */
             logp[j] -= 0.5 * off * (i ? y - t->r * before : y);
             gradient[i] = -off / t->scale[i];
             if (i)
@@ -91,7 +91,8 @@ static inline int gaussian_density(void *user, int n, const int *chain, const do
     return WF_OK;
 }
 
-/* Distance of the mean of f [chains,draws] from its true value in standard errors; NAN unless at least 400 effective draws. */
+/* Distance of the mean of f [chains,draws] from its true value, in standard errors; NAN with fewer than 400 effective
+ * draws. */
 static inline double distance(const record *r, const double *f, double truth, double truth_error)
 {
     wf_diagnosis d;
@@ -100,7 +101,7 @@ static inline double distance(const record *r, const double *f, double truth, do
     return (d.mean - truth) / sqrt(d.mcse * d.mcse + truth_error * truth_error);
 }
 
-/* Chi-square of counts against the uniform, as a normal score (Wilson, Hilferty 1931). */
+/* Chi-square of counts against the uniform, as a normal score (Wilson and Hilferty 1931). */
 static inline double uniform_score(const double *count, int bins)
 {
     double chi2 = 0, all = 0, k = bins - 1;

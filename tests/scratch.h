@@ -1,4 +1,4 @@
-/* scratch.h - a folder of its own for a test, and whole files as bytes */
+/* scratch.h - a scratch folder for one test, and whole files as bytes */
 #ifndef SCRATCH_H
 #define SCRATCH_H
 
@@ -27,7 +27,7 @@ __attribute__((unused)) static void scratch_remove(void)
         perror(command);
 }
 
-/* Path of `name` in the folder; valid until four calls later. */
+/* Path of `name` in the folder; valid until the fourth call after this one. */
 __attribute__((unused)) static const char *scratch_path(const char *name)
 {
     static char paths[4][512];

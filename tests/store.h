@@ -1,4 +1,4 @@
-/* store.h - small stores for tests, whose values can be told from their place */
+/* store.h - small stores for tests; every value follows from its position */
 #ifndef TESTS_STORE_H
 #define TESTS_STORE_H
 
@@ -42,7 +42,7 @@ static inline int put_batch(wf_store_writer *writer, const wf_meta *m, uint64_t 
     return WF_OK;
 }
 
-/* A sealed store of `batches` batches whose indices begin at `first`. */
+/* A sealed store of `batches` batches, with indices from `first`. */
 static inline const char *make_store(const char *name, uint64_t first, int batches, int64_t N)
 {
     const char *path = scratch_path(name);

@@ -1,11 +1,12 @@
-/* test_anneal.c - annealed densities of one level and of several: gradients, spaces, bits, and what they draw */
+/* test_anneal.c - annealed densities of one level and of several: gradients, spaces, reproducible bits, and starting
+ * points */
 #include "../lib/pyramid/pyramid.h"
 #include "../lib/sample/sample.h"
 #include "anneal.h"
 
 enum { LEVELS = 3, SIDE = 8, CHAINS = 3, SEED = 11 };
 
-/* What a chain can be run on. */
+/* A density for chains: levels, size of the pictures, temperatures. */
 typedef struct target {
     const char *what;
     int first, last, H, W;
@@ -35,7 +36,7 @@ static wf_model shaken_model(void)
     return model;
 }
 
-/* Pictures of random 8-bit pixels under `chains` chains, or NULL at the base; the caller's. */
+/* Pictures of random 8-bit pixels for `chains` chains, NULL at the base. The caller frees them. */
 static float *random_low(const target *t, int chains)
 {
     size_t n = (size_t)chains * (size_t)(t->H * t->W * 3);
@@ -58,7 +59,7 @@ static wf_anneal *open_target(const wf_model *model, const target *t, bool data,
     return a;
 }
 
-/* Positions [chains,D] that chains may begin at, the caller's. */
+/* Positions [chains,D] at which chains may start. The caller frees them. */
 static double *starts(wf_anneal *a, int chains)
 {
     uint64_t id[100];
@@ -76,7 +77,8 @@ static void density(wf_anneal *a, int n, const int *chain, const double *x, doub
 
 /* -- gradients ---------------------------------------------------------------------------------------------------- */
 
-/* At chain 1's position, both sides of every coordinate (or every few) as two rows of one call. */
+/* Central differences at chain 1's position: both sides of every coordinate (or of every few) are two rows of one
+ * call. */
 static void check_gradient(wf_anneal *a, const char *what, bool data)
 {
     enum { POINTS = 40 };
@@ -118,8 +120,8 @@ Test(anneal, gradients_are_those_of_the_density, .timeout = 120)
 
 /* -- densities ---------------------------------------------------------------------------------------------------- */
 
-/* The same ids begin in both spaces, so x = f^-1(z). With log p(x) at T = 1 from the forward flows alone,
- * log|det dz/dx| = log p(x) - log N(z), and the latent density is p(x)^g carried over: log pi_z = log pi_x - log|det dz/dx|. */
+/* The same ids start in both spaces, so x = f^-1(z). The forward flows give log p(x) at T = 1. Then log|det dz/dx| =
+ * log p(x) - log N(z), and the latent density is p(x)^g carried over: log pi_z = log pi_x - log|det dz/dx|. */
 static void check_spaces(const wf_model *model, target t, wf_backend *b)
 {
     target plain = t;
@@ -164,7 +166,7 @@ Test(anneal, both_spaces_have_one_density, .timeout = 60)
 Test(anneal, latents_at_temperature_1_are_standard_normal)
 {
     wf_model model = shaken_model();
-    wf_backend *b = open_backend("cpu", 2);
+    wf_backend *b = open_backend("cpu", 1);
     wf_anneal *a = open_target(&model, &(target){"", 0, 3, 1, 1, {1, 1, 1, 1}}, false, b, CHAINS);
     size_t D = wf_anneal_size(a);
     double *z = starts(a, CHAINS), *g = malloc(D * sizeof *g), logp, want = 0;
@@ -182,7 +184,7 @@ Test(anneal, latents_at_temperature_1_are_standard_normal)
     free(g);
 }
 
-/* Relative to the largest component, for a gradient's small ones are differences of large ones. */
+/* The error is relative to the largest component: a gradient's small components are differences of large ones. */
 static void check_single_precision(const wf_model *model, const target *t, bool data, wf_backend *fast,
                                    wf_backend *exact)
 {
@@ -212,7 +214,7 @@ static void check_single_precision(const wf_model *model, const target *t, bool 
 Test(anneal, single_precision_is_close)
 {
     wf_model model = shaken_model();
-    wf_backend *exact = open_backend("ref", 1), *fast = open_backend("cpu", 2);
+    wf_backend *exact = open_backend("ref", 1), *fast = open_backend("cpu", 1);
     for (int t = 0; t < TARGETS; t++)
         for (int data = 0; data < 2; data++)
             check_single_precision(&model, &targets[t], data, fast, exact);
@@ -224,7 +226,7 @@ Test(anneal, single_precision_is_close)
 
 /* -- bits --------------------------------------------------------------------------------------------------------- */
 
-/* Rows of one call with `n` chains, against those of the call with all. */
+/* Compares rows of a call with `n` chains to the same rows of the call with all chains. */
 static void check_rows(wf_anneal *a, int n, const int *chain, const double *x, const double *logp, const double *g)
 {
     size_t D = wf_anneal_size(a);
@@ -243,11 +245,11 @@ static void check_rows(wf_anneal *a, int n, const int *chain, const double *x, c
 
 Test(anneal, bits_do_not_depend_on_neighbours, .timeout = 60)
 {
-    enum { ALL = 67 }; /* batches are of 64 */
+    enum { ALL = 67 }; /* its calls have 64 rows */
     static const int five[] = {1, 2, 30, 64, 66};
     int smallest = ALL;
     wf_model model = shaken_model();
-    wf_backend *b = open_backend("cpu", 2);
+    wf_backend *b = open_backend("cpu", 1);
     for (int t = 0; t < TARGETS; t++)
         for (int data = 0; data < 2; data++) {
             int chain[ALL];
@@ -264,7 +266,7 @@ Test(anneal, bits_do_not_depend_on_neighbours, .timeout = 60)
             for (int c = 0; c < 5; c++)
                 check_rows(a, 1, &five[c], x, logp, g);
             check_rows(a, ALL - 1, chain + 1, x, logp, g);
-            wf_anneal *alone = open_target(&model, &targets[t], data, b, 1); /* its batches may be smaller */
+            wf_anneal *alone = open_target(&model, &targets[t], data, b, 1); /* its calls may have fewer rows */
             smallest = wf_anneal_rows(alone) < smallest ? wf_anneal_rows(alone) : smallest;
             check_rows(alone, 1, chain, x, logp, g);
             wf_anneal_destroy(alone);
@@ -280,8 +282,9 @@ Test(anneal, bits_do_not_depend_on_neighbours, .timeout = 60)
 
 /* -- beginnings and ends ------------------------------------------------------------------------------------------ */
 
-/* Levels first .. last of pictures id as wf-sample draws them, by pixels between the levels: of the last, as
- * wf_anneal_picture has it. low enters as the low-pass at first (unused at the base) and leaves as that at last. */
+/* Levels first .. last of pictures id as wf-sample draws them, laid out by pixels between levels; the last one as
+ * wf_anneal_picture gives it. `low` is the first level's low-pass on entry (unused at the base) and the last level's on
+ * return. */
 static void draw_up(const wf_model *model, const target *t, wf_backend *b, int n, const uint64_t *id, float *low,
                     float *detail)
 {
@@ -315,7 +318,7 @@ static double farthest(const float *a, const float *b, size_t n)
     return worst;
 }
 
-/* One level: the very bits. Several: but for roundings on the way. */
+/* One level gives identical bits, several levels differ by intermediate rounding. */
 static void check_start(const wf_model *model, const target *t, bool data, wf_backend *b)
 {
     enum { n = CHAINS, ROOM = n * 6 * 4 * 9 };

@@ -1,13 +1,13 @@
-/* test_anneal_draws.c - what the No-U-Turn sampler draws from annealed levels: against quadrature where that can be done, and
- * at T = 1 against exact samples */
+/* test_anneal_draws.c - draws of the No-U-Turn sampler from annealed levels, against quadrature in two dimensions and,
+ * at T = 1, against exact samples */
 #include "../lib/sample/sample.h"
 #include "annealed_draws.h"
 
-/* -- two dimensions: against quadrature ----------------------------------------------------------------------------- */
+/* -- two dimensions: against quadrature ---------------------------------------------------------------------------- */
 
 enum { STATISTICS = 6 };
 
-/* What is compared: means, variances, a wave, and the log density itself. */
+/* The statistics compared: means, variances, a wave, and the log density. */
 static void statistics(const double *x, double logp, const double mean[2], double out[STATISTICS])
 {
     out[0] = x[0];
@@ -95,7 +95,7 @@ Test(annealed_draws, agree_with_quadrature, .timeout = 300)
     scratch_remove();
 }
 
-/* -- T = 1 in the coefficients: exact samples are where chains begin ------------------------------------------------ */
+/* -- T = 1 in the coefficients: chains start at exact samples ----------------------------------------------- */
 
 /* Mean of f [n] and its standard error. */
 static double mean_of(const double *f, size_t n, double *error)
@@ -109,7 +109,8 @@ static double mean_of(const double *f, size_t n, double *error)
     return mean;
 }
 
-/* Distance between the means of `power` 1, or of squares about the exact mean; in combined standard errors. */
+/* Distance between the means (`power` 1), or between the mean squares about the exact mean, in combined standard
+ * errors. */
 static double compare(const record *r, const double *draws, const double *exact, size_t n, int power)
 {
     size_t all = (size_t)r->chains * r->draws;
@@ -122,7 +123,7 @@ static double compare(const record *r, const double *draws, const double *exact,
     return off;
 }
 
-/* Log densities of positions x, where each row has the low-pass of chain 0: all have the same. */
+/* Log densities of positions x. Every row has the low-pass of chain 0, which all chains share. */
 static void densities(wf_anneal *a, size_t n, const double *x, double *logp)
 {
     int *chain = calloc(n, sizeof *chain);

@@ -1,12 +1,13 @@
-/* test_anneal_joint.c - two levels at once are not two levels one after the other: a grey picture of 2x2 pixels, so one number
- * at the base and three details, whose spread depends strongly on the base; against quadrature over all four */
+/* test_anneal_joint.c - joint draws of two levels differ from draws of one level after the other. The picture is grey,
+ * 2x2: one base coefficient and three details whose spread depends strongly on the base. Quadrature over all four is
+ * the reference. */
 #include "annealed_draws.h"
 
 enum { SIDE = 21, NODES = SIDE * SIDE * SIDE, BASES = 121, STATISTICS = 3 };
 
 static const double temperature = 0.7;
 
-/* Details that are the smaller the higher their low-pass: half of a net's channels grow with it, half fall. */
+/* Details shrink as their low-pass grows: half of a net's channels grow with it, half fall. */
 static void lean(void *user, const wf_flow *flow, float *weights)
 {
     char name[64];
@@ -22,13 +23,14 @@ static void lean(void *user, const wf_flow *flow, float *weights)
     }
 }
 
-/* Under p^g of both levels ("joint") or of each by itself: mean and variance of the base, and mean square of the details. */
+/* Mean and variance of the base, and mean square of the details: under p^g of both levels ("joint"), or under each
+ * level's p^g by itself. */
 typedef struct truth {
     double joint[STATISTICS], product[STATISTICS];
 } truth;
 
-/* At one base: integrals over D of p(D|x0)^g and of the same times |D|^2, as sums over z where the density of p^g is near a
- * normal of variance 1/g, so that equal steps converge exponentially. */
+/* For one base value: integrals over D of p(D|x0)^g and of the same times |D|^2, as sums over z. There the density of
+ * p^g is close to a normal of variance 1/g, so equal steps converge exponentially. */
 static void integrate_details(evaluator *e, double g, double low, double out[2])
 {
     static double z[3 * NODES], x[3 * NODES], logdet[NODES];
@@ -96,7 +98,7 @@ static wf_anneal *open_levels(const wf_model *model, int first, int last, bool d
     return anneal(model, &spec, b, chains);
 }
 
-/* Distances of draws' statistics from those of `want`: c are coefficients [1 or 4,chains,draws]. */
+/* Distances of the draws' statistics from those in `want`. c: coefficients [1 or 4,chains,draws]. */
 static void distances(const record *r, const double *c, bool details, const double want[STATISTICS],
                       double out[STATISTICS])
 {
@@ -132,7 +134,7 @@ static void check_joint(const wf_model *model, const truth *t, bool data, wf_bac
     free(c);
 }
 
-/* The mean square of the details by one chain on each of many bases. */
+/* The mean square of the details, from one chain on each of many bases. */
 static void check_details(const wf_model *model, const truth *t, wf_backend *b, const float *base, int runs)
 {
     enum { DRAWS = 20 };

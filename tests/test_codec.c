@@ -1,4 +1,4 @@
-/* test_codec.c - pictures to latents and back, what lies between two pictures, and what is refused */
+/* test_codec.c - pictures to latents and back, interpolation between two pictures, and rejected input */
 #include "../lib/sample/codec.h"
 #include "../lib/pyramid/pyramid.h"
 #include "../lib/model/level_input.h"
@@ -23,7 +23,7 @@ static wf_model shaken_model(void)
     return model_of(official, shake, &by);
 }
 
-/* Records of all levels of one batch of random 8-bit pictures, and their pixels. */
+/* Records of all levels for one batch of random 8-bit pictures, and their pixels. */
 typedef struct batch {
     wf_pyramid *pyramid;
     float pixels[N * PIXELS];
@@ -69,7 +69,7 @@ static void clear_batch(batch *b)
     }
 }
 
-/* What a codec has handed out, as pixels. */
+/* The codec's output, as pixels. */
 typedef struct shown {
     wf_pyramid *pyramid;
     int count;
@@ -91,7 +91,7 @@ static int show(void *user, const wf_record *r)
     return WF_OK;
 }
 
-/* Encodes a batch and decodes it, adding to `out`. */
+/* Encodes a batch and decodes it; appends to `out`. */
 static void there_and_back(wf_codec *encoder, wf_codec *decoder, batch *b, int between, shown *out)
 {
     wf_record latents;
@@ -143,8 +143,8 @@ static void leave(void *unused, const wf_flow *flow, float *weights)
     (void)weights;
 }
 
-/* With actnorms at their beginning, latents are coefficients. What lies midway on the great circle between a and b is then
- * (a + b) / (2 cos(angle / 2)) at every level; at the base, with values around 0, as well. */
+/* With actnorms at the start, latents are coefficients. The midpoint on the great circle between a and b is then (a +
+ * b) / (2 cos(angle / 2)) at every level, also at the base, where values are around 0. */
 Test(codec, between_is_on_the_great_circle)
 {
     wf_model model = model_of("actnorm", leave, NULL);
@@ -259,7 +259,7 @@ Test(codec, records_out_of_order)
     backend->close(backend);
 }
 
-/* All rows but the first become nearly the first. */
+/* Makes all rows except the first nearly equal to the first. */
 static void nearly_singular(void *unused, const wf_flow *flow, float *weights)
 {
     (void)unused;

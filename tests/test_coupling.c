@@ -1,5 +1,5 @@
-/* test_coupling.c - every transform of couplings in single precision: the identity to begin with, there and back again, and finite
- * numbers from whatever comes */
+/* test_coupling.c - every transform of couplings in single precision: near the identity at first, invertible, and
+ * finite for any input */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdlib.h>
@@ -17,7 +17,7 @@ static double uniform(void)
     return 2 * (rand() / (double)RAND_MAX) - 1;
 }
 
-/* One picture of `n` pixels of one channel that moves, on the CPU. */
+/* One picture of `n` pixels with one transformed channel, on the CPU. */
 typedef struct bench {
     wf_backend *b;
     wf_coupling c;
@@ -64,7 +64,7 @@ static void there_and_back(bench *t)
     cr_assert_eq(t->b->transform_inverse(t->b, &t->c, 1, R(t->y), R(t->theta), R(t->back), &t->and_back), 0);
 }
 
-/* Within 0.3 for numbers of a unit normal. */
+/* Within 0.3, for inputs of a standard normal's range. */
 Test(coupling, parameters_of_zero_are_near_the_identity)
 {
     for (int row = 0; row < ROWS; row++) {
@@ -81,7 +81,7 @@ Test(coupling, parameters_of_zero_are_near_the_identity)
     }
 }
 
-/* Of normal numbers, with parameters within +-1: what single precision leaves, where the slope is at least 1/20. */
+/* Inputs are normal, parameters within +-1. The bound is single precision where the derivative is at least 1/20. */
 Test(coupling, there_and_back_again)
 {
     for (int row = 0; row < ROWS; row++) {

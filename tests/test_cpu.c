@@ -1,4 +1,5 @@
-/* test_cpu.c - what check-ops does not see of the CPU backend: its tanh and exp, places in a full batch, the table */
+/* test_cpu.c - parts of the CPU backend that check-ops does not reach: its tanh and exp, rows of a full batch, the
+ * table of kernels */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdlib.h>
@@ -31,7 +32,7 @@ Test(cpu, tanh_and_exp_are_accurate)
     cr_assert_eq(wf_exp_unit(0), 1);
 }
 
-/* Of exp, log and what is made of them: the worst relative error, of softplus the absolute one where it is below 1. */
+/* Worst error of exp, log and functions made from them: relative, but absolute for softplus below 1. */
 Test(cpu, exp_and_log_are_accurate)
 {
     double worst[4] = {0, 0, 0, 0};
@@ -70,8 +71,8 @@ static wf_real *numbers(wf_backend *b, size_t n, double size)
     return p;
 }
 
-/* A batch where pictures 0, 3 and 63 are the same one, through a convolution forward and back to dx: whether these come
- * out the same, bit by bit. */
+/* Runs a batch in which pictures 0, 3 and 63 are equal through a convolution, forward and back to dx. True if their
+ * results agree bit by bit. */
 static bool same_in_all_places(wf_backend *b, wf_conv_spec spec)
 {
     size_t in = (size_t)(spec.H * spec.W * spec.in), out = (size_t)(spec.H * spec.W * spec.out);
@@ -109,7 +110,7 @@ static bool same_in_all_places(wf_backend *b, wf_conv_spec spec)
     return same;
 }
 
-/* One shape for each way to convolve: one pixel, four pixels, direct, Winograd, an odd number of tiles, bf16. */
+/* One shape for each convolution algorithm: one pixel, four pixels, direct, Winograd, an odd number of tiles, bf16. */
 Test(cpu, a_place_in_the_batch_changes_nothing)
 {
     const wf_conv_spec specs[] = {
@@ -132,14 +133,14 @@ Test(cpu, a_place_in_the_batch_changes_nothing)
     }
 }
 
-/* Whether a backend keeps WF_BF16 maps in fewer bytes than WF_FP32 ones. */
+/* True if the backend keeps WF_BF16 maps in fewer bytes than WF_FP32 ones. */
 static bool narrow_maps(wf_backend *b)
 {
     const wf_map_shape bf16 = {2, 8, 8, 32, WF_BF16}, fp32 = {2, 8, 8, 32, WF_FP32};
     return b->map_bytes(b, &bf16) < b->map_bytes(b, &fp32);
 }
 
-/* bf16 is said to be there exactly where it is: on this machine, without AVX-512 BF16, and in ref. */
+/* cpu reports bf16 exactly if it keeps narrow maps, which depends on AVX-512 BF16; ref has neither. */
 Test(cpu, says_whether_it_has_bf16)
 {
     wf_backend *b;

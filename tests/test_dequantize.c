@@ -1,14 +1,15 @@
-/* test_dequantize.c - what normals in place of averaged uniforms cost (backend.h, `dequantize`)
+/* test_dequantize.c - the cost of normals in place of averaged uniforms (backend.h, `dequantize`)
  *
- * Uniform noise on pixels, seen at a level k halvings below them, is a projection of white noise, P its matrix. A normal of the
- * same mean and covariance has a larger entropy. By the Edgeworth expansion to its leading order in each cumulant (McCullagh
- * 1987, 5.5) the difference, in nats, is
+ * Uniform noise on pixels, seen k DWT levels further down, is a projection of white noise; P is its matrix. A normal of
+ * the same mean and covariance has a larger entropy. By the Edgeworth expansion to leading order in each cumulant
+ * (McCullagh 1987, 5.5) the difference, in nats, is
  *
  *     sum over r = 4, 6 ..  c_r^2 / (2 r!)  sum over pixels m, m'  P[m,m']^r,    c_4 = -6/5, c_6 = 48/7,
  *
- * c_r being the standardized cumulants of the uniform. That is what bits per dimension are too large by, at worst, for a model
- * that knows the noise. The differences of levels, each given the average below, add up to the difference at the highest
- * level that has normals, so it bounds all of them together. P is separable: in two dimensions the sums are products. */
+ * with c_r the standardized cumulants of the uniform. For a model that knows the noise, bits per dimension are too
+ * large by at most this difference. The differences of the levels, each given the average below, add up to the
+ * difference at the highest level with normals, which therefore bounds their sum. P is separable: in two dimensions the
+ * sums are products. */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdlib.h>
@@ -16,9 +17,9 @@
 
 #include "../lib/pyramid/wavelet.h"
 
-enum { SIDE = 128 }; /* of a periodic axis longer than what the longest filter reaches in two halvings */
+enum { SIDE = 128 }; /* length of a periodic axis, longer than two levels of the longest filter reach */
 
-/* One low-pass of rows [n, SIDE], in place: n/2 rows. */
+/* Replaces rows [n, SIDE] by one low-pass of them: n/2 rows. */
 static void halve(const wf_wavelet *w, int n, double (*rows)[SIDE])
 {
     double(*to)[SIDE] = calloc((size_t)n / 2, sizeof *to);
@@ -50,7 +51,7 @@ static double power_sum(const wf_wavelet *w, int halvings, int r)
     return sum;
 }
 
-/* Bits per dimension of signals of so many axes. */
+/* Bits per dimension of signals with `axes` axes. */
 static double lost_of(const wf_wavelet *w, int halvings, int axes)
 {
     double four = pow(power_sum(w, halvings, 4), axes), six = pow(power_sum(w, halvings, 6), axes);
@@ -72,8 +73,8 @@ Test(dequantize, normals_cost_little_where_they_are_used)
     }
 }
 
-/* Sounds and volumes have transformed pixels while fewer than 16 make a coefficient (level_input.c): from then on normals would do, and
- * averages of uniforms, which are nearer to what is right, do too. */
+/* Sounds and volumes use transformed pixel noise while fewer than 16 pixels make a coefficient (level_input.c). Above,
+ * normals would do, and averages of uniforms, which are closer to the exact distribution, do too. */
 Test(dequantize, other_axes)
 {
     const wf_wavelet *w;
@@ -83,7 +84,8 @@ Test(dequantize, other_axes)
     }
 }
 
-/* The density of the mean of 16 uniforms, standardized, by sums over a grid; its entropy against the normal's, by integration. */
+/* The standardized density of the mean of 16 uniforms, by sums over a grid, and its entropy by integration, against the
+ * normal's. */
 Test(dequantize, the_expansion_is_right_for_haar)
 {
     enum { CELLS = 256, COUNT = 16, N = CELLS * COUNT };

@@ -1,4 +1,4 @@
-/* test_dequantizer.c - noise that is learnt: its gradients, and the likelihood that its density must give */
+/* test_dequantizer.c - learnt noise: its gradients, and a likelihood computed from its density */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <string.h>
@@ -17,7 +17,7 @@ static wf_backend *open_backend(const char *name)
     return b;
 }
 
-/* Both flows on ref, with parameters that are nowhere special, one after the other in `params`. */
+/* Both flows on ref, parameters random in all tensors, one vector after the other in `params`. */
 typedef struct pair {
     wf_backend *b;
     wf_meta meta;
@@ -25,7 +25,7 @@ typedef struct pair {
     wf_dequantizer d;
     wf_level_input feed;
     float pixels[N * D];
-    size_t first, size; /* parameters of the flow, of both */
+    size_t first, size; /* parameters of the pixel flow, and of both flows */
     double *values, *grads;
     wf_real *params;
 } pair;
@@ -126,7 +126,7 @@ Test(dequantizer, gradients_are_those_of_the_objective)
 
 /* -- a density whose integral over a pixel is known ------------------------------------------------------------------ */
 
-static const double MU = 2.6, SIGMA = 0.5; /* pixels are normal before they are rounded down */
+static const double MU = 2.6, SIGMA = 0.5; /* pixels are a rounded-down normal */
 enum { TOY = 4 };                          /* of 2x2 pixels */
 static const float PIXELS[TOY] = {2, 3, 2, 2};
 
@@ -139,7 +139,7 @@ static double exact_bits(void)
     return bits;
 }
 
-/* That density as an actnorm, y = (x + b) exp(3 l), and behind it noise with parameters that are nowhere special. */
+/* That density as an actnorm, y = (x + b) exp(3 l), with noise behind it whose parameters are random. */
 static void *toy_params(wf_backend *b, const wf_meta *meta)
 {
     wf_flow_spec spec = {.N = 1, .H = 2, .W = 2, .K = 1, .kernel = 3, .memory = WF_MEMORY_NONE};
@@ -162,8 +162,8 @@ static void *toy_params(wf_backend *b, const wf_meta *meta)
     return params;
 }
 
-/* Whatever q is, the mean of p(x + u) / q(u | x) over its u is P(x): weighted enough, the bound tends to it. That of a q that does not
- * know its own density, or leaves a part of (0,1) out, tends to something else. */
+/* For any q the mean over u of p(x + u) / q(u | x) is P(x), so the bound tends to P(x) with the number of weights. A q
+ * that miscalculates its density, or leaves out part of (0,1), tends to something else. */
 Test(dequantizer, any_noise_gives_the_same_likelihood)
 {
     enum { PICTURES = 64, DRAWS = 128 };
@@ -179,8 +179,8 @@ Test(dequantizer, any_noise_gives_the_same_likelihood)
         index[n] = (uint64_t)n;
         memcpy(pixels + n * TOY, PIXELS, sizeof PIXELS);
     }
-    wf_flow_spec spec = {.K = 1, .kernel = 3};
-    cr_assert_eq(wf_evaluator_create(b, &meta, 0, "actnorm", NOISE, &spec, params, 5, &e), 0, "%s", wf_error());
+    wf_level_spec spec = wf_level_spec_for(&meta, 0, "actnorm", NOISE, WF_FP32);
+    cr_assert_eq(wf_evaluator_create(b, &meta, &spec, params, 5, &e), 0, "%s", wf_error());
     for (int k = 0; k < DRAWS; k++) {
         cr_assert_eq(wf_evaluator_draw(&e, NULL, (uint64_t)k), 0, "%s", wf_error());
         cr_assert_eq(wf_evaluator_run(&e, PICTURES, pixels, NULL, index, one), 0, "%s", wf_error());
@@ -196,7 +196,7 @@ Test(dequantizer, any_noise_gives_the_same_likelihood)
     b->close(b);
 }
 
-/* At first, noise is as good as uniform: what it costs is known (dequantizer.h). */
+/* Fresh noise is uniform up to a known cost (dequantizer.h). */
 Test(dequantizer, noise_starts_near_the_uniform)
 {
     enum { PICTURES = 64 };

@@ -7,7 +7,8 @@
 
 #include "../lib/mcmc/diagnostics.h"
 
-/* x [chains,draws]: AR(1) sequences of uniform noise, chain c raised by c * shift; `round`: to quarters, so with many ties. */
+/* x [chains,draws]: AR(1) sequences of uniform noise, chain c raised by c * shift; `round`: to quarters, which gives
+ * many ties. */
 static double *series(int chains, int draws, double r, double shift, bool round)
 {
     double *x = malloc((size_t)chains * (size_t)draws * sizeof *x);
@@ -24,7 +25,7 @@ static double *series(int chains, int draws, double r, double shift, bool round)
     return x;
 }
 
-/* Made by az.rhat(x, method="rank"), az.ess(x, method="bulk" | "tail" | "mean") and az.bfmi(x).min(). */
+/* From az.rhat(x, method="rank"), az.ess(x, method="bulk" | "tail" | "mean") and az.bfmi(x).min(). */
 Test(diagnostics, agree_with_arviz)
 {
     static const struct {
@@ -36,7 +37,7 @@ Test(diagnostics, agree_with_arviz)
         {4, 250, 0.5, 0, 0, 1.02465222008, 244.283648436, 621.6210079, 234.94393483, 0.846718933559},
         {2, 101, -0.4, 0, 0, 1.00652051126, 460.205999133, 218.94322943, 460.205999133, 2.70738453552},
         {4, 100, 0.9, 0.3, 0, 1.28513291458, 11.7024706369, 27.3606260458, 11.9444523648, 0.228311972395},
-        {1, 64, 0.2, 0, 0, NAN, 51.0335024941, 47.1036512686, 54.5799089481, 1.6642022364}, /* ArviZ wants two chains */
+        {1, 64, 0.2, 0, 0, NAN, 51.0335024941, 47.1036512686, 54.5799089481, 1.6642022364}, /* ArviZ needs two chains */
         {3, 200, 0.3, 0, 1, 1.00314996211, 381.48536679, 490.237224287, 382.568847326, 1.32011126652},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -53,7 +54,7 @@ Test(diagnostics, agree_with_arviz)
     }
 }
 
-/* An AR(1) sequence of correlation r has (1 - r) / (1 + r) effective draws for each draw. */
+/* An AR(1) sequence of correlation r has (1 - r) / (1 + r) effective draws per draw. */
 Test(diagnostics, effective_size_of_autoregression)
 {
     for (double r = -0.5; r < 0.95; r += 0.35) {
@@ -74,7 +75,7 @@ Test(diagnostics, what_cannot_be_trusted)
     cr_assert_eq(wf_diagnose(2, 400, x, &d), 0);
     cr_expect(d.rhat > 1.5 && d.ess_bulk < 10, "chains apart: R-hat %g, %g effective", d.rhat, d.ess_bulk);
     for (int i = 0; i < 400; i++)
-        x[i] = 5 * (x[i] - 0.5), x[400 + i] -= 1.5; /* one place, two widths: seen by the folded draws alone */
+        x[i] = 5 * (x[i] - 0.5), x[400 + i] -= 1.5; /* one location, two widths: only the folded draws show it */
     x[0] = 0;
     cr_assert_eq(wf_diagnose(2, 400, x, &d), 0);
     cr_expect(d.rhat > 1.1, "chains of two widths: R-hat %g", d.rhat);

@@ -1,4 +1,4 @@
-/* test_encoder.c - what an encoder of the condition costs where its gradients are not asked for */
+/* test_encoder.c - an encoder of the condition costs no gradient that nobody asks for */
 #include <criterion/criterion.h>
 
 #include "../lib/flow/flow.h"

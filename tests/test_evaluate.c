@@ -1,4 +1,4 @@
-/* test_evaluate.c - importance-weighted bits per dimension against a likelihood that is known */
+/* test_evaluate.c - bits per dimension and importance weights against known likelihoods */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <string.h>
@@ -12,9 +12,9 @@ static wf_backend *open_backend(const char *name)
     return b;
 }
 
-/* -- noise of whole pictures ----------------------------------------------------------------------------------------- */
+/* -- noise of whole pictures --------------------------------------------------------------------------------------- */
 
-/* What every level gets, put together again, is one field of uniforms; below, it is its average. */
+/* The noise of all levels joins to one field of uniforms; at every lower level it is the average of that field. */
 static void check_noise(const char *wavelet)
 {
     enum { N = 3, SIDE = 8, C = 2, PIXELS = N * SIDE * SIDE * C };
@@ -53,13 +53,13 @@ Test(evaluate, levels_see_one_draw_of_the_pixels)
     check_noise("db2");
 }
 
-/* -- a model of white noise ------------------------------------------------------------------------------------------ */
+/* -- a model of white noise ---------------------------------------------------------------------------------------- */
 
 enum { N = 64, DRAWS = 256 };
 static const double MU = 100.6, SIGMA = 0.35;
 static const float PICTURE[4] = {100, 101, 100, 99}; /* 2x2 pixels */
 
-/* The probability of the picture if pixels are normal before they are rounded down, bits/dim. */
+/* Exact bits/dim of the picture under normal pixels that are rounded down. */
 static double exact_bits(void)
 {
     double bits = 0;
@@ -69,7 +69,7 @@ static double exact_bits(void)
     return bits;
 }
 
-/* That model by a pyramid of one level, whose coefficients are normal too: an actnorm each, y = (x + b) exp(3 l). */
+/* The same model on a pyramid of one level. Its coefficients are normal too: an actnorm each, y = (x + b) exp(3 l). */
 static void open_level(wf_backend *b, const wf_meta *meta, int level, void **params, wf_evaluator *out)
 {
     double scale = 1.0 / 256, v[6] = {0};
@@ -79,11 +79,11 @@ static void open_level(wf_backend *b, const wf_meta *meta, int level, void **par
         v[K + k] = log((level ? 1 : 2) / (SIGMA * scale)) / 3;
     cr_assert_eq(b->alloc(b, 6 * b->real, params), 0);
     cr_assert_eq(b->upload(b, *params, v, WF_F64, 6), 0);
-    wf_flow_spec spec = {.K = K, .C = level, .kernel = 1};
-    cr_assert_eq(wf_evaluator_create(b, meta, level, "actnorm", NULL, &spec, *params, 5, out), 0, "%s", wf_error());
+    wf_level_spec spec = wf_level_spec_for(meta, level, "actnorm", NULL, WF_FP32);
+    cr_assert_eq(wf_evaluator_create(b, meta, &spec, *params, 5, out), 0, "%s", wf_error());
 }
 
-/* Of N times the picture, each with noise of its own: bits[n][k] of the model under draw k. */
+/* Evaluates N copies of the picture, each with its own noise: bits[n][k] is the model's bits/dim under draw k. */
 static void draw_bits(double (*bits)[DRAWS])
 {
     wf_backend *b = open_backend("ref");
@@ -142,7 +142,71 @@ Test(evaluate, more_draws_tend_to_the_exact_likelihood)
     }
 }
 
-/* Densities beyond what a double holds are weighed all the same. */
+/* Expected bits/dim of the picture when each level draws its own noise: for uniform u on [0,1), the mean of
+ * (x + u - mu)^2 is (x + 1/2 - mu)^2 + 1/12. */
+static double expected_bits(void)
+{
+    double nats = log(SIGMA * sqrt(2 * acos(-1)));
+    for (int i = 0; i < 4; i++)
+        nats += (pow(PICTURE[i] + 0.5 - MU, 2) + 1 / 12.0) / (2 * SIGMA * SIGMA) / 4;
+    return nats / log(2);
+}
+
+/* Evaluation without noise would give 1/(24 sigma^2) nats = 0.49 bits/dim less, summed over both levels. */
+Test(evaluate, every_level_adds_uniform_noise)
+{
+    enum { ROUNDS = 64 };
+    static double sums[ROUNDS][N];
+    wf_backend *b = open_backend("ref");
+    wf_meta meta = {.wavelet = "haar", .levels = 1, .top = 1, .H = 2, .W = 2, .C = 1, .bits = 8};
+    float pixels[4 * N];
+    const float *low, *detail;
+    double bits[N];
+    uint64_t index[N];
+    wf_pyramid *pyramid;
+    wf_mean mean = {0};
+    for (int n = 0; n < N; n++)
+        memcpy(pixels + 4 * n, PICTURE, sizeof PICTURE);
+    cr_assert_eq(wf_pyramid_create(b, &meta, N, &pyramid), 0, "%s", wf_error());
+    cr_assert_eq(wf_pyramid_split(pyramid, N, pixels, 0), 0, "%s", wf_error());
+    for (int level = 0; level < 2; level++) {
+        void *params;
+        wf_evaluator e;
+        open_level(b, &meta, level, &params, &e);
+        cr_assert_eq(wf_pyramid_level(pyramid, level, &low, &detail), 0, "%s", wf_error());
+        for (int round = 0; round < ROUNDS; round++) {
+            for (int n = 0; n < N; n++)
+                index[n] = (uint64_t)(round * N + n);
+            cr_assert_eq(wf_evaluator_run(&e, N, low, detail, index, bits), 0, "%s", wf_error());
+            for (int n = 0; n < N; n++)
+                sums[round][n] += bits[n];
+        }
+        wf_evaluator_clear(&e);
+        b->free(b, params);
+    }
+    for (int i = 0; i < ROUNDS * N; i++)
+        wf_mean_add(&mean, sums[i / N][i % N]);
+    cr_expect_lt(wf_mean_error(&mean), 0.02);
+    cr_expect_float_eq(mean.mean, expected_bits(), 4 * wf_mean_error(&mean), "%g +- %g bits/dim, want %g", mean.mean,
+                       wf_mean_error(&mean), expected_bits());
+    wf_pyramid_destroy(pyramid);
+    b->close(b);
+}
+
+/* 1, 2 and 4 have mean 7/3 and sample variance (16 + 1 + 25) / 9 / (3 - 1) = 7/3; their mean has variance 7/9. */
+Test(evaluate, standard_error_of_the_mean)
+{
+    wf_mean m = {0};
+    wf_mean_add(&m, 1);
+    cr_expect_eq(wf_mean_error(&m), 0);
+    wf_mean_add(&m, 2);
+    cr_expect_float_eq(wf_mean_error(&m), 0.5, 1e-15);
+    wf_mean_add(&m, 4);
+    cr_expect_float_eq(m.mean, 7 / 3.0, 1e-15);
+    cr_expect_float_eq(wf_mean_error(&m), sqrt(7) / 3, 1e-15);
+}
+
+/* Densities that overflow or vanish in a double still get their weights. */
 Test(evaluate, the_mean_of_densities_neither_overflows_nor_vanishes)
 {
     const wf_meta meta = {.H = 1024, .W = 1024, .C = 3};

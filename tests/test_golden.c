@@ -1,6 +1,6 @@
 /* test_golden.c - flows, a pyramid and a training run against an independent PyTorch implementation in float64
- * (tests/golden/make_golden.py), every wavelet against PyWavelets (make_wavelets.py): to 1e-9 on ref, to 1e-4 in single
- * precision, relative to the largest value of each tensor */
+ * (tests/golden/make_golden.py), and every wavelet against PyWavelets (make_wavelets.py). Tolerance, relative to the
+ * largest value of each tensor: 1e-9 on ref, 1e-4 in single precision */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdlib.h>
@@ -44,7 +44,7 @@ static size_t length(const wf_tensor *t)
     return t->bytes / sizeof(double);
 }
 
-/* A tensor, or NULL if absent, in backend memory. */
+/* A golden tensor in backend memory; NULL if absent. */
 static wf_real *to_device(wf_backend *b, const wf_safetensors *golden, const char *name)
 {
     void *memory;
@@ -66,7 +66,7 @@ static void agree(const char *what, const double *have, const double *want, size
                   what, i, n, have[i], want[i], largest);
 }
 
-/* Device numbers against the golden tensor. */
+/* Compares device reals with the golden tensor. */
 static void agree_device(wf_backend *b, const wf_real *have, const wf_safetensors *golden, const char *name,
                          double tolerance)
 {
@@ -78,7 +78,7 @@ static void agree_device(wf_backend *b, const wf_real *have, const wf_safetensor
     free(host);
 }
 
-/* A parameter vector, tensor by tensor, so that none hides behind the largest. */
+/* Compares a parameter vector tensor by tensor, so that a small tensor is not hidden by the largest. */
 static void agree_params(const wf_flow *flow, const double *have, const wf_tensor *want, double tolerance)
 {
     char name[64];
@@ -220,7 +220,7 @@ static const char *numbered(const char *name, int level)
     return t;
 }
 
-/* [N,H,W,C] pictures of level `level` are split into low and detail, both compared; low is left in `picture`. */
+/* Splits [N,H,W,C] pictures of level `level` into low and detail, compares both, and leaves low in `picture`. */
 static void check_split(wf_backend *b, const wf_safetensors *golden, int level, wf_real *picture, double tolerance)
 {
     static const double haar[2] = {0.70710678118654752440, 0.70710678118654752440};
@@ -283,7 +283,7 @@ Test(golden, pyramid)
 
 /* -- every wavelet ------------------------------------------------------------------------------------------------ */
 
-/* Of a picture's second halving 10 x 6 pixels are left, fewer than many a filter has taps. */
+/* A picture's second low-pass has 10 x 6 pixels, fewer than many filters have taps. */
 static void check_wavelet(wf_backend *b, const wf_safetensors *golden, const wf_wavelet *w, double tolerance)
 {
     char low[32], detail[32];
@@ -306,7 +306,7 @@ static void check_wavelet(wf_backend *b, const wf_safetensors *golden, const wf_
     b->free(b, picture);
 }
 
-/* One halving along one axis and along three, and back. */
+/* One DWT level along one axis and along three, and back. */
 static void check_halving(wf_backend *b, const wf_safetensors *golden, const wf_wavelet *w, wf_extent x,
                           double tolerance)
 {
@@ -372,7 +372,7 @@ static void train(wf_backend *b, const wf_safetensors *golden, wf_flow *flow, wf
         double have = 8 - sum / (log(2) * (double)step_x), want = ((const double *)loss->data)[i];
         agree("loss", &have, &want, 1, tolerance);
         wf_optimizer_begin(optimizer, (int64_t)i, 1e-3);
-        optimizer->rule.decay = optimizer->decay; /* there from the first step on */
+        optimizer->rule.decay = optimizer->decay; /* active from the first step */
         OK(wf_flow_backward(flow, optimizer->w, c, -1 / (log(2) * (double)step_x), wf_optimizer_sink, optimizer, NULL,
                             NULL));
         double bad;

@@ -1,4 +1,4 @@
-/* test_grid.c - rounding that keeps averages, and pictures side by side */
+/* test_grid.c - rounding that keeps averages, and grids of pictures */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdlib.h>
@@ -15,7 +15,7 @@ static size_t at(int y, int x, int c)
     return ((size_t)y * W + (size_t)x) * C + (size_t)c;
 }
 
-/* Noise about whole means, so wide that a good part of it is out of range. */
+/* Noise around whole means, wide enough that a good part is out of range. */
 static void noisy_blocks(int block, float *values, int *means)
 {
     for (int y = 0; y < H; y += block)
@@ -58,7 +58,7 @@ Test(rounding, keeps_the_averages_of_blocks)
     }
 }
 
-/* Where nothing is out of range, no sample moves by one or more, and the largest remainders go up. */
+/* Where nothing is out of range, no sample moves by one or more, and the largest remainders round up. */
 Test(rounding, moves_no_further_than_to_the_other_side)
 {
     float values[4] = {10.4f, 10.45f, 10.3f, 10.85f}; /* sums to 42 */
@@ -120,7 +120,7 @@ static int black(const wf_image *image, int from_x, int from_y, int to_x, int to
     return n;
 }
 
-/* The letters 1, I and the point have 10 points, 11 and 4, each of 2 x 2 pixels. */
+/* The glyphs of 1, I and the point have 10, 11 and 4 dots, each of 2 x 2 pixels. */
 Test(grid, writes_labels_beside_cells)
 {
     wf_image out = drawn(4, &(wf_grid_spec){.zoom = 8, .columns = 2, .titles = "1,", .rows = ",i."}, WF_OK);
@@ -158,7 +158,7 @@ Test(font, small_letters_are_capitals_and_all_differ)
     memset(points[1], 0, sizeof points[1]);
     wf_text_draw(&image, 0, 0, 1, "~", 1);
     cr_expect_arr_eq(points[0], points[1], sizeof points[0]);
-    wf_text_draw(&image, -30, -30, 9, "%%%%%", 1); /* what lies outside is left out */
+    wf_text_draw(&image, -30, -30, 9, "%%%%%", 1); /* pixels outside are left out */
     cr_expect_eq(wf_text_width("ABC", 2), 34);
     cr_expect_eq(wf_text_width("", 2), 0);
 }

@@ -34,7 +34,7 @@ static void assert_same(const wf_image *have, const wf_image *want, const char *
                      want->pixels[i]);
 }
 
-/* What reading `n` bytes as a stream gives: the status, and in *count the pictures before it; the last one in *image. */
+/* Reads `n` bytes as a stream: returns the status; *count is the number of pictures before it, *image the last one. */
 static int read_bytes(const void *bytes, size_t n, wf_image *image, int *count)
 {
     FILE *file = tmpfile();
@@ -212,7 +212,7 @@ Test(image, pnm_faults)
     }
 }
 
-/* No prefix of a PNG is a picture, and no flipped bit gives another picture or a signal. */
+/* A prefix of a PNG is not a picture. A flipped bit gives neither a different picture nor a signal. */
 Test(image, png_faults)
 {
     char *bytes;
@@ -318,6 +318,27 @@ Test(image, crop)
     wf_image_clear(&image);
 }
 
+/* A crop is centred. An odd remainder leaves one more row below the crop, or one more column to its right. */
+Test(image, crop_of_an_odd_rest)
+{
+    for (int rest = 1; rest <= 3; rest += 2)
+        for (int tall = 0; tall < 2; tall++) {
+            wf_image image = {0}, want = {0};
+            int H = 2 + (tall ? rest : 0), W = 2 + (tall ? 0 : rest), top = tall ? rest / 2 : 0,
+                left = tall ? 0 : rest / 2;
+            cr_assert_eq(wf_image_reserve(&image, "test", H, W, 1, 8), 0);
+            cr_assert_eq(wf_image_reserve(&want, "test", 2, 2, 1, 8), 0);
+            for (int i = 0; i < H * W; i++)
+                image.pixels[i] = (uint16_t)i;
+            for (int i = 0; i < 4; i++)
+                want.pixels[i] = (uint16_t)((top + i / 2) * W + left + i % 2);
+            cr_assert_eq(wf_image_crop(&image, "test", 2, 2), 0);
+            assert_same(&image, &want, tall ? "rest in height" : "rest in width");
+            wf_image_clear(&image);
+            wf_image_clear(&want);
+        }
+}
+
 Test(image, resize)
 {
     wf_image image = {0};
@@ -329,8 +350,8 @@ Test(image, resize)
     wf_image want = {.H = 2, .W = 2, .C = 1, .bits = 8, .pixels = (uint16_t[]){26, 59, 140, 120}};
     assert_same(&image, &want, "whole factor");
 
-    /* A constant stays one, and a ramp a ramp away from the edges, whatever the factor; 0.06 pixels off
-     * where the triangle meets the pixels unevenly. */
+    /* Constants stay constant. Ramps stay ramps away from the edges, within 0.06 pixels, where the triangle covers
+     * pixels unevenly. */
     for (int to = 1; to <= 40; to++) {
         cr_assert_eq(wf_image_reserve(&image, "test", 1, 24, 1, 16), 0);
         for (int x = 0; x < 24; x++)

@@ -14,7 +14,7 @@
 
 enum { H = 21, W = 18, SAMPLES = H * W * 4 };
 
-/* Smooth, so that lossy formats give back about what went in. */
+/* A smooth picture, which lossy formats return nearly unchanged. */
 static uint8_t sample(int y, int x, int c)
 {
     return (uint8_t)(20 + 4 * y + 3 * x + 30 * c);
@@ -78,7 +78,7 @@ static void check_near(const wf_image *image, int C, int slack, const char *what
     }
 }
 
-/* Neither a prefix nor a changed byte is taken for the picture of another size, and none is a signal. */
+/* Neither a prefix nor a file with a changed byte reads as a picture of another size, and none raises a signal. */
 static void check_faults(const uint8_t *bytes, size_t n, const char *what)
 {
     for (size_t cut = 0; cut < n; cut++) {
@@ -168,7 +168,7 @@ Test(image_formats, jpeg)
     }
 }
 
-/* libjpeg fills with grey what is missing, and so would Pillow show it; filler before a marker does no harm. */
+/* libjpeg fills missing data with grey, and Pillow would show that; filler before a marker does no harm. */
 Test(image_formats, jpeg_damage)
 {
     size_t n;
@@ -187,7 +187,7 @@ Test(image_formats, jpeg_damage)
     free(odd);
 }
 
-/* A picture of several (MPF): what is behind the first is not taken for more. */
+/* A file of several pictures (MPF): the first one is read, the rest is ignored. */
 Test(image_formats, jpeg_companions)
 {
     size_t n;
@@ -223,7 +223,7 @@ Test(image_formats, webp)
     n[1] = WebPEncodeRGB(samples, W, H, 3 * W, 95, &bytes[1]);
     fill(samples, 4);
     for (int p = 0; p < H * W; p++)
-        samples[4 * p + 3] |= 1; /* under a fully transparent pixel colour is lost */
+        samples[4 * p + 3] |= 1; /* the colour under a fully transparent pixel is lost */
     n[2] = WebPEncodeLosslessRGBA(samples, W, H, 4 * W, &bytes[2]);
     n[3] = WebPEncodeRGBA(samples, W, H, 4 * W, 95, &bytes[3]);
     for (int i = 0; i < 4; i++) {
@@ -255,7 +255,7 @@ Test(image_formats, npy_layouts)
     static const struct {
         const char *head;
         int status, count, H, W, C, bits;
-        int next; /* place, in samples, of pixel 1 of the first picture after pixel 0; -1: not looked at */
+        int next; /* offset, in samples, of pixel 1 of the first picture from pixel 0; -1: unchecked */
     } cases[] = {
         {NPY("|u1", "False", "2, 6, 5, 3"), 0, 2, 6, 5, 3, 8, 3},
         {NPY("|u1", "False", "2, 3, 6, 5"), 0, 2, 6, 5, 3, 8, 1},
@@ -347,7 +347,7 @@ Test(image_formats, cifar100)
 
 /* ---- TFRecord ------------------------------------------------------------------------------------------------- */
 
-/* CRC-32C bit by bit, and the check value of the algorithm's catalogues. */
+/* CRC-32C bit by bit, checked against the value published for the algorithm. */
 static uint32_t crc32c(const char *bytes, size_t n)
 {
     uint32_t crc = ~0u;
@@ -368,7 +368,7 @@ static void put_record(FILE *file, const char *example, size_t n)
     fwrite(&sums[1], 1, 4, file);
 }
 
-/* Example {Features {entry {key, Feature}, entry {key, Feature}}}, each body with its length before it */
+/* Example {Features {entry {key, Feature}, entry {key, Feature}}}, each body preceded by its length */
 #define SHAPE(list) "\x0a\x12\x0a\x05shape\x12\x09\x1a\x07" list
 #define DATA(text)     \
     "\x0a\x12\x0a\x04" \
@@ -382,9 +382,8 @@ Test(image_formats, tfrecord)
         const char *example;
         int count, H, W, C, second; /* sample of pixel 0 in channel 1, or of pixel 1 */
     } cases[] = {
-        {EXAMPLE(SHAPE("\x0a\x03\x03\x01\x02\x10\x00") DATA("abcdef")), 0, 0, 0, 0,
-         0}, /* a field that cannot be there */
-        {EXAMPLE(SHAPE("\x08\x03\x08\x01\x08\x02") "\x08" DATA("abcdef")), 0, 0, 0, 0, 0}, /* a length too long */
+        {EXAMPLE(SHAPE("\x0a\x03\x03\x01\x02\x10\x00") DATA("abcdef")), 0, 0, 0, 0, 0},    /* an invalid field */
+        {EXAMPLE(SHAPE("\x08\x03\x08\x01\x08\x02") "\x08" DATA("abcdef")), 0, 0, 0, 0, 0}, /* a length beyond the end */
         {"\x0a\x27\x0a\x11\x0a\x05shape\x12\x08\x1a\x06\x08\x03\x08\x01\x08\x02" DATA("abcdef"), 1, 1, 2, 3, 'c'},
         {"\x0a\x26\x0a\x10\x0a\x05shape\x12\x07\x1a\x05\x0a\x03\x03\x01\x02" DATA("abcdef"), 1, 1, 2, 3, 'c'},
         {"\x0a\x26\x0a\x10\x0a\x05shape\x12\x07\x1a\x05\x0a\x03\x06\x01\x01" DATA("abcdef"), 1, 6, 1, 1, 'b'},
@@ -458,7 +457,7 @@ Test(image_formats, zip)
     const char *directory = memmem(bytes, n, "PK\1\2", 4);
     for (size_t cut = 1; cut <= (size_t)(directory - bytes); cut++)
         cr_expect_eq(read_bytes(bytes, cut).status, WF_DATA, "cut at %zu", cut);
-    /* Behind its entries is a directory, of which nothing is read, however long it is and also where all is compressed again. */
+    /* A directory follows the entries. It is not read, at any length, also inside another layer of compression. */
     gzFile file = gzopen(scratch_path("a.zip.gz"), "wb");
     gzwrite(file, bytes, (unsigned)n);
     for (int i = 0; i < 1 << 17; i++)
@@ -466,9 +465,9 @@ Test(image_formats, zip)
     gzclose(file);
     r = read_path(scratch_path("a.zip.gz"));
     cr_expect(!r.status && r.count == 3, "%d: %s", r.count, wf_error());
-    char *sum = memmem(bytes, n, "PK\7\x8", 4); /* behind an entry: its CRC-32 and sizes */
+    char *sum = memmem(bytes, n, "PK\7\x8", 4); /* after an entry: its CRC-32 and sizes */
     if (!sum)
-        sum = bytes + 10; /* in its head */
+        sum = bytes + 10; /* in its header */
     sum[4] ^= 1;
     cr_expect_eq(read_bytes(bytes, n).status, WF_DATA, "checksum");
     scratch_remove();

@@ -1,4 +1,4 @@
-/* test_image_png.c - the kinds of PNG that wf_image_write_png does not make, and what may lie behind a picture */
+/* test_image_png.c - kinds of PNG that wf_image_write_png does not make, and data after a picture */
 #include <criterion/criterion.h>
 #include <png.h>
 #include <stdlib.h>
@@ -10,8 +10,8 @@
 typedef struct kind {
     const char *name;
     int depth, type, interlace;
-    int transparent; /* palette entry, or grey or red, green and blue sample, that is; -1: none */
-    int C, bits;     /* of the picture that is read */
+    int transparent; /* transparent palette entry, or grey or red, green and blue sample; -1: none */
+    int C, bits;     /* of the picture as read */
 } kind;
 
 enum { SIDE = 13, COLOURS = 4 };
@@ -33,7 +33,7 @@ static int stored_channels(const kind *k)
     return k->type == PNG_COLOR_TYPE_RGB_ALPHA ? 4 : k->type == PNG_COLOR_TYPE_RGB ? 3 : 1;
 }
 
-/* Stored sample i, low enough for the depth and, in a palette, for the colours. */
+/* Stored sample i, small enough for the depth and, in a palette, for the number of colours. */
 static int stored(const kind *k, int i)
 {
     int top = k->type == PNG_COLOR_TYPE_PALETTE ? COLOURS : 1 << k->depth;
@@ -60,7 +60,7 @@ static void encode(const kind *k, FILE *file)
         png_set_tRNS(png, info, alpha, COLOURS, &(png_color_16){.red = t, .green = t, .blue = t, .gray = t});
     }
     png_write_info(png, info);
-    png_set_packing(png); /* one sample of under 8 bits to a byte */
+    png_set_packing(png); /* one byte per sample of under 8 bits */
     static png_byte rows[SIDE][SIDE * 4 * 2];
     png_bytep pointers[SIDE];
     for (int y = 0; y < SIDE; y++) {
@@ -87,7 +87,7 @@ static int expected(const kind *k, int pixel, int c)
         const png_color *p = &palette[stored(k, at)];
         return c == 0 ? p->red : c == 1 ? p->green : c == 2 ? p->blue : stored(k, at) == k->transparent ? 0 : full;
     }
-    if (c == C) { /* alpha that came from one transparent colour */
+    if (c == C) { /* alpha made from one transparent colour */
         for (int i = 0; i < C; i++)
             if (stored(k, at + i) != k->transparent)
                 return full;
@@ -142,7 +142,7 @@ static int taken(void *user, int worker, int64_t first, int count)
     return nothing(user, worker, count);
 }
 
-/* The one picture of some bytes, cut out first or read as it comes. */
+/* The one picture in some bytes, cut out first or read directly. */
 static int read_one(const png_byte *bytes, size_t n, bool cut, wf_image *image)
 {
     FILE *file = fmemopen((void *)(uintptr_t)bytes, n, "r");
@@ -159,8 +159,8 @@ static int read_one(const png_byte *bytes, size_t n, bool cut, wf_image *image)
     return status;
 }
 
-/* Whatever byte is damaged: a picture that was cut out, whose pixels are decompressed at once, is what libpng makes of the
- * bytes, and is refused for the same reason. */
+/* Damages every byte. Cutting a picture out first, which decompresses its pixels at once, gives what libpng makes of
+ * the bytes, and rejects them for the same reason. */
 Test(image_png, stored)
 {
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {

@@ -1,4 +1,4 @@
-/* test_image_sound.c - sounds whose writers could not go back to the header, as into a pipe */
+/* test_image_sound.c - sounds from writers that could not seek back to the header, as in a pipe */
 #include <criterion/criterion.h>
 #include <sndfile.h>
 
@@ -7,7 +7,7 @@
 
 enum { FRAMES = 5000, CHANNELS = 2 };
 
-/* A file of FRAMES frames whose samples are 0, 1, 2, ... */
+/* A file of FRAMES frames with the samples 0, 1, 2, ... */
 static char *sound_bytes(int format, size_t *n)
 {
     SF_INFO info = {.samplerate = 8000, .channels = CHANNELS, .format = format | SF_FORMAT_PCM_16};
@@ -48,7 +48,7 @@ Test(image_sound, flac_of_a_pipe)
     size_t n;
     char *bytes = sound_bytes(SF_FORMAT_FLAC, &n);
     check_sound(bytes, n, "FLAC");
-    enum { TOTAL = 21 }; /* its lower four bits and four bytes more: how many frames there are, 0 where nobody knows */
+    enum { TOTAL = 21 }; /* its lower four bits and four more bytes hold the number of frames, 0 if unknown */
     bytes[TOTAL] &= (char)0xf0;
     memset(bytes + TOTAL + 1, 0, 4);
     check_sound(bytes, n, "FLAC of a pipe");
@@ -57,7 +57,8 @@ Test(image_sound, flac_of_a_pipe)
 
 Test(image_sound, aiff_of_a_pipe)
 {
-    static const char form[] = "\x7f\0\0\x50", frames[] = "\x1f\xc0\0\0", data[] = "\x7f\0\0\x08"; /* as sox has it */
+    static const char form[] = "\x7f\0\0\x50", frames[] = "\x1f\xc0\0\0",
+                      data[] = "\x7f\0\0\x08"; /* as sox writes it */
     size_t n;
     char *bytes = sound_bytes(SF_FORMAT_AIFF, &n);
     check_sound(bytes, n, "AIFF");

@@ -7,7 +7,7 @@
 
 #include "../lib/image/image.h"
 
-/* An entry of one of tar's types: '0' a file, '1' a hard link, '2' a symbolic one, '5' a folder. */
+/* An entry of a tar type: '0' a file, '1' a hard link, '2' a symbolic link, '5' a folder. */
 static void tar_entry(FILE *file, char type, const char *name, const char *target, const char *text)
 {
     char block[512] = {0};
@@ -29,7 +29,7 @@ static void tar_entry(FILE *file, char type, const char *name, const char *targe
     fwrite(block, 1, (512 - n % 512) % 512, file);
 }
 
-/* Appends one file, or the end mark when name is NULL. */
+/* Appends one file; name NULL: the end mark. */
 static void tar_add(FILE *file, const char *name, const char *text)
 {
     static const char end[1024];
@@ -120,7 +120,7 @@ Test(image, tar)
     leave_folder();
 }
 
-/* Nothing in an archive goes without a word. */
+/* Every skipped entry of an archive is reported. */
 Test(image, tar_links)
 {
     enter_folder();
@@ -181,7 +181,7 @@ Test(image, folder)
 
 /* ---- files of other people ------------------------------------------------------------------------------------ */
 
-/* The picture, read again by wf_images_next. */
+/* The picture as wf_images_next reads it. */
 static int compare(void *user, int worker, int64_t first, int i, wf_image *image, const char *name)
 {
     wf_image want = {0};
@@ -205,7 +205,7 @@ static int take_one(void *user, int worker, int64_t first, int count)
     return user && !worker && first >= 0 && count == 1 ? WF_OK : WF_INTERNAL;
 }
 
-/* Cut out of its file first, a picture is the same, and is refused for the same reason. */
+/* A picture that is cut out of its file first reads the same, and is rejected for the same reason. */
 static void check_cut(const char *path)
 {
     char *paths[] = {(char *)path}, message[1024];
@@ -217,7 +217,7 @@ static void check_cut(const char *path)
     cr_assert(!wf_images_open(paths, 1, NULL, &one) && !wf_images_open(paths, 1, NULL, &many));
     int again = wf_images_run(many, 1, 1, &(wf_image_work){compare, no_more, take_one, NULL, one}, &count);
     snprintf(message, sizeof message, "%s", again ? wf_error() : "");
-    int status = wf_images_next(one, &image, &name, &more); /* what was not compared: the end, or a failure */
+    int status = wf_images_next(one, &image, &name, &more); /* not compared: the end, or a failure */
     cr_expect(status == again && (again ? !strcmp(wf_error(), message) : !more), "%s: %d %s, but cut out %d %s", path,
               status, status ? wf_error() : "", again, message);
     wf_images_close(one);
@@ -233,7 +233,7 @@ Test(image, odd_files_cut_out)
     snprintf(tar, sizeof tar, "%s/oddimages_dev.tar", real ? real : "");
     free(real);
     if (access(tar, R_OK))
-        cr_skip("oddimages_dev.tar is not here");
+        cr_skip("oddimages_dev.tar is not here; WF_TEST_DATA names another folder");
     enter_folder();
     snprintf(command, sizeof command, "tar xf '%s'", tar);
     cr_assert_eq(system(command), 0);

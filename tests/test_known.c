@@ -1,4 +1,4 @@
-/* test_known.c - pictures of which something is known: coordinates of the rest, and densities on them */
+/* test_known.c - partly observed pictures: coordinates of the missing part, and densities over them */
 #include "../lib/pyramid/pyramid.h"
 #include "anneal.h"
 
@@ -6,7 +6,7 @@ enum { LEVELS = 3, H = 8, W = 8, C = 3, D = H * W * C, LEVEL_SIZES = LEVELS + 1 
 
 static const double luma[3] = {0.299, 0.587, 0.114};
 
-/* What may be known: a mask drawn with '#' where pixels are missing (NULL: all are), and the grey. */
+/* A mask with '#' for missing pixels (NULL: all are missing), and the grey of the others. */
 typedef struct target {
     const char *what;
     const char *mask;
@@ -77,7 +77,8 @@ static void random_picture(uint64_t seed, float picture[D])
     free(noise);
 }
 
-/* Pixels [D] in the flows' units of coefficients x [D], written apart from the library: Haar, averages and differences. */
+/* Pixels [D] in the flows' units from coefficients x [D], by a Haar transform independent of the library: averages and
+ * differences. */
 static void pixels_of(const double *x, double *pixels)
 {
     double low[D];
@@ -134,7 +135,7 @@ Test(known, what_is_known_stays)
     }
 }
 
-/* In pixels, the columns of U are at right angles; and the gradient by v is U transposed. */
+/* The columns of U, in pixels, are orthogonal, and the gradient by v is U' times the gradient by pixels. */
 Test(known, coordinates_are_orthogonal)
 {
     wf_meta meta = meta_of();
@@ -207,7 +208,7 @@ Test(known, chains_begin_near_what_is_known)
 
 /* -- densities ------------------------------------------------------------------------------------------------------- */
 
-/* The density at v is that of all the coefficients, and its gradient is right. */
+/* The density at v equals that of all coefficients, and its gradient is correct. */
 static void check_density(const wf_model *model, const target *t, wf_backend *b)
 {
     enum { CHAINS = 2 };

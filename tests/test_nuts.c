@@ -1,11 +1,11 @@
-/* test_nuts.c - the No-U-Turn sampler against closed forms, an explicit tree, and its promises about bits */
+/* test_nuts.c - the No-U-Turn sampler against closed forms and an explicit tree, and its reproducible bits */
 #include <criterion/criterion.h>
 #include <string.h>
 
 #include "../lib/base/philox.h"
 #include "nuts.h"
 
-enum { MOMENTUM = 16, GROWTH = 18 }; /* the purposes of lib/nuts.c */
+enum { MOMENTUM = 16, GROWTH = 18 }; /* purposes of random numbers in lib/mcmc/nuts.c */
 
 static wf_nuts *create(int chains, size_t D, const wf_nuts_options *o, wf_nuts_density *density, void *user)
 {
@@ -31,7 +31,7 @@ static void check_gaussian(gaussian target, bool mass, size_t draws)
     wf_nuts *s = create(CHAINS, target.D, &o, gaussian_density, &target);
     record r = record_create(CHAINS, target.D, ADAPT, draws);
     run(s, ADAPT + draws, record_draw, &r);
-    size_t stride = target.D < 1000 ? 1 : 8, checked = 0; /* to diagnose takes longer than to draw */
+    size_t stride = target.D < 1000 ? 1 : 8, checked = 0; /* diagnosing takes longer than drawing */
     double squares = 0;
     double *f = malloc(CHAINS * draws * sizeof *f);
     for (size_t i = 0; i < target.D; i += stride, checked++) {
@@ -46,7 +46,7 @@ static void check_gaussian(gaussian target, bool mass, size_t draws)
     squares /= (double)checked;
     cr_expect(squares < 1 + 4 / sqrt((double)checked), "D %zu r %g: mean square distance %.2f", target.D, target.r,
               squares);
-    /* Momenta at the draws are normal: their energies are half a chi-square of D degrees. */
+    /* Momenta at the draws are normal: the energies are half a chi-square of D degrees. */
     double half = (double)target.D / 2;
     cr_expect_float_eq(r.kinetic, half, 5 * sqrt(half / (double)(CHAINS * draws)), "kinetic energy %.3f, want %g",
                        r.kinetic, half);
@@ -76,7 +76,7 @@ Test(nuts, correlated_gaussians, .timeout = 120)
 
 /* -- the integrator ----------------------------------------------------------------------------------------------- */
 
-/* What trajectories of one duration lose on average, 1 - acceptance, is the mean positive energy error. */
+/* Trajectories of one duration lose 1 - acceptance on average, which is the mean positive energy error. */
 static double loss(double step, int depth)
 {
     enum { CHAINS = 2000, D = 20 };
@@ -114,8 +114,8 @@ Test(nuts, energy_error_is_of_second_order, .timeout = 60)
     }
 }
 
-/* The positions where gradients were asked for, of a potential with a fourth power or (`round`) of an oscillator, whose
- * trajectories are circles: with some step sizes both ends of a tree meet, and only its halves have turned. */
+/* Records the positions of gradient calls. The potential has a fourth power or, with `round`, is an oscillator, whose
+ * trajectories are circles: at some step sizes both ends of a tree meet, and only its halves have turned. */
 typedef struct path {
     bool round;
     size_t n;
@@ -137,8 +137,8 @@ static int potential(void *user, int n, const int *chain, const double *x, doubl
     return WF_OK;
 }
 
-/* Leapfrog is x_{n+1} - 2 x_n + x_{n-1} = step^2 gradient_n, the same backwards: from the last two leaves of a subtree, the
- * others come out again. */
+/* Leapfrog is x_{n+1} - 2 x_n + x_{n-1} = step^2 gradient_n, forwards and backwards: the last two leaves of a subtree
+ * determine the others. */
 Test(nuts, leapfrog_is_reversible)
 {
     enum { DEPTH = 9, LEAVES = 1 << (DEPTH - 1) };
@@ -169,7 +169,7 @@ Test(nuts, leapfrog_is_reversible)
 
 /* -- the tree ----------------------------------------------------------------------------------------------------- */
 
-/* Momenta of a whole trajectory in order, and Stan's criterion on a stretch of it, by its definition. */
+/* Momenta of a whole trajectory in order, and Stan's criterion on a stretch of it, by definition. */
 typedef struct trajectory {
     double p[4096][2];
 } trajectory;
@@ -183,14 +183,14 @@ static bool stretch_turned(const trajectory *t, int first, int last, int from, i
     return way[0] * t->p[from][0] + way[1] * t->p[from][1] <= 0 || way[0] * t->p[to][0] + way[1] * t->p[to][1] <= 0;
 }
 
-/* A tree over leaves first..last: the whole, and each half with the nearest leaf of the other. */
+/* The criterion for a tree over leaves first..last: the whole, and each half with the nearest leaf of the other. */
 static bool tree_turned(const trajectory *t, int first, int last, int middle)
 {
     return stretch_turned(t, first, last, first, last) || stretch_turned(t, first, middle, first, middle) ||
            stretch_turned(t, middle - 1, last, middle - 1, last);
 }
 
-/* Whether a subtree or any tree below it has turned. */
+/* True if a subtree or any tree inside it has turned. */
 static bool any_turned(const trajectory *t, int first, int count)
 {
     if (count == 1)
@@ -213,7 +213,7 @@ static void explicit_leap(bool round, double x[2], double p[2], double step)
         p[d] += step / 2 * g[d];
 }
 
-/* The depth at which a tree over the whole trajectory from x stops, by recursion over all of its leaves. */
+/* The depth at which a tree over the whole trajectory from x stops, by recursion over all its leaves. */
 static int explicit_depth(bool round, uint64_t seed, uint64_t iteration, const double *x, double step, int *kept)
 {
     static trajectory t;
@@ -329,7 +329,7 @@ Test(nuts, chains_do_not_depend_on_neighbours, .timeout = 60)
     wf_nuts_destroy(all);
 }
 
-/* Saves a chain as each draw comes, and stops the run now and then. */
+/* Saves a chain after each draw, and stops the run at some of them. */
 typedef struct interruption {
     wf_nuts *sampler;
     record *record;
@@ -417,7 +417,7 @@ Test(nuts, adaptation_learns_scales_and_ends, .timeout = 60)
 
 /* -- misuse and trouble ------------------------------------------------------------------------------------------- */
 
-/* A normal cut off at 0. `fail`: says so. */
+/* A normal cut off at 0. `fail`: the call returns an error. */
 static int half_normal(void *user, int n, const int *chain, const double *x, double *logp, double *gradient)
 {
     (void)chain;

@@ -1,4 +1,5 @@
-/* test_patches.c - patches with context: their shares add up to the whole, and batches bring what they say */
+/* test_patches.c - patches with a margin: their shares add up to the whole, and minibatches hold the pixels they
+ * name */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdlib.h>
@@ -9,14 +10,14 @@
 
 enum { SIDE = 12, PATCH = 4, K = 3, C = 2, MOST = 4096 };
 static const char chain[] =
-    "2*(actnorm, conv1x1, affine:width=3:blocks=1), actnorm"; /* sees 4 pixels in every direction */
+    "2*(actnorm, conv1x1, affine:width=3:blocks=1), actnorm"; /* its networks see 4 pixels in every direction */
 
 static double number(uint64_t i)
 {
     return (double)wf_shuffle(7, 0, 1 << 20, (int64_t)i) / (1 << 19) - 1;
 }
 
-/* What a backend holds of a field of the picture, its log density and the gradient of that by the parameters. */
+/* A field of the picture as a flow takes it, with its log density and the density's gradient by the parameters. */
 typedef struct part {
     double x[SIDE * SIDE * K], cond[SIDE * SIDE * C], weight[SIDE * SIDE], density, grads[MOST];
 } part;
@@ -55,7 +56,8 @@ static void run(wf_backend *b, const wf_window *field, const wf_window *patch, p
     wf_flow_destroy(f);
 }
 
-/* The largest difference between the whole and the sum of patches that see `context` pixels around them. */
+/* Largest difference between the whole picture and the sum of its patches, each seen with `context` pixels around
+ * it. */
 static double difference(int context)
 {
     static part whole, parts;
@@ -80,7 +82,7 @@ static double difference(int context)
     return worst;
 }
 
-/* With as much context as the networks see, exactly; with none, not. */
+/* The sum is exact with the margin that the networks see, and off with a smaller one or none. */
 Test(patches, shares_add_up_to_the_whole)
 {
     double exact = difference(4), less = difference(3), none = difference(0);
@@ -91,7 +93,7 @@ Test(patches, shares_add_up_to_the_whole)
 
 TestSuite(batches, .init = scratch_make, .fini = scratch_remove);
 
-/* A store of one picture whose low tells the place: 1000 y + x, and detail 1000 y + x + band / 4. */
+/* A store of one picture whose values encode their place: low is 1000 y + x, detail is 1000 y + x + band / 4. */
 static wf_store *store_of_places(int H, int W)
 {
     wf_meta m = {.wavelet = "haar", .levels = 1, .top = 1, .H = 2 * H, .W = 2 * W, .C = 1, .bits = 8};
@@ -117,8 +119,8 @@ static wf_store *store_of_places(int H, int W)
     return store;
 }
 
-/* The pixels of a field are neighbours, and the patch is where the weights say and, but at the picture's border, has its
- * context around it. Pixels near the border count as often as others, on average over half of the picture. */
+/* The pixels of a field are neighbours. The weights mark the patch, which has its full margin except at the picture's
+ * border. Pixels near the border count as often as others. */
 Test(batches, context)
 {
     enum { H = 90, W = 75, P = 16, AROUND = 7, N = 64, F = P + 2 * AROUND, STEPS = 40 };
@@ -160,5 +162,35 @@ Test(batches, context)
     cr_assert(fabs(share - 2.0 * P / H) < 0.03, "%g of the counted pixels near a border", share);
     cr_assert(borders > N * STEPS / 4 && mirrored > N * STEPS / 3 && mirrored < N * STEPS * 2 / 3);
     wf_minibatch_clear(&with);
+    wf_store_close(store);
+}
+
+/* Patches without a margin begin at every position equally often, the first and the last included. The count at one of
+ * p positions after n draws has deviation sqrt(n/p). */
+Test(batches, positions_are_uniform)
+{
+    enum { H = 10, W = 13, P = 6, N = 64, STEPS = 100, DRAWS = N * STEPS };
+    wf_store *store = store_of_places(H, W);
+    wf_minibatch b;
+    int rows[H] = {0}, columns[W] = {0};
+    cr_assert_eq(wf_minibatch_create(store, 1, N, P, 0, false, 5, &b), WF_OK, "%s", wf_error());
+    for (int64_t step = 0; step < STEPS; step++) {
+        cr_assert_eq(wf_minibatch_load(&b, step), WF_OK, "%s", wf_error());
+        for (int n = 0; n < N; n++) {
+            int first = (int)b.low[n * P * P];
+            rows[first / 1000]++;
+            columns[first % 1000]++;
+        }
+    }
+    for (int y = 0; y < H; y++) {
+        double want = y <= H - P ? DRAWS / (H - P + 1.0) : 0;
+        cr_expect(fabs(rows[y] - want) <= 5 * sqrt(want), "row %d begins %d patches, want %g", y, rows[y], want);
+    }
+    for (int x = 0; x < W; x++) {
+        double want = x <= W - P ? DRAWS / (W - P + 1.0) : 0;
+        cr_expect(fabs(columns[x] - want) <= 5 * sqrt(want), "column %d begins %d patches, want %g", x, columns[x],
+                  want);
+    }
+    wf_minibatch_clear(&b);
     wf_store_close(store);
 }

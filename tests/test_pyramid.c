@@ -30,7 +30,7 @@ static wf_backend *open_backend(const char *name)
     return b;
 }
 
-/* Orthonormal: the sum of h[k] h[k+2m] is 1 for m = 0, else 0; the sum of h is sqrt 2. */
+/* Orthonormal: the sum of h[k] h[k+2m] is 1 for m = 0, otherwise 0; the sum of h is sqrt 2. */
 Test(wavelet, taps_are_orthonormal)
 {
     const wf_wavelet *w;
@@ -62,7 +62,8 @@ static void round_trip(const char *backend, const char *wavelet, int levels, int
     size_t n = (size_t)N * (size_t)H * (size_t)W * (size_t)C;
     float *pixels = random_pixels(n, top), *image = calloc(n, sizeof *image), *low_copy = calloc(n, sizeof *low_copy);
     cr_assert_eq(wf_pyramid_split(split, N, pixels, 0), 0, "%s", wf_error());
-    /* From the base up, the low-pass of each level being what was rebuilt below it: nothing but details is taken. */
+    /* Rebuilds from the base up with each level's low-pass from the level below: only details are taken from the
+     * input. */
     for (int L = 0; L <= levels; L++) {
         const float *low, *detail;
         cr_assert_eq(wf_pyramid_level(split, L, &low, &detail), 0, "%s", wf_error());
@@ -104,7 +105,7 @@ Test(pyramid, round_trip_cpu)
     round_trips("cpu");
 }
 
-/* Ten halvings in single precision end far from 1/2 of a pixel: see the bound in pyramid.h. */
+/* Ten levels in single precision stay far within 1/2 of a pixel: see the bound in pyramid.h. */
 Test(pyramid, round_trip_of_every_row)
 {
     const wf_wavelet *w;
@@ -112,7 +113,7 @@ Test(pyramid, round_trip_of_every_row)
         round_trip("cpu", w->name, 10, 1024, 1024, 1, 1, 255);
 }
 
-/* What a batch of one has at each level, and how many rows of it have come. */
+/* The rows of a batch of one at each level, and how many have come. */
 typedef struct known {
     const wf_meta *meta;
     wf_pyramid *pyramid;
@@ -137,7 +138,7 @@ static int compare(void *user, int level, int rows, const float *low, const floa
     return WF_OK;
 }
 
-/* One picture in strips is the same as in a batch. */
+/* One picture in strips gives the same as in a batch. */
 Test(pyramid, strips)
 {
     static const char *const wavelets[] = {"haar", "db3"};
@@ -192,7 +193,7 @@ Test(pyramid, two_by_two)
     }
 }
 
-/* Whole pixels have exact coefficients while they fit into 24 bits: 8 bits and 2 more for each level. */
+/* Integer pixels have exact coefficients while they fit into 24 bits: 8 bits, and 2 more per level. */
 Test(pyramid, exact_coefficients)
 {
     wf_backend *b = open_backend("cpu");

@@ -1,4 +1,4 @@
-/* test_safetensors.c - records and checkpoints: round trips, and every way in which a file can be wrong */
+/* test_safetensors.c - records and checkpoints: round trips, and every kind of malformed file */
 #include <criterion/criterion.h>
 #include <dirent.h>
 #include <signal.h>
@@ -55,7 +55,7 @@ Test(safetensors, round_trip)
 {
     wf_safetensors st = {0};
     const char *path = saved();
-    for (int i = 0; i < 2; i++) { /* twice: memory is reused */
+    for (int i = 0; i < 2; i++) { /* twice, since memory is reused */
         cr_assert_eq(wf_safetensors_load(path, &st), WF_OK, "%s", wf_error());
         check_content(&st);
     }
@@ -117,7 +117,7 @@ Test(safetensors, malformed_headers)
     static const struct {
         const char *header, *says;
     } cases[] = {
-        {"{\"a\":" T("F32", "[2]", "[0,8]") "}", NULL}, /* the good one */
+        {"{\"a\":" T("F32", "[2]", "[0,8]") "}", NULL}, /* the valid one */
         {" {}", "begin with"},
         {"[]", "begin with"},
         {"{\"a\":1}", "want an object"},
@@ -178,7 +178,8 @@ Test(safetensors, truncated_anywhere)
     free(longer);
 }
 
-/* Any bit: the file is refused, or, if the flip hides that it is ours and its checksum, its format is not ours. */
+/* Flips every third bit: loading fails. A flip may hide the mark of the format and with it the checksum; then the
+ * unknown format is the error. */
 Test(safetensors, flipped_bits)
 {
     size_t n;
@@ -194,7 +195,7 @@ Test(safetensors, flipped_bits)
     free(bytes);
 }
 
-/* A header that promises 2^40 bytes, or a length of 16 MiB, with nearly nothing behind it: memory stays small. */
+/* A header that promises 2^40 bytes, or a length of 16 MiB, with almost no data behind it: memory stays small. */
 Test(safetensors, lying_lengths)
 {
     const char *header = "{\"a\":" T("F32", "[274877906944]", "[0,1099511627776]") "}";

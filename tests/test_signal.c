@@ -1,4 +1,4 @@
-/* test_signal.c - signals of one and three axes: shapes, what bits mean, and their noise */
+/* test_signal.c - signals of one and three axes: shapes, bits per dimension, and noise */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdlib.h>
@@ -68,8 +68,7 @@ Test(signal, refuses)
         cr_expect_eq(wf_meta_check(&bad[i], "bad"), WF_DATA, "%d", i);
 }
 
-/* Uniform noise has its bits in all numbers: with the density of coefficients of which all that is known is the volume of
- * what they can be, bits per dimension are `bits`. */
+/* If only the volume that coefficients fill is known, their density is uniform, and bits per dimension are `bits`. */
 Test(signal, bits_are_those_of_a_uniform)
 {
     const wf_meta *all[] = {&sound, &volume};
@@ -79,8 +78,8 @@ Test(signal, bits_are_those_of_a_uniform)
         for (int l = 0; l <= m->levels; l++) {
             wf_level_shape s = wf_meta_level(m, l);
             double D = (double)s.H * s.W * s.K, d = wf_axes(m->signal), above = m->levels - l;
-            total += wf_bits_per_dim(m, l,
-                                     D * above * d / 2 * log(2)); /* the halvings' volume: orthonormal, then 2^(-d/2) */
+            total += wf_bits_per_dim(
+                m, l, D * above * d / 2 * log(2)); /* volume factor of the DWT: orthonormal, then 2^(-d/2) */
         }
         cr_expect_float_eq(total, m->bits, 1e-12, "%g", total);
     }
@@ -109,8 +108,8 @@ static moments moments_of(wf_backend *b, const wf_real *x, size_t n, double scal
     return m;
 }
 
-/* In pixel units, at a level so many halvings below the pixels: 1/12 over the pixels of a coefficient, and 2^d less in the
- * average; with Haar an average of uniforms stays within theirs. */
+/* In pixel units, L levels below the pixels: variance 1/12 over the number of pixels of a coefficient, and 2^d less in
+ * the average. With Haar an average of uniforms stays within their range. */
 static void check_noise(wf_backend *b, const wf_meta *meta, int level)
 {
     enum { N = 64 };

@@ -30,7 +30,7 @@ Test(store, round_trip)
     wf_store_close(store);
 }
 
-/* Every half there is comes back as it was; neighbours that no half can hold do too. */
+/* Every F16 value comes back unchanged; so do neighbours that F16 cannot hold. */
 Test(store, every_half_is_exact)
 {
     wf_meta m = {.wavelet = "haar", .levels = 0, .top = 0, .H = 256, .W = 248, .C = 1, .bits = 16};
@@ -84,7 +84,7 @@ Test(store, scattered_indices)
     wf_store_close(store);
 }
 
-/* The hash tells contents apart, and not how they came there. */
+/* The hash depends on a store's contents, not on how they were added. */
 Test(store, hash_is_of_the_contents)
 {
     wf_store *store;
@@ -148,7 +148,7 @@ Test(store, order_of_records)
             status = wf_store_writer_put(writer, &record);
         } else if (wrong == 4) { /* cut off before the top */
             status = wf_store_writer_seal(writer);
-        } else { /* pictures that are there already, found when they are committed */
+        } else { /* pictures that the store already has, found when they are committed */
             for (int level = 1; level <= 2; level++) {
                 record = record_of(&meta, level, 0, 2, &b);
                 cr_assert_eq(wf_store_writer_put(writer, &record), WF_OK);
@@ -194,7 +194,7 @@ Test(store, append)
     wf_store_close(store);
 }
 
-/* Killed while pictures are added: readers see what was sealed, and the next appending goes on from what was committed. */
+/* Killed during an append: readers see the sealed contents, and the next append continues after the last commit. */
 Test(store, append_and_kill)
 {
     const char *path = make_store("s", 5, 2, 4);
@@ -214,7 +214,7 @@ Test(store, append_and_kill)
             wf_store_writer_close(writer);
             if (wf_store_writer_create(path, &meta, true, &writer, &count))
                 _exit(1);
-            for (int b = 0; b < 510; b++) /* commits begin at 1000 and 2000, the first is over then */
+            for (int b = 0; b < 510; b++) /* commits start at 1000 and 2000, the first one is complete by then */
                 if (put_batch(writer, &meta, (uint64_t)(5 + count + 4 * b), 4))
                     _exit(2);
             kill(getpid(), SIGKILL);
@@ -244,7 +244,7 @@ Test(store, append_and_kill)
     wf_store_close(store);
 }
 
-/* Killed at any time: what was committed is there, and the store goes on from it. */
+/* Killed at any time: committed pictures stay, and the store can be continued from there. */
 Test(store, resume_after_kill)
 {
     const char *path = scratch_path("s");
@@ -256,8 +256,9 @@ Test(store, resume_after_kill)
         if (!child) {
             if (wf_store_writer_create(path, &meta, false, &writer, &count))
                 _exit(1);
-            for (int b = 0; b < 510;
-                 b++) /* commits begin at 1000 and 2000, the first is over then; 40 wait in memory */
+            for (
+                int b = 0; b < 510;
+                b++) /* commits start at 1000 and 2000, the first one is complete by then; 40 pictures wait in memory */
                 if (put_batch(writer, &meta, (uint64_t)(count + 4 * b), 4))
                     _exit(2);
             kill(getpid(), SIGKILL);
@@ -282,7 +283,7 @@ Test(store, resume_after_kill)
     wf_store_close(store);
 }
 
-/* The map begins at 16 MiB. */
+/* The map starts at 16 MiB. */
 Test(store, grows)
 {
     const char *path = scratch_path("s");
@@ -314,7 +315,7 @@ Test(store, full_disk_keeps_what_was_committed)
     signal(SIGXFSZ, SIG_IGN);
     struct stat info;
     stat(scratch_path("s/data.mdb"), &info);
-    /* Room for nothing, for the next page, for some pages and a bit. */
+    /* Disk space for nothing, for one more page, or for a few pages and a part. */
     const long more[] = {0, 4096, 50000};
     for (int i = 0; i < 3; i++) {
         struct rlimit old, limit;
@@ -389,7 +390,7 @@ Test(store, threads_and_folders_that_cannot_be_written)
     chmod(path, 0755);
 }
 
-/* Processes that all hold the store open before the first of them reads. */
+/* Many processes hold the store open before the first of them reads. */
 Test(store, many_processes)
 {
     enum { READERS = 64 };
@@ -431,7 +432,7 @@ Test(store, refuses)
     cr_assert_eq(wf_store_open(scratch_path("file"), &store), WF_NOINPUT);
     cr_assert_eq(wf_store_writer_create(scratch_path("file"), &meta, false, &writer, &count), WF_USAGE);
     mkdir(scratch_path("dir"), 0777);
-    scratch_write(scratch_path("dir/data.mdb"), "", 0); /* killed right at the start */
+    scratch_write(scratch_path("dir/data.mdb"), "", 0); /* killed at the start */
     cr_assert_eq(wf_store_open(scratch_path("dir"), &store), WF_DATA);
     cr_assert_eq(wf_store_writer_create(scratch_path("dir"), &meta, false, &writer, &count), WF_OK, "%s", wf_error());
     float nan = NAN;

@@ -1,7 +1,9 @@
-/* test_store_damage.c - stores that are cut short, flipped or foreign: found and named, where liblmdb would crash */
+/* test_store_damage.c - truncated, flipped and foreign stores: reported by name, where liblmdb would crash */
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <lmdb.h>
 #include <sys/stat.h>
+#include <xxhash.h>
 
 #include "../lib/train/minibatch.h"
 #include "../lib/store/lmdb_check.h"
@@ -10,7 +12,8 @@
 
 TestSuite(store_damage, .init = scratch_make, .fini = scratch_remove);
 
-/* WF_DATA from opening or verifying; WF_OK when all pictures are as they were. Anything else, a signal above all, fails. */
+/* Opens, verifies and reads a store: WF_DATA from opening or verifying, WF_OK when all pictures are unchanged. Any
+ * other result, a signal included, fails the test. */
 static int judge(const char *path)
 {
     wf_store *store;
@@ -39,7 +42,7 @@ Test(store_damage, truncated)
     free(bytes);
 }
 
-/* Bits all over the file. Pages of older snapshots and unused room may change without harm. */
+/* Flips bits all over the file. Pages of older snapshots and unused bytes may change without harm. */
 Test(store_damage, flipped_bits)
 {
     make_store("s", 0, 5, 4);
@@ -69,7 +72,7 @@ Test(store_damage, is_counted)
     size_t n;
     make_store("s", 0, 2, 4);
     char *bytes = scratch_read(scratch_path("s/data.mdb"), &n);
-    for (uint64_t picture = 3; picture < 8; picture += 4) { /* odd: their values are floats as they are */
+    for (uint64_t picture = 3; picture < 8; picture += 4) { /* pictures of odd index have values that need F32 */
         wf_record record = record_of(&meta, 2, picture, 1, &b);
         char *value = memmem(bytes, n, record.low, SIDE / 2 * SIDE / 2 * 3 * sizeof *record.low);
         cr_assert(value);
@@ -84,7 +87,7 @@ Test(store_damage, is_counted)
     free(bytes);
 }
 
-/* Files of three damages each at random, of structure and values alike: flipped bits, then perhaps a shorter file. */
+/* Files with three random damages each, in structure and values: flipped bits, then perhaps a truncation. */
 Test(store_damage, random_damage, .timeout = 300)
 {
     make_store("s", 0, 5, 4);
@@ -111,7 +114,7 @@ Test(store_damage, random_damage, .timeout = 300)
     free(bytes);
 }
 
-/* Page headers, offsets and entries, bit by bit, through reading and appending. */
+/* Flips page headers, offsets and entries bit by bit, then reads and appends. */
 Test(store_damage, flipped_structure)
 {
     make_store("s", 0, 5, 4);
@@ -140,7 +143,7 @@ Test(store_damage, flipped_structure)
     free(bytes);
 }
 
-/* All rows of a value, `most` at a time; the bytes. */
+/* Encodes all rows of a value, `most` at a time; returns the number of bytes. */
 static size_t encode(int level, uint64_t index, wf_level_shape s, int most, const float *low, const float *detail,
                      unsigned char *to, uint64_t *checksum)
 {
@@ -156,7 +159,7 @@ static size_t encode(int level, uint64_t index, wf_level_shape s, int most, cons
     return v.size;
 }
 
-/* One value, every bit of it, every length, and at the place of another. */
+/* Damages one value: every bit, every length, and the place of another value. */
 Test(store_damage, flipped_value)
 {
     for (int wide = 0; wide < 2; wide++) {
@@ -183,15 +186,49 @@ Test(store_damage, flipped_value)
     }
 }
 
-/* Windows of a value of 3 x 2 tiles: each is what the whole has there, and is refused when a tile that it touches, and no
- * other, is damaged. */
+/* Changes the hash in a store's state and makes the state's checksum right again. */
+static void plant_hash(const char *path, const char *key)
+{
+    MDB_env *env;
+    MDB_txn *txn;
+    MDB_dbi main;
+    MDB_val name = {strlen(key), (void *)(uintptr_t)key}, value;
+    unsigned char bytes[8192], *digit;
+    cr_assert(!mdb_env_create(&env) && !mdb_env_open(env, path, 0, 0666) && !mdb_txn_begin(env, NULL, 0, &txn) &&
+              !mdb_dbi_open(txn, NULL, 0, &main) && !mdb_get(txn, main, &name, &value));
+    cr_assert_leq(value.mv_size, sizeof bytes);
+    memcpy(bytes, value.mv_data, value.mv_size);
+    digit = memmem(bytes, value.mv_size, "\"hash\":\"", 8);
+    cr_assert(digit);
+    digit[8] = digit[8] == '0' ? '1' : '0';
+    uint64_t checksum = XXH3_64bits(bytes + sizeof checksum, value.mv_size - sizeof checksum);
+    memcpy(bytes, &checksum, sizeof checksum);
+    value.mv_data = bytes;
+    cr_assert(!mdb_put(txn, main, &name, &value, 0) && !mdb_txn_commit(txn));
+    mdb_env_close(env);
+}
+
+/* A seal with a hash of other contents is refused. */
+Test(store_damage, another_hash)
+{
+    char path[512];
+    strcpy(path, make_store("s", 0, 2, BATCH));
+    cr_assert_eq(judge(path), WF_OK, "%s", wf_error());
+    plant_hash(path, WF_STATE_SEALED);
+    plant_hash(path, WF_STATE_NOW);
+    cr_expect_eq(judge(path), WF_DATA);
+    cr_expect(strstr(wf_error(), "hash"), "%s", wf_error());
+}
+
+/* Windows of a value of 3 x 2 tiles hold the same numbers as the whole. A damaged tile makes exactly the windows that
+ * touch it fail. */
 Test(store_damage, windows)
 {
     enum { H = 150, W = 70, C = 1, K = 3 };
     static float low[H * W * C], detail[H * W * K], part[H * W * C], rest[H * W * K];
     static unsigned char bytes[16 + 48 + H * W * (C + K) * 4];
     wf_level_shape shape = {.H = H, .W = W, .C = C, .K = K};
-    for (int wide = 0; wide < 3; wide++) { /* what needs F32 is in the first tile, or in a later one */
+    for (int wide = 0; wide < 3; wide++) { /* the number that needs F32 is in the first tile, or in a later one */
         for (int i = 0; i < H * W * K; i++)
             detail[i] = (float)(i % 2000) / 2 + (wide && i == wide * H * W ? 0.1f : 0);
         for (int i = 0; i < H * W * C; i++)
@@ -225,14 +262,14 @@ Test(store_damage, windows)
     }
 }
 
-/* Foreign files, good and bad, each as its name tells. */
+/* Foreign files: good and bad ones, as their names say. */
 Test(store_damage, foreign_lmdb_files)
 {
     const char *data = getenv("WF_TEST_DATA") ? getenv("WF_TEST_DATA") : "../shared/data";
     char command[1024];
     snprintf(command, sizeof command, "tar xzf '%s/lmdb_dev.tar.gz' -C '%s' 2> /dev/null", data, scratch);
     if (system(command))
-        cr_skip_test("no lmdb_dev.tar.gz in %s", data);
+        cr_skip_test("no lmdb_dev.tar.gz in %s; WF_TEST_DATA names another folder", data);
     static const char *const names[] = {"bad_branch_cycle",
                                         "bad_header_noise_0",
                                         "bad_header_noise_1",

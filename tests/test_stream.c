@@ -58,7 +58,7 @@ static char *stream_bytes(size_t *n)
     return scratch_read(path, n);
 }
 
-/* Reads all; returns the first status that is not WF_OK. */
+/* Reads all records; returns the first status that is not WF_OK. */
 static int read_all(FILE *file, int *records)
 {
     wf_reader *reader;
@@ -112,7 +112,7 @@ Test(stream, round_trip)
     free(bytes);
 }
 
-/* What wf_writer_put returned from is in the pipe, so that a reader at the other end can go on. */
+/* wf_writer_put returns after its record is in the pipe, so that a reader at the other end can go on. */
 Test(stream, put_flushes)
 {
     const char *path = scratch_path("s");
@@ -166,12 +166,30 @@ Test(stream, nothing_may_follow_or_be_missing)
     cr_assert(strstr(wf_error(), "after the end record"));
     uint64_t header, data;
     memcpy(&header, bytes, 8);
-    data = 2 * low_size(0) * sizeof(float) + 16; /* the first record taken out: all others are sound */
+    data = 2 * low_size(0) * sizeof(float) + 16; /* the first record is cut out; the others are sound */
     size_t first = 8 + header + data;
     cr_assert_eq(read_bytes(bytes + first, n - first, &records), WF_DATA);
     cr_assert_eq(records, 5);
     free(bytes);
     free(twice);
+}
+
+/* A reader refuses an end record that counts more or fewer records than it has read. */
+Test(stream, the_end_record_counts)
+{
+    static const char end[] = "\"end\":\"6\"";
+    size_t n;
+    int records;
+    char *bytes = stream_bytes(&n), *at = memmem(bytes, n, end, strlen(end));
+    cr_assert(at);
+    for (char digit = '0'; digit <= '9'; digit++) {
+        at[strlen(end) - 2] = digit;
+        cr_expect_eq(read_bytes(bytes, n, &records), digit == '6' ? WF_OK : WF_DATA, "%c records", digit);
+        cr_expect_eq(records, 6);
+        if (digit != '6')
+            cr_expect(strchr(wf_error(), digit) && strchr(wf_error(), '6'), "%s", wf_error());
+    }
+    free(bytes);
 }
 
 Test(stream, a_stream_without_pictures)
@@ -220,7 +238,7 @@ Test(stream, writer_refuses)
     fclose(file);
 }
 
-/* -- records that are sound safetensors, but not what a stream may hold -------------------------------------------- */
+/* -- records that are valid safetensors and not allowed in a stream -------------------------------------------- */
 
 typedef struct odd {
     const char *name, *says;

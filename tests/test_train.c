@@ -1,4 +1,4 @@
-/* test_train.c - what bits per dimension mean, and what training promises */
+/* test_train.c - bits per dimension in closed form, and the promises of a training: exact resume, checks, skips */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <string.h>
@@ -8,43 +8,12 @@
 #include "../lib/pyramid/pyramid.h"
 #include "../lib/sample/sample.h"
 #include "../lib/train/train.h"
-#include "scratch.h"
 #include "../lib/base/safetensors.h"
 #include "../lib/train/optimizer.h"
+#include "training.h"
 
-static wf_backend *open_backend(const char *name)
-{
-    wf_backend *b;
-    cr_assert_eq(wf_backend_open(name, 1, &b), 0, "%s", wf_error());
-    return b;
-}
-
-static wf_meta square(int side, int levels)
-{
-    wf_meta meta = {.wavelet = "haar", .levels = levels, .top = levels, .H = side, .W = side, .C = 3, .bits = 8};
-    return meta;
-}
-
-/* Smooth 8-bit pictures [N,side,side,3]: a random plane each, so that levels depend on one another. */
-static float *pictures(int N, int side)
-{
-    size_t each = (size_t)side * (size_t)side * 3;
-    float *v = malloc((size_t)N * each * sizeof *v);
-    double *r = malloc((size_t)N * 8 * sizeof *r);
-    wf_init_normal(11, 0, 1, r, (size_t)N * 8);
-    for (int n = 0; n < N; n++)
-        for (size_t i = 0; i < each; i++) {
-            double y = (double)(i / 3 / (size_t)side) / side - 0.5, x = (double)(i / 3 % (size_t)side) / side - 0.5;
-            const double *p = r + n * 8;
-            double value = 128 + 40 * p[0] + 60 * p[1] * x + 60 * p[2] * y + 15 * p[3 + i % 3] + 40 * p[6] * x * y * 4;
-            v[(size_t)n * each + i] = (float)fmin(255, fmax(0, round(value)));
-        }
-    free(r);
-    return v;
-}
-
-/* A chain of actnorms, set from one batch, is a product of normals fitted to it: in that batch's own bits/dim everything
- * but the log-variances is a constant, -log p = sum over coefficients of 1/2 log(2 pi e variance). */
+/* A chain of actnorms, initialized from one batch, is a product of normals fitted to the batch. The batch's own
+ * bits/dim then has a closed form: -log p = sum over coefficients of 1/2 log(2 pi e variance). */
 static void check_gaussians(const char *chain)
 {
     enum { N = 64, SIDE = 8, LEVEL = 3 };
@@ -76,7 +45,7 @@ static void check_gaussians(const char *chain)
             v += (x[i * 9 + (size_t)k] - m) * (x[i * 9 + (size_t)k] - m) / (double)n;
         want += (double)each * 0.5 * log(2 * acos(-1) * exp(1) * v);
     }
-    /* at the top level nothing is above, so what remains is the scale of 8 bits */
+    /* the top level has no level above it: only the scale of 8 bits remains */
     want = (want + 8 * log(2) * (double)each * 9) / (log(2) * SIDE * SIDE * 3);
 
     wf_flow_spec spec = {N, s.H, s.W, 9, 3, 3, WF_FP32, WF_MEMORY_NONE, WF_PICTURE, 0};
@@ -105,202 +74,7 @@ Test(train, independent_gaussians_have_their_closed_form)
     check_gaussians("actnorm, actnorm");
 }
 
-/* A fixed, non-trivial flow for `level`; params are the caller's. */
-static wf_flow *fixed_flow(wf_backend *b, const wf_meta *meta, int level, int N, void **params)
-{
-    wf_level_shape s = wf_meta_level(meta, level);
-    wf_flow_spec spec = {N, s.H, s.W, s.K, level ? s.C : 0, 3, WF_FP32, WF_MEMORY_NONE, WF_PICTURE, 0};
-    wf_flow *flow;
-    cr_assert_eq(wf_flow_create(b, "2*(actnorm, conv1x1, affine:width=8:blocks=1), actnorm", &spec, &flow), 0, "%s",
-                 wf_error());
-    size_t n = wf_flow_size(flow);
-    double *v = malloc(2 * n * sizeof *v);
-    cr_assert_eq(b->alloc(b, n * b->real, params), 0);
-    cr_assert_eq(wf_flow_init(flow, 2, *params), 0);
-    cr_assert_eq(b->download(b, v, WF_F64, *params, n), 0);
-    wf_init_normal(9, 0, 0.05, v + n, n);
-    for (size_t i = 0; i < n; i++)
-        v[i] += v[n + i];
-    cr_assert_eq(b->upload(b, *params, v, WF_F64, n), 0);
-    free(v);
-    return flow;
-}
-
-/* Adding uniform noise to the pixels and transforming, or transforming and adding each level's own noise, are the same
- * random variable: the bits/dim of any fixed flow agree in the mean. Twice as many pixels per noise draw or a wrong
- * variance anywhere shows up, since the flow's density is steep in its input. */
-Test(train, each_level_sees_its_share_of_the_noise, .timeout = 120)
-{
-    enum { N = 64, SIDE = 32, LEVELS = 5, ROUNDS = 40 };
-    wf_backend *b = open_backend("cpu");
-    wf_meta meta = square(SIDE, LEVELS);
-    size_t each = (size_t)SIDE * SIDE * 3;
-    float *pixels = pictures(N, SIDE), *noisy = malloc(N * each * sizeof *noisy);
-    wf_pyramid *clean, *dirty;
-    uint64_t index[N], state = 1;
-    cr_assert_eq(wf_pyramid_create(b, &meta, N, &clean), 0);
-    cr_assert_eq(wf_pyramid_create(b, &meta, N, &dirty), 0);
-    cr_assert_eq(wf_pyramid_split(clean, N, pixels, 0), 0);
-    wf_mean gap[LEVELS + 1] = {{0}};
-    wf_flow *flows[LEVELS + 1];
-    wf_level_input feeds[LEVELS + 1];
-    void *params[LEVELS + 1];
-    for (int l = 0; l <= LEVELS; l++) {
-        wf_level_shape s = wf_meta_level(&meta, l);
-        flows[l] = fixed_flow(b, &meta, l, N, &params[l]);
-        cr_assert_eq(wf_level_input_create(b, &meta, l, N, s.H, s.W, &feeds[l]), 0);
-    }
-    for (int round = 0; round < ROUNDS; round++) {
-        for (size_t i = 0; i < N * each; i++) {
-            state = state * 6364136223846793005u + 1442695040888963407u;
-            noisy[i] = pixels[i] + (float)((double)(state >> 11) * 0x1p-53) - 0.5f; /* feed adds the mean, 1/2 */
-        }
-        cr_assert_eq(wf_pyramid_split(dirty, N, noisy, 0), 0);
-        for (int i = 0; i < N; i++)
-            index[i] = (uint64_t)(round * N + i);
-        for (int l = 0; l <= LEVELS; l++) {
-            const float *low, *detail;
-            double ours[N], theirs[N];
-            wf_random random = {3, WF_PURPOSE_EVAL, (uint64_t)l};
-            cr_assert_eq(wf_pyramid_level(clean, l, &low, &detail), 0);
-            cr_assert_eq(wf_level_input_load(&feeds[l], N, low, detail, index, &random), 0);
-            cr_assert_eq(
-                wf_flow_forward(flows[l], params[l], wf_level_input_x(&feeds[l]), wf_level_input_cond(&feeds[l])), 0);
-            cr_assert_eq(wf_flow_log_density(flows[l], ours), 0);
-            cr_assert_eq(wf_pyramid_level(dirty, l, &low, &detail), 0);
-            cr_assert_eq(wf_level_input_load(&feeds[l], N, low, detail, index, NULL), 0);
-            cr_assert_eq(
-                wf_flow_forward(flows[l], params[l], wf_level_input_x(&feeds[l]), wf_level_input_cond(&feeds[l])), 0);
-            cr_assert_eq(wf_flow_log_density(flows[l], theirs), 0);
-            for (int i = 0; i < N; i++)
-                wf_mean_add(&gap[l], wf_bits_per_dim(&meta, l, ours[i]) - wf_bits_per_dim(&meta, l, theirs[i]));
-        }
-    }
-    for (int l = 0; l <= LEVELS; l++) {
-        double error = wf_mean_error(&gap[l]);
-        cr_expect_lt(error, 1e-4, "level %d: standard error %g is too large to tell", l, error);
-        cr_expect_lt(fabs(gap[l].mean), 4 * error + 1e-6, "level %d: bits/dim differ by %g +- %g", l, gap[l].mean,
-                     error);
-        wf_flow_destroy(flows[l]);
-        wf_level_input_clear(&feeds[l]);
-        b->free(b, params[l]);
-    }
-    wf_pyramid_destroy(clean);
-    wf_pyramid_destroy(dirty);
-    b->close(b);
-    free(pixels);
-    free(noisy);
-}
-
-/* For the mean of m uniforms against the normal of the same variance, as a coefficient of variance m-independent scale
- * sees them: entropies differ by (excess kurtosis)^2 / 48 nats to leading order, kurtosis -1.2/m. */
-Test(train, the_normal_stands_in_only_where_it_is_as_good)
-{
-    double m = 256, bits = (1.2 / m) * (1.2 / m) / 48 / log(2);
-    cr_expect_lt(bits, 1e-4);
-    /* numerically, at the first count for which the backends switch: fourth moment of drawn noise */
-    wf_backend *b = open_backend("cpu");
-    enum { N = 64, SIDE = 16 };
-    const double *taps = wf_wavelet_find("haar")->taps;
-    size_t n = (size_t)N * SIDE * SIDE;
-    void *low;
-    uint64_t index[N];
-    float *v = calloc(n, sizeof *v);
-    for (int i = 0; i < N; i++)
-        index[i] = (uint64_t)i;
-    cr_assert_eq(b->alloc(b, n * b->real, &low), 0);
-    for (int uniforms = 1; uniforms <= 256; uniforms *= 4) {
-        double mean = 0, variance = 0, fourth = 0;
-        memset(v, 0, n * sizeof *v);
-        cr_assert_eq(b->upload(b, low, v, WF_F32, n), 0);
-        cr_assert_eq(b->dequantize(b, &(wf_random){1, WF_PURPOSE_NOISE, 0}, taps, 2, uniforms, N, SIDE, SIDE, 1, index,
-                                   1, low, NULL),
-                     0);
-        cr_assert_eq(b->download(b, v, WF_F32, low, n), 0);
-        for (size_t i = 0; i < n; i++)
-            mean += (double)v[i] / (double)n;
-        for (size_t i = 0; i < n; i++)
-            variance += ((double)v[i] - mean) * ((double)v[i] - mean) / (double)n;
-        for (size_t i = 0; i < n; i++)
-            fourth += pow((double)v[i] - mean, 4) / (double)n;
-        double excess = fourth / (variance * variance) - 3, spread = 5 / sqrt((double)n);
-        cr_expect_lt(fabs(mean), 5 * sqrt(1 / 12.0 / uniforms / (double)n), "mean of %d uniforms: %g", uniforms, mean);
-        cr_expect_lt(fabs(variance * 12 * uniforms - 1), 2 * spread, "variance of %d uniforms", uniforms);
-        cr_expect_lt(fabs(excess + 1.2 / uniforms), 5 * spread, "kurtosis of %d uniforms: %g", uniforms, excess);
-    }
-    b->free(b, low);
-    b->close(b);
-    free(v);
-}
-
-/* -- the loop ------------------------------------------------------------------------------------------------------- */
-
-static void make_store(wf_backend *b, const char *path, int N, int side, int levels)
-{
-    wf_meta meta = square(side, levels);
-    wf_store_writer *writer;
-    wf_pyramid *pyramid;
-    int64_t there;
-    float *pixels = pictures(N, side);
-    uint64_t index[64];
-    for (int i = 0; i < N; i++)
-        index[i] = (uint64_t)i;
-    cr_assert_eq(wf_store_writer_create(path, &meta, false, &writer, &there), 0, "%s", wf_error());
-    cr_assert_eq(wf_pyramid_create(b, &meta, N, &pyramid), 0);
-    cr_assert_eq(wf_pyramid_split(pyramid, N, pixels, 0), 0);
-    for (int l = 0; l <= levels; l++) {
-        wf_record r = {.level = l, .N = N, .index = index};
-        cr_assert_eq(wf_pyramid_level(pyramid, l, &r.low, &r.detail), 0);
-        cr_assert_eq(wf_store_writer_put(writer, &r), 0, "%s", wf_error());
-    }
-    cr_assert_eq(wf_store_writer_seal(writer), 0, "%s", wf_error());
-    wf_store_writer_close(writer);
-    wf_pyramid_destroy(pyramid);
-    free(pixels);
-}
-
-typedef struct run {
-    int64_t stop_at; /* step at which the report asks to stop, 0: never */
-    double first, last;
-    int skipped;
-} run;
-
-static int watch(void *user, wf_train_event event, const wf_train_progress *p)
-{
-    run *r = user;
-    r->skipped = p->skipped;
-    if (event == WF_TRAIN_VALIDATED) {
-        r->first = r->first ? r->first : p->held_out;
-        r->last = p->held_out;
-    }
-    return r->stop_at && event == WF_TRAIN_STEP && p->step == r->stop_at;
-}
-
-static wf_train_options small_options(int level)
-{
-    wf_train_options o = wf_train_defaults;
-    o.level = level;
-    o.chain = "2*(actnorm, conv1x1, affine:width=16:blocks=1), actnorm";
-    o.steps = 60;
-    o.batch = 16;
-    o.warmup = 5;
-    o.checkpoint_every = 7;
-    o.validate_every = 20;
-    o.flip = true;
-    return o;
-}
-
-static int train(wf_backend *b, const char *folder, const char *store_path, const wf_train_options *o, run *r)
-{
-    wf_store *store;
-    wf_model model;
-    cr_assert_eq(wf_store_open(store_path, &store), 0, "%s", wf_error());
-    cr_assert_eq(wf_model_create(folder, wf_store_meta(store), &model), 0, "%s", wf_error());
-    int status = wf_train(&model, b, store, store, o, watch, r);
-    wf_store_close(store);
-    wf_model_clear(&model);
-    return status;
-}
+/* -- the loop ------------------------------------------------------------------------------------------------------ */
 
 static void expect_same_file(const char *a, const char *b)
 {
@@ -309,7 +83,7 @@ static void expect_same_file(const char *a, const char *b)
     cr_expect_eq(system(command), 0, "%s and %s differ", a, b);
 }
 
-/* That the log names this as the worst conditioned. */
+/* Expects the log to name `name` as the worst conditioned bijector. */
 static void expect_worst(const char *log, const char *name)
 {
     char command[1100];
@@ -317,7 +91,7 @@ static void expect_worst(const char *log, const char *name)
     cr_expect_eq(system(command), 0, "%s does not name %s", log, name);
 }
 
-/* Makes the first 1x1 of a saved training all but singular: its second row is the first and a millionth of itself. */
+/* Makes the first conv1x1 of a saved training nearly singular: row 2 becomes row 1 plus a millionth of row 2. */
 static void plant_singular(wf_backend *b, const char *state, const char *chain)
 {
     wf_flow_spec shape = {.N = 1, .K = 9, .C = 3, .kernel = 3, .memory = WF_MEMORY_NONE};
@@ -336,13 +110,13 @@ static void plant_singular(wf_backend *b, const char *state, const char *chain)
         for (int k = 0; k < 9; k++)
             w[9 + k] = w[k] + 1e-6f * w[9 + k];
     }
-    cr_assert_str_eq(st.metadata[st.pairs - 1].key, "checksum"); /* saving makes a new one */
+    cr_assert_str_eq(st.metadata[st.pairs - 1].key, "checksum"); /* saving computes a new one */
     cr_assert_eq(wf_safetensors_save(state, st.tensors, st.count, st.metadata, st.pairs - 1), 0, "%s", wf_error());
     wf_safetensors_clear(&st);
     wf_flow_destroy(flow);
 }
 
-/* Whether level 2 of the model may be sampled, and how far off its file says it is. */
+/* Status of opening level 2 of the model for sampling; *most: the round trip error in its file. */
 static int sample_level(wf_backend *b, const char *folder, double *most)
 {
     wf_model model;
@@ -367,10 +141,10 @@ Test(train, a_flow_that_cannot_be_undone_is_not_sampled, .timeout = 60)
     strcpy(store, scratch_path("store"));
     strcpy(sound, scratch_path("sound"));
     strcpy(planted, scratch_path("planted"));
-    make_store(b, store, 40, 8, 3);
+    store_planes(b, store, 40, 8, 3);
     wf_train_options o = small_options(2);
     o.steps = o.validate_every = 10;
-    o.lr = 1e-12; /* weights stay what they are */
+    o.lr = 1e-12; /* weights do not change */
     run whole = {0}, begun = {.stop_at = 5}, rest = {0};
     double most;
     cr_assert_eq(train(b, sound, store, &o, &whole), 0, "%s", wf_error());
@@ -397,7 +171,7 @@ static const char *level_path(const char *folder, int level)
     return path;
 }
 
-/* On a pyramid of `levels`. */
+/* A training of one level of a pyramid of `levels`, interrupted twice, gives the bytes of an uninterrupted one. */
 static void interrupt_twice(wf_train_options o, int levels)
 {
     scratch_make();
@@ -406,7 +180,7 @@ static void interrupt_twice(wf_train_options o, int levels)
     strcpy(store, scratch_path("store"));
     strcpy(whole, scratch_path("whole"));
     strcpy(parts, scratch_path("parts"));
-    make_store(b, store, 40, 8, levels);
+    store_planes(b, store, 40, 8, levels);
     run never = {0}, once = {.stop_at = 17}, twice = {.stop_at = 40}, again = {0};
     cr_assert_eq(train(b, whole, store, &o, &never), 0, "%s", wf_error());
     cr_expect_lt(never.last, never.first, "training does not lower the held-out bits/dim");
@@ -415,7 +189,7 @@ static void interrupt_twice(wf_train_options o, int levels)
     cr_expect_eq(train(b, parts, store, &o, &again), 0, "%s", wf_error());
     expect_same_file(scratch_path(level_path("whole", o.level)), scratch_path(level_path("parts", o.level)));
 
-    /* another seed gives other weights, so the comparison can fail; the same folder refuses it */
+    /* another seed would give other weights: the same folder refuses it */
     o.seed = 9;
     cr_expect_eq(train(b, parts, store, &o, &again), WF_DATA);
     cr_expect(strstr(wf_error(), "seed=0"), "%s", wf_error());
@@ -442,17 +216,17 @@ Test(train, non_finite_batches_never_reach_the_weights, .timeout = 120)
     char store[512], folder[512];
     strcpy(store, scratch_path("store"));
     strcpy(folder, scratch_path("model"));
-    make_store(b, store, 40, 8, 3);
+    store_planes(b, store, 40, 8, 3);
     wf_train_options o = small_options(2);
     run r = {0};
-    o.lr = 1000; /* blows up within a few steps, whatever is skipped */
+    o.lr = 1000; /* diverges within a few steps, whichever batches are skipped */
     o.warmup = 0;
     o.steps = 400;
     o.validate_every = 10000;
     cr_expect_eq(train(b, folder, store, &o, &r), WF_INTERNAL, "exit with '%s' after %d skipped", wf_error(),
                  r.skipped);
     cr_expect_gt(r.skipped, 10);
-    /* what is on disk is still a training that goes on */
+    /* the state on disk is finite: the training can go on from it */
     wf_safetensors st = {0};
     cr_assert_eq(wf_safetensors_load(scratch_path("model/level-02.state.safetensors"), &st), 0, "%s", wf_error());
     for (int i = 0; i < st.count; i++)
@@ -463,7 +237,7 @@ Test(train, non_finite_batches_never_reach_the_weights, .timeout = 120)
     scratch_remove();
 }
 
-/* So a short training is judged by what it has learnt, not by where it began. */
+/* The decay rises from 0.1, so that the average of a short training does not consist of its first weights. */
 Test(train, average_forgets_the_start)
 {
     wf_backend *b = open_backend("ref");

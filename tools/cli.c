@@ -1,57 +1,32 @@
-/* cli.c - option parsing, help in its three forms, and the ways a program ends */
+/* cli.c - option parsing, and what an operand may be */
 #include "cli.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <math.h>
-#include <signal.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../lib/base/file.h"
-#include "../lib/pyramid/meta.h"
 #include "../lib/base/version.h"
 
-enum { MAX_OPTIONS = 64, LINE = 100, COLUMN = 30 }; /* COLUMN: where the sentence of an option begins in --help */
+enum { MAX_OPTIONS = 64 };
 
 cli_common common = {.backend = "auto"};
-static const cli_program *program;
 static bool version;
 static const char *help;
 
-/* --help takes an optional word, =man or =completion; it is the build that asks for those, so --help hides them. */
+/* Options of every program. --help also takes =man and =completion, for the build; --help does not mention them. */
 static const cli_option common_options[] = {
     {'q', "quiet", NULL, CLI_FLAG, &common.quiet, 0, 0, "Print nothing on standard error but errors."},
-    {0, "threads", "N", CLI_INT, &common.threads, 0, 4096,
-     "Use N threads in total; 0, the default, uses all cores, or as many as OMP_NUM_THREADS says."},
-    {0, "seed", "N", CLI_UINT64, &common.seed, 0, 0, "Seed of everything random; the default is 0."},
-    {0, "backend", "B", CLI_STRING, &common.backend, 0, 0,
-     "Compute with auto, cpu, cuda, cuda:N or ref; the default is auto, cuda where there is a device, else cpu, and cpu in "
-     "wf-dwt and wf-idwt."},
     {'h', "help", NULL, CLI_STRING, &help, 0, 0, "Print this help and exit."},
     {0, "version", NULL, CLI_FLAG, &version, 0, 0, "Print the version and exit."},
     {.name = NULL},
 };
 
-static const struct {
-    int code;
-    const char *text;
-} exit_codes[] = {
-    {WF_OK, "Complete."},
-    {WF_USAGE, "Wrong flags or arguments."},
-    {WF_DATA, "Bad data: truncated, corrupt or mismatched."},
-    {WF_NOINPUT, "An input is missing or cannot be opened."},
-    {WF_INTERNAL, "An internal error, or a numerical limit was reached."},
-    {WF_IO, "Reading or writing failed."},
-    {WF_AGAIN, "Try again: disk or memory full, locked by another process, or interrupted after saving."},
-};
-
-/* Row i of the program's table followed by the common one; NULL past the end. */
-static const cli_option *option_at(int i)
+const cli_option *cli_option_at(const cli_program *program, int i)
 {
     int own = 0;
     while (program->options && program->options[own].name)
@@ -60,197 +35,7 @@ static const cli_option *option_at(int i)
     return o->name ? o : NULL;
 }
 
-/* -- ends ------------------------------------------------------------------------------------------------------------ */
-
-static void say(const char *format, va_list ap)
-{
-    char text[2048];
-    vsnprintf(text, sizeof text, format, ap);
-    for (char *p = text; *p; p++)
-        if (*p == '\n' || *p == '\r')
-            *p = ' ';
-    fprintf(stderr, "%s: %s\n", program ? program->name : program_invocation_short_name, text);
-}
-
-void die(int status, const char *format, ...)
-{
-    va_list ap;
-    va_start(ap, format);
-    say(format, ap);
-    va_end(ap);
-    exit(status);
-}
-
-void must(int status)
-{
-    if (status)
-        die(status, "%s", wf_error());
-}
-
-void note(const char *format, ...)
-{
-    if (common.quiet)
-        return;
-    va_list ap;
-    va_start(ap, format);
-    say(format, ap);
-    va_end(ap);
-}
-
-void finish_stdout(void)
-{
-    must(wf_close(stdout, "standard output"));
-}
-
-/* -- help ------------------------------------------------------------------------------------------------------------ */
-
-/* Prints text in words, starting in column `at`, with the lines that follow indented by `indent`. */
-static void print_wrapped(const char *text, int at, int indent)
-{
-    bool first = true; /* on its line */
-    while (*text) {
-        int word = (int)strcspn(text, " \n");
-        if (!first && at + 1 + word > LINE) {
-            printf("\n%*s", indent, "");
-            at = indent;
-            first = true;
-        }
-        at += printf("%s%.*s", first ? "" : " ", word, text);
-        first = false;
-        text += word;
-        if (text[0] == '\n' && text[1] == '\n') {
-            printf("\n\n%*s", indent, "");
-            at = indent;
-            first = true;
-        }
-        text += strspn(text, " \n");
-    }
-    putchar('\n');
-}
-
-static void print_option(const cli_option *o)
-{
-    char left[128];
-    const char *arg = o->arg ? o->arg : "";
-    int n = o->letter ? snprintf(left, sizeof left, "  -%c, --%s %s", o->letter, o->name, arg)
-                      : snprintf(left, sizeof left, "      --%s %s", o->name, arg);
-    if (n + 1 > COLUMN)
-        printf("%s\n%*s", left, COLUMN, "");
-    else
-        printf("%-*s", COLUMN, left);
-    print_wrapped(o->help, COLUMN, COLUMN);
-}
-
-static void print_help(void)
-{
-    printf("%s - %s\n\nUsage: %s %s\n\n", program->name, program->summary, program->name, program->synopsis);
-    print_wrapped(program->description, 0, 0);
-    puts("\nOptions:");
-    for (int i = 0; option_at(i); i++)
-        print_option(option_at(i));
-    if (program->examples && *program->examples) {
-        puts("\nExamples:");
-        for (const char *line = program->examples; *line; line += strspn(line, "\n")) {
-            int n = (int)strcspn(line, "\n");
-            printf("  %.*s\n", n, line);
-            line += n;
-        }
-    }
-}
-
-/* Text in roff: hyphens that can be copied as minus signs, and nothing taken for a request. */
-static void roff(const char *text)
-{
-    for (const char *p = text; *p; p++) {
-        if ((*p == '.' || *p == '\'') && (p == text || p[-1] == '\n'))
-            fputs("\\&", stdout);
-        if (*p == '\n' && p[1] == '\n') {
-            fputs("\n.PP", stdout);
-            continue;
-        }
-        fputs(*p == '-' ? "\\-" : *p == '\\' ? "\\e" : (char[]){*p, 0}, stdout);
-    }
-}
-
-static void roff_section(const char *title, const char *text)
-{
-    printf(".SH %s\n", title);
-    roff(text);
-    putchar('\n');
-}
-
-static void roff_option(const cli_option *o)
-{
-    puts(".TP");
-    if (o->letter)
-        printf("\\fB\\-%c\\fR, ", o->letter);
-    fputs("\\fB\\-\\-", stdout);
-    roff(o->name);
-    fputs("\\fR", stdout);
-    if (o->arg) {
-        fputs(" \\fI", stdout);
-        roff(o->arg);
-        fputs("\\fR", stdout);
-    }
-    putchar('\n');
-    roff(o->help);
-    putchar('\n');
-}
-
-void cli_roff_exits(void)
-{
-    for (size_t i = 0; i < sizeof exit_codes / sizeof *exit_codes; i++)
-        printf(".TP\n.B %d\n%s\n", exit_codes[i].code, exit_codes[i].text);
-}
-
-static void print_manual(void)
-{
-    printf(".TH %s 1 \"\" \"Wavelet Flow %s\" \"User Commands\"\n.SH NAME\n", program->name, WF_VERSION);
-    roff(program->name);
-    fputs(" \\- ", stdout);
-    roff(program->summary);
-    printf("\n.SH SYNOPSIS\n.B %s\n", program->name);
-    roff(program->synopsis);
-    putchar('\n');
-    roff_section("DESCRIPTION", program->description);
-    puts(".SH OPTIONS");
-    for (int i = 0; option_at(i); i++)
-        roff_option(option_at(i));
-    puts(".SH EXIT STATUS");
-    cli_roff_exits();
-    if (program->examples && *program->examples) {
-        puts(".SH EXAMPLES\n.nf");
-        roff(program->examples);
-        puts("\n.fi");
-    }
-}
-
-static void print_completion(void)
-{
-    for (int i = 0; option_at(i); i++) {
-        const cli_option *o = option_at(i);
-        if (o->letter)
-            printf("%s-%c", i ? " " : "", o->letter);
-        printf("%s--%s", i || o->letter ? " " : "", o->name);
-    }
-    putchar('\n');
-}
-
-static void show(const char *form)
-{
-    if (!*form)
-        print_help();
-    else if (!strcmp(form, "man"))
-        print_manual();
-    else if (!strcmp(form, "completion"))
-        print_completion();
-    else
-        die(WF_USAGE, "--help: found '%s', expected nothing", form);
-    finish_stdout();
-    exit(WF_OK);
-}
-
-/* -- parsing --------------------------------------------------------------------------------------------------------- */
+/* -- arguments ----------------------------------------------------------------------------------------------------- */
 
 static bool in_range(const cli_option *o, double value)
 {
@@ -270,8 +55,7 @@ static void wrong_number(const cli_option *o, const char *text)
     die(WF_USAGE, "--%s: found '%s', expected %s from %g to %g", o->name, text, kind, o->low, o->high);
 }
 
-/* The strto family skips blanks, and takes "" for 0 and hexadecimal for a real number: a number begins with a digit, a
- * point or a sign, and nothing follows it. */
+/* Only digits, points, signs and exponents: strtod and strtoll also take leading blanks, hexadecimal, and "" for 0. */
 static bool plain_number(const char *text)
 {
     return *text && !text[strspn(text, "+-.0123456789eE")];
@@ -396,12 +180,14 @@ static void set_option(const cli_option *o, const char *text)
     }
 }
 
-/* getopt's two descriptions of the table: val of a long option is its row after the letters' range, of a letter itself. */
-static void describe(char *letters, struct option *names)
+/* -- parsing ------------------------------------------------------------------------------------------------------- */
+
+/* Describes the table for getopt_long, which returns a letter, or 256 + i for the long name in row i. */
+static void describe_options(const cli_program *program, char *letters, struct option *names)
 {
     *letters++ = ':';
     int i = 0;
-    for (const cli_option *o; (o = option_at(i)); i++) {
+    for (const cli_option *o; (o = cli_option_at(program, i)); i++) {
         if (i == MAX_OPTIONS)
             die(WF_INTERNAL, "more than %d options", MAX_OPTIONS);
         int takes = o->into == &help ? optional_argument : o->arg ? required_argument : no_argument;
@@ -415,17 +201,18 @@ static void describe(char *letters, struct option *names)
     names[i] = (struct option){0};
 }
 
-static const cli_option *find_option(int value)
+static const cli_option *find_option(const cli_program *program, int value)
 {
     if (value >= 256)
-        return option_at(value - 256);
-    for (int i = 0; option_at(i); i++)
-        if (option_at(i)->letter == value)
-            return option_at(i);
+        return cli_option_at(program, value - 256);
+    for (int i = 0; cli_option_at(program, i); i++)
+        if (cli_option_at(program, i)->letter == value)
+            return cli_option_at(program, i);
     return NULL;
 }
 
-/* Were a standard descriptor closed, the next file opened would take its place and be written over. */
+/* Opens /dev/null for standard descriptors that are closed: the next file opened would take their place and be
+ * written to. */
 static void hold_standard_descriptors(void)
 {
     for (int fd = 0; fd <= 2; fd++)
@@ -433,17 +220,18 @@ static void hold_standard_descriptors(void)
             exit(WF_IO);
 }
 
-int cli_parse(const cli_program *which, int argc, char **argv)
+int cli_parse(const cli_program *program, int argc, char **argv)
 {
     char letters[2 * MAX_OPTIONS + 2];
     struct option names[MAX_OPTIONS + 1];
-    program = which;
-    hold_standard_descriptors();
-    signal(SIGPIPE, SIG_DFL); /* a parent may have left it ignored; dying of it is how a pipe ends */
-    signal(SIGXFSZ, SIG_IGN); /* a file size limit is then a failed write, as a full disk is */
+    common.program = program;
     common.argc = argc;
     common.argv = argv;
-    describe(letters, names);
+    hold_standard_descriptors();
+    signal(SIGPIPE,
+           SIG_DFL); /* end quietly when the reader of a pipe has gone, even if the parent ignores the signal */
+    signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes becomes a failed write, like a full disk */
+    describe_options(program, letters, names);
     opterr = 0;
     for (int value; (value = getopt_long(argc, argv, letters, names, NULL)) != -1;) {
         if (value == ':')
@@ -453,10 +241,10 @@ int cli_parse(const cli_program *which, int argc, char **argv)
         if (value == '?')
             die(WF_USAGE, "%s: %s; see --help", argv[optind - 1],
                 optopt ? "takes no argument" : "no such option, or short for several");
-        set_option(find_option(value), optarg);
+        set_option(find_option(program, value), optarg);
     }
     if (help)
-        show(help);
+        cli_show_help(program, help);
     if (version) {
         printf("%s (Wavelet Flow) %s\n", program->name, WF_VERSION);
         finish_stdout();
@@ -465,7 +253,41 @@ int cli_parse(const cli_program *which, int argc, char **argv)
     return optind;
 }
 
-bool cli_stdin_speaks(void)
+/* -- operands and standard input ----------------------------------------------------------------------------------- */
+
+bool cli_is_dash(const char *path)
+{
+    return path && !strcmp(path, "-");
+}
+
+bool cli_stdin_operand(int first, const char *instead)
+{
+    int count = common.argc - first;
+    if (count > 1 || (count == 1 && !cli_is_dash(common.argv[first])))
+        die(WF_USAGE, "%s: takes no operand but -: %s", common.argv[first], instead);
+    return count == 1;
+}
+
+cli_input cli_open_input(int first)
+{
+    const char *path = first < common.argc ? common.argv[first] : "-";
+    if (common.argc - first > 1)
+        die(WF_USAGE, "%s: one stream at a time", common.argv[first + 1]);
+    if (cli_is_dash(path))
+        return (cli_input){stdin, "standard input"};
+    cli_input input = {fopen(path, "rb"), path};
+    if (!input.file)
+        must(wf_fail_errno("%s: cannot open", path));
+    return input;
+}
+
+void cli_close_input(cli_input *input)
+{
+    if (input->file != stdin)
+        fclose(input->file);
+}
+
+bool cli_stdin_has_data(void)
 {
     int c = isatty(STDIN_FILENO) ? EOF : getc(stdin);
     if (c == EOF && ferror(stdin))
@@ -476,19 +298,16 @@ bool cli_stdin_speaks(void)
     return true;
 }
 
-bool cli_stream_comes(void)
+bool cli_stdin_has_stream(void)
 {
     struct stat info;
-    bool speaks = cli_stdin_speaks();
-    if (!speaks && !fstat(STDIN_FILENO, &info) && S_ISFIFO(info.st_mode))
-        die(WF_DATA, "stdin: a pipe that ended before its first byte, want a stream (-n N begins from nothing)");
-    return speaks;
+    bool some = cli_stdin_has_data();
+    if (!some && !fstat(STDIN_FILENO, &info) && S_ISFIFO(info.st_mode))
+        die(WF_DATA, "stdin: a pipe that ended before its first byte, expected a stream (-n N draws without one)");
+    return some;
 }
 
-bool cli_stdin_operand(int first, const char *instead)
+void cli_add_provenance(wf_meta *meta, const char *model_hash)
 {
-    int count = common.argc - first;
-    if (count > 1 || (count == 1 && strcmp(common.argv[first], "-")))
-        die(WF_USAGE, "%s: takes no operand but -: %s", common.argv[first], instead);
-    return count == 1;
+    must(wf_meta_add_provenance(meta, common.program->name, common.argc, common.argv, common.seed, model_hash));
 }

@@ -1,38 +1,41 @@
-/* cli.h - what all programs share: one option table each, from which parsing, --help, the manual page and the shell
- * completion are made */
+/* cli.h - the command line that all programs share
+ *
+ * Each program has one table of options. Parsing, --help, the manual page and the shell completion are made from the
+ * table. cli.c parses, cli_help.c prints help, cli_end.c prints messages and ends the program. */
 #ifndef WF_CLI_H
 #define WF_CLI_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
-#include "../lib/base/status.h"
+#include "../lib/pyramid/meta.h"
 
+/* Kinds of arguments, and the variable that `into` points to. */
 typedef enum cli_type {
-    CLI_FLAG,
-    CLI_INT,
-    CLI_RANGE,
-    CLI_COUNT,
-    CLI_UINT64,
-    CLI_DOUBLE,
-    CLI_DOUBLES,
-    CLI_STRING,
-    CLI_CHOICE
+    CLI_FLAG,    /* bool, set to true */
+    CLI_INT,     /* int */
+    CLI_RANGE,   /* int[2]: first and last of "L" or "L-M" */
+    CLI_COUNT,   /* int64_t, not negative */
+    CLI_UINT64,  /* uint64_t */
+    CLI_DOUBLE,  /* double, finite */
+    CLI_DOUBLES, /* cli_doubles */
+    CLI_STRING,  /* const char *, borrowed from argv */
+    CLI_CHOICE   /* int: place of the word in `arg` */
 } cli_type;
 
 typedef struct cli_option {
     char letter;      /* 0: none */
     const char *name; /* long name without dashes; NULL ends the table */
     const char *arg;  /* "L", "FILE", or for CLI_CHOICE "fp32|bf16"; NULL for a flag */
-    cli_type
-        type; /* into: bool*, int*, int[2] (first and last of "L" or "L-M"), int64_t*, uint64_t*, double*, cli_doubles*, const char**, int* (place of the choice) */
+    cli_type type;
     void *into;
     double low, high; /* inclusive range of numbers; 0, 0: any */
-    const char *help; /* one sentence; defaults are told here */
+    const char *help; /* one sentence, and the default */
 } cli_option;
 
-/* A list as in "1,1,0.97": one number for each level, from 0 up; the last holds for all levels after it. */
+/* A list as in "1,1,0.97": one number for each level, from 0 up. The last number holds for all levels above. */
 typedef struct cli_doubles {
     int count;
     double value[32];
@@ -49,8 +52,9 @@ typedef struct cli_program {
     const cli_option *options;
 } cli_program;
 
-/* Options of every program: --help, --version, -q --quiet, --threads, --seed, --backend. */
+/* What the command line gave to options that several programs have, and the command line itself. */
 typedef struct cli_common {
+    const cli_program *program;
     bool quiet;
     int threads; /* 0: all */
     uint64_t seed;
@@ -60,31 +64,76 @@ typedef struct cli_common {
 } cli_common;
 extern cli_common common;
 
-/* Parses, handles --help (stdout, exit 0), --version, --help=man, --help=completion; dies with 64 on a wrong flag.
- * Returns the index of the first operand; operands come after all options have been moved before them. "-" is an
- * operand; "--" ends the options. */
+/* Rows for the tables of programs that read these options. Other programs do not have them: an option without effect
+ * is a usage error. Every program has --help, --version and --quiet. `usual` is the default backend in words. */
+/* clang-format off */
+#define CLI_MODEL(into) {'m', "model", "DIR", CLI_STRING, into, 0, 0, "Model folder."}
+#define CLI_THREADS \
+    {0, "threads", "N", CLI_INT, &common.threads, 0, 4096, \
+     "Use N threads in total. 0, the default: all cores, or OMP_NUM_THREADS if that variable is set."}
+#define CLI_SEED \
+    {0, "seed", "N", CLI_UINT64, &common.seed, 0, 0, "Seed of the random numbers; the default is 0."}
+#define CLI_BACKEND(usual) \
+    {0, "backend", "B", CLI_STRING, &common.backend, 0, 0, \
+     "Compute with auto, cpu, cuda, cuda:N (device N) or ref (slow, double precision). Default: " usual}
+#define CLI_BACKEND_AUTO CLI_BACKEND("auto, which is cuda where there is a device, else cpu.")
+/* Transforming pictures on the CPU takes less time than bringing them to a device. */
+#define CLI_BACKEND_CPU CLI_BACKEND("cpu, since bringing pictures to a device takes longer than transforming them.")
+/* clang-format on */
+
+/* Parses the options into the table's variables. Handles --help and --version (standard output, exit code 0),
+ * --help=man and --help=completion. Dies with 64 on a wrong option.
+ * Returns the index of the first operand: operands
+ * are moved behind all options. "-" is an operand, "--" ends the options. */
 int cli_parse(const cli_program *program, int argc, char **argv);
 
-/* For programs whose only operand is a lone "-", standard input: whether it is there. Dies with 64 and `instead` when
- * the operands from `first` on are anything else. */
+/* For programs whose only operand is "-", standard input. Returns whether it was given. Dies with 64 and the advice
+ * `instead` on any other operand from `first` on. */
 bool cli_stdin_operand(int first, const char *instead);
 
-/* Whether a program that reads stdin only if there is something finds it there: not on a terminal, and not at its end.
- * Waits for a pipe's first byte; dies where stdin cannot be read. */
-bool cli_stdin_speaks(void);
-/* The same for programs that else begin from nothing (-n), which is not what an empty pipe wants: it dies of that. */
-bool cli_stream_comes(void);
+/* For programs that read one stream, from the file that the operand names or from standard input. */
+typedef struct cli_input {
+    FILE *file;
+    const char *name; /* for messages */
+} cli_input;
+cli_input cli_open_input(int first);
+void cli_close_input(cli_input *input);
+
+/* True unless standard input is a terminal or at its end. Waits for the first byte of a pipe. Dies if stdin cannot
+ * be read. */
+bool cli_stdin_has_data(void);
+/* As above, but an empty pipe is an error, since the program before it must have failed. */
+bool cli_stdin_has_stream(void);
+
+bool cli_is_dash(const char *path); /* false for NULL */
+
+/* Adds this program, its command line and --seed to the provenance. model_hash: of the weights used, or NULL. */
+void cli_add_provenance(wf_meta *meta, const char *model_hash);
+
+/* From the first call on, SIGTERM and SIGINT set *flag in place of ending the program, so that it can save first.
+ * SIGTERM may come twice, as from timeout(1), which signals the program and its group. A second SIGINT ends the
+ * program. */
+const volatile sig_atomic_t *cli_catch_interrupts(void);
 
 /* Prints the exit codes of all programs on stdout as entries of man(7). */
 void cli_roff_exits(void);
 
 /* Prints "wf-dwt: message" as one line on stderr and exits with status. */
 void die(int status, const char *format, ...) WF_PRINTF(2, 3) __attribute__((noreturn));
-/* Dies with the library's own message unless status is 0. */
+/* Dies with the library's message unless status is 0. */
 void must(int status);
-/* One line on stderr unless --quiet. */
+/* Memory for n values of `size` bytes, all zero. Dies with 75 and "out of memory for WHAT" if there is none. */
+void *must_allocate(size_t n, size_t size, const char *what);
+/* Prints one line on stderr unless --quiet. */
 void note(const char *format, ...) WF_PRINTF(1, 2);
-/* Flushes, closes and checks stdout; dies with 74 (75 on a full disk). The last call of every main. */
+/* Flushes, closes and checks stdout; dies with 74, or 75 on a full disk. The last call of every main. */
 void finish_stdout(void);
+
+/* -- between cli.c and cli_help.c ---------------------------------------------------------------------------------- */
+
+/* Row i of the program's options followed by those of every program; NULL past the end. */
+const cli_option *cli_option_at(const cli_program *program, int i);
+/* Prints --help in the form "", "man" or "completion", and exits. */
+void cli_show_help(const cli_program *program, const char *form) __attribute__((noreturn));
 
 #endif

@@ -54,6 +54,9 @@ static const cli_option options[] = {
      "Pass over up to N pictures that are damaged or no pictures, with one line each, where the next can be found: in a "
      "folder, list, archive or LMDB. The default is 0: the first of them ends the program with 65."},
     {0, "batch", "N", CLI_COUNT, &batch, 1, 65536, "Pictures in one record; the default is about a million samples."},
+    CLI_THREADS,
+    CLI_SEED,
+    CLI_BACKEND_CPU,
     {.name = NULL},
 };
 

@@ -34,6 +34,8 @@ static const cli_option options[] = {
     {0, "exact", "L", CLI_INT, &exact, 0, WF_MAX_LEVELS,
      "Round so that, averaged down to level L, pictures are what they are there, to the last bit; exit with 65 where that is no "
      "whole number. For super-resolution from level L; Haar only."},
+    CLI_THREADS,
+    CLI_BACKEND_CPU,
     {.name = NULL},
 };
 

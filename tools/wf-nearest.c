@@ -21,6 +21,7 @@ static const cli_option options[] = {
     {0, "distances", "FILE", CLI_STRING, &table_path, 0, 0,
      "Write a table too, tab-separated: picture, rank, number of the neighbour in the store, distance; - is standard "
      "output, in place of the stream."},
+    CLI_THREADS,
     {.name = NULL},
 };
 

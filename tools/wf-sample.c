@@ -1,30 +1,25 @@
-/* wf-sample - draws pictures from a model, from the base or upward from given ones */
-#include <stdlib.h>
-#include <unistd.h>
-
+/* wf-sample.c - draws pictures from a model, from the base or upward from given ones */
+#include "../lib/pyramid/pyramid.h"
 #include "../lib/sample/coarse_to_fine.h"
 #include "../lib/sample/sample.h"
-#include "../lib/sample/conditioning.h"
-#include "cli.h"
+#include "sampling.h"
 
-static const char *model_path, *from_path;
-static int64_t count = -1;
-static int to_level = -1, scale;
-static cli_doubles temperature = {1, {1}};
-static double truncate_at;
+static struct options {
+    sampling sampling;
+    cli_doubles temperature;
+    double truncate; /* 0: not at all */
+} options = {.sampling = SAMPLING_DEFAULTS, .temperature = {1, {1}}};
 
 static const cli_option table[] = {
-    {'m', "model", "DIR", CLI_STRING, &model_path, 0, 0, "Model folder."},
-    {'n', "count", "N", CLI_COUNT, &count, 0, 1e12, "Draw N pictures from nothing, without reading stdin."},
-    {'l', "level", "L", CLI_INT, &to_level, 0, WF_MAX_LEVELS, "Stop at level L (default: the model's highest)."},
-    {'T', "temperature", "T[,T...]", CLI_DOUBLES, &temperature, 0, 10,
-     "Scale of the latents of every level, or of levels 0, 1, ... and, the last one, of all above (default 1)."},
-    {0, "truncate", "X", CLI_DOUBLE, &truncate_at, 1e-6, 8,
-     "Draw latents from the normal distribution cut off at +-X, before they are scaled."},
-    {0, "from", "FILE", CLI_STRING, &from_path, 0, 0,
-     "Continue a picture file, or a folder or archive of them, upward."},
-    {0, "scale", "2|4|8|16", CLI_INT, &scale, 2, 1 << 14,
-     "Enlarge pictures of any size so many times, by the model's highest levels."},
+    SAMPLING_OPTIONS(options.sampling),
+    {'T', "temperature", "T[,T...]", CLI_DOUBLES, &options.temperature, 0, 10,
+     "Factor on the latents: one for all levels, or one each for levels 0, 1, ...; the last holds for all above "
+     "(default 1)."},
+    {0, "truncate", "X", CLI_DOUBLE, &options.truncate, 1e-6, 8,
+     "Draw latents from the normal distribution cut off at -X and X, before the factor is applied."},
+    CLI_THREADS,
+    CLI_SEED,
+    CLI_BACKEND_AUTO,
     {0}};
 
 static const cli_program program = {
@@ -32,19 +27,23 @@ static const cli_program program = {
     .summary = "draw samples from a Wavelet Flow model",
     .synopsis = "-m MODEL [-n N] [-l L] [-T T] [--from FILE] [--scale S] [-]",
     .description =
-        "Writes a coefficient stream of the pictures' level L. With -n, N pictures are drawn from the base upward. Without, "
-        "a coefficient stream on stdin is continued upward: each of its pictures becomes the low-pass of the next level, "
-        "which is probabilistic super-resolution; with nothing on stdin, 16 pictures are drawn, unless - asks for "
-        "a stream.\n\n"
-        "A stream of the same pyramid goes on at its own level; whole pictures of another size (wf-dwt of small pictures, "
-        "or --from) enter at the level of their size. With --scale, pictures of any size are enlarged: flows are convolutions, "
-        "and what a level has learnt of details does not depend on where in a picture they are. Averaged down again, what is "
-        "drawn gives the pictures that came in.\n\n"
+        "Draws pictures from a model that wf-train-level trained, and writes them as a stream of wavelet "
+        "coefficients, which wf-idwt turns into PNG files. A model draws coarse to fine: first the base (level 0, "
+        "the smallest average), then the details of each level given the picture so far, up to level L.\n\n"
+        "With -n, N pictures are drawn from the base upward. Without -n, a coefficient stream on stdin is continued: "
+        "each of its pictures becomes the average that the next level refines. This is probabilistic "
+        "super-resolution. With nothing on stdin, 16 pictures are drawn from the base; with -, an empty stdin is an "
+        "error.\n\n"
+        "A stream of the same pyramid (for example from wf-sample -l) continues at its own level. Whole pictures of "
+        "another size (wf-dwt of small pictures, or --from) enter at the level that has their size. With --scale, "
+        "pictures of any size are enlarged: flows are convolutions, so a level's details can be drawn at any size. "
+        "The drawn pictures average down to the pictures that came in.\n\n"
         "Picture i is the same, byte for byte, for the same model, options and i, however many are drawn. "
-        "Neither scaling the latents nor truncating them anneals the density of the pictures: both make likely latents "
-        "likelier, whatever the flow makes of them. For annealing see wf-nuts.\n\n"
-        "A level whose held-out pictures, at its last validation, came back from their latents off by more than a hundredth of "
-        "their deviation is refused, with exit code 70; wf-info shows that figure as round_trip.",
+        "Temperature and truncation make likely latents likelier. Neither anneals the density of the pictures; "
+        "wf-nuts does.\n\n"
+        "Exit code 70: a level is not invertible enough to draw from. At its last validation, held-out pictures came "
+        "back from their latents off by more than a hundredth of their deviation; wf-info shows that figure as "
+        "round_trip.",
     .examples = "wf-sample -m model -n 16 | wf-idwt --grid grid.png\n"
                 "    sixteen samples in one picture\n"
                 "wf-sample -m model -n 4 -l 3 | wf-sample -m model -l 4 | wf-idwt -o pictures\n"
@@ -55,89 +54,44 @@ static const cli_program program = {
                 "    a photograph of any size at four times its size",
     .options = table};
 
-static wf_backend *backend;
-static wf_model model;
-static wf_conditioning *starts;
-static wf_writer *writer;
-static wf_sampler samplers[WF_MAX_LEVELS + 1]; /* levels as drawn_meta has them */
-static wf_meta drawn_meta;                     /* of what is written */
-static wf_pyramid *drawn_pyramid;
+static wf_sampler samplers[WF_MAX_LEVELS + 1]; /* by level of the pictures that are drawn; created when needed */
+static wf_pyramid *pyramid;
 
 /* A wf_coarse_to_fine_draw. */
-static int draw(void *unused, int level, int N, const float *low, const uint64_t *index, float *drawn)
+static int draw_level(void *user, int level, int N, const float *low, const uint64_t *index, float *drawn)
 {
-    (void)unused;
-    wf_level_shape s = wf_meta_level(&drawn_meta, level);
-    int of_model = level + wf_conditioning_offset(starts);
-    wf_draw how = {common.seed, cli_nth(&temperature, of_model), truncate_at};
-    if (!samplers[level].flow)
-        WF_TRY(wf_sampler_create(&model, of_model, backend, s.H, s.W, &samplers[level]));
+    const sampling *s = user;
+    wf_level_shape shape = wf_meta_level(&s->meta, level);
+    int of_model = level + wf_conditioning_offset(s->conditioning);
+    wf_draw how = {common.seed, cli_nth(&options.temperature, of_model), options.truncate};
+    if (!samplers[level].runner.flow)
+        WF_TRY(wf_sampler_create(&s->model, of_model, s->backend, shape.H, shape.W, &samplers[level]));
     return wf_sampler_run(&samplers[level], N, low, index, &how, drawn);
 }
 
-static int write_record(void *unused, const wf_record *record)
+/* A sampling_draw. */
+static int draw_pictures(void *user, int N, const float *picture, const uint64_t *index)
 {
-    (void)unused;
-    return wf_writer_put(writer, record);
-}
-
-static void run(void)
-{
-    char hash[20];
-    int N, offset = wf_conditioning_offset(starts);
-    must(wf_conditioning_drawn(starts, to_level, &drawn_meta));
-    must(wf_model_hash(&model, wf_conditioning_level(starts) + 1 + offset, drawn_meta.top + offset, hash));
-    must(wf_meta_add_provenance(&drawn_meta, program.name, common.argc, common.argv, common.seed, hash));
-    int chunk = wf_pyramid_rows(&drawn_meta, drawn_meta.top);
-    must(wf_pyramid_create(backend, &drawn_meta, chunk, &drawn_pyramid));
-    must(wf_writer_create(stdout, "stdout", &drawn_meta, &writer));
-    uint64_t *index = calloc((size_t)chunk, sizeof *index);
-    if (!index)
-        die(WF_AGAIN, "out of memory for %d pictures", chunk);
-    for (;;) {
-        float *picture;
-        must(wf_conditioning_next(starts, chunk, &N, &picture, index));
-        if (!N)
-            break;
-        must(wf_coarse_to_fine(drawn_pyramid, &drawn_meta, wf_conditioning_level(starts), drawn_meta.top, N, picture,
-                               index, draw, write_record, NULL));
-        free(picture);
-    }
-    free(index);
-    must(wf_writer_finish(writer));
-}
-
-static void check_usage(bool from_stdin)
-{
-    if (from_stdin + (count >= 0) + (from_path != NULL) > 1)
-        die(WF_USAGE, "-n, pictures from nothing, --from a file, and -, from stdin, exclude each other");
-    if (!model_path)
-        die(WF_USAGE, "-m MODEL is needed");
-    if (isatty(STDOUT_FILENO))
-        die(WF_USAGE, "stdout is a terminal: pipe it into wf-idwt or a file");
+    const sampling *s = user;
+    return wf_coarse_to_fine(pyramid, &s->meta, wf_conditioning_level(s->conditioning), s->meta.top, N, picture, index,
+                             draw_level, sampling_write, user);
 }
 
 int main(int argc, char **argv)
 {
-    bool from_stdin = cli_stdin_operand(cli_parse(&program, argc, argv), "it reads a stream from stdin");
-    check_usage(from_stdin);
-    must(wf_model_open(model_path, &model));
-    must(wf_backend_open(common.backend, common.threads, &backend));
-    if (from_path)
-        must(wf_conditioning_images(&model, (char *const *)&from_path, 1, scale, &starts));
-    else if (from_stdin || (count < 0 && cli_stream_comes()))
-        must(wf_conditioning_stream(&model, backend, stdin, "stdin", scale, &starts));
-    else
-        must(wf_conditioning_none(&model, count < 0 ? 16 : count, scale, &starts));
-    run();
+    sampling *s = &options.sampling;
+    wf_meta meta;
+    sampling_parse(s, &program, argc, argv);
+    sampling_open(s);
+    must(wf_conditioning_drawn(s->conditioning, s->to_level, &meta));
+    sampling_open_output(s, &meta, wf_conditioning_level(s->conditioning) + 1);
+    int rows = wf_pyramid_rows(&s->meta, s->meta.top);
+    must(wf_pyramid_create(s->backend, &s->meta, rows, &pyramid));
+    sampling_run(s, rows, draw_pictures, s);
     finish_stdout();
-    wf_writer_destroy(writer);
     for (int l = 0; l <= WF_MAX_LEVELS; l++)
         wf_sampler_clear(&samplers[l]);
-    wf_pyramid_destroy(drawn_pyramid);
-    wf_meta_clear(&drawn_meta);
-    wf_conditioning_destroy(starts);
-    wf_model_clear(&model);
-    backend->close(backend);
-    return 0;
+    wf_pyramid_destroy(pyramid);
+    sampling_close(s);
+    return WF_OK;
 }

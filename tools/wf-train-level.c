@@ -54,6 +54,9 @@ static const cli_option table[] = {
      "Pictures per validation, at most (default 1000)."},
     {0, "patience", "N", CLI_INT, &options.patience, 0, 1e6,
      "Stop after N validations without a better one, 0: never (default 20)."},
+    CLI_THREADS,
+    CLI_SEED,
+    CLI_BACKEND_AUTO,
     {0}};
 
 static const cli_program program = {
@@ -238,7 +241,7 @@ static void take_stream(const char *spooled)
     if (snprintf(part, WF_PATH, "%s.part", spooled) >= WF_PATH ||
         snprintf(lock_path, WF_PATH, "%s.lock", spooled) >= WF_PATH)
         die(WF_USAGE, "%s: path too long", model_path);
-    if (!cli_stdin_speaks()) {
+    if (!cli_stdin_has_data()) {
         if (access(spooled, F_OK))
             die(WF_USAGE, "no --store, and nothing on stdin: try wf-dwt < pictures | wf-train-level ...");
         return;

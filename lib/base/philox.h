@@ -1,9 +1,8 @@
-/* philox.h - Philox4x32-10, a counter-based generator (Salmon, Moraes, Dror, Shaw 2011), and numbers made from its
- * words
+/* philox.h - Philox4x32-10, the counter-based generator (Salmon, Moraes, Dror, Shaw 2011), and what is made of its words
  *
- * A number depends only on its key and counter, not on what else was drawn, nor on the order or the device.
- * kernels/body/random.h assigns counters to the elements of a picture, lib/mcmc/nuts.c to the steps of a chain.
- * kernels/ref has an independent Philox, to test this one. Both the C compiler and nvcc compile this header. */
+ * A number depends on its key and counter alone, so it is the same whatever was drawn before it, beside it or elsewhere.
+ * kernels/body/random.h says which counter belongs to which element of a picture; lib/nuts.c, to which step of a chain.
+ * kernels/ref has a Philox of its own, to judge this one. Taken by the C compiler and by nvcc. */
 #ifndef WF_PHILOX_H
 #define WF_PHILOX_H
 
@@ -16,7 +15,35 @@
 #define WF_PHILOX static inline __attribute__((always_inline, unused))
 #endif
 
-/* The part of counter and key that all elements of a picture share. */
+/* What a random number is for: a part of every counter, so numbers of two purposes never coincide. All purposes are listed
+ * here, in every room. A changed value changes the random numbers of existing models and chains. */
+enum wf_purpose {
+    WF_PURPOSE_INIT = 1,   /* noise of the batch that initializes a flow */
+    WF_PURPOSE_NOISE = 4,  /* dequantization noise of training; step: the training step */
+    WF_PURPOSE_EVAL = 5,   /* dequantization noise of evaluation; step: the level, or the draw of learnt noise */
+    WF_PURPOSE_LATENT = 6, /* latents of samples; step: the level */
+    WF_PURPOSE_PIXELS = 7, /* noise of whole pictures (model/pixel_noise.h); step: the draw */
+
+    /* Of the No-U-Turn sampler (mcmc/nuts.c); step: the iteration of the chain. */
+    WF_PURPOSE_MOMENTUM = 16, /* element i of the momentum is normal number i */
+    WF_PURPOSE_LEAF = 17,     /* block n: whether leaf n of the trajectory is chosen */
+    WF_PURPOSE_GROWTH = 18,   /* block d: the side of subtree d, and whether it is chosen from */
+    WF_PURPOSE_SEEK = 19,     /* as MOMENTUM, for the step size heuristic */
+
+    WF_PURPOSE_MISSING = 0x4b /* starts of missing pixels (mcmc/observed.c) */
+};
+
+/* Finalizer of SplitMix64 (Steele, Lea, Flood 2014), and the odd number that its state grows by. Initial weights and the order
+ * of training data come from it: neither needs a counter. */
+#define WF_SPLITMIX_STEP 0x9e3779b97f4a7c15u
+WF_PHILOX uint64_t wf_splitmix(uint64_t z)
+{
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+/* The part of a counter and key that all elements of one picture share. */
 typedef struct wf_philox_stream {
     uint32_t c1, c2, c3, k0, k1;
 } wf_philox_stream;
@@ -47,8 +74,8 @@ WF_PHILOX wf_philox_words wf_philox_round(wf_philox_words c, uint32_t k0, uint32
     return out;
 }
 
-/* Gives the words of elements 4 * block .. 4 * block + 3. The rounds are unrolled, because a loop here would keep
- * compilers from vectorizing the loop around it. */
+/* The words of elements 4 * block .. 4 * block + 3. Written out, since a loop here keeps compilers from vectorizing the
+ * one around it. */
 WF_PHILOX wf_philox_words wf_philox(wf_philox_stream s, uint32_t block)
 {
     const uint32_t weyl0 = 0x9E3779B9u, weyl1 = 0xBB67AE85u;
@@ -70,7 +97,7 @@ WF_PHILOX wf_philox_words wf_philox(wf_philox_stream s, uint32_t block)
     return c;
 }
 
-/* Uniform in (0, 1). In double, because 32 bits do not fit a float, and the lowest ones make the tail of the normal. */
+/* In double: 32 random bits do not fit a float, and the tail of the normal lives in the last of them. */
 WF_PHILOX double wf_uniform(uint32_t word)
 {
     return ((double)word + 0.5) * (1.0 / 4294967296.0);

@@ -1,4 +1,4 @@
-/* actnorm_init.c - channel means and variances, on the host: needed once per training */
+/* actnorm_init.c - means and variances of channels, on the host: a training computes them once */
 #include "actnorm_init.h"
 
 #include <math.h>

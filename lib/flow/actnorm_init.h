@@ -7,8 +7,8 @@
 
 WF_BEGIN
 
-/* Sets b and l (device [K]) so that (x + b) * exp(3 l) has mean 0 and variance 1 in every channel of x (device [n,K]);
- * a variance below 1e-12 counts as 1e-12. WF_INTERNAL when x is not finite. */
+/* Sets offset b and logs l (device [K]) so that (x + b) exp(3 l) has mean 0 and variance 1 in every channel of x
+ * (device [n,K]). Clamps variances to at least 1e-12. WF_INTERNAL where x is not finite. Waits for the device. */
 int wf_actnorm_init(wf_backend *b, size_t n, int K, const wf_real *x, wf_real *offset, wf_real *logs) WF_MUST;
 
 WF_END

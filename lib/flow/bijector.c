@@ -1,4 +1,4 @@
-/* bijector.c - the registry, and what all bijectors share */
+/* bijector.c - the registry of bijectors, their options, parameters and convolutions */
 #include "bijector.h"
 
 #include <math.h>
@@ -26,7 +26,7 @@ static int fail_unknown(const char *text, const wf_word *word)
     return wf_flow_text_error(text, word->at, "unknown bijector '%s' (there are: %s)", word->name, known);
 }
 
-/* The value that `text` gives option `o`. */
+/* Reads the value of option `o` from `text`; `at` is its place in the chain, for messages. */
 static int read_value(const wf_bijector_type *type, const wf_bijector_option *o, const char *chain, int at,
                       const char *text, int *value)
 {
@@ -49,7 +49,7 @@ static int read_value(const wf_bijector_type *type, const wf_bijector_option *o,
     return wf_flow_text_error(chain, at, "%s:%s must be one of %s", type->name, o->key, known);
 }
 
-/* Values of a word's options in the order of the type's table. */
+/* Fills `values` in the order of the type's table: the word's options, defaults elsewhere. */
 static int read_options(const wf_bijector_type *type, const char *text, const wf_word *word, int *values)
 {
     int known = 0;
@@ -99,7 +99,7 @@ void wf_bijector_clear(wf_bijector *self)
     *self = (wf_bijector){0};
 }
 
-/* A shape of its own for what follows, of the same shape. */
+/* Gives the output a wf_stage_shape of its own, so far a copy of the input's. */
 static int branch_shape(wf_bijector *self)
 {
     wf_stage_shape *after = malloc(sizeof *after);
@@ -216,18 +216,16 @@ wf_weights wf_bijector_weights(const wf_bijector *self, int i, const wf_real *pa
     return p;
 }
 
-/* SplitMix64 (Steele et al. 2014) and Box-Muller: initial weights are made on the host, once. */
+/* A uniform number in (0,1) by SplitMix64 (Steele et al. 2014). Initial weights are made once, on the host. */
 static double next_uniform(uint64_t *state)
 {
-    uint64_t z = (*state += 0x9e3779b97f4a7c15u);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return ((double)((z ^ (z >> 31)) >> 11) + 0.5) * 0x1p-53;
+    *state += WF_SPLITMIX_STEP;
+    return ((double)(wf_splitmix(*state) >> 11) + 0.5) * 0x1p-53;
 }
 
 void wf_init_normal(uint64_t seed, uint64_t first, double deviation, double *values, size_t n)
 {
-    uint64_t state = seed * 0xd1342543de82ef95u + first * 0x9e3779b97f4a7c15u * 0x100000001u;
+    uint64_t state = seed * 0xd1342543de82ef95u + first * WF_SPLITMIX_STEP * 0x100000001u;
     for (size_t i = 0; i < n; i++) {
         double r = sqrt(-2.0 * log(next_uniform(&state)));
         values[i] = deviation * r * cos(2.0 * 3.14159265358979323846 * next_uniform(&state));

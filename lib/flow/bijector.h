@@ -1,11 +1,21 @@
-/* bijector.h - what a word of a chain is: one file in lib/bijectors/, one row in the registry below.
+/* bijector.h - the contract of a bijector, one word of a chain: one file in lib/flow/bijectors/, one row in
+ * WF_BIJECTORS.
  *
- * To add a bijector: write lib/bijectors/NAME.c with a `const wf_bijector_type wf_bijector_NAME`, add the row (for one more
- * elementwise coupling coupling.h has all but the transform). The tests walk the registry: inverse, log-determinant against a numeric Jacobian, gradients against finite differences.
+ * To add one: write lib/flow/bijectors/NAME.c with a `const wf_bijector_type wf_bijector_NAME`, and add row(NAME)
+ * below. The tests walk the registry and need no new code. They check the inverse, the log-determinant against a
+ * numeric Jacobian and every gradient against finite differences. An elementwise coupling is shorter still: coupling.h
+ * has all but the transform.
  *
- * A bijector is linear (one K x K matrix per pixel: its kind is a wf_linear_kind, neighbours are folded into one product by
- * the flow and need no code here), or a move (an orthonormal map to another shape), or has forward, inverse and backward of
- * its own. */
+ * A bijector is one of four things, and fills in the functions of one:
+ *
+ *     linear      one K x K matrix per pixel: `linear`, and a wf_linear_kind set by create; the flow folds neighbours
+ *     reshaping   an orthonormal map to another shape (squeeze, split, haar): `reshape`
+ *     encoder     replaces the condition of all later bijectors, not the state: `encode`, `encode_backward`
+ *     any other   `forward`, `inverse`, `backward`, `inverse_backward`
+ *
+ * They compute on the device, through kernels/backend.h. `create` announces parameters and the bytes of tape and work;
+ * the flow allocates them and hands them to the other functions. Those return a status: 0, or what the backend failed
+ * with. */
 #ifndef WF_BIJECTOR_H
 #define WF_BIJECTOR_H
 
@@ -19,7 +29,7 @@ WF_BEGIN
     row(cond) row(actnorm) row(conv1x1) row(householder) row(shuffle) row(reverse) row(additive) row(affine) \
         row(rqspline) row(mixlogistic) row(sos) row(maskedconv) row(ar) row(squeeze) row(split) row(haar)
 
-/* One parameter tensor; `offset` counts from the bijector's first parameter. */
+/* One parameter tensor. `offset` counts reals from the bijector's first parameter; count: the product of the shape. */
 typedef struct wf_param {
     char name[32];
     int rank;
@@ -27,57 +37,60 @@ typedef struct wf_param {
     size_t offset, count;
 } wf_param;
 
-/* A convolution of a bijector: offsets of its parameters in the bijector's, and the flow's memory for what the backend makes of
- * them and of their gradients (NULL: none). */
+/* A convolution of a bijector. w, bias, logs: offsets of its parameters from the bijector's first. folded, dfolded:
+ * device memory of the flow for the backend's own form of weights and gradients; NULL where the backend has no such
+ * form. */
 typedef struct wf_bijector_conv {
     wf_conv *conv;
     size_t w, bias, logs;
     void *folded, *dfolded;
 } wf_bijector_conv;
 
-/* Where bijectors work: one for each shape that a state takes on its way, fixed when the flow is created. Letters as in
- * backend.h; C: conditioning channels, 0 at the base. H = W = 0: parameters are all that is wanted. */
+/* The shape of the state between two bijectors, and all they share while it lasts. A flow has one per shape, fixed at
+ * creation. N, H, W, K as in backend.h. C: channels of the condition [N,H,W,C], 0 at the base. H = W = 0: a flow that
+ * only lists its parameters and never runs; `create` must then work without memory for pixels. */
 typedef struct wf_stage_shape {
     wf_backend *backend;
     int N, H, W, K, C;
-    wf_signal signal;      /* of whose neighbours the nets know */
+    wf_signal signal;      /* picture, sound or volume: the dimensions of a net's kernels */
     int D;                 /* slices of volumes */
     int kernel;            /* side of spatial kernels: 3, or 1 where the level is a single pixel */
-    bool keep;             /* tapes keep what backward needs */
-    const wf_real *weight; /* of each pixel in log-determinants of forward, device [N,H,W]; NULL: 1 */
+    bool keep;             /* tapes hold all of a forward pass for backward; otherwise maps share memory */
+    const wf_real *weight; /* factor of each pixel's log-determinant in forward, device [N,H,W]; NULL: 1 */
     wf_precision precision;
     struct wf_planned {
         wf_conv_spec spec;
         wf_conv *conv;
-    } * convs; /* one per different shape, shared by all bijectors */
+    } * convs; /* one per distinct spec, shared by all bijectors */
     int conv_count;
-    wf_real *cond, *dcond;       /* the condition in this shape and its gradient, the flow's; NULL: the caller's */
-    struct wf_stage_shape *next; /* after the next move, or word that acts on the condition: */
-    struct wf_bijector *encoder; /* the latter, if it leads here */
-    bool learnt;                 /* the condition is what an encoder has made of it */
+    wf_real *cond, *dcond; /* the condition in this shape and its gradient, owned by the flow; NULL: the caller's */
+    struct wf_stage_shape *next; /* the shape after the next reshaping bijector or encoder; NULL: none follows */
+    struct wf_bijector *encoder; /* the encoder that made this shape's condition; NULL: it was reshaped or unchanged */
+    bool learnt;                 /* an encoder, here or earlier, made part of the condition */
 } wf_stage_shape;
 
-/* The convolution for `spec` (N, sides and precision are filled in here); owned by the shape. */
+/* The convolution for `spec`, whose N, sides, signal and precision are filled in here. Owned by the shape, valid as
+ * long as the flow; equal specs share one. *out is NULL where H = 0. */
 int wf_stage_conv(wf_stage_shape *shape, wf_conv_spec spec, wf_conv **out) WF_MUST;
 
 typedef struct wf_bijector_type wf_bijector_type;
 
 typedef struct wf_bijector {
     const wf_bijector_type *type;
-    wf_stage_shape *shape, *after; /* of its input, of its output */
+    wf_stage_shape *shape, *after; /* of its input and of its output: equal unless it reshapes or encodes */
     wf_param *params;
     int param_count;
     wf_bijector_conv *convs;
     int conv_count;
-    size_t offset, count;  /* its place in the flow's parameter vector, in reals */
+    size_t offset, count;  /* its parameters in the flow's parameter vector, in reals */
     wf_linear_kind linear; /* if type->linear */
     int reflections;       /* of WF_LINEAR_HOUSEHOLDER */
-    size_t tape_bytes;     /* what forward leaves for backward; scratch of forward when nothing is kept */
-    size_t work_bytes;     /* scratch of backward */
-    void *own;             /* private to the type */
+    size_t tape_bytes; /* memory that forward fills for backward; scratch of forward if the flow never runs backward */
+    size_t work_bytes; /* scratch of backward */
+    void *own;         /* private to the type; `destroy` frees it */
 } wf_bijector;
 
-/* Bytes in whole cache lines, so that what lies behind begins with one. */
+/* Rounds up to whole cache lines of 64 bytes, so that the next array starts on one. */
 static inline size_t wf_round64(size_t bytes)
 {
     return (bytes + 63) & ~(size_t)63;
@@ -85,11 +98,10 @@ static inline size_t wf_round64(size_t bytes)
 
 typedef struct wf_bijector_option {
     const char *key;
-    int standard, low,
-        high; /* default and inclusive range; a default outside of it: what is not given is left to the word */
-    const char *const *names; /* the value is the place of one of these, NULL at their end; NULL: it is a number */
-    const char *meaning;      /* for the manual, without a stop */
-    const char *otherwise;    /* the default in words, where `standard` is out of range */
+    int standard, low, high;  /* default and inclusive range; a default outside the range means that `create` chooses */
+    const char *const *names; /* values by name, NULL at the end, low and high unused; NULL: the value is a number */
+    const char *meaning;      /* for the manual, without a full stop */
+    const char *otherwise;    /* the default in words, where `standard` is outside the range */
 } wf_bijector_option;
 
 enum { WF_BIJECTOR_MAX_OPTIONS = 8 };
@@ -98,41 +110,44 @@ struct wf_bijector_type {
     const char *name;
     const char *summary; /* what the word computes, for the manual: a formula or a phrase, and its source */
     bool pictures_only;  /* WF_USAGE for sounds and volumes */
-    wf_bijector_option options[WF_BIJECTOR_MAX_OPTIONS]; /* a NULL key ends them */
+    wf_bijector_option options[WF_BIJECTOR_MAX_OPTIONS]; /* a NULL key ends the table */
     bool linear;
 
-    /* values[i] is that of options[i]. Declares parameters with wf_bijector_param, sets sizes. */
+    /* Called once with values[i] of options[i], when self->shape is known. Declares parameters (wf_bijector_param,
+     * wf_bijector_declare_conv) and sets tape_bytes and work_bytes. WF_USAGE where the shape does not suit. */
     int (*create)(wf_bijector *self, const int *values);
-    void (*destroy)(wf_bijector *self); /* NULL: nothing to free */
+    void (*destroy)(wf_bijector *self); /* frees self->own, also after a failed create; NULL: nothing to free */
 
-    /* Initial parameters, host [count], already zero. NULL: they stay so. */
+    /* Initial parameters, host values [count], zero on entry. NULL: all stay zero. */
     void (*init)(const wf_bijector *self, uint64_t seed, double *values);
-    /* Data-dependent initialization from one batch: x [N,H,W,K], cond [N,H,W,C]; NULL: none. params: device. */
+    /* Data-dependent initialization from one batch: x [N,H,W,K], cond [N,H,W,C], all on the device. Writes into params
+     * [count]. NULL: none. */
     int (*data_init)(wf_bijector *self, wf_real *params, const wf_real *x, const wf_real *cond, void *tape);
 
-    /* Of moves, not in place: from its input to its output or, `back`, the other way. Being orthonormal, it is its own
-     * gradient's inverse, and has no log-determinant. Inputs fill their shape's shape; an output does so too, and what it
-     * has no room for, z [N,H,W,K-K'], lies behind it: parked there, it is part of the latent. scratch: tape_bytes. */
+    /* Reshaping bijectors: maps input to output, or back; not in place. Orthonormal: log-determinant 0, gradient =
+     * inverse. `split` appends the factored-out channels z [N,H,W,K-K'] to the output; they belong to the latent.
+     * scratch: device memory of tape_bytes. */
     int (*reshape)(wf_bijector *self, bool back, const wf_real *from, wf_real *to, void *scratch);
 
-    /* Of words that leave the state alone and make the condition of all that follows, to [N,H,W,C'] from cond [N,H,W,C]. */
+    /* Encoders: the condition of all later bijectors, to [N,H,W,C'], from cond [N,H,W,C]. The state does not change. */
     int (*encode)(wf_bijector *self, const wf_real *params, const wf_real *cond, wf_real *to, void *tape);
-    /* dto: the gradient by what it has made; grads overwritten, dcond added to; either NULL: not wanted. */
+    /* dto [N,H,W,C']: gradient by `to`. grads [count] is overwritten, dcond [N,H,W,C] added to; NULL skips either. */
     int (*encode_backward)(wf_bijector *self, const wf_real *params, const wf_real *dto, wf_real *dcond, wf_real *grads,
                            void *tape, void *work);
 
-    /* Of all others. x, y [N,H,W,K], in place allowed; logdet: device [N], added to, may be NULL in
-     * inverse. Forward, and then backward, count a pixel's share of it by the shape's weight. Forward and inverse leave
-     * the same tape. */
+    /* All other bijectors. x, y [N,H,W,K], in place allowed. forward adds log|det dy/dx| of each picture to logdet
+     * (device [N], nats), each pixel's share times shape->weight. inverse adds log|det dx/dy|, unweighted; logdet may
+     * be NULL there. Both leave the same tape. */
     int (*forward)(wf_bijector *self, const wf_real *params, const wf_real *x, const wf_real *cond, wf_real *y,
                    double *logdet, void *tape);
     int (*inverse)(wf_bijector *self, const wf_real *params, const wf_real *y, const wf_real *cond, wf_real *x,
                    double *logdet, void *tape);
-    /* g: gradient by y in, by x out; grads [count] overwritten; dlogdet: gradient by each picture's logdet;
-     * dcond [N,H,W,C] added to, may be NULL. */
+    /* After forward, from its input x and its tape. g [N,H,W,K]: gradient by y on entry, by x on return. dlogdet: the
+     * loss's derivative by each logdet. grads [count] is overwritten (NULL: skipped); dcond [N,H,W,C] is added to
+     * (NULL: skipped). */
     int (*backward)(wf_bijector *self, const wf_real *params, const wf_real *x, const wf_real *cond, wf_real *g,
                     wf_real *dcond, double dlogdet, wf_real *grads, void *tape, void *work);
-    /* The same through the inverse: from its result x and the tape that it left; g: gradient by x in, by y out. */
+    /* After inverse, from its result x and its tape. g: gradient by x on entry, by y on return. */
     int (*inverse_backward)(wf_bijector *self, const wf_real *params, const wf_real *x, wf_real *g, wf_real *dcond,
                             double dlogdet, void *tape, void *work);
 };
@@ -140,27 +155,32 @@ struct wf_bijector_type {
 #define WF_DECLARE_BIJECTOR(name) extern const wf_bijector_type wf_bijector_##name;
 WF_BIJECTORS(WF_DECLARE_BIJECTOR)
 
-/* Row i of the registry, NULL past the end. */
+/* Row i of the registry; NULL past the end. */
 const wf_bijector_type *wf_bijector_row(int i);
 
-/* Makes the bijector that `word` names; WF_USAGE errors point into `text`. */
+/* Creates the bijector that `word` names, for inputs of `shape` (borrowed). WF_USAGE for an unknown word or option; the
+ * message quotes its place in `text`. After an error `out` holds nothing. */
 int wf_bijector_create(wf_stage_shape *shape, const char *text, const wf_word *word, wf_bijector *out) WF_MUST;
 void wf_bijector_clear(wf_bijector *self);
 
-/* Of a move that is being created: its output is [N,H,W,K]. Where H and W are halved, the condition is squeezed alike. */
+/* For `create` of a reshaping bijector: its output is [N,H,W,K]. Where H and W are halved, the flow squeezes the
+ * condition to 4 C channels. */
 int wf_bijector_set_output(wf_bijector *self, int H, int W, int K) WF_MUST;
-/* Of an encoder that is being created: it makes conditions of C channels. */
+/* For `create` of an encoder: its condition has C channels. */
 int wf_bijector_set_condition(wf_bijector *self, int C) WF_MUST;
 
-/* Declares a parameter tensor after those before; its offset, or -1 out of memory. */
+/* For `create`: declares the next parameter tensor. Returns its offset, or -1 without memory. */
 int64_t wf_bijector_param(wf_bijector *self, const char *name, int rank, const int64_t *shape);
 
-/* Declares a convolution of `spec`, as wf_stage_conv takes it, with its parameters NAME.w, NAME.b and NAME.l. */
+/* For `create`: declares the next convolution (spec as for wf_stage_conv) and its parameters NAME.w [out, k.., in],
+ * NAME.b and NAME.l [out]. */
 int wf_bijector_declare_conv(wf_bijector *self, const char *name, wf_conv_spec spec) WF_MUST;
-/* Those of conv i, for the backend; grads NULL: not wanted. */
+/* The parameters of convolution i as the backend takes them, within params and grads [count] (grads NULL: no
+ * gradients). */
 wf_weights wf_bijector_weights(const wf_bijector *self, int i, const wf_real *params, wf_real *grads);
 
-/* values[0..n) = deviation * normal; `first` keeps different tensors of one seed apart. */
+/* values[0..n) = deviation * standard normal (SplitMix64, Box-Muller). `first` separates tensors of one seed: give the
+ * offset in the flow's parameter vector. */
 void wf_init_normal(uint64_t seed, uint64_t first, double deviation, double *values, size_t n);
 
 WF_END

@@ -1,4 +1,4 @@
-/* coupling.c - the net of a coupling, what it is shown, and the transform of the rest */
+/* coupling.c - the net of a coupling, its input, and the transform of the other elements */
 #include "coupling.h"
 
 #include <stdlib.h>
@@ -9,11 +9,13 @@ typedef struct coupling {
     wf_net *net;
     wf_coupling of;
     size_t seen; /* the first channel that the net sees */
-    /* Of checkers, whose net sees the whole picture without what moves. Bytes of a state; its place in the tape. */
+    /* For checker, whose net sees the state with zeros in the transformed elements: bytes of that copy (0: halves), and
+     * its place in the tape. */
     size_t masked_bytes, masked;
 } coupling;
 
-/* values, of WF_COUPLING_OPTIONS: [2] mask, [3] swap. */
+/* Sets the transformed elements in `of`, and the net's first channel and number of channels. values[2]: mask, [3]:
+ * swap. */
 static void choose_elements(const wf_stage_shape *c, const int *values, wf_coupling *of, size_t *seen, int *take)
 {
     int half = c->K / 2, swap = values[3];
@@ -34,7 +36,7 @@ static void choose_elements(const wf_stage_shape *c, const int *values, wf_coupl
     *take = c->K - of->moved;
 }
 
-/* Bytes of the gradient by the transform's parameters, in multiples of 64. */
+/* Bytes of the gradient by the transform's parameters, rounded up to cache lines. */
 static size_t transform_params_bytes(const wf_bijector *self)
 {
     const wf_stage_shape *c = self->shape;
@@ -54,8 +56,10 @@ int wf_coupling_create(wf_bijector *self, const wf_transform *transform, const i
     own->of.transform = *transform;
     WF_CHECK(!values[2] || self->shape->signal != WF_VOLUME, WF_USAGE, "%s: mask=checker is not for volumes", name);
     choose_elements(self->shape, values, &own->of, &own->seen, &take);
-    WF_CHECK(take + self->shape->C > 0, WF_USAGE, "%s: nothing to condition on: one channel, no low-pass", name);
-    WF_CHECK(own->of.moved > 0, WF_USAGE, "%s: nothing moves: one channel, and it is kept", name);
+    WF_CHECK(take + self->shape->C > 0, WF_USAGE,
+             "%s: its net has no input: the state has one channel, and there is no low-pass", name);
+    WF_CHECK(own->of.moved > 0, WF_USAGE, "%s: nothing to transform: the state has one channel, and the mask keeps it",
+             name);
     const wf_stage_shape *c = self->shape;
     wf_net_spec spec = {.kind = values[4], .K = c->K, .take = take, .width = values[0], .blocks = values[1]};
     spec.out = own->of.moved * wf_transform_parameters(transform);
@@ -82,7 +86,7 @@ void wf_coupling_init(const wf_bijector *self, uint64_t seed, double *values)
     wf_net_init(own->net, seed, self->offset, values);
 }
 
-/* What the net sees of x. */
+/* Sets *seen to the net's input: channels of x, or a masked copy in the tape. */
 static int show_net(const wf_bijector *self, const wf_real *x, void *tape, const wf_real **seen)
 {
     const wf_stage_shape *c = self->shape;
@@ -119,12 +123,12 @@ int wf_coupling_inverse(wf_bijector *self, const wf_real *params, const wf_real 
     coupling *own = self->own;
     const wf_real *seen;
     wf_real *transform_params;
-    WF_TRY(show_net(self, y, tape, &seen)); /* what is kept of y is that of x */
+    WF_TRY(show_net(self, y, tape, &seen)); /* y and x agree in the kept elements */
     WF_TRY(wf_net_forward(own->net, params, seen, cond, tape, &transform_params));
     return c->backend->transform_inverse(c->backend, &own->of, c->N, y, transform_params, x, logdet);
 }
 
-/* What flows back through the net, added to g; work: after dparams. */
+/* Adds the gradient that flows back through the net to g. work: the part after dparams. */
 static int net_backward(const wf_bijector *self, const wf_real *params, const wf_real *dparams, wf_real *grads,
                         wf_real *g, wf_real *dcond, void *tape, void *work)
 {

@@ -1,4 +1,4 @@
-/* flow.c - compiles a chain of bijectors into stages, and gives them memory */
+/* flow.c - compiles a chain of bijectors into stages and allocates their memory */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,7 +40,7 @@ static int create_bijectors(wf_flow *f, const char *text)
     return status;
 }
 
-/* Reals of a state. */
+/* Reals of a state [N,H,W,K]. */
 static size_t elements_of(const wf_stage_shape *c)
 {
     return (size_t)c->N * (size_t)c->H * (size_t)c->W * (size_t)c->K;
@@ -81,7 +81,7 @@ static int create_stages(wf_flow *f)
     return WF_OK;
 }
 
-/* Bytes that keeping every stage's input and tape takes, and where calls cost something all gradients, folded and not. */
+/* Bytes for the input and tape of every stage and, where launches are costly, for all gradients, plain and folded. */
 static size_t kept_bytes(const wf_flow *f)
 {
     size_t sum = f->backend->record ? 2 * f->size * f->backend->real : 0;
@@ -120,7 +120,8 @@ static int allocate_linear(wf_flow *f)
     return WF_OK;
 }
 
-/* Conditions in the shapes that follow moves, and their gradients. Where only channels have changed, they are the same. */
+/* Allocates conditions, and their gradients, for shapes whose condition differs from the one before; other shapes
+ * share it. */
 static int allocate_conditions(wf_flow *f)
 {
     for (wf_stage_shape *c = &f->shape; c->C && c->next; c = c->next) {
@@ -137,8 +138,8 @@ static int allocate_conditions(wf_flow *f)
     return WF_OK;
 }
 
-/* What is kept of each forward, and what serves all: a tape where none is kept, or as scratch of moves. Encoders, which run before
- * all others, keep theirs. */
+/* Allocates what backward keeps, and one shared tape for stages that keep nothing and as scratch of reshaping. Encoders
+ * run before all other stages, so each has a tape of its own. */
 static int allocate_tapes(wf_flow *f, bool keep)
 {
     size_t real = f->backend->real, shared = 0;
@@ -164,11 +165,11 @@ static int allocate_tapes(wf_flow *f, bool keep)
     return WF_OK;
 }
 
-/* For what the backend makes of the convolutions' parameters or, `gradient`, for what becomes their gradients. */
+/* Allocates the backend's own form of the convolutions' parameters or, with `gradient`, of their gradients. */
 static int allocate_folded(wf_flow *f, bool gradient)
 {
     wf_backend *b = f->backend;
-    bool runs = f->spec.H > 0; /* else parameters are all that is wanted */
+    bool runs = f->spec.H > 0; /* otherwise the flow only lists its parameters */
     for (int i = 0; i < f->bijector_count && b->conv_fold && runs; i++)
         for (int c = 0; c < f->bijectors[i].conv_count; c++) {
             wf_bijector_conv *conv = &f->bijectors[i].convs[c];
@@ -247,7 +248,7 @@ int wf_flow_create(wf_backend *backend, const char *chain, const wf_flow_spec *s
     WF_GO(create_bijectors(f, chain));
     WF_GO(create_stages(f));
     f->spec.memory = choose_memory(f, spec->memory);
-    f->whole = f->spec.memory == WF_MEMORY_STORE && backend->record; /* where each call costs something */
+    f->whole = f->spec.memory == WF_MEMORY_STORE && backend->record; /* backends with costly launches */
     WF_GO(allocate_all(f));
     *out = f;
     return WF_OK;
@@ -317,7 +318,8 @@ int wf_flow_init(wf_flow *f, uint64_t seed, wf_real *params)
     size_t largest = 1;
     for (int i = 0; i < f->bijector_count; i++)
         largest = f->bijectors[i].count > largest ? f->bijectors[i].count : largest;
-    double *values = malloc(largest * sizeof *values); /* of one bijector at a time: a model may fill the memory */
+    double *values =
+        malloc(largest * sizeof *values); /* one bijector at a time: a model may be as large as the memory */
     WF_CHECK(values, WF_AGAIN, "flow: out of memory for %zu parameters", largest);
     int status = WF_OK;
     for (int i = 0; i < f->bijector_count && !status; i++) {

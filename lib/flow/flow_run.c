@@ -1,4 +1,4 @@
-/* flow_run.c - runs the stages of a flow forward, backward and in reverse */
+/* flow_run.c - runs the stages of a flow: forward, inverse, and the gradients of both */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,25 +6,25 @@
 #include "private.h"
 #include "shape.h"
 
-/* Pixels of a batch. */
+/* Pixels of all pictures at a stage. */
 static size_t pixels(const wf_flow_stage *s)
 {
     return s->elements / (size_t)s->shape->K;
 }
 
-/* Pixels of a picture at a stage, by weight. */
+/* Pixels of one picture; with weights, the sum of these. */
 static double counted_at(const wf_flow *f, const wf_stage_shape *c)
 {
     return f->shape.weight ? f->counted : (double)c->H * c->W;
 }
 
-/* Where the gradients of bijector b of stage s are, between passes through its stage and the sink. */
+/* The gradients of bijector b of stage s, until the sink has them. NULL: none are kept. */
 static wf_real *grads_of(const wf_flow *f, const wf_flow_stage *s, const wf_bijector *b)
 {
     return f->grads ? wf_at(f->backend, f->grads, f->whole ? b->offset : b->offset - s->offset) : NULL;
 }
 
-/* The linear ones of `count` stages, in f->runs. scale: of backward. Their number. */
+/* Lists the linear stages among `count` stages in f->runs. scale: of backward. Returns their number. */
 static int list_runs(const wf_flow *f, const wf_real *params, const wf_flow_stage *stages, int count, double scale)
 {
     wf_linear_part *part = f->parts;
@@ -48,7 +48,7 @@ static int list_runs(const wf_flow *f, const wf_real *params, const wf_flow_stag
     return runs;
 }
 
-/* The convolutions of `count` stages, in f->convs and f->weights. Their number. */
+/* Lists the convolutions of `count` stages in f->convs and f->weights. Returns their number. */
 static int list_convs(const wf_flow *f, const wf_real *params, const wf_flow_stage *stages, int count, bool gradients)
 {
     int convs = 0;
@@ -63,7 +63,7 @@ static int list_convs(const wf_flow *f, const wf_real *params, const wf_flow_sta
     return convs;
 }
 
-/* What `count` stages make of params before they run: all together, since each call may cost more than its work. */
+/* Prepares the parameters of `count` stages for a run, in one launch each for matrices and convolutions. */
 static int fold_stages(wf_flow *f, const wf_real *params, const wf_flow_stage *stages, int count)
 {
     wf_backend *b = f->backend;
@@ -75,7 +75,7 @@ static int fold_stages(wf_flow *f, const wf_real *params, const wf_flow_stage *s
     return b->conv_fold(b, convs, f->convs, f->weights);
 }
 
-/* After the backward pass through `count` stages: their parameters' gradients. */
+/* After the backward pass through `count` stages: completes the gradients of their parameters. */
 static int unfold_stages(wf_flow *f, const wf_real *params, const wf_flow_stage *stages, int count, double scale)
 {
     wf_backend *b = f->backend;
@@ -87,7 +87,7 @@ static int unfold_stages(wf_flow *f, const wf_real *params, const wf_flow_stage 
     return b->conv_unfold(b, convs, f->convs, f->weights);
 }
 
-/* Gives the sink the gradients of a stage that is done, unless all are given together at the end. */
+/* Hands the gradients of a finished stage to the sink, unless all go together at the end. */
 static int give_grads(wf_flow *f, const wf_real *params, wf_flow_stage *s, double scale, wf_grad_sink *sink, void *user)
 {
     if (f->whole)
@@ -96,7 +96,7 @@ static int give_grads(wf_flow *f, const wf_real *params, wf_flow_stage *s, doubl
     return sink(user, s->offset, s->size, f->grads);
 }
 
-/* The front of `state`, in place. */
+/* Reshapes the front of `state`, in place by way of f->next. Does nothing for an encoder. */
 static int run_reshape(wf_flow *f, const wf_flow_stage *s, bool back, wf_real *state)
 {
     wf_bijector *j = &f->bijectors[s->first];
@@ -114,7 +114,7 @@ static wf_flow_stage *stage_of(const wf_flow *f, const wf_bijector *bijector)
     return s;
 }
 
-/* The conditions of all contexts, from the caller's: encoded, and squeezed where the state is. */
+/* Makes the conditions of all shapes from the caller's: encoded, or squeezed where the state is. */
 static int make_conditions(wf_flow *f, const wf_real *params, const wf_real *cond)
 {
     for (const wf_stage_shape *c = &f->shape; c->next; c = c->next) {
@@ -133,7 +133,7 @@ static const wf_real *cond_at(const wf_flow_stage *s, const wf_real *cond)
     return s->shape->cond ? s->shape->cond : cond;
 }
 
-/* Before stages run, either way. */
+/* Common start of forward and inverse: clears log-determinants, folds parameters, makes conditions. */
 static int begin_run(wf_flow *f, const wf_real *params, const wf_real *cond)
 {
     WF_TRY(f->backend->zero(f->backend, f->logdet, (size_t)f->spec.N * sizeof(double)));
@@ -141,7 +141,7 @@ static int begin_run(wf_flow *f, const wf_real *params, const wf_real *cond)
     return make_conditions(f, params, cond);
 }
 
-/* The stage must be folded. y: x if it moves. */
+/* Runs one folded stage from x to y; y must be x where the stage reshapes. */
 static int run_forward(wf_flow *f, const wf_real *params, wf_flow_stage *s, wf_real *x, const wf_real *cond, wf_real *y)
 {
     wf_backend *b = f->backend;
@@ -153,7 +153,7 @@ static int run_forward(wf_flow *f, const wf_real *params, wf_flow_stage *s, wf_r
     return j->type->forward(j, wf_at(b, params, j->offset), x, cond_at(s, cond), y, f->logdet, s->tape);
 }
 
-/* The stage must be folded. */
+/* Runs the inverse of one folded stage on `state`, in place. */
 static int run_inverse(wf_flow *f, const wf_real *params, wf_flow_stage *s, const wf_real *cond, wf_real *state,
                        double *logdet)
 {
@@ -198,7 +198,7 @@ static bool has_reshape(const wf_flow *f)
 int wf_flow_weigh(wf_flow *f, const wf_real *weight, double counted)
 {
     WF_CHECK(!weight || !has_reshape(f), WF_USAGE,
-             "flow: pixels have no weights of their own after squeeze, split or haar: give --context 0");
+             "flow: after squeeze, split or haar pixels have no weights, which patches need: give --context 0");
     for (wf_stage_shape *c = &f->shape; c; c = c->next)
         c->weight = weight;
     f->counted = counted;
@@ -213,14 +213,14 @@ int wf_flow_squash(wf_flow *f, double factor, wf_real *u)
     return WF_OK;
 }
 
-/* Where the input of stage i goes, and at the end the latent. */
+/* The place of the input of stage i; past the last stage, of the latent. */
 static wf_real *stage_input(const wf_flow *f, int i)
 {
     return i < f->stage_count && f->stages[i].in ? f->stages[i].in : f->state;
 }
 
-/* Piece i of a state, from the front: what the last stage leaves, then what each one has parked (most: nothing), the last one
- * first. */
+/* Piece i of a state, from the front: the output of the last stage, then the factored-out channels of each stage, the
+ * last stage first. Most stages factor out nothing: count 0. */
 typedef struct piece {
     size_t at, count; /* reals */
     int P, K;         /* pixels and channels of a picture */
@@ -235,7 +235,7 @@ static piece piece_of(const wf_flow *f, int i)
     return p;
 }
 
-/* The latents of pictures, [N,D], from the pieces in `state`, or into them. */
+/* Copies the pieces in `state` to the latents of pictures, [N,D]; `into`: from the latents to the pieces. */
 static int arrange_latent(const wf_flow *f, bool into, wf_real *state, wf_real *latent)
 {
     size_t N = (size_t)f->spec.N, D = f->elements / N;
@@ -251,8 +251,8 @@ static int arrange_latent(const wf_flow *f, bool into, wf_real *state, wf_real *
     return WF_OK;
 }
 
-/* What is at the end, its log density or log-determinant: added to logp, its gradient to dz (either NULL: not wanted). The
- * standard normal of all pieces, or a sigmoid. */
+/* End of the flow (standard normal or sigmoid): adds its log density to logp, writes its gradient to dz; either may
+ * be NULL. */
 static int add_end(const wf_flow *f, double *logp, double scale, wf_real *dz)
 {
     wf_backend *b = f->backend;
@@ -294,8 +294,8 @@ const wf_real *wf_flow_latent(const wf_flow *f)
     return f->has_split ? f->next : f->state;
 }
 
-/* Both in nats: what the pictures [N] have of their own, and the log-determinants of all folded matrices, over the pixels that
- * count or over all. */
+/* own [N], nats: sign times the pictures' own terms plus the log-determinants of all folded matrices, these times all
+ * pixels or, without `all`, times those that count. */
 static void add_logdets(const wf_flow *f, const double *logdet, double sign, bool all, double *own)
 {
     double matrices = 0;
@@ -318,7 +318,7 @@ int wf_flow_readback_begin(wf_flow *f, wf_readback **out)
     return f->backend->readback_begin(f->backend, f->logdet, logdet_count(f), out);
 }
 
-/* sign -1: of the inverse, which has subtracted, and counts every pixel. */
+/* Waits for the readback and adds up. sign -1: of the inverse, whose terms were subtracted and count every pixel. */
 static int read_log_density(wf_flow *f, wf_readback *readback, double sign, double *own)
 {
     double *logdet = malloc(logdet_count(f) * sizeof *logdet);
@@ -390,14 +390,14 @@ double wf_flow_condition(wf_flow *f, char name[64])
     return worst;
 }
 
-/* Where the gradient by the condition of a shape goes; NULL: neither the caller wants it nor, where parameters' gradients are
- * wanted, an encoder. */
+/* The gradient by the condition of a shape. NULL: nobody needs it, neither the caller (dcond) nor, with parameter
+ * gradients (want), an encoder. */
 static wf_real *dcond_at(const wf_stage_shape *c, bool want, wf_real *dcond)
 {
     return c->dcond && (dcond || (want && c->learnt)) ? c->dcond : dcond;
 }
 
-/* Before a backward pass, that its conditions' gradients are zero. */
+/* Zeroes the condition gradients before a backward pass. */
 static int clear_dcond(wf_flow *f, bool want, wf_real *dcond)
 {
     wf_backend *b = f->backend;
@@ -407,8 +407,8 @@ static int clear_dcond(wf_flow *f, bool want, wf_real *dcond)
     return WF_OK;
 }
 
-/* After it: what the condition of shape c has of the gradients of those after it, at last the caller's; and the gradients of
- * encoders' parameters, to the sink where each stage gives its own. */
+/* After a backward pass: carries the gradients by conditions back from the last shape to c, and so to the caller's.
+ * Encoders give their parameters' gradients on the way, to the sink where each stage hands over its own. */
 static int gather_dcond(wf_flow *f, const wf_real *params, const wf_stage_shape *c, wf_real *dcond, double scale,
                         wf_grad_sink *sink, void *user)
 {
@@ -428,8 +428,8 @@ static int gather_dcond(wf_flow *f, const wf_real *params, const wf_stage_shape 
     return sink ? give_grads(f, params, s, scale, sink, user) : WF_OK;
 }
 
-/* x: the stage's input. Turns f->g from the gradient by its output into that by x; unfold makes what is out_elements of it that of the
- * parameters. */
+/* x: the stage's input. Turns f->g from the gradient by the stage's output into that by x. The parameters' gradients
+ * are complete after unfold_stages. */
 static int run_backward(wf_flow *f, const wf_real *params, wf_flow_stage *s, const wf_real *x, const wf_real *cond,
                         double scale, bool want, wf_real *dcond)
 {
@@ -499,7 +499,8 @@ int wf_flow_inverse_logdet(wf_flow *f, double *logdet)
     return read_log_density(f, readback, -1, logdet);
 }
 
-/* f->g from the gradient by the stage's x to that by its y. Where nothing was kept, f->state is x and becomes y. */
+/* Turns f->g from the gradient by the stage's input x into that by its output y. Where nothing was kept, f->state is x
+ * on entry and y on return. */
 static int run_inverse_backward(wf_flow *f, const wf_real *params, wf_flow_stage *s, const wf_real *cond, double scale,
                                 wf_real *dcond)
 {

@@ -90,7 +90,7 @@ static int parse_word(parser *p)
     return append_word(p, &word);
 }
 
-/* A count, if digits and a star stand here; a name may begin with a digit, too. */
+/* Reads a count if digits and a star come next. Digits alone begin a name. */
 static int parse_count(parser *p, int *count)
 {
     int n = 0;
@@ -188,8 +188,8 @@ int wf_flow_text_read(const char *path, char *out, size_t size)
     int status = ferror(file) ? wf_fail_errno("%s", path) : WF_OK;
     fclose(file);
     WF_TRY(status);
-    WF_CHECK(fits, WF_USAGE, "%s: the chain has more than %zu characters", path, size - 1);
-    WF_CHECK(used, WF_USAGE, "%s: no chain in it", path);
+    WF_CHECK(fits, WF_USAGE, "%s: the chain is longer than %zu characters", path, size - 1);
+    WF_CHECK(used, WF_USAGE, "%s: the file has no chain", path);
     return WF_OK;
 }
 

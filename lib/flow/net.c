@@ -1,4 +1,4 @@
-/* net.c - the kinds of networks as lists of convolutions, and how such a list is run */
+/* net.c - the kinds of networks as lists of convolutions, and their forward and backward pass */
 #include "net.h"
 
 #include <stdio.h>
@@ -7,20 +7,25 @@
 
 #include "actnorm_init.h"
 
-/* What follows a convolution: nothing more; a gate, of twice as many channels one half by the other, which is residual and ends
- * with a relu; attention, of three times as many, queries, keys and values. */
+/* What a layer does after its convolution, W its output channels.
+ *
+ *     PLAIN      nothing
+ *     GATE       2W channels (a, b), y = relu(x + a sigmoid(b)), x the input of the layer before
+ *     ATTENTION  3W channels: queries, keys, values
+ */
 typedef enum tail_kind { PLAIN, GATE, ATTENTION } tail_kind;
 
-/* Layer i is convolution i of the owner, with its actnorm. */
+/* Layer i is convolution i of the owner, with its actnorm and tail. */
 typedef struct layer {
     wf_conv_spec spec;
     tail_kind tail;
-    bool normed;       /* its input goes through layer normalization first */
+    bool normed;       /* layer normalization before the convolution */
     int channels;      /* of its output */
-    size_t tail_input; /* place of what the gate or the attention is of, among these of all layers */
+    size_t tail_input; /* place of the input of the gate or attention, among those of all layers */
 } layer;
 
-/* A layer may be residual: it adds the input of the layer tail_input. Hidden map i is the output of layer i, except the last's. */
+/* A layer may be residual: it adds the input of the layer tail_input. Hidden map i is the output of layer i, except
+ * the last's. */
 struct wf_net {
     wf_bijector *owner;
     wf_stage_shape *shape;
@@ -28,15 +33,16 @@ struct wf_net {
     layer *layers;
     int count;
     wf_map_shape in_shape, hidden_shape, out_shape;
-    size_t in_bytes, hidden_bytes, out_bytes; /* of maps */
-    size_t real_out_bytes;                    /* of the output as reals */
-    size_t tail_input_bytes;                  /* of all that gates and attention are of */
-    size_t qkv_bytes, attended_bytes;         /* of attention: a map of queries, keys and values; its output as reals */
-    size_t norm_bytes;                        /* of a hidden map, if any is normalized */
+    size_t in_bytes, hidden_bytes, out_bytes; /* of the input, hidden and output map */
+    size_t real_out_bytes;                    /* of the output in reals */
+    size_t tail_input_bytes;                  /* of the inputs of all gates and attentions */
+    size_t qkv_bytes, attended_bytes;         /* attention: its map of queries, keys and values; its output in reals */
+    size_t norm_bytes;                        /* of a normalized hidden map; 0: no layer normalizes */
 };
 
-/* Tape: output as reals | input map | hidden maps | output map | of gates: maps; of attention: reals | scratch. When nothing is kept, hidden maps share two: a layer needs its
- * input and, if residual, what lies where its output goes. */
+/* Tape: output in reals | input map | hidden maps | output map | inputs of gates (maps) and attentions (reals) |
+ * scratch. Without `keep` all hidden maps share two: a layer reads its input and, if residual, the map that its output
+ * replaces. */
 static int hidden_maps(const wf_net *net)
 {
     int hidden = net->count - 1;
@@ -60,7 +66,7 @@ static wf_map *output_map(const wf_net *net, void *tape)
                       (size_t)hidden_maps(net) * net->hidden_bytes);
 }
 
-/* What the gate or the attention of a layer is of. */
+/* The input of the gate or attention of a layer. */
 static void *tail_input(const wf_net *net, void *tape, const layer *l)
 {
     return (char *)output_map(net, tape) + net->out_bytes + (net->shape->keep ? l->tail_input : 0);
@@ -94,7 +100,7 @@ static size_t map_bytes(const wf_net *net, wf_map_shape *shape, int channels)
     return wf_round64(net->shape->backend->map_bytes(net->shape->backend, shape));
 }
 
-/* The next layer, with a convolution of side k to `out` channels, on all that is there so far. */
+/* Appends a layer. spec: its convolution; the input channels are filled in here. */
 static int add_layer(wf_net *net, wf_bijector *owner, const char *name, wf_conv_spec spec, tail_kind tail)
 {
     spec.in = net->count ? net->layers[net->count - 1].channels : net->spec.take + net->shape->C;
@@ -111,7 +117,7 @@ static int append_conv(wf_net *net, wf_bijector *owner, const char *name, int ou
     return add_layer(net, owner, name, (wf_conv_spec){.out = out, .k = k, .relu = relu, .residual = residual}, PLAIN);
 }
 
-/* The layer that was added last has its input normalized. */
+/* Puts a layer normalization before the last layer added. */
 static void norm_last(wf_net *net)
 {
     net->layers[net->count - 1].normed = true;
@@ -139,7 +145,7 @@ static int glow_layers(wf_net *net, wf_bijector *owner)
     return append_conv(net, owner, "out", net->spec.out, k, false, false);
 }
 
-/* Blocks of a 3x3 and a gate, each followed, with `attention`, by attention and a gate. */
+/* Blocks of a 3x3 and a gate; with `attention` each is followed by an attention and a gate. */
 static int gate_layers(wf_net *net, wf_bijector *owner, bool attention)
 {
     int W = net->spec.width, k = net->shape->kernel;
@@ -212,19 +218,21 @@ static int conv_layers(wf_net *net, wf_bijector *owner)
     return append_conv(net, owner, "out", net->spec.out, net->shape->kernel, false, false);
 }
 
-/* name, default width, default number of blocks (0: it has none), whether it has heads, and its layers for the manual */
-#define NETS(row)                                                                                            \
-    row(res, 128, 3, false, "1x1; per block h = relu(h + 1x1(relu(3x3(h)))); 3x3 (official Wavelet Flow)")   \
-        row(glow, 512, 0, false, "3x3; 1x1; 3x3 (Glow, 2018)")                                               \
-            row(gated, 96, 10, false,                                                                        \
-                "3x3; per block h = relu(h + a sigmoid(b)), (a, b) = 1x1(relu(3x3(h))); 3x3 (Flow++, 2019)") \
-                row(attention, 96, 10, true,                                                                 \
-                    "gated, with gated attention over all pixels after each block (Flow++, 2019)")           \
-                    row(transformer, 128, 3, true,                                                           \
-                        "3x3; per block attention over all pixels and a 1x1 network four times as wide, "    \
-                        "both normalized before and residual; 1x1 (Vaswani et al., 2017)")                   \
-                        row(dense, 128, 3, false, "1x1; per block relu(1x1(h)); 1x1: each pixel alone")      \
-                            row(pair, 128, 0, false, "3x3; 1x1") row(conv, 0, 0, false, "3x3 alone: a linear map")
+/* name, default width, default number of blocks (0: the kind has none), has heads, layers for the manual */
+/* clang-format off */
+#define NETS(row)                                                                                             \
+    row(res, 128, 3, false, "1x1; per block h = relu(h + 1x1(relu(3x3(h)))); 3x3 (official Wavelet Flow)")    \
+    row(glow, 512, 0, false, "3x3; 1x1; 3x3 (Glow, 2018)")                                                    \
+    row(gated, 96, 10, false, "3x3; per block h = relu(h + a sigmoid(b)), (a, b) = 1x1(relu(3x3(h))); 3x3 "   \
+                              "(Flow++, 2019)")                                                               \
+    row(attention, 96, 10, true, "gated, with gated attention over all pixels after each block "              \
+                                 "(Flow++, 2019)")                                                            \
+    row(transformer, 128, 3, true, "3x3; per block attention over all pixels and a 1x1 network four times "   \
+                                   "as wide, both normalized before and residual; 1x1 (Vaswani et al., 2017)") \
+    row(dense, 128, 3, false, "1x1; per block relu(1x1(h)); 1x1: each pixel alone")                           \
+    row(pair, 128, 0, false, "3x3; 1x1")                                                                      \
+    row(conv, 0, 0, false, "3x3 alone: a linear map")
+/* clang-format on */
 
 static const struct kind {
     int width, blocks;
@@ -253,7 +261,8 @@ int wf_net_kind(const char *name)
     return kind;
 }
 
-/* Room for hidden maps, and for what gates and attention are of. */
+/* Sets the bytes of hidden maps, of the inputs of gates and attentions, and of the scratch of attention and
+ * normalization. */
 static void measure_maps(wf_net *net)
 {
     const wf_stage_shape *c = net->shape;
@@ -282,7 +291,7 @@ static void measure_maps(wf_net *net)
     }
 }
 
-/* Of a gradient, from the output of a layer to that of its convolution. */
+/* Bytes that layer_backward needs for the gradient between a layer's output and its convolution. */
 static size_t layer_work_bytes(const wf_net *net)
 {
     wf_map_shape both;
@@ -291,19 +300,19 @@ static size_t layer_work_bytes(const wf_net *net)
                                                       : 0);
 }
 
-/* What is not said of it: the usual, and 4 heads, or 2 or 1 if the width is not of as many parts. */
+/* Fills in defaults: the kind's width and blocks; 4 heads if they divide the width, else 2, else 1. */
 static int set_defaults(wf_net_spec *spec)
 {
-    const struct kind *of = &kinds[spec->kind];
+    const struct kind *kind = &kinds[spec->kind];
     const char *name = wf_net_names[spec->kind];
-    WF_CHECK(!spec->width || of->width, WF_USAGE, "net: %s has no width", name);
-    WF_CHECK(!spec->blocks || of->blocks, WF_USAGE, "net: %s has no blocks", name);
-    WF_CHECK(!spec->heads || of->heads, WF_USAGE, "net: %s has no heads", name);
-    spec->width = spec->width ? spec->width : of->width;
-    spec->blocks = spec->blocks ? spec->blocks : of->blocks;
+    WF_CHECK(!spec->width || kind->width, WF_USAGE, "net: %s has no width", name);
+    WF_CHECK(!spec->blocks || kind->blocks, WF_USAGE, "net: %s has no blocks", name);
+    WF_CHECK(!spec->heads || kind->heads, WF_USAGE, "net: %s has no heads", name);
+    spec->width = spec->width ? spec->width : kind->width;
+    spec->blocks = spec->blocks ? spec->blocks : kind->blocks;
     spec->heads = spec->heads ? spec->heads : spec->width % 4 == 0 ? 4 : spec->width % 2 == 0 ? 2 : 1;
-    WF_CHECK(!of->heads || spec->width % spec->heads == 0, WF_USAGE, "net: %s of width %d cannot have %d heads", name,
-             spec->width, spec->heads);
+    WF_CHECK(!kind->heads || spec->width % spec->heads == 0, WF_USAGE,
+             "net: %s: %d heads do not divide its width of %d", name, spec->heads, spec->width);
     return WF_OK;
 }
 
@@ -345,7 +354,7 @@ void wf_net_init(const wf_net *net, uint64_t seed, uint64_t first, double *value
     }
 }
 
-/* From a map of queries, keys and values to the output of attention; leaves them in qkv. */
+/* Attention: y from the map `wide` of queries, keys and values. qkv receives them in reals, for backward. */
 static int attend(const wf_net *net, const wf_map *wide, wf_real *qkv, wf_real *plain, wf_map *y)
 {
     const wf_stage_shape *c = net->shape;
@@ -357,7 +366,7 @@ static int attend(const wf_net *net, const wf_map *wide, wf_real *qkv, wf_real *
     return b->pack(b, &net->hidden_shape, W, W, plain, 0, NULL, y);
 }
 
-/* Where layer i reads and writes. */
+/* The maps that layer i reads and writes. */
 static wf_map *layer_input(const wf_net *net, void *tape, int i)
 {
     return i ? hidden(net, tape, i - 1) : input_map(net, tape);
@@ -368,7 +377,7 @@ static wf_map *layer_output(const wf_net *net, void *tape, int i)
     return i + 1 < net->count ? hidden(net, tape, i) : output_map(net, tape);
 }
 
-/* What the convolution of layer i is of. */
+/* Sets *x to the input of layer i's convolution: the layer's input, normalized if the layer says so. */
 static int conv_input(const wf_net *net, void *tape, int i, wf_map **x)
 {
     wf_backend *b = net->shape->backend;
@@ -414,7 +423,7 @@ int wf_net_forward(wf_net *net, const wf_real *params, const wf_real *x, const w
     return b->unpack(b, &net->out_shape, output_map(net, tape), *out);
 }
 
-/* *dy, the gradient by the output of attention, becomes that by the output of its convolution. */
+/* *dy: gradient by attention's output on entry; on return a map in `work`, the gradient by its convolution's output. */
 static int attend_backward(const wf_net *net, const wf_real *qkv, void *work, wf_map **dy)
 {
     const wf_stage_shape *c = net->shape;
@@ -430,8 +439,9 @@ static int attend_backward(const wf_net *net, const wf_real *qkv, void *work, wf
     return b->pack(b, &shape, 3 * W, 3 * W, dqkv, 0, NULL, wide);
 }
 
-/* dy: the gradient by the output of layer i but for `past` (NULL: nothing), what goes past the layers above; becomes that tail_input
- * its relu. `skip` (NULL: nothing) is what goes past this layer: part of dx already where that is normalized. */
+/* dy: gradient of the layer's output without `past`, the part that skipped the layers above (NULL: none). Overwritten
+ * by the gradient before the relu. dx is overwritten by the gradient of the layer's input. `skip` is the part that
+ * skips this layer (NULL: none); only a normalizing layer adds it to dx. */
 static int layer_backward(const wf_net *net, int i, const wf_real *params, void *tape, const wf_map *past,
                           const wf_map *skip, wf_map *dy, wf_map *dx, wf_real *grads, void *work)
 {
@@ -444,7 +454,7 @@ static int layer_backward(const wf_net *net, int i, const wf_real *params, void 
         WF_TRY(b->gate_backward(b, &net->hidden_shape, tail_input(net, tape, l), dy, work));
         dy = work;
     }
-    if (l->tail == ATTENTION) /* which has no relu, and which nothing goes past */
+    if (l->tail == ATTENTION) /* has no relu, and no gradient skips it */
         WF_TRY(attend_backward(net, tail_input(net, tape, l), work, &dy));
     wf_weights weights = wf_bijector_weights(net->owner, i, params, grads);
     WF_TRY(conv_input(net, tape, i, &x));
@@ -464,7 +474,7 @@ int wf_net_backward(wf_net *net, const wf_real *params, const wf_real *dout, wf_
 
     WF_TRY(b->pack(b, &net->out_shape, net->spec.out, net->spec.out, dout, 0, NULL, dy));
     for (int i = net->count - 1; i > 0; i--) {
-        /* The gradient that goes past a residual layer and the one tail_input waits in its place. */
+        /* Three maps take turns: `skip` and `past` hold gradients that skip layers and must stay. */
         wf_map *to = work;
         while (to == dy || to == skip || to == past)
             to = (wf_map *)((char *)to + net->hidden_bytes);
@@ -477,7 +487,7 @@ int wf_net_backward(wf_net *net, const wf_real *params, const wf_real *dout, wf_
     return b->pack_backward(b, &net->in_shape, net->spec.take, net->spec.K, dx, c->C, dcond, din);
 }
 
-/* The layer's convolution alone, from which its actnorm is set; `y` and the output of the tape are scratch. */
+/* Sets layer i's actnorm from the output of its bare convolution. y, scratch: memory for that output. */
 static int init_actnorm(const wf_net *net, int i, const wf_weights *weights, wf_real *params, const wf_map *x,
                         wf_map *y, wf_real *scratch)
 {
@@ -505,7 +515,7 @@ int wf_net_data_init(wf_net *net, wf_real *params, const wf_real *x, const wf_re
     int status = WF_OK;
     if (net->count == 1)
         return WF_OK;
-    /* scratch: one plain tensor and one map, as wide as the widest convolution but the last */
+    /* scratch: one tensor of reals and one map, as wide as the widest convolution except the last */
     int widest = 0;
     for (int i = 0; i + 1 < net->count; i++)
         widest = net->layers[i].spec.out > widest ? net->layers[i].spec.out : widest;
@@ -517,7 +527,7 @@ int wf_net_data_init(wf_net *net, wf_real *params, const wf_real *x, const wf_re
     WF_GO(b->pack(b, &net->in_shape, net->spec.take, net->spec.K, x, c->C, cond, input_map(net, tape)));
     for (int i = 0; i + 1 < net->count; i++) {
         wf_weights weights = wf_bijector_weights(net->owner, i, params, NULL);
-        weights.folded = NULL; /* not of these */
+        weights.folded = NULL; /* folded from other parameters */
         WF_GO(conv_input(net, tape, i, &x_i));
         WF_GO(init_actnorm(net, i, &weights, params, x_i, y, scratch));
         WF_GO(layer_forward(net, i, &weights, tape));

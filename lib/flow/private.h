@@ -1,10 +1,8 @@
-/* private.h - private to lib/flow: what flow.c, which compiles a chain into stages, and flow_run.c, which runs them, share.
+/* private.h - private to lib/flow: stages, which flow.c compiles from a chain and flow_run.c runs.
  *
- * A stage is one bijector with code of its own, a move, or a run of linear ones folded into one matrix. States travel in
- * `state`; a stage that is kept for backward has its input in `in` and its tape to itself.
- *
- * What a stage works on is the front of `state`. Behind it lies what splits have parked, [N,..] each, the last first; a
- * picture's latent is its share of all these, in that order. */
+ * A stage is one bijector with functions of its own, or a run of linear bijectors folded into one matrix. A stage works
+ * on the front of `state`. Behind the front lie the channels that splits have factored out, [N,..] each, the last
+ * split's first. A picture's latent is its share of all of these, in that order. */
 #ifndef WF_FLOW_PRIVATE_H
 #define WF_FLOW_PRIVATE_H
 
@@ -14,12 +12,12 @@ typedef struct wf_flow_stage {
     int first, count; /* bijectors */
     bool linear;
     const wf_stage_shape *shape;
-    size_t elements, out_elements; /* reals of its input; of its output, without what it has_split */
+    size_t elements, out_elements; /* reals of its input; of its output without factored-out ones */
     size_t offset, size;           /* parameters */
-    wf_linear matrix;              /* linear: A, a, B, b and the place of its log-determinant */
-    wf_real *dA, *da;              /* the gradient by A and a, shared unless `whole` */
-    wf_real *in;                   /* input of the last forward, NULL: rebuilt, or not needed */
-    void *tape;                    /* shared unless kept */
+    wf_linear matrix;              /* of a linear stage: A, a, the inverse B, b, and its log-determinant */
+    wf_real *dA, *da;              /* gradients by A and a; shared by all stages unless `whole` */
+    wf_real *in;                   /* input of the last forward; NULL: backward rebuilds it, or needs none */
+    void *tape;                    /* shared by all stages unless kept for backward */
 } wf_flow_stage;
 
 struct wf_flow {
@@ -30,29 +28,29 @@ struct wf_flow {
     int bijector_count;
     wf_flow_stage *stages;
     int stage_count, linear_count;
-    bool whole;            /* gradients of all parameters are kept, and finished together at the end */
-    wf_linear_part *parts; /* of all linear bijectors */
-    wf_linear_run *runs;   /* of all linear stages */
+    bool whole;            /* all gradients are kept and finished in one launch at the end, not stage by stage */
+    wf_linear_part *parts; /* one per linear bijector */
+    wf_linear_run *runs;   /* one per linear stage */
     wf_conv **convs;       /* of all bijectors */
     wf_weights *weights;
     int conv_count;
-    size_t size, elements; /* parameters; reals of one state */
-    double counted;        /* pixels of a picture, by weight, if there is one */
-    double sigmoid_factor; /* 0, or the factor of a sigmoid at the end, and where u goes */
+    size_t size, elements; /* parameters; reals of a state [N,H,W,K] */
+    double counted;        /* sum of the pixel weights of a picture, if wf_flow_weigh gave any */
+    double sigmoid_factor; /* 0: the flow ends in a normal; else in u = sigmoid(factor f(x)) */
     wf_real *u;
-    bool has_split;                    /* has a split */
-    wf_real *state, *next, *g, *grads; /* next: only where states are rebuilt or moved */
-    double *logdet;                    /* device: [N] of the pictures, then [linear_count] of the matrices */
+    bool has_split;                    /* some stage factors channels out */
+    wf_real *state, *next, *g, *grads; /* next: only where states are rebuilt or reshaped */
+    double *logdet;                    /* device: [N] per picture, then [linear_count] per matrix */
     void *tape, *work;                 /* shared */
     void **owned;
     int owned_count;
     size_t bytes;
 };
 
-/* Memory for gradients by parameters, once. */
+/* Allocates the gradients by parameters, at the first call only. */
 int wf_flow_make_gradients(wf_flow *f) WF_MUST;
 
-/* It changes what is computed with, shape or condition, and no number of the state. */
+/* True for bijectors that change shape or condition but no value of the state. */
 static inline bool wf_flow_keeps_values(const wf_flow *f, const wf_flow_stage *s)
 {
     return f->bijectors[s->first].type->reshape || f->bijectors[s->first].type->encode;

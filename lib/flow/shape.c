@@ -1,7 +1,7 @@
-/* shape.c - squeezing, and runs of channels, as strided copies */
+/* shape.c - squeezing and copies of channel ranges, as strided copies */
 #include "shape.h"
 
-/* Row `row` of each pair of rows of x is the half of a pixel of y: two pixels a run. */
+/* One row of each pair of rows of x: a run of two neighbouring pixels becomes one half of a pixel of y. */
 static wf_runs row_of_blocks(int N, int H, int W, int K)
 {
     size_t pair = 2 * (size_t)K, two_rows = (size_t)W * pair;

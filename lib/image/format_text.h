@@ -2,6 +2,10 @@
 #ifndef WF_FORMAT_TEXT_H
 #define WF_FORMAT_TEXT_H
 
+#include "../base/linkage.h"
+
+WF_BEGIN
+
 typedef struct wf_format_text {
     const char *name;
     const char *sign;    /* the bytes by which the content is recognised */
@@ -13,5 +17,7 @@ typedef struct wf_format_text {
 const wf_format_text *wf_format_text_row(int i);
 /* Name i of the formats that are recognised and refused; NULL past the end. A name may come twice in a row. Static. */
 const char *wf_image_unsupported(int i);
+
+WF_END
 
 #endif

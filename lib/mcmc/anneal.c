@@ -11,12 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../pyramid/dwt.h"
+#include "../base/count.h"
 #include "../model/capture.h"
 #include "../model/level.h"
 #include "../model/level_input.h"
+#include "../pyramid/dwt.h"
 
-enum { MOST = 64, SIZES = 7 }; /* rows of wf_level_rows, and how many times they can be halved, plus 1 */
+enum { SIZES = 7 }; /* WF_LEVEL_ROWS, 32, .. 1 */
 
 /* A stage for one number of rows, and where its flow leaves what it gives. */
 typedef struct sized {
@@ -62,17 +63,15 @@ struct wf_anneal {
 
 static bool is_base(const stage *s)
 {
-    return s->level.level == 0;
+    return s->level.spec.level == 0;
 }
 
 /* -- making ------------------------------------------------------------------------------------------------------- */
 
-static int reals(wf_anneal *a, size_t each, wf_real **out)
+/* Device memory of `each` reals for every row. */
+static int alloc_rows(wf_anneal *a, size_t each, wf_real **out)
 {
-    void *memory;
-    WF_TRY(a->backend->alloc(a->backend, (size_t)a->most * each * a->backend->real, &memory));
-    *out = memory;
-    return WF_OK;
+    return wf_alloc_reals(a->backend, (size_t)a->most * each, out);
 }
 
 /* Halvings of the highest picture's side, counted down: the base and level 1 have the same low-pass. */
@@ -84,7 +83,7 @@ static int doublings(const wf_anneal_spec *spec, int level)
 /* The pictures of a batch that the stage stands on. */
 static wf_extent extent_of(const wf_anneal *a, const stage *s)
 {
-    return (wf_extent){a->meta->signal, a->N, wf_meta_slices(a->meta, s->level.level), s->H, s->W, a->meta->C};
+    return (wf_extent){a->meta->signal, a->N, wf_meta_slices(a->meta, s->level.spec.level), s->H, s->W, a->meta->C};
 }
 
 static int open_stage(wf_anneal *a, const wf_model *model, int level)
@@ -97,22 +96,22 @@ static int open_stage(wf_anneal *a, const wf_model *model, int level)
     WF_TRY(wf_level_invertible(&s->level));
     s->H = wf_rows_grown(a->meta->signal, a->spec.H, doublings(&a->spec, level));
     s->W = a->spec.W << doublings(&a->spec, level);
-    s->size = (size_t)s->H * (size_t)s->W * (size_t)s->level.K;
-    s->low_size = (size_t)s->H * (size_t)s->W * (size_t)a->meta->C;
+    s->size = wf_count3(s->H, s->W, s->level.spec.K);
+    s->low_size = wf_count3(s->H, s->W, a->meta->C);
     s->place = a->D;
     s->g = 1 / (T * T);
     a->D += s->size;
-    WF_TRY(reals(a, s->size, &s->in));
+    WF_TRY(alloc_rows(a, s->size, &s->in));
     wf_extent one = extent_of(a, s);
     one.N = 1;
     size_t scratch = level ? wf_dwt_scratch(&one) : 0;
     if (scratch)
-        WF_TRY(reals(a, scratch, &s->scratch));
+        WF_TRY(alloc_rows(a, scratch, &s->scratch));
     if (level > 0) {
-        WF_TRY(reals(a, s->low_size, &s->low));
-        WF_TRY(reals(a, s->low_size, &s->dlow));
+        WF_TRY(alloc_rows(a, s->low_size, &s->low));
+        WF_TRY(alloc_rows(a, s->low_size, &s->dlow));
     }
-    return level < a->spec.last ? reals(a, s->size, &s->dx) : WF_OK;
+    return level < a->spec.last ? alloc_rows(a, s->size, &s->dx) : WF_OK;
 }
 
 static int open_host(wf_anneal *a)
@@ -155,7 +154,7 @@ static int begin_batch(wf_anneal *a, int count)
     for (stage *s = a->stages; s <= a->last; s++) {
         s->now = &s->sizes[a->size];
         if (!s->now->flow)
-            WF_TRY(wf_level_flow(&s->level, a->N, s->H, s->W, memory_of(s), &s->now->flow));
+            WF_TRY(wf_level_flow(&s->level.spec, a->backend, a->N, s->H, s->W, memory_of(s), &s->now->flow));
     }
     return WF_OK;
 }
@@ -220,6 +219,16 @@ size_t wf_anneal_size(const wf_anneal *a)
     return a->spec.known ? wf_observed_size(a->spec.known) : a->D;
 }
 
+size_t wf_anneal_low_size(const wf_anneal *a)
+{
+    return a->last->low_size;
+}
+
+size_t wf_anneal_detail_size(const wf_anneal *a)
+{
+    return is_base(a->last) ? 0 : a->last->size;
+}
+
 int wf_anneal_rows(const wf_anneal *a)
 {
     return a->most;
@@ -257,7 +266,7 @@ static int load_condition(wf_anneal *a, int count, const int *chain)
 /* What load_condition has brought, in the flow's units: without noise, as wf_level_input_load has it. */
 static int scale_condition(wf_anneal *a)
 {
-    static const uint64_t unused[MOST];
+    static const uint64_t unused[WF_LEVEL_ROWS];
     stage *s = a->stages;
     wf_backend *b = a->backend;
     return is_base(s) ? WF_OK
@@ -273,13 +282,13 @@ static int load_position(wf_anneal *a, stage *s, int count, const double *x)
     return a->backend->upload(a->backend, s->in, a->host, WF_F64, (size_t)a->N * s->size);
 }
 
-static int invert(stage *s)
+static int invert_stage(stage *s)
 {
     return wf_flow_inverse(s->now->flow, s->level.params, s->in, s->low, &s->now->x);
 }
 
 /* What the next stage stands on. */
-static int lift(wf_anneal *a, const stage *s)
+static int lift_picture(wf_anneal *a, const stage *s)
 {
     wf_backend *b = a->backend;
     if (s == a->last)
@@ -296,19 +305,19 @@ static int compute_rise(void *anneal)
     WF_TRY(scale_condition(a));
     for (stage *s = a->stages; s <= a->last; s++) {
         if (!a->spec.data)
-            WF_TRY(invert(s));
-        WF_TRY(lift(a, s));
+            WF_TRY(invert_stage(s));
+        WF_TRY(lift_picture(a, s));
     }
     return WF_OK;
 }
 
-static int play(wf_anneal *a, enum part part, int (*work)(void *anneal))
+static int run_part(wf_anneal *a, enum part part, int (*work)(void *anneal))
 {
     return wf_capture_run(a->backend, &a->replays[part][a->size], work, a);
 }
 
 /* Coefficients and low-pass pictures of all stages, for a batch of count <= N positions. */
-static int rise(wf_anneal *a, int count, const int *chain, const double *x)
+static int raise_positions(wf_anneal *a, int count, const int *chain, const double *x)
 {
     WF_TRY(begin_batch(a, count));
     WF_TRY(load_condition(a, count, chain));
@@ -317,7 +326,7 @@ static int rise(wf_anneal *a, int count, const int *chain, const double *x)
         if (a->spec.data)
             s->now->x = s->in;
     }
-    return play(a, RISE, compute_rise);
+    return run_part(a, RISE, compute_rise);
 }
 
 /* -- densities ---------------------------------------------------------------------------------------------------- */
@@ -342,7 +351,7 @@ static int compute_measure(void *anneal)
 /* Adds the stage's share of logp [count]. */
 static int add_density(wf_anneal *a, stage *s, int count, const double *x, double *logp)
 {
-    double value[MOST];
+    double value[WF_LEVEL_ROWS];
     WF_TRY(a->spec.data ? wf_flow_log_density(s->now->flow, value) : wf_flow_inverse_logdet(s->now->flow, value));
     for (int n = 0; n < count; n++) {
         const double *z = x + (size_t)n * a->D + s->place;
@@ -352,7 +361,7 @@ static int add_density(wf_anneal *a, stage *s, int count, const double *x, doubl
 }
 
 /* The gradient by the picture of the stage above, on to this stage's coefficients and to what it stands on itself. */
-static int lower(wf_anneal *a, const stage *s)
+static int lower_gradient(wf_anneal *a, const stage *s)
 {
     wf_backend *b = a->backend;
     size_t low = (size_t)a->N * s->low_size;
@@ -372,7 +381,7 @@ static int compute_fall(void *anneal)
     for (stage *s = a->last + 1; s-- > a->stages;) {
         wf_real *dlow = s > a->stages ? s->dlow : NULL;
         wf_flow *flow = s->now->flow;
-        WF_TRY(lower(a, s));
+        WF_TRY(lower_gradient(a, s));
         if (a->spec.data)
             WF_TRY(wf_flow_backward(flow, s->level.params, s->low, s->g, NULL, NULL, dlow, &s->now->gradient));
         else
@@ -408,26 +417,26 @@ static int data_gradient(wf_anneal *a, stage *s, int count, double *gradient)
 
 static int batch_density(wf_anneal *a, int count, const int *chain, const double *x, double *logp, double *gradient)
 {
-    WF_TRY(rise(a, count, chain, x));
+    WF_TRY(raise_positions(a, count, chain, x));
     memset(logp, 0, (size_t)count * sizeof *logp);
     if (a->spec.data)
-        WF_TRY(play(a, MEASURE, compute_measure));
+        WF_TRY(run_part(a, MEASURE, compute_measure));
     for (stage *s = a->stages; s <= a->last; s++) /* before FALL, which may use up what they are taken from */
         WF_TRY(add_density(a, s, count, x, logp));
-    WF_TRY(play(a, FALL, compute_fall));
+    WF_TRY(run_part(a, FALL, compute_fall));
     for (stage *s = a->stages; s <= a->last; s++)
         WF_TRY(a->spec.data ? data_gradient(a, s, count, gradient) : latent_gradient(a, s, count, x, gradient));
     a->computed += (uint64_t)a->N;
     return WF_OK;
 }
 
-static int rows(const wf_anneal *a, int n, int at)
+static int rows_at(const wf_anneal *a, int n, int at)
 {
     return n - at < a->most ? n - at : a->most;
 }
 
 /* The positions of all coefficients, *whole [count,D], that go with positions x of what is missing. */
-static int complete(wf_anneal *a, int count, const int *chain, const double *x, const double **whole)
+static int complete_positions(wf_anneal *a, int count, const int *chain, const double *x, const double **whole)
 {
     *whole = a->spec.known ? a->whole : x;
     for (int n = 0; n < count && a->spec.known; n++)
@@ -442,10 +451,10 @@ int wf_anneal_density(void *anneal, int n, const int *chain, const double *x, do
     wf_observed *known = a->spec.known;
     size_t each = wf_anneal_size(a);
     for (int at = 0; at < n; at += a->most) {
-        int count = rows(a, n, at);
+        int count = rows_at(a, n, at);
         const double *whole;
         double *to = gradient + (size_t)at * each;
-        WF_TRY(complete(a, count, chain + at, x + (size_t)at * each, &whole));
+        WF_TRY(complete_positions(a, count, chain + at, x + (size_t)at * each, &whole));
         WF_TRY(batch_density(a, count, chain + at, whole, logp + at, known ? a->gradient : to));
         for (int i = 0; i < count && known; i++)
             WF_TRY(wf_observed_adjoint(known, a->gradient + (size_t)i * a->D, to + (size_t)i * each));
@@ -458,18 +467,18 @@ int wf_anneal_density(void *anneal, int n, const int *chain, const double *x, do
 static int batch_start(wf_anneal *a, int count, const int *chain, const uint64_t *id, uint64_t seed, double *x)
 {
     wf_backend *b = a->backend;
-    uint64_t padded[MOST];
+    uint64_t padded[WF_LEVEL_ROWS];
     WF_TRY(begin_batch(a, count));
     for (int n = 0; n < a->N; n++)
         padded[n] = id[n < count ? n : 0];
     WF_TRY(load_condition(a, count, chain));
     WF_TRY(scale_condition(a));
     for (stage *s = a->stages; s <= a->last; s++) {
-        wf_random random = {seed, WF_PURPOSE_LATENT, (uint64_t)s->level.level};
+        wf_random random = {seed, WF_PURPOSE_LATENT, (uint64_t)s->level.spec.level};
         WF_TRY(b->normal(b, &random, a->N, s->size, padded, 1, s->in));
         if (a->spec.data) {
-            WF_TRY(invert(s));
-            WF_TRY(lift(a, s));
+            WF_TRY(invert_stage(s));
+            WF_TRY(lift_picture(a, s));
         }
         WF_TRY(b->download(b, a->host, WF_F64, a->spec.data ? s->now->x : s->in, (size_t)count * s->size));
         for (int n = 0; n < count; n++)
@@ -480,7 +489,7 @@ static int batch_start(wf_anneal *a, int count, const int *chain, const uint64_t
 
 int wf_anneal_start(wf_anneal *a, int n, const uint64_t *id, uint64_t seed, double *x)
 {
-    int chain[MOST];
+    int chain[WF_LEVEL_ROWS];
     WF_CHECK(n <= a->chains, WF_USAGE, "anneal: %d chains, made for %d", n, a->chains);
     for (int i = 0; i < n && a->spec.known; i++)
         wf_observed_start(a->spec.known, a->condition + (size_t)i * a->D, seed, id[i],
@@ -488,15 +497,16 @@ int wf_anneal_start(wf_anneal *a, int n, const uint64_t *id, uint64_t seed, doub
     if (a->spec.known)
         return WF_OK;
     for (int at = 0; at < n; at += a->most) {
-        for (int i = 0; i < rows(a, n, at); i++)
+        for (int i = 0; i < rows_at(a, n, at); i++)
             chain[i] = at + i;
-        WF_TRY(batch_start(a, rows(a, n, at), chain, id + at, seed, x + (size_t)at * a->D));
+        WF_TRY(batch_start(a, rows_at(a, n, at), chain, id + at, seed, x + (size_t)at * a->D));
     }
     return WF_OK;
 }
 
 /* Device values to pixel units, host [count,each]. */
-static int take_pixels(wf_anneal *a, int count, size_t each, const int *chain, bool low, const wf_real *from, float *to)
+static int download_pixels(wf_anneal *a, int count, size_t each, const int *chain, bool low, const wf_real *from,
+                           float *to)
 {
     size_t n = (size_t)count * each;
     WF_TRY(a->backend->download(a->backend, to, WF_F32, from, n));
@@ -511,22 +521,22 @@ static int take_pixels(wf_anneal *a, int count, size_t each, const int *chain, b
 static int batch_picture(wf_anneal *a, int count, const int *chain, const double *x, float *low, float *detail)
 {
     const stage *s = a->last;
-    WF_TRY(rise(a, count, chain, x));
+    WF_TRY(raise_positions(a, count, chain, x));
     if (is_base(s))
-        return take_pixels(a, count, s->size, chain, true, s->now->x, low);
+        return download_pixels(a, count, s->size, chain, true, s->now->x, low);
     if (s == a->stages)
         memcpy(low, a->pixels, (size_t)count * s->low_size * sizeof *low);
     else
-        WF_TRY(take_pixels(a, count, s->low_size, chain, true, s->low, low));
-    return take_pixels(a, count, s->size, chain, false, s->now->x, detail);
+        WF_TRY(download_pixels(a, count, s->low_size, chain, true, s->low, low));
+    return download_pixels(a, count, s->size, chain, false, s->now->x, detail);
 }
 
 int wf_anneal_picture(wf_anneal *a, int n, const int *chain, const double *x, float *low, float *detail)
 {
     for (int at = 0; at < n; at += a->most) {
         const double *whole;
-        WF_TRY(complete(a, rows(a, n, at), chain + at, x + (size_t)at * wf_anneal_size(a), &whole));
-        WF_TRY(batch_picture(a, rows(a, n, at), chain + at, whole, low + (size_t)at * a->last->low_size,
+        WF_TRY(complete_positions(a, rows_at(a, n, at), chain + at, x + (size_t)at * wf_anneal_size(a), &whole));
+        WF_TRY(batch_picture(a, rows_at(a, n, at), chain + at, whole, low + (size_t)at * a->last->low_size,
                              detail ? detail + (size_t)at * a->last->size : NULL));
     }
     return WF_OK;

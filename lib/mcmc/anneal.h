@@ -45,6 +45,10 @@ void wf_anneal_destroy(wf_anneal *a); /* NULL is allowed */
 size_t wf_anneal_size(const wf_anneal *a); /* D: coefficients of levels first .. last, or what is missing of them */
 int wf_anneal_rows(const wf_anneal *a);    /* chains that the device computes at once */
 
+/* Numbers of one chain's picture at level `last`: in its low-pass, or in I_0 at the base; in its details, 0 at the base. */
+size_t wf_anneal_low_size(const wf_anneal *a);
+size_t wf_anneal_detail_size(const wf_anneal *a);
+
 /* Rows of densities that the device has computed so far, those that fill a batch up included. */
 uint64_t wf_anneal_computed(const wf_anneal *a);
 

@@ -5,8 +5,10 @@
 #include <string.h>
 #include <xxhash.h>
 
-#include "../pyramid/pyramid.h"
+#include "../base/count.h"
 #include "../model/level.h"
+#include "../pyramid/pyramid.h"
+#include "../sample/coarse_to_fine.h"
 
 /* Levels first .. last, numbered as in the starts' meta, drawn by one chain. */
 typedef struct step {
@@ -31,7 +33,7 @@ struct wf_annealed_sampler {
 static size_t low_size(const wf_annealed_sampler *a, int level)
 {
     wf_level_shape s = wf_meta_level(&a->meta, level);
-    return (size_t)s.H * (size_t)s.W * (size_t)s.C;
+    return wf_count3(s.H, s.W, s.C);
 }
 
 static size_t picture_size(const wf_annealed_sampler *a, int level)
@@ -40,7 +42,7 @@ static size_t picture_size(const wf_annealed_sampler *a, int level)
 }
 
 /* Of the picture that a chain stands on: the low-pass of its first level, or the whole of which something is known. */
-static size_t stand_size(const wf_annealed_sampler *a, const step *s)
+static size_t condition_size(const wf_annealed_sampler *a, const step *s)
 {
     return a->spec.known ? picture_size(a, a->spec.to) : low_size(a, s->first);
 }
@@ -109,7 +111,7 @@ static int open_step(wf_annealed_sampler *a, step *s, int n)
 }
 
 /* What names the chains' density: weights, temperatures and the pictures they stand on. */
-static int name_run(const wf_annealed_sampler *a, const step *s, int n, const float *low, uint64_t *run)
+static int hash_run(const wf_annealed_sampler *a, const step *s, int n, const float *low, uint64_t *run)
 {
     char hash[20];
     int which[] = {s->first + a->offset, s->last + a->offset, a->spec.data};
@@ -120,56 +122,15 @@ static int name_run(const wf_annealed_sampler *a, const step *s, int n, const fl
     if (a->spec.known)
         *run ^= wf_observed_hash(a->spec.known);
     if (low)
-        *run = XXH3_64bits_withSeed(low, (size_t)n * stand_size(a, s) * sizeof *low, *run);
+        *run = XXH3_64bits_withSeed(low, (size_t)n * condition_size(a, s) * sizeof *low, *run);
     return WF_OK;
 }
 
-/* -- draws ----------------------------------------------------------------------------------------------------------- */
+/* -- running ------------------------------------------------------------------------------------------------------- */
 
-typedef struct drawn {
-    wf_annealed_sampler *ascent;
-    const step *step;
-    int64_t kept;
-    const uint64_t *id; /* of the chains */
-    float *picture;     /* I_last of the chains, if they are continued; else they go to the sink */
-    wf_record_sink *sink;
-    void *user;
-} drawn;
-
-static int take(void *user, int64_t k, int n, const double *x)
-{
-    drawn *d = user;
-    int last = d->step->last, status = WF_OK;
-    size_t size = (size_t)n * low_size(d->ascent, last);
-    size_t all = size * (1 + (size_t)wf_bands(d->ascent->meta.signal));
-    float *low = malloc(all * sizeof *low), *detail = last ? low + size : NULL;
-    uint64_t *index = malloc((size_t)n * sizeof *index);
-    int *chain = malloc((size_t)n * sizeof *chain);
-    if (!low || !index || !chain) {
-        status = wf_fail(WF_AGAIN, "chains: out of memory for %d pictures", n);
-        goto out;
-    }
-    for (int i = 0; i < n; i++) {
-        chain[i] = i;
-        WF_GO(d->id[i] > (UINT64_MAX - (uint64_t)k) / (uint64_t)d->kept
-                  ? wf_fail(WF_DATA, "chain %llu: its %lld draws have no numbers of 64 bits",
-                            (unsigned long long)d->id[i], (long long)d->kept)
-                  : WF_OK);
-        index[i] = d->id[i] * (uint64_t)d->kept + (uint64_t)k;
-    }
-    WF_GO(wf_anneal_picture(d->step->anneal, n, chain, x, low, detail));
-    wf_record record = {.level = last, .N = n, .low = low, .detail = detail, .index = index};
-    WF_GO(d->picture ? wf_pyramid_join(d->ascent->pyramid, last, n, low, detail, d->picture)
-                     : d->sink(d->user, &record));
-out:
-    free(low);
-    free(index);
-    free(chain);
-    return status;
-}
-
-/* Chains of one step; the pictures that the next one stands on go to d->picture. */
-static int run_step(wf_annealed_sampler *a, step *s, int n, const float *low, drawn *d)
+/* Runs the n chains of one step, each on its picture in low (NULL: on none), and gives their draws to the sink. */
+static int run_step(wf_annealed_sampler *a, step *s, int n, const float *low, const uint64_t *id, wf_record_sink *sink,
+                    void *user)
 {
     char state[WF_PATH];
     wf_markov_chains_options o = a->spec.options;
@@ -177,27 +138,48 @@ static int run_step(wf_annealed_sampler *a, step *s, int n, const float *low, dr
     int length = snprintf(state, sizeof state, "%s/level-%02d.batch-%06d.safetensors",
                           a->spec.state ? a->spec.state : "", s->last + a->offset, a->batches);
     WF_CHECK(length < WF_PATH, WF_USAGE, "%s: the name is too long", a->spec.state);
+    o.level = s->last;
     o.nuts.seed += (uint64_t)(s->first + a->offset + 1) << 48; /* other random numbers at every level */
     o.thin = s->last == a->spec.to ? o.thin : 0;
-    /* Those that stand on nothing draw from one density; further up, every chain has a low-pass of its own. */
+    /* chains without a picture draw from one density; above the first step every chain has a picture of its own */
     o.group = !low ? n : s == a->steps ? a->spec.chains : 1;
     o.state = a->spec.state ? state : NULL;
-    d->step = s;
-    d->kept = wf_markov_chains_kept(&o);
-    WF_TRY(name_run(a, s, n, low, &o.run));
+    WF_TRY(hash_run(a, s, n, low, &o.run));
     WF_TRY(open_step(a, s, n));
     WF_TRY(wf_anneal_condition(s->anneal, n, low));
-    WF_TRY(wf_markov_chains_run(s->anneal, &o, n, d->id, take, d, &report));
+    WF_TRY(wf_markov_chains_run(s->anneal, &o, n, id, sink, user, &report));
     wf_markov_chains_merge(&s->report, &report);
     return WF_OK;
 }
 
+/* Copies a record's details, or I_0, to *out. */
+typedef struct details {
+    float *out;
+    size_t each;
+} details;
+
+static int copy_details(void *user, const wf_record *r)
+{
+    const details *d = user;
+    memcpy(d->out, r->detail ? r->detail : r->low, (size_t)r->N * d->each * sizeof *d->out);
+    return WF_OK;
+}
+
+/* A wf_coarse_to_fine_draw: the last draw of every chain at one level. */
+static int draw_level(void *user, int level, int n, const float *low, const uint64_t *id, float *out)
+{
+    wf_annealed_sampler *a = user;
+    wf_level_shape s = wf_meta_level(&a->meta, level);
+    details d = {out, wf_count3(s.H, s.W, s.K)};
+    return run_step(a, &a->steps[level - a->steps[0].first], n, low, id, copy_details, &d);
+}
+
 /* Each picture once for each of its chains, and the chains' names. */
-static int multiply(const wf_annealed_sampler *a, int N, const float *picture, const uint64_t *index, float *copies,
-                    uint64_t *id)
+static int repeat_pictures(const wf_annealed_sampler *a, int N, const float *picture, const uint64_t *index,
+                           float *copies, uint64_t *id)
 {
     int chains = a->spec.chains;
-    size_t each = stand_size(a, a->steps);
+    size_t each = condition_size(a, a->steps);
     for (int c = 0; c < N * chains; c++) {
         uint64_t of = index[c / chains];
         WF_CHECK(of < ((uint64_t)1 << 40), WF_DATA, "picture %llu: an index below 2^40 is wanted",
@@ -213,31 +195,26 @@ int wf_annealed_sampler_run(wf_annealed_sampler *a, int N, const float *picture,
                             wf_record_sink *sink, void *user)
 {
     int n = N * a->spec.chains, status;
+    step *first = a->steps, *last = first + a->step_count - 1; /* all but the last are of one level */
     uint64_t *id = malloc((size_t)n * sizeof *id);
-    float *below = malloc((size_t)n * stand_size(a, a->steps) * sizeof *below);
-    drawn d = {.ascent = a, .id = id, .sink = sink, .user = user};
-    if (!id || !below) {
+    float *copies = malloc((size_t)n * condition_size(a, first) * sizeof *copies), *made = NULL;
+    const float *low = first->first || a->spec.known ? copies : NULL;
+    if (!id || !copies) {
         status = wf_fail(WF_AGAIN, "chains: out of memory for %d pictures", n);
         goto out;
     }
-    WF_GO(multiply(a, N, picture, index, below, id));
-    for (step *s = a->steps; s < a->steps + a->step_count; s++) {
-        bool last = s == &a->steps[a->step_count - 1];
-        d.picture = last ? NULL : malloc((size_t)n * picture_size(a, s->last) * sizeof *below);
-        if (!last && !d.picture) {
-            status = wf_fail(WF_AGAIN, "chains: out of memory for %d pictures", n);
-            goto out;
-        }
-        status = run_step(a, s, n, s->first || a->spec.known ? below : NULL, &d);
-        free(below);
-        below = d.picture;
-        if (status)
-            goto out;
+    WF_GO(repeat_pictures(a, N, picture, index, copies, id));
+    if (last > first) {
+        WF_GO(wf_coarse_to_fine_picture(a->pyramid, &a->meta, first->first - 1, last->first - 1, n, low, id, draw_level,
+                                        a, &made));
+        low = made;
     }
+    WF_GO(run_step(a, last, n, low, id, sink, user));
     a->batches++;
 out:
     free(id);
-    free(below);
+    free(copies);
+    free(made);
     return status;
 }
 

@@ -28,7 +28,7 @@ static double square_of(size_t n, const double *x)
 }
 
 /* Variance of the chains' means and (out) mean of their variances. */
-static double between(halves h, double *within)
+static double between_chains(halves h, double *within)
 {
     double mean = 0, square = 0;
     *within = 0;
@@ -44,7 +44,7 @@ static double between(halves h, double *within)
 /* Equations 1 to 4 of the paper. */
 static double rhat_of(halves h)
 {
-    double within, apart = between(h, &within), n = (double)h.n;
+    double within, apart = between_chains(h, &within), n = (double)h.n;
     return sqrt((within * (n - 1) / n + apart) / within);
 }
 
@@ -66,7 +66,7 @@ static double correlation(halves h, size_t lag, double within, double total)
  * alternate. NAN for chains that never moved. */
 static double ess_of(halves h)
 {
-    double within, apart = between(h, &within), n = (double)h.n, total = within * (n - 1) / n + apart;
+    double within, apart = between_chains(h, &within), n = (double)h.n, total = within * (n - 1) / n + apart;
     if (!(within > 0) || !isfinite(total))
         return NAN;
     double even = 1, odd = correlation(h, 1, within, total), last = even + odd, sum = 0, tail = even;
@@ -111,7 +111,7 @@ static double normal_quantile(double p)
 }
 
 /* Place of the first of sorted x [n] that is not below (or, with `above`, that is above) value. */
-static size_t find(size_t n, const double *sorted, double value, int above)
+static size_t place_of(size_t n, const double *sorted, double value, int above)
 {
     size_t low = 0, high = n;
     while (low < high) {
@@ -132,13 +132,13 @@ static void rank_normalize(halves h, double *sorted)
         sorted[i] = h.x[i];
     qsort(sorted, n, sizeof *sorted, ascending);
     for (size_t i = 0; i < n; i++) {
-        double rank = 0.5 * (double)(find(n, sorted, h.x[i], 0) + 1 + find(n, sorted, h.x[i], 1));
+        double rank = 0.5 * (double)(place_of(n, sorted, h.x[i], 0) + 1 + place_of(n, sorted, h.x[i], 1));
         h.x[i] = normal_quantile((rank - 0.375) / ((double)n + 0.25));
     }
 }
 
 /* The second half of each chain follows its first. */
-static void split(int chains, size_t draws, const double *x, halves h)
+static void split_chains(int chains, size_t draws, const double *x, halves h)
 {
     for (size_t j = 0; j < (size_t)chains; j++)
         for (size_t i = 0; i < h.n; i++) {
@@ -149,33 +149,33 @@ static void split(int chains, size_t draws, const double *x, halves h)
 
 static double ess_below(int chains, size_t draws, const double *x, halves h, double limit)
 {
-    split(chains, draws, x, h);
+    split_chains(chains, draws, x, h);
     for (size_t i = 0; i < h.m * h.n; i++)
         h.x[i] = h.x[i] <= limit;
     return ess_of(h);
 }
 
-static void diagnose(int chains, size_t draws, const double *x, halves h, double *sorted, wf_diagnosis *out)
+static void diagnose_draws(int chains, size_t draws, const double *x, halves h, double *sorted, wf_diagnosis *out)
 {
     size_t all = (size_t)chains * draws, n = h.m * h.n;
     for (size_t i = 0; i < all; i++)
         sorted[i] = x[i];
     qsort(sorted, all, sizeof *sorted, ascending);
     double low = quantile(all, sorted, 0.05), high = quantile(all, sorted, 0.95);
-    split(chains, draws, x, h);
+    split_chains(chains, draws, x, h);
     for (size_t i = 0; i < n; i++)
         sorted[i] = h.x[i];
     qsort(sorted, n, sizeof *sorted, ascending);
     double median = quantile(n, sorted, 0.5);
 
     out->ess_tail = fmin(ess_below(chains, draws, x, h, low), ess_below(chains, draws, x, h, high));
-    split(chains, draws, x, h);
+    split_chains(chains, draws, x, h);
     out->ess_mean = ess_of(h);
     out->mcse = out->deviation / sqrt(out->ess_mean);
     rank_normalize(h, sorted);
     out->ess_bulk = ess_of(h);
     out->rhat = rhat_of(h);
-    split(chains, draws, x, h);
+    split_chains(chains, draws, x, h);
     for (size_t i = 0; i < n; i++)
         h.x[i] = fabs(h.x[i] - median);
     rank_normalize(h, sorted);
@@ -194,7 +194,7 @@ int wf_diagnose(int chains, size_t draws, const double *x, wf_diagnosis *out)
     double *sorted = malloc(all * sizeof *sorted);
     int status = WF_OK;
     if (h.x && sorted)
-        diagnose(chains, draws, x, h, sorted, out);
+        diagnose_draws(chains, draws, x, h, sorted, out);
     else
         status = wf_fail(WF_AGAIN, "diagnostics: no memory for %zu draws", all);
     free(h.x);

@@ -4,10 +4,10 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "../base/clock.h"
 #include "diagnostics.h"
 #include "../pyramid/meta.h"
 #include "../base/safetensors.h"
@@ -20,26 +20,20 @@ typedef struct batch {
     wf_anneal *anneal;
     const wf_markov_chains_options *options;
     wf_nuts *sampler;
-    wf_markov_chains_sink *sink;
+    wf_record_sink *sink;
     void *user;
+    const uint64_t *id; /* [n] */
     int n;
     size_t D, words;
     size_t draws, kept;     /* of each chain */
     uint64_t *word;         /* [n,words]: every chain after its last draw */
     double *x;              /* [kept,n,D] */
     double *trace;          /* [n,draws,TRACE] */
-    size_t handed;          /* kept draws that the sink has had */
+    size_t handed_out;      /* kept draws that the sink has had */
     uint64_t run, computed; /* computed: what the device had computed before */
-    double saved;           /* clock at the last save */
+    double saved_at;        /* clock at the last save */
     bool dirty;             /* drawn since */
 } batch;
-
-static double clock_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 int64_t wf_markov_chains_kept(const wf_markov_chains_options *o)
 {
@@ -52,7 +46,7 @@ size_t wf_markov_chains_trace(const wf_markov_chains_options *o)
 }
 
 /* Draws that chain c has made after adaptation. */
-static size_t made(const batch *b, int c)
+static size_t draws_made(const batch *b, int c)
 {
     uint64_t iteration = b->word[(size_t)c * b->words + 1], adapt = b->options->nuts.adapt;
     return iteration > adapt ? (size_t)(iteration - adapt) : 0;
@@ -89,7 +83,7 @@ static void state_tensors(const batch *b, wf_tensor out[STATE_TENSORS])
     }
 }
 
-static int save(batch *b)
+static int save_state(batch *b)
 {
     char run[20];
     wf_tensor tensors[STATE_TENSORS];
@@ -99,12 +93,12 @@ static int save(batch *b)
     const wf_pair pairs[] = {{"format", WF_FORMAT}, {"kind", "chains"}, {"run", run}};
     state_tensors(b, tensors);
     WF_TRY(wf_safetensors_save(b->options->state, tensors, STATE_TENSORS, pairs, sizeof pairs / sizeof *pairs));
-    b->saved = clock_now();
+    b->saved_at = wf_clock();
     b->dirty = false;
     return WF_OK;
 }
 
-static int take_state(batch *b, const wf_safetensors *st)
+static int read_state(batch *b, const wf_safetensors *st)
 {
     const char *path = b->options->state, *kind = wf_safetensors_meta(st, "kind"),
                *run = wf_safetensors_meta(st, "run");
@@ -120,13 +114,13 @@ static int take_state(batch *b, const wf_safetensors *st)
         memcpy(want[i].data, t->data, t->bytes);
     }
     for (int c = 0; c < b->n; c++) {
-        WF_CHECK(made(b, c) <= b->draws, WF_DATA, "%s: chain %d is beyond its end", path, c);
+        WF_CHECK(draws_made(b, c) <= b->draws, WF_DATA, "%s: chain %d is beyond its end", path, c);
         wf_nuts_restore(b->sampler, c, b->word + (size_t)c * b->words);
     }
     return WF_OK;
 }
 
-static int resume(batch *b, bool *found)
+static int resume_state(batch *b, bool *found)
 {
     wf_safetensors st = {0};
     *found = b->options->state && access(b->options->state, F_OK) == 0;
@@ -134,29 +128,52 @@ static int resume(batch *b, bool *found)
         return WF_OK;
     int status = wf_safetensors_load(b->options->state, &st);
     if (!status)
-        status = take_state(b, &st);
+        status = read_state(b, &st);
     wf_safetensors_clear(&st);
     return status;
 }
 
 /* -- draws ----------------------------------------------------------------------------------------------------------- */
 
-/* Hands out every kept draw that all chains have by now. */
-static int hand_out(batch *b)
+/* Gives the k-th kept draw of all chains to the sink. */
+static int hand_out_draw(batch *b, size_t k)
+{
+    size_t n = (size_t)b->n, low_size = wf_anneal_low_size(b->anneal), details = wf_anneal_detail_size(b->anneal);
+    float *low = malloc(n * (low_size + details) * sizeof *low), *detail = low && details ? low + n * low_size : NULL;
+    uint64_t *index = malloc(n * sizeof *index);
+    int *chain = malloc(n * sizeof *chain);
+    int status = low && index && chain ? WF_OK : wf_fail(WF_AGAIN, "chains: out of memory for %d pictures", b->n);
+    for (int i = 0; i < b->n && !status; i++) {
+        chain[i] = i;
+        index[i] = b->id[i] * b->kept + k;
+    }
+    if (!status)
+        status = wf_anneal_picture(b->anneal, b->n, chain, b->x + k * n * b->D, low, detail);
+    wf_record r = {.level = b->options->level, .N = b->n, .low = low, .detail = detail, .index = index};
+    if (!status)
+        status = b->sink(b->user, &r);
+    free(low);
+    free(index);
+    free(chain);
+    return status;
+}
+
+/* Hands out every kept draw that all chains have made by now. */
+static int hand_out_draws(batch *b)
 {
     size_t least = b->draws, thin = (size_t)b->options->thin;
     for (int c = 0; c < b->n; c++)
-        least = made(b, c) < least ? made(b, c) : least;
-    for (; b->handed < b->kept; b->handed++) {
-        size_t number = b->draws - thin * (b->kept - 1 - b->handed); /* the draw that this is, from 1 */
+        least = draws_made(b, c) < least ? draws_made(b, c) : least;
+    for (; b->handed_out < b->kept; b->handed_out++) {
+        size_t number = b->draws - thin * (b->kept - 1 - b->handed_out); /* of this draw, from 1 */
         if (number > least)
             break;
-        WF_TRY(b->sink(b->user, (int64_t)b->handed, b->n, b->x + b->handed * (size_t)b->n * b->D));
+        WF_TRY(hand_out_draw(b, b->handed_out));
     }
     return WF_OK;
 }
 
-static void record(batch *b, int chain, size_t t, const double *x, const wf_nuts_draw *draw)
+static void record_draw(batch *b, int chain, size_t t, const double *x, const wf_nuts_draw *draw)
 {
     double *trace = b->trace + ((size_t)chain * b->draws + t) * TRACE;
     size_t before_last = b->draws - 1 - t, thin = (size_t)b->options->thin;
@@ -174,13 +191,13 @@ static void record(batch *b, int chain, size_t t, const double *x, const wf_nuts
 }
 
 /* The density, unless it is to stop: in between two draws of a large level lie many minutes. */
-static int density(void *user, int n, const int *chain, const double *x, double *logp, double *gradient)
+static int density_or_stop(void *user, int n, const int *chain, const double *x, double *logp, double *gradient)
 {
     batch *b = user;
     const wf_markov_chains_options *o = b->options;
     if (!o->stop || !*o->stop)
         return wf_anneal_density(b->anneal, n, chain, x, logp, gradient);
-    WF_TRY(save(b));
+    WF_TRY(save_state(b));
     bool saved = o->state && !access(o->state, F_OK);
     return wf_fail(WF_AGAIN,
                    saved ? "interrupted, saved in %s: the same command goes on" : "interrupted before any draw",
@@ -194,16 +211,16 @@ static int take_draw(void *user, int chain, const double *x, const wf_nuts_draw 
     wf_nuts_save(b->sampler, chain, b->word + (size_t)chain * b->words);
     b->dirty = true;
     if (!draw->adapting) {
-        record(b, chain, (size_t)(draw->iteration - o->nuts.adapt), x, draw);
-        WF_TRY(hand_out(b));
+        record_draw(b, chain, (size_t)(draw->iteration - o->nuts.adapt), x, draw);
+        WF_TRY(hand_out_draws(b));
     }
-    return clock_now() - b->saved > o->save_every ? save(b) : WF_OK;
+    return wf_clock() - b->saved_at > o->save_every ? save_state(b) : WF_OK;
 }
 
 /* -- the report ------------------------------------------------------------------------------------------------------ */
 
 /* One traced quantity of a group of chains; one that never moved counts as not converged. */
-static int diagnose(const batch *b, int first, int what, double *values, wf_markov_chains_report *report)
+static int diagnose_quantity(const batch *b, int first, int what, double *values, wf_markov_chains_report *report)
 {
     wf_diagnosis d;
     int group = b->options->group;
@@ -217,7 +234,7 @@ static int diagnose(const batch *b, int first, int what, double *values, wf_mark
     return WF_OK;
 }
 
-static int judge(const batch *b, wf_markov_chains_report *report)
+static int diagnose_chains(const batch *b, wf_markov_chains_report *report)
 {
     size_t all = (size_t)b->n * b->draws;
     int group = b->options->group, status = WF_OK;
@@ -228,9 +245,9 @@ static int judge(const batch *b, wf_markov_chains_report *report)
     report->ebfmi = wf_ebfmi(b->n, b->draws, values);
     report->rhat = report->ess_bulk = report->ess_tail = NAN; /* which fmin and fmax pass over */
     for (int first = 0; first + group <= b->n && b->draws >= 8 && !status; first += group) {
-        status = diagnose(b, first, LOG_DENSITY, values, report);
+        status = diagnose_quantity(b, first, LOG_DENSITY, values, report);
         for (int i = COORDINATES; i < TRACE && !status; i++)
-            status = diagnose(b, first, i, values, report);
+            status = diagnose_quantity(b, first, i, values, report);
     }
     free(values);
     return status;
@@ -255,12 +272,12 @@ static int make_report(const batch *b, double seconds, wf_markov_chains_report *
     }
     report->gradients = cost.evaluations;
     report->computed = wf_anneal_computed(b->anneal) - b->computed;
-    return judge(b, report);
+    return diagnose_chains(b, report);
 }
 
 /* -- running --------------------------------------------------------------------------------------------------------- */
 
-static int begin(batch *b, const uint64_t *id)
+static int start_chains(batch *b, const uint64_t *id)
 {
     uint64_t seed = b->options->nuts.seed;
     double *x = malloc((size_t)b->n * b->D * sizeof *x);
@@ -274,9 +291,9 @@ static int begin(batch *b, const uint64_t *id)
     return status;
 }
 
-static int create(batch *b)
+static int create_batch(batch *b)
 {
-    WF_TRY(wf_nuts_create(b->n, b->D, &b->options->nuts, density, b, &b->sampler));
+    WF_TRY(wf_nuts_create(b->n, b->D, &b->options->nuts, density_or_stop, b, &b->sampler));
     b->words = wf_nuts_words(b->sampler);
     b->word = calloc((size_t)b->n * b->words, sizeof *b->word);
     b->x = calloc(b->kept * (size_t)b->n * b->D, sizeof *b->x);
@@ -287,27 +304,30 @@ static int create(batch *b)
 }
 
 int wf_markov_chains_run(wf_anneal *a, const wf_markov_chains_options *options, int n, const uint64_t *id,
-                         wf_markov_chains_sink *sink, void *user, wf_markov_chains_report *report)
+                         wf_record_sink *sink, void *user, wf_markov_chains_report *report)
 {
     bool found;
     int status;
-    double begun = clock_now();
-    batch b = {.anneal = a, .options = options, .sink = sink, .user = user, .n = n, .D = wf_anneal_size(a)};
+    double begun = wf_clock();
+    batch b = {.anneal = a, .options = options, .sink = sink, .user = user, .id = id, .n = n, .D = wf_anneal_size(a)};
     WF_CHECK(n > 0 && options->draws > 0 && options->thin >= 0 && options->group > 0 && n % options->group == 0,
              WF_USAGE, "chains: %d in groups of %d, %lld draws", n, options->group, (long long)options->draws);
     b.draws = (size_t)options->draws;
     b.kept = (size_t)wf_markov_chains_kept(options);
+    for (int c = 0; c < n; c++)
+        WF_CHECK(id[c] <= (UINT64_MAX - (b.kept - 1)) / b.kept, WF_DATA,
+                 "chain %llu: its %zu draws have no numbers of 64 bits", (unsigned long long)id[c], b.kept);
     b.run = run_hash(options, n, id);
-    b.saved = begun;
+    b.saved_at = begun;
     b.computed = wf_anneal_computed(a);
-    WF_GO(create(&b));
-    WF_GO(resume(&b, &found));
+    WF_GO(create_batch(&b));
+    WF_GO(resume_state(&b, &found));
     if (!found)
-        WF_GO(begin(&b, id));
-    WF_GO(hand_out(&b));
+        WF_GO(start_chains(&b, id));
+    WF_GO(hand_out_draws(&b));
     WF_GO(wf_nuts_run(b.sampler, options->nuts.adapt + b.draws, take_draw, &b));
-    WF_GO(save(&b));
-    WF_GO(make_report(&b, clock_now() - begun, report));
+    WF_GO(save_state(&b));
+    WF_GO(make_report(&b, wf_clock() - begun, report));
 out:
     wf_nuts_destroy(b.sampler);
     free(b.word);

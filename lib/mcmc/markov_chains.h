@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "../base/linkage.h"
+#include "../store/stream.h"
 #include "anneal.h"
 #include "nuts.h"
 
@@ -15,6 +16,7 @@ typedef struct wf_markov_chains_options {
     wf_nuts_options nuts;              /* adapt is the number of adaptation draws, which are thrown away */
     int64_t draws;                     /* of each chain after those, at least 1 */
     int64_t thin;                      /* hand out every thin-th draw, counted back from the last; 0: the last alone */
+    int level;                         /* of the records that are handed out */
     int group;                         /* so many neighbours share one low-pass picture, and are diagnosed together */
     const char *state;                 /* file that the chains are saved in and resumed from; NULL: none */
     uint64_t run;                      /* names model, temperatures and input: a state of another run is refused */
@@ -58,14 +60,12 @@ void wf_markov_chains_row(int first, int last, const wf_markov_chains_report *re
 int wf_markov_chains_write_json(FILE *file, const char *name, int first, int last,
                                 const wf_markov_chains_report *report) WF_MUST;
 
-/* Takes the k-th kept draw of all n chains, as soon as every chain has made it: x [n,D] for wf_anneal_picture. In the order
- * of k, the same for a run that was interrupted: what had been handed out before is handed out again. */
-typedef int wf_markov_chains_sink(void *user, int64_t k, int n, const double *x);
-
-/* Runs chains 0 .. n-1, named id[0..n) (below 2^56), whose low-pass pictures the anneal already has.
- * WF_AGAIN: stopped after saving; WF_DATA: the state is of another run. */
+/* Runs chains 0 .. n-1, named id[0..n) (below 2^56), whose low-pass pictures the anneal already has. The sink takes the k-th
+ * kept draw of all n chains as one record, as soon as every chain has made it, in the order of k; its index is id * kept + k.
+ * After an interruption the records that were handed out before come again.
+ * WF_AGAIN: stopped after saving. WF_DATA: the state is of another run, or an index does not fit 64 bits. */
 int wf_markov_chains_run(wf_anneal *a, const wf_markov_chains_options *options, int n, const uint64_t *id,
-                         wf_markov_chains_sink *sink, void *user, wf_markov_chains_report *report) WF_MUST;
+                         wf_record_sink *sink, void *user, wf_markov_chains_report *report) WF_MUST;
 
 WF_END
 

@@ -15,14 +15,6 @@
 
 const wf_nuts_options wf_nuts_defaults = {.target = 0.8, .divergence = 1000, .max_depth = 10};
 
-/* The purposes of random numbers, apart from those in kernels/backend.h. The step of the counter is the iteration. */
-enum {
-    MOMENTUM = 16, /* element i of the momentum is normal number i */
-    LEAF = 17,     /* block n: whether to choose leaf n of the trajectory */
-    GROWTH = 18,   /* block d: where to lay subtree d, whether to choose from it */
-    SEEK = 19,     /* as MOMENTUM, for the step size heuristic */
-};
-
 /* A point in phase space. [D] each. */
 typedef struct point {
     double *x, *p, *g;
@@ -99,7 +91,7 @@ static void draw_momentum(const wf_nuts *s, const wf_nuts_chain *c, uint32_t pur
 
 /* -- mechanics ---------------------------------------------------------------------------------------------------- */
 
-static void copy(const wf_nuts *s, double *to, const double *from)
+static void copy_vector(const wf_nuts *s, double *to, const double *from)
 {
     memcpy(to, from, s->D * sizeof *to);
 }
@@ -179,28 +171,28 @@ static bool add_leaf(const wf_nuts *s, const wf_nuts_chain *c, tree *t, double l
     point at = t->end[t->side];
     double weight = t->start - energy;
     t->part = t->leaf ? log_add(t->part, weight) : weight;
-    double u = wf_uniform(wf_philox(stream_of(s, c, LEAF), (uint32_t)t->leapfrogs).w0);
+    double u = wf_uniform(wf_philox(stream_of(s, c, WF_PURPOSE_LEAF), (uint32_t)t->leapfrogs).w0);
     if (t->leaf == 0 || log(u) < weight - t->part) {
-        copy(s, t->candidate.x, at.x);
-        copy(s, t->candidate.g, at.g);
+        copy_vector(s, t->candidate.x, at.x);
+        copy_vector(s, t->candidate.g, at.g);
         t->candidate.log_density = log_density;
         t->candidate.energy = energy;
     }
     if (t->leaf == 0) {
-        copy(s, t->first, at.p);
+        copy_vector(s, t->first, at.p);
         memset(t->part_sum, 0, s->D * sizeof *t->part_sum);
     }
     if (t->leaf % 2 == 0) {
         mark *m = &t->marks[ones(t->leaf / 2)];
-        copy(s, m->p, at.p);
-        copy(s, m->before, t->part_sum);
+        copy_vector(s, m->p, at.p);
+        copy_vector(s, m->before, t->part_sum);
     }
     for (size_t i = 0; i < s->D; i++)
         t->part_sum[i] += at.p[i];
     if (t->leaf % 2 == 1) {
         if (part_turned(s, c, t, at.p))
             return true;
-        copy(s, t->marks[ones((t->leaf + 1) / 2)].previous, at.p);
+        copy_vector(s, t->marks[ones((t->leaf + 1) / 2)].previous, at.p);
     }
     return false;
 }
@@ -213,40 +205,40 @@ static double signed_step(const wf_nuts_chain *c, const tree *t)
 }
 
 /* Begins the next subtree. */
-static void grow(const wf_nuts *s, const wf_nuts_chain *c, tree *t)
+static void grow_subtree(const wf_nuts *s, const wf_nuts_chain *c, tree *t)
 {
-    t->side = (int)(wf_philox(stream_of(s, c, GROWTH), (uint32_t)t->depth).w0 >> 31);
+    t->side = (int)(wf_philox(stream_of(s, c, WF_PURPOSE_GROWTH), (uint32_t)t->depth).w0 >> 31);
     t->leaf = 0;
-    copy(s, t->near, t->end[t->side].p);
+    copy_vector(s, t->near, t->end[t->side].p);
     leap(s, c, t->end[t->side], signed_step(c, t));
 }
 
 static void begin_trajectory(const wf_nuts *s, const wf_nuts_chain *c, tree *t)
 {
     t->phase = GROWING;
-    draw_momentum(s, c, MOMENTUM, t->end[0].p);
+    draw_momentum(s, c, WF_PURPOSE_MOMENTUM, t->end[0].p);
     for (int side = 0; side < 2; side++) {
-        copy(s, t->end[side].x, c->x);
-        copy(s, t->end[side].g, c->gradient);
+        copy_vector(s, t->end[side].x, c->x);
+        copy_vector(s, t->end[side].g, c->gradient);
     }
-    copy(s, t->end[1].p, t->end[0].p);
-    copy(s, t->sum, t->end[0].p);
-    copy(s, t->draw.x, c->x);
-    copy(s, t->draw.g, c->gradient);
+    copy_vector(s, t->end[1].p, t->end[0].p);
+    copy_vector(s, t->sum, t->end[0].p);
+    copy_vector(s, t->draw.x, c->x);
+    copy_vector(s, t->draw.g, c->gradient);
     t->start = energy_of(s, c, c->log_density, t->end[0].p);
     t->draw.log_density = c->log_density;
     t->draw.energy = t->start;
     t->weight = 0;
     t->depth = t->leapfrogs = 0;
     t->acceptance = 0;
-    grow(s, c, t);
+    grow_subtree(s, c, t);
 }
 
 /* Joins the complete subtree to the trajectory. The draw moves into it with probability min(1, its weight over that of the
  * rest), which favours the far from where it began. True when the whole has turned. */
-static bool join(const wf_nuts *s, const wf_nuts_chain *c, tree *t)
+static bool join_subtree(const wf_nuts *s, const wf_nuts_chain *c, tree *t)
 {
-    double u = wf_uniform(wf_philox(stream_of(s, c, GROWTH), (uint32_t)t->depth).w1);
+    double u = wf_uniform(wf_philox(stream_of(s, c, WF_PURPOSE_GROWTH), (uint32_t)t->depth).w1);
     if (log(u) < t->part - t->weight) {
         choice left = t->draw;
         t->draw = t->candidate;
@@ -265,30 +257,30 @@ static bool join(const wf_nuts *s, const wf_nuts_chain *c, tree *t)
 
 /* -- iterations --------------------------------------------------------------------------------------------------- */
 
-static void seek(const wf_nuts *s, const wf_nuts_chain *c, tree *t)
+static void begin_trial(const wf_nuts *s, const wf_nuts_chain *c, tree *t)
 {
-    copy(s, t->end[1].x, c->x);
-    copy(s, t->end[1].g, c->gradient);
-    draw_momentum(s, c, SEEK, t->end[1].p);
+    copy_vector(s, t->end[1].x, c->x);
+    copy_vector(s, t->end[1].g, c->gradient);
+    draw_momentum(s, c, WF_PURPOSE_SEEK, t->end[1].p);
     t->start = energy_of(s, c, c->log_density, t->end[1].p);
     leap(s, c, t->end[1], t->trial);
 }
 
 /* Puts the chain to its next work, up to a position whose gradient is to be found; REST if there is none. */
-static void begin(const wf_nuts *s, const wf_nuts_chain *c, tree *t)
+static void begin_iteration(const wf_nuts *s, const wf_nuts_chain *c, tree *t)
 {
     if (c->iteration >= s->until) {
         t->phase = REST;
     } else if (!c->started) {
         t->phase = START;
-        copy(s, t->end[1].x, c->x);
+        copy_vector(s, t->end[1].x, c->x);
         t->side = 1;
     } else if (c->seek_step) {
         t->phase = SEEKING;
         t->side = 1;
         t->trial = c->step;
         t->leapfrogs = 0;
-        seek(s, c, t);
+        begin_trial(s, c, t);
     } else {
         begin_trajectory(s, c, t);
     }
@@ -303,7 +295,7 @@ static int first_gradient(const wf_nuts *s, int chain, double log_density)
         finite = finite && isfinite(s->tree[chain].end[1].g[i]);
     WF_CHECK(finite, WF_INTERNAL, "nuts: chain %d starts where its log density (%g) or the gradient is not finite",
              chain, log_density);
-    copy(s, c->gradient, s->tree[chain].end[1].g);
+    copy_vector(s, c->gradient, s->tree[chain].end[1].g);
     c->log_density = log_density;
     c->started = 1;
     return WF_OK;
@@ -330,12 +322,12 @@ static int try_step(const wf_nuts *s, int chain, double log_density, bool *done)
     WF_CHECK(t->trial > 1e-300 && t->trial < 1e7, WF_INTERNAL, "nuts: chain %d: %s: the density is %s", chain,
              t->grow ? "any step size is accepted" : "no step is small enough",
              t->grow ? "flat" : "not continuous, or its gradient is wrong");
-    seek(s, c, t);
+    begin_trial(s, c, t);
     return WF_OK;
 }
 
 /* The iteration ends with the draw that the trajectory has. */
-static int finish(wf_nuts *s, int chain, bool divergent, int depth)
+static int finish_iteration(wf_nuts *s, int chain, bool divergent, int depth)
 {
     wf_nuts_chain *c = &s->chain[chain];
     tree *t = &s->tree[chain];
@@ -348,8 +340,8 @@ static int finish(wf_nuts *s, int chain, bool divergent, int depth)
                          .step = c->step,
                          .energy = t->draw.energy,
                          .log_density = t->draw.log_density};
-    copy(s, c->x, t->draw.x);
-    copy(s, c->gradient, t->draw.g);
+    copy_vector(s, c->x, t->draw.x);
+    copy_vector(s, c->gradient, t->draw.g);
     c->log_density = t->draw.log_density;
     c->iteration++;
     wf_nuts_adapt(c, s->D, &s->options, draw.acceptance);
@@ -357,7 +349,7 @@ static int finish(wf_nuts *s, int chain, bool divergent, int depth)
 }
 
 /* One leaf of the trajectory. `done` (out): the iteration is over. */
-static int extend(wf_nuts *s, int chain, double log_density, bool *done)
+static int extend_trajectory(wf_nuts *s, int chain, double log_density, bool *done)
 {
     wf_nuts_chain *c = &s->chain[chain];
     tree *t = &s->tree[chain];
@@ -370,43 +362,43 @@ static int extend(wf_nuts *s, int chain, double log_density, bool *done)
     t->leapfrogs++;
     *done = true;
     if (stop)
-        return finish(s, chain, divergent, t->depth + 1);
+        return finish_iteration(s, chain, divergent, t->depth + 1);
     if (++t->leaf < 1 << t->depth) {
         *done = false;
         leap(s, c, at, signed_step(c, t));
-    } else if (join(s, c, t) || t->depth == s->options.max_depth) {
-        return finish(s, chain, false, t->depth);
+    } else if (join_subtree(s, c, t) || t->depth == s->options.max_depth) {
+        return finish_iteration(s, chain, false, t->depth);
     } else {
         *done = false;
-        grow(s, c, t);
+        grow_subtree(s, c, t);
     }
     return WF_OK;
 }
 
 /* Takes the gradient that the chain asked for. */
-static int advance(wf_nuts *s, int chain, double log_density, const double *gradient)
+static int advance_chain(wf_nuts *s, int chain, double log_density, const double *gradient)
 {
     tree *t = &s->tree[chain];
     bool done = true;
-    copy(s, t->end[t->side].g, gradient);
+    copy_vector(s, t->end[t->side].g, gradient);
     if (t->phase == START)
         WF_TRY(first_gradient(s, chain, log_density));
     else if (t->phase == SEEKING)
         WF_TRY(try_step(s, chain, log_density, &done));
     else
-        WF_TRY(extend(s, chain, log_density, &done));
+        WF_TRY(extend_trajectory(s, chain, log_density, &done));
     if (done)
-        begin(s, &s->chain[chain], t);
+        begin_iteration(s, &s->chain[chain], t);
     return WF_OK;
 }
 
 /* The chains that have work, and the positions where they want the gradient, packed; how many they are. */
-static int pack(wf_nuts *s)
+static int pack_batch(wf_nuts *s)
 {
     int n = 0;
     for (int i = 0; i < s->chains; i++)
         if (s->tree[i].phase != REST) {
-            copy(s, s->x + (size_t)n * s->D, s->tree[i].end[s->tree[i].side].x);
+            copy_vector(s, s->x + (size_t)n * s->D, s->tree[i].end[s->tree[i].side].x);
             s->active[n++] = i;
         }
     return n;
@@ -418,13 +410,13 @@ int wf_nuts_run(wf_nuts *s, uint64_t iterations, wf_nuts_sink *sink, void *user)
     s->sink = sink;
     s->sink_user = user;
     for (int i = 0; i < s->chains; i++)
-        begin(s, &s->chain[i], &s->tree[i]);
-    for (int n; (n = pack(s)) > 0;) {
+        begin_iteration(s, &s->chain[i], &s->tree[i]);
+    for (int n; (n = pack_batch(s)) > 0;) {
         WF_TRY(s->density(s->user, n, s->active, s->x, s->log_density, s->g));
         s->cost.calls++;
         s->cost.evaluations += (uint64_t)n;
         for (int i = 0; i < n; i++)
-            WF_TRY(advance(s, s->active[i], s->log_density[i], s->g + (size_t)i * s->D));
+            WF_TRY(advance_chain(s, s->active[i], s->log_density[i], s->g + (size_t)i * s->D));
     }
     return WF_OK;
 }
@@ -442,7 +434,7 @@ static int check_options(const wf_nuts_options *o)
 }
 
 /* The next [D] of the memory. */
-static double *carve(const wf_nuts *s, double **memory)
+static double *carve_vector(const wf_nuts *s, double **memory)
 {
     double *vector = *memory;
     *memory += s->D;
@@ -464,9 +456,9 @@ static void carve_chain(const wf_nuts *s, int chain, double **memory)
                           &t->sum,      &t->part_sum, &t->near,     &t->first};
     _Static_assert(sizeof vectors / sizeof *vectors == STATE_VECTORS + TREE_VECTORS, "memory is for so many");
     for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++)
-        *vectors[i] = carve(s, memory);
+        *vectors[i] = carve_vector(s, memory);
     for (int i = 0; i < s->options.max_depth; i++)
-        t->marks[i] = (mark){carve(s, memory), carve(s, memory), carve(s, memory)};
+        t->marks[i] = (mark){carve_vector(s, memory), carve_vector(s, memory), carve_vector(s, memory)};
     for (size_t i = 0; i < s->D; i++)
         c->variance[i] = 1;
     c->id = (uint64_t)chain;
@@ -500,7 +492,7 @@ int wf_nuts_create(int chains, size_t D, const wf_nuts_options *options, wf_nuts
     double *memory = s->memory;
     for (int i = 0; i < chains; i++)
         carve_chain(s, i, &memory);
-    s->zero = carve(s, &memory);
+    s->zero = carve_vector(s, &memory);
     s->x = memory;
     s->g = s->x + N * D;
     s->log_density = s->g + N * D;
@@ -522,7 +514,7 @@ void wf_nuts_destroy(wf_nuts *s)
 void wf_nuts_place(wf_nuts *s, int chain, uint64_t id, const double *x)
 {
     wf_nuts_chain *c = &s->chain[chain];
-    copy(s, c->x, x);
+    copy_vector(s, c->x, x);
     c->id = id;
     c->started = 0;
 }

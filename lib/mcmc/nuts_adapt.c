@@ -54,7 +54,7 @@ static bool in_window(uint64_t iteration, uint64_t adapt, uint64_t *end)
 }
 
 /* Welford's running mean and sum of squared deviations. */
-static void gather(wf_nuts_chain *c, size_t D)
+static void add_to_window(wf_nuts_chain *c, size_t D)
 {
     double n = (double)++c->mass_count;
     for (size_t i = 0; i < D; i++) {
@@ -82,7 +82,7 @@ void wf_nuts_adapt(wf_nuts_chain *c, size_t D, const wf_nuts_options *o, double 
         return;
     average_step(c, o->target, acceptance);
     if (o->diagonal_mass && o->adapt >= 20 && in_window(c->iteration - 1, o->adapt, &end)) {
-        gather(c, D);
+        add_to_window(c, D);
         if (c->iteration == end) {
             set_masses(c, D);
             c->seek_step = 1;

@@ -7,11 +7,10 @@
 #include <xxhash.h>
 
 #include "../../kernels/backend.h"
+#include "../base/count.h"
 #include "../image/image.h"
 #include "../base/philox.h"
 #include "../pyramid/wavelet.h"
-
-enum { START = 0x4b }; /* purpose of its random numbers, which no other has */
 
 /* Four squares of side `step` that are missing, the first with its first pixel at `at`, become one and three details. */
 typedef struct merge {
@@ -131,10 +130,9 @@ static int find_merges(wf_observed *k)
     return WF_OK;
 }
 
-static int allocate(wf_observed *k, const uint8_t *missing)
+static int allocate_mask(wf_observed *k, const uint8_t *missing)
 {
     size_t n = area(k), C = (size_t)k->meta.C;
-    void *memory[3];
     k->missing = malloc(n);
     WF_CHECK(k->missing, WF_AGAIN, "mask: out of memory for %zu pixels", n);
     for (size_t i = 0; i < n; i++)
@@ -150,11 +148,9 @@ static int allocate(wf_observed *k, const uint8_t *missing)
     for (size_t i = 0, at = 0; i < n; i++)
         if (k->missing[i])
             k->place[at++] = i;
-    for (int i = 0; i < 3; i++)
-        WF_TRY(k->backend->alloc(k->backend, n * C * k->backend->real, &memory[i]));
-    k->image = memory[0];
-    k->low = memory[1];
-    k->detail = memory[2];
+    WF_TRY(wf_alloc_reals(k->backend, n * C, &k->image));
+    WF_TRY(wf_alloc_reals(k->backend, n * C, &k->low));
+    WF_TRY(wf_alloc_reals(k->backend, n * C, &k->detail));
     return WF_OK;
 }
 
@@ -177,7 +173,7 @@ int wf_observed_create(const wf_meta *meta, const uint8_t *missing, bool grey, w
     }
     choose_basis(k);
     WF_GO(wf_backend_open("ref", 1, &k->backend));
-    WF_GO(allocate(k, missing));
+    WF_GO(allocate_mask(k, missing));
     WF_GO(find_merges(k));
     *out = k;
     return WF_OK;
@@ -287,11 +283,11 @@ static void load_known(wf_observed *k, const float *picture)
 static size_t level_size(const wf_observed *k, int level)
 {
     wf_level_shape s = wf_meta_level(&k->meta, level);
-    return (size_t)s.H * (size_t)s.W * (size_t)s.K;
+    return wf_count3(s.H, s.W, s.K);
 }
 
 /* k->pixels -> x. */
-static int split(wf_observed *k, double *x)
+static int split_pixels(wf_observed *k, double *x)
 {
     wf_backend *b = k->backend;
     size_t end = area(k) * (size_t)k->meta.C, n = end;
@@ -335,7 +331,7 @@ int wf_observed_apply(wf_observed *k, const float *picture, const double *v, dou
         for (int f = 0; f < k->free; f++)
             for (size_t c = 0; c < C; c++)
                 k->pixels[k->place[i] * C + c] += k->basis[f][c] * k->planes[(size_t)f * area(k) + k->place[i]];
-    return split(k, x);
+    return split_pixels(k, x);
 }
 
 int wf_observed_adjoint(wf_observed *k, const double *gx, double *gv)
@@ -389,7 +385,7 @@ void wf_observed_start(wf_observed *k, const float *picture, uint64_t seed, uint
 {
     uint8_t *todo = (uint8_t *)k->planes; /* which is larger, and not in use yet */
     size_t n = wf_observed_size(k);
-    wf_philox_stream stream = wf_philox_of_picture(seed, START, 0, id);
+    wf_philox_stream stream = wf_philox_of_picture(seed, WF_PURPOSE_MISSING, 0, id);
     if (k->grey) {
         memset(v, 0, n * sizeof *v);
     } else {

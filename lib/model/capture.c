@@ -1,12 +1,12 @@
-/* capture.c - once plainly, once recorded, then replayed */
+/* capture.c - runs work plainly once, records it the second time, then replays the recording */
 #include "capture.h"
 
-static int record(wf_backend *b, wf_capture *r, int (*work)(void *user), void *user)
+static int record_work(wf_backend *b, wf_capture *r, int (*work)(void *user), void *user)
 {
     WF_TRY(b->record(b));
     int status = work(user);
     wf_recording *recording = NULL;
-    int ended = b->recorded(b, &recording); /* even after a failure, or the backend would go on recording */
+    int ended = b->recorded(b, &recording); /* after a failure too: it ends the recording */
     if (status)
         b->forget(b, recording);
     else
@@ -22,7 +22,7 @@ int wf_capture_run(wf_backend *b, wf_capture *r, int (*work)(void *user), void *
         return WF_OK;
     }
     if (!r->recording)
-        WF_TRY(record(b, r, work, user));
+        WF_TRY(record_work(b, r, work, user));
     return b->replay(b, r->recording);
 }
 

@@ -1,4 +1,4 @@
-/* capture.h - the same work for a backend again and again, recorded where that makes it cheaper */
+/* capture.h - repeats the same work on a backend, recorded where a recording is cheaper than the calls */
 #ifndef WF_CAPTURE_H
 #define WF_CAPTURE_H
 
@@ -9,12 +9,12 @@ WF_BEGIN
 
 /* Zero-initialize. */
 typedef struct wf_capture {
-    wf_recording *recording; /* NULL: not yet */
+    wf_recording *recording; /* NULL: not made yet */
     bool prepared;           /* the work has run once, unrecorded */
 } wf_capture;
 
-/* Makes the backend do `work`, which each time must make the same calls with the same arguments, and none that waits
- * (wf_backend.record says what may change: the host memory that the calls read). */
+/* Runs `work`: plainly at first, then from a recording if the backend has them. `work` must make the same calls with
+ * the same arguments each time, none of which waits. The host memory that calls read may change (backend.h, record). */
 int wf_capture_run(wf_backend *backend, wf_capture *replay, int (*work)(void *user), void *user) WF_MUST;
 void wf_capture_clear(wf_backend *backend, wf_capture *replay);
 

@@ -1,15 +1,12 @@
-/* dequantizer.c - a conditional flow of the noise in pixels */
+/* dequantizer.c - a conditional flow of the dequantization noise */
 #include "dequantizer.h"
 
 #include <stdlib.h>
 
-/* Of a normal, with which its sigmoid has the largest entropy. */
-static const double FACTOR = 1.75;
+#include "../base/count.h"
 
-static int take(wf_dequantizer *d, size_t bytes, void *out)
-{
-    return d->backend->alloc(d->backend, bytes, out);
-}
+/* Scale of a normal whose sigmoid is closest to uniform (maximal entropy). */
+static const double FACTOR = 1.75;
 
 int wf_dequantizer_create(wf_backend *backend, const wf_meta *meta, const char *chain, const wf_flow_spec *spec,
                           wf_dequantizer *out)
@@ -18,27 +15,23 @@ int wf_dequantizer_create(wf_backend *backend, const wf_meta *meta, const char *
     *out = (wf_dequantizer){.backend = backend, .N = spec->N, .step = 1.0 / (1 << meta->bits)};
     WF_CHECK(
         meta->levels == 0, WF_USAGE,
-        "dequantize: the data has %d levels, want 0 (wf-dwt --levels 0): a pixel's noise is in all levels, which train "
-        "alone",
+        "dequantize: the data has %d levels, want 0 (wf-dwt --levels 0): a pixel's noise reaches all levels, and each "
+        "trains alone",
         meta->levels);
     own.K = own.C = meta->C;
-    out->D = (size_t)spec->H * (size_t)spec->W * (size_t)meta->C;
-    size_t bytes = (size_t)spec->N * out->D * backend->real;
-    void *memory[4] = {0};
+    out->D = wf_count3(spec->H, spec->W, meta->C);
+    size_t n = (size_t)spec->N * out->D;
     int status = WF_OK;
-    for (int i = 0; i < 3; i++)
-        WF_GO(take(out, bytes, &memory[i]));
-    WF_GO(take(out, (size_t)spec->N * sizeof *out->base, &memory[3]));
+    WF_GO(wf_alloc_reals(backend, n, &out->e));
+    WF_GO(wf_alloc_reals(backend, n, &out->cond));
+    WF_GO(wf_alloc_reals(backend, n, &out->u));
+    WF_GO(wf_alloc_doubles(backend, (size_t)spec->N, &out->base));
     out->slope = malloc((size_t)spec->N * sizeof *out->slope);
     if (!out->slope)
         WF_GO(wf_fail(WF_AGAIN, "dequantize: out of memory"));
     WF_GO(wf_flow_create(backend, chain, &own, &out->flow));
-    WF_GO(wf_flow_squash(out->flow, FACTOR, memory[2]));
+    WF_GO(wf_flow_squash(out->flow, FACTOR, out->u));
 out:
-    out->e = memory[0];
-    out->cond = memory[1];
-    out->u = memory[2];
-    out->base = memory[3];
     if (status)
         wf_dequantizer_clear(out);
     return status;
@@ -58,34 +51,34 @@ void wf_dequantizer_clear(wf_dequantizer *d)
     *d = (wf_dequantizer){0};
 }
 
-/* e, and the pictures without noise as the condition. */
-static int begin(wf_dequantizer *d, wf_level_input *feed, const wf_random *random)
+/* Draws e, and copies the pictures without noise to the condition. */
+static int prepare_noise(wf_dequantizer *d, wf_level_input *input, const wf_random *random)
 {
     wf_backend *b = d->backend;
     size_t n = (size_t)d->N * d->D;
-    WF_TRY(wf_level_input_dequantize(feed, NULL));
-    WF_TRY(b->copy(b, d->cond, feed->low, n));
-    return b->normal(b, random, d->N, d->D, feed->index, 1, d->e);
+    WF_TRY(wf_level_input_dequantize(input, NULL));
+    WF_TRY(b->copy(b, d->cond, input->low, n));
+    return b->normal(b, random, d->N, d->D, input->index, 1, d->e);
 }
 
-int wf_dequantizer_init(wf_dequantizer *d, wf_real *params, wf_level_input *feed, const wf_random *random)
+int wf_dequantizer_init(wf_dequantizer *d, wf_real *params, wf_level_input *input, const wf_random *random)
 {
     WF_TRY(wf_flow_init(d->flow, random->seed, params));
-    WF_TRY(begin(d, feed, random));
+    WF_TRY(prepare_noise(d, input, random));
     return wf_flow_data_init(d->flow, params, d->e, d->cond);
 }
 
-int wf_dequantizer_run(wf_dequantizer *d, const wf_real *params, wf_level_input *feed, const wf_random *random)
+int wf_dequantizer_run(wf_dequantizer *d, const wf_real *params, wf_level_input *input, const wf_random *random)
 {
     wf_backend *b = d->backend;
     size_t n = (size_t)d->N * d->D;
     wf_runs add = {.outer = 1, .inner = 1, .run = n, .add = true};
-    WF_TRY(begin(d, feed, random));
+    WF_TRY(prepare_noise(d, input, random));
     WF_TRY(b->zero(b, d->base, (size_t)d->N * sizeof *d->base));
     WF_TRY(b->gaussian(b, d->N, 1, (int)d->D, d->e, NULL, d->base, 0, NULL));
     WF_TRY(wf_flow_forward(d->flow, params, d->e, d->cond));
-    WF_TRY(b->scale(b, n, d->step, -0.5 * d->step, d->u)); /* the feed has the mean, 1/2, already */
-    return b->copy_runs(b, &add, feed->low, d->u);
+    WF_TRY(b->scale(b, n, d->step, -0.5 * d->step, d->u)); /* the input holds the mean, 1/2, already */
+    return b->copy_runs(b, &add, input->low, d->u);
 }
 
 int wf_dequantizer_readback_begin(wf_dequantizer *d, wf_readback *out[2])

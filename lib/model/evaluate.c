@@ -5,110 +5,115 @@
 #include <stdlib.h>
 #include <string.h>
 
-int wf_evaluator_create(wf_backend *backend, const wf_meta *meta, int level, const char *chain, const char *dequantize,
-                        const wf_flow_spec *spec, const wf_real *params, uint64_t seed, wf_evaluator *out)
+#include "../base/count.h"
+
+int wf_evaluator_create(wf_backend *backend, const wf_meta *meta, const wf_level_spec *spec, const wf_real *params,
+                        uint64_t seed, wf_evaluator *out)
 {
-    wf_level_shape s = wf_meta_level(meta, level);
-    wf_flow_spec own = *spec;
-    *out = (wf_evaluator){.backend = backend, .meta = meta, .params = params, .level = level};
-    out->noise = (wf_random){seed, WF_PURPOSE_EVAL, (uint64_t)level};
-    own.N = wf_level_rows(s.H, s.W);
-    own.H = s.H;
-    own.W = s.W;
-    own.signal = meta->signal;
-    own.D = wf_meta_slices(meta, level);
-    own.memory = WF_MEMORY_NONE;
-    WF_TRY(wf_flow_create(backend, chain, &own, &out->flow));
-    if (dequantize)
-        WF_TRY(wf_dequantizer_create(backend, meta, dequantize, &own, &out->dequantizer));
-    return wf_level_input_create(backend, meta, level, own.N, s.H, s.W, &out->feed);
+    wf_level_shape s = wf_meta_level(meta, spec->level);
+    wf_level_runner *r = &out->runner;
+    *out = (wf_evaluator){0};
+    WF_TRY(wf_level_runner_create(backend, meta, spec, wf_level_rows(s.H, s.W), s.H, s.W, WF_MEMORY_NONE, r));
+    r->params = params;
+    r->noise = (wf_random){seed, WF_PURPOSE_EVAL, (uint64_t)spec->level};
+    return WF_OK;
 }
 
 void wf_evaluator_clear(wf_evaluator *e)
 {
-    wf_capture_clear(e->backend, &e->replay);
-    wf_flow_destroy(e->flow);
-    wf_level_input_clear(&e->feed);
-    wf_dequantizer_clear(&e->dequantizer);
+    wf_level_runner_clear(&e->runner);
     free(e->host);
     *e = (wf_evaluator){0};
 }
 
-static int compute(void *evaluator)
+/* Numbers in the low-pass of one picture. */
+static size_t low_size(const wf_evaluator *e)
 {
-    wf_evaluator *e = evaluator;
-    if (e->dequantizer.flow)
-        WF_TRY(wf_dequantizer_run(&e->dequantizer, wf_at(e->backend, e->params, wf_flow_size(e->flow)), &e->feed,
-                                  &e->noise));
-    else
-        WF_TRY(wf_level_input_dequantize(&e->feed, e->pixels ? NULL : &e->noise));
-    return wf_flow_forward(e->flow, e->params, wf_level_input_x(&e->feed), wf_level_input_cond(&e->feed));
+    return wf_count3(e->runner.H, e->runner.W, e->runner.meta->C);
+}
+
+static size_t detail_size(const wf_evaluator *e)
+{
+    return (size_t)wf_bands(e->runner.meta->signal) * low_size(e);
 }
 
 int wf_evaluator_draw(wf_evaluator *e, wf_pixel_noise *pixels, uint64_t draw)
 {
-    size_t each = (size_t)e->feed.H * (size_t)e->feed.W * (size_t)e->meta->C;
+    wf_level_runner *r = &e->runner;
     e->draw = draw;
-    if (e->dequantizer.flow)
-        e->noise.step = draw;
-    if (e->dequantizer.flow || e->pixels)
+    if (r->dequantizer.flow)
+        r->noise.step = draw;
+    if (r->dequantizer.flow || e->pixels)
         return WF_OK;
-    wf_capture_clear(e->backend, &e->replay); /* what was recorded makes noise */
+    wf_capture_clear(r->backend, &r->forward); /* which makes noise */
+    r->noiseless = true;
     e->pixels = pixels;
-    e->host = malloc((size_t)e->feed.N * (1 + (size_t)wf_bands(e->meta->signal)) * each * sizeof *e->host);
-    WF_CHECK(e->host, WF_AGAIN, "evaluate: out of memory for %d pictures", e->feed.N);
+    e->host = malloc((size_t)r->N * (low_size(e) + detail_size(e)) * sizeof *e->host);
+    WF_CHECK(e->host, WF_AGAIN, "evaluate: out of memory for %d pictures", r->N);
     return WF_OK;
 }
 
-/* With the noise of whole pictures, if that is wanted. */
-static int upload(wf_evaluator *e, int count, const float *low, const float *detail, const uint64_t *index)
+/* Loads a batch, with the noise of whole pictures where the evaluator draws it. */
+static int load_batch(wf_evaluator *e, int count, const float *low, const float *detail, const uint64_t *index)
 {
-    size_t n = (size_t)count * (size_t)e->feed.H * (size_t)e->feed.W * (size_t)e->meta->C;
+    wf_level_runner *r = &e->runner;
+    size_t n = (size_t)count * low_size(e);
     float *noisy = e->host, *details = detail ? noisy + n : NULL;
     if (!e->pixels)
-        return wf_level_input_upload(&e->feed, count, low, detail, index);
+        return wf_level_runner_load(r, count, low, detail, index);
     memcpy(noisy, low, n * sizeof *low);
     if (detail)
-        memcpy(details, detail, (size_t)wf_bands(e->meta->signal) * n * sizeof *detail);
-    WF_TRY(wf_pixel_noise_add(e->pixels, e->noise.seed, e->draw, e->level, count, index, noisy, details));
-    return wf_level_input_upload(&e->feed, count, noisy, details, index);
-}
-
-/* log p of the batch, less log q of its noise. */
-static int collect(wf_evaluator *e, double density[64])
-{
-    double log_q[64];
-    wf_readback *posts[2];
-    WF_TRY(wf_flow_log_density(e->flow, density));
-    if (!e->dequantizer.flow)
-        return WF_OK;
-    WF_TRY(wf_dequantizer_readback_begin(&e->dequantizer, posts));
-    WF_TRY(wf_dequantizer_readback_end(&e->dequantizer, posts, log_q));
-    for (int n = 0; n < e->feed.N; n++)
-        density[n] -= log_q[n];
-    return WF_OK;
+        memcpy(details, detail, (size_t)count * detail_size(e) * sizeof *detail);
+    WF_TRY(wf_pixel_noise_add(e->pixels, r->noise.seed, e->draw, r->level, count, index, noisy, details));
+    return wf_level_runner_load(r, count, noisy, details, index);
 }
 
 int wf_evaluator_run(wf_evaluator *e, int64_t N, const float *low, const float *detail, const uint64_t *index,
                      double *bits)
 {
-    double density[64];
-    size_t each = (size_t)e->feed.H * (size_t)e->feed.W * (size_t)e->meta->C;
-    size_t details = (size_t)wf_bands(e->meta->signal) * each;
+    wf_level_runner *r = &e->runner;
     e->not_finite = false;
-    for (int64_t at = 0; at < N; at += e->feed.N) {
-        int count = N - at < e->feed.N ? (int)(N - at) : e->feed.N;
-        WF_TRY(upload(e, count, low + (size_t)at * each, detail ? detail + (size_t)at * details : NULL, index + at));
-        WF_TRY(wf_capture_run(e->backend, &e->replay, compute, e));
-        WF_TRY(collect(e, density));
+    for (int64_t at = 0; at < N; at += r->N) {
+        double density[WF_LEVEL_ROWS];
+        wf_level_densities posted;
+        int count = wf_level_runner_rows(r, N, at);
+        const float *details = detail ? detail + (size_t)at * detail_size(e) : NULL;
+        WF_TRY(load_batch(e, count, low + (size_t)at * low_size(e), details, index + at));
+        WF_TRY(wf_level_runner_forward(r));
+        WF_TRY(wf_level_runner_readback_begin(r, &posted));
+        WF_TRY(wf_level_runner_readback_end(r, &posted, density));
         for (int n = 0; n < count; n++) {
             e->not_finite = !isfinite(density[n]);
-            WF_CHECK(!e->not_finite, WF_INTERNAL, "level %d: log density of picture %llu is not finite", e->level,
+            WF_CHECK(!e->not_finite, WF_INTERNAL, "level %d: log density of picture %llu is not finite", r->level,
                      (unsigned long long)index[at + n]);
-            bits[at + n] = wf_bits_per_dim(e->meta, e->level, density[n]);
+            bits[at + n] = wf_bits_per_dim(r->meta, r->level, density[n]);
         }
     }
     return WF_OK;
+}
+
+int wf_held_out(wf_store *store, int level, int64_t count, wf_record_sink *sink, void *user)
+{
+    const wf_meta *meta = wf_store_meta(store);
+    wf_level_shape s = wf_meta_level(meta, level);
+    int64_t chunk = wf_level_rows(s.H, s.W), all = wf_store_count(store);
+    size_t each = wf_count3(s.H, s.W, s.C), details = (size_t)wf_bands(meta->signal) * each;
+    uint64_t index[WF_LEVEL_ROWS];
+    float *low = malloc((size_t)chunk * (each + details) * sizeof *low);
+    WF_CHECK(low, WF_AGAIN, "level %d: out of memory for %lld held-out pictures", level, (long long)chunk);
+    float *detail = low + (size_t)chunk * each;
+    int status = WF_OK;
+    count = count < all ? count : all;
+    for (int64_t at = 0; at < count; at += chunk) {
+        wf_record r = {.level = level, .low = low, .detail = level ? detail : NULL, .index = index};
+        for (; r.N < chunk && at + r.N < count; r.N++)
+            WF_GO(wf_store_get(store, level, at + r.N, low + (size_t)r.N * each, detail + (size_t)r.N * details,
+                               &index[r.N]));
+        WF_GO(sink(user, &r));
+    }
+out:
+    free(low);
+    return status;
 }
 
 double wf_importance_bits(const wf_meta *meta, int64_t K, const double *bits)
@@ -121,8 +126,8 @@ double wf_importance_bits(const wf_meta *meta, int64_t K, const double *bits)
     return least - log2(sum / (double)K) / dims;
 }
 
-/* x [n] and what came back. */
-static wf_round_trip compare(const float *x, const float *back, size_t n)
+/* Compares x [n] with its round trip. */
+static wf_round_trip compare_round_trip(const float *x, const float *back, size_t n)
 {
     wf_mean of_x = {0};
     wf_round_trip error = {0};
@@ -140,21 +145,21 @@ static wf_round_trip compare(const float *x, const float *back, size_t n)
 
 int wf_evaluator_round_trip(wf_evaluator *e, wf_round_trip *error)
 {
-    wf_backend *b = e->backend;
-    const wf_flow_spec *s = wf_flow_spec_of(e->flow);
-    size_t n = (size_t)s->N * (size_t)s->H * (size_t)s->W * (size_t)s->K;
-    const wf_real *x, *in = wf_level_input_x(&e->feed), *cond = wf_level_input_cond(&e->feed);
-    void *z = NULL;
+    wf_level_runner *r = &e->runner;
+    wf_backend *b = r->backend;
+    size_t n = wf_count4(r->N, r->H, r->W, r->K);
+    const wf_real *back, *x = wf_level_input_x(&r->input), *low = wf_level_input_cond(&r->input);
+    wf_real *z = NULL;
     float *host = malloc(2 * n * sizeof *host);
     int status = WF_OK;
     WF_CHECK(host, WF_AGAIN, "round trip: out of memory");
-    WF_GO(b->alloc(b, n * b->real, &z));
-    WF_GO(wf_flow_forward(e->flow, e->params, in, cond));
-    WF_GO(b->copy(b, z, wf_flow_latent(e->flow), n));
-    WF_GO(wf_flow_inverse(e->flow, e->params, z, cond, &x));
-    WF_GO(b->download(b, host, WF_F32, in, n));
-    WF_GO(b->download(b, host + n, WF_F32, x, n));
-    *error = compare(host, host + n, n);
+    WF_GO(wf_alloc_reals(b, n, &z));
+    WF_GO(wf_flow_forward(r->flow, r->params, x, low));
+    WF_GO(b->copy(b, z, wf_flow_latent(r->flow), n));
+    WF_GO(wf_flow_inverse(r->flow, r->params, z, low, &back));
+    WF_GO(b->download(b, host, WF_F32, x, n));
+    WF_GO(b->download(b, host + n, WF_F32, back, n));
+    *error = compare_round_trip(host, host + n, n);
 out:
     b->free(b, z);
     free(host);

@@ -23,7 +23,8 @@ double wf_bits_per_dim(const wf_meta *meta, int level, double log_density)
 
 /* -- level files: tensors "w/NAME" and "ema/NAME" ------------------------------------------------------------------ */
 
-/* A level's flows, of its coefficients and of the noise in them (NULL: none), whose parameters lie one after the other. */
+/* The two flows of a level: of its coefficients, and of the noise in pixels (NULL: none). Parameters of the second
+ * follow those of the first. */
 typedef struct flows {
     const wf_flow *chain, *noise;
 } flows;
@@ -33,7 +34,7 @@ static size_t flows_size(const flows *f)
     return wf_flow_size(f->chain) + (f->noise ? wf_flow_size(f->noise) : 0);
 }
 
-/* As wf_flow_param. */
+/* As wf_flow_param, over both flows. */
 static bool flows_param(const flows *f, int i, char name[80], const wf_param **param, size_t *where)
 {
     int first = 0;
@@ -60,7 +61,8 @@ static int count_params(const flows *f)
     return n;
 }
 
-/* The file's tensors over `values` [2*size]: weights, then averages. names: room for 2*count of 96 characters. */
+/* Lists the file's tensors: weights values[0] [size], then averages values[1] [size]. names: room for 2*count of 96
+ * characters. */
 static void list_tensors(const flows *f, int count, const float *const values[2], wf_tensor *tensors, char (*names)[96])
 {
     static const char *const prefix[2] = {"w", "ema"};
@@ -123,8 +125,8 @@ out:
     return status;
 }
 
-/* Copies the averages out of the file into host [size]; every tensor must be there with its shape. */
-static int gather(const flows *f, const wf_safetensors *st, const char *path, float *values)
+/* Copies the averages from the file to values, host [size]. Every tensor must be there, in its shape. */
+static int read_average(const flows *f, const wf_safetensors *st, const char *path, float *values)
 {
     char name[80], full[96];
     const wf_param *param;
@@ -133,14 +135,14 @@ static int gather(const flows *f, const wf_safetensors *st, const char *path, fl
     for (; flows_param(f, i, name, &param, &where); i++) {
         snprintf(full, sizeof full, "ema/%s", name);
         const wf_tensor *t = wf_safetensors_find(st, full);
-        WF_CHECK(t, WF_DATA, "%s: no tensor %s, which its chain needs", path, full);
+        WF_CHECK(t, WF_DATA, "%s: no tensor %s, which the chain needs", path, full);
         bool same = t->dtype == WF_F32 && t->rank == param->rank && t->bytes == param->count * sizeof(float);
         for (int r = 0; same && r < t->rank; r++)
             same = t->shape[r] == param->shape[r];
-        WF_CHECK(same, WF_DATA, "%s: tensor %s does not have the shape that its chain needs", path, full);
+        WF_CHECK(same, WF_DATA, "%s: tensor %s does not have the shape that the chain needs", path, full);
         memcpy(values + where, t->data, t->bytes);
     }
-    WF_CHECK(st->count == 2 * i, WF_DATA, "%s: %d tensors, its chain needs %d", path, st->count, 2 * i);
+    WF_CHECK(st->count == 2 * i, WF_DATA, "%s: %d tensors, the chain needs %d", path, st->count, 2 * i);
     for (size_t j = 0; j < flows_size(f); j++)
         WF_CHECK(isfinite(values[j]), WF_DATA, "%s: parameter %zu is not finite", path, j);
     return WF_OK;
@@ -151,7 +153,7 @@ static const char *lookup(const void *st, const char *key)
     return wf_safetensors_meta(st, key);
 }
 
-/* A level file of other pictures is refused. */
+/* Refuses a level file of other pictures. */
 static int match_model(const wf_safetensors *st, const char *path, const wf_model *model)
 {
     wf_meta meta;
@@ -166,12 +168,12 @@ static int read_precision(const char *path, const char *name, wf_precision *out)
     int i = 0;
     while (i < WF_PRECISIONS && strcmp(name, wf_precision_names[i]))
         i++;
-    WF_CHECK(i < WF_PRECISIONS, WF_DATA, "%s: precision %s is not known", path, name);
+    WF_CHECK(i < WF_PRECISIONS, WF_DATA, "%s: unknown precision %s", path, name);
     *out = (wf_precision)i;
     return WF_OK;
 }
 
-/* Of files from before there was any: NAN. */
+/* NAN for files from before the round trip was recorded. */
 static int read_round_trip(const wf_safetensors *st, const char *path, const char *key, double *out)
 {
     const char *text = wf_safetensors_meta(st, key);
@@ -184,23 +186,17 @@ static int read_round_trip(const wf_safetensors *st, const char *path, const cha
     return WF_OK;
 }
 
-/* The weights' average, of both chains. */
-static int take_weights(const wf_safetensors *st, const char *path, wf_level *out)
+/* Uploads the weights' average, of both flows. */
+static int read_weights(const wf_safetensors *st, const char *path, wf_level *out)
 {
     wf_backend *b = out->backend;
-    wf_flow_spec shape = {.N = 1,
-                          .K = out->K,
-                          .C = out->K,
-                          .kernel = out->kernel,
-                          .memory = WF_MEMORY_NONE,
-                          .signal = out->signal,
-                          .D = out->D};
+    wf_flow_spec shape = wf_level_flow_spec(&out->spec, 1, 0, 0, WF_MEMORY_NONE);
     wf_flow *flow = NULL, *noise = NULL;
     float *values = NULL;
-    void *memory = NULL;
-    int status = wf_level_flow(out, 1, 0, 0, WF_MEMORY_NONE, &flow); /* only to learn the names and shapes */
-    if (!status && out->dequantize)
-        status = wf_flow_create(b, out->dequantize, &shape, &noise);
+    int status = wf_flow_create(b, out->spec.chain, &shape, &flow); /* for names and shapes */
+    shape.C = shape.K;
+    if (!status && out->spec.dequantize)
+        status = wf_flow_create(b, out->spec.dequantize, &shape, &noise);
     if (status) {
         wf_flow_destroy(flow);
         return wf_fail(WF_DATA, "%s: %s", path, wf_error());
@@ -211,10 +207,9 @@ static int take_weights(const wf_safetensors *st, const char *path, wf_level *ou
     if (!values)
         status = wf_fail(WF_AGAIN, "%s: out of memory", path);
     else
-        status = gather(&both, st, path, values);
+        status = read_average(&both, st, path, values);
     if (!status)
-        status = b->alloc(b, out->size * b->real, &memory);
-    out->params = memory;
+        status = wf_alloc_reals(b, out->size, &out->params);
     if (!status)
         status = b->upload(b, out->params, values, WF_F32, out->size);
     free(values);
@@ -223,46 +218,41 @@ static int take_weights(const wf_safetensors *st, const char *path, wf_level *ou
     return status;
 }
 
-static int take_file(const wf_safetensors *st, const char *path, const wf_model *model, wf_level *out)
+static int read_file(const wf_safetensors *st, const char *path, const wf_model *model, wf_level *out)
 {
     const char *level = wf_safetensors_meta(st, "level");
     const char *chain = wf_safetensors_meta(st, "chain"), *kernel = wf_safetensors_meta(st, "kernel");
     const char *precision = wf_safetensors_meta(st, "precision"), *hash = wf_safetensors_meta(st, "hash");
     const char *dequantize = wf_safetensors_meta(st, "dequantize");
     WF_TRY(match_model(st, path, model));
-    WF_CHECK(level && atoi(level) == out->level, WF_DATA, "%s: holds level %s", path, level ? level : "(none)");
+    WF_CHECK(level && atoi(level) == out->spec.level, WF_DATA, "%s: holds level %s", path, level ? level : "(none)");
     WF_CHECK(chain && kernel && precision && hash, WF_DATA, "%s: chain, kernel, precision or hash is missing", path);
     WF_CHECK(!strcmp(kernel, "1") || !strcmp(kernel, "3"), WF_DATA, "%s: kernel %s", path, kernel);
-    wf_level_shape shape = wf_meta_level(&model->meta, out->level);
-    out->K = shape.K;
-    out->signal = model->meta.signal;
-    out->D = wf_meta_slices(&model->meta, out->level);
-    out->H = shape.H;
-    out->C = out->level ? shape.C : 0;
-    out->kernel = atoi(kernel);
-    WF_TRY(read_precision(path, precision, &out->precision));
+    wf_precision in_file = WF_FP32;
+    WF_TRY(read_precision(path, precision, &in_file));
     WF_TRY(read_round_trip(st, path, "round_trip", &out->round_trip.most));
     WF_TRY(read_round_trip(st, path, "round_trip_mean", &out->round_trip.mean));
     snprintf(out->hash, sizeof out->hash, "%.16s", hash);
-    out->chain = strdup(chain);
-    out->dequantize = dequantize ? strdup(dequantize) : NULL;
-    WF_CHECK(out->chain && !out->dequantize == !dequantize, WF_AGAIN, "%s: out of memory", path);
-    return take_weights(st, path, out);
+    out->spec = wf_level_spec_for(&model->meta, out->spec.level, strdup(chain), dequantize ? strdup(dequantize) : NULL,
+                                  in_file);
+    out->spec.kernel = atoi(kernel);
+    WF_CHECK(out->spec.chain && !out->spec.dequantize == !dequantize, WF_AGAIN, "%s: out of memory", path);
+    return read_weights(st, path, out);
 }
 
 int wf_level_load(const wf_model *model, int level, wf_backend *backend, wf_level *out)
 {
     char path[WF_PATH];
     wf_safetensors st = {0};
-    *out = (wf_level){.backend = backend, .level = level};
+    *out = (wf_level){.backend = backend, .spec.level = level};
     WF_CHECK(level >= 0 && level <= model->meta.levels, WF_USAGE, "%s has levels 0 to %d, not %d", model->path,
              model->meta.levels, level);
     WF_TRY(wf_model_file(model, level, ".safetensors", path));
     WF_CHECK(!access(path, F_OK) || errno != ENOENT, WF_NOINPUT,
-             "%s: not there: level %d wants wf-train-level -l %d -m %s", path, level, level, model->path);
+             "%s: not there: train level %d first: wf-train-level -l %d -m %s", path, level, level, model->path);
     int status = wf_safetensors_load(path, &st);
     if (!status)
-        status = take_file(&st, path, model, out);
+        status = read_file(&st, path, model, out);
     wf_safetensors_clear(&st);
     if (status)
         wf_level_clear(out);
@@ -302,42 +292,61 @@ void wf_level_clear(wf_level *level)
 {
     if (level->backend)
         level->backend->free(level->backend, level->params);
-    free(level->chain);
-    free(level->dequantize);
+    free((void *)(uintptr_t)level->spec.chain);
+    free((void *)(uintptr_t)level->spec.dequantize);
     *level = (wf_level){0};
 }
 
 int wf_level_invertible(const wf_level *level)
 {
     static const double limit = 1e-2;
-    WF_CHECK(
-        !(level->round_trip.most > limit), WF_INTERNAL,
-        "level %d: cannot be inverted: pictures come back off by up to %.3g deviations, at most %g will do; train it "
-        "again with a lower rate or another chain",
-        level->level, level->round_trip.most, limit);
+    WF_CHECK(!(level->round_trip.most > limit), WF_INTERNAL,
+             "level %d: cannot be inverted: the round trip of a picture is off by %.3g deviations, want at most %g; "
+             "train it again with a lower rate or another chain",
+             level->spec.level, level->round_trip.most, limit);
     return WF_OK;
 }
 
-int wf_level_flow(const wf_level *level, int N, int H, int W, wf_memory memory, wf_flow **out)
+wf_level_spec wf_level_spec_for(const wf_meta *meta, int level, const char *chain, const char *dequantize,
+                                wf_precision precision)
 {
-    WF_CHECK(level->signal != WF_VOLUME || !H || H == level->H, WF_USAGE,
-             "level %d: volumes of %d rows in all slices, want %d: their size is the model's", level->level, H,
-             level->H);
-    wf_flow_spec spec = {.N = N,
-                         .H = H,
-                         .W = W,
-                         .K = level->K,
-                         .C = level->C,
-                         .kernel = level->kernel,
-                         .precision = level->precision,
-                         .memory = memory,
-                         .signal = level->signal,
-                         .D = level->D};
-    return wf_flow_create(level->backend, level->chain, &spec, out);
+    wf_level_shape s = wf_meta_level(meta, level);
+    return (wf_level_spec){.level = level,
+                           .K = s.K,
+                           .C = level ? s.C : 0,
+                           .kernel = s.H * s.W == 1 ? 1 : 3,
+                           .precision = precision,
+                           .signal = meta->signal,
+                           .D = wf_meta_slices(meta, level),
+                           .H = s.H,
+                           .chain = chain,
+                           .dequantize = dequantize};
+}
+
+wf_flow_spec wf_level_flow_spec(const wf_level_spec *spec, int N, int H, int W, wf_memory memory)
+{
+    return (wf_flow_spec){.N = N,
+                          .H = H,
+                          .W = W,
+                          .K = spec->K,
+                          .C = spec->C,
+                          .kernel = spec->kernel,
+                          .precision = spec->precision,
+                          .memory = memory,
+                          .signal = spec->signal,
+                          .D = spec->D};
+}
+
+int wf_level_flow(const wf_level_spec *spec, wf_backend *backend, int N, int H, int W, wf_memory memory, wf_flow **out)
+{
+    wf_flow_spec flow = wf_level_flow_spec(spec, N, H, W, memory);
+    WF_CHECK(spec->signal != WF_VOLUME || H == spec->H, WF_USAGE,
+             "level %d: volumes of %d rows in all slices, want %d, as the model has", spec->level, H, spec->H);
+    return wf_flow_create(backend, spec->chain, &flow, out);
 }
 
 int wf_level_rows(int H, int W)
 {
     int64_t n = 4096 / ((int64_t)H * W);
-    return n < 1 ? 1 : n > 64 ? 64 : (int)n;
+    return n < 1 ? 1 : n > WF_LEVEL_ROWS ? WF_LEVEL_ROWS : (int)n;
 }

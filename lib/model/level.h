@@ -8,63 +8,80 @@
 
 WF_BEGIN
 
-/* Bits per dimension that one picture's log density (nats) of `level` contributes: (- log p + D_l (n-l) d/2 log 2
- * + D_l log 2^bits) / (ln 2 * H W C), with D_l coefficients at level l of n, of a signal of d axes. Sums over levels to the model's bits/dim. */
+/* Contribution of `level` to a picture's bits per dimension, from its log density in nats:
+ *     (- log p + D_l (n-l) d/2 log 2 + D_l log 2^bits) / (ln 2 * H W C)
+ * with D_l coefficients at level l of n, for a signal of d axes. The contributions of all levels add up to the
+ * bits/dim. */
 double wf_bits_per_dim(const wf_meta *meta, int level, double log_density);
 
-/* How far pictures are off that went through a flow and back, in standard deviations of what the flow models: at worst, and
- * on average. NAN: not measured, without held-out pictures. */
+/* Error |x - f^-1(f(x))| of a flow, in standard deviations of x: largest and mean. NAN: not measured, for lack of
+ * held-out pictures. */
 typedef struct wf_round_trip {
     double most, mean;
 } wf_round_trip;
 
+/* How a level's flow is built, for any number and size of signals. Strings are borrowed. */
+typedef struct wf_level_spec {
+    int level;
+    int K, C;   /* channels of what the flow models and of its condition; C = 0 at the base */
+    int kernel; /* 3, or 1 where the level is a single pixel */
+    wf_precision precision;
+    wf_signal signal;
+    int D, H;                       /* slices and rows that a volume must have */
+    const char *chain, *dequantize; /* text of the flow, and of the flow of the noise in pixels; NULL: uniform noise */
+} wf_level_spec;
+
+/* The spec of `level` of a model for signals like meta. */
+wf_level_spec wf_level_spec_for(const wf_meta *meta, int level, const char *chain, const char *dequantize,
+                                wf_precision precision);
+
+/* The flow's spec for N signals whose low-pass is H x W; H = W = 0: only its parameters are wanted. */
+wf_flow_spec wf_level_flow_spec(const wf_level_spec *spec, int N, int H, int W, wf_memory memory);
+
+/* Creates the flow of that spec. WF_USAGE: volumes of another size than the model's, or a malformed chain. */
+int wf_level_flow(const wf_level_spec *spec, wf_backend *backend, int N, int H, int W, wf_memory memory,
+                  wf_flow **out) WF_MUST;
+
 /* A trained level on a backend. */
 typedef struct wf_level {
     wf_backend *backend;
-    int level;
-    int K, C, kernel;
-    wf_signal signal;
-    int D, H; /* slices and rows that a volume must have */
-    wf_precision precision;
-    char *chain;
-    char *dequantize; /* chain of the noise in its pixels (dequantizer.h); NULL: uniform */
-    wf_real *params;  /* device; the moving average of the weights, of the chain and then of the noise's */
+    wf_level_spec spec; /* its strings are valid until wf_level_clear */
+    wf_real *params;    /* device [size]; moving average of the weights: the chain's, then those of the noise's flow */
     size_t size;
     wf_round_trip round_trip; /* when it was saved */
     char hash[20];            /* of the parameters, for provenance */
 } wf_level;
 
-/* By enum wf_precision. */
+/* Names of the precisions, indexed by enum wf_precision. */
 enum { WF_PRECISIONS = 3 };
 extern const char *const wf_precision_names[WF_PRECISIONS];
 
-/* WF_NOINPUT: not trained yet; WF_DATA: the file does not hold what the chain needs. */
+/* Loads a level's file. WF_NOINPUT: the level is not trained yet. WF_DATA: the file lacks what the chain needs. */
 int wf_level_load(const wf_model *model, int level, wf_backend *backend, wf_level *out) WF_MUST;
 void wf_level_clear(wf_level *level);
 
-/* WF_INTERNAL: its round trip was measured to be off by more than 1e-2, so its samples would not be of its density. */
+/* WF_INTERNAL: the saved round trip is off by more than 1e-2, so samples would not follow the level's density. */
 int wf_level_invertible(const wf_level *level) WF_MUST;
 
-/* What identifies the weights of levels first .. last, for provenance: 16 hex digits. Reads the files' headers only. */
+/* Hash of the weights of levels first .. last, 16 hex digits, for provenance. Reads only the files' headers. */
 int wf_model_hash(const wf_model *model, int first, int last, char out[20]) WF_MUST;
 
-/* Its flow for [N,H,W,K]; WF_MEMORY_NONE unless it is run backward. WF_USAGE: volumes of another size than the model's. */
-int wf_level_flow(const wf_level *level, int N, int H, int W, wf_memory memory, wf_flow **out) WF_MUST;
-
-/* Writes level-NN.safetensors: weights and their average (host F32, both flows' sizes together) as named tensors. bpd: held-out
- * bits/dim of this level or NAN. */
+/* Content of level-NN.safetensors. */
 typedef struct wf_level_file {
     int level;
     int64_t step;
-    double bpd;
+    double bpd; /* held-out bits/dim of this level, or NAN */
     wf_round_trip round_trip;
-    const char *chain, *dequantize, *provenance; /* dequantize: NULL if there is no such flow */
-    const float *weights, *average;
+    const char *chain, *dequantize, *provenance; /* dequantize NULL: uniform noise */
+    const float *weights, *average;              /* host [flow's size + noise's size] */
 } wf_level_file;
+
+/* Writes the file, with weights and average as named tensors. noise: the noise's flow, NULL if there is none. */
 int wf_level_save(const wf_model *model, const wf_flow *flow, const wf_flow *noise, const wf_level_file *what) WF_MUST;
 
-/* Pictures per batch for evaluation and sampling, fixed by the level's size so that results never depend on how many
- * pictures are asked for. */
+/* Rows of a device batch for evaluation and sampling: 4096 / (H W), from 1 to WF_LEVEL_ROWS. Fixed by the level's
+ * size, so that results never depend on how many pictures are asked for. */
+enum { WF_LEVEL_ROWS = 64 };
 int wf_level_rows(int H, int W);
 
 WF_END

@@ -39,7 +39,7 @@ static int read_meta(json_t *root, const char *path, wf_meta *meta)
     int n = (int)json_array_size(shape);
     WF_CHECK(n >= 2 && n <= 4, WF_DATA, "%s: shape is not [W,C], [H,W,C] or [D,H,W,C]", path);
     for (int i = 0; i < n; i++)
-        sides[i] = json_integer_value(json_array_get(shape, (size_t)i)); /* 0 if it is none */
+        sides[i] = json_integer_value(json_array_get(shape, (size_t)i)); /* 0 if not an integer */
     WF_CHECK(wf_meta_set_shape(meta, n, sides), WF_DATA, "%s: shape is out of range", path);
     json_t *rate = json_object_get(root, "rate");
     WF_CHECK(!rate || (json_integer_value(rate) > 0 && json_integer_value(rate) <= WF_MAX_RATE), WF_DATA,
@@ -75,8 +75,8 @@ int wf_model_open(const char *path, wf_model *out)
     return WF_OK;
 }
 
-/* Under its final name by link, which fails where there is one already: of two first processes, one wins. Those of two machines
- * may have one number, and each other's file: what counts is that the final name is there. */
+/* Writes under a name of this process, then links the final name, which fails if it exists: of two first processes
+ * one wins. Processes of two machines may share a number and so a name; it only matters that the final name exists. */
 static int write_model_json(const char *file, const wf_meta *m)
 {
     char mine[WF_PATH];

@@ -1,5 +1,5 @@
-/* model.h - a model is a folder: wf.json says what pictures it is for, level-NN.safetensors holds one trained level.
- * Levels never touch one another's files. */
+/* model.h - a model is a folder: wf.json holds the shape of its pictures, level-NN.safetensors one trained level. No
+ * level touches the files of another. */
 #ifndef WF_MODEL_H
 #define WF_MODEL_H
 
@@ -13,14 +13,14 @@ typedef struct wf_model {
     wf_meta meta; /* top == levels */
 } wf_model;
 
-/* WF_NOINPUT: no wf.json there; WF_DATA: not ours. */
+/* Opens the model folder at `path`. WF_NOINPUT: it has no wf.json. WF_DATA: its wf.json is malformed. */
 int wf_model_open(const char *path, wf_model *out) WF_MUST;
-/* Opens the model at `path`, or makes it for pictures like `meta`; WF_DATA when it is for other pictures. Safe to be called
- * by many processes at once. */
+/* Opens the model folder at `path`, or makes one for pictures like `meta`. WF_DATA: the model is for other pictures.
+ * Many processes may call it at once. */
 int wf_model_create(const char *path, const wf_meta *meta, wf_model *out) WF_MUST;
 void wf_model_clear(wf_model *model);
 
-/* "PATH/level-NN" followed by `suffix`, in `out`. */
+/* Writes "PATH/level-NN" and `suffix` to `out`. WF_USAGE: the path is too long. */
 enum { WF_PATH = 4096 };
 int wf_model_file(const wf_model *model, int level, const char *suffix, char out[WF_PATH]) WF_MUST;
 

@@ -1,24 +1,23 @@
-/* pixel_noise.c - uniforms of pixels through the wavelet */
+/* pixel_noise.c - uniform noise on pixels, split into levels by the wavelet */
 #include "pixel_noise.h"
 
 #include <stdlib.h>
 
+#include "../base/count.h"
 #include "../pyramid/wavelet.h"
 
 static size_t picture_size(const wf_pixel_noise *p)
 {
-    return (size_t)p->meta.H * (size_t)p->meta.W * (size_t)p->meta.C;
+    return wf_count3(p->meta.H, p->meta.W, p->meta.C);
 }
 
 int wf_pixel_noise_create(wf_backend *backend, const wf_meta *meta, wf_pixel_noise *out)
 {
-    void *field;
     *out = (wf_pixel_noise){.backend = backend, .batch = wf_pyramid_rows(meta, meta->levels)};
     WF_TRY(wf_meta_copy(&out->meta, meta));
     WF_TRY(wf_pyramid_create(backend, meta, out->batch, &out->pyramid));
     size_t n = (size_t)out->batch * picture_size(out);
-    WF_TRY(backend->alloc(backend, n * backend->real, &field));
-    out->field = field;
+    WF_TRY(wf_alloc_reals(backend, n, &out->field));
     out->host = malloc(n * sizeof *out->host);
     WF_CHECK(out->host, WF_AGAIN, "noise: out of memory for %zu pixels", n);
     return WF_OK;
@@ -35,7 +34,7 @@ void wf_pixel_noise_clear(wf_pixel_noise *p)
     *p = (wf_pixel_noise){0};
 }
 
-/* Splits the noise of at most `batch` pictures. */
+/* Draws the noise of at most `batch` pictures and splits it down to `level`. */
 static int draw_pixels(wf_pixel_noise *p, const wf_random *random, int level, int N, const uint64_t *index)
 {
     wf_backend *b = p->backend;
@@ -53,7 +52,7 @@ int wf_pixel_noise_add(wf_pixel_noise *p, uint64_t seed, uint64_t draw, int leve
 {
     wf_level_shape s = wf_meta_level(&p->meta, level);
     wf_random random = {seed, WF_PURPOSE_PIXELS, draw};
-    size_t each = (size_t)s.H * (size_t)s.W * (size_t)s.C, bands = (size_t)wf_bands(p->meta.signal);
+    size_t each = wf_count3(s.H, s.W, s.C), bands = (size_t)wf_bands(p->meta.signal);
     for (int64_t at = 0; at < N; at += p->batch) {
         int count = N - at < p->batch ? (int)(N - at) : p->batch;
         const float *more, *details;

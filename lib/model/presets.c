@@ -1,4 +1,4 @@
-/* presets.c - chains and patches that go by a name */
+/* presets.c - named chains, and the patches that belong to them */
 #include "presets.h"
 
 #include <stdio.h>

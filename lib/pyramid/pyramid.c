@@ -85,11 +85,7 @@ void wf_pyramid_destroy(wf_pyramid *p)
 
 static int need_buffer(wf_pyramid *p, wf_real **buffer, size_t n)
 {
-    void *memory = *buffer;
-    if (!memory)
-        WF_TRY(p->b->alloc(p->b, n * p->b->real, &memory));
-    *buffer = memory;
-    return WF_OK;
+    return *buffer ? WF_OK : wf_alloc_reals(p->b, n, buffer);
 }
 
 static int need_image(wf_pyramid *p, int level)

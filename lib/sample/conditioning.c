@@ -1,32 +1,34 @@
-/* conditioning.c - pictures that a model continues upward: where they come from, and the level at which they enter */
+/* conditioning.c - sources of the pictures that a sampler continues upward, and the level at which they enter the
+ * model */
 #include "conditioning.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "../base/count.h"
 #include "../image/image.h"
 #include "../pyramid/pyramid.h"
 #include "../store/stream.h"
 
-/* Fills picture [most,H,W,C] (NULL at level -1) and index [most] with *N <= most starts. */
-typedef int next_starts(wf_conditioning *s, int most, int *N, float *picture, uint64_t *index);
+/* Fills picture [most,H,W,C] (NULL at level -1) and index [most] for the next *N <= most pictures. */
+typedef int next_pictures(wf_conditioning *s, int most, int *N, float *picture, uint64_t *index);
 
 struct wf_conditioning {
-    next_starts *next;
+    next_pictures *next;
     const wf_model *model;
     wf_meta meta; /* owned */
     int offset, level;
-    int64_t count, done; /* of nothing; done: of pictures too */
-    /* of a stream */
+    int64_t count, done; /* without a source: pictures in all; numbered so far, of files too */
+    /* a stream */
     wf_reader *reader;
-    wf_record record; /* from `used` on not handed out yet */
+    wf_record record; /* pictures from `used` on are still to be handed out */
     int64_t used;
     wf_pyramid *pyramid; /* joins `chunk` pictures */
     int chunk;
-    /* of pictures: the next one, unless they are at their end */
+    /* picture files: the next picture, if `more` */
     wf_images *images;
     wf_image image;
-    int rate; /* of the first */
+    int rate; /* of the first sound */
     const char *name;
     bool more;
 };
@@ -52,7 +54,7 @@ int wf_conditioning_drawn(const wf_conditioning *s, int to, wf_meta *out)
     *out = (wf_meta){0};
     to = to < 0 ? levels : to;
     WF_CHECK(to <= levels, WF_USAGE, "%s has levels 0 to %d, not %d", s->model->path, levels, to);
-    WF_CHECK(to > from, WF_USAGE, "level %d: the pictures that come in are at level %d already", to, from);
+    WF_CHECK(to > from, WF_USAGE, "level %d: the pictures that come in are already at level %d", to, from);
     WF_TRY(wf_meta_copy(out, &s->meta));
     out->top = to - s->offset;
     return WF_OK;
@@ -62,10 +64,11 @@ static size_t picture_size(const wf_conditioning *s)
 {
     int H, W;
     wf_pyramid_size(&s->meta, s->level, &H, &W);
-    return (size_t)H * (size_t)W * (size_t)s->meta.C;
+    return wf_count3(H, W, s->meta.C);
 }
 
-/* -- where pictures enter ------------------------------------------------------------------------------------------- */
+/* -- where pictures enter
+ * ------------------------------------------------------------------------------------------- */
 
 static int check_kind(const wf_model *model, const char *name, wf_signal signal, int C, int bits)
 {
@@ -77,8 +80,8 @@ static int check_kind(const wf_model *model, const char *name, wf_signal signal,
     return WF_OK;
 }
 
-/* Halvings from the model's pictures to those of H x W; -1: no level has that size. */
-static int halvings(const wf_meta *model, int H, int W)
+/* Number of DWT levels from the model's pictures down to H x W; -1: no level has that size. */
+static int halvings_to(const wf_meta *model, int H, int W)
 {
     for (int k = 0; k <= model->levels; k++)
         if (wf_rows_left(model->signal, model->H, k) == H && model->W >> k == W)
@@ -86,16 +89,17 @@ static int halvings(const wf_meta *model, int H, int W)
     return -1;
 }
 
-/* Pictures of H x W enter so many levels below the model's highest: `below`, or as many as the scale doubles. */
-static int enter(wf_conditioning *s, const char *name, int H, int W, int scale, int below)
+/* Sets the level at which pictures of H x W enter: `below` levels under the model's highest, or log2(scale) with a
+ * scale. */
+static int enter_level(wf_conditioning *s, const char *name, int H, int W, int scale, int below)
 {
     int levels = s->model->meta.levels;
     wf_signal signal = s->meta.signal;
     WF_CHECK(!scale || signal != WF_VOLUME, WF_USAGE, "scale %d: volumes have the model's size", scale);
     WF_CHECK(scale == 0 || (scale > 1 && (scale & (scale - 1)) == 0), WF_USAGE,
              "scale %d: want a power of two, from 2 on", scale);
-    WF_CHECK(scale || below >= 0, WF_DATA, "%s: pictures of %d x %d are no level of the model's %d x %d", name, H, W,
-             s->model->meta.H, s->model->meta.W);
+    WF_CHECK(scale || below >= 0, WF_DATA, "%s: pictures of %d x %d: no level of the %d x %d model has that size", name,
+             H, W, s->model->meta.H, s->model->meta.W);
     for (int k = 1; scale >> k; k++)
         below = k;
     WF_CHECK(below <= levels, WF_USAGE, "scale %d: %s enlarges %d times at most", scale, s->model->path, 1 << levels);
@@ -110,8 +114,8 @@ static int enter(wf_conditioning *s, const char *name, int H, int W, int scale, 
     return WF_OK;
 }
 
-/* Of sounds that come in at `rate` samples a second, so many doublings below those that are drawn. A rate halved on the way may
- * have been rounded: what is left of the model's becomes the model's. */
+/* Sets the output sample rate: the input's, doubled once per drawn level. If the input has the model's rate halved
+ * and rounded, the model's exact rate is restored. */
 static int set_rate(wf_conditioning *s, const char *name, int rate, int doublings)
 {
     int of_model = s->model->meta.rate;
@@ -124,7 +128,7 @@ static int set_rate(wf_conditioning *s, const char *name, int rate, int doubling
     return WF_OK;
 }
 
-static int opened(int status, wf_conditioning **out)
+static int opened_or_destroyed(int status, wf_conditioning **out)
 {
     if (status) {
         wf_conditioning_destroy(*out);
@@ -133,15 +137,15 @@ static int opened(int status, wf_conditioning **out)
     return status;
 }
 
-static int create(const wf_model *model, next_starts *next, wf_conditioning **out)
+static int create_conditioning(const wf_model *model, next_pictures *next, wf_conditioning **out)
 {
     wf_conditioning *s = calloc(1, sizeof *s);
-    WF_CHECK(s, WF_AGAIN, "starts: out of memory");
+    WF_CHECK(s, WF_AGAIN, "conditioning: out of memory");
     s->model = model;
     s->next = next;
     s->level = -1;
     *out = s;
-    return opened(wf_meta_copy(&s->meta, &model->meta), out);
+    return opened_or_destroyed(wf_meta_copy(&s->meta, &model->meta), out);
 }
 
 void wf_conditioning_destroy(wf_conditioning *s)
@@ -157,7 +161,8 @@ void wf_conditioning_destroy(wf_conditioning *s)
     free(s);
 }
 
-/* -- nothing -------------------------------------------------------------------------------------------------------- */
+/* -- nothing
+ * -------------------------------------------------------------------------------------------------------- */
 
 static int next_nothing(wf_conditioning *s, int most, int *N, float *picture, uint64_t *index)
 {
@@ -170,15 +175,16 @@ static int next_nothing(wf_conditioning *s, int most, int *N, float *picture, ui
 
 int wf_conditioning_none(const wf_model *model, int64_t count, int scale, wf_conditioning **out)
 {
-    WF_CHECK(!scale, WF_USAGE, "--scale enlarges pictures, and none come: name a file by --from, or pipe some in");
-    WF_TRY(create(model, next_nothing, out));
+    WF_CHECK(!scale, WF_USAGE, "--scale needs pictures to enlarge: name a file by --from, or pipe some in");
+    WF_TRY(create_conditioning(model, next_nothing, out));
     (*out)->count = count;
     return WF_OK;
 }
 
-/* -- a coefficient stream ------------------------------------------------------------------------------------------- */
+/* -- a coefficient stream
+ * ------------------------------------------------------------------------------------------- */
 
-/* The stream's next record of its highest level, the only one that is continued. */
+/* Reads the next record of the stream's highest level; other levels are skipped. */
 static int next_record(wf_conditioning *s, bool *more)
 {
     const wf_meta *source = wf_reader_meta(s->reader);
@@ -197,7 +203,7 @@ static int next_of_stream(wf_conditioning *s, int most, int *N, float *picture, 
     if (!more)
         return WF_OK;
     wf_level_shape shape = wf_meta_level(wf_reader_meta(s->reader), r->level);
-    size_t each = (size_t)shape.H * (size_t)shape.W * (size_t)shape.C, at = (size_t)s->used;
+    size_t each = wf_count3(shape.H, shape.W, shape.C), at = (size_t)s->used;
     size_t bands = (size_t)wf_bands(s->meta.signal);
     int64_t left = r->N - s->used;
     most = most < s->chunk ? most : s->chunk;
@@ -220,10 +226,11 @@ static int open_stream(wf_conditioning *s, wf_backend *backend, FILE *file, cons
     if (source->signal == WF_VOLUME)
         WF_TRY(wf_meta_match(source, name, model, s->model->path));
     wf_pyramid_size(source, source->top, &H, &W);
-    bool same = source->levels == model->levels; /* pyramid: any size goes on at its own level */
+    bool same =
+        source->levels == model->levels; /* the same pyramid: pictures of any size continue at their own level */
     wf_meta_clear(&s->meta);
     WF_TRY(wf_meta_copy(&s->meta, source));
-    WF_TRY(enter(s, name, H, W, scale, same ? source->levels - source->top : halvings(model, H, W)));
+    WF_TRY(enter_level(s, name, H, W, scale, same ? source->levels - source->top : halvings_to(model, H, W)));
     WF_TRY(set_rate(s, name, source->rate, s->meta.levels - s->level - (source->levels - source->top)));
     s->chunk = wf_pyramid_rows(source, source->top);
     return wf_pyramid_create(backend, source, s->chunk, &s->pyramid);
@@ -232,11 +239,12 @@ static int open_stream(wf_conditioning *s, wf_backend *backend, FILE *file, cons
 int wf_conditioning_stream(const wf_model *model, wf_backend *backend, FILE *file, const char *name, int scale,
                            wf_conditioning **out)
 {
-    WF_TRY(create(model, next_of_stream, out));
-    return opened(open_stream(*out, backend, file, name, scale), out);
+    WF_TRY(create_conditioning(model, next_of_stream, out));
+    return opened_or_destroyed(open_stream(*out, backend, file, name, scale), out);
 }
 
-/* -- picture files -------------------------------------------------------------------------------------------------- */
+/* -- picture files
+ * -------------------------------------------------------------------------------------------------- */
 
 static int read_image(wf_conditioning *s)
 {
@@ -255,8 +263,8 @@ static int next_of_images(wf_conditioning *s, int most, int *N, float *picture, 
     wf_pyramid_size(&s->meta, s->level, &H, &W);
     for (; s->more && *N < most; ++*N) {
         WF_CHECK(s->image.H == H && s->image.W == W && s->image.D == wf_meta_slices(&s->meta, s->level + 1), WF_DATA,
-                 "%s: %d x %d, want %d x %d as the pictures before", s->name, s->image.H, s->image.W, H, W);
-        WF_CHECK(s->image.rate == s->rate, WF_DATA, "%s: %d samples a second, want %d as the sounds before", s->name,
+                 "%s: %d x %d, want %d x %d, as the pictures before", s->name, s->image.H, s->image.W, H, W);
+        WF_CHECK(s->image.rate == s->rate, WF_DATA, "%s: %d samples a second, want %d, as the sounds before", s->name,
                  s->image.rate, s->rate);
         for (size_t i = 0; i < each; i++)
             picture[(size_t)*N * each + i] = s->image.pixels[i];
@@ -272,18 +280,20 @@ static int open_images(wf_conditioning *s, char *const *paths, int count, int sc
     wf_images_set_options(s->images, (wf_images_options){.volumes = s->model->meta.signal == WF_VOLUME});
     WF_TRY(read_image(s));
     WF_CHECK(s->more, WF_DATA, "%s: no picture", paths[0]);
-    WF_TRY(enter(s, s->name, s->image.H, s->image.W, scale, halvings(&s->model->meta, s->image.H, s->image.W)));
+    WF_TRY(
+        enter_level(s, s->name, s->image.H, s->image.W, scale, halvings_to(&s->model->meta, s->image.H, s->image.W)));
     s->rate = s->image.rate;
     return set_rate(s, s->name, s->rate, s->meta.levels - s->level);
 }
 
 int wf_conditioning_images(const wf_model *model, char *const *paths, int count, int scale, wf_conditioning **out)
 {
-    WF_TRY(create(model, next_of_images, out));
-    return opened(open_images(*out, paths, count, scale), out);
+    WF_TRY(create_conditioning(model, next_of_images, out));
+    return opened_or_destroyed(open_images(*out, paths, count, scale), out);
 }
 
-/* -- all ------------------------------------------------------------------------------------------------------------ */
+/* -- all
+ * ------------------------------------------------------------------------------------------------------------ */
 
 int wf_conditioning_next(wf_conditioning *s, int most, int *N, float **picture, uint64_t *index)
 {
@@ -291,7 +301,7 @@ int wf_conditioning_next(wf_conditioning *s, int most, int *N, float **picture, 
     *picture = NULL;
     if (s->level >= 0) {
         *picture = malloc((size_t)most * picture_size(s) * sizeof **picture);
-        WF_CHECK(*picture, WF_AGAIN, "starts: out of memory for %d pictures", most);
+        WF_CHECK(*picture, WF_AGAIN, "conditioning: out of memory for %d pictures", most);
     }
     int status = s->next(s, most, N, *picture, index);
     if (status || !*N) {

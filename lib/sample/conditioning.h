@@ -1,6 +1,6 @@
-/* conditioning.h - where pictures begin that a model continues upward: at the base, in a stream, or in a user's own pictures
+/* conditioning.h - the pictures that a sampler continues upward: none, those of a stream, or picture files
  *
- * wf-sample and wf-nuts take chunks of starts from here and draw the levels above. */
+ * wf-sample and wf-nuts read chunks of pictures from here and draw the levels above. */
 #ifndef WF_CONDITIONING_H
 #define WF_CONDITIONING_H
 
@@ -14,34 +14,35 @@ WF_BEGIN
 
 typedef struct wf_conditioning wf_conditioning;
 
-/* count pictures from nothing: their first level is the base. WF_USAGE: a scale is given, and there is nothing to enlarge. */
+/* Conditions on nothing: `count` pictures are drawn from the base up. WF_USAGE: a scale is given. */
 int wf_conditioning_none(const wf_model *model, int64_t count, int scale, wf_conditioning **out) WF_MUST;
 
-/* The pictures of a coefficient stream. scale 0: they enter the model at the level of their size; 2, 4, 8 ..: pictures of any
- * size enter so many doublings below the model's highest level, which convolutions bear. `file` and `model` are borrowed.
- * WF_DATA: another wavelet, channels or bits, or pictures that have the size of no level. */
+/* Conditions on the pictures of a coefficient stream. scale 0: they enter the model at the level of their size. scale
+ * 2, 4, 8 ..: pictures of any size enter log2(scale) levels below the model's highest, since convolutions take any
+ * size. `file` and `model` are borrowed. WF_DATA: another wavelet, channels or bits, or no level has the pictures'
+ * size. */
 int wf_conditioning_stream(const wf_model *model, wf_backend *backend, FILE *file, const char *name, int scale,
                            wf_conditioning **out) WF_MUST;
 
-/* Picture files, all of one size, as wf_images_open takes them (borrowed); scale as above. */
+/* Conditions on picture files, all of one size. paths: as for wf_images_open, borrowed. scale: as for a stream. */
 int wf_conditioning_images(const wf_model *model, char *const *paths, int count, int scale,
                            wf_conditioning **out) WF_MUST;
 
 void wf_conditioning_destroy(wf_conditioning *s);
 
-/* What a stream of them holds once they are drawn up to level `to` of the model, -1: its highest. Owned by the caller.
- * WF_USAGE: the model has no such level, or the starts are there already. */
+/* Writes the meta of a stream of the pictures drawn up to level `to` of the model; -1: the highest. The caller owns
+ * *out. WF_USAGE: the model has no such level, or the pictures have it already. */
 int wf_conditioning_drawn(const wf_conditioning *s, int to, wf_meta *out) WF_MUST;
 
-/* Of the pictures to be drawn. Its level l is level l + wf_conditioning_offset of the model: with a scale, its base is the user's
- * picture. Borrowed until destroy. */
+/* Meta of the pictures to be drawn, borrowed until destroy. Its level l is level l + wf_conditioning_offset of the
+ * model. With a scale, its base is the user's picture. */
 const wf_meta *wf_conditioning_meta(const wf_conditioning *s);
 int wf_conditioning_offset(const wf_conditioning *s);
-/* The level of wf_conditioning_meta that the starts have, -1: nothing yet, so the base is to be drawn too. */
+/* Level of the pictures, as numbered in wf_conditioning_meta; -1: none, so the base is drawn too. */
 int wf_conditioning_level(const wf_conditioning *s);
 
-/* The next N <= most starts, N = 0 at the end: *picture [N,H,W,C] are I_level in pixel units, owned by the caller (free);
- * NULL when the level is -1. index: host [most], which picture. */
+/* Reads the next N <= most pictures; N = 0 at the end. *picture: I_level [N,H,W,C] in pixel units, the caller's
+ * (free); NULL at level -1. index: host [most], the pictures' numbers. */
 int wf_conditioning_next(wf_conditioning *s, int most, int *N, float **picture, uint64_t *index) WF_MUST;
 
 WF_END

@@ -12,15 +12,15 @@
 #include "../base/version.h"
 #include "../base/safetensors.h"
 
-/* What must not change between the runs of one training: a resumed run with other values would be another experiment.
- * Its limits may, so that a training can be prolonged. */
-static int describe(const wf_trainer *t, char **out)
+/* Describes the settings that must not change between the runs of one training: with other values a resumed run would
+ * be another experiment. Limits are left out, so a training can be prolonged. */
+static int describe_config(const wf_trainer *t, char **out)
 {
     const wf_train_options *o = t->options;
-    char text[16384], context[32] = ""; /* trainings from before there was context, or learnt noise, go on */
+    char text[16384], context[32] = ""; /* absent when unused: older states have no such keys */
     const char *noise = o->dequantize ? " dequantize=" : "";
-    if (t->context)
-        snprintf(context, sizeof context, " context=%d", t->context);
+    if (t->margin)
+        snprintf(context, sizeof context, " context=%d", t->margin);
     int n =
         snprintf(text, sizeof text,
                  "data=%s chain=%s batch=%d lr=%.17g ema=%.17g warmup=%lld decay=%.17g patch=%d flip=%d precision=%d "
@@ -34,8 +34,9 @@ static int describe(const wf_trainer *t, char **out)
     return WF_OK;
 }
 
-/* A host view of a device vector: itself where the backend works in host floats, else a copy to be freed. */
-static int view(const wf_trainer *t, const wf_real *device, wf_dtype dtype, void **out, void **owned)
+/* Gives a host view of a device vector: the vector itself where the backend works in host floats, else a copy, which
+ * the caller frees. */
+static int host_view(const wf_trainer *t, const wf_real *device, wf_dtype dtype, void **out, void **owned)
 {
     wf_backend *b = t->backend;
     size_t n = t->optimizer.size;
@@ -56,7 +57,7 @@ static wf_dtype state_dtype(const wf_trainer *t)
     return t->backend->real == sizeof(double) ? WF_F64 : WF_F32;
 }
 
-static wf_real *vector(const wf_trainer *t, int i)
+static wf_real *state_vector(const wf_trainer *t, int i)
 {
     wf_real *const all[4] = {t->optimizer.w, t->optimizer.m, t->optimizer.u, t->optimizer.ema};
     return all[i];
@@ -64,7 +65,7 @@ static wf_real *vector(const wf_trainer *t, int i)
 
 enum { NUMBERS = 9, STATE_PAIRS = NUMBERS + 3 };
 
-/* The counters of a state, in the order of `number_keys`. */
+/* Keys of the counters in a state file, in the order of save and parse_counters. */
 static const char *const number_keys[NUMBERS] = {"step", "seconds", "held_out", "best",    "since",
                                                  "sum",  "summed",  "measured", "finished"};
 
@@ -77,11 +78,11 @@ static int save_tensors(wf_trainer *t, const wf_pair *pairs)
     for (int i = 0; i < 4; i++) {
         tensors[i] = (wf_tensor){.name = vectors[i], .dtype = dtype, .rank = 1, .shape = {(int64_t)t->optimizer.size}};
         tensors[i].bytes = t->optimizer.size * wf_dtype_size(dtype);
-        WF_GO(view(t, vector(t, i), dtype, &tensors[i].data, &owned[i]));
+        WF_GO(host_view(t, state_vector(t, i), dtype, &tensors[i].data, &owned[i]));
     }
-    tensors[4] = (wf_tensor){.name = "skip", .dtype = WF_U64, .rank = 1, .shape = {t->skips}};
+    tensors[4] = (wf_tensor){.name = "skip", .dtype = WF_U64, .rank = 1, .shape = {t->skip_count}};
     tensors[4].data = t->skip;
-    tensors[4].bytes = (size_t)t->skips * sizeof *t->skip;
+    tensors[4].bytes = (size_t)t->skip_count * sizeof *t->skip;
     WF_GO(wf_safetensors_save(t->state_path, tensors, 5, pairs, STATE_PAIRS));
 out:
     for (int i = 0; i < 4; i++)
@@ -91,25 +92,26 @@ out:
 
 int wf_trainer_save(wf_trainer *t)
 {
-    const double values[NUMBERS] = {(double)t->step, t->seconds,        t->held_out,         t->best,    t->since,
-                                    t->sum,          (double)t->summed, (double)t->measured, t->finished};
+    const double values[NUMBERS] = {(double)t->step, t->seconds, t->held_out,          t->best,
+                                    t->since_best,   t->sum,     (double)t->sum_count, (double)t->validated_at,
+                                    t->finished};
     char numbers[NUMBERS][40], *config = NULL;
     wf_pair pairs[STATE_PAIRS];
-    WF_TRY(describe(t, &config));
+    WF_TRY(describe_config(t, &config));
     for (int i = 0; i < NUMBERS; i++) {
         snprintf(numbers[i], sizeof numbers[i], "%.17g", values[i]);
         pairs[i] = (wf_pair){number_keys[i], numbers[i]};
     }
     pairs[NUMBERS] = (wf_pair){"format", WF_FORMAT};
     pairs[NUMBERS + 1] = (wf_pair){"config", config};
-    pairs[NUMBERS + 2] = (wf_pair){"judge", t->judge};
+    pairs[NUMBERS + 2] = (wf_pair){"judge", t->validation_id};
     int status = save_tensors(t, pairs);
     free(config);
     return status;
 }
 
-/* The first setting in which two descriptions differ, for the message. */
-static int differs(const char *path, const char *saved, const char *now)
+/* Fails with the first setting in which two descriptions differ. */
+static int fail_differing(const char *path, const char *saved, const char *now)
 {
     size_t i = 0, start = 0;
     while (saved[i] && saved[i] == now[i])
@@ -117,8 +119,9 @@ static int differs(const char *path, const char *saved, const char *now)
     for (size_t j = 0; j < i; j++)
         if (saved[j] == ' ' && strchr(saved + j, '=') && strcspn(saved + j + 1, "= ,(") < strcspn(saved + j + 1, " ,("))
             start = j + 1;
-    return wf_fail(WF_DATA, "%s: was trained with other settings: '%.80s' there, '%.80s' now; use another model folder",
-                   path, saved + start, now + start);
+    return wf_fail(WF_DATA,
+                   "%s: trained with other settings: found '%.80s', expected '%.80s'; use another model folder", path,
+                   saved + start, now + start);
 }
 
 static int parse_number(const wf_safetensors *st, const char *path, const char *key, double *out)
@@ -131,7 +134,7 @@ static int parse_number(const wf_safetensors *st, const char *path, const char *
     return WF_OK;
 }
 
-static int parse_state(wf_trainer *t, const wf_safetensors *st)
+static int parse_counters(wf_trainer *t, const wf_safetensors *st)
 {
     double v[NUMBERS];
     const char *judge = wf_safetensors_meta(st, "judge");
@@ -143,39 +146,40 @@ static int parse_state(wf_trainer *t, const wf_safetensors *st)
     t->step = (int64_t)v[0];
     t->seconds = v[1];
     t->sum = v[5];
-    t->summed = (int64_t)v[6];
+    t->sum_count = (int64_t)v[6];
     t->finished = v[8] != 0;
-    if (!judge || strcmp(judge, t->judge)) /* other pictures judge now: their best is still to come */
+    if (!judge || strcmp(judge, t->validation_id)) /* other held-out pictures than before: they have no best yet */
         return WF_OK;
     t->held_out = v[2];
     t->best = v[3];
-    t->since = (int)v[4];
-    t->measured = (int64_t)v[7];
+    t->since_best = (int)v[4];
+    t->validated_at = (int64_t)v[7];
     return WF_OK;
 }
 
-static int take_state(wf_trainer *t, const wf_safetensors *st)
+static int read_state(wf_trainer *t, const wf_safetensors *st)
 {
     wf_backend *b = t->backend;
     const char *path = t->state_path, *format = wf_safetensors_meta(st, "format");
     const char *saved = wf_safetensors_meta(st, "config");
     char *config;
     WF_CHECK(format && !strcmp(format, WF_FORMAT) && saved, WF_DATA, "%s: not a training state of " WF_FORMAT, path);
-    WF_TRY(describe(t, &config));
-    int status = strcmp(saved, config) ? differs(path, saved, config) : WF_OK;
+    WF_TRY(describe_config(t, &config));
+    int status = strcmp(saved, config) ? fail_differing(path, saved, config) : WF_OK;
     free(config);
     WF_TRY(status);
-    WF_TRY(parse_state(t, st));
+    WF_TRY(parse_counters(t, st));
     for (int i = 0; i < 4; i++) {
         const wf_tensor *v = wf_safetensors_find(st, vectors[i]);
         WF_CHECK(v && v->dtype == state_dtype(t) && v->rank == 1 && v->shape[0] == (int64_t)t->optimizer.size, WF_DATA,
                  "%s: tensor %s is missing or not of %zu parameters", path, vectors[i], t->optimizer.size);
-        WF_TRY(b->upload(b, vector(t, i), v->data, v->dtype, t->optimizer.size));
+        WF_TRY(b->upload(b, state_vector(t, i), v->data, v->dtype, t->optimizer.size));
     }
     const wf_tensor *skip = wf_safetensors_find(st, "skip");
-    WF_CHECK(skip && skip->dtype == WF_U64 && skip->bytes <= sizeof t->skip, WF_DATA, "%s: tensor skip", path);
-    t->skips = (int)(skip->bytes / sizeof *t->skip);
-    if (t->skips)
+    WF_CHECK(skip && skip->dtype == WF_U64 && skip->bytes <= sizeof t->skip, WF_DATA,
+             "%s: tensor skip is missing or too long", path);
+    t->skip_count = (int)(skip->bytes / sizeof *t->skip);
+    if (t->skip_count)
         memcpy(t->skip, skip->data, skip->bytes);
     return WF_OK;
 }
@@ -188,7 +192,7 @@ int wf_trainer_restore(wf_trainer *t, bool *found)
     wf_safetensors st = {0};
     int status = wf_safetensors_load(t->state_path, &st);
     if (!status)
-        status = take_state(t, &st);
+        status = read_state(t, &st);
     wf_safetensors_clear(&st);
     return status;
 }
@@ -197,8 +201,8 @@ int wf_trainer_publish(wf_trainer *t)
 {
     void *weights = NULL, *average = NULL, *owned[2] = {0};
     int status = WF_OK;
-    WF_GO(view(t, t->optimizer.w, WF_F32, &weights, &owned[0]));
-    WF_GO(view(t, t->optimizer.ema, WF_F32, &average, &owned[1]));
+    WF_GO(host_view(t, t->optimizer.w, WF_F32, &weights, &owned[0]));
+    WF_GO(host_view(t, t->optimizer.ema, WF_F32, &average, &owned[1]));
     wf_level_file file = {.level = t->options->level,
                           .step = t->step,
                           .bpd = t->validation ? t->held_out : NAN,
@@ -208,24 +212,24 @@ int wf_trainer_publish(wf_trainer *t)
                           .provenance = t->options->provenance,
                           .weights = weights,
                           .average = average};
-    WF_GO(wf_level_save(t->model, t->flow, t->dequantizer.flow, &file));
+    WF_GO(wf_level_save(t->model, t->runner.flow, t->runner.dequantizer.flow, &file));
 out:
     free(owned[0]);
     free(owned[1]);
     return status;
 }
 
-/* Whether a line of the log belongs to what was done up to the present state; one cut off by a crash does not. */
-static bool belongs(const wf_trainer *t, const char *line)
+/* True if a line of the log is about a step up to the present state. A line that a crash cut off is not. */
+static bool belongs_to_run(const wf_trainer *t, const char *line)
 {
     json_t *object = json_loads(line, JSON_REJECT_DUPLICATES, NULL), *at = json_object_get(object, "step");
     bool keep = false;
     int64_t step = json_integer_value(at);
     if (json_object_get(object, "skipped")) {
-        for (int i = 0; i < t->skips && !keep; i++)
+        for (int i = 0; i < t->skip_count && !keep; i++)
             keep = t->skip[i] == (uint64_t)step;
     } else if (json_is_integer(at)) {
-        bool unsaved = json_object_get(object, "val") && step == t->step && t->measured != step;
+        bool unsaved = json_object_get(object, "val") && step == t->step && t->validated_at != step;
         keep = step <= t->step && !unsaved;
     }
     json_decref(object);
@@ -243,8 +247,8 @@ static int trim_log(const wf_trainer *t)
     int status = WF_OK;
     WF_GO(wf_outfile_create(t->log_path, &out));
     while (getline(&line, &room, in) >= 0)
-        if (belongs(t, line)) {
-            line[strcspn(line, "\n")] = 0; /* which a crash may have cut off */
+        if (belongs_to_run(t, line)) {
+            line[strcspn(line, "\n")] = 0; /* a crash may have cut it off */
             fprintf(wf_outfile_stream(out), "%s\n", line);
         }
     if (ferror(in)) {

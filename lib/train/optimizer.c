@@ -1,5 +1,7 @@
-/* optimizer.c - Adamax as a gradient sink: each group of parameters is updated as soon as its gradient is complete, so
- * gradients never take more memory than the largest group */
+/* optimizer.c - Adamax as a gradient sink
+ *
+ * Each group of parameters is updated as soon as its gradient is complete, so gradients take the memory of the
+ * largest group. */
 #include <math.h>
 
 #include "optimizer.h"
@@ -11,15 +13,11 @@ int wf_optimizer_create(wf_backend *backend, size_t size, double ema, wf_optimiz
     out->decay = ema;
     wf_real **parts[4] = {&out->w, &out->m, &out->u, &out->ema};
     for (int i = 0; i < 4; i++) {
-        void *memory;
-        WF_TRY(backend->alloc(backend, size * backend->real, &memory));
-        *parts[i] = memory;
-        WF_TRY(backend->zero(backend, memory, size * backend->real));
+        WF_TRY(wf_alloc_reals(backend, size, parts[i]));
+        WF_TRY(backend->zero(backend, *parts[i], size * backend->real));
     }
-    void *bad;
-    WF_TRY(backend->alloc(backend, sizeof *out->bad, &bad));
-    out->bad = bad;
-    return wf_optimizer_forgive(out);
+    WF_TRY(wf_alloc_doubles(backend, 1, &out->bad));
+    return wf_optimizer_reset(out);
 }
 
 void wf_optimizer_clear(wf_optimizer *o)
@@ -41,7 +39,7 @@ void wf_optimizer_begin(wf_optimizer *o, int64_t step, double lr)
     o->rule.rate = lr * sqrt(1 - pow(o->rule.beta2, t)) / (1 - pow(o->rule.beta1, t));
 }
 
-int wf_optimizer_forgive(wf_optimizer *o)
+int wf_optimizer_reset(wf_optimizer *o)
 {
     return o->backend->zero(o->backend, o->bad, sizeof *o->bad);
 }

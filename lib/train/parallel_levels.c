@@ -1,5 +1,6 @@
-/* parallel_levels.c - several levels side by side in one process: a thread and a backend each, so that on a GPU their queues
- * fill it together where one small level alone would mostly wait */
+/* parallel_levels.c - trains several levels side by side in one process, each with a thread and a backend of its own
+ *
+ * On a GPU the queues of several small levels fill the device; a single one would leave it idle most of the time. */
 #include <omp.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -26,7 +27,7 @@ typedef struct worker {
     char message[1024];
 } worker;
 
-static int tell(void *user, wf_train_event event, const wf_train_progress *progress)
+static int notify_locked(void *user, wf_train_event event, const wf_train_progress *progress)
 {
     shared *s = user;
     pthread_mutex_lock(&s->reporting);
@@ -35,28 +36,28 @@ static int tell(void *user, wf_train_event event, const wf_train_progress *progr
     return stop;
 }
 
-/* The backend is opened by the thread that uses it: OpenMP's number of threads is the thread's own. */
-static int train(worker *w)
+/* Opens the backend in the thread that uses it, because OpenMP's number of threads belongs to the calling thread. */
+static int train_level(worker *w)
 {
     wf_backend *backend;
     shared *s = w->shared;
     WF_TRY(wf_backend_open(w->backend, w->threads, &backend));
-    int status = wf_train(s->model, backend, s->store, s->validation, &w->options, tell, s);
+    int status = wf_train(s->model, backend, s->store, s->validation, &w->options, notify_locked, s);
     backend->close(backend);
     return status;
 }
 
-static void *work(void *user)
+static void *run_worker(void *user)
 {
     worker *w = user;
-    w->status = train(w);
+    w->status = train_level(w);
     if (w->status)
         snprintf(w->message, sizeof w->message, "%s", wf_error());
     return NULL;
 }
 
-/* Every level goes to its own end; then the failure of the lowest is told. */
-static int join(worker *workers, int count)
+/* Waits for all levels to end. Returns the failure of the lowest that failed. */
+static int join_workers(worker *workers, int count)
 {
     int status = WF_OK;
     for (int i = 0; i < count; i++)
@@ -84,9 +85,9 @@ int wf_train_levels(const wf_model *model, const char *backend, int threads, wf_
         *w = (worker){
             .shared = &s, .backend = backend, .threads = total > count ? total / count : 1, .options = *options};
         w->options.level += begun;
-        rc = pthread_create(&w->thread, NULL, work, w);
+        rc = pthread_create(&w->thread, NULL, run_worker, w);
     }
-    int status = join(workers, begun);
+    int status = join_workers(workers, begun);
     if (rc && !status)
         status = wf_fail(WF_AGAIN, "level %d: cannot start a thread: %s", options->level + begun, strerror(rc));
     pthread_mutex_destroy(&s.reporting);

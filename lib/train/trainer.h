@@ -5,7 +5,6 @@
 #include "minibatch.h"
 #include "optimizer.h"
 #include "../model/evaluate.h"
-#include "../model/capture.h"
 #include "train.h"
 
 enum { WF_MAX_SKIPPED = 64 }; /* non-finite batches before giving up */
@@ -17,52 +16,51 @@ typedef struct wf_trainer {
     wf_store *store, *validation;
     const wf_meta *meta;
     char chain[4096];
-    int patch, context;
-    wf_flow *flow;
-    wf_dequantizer dequantizer;
-    wf_optimizer optimizer; /* of the flow's parameters, and then the dequantizer's */
+    int patch, margin;
+    wf_level_runner runner;
+    wf_optimizer optimizer; /* of the runner's parameters */
     wf_minibatch batches;
-    wf_level_input feed;
-    wf_real *weight; /* of the pixels of a batch, device [N,H,W], with context */
-    wf_evaluator evaluator;
+    uint64_t slots[WF_MAX_BATCH]; /* 0, 1, ..: a picture's place in the batch numbers its noise */
+    wf_real *weight;              /* of the pixels of a batch, device [N,H,W]; NULL without margin */
+    wf_evaluator evaluator;       /* of validation, on the moving average */
     FILE *log;
     char log_path[WF_PATH], state_path[WF_PATH];
 
     /* saved */
     int64_t step;
-    double seconds;        /* of training, this and earlier runs */
-    double held_out, best; /* NAN at first */
-    int since;             /* validations since the best */
-    int64_t measured;      /* step of the last validation, -1 at first */
-    char judge[40];        /* hash and number of the pictures that held_out and best are about */
-    double sum;            /* bits/dim of the batches since the last log line */
-    int64_t summed;
+    double seconds;         /* of training, this and earlier runs */
+    double held_out, best;  /* NAN at first */
+    int since_best;         /* validations since the best */
+    int64_t validated_at;   /* step of the last validation, -1 at first */
+    char validation_id[40]; /* hash and number of the pictures behind held_out and best */
+    double sum;             /* bits/dim of the batches since the last log line */
+    int64_t sum_count;
     uint64_t skip[WF_MAX_SKIPPED]; /* steps whose batch is left out */
-    int skips;
-    bool finished; /* nothing is left to do unless the limits are raised */
+    int skip_count;
+    bool finished; /* nothing is left to do until a limit is raised */
 
     /* of this run */
     wf_capture replay;
-    wf_random noise;     /* of the step being launched */
-    struct wf_launched { /* steps whose results are not in yet, oldest first */
+    struct wf_enqueued { /* steps whose results are not in yet, oldest first */
         int64_t step;
-        wf_readback *density, *bad, *noise[2]; /* noise: NULL where it is uniform */
-    } launched[2];
-    int launched_count;
-    double begun;             /* clock when `seconds` was last brought up to date */
-    double took;              /* seconds of the last validation */
-    double recent;            /* last logged mean, for progress */
-    wf_round_trip round_trip; /* of the validation that has just been */
+        wf_level_densities densities;
+        wf_readback *bad;
+    } enqueued[2];
+    int enqueued_count;
+    double counted_at;         /* clock at the last update of `seconds` */
+    double validation_seconds; /* seconds of the last validation */
+    double recent_bpd;         /* last logged mean, for progress */
+    wf_round_trip round_trip;  /* of the last validation */
     bool interrupted;
 } wf_trainer;
 
-/* State file; restore: *found = false when there is none. */
+/* Saves or restores the state file. *found = false: there is no file. */
 int wf_trainer_save(wf_trainer *t) WF_MUST;
 int wf_trainer_restore(wf_trainer *t, bool *found) WF_MUST;
-/* level-NN.safetensors from the optimizer's weights. */
+/* Writes level-NN.safetensors from the optimizer's weights. */
 int wf_trainer_publish(wf_trainer *t) WF_MUST;
 
-/* Opens (or reopens) the log for appending after dropping every line beyond the present step. */
+/* Opens or reopens the log for appending, and drops every line beyond the present step. */
 int wf_trainer_open_log(wf_trainer *t) WF_MUST;
 int wf_trainer_log(wf_trainer *t, const char *format, ...) WF_PRINTF(2, 3) WF_MUST;
 

@@ -26,6 +26,9 @@ static const cli_option options[] = {
     {'l', "level", "L", CLI_INT, &level, 0, 10, "Level; the default is 4."},
     {0, "model", "imagenet64|faces1024", CLI_CHOICE, &pyramid, 0, 0, "Whose level; the default is imagenet64."},
     {0, "time", "S", CLI_DOUBLE, &seconds, 0.01, 3600, "Measure for S seconds after the unmeasured runs; default 4."},
+    CLI_THREADS,
+    CLI_SEED,
+    CLI_BACKEND_AUTO,
     {.name = NULL},
 };
 static const cli_program bench = {

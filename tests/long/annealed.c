@@ -1,14 +1,15 @@
 /* annealed.c - simulation-based calibration (Talts et al. 2018) of draws from an annealed level
  *
- * In each of 1,000 replications a point is drawn exactly from p^g / Z, by the cumulative sum of a grid in two dimensions, and a
- * chain that knows nothing of it draws from the same density: the rank of the point among these draws is uniform if the chain
- * is right, in each coordinate and in log p. tests/long/nuts.sh also builds it with a wrong lib/anneal.c. */
+ * Each of 1,000 replications draws a point exactly from p^g / Z, by the cumulative sum of a grid in two dimensions, and
+ * runs a chain on the same density from elsewhere. The rank of the point among the chain's draws is uniform if the
+ * chain is right, in each coordinate and in log p. tests/long/nuts.sh also builds this file with a wrong
+ * lib/mcmc/anneal.c. */
 #include "../../lib/base/philox.h"
 #include "../annealed_draws.h"
 
 enum { REPLICATIONS = 1000, DRAWS = 31, THIN = 5, BINS = 16, RANKED = 3 };
 
-/* Two coordinates and log p of one point. */
+/* Two coordinates of a point, and its log p. */
 typedef double point[RANKED];
 
 static void take_density(evaluator *e, size_t n, point *points)
@@ -24,7 +25,7 @@ static void take_density(evaluator *e, size_t n, point *points)
     }
 }
 
-/* Exact draws but for the width of a cell, within which they are uniform. */
+/* Draws exactly, except that draws are uniform within a cell of the grid. */
 static void draw_exactly(const plane *p, double g, evaluator *e, point *truth)
 {
     double *below = malloc((CELLS + 1) * sizeof *below);

@@ -1,11 +1,14 @@
-/* calibration.c - simulation-based calibration of the sampler (Talts et al. 2018), on a conjugate model
+/* calibration.c - simulation-based calibration of the sampler (Talts et al. 2018) on a conjugate model
  *
- * In each of 1,000 replications parameters are drawn from the prior, data from the parameters, and the sampler draws from the
- * posterior: the rank of the true parameter among these draws is uniform if, and in effect only if, the sampler is right.
- * Per group: precision ~ Gamma(3,1), mean | precision ~ N(0, 1 / precision), three observations ~ N(mean, 1 / precision); the
- * parameters are the mean and the log deviation. Chains start at 0 and adapt. The log density is ranked too: it sees errors that
- * cancel in each parameter. Two things that ranks cannot see are asked directly: that trajectories turn (a sampler without the
- * criterion is right, but slow) and that steps stay as they are after adaptation. Prints totals, as tests/run.sh wants them; tests/long/nuts.sh also builds it from broken sources. */
+ * Each of 1,000 replications draws parameters from the prior and data from the parameters; the sampler draws from the
+ * posterior. The rank of the true parameter among these draws is uniform if, and in effect only if, the sampler is
+ * right. Per group: precision ~ Gamma(3,1), mean | precision ~ N(0, 1 / precision), three observations ~ N(mean, 1 /
+ * precision); the parameters are the mean and the log deviation. Chains start at 0 and adapt. The log density is ranked
+ * too: it shows errors that cancel in each parameter.
+ *
+ * Ranks cannot show two things, which are tested directly: trajectories turn (without the criterion a sampler is right,
+ * but slow), and step sizes stay fixed after adaptation. Prints totals in the form that tests/run.sh reads.
+ * tests/long/nuts.sh also builds this file from broken sources. */
 #include <stdio.h>
 #include <string.h>
 
@@ -16,13 +19,14 @@ enum { REPLICATIONS = 1000, GROUPS = 4, D = 2 * GROUPS, DATA = 3, ADAPT = 100, D
 
 typedef struct study {
     double truth[REPLICATIONS][D], y[REPLICATIONS][GROUPS][DATA], truth_density[REPLICATIONS];
-    int below[REPLICATIONS][D + 1]; /* draws below the truth; last: of the log density */
+    int below[REPLICATIONS][D + 1]; /* number of draws below the true value; last: of the log density */
     double step[REPLICATIONS];
     bool step_changed;
     int deepest;
 } study;
 
-/* Up to a constant: mean m and log deviation s, N(m; 0, e^s), Gamma(e^-2s; 3, 1) with its Jacobian, N(y; m, e^s). */
+/* Log density up to a constant, mean m and log deviation s: N(m; 0, e^s), Gamma(e^-2s; 3, 1) with its Jacobian, N(y; m,
+ * e^s). */
 static double group_density(const double *y, const double *q, double *g)
 {
     double precision = exp(-2 * q[1]), squares = q[0] * q[0], slope = -q[0];
@@ -61,7 +65,7 @@ static void simulate(study *t, int replication)
             wf_normal_pair(w.w0, w.w1, &n[2 * b], &n[2 * b + 1]);
         }
         for (int i = 0; i < 6; i++)
-            precision += n[i] * n[i] / 2; /* six squares of normals, halved: Gamma(3,1) */
+            precision += n[i] * n[i] / 2; /* half the sum of six squared normals: Gamma(3,1) */
         double deviation = 1 / sqrt(precision), *q = t->truth[replication] + 2 * k;
         q[0] = deviation * n[6];
         q[1] = log(deviation);
@@ -86,7 +90,7 @@ static int rank(void *user, int chain, const double *x, const wf_nuts_draw *draw
     return WF_OK;
 }
 
-/* Of the ranks of dimensions first, first + by, ... */
+/* Chi-square score of the ranks of dimensions first, first + by, ... */
 static double score(const study *t, int first, int end, int by)
 {
     double count[BINS] = {0};
@@ -109,7 +113,7 @@ int main(void)
     wf_nuts_options o = wf_nuts_defaults;
     wf_nuts *s;
     o.seed = 5;
-    o.target = 0.35; /* long steps: what is wrong with the choice of draws shows where energy errors are large */
+    o.target = 0.35; /* long steps: with large energy errors a wrong choice of draws shows */
     o.max_depth = 8;
     o.adapt = ADAPT;
     if (wf_nuts_create(REPLICATIONS, D, &o, batch, &t, &s))

@@ -69,7 +69,7 @@ plant long/calibration 'no U-turn check' nuts.c 's/^    return !(back > 0 && fro
 plant long/calibration 'choice in the subtree favours the last leaf' nuts.c 's/log(u) < weight - t->part)/log(u) < 0)/'
 plant long/calibration 'choice in the subtree ignores the energy' nuts.c 's/log(u) < weight - t->part)/log(u) < -log(t->leaf + 1.0))/'
 plant long/calibration 'draw always moves into the new subtree' nuts.c 's/if (log(u) < t->part - t->weight)/if (log(u) < 0)/'
-plant long/calibration 'no momentum refresh' nuts.c 's/purpose, c->iteration, c->id/purpose, purpose == MOMENTUM ? 0 : c->iteration, c->id/'
+plant long/calibration 'no momentum refresh' nuts.c 's/purpose, c->iteration, c->id/purpose, purpose == WF_PURPOSE_MOMENTUM ? 0 : c->iteration, c->id/'
 plant long/calibration 'adaptation left on' nuts_adapt.c 's/if (c->iteration > o->adapt)/if (0)/'
 plant long/calibration 'wrong sign of the gradient' nuts.c 's/at.p\[i\] += time \* at.g\[i\]/at.p[i] -= time * at.g[i]/'
 plant long/calibration 'kinetic energy not halved' nuts.c 's,kinetic / 2 - log_density,kinetic - log_density,'

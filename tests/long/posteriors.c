@@ -2,9 +2,10 @@
  *
  *     posteriors FOLDER
  *
- * FOLDER has a JSON file for each: the data, and mean, mean square and their errors for each parameter (stan-dev/posteriordb,
- * BSD-3). Densities are those of the parameters on the unconstrained scale, with the Jacobian: exp for what is positive, the
- * logistic function for what lies between bounds. Prints a line a posterior and totals, as tests/run.sh wants them. */
+ * FOLDER has a JSON file per posterior: the data, and for each parameter mean, mean square and their errors
+ * (stan-dev/posteriordb, BSD-3). Densities are over parameters on the unconstrained scale, with the Jacobian: exp for
+ * positive parameters, the logistic function for parameters between bounds. Prints a line per posterior, and totals in
+ * the form that tests/run.sh reads. */
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,13 +19,13 @@ typedef struct data {
     double y[MOST_DATA], x[MOST_DATA][COLUMNS], sigma1;
 } data;
 
-/* Log density of one position and its gradient [D], which comes zeroed. */
+/* Log density of one position and its gradient [D], zero on entry. */
 typedef double density(const data *d, const double *q, double *g);
 
 /* -- pieces ------------------------------------------------------------------------------------------------------- */
 
-/* Log density of N(mean, deviation) at x up to a constant. The slope along x, the negative of that along the mean, is added
- * to *slope; that along log deviation to *log_slope. */
+/* Log density of N(mean, deviation) at x up to a constant. Adds the derivative by x, the negative of that by the mean,
+ * to *slope, and the derivative by log deviation to *log_slope. */
 static double normal(double x, double mean, double deviation, double *slope, double *log_slope)
 {
     double z = (x - mean) / deviation;
@@ -56,7 +57,7 @@ static double half_normal(double log_sigma, double s, double *g)
     return log_sigma - 0.5 * square;
 }
 
-/* Between 0 and 1, with the Jacobian's part of density and slope. */
+/* A parameter between 0 and 1, with the Jacobian's part of density and gradient. */
 static double logistic(double q, double *logp, double *g)
 {
     double p = 1 / (1 + exp(-q));
@@ -109,7 +110,7 @@ static double ark(const data *d, const double *q, double *g)
     return logp;
 }
 
-/* mu, phi, theta, log sigma. Slopes of err[t] follow the recursion forward. */
+/* mu, phi, theta, log sigma. Derivatives of err[t] follow the recursion forward. */
 static double arma(const data *d, const double *q, double *g)
 {
     double sigma = exp(q[3]), logp = half_cauchy(q[3], 2.5, &g[3]), err = 0, by[3] = {0, 0, 0};
@@ -148,7 +149,8 @@ static void schools_out(const double *q, double *out)
     out[9] = exp(q[9]);
 }
 
-/* mu, log alpha0, alpha1 in (0,1), beta1 in (0,1-alpha1): slopes of the variance s2 by mu, alpha0, alpha1, beta1. */
+/* mu, log alpha0, alpha1 in (0,1), beta1 in (0,1-alpha1): derivatives of the variance s2 by mu, alpha0, alpha1,
+ * beta1. */
 static double garch(const data *d, const double *q, double *g)
 {
     double logp = q[1], a0 = exp(q[1]), by[4] = {0}, s2 = d->sigma1 * d->sigma1, all[4] = {0};
@@ -185,7 +187,7 @@ static void garch_out(const double *q, double *out)
     out[3] = (1 - out[2]) / (1 + exp(-q[3]));
 }
 
-/* Inverse of the symmetric positive A [n,n] in place by Gauss-Jordan, and the log of its determinant. */
+/* Inverts the symmetric positive definite A [n,n] in place by Gauss-Jordan; returns the log of its determinant. */
 static double invert(int n, double A[n][n])
 {
     double logdet = 0;
@@ -207,7 +209,7 @@ static double invert(int n, double A[n][n])
     return logdet;
 }
 
-/* log rho, log alpha, log sigma. The slope along a parameter is tr((v v' - A^-1) dA) / 2 with v = A^-1 y. */
+/* log rho, log alpha, log sigma. The derivative by a parameter is tr((v v' - A^-1) dA) / 2 with v = A^-1 y. */
 static double process(const data *d, const double *q, double *g)
 {
     enum { N = 11 };
@@ -357,7 +359,7 @@ static void load_blr(const json_t *json, data *d)
             d->x[i][j] = json_number_value(json_array_get(json_array_get(json_object_get(json, "X"), (size_t)i), j));
 }
 
-/* What the reference lists: where `out` is NULL, the parameters themselves with the last one exp. */
+/* The quantities that the reference lists. `out` NULL: the parameters themselves, the last one through exp. */
 static const struct posterior {
     const char *name;
     int D, J;
@@ -365,7 +367,7 @@ static const struct posterior {
     density *density;
     void (*out)(const double *q, double *out);
     int draws;
-    double start; /* of every parameter, give or take */
+    double start; /* of every parameter, approximately */
 } posteriors[] = {
     {"arK-arK", 7, 6, load_ark, ark, NULL, 1000, 0},
     {"arma-arma11", 4, 0, load_series, arma, NULL, 1000, 0},
@@ -413,7 +415,8 @@ static int record_parameters(void *user, int chain, const double *q, const wf_nu
     return record_draw(t->record, chain, out, draw);
 }
 
-/* The largest relative difference between the gradient and central differences near the start: the test's own test. */
+/* The largest relative difference between the gradient and central differences near the start: checks the test
+ * itself. */
 static double gradient_error(const task *t, const double *q)
 {
     double g[MOST] = {0}, none[MOST], at[MOST], worst = 0, scale = 1;
@@ -434,7 +437,8 @@ static double gradient_error(const task *t, const double *q)
     return worst;
 }
 
-/* Largest distance of a mean or a mean square from the reference, in combined standard errors; NAN for too few. */
+/* Largest distance of a mean or a mean square from the reference, in combined standard errors; NAN with too few
+ * draws. */
 static double compare(const record *r, const json_t *reference, double *rhat)
 {
     const char *name;

@@ -26,6 +26,15 @@ manual() {
 
 says_version() { "$1" --version | grep -Eqx "$1 \(Wavelet Flow\) [0-9]+\.[0-9]+\.[0-9]+"; }
 
+# takes PROGRAM OPTION: the program reads the option; any other must refuse it
+takes() {
+    case $2:$1 in
+    --threads:wf-info | --backend:wf-info | --backend:wf-nearest) return 1 ;;
+    --seed:wf-bpd | --seed:wf-dwt | --seed:wf-nuts | --seed:wf-sample | --seed:wf-train-level) return 0 ;;
+    --seed:*) return 1 ;;
+    esac
+}
+
 for program in "$ROOT/${BIN:-bin}"/wf-*; do
     p=$(basename "$program")
     ok "$p --help" help "$p"
@@ -33,9 +42,19 @@ for program in "$ROOT/${BIN:-bin}"/wf-*; do
     ok "$p --version" says_version "$p"
     status 64 "$p: a flag that does not exist" "$p" --no-such-flag
     status 64 "$p: a letter that does not exist" "$p" -Z
-    status 64 "$p: a number that is not one" "$p" --threads 1x
-    status 64 "$p: a number out of range" "$p" --threads -1
-    status 64 "$p: an argument that is missing" "$p" --seed
+    for option in --threads --seed --backend; do
+        if takes "$p" $option; then
+            ok "$p takes $option" grep -qe "$option " help
+            status 64 "$p: an argument that is missing" "$p" $option
+        else
+            status 64 "$p: $option, which it does not read" "$p" $option 1
+            cp .log said && ok "$p: the message names $option" grep -q -e "$option: no such option" said
+        fi
+    done
+    takes "$p" --threads && for number in 1x -1; do
+        status 64 "$p: --threads $number" "$p" --threads $number
+        cp .log said && ok "$p: the message says what was expected" grep -q -e "--threads: found '$number', expected" said
+    done
     status 64 "$p: an argument where there is none" "$p" --quiet=yes
     status 75 "$p: a full disk" bash -c "$p --help > /dev/full"
     status 74 "$p: a closed stdout" bash -c "$p --help >&-"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# foreign.sh - a stranger writes and reads streams and stores by wf-stream(5) alone. WF_PYTHON names a Python with numpy,
-# safetensors, lmdb and xxhash; the default is python3.
+# foreign.sh - a stranger writes and reads streams and stores by wf-stream(5) alone. WF_PYTHON names a Python
+# with numpy, safetensors, lmdb and xxhash; the default is python3.
 . "$(dirname "$0")/lib.sh"
 python=${WF_PYTHON:-python3}
 foreign() { "$python" "$ROOT/tests/pipes/foreign.py" "$@"; }

@@ -42,7 +42,7 @@ if from=$(data oddimages_dev.tar); then
     done < odd/ORACLE.tsv
     ok "all of them were there" test $((passed + failed)) -gt 370
 else
-    skip "oddimages_dev.tar is not here; WF_TEST_DATA names another folder"
+    skip "oddimages_dev.tar is not here"
 fi
 
 if from=$(data lmdb_dev.tar.gz); then
@@ -62,7 +62,7 @@ if from=$(data lmdb_dev.tar.gz); then
         fi
     done < stores/lmdb/ORACLE.tsv
 else
-    skip "lmdb_dev.tar.gz is not here; WF_TEST_DATA names another folder"
+    skip "lmdb_dev.tar.gz is not here"
 fi
 
 # Damage that is made here, so that a machine without those packs sees some too: files of every kind that wf-dwt reads, cut off at six

@@ -21,7 +21,10 @@ cd "$WORK" || exit 1
 
 pass() { passed=$((passed + 1)); [ -z "${V:-}" ] || echo "pass: $NAME: $1"; }
 fail() { failed=$((failed + 1)); echo "FAIL: $NAME: $1"; }
-skip() { skipped=$((skipped + 1)); echo "skip: $NAME: $1"; } # skip "what is missing"
+skip() { # skip "what is missing"
+    skipped=$((skipped + 1))
+    echo "skip: $NAME: $1$([[ $1 != *'is not here' ]] || echo '; WF_TEST_DATA names another folder')"
+}
 
 # ok NAME COMMAND...: passes when the command succeeds; its output is shown when it does not.
 ok() {

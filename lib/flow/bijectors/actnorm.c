@@ -1,5 +1,5 @@
-/* actnorm.c - per-channel scale and offset, y = (x + b) * exp(3 l); starts with zero mean and unit variance on the first
- * batch (Kingma and Dhariwal 2018, section 3.1; the factor 3 is that of their code) */
+/* actnorm.c - offset and scale per channel, y = (x + b) exp(3 l), set so that the first batch gets mean 0 and variance
+ * 1 (Kingma and Dhariwal 2018, section 3.1; the factor 3 is from their code) */
 #include <math.h>
 #include <stdlib.h>
 

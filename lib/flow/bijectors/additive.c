@@ -1,4 +1,4 @@
-/* additive.c - additive coupling: y = x + t, t = net(what is kept, cond): volume is kept (Dinh et al. 2014) */
+/* additive.c - additive coupling: y = x + t, t = net(kept elements, cond); log-determinant 0 (Dinh et al. 2014) */
 #include "../coupling.h"
 
 static int create(wf_bijector *self, const int *values)

@@ -1,5 +1,6 @@
-/* affine.c - affine coupling: y = (x + t) * scale, (s, t) = net(what is kept, cond) (Dinh et al. 2017). The scale is exp(tanh s) as
- * in the official Wavelet Flow configuration, sigmoid(s + 2) as in Glow's code, or exp of s held within +-5 */
+/* affine.c - affine coupling: y = (x + t) scale, (s, t) = net(kept elements, cond) (Dinh et al. 2017). The scale is
+ * exp(tanh s), as in the official Wavelet Flow configuration; or sigmoid(s + 2), as in Glow's code; or exp(s), s
+ * clamped to +-5. */
 #include "../coupling.h"
 
 static const char *const scale_names[] = {"tanh", "sigmoid", "exp", NULL};

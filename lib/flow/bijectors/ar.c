@@ -1,13 +1,14 @@
-/* ar.c - affine autoregressive flow by a transformer (TarFlow, Zhai et al. 2024, arXiv 2412.06329): y = (x + t) exp(clamp s), where s
- * and t of a pixel, of all its channels, come from the pixels before it in reading order; so x is found from y pixel by pixel.
+/* ar.c - affine autoregressive flow by a transformer (TarFlow, Zhai et al. 2024, arXiv 2412.06329):
+ * y = (x + t) exp(clamp s). s and t of a pixel, for all its channels, come from the pixels before it in reading order.
+ * The inverse therefore goes pixel by pixel.
  *
- *     order=forth (default)        the pixels before; back: those behind
- *     width=N, blocks=N, heads=N   of the net `transformer` (net.h), its usual ones unless given
+ *     order=forth (default)        a pixel sees the pixels before it; order=back: those after it
+ *     width=N, blocks=N, heads=N   of the net `transformer` (net.h), with its defaults
  *
- * Patches are pixels once they are squeezed. The channels of a pixel do not see one another: conv1x1 between two `ar` mixes them. Of
- * the condition a pixel is told what lies up to itself: all of it, by features that
- * `cond` has learnt before. Positions are told by sines and cosines of the row and the column (Vaswani et al. 2017, section 3.5,
- * found them as good as learnt ones), so that parameters do not depend on the size of the picture. */
+ * TarFlow's patches are pixels after a squeeze. The channels of one pixel do not see one another: a conv1x1 between two
+ * `ar` mixes them. A pixel sees the condition up to itself only; features of the whole condition come from an earlier
+ * `cond`. Positions enter as sines and cosines of row and column (Vaswani et al. 2017, section 3.5, found them as good
+ * as learnt ones), so parameters do not depend on the picture's size. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -15,12 +16,12 @@
 
 static const char *const orders[] = {"forth", "back", NULL};
 
-/* A sine and a cosine of the row and of the column, at each wavelength: 4 pixels, 8, 16 and so on. */
+/* Each wavelength of 4, 8, 16, .. pixels gives a sine and a cosine of the row and of the column. */
 enum { WAVELENGTHS = 6, POSITIONS = 4 * WAVELENGTHS };
 
 typedef struct ar {
-    wf_autoregressive by_pixel;
-    void *positions; /* device, [H,W,POSITIONS] */
+    wf_autoregressive by_pixel; /* first, for WF_AUTOREGRESSIVE_FUNCTIONS */
+    void *positions;            /* device, [H,W,POSITIONS] */
 } ar;
 
 static int make_positions(const wf_stage_shape *c, ar *own)
@@ -89,47 +90,10 @@ static void init(const wf_bijector *self, uint64_t seed, double *values)
     wf_net_init(own->by_pixel.net, seed, self->offset, values);
 }
 
-static int data_init(wf_bijector *self, wf_real *params, const wf_real *x, const wf_real *cond, void *tape)
-{
-    const ar *own = self->own;
-    const wf_real *seen;
-    WF_TRY(wf_autoregressive_show(self, &own->by_pixel, x, tape, &seen));
-    return wf_net_data_init(own->by_pixel.net, params, seen, cond, tape);
-}
-
-static int forward(wf_bijector *self, const wf_real *params, const wf_real *x, const wf_real *cond, wf_real *y,
-                   double *logdet, void *tape)
-{
-    const ar *own = self->own;
-    return wf_autoregressive_forward(self, &own->by_pixel, params, x, cond, y, logdet, tape);
-}
-
-static int inverse(wf_bijector *self, const wf_real *params, const wf_real *y, const wf_real *cond, wf_real *x,
-                   double *logdet, void *tape)
-{
-    const ar *own = self->own;
-    return wf_autoregressive_inverse(self, &own->by_pixel, params, y, cond, x, logdet, tape);
-}
-
-static int backward(wf_bijector *self, const wf_real *params, const wf_real *x, const wf_real *cond, wf_real *g,
-                    wf_real *dcond, double dlogdet, wf_real *grads, void *tape, void *work)
-{
-    (void)cond;
-    const ar *own = self->own;
-    return wf_autoregressive_backward(self, &own->by_pixel, params, x, g, dcond, dlogdet, grads, tape, work);
-}
-
-static int inverse_backward(wf_bijector *self, const wf_real *params, const wf_real *x, wf_real *g, wf_real *dcond,
-                            double dlogdet, void *tape, void *work)
-{
-    const ar *own = self->own;
-    return wf_autoregressive_inverse_backward(self, &own->by_pixel, params, x, g, dcond, dlogdet, tape, work);
-}
-
 const wf_bijector_type wf_bijector_ar = {
     .name = "ar",
-    .summary =
-        "y = (x + t) exp(clamp s), s and t of a pixel from a transformer over the pixels before it (TarFlow, 2024); the inverse goes pixel by pixel",
+    .summary = "y = (x + t) exp(clamp s), s and t of a pixel from a transformer over the pixels before it "
+               "(TarFlow, 2024); the inverse goes pixel by pixel",
     .options = {{"order", 0, 0, 0, orders, "reading order, or its reverse", 0},
                 {"width", 0, 1, 4096, NULL, "channels of hidden maps", "the network's"},
                 {"blocks", 0, 1, 16, NULL, "blocks of the network", "the network's"},
@@ -138,9 +102,5 @@ const wf_bijector_type wf_bijector_ar = {
     .create = create,
     .destroy = destroy,
     .init = init,
-    .data_init = data_init,
-    .forward = forward,
-    .inverse = inverse,
-    .backward = backward,
-    .inverse_backward = inverse_backward,
+    WF_AUTOREGRESSIVE_FUNCTIONS,
 };

@@ -1,6 +1,7 @@
-/* cond.c - what nets are told of the low-pass picture: from this word on, besides its own channels, `channels` features that a
- * net of its own (net.h) learns of it. They are 0 at first, so that training begins as it would without. Where there is no picture,
- * at the base, it does nothing. */
+/* cond.c - learnt features of the low-pass picture: from this word on the condition of all nets is the low-pass
+ * picture's own channels and `channels` features, which a net (net.h) computes from the picture. The features are 0 at
+ * first, so training starts as without the word. At the base, where there is no low-pass picture, the word does
+ * nothing. */
 #include <stdlib.h>
 
 #include "../bijector.h"
@@ -10,7 +11,7 @@
 typedef struct encoder {
     wf_net *net;
     int channels;
-    size_t dfeatures_at; /* of the gradient by the features, in the scratch of backward */
+    size_t dfeatures_at; /* place of the gradient by the features in the work of backward */
 } encoder;
 
 static size_t pixels(const wf_stage_shape *c)
@@ -76,17 +77,17 @@ static int encode_backward(wf_bijector *self, const wf_real *params, const wf_re
     wf_backend *b = c->backend;
     size_t C = (size_t)c->C, all = C + (size_t)own->channels;
     wf_real *dfeatures = (wf_real *)((char *)work + own->dfeatures_at);
-    wf_runs past = {.outer = pixels(c), .inner = 1, .run = C, .from_outer = all, .to_outer = C, .add = true};
+    wf_runs unchanged = {.outer = pixels(c), .inner = 1, .run = C, .from_outer = all, .to_outer = C, .add = true};
     if (dcond)
-        WF_TRY(b->copy_runs(b, &past, dcond, dto));
+        WF_TRY(b->copy_runs(b, &unchanged, dcond, dto));
     WF_TRY(wf_copy_channels(b, pixels(c), own->channels, wf_at(b, dto, C), (int)all, dfeatures, own->channels));
     return wf_net_backward(own->net, params, dfeatures, grads, dfeatures, dcond, tape, work);
 }
 
 const wf_bijector_type wf_bijector_cond = {
     .name = "cond",
-    .summary =
-        "leaves x unchanged; appends features that a network learns of the low-pass picture to the condition of all words after it; has no effect at the base",
+    .summary = "leaves x unchanged; appends features that a network learns of the low-pass picture to the "
+               "condition of all words after it; has no effect at the base",
     .options = {{"channels", 16, 1, 1024, NULL, "features", 0},
                 {"width", 0, 1, 4096, NULL, "channels of hidden maps", "the network's"},
                 {"blocks", 0, 1, 16, NULL, "blocks of the network", "the network's"},

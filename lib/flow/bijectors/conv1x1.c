@@ -1,5 +1,6 @@
-/* conv1x1.c - one K x K matrix for every pixel, starting as a random rotation; `lu` stores its factors, so that the
- * log-determinant is a sum and the matrix stays invertible (Kingma and Dhariwal 2018, section 3.2) */
+/* conv1x1.c - one K x K matrix for every pixel, a random rotation at first. With `lu` the parameters are its LU
+ * factors, so that the log-determinant is a sum and the matrix stays invertible (Kingma and Dhariwal 2018, section
+ * 3.2). */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +12,7 @@ enum { MAX_K = 256 };
 static int create(wf_bijector *self, const int *values)
 {
     int64_t K = self->shape->K, square[2] = {K, K};
-    WF_CHECK(K <= MAX_K, WF_USAGE, "conv1x1: %d channels, at most %d", (int)K, MAX_K);
+    WF_CHECK(K <= MAX_K, WF_USAGE, "conv1x1: the state has %d channels, at most %d are possible", (int)K, MAX_K);
     bool ok;
     if (values[0]) {
         self->linear = WF_LINEAR_LU;
@@ -26,7 +27,7 @@ static int create(wf_bijector *self, const int *values)
     return WF_OK;
 }
 
-/* Rows of a normal matrix, made orthonormal by modified Gram-Schmidt, twice for rounding. */
+/* Orthonormalizes the rows of a normal random matrix by modified Gram-Schmidt, twice against rounding. */
 static void random_rotation(uint64_t seed, uint64_t first, int K, double *w)
 {
     wf_init_normal(seed, first, 1, w, (size_t)K * (size_t)K);
@@ -57,7 +58,7 @@ static void swap_rows(double *w, int K, int i, int j)
     }
 }
 
-/* w = P L U with partial pivoting, in place; rows[i]: which row of w became row i. */
+/* Factors w = P L U in place, with partial pivoting. rows[i]: the row of w that became row i. */
 static void factor(double *w, int K, int *rows)
 {
     for (int i = 0; i < K; i++)

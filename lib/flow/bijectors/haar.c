@@ -1,5 +1,5 @@
-/* haar.c - one step of the orthonormal Haar wavelet within a flow: [H,W,K] to [H/2,W/2,4K], first the K channels of the
- * low-pass, then 3 details for each, in the order of wf_backend.dwt */
+/* haar.c - one step of the orthonormal Haar wavelet inside a flow: [H,W,K] to [H/2,W/2,4K], first the K channels of the
+ * low-pass, then 3 details per channel in the order of wf_backend.dwt */
 #include "../bijector.h"
 #include "../shape.h"
 #include "../../pyramid/wavelet.h"
@@ -8,12 +8,13 @@ static int create(wf_bijector *self, const int *values)
 {
     (void)values;
     const wf_stage_shape *c = self->shape;
-    WF_CHECK(c->H % 2 == 0 && c->W % 2 == 0, WF_USAGE, "haar: a side of %dx%d is odd", c->H, c->W);
+    WF_CHECK(c->H % 2 == 0 && c->W % 2 == 0, WF_USAGE, "haar: %dx%d has an odd side, both must be even", c->H, c->W);
     self->tape_bytes = (size_t)c->N * (size_t)c->H * (size_t)c->W * (size_t)c->K * c->backend->real;
     return wf_bijector_set_output(self, c->H / 2, c->W / 2, 4 * c->K);
 }
 
-/* scratch: the low-pass, then the details. The backend's low-pass is an average, half of the orthonormal one. */
+/* scratch: low-pass, then details. The backend's low-pass is an average, half the orthonormal value: hence the
+ * factors. */
 static int reshape(wf_bijector *self, bool back, const wf_real *from, wf_real *to, void *scratch)
 {
     const wf_stage_shape *c = self->shape;

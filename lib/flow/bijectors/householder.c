@@ -1,5 +1,6 @@
-/* householder.c - a rotation of the channels as a product of n reflections (Tomczak and Welling 2016, equation 8): orthonormal
- * whatever its parameters, so without a log-determinant; as many reflections as channels, the usual n, reach every one */
+/* householder.c - a rotation of the channels, as a product of n reflections (Tomczak and Welling 2016, equation 8). It
+ * is orthonormal for any parameters, so its log-determinant is 0. The default n = K reaches every orthogonal matrix of
+ * determinant (-1)^K. */
 #include "../bijector.h"
 
 static int create(wf_bijector *self, const int *values)

@@ -1,13 +1,13 @@
-/* maskedconv.c - masked convolution of MaCow (Ma et al. 2019, arXiv 1902.04208, its code): y = (x + t) sigmoid(s + 2), where s and t of a
- * pixel come from the two lines before it in `order`, three pixels wide: a net of a convolution and a 1x1 (net.h: pair). So
- * x is found from y line by line, all pixels of a line at once.
+/* maskedconv.c - masked convolution of MaCow (Ma et al. 2019, arXiv 1902.04208, and its code): y = (x + t) sigmoid(s +
+ * 2). s and t of a pixel come from the two lines before it in `order`, three pixels wide, through a convolution and a
+ * 1x1 (net.h: pair). The inverse finds x line by line, all pixels of a line at once.
  *
- *     order=down (default)   rows from the top on: a pixel sees the two rows above
+ *     order=down (default)   rows from the top: a pixel sees the two rows above
  *     order=up, right, left  rows from the bottom, columns from the left or right
- *     width=N                of the net, 2 K unless given
+ *     width=N                of the net, default 2 K
  *
- * The net sees the picture moved on by a line, through a 3x3 kernel without its last line: parameters are of the other six taps alone.
- * The condition is known and is seen through all nine. */
+ * The net sees the picture shifted by a line, through a 3x3 kernel without its last line; only the other six taps are
+ * parameters. The condition is known everywhere, so all nine taps see it. */
 #include <stdlib.h>
 
 #include "../autoregressive.h"
@@ -15,14 +15,12 @@
 static const char *const orders[] = {"down", "up", "right", "left", NULL};
 
 typedef struct masked {
-    wf_bijector inner; /* holds the layout of the net's own parameters, with all taps */
-    wf_autoregressive by_line;
+    wf_autoregressive by_line; /* first, for WF_AUTOREGRESSIVE_FUNCTIONS */
+    wf_bijector inner;         /* layout of the net's own parameters, with all taps */
     bool columns;
-    int width, side, in; /* of the net; of its kernel; channels that it sees */
+    int width, side, in; /* of the net; of its kernel; its input channels */
     size_t taps;         /* parameters of the first kernel */
-    size_t first;        /* its numbers with all taps */
-    size_t full;         /* bytes of the net's parameters */
-    size_t tape, work;   /* places of these, and of their gradients */
+    size_t first;        /* reals of the first kernel with all taps */
 } masked;
 
 static int declare(wf_bijector *self, const masked *own)
@@ -35,6 +33,79 @@ static int declare(wf_bijector *self, const masked *own)
         ok = wf_bijector_param(self, p->name, p->rank, p->shape) >= 0;
     }
     WF_CHECK(ok, WF_AGAIN, "maskedconv: out of memory");
+    return WF_OK;
+}
+
+static wf_runs reversed(wf_runs r)
+{
+    size_t outer = r.from_outer, inner = r.from_inner;
+    r.from_outer = r.to_outer;
+    r.from_inner = r.to_inner;
+    r.to_outer = outer;
+    r.to_inner = inner;
+    return r;
+}
+
+/* The taps of x, from the word's parameters to the net's: two whole rows of a kernel, or two columns of each row.
+ * start: offset of the first tap in the net's kernel. */
+static wf_runs taps_of_x(const wf_stage_shape *c, const masked *own, size_t *start)
+{
+    size_t K = (size_t)c->K, in = (size_t)own->in, side = (size_t)own->side, lines = side > 1 ? 2 : 1;
+    wf_runs r = {.outer = (size_t)own->width, .inner = lines * side, .run = K, .from_inner = K, .to_inner = in};
+    r.to_outer = side * side * in;
+    if (own->columns) {
+        r.outer *= side;
+        r.inner = lines;
+        r.to_outer = side * in;
+    }
+    r.from_outer = r.inner * K;
+    *start = own->by_line.back && side > 1 ? (own->columns ? in : side * in) : 0;
+    return r;
+}
+
+/* A run of parameters, from offset `at` in the word's to offset `at_net` in the net's. */
+typedef struct piece {
+    wf_runs runs;
+    size_t at, at_net;
+} piece;
+
+static int list_pieces(const wf_bijector *self, piece pieces[3])
+{
+    const masked *own = self->own;
+    const wf_stage_shape *c = self->shape;
+    size_t C = (size_t)c->C, inner = (size_t)(own->width * own->side * own->side), start;
+    wf_runs x = taps_of_x(c, own, &start);
+    wf_runs cond = {.outer = 1, .inner = inner, .run = C, .from_inner = C, .to_inner = (size_t)own->in};
+    wf_runs rest = {.outer = 1, .inner = 1, .run = own->inner.count - own->first};
+    pieces[0] = (piece){x, 0, start};
+    pieces[1] = (piece){rest, own->taps, own->first};
+    pieces[2] = (piece){cond, self->params[0].count, (size_t)c->K};
+    return C ? 3 : 2;
+}
+
+/* The net's parameters from the word's; the taps that are not parameters are 0. */
+static int expand(const wf_bijector *self, const wf_real *params, wf_real *params_net)
+{
+    const masked *own = self->own;
+    wf_backend *b = self->shape->backend;
+    piece pieces[3];
+    int count = list_pieces(self, pieces);
+    WF_TRY(b->zero(b, params_net, own->first * b->real));
+    for (const piece *p = pieces; p < pieces + count; p++)
+        WF_TRY(b->copy_runs(b, &p->runs, wf_at(b, params_net, p->at_net), wf_at(b, params, p->at)));
+    return WF_OK;
+}
+
+/* The word's parameters, or their gradients, from the net's. */
+static int gather(const wf_bijector *self, const wf_real *params_net, wf_real *params)
+{
+    wf_backend *b = self->shape->backend;
+    piece pieces[3];
+    int count = list_pieces(self, pieces);
+    for (const piece *p = pieces; p < pieces + count; p++) {
+        wf_runs runs = reversed(p->runs);
+        WF_TRY(b->copy_runs(b, &runs, wf_at(b, params, p->at), wf_at(b, params_net, p->at_net)));
+    }
     return WF_OK;
 }
 
@@ -60,12 +131,10 @@ static int create(wf_bijector *self, const int *values)
     WF_TRY(declare(self, own));
     own->taps = self->params[0].count + (c->C ? self->params[1].count : 0);
     own->first = own->inner.params[0].count;
-    own->full = wf_round64(own->inner.count * c->backend->real);
+    a->expand = expand;
+    a->gather = gather;
+    a->expanded_bytes = wf_round64(own->inner.count * c->backend->real);
     wf_autoregressive_measure(self, a, own->inner.tape_bytes, own->inner.work_bytes);
-    own->tape = self->tape_bytes;
-    own->work = wf_round64(self->work_bytes);
-    self->tape_bytes += own->full;
-    self->work_bytes = own->work + own->full;
     return WF_OK;
 }
 
@@ -86,129 +155,18 @@ static void init(const wf_bijector *self, uint64_t seed, double *values)
     wf_init_normal(seed, self->offset, 0.05, values, own->taps);
 }
 
-/* The net's parameters, behind the rest of the tape; their gradients, behind that of the work. */
-static wf_real *net_params(const masked *own, void *tape)
-{
-    return (wf_real *)((char *)tape + own->tape);
-}
-
-static wf_real *net_grads(const masked *own, void *work)
-{
-    return (wf_real *)((char *)work + own->work);
-}
-
-static wf_runs reversed(wf_runs r)
-{
-    size_t outer = r.from_outer, inner = r.from_inner;
-    r.from_outer = r.to_outer;
-    r.from_inner = r.to_inner;
-    r.to_outer = outer;
-    r.to_inner = inner;
-    return r;
-}
-
-/* Taps of x from the bijector's parameters to the net's: two rows of a kernel lie together, or two columns of each of its rows. */
-static wf_runs taps_of_x(const wf_stage_shape *c, const masked *own, size_t *start)
-{
-    size_t K = (size_t)c->K, in = (size_t)own->in, side = (size_t)own->side, lines = side > 1 ? 2 : 1;
-    wf_runs r = {.outer = (size_t)own->width, .inner = lines * side, .run = K, .from_inner = K, .to_inner = in};
-    r.to_outer = side * side * in;
-    if (own->columns) {
-        r.outer *= side;
-        r.inner = lines;
-        r.to_outer = side * in;
-    }
-    r.from_outer = r.inner * K;
-    *start = own->by_line.back && side > 1 ? (own->columns ? in : side * in) : 0;
-    return r;
-}
-
-/* From the bijector's parameters to those of the net, where the other taps are zero; or `back`, of gradients too. */
-static int copy_taps(const wf_bijector *self, bool back, const wf_real *params, wf_real *all)
-{
-    const masked *own = self->own;
-    const wf_stage_shape *c = self->shape;
-    wf_backend *b = c->backend;
-    size_t C = (size_t)c->C, inner = (size_t)(own->width * own->side * own->side), start;
-    wf_runs x = taps_of_x(c, own, &start);
-    wf_runs cond = {.outer = 1, .inner = inner, .run = C, .from_inner = C, .to_inner = (size_t)own->in};
-    wf_runs rest = {.outer = 1, .inner = 1, .run = own->inner.count - own->first};
-    struct piece {
-        wf_runs runs;
-        size_t at, at_all;
-    } pieces[] = {{x, 0, start}, {rest, own->taps, own->first}, {cond, self->params[0].count, (size_t)c->K}};
-    if (!back)
-        WF_TRY(b->zero(b, all, own->first * b->real));
-    for (int i = 0; i < (C ? 3 : 2); i++) {
-        wf_runs runs = back ? reversed(pieces[i].runs) : pieces[i].runs;
-        wf_real *here = wf_at(b, params, pieces[i].at), *there = wf_at(b, all, pieces[i].at_all);
-        WF_TRY(b->copy_runs(b, &runs, back ? here : there, back ? there : here));
-    }
-    return WF_OK;
-}
-
-static int data_init(wf_bijector *self, wf_real *params, const wf_real *x, const wf_real *cond, void *tape)
-{
-    const masked *own = self->own;
-    wf_real *all = net_params(own, tape);
-    const wf_real *seen;
-    WF_TRY(copy_taps(self, false, params, all));
-    WF_TRY(wf_autoregressive_show(self, &own->by_line, x, tape, &seen));
-    WF_TRY(wf_net_data_init(own->by_line.net, all, seen, cond, tape));
-    return copy_taps(self, true, params, all);
-}
-
-static int forward(wf_bijector *self, const wf_real *params, const wf_real *x, const wf_real *cond, wf_real *y,
-                   double *logdet, void *tape)
-{
-    const masked *own = self->own;
-    wf_real *all = net_params(own, tape);
-    WF_TRY(copy_taps(self, false, params, all));
-    return wf_autoregressive_forward(self, &own->by_line, all, x, cond, y, logdet, tape);
-}
-
-static int inverse(wf_bijector *self, const wf_real *params, const wf_real *y, const wf_real *cond, wf_real *x,
-                   double *logdet, void *tape)
-{
-    const masked *own = self->own;
-    wf_real *all = net_params(own, tape);
-    WF_TRY(copy_taps(self, false, params, all));
-    return wf_autoregressive_inverse(self, &own->by_line, all, y, cond, x, logdet, tape);
-}
-
-static int backward(wf_bijector *self, const wf_real *params, const wf_real *x, const wf_real *cond, wf_real *g,
-                    wf_real *dcond, double dlogdet, wf_real *grads, void *tape, void *work)
-{
-    (void)params, (void)cond;
-    const masked *own = self->own;
-    wf_real *all = net_params(own, tape), *dall = grads ? net_grads(own, work) : NULL;
-    WF_TRY(wf_autoregressive_backward(self, &own->by_line, all, x, g, dcond, dlogdet, dall, tape, work));
-    return grads ? copy_taps(self, true, grads, dall) : WF_OK;
-}
-
-static int inverse_backward(wf_bijector *self, const wf_real *params, const wf_real *x, wf_real *g, wf_real *dcond,
-                            double dlogdet, void *tape, void *work)
-{
-    (void)params;
-    const masked *own = self->own;
-    return wf_autoregressive_inverse_backward(self, &own->by_line, net_params(own, tape), x, g, dcond, dlogdet, tape,
-                                              work);
-}
-
 const wf_bijector_type wf_bijector_maskedconv = {
     .name = "maskedconv",
-    .summary =
-        "y = (x + t) sigmoid(s + 2), s and t from the two lines before the pixel (MaCow, 2019); the inverse goes line by line",
+    .summary = "y = (x + t) sigmoid(s + 2), s and t from the two lines before the pixel (MaCow, 2019); the inverse "
+               "goes line by line",
     .pictures_only = true,
-    .options = {{"order", 0, 0, 0, orders, "which lines come before: rows above or below, columns to the left or right",
+    .options = {{"order", 0, 0, 0, orders,
+                 "which lines come before: rows above or below, columns to the "
+                 "left or right",
                  0},
                 {"width", 0, 1, 4096, NULL, "channels of hidden maps", "twice the channels"}},
     .create = create,
     .destroy = destroy,
     .init = init,
-    .data_init = data_init,
-    .forward = forward,
-    .inverse = inverse,
-    .backward = backward,
-    .inverse_backward = inverse_backward,
+    WF_AUTOREGRESSIVE_FUNCTIONS,
 };

@@ -1,5 +1,5 @@
-/* mixlogistic.c - coupling of Flow++: the cumulative distribution of a mixture of `components` logistics, logit, affine
- * (Ho et al. 2019). Its inverse is solved for each number */
+/* mixlogistic.c - coupling of Flow++ (Ho et al. 2019): the cumulative distribution of a mixture of `components`
+ * logistics, then logit and an affine map. The inverse solves an equation for each element. */
 #include "../coupling.h"
 
 static int create(wf_bijector *self, const int *values)
@@ -10,8 +10,8 @@ static int create(wf_bijector *self, const int *values)
 
 const wf_bijector_type wf_bijector_mixlogistic = {
     .name = "mixlogistic",
-    .summary =
-        "coupling, affine of the logit of the distribution function of a mixture of logistics (Flow++, 2019); the inverse is solved numerically",
+    .summary = "coupling, affine of the logit of the distribution function of a mixture of logistics (Flow++, "
+               "2019); the inverse is solved numerically",
     .options = {WF_COUPLING_OPTIONS, {"components", 8, 1, 20, NULL, "logistics in the mixture", 0}},
     .create = create,
     WF_COUPLING_FUNCTIONS,

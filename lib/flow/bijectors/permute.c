@@ -1,6 +1,6 @@
-/* permute.c - shuffle and reverse: the channels in another order that stays as it is, drawn at random or the last one first
- * (between the couplings of Glow's ablations, Kingma and Dhariwal 2018, section 5.1). Folded with its neighbours, it costs
- * nothing. */
+/* permute.c - shuffle and reverse: fixed permutations of the channels, a random one and the reversal, as between the
+ * couplings of Glow's ablations (Kingma and Dhariwal 2018, section 5.1). The flow folds them into linear neighbours at
+ * no cost. */
 #include <math.h>
 
 #include "../bijector.h"
@@ -14,7 +14,7 @@ static int create(wf_bijector *self, const int *values)
     return WF_OK;
 }
 
-/* Each comes in place of one of those before it, or stays (Fisher and Yates). */
+/* The inside-out shuffle of Fisher and Yates: entry i swaps with a random entry up to i. */
 static void init_shuffle(const wf_bijector *self, uint64_t seed, double *values)
 {
     for (int i = 0; i < self->shape->K; i++) {

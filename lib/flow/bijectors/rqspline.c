@@ -1,5 +1,5 @@
-/* rqspline.c - coupling by monotone rational-quadratic splines of `bins` pieces between -bound and bound, the identity outside
- * (Durkan et al. 2019) */
+/* rqspline.c - coupling by monotone rational-quadratic splines (Durkan et al. 2019): `bins` pieces between -bound and
+ * bound, the identity outside */
 #include "../coupling.h"
 
 static int create(wf_bijector *self, const int *values)

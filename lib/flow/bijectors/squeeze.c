@@ -1,5 +1,5 @@
-/* squeeze.c - space to depth: [H,W,K] to [H/2,W/2,4K], so that what follows sees further and can split (Dinh et al. 2017,
- * section 3.6). Channels come pixel by pixel, not colour by colour as there: the same up to a permutation. */
+/* squeeze.c - space to depth, [H,W,K] to [H/2,W/2,4K]: later nets see further and splits have more channels (Dinh et
+ * al. 2017, section 3.6). Channels are ordered pixel by pixel, in the paper colour by colour: a permutation apart. */
 #include "../bijector.h"
 #include "../shape.h"
 
@@ -7,7 +7,7 @@ static int create(wf_bijector *self, const int *values)
 {
     (void)values;
     const wf_stage_shape *c = self->shape;
-    WF_CHECK(c->H % 2 == 0 && c->W % 2 == 0, WF_USAGE, "squeeze: a side of %dx%d is odd", c->H, c->W);
+    WF_CHECK(c->H % 2 == 0 && c->W % 2 == 0, WF_USAGE, "squeeze: %dx%d has an odd side, both must be even", c->H, c->W);
     return wf_bijector_set_output(self, c->H / 2, c->W / 2, 4 * c->K);
 }
 

@@ -1,0 +1,302 @@
+/* evaluation.c - evaluates pictures level by level, and adds their figures up */
+#include "evaluation.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* One level: its flow, once a picture came, and the figures of all pictures in the order of arrival. */
+typedef struct level {
+    wf_level weights;
+    wf_evaluator evaluator;
+    uint64_t *index; /* [n] */
+    double *bits;    /* [n], means over the draws */
+    int64_t n, room;
+} level;
+
+struct wf_evaluation {
+    const wf_model *model;
+    wf_backend *backend;
+    wf_evaluation_spec spec;
+    wf_meta meta; /* of the pictures */
+    wf_pixel_noise noise;
+    level levels[WF_MAX_LEVELS + 1];
+    double *drawn; /* [drawn_count,K]: sum of the levels under each draw; NULL for fewer than two draws */
+    int64_t drawn_count;
+    int first;  /* lowest level that has pictures */
+    bool whole; /* every level of the model has pictures */
+};
+
+int wf_evaluation_create(const wf_model *model, wf_backend *backend, const wf_meta *meta, const char *name,
+                         const wf_evaluation_spec *spec, wf_evaluation **out)
+{
+    WF_TRY(wf_meta_match(meta, name, &model->meta, model->path));
+    wf_evaluation *e = calloc(1, sizeof *e);
+    WF_CHECK(e, WF_AGAIN, "evaluation: out of memory");
+    e->model = model;
+    e->backend = backend;
+    e->spec = *spec;
+    int status = wf_meta_copy(&e->meta, meta);
+    if (!status && spec->samples > 1)
+        status = wf_pixel_noise_create(backend, &e->meta, &e->noise);
+    *out = e;
+    if (status) {
+        wf_evaluation_destroy(e);
+        *out = NULL;
+    }
+    return status;
+}
+
+static void close_level(level *l)
+{
+    if (!l->weights.params)
+        return;
+    wf_evaluator_clear(&l->evaluator);
+    wf_level_clear(&l->weights);
+}
+
+void wf_evaluation_destroy(wf_evaluation *e)
+{
+    if (!e)
+        return;
+    for (int l = 0; l <= WF_MAX_LEVELS; l++) {
+        close_level(&e->levels[l]);
+        free(e->levels[l].index);
+        free(e->levels[l].bits);
+    }
+    free(e->drawn);
+    wf_pixel_noise_clear(&e->noise);
+    wf_meta_clear(&e->meta);
+    free(e);
+}
+
+static int open_level(wf_evaluation *e, int number)
+{
+    level *l = &e->levels[number];
+    wf_level *w = &l->weights;
+    if (w->params)
+        return WF_OK;
+    WF_TRY(wf_level_load(e->model, number, e->backend, w));
+    return wf_evaluator_create(e->backend, &e->meta, &w->spec, w->params, e->spec.seed, &l->evaluator);
+}
+
+static int reserve_pictures(level *l, int64_t more)
+{
+    if (l->n + more <= l->room)
+        return WF_OK;
+    int64_t room = 2 * l->room + more;
+    uint64_t *index = realloc(l->index, (size_t)room * sizeof *index);
+    l->index = index ? index : l->index;
+    double *bits = realloc(l->bits, (size_t)room * sizeof *bits);
+    l->bits = bits ? bits : l->bits;
+    WF_CHECK(index && bits, WF_AGAIN, "out of memory for %" PRId64 " pictures", room);
+    l->room = room;
+    return WF_OK;
+}
+
+static int reserve_draws(wf_evaluation *e, int64_t pictures)
+{
+    size_t K = (size_t)e->spec.samples, old = (size_t)e->drawn_count * K, size = (size_t)pictures * K;
+    if (pictures <= e->drawn_count)
+        return WF_OK;
+    double *drawn = realloc(e->drawn, size * sizeof *drawn);
+    WF_CHECK(drawn, WF_AGAIN, "out of memory for %" PRId64 " draws of %" PRId64 " pictures", e->spec.samples, pictures);
+    memset(drawn + old, 0, (size - old) * sizeof *drawn);
+    e->drawn = drawn;
+    e->drawn_count = pictures;
+    return WF_OK;
+}
+
+/* Evaluates N pictures under each draw of the noise of whole pictures. bits [N]: scratch. */
+static int run_draws(wf_evaluation *e, level *l, int64_t N, const wf_record *r, double *bits)
+{
+    int64_t K = e->spec.samples;
+    double *mean = l->bits + l->n;
+    memset(mean, 0, (size_t)N * sizeof *mean);
+    for (int64_t k = 0; k < K; k++) {
+        WF_TRY(wf_evaluator_draw(&l->evaluator, &e->noise, (uint64_t)k));
+        WF_TRY(wf_evaluator_run(&l->evaluator, N, r->low, r->detail, r->index, bits));
+        for (int64_t n = 0; n < N; n++) {
+            mean[n] += bits[n] / (double)K;
+            e->drawn[(l->n + n) * K + k] += bits[n];
+        }
+    }
+    return WF_OK;
+}
+
+int wf_evaluation_put(wf_evaluation *e, const wf_record *r)
+{
+    level *l = &e->levels[r->level];
+    int64_t left = e->spec.count - l->n, N = e->spec.count && r->N > left ? left : r->N;
+    if (N <= 0)
+        return WF_OK;
+    WF_TRY(open_level(e, r->level));
+    WF_TRY(reserve_pictures(l, N));
+    memcpy(l->index + l->n, r->index, (size_t)N * sizeof *r->index);
+    if (e->spec.samples > 1) {
+        WF_TRY(reserve_draws(e, l->n + N));
+        double *bits = malloc((size_t)N * sizeof *bits);
+        WF_CHECK(bits, WF_AGAIN, "out of memory for %" PRId64 " pictures", N);
+        int status = run_draws(e, l, N, r, bits);
+        free(bits);
+        WF_TRY(status);
+    } else {
+        WF_TRY(wf_evaluator_run(&l->evaluator, N, r->low, r->detail, r->index, l->bits + l->n));
+    }
+    l->n += N;
+    return WF_OK;
+}
+
+int wf_evaluation_put_stream(wf_evaluation *e, wf_reader *reader)
+{
+    for (;;) {
+        wf_record record;
+        bool more;
+        WF_TRY(wf_reader_next(reader, &record, &more));
+        if (!more)
+            return WF_OK;
+        WF_TRY(wf_evaluation_put(e, &record));
+    }
+}
+
+/* A wf_record_sink. */
+static int put_record(void *user, const wf_record *record)
+{
+    return wf_evaluation_put(user, record);
+}
+
+int wf_evaluation_put_store(wf_evaluation *e, wf_store *store)
+{
+    for (int number = 0; number <= e->meta.top; number++)
+        if (wf_store_has_level(store, number)) {
+            WF_TRY(wf_held_out(store, number, e->spec.count ? e->spec.count : INT64_MAX, put_record, e));
+            close_level(&e->levels[number]);
+        }
+    return WF_OK;
+}
+
+/* -- figures ------------------------------------------------------------------------------------------------------- */
+
+int wf_evaluation_finish(wf_evaluation *e)
+{
+    int used = 0;
+    e->first = -1;
+    for (int number = 0; number <= e->meta.levels; number++) {
+        const level *l = &e->levels[number];
+        if (!l->n)
+            continue;
+        e->first = e->first < 0 ? number : e->first;
+        used++;
+        const level *f = &e->levels[e->first];
+        WF_CHECK(l->n == f->n && !memcmp(l->index, f->index, (size_t)l->n * sizeof *l->index), WF_DATA,
+                 "levels %d and %d are not of the same pictures", e->first, number);
+    }
+    e->whole = used == e->meta.levels + 1;
+    WF_CHECK(used, WF_DATA, "no picture to evaluate");
+    return WF_OK;
+}
+
+static double picture_total(const wf_evaluation *e, int64_t n)
+{
+    double sum = 0;
+    for (int l = 0; l <= e->meta.levels; l++)
+        if (e->levels[l].n)
+            sum += e->levels[l].bits[n];
+    return sum;
+}
+
+static double picture_weighted(const wf_evaluation *e, int64_t n)
+{
+    int64_t K = e->spec.samples;
+    return K > 1 ? wf_importance_bits(&e->meta, K, e->drawn + n * K) : picture_total(e, n);
+}
+
+wf_mean wf_evaluation_level(const wf_evaluation *e, int number)
+{
+    const level *l = &e->levels[number];
+    wf_mean mean = {0};
+    for (int64_t n = 0; n < l->n; n++)
+        wf_mean_add(&mean, l->bits[n]);
+    return mean;
+}
+
+wf_mean wf_evaluation_total(const wf_evaluation *e)
+{
+    wf_mean mean = {0};
+    for (int64_t n = 0; e->whole && n < e->levels[e->first].n; n++)
+        wf_mean_add(&mean, picture_total(e, n));
+    return mean;
+}
+
+wf_mean wf_evaluation_weighted(const wf_evaluation *e)
+{
+    wf_mean mean = {0};
+    for (int64_t n = 0; e->whole && e->spec.samples && n < e->levels[e->first].n; n++)
+        wf_mean_add(&mean, picture_weighted(e, n));
+    return mean;
+}
+
+/* -- output -------------------------------------------------------------------------------------------------------- */
+
+void wf_evaluation_write_pictures(const wf_evaluation *e, FILE *file)
+{
+    bool weighted = e->whole && e->spec.samples;
+    fprintf(file, "index%s%s", e->whole ? "\ttotal" : "", weighted ? "\tiw" : "");
+    for (int l = 0; l <= e->meta.levels; l++)
+        if (e->levels[l].n)
+            fprintf(file, "\tlevel%d", l);
+    for (int64_t n = 0; n < e->levels[e->first].n; n++) {
+        fprintf(file, "\n%" PRIu64, e->levels[e->first].index[n]);
+        if (e->whole)
+            fprintf(file, "\t%.6f", picture_total(e, n));
+        if (weighted)
+            fprintf(file, "\t%.6f", picture_weighted(e, n));
+        for (int l = 0; l <= e->meta.levels; l++)
+            if (e->levels[l].n)
+                fprintf(file, "\t%.6f", e->levels[l].bits[n]);
+    }
+    putc('\n', file);
+}
+
+void wf_evaluation_write_json(const wf_evaluation *e, FILE *file)
+{
+    wf_mean total = wf_evaluation_total(e), weighted = wf_evaluation_weighted(e);
+    const char *comma = "";
+    fprintf(file, "{\"pictures\": %" PRId64 ", \"levels\": [", e->levels[e->first].n);
+    for (int l = 0; l <= e->meta.levels; l++) {
+        wf_mean m = wf_evaluation_level(e, l);
+        if (m.n)
+            fprintf(file, "%s{\"level\": %d, \"bpd\": %.6f, \"error\": %.6f}", comma, l, m.mean, wf_mean_error(&m));
+        comma = m.n ? ", " : comma;
+    }
+    putc(']', file);
+    if (total.n)
+        fprintf(file, ", \"bpd\": %.6f, \"error\": %.6f", total.mean, wf_mean_error(&total));
+    if (weighted.n)
+        fprintf(file, ", \"iw\": {\"samples\": %" PRId64 ", \"bpd\": %.6f, \"error\": %.6f}", e->spec.samples,
+                weighted.mean, wf_mean_error(&weighted));
+    fputs("}\n", file);
+}
+
+void wf_evaluation_write_table(const wf_evaluation *e, FILE *file, bool aligned)
+{
+    const char *head = aligned ? "%-6s %-12s %12s %10s\n" : "%s\t%s\t%s\t%s\n";
+    const char *row = aligned ? "%-6d %-12s %12.4f %10.4f\n" : "%d\t%s\t%.6f\t%.6f\n";
+    const char *sum = aligned ? "%-19s %12.4f %10.4f\n" : "%s\t\t%.6f\t%.6f\n";
+    wf_mean total = wf_evaluation_total(e), weighted = wf_evaluation_weighted(e);
+    fprintf(file, head, "level", "size", "bits/dim", "+-");
+    for (int l = 0; l <= e->meta.levels; l++) {
+        wf_mean m = wf_evaluation_level(e, l);
+        char size[WF_SIZE_TEXT];
+        wf_meta_level_text(&e->meta, l, size);
+        if (m.n)
+            fprintf(file, row, l, size, m.mean, wf_mean_error(&m));
+    }
+    if (total.n)
+        fprintf(file, sum, "total", total.mean, wf_mean_error(&total));
+    if (weighted.n) {
+        char name[32];
+        snprintf(name, sizeof name, "iw %" PRId64, e->spec.samples);
+        fprintf(file, sum, name, weighted.mean, wf_mean_error(&weighted));
+    }
+}

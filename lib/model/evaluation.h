@@ -1,0 +1,56 @@
+/* evaluation.h - bits per dimension of many pictures under a model: by picture, by level, and in total
+ *
+ * Letters: N pictures, K draws of each picture's dequantization noise. All figures are in bits per dimension of the
+ * whole picture, so the figures of levels add up. */
+#ifndef WF_EVALUATION_H
+#define WF_EVALUATION_H
+
+#include <stdio.h>
+
+#include "../base/linkage.h"
+#include "../store/store.h"
+#include "evaluate.h"
+
+WF_BEGIN
+
+typedef struct wf_evaluation_spec {
+    uint64_t seed;   /* of the noise; picture i gets noise by seed and i alone */
+    int64_t count;   /* pictures that are evaluated at most; 0: all */
+    int64_t samples; /* K of the importance-weighted figure; 0: one draw, and no such figure */
+} wf_evaluation_spec;
+
+typedef struct wf_evaluation wf_evaluation;
+
+/* For pictures like `meta` (copied), read from `name`. The model and the backend are borrowed until destroy.
+ * WF_DATA: the pictures are not like those of the model. */
+int wf_evaluation_create(const wf_model *model, wf_backend *backend, const wf_meta *meta, const char *name,
+                         const wf_evaluation_spec *spec, wf_evaluation **out) WF_MUST;
+void wf_evaluation_destroy(wf_evaluation *e); /* NULL is allowed */
+
+/* Evaluates the pictures of a record at its level. A level's weights are loaded when its first record comes.
+ * WF_NOINPUT: the level is not trained. WF_INTERNAL: a density is not finite. */
+int wf_evaluation_put(wf_evaluation *e, const wf_record *record) WF_MUST;
+/* Evaluates all records of a stream, or all levels of a store, whose metadata the evaluation was created with. */
+int wf_evaluation_put_stream(wf_evaluation *e, wf_reader *reader) WF_MUST;
+int wf_evaluation_put_store(wf_evaluation *e, wf_store *store) WF_MUST;
+
+/* Call after the last picture and before what follows. WF_DATA: no picture came, or levels had different pictures. */
+int wf_evaluation_finish(wf_evaluation *e) WF_MUST;
+
+/* Mean and standard error over the pictures, n = 0 where there is no such figure: one level's contribution; the sum
+ * of all levels; and the bound from K draws (wf_importance_bits). Sums need every level of the model. */
+wf_mean wf_evaluation_level(const wf_evaluation *e, int level);
+wf_mean wf_evaluation_total(const wf_evaluation *e);
+wf_mean wf_evaluation_weighted(const wf_evaluation *e);
+
+/* Writes the figures as a table: `aligned` in columns for people, else separated by tabs, with more digits. */
+void wf_evaluation_write_table(const wf_evaluation *e, FILE *file, bool aligned);
+/* Writes one JSON object in one line. */
+void wf_evaluation_write_json(const wf_evaluation *e, FILE *file);
+/* Writes one line a picture, separated by tabs: index, total, weighted (with samples) and each level, below a line
+ * of heads. Errors in writing show when the file is flushed or closed (wf_close). */
+void wf_evaluation_write_pictures(const wf_evaluation *e, FILE *file);
+
+WF_END
+
+#endif

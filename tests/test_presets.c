@@ -1,0 +1,71 @@
+/* test_presets.c - the published configurations, level by level (arXiv 2010.13821 and its code) */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "../lib/model/presets.h"
+
+typedef struct published {
+    int steps, width, patch; /* patch: side in coefficients, 0: whole pictures */
+} published;
+
+/* Details of level l have 2^(l-1) rows. */
+static const published imagenet64[] = {{8, 128, 0},  {8, 128, 0},  {16, 128, 0}, {16, 128, 0},
+                                       {16, 128, 0}, {16, 256, 8}, {16, 256, 16}};
+/* Crops of 1/1 of a level at levels 0 to 5, then of 1/2, 1/2, 1/4, 1/8 and 1/16 of its side. */
+static const published faces1024[] = {{8, 64, 0},    {8, 64, 0},    {16, 64, 0},   {16, 128, 0},
+                                      {16, 128, 0},  {16, 128, 0},  {16, 128, 16}, {16, 128, 32},
+                                      {16, 128, 32}, {16, 128, 32}, {16, 128, 32}};
+
+static void check(const wf_meta *meta, const published *want)
+{
+    for (int level = 0; level <= meta->levels; level++) {
+        char have[WF_PRESET_CHAIN], text[WF_PRESET_CHAIN];
+        snprintf(text, sizeof text, "%d*(actnorm, conv1x1, affine:width=%d:blocks=3), actnorm", want[level].steps,
+                 want[level].width);
+        cr_assert(wf_preset_chain("official", meta, level, have));
+        cr_expect_str_eq(have, text, "%d pixels, level %d: %s", meta->H, level, have);
+        int patch = wf_preset_patch(meta, level);
+        cr_expect_eq(patch, want[level].patch, "%d pixels, level %d: patch %d, want %d", meta->H, level, patch,
+                     want[level].patch);
+    }
+}
+
+Test(presets, imagenet64)
+{
+    const wf_meta meta = {.wavelet = "haar", .levels = 6, .top = 6, .H = 64, .W = 64, .C = 3, .bits = 8};
+    check(&meta, imagenet64);
+}
+
+Test(presets, faces1024)
+{
+    const wf_meta meta = {.wavelet = "haar", .levels = 10, .top = 10, .H = 1024, .W = 1024, .C = 3, .bits = 8};
+    check(&meta, faces1024);
+}
+
+/* "best" has one condition net for all steps, and nets of the official width. Other names are not presets. */
+Test(presets, names)
+{
+    const wf_meta meta = {.wavelet = "haar", .levels = 6, .top = 6, .H = 64, .W = 64, .C = 3, .bits = 8};
+    char chain[WF_PRESET_CHAIN];
+    for (int level = 4; level <= 5; level++) {
+        int width = imagenet64[level].width;
+        char want[WF_PRESET_CHAIN];
+        snprintf(want, sizeof want,
+                 "cond:channels=16:width=%d:blocks=2, 8*(actnorm, conv1x1, affine:width=%d:blocks=1), actnorm", width,
+                 width);
+        cr_assert(wf_preset_chain("best", &meta, level, chain));
+        cr_expect_str_eq(chain, want);
+    }
+    cr_expect_not(wf_preset_chain("actnorm", &meta, 1, chain));
+    cr_expect_not(wf_preset_chain("", &meta, 1, chain));
+}
+
+/* Only pictures are cropped. */
+Test(presets, sounds_and_volumes_are_trained_whole)
+{
+    const wf_meta sound = {.levels = 10, .top = 10, .H = 1, .W = 1024, .C = 1, .bits = 8, .signal = WF_SOUND};
+    const wf_meta volume = {.levels = 6, .D = 64, .H = 4096, .W = 64, .C = 1, .bits = 8, .signal = WF_VOLUME};
+    cr_expect_eq(wf_preset_patch(&sound, 10), 0);
+    cr_expect_eq(wf_preset_patch(&volume, 6), 0);
+}

@@ -1,0 +1,72 @@
+/* cli_end.c - messages, interrupts, and the ways a program ends */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include "../lib/base/file.h"
+#include "cli.h"
+
+static void print_message(const char *format, va_list ap)
+{
+    char text[2048];
+    vsnprintf(text, sizeof text, format, ap);
+    for (char *p = text; *p; p++)
+        if (*p == '\n' || *p == '\r')
+            *p = ' ';
+    fprintf(stderr, "%s: %s\n", common.program ? common.program->name : program_invocation_short_name, text);
+}
+
+void die(int status, const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    print_message(format, ap);
+    va_end(ap);
+    exit(status);
+}
+
+void must(int status)
+{
+    if (status)
+        die(status, "%s", wf_error());
+}
+
+void *must_allocate(size_t n, size_t size, const char *what)
+{
+    void *memory = calloc(n, size);
+    if (!memory)
+        die(WF_AGAIN, "out of memory for %s", what);
+    return memory;
+}
+
+void note(const char *format, ...)
+{
+    if (common.quiet)
+        return;
+    va_list ap;
+    va_start(ap, format);
+    print_message(format, ap);
+    va_end(ap);
+}
+
+void finish_stdout(void)
+{
+    must(wf_close(stdout, "standard output"));
+}
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int signal_number)
+{
+    (void)signal_number;
+    interrupted = 1;
+}
+
+const volatile sig_atomic_t *cli_catch_interrupts(void)
+{
+    struct sigaction action = {.sa_handler = on_signal};
+    sigaction(SIGTERM, &action, NULL);
+    action.sa_flags = (int)SA_RESETHAND;
+    sigaction(SIGINT, &action, NULL);
+    return &interrupted;
+}

@@ -1,0 +1,62 @@
+/* sampling.h - what wf-sample and wf-nuts share: a model, what its pictures begin from, and the stream that is
+ * written */
+#ifndef WF_SAMPLING_H
+#define WF_SAMPLING_H
+
+#include "../lib/sample/conditioning.h"
+#include "../lib/store/stream.h"
+#include "cli.h"
+
+typedef struct sampling {
+    /* options */
+    const char *model_path, *from_path;
+    int64_t count; /* -1: not given */
+    int to_level;  /* -1: not given */
+    int scale;     /* 0: not given */
+    bool from_stdin;
+    /* handles */
+    wf_model model;
+    wf_backend *backend;
+    wf_conditioning *conditioning; /* the pictures to begin from */
+    wf_meta meta;                  /* of the stream that is written */
+    wf_writer *writer;
+} sampling;
+
+/* clang-format off */
+#define SAMPLING_DEFAULTS {.count = -1, .to_level = -1}
+
+/* Rows of the option table for the sampling `s`. */
+#define SAMPLING_OPTIONS(s) \
+    CLI_MODEL(&(s).model_path), \
+    {'n', "count", "N", CLI_COUNT, &(s).count, 0, 1e12, \
+     "Draw N pictures from the base upward, without reading stdin."}, \
+    {'l', "level", "L", CLI_INT, &(s).to_level, 0, WF_MAX_LEVELS, "Stop at level L (default: the model's highest)."}, \
+    {0, "from", "FILE", CLI_STRING, &(s).from_path, 0, 0, \
+     "Begin at the pictures of a file, folder or archive, and draw the levels above them."}, \
+    {0, "scale", "2|4|8|16", CLI_INT, &(s).scale, 2, 1 << 14, \
+     "Enlarge pictures of any size by this factor, with the model's highest levels."}
+/* clang-format on */
+
+/* Parses the command line and dies with 64 where its options exclude one another. */
+void sampling_parse(sampling *s, const cli_program *program, int argc, char **argv);
+
+/* Opens the model, the backend, and the pictures to begin from: none with -n, those of --from, else a stream on stdin.
+ * With nothing on stdin, 16 pictures are drawn from the base. */
+void sampling_open(sampling *s);
+
+/* Opens the output stream of pictures like `meta`, which the sampling then owns. Levels first to meta->top are
+ * drawn, as numbered in `meta`; the weights of these levels go into the provenance. */
+void sampling_open_output(sampling *s, const wf_meta *meta, int first);
+
+/* Draws what is above N pictures [N,H,W,C] (NULL: nothing to begin from), which are freed afterwards. */
+typedef int sampling_draw(void *user, int N, const float *picture, const uint64_t *index);
+
+/* Calls draw for all pictures, at most `rows` at a time, then ends the stream. */
+void sampling_run(sampling *s, int rows, sampling_draw *draw, void *user);
+
+/* A wf_record_sink that writes to the output; `user` is the sampling. */
+int sampling_write(void *user, const wf_record *record);
+
+void sampling_close(sampling *s);
+
+#endif
