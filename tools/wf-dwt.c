@@ -24,8 +24,8 @@ static const cli_option options[] = {
      "Write an LMDB store, a new folder, in place of a stream on standard output, which - stands for. Interrupted, the "
      "same command goes on."},
     {'a', "append", NULL, CLI_FLAG, &append, 0, 0,
-     "Add the pictures to a complete store, behind those that it has. Nobody reads it meanwhile, nor is anything added while "
-     "others read it: exit code 75. Interrupted, readers see it as it was, and the same command goes on."},
+     "Add the pictures to a complete store, behind those that it has. Nobody reads it meanwhile, nor is anything "
+     "added while others read it: exit code 75. Interrupted, readers see it as it was, and the same command goes on."},
     {'w', "wavelet", "NAME", CLI_STRING, &wavelet, 0, 0,
      "Orthogonal wavelet, extended periodically, one of" WF_WAVELET_NAMES
      ". The default is haar. Programs down the pipe take it from the stream."},
@@ -36,13 +36,15 @@ static const cli_option options[] = {
     {0, "random-crop", "HxW", CLI_STRING, &random_crop, 0, 0,
      "Keep H by W pixels of every picture, after any resize, at a place that --seed and its pixels decide."},
     {'c', "channels", "C", CLI_INT, &channels, 1, WF_MAX_CHANNELS,
-     "Convert to 1 (grey), 2 (grey and alpha), 3 (RGB) or 4 (RGB and alpha) channels. Grey is replicated, alpha dropped "
-     "or added opaque; colour becomes grey only where it is grey already. The default is what the first picture has."},
+     "Convert to 1 (grey), 2 (grey and alpha), 3 (RGB) or 4 (RGB and alpha) channels. Grey is replicated, alpha "
+     "dropped or added opaque; colour becomes grey only where it is grey already. The default is what the first "
+     "picture has."},
     {0, "bits", "B", CLI_INT, &bits, 1, 16,
-     "Convert to B bits a sample: the highest of those it has, or, for more than it has, scaled and rounded. The default "
-     "is what the first picture has."},
+     "Convert to B bits a sample: the highest of those it has, or, for more than it has, scaled and rounded. The "
+     "default is what the first picture has."},
     {0, "files-from", "FILE", CLI_STRING, &files_from, 0, 0,
-     "Read also the files and folders named in FILE, one a line, after those on the command line; - is standard input."},
+     "Read also the files and folders named in FILE, one a line, after those on the command line; - is standard "
+     "input."},
     {0, "null", NULL, CLI_FLAG, &null, 0, 0,
      "Names in the --files-from file end in zero bytes, as those of find -print0."},
     {0, "length", "N", CLI_COUNT, &length, 1, WF_MAX_SIDE,
@@ -51,8 +53,8 @@ static const cli_option options[] = {
      "Dimensions that NumPy arrays have: 2, or 3 for volumes [D,H,W], [N,D,H,W] or [N,D,H,W,C]. The default is 2."},
     {'n', "count", "N", CLI_COUNT, &pictures, 1, 1e15, "Read no more than N pictures."},
     {0, "skip-bad", "N", CLI_COUNT, &skip_bad, 0, 1e15,
-     "Pass over up to N pictures that are damaged or no pictures, with one line each, where the next can be found: in a "
-     "folder, list, archive or LMDB. The default is 0: the first of them ends the program with 65."},
+     "Pass over up to N pictures that are damaged or no pictures, with one line each, where the next can be found: "
+     "in a folder, list, archive or LMDB. The default is 0: the first of them ends the program with 65."},
     {0, "batch", "N", CLI_COUNT, &batch, 1, 65536, "Pictures in one record; the default is about a million samples."},
     CLI_THREADS,
     CLI_SEED,
@@ -65,28 +67,30 @@ static const cli_program program = {
     .summary = "pictures to a pyramid of wavelet coefficients",
     .synopsis = "[-l L] [--levels N] [-o STORE] [FILE|DIR ...]",
     .description =
-        "Reads pictures, halves each of them again and again with an orthogonal wavelet, and writes what every halving "
-        "leaves: the average picture and the details lost by it. wf-idwt gives back every pixel.\n\n"
-        "Pictures come from files, folders (searched through, sorted by name in byte order), tar and zip archives in their "
-        "order, LMDB whose values are pictures (as LSUN) in the order of the keys, or standard input; - stands for the "
-        "latter. PNG, JPEG, WebP (still), PNM, PAM, IDX (as MNIST), CIFAR-10 and CIFAR-100 binaries, TFRecord and NumPy's "
-        ".npy and .npz are recognised by their content, alone, one after the other in one file or stream, and compressed (gzip, xz, "
-        "Zstandard, bzip2). All must have one size, which the halvings must divide; nothing is cropped or resized unless "
-        "asked for. Files in folders and archives that are no pictures by name and content, and arrays of labels, are passed "
-        "over and counted, and so are sounds there once a picture has come. Links are followed in folders, not in archives.\n\n"
-        "Samples are taken as they are stored: colour profiles, gamma (PNG's gAMA, too) and a camera's note to rotate are not "
-        "applied. Palettes become RGB, or RGB and alpha when an entry is transparent; a transparent colour becomes alpha; "
-        "alpha is not multiplied in, and stays a channel until --channels drops it. CMYK becomes RGB. Fewer than 8 bits "
-        "become 8; a PNM or PAM MAXVAL over 255 that is no power of two less one becomes 16 bits.\n\n"
-        "Sounds are WAV, FLAC or AIFF of 8 or 16 bits and 1 to 4 channels, and halved along their one axis; they become WAV "
-        "again. With --dims 3 NumPy arrays are volumes or films, halved along three axes. All that comes in must be of one "
-        "kind.\n\n"
-        "NumPy arrays are uint8 or uint16 in C order: [N,H,W,C], or [N,C,H,W] where the last dimension is over 4; [H,W,C] "
-        "with up to 4 channels, else [N,H,W]; [N,3072] and [N,12288] are N pictures in three planes of 32x32 or 64x64, as in "
-        "downsampled ImageNet; any other [H,W] is one grey picture. TFRecords are those "
-        "of CelebA-HQ: examples of `shape`, [C,H,W] or [H,W,C], and `data`, bytes.\n\n"
-        "Level 0 is the base, the smallest average; level L has the details that turn the average of level L-1 into one of "
-        "twice the size. Pictures are numbered from 0 in the order in which they come.",
+        "Reads pictures, halves each of them again and again with an orthogonal wavelet, and writes what every "
+        "halving leaves: the average picture and the details lost by it. wf-idwt gives back every pixel.\n\n"
+        "Pictures come from files, folders (searched through, sorted by name in byte order), tar and zip archives in "
+        "their order, LMDB whose values are pictures (as LSUN) in the order of the keys, or standard input; - stands "
+        "for the latter. PNG, JPEG, WebP (still), PNM, PAM, IDX (as MNIST), CIFAR-10 and CIFAR-100 binaries, "
+        "TFRecord and NumPy's .npy and .npz are recognised by their content, alone, one after the other in one file "
+        "or stream, and compressed (gzip, xz, Zstandard, bzip2). All must have one size, which the halvings must "
+        "divide; nothing is cropped or resized unless asked for. Files in folders and archives that are no pictures "
+        "by name and content, and arrays of labels, are passed over and counted, and so are sounds there once a "
+        "picture has come. Links are followed in folders, not in archives.\n\n"
+        "Samples are taken as they are stored: colour profiles, gamma (PNG's gAMA, too) and a camera's note to "
+        "rotate are not applied. Palettes become RGB, or RGB and alpha when an entry is transparent; a transparent "
+        "colour becomes alpha; alpha is not multiplied in, and stays a channel until --channels drops it. CMYK "
+        "becomes RGB. Fewer than 8 bits become 8; a PNM or PAM MAXVAL over 255 that is no power of two less one "
+        "becomes 16 bits.\n\n"
+        "Sounds are WAV, FLAC or AIFF of 8 or 16 bits and 1 to 4 channels, and halved along their one axis; they "
+        "become WAV again. With --dims 3 NumPy arrays are volumes or films, halved along three axes. All that comes "
+        "in must be of one kind.\n\n"
+        "NumPy arrays are uint8 or uint16 in C order: [N,H,W,C], or [N,C,H,W] where the last dimension is over 4; "
+        "[H,W,C] with up to 4 channels, else [N,H,W]; [N,3072] and [N,12288] are N pictures in three planes of 32x32 "
+        "or 64x64, as in downsampled ImageNet; any other [H,W] is one grey picture. TFRecords are those of "
+        "CelebA-HQ: examples of `shape`, [C,H,W] or [H,W,C], and `data`, bytes.\n\n"
+        "Level 0 is the base, the smallest average; level L has the details that turn the average of level L-1 into "
+        "one of twice the size. Pictures are numbered from 0 in the order in which they come.",
     .examples = "wf-dwt faces/ | wf-train-level -l 5 -m model\n"
                 "    train one level on all pictures of a folder\n"
                 "wf-dwt --crop 178x178 --resize 64x64 -o faces.store celeba.tar\n"
@@ -98,8 +102,8 @@ static const cli_program program = {
     .options = options,
 };
 
-/* One of those that decode and transform batches side by side: picture by picture into a store on the host, where what is
- * not yet encoded stays in cache, else batch by batch. */
+/* One of those that decode and transform batches side by side: picture by picture into a store on the host, where
+ * what is not yet encoded stays in cache, else batch by batch. */
 typedef struct worker {
     wf_backend *backend;
     wf_pyramid *pyramid;
@@ -341,8 +345,8 @@ static bool next_picture(wf_images *images, wf_image *image, const char **name)
     return more;
 }
 
-/* Passes over the pictures that are in the store. The last of them must be the one there, or it was made from others. Its
- * highest level tells: the lower ones follow from that. */
+/* Passes over the pictures that are in the store. The last of them must be the one there, or it was made from
+ * others. Its highest level tells: the lower ones follow from that. */
 static void pass_over_kept(wf_images *images)
 {
     worker *w = &job.crew[0];

@@ -30,12 +30,13 @@ static const cli_program program = {
     .summary = "the pictures of a store that are nearest to given ones",
     .synopsis = "-s STORE [-k K] [-l L] [--beside] [--distances FILE] [FILE]",
     .description =
-        "Reads a coefficient stream, as wf-dwt and wf-sample write it, from FILE or standard input, and writes, for each of "
-        "its pictures, the K nearest pictures of the store, nearest first, as coefficients of the one level: what a model has "
-        "drawn, beside what it was trained on.\n\n"
-        "Distances are Euclidean, over all samples of a picture, in units of its pixel values. A record of the level is "
-        "enough, in the stream as in the store; other levels are not used. Neighbours of picture i have the numbers "
-        "K i, K i + 1 and so on, with --beside (K + 1) i and so on, so that each has a file of its own in wf-idwt -o.\n\n"
+        "Reads a coefficient stream, as wf-dwt and wf-sample write it, from FILE or standard input, and writes, for "
+        "each of its pictures, the K nearest pictures of the store, nearest first, as coefficients of the one level: "
+        "what a model has drawn, beside what it was trained on.\n\n"
+        "Distances are Euclidean, over all samples of a picture, in units of its pixel values. A record of the level "
+        "is enough, in the stream as in the store; other levels are not used. Neighbours of picture i have the "
+        "numbers K i, K i + 1 and so on, with --beside (K + 1) i and so on, so that each has a file of its own in "
+        "wf-idwt -o.\n\n"
         "Pictures are gathered, up to 64 MB of them, before the store is read for them.",
     .examples =
         "wf-sample -m faces -n 8 | wf-nearest -s faces.store -k 7 --beside | wf-idwt --columns 8 --grid near.png\n"

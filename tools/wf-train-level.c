@@ -22,10 +22,11 @@ static const cli_option table[] = {
     {0, "val", "STORE", CLI_STRING, &validation_path, 0, 0,
      "Held-out coefficients: what best, early stopping and the log's val are measured on."},
     {'f', "flow", "CHAIN|@FILE|best", CLI_STRING, &options.chain, 0, 0,
-     "Chain of bijectors, or the file that holds it, with comments after #; best: what learnt fastest in our comparisons; "
-     "default: official, the published one."},
+     "Chain of bijectors, or the file that holds it, with comments after #; best: what learnt fastest in our "
+     "comparisons; default: official, the published one."},
     {0, "dequantize", "CHAIN|@FILE", CLI_STRING, &options.dequantize, 0, 0,
-     "Learn the noise that is added to pixels too, by this chain of bijectors; whole pictures only (wf-dwt --levels 0)."},
+     "Learn the noise that is added to pixels too, by this chain of bijectors; whole pictures only (wf-dwt --levels "
+     "0)."},
     {0, "steps", "N", CLI_COUNT, &options.steps, 0, 1e12, "Stop after N steps, 0: no limit (default 5000000)."},
     {0, "minutes", "M", CLI_DOUBLE, &options.minutes, 0, 1e9, "Stop after M minutes of training, all runs together."},
     {0, "batch", "B", CLI_INT, &options.batch, 1, 1024, "Pictures per step (default 64)."},
@@ -37,7 +38,8 @@ static const cli_option table[] = {
     {0, "ema", "X", CLI_DOUBLE, &options.ema, 0, 1,
      "Decay of the weights' moving average, less in the first steps (default 1-1/782)."},
     {0, "patch", "P", CLI_INT, &options.patch, 0, WF_MAX_SIDE,
-     "Train on random P x P crops of the level, 0: whole pictures (default: as published, or 0 with a chain of your own)."},
+     "Train on random P x P crops of the level, 0: whole pictures (default: as published, or 0 with a chain of your "
+     "own)."},
     {0, "context", "N", CLI_INT, &options.context, 0, WF_MAX_SIDE,
      "The outer N pixels of a crop are seen by the networks, but do not count, so that those that do have their real "
      "neighbours; at the picture's border the part that counts reaches up to it (default P/8)."},
@@ -48,7 +50,8 @@ static const cli_option table[] = {
     {0, "checkpoint-every", "N", CLI_COUNT, &options.checkpoint_every, 0, 1e12,
      "Steps between checkpoints (default: two minutes)."},
     {0, "validate-every", "N", CLI_COUNT, &options.validate_every, 0, 1e12,
-     "Steps between validations (default: a twentieth of the run, or, by --minutes, fewer if they took over a quarter of it)."},
+     "Steps between validations (default: a twentieth of the run, or, by --minutes, fewer if they took over a "
+     "quarter of it)."},
     {0, "validate-on", "N", CLI_COUNT, &options.validate_on, 1, 1e12,
      "Pictures per validation, at most (default 1000)."},
     {0, "patience", "N", CLI_INT, &options.patience, 0, 1e6,
@@ -65,23 +68,23 @@ static const cli_program program = {
     .description =
         "Trains the flow of one level on coefficients from a store or a stream, into level-NN files of the model "
         "folder. Levels are independent: train as many at once as you have machines. A stream is spooled first.\n\n"
-        "Small levels leave a GPU mostly idle: -l 0-4 trains those five at once on one device. Each does what it would do "
-        "alone, with its share of --threads; one that fails leaves the others alone.\n\n"
-        "Resuming is automatic: the same command goes on where the last one stopped, bit for bit (same program, backend, "
-        "number of threads; runs limited by --minutes depend on the clock). A finished level exits 0 at once. A level that "
-        "another process trains exits 75. SIGINT and SIGTERM save and exit 75.\n\n"
+        "Small levels leave a GPU mostly idle: -l 0-4 trains those five at once on one device. Each does what it "
+        "would do alone, with its share of --threads; one that fails leaves the others alone.\n\n"
+        "Resuming is automatic: the same command goes on where the last one stopped, bit for bit (same program, "
+        "backend, number of threads; runs limited by --minutes depend on the clock). A finished level exits 0 at "
+        "once. A level that another process trains exits 75. SIGINT and SIGTERM save and exit 75.\n\n"
         "A batch whose loss or gradient is not finite is left out: it is logged, training goes back to the last "
         "checkpoint and passes over it; after 64 of them it exits 70.\n\n"
-        "A validation also measures how far off held-out coefficients are that go through the flow and back, in deviations "
-        "of theirs (round_trip in the log and in wf-info), and how badly conditioned its matrices are. From a level that is off by more than "
-        "0.01, nothing can be sampled.\n\n"
-        "With --dequantize, noise is not uniform but drawn for the picture at hand by a second flow, u = sigmoid(flow(e; x)), trained "
-        "with the first to raise log p(x + u) - log q(u | x) (Flow++, arXiv 1902.00275). It is exact where the level is the whole "
-        "picture, of data without halvings. At a level of a pyramid it would not be: a pixel's noise is in all levels, "
-        "which train alone.\n\n"
-        "The rate follows a warm-up, a constant part and, with --decay, a linear fall. At levels of a single pixel, 3x3 "
-        "kernels are stored as their centre tap, the only one that acts. --precision tf32 differs from fp32 on a GPU only; bf16 applies to feature maps larger "
-        "than 2x2.",
+        "A validation also measures how far off held-out coefficients are that go through the flow and back, in "
+        "deviations of theirs (round_trip in the log and in wf-info), and how badly conditioned its matrices are. "
+        "From a level that is off by more than 0.01, nothing can be sampled.\n\n"
+        "With --dequantize, noise is not uniform but drawn for the picture at hand by a second flow, u = "
+        "sigmoid(flow(e; x)), trained with the first to raise log p(x + u) - log q(u | x) (Flow++, arXiv "
+        "1902.00275). It is exact where the level is the whole picture, of data without halvings. At a level of a "
+        "pyramid it would not be: a pixel's noise is in all levels, which train alone.\n\n"
+        "The rate follows a warm-up, a constant part and, with --decay, a linear fall. At levels of a single pixel, "
+        "3x3 kernels are stored as their centre tap, the only one that acts. --precision tf32 differs from fp32 on a "
+        "GPU only; bf16 applies to feature maps larger than 2x2.",
     .examples =
         "wf-dwt < pictures.tar | wf-train-level -l 5 -m model\n"
         "    train level 5 straight from pictures\n"
@@ -91,8 +94,8 @@ static const cli_program program = {
         "    the small levels together on one GPU\n"
         "wf-train-level -l 3 -m model -s train.wf -f '8*(actnorm, conv1x1:lu, affine:width=64), actnorm'\n"
         "    a chain of your own\n"
-        "wf-train-level -l 0 -m glow -s whole.wf -f @glow.chain --dequantize '4*(affine:mask=checker:width=32:blocks=1, "
-        "affine:mask=checker:swap=1:width=32:blocks=1)'\n"
+        "wf-train-level -l 0 -m glow -s whole.wf -f @glow.chain --dequantize "
+        "'4*(affine:mask=checker:width=32:blocks=1, affine:mask=checker:swap=1:width=32:blocks=1)'\n"
         "    with noise that is learnt",
     .options = table};
 

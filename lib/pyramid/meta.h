@@ -39,6 +39,8 @@ typedef struct wf_level_shape {
 } wf_level_shape;
 
 wf_level_shape wf_meta_level(const wf_meta *meta, int level);
+/* Makes it describe the pictures of `level`, which becomes the highest level. */
+void wf_meta_shrink(wf_meta *meta, int level);
 /* Slices of that height, of volumes; else 0. */
 int wf_meta_slices(const wf_meta *meta, int level);
 
