@@ -143,7 +143,7 @@ $B/man/%.1: $(BIN)/%
 
 # Headers keep their folders below include/wf, where the backends' contract lies beside lib's rooms. Private ones stay here.
 PUBLIC = $(filter-out $(PRIVATE),$(patsubst lib/%,%,$(wildcard lib/*.h lib/*/*.h)))
-PRIVATE = $(addsuffix .h,flow/private image/format store/private train/trainer store/lmdb_check)
+PRIVATE = $(addsuffix .h,flow/private image/format store/private train/trainer store/lmdb_check model/describe_private)
 install: all man ## programs, library, headers, pkg-config, manual pages, completion; PREFIX=, DESTDIR=
 	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin lib/pkgconfig include/wf share/man/man1 share/bash-completion/completions)
 	install $(TOOLS:%=$(BIN)/%) $(DESTDIR)$(PREFIX)/bin
