@@ -161,7 +161,8 @@ $B/man/%.1: $(BIN)/%
 	@mkdir -p $(@D)
 	$< --help=man > $@.part && mv $@.part $@
 
-# Headers keep their folders below include/wf, where the backends' contract lies beside lib's rooms. A header whose first line says "private to lib/ROOM" stays here.
+# Headers keep their folders below include/wf, where the backends' contract lies beside lib's rooms. A header whose first line
+# says "private to lib/ROOM" is not installed.
 PUBLIC = $(filter-out $(PRIVATE),$(patsubst lib/%,%,$(wildcard lib/*.h lib/*/*.h)))
 PRIVATE = $(patsubst lib/%,%,$(shell grep -lE '^/\* [a-z_]+\.h - private to lib/' lib/*/*.h))
 install: all man ## programs, library, headers, pkg-config, manual pages, completion; PREFIX=, DESTDIR=

@@ -16,43 +16,46 @@ static const char *store_path, *wavelet = "haar", *crop, *resize, *random_crop, 
 static bool append, null;
 
 static const cli_option options[] = {
-    {'l', "level", "L", CLI_INT, &level, 0, WF_MAX_LEVELS, "Write level L only, 0 being the base; the default is all."},
+    {'l', "level", "L", CLI_INT, &level, 0, WF_MAX_LEVELS,
+     "Write level L only; 0 is the base. The default is all levels."},
     {0, "levels", "N", CLI_INT, &levels, 0, WF_MAX_LEVELS,
-     "Halve N times; the default is as often as height and width both divide by two."},
-    {0, "base", "S", CLI_INT, &base, 1, WF_MAX_SIDE, "Halve until the shorter side is S pixels; not with --levels."},
+     "Halve N times; the default is as often as two divides both height and width."},
+    {0, "base", "S", CLI_INT, &base, 1, WF_MAX_SIDE, "Halve until the shorter side is S pixels; excludes --levels."},
     {'o', "output", "STORE", CLI_STRING, &store_path, 0, 0,
-     "Write an LMDB store, a new folder, in place of a stream on standard output, which - stands for. Interrupted, the "
-     "same command goes on."},
+     "Write an LMDB store, a new folder; -, the default, is a stream on standard output. After an interruption run the "
+     "same command again to continue."},
     {'a', "append", NULL, CLI_FLAG, &append, 0, 0,
-     "Add the pictures to a complete store, behind those that it has. Nobody reads it meanwhile, nor is anything added while "
-     "others read it: exit code 75. Interrupted, readers see it as it was, and the same command goes on."},
+     "Add the pictures to a complete store. Exit code 75 if another process uses the store. After an interruption "
+     "readers see the old contents; run the same command again to continue."},
     {'w', "wavelet", "NAME", CLI_STRING, &wavelet, 0, 0,
      "Orthogonal wavelet, extended periodically, one of" WF_WAVELET_NAMES
      ". The default is haar. Programs down the pipe take it from the stream."},
     {0, "crop", "HxW", CLI_STRING, &crop, 0, 0, "Keep the H by W pixels in the middle of every picture."},
     {0, "resize", "HxW", CLI_STRING, &resize, 0, 0,
-     "Resize, after any crop: averages over boxes along an axis that shrinks by a whole factor, else a triangle filter "
-     "wide enough not to alias. The aspect ratio is not kept unless HxW has it."},
+     "Resize, after any crop. An axis that shrinks by a whole factor is averaged over boxes, any other is filtered "
+     "by a triangle wide enough not to alias. The aspect ratio changes unless HxW has it."},
     {0, "random-crop", "HxW", CLI_STRING, &random_crop, 0, 0,
-     "Keep H by W pixels of every picture, after any resize, at a place that --seed and its pixels decide."},
+     "Keep H by W pixels of every picture, after any resize. --seed and the picture's pixels determine the place."},
     {'c', "channels", "C", CLI_INT, &channels, 1, WF_MAX_CHANNELS,
-     "Convert to 1 (grey), 2 (grey and alpha), 3 (RGB) or 4 (RGB and alpha) channels. Grey is replicated, alpha dropped "
-     "or added opaque; colour becomes grey only where it is grey already. The default is what the first picture has."},
+     "Convert to 1 (grey), 2 (grey and alpha), 3 (RGB) or 4 (RGB and alpha) channels. Grey is replicated, alpha "
+     "dropped or added opaque; colour becomes grey only where it is grey already. The default is what the first "
+     "picture has."},
     {0, "bits", "B", CLI_INT, &bits, 1, 16,
-     "Convert to B bits a sample: the highest of those it has, or, for more than it has, scaled and rounded. The default "
-     "is what the first picture has."},
+     "Convert to B bits a sample: the highest B of its bits, or, if it has fewer, scaled and rounded. The default is "
+     "what the first picture has."},
     {0, "files-from", "FILE", CLI_STRING, &files_from, 0, 0,
-     "Read also the files and folders named in FILE, one a line, after those on the command line; - is standard input."},
+     "Also read the files and folders named in FILE, one a line, after those on the command line; - is standard "
+     "input."},
     {0, "null", NULL, CLI_FLAG, &null, 0, 0,
-     "Names in the --files-from file end in zero bytes, as those of find -print0."},
+     "Names in the --files-from file end in zero bytes, as find -print0 writes them."},
     {0, "length", "N", CLI_COUNT, &length, 1, WF_MAX_SIDE,
-     "Cut every sound into pieces of N samples, one after the other. What is left at its end is told."},
+     "Cut every sound into pieces of N samples, one after the other. A shorter rest is left out and counted."},
     {0, "dims", "D", CLI_INT, &dims, 2, 3,
-     "Dimensions that NumPy arrays have: 2, or 3 for volumes [D,H,W], [N,D,H,W] or [N,D,H,W,C]. The default is 2."},
-    {'n', "count", "N", CLI_COUNT, &pictures, 1, 1e15, "Read no more than N pictures."},
+     "Dimensions of NumPy arrays: 2, or 3 for volumes [D,H,W], [N,D,H,W] or [N,D,H,W,C]. The default is 2."},
+    {'n', "count", "N", CLI_COUNT, &pictures, 1, 1e15, "Read N pictures at most."},
     {0, "skip-bad", "N", CLI_COUNT, &skip_bad, 0, 1e15,
-     "Pass over up to N pictures that are damaged or no pictures, with one line each, where the next can be found: in a "
-     "folder, list, archive or LMDB. The default is 0: the first of them ends the program with 65."},
+     "Skip up to N inputs that are damaged or not pictures, with one line each, where the next picture can be found: "
+     "in a folder, list, archive or LMDB. The default is 0: the first one ends the program with 65."},
     {0, "batch", "N", CLI_COUNT, &batch, 1, 65536, "Pictures in one record; the default is about a million samples."},
     CLI_THREADS,
     CLI_SEED,
@@ -65,28 +68,32 @@ static const cli_program program = {
     .summary = "pictures to a pyramid of wavelet coefficients",
     .synopsis = "[-l L] [--levels N] [-o STORE] [FILE|DIR ...]",
     .description =
-        "Reads pictures, halves each of them again and again with an orthogonal wavelet, and writes what every halving "
-        "leaves: the average picture and the details lost by it. wf-idwt gives back every pixel.\n\n"
-        "Pictures come from files, folders (searched through, sorted by name in byte order), tar and zip archives in their "
-        "order, LMDB whose values are pictures (as LSUN) in the order of the keys, or standard input; - stands for the "
-        "latter. PNG, JPEG, WebP (still), PNM, PAM, IDX (as MNIST), CIFAR-10 and CIFAR-100 binaries, TFRecord and NumPy's "
-        ".npy and .npz are recognised by their content, alone, one after the other in one file or stream, and compressed (gzip, xz, "
-        "Zstandard, bzip2). All must have one size, which the halvings must divide; nothing is cropped or resized unless "
-        "asked for. Files in folders and archives that are no pictures by name and content, and arrays of labels, are passed "
-        "over and counted, and so are sounds there once a picture has come. Links are followed in folders, not in archives.\n\n"
-        "Samples are taken as they are stored: colour profiles, gamma (PNG's gAMA, too) and a camera's note to rotate are not "
-        "applied. Palettes become RGB, or RGB and alpha when an entry is transparent; a transparent colour becomes alpha; "
-        "alpha is not multiplied in, and stays a channel until --channels drops it. CMYK becomes RGB. Fewer than 8 bits "
-        "become 8; a PNM or PAM MAXVAL over 255 that is no power of two less one becomes 16 bits.\n\n"
-        "Sounds are WAV, FLAC or AIFF of 8 or 16 bits and 1 to 4 channels, and halved along their one axis; they become WAV "
-        "again. With --dims 3 NumPy arrays are volumes or films, halved along three axes. All that comes in must be of one "
-        "kind.\n\n"
-        "NumPy arrays are uint8 or uint16 in C order: [N,H,W,C], or [N,C,H,W] where the last dimension is over 4; [H,W,C] "
-        "with up to 4 channels, else [N,H,W]; [N,3072] and [N,12288] are N pictures in three planes of 32x32 or 64x64, as in "
-        "downsampled ImageNet; any other [H,W] is one grey picture. TFRecords are those "
-        "of CelebA-HQ: examples of `shape`, [C,H,W] or [H,W,C], and `data`, bytes.\n\n"
-        "Level 0 is the base, the smallest average; level L has the details that turn the average of level L-1 into one of "
-        "twice the size. Pictures are numbered from 0 in the order in which they come.",
+        "Reads pictures, halves each of them again and again with an orthogonal wavelet, and writes what each "
+        "halving leaves: the average picture at half the size, and the details lost by averaging. wf-idwt gives back "
+        "every pixel.\n\n"
+        "Level 0 is the base, the smallest average. Level L has the details that turn the average of level L-1 into "
+        "one of twice the size. Pictures are numbered from 0 in the order in which they come.\n\n"
+        "Pictures come from files, folders (searched through, sorted by name in byte order), tar and zip archives in "
+        "their order, LMDB whose values are pictures (as LSUN) in the order of the keys, or standard input, which is "
+        "also -. Formats are recognised by content: PNG, JPEG, WebP (still), PNM, PAM, IDX (as MNIST), CIFAR-10 and "
+        "CIFAR-100 binaries, TFRecord, and NumPy's .npy and .npz. A file or stream may hold several pictures, one "
+        "after the other, and may be compressed (gzip, xz, Zstandard, bzip2).\n\n"
+        "All pictures must have one size, which the halvings must divide. Nothing is cropped or resized unless asked "
+        "for. Files in folders and archives that are not pictures by name and content, and arrays of labels, are "
+        "left out and counted; so are sounds once a picture has come. Links are followed in folders, not in "
+        "archives.\n\n"
+        "Samples are taken as they are stored: colour profiles, gamma (also PNG's gAMA) and a camera's note to "
+        "rotate are not applied. Palettes become RGB, or RGB and alpha when an entry is transparent; a transparent "
+        "colour becomes alpha. Alpha is not multiplied in, and stays a channel until --channels drops it. CMYK "
+        "becomes RGB. Fewer than 8 bits become 8. A PNM or PAM MAXVAL over 255 that is not a power of two less one "
+        "becomes 16 bits.\n\n"
+        "Sounds are WAV, FLAC or AIFF of 8 or 16 bits and 1 to 4 channels, halved along their one axis; wf-idwt "
+        "writes WAV. With --dims 3 NumPy arrays are volumes or films, halved along three axes. All input must be of "
+        "one kind.\n\n"
+        "NumPy arrays are uint8 or uint16 in C order: [N,H,W,C], or [N,C,H,W] where the last dimension is over 4; "
+        "[H,W,C] with up to 4 channels, else [N,H,W]. [N,3072] and [N,12288] are N pictures in three planes of 32x32 "
+        "or 64x64, as in downsampled ImageNet; any other [H,W] is one grey picture. TFRecords are those of "
+        "CelebA-HQ: examples of `shape`, [C,H,W] or [H,W,C], and `data`, bytes.",
     .examples = "wf-dwt faces/ | wf-train-level -l 5 -m model\n"
                 "    train one level on all pictures of a folder\n"
                 "wf-dwt --crop 178x178 --resize 64x64 -o faces.store celeba.tar\n"
@@ -98,8 +105,8 @@ static const cli_program program = {
     .options = options,
 };
 
-/* One of those that decode and transform batches side by side: picture by picture into a store on the host, where what is
- * not yet encoded stays in cache, else batch by batch. */
+/* One of those that decode and transform batches side by side: picture by picture into a store on the host, where
+ * what is not yet encoded stays in cache, else batch by batch. */
 typedef struct worker {
     wf_backend *backend;
     wf_pyramid *pyramid;
@@ -207,7 +214,7 @@ static void begin(const wf_image *image, const char *name)
     meta->bits = image->bits;
     meta->top = level >= 0 ? level : meta->levels;
     job.lowest = level >= 0 ? level : 0;
-    must(wf_meta_add_provenance(meta, program.name, common.argc, common.argv, common.seed, NULL));
+    cli_add_provenance(meta, NULL);
 
     must(wf_backend_open(common.backend, common.threads, &job.backend));
     job.size = batch ? (int)batch : wf_pyramid_rows(meta, meta->levels);
@@ -341,8 +348,8 @@ static bool next_picture(wf_images *images, wf_image *image, const char **name)
     return more;
 }
 
-/* Passes over the pictures that are in the store. The last of them must be the one there, or it was made from others. Its
- * highest level tells: the lower ones follow from that. */
+/* Passes over the pictures that are in the store. The last of them must be the one there, or it was made from
+ * others. Its highest level tells: the lower ones follow from that. */
 static void pass_over_kept(wf_images *images)
 {
     worker *w = &job.crew[0];
@@ -453,9 +460,9 @@ static void clean(wf_images *images)
 
 int main(int argc, char **argv)
 {
-    common.backend = "cpu"; /* bringing pictures to a card takes longer than transforming them here */
+    common.backend = "cpu"; /* see CLI_BACKEND_CPU */
     int first = cli_parse(&program, argc, argv);
-    if (store_path && !strcmp(store_path, "-"))
+    if (cli_is_dash(store_path))
         store_path = NULL;
     if (levels >= 0 && base)
         die(WF_USAGE, "--levels and --base say the same thing: give one of them");

@@ -1,39 +1,43 @@
 /* wf-idwt.c - wavelet coefficients to pictures */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "../lib/base/file.h"
 #include "../lib/image/grid.h"
-#include "../lib/pyramid/pyramid.h"
+#include "../lib/image/save.h"
 #include "../lib/pyramid/block_rounding.h"
+#include "../lib/pyramid/pyramid.h"
 #include "../lib/store/stream.h"
 #include "cli.h"
 
-static int level = -1, exact = -1;
-static bool ladder;
-static const char *folder, *grid_path;
-static wf_grid_spec layout = {.zoom = 1};
+static struct options {
+    int level, exact; /* -1: not given */
+    bool ladder;
+    const char *folder, *grid_path;
+    wf_grid_spec grid;
+} options = {.level = -1, .exact = -1, .grid = {.zoom = 1}};
 
-static const cli_option options[] = {
-    {'l', "level", "L", CLI_INT, &level, 0, WF_MAX_LEVELS,
-     "Make the pictures of level L; the default is the highest level of the stream."},
-    {'o', "output", "DIR", CLI_STRING, &folder, 0, 0,
-     "Write PNG files into this folder, of sounds WAV, of volumes .npy, made if need be, named by the picture's number in 8 "
-     "digits; - is the PAM stream."},
-    {'g', "grid", "FILE.png", CLI_STRING, &grid_path, 0, 0,
+static const cli_option table[] = {
+    {'l', "level", "L", CLI_INT, &options.level, 0, WF_MAX_LEVELS,
+     "Write the pictures of level L; the default is the highest level of the stream."},
+    {'o', "output", "DIR", CLI_STRING, &options.folder, 0, 0,
+     "Write one file a picture into this folder, which is made if needed: PNG, for sounds WAV, for volumes .npy. Names "
+     "are the picture's number in 8 digits. - is standard output, the default."},
+    {'g', "grid", "FILE.png", CLI_STRING, &options.grid_path, 0, 0,
      "Write one PNG file with all pictures side by side; - is standard output."},
-    {0, "columns", "N", CLI_INT, &layout.columns, 1, WF_MAX_SIDE,
+    {0, "columns", "N", CLI_INT, &options.grid.columns, 1, WF_MAX_SIDE,
      "Columns of the grid; the default is the square root of the number of pictures, rounded up."},
-    {0, "zoom", "N", CLI_INT, &layout.zoom, 1, 64, "Pixels of the grid are N times as wide and high."},
-    {0, "titles", "TEXT,TEXT..", CLI_STRING, &layout.titles, 0, 0,
-     "Written above the columns of the grid, in capitals."},
-    {0, "rows", "TEXT,TEXT..", CLI_STRING, &layout.rows, 0, 0, "Written beside the rows of the grid."},
-    {0, "ladder", NULL, CLI_FLAG, &ladder, 0, 0,
-     "Show each picture as levels 0, 1 .. have it, one after the other and at its full size."},
-    {0, "exact", "L", CLI_INT, &exact, 0, WF_MAX_LEVELS,
-     "Round so that, averaged down to level L, pictures are what they are there, to the last bit; exit with 65 where that is no "
-     "whole number. For super-resolution from level L; Haar only."},
+    {0, "zoom", "N", CLI_INT, &options.grid.zoom, 1, 64, "Draw each pixel of the grid N times as wide and high."},
+    {0, "titles", "TEXT,TEXT..", CLI_STRING, &options.grid.titles, 0, 0,
+     "Titles above the columns of the grid, in capitals."},
+    {0, "rows", "TEXT,TEXT..", CLI_STRING, &options.grid.rows, 0, 0, "Labels beside the rows of the grid."},
+    {0, "ladder", NULL, CLI_FLAG, &options.ladder, 0, 0,
+     "Show each picture as levels 0, 1, ... have it, one after the other, at full size."},
+    {0, "exact", "L", CLI_INT, &options.exact, 0, WF_MAX_LEVELS,
+     "Round so that the pictures, averaged down to level L, equal that level to the last bit. Exit with 65 if a value "
+     "of level L is not a whole number. For super-resolution from level L; Haar only."},
     CLI_THREADS,
     CLI_BACKEND_CPU,
     {.name = NULL},
@@ -44,15 +48,15 @@ static const cli_program program = {
     .summary = "wavelet coefficients back to pictures",
     .synopsis = "[-o DIR | --grid FILE.png] [-l L] [--exact L] [FILE]",
     .description =
-        "Reads a coefficient stream, as wf-dwt and wf-sample write it, from FILE or standard input, and writes the "
-        "pictures of one level: a PAM stream on standard output, PNG files, or one grid. A record of that level is "
-        "enough; other levels in the stream are read and checked but not used.\n\n"
-        "Values are rounded to the nearest whole number and limited to what the bit depth holds. PNG has 8 or 16 bits: "
-        "other depths are scaled to the next of them; PAM keeps every depth.\n\n"
-        "Files appear under their name only when complete. A stream that was cut off ends with exit code 65, whatever "
-        "was written before.\n\n"
-        "Sounds and volumes are files of 8 or 16 bits as well, WAV and NumPy's .npy. Sounds need -o; volumes on standard output "
-        "follow one another. --grid, --ladder and --exact are for pictures.",
+        "Reads a stream of wavelet coefficients, as wf-dwt and wf-sample write it, from FILE or standard input. Writes "
+        "the pictures of one level: a PAM stream on standard output, PNG files (-o), or one grid (--grid). The records "
+        "of that level are enough; other levels in the stream are read and checked but not used.\n\n"
+        "Values are rounded to the nearest whole number and limited to the range of the bit depth. PNG has 8 or 16 "
+        "bits: other depths are scaled to the next of these. PAM keeps every depth.\n\n"
+        "A file appears under its name only when it is complete. A stream that was cut off ends with exit code 65, "
+        "whatever was written before.\n\n"
+        "Sounds and volumes also become files of 8 or 16 bits, WAV and NumPy's .npy. Sounds need -o; volumes on "
+        "standard output follow one another. --grid, --ladder and --exact are for pictures.",
     .examples = "wf-dwt x.png | wf-idwt -o out\n"
                 "    the same pixels in out/00000000.png\n"
                 "wf-sample -m faces -n 16 | wf-idwt --grid grid.png\n"
@@ -65,86 +69,80 @@ static const cli_program program = {
                 "    the same samples in pieces/00000000.wav ..\n"
                 "wf-dwt faces/ | wf-idwt -l 3 | pamtopng > small.png\n"
                 "    the first picture at level 3\n",
-    .options = options,
+    .options = table,
 };
 
 static struct {
-    wf_meta meta;
+    const char *name; /* of the input */
+    wf_meta meta;     /* its highest level is the level that is written */
     wf_backend *backend;
     wf_pyramid *pyramid;
-    int capacity; /* pictures that the pyramid takes at once */
+    int rows; /* pictures that the pyramid takes at once */
     wf_image image;
-    float *pixels; /* [capacity,H,W,C] of the level */
+    float *pixels;        /* [rows,H,W,C] */
+    float *approximation; /* [H,W,C], for the ladder */
     int64_t count;
-    uint64_t *index; /* [count] of PNG files */
-    size_t indices;  /* that fit there */
+    uint64_t *index; /* [indices], count of them used: numbers of the files */
+    size_t indices;
     wf_grid grid;
-    float *rung, *coarse,
-        *nothing; /* for the ladder: [H,W,C] of the level, a picture below, and details that are all 0 */
 } job;
 
-/* By signal: how files are made of it, and those after one another on standard output. */
-static const struct kind {
-    const char *suffix;
-    int (*write)(FILE *file, const char *name, const wf_image *image),
-        (*stream)(FILE *file, const char *name, const wf_image *image);
-} kinds[] = {[WF_PICTURE] = {"png", wf_image_write_png, wf_image_write_pam},
-             [WF_SOUND] = {"wav", wf_image_write_wav, NULL},
-             [WF_VOLUME] = {"npy", wf_image_write_npy, wf_image_write_npy}};
-
-static bool is_dash(const char *path)
+static void check_usage(void)
 {
-    return path && !strcmp(path, "-");
+    const wf_grid_spec *grid = &options.grid;
+    if (options.folder && options.grid_path)
+        die(WF_USAGE, "-o and --grid exclude one another");
+    if (!options.grid_path && (grid->columns || grid->zoom > 1 || grid->titles || grid->rows))
+        die(WF_USAGE, "--columns, --zoom, --titles and --rows need --grid");
+    if (options.ladder && (options.folder || options.exact >= 0))
+        die(WF_USAGE, "--ladder is for a grid or a stream, and excludes -o and --exact");
+    if (cli_is_dash(options.folder))
+        options.folder = NULL;
+    if (!options.folder && (!options.grid_path || cli_is_dash(options.grid_path)) && isatty(STDOUT_FILENO))
+        die(WF_USAGE, "will not write pictures to a terminal: use -o DIR, --grid FILE.png, a pipe or a file");
+}
+
+/* Checks the options against the stream's metadata. */
+static void check_stream(const wf_meta *meta)
+{
+    const char *signal = wf_signal_names[meta->signal];
+    if (options.level < 0)
+        options.level = meta->top;
+    if (options.level > meta->top)
+        die(WF_DATA, "%s: carries levels up to %d, not level %d", job.name, meta->top, options.level);
+    if (meta->signal != WF_PICTURE && (options.grid_path || options.ladder || options.exact >= 0))
+        die(WF_USAGE, "%s: %ss: --grid, --ladder and --exact are for pictures", job.name, signal);
+    if (!options.grid_path && !options.folder && !wf_image_appends(meta->signal))
+        die(WF_USAGE, "%s: %ss, which need -o DIR", job.name, signal);
+    if (options.exact > options.level)
+        die(WF_USAGE, "--exact %d: the pictures are of level %d", options.exact, options.level);
+    if (options.exact >= 0 && strcmp(meta->wavelet, "haar"))
+        die(WF_USAGE, "--exact: averages of %s are not those of blocks of pixels", meta->wavelet);
 }
 
 static size_t samples(void)
 {
-    return (size_t)job.image.H * (size_t)job.image.W * (size_t)job.image.C;
+    return (size_t)job.meta.H * (size_t)job.meta.W * (size_t)job.meta.C;
 }
 
-static void begin(const char *name, const wf_reader *reader)
+static void open_job(const char *name, const wf_reader *reader)
 {
-    must(wf_meta_copy(&job.meta, wf_reader_meta(reader)));
-    if (level < 0)
-        level = job.meta.top;
-    if (level > job.meta.top)
-        die(WF_DATA, "%s: carries levels up to %d, not level %d", name, job.meta.top, level);
-    int H, W;
-    wf_pyramid_size(&job.meta, level, &H, &W);
-    must(wf_image_reserve(&job.image, name, H, W, job.meta.C, job.meta.bits));
-    job.image.signal = job.meta.signal;
-    job.image.D = job.meta.D >> (job.meta.levels - level);
-    job.image.rate = job.meta.rate >> (job.meta.levels - level);
-    if (job.meta.signal != WF_PICTURE && (grid_path || ladder || exact >= 0))
-        die(WF_USAGE, "%s: %ss: --grid, --ladder and --exact are for pictures", name, wf_signal_names[job.meta.signal]);
-    if (!grid_path && !folder && !kinds[job.meta.signal].stream)
-        die(WF_USAGE, "%s: %ss, which need -o DIR", name, wf_signal_names[job.meta.signal]);
-    job.capacity = wf_pyramid_rows(&job.meta, level);
-    if (exact > level)
-        die(WF_USAGE, "--exact %d: the pictures are of level %d", exact, level);
-    if (exact >= 0 && strcmp(job.meta.wavelet, "haar"))
-        die(WF_USAGE, "--exact: averages of %s are not those of blocks of pixels", job.meta.wavelet);
-    job.pixels = malloc((size_t)job.capacity * samples() * sizeof *job.pixels);
-    job.rung = malloc(samples() * sizeof *job.rung);
-    job.coarse = malloc(samples() * sizeof *job.coarse);
-    job.nothing = calloc(samples(), sizeof *job.nothing);
-    if (!job.pixels || !job.rung || !job.coarse || !job.nothing)
-        die(WF_AGAIN, "out of memory for a picture of %dx%d", H, W);
+    wf_meta *m = &job.meta;
+    job.name = name;
+    check_stream(wf_reader_meta(reader));
+    must(wf_meta_copy(m, wf_reader_meta(reader)));
+    wf_meta_shrink(m, options.level);
+    must(wf_image_reserve(&job.image, name, m->H, m->W, m->C, m->bits));
+    job.image.signal = m->signal;
+    job.image.D = m->D;
+    job.image.rate = m->rate;
+    job.rows = wf_pyramid_rows(m, m->levels);
+    job.pixels = must_allocate((size_t)job.rows * samples(), sizeof *job.pixels, "pictures");
+    job.approximation = must_allocate(samples(), sizeof *job.approximation, "a picture");
     must(wf_backend_open(common.backend, common.threads, &job.backend));
-    must(wf_pyramid_create(job.backend, &job.meta, job.capacity, &job.pyramid));
-    if (folder)
-        must(wf_mkdirs(folder));
-}
-
-static void write_file(const char *path, const wf_image *image)
-{
-    wf_outfile *file;
-    must(wf_outfile_create(path, &file));
-    int status = kinds[image->signal].write(wf_outfile_stream(file), path, image);
-    if (status)
-        wf_outfile_abort(file);
-    must(status);
-    must(wf_outfile_commit(file));
+    must(wf_pyramid_create(job.backend, m, job.rows, &job.pyramid));
+    if (options.folder)
+        must(wf_mkdirs(options.folder));
 }
 
 static void keep_index(uint64_t index)
@@ -158,160 +156,122 @@ static void keep_index(uint64_t index)
     job.index[job.count] = index;
 }
 
-static int ascending(const void *a, const void *b)
+static int compare_indices(const void *a, const void *b)
 {
     uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
     return (x > y) - (x < y);
 }
 
-/* Of two pictures with one number, the second has taken the first one's file. */
-static void check_indices(const char *name)
+/* Dies if two pictures had one number: the second has replaced the first one's file. */
+static void check_indices(void)
 {
-    qsort(job.index, (size_t)job.count, sizeof *job.index, ascending);
+    qsort(job.index, (size_t)job.count, sizeof *job.index, compare_indices);
     for (int64_t i = 1; i < job.count; i++)
         if (job.index[i] == job.index[i - 1])
-            die(WF_DATA, "%s: more than one picture has the number %llu, want one file for each", name,
-                (unsigned long long)job.index[i]);
+            die(WF_DATA, "%s: more than one picture has the number %" PRIu64 ", expected one file for each", job.name,
+                job.index[i]);
 }
 
-static void put(const char *name, const float *values, uint64_t index)
+static void save_image(uint64_t index)
+{
+    char path[4096];
+    const char *suffix = wf_image_suffix(job.image.signal);
+    int n = snprintf(path, sizeof path, "%s/%08" PRIu64 ".%s", options.folder, index, suffix);
+    if (n < 0 || (size_t)n >= sizeof path)
+        die(WF_USAGE, "-o %s: too long a path", options.folder);
+    must(wf_image_save(path, &job.image));
+    keep_index(index);
+}
+
+static void put_picture(const float *values, uint64_t index)
 {
     wf_image *image = &job.image;
-    int most = (1 << image->bits) - 1;
-    if (exact < 0)
+    int most = (1 << image->bits) - 1, block = options.exact < 0 ? 1 : 1 << (options.level - options.exact);
+    if (options.exact < 0)
         wf_round(values, image->H, image->W, image->C, most, image->pixels);
     else
-        must(wf_round_blocks(name, values, image->H, image->W, image->C, 1 << (level - exact), most, image->pixels));
-    if (grid_path) {
+        must(wf_round_blocks(job.name, values, image->H, image->W, image->C, block, most, image->pixels));
+    if (options.grid_path)
         must(wf_grid_add(&job.grid, image));
-    } else if (folder) {
-        char path[4096];
-        int n =
-            snprintf(path, sizeof path, "%s/%08llu.%s", folder, (unsigned long long)index, kinds[image->signal].suffix);
-        if (n < 0 || (size_t)n >= sizeof path)
-            die(WF_USAGE, "-o %s: too long a path", folder);
-        write_file(path, image);
-        keep_index(index);
-    } else {
-        must(kinds[image->signal].stream(stdout, "standard output", image));
-    }
+    else if (options.folder)
+        save_image(index);
+    else
+        must(wf_image_append(stdout, "standard output", image));
     job.count++;
 }
 
-static size_t size_at(int l)
+static void put_ladder(const float *picture, uint64_t index)
 {
-    int H, W;
-    wf_pyramid_size(&job.meta, l, &H, &W);
-    return (size_t)H * (size_t)W * (size_t)job.meta.C;
-}
-
-/* The picture as level l has it: averaged down, and up again without details. */
-static const float *seen_at(int l, const float *picture)
-{
-    const float *low, *detail;
-    if (l == level)
-        return picture;
-    must(wf_pyramid_split(job.pyramid, 1, picture, l + 1));
-    must(wf_pyramid_level(job.pyramid, l + 1, &low, &detail));
-    memcpy(job.coarse, low, size_at(l) * sizeof *low);
-    for (; l < level; l++) {
-        must(wf_pyramid_join(job.pyramid, l + 1, 1, job.coarse, job.nothing, job.rung));
-        memcpy(job.coarse, job.rung, size_at(l + 1) * sizeof *low);
+    for (int l = 0; l <= options.level; l++) {
+        must(wf_pyramid_approximate(job.pyramid, l, 1, picture, job.approximation));
+        put_picture(job.approximation, index);
     }
-    return job.rung;
 }
 
-static void show(const char *name, const float *picture, uint64_t index)
+static void put_record(const wf_record *record)
 {
-    for (int l = ladder ? 0 : level; l <= level; l++)
-        put(name, seen_at(l, picture), index);
-}
-
-static void join(const char *name, const wf_record *record)
-{
-    wf_level_shape shape = wf_meta_level(&job.meta, level);
-    size_t low = (size_t)shape.H * (size_t)shape.W * (size_t)shape.C;
-    size_t details = (size_t)shape.H * (size_t)shape.W * (size_t)shape.K;
-    for (int64_t at = 0; at < record->N; at += job.capacity) {
-        int64_t left = record->N - at;
-        int n = left < job.capacity ? (int)left : job.capacity;
+    wf_level_shape shape = wf_meta_level(&job.meta, options.level);
+    size_t pixels = (size_t)shape.H * (size_t)shape.W, low = pixels * (size_t)shape.C,
+           details = pixels * (size_t)shape.K;
+    for (int64_t at = 0; at < record->N; at += job.rows) {
+        int n = record->N - at < job.rows ? (int)(record->N - at) : job.rows;
         const float *detail = record->detail ? record->detail + (size_t)at * details : NULL;
-        must(wf_pyramid_join(job.pyramid, level, n, record->low + (size_t)at * low, detail, job.pixels));
+        must(wf_pyramid_join(job.pyramid, options.level, n, record->low + (size_t)at * low, detail, job.pixels));
         for (int i = 0; i < n; i++)
-            show(name, job.pixels + (size_t)i * samples(), record->index[at + i]);
+            (options.ladder ? put_ladder : put_picture)(job.pixels + (size_t)i * samples(), record->index[at + i]);
     }
-    if (!grid_path && !folder)
+    if (!options.grid_path && !options.folder)
         must(wf_flush(stdout, "standard output")); /* so that a reader down the pipe sees whole batches */
 }
 
 static void write_grid(void)
 {
     wf_image whole = {0};
-    must(wf_grid_draw(&job.grid, &layout, grid_path, &whole));
-    if (is_dash(grid_path))
-        must(wf_image_write_png(stdout, "standard output", &whole));
-    else
-        write_file(grid_path, &whole);
+    must(wf_grid_draw(&job.grid, &options.grid, options.grid_path, &whole));
+    must(cli_is_dash(options.grid_path) ? wf_image_write_png(stdout, "standard output", &whole)
+                                        : wf_image_save(options.grid_path, &whole));
     wf_image_clear(&whole);
 }
 
-static void clean(wf_reader *reader)
+static void close_job(void)
 {
     wf_pyramid_destroy(job.pyramid);
     job.backend->close(job.backend);
-    wf_reader_destroy(reader);
     wf_meta_clear(&job.meta);
     wf_image_clear(&job.image);
     free(job.pixels);
-    free(job.rung);
-    free(job.coarse);
-    free(job.nothing);
+    free(job.approximation);
     wf_grid_clear(&job.grid);
     free(job.index);
 }
 
 int main(int argc, char **argv)
 {
-    common.backend = "cpu"; /* bringing pictures to a card takes longer than transforming them here */
-    int first = cli_parse(&program, argc, argv);
-    if (argc - first > 1)
-        die(WF_USAGE, "%s: one stream at a time", argv[first + 1]);
-    if (folder && grid_path)
-        die(WF_USAGE, "-o and --grid exclude one another");
-    if (!grid_path && (layout.columns || layout.zoom > 1 || layout.titles || layout.rows))
-        die(WF_USAGE, "--columns, --zoom, --titles and --rows need --grid");
-    if (ladder && (folder || exact >= 0))
-        die(WF_USAGE, "--ladder is for a grid or a stream, and rounds as it comes");
-    if (is_dash(folder))
-        folder = NULL;
-    if (!folder && (!grid_path || is_dash(grid_path)) && isatty(STDOUT_FILENO))
-        die(WF_USAGE, "will not write pictures to a terminal: use -o DIR, --grid FILE.png, a pipe or a file");
-    bool from_stdin = argc == first || is_dash(argv[first]);
-    const char *name = from_stdin ? "standard input" : argv[first];
-    FILE *file = from_stdin ? stdin : fopen(name, "rb");
-    if (!file)
-        must(wf_fail_errno("%s: cannot open", name));
-
     wf_reader *reader;
     wf_record record;
     bool more = true;
-    must(wf_reader_create(file, name, &reader));
-    begin(name, reader);
-    while (must(wf_reader_next(reader, &record, &more)), more)
-        if (record.level == level)
-            join(name, &record);
-    if (!job.count)
-        die(WF_DATA, "%s: has no record of level %d", name, level);
-    if (grid_path)
-        write_grid();
-    if (folder)
-        check_indices(name);
     char size[WF_SIZE_TEXT];
-    note("%lld %ss of %s", (long long)job.count, wf_signal_names[job.image.signal],
-         wf_size_text(job.image.signal, job.image.D, job.image.H, job.image.W, size));
-    clean(reader);
-    if (!from_stdin)
-        fclose(file);
+    common.backend = "cpu"; /* see CLI_BACKEND_CPU */
+    int first = cli_parse(&program, argc, argv);
+    check_usage();
+    cli_input input = cli_open_input(first);
+    must(wf_reader_create(input.file, input.name, &reader));
+    open_job(input.name, reader);
+    while (must(wf_reader_next(reader, &record, &more)), more)
+        if (record.level == options.level)
+            put_record(&record);
+    if (!job.count)
+        die(WF_DATA, "%s: has no record of level %d", input.name, options.level);
+    if (options.grid_path)
+        write_grid();
+    if (options.folder)
+        check_indices();
+    const wf_meta *m = &job.meta;
+    note("%lld %ss of %s", (long long)job.count, wf_signal_names[m->signal],
+         wf_size_text(m->signal, m->D, m->H, m->W, size));
+    close_job();
+    wf_reader_destroy(reader);
+    cli_close_input(&input);
     finish_stdout();
     return WF_OK;
 }

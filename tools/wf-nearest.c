@@ -1,4 +1,4 @@
-/* wf-nearest - the pictures of a store that are nearest to those of a stream */
+/* wf-nearest.c - the pictures of a store that are nearest to those of a stream */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +16,7 @@ static const cli_option options[] = {
     {'s', "store", "STORE", CLI_STRING, &store_path, 0, 0, "Store to look in."},
     {'k', "nearest", "K", CLI_INT, &wanted, 1, 1024, "Write the K nearest of each picture (default 1)."},
     {'l', "level", "L", CLI_INT, &level, 0, WF_MAX_LEVELS,
-     "Compare pictures as level L has them; the default is the highest level of the stream."},
+     "Compare the pictures of level L; the default is the highest level of the stream."},
     {0, "beside", NULL, CLI_FLAG, &beside, 0, 0, "Write each picture itself before its neighbours: K + 1 for one."},
     {0, "distances", "FILE", CLI_STRING, &table_path, 0, 0,
      "Write a table too, tab-separated: picture, rank, number of the neighbour in the store, distance; - is standard "
@@ -30,12 +30,13 @@ static const cli_program program = {
     .summary = "the pictures of a store that are nearest to given ones",
     .synopsis = "-s STORE [-k K] [-l L] [--beside] [--distances FILE] [FILE]",
     .description =
-        "Reads a coefficient stream, as wf-dwt and wf-sample write it, from FILE or standard input, and writes, for each of "
-        "its pictures, the K nearest pictures of the store, nearest first, as coefficients of the one level: what a model has "
-        "drawn, beside what it was trained on.\n\n"
-        "Distances are Euclidean, over all samples of a picture, in units of its pixel values. A record of the level is "
-        "enough, in the stream as in the store; other levels are not used. Neighbours of picture i have the numbers "
-        "K i, K i + 1 and so on, with --beside (K + 1) i and so on, so that each has a file of its own in wf-idwt -o.\n\n"
+        "Reads a coefficient stream, as wf-dwt and wf-sample write it, from FILE or standard input, and writes, for "
+        "each of its pictures, the K nearest pictures of the store, nearest first, as coefficients of the one level: "
+        "what a model has drawn, beside what it was trained on.\n\n"
+        "Distances are Euclidean, over all samples of a picture, in units of its pixel values. A record of the level "
+        "is enough, in the stream as in the store; other levels are not used. Neighbours of picture i have the "
+        "numbers K i, K i + 1 and so on, with --beside (K + 1) i and so on, so that each has a file of its own in "
+        "wf-idwt -o.\n\n"
         "Pictures are gathered, up to 64 MB of them, before the store is read for them.",
     .examples =
         "wf-sample -m faces -n 8 | wf-nearest -s faces.store -k 7 --beside | wf-idwt --columns 8 --grid near.png\n"
@@ -66,28 +67,16 @@ static struct {
     int64_t total;
 } job;
 
-static bool is_dash(const char *path)
-{
-    return path && !strcmp(path, "-");
-}
-
 static int per_picture(void)
 {
     return wanted + beside;
 }
 
-static void *make_room(size_t n, size_t size)
-{
-    void *memory = calloc(n, size);
-    if (!memory)
-        die(WF_AGAIN, "out of memory for %zu pictures", n);
-    return memory;
-}
-
 static pictures make_pictures(int n)
 {
-    return (pictures){make_room((size_t)n, job.lows * sizeof(float)), make_room((size_t)n, job.details * sizeof(float)),
-                      make_room((size_t)n, sizeof(uint64_t))};
+    return (pictures){must_allocate((size_t)n, job.lows * sizeof(float), "pictures"),
+                      must_allocate((size_t)n, job.details * sizeof(float), "pictures"),
+                      must_allocate((size_t)n, sizeof(uint64_t), "pictures")};
 }
 
 static void free_pictures(pictures *p)
@@ -97,7 +86,7 @@ static void free_pictures(pictures *p)
     free(p->index);
 }
 
-static void begin(const char *name, const wf_meta *meta)
+static void open_job(const char *name, const wf_meta *meta)
 {
     must(wf_meta_match(meta, name, wf_store_meta(job.store), store_path));
     if (level < 0)
@@ -108,7 +97,7 @@ static void begin(const char *name, const wf_meta *meta)
         die(WF_DATA, "%s: holds no level %d", store_path, level);
     must(wf_meta_copy(&job.meta, meta));
     job.meta.top = level;
-    must(wf_meta_add_provenance(&job.meta, program.name, common.argc, common.argv, common.seed, NULL));
+    cli_add_provenance(&job.meta, NULL);
     wf_level_shape shape = wf_meta_level(meta, level);
     job.lows = (size_t)shape.H * (size_t)shape.W * (size_t)shape.C;
     job.details = (size_t)wf_bands(meta->signal) * job.lows;
@@ -116,13 +105,13 @@ static void begin(const char *name, const wf_meta *meta)
     job.room = fit < 1 ? 1 : fit > 1024 ? 1024 : (int)fit;
     job.given = make_pictures(job.room);
     job.written = make_pictures(per_picture());
-    job.found = make_room((size_t)job.room * (size_t)wanted, sizeof *job.found);
+    job.found = must_allocate((size_t)job.room * (size_t)wanted, sizeof *job.found, "pictures");
 }
 
 /* The table is kept until it is complete, since its file appears only then. */
 static void open_outputs(void)
 {
-    job.table = is_dash(table_path) ? stdout : table_path ? open_memstream(&job.text, &job.text_size) : NULL;
+    job.table = cli_is_dash(table_path) ? stdout : table_path ? open_memstream(&job.text, &job.text_size) : NULL;
     if (table_path && !job.table)
         die(WF_AGAIN, "out of memory for the table");
     if (job.table)
@@ -210,35 +199,27 @@ static void finish(void)
 int main(int argc, char **argv)
 {
     int first = cli_parse(&program, argc, argv);
-    if (argc - first > 1)
-        die(WF_USAGE, "%s: one stream at a time", argv[first + 1]);
     if (!store_path)
         die(WF_USAGE, "-s STORE is needed");
-    if (!is_dash(table_path) && isatty(STDOUT_FILENO))
+    if (!cli_is_dash(table_path) && isatty(STDOUT_FILENO))
         die(WF_USAGE, "stdout is a terminal: pipe it into wf-idwt or a file, or ask for --distances -");
-    bool from_stdin = argc == first || is_dash(argv[first]);
-    const char *name = from_stdin ? "standard input" : argv[first];
-    FILE *file = from_stdin ? stdin : fopen(name, "rb");
-    if (!file)
-        must(wf_fail_errno("%s: cannot open", name));
-
+    cli_input input = cli_open_input(first);
     wf_reader *reader;
     wf_record record;
     bool more = true;
     must(wf_store_open(store_path, &job.store));
-    must(wf_reader_create(file, name, &reader));
-    begin(name, wf_reader_meta(reader));
+    must(wf_reader_create(input.file, input.name, &reader));
+    open_job(input.name, wf_reader_meta(reader));
     open_outputs();
     while (must(wf_reader_next(reader, &record, &more)), more)
         if (record.level == level)
             gather(&record);
     flush();
     if (!job.total)
-        die(WF_DATA, "%s: has no record of level %d", name, level);
+        die(WF_DATA, "%s: has no record of level %d", input.name, level);
     finish();
     wf_reader_destroy(reader);
-    if (!from_stdin)
-        fclose(file);
+    cli_close_input(&input);
     finish_stdout();
     return WF_OK;
 }

@@ -1,6 +1,5 @@
-/* wf-train-level - trains one level of a model */
+/* wf-train-level.c - trains one level of a model */
 #include <math.h>
-#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -13,20 +12,21 @@ static int levels[2] = {-1, -1}; /* first and last */
 static const char *model_path, *store_path, *validation_path;
 static wf_train_options options;
 static int precision, memory;
-static volatile sig_atomic_t interrupted;
+static const volatile sig_atomic_t *interrupted; /* set once a signal has come */
 
 static const cli_option table[] = {
     {'l', "level", "L|L-M", CLI_RANGE, levels, 0, WF_MAX_LEVELS,
      "Level to train, 0 is the base; or several, side by side in this process."},
     {'m', "model", "DIR", CLI_STRING, &model_path, 0, 0, "Model folder, made if absent."},
-    {'s', "store", "STORE", CLI_STRING, &store_path, 0, 0, "Coefficients to train on; default: a stream on stdin."},
+    {'s', "store", "STORE", CLI_STRING, &store_path, 0, 0, "Coefficients to train on (default: a stream on stdin)."},
     {0, "val", "STORE", CLI_STRING, &validation_path, 0, 0,
-     "Held-out coefficients: what best, early stopping and the log's val are measured on."},
+     "Held-out store: selects the best checkpoint, stops early, and is `val` in the log."},
     {'f', "flow", "CHAIN|@FILE|best|help", CLI_STRING, &options.chain, 0, 0,
-     "Chain of bijectors, or the file that holds it, with comments after #; best: what learnt fastest in our comparisons; "
-     "default: official, the published one."},
+     "Chain of bijectors, or the file that holds it, with comments after #. best: the chain that learnt fastest in our "
+     "comparisons. help prints the words. Default: official, the published chain."},
     {0, "dequantize", "CHAIN|@FILE", CLI_STRING, &options.dequantize, 0, 0,
-     "Learn the noise that is added to pixels too, by this chain of bijectors; whole pictures only (wf-dwt --levels 0)."},
+     "Also learn the noise that is added to pixels, by this chain of bijectors; whole pictures only (wf-dwt --levels "
+     "0)."},
     {0, "steps", "N", CLI_COUNT, &options.steps, 0, 1e12, "Stop after N steps, 0: no limit (default 5000000)."},
     {0, "minutes", "M", CLI_DOUBLE, &options.minutes, 0, 1e9, "Stop after M minutes of training, all runs together."},
     {0, "batch", "B", CLI_INT, &options.batch, 1, 1024, "Pictures per step (default 64)."},
@@ -34,22 +34,24 @@ static const cli_option table[] = {
     {0, "warmup", "N", CLI_COUNT, &options.warmup, 0, 1e12,
      "Steps of linear warm-up (default 125000, but at most a twentieth of the run)."},
     {0, "decay", "X", CLI_DOUBLE, &options.decay, 0, 1,
-     "Share of the run at whose end the rate falls linearly to 0 (default 0: constant)."},
+     "Share of the run, at its end, in which the rate falls linearly to 0 (default 0: constant)."},
     {0, "ema", "X", CLI_DOUBLE, &options.ema, 0, 1,
      "Decay of the weights' moving average, less in the first steps (default 1-1/782)."},
     {0, "patch", "P", CLI_INT, &options.patch, 0, WF_MAX_SIDE,
-     "Train on random P x P crops of the level, 0: whole pictures (default: as published, or 0 with a chain of your own)."},
+     "Train on random P x P crops of the level, 0: whole pictures (default: as published, or 0 with your own chain)."},
     {0, "context", "N", CLI_INT, &options.context, 0, WF_MAX_SIDE,
-     "The outer N pixels of a crop are seen by the networks, but do not count, so that those that do have their real "
-     "neighbours; at the picture's border the part that counts reaches up to it (default P/8)."},
+     "Margin of a crop: the networks see its outer N pixels, but the loss leaves them out, so the pixels that count "
+     "see their real neighbours. At the picture's border there is no margin (default P/8)."},
     {0, "flip", NULL, CLI_FLAG, &options.flip, 0, 0, "Mirror half of the pictures; Haar only."},
-    {0, "precision", "fp32|bf16|tf32", CLI_CHOICE, &precision, 0, 0, "Of the coupling networks (default fp32)."},
+    {0, "precision", "fp32|bf16|tf32", CLI_CHOICE, &precision, 0, 0,
+     "Precision of the coupling networks (default fp32)."},
     {0, "memory", "auto|store|reversible", CLI_CHOICE, &memory, 0, 0,
      "Keep activations, or rebuild them from the output to save memory (default auto)."},
     {0, "checkpoint-every", "N", CLI_COUNT, &options.checkpoint_every, 0, 1e12,
      "Steps between checkpoints (default: two minutes)."},
     {0, "validate-every", "N", CLI_COUNT, &options.validate_every, 0, 1e12,
-     "Steps between validations (default: a twentieth of the run, or, by --minutes, fewer if they took over a quarter of it)."},
+     "Steps between validations (default: a twentieth of the run; with --minutes fewer validations, if they would take "
+     "over a quarter of the time)."},
     {0, "validate-on", "N", CLI_COUNT, &options.validate_on, 1, 1e12,
      "Pictures per validation, at most (default 1000)."},
     {0, "patience", "N", CLI_INT, &options.patience, 0, 1e6,
@@ -64,25 +66,25 @@ static const cli_program program = {
     .summary = "train one level of a Wavelet Flow model",
     .synopsis = "-l L -m MODEL [-s STORE] [--val STORE] [OPTION ...]",
     .description =
-        "Trains the flow of one level on coefficients from a store or a stream, into level-NN files of the model "
-        "folder. Levels are independent: train as many at once as you have machines. A stream is spooled first.\n\n"
-        "Small levels leave a GPU mostly idle: -l 0-4 trains those five at once on one device. Each does what it would do "
-        "alone, with its share of --threads; one that fails leaves the others alone.\n\n"
-        "Resuming is automatic: the same command goes on where the last one stopped, bit for bit (same program, backend, "
-        "number of threads; runs limited by --minutes depend on the clock). A finished level exits 0 at once. A level that "
-        "another process trains exits 75. SIGINT and SIGTERM save and exit 75.\n\n"
-        "A batch whose loss or gradient is not finite is left out: it is logged, training goes back to the last "
-        "checkpoint and passes over it; after 64 of them it exits 70.\n\n"
-        "A validation also measures how far off held-out coefficients are that go through the flow and back, in deviations "
-        "of theirs (round_trip in the log and in wf-info), and how badly conditioned its matrices are. From a level that is off by more than "
-        "0.01, nothing can be sampled.\n\n"
-        "With --dequantize, noise is not uniform but drawn for the picture at hand by a second flow, u = sigmoid(flow(e; x)), trained "
-        "with the first to raise log p(x + u) - log q(u | x) (Flow++, arXiv 1902.00275). It is exact where the level is the whole "
-        "picture, of data without halvings. At a level of a pyramid it would not be: a pixel's noise is in all levels, "
-        "which train alone.\n\n"
-        "The rate follows a warm-up, a constant part and, with --decay, a linear fall. At levels of a single pixel, 3x3 "
-        "kernels are stored as their centre tap, the only one that acts. --precision tf32 differs from fp32 on a GPU only; bf16 applies to feature maps larger "
-        "than 2x2.",
+        "Trains the normalizing flow of one level on wavelet coefficients, from a store (wf-dwt -o) or a stream on "
+        "stdin, into level-NN files of the model folder. Levels are independent: train all of them at once on "
+        "different machines. A stream is first copied to the model folder.\n\n"
+        "Small levels leave a GPU mostly idle: -l 0-4 trains five levels at once on one device. Each gets the result "
+        "that it would get alone, and its share of --threads. A level that fails does not stop the others.\n\n"
+        "Resuming is automatic. The same command continues where the last one stopped, bit for bit, with the same "
+        "program, backend and number of threads; runs limited by --minutes depend on the clock. A finished level "
+        "exits 0 at once. A level that another process trains exits 75. SIGINT and SIGTERM save and exit 75.\n\n"
+        "A batch whose loss or gradient is not finite is logged; training returns to the last checkpoint and leaves "
+        "that batch out. After 64 such batches it exits 70.\n\n"
+        "A validation also sends held-out coefficients through the flow and back. Their error, in standard "
+        "deviations, is round_trip in the log and in wf-info; the log also has the condition of the flow's matrices. "
+        "A level whose error is over 0.01 cannot be sampled from.\n\n"
+        "With --dequantize a second flow draws the noise for each picture, u = sigmoid(flow(e; x)). Both flows are "
+        "trained to raise log p(x + u) - log q(u | x) (Flow++, arXiv 1902.00275). This is exact where the level is "
+        "the whole picture. It would not be in a pyramid: a pixel's noise is in all levels, which train alone.\n\n"
+        "The rate has a linear warm-up, a constant part and, with --decay, a linear fall. At levels of a single "
+        "pixel, 3x3 kernels are stored as their centre tap, the only one that acts. --precision tf32 differs from "
+        "fp32 on a GPU only; bf16 applies to feature maps larger than 2x2.",
     .examples =
         "wf-dwt < pictures.tar | wf-train-level -l 5 -m model\n"
         "    train level 5 straight from pictures\n"
@@ -92,25 +94,10 @@ static const cli_program program = {
         "    the small levels together on one GPU\n"
         "wf-train-level -l 3 -m model -s train.wf -f '8*(actnorm, conv1x1:lu, affine:width=64), actnorm'\n"
         "    a chain of your own\n"
-        "wf-train-level -l 0 -m glow -s whole.wf -f @glow.chain --dequantize '4*(affine:mask=checker:width=32:blocks=1, "
-        "affine:mask=checker:swap=1:width=32:blocks=1)'\n"
+        "wf-train-level -l 0 -m glow -s whole.wf -f @glow.chain --dequantize "
+        "'4*(affine:mask=checker:width=32:blocks=1, affine:mask=checker:swap=1:width=32:blocks=1)'\n"
         "    with noise that is learnt",
     .options = table};
-
-static void on_signal(int signal_number)
-{
-    (void)signal_number;
-    interrupted = 1;
-}
-
-/* The step under way is completed first, for which a second interrupt does not wait; timeout sends SIGTERM twice. */
-static void heed_signals(void)
-{
-    struct sigaction action = {.sa_handler = on_signal};
-    sigaction(SIGTERM, &action, NULL);
-    action.sa_flags = (int)SA_RESETHAND;
-    sigaction(SIGINT, &action, NULL);
-}
 
 static void clock_text(double seconds, char out[32])
 {
@@ -168,7 +155,7 @@ static int report(void *user, wf_train_event event, const wf_train_progress *p)
         drawn = p->seconds;
         draw();
     }
-    return interrupted;
+    return *interrupted;
 }
 
 static void tell_ends(void)
@@ -295,9 +282,8 @@ int main(int argc, char **argv)
         finish_stdout();
         return WF_OK;
     }
-    if (operand < argc - 1 || (operand == argc - 1 && strcmp(argv[operand], "-")))
-        die(WF_USAGE, "takes no operand but -, for stdin: name the store with -s");
-    if (store_path && !strcmp(store_path, "-"))
+    cli_stdin_operand(operand, "name the store with -s");
+    if (cli_is_dash(store_path))
         store_path = NULL;
     if (levels[0] < 0 || !model_path)
         die(WF_USAGE, "-l LEVEL and -m MODEL are needed");
@@ -316,14 +302,14 @@ int main(int argc, char **argv)
 
     wf_meta provenance;
     must(wf_meta_copy(&provenance, wf_store_meta(store)));
-    must(wf_meta_add_provenance(&provenance, program.name, common.argc, common.argv, common.seed, NULL));
+    cli_add_provenance(&provenance, NULL);
     options.level = levels[0];
     options.precision = (wf_precision)precision;
     options.memory = (wf_memory)memory;
     options.seed = common.seed;
     options.provenance = provenance.provenance;
 
-    heed_signals();
+    interrupted = cli_catch_interrupts(); /* the step under way is completed first */
     for (int l = levels[0]; l <= levels[1]; l++)
         latest[l].step = -1;
     must(wf_train_levels(&model, common.backend, common.threads, store, validation, &options, levels[1] - levels[0] + 1,

@@ -1,4 +1,4 @@
-/* describe_private.h - a description as describe.c builds it and describe_text.c reads it */
+/* describe_private.h - private to lib/model: a description as describe.c builds it and describe_text.c reads it */
 #ifndef WF_DESCRIBE_PRIVATE_H
 #define WF_DESCRIBE_PRIVATE_H
 

@@ -47,6 +47,16 @@ wf_level_shape wf_meta_level(const wf_meta *meta, int level)
                             .K = level ? wf_bands(meta->signal) * meta->C : meta->C};
 }
 
+void wf_meta_shrink(wf_meta *meta, int level)
+{
+    int halvings = meta->levels - level;
+    meta->H = wf_rows_left(meta->signal, meta->H, halvings);
+    meta->W >>= halvings;
+    meta->D >>= halvings;
+    meta->rate >>= halvings;
+    meta->levels = meta->top = level;
+}
+
 int wf_meta_slices(const wf_meta *meta, int level)
 {
     return meta->D >> halvings_to(meta, level);

@@ -42,6 +42,8 @@ typedef struct wf_level_shape {
 } wf_level_shape;
 
 wf_level_shape wf_meta_level(const wf_meta *meta, int level);
+/* Makes meta describe the pictures of `level`, which becomes the highest level. */
+void wf_meta_shrink(wf_meta *meta, int level);
 /* Slices of a volume at a level, which together have the level's H rows; else 0. */
 int wf_meta_slices(const wf_meta *meta, int level);
 

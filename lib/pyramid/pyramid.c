@@ -240,3 +240,22 @@ int wf_pyramid_join(wf_pyramid *p, int level, int N, const float *low, const flo
         wf_idwt_level(p->b, p->wavelet, &extent, p->image[level - 1], p->detail[level], p->image[level], p->scratch));
     return p->b->download(p->b, pixels, WF_F32, p->image[level], image_size(p, level, N));
 }
+
+int wf_pyramid_approximate(wf_pyramid *p, int level, int N, const float *pixels, float *out)
+{
+    int top = p->meta.levels;
+    if (level == top) {
+        memcpy(out, pixels, image_size(p, top, N) * sizeof *out);
+        return WF_OK;
+    }
+    WF_TRY(wf_pyramid_split(p, N, pixels, level + 1));
+    p->N = 0; /* overwrites the buffers of the split */
+    for (int L = level + 1; L <= top; L++) {
+        wf_extent extent;
+        WF_TRY(need_image(p, L));
+        WF_TRY(prepare_level(p, L, N, &extent));
+        WF_TRY(p->b->zero(p->b, p->detail[L], detail_size(p, L, N) * p->b->real));
+        WF_TRY(wf_idwt_level(p->b, p->wavelet, &extent, p->image[L - 1], p->detail[L], p->image[L], p->scratch));
+    }
+    return p->b->download(p->b, out, WF_F32, p->image[top], image_size(p, top, N));
+}

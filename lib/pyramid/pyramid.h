@@ -47,6 +47,10 @@ int wf_pyramid_level(wf_pyramid *pyramid, int level, const float **low, const fl
 int wf_pyramid_join(wf_pyramid *pyramid, int level, int N, const float *low, const float *detail,
                     float *pixels) WF_MUST;
 
+/* Approximates pictures at a lower level (host [N,H,W,C], in and out): averages them down to `level`, and goes back up
+ * with all details above it 0. At the highest level, `out` is the pictures themselves. */
+int wf_pyramid_approximate(wf_pyramid *pyramid, int level, int N, const float *pixels, float *out) WF_MUST;
+
 /* Rows and width of I_level, the pixels that join gives. */
 void wf_pyramid_size(const wf_meta *meta, int level, int *H, int *W);
 

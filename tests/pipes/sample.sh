@@ -108,6 +108,12 @@ ok "the steps of the ladder are the levels" cmp <(head -c $((2 * each)) ladder.p
     <(head -c "$(($(stat -c %s low.pam) / 3))" low.pam)
 status 64 "more titles than columns" wf-idwt -q --grid x.png --columns 3 --titles a,b,c,d drawn.wf
 status 64 "titles without a grid" wf-idwt -q --titles a drawn.wf
+flat() { printf 'P6\n8 8\n255\n' && head -c 192 /dev/zero | tr '\0' "$1"; }
+{ flat '\100'; flat '\001'; flat '\020'; } | wf-dwt -q > flat.wf
+wf-idwt -q -l 1 flat.wf > flat.pam
+each=$(($(stat -c %s flat.pam) / 3))
+ok "flat pictures of a lower level are flat at every step of the ladder" cmp <(wf-idwt -q --ladder -l 1 flat.wf) \
+    <(for i in 1 1 2 2 3 3; do head -c $((i * each)) flat.pam | tail -c $each; done)
 status 64 "a ladder of files" wf-idwt -q --ladder -o x drawn.wf
 
 # -- bad usage, bad data ---------------------------------------------------------------------------------------------
