@@ -124,7 +124,7 @@ Test(dequantizer, gradients_are_those_of_the_objective)
     check_gradients(WF_MEMORY_REVERSIBLE);
 }
 
-/* -- a density whose integral over a pixel is known ------------------------------------------------------------------ */
+/* -- a density whose integral over a pixel is known ---------------------------------------------------------------- */
 
 static const double MU = 2.6, SIGMA = 0.5; /* pixels are a rounded-down normal */
 enum { TOY = 4 };                          /* of 2x2 pixels */

@@ -15,8 +15,8 @@ static int create(wf_bijector *self, const int *values)
 
 const wf_bijector_type wf_bijector_sos = {
     .name = "sos",
-    .summary =
-        "coupling, the integral of a sum of squares of polynomials, linear beyond +-3 (Jaini et al., 2019); the inverse is solved numerically",
+    .summary = "coupling, the integral of a sum of squares of polynomials, linear beyond +-3 (Jaini et al., 2019); "
+               "the inverse is solved numerically",
     .options = {WF_COUPLING_OPTIONS,
                 {"k", 2, 1, 8, NULL, "squares", 0},
                 {"degree", 1, 1, 4, NULL, "degree of each polynomial", 0}},
