@@ -114,7 +114,7 @@ static void check_gradients(wf_memory memory)
         largest = i >= p.first ? fmax(largest, fabs(want)) : largest;
     }
     cr_expect_lt(worst, 1e-5, "a gradient is off by %g", worst);
-    cr_expect_gt(largest, 0.1, "the noise has no gradient to speak of");
+    cr_expect_gt(largest, 0.1, "the noise has hardly any gradient");
     close_pair(&p);
 }
 
