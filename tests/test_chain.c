@@ -17,7 +17,7 @@ static void expect_error(const char *chain, const char *place)
 {
     wf_flow *flow;
     wf_flow_spec spec = {1, 2, 2, 9, 3, 3, WF_FP32, WF_MEMORY_NONE, WF_PICTURE, 0};
-    cr_expect_eq(wf_flow_create(ref(), chain, &spec, &flow), WF_USAGE, "'%s' was taken", chain);
+    cr_expect_eq(wf_flow_create(ref(), chain, &spec, &flow), WF_USAGE, "'%s' was accepted", chain);
     cr_expect(strstr(wf_error(), place), "'%s': '%s' does not point at '%s'", chain, wf_error(), place);
 }
 

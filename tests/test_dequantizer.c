@@ -114,7 +114,7 @@ static void check_gradients(wf_memory memory)
         largest = i >= p.first ? fmax(largest, fabs(want)) : largest;
     }
     cr_expect_lt(worst, 1e-5, "a gradient is off by %g", worst);
-    cr_expect_gt(largest, 0.1, "the noise has no gradient to speak of");
+    cr_expect_gt(largest, 0.1, "the noise has hardly any gradient");
     close_pair(&p);
 }
 
@@ -124,7 +124,7 @@ Test(dequantizer, gradients_are_those_of_the_objective)
     check_gradients(WF_MEMORY_REVERSIBLE);
 }
 
-/* -- a density whose integral over a pixel is known ----------------------------------------------------------------*/
+/* -- a density whose integral over a pixel is known ---------------------------------------------------------------- */
 
 static const double MU = 2.6, SIGMA = 0.5; /* pixels are a rounded-down normal */
 enum { TOY = 4 };                          /* of 2x2 pixels */

@@ -58,7 +58,7 @@ Test(rounding, keeps_the_averages_of_blocks)
     }
 }
 
-/* Where nothing is out of range, no sample moves by one or more, and the largest remainders round up. */
+/* With all values in range no sample moves by one or more, and the largest remainders round up. */
 Test(rounding, moves_no_further_than_to_the_other_side)
 {
     float values[4] = {10.4f, 10.45f, 10.3f, 10.85f}; /* sums to 42 */

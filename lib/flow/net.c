@@ -7,7 +7,7 @@
 
 #include "actnorm_init.h"
 
-/* What a layer does after its convolution, W its output channels.
+/* The tail of a layer, after its convolution; W are its output channels.
  *
  *     PLAIN      nothing
  *     GATE       2W channels (a, b), y = relu(x + a sigmoid(b)), x the input of the layer before

@@ -51,7 +51,7 @@ for backend in cpu cuda; do
             -f 'actnorm, conv1x1, affine:width=8:blocks=1, actnorm' --warmup 5 --batch 4 --steps 50 --backend $backend
     done
 done
-# Those of db4 differ in rounding: the CPU transforms columns by rotations, in another order.
+# Coefficients of db4 differ in rounding: the CPU transforms columns by rotations, in another order.
 ok "coefficients of haar equal the CPU's bit for bit" \
     same <(wf-info haar-cpu.store | grep ^hash) <(wf-info haar-cuda.store | grep ^hash)
 for level in 1 2 3; do

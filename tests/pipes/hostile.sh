@@ -16,7 +16,7 @@ walk() {
     local rc=0
     limited wf-dwt -q --levels 0 --channels 3 --bits 8 "$4" > out.wf 2> said || rc=$?
     if [ "$2" = reject ] || [ $rc != 0 ]; then
-        # What may be refused although others read it is a kind of file that wf-dwt does not know.
+        # wf-dwt may reject a file that others read if its kind is not among the kinds that wf-dwt knows.
         if [ $rc != 65 ] || [ "$(wc -l < said)" != 1 ] || ! grep -q '^wf-dwt: ' said; then
             fail "$1: exits $rc, want 65 and one line: $(head -c 500 said)"
         elif [ "$2" = ok ] && ! grep -qE ': (BMP|GIF|TIFF), which' said; then
