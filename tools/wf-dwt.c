@@ -86,7 +86,10 @@ static const cli_program program = {
         "downsampled ImageNet; any other [H,W] is one grey picture. TFRecords are those "
         "of CelebA-HQ: examples of `shape`, [C,H,W] or [H,W,C], and `data`, bytes.\n\n"
         "Level 0 is the base, the smallest average; level L has the details that turn the average of level L-1 into one of "
-        "twice the size. Pictures are numbered from 0 in the order in which they come.",
+        "twice the size. Pictures are numbered from 0 in the order in which they come.\n\n"
+        "PNG, JPEG and WebP are decoded by --threads threads; one more thread writes. A store has a checksum for every tile of "
+        "64x64 pixels, and any number of trainers read it at once. wf-formats(5) lists the formats, wf-stream(5) describes "
+        "streams and stores.",
     .examples = "wf-dwt faces/ | wf-train-level -l 5 -m model\n"
                 "    train one level on all pictures of a folder\n"
                 "wf-dwt --crop 178x178 --resize 64x64 -o faces.store celeba.tar\n"
