@@ -93,7 +93,10 @@ static const cli_program program = {
         "NumPy arrays are uint8 or uint16 in C order: [N,H,W,C], or [N,C,H,W] where the last dimension is over 4; "
         "[H,W,C] with up to 4 channels, else [N,H,W]. [N,3072] and [N,12288] are N pictures in three planes of 32x32 "
         "or 64x64, as in downsampled ImageNet; any other [H,W] is one grey picture. TFRecords are those of "
-        "CelebA-HQ: examples of `shape`, [C,H,W] or [H,W,C], and `data`, bytes.",
+        "CelebA-HQ: examples of `shape`, [C,H,W] or [H,W,C], and `data`, bytes.\n\n"
+        "PNG, JPEG and WebP are decoded by --threads threads; one more thread writes. A store has a checksum for "
+        "every tile of 64x64 pixels, and any number of trainers read it at once. wf-formats(5) lists the formats, "
+        "wf-stream(5) describes streams and stores.",
     .examples = "wf-dwt faces/ | wf-train-level -l 5 -m model\n"
                 "    train one level on all pictures of a folder\n"
                 "wf-dwt --crop 178x178 --resize 64x64 -o faces.store celeba.tar\n"

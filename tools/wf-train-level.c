@@ -81,7 +81,9 @@ static const cli_program program = {
         "A level whose error is over 0.01 cannot be sampled from.\n\n"
         "With --dequantize a second flow draws the noise for each picture, u = sigmoid(flow(e; x)). Both flows are "
         "trained to raise log p(x + u) - log q(u | x) (Flow++, arXiv 1902.00275). This is exact where the level is "
-        "the whole picture. It would not be in a pyramid: a pixel's noise is in all levels, which train alone.\n\n"
+        "the whole picture. It would not be in a pyramid: a pixel's noise is in all levels, which train alone. A step takes two to "
+        "three times as long, and learnt noise starts 0.0137 bits/dim behind uniform noise.\n\n"
+        "wf-chain(7) has the words of chains, their options and the presets; --flow help prints the words.\n\n"
         "The rate has a linear warm-up, a constant part and, with --decay, a linear fall. At levels of a single "
         "pixel, 3x3 kernels are stored as their centre tap, the only one that acts. --precision tf32 differs from "
         "fp32 on a GPU only; bf16 applies to feature maps larger than 2x2.",
