@@ -61,8 +61,7 @@ struct wf_anneal {
     size_t condition_size; /* 0 at a base without observed pixels */
     float *pixels;         /* [N,low_size] */
     double *host;          /* [N,size] of the largest stage */
-    double *whole,
-        *gradient; /* [N,D] positions of all coefficients and gradients by them; NULL if nothing is observed */
+    double *whole, *gradient; /* [N,D] of all coefficients; NULL if nothing is observed */
     uint64_t computed;
 };
 
@@ -71,7 +70,7 @@ static bool is_base(const stage *s)
     return s->level.spec.level == 0;
 }
 
-/* -- making ------------------------------------------------------------------------------------------------------- */
+/* -- creation ---------------------------------------------------------------------------------------------------- */
 
 /* Device memory of `each` reals for every row. */
 static int alloc_rows(wf_anneal *a, size_t each, wf_real **out)

@@ -37,8 +37,8 @@ typedef struct wf_markov_chains_report {
     int64_t divergences;
     double acceptance, depth;   /* mean over the draws */
     double step_low, step_high; /* range of the step sizes after adaptation */
-    double rhat, ess_bulk,
-        ess_tail; /* worst of the log density and of some coordinates; NAN: fewer than 8 draws a chain */
+    /* worst of the log density and of 8 coordinates; NAN: fewer than 8 draws a chain */
+    double rhat, ess_bulk, ess_tail;
     double ebfmi; /* worst */
     double seconds;
     uint64_t gradients, computed; /* evaluations; rows computed for them, padding included */
@@ -64,8 +64,8 @@ int wf_markov_chains_write_json(FILE *file, const char *name, int first, int las
                                 const wf_markov_chains_report *report) WF_MUST;
 
 /* Runs chains 0 .. n-1, named id [n] (below 2^56), after wf_anneal_condition. The sink receives the k-th kept draw of
- * all n chains as one record with index id * kept + k, as soon as every chain has made that draw, in the order of k.
- * A resumed run hands out the earlier records again. WF_AGAIN: stopped after saving. WF_DATA: the state is of another
+ * all n chains as one record, as soon as every chain has made it, in the order of k; the index is id * kept + k. A
+ * resumed run hands out the earlier records again. WF_AGAIN: stopped after saving. WF_DATA: the state is of another
  * run, or an index does not fit 64 bits. */
 int wf_markov_chains_run(wf_anneal *a, const wf_markov_chains_options *options, int n, const uint64_t *id,
                          wf_record_sink *sink, void *user, wf_markov_chains_report *report) WF_MUST;

@@ -42,8 +42,7 @@ typedef struct tree {
     double start;           /* energy at the start, from which errors are measured */
     double weight, part;    /* log sums of exp(-error) over the trajectory and over the subtree */
     double *sum, *part_sum; /* [D] sums of momenta over the trajectory and the subtree */
-    double *near,
-        *first; /* [D] momenta at both sides of the seam: of the trajectory's end, of the subtree's first leaf */
+    double *near, *first;   /* [D] momenta beside the seam: trajectory's end, subtree's first leaf */
     int depth, leaf, leapfrogs;
     double acceptance; /* sum over leapfrogs */
     double trial;      /* step size tried by the heuristic */

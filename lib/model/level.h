@@ -20,7 +20,7 @@ typedef struct wf_round_trip {
     double most, mean;
 } wf_round_trip;
 
-/* How a level's flow is built, for any number and size of signals. Strings are borrowed. */
+/* Spec of a level's flow, for any number and size of signals. Strings are borrowed. */
 typedef struct wf_level_spec {
     int level;
     int K, C;   /* channels of what the flow models and of its condition; C = 0 at the base */
