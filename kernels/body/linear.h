@@ -283,8 +283,8 @@ WF_BODY void wf_householder_matrix(int K, int reflections, const float *params, 
         wf_householder_reflect(K, params + r * K, m);
 }
 
-/* With m = L H R, the gradient of H is G = L' dm R', and that of its v is c^2 (v'G v) v - c (G + G') v. Goes from the
- * last reflection to the first and carries R and L' dm along; G is never formed. scratch [3,K,K] */
+/* Gradients for m = L H R. The gradient of H is G = L' dm R'; the gradient of its v is c^2 (v'G v) v - c (G + G') v.
+ * Goes from the last reflection to the first and carries R and L' dm along; G is never formed. scratch [3,K,K] */
 WF_BODY void wf_householder_gradient(int K, int reflections, const float *params, const double *m, const double *dm,
                                      double *scratch, float *grads)
 {

@@ -78,8 +78,8 @@ WF_BODY wf_bin wf_spline_bin(const wf_transform *how, int by_y, float value, con
     return b;
 }
 
-/* At position 0 <= at <= 1 of the bin, the value is y + h * above / below and the derivative s^2 * steep / below^2
- * (equations 4 and 5). */
+/* The spline at position 0 <= at <= 1 of the bin: the value is y + h * above / below and the derivative s^2 * steep /
+ * below^2 (equations 4 and 5). */
 typedef struct wf_ratio {
     float at, both, above, below, steep; /* both = at * (1 - at) */
 } wf_ratio;

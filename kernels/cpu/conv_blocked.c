@@ -75,7 +75,7 @@ static bool is_deep(const wf_conv_spec *s)
     return s->signal == WF_VOLUME;
 }
 
-/* With blocks of 8, as without AVX-512, oneDNN computes the weights' gradient of volumes only by its reference, a
+/* oneDNN with blocks of 8, as without AVX-512, computes the weights' gradient of volumes only by its reference, a
  * thousand times slower. */
 static bool wants_plain(const wf_conv *conv)
 {

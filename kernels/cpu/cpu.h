@@ -25,7 +25,7 @@ typedef struct wf_cpu {
 /* Scratch memory, not cleared; valid within one slot, since the next call may reuse or move it. WF_AGAIN. */
 int wf_cpu_scratch(wf_cpu *cpu, size_t bytes, void **out) WF_MUST;
 
-/* Below this number of elements a loop ends before a second thread has started. */
+/* A loop over fewer elements ends before a second thread has started. */
 enum { WF_CPU_PARALLEL = 4096 };
 
 /* The layout of a feature map. Maps of up to four pixels are [N,P,C] in single precision for any precision of the

@@ -67,7 +67,7 @@ static void haar_back(int threads, int N, int H, int W, int C, const float *low,
  * Memory is read and written once, two rows at a time. Pixels at even places are first separated from those at odd
  * places. Along a row the filters are then sums of `count` runs of contiguous floats, for any C, in the order of the
  * taps. Along a column they are count/2 rotations of a pair of rows. Between two rotations one of the two rows waits
- * for the next pair. This lattice halves the products, and the waiting numbers are all that is kept of earlier rows
+ * for the next pair. This lattice halves the products. The waiting numbers are all that is kept of earlier rows
  * (Vaidyanathan and Hoang, Lattice structures for optimal design and robust implementation of two-channel
  * perfect-reconstruction QMF banks, IEEE Trans. ASSP 36, 1988). */
 

@@ -48,7 +48,7 @@ WF_VEC void transpose(wf_eight rows[LANES])
 
 #else
 
-/* Without fused multiply-add oneDNN's direct convolutions are as fast, and this file is not used. */
+/* oneDNN's direct convolutions are as fast without fused multiply-add, and this file is not used. */
 static const bool fused = false;
 
 WF_VEC void transpose(wf_eight rows[LANES])

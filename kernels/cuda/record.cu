@@ -49,8 +49,9 @@ static size_t round16(size_t n)
     return (n + 15) & ~(size_t)15;
 }
 
-/* In a recording the argument is stored, with a place of its own. Otherwise it is written now, into a ring. The stream
- * runs a reader before the next writer of its place. The arguments of one call are too small to overlap in the ring. */
+/* The argument of a recorded call is stored, with a place of its own. Otherwise it is written now, into a ring. The
+ * stream runs a reader before the next writer of its place. The arguments of one call are too small to overlap in the
+ * ring. */
 int wf_cuda_argument(wf_cuda *cuda, const void *from, size_t bytes, void *out)
 {
     wf_recording *r = cuda->recording;

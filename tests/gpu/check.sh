@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# check.sh [RESULTS] - `make check-gpu` on a machine with a card: runs the operators and the programs on the device, then
-# compute-sanitizer over the operators. Takes at most 10 minutes. Writes its findings to tests/gpu/results.txt, which is
-# committed. `make check-gpu` builds the programs that it needs; OUT names a folder for the full logs.
+# check.sh [RESULTS] - `make check-gpu` on a machine with a card: runs the operators and the programs on the device,
+# then compute-sanitizer over the operators. Takes at most 10 minutes. Writes its findings to tests/gpu/results.txt,
+# which is committed. `make check-gpu` builds the programs that it needs; OUT names a folder for the full logs.
 set -u -o pipefail
 cd "$(dirname "$0")/../.." || exit 1
 export BIN=${BIN:-bin} B=${B:-build}

@@ -39,7 +39,7 @@ static const struct shape {
 } shapes[] = {{64, 2, 64},  {64, 2, 128},  {64, 4, 128},  {64, 8, 128},  {64, 16, 128}, {64, 32, 128},
               {64, 8, 256}, {64, 16, 256}, {64, 32, 256}, {4, 256, 128}, {1, 512, 128}};
 
-/* Asks for a direction as conv.cu does: first its preferred graph, then its fallback. */
+/* Asks for a direction as conv_dispatch.cu does: first its preferred graph, then its fallback. */
 static int engines(wf_cuda *cuda, wf_conv_spec spec, wf_cuda_direction direction, int *count)
 {
     wf_cuda_graph g = {};

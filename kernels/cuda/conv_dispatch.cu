@@ -1,4 +1,4 @@
-/* conv.cu - the convolution slots
+/* conv_dispatch.cu - the convolution slots
  *
  * Folded weights are the weights times exp(3 logs), in the precision of the maps and with padded channels. They are
  * computed for many convolutions in one launch, or for each call. Backward, the gradients by w, bias and logs are
