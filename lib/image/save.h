@@ -13,7 +13,8 @@ const char *wf_image_suffix(wf_signal signal);
 /* Writes a file, which appears under `path` only when it is complete. */
 int wf_image_save(const char *path, const wf_image *image) WF_MUST;
 
-/* True if wf_image_append can write the signal: a WAV file has its length at the front, so sounds cannot be appended. */
+/* True if wf_image_append can write the signal. Sounds cannot be appended, because a WAV file has its length at the
+ * front. */
 bool wf_image_appends(wf_signal signal);
 /* Writes the next image of a file or stream: pictures as PAM, volumes as .npy. `name` is used in messages. */
 int wf_image_append(FILE *file, const char *name, const wf_image *image) WF_MUST;

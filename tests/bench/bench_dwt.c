@@ -1,8 +1,8 @@
-/* bench_dwt.c - one halving of large pictures and its inverse, against a copy of the same bytes
+/* bench_dwt.c - speed of one wavelet level of large pictures and of its inverse, beside a copy of the same bytes
  *
- *     bench-dwt [WAVELET...]   Markdown: GB/s, read and written together, and per cent of the copy's, the best of some rounds
+ *     bench-dwt [WAVELET...]   Markdown table of the best of 15 rounds: GB/s read and written, and per cent of the copy
  *
- * A batch of pictures is larger than the caches: every number is read once and written once, by the transform as by memcpy. */
+ * A batch of pictures is larger than the caches. The transform and memcpy both read and write every number once. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,7 +39,7 @@ static void *buffer(wf_backend *b, size_t n)
     return memory;
 }
 
-/* Every thread a piece. */
+/* Copies x in one piece a thread. */
 static void copy(int threads, const float *from, float *to)
 {
     size_t pieces = (size_t)threads;
@@ -68,10 +68,10 @@ static void bench(int threads, const wf_wavelet *const *rows, int count)
     must(wf_backend_open("cpu", threads, &b));
     float *x = buffer(b, numbers), *low = buffer(b, numbers / 4), *detail = buffer(b, numbers / 4 * 3);
     float *to = buffer(b, numbers);
-    double copied = 0, there[MOST] = {0}, back[MOST] = {0};
+    double copied = 0, forward[MOST] = {0}, back[MOST] = {0};
     for (size_t i = 0; i < numbers; i++)
         x[i] = (float)(i * 2654435761u % 256);
-    for (int round = 0; round < ROUNDS; round++) { /* in turn, so that what else the machine does hits all alike */
+    for (int round = 0; round < ROUNDS; round++) { /* in turn, so that other load slows all of them */
         double start = now();
         copy(threads, x, to);
         keep_best(&copied, start);
@@ -79,7 +79,7 @@ static void bench(int threads, const wf_wavelet *const *rows, int count)
             wf_real *l = (wf_real *)low, *d = (wf_real *)detail, *pixels = (wf_real *)x;
             start = now();
             must(b->dwt(b, rows[i]->taps, rows[i]->count, N, SIDE, SIDE, C, pixels, l, d));
-            keep_best(&there[i], start);
+            keep_best(&forward[i], start);
             start = now();
             must(b->idwt(b, rows[i]->taps, rows[i]->count, N, SIDE, SIDE, C, l, d, (wf_real *)to));
             keep_best(&back[i], start);
@@ -87,7 +87,7 @@ static void bench(int threads, const wf_wavelet *const *rows, int count)
     }
     for (int i = 0; i < count; i++)
         printf("| %s | %d | %d | %.1f | %.1f | %.0f%% | %.1f | %.0f%% |\n", rows[i]->name, rows[i]->count, threads,
-               rate(copied), rate(there[i]), 100 * copied / there[i], rate(back[i]), 100 * copied / back[i]);
+               rate(copied), rate(forward[i]), 100 * copied / forward[i], rate(back[i]), 100 * copied / back[i]);
     b->free(b, x);
     b->free(b, low);
     b->free(b, detail);
@@ -103,7 +103,10 @@ int main(int argc, char **argv)
     int count = argc > 1 ? argc - 1 : (int)(sizeof usual / sizeof *usual), all = (int)sysconf(_SC_NPROCESSORS_ONLN);
     for (int i = 0; i < count; i++)
         if (i == MOST || !(rows[i] = wf_wavelet_find(names[i]))) {
-            fprintf(stderr, "bench-dwt: %s: there are" WF_WAVELET_NAMES "\n", names[i]);
+            if (i == MOST)
+                fprintf(stderr, "bench-dwt: %d wavelets, at most %d\n", count, (int)MOST);
+            else
+                fprintf(stderr, "bench-dwt: %s: not a wavelet; expected one of" WF_WAVELET_NAMES "\n", names[i]);
             return 64;
         }
     printf("| wavelet | taps | threads | copy GB/s | forward GB/s | of the copy | inverse GB/s | of the copy |\n"

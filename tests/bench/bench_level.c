@@ -1,8 +1,10 @@
-/* bench_level.c - images per second of one level of the official models, one JSON line for each measurement
+/* bench_level.c - images per second of one level of the official models, one JSON line a measurement
  *
- * A training step is forward, backward, Adamax and moving average, on the patch sizes of the official training; bpd is
- * forward alone and sample is the inverse, both on whole pictures. A gradient is what wf-nuts asks for at every leapfrog of
- * each chain: the annealed log density at a latent and its gradient by it, so the inverse, and back through it. */
+ *   train      forward, backward, Adamax and moving average, on the patch sizes of the official training
+ *   bpd        forward alone, on whole pictures
+ *   sample     the inverse, on whole pictures
+ *   gradient   one leapfrog step of wf-nuts: the annealed log density at a latent and its gradient by the latent, by
+ *              the inverse and its backward pass */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -26,9 +28,6 @@ static const cli_option options[] = {
     {'l', "level", "L", CLI_INT, &level, 0, 10, "Level; the default is 4."},
     {0, "model", "imagenet64|faces1024", CLI_CHOICE, &pyramid, 0, 0, "Whose level; the default is imagenet64."},
     {0, "time", "S", CLI_DOUBLE, &seconds, 0.01, 3600, "Measure for S seconds after the unmeasured runs; default 4."},
-    CLI_THREADS,
-    CLI_SEED,
-    CLI_BACKEND_AUTO,
     {.name = NULL},
 };
 static const cli_program bench = {
@@ -37,9 +36,8 @@ static const cli_program bench = {
     .synopsis = "[-l L] [--model M] [--time S] MODE:PRECISION:BATCH:MEMORY ...",
     .description =
         "MODE: train, bpd, sample, gradient. Prints one JSON line for each operand: images per second in the median "
-        "run, the bytes that the flow holds, and the peak memory of the process in MB. matrix:PRECISION:SIZE measures a "
-        "matrix product in FLOP per second, copy the bytes that a copy reads and writes per second, and those lines "
-        "say so.",
+        "run, the memory of the flow and the peak memory of the process, both in MB. matrix:PRECISION:SIZE measures a "
+        "matrix product in FLOP per second; copy measures a copy in bytes read and written per second.",
     .examples = "",
     .options = options};
 
@@ -52,27 +50,27 @@ typedef struct run {
     job job;
     wf_backend *backend;
     wf_flow *flow;
-    wf_optimizer optimizer;  /* of training */
-    wf_capture replay, back; /* back: of a gradient, the way down */
-    wf_readback *post;       /* of the run before, where runs are queued */
+    wf_optimizer optimizer;  /* TRAIN */
+    wf_capture replay, back; /* back: GRADIENT's backward pass */
+    wf_readback *readback;   /* of the last run, on a device that queues work; else NULL */
     wf_real *params;
     wf_real *x, *cond;   /* [N,H,W,K], [N,H,W,C]; cond NULL at the base */
-    const wf_real *out;  /* of the last run */
+    const wf_real *out;  /* result of the last run */
     double *log_density; /* [N] */
     double *gradient;    /* [N,H,W,K], host */
-    size_t elements;     /* of x */
+    size_t elements;     /* N*H*W*K */
     int64_t step;
 } run;
 
-static int find(const char *const *names, const char *text, size_t length)
+static int find_name(const char *const *names, const char *text, size_t length)
 {
     for (int i = 0; names[i]; i++)
         if (strlen(names[i]) == length && !memcmp(names[i], text, length))
             return i;
-    die(WF_USAGE, "'%.*s' is not a mode, precision or memory that there is; see --help", (int)length, text);
+    die(WF_USAGE, "'%.*s' is not a mode, precision or memory; see --help", (int)length, text);
 }
 
-static job parse(const char *text)
+static job parse_job(const char *text)
 {
     job j = {.batch = 64};
     const char *part[4] = {text};
@@ -82,15 +80,15 @@ static job parse(const char *text)
         if (part[i][length[i]] && i < 3)
             part[i + 1] = part[i] + length[i] + 1;
     }
-    j.mode = find(mode_names, part[0], length[0]);
+    j.mode = find_name(mode_names, part[0], length[0]);
     if (part[1])
-        j.precision = (wf_precision)find(wf_precision_names, part[1], length[1]);
+        j.precision = (wf_precision)find_name(wf_precision_names, part[1], length[1]);
     if (part[2])
         j.batch = atoi(part[2]);
     if (part[3])
-        j.memory = find(memory_names, part[3], length[3]);
+        j.memory = find_name(memory_names, part[3], length[3]);
     if (j.batch < 1 || j.batch > 16384 || (j.mode == MATRIX && j.batch % 32))
-        die(WF_USAGE, "%s: batches are from 1 to 16384, and matrices of a multiple of 32", text);
+        die(WF_USAGE, "%s: expected a batch from 1 to 16384, or a matrix size that is a multiple of 32", text);
     return j;
 }
 
@@ -108,7 +106,7 @@ static wf_real *normal(wf_backend *b, int batch, size_t values, uint64_t step)
     return memory;
 }
 
-static void prepare(run *r)
+static void open_run(run *r)
 {
     char chain[WF_PRESET_CHAIN];
     const job *j = &r->job;
@@ -149,7 +147,7 @@ static void prepare(run *r)
     must(wf_flow_data_init(r->flow, r->params, r->x, r->cond));
 }
 
-static void clear(run *r)
+static void clear_run(run *r)
 {
     wf_capture_clear(r->backend, &r->replay);
     wf_capture_clear(r->backend, &r->back);
@@ -171,7 +169,7 @@ static int compute_back(void *user)
     return wf_flow_inverse_backward(r->flow, r->params, r->cond, NULL, g - 1, NULL, &r->out);
 }
 
-/* What the device does of one run, recorded as wf_train, wf_evaluator, wf_sampler and wf_anneal record it. */
+/* Enqueues the device's part of one run, captured as in wf_train, wf_evaluator, wf_sampler and wf_anneal. */
 static int compute(void *user)
 {
     run *r = user;
@@ -185,8 +183,8 @@ static int compute(void *user)
                             NULL);
 }
 
-/* As lib/anneal.c does, of one level at T = 0.97. */
-static void evaluate(run *r)
+/* Evaluates density and gradient of one level at T = 0.97, like lib/mcmc/anneal.c. */
+static void run_gradient(run *r)
 {
     must(wf_capture_run(r->backend, &r->replay, compute, r));
     must(wf_flow_inverse_logdet(r->flow, r->log_density));
@@ -194,34 +192,34 @@ static void evaluate(run *r)
     must(r->backend->download(r->backend, r->gradient, WF_F64, r->out, r->elements));
 }
 
-/* Waits for the results of the run before this one, so that a device that queues work always has some; the clock sees the end
- * of a run elsewhere at once. */
-static void once(run *r)
+/* Makes one run. On a device that queues work, waits for the results of the previous run only, so that the device is
+ * never idle; on others, the run has ended on return. */
+static void run_once(run *r)
 {
     wf_backend *b = r->backend;
     if (r->job.mode == GRADIENT) {
-        evaluate(r);
+        run_gradient(r);
         return;
     }
-    wf_readback *before = r->post;
+    wf_readback *before = r->readback;
     if (r->job.mode == TRAIN)
         wf_optimizer_begin(&r->optimizer, r->step++, 1e-3);
     must(wf_capture_run(b, &r->replay, compute, r));
-    must(wf_flow_readback_begin(r->flow, &r->post));
+    must(wf_flow_readback_begin(r->flow, &r->readback));
     if (before)
         must(wf_flow_readback_end(r->flow, before, r->log_density));
     if (!b->queued) {
-        must(wf_flow_readback_end(r->flow, r->post, r->log_density));
-        r->post = NULL;
+        must(wf_flow_readback_end(r->flow, r->readback, r->log_density));
+        r->readback = NULL;
     }
 }
 
-static void settle(run *r)
+static void end_runs(run *r)
 {
     double bad = 0;
-    if (r->post)
-        must(wf_flow_readback_end(r->flow, r->post, r->log_density));
-    r->post = NULL;
+    if (r->readback)
+        must(wf_flow_readback_end(r->flow, r->readback, r->log_density));
+    r->readback = NULL;
     if (r->job.mode == TRAIN)
         must(r->backend->download_double(r->backend, &bad, r->optimizer.bad, 1));
     if (bad != 0)
@@ -241,25 +239,25 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Median seconds of one run, after one plain run, and where runs are recorded a recorded one. */
-static double measure(run *r)
+/* Returns the median seconds of one run. Unmeasured runs come first: one, or three on backends that record. */
+static double median_seconds(run *r)
 {
     static double times[MOST];
     int n = 0;
     for (int i = 0; i < (r->backend->record ? 3 : 1); i++)
-        once(r);
+        run_once(r);
     for (double start = now(); n < MOST && (n < 2 || now() - start < seconds); n++) {
         double before = now();
-        once(r);
+        run_once(r);
         times[n] = now() - before;
     }
-    settle(r);
+    end_runs(r);
     qsort(times, (size_t)n, sizeof *times, ascending);
     return times[n / 2];
 }
 
-/* Best seconds of `work`, each time waited for by `end`. */
-static double best(run *r, int (*work)(run *r))
+/* Returns the least seconds of one `work`, over groups of TIMES that end with a download. */
+static double best_seconds(run *r, int (*work)(run *r))
 {
     double least = 1e9;
     double start = now();
@@ -284,7 +282,7 @@ static double bandwidth(run *r)
     r->elements = COPY / r->backend->real;
     r->params = normal(r->backend, 1, r->elements, 0);
     r->x = normal(r->backend, 1, r->elements, 1);
-    double rate = 2.0 * COPY / best(r, copy);
+    double rate = 2.0 * COPY / best_seconds(r, copy);
     r->backend->free(r->backend, r->params);
     r->backend->free(r->backend, r->x);
     return rate;
@@ -323,7 +321,7 @@ static double matrix(run *r)
     p.run.params = normal(b, 1, p.size * p.size + 2 * p.size, 1);
     must(b->pack(b, &shape, side, side, p.run.x, 0, NULL, p.in));
     must(b->conv_create(b, &spec, &p.conv));
-    double size = (double)side, rate = 2 * size * size * size / best(&p.run, multiply);
+    double size = (double)side, rate = 2 * size * size * size / best_seconds(&p.run, multiply);
     b->conv_destroy(b, p.conv);
     b->free(b, p.run.params);
     b->free(b, p.run.x);
@@ -343,19 +341,19 @@ static void do_job(wf_backend *backend, const char *text)
 {
     char figures[256];
     struct rusage usage;
-    run r = {.job = parse(text), .backend = backend};
+    run r = {.job = parse_job(text), .backend = backend};
     if (r.job.mode == MATRIX) {
         snprintf(figures, sizeof figures, "\"FLOP_per_s\": %.4g", matrix(&r));
     } else if (r.job.mode == BANDWIDTH) {
         snprintf(figures, sizeof figures, "\"B_per_s\": %.4g", bandwidth(&r));
     } else {
-        prepare(&r);
-        double median = measure(&r);
+        open_run(&r);
+        double median = median_seconds(&r);
         getrusage(RUSAGE_SELF, &usage);
         snprintf(figures, sizeof figures,
                  "\"level\": %d, \"batch\": %d, \"img_per_s\": %.5g, \"flow_MB\": %zu, \"rss_MB\": %ld", level,
                  r.job.batch, r.job.batch / median, wf_flow_bytes(r.flow) >> 20, usage.ru_maxrss / 1024);
-        clear(&r);
+        clear_run(&r);
     }
     report(&r, figures);
 }
@@ -365,7 +363,7 @@ int main(int argc, char **argv)
     wf_backend *backend;
     int first = cli_parse(&bench, argc, argv);
     if (first == argc)
-        die(WF_USAGE, "nothing to measure; see --help");
+        die(WF_USAGE, "no measurement given; see --help");
     must(wf_backend_open(common.backend, common.threads, &backend));
     for (int i = first; i < argc; i++)
         do_job(backend, argv[i]);

@@ -1,8 +1,8 @@
-/* bench_store.c - what stores are measured against, for bench-store.sh
+/* bench_store.c - measurements for bench-store.sh
  *
- *     bench-store decode FILE...   libpng alone, one picture after the other: pictures/s, and processor seconds of each
- *     bench-store read STORE       random pictures of the top level, as training reads them: GB/s of stored bytes
- *     bench-store patch STORE P    random P x P patches of it: patches/s */
+ *     bench-store decode FILE...   decodes by libpng alone, one by one: pictures/s, and processor seconds a picture
+ *     bench-store read STORE       reads random pictures of the top level, as in training: GB/s of stored bytes
+ *     bench-store patch STORE P    reads random P x P patches of the top level: patches/s */
 #include <png.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,7 +37,7 @@ static void must(int status)
         fail("failed", wf_error());
 }
 
-/* Rows land in one buffer, as nothing is done with them. */
+/* Decodes all rows into one buffer, because nothing uses them. */
 static void decode(const char *name)
 {
     static png_byte row[4 * 65536 * 2];
@@ -80,7 +80,7 @@ static wf_minibatch batches_of(wf_store *store, int patch)
     return batches;
 }
 
-/* Pictures of whole batches a second, the first pass over the store not counted: it fills the page cache. */
+/* Returns pictures a second in whole batches. A first pass over the store, not counted, fills the page cache. */
 static double pictures_per_second(wf_minibatch *batches)
 {
     int64_t step = 0, whole = wf_store_count(batches->store) / batches->N + 1;
@@ -102,7 +102,7 @@ int main(int argc, char **argv)
     }
     bool read = argc == 3 && !strcmp(argv[1], "read");
     if (!read && (argc != 4 || strcmp(argv[1], "patch")))
-        fail("want decode FILE..., read STORE or patch STORE P", "usage");
+        fail("expected decode FILE..., read STORE or patch STORE P", "usage");
     must(wf_store_open(argv[2], &store));
     wf_minibatch batches = batches_of(store, read ? 0 : atoi(argv[3]));
     double rate = pictures_per_second(&batches);
