@@ -148,11 +148,11 @@ for signal in TERM KILL; do
     ok "nothing is left half-written" bash -c '! ls run/*.tmp'
     ok "the bytes are the same" cmp <(pixels < want.wf) <(pixels < have.wf)
 done
-wf-nuts -q -m model -n 4 --adapt 6 --draws 100000 --state twice > twice.wf 2> log &
+wf-nuts -q -m model -n 64 --adapt 100 --draws 100000 --state twice > twice.wf 2> log &
 pid=$!
 until [ -e twice/lock ]; do sleep 0.05; done
 sleep 0.3
-kill -TERM $pid; kill -TERM $pid # as timeout does, which signals the program and its group
+kill -TERM $pid; sleep 0.005; kill -TERM $pid # as timeout does, which signals the program and its group
 wait $pid
 ok "a second SIGTERM does not keep the chains from being saved" test $? = 75
 status 65 "a state of another run" "${long[@]}" --state run --seed 2
