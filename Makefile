@@ -39,7 +39,7 @@ PLUGIN = $(if $(CUDA),$B/libwf-cuda.so)
 all: $(TOOLS:%=$(BIN)/%) $(PLUGIN) ## build every program into bin/
 
 $B/libwf.a: $(LIB)
-$B/tools.a: $(filter-out $B/tools/wf-%,$(call objects,tools/*.c))
+$B/tools.a: $(filter-out $B/tools/wf-% $B/tools/manual.o,$(call objects,tools/*.c))
 $B/libwf.a $B/tools.a:
 	@rm -f $@ && ar rcs $@ $^
 $B/%.o: %.c

@@ -1,8 +1,14 @@
 /* wf.h - Wavelet Flow: all of the library in one include
  *
- * Letters, the same everywhere: N pictures of a batch, H W height and width, P = H*W pixels, C image channels,
- * K coefficient channels (B*C details, of B = 3 bands of a picture, or C at the base), L level, n levels, D coefficients of a
- * picture, or, in a shape, slices of a volume.
+ * Letters, the same everywhere:
+ *
+ *     N  pictures of a batch
+ *     H W  height and width;  P = H*W  pixels
+ *     C  image channels
+ *     K  coefficient channels: B*C details, with B = 3 bands of a picture, or C at the base
+ *     L  level, of n levels
+ *     D  coefficients of a picture; in a shape: slices of a volume
+ *
  * Tensors are [N,H,W,C], innermost last, in memory and on disk.
  *
  *     pictures   image.h     wf_images_open, wf_images_next           formats recognised by content
@@ -16,12 +22,12 @@
  *     noise      dequantizer.h, pixel_noise.h                         learnt; one draw for all levels
  *     samples    sample.h    wf_sampler_run                           draws the details of a level
  *     latents    codec.h     wf_codec_encode, wf_codec_decode         whole pictures to latents and back
- *     chains     annealed_sampler.h    wf_annealed_sampler_run                            annealed pictures by NUTS
+ *     annealing  annealed_sampler.h  wf_annealed_sampler_run          annealed pictures by NUTS
  *     neighbours nearest.h   wf_nearest_search                        the most similar pictures of a store
  *
- * Every call that can fail returns a status (status.h); nothing prints or exits. Handles are made by ..._create or
- * ..._open and ended by ..._destroy, _close or _clear; a pointer that is handed out is borrowed, until when is said beside
- * it. A handle may be used by one thread at a time, except wf_store_get. */
+ * Every call that can fail returns a status (status.h); nothing prints or exits. ..._create and ..._open make handles,
+ * ..._destroy, _close and _clear end them. A pointer that a call hands out is borrowed; its comment says how long it is
+ * valid. One thread at a time may use a handle, except for wf_store_get. */
 #ifndef WF_H
 #define WF_H
 

@@ -427,8 +427,9 @@ static int small_value(const wf_bijector_option *o)
     return !strcmp(o->key, "width") ? 6 : !strcmp(o->key, "blocks") ? 1 : o->low > 0 ? o->low + 1 : o->standard;
 }
 
-/* Chain `i` of a type: all options small, then each in turn at its other names or one higher, then the combinations; false past
- * the end. The last `bare` of the options whose default is the word's own choice are left out: some nets have no blocks. */
+/* Chain `i` of a type: all options small, then each in turn at its other names or one higher, then the combinations.
+ * Returns false past the end. The last `bare` of the options whose default is the word's own choice are left out,
+ * because some nets have no blocks. */
 static bool variant(const wf_bijector_type *type, int i, int bare, char text[128])
 {
     int other = i - 1, own = 0, undecided = -bare;

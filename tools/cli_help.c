@@ -117,6 +117,12 @@ static void roff_option(const cli_option *o)
     putchar('\n');
 }
 
+void cli_roff_exits(void)
+{
+    for (size_t i = 0; i < sizeof exit_codes / sizeof *exit_codes; i++)
+        printf(".TP\n.B %d\n%s\n", exit_codes[i].code, exit_codes[i].text);
+}
+
 static void print_manual(const cli_program *program)
 {
     printf(".TH %s 1 \"\" \"Wavelet Flow %s\" \"User Commands\"\n.SH NAME\n", program->name, WF_VERSION);
@@ -131,8 +137,7 @@ static void print_manual(const cli_program *program)
     for (int i = 0; cli_option_at(program, i); i++)
         roff_option(cli_option_at(program, i));
     puts(".SH EXIT STATUS");
-    for (size_t i = 0; i < sizeof exit_codes / sizeof *exit_codes; i++)
-        printf(".TP\n.B %d\n%s\n", exit_codes[i].code, exit_codes[i].text);
+    cli_roff_exits();
     if (program->examples && *program->examples) {
         puts(".SH EXAMPLES\n.nf");
         roff(program->examples);

@@ -107,8 +107,8 @@ static output output_of(const wf_conv_spec *s, size_t at)
     return (output){(int)(pixel / W / H), (int)(pixel / W % H), (int)(pixel % W), (int)(at % out)};
 }
 
-/* Finds tap t of the kernel, counted slice by slice and row by row, at output y. Returns false on zero padding, else the
- * offsets of its first input channel in x and in w. */
+/* Finds tap t of the kernel, counted slice by slice and row by row, at output y. Returns false on zero padding, else
+ * the offsets of its first input channel in x and in w. */
 static bool tap(const wf_conv_spec *s, output y, int t, size_t *x, size_t *w)
 {
     wf_conv_box b = wf_conv_box_of(s);

@@ -1,7 +1,8 @@
 /* count.h - the number of elements of a tensor, as size_t
  *
- * No product is checked, because none can overflow: H and W are at most WF_MAX_SIDE = 2^16 and channels fewer than 2^5
- * (pyramid/meta.h), so one picture has fewer than 2^37 elements, and N pictures fit in memory before N * 2^37 passes 2^64.
+ * The products are not checked, because they cannot overflow: H and W are at most WF_MAX_SIDE = 2^16 and channels fewer
+ * than 2^5 (pyramid/meta.h). One picture has fewer than 2^37 elements, and N such pictures exceed any memory before
+ * N * 2^37 passes 2^64.
  * Numbers from a file go through WF_MUL (status.h) before they become an N. */
 #ifndef WF_COUNT_H
 #define WF_COUNT_H

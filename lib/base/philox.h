@@ -1,8 +1,9 @@
-/* philox.h - Philox4x32-10, the counter-based generator (Salmon, Moraes, Dror, Shaw 2011), and what is made of its words
+/* philox.h - Philox4x32-10, a counter-based generator (Salmon, Moraes, Dror, Shaw 2011), and numbers made from its
+ * words
  *
- * A number depends on its key and counter alone, so it is the same whatever was drawn before it, beside it or elsewhere.
- * kernels/body/random.h says which counter belongs to which element of a picture; lib/nuts.c, to which step of a chain.
- * kernels/ref has a Philox of its own, to judge this one. Taken by the C compiler and by nvcc. */
+ * A number depends only on its key and counter, not on what else was drawn, nor on the order or the device.
+ * kernels/body/random.h assigns counters to the elements of a picture, lib/mcmc/nuts.c to the steps of a chain.
+ * kernels/ref has an independent Philox, to test this one. Both the C compiler and nvcc compile this header. */
 #ifndef WF_PHILOX_H
 #define WF_PHILOX_H
 
@@ -15,8 +16,8 @@
 #define WF_PHILOX static inline __attribute__((always_inline, unused))
 #endif
 
-/* What a random number is for: a part of every counter, so numbers of two purposes never coincide. All purposes are listed
- * here, in every room. A changed value changes the random numbers of existing models and chains. */
+/* Purposes of random numbers, of all rooms. The purpose is a part of every counter, so numbers of two purposes never
+ * coincide. A changed value changes the random numbers of existing models and chains. */
 enum wf_purpose {
     WF_PURPOSE_INIT = 1,   /* noise of the batch that initializes a flow */
     WF_PURPOSE_NOISE = 4,  /* dequantization noise of training; step: the training step */
@@ -24,7 +25,7 @@ enum wf_purpose {
     WF_PURPOSE_LATENT = 6, /* latents of samples; step: the level */
     WF_PURPOSE_PIXELS = 7, /* noise of whole pictures (model/pixel_noise.h); step: the draw */
 
-    /* Of the No-U-Turn sampler (mcmc/nuts.c); step: the iteration of the chain. */
+    /* The No-U-Turn sampler (mcmc/nuts.c); step: the iteration of the chain. */
     WF_PURPOSE_MOMENTUM = 16, /* element i of the momentum is normal number i */
     WF_PURPOSE_LEAF = 17,     /* block n: whether leaf n of the trajectory is chosen */
     WF_PURPOSE_GROWTH = 18,   /* block d: the side of subtree d, and whether it is chosen from */
@@ -33,8 +34,8 @@ enum wf_purpose {
     WF_PURPOSE_MISSING = 0x4b /* starts of missing pixels (mcmc/observed.c) */
 };
 
-/* Finalizer of SplitMix64 (Steele, Lea, Flood 2014), and the odd number that its state grows by. Initial weights and the order
- * of training data come from it: neither needs a counter. */
+/* The finalizer of SplitMix64 (Steele, Lea, Flood 2014), and the odd number that its state grows by. Initial weights
+ * and the order of training data come from SplitMix64: neither needs a counter. */
 #define WF_SPLITMIX_STEP 0x9e3779b97f4a7c15u
 WF_PHILOX uint64_t wf_splitmix(uint64_t z)
 {
@@ -43,7 +44,7 @@ WF_PHILOX uint64_t wf_splitmix(uint64_t z)
     return z ^ (z >> 31);
 }
 
-/* The part of a counter and key that all elements of one picture share. */
+/* The part of counter and key that all elements of a picture share. */
 typedef struct wf_philox_stream {
     uint32_t c1, c2, c3, k0, k1;
 } wf_philox_stream;

@@ -55,7 +55,7 @@ struct wf_anneal {
     stage *last;         /* the first is stages[0] */
     int most, N, chains; /* rows: of the largest batch, of this one */
     int size;            /* N = most >> size */
-    wf_capture replays[PARTS][SIZES];
+    wf_capture captures[PARTS][SIZES];
     size_t D;              /* coefficients of all stages */
     float *condition;      /* [chains,condition_size] pixel units: low-pass of the first stage, or observed pictures */
     size_t condition_size; /* 0 at a base without observed pixels */
@@ -203,7 +203,7 @@ void wf_anneal_destroy(wf_anneal *a)
     if (!a)
         return;
     for (int i = 0; i < PARTS * SIZES; i++)
-        wf_capture_clear(a->backend, &a->replays[i / SIZES][i % SIZES]);
+        wf_capture_clear(a->backend, &a->captures[i / SIZES][i % SIZES]);
     for (stage *s = a->stages; a->last && s <= a->last; s++) {
         wf_real *owned[] = {s->in, s->low, s->dlow, s->dx, s->scratch};
         for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
@@ -318,7 +318,7 @@ static int compute_rise(void *anneal)
 
 static int run_part(wf_anneal *a, enum part part, int (*work)(void *anneal))
 {
-    return wf_capture_run(a->backend, &a->replays[part][a->size], work, a);
+    return wf_capture_run(a->backend, &a->captures[part][a->size], work, a);
 }
 
 /* Computes coefficients and low-pass pictures of all stages, for count <= N positions. */

@@ -265,7 +265,7 @@ static double grey_of(const double *pixel)
 }
 
 /* Writes k->pixels from a picture; missing pixels become their grey, if it is observed, or 0. */
-static void load_known(wf_observed *k, const float *picture)
+static void load_observed(wf_observed *k, const float *picture)
 {
     size_t C = (size_t)k->meta.C;
     double scale = 1.0 / (1 << k->meta.bits);
@@ -325,7 +325,7 @@ static int join_adjoint(wf_observed *k, const double *gx)
 int wf_observed_apply(wf_observed *k, const float *picture, const double *v, double *x)
 {
     size_t C = (size_t)k->meta.C;
-    load_known(k, picture);
+    load_observed(k, picture);
     to_planes(k, v);
     for (size_t i = 0; i < k->count; i++)
         for (int f = 0; f < k->free; f++)
@@ -390,7 +390,7 @@ void wf_observed_start(wf_observed *k, const float *picture, uint64_t seed, uint
     if (k->grey) {
         memset(v, 0, n * sizeof *v);
     } else {
-        load_known(k, picture);
+        load_observed(k, picture);
         memcpy(todo, k->missing, area(k));
         fill_missing(k, todo);
         from_pixels(k, false, v);

@@ -15,8 +15,8 @@ typedef struct wf_capture {
 
 /* Runs `work`: plainly at first, then from a recording if the backend has them. `work` must make the same calls with
  * the same arguments each time, none of which waits. The host memory that calls read may change (backend.h, record). */
-int wf_capture_run(wf_backend *backend, wf_capture *replay, int (*work)(void *user), void *user) WF_MUST;
-void wf_capture_clear(wf_backend *backend, wf_capture *replay);
+int wf_capture_run(wf_backend *backend, wf_capture *capture, int (*work)(void *user), void *user) WF_MUST;
+void wf_capture_clear(wf_backend *backend, wf_capture *capture);
 
 WF_END
 

@@ -26,8 +26,8 @@ int wf_dequantizer_create(wf_backend *backend, const wf_meta *meta, const char *
     WF_GO(wf_alloc_reals(backend, n, &out->cond));
     WF_GO(wf_alloc_reals(backend, n, &out->u));
     WF_GO(wf_alloc_doubles(backend, (size_t)spec->N, &out->base));
-    out->slope = malloc((size_t)spec->N * sizeof *out->slope);
-    if (!out->slope)
+    out->log_det = malloc((size_t)spec->N * sizeof *out->log_det);
+    if (!out->log_det)
         WF_GO(wf_fail(WF_AGAIN, "dequantize: out of memory"));
     WF_GO(wf_flow_create(backend, chain, &own, &out->flow));
     WF_GO(wf_flow_sigmoid(out->flow, FACTOR, out->u));
@@ -47,7 +47,7 @@ void wf_dequantizer_clear(wf_dequantizer *d)
     b->free(b, d->cond);
     b->free(b, d->u);
     b->free(b, d->base);
-    free(d->slope);
+    free(d->log_det);
     *d = (wf_dequantizer){0};
 }
 
@@ -92,13 +92,13 @@ int wf_dequantizer_readback_begin(wf_dequantizer *d, wf_readback *out[2])
     return status;
 }
 
-int wf_dequantizer_readback_end(wf_dequantizer *d, wf_readback *posts[2], double *log_q)
+int wf_dequantizer_readback_end(wf_dequantizer *d, wf_readback *readbacks[2], double *log_q)
 {
-    int status = wf_flow_readback_end(d->flow, posts[0], d->slope);
-    int later = d->backend->readback_end(d->backend, posts[1], log_q);
+    int status = wf_flow_readback_end(d->flow, readbacks[0], d->log_det);
+    int later = d->backend->readback_end(d->backend, readbacks[1], log_q);
     status = status ? status : later;
     for (int n = 0; n < d->N && !status; n++)
-        log_q[n] -= d->slope[n];
+        log_q[n] -= d->log_det[n];
     return status;
 }
 

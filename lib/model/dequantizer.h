@@ -24,7 +24,7 @@ typedef struct wf_dequantizer {
     wf_real *e, *cond; /* [N,H,W,C] */
     wf_real *u;        /* [N,H,W,C]; in backward the gradient by u */
     double *base;      /* [N] log density of e */
-    double *slope;     /* [N] log determinant of the flow */
+    double *log_det;   /* [N] log determinant of the flow */
     int N;
     size_t D;
     double step; /* of a pixel's value, in the units that p models */
@@ -46,7 +46,7 @@ int wf_dequantizer_run(wf_dequantizer *d, const wf_real *params, wf_level_input 
 /* log q(u | x) of each picture, host [N], nats; in two steps as wf_flow_readback_begin. After a failure out holds
  * NULL twice. */
 int wf_dequantizer_readback_begin(wf_dequantizer *d, wf_readback *out[2]) WF_MUST;
-int wf_dequantizer_readback_end(wf_dequantizer *d, wf_readback *posts[2], double *log_q) WF_MUST;
+int wf_dequantizer_readback_end(wf_dequantizer *d, wf_readback *readbacks[2], double *log_q) WF_MUST;
 
 /* After run, once: parameter gradients of  scale * sum over n of (log p_n - log q_n).  dx: gradient of scale * sum
  * log p_n by the picture, device [N,H,W,C]. */

@@ -137,7 +137,7 @@ static int parse_number(const wf_safetensors *st, const char *path, const char *
 static int parse_counters(wf_trainer *t, const wf_safetensors *st)
 {
     double v[NUMBERS];
-    const char *judge = wf_safetensors_meta(st, "judge");
+    const char *id = wf_safetensors_meta(st, "judge");
     for (int i = 0; i < NUMBERS; i++)
         WF_TRY(parse_number(st, t->state_path, number_keys[i], &v[i]));
     WF_CHECK(v[0] >= 0 && v[0] < 1e15 && v[4] >= 0 && v[4] < 1e9 && v[6] >= 0 && v[6] < 1e15 && v[7] >= -1 &&
@@ -148,7 +148,7 @@ static int parse_counters(wf_trainer *t, const wf_safetensors *st)
     t->sum = v[5];
     t->sum_count = (int64_t)v[6];
     t->finished = v[8] != 0;
-    if (!judge || strcmp(judge, t->validation_id)) /* other held-out pictures than before: they have no best yet */
+    if (!id || strcmp(id, t->validation_id)) /* other held-out pictures than before: they have no best yet */
         return WF_OK;
     t->held_out = v[2];
     t->best = v[3];

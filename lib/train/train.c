@@ -110,7 +110,7 @@ static int enqueue_step(wf_trainer *t)
     t->runner.noise = (wf_random){t->options->seed, WF_PURPOSE_NOISE, (uint64_t)t->step};
     wf_optimizer_begin(&t->optimizer, t->step, learning_rate(t));
     WF_TRY(load_batch(t));
-    WF_TRY(wf_capture_run(t->backend, &t->replay, compute_step, t));
+    WF_TRY(wf_capture_run(t->backend, &t->capture, compute_step, t));
     *step = (struct wf_enqueued){.step = t->step};
     int status = wf_level_runner_readback_begin(&t->runner, &step->densities);
     if (!status)
@@ -507,7 +507,7 @@ int wf_train(const wf_model *model, wf_backend *backend, wf_store *store, wf_sto
         status = status ? status : closed;
     }
     drop_enqueued(t);
-    wf_capture_clear(backend, &t->replay);
+    wf_capture_clear(backend, &t->capture);
     wf_evaluator_clear(&t->evaluator);
     wf_level_runner_clear(&t->runner);
     t->backend->free(t->backend, t->weight);

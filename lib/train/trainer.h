@@ -40,7 +40,7 @@ typedef struct wf_trainer {
     bool finished; /* nothing is left to do until a limit is raised */
 
     /* of this run */
-    wf_capture replay;
+    wf_capture capture;  /* of compute_step */
     struct wf_enqueued { /* steps whose results are not in yet, oldest first */
         int64_t step;
         wf_level_densities densities;

@@ -6,11 +6,15 @@
     foreign.py read-store FOLDER PIXELS the same of a store
     foreign.py pixels-of WHAT           the raw bytes of the pictures that write-stream or write-store made
 
-Needs numpy, safetensors, lmdb and xxhash. Prints what is wrong and exits with 1.
+Needs numpy, lmdb and xxhash; safetensors, where present, parses the records. Prints what is wrong and exits with 1.
 """
 import json, os, struct, sys
 import lmdb, numpy as np, xxhash
-from safetensors.numpy import load
+
+try:
+    from safetensors.numpy import load
+except ImportError:
+    load = None
 
 FORMAT = 'wavelet-flow/1'
 TILE = 64
@@ -83,6 +87,12 @@ def write_stream(path):
         file.write(bytes_ + record({}, end))
 
 
+def parse(header, data):
+    kinds = {'U64': '<u8', 'F32': '<f4'}
+    return {name: np.frombuffer(data[slice(*t['data_offsets'])], kinds[t['dtype']]).reshape(t['shape'])
+            for name, t in header.items()}
+
+
 def read_stream(path, pixels):
     with open(path, 'rb') as file:
         bytes_ = file.read()
@@ -94,7 +104,7 @@ def read_stream(path, pixels):
         if 'end' in meta:
             break
         end = at + 8 + length + max(t['data_offsets'][1] for t in header.values())
-        tensors = load(bytes_[at:end])
+        tensors = load(bytes_[at:end]) if load else parse(header, bytes_[at + 8 + length:end])
         levels = int(meta['levels'])
         if int(meta['level']) == levels:
             for i, picture in zip(tensors['index'], join(tensors['low'], tensors['detail'])):

@@ -92,9 +92,8 @@ static void init(const wf_bijector *self, uint64_t seed, double *values)
 
 const wf_bijector_type wf_bijector_ar = {
     .name = "ar",
-    .summary =
-        "y = (x + t) exp(clamp s), s and t of a pixel from a transformer over the pixels before it (TarFlow, 2024); "
-        "the inverse goes pixel by pixel",
+    .summary = "y = (x + t) exp(clamp s), s and t of a pixel from a transformer over the pixels before it "
+               "(TarFlow, 2024); the inverse goes pixel by pixel",
     .options = {{"order", 0, 0, 0, orders, "reading order, or its reverse", 0},
                 {"width", 0, 1, 4096, NULL, "channels of hidden maps", "the network's"},
                 {"blocks", 0, 1, 16, NULL, "blocks of the network", "the network's"},

@@ -86,8 +86,8 @@ static int encode_backward(wf_bijector *self, const wf_real *params, const wf_re
 
 const wf_bijector_type wf_bijector_cond = {
     .name = "cond",
-    .summary = "leaves x unchanged; appends features that a network learns of the low-pass picture to the condition of "
-               "all words after it; has no effect at the base",
+    .summary = "leaves x unchanged; appends features that a network learns of the low-pass picture to the "
+               "condition of all words after it; has no effect at the base",
     .options = {{"channels", 16, 1, 1024, NULL, "features", 0},
                 {"width", 0, 1, 4096, NULL, "channels of hidden maps", "the network's"},
                 {"blocks", 0, 1, 16, NULL, "blocks of the network", "the network's"},

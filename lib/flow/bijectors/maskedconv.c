@@ -157,10 +157,12 @@ static void init(const wf_bijector *self, uint64_t seed, double *values)
 
 const wf_bijector_type wf_bijector_maskedconv = {
     .name = "maskedconv",
-    .summary = "y = (x + t) sigmoid(s + 2), s and t from the two lines before the pixel (MaCow, 2019); "
-               "the inverse goes line by line",
+    .summary = "y = (x + t) sigmoid(s + 2), s and t from the two lines before the pixel (MaCow, 2019); the inverse "
+               "goes line by line",
     .pictures_only = true,
-    .options = {{"order", 0, 0, 0, orders, "which lines come before: rows above or below, columns to the left or right",
+    .options = {{"order", 0, 0, 0, orders,
+                 "which lines come before: rows above or below, columns to the "
+                 "left or right",
                  0},
                 {"width", 0, 1, 4096, NULL, "channels of hidden maps", "twice the channels"}},
     .create = create,

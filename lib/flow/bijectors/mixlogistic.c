@@ -10,8 +10,8 @@ static int create(wf_bijector *self, const int *values)
 
 const wf_bijector_type wf_bijector_mixlogistic = {
     .name = "mixlogistic",
-    .summary = "coupling, affine of the logit of the distribution function of a mixture of logistics (Flow++, 2019); "
-               "the inverse is solved numerically",
+    .summary = "coupling, affine of the logit of the distribution function of a mixture of logistics (Flow++, "
+               "2019); the inverse is solved numerically",
     .options = {WF_COUPLING_OPTIONS, {"components", 8, 1, 20, NULL, "logistics in the mixture", 0}},
     .create = create,
     WF_COUPLING_FUNCTIONS,

@@ -31,7 +31,8 @@ static int reshape(wf_bijector *self, bool back, const wf_real *from, wf_real *t
 
 const wf_bijector_type wf_bijector_split = {
     .name = "split",
-    .summary = "factors out one of `part` equal parts of the channels, the last: it is latent as it is (RealNVP, 2017)",
+    .summary = "factors out one of `part` equal parts of the channels, the last: it is latent as it is "
+               "(RealNVP, 2017)",
     .options = {{"part", 2, 2, 64, NULL, "parts", 0}},
     .create = create,
     .reshape = reshape};
