@@ -83,7 +83,7 @@ static void check_noise(const char *name, int side, int levels, int level, int p
     o.lr = 3e-3;
     o.warmup = 0;
     o.patch = patch;
-    o.context = context;
+    o.margin = context;
     double want = noise_bits(side, levels, level), share = (double)s.H * s.W * s.K / (side * side * 3);
     cr_assert_eq(train(b, scratch_path(name), store, &o, &r), 0, "%s", wf_error());
     cr_expect_float_eq(r.bpd, want, 0.02 * share, "level %d, %s: %g bits/dim of batches, want %g", level, name, r.bpd,

@@ -39,7 +39,7 @@ static const cli_option table[] = {
      "Decay of the weights' moving average, less in the first steps (default 1-1/782)."},
     {0, "patch", "P", CLI_INT, &options.patch, 0, WF_MAX_SIDE,
      "Train on random P x P crops of the level, 0: whole pictures (default: as published, or 0 with your own chain)."},
-    {0, "context", "N", CLI_INT, &options.context, 0, WF_MAX_SIDE,
+    {0, "margin", "N", CLI_INT, &options.margin, 0, WF_MAX_SIDE,
      "Margin of a crop: the networks see its outer N pixels, but the loss leaves them out, so the pixels that count "
      "see their real neighbours. At the picture's border there is no margin (default P/8)."},
     {0, "flip", NULL, CLI_FLAG, &options.flip, 0, 0, "Mirror half of the pictures; Haar only."},

@@ -41,8 +41,8 @@ int wf_minibatch_create(wf_store *store, int level, int N, int patch, int margin
              "patches and flips are for pictures, not for %ss", wf_signal_names[meta->signal]);
     WF_CHECK(patch <= s.H && patch <= s.W, WF_USAGE, "patch %d is larger than level %d, which is %d x %d", patch, level,
              s.H, s.W);
-    WF_CHECK(!margin || patch, WF_USAGE, "--context needs patches: give --patch as well");
-    WF_CHECK(!margin || 2 * margin < patch, WF_USAGE, "--context %d leaves nothing of a patch of %d", margin, patch);
+    WF_CHECK(!margin || patch, WF_USAGE, "--margin needs patches: give --patch as well");
+    WF_CHECK(!margin || 2 * margin < patch, WF_USAGE, "--margin %d leaves nothing of a patch of %d", margin, patch);
     WF_CHECK(!flip || !strcmp(meta->wavelet, "haar"), WF_USAGE, "flips need haar, whose filters are symmetric, not %s",
              meta->wavelet);
     *out = (wf_minibatch){

@@ -22,7 +22,7 @@ const wf_train_options wf_train_defaults = {
     .ema = 1 - 1 / 782.0,
     .warmup = -1,
     .patch = -1,
-    .context = -1,
+    .margin = -1,
     .memory = WF_MEMORY_AUTO,
     .validate_on = 1000,
     .patience = 20,
@@ -313,7 +313,7 @@ static int choose_chain(wf_trainer *t)
         WF_CHECK(snprintf(t->chain, sizeof t->chain, "%s", o->chain) < (int)sizeof t->chain, WF_USAGE,
                  "chain too long");
     t->patch = o->patch >= 0 ? o->patch : named ? wf_preset_patch(t->meta, o->level) : 0;
-    t->margin = o->context >= 0 ? o->context : t->patch < s.H || t->patch < s.W ? t->patch / 8 : 0;
+    t->margin = o->margin >= 0 ? o->margin : t->patch < s.H || t->patch < s.W ? t->patch / 8 : 0;
     return WF_OK;
 }
 
@@ -337,7 +337,7 @@ static int prepare(wf_trainer *t)
     WF_TRY(choose_chain(t));
     WF_TRY(wf_minibatch_create(t->store, o->level, o->batch, t->patch, t->margin, o->flip, o->seed, &t->batches));
     WF_CHECK(!o->dequantize || !t->batches.weight, WF_USAGE,
-             "dequantize: noise outside of a patch's middle has no weight: give --context 0");
+             "dequantize: noise outside of a patch's middle has no weight: give --margin 0");
     wf_level_spec spec = wf_level_spec_for(t->meta, o->level, t->chain, o->dequantize, o->precision);
     for (int n = 0; n < o->batch; n++)
         t->slots[n] = (uint64_t)n;

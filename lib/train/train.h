@@ -26,7 +26,7 @@ typedef struct wf_train_options {
     int64_t warmup; /* steps of linear warm-up; -1: 125,000, as published, or a twentieth of the run if less */
     double decay;   /* last share of the run, over which the rate falls linearly to 0; 0: constant */
     int patch;      /* side of square crops; 0: whole pictures; -1: as published for a named chain, else whole */
-    int context;    /* margin of a patch, seen but not in the loss; -1: an eighth, or 0 for whole levels */
+    int margin;     /* margin of a patch, seen but not in the loss; -1: an eighth, or 0 for whole levels */
     bool flip;
     wf_precision precision;
     wf_memory memory;

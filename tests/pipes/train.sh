@@ -104,7 +104,7 @@ status 64 "noise at a level of a pyramid" \
 status 64 "noise that changes shape" \
     wf-train-level -q -l 0 -m refused0 -s flat.wf -f "squeeze, $CHAIN" --dequantize "squeeze, $NOISE"
 status 64 "noise around a patch" \
-    wf-train-level -q -l 0 -m refused0 -s flat.wf -f "$CHAIN" --patch 4 --context 1 --dequantize "$NOISE"
+    wf-train-level -q -l 0 -m refused0 -s flat.wf -f "$CHAIN" --patch 4 --margin 1 --dequantize "$NOISE"
 
 # -- bad usage ------------------------------------------------------------------------------------------------------
 status 64 "no level" wf-train-level -m m -s train.wf
@@ -237,4 +237,4 @@ ok "earlier validations do not count again" judged
 rm patient/level-02.safetensors
 status 70 "a finished level without its file" patient --steps 35 --patience 9
 status 70 "and one that goes on and finds nothing better" patient --steps 40 --patience 9
-status 64 "--context of whole pictures" wf-train-level -q -l 2 -m refused1 -s train.wf -f "$CHAIN" --context 1
+status 64 "--margin of whole pictures" wf-train-level -q -l 2 -m refused1 -s train.wf -f "$CHAIN" --margin 1
