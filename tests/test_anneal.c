@@ -121,7 +121,8 @@ Test(anneal, gradients_are_those_of_the_density, .timeout = 120)
 /* -- densities ---------------------------------------------------------------------------------------------------- */
 
 /* Chains start at equal ids in both spaces, so x = f^-1(z). The forward flows give log p(x) at T = 1. Then
- * log|det dz/dx| = log p(x) - log N(z). The latent density is p(x)^g carried over: log pi_z = log pi_x - log|det dz/dx|. */
+ * log|det dz/dx| = log p(x) - log N(z). The latent density is p(x)^g carried over:
+ * log pi_z = log pi_x - log|det dz/dx|. */
 static void check_spaces(const wf_model *model, target t, wf_backend *b)
 {
     target plain = t;

@@ -421,7 +421,7 @@ static int names_of(const wf_bijector_option *o)
     return count;
 }
 
-/* What is fast, since walks are long. */
+/* A small value of an option, because walks are long. */
 static int small_value(const wf_bijector_option *o)
 {
     return !strcmp(o->key, "width") ? 6 : !strcmp(o->key, "blocks") ? 1 : o->low > 0 ? o->low + 1 : o->standard;

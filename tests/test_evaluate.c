@@ -69,7 +69,7 @@ static double exact_bits(void)
     return bits;
 }
 
-/* The same model on a pyramid of one level. Its coefficients are normal too: an actnorm each, y = (x + b) exp(3 l). */
+/* Models a pyramid of one level. Its coefficients are normal too: an actnorm each, y = (x + b) exp(3 l). */
 static void open_level(wf_backend *b, const wf_meta *meta, int level, void **params, wf_evaluator *out)
 {
     double scale = 1.0 / 256, v[6] = {0};

@@ -52,7 +52,7 @@ typedef struct cli_program {
     const cli_option *options;
 } cli_program;
 
-/* What the command line gave to options that several programs have, and the command line itself. */
+/* The command line, and the values of options that several programs share. */
 typedef struct cli_common {
     const cli_program *program;
     bool quiet;

@@ -118,7 +118,7 @@ typedef struct worker {
     uint64_t *index;           /* [size] */
 } worker;
 
-/* What is known from the first picture on. */
+/* The job. The first picture fixes its metadata, backend and batch size. */
 static struct {
     wf_meta meta;
     wf_backend *backend;
@@ -127,8 +127,8 @@ static struct {
     wf_writer *writer;
     wf_store_writer *store;
     int lowest;    /* level */
-    int64_t kept;  /* pictures that the store has already */
-    int64_t skip;  /* those of them that this very command brought before it was interrupted */
+    int64_t kept;  /* pictures already in the store */
+    int64_t skip;  /* pictures in the store that this command put there before an interruption */
     int64_t count; /* pictures read */
     int64_t bad;   /* pictures skipped */
     bool direct;   /* picture by picture */
@@ -151,7 +151,7 @@ static const char *size_of(const wf_image *image)
     return wf_size_text(image->signal, image->D, image->H, image->W, text);
 }
 
-/* What helps where a size is wrong. */
+/* Advice for the end of a message about a wrong size. */
 static const char *advice(const wf_image *image)
 {
     return image->signal == WF_PICTURE ? "; use --crop or --resize" : image->signal == WF_SOUND ? "; use --length" : "";
@@ -180,7 +180,7 @@ static int choose_levels(const wf_image *image, const char *name)
     return want;
 }
 
-/* Workers transform on processors of their own, and in turn on a device that they share. */
+/* Each worker transforms on its own processor; workers that share a device take turns. */
 static void hire(worker *w)
 {
     const wf_meta *m = &job.meta;
@@ -268,7 +268,7 @@ static int edit(wf_image *image, const char *name)
     return bits ? wf_image_depth(image, name, bits) : WF_OK;
 }
 
-/* What one picture's strips are encoded into, and as which. */
+/* Destination of a picture's strips, and the picture's index. */
 typedef struct target {
     wf_store_encoded *encoded;
     uint64_t index;
@@ -326,7 +326,7 @@ static int deliver(void *user, int number, int64_t first, int N)
     return WF_OK;
 }
 
-/* After a picture that could not be read: WF_OK to go on with the next. */
+/* Called after an unreadable picture. WF_OK continues with the next. */
 static int skip(void *images, int status)
 {
     char why[1024];
@@ -342,7 +342,7 @@ static int skip(void *images, int status)
     return WF_OK;
 }
 
-/* The next picture that can be read; false at the end. */
+/* Reads the next readable picture. Returns false at the end. */
 static bool next_picture(wf_images *images, wf_image *image, const char **name)
 {
     bool more = false;
@@ -358,7 +358,7 @@ static void pass_over_kept(wf_images *images)
     worker *w = &job.crew[0];
     wf_image image = {0};
     const char *name;
-    if (!skip_bad) /* else each must be decoded, to see whether it can be */
+    if (!skip_bad) /* with --skip-bad each is decoded, to find the bad ones */
         must(wf_images_pass(images, job.skip - 1, &job.count));
     while (job.count < job.skip && next_picture(images, &image, &name))
         job.count++;
@@ -378,7 +378,7 @@ static void pass_over_kept(wf_images *images)
     wf_image_clear(&image);
 }
 
-/* Begins with what the first picture is like; that picture is read again. */
+/* Fixes the job by the first picture, which is then read again. */
 static bool look_at_first(wf_images *images)
 {
     wf_image image = {0}, copy = {0};

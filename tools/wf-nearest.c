@@ -46,7 +46,7 @@ static const cli_program program = {
     .options = options,
 };
 
-/* Pictures of the level side by side. */
+/* Pictures of the level, one after another. */
 typedef struct pictures {
     float *low, *detail; /* [n,lows], [n,details] */
     uint64_t *index;     /* [n] */
@@ -54,13 +54,13 @@ typedef struct pictures {
 
 static struct {
     wf_store *store;
-    wf_meta meta; /* of what is written */
+    wf_meta meta; /* of the output */
     wf_writer *writer;
     FILE *table;
-    char *text; /* of the table, unless it goes to standard output */
+    char *text; /* the table, unless it goes to standard output */
     size_t text_size;
-    size_t lows, details; /* numbers of a picture's low-pass, and of what it lacks */
-    pictures given;       /* [room] that were gathered, count of them now */
+    size_t lows, details; /* reals of a picture's low-pass, and of its details */
+    pictures given;       /* [room], of which `count` are filled */
     pictures written;     /* [per_picture()]: one record */
     int room, count;
     wf_neighbour *found; /* [room,K] */
@@ -108,7 +108,7 @@ static void open_job(const char *name, const wf_meta *meta)
     job.found = must_allocate((size_t)job.room * (size_t)wanted, sizeof *job.found, "pictures");
 }
 
-/* The table is kept until it is complete, since its file appears only then. */
+/* Collects the table in memory, because its file appears only when it is complete. */
 static void open_outputs(void)
 {
     job.table = cli_is_dash(table_path) ? stdout : table_path ? open_memstream(&job.text, &job.text_size) : NULL;
@@ -176,7 +176,7 @@ static void save_table(void)
     wf_outfile *file;
     must(wf_close(job.table, table_path));
     must(wf_outfile_create(table_path, &file));
-    fwrite(job.text, 1, job.text_size, wf_outfile_stream(file)); /* commit tells of failures */
+    fwrite(job.text, 1, job.text_size, wf_outfile_stream(file)); /* commit reports failures */
     must(wf_outfile_commit(file));
 }
 

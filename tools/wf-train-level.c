@@ -113,10 +113,10 @@ static bool several(void)
     return levels[1] > levels[0];
 }
 
-/* What every level last reported. step -1: nothing, for it was finished already. */
+/* Latest report of each level. step -1: no report, because the level was finished before. */
 static wf_train_progress latest[WF_MAX_LEVELS + 1];
 
-/* The state of all levels as one line of a terminal. */
+/* Draws the state of all levels as one line of a terminal. */
 static void draw(void)
 {
     char eta[32] = "?";
@@ -180,7 +180,7 @@ static void remove_store(const char *path)
     rmdir(path);
 }
 
-/* The levels' records of the stream on stdin, as a store at `path`. */
+/* Copies the records of the chosen levels from stdin into a store at `path`. */
 static void spool(const char *path)
 {
     wf_reader *reader;
@@ -194,7 +194,7 @@ static void spool(const char *path)
     meta.top = levels[1];
     if (levels[1] > wf_reader_meta(reader)->top)
         die(WF_DATA, "stdin: carries levels up to %d, not %d", wf_reader_meta(reader)->top, levels[1]);
-    remove_store(path); /* of a run that did not get to its end */
+    remove_store(path); /* left by an interrupted run */
     must(wf_store_writer_create(path, &meta, false, &store, &there));
     while (more) {
         must(wf_reader_next(reader, &record, &more));
@@ -207,7 +207,7 @@ static void spool(const char *path)
     wf_meta_clear(&meta);
 }
 
-/* A second stream for the levels must be the one that they were begun with. */
+/* Refuses a second stream that differs from the one the levels started with. */
 static void expect_same(const char *path, const char *again)
 {
     wf_store *a, *b;
@@ -246,7 +246,7 @@ static void take_stream(const char *spooled)
     wf_unlock(lock);
 }
 
-/* Before a stream is spooled for hours. */
+/* Checks the options before a long stream is spooled. */
 static void check_backend(void)
 {
     wf_backend *backend;
@@ -264,7 +264,7 @@ static void name_spool(char spooled[WF_PATH])
         die(WF_USAGE, "%s: path too long", model_path);
 }
 
-/* What is given, or what the file that is given holds, which is read to `room`. */
+/* Returns the text given, or for @FILE the text of the file, read into `room`. */
 static const char *chain_of(const char *given, char room[4096])
 {
     if (!given || given[0] != '@')
@@ -311,7 +311,7 @@ int main(int argc, char **argv)
     options.seed = common.seed;
     options.provenance = provenance.provenance;
 
-    interrupted = cli_catch_interrupts(); /* the step under way is completed first */
+    interrupted = cli_catch_interrupts(); /* the current step is completed first */
     for (int l = levels[0]; l <= levels[1]; l++)
         latest[l].step = -1;
     must(wf_train_levels(&model, common.backend, common.threads, store, validation, &options, levels[1] - levels[0] + 1,

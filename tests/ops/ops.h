@@ -1,6 +1,6 @@
 /* ops.h - the interface of an operator's case: a case makes named buffers and calls the slot.
  *
- * The same case runs on every backend with the same inputs. Inputs are floats that depend on (buffer, picture, element)
+ * One case runs on every backend with the same inputs. Inputs are floats that depend on (buffer, picture, element)
  * alone; outputs start as NaN; every buffer stands between canaries. Each run reads back all buffers, inputs too, which
  * must not change. Results are compared with ref, with a second run (same bits), and with a run that has the pictures
  * in other places beside other neighbours (same bits per picture). */
