@@ -53,7 +53,8 @@ for program in "$ROOT/${BIN:-bin}"/wf-*; do
     done
     takes "$p" --threads && for number in 1x -1; do
         status 64 "$p: --threads $number" "$p" --threads $number
-        cp .log said && ok "$p: the message says what was expected" grep -q -e "--threads: found '$number', expected" said
+        cp .log said && ok "$p: the message says what was expected" \
+            grep -q -e "--threads: found '$number', expected" said
     done
     status 64 "$p: an argument where there is none" "$p" --quiet=yes
     status 75 "$p: a full disk" bash -c "$p --help > /dev/full"
