@@ -20,6 +20,7 @@
  *     training   train.h     wf_train, wf_train_levels                resumes by itself
  *     figures    evaluate.h  wf_evaluator_run, wf_importance_bits     bits per dimension
  *     noise      dequantizer.h, pixel_noise.h                         learnt; one draw for all levels
+ *     running    level_runner.h  wf_level_runner_load, _forward       one level, with noise, ready to run
  *     samples    sample.h    wf_sampler_run                           draws the details of a level
  *     latents    codec.h     wf_codec_encode, wf_codec_decode         whole pictures to latents and back
  *     annealing  annealed_sampler.h  wf_annealed_sampler_run          annealed pictures by NUTS
@@ -37,6 +38,7 @@
 #include "image/image.h"
 #include "mcmc/annealed_sampler.h"
 #include "model/evaluate.h"
+#include "model/level_runner.h"
 #include "model/presets.h"
 #include "pyramid/pyramid.h"
 #include "pyramid/wavelet.h"

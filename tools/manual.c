@@ -49,7 +49,7 @@ static void print_presets(void)
     for (size_t n = 0; n < sizeof names / sizeof *names; n++)
         for (size_t p = 0; p < sizeof levels / sizeof *levels; p++) {
             wf_meta meta = {.levels = levels[p]};
-            printf(".TP\n.BR %s \", \" %d\" levels%s\"\n", names[n], levels[p],
+            printf(".TP\n.BR %s \", %d levels%s\"\n", names[n], levels[p],
                    p ? " and all from 8 up" : " and all below 8");
             *last = 0;
             for (int level = 0; level <= levels[p]; level++) {

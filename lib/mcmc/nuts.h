@@ -88,7 +88,7 @@ typedef struct wf_nuts_cost {
 
 typedef struct wf_nuts wf_nuts;
 
-/* Creates a sampler of `chains` chains at position 0; wf_nuts_place moves them. `density` and `context`
+/* Creates a sampler of `chains` chains at position 0; wf_nuts_place moves them. `density` and `user`
  * are borrowed until destroyed. WF_USAGE: options out of range. WF_AGAIN: out of memory, about (20 + 3 max_depth) * D
  * doubles a chain. */
 int wf_nuts_create(int chains, size_t D, const wf_nuts_options *options, wf_nuts_density *density, void *user,

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Golden coefficients of every row of lib/pyramid/wavelet.h, from PyWavelets, and with --taps the rows themselves.
+Needs PyWavelets, safetensors and, for --taps, mpmath.
 
     tests/golden/make_wavelets.py tests/golden/wavelets.safetensors
     tests/golden/make_wavelets.py --taps db11
@@ -18,7 +19,7 @@ import numpy
 import pywt
 from safetensors.numpy import save_file
 
-HEADER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "lib", "wavelet.h")
+HEADER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "lib", "pyramid", "wavelet.h")
 
 
 def detail(bands, halvings):
