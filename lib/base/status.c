@@ -1,9 +1,6 @@
 /* status.c - the message of the last failure, per thread */
 #include "status.h"
 
-#undef wf_fail
-#undef wf_fail_errno
-
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -66,12 +66,6 @@ const char *wf_error(void);
 #define WF_MUL(a, b, out) (!__builtin_mul_overflow((a), (b), (out)))
 #define WF_ADD(a, b, out) (!__builtin_add_overflow((a), (b), (out)))
 
-#ifdef __clang_analyzer__ /* a failure is never WF_OK */
-void wf_analyzer_sees(const char *format, ...);
-#define wf_fail(code, ...) (wf_analyzer_sees(__VA_ARGS__), (code))
-#define wf_fail_errno(...) (wf_analyzer_sees(__VA_ARGS__), WF_IO)
-#endif
-
 WF_END
 
 #endif

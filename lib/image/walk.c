@@ -188,8 +188,9 @@ void wf_images_limit(wf_images *images, int64_t most)
 
 int wf_images_unread(wf_images *images, wf_image *image, const char *name)
 {
+    WF_CHECK(!images->unread.pixels, WF_INTERNAL, "%s: a picture is unread already", name);
     char *copy = strdup(name);
-    WF_CHECK(copy && !images->unread.pixels, copy ? WF_INTERNAL : WF_AGAIN, "%s: cannot be unread", name);
+    WF_CHECK(copy, WF_AGAIN, "%s: out of memory", name);
     free(images->unread_name);
     images->unread_name = copy;
     images->unread = *image;
