@@ -436,7 +436,7 @@ static inline int wf_alloc_reals(wf_backend *b, size_t n, wf_real **out)
     return status;
 }
 
-/* As wf_alloc_reals, for n device doubles. */
+/* Allocates n device doubles, like wf_alloc_reals. */
 static inline int wf_alloc_doubles(wf_backend *b, size_t n, double **out)
 {
     void *memory = NULL;

@@ -102,7 +102,7 @@ void cli_close_input(cli_input *input);
 /* True unless standard input is a terminal or at its end. Waits for the first byte of a pipe. Dies if stdin cannot
  * be read. */
 bool cli_stdin_has_data(void);
-/* As above, but an empty pipe is an error, since the program before it must have failed. */
+/* Answers like cli_stdin_has_data, but dies of an empty pipe: the program before it must have failed. */
 bool cli_stdin_has_stream(void);
 
 bool cli_is_dash(const char *path); /* false for NULL */

@@ -34,7 +34,7 @@ static size_t flows_size(const flows *f)
     return wf_flow_size(f->chain) + (f->noise ? wf_flow_size(f->noise) : 0);
 }
 
-/* As wf_flow_param, over both flows. */
+/* Gives parameter tensor i of both flows, like wf_flow_param. */
 static bool flows_param(const flows *f, int i, char name[80], const wf_param **param, size_t *where)
 {
     int first = 0;

@@ -62,7 +62,7 @@ int wf_level_runner_init(wf_level_runner *r, wf_real *params, const float *low, 
 
 /* Dequantizes what was loaded, once per load, and runs it forward. Captured. */
 int wf_level_runner_forward(wf_level_runner *r) WF_MUST;
-/* As wf_level_runner_forward, not captured: for a caller that captures more. */
+/* Does the work of wf_level_runner_forward without a capture, for a caller that captures more. */
 int wf_level_runner_compute(wf_level_runner *r) WF_MUST;
 
 /* Runs z, device [N,H,W,K], backward through the flow into r->x, valid until the flow runs again; above the base on the

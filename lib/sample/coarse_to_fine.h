@@ -19,8 +19,8 @@ typedef int wf_coarse_to_fine_draw(void *user, int level, int N, const float *lo
 int wf_coarse_to_fine_picture(wf_pyramid *pyramid, const wf_meta *meta, int from, int to, int N, const float *picture,
                               const uint64_t *index, wf_coarse_to_fine_draw *draw, void *user, float **out) WF_MUST;
 
-/* As wf_coarse_to_fine_picture up to level to - 1, from < to; then draws level `to` and gives its coefficients to the
- * sink. */
+/* Takes pictures up to level to - 1 like wf_coarse_to_fine_picture, from < to. Then draws level `to` and gives its
+ * coefficients to the sink. */
 int wf_coarse_to_fine(wf_pyramid *pyramid, const wf_meta *meta, int from, int to, int N, const float *picture,
                       const uint64_t *index, wf_coarse_to_fine_draw *draw, wf_record_sink *sink, void *user) WF_MUST;
 
