@@ -408,24 +408,23 @@ int wf_cpu_blocked_forward(wf_cpu *cpu, wf_conv *conv, const float *w, const flo
     return op_run(cpu, &conv->forward, (void *[]){(void *)x, s.packed, s.shift, y, s.scratchpad});
 }
 
-/* Computes the gradients by w, bias and logs from those by w * scale (s->plain) and bias * scale (s->shift). */
-static void finish_gradients(const wf_conv *conv, const float *w, const float *bias, const buffers *s, float *dw,
-                             float *dbias, float *dlogs)
+void wf_cpu_finish_gradients(const wf_conv_spec *spec, const float *w, const float *bias, const float *scale,
+                             const float *plain, size_t padded, const float *sums, float *dw, float *dbias,
+                             float *dlogs)
 {
-    size_t in = (size_t)conv->spec.in, padded = (size_t)conv->in.channels, out = (size_t)conv->spec.out;
-    size_t taps = (size_t)wf_conv_taps(&conv->spec);
+    size_t in = (size_t)spec->in, out = (size_t)spec->out, taps = (size_t)wf_conv_taps(spec);
 #pragma omp parallel for schedule(static) if (out * taps * padded > WF_CPU_PARALLEL)
     for (size_t o = 0; o < out; o++) {
-        const float *from = s->plain + o * taps * padded, *weight = w + o * taps * in;
-        float *to = dw + o * taps * in, scale = s->scale[o], dot = 0;
+        const float *from = plain + o * taps * padded, *weight = w + o * taps * in;
+        float *to = dw + o * taps * in, factor = scale[o], dot = 0;
         for (size_t t = 0; t < taps; t++)
 #pragma omp simd reduction(+ : dot)
             for (size_t i = 0; i < in; i++) {
-                float d = from[t * padded + i] * scale;
+                float d = from[t * padded + i] * factor;
                 to[t * in + i] = d;
                 dot += d * weight[t * in + i];
             }
-        dbias[o] = s->shift[o] * scale;
+        dbias[o] = sums[o] * factor;
         dlogs[o] = 3.0f * (dot + dbias[o] * bias[o]);
     }
 }
@@ -450,6 +449,7 @@ int wf_cpu_blocked_backward(wf_cpu *cpu, wf_conv *conv, const float *w, const fl
     }
     WF_TRY(op_run(cpu, &conv->weights, (void *[]){source, result, s.packed, s.shift, s.scratchpad}));
     WF_TRY(op_run(cpu, &conv->from_weights, (void *[]){s.packed, s.plain, s.scratchpad}));
-    finish_gradients(conv, w, bias, &s, dw, dbias, dlogs);
+    wf_cpu_finish_gradients(&conv->spec, w, bias, s.scale, s.plain, (size_t)conv->in.channels, s.shift, dw, dbias,
+                            dlogs);
     return WF_OK;
 }
