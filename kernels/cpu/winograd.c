@@ -11,7 +11,8 @@
 
 enum {
     EIGHT = 8,   /* channels of a transposed square of weights */
-    GROUP = 24,  /* most tiles of a group */
+    GROUP = 24,  /* tiles of a group */
+    FEW = 72,    /* most tiles whose V may be larger than the cache of a core */
 };
 
 /* One call: maps, and the place of the weight of (input channel, output channel, tap) in w. */
@@ -24,7 +25,9 @@ typedef struct winograd {
     int from, to; /* channels, padded to vectors */
     int real_from, real_to;
     ptrdiff_t origin, from_step, to_step, tap_step;
-    float *U;
+    bool few;      /* few tiles: one group, whose V is shared, while each thread has its U; else the reverse */
+    int group;     /* most tiles of a group */
+    float *shared; /* V [36,group,from] if few, else U [to/PANEL,36,from,PANEL]; SKEW after each matrix */
 } winograd;
 
 static int panels_of(const winograd *c)
@@ -35,12 +38,18 @@ static int panels_of(const winograd *c)
 /* Floats from one matrix of V, or of U, to the next. */
 static size_t matrix_V(const winograd *c)
 {
-    return (size_t)GROUP * (size_t)c->from + SKEW;
+    return (size_t)c->group * (size_t)c->from + SKEW;
 }
 
 static size_t matrix_U(const winograd *c)
 {
     return (size_t)PANEL * (size_t)c->from + SKEW;
+}
+
+/* Floats of one thread: U or V, then M [36,group,PANEL]. */
+static size_t thread_floats(const winograd *c)
+{
+    return POINTS * ((c->few ? matrix_U(c) : matrix_V(c)) + (size_t)c->group * PANEL);
 }
 
 /* -- U ------------------------------------------------------------------------------------------------------------- */
@@ -111,11 +120,11 @@ static void gather_weights(const winograd *c, int from, int first, float *out)
 }
 
 /* Computes rows [from, from + EIGHT) of all matrices of a panel, U [36,from,PANEL]. */
-static void make_U(const winograd *c, int panel, int from)
+static void make_U(const winograd *c, int panel, int from, float *U)
 {
     float w[EIGHT * 9 * PANEL];
     size_t stride = matrix_U(c);
-    float *U = c->U + (size_t)panel * POINTS * stride + (size_t)from * PANEL;
+    U += (size_t)from * PANEL;
     gather_weights(c, from, panel * PANEL, w);
     for (int i = 0; i < EIGHT * PANEL; i += LANES) {
         wf_wide g[9], columns[18], u[POINTS];
@@ -133,14 +142,20 @@ static void make_U(const winograd *c, int panel, int from)
 
 /* -- the products, and pixels again -------------------------------------------------------------------------------- */
 
-/* Computes one vector of output channels of one tile from its products m [36], GROUP * PANEL apart. */
+/* Writes one vector of channels of a tile to V, at place `at` of its group. */
+static void make_V(const winograd *c, int tile, int at, int vector, float *V)
+{
+    wf_make_pixels(&c->source, c->x, c->in_scale, tile, vector, V + at * c->from + vector * LANES, matrix_V(c));
+}
+
+/* Computes one vector of output channels of one tile from its products m [36], group * PANEL apart. */
 static void finish_tile(const winograd *c, int tile, int vector, const float *m)
 {
     wf_wide product[POINTS], rows[24], y[16], scale = {0}, shift = {0};
     const wf_tiles *map = &c->result;
     wf_place p = wf_place_of(map, tile, vector);
     for (int k = 0; k < POINTS; k++)
-        wf_wide_load(&product[k], m + k * GROUP * PANEL);
+        wf_wide_load(&product[k], m + k * c->group * PANEL);
     for (int j = 0; j < 6; j++)
         wf_transform_products(product + j, 6, rows + j, 6);
     for (int i = 0; i < 4; i++)
@@ -166,30 +181,23 @@ static void finish_tile(const winograd *c, int tile, int vector, const float *m)
         }
 }
 
-/* Computes panels [first, last) of tiles [tile, tile + tiles). own: V [36,GROUP,from], then M [36,GROUP,PANEL]. */
-static void run_group(const winograd *c, int tile, int tiles, int first, int last, float *own)
+/* Computes one panel of `tiles` tiles from V and U. M [36,group,PANEL] is scratch. */
+static void run_panel(const winograd *c, int tile, int tiles, int panel, const float *V, const float *U, float *M)
 {
-    float *V = own, *M = own + POINTS * matrix_V(c);
-    for (int t = 0; t < tiles; t++)
-        for (int i = 0; i < c->source.vectors; i++)
-            wf_make_pixels(&c->source, c->x, c->in_scale, tile + t, i, V + t * c->from + i * LANES, matrix_V(c));
-    for (int panel = first; panel < last; panel++) {
-        const float *U = c->U + (size_t)panel * POINTS * matrix_U(c);
-        int vectors = c->result.vectors - 2 * panel < 2 ? 1 : 2;
-        for (int k = 0; k < POINTS; k++) {
-            const wf_product p = {.depth = c->from,
-                                  .v = V + (size_t)k * matrix_V(c),
-                                  .row = c->from,
-                                  .step = 1,
-                                  .u = U + (size_t)k * matrix_U(c),
-                                  .m = M + k * GROUP * PANEL,
-                                  .m_row = PANEL};
-            wf_multiply(&p, tiles, vectors == 2);
-        }
-        for (int t = 0; t < tiles; t++)
-            for (int i = 0; i < vectors; i++)
-                finish_tile(c, tile + t, 2 * panel + i, M + t * PANEL + i * LANES);
+    int vectors = c->result.vectors - 2 * panel < 2 ? 1 : 2;
+    for (int k = 0; k < POINTS; k++) {
+        const wf_product p = {.depth = c->from,
+                              .v = V + (size_t)k * matrix_V(c),
+                              .row = c->from,
+                              .step = 1,
+                              .u = U + (size_t)k * matrix_U(c),
+                              .m = M + k * c->group * PANEL,
+                              .m_row = PANEL};
+        wf_multiply(&p, tiles, vectors == 2);
     }
+    for (int t = 0; t < tiles; t++)
+        for (int i = 0; i < vectors; i++)
+            finish_tile(c, tile + t, 2 * panel + i, M + t * PANEL + i * LANES);
 }
 
 /* -- the whole convolution ----------------------------------------------------------------------------------------- */
@@ -210,23 +218,44 @@ static void scales(int real, int channels, const float *bias, const float *logs,
     }
 }
 
-/* Threads share the groups and, if these are few, also the panels. */
-static void run_tiles(const winograd *c, int all, int threads, float *memory)
+/* Few tiles: V of all of them is shared, and the thread that computes a panel also makes its U. */
+static void run_few(const winograd *c, int all, int threads, float *memory)
 {
-    int groups = (all + GROUP - 1) / GROUP, panels = panels_of(c), parts = (threads + groups - 1) / groups;
-    parts = parts < panels ? parts : panels;
-    size_t own = POINTS * (matrix_V(c) + GROUP * PANEL);
 #pragma omp parallel num_threads(threads)
     {
-        float *mine = memory + (size_t)omp_get_thread_num() * own;
+        float *U = memory + (size_t)omp_get_thread_num() * thread_floats(c), *M = U + POINTS * matrix_U(c);
+#pragma omp for schedule(static)
+        for (int i = 0; i < all * c->source.vectors; i++)
+            make_V(c, i / c->source.vectors, i / c->source.vectors, i % c->source.vectors, c->shared);
+#pragma omp for schedule(dynamic)
+        for (int panel = 0; panel < panels_of(c); panel++) {
+            for (int from = 0; from < c->from; from += EIGHT)
+                make_U(c, panel, from, U);
+            run_panel(c, 0, all, panel, c->shared, U, M);
+        }
+    }
+}
+
+/* Many tiles: U is shared. Threads share the groups and, if these are few, also the panels of a group. */
+static void run_many(const winograd *c, int all, int threads, float *memory)
+{
+    int groups = (all + c->group - 1) / c->group, panels = panels_of(c), parts = (threads + groups - 1) / groups;
+    size_t U = POINTS * matrix_U(c);
+    parts = parts < panels ? parts : panels;
+#pragma omp parallel num_threads(threads)
+    {
+        float *V = memory + (size_t)omp_get_thread_num() * thread_floats(c), *M = V + POINTS * matrix_V(c);
 #pragma omp for schedule(static)
         for (int i = 0; i < panels * c->from / EIGHT; i++)
-            make_U(c, i % panels, i / panels * EIGHT);
+            make_U(c, i % panels, i / panels * EIGHT, c->shared + (size_t)(i % panels) * U);
 #pragma omp for schedule(dynamic)
         for (int i = 0; i < groups * parts; i++) {
-            int group = i / parts, part = i % parts, tile = group * all / groups;
-            run_group(c, tile, (group + 1) * all / groups - tile, part * panels / parts, (part + 1) * panels / parts,
-                      mine);
+            int tile = i / parts * c->group, part = i % parts;
+            int tiles = all - tile < c->group ? all - tile : c->group;
+            for (int v = 0; v < tiles * c->source.vectors; v++)
+                make_V(c, tile + v / c->source.vectors, v / c->source.vectors, v % c->source.vectors, V);
+            for (int panel = part * panels / parts; panel < (part + 1) * panels / parts; panel++)
+                run_panel(c, tile, tiles, panel, V, c->shared + (size_t)panel * U, M);
         }
     }
 }
@@ -234,19 +263,23 @@ static void run_tiles(const winograd *c, int all, int threads, float *memory)
 static int run(wf_cpu *cpu, const wf_conv *conv, winograd *c, const float *bias, const float *logs)
 {
     const wf_conv_spec *s = &conv->spec;
+    int threads = cpu->base.threads, all = s->N * c->source.per_map;
     c->from = c->source.vectors * LANES;
     c->to = c->result.vectors * LANES;
-    size_t U = (size_t)panels_of(c) * POINTS * matrix_U(c), own = POINTS * (matrix_V(c) + GROUP * PANEL);
-    int threads = cpu->base.threads, channels = bias ? c->to : c->from;
+    c->few = all <= FEW && panels_of(c) >= threads;
+    c->group = c->few ? all : GROUP;
+    size_t shared = POINTS * (c->few ? matrix_V(c) : (size_t)panels_of(c) * matrix_U(c));
+    size_t own = (size_t)threads * thread_floats(c);
+    int channels = bias ? c->to : c->from;
     void *memory;
-    WF_TRY(wf_cpu_scratch(cpu, (U + (size_t)threads * own + 2 * (size_t)channels) * sizeof(float), &memory));
-    c->U = memory;
-    float *scale = c->U + U + (size_t)threads * own, *shift = scale + channels;
+    WF_TRY(wf_cpu_scratch(cpu, (shared + own + 2 * (size_t)channels) * sizeof(float), &memory));
+    c->shared = memory;
+    float *scale = c->shared + shared + own, *shift = scale + channels;
     scales(s->out, channels, bias, logs, scale, bias ? shift : NULL);
     c->out_scale = bias ? scale : NULL;
     c->shift = shift;
     c->in_scale = bias ? NULL : scale;
-    run_tiles(c, s->N * c->source.per_map, threads, c->U + U);
+    (c->few ? run_few : run_many)(c, all, threads, c->shared + shared);
     return WF_OK;
 }
 

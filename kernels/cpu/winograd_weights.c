@@ -18,7 +18,7 @@ typedef struct gradient {
     int tiles, chunk;        /* all tiles, most of a chunk */
     float *V;                /* [36,from/PANEL,chunk,PANEL] */
     float *D;                /* [36,chunk,row_D] */
-    float *S;                /* [36,to,from] */
+    float *S;                /* [36,from/PANEL,to,PANEL] */
     float *pixels;           /* [chunk,to]: the sum of dy over each tile */
     float *plain;            /* [to,9,from] */
     float *scale, *sums;     /* [to]: exp(3 logs), and the sum of dy over all pixels */
@@ -66,8 +66,8 @@ static void multiply(const gradient *c, int tiles, int point, int panel, bool ad
                           .row = 1,
                           .step = (ptrdiff_t)c->row_D,
                           .u = c->V + (size_t)point * c->matrix_V + (size_t)panel * (size_t)c->chunk * PANEL,
-                          .m = c->S + (size_t)point * c->matrix_S + (size_t)panel * PANEL,
-                          .m_row = c->from,
+                          .m = c->S + (size_t)point * c->matrix_S + (size_t)panel * (size_t)c->to * PANEL,
+                          .m_row = PANEL,
                           .add = add};
     wf_multiply(&p, c->real_to, c->source.vectors - 2 * panel >= 2);
 }
@@ -90,8 +90,9 @@ static void finish_row(const gradient *c, int o)
 {
     for (int i = 0; i < c->source.vectors * LANES; i += LANES) {
         wf_wide s[POINTS], columns[18], g[9];
+        const float *S = c->S + ((size_t)(i / PANEL) * (size_t)c->to + (size_t)o) * PANEL + i % PANEL;
         for (int k = 0; k < POINTS; k++)
-            wf_wide_load(&s[k], c->S + (size_t)k * c->matrix_S + (size_t)o * (size_t)c->from + i);
+            wf_wide_load(&s[k], S + (size_t)k * c->matrix_S);
         for (int j = 0; j < 6; j++)
             wf_transform_sums(s + j, 6, columns + j, 6);
         for (int t = 0; t < 3; t++)
