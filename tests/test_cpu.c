@@ -152,7 +152,8 @@ static float *gradients(int threads, const wf_conv_spec *spec, size_t *count)
     cr_assert_eq(b->alloc(b, b->map_bytes(b, &to), &dy), WF_OK);
     cr_assert_eq(b->conv_create(b, spec, &conv), WF_OK);
     cr_assert_eq(b->pack(b, &from, spec->in, spec->in, values, 0, NULL, x), WF_OK);
-    cr_assert_eq(b->pack(b, &to, spec->out, spec->out, wf_at(b, values, pixels * (size_t)spec->in), 0, NULL, dy), WF_OK);
+    cr_assert_eq(b->pack(b, &to, spec->out, spec->out, wf_at(b, values, pixels * (size_t)spec->in), 0, NULL, dy),
+                 WF_OK);
     wf_weights weights = {.w = w,
                           .bias = wf_at(b, w, taps),
                           .logs = wf_at(b, w, taps + out),

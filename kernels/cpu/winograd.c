@@ -10,9 +10,9 @@
 #include <string.h>
 
 enum {
-    EIGHT = 8,   /* channels of a transposed square of weights */
-    GROUP = 24,  /* tiles of a group */
-    FEW = 72,    /* most tiles whose V may be larger than the cache of a core */
+    EIGHT = 8,  /* channels of a transposed square of weights */
+    GROUP = 24, /* tiles of a group */
+    FEW = 72,   /* most tiles whose V may be larger than the cache of a core */
 };
 
 /* One call: maps, and the place of the weight of (input channel, output channel, tap) in w. */

@@ -18,10 +18,10 @@
 
 enum {
     LANES = WF_WIDE,
-    PANEL = 2 * LANES,            /* columns of a product that are computed together */
-    ROWS = LANES == 16 ? 12 : 6,  /* its rows whose sums stay in registers */
-    POINTS = 36,                  /* points of a transformed tile */
-    SKEW = 16,                    /* floats that keep the 36 matrices off each other's cache lines */
+    PANEL = 2 * LANES,           /* columns of a product that are computed together */
+    ROWS = LANES == 16 ? 12 : 6, /* its rows whose sums stay in registers */
+    POINTS = 36,                 /* points of a transformed tile */
+    SKEW = 16,                   /* floats that keep the 36 matrices off each other's cache lines */
 };
 
 /* -- transforms along one axis, of elements `step` apart ----------------------------------------------------------- */
@@ -29,32 +29,47 @@ enum {
 #define A 0.625f
 #define B 1.5f
 
+/* even + x odd and even - x odd: the values of a polynomial at x and at -x */
+WF_VEC void wf_plus_minus(const wf_wide *even, const wf_wide *odd, float x, wf_wide *plus, wf_wide *minus)
+{
+    wf_wide sum = *even, difference = *even;
+    wf_wide_add_scaled(&sum, odd, x);
+    wf_wide_add_scaled(&difference, odd, -x);
+    *plus = sum;
+    *minus = difference;
+}
+
 /* X of 6 pixels */
 WF_VEC void wf_transform_pixels(const wf_wide *d, wf_wide *t, int step)
 {
     const wf_wide *d1 = d + step, *d2 = d + 2 * step, *d3 = d + 3 * step, *d4 = d + 4 * step, *d5 = d + 5 * step;
-    wf_wide even_a = *d4 - B * B * *d2, odd_a = A * *d3 - A * B * B * *d1;
-    wf_wide even_b = *d4 - A * A * *d2, odd_b = B * *d3 - B * A * A * *d1;
-    t[0] = A * A * B * B * *d - (A * A + B * B) * *d2 + *d4;
-    t[5 * step] = A * A * B * B * *d1 - (A * A + B * B) * *d3 + *d5;
-    t[step] = even_a + odd_a;
-    t[2 * step] = even_a - odd_a;
-    t[3 * step] = even_b + odd_b;
-    t[4 * step] = even_b - odd_b;
+    wf_wide even_a = *d4, odd_a = *d3, even_b = *d4, odd_b = *d3, zero = *d4, infinity = *d5;
+    wf_wide_add_scaled(&even_a, d2, -B * B);
+    wf_wide_add_scaled(&odd_a, d1, -B * B);
+    wf_wide_add_scaled(&even_b, d2, -A * A);
+    wf_wide_add_scaled(&odd_b, d1, -A * A);
+    wf_wide_add_scaled(&zero, d2, -(A * A + B * B));
+    wf_wide_add_scaled(&zero, d, A * A * B * B);
+    wf_wide_add_scaled(&infinity, d3, -(A * A + B * B));
+    wf_wide_add_scaled(&infinity, d1, A * A * B * B);
+    t[0] = zero;
+    wf_plus_minus(&even_a, &odd_a, A, &t[step], &t[2 * step]);
+    wf_plus_minus(&even_b, &odd_b, B, &t[3 * step], &t[4 * step]);
+    t[5 * step] = infinity;
 }
 
 /* Y of 4 pixels */
 WF_VEC void wf_transform_gradient(const wf_wide *y, int step, wf_wide *t, int t_step)
 {
-    wf_wide y0 = y[0], y1 = y[step], y2 = y[2 * step], y3 = y[3 * step];
-    wf_wide even_a = y0 + A * A * y2, odd_a = A * y1 + A * A * A * y3;
-    wf_wide even_b = y0 + B * B * y2, odd_b = B * y1 + B * B * B * y3;
-    t[0] = y0;
-    t[t_step] = even_a + odd_a;
-    t[2 * t_step] = even_a - odd_a;
-    t[3 * t_step] = even_b + odd_b;
-    t[4 * t_step] = even_b - odd_b;
-    t[5 * t_step] = y3;
+    wf_wide even_a = y[0], odd_a = y[step], even_b = y[0], odd_b = y[step];
+    wf_wide_add_scaled(&even_a, &y[2 * step], A * A);
+    wf_wide_add_scaled(&odd_a, &y[3 * step], A * A);
+    wf_wide_add_scaled(&even_b, &y[2 * step], B * B);
+    wf_wide_add_scaled(&odd_b, &y[3 * step], B * B);
+    t[0] = y[0];
+    wf_plus_minus(&even_a, &odd_a, A, &t[t_step], &t[2 * t_step]);
+    wf_plus_minus(&even_b, &odd_b, B, &t[3 * t_step], &t[4 * t_step]);
+    t[5 * t_step] = y[3 * step];
 }
 
 /* Y' of 6 products: 4 pixels */
@@ -62,10 +77,15 @@ WF_VEC void wf_transform_products(const wf_wide *m, int step, wf_wide *y, int y_
 {
     wf_wide sum_a = m[step] + m[2 * step], difference_a = m[step] - m[2 * step];
     wf_wide sum_b = m[3 * step] + m[4 * step], difference_b = m[3 * step] - m[4 * step];
+    wf_wide y1 = A * difference_a, y2 = A * A * sum_a, y3 = m[5 * step];
+    wf_wide_add_scaled(&y1, &difference_b, B);
+    wf_wide_add_scaled(&y2, &sum_b, B * B);
+    wf_wide_add_scaled(&y3, &difference_a, A * A * A);
+    wf_wide_add_scaled(&y3, &difference_b, B * B * B);
     y[0] = m[0] + sum_a + sum_b;
-    y[y_step] = A * difference_a + B * difference_b;
-    y[2 * y_step] = A * A * sum_a + B * B * sum_b;
-    y[3 * y_step] = A * A * A * difference_a + B * B * B * difference_b + m[5 * step];
+    y[y_step] = y1;
+    y[2 * y_step] = y2;
+    y[3 * y_step] = y3;
 }
 
 #define WEIGHT_A (1 / (2 * A * A * (A * A - B * B)))
@@ -74,27 +94,30 @@ WF_VEC void wf_transform_products(const wf_wide *m, int step, wf_wide *y, int y_
 /* G of 3 weights */
 WF_VEC void wf_transform_weights(const wf_wide *g, int step, wf_wide *t, int t_step)
 {
-    const float a = WEIGHT_A, b = WEIGHT_B;
     const wf_wide *g1 = g + step, *g2 = g + 2 * step;
-    wf_wide even_a = a * *g + a * A * A * *g2, odd_a = a * A * *g1;
-    wf_wide even_b = b * *g + b * B * B * *g2, odd_b = b * B * *g1;
+    wf_wide even_a = WEIGHT_A * *g, even_b = WEIGHT_B * *g;
+    wf_wide_add_scaled(&even_a, g2, WEIGHT_A * A * A);
+    wf_wide_add_scaled(&even_b, g2, WEIGHT_B * B * B);
     t[0] = 1 / (A * A * B * B) * *g;
-    t[t_step] = even_a + odd_a;
-    t[2 * t_step] = even_a - odd_a;
-    t[3 * t_step] = even_b + odd_b;
-    t[4 * t_step] = even_b - odd_b;
+    wf_plus_minus(&even_a, g1, WEIGHT_A * A, &t[t_step], &t[2 * t_step]);
+    wf_plus_minus(&even_b, g1, WEIGHT_B * B, &t[3 * t_step], &t[4 * t_step]);
     t[5 * t_step] = *g2;
 }
 
 /* G' of 6 sums: the gradient by 3 weights */
 WF_VEC void wf_transform_sums(const wf_wide *t, int step, wf_wide *g, int g_step)
 {
-    const float a = WEIGHT_A, b = WEIGHT_B;
     wf_wide sum_a = t[step] + t[2 * step], difference_a = t[step] - t[2 * step];
     wf_wide sum_b = t[3 * step] + t[4 * step], difference_b = t[3 * step] - t[4 * step];
-    g[0] = 1 / (A * A * B * B) * t[0] + a * sum_a + b * sum_b;
-    g[g_step] = a * A * difference_a + b * B * difference_b;
-    g[2 * g_step] = a * A * A * sum_a + b * B * B * sum_b + t[5 * step];
+    wf_wide g0 = 1 / (A * A * B * B) * t[0], g1 = WEIGHT_A * A * difference_a, g2 = t[5 * step];
+    wf_wide_add_scaled(&g0, &sum_a, WEIGHT_A);
+    wf_wide_add_scaled(&g0, &sum_b, WEIGHT_B);
+    wf_wide_add_scaled(&g1, &difference_b, WEIGHT_B * B);
+    wf_wide_add_scaled(&g2, &sum_a, WEIGHT_A * A * A);
+    wf_wide_add_scaled(&g2, &sum_b, WEIGHT_B * B * B);
+    g[0] = g0;
+    g[g_step] = g1;
+    g[2 * g_step] = g2;
 }
 
 #undef WEIGHT_A

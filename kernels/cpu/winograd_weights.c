@@ -15,13 +15,13 @@ typedef struct gradient {
     const float *x, *dy;
     wf_tiles source, result;
     int from, to, real_to;
-    int tiles, chunk;        /* all tiles, most of a chunk */
-    float *V;                /* [36,from/PANEL,chunk,PANEL] */
-    float *D;                /* [36,chunk,row_D] */
-    float *S;                /* [36,from/PANEL,to,PANEL] */
-    float *pixels;           /* [chunk,to]: the sum of dy over each tile */
-    float *plain;            /* [to,9,from] */
-    float *scale, *sums;     /* [to]: exp(3 logs), and the sum of dy over all pixels */
+    int tiles, chunk;    /* all tiles, most of a chunk */
+    float *V;            /* [36,from/PANEL,chunk,PANEL] */
+    float *D;            /* [36,chunk,row_D] */
+    float *S;            /* [36,from/PANEL,to,PANEL] */
+    float *pixels;       /* [chunk,to]: the sum of dy over each tile */
+    float *plain;        /* [to,9,from] */
+    float *scale, *sums; /* [to]: exp(3 logs), and the sum of dy over all pixels */
     size_t matrix_V, row_D, matrix_D, matrix_S;
 } gradient;
 
