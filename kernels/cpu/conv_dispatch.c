@@ -1,7 +1,7 @@
 /* conv_dispatch.c - the convolution slots
  *
- * Maps of up to four pixels go to conv_tiny.c. Other maps go to winograd.c where it fits, else to oneDNN
- * (conv_blocked.c). */
+ * Maps of up to four pixels go to conv_tiny.c. 3x3 kernels on other maps in single precision go to winograd.c and
+ * winograd_weights.c, every other convolution to oneDNN (conv_blocked.c). */
 #include "conv.h"
 
 #include <stdlib.h>
