@@ -44,12 +44,12 @@ $B/libwf.a: $(LIB)
 $B/tools.a: $(filter-out $B/tools/wf-% $B/tools/manual.o,$(call objects,tools/*.c))
 $B/libwf.a $B/tools.a:
 	@rm -f $@ && ar rcs $@ $^
-# Checks headers and libraries before the first file is compiled. Another CC or ONEDNN compiles every file again.
+# Checks headers and libraries before the first file is compiled. Another CC, ARCH or ONEDNN compiles all again.
 $B/needs-all $B/needs-check: $B/needs-%: needs.sh
 	@mkdir -p $(@D)
 	@ONEDNN='$(ONEDNN)' ./needs.sh $* '$(CC)' $(ALL_CFLAGS) $(if $(filter all,$*),$(LDLIBS),-lcriterion)
 	@echo '$(built_by)' > $@
-built_by = CC=$(CC) ONEDNN=$(abspath $(ONEDNN));
+built_by = CC=$(CC) ARCH=$(ARCH) ONEDNN=$(abspath $(ONEDNN));
 $(foreach n,$B/needs-all $B/needs-check,$(if $(findstring $(built_by),$(file < $n)),,$(eval $n: always)))
 .PHONY: always
 $(call objects,tests/*.c): $B/needs-check

@@ -80,7 +80,7 @@ compiles "${all[@]}" || fail "$cc: $(first_error "$work/log")"
 if [ "$target" = all ]; then
     version=$(printf 'DNNL_VERSION_MAJOR DNNL_VERSION_MINOR\n' |
         $cc "${flags[@]}" -E -P -include oneapi/dnnl/dnnl_version.h -x c - 2> /dev/null | tail -n 1 | tr ' ' .)
-    why=$(sed -n 's/.*#error "\(.*\)"$/\1/p' "$work/onednn.log")
+    why=$(sed -n 's/.*#error "\(.*\)"$/\1/p' "$work/onednn.log" | head -n 1)
     [ -z "$why" ] || fail "oneDNN $version: $why"
     links "${onednn[@]}" -ldnnl -lm || fail "libdnnl is not of the version of its headers, oneDNN $version: install both from one package"
 fi
