@@ -171,8 +171,8 @@ static void plan_close(plan *p)
  *     128 -> 128, 4x4   .77 / .68 / 1.04   .68 / .67 / .55
  *     256 -> 256, 8x8   12  / 13  / 14     5.6 / 5.8 / 6.3
  *     256 -> 10,  8x8   .85 / .77 / .92    .85 / .70 / .79
- * Below 4x4 most of a tile is padding. oneDNN 2 has Winograd in single precision for 3x3 and AVX-512, oneDNN 3 has none;
- * winograd.c serves other machines. */
+ * Below 4x4 most of a tile is padding. oneDNN 2 has Winograd in single precision for 3x3 and AVX-512, oneDNN 3 has
+ * none; winograd.c serves other machines. */
 static bool wants_winograd(const wf_conv *conv)
 {
     const wf_conv_spec *s = &conv->spec;
