@@ -8,7 +8,8 @@
 #     MIRROR=http://archive.ubuntu.com/ubuntu COMPONENTS=main,universe tests/systems.sh noble
 #
 #   MIRROR      archive of the packages; without it, the one that apt uses on this machine
-#   COMPONENTS  of the archive;   DIR  where systems and logs are kept, 4 GB each: build-systems
+#   COMPONENTS  of the archive;   APTOPT  an option of apt, such as 'Acquire::Check-Valid-Until "false"' for a snapshot
+#   DIR         where systems and logs are kept, 4 GB each: build-systems
 #
 # It ends with a line for each suite and the totals. A step without tests of its own counts as one.
 set -u -o pipefail
@@ -51,14 +52,14 @@ unpack() {
     local at=$DIR/$1
     mkdir -p "$at"
     if [ ! -e "$at/system.tar" ]; then
-        mmdebstrap --quiet --variant=minbase --include=sudo --components="$COMPONENTS" "$1" "$at/system.tar.part" "$MIRROR" &&
-            mv "$at/system.tar.part" "$at/system.tar" || return
+        mmdebstrap --quiet --variant=minbase --include=sudo --components="$COMPONENTS" ${APTOPT:+--aptopt="$APTOPT"} \
+            "$1" "$at/system.part.tar" "$MIRROR" && mv "$at/system.part.tar" "$at/system.tar" || return
     fi
     rm -rf "$at/clone"
     git clone --quiet --no-hardlinks . "$at/clone" || return
     # shellcheck disable=SC2016
     "${enter[@]}" sh -ec 'cd "$1"
-        rm -rf root
+        rm -rf --one-file-system root
         mkdir root
         tar -x -f system.tar -C root --exclude "./dev/*"
         chroot root useradd --create-home user
