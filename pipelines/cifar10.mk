@@ -10,8 +10,8 @@ OUT ?= out/cifar10
 MINUTES ?= 30
 HELD ?= 500
 TRAIN ?= $(sort $(or $(wildcard $(DATA)/data_batch_*.bin),$(wildcard $(DATA)/*train*.bin $(DATA)/*train*.bin.gz)))
-TEST ?= $(firstword $(wildcard $(DATA)/test_batch.bin $(DATA)/*test*.bin $(DATA)/*test*.bin.gz))
-ALSO ?= $(wildcard $(DATA)/cifar10_lossless*.bin)
+TEST ?= $(firstword $(wildcard $(DATA)/test_batch.bin) $(sort $(wildcard $(DATA)/*test*.bin)) $(sort $(wildcard $(DATA)/*test*.bin.gz)))
+ALSO ?= $(sort $(wildcard $(DATA)/cifar10_lossless*.bin))
 REFERENCES ?= $(if $(findstring jpegsrc,$(TEST)),$(ROOT)/pipelines/cifar10-jpegsrc.tsv)
 ifeq ($(and $(TRAIN),$(TEST)),)
 $(error no training or no test pictures: give DATA=folder, or TRAIN=files and TEST=file)

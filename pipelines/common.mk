@@ -25,6 +25,8 @@ SHELL = bash -o pipefail
 ROOT := $(abspath $(dir $(lastword $(MAKEFILE_LIST)))..)
 BIN ?= bin
 B ?= build
+# Numbers have points and names are sorted by bytes in every locale.
+export LC_ALL = C
 export PATH := $(ROOT)/$(BIN):$(ROOT)/pipelines:$(PATH)
 JOBS ?= $(shell nproc)
 SAMPLES ?= 64

@@ -9,6 +9,7 @@
 # REFERENCES is a tab-separated table of other systems' figures: "line NAME BPD", a horizontal line, or "point NAME
 # MINUTES BPD". It has at least one row of each.
 set -eu -o pipefail
+export LC_ALL=C
 out=$1 references=${2:-}
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)

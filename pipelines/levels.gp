@@ -4,6 +4,7 @@ columns = ceil(sqrt(n))
 rows = ceil(1.0 * n / columns)
 set terminal pngcairo size 360 * columns, 260 * rows font ',9'
 set output out
+set encoding utf8
 set grid lc rgb '#e0e0e0'
 set logscale x
 set format x '%.0f'

@@ -1,6 +1,7 @@
 # systems.gp - one line per system; variables: systems, folder, out
 set terminal pngcairo size 900, 560 font ',10'
 set output out
+set encoding utf8
 set grid lc rgb '#e0e0e0'
 set xlabel 'minutes of training'
 set ylabel 'bits per dimension, held out'

@@ -13,6 +13,7 @@
 #   FLAGS     options of wf-train-level, the same for all systems
 #   THAN      reference system: the table has the minutes that others need to reach its final bits/dim
 SHELL = bash -o pipefail
+export LC_ALL = C
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL = compare
 

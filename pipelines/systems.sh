@@ -2,6 +2,7 @@
 # systems.sh OUT THAN - one table OUT/compare.md and one picture OUT/compare.png of the systems that pipelines have
 # trained into OUT/NAME
 set -eu -o pipefail
+export LC_ALL=C
 out=$1 than=$2
 here=$(cd "$(dirname "$0")" && pwd)
 bin=$here/../${BIN:-bin}

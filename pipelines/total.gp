@@ -1,6 +1,7 @@
 # total.gp - the whole model; variables: total, references ('' for none), out
 set terminal pngcairo size 800, 500 font ',10'
 set output out
+set encoding utf8
 set grid lc rgb '#e0e0e0'
 set xlabel 'minutes of training'
 set ylabel 'bits per dimension, held out'

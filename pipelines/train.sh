@@ -3,6 +3,7 @@
 # hosts of $SSHLOGIN (as GNU parallel takes it), which see the same folders. A second run does the rest: GNU parallel
 # repeats failed levels (OUT/joblog), and each trainer resumes from its own checkpoint.
 set -u -o pipefail
+export LC_ALL=C
 out=$1 jobs=$2
 plan=$out/plan.tsv model=$out/model
 mkdir -p "$model" || exit
@@ -18,7 +19,7 @@ progress() {
     local step=30 begin='' end='\n' level text
     [ ! -t 2 ] || { step=2 begin='\r\033[K' end=''; }
     SECONDS=0
-    while sleep $step; do
+    while sleep $step > /dev/null 2>&1; do # no pipe of the caller stays open for it
         text=$(printf '%02d:%02d' $((SECONDS / 60)) $((SECONDS % 60)))
         while read -r level; do
             text+=$(tail -n 1 "$(printf '%s/level-%02d.jsonl' "$model" "$level")" 2> /dev/null |

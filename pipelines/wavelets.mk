@@ -9,6 +9,7 @@
 #   SET      pipeline that reads DATA: pipelines/SET.mk
 #   STEPS    of training at every level;   CHAIN, FLAGS  flow and options of wf-train-level, the same for all
 SHELL = bash -o pipefail
+export LC_ALL = C
 .DEFAULT_GOAL = compare
 
 HERE := $(dir $(lastword $(MAKEFILE_LIST)))

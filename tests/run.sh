@@ -9,6 +9,7 @@
 #
 # Every part prints lines that end in such totals; a part that dies without them, or has no tests, counts as one failure.
 set -u -o pipefail
+export LC_ALL=C
 cd "$(dirname "$0")/.." || exit 1
 export BIN=${BIN:-bin} B=${B:-build}
 # Threads that wait by spinning slow down every test beside them.

@@ -13,6 +13,7 @@
 #
 # It ends with a line for each suite and the totals. A step without tests of its own counts as one.
 set -u -o pipefail
+export LC_ALL=C
 cd "$(dirname "$0")/.." || exit 1
 COMPONENTS=${COMPONENTS:-main}
 DIR=$(realpath -m "${DIR:-build-systems}")
