@@ -8,6 +8,7 @@
 #   make -f pipelines/X.mk fetch DATA=FOLDER      fetches the pictures, or says where to get them
 #   make -f pipelines/X.mk DATA=FOLDER            stores, levels, bits/dim, samples at T = 1 and T = 0.97, curves
 #   ... BACKEND=cuda:0, JOBS=4, SSHLOGIN=host1,host2 (hosts that see the same folders)
+include $(dir $(lastword $(MAKEFILE_LIST)))names.mk
 LEVELS := $(shell seq $$(LC_ALL=C awk 'BEGIN { print int(log($(SIDE)) / log(2) + 0.5) }') -1 0)
 TOP := $(firstword $(LEVELS))
 ifdef QUICK
@@ -53,4 +54,4 @@ all: $(OUT)/samples-$(SHARPER).png
 # Annealed samples, as in the paper: NUTS at every level.
 $(OUT)/samples-$(SHARPER).png: $(OUT)/trained
 	@echo "samples at T = $(SHARPER)"
-	@wf-nuts -q -m $(OUT)/model -n $(SAMPLES) --seed $(SEED) -T $(SHARPER) $(NUTS) | wf-idwt -q --grid $@
+	@wf-nuts -q -m '$(OUT)/model' -n $(SAMPLES) --seed $(SEED) -T $(SHARPER) $(NUTS) | wf-idwt -q --grid '$@'

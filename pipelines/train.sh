@@ -34,7 +34,9 @@ progress &
 trap 'kill $! 2> /dev/null; [ ! -t 2 ] || echo >&2' EXIT
 remote=()
 [ -z "${SSHLOGIN:-}" ] || remote=(--sshlogin "$SSHLOGIN" --workdir . --env PATH)
-parallel --will-cite "${remote[@]}" --joblog "$out/joblog" --resume-failed -j "$jobs" --line-buffer \
+# The shell that GNU parallel starts reads the template again, so names come as columns, which parallel quotes for it.
+while IFS= read -r line; do printf '%s\t%s\t%s\n' "$line" "$model" "$out"; done < "$plan" |
+    parallel --will-cite "${remote[@]}" --joblog "$out/joblog" --resume-failed -j "$jobs" --line-buffer \
     --tagstring 'level {1}' --colsep '\t' \
-    wf-train-level -q -l '{1}' -m "$model" -s "$out/train.store" --val "$out/val.store" \
-    --minutes '{2}' --threads '{3}' -f '{4}' '{=5 uq() =}' :::: "$plan"
+    wf-train-level -q -l '{1}' -m '{6}' -s '{7}/train.store' --val '{7}/val.store' \
+    --minutes '{2}' --threads '{3}' -f '{4}' '{=5 uq() =}' :::: -
