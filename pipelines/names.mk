@@ -4,6 +4,7 @@
 # Rules of make take other names apart at blanks, so OUT and DATA have none. Recipes put names into single quotes.
 HERE := $(dir $(lastword $(MAKEFILE_LIST)))
 ROOT := $(abspath $(HERE)..)
+$(if $(findstring ',$(ROOT))$(findstring :,$(ROOT)),$(error the repository is in '$(ROOT)': expected a folder without ' and :))
 
 # $(call quoted,NAMES): each for the shell
 quoted = $(foreach f,$(1),'$f')
