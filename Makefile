@@ -1,16 +1,22 @@
 # Wavelet Flow: `make help` lists the targets. Variables: CC=clang, SAN=1 (address and undefined-behaviour sanitizers),
-# NVCC= (no CUDA), ARCH=x86-64-v3 (binaries for other machines), PREFIX=, DESTDIR=, V=1 (show the commands)
+# NVCC= (no CUDA), DIST=1 (binaries for every machine), ARCH=x86-64-v3 (for one), PREFIX=, DESTDIR=, V=1 (show the commands)
 ifeq ($(origin CC),default)
 CC = gcc
 endif
-ARCH ?= native
+MACHINE := $(shell $(CC) -dumpmachine | cut -d - -f 1)
+# The instructions that every machine of this kind has, those of DIST=1, and those that DIST=1 compiles kernels/cpu for besides.
+BASELINE = $(if $(filter x86_64,$(MACHINE)),x86-64,armv8-a)
+PORTABLE = $(if $(filter x86_64,$(MACHINE)),x86-64-v3,armv8-a)
+WIDE = $(if $(DIST),$(if $(filter x86_64,$(MACHINE)),x86-64-v4))
+ARCH ?= $(if $(DIST),$(PORTABLE),native)
 PREFIX ?= /usr/local
+OBJCOPY ?= objcopy
 NVCC ?= $(shell command -v nvcc 2>/dev/null)
 VERSION := $(shell sed -n 's/^.define WF_VERSION "\(.*\)"/\1/p' lib/base/version.h)
 
 # Each kind of build has its own folder; the plain one puts its programs in bin/.
 comma = ,
-B = build$(if $(SAN),-san)$(if $(COVERAGE),-coverage)$(if $(findstring clang,$(CC)),-clang)$(if $(FUZZ),-fuzz)
+B = build$(if $(SAN),-san)$(if $(COVERAGE),-coverage)$(if $(findstring clang,$(CC)),-clang)$(if $(FUZZ),-fuzz)$(if $(DIST),-dist)
 BIN = $(if $(B:build=),$B/bin,bin)
 
 CFLAGS ?= $(if $(SAN)$(COVERAGE),-O1,-O3) -g $(if $(COVERAGE),--coverage -fprofile-update=atomic)
@@ -28,7 +34,8 @@ Q = $(if $(V),,@)
 # -rdynamic: the CUDA plugin calls back into the program's libwf.
 LINK = $Q$(CC) $(ALL_CFLAGS) -rdynamic -o $@ $^
 objects = $(patsubst %.c,$B/%.o,$(wildcard $(1)))
-LIB = $(call objects,lib/*/*.c lib/*/*/*.c kernels/*.c kernels/ref/*.c kernels/cpu/*.c)
+CPU = $(call objects,kernels/cpu/*.c)
+LIB = $(call objects,lib/*/*.c lib/*/*/*.c kernels/*.c kernels/ref/*.c) $(if $(WIDE),$(call objects,kernels/variants/*.c) $B/cpu_v3.o $B/cpu_v4.o,$(CPU))
 CLI = $B/tools.a $B/libwf.a
 TOOLS = $(patsubst tools/%.c,%,$(wildcard tools/wf-*.c)) wf-decode
 CUDA = $(if $(NVCC),$(wildcard kernels/cuda/*.cu))
@@ -43,6 +50,17 @@ $B/tools.a: $(filter-out $B/tools/wf-% $B/tools/manual.o,$(call objects,tools/*.
 $B/libwf.a $B/tools.a:
 	@rm -f $@ && ar rcs $@ $^
 $B/%.o: %.c
+	@mkdir -p $(@D)
+	@echo "cc $@"
+	$Q$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+# Two builds of kernels/cpu in one program: each becomes one object with one name, that of its opener.
+$B/cpu_v3.o: $(CPU)
+$B/cpu_v4.o: $(CPU:$B/%=$B/v4/%)
+$B/cpu_v3.o $B/cpu_v4.o: $B/cpu_%.o:
+	@echo "ld $@"
+	$Q$(LD) -r -o $@.all $^ && $(OBJCOPY) --redefine-sym wf_cpu_open=wf_cpu_open_$* --keep-global-symbol=wf_cpu_open_$* $@.all $@ && rm $@.all
+$B/v4/%.o: override ARCH = $(WIDE)
+$B/v4/%.o: %.c
 	@mkdir -p $(@D)
 	@echo "cc $@"
 	$Q$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
@@ -135,7 +153,7 @@ bench-store: all $B/bench-store ## pictures to stores against libpng alone, rand
 bench-dwt: $B/bench-dwt ## one halving and its inverse against a copy of the same bytes, printed as the table of tests/bench/README.md
 	$B/bench-dwt
 tidy: ## clang-tidy and the clang analyzer over library and programs
-	@printf '%s\n' lib/*/*.c lib/*/*/*.c kernels/*.c kernels/cpu/*.c tools/*.c | \
+	@printf '%s\n' lib/*/*.c lib/*/*/*.c kernels/*.c kernels/cpu/*.c kernels/variants/*.c tools/*.c | \
 	    xargs -P $(or $(JOBS),2) -I{} clang-tidy -quiet {} -- -std=c11 -D_GNU_SOURCE -fopenmp -march=$(ARCH)
 coverage: ## which lines the tests run, a line for each room, and all of it in build-coverage/index.html
 	@$(MAKE) --no-print-directory COVERAGE=1 NVCC= all build-coverage/check build-coverage/check-ops build-coverage/deadleaves
