@@ -37,6 +37,7 @@ objects = $(patsubst %.c,$B/%.o,$(wildcard $(1)))
 CPU = $(call objects,kernels/cpu/*.c)
 LIB = $(call objects,lib/*/*.c lib/*/*/*.c kernels/*.c kernels/ref/*.c) $(if $(WIDE),$(call objects,kernels/variants/*.c) $B/cpu_v3.o $B/cpu_v4.o,$(CPU))
 CLI = $B/tools.a $B/libwf.a
+STARTUP = $(call objects,tools/startup/*.c)
 TOOLS = $(patsubst tools/%.c,%,$(wildcard tools/wf-*.c)) wf-decode
 CUDA = $(if $(NVCC),$(wildcard kernels/cuda/*.cu))
 FUZZERS = $(or $(TARGET),$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c)))
@@ -53,6 +54,9 @@ $B/%.o: %.c
 	@mkdir -p $(@D)
 	@echo "cc $@"
 	$Q$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+# What a program does first is compiled for the oldest machine.
+$B/tools/startup/processor.o: ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -O2 -g -march=$(BASELINE) $(WARN)
+$(TOOLS:%=$(BIN)/%) $B/check $B/check-ops $B/bench-level $B/bench-store $B/bench-dwt $B/deadleaves $B/manual $(FUZZERS:%=$B/fuzz-%): $(STARTUP)
 # Two builds of kernels/cpu in one program: each becomes one object with one name, that of its opener.
 $B/cpu_v3.o: $(CPU)
 $B/cpu_v4.o: $(CPU:$B/%=$B/v4/%)
