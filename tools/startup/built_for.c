@@ -13,7 +13,7 @@
 #define SECOND(a, b, ...) b
 
 enum { A, B, C, D };
-enum { NONE = 0, YMM = 0x06, ZMM = 0xe6 };
+enum { NONE = 0, YMM = 0x06, ZMM = 0xe6, APX = 0x80000 };
 #define FEATURE(name, macro, portable, leaf, subleaf, reg, bit, state) \
     {name, PREDEFINED(macro), portable, leaf, subleaf, reg, bit, state}
 
@@ -55,13 +55,14 @@ const processor_feature processor_features[] = {
     FEATURE("avx512vp2intersect", __AVX512VP2INTERSECT__, false, 7, 0, D, 8, ZMM),
     FEATURE("avx512fp16", __AVX512FP16__, false, 7, 0, D, 23, ZMM),
     FEATURE("avx512bf16", __AVX512BF16__, false, 7, 1, A, 5, ZMM),
+    FEATURE("avx512bmm", __AVX512BMM__, false, 0x80000021, 0, A, 23, ZMM),
     FEATURE("avxvnni", __AVXVNNI__, false, 7, 1, A, 4, YMM),
     FEATURE("avxifma", __AVXIFMA__, false, 7, 1, A, 23, YMM),
     FEATURE("avxvnniint8", __AVXVNNIINT8__, false, 7, 1, D, 4, YMM),
     FEATURE("avxneconvert", __AVXNECONVERT__, false, 7, 1, D, 5, YMM),
     FEATURE("avxvnniint16", __AVXVNNIINT16__, false, 7, 1, D, 10, YMM),
     FEATURE("avx10", __AVX10_1__, false, 7, 1, D, 19, ZMM),
-    FEATURE("apx", __APX_F__, false, 7, 1, D, 21, NONE),
+    FEATURE("apx", __APX_F__, false, 7, 1, D, 21, APX),
     FEATURE("gfni", __GFNI__, false, 7, 0, C, 8, NONE),
     FEATURE("pclmul", __PCLMUL__, false, 1, 0, C, 1, NONE),
     FEATURE("sse4a", __SSE4A__, false, 0x80000001, 0, C, 6, NONE),

@@ -16,7 +16,7 @@ typedef struct processor_feature {
     uint32_t leaf;    /* of CPUID */
     uint8_t subleaf;  /* of CPUID */
     uint8_t reg, bit; /* EAX, EBX, ECX, EDX: 0 to 3 */
-    uint8_t state;    /* bits of XCR0 */
+    uint32_t state;   /* bits of XCR0 */
 } processor_feature;
 
 /* Compiled with the flags of the build, and data only. */
