@@ -72,4 +72,3 @@ Test(processor, has_what_linux_says)
     }
     cr_assert_geq(compared, 30);
 }
-

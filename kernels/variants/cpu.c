@@ -1,8 +1,9 @@
 /* cpu.c - chooses between two builds of kernels/cpu, for programs that run on every machine (make DIST=1)
  *
- * The Makefile compiles kernels/cpu for x86-64-v3 and for x86-64-v4, and keeps of each only its opener, under a name of
- * its own. oneDNN's effective instruction set takes part in the choice, so that blocks of channels, which follow oneDNN,
- * are as wide as the registers of the loops. It also makes ONEDNN_MAX_CPU_ISA=AVX2 choose x86-64-v3 for both. */
+ * The Makefile compiles kernels/cpu for x86-64-v3 and for x86-64-v4. Each becomes one object that exports its opener
+ * alone, under a name of its own. oneDNN's effective instruction set takes part in the choice: blocks of channels
+ * follow oneDNN, and are then as wide as the registers of the loops. ONEDNN_MAX_CPU_ISA=AVX2 so chooses x86-64-v3 for
+ * both. */
 #include <oneapi/dnnl/dnnl.h>
 
 #include "../backend.h"

@@ -1,4 +1,4 @@
-/* early.c - the earliest constructor that a program may have. Linked into wf-planted, which has to end before it runs. */
+/* early.c - the earliest constructor that a program may have; wf-planted has to end before it runs */
 #include <unistd.h>
 
 __attribute__((constructor(101))) static void early(void)

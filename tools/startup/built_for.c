@@ -14,8 +14,10 @@
 
 enum { A, B, C, D };
 enum { NONE = 0, YMM = 0x06, ZMM = 0xe6, APX = 0x80000 };
-#define FEATURE(name, macro, portable, leaf, subleaf, reg, bit, state) \
-    {name, PREDEFINED(macro), portable, leaf, subleaf, reg, bit, state}
+#define FEATURE(name, macro, portable, leaf, subleaf, reg, bit, state)    \
+    {                                                                     \
+        name, PREDEFINED(macro), portable, leaf, subleaf, reg, bit, state \
+    }
 
 const processor_feature processor_features[] = {
 #ifdef WF_PLANT_FEATURE /* for the tests: CPUID has no such leaf */
