@@ -58,6 +58,9 @@ best=x86-64-v3
 ok "the loops for this machine: $best" loops any $best
 ok "the loops for AVX2" loops v3 x86-64-v3
 machines=(any v3)
+mkdir -p folder/bin && cp "$DIST/wf-info" folder/bin && echo garbage > folder/libwf-cuda.so
+plugin() { folder/bin/wf-info | grep 'cuda .*/libwf-cuda.so: file too short'; }
+ok "the CUDA plugin of their build is found" plugin
 
 if command -v qemu-x86_64 > /dev/null; then
     # emulate CPU PROGRAM...: hides what qemu says about features of CPU that it lacks
