@@ -175,7 +175,8 @@ WF_VEC void wf_load_pixel(const wf_tiles *map, const wf_place *p, const float *x
     wf_wide_load_halves(v, x, x + p->next);
 }
 
-/* Writes X of one vector of channels of one tile: point k at to[k * matrix]. scale [channels] multiplies x (NULL: 1). */
+/* Writes X of one vector of channels of one tile: point k at to[k * matrix]. scale [channels] multiplies
+ * x (NULL: 1). */
 static inline void wf_make_pixels(const wf_tiles *map, const float *x, const float *scale, int tile, int vector,
                                   float *to, size_t matrix)
 {
