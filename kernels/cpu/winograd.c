@@ -2,7 +2,7 @@
  *
  * Weights become U, 36 matrices [from,PANEL] for each PANEL of output channels. A group of tiles becomes V, 36 matrices
  * [tiles,from], which stay in the cache of one core. The products of V and U become pixels. Every sum runs over the
- * channels in order, so the bits of a tile depend on neither its place, nor threads, nor lanes.
+ * channels in order, so neither its place, nor threads, nor lanes change a bit of a tile.
  *
  * Milliseconds forward / gradient by x / by the weights, N 64, one core of an EPYC (Zen 4, 113 GFLOP/s of fused
  * multiply-add with registers of either width). "Floor" is the time of the 36 products at that rate. oneDNN has Winograd
