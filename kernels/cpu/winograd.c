@@ -5,8 +5,8 @@
  * channels in order, so neither its place, nor threads, nor lanes change a bit of a tile.
  *
  * Milliseconds forward / gradient by x / by the weights, N 64, one core of an EPYC (Zen 4: 113 GFLOP/s with registers
- * of either width). "Floor" is the time of the 36 products at that rate. oneDNN 2.6.3 uses its Winograd, which it has for
- * AVX-512 alone. oneDNN 3.2 has none and convolves directly.
+ * of either width). "Floor" is the time of the 36 products at that rate. oneDNN 2.6.3 uses its Winograd, which it has
+ * for AVX-512 alone. oneDNN 3.2 has none and convolves directly.
  *                      floor   AVX-512                 AVX2                    oneDNN 2.6.3          oneDNN 3.2
  *   128 -> 128, 4x4    .67     .89 / .89 / .89         .94 / .94 / .93         1.2 / 1.2 / 1.1       1.8 / 1.9 / 2.7
  *   128 -> 128, 8x8    2.7     3.3 / 3.4 / 3.4         3.3 / 3.3 / 3.5         4.6 / 4.7 / 4.2       8.8 / 8.8 / 10
