@@ -69,7 +69,7 @@ $B/%.o: %.c $B/needs-all
 	@echo "cc $@"
 	$Q$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 # What a program does first is compiled for the oldest machine.
-$B/tools/startup/processor.o: ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -O2 -g -march=$(BASELINE) $(WARN)
+$B/tools/startup/processor.o: private ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -O2 -g -march=$(BASELINE) $(WARN)
 $(TOOLS:%=$(BIN)/%) $B/check $B/check-ops $B/bench-level $B/bench-store $B/bench-dwt $B/deadleaves $B/manual $(FUZZERS:%=$B/fuzz-%): $(STARTUP)
 # A program whose table has an instruction that no machine has, and a constructor that would run next.
 $B/planted.o: tools/startup/built_for.c
@@ -82,7 +82,7 @@ $B/cpu_v4.o: $(CPU:$B/%=$B/v4/%)
 $B/cpu_v3.o $B/cpu_v4.o: $B/cpu_%.o:
 	@echo "ld $@"
 	$Q$(LD) -r -o $@.all $^ && $(OBJCOPY) --redefine-sym wf_cpu_open=wf_cpu_open_$* --keep-global-symbol=wf_cpu_open_$* $@.all $@ && rm $@.all
-$B/v4/%.o: override ARCH = $(WIDE)
+$B/v4/%.o: private override ARCH = $(WIDE)
 $B/v4/%.o: %.c
 	@mkdir -p $(@D)
 	@echo "cc $@"
