@@ -124,6 +124,8 @@ void die(int status, const char *format, ...) WF_PRINTF(2, 3) __attribute__((nor
 void must(int status);
 /* Memory for n values of `size` bytes, all zero. Dies with 75 and "out of memory for WHAT" if there is none. */
 void *must_allocate(size_t n, size_t size, const char *what);
+/* The ending of a noun: "" for 1, else "s". */
+const char *plural(int64_t n);
 /* Prints one line on stderr unless --quiet. */
 void note(const char *format, ...) WF_PRINTF(1, 2);
 /* Flushes, closes and checks stdout; dies with 74, or 75 on a full disk. The last call of every main. */

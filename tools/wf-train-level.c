@@ -5,7 +5,7 @@
 
 #include "../lib/base/file.h"
 #include "../lib/train/train.h"
-#include "cli.h"
+#include "start.h"
 #include "words.h"
 
 static int levels[2] = {-1, -1}; /* first and last */
@@ -113,6 +113,45 @@ static bool several(void)
     return levels[1] > levels[0];
 }
 
+/* For the lines that say what is trained: filled before training begins. */
+static char device[START_DEVICE], backend_name[16], pictures[START_PICTURES];
+static const char *precision_name;
+
+/* "10 steps", "30 minutes" */
+static const char *limit_text(char text[64])
+{
+    bool steps = options.steps && (!(options.minutes > 0) || options.steps != wf_train_defaults.steps);
+    int n = snprintf(text, 64, "%s", steps || options.minutes > 0 ? "" : "no limit");
+    if (steps)
+        n = snprintf(text, 64, "%lld step%s", (long long)options.steps, plural(options.steps));
+    if (options.minutes > 0)
+        snprintf(text + n, 64 - (size_t)n, "%s%g minute%s", n ? " or " : "", options.minutes,
+                 plural(options.minutes == 1 ? 1 : 2));
+    return text;
+}
+
+/* Says what a level trains on; of several levels, the line of the first says what they share. */
+static void note_start(const wf_train_progress *p)
+{
+    static bool said;
+    char chain[START_CHAIN], parameters[START_PARAMETERS], limit[64];
+    const char *name = !options.chain                    ? "official"
+                       : strcmp(options.chain, p->chain) ? options.chain /* a chain that has a name */
+                                                         : NULL;
+    start_chain(name, p->chain, chain);
+    start_parameters(p->parameters, parameters);
+    limit_text(limit);
+    if (!several()) {
+        note("level %d on %s, %s, %s, %s, %s, %s", p->level, device, precision_name, chain, parameters, pictures,
+             limit);
+        return;
+    }
+    if (!said)
+        note("levels %d to %d on %s, %s, %s, %s", levels[0], levels[1], device, precision_name, pictures, limit);
+    said = true;
+    note("level %d: %s, %s", p->level, chain, parameters);
+}
+
 /* Latest report of each level. step -1: no report, because the level was finished before. */
 static wf_train_progress latest[WF_MAX_LEVELS + 1];
 
@@ -146,6 +185,8 @@ static int report(void *user, wf_train_event event, const wf_train_progress *p)
     static double drawn = -1;
     (void)user;
     latest[p->level] = *p;
+    if (event == WF_TRAIN_STARTED)
+        note_start(p);
     if (event == WF_TRAIN_SKIPPED)
         note("level %d: a batch was not finite; left out, back to step %lld", p->level, (long long)p->step);
     if (event == WF_TRAIN_RESUMED)
@@ -246,13 +287,13 @@ static void take_stream(const char *spooled)
     wf_unlock(lock);
 }
 
-/* Checks the options before a long stream is spooled. */
-static void check_backend(void)
+/* Opens the backend before a long stream is spooled, and chooses what all levels open. */
+static void choose_backend(void)
 {
-    wf_backend *backend;
-    must(wf_backend_open(common.backend, common.threads, &backend));
-    if (precision == WF_BF16 && !backend->bf16)
-        note("%s computes bf16 as fp32", backend->device);
+    wf_backend *backend = start_backend();
+    start_device(backend, device);
+    snprintf(backend_name, sizeof backend_name, "%s", backend->name);
+    precision_name = start_precision(backend, (wf_precision)precision);
     backend->close(backend);
 }
 
@@ -293,7 +334,7 @@ int main(int argc, char **argv)
     options.dequantize = chain_of(options.dequantize, dequantize);
     wf_store *store, *validation = NULL;
     wf_model model;
-    check_backend();
+    choose_backend();
     name_spool(spooled);
     if (!store_path)
         take_stream(spooled);
@@ -311,10 +352,11 @@ int main(int argc, char **argv)
     options.seed = common.seed;
     options.provenance = provenance.provenance;
 
+    start_pictures(wf_store_count(store), wf_store_meta(store), pictures);
     interrupted = cli_catch_interrupts(); /* the current step is completed first */
     for (int l = levels[0]; l <= levels[1]; l++)
         latest[l].step = -1;
-    must(wf_train_levels(&model, common.backend, common.threads, store, validation, &options, levels[1] - levels[0] + 1,
+    must(wf_train_levels(&model, backend_name, common.threads, store, validation, &options, levels[1] - levels[0] + 1,
                          report, NULL));
     tell_ends();
 
