@@ -40,7 +40,7 @@ const char *start_precision(const wf_backend *b, wf_precision precision)
 
 const char *start_chain(const char *name, const char *chain, char text[START_CHAIN])
 {
-    enum { MOST = 100 };
+    enum { MOST = 72 };
     char shown[MOST + 1];
     int n = 0;
     for (const char *p = chain + strspn(chain, " \t\n"); *p && n < MOST; p++)
@@ -49,7 +49,8 @@ const char *start_chain(const char *name, const char *chain, char text[START_CHA
         else if (shown[n - 1] != ' ')
             shown[n++] = ' ';
     shown[n] = '\0';
-    snprintf(text, START_CHAIN, "chain %s%s%s%s", name ? name : "", name ? ": " : "", shown, n == MOST ? " .." : "");
+    snprintf(text, START_CHAIN, "chain %s%s'%s%s'", name ? name : "", name ? ": " : "", shown,
+             n == MOST ? " .." : "");
     return text;
 }
 

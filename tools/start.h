@@ -2,8 +2,8 @@
  *
  * Programs that run a model print one line when they begin to compute, after every option and input was checked:
  *
- *     wf-sample: model faces on AMD EPYC (AVX2, oneDNN 2.6.3, 2 threads), fp32, chain 8*(actnorm, conv1x1,
- *     affine:width=128:blocks=3), actnorm, 0.614 M parameters in levels 0 to 5, 16 pictures of 32x32x3
+ *     wf-sample: model faces on AMD EPYC (AVX2, oneDNN 2.6.3, 2 threads), fp32, chain '8*(actnorm, conv1x1,
+ *     affine:width=128:blocks=3), actnorm', 0.614 M parameters in levels 0 to 5, 16 pictures of 32x32x3
  */
 #ifndef WF_START_H
 #define WF_START_H
@@ -21,7 +21,7 @@ const char *start_device(const wf_backend *backend, char text[START_DEVICE]);
 /* "bf16", or "bf16 (computed as fp32)" on a backend without it. */
 const char *start_precision(const wf_backend *backend, wf_precision precision);
 
-/* "chain official: 16*(actnorm, ..), actnorm", cut off after a hundred characters of the chain. name: NULL if it has
+/* "chain official: '16*(actnorm, ..), actnorm'", cut off after 72 characters of the chain. name: NULL if it has
  * none. */
 enum { START_CHAIN = 160 };
 const char *start_chain(const char *name, const char *chain, char text[START_CHAIN]);
