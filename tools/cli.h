@@ -76,7 +76,7 @@ extern cli_common common;
 #define CLI_BACKEND(usual) \
     {0, "backend", "B", CLI_STRING, &common.backend, 0, 0, \
      "Compute with auto, cpu, cuda, cuda:N (device N) or ref (slow, double precision). Default: " usual}
-#define CLI_BACKEND_AUTO CLI_BACKEND("auto, which is cuda where there is a device, else cpu.")
+#define CLI_BACKEND_AUTO CLI_BACKEND("auto, which is cuda where a card works, else cpu.")
 /* Transforming pictures on the CPU takes less time than bringing them to a device. */
 #define CLI_BACKEND_CPU CLI_BACKEND("cpu, since bringing pictures to a device takes longer than transforming them.")
 /* clang-format on */

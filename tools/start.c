@@ -49,8 +49,7 @@ const char *start_chain(const char *name, const char *chain, char text[START_CHA
         else if (shown[n - 1] != ' ')
             shown[n++] = ' ';
     shown[n] = '\0';
-    snprintf(text, START_CHAIN, "chain %s%s'%s%s'", name ? name : "", name ? ": " : "", shown,
-             n == MOST ? " .." : "");
+    snprintf(text, START_CHAIN, "chain %s%s'%s%s'", name ? name : "", name ? ": " : "", shown, n == MOST ? " .." : "");
     return text;
 }
 

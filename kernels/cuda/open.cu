@@ -41,8 +41,8 @@ static int describe(wf_cuda *cuda)
     int driver = 0, runtime = 0;
     int dnn = (int)cudnnGetVersion();
     WF_CUDA(cudaGetDeviceProperties(&p, cuda->device));
-    WF_CHECK(p.major >= 8, WF_USAGE, "cuda: %.40s has compute capability %d.%d, expected 8.0 or later", p.name,
-             p.major, p.minor);
+    WF_CHECK(p.major >= 8, WF_USAGE, "cuda: %.40s has compute capability %d.%d, expected 8.0 or later", p.name, p.major,
+             p.minor);
     WF_CUDA(cudaDriverGetVersion(&driver));
     WF_CUDA(cudaRuntimeGetVersion(&runtime));
     cuda->multiprocessors = p.multiProcessorCount;
