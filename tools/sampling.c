@@ -1,7 +1,9 @@
 /* sampling.c - from options to a stream of drawn pictures */
 #include "sampling.h"
 
+#include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "start.h"
@@ -42,13 +44,17 @@ void sampling_open_output(sampling *s, const wf_meta *meta, int first)
     must(wf_writer_create(stdout, "stdout", &s->meta, &s->writer));
 }
 
-void sampling_note(const sampling *s, const char *how)
+void sampling_note(const sampling *s, const char *format, ...)
 {
-    char pictures[START_PICTURES], job[START_PICTURES + 128];
+    char job[START_PICTURES + 128];
     int offset = wf_conditioning_offset(s->conditioning);
     wf_meta drawn = s->meta;
     wf_meta_shrink(&drawn, drawn.top);
-    snprintf(job, sizeof job, "%s%s%s", start_pictures(s->drawn_count, &drawn, pictures), *how ? ", " : "", how);
+    size_t n = strlen(start_pictures(s->drawn_count, &drawn, job));
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(job + n, sizeof job - n, format, ap);
+    va_end(ap);
     start_note(s->backend, &s->model, s->first + offset, s->meta.top + offset, job);
 }
 

@@ -50,8 +50,8 @@ void sampling_open(sampling *s);
  * drawn, as numbered in `meta`; the weights of these levels go into the provenance. */
 void sampling_open_output(sampling *s, const wf_meta *meta, int first);
 
-/* Prints the line that says what the program runs on and draws. how: "" or more about the job. */
-void sampling_note(const sampling *s, const char *how);
+/* Prints the line that says what the program runs on and draws; the text of `format` follows the pictures. */
+void sampling_note(const sampling *s, const char *format, ...) WF_PRINTF(2, 3);
 
 /* Draws what is above N pictures [N,H,W,C] (NULL: nothing to begin from), which are freed afterwards. */
 typedef int sampling_draw(void *user, int N, const float *picture, const uint64_t *index);

@@ -428,8 +428,7 @@ static void finish(wf_images *images)
     if (passed.skipped)
         note("left out %lld file%s without a picture", (long long)passed.skipped, plural(passed.skipped));
     if (passed.trailing)
-        note("left out the bytes after the picture in %lld file%s", (long long)passed.trailing,
-             plural(passed.trailing));
+        note("left out bytes after the picture in %lld file%s", (long long)passed.trailing, plural(passed.trailing));
     if (passed.partial)
         note("left out the last samples of %lld sound%s, %lld in all, which are less than a piece",
              (long long)passed.partial, plural(passed.partial), (long long)passed.remainder);

@@ -229,14 +229,6 @@ static int draw_pictures(void *user, int N, const float *picture, const uint64_t
     return wf_annealed_sampler_run(sampler, N, picture, index, sampling_write, user);
 }
 
-static void note_start(const sampling *s)
-{
-    char how[96];
-    snprintf(how, sizeof how, "%d chain%s of %lld + %lld draws for each%s", options.chains, plural(options.chains),
-             (long long)options.adapt, (long long)options.draws, options.joint ? ", all levels jointly" : "");
-    sampling_note(s, how);
-}
-
 int main(int argc, char **argv)
 {
     sampling *s = &options.sampling;
@@ -253,7 +245,8 @@ int main(int argc, char **argv)
     open_observed(wf_conditioning_meta(s->conditioning));
     open_output(s);
     open_sampler(s, stop);
-    note_start(s);
+    sampling_note(s, ", %d chain%s of %lld + %lld draws for each%s", options.chains, plural(options.chains),
+                  (long long)options.adapt, (long long)options.draws, options.joint ? ", all levels jointly" : "");
     sampling_run(s, wf_annealed_sampler_rows(sampler), draw_pictures, s);
     finish_stdout();
     report_diagnostics();

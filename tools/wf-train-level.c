@@ -1,18 +1,17 @@
 /* wf-train-level.c - trains one level of a model */
-#include <math.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "../lib/base/file.h"
-#include "../lib/train/train.h"
-#include "start.h"
+#include "progress.h"
 #include "words.h"
 
 static int levels[2] = {-1, -1}; /* first and last */
 static const char *model_path, *store_path, *validation_path;
 static wf_train_options options;
 static int precision, memory;
-static const volatile sig_atomic_t *interrupted; /* set once a signal has come */
+static char backend_name[16];
+static progress state;
 
 static const cli_option table[] = {
     {'l', "level", "L|L-M", CLI_RANGE, levels, 0, WF_MAX_LEVELS,
@@ -101,113 +100,9 @@ static const cli_program program = {
         "    with noise that is learnt",
     .options = table};
 
-static void clock_text(double seconds, char out[32])
-{
-    long s = (long)(seconds + 0.5);
-    snprintf(out, 32, s >= 3600 ? "%ldh%02ldm" : "%ldm%02lds", s >= 3600 ? s / 3600 : s / 60,
-             s >= 3600 ? s / 60 % 60 : s % 60);
-}
-
 static bool several(void)
 {
     return levels[1] > levels[0];
-}
-
-/* For the lines that say what is trained: filled before training begins. */
-static char device[START_DEVICE], backend_name[16], pictures[START_PICTURES];
-static const char *precision_name;
-
-/* "10 steps", "30 minutes" */
-static const char *limit_text(char text[64])
-{
-    bool steps = options.steps && (!(options.minutes > 0) || options.steps != wf_train_defaults.steps);
-    int n = snprintf(text, 64, "%s", steps || options.minutes > 0 ? "" : "no limit");
-    if (steps)
-        n = snprintf(text, 64, "%lld step%s", (long long)options.steps, plural(options.steps));
-    if (options.minutes > 0)
-        snprintf(text + n, 64 - (size_t)n, "%s%g minute%s", n ? " or " : "", options.minutes,
-                 plural(options.minutes == 1 ? 1 : 2));
-    return text;
-}
-
-/* Says what a level trains on; of several levels, the line of the first says what they share. */
-static void note_start(const wf_train_progress *p)
-{
-    static bool said;
-    char chain[START_CHAIN], parameters[START_PARAMETERS], limit[64];
-    const char *name = !options.chain                    ? "official"
-                       : strcmp(options.chain, p->chain) ? options.chain /* a chain that has a name */
-                                                         : NULL;
-    start_chain(name, p->chain, chain);
-    start_parameters(p->parameters, parameters);
-    limit_text(limit);
-    if (!several()) {
-        note("level %d on %s, %s, %s, %s, %s, %s", p->level, device, precision_name, chain, parameters, pictures,
-             limit);
-        return;
-    }
-    if (!said)
-        note("levels %d to %d on %s, %s, %s, %s", levels[0], levels[1], device, precision_name, pictures, limit);
-    said = true;
-    note("level %d: %s, %s", p->level, chain, parameters);
-}
-
-/* Latest report of each level. step -1: no report, because the level was finished before. */
-static wf_train_progress latest[WF_MAX_LEVELS + 1];
-
-/* Draws the state of all levels as one line of a terminal. */
-static void draw(void)
-{
-    char eta[32] = "?";
-    double left = 0, done = 1;
-    for (int l = levels[0]; l <= levels[1]; l++) {
-        const wf_train_progress *p = &latest[l];
-        done = p->step < 0 ? done : fmin(done, p->fraction);
-        if (p->step >= 0 && p->fraction > 0)
-            left = fmax(left, p->seconds * (1 / p->fraction - 1));
-    }
-    if (done > 0)
-        clock_text(left, eta);
-    fputc('\r', stderr);
-    for (int l = levels[0]; l <= levels[1]; l++) {
-        const wf_train_progress *p = &latest[l];
-        if (!several())
-            fprintf(stderr, "level %d: step %lld  %.0f%%  %.4f bits/dim  %.1f steps/s  ", l, (long long)p->step,
-                    100 * p->fraction, p->bpd, (double)p->step / fmax(p->seconds, 1e-9));
-        else if (p->step >= 0)
-            fprintf(stderr, "%d: %.0f%% %.3f  ", l, 100 * p->fraction, p->bpd);
-    }
-    fprintf(stderr, "ETA %s   %s", eta, done >= 1 ? "\n" : "");
-}
-
-static int report(void *user, wf_train_event event, const wf_train_progress *p)
-{
-    static double drawn = -1;
-    (void)user;
-    latest[p->level] = *p;
-    if (event == WF_TRAIN_STARTED)
-        note_start(p);
-    if (event == WF_TRAIN_SKIPPED)
-        note("level %d: a batch was not finite; left out, back to step %lld", p->level, (long long)p->step);
-    if (event == WF_TRAIN_RESUMED)
-        note("level %d: going on at step %lld", p->level, (long long)p->step);
-    if (event == WF_TRAIN_VALIDATED)
-        note("level %d: step %lld: held-out %.4f bits/dim, best %.4f", p->level, (long long)p->step, p->held_out,
-             p->best);
-    if (event == WF_TRAIN_STEP && isatty(STDERR_FILENO) && !common.quiet && fabs(p->seconds - drawn) >= 1) {
-        drawn = p->seconds;
-        draw();
-    }
-    return *interrupted;
-}
-
-static void tell_ends(void)
-{
-    for (int l = levels[0]; l <= levels[1]; l++)
-        if (latest[l].step < 0)
-            note("level %d: finished already", l);
-        else
-            note("level %d: finished at step %lld, saved in %s", l, (long long)latest[l].step, model_path);
 }
 
 static void remove_store(const char *path)
@@ -291,9 +186,9 @@ static void take_stream(const char *spooled)
 static void choose_backend(void)
 {
     wf_backend *backend = start_backend();
-    start_device(backend, device);
+    start_device(backend, state.device);
     snprintf(backend_name, sizeof backend_name, "%s", backend->name);
-    precision_name = start_precision(backend, (wf_precision)precision);
+    state.precision = start_precision(backend, (wf_precision)precision);
     backend->close(backend);
 }
 
@@ -352,13 +247,16 @@ int main(int argc, char **argv)
     options.seed = common.seed;
     options.provenance = provenance.provenance;
 
-    start_pictures(wf_store_count(store), wf_store_meta(store), pictures);
-    interrupted = cli_catch_interrupts(); /* the current step is completed first */
-    for (int l = levels[0]; l <= levels[1]; l++)
-        latest[l].step = -1;
+    state.first = levels[0];
+    state.last = levels[1];
+    state.options = &options;
+    state.model_path = model_path;
+    state.interrupted = cli_catch_interrupts(); /* the current step is completed first */
+    start_pictures(wf_store_count(store), wf_store_meta(store), state.pictures);
+    progress_clear(&state);
     must(wf_train_levels(&model, backend_name, common.threads, store, validation, &options, levels[1] - levels[0] + 1,
-                         report, NULL));
-    tell_ends();
+                         progress_report, &state));
+    progress_note_ends(&state);
 
     wf_meta_clear(&provenance);
     wf_model_clear(&model);

@@ -41,7 +41,7 @@ typedef struct wf_train_options {
 extern const wf_train_options wf_train_defaults;
 
 typedef enum wf_train_event {
-    WF_TRAIN_STARTED, /* the flow stands, and training begins or resumes; a level that was finished before has no event */
+    WF_TRAIN_STARTED, /* before the first step; a level that was finished before has no event */
     WF_TRAIN_STEP,
     WF_TRAIN_VALIDATED,
     WF_TRAIN_SKIPPED,

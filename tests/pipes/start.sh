@@ -26,9 +26,9 @@ wf-bpd -m model --backend ref < s.wf > none 2> said
 one "the reference" "wf-bpd: model model on naive double precision \(one thread\), double precision, $chain, .*"
 wf-sample -m model -n 2 -l 1 2> said > low.wf
 one wf-sample "wf-sample: model model on $cpu, fp32, $chain, $((p0 + p1)) parameters in levels 0 to 1, 2 pictures of 2x2x3"
-wf-sample -m model -l 2 < low.wf 2> said > none
+wf-sample -m model -l 2 < low.wf > none 2> said
 one "wf-sample goes on" "wf-sample: .*, $p2 parameters in level 2, pictures of 4x4x3"
-wf-sample -m model < none 2> said > none
+wf-sample -m model < /dev/null > none 2> said
 one "wf-sample without input" "wf-sample: .*, $all, 16 pictures of 8x8x3"
 wf-nuts -m model -n 1 -l 1 --adapt 1 --draws 2 2> all > none
 head -n 1 all > said
@@ -38,11 +38,11 @@ head -n 1 all > said
 one "wf-nuts, jointly" "wf-nuts: .*, 2 chains of 1 \+ 2 draws for each, all levels jointly"
 wf-encode -m model < s.wf 2> said > latents.wf
 one wf-encode "wf-encode: model model on $cpu, fp32, $chain, $all, pictures of 8x8x3"
-wf-decode -m model < latents.wf 2> said > none
+wf-decode -m model < latents.wf > none 2> said
 one wf-decode "wf-decode: model model on $cpu, fp32, $chain, $all, pictures of 8x8x3"
 for quiet in "wf-bpd -q -m model -s s.store" "wf-sample -q -m model -n 1" "wf-nuts -q -m model -n 1 -l 0 --draws 1"; do
     # shellcheck disable=SC2086 # words
-    $quiet 2> said > none
+    $quiet > none 2> said
     ok "$quiet" test ! -s said
 done
 
@@ -66,7 +66,7 @@ ok "several levels: a line for all, and one each: $(cat said)" test "$(head -n 1
 
 # -- errors ----------------------------------------------------------------------------------------------------------
 head -c -200 s.wf > cut.wf
-wf-bpd -m model < cut.wf 2> said > none
+wf-bpd -m model < cut.wf > none 2> said
 ok "an error is the last line: $(cat said)" bash -c '[ "$(wc -l < said)" = 2 ] && tail -n 1 said | grep -q "cut off"'
-wf-bpd -m nowhere -s s.store 2> said > none
+wf-bpd -m nowhere -s s.store > none 2> said
 ok "an error in the options comes alone" test "$(wc -l < said)" = 1
