@@ -98,22 +98,23 @@ static bool read_pci(char *name, size_t size)
  * pointer, hence the copies. */
 static bool ask_driver(char *name, size_t size)
 {
-    int (*init)(unsigned flags), (*get_count)(int *count), (*get_name)(char *name, int length, int device), count = 0;
-    void *driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
-    void *symbols[3] = {NULL};
-    if (driver) {
-        symbols[0] = dlsym(driver, "cuInit");
-        symbols[1] = dlsym(driver, "cuDeviceGetCount");
-        symbols[2] = dlsym(driver, "cuDeviceGetName");
+    static const char *const names[] = {"cuInit", "cuDeviceGetCount", "cuDeviceGet", "cuDeviceGetName"};
+    enum { CALLS = sizeof names / sizeof *names };
+    int (*init)(unsigned flags), (*get_count)(int *count), (*get)(int *card, int number);
+    int (*get_name)(char *name, int length, int card), count = 0, card = 0;
+    void *driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL), *symbols[CALLS];
+    for (int i = 0; i < CALLS; i++) {
+        symbols[i] = driver ? dlsym(driver, names[i]) : NULL;
+        if (!symbols[i])
+            return false;
     }
-    if (!symbols[0] || !symbols[1] || !symbols[2])
-        return false;
     memcpy(&init, &symbols[0], sizeof init);
     memcpy(&get_count, &symbols[1], sizeof get_count);
-    memcpy(&get_name, &symbols[2], sizeof get_name);
+    memcpy(&get, &symbols[2], sizeof get);
+    memcpy(&get_name, &symbols[3], sizeof get_name);
     if (init(0) || get_count(&count) || count < 1)
         return false;
-    if (get_name(name, (int)size, 0))
+    if (get(&card, 0) || get_name(name, (int)size, card))
         snprintf(name, size, "NVIDIA");
     return true;
 }

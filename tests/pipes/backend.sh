@@ -42,6 +42,7 @@ cat > driver.c << 'END'
 #include <stdlib.h>
 int cuInit(unsigned flags) { return atoi(getenv("DRIVER")); }
 int cuDeviceGetCount(int *count) { return *count = atoi(getenv("CARDS")), 0; }
+int cuDeviceGet(int *card, int number) { return *card = number + 40, 0; }
 int cuDeviceGetName(char *name, int size, int card) { return snprintf(name, (size_t)size, "NVIDIA Emulated %d", card), 0; }
 END
 "$CC" -shared -fPIC -o driver/libcuda.so.1 driver.c
@@ -102,7 +103,7 @@ ok "Windows' card with NVIDIA's driver" falls_back "a card is there (NVIDIA), $b
 machine dev/nvhost-ctrl-gpu=
 ok "a Jetson" falls_back "a card is there (NVIDIA), $broken"
 machine
-DRIVER=0 ok "a card that only the driver's library knows" falls_back "a card is there (NVIDIA Emulated 0), $broken"
+DRIVER=0 ok "a card that only the driver's library knows" falls_back "a card is there (NVIDIA Emulated 40), $broken"
 machine
 DRIVER=0 CARDS=0 ok "a driver's library that counts no card" silent
 DRIVER=999 ok "a driver's library that does not start, on a machine without a card" silent
