@@ -8,7 +8,7 @@
 #include "../lib/store/store.h"
 #include "../lib/store/stream.h"
 #include "../lib/pyramid/wavelet.h"
-#include "cli.h"
+#include "start.h"
 
 static int level = -1, levels = -1, base, channels, bits, dims = 2;
 static int64_t batch, skip_bad, pictures = -1, length;
@@ -195,7 +195,7 @@ static void hire(worker *w)
             m->H, m->W);
     w->backend = job.backend;
     if (job.backend->host)
-        must(wf_backend_open(common.backend, 1, &w->backend));
+        must(wf_backend_open(job.backend->name, 1, &w->backend));
     must(wf_pyramid_create(w->backend, m, job.direct ? 1 : job.size, &w->pyramid));
 }
 
@@ -219,7 +219,7 @@ static void begin(const wf_image *image, const char *name)
     job.lowest = level >= 0 ? level : 0;
     cli_add_provenance(meta, NULL);
 
-    must(wf_backend_open(common.backend, common.threads, &job.backend));
+    job.backend = start_backend();
     job.size = batch ? (int)batch : wf_pyramid_rows(meta, meta->levels);
     job.workers = job.backend->threads;
     job.crew = calloc((size_t)job.workers, sizeof *job.crew);
@@ -423,23 +423,25 @@ static void finish(wf_images *images)
 {
     wf_images_passed passed = wf_images_passed_over(images);
     if (!job.crew)
-        die(WF_DATA, "no picture in the input (%lld other files)", (long long)passed.skipped);
+        die(WF_DATA, "no picture in the input (%lld other file%s)", (long long)passed.skipped, plural(passed.skipped));
     must(job.store ? wf_store_writer_seal(job.store) : wf_writer_finish(job.writer));
     if (passed.skipped)
-        note("passed over %lld files that are no pictures", (long long)passed.skipped);
+        note("left out %lld file%s without a picture", (long long)passed.skipped, plural(passed.skipped));
     if (passed.trailing)
-        note("passed over what %lld files have behind their picture", (long long)passed.trailing);
+        note("left out bytes after the picture in %lld file%s", (long long)passed.trailing, plural(passed.trailing));
     if (passed.partial)
-        note("passed over the last samples of %lld sounds, %lld in all, which are less than a piece",
-             (long long)passed.partial, (long long)passed.remainder);
+        note("left out the last samples of %lld sound%s, %lld in all, which are less than a piece",
+             (long long)passed.partial, plural(passed.partial), (long long)passed.remainder);
     if (job.bad)
-        note("skipped %lld bad pictures", (long long)job.bad);
+        note("skipped %lld bad picture%s", (long long)job.bad, plural(job.bad));
     if (job.kept)
-        note("%lld pictures were in the store already", (long long)job.kept);
+        note("the store held %lld picture%s already", (long long)job.kept, plural(job.kept));
     const wf_meta *m = &job.meta;
     char size[WF_SIZE_TEXT];
-    note("%lld %ss of %s, %d channels, %d bits; %d levels", (long long)(job.kept - job.skip + job.count),
-         wf_signal_names[m->signal], wf_size_text(m->signal, m->D, m->H, m->W, size), m->C, m->bits, m->levels);
+    int64_t count = job.kept - job.skip + job.count;
+    note("%lld %s%s of %s, %d channel%s, %d bit%s; %d level%s", (long long)count, wf_signal_names[m->signal],
+         plural(count), wf_size_text(m->signal, m->D, m->H, m->W, size), m->C, plural(m->C), m->bits, plural(m->bits),
+         m->levels, plural(m->levels));
 }
 
 static void clean(wf_images *images)

@@ -61,7 +61,7 @@ wf-dwt -q --resize 4x4 --levels 0 many.ppm | wf-idwt -q > b.pam
 ok "the base is the box average" same a.pam b.pam
 wf-dwt -q many.ppm | wf-idwt -q --grid grid.png
 ok "a grid of 50 is 8 by 7" test "$(wf-dwt grid.png 2>&1 > /dev/null)" \
-    = "wf-dwt: 1 pictures of 230x263, 3 channels, 8 bits; 0 levels"
+    = "wf-dwt: 1 picture of 230x263, 3 channels, 8 bits; 0 levels"
 wf-dwt -q -o - many.ppm | wf-idwt -q --grid - - > dash.png
 ok "the same grid on standard output" same grid.png dash.png
 wf-idwt -q -o - many.wf > dash.pam
@@ -69,7 +69,7 @@ ok "- as a folder is the PAM stream" same many.pam dash.pam
 ok "no file is called -" test ! -e ./-
 wf-dwt -q many.ppm | wf-idwt -q --grid grid.png --columns 50
 ok "a grid of 50 columns has one row" test "$(wf-dwt grid.png 2>&1 > /dev/null)" \
-    = "wf-dwt: 1 pictures of 32x1649, 3 channels, 8 bits; 0 levels"
+    = "wf-dwt: 1 picture of 32x1649, 3 channels, 8 bits; 0 levels"
 cat x.ppm x.pam > mixed
 status 65 "pictures of two sizes" wf-dwt mixed
 ok "cropping and --channels make them one set" wf-dwt --crop 32x32 --channels 3 mixed
