@@ -21,15 +21,15 @@ $(foreach l,$(LEVELS),$(eval SHARE_$l = 1))
 FLAGS = --decay 0.5 --ema 0.998 --flip
 flow = $(1)*(actnorm, conv1x1, affine:width=$(2):blocks=1), actnorm
 CHAIN_5 = cond:channels=24:width=48:blocks=3, $(call flow,8,32)
-FLAGS_5 = --steps 20000 --batch 4 --lr 6e-3
+FLAGS_5 = --steps 12000 --batch 4 --lr 6e-3
 CHAIN_4 = cond:channels=24:width=48:blocks=3, $(call flow,12,32)
-FLAGS_4 = --steps 20000 --batch 8 --lr 6e-3
+FLAGS_4 = --steps 14000 --batch 8 --lr 6e-3
 CHAIN_3 = cond:channels=16:width=32:blocks=2, $(call flow,8,32)
-FLAGS_3 = --steps 20000 --batch 16 --lr 4e-3
+FLAGS_3 = --steps 14000 --batch 16 --lr 4e-3
 CHAIN_2 = $(call flow,8,24)
-FLAGS_2 = --steps 15000 --batch 32 --lr 4e-3
+FLAGS_2 = --steps 10000 --batch 32 --lr 4e-3
 CHAIN_1 = $(call flow,6,16)
-FLAGS_1 = --steps 10000 --batch 64 --lr 2e-3
+FLAGS_1 = --steps 8000 --batch 64 --lr 2e-3
 CHAIN_0 = $(call flow,6,16)
 FLAGS_0 = --steps 5000 --batch 64 --lr 2e-3
 
