@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# QEMU 7.2 user emulation (Debian 12, qemu-user-static 1:7.2+dfsg-7+deb12u18+b3; 10.0.13 and 11.1.3 do the same): what a processor
+# QEMU 7.2 user emulation (Debian 12, qemu-user-static 1:7.2+dfsg-7+deb12u18+b3; 11.1.3 does the same, and so does
+# 10.0.13 under the plain name): what a processor
 # model is worth that has AVX-512.
 #
 # Guess: "-cpu Skylake-Server" runs AVX-512, or ends with an error because the emulator lacks it; with "+avx512f", which asks for it by
