@@ -4,14 +4,18 @@
 ifeq ($(origin CC),default)
 CC = gcc
 endif
-ARCH ?= native
+# A compiler for another machine has no "native", and builds for all machines of its kind.
+NATIVE := $(shell $(CC) -march=native -E -x c /dev/null > /dev/null 2>&1 && echo native)
+ARCH ?= $(NATIVE)
+# The kind of machine that a compiler names, as aarch64-linux-gnu-gcc does.
+CROSS = $(patsubst %-gcc,%,$(filter %-gcc,$(notdir $(firstword $(CC)))))
 PREFIX ?= /usr/local
 NVCC ?= $(shell command -v nvcc 2>/dev/null)
 VERSION := $(shell sed -n 's/^.define WF_VERSION "\(.*\)"/\1/p' lib/base/version.h)
 
 # Each kind of build has its own folder; the plain one puts its programs in bin/.
 comma = ,
-B = build$(if $(SAN),-san)$(if $(ONEDNN),-onednn)$(if $(COVERAGE),-coverage)$(if $(findstring clang,$(CC)),-clang)$(if $(FUZZ),-fuzz)
+B = build$(CROSS:%=-%)$(if $(SAN),-san)$(if $(ONEDNN),-onednn)$(if $(COVERAGE),-coverage)$(if $(findstring clang,$(CC)),-clang)$(if $(FUZZ),-fuzz)
 BIN = $(if $(B:build=),$B/bin,bin)
 
 CFLAGS ?= $(if $(SAN)$(COVERAGE),-O1,-O3) -g $(if $(COVERAGE),--coverage -fprofile-update=atomic)
@@ -21,7 +25,7 @@ WARN += $(if $(findstring clang,$(CC)),-Wno-pass-failed)
 SANFLAGS = $(if $(SAN),-fsanitize=address -fsanitize=undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
 SANFLAGS += $(if $(FUZZ),-fsanitize=fuzzer-no-link)
 # Nothing asks for floating-point exceptions, and where they need not be kept, loops with exp and tanh become vectors.
-ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -fopenmp -ffp-contract=off -fno-trapping-math -march=$(ARCH) $(WARN) $(CFLAGS) $(SANFLAGS)
+ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -fopenmp -ffp-contract=off -fno-trapping-math $(ARCH:%=-march=%) $(WARN) $(CFLAGS) $(SANFLAGS)
 ALL_CFLAGS += $(if $(ONEDNN),-isystem $(ONEDNN)/include)
 # Built by clang, the program brings libomp, which also answers the calls that libdnnl makes to libgomp: one runtime, one pool.
 LDLIBS = $(if $(ONEDNN),-L$(ONEDNN)/lib -Wl$(comma)-rpath$(comma)$(abspath $(ONEDNN)/lib)) -ldnnl -llmdb -lpng -ljpeg -lwebp -lsndfile -larchive -ljansson -lxxhash -ldeflate -lz -ldl -lm
@@ -138,7 +142,7 @@ bench-dwt: $B/bench-dwt ## one halving and its inverse against a copy of the sam
 	$B/bench-dwt
 tidy: ## clang-tidy and the clang analyzer over library and programs
 	@printf '%s\n' lib/*/*.c lib/*/*/*.c kernels/*.c kernels/cpu/*.c tools/*.c | \
-	    xargs -P $(or $(JOBS),2) -I{} clang-tidy -quiet {} -- -std=c11 -D_GNU_SOURCE -fopenmp -march=$(ARCH)
+	    xargs -P $(or $(JOBS),2) -I{} clang-tidy -quiet {} -- -std=c11 -D_GNU_SOURCE -fopenmp $(ARCH:%=-march=%)
 coverage: ## which lines the tests run, a line for each room, and all of it in build-coverage/index.html
 	@$(MAKE) --no-print-directory COVERAGE=1 NVCC= all build-coverage/check build-coverage/check-ops build-coverage/deadleaves
 	-BIN=build-coverage/bin B=build-coverage tests/run.sh criterion ops pipes > build-coverage/log

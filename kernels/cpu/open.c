@@ -24,20 +24,30 @@ static bool isa_has(dnnl_cpu_isa_t isa, dnnl_cpu_isa_t part)
     return ((unsigned)isa & (unsigned)part) == (unsigned)part;
 }
 
-/* Names the best instruction set of the list that `isa` extends; oneDNN may know better ones. */
+/* Names the best instruction set of the list that `isa` extends; oneDNN may know better ones. On arm64 oneDNN returns
+ * values that its header does not name, and some of them equal those of x86. */
 static const char *isa_name(dnnl_cpu_isa_t isa)
 {
     static const struct {
         dnnl_cpu_isa_t isa;
         const char *name;
-    } names[] = {{dnnl_cpu_isa_avx512_core_amx, "AMX"},
-                 {dnnl_cpu_isa_avx512_core_bf16, "AVX-512 BF16"},
-                 {dnnl_cpu_isa_avx512_core_vnni, "AVX-512 VNNI"},
-                 {dnnl_cpu_isa_avx512_core, "AVX-512"},
-                 {dnnl_cpu_isa_avx2_vnni, "AVX2 VNNI"},
-                 {dnnl_cpu_isa_avx2, "AVX2"},
-                 {dnnl_cpu_isa_avx, "AVX"},
-                 {dnnl_cpu_isa_sse41, "SSE4.1"}};
+    } names[] = {
+#ifdef __aarch64__
+        {(dnnl_cpu_isa_t)0x11, "SVE 512"},
+        {(dnnl_cpu_isa_t)0x5, "SVE 256"},
+        {(dnnl_cpu_isa_t)0x3, "SVE 128"},
+        {(dnnl_cpu_isa_t)0x1, "NEON"},
+#else
+        {dnnl_cpu_isa_avx512_core_amx, "AMX"},
+        {dnnl_cpu_isa_avx512_core_bf16, "AVX-512 BF16"},
+        {dnnl_cpu_isa_avx512_core_vnni, "AVX-512 VNNI"},
+        {dnnl_cpu_isa_avx512_core, "AVX-512"},
+        {dnnl_cpu_isa_avx2_vnni, "AVX2 VNNI"},
+        {dnnl_cpu_isa_avx2, "AVX2"},
+        {dnnl_cpu_isa_avx, "AVX"},
+        {dnnl_cpu_isa_sse41, "SSE4.1"},
+#endif
+    };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (isa_has(isa, names[i].isa))
             return names[i].name;
