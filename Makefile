@@ -33,11 +33,12 @@ LDLIBS = $(if $(ONEDNN),-L$(ONEDNN)/lib -Wl$(comma)-rpath$(comma)$(abspath $(ONE
 Q = $(if $(V),,@)
 # -rdynamic: the CUDA plugin calls back into the program's libwf.
 LINK = $Q$(CC) $(ALL_CFLAGS) -rdynamic -o $@ $^
-objects = $(patsubst %.c,$B/%.o,$(wildcard $(1)))
+# Sorted: the order that wildcard gives depends on the locale.
+objects = $(patsubst %.c,$B/%.o,$(sort $(wildcard $(1))))
 LIB = $(call objects,lib/*/*.c lib/*/*/*.c kernels/*.c kernels/ref/*.c kernels/cpu/*.c)
 CLI = $B/tools.a $B/libwf.a
-TOOLS = $(patsubst tools/%.c,%,$(wildcard tools/wf-*.c)) wf-decode
-CUDA = $(if $(NVCC),$(wildcard kernels/cuda/*.cu))
+TOOLS = $(patsubst tools/%.c,%,$(sort $(wildcard tools/wf-*.c))) wf-decode
+CUDA = $(if $(NVCC),$(sort $(wildcard kernels/cuda/*.cu)))
 FUZZERS = $(or $(TARGET),$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c)))
 PLUGIN = $(if $(CUDA),$B/libwf-cuda.so)
 

@@ -1,8 +1,9 @@
 # demo.mk - all steps on generated pictures, without data or network: `make demo`, at most 6 minutes on two cores.
 # QUICK=1 takes seconds, for tests. OUT=, MINUTES=, JOBS= and SEED= can be set.
 OUT ?= out/demo
+include $(dir $(lastword $(MAKEFILE_LIST)))names.mk
 EVAL = val
-DEADLEAVES = $(if $(wildcard $(ROOT)/$(B)/deadleaves),,$(error $(B)/deadleaves is not built: make demo))$(ROOT)/$(B)/deadleaves
+DEADLEAVES = $(if $(wildcard $(HERE)../$(B)/deadleaves),,$(error $(B)/deadleaves is not built: make demo))'$(ROOT)/$(B)/deadleaves'
 pictures-val = $(DEADLEAVES) -n $(HELD) -s $(SIDE) --seed 2
 pictures-train = $(DEADLEAVES) -n $(COUNT) -s $(SIDE) --seed 1
 pictures-real = $(DEADLEAVES) -n $(SAMPLES) -s $(SIDE) --seed 2
