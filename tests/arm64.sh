@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# arm64.sh [PART ...] - tests on an emulated arm64 processor: builds by a cross compiler against Debian's packages, and runs
+# parts of the test suite (tests/run.sh) under qemu; without PART, every operator and the pipe of tests/pipes/sample.sh.
+#
+#     tests/arm64.sh
+#     SUITE=trixie CPU=max tests/arm64.sh ops/conv_forward 'bijector/*' pipes/dwt
+#
+#   SUITE    the release of Debian: bookworm. Its packages are unpacked into build-arm64/SUITE, not installed
+#   MIRROR   archive of the packages; without it, the one that apt uses on this machine
+#   CPU      the emulated processor: cortex-a57, which has NEON alone; max has all that qemu knows
+#
+# Needs the packages gcc-aarch64-linux-gnu, qemu-user-static and mmdebstrap. The last line is "N passed, N failed, N skipped".
+set -u -o pipefail
+cd "$(dirname "$0")/.." || exit 1
+SUITE=${SUITE:-bookworm} B=build-aarch64-linux-gnu-${SUITE:-bookworm}
+root=$PWD/build-arm64/$SUITE run=$B/run
+
+die() { # die STATUS MESSAGE
+    echo "arm64.sh: $2" >&2
+    exit "$1"
+}
+for pair in aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu qemu-aarch64-static:qemu-user-static mmdebstrap:mmdebstrap; do
+    command -v "${pair%:*}" > /dev/null || die 69 "${pair%:*} is not here: apt-get install ${pair#*:}"
+done
+
+if [ ! -e "$root/unpacked" ]; then
+    # shellcheck disable=SC2016 # for apt
+    MIRROR=${MIRROR:-$(apt-get indextargets --format '$(LABEL) $(REPO_URI)' 'Created-By: Packages' 2> /dev/null |
+        sed -n '/^Debian /{s/^[^ ]* //p;q}')}
+    [ -n "$MIRROR" ] || die 64 "apt on this machine names no archive of Debian: set MIRROR="
+    rm -rf "$root"
+    mkdir -p build-arm64
+    libraries=$(awk '$2 == "all" && /^lib/ { print $1 }' packages.txt | paste -s -d ,)
+    mmdebstrap --quiet --variant=extract --architectures=arm64 --include="$libraries,libgomp1,libcriterion-dev" \
+        "$SUITE" "$root" "$MIRROR" || die 74 "the packages of $SUITE for arm64 were not unpacked from $MIRROR"
+    [ -e "$root/lib" ] || ln -s usr/lib "$root/lib" # since Debian 13, a script of a package makes it
+    : > "$root/unpacked"
+fi
+
+mkdir -p "$B"
+make -j "$(nproc)" B="$B" BIN="$B/bin" CC="aarch64-linux-gnu-gcc --sysroot=$root" NVCC= \
+    all "$B/check" "$B/check-ops" "$B/deadleaves" > "$B/log" 2>&1 || {
+    grep -E 'error|warning|undefined' "$B/log" | head -n 20
+    die 70 "the build for arm64 failed: $B/log"
+}
+
+# Programs of the same names that run the others under the emulator.
+mkdir -p "$run"
+for program in "$B"/bin/* "$B"/check "$B"/check-ops "$B"/deadleaves; do
+    printf '#!/bin/sh\nexec qemu-aarch64-static -cpu %s -L %s %s "$@"\n' "${CPU:-cortex-a57}" "'$root'" "'$PWD/$program'" \
+        > "$run/${program##*/}" && chmod +x "$run/${program##*/}" || exit 73
+done
+"$run/wf-info" | sed -n 's/^  cpu /cpu: /p'
+[ $# != 0 ] || set -- ops pipes/sample
+BIN=$run B=$run exec tests/run.sh "$@"
