@@ -1,21 +1,27 @@
 # Wavelet Flow: `make help` lists the targets. Variables: CC=clang, SAN=1 (address and undefined-behaviour sanitizers),
-# NVCC= (no CUDA), ARCH=x86-64-v3 (binaries for other machines), ONEDNN=DIR (oneDNN 2 or 3 in DIR/include and DIR/lib),
-# PREFIX=, DESTDIR=, V=1 (show the commands)
+# NVCC= (no CUDA), DIST=1 (binaries for every machine), ARCH=x86-64-v3 (for one), CC=aarch64-linux-gnu-gcc (for another kind),
+# ONEDNN=DIR (oneDNN 2 or 3 in DIR/include and DIR/lib), PREFIX=, DESTDIR=, V=1 (show the commands)
 ifeq ($(origin CC),default)
 CC = gcc
 endif
-# A compiler for another machine has no "native", and builds for all machines of its kind.
+MACHINE := $(shell $(CC) -dumpmachine | cut -d - -f 1)
+# The instructions that every machine of this kind has, those of DIST=1, and those that DIST=1 compiles kernels/cpu for besides.
+BASELINE = $(if $(filter x86_64,$(MACHINE)),x86-64,$(if $(filter aarch64,$(MACHINE)),armv8-a))
+PORTABLE = $(if $(filter x86_64,$(MACHINE)),x86-64-v3,$(BASELINE))
+WIDE = $(if $(DIST),$(if $(filter x86_64,$(MACHINE)),x86-64-v4))
+# A compiler for another kind of machine has no "native".
 NATIVE := $(shell $(CC) -march=native -E -x c /dev/null > /dev/null 2>&1 && echo native)
-ARCH ?= $(NATIVE)
+ARCH ?= $(if $(DIST),$(PORTABLE),$(or $(NATIVE),$(BASELINE)))
 # The kind of machine that a compiler names, as aarch64-linux-gnu-gcc does.
 CROSS = $(patsubst %-gcc,%,$(filter %-gcc,$(notdir $(firstword $(CC)))))
 PREFIX ?= /usr/local
+OBJCOPY ?= objcopy
 NVCC ?= $(shell command -v nvcc 2>/dev/null)
 VERSION := $(shell sed -n 's/^.define WF_VERSION "\(.*\)"/\1/p' lib/base/version.h)
 
 # Each kind of build has its own folder; the plain one puts its programs in bin/.
 comma = ,
-B = build$(CROSS:%=-%)$(if $(SAN),-san)$(if $(ONEDNN),-onednn)$(if $(COVERAGE),-coverage)$(if $(findstring clang,$(CC)),-clang)$(if $(FUZZ),-fuzz)
+B = build$(CROSS:%=-%)$(if $(SAN),-san)$(if $(ONEDNN),-onednn)$(if $(COVERAGE),-coverage)$(if $(findstring clang,$(CC)),-clang)$(if $(FUZZ),-fuzz)$(if $(DIST),-dist)
 BIN = $(if $(B:build=),$B/bin,bin)
 
 CFLAGS ?= $(if $(SAN)$(COVERAGE),-O1,-O3) -g $(if $(COVERAGE),--coverage -fprofile-update=atomic)
@@ -35,21 +41,44 @@ Q = $(if $(V),,@)
 LINK = $Q$(CC) $(ALL_CFLAGS) -rdynamic -o $@ $^
 # Sorted: the order that wildcard gives depends on the locale.
 objects = $(patsubst %.c,$B/%.o,$(sort $(wildcard $(1))))
-LIB = $(call objects,lib/*/*.c lib/*/*/*.c kernels/*.c kernels/ref/*.c kernels/cpu/*.c)
+CPU = $(call objects,kernels/cpu/*.c)
+LIB = $(call objects,lib/*/*.c lib/*/*/*.c kernels/*.c kernels/ref/*.c) $(if $(WIDE),$(call objects,kernels/variants/*.c) $B/cpu_v3.o $B/cpu_v4.o,$(CPU))
 CLI = $B/tools.a $B/libwf.a
+STARTUP = $(call objects,tools/startup/*.c)
 TOOLS = $(patsubst tools/%.c,%,$(sort $(wildcard tools/wf-*.c))) wf-decode
 CUDA = $(if $(NVCC),$(sort $(wildcard kernels/cuda/*.cu)))
 FUZZERS = $(or $(TARGET),$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c)))
 PLUGIN = $(if $(CUDA),$B/libwf-cuda.so)
 
-.PHONY: all tidy coverage emulated check check-fast check-ops check-pipes check-gpu check-spills check-long mutants fuzz fuzz-run bench bench-gpu bench-nuts bench-store bench-dwt lint format man install demo clean help
+.PHONY: all dist tidy coverage emulated check check-fast check-ops check-pipes check-gpu check-spills check-long mutants fuzz fuzz-run bench bench-gpu bench-nuts bench-store bench-dwt lint format man install demo clean help
 all: $(TOOLS:%=$(BIN)/%) $(PLUGIN) ## build every program into bin/
+dist: ## programs for every machine into build-dist/bin, as DIST=1 does for every target
+	@$(MAKE) --no-print-directory DIST=1 all
 
 $B/libwf.a: $(LIB)
 $B/tools.a: $(filter-out $B/tools/wf-% $B/tools/manual.o,$(call objects,tools/*.c))
 $B/libwf.a $B/tools.a:
 	@rm -f $@ && ar rcs $@ $^
 $B/%.o: %.c
+	@mkdir -p $(@D)
+	@echo "cc $@"
+	$Q$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+# What a program does first is compiled for the oldest machine.
+$B/tools/startup/processor.o: ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -O2 -g $(BASELINE:%=-march=%) $(WARN)
+$(TOOLS:%=$(BIN)/%) $B/check $B/check-ops $B/bench-level $B/bench-store $B/bench-dwt $B/deadleaves $B/manual $(FUZZERS:%=$B/fuzz-%): $(STARTUP)
+# A program whose table has an instruction that no machine has, and a constructor that would run next.
+$B/planted.o: tools/startup/built_for.c
+	$Q$(CC) $(ALL_CFLAGS) -DWF_PLANT_FEATURE -c -o $@ $<
+$B/wf-planted: $B/tools/wf-info.o $B/tests/startup/early.o $B/planted.o $B/tools/startup/processor.o $(CLI)
+	$(LINK) $(LDLIBS)
+# Two builds of kernels/cpu in one program: each becomes one object with one name, that of its opener.
+$B/cpu_v3.o: $(CPU)
+$B/cpu_v4.o: $(CPU:$B/%=$B/v4/%)
+$B/cpu_v3.o $B/cpu_v4.o: $B/cpu_%.o:
+	@echo "ld $@"
+	$Q$(LD) -r -o $@.all $^ && $(OBJCOPY) --redefine-sym wf_cpu_open=wf_cpu_open_$* --keep-global-symbol=wf_cpu_open_$* $@.all $@ && rm $@.all
+$B/v4/%.o: override ARCH = $(WIDE)
+$B/v4/%.o: %.c
 	@mkdir -p $(@D)
 	@echo "cc $@"
 	$Q$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
@@ -106,14 +135,14 @@ $(TOOLS:%=$E/%): $E/%: $(BIN)/%
 emulated: $E/libwf-cuda.so $E/check-ops $E/bench-level $(TOOLS:%=$E/%)
 
 RUN = BIN=$(BIN) B=$B tests/run.sh
-CHECKS = all $B/check $B/check-ops $B/deadleaves
-check: $(CHECKS) $(if $T,,$(patsubst %.c,$B/%.o,$(wildcard tests/fuzz/*.c)) $(if $(CUDA),$B/check-engines)) $(if $(filter-out emulated pipes/emulated,$T),,emulated) ## every test: Criterion, operators against the reference, pipes. T=suite/test, T=ops/SLOT, T=pipes/NAME: that one
+CHECKS = all $B/check $B/check-ops $B/deadleaves $B/wf-planted
+check: $(CHECKS) $(if $T,,$(patsubst %.c,$B/%.o,$(wildcard tests/fuzz/*.c)) $(if $(CUDA),$B/check-engines)) $(if $(filter-out emulated pipes/emulated,$T),,emulated) $(if $(filter-out pipes/cpus,$T)$(B:build=),,dist) ## every test: Criterion, operators against the reference, pipes. T=suite/test, T=ops/SLOT, T=pipes/NAME: that one
 	$(RUN) $(or $T,criterion ops emulated engines pipes)
 check-fast: $(CHECKS) ## what takes under a minute of the same
 	$(RUN) fast
 check-ops: $B/check-ops ## every operator of every backend against the reference
 	$(RUN) ops
-check-pipes: all $B/deadleaves emulated ## the programs, end to end
+check-pipes: all $B/deadleaves $B/wf-planted emulated dist ## the programs, end to end
 	$(RUN) pipes
 check-gpu: all $B/check-ops $B/deadleaves ## on a machine with a card, at most 10 minutes: everything on the device, and sanitizers
 	tests/gpu/check.sh
@@ -142,7 +171,7 @@ bench-store: all $B/bench-store ## pictures to stores against libpng alone, rand
 bench-dwt: $B/bench-dwt ## one halving and its inverse against a copy of the same bytes, printed as the table of tests/bench/README.md
 	$B/bench-dwt
 tidy: ## clang-tidy and the clang analyzer over library and programs
-	@printf '%s\n' lib/*/*.c lib/*/*/*.c kernels/*.c kernels/cpu/*.c tools/*.c | \
+	@printf '%s\n' lib/*/*.c lib/*/*/*.c kernels/*.c kernels/cpu/*.c kernels/variants/*.c tools/*.c | \
 	    xargs -P $(or $(JOBS),2) -I{} clang-tidy -quiet {} -- -std=c11 -D_GNU_SOURCE -fopenmp $(ARCH:%=-march=%)
 coverage: ## which lines the tests run, a line for each room, and all of it in build-coverage/index.html
 	@$(MAKE) --no-print-directory COVERAGE=1 NVCC= all build-coverage/check build-coverage/check-ops build-coverage/deadleaves

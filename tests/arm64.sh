@@ -38,7 +38,8 @@ if [ ! -e "$root/unpacked" ]; then
 fi
 
 mkdir -p "$B"
-make -j "$(nproc)" B="$B" BIN="$B/bin" CC="aarch64-linux-gnu-gcc --sysroot=$root" NVCC= \
+cc=(aarch64-linux-gnu-gcc "--sysroot=$root")
+make -j "$(nproc)" B="$B" BIN="$B/bin" CC="${cc[*]}" NVCC= \
     all "$B/check" "$B/check-ops" "$B/deadleaves" > "$B/log" 2>&1 || {
     grep -E 'error|warning|undefined' "$B/log" | head -n 20
     die 70 "the build for arm64 failed: $B/log"
@@ -51,5 +52,19 @@ for program in "$B"/bin/* "$B"/check "$B"/check-ops "$B"/deadleaves; do
         > "$run/${program##*/}" && chmod +x "$run/${program##*/}" || exit 73
 done
 "$run/wf-info" | sed -n 's/^  cpu /cpu: /p'
+
+# A program that may use the instructions of a newer processor ends on an older one in one line, and starts on one that has them.
+newer=$B/wf-newer rc=0
+"${cc[@]}" -std=c11 -D_GNU_SOURCE -march=armv8.2-a+fp16 -c -o "$newer.o" tools/startup/built_for.c &&
+    "${cc[@]}" -std=c11 -D_GNU_SOURCE -march=armv8-a -o "$newer" "$newer.o" tools/startup/processor.c \
+        -x c - <<< 'int main(void) { return 0; }' || exit 70
+qemu-aarch64-static -cpu cortex-a57 -L "$root" "$newer" 2> "$newer.log" || rc=$?
+if [ $rc = 70 ] && [ "$(wc -l < "$newer.log")" = 1 ] && grep -q 'a processor with atomics, asimdhp' "$newer.log" &&
+    qemu-aarch64-static -cpu cortex-a76 -L "$root" "$newer"; then
+    echo "1 passed, 0 failed, 0 skipped"
+else
+    cat "$newer.log"
+    die 70 "the check of the processor fails: exit code $rc, expected 70 on an older processor and 0 on a newer one"
+fi
 [ $# != 0 ] || set -- ops pipes/sample
 BIN=$run B=$run exec tests/run.sh "$@"

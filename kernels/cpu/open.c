@@ -18,14 +18,20 @@ static void cpu_close(wf_backend *b)
     free(cpu);
 }
 
+/* oneDNN's values are those of the enumeration on x86-64 only. On arm64 the same bits are NEON and widths of SVE. */
+#ifdef __x86_64__
+enum { is_x86 = 1 };
+#else
+enum { is_x86 = 0 };
+#endif
+
 /* Each value of the enumeration has the bits of those that it extends. */
 static bool isa_has(dnnl_cpu_isa_t isa, dnnl_cpu_isa_t part)
 {
     return ((unsigned)isa & (unsigned)part) == (unsigned)part;
 }
 
-/* Names the best instruction set of the list that `isa` extends; oneDNN may know better ones. On arm64 oneDNN returns
- * values that its header does not name, and some of them equal those of x86. */
+/* Names the best instruction set of the list that `isa` extends; oneDNN may know better ones. */
 static const char *isa_name(dnnl_cpu_isa_t isa)
 {
     static const struct {
@@ -72,13 +78,31 @@ static void processor_name(char *name, size_t size)
         fclose(file);
 }
 
+/* Names the instructions that the loops of this backend were compiled for. oneDNN compiles its own at run time. */
+static const char *compiled_for(void)
+{
+#if defined __AVX512F__ && defined __AVX512BW__ && defined __AVX512CD__ && defined __AVX512DQ__ && defined __AVX512VL__
+    return "x86-64-v4";
+#elif defined __AVX2__ && defined __FMA__ && defined __BMI2__
+    return "x86-64-v3";
+#elif defined __SSE4_2__
+    return "x86-64-v2";
+#elif defined __x86_64__
+    return "x86-64";
+#elif defined __aarch64__
+    return "arm64";
+#else
+    return "this processor";
+#endif
+}
+
 static void describe_device(wf_cpu *cpu, dnnl_cpu_isa_t isa)
 {
     char processor[72];
     const dnnl_version_t *version = dnnl_version();
     processor_name(processor, sizeof processor);
-    snprintf(cpu->base.device, sizeof cpu->base.device, "%s, %s, oneDNN %d.%d.%d", processor, isa_name(isa),
-             version->major, version->minor, version->patch);
+    snprintf(cpu->base.device, sizeof cpu->base.device, "%s, %s, oneDNN %d.%d.%d, loops for %s", processor,
+             isa_name(isa), version->major, version->minor, version->patch, compiled_for());
 }
 
 /* Opens the CPU backend with `threads` threads in total (0: OMP_NUM_THREADS, or all). Errors: WF_AGAIN, WF_INTERNAL
@@ -95,12 +119,12 @@ int wf_cpu_open(int threads, wf_backend **out)
         return wf_fail(WF_INTERNAL, "cpu: oneDNN does not start");
     }
     dnnl_cpu_isa_t isa = dnnl_get_effective_cpu_isa();
-    cpu->block = isa_has(isa, dnnl_cpu_isa_avx512_core) ? 16 : 8;
+    cpu->block = is_x86 && isa_has(isa, dnnl_cpu_isa_avx512_core) ? 16 : 8;
     wf_backend *b = &cpu->base;
     b->name = "cpu";
     b->real = sizeof(float);
     b->host = true;
-    b->bf16 = isa_has(isa, dnnl_cpu_isa_avx512_core_bf16);
+    b->bf16 = is_x86 && isa_has(isa, dnnl_cpu_isa_avx512_core_bf16);
     static int all; /* the value of OMP_NUM_THREADS or of the machine, before any backend sets another */
     if (!all)
         all = omp_get_max_threads();
