@@ -65,7 +65,7 @@ $B/%.o: %.c
 	$Q$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 # What a program does first is compiled for the oldest machine.
 $B/tools/startup/processor.o: ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -O2 -g $(BASELINE:%=-march=%) $(WARN)
-$(TOOLS:%=$(BIN)/%) $B/check $B/check-ops $B/bench-level $B/bench-store $B/bench-dwt $B/deadleaves $B/manual $(FUZZERS:%=$B/fuzz-%): $(STARTUP)
+$(TOOLS:%=$(BIN)/%) $B/check $B/check-ops $B/check-direct $B/bench-level $B/bench-store $B/bench-dwt $B/deadleaves $B/manual $(FUZZERS:%=$B/fuzz-%): $(STARTUP)
 # A program whose table has an instruction that no machine has, and a constructor that would run next.
 $B/planted.o: tools/startup/built_for.c
 	$Q$(CC) $(ALL_CFLAGS) -DWF_PLANT_FEATURE -c -o $@ $<
@@ -91,6 +91,13 @@ $(BIN)/wf-decode: $(BIN)/wf-encode
 $B/check: $(call objects,tests/*.c) $B/libwf.a
 	$(LINK) -lcriterion $(LDLIBS)
 $B/check-ops: $(call objects,tests/ops/*.c) $B/libwf.a
+	$(LINK) $(LDLIBS)
+# The convolutions of processors other than x86-64, on this one.
+$B/direct/%.o: kernels/cpu/%.c
+	@mkdir -p $(@D)
+	@echo "cc $@"
+	$Q$(CC) $(ALL_CFLAGS) -DWF_CPU_DIRECT=1 -MMD -MP -c -o $@ $<
+$B/check-direct: $(call objects,tests/ops/*.c) $B/direct/conv_dispatch.o $B/direct/conv_tiny.o $B/libwf.a
 	$(LINK) $(LDLIBS)
 $B/fuzz-%: $B/tests/fuzz/%.o $B/libwf.a
 	$(LINK) -fsanitize=fuzzer $(LDLIBS)
@@ -135,9 +142,9 @@ $(TOOLS:%=$E/%): $E/%: $(BIN)/%
 emulated: $E/libwf-cuda.so $E/check-ops $E/bench-level $(TOOLS:%=$E/%)
 
 RUN = BIN=$(BIN) B=$B tests/run.sh
-CHECKS = all $B/check $B/check-ops $B/deadleaves $B/wf-planted
+CHECKS = all $B/check $B/check-ops $B/check-direct $B/deadleaves $B/wf-planted
 check: $(CHECKS) $(if $T,,$(patsubst %.c,$B/%.o,$(wildcard tests/fuzz/*.c)) $(if $(CUDA),$B/check-engines)) $(if $(filter-out emulated pipes/emulated,$T),,emulated) $(if $(filter-out pipes/cpus,$T)$(B:build=),,dist) ## every test: Criterion, operators against the reference, pipes. T=suite/test, T=ops/SLOT, T=pipes/NAME: that one
-	$(RUN) $(or $T,criterion ops emulated engines pipes)
+	$(RUN) $(or $T,criterion ops direct emulated engines pipes)
 check-fast: $(CHECKS) ## what takes under a minute of the same
 	$(RUN) fast
 check-ops: $B/check-ops ## every operator of every backend against the reference
@@ -174,8 +181,8 @@ tidy: ## clang-tidy and the clang analyzer over library and programs
 	@printf '%s\n' lib/*/*.c lib/*/*/*.c kernels/*.c kernels/cpu/*.c kernels/variants/*.c tools/*.c | \
 	    xargs -P $(or $(JOBS),2) -I{} clang-tidy -quiet {} -- -std=c11 -D_GNU_SOURCE -fopenmp $(ARCH:%=-march=%)
 coverage: ## which lines the tests run, a line for each room, and all of it in build-coverage/index.html
-	@$(MAKE) --no-print-directory COVERAGE=1 NVCC= all build-coverage/check build-coverage/check-ops build-coverage/deadleaves
-	-BIN=build-coverage/bin B=build-coverage tests/run.sh criterion ops pipes > build-coverage/log
+	@$(MAKE) --no-print-directory COVERAGE=1 NVCC= all build-coverage/check build-coverage/check-ops build-coverage/check-direct build-coverage/deadleaves
+	-BIN=build-coverage/bin B=build-coverage tests/run.sh criterion ops direct pipes > build-coverage/log
 	@tail -n 1 build-coverage/log
 	@gcovr -r . build-coverage --json-summary build-coverage/summary.json --html-details build-coverage/index.html > /dev/null
 	@tests/coverage.sh build-coverage/summary.json

@@ -23,12 +23,12 @@ enum {
 /* One convolution: sizes, and the scratch. */
 typedef struct direct {
     wf_conv_box b;
-    int N, rows;         /* pictures; lines of a picture, D * H */
-    int from, to;        /* channels, padded to blocks */
-    int panels, lines;   /* groups of 16 output channels; rows of the kernel */
-    size_t width, terms; /* floats of a padded line; channels and taps that one row of the kernel multiplies */
-    float *x;            /* [N,rows,width] */
-    float *u;            /* [panels,lines,terms,16]: the weights, or the other map as [panels,N,rows,W,16] */
+    int N, rows;          /* pictures; lines of a picture, D * H */
+    int from, to;         /* channels, padded to blocks */
+    int panels, lines;    /* groups of 16 output channels; rows of the kernel */
+    size_t width, terms;  /* floats of a padded line; channels and taps that one row of the kernel multiplies */
+    float *x;             /* [N,rows,width] */
+    float *u;             /* [panels,lines,terms,16]: the weights, or the other map as [panels,N,rows,W,16] */
     float *scale, *shift; /* [out], padded with zeros: exp(3 logs), and bias exp(3 logs) */
 } direct;
 
@@ -71,8 +71,8 @@ static int direct_open(wf_cpu *cpu, const wf_conv *conv, bool backward, bool wei
 /* The start of a line of one block of channels of a map with `channels`. */
 static size_t line_of(const direct *d, int channels, int n, int block, int row)
 {
-    return (((size_t)n * (size_t)(channels / LANES) + (size_t)block) * (size_t)d->rows + (size_t)row) *
-           (size_t)d->b.W * LANES;
+    return (((size_t)n * (size_t)(channels / LANES) + (size_t)block) * (size_t)d->rows + (size_t)row) * (size_t)d->b.W *
+           LANES;
 }
 
 static void pad_input(const direct *d, const float *map)
@@ -156,13 +156,12 @@ static void convolve(const direct *d, const finish *f)
                 int n = i / d->rows, row = i % d->rows, count = d->b.W - p < PIXELS ? d->b.W - p : PIXELS, line;
                 for (int r = 0; r < d->lines; r++)
                     if (meets(d, row, r, &line))
-                        wf_product_add(
-                            count,
-                            (wf_product){d->x + ((size_t)n * (size_t)d->rows + (size_t)line) * d->width +
-                                             (size_t)p * (size_t)d->from,
-                                         d->u + (size_t)(panel * d->lines + r) * d->terms * TO, d->terms,
-                                         (size_t)d->from, 1},
-                            sum);
+                        wf_product_add(count,
+                                       (wf_product){d->x + ((size_t)n * (size_t)d->rows + (size_t)line) * d->width +
+                                                        (size_t)p * (size_t)d->from,
+                                                    d->u + (size_t)(panel * d->lines + r) * d->terms * TO, d->terms,
+                                                    (size_t)d->from, 1},
+                                       sum);
                 store_pixels(d, f, n, row, panel, p, count, sum);
             }
 }
@@ -219,13 +218,13 @@ static void sum_terms(const direct *d, int panel, int r, size_t first, int count
             int line;
             size_t at = (size_t)n * (size_t)d->rows;
             if (meets(d, row, r, &line))
-                wf_product_add(count,
-                               (wf_product){d->x + (at + (size_t)line) * d->width + first,
-                                            d->u + (((size_t)panel * (size_t)d->N * (size_t)d->rows + at) +
-                                                    (size_t)row) *
-                                                       (size_t)d->b.W * TO,
-                                            (size_t)d->b.W, 1, (size_t)d->from},
-                               picture);
+                wf_product_add(
+                    count,
+                    (wf_product){d->x + (at + (size_t)line) * d->width + first,
+                                 d->u + (((size_t)panel * (size_t)d->N * (size_t)d->rows + at) + (size_t)row) *
+                                            (size_t)d->b.W * TO,
+                                 (size_t)d->b.W, 1, (size_t)d->from},
+                    picture);
         }
         for (int i = 0; i < count * TO; i++)
             sum[i] += picture[i];

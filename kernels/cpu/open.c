@@ -39,10 +39,9 @@ static const char *isa_name(dnnl_cpu_isa_t isa)
         const char *name;
     } names[] = {
 #ifdef __aarch64__
-        {(dnnl_cpu_isa_t)0x11, "SVE 512"},
-        {(dnnl_cpu_isa_t)0x5, "SVE 256"},
-        {(dnnl_cpu_isa_t)0x3, "SVE 128"},
-        {(dnnl_cpu_isa_t)0x1, "NEON"},
+        {(dnnl_cpu_isa_t)0x21, "SVE 512"}, /* oneDNN 3 */
+        {(dnnl_cpu_isa_t)0x11, "SVE 512"}, /* oneDNN 2 */
+        {(dnnl_cpu_isa_t)0x5, "SVE 256"},  {(dnnl_cpu_isa_t)0x3, "SVE 128"}, {(dnnl_cpu_isa_t)0x1, "NEON"},
 #else
         {dnnl_cpu_isa_avx512_core_amx, "AMX"},
         {dnnl_cpu_isa_avx512_core_bf16, "AVX-512 BF16"},
