@@ -50,7 +50,7 @@ CUDA = $(if $(NVCC),$(sort $(wildcard kernels/cuda/*.cu)))
 FUZZERS = $(or $(TARGET),$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c)))
 PLUGIN = $(if $(CUDA),$B/libwf-cuda.so)
 
-.PHONY: all dist tidy coverage emulated check check-fast check-ops check-pipes check-gpu check-spills check-long mutants fuzz fuzz-run bench bench-gpu bench-nuts bench-store bench-dwt lint format man install demo clean help
+.PHONY: all dist tidy coverage emulated check check-fast check-ops check-onednn check-pipes check-gpu check-spills check-long mutants fuzz fuzz-run bench bench-gpu bench-nuts bench-store bench-dwt lint format man install demo clean help
 all: $(TOOLS:%=$(BIN)/%) $(PLUGIN) ## build every program into bin/
 dist: ## programs for every machine into build-dist/bin, as DIST=1 does for every target
 	@$(MAKE) --no-print-directory DIST=1 all
@@ -59,7 +59,16 @@ $B/libwf.a: $(LIB)
 $B/tools.a: $(filter-out $B/tools/wf-% $B/tools/manual.o,$(call objects,tools/*.c))
 $B/libwf.a $B/tools.a:
 	@rm -f $@ && ar rcs $@ $^
-$B/%.o: %.c
+# Checks headers and libraries before the first file is compiled. Another CC, ARCH or ONEDNN compiles all again.
+$B/needs-all $B/needs-check: $B/needs-%: needs.sh
+	@mkdir -p $(@D)
+	@ONEDNN='$(ONEDNN)' ./needs.sh $* '$(CC)' $(ALL_CFLAGS) $(if $(filter all,$*),$(LDLIBS),-lcriterion)
+	@echo '$(built_by)' > $@
+built_by = CC=$(CC) ARCH=$(ARCH) ONEDNN=$(abspath $(ONEDNN));
+$(foreach n,$B/needs-all $B/needs-check,$(if $(findstring $(built_by),$(file < $n)),,$(eval $n: always)))
+.PHONY: always
+$(call objects,tests/*.c): $B/needs-check
+$B/%.o: %.c $B/needs-all
 	@mkdir -p $(@D)
 	@echo "cc $@"
 	$Q$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
@@ -149,6 +158,9 @@ check-fast: $(CHECKS) ## what takes under a minute of the same
 	$(RUN) fast
 check-ops: $B/check-ops ## every operator of every backend against the reference
 	$(RUN) ops
+check-onednn: ## every operator with oneDNN 3.2 from PyPI, where the system has another; SAN=1: and leaks of descriptors
+	@tests/onednn.sh build/onednn-3.2
+	@$(MAKE) --no-print-directory ONEDNN=build/onednn-3.2 check-ops
 check-pipes: all $B/deadleaves $B/wf-planted emulated dist ## the programs, end to end
 	$(RUN) pipes
 check-gpu: all $B/check-ops $B/deadleaves ## on a machine with a card, at most 10 minutes: everything on the device, and sanitizers

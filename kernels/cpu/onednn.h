@@ -15,8 +15,7 @@ typedef const dnnl_memory_desc_t *wf_dnnl_const_md;
 typedef dnnl_memory_desc_t wf_dnnl_md;
 typedef const_dnnl_memory_desc_t wf_dnnl_const_md;
 #else
-#error \
-    "oneDNN 2 or 3 is needed: install libdnnl-dev, or make ONEDNN=DIR with DIR/include and DIR/lib of another version"
+#error "version 2 or 3 is needed: install libdnnl-dev, or make ONEDNN=DIR with DIR/include and DIR/lib of one"
 #endif
 
 /* 1 if oneDNN has Winograd in single precision: version 2 has it for AVX-512, version 3 answers "unimplemented". */
