@@ -1,9 +1,10 @@
 /* processor.c - ends a program on a machine that lacks instructions that it was built for
  *
- * The line on standard error and exit code 70 stand in for SIGILL. The check runs from .preinit_array, before the
- * constructors of the program and of its libraries. The Makefile compiles this file for the oldest machine and without
- * sanitizers. Code here calls nothing else of this repository: that may hold the instructions in question. It calls
- * the system directly, because the sanitizers that replace the C library's functions have not started yet. */
+ * The line on standard error and exit code 70 stand in for SIGILL, and for wrong results: processors without LZCNT and
+ * TZCNT run them as BSR and BSF. The check runs from .preinit_array, before the constructors of the program and of its
+ * libraries. The Makefile compiles this file for the oldest machine and without sanitizers. Code here calls no other
+ * code of this repository, which may hold the instructions in question. It calls the system directly, because
+ * sanitizers replace functions of the C library and have not started yet. */
 #include "processor.h"
 
 #include <stddef.h>
