@@ -1,15 +1,19 @@
 # Wavelet Flow: `make help` lists the targets. Variables: CC=clang, SAN=1 (address and undefined-behaviour sanitizers),
-# NVCC= (no CUDA), DIST=1 (binaries for every machine), ARCH=x86-64-v3 (for one), ONEDNN=DIR (oneDNN 2 or 3 in DIR/include and
-# DIR/lib), PREFIX=, DESTDIR=, V=1 (show the commands)
+# NVCC= (no CUDA), DIST=1 (binaries for every machine), ARCH=x86-64-v3 (for one), CC=aarch64-linux-gnu-gcc (for another kind),
+# ONEDNN=DIR (oneDNN 2 or 3 in DIR/include and DIR/lib), PREFIX=, DESTDIR=, V=1 (show the commands)
 ifeq ($(origin CC),default)
 CC = gcc
 endif
 MACHINE := $(shell $(CC) -dumpmachine | cut -d - -f 1)
 # The instructions that every machine of this kind has, those of DIST=1, and those that DIST=1 compiles kernels/cpu for besides.
-BASELINE = $(if $(filter x86_64,$(MACHINE)),x86-64,armv8-a)
-PORTABLE = $(if $(filter x86_64,$(MACHINE)),x86-64-v3,armv8-a)
+BASELINE = $(if $(filter x86_64,$(MACHINE)),x86-64,$(if $(filter aarch64,$(MACHINE)),armv8-a))
+PORTABLE = $(if $(filter x86_64,$(MACHINE)),x86-64-v3,$(BASELINE))
 WIDE = $(if $(DIST),$(if $(filter x86_64,$(MACHINE)),x86-64-v4))
-ARCH ?= $(if $(DIST),$(PORTABLE),native)
+# A compiler for another kind of machine has no "native".
+NATIVE := $(shell $(CC) -march=native -E -x c /dev/null > /dev/null 2>&1 && echo native)
+ARCH ?= $(if $(DIST),$(PORTABLE),$(or $(NATIVE),$(BASELINE)))
+# The kind of machine that a compiler names, as aarch64-linux-gnu-gcc does.
+CROSS = $(patsubst %-gcc,%,$(filter %-gcc,$(notdir $(firstword $(CC)))))
 PREFIX ?= /usr/local
 OBJCOPY ?= objcopy
 NVCC ?= $(shell command -v nvcc 2>/dev/null)
@@ -17,7 +21,7 @@ VERSION := $(shell sed -n 's/^.define WF_VERSION "\(.*\)"/\1/p' lib/base/version
 
 # Each kind of build has its own folder; the plain one puts its programs in bin/.
 comma = ,
-B = build$(if $(SAN),-san)$(if $(ONEDNN),-onednn)$(if $(COVERAGE),-coverage)$(if $(findstring clang,$(CC)),-clang)$(if $(FUZZ),-fuzz)$(if $(DIST),-dist)
+B = build$(CROSS:%=-%)$(if $(SAN),-san)$(if $(ONEDNN),-onednn)$(if $(COVERAGE),-coverage)$(if $(findstring clang,$(CC)),-clang)$(if $(FUZZ),-fuzz)$(if $(DIST),-dist)
 BIN = $(if $(B:build=),$B/bin,bin)
 
 CFLAGS ?= $(if $(SAN)$(COVERAGE),-O1,-O3) -g $(if $(COVERAGE),--coverage -fprofile-update=atomic)
@@ -27,7 +31,7 @@ WARN += $(if $(findstring clang,$(CC)),-Wno-pass-failed)
 SANFLAGS = $(if $(SAN),-fsanitize=address -fsanitize=undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
 SANFLAGS += $(if $(FUZZ),-fsanitize=fuzzer-no-link)
 # Nothing asks for floating-point exceptions, and where they need not be kept, loops with exp and tanh become vectors.
-ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -fopenmp -ffp-contract=off -fno-trapping-math -march=$(ARCH) $(WARN) $(CFLAGS) $(SANFLAGS)
+ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -fopenmp -ffp-contract=off -fno-trapping-math $(ARCH:%=-march=%) $(WARN) $(CFLAGS) $(SANFLAGS)
 ALL_CFLAGS += $(if $(ONEDNN),-isystem $(ONEDNN)/include)
 # Built by clang, the program brings libomp, which also answers the calls that libdnnl makes to libgomp: one runtime, one pool.
 LDLIBS = $(if $(ONEDNN),-L$(ONEDNN)/lib -Wl$(comma)-rpath$(comma)$(abspath $(ONEDNN)/lib)) -ldnnl -llmdb -lpng -ljpeg -lwebp -lsndfile -larchive -ljansson -lxxhash -ldeflate -lz -ldl -lm
@@ -69,8 +73,8 @@ $B/%.o: %.c $B/needs-all
 	@echo "cc $@"
 	$Q$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 # What a program does first is compiled for the oldest machine.
-$B/tools/startup/processor.o: private ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -O2 -g -march=$(BASELINE) $(WARN)
-$(TOOLS:%=$(BIN)/%) $B/check $B/check-ops $B/bench-level $B/bench-store $B/bench-dwt $B/deadleaves $B/manual $(FUZZERS:%=$B/fuzz-%): $(STARTUP)
+$B/tools/startup/processor.o: private ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -O2 -g $(BASELINE:%=-march=%) $(WARN)
+$(TOOLS:%=$(BIN)/%) $B/check $B/check-ops $B/check-direct $B/bench-level $B/bench-store $B/bench-dwt $B/deadleaves $B/manual $(FUZZERS:%=$B/fuzz-%): $(STARTUP)
 # A program whose table has an instruction that no machine has, and a constructor that would run next.
 $B/planted.o: tools/startup/built_for.c
 	$Q$(CC) $(ALL_CFLAGS) -DWF_PLANT_FEATURE -c -o $@ $<
@@ -96,6 +100,13 @@ $(BIN)/wf-decode: $(BIN)/wf-encode
 $B/check: $(call objects,tests/*.c) $B/libwf.a
 	$(LINK) -lcriterion $(LDLIBS)
 $B/check-ops: $(call objects,tests/ops/*.c) $B/libwf.a
+	$(LINK) $(LDLIBS)
+# The convolutions of processors other than x86-64, on this one.
+$B/direct/%.o: kernels/cpu/%.c
+	@mkdir -p $(@D)
+	@echo "cc $@"
+	$Q$(CC) $(ALL_CFLAGS) -DWF_CPU_DIRECT=1 -MMD -MP -c -o $@ $<
+$B/check-direct: $(call objects,tests/ops/*.c) $B/direct/conv_dispatch.o $B/direct/conv_tiny.o $B/libwf.a
 	$(LINK) $(LDLIBS)
 $B/fuzz-%: $B/tests/fuzz/%.o $B/libwf.a
 	$(LINK) -fsanitize=fuzzer $(LDLIBS)
@@ -140,9 +151,9 @@ $(TOOLS:%=$E/%): $E/%: $(BIN)/%
 emulated: $E/libwf-cuda.so $E/check-ops $E/bench-level $(TOOLS:%=$E/%)
 
 RUN = BIN=$(BIN) B=$B tests/run.sh
-CHECKS = all $B/check $B/check-ops $B/deadleaves $B/wf-planted
+CHECKS = all $B/check $B/check-ops $B/check-direct $B/deadleaves $B/wf-planted
 check: $(CHECKS) $(if $T,,$(patsubst %.c,$B/%.o,$(wildcard tests/fuzz/*.c)) $(if $(CUDA),$B/check-engines)) $(if $(filter-out emulated pipes/emulated,$T),,emulated) $(if $(filter-out pipes/cpus,$T)$(B:build=),,portable) ## every test: Criterion, operators against the reference, pipes. T=suite/test, T=ops/SLOT, T=pipes/NAME: that one
-	$(RUN) $(or $T,criterion ops emulated engines pipes)
+	$(RUN) $(or $T,criterion ops direct emulated engines pipes)
 check-fast: $(CHECKS) ## what takes under a minute of the same
 	$(RUN) fast
 check-ops: $B/check-ops ## every operator of every backend against the reference
@@ -180,10 +191,10 @@ bench-dwt: $B/bench-dwt ## one halving and its inverse against a copy of the sam
 	$B/bench-dwt
 tidy: ## clang-tidy and the clang analyzer over library and programs
 	@printf '%s\n' lib/*/*.c lib/*/*/*.c kernels/*.c kernels/cpu/*.c kernels/variants/*.c tools/*.c tools/startup/*.c | \
-	    xargs -P $(or $(JOBS),2) -I{} clang-tidy -quiet {} -- -std=c11 -D_GNU_SOURCE -fopenmp -march=$(ARCH)
+	    xargs -P $(or $(JOBS),2) -I{} clang-tidy -quiet {} -- -std=c11 -D_GNU_SOURCE -fopenmp $(ARCH:%=-march=%)
 coverage: ## which lines the tests run, a line for each room, and all of it in build-coverage/index.html
-	@$(MAKE) --no-print-directory COVERAGE=1 NVCC= all build-coverage/check build-coverage/check-ops build-coverage/deadleaves build-coverage/wf-planted
-	-BIN=build-coverage/bin B=build-coverage tests/run.sh criterion ops pipes > build-coverage/log
+	@$(MAKE) --no-print-directory COVERAGE=1 NVCC= all build-coverage/check build-coverage/check-ops build-coverage/check-direct build-coverage/deadleaves build-coverage/wf-planted
+	-BIN=build-coverage/bin B=build-coverage tests/run.sh criterion ops direct pipes > build-coverage/log
 	@tail -n 1 build-coverage/log
 	@gcovr -r . build-coverage --json-summary build-coverage/summary.json --html-details build-coverage/index.html > /dev/null
 	@tests/coverage.sh build-coverage/summary.json

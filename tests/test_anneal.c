@@ -314,8 +314,10 @@ static void draw_up(const wf_model *model, const target *t, wf_backend *b, int n
 static double farthest(const float *a, const float *b, size_t n)
 {
     double worst = 0;
-    for (size_t i = 0; i < n; i++)
-        worst = fmax(worst, fabs(a[i] - b[i]) / (1 + fabs(b[i])));
+    for (size_t i = 0; i < n; i++) { /* fmax here ends gcc 12 for arm64 with an internal error */
+        double error = fabs(a[i] - b[i]) / (1 + fabs(b[i]));
+        worst = error > worst ? error : worst;
+    }
     return worst;
 }
 

@@ -49,7 +49,7 @@ static bool read_flags(char *line, int size)
     FILE *file = fopen("/proc/cpuinfo", "r");
     bool found = false;
     while (file && !found && fgets(line, size, file))
-        found = !strncmp(line, "flags", 5);
+        found = !strncmp(line, "flags", 5) || !strncmp(line, "Features", 8);
     if (file)
         fclose(file);
     line[strcspn(line, "\n")] = ' ';
@@ -70,5 +70,9 @@ Test(processor, has_what_linux_says)
         compared++;
         cr_expect_eq(processor_has(f), strstr(flags, word) != NULL, "%s: we say %d", f->name, processor_has(f));
     }
+#ifdef __x86_64__
     cr_assert_geq(compared, 30);
+#else
+    cr_assert_geq(compared, 10);
+#endif
 }

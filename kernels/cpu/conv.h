@@ -1,4 +1,4 @@
-/* conv.h - the three ways in which the CPU backend convolves, and the object they share */
+/* conv.h - the four ways in which the CPU backend convolves, and the object they share */
 #ifndef WF_CPU_CONV_H
 #define WF_CPU_CONV_H
 
@@ -16,6 +16,7 @@ struct wf_conv {
     wf_conv_spec spec;
     wf_cpu_layout in, out;                    /* layouts of the two maps */
     bool winograd;                            /* true: winograd.c and winograd_weights.c compute everything */
+    bool direct;                              /* true: conv_direct.c computes everything */
     wf_cpu_op forward, beside, data, weights; /* beside: forward with a residual that is not y; may be missing */
     /* Reorders of weights between [out,taps,in], both channels padded to blocks, and the format of each pass. */
     wf_cpu_op to_forward, to_data, from_weights;
@@ -49,6 +50,21 @@ int wf_cpu_winograd_weights(wf_cpu *cpu, const wf_conv *conv, const float *w, co
 void wf_cpu_finish_gradients(const wf_conv_spec *spec, const float *w, const float *bias, const float *scale,
                              const float *plain, size_t padded, const float *sums, float *dw, float *dbias,
                              float *dlogs);
+
+/* 1 where oneDNN convolves blocked maps by its reference alone: everywhere but on x86-64. */
+#ifndef WF_CPU_DIRECT
+#ifdef __x86_64__
+#define WF_CPU_DIRECT 0
+#else
+#define WF_CPU_DIRECT 1
+#endif
+#endif
+
+/* Blocked maps in single precision, 8 channels a block (conv_direct.c). */
+int wf_cpu_direct_forward(wf_cpu *cpu, const wf_conv *conv, const float *w, const float *bias, const float *logs,
+                          const float *x, const float *residual, float *y) WF_MUST;
+int wf_cpu_direct_backward(wf_cpu *cpu, const wf_conv *conv, const float *w, const float *bias, const float *logs,
+                           const float *x, const float *dy, float *dx, float *dw, float *dbias, float *dlogs) WF_MUST;
 
 /* Maps of up to four pixels (conv_tiny.c). */
 int wf_cpu_tiny_forward(wf_cpu *cpu, const wf_conv_spec *spec, const float *w, const float *bias, const float *logs,

@@ -1,7 +1,8 @@
 /* conv_dispatch.c - the convolution slots
  *
  * Maps of up to four pixels go to conv_tiny.c. 3x3 kernels on other maps in single precision go to winograd.c and
- * winograd_weights.c, every other convolution to oneDNN (conv_blocked.c). */
+ * winograd_weights.c. Every other convolution goes to oneDNN (conv_blocked.c). On processors for which oneDNN has only
+ * its reference, all blocked maps go to conv_direct.c. */
 #include "conv.h"
 
 #include <stdlib.h>
@@ -32,8 +33,9 @@ static int conv_create(wf_backend *b, const wf_conv_spec *spec, wf_conv **out)
     conv->spec = *spec;
     conv->in = wf_cpu_layout_of(cpu, &in);
     conv->out = wf_cpu_layout_of(cpu, &result);
-    conv->winograd = conv->in.blocked && wf_cpu_winograd_fits(conv);
-    if (conv->in.blocked && !conv->winograd) {
+    conv->direct = WF_CPU_DIRECT && conv->in.blocked && conv->in.block == 8 && !conv->in.bf16;
+    conv->winograd = !conv->direct && conv->in.blocked && wf_cpu_winograd_fits(conv);
+    if (conv->in.blocked && !conv->direct && !conv->winograd) {
         int status = wf_cpu_blocked_create(cpu, conv);
         if (status) {
             conv_destroy(b, conv);
@@ -50,6 +52,9 @@ static int conv_forward(wf_backend *b, wf_conv *conv, const wf_weights *p, const
     const float *w = (const float *)p->w, *bias = (const float *)p->bias, *logs = (const float *)p->logs;
     WF_CHECK(!conv->spec.residual == !residual, WF_INTERNAL,
              "conv: a residual is given without one in the spec, or is missing");
+    if (conv->direct)
+        return wf_cpu_direct_forward((wf_cpu *)b, conv, w, bias, logs, (const float *)x, (const float *)residual,
+                                     (float *)y);
     if (conv->winograd)
         return wf_cpu_winograd_forward((wf_cpu *)b, conv, w, bias, logs, (const float *)x, (const float *)residual,
                                        (float *)y);
@@ -67,6 +72,9 @@ static int conv_backward(wf_backend *b, wf_conv *conv, const wf_weights *p, cons
     WF_CHECK(!dw == !dbias && !dw == !dlogs, WF_INTERNAL, "conv: dw, dbias and dlogs must be given together");
     if (conv->spec.relu)
         wf_cpu_relu_backward(&conv->out, y, add, dy);
+    if (conv->direct)
+        return wf_cpu_direct_backward((wf_cpu *)b, conv, w, bias, logs, (const float *)x, (const float *)dy,
+                                      (float *)dx, dw, dbias, dlogs);
     if (conv->winograd) {
         if (dx)
             WF_TRY(wf_cpu_winograd_data((wf_cpu *)b, conv, w, logs, (const float *)dy, (float *)dx));

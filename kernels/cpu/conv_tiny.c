@@ -11,6 +11,8 @@
  *     1x1   this .016 / .05, direct .04 / .19 */
 #include "conv.h"
 
+#include "product.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -27,10 +29,15 @@ static int sgemm(char ta, char tb, size_t m, size_t n, size_t k, const float *a,
 
 /* C [m,n] = A op(B) + beta C in slices of 16 rows, or of 4. The bits of a row then depend neither on its place nor on
  * the number of rows or threads. One product over all rows would treat the rows beyond whole tiles differently: with
- * AVX2, the last two of 6 i + 2 rows are summed in another order. */
+ * AVX2, the last two of 6 i + 2 rows are summed in another order. oneDNN's plain loops, as on arm64, treat the rows
+ * beyond whole tiles of 6 differently in slices too: product.c serves there. */
 static int sgemm_rows(char tb, size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b, size_t ldb,
                       float beta, float *c, size_t ldc)
 {
+    if (WF_CPU_DIRECT) {
+        wf_product_all(tb, m, n, k, a, lda, b, ldb, beta, c, ldc);
+        return WF_OK;
+    }
     size_t slice = m >= 16 ? 16 : 4, whole = m - m % slice;
     int status = WF_OK;
 #pragma omp parallel for schedule(static) reduction(max : status) if (m * n * k > 8 * WF_CPU_PARALLEL)

@@ -18,6 +18,13 @@ static void cpu_close(wf_backend *b)
     free(cpu);
 }
 
+/* oneDNN's values are those of the enumeration on x86-64 only. On arm64 the same bits are NEON and widths of SVE. */
+#ifdef __x86_64__
+enum { is_x86 = 1 };
+#else
+enum { is_x86 = 0 };
+#endif
+
 /* Each value of the enumeration has the bits of those that it extends. */
 static bool isa_has(dnnl_cpu_isa_t isa, dnnl_cpu_isa_t part)
 {
@@ -30,14 +37,22 @@ static const char *isa_name(dnnl_cpu_isa_t isa)
     static const struct {
         dnnl_cpu_isa_t isa;
         const char *name;
-    } names[] = {{dnnl_cpu_isa_avx512_core_amx, "AMX"},
-                 {dnnl_cpu_isa_avx512_core_bf16, "AVX-512 BF16"},
-                 {dnnl_cpu_isa_avx512_core_vnni, "AVX-512 VNNI"},
-                 {dnnl_cpu_isa_avx512_core, "AVX-512"},
-                 {dnnl_cpu_isa_avx2_vnni, "AVX2 VNNI"},
-                 {dnnl_cpu_isa_avx2, "AVX2"},
-                 {dnnl_cpu_isa_avx, "AVX"},
-                 {dnnl_cpu_isa_sse41, "SSE4.1"}};
+    } names[] = {
+#ifdef __aarch64__
+        {(dnnl_cpu_isa_t)0x21, "SVE 512"}, /* oneDNN 3 */
+        {(dnnl_cpu_isa_t)0x11, "SVE 512"}, /* oneDNN 2 */
+        {(dnnl_cpu_isa_t)0x5, "SVE 256"},  {(dnnl_cpu_isa_t)0x3, "SVE 128"}, {(dnnl_cpu_isa_t)0x1, "NEON"},
+#else
+        {dnnl_cpu_isa_avx512_core_amx, "AMX"},
+        {dnnl_cpu_isa_avx512_core_bf16, "AVX-512 BF16"},
+        {dnnl_cpu_isa_avx512_core_vnni, "AVX-512 VNNI"},
+        {dnnl_cpu_isa_avx512_core, "AVX-512"},
+        {dnnl_cpu_isa_avx2_vnni, "AVX2 VNNI"},
+        {dnnl_cpu_isa_avx2, "AVX2"},
+        {dnnl_cpu_isa_avx, "AVX"},
+        {dnnl_cpu_isa_sse41, "SSE4.1"},
+#endif
+    };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (isa_has(isa, names[i].isa))
             return names[i].name;
@@ -103,12 +118,12 @@ int wf_cpu_open(int threads, wf_backend **out)
         return wf_fail(WF_INTERNAL, "cpu: oneDNN does not start");
     }
     dnnl_cpu_isa_t isa = dnnl_get_effective_cpu_isa();
-    cpu->block = isa_has(isa, dnnl_cpu_isa_avx512_core) ? 16 : 8;
+    cpu->block = is_x86 && isa_has(isa, dnnl_cpu_isa_avx512_core) ? 16 : 8;
     wf_backend *b = &cpu->base;
     b->name = "cpu";
     b->real = sizeof(float);
     b->host = true;
-    b->bf16 = isa_has(isa, dnnl_cpu_isa_avx512_core_bf16);
+    b->bf16 = is_x86 && isa_has(isa, dnnl_cpu_isa_avx512_core_bf16);
     static int all; /* the value of OMP_NUM_THREADS or of the machine, before any backend sets another */
     if (!all)
         all = omp_get_max_threads();

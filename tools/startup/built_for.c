@@ -13,6 +13,7 @@
 #define SECOND(a, b, ...) b
 
 enum { A, B, C, D };
+enum { HWCAP = 16, HWCAP2 = 26 }; /* AT_HWCAP, AT_HWCAP2 */
 enum { NONE = 0, YMM = 0x06, ZMM = 0xe6, APX = 0x80000 };
 #define FEATURE(name, macro, portable, leaf, subleaf, reg, bit, state)    \
     {                                                                     \
@@ -71,6 +72,21 @@ const processor_feature processor_features[] = {
     FEATURE("xop", __XOP__, false, 0x80000001, 0, C, 11, YMM),
     FEATURE("fma4", __FMA4__, false, 0x80000001, 0, C, 16, YMM),
     FEATURE("tbm", __TBM__, false, 0x80000001, 0, C, 21, NONE),
+#endif
+#ifdef __aarch64__ /* names and bits of Linux: asm/hwcap.h */
+    FEATURE("atomics", __ARM_FEATURE_ATOMICS, false, HWCAP, 0, 0, 8, NONE),
+    FEATURE("asimdhp", __ARM_FEATURE_FP16_VECTOR_ARITHMETIC, false, HWCAP, 0, 0, 10, NONE),
+    FEATURE("asimdrdm", __ARM_FEATURE_QRDMX, false, HWCAP, 0, 0, 12, NONE),
+    FEATURE("jscvt", __ARM_FEATURE_JCVT, false, HWCAP, 0, 0, 13, NONE),
+    FEATURE("fcma", __ARM_FEATURE_COMPLEX, false, HWCAP, 0, 0, 14, NONE),
+    FEATURE("lrcpc", __ARM_FEATURE_RCPC, false, HWCAP, 0, 0, 15, NONE),
+    FEATURE("asimddp", __ARM_FEATURE_DOTPROD, false, HWCAP, 0, 0, 20, NONE),
+    FEATURE("sve", __ARM_FEATURE_SVE, false, HWCAP, 0, 0, 22, NONE),
+    FEATURE("asimdfhm", __ARM_FEATURE_FP16_FML, false, HWCAP, 0, 0, 23, NONE),
+    FEATURE("sve2", __ARM_FEATURE_SVE2, false, HWCAP2, 0, 0, 1, NONE),
+    FEATURE("frint", __ARM_FEATURE_FRINT, false, HWCAP2, 0, 0, 8, NONE),
+    FEATURE("i8mm", __ARM_FEATURE_MATMUL_INT8, false, HWCAP2, 0, 0, 13, NONE),
+    FEATURE("bf16", __ARM_FEATURE_BF16_VECTOR_ARITHMETIC, false, HWCAP2, 0, 0, 14, NONE),
 #endif
     {.name = ""},
 };

@@ -33,6 +33,13 @@ bool processor_has(const processor_feature *f)
     return __get_cpuid_count(f->leaf, f->subleaf, &r[0], &r[1], &r[2], &r[3]) && (r[f->reg] >> f->bit & 1) &&
            (kept_state() & f->state) == f->state;
 }
+#elif defined __aarch64__
+#include <sys/auxv.h>
+
+bool processor_has(const processor_feature *f)
+{
+    return getauxval(f->leaf) >> f->bit & 1;
+}
 #else
 bool processor_has(const processor_feature *f)
 {

@@ -8,12 +8,13 @@
 /* One extension of the instruction set. Its place is the architecture's own:
  *   x86-64   a bit of one register that CPUID gives for a leaf and subleaf; the bits of XCR0 for the registers that the
  *            system must keep
+ *   arm64    a bit of one word that Linux gives to programs: AT_HWCAP or AT_HWCAP2 is the leaf
  *   others   not read yet */
 typedef struct processor_feature {
     char name[20];    /* "avx2"; "" ends the table */
     bool needed;      /* the compiler was allowed to use it */
     bool portable;    /* part of what make DIST=1 needs too */
-    uint32_t leaf;    /* of CPUID */
+    uint32_t leaf;    /* of CPUID, or of the auxiliary vector */
     uint8_t subleaf;  /* of CPUID */
     uint8_t reg, bit; /* EAX, EBX, ECX, EDX: 0 to 3 */
     uint32_t state;   /* bits of XCR0 */

@@ -223,7 +223,7 @@ int wf_image_cut_jpeg(wf_source *source, wf_code *code)
 {
     enum { SOI = 0xd8, SOS = 0xda, START = 2, LENGTH = 2 };
     bool whole, scanned = false;
-    int marker;
+    int marker = 0;
     WF_TRY(wf_code_take(code, source, START, &whole));
     while (whole) {
         WF_TRY(cut_to_marker(source, code, &marker, &whole));
