@@ -6,6 +6,9 @@ CC = gcc
 endif
 ARCH ?= native
 PREFIX ?= /usr/local
+ifneq ($(word 2,$(DESTDIR)$(PREFIX)),)
+$(error PREFIX, DESTDIR: found '$(DESTDIR)$(PREFIX)', expected a folder without blanks in its name)
+endif
 NVCC ?= $(shell command -v nvcc 2>/dev/null)
 VERSION := $(shell sed -n 's/^.define WF_VERSION "\(.*\)"/\1/p' lib/base/version.h)
 
