@@ -16,8 +16,10 @@ bool wf_image_is_webp(const uint8_t *head, size_t n)
 /* libwebp 1.5.0 says "out of memory" of damaged tables of codes too, so memory is asked: for a picture and its rows. */
 static int fail_decode(const wf_source *source, VP8StatusCode code, const wf_image *image)
 {
-    void *room =
-        code == VP8_STATUS_OUT_OF_MEMORY ? malloc(((size_t)image->H + 64) * ((size_t)image->W + 64) * 8) : NULL;
+    size_t some = ((size_t)image->H + 64) * ((size_t)image->W + 64) * 8;
+    void *volatile room = NULL; /* volatile, as compilers take out an allocation that is not used */
+    if (code == VP8_STATUS_OUT_OF_MEMORY)
+        room = malloc(some);
     WF_CHECK(code != VP8_STATUS_OUT_OF_MEMORY || room, WF_AGAIN, "%s: out of memory", source->name);
     free(room);
     return wf_fail(WF_DATA, "%s: damaged WebP: its pixels cannot be decoded", source->name);
