@@ -7,20 +7,21 @@
 #include "../lib/model/level.h"
 #include "training.h"
 
-/* Sets a locale with commas for all of the process: one of the machine, or one made in the scratch folder. */
+/* Sets numbers with commas for all of the process, by a locale made in the scratch folder. */
 static bool set_commas(void)
 {
+    static const char numbers[] = "LC_NUMERIC\ndecimal_point \",\"\nthousands_sep \"\"\ngrouping -1\nEND LC_NUMERIC\n";
     char command[600];
-    if (setlocale(LC_ALL, "de_DE.UTF-8"))
-        return true;
-    snprintf(command, sizeof command, "localedef -i de_DE -f UTF-8 '%s/de_DE.UTF-8' > '%s/log' 2>&1", scratch, scratch);
-    return !system(command) && !setenv("LOCPATH", scratch, 1) && setlocale(LC_ALL, "de_DE.UTF-8");
+    scratch_write(scratch_path("numbers"), numbers, sizeof numbers - 1);
+    snprintf(command, sizeof command, "localedef -c -i '%s/numbers' '%s/xx_XX' > /dev/null 2>&1", scratch, scratch);
+    int warned = system(command); /* of the other categories */
+    return warned >= 0 && !setenv("LOCPATH", scratch, 1) && setlocale(LC_NUMERIC, "xx_XX");
 }
 
-#define SET_COMMAS()                                                                 \
-    if (!set_commas()) {                                                             \
-        scratch_remove();                                                            \
-        cr_skip_test("no locale de_DE.UTF-8: the package locales is not installed"); \
+#define SET_COMMAS()                              \
+    if (!set_commas()) {                          \
+        scratch_remove();                         \
+        cr_skip_test("localedef made no locale"); \
     }
 
 /* The process itself goes on with commas. */
@@ -82,9 +83,9 @@ Test(number, a_training_moves_between_locales, .timeout = 120)
     run first = {.stop_at = 17}, second = {.stop_at = 40}, third = {0};
     cr_expect_eq(train(b, folder, store, &o, &first), WF_AGAIN, "%s", wf_error());
     expect_commas();
-    cr_assert(setlocale(LC_ALL, "C"));
+    cr_assert(setlocale(LC_NUMERIC, "C"));
     cr_expect_eq(train(b, folder, store, &o, &second), WF_AGAIN, "%s", wf_error());
-    cr_assert(setlocale(LC_ALL, "de_DE.UTF-8"));
+    cr_assert(setlocale(LC_NUMERIC, "xx_XX"));
     cr_expect_eq(train(b, folder, store, &o, &third), 0, "%s", wf_error());
     expect_no_comma_in_number("model/level-00.jsonl");
 
