@@ -4,7 +4,7 @@
 ifeq ($(origin CC),default)
 CC = gcc
 endif
-MACHINE := $(shell $(CC) -dumpmachine | cut -d - -f 1)
+MACHINE := $(shell $(CC) -dumpmachine 2>/dev/null | cut -d - -f 1)
 # The instructions that every machine of this kind has, those of DIST=1, and those that DIST=1 compiles kernels/cpu for besides.
 BASELINE = $(if $(filter x86_64,$(MACHINE)),x86-64,armv8-a)
 PORTABLE = $(if $(filter x86_64,$(MACHINE)),x86-64-v3,armv8-a)
