@@ -17,7 +17,7 @@ if ! python3 -m pip --version > /dev/null 2>&1; then
     echo "onednn.sh: no pip: install python3-pip" >&2
     exit 69
 fi
-if ! python3 -m pip --disable-pip-version-check download -q --no-deps --only-binary :all: --require-hashes -d "$work" \
+if ! python3 -m pip --disable-pip-version-check --retries 1 download -q --no-deps --only-binary :all: --require-hashes -d "$work" \
     -r "$work/wanted" > "$work/log" 2>&1; then
     echo "onednn.sh: pip cannot download oneDNN 3.2: $(grep -m 1 ERROR "$work/log")" >&2
     exit 69
