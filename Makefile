@@ -1,20 +1,26 @@
 # Wavelet Flow: `make help` lists the targets. Variables: CC=clang, SAN=1 (address and undefined-behaviour sanitizers),
-# NVCC= (no CUDA), ARCH=x86-64-v3 (binaries for other machines), ONEDNN=DIR (oneDNN 2 or 3 in DIR/include and DIR/lib),
-# PREFIX=, DESTDIR=, V=1 (show the commands)
+# NVCC= (no CUDA), DIST=1 (binaries for every machine), ARCH=x86-64-v3 (for one), ONEDNN=DIR (oneDNN 2 or 3 in DIR/include and
+# DIR/lib), PREFIX=, DESTDIR=, V=1 (show the commands)
 ifeq ($(origin CC),default)
 CC = gcc
 endif
-ARCH ?= native
+MACHINE := $(shell $(CC) -dumpmachine 2>/dev/null | cut -d - -f 1)
+# The instructions that every machine of this kind has, those of DIST=1, and those that DIST=1 compiles kernels/cpu for besides.
+BASELINE = $(if $(filter x86_64,$(MACHINE)),x86-64,armv8-a)
+PORTABLE = $(if $(filter x86_64,$(MACHINE)),x86-64-v3,armv8-a)
+WIDE = $(if $(DIST),$(if $(filter x86_64,$(MACHINE)),x86-64-v4))
+ARCH ?= $(if $(DIST),$(PORTABLE),native)
 PREFIX ?= /usr/local
 ifneq ($(word 2,$(DESTDIR)$(PREFIX)),)
 $(error PREFIX, DESTDIR: found '$(DESTDIR)$(PREFIX)', expected a folder without blanks in its name)
 endif
+OBJCOPY ?= objcopy
 NVCC ?= $(shell command -v nvcc 2>/dev/null)
 VERSION := $(shell sed -n 's/^.define WF_VERSION "\(.*\)"/\1/p' lib/base/version.h)
 
 # Each kind of build has its own folder; the plain one puts its programs in bin/.
 comma = ,
-B = build$(if $(SAN),-san)$(if $(ONEDNN),-onednn)$(if $(COVERAGE),-coverage)$(if $(findstring clang,$(CC)),-clang)$(if $(FUZZ),-fuzz)
+B = build$(if $(SAN),-san)$(if $(ONEDNN),-onednn)$(if $(COVERAGE),-coverage)$(if $(findstring clang,$(CC)),-clang)$(if $(FUZZ),-fuzz)$(if $(DIST),-dist)
 BIN = $(if $(B:build=),$B/bin,bin)
 
 CFLAGS ?= $(if $(SAN)$(COVERAGE),-O1,-O3) -g $(if $(COVERAGE),--coverage -fprofile-update=atomic)
@@ -34,30 +40,53 @@ Q = $(if $(V),,@)
 LINK = $Q$(CC) $(ALL_CFLAGS) -rdynamic -o $@ $^
 # Sorted: the order that wildcard gives depends on the locale.
 objects = $(patsubst %.c,$B/%.o,$(sort $(wildcard $(1))))
-LIB = $(call objects,lib/*/*.c lib/*/*/*.c kernels/*.c kernels/ref/*.c kernels/cpu/*.c)
+CPU = $(call objects,kernels/cpu/*.c)
+LIB = $(call objects,lib/*/*.c lib/*/*/*.c kernels/*.c kernels/ref/*.c) $(if $(WIDE),$(call objects,kernels/variants/*.c) $B/cpu_v3.o $B/cpu_v4.o,$(CPU))
 CLI = $B/tools.a $B/libwf.a
+STARTUP = $(call objects,tools/startup/*.c)
 TOOLS = $(patsubst tools/%.c,%,$(sort $(wildcard tools/wf-*.c))) wf-decode
 CUDA = $(if $(NVCC),$(sort $(wildcard kernels/cuda/*.cu)))
 FUZZERS = $(or $(TARGET),$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c)))
 PLUGIN = $(if $(CUDA),$B/libwf-cuda.so)
 
-.PHONY: all tidy coverage emulated check check-fast check-ops check-pipes check-gpu check-spills check-long mutants fuzz fuzz-run bench bench-gpu bench-nuts bench-store bench-dwt lint format man install demo clean help
+.PHONY: all portable tidy coverage emulated check check-fast check-ops check-onednn check-pipes check-gpu check-spills check-long mutants fuzz fuzz-run bench bench-gpu bench-nuts bench-store bench-dwt lint format man install demo clean help
 all: $(TOOLS:%=$(BIN)/%) $(PLUGIN) ## build every program into bin/
+portable: ## programs for every machine into build-dist/bin, as DIST=1 does for every target
+	@$(MAKE) --no-print-directory DIST=1 all
 
 $B/libwf.a: $(LIB)
 $B/tools.a: $(filter-out $B/tools/wf-% $B/tools/manual.o,$(call objects,tools/*.c))
 $B/libwf.a $B/tools.a:
 	@rm -f $@ && ar rcs $@ $^
-# Checks headers and libraries before the first file is compiled. Another CC or ONEDNN compiles every file again.
+# Checks headers and libraries before the first file is compiled. Another CC, ARCH or ONEDNN compiles all again.
 $B/needs-all $B/needs-check: $B/needs-%: needs.sh
 	@mkdir -p $(@D)
 	@ONEDNN='$(ONEDNN)' ./needs.sh $* '$(CC)' $(ALL_CFLAGS) $(if $(filter all,$*),$(LDLIBS),-lcriterion)
 	@echo '$(built_by)' > $@
-built_by = CC=$(CC) ONEDNN=$(abspath $(ONEDNN));
+built_by = CC=$(CC) ARCH=$(ARCH) ONEDNN=$(abspath $(ONEDNN));
 $(foreach n,$B/needs-all $B/needs-check,$(if $(findstring $(built_by),$(file < $n)),,$(eval $n: always)))
 .PHONY: always
 $(call objects,tests/*.c): $B/needs-check
 $B/%.o: %.c $B/needs-all
+	@mkdir -p $(@D)
+	@echo "cc $@"
+	$Q$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+# What a program does first is compiled for the oldest machine.
+$B/tools/startup/processor.o: ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -O2 -g -march=$(BASELINE) $(WARN)
+$(TOOLS:%=$(BIN)/%) $B/check $B/check-ops $B/bench-level $B/bench-store $B/bench-dwt $B/deadleaves $B/manual $(FUZZERS:%=$B/fuzz-%): $(STARTUP)
+# A program whose table has an instruction that no machine has, and a constructor that would run next.
+$B/planted.o: tools/startup/built_for.c
+	$Q$(CC) $(ALL_CFLAGS) -DWF_PLANT_FEATURE -c -o $@ $<
+$B/wf-planted: $B/tools/wf-info.o $B/tests/startup/early.o $B/planted.o $B/tools/startup/processor.o $(CLI)
+	$(LINK) $(LDLIBS)
+# Two builds of kernels/cpu in one program: each becomes one object with one name, that of its opener.
+$B/cpu_v3.o: $(CPU)
+$B/cpu_v4.o: $(CPU:$B/%=$B/v4/%)
+$B/cpu_v3.o $B/cpu_v4.o: $B/cpu_%.o:
+	@echo "ld $@"
+	$Q$(LD) -r -o $@.all $^ && $(OBJCOPY) --redefine-sym wf_cpu_open=wf_cpu_open_$* --keep-global-symbol=wf_cpu_open_$* $@.all $@ && rm $@.all
+$B/v4/%.o: override ARCH = $(WIDE)
+$B/v4/%.o: %.c
 	@mkdir -p $(@D)
 	@echo "cc $@"
 	$Q$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
@@ -114,14 +143,17 @@ $(TOOLS:%=$E/%): $E/%: $(BIN)/%
 emulated: $E/libwf-cuda.so $E/check-ops $E/bench-level $(TOOLS:%=$E/%)
 
 RUN = BIN=$(BIN) B=$B tests/run.sh
-CHECKS = all $B/check $B/check-ops $B/deadleaves
-check: $(CHECKS) $(if $T,,$(patsubst %.c,$B/%.o,$(wildcard tests/fuzz/*.c)) $(if $(CUDA),$B/check-engines)) $(if $(filter-out emulated pipes/emulated,$T),,emulated) ## every test: Criterion, operators against the reference, pipes. T=suite/test, T=ops/SLOT, T=pipes/NAME: that one
+CHECKS = all $B/check $B/check-ops $B/deadleaves $B/wf-planted
+check: $(CHECKS) $(if $T,,$(patsubst %.c,$B/%.o,$(wildcard tests/fuzz/*.c)) $(if $(CUDA),$B/check-engines)) $(if $(filter-out emulated pipes/emulated,$T),,emulated) $(if $(filter-out pipes/cpus,$T)$(B:build=),,portable) ## every test: Criterion, operators against the reference, pipes. T=suite/test, T=ops/SLOT, T=pipes/NAME: that one
 	$(RUN) $(or $T,criterion ops emulated engines pipes)
 check-fast: $(CHECKS) ## what takes under a minute of the same
 	$(RUN) fast
 check-ops: $B/check-ops ## every operator of every backend against the reference
 	$(RUN) ops
-check-pipes: all $B/deadleaves emulated ## the programs, end to end
+check-onednn: ## every operator with oneDNN 3.2 from PyPI, where the system has another; SAN=1: and leaks of descriptors
+	@tests/onednn.sh build/onednn-3.2
+	@$(MAKE) --no-print-directory ONEDNN=build/onednn-3.2 check-ops
+check-pipes: all $B/deadleaves $B/wf-planted emulated $(if $(B:build=),,portable) ## the programs, end to end
 	$(RUN) pipes
 check-gpu: all $B/check-ops $B/deadleaves ## on a machine with a card, at most 10 minutes: everything on the device, and sanitizers
 	tests/gpu/check.sh
@@ -150,10 +182,10 @@ bench-store: all $B/bench-store ## pictures to stores against libpng alone, rand
 bench-dwt: $B/bench-dwt ## one halving and its inverse against a copy of the same bytes, printed as the table of tests/bench/README.md
 	$B/bench-dwt
 tidy: ## clang-tidy and the clang analyzer over library and programs
-	@printf '%s\n' lib/*/*.c lib/*/*/*.c kernels/*.c kernels/cpu/*.c tools/*.c | \
+	@printf '%s\n' lib/*/*.c lib/*/*/*.c kernels/*.c kernels/cpu/*.c kernels/variants/*.c tools/*.c tools/startup/*.c | \
 	    xargs -P $(or $(JOBS),2) -I{} clang-tidy -quiet {} -- -std=c11 -D_GNU_SOURCE -fopenmp -march=$(ARCH)
 coverage: ## which lines the tests run, a line for each room, and all of it in build-coverage/index.html
-	@$(MAKE) --no-print-directory COVERAGE=1 NVCC= all build-coverage/check build-coverage/check-ops build-coverage/deadleaves
+	@$(MAKE) --no-print-directory COVERAGE=1 NVCC= all build-coverage/check build-coverage/check-ops build-coverage/deadleaves build-coverage/wf-planted
 	-BIN=build-coverage/bin B=build-coverage tests/run.sh criterion ops pipes > build-coverage/log
 	@tail -n 1 build-coverage/log
 	@gcovr -r . build-coverage --json-summary build-coverage/summary.json --html-details build-coverage/index.html > /dev/null

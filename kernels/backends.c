@@ -13,11 +13,11 @@ typedef int cuda_open(int device, int threads, wf_backend **out);
 
 static const char plugin_name[] = "libwf-cuda.so";
 
-/* Finds the plugin installed or built with the running program: /usr/bin and /usr/lib, bin/ and build/, or both in
- * build/ as for the tests. */
+/* Finds the plugin installed or built with the running program: /usr/bin and /usr/lib, bin/ and build/, both in build/
+ * as for the tests, or build-dist/bin and build-dist. */
 static bool own_plugin(char path[PATH_MAX])
 {
-    static const char *const folders[] = {"../lib", "../build", "."};
+    static const char *const folders[] = {"../lib", "../build", ".", ".."};
     char program[PATH_MAX];
     ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
     if (n <= 0)

@@ -104,18 +104,23 @@ versions() {
         done)"'
 }
 
-total_passed=0 total_failed=0 total_skipped=0 lines=()
-for suite; do
-    passed=0 failed=0 skipped=0
-    if [ "$(cat "$DIR/$suite/commit" 2> /dev/null)" = "$commit" ] || unpack "$suite"; then
-        for arguments in "${steps[@]}"; do step "$suite" "$arguments"; done
-        about=$(versions "$suite")
-    else
-        failed=1 about="not unpacked from $MIRROR"
-    fi
-    lines+=("$suite: $(date +%F), $about: $passed passed, $failed failed, $skipped skipped")
-    total_passed=$((total_passed + passed)) total_failed=$((total_failed + failed)) total_skipped=$((total_skipped + skipped))
-done
-printf '%s\n' "${lines[@]}"
-echo "$total_passed passed, $total_failed failed, $total_skipped skipped"
-[ $total_failed = 0 ]
+# Read whole before it runs, for hours: an edit in the meantime does no harm.
+main() {
+    local suite arguments about lines=() total_passed=0 total_failed=0 total_skipped=0
+    for suite; do
+        passed=0 failed=0 skipped=0
+        if [ "$(cat "$DIR/$suite/commit" 2> /dev/null)" = "$commit" ] || unpack "$suite"; then
+            for arguments in "${steps[@]}"; do step "$suite" "$arguments"; done
+            about=$(versions "$suite")
+        else
+            failed=1 about="not unpacked from $MIRROR"
+        fi
+        lines+=("$suite: $(date +%F), $about: $passed passed, $failed failed, $skipped skipped")
+        total_passed=$((total_passed + passed)) total_failed=$((total_failed + failed)) total_skipped=$((total_skipped + skipped))
+    done
+    printf '%s\n' "${lines[@]}"
+    echo "$total_passed passed, $total_failed failed, $total_skipped skipped"
+    [ $total_failed = 0 ]
+}
+main "$@"
+exit

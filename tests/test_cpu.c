@@ -133,6 +133,67 @@ Test(cpu, a_place_in_the_batch_changes_nothing)
     }
 }
 
+/* The gradient of a 3x3 convolution by its weights, after that by x: [out,3,3,in], then bias and logs [out]. */
+static float *gradients(int threads, const wf_conv_spec *spec, size_t *count)
+{
+    wf_backend *b;
+    cr_assert_eq(wf_backend_open("cpu", threads, &b), WF_OK);
+    wf_map_shape from = {spec->N, spec->H, spec->W, spec->in, spec->precision};
+    wf_map_shape to = {spec->N, spec->H, spec->W, spec->out, spec->precision};
+    size_t pixels = (size_t)spec->N * (size_t)(spec->H * spec->W), out = (size_t)spec->out;
+    size_t taps = out * 9 * (size_t)spec->in, all = taps + 2 * out;
+    void *x, *dy, *dx;
+    wf_conv *conv;
+    srand(1);
+    wf_real *values = numbers(b, pixels * (size_t)(spec->in + spec->out), 2), *w = numbers(b, all, 0.2);
+    wf_real *d = numbers(b, all, 0);
+    cr_assert_eq(b->alloc(b, b->map_bytes(b, &from), &x), WF_OK);
+    cr_assert_eq(b->alloc(b, b->map_bytes(b, &from), &dx), WF_OK);
+    cr_assert_eq(b->alloc(b, b->map_bytes(b, &to), &dy), WF_OK);
+    cr_assert_eq(b->conv_create(b, spec, &conv), WF_OK);
+    cr_assert_eq(b->pack(b, &from, spec->in, spec->in, values, 0, NULL, x), WF_OK);
+    cr_assert_eq(b->pack(b, &to, spec->out, spec->out, wf_at(b, values, pixels * (size_t)spec->in), 0, NULL, dy), WF_OK);
+    wf_weights weights = {.w = w,
+                          .bias = wf_at(b, w, taps),
+                          .logs = wf_at(b, w, taps + out),
+                          .dw = d,
+                          .dbias = wf_at(b, d, taps),
+                          .dlogs = wf_at(b, d, taps + out)};
+    cr_assert_eq(b->conv_backward(b, conv, &weights, x, NULL, NULL, dy, dx), WF_OK);
+    float *result = malloc(all * sizeof *result);
+    cr_assert_eq(b->download(b, result, WF_F32, d, all), WF_OK);
+    void *memory[] = {values, w, d, x, dx, dy};
+    for (size_t i = 0; i < sizeof memory / sizeof *memory; i++)
+        b->free(b, memory[i]);
+    b->conv_destroy(b, conv);
+    b->close(b);
+    *count = all;
+    return result;
+}
+
+/* Without fused multiply-add the gradient is oneDNN's, whose sums depend on threads. */
+Test(cpu, threads_change_no_bit_of_a_weight_gradient)
+{
+#ifndef __FMA__
+    cr_skip_test("no fused multiply-add");
+#endif
+    const wf_conv_spec specs[] = {
+        {1, 4, 4, 48, 48, 3, false, false, WF_FP32, WF_PICTURE, 0},
+        {5, 17, 13, 24, 40, 3, false, false, WF_FP32, WF_PICTURE, 0},
+        {64, 8, 8, 32, 10, 3, false, false, WF_FP32, WF_PICTURE, 0},
+    };
+    for (size_t i = 0; i < sizeof specs / sizeof *specs; i++) {
+        size_t n;
+        float *one = gradients(1, &specs[i], &n);
+        for (int threads = 2; threads <= 5; threads++) {
+            float *more = gradients(threads, &specs[i], &n);
+            cr_assert_eq(memcmp(one, more, n * sizeof *one), 0, "shape %zu with %d threads", i, threads);
+            free(more);
+        }
+        free(one);
+    }
+}
+
 /* True if the backend keeps WF_BF16 maps in fewer bytes than WF_FP32 ones. */
 static bool narrow_maps(wf_backend *b)
 {

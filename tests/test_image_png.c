@@ -160,8 +160,8 @@ static int read_one(const png_byte *bytes, size_t n, bool cut, wf_image *image)
     return status;
 }
 
-/* The chunk that replaces the pixels' is whole zlib data, read in pieces of any size. zlib checks its Adler-32, as libpng
- * does where it lacks the option PNG_IGNORE_ADLER32. */
+/* The chunk with stored pixels is whole zlib data, read in pieces of any size. zlib checks its Adler-32, as libpng does
+ * where it lacks the option PNG_IGNORE_ADLER32. */
 Test(image_png, stored_adler)
 {
     for (size_t piece = 1; piece < 8; piece++) {

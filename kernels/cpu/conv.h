@@ -15,7 +15,7 @@ typedef struct wf_cpu_op {
 struct wf_conv {
     wf_conv_spec spec;
     wf_cpu_layout in, out;                    /* layouts of the two maps */
-    bool winograd;                            /* true: winograd.c computes everything but the weights' gradient */
+    bool winograd;                            /* true: winograd.c and winograd_weights.c compute everything */
     wf_cpu_op forward, beside, data, weights; /* beside: forward with a residual that is not y; may be missing */
     /* Reorders of weights between [out,taps,in], both channels padded to blocks, and the format of each pass. */
     wf_cpu_op to_forward, to_data, from_weights;
@@ -33,12 +33,22 @@ int wf_cpu_blocked_forward(wf_cpu *cpu, wf_conv *conv, const float *w, const flo
 int wf_cpu_blocked_backward(wf_cpu *cpu, wf_conv *conv, const float *w, const float *bias, const float *logs,
                             const void *x, const void *dy, void *dx, float *dw, float *dbias, float *dlogs) WF_MUST;
 
-/* 3x3 kernels on blocked maps where oneDNN has no Winograd (winograd.c). */
+/* 3x3 kernels on blocked maps in single precision (winograd.c, winograd_weights.c). */
 bool wf_cpu_winograd_fits(const wf_conv *conv);
 int wf_cpu_winograd_forward(wf_cpu *cpu, const wf_conv *conv, const float *w, const float *bias, const float *logs,
                             const float *x, const float *residual, float *y) WF_MUST;
 int wf_cpu_winograd_data(wf_cpu *cpu, const wf_conv *conv, const float *w, const float *logs, const float *dy,
                          float *dx) WF_MUST;
+int wf_cpu_winograd_weights(wf_cpu *cpu, const wf_conv *conv, const float *w, const float *bias, const float *logs,
+                            const float *x, const float *dy, float *dw, float *dbias, float *dlogs) WF_MUST;
+
+/* Computes dw, dbias and dlogs from the gradients by the scaled weights and the scaled bias (conv_blocked.c).
+ *   scale   [out] exp(3 logs)
+ *   plain   [out,taps,padded] by w * scale
+ *   sums    [out] by bias * scale */
+void wf_cpu_finish_gradients(const wf_conv_spec *spec, const float *w, const float *bias, const float *scale,
+                             const float *plain, size_t padded, const float *sums, float *dw, float *dbias,
+                             float *dlogs);
 
 /* Maps of up to four pixels (conv_tiny.c). */
 int wf_cpu_tiny_forward(wf_cpu *cpu, const wf_conv_spec *spec, const float *w, const float *bias, const float *logs,

@@ -165,21 +165,6 @@ static void plan_close(plan *p)
         wf_dnnl_md_destroy(descriptors[i]);
 }
 
-/* Chooses Winograd by the shape alone, so that one shape has one answer. Milliseconds forward / data / weights, N 64,
- * two cores with AVX-512, single precision, direct against Winograd F(4x4,3x3):
- *     128 -> 128, 8x8   3.1 / 3.1 / 3.7    1.6 / 1.6 / 1.7
- *     128 -> 128, 4x4   .77 / .68 / 1.04   .68 / .67 / .55
- *     256 -> 256, 8x8   12  / 13  / 14     5.6 / 5.8 / 6.3
- *     256 -> 10,  8x8   .85 / .77 / .92    .85 / .70 / .79
- * Below 4x4 most of a tile is padding. oneDNN 2 has Winograd in single precision for 3x3 and AVX-512, oneDNN 3 has none;
- * winograd.c serves other machines. */
-static bool wants_winograd(const wf_conv *conv)
-{
-    const wf_conv_spec *s = &conv->spec;
-    return WF_DNNL_WINOGRAD && s->signal == WF_PICTURE && s->k == 3 && s->H >= 4 && s->W >= 4 && !conv->in.bf16 &&
-           conv->in.block == 16;
-}
-
 typedef enum pass {
     FORWARD,
     DATA,
@@ -206,14 +191,13 @@ static dnnl_status_t describe_pass(wf_cpu *cpu, const plan *p, pass which, dnnl_
     return wf_dnnl_conv_describe(&c, cpu->engine, hint, attr, pd);
 }
 
-/* Describes the pass by the wanted algorithm, or by the next best that oneDNN has on this machine. */
-static int describe_best(wf_cpu *cpu, const plan *p, pass which, bool winograd, const_dnnl_primitive_desc_t hint,
+/* Describes the pass by a direct convolution, or by the next best that oneDNN has on this machine. */
+static int describe_best(wf_cpu *cpu, const plan *p, pass which, const_dnnl_primitive_desc_t hint,
                          dnnl_primitive_desc_t *pd)
 {
-    const dnnl_alg_kind_t order[] = {dnnl_convolution_winograd, dnnl_convolution_direct, dnnl_convolution_auto};
-    dnnl_status_t status = dnnl_unimplemented;
-    for (size_t i = winograd ? 0 : 1; i < sizeof order / sizeof *order && status != dnnl_success; i++)
-        status = describe_pass(cpu, p, which, order[i], hint, pd);
+    dnnl_status_t status = describe_pass(cpu, p, which, dnnl_convolution_direct, hint, pd);
+    if (status != dnnl_success)
+        status = describe_pass(cpu, p, which, dnnl_convolution_auto, hint, pd);
     DNNL_TRY(status);
     return WF_OK;
 }
@@ -289,7 +273,7 @@ static int create_weights(wf_cpu *cpu, wf_conv *conv, const plan *p, dnnl_primit
 }
 
 /* Creates the forward pass with the residual as one more operand. Skips it where its weights would need another format
- * than those of the forward pass. Winograd has no such operand: there the residual is copied into y. */
+ * than those of the forward pass; the residual is then copied into y. */
 static int create_beside(wf_cpu *cpu, wf_conv *conv, const plan *p, dnnl_primitive_desc_t pd)
 {
     wf_dnnl_const_md weights = dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
@@ -312,11 +296,11 @@ static int create_passes(wf_cpu *cpu, wf_conv *conv, const plan *p)
     int (*const create[])(wf_cpu *, wf_conv *, const plan *, dnnl_primitive_desc_t) = {create_forward, create_data,
                                                                                        create_weights, create_beside};
     dnnl_primitive_desc_t pd[PASSES] = {NULL, NULL, NULL, NULL};
-    int status = WF_OK, passes = conv->spec.residual && !wants_winograd(conv) && !conv->winograd ? PASSES : BESIDE;
+    int status = WF_OK, passes = conv->spec.residual ? PASSES : BESIDE;
     conv->plain = line(dnnl_memory_desc_get_size(p->plain_weights));
     for (int i = FORWARD; i < passes && !status; i++) {
-        status = describe_best(cpu, p, (pass)i, wants_winograd(conv), pd[FORWARD], &pd[i]);
-        if (!status && (i == WEIGHTS || !conv->winograd))
+        status = describe_best(cpu, p, (pass)i, pd[FORWARD], &pd[i]);
+        if (!status)
             status = create[i](cpu, conv, p, pd[i]);
     }
     for (int i = FORWARD; i < PASSES; i++)
@@ -408,24 +392,23 @@ int wf_cpu_blocked_forward(wf_cpu *cpu, wf_conv *conv, const float *w, const flo
     return op_run(cpu, &conv->forward, (void *[]){(void *)x, s.packed, s.shift, y, s.scratchpad});
 }
 
-/* Computes the gradients by w, bias and logs from those by w * scale (s->plain) and bias * scale (s->shift). */
-static void finish_gradients(const wf_conv *conv, const float *w, const float *bias, const buffers *s, float *dw,
-                             float *dbias, float *dlogs)
+void wf_cpu_finish_gradients(const wf_conv_spec *spec, const float *w, const float *bias, const float *scale,
+                             const float *plain, size_t padded, const float *sums, float *dw, float *dbias,
+                             float *dlogs)
 {
-    size_t in = (size_t)conv->spec.in, padded = (size_t)conv->in.channels, out = (size_t)conv->spec.out;
-    size_t taps = (size_t)wf_conv_taps(&conv->spec);
+    size_t in = (size_t)spec->in, out = (size_t)spec->out, taps = (size_t)wf_conv_taps(spec);
 #pragma omp parallel for schedule(static) if (out * taps * padded > WF_CPU_PARALLEL)
     for (size_t o = 0; o < out; o++) {
-        const float *from = s->plain + o * taps * padded, *weight = w + o * taps * in;
-        float *to = dw + o * taps * in, scale = s->scale[o], dot = 0;
+        const float *from = plain + o * taps * padded, *weight = w + o * taps * in;
+        float *to = dw + o * taps * in, factor = scale[o], dot = 0;
         for (size_t t = 0; t < taps; t++)
 #pragma omp simd reduction(+ : dot)
             for (size_t i = 0; i < in; i++) {
-                float d = from[t * padded + i] * scale;
+                float d = from[t * padded + i] * factor;
                 to[t * in + i] = d;
                 dot += d * weight[t * in + i];
             }
-        dbias[o] = s->shift[o] * scale;
+        dbias[o] = sums[o] * factor;
         dlogs[o] = 3.0f * (dot + dbias[o] * bias[o]);
     }
 }
@@ -450,6 +433,7 @@ int wf_cpu_blocked_backward(wf_cpu *cpu, wf_conv *conv, const float *w, const fl
     }
     WF_TRY(op_run(cpu, &conv->weights, (void *[]){source, result, s.packed, s.shift, s.scratchpad}));
     WF_TRY(op_run(cpu, &conv->from_weights, (void *[]){s.packed, s.plain, s.scratchpad}));
-    finish_gradients(conv, w, bias, &s, dw, dbias, dlogs);
+    wf_cpu_finish_gradients(&conv->spec, w, bias, s.scale, s.plain, (size_t)conv->in.channels, s.shift, dw, dbias,
+                            dlogs);
     return WF_OK;
 }

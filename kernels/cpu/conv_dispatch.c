@@ -32,8 +32,8 @@ static int conv_create(wf_backend *b, const wf_conv_spec *spec, wf_conv **out)
     conv->spec = *spec;
     conv->in = wf_cpu_layout_of(cpu, &in);
     conv->out = wf_cpu_layout_of(cpu, &result);
-    conv->winograd = wf_cpu_winograd_fits(conv);
-    if (conv->in.blocked) {
+    conv->winograd = conv->in.blocked && wf_cpu_winograd_fits(conv);
+    if (conv->in.blocked && !conv->winograd) {
         int status = wf_cpu_blocked_create(cpu, conv);
         if (status) {
             conv_destroy(b, conv);
@@ -67,9 +67,12 @@ static int conv_backward(wf_backend *b, wf_conv *conv, const wf_weights *p, cons
     WF_CHECK(!dw == !dbias && !dw == !dlogs, WF_INTERNAL, "conv: dw, dbias and dlogs must be given together");
     if (conv->spec.relu)
         wf_cpu_relu_backward(&conv->out, y, add, dy);
-    if (conv->winograd && dx) {
-        WF_TRY(wf_cpu_winograd_data((wf_cpu *)b, conv, w, logs, (const float *)dy, (float *)dx));
-        dx = NULL;
+    if (conv->winograd) {
+        if (dx)
+            WF_TRY(wf_cpu_winograd_data((wf_cpu *)b, conv, w, logs, (const float *)dy, (float *)dx));
+        return dw ? wf_cpu_winograd_weights((wf_cpu *)b, conv, w, bias, logs, (const float *)x, (const float *)dy, dw,
+                                            dbias, dlogs)
+                  : WF_OK;
     }
     if (conv->in.blocked)
         return wf_cpu_blocked_backward((wf_cpu *)b, conv, w, bias, logs, x, dy, dx, dw, dbias, dlogs);

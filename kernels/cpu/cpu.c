@@ -41,6 +41,9 @@ int wf_cpu_scratch(wf_cpu *cpu, size_t bytes, void **out)
         WF_TRY(cpu_alloc(&cpu->base, bytes, &cpu->scratch));
         cpu->scratch_bytes = bytes;
     }
+#ifdef __SANITIZE_ADDRESS__
+    memset(cpu->scratch, 0xff, bytes); /* NaN: a number that was never written shows in the result */
+#endif
     *out = cpu->scratch;
     return WF_OK;
 }

@@ -18,9 +18,6 @@ typedef const_dnnl_memory_desc_t wf_dnnl_const_md;
 #error "version 2 or 3 is needed: install libdnnl-dev, or make ONEDNN=DIR with DIR/include and DIR/lib of one"
 #endif
 
-/* 1 if oneDNN has Winograd in single precision: version 2 has it for AVX-512, version 3 answers "unimplemented". */
-enum { WF_DNNL_WINOGRAD = DNNL_VERSION_MAJOR == 2 };
-
 /* Creates the descriptor of an array of `axes` dimensions in the layout of `tag`. The caller destroys it. A descriptor
  * that oneDNN returns (wf_dnnl_const_md) belongs to the object that was asked. Errors: those of oneDNN. */
 dnnl_status_t wf_dnnl_md_create(wf_dnnl_md *md, int axes, const dnnl_dims_t dims, dnnl_data_type_t type,

@@ -1,41 +1,71 @@
-/* winograd.c - 3x3 convolutions by F(4x4,3x3) of maps with 8 channels a block, where oneDNN has none: it needs AVX-512
+/* winograd.c - 3x3 convolutions by F(4x4,3x3) (winograd.h): forward, and the gradient by x
  *
- * An output tile of 4x4 pixels takes 36 products a channel instead of 144 (Lavin and Gray 2016). The points are 0,
- * +-5/8, +-3/2 and infinity, as in oneDNN. Tiles become V, 36 matrices [tiles,from]. Weights become U, 36 matrices
- * [from,16], for 16 output channels at a time. The products of U and V become pixels. Every sum runs over the channels
- * in order, so the bits of a tile depend neither on its place nor on threads.
- *
- * The gradient by x is the same convolution of dy with the weights rotated by 180 degrees. */
-#include "conv.h"
-
-#include "vec.h"
+ * Weights become U, 36 matrices [from,PANEL] for each PANEL of output channels. A group of tiles becomes V, 36 matrices
+ * [tiles,from], which stay in the cache of one core. The products of V and U become pixels. Every sum runs over the
+ * channels in order, so the bits of a tile depend neither on its place nor on threads. */
+#include "winograd.h"
 
 #include <math.h>
 #include <omp.h>
 #include <string.h>
 
 enum {
-    LANES = 8,   /* channels of a block */
-    TO = 16,     /* output channels at a time */
-    POINTS = 36, /* points of a transformed tile */
-    ROWS = 6,    /* tiles whose sums stay in registers */
-    GROUP = 24,  /* tiles whose products stay in the nearest caches */
-    GROUPS = 12, /* most groups whose V is computed together */
-    SKEW = 16,   /* floats that keep the 36 matrices off each other's cache lines */
+    EIGHT = 8,   /* channels of a transposed square of weights */
+    GROUP = 24,  /* tiles of a group */
+    FEW = 72,    /* most tiles whose V may be larger than the cache of a core */
 };
+
+/* One call: maps, and the place of the weight of (input channel, output channel, tap) in w. */
+typedef struct winograd {
+    const float *x, *w, *in_scale; /* in_scale [from] multiplies x (NULL: 1) */
+    float *y;
+    const float *out_scale, *shift, *residual; /* out_scale [to] multiplies y, then shift is added (NULL: neither) */
+    bool relu;
+    wf_tiles source, result;
+    int from, to; /* channels, padded to vectors */
+    int real_from, real_to;
+    ptrdiff_t origin, from_step, to_step, tap_step;
+    bool few;      /* few tiles: one group, whose V is shared, while each thread has its U; else the reverse */
+    int group;     /* most tiles of a group */
+    float *shared; /* V [36,group,from] if few, else U [to/PANEL,36,from,PANEL]; SKEW after each matrix */
+} winograd;
+
+static int panels_of(const winograd *c)
+{
+    return (c->to + PANEL - 1) / PANEL;
+}
+
+/* Floats from one matrix of V, or of U, to the next. */
+static size_t matrix_V(const winograd *c)
+{
+    return (size_t)c->group * (size_t)c->from + SKEW;
+}
+
+static size_t matrix_U(const winograd *c)
+{
+    return (size_t)PANEL * (size_t)c->from + SKEW;
+}
+
+/* Floats of one thread: U or V, then M [36,group,PANEL]. */
+static size_t thread_floats(const winograd *c)
+{
+    return POINTS * ((c->few ? matrix_U(c) : matrix_V(c)) + (size_t)c->group * PANEL);
+}
+
+/* -- U ------------------------------------------------------------------------------------------------------------- */
 
 #ifdef __FMA__
 
 static const bool fused = true;
 
-WF_VEC void transpose(wf_eight rows[LANES])
+WF_VEC void transpose(wf_eight rows[EIGHT])
 {
-    __m256 pairs[LANES], quads[LANES];
-    for (int i = 0; i < LANES; i += 2) {
+    __m256 pairs[EIGHT], quads[EIGHT];
+    for (int i = 0; i < EIGHT; i += 2) {
         pairs[i] = _mm256_unpacklo_ps((__m256)rows[i], (__m256)rows[i + 1]);
         pairs[i + 1] = _mm256_unpackhi_ps((__m256)rows[i], (__m256)rows[i + 1]);
     }
-    for (int i = 0; i < LANES; i += 4)
+    for (int i = 0; i < EIGHT; i += 4)
         for (int j = 0; j < 2; j++) {
             quads[i + 2 * j] = _mm256_shuffle_ps(pairs[i + j], pairs[i + 2 + j], 0x44);
             quads[i + 2 * j + 1] = _mm256_shuffle_ps(pairs[i + j], pairs[i + 2 + j], 0xee);
@@ -51,305 +81,131 @@ WF_VEC void transpose(wf_eight rows[LANES])
 /* oneDNN's direct convolutions are as fast without fused multiply-add, and this file is not used. */
 static const bool fused = false;
 
-WF_VEC void transpose(wf_eight rows[LANES])
+WF_VEC void transpose(wf_eight rows[EIGHT])
 {
-    float copy[LANES][LANES];
+    float copy[EIGHT][EIGHT];
     memcpy(copy, rows, sizeof copy);
-    for (int i = 0; i < LANES; i++)
-        for (int j = 0; j < LANES; j++)
+    for (int i = 0; i < EIGHT; i++)
+        for (int j = 0; j < EIGHT; j++)
             rows[i][j] = copy[j][i];
 }
 
 #endif
 
-/* One call: maps, and the place of the weight of (input channel, output channel, tap) in w. */
-typedef struct winograd {
-    const float *x, *w, *in_scale; /* in_scale [from] multiplies x (NULL: 1) */
-    float *y;
-    const float *out_scale, *shift, *residual; /* out_scale [to] multiplies y, then shift is added (NULL: neither) */
-    bool relu;
-    int H, W, across, per_map; /* tiles in a row, tiles in a map */
-    int from, to;              /* channels, padded to blocks */
-    int real_from, real_to;
-    ptrdiff_t origin, from_step, to_step, tap_step;
-    float *V; /* [GROUPS,36,GROUP,from], SKEW after each matrix */
-} winograd;
-
-/* -- transforms along one axis, of elements `step` apart ----------------------------------------------------------- */
-
-#define A 0.625f
-#define B 1.5f
-
-WF_VEC void transform_tile(const wf_eight *d, wf_eight *t, int step)
+/* Gathers the weights from input channels [from, from + EIGHT) to output channels [first, first + PANEL), as
+ * [EIGHT,9,PANEL]. Going forward, input channels are contiguous in w; going backward, output channels are. */
+static void gather_weights(const winograd *c, int from, int first, float *out)
 {
-    const wf_eight *d1 = d + step, *d2 = d + 2 * step, *d3 = d + 3 * step, *d4 = d + 4 * step, *d5 = d + 5 * step;
-    wf_eight even_a = *d4 - B * B * *d2, odd_a = A * *d3 - A * B * B * *d1;
-    wf_eight even_b = *d4 - A * A * *d2, odd_b = B * *d3 - B * A * A * *d1;
-    t[0] = A * A * B * B * *d - (A * A + B * B) * *d2 + *d4;
-    t[5 * step] = A * A * B * B * *d1 - (A * A + B * B) * *d3 + *d5;
-    t[step] = even_a + odd_a;
-    t[2 * step] = even_a - odd_a;
-    t[3 * step] = even_b + odd_b;
-    t[4 * step] = even_b - odd_b;
-}
-
-WF_VEC void transform_weights(const wf_eight *g, int step, wf_eight *t, int t_step)
-{
-    const float a = 1 / (2 * A * A * (A * A - B * B)), b = 1 / (2 * B * B * (B * B - A * A));
-    const wf_eight *g1 = g + step, *g2 = g + 2 * step;
-    wf_eight even_a = a * *g + a * A * A * *g2, odd_a = a * A * *g1;
-    wf_eight even_b = b * *g + b * B * B * *g2, odd_b = b * B * *g1;
-    t[0] = 1 / (A * A * B * B) * *g;
-    t[t_step] = even_a + odd_a;
-    t[2 * t_step] = even_a - odd_a;
-    t[3 * t_step] = even_b + odd_b;
-    t[4 * t_step] = even_b - odd_b;
-    t[5 * t_step] = *g2;
-}
-
-WF_VEC void transform_products(const wf_eight *m, int step, wf_eight *y, int y_step)
-{
-    wf_eight sum_a = m[step] + m[2 * step], difference_a = m[step] - m[2 * step];
-    wf_eight sum_b = m[3 * step] + m[4 * step], difference_b = m[3 * step] - m[4 * step];
-    y[0] = m[0] + sum_a + sum_b;
-    y[y_step] = A * difference_a + B * difference_b;
-    y[2 * y_step] = A * A * sum_a + B * B * sum_b;
-    y[3 * y_step] = A * A * A * difference_a + B * B * B * difference_b + m[5 * step];
-}
-
-#undef A
-#undef B
-
-/* -- V, U and their products --------------------------------------------------------------------------------------- */
-
-/* Floats from one matrix of V, or of U, to the next. */
-static size_t matrix_V(const winograd *c)
-{
-    return (size_t)GROUP * (size_t)c->from + SKEW;
-}
-
-static size_t matrix_U(const winograd *c)
-{
-    return (size_t)TO * (size_t)c->from + SKEW;
-}
-
-typedef struct place {
-    int n, row, column; /* picture, and the first pixel of a tile */
-} place;
-
-static place place_of(const winograd *c, int tile)
-{
-    int in_map = tile % c->per_map;
-    return (place){tile / c->per_map, in_map / c->across * 4, in_map % c->across * 4};
-}
-
-/* Writes one block of channels of one tile to V, at place `at` of the tiles that V holds. */
-static void make_V(const winograd *c, int tile, int at, int block)
-{
-    wf_eight d[POINTS];
-    place p = place_of(c, tile);
-    const float *x =
-        c->x + ((size_t)p.n * (size_t)(c->from / LANES) + (size_t)block) * (size_t)c->H * (size_t)c->W * LANES;
-    for (int i = 0; i < 6; i++)
-        for (int j = 0; j < 6; j++) {
-            int row = p.row + i - 1, column = p.column + j - 1;
-            if (row < 0 || row >= c->H || column < 0 || column >= c->W)
-                d[6 * i + j] = (wf_eight){0};
-            else
-                wf_eight_load(&d[6 * i + j], x + ((size_t)row * (size_t)c->W + (size_t)column) * LANES);
-        }
-    if (c->in_scale) {
-        wf_eight scale;
-        wf_eight_load(&scale, c->in_scale + block * LANES);
-        for (int i = 0; i < POINTS; i++)
-            d[i] *= scale;
-    }
-    for (int j = 0; j < 6; j++)
-        transform_tile(d + j, d + j, 6);
-    float *to = c->V + (size_t)(at / GROUP) * POINTS * matrix_V(c) + (size_t)(at % GROUP) * (size_t)c->from;
-    for (int i = 0; i < 6; i++) {
-        wf_eight t[6];
-        transform_tile(d + 6 * i, t, 1);
-        for (int j = 0; j < 6; j++)
-            wf_eight_store(to + (size_t)(6 * i + j) * matrix_V(c) + block * LANES, &t[j]);
-    }
-}
-
-/* Gathers the weights from one block of input channels to output channels [first, first + TO), as [LANES,9,TO]. Going
- * forward, input channels are contiguous in w; going backward, output channels are. */
-static void gather_weights(const winograd *c, int block, int first, float *out)
-{
-    int froms = c->real_from - block * LANES, tos = c->real_to - first;
-    const float *w = c->w + c->origin + block * LANES * c->from_step + first * c->to_step;
-    wf_eight rows[LANES];
-    if (froms < LANES || tos < TO) {
-        memset(out, 0, LANES * 9 * TO * sizeof *out);
-        for (int s = 0; s < froms && s < LANES; s++)
+    int froms = c->real_from - from, tos = c->real_to - first;
+    const float *w = c->w + c->origin + from * c->from_step + first * c->to_step;
+    wf_eight rows[EIGHT];
+    if (froms < EIGHT || tos < PANEL) {
+        memset(out, 0, EIGHT * 9 * PANEL * sizeof *out);
+        for (int s = 0; s < froms && s < EIGHT; s++)
             for (int t = 0; t < 9; t++)
-                for (int o = 0; o < tos && o < TO; o++)
-                    out[(s * 9 + t) * TO + o] = w[s * c->from_step + t * c->tap_step + o * c->to_step];
+                for (int o = 0; o < tos && o < PANEL; o++)
+                    out[(s * 9 + t) * PANEL + o] = w[s * c->from_step + t * c->tap_step + o * c->to_step];
         return;
     }
     for (int t = 0; t < 9; t++)
-        for (int o = 0; o < TO; o += LANES) {
+        for (int o = 0; o < PANEL; o += EIGHT) {
             const float *corner = w + t * c->tap_step + o * c->to_step;
-            for (int r = 0; r < LANES; r++)
+            for (int r = 0; r < EIGHT; r++)
                 wf_eight_load(&rows[r], corner + r * (c->to_step == 1 ? c->from_step : c->to_step));
             if (c->to_step != 1)
                 transpose(rows);
-            for (int s = 0; s < LANES; s++)
-                wf_eight_store(out + (s * 9 + t) * TO + o, &rows[s]);
+            for (int s = 0; s < EIGHT; s++)
+                wf_eight_store(out + (s * 9 + t) * PANEL + o, &rows[s]);
         }
 }
 
-/* Computes U [36,from,TO] for output channels [first, first + TO). */
-static void make_U(const winograd *c, int first, float *U)
+/* Computes rows [from, from + EIGHT) of all matrices of a panel, U [36,from,PANEL]. */
+static void make_U(const winograd *c, int panel, int from, float *U)
 {
-    float w[LANES * 9 * TO];
+    float w[EIGHT * 9 * PANEL];
     size_t stride = matrix_U(c);
-    for (int block = 0; block < c->from / LANES; block++) {
-        gather_weights(c, block, first, w);
-        for (int i = 0; i < LANES * TO; i += LANES) {
-            wf_eight g[9], columns[18], u[POINTS];
-            int s = i / TO, lane = i % TO;
-            for (int t = 0; t < 9; t++)
-                wf_eight_load(&g[t], w + (s * 9 + t) * TO + lane);
-            for (int j = 0; j < 3; j++)
-                transform_weights(g + j, 3, columns + j, 3);
-            for (int k = 0; k < 6; k++)
-                transform_weights(columns + 3 * k, 1, u + 6 * k, 1);
-            for (int k = 0; k < POINTS; k++)
-                wf_eight_store(U + (size_t)k * stride + (size_t)(block * LANES + s) * TO + lane, &u[k]);
-        }
+    U += (size_t)from * PANEL;
+    gather_weights(c, from, panel * PANEL, w);
+    for (int i = 0; i < EIGHT * PANEL; i += LANES) {
+        wf_wide g[9], columns[18], u[POINTS];
+        int s = i / PANEL, lane = i % PANEL;
+        for (int t = 0; t < 9; t++)
+            wf_wide_load(&g[t], w + (s * 9 + t) * PANEL + lane);
+        for (int j = 0; j < 3; j++)
+            wf_transform_weights(g + j, 3, columns + j, 3);
+        for (int k = 0; k < 6; k++)
+            wf_transform_weights(columns + 3 * k, 1, u + 6 * k, 1);
+        for (int k = 0; k < POINTS; k++)
+            wf_wide_store(U + (size_t)k * stride + i, &u[k]);
     }
 }
 
-/* m [n,TO] = v [n,from] u [from,TO] */
-WF_VEC void multiply_rows(int n, int from, const float *v, const float *u, float *m)
+/* -- the products, and pixels again -------------------------------------------------------------------------------- */
+
+/* Writes one vector of channels of a tile to V, at place `at` of its group. */
+static void make_V(const winograd *c, int tile, int at, int vector, float *V)
 {
-    wf_eight sum[ROWS][2];
-    for (int r = 0; r < n; r++)
-        sum[r][0] = sum[r][1] = (wf_eight){0};
-    for (int c = 0; c < from; c++) {
-        wf_eight low, high;
-        wf_eight_load(&low, u + c * TO);
-        wf_eight_load(&high, u + c * TO + LANES);
-        for (int r = 0; r < n; r++) {
-            float x = v[r * from + c];
-            wf_eight_add_scaled(&sum[r][0], &low, x);
-            wf_eight_add_scaled(&sum[r][1], &high, x);
-        }
-    }
-    for (int r = 0; r < n; r++) {
-        wf_eight_store(m + r * TO, &sum[r][0]);
-        wf_eight_store(m + r * TO + LANES, &sum[r][1]);
-    }
+    wf_make_pixels(&c->source, c->x, c->in_scale, tile, vector, V + at * c->from + vector * LANES, matrix_V(c));
 }
 
-static void multiply(int n, int from, const float *v, const float *u, float *m)
+/* Computes one vector of output channels of one tile from its products m [36], group * PANEL apart. */
+static void finish_tile(const winograd *c, int tile, int vector, const float *m)
 {
-    for (; n >= ROWS; n -= ROWS, v += ROWS * from, m += ROWS * TO)
-        multiply_rows(ROWS, from, v, u, m);
-    switch (n) {
-    case 1:
-        multiply_rows(1, from, v, u, m);
-        break;
-    case 2:
-        multiply_rows(2, from, v, u, m);
-        break;
-    case 3:
-        multiply_rows(3, from, v, u, m);
-        break;
-    case 4:
-        multiply_rows(4, from, v, u, m);
-        break;
-    case 5:
-        multiply_rows(5, from, v, u, m);
-        break;
-    }
-}
-
-/* Computes one block of output channels of one tile from its products m [36], GROUP * TO apart. */
-static void make_pixels(const winograd *c, int tile, int block, const float *m)
-{
-    wf_eight product[POINTS], rows[24], y[16], scale = {0}, shift = {0};
-    place p = place_of(c, tile);
-    size_t at = ((size_t)p.n * (size_t)(c->to / LANES) + (size_t)block) * (size_t)c->H * (size_t)c->W * LANES;
+    wf_wide product[POINTS], rows[24], y[16], scale = {0}, shift = {0};
+    const wf_tiles *map = &c->result;
+    wf_place p = wf_place_of(map, tile, vector);
     for (int k = 0; k < POINTS; k++)
-        wf_eight_load(&product[k], m + k * GROUP * TO);
+        wf_wide_load(&product[k], m + k * c->group * PANEL);
     for (int j = 0; j < 6; j++)
-        transform_products(product + j, 6, rows + j, 6);
+        wf_transform_products(product + j, 6, rows + j, 6);
     for (int i = 0; i < 4; i++)
-        transform_products(rows + 6 * i, 1, y + 4 * i, 1);
+        wf_transform_products(rows + 6 * i, 1, y + 4 * i, 1);
     if (c->out_scale) {
-        wf_eight_load(&scale, c->out_scale + block * LANES);
-        wf_eight_load(&shift, c->shift + block * LANES);
+        wf_wide_load(&scale, c->out_scale + vector * LANES);
+        wf_wide_load(&shift, c->shift + vector * LANES);
     }
-    for (int i = 0; i < 4 && p.row + i < c->H; i++)
-        for (int j = 0; j < 4 && p.column + j < c->W; j++) {
-            size_t pixel = at + ((size_t)(p.row + i) * (size_t)c->W + (size_t)(p.column + j)) * LANES;
-            wf_eight value = y[4 * i + j], other;
+    for (int i = 0; i < 4 && p.row + i < map->H; i++)
+        for (int j = 0; j < 4 && p.column + j < map->W; j++) {
+            size_t pixel =
+                p.start + ((size_t)(p.row + i) * (size_t)map->W + (size_t)(p.column + j)) * (size_t)map->block;
+            wf_wide value = y[4 * i + j], other;
             if (c->out_scale)
                 value = value * scale + shift;
             if (c->residual) {
-                wf_eight_load(&other, c->residual + pixel);
+                wf_wide_load_halves(&other, c->residual + pixel, c->residual + pixel + p.next);
                 value += other;
             }
             if (c->relu)
-                value = (wf_eight)((__typeof__(value > 0))value & (value > 0));
-            wf_eight_store(c->y + pixel, &value);
+                value = (wf_wide)((__typeof__(value > 0))value & (value > 0));
+            wf_wide_store_halves(c->y + pixel, p.next ? c->y + pixel + p.next : NULL, &value);
         }
 }
 
-/* Computes output channels [first, first + TO) of `tiles` tiles, the first tiles of a group. */
-static void finish_group(const winograd *c, int tile, int tiles, const float *V, int first, const float *U, float *M)
+/* Computes one panel of `tiles` tiles from V and U. M [36,group,PANEL] is scratch. */
+static void run_panel(const winograd *c, int tile, int tiles, int panel, const float *V, const float *U, float *M)
 {
-    for (int k = 0; k < POINTS; k++)
-        multiply(tiles, c->from, V + (size_t)k * matrix_V(c), U + (size_t)k * matrix_U(c), M + k * GROUP * TO);
+    int vectors = c->result.vectors - 2 * panel < 2 ? 1 : 2;
+    for (int k = 0; k < POINTS; k++) {
+        const wf_product p = {.depth = c->from,
+                              .v = V + (size_t)k * matrix_V(c),
+                              .row = c->from,
+                              .step = 1,
+                              .u = U + (size_t)k * matrix_U(c),
+                              .m = M + k * c->group * PANEL,
+                              .m_row = PANEL};
+        wf_multiply(&p, tiles, vectors == 2);
+    }
     for (int t = 0; t < tiles; t++)
-        for (int block = first / LANES; block < (first + TO) / LANES && block < c->to / LANES; block++)
-            make_pixels(c, tile + t, block, M + t * TO + block * LANES - first);
+        for (int i = 0; i < vectors; i++)
+            finish_tile(c, tile + t, 2 * panel + i, M + t * PANEL + i * LANES);
 }
 
 /* -- the whole convolution ----------------------------------------------------------------------------------------- */
 
-/* Floats of one thread: U, then M. */
-static size_t thread_floats(const winograd *c)
-{
-    return POINTS * (matrix_U(c) + GROUP * TO);
-}
-
-/* Runs tiles [tile, tile + tiles), at most GROUPS groups. Threads share the output channels, and also the groups if the
- * channels are few. */
-static void run_chunk(const winograd *c, int tile, int tiles, int threads, float *memory)
-{
-    int groups = (tiles + GROUP - 1) / GROUP, columns = (c->to + TO - 1) / TO, blocks = c->from / LANES;
-    int parts = (threads + columns - 1) / columns;
-    parts = parts < groups ? parts : groups;
-#pragma omp parallel num_threads(threads)
-    {
-        float *U = memory + (size_t)omp_get_thread_num() * thread_floats(c), *M = U + POINTS * matrix_U(c);
-#pragma omp for schedule(static)
-        for (int i = 0; i < tiles * blocks; i++)
-            make_V(c, tile + i / blocks, i / blocks, i % blocks);
-#pragma omp for schedule(dynamic)
-        for (int i = 0; i < columns * parts; i++) {
-            int first = i / parts * TO, part = i % parts;
-            make_U(c, first, U);
-            for (int g = part * groups / parts; g < (part + 1) * groups / parts; g++) {
-                int left = tiles - g * GROUP;
-                finish_group(c, tile + g * GROUP, left < GROUP ? left : GROUP, c->V + (size_t)g * POINTS * matrix_V(c),
-                             first, U, M);
-            }
-        }
-    }
-}
-
 bool wf_cpu_winograd_fits(const wf_conv *conv)
 {
     const wf_conv_spec *s = &conv->spec;
-    return fused && s->signal == WF_PICTURE && s->k == 3 && s->H >= 4 && s->W >= 4 && conv->in.block == LANES &&
-           !conv->in.bf16;
+    return fused && s->signal == WF_PICTURE && s->k == 3 && s->H >= 4 && s->W >= 4 && !conv->in.bf16;
 }
 
 /* Writes exp(3 logs) and, with a bias, the shift exp(3 logs) bias: [channels], zero in the channels that pad. */
@@ -362,27 +218,68 @@ static void scales(int real, int channels, const float *bias, const float *logs,
     }
 }
 
+/* Few tiles: V of all of them is shared, and the thread that computes a panel also makes its U. */
+static void run_few(const winograd *c, int all, int threads, float *memory)
+{
+#pragma omp parallel num_threads(threads)
+    {
+        float *U = memory + (size_t)omp_get_thread_num() * thread_floats(c), *M = U + POINTS * matrix_U(c);
+#pragma omp for schedule(static)
+        for (int i = 0; i < all * c->source.vectors; i++)
+            make_V(c, i / c->source.vectors, i / c->source.vectors, i % c->source.vectors, c->shared);
+#pragma omp for schedule(dynamic)
+        for (int panel = 0; panel < panels_of(c); panel++) {
+            for (int from = 0; from < c->from; from += EIGHT)
+                make_U(c, panel, from, U);
+            run_panel(c, 0, all, panel, c->shared, U, M);
+        }
+    }
+}
+
+/* Many tiles: U is shared. Threads share the groups and, if these are few, also the panels of a group. */
+static void run_many(const winograd *c, int all, int threads, float *memory)
+{
+    int groups = (all + c->group - 1) / c->group, panels = panels_of(c), parts = (threads + groups - 1) / groups;
+    size_t U = POINTS * matrix_U(c);
+    parts = parts < panels ? parts : panels;
+#pragma omp parallel num_threads(threads)
+    {
+        float *V = memory + (size_t)omp_get_thread_num() * thread_floats(c), *M = V + POINTS * matrix_V(c);
+#pragma omp for schedule(static)
+        for (int i = 0; i < panels * c->from / EIGHT; i++)
+            make_U(c, i % panels, i / panels * EIGHT, c->shared + (size_t)(i % panels) * U);
+#pragma omp for schedule(dynamic)
+        for (int i = 0; i < groups * parts; i++) {
+            int tile = i / parts * c->group, part = i % parts;
+            int tiles = all - tile < c->group ? all - tile : c->group;
+            for (int v = 0; v < tiles * c->source.vectors; v++)
+                make_V(c, tile + v / c->source.vectors, v / c->source.vectors, v % c->source.vectors, V);
+            for (int panel = part * panels / parts; panel < (part + 1) * panels / parts; panel++)
+                run_panel(c, tile, tiles, panel, V, c->shared + (size_t)panel * U, M);
+        }
+    }
+}
+
 static int run(wf_cpu *cpu, const wf_conv *conv, winograd *c, const float *bias, const float *logs)
 {
     const wf_conv_spec *s = &conv->spec;
-    size_t V = GROUPS * POINTS * matrix_V(c), own = thread_floats(c), channels = (size_t)conv->out.channels;
-    int threads = cpu->base.threads;
+    int threads = cpu->base.threads, all = s->N * c->source.per_map;
+    c->from = c->source.vectors * LANES;
+    c->to = c->result.vectors * LANES;
+    c->few = all <= FEW && panels_of(c) >= threads;
+    c->group = c->few ? all : GROUP;
+    size_t shared = POINTS * (c->few ? matrix_V(c) : (size_t)panels_of(c) * matrix_U(c));
+    size_t own = (size_t)threads * thread_floats(c);
+    int channels = bias ? c->to : c->from;
     void *memory;
-    WF_TRY(wf_cpu_scratch(cpu, (V + (size_t)threads * own + 2 * channels) * sizeof(float), &memory));
-    c->V = memory;
-    float *scale = c->V + V + (size_t)threads * own, *shift = scale + channels;
-    scales(s->out, conv->out.channels, bias, logs, scale, bias ? shift : NULL);
+    WF_TRY(wf_cpu_scratch(cpu, (shared + own + 2 * (size_t)channels) * sizeof(float), &memory));
+    c->shared = memory;
+    float *scale = c->shared + shared + own, *shift = scale + channels;
+    scales(s->out, channels, bias, logs, scale, bias ? shift : NULL);
     c->out_scale = bias ? scale : NULL;
     c->shift = shift;
     c->in_scale = bias ? NULL : scale;
-    c->H = s->H;
-    c->W = s->W;
-    c->across = (s->W + 3) / 4;
-    c->per_map = (s->H + 3) / 4 * c->across;
-    int all = s->N * c->per_map, groups = (all + GROUP - 1) / GROUP, chunks = (groups + GROUPS - 1) / GROUPS;
-    int chunk = (groups + chunks - 1) / chunks * GROUP;
-    for (int tile = 0; tile < all; tile += chunk)
-        run_chunk(c, tile, all - tile < chunk ? all - tile : chunk, threads, c->V + V);
+    (c->few ? run_few : run_many)(c, all, threads, c->shared + shared);
     return WF_OK;
 }
 
@@ -391,8 +288,8 @@ int wf_cpu_winograd_forward(wf_cpu *cpu, const wf_conv *conv, const float *w, co
 {
     const wf_conv_spec *s = &conv->spec;
     winograd c = {.x = x, .w = w, .y = y, .residual = residual, .relu = s->relu};
-    c.from = conv->in.channels;
-    c.to = conv->out.channels;
+    c.source = wf_tiles_of(s, &conv->in);
+    c.result = wf_tiles_of(s, &conv->out);
     c.real_from = s->in;
     c.real_to = s->out;
     c.from_step = 1;
@@ -406,8 +303,8 @@ int wf_cpu_winograd_data(wf_cpu *cpu, const wf_conv *conv, const float *w, const
 {
     const wf_conv_spec *s = &conv->spec;
     winograd c = {.x = dy, .w = w, .y = dx};
-    c.from = conv->out.channels;
-    c.to = conv->in.channels;
+    c.source = wf_tiles_of(s, &conv->out);
+    c.result = wf_tiles_of(s, &conv->in);
     c.real_from = s->out;
     c.real_to = s->in;
     c.origin = 8 * (ptrdiff_t)s->in;

@@ -102,6 +102,10 @@ static const dims convs[] = {
     {2, 4, 1, 16, 10, 3, 65, 0},        {1, 4, 2, 16, 32, 3, 67, 0},         {2, 8, 4, 64, 64, 3, 71, 0},
     {2, 15, 7, 7, 48, 3, 128, 0},       {1, 12, 4, 48, 64, 3, 129, 0},       {2, 9, 5, 128, 10, 3, 128, 0},
     {2, 6, 3, 48, 48, 1, 131, 0},       {1, 12, 8, 64, 64, 3, 129, WF_BF16},
+    /* 3x3 kernels of every kind of tile: cut off, alone, in groups that are full or not, in several chunks; and channels
+     * that fill blocks of eight or of sixteen, or neither */
+    {1, 4, 5, 7, 9, 3, 7, 0},           {1, 6, 7, 24, 40, 3, 3, 0},          {2, 5, 11, 40, 24, 3, 1, 0},
+    {3, 19, 21, 24, 56, 3, 3, 0},       {5, 9, 26, 33, 72, 3, 0, 0},         {3, 31, 33, 8, 8, 3, 0, 0},
 };
 
 static const dims latents[] = {

@@ -1,0 +1,258 @@
+/* winograd.h - F(4x4,3x3): the transforms, the tiles of a map, and the products, for winograd.c and winograd_weights.c
+ *
+ * A tile of 4x4 pixels takes 36 products a channel instead of 144 (Lavin and Gray 2016, arXiv 1509.09308). The points
+ * are 0, +-5/8, +-3/2 and infinity, as in oneDNN. With x the 6x6 pixels around a tile, g a 3x3 kernel, y the tile of
+ * the result, and linear maps X, G, Y along both axes:
+ *     y  = Y' (sum over channels of G(g) X(x))      forward
+ *     dg = G' (sum over tiles of X(x) Y(dy))        gradient by the weights
+ * The gradient by x is the forward pass of dy with kernels rotated by 180 degrees.
+ *
+ * Vectors hold LANES channels. Every number is computed in one lane, by the same operations for either number of
+ * lanes. */
+#ifndef WF_CPU_WINOGRAD_H
+#define WF_CPU_WINOGRAD_H
+
+#include "conv.h"
+
+#include "vec.h"
+
+enum {
+    LANES = WF_WIDE,
+    PANEL = 2 * LANES,            /* columns of a product that are computed together */
+    ROWS = LANES == 16 ? 12 : 6,  /* its rows whose sums stay in registers */
+    POINTS = 36,                  /* points of a transformed tile */
+    SKEW = 16,                    /* floats that keep the 36 matrices off each other's cache lines */
+};
+
+/* -- transforms along one axis, of elements `step` apart ----------------------------------------------------------- */
+
+#define A 0.625f
+#define B 1.5f
+
+/* X of 6 pixels */
+WF_VEC void wf_transform_pixels(const wf_wide *d, wf_wide *t, int step)
+{
+    const wf_wide *d1 = d + step, *d2 = d + 2 * step, *d3 = d + 3 * step, *d4 = d + 4 * step, *d5 = d + 5 * step;
+    wf_wide even_a = *d4 - B * B * *d2, odd_a = A * *d3 - A * B * B * *d1;
+    wf_wide even_b = *d4 - A * A * *d2, odd_b = B * *d3 - B * A * A * *d1;
+    t[0] = A * A * B * B * *d - (A * A + B * B) * *d2 + *d4;
+    t[5 * step] = A * A * B * B * *d1 - (A * A + B * B) * *d3 + *d5;
+    t[step] = even_a + odd_a;
+    t[2 * step] = even_a - odd_a;
+    t[3 * step] = even_b + odd_b;
+    t[4 * step] = even_b - odd_b;
+}
+
+/* Y of 4 pixels */
+WF_VEC void wf_transform_gradient(const wf_wide *y, int step, wf_wide *t, int t_step)
+{
+    wf_wide y0 = y[0], y1 = y[step], y2 = y[2 * step], y3 = y[3 * step];
+    wf_wide even_a = y0 + A * A * y2, odd_a = A * y1 + A * A * A * y3;
+    wf_wide even_b = y0 + B * B * y2, odd_b = B * y1 + B * B * B * y3;
+    t[0] = y0;
+    t[t_step] = even_a + odd_a;
+    t[2 * t_step] = even_a - odd_a;
+    t[3 * t_step] = even_b + odd_b;
+    t[4 * t_step] = even_b - odd_b;
+    t[5 * t_step] = y3;
+}
+
+/* Y' of 6 products: 4 pixels */
+WF_VEC void wf_transform_products(const wf_wide *m, int step, wf_wide *y, int y_step)
+{
+    wf_wide sum_a = m[step] + m[2 * step], difference_a = m[step] - m[2 * step];
+    wf_wide sum_b = m[3 * step] + m[4 * step], difference_b = m[3 * step] - m[4 * step];
+    y[0] = m[0] + sum_a + sum_b;
+    y[y_step] = A * difference_a + B * difference_b;
+    y[2 * y_step] = A * A * sum_a + B * B * sum_b;
+    y[3 * y_step] = A * A * A * difference_a + B * B * B * difference_b + m[5 * step];
+}
+
+#define WEIGHT_A (1 / (2 * A * A * (A * A - B * B)))
+#define WEIGHT_B (1 / (2 * B * B * (B * B - A * A)))
+
+/* G of 3 weights */
+WF_VEC void wf_transform_weights(const wf_wide *g, int step, wf_wide *t, int t_step)
+{
+    const float a = WEIGHT_A, b = WEIGHT_B;
+    const wf_wide *g1 = g + step, *g2 = g + 2 * step;
+    wf_wide even_a = a * *g + a * A * A * *g2, odd_a = a * A * *g1;
+    wf_wide even_b = b * *g + b * B * B * *g2, odd_b = b * B * *g1;
+    t[0] = 1 / (A * A * B * B) * *g;
+    t[t_step] = even_a + odd_a;
+    t[2 * t_step] = even_a - odd_a;
+    t[3 * t_step] = even_b + odd_b;
+    t[4 * t_step] = even_b - odd_b;
+    t[5 * t_step] = *g2;
+}
+
+/* G' of 6 sums: the gradient by 3 weights */
+WF_VEC void wf_transform_sums(const wf_wide *t, int step, wf_wide *g, int g_step)
+{
+    const float a = WEIGHT_A, b = WEIGHT_B;
+    wf_wide sum_a = t[step] + t[2 * step], difference_a = t[step] - t[2 * step];
+    wf_wide sum_b = t[3 * step] + t[4 * step], difference_b = t[3 * step] - t[4 * step];
+    g[0] = 1 / (A * A * B * B) * t[0] + a * sum_a + b * sum_b;
+    g[g_step] = a * A * difference_a + b * B * difference_b;
+    g[2 * g_step] = a * A * A * sum_a + b * B * B * sum_b + t[5 * step];
+}
+
+#undef WEIGHT_A
+#undef WEIGHT_B
+#undef A
+#undef B
+
+/* -- tiles of a map ------------------------------------------------------------------------------------------------ */
+
+/* A map in the layout of wf_cpu_layout_of. Tiles are counted along rows, then down, then over pictures. */
+typedef struct wf_tiles {
+    int H, W, across, per_map; /* tiles in a row, tiles in a picture */
+    int block, blocks;         /* contiguous channels, and how many times that many */
+    int vectors;               /* vectors of LANES channels: the last may be half empty */
+} wf_tiles;
+
+static inline wf_tiles wf_tiles_of(const wf_conv_spec *s, const wf_cpu_layout *l)
+{
+    int across = (s->W + 3) / 4;
+    return (wf_tiles){.H = s->H,
+                      .W = s->W,
+                      .across = across,
+                      .per_map = (s->H + 3) / 4 * across,
+                      .block = l->block,
+                      .blocks = l->channels / l->block,
+                      .vectors = (l->channels + LANES - 1) / LANES};
+}
+
+/* A tile's first pixel, and one vector of its picture's channels: the first pixel of the picture, as an offset into the
+ * map, and the distance from a pixel's first eight channels to its next eight (0: there are none). */
+typedef struct wf_place {
+    int row, column;
+    size_t start;
+    size_t next;
+} wf_place;
+
+WF_VEC wf_place wf_place_of(const wf_tiles *map, int tile, int vector)
+{
+    int in_map = tile % map->per_map, channel = vector * LANES, block = channel / map->block;
+    size_t pixels = (size_t)map->H * (size_t)map->W, n = (size_t)(tile / map->per_map);
+    wf_place p = {.row = in_map / map->across * 4, .column = in_map % map->across * 4};
+    p.start = (n * (size_t)map->blocks + (size_t)block) * pixels * (size_t)map->block + (size_t)(channel % map->block);
+    p.next = map->block > 8 ? 8 : block + 1 < map->blocks ? pixels * 8 : 0;
+    return p;
+}
+
+/* Loads the pixel, or zero outside the picture. */
+WF_VEC void wf_load_pixel(const wf_tiles *map, const wf_place *p, const float *x, int row, int column, wf_wide *v)
+{
+    if (row < 0 || row >= map->H || column < 0 || column >= map->W) {
+        *v = (wf_wide){0};
+        return;
+    }
+    x += p->start + ((size_t)row * (size_t)map->W + (size_t)column) * (size_t)map->block;
+    wf_wide_load_halves(v, x, x + p->next);
+}
+
+/* Writes X of one vector of channels of one tile: point k at to[k * matrix]. scale [channels] multiplies x (NULL: 1). */
+static inline void wf_make_pixels(const wf_tiles *map, const float *x, const float *scale, int tile, int vector,
+                                  float *to, size_t matrix)
+{
+    wf_wide d[POINTS];
+    wf_place p = wf_place_of(map, tile, vector);
+    for (int i = 0; i < 6; i++)
+        for (int j = 0; j < 6; j++)
+            wf_load_pixel(map, &p, x, p.row + i - 1, p.column + j - 1, &d[6 * i + j]);
+    if (scale) {
+        wf_wide factor;
+        wf_wide_load(&factor, scale + vector * LANES);
+        for (int i = 0; i < POINTS; i++)
+            d[i] *= factor;
+    }
+    for (int j = 0; j < 6; j++)
+        wf_transform_pixels(d + j, d + j, 6);
+    for (int i = 0; i < 6; i++) {
+        wf_wide t[6];
+        wf_transform_pixels(d + 6 * i, t, 1);
+        for (int j = 0; j < 6; j++)
+            wf_wide_store(to + (size_t)(6 * i + j) * matrix, &t[j]);
+    }
+}
+
+/* -- products ------------------------------------------------------------------------------------------------------ */
+
+/* m [rows,width] = or += v [rows,depth] u [depth,PANEL], where width is LANES or PANEL. */
+typedef struct wf_product {
+    int depth;
+    const float *v, *u;
+    ptrdiff_t row, step; /* floats from a row of v to the next, and along a row */
+    float *m;
+    ptrdiff_t m_row;
+    bool add;
+} wf_product;
+
+/* Threes of rows share a pointer: the processor adds once and twice the distance by itself. */
+WF_VEC void wf_multiply_rows(const wf_product *p, int rows, int width, ptrdiff_t first)
+{
+    wf_wide sum[ROWS][2];
+    const float *threes[(ROWS + 2) / 3], *u = p->u;
+    const ptrdiff_t row = p->row, step = p->step, m_row = p->m_row;
+    float *m = p->m + first * m_row;
+    for (int i = 0; i < (rows + 2) / 3; i++)
+        threes[i] = p->v + (first + 3 * i) * row;
+    for (int r = 0; r < rows; r++)
+        for (int i = 0; i < width; i++)
+            sum[r][i] = (wf_wide){0};
+    for (int d = 0; d < p->depth; d++) {
+        wf_wide factor[2];
+        for (int i = 0; i < width; i++)
+            wf_wide_load(&factor[i], u + i * LANES);
+        for (int r = 0; r < rows; r++) {
+            float x = threes[r / 3][r % 3 * row];
+            for (int i = 0; i < width; i++)
+                wf_wide_add_scaled(&sum[r][i], &factor[i], x);
+        }
+        for (int i = 0; i < (rows + 2) / 3; i++)
+            threes[i] += step;
+        u += PANEL;
+    }
+    for (int r = 0; r < rows; r++)
+        for (int i = 0; i < width; i++) {
+            if (p->add) {
+                wf_wide old;
+                wf_wide_load(&old, m + r * m_row + i * LANES);
+                sum[r][i] += old;
+            }
+            wf_wide_store(m + r * m_row + i * LANES, &sum[r][i]);
+        }
+}
+
+WF_VEC void wf_multiply_width(const wf_product *p, int rows, int width)
+{
+    ptrdiff_t first = 0;
+    for (; rows >= ROWS; rows -= ROWS, first += ROWS)
+        wf_multiply_rows(p, ROWS, width, first);
+    if (ROWS > 8 && rows & 8) {
+        wf_multiply_rows(p, ROWS > 8 ? 8 : 1, width, first);
+        first += 8;
+    }
+    if (rows & 4) {
+        wf_multiply_rows(p, 4, width, first);
+        first += 4;
+    }
+    if (rows & 2) {
+        wf_multiply_rows(p, 2, width, first);
+        first += 2;
+    }
+    if (rows & 1)
+        wf_multiply_rows(p, 1, width, first);
+}
+
+/* wide: all columns of a panel, else its first LANES */
+static void wf_multiply(const wf_product *p, int rows, bool wide)
+{
+    if (wide)
+        wf_multiply_width(p, rows, 2);
+    else
+        wf_multiply_width(p, rows, 1);
+}
+
+#endif
