@@ -3,6 +3,7 @@
 # exits 69 if the packages cannot be had. They are for x86-64 and any glibc from 2.17 on, so that Debian 12, which has oneDNN 2,
 # tests both versions.
 set -eu -o pipefail
+export LC_ALL=C
 [ $# = 1 ] || { echo "onednn.sh: usage: onednn.sh FOLDER" >&2; exit 64; }
 to=$1
 [ ! -e "$to/lib/libdnnl.so" ] || exit 0 # the last file to come
