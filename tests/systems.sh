@@ -79,8 +79,9 @@ step() {
     if [ ! -e "$log.passed" ]; then
         echo "$1: ./bootstrap $2"
         inside "$1" "./bootstrap $2" > "$log.log" 2>&1 || rc=$?
-        read -r p f s < <(tail -n 1 "$log.log" |
-            sed -n 's/^\([0-9]\+\) passed, \([0-9]\+\) failed, \([0-9]\+\) skipped$/\1 \2 \3/p'; echo)
+        # make has the last word when tests fail
+        read -r p f s < <(sed -n 's/^\([0-9]\+\) passed, \([0-9]\+\) failed, \([0-9]\+\) skipped$/\1 \2 \3/p' "$log.log" |
+            tail -n 1; echo)
         [ -n "$p" ] || { p=$((rc == 0)) f=0 s=0; }
         [ "$rc" = 0 ] || [ "$f" != 0 ] || f=1
         if [ "$f" = 0 ]; then
