@@ -4,7 +4,7 @@
 ifeq ($(origin CC),default)
 CC = gcc
 endif
-MACHINE := $(shell $(CC) -dumpmachine | cut -d - -f 1)
+MACHINE := $(shell $(CC) -dumpmachine 2>/dev/null | cut -d - -f 1)
 # The instructions that every machine of this kind has, those of DIST=1, and those that DIST=1 compiles kernels/cpu for besides.
 BASELINE = $(if $(filter x86_64,$(MACHINE)),x86-64,$(if $(filter aarch64,$(MACHINE)),armv8-a))
 PORTABLE = $(if $(filter x86_64,$(MACHINE)),x86-64-v3,$(BASELINE))
@@ -15,6 +15,9 @@ ARCH ?= $(if $(DIST),$(PORTABLE),$(or $(NATIVE),$(BASELINE)))
 # The kind of machine that a compiler names, as aarch64-linux-gnu-gcc does.
 CROSS = $(patsubst %-gcc,%,$(filter %-gcc,$(notdir $(firstword $(CC)))))
 PREFIX ?= /usr/local
+ifneq ($(word 2,$(DESTDIR)$(PREFIX)),)
+$(error PREFIX, DESTDIR: found '$(DESTDIR)$(PREFIX)', expected a folder without blanks in its name)
+endif
 OBJCOPY ?= objcopy
 NVCC ?= $(shell command -v nvcc 2>/dev/null)
 VERSION := $(shell sed -n 's/^.define WF_VERSION "\(.*\)"/\1/p' lib/base/version.h)

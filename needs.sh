@@ -3,6 +3,7 @@
 # all) or their tests (check) are built with is missing, or if oneDNN has a version that the programs cannot use. FLAGs are those
 # of compiler and linker. The Makefile runs this before it compiles the first file of a build folder. ONEDNN=DIR: as for make.
 set -u -o pipefail
+export LC_ALL=C
 cd "$(dirname "$0")" || exit 1
 target=$1 cc=$2
 shift 2
@@ -13,7 +14,7 @@ oneapi/dnnl/dnnl.h    dnnl      libdnnl-dev
 omp.h                 -         libomp-dev
 lmdb.h                lmdb      liblmdb-dev
 png.h                 png       libpng-dev
-jpeglib.h             jpeg      libjpeg62-turbo-dev
+jpeglib.h             jpeg      libjpeg-dev
 webp/decode.h         webp      libwebp-dev
 sndfile.h             sndfile   libsndfile1-dev
 archive.h             archive   libarchive-dev

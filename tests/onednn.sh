@@ -3,6 +3,7 @@
 # exits 69 if the packages cannot be had. They are for x86-64 and any glibc from 2.17 on, so that Debian 12, which has oneDNN 2,
 # tests both versions.
 set -eu -o pipefail
+export LC_ALL=C
 [ $# = 1 ] || { echo "onednn.sh: usage: onednn.sh FOLDER" >&2; exit 64; }
 to=$1
 [ ! -e "$to/lib/libdnnl.so" ] || exit 0 # the last file to come
@@ -17,7 +18,7 @@ if ! python3 -m pip --version > /dev/null 2>&1; then
     echo "onednn.sh: no pip: install python3-pip" >&2
     exit 69
 fi
-if ! python3 -m pip --disable-pip-version-check download -q --no-deps --only-binary :all: --require-hashes -d "$work" \
+if ! python3 -m pip --disable-pip-version-check --retries 1 download -q --no-deps --only-binary :all: --require-hashes -d "$work" \
     -r "$work/wanted" > "$work/log" 2>&1; then
     echo "onednn.sh: pip cannot download oneDNN 3.2: $(grep -m 1 ERROR "$work/log")" >&2
     exit 69

@@ -1,5 +1,5 @@
 /* status.c - the message of the last failure, per thread */
-#include "status.h"
+#include "number.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -17,7 +17,7 @@ const char *wf_error(void)
 static void set_message(const char *format, va_list ap, const char *suffix)
 {
     char text[sizeof message];
-    int n = vsnprintf(text, sizeof text, format, ap);
+    int n = wf_vsnprintf(text, sizeof text, format, ap);
     if (n < 0)
         n = 0;
     if (suffix && (size_t)n < sizeof text)

@@ -1,7 +1,6 @@
 /* font.c - the letters: each number is a row of 5 points, the highest bit on the left */
 #include "font.h"
 
-#include <ctype.h>
 #include <string.h>
 
 static const struct letter {
@@ -47,7 +46,7 @@ int wf_text_width(const char *text, int scale)
 
 static const struct letter *find_letter(char c)
 {
-    int capital = toupper((unsigned char)c);
+    int capital = c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c; /* toupper follows the locale */
     for (size_t i = 1; i < sizeof letters / sizeof *letters; i++)
         if (letters[i].character == capital)
             return &letters[i];

@@ -4,6 +4,7 @@
 
 #include "markov_chains.h"
 #include "../base/file.h"
+#include "../base/number.h"
 
 /* fmin and fmax ignore NAN: R-hat and effective sizes are NAN with too few draws. An E-BFMI of NAN is kept: it marks
  * a chain that never moved. */
@@ -38,7 +39,7 @@ bool wf_markov_chains_trusted(const wf_markov_chains_report *r, double max_rhat,
 
 static const char *text(double value, const char *format, char out[24])
 {
-    snprintf(out, 24, isfinite(value) ? format : isnan(value) ? "-" : "inf", value);
+    wf_snprintf(out, 24, isfinite(value) ? format : isnan(value) ? "-" : "inf", value);
     return out;
 }
 
@@ -46,12 +47,12 @@ void wf_markov_chains_row(int first, int last, const wf_markov_chains_report *r,
 {
     char level[24], low[24], high[24], rhat[24], bulk[24], tail[24], ebfmi[24];
     snprintf(level, sizeof level, first < last ? "%d-%d" : "%d", first, last);
-    snprintf(out, WF_MARKOV_CHAINS_ROW, "%-6s %6lld %6lld %7.2f %8s-%-8s %5.1f %4lld %7s %8s %8s %7s %12.4g %5.0f%%",
-             level, (long long)r->chains, (long long)(r->draws / r->chains), r->acceptance,
-             text(r->step_low, "%.3g", low), text(r->step_high, "%.3g", high), r->depth, (long long)r->divergences,
-             text(r->rhat, "%.3f", rhat), text(r->ess_bulk, "%.0f", bulk), text(r->ess_tail, "%.0f", tail),
-             text(r->ebfmi, "%.2f", ebfmi), (double)r->gradients / r->seconds,
-             r->computed ? 100 - 100 * (double)r->gradients / (double)r->computed : 0);
+    wf_snprintf(out, WF_MARKOV_CHAINS_ROW, "%-6s %6lld %6lld %7.2f %8s-%-8s %5.1f %4lld %7s %8s %8s %7s %12.4g %5.0f%%",
+                level, (long long)r->chains, (long long)(r->draws / r->chains), r->acceptance,
+                text(r->step_low, "%.3g", low), text(r->step_high, "%.3g", high), r->depth, (long long)r->divergences,
+                text(r->rhat, "%.3f", rhat), text(r->ess_bulk, "%.0f", bulk), text(r->ess_tail, "%.0f", tail),
+                text(r->ebfmi, "%.2f", ebfmi), (double)r->gradients / r->seconds,
+                r->computed ? 100 - 100 * (double)r->gradients / (double)r->computed : 0);
 }
 
 static json_t *number(double value)

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../base/number.h"
+
 /* One level: its flow, once a picture came, and the figures of all pictures in the order of arrival. */
 typedef struct level {
     wf_level weights;
@@ -241,19 +243,19 @@ wf_mean wf_evaluation_weighted(const wf_evaluation *e)
 void wf_evaluation_write_pictures(const wf_evaluation *e, FILE *file)
 {
     bool weighted = e->whole && e->spec.samples;
-    fprintf(file, "index%s%s", e->whole ? "\ttotal" : "", weighted ? "\tiw" : "");
+    wf_fprintf(file, "index%s%s", e->whole ? "\ttotal" : "", weighted ? "\tiw" : "");
     for (int l = 0; l <= e->meta.levels; l++)
         if (e->levels[l].n)
-            fprintf(file, "\tlevel%d", l);
+            wf_fprintf(file, "\tlevel%d", l);
     for (int64_t n = 0; n < e->levels[e->first].n; n++) {
-        fprintf(file, "\n%" PRIu64, e->levels[e->first].index[n]);
+        wf_fprintf(file, "\n%" PRIu64, e->levels[e->first].index[n]);
         if (e->whole)
-            fprintf(file, "\t%.6f", picture_total(e, n));
+            wf_fprintf(file, "\t%.6f", picture_total(e, n));
         if (weighted)
-            fprintf(file, "\t%.6f", picture_weighted(e, n));
+            wf_fprintf(file, "\t%.6f", picture_weighted(e, n));
         for (int l = 0; l <= e->meta.levels; l++)
             if (e->levels[l].n)
-                fprintf(file, "\t%.6f", e->levels[l].bits[n]);
+                wf_fprintf(file, "\t%.6f", e->levels[l].bits[n]);
     }
     putc('\n', file);
 }
@@ -262,19 +264,19 @@ void wf_evaluation_write_json(const wf_evaluation *e, FILE *file)
 {
     wf_mean total = wf_evaluation_total(e), weighted = wf_evaluation_weighted(e);
     const char *comma = "";
-    fprintf(file, "{\"pictures\": %" PRId64 ", \"levels\": [", e->levels[e->first].n);
+    wf_fprintf(file, "{\"pictures\": %" PRId64 ", \"levels\": [", e->levels[e->first].n);
     for (int l = 0; l <= e->meta.levels; l++) {
         wf_mean m = wf_evaluation_level(e, l);
         if (m.n)
-            fprintf(file, "%s{\"level\": %d, \"bpd\": %.6f, \"error\": %.6f}", comma, l, m.mean, wf_mean_error(&m));
+            wf_fprintf(file, "%s{\"level\": %d, \"bpd\": %.6f, \"error\": %.6f}", comma, l, m.mean, wf_mean_error(&m));
         comma = m.n ? ", " : comma;
     }
     putc(']', file);
     if (total.n)
-        fprintf(file, ", \"bpd\": %.6f, \"error\": %.6f", total.mean, wf_mean_error(&total));
+        wf_fprintf(file, ", \"bpd\": %.6f, \"error\": %.6f", total.mean, wf_mean_error(&total));
     if (weighted.n)
-        fprintf(file, ", \"iw\": {\"samples\": %" PRId64 ", \"bpd\": %.6f, \"error\": %.6f}", e->spec.samples,
-                weighted.mean, wf_mean_error(&weighted));
+        wf_fprintf(file, ", \"iw\": {\"samples\": %" PRId64 ", \"bpd\": %.6f, \"error\": %.6f}", e->spec.samples,
+                   weighted.mean, wf_mean_error(&weighted));
     fputs("}\n", file);
 }
 
@@ -284,19 +286,19 @@ void wf_evaluation_write_table(const wf_evaluation *e, FILE *file, bool aligned)
     const char *row = aligned ? "%-6d %-12s %12.4f %10.4f\n" : "%d\t%s\t%.6f\t%.6f\n";
     const char *sum = aligned ? "%-19s %12.4f %10.4f\n" : "%s\t\t%.6f\t%.6f\n";
     wf_mean total = wf_evaluation_total(e), weighted = wf_evaluation_weighted(e);
-    fprintf(file, head, "level", "size", "bits/dim", "+-");
+    wf_fprintf(file, head, "level", "size", "bits/dim", "+-");
     for (int l = 0; l <= e->meta.levels; l++) {
         wf_mean m = wf_evaluation_level(e, l);
         char size[WF_SIZE_TEXT];
         wf_meta_level_text(&e->meta, l, size);
         if (m.n)
-            fprintf(file, row, l, size, m.mean, wf_mean_error(&m));
+            wf_fprintf(file, row, l, size, m.mean, wf_mean_error(&m));
     }
     if (total.n)
-        fprintf(file, sum, "total", total.mean, wf_mean_error(&total));
+        wf_fprintf(file, sum, "total", total.mean, wf_mean_error(&total));
     if (weighted.n) {
         char name[32];
         snprintf(name, sizeof name, "iw %" PRId64, e->spec.samples);
-        fprintf(file, sum, name, weighted.mean, wf_mean_error(&weighted));
+        wf_fprintf(file, sum, name, weighted.mean, wf_mean_error(&weighted));
     }
 }

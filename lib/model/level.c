@@ -9,6 +9,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "../base/number.h"
 #include "../pyramid/meta_text.h"
 
 const char *const wf_precision_names[WF_PRECISIONS] = {"fp32", "bf16", "tf32"};
@@ -143,9 +144,9 @@ int wf_level_save(const wf_model *model, const wf_flow *flow, const wf_flow *noi
     }
     snprintf(level, sizeof level, "%d", what->level);
     snprintf(step, sizeof step, "%lld", (long long)what->step);
-    snprintf(bpd, sizeof bpd, "%.6f", what->bpd);
-    snprintf(most, sizeof most, "%.3e", what->round_trip.most);
-    snprintf(mean, sizeof mean, "%.3e", what->round_trip.mean);
+    wf_snprintf(bpd, sizeof bpd, "%.6f", what->bpd);
+    wf_snprintf(most, sizeof most, "%.3e", what->round_trip.most);
+    wf_snprintf(mean, sizeof mean, "%.3e", what->round_trip.mean);
     snprintf(kernel, sizeof kernel, "%d", spec->kernel);
     snprintf(hash, sizeof hash, "%016llx", (unsigned long long)XXH3_64bits(rounded[1], size * sizeof(float)));
     const wf_pair own[] = {{"level", level},     {"chain", what->chain},
@@ -232,7 +233,7 @@ static int read_round_trip(const wf_safetensors *st, const char *path, const cha
     *out = NAN;
     if (!text)
         return WF_OK;
-    *out = strtod(text, &end);
+    *out = wf_strtod(text, &end);
     WF_CHECK(*text && !*end && !(*out < 0), WF_DATA, "%s: \"%s\" is not a distance", path, key);
     return WF_OK;
 }

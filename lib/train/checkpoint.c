@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "../base/file.h"
+#include "../base/number.h"
 #include "trainer.h"
 #include "../base/version.h"
 #include "../base/safetensors.h"
@@ -21,13 +22,13 @@ static int describe_config(const wf_trainer *t, char **out)
     const char *noise = o->dequantize ? " dequantize=" : "";
     if (t->margin)
         snprintf(context, sizeof context, " context=%d", t->margin);
-    int n =
-        snprintf(text, sizeof text,
-                 "data=%s chain=%s batch=%d lr=%.17g ema=%.17g warmup=%lld decay=%.17g patch=%d flip=%d precision=%d "
-                 "seed=%llu backend=%.3s%s%s%s",
-                 wf_store_hash(t->store), t->chain, o->batch, o->lr, o->ema, (long long)o->warmup, o->decay, t->patch,
-                 o->flip, o->precision, (unsigned long long)o->seed, t->backend->name, context, noise,
-                 o->dequantize ? o->dequantize : "");
+    int n = wf_snprintf(
+        text, sizeof text,
+        "data=%s chain=%s batch=%d lr=%.17g ema=%.17g warmup=%lld decay=%.17g patch=%d flip=%d precision=%d "
+        "seed=%llu backend=%.3s%s%s%s",
+        wf_store_hash(t->store), t->chain, o->batch, o->lr, o->ema, (long long)o->warmup, o->decay, t->patch, o->flip,
+        o->precision, (unsigned long long)o->seed, t->backend->name, context, noise,
+        o->dequantize ? o->dequantize : "");
     WF_CHECK(n < (int)sizeof text, WF_USAGE, "chain too long");
     *out = strdup(text);
     WF_CHECK(*out, WF_AGAIN, "out of memory");
@@ -99,7 +100,7 @@ int wf_trainer_save(wf_trainer *t)
     wf_pair pairs[STATE_PAIRS];
     WF_TRY(describe_config(t, &config));
     for (int i = 0; i < NUMBERS; i++) {
-        snprintf(numbers[i], sizeof numbers[i], "%.17g", values[i]);
+        wf_snprintf(numbers[i], sizeof numbers[i], "%.17g", values[i]);
         pairs[i] = (wf_pair){number_keys[i], numbers[i]};
     }
     pairs[NUMBERS] = (wf_pair){"format", WF_FORMAT};
@@ -129,7 +130,7 @@ static int parse_number(const wf_safetensors *st, const char *path, const char *
     const char *text = wf_safetensors_meta(st, key);
     char *end;
     WF_CHECK(text && *text, WF_DATA, "%s: \"%s\" is missing", path, key);
-    *out = strtod(text, &end);
+    *out = wf_strtod(text, &end);
     WF_CHECK(!*end, WF_DATA, "%s: \"%s\" is not a number", path, key);
     return WF_OK;
 }
@@ -285,7 +286,7 @@ int wf_trainer_log(wf_trainer *t, const char *format, ...)
 {
     va_list ap;
     va_start(ap, format);
-    vfprintf(t->log, format, ap);
+    wf_vfprintf(t->log, format, ap);
     va_end(ap);
     return fflush(t->log) || ferror(t->log) ? wf_fail_write(t->log_path) : WF_OK;
 }

@@ -9,6 +9,7 @@
 #include "../base/clock.h"
 #include "../base/count.h"
 #include "../base/file.h"
+#include "../base/number.h"
 #include "trainer.h"
 #include "../model/presets.h"
 
@@ -246,7 +247,7 @@ static int add_held_out(void *user, const wf_record *r)
 static void format_number(double value, char out[32])
 {
     if (isfinite(value))
-        snprintf(out, 32, "%.4g", value);
+        wf_snprintf(out, 32, "%.4g", value);
     else
         strcpy(out, "null");
 }

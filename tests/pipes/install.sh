@@ -35,6 +35,10 @@ int main()
 }
 END
 says_path() { usr/bin/wf-info -m leaves | grep -qx "path  *$WORK/$1"; }
+refuses() { ! env -u MAKEFLAGS make -s -C "$ROOT" install "$@" > said 2>&1 && [ "$(wc -l < said)" = 1 ] && grep -q 'without blanks' said; }
+ok "PREFIX with a blank" refuses PREFIX="$WORK/my usr"
+ok "DESTDIR with a blank" refuses DESTDIR="$WORK/my root"
+ok "of which nothing is made" test ! -e "$WORK/my"
 ok "make install" env -u MAKEFLAGS make -s -C "$ROOT" install PREFIX="$WORK/usr"
 ok "a C program builds against the library" build_user gcc user.c
 ok "a C++ program links" build_user g++ user.cpp

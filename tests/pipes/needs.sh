@@ -59,3 +59,14 @@ ok "oneDNN 1" refuses 'oneDNN 1\.[0-9]*: version 2 or 3 is needed: install libdn
 ok "oneDNN 4" refuses 'oneDNN 4\.[0-9]*: version 2 or 3 is needed: install libdnnl-dev' build CC=gcc ONEDNN="$WORK/four" all
 ok "a library of another version than its headers" refuses 'libdnnl is not of the version of its headers' \
     build CC=gcc ONEDNN="$WORK/mixed" all
+
+# make check-onednn fetches a package. One line and 69 without the net; without pip, its own line.
+fetch() { PIP_INDEX_URL=http://127.0.0.1:9/ PIP_NO_CACHE_DIR=1 "$ROOT/tests/onednn.sh" "$WORK/none" > out 2> err; }
+away() {
+    local rc=0
+    fetch || rc=$?
+    [ $rc = 69 ] && [ "$(wc -l < err)" = 1 ] && grep -qE '^onednn.sh: (pip cannot download oneDNN 3.2: ERROR|no pip: install python3-pip)' err && [ ! -e none ] && return
+    cat err
+    return 1
+}
+ok "oneDNN 3.2 cannot be fetched" away

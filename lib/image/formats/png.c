@@ -22,6 +22,7 @@ typedef struct job {
     wf_png_inflated *inflated; /* the same file with its pixels decompressed; or NULL */
     FILE *file;                /* writing */
     uint8_t *row;              /* owned */
+    uint8_t last[4];           /* bytes that were read: at the end, the checksum of IEND */
     int status;                /* set before every longjmp */
 } job;
 
@@ -51,6 +52,8 @@ static void give_bytes(png_structp png, png_bytep to, size_t n)
         j->status = wf_source_read(j->source, to, n);
     if (j->status)
         png_longjmp(png, 1);
+    if (n >= sizeof j->last)
+        memcpy(j->last, to + n - sizeof j->last, sizeof j->last);
 }
 
 /* Requests samples of 8 or 16 bits in the machine's byte order, without conversion. Returns the number of passes. */
@@ -131,6 +134,8 @@ static int decode_picture(job *j, wf_image *image)
         read_passes(j, image, bytes, passes);
     set_checksums(j, true);
     png_read_end(j->png, NULL); /* reads to the last byte of IEND, so that another picture may follow */
+    /* libpng 1.6.48 only warns of it. */
+    WF_CHECK(!memcmp(j->last, "\xae\x42\x60\x82", 4), WF_DATA, "%s: damaged PNG: IEND: CRC error", j->name);
     return WF_OK;
 }
 

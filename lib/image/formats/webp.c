@@ -13,6 +13,18 @@ bool wf_image_is_webp(const uint8_t *head, size_t n)
     return n >= HEAD && !memcmp(head, "RIFF", 4) && !memcmp(head + 8, "WEBP", 4);
 }
 
+/* libwebp 1.5.0 says "out of memory" of damaged tables of codes too, so memory is asked: for a picture and its rows. */
+static int fail_decode(const wf_source *source, VP8StatusCode code, const wf_image *image)
+{
+    size_t some = ((size_t)image->H + 64) * ((size_t)image->W + 64) * 8;
+    void *volatile room = NULL; /* volatile, as compilers take out an allocation that is not used */
+    if (code == VP8_STATUS_OUT_OF_MEMORY)
+        room = malloc(some);
+    WF_CHECK(code != VP8_STATUS_OUT_OF_MEMORY || room, WF_AGAIN, "%s: out of memory", source->name);
+    free(room);
+    return wf_fail(WF_DATA, "%s: damaged WebP: its pixels cannot be decoded", source->name);
+}
+
 static int decode_bytes(const wf_source *source, const uint8_t *bytes, size_t n, wf_image *image)
 {
     WebPDecoderConfig config;
@@ -30,8 +42,8 @@ static int decode_bytes(const wf_source *source, const uint8_t *bytes, size_t n,
     config.output.u.RGBA.size = (size_t)image->H * (size_t)image->W * (size_t)C;
     code = WebPDecode(bytes, n, &config);
     WebPFreeDecBuffer(&config.output);
-    WF_CHECK(code != VP8_STATUS_OUT_OF_MEMORY, WF_AGAIN, "%s: out of memory", source->name);
-    WF_CHECK(code == VP8_STATUS_OK, WF_DATA, "%s: damaged WebP: its pixels cannot be decoded", source->name);
+    if (code != VP8_STATUS_OK)
+        return fail_decode(source, code, image);
     wf_image_spread(image);
     return WF_OK;
 }
