@@ -6,7 +6,7 @@ endif
 ARCH ?= native
 PREFIX ?= /usr/local
 NVCC ?= $(shell command -v nvcc 2>/dev/null)
-VERSION := $(shell sed -n 's/^.define WF_VERSION "\(.*\)"/\1/p' lib/base/version.h)
+VERSION := $(shell packaging/version.sh)
 
 # Each kind of build has its own folder; the plain one puts its programs in bin/.
 comma = ,
@@ -46,6 +46,13 @@ $B/%.o: %.c
 	@mkdir -p $(@D)
 	@echo "cc $@"
 	$Q$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+# A new version compiles this object alone.
+$B/version: FORCE
+	@mkdir -p $(@D)
+	@echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' > $@
+$B/lib/base/version.o: $B/version
+$B/lib/base/version.o: ALL_CFLAGS += -DWF_BUILD_VERSION='"$(VERSION)"'
+FORCE:
 $(BIN)/%: $B/tools/%.o $(CLI)
 	@mkdir -p $(@D)
 	$(LINK) $(LDLIBS)

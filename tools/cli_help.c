@@ -125,7 +125,7 @@ void cli_roff_exits(void)
 
 static void print_manual(const cli_program *program)
 {
-    printf(".TH %s 1 \"\" \"Wavelet Flow %s\" \"User Commands\"\n.SH NAME\n", program->name, WF_VERSION);
+    printf(".TH %s 1 \"\" \"Wavelet Flow %s\" \"User Commands\"\n.SH NAME\n", program->name, wf_version());
     roff(program->name);
     fputs(" \\- ", stdout);
     roff(program->summary);

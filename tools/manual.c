@@ -97,7 +97,7 @@ int main(int argc, char **argv)
         if (*line == '@')
             print_table(argv[1], line + 1);
         else if (!strncmp(line, ".TH ", 4))
-            printf("%s \"\" \"Wavelet Flow %s\" \"Wavelet Flow\"\n", line, WF_VERSION);
+            printf("%s \"\" \"Wavelet Flow %s\" \"Wavelet Flow\"\n", line, wf_version());
         else
             puts(line);
     }

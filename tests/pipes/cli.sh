@@ -24,7 +24,8 @@ manual() {
     fi
 }
 
-says_version() { "$1" --version | grep -Eqx "$1 \(Wavelet Flow\) [0-9]+\.[0-9]+\.[0-9]+"; }
+# The version of the build is the one that make wrote beside the objects.
+says_version() { "$1" --version | grep -Fqx "$1 (Wavelet Flow) $(cat "$ROOT/${B:-build}/version")"; }
 
 # takes PROGRAM OPTION: the program reads the option; any other must refuse it
 takes() {
