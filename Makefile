@@ -35,7 +35,7 @@ CUDA = $(if $(NVCC),$(wildcard kernels/cuda/*.cu))
 FUZZERS = $(or $(TARGET),$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c)))
 PLUGIN = $(if $(CUDA),$B/libwf-cuda.so)
 
-.PHONY: all tidy coverage emulated check check-fast check-ops check-pipes check-gpu check-spills check-long mutants fuzz fuzz-run bench bench-gpu bench-nuts bench-store bench-dwt lint format man install demo clean help
+.PHONY: FORCE all tidy coverage emulated check check-fast check-ops check-pipes check-gpu check-spills check-long mutants fuzz fuzz-run bench bench-gpu bench-nuts bench-store bench-dwt lint format man install demo clean help
 all: $(TOOLS:%=$(BIN)/%) $(PLUGIN) ## build every program into bin/
 
 $B/libwf.a: $(LIB)
@@ -52,7 +52,6 @@ $B/version: FORCE
 	@echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' > $@
 $B/lib/base/version.o: $B/version
 $B/lib/base/version.o: ALL_CFLAGS += -DWF_BUILD_VERSION='"$(VERSION)"'
-FORCE:
 $(BIN)/%: $B/tools/%.o $(CLI)
 	@mkdir -p $(@D)
 	$(LINK) $(LDLIBS)
