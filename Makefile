@@ -3,14 +3,14 @@
 ifeq ($(origin CC),default)
 CC = gcc
 endif
-ARCH ?= native
+ARCH ?= $(if $(DIST),x86-64-v3,native)
 PREFIX ?= /usr/local
 NVCC ?= $(shell command -v nvcc 2>/dev/null)
 VERSION := $(shell packaging/version.sh)
 
 # Each kind of build has its own folder; the plain one puts its programs in bin/.
 comma = ,
-B = build$(if $(SAN),-san)$(if $(COVERAGE),-coverage)$(if $(findstring clang,$(CC)),-clang)$(if $(FUZZ),-fuzz)
+B = build$(if $(DIST),-dist)$(if $(SAN),-san)$(if $(COVERAGE),-coverage)$(if $(findstring clang,$(CC)),-clang)$(if $(FUZZ),-fuzz)
 BIN = $(if $(B:build=),$B/bin,bin)
 
 CFLAGS ?= $(if $(SAN)$(COVERAGE),-O1,-O3) -g $(if $(COVERAGE),--coverage -fprofile-update=atomic)
@@ -23,6 +23,11 @@ SANFLAGS += $(if $(FUZZ),-fsanitize=fuzzer-no-link)
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -fopenmp -ffp-contract=off -fno-trapping-math -march=$(ARCH) $(WARN) $(CFLAGS) $(SANFLAGS)
 # Built by clang, the program brings libomp, which also answers the calls that libdnnl makes to libgomp: one runtime, one pool.
 LDLIBS = -ldnnl -llmdb -lpng -ljpeg -lwebp -lsndfile -larchive -ljansson -lxxhash -ldeflate -lz -ldl -lm
+# Packages: hardened as Debian asks, and without the name of the folder that they were built in.
+ifdef DIST
+ALL_CFLAGS += -D_FORTIFY_SOURCE=2 -ffile-prefix-map=$(CURDIR)=.
+LDLIBS += -Wl,-z,relro,-z,now
+endif
 
 Q = $(if $(V),,@)
 # -rdynamic: the CUDA plugin calls back into the program's libwf.
@@ -35,7 +40,7 @@ CUDA = $(if $(NVCC),$(wildcard kernels/cuda/*.cu))
 FUZZERS = $(or $(TARGET),$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c)))
 PLUGIN = $(if $(CUDA),$B/libwf-cuda.so)
 
-.PHONY: FORCE all tidy coverage emulated check check-fast check-ops check-pipes check-gpu check-spills check-long mutants fuzz fuzz-run bench bench-gpu bench-nuts bench-store bench-dwt lint format man install demo clean help
+.PHONY: FORCE all tidy coverage emulated check check-fast check-ops check-pipes check-gpu check-spills check-long mutants fuzz fuzz-run bench bench-gpu bench-nuts bench-store bench-dwt lint format man install deb deb-run demo clean help
 all: $(TOOLS:%=$(BIN)/%) $(PLUGIN) ## build every program into bin/
 
 $B/libwf.a: $(LIB)
@@ -171,10 +176,19 @@ $B/man/%.1: $(BIN)/%
 # says "private to lib/ROOM" is not installed.
 PUBLIC = $(filter-out $(PRIVATE),$(patsubst lib/%,%,$(wildcard lib/*.h lib/*/*.h)))
 PRIVATE = $(patsubst lib/%,%,$(shell grep -lE '^/\* [a-z_]+\.h - private to lib/' lib/*/*.h))
-install: all man ## programs, library, headers, pkg-config, manual pages, completion; PREFIX=, DESTDIR=
-	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin lib/pkgconfig include/wf share/man/man1 share/man/man5 share/man/man7 share/bash-completion/completions)
-	install $(TOOLS:%=$(BIN)/%) $(DESTDIR)$(PREFIX)/bin
-	install -m 644 $B/libwf.a $(PLUGIN) $(DESTDIR)$(PREFIX)/lib
+LIBDIR = lib
+ZSHDIR = share/zsh/site-functions
+install: all man $B/deadleaves ## programs, library, headers, pkg-config, manual pages, completion; PREFIX=, DESTDIR=
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin $(LIBDIR)/pkgconfig include/wf libexec/wavelet-flow share/man/man1 share/man/man5 \
+	    share/man/man7 share/bash-completion/completions $(ZSHDIR) share/wavelet-flow/pipelines/systems)
+	install $(filter-out %/wf-decode,$(TOOLS:%=$(BIN)/%)) $(DESTDIR)$(PREFIX)/bin
+	ln -sf wf-encode $(DESTDIR)$(PREFIX)/bin/wf-decode
+	install $B/deadleaves $(DESTDIR)$(PREFIX)/libexec/wavelet-flow
+	install -m 644 $(wildcard $(addprefix pipelines/*.,awk css gp mk tsv)) $(DESTDIR)$(PREFIX)/share/wavelet-flow/pipelines
+	install pipelines/*.sh $(DESTDIR)$(PREFIX)/share/wavelet-flow/pipelines
+	install -m 644 pipelines/systems/*.chain $(DESTDIR)$(PREFIX)/share/wavelet-flow/pipelines/systems
+	install pipelines/systems/*.sh $(DESTDIR)$(PREFIX)/share/wavelet-flow/pipelines/systems
+	install -m 644 $B/libwf.a $(PLUGIN) $(DESTDIR)$(PREFIX)/$(LIBDIR)
 	install -m 644 $(TOOLS:%=$B/man/%.1) $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 644 $(patsubst %,$B/man/%,$(filter %.5,$(PAGES))) $(DESTDIR)$(PREFIX)/share/man/man5
 	install -m 644 $(patsubst %,$B/man/%,$(filter %.7,$(PAGES))) $(DESTDIR)$(PREFIX)/share/man/man7
@@ -184,8 +198,16 @@ install: all man ## programs, library, headers, pkg-config, manual pages, comple
 	    echo "complete -o default -W '$$($(BIN)/$$t --help=completion)' $$t" \
 	        > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$t || exit; done
 	printf '%s\n' 'Name: wf' 'Description: Wavelet Flow: exact likelihoods of images' 'Version: $(VERSION)' \
-	    'Cflags: -I$(PREFIX)/include' 'Libs: -L$(PREFIX)/lib -lwf $(LDLIBS) -fopenmp -rdynamic' \
-	    > $(DESTDIR)$(PREFIX)/lib/pkgconfig/wf.pc
+	    'Cflags: -I$(PREFIX)/include' 'Libs: -L$(PREFIX)/$(LIBDIR) -lwf $(LDLIBS) -fopenmp -rdynamic' \
+	    > $(DESTDIR)$(PREFIX)/$(LIBDIR)/pkgconfig/wf.pc
+
+deb: ## Debian packages for every processor with AVX2, without root and without CUDA: build-dist/deb/*.deb
+	@$(MAKE) --no-print-directory DIST=1 NVCC= deb-run
+deb-run: all man $B/deadleaves
+	rm -rf $B/deb
+	@$(MAKE) --no-print-directory install DESTDIR=$B/deb/tree PREFIX=/usr LIBDIR=lib/$$($(CC) -print-multiarch) \
+	    ZSHDIR=share/zsh/vendor-completions > /dev/null
+	packaging/deb.sh $B/deb '$(VERSION)'
 
 clean: ## remove everything that was built
 	rm -rf build build-* bin

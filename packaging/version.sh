@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# version.sh - prints the version of this tree. dpkg sorts versions as their commits follow one another:
+# version.sh [--epoch] - prints the version of this tree. dpkg sorts versions as their commits follow one another:
 #
 #   0.2.0                  the commit that the tag v0.2.0 names
 #   0.2.0+3.gd2e229d       3 commits later
@@ -7,9 +7,14 @@
 #   ... .dirty             with changes that are not committed
 #
 # lib/base/version.h says 0.2.0. A tree that `make dist` packed has the file VERSION in place of its history; a tree
-# with neither has the version of version.h.
+# with neither has the version of version.h. --epoch prints the seconds since 1970 of the last commit instead; without
+# a history, those of a file, which a tarball dates like its commit.
 set -eu -o pipefail
 cd "$(dirname "$0")/.."
+if [ "${1:-}" = --epoch ]; then
+    { [ -e .git ] && git log -1 --format=%ct 2> /dev/null; } || stat -c %Y lib/base/version.h
+    exit
+fi
 if [ -f VERSION ]; then
     exec cat VERSION
 fi

@@ -22,10 +22,7 @@ SHELL = bash -o pipefail
 .SECONDARY:
 .DEFAULT_GOAL = all
 
-ROOT := $(abspath $(dir $(lastword $(MAKEFILE_LIST)))..)
-BIN ?= bin
-B ?= build
-export PATH := $(ROOT)/$(BIN):$(ROOT)/pipelines:$(PATH)
+include $(dir $(lastword $(MAKEFILE_LIST)))paths.mk
 JOBS ?= $(shell nproc)
 SAMPLES ?= 64
 SEED ?= 1

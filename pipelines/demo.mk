@@ -2,10 +2,10 @@
 # QUICK=1 takes seconds, for tests. OUT=, MINUTES=, JOBS= and SEED= can be set.
 OUT ?= out/demo
 EVAL = val
-DEADLEAVES = $(if $(wildcard $(ROOT)/$(B)/deadleaves),,$(error $(B)/deadleaves is not built: make demo))$(ROOT)/$(B)/deadleaves
-pictures-val = $(DEADLEAVES) -n $(HELD) -s $(SIDE) --seed 2
-pictures-train = $(DEADLEAVES) -n $(COUNT) -s $(SIDE) --seed 1
-pictures-real = $(DEADLEAVES) -n $(SAMPLES) -s $(SIDE) --seed 2
+generator = $(if $(wildcard $(DEADLEAVES)),,$(error $(DEADLEAVES) is not built: make demo))$(DEADLEAVES)
+pictures-val = $(generator) -n $(HELD) -s $(SIDE) --seed 2
+pictures-train = $(generator) -n $(COUNT) -s $(SIDE) --seed 1
+pictures-real = $(generator) -n $(SAMPLES) -s $(SIDE) --seed 2
 
 ifdef QUICK
 SIDE = 8

@@ -17,6 +17,7 @@ SHELL = bash -o pipefail
 .DEFAULT_GOAL = compare
 
 HERE := $(dir $(lastword $(MAKEFILE_LIST)))
+include $(HERE)paths.mk
 SET ?= cifar10
 OUT ?= out/systems-$(SET)
 BUDGET ?= 10
