@@ -40,7 +40,7 @@ CUDA = $(if $(NVCC),$(wildcard kernels/cuda/*.cu))
 FUZZERS = $(or $(TARGET),$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c)))
 PLUGIN = $(if $(CUDA),$B/libwf-cuda.so)
 
-.PHONY: FORCE all tidy coverage emulated check check-fast check-ops check-pipes check-gpu check-spills check-long mutants fuzz fuzz-run bench bench-gpu bench-nuts bench-store bench-dwt lint format man install deb deb-run demo clean help
+.PHONY: FORCE all tidy coverage emulated check check-fast check-ops check-pipes check-gpu check-spills check-long mutants fuzz fuzz-run bench bench-gpu bench-nuts bench-store bench-dwt lint format man completion install deb deb-run demo clean help
 all: $(TOOLS:%=$(BIN)/%) $(PLUGIN) ## build every program into bin/
 
 $B/libwf.a: $(LIB)
@@ -172,13 +172,19 @@ $B/man/%.1: $(BIN)/%
 	@mkdir -p $(@D)
 	$< --help=man > $@.part && mv $@.part $@
 
+completion: $B/completion/wf.bash $B/completion/_wf
+$B/completion/%: tools/completion/% $B/manual $(TOOLS:%=$(BIN)/%)
+	@mkdir -p $(@D)
+	for t in $(TOOLS); do $(BIN)/$$t --help=completion; done | $B/manual $< > $@.part
+	sed -i 's/@PROGRAMS/$(TOOLS)/' $@.part && mv $@.part $@
+
 # Headers keep their folders below include/wf, where the backends' contract lies beside lib's rooms. A header whose first line
 # says "private to lib/ROOM" is not installed.
 PUBLIC = $(filter-out $(PRIVATE),$(patsubst lib/%,%,$(wildcard lib/*.h lib/*/*.h)))
 PRIVATE = $(patsubst lib/%,%,$(shell grep -lE '^/\* [a-z_]+\.h - private to lib/' lib/*/*.h))
 LIBDIR = lib
 ZSHDIR = share/zsh/site-functions
-install: all man $B/deadleaves ## programs, library, headers, pkg-config, manual pages, completion; PREFIX=, DESTDIR=
+install: all man completion $B/deadleaves ## programs, library, headers, pkg-config, manual pages, completion; PREFIX=, DESTDIR=
 	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin $(LIBDIR)/pkgconfig include/wf libexec/wavelet-flow share/man/man1 share/man/man5 \
 	    share/man/man7 share/bash-completion/completions $(ZSHDIR) share/wavelet-flow/pipelines/systems)
 	install $(filter-out %/wf-decode,$(TOOLS:%=$(BIN)/%)) $(DESTDIR)$(PREFIX)/bin
@@ -194,16 +200,16 @@ install: all man $B/deadleaves ## programs, library, headers, pkg-config, manual
 	install -m 644 $(patsubst %,$B/man/%,$(filter %.7,$(PAGES))) $(DESTDIR)$(PREFIX)/share/man/man7
 	for h in $(PUBLIC:%=lib/%) kernels/backend.h; do to=$(DESTDIR)$(PREFIX)/include/wf/$${h#lib/}; install -d $${to%/*} && \
 	    sed 's,"\.\./\.\./kernels/,"../kernels/,; s,"\.\./lib/,"../,' $$h > $$to || exit; done
-	for t in $(TOOLS); do \
-	    echo "complete -o default -W '$$($(BIN)/$$t --help=completion)' $$t" \
-	        > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$t || exit; done
+	install -m 644 $B/completion/wf.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/wf
+	for t in $(TOOLS); do ln -sf wf $(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$t || exit; done
+	install -m 644 $B/completion/_wf $(DESTDIR)$(PREFIX)/$(ZSHDIR)
 	printf '%s\n' 'Name: wf' 'Description: Wavelet Flow: exact likelihoods of images' 'Version: $(VERSION)' \
 	    'Cflags: -I$(PREFIX)/include' 'Libs: -L$(PREFIX)/$(LIBDIR) -lwf $(LDLIBS) -fopenmp -rdynamic' \
 	    > $(DESTDIR)$(PREFIX)/$(LIBDIR)/pkgconfig/wf.pc
 
 deb: ## Debian packages for every processor with AVX2, without root and without CUDA: build-dist/deb/*.deb
 	@$(MAKE) --no-print-directory DIST=1 NVCC= deb-run
-deb-run: all man $B/deadleaves
+deb-run: all man completion $B/deadleaves
 	rm -rf $B/deb
 	@$(MAKE) --no-print-directory install DESTDIR=$B/deb/tree PREFIX=/usr LIBDIR=lib/$$($(CC) -print-multiarch) \
 	    ZSHDIR=share/zsh/vendor-completions > /dev/null
