@@ -40,7 +40,7 @@ CUDA = $(if $(NVCC),$(wildcard kernels/cuda/*.cu))
 FUZZERS = $(or $(TARGET),$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c)))
 PLUGIN = $(if $(CUDA),$B/libwf-cuda.so)
 
-.PHONY: FORCE all tidy coverage emulated check check-fast check-ops check-pipes check-gpu check-spills check-long mutants fuzz fuzz-run bench bench-gpu bench-nuts bench-store bench-dwt lint format man completion install deb deb-run demo clean help
+.PHONY: FORCE all tidy coverage emulated check check-fast check-ops check-pipes check-gpu check-spills check-long mutants fuzz fuzz-run bench bench-gpu bench-nuts bench-store bench-dwt lint format man completion install dist deb deb-run demo clean help
 all: $(TOOLS:%=$(BIN)/%) $(PLUGIN) ## build every program into bin/
 
 $B/libwf.a: $(LIB)
@@ -207,6 +207,8 @@ install: all man completion $B/deadleaves ## programs, library, headers, pkg-con
 	    'Cflags: -I$(PREFIX)/include' 'Libs: -L$(PREFIX)/$(LIBDIR) -lwf $(LDLIBS) -fopenmp -rdynamic' \
 	    > $(DESTDIR)$(PREFIX)/$(LIBDIR)/pkgconfig/wf.pc
 
+dist: ## the last commit as build/wavelet-flow-VERSION.tar.gz, which builds without git
+	@packaging/dist.sh $B
 deb: ## Debian packages for every processor with AVX2, without root and without CUDA: build-dist/deb/*.deb
 	@$(MAKE) --no-print-directory DIST=1 NVCC= deb-run
 deb-run: all man completion $B/deadleaves

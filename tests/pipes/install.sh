@@ -88,4 +88,4 @@ mkdir elsewhere
 installed() { env -u MAKEFLAGS -u BIN -u B make -s -C elsewhere -f "$WORK/moved/share/wavelet-flow/pipelines/$1" "${@:2}"; }
 ok "the installed demo runs" installed demo.mk QUICK=1
 ok "and leaves its results in the folder that make runs in" test -s elsewhere/out/demo/samples.png -a -s elsewhere/out/demo/curve.png
-ok "of the installed programs" grep -q "\"$(moved/bin/wf-info --version | sed 's/.* //')\"" elsewhere/out/demo/model/level-00.jsonl
+ok "of the installed programs" grep -qF "\"$(moved/bin/wf-info --version | sed 's/.* //')\"" <(moved/bin/wf-info --json elsewhere/out/demo/model)
