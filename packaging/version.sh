@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# version.sh [--epoch] - prints the version of this tree. dpkg sorts versions as their commits follow one another:
+# version.sh [--commit|--epoch] - prints the version of this tree. dpkg sorts versions as their commits follow one another:
 #
 #   0.2.0                  the commit that the tag v0.2.0 names
 #   0.2.0+3.gd2e229d       3 commits later
 #   0.2.0~12.gd2e229d      before there is that tag: 12 commits after the tag before, or in all
-#   ... .dirty             with changes that are not committed
+#   ... .dirty             with changes that are not committed, unless --commit
 #
 # lib/base/version.h says 0.2.0. A tree that `make dist` packed has the file VERSION in place of its history; a tree
 # with neither has the version of version.h. --epoch prints the seconds since 1970 of the last commit instead; without
@@ -31,7 +31,7 @@ if tag=$(git describe --tags --abbrev=0 --match 'v[0-9]*' 2> /dev/null); then
 fi
 count=$(git rev-list --count "$since")
 git update-index -q --refresh > /dev/null 2>&1 || :
-dirty=$(git diff-index --quiet HEAD -- || echo .dirty)
+dirty=$([ "${1:-}" = --commit ] || git diff-index --quiet HEAD -- || echo .dirty)
 if [ "$sign$count$dirty" = +0 ]; then
     echo "$release"
 else
