@@ -1,16 +1,22 @@
 # Wavelet Flow: `make help` lists the targets. Variables: CC=clang, SAN=1 (address and undefined-behaviour sanitizers),
-# NVCC= (no CUDA), ARCH=x86-64-v3 (binaries for other machines), PREFIX=, DESTDIR=, V=1 (show the commands)
+# NVCC= (no CUDA), DIST=1 (binaries for every machine), ARCH=x86-64-v3 (for one), PREFIX=, DESTDIR=, V=1 (show the commands)
 ifeq ($(origin CC),default)
 CC = gcc
 endif
-ARCH ?= $(if $(DIST),x86-64-v3,native)
+MACHINE := $(shell $(CC) -dumpmachine | cut -d - -f 1)
+# The instructions that every machine of this kind has, those of DIST=1, and those that DIST=1 compiles kernels/cpu for besides.
+BASELINE = $(if $(filter x86_64,$(MACHINE)),x86-64,armv8-a)
+PORTABLE = $(if $(filter x86_64,$(MACHINE)),x86-64-v3,armv8-a)
+WIDE = $(if $(DIST),$(if $(filter x86_64,$(MACHINE)),x86-64-v4))
+ARCH ?= $(if $(DIST),$(PORTABLE),native)
 PREFIX ?= /usr/local
+OBJCOPY ?= objcopy
 NVCC ?= $(shell command -v nvcc 2>/dev/null)
 VERSION := $(shell packaging/version.sh)
 
 # Each kind of build has its own folder; the plain one puts its programs in bin/.
 comma = ,
-B = build$(if $(DIST),-dist)$(if $(SAN),-san)$(if $(COVERAGE),-coverage)$(if $(findstring clang,$(CC)),-clang)$(if $(FUZZ),-fuzz)
+B = build$(if $(SAN),-san)$(if $(COVERAGE),-coverage)$(if $(findstring clang,$(CC)),-clang)$(if $(FUZZ),-fuzz)$(if $(DIST),-dist)
 BIN = $(if $(B:build=),$B/bin,bin)
 
 CFLAGS ?= $(if $(SAN)$(COVERAGE),-O1,-O3) -g $(if $(COVERAGE),--coverage -fprofile-update=atomic)
@@ -25,7 +31,8 @@ ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -fopenmp -ffp-contract=off -fno-trapping-mat
 LDLIBS = -ldnnl -llmdb -lpng -ljpeg -lwebp -lsndfile -larchive -ljansson -lxxhash -ldeflate -lz -ldl -lm
 # Packages: hardened as Debian asks, and without the name of the folder that they were built in.
 ifdef DIST
-ALL_CFLAGS += -D_FORTIFY_SOURCE=2 -ffile-prefix-map=$(CURDIR)=.
+PREFIX_MAP = -ffile-prefix-map=$(CURDIR)=.
+ALL_CFLAGS += -D_FORTIFY_SOURCE=2 $(PREFIX_MAP)
 LDLIBS += -Wl,-z,relro,-z,now
 endif
 
@@ -33,15 +40,19 @@ Q = $(if $(V),,@)
 # -rdynamic: the CUDA plugin calls back into the program's libwf.
 LINK = $Q$(CC) $(ALL_CFLAGS) -rdynamic -o $@ $^
 objects = $(patsubst %.c,$B/%.o,$(wildcard $(1)))
-LIB = $(call objects,lib/*/*.c lib/*/*/*.c kernels/*.c kernels/ref/*.c kernels/cpu/*.c)
+CPU = $(call objects,kernels/cpu/*.c)
+LIB = $(call objects,lib/*/*.c lib/*/*/*.c kernels/*.c kernels/ref/*.c) $(if $(WIDE),$(call objects,kernels/variants/*.c) $B/cpu_v3.o $B/cpu_v4.o,$(CPU))
 CLI = $B/tools.a $B/libwf.a
+STARTUP = $(call objects,tools/startup/*.c)
 TOOLS = $(patsubst tools/%.c,%,$(wildcard tools/wf-*.c)) wf-decode
 CUDA = $(if $(NVCC),$(wildcard kernels/cuda/*.cu))
 FUZZERS = $(or $(TARGET),$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c)))
 PLUGIN = $(if $(CUDA),$B/libwf-cuda.so)
 
-.PHONY: FORCE all tidy coverage emulated check check-fast check-ops check-pipes check-gpu check-spills check-long mutants fuzz fuzz-run bench bench-gpu bench-nuts bench-store bench-dwt lint format man completion install dist deb deb-run demo clean help
+.PHONY: FORCE all portable tidy coverage emulated check check-fast check-ops check-pipes check-gpu check-spills check-long mutants fuzz fuzz-run bench bench-gpu bench-nuts bench-store bench-dwt lint format man completion install dist deb deb-run demo clean help
 all: $(TOOLS:%=$(BIN)/%) $(PLUGIN) ## build every program into bin/
+portable: ## programs for every machine into build-dist/bin, as DIST=1 does for every target
+	@$(MAKE) --no-print-directory DIST=1 all
 
 $B/libwf.a: $(LIB)
 $B/tools.a: $(filter-out $B/tools/wf-% $B/tools/manual.o,$(call objects,tools/*.c))
@@ -57,6 +68,25 @@ $B/version: FORCE
 	@echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' > $@
 $B/lib/base/version.o: $B/version
 $B/lib/base/version.o: ALL_CFLAGS += -DWF_BUILD_VERSION='"$(VERSION)"'
+# What a program does first is compiled for the oldest machine.
+$B/tools/startup/processor.o: ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -O2 -g -march=$(BASELINE) $(WARN) $(PREFIX_MAP)
+$(TOOLS:%=$(BIN)/%) $B/check $B/check-ops $B/bench-level $B/bench-store $B/bench-dwt $B/deadleaves $B/manual $(FUZZERS:%=$B/fuzz-%): $(STARTUP)
+# A program whose table has an instruction that no machine has, and a constructor that would run next.
+$B/planted.o: tools/startup/built_for.c
+	$Q$(CC) $(ALL_CFLAGS) -DWF_PLANT_FEATURE -c -o $@ $<
+$B/wf-planted: $B/tools/wf-info.o $B/tests/startup/early.o $B/planted.o $B/tools/startup/processor.o $(CLI)
+	$(LINK) $(LDLIBS)
+# Two builds of kernels/cpu in one program: each becomes one object with one name, that of its opener.
+$B/cpu_v3.o: $(CPU)
+$B/cpu_v4.o: $(CPU:$B/%=$B/v4/%)
+$B/cpu_v3.o $B/cpu_v4.o: $B/cpu_%.o:
+	@echo "ld $@"
+	$Q$(LD) -r -o $@.all $^ && $(OBJCOPY) --redefine-sym wf_cpu_open=wf_cpu_open_$* --keep-global-symbol=wf_cpu_open_$* $@.all $@ && rm $@.all
+$B/v4/%.o: override ARCH = $(WIDE)
+$B/v4/%.o: %.c
+	@mkdir -p $(@D)
+	@echo "cc $@"
+	$Q$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 $(BIN)/%: $B/tools/%.o $(CLI)
 	@mkdir -p $(@D)
 	$(LINK) $(LDLIBS)
@@ -110,14 +140,14 @@ $(TOOLS:%=$E/%): $E/%: $(BIN)/%
 emulated: $E/libwf-cuda.so $E/check-ops $E/bench-level $(TOOLS:%=$E/%)
 
 RUN = BIN=$(BIN) B=$B tests/run.sh
-CHECKS = all $B/check $B/check-ops $B/deadleaves
-check: $(CHECKS) $(if $T,,$(patsubst %.c,$B/%.o,$(wildcard tests/fuzz/*.c)) $(if $(CUDA),$B/check-engines)) $(if $(filter-out emulated pipes/emulated,$T),,emulated) ## every test: Criterion, operators against the reference, pipes. T=suite/test, T=ops/SLOT, T=pipes/NAME: that one
+CHECKS = all $B/check $B/check-ops $B/deadleaves $B/wf-planted
+check: $(CHECKS) $(if $T,,$(patsubst %.c,$B/%.o,$(wildcard tests/fuzz/*.c)) $(if $(CUDA),$B/check-engines)) $(if $(filter-out emulated pipes/emulated,$T),,emulated) $(if $(filter-out pipes/cpus,$T)$(B:build=),,portable) ## every test: Criterion, operators against the reference, pipes. T=suite/test, T=ops/SLOT, T=pipes/NAME: that one
 	$(RUN) $(or $T,criterion ops emulated engines pipes)
 check-fast: $(CHECKS) ## what takes under a minute of the same
 	$(RUN) fast
 check-ops: $B/check-ops ## every operator of every backend against the reference
 	$(RUN) ops
-check-pipes: all $B/deadleaves emulated ## the programs, end to end
+check-pipes: all $B/deadleaves $B/wf-planted emulated portable ## the programs, end to end
 	$(RUN) pipes
 check-gpu: all $B/check-ops $B/deadleaves ## on a machine with a card, at most 10 minutes: everything on the device, and sanitizers
 	tests/gpu/check.sh
@@ -146,7 +176,7 @@ bench-store: all $B/bench-store ## pictures to stores against libpng alone, rand
 bench-dwt: $B/bench-dwt ## one halving and its inverse against a copy of the same bytes, printed as the table of tests/bench/README.md
 	$B/bench-dwt
 tidy: ## clang-tidy and the clang analyzer over library and programs
-	@printf '%s\n' lib/*/*.c lib/*/*/*.c kernels/*.c kernels/cpu/*.c tools/*.c | \
+	@printf '%s\n' lib/*/*.c lib/*/*/*.c kernels/*.c kernels/cpu/*.c kernels/variants/*.c tools/*.c | \
 	    xargs -P $(or $(JOBS),2) -I{} clang-tidy -quiet {} -- -std=c11 -D_GNU_SOURCE -fopenmp -march=$(ARCH)
 coverage: ## which lines the tests run, a line for each room, and all of it in build-coverage/index.html
 	@$(MAKE) --no-print-directory COVERAGE=1 NVCC= all build-coverage/check build-coverage/check-ops build-coverage/deadleaves

@@ -66,13 +66,31 @@ static bool isa_has(dnnl_cpu_isa_t isa, dnnl_cpu_isa_t part)
            (int)part; /* each value of the enumeration has the bits of those that it extends */
 }
 
+/* Names the instructions that the loops of this backend were compiled for. oneDNN compiles its own at run time. */
+static const char *compiled_for(void)
+{
+#if defined __AVX512F__ && defined __AVX512BW__ && defined __AVX512CD__ && defined __AVX512DQ__ && defined __AVX512VL__
+    return "x86-64-v4";
+#elif defined __AVX2__ && defined __FMA__ && defined __BMI2__
+    return "x86-64-v3";
+#elif defined __SSE4_2__
+    return "x86-64-v2";
+#elif defined __x86_64__
+    return "x86-64";
+#elif defined __aarch64__
+    return "arm64";
+#else
+    return "this processor";
+#endif
+}
+
 static void describe_device(wf_cpu *cpu, dnnl_cpu_isa_t isa)
 {
     char processor[72];
     const dnnl_version_t *version = dnnl_version();
     processor_name(processor, sizeof processor);
-    snprintf(cpu->base.device, sizeof cpu->base.device, "%s, %s, oneDNN %d.%d.%d", processor, isa_name(isa),
-             version->major, version->minor, version->patch);
+    snprintf(cpu->base.device, sizeof cpu->base.device, "%s, %s, oneDNN %d.%d.%d, loops for %s", processor,
+             isa_name(isa), version->major, version->minor, version->patch, compiled_for());
 }
 
 /* Opens the CPU backend with `threads` threads in total (0: OMP_NUM_THREADS, or all). Errors: WF_AGAIN, WF_INTERNAL
