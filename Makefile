@@ -1,5 +1,6 @@
 # Wavelet Flow: `make help` lists the targets. Variables: CC=clang, SAN=1 (address and undefined-behaviour sanitizers),
-# NVCC= (no CUDA), DIST=1 (binaries for every machine), ARCH=x86-64-v3 (for one), PREFIX=, DESTDIR=, V=1 (show the commands)
+# NVCC= (no CUDA), DIST=1 (binaries for every machine), ARCH=x86-64-v3 (for one), ONEDNN=DIR (oneDNN 2 or 3 in DIR/include and
+# DIR/lib), PREFIX=, DESTDIR=, V=1 (show the commands)
 ifeq ($(origin CC),default)
 CC = gcc
 endif
@@ -16,7 +17,7 @@ VERSION := $(shell packaging/version.sh)
 
 # Each kind of build has its own folder; the plain one puts its programs in bin/.
 comma = ,
-B = build$(if $(SAN),-san)$(if $(COVERAGE),-coverage)$(if $(findstring clang,$(CC)),-clang)$(if $(FUZZ),-fuzz)$(if $(DIST),-dist)
+B = build$(if $(SAN),-san)$(if $(ONEDNN),-onednn)$(if $(COVERAGE),-coverage)$(if $(findstring clang,$(CC)),-clang)$(if $(FUZZ),-fuzz)$(if $(DIST),-dist)
 BIN = $(if $(B:build=),$B/bin,bin)
 
 CFLAGS ?= $(if $(SAN)$(COVERAGE),-O1,-O3) -g $(if $(COVERAGE),--coverage -fprofile-update=atomic)
@@ -27,8 +28,9 @@ SANFLAGS = $(if $(SAN),-fsanitize=address -fsanitize=undefined -fno-sanitize-rec
 SANFLAGS += $(if $(FUZZ),-fsanitize=fuzzer-no-link)
 # Nothing asks for floating-point exceptions, and where they need not be kept, loops with exp and tanh become vectors.
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -fopenmp -ffp-contract=off -fno-trapping-math -march=$(ARCH) $(WARN) $(CFLAGS) $(SANFLAGS)
+ALL_CFLAGS += $(if $(ONEDNN),-isystem $(ONEDNN)/include)
 # Built by clang, the program brings libomp, which also answers the calls that libdnnl makes to libgomp: one runtime, one pool.
-LDLIBS = -ldnnl -llmdb -lpng -ljpeg -lwebp -lsndfile -larchive -ljansson -lxxhash -ldeflate -lz -ldl -lm
+LDLIBS = $(if $(ONEDNN),-L$(ONEDNN)/lib -Wl$(comma)-rpath$(comma)$(abspath $(ONEDNN)/lib)) -ldnnl -llmdb -lpng -ljpeg -lwebp -lsndfile -larchive -ljansson -lxxhash -ldeflate -lz -ldl -lm
 # Packages: hardened as Debian asks, and without the name of the folder that they were built in.
 ifdef DIST
 PREFIX_MAP = -ffile-prefix-map=$(CURDIR)=.
@@ -58,7 +60,16 @@ $B/libwf.a: $(LIB)
 $B/tools.a: $(filter-out $B/tools/wf-% $B/tools/manual.o,$(call objects,tools/*.c))
 $B/libwf.a $B/tools.a:
 	@rm -f $@ && ar rcs $@ $^
-$B/%.o: %.c
+# Checks headers and libraries before the first file is compiled. Another CC or ONEDNN compiles every file again.
+$B/needs-all $B/needs-check: $B/needs-%: needs.sh
+	@mkdir -p $(@D)
+	@ONEDNN='$(ONEDNN)' ./needs.sh $* '$(CC)' $(ALL_CFLAGS) $(if $(filter all,$*),$(LDLIBS),-lcriterion)
+	@echo '$(built_by)' > $@
+built_by = CC=$(CC) ONEDNN=$(abspath $(ONEDNN));
+$(foreach n,$B/needs-all $B/needs-check,$(if $(findstring $(built_by),$(file < $n)),,$(eval $n: always)))
+.PHONY: always
+$(call objects,tests/*.c): $B/needs-check
+$B/%.o: %.c $B/needs-all
 	@mkdir -p $(@D)
 	@echo "cc $@"
 	$Q$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include "../lib/image/formats/png_inflate.h"
 
@@ -157,6 +158,30 @@ static int read_one(const png_byte *bytes, size_t n, bool cut, wf_image *image)
     wf_images_close(images);
     fclose(file);
     return status;
+}
+
+/* The chunk that replaces the pixels' is whole zlib data, read in pieces of any size. zlib checks its Adler-32, as libpng
+ * does where it lacks the option PNG_IGNORE_ADLER32. */
+Test(image_png, stored_adler)
+{
+    for (size_t piece = 1; piece < 8; piece++) {
+        static png_byte bytes[4096], again[8192], rows[4096];
+        FILE *file = fmemopen(bytes, sizeof bytes, "w");
+        encode(&kinds[0], file);
+        size_t n = (size_t)ftell(file), got = 0;
+        uLongf size = sizeof rows;
+        fclose(file);
+        wf_png_inflated inflated;
+        cr_assert(wf_png_inflate(&(wf_code){bytes, n, n}, &inflated));
+        while (got + piece < sizeof again && wf_png_inflated_read(&inflated, again + got, piece))
+            got += piece;
+        const png_byte *chunk = memmem(again, got, "IDAT", 4);
+        cr_assert(chunk);
+        cr_assert_eq(uncompress(rows, &size, chunk + 4, png_get_uint_32(chunk - 4)), Z_OK, "pieces of %zu bytes",
+                     piece);
+        cr_assert(size == inflated.size && !memcmp(rows, inflated.rows, size), "pieces of %zu bytes", piece);
+        wf_png_inflated_clear(&inflated);
+    }
 }
 
 /* Damages every byte. Cutting a picture out first, which decompresses its pixels at once, gives what libpng makes of

@@ -19,10 +19,10 @@
 
 typedef struct argument {
     int name; /* DNNL_ARG_ .. */
-    const dnnl_memory_desc_t *md;
+    wf_dnnl_const_md md;
 } argument;
 
-static int op_argument(wf_cpu *cpu, wf_cpu_op *op, int name, const dnnl_memory_desc_t *md)
+static int op_argument(wf_cpu *cpu, wf_cpu_op *op, int name, wf_dnnl_const_md md)
 {
     DNNL_TRY(dnnl_memory_create(&op->args[op->count].memory, md, cpu->engine, DNNL_MEMORY_NONE));
     op->args[op->count++].arg = name;
@@ -34,7 +34,7 @@ static int op_create(wf_cpu *cpu, dnnl_primitive_desc_t pd, const argument *argu
 {
     for (int i = 0; i < count; i++)
         WF_TRY(op_argument(cpu, op, arguments[i].name, arguments[i].md));
-    const dnnl_memory_desc_t *scratchpad = dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
+    wf_dnnl_const_md scratchpad = dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
     op->scratchpad = dnnl_memory_desc_get_size(scratchpad);
     WF_TRY(op_argument(cpu, op, DNNL_ARG_SCRATCHPAD, scratchpad));
     DNNL_TRY(dnnl_primitive_create(&op->primitive, pd));
@@ -61,10 +61,12 @@ static void op_destroy(wf_cpu_op *op)
 
 /* Everything that oneDNN needs to know about one convolution. */
 typedef struct plan {
-    dnnl_memory_desc_t source, result, weights, bias;
-    dnnl_memory_desc_t weights_source, weights_result; /* the maps as the weights' gradient takes them */
-    dnnl_dims_t stride, pad;                           /* along the spatial axes, two or three */
-    dnnl_primitive_attr_t plain;                       /* attributes: the caller gives the scratchpad */
+    wf_dnnl_md source, result, weights, bias;
+    wf_dnnl_md plain_weights; /* [out,taps,in], both channels padded to blocks, single precision */
+    /* The arrays of the weights' gradient, which is in single precision for any precision of the maps. */
+    wf_dnnl_md weights_source, weights_result, gradient;
+    dnnl_dims_t stride, pad;     /* along the spatial axes, two or three */
+    dnnl_primitive_attr_t plain; /* attributes: the caller gives the scratchpad */
     dnnl_primitive_attr_t fused,
         beside; /* attributes: also residual and relu; the residual is in y (fused) or elsewhere (beside) */
 } plan;
@@ -82,7 +84,7 @@ static bool wants_plain(const wf_conv *conv)
     return is_deep(&conv->spec) && conv->in.block == 8;
 }
 
-static int map_descriptor(const wf_conv_spec *s, const wf_cpu_layout *l, bool plain, dnnl_memory_desc_t *md)
+static int map_descriptor(const wf_conv_spec *s, const wf_cpu_layout *l, bool plain, wf_dnnl_md *md)
 {
     wf_conv_box b = wf_conv_box_of(s);
     dnnl_dims_t flat = {s->N, l->channels, b.H, b.W}, deep = {s->N, l->channels, b.D, b.H, b.W};
@@ -90,35 +92,34 @@ static int map_descriptor(const wf_conv_spec *s, const wf_cpu_layout *l, bool pl
     bool wide = l->block == 16;
     dnnl_format_tag_t blocked = wide ? dnnl_nCdhw16c : dnnl_nCdhw8c;
     if (is_deep(s))
-        DNNL_TRY(dnnl_memory_desc_init_by_tag(md, 5, deep, type, plain ? dnnl_ndhwc : blocked));
+        DNNL_TRY(wf_dnnl_md_create(md, 5, deep, type, plain ? dnnl_ndhwc : blocked));
     else
-        DNNL_TRY(dnnl_memory_desc_init_by_tag(md, 4, flat, type, wide ? dnnl_nChw16c : dnnl_nChw8c));
+        DNNL_TRY(wf_dnnl_md_create(md, 4, flat, type, wide ? dnnl_nChw16c : dnnl_nChw8c));
     return WF_OK;
 }
 
-static int weights_descriptor(const wf_conv *conv, dnnl_data_type_t type, bool any, dnnl_memory_desc_t *md)
+static int weights_descriptor(const wf_conv *conv, dnnl_data_type_t type, bool any, wf_dnnl_md *md)
 {
     wf_conv_box b = wf_conv_box_of(&conv->spec);
     dnnl_dims_t flat = {conv->out.channels, conv->in.channels, b.h, b.w};
     dnnl_dims_t deep = {conv->out.channels, conv->in.channels, b.d, b.h, b.w};
     if (is_deep(&conv->spec))
-        DNNL_TRY(dnnl_memory_desc_init_by_tag(md, 5, deep, type, any ? dnnl_format_tag_any : dnnl_odhwi));
+        DNNL_TRY(wf_dnnl_md_create(md, 5, deep, type, any ? dnnl_format_tag_any : dnnl_odhwi));
     else
-        DNNL_TRY(dnnl_memory_desc_init_by_tag(md, 4, flat, type, any ? dnnl_format_tag_any : dnnl_ohwi));
+        DNNL_TRY(wf_dnnl_md_create(md, 4, flat, type, any ? dnnl_format_tag_any : dnnl_ohwi));
     return WF_OK;
 }
 
 /* A residual in y is a sum with the result's old value; a residual elsewhere is an operand, which saves copying it. */
-static int fused_operations(const wf_conv_spec *s, const dnnl_memory_desc_t *operand, dnnl_primitive_attr_t attr)
+static int fused_operations(const wf_conv_spec *s, wf_dnnl_const_md operand, dnnl_primitive_attr_t attr)
 {
     dnnl_post_ops_t chain;
     dnnl_status_t status = dnnl_success;
     DNNL_TRY(dnnl_post_ops_create(&chain));
     if (s->residual)
-        status =
-            operand ? dnnl_post_ops_append_binary(chain, dnnl_binary_add, operand) : dnnl_post_ops_append_sum(chain, 1);
+        status = operand ? dnnl_post_ops_append_binary(chain, dnnl_binary_add, operand) : wf_dnnl_append_sum(chain);
     if (status == dnnl_success && s->relu)
-        status = dnnl_post_ops_append_eltwise(chain, 1, dnnl_eltwise_relu, 0, 0);
+        status = wf_dnnl_append_relu(chain);
     if (status == dnnl_success)
         status = dnnl_primitive_attr_set_post_ops(attr, chain);
     dnnl_post_ops_destroy(chain);
@@ -135,7 +136,9 @@ static int plan_open(const wf_conv *conv, plan *p)
     WF_TRY(map_descriptor(s, &conv->in, wants_plain(conv), &p->weights_source));
     WF_TRY(map_descriptor(s, &conv->out, wants_plain(conv), &p->weights_result));
     WF_TRY(weights_descriptor(conv, conv->in.bf16 ? dnnl_bf16 : dnnl_f32, true, &p->weights));
-    DNNL_TRY(dnnl_memory_desc_init_by_tag(&p->bias, 1, bias, dnnl_f32, dnnl_x));
+    WF_TRY(weights_descriptor(conv, dnnl_f32, true, &p->gradient));
+    WF_TRY(weights_descriptor(conv, dnnl_f32, false, &p->plain_weights));
+    DNNL_TRY(wf_dnnl_md_create(&p->bias, 1, bias, dnnl_f32, dnnl_x));
     wf_conv_box b = wf_conv_box_of(s);
     const int kernel[3] = {b.d, b.h, b.w}, first = is_deep(s) ? 0 : 1;
     for (int i = first; i < 3; i++) {
@@ -148,7 +151,7 @@ static int plan_open(const wf_conv *conv, plan *p)
         DNNL_TRY(dnnl_primitive_attr_set_scratchpad_mode(*attributes[i], dnnl_scratchpad_mode_user));
     }
     WF_TRY(fused_operations(s, NULL, p->fused));
-    return fused_operations(s, &p->result, p->beside);
+    return fused_operations(s, p->result, p->beside);
 }
 
 static void plan_close(plan *p)
@@ -156,6 +159,10 @@ static void plan_close(plan *p)
     dnnl_primitive_attr_destroy(p->plain);
     dnnl_primitive_attr_destroy(p->fused);
     dnnl_primitive_attr_destroy(p->beside);
+    const wf_dnnl_md descriptors[] = {p->source,        p->result,         p->weights,        p->bias,
+                                      p->plain_weights, p->weights_source, p->weights_result, p->gradient};
+    for (size_t i = 0; i < sizeof descriptors / sizeof *descriptors; i++)
+        wf_dnnl_md_destroy(descriptors[i]);
 }
 
 /* Chooses Winograd by the shape alone, so that one shape has one answer. Milliseconds forward / data / weights, N 64,
@@ -164,12 +171,13 @@ static void plan_close(plan *p)
  *     128 -> 128, 4x4   .77 / .68 / 1.04   .68 / .67 / .55
  *     256 -> 256, 8x8   12  / 13  / 14     5.6 / 5.8 / 6.3
  *     256 -> 10,  8x8   .85 / .77 / .92    .85 / .70 / .79
- * Below 4x4 most of a tile is padding. oneDNN has Winograd in single precision for 3x3 and AVX-512 only; winograd.c
- * serves other machines. */
+ * Below 4x4 most of a tile is padding. oneDNN 2 has Winograd in single precision for 3x3 and AVX-512, oneDNN 3 has none;
+ * winograd.c serves other machines. */
 static bool wants_winograd(const wf_conv *conv)
 {
     const wf_conv_spec *s = &conv->spec;
-    return s->signal == WF_PICTURE && s->k == 3 && s->H >= 4 && s->W >= 4 && !conv->in.bf16 && conv->in.block == 16;
+    return WF_DNNL_WINOGRAD && s->signal == WF_PICTURE && s->k == 3 && s->H >= 4 && s->W >= 4 && !conv->in.bf16 &&
+           conv->in.block == 16;
 }
 
 typedef enum pass {
@@ -183,19 +191,19 @@ typedef enum pass {
 static dnnl_status_t describe_pass(wf_cpu *cpu, const plan *p, pass which, dnnl_alg_kind_t algorithm,
                                    const_dnnl_primitive_desc_t hint, dnnl_primitive_desc_t *pd)
 {
-    dnnl_convolution_desc_t d;
-    dnnl_memory_desc_t gradient = p->weights; /* in single precision for any precision of the maps */
-    gradient.data_type = dnnl_f32;
-    dnnl_status_t status =
-        which == DATA ? dnnl_convolution_backward_data_desc_init(&d, algorithm, &p->source, &p->weights, &p->result,
-                                                                 p->stride, p->pad, p->pad)
-        : which == WEIGHTS
-            ? dnnl_convolution_backward_weights_desc_init(&d, algorithm, &p->weights_source, &gradient, &p->bias,
-                                                          &p->weights_result, p->stride, p->pad, p->pad)
-            : dnnl_convolution_forward_desc_init(&d, dnnl_forward_training, algorithm, &p->source, &p->weights,
-                                                 &p->bias, &p->result, p->stride, p->pad, p->pad);
+    wf_dnnl_conv c = {dnnl_forward_training, algorithm, p->source, p->weights, p->bias, p->result, p->stride, p->pad};
+    if (which == DATA) {
+        c.pass = dnnl_backward_data;
+        c.bias = NULL;
+    }
+    if (which == WEIGHTS) {
+        c.pass = dnnl_backward_weights;
+        c.source = p->weights_source;
+        c.weights = p->gradient;
+        c.result = p->weights_result;
+    }
     const_dnnl_primitive_attr_t attr = which == FORWARD ? p->fused : which == BESIDE ? p->beside : p->plain;
-    return status == dnnl_success ? dnnl_primitive_desc_create(pd, &d, attr, cpu->engine, hint) : status;
+    return wf_dnnl_conv_describe(&c, cpu->engine, hint, attr, pd);
 }
 
 /* Describes the pass by the wanted algorithm, or by the next best that oneDNN has on this machine. */
@@ -222,8 +230,7 @@ static size_t line(size_t bytes) /* rounds up to whole cache lines */
     return (bytes + 63) / 64 * 64;
 }
 
-static int create_reorder(wf_cpu *cpu, const plan *p, const dnnl_memory_desc_t *from, const dnnl_memory_desc_t *to,
-                          wf_cpu_op *op)
+static int create_reorder(wf_cpu *cpu, const plan *p, wf_dnnl_const_md from, wf_dnnl_const_md to, wf_cpu_op *op)
 {
     dnnl_primitive_desc_t pd;
     DNNL_TRY(dnnl_reorder_primitive_desc_create(&pd, from, cpu->engine, to, cpu->engine, p->plain));
@@ -233,70 +240,65 @@ static int create_reorder(wf_cpu *cpu, const plan *p, const dnnl_memory_desc_t *
     return status;
 }
 
-static void note_sizes(wf_conv *conv, const wf_cpu_op *op, const wf_cpu_op *reorder, const dnnl_memory_desc_t *weights)
+static void note_sizes(wf_conv *conv, const wf_cpu_op *op, const wf_cpu_op *reorder, wf_dnnl_const_md weights)
 {
     conv->packed = larger(conv->packed, line(dnnl_memory_desc_get_size(weights)));
     conv->scratchpad = larger(conv->scratchpad, larger(op->scratchpad, reorder->scratchpad));
 }
 
-static int create_forward(wf_cpu *cpu, wf_conv *conv, const plan *p, const dnnl_memory_desc_t *plain,
-                          dnnl_primitive_desc_t pd)
+static int create_forward(wf_cpu *cpu, wf_conv *conv, const plan *p, dnnl_primitive_desc_t pd)
 {
-    const dnnl_memory_desc_t *weights = dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
+    wf_dnnl_const_md weights = dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
     const argument arguments[] = {
-        {DNNL_ARG_SRC, &p->source}, {DNNL_ARG_WEIGHTS, weights}, {DNNL_ARG_BIAS, &p->bias}, {DNNL_ARG_DST, &p->result}};
+        {DNNL_ARG_SRC, p->source}, {DNNL_ARG_WEIGHTS, weights}, {DNNL_ARG_BIAS, p->bias}, {DNNL_ARG_DST, p->result}};
     WF_TRY(op_create(cpu, pd, arguments, 4, &conv->forward));
-    WF_TRY(create_reorder(cpu, p, plain, weights, &conv->to_forward));
+    WF_TRY(create_reorder(cpu, p, p->plain_weights, weights, &conv->to_forward));
     note_sizes(conv, &conv->forward, &conv->to_forward, weights);
     return WF_OK;
 }
 
-static int create_data(wf_cpu *cpu, wf_conv *conv, const plan *p, const dnnl_memory_desc_t *plain,
-                       dnnl_primitive_desc_t pd)
+static int create_data(wf_cpu *cpu, wf_conv *conv, const plan *p, dnnl_primitive_desc_t pd)
 {
-    const dnnl_memory_desc_t *weights = dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
+    wf_dnnl_const_md weights = dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
     const argument arguments[] = {
-        {DNNL_ARG_DIFF_DST, &p->result}, {DNNL_ARG_WEIGHTS, weights}, {DNNL_ARG_DIFF_SRC, &p->source}};
+        {DNNL_ARG_DIFF_DST, p->result}, {DNNL_ARG_WEIGHTS, weights}, {DNNL_ARG_DIFF_SRC, p->source}};
     WF_TRY(op_create(cpu, pd, arguments, 3, &conv->data));
-    WF_TRY(create_reorder(cpu, p, plain, weights, &conv->to_data));
+    WF_TRY(create_reorder(cpu, p, p->plain_weights, weights, &conv->to_data));
     note_sizes(conv, &conv->data, &conv->to_data, weights);
     return WF_OK;
 }
 
-static int create_weights(wf_cpu *cpu, wf_conv *conv, const plan *p, const dnnl_memory_desc_t *plain,
-                          dnnl_primitive_desc_t pd)
+static int create_weights(wf_cpu *cpu, wf_conv *conv, const plan *p, dnnl_primitive_desc_t pd)
 {
-    const dnnl_memory_desc_t *weights = dnnl_primitive_desc_query_md(pd, dnnl_query_diff_weights_md, 0);
-    const argument arguments[] = {{DNNL_ARG_SRC, &p->weights_source},
-                                  {DNNL_ARG_DIFF_DST, &p->weights_result},
+    wf_dnnl_const_md weights = dnnl_primitive_desc_query_md(pd, dnnl_query_diff_weights_md, 0);
+    const argument arguments[] = {{DNNL_ARG_SRC, p->weights_source},
+                                  {DNNL_ARG_DIFF_DST, p->weights_result},
                                   {DNNL_ARG_DIFF_WEIGHTS, weights},
-                                  {DNNL_ARG_DIFF_BIAS, &p->bias}};
+                                  {DNNL_ARG_DIFF_BIAS, p->bias}};
     WF_TRY(op_create(cpu, pd, arguments, 4, &conv->weights));
-    WF_TRY(create_reorder(cpu, p, weights, plain, &conv->from_weights));
+    WF_TRY(create_reorder(cpu, p, weights, p->plain_weights, &conv->from_weights));
     note_sizes(conv, &conv->weights, &conv->from_weights, weights);
     if (!wants_plain(conv))
         return WF_OK;
-    WF_TRY(create_reorder(cpu, p, &p->source, &p->weights_source, &conv->to_source));
-    WF_TRY(create_reorder(cpu, p, &p->result, &p->weights_result, &conv->to_result));
-    conv->source = line(dnnl_memory_desc_get_size(&p->weights_source));
-    conv->result = line(dnnl_memory_desc_get_size(&p->weights_result));
+    WF_TRY(create_reorder(cpu, p, p->source, p->weights_source, &conv->to_source));
+    WF_TRY(create_reorder(cpu, p, p->result, p->weights_result, &conv->to_result));
+    conv->source = line(dnnl_memory_desc_get_size(p->weights_source));
+    conv->result = line(dnnl_memory_desc_get_size(p->weights_result));
     conv->scratchpad = larger(conv->scratchpad, larger(conv->to_source.scratchpad, conv->to_result.scratchpad));
     return WF_OK;
 }
 
 /* Creates the forward pass with the residual as one more operand. Skips it where its weights would need another format
  * than those of the forward pass. Winograd has no such operand: there the residual is copied into y. */
-static int create_beside(wf_cpu *cpu, wf_conv *conv, const plan *p, const dnnl_memory_desc_t *plain,
-                         dnnl_primitive_desc_t pd)
+static int create_beside(wf_cpu *cpu, wf_conv *conv, const plan *p, dnnl_primitive_desc_t pd)
 {
-    (void)plain;
-    const dnnl_memory_desc_t *weights = dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
-    const argument arguments[] = {{DNNL_ARG_SRC, &p->source},
+    wf_dnnl_const_md weights = dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
+    const argument arguments[] = {{DNNL_ARG_SRC, p->source},
                                   {DNNL_ARG_WEIGHTS, weights},
-                                  {DNNL_ARG_BIAS, &p->bias},
-                                  {DNNL_ARG_DST, &p->result},
-                                  {DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, &p->result}};
-    const dnnl_memory_desc_t *packed = NULL;
+                                  {DNNL_ARG_BIAS, p->bias},
+                                  {DNNL_ARG_DST, p->result},
+                                  {DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, p->result}};
+    wf_dnnl_const_md packed = NULL;
     DNNL_TRY(dnnl_memory_get_memory_desc(conv->forward.args[1].memory, &packed));
     if (!dnnl_memory_desc_equal(weights, packed))
         return WF_OK;
@@ -307,17 +309,15 @@ static int create_beside(wf_cpu *cpu, wf_conv *conv, const plan *p, const dnnl_m
 
 static int create_passes(wf_cpu *cpu, wf_conv *conv, const plan *p)
 {
-    int (*const create[])(wf_cpu *, wf_conv *, const plan *, const dnnl_memory_desc_t *,
-                          dnnl_primitive_desc_t) = {create_forward, create_data, create_weights, create_beside};
+    int (*const create[])(wf_cpu *, wf_conv *, const plan *, dnnl_primitive_desc_t) = {create_forward, create_data,
+                                                                                       create_weights, create_beside};
     dnnl_primitive_desc_t pd[PASSES] = {NULL, NULL, NULL, NULL};
-    dnnl_memory_desc_t plain;
-    int status = weights_descriptor(conv, dnnl_f32, false, &plain);
-    int passes = conv->spec.residual && !wants_winograd(conv) && !conv->winograd ? PASSES : BESIDE;
-    conv->plain = line(status ? 0 : dnnl_memory_desc_get_size(&plain));
+    int status = WF_OK, passes = conv->spec.residual && !wants_winograd(conv) && !conv->winograd ? PASSES : BESIDE;
+    conv->plain = line(dnnl_memory_desc_get_size(p->plain_weights));
     for (int i = FORWARD; i < passes && !status; i++) {
         status = describe_best(cpu, p, (pass)i, wants_winograd(conv), pd[FORWARD], &pd[i]);
         if (!status && (i == WEIGHTS || !conv->winograd))
-            status = create[i](cpu, conv, p, &plain, pd[i]);
+            status = create[i](cpu, conv, p, pd[i]);
     }
     for (int i = FORWARD; i < PASSES; i++)
         dnnl_primitive_desc_destroy(pd[i]);

@@ -9,7 +9,7 @@
 #ifndef WF_CPU_H
 #define WF_CPU_H
 
-#include <oneapi/dnnl/dnnl.h>
+#include "onednn.h"
 
 #include "../backend.h"
 

@@ -18,28 +18,30 @@ static void cpu_close(wf_backend *b)
     free(cpu);
 }
 
+/* Each value of the enumeration has the bits of those that it extends. */
+static bool isa_has(dnnl_cpu_isa_t isa, dnnl_cpu_isa_t part)
+{
+    return ((unsigned)isa & (unsigned)part) == (unsigned)part;
+}
+
+/* Names the best instruction set of the list that `isa` extends; oneDNN may know better ones. */
 static const char *isa_name(dnnl_cpu_isa_t isa)
 {
-    switch ((int)isa) {
-    case dnnl_cpu_isa_sse41:
-        return "SSE4.1";
-    case dnnl_cpu_isa_avx:
-        return "AVX";
-    case dnnl_cpu_isa_avx2:
-        return "AVX2";
-    case dnnl_cpu_isa_avx2_vnni:
-        return "AVX2 VNNI";
-    case dnnl_cpu_isa_avx512_core:
-        return "AVX-512";
-    case dnnl_cpu_isa_avx512_core_vnni:
-        return "AVX-512 VNNI";
-    case dnnl_cpu_isa_avx512_core_bf16:
-        return "AVX-512 BF16";
-    case dnnl_cpu_isa_avx512_core_amx:
-        return "AMX";
-    default:
-        return "generic";
-    }
+    static const struct {
+        dnnl_cpu_isa_t isa;
+        const char *name;
+    } names[] = {{dnnl_cpu_isa_avx512_core_amx, "AMX"},
+                 {dnnl_cpu_isa_avx512_core_bf16, "AVX-512 BF16"},
+                 {dnnl_cpu_isa_avx512_core_vnni, "AVX-512 VNNI"},
+                 {dnnl_cpu_isa_avx512_core, "AVX-512"},
+                 {dnnl_cpu_isa_avx2_vnni, "AVX2 VNNI"},
+                 {dnnl_cpu_isa_avx2, "AVX2"},
+                 {dnnl_cpu_isa_avx, "AVX"},
+                 {dnnl_cpu_isa_sse41, "SSE4.1"}};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (isa_has(isa, names[i].isa))
+            return names[i].name;
+    return "generic";
 }
 
 /* Writes a name such as "Intel(R) Xeon(R) Processor", or "processor" if the system does not give one. */
@@ -58,12 +60,6 @@ static void processor_name(char *name, size_t size)
     }
     if (file)
         fclose(file);
-}
-
-static bool isa_has(dnnl_cpu_isa_t isa, dnnl_cpu_isa_t part)
-{
-    return ((int)isa & (int)part) ==
-           (int)part; /* each value of the enumeration has the bits of those that it extends */
 }
 
 /* Names the instructions that the loops of this backend were compiled for. oneDNN compiles its own at run time. */

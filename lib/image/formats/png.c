@@ -111,8 +111,10 @@ static int decode_picture(job *j, wf_image *image)
     png_set_chunk_malloc_max(j->png, 1 << 20);
     /* Pixels are not converted: colour profiles, gamma and texts are not parsed. */
     png_set_keep_unknown_chunks(j->png, PNG_HANDLE_CHUNK_NEVER, NULL, -1);
+#ifdef PNG_IGNORE_ADLER32 /* saves a second sum over the pixels, where libpng was built with it */
     if (j->inflated)
         png_set_option(j->png, PNG_IGNORE_ADLER32, PNG_OPTION_ON);
+#endif
     png_read_info(j->png, j->info);
     int passes = set_transforms(j);
     WF_TRY(wf_image_reserve(image, j->name, png_get_image_height(j->png, j->info), png_get_image_width(j->png, j->info),

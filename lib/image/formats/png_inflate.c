@@ -12,6 +12,7 @@ enum {
     BLOCK = 65535, /* most bytes of a stored block */
     HEADER = 5,    /* bytes of a block's header */
     CHUNK = 10,    /* bytes of the chunk's length and name and of zlib's header */
+    ADLER = 4,     /* bytes of zlib's checksum, which ends its data */
     CHECKS = 8,    /* bytes of Adler-32 and CRC-32 */
     MOST = 1032    /* most bytes that one compressed byte can become */
 };
@@ -89,6 +90,8 @@ bool wf_png_inflate(const wf_code *code, wf_png_inflated *s)
     s->rows = malloc(s->size);
     size_t n = deflated && s->rows ? concatenate_data(code, &at, deflated) : 0;
     bool good = n && inflate_all(deflated, n, s->rows, s->size);
+    if (good)
+        memcpy(s->adler, deflated + n - ADLER, ADLER);
     free(deflated);
     s->after = code->bytes + at;
     s->after_size = code->size - at;
@@ -109,15 +112,16 @@ static const uint8_t *chunk_piece(wf_png_inflated *s, size_t at, size_t *n)
     size_t blocks = (s->size + BLOCK - 1) / BLOCK, all = s->size + HEADER * blocks;
     memset(s->made, 0, sizeof s->made);
     if (at < CHUNK) {
-        put_number(s->made, 2 + all + 4);
+        put_number(s->made, 2 + all + ADLER);
         memcpy(s->made + NAME, "IDAT\x78\x01", NAME + 2);
         *n = CHUNK - at;
         return s->made + at;
     }
     at -= CHUNK;
     if (at >= all) {
+        memcpy(s->made, s->adler, ADLER);
         *n = CHECKS - (at - all);
-        return s->made;
+        return s->made + (at - all);
     }
     size_t block = at / (HEADER + BLOCK), in = at % (HEADER + BLOCK), begin = block * BLOCK;
     size_t length = s->size - begin < BLOCK ? s->size - begin : BLOCK;

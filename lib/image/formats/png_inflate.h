@@ -13,7 +13,8 @@ typedef struct wf_png_inflated {
     size_t before_size, after_size;
     uint8_t *rows; /* [size], filtered; owned */
     size_t size;
-    size_t at; /* next byte to read */
+    size_t at;        /* next byte to read */
+    uint8_t adler[4]; /* Adler-32 of rows */
     uint8_t made[10];
 } wf_png_inflated;
 
@@ -22,8 +23,8 @@ typedef struct wf_png_inflated {
 bool wf_png_inflate(const wf_code *code, wf_png_inflated *out);
 void wf_png_inflated_clear(wf_png_inflated *inflated);
 
-/* Reads the next n bytes of a file that has the pixels in one stored chunk (RFC 1951, 3.2.4) with checksums of 0. False
- * at the end. */
+/* Reads the next n bytes of a file that has the pixels in one stored chunk (RFC 1951, 3.2.4). Its Adler-32 is right, its
+ * CRC is 0. False at the end. */
 bool wf_png_inflated_read(wf_png_inflated *inflated, uint8_t *to, size_t n);
 
 #endif
