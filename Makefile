@@ -227,7 +227,7 @@ LIBDIR = lib
 ZSHDIR = share/zsh/site-functions
 install: all man completion $B/deadleaves ## programs, library, headers, pkg-config, manual pages, completion, pipelines, model; PREFIX=, DESTDIR=
 	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin $(LIBDIR)/pkgconfig include/wf libexec/wavelet-flow share/man/man1 share/man/man5 \
-	    share/man/man7 share/bash-completion/completions $(ZSHDIR) share/wavelet-flow/pipelines/systems share/wavelet-flow/models/leaves)
+	    share/man/man7 share/bash-completion/completions $(ZSHDIR) share/wavelet-flow/pipelines/systems $(if $(wildcard data/leaves/*),share/wavelet-flow/models/leaves))
 	install $(filter-out %/wf-decode,$(TOOLS:%=$(BIN)/%)) $(DESTDIR)$(PREFIX)/bin
 	ln -sf wf-encode $(DESTDIR)$(PREFIX)/bin/wf-decode
 	install $B/deadleaves $(DESTDIR)$(PREFIX)/libexec/wavelet-flow
@@ -236,7 +236,7 @@ install: all man completion $B/deadleaves ## programs, library, headers, pkg-con
 	install -m 644 pipelines/systems/*.chain $(DESTDIR)$(PREFIX)/share/wavelet-flow/pipelines/systems
 	install pipelines/systems/*.sh $(DESTDIR)$(PREFIX)/share/wavelet-flow/pipelines/systems
 	install -m 644 $B/libwf.a $(PLUGIN) $(DESTDIR)$(PREFIX)/$(LIBDIR)
-	install -m 644 data/leaves/* $(DESTDIR)$(PREFIX)/share/wavelet-flow/models/leaves
+	$(if $(wildcard data/leaves/*),install -m 644 data/leaves/* $(DESTDIR)$(PREFIX)/share/wavelet-flow/models/leaves)
 	install -m 644 $(TOOLS:%=$B/man/%.1) $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 644 $(patsubst %,$B/man/%,$(filter %.5,$(PAGES))) $(DESTDIR)$(PREFIX)/share/man/man5
 	install -m 644 $(patsubst %,$B/man/%,$(filter %.7,$(PAGES))) $(DESTDIR)$(PREFIX)/share/man/man7
