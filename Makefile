@@ -51,7 +51,7 @@ CUDA = $(if $(NVCC),$(wildcard kernels/cuda/*.cu))
 FUZZERS = $(or $(TARGET),$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c)))
 PLUGIN = $(if $(CUDA),$B/libwf-cuda.so)
 
-.PHONY: FORCE all portable tidy coverage emulated check check-fast check-ops check-pipes check-gpu check-spills check-long mutants fuzz fuzz-run bench bench-gpu bench-nuts bench-store bench-dwt lint format man completion install dist deb deb-run demo clean help
+.PHONY: FORCE all portable tidy coverage emulated check check-fast check-ops check-pipes check-gpu check-spills check-long mutants fuzz fuzz-run bench bench-gpu bench-nuts bench-store bench-dwt lint format man completion install dist deb deb-run image demo clean help
 all: $(TOOLS:%=$(BIN)/%) $(PLUGIN) ## build every program into bin/
 portable: ## programs for every machine into build-dist/bin, as DIST=1 does for every target
 	@$(MAKE) --no-print-directory DIST=1 all
@@ -258,6 +258,15 @@ deb-run: all man completion $B/deadleaves
 	@$(MAKE) --no-print-directory install DESTDIR=$B/deb/tree PREFIX=/usr LIBDIR=lib/$$($(CC) -print-multiarch) \
 	    ZSHDIR=share/zsh/vendor-completions > /dev/null
 	packaging/deb.sh $B/deb '$(VERSION)'
+
+# A tag has no "~" and no "+".
+ENGINE ?= $(firstword $(notdir $(shell command -v podman buildah docker)))
+image: ## a container image of the last commit; BASE= its Debian, ENGINE=podman, buildah or docker
+	$(if $(ENGINE),,$(error no podman, buildah or docker is here: install one, or name it by ENGINE=))
+	rm -rf $B/image
+	@packaging/dist.sh $B/image
+	$(ENGINE) build $(if $(BASE),--build-arg BASE=$(BASE)) -f packaging/Containerfile -t wavelet-flow \
+	    -t wavelet-flow:$(subst +,-,$(subst ~,-,$(VERSION))) $B/image
 
 clean: ## remove everything that was built
 	rm -rf build build-* bin

@@ -165,7 +165,9 @@ static void print_argument(const char *arg)
  * and the operands under the name "operand". tools/completion/ reads these lines. */
 static void print_completion(const cli_program *program)
 {
-    const char *operand = strrchr(program->synopsis, '[') + 1;
+    const char *operand = strrchr(program->synopsis, '[') + 1; /* the last in brackets, unless that is an option */
+    if (operand[0] == '-' && operand[1] != ']')
+        operand = "-";
     printf("%s\t-\toperand\t%.*s\t-\n", program->name, (int)strcspn(operand, " ]"), operand);
     for (int i = 0; cli_option_at(program, i); i++) {
         const cli_option *o = cli_option_at(program, i);
