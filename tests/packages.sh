@@ -60,14 +60,14 @@ unpack() {
 
 # ok NAME COMMAND...: counts it; shows the end of its output if it fails
 ok() {
-    local name=$1
+    local what=$1
     shift
     if "$@" > "$DIR/$suite/log" 2>&1; then
         passed=$((passed + 1))
-        [ -z "${V:-}" ] || echo "pass: $suite: $name"
+        [ -z "${V:-}" ] || echo "pass: $suite: $what"
     else
         failed=$((failed + 1))
-        echo "FAIL: $suite: $name"
+        echo "FAIL: $suite: $what"
         tail -n 20 "$DIR/$suite/log" | sed 's/^/    /'
         return 1
     fi
