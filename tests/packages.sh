@@ -112,8 +112,8 @@ completes() {
 }
 
 use_packages() {
-    local deb=("$DIR/$suite"/wavelet-flow_*.deb) list='find / -xdev ! -path "/proc/*" ! -path "/home/*" ! -path "/var/*" | sort'
-    cp "${deb[0]}" "$DIR/$suite/user/tmp/wavelet-flow.deb"
+    local list='find / -xdev ! -path "/proc/*" ! -path "/home/*" ! -path "/var/*" | sort'
+    cp "$deb" "$DIR/$suite/user/tmp/wavelet-flow.deb"
     cp tests/pipes/complete.py "$DIR/$suite/user/home/user/"
     ok "the shells" root 'apt-get -qq update && apt-get -qq install -y bash-completion zsh man-db python3 file' || return
     ok "apt install" root 'apt-get -qq install -y /tmp/wavelet-flow.deb' || return
@@ -152,7 +152,10 @@ for suite; do
     elif ok "a bare system" unpack "$suite" build && build_packages && [ $failed = 0 ]; then
         echo "$version $passed" > "$built"
     fi
-    ! ls "$DIR/$suite"/wavelet-flow_*.deb > "$DIR/$suite/log" 2>&1 || { ok "another bare system" unpack "$suite" user && use_packages; }
+    deb=$(find "$DIR/$suite" -maxdepth 1 -name 'wavelet-flow_*.deb')
+    if [ -n "$deb" ] && ok "another bare system" unpack "$suite" user; then
+        use_packages
+    fi
     lines+=("$suite: $(date +%F), $version: $passed passed, $failed failed, 0 skipped")
     total_passed=$((total_passed + passed)) total_failed=$((total_failed + failed))
 done
