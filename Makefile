@@ -41,13 +41,14 @@ endif
 Q = $(if $(V),,@)
 # -rdynamic: the CUDA plugin calls back into the program's libwf.
 LINK = $Q$(CC) $(ALL_CFLAGS) -rdynamic -o $@ $^
-objects = $(patsubst %.c,$B/%.o,$(wildcard $(1)))
+# Sorted: the order that wildcard gives depends on the locale.
+objects = $(patsubst %.c,$B/%.o,$(sort $(wildcard $(1))))
 CPU = $(call objects,kernels/cpu/*.c)
 LIB = $(call objects,lib/*/*.c lib/*/*/*.c kernels/*.c kernels/ref/*.c) $(if $(WIDE),$(call objects,kernels/variants/*.c) $B/cpu_v3.o $B/cpu_v4.o,$(CPU))
 CLI = $B/tools.a $B/libwf.a
 STARTUP = $(call objects,tools/startup/*.c)
-TOOLS = $(patsubst tools/%.c,%,$(wildcard tools/wf-*.c)) wf-decode
-CUDA = $(if $(NVCC),$(wildcard kernels/cuda/*.cu))
+TOOLS = $(patsubst tools/%.c,%,$(sort $(wildcard tools/wf-*.c))) wf-decode
+CUDA = $(if $(NVCC),$(sort $(wildcard kernels/cuda/*.cu)))
 FUZZERS = $(or $(TARGET),$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c)))
 PLUGIN = $(if $(CUDA),$B/libwf-cuda.so)
 

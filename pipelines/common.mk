@@ -22,7 +22,9 @@ SHELL = bash -o pipefail
 .SECONDARY:
 .DEFAULT_GOAL = all
 
-include $(dir $(lastword $(MAKEFILE_LIST)))paths.mk
+include $(dir $(lastword $(MAKEFILE_LIST)))names.mk
+# Numbers have points and names are sorted by bytes in every locale.
+export LC_ALL = C
 JOBS ?= $(shell nproc)
 SAMPLES ?= 64
 SEED ?= 1
@@ -32,53 +34,53 @@ official = $(1)*(actnorm, conv1x1, affine:width=$(2):blocks=3), actnorm
 
 .PHONY: all
 all: $(EVAL:%=$(OUT)/bpd-%.tsv) $(OUT)/real.png $(OUT)/samples.png $(OUT)/curves.png $(OUT)/curve.png
-	@for name in $(EVAL); do echo "bits per dimension on $$name:"; expand -t 14 $(OUT)/bpd-$$name.tsv; done
-	@echo "everything is in $(OUT)"
+	@for name in $(call quoted,$(EVAL)); do echo "bits per dimension on $$name:"; expand -t 14 '$(OUT)'/"bpd-$$name.tsv"; done
+	@echo 'everything is in $(OUT)'
 
 # $(call keep,COMMAND;): runs COMMAND, then moves FILE.part to FILE if they differ. Targets that depend on a text are
 # made again only when the text changes.
-keep = if cmp -s $@.part $@; then rm $@.part; else $(1) mv $@.part $@; fi
+keep = if cmp -s '$@.part' '$@'; then rm '$@.part'; else $(1) mv '$@.part' '$@'; fi
 .PHONY: FORCE
 FORCE:
 $(OUT):
-	@mkdir -p $@
+	@mkdir -p '$@'
 
 # $(call dwt,NAME,OPTIONS): the command that transforms the pictures of NAME
-dwt = $(if $(paths-$(1)),wf-dwt $(2) $(paths-$(1)),{ $(pictures-$(1)); } | wf-dwt $(2))
+dwt = $(if $(paths-$(1)),wf-dwt $(2) $(call quoted,$(paths-$(1))),{ $(pictures-$(1)); } | wf-dwt $(2))
 
 # A change in how pictures are read makes a partly written store useless.
 $(OUT)/%.command: FORCE | $(OUT)
 	$(file > $@.part,$(call dwt,$*,$(DWT)))
-	@$(call keep,rm -rf $(OUT)/$*.store.part;)
+	@$(call keep,rm -rf '$(OUT)/$*.store.part';)
 
 # A store under its final name is sealed. An interrupted one, sealed or not, continues under the name .part.
 $(OUT)/%.store: $(OUT)/%.command
 	@echo "$*: pictures to coefficients"
-	@wf-info $@.part > $@.info 2>&1 || $(call dwt,$*,-q $(DWT) -o $@.part)
-	@rm -rf $@ $@.info && mv $@.part $@
+	@wf-info '$@.part' > '$@.info' 2>&1 || $(call dwt,$*,-q $(DWT) -o '$@.part')
+	@rm -rf '$@' '$@.info' && mv '$@.part' '$@'
 
 # One line per level: level, minutes, threads, chain, further options.
 $(OUT)/plan.tsv: FORCE | $(OUT)
 	@{ $(foreach l,$(LEVELS),printf '%s\t%s\t%s\t--seed $(SEED) %s\n' '$(l)' '$(SHARE_$(l))' '$(CHAIN_$(l))' '$(FLAGS) $(FLAGS_$(l))';) } | \
-	    awk -F '\t' -v minutes=$(MINUTES) -v jobs=$(JOBS) -f $(ROOT)/pipelines/plan.awk > $@.part
+	    awk -F '\t' -v minutes='$(MINUTES)' -v jobs='$(JOBS)' -f '$(ROOT)/pipelines/plan.awk' > '$@.part'
 	@$(call keep)
 
 $(OUT)/trained: $(OUT)/plan.tsv $(OUT)/train.store $(OUT)/val.store
-	@train.sh $(OUT) $(JOBS)
-	@touch $@
+	@train.sh '$(OUT)' $(JOBS)
+	@touch '$@'
 
 $(OUT)/bpd-%.tsv: $(OUT)/%.store $(OUT)/trained
 	@echo "$*: bits per dimension"
-	@wf-bpd -q -m $(OUT)/model -s $< > $@.part && mv $@.part $@
+	@wf-bpd -q -m '$(OUT)/model' -s '$<' > '$@.part' && mv '$@.part' '$@'
 
 $(OUT)/real.png: $(OUT)/real.command
-	@(set +o pipefail; $(call dwt,real,-q $(DWT) --count $(SAMPLES)) | wf-idwt -q --grid $@)
+	@(set +o pipefail; $(call dwt,real,-q $(DWT) --count $(SAMPLES)) | wf-idwt -q --grid '$@')
 
 $(OUT)/samples.png: $(OUT)/trained
 	@echo "samples"
-	@wf-sample -q -m $(OUT)/model -n $(SAMPLES) --seed $(SEED) | wf-idwt -q --grid $@
+	@wf-sample -q -m '$(OUT)/model' -n $(SAMPLES) --seed $(SEED) | wf-idwt -q --grid '$@'
 
 $(OUT)/curves.png $(OUT)/curve.png &: $(OUT)/trained $(REFERENCES)
-	@curves.sh $(OUT) $(REFERENCES)
+	@curves.sh '$(OUT)' '$(REFERENCES)'
 
-include $(ROOT)/pipelines/report.mk
+include $(HERE)report.mk

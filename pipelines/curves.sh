@@ -9,6 +9,7 @@
 # REFERENCES is a tab-separated table of other systems' figures: "line NAME BPD", a horizontal line, or "point NAME
 # MINUTES BPD". It has at least one row of each.
 set -eu -o pipefail
+export LC_ALL=C
 out=$1 references=${2:-}
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
@@ -27,7 +28,10 @@ for level in $levels; do
     awk -v l="$level" '{ print l, $2, $3 }' "$work/val-$level"
 done | awk -f "$here/total.awk" "$out/plan.tsv" - > "$out/curve.tsv"
 
-gnuplot -e "work='$work'; levels='$levels'; out='$out/curves.part'" "$here/levels.gp"
-gnuplot -e "total='$out/curve.tsv'; references='$references'; out='$out/curve.part'" "$here/total.gp"
+# gnuplot runs among plain names: those of the caller may have quotes and blanks.
+cp "$out/curve.tsv" "$work"
+for kind in line point; do awk -F '\t' -v kind=$kind '$1 == kind' "${references:-/dev/null}" > "$work/${kind}s"; done
+(cd "$work" && LC_ALL=C.UTF-8 gnuplot -e "levels='$levels'" "$here/levels.gp") > "$out/curves.part"
+(cd "$work" && LC_ALL=C.UTF-8 gnuplot "$here/total.gp") > "$out/curve.part"
 mv "$out/curves.part" "$out/curves.png"
 mv "$out/curve.part" "$out/curve.png"

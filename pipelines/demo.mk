@@ -1,11 +1,11 @@
 # demo.mk - all steps on generated pictures, without data or network: `make demo`, at most 6 minutes on two cores.
 # QUICK=1 takes seconds, for tests. OUT=, MINUTES=, JOBS= and SEED= can be set.
 OUT ?= out/demo
+include $(dir $(lastword $(MAKEFILE_LIST)))names.mk
 EVAL = val
-generator = $(if $(wildcard $(DEADLEAVES)),,$(error $(DEADLEAVES) is not built: make demo))$(DEADLEAVES)
-pictures-val = $(generator) -n $(HELD) -s $(SIDE) --seed 2
-pictures-train = $(generator) -n $(COUNT) -s $(SIDE) --seed 1
-pictures-real = $(generator) -n $(SAMPLES) -s $(SIDE) --seed 2
+pictures-val = $(DEADLEAVES) -n $(HELD) -s $(SIDE) --seed 2
+pictures-train = $(DEADLEAVES) -n $(COUNT) -s $(SIDE) --seed 1
+pictures-real = $(DEADLEAVES) -n $(SAMPLES) -s $(SIDE) --seed 2
 
 ifdef QUICK
 SIDE = 8

@@ -1,9 +1,8 @@
-# levels.gp - one panel per level; variables: work, levels, out
+# levels.gp - one panel per level, to standard output; in a folder with train-LEVEL and val-LEVEL; variable: levels
 n = words(levels)
 columns = ceil(sqrt(n))
 rows = ceil(1.0 * n / columns)
 set terminal pngcairo size 360 * columns, 260 * rows font ',9'
-set output out
 set grid lc rgb '#e0e0e0'
 set logscale x
 set format x '%.0f'
@@ -12,7 +11,7 @@ do for [i = 1:n] {
     l = word(levels, i)
     set title 'level '.l.': bits/dim over steps'
     set key top right font ',8'
-    plot work.'/train-'.l using 1:3 with lines lc rgb '#9ecae1' title 'training', \
-         work.'/val-'.l using 1:3 with linespoints lc rgb '#08519c' pt 7 ps 0.4 title 'held out'
+    plot 'train-'.l using 1:3 with lines lc rgb '#9ecae1' title 'training', \
+         'val-'.l using 1:3 with linespoints lc rgb '#08519c' pt 7 ps 0.4 title 'held out'
 }
 unset multiplot

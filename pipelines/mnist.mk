@@ -6,8 +6,8 @@ SIDE = 4
 WIDTHS = 64 128 128
 # A single channel has no half to be kept: couplings alternate between the two fields of a checkerboard.
 CHAIN_0 = 8*(actnorm, affine:width=64:mask=checker, affine:width=64:mask=checker:swap), actnorm
-paths-train = $(firstword $(wildcard $(DATA)/train*-images*))
-paths-val = $(firstword $(wildcard $(DATA)/t10k-images*))
+paths-train = $(firstword $(sort $(wildcard $(DATA)/train*-images*)))
+paths-val = $(firstword $(sort $(wildcard $(DATA)/t10k-images*)))
 include $(dir $(lastword $(MAKEFILE_LIST)))published.mk
 fetch:
 	$(call fetched,train-images-idx3-ubyte.gz,https://ossci-datasets.s3.amazonaws.com/mnist/train-images-idx3-ubyte.gz,md5,f68b3c2dcbeaaa9fbdd348bbdeb94873)

@@ -2,8 +2,18 @@
 # minutes, threads, chain, options.
 #
 # A level with a share of more than one core gets several threads. No level takes longer than the whole training.
+function number(name, text) {
+    if (text ~ /^([0-9]+\.?[0-9]*|\.[0-9]+)$/)
+        return text + 0
+    printf "plan.awk: %s: found '%s', expected a number such as 0.5\n", name, text > "/dev/stderr"
+    exit 64
+}
+BEGIN {
+    minutes = number("MINUTES", minutes)
+    jobs = number("JOBS", jobs)
+}
 {
-    cores = $2 / 100 * jobs
+    cores = number("SHARE_" $1, $2) / 100 * jobs
     threads = cores < 1.5 ? 1 : int(cores + 0.5)
     time = minutes * cores / threads
     if (time > minutes)

@@ -8,7 +8,8 @@
 #   make -f pipelines/X.mk fetch DATA=FOLDER      fetches the pictures, or says where to get them
 #   make -f pipelines/X.mk DATA=FOLDER            stores, levels, bits/dim, samples at T = 1 and T = 0.97, curves
 #   ... BACKEND=cuda:0, JOBS=4, SSHLOGIN=host1,host2 (hosts that see the same folders)
-LEVELS := $(shell seq $$(awk 'BEGIN { print int(log($(SIDE)) / log(2) + 0.5) }') -1 0)
+include $(dir $(lastword $(MAKEFILE_LIST)))names.mk
+LEVELS := $(shell seq $$(LC_ALL=C awk 'BEGIN { print int(log($(SIDE)) / log(2) + 0.5) }') -1 0)
 TOP := $(firstword $(LEVELS))
 ifdef QUICK
 MINUTES ?= 0.1
@@ -26,7 +27,7 @@ endif
 export SSHLOGIN
 SMALL = $(wordlist 4,99,$(LEVELS))
 $(foreach l,$(wordlist 1,3,$(LEVELS)),$(eval SHARE_$l ?= 25))
-$(foreach l,$(SMALL),$(eval SHARE_$l ?= $(shell awk 'BEGIN { print 25 / $(words $(SMALL)) }')))
+$(foreach l,$(SMALL),$(eval SHARE_$l ?= $(shell LC_ALL=C awk 'BEGIN { print 25 / $(words $(SMALL)) }')))
 $(foreach l,$(LEVELS),$(eval FLAGS_$l ?= $(if $(PATCH_$l),--patch $(PATCH_$l))))
 
 # $(call fetched,FILE,URL,ALGORITHM,SUM): downloads FILE into DATA unless it is there, and checks its sum.
@@ -53,4 +54,4 @@ all: $(OUT)/samples-$(SHARPER).png
 # Annealed samples, as in the paper: NUTS at every level.
 $(OUT)/samples-$(SHARPER).png: $(OUT)/trained
 	@echo "samples at T = $(SHARPER)"
-	@wf-nuts -q -m $(OUT)/model -n $(SAMPLES) --seed $(SEED) -T $(SHARPER) $(NUTS) | wf-idwt -q --grid $@
+	@wf-nuts -q -m '$(OUT)/model' -n $(SAMPLES) --seed $(SEED) -T $(SHARPER) $(NUTS) | wf-idwt -q --grid '$@'

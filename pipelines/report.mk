@@ -25,8 +25,8 @@ FIGURES = samples real levels temperatures scaling super nearest
 TABLES = nearest-samples nearest-real
 
 # The model's wavelet and its shape, H W levels, once the model exists.
-wavelet = $(shell sed -n 's/.*"wavelet": "\([a-z0-9]*\)".*/\1/p' $(OUT)/model/wf.json)
-shape = $(shell sed -n 's/.*"levels": \([0-9]*\).*"shape": \[\([0-9]*\), \([0-9]*\).*/\2 \3 \1/p' $(OUT)/model/wf.json)
+wavelet = $(shell sed -n 's/.*"wavelet": "\([a-z0-9]*\)".*/\1/p' '$(OUT)/model/wf.json')
+shape = $(shell sed -n 's/.*"levels": \([0-9]*\).*"shape": \[\([0-9]*\), \([0-9]*\).*/\2 \3 \1/p' '$(OUT)/model/wf.json')
 sizes = $(shell set -- $(shape); for l in $$(seq $$3 -1 0); do echo $$(($$1 >> l))x$$(($$2 >> l)); done)
 zoom = $(shell set -- $(shape); echo $$(($(CELL) > $$2 ? $(CELL) / $$2 : 1)))
 empty =
@@ -55,26 +55,26 @@ figure-nearest-real = wf-dwt -w $(wavelet) report/real.pam | wf-nearest -s train
 
 .PHONY: report
 report: $(OUT)/report.html $(FIGURES:%=$(report)/%.png) $(TABLES:%=$(report)/%.tsv)
-	@echo "open $<"
+	@echo 'open $<'
 
 $(report):
-	@mkdir -p $@
+	@mkdir -p '$@'
 
 $(report)/%.command: FORCE $(OUT)/trained | $(report)
 	$(file > $@.part,$(figure-$*))
 	@$(call keep)
 
 $(report)/real.pam: $(OUT)/real.command | $(report)
-	@{ $(pictures-real); } | wf-dwt -q $(DWT) | wf-idwt -q > $@.part && mv $@.part $@
+	@{ $(pictures-real); } | wf-dwt -q $(DWT) | wf-idwt -q > '$@.part' && mv '$@.part' '$@'
 
 $(report)/real.png $(report)/super.png $(report)/nearest-real.tsv: $(report)/real.pam
 # The tools give a file its name only when it is complete.
-draw = @echo "report: $*"; cd $(OUT) && bash -e -o pipefail report/$*.command 2> report/$*.log || { cat report/$*.log >&2; exit 1; }
+draw = @echo "report: $*"; cd '$(OUT)' && bash -e -o pipefail 'report/$*.command' 2> 'report/$*.log' || { cat 'report/$*.log' >&2; exit 1; }
 $(report)/%.png: $(report)/%.command $(OUT)/trained
 	$(draw)
 $(report)/%.tsv: $(report)/%.command $(OUT)/trained
 	$(draw)
 
 $(OUT)/report.html: $(FIGURES:%=$(report)/%.png) $(TABLES:%=$(report)/%.tsv) $(EVAL:%=$(OUT)/bpd-%.tsv) \
-    $(OUT)/curves.png $(OUT)/curve.png $(ROOT)/pipelines/report.sh
-	@report.sh $(OUT) $(shape) $(EVAL) > $@.part && mv $@.part $@
+    $(OUT)/curves.png $(OUT)/curve.png $(HERE)report.sh
+	@report.sh '$(OUT)' $(shape) $(call quoted,$(EVAL)) > '$@.part' && mv '$@.part' '$@'

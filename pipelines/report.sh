@@ -3,6 +3,7 @@
 # bits/dim of each NAME, and the commands behind them. The page has no script and refers to nothing outside itself; it
 # is also XML.
 set -eu -o pipefail
+export LC_ALL=C
 out=$1 height=$2 width=$3 levels=$4
 shift 4
 here=$(cd "$(dirname "$0")" && pwd)

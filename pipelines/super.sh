@@ -5,6 +5,7 @@
 # A row is a picture and, for each FACTOR (2, 4, 8 ..), the picture averaged down by FACTOR and DRAWS continuations of
 # the average by MODEL, with seeds 1, 2 .. Averaged down again, a continuation gives that average, with Haar to the bit.
 set -eu -o pipefail
+export LC_ALL=C
 model=$1 pictures=$2 grid=$3 rows=$4 draws=$5 zoom=$6
 shift 6
 work=$(mktemp -d)

@@ -1,10 +1,10 @@
-# systems.gp - one line per system; variables: systems, folder, out
+# systems.gp - one line per system, to standard output; in a folder with the curves 1, 2 .. and their names, a line each
 set terminal pngcairo size 900, 560 font ',10'
-set output out
 set grid lc rgb '#e0e0e0'
 set xlabel 'minutes of training'
 set ylabel 'bits per dimension, held out'
 set yrange [*:*<9]
-set key outside right top
+set key outside right top noenhanced
 set datafile separator "\t"
-plot for [i = 1:words(systems)] folder.'/'.word(systems, i).'/curve.tsv' using 1:2 with lines lw 2 lc i title word(systems, i)
+name(i) = system(sprintf("sed -n %dp names", i))
+plot for [i = 1:int(system("wc -l < names"))] sprintf('%d', i) using 1:2 with lines lw 2 lc i title name(i)

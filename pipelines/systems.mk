@@ -13,13 +13,13 @@
 #   FLAGS     options of wf-train-level, the same for all systems
 #   THAN      reference system: the table has the minutes that others need to reach its final bits/dim
 SHELL = bash -o pipefail
+export LC_ALL = C
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL = compare
 
-HERE := $(dir $(lastword $(MAKEFILE_LIST)))
-include $(HERE)paths.mk
 SET ?= cifar10
 OUT ?= out/systems-$(SET)
+include $(dir $(lastword $(MAKEFILE_LIST)))names.mk
 BUDGET ?= 10
 SYSTEMS ?= $(sort $(notdir $(basename $(wildcard $(HERE)systems/*.chain))))
 WIDTH ?= 32
@@ -29,7 +29,7 @@ THAN ?= glow
 
 .PHONY: compare FORCE $(SYSTEMS)
 compare: $(SYSTEMS)
-	@$(HERE)systems.sh $(OUT) $(THAN) && cat $(OUT)/compare.md
+	@'$(ROOT)'/pipelines/systems.sh '$(OUT)' '$(THAN)' && cat '$(OUT)/compare.md'
 FORCE:
 
 # One after the other, so that each system has the whole machine.
@@ -38,12 +38,12 @@ FORCE:
 # "# levels: 0" in a chain's file: the chain is for whole pictures; otherwise for the details of every level.
 whole = $(shell grep -l '^\# levels: 0' $(HERE)systems/$(1).chain)
 $(OUT)/%.chain: $(HERE)systems/%.chain FORCE
-	@mkdir -p $(@D)
-	@$(HERE)systems/smaller.sh $(WIDTH) $(COUNT) < $< > $@.part
-	@if cmp -s $@.part $@; then rm $@.part; else mv $@.part $@; fi
+	@mkdir -p '$(@D)'
+	@'$(ROOT)'/pipelines/systems/smaller.sh $(WIDTH) $(COUNT) < '$<' > '$@.part'
+	@if cmp -s '$@.part' '$@'; then rm '$@.part'; else mv '$@.part' '$@'; fi
 
 $(SYSTEMS): %: $(OUT)/%.chain
 	@echo "$@: $(BUDGET) minutes"
-	@$(MAKE) --no-print-directory -f $(HERE)$(SET).mk OUT=$(OUT)/$@ MINUTES=$(BUDGET) FLAGS='$(FLAGS)' ALSO= SAMPLES=16 \
-	    $(if $(call whole,$@),DWT='--levels 0' LEVELS=0 SHARE_0=100 FLAGS_0= CHAIN_0=@$(OUT)/$@.chain, \
-	    $(foreach l,$(shell seq 0 10),FLAGS_$l= CHAIN_$l=@$(OUT)/$@.chain)) > $(OUT)/$@.log
+	@$(MAKE) --no-print-directory -f $(HERE)$(SET).mk OUT='$(OUT)/$@' MINUTES=$(BUDGET) FLAGS='$(FLAGS)' ALSO= SAMPLES=16 \
+	    $(if $(call whole,$@),DWT='--levels 0' LEVELS=0 SHARE_0=100 FLAGS_0= CHAIN_0='@$(OUT)/$@.chain', \
+	    $(foreach l,$(shell seq 0 10),FLAGS_$l= CHAIN_$l='@$(OUT)/$@.chain')) > '$(OUT)/$@.log'

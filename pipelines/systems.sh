@@ -2,11 +2,17 @@
 # systems.sh OUT THAN - one table OUT/compare.md and one picture OUT/compare.png of the systems that pipelines have
 # trained into OUT/NAME; needs wf-info in PATH
 set -eu -o pipefail
+export LC_ALL=C
 out=$1 than=$2
 here=$(cd "$(dirname "$0")" && pwd)
 
-systems=$(cd "$out" && for f in */curve.tsv; do [ ! -e "$f" ] || dirname "$f"; done)
-[ -n "$systems" ] || { echo "systems.sh: $out: no system is trained yet" >&2; exit 66; }
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+shopt -s nullglob
+systems=("$out"/*/curve.tsv)
+systems=("${systems[@]%/curve.tsv}")
+systems=("${systems[@]##*/}")
+[ ${#systems[@]} != 0 ] || { echo "systems.sh: $out: no system is trained yet" >&2; exit 66; }
 
 # tested NAME: bits/dim of its held-out set, and the standard error
 tested() { cat "$out/$1"/bpd-*.tsv | awk -F '\t' '$1 == "total" { b = $3; e = $4 } END { printf "%.3f\t%.3f", b, e }'; }
@@ -33,7 +39,7 @@ first() {
     minutes_to="minutes to $than's ${goal:+$(printf '%.3f' "$goal") }"
     echo "| system | minutes | parameters, M | steps | bits/dim, test | $minutes_to|"
     echo '|---|---|---|---|---|---|'
-    for name in $systems; do
+    for name in "${systems[@]}"; do
         IFS=$'\t' read -r bits error < <(tested "$name"; echo)
         IFS=$'\t' read -r parameters steps < <(trained "$name"; echo)
         printf '%s\t| %s | %s | %s | %s | %s +- %s | %s |\n' "$bits" "$name" "$(minutes "$name")" "$parameters" \
@@ -41,5 +47,8 @@ first() {
     done | sort -g | cut -f 2
 } > "$out/compare.part"
 mv "$out/compare.part" "$out/compare.md"
-gnuplot -e "systems='${systems//$'\n'/ }'; folder='$out'; out='$out/compare.part'" "$here/systems.gp"
+# gnuplot runs among plain names: those of the caller may have quotes and blanks.
+printf '%s\n' "${systems[@]}" > "$work/names"
+for i in "${!systems[@]}"; do cp "$out/${systems[i]}/curve.tsv" "$work/$((i + 1))"; done
+(cd "$work" && LC_ALL=C.UTF-8 gnuplot "$here/systems.gp") > "$out/compare.part"
 mv "$out/compare.part" "$out/compare.png"

@@ -9,11 +9,12 @@
 #   SET      pipeline that reads DATA: pipelines/SET.mk
 #   STEPS    of training at every level;   CHAIN, FLAGS  flow and options of wf-train-level, the same for all
 SHELL = bash -o pipefail
+export LC_ALL = C
 .DEFAULT_GOAL = compare
 
-HERE := $(dir $(lastword $(MAKEFILE_LIST)))
 SET ?= cifar10
 OUT ?= out/wavelets-$(SET)
+include $(dir $(lastword $(MAKEFILE_LIST)))names.mk
 WAVELETS ?= haar db2 db3 db4 sym4 coif1
 SEEDS ?= 1 2 3
 STEPS ?= 2500
@@ -24,14 +25,15 @@ runs := $(foreach seed,$(SEEDS),$(WAVELETS:%=%-$(seed)))
 .PHONY: compare $(runs)
 .NOTPARALLEL:
 compare: $(runs)
-	@awk -f $(HERE)wavelets.awk $(foreach w,$(WAVELETS),$(SEEDS:%=$(OUT)/$w-%/bpd-*.tsv)) > $(OUT)/compare.md && cat $(OUT)/compare.md
+	@awk -f '$(ROOT)/pipelines/wavelets.awk' $(foreach w,$(WAVELETS),$(SEEDS:%='$(OUT)/$w-%'/bpd-*.tsv)) > '$(OUT)/compare.md' && \
+	    cat '$(OUT)/compare.md'
 
 # Time does not limit training. Pictures, patience and order depend on the seed alone.
 wavelet = $(firstword $(subst -, ,$@))
 seed = $(lastword $(subst -, ,$@))
 $(runs):
 	@echo "$(wavelet), seed $(seed): $(STEPS) steps a level"
-	@mkdir -p $(OUT)
-	@$(MAKE) --no-print-directory -f $(HERE)$(SET).mk OUT=$(OUT)/$@ SEED=$(seed) MINUTES=100000 ALSO= SAMPLES=16 DWT='-w $(wavelet)' \
+	@mkdir -p '$(OUT)'
+	@$(MAKE) --no-print-directory -f $(HERE)$(SET).mk OUT='$(OUT)/$@' SEED=$(seed) MINUTES=100000 ALSO= SAMPLES=16 DWT='-w $(wavelet)' \
 	    FLAGS='$(FLAGS) --steps $(STEPS) --validate-every $(shell expr $(STEPS) / 10)' \
-	    $(foreach l,$(shell seq 0 10),FLAGS_$l= CHAIN_$l='$(CHAIN)') > $(OUT)/$@.log
+	    $(foreach l,$(shell seq 0 10),FLAGS_$l= CHAIN_$l='$(CHAIN)') > '$(OUT)/$@.log'

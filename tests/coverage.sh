@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # coverage.sh SUMMARY.json - lines that ran of all lines, room by room, from gcovr's summary
 set -eu
+export LC_ALL=C
 jq -r '.files[] | [.filename, .line_covered, .line_total] | @tsv' "$1" | awk -F '\t' '
     function room_of(path) { return match(path, /^(lib|kernels)\/[a-z]+\//) ? substr(path, 1, RLENGTH - 1) : substr(path, 1, index(path, "/") - 1) }
     { room = room_of($1); covered[room] += $2; total[room] += $3; all_covered += $2; all += $3 }

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # lint.sh - what `make lint` holds the sources to. `lint.sh --format` formats the C files in place and does nothing else.
 set -u -o pipefail
+export LC_ALL=C
 shopt -s lastpipe # so that complain, at the end of a pipe, can count
 cd "$(dirname "$0")/.." || exit 1
 

@@ -10,6 +10,7 @@
 # or when the changed code does not compile: the row then has to follow the code. The last line has the totals. Exits 1
 # unless all mutants were killed.
 set -uf -o pipefail
+export LC_ALL=C
 cd "$(dirname "$0")/.." || exit 1
 export OMP_WAIT_POLICY=passive OMP_NUM_THREADS=1 KILLS=2 BIN=bin B=build
 TREE=$(mktemp -d)

@@ -9,12 +9,13 @@
 #
 # Every part prints lines that end in such totals; a part that dies without them, or has no tests, counts as one failure.
 set -u -o pipefail
+export LC_ALL=C
 cd "$(dirname "$0")/.." || exit 1
 export BIN=${BIN:-bin} B=${B:-build}
 # Threads that wait by spinning slow down every test beside them.
 export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
 export UBSAN_OPTIONS=print_stacktrace=1
-export LSAN_OPTIONS="suppressions=$PWD/tests/lsan.supp:print_suppressions=0"
+export LSAN_OPTIONS="suppressions='$PWD/tests/lsan.supp':print_suppressions=0"
 passed=0 failed=0 skipped=0
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT

@@ -2,6 +2,7 @@
 # subject.sh < MESSAGE - the rule for subjects of commits, on standard input, one a line until an empty one: at most 72 characters, an
 # area first, no full stop at the end. Prints what breaks it and exits 1.
 set -u
+export LC_ALL=C.UTF-8 # counts characters
 rc=0
 while IFS= read -r subject && [ -n "$subject" ]; do
     why=

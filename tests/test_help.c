@@ -66,7 +66,7 @@ static char *help_of(const char *name)
 {
     size_t room = 1 << 16;
     char command[1100], *help = calloc(room, 1);
-    snprintf(command, sizeof command, "%s --help", program(name));
+    snprintf(command, sizeof command, "'%s' --help", program(name));
     FILE *out = popen(command, "r");
     cr_assert(out && fread(help, 1, room - 1, out) > 1000, "%s: no help", command);
     cr_assert_eq(pclose(out), 0);

@@ -64,10 +64,10 @@ static char *read_note(const char *path)
     return text;
 }
 
-static int add_provenance(void *user, wf_meta *meta, const char *hash)
+/* A wf_level_add_provenance; `user` is the hash of the whole model. */
+static int add_provenance(void *user, wf_meta *meta)
 {
-    (void)user;
-    cli_add_provenance(meta, hash);
+    cli_add_provenance(meta, user);
     return WF_OK;
 }
 
@@ -75,6 +75,7 @@ int main(int argc, char **argv)
 {
     static const wf_dtype dtypes[] = {[FP32] = WF_F32, [F16] = WF_F16, [BF16] = WF_BFLOAT16};
     wf_model model;
+    char hash[20];
     int first = cli_parse(&program, argc, argv);
     if (first < argc)
         die(WF_USAGE, "%s: takes no operands", argv[first]);
@@ -82,8 +83,10 @@ int main(int argc, char **argv)
         die(WF_USAGE, "-m MODEL and -o DIR are needed");
     must(wf_model_find(options.model_path, &model));
     char *note_text = options.note_path ? read_note(options.note_path) : NULL;
-    const wf_export_options how = {
-        .dtype = dtypes[options.precision], .licence = options.licence, .note = note_text, .add = add_provenance};
+    wf_export_options how = {.dtype = dtypes[options.precision], .licence = options.licence, .note = note_text};
+    how.add = add_provenance;
+    how.user = hash;
+    must(wf_model_hash(&model, 0, model.meta.levels, hash));
     must(wf_model_export(&model, options.to, &how));
     note("%s: %d levels", options.to, model.meta.levels + 1);
     free(note_text);

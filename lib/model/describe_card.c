@@ -97,7 +97,7 @@ int wf_description_write_card(const wf_description *d, const char *name, const c
         fprintf(file, "\n%s%s", note, *note && note[strlen(note) - 1] == '\n' ? "" : "\n");
     put_levels(file, d->root);
     put_use(file, name, is_dtype(d->root, "BF16"));
-    WF_TRY(wf_description_put_provenance(d, file, "\n## Provenance\n\nThe programs that led here, oldest first:\n\n",
+    WF_TRY(wf_description_put_provenance(d, file, "\n## Provenance\n\nThe programs that led here, level by level:\n\n",
                                          "    ", path));
     return ferror(file) ? wf_fail_write(path) : WF_OK;
 }

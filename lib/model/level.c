@@ -279,6 +279,15 @@ static int read_file(const wf_safetensors *st, const char *path, const wf_model 
     return read_weights(st, path, out);
 }
 
+/* Gives the path of a level's file. WF_NOINPUT: the level is not trained. */
+static int trained_file(const wf_model *model, int level, char path[WF_PATH])
+{
+    WF_TRY(wf_model_file(model, level, ".safetensors", path));
+    WF_CHECK(!access(path, F_OK) || errno != ENOENT, WF_NOINPUT,
+             "%s: not there: train level %d first: wf-train-level -l %d -m %s", path, level, level, model->path);
+    return WF_OK;
+}
+
 /* Loads a level's file, whose tensors stay in `st` until the caller clears it, also after a failure. */
 static int load_file(const wf_model *model, int level, wf_backend *backend, char path[WF_PATH], wf_safetensors *st,
                      wf_level *out)
@@ -287,9 +296,7 @@ static int load_file(const wf_model *model, int level, wf_backend *backend, char
     *st = (wf_safetensors){0};
     WF_CHECK(level >= 0 && level <= model->meta.levels, WF_USAGE, "%s has levels 0 to %d, not %d", model->path,
              model->meta.levels, level);
-    WF_TRY(wf_model_file(model, level, ".safetensors", path));
-    WF_CHECK(!access(path, F_OK) || errno != ENOENT, WF_NOINPUT,
-             "%s: not there: train level %d first: wf-train-level -l %d -m %s", path, level, level, model->path);
+    WF_TRY(trained_file(model, level, path));
     int status = wf_safetensors_load(path, st);
     if (!status)
         status = read_file(st, path, model, out);
@@ -349,7 +356,7 @@ int wf_level_export(const wf_model *from, int level, wf_dtype dtype, const wf_mo
     int status = WF_OK;
     WF_GO(load_file(from, level, cpu, path, &st, &loaded));
     WF_GO(wf_meta_parse(lookup, &st, path, &meta));
-    WF_GO(add(user, &meta, loaded.hash));
+    WF_GO(add(user, &meta));
     WF_GO(save_average(&st, path, &loaded, dtype, meta.provenance, to));
 out:
     wf_meta_clear(&meta);
@@ -364,7 +371,7 @@ static int read_header(const wf_model *model, int level, char path[WF_PATH], wf_
 {
     bool end;
     *st = (wf_safetensors){0};
-    WF_TRY(wf_model_file(model, level, ".safetensors", path));
+    WF_TRY(trained_file(model, level, path));
     FILE *file = fopen(path, "rb");
     if (!file)
         return wf_fail_errno("%s", path);

@@ -64,10 +64,9 @@ int wf_level_load(const wf_model *model, int level, wf_backend *backend, wf_leve
 void wf_level_clear(wf_level *level);
 
 /* Writes a trained level of `from`, without the weights beside their average, to the model `to`, in numbers of `dtype`:
- * WF_F32, WF_F16 or WF_BFLOAT16. The hash becomes that of the rounded numbers. `add` gets the
- * level's provenance, to append an entry, and the hash of the weights in `from`. WF_DATA: a number is too large for
- * dtype. */
-typedef int wf_level_add_provenance(void *user, wf_meta *meta, const char *hash);
+ * WF_F32, WF_F16 or WF_BFLOAT16. The hash becomes that of the rounded numbers. `add` gets the level's provenance, to
+ * append an entry. WF_DATA: a number is too large for dtype. */
+typedef int wf_level_add_provenance(void *user, wf_meta *meta);
 int wf_level_export(const wf_model *from, int level, wf_dtype dtype, const wf_model *to, wf_level_add_provenance *add,
                     void *user) WF_MUST;
 

@@ -82,17 +82,18 @@ int wf_model_open(const char *path, wf_model *out)
     return status;
 }
 
-/* Writes the program's folder, without a slash at the end. */
-static bool program_folder(char out[WF_PATH])
+/* Writes PREFIX of the running program PREFIX/bin/NAME, "" for the root folder. */
+static bool program_prefix(char out[WF_PATH])
 {
     ssize_t n = readlink("/proc/self/exe", out, WF_PATH - 1);
-    if (n <= 0)
-        return false;
-    out[n] = '\0';
-    char *slash = strrchr(out, '/');
-    if (slash)
+    out[n < 0 ? 0 : n] = '\0';
+    for (int i = 0; i < 2; i++) {
+        char *slash = strrchr(out, '/');
+        if (!slash)
+            return false;
         *slash = '\0';
-    return slash;
+    }
+    return true;
 }
 
 /* Opens FOLDER/NAME if that is a model, and adds FOLDER to the list of places. *found: it is one. */
@@ -109,7 +110,7 @@ static int look_in(const char *folder, const char *name, char places[WF_PATH], w
 
 int wf_model_find(const char *name, wf_model *out)
 {
-    static const char *const beside[] = {"../share/wavelet-flow/models", "../data"};
+    static const char *const beside[] = {"share/wavelet-flow/models", "data"};
     char program[WF_PATH], folder[2 * WF_PATH], places[WF_PATH] = "";
     const char *list = getenv("WF_MODELS");
     bool found = false;
@@ -122,7 +123,7 @@ int wf_model_find(const char *name, wf_model *out)
         if (n)
             WF_TRY(look_in(folder, name, places, out, &found));
     }
-    for (size_t i = 0; i < sizeof beside / sizeof *beside && program_folder(program) && !found; i++) {
+    for (size_t i = 0; i < sizeof beside / sizeof *beside && program_prefix(program) && !found; i++) {
         snprintf(folder, sizeof folder, "%s/%s", program, beside[i]);
         WF_TRY(look_in(folder, name, places, out, &found));
     }

@@ -17,8 +17,8 @@ typedef struct wf_model {
 /* Opens the model folder at `path`. WF_NOINPUT: it has no wf.json. WF_DATA: its wf.json is malformed. */
 int wf_model_open(const char *path, wf_model *out) WF_MUST;
 /* Opens the model folder `name`. A name without a slash that is not a path here is looked up: in the folders of the
- * variable WF_MODELS, separated by colons; then, beside the program's own folder, in ../share/wavelet-flow/models and,
- * as in a source tree, ../data. WF_NOINPUT: it is in none of them; the message lists them. */
+ * variable WF_MODELS, separated by colons; then, for a program PREFIX/bin/NAME, in PREFIX/share/wavelet-flow/models
+ * and, as in a source tree, PREFIX/data. WF_NOINPUT: it is in none of them; the message lists them. */
 int wf_model_find(const char *name, wf_model *out) WF_MUST;
 /* Opens the model folder at `path`, or makes one for pictures like `meta`. WF_DATA: the model is for other pictures.
  * Many processes may call it at once. */

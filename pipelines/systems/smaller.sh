@@ -4,6 +4,7 @@
 # since heads must divide the width.
 #
 #     smaller.sh WIDTH COUNT < system.chain > small.chain
+export LC_ALL=C
 [ $# = 2 ] || { echo 'smaller.sh: expected WIDTH COUNT' >&2; exit 64; }
 exec awk -v width="$1" -v count="$2" '
 function least(line, pattern, most,    done, found, number) {

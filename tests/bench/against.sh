@@ -3,6 +3,7 @@
 # runs and, last, the median ratio of the first build to the other. PAIRS=7 is the number of pairs, TIME=3 the seconds of a run. Levels:
 # 3 and 5 unless named. The figures mean something on quiet cores only.
 set -eu
+export LC_ALL=C
 ours=$1 other=$2
 shift 2
 [ $# != 0 ] || set -- 3 5

@@ -4,6 +4,7 @@
 #
 #     TMPDIR=/fast/disk tests/bench/bench-store.sh bin build/bench-store photos.tar
 set -eu -o pipefail
+export LC_ALL=C
 BIN=$(realpath "$1") BENCH=$(realpath "$2")
 shift 2
 data=${WF_TEST_DATA:-../shared/data}

@@ -3,6 +3,7 @@
 # then compute-sanitizer over the operators. Takes at most 10 minutes. Writes its findings to tests/gpu/results.txt,
 # which is committed. `make check-gpu` builds the programs that it needs; OUT names a folder for the full logs.
 set -u -o pipefail
+export LC_ALL=C
 cd "$(dirname "$0")/../.." || exit 1
 export BIN=${BIN:-bin} B=${B:-build}
 results=${1:-tests/gpu/results.txt} logs=${OUT:-$B/gpu-logs}

@@ -2,6 +2,7 @@
 # spills.sh FOLDER - reads the reports of ptxas on every kernel and architecture (*.cu.o.log, from -Xptxas -v). Fails if
 # a kernel spills registers; lists the kernels that use more than 128.
 set -u -o pipefail
+export LC_ALL=C
 mapfile -t reports < <(find "$1" -name '*.cu.o.log' | sort)
 [ ${#reports[@]} != 0 ] || { echo "spills: no *.cu.o.log in $1: build with nvcc first" && exit 66; }
 awk '

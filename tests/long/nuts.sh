@@ -4,6 +4,7 @@
 # the rest comes from $B/libwf.a. $WF_TEST_POSTERIORS is the folder of posteriors, by default shared/posteriors beside
 # this repository.
 set -u -o pipefail
+export LC_ALL=C
 cd "$(dirname "$0")/../.." || exit 1
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -46,6 +46,7 @@ wf-info --verify f16 > info
 ok "its number type" says '^dtype +F16$' info
 ok "its licence" says '^licence +CC BY 4.0$' info
 ok "its provenance" says '^  wf-export [0-9.]+: wf-export -q -m model -o f16 .*model [0-9a-f]{16}' info
+ok "in one line for all levels" test "$(grep -c '^  wf-export' info)" = 1
 ok "a model without held-out figures has no total" test -z "$(grep '^bpd' info)"
 card=f16/README.md
 ok "a card" says '^# f16$' $card
@@ -122,3 +123,20 @@ status 64 "wf-info takes one model" wf-info -m mine own
 ok "training makes a folder of its own" sh -c 'wf-train-level -q -l 0 -m mine -s - --steps 2 --batch 4 -f actnorm < ../train.wf'
 ok "here" test -s mine/level-00.safetensors
 ok "and not there" cmp ../before ../second/mine/level-03.safetensors
+
+# -- the model that comes with the programs ---------------------------------------------------------------------------
+WF_MODELS=
+[ "${BIN:-bin}" = bin ] || WF_MODELS=$ROOT/data
+"$DEADLEAVES" -q -n 24 -s 32 --seed 4 | wf-dwt -q > leaves.wf
+wf-info -m leaves > leaves.info
+ok "leaves has a licence" says '^licence +MIT$' leaves.info
+ok "the figure of its card" says "^\| held-out bits/dim \| $(awk '$1 == "bpd" { print $2 }' leaves.info) \|$" "$ROOT/data/leaves/README.md"
+ok "which holds for other leaves" sh -c 'wf-bpd -q -m leaves < leaves.wf > bpd.leaves'
+close() { awk -v want="$(awk '$1 == "bpd" { print $2 }' leaves.info)" \
+    '$1 == "total" { print $0, want; d = $(NF - 1) - want; good = want > 1 && d < 0.3 && d > -0.3 } END { exit !good }' \
+    bpd.leaves; }
+ok "within their spread" close
+ok "its samples are as likely" sh -c 'wf-sample -q -m leaves -n 24 | wf-idwt -q | wf-dwt -q | wf-bpd -q -m leaves > bpd.leaves'
+ok "as the pictures" close
+size=$(cat "$ROOT"/data/leaves/* | wc -c)
+ok "it takes at most 2 MB" test "$size" -gt 500000 -a "$size" -le 2000000

@@ -10,6 +10,7 @@
 # A test starts in an empty folder, which is removed at its end, with the programs in PATH. $ROOT is the repository,
 # $DEADLEAVES the picture generator. The output is one line per failure or skip, and the totals.
 set -u -o pipefail
+export LC_ALL=C
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 PATH=$ROOT/${BIN:-bin}:$PATH
 # shellcheck disable=SC2034 # used by the tests
