@@ -20,7 +20,7 @@ $(error PREFIX, DESTDIR: found '$(DESTDIR)$(PREFIX)', expected a folder without 
 endif
 OBJCOPY ?= objcopy
 NVCC ?= $(shell command -v nvcc 2>/dev/null)
-VERSION := $(shell sed -n 's/^.define WF_VERSION "\(.*\)"/\1/p' lib/base/version.h)
+VERSION := $(shell packaging/version.sh)
 
 # Each kind of build has its own folder; the plain one puts its programs in bin/.
 comma = ,
@@ -38,6 +38,12 @@ ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -fopenmp -ffp-contract=off -fno-trapping-mat
 ALL_CFLAGS += $(if $(ONEDNN),-isystem $(ONEDNN)/include)
 # Built by clang, the program brings libomp, which also answers the calls that libdnnl makes to libgomp: one runtime, one pool.
 LDLIBS = $(if $(ONEDNN),-L$(ONEDNN)/lib -Wl$(comma)-rpath$(comma)$(abspath $(ONEDNN)/lib)) -ldnnl -llmdb -lpng -ljpeg -lwebp -lsndfile -larchive -ljansson -lxxhash -ldeflate -lz -ldl -lm
+# Packages: hardened as Debian asks, and without the name of the folder that they were built in.
+ifdef DIST
+PREFIX_MAP = -ffile-prefix-map=$(CURDIR)=.
+ALL_CFLAGS += -D_FORTIFY_SOURCE=2 $(PREFIX_MAP)
+LDLIBS += -Wl,-z,relro,-z,now
+endif
 
 Q = $(if $(V),,@)
 # -rdynamic: the CUDA plugin calls back into the program's libwf.
@@ -53,7 +59,7 @@ CUDA = $(if $(NVCC),$(sort $(wildcard kernels/cuda/*.cu)))
 FUZZERS = $(or $(TARGET),$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c)))
 PLUGIN = $(if $(CUDA),$B/libwf-cuda.so)
 
-.PHONY: all portable tidy coverage emulated check check-fast check-ops check-onednn check-pipes check-gpu check-spills check-long mutants fuzz fuzz-run bench bench-gpu bench-nuts bench-store bench-dwt lint format man install demo clean help
+.PHONY: FORCE all portable tidy coverage emulated check check-fast check-ops check-onednn check-pipes check-gpu check-spills check-long mutants fuzz fuzz-run bench bench-gpu bench-nuts bench-store bench-dwt lint format man completion install dist deb deb-run image demo clean help
 all: $(TOOLS:%=$(BIN)/%) $(PLUGIN) ## build every program into bin/
 portable: ## programs for every machine into build-dist/bin, as DIST=1 does for every target
 	@$(MAKE) --no-print-directory DIST=1 all
@@ -75,11 +81,17 @@ $B/%.o: %.c $B/needs-all
 	@mkdir -p $(@D)
 	@echo "cc $@"
 	$Q$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+# A new version compiles this object alone.
+$B/version: FORCE
+	@mkdir -p $(@D)
+	@echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' > $@
+$B/lib/base/version.o: $B/version
+$B/lib/base/version.o: private ALL_CFLAGS += -DWF_BUILD_VERSION='"$(VERSION)"'
 # What a program does first is compiled for the oldest machine.
-$B/tools/startup/processor.o: private ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -O2 -g $(BASELINE:%=-march=%) $(WARN)
+$B/tools/startup/processor.o: private ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -O2 -g $(BASELINE:%=-march=%) $(WARN) $(PREFIX_MAP)
 $(TOOLS:%=$(BIN)/%) $B/check $B/check-ops $B/check-direct $B/bench-level $B/bench-store $B/bench-dwt $B/deadleaves $B/manual $(FUZZERS:%=$B/fuzz-%): $(STARTUP)
 # A program whose table has an instruction that no machine has, and a constructor that would run next.
-$B/planted.o: tools/startup/built_for.c
+$B/planted.o: tools/startup/built_for.c $B/needs-all
 	$Q$(CC) $(ALL_CFLAGS) -DWF_PLANT_FEATURE -c -o $@ $<
 $B/wf-planted: $B/tools/wf-info.o $B/tests/startup/early.o $B/planted.o $B/tools/startup/processor.o $(CLI)
 	$(LINK) $(LDLIBS)
@@ -90,7 +102,7 @@ $B/cpu_v3.o $B/cpu_v4.o: $B/cpu_%.o:
 	@echo "ld $@"
 	$Q$(LD) -r -o $@.all $^ && $(OBJCOPY) --redefine-sym wf_cpu_open=wf_cpu_open_$* --keep-global-symbol=wf_cpu_open_$* $@.all $@ && rm $@.all
 $B/v4/%.o: private override ARCH = $(WIDE)
-$B/v4/%.o: %.c
+$B/v4/%.o: %.c $B/needs-all
 	@mkdir -p $(@D)
 	@echo "cc $@"
 	$Q$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
@@ -105,7 +117,7 @@ $B/check: $(call objects,tests/*.c) $B/libwf.a
 $B/check-ops: $(call objects,tests/ops/*.c) $B/libwf.a
 	$(LINK) $(LDLIBS)
 # The convolutions of processors other than x86-64, on this one.
-$B/direct/%.o: kernels/cpu/%.c
+$B/direct/%.o: kernels/cpu/%.c $B/needs-all
 	@mkdir -p $(@D)
 	@echo "cc $@"
 	$Q$(CC) $(ALL_CFLAGS) -DWF_CPU_DIRECT=1 -MMD -MP -c -o $@ $<
@@ -164,7 +176,7 @@ check-ops: $B/check-ops ## every operator of every backend against the reference
 check-onednn: ## every operator with oneDNN 3.2 from PyPI, where the system has another; SAN=1: and leaks of descriptors
 	@tests/onednn.sh build/onednn-3.2
 	@$(MAKE) --no-print-directory ONEDNN=build/onednn-3.2 check-ops
-check-pipes: all $B/deadleaves $B/wf-planted emulated $(if $(B:build=),,portable) ## the programs, end to end
+check-pipes: all $B/deadleaves $B/wf-planted emulated portable ## the programs, end to end
 	$(RUN) pipes
 check-gpu: all $B/check-ops $B/deadleaves ## on a machine with a card, at most 10 minutes: everything on the device, and sanitizers
 	tests/gpu/check.sh
@@ -219,27 +231,60 @@ $B/man/%.1: $(BIN)/%
 	@mkdir -p $(@D)
 	$< --help=man > $@.part && mv $@.part $@
 
+completion: $B/completion/wf.bash $B/completion/_wf
+$B/completion/%: tools/completion/% $B/manual $(TOOLS:%=$(BIN)/%)
+	@mkdir -p $(@D)
+	for t in $(TOOLS); do $(BIN)/$$t --help=completion; done | $B/manual $< > $@.part
+	sed -i 's/@PROGRAMS/$(TOOLS)/' $@.part && mv $@.part $@
+
 # Headers keep their folders below include/wf, where the backends' contract lies beside lib's rooms. A header whose first line
 # says "private to lib/ROOM" is not installed.
 PUBLIC = $(filter-out $(PRIVATE),$(patsubst lib/%,%,$(wildcard lib/*.h lib/*/*.h)))
 PRIVATE = $(patsubst lib/%,%,$(shell grep -lE '^/\* [a-z_]+\.h - private to lib/' lib/*/*.h))
-install: all man ## programs, library, headers, pkg-config, manual pages, completion, model; PREFIX=, DESTDIR=
-	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin lib/pkgconfig include/wf share/man/man1 share/man/man5 share/man/man7 share/bash-completion/completions)
-	install $(TOOLS:%=$(BIN)/%) $(DESTDIR)$(PREFIX)/bin
-	install -d $(DESTDIR)$(PREFIX)/share/wavelet-flow/models/leaves
-	install -m 644 data/leaves/* $(DESTDIR)$(PREFIX)/share/wavelet-flow/models/leaves
-	install -m 644 $B/libwf.a $(PLUGIN) $(DESTDIR)$(PREFIX)/lib
+LIBDIR = lib
+ZSHDIR = share/zsh/site-functions
+install: all man completion $B/deadleaves ## programs, library, headers, pkg-config, manual pages, completion, pipelines, model; PREFIX=, DESTDIR=
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin $(LIBDIR)/pkgconfig include/wf libexec/wavelet-flow share/man/man1 share/man/man5 \
+	    share/man/man7 share/bash-completion/completions $(ZSHDIR) share/wavelet-flow/pipelines/systems $(if $(wildcard data/leaves/*),share/wavelet-flow/models/leaves))
+	install $(filter-out %/wf-decode,$(TOOLS:%=$(BIN)/%)) $(DESTDIR)$(PREFIX)/bin
+	ln -sf wf-encode $(DESTDIR)$(PREFIX)/bin/wf-decode
+	install $B/deadleaves $(DESTDIR)$(PREFIX)/libexec/wavelet-flow
+	install -m 644 $(wildcard $(addprefix pipelines/*.,awk css gp mk tsv)) $(DESTDIR)$(PREFIX)/share/wavelet-flow/pipelines
+	install pipelines/*.sh $(DESTDIR)$(PREFIX)/share/wavelet-flow/pipelines
+	install -m 644 pipelines/systems/*.chain $(DESTDIR)$(PREFIX)/share/wavelet-flow/pipelines/systems
+	install pipelines/systems/*.sh $(DESTDIR)$(PREFIX)/share/wavelet-flow/pipelines/systems
+	install -m 644 $B/libwf.a $(PLUGIN) $(DESTDIR)$(PREFIX)/$(LIBDIR)
+	$(if $(wildcard data/leaves/*),install -m 644 data/leaves/* $(DESTDIR)$(PREFIX)/share/wavelet-flow/models/leaves)
 	install -m 644 $(TOOLS:%=$B/man/%.1) $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 644 $(patsubst %,$B/man/%,$(filter %.5,$(PAGES))) $(DESTDIR)$(PREFIX)/share/man/man5
 	install -m 644 $(patsubst %,$B/man/%,$(filter %.7,$(PAGES))) $(DESTDIR)$(PREFIX)/share/man/man7
 	for h in $(PUBLIC:%=lib/%) kernels/backend.h; do to=$(DESTDIR)$(PREFIX)/include/wf/$${h#lib/}; install -d $${to%/*} && \
 	    sed 's,"\.\./\.\./kernels/,"../kernels/,; s,"\.\./lib/,"../,' $$h > $$to || exit; done
-	for t in $(TOOLS); do \
-	    echo "complete -o default -W '$$($(BIN)/$$t --help=completion)' $$t" \
-	        > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$t || exit; done
+	install -m 644 $B/completion/wf.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/wf
+	for t in $(TOOLS); do ln -sf wf $(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$t || exit; done
+	install -m 644 $B/completion/_wf $(DESTDIR)$(PREFIX)/$(ZSHDIR)
 	printf '%s\n' 'Name: wf' 'Description: Wavelet Flow: exact likelihoods of images' 'Version: $(VERSION)' \
-	    'Cflags: -I$(PREFIX)/include' 'Libs: -L$(PREFIX)/lib -lwf $(LDLIBS) -fopenmp -rdynamic' \
-	    > $(DESTDIR)$(PREFIX)/lib/pkgconfig/wf.pc
+	    'Cflags: -I$(PREFIX)/include' 'Libs: -L$(PREFIX)/$(LIBDIR) -lwf $(LDLIBS) -fopenmp -rdynamic' \
+	    > $(DESTDIR)$(PREFIX)/$(LIBDIR)/pkgconfig/wf.pc
+
+dist: ## the last commit as build/wavelet-flow-VERSION.tar.gz, which builds without git
+	@packaging/dist.sh $B
+deb: ## Debian packages for every processor with AVX2, without root and without CUDA: build-dist/deb/*.deb
+	@$(MAKE) --no-print-directory DIST=1 NVCC= deb-run
+deb-run: all man completion $B/deadleaves
+	rm -rf $B/deb
+	@$(MAKE) --no-print-directory install DESTDIR=$B/deb/tree PREFIX=/usr LIBDIR=lib/$$($(CC) -print-multiarch) \
+	    ZSHDIR=share/zsh/vendor-completions > /dev/null
+	packaging/deb.sh $B/deb '$(VERSION)'
+
+# A tag has no "~" and no "+".
+ENGINE ?= $(firstword $(notdir $(shell command -v podman buildah docker)))
+image: ## a container image of the last commit; BASE= its Debian, ENGINE=podman, buildah or docker
+	$(if $(ENGINE),,$(error no podman, buildah or docker is here: install one, or name it by ENGINE=))
+	rm -rf $B/image
+	@packaging/dist.sh $B/image
+	$(ENGINE) build $(if $(BASE),--build-arg BASE=$(BASE)) -f packaging/Containerfile -t wavelet-flow \
+	    -t wavelet-flow:$(subst +,-,$(subst ~,-,$(VERSION))) $B/image
 
 clean: ## remove everything that was built
 	rm -rf build build-* bin

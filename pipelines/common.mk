@@ -23,11 +23,8 @@ SHELL = bash -o pipefail
 .DEFAULT_GOAL = all
 
 include $(dir $(lastword $(MAKEFILE_LIST)))names.mk
-BIN ?= bin
-B ?= build
 # Numbers have points and names are sorted by bytes in every locale.
 export LC_ALL = C
-export PATH := $(ROOT)/$(BIN):$(ROOT)/pipelines:$(PATH)
 JOBS ?= $(shell nproc)
 SAMPLES ?= 64
 SEED ?= 1

@@ -3,7 +3,6 @@
 OUT ?= out/demo
 include $(dir $(lastword $(MAKEFILE_LIST)))names.mk
 EVAL = val
-DEADLEAVES = $(if $(wildcard $(HERE)../$(B)/deadleaves),,$(error $(B)/deadleaves is not built: make demo))'$(ROOT)/$(B)/deadleaves'
 pictures-val = $(DEADLEAVES) -n $(HELD) -s $(SIDE) --seed 2
 pictures-train = $(DEADLEAVES) -n $(COUNT) -s $(SIDE) --seed 1
 pictures-real = $(DEADLEAVES) -n $(SAMPLES) -s $(SIDE) --seed 2

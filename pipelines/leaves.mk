@@ -8,7 +8,6 @@ EVAL = test
 COUNT = 40000
 HELD = 2000
 SIDE = 32
-DEADLEAVES = $(if $(wildcard $(HERE)../$(B)/deadleaves),,$(error $(B)/deadleaves is not built: make $(B)/deadleaves))'$(ROOT)/$(B)/deadleaves'
 pictures-train = $(DEADLEAVES) -n $(COUNT) -s $(SIDE) --seed 1
 pictures-val = $(DEADLEAVES) -n $(HELD) -s $(SIDE) --seed 2
 pictures-test = $(DEADLEAVES) -n $(HELD) -s $(SIDE) --seed 3

@@ -1,4 +1,4 @@
-# names.mk - names of files and folders in pipelines; every pipeline includes it first.
+# names.mk - names of files and folders in pipelines, and where the programs are; every pipeline includes it first.
 #
 # The folder of the repository may have blanks in its name: rules use HERE, which is relative, and recipes '$(ROOT)'.
 # Rules of make take other names apart at blanks, so OUT and DATA have none. Recipes put names into single quotes.
@@ -16,3 +16,17 @@ plain = $(if $(is-odd),$(error $(1): found "$($(1))", which rules of make take a
 override OUT := $(patsubst ~/%,$(HOME)/%,$(OUT))
 override DATA := $(patsubst ~/%,$(HOME)/%,$(DATA))
 $(foreach name,OUT DATA,$(call plain,$(name)))
+
+# In the source tree the programs are those of the build BIN and, for the generator of the demo's pictures, B. Installed,
+# this folder is PREFIX/share/wavelet-flow/pipelines, the programs are in PREFIX/bin, and the generator is in PREFIX/libexec.
+ifneq ($(wildcard $(HERE)../lib/wf.h),)
+BIN ?= bin
+B ?= build
+programs := $(HERE)../$(BIN)
+generator := $(HERE)../$(B)/deadleaves
+else
+programs := $(HERE)../../../bin
+generator := $(HERE)../../../libexec/wavelet-flow/deadleaves
+endif
+export PATH := $(abspath $(programs)):$(ROOT)/pipelines:$(PATH)
+DEADLEAVES = $(if $(wildcard $(generator)),,$(error $(generator) is not built: make demo))'$(abspath $(generator))'

@@ -1,11 +1,10 @@
 #!/usr/bin/env bash
 # systems.sh OUT THAN - one table OUT/compare.md and one picture OUT/compare.png of the systems that pipelines have
-# trained into OUT/NAME
+# trained into OUT/NAME; needs wf-info in PATH
 set -eu -o pipefail
 export LC_ALL=C
 out=$1 than=$2
 here=$(cd "$(dirname "$0")" && pwd)
-bin=$here/../${BIN:-bin}
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -19,7 +18,7 @@ systems=("${systems[@]##*/}")
 tested() { cat "$out/$1"/bpd-*.tsv | awk -F '\t' '$1 == "total" { b = $3; e = $4 } END { printf "%.3f\t%.3f", b, e }'; }
 # trained NAME: parameters in millions, and the largest number of steps of a level
 trained() {
-    "$bin/wf-info" "$out/$1/model" | awk '/^provenance/ { exit }
+    wf-info "$out/$1/model" | awk '/^provenance/ { exit }
         $1 == "level" { for (i = 1; i <= NF; i++) column[$i] = i; next }
         !column["step"] || $1 !~ /^[0-9]+$/ { next }
         { parameters += $column["parameters"] }

@@ -12,8 +12,8 @@ files() { # files NAME-PATTERN...: sources below this folder, without what was b
         -type f \( "${names[@]:1}" \) -print | sort
 }
 mapfile -t c_files < <(files '*.c' '*.h' '*.cu' '*.cpp')
-mapfile -t scripts < <({ files '*.sh' && grep -lE '^#!.*\b(ba)?sh\b' bootstrap .ci/run; } | sort -u)
-mapfile -t texts < <(files '*.c' '*.h' '*.cu' '*.cpp' '*.sh' '*.py' '*.mk' '*.gp' '*.md' Makefile bootstrap run)
+mapfile -t scripts < <({ files '*.sh' '*.bash' && grep -lE '^#!.*\b(ba)?sh\b' bootstrap .ci/run; } | sort -u)
+mapfile -t texts < <(files '*.c' '*.h' '*.cu' '*.cpp' '*.sh' '*.bash' '*.py' '*.mk' '*.gp' '*.md' Makefile bootstrap run)
 
 if [ "${1:-}" = --format ]; then
     exec clang-format -i "${c_files[@]}"

@@ -246,7 +246,7 @@ int cli_parse(const cli_program *program, int argc, char **argv)
     if (help)
         cli_show_help(program, help);
     if (version) {
-        printf("%s (Wavelet Flow) %s\n", program->name, WF_VERSION);
+        printf("%s (Wavelet Flow) %s\n", program->name, wf_version());
         finish_stdout();
         exit(WF_OK);
     }

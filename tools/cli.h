@@ -68,7 +68,7 @@ extern cli_common common;
  * is a usage error. Every program has --help, --version and --quiet. `usual` is the default backend in words. */
 /* clang-format off */
 #define CLI_MODEL(into) \
-    {'m', "model", "DIR", CLI_STRING, into, 0, 0, \
+    {'m', "model", "MODEL", CLI_STRING, into, 0, 0, \
      "Model folder, or the name of an installed model or of one in a folder of WF_MODELS."}
 #define CLI_THREADS \
     {0, "threads", "N", CLI_INT, &common.threads, 0, 4096, \
@@ -76,8 +76,8 @@ extern cli_common common;
 #define CLI_SEED \
     {0, "seed", "N", CLI_UINT64, &common.seed, 0, 0, "Seed of the random numbers; the default is 0."}
 #define CLI_BACKEND(usual) \
-    {0, "backend", "B", CLI_STRING, &common.backend, 0, 0, \
-     "Compute with auto, cpu, cuda, cuda:N (device N) or ref (slow, double precision). Default: " usual}
+    {0, "backend", "auto|cpu|cuda|cuda:N|ref", CLI_STRING, &common.backend, 0, 0, \
+     "Compute with the processor, with a card (cuda:N: device N), or with ref: slow, double precision. Default: " usual}
 #define CLI_BACKEND_AUTO CLI_BACKEND("auto, which is cuda where a card works, else cpu.")
 /* Transforming pictures on the CPU takes less time than bringing them to a device. */
 #define CLI_BACKEND_CPU CLI_BACKEND("cpu, since bringing pictures to a device takes longer than transforming them.")

@@ -1,8 +1,9 @@
-/* cli_help.c - --help as text, as a manual page, and as a list of options for shell completion */
+/* cli_help.c - --help as text, as a manual page, and as a table for shell completion */
 #include <stdlib.h>
 #include <string.h>
 
 #include "../lib/base/version.h"
+#include "../lib/pyramid/wavelet.h"
 #include "cli.h"
 
 enum { LINE = 100, COLUMN = 30 }; /* COLUMN: where the sentence of an option begins in --help */
@@ -125,7 +126,7 @@ void cli_roff_exits(void)
 
 static void print_manual(const cli_program *program)
 {
-    printf(".TH %s 1 \"\" \"Wavelet Flow %s\" \"User Commands\"\n.SH NAME\n", program->name, WF_VERSION);
+    printf(".TH %s 1 \"\" \"Wavelet Flow %s\" \"User Commands\"\n.SH NAME\n", program->name, wf_version());
     roff(program->name);
     fputs(" \\- ", stdout);
     roff(program->summary);
@@ -147,15 +148,35 @@ static void print_manual(const cli_program *program)
 
 /* -- completion ---------------------------------------------------------------------------------------------------- */
 
+/* Prints an argument as --help shows it: words in small letters are choices, and in capitals stand for what they name,
+ * as FILE does. The wavelets take the place of WAVELET. */
+static void print_argument(const char *arg)
+{
+    if (strcmp(arg, "WAVELET") != 0) {
+        fputs(arg, stdout);
+        return;
+    }
+    static const char names[] = WF_WAVELET_NAMES;
+    for (const char *p = names + 1; *p; p++) /* the first is a space */
+        putchar(*p == ' ' ? '|' : *p);
+}
+
+/* Prints "PROGRAM, letter, name, argument, sentence" separated by tabs, an option a line, and "-" for what is absent;
+ * and the operands under the name "operand". tools/completion/ reads these lines. */
 static void print_completion(const cli_program *program)
 {
+    const char *operand = strrchr(program->synopsis, '[') + 1; /* the last in brackets, unless that is an option */
+    if (operand[0] == '-' && operand[1] != ']')
+        operand = "-";
+    printf("%s\t-\toperand\t%.*s\t-\n", program->name, (int)strcspn(operand, " ]"), operand);
     for (int i = 0; cli_option_at(program, i); i++) {
         const cli_option *o = cli_option_at(program, i);
-        if (o->letter)
-            printf("%s-%c", i ? " " : "", o->letter);
-        printf("%s--%s", i || o->letter ? " " : "", o->name);
+        const char *end = strstr(o->help, ". ");
+        char letter[3] = {'-', o->letter, 0};
+        printf("%s\t%s\t--%s\t", program->name, letter, o->name);
+        print_argument(o->arg ? o->arg : "-");
+        printf("\t%.*s\n", end ? (int)(end - o->help) : (int)strlen(o->help) - 1, o->help);
     }
-    putchar('\n');
 }
 
 void cli_show_help(const cli_program *program, const char *form)

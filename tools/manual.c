@@ -1,6 +1,8 @@
-/* manual.c - manual pages of sections 5 and 7: a page from tools/man/ with its tables filled in from the registries
+/* manual.c - manual pages of sections 5 and 7, and completion: a page from tools/man/ or tools/completion/ with its
+ * tables filled in from the registries
  *
- *     manual PAGE.in < PROGRAMS      PROGRAMS: lines "wf-dwt - what it does"
+ *     manual PAGE.in < PROGRAMS           PROGRAMS: lines "wf-dwt - what it does"
+ *     manual completion/FILE < OPTIONS    OPTIONS: what the programs print for --help=completion
  *
  * A line "@NAME" of the page stands for a table; an unknown name is an error. */
 #include <stdio.h>
@@ -22,6 +24,12 @@ static void print_programs(void)
         if (dash)
             printf(".TP\n.BR %.*s (1)\n%s", (int)(dash - line), line, dash + 3);
     }
+}
+
+static void print_options(void)
+{
+    for (int c; (c = getchar()) != EOF;)
+        putchar(c);
 }
 
 static void print_formats(void)
@@ -73,7 +81,8 @@ static const struct table {
 } tables[] = {
     {"programs", print_programs},       {"exits", cli_roff_exits},    {"bijectors", words_roff_bijectors},
     {"networks", words_roff_networks},  {"presets", print_presets},   {"formats", print_formats},
-    {"unsupported", print_unsupported}, {"wavelets", print_wavelets},
+    {"unsupported", print_unsupported}, {"wavelets", print_wavelets}, {"options", print_options},
+    {"words", words_completion},
 };
 
 static void print_table(const char *page, const char *name)
@@ -97,7 +106,7 @@ int main(int argc, char **argv)
         if (*line == '@')
             print_table(argv[1], line + 1);
         else if (!strncmp(line, ".TH ", 4))
-            printf("%s \"\" \"Wavelet Flow %s\" \"Wavelet Flow\"\n", line, WF_VERSION);
+            printf("%s \"\" \"Wavelet Flow %s\" \"Wavelet Flow\"\n", line, wf_version());
         else
             puts(line);
     }

@@ -27,7 +27,7 @@ static const cli_option options[] = {
     {'a', "append", NULL, CLI_FLAG, &append, 0, 0,
      "Add the pictures to a complete store. Exit code 75 if another process uses the store. After an interruption "
      "readers see the old contents; run the same command again to continue."},
-    {'w', "wavelet", "NAME", CLI_STRING, &wavelet, 0, 0,
+    {'w', "wavelet", "WAVELET", CLI_STRING, &wavelet, 0, 0,
      "Orthogonal wavelet, extended periodically, one of" WF_WAVELET_NAMES
      ". The default is haar. Programs down the pipe take it from the stream."},
     {0, "crop", "HxW", CLI_STRING, &crop, 0, 0, "Keep the H by W pixels in the middle of every picture."},

@@ -16,7 +16,7 @@ static struct options {
 static const cli_option encode_options[] = {CLI_MODEL(&options.model_path), CLI_THREADS, CLI_BACKEND_AUTO, {0}};
 
 static const cli_option decode_options[] = {
-    {'m', "model", "DIR", CLI_STRING, &options.model_path, 0, 0, "Model folder, the one that encoded."},
+    {'m', "model", "MODEL", CLI_STRING, &options.model_path, 0, 0, "Model folder, the one that encoded."},
     {0, "between", "N", CLI_INT, &options.between, 1, 1 << 20,
      "Also make N pictures between each picture and the next: at each level, their latents lie on the great circle "
      "through both pictures' latents. Pictures are then numbered from 0."},

@@ -19,7 +19,7 @@ static const cli_option table[] = {
 static const cli_program program = {
     .name = "wf-info",
     .summary = "what a stream, store, checkpoint or model holds",
-    .synopsis = "[--verify] [--json] [-m MODEL|PATH|-]",
+    .synopsis = "[--verify] [--json] [-m MODEL] [FILE|STORE|MODEL|-]",
     .description =
         "Prints what PATH is and holds:\n\n"
         "A stream of wavelet coefficients or latents (- reads it from standard input): the number of pictures at "

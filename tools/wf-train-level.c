@@ -20,7 +20,7 @@ static const cli_option table[] = {
     {'s', "store", "STORE", CLI_STRING, &store_path, 0, 0, "Coefficients to train on (default: a stream on stdin)."},
     {0, "val", "STORE", CLI_STRING, &validation_path, 0, 0,
      "Held-out store: selects the best checkpoint, stops early, and is `val` in the log."},
-    {'f', "flow", "CHAIN|@FILE|best|help", CLI_STRING, &options.chain, 0, 0,
+    {'f', "flow", "CHAIN|@FILE|official|best|help", CLI_STRING, &options.chain, 0, 0,
      "Chain of bijectors, or the file that holds it, with comments after #. best: the chain that learnt fastest in our "
      "comparisons. help prints the words. Default: official, the published chain."},
     {0, "dequantize", "CHAIN|@FILE", CLI_STRING, &options.dequantize, 0, 0,

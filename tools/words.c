@@ -91,3 +91,18 @@ void words_roff_networks(void)
         putchar('\n');
     }
 }
+
+void words_completion(void)
+{
+    const wf_bijector_type *type;
+    const wf_bijector_option *o;
+    for (int i = 0; (type = wf_bijector_row(i)); i++) {
+        printf("chain\t%s\t", type->name);
+        for (int k = 0; (o = option_at(type, k)); k++) {
+            printf("%s%s=", k ? " " : "", o->key);
+            for (int v = 0; o->names && o->names[v]; v++)
+                printf("%s%s", v ? "|" : "", o->names[v]);
+        }
+        printf("%s\t-\t%s\n", option_at(type, 0) ? "" : "-", type->summary);
+    }
+}

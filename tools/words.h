@@ -9,4 +9,8 @@ void words_print(void);
 void words_roff_bijectors(void);
 void words_roff_networks(void);
 
+/* Prints "chain, bijector, options, -, summary" separated by tabs on stdout, a bijector a line, for tools/completion/.
+ * Options are as in "width= mask=halves|checker". */
+void words_completion(void);
+
 #endif

@@ -407,7 +407,7 @@ static void describe_backends(wf_description *d)
     const char *name;
     char device[256];
     json_t *backends = json_array();
-    set_value(d, d->root, "version", json_string(WF_VERSION));
+    set_value(d, d->root, "version", json_string(wf_version()));
     set_value(d, d->root, "format", json_string(WF_FORMAT));
     set_value(d, d->root, "backends", backends);
     for (int i = 0; wf_backend_describe(i, &name, device); i++) {

@@ -144,7 +144,8 @@ static json_t *new_entry(const char *tool, int argc, char *const *argv, uint64_t
     for (int i = 0; good && i < argc; i++)
         good = !json_array_append_new(words, make_string(argv[i]));
     good = good && !json_object_set_new(entry, "tool", make_string(tool)) &&
-           !json_object_set_new(entry, "version", json_string(WF_VERSION)) && !json_object_set(entry, "argv", words) &&
+           !json_object_set_new(entry, "version", json_string(wf_version())) &&
+           !json_object_set(entry, "argv", words) &&
            /* the seed is a string, because JSON readers keep only 53 bits of a number */
            !json_object_set_new(entry, "seed", json_string(number)) &&
            (!model || !json_object_set_new(entry, "model", make_string(model)));

@@ -4,9 +4,10 @@
 
 # help PROGRAM: help goes to stdout alone and has every option of the completion
 help() {
+    "$1" --help=completion > options && [ "$(awk -F '\t' 'NF == 5' options | wc -l)" -gt 3 ] || return
     "$1" --help > help 2> err && [ ! -s err ] && grep -q '^Usage: ' help || return
     local option
-    for option in $("$1" --help=completion); do
+    for option in $("$1" --help=completion | cut -f 2,3 | grep -o -e '-[a-z-]*'); do
         grep -qe "$option" help || { echo "$option is not in the help"; return 1; }
     done
 }
@@ -24,7 +25,8 @@ manual() {
     fi
 }
 
-says_version() { "$1" --version | grep -Eqx "$1 \(Wavelet Flow\) [0-9]+\.[0-9]+\.[0-9]+"; }
+# The version of the build is the one that make wrote beside the objects.
+says_version() { "$1" --version | grep -Fqx "$1 (Wavelet Flow) $(cat "$ROOT/${B:-build}/version")"; }
 
 # takes PROGRAM OPTION: the program reads the option; any other must refuse it
 takes() {

@@ -79,4 +79,22 @@ status 70 "a plugin that does not load" convert --backend cuda
 rm $plugin
 
 ok "a manual page" test -s usr/share/man/man1/wf-info.1
-ok "completion is a script" bash -n usr/share/bash-completion/completions/wf-info
+# shellcheck disable=SC2016
+loads='. "$1" && complete -p wf-info && complete -p wf-train-level'
+ok "completion in bash is loaded by the name of a program" bash -c "$loads" - usr/share/bash-completion/completions/wf-info
+ok "completion in zsh names every program" test "$(head -n 1 usr/share/zsh/site-functions/_wf | wc -w)" = \
+    $((1 + $(find usr/bin -name 'wf-*' | wc -l)))
+ok "wf-decode is wf-encode" usr/bin/wf-decode --version
+not_in() { ! grep -rlF "$2" "$1"; }
+ok "no path of this tree is in pipelines and completion" not_in usr/share "$ROOT"
+
+# -- pipelines work where they are installed, whatever folder they are called from ----------------------------------
+for tool in parallel gnuplot; do
+    command -v $tool > log || { skip "$tool is not installed"; exit; }
+done
+mv usr moved # PREFIX is found from the place of the makefile
+mkdir elsewhere
+installed() { env -u MAKEFLAGS -u BIN -u B make -s -C elsewhere -f "$WORK/moved/share/wavelet-flow/pipelines/$1" "${@:2}"; }
+ok "the installed demo runs" installed demo.mk QUICK=1
+ok "and leaves its results in the folder that make runs in" test -s elsewhere/out/demo/samples.png -a -s elsewhere/out/demo/curve.png
+ok "of the installed programs" grep -qF "\"$(moved/bin/wf-info --version | sed 's/.* //')\"" <(moved/bin/wf-info --json elsewhere/out/demo/model)
