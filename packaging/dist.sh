@@ -2,6 +2,7 @@
 # dist.sh DIR - packs the last commit into DIR/wavelet-flow-VERSION.tar.gz, with its version in the file VERSION in place
 # of the history. The same commit gives the same bytes. The tarball builds with `make` and passes `make check-fast`.
 set -eu -o pipefail
+export LC_ALL=C
 cd "$(dirname "$0")/.."
 if [ -f VERSION ] || ! git rev-parse --quiet --verify HEAD > /dev/null 2>&1; then
     echo "dist.sh: $PWD: not a clone of the repository, expected one" >&2

@@ -10,6 +10,7 @@
 # with neither has the version of version.h. --epoch prints the seconds since 1970 of the last commit instead; without
 # a history, those of a file, which a tarball dates like its commit.
 set -eu -o pipefail
+export LC_ALL=C
 cd "$(dirname "$0")/.."
 if [ "${1:-}" = --epoch ]; then
     { [ -e .git ] && git log -1 --format=%ct 2> /dev/null; } || stat -c %Y lib/base/version.h

@@ -12,6 +12,7 @@
 # Criterion's tests are left out: each starts its own program anew, which qemu cannot without binfmt_misc.
 # Needs the packages gcc-aarch64-linux-gnu, qemu-user-static and mmdebstrap. The last line is "N passed, N failed, N skipped".
 set -u -o pipefail
+export LC_ALL=C
 cd "$(dirname "$0")/.." || exit 1
 SUITE=${SUITE:-bookworm} B=build-aarch64-linux-gnu-${SUITE:-bookworm}
 root=$PWD/build-arm64/$SUITE run=$B/run

@@ -116,7 +116,7 @@ awk 'length > 120 { print FILENAME ":" FNR ": " length " columns" }' "${c_files[
 shellcheck -x -P SCRIPTDIR -f gcc "${scripts[@]}" | complain shellcheck
 # awk, sort, printf and globs follow the locale of whoever runs a script or a pipeline.
 for script in "${scripts[@]#./}"; do
-    [[ $script == findings/* ]] || grep -qE '^export LC_ALL=C|/lib\.sh"$|exec bash' "$script" || echo "$script"
+    [[ $script == findings/* || $script == tools/completion/* ]] || grep -qE '^export LC_ALL=C|/lib\.sh"$|exec bash' "$script" || echo "$script"
 done | complain 'a script sets LC_ALL, or sources lib.sh'
 grep -nE '\$\(shell.*\bawk\b' Makefile pipelines/*.mk | grep -v 'LC_ALL=C awk' | complain 'make does not export LC_ALL to $(shell)'
 grep -nE '\b(TO''DO|FIX''ME|X''XX)\b' "${texts[@]}" | complain 'unfinished'

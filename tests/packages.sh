@@ -12,6 +12,7 @@
 #
 # It ends with a line for each suite and the totals.
 set -u -o pipefail
+export LC_ALL=C
 cd "$(dirname "$0")/.." || exit 1
 DIR=$(realpath -m "${DIR:-build-packages}")
 
