@@ -113,7 +113,7 @@ completes() {
 }
 
 use_packages() {
-    local list='find / -xdev ! -path "/proc/*" ! -path "/home/*" ! -path "/var/*" | sort'
+    local list='find / -xdev ! -path "/proc/*" ! -path "/home/*" ! -path "/root/*" ! -path "/var/*" | sort'
     cp "$deb" "$DIR/$suite/user/tmp/wavelet-flow.deb"
     cp tests/pipes/complete.py "$DIR/$suite/user/home/user/"
     ok "the shells" root 'apt-get -qq update && apt-get -qq install -y bash-completion zsh man-db python3 file' || return

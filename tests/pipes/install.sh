@@ -84,6 +84,7 @@ loads='. "$1" && complete -p wf-info && complete -p wf-train-level'
 ok "completion in bash is loaded by the name of a program" bash -c "$loads" - usr/share/bash-completion/completions/wf-info
 ok "completion in zsh names every program" test "$(head -n 1 usr/share/zsh/site-functions/_wf | wc -w)" = \
     $((1 + $(find usr/bin -name 'wf-*' | wc -l)))
+ok "the small model is installed" diff -r "$ROOT/data/leaves" usr/share/wavelet-flow/models/leaves
 ok "wf-decode is wf-encode" usr/bin/wf-decode --version
 not_in() { ! grep -rlF "$2" "$1"; }
 ok "no path of this tree is in pipelines and completion" not_in usr/share "$ROOT"
