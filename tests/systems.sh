@@ -99,9 +99,9 @@ step() {
 # versions SUITE: of compilers and libraries, in one line
 versions() {
     # shellcheck disable=SC2016
-    inside "$1" 'echo "$(uname -sr) on $(sed -n "s/^model name.*: //p" /proc/cpuinfo | head -n 1), gcc $(gcc -dumpfullversion)$(
+    inside "$1" 'echo "$(uname -sr) on $(sed -n "s/^model name.*: //p" /proc/cpuinfo | head -n 1), gcc $(gcc -dumpfullversion 2> /dev/null)$(
         for pair in clang:clang oneDNN:libdnnl-dev libpng:libpng-dev; do
-            v=$(dpkg-query -W -f "\${Version}" "${pair#*:}" 2> /dev/null) && v=${v#*:} && echo -n ", ${pair%:*} ${v%%-*}"
+            v=$(dpkg-query -W -f "\${Version}" "${pair#*:}" 2> /dev/null) && v=${v#*:} && echo -n ", ${pair%:*} ${v%%[-+]*}"
         done)"'
 }
 
