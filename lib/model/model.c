@@ -108,13 +108,21 @@ static int look_in(const char *folder, const char *name, char places[WF_PATH], w
     return *found ? wf_model_open(path, out) : WF_OK;
 }
 
+/* "" would be the root folder. */
+static int check_name(const char *name)
+{
+    WF_CHECK(*name, WF_USAGE, "the name of the model is empty");
+    return WF_OK;
+}
+
 int wf_model_find(const char *name, wf_model *out)
 {
     static const char *const beside[] = {"share/wavelet-flow/models", "data"};
     char program[WF_PATH], folder[2 * WF_PATH], places[WF_PATH] = "";
     const char *list = getenv("WF_MODELS");
     bool found = false;
-    if (!*name || strchr(name, '/') || !access(name, F_OK))
+    WF_TRY(check_name(name));
+    if (strchr(name, '/') || !access(name, F_OK))
         return wf_model_open(name, out);
     for (size_t n; list && *list && !found; list += n + (list[n] == ':')) {
         n = strcspn(list, ":");
@@ -142,7 +150,7 @@ static int write_model_json(const char *file, const wf_meta *m, const char *lice
     json_t *text = licence ? json_string(licence) : NULL;
     char *quoted = text ? json_dumps(text, JSON_ENCODE_ANY) : NULL;
     json_decref(text);
-    WF_CHECK(quoted || !licence, WF_USAGE, "%s: the licence is not UTF-8", file);
+    WF_CHECK(quoted || !licence, WF_USAGE, "the licence is not UTF-8");
     int created = wf_outfile_create(mine, &out);
     if (created) {
         free(quoted);
@@ -181,6 +189,7 @@ int wf_model_write(const wf_model *model)
 int wf_model_create(const char *path, const wf_meta *meta, wf_model *out)
 {
     const wf_model made = {.path = (char *)(uintptr_t)path, .meta = *meta};
+    WF_TRY(check_name(path));
     WF_TRY(wf_model_write(&made));
     WF_TRY(wf_model_open(path, out));
     int status = wf_meta_match(meta, "the data", &out->meta, path);
