@@ -108,20 +108,13 @@ static int look_in(const char *folder, const char *name, char places[WF_PATH], w
     return *found ? wf_model_open(path, out) : WF_OK;
 }
 
-/* "" would be the root folder. */
-static int check_name(const char *name)
-{
-    WF_CHECK(*name, WF_USAGE, "the name of the model is empty");
-    return WF_OK;
-}
-
 int wf_model_find(const char *name, wf_model *out)
 {
     static const char *const beside[] = {"share/wavelet-flow/models", "data"};
     char program[WF_PATH], folder[2 * WF_PATH], places[WF_PATH] = "";
     const char *list = getenv("WF_MODELS");
     bool found = false;
-    WF_TRY(check_name(name));
+    WF_CHECK(*name, WF_USAGE, "the name of the model is empty");
     if (strchr(name, '/') || !access(name, F_OK))
         return wf_model_open(name, out);
     for (size_t n; list && *list && !found; list += n + (list[n] == ':')) {
@@ -189,7 +182,6 @@ int wf_model_write(const wf_model *model)
 int wf_model_create(const char *path, const wf_meta *meta, wf_model *out)
 {
     const wf_model made = {.path = (char *)(uintptr_t)path, .meta = *meta};
-    WF_TRY(check_name(path));
     WF_TRY(wf_model_write(&made));
     WF_TRY(wf_model_open(path, out));
     int status = wf_meta_match(meta, "the data", &out->meta, path);
