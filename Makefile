@@ -40,7 +40,7 @@ ALL_CFLAGS += $(if $(ONEDNN),-isystem $(ONEDNN)/include)
 LDLIBS = $(if $(ONEDNN),-L$(ONEDNN)/lib -Wl$(comma)-rpath$(comma)$(abspath $(ONEDNN)/lib)) -ldnnl -llmdb -lpng -ljpeg -lwebp -lsndfile -larchive -ljansson -lxxhash -ldeflate -lz -ldl -lm
 # Packages: hardened as Debian asks, and without the name of the folder that they were built in.
 ifdef DIST
-PREFIX_MAP = -ffile-prefix-map=$(CURDIR)=.
+PREFIX_MAP = -ffile-prefix-map='$(subst ','\'',$(CURDIR))'=.
 ALL_CFLAGS += -D_FORTIFY_SOURCE=2 $(PREFIX_MAP)
 LDLIBS += -Wl,-z,relro,-z,now
 endif
