@@ -134,7 +134,6 @@ ok "and not there" cmp ../before ../second/mine/level-03.safetensors
 
 # -- the model that comes with the programs ---------------------------------------------------------------------------
 WF_MODELS=
-[ "${BIN:-bin}" = bin ] || WF_MODELS=$ROOT/data
 "$DEADLEAVES" -q -n 24 -s 32 --seed 4 | wf-dwt -q > leaves.wf
 wf-info -m leaves > leaves.info
 ok "leaves has a licence" says '^licence +MIT$' leaves.info
