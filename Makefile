@@ -40,7 +40,7 @@ ALL_CFLAGS += $(if $(ONEDNN),-isystem $(ONEDNN)/include)
 LDLIBS = $(if $(ONEDNN),-L$(ONEDNN)/lib -Wl$(comma)-rpath$(comma)$(abspath $(ONEDNN)/lib)) -ldnnl -llmdb -lpng -ljpeg -lwebp -lsndfile -larchive -ljansson -lxxhash -ldeflate -lz -ldl -lm
 # Packages: hardened as Debian asks, and without the name of the folder that they were built in.
 ifdef DIST
-PREFIX_MAP = -ffile-prefix-map=$(CURDIR)=.
+PREFIX_MAP = -ffile-prefix-map='$(subst ','\'',$(CURDIR))'=.
 ALL_CFLAGS += -D_FORTIFY_SOURCE=2 $(PREFIX_MAP)
 LDLIBS += -Wl,-z,relro,-z,now
 endif
@@ -60,7 +60,7 @@ FUZZERS = $(or $(TARGET),$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))
 PLUGIN = $(if $(CUDA),$B/libwf-cuda.so)
 
 .PHONY: FORCE all portable tidy coverage emulated check check-fast check-ops check-onednn check-pipes check-gpu check-spills check-long mutants fuzz fuzz-run bench bench-gpu bench-nuts bench-store bench-dwt lint format man completion install dist deb deb-run image demo clean help
-all: $(TOOLS:%=$(BIN)/%) $(PLUGIN) ## build every program into bin/
+all: $(TOOLS:%=$(BIN)/%) $(PLUGIN) $(if $(filter $B/bin,$(BIN)),$B/data/leaves) ## build every program into bin/
 portable: ## programs for every machine into build-dist/bin, as DIST=1 does for every target
 	@$(MAKE) --no-print-directory DIST=1 all
 
@@ -109,6 +109,9 @@ $B/v4/%.o: %.c $B/needs-all
 $(BIN)/%: $B/tools/%.o $(CLI)
 	@mkdir -p $(@D)
 	$(LINK) $(LDLIBS)
+# A program DIR/bin/NAME looks for models in DIR/data.
+$B/data/leaves:
+	@mkdir -p $(@D) && ln -sfn "$$PWD/data/leaves" $@
 # One program, which goes by the name that it is called.
 $(BIN)/wf-decode: $(BIN)/wf-encode
 	@ln -f $< $@

@@ -29,7 +29,8 @@ strip --remove-section=.comment --remove-section=.note wavelet-flow/usr/bin/* wa
 strip --strip-debug --remove-section=.comment --enable-deterministic-archives "wavelet-flow-dev/usr/lib/$multiarch"/*.a
 find wavelet-flow/usr/share/man -type f -exec gzip -9n {} +
 
-sed "s/@MAINTAINER@/$maintainer/" "$here/control" > debian/control
+control=$(cat "$here/control")
+printf '%s\n' "${control//@MAINTAINER@/"$maintainer"}" > debian/control
 cat > debian/changelog << END
 wavelet-flow ($version) unstable; urgency=medium
 

@@ -4,11 +4,14 @@
 set -eu -o pipefail
 export LC_ALL=C
 cd "$(dirname "$0")/.."
+git() { command git -c safe.directory="$(pwd -P)" "$@"; }
 if [ -f VERSION ] || ! git rev-parse --quiet --verify HEAD > /dev/null 2>&1; then
     echo "dist.sh: $PWD: not a clone of the repository, expected one" >&2
     exit 66
 fi
 git diff-index --quiet HEAD -- || echo "dist.sh: packs the last commit, without the changes since" >&2
+[ "$(git rev-parse --is-shallow-repository)" = false ] ||
+    echo "dist.sh: a shallow clone, whose version counts only the commits that it has: run git fetch --unshallow first" >&2
 version=$(packaging/version.sh --commit)
 mkdir -p "$1"
 file=$1/wavelet-flow-$version.tar.gz

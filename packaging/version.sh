@@ -6,12 +6,15 @@
 #   0.2.0~12.gd2e229d      before there is that tag: 12 commits after the tag before, or in all
 #   ... .dirty             with changes that are not committed, unless --commit
 #
-# lib/base/version.h says 0.2.0. A tree that `make dist` packed has the file VERSION in place of its history; a tree
-# with neither has the version of version.h. --epoch prints the seconds since 1970 of the last commit instead; without
-# a history, those of a file, which a tarball dates like its commit.
+# lib/base/version.h says 0.2.0. Tags of candidates, such as v0.2.0-rc1, do not count. A shallow clone without the tag
+# counts only the commits that it has. A tree that `make dist` packed has the file VERSION in place of its history; a
+# tree with neither has the version of version.h. --epoch prints the seconds since 1970 of the last commit instead;
+# without a history, those of a file, which a tarball dates like its commit.
 set -eu -o pipefail
 export LC_ALL=C
 cd "$(dirname "$0")/.."
+# git reads a clone of another user's only if it is told to.
+git() { command git -c safe.directory="$(pwd -P)" "$@"; }
 if [ "${1:-}" = --epoch ]; then
     { [ -e .git ] && git log -1 --format=%ct 2> /dev/null; } || stat -c %Y lib/base/version.h
     exit
@@ -26,7 +29,7 @@ if [ ! -e .git ] || ! commit=$(git rev-parse --short=7 HEAD 2> /dev/null); then
     exit
 fi
 sign='~' since=HEAD
-if tag=$(git describe --tags --abbrev=0 --match 'v[0-9]*' 2> /dev/null); then
+if tag=$(git describe --tags --abbrev=0 --match 'v[0-9]*' --exclude '*-*' 2> /dev/null); then
     since=$tag..HEAD
     [ "$tag" != "v$release" ] || sign=+
 fi

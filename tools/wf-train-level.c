@@ -223,7 +223,7 @@ int main(int argc, char **argv)
     cli_stdin_operand(operand, "name the store with -s");
     if (cli_is_dash(store_path))
         store_path = NULL;
-    if (levels[0] < 0 || !model_path)
+    if (levels[0] < 0 || !model_path || !*model_path)
         die(WF_USAGE, "-l LEVEL and -m MODEL are needed");
     options.chain = chain_of(options.chain, chain);
     options.dequantize = chain_of(options.dequantize, dequantize);

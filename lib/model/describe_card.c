@@ -5,6 +5,26 @@
 #include "../base/file.h"
 #include "describe_private.h"
 
+/* Writes the value for a table, where a bar would end the cell. */
+static void put_in_cell(FILE *file, const json_t *value)
+{
+    const char *text = json_string_value(value);
+    const char *bar = text ? strchr(text, '|') : NULL;
+    if (!bar) {
+        wf_description_put(file, value, "x");
+        return;
+    }
+    for (; bar; text = bar + 1, bar = strchr(text, '|')) {
+        json_t *before = json_stringn_nocheck(text, (size_t)(bar - text));
+        wf_description_put(file, before, "");
+        json_decref(before);
+        fputs("\\|", file);
+    }
+    json_t *rest = json_string_nocheck(text);
+    wf_description_put(file, rest, "");
+    json_decref(rest);
+}
+
 /* Writes one row of the table of facts, if the model has that fact. */
 static void put_fact(FILE *file, const json_t *root, const char *key, const char *title)
 {
@@ -12,7 +32,7 @@ static void put_fact(FILE *file, const json_t *root, const char *key, const char
     if (!value)
         return;
     fprintf(file, "| %s | ", title);
-    wf_description_put(file, value, "x");
+    put_in_cell(file, value);
     fputs(" |\n", file);
 }
 

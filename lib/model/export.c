@@ -93,8 +93,9 @@ int wf_model_export(const wf_model *model, const char *to, const wf_export_optio
     wf_model part = {.path = path, .meta = model->meta, .licence = model->licence};
     if (options->licence)
         part.licence = (char *)(uintptr_t)options->licence; /* borrowed */
+    WF_CHECK(!options->licence || *options->licence, WF_USAGE, "the licence is empty");
     WF_TRY(check_free(to));
-    WF_CHECK(length, WF_USAGE, "%s: not a name for a folder", to);
+    WF_CHECK(length && strcmp(last, ".") && strcmp(last, ".."), WF_USAGE, "%s: not a name for a folder", to);
     WF_CHECK(snprintf(path, sizeof path, "%.*s.part-%ld", (int)(last - to) + length, to, (long)getpid()) < WF_PATH,
              WF_USAGE, "%s: path too long", to);
     WF_TRY(wf_mkdirs(path));

@@ -114,7 +114,8 @@ int wf_model_find(const char *name, wf_model *out)
     char program[WF_PATH], folder[2 * WF_PATH], places[WF_PATH] = "";
     const char *list = getenv("WF_MODELS");
     bool found = false;
-    if (!*name || strchr(name, '/') || !access(name, F_OK))
+    WF_CHECK(*name, WF_USAGE, "the name of the model is empty");
+    if (strchr(name, '/') || !access(name, F_OK))
         return wf_model_open(name, out);
     for (size_t n; list && *list && !found; list += n + (list[n] == ':')) {
         n = strcspn(list, ":");
@@ -142,7 +143,7 @@ static int write_model_json(const char *file, const wf_meta *m, const char *lice
     json_t *text = licence ? json_string(licence) : NULL;
     char *quoted = text ? json_dumps(text, JSON_ENCODE_ANY) : NULL;
     json_decref(text);
-    WF_CHECK(quoted || !licence, WF_USAGE, "%s: the licence is not UTF-8", file);
+    WF_CHECK(quoted || !licence, WF_USAGE, "the licence is not UTF-8");
     int created = wf_outfile_create(mine, &out);
     if (created) {
         free(quoted);

@@ -18,7 +18,8 @@ typedef struct wf_model {
 int wf_model_open(const char *path, wf_model *out) WF_MUST;
 /* Opens the model folder `name`. A name without a slash that is not a path here is looked up: in the folders of the
  * variable WF_MODELS, separated by colons; then, for a program PREFIX/bin/NAME, in PREFIX/share/wavelet-flow/models
- * and, as in a source tree, PREFIX/data. WF_NOINPUT: it is in none of them; the message lists them. */
+ * and, as in a source tree, PREFIX/data. WF_NOINPUT: it is in none of them; the message lists them. WF_USAGE: the
+ * name is empty. */
 int wf_model_find(const char *name, wf_model *out) WF_MUST;
 /* Opens the model folder at `path`, or makes one for pictures like `meta`. WF_DATA: the model is for other pictures.
  * Many processes may call it at once. */

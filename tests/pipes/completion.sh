@@ -8,6 +8,7 @@ made=$ROOT/build/completion
 
 # A model with three of four levels, a model that is found by its name, a store, a folder and files.
 mkdir -p faces models/shipped store.wf folder
+mkdir -p damaged/huge && echo '{"levels": 12345678901234567890}' > damaged/huge/wf.json
 touch faces/level-0{0,1,2}{,.state}.safetensors models/shipped/level-{00,10}.safetensors store.wf/data.mdb a.chain b.png
 echo '{"format": "wavelet-flow/1", "wavelet": "haar", "levels": 3, "shape": [8, 8, 3], "bits": 8}' |
     tee models/shipped/wf.json > faces/wf.json
@@ -38,7 +39,7 @@ wf-dwt --wavelet db1|<--wavelet><db10>
 wf-sample --backend *|<--backend><auto><cpu><cuda><ref>
 wf-sample --scale *|<--scale><16><2><4><8>
 wf-nuts --mass d|<--mass><diagonal>
-wf-sample -m *|<-m><faces><folder><shipped><named><usr><mine>
+wf-sample -m *|<-m><damaged><faces><folder><shipped><named><usr><mine>
 wf-sample -m sh|<-m><shipped>
 wf-train-level -m sh*|<-m><sh>
 wf-bpd -s s|<-s><store.wf>
@@ -51,6 +52,7 @@ wf-sample --model=faces --level *|<--model=faces><--level><0><1><2>
 wf-sample -m shipped -l *|<-m><shipped><-l><0><10>
 wf-train-level -m faces -l *|<-m><faces><-l><0><0-3><1><2><3>
 wf-sample -l *|<-l>
+wf-train-level -m damaged/huge -l *|<-m><damaged/huge><-l>
 wf-train-level --minutes *|<--minutes>
 wf-train-level -f b|<-f><best>
 wf-train-level -f @a|<-f><@a.chain>

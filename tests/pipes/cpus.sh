@@ -15,6 +15,10 @@ says() { echo "$1" | diff - line; }
 ok "in one line" says "wf-planted: built for a processor with no-such-thing, which this machine lacks: build it here with \
 make clean all, or for every machine with make DIST=1"
 
+long=$(printf '%0600d' 0)
+(exec -a "$long" wf-planted 2> line)
+ok "a long name does not push the rest out" grep -qE '^0{60,}: built for a processor with no-such-thing, .*DIST=1$' line
+
 [ "$(uname -m)" = x86_64 ] || { skip "x86-64 alone has instructions to choose from"; exit; }
 
 # Each extension that a compiler knows is in the table, or here: code reaches these by naming them only.
@@ -85,6 +89,7 @@ if command -v qemu-x86_64 > /dev/null; then
     # Without their registers, AVX2, FMA and F16C are of no use.
     ok "a processor without AVX" lacks 'avx, avx2, fma, f16c' Haswell,-avx
     ok "a system that does not keep AVX registers" lacks 'avx, avx2, fma, f16c' Haswell,-xsave
+    ok "one of many" lacks 'avx, avx2, fma, f16c and 1 more extension' Haswell,-avx,-movbe
     ok "nothing of many" lacks 'avx, avx2, fma, f16c and 4 more extensions' Nehalem
     if wf-info | grep -q 'loops for x86-64-v4'; then
         native() { ! qemu-x86_64 -cpu Haswell "$ROOT/$BIN/wf-dwt" --version 2> line && grep -q 'with avx512f, .* make DIST=1$' line; }

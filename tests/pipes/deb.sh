@@ -38,6 +38,9 @@ umask 077
 export TZ=Asia/Tokyo LC_ALL=C.UTF-8
 ok "again, under another umask and time zone" pack second
 ok "the same bytes" diff -r first second
+export DEBFULLNAME='R&D/Pictures' DEBEMAIL=pictures@example.org
+ok "for another maintainer" pack third
+ok "whose name is as it was given" field "$(echo third/wavelet-flow_*.deb)" Maintainer "^$DEBFULLNAME <$DEBEMAIL>$"
 if command -v lintian > log; then
     ok "lintian, without errors and warnings" lintian --fail-on error,warning "$deb" "$dev"
 else

@@ -57,6 +57,8 @@ ok "the note" says '^Not for \*use\*\.$' $card
 ok "the levels" says '^\| 3 \| - \| [0-9]+ \| 60 \| fp32 \| `2\*\(actnorm, conv1x1, affine' $card
 ok "the programs" says '^    wf-train-level [0-9][^ ]*: wf-train-level -q -l 3 -m model' $card
 ok "a licence that nobody stated" says '^\| licence \| not stated \|$' fp32/README.md
+ok "a licence with a bar" wf-export -q -m model -o bar --licence 'MIT | BSD'
+ok "stays in its cell" says '^\| licence \| MIT \\\| BSD \|$' bar/README.md
 ok "a copy of a copy" wf-export -q -m f16 -o again --precision f16
 ok "has the same bits" diff <(bpd f16) <(bpd again)
 ok "and the licence" says '^\| licence \| CC BY 4.0 \|$' again/README.md
@@ -90,6 +92,12 @@ status 66 "a level that is not trained" wf-export -m half -o x
 cp -r model damaged
 printf '\377' | dd of=damaged/level-01.safetensors bs=1 seek=$(($(stat -c %s model/level-01.safetensors) - 3)) conv=notrunc status=none
 status 65 "a damaged level" wf-export -m damaged -o x
+status 64 "a licence that is empty" wf-export -m model -o x --licence ''
+status 64 "or not UTF-8" wf-export -m model -o x --licence $'\377'
+mkdir stand
+status 64 "the folder that the program stands in" sh -c 'cd stand && wf-export -m ../model -o .'
+status 64 "a model without a name" wf-export -m '' -o x
+status 64 "nor is one trained" sh -c "wf-train-level -q -l 0 -m '' -s - --steps 1 --batch 4 -f actnorm < train.wf"
 ok "none of these leaves anything" test "$(echo x*)" = 'x*'
 mkdir empty
 ok "an empty folder is taken" wf-export -q -m model -o empty
@@ -126,7 +134,6 @@ ok "and not there" cmp ../before ../second/mine/level-03.safetensors
 
 # -- the model that comes with the programs ---------------------------------------------------------------------------
 WF_MODELS=
-[ "${BIN:-bin}" = bin ] || WF_MODELS=$ROOT/data
 "$DEADLEAVES" -q -n 24 -s 32 --seed 4 | wf-dwt -q > leaves.wf
 wf-info -m leaves > leaves.info
 ok "leaves has a licence" says '^licence +MIT$' leaves.info

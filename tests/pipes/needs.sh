@@ -70,3 +70,10 @@ away() {
     return 1
 }
 ok "oneDNN 3.2 cannot be fetched" away
+
+# The names of source files must not have blanks; that of their folder may.
+mkdir "it's a tree"
+cp -r "$ROOT"/{Makefile,needs.sh,packaging,kernels,lib,tools} "it's a tree"
+object=build-dist/tools/startup/processor.o
+ok "a folder with a blank and a quote builds" env -u MAKEFLAGS make -s -C "it's a tree" NVCC= SAN= CC=gcc DIST=1 $object
+ok "and is not named in what it built" bash -c '[ -s "$0" ] && ! grep -aF "a tree" "$0"' "it's a tree/$object"

@@ -28,9 +28,24 @@ ok "a commit after it" is "0.1.0+1.g$(hash)"
 echo more >> tree/file
 ok "with changes" is "0.1.0+1.g$(hash).dirty"
 ok "which --commit leaves out" is "0.1.0+1.g$(hash)" --commit
+git -C tree tag v0.2.0-rc1
+commit candidate && take
+ok "a candidate's tag does not count" is "0.1.0+2.g$(hash)"
+if [ "$(id -u)" = 0 ]; then
+    want=0.1.0+2.g$(hash)
+    chown -R nobody tree
+    ok "a clone of another user's" is "$want"
+    ok "can be packed" tree/packaging/dist.sh "$WORK/other"
+    chown -R root tree
+else
+    skip "a clone of another user's: only root can make one"
+fi
+ok "a shallow clone" git clone -q --depth 1 "file://$WORK/tree" shallow
+ok "says that it cannot count" bash -c 'shallow/packaging/dist.sh out 2> err && grep -q "^dist.sh: .*git fetch --unshallow" err'
+rm -rf shallow
 release 0.2.0
 commit four && take
-ok "before the next release" is "0.2.0~2.g$(hash)"
+ok "before the next release" is "0.2.0~3.g$(hash)"
 git -C tree tag -a -m release v0.2.0 && take
 ok "the next release" is 0.2.0
 ascending() {

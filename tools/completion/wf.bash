@@ -95,7 +95,7 @@ _wf_levels() {
         return
     fi
     read -r -d '' text < "$model/wf.json"
-    [[ $text =~ \"levels\":\ *([0-9]+) ]] || return
+    [[ $text =~ \"levels\":\ *([1-9]?[0-9])[^0-9] ]] || return
     for ((; level <= BASH_REMATCH[1]; level++)); do _wf_offer $level; done
     _wf_offer "0-${BASH_REMATCH[1]}"
 }

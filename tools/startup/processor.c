@@ -53,11 +53,16 @@ typedef struct line {
     char text[512];
 } line;
 
-/* Appends what fits. */
+/* Appends what fits, at most `most` characters. */
+static void add_most(line *l, const char *text, size_t most)
+{
+    for (size_t i = 0; text[i] && i < most && l->n < sizeof l->text; i++)
+        l->text[l->n++] = text[i];
+}
+
 static void add(line *l, const char *text)
 {
-    for (; *text && l->n < sizeof l->text; text++)
-        l->text[l->n++] = *text;
+    add_most(l, text, sizeof l->text);
 }
 
 static void add_count(line *l, unsigned n)
@@ -77,7 +82,7 @@ static const char *own_name(int argc, char **argv)
 
 static void check(int argc, char **argv, char **environment)
 {
-    enum { NAMED = 4 };
+    enum { NAMED = 4, MOST_NAME = 64 };
     line l = {.n = 0};
     unsigned lacking = 0;
     bool portable = false;
@@ -86,7 +91,7 @@ static void check(int argc, char **argv, char **environment)
         if (!f->needed || processor_has(f))
             continue;
         if (lacking == 0) {
-            add(&l, own_name(argc, argv));
+            add_most(&l, own_name(argc, argv), MOST_NAME);
             add(&l, ": built for a processor with ");
         }
         if (lacking < NAMED) {
@@ -101,7 +106,7 @@ static void check(int argc, char **argv, char **environment)
     if (lacking > NAMED) {
         add(&l, " and ");
         add_count(&l, lacking - NAMED);
-        add(&l, " more extensions");
+        add(&l, lacking == NAMED + 1 ? " more extension" : " more extensions");
     }
     add(&l, ", which this machine lacks: build it here with make clean all");
     add(&l, portable ? "\n" : ", or for every machine with make DIST=1\n");
