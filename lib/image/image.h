@@ -140,6 +140,11 @@ int wf_image_crop(wf_image *image, const char *name, int H, int W) WF_MUST;
 /* Keeps H x W pixels at a position chosen by a hash of seed and pixels, uniform over all positions. WF_DATA:
  * smaller. */
 int wf_image_crop_anywhere(wf_image *image, const char *name, int H, int W, uint64_t seed) WF_MUST;
+/* Fills H x W: keeps the largest part of that shape in the middle, whose edges may run through pixels, and averages it
+ * over areas. Each pixel becomes the mean of the rectangle that it covers, where a pixel of the source counts by the
+ * part of it inside; halves are rounded up. The result is exact, and the same on every machine. WF_DATA: smaller than
+ * H x W, since this never enlarges. */
+int wf_image_fit(wf_image *image, const char *name, int H, int W) WF_MUST;
 /* Resizes. An axis that shrinks by a whole factor is averaged over boxes of that factor. Any other axis is filtered
  * with a triangle whose half-width is a target pixel or, when growing, a source pixel. Alpha is filtered like a
  * colour. */
