@@ -43,7 +43,7 @@ lib/base
 kernels       lib/base
 lib/pyramid   lib/base kernels
 lib/store     lib/base lib/pyramid
-lib/image     lib/base lib/pyramid lib/store
+lib/image     lib/base kernels lib/pyramid lib/store
 lib/flow      lib/base kernels lib/pyramid
 lib/model     lib/base kernels lib/pyramid lib/store lib/flow
 lib/train     lib/base kernels lib/pyramid lib/store lib/flow lib/model

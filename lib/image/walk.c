@@ -131,7 +131,13 @@ struct wf_images {
     FTS *walk;                   /* over the path being read, or NULL */
     wf_source *stack[MAX_DEPTH]; /* each decodes the one before; the top gives pictures */
     int depth;
-    bool bad; /* a picture could not be read, but the end of its item can be found */
+    bool listed; /* the path being read comes from the list */
+    enum {
+        NONE,
+        ITEM,
+        ENTRY
+    } bad; /* of a failure that can be passed over: the item at the top, or what comes before the
+                                     * next step of the walk */
     wf_images_passed passed;
     wf_image unread; /* returned by wf_images_unread; no pixels: none */
     char *unread_name;
@@ -215,12 +221,26 @@ static int fts_failed(const FTSENT *entry)
     return wf_fail_errno("%s: cannot open", entry->fts_path);
 }
 
+/* Leaves out a hidden entry of a folder, with all that is in it. */
+static bool leave_out(wf_images *images, FTSENT *entry)
+{
+    if (entry->fts_level == FTS_ROOTLEVEL || !wf_path_is_clutter(entry->fts_name))
+        return false;
+    if (entry->fts_info == FTS_D)
+        fts_set(images->walk, entry, FTS_SKIP); /* comes once more, as FTS_DP */
+    images->passed.clutter += entry->fts_info != FTS_DP;
+    return true;
+}
+
 /* Opens the next file of the walk. At its end the stack stays empty. */
 static int open_next_in_walk(wf_images *images)
 {
     FTSENT *entry;
     while (errno = 0, (entry = fts_read(images->walk))) {
         wf_origin origin = entry->fts_level > FTS_ROOTLEVEL ? WF_FROM_LIST : WF_FROM_PATH;
+        if (leave_out(images, entry))
+            continue;
+        images->bad = origin == WF_FROM_LIST || images->listed ? ENTRY : NONE;
         switch (entry->fts_info) {
         case FTS_D:
         case FTS_DP:
@@ -234,6 +254,7 @@ static int open_next_in_walk(wf_images *images)
         case FTS_F:
             WF_TRY(wf_source_open_file(entry->fts_accpath, NULL, origin, &images->stack[0]));
             images->depth = 1;
+            images->bad = NONE;
             return WF_OK;
         case FTS_DC:
             return wf_fail(WF_DATA, "%s: this folder contains itself", entry->fts_path);
@@ -244,6 +265,7 @@ static int open_next_in_walk(wf_images *images)
             return fts_failed(entry);
         }
     }
+    images->bad = NONE;
     if (errno)
         return wf_fail_errno("cannot list a folder");
     fts_close(images->walk);
@@ -278,6 +300,7 @@ static int begin_listed(wf_images *images, bool *more)
             path[n++] = (char)byte;
         } else if (n) {
             path[n] = '\0';
+            images->listed = true;
             return begin_walk(images, path);
         }
     }
@@ -411,6 +434,14 @@ static int read_series(wf_images *images, wf_source *source, const format *found
         }
         remainder = source->series->remainder;
     }
+    if (!source->series->left) { /* a sound shorter than a piece */
+        images->passed.partial++;
+        images->passed.remainder += remainder;
+        wf_source_end_series(source);
+        source->pictures++;
+        source->last = found;
+        return WF_OK;
+    }
     WF_TRY(source->series->read(source->series, source, image));
     images->passed.partial += remainder > 0;
     images->passed.remainder += remainder;
@@ -454,20 +485,24 @@ static int take_step(wf_images *images, wf_image *image, wf_later *later, bool *
     wf_source *top = images->stack[images->depth - 1];
     const uint8_t *head;
     size_t have;
-    images->bad = false;
+    images->bad = NONE;
+    if (top->origin == WF_FROM_LIST && !top->pictures && wf_path_is_clutter(top->name + top->entry)) {
+        images->passed.clutter++;
+        return leave_item(images);
+    }
     if (top->single && top->pictures) {
         images->passed.trailing += top->last != NULL; /* the directory at the end of an archive does not count */
         return leave_item(images);
     }
-    /* If the first picture of a file or entry is bad, reading can go on after that file or entry. */
-    images->bad = top->origin != WF_FROM_STREAM && !top->pictures;
+    /* Whatever is bad in a file or entry, reading can go on after that. */
+    images->bad = top->origin != WF_FROM_STREAM ? ITEM : NONE;
     WF_TRY(wf_source_peek(top, 1, &head, &have));
     if (!have && top->pictures && !top->series)
         return end_item(images);
     const format *found;
     WF_TRY(find_format(top, &found));
     if (found && found->open && !top->pictures) {
-        images->bad = false;
+        images->bad = NONE;
         return enter_container(images, found);
     }
     if (!found || found->open)
@@ -486,11 +521,13 @@ static int take_picture(wf_images *images, wf_image *image, wf_later *later, con
         return WF_OK;
     }
     for (;;) {
-        WF_TRY(open_next_file(images));
+        int opened = open_next_file(images);
+        images->bad = opened == WF_DATA || opened == WF_NOINPUT ? images->bad : NONE;
+        WF_TRY(opened);
         if (!images->depth)
             return WF_OK;
         int status = take_step(images, image, later, more);
-        images->bad = images->bad && status == WF_DATA;
+        images->bad = status == WF_DATA ? images->bad : NONE;
         WF_TRY(status);
         if (*more) {
             *name = images->stack[images->depth - 1]->name;
@@ -501,7 +538,8 @@ static int take_picture(wf_images *images, wf_image *image, wf_later *later, con
 
 int wf_images_take(wf_images *images, wf_image *image, wf_later *later, const char **name, bool *more)
 {
-    images->bad = *more = false;
+    images->bad = NONE;
+    *more = false;
     if (!images->most)
         return WF_OK;
     WF_TRY(take_picture(images, image, later, name, more));
@@ -516,7 +554,14 @@ int wf_images_next(wf_images *images, wf_image *image, const char **name, bool *
 
 int wf_images_skip(wf_images *images, bool *skipped)
 {
-    *skipped = images->bad;
-    images->bad = false;
-    return *skipped ? leave_item(images) : WF_OK;
+    bool item = images->bad == ITEM;
+    *skipped = images->bad != NONE;
+    images->bad = NONE;
+    return item ? leave_item(images) : WF_OK;
+}
+
+void wf_images_refuse(wf_images *images)
+{
+    images->bad = ENTRY;
+    images->most += images->most >= 0; /* a refused picture is not one of those wanted */
 }
