@@ -140,7 +140,7 @@ static void write_neighbours(int n)
     }
     for (size_t k = 0; k < each; k++)
         to->index[k] = first + k;
-    wf_record record = {level, per_picture(), to->low, level ? to->detail : NULL, to->index};
+    wf_record record = {level, per_picture(), to->low, level ? to->detail : NULL, to->index, NULL};
     if (job.writer)
         must(wf_writer_put(job.writer, &record));
 }

@@ -16,6 +16,7 @@ typedef struct worker {
     wf_store_encoded *encoded; /* or */
     float *pixels;             /* [size,H,W,C] */
     uint64_t *index;           /* [size] */
+    char **names;              /* [size], owned */
 } worker;
 
 struct wf_decomposer {
@@ -63,6 +64,9 @@ static void dismiss(wf_decomposer *d)
         wf_store_encoded_destroy(w->encoded);
         free(w->pixels);
         free(w->index);
+        for (int k = 0; k < d->size && w->names; k++)
+            free(w->names[k]);
+        free(w->names);
     }
     free(d->crew);
 }
@@ -244,8 +248,12 @@ static int stage(void *user, int number, int64_t first, int i, wf_image *image, 
     (void)name;
     if (d->direct) {
         target t = {d, w->encoded, (uint64_t)(d->kept + first + i)};
+        WF_TRY(wf_store_encode_name(w->encoded, t.index, image->name));
         return wf_pyramid_strips(w->pyramid, image->pixels, d->lowest, WF_STORE_ROWS, encode, &t);
     }
+    free(w->names[i]);
+    w->names[i] = image->name;
+    image->name = NULL;
     size_t n = (size_t)image->H * (size_t)image->W * (size_t)image->C;
     float *to = w->pixels + (size_t)i * n;
     for (size_t k = 0; k < n; k++)
@@ -271,7 +279,7 @@ static int deliver(void *user, int number, int64_t first, int N)
     if (!d->backend->host) /* workers that share a device take turns */
         WF_TRY(wf_pyramid_split(w->pyramid, N, w->pixels, d->lowest));
     for (int L = d->lowest; L <= d->meta.top; L++) {
-        wf_record record = {.level = L, .N = N, .index = w->index};
+        wf_record record = {.level = L, .N = N, .index = w->index, .names = (const char *const *)w->names};
         WF_TRY(wf_pyramid_level(w->pyramid, L, &record.low, &record.detail));
         WF_TRY(d->store ? wf_store_writer_put(d->store, &record) : wf_writer_put(d->stream, &record));
     }
@@ -288,7 +296,8 @@ static int hire(wf_decomposer *d, worker *w)
     else
         w->pixels = calloc((size_t)d->size, samples * sizeof *w->pixels);
     w->index = calloc((size_t)d->size, sizeof *w->index);
-    WF_CHECK((w->pixels || d->direct) && w->index, WF_AGAIN,
+    w->names = calloc((size_t)d->size, sizeof *w->names);
+    WF_CHECK((w->pixels || d->direct) && w->index && w->names, WF_AGAIN,
              "out of memory for %d pictures of %dx%d; use a smaller --batch or fewer --threads", d->size, m->H, m->W);
     w->backend = d->backend;
     if (d->backend->host)

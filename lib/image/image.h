@@ -22,6 +22,7 @@ typedef struct wf_image {
     int rate;         /* samples a second of a sound, 0 if unknown; else 0 */
     uint16_t *pixels; /* owned */
     size_t capacity;  /* samples allocated, so that reading a stream reuses memory */
+    char *name;       /* owned: its file, as below; NULL: none, as in a pipe */
 } wf_image;
 
 /* Larger pictures are refused, so that a few bytes of header cannot claim all memory. */
@@ -75,7 +76,16 @@ int wf_images_add_list(wf_images *images, const char *path, bool null) WF_MUST;
 void wf_images_limit(wf_images *images, int64_t most);
 
 /* Reads the next picture; *more = false at the end. `name` (valid until the next call) names where the picture came
- * from: "a.tar:b/c.png", or "a.ppm#2" for the third picture of a file. WF_DATA: damaged, of an unsupported format, or
+ * from, for messages: "a.tar:b/c.png", or "a.ppm#2" for the third picture of a file. image->name is to keep:
+ *
+ *     b/c.png            of a folder, the only operand
+ *     a/b/c.png          of the folder a, one operand of several; a file as it was given, without ./ in front
+ *     a.tar/b/c.png      of an archive
+ *     a.npz/x[17]        picture 17 of an array; a.npy[17], a.idx[17]; piece 17 of a sound, a.wav[17]
+ *     000123             of an LMDB: the key
+ *     a.ppm#2            the third picture of a file with several
+ *
+ * WF_DATA: damaged, of an unsupported format, or
  * not a picture. WF_NOINPUT: missing. After a failure only skip and close are allowed. */
 int wf_images_next(wf_images *images, wf_image *image, const char **name, bool *more) WF_MUST;
 

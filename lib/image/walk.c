@@ -141,7 +141,10 @@ struct wf_images {
     wf_images_passed passed;
     wf_image unread; /* returned by wf_images_unread; no pixels: none */
     char *unread_name;
-    int64_t most; /* pictures to give before the end; -1: no limit */
+    bool one;      /* there is one operand, and no list */
+    size_t folder; /* length of the operand being walked, if it is the only one */
+    size_t skip;   /* bytes of a file's path before its given name */
+    int64_t most;  /* pictures to give before the end; -1: no limit */
     wf_images_options options;
 };
 
@@ -153,6 +156,7 @@ int wf_images_open(char *const *paths, int count, FILE *standard_input, wf_image
     WF_CHECK(images, WF_AGAIN, "out of memory");
     images->paths = count ? paths : only_stdin;
     images->left = count ? count : 1;
+    images->one = images->left == 1;
     images->standard_input = standard_input;
     images->most = -1;
     *out = images;
@@ -165,6 +169,7 @@ int wf_images_add_list(wf_images *images, const char *path, bool null)
     if (images->paths == only_stdin)
         images->left = 0;
     images->separator = null ? '\0' : '\n';
+    images->one = false;
     return wf_source_open_file(path, standard ? images->standard_input : NULL, WF_FROM_STREAM, &images->list);
 }
 
@@ -254,6 +259,7 @@ static int open_next_in_walk(wf_images *images)
         case FTS_F:
             WF_TRY(wf_source_open_file(entry->fts_accpath, NULL, origin, &images->stack[0]));
             images->depth = 1;
+            images->skip = origin == WF_FROM_LIST ? images->folder : 0;
             images->bad = NONE;
             return WF_OK;
         case FTS_DC:
@@ -276,6 +282,7 @@ static int open_next_in_walk(wf_images *images)
 static int begin_walk(wf_images *images, char *path)
 {
     char *roots[] = {path, NULL};
+    images->folder = images->one ? strlen(path) : 0;
     images->walk = fts_open(roots, FTS_LOGICAL | FTS_NOCHDIR, by_name); /* copies the path */
     if (!images->walk)
         return wf_fail_errno("%s: cannot open", path);
@@ -530,7 +537,10 @@ static int take_picture(wf_images *images, wf_image *image, wf_later *later, con
         images->bad = status == WF_DATA ? images->bad : NONE;
         WF_TRY(status);
         if (*more) {
+            const format *last = images->stack[images->depth - 1]->last;
             *name = images->stack[images->depth - 1]->name;
+            free(image->name);
+            image->name = wf_source_given_name(images->stack, images->depth, images->skip, last->begin != NULL);
             return WF_OK;
         }
     }

@@ -297,6 +297,62 @@ static int write_entries(const wf_store_writer *w, MDB_txn *txn, const wf_store_
     return rc;
 }
 
+/* Names of pictures with successive indices, until they fill a block. */
+typedef struct name_run {
+    MDB_txn *txn;
+    MDB_dbi database;
+    uint64_t first;
+    const char *names[WF_NAME_BLOCK];
+    int count;
+    unsigned char *bytes; /* [room] */
+    size_t room;
+} name_run;
+
+/* Returns an LMDB code. */
+static int end_run(const wf_store_writer *w, name_run *run)
+{
+    unsigned char bytes[8];
+    size_t size;
+    if (!run->count)
+        return 0;
+    if (wf_names_encode(w->file.path, run->first, run->names, run->count, &run->bytes, &run->room, &size))
+        return ENOMEM;
+    MDB_val key = wf_store_key(run->first, bytes), value = {size, run->bytes};
+    run->count = 0;
+    return mdb_put(run->txn, run->database, &key, &value, 0);
+}
+
+/* Returns an LMDB code. */
+static int add_to_run(const wf_store_writer *w, name_run *run, uint64_t index, const char *name)
+{
+    int rc = 0;
+    if (run->count == WF_NAME_BLOCK || index != run->first + (uint64_t)run->count)
+        rc = end_run(w, run);
+    if (!run->count)
+        run->first = index;
+    run->names[run->count++] = name;
+    return rc;
+}
+
+/* Writes the names of the pictures. Returns an LMDB code. */
+static int write_names(const wf_store_writer *w, MDB_txn *txn)
+{
+    name_run run = {.txn = txn};
+    int rc = 0;
+    bool open = false;
+    for (const wf_store_encoded *e = w->under_way.first; e && !rc; e = e->next) {
+        if (e->names.count && !open)
+            rc = mdb_dbi_open(txn, WF_NAMES, MDB_CREATE, &run.database);
+        open = open || e->names.count;
+        for (size_t i = 0; i < e->names.count && !rc; i++)
+            rc = add_to_run(w, &run, e->named[i], e->names.bytes + e->names.at[i]);
+    }
+    if (!rc)
+        rc = end_run(w, &run);
+    free(run.bytes);
+    return rc;
+}
+
 /* Returns an LMDB code. */
 static int try_commit(const wf_store_writer *w, const wf_store_entry **at)
 {
@@ -305,6 +361,8 @@ static int try_commit(const wf_store_writer *w, const wf_store_entry **at)
     if (rc)
         return rc;
     rc = write_entries(w, txn, at);
+    if (!rc)
+        rc = write_names(w, txn);
     if (!rc)
         rc = wf_state_write(txn, &w->next);
     if (!rc)
@@ -469,6 +527,8 @@ static int put_record(wf_store_writer *w, const wf_record *record)
     for (size_t n = 0; n < (size_t)record->N; n++)
         WF_TRY(wf_store_encode(w->records, record->level, record->index[n], shape.H, record->low + n * lows,
                                details ? record->detail + n * details : NULL));
+    for (int64_t n = 0; record->level == meta->top && record->names && n < record->N; n++)
+        WF_TRY(wf_store_encode_name(w->records, record->index[n], record->names[n]));
     w->mask |= (uint32_t)1 << record->level;
     w->level = record->level;
     if (record->level < meta->top)
