@@ -18,8 +18,9 @@ static const cli_option table[] = {
     {0, "iw", "K", CLI_COUNT, &options.samples, 1, 1e6,
      "Also compute importance-weighted bits/dim from K draws of each picture's noise; see above."},
     {0, "per-image", NULL, CLI_FLAG, &options.per_image, 0, 0,
-     "Print one line per picture: index, total, and each level."},
-    {0, "json", NULL, CLI_FLAG, &options.json, 0, 0, "Print one JSON object in place of the table."},
+     "Print one line per picture: index, total, each level, and the name of its file, or its index again."},
+    {0, "json", NULL, CLI_FLAG, &options.json, 0, 0,
+     "Print one JSON object in place of the table; with --per-image one a line for each picture."},
     CLI_THREADS,
     CLI_SEED,
     CLI_BACKEND_AUTO,
@@ -36,6 +37,7 @@ static const cli_program program = {
         "Contributions are per dimension of the whole picture, so they add up. Data without the lower levels (wf-dwt "
         "-l) has no total.\n\n"
         "On a terminal the output is a table, otherwise tab-separated values; with --json it is one object.\n\n"
+        "With --per-image, pictures can be ranked by name: in a folder, the path below it (wf-stream(5)).\n\n"
         "Pixels are dequantized: noise between 0 and 1 is added to each. The noise is uniform, and every level sees "
         "its exact share, unless the model has learnt its noise (wf-train-level --dequantize). A picture's noise "
         "depends on --seed and the picture's index alone.\n\n"
@@ -46,6 +48,8 @@ static const cli_program program = {
         "K-fold.",
     .examples = "wf-dwt test.tar | wf-bpd -m model\n"
                 "    a table by level\n"
+                "wf-dwt photos/ | wf-bpd -m model --per-image | sort -t '\t' -k 2 -rn | head -n 3 | cut -f 2,9\n"
+                "    the three strangest pictures of a folder, for a model of six levels\n"
                 "wf-bpd -m model -s test.wf --json\n"
                 "    from a store, for scripts\n"
                 "wf-bpd -m model -s test.wf -n 100 --iw 100\n"
@@ -60,8 +64,6 @@ static void check_usage(bool dash)
         die(WF_USAGE, "-s %s and - exclude each other", options.store_path);
     if (!options.model_path)
         die(WF_USAGE, "-m MODEL is needed");
-    if (options.per_image && options.json)
-        die(WF_USAGE, "--per-image and --json exclude each other");
     if (!options.store_path && isatty(STDIN_FILENO))
         die(WF_USAGE, "no --store, and stdin is a terminal: try wf-dwt < pictures | wf-bpd ...");
 }
@@ -116,7 +118,9 @@ int main(int argc, char **argv)
     backend = start_backend();
     wf_evaluation *e = options.store_path ? evaluate_store(&model, backend) : evaluate_stream(&model, backend);
     must(wf_evaluation_finish(e));
-    if (options.per_image)
+    if (options.per_image && options.json)
+        must(wf_evaluation_write_picture_lines(e, stdout));
+    else if (options.per_image)
         wf_evaluation_write_pictures(e, stdout);
     else if (options.json)
         wf_evaluation_write_json(e, stdout);

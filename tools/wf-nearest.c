@@ -6,7 +6,7 @@
 
 #include "../lib/base/file.h"
 #include "../lib/store/nearest.h"
-#include "cli.h"
+#include "cli_io.h"
 
 static const char *store_path, *table_path;
 static int level = -1, wanted = 1;
@@ -204,23 +204,22 @@ int main(int argc, char **argv)
         die(WF_USAGE, "-s STORE is needed");
     if (!cli_is_dash(table_path) && isatty(STDOUT_FILENO))
         die(WF_USAGE, "stdout is a terminal: pipe it into wf-idwt or a file, or ask for --distances -");
-    cli_input input = cli_open_input(first);
-    wf_reader *reader;
+    if (cli_is_dash(store_path) && cli_reads_stdin(NULL, first))
+        die(WF_USAGE, "standard input cannot be both the store and the pictures to look for");
+    wf_records *input = cli_open_input(first);
     wf_record record;
     bool more = true;
-    must(wf_store_open(store_path, &job.store));
-    must(wf_reader_create(input.file, input.name, &reader));
-    open_job(input.name, wf_reader_meta(reader));
+    job.store = cli_open_store(store_path);
+    open_job(wf_records_name(input), wf_records_meta(input));
     open_outputs();
-    while (must(wf_reader_next(reader, &record, &more)), more)
+    while (must(wf_records_next(input, &record, &more)), more)
         if (record.level == level)
             gather(&record);
     flush();
     if (!job.total)
-        die(WF_DATA, "%s: has no record of level %d", input.name, level);
+        die(WF_DATA, "%s: has no record of level %d", wf_records_name(input), level);
     finish();
-    wf_reader_destroy(reader);
-    cli_close_input(&input);
+    wf_records_close(input);
     finish_stdout();
     return WF_OK;
 }

@@ -47,9 +47,13 @@ wf_mean wf_evaluation_weighted(const wf_evaluation *e);
 void wf_evaluation_write_table(const wf_evaluation *e, FILE *file, bool aligned);
 /* Writes one JSON object in one line. */
 void wf_evaluation_write_json(const wf_evaluation *e, FILE *file);
-/* Writes one line a picture, separated by tabs: index, total, weighted (with samples) and each level, below a line
- * of heads. Errors in writing show when the file is flushed or closed (wf_close). */
+/* Writes one line a picture, separated by tabs: index, total, weighted (with samples), each level, and the name, below
+ * a line of heads. A picture without a name has its index there. Errors in writing show when the file is flushed or
+ * closed (wf_close). */
 void wf_evaluation_write_pictures(const wf_evaluation *e, FILE *file);
+/* Writes one JSON object a line and picture: index, name if it has one, bpd, iw (with samples) and levels. WF_AGAIN:
+ * out of memory. */
+int wf_evaluation_write_picture_lines(const wf_evaluation *e, FILE *file) WF_MUST;
 
 WF_END
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../base/utf8.h"
 #include "../base/version.h"
 
 const char *const wf_signal_names[] = {"picture", "sound", "volume"};
@@ -119,18 +120,13 @@ static int store_provenance(wf_meta *meta, json_t *array)
     return WF_OK;
 }
 
-/* Makes a JSON string. An argument may hold any bytes, JSON only UTF-8: if it is not UTF-8, its bytes over 127
- * become '?'. */
+/* Makes a JSON string of an argument, which may hold any bytes. */
 static json_t *make_string(const char *text)
 {
-    json_t *string = json_string(text);
-    if (string)
-        return string;
     char *copy = strdup(text);
-    for (char *p = copy; p && *p; p++)
-        if (*p & 0x80)
-            *p = '?';
-    string = copy ? json_string(copy) : NULL;
+    if (copy)
+        wf_utf8_mend(copy);
+    json_t *string = copy ? json_string(copy) : NULL;
     free(copy);
     return string;
 }

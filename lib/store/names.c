@@ -6,6 +6,8 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "../base/utf8.h"
+
 /* -- lists --------------------------------------------------------------------------------------------------------- */
 
 void wf_names_clear(wf_names *names)
@@ -72,14 +74,10 @@ static json_t *make_name(const char *name, size_t most)
     const char *end = name + (length > most ? length - most : 0);
     while (end != name && (*end & 0xc0) == 0x80) /* a whole character of UTF-8 */
         end++;
-    json_t *string = json_string(end);
-    if (string)
-        return string;
     char *copy = strdup(end);
-    for (char *p = copy; p && *p; p++)
-        if (*p & 0x80)
-            *p = '?';
-    string = copy ? json_string(copy) : NULL;
+    if (copy)
+        wf_utf8_mend(copy);
+    json_t *string = copy ? json_string(copy) : NULL;
     free(copy);
     return string;
 }
