@@ -10,31 +10,47 @@
 
 /* -- input --------------------------------------------------------------------------------------------------------- */
 
-static wf_records *open_records(const char *path)
+static wf_records *open_records(const char *path, bool latents)
 {
     wf_records *records;
-    must(wf_records_open((char *const *)&path, 1, stdin, false, &records));
+    must(wf_records_open((char *const *)&path, 1, stdin, latents, &records));
     return records;
+}
+
+static wf_records *open_operand(int first, bool latents)
+{
+    if (common.argc - first > 1)
+        die(WF_USAGE, "%s: one stream or store at a time; wf-view joins several", common.argv[first + 1]);
+    return open_records(first < common.argc ? common.argv[first] : "-", latents);
 }
 
 wf_records *cli_open_input(int first)
 {
-    if (common.argc - first > 1)
-        die(WF_USAGE, "%s: one stream or store at a time; wf-view joins several", common.argv[first + 1]);
-    return open_records(first < common.argc ? common.argv[first] : "-");
+    return open_operand(first, false);
+}
+
+wf_records *cli_open_latents(int first)
+{
+    return open_operand(first, true);
 }
 
 wf_records *cli_open_store_or_input(const char *path, int first)
 {
     if (path && first < common.argc)
         die(WF_USAGE, "-s %s and %s exclude each other", path, common.argv[first]);
-    return path ? open_records(path) : cli_open_input(first);
+    return path ? open_records(path, false) : cli_open_input(first);
 }
 
 bool cli_reads_stdin(const char *path, int first)
 {
     const char *operand = first < common.argc ? common.argv[first] : "-";
     return cli_is_dash(path ? path : operand);
+}
+
+bool cli_is_folder(const char *path)
+{
+    struct stat info;
+    return !stat(path, &info) && S_ISDIR(info.st_mode);
 }
 
 /* -- stores of streams --------------------------------------------------------------------------------------------- */
@@ -101,7 +117,7 @@ wf_store *cli_open_store(const char *path)
     wf_store *store;
     bool stream = cli_is_dash(path) || (!stat(path, &info) && !S_ISDIR(info.st_mode));
     if (stream) {
-        wf_records *records = open_records(path);
+        wf_records *records = open_records(path, false);
         make_temporary();
         copy_records(records, temporary);
         wf_records_close(records);
@@ -132,10 +148,8 @@ static void abort_outputs(void)
 
 static bool names_store(const char *path)
 {
-    struct stat info;
     size_t n = strlen(path);
-    return (!stat(path, &info) && S_ISDIR(info.st_mode)) || path[n - 1] == '/' ||
-           (n > 6 && !strcmp(path + n - 6, ".store"));
+    return cli_is_folder(path) || path[n - 1] == '/' || (n > 6 && !strcmp(path + n - 6, ".store"));
 }
 
 /* Pictures of an interrupted command are dropped: this one writes all again. */

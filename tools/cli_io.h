@@ -16,6 +16,8 @@
 
 /* Opens the one operand from `first` on, or standard input if there is none. Dies with 64 on a second operand. */
 wf_records *cli_open_input(int first);
+/* The same for a program that reads latents. */
+wf_records *cli_open_latents(int first);
 /* The same for the argument `path` of -s, which excludes an operand from `first` on. NULL: none was given. */
 wf_records *cli_open_store_or_input(const char *path, int first);
 /* True if cli_open_store_or_input would read standard input. */
@@ -25,6 +27,8 @@ bool cli_reads_stdin(const char *path, int first);
  * ends. `records`, which are closed, replace the path unless they are NULL. */
 wf_store *cli_open_store(const char *path);
 wf_records *cli_spool(wf_records *records);
+
+bool cli_is_folder(const char *path); /* as a store is */
 
 typedef struct cli_output cli_output;
 /* NULL or "-": standard output; dies with 64 and `advice` if that is a terminal. Dies with 64 if a store is there. */

@@ -177,12 +177,12 @@ int wf_evaluation_put(wf_evaluation *e, const wf_record *r)
     return WF_OK;
 }
 
-int wf_evaluation_put_stream(wf_evaluation *e, wf_reader *reader)
+int wf_evaluation_put_records(wf_evaluation *e, wf_records *records)
 {
     for (;;) {
         wf_record record;
         bool more;
-        WF_TRY(wf_reader_next(reader, &record, &more));
+        WF_TRY(wf_records_next(records, &record, &more));
         if (!more)
             return WF_OK;
         WF_TRY(wf_evaluation_put(e, &record));

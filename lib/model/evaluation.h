@@ -8,7 +8,7 @@
 #include <stdio.h>
 
 #include "../base/linkage.h"
-#include "../store/store.h"
+#include "../store/records.h"
 #include "evaluate.h"
 
 WF_BEGIN
@@ -30,8 +30,8 @@ void wf_evaluation_destroy(wf_evaluation *e); /* NULL is allowed */
 /* Evaluates the pictures of a record at its level. A level's weights are loaded when its first record comes.
  * WF_NOINPUT: the level is not trained. WF_INTERNAL: a density is not finite. */
 int wf_evaluation_put(wf_evaluation *e, const wf_record *record) WF_MUST;
-/* Evaluates all records of a stream, or all levels of a store, whose metadata the evaluation was created with. */
-int wf_evaluation_put_stream(wf_evaluation *e, wf_reader *reader) WF_MUST;
+/* Evaluates all records, or all levels of a store one after the other, whose metadata the evaluation was created with. */
+int wf_evaluation_put_records(wf_evaluation *e, wf_records *records) WF_MUST;
 int wf_evaluation_put_store(wf_evaluation *e, wf_store *store) WF_MUST;
 
 /* Call after the last picture and before what follows. WF_DATA: no picture came, or levels had different pictures. */
