@@ -10,14 +10,26 @@ enum { KINDS = 20 }; /* rows of the table */
 void survey_note_passed(const wf_images_passed *passed)
 {
     if (passed->skipped)
-        note("passed over %lld files that are no pictures", (long long)passed->skipped);
+        note("left out %lld file%s without a picture", (long long)passed->skipped, plural(passed->skipped));
     if (passed->clutter)
-        note("left out %lld hidden files and folders", (long long)passed->clutter);
+        note("left out %lld hidden file%s or folder%s", (long long)passed->clutter, plural(passed->clutter),
+             plural(passed->clutter));
     if (passed->trailing)
-        note("passed over what %lld files have behind their picture", (long long)passed->trailing);
+        note("left out bytes after the picture in %lld file%s", (long long)passed->trailing, plural(passed->trailing));
     if (passed->partial)
-        note("left out the last samples of %lld sounds, %lld in all, which are less than a piece",
-             (long long)passed->partial, (long long)passed->remainder);
+        note("left out the last samples of %lld sound%s, %lld in all, which are less than a piece",
+             (long long)passed->partial, plural(passed->partial), (long long)passed->remainder);
+}
+
+void survey_die_of_nothing(const wf_images_passed *passed, int64_t length, const char *why)
+{
+    int64_t others = passed->skipped + passed->clutter;
+    if (why)
+        die(WF_DATA, "no picture in the input: %s", why);
+    if (passed->partial)
+        die(WF_DATA, "no picture in the input: %lld sound%s shorter than --length %lld", (long long)passed->partial,
+            plural(passed->partial), (long long)length);
+    die(WF_DATA, "no picture in the input (%lld other file%s)", (long long)others, plural(others));
 }
 
 static void print_kinds(const wf_survey *s)
@@ -141,8 +153,7 @@ void survey_print(wf_images *images, const wf_decompose_options *work)
     wf_images_passed passed = wf_images_passed_over(images);
     survey_note_passed(&passed);
     if (!s.pictures)
-        die(WF_DATA, "no picture in the input (%lld other files)%s%s",
-            (long long)(passed.skipped + passed.clutter + s.bad), s.bad ? ": " : "", s.bad ? s.why_bad[0] : "");
+        survey_die_of_nothing(&passed, work->length, s.bad ? s.why_bad[0] : NULL);
     print_kinds(&s);
     print_problems("bad", s.bad, s.why_bad);
     if (!s.ended)

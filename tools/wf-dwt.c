@@ -198,16 +198,6 @@ static wf_images *open_images(char **operands, int count)
     return images;
 }
 
-/* Ends a message about no pictures with what came in their place. */
-static void die_of_nothing(const wf_images *images)
-{
-    wf_images_passed passed = wf_images_passed_over(images);
-    if (passed.partial)
-        die(WF_DATA, "no picture in the input: %lld sounds are shorter than --length %lld", (long long)passed.partial,
-            (long long)options.work.length);
-    die(WF_DATA, "no picture in the input (%lld other files)", (long long)(passed.skipped + passed.clutter));
-}
-
 static void say_done(const wf_images *images, const wf_meta *m, const wf_decomposed *done)
 {
     wf_images_passed passed = wf_images_passed_over(images);
@@ -221,14 +211,15 @@ static void say_done(const wf_images *images, const wf_meta *m, const wf_decompo
     if (done->bad)
         note("skipped %lld bad picture%s", (long long)done->bad, plural(done->bad));
     if (done->kept)
-        note("%lld picture%s were in the store already", (long long)done->kept, plural(done->kept));
-    note("%lld %s%s of %s, %d channels, %d bits; %d levels", (long long)done->total, wf_signal_names[m->signal],
-         plural(done->total), wf_size_text(m->signal, m->D, m->H, m->W, size), m->C, m->bits, m->levels);
+        note("the store held %lld picture%s already", (long long)done->kept, plural(done->kept));
+    note("%lld %s%s of %s, %d channel%s, %d bit%s; %d level%s", (long long)done->total, wf_signal_names[m->signal],
+         plural(done->total), wf_size_text(m->signal, m->D, m->H, m->W, size), m->C, plural(m->C), m->bits,
+         plural(m->bits), m->levels, plural(m->levels));
 }
 
-static void decompose(wf_images *images, const wf_model *like)
+/* Returns false if the input must be read once more: the store was begun anew after pictures had been passed over. */
+static bool decompose(wf_images *images, wf_backend *backend, const wf_model *like)
 {
-    wf_backend *backend = start_backend();
     wf_decomposer *d;
     wf_store_writer *store = NULL;
     wf_writer *stream = NULL;
@@ -236,8 +227,9 @@ static void decompose(wf_images *images, const wf_model *like)
     bool more;
     must(wf_decomposer_create(images, backend, &options.work, &d));
     must(wf_decomposer_look(d, &more));
+    wf_images_passed passed = wf_images_passed_over(images);
     if (!more)
-        die_of_nothing(images);
+        survey_die_of_nothing(&passed, options.work.length, NULL);
     wf_meta *meta = wf_decomposer_meta(d);
     if (like)
         must(wf_meta_match(meta, "the first picture", &like->meta, options.like));
@@ -246,14 +238,26 @@ static void decompose(wf_images *images, const wf_model *like)
         must(wf_store_writer_create(options.store_path, meta, options.append, &store, &kept));
     else
         must(wf_writer_create(stdout, "standard output", meta, &stream));
-    must(wf_decomposer_run(d, store, kept, stream));
-    must(store ? wf_store_writer_seal(store) : wf_writer_finish(stream));
+    int status = wf_decomposer_run(d, store, kept, stream);
     wf_decomposed done = wf_decomposer_done(d);
-    say_done(images, meta, &done);
+    if (!done.anew) {
+        must(status);
+        must(store ? wf_store_writer_seal(store) : wf_writer_finish(stream));
+        say_done(images, meta, &done);
+    }
     wf_writer_destroy(stream);
     wf_store_writer_close(store);
     wf_decomposer_destroy(d);
-    backend->close(backend);
+    return !done.anew;
+}
+
+/* True if standard input is read, which cannot be read twice. */
+static bool reads_stdin(char **operands, int count)
+{
+    bool dash = options.files_from ? cli_is_dash(options.files_from) : !count;
+    for (int i = 0; i < count; i++)
+        dash = dash || cli_is_dash(operands[i]);
+    return dash;
 }
 
 int main(int argc, char **argv)
@@ -264,11 +268,22 @@ int main(int argc, char **argv)
     check_options(argv + first, argc - first);
     if (options.like)
         take_model(&like);
-    wf_images *images = open_images(argv + first, argc - first);
-    if (options.dry_run)
+    char **operands = argv + first;
+    int count = argc - first;
+    wf_images *images = open_images(operands, count);
+    if (options.dry_run) {
         survey_print(images, &options.work);
-    else
-        decompose(images, options.like ? &like : NULL);
+    } else {
+        wf_backend *backend = start_backend();
+        while (!decompose(images, backend, options.like ? &like : NULL)) {
+            if (reads_stdin(operands, count))
+                die(WF_DATA, "%s: begun anew, since it held other pictures: give the input once more",
+                    options.store_path);
+            wf_images_close(images);
+            images = open_images(operands, count);
+        }
+        backend->close(backend);
+    }
     wf_images_close(images);
     if (options.like)
         wf_model_clear(&like);

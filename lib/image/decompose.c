@@ -38,6 +38,8 @@ struct wf_decomposer {
     int64_t skip;  /* of these, those that an interrupted command put there */
     int64_t count; /* pictures read */
     int64_t bad;
+    bool anew;                     /* as in wf_decomposed */
+    bool continued;                /* what the store has agrees with the input */
     _Atomic int64_t greys, opaque; /* workers count side by side */
 };
 
@@ -89,7 +91,7 @@ wf_meta *wf_decomposer_meta(wf_decomposer *d)
 
 wf_decomposed wf_decomposer_done(const wf_decomposer *d)
 {
-    return (wf_decomposed){d->kept - d->skip + d->count, d->kept, d->bad, {d->greys, d->opaque}};
+    return (wf_decomposed){d->kept - d->skip + d->count, d->kept, d->bad, d->anew, {d->greys, d->opaque}};
 }
 
 /* -- the first picture --------------------------------------------------------------------------------------------- */
@@ -348,37 +350,43 @@ static int pass_over_kept(wf_decomposer *d, wf_image *image)
         WF_TRY(wf_images_pass(d->images, d->skip - 1, &d->count));
     while (d->count < d->skip) {
         WF_TRY(next_picture(d, image, &name, &more));
-        if (!more)
-            break;
+        WF_CHECK(more, WF_DATA,
+                 "%s: was interrupted after %lld pictures, but the input has only %lld: give the same input, or remove "
+                 "the folder",
+                 path, (long long)d->skip, (long long)d->count);
         d->count++;
     }
-    WF_CHECK(more, WF_DATA,
-             "%s: was interrupted after %lld pictures, but the input has only %lld: it must be the same again", path,
-             (long long)d->skip, (long long)d->count);
     int status = compare(d, image, name, d->skip - 1);
     WF_CHECK(status != WF_DATA, WF_DATA,
-             "%s: picture %lld is not that of the interrupted command, %s: give the same input, or remove the folder",
-             path, (long long)d->skip - 1, name);
+             "%s: was interrupted after picture %lld, which is not %s: give the same input, or remove the folder", path,
+             (long long)d->skip - 1, name);
     return status;
+}
+
+static int restart(wf_decomposer *d)
+{
+    d->skip = d->kept = d->count = 0;
+    return wf_store_writer_restart(d->store, &d->meta);
 }
 
 static int continue_store(wf_decomposer *d)
 {
+    wf_image image = {0};
     d->skip = wf_store_writer_unsealed(d->store);
-    if (d->skip && wf_store_writer_refused(d->store)) {
-        int status = compare(d, &d->first, d->first_name, 0);
-        if (status == WF_DATA) {
-            d->skip = d->kept = 0;
-            return wf_store_writer_restart(d->store, &d->meta);
-        }
-        WF_TRY(status);
-    }
     if (!d->skip)
         return WF_OK;
-    wf_image image = {0};
-    int status = pass_over_kept(d, &image);
+    bool refused = wf_store_writer_refused(d->store);
+    int status = refused ? compare(d, &d->first, d->first_name, 0) : WF_OK;
+    if (status == WF_DATA)
+        return restart(d);
+    if (!status)
+        status = pass_over_kept(d, &image);
     wf_image_clear(&image);
-    return status;
+    if (status != WF_DATA || !refused)
+        return status;
+    WF_TRY(restart(d));
+    d->anew = true;
+    return WF_DATA;
 }
 
 /* -- all ----------------------------------------------------------------------------------------------------------- */
@@ -396,6 +404,7 @@ static int run(wf_decomposer *d)
         WF_TRY(hire(d, &d->crew[i]));
     if (d->store)
         WF_TRY(continue_store(d));
+    d->continued = true;
     int status = wf_images_run(d->images, d->size, d->workers, &work, &count);
     d->count += count;
     return status;
@@ -407,7 +416,7 @@ int wf_decomposer_run(wf_decomposer *d, wf_store_writer *store, int64_t kept, wf
     d->stream = stream;
     d->kept = kept;
     int status = run(d);
-    if (store && (status == WF_DATA || status == WF_NOINPUT || status == WF_USAGE)) {
+    if (store && d->continued && (status == WF_DATA || status == WF_NOINPUT || status == WF_USAGE)) {
         char why[1024];
         snprintf(why, sizeof why, "%s", wf_error());
         WF_TRY(wf_store_writer_refuse(store));

@@ -29,6 +29,7 @@ typedef struct wf_decomposed {
     int64_t total; /* pictures in the stream or store */
     int64_t kept;  /* of these, pictures that were in the store before */
     int64_t bad;   /* pictures skipped */
+    bool anew;     /* the store was begun anew, and the input must be read again from its beginning */
     wf_edited edited;
 } wf_decomposed;
 
@@ -47,7 +48,8 @@ wf_meta *wf_decomposer_meta(wf_decomposer *d);
 
 /* Reads all pictures and puts them into the store, which already had `kept` pictures, or else the stream. Pictures that
  * the store has from an interrupted command are passed over: the input must begin with them. A store whose last command
- * was refused is begun anew if the first picture is another. After WF_DATA, WF_NOINPUT and WF_USAGE a store has a note of that
+ * was refused is begun anew if its first or last picture is another; after the last, run returns WF_DATA with `anew`
+ * set. If a later picture is refused, by WF_DATA, WF_NOINPUT or WF_USAGE, the store has a note of that
  * (wf_store_writer_refuse). Does not seal the store or end the stream. */
 int wf_decomposer_run(wf_decomposer *d, wf_store_writer *store, int64_t kept, wf_writer *stream) WF_MUST;
 wf_decomposed wf_decomposer_done(const wf_decomposer *d);
