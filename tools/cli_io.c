@@ -36,7 +36,8 @@ wf_records *cli_open_latents(int first)
 
 wf_records *cli_open_store_or_input(const char *path, int first)
 {
-    if (path && first < common.argc)
+    bool same = cli_is_dash(path) && first < common.argc && cli_is_dash(common.argv[first]);
+    if (path && first < common.argc && !same)
         die(WF_USAGE, "-s %s and %s exclude each other", path, common.argv[first]);
     return path ? open_records(path, false) : cli_open_input(first);
 }
