@@ -11,14 +11,15 @@ names() { # names FILE|STORE: of its pictures, one a line
     rm -rf named
     wf-idwt -q --names -o named "$1" && find named -type f -printf '%P\n' | sort
 }
-command -v jq > log || { skip "jq is not installed"; exit; }
+for tool in jq python3; do command -v $tool > log || { skip "$tool is not installed"; exit; }; done
 
 # -- names -----------------------------------------------------------------------------------------------------------
 "$DEADLEAVES" -q -n 6 -s 8 | wf-dwt -q | wf-idwt -q -o made
 mkdir -p pictures/sub 'pictures/odd dir'
 i=0
 for to in a.png sub/b.jpg.png 'odd dir/c d.png' "sub/ü'\"x.png" z.v1.png; do
-    mv "$(printf 'made/%08d.png' $((i++)))" "pictures/$to"
+    mv "made/0000000$i.png" "pictures/$to"
+    i=$((i + 1))
 done
 printf '%s\n' a.png 'odd dir/c d.png' sub/b.jpg.png "sub/ü'\"x.png" z.v1.png | sort > want
 wf-dwt -q pictures > all.wf
@@ -46,8 +47,8 @@ names <(wf-dwt -q both.png) > have
 ok "two pictures in one file" test "$(xargs < have)" = "both.png both.png#1.png"
 names <(wf-dwt -q < both.png) > have
 ok "pictures of a pipe have their numbers" test "$(xargs < have)" = "00000000.png 00000001.png"
-if python3 -c 'import numpy' 2> log; then
-    python3 -c "
+if "${PYTHON:-python3}" -c 'import numpy' 2> log; then
+    "${PYTHON:-python3}" -c "
 import numpy as n
 x = n.arange(3 * 8 * 8 * 3, dtype='u1').reshape(3, 8, 8, 3)
 n.savez('f.npz', train=x); n.save('f.npy', x); n.save('one.npy', x[0])"
@@ -110,8 +111,10 @@ argv=$(wf-info --json many.wf | jq -r '.provenance[0].argv[-1]')
 ok "a long command line is cut: $argv" grep -Eq '^\.\.\. and [0-9]+ more arguments$' <<< "$argv"
 ok "provenance stands in the first record only" test "$(grep -ac provenance many.wf)" = 1 -a \
     "$(grep -ao '"provenance"' many.wf | wc -l)" = 1
-ok "a long argument is cut" grep -Eq '^a+\.\.\. and 952 more bytes' <(wf-dwt -q --random-crop 8x8 pictures/a.png \
-    "$(printf 'pictures/%02991d' 0 | tr 0 /)a.png" 2> log | wf-info --json - | jq -r '.provenance[0].argv[-1]' | tr -s / a | sed 's/^picturesa/a/') || true
+long=pictures/$(printf './%.0s' {1..1500})a.png
+wf-dwt -q "$long" > long.wf
+ok "a long argument is cut" test "$(wf-info --json long.wf | jq -r '.provenance[0].argv[-1]')" = \
+    "${long:0:2048}... and $((${#long} - 2048)) more bytes"
 
 # -- the same coefficients, however they are kept --------------------------------------------------------------------
 wf-view -q all.store > back.wf
@@ -199,7 +202,7 @@ for from in t.store t.wf; do
 done
 ok "the same weights" test "$(wf-info --json m-t.wf/level-03.safetensors | jq -c .metadata.bpd)" = \
     "$(wf-info --json m-t.store/level-03.safetensors | jq -c .metadata.bpd)"
-ok "no copy of the stream stays" test -z "$(find m-t.wf -name '*.spool*')"
+ok "no copy of the stream stays" test -z "$(find m-t.wf -name '*.spool')"
 wf-train-level -q -l 0 -m m-operand t.wf -f actnorm --steps 3
 ok "wf-train-level FILE" test -e m-operand/level-00.safetensors
 status 66 "wf-train-level of nothing" wf-train-level -l 0 -m m-none -s nothing.wf
