@@ -59,10 +59,13 @@ static int level_of_stream(const wf_model *model, wf_backend *b, int H, int W)
     }
     cr_assert_eq(wf_writer_finish(writer), 0, "%s", wf_error());
     rewind(file);
-    int status = wf_conditioning_stream(model, b, file, "in", 0, &c);
+    wf_records *records;
+    cr_assert_eq(wf_records_open(&(char *){"-"}, 1, file, false, &records), WF_OK, "%s", wf_error());
+    int status = wf_conditioning_records(model, b, records, 0, &c);
     int level = status ? -1 : wf_conditioning_level(c);
     cr_expect(status == WF_OK || (status == WF_DATA && strstr(wf_error(), "no level")), "%s", wf_error());
     wf_conditioning_destroy(c);
+    wf_records_close(records);
     wf_writer_destroy(writer);
     wf_pyramid_destroy(pyramid);
     fclose(file);

@@ -163,6 +163,86 @@ Test(store, order_of_records)
     }
 }
 
+/* Names come back by place: in runs and alone, in any order of batches, over blocks, and after an append. */
+Test(store, names)
+{
+    enum { PICTURES = 700 };
+    wf_meta one = {.wavelet = "haar", .H = 1, .W = 1, .C = 1, .bits = 8};
+    wf_store *store;
+    wf_store_writer *writer;
+    int64_t count;
+    float low = 3;
+    char want[32];
+    for (int part = 0; part < 2; part++) {
+        cr_assert_eq(wf_store_writer_create(scratch_path("s"), &one, part, &writer, &count), WF_OK, "%s", wf_error());
+        for (int i = 0; i < PICTURES; i++) {
+            uint64_t index = 10 + (uint64_t)(part ? PICTURES + i : i ^ 1);
+            const char *name = index % 7 ? want : NULL;
+            snprintf(want, sizeof want, "folder/%llu.png", (unsigned long long)index);
+            wf_record record = {.N = 1, .low = &low, .index = &index, .names = &name};
+            cr_assert_eq(wf_store_writer_put(writer, &record), WF_OK, "%s", wf_error());
+        }
+        cr_assert_eq(wf_store_writer_seal(writer), WF_OK, "%s", wf_error());
+        wf_store_writer_close(writer);
+    }
+    cr_assert_eq(wf_store_open(scratch_path("s"), &store), WF_OK, "%s", wf_error());
+    cr_assert_eq(wf_store_verify(store), WF_OK, "%s", wf_error());
+    for (int64_t at = 0; at < 2 * PICTURES; at += 100) {
+        const char *const *names;
+        cr_assert_eq(wf_store_names(store, at, 100, &names), WF_OK, "%s", wf_error());
+        for (int i = 0; i < 100; i++) {
+            snprintf(want, sizeof want, "folder/%lld.png", (long long)(10 + at + i));
+            if ((10 + at + i) % 7)
+                cr_assert_str_eq(names[i], want);
+            else
+                cr_assert_null(names[i]);
+        }
+    }
+    wf_store_close(store);
+}
+
+/* 300 neighbours fill two blocks; beginnings that are shared take no room. A damaged block is found. */
+Test(store, names_are_compact_and_checked)
+{
+    wf_meta one = {.wavelet = "haar", .H = 1, .W = 1, .C = 1, .bits = 8};
+    wf_store *store;
+    wf_store_writer *writer;
+    wf_store_encoded *encoded;
+    int64_t count;
+    float low = 3;
+    size_t n;
+    char name[64];
+    const char *const *names;
+    cr_assert_eq(wf_store_writer_create(scratch_path("s"), &one, false, &writer, &count), WF_OK, "%s", wf_error());
+    cr_assert_eq(wf_store_encoded_create(writer, &encoded), WF_OK);
+    for (int i = 0; i < 300; i++) {
+        snprintf(name, sizeof name, "a-folder-with-a-long-name/IMG_%04d.png", i);
+        cr_assert_eq(wf_store_encode(encoded, 0, (uint64_t)i, 1, &low, NULL), WF_OK);
+        cr_assert_eq(wf_store_encode_name(encoded, (uint64_t)i, name), WF_OK);
+    }
+    cr_assert_eq(wf_store_writer_put_encoded(writer, &encoded), WF_OK, "%s", wf_error());
+    cr_assert_eq(wf_store_writer_seal(writer), WF_OK);
+    wf_store_encoded_destroy(encoded);
+    wf_store_writer_close(writer);
+    char *bytes = scratch_read(scratch_path("s/data.mdb"), &n), *at;
+    int copies = 0;
+    for (char *from = bytes; (at = memmem(from, n - (size_t)(from - bytes), "a-folder-with", 13)); from = at + 13)
+        copies++;
+    cr_expect_eq(copies, 2);
+    at = memmem(bytes, n, "IMG_0000", 8);
+    cr_assert(at);
+    at[0] ^= 1;
+    scratch_write(scratch_path("s/data.mdb"), bytes, n);
+    cr_assert_eq(wf_store_open(scratch_path("s"), &store), WF_OK, "%s", wf_error());
+    cr_expect_eq(wf_store_verify(store), WF_DATA);
+    cr_expect(strstr(wf_error(), "names from picture 0 on"), "%s", wf_error());
+    cr_expect_eq(wf_store_names(store, 0, 300, &names), WF_DATA);
+    cr_expect_eq(wf_store_names(store, 256, 44, &names), WF_OK, "the other block");
+    cr_expect_str_eq(names[43], "a-folder-with-a-long-name/IMG_0299.png");
+    wf_store_close(store);
+    free(bytes);
+}
+
 Test(store, append)
 {
     const char *path = make_store("s", 0, 2, 4);

@@ -206,6 +206,100 @@ Test(stream, a_stream_without_pictures)
     fclose(file);
 }
 
+/* Reads a stream of one level; compares the names of each record, "-" for none, with `want`. */
+static void expect_names(FILE *file, const char *want)
+{
+    char have[256] = "";
+    wf_reader *reader;
+    wf_record r;
+    bool more;
+    rewind(file);
+    cr_assert_eq(wf_reader_create(file, "in", &reader), WF_OK, "%s", wf_error());
+    while (!wf_reader_next(reader, &r, &more) && more)
+        for (int64_t i = 0; i < r.N; i++)
+            snprintf(have + strlen(have), sizeof have - strlen(have), "%d:%s ", r.level,
+                     r.names && r.names[i] ? r.names[i] : "-");
+    cr_expect_str_eq(have, want);
+    wf_reader_destroy(reader);
+}
+
+Test(stream, names_hold_for_a_batch)
+{
+    static const char *const names[3][2] = {{"a/b.png", "\"\\\xc3\xbc\n"}, {NULL, "c"}, {"\xff.png", ""}};
+    FILE *file = tmpfile();
+    wf_writer *writer;
+    cr_assert_eq(wf_writer_create(file, "out", &meta, &writer), WF_OK);
+    for (int batch = 0; batch < 3; batch++)
+        for (int level = 0; level <= 1; level++) {
+            wf_record record = record_of(level, 2 * batch, 2);
+            record.names = names[batch];
+            cr_assert_eq(wf_writer_put(writer, &record), WF_OK, "%s", wf_error());
+        }
+    wf_record record = record_of(0, 6, 2); /* without names, after a batch with names */
+    cr_assert_eq(wf_writer_put(writer, &record), WF_OK, "%s", wf_error());
+    cr_assert_eq(wf_writer_finish(writer), WF_OK);
+    wf_writer_destroy(writer);
+    expect_names(file, "0:a/b.png 0:\"\\\xc3\xbc\n 1:a/b.png 1:\"\\\xc3\xbc\n 0:- 0:c 1:- 1:c 0:?.png 0:- "
+                       "1:?.png 1:- 0:- 0:- ");
+    fclose(file);
+}
+
+/* Names that would fill more than 4 MiB of a header keep their ends. */
+Test(stream, long_names_are_cut)
+{
+    enum { MANY = 20000 };
+    static const char *names[MANY];
+    static float low[MANY];
+    static uint64_t index[MANY];
+    static char text[MANY][512];
+    wf_meta one = {.wavelet = "haar", .H = 1, .W = 1, .C = 1, .bits = 8};
+    FILE *file = tmpfile();
+    wf_writer *writer;
+    wf_reader *reader;
+    wf_record r;
+    bool more;
+    for (int i = 0; i < MANY; i++) {
+        index[i] = (uint64_t)i;
+        names[i] = text[i];
+        memset(text[i], '"', sizeof text[i]);
+        snprintf(text[i] + 400, 112, "%d.png", i);
+    }
+    wf_record record = {.N = MANY, .low = low, .index = index, .names = names};
+    cr_assert_eq(wf_writer_create(file, "out", &one, &writer), WF_OK, "%s", wf_error());
+    cr_assert_eq(wf_writer_put(writer, &record), WF_OK, "%s", wf_error());
+    cr_assert_eq(wf_writer_finish(writer), WF_OK);
+    wf_writer_destroy(writer);
+    rewind(file);
+    cr_assert_eq(wf_reader_create(file, "in", &reader), WF_OK, "%s", wf_error());
+    cr_assert_eq(wf_reader_next(reader, &r, &more), WF_OK, "%s", wf_error());
+    cr_expect(r.names && strlen(r.names[777]) < 400 && !strcmp(strrchr(r.names[777], '"') + 1, "777.png"));
+    wf_reader_destroy(reader);
+    fclose(file);
+}
+
+/* Streams of before had provenance in every record, and a first record may lack it. */
+Test(stream, provenance_may_stand_anywhere)
+{
+    for (int with = 0; with < 4; with++) {
+        FILE *file = tmpfile();
+        wf_pair pairs[8] = {{"format", WF_FORMAT}, {"wavelet", "haar"}, {"levels", "0"}, {"top", "0"},
+                            {"shape", "1x1x1"},    {"bits", "8"},       {"level", "0"},  {"provenance", "[]"}};
+        uint64_t index = 0;
+        float low = 0;
+        wf_tensor tensors[] = {
+            {.name = "index", .dtype = WF_U64, .rank = 1, .shape = {1}, .data = &index, .bytes = 8},
+            {.name = "low", .dtype = WF_F32, .rank = 4, .shape = {1, 1, 1, 1}, .data = &low, .bytes = 4}};
+        int records;
+        for (int i = 0; i < 2; i++)
+            cr_assert_eq(wf_safetensors_write(file, "out", tensors, 2, pairs, with >> i & 1 ? 8 : 7, NULL, NULL),
+                         WF_OK);
+        rewind(file);
+        cr_expect_eq(read_all(file, &records), WF_DATA);
+        cr_expect(records == 2 && strstr(wf_error(), "cut off"), "case %d: %s", with, wf_error());
+        fclose(file);
+    }
+}
+
 Test(stream, writer_refuses)
 {
     FILE *file = tmpfile();
@@ -255,8 +349,9 @@ static int read_odd(const odd *c, bool second)
     static float values[70000 * 6];
     static uint64_t index[70000];
     values[0] = c->first;
-    wf_pair pairs[8] = {{"format", WF_FORMAT}, {"wavelet", "haar"}, {"levels", "2"}, {"top", "2"},
-                        {"shape", "4x8x3"},    {"bits", "8"},       {"level", "1"},  {"provenance", "[]"}};
+    wf_pair pairs[9] = {{"format", WF_FORMAT}, {"wavelet", "haar"},  {"levels", "2"},
+                        {"top", "2"},          {"shape", "4x8x3"},   {"bits", "8"},
+                        {"level", "1"},        {"provenance", "[]"}, {"names", "[null]"}};
     wf_tensor tensors[3] = {{.name = "index", .dtype = WF_U64, .rank = 1, .shape = {c->N}, .data = index},
                             {.name = "low", .dtype = WF_F32, .rank = 4, .shape = {c->N, 1, 2, 3}, .data = values},
                             {.name = "detail", .dtype = WF_F32, .rank = 4, .shape = {c->N, 1, 2, 9}, .data = values}};
@@ -268,8 +363,8 @@ static int read_odd(const odd *c, bool second)
         cr_assert_eq(wf_writer_put(writer, &record), WF_OK);
         wf_writer_destroy(writer);
     }
-    int count = 3, n = 8;
-    for (int i = 0; i < 8; i++)
+    int count = 3, n = c->key && !strcmp(c->key, "names") ? 9 : 8;
+    for (int i = 0; i < n; i++)
         if (c->key && !strcmp(pairs[i].key, c->key)) {
             pairs[i].value = c->value;
             if (!c->value)
@@ -324,6 +419,10 @@ Test(stream, odd_records)
         META("level", "2", "low"),
         META("provenance", "{}", "provenance"),
         META("provenance", "[", "provenance"),
+        META("names", "[]", "array of 1 names"),
+        META("names", "{\"a\": 1}", "array of 1 names"),
+        META("names", "[", "array of 1 names"),
+        META("names", "[1]", "names[0] is not a string"),
         {"index dtype", "index is of F64", NULL, NULL, 0, WF_F64, -1, 1, 0},
         {"low dtype", "low is of F16", NULL, NULL, 1, WF_F16, -1, 2, 0},
         {"no low", "2 tensors, want 3", NULL, NULL, 1, WF_F32, 9, 1, 0},

@@ -268,25 +268,6 @@ bool cli_stdin_operand(int first, const char *instead)
     return count == 1;
 }
 
-cli_input cli_open_input(int first)
-{
-    const char *path = first < common.argc ? common.argv[first] : "-";
-    if (common.argc - first > 1)
-        die(WF_USAGE, "%s: one stream at a time", common.argv[first + 1]);
-    if (cli_is_dash(path))
-        return (cli_input){stdin, "standard input"};
-    cli_input input = {fopen(path, "rb"), path};
-    if (!input.file)
-        must(wf_fail_errno("%s: cannot open", path));
-    return input;
-}
-
-void cli_close_input(cli_input *input)
-{
-    if (input->file != stdin)
-        fclose(input->file);
-}
-
 bool cli_stdin_has_data(void)
 {
     int c = isatty(STDIN_FILENO) ? EOF : getc(stdin);

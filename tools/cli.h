@@ -93,14 +93,6 @@ int cli_parse(const cli_program *program, int argc, char **argv);
  * `instead` on any other operand from `first` on. */
 bool cli_stdin_operand(int first, const char *instead);
 
-/* For programs that read one stream, from the file that the operand names or from standard input. */
-typedef struct cli_input {
-    FILE *file;
-    const char *name; /* for messages */
-} cli_input;
-cli_input cli_open_input(int first);
-void cli_close_input(cli_input *input);
-
 /* True unless standard input is a terminal or at its end. Waits for the first byte of a pipe. Dies if stdin cannot
  * be read. */
 bool cli_stdin_has_data(void);

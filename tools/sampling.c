@@ -10,12 +10,15 @@
 
 void sampling_parse(sampling *s, const cli_program *program, int argc, char **argv)
 {
-    s->from_stdin = cli_stdin_operand(cli_parse(program, argc, argv), "it reads a stream from stdin");
-    if (s->from_stdin + (s->count >= 0) + (s->from_path != NULL) > 1)
-        die(WF_USAGE, "-n (draw from the base), --from (a file) and - (stdin) exclude each other");
+    s->operand = cli_parse(program, argc, argv);
+    if ((s->operand < argc) + (s->count >= 0) + (s->from_path != NULL) > 1)
+        die(WF_USAGE, "-n (draw from the base), --from (pictures) and %s exclude each other",
+            s->operand < argc ? argv[s->operand] : "a stream");
     if (!s->model_path)
         die(WF_USAGE, "-m MODEL is needed");
-    if (isatty(STDOUT_FILENO))
+    if (cli_is_dash(s->output_path))
+        s->output_path = NULL;
+    if (!s->output_path && isatty(STDOUT_FILENO))
         die(WF_USAGE, "stdout is a terminal: pipe it into wf-idwt or a file");
 }
 
@@ -26,9 +29,10 @@ void sampling_open(sampling *s)
     s->backend = start_backend();
     if (s->from_path)
         must(wf_conditioning_images(&s->model, (char *const *)&s->from_path, 1, s->scale, &s->conditioning));
-    else if (s->from_stdin || (s->count < 0 && cli_stdin_has_stream()))
-        must(wf_conditioning_stream(&s->model, s->backend, stdin, "stdin", s->scale, &s->conditioning));
-    else
+    else if (s->operand < common.argc || (s->count < 0 && cli_stdin_has_stream())) {
+        s->input = cli_open_input(s->operand);
+        must(wf_conditioning_records(&s->model, s->backend, s->input, s->scale, &s->conditioning));
+    } else
         must(wf_conditioning_none(&s->model, s->count < 0 ? DEFAULT_COUNT : s->count, s->scale, &s->conditioning));
     s->drawn_count = wf_conditioning_level(s->conditioning) >= 0 ? -1 : s->count < 0 ? DEFAULT_COUNT : s->count;
 }
@@ -41,7 +45,7 @@ void sampling_open_output(sampling *s, const wf_meta *meta, int first)
     s->first = first;
     must(wf_model_hash(&s->model, first + offset, s->meta.top + offset, hash));
     cli_add_provenance(&s->meta, hash);
-    must(wf_writer_create(stdout, "stdout", &s->meta, &s->writer));
+    s->output = cli_open_output(s->output_path, &s->meta, "pipe it into wf-idwt, or use -o");
 }
 
 void sampling_note(const sampling *s, const char *format, ...)
@@ -67,24 +71,30 @@ void sampling_run(sampling *s, int rows, sampling_draw *draw, void *user)
         must(wf_conditioning_next(s->conditioning, rows, &N, &picture, index));
         if (!N)
             break;
+        s->index = index;
+        s->names = wf_conditioning_names(s->conditioning);
+        s->N = N;
         must(draw(user, N, picture, index));
         free(picture);
     }
     free(index);
-    must(wf_writer_finish(s->writer));
+    cli_close_output(s->output);
 }
 
 int sampling_write(void *user, const wf_record *record)
 {
     const sampling *s = user;
-    return wf_writer_put(s->writer, record);
+    wf_record named = *record;
+    if (s->keeps_numbers && record->N == s->N && !memcmp(record->index, s->index, (size_t)s->N * sizeof *s->index))
+        named.names = s->names;
+    return cli_put(s->output, &named);
 }
 
 void sampling_close(sampling *s)
 {
-    wf_writer_destroy(s->writer);
     wf_meta_clear(&s->meta);
     wf_conditioning_destroy(s->conditioning);
+    wf_records_close(s->input);
     wf_model_clear(&s->model);
     s->backend->close(s->backend);
 }

@@ -4,24 +4,28 @@
 #define WF_SAMPLING_H
 
 #include "../lib/sample/conditioning.h"
-#include "../lib/store/stream.h"
-#include "cli.h"
+#include "cli_io.h"
 
 typedef struct sampling {
     /* options */
-    const char *model_path, *from_path;
-    int64_t count; /* -1: not given */
-    int to_level;  /* -1: not given */
-    int scale;     /* 0: not given */
-    bool from_stdin;
+    const char *model_path, *from_path, *output_path;
+    int64_t count;      /* -1: not given */
+    int to_level;       /* -1: not given */
+    int scale;          /* 0: not given */
+    int operand;        /* place in argv of the stream or store to continue; argc: none */
+    bool keeps_numbers; /* each picture that comes in becomes one of its number, with its name */
     /* handles */
     wf_model model;
     wf_backend *backend;
+    wf_records *input;             /* of the conditioning, or NULL */
     wf_conditioning *conditioning; /* the pictures to begin from */
     int64_t drawn_count;           /* pictures to be drawn; -1: as many as come in */
     wf_meta meta;                  /* of the stream that is written */
     int first;                     /* lowest level that is drawn, as numbered in meta */
-    wf_writer *writer;
+    cli_output *output;
+    const uint64_t *index;    /* [N], of the pictures being drawn */
+    const char *const *names; /* [N]; NULL: none */
+    int N;
 } sampling;
 
 /* clang-format off */
@@ -36,14 +40,15 @@ typedef struct sampling {
     {0, "from", "FILE", CLI_STRING, &(s).from_path, 0, 0, \
      "Begin at the pictures of a file, folder or archive, and draw the levels above them."}, \
     {0, "scale", "2|4|8|16", CLI_INT, &(s).scale, 2, 1 << 14, \
-     "Enlarge pictures of any size by this factor, with the model's highest levels."}
+     "Enlarge pictures of any size by this factor, with the model's highest levels."}, \
+    CLI_OUTPUT(&(s).output_path)
 /* clang-format on */
 
 /* Parses the command line and dies with 64 where its options exclude one another. */
 void sampling_parse(sampling *s, const cli_program *program, int argc, char **argv);
 
-/* Opens the model, the backend, and the pictures to begin from: none with -n, those of --from, else a stream on stdin.
- * With nothing on stdin, 16 pictures are drawn from the base. */
+/* Opens the model, the backend, and the pictures to begin from: none with -n, those of --from, else a stream or store,
+ * by default on stdin. With nothing on stdin, 16 pictures are drawn from the base. */
 void sampling_open(sampling *s);
 
 /* Opens the output stream of pictures like `meta`, which the sampling then owns. Levels first to meta->top are

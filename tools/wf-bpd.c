@@ -2,10 +2,11 @@
 #include <unistd.h>
 
 #include "../lib/model/evaluation.h"
+#include "cli_io.h"
 #include "start.h"
 
 static struct options {
-    const char *model_path, *store_path; /* store_path NULL: a stream on stdin */
+    const char *model_path, *store_path; /* store_path NULL: the operand */
     int64_t count, samples;
     bool per_image, json;
 } options;
@@ -13,13 +14,14 @@ static struct options {
 static const cli_option table[] = {
     CLI_MODEL(&options.model_path),
     {'s', "store", "STORE", CLI_STRING, &options.store_path, 0, 0,
-     "Store of coefficients to evaluate; -, the default, is a coefficient stream on stdin."},
+     "Coefficients to evaluate: a store, a file with a stream, or -, a stream on stdin, the default."},
     {'n', "count", "N", CLI_COUNT, &options.count, 1, 1e12, "Evaluate the first N pictures only."},
     {0, "iw", "K", CLI_COUNT, &options.samples, 1, 1e6,
      "Also compute importance-weighted bits/dim from K draws of each picture's noise; see above."},
     {0, "per-image", NULL, CLI_FLAG, &options.per_image, 0, 0,
-     "Print one line per picture: index, total, and each level."},
-    {0, "json", NULL, CLI_FLAG, &options.json, 0, 0, "Print one JSON object in place of the table."},
+     "Print one line per picture: index, total, each level, and the name of its file, or its index again."},
+    {0, "json", NULL, CLI_FLAG, &options.json, 0, 0,
+     "Print one JSON object in place of the table; with --per-image one a line for each picture."},
     CLI_THREADS,
     CLI_SEED,
     CLI_BACKEND_AUTO,
@@ -28,7 +30,7 @@ static const cli_option table[] = {
 static const cli_program program = {
     .name = "wf-bpd",
     .summary = "bits per dimension of pictures under a Wavelet Flow model",
-    .synopsis = "-m MODEL [-s STORE] [--iw K] [--per-image] [--json] [-]",
+    .synopsis = "-m MODEL [-s STORE] [--iw K] [--per-image] [--json] [FILE|STORE]",
     .description =
         "Computes how probable pictures are under a model that wf-train-level trained, as bits per dimension: the "
         "negative log2 of the density, divided by the number of samples (height x width x channels). Lower is "
@@ -36,6 +38,7 @@ static const cli_program program = {
         "Contributions are per dimension of the whole picture, so they add up. Data without the lower levels (wf-dwt "
         "-l) has no total.\n\n"
         "On a terminal the output is a table, otherwise tab-separated values; with --json it is one object.\n\n"
+        "With --per-image, pictures can be ranked by name: in a folder, the path below it (wf-stream(5)).\n\n"
         "Pixels are dequantized: noise between 0 and 1 is added to each. The noise is uniform, and every level sees "
         "its exact share, unless the model has learnt its noise (wf-train-level --dequantize). A picture's noise "
         "depends on --seed and the picture's index alone.\n\n"
@@ -46,23 +49,19 @@ static const cli_program program = {
         "K-fold.",
     .examples = "wf-dwt test.tar | wf-bpd -m model\n"
                 "    a table by level\n"
+                "wf-dwt photos/ | wf-bpd -m model --per-image | sort -t '\t' -k 2 -rn | head -n 3 | cut -f 2,9\n"
+                "    the three strangest pictures of a folder, for a model of six levels\n"
                 "wf-bpd -m model -s test.wf --json\n"
                 "    from a store, for scripts\n"
                 "wf-bpd -m model -s test.wf -n 100 --iw 100\n"
                 "    a tighter bound on a hundred pictures",
     .options = table};
 
-static void check_usage(bool dash)
+static void check_usage(int first)
 {
-    if (cli_is_dash(options.store_path))
-        options.store_path = NULL;
-    if (dash && options.store_path)
-        die(WF_USAGE, "-s %s and - exclude each other", options.store_path);
     if (!options.model_path)
         die(WF_USAGE, "-m MODEL is needed");
-    if (options.per_image && options.json)
-        die(WF_USAGE, "--per-image and --json exclude each other");
-    if (!options.store_path && isatty(STDIN_FILENO))
+    if (cli_reads_stdin(options.store_path, first) && isatty(STDIN_FILENO))
         die(WF_USAGE, "no --store, and stdin is a terminal: try wf-dwt < pictures | wf-bpd ...");
 }
 
@@ -85,25 +84,13 @@ static void say_start(const wf_model *model, const wf_backend *backend, const wf
     start_note(backend, model, 0, meta->top, job);
 }
 
-static wf_evaluation *evaluate_stream(const wf_model *model, wf_backend *backend)
+static wf_evaluation *evaluate(const wf_model *model, wf_backend *backend, wf_records *input)
 {
-    wf_reader *reader;
-    must(wf_reader_create(stdin, "stdin", &reader));
-    wf_evaluation *e = open_evaluation(model, backend, wf_reader_meta(reader), "stdin");
-    say_start(model, backend, wf_reader_meta(reader), -1);
-    must(wf_evaluation_put_stream(e, reader));
-    wf_reader_destroy(reader);
-    return e;
-}
-
-static wf_evaluation *evaluate_store(const wf_model *model, wf_backend *backend)
-{
-    wf_store *store;
-    must(wf_store_open(options.store_path, &store));
-    wf_evaluation *e = open_evaluation(model, backend, wf_store_meta(store), options.store_path);
-    say_start(model, backend, wf_store_meta(store), wf_store_count(store));
-    must(wf_evaluation_put_store(e, store));
-    wf_store_close(store);
+    const wf_meta *meta = wf_records_meta(input);
+    wf_store *store = wf_records_store(input);
+    wf_evaluation *e = open_evaluation(model, backend, meta, wf_records_name(input));
+    say_start(model, backend, meta, wf_records_count(input));
+    must(store ? wf_evaluation_put_store(e, store) : wf_evaluation_put_records(e, input));
     return e;
 }
 
@@ -111,12 +98,16 @@ int main(int argc, char **argv)
 {
     wf_model model;
     wf_backend *backend;
-    check_usage(cli_stdin_operand(cli_parse(&program, argc, argv), "name the store with -s"));
+    int first = cli_parse(&program, argc, argv);
+    check_usage(first);
     must(wf_model_find(options.model_path, &model));
     backend = start_backend();
-    wf_evaluation *e = options.store_path ? evaluate_store(&model, backend) : evaluate_stream(&model, backend);
+    wf_records *input = cli_open_store_or_input(options.store_path, first);
+    wf_evaluation *e = evaluate(&model, backend, input);
     must(wf_evaluation_finish(e));
-    if (options.per_image)
+    if (options.per_image && options.json)
+        must(wf_evaluation_write_picture_lines(e, stdout));
+    else if (options.per_image)
         wf_evaluation_write_pictures(e, stdout);
     else if (options.json)
         wf_evaluation_write_json(e, stdout);
@@ -124,6 +115,7 @@ int main(int argc, char **argv)
         wf_evaluation_write_table(e, stdout, isatty(STDOUT_FILENO));
     finish_stdout();
     wf_evaluation_destroy(e);
+    wf_records_close(input);
     wf_model_clear(&model);
     backend->close(backend);
     return WF_OK;

@@ -9,12 +9,13 @@
 #include "../lib/image/save.h"
 #include "../lib/pyramid/block_rounding.h"
 #include "../lib/pyramid/pyramid.h"
-#include "../lib/store/stream.h"
+#include "cli_io.h"
+#include "picture_files.h"
 #include "start.h"
 
 static struct options {
     int level, exact; /* -1: not given */
-    bool ladder;
+    bool ladder, names;
     const char *folder, *grid_path;
     wf_grid_spec grid;
 } options = {.level = -1, .exact = -1, .grid = {.zoom = 1}};
@@ -24,7 +25,10 @@ static const cli_option table[] = {
      "Write the pictures of level L; the default is the highest level of the stream."},
     {'o', "output", "DIR", CLI_STRING, &options.folder, 0, 0,
      "Write one file a picture into this folder, which is made if needed: PNG, for sounds WAV, for volumes .npy. Names "
-     "are the picture's number in 8 digits. - is standard output, the default."},
+     "are the picture's number in 8 digits. Older files that stay are told. - is standard output, the default."},
+    {0, "names", NULL, CLI_FLAG, &options.names, 0, 0,
+     "With -o, name files as the pictures in the stream are, with folders, below DIR. A second picture of one name gets "
+     "a number, one without a name its own."},
     {'g', "grid", "FILE.png", CLI_STRING, &options.grid_path, 0, 0,
      "Write one PNG file with all pictures side by side; - is standard output."},
     {0, "columns", "N", CLI_INT, &options.grid.columns, 1, WF_MAX_SIDE,
@@ -46,9 +50,9 @@ static const cli_option table[] = {
 static const cli_program program = {
     .name = "wf-idwt",
     .summary = "wavelet coefficients back to pictures",
-    .synopsis = "[-o DIR | --grid FILE.png] [-l L] [--exact L] [FILE]",
+    .synopsis = "[-o DIR | --grid FILE.png] [-l L] [--exact L] [FILE|STORE]",
     .description =
-        "Reads a stream of wavelet coefficients, as wf-dwt and wf-sample write it, from FILE or standard input. Writes "
+        "Reads wavelet coefficients, as wf-dwt and wf-sample write them, from a stream, a store or standard input. Writes "
         "the pictures of one level: a PAM stream on standard output, PNG files (-o), or one grid (--grid). The records "
         "of that level are enough; other levels in the stream are read and checked but not used.\n\n"
         "Values are rounded to the nearest whole number and limited to the range of the bit depth. PNG has 8 or 16 "
@@ -59,6 +63,8 @@ static const cli_program program = {
         "standard output follow one another. --grid, --ladder and --exact are for pictures.",
     .examples = "wf-dwt x.png | wf-idwt -o out\n"
                 "    the same pixels in out/00000000.png\n"
+                "wf-idwt --names -o out photos.store\n"
+                "    the pictures of a store under their names\n"
                 "wf-sample -m faces -n 16 | wf-idwt --grid grid.png\n"
                 "    sixteen samples as one picture\n"
                 "wf-sample -m faces -n 4 | wf-idwt --ladder --grid ladder.png --columns 7\n"
@@ -82,8 +88,6 @@ static struct {
     float *pixels;        /* [rows,H,W,C] */
     float *approximation; /* [H,W,C], for the ladder */
     int64_t count;
-    uint64_t *index; /* [indices], count of them used: numbers of the files */
-    size_t indices;
     wf_grid grid;
 } job;
 
@@ -94,6 +98,8 @@ static void check_usage(void)
         die(WF_USAGE, "-o and --grid exclude one another");
     if (!options.grid_path && (grid->columns || grid->zoom > 1 || grid->titles || grid->rows))
         die(WF_USAGE, "--columns, --zoom, --titles and --rows need --grid");
+    if (options.names && (!options.folder || cli_is_dash(options.folder)))
+        die(WF_USAGE, "--names needs -o DIR");
     if (options.ladder && (options.folder || options.exact >= 0))
         die(WF_USAGE, "--ladder is for a grid or a stream, and excludes -o and --exact");
     if (cli_is_dash(options.folder))
@@ -125,12 +131,12 @@ static size_t samples(void)
     return (size_t)job.meta.H * (size_t)job.meta.W * (size_t)job.meta.C;
 }
 
-static void open_job(const char *name, const wf_reader *reader)
+static void open_job(const wf_records *input)
 {
     wf_meta *m = &job.meta;
-    job.name = name;
-    check_stream(wf_reader_meta(reader));
-    must(wf_meta_copy(m, wf_reader_meta(reader)));
+    const char *name = job.name = wf_records_name(input);
+    check_stream(wf_records_meta(input));
+    must(wf_meta_copy(m, wf_records_meta(input)));
     wf_meta_shrink(m, options.level);
     must(wf_image_reserve(&job.image, name, m->H, m->W, m->C, m->bits));
     job.image.signal = m->signal;
@@ -145,45 +151,16 @@ static void open_job(const char *name, const wf_reader *reader)
         must(wf_mkdirs(options.folder));
 }
 
-static void keep_index(uint64_t index)
+static void save_image(uint64_t index, const char *name)
 {
-    if ((size_t)job.count == job.indices) {
-        job.indices = 2 * job.indices + 64;
-        job.index = realloc(job.index, job.indices * sizeof *job.index);
-        if (!job.index)
-            die(WF_AGAIN, "out of memory for the numbers of %lld pictures", (long long)job.count + 1);
-    }
-    job.index[job.count] = index;
-}
-
-static int compare_indices(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
-}
-
-/* Dies if two pictures had one number: the second has replaced the first one's file. */
-static void check_indices(void)
-{
-    qsort(job.index, (size_t)job.count, sizeof *job.index, compare_indices);
-    for (int64_t i = 1; i < job.count; i++)
-        if (job.index[i] == job.index[i - 1])
-            die(WF_DATA, "%s: more than one picture has the number %" PRIu64 ", expected one file for each", job.name,
-                job.index[i]);
-}
-
-static void save_image(uint64_t index)
-{
-    char path[4096];
-    const char *suffix = wf_image_suffix(job.image.signal);
-    int n = snprintf(path, sizeof path, "%s/%08" PRIu64 ".%s", options.folder, index, suffix);
-    if (n < 0 || (size_t)n >= sizeof path)
-        die(WF_USAGE, "-o %s: too long a path", options.folder);
+    const char *path = picture_files_path(options.folder, index, name, wf_image_suffix(job.image.signal));
+    if (!path)
+        die(WF_DATA, "%s: more than one picture has the number %" PRIu64 ", expected one file for each", job.name,
+            index);
     must(wf_image_save(path, &job.image));
-    keep_index(index);
 }
 
-static void put_picture(const float *values, uint64_t index)
+static void put_picture(const float *values, uint64_t index, const char *name)
 {
     wf_image *image = &job.image;
     int most = (1 << image->bits) - 1, block = options.exact < 0 ? 1 : 1 << (options.level - options.exact);
@@ -194,17 +171,17 @@ static void put_picture(const float *values, uint64_t index)
     if (options.grid_path)
         must(wf_grid_add(&job.grid, image));
     else if (options.folder)
-        save_image(index);
+        save_image(index, name);
     else
         must(wf_image_append(stdout, "standard output", image));
     job.count++;
 }
 
-static void put_ladder(const float *picture, uint64_t index)
+static void put_ladder(const float *picture, uint64_t index, const char *name)
 {
     for (int l = 0; l <= options.level; l++) {
         must(wf_pyramid_approximate(job.pyramid, l, 1, picture, job.approximation));
-        put_picture(job.approximation, index);
+        put_picture(job.approximation, index, name);
     }
 }
 
@@ -218,7 +195,8 @@ static void put_record(const wf_record *record)
         const float *detail = record->detail ? record->detail + (size_t)at * details : NULL;
         must(wf_pyramid_join(job.pyramid, options.level, n, record->low + (size_t)at * low, detail, job.pixels));
         for (int i = 0; i < n; i++)
-            (options.ladder ? put_ladder : put_picture)(job.pixels + (size_t)i * samples(), record->index[at + i]);
+            (options.ladder ? put_ladder : put_picture)(job.pixels + (size_t)i * samples(), record->index[at + i],
+                                                        options.names && record->names ? record->names[at + i] : NULL);
     }
     if (!options.grid_path && !options.folder)
         must(wf_flush(stdout, "standard output")); /* so that a reader down the pipe sees whole batches */
@@ -242,36 +220,33 @@ static void close_job(void)
     free(job.pixels);
     free(job.approximation);
     wf_grid_clear(&job.grid);
-    free(job.index);
+    picture_files_clear();
 }
 
 int main(int argc, char **argv)
 {
-    wf_reader *reader;
     wf_record record;
     bool more = true;
     char size[WF_SIZE_TEXT];
     common.backend = "cpu"; /* see CLI_BACKEND_CPU */
     int first = cli_parse(&program, argc, argv);
     check_usage();
-    cli_input input = cli_open_input(first);
-    must(wf_reader_create(input.file, input.name, &reader));
-    open_job(input.name, reader);
-    while (must(wf_reader_next(reader, &record, &more)), more)
+    wf_records *input = cli_open_input(first);
+    open_job(input);
+    while (must(wf_records_next(input, &record, &more)), more)
         if (record.level == options.level)
             put_record(&record);
     if (!job.count)
-        die(WF_DATA, "%s: has no record of level %d", input.name, options.level);
+        die(WF_DATA, "%s: has no record of level %d", job.name, options.level);
     if (options.grid_path)
         write_grid();
     if (options.folder)
-        check_indices();
+        picture_files_note(options.folder, wf_image_suffix(job.image.signal), options.names);
     const wf_meta *m = &job.meta;
     note("%lld %s%s of %s", (long long)job.count, wf_signal_names[m->signal], plural(job.count),
          wf_size_text(m->signal, m->D, m->H, m->W, size));
     close_job();
-    wf_reader_destroy(reader);
-    cli_close_input(&input);
+    wf_records_close(input);
     finish_stdout();
     return WF_OK;
 }

@@ -6,14 +6,15 @@
 
 #include "../lib/base/file.h"
 #include "../lib/store/nearest.h"
-#include "cli.h"
+#include "cli_io.h"
 
-static const char *store_path, *table_path;
+static const char *store_path, *table_path, *output_path;
 static int level = -1, wanted = 1;
 static bool beside;
 
 static const cli_option options[] = {
-    {'s', "store", "STORE", CLI_STRING, &store_path, 0, 0, "Store to look in."},
+    {'s', "store", "STORE", CLI_STRING, &store_path, 0, 0,
+     "Pictures to look in: a store, a file with a stream, or -, a stream on stdin."},
     {'k', "nearest", "K", CLI_INT, &wanted, 1, 1024, "Write the K nearest of each picture (default 1)."},
     {'l', "level", "L", CLI_INT, &level, 0, WF_MAX_LEVELS,
      "Compare the pictures of level L; the default is the highest level of the stream."},
@@ -21,6 +22,7 @@ static const cli_option options[] = {
     {0, "distances", "FILE", CLI_STRING, &table_path, 0, 0,
      "Write a table too, tab-separated: picture, rank, number of the neighbour in the store, distance; - is standard "
      "output, in place of the stream."},
+    CLI_OUTPUT(&output_path),
     CLI_THREADS,
     {.name = NULL},
 };
@@ -28,9 +30,9 @@ static const cli_option options[] = {
 static const cli_program program = {
     .name = "wf-nearest",
     .summary = "the pictures of a store that are nearest to given ones",
-    .synopsis = "-s STORE [-k K] [-l L] [--beside] [--distances FILE] [FILE]",
+    .synopsis = "-s STORE [-k K] [-l L] [--beside] [--distances FILE] [-o FILE|STORE] [FILE|STORE]",
     .description =
-        "Reads a coefficient stream, as wf-dwt and wf-sample write it, from FILE or standard input, and writes, for "
+        "Reads a coefficient stream, as wf-dwt and wf-sample write it, from a file, a store or standard input, and writes, for "
         "each of its pictures, the K nearest pictures of the store, nearest first, as coefficients of the one level: "
         "what a model has drawn, beside what it was trained on.\n\n"
         "Distances are Euclidean, over all samples of a picture, in units of its pixel values. A record of the level "
@@ -55,7 +57,7 @@ typedef struct pictures {
 static struct {
     wf_store *store;
     wf_meta meta; /* of the output */
-    wf_writer *writer;
+    cli_output *output;
     FILE *table;
     char *text; /* the table, unless it goes to standard output */
     size_t text_size;
@@ -117,7 +119,7 @@ static void open_outputs(void)
     if (job.table)
         fputs("picture\trank\tneighbour\tdistance\n", job.table);
     if (job.table != stdout)
-        must(wf_writer_create(stdout, "stdout", &job.meta, &job.writer));
+        job.output = cli_open_output(output_path, &job.meta, "pipe it into wf-idwt, or use -o");
 }
 
 static void write_neighbours(int n)
@@ -140,9 +142,9 @@ static void write_neighbours(int n)
     }
     for (size_t k = 0; k < each; k++)
         to->index[k] = first + k;
-    wf_record record = {level, per_picture(), to->low, level ? to->detail : NULL, to->index};
-    if (job.writer)
-        must(wf_writer_put(job.writer, &record));
+    wf_record record = {level, per_picture(), to->low, level ? to->detail : NULL, to->index, NULL};
+    if (job.output)
+        must(cli_put(job.output, &record));
 }
 
 static void flush(void)
@@ -182,13 +184,12 @@ static void save_table(void)
 
 static void finish(void)
 {
-    if (job.writer)
-        must(wf_writer_finish(job.writer));
+    if (job.output)
+        cli_close_output(job.output);
     if (job.table && job.table != stdout)
         save_table();
     note("%lld picture%s, each compared with %lld", (long long)job.total, plural(job.total),
          (long long)wf_store_count(job.store));
-    wf_writer_destroy(job.writer);
     wf_store_close(job.store);
     wf_meta_clear(&job.meta);
     free_pictures(&job.given);
@@ -202,25 +203,24 @@ int main(int argc, char **argv)
     int first = cli_parse(&program, argc, argv);
     if (!store_path)
         die(WF_USAGE, "-s STORE is needed");
-    if (!cli_is_dash(table_path) && isatty(STDOUT_FILENO))
-        die(WF_USAGE, "stdout is a terminal: pipe it into wf-idwt or a file, or ask for --distances -");
-    cli_input input = cli_open_input(first);
-    wf_reader *reader;
+    if (cli_is_dash(table_path) && output_path)
+        die(WF_USAGE, "--distances - takes the place of the stream: leave out -o %s", output_path);
+    if (cli_is_dash(store_path) && cli_reads_stdin(NULL, first))
+        die(WF_USAGE, "standard input cannot be both the store and the pictures to look for");
+    wf_records *input = cli_open_input(first);
     wf_record record;
     bool more = true;
-    must(wf_store_open(store_path, &job.store));
-    must(wf_reader_create(input.file, input.name, &reader));
-    open_job(input.name, wf_reader_meta(reader));
+    job.store = cli_open_store(store_path);
+    open_job(wf_records_name(input), wf_records_meta(input));
     open_outputs();
-    while (must(wf_reader_next(reader, &record, &more)), more)
+    while (must(wf_records_next(input, &record, &more)), more)
         if (record.level == level)
             gather(&record);
     flush();
     if (!job.total)
-        die(WF_DATA, "%s: has no record of level %d", input.name, level);
+        die(WF_DATA, "%s: has no record of level %d", wf_records_name(input), level);
     finish();
-    wf_reader_destroy(reader);
-    cli_close_input(&input);
+    wf_records_close(input);
     finish_stdout();
     return WF_OK;
 }

@@ -67,12 +67,12 @@ static const cli_option table[] = {
 static const cli_program program = {
     .name = "wf-nuts",
     .summary = "draw annealed samples from a Wavelet Flow model by Markov chains",
-    .synopsis = "-m MODEL [-n N] [-l L] [-T T] [--joint] [-]",
+    .synopsis = "-m MODEL [-n N] [-l L] [-T T] [--joint] [-o FILE] [FILE|STORE]",
     .description =
         "Draws pictures from the annealed density p^g, g = 1/T^2, of a model that wf-train-level trained. Below T = "
         "1 likely pictures become likelier, and samples cleaner. The sampler is NUTS (Hoffman and Gelman 2014), a "
         "Markov chain guided by gradients. Input and output are those of wf-sample: -n draws from the base upward; a "
-        "coefficient stream on stdin, or --from, is continued upward. A chain's picture is its last draw of "
+        "coefficient stream or store, or --from, is continued upward. A chain's picture is its last draw of "
         "--draws.\n\n"
         "Level by level, as published, each conditional p(details | average) is annealed alone. The product of these "
         "conditionals is not the annealed joint density: the normalizer of a conditional depends on its average, and "
@@ -234,6 +234,7 @@ int main(int argc, char **argv)
     sampling *s = &options.sampling;
     const volatile sig_atomic_t *stop = NULL;
     sampling_parse(s, &program, argc, argv);
+    s->keeps_numbers = options.chains == 1 && !options.thin;
     check_usage();
     if (options.state_path) {
         lock_state(options.state_path);

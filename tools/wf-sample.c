@@ -25,19 +25,20 @@ static const cli_option table[] = {
 static const cli_program program = {
     .name = "wf-sample",
     .summary = "draw samples from a Wavelet Flow model",
-    .synopsis = "-m MODEL [-n N] [-l L] [-T T] [--from FILE] [--scale S] [-]",
+    .synopsis = "-m MODEL [-n N] [-l L] [-T T] [--from FILE] [--scale S] [-o FILE] [FILE|STORE]",
     .description =
         "Draws pictures from a model that wf-train-level trained, and writes them as a stream of wavelet "
         "coefficients, which wf-idwt turns into PNG files. A model draws coarse to fine: first the base (level 0, "
         "the smallest average), then the details of each level given the picture so far, up to level L.\n\n"
-        "With -n, N pictures are drawn from the base upward. Without -n, a coefficient stream on stdin is continued: "
+        "With -n, N pictures are drawn from the base upward. Without -n, a coefficient stream or store is "
+        "continued, by default a stream on stdin: "
         "each of its pictures becomes the average that the next level refines. This is probabilistic "
         "super-resolution. With nothing on stdin, 16 pictures are drawn from the base; with -, an empty stdin is an "
         "error.\n\n"
         "A stream of the same pyramid (for example from wf-sample -l) continues at its own level. Whole pictures of "
         "another size (wf-dwt of small pictures, or --from) enter at the level that has their size. With --scale, "
         "pictures of any size are enlarged: flows are convolutions, so a level's details can be drawn at any size. "
-        "The drawn pictures average down to the pictures that came in.\n\n"
+        "The drawn pictures average down to the pictures that came in, and keep their numbers and names.\n\n"
         "Picture i is the same, byte for byte, for the same model, options and i, however many are drawn. "
         "Temperature and truncation make likely latents likelier. Neither anneals the density of the pictures; "
         "wf-nuts does.\n\n"
@@ -81,6 +82,7 @@ int main(int argc, char **argv)
 {
     sampling *s = &options.sampling;
     wf_meta meta;
+    s->keeps_numbers = true;
     sampling_parse(s, &program, argc, argv);
     sampling_open(s);
     must(wf_conditioning_drawn(s->conditioning, s->to_level, &meta));

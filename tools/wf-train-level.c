@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "../lib/base/file.h"
+#include "cli_io.h"
 #include "progress.h"
 #include "words.h"
 
@@ -17,9 +18,10 @@ static const cli_option table[] = {
     {'l', "level", "L|L-M", CLI_RANGE, levels, 0, WF_MAX_LEVELS,
      "Level to train, 0 is the base; or several, side by side in this process."},
     {'m', "model", "DIR", CLI_STRING, &model_path, 0, 0, "Model folder, made if absent."},
-    {'s', "store", "STORE", CLI_STRING, &store_path, 0, 0, "Coefficients to train on (default: a stream on stdin)."},
+    {'s', "store", "STORE", CLI_STRING, &store_path, 0, 0,
+     "Coefficients to train on: a store, a file with a stream, or -, a stream on stdin, the default."},
     {0, "val", "STORE", CLI_STRING, &validation_path, 0, 0,
-     "Held-out store: selects the best checkpoint, stops early, and is `val` in the log."},
+     "Held-out store or stream: selects the best checkpoint, stops early, and is `val` in the log."},
     {'f', "flow", "CHAIN|@FILE|official|best|help", CLI_STRING, &options.chain, 0, 0,
      "Chain of bijectors, or the file that holds it, with comments after #. best: the chain that learnt fastest in our "
      "comparisons. help prints the words. Default: official, the published chain."},
@@ -63,10 +65,10 @@ static const cli_option table[] = {
 static const cli_program program = {
     .name = "wf-train-level",
     .summary = "train one level of a Wavelet Flow model",
-    .synopsis = "-l L -m MODEL [-s STORE] [--val STORE] [OPTION ...]",
+    .synopsis = "-l L -m MODEL [--val STORE] [OPTION ...] [FILE|STORE]",
     .description =
-        "Trains the normalizing flow of one level on wavelet coefficients, from a store (wf-dwt -o) or a stream on "
-        "stdin, into level-NN files of the model folder. Levels are independent: train all of them at once on "
+        "Trains the normalizing flow of one level on wavelet coefficients, from a store (wf-dwt -o) or a stream, "
+        "into level-NN files of the model folder. Levels are independent: train all of them at once on "
         "different machines. A stream is first copied to the model folder.\n\n"
         "Small levels leave a GPU mostly idle: -l 0-4 trains five levels at once on one device. Each gets the result "
         "that it would get alone, and its share of --threads. A level that fails does not stop the others.\n\n"
@@ -116,35 +118,32 @@ static void remove_store(const char *path)
     rmdir(path);
 }
 
-/* Copies the records of the chosen levels from stdin into a store at `path`. */
-static void spool(const char *path)
+/* Copies the records of the chosen levels into a store at `path`. */
+static void spool(wf_records *input, const char *path)
 {
-    wf_reader *reader;
     wf_store_writer *store;
     wf_record record;
     int64_t there;
     bool more = true;
-    must(wf_reader_create(stdin, "stdin", &reader));
     wf_meta meta;
-    must(wf_meta_copy(&meta, wf_reader_meta(reader)));
+    must(wf_meta_copy(&meta, wf_records_meta(input)));
+    if (levels[1] > meta.top)
+        die(WF_DATA, "%s: carries levels up to %d, not %d", wf_records_name(input), meta.top, levels[1]);
     meta.top = levels[1];
-    if (levels[1] > wf_reader_meta(reader)->top)
-        die(WF_DATA, "stdin: carries levels up to %d, not %d", wf_reader_meta(reader)->top, levels[1]);
     remove_store(path); /* left by an interrupted run */
     must(wf_store_writer_create(path, &meta, false, &store, &there));
     while (more) {
-        must(wf_reader_next(reader, &record, &more));
+        must(wf_records_next(input, &record, &more));
         if (more && record.level >= levels[0] && record.level <= levels[1])
             must(wf_store_writer_put(store, &record));
     }
     must(wf_store_writer_seal(store));
     wf_store_writer_close(store);
-    wf_reader_destroy(reader);
     wf_meta_clear(&meta);
 }
 
 /* Refuses a second stream that differs from the one the levels started with. */
-static void expect_same(const char *path, const char *again)
+static void expect_same(const char *name, const char *path, const char *again)
 {
     wf_store *a, *b;
     must(wf_store_open(path, &a));
@@ -154,19 +153,19 @@ static void expect_same(const char *path, const char *again)
     wf_store_close(b);
     remove_store(again);
     if (!same)
-        die(WF_DATA, "stdin: not the pictures that %s was spooled from; use another model folder", path);
+        die(WF_DATA, "%s: not the pictures that %s was spooled from; use another model folder", name, path);
 }
 
 /* A stream is read once, but trained on for many epochs: its levels are spooled into a store beside their files, which
  * stays until they are finished. Resuming, the stream may be given again or not. */
-static void take_stream(const char *spooled)
+static void take_stream(int first, const char *spooled)
 {
     char part[WF_PATH], lock_path[WF_PATH];
     int lock;
     if (snprintf(part, WF_PATH, "%s.part", spooled) >= WF_PATH ||
         snprintf(lock_path, WF_PATH, "%s.lock", spooled) >= WF_PATH)
         die(WF_USAGE, "%s: path too long", model_path);
-    if (!cli_stdin_has_data()) {
+    if (cli_reads_stdin(store_path, first) && !cli_stdin_has_data()) {
         if (access(spooled, F_OK))
             die(WF_USAGE, "no --store, and nothing on stdin: try wf-dwt < pictures | wf-train-level ...");
         return;
@@ -174,11 +173,13 @@ static void take_stream(const char *spooled)
     must(wf_mkdirs(model_path));
     must(wf_lock(lock_path, "trainer that reads a stream", &lock));
     bool there = access(spooled, F_OK) == 0;
-    spool(part);
+    wf_records *input = cli_open_store_or_input(store_path, first);
+    spool(input, part);
     if (there)
-        expect_same(spooled, part);
+        expect_same(wf_records_name(input), spooled, part);
     else if (rename(part, spooled))
         must(wf_fail_errno("%s", spooled));
+    wf_records_close(input);
     wf_unlock(lock);
 }
 
@@ -220,9 +221,15 @@ int main(int argc, char **argv)
         finish_stdout();
         return WF_OK;
     }
-    cli_stdin_operand(operand, "name the store with -s");
+    if (operand < argc && !store_path && !cli_is_dash(argv[operand]))
+        store_path = argv[operand++];
+    else if (operand < argc && !store_path)
+        operand++;
+    if (operand < argc)
+        die(WF_USAGE, "%s: one stream or store at a time; wf-view joins several", argv[operand]);
     if (cli_is_dash(store_path))
         store_path = NULL;
+    bool streams = !store_path || (!access(store_path, F_OK) && !cli_is_folder(store_path));
     if (levels[0] < 0 || !model_path || !*model_path)
         die(WF_USAGE, "-l LEVEL and -m MODEL are needed");
     options.chain = chain_of(options.chain, chain);
@@ -231,11 +238,11 @@ int main(int argc, char **argv)
     wf_model model;
     choose_backend();
     name_spool(spooled);
-    if (!store_path)
-        take_stream(spooled);
-    must(wf_store_open(store_path ? store_path : spooled, &store));
+    if (streams)
+        take_stream(argc, spooled);
+    must(wf_store_open(streams ? spooled : store_path, &store));
     if (validation_path)
-        must(wf_store_open(validation_path, &validation));
+        validation = cli_open_store(validation_path);
     must(wf_model_create(model_path, wf_store_meta(store), &model));
 
     wf_meta provenance;
@@ -261,7 +268,7 @@ int main(int argc, char **argv)
     wf_meta_clear(&provenance);
     wf_model_clear(&model);
     wf_store_close(store);
-    if (!store_path)
+    if (streams)
         remove_store(spooled);
     if (validation)
         wf_store_close(validation);

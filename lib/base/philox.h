@@ -43,6 +43,10 @@ WF_PHILOX uint64_t wf_splitmix(uint64_t z)
     z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
     return z ^ (z >> 31);
 }
+WF_PHILOX uint64_t wf_splitmix3(uint64_t seed, uint64_t a, uint64_t b)
+{
+    return wf_splitmix(wf_splitmix(wf_splitmix(seed + WF_SPLITMIX_STEP) + a) + b * WF_SPLITMIX_STEP);
+}
 
 /* The part of counter and key that all elements of a picture share. */
 typedef struct wf_philox_stream {

@@ -176,7 +176,8 @@ int wf_image_channels(wf_image *image, const char *name, int C)
     if (had >= 3 && C <= 2)
         WF_TRY(check_grey(image, name));
     wf_image old = *image;
-    *image = (wf_image){0};
+    *image = (wf_image){.name = old.name};
+    old.name = NULL;
     int status = wf_image_reserve(image, name, old.H, old.W, C, old.bits);
     int colours = has_alpha(C) ? C - 1 : C, had_colours = has_alpha(had) ? had - 1 : had;
     for (size_t i = 0, n = (size_t)old.H * (size_t)old.W; i < n && !status; i++) {

@@ -44,6 +44,7 @@ struct wf_source {
 
     char *name;       /* "a.tar:b/c.png", then "#2" for the third picture of one item */
     size_t name_base; /* length without that number */
+    size_t entry;     /* where the path inside an archive begins in the name; its end outside of archives */
     wf_origin origin;
     FILE *file;          /* a plain file whose bytes these are, for formats that read at any offset; or NULL */
     const wf_code *code; /* borrowed: all bytes of the only picture, where they are in memory; or NULL */
@@ -68,6 +69,9 @@ int wf_source_open_file(const char *path, FILE *borrowed, wf_origin origin, wf_s
 int wf_source_begin(wf_source *source, const char *prefix, const char *entry) WF_MUST;
 /* Appends the number of the next picture to the name, if it is not the first of its item. */
 void wf_source_number(wf_source *source);
+/* Names the last picture read from the top of a stack of sources, from byte `skip` of the first one's name on; see
+ * wf_images_next. array: it is one of an array. NULL: it has no name, or out of memory. */
+char *wf_source_given_name(wf_source *const *stack, int depth, size_t skip, bool array);
 /* Closes the series being read, if there is one. */
 void wf_source_end_series(wf_source *source);
 
@@ -164,6 +168,11 @@ typedef struct wf_later {
     int (*read)(wf_source *source, wf_image *image);
     uint64_t offset; /* of its first byte in the item */
 } wf_later;
+
+/* True if a part of a path, as of the file or of a folder, is hidden or kept by another program for itself. */
+bool wf_path_is_clutter(const char *path);
+/* Notes that the picture that was read last is refused, so that wf_images_skip continues after it. */
+void wf_images_refuse(wf_images *images);
 
 /* wf_images_next; with `later` it does only the work that must be done in order. The picture is then in `image` or, not
  * yet decoded, in `later`. */

@@ -7,6 +7,7 @@
 void wf_image_clear(wf_image *image)
 {
     free(image->pixels);
+    free(image->name);
     memset(image, 0, sizeof *image);
 }
 

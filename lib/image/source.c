@@ -42,6 +42,7 @@ int wf_source_begin(wf_source *source, const char *prefix, const char *entry)
     char *name = malloc(room);
     WF_CHECK(name, WF_AGAIN, "%s: out of memory", prefix);
     source->name_base = (size_t)snprintf(name, room, "%s%s%s", prefix, entry ? ":" : "", entry ? entry : "");
+    source->entry = entry ? strlen(prefix) + 1 : source->name_base;
     free(source->name);
     source->name = name;
     source->begin = source->end = 0;
@@ -57,6 +58,58 @@ void wf_source_number(wf_source *source)
 {
     if (source->pictures)
         snprintf(source->name + source->name_base, NUMBER_ROOM, "#%" PRId64, source->pictures);
+}
+
+static bool ends_in(const char *text, size_t n, const char *end)
+{
+    size_t m = strlen(end);
+    return n >= m && !strncmp(text + n - m, end, m);
+}
+
+/* Appends the entry of `source` in its container, whose own name has `before` bytes. */
+static size_t append_entry(const wf_source *source, size_t before, char *to, size_t n)
+{
+    const char *entry = source->name + before;
+    size_t length = source->name_base - before;
+    if (!length) /* a decompressor */
+        return n;
+    entry++; /* ':' */
+    length--;
+    bool array = ends_in(source->name, before, ".npz") && ends_in(entry, length, ".npy");
+    if (ends_in(to, n, "data.mdb"))
+        n -= strlen("data.mdb");
+    else if (n)
+        to[n++] = '/';
+    length -= array ? strlen(".npy") : 0;
+    memcpy(to + n, entry, length);
+    return n + length;
+}
+
+char *wf_source_given_name(wf_source *const *stack, int depth, size_t skip, bool array)
+{
+    const wf_source *top = stack[depth - 1], *file = stack[0];
+    const char *path = file->name + skip;
+    while (*path == '/' && skip)
+        path++;
+    while (!strncmp(path, "./", 2))
+        path += strspn(path + 1, "/") + 1;
+    size_t n = file->origin == WF_FROM_STREAM ? 0 : file->name_base - (size_t)(path - file->name);
+    char *name = malloc(top->name_base + (size_t)depth + NUMBER_ROOM);
+    if (!name)
+        return NULL;
+    memcpy(name, path, n);
+    for (int d = 1; d < depth; d++)
+        n = append_entry(stack[d], stack[d - 1]->name_base, name, n);
+    int64_t number = top->pictures - 1;
+    name[n] = '\0';
+    if (n && array && (number || top->series))
+        snprintf(name + n, NUMBER_ROOM, "[%" PRId64 "]", number);
+    else if (n && number)
+        snprintf(name + n, NUMBER_ROOM, "#%" PRId64, number);
+    if (n)
+        return name;
+    free(name);
+    return NULL;
 }
 
 void wf_source_end_series(wf_source *source)

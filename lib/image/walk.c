@@ -131,11 +131,20 @@ struct wf_images {
     FTS *walk;                   /* over the path being read, or NULL */
     wf_source *stack[MAX_DEPTH]; /* each decodes the one before; the top gives pictures */
     int depth;
-    bool bad; /* a picture could not be read, but the end of its item can be found */
+    bool listed; /* the path being read comes from the list */
+    enum {
+        NONE,
+        ITEM,
+        ENTRY
+    } bad; /* of a failure that can be passed over: the item at the top, or what comes before the
+                                     * next step of the walk */
     wf_images_passed passed;
     wf_image unread; /* returned by wf_images_unread; no pixels: none */
     char *unread_name;
-    int64_t most; /* pictures to give before the end; -1: no limit */
+    bool one;      /* there is one operand, and no list */
+    size_t folder; /* length of the operand being walked, if it is the only one */
+    size_t skip;   /* bytes of a file's path before its given name */
+    int64_t most;  /* pictures to give before the end; -1: no limit */
     wf_images_options options;
 };
 
@@ -147,6 +156,7 @@ int wf_images_open(char *const *paths, int count, FILE *standard_input, wf_image
     WF_CHECK(images, WF_AGAIN, "out of memory");
     images->paths = count ? paths : only_stdin;
     images->left = count ? count : 1;
+    images->one = images->left == 1;
     images->standard_input = standard_input;
     images->most = -1;
     *out = images;
@@ -159,6 +169,7 @@ int wf_images_add_list(wf_images *images, const char *path, bool null)
     if (images->paths == only_stdin)
         images->left = 0;
     images->separator = null ? '\0' : '\n';
+    images->one = false;
     return wf_source_open_file(path, standard ? images->standard_input : NULL, WF_FROM_STREAM, &images->list);
 }
 
@@ -215,12 +226,26 @@ static int fts_failed(const FTSENT *entry)
     return wf_fail_errno("%s: cannot open", entry->fts_path);
 }
 
+/* Leaves out a hidden entry of a folder, with all that is in it. */
+static bool leave_out(wf_images *images, FTSENT *entry)
+{
+    if (entry->fts_level == FTS_ROOTLEVEL || !wf_path_is_clutter(entry->fts_name))
+        return false;
+    if (entry->fts_info == FTS_D)
+        fts_set(images->walk, entry, FTS_SKIP); /* comes once more, as FTS_DP */
+    images->passed.clutter += entry->fts_info != FTS_DP;
+    return true;
+}
+
 /* Opens the next file of the walk. At its end the stack stays empty. */
 static int open_next_in_walk(wf_images *images)
 {
     FTSENT *entry;
     while (errno = 0, (entry = fts_read(images->walk))) {
         wf_origin origin = entry->fts_level > FTS_ROOTLEVEL ? WF_FROM_LIST : WF_FROM_PATH;
+        if (leave_out(images, entry))
+            continue;
+        images->bad = origin == WF_FROM_LIST || images->listed ? ENTRY : NONE;
         switch (entry->fts_info) {
         case FTS_D:
         case FTS_DP:
@@ -234,6 +259,8 @@ static int open_next_in_walk(wf_images *images)
         case FTS_F:
             WF_TRY(wf_source_open_file(entry->fts_accpath, NULL, origin, &images->stack[0]));
             images->depth = 1;
+            images->skip = origin == WF_FROM_LIST ? images->folder : 0;
+            images->bad = NONE;
             return WF_OK;
         case FTS_DC:
             return wf_fail(WF_DATA, "%s: this folder contains itself", entry->fts_path);
@@ -244,6 +271,7 @@ static int open_next_in_walk(wf_images *images)
             return fts_failed(entry);
         }
     }
+    images->bad = NONE;
     if (errno)
         return wf_fail_errno("cannot list a folder");
     fts_close(images->walk);
@@ -254,6 +282,7 @@ static int open_next_in_walk(wf_images *images)
 static int begin_walk(wf_images *images, char *path)
 {
     char *roots[] = {path, NULL};
+    images->folder = images->one ? strlen(path) : 0;
     images->walk = fts_open(roots, FTS_LOGICAL | FTS_NOCHDIR, by_name); /* copies the path */
     if (!images->walk)
         return wf_fail_errno("%s: cannot open", path);
@@ -278,6 +307,7 @@ static int begin_listed(wf_images *images, bool *more)
             path[n++] = (char)byte;
         } else if (n) {
             path[n] = '\0';
+            images->listed = true;
             return begin_walk(images, path);
         }
     }
@@ -411,6 +441,14 @@ static int read_series(wf_images *images, wf_source *source, const format *found
         }
         remainder = source->series->remainder;
     }
+    if (!source->series->left) { /* a sound shorter than a piece */
+        images->passed.partial++;
+        images->passed.remainder += remainder;
+        wf_source_end_series(source);
+        source->pictures++;
+        source->last = found;
+        return WF_OK;
+    }
     WF_TRY(source->series->read(source->series, source, image));
     images->passed.partial += remainder > 0;
     images->passed.remainder += remainder;
@@ -454,20 +492,24 @@ static int take_step(wf_images *images, wf_image *image, wf_later *later, bool *
     wf_source *top = images->stack[images->depth - 1];
     const uint8_t *head;
     size_t have;
-    images->bad = false;
+    images->bad = NONE;
+    if (top->origin == WF_FROM_LIST && !top->pictures && wf_path_is_clutter(top->name + top->entry)) {
+        images->passed.clutter++;
+        return leave_item(images);
+    }
     if (top->single && top->pictures) {
         images->passed.trailing += top->last != NULL; /* the directory at the end of an archive does not count */
         return leave_item(images);
     }
-    /* If the first picture of a file or entry is bad, reading can go on after that file or entry. */
-    images->bad = top->origin != WF_FROM_STREAM && !top->pictures;
+    /* Whatever is bad in a file or entry, reading can go on after that. */
+    images->bad = top->origin != WF_FROM_STREAM ? ITEM : NONE;
     WF_TRY(wf_source_peek(top, 1, &head, &have));
     if (!have && top->pictures && !top->series)
         return end_item(images);
     const format *found;
     WF_TRY(find_format(top, &found));
     if (found && found->open && !top->pictures) {
-        images->bad = false;
+        images->bad = NONE;
         return enter_container(images, found);
     }
     if (!found || found->open)
@@ -486,14 +528,19 @@ static int take_picture(wf_images *images, wf_image *image, wf_later *later, con
         return WF_OK;
     }
     for (;;) {
-        WF_TRY(open_next_file(images));
+        int opened = open_next_file(images);
+        images->bad = opened == WF_DATA || opened == WF_NOINPUT ? images->bad : NONE;
+        WF_TRY(opened);
         if (!images->depth)
             return WF_OK;
         int status = take_step(images, image, later, more);
-        images->bad = images->bad && status == WF_DATA;
+        images->bad = status == WF_DATA ? images->bad : NONE;
         WF_TRY(status);
         if (*more) {
+            const format *last = images->stack[images->depth - 1]->last;
             *name = images->stack[images->depth - 1]->name;
+            free(image->name);
+            image->name = wf_source_given_name(images->stack, images->depth, images->skip, last->begin != NULL);
             return WF_OK;
         }
     }
@@ -501,7 +548,8 @@ static int take_picture(wf_images *images, wf_image *image, wf_later *later, con
 
 int wf_images_take(wf_images *images, wf_image *image, wf_later *later, const char **name, bool *more)
 {
-    images->bad = *more = false;
+    images->bad = NONE;
+    *more = false;
     if (!images->most)
         return WF_OK;
     WF_TRY(take_picture(images, image, later, name, more));
@@ -516,7 +564,14 @@ int wf_images_next(wf_images *images, wf_image *image, const char **name, bool *
 
 int wf_images_skip(wf_images *images, bool *skipped)
 {
-    *skipped = images->bad;
-    images->bad = false;
-    return *skipped ? leave_item(images) : WF_OK;
+    bool item = images->bad == ITEM;
+    *skipped = images->bad != NONE;
+    images->bad = NONE;
+    return item ? leave_item(images) : WF_OK;
+}
+
+void wf_images_refuse(wf_images *images)
+{
+    images->bad = ENTRY;
+    images->most += images->most >= 0; /* a refused picture is not one of those wanted */
 }

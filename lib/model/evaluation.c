@@ -2,10 +2,12 @@
 #include "evaluation.h"
 
 #include <inttypes.h>
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "../base/number.h"
+#include "../base/utf8.h"
 
 /* One level: its flow, once a picture came, and the figures of all pictures in the order of arrival. */
 typedef struct level {
@@ -22,6 +24,8 @@ struct wf_evaluation {
     wf_evaluation_spec spec;
     wf_meta meta; /* of the pictures */
     wf_pixel_noise noise;
+    char **names; /* [named], owned; NULL: a picture without a name */
+    int64_t named, names_room;
     level levels[WF_MAX_LEVELS + 1];
     double *drawn; /* [drawn_count,K]: sum of the levels under each draw; NULL for fewer than two draws */
     int64_t drawn_count;
@@ -67,6 +71,9 @@ void wf_evaluation_destroy(wf_evaluation *e)
         free(e->levels[l].bits);
     }
     free(e->drawn);
+    for (int64_t n = 0; n < e->named; n++)
+        free(e->names[n]);
+    free(e->names);
     wf_pixel_noise_clear(&e->noise);
     wf_meta_clear(&e->meta);
     free(e);
@@ -93,6 +100,26 @@ static int reserve_pictures(level *l, int64_t more)
     l->bits = bits ? bits : l->bits;
     WF_CHECK(index && bits, WF_AGAIN, "out of memory for %" PRId64 " pictures", room);
     l->room = room;
+    return WF_OK;
+}
+
+/* Keeps the names of pictures from `first` on, if no other level did. */
+static int keep_names(wf_evaluation *e, int64_t first, int64_t N, const char *const *names)
+{
+    if (first + N > e->names_room) {
+        int64_t room = 2 * (first + N);
+        char **grown = realloc(e->names, (size_t)room * sizeof *grown);
+        WF_CHECK(grown, WF_AGAIN, "out of memory for the names of %" PRId64 " pictures", room);
+        e->names = grown;
+        e->names_room = room;
+    }
+    for (int64_t n = e->named - first; n >= 0 && n < N; n++) {
+        char *name = names && names[n] ? strdup(names[n]) : NULL;
+        WF_CHECK(name || !names || !names[n], WF_AGAIN, "out of memory for the name of a picture");
+        if (name)
+            wf_utf8_mend(name);
+        e->names[e->named++] = name;
+    }
     return WF_OK;
 }
 
@@ -135,6 +162,7 @@ int wf_evaluation_put(wf_evaluation *e, const wf_record *r)
     WF_TRY(open_level(e, r->level));
     WF_TRY(reserve_pictures(l, N));
     memcpy(l->index + l->n, r->index, (size_t)N * sizeof *r->index);
+    WF_TRY(keep_names(e, l->n, N, r->names));
     if (e->spec.samples > 1) {
         WF_TRY(reserve_draws(e, l->n + N));
         double *bits = malloc((size_t)N * sizeof *bits);
@@ -149,12 +177,12 @@ int wf_evaluation_put(wf_evaluation *e, const wf_record *r)
     return WF_OK;
 }
 
-int wf_evaluation_put_stream(wf_evaluation *e, wf_reader *reader)
+int wf_evaluation_put_records(wf_evaluation *e, wf_records *records)
 {
     for (;;) {
         wf_record record;
         bool more;
-        WF_TRY(wf_reader_next(reader, &record, &more));
+        WF_TRY(wf_records_next(records, &record, &more));
         if (!more)
             return WF_OK;
         WF_TRY(wf_evaluation_put(e, &record));
@@ -169,6 +197,12 @@ static int put_record(void *user, const wf_record *record)
 
 int wf_evaluation_put_store(wf_evaluation *e, wf_store *store)
 {
+    int64_t count = wf_store_count(store);
+    const char *const *names;
+    if (e->spec.count && count > e->spec.count)
+        count = e->spec.count;
+    WF_TRY(wf_store_names(store, 0, count, &names));
+    WF_TRY(keep_names(e, 0, count, names));
     for (int number = 0; number <= e->meta.top; number++)
         if (wf_store_has_level(store, number)) {
             WF_TRY(wf_held_out(store, number, e->spec.count ? e->spec.count : INT64_MAX, put_record, e));
@@ -240,6 +274,16 @@ wf_mean wf_evaluation_weighted(const wf_evaluation *e)
 
 /* -- output -------------------------------------------------------------------------------------------------------- */
 
+/* Writes a picture's name, or its index if it has none, for a table: bytes below the blank become '?'. */
+static void write_name(const wf_evaluation *e, int64_t n, FILE *file)
+{
+    const char *name = n < e->named ? e->names[n] : NULL;
+    if (!name)
+        wf_fprintf(file, "%" PRIu64, e->levels[e->first].index[n]);
+    for (; name && *name; name++)
+        putc((unsigned char)*name < ' ' || *name == 0x7f ? '?' : *name, file);
+}
+
 void wf_evaluation_write_pictures(const wf_evaluation *e, FILE *file)
 {
     bool weighted = e->whole && e->spec.samples;
@@ -247,6 +291,7 @@ void wf_evaluation_write_pictures(const wf_evaluation *e, FILE *file)
     for (int l = 0; l <= e->meta.levels; l++)
         if (e->levels[l].n)
             wf_fprintf(file, "\tlevel%d", l);
+    fputs("\tname", file);
     for (int64_t n = 0; n < e->levels[e->first].n; n++) {
         wf_fprintf(file, "\n%" PRIu64, e->levels[e->first].index[n]);
         if (e->whole)
@@ -256,8 +301,45 @@ void wf_evaluation_write_pictures(const wf_evaluation *e, FILE *file)
         for (int l = 0; l <= e->meta.levels; l++)
             if (e->levels[l].n)
                 wf_fprintf(file, "\t%.6f", e->levels[l].bits[n]);
+        putc('\t', file);
+        write_name(e, n, file);
     }
     putc('\n', file);
+}
+
+static int write_json_name(const char *name, FILE *file)
+{
+    json_t *string = json_string(name);
+    char *text = json_dumps(string, JSON_ENCODE_ANY);
+    json_decref(string);
+    WF_CHECK(text, WF_AGAIN, "out of memory for the name of a picture");
+    fputs(text, file);
+    free(text);
+    return WF_OK;
+}
+
+int wf_evaluation_write_picture_lines(const wf_evaluation *e, FILE *file)
+{
+    for (int64_t n = 0; n < e->levels[e->first].n; n++) {
+        const char *comma = "", *name = n < e->named ? e->names[n] : NULL;
+        wf_fprintf(file, "{\"index\": %" PRIu64, e->levels[e->first].index[n]);
+        if (name) {
+            fputs(", \"name\": ", file);
+            WF_TRY(write_json_name(name, file));
+        }
+        if (e->whole)
+            wf_fprintf(file, ", \"bpd\": %.6f", picture_total(e, n));
+        if (e->whole && e->spec.samples)
+            wf_fprintf(file, ", \"iw\": %.6f", picture_weighted(e, n));
+        fputs(", \"levels\": [", file);
+        for (int l = 0; l <= e->meta.levels; l++)
+            if (e->levels[l].n) {
+                wf_fprintf(file, "%s{\"level\": %d, \"bpd\": %.6f}", comma, l, e->levels[l].bits[n]);
+                comma = ", ";
+            }
+        fputs("]}\n", file);
+    }
+    return WF_OK;
 }
 
 void wf_evaluation_write_json(const wf_evaluation *e, FILE *file)

@@ -8,7 +8,7 @@
 #include <stdio.h>
 
 #include "../base/linkage.h"
-#include "../store/store.h"
+#include "../store/records.h"
 #include "evaluate.h"
 
 WF_BEGIN
@@ -30,8 +30,8 @@ void wf_evaluation_destroy(wf_evaluation *e); /* NULL is allowed */
 /* Evaluates the pictures of a record at its level. A level's weights are loaded when its first record comes.
  * WF_NOINPUT: the level is not trained. WF_INTERNAL: a density is not finite. */
 int wf_evaluation_put(wf_evaluation *e, const wf_record *record) WF_MUST;
-/* Evaluates all records of a stream, or all levels of a store, whose metadata the evaluation was created with. */
-int wf_evaluation_put_stream(wf_evaluation *e, wf_reader *reader) WF_MUST;
+/* Evaluates all records, or all levels of a store one after the other, whose metadata the evaluation was created with. */
+int wf_evaluation_put_records(wf_evaluation *e, wf_records *records) WF_MUST;
 int wf_evaluation_put_store(wf_evaluation *e, wf_store *store) WF_MUST;
 
 /* Call after the last picture and before what follows. WF_DATA: no picture came, or levels had different pictures. */
@@ -47,9 +47,13 @@ wf_mean wf_evaluation_weighted(const wf_evaluation *e);
 void wf_evaluation_write_table(const wf_evaluation *e, FILE *file, bool aligned);
 /* Writes one JSON object in one line. */
 void wf_evaluation_write_json(const wf_evaluation *e, FILE *file);
-/* Writes one line a picture, separated by tabs: index, total, weighted (with samples) and each level, below a line
- * of heads. Errors in writing show when the file is flushed or closed (wf_close). */
+/* Writes one line a picture, separated by tabs: index, total, weighted (with samples), each level, and the name, below
+ * a line of heads. A picture without a name has its index there. Errors in writing show when the file is flushed or
+ * closed (wf_close). */
 void wf_evaluation_write_pictures(const wf_evaluation *e, FILE *file);
+/* Writes one JSON object a line and picture: index, name if it has one, bpd, iw (with samples) and levels. WF_AGAIN:
+ * out of memory. */
+int wf_evaluation_write_picture_lines(const wf_evaluation *e, FILE *file) WF_MUST;
 
 WF_END
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../base/utf8.h"
 #include "../base/version.h"
 
 const char *const wf_signal_names[] = {"picture", "sound", "volume"};
@@ -119,30 +120,61 @@ static int store_provenance(wf_meta *meta, json_t *array)
     return WF_OK;
 }
 
-/* Makes a JSON string. An argument may hold any bytes, JSON only UTF-8: if it is not UTF-8, its bytes over 127
- * become '?'. */
+/* Makes a JSON string of an argument, which may hold any bytes. */
 static json_t *make_string(const char *text)
 {
-    json_t *string = json_string(text);
-    if (string)
-        return string;
     char *copy = strdup(text);
-    for (char *p = copy; p && *p; p++)
-        if (*p & 0x80)
-            *p = '?';
-    string = copy ? json_string(copy) : NULL;
+    if (copy)
+        wf_utf8_mend(copy);
+    json_t *string = copy ? json_string(copy) : NULL;
     free(copy);
     return string;
+}
+
+enum { COMMAND_BYTES = 3072, ARGUMENT_BYTES = 2048 }; /* of a command line, and of one argument, that are kept */
+
+/* Makes a JSON string of an argument. Of a long one only the beginning is kept, whole characters of UTF-8. */
+static json_t *make_argument(const char *text)
+{
+    size_t length = strlen(text), n = ARGUMENT_BYTES;
+    if (length <= n)
+        return make_string(text);
+    while (n > ARGUMENT_BYTES - 4 && (text[n] & 0xc0) == 0x80)
+        n--;
+    char cut[ARGUMENT_BYTES + 64];
+    snprintf(cut, sizeof cut, "%.*s... and %zu more bytes", (int)n, text, length - n);
+    return make_string(cut);
+}
+
+/* Makes a JSON array of a command line. A long one ends in "... and N more arguments". */
+static json_t *make_words(int argc, char *const *argv)
+{
+    json_t *words = json_array();
+    size_t bytes = 0;
+    bool good = words;
+    for (int i = 0; good && i < argc; i++) {
+        size_t length = strlen(argv[i]);
+        bytes += length < ARGUMENT_BYTES ? length : ARGUMENT_BYTES;
+        if (bytes > COMMAND_BYTES) {
+            char rest[48];
+            snprintf(rest, sizeof rest, "... and %d more argument%s", argc - i, argc - i == 1 ? "" : "s");
+            good = !json_array_append_new(words, json_string(rest));
+            break;
+        }
+        good = !json_array_append_new(words, make_argument(argv[i]));
+    }
+    if (good)
+        return words;
+    json_decref(words);
+    return NULL;
 }
 
 static json_t *new_entry(const char *tool, int argc, char *const *argv, uint64_t seed, const char *model)
 {
     char number[24];
     snprintf(number, sizeof number, "%llu", (unsigned long long)seed);
-    json_t *entry = json_object(), *words = json_array();
+    json_t *entry = json_object(), *words = make_words(argc, argv);
     bool good = entry && words;
-    for (int i = 0; good && i < argc; i++)
-        good = !json_array_append_new(words, make_string(argv[i]));
     good = good && !json_object_set_new(entry, "tool", make_string(tool)) &&
            !json_object_set_new(entry, "version", json_string(wf_version())) &&
            !json_object_set(entry, "argv", words) &&
@@ -360,7 +392,9 @@ static int parse_fields(wf_meta_lookup *lookup, const void *user, const char *wh
              "%s: rate is \"%.40s\", want a number of samples a second, 1 to %d", who, text, WF_MAX_RATE);
     meta->rate = (int)rate;
     WF_TRY(wf_meta_check(meta, who));
-    WF_TRY(find_text(lookup, user, who, "provenance", &text));
+    text = lookup(user, "provenance");
+    if (!text)
+        return WF_OK;
     json_t *array;
     WF_TRY(load_provenance(text, who, &array));
     json_decref(array);

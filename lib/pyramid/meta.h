@@ -68,7 +68,8 @@ int wf_meta_check(const wf_meta *meta, const char *who) WF_MUST;
  * difference. */
 int wf_meta_match(const wf_meta *have, const char *who, const wf_meta *want, const char *whom) WF_MUST;
 
-/* Appends an object {"tool","version","argv","seed","model"} to the provenance; without "model" if it is NULL. */
+/* Appends an object {"tool","version","argv","seed","model"} to the provenance; without "model" if it is NULL. Of a
+ * long command line about 3 kB are kept; "... and N more arguments" stands for the rest. */
 int wf_meta_add_provenance(wf_meta *meta, const char *tool, int argc, char *const *argv, uint64_t seed,
                            const char *model) WF_MUST;
 

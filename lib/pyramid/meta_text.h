@@ -25,8 +25,8 @@ void wf_meta_format(const wf_meta *meta, wf_meta_text *text);
 /* Returns the value of `key`, or NULL. */
 typedef const char *wf_meta_lookup(const void *user, const char *key);
 
-/* Parses and checks the keys above. *meta needs no initialization and is cleared on failure. WF_DATA: a key is missing
- * or malformed; the message begins with `who`. */
+/* Parses and checks the keys above. *meta needs no initialization and is cleared on failure. WF_DATA: a key is missing,
+ * unless it is provenance, or malformed; the message begins with `who`. */
 int wf_meta_parse(wf_meta_lookup *lookup, const void *user, const char *who, wf_meta *meta) WF_MUST;
 
 /* Parses a decimal number 0 .. max without sign, space or leading zero. False: `text` is something else, or NULL. */

@@ -18,10 +18,11 @@ struct wf_conditioning {
     const wf_model *model;
     wf_meta meta; /* owned */
     int offset, level;
-    int64_t count, done; /* without a source: pictures in all; numbered so far, of files too */
-    /* a stream */
-    wf_reader *reader;
-    wf_record record; /* pictures from `used` on are still to be handed out */
+    int64_t count, done;      /* without a source: pictures in all; numbered so far, of files too */
+    const char *const *names; /* of the pictures handed out last */
+    /* a stream or store */
+    wf_records *records; /* borrowed */
+    wf_record record;    /* pictures from `used` on are still to be handed out */
     int64_t used;
     wf_pyramid *pyramid; /* joins `chunk` pictures */
     int chunk;
@@ -31,6 +32,8 @@ struct wf_conditioning {
     int rate; /* of the first sound */
     const char *name;
     bool more;
+    char **own; /* [owned], names of the pictures handed out last */
+    int owned;
 };
 
 const wf_meta *wf_conditioning_meta(const wf_conditioning *s)
@@ -151,11 +154,13 @@ void wf_conditioning_destroy(wf_conditioning *s)
 {
     if (!s)
         return;
-    wf_reader_destroy(s->reader);
     wf_pyramid_destroy(s->pyramid);
     if (s->images)
         wf_images_close(s->images);
     wf_image_clear(&s->image);
+    for (int n = 0; n < s->owned; n++)
+        free(s->own[n]);
+    free(s->own);
     wf_meta_clear(&s->meta);
     free(s);
 }
@@ -179,14 +184,14 @@ int wf_conditioning_none(const wf_model *model, int64_t count, int scale, wf_con
     return WF_OK;
 }
 
-/* -- a coefficient stream ----------------------------------------------------------------------------------------- */
+/* -- a coefficient stream or store -------------------------------------------------------------------------------- */
 
 /* Reads the next record of the stream's highest level; other levels are skipped. */
 static int next_record(wf_conditioning *s, bool *more)
 {
-    const wf_meta *source = wf_reader_meta(s->reader);
+    const wf_meta *source = wf_records_meta(s->records);
     for (*more = true; *more && s->used == s->record.N;) {
-        WF_TRY(wf_reader_next(s->reader, &s->record, more));
+        WF_TRY(wf_records_next(s->records, &s->record, more));
         s->used = *more && s->record.level == source->top ? 0 : s->record.N;
     }
     return WF_OK;
@@ -199,24 +204,26 @@ static int next_of_stream(wf_conditioning *s, int most, int *N, float *picture, 
     WF_TRY(next_record(s, &more));
     if (!more)
         return WF_OK;
-    wf_level_shape shape = wf_meta_level(wf_reader_meta(s->reader), r->level);
+    wf_level_shape shape = wf_meta_level(wf_records_meta(s->records), r->level);
     size_t each = wf_count3(shape.H, shape.W, shape.C), at = (size_t)s->used;
     size_t bands = (size_t)wf_bands(s->meta.signal);
     int64_t left = r->N - s->used;
     most = most < s->chunk ? most : s->chunk;
     *N = left < most ? (int)left : most;
     memcpy(index, r->index + at, (size_t)*N * sizeof *index);
+    s->names = r->names ? r->names + at : NULL;
     s->used += *N;
     return wf_pyramid_join(s->pyramid, r->level, *N, r->low + at * each,
                            r->detail ? r->detail + at * each * bands : NULL, picture);
 }
 
-static int open_stream(wf_conditioning *s, wf_backend *backend, FILE *file, const char *name, int scale)
+static int open_records(wf_conditioning *s, wf_backend *backend, wf_records *records, int scale)
 {
     int H, W;
     const wf_meta *model = &s->model->meta;
-    WF_TRY(wf_reader_create(file, name, &s->reader));
-    const wf_meta *source = wf_reader_meta(s->reader);
+    const char *name = wf_records_name(records);
+    s->records = records;
+    const wf_meta *source = wf_records_meta(s->records);
     WF_CHECK(!strcmp(source->wavelet, model->wavelet), WF_DATA, "%s: coefficients of %s; %s is for %s", name,
              source->wavelet, s->model->path, model->wavelet);
     WF_TRY(check_kind(s->model, name, source->signal, source->C, source->bits));
@@ -233,11 +240,11 @@ static int open_stream(wf_conditioning *s, wf_backend *backend, FILE *file, cons
     return wf_pyramid_create(backend, source, s->chunk, &s->pyramid);
 }
 
-int wf_conditioning_stream(const wf_model *model, wf_backend *backend, FILE *file, const char *name, int scale,
-                           wf_conditioning **out)
+int wf_conditioning_records(const wf_model *model, wf_backend *backend, wf_records *records, int scale,
+                            wf_conditioning **out)
 {
     WF_TRY(create_conditioning(model, next_of_stream, out));
-    return opened_or_destroyed(open_stream(*out, backend, file, name, scale), out);
+    return opened_or_destroyed(open_records(*out, backend, records, scale), out);
 }
 
 /* -- picture files ------------------------------------------------------------------------------------------------ */
@@ -250,6 +257,22 @@ static int read_image(wf_conditioning *s)
     if (s->image.signal == WF_PICTURE)
         WF_TRY(wf_image_channels(&s->image, s->name, s->model->meta.C));
     return check_kind(s->model, s->name, s->image.signal, s->image.C, s->image.bits);
+}
+
+static int keep_name(wf_conditioning *s, int n)
+{
+    if (n >= s->owned) {
+        char **grown = realloc(s->own, ((size_t)n + 1) * sizeof *grown);
+        WF_CHECK(grown, WF_AGAIN, "%s: out of memory", s->name);
+        grown[n] = NULL;
+        s->own = grown;
+        s->owned = n + 1;
+    }
+    free(s->own[n]);
+    s->own[n] = s->image.name;
+    s->image.name = NULL;
+    s->names = (const char *const *)s->own;
+    return WF_OK;
 }
 
 static int next_of_images(wf_conditioning *s, int most, int *N, float *picture, uint64_t *index)
@@ -265,6 +288,7 @@ static int next_of_images(wf_conditioning *s, int most, int *N, float *picture, 
         for (size_t i = 0; i < each; i++)
             picture[(size_t)*N * each + i] = s->image.pixels[i];
         index[*N] = (uint64_t)s->done++;
+        WF_TRY(keep_name(s, *N));
         WF_TRY(read_image(s));
     }
     return WF_OK;
@@ -290,10 +314,16 @@ int wf_conditioning_images(const wf_model *model, char *const *paths, int count,
 
 /* -- all ---------------------------------------------------------------------------------------------------------- */
 
+const char *const *wf_conditioning_names(const wf_conditioning *s)
+{
+    return s->names;
+}
+
 int wf_conditioning_next(wf_conditioning *s, int most, int *N, float **picture, uint64_t *index)
 {
     *N = 0;
     *picture = NULL;
+    s->names = NULL;
     if (s->level >= 0) {
         *picture = malloc((size_t)most * picture_size(s) * sizeof **picture);
         WF_CHECK(*picture, WF_AGAIN, "conditioning: out of memory for %d pictures", most);

@@ -4,11 +4,10 @@
 #ifndef WF_CONDITIONING_H
 #define WF_CONDITIONING_H
 
-#include <stdio.h>
-
 #include "../base/linkage.h"
 #include "../../kernels/backend.h"
 #include "../model/model.h"
+#include "../store/records.h"
 
 WF_BEGIN
 
@@ -17,12 +16,12 @@ typedef struct wf_conditioning wf_conditioning;
 /* Conditions on nothing: `count` pictures are drawn from the base up. WF_USAGE: a scale is given. */
 int wf_conditioning_none(const wf_model *model, int64_t count, int scale, wf_conditioning **out) WF_MUST;
 
-/* Conditions on the pictures of a coefficient stream. scale 0: they enter the model at the level of their size. scale
+/* Conditions on the pictures of a coefficient stream or store. scale 0: they enter the model at the level of their size. scale
  * 2, 4, 8 ..: pictures of any size enter log2(scale) levels below the model's highest, since convolutions take any
- * size. `file` and `model` are borrowed. WF_DATA: another wavelet, channels or bits, or no level has the pictures'
+ * size. `records`, of which nothing was read, and `model` are borrowed. WF_DATA: another wavelet, channels or bits, or no level has the pictures'
  * size. */
-int wf_conditioning_stream(const wf_model *model, wf_backend *backend, FILE *file, const char *name, int scale,
-                           wf_conditioning **out) WF_MUST;
+int wf_conditioning_records(const wf_model *model, wf_backend *backend, wf_records *records, int scale,
+                            wf_conditioning **out) WF_MUST;
 
 /* Conditions on picture files, all of one size. paths: as for wf_images_open, borrowed. scale: as for a stream. */
 int wf_conditioning_images(const wf_model *model, char *const *paths, int count, int scale,
@@ -44,6 +43,8 @@ int wf_conditioning_level(const wf_conditioning *s);
 /* Reads the next N <= most pictures; N = 0 at the end. *picture: I_level [N,H,W,C] in pixel units, the caller's
  * (free); NULL at level -1. index: host [most], the pictures' numbers. */
 int wf_conditioning_next(wf_conditioning *s, int most, int *N, float **picture, uint64_t *index) WF_MUST;
+/* Names of those pictures [N], NULL for pictures without one; NULL: none has one. Valid until the next call. */
+const char *const *wf_conditioning_names(const wf_conditioning *s);
 
 WF_END
 

@@ -10,12 +10,15 @@ void wf_store_encoded_destroy(wf_store_encoded *encoded)
         return;
     free(encoded->bytes);
     free(encoded->entries);
+    wf_names_clear(&encoded->names);
+    free(encoded->named);
     free(encoded);
 }
 
 void wf_store_encoded_clear(wf_store_encoded *e)
 {
     e->used = e->count = 0;
+    e->names.used = e->names.count = 0;
     e->content = 0;
     e->open = false;
 }
@@ -61,6 +64,23 @@ int wf_store_encode(wf_store_encoded *e, int level, uint64_t index, int rows, co
     e->entries[e->count++] = (wf_store_entry){level, index, e->used, v->size};
     e->used += v->size;
     e->content += v->checksum;
+    return WF_OK;
+}
+
+int wf_store_encode_name(wf_store_encoded *e, uint64_t index, const char *name)
+{
+    size_t n = e->names.count;
+    if (!name || !*name)
+        return WF_OK;
+    if (n == e->named_room) {
+        size_t room = 2 * n + 64;
+        uint64_t *grown = realloc(e->named, room * sizeof *grown);
+        WF_CHECK(grown, WF_AGAIN, "%s: out of memory", e->file->path);
+        e->named = grown;
+        e->named_room = room;
+    }
+    WF_TRY(wf_names_add(&e->names, name, strlen(name)));
+    e->named[n] = index;
     return WF_OK;
 }
 

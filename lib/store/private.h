@@ -33,12 +33,18 @@
  *     tile     low [h,w,C] | detail [h,w,K], absent at level 0 | u64 checksum
  *
  * The checksum is over the tile's low and detail; that of tile 0 begins 8 bytes earlier, with the type. Its seed is the
- * checksum of 16 bytes: u64 picture index | u64 level + 256 * number of the tile, counted from 0. */
+ * checksum of 16 bytes: u64 picture index | u64 level + 256 * number of the tile, counted from 0.
+ *
+ * Sub-database "names", absent if no picture has a name:
+ *
+ *     key      u64 index of the first picture of a block, big endian
+ *     value    a block of at most 256 names; see names.h. Names are not part of `content` and `hash`. */
 #ifndef WF_STORE_PRIVATE_H
 #define WF_STORE_PRIVATE_H
 
 #include <lmdb.h>
 
+#include "names.h"
 #include "store.h"
 
 typedef struct wf_store_state {
@@ -47,6 +53,7 @@ typedef struct wf_store_state {
     int64_t count;    /* pictures with all their levels */
     uint64_t content; /* sum of the checksums of all tiles */
     bool sealed;
+    bool refused; /* the writer of the last pictures was refused more; see wf_store_writer_refuse */
     char hash[17];
 } wf_store_state;
 
@@ -59,7 +66,7 @@ typedef struct wf_store_file {
     int64_t unsealed; /* pictures in the file beyond the last seal, when it was opened */
 } wf_store_file;
 
-enum { WF_MAX_DATABASES = WF_MAX_LEVELS + 1 };
+enum { WF_MAX_DATABASES = WF_MAX_LEVELS + 2 };
 
 /* Sets the path and, in `name`, that of data.mdb. `status`: of the failure if the path is too long. */
 int wf_store_file_begin(wf_store_file *file, const char *path, char name[4096], int status) WF_MUST;
@@ -79,6 +86,7 @@ int wf_fail_lmdb(const wf_store_file *file, int rc, const char *what) WF_MUST;
             return wf_fail_lmdb((file), wf_lmdb_rc, (what)); \
     } while (0)
 
+#define WF_NAMES "names"
 #define WF_STATE_NOW "state"
 #define WF_STATE_SEALED "sealed"
 /* Reads the state at `key`. *found = false: there is none. */
@@ -138,8 +146,11 @@ struct wf_store_encoded {
     wf_store_entry *entries;
     size_t count, room;
     uint64_t content; /* sum of the checksums of all entries */
-    wf_value value;   /* being encoded at bytes + used */
-    bool open;        /* `value` has begun and lacks rows */
+    wf_names names;
+    uint64_t *named; /* [names.count], index of each name's picture */
+    size_t named_room;
+    wf_value value; /* being encoded at bytes + used */
+    bool open;      /* `value` has begun and lacks rows */
     wf_store_encoded *next;
 };
 

@@ -14,6 +14,11 @@ struct wf_store {
     MDB_dbi levels[WF_MAX_LEVELS + 1]; /* of the levels held */
     uint64_t first;                    /* index at position 0, if indices are contiguous */
     uint64_t *indices;                 /* [count], ascending, if they are not; else NULL */
+    bool named;                        /* `name_blocks` is there */
+    MDB_dbi name_blocks;
+    wf_names block; /* read last, of pictures from `block_first` on */
+    uint64_t block_first;
+    wf_names names; /* given last */
 };
 
 /* -- opening ------------------------------------------------------------------------------------------------------- */
@@ -53,6 +58,13 @@ static int open_levels(wf_store *store, MDB_txn *txn)
                  name, stat.ms_entries, (long long)count);
     }
     return WF_OK;
+}
+
+static int open_names(wf_store *store, MDB_txn *txn)
+{
+    int rc = mdb_dbi_open(txn, WF_NAMES, 0, &store->name_blocks);
+    store->named = !rc;
+    return !rc || rc == MDB_NOTFOUND ? WF_OK : wf_fail_lmdb(&store->file, rc, WF_NAMES);
 }
 
 /* Finds out whether indices are contiguous, and reads them all if not. Pictures added since the seal come last: with
@@ -106,6 +118,7 @@ static int load_index(wf_store *store, MDB_txn *txn)
 {
     WF_TRY(read_sealed(store, txn));
     WF_TRY(open_levels(store, txn));
+    WF_TRY(open_names(store, txn));
     if (!store->file.state.count)
         return WF_OK;
     MDB_cursor *cursor;
@@ -150,6 +163,8 @@ void wf_store_close(wf_store *store)
         return;
     wf_store_file_end(&store->file);
     free(store->indices);
+    wf_names_clear(&store->block);
+    wf_names_clear(&store->names);
     free(store);
 }
 
@@ -178,6 +193,93 @@ const char *wf_store_hash(const wf_store *store)
     return store->file.state.hash;
 }
 
+/* -- names --------------------------------------------------------------------------------------------------------- */
+
+static uint64_t index_at(const wf_store *store, int64_t at)
+{
+    return store->indices ? store->indices[at] : store->first + (uint64_t)at;
+}
+
+/* Reads the block whose first picture is the last one not after `index`. No such block: an empty one. */
+static int read_block(wf_store *store, MDB_cursor *cursor, uint64_t index)
+{
+    unsigned char bytes[8];
+    MDB_val want = wf_store_key(index, bytes), key = want, value;
+    store->block.count = 0;
+    int rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
+    if (rc == MDB_NOTFOUND)
+        rc = mdb_cursor_get(cursor, &key, &value, MDB_LAST);
+    else if (!rc && (key.mv_size != 8 || memcmp(key.mv_data, bytes, 8) != 0))
+        rc = mdb_cursor_get(cursor, &key, &value, MDB_PREV);
+    if (rc == MDB_NOTFOUND)
+        return WF_OK;
+    WF_LMDB(&store->file, rc, WF_NAMES);
+    WF_TRY(wf_store_index(&store->file, key, &store->block_first));
+    return wf_names_decode(store->file.path, store->block_first, value.mv_data, value.mv_size, &store->block);
+}
+
+static int read_names(wf_store *store, MDB_cursor *cursor, int64_t at, int64_t n)
+{
+    for (int64_t i = at; i < at + n; i++) {
+        uint64_t index = index_at(store, i);
+        if (index - store->block_first >= store->block.count)
+            WF_TRY(read_block(store, cursor, index));
+        bool named = index - store->block_first < store->block.count;
+        const char *name = named ? store->block.bytes + store->block.at[index - store->block_first] : "";
+        WF_TRY(wf_names_add(&store->names, name, strlen(name)));
+    }
+    return WF_OK;
+}
+
+int wf_store_names(wf_store *store, int64_t at, int64_t n, const char *const **names)
+{
+    MDB_txn *txn;
+    MDB_cursor *cursor;
+    *names = NULL;
+    if (!store->named)
+        return WF_OK;
+    WF_CHECK(at >= 0 && n >= 0 && at <= store->file.state.count - n, WF_INTERNAL, "%s: names of %lld pictures at %lld",
+             store->file.path, (long long)n, (long long)at);
+    store->names.used = store->names.count = 0;
+    WF_LMDB(&store->file, mdb_txn_begin(store->file.env, NULL, MDB_RDONLY, &txn), "read");
+    int rc = mdb_cursor_open(txn, store->name_blocks, &cursor), status;
+    status = rc ? wf_fail_lmdb(&store->file, rc, WF_NAMES) : read_names(store, cursor, at, n);
+    if (!rc)
+        mdb_cursor_close(cursor);
+    mdb_txn_abort(txn);
+    WF_TRY(status);
+    return wf_names_table(&store->names, names);
+}
+
+static int verify_blocks(wf_store *store, MDB_cursor *cursor)
+{
+    MDB_val key, value;
+    for (;;) {
+        uint64_t first;
+        int rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+        if (rc == MDB_NOTFOUND)
+            return WF_OK;
+        WF_LMDB(&store->file, rc, WF_NAMES);
+        WF_TRY(wf_store_index(&store->file, key, &first));
+        WF_TRY(wf_names_decode(store->file.path, first, value.mv_data, value.mv_size, &store->names));
+    }
+}
+
+static int verify_names(wf_store *store)
+{
+    MDB_txn *txn;
+    MDB_cursor *cursor;
+    if (!store->named)
+        return WF_OK;
+    WF_LMDB(&store->file, mdb_txn_begin(store->file.env, NULL, MDB_RDONLY, &txn), "read");
+    int rc = mdb_cursor_open(txn, store->name_blocks, &cursor), status;
+    status = rc ? wf_fail_lmdb(&store->file, rc, WF_NAMES) : verify_blocks(store, cursor);
+    if (!rc)
+        mdb_cursor_close(cursor);
+    mdb_txn_abort(txn);
+    return status;
+}
+
 /* -- values -------------------------------------------------------------------------------------------------------- */
 
 static int get_value(wf_store *store, int level, uint64_t index, const wf_window *window, float *low, float *detail,
@@ -198,11 +300,6 @@ static int get_value(wf_store *store, int level, uint64_t index, const wf_window
                                  window, low, detail, checksum);
     mdb_txn_abort(txn);
     return status;
-}
-
-static uint64_t index_at(const wf_store *store, int64_t at)
-{
-    return store->indices ? store->indices[at] : store->first + (uint64_t)at;
 }
 
 static wf_window whole_level(const wf_store *store, int level)
@@ -290,5 +387,6 @@ int wf_store_verify(wf_store *store)
     WF_CHECK(values, WF_AGAIN, "%s: out of memory", store->file.path);
     int status = verify_values(store, values);
     free(values);
-    return status;
+    WF_TRY(status);
+    return verify_names(store);
 }

@@ -3,7 +3,7 @@
  * A store maps (level, picture index) to the low-pass and detail coefficients of that picture. Each value is in the
  * narrowest float that holds it exactly, and has checksums. The metadata record, written last, seals the store. A store
  * that was never sealed cannot be opened for reading. While pictures are appended, readers see the store as it was
- * sealed last. File sizes are checked before the file is mapped, so that a truncated file is an error and not a signal.
+ * sealed last. Pictures may have names. File sizes are checked before the file is mapped, so that a truncated file is an error and not a signal.
  *
  * Many processes may read one store at once, or one may write it. Readers are wf_store, writers wf_store_writer. */
 #ifndef WF_STORE_H
@@ -51,7 +51,11 @@ typedef struct wf_window {
 int wf_store_get_window(wf_store *store, int level, int64_t at, const wf_window *window, float *low, float *detail,
                         uint64_t *index) WF_MUST;
 
-/* Reads and checks every value. WF_DATA: the message counts the damaged values and names the first. */
+/* Reads the names of n pictures from position `at` on: *names [n], NULL for pictures without one; *names = NULL if none
+ * has one. Valid until the next call and until close. Not for several threads at once. WF_DATA: damaged. */
+int wf_store_names(wf_store *store, int64_t at, int64_t n, const char *const **names) WF_MUST;
+
+/* Reads and checks every value and name. WF_DATA: the message counts the damaged values and names the first. */
 int wf_store_verify(wf_store *store) WF_MUST;
 
 /* -- writing ------------------------------------------------------------------------------------------------------- */
@@ -59,7 +63,7 @@ int wf_store_verify(wf_store *store) WF_MUST;
 typedef struct wf_store_writer wf_store_writer;
 
 /* Creates a store at `path`, or continues an interrupted one after its last committed picture; its metadata must then
- * match. A store that was sealed is continued only with `append`, else WF_USAGE: readers see its old contents until it
+ * match, unless it has no picture yet, or those of a writer that was refused more. A store that was sealed is continued only with `append`, else WF_USAGE: readers see its old contents until it
  * is sealed again, and new indices must be greater than the old ones. *count: pictures already in the store. WF_AGAIN:
  * another process reads or writes it. */
 int wf_store_writer_create(const char *path, const wf_meta *meta, bool append, wf_store_writer **out,
@@ -69,6 +73,16 @@ void wf_store_writer_close(wf_store_writer *writer);
 
 /* Pictures beyond the last seal when the writer was created: those of an interrupted writer. */
 int64_t wf_store_writer_unsealed(const wf_store_writer *writer);
+
+const char *wf_store_writer_path(const wf_store_writer *writer); /* valid until close */
+
+/* Commits the pictures so far with a note that their writer was refused more, as by a bad picture. A store that was never
+ * sealed and has this note is begun anew by a writer with other metadata. A sealed store keeps its contents, unnoted. */
+int wf_store_writer_refuse(wf_store_writer *writer) WF_MUST;
+/* True if the store had that note when the writer was created, and has pictures. */
+bool wf_store_writer_refused(const wf_store_writer *writer);
+/* Drops all pictures of a store that was never sealed, and begins anew. WF_USAGE: it was sealed. */
+int wf_store_writer_restart(wf_store_writer *writer, const wf_meta *meta) WF_MUST;
 
 /* Adds one record. All levels of a batch of pictures come before the next batch, lowest level first. Pictures become
  * durable some time after their last level was put, at the latest by wf_store_writer_seal. */
@@ -87,6 +101,9 @@ enum { WF_STORE_ROWS = 64 };
  * picture before the next picture. */
 int wf_store_encode(wf_store_encoded *encoded, int level, uint64_t index, int rows, const float *low,
                     const float *detail) WF_MUST;
+
+/* Names a picture that is or will be encoded in the same object. NULL or an empty name is none. */
+int wf_store_encode_name(wf_store_encoded *encoded, uint64_t index, const char *name) WF_MUST;
 
 /* Adds encoded pictures, all with the same levels, and replaces *encoded by an empty object. */
 int wf_store_writer_put_encoded(wf_store_writer *writer, wf_store_encoded **encoded) WF_MUST;

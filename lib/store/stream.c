@@ -10,6 +10,7 @@
 #include "../base/safetensors.h"
 #include "../base/version.h"
 #include "../pyramid/meta_text.h"
+#include "names.h"
 
 enum { MAX_BATCH = 65536, RANK = 5 };
 
@@ -43,6 +44,21 @@ static void digest_text(const running_hash *digest, char text[17])
     snprintf(text, 17, "%016llx", (unsigned long long)XXH3_64bits_digest(digest->state));
 }
 
+/* Remembers the indices of a batch. *same: they are those that were kept before. */
+static int keep_batch(uint64_t **batch, int64_t *batch_N, int64_t N, const uint64_t *index, const char *who, bool *same)
+{
+    size_t bytes = (size_t)N * sizeof *index;
+    *same = *batch_N == N && !memcmp(*batch, index, bytes);
+    if (*same)
+        return WF_OK;
+    uint64_t *grown = realloc(*batch, bytes);
+    WF_CHECK(grown, WF_AGAIN, "%s: out of memory", who);
+    *batch = grown;
+    *batch_N = N;
+    memcpy(grown, index, bytes);
+    return WF_OK;
+}
+
 /* -- reading ------------------------------------------------------------------------------------------------------- */
 
 struct wf_reader {
@@ -55,6 +71,10 @@ struct wf_reader {
     bool waiting;  /* the first record's header was read, its data was not */
     bool ended;
     int64_t records;
+    wf_names names;           /* of the pictures `batch` */
+    const char *const *table; /* of those; NULL: none */
+    uint64_t *batch;          /* [batch_N], indices of the batch */
+    int64_t batch_N;
 };
 
 static const char *record_value(const void *user, const char *key)
@@ -119,7 +139,8 @@ static int check_same_meta(const wf_reader *reader, const char *who)
         status = wf_fail(WF_DATA, "%s: latents and coefficients in one stream, want one kind", who);
     if (!status && meta.top != reader->meta.top)
         status = wf_fail(WF_DATA, "%s: top is %d, but %d in the first record", who, meta.top, reader->meta.top);
-    if (!status && strcmp(meta.provenance, reader->meta.provenance))
+    const char *first = reader->meta.provenance ? reader->meta.provenance : "[]";
+    if (!status && meta.provenance && strcmp(meta.provenance, first))
         status = wf_fail(WF_DATA, "%s: provenance differs from the first record's", who);
     wf_meta_clear(&meta);
     return status;
@@ -130,6 +151,21 @@ static int check_coefficients(const char *who, const wf_tensor *tensor)
     size_t n = tensor->bytes / sizeof(float), at = wf_find_nonfinite(tensor->data, n);
     WF_CHECK(at == n, WF_DATA, "%s: %s[%zu] is not a finite number", who, tensor->name, at);
     return WF_OK;
+}
+
+/* Takes the names of a batch from its first record that has them. */
+static int read_names(wf_reader *reader, const char *who, int64_t N, const uint64_t *index)
+{
+    bool same;
+    const char *text = wf_safetensors_meta(&reader->st, "names");
+    WF_TRY(keep_batch(&reader->batch, &reader->batch_N, N, index, who, &same));
+    if (!same)
+        reader->table = NULL;
+    if (!text)
+        return WF_OK;
+    reader->table = NULL;
+    WF_TRY(wf_names_parse(who, text, N, &reader->names));
+    return wf_names_table(&reader->names, &reader->table);
 }
 
 static int read_record(wf_reader *reader, const char *who, wf_record *record)
@@ -147,11 +183,13 @@ static int read_record(wf_reader *reader, const char *who, wf_record *record)
         WF_TRY(check_coefficients(who, low));
     if (detail)
         WF_TRY(check_coefficients(who, detail));
+    WF_TRY(read_names(reader, who, index->shape[0], index->data));
     *record = (wf_record){.level = (int)level,
                           .N = index->shape[0],
                           .low = low ? low->data : NULL,
                           .detail = detail ? detail->data : NULL,
-                          .index = index->data};
+                          .index = index->data,
+                          .names = reader->table};
     reader->records++;
     return WF_OK;
 }
@@ -224,6 +262,8 @@ void wf_reader_destroy(wf_reader *reader)
     wf_safetensors_clear(&reader->st);
     wf_meta_clear(&reader->meta);
     XXH3_freeState(reader->digest.state);
+    wf_names_clear(&reader->names);
+    free(reader->batch);
     free(reader->name);
     free(reader);
 }
@@ -261,6 +301,8 @@ struct wf_writer {
     wf_meta meta;
     running_hash digest;
     int64_t records;
+    uint64_t *named; /* [named_N], indices of the last record that was written with names */
+    int64_t named_N;
 };
 
 static int begin_writer(wf_writer *writer, const char *name, const wf_meta *meta)
@@ -314,8 +356,29 @@ static wf_tensor coefficient_tensor(const char *name, const wf_meta *meta, const
     return tensor;
 }
 
+/* Formats the names that are new with this record; *text = NULL if there are none. */
+static int format_names(wf_writer *writer, const wf_record *record, char **text)
+{
+    bool same = true;
+    *text = NULL;
+    if (record->names)
+        WF_TRY(keep_batch(&writer->named, &writer->named_N, record->N, record->index, writer->name, &same));
+    return same ? WF_OK : wf_names_format(writer->name, record->names, record->N, text);
+}
+
+/* Drops the provenance from all records but the first. */
+static int choose_pairs(const wf_writer *writer, const wf_meta_text *text, wf_pair *pairs)
+{
+    int count = 0;
+    for (int i = 0; i < text->count; i++)
+        if (!writer->records || strcmp(text->pairs[i].key, "provenance") != 0)
+            pairs[count++] = text->pairs[i];
+    return count;
+}
+
 int wf_writer_put(wf_writer *writer, const wf_record *record)
 {
+    char *names;
     WF_TRY(wf_record_check(record, &writer->meta, writer->name));
     wf_level_shape shape = wf_meta_level(&writer->meta, record->level);
     int count = 0;
@@ -334,11 +397,16 @@ int wf_writer_put(wf_writer *writer, const wf_record *record)
     wf_meta_format(&writer->meta, &text);
     char level[16];
     snprintf(level, sizeof level, "%d", record->level);
-    wf_pair pairs[WF_META_PAIRS + 1];
-    memcpy(pairs, text.pairs, sizeof text.pairs);
-    pairs[text.count] = (wf_pair){"level", level};
-    WF_TRY(wf_safetensors_write(writer->file, writer->name, tensors, count, pairs, text.count + 1, digest_add,
-                                &writer->digest));
+    wf_pair pairs[WF_META_PAIRS + 2];
+    int n = choose_pairs(writer, &text, pairs);
+    pairs[n++] = (wf_pair){"level", level};
+    WF_TRY(format_names(writer, record, &names));
+    if (names)
+        pairs[n++] = (wf_pair){"names", names};
+    int status =
+        wf_safetensors_write(writer->file, writer->name, tensors, count, pairs, n, digest_add, &writer->digest);
+    free(names);
+    WF_TRY(status);
     writer->records++;
     return wf_flush(writer->file, writer->name);
 }
@@ -359,6 +427,7 @@ void wf_writer_destroy(wf_writer *writer)
         return;
     XXH3_freeState(writer->digest.state);
     wf_meta_clear(&writer->meta);
+    free(writer->named);
     free(writer->name);
     free(writer);
 }

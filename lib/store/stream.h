@@ -5,7 +5,9 @@
  *                 of sounds    low [N,w,C], detail [N,w,C]
  *                 of volumes   low [N,d,h,w,C], detail [N,d,h,w,7C]
  *     metadata    "__metadata__" of the header, strings: format, wavelet, level, levels, top, shape
- *                 "[[DEPTHx]HEIGHTx]WIDTHxCHANNELS", bits, provenance, and rate for sounds whose rate is known
+ *                 "[[DEPTHx]HEIGHTx]WIDTHxCHANNELS", bits, and rate for sounds whose rate is known; in the first
+ *                 record, and perhaps in others, provenance; in the first record of a batch whose pictures have names,
+ *                 names: the text of a JSON array of N strings or nulls
  *     end record  no tensors; metadata format, end = number of records before it in decimal, and hash = XXH3-64 with
  *                 seed 0 of all bytes before it, 16 hex digits
  *
@@ -28,9 +30,10 @@ WF_BEGIN
 typedef struct wf_record {
     int level;
     int64_t N;
-    const float *low;      /* [N,h,w,C], NULL in latents above the base */
-    const float *detail;   /* [N,h,w,K], NULL at the base */
-    const uint64_t *index; /* [N], index of each picture */
+    const float *low;         /* [N,h,w,C], NULL in latents above the base */
+    const float *detail;      /* [N,h,w,K], NULL at the base */
+    const uint64_t *index;    /* [N], index of each picture */
+    const char *const *names; /* [N], name of each picture or NULL, such as its file; NULL: none has one */
 } wf_record;
 
 /* Checks a record before it is written. WF_DATA unless level and N are in range and all coefficients are finite; `who`
@@ -52,13 +55,16 @@ void wf_reader_destroy(wf_reader *reader);              /* NULL is allowed */
 const wf_meta *wf_reader_meta(const wf_reader *reader); /* valid until destroy */
 
 /* Reads the next record; *more = false after an end record whose count and hash are right and that nothing follows. The
- * metadata of all records must agree, except for the level. WF_DATA: cut off, damaged, or coefficients that are not
- * finite. */
+ * metadata of all records must agree, except for the level. All records of a batch have its names. WF_DATA: cut off,
+ * damaged, or coefficients that are not finite. */
 int wf_reader_next(wf_reader *reader, wf_record *record, bool *more) WF_MUST;
 
 /* Creates a writer. `name` is used in messages. `file` is borrowed until destroy. */
 int wf_writer_create(FILE *file, const char *name, const wf_meta *meta, wf_writer **out) WF_MUST;
-int wf_writer_put(wf_writer *writer, const wf_record *record) WF_MUST; /* flushes, so that a pipe gets it at once */
+/* Writes a record and flushes, so that a pipe gets it at once. Names are written once for records with the same
+ * pictures. In a name that is not UTF-8, bytes over 127 become '?'. Where the names of a batch take over 4 MiB, long
+ * ones keep their ends. */
+int wf_writer_put(wf_writer *writer, const wf_record *record) WF_MUST;
 int wf_writer_finish(wf_writer *writer) WF_MUST; /* writes the end record and flushes; only destroy may follow */
 void wf_writer_destroy(wf_writer *writer);       /* NULL is allowed; without finish, the stream counts as cut off */
 

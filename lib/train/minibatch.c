@@ -7,31 +7,6 @@
 #include "../base/count.h"
 #include "../base/philox.h"
 
-static uint64_t hash_of(uint64_t seed, uint64_t a, uint64_t b)
-{
-    return wf_splitmix(wf_splitmix(wf_splitmix(seed + WF_SPLITMIX_STEP) + a) + b * WF_SPLITMIX_STEP);
-}
-
-/* Permutes by a Feistel network over the smallest even number of bits that holds n, repeated until the place is below
- * n (cycle walking, Black and Rogaway 2002). */
-int64_t wf_shuffle(uint64_t seed, uint64_t epoch, int64_t n, int64_t i)
-{
-    int half = 1;
-    while (((int64_t)1 << 2 * half) < n)
-        half++;
-    uint64_t mask = ((uint64_t)1 << half) - 1, at = (uint64_t)i;
-    do {
-        uint64_t left = at >> half, right = at & mask;
-        for (uint64_t round = 0; round < 6; round++) {
-            uint64_t next = left ^ (hash_of(seed, epoch * 8 + round, right) & mask);
-            left = right;
-            right = next;
-        }
-        at = left << half | right;
-    } while (at >= (uint64_t)n);
-    return (int64_t)at;
-}
-
 int wf_minibatch_create(wf_store *store, int level, int N, int patch, int margin, bool flip, uint64_t seed,
                         wf_minibatch *out)
 {
@@ -126,7 +101,7 @@ int wf_minibatch_load(wf_minibatch *b, int64_t step)
     for (int n = 0; n < b->N; n++) {
         int64_t position = step * b->N + n;
         int64_t at = wf_shuffle(b->seed, (uint64_t)(position / count), count, position % count);
-        uint64_t dice = hash_of(b->seed, ~(uint64_t)0, (uint64_t)position);
+        uint64_t dice = wf_splitmix3(b->seed, ~(uint64_t)0, (uint64_t)position);
         bool flipped = b->flip && dice >> 63;
         int y, x; /* where the middle begins */
         wf_window patch = {.h = b->H, .w = b->W};

@@ -5,6 +5,7 @@
 #define WF_MINIBATCH_H
 
 #include "../base/linkage.h"
+#include "../base/shuffle.h"
 #include "../store/store.h"
 
 WF_BEGIN
@@ -33,9 +34,6 @@ int wf_minibatch_load(wf_minibatch *b, int64_t step) WF_MUST;
 
 /* Pixels of weight 1 in one picture of the batch. */
 int wf_minibatch_counted(const wf_minibatch *b);
-
-/* Element `i` of permutation number `epoch` of 0 .. n-1 under the seed, computed without a table. */
-int64_t wf_shuffle(uint64_t seed, uint64_t epoch, int64_t n, int64_t i);
 
 WF_END
 

@@ -31,8 +31,8 @@ says_version() { "$1" --version | grep -Fqx "$1 (Wavelet Flow) $(cat "$ROOT/${B:
 # takes PROGRAM OPTION: the program reads the option; any other must refuse it
 takes() {
     case $2:$1 in
-    --threads:wf-info | --backend:wf-info | --threads:wf-export | --backend:wf-export | --backend:wf-nearest) return 1 ;;
-    --seed:wf-bpd | --seed:wf-dwt | --seed:wf-nuts | --seed:wf-sample | --seed:wf-train-level) return 0 ;;
+    --threads:wf-info | --backend:wf-info | --threads:wf-export | --backend:wf-export | --backend:wf-nearest | --threads:wf-view | --backend:wf-view) return 1 ;;
+    --seed:wf-bpd | --seed:wf-dwt | --seed:wf-nuts | --seed:wf-sample | --seed:wf-train-level | --seed:wf-view) return 0 ;;
     --seed:*) return 1 ;;
     esac
 }
@@ -83,8 +83,8 @@ ok "wf-sample of nothing" wf-sample -q -m model < /dev/null
 status 66 "wf-sample of a folder on stdin" wf-sample -m model < .
 status 66 "wf-train-level of a folder on stdin" wf-train-level -l 0 -m new < .
 status 64 "a model that is a file" bash -c 'wf-train-level -l 0 -m in.wf < in.wf'
-status 64 "wf-sample of a file" wf-sample -m model in.wf
+status 64 "wf-sample of whole pictures" wf-sample -m model in.wf
 status 64 "wf-sample - and from nothing" wf-sample -m model -n 1 -
-status 64 "wf-bpd of a file" wf-bpd -m model in.wf
+status 64 "wf-bpd of two files" wf-bpd -m model in.wf in.wf
 status 64 "wf-bpd of two inputs" wf-bpd -m model -s store - < in.wf
 ok "no file or folder is called -" test ! -e ./-

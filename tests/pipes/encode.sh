@@ -40,7 +40,7 @@ ok "between a picture and itself is the picture" cmp <(picture twice.pam 1) <(pi
 # -- bad usage, bad data -----------------------------------------------------------------------------------------------
 status 64 "encode: no model" wf-encode
 status 64 "decode: no model" wf-decode
-status 64 "encode: an operand" wf-encode -m model in.wf
+status 64 "encode: two operands" wf-encode -m model in.wf in.wf
 status 64 "decode: --between 0" wf-decode -m model --between 0
 status 66 "encode: a model that is not there" wf-encode -m none < in.wf
 status 65 "encode: latents" wf-encode -m model < latents.wf

@@ -51,7 +51,28 @@ printf '11.pgm\nbad/25.pgm\n44.pgm\n' > list
 ok "in a list" values_are "11 44" --skip-bad 1 --files-from list
 status 65 "not in a stream, where the next cannot be found" sh -c 'cat 11.pgm bad/25.pgm | wf-dwt -q --skip-bad 9'
 cat 11.pgm bad/25.pgm > two.pgm
-status 65 "nor behind a good one in one file" wf-dwt -q --skip-bad 9 two.pgm
+ok "behind a good one, with the rest of its file" values_are "11 44" --skip-bad 1 two.pgm 44.pgm
+{ cat 11.pgm && echo odd tail; } > tail.pgm
+tar cf tail.tar tail.pgm 44.pgm
+ok "an odd tail" values_are "11 44" --skip-bad 1 tail.pgm 44.pgm
+ok "an odd tail in an archive" values_are "11 44" --skip-bad 1 tail.tar
+mkdir links && cp 11.pgm 44.pgm links && ln -s nowhere links/25.pgm
+status 66 "a link to nothing" wf-dwt links
+ok "which is skipped" values_are "11 44" --skip-bad 1 links
+printf '11.pgm\nmissing.pgm\n44.pgm\n' > list
+status 66 "a missing file in a list of some" wf-dwt --files-from list
+ok "which is skipped, too" values_are "11 44" --skip-bad 1 --files-from list
+mkdir sizes && cp 11.pgm 44.pgm sizes && printf 'P5 2 1 255\nab' > sizes/25.pgm && printf 'P6 1 1 255\nabc' > sizes/26.ppm
+status 65 "pictures of another size and other channels" wf-dwt -q --skip-bad 1 --levels 0 sizes
+ok "which are skipped" values_are "11 44" --skip-bad 2 sizes
+ok "they do not count among those to read" values_are "11 44" --skip-bad 2 -n 2 sizes
+for threads in 1 3; do
+    ok "into a store, with $threads threads" wf-dwt -q --levels 0 --skip-bad 2 --threads $threads -o sizes$threads.store sizes
+done
+contents() { wf-info --verify "$1" | grep -o 'hash.*'; }
+ok "which is the same" test "$(contents sizes1.store)" = "$(contents sizes3.store)"
+mv sizes/25.pgm sizes/00.pgm
+status 65 "the first decides, though it is unlike the others" wf-dwt -q --skip-bad 2 sizes
 head -c 3000 bad.tar > cut.tar
 status 65 "nor where the archive itself is cut off" wf-dwt -q --skip-bad 9 cut.tar
 status 66 "a missing file is none of them" wf-dwt -q --skip-bad 9 missing.pgm

@@ -1,0 +1,40 @@
+/* cli_io.h - what programs read coefficients from and write them to
+ *
+ * Wherever a program takes a stream, it takes FILE, STORE or -, standard input. -o FILE writes a stream that appears when
+ * it is complete; -o STORE, a name that ends in ".store" or "/" or is a folder, writes a store. */
+#ifndef WF_CLI_IO_H
+#define WF_CLI_IO_H
+
+#include "../lib/store/records.h"
+#include "cli.h"
+
+/* clang-format off */
+#define CLI_OUTPUT(into) \
+    {'o', "output", "FILE", CLI_STRING, into, 0, 0, \
+     "Write the stream to FILE, or a store to a name that ends in .store or /; - is standard output, the default."}
+/* clang-format on */
+
+/* Opens the one operand from `first` on, or standard input if there is none. Dies with 64 on a second operand. */
+wf_records *cli_open_input(int first);
+/* The same for a program that reads latents. */
+wf_records *cli_open_latents(int first);
+/* The same for the argument `path` of -s, which excludes an operand from `first` on. NULL: none was given. */
+wf_records *cli_open_store_or_input(const char *path, int first);
+/* True if cli_open_store_or_input would read standard input. */
+bool cli_reads_stdin(const char *path, int first);
+
+/* Opens `path` for reading at any place. A stream is copied into a store in TMPDIR first, which is gone when the program
+ * ends. `records`, which are closed, replace the path unless they are NULL. */
+wf_store *cli_open_store(const char *path);
+wf_records *cli_spool(wf_records *records);
+
+bool cli_is_folder(const char *path); /* as a store is */
+
+typedef struct cli_output cli_output;
+/* NULL or "-": standard output; dies with 64 and `advice` if that is a terminal. Dies with 64 if a store is there. */
+cli_output *cli_open_output(const char *path, const wf_meta *meta, const char *advice);
+int cli_put(void *output, const wf_record *record) WF_MUST; /* a wf_record_sink */
+/* Ends the stream or seals the store, which appear now. */
+void cli_close_output(cli_output *output);
+
+#endif
