@@ -96,9 +96,9 @@ static const cli_program program = {
         "followed in folders, not in archives.\n\n"
         "Samples are taken as they are stored: colour profiles, gamma (also PNG's gAMA) and a camera's note to "
         "rotate are not applied. Palettes become RGB, or RGB and alpha when an entry is transparent; a transparent "
-        "colour becomes alpha. Alpha is not multiplied in, and stays a channel unless it is opaque or --channels drops "
-        "it. CMYK becomes RGB. Fewer than 8 bits become 8. A PNM or PAM MAXVAL over 255 that is not a power of two less "
-        "one becomes 16 bits.\n\n"
+        "colour becomes alpha. Alpha is not multiplied in, and stays a channel unless it is opaque or --channels "
+        "drops it. CMYK becomes RGB. Fewer than 8 bits become 8. A PNM or PAM MAXVAL over 255 that is not a power "
+        "of two less one becomes 16 bits.\n\n"
         "Sounds are WAV, FLAC or AIFF of 8 or 16 bits and 1 to 4 channels, halved along their one axis; wf-idwt "
         "writes WAV. With --dims 3 NumPy arrays are volumes or films, halved along three axes. All input must be of "
         "one kind.\n\n"
@@ -219,8 +219,17 @@ static void say_done(const wf_images *images, const wf_meta *m, const wf_decompo
          plural(m->bits), m->levels, plural(m->levels));
 }
 
+/* True if standard input is read, which cannot be read twice. */
+static bool reads_stdin(char **operands, int count)
+{
+    bool dash = options.files_from ? cli_is_dash(options.files_from) : !count;
+    for (int i = 0; i < count; i++)
+        dash = dash || cli_is_dash(operands[i]);
+    return dash;
+}
+
 /* Returns false if the input must be read once more: the store was begun anew after pictures had been passed over. */
-static bool decompose(wf_images *images, wf_backend *backend, const wf_model *like)
+static bool decompose(wf_images *images, bool stdin_read, wf_backend *backend, const wf_model *like)
 {
     wf_decomposer *d;
     wf_store_writer *store = NULL;
@@ -243,6 +252,8 @@ static bool decompose(wf_images *images, wf_backend *backend, const wf_model *li
     int status = wf_decomposer_run(d, store, kept, stream);
     wf_decomposed done = wf_decomposer_done(d);
     if (!done.anew) {
+        if ((status == WF_DATA || status == WF_NOINPUT) && !options.work.skip_bad && !stdin_read)
+            die(status, "%s (--dry-run lists all that is refused)", wf_error());
         must(status);
         must(store ? wf_store_writer_seal(store) : wf_writer_finish(stream));
         say_done(images, meta, &done);
@@ -251,15 +262,6 @@ static bool decompose(wf_images *images, wf_backend *backend, const wf_model *li
     wf_store_writer_close(store);
     wf_decomposer_destroy(d);
     return !done.anew;
-}
-
-/* True if standard input is read, which cannot be read twice. */
-static bool reads_stdin(char **operands, int count)
-{
-    bool dash = options.files_from ? cli_is_dash(options.files_from) : !count;
-    for (int i = 0; i < count; i++)
-        dash = dash || cli_is_dash(operands[i]);
-    return dash;
 }
 
 int main(int argc, char **argv)
@@ -277,8 +279,9 @@ int main(int argc, char **argv)
         survey_print(images, &options.work);
     } else {
         wf_backend *backend = start_backend();
-        while (!decompose(images, backend, options.like ? &like : NULL)) {
-            if (reads_stdin(operands, count))
+        bool stdin_read = reads_stdin(operands, count);
+        while (!decompose(images, stdin_read, backend, options.like ? &like : NULL)) {
+            if (stdin_read)
                 die(WF_DATA, "%s: begun anew, since it held other pictures: give the input once more",
                     options.store_path);
             wf_images_close(images);

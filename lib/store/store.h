@@ -60,8 +60,8 @@ typedef struct wf_store_writer wf_store_writer;
 
 /* Creates a store at `path`, or continues an interrupted one after its last committed picture. The metadata of an
  * interrupted store must match, unless it has no picture yet, or those of a writer that was refused more: then it is
- * begun anew. A store that was sealed is continued only with `append`, else WF_USAGE: readers see its old contents until
- * it is sealed again, and new indices must be greater than the old ones. *count: pictures already in the store.
+ * begun anew. A store that was sealed is continued only with `append`, else WF_USAGE: readers see its old contents
+ * until it is sealed again, and new indices must be greater than the old ones. *count: pictures already in the store.
  * WF_AGAIN: another process reads or writes it. */
 int wf_store_writer_create(const char *path, const wf_meta *meta, bool append, wf_store_writer **out,
                            int64_t *count) WF_MUST;

@@ -147,6 +147,8 @@ status 65 "nothing to look at" wf-dwt --dry-run /dev/null
 
 # -- a failure, then the corrected command ---------------------------------------------------------------------------
 status 65 "sizes differ" wf-dwt -q -o again.store photos
+wf-dwt photos 2> said > log
+ok "the message says how to see all" has "photos/b.pgm: 80x48, want 64x96 as the pictures before; --fit HxW makes pictures one size (--dry-run lists all"
 ok "the corrected command" wf-dwt -q --fit 32x32 -o again.store photos
 ok "its store is whole" test "$(contents again.store)" = "$(contents fit.store)"
 status 64 "which no further one replaces" wf-dwt -q --fit 16x16 -o again.store photos
