@@ -34,7 +34,7 @@ static const cli_option table[] = {
     {0, "crop", "HxW", CLI_STRING, &options.crop, 0, 0, "Keep the H by W pixels in the middle of every picture."},
     {0, "fit", "HxW", CLI_STRING, &options.fit, 0, 0,
      "Fill H by W pixels, after any crop: keep the largest part of that shape in the middle, and average it over "
-     "areas, exactly and without gamma. A smaller picture is refused."},
+     "areas, exactly and without gamma. A smaller picture is not enlarged but refused."},
     {0, "resize", "HxW", CLI_STRING, &options.resize, 0, 0,
      "Resize, after any crop; excludes --fit. An axis that shrinks by a whole factor is averaged over boxes, any other "
      "is filtered by a triangle wide enough not to alias. The aspect ratio changes unless HxW has it."},
