@@ -13,7 +13,7 @@
 static int level = -1, levels = -1, base, channels, bits, dims = 2;
 static int64_t batch, skip_bad, pictures = -1, length;
 static const char *store_path, *wavelet = "haar", *crop, *resize, *random_crop, *files_from;
-static bool append, null;
+static bool append, null, no_rotate;
 
 static const cli_option options[] = {
     {'l', "level", "L", CLI_INT, &level, 0, WF_MAX_LEVELS,
@@ -48,6 +48,8 @@ static const cli_option options[] = {
      "input."},
     {0, "null", NULL, CLI_FLAG, &null, 0, 0,
      "Names in the --files-from file end in zero bytes, as find -print0 writes them."},
+    {0, "no-rotate", NULL, CLI_FLAG, &no_rotate, 0, 0,
+     "Leave pictures as they are stored: do not turn them upright by the orientation in their EXIF."},
     {0, "length", "N", CLI_COUNT, &length, 1, WF_MAX_SIDE,
      "Cut every sound into pieces of N samples, one after the other. A shorter rest is left out and counted."},
     {0, "dims", "D", CLI_INT, &dims, 2, 3,
@@ -82,14 +84,18 @@ static const cli_program program = {
         "for. Files in folders and archives that are not pictures by name and content, and arrays of labels, are "
         "left out and counted; so are sounds once a picture has come. Links are followed in folders, not in "
         "archives.\n\n"
-        "Samples are taken as they are stored: colour profiles, gamma (also PNG's gAMA) and a camera's note to "
-        "rotate are not applied. Palettes become RGB, or RGB and alpha when an entry is transparent; a transparent "
+        "Samples are taken as they are stored: colour profiles and gamma (also PNG's gAMA) are not applied. Pictures "
+        "are turned upright by the orientation in the EXIF of JPEG, PNG and WebP, and counted; see --no-rotate. "
+        "Palettes become RGB, or RGB and alpha when an entry is transparent; a transparent "
         "colour becomes alpha. Alpha is not multiplied in, and stays a channel until --channels drops it. CMYK "
         "becomes RGB. Fewer than 8 bits become 8. A PNM or PAM MAXVAL over 255 that is not a power of two less one "
         "becomes 16 bits.\n\n"
         "Sounds are WAV, FLAC or AIFF of 8 or 16 bits and 1 to 4 channels, halved along their one axis; wf-idwt "
         "writes WAV. With --dims 3 NumPy arrays are volumes or films, halved along three axes. All input must be of "
         "one kind.\n\n"
+        "A .npz has one array of pictures; of several, FILE.npz:NAME chooses one, or those that fit a pattern, as "
+        "'FILE.npz:*_images'. Arrays of labels are passed over and counted: one dimension, one column, or as many rows "
+        "as there are pictures beside them.\n\n"
         "NumPy arrays are uint8 or uint16 in C order: [N,H,W,C], or [N,C,H,W] where the last dimension is over 4; "
         "[H,W,C] with up to 4 channels, else [N,H,W]. [N,3072] and [N,12288] are N pictures in three planes of 32x32 "
         "or 64x64, as in downsampled ImageNet; any other [H,W] is one grey picture. TFRecords are those of "
@@ -384,6 +390,8 @@ static bool look_at_first(wf_images *images)
     wf_image image = {0}, copy = {0};
     const char *name;
     bool more = next_picture(images, &image, &name);
+    if (*wf_images_remark(images))
+        note("%s", wf_images_remark(images));
     if (more) {
         must(wf_image_reserve(&copy, name, image.H, image.W, image.C, image.bits));
         copy.signal = image.signal;
@@ -393,9 +401,10 @@ static bool look_at_first(wf_images *images)
         must(edit(&copy, name));
         begin(&copy, name);
         must(wf_images_unread(images, &image, name));
-        wf_images_set_options(
-            images,
-            (wf_images_options){.pictures = job.meta.signal == WF_PICTURE, .length = length, .volumes = dims == 3});
+        wf_images_set_options(images, (wf_images_options){.pictures = job.meta.signal == WF_PICTURE,
+                                                          .length = length,
+                                                          .stored = no_rotate,
+                                                          .volumes = dims == 3});
     }
     wf_image_clear(&copy);
     wf_image_clear(&image);
@@ -423,10 +432,15 @@ static void finish(wf_images *images)
 {
     wf_images_passed passed = wf_images_passed_over(images);
     if (!job.crew)
-        die(WF_DATA, "no picture in the input (%lld other files)", (long long)passed.skipped);
+        die(WF_DATA, "no picture in the input (%lld other files%s%s)", (long long)(passed.skipped + passed.labels),
+            *passed.first ? "; the first is " : "", passed.first);
     must(job.store ? wf_store_writer_seal(job.store) : wf_writer_finish(job.writer));
     if (passed.skipped)
         note("passed over %lld files that are no pictures", (long long)passed.skipped);
+    if (passed.labels)
+        note("passed over %lld arrays of labels", (long long)passed.labels);
+    if (passed.turned)
+        note("turned %lld pictures upright, as their EXIF says", (long long)passed.turned);
     if (passed.trailing)
         note("passed over what %lld files have behind their picture", (long long)passed.trailing);
     if (passed.partial)
@@ -482,7 +496,7 @@ int main(int argc, char **argv)
         die(WF_USAGE, "will not write coefficients to a terminal: use -o STORE, a pipe or a file");
     wf_images *images;
     must(wf_images_open(argv + first, argc - first, stdin, &images));
-    wf_images_set_options(images, (wf_images_options){.length = length, .volumes = dims == 3});
+    wf_images_set_options(images, (wf_images_options){.length = length, .stored = no_rotate, .volumes = dims == 3});
     if (files_from)
         must(wf_images_add_list(images, files_from, null));
     read_all(images);

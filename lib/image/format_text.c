@@ -73,7 +73,7 @@ static const wf_format_text text_cifar100 = {"CIFAR-100", "labels of 0 to 19 and
 
 static const wf_format_text *const texts[] = {
 #define TEXT_READ(id, name, head, follow) &text_##id,
-#define TEXT_SERIES(id, name, head) &text_##id,
+#define TEXT_SERIES(id, name, head, follow) &text_##id,
 #define TEXT_OPEN(id, head) &text_##id,
     WF_IMAGE_FORMATS(TEXT_READ, TEXT_READ, TEXT_SERIES, TEXT_OPEN)};
 
