@@ -56,7 +56,7 @@ struct wf_source {
     bool trailing;       /* private to walk.c: bytes behind the last picture were counted */
     wf_series *series;   /* owned: the series being read, or NULL */
     struct wf_npz *npz;  /* owned: what is known of the .npz whose entries these are; or NULL */
-    uint64_t companion;  /* offset of the first companion of a picture read from a stream; 0: none */
+    uint64_t companion;  /* offset of the first companion of a picture read from a stream; 0: none, 1: unknown */
     uint64_t reach;      /* end of its companions */
     int64_t pictures;    /* read from this item so far */
     int64_t begun;       /* of these, single ones; and series begun */
@@ -163,10 +163,6 @@ void wf_npz_destroy(wf_npz *npz); /* NULL is allowed */
 bool wf_is_npz(const char *name);
 /* True unless a pattern leaves out the array of this name. */
 bool wf_npz_chosen(const wf_npz *npz, const char *name);
-/* Notes that the array of this name is about to be read. WF_DATA if another array of pictures was and there is no
- * pattern. */
-int wf_npz_begin(wf_npz *npz, const wf_source *source) WF_MUST;
-
 /* Shape of an array, as its header says. */
 typedef struct wf_npy_look {
     bool pictures;   /* else labels or something else */
@@ -176,6 +172,8 @@ typedef struct wf_npy_look {
 } wf_npy_look;
 /* Reads the header of the .npy that begins at the source's position. WF_DATA: damaged. */
 int wf_npy_look_at(wf_source *source, wf_npy_look *look) WF_MUST;
+/* Notes that an array of pictures is about to be read. WF_DATA if another one was and there is no pattern. */
+int wf_npz_begin(wf_npz *npz, const wf_source *source, const wf_npy_look *look) WF_MUST;
 /* True if an array of that many rows is one of labels: there are pictures of the same number beside it. */
 bool wf_npz_has_count(const wf_npz *npz, int64_t count);
 

@@ -153,7 +153,7 @@ void wf_npz_destroy(wf_npz *npz)
     free(npz);
 }
 
-int wf_npz_begin(wf_npz *npz, const wf_source *source)
+int wf_npz_begin(wf_npz *npz, const wf_source *source, const wf_npy_look *look)
 {
     char name[NAME_ROOM];
     name_of(source->name, name);
@@ -161,5 +161,7 @@ int wf_npz_begin(wf_npz *npz, const wf_source *source)
              "%s: a second array of pictures in a .npz, after %s: give the .npz itself, and one array, as FILE.npz:%s",
              source->name, npz->first, npz->first);
     snprintf(npz->first, sizeof npz->first, "%s", name);
+    if (!npz->count) /* not looked at before: arrays of labels that follow have its number of rows */
+        npz->arrays[npz->count++].look = *look;
     return WF_OK;
 }

@@ -64,14 +64,15 @@ static bool is_html(const uint8_t *head, size_t n)
     return begins_with(head, n, "<!doctype html") || begins_with(head, n, "<html");
 }
 
-/* Protocols 2 to 5 begin with 0x80 and their number; then comes a frame, a container, a class or text. Protocol 0 is
- * text. */
+/* Protocols 2 to 5 begin with 0x80 and their number; then comes a frame, a container, a class or text. Protocols 0
+ * and 1 begin with what comes first. */
 static bool is_pickle(const uint8_t *head, size_t n)
 {
     if (n >= 3 && head[0] == 0x80)
         return (head[1] >= 4 && head[1] <= 5 && head[2] == 0x95) ||
                (head[1] >= 2 && head[1] <= 5 && strchr("}](cXUT", head[2]) && head[2]);
-    return n >= 4 && (!memcmp(head, "(dp0", 4) || !memcmp(head, "(lp0", 4) || !memcmp(head, "cnum", 4));
+    return n >= 4 && (!memcmp(head, "}q\0", 3) || !memcmp(head, "]q\0", 3) || !memcmp(head, "(dp0", 4) ||
+                      !memcmp(head, "(lp0", 4) || !memcmp(head, "cnum", 4));
 }
 
 /* The header of a frame: 11 bits of ones, a version, layer III, a bit rate and a sample rate that exist. */
@@ -144,8 +145,8 @@ static const wf_foreign foreign[] = {
     {"a Python pickle", TO_NPY, false, 0, 0, NULL, is_pickle},
     {"a MATLAB file (v7.3, which is HDF5)", "save its pictures in Python, as by numpy.save of h5py.File(FILE)['X'][:]",
      false, 0, 10, "MATLAB 7.3", NULL},
-    {"a MATLAB file (v5)", "save its pictures in Python, as by numpy.save of scipy.io.loadmat(FILE)['X']", false, 0, 8,
-     "MATLAB 5", NULL},
+    {"a MATLAB file (v5)", "save its pictures in Python, as by numpy.save of scipy.io.loadmat(FILE)['X'] with N first",
+     false, 0, 8, "MATLAB 5", NULL},
     {"HDF5", "save its pictures in Python, as by numpy.save of h5py.File(FILE)['images'][:]", false, 0, 8,
      "\x89HDF\r\n\x1a\n", NULL},
     {"Parquet", "write the bytes of its pictures to files in Python, by pyarrow.parquet or datasets", false, 0, 4,

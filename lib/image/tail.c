@@ -99,8 +99,13 @@ static int pass_companions(wf_source *source, bool *passed)
     size_t have;
     uint64_t companion = source->companion;
     source->companion = 0;
-    WF_TRY(wf_source_peek(source, 1, &bytes, &have));
-    if (!companion || companion < source->offset || !have) /* an editor may have cut them off and left their list */
+    if (!companion)
+        return WF_OK;
+    WF_TRY(wf_source_peek(source, 2, &bytes, &have));
+    WF_CHECK(companion > 1 || have < 2 || memcmp(bytes, "\xff\xd8", 2) != 0, WF_DATA,
+             "%s: a JPEG with companions, which look like further pictures in a stream: name the file instead",
+             source->name);
+    if (companion < source->offset || !have) /* an editor may have cut them off and left their list */
         return WF_OK;
     WF_TRY(pass_bytes(source, companion - source->offset));
     WF_TRY(wf_source_peek(source, 2, &bytes, &have));
@@ -116,13 +121,29 @@ static int pass_companions(wf_source *source, bool *passed)
     return WF_OK;
 }
 
+/* Passes over an ID3v1 tag behind a sound, which has 128 bytes. */
+static int pass_tag(wf_source *source, bool *passed)
+{
+    enum { TAG = 128 };
+    const uint8_t *bytes;
+    size_t have;
+    WF_TRY(wf_source_peek(source, 3, &bytes, &have));
+    if (have < 3 || memcmp(bytes, "TAG", 3) != 0)
+        return WF_OK;
+    *passed = true;
+    return pass_bytes(source, TAG);
+}
+
 int wf_tail_gap(wf_source *source, bool *passed)
 {
     const uint8_t *bytes;
     size_t have;
     *passed = false;
+    const wf_format *last = source->last;
     WF_TRY(pass_companions(source, passed));
     WF_TRY(pass_space(source));
+    if (last->is == wf_image_is_sound)
+        WF_TRY(pass_tag(source, passed));
     /* Both begin with a size below 2^30. A small picture in a pipe is recognised without waiting for more. */
     WF_TRY(wf_source_peek(source, 1, &bytes, &have));
     if (!have || bytes[0] >= 0x40)
@@ -164,7 +185,7 @@ int wf_tail_read(wf_source *source, bool *picture)
     const uint8_t *bytes;
     size_t have;
     const wf_format *last = source->last;
-    bool own = source->origin != WF_FROM_STREAM && last && !strcmp(last->name, "JPEG"), film = false;
+    bool own = source->origin != WF_FROM_STREAM && last && last->is == wf_image_is_jpeg, film = false;
     *picture = false;
     for (bool first = true;; first = false) {
         WF_TRY(wf_source_peek(source, LONGEST, &bytes, &have));

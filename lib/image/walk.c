@@ -365,7 +365,9 @@ static int pass_over(wf_images *images, wf_source *source)
             return end_item(images);
         }
     }
-    return wf_fail(WF_DATA, "%s: no picture of a known format at byte %llu", source->name, (unsigned long long)offset);
+    return wf_fail(WF_DATA, "%s: no picture of a known format at byte %llu, behind another%s", source->name,
+                   (unsigned long long)offset,
+                   source->origin == WF_FROM_STREAM ? ": give the files by name, or without what is behind them" : "");
 }
 
 /* Reads the next picture of a series, which begins at the source's position if none is being read. */
@@ -380,8 +382,6 @@ static int read_series(wf_images *images, wf_source *source, const wf_format *fo
             count_skipped(images, source, NULL);
         if (!source->series)
             return leave_item(images);
-        if (source->npz)
-            WF_TRY(wf_npz_begin(source->npz, source));
         source->begun++;
         remainder = source->series->remainder;
         if (!*images->remark)

@@ -221,6 +221,8 @@ static void check_companions(wf_source *source, const wf_code *code, uint64_t st
         find_companions(contents + 4, n - 4, &begin, &end);
         source->companion = end ? table + begin : 0;
         source->reach = end ? table + end : 0;
+    } else if (several && !source->companion) {
+        source->companion = 1;
     }
 }
 

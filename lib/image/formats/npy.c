@@ -247,6 +247,14 @@ static bool is_named_like_labels(const char *name)
            !strcasecmp(base, "y.npy");
 }
 
+static void describe(const header *h, bool labels, wf_npy_look *look)
+{
+    look->rank = h->rank;
+    look->count = h->rank ? h->shape[0] : 1;
+    look->pictures = has_samples(h) && h->rank >= 2 && h->rank <= MAX_RANK && !labels;
+    format_shape(h, look->shape);
+}
+
 static bool is_labels(const wf_source *source, const header *h)
 {
     return h->rank == 1 || is_column(h) ||
@@ -258,10 +266,7 @@ int wf_npy_look_at(wf_source *source, wf_npy_look *look)
 {
     header h;
     WF_TRY(read_header(source, &h));
-    look->rank = h.rank;
-    look->count = h.rank ? h.shape[0] : 1;
-    look->pictures = has_samples(&h) && h.rank >= 2 && h.rank <= MAX_RANK && !is_labels(source, &h);
-    format_shape(&h, look->shape);
+    describe(&h, is_labels(source, &h), look);
     return WF_OK;
 }
 
@@ -296,12 +301,13 @@ int wf_image_begin_npy(wf_source *source, const wf_images_options *options, wf_s
     int64_t count = 0;
     *series = NULL;
     WF_TRY(read_header(source, &h));
+    wf_npy_look look;
     bool labels = is_labels(source, &h);
-    if (!has_samples(&h) || labels || h.rank < 2 || h.rank > (options->volumes ? MAX_RANK : MAX_RANK - 1)) {
-        char shape[128], what[256];
-        format_shape(&h, shape);
+    describe(&h, labels, &look);
+    if (!look.pictures || h.rank > (options->volumes ? MAX_RANK : MAX_RANK - 1)) {
+        char what[256];
         snprintf(what, sizeof what, "NumPy array %s%s, want pictures: |u1, <u2 or >u2 of 2 to 4 dimensions, or volumes",
-                 shape, labels ? " of labels" : "");
+                 look.shape, labels ? ", which are labels" : "");
         source->labels = labels;
         return wf_image_not_image(source, what);
     }
@@ -310,6 +316,8 @@ int wf_image_begin_npy(wf_source *source, const wf_images_options *options, wf_s
     WF_TRY(options->volumes ? choose_volumes(source, &h, &array, &count) : choose_pictures(source, &h, &array, &count));
     array.bytes = strcmp(h.descr, "|u1") ? 2 : 1;
     array.big_endian = !strcmp(h.descr, ">u2");
+    if (source->npz)
+        WF_TRY(wf_npz_begin(source->npz, source, &look));
     WF_TRY(wf_image_begin_array(source, count, &array, series));
     if (!options->volumes)
         remark_on_rows(source, &h, (*series)->remark);
