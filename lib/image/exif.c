@@ -1,7 +1,8 @@
 /* exif.c - the orientation in EXIF, which is a TIFF structure (EXIF 3.0, 4.6)
  *
  * II or MM, which gives the byte order | u16 42 | u32 offset of the first directory. A directory is u16 count, then
- * entries of 12 bytes: u16 tag | u16 type | u32 count | value, or its offset. */
+ * entries of 12 bytes: u16 tag | u16 type | u32 count | value, or its offset. Some writers give the
+ * orientation twice in one entry. */
 #include <string.h>
 
 #include "format.h"
@@ -16,7 +17,7 @@ static uint32_t number(const uint8_t *bytes, int n, bool big)
 
 int wf_exif_orientation(const uint8_t *bytes, size_t n)
 {
-    enum { NAME = 6, HEAD = 8, ENTRY = 12, ORIENTATION = 0x112, SHORT = 3, LONG = 4 };
+    enum { NAME = 6, HEAD = 8, ENTRY = 12, ORIENTATION = 0x112, SHORT = 3, LONG = 4, INLINE = 4 };
     if (n >= NAME && !memcmp(bytes, "Exif\0\0", NAME)) {
         bytes += NAME;
         n -= NAME;
@@ -35,7 +36,8 @@ int wf_exif_orientation(const uint8_t *bytes, size_t n)
         if (number(entry, 2, big) != ORIENTATION)
             continue;
         uint32_t value = type == SHORT ? number(entry + 8, 2, big) : type == LONG ? number(entry + 8, 4, big) : 1;
-        return value >= 1 && value <= 8 && number(entry + 4, 4, big) == 1 ? (int)value : 1;
+        return value >= 1 && value <= 8 && number(entry + 4, 4, big) <= INLINE / (type == SHORT ? 2 : 4) ? (int)value
+                                                                                                         : 1;
     }
     return 1;
 }

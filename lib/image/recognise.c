@@ -131,7 +131,6 @@ static const wf_foreign foreign[] = {
     {"a film (MPEG)", TO_FRAMES, false, 0, 4, "\0\0\1\xba", NULL},
     {"a film or sound (ASF)", "convert it by ffmpeg", false, 0, 4, "\x30\x26\xb2\x75", NULL},
     {"a sound (Ogg)", TO_WAV, false, 0, 4, "OggS", NULL},
-    {"a sound (MP3)", TO_WAV, false, 0, 3, "ID3", NULL},
     {"a sound (MP3)", TO_WAV, false, 0, 0, NULL, is_mp3},
     {"a sound (Wave64)", TO_WAV, false, 0, 8, "riff\x2e\x91\xcf\x11", NULL},
     {"a sound (CAF)", TO_WAV, false, 0, 4, "caff", NULL},

@@ -39,9 +39,21 @@ static bool is_aiff(const uint8_t *head)
     return !memcmp(head, "FORM", 4) && (!memcmp(head + 8, "AIFF", 4) || !memcmp(head + 8, "AIFC", 4));
 }
 
-bool wf_image_is_sound(const uint8_t *head, size_t n)
+static bool is_known(const uint8_t *head, size_t n)
 {
     return n >= HEAD && (is_riff(head) || is_aiff(head) || !memcmp(head, "fLaC", 4));
+}
+
+/* An ID3v2 tag, which some programs put before any kind of sound: "ID3" | u16 version | flags | its size without these
+ * 10 bytes, in four times 7 bits. */
+static bool is_tag(const uint8_t *head, size_t n)
+{
+    return n >= HEAD && !memcmp(head, "ID3", 3) && head[3] < 0xff && !((head[6] | head[7] | head[8] | head[9]) & 0x80);
+}
+
+bool wf_image_is_sound(const uint8_t *head, size_t n)
+{
+    return is_known(head, n) || is_tag(head, n);
 }
 
 /* -- a file in memory, for libsndfile ------------------------------------------------------------------------------ */
@@ -324,11 +336,38 @@ static int begin_pieces(wf_source *source, int64_t piece, sound *s)
     return WF_OK;
 }
 
+/* Passes over a tag before the sound. *known: what follows is a sound that is read. */
+static int pass_tag(wf_source *source, bool *known)
+{
+    enum { TAG_HEAD = 10 };
+    const uint8_t *head;
+    size_t have;
+    WF_TRY(wf_source_peek(source, HEAD, &head, &have));
+    size_t n = is_tag(head, have) ? TAG_HEAD : 0;
+    for (int i = 6; n && i < TAG_HEAD; i++)
+        n += (size_t)head[i] << 7 * (TAG_HEAD - 1 - i);
+    while (n && have) {
+        have = have < n ? have : n;
+        wf_source_skip(source, have);
+        n -= have;
+        WF_TRY(wf_source_peek(source, 1, &head, &have));
+    }
+    WF_TRY(wf_source_peek(source, HEAD, &head, &have));
+    *known = is_known(head, have);
+    return WF_OK;
+}
+
 int wf_image_begin_sound(wf_source *source, const wf_images_options *options, wf_series **series)
 {
+    bool known;
     *series = NULL;
     if (options->pictures && source->origin == WF_FROM_LIST && !source->pictures)
         return WF_OK;
+    WF_TRY(pass_tag(source, &known));
+    if (!known)
+        return wf_image_not_image(source,
+                                  "a sound (MP3), which this version does not read: convert it, as by ffmpeg -i "
+                                  "FILE -c:a pcm_s16le file.wav");
     sound *s = calloc(1, sizeof *s);
     WF_CHECK(s, WF_AGAIN, "%s: out of memory", source->name);
     s->series = (wf_series){.read = read_piece, .close = close_sound};
