@@ -52,8 +52,8 @@ static bool is_film(const wf_foreign *kind)
     return kind && !kind->picture && !strncmp(kind->kind, "a film", 6);
 }
 
-/* Size of the box of a film at `head` (ISO/IEC 14496-12, 4.2): u32 size | four letters, and if the size is 1 a u64. 0:
- * not a box, or one that goes on to the end of the file. */
+/* Size of the box of a film at `head` (ISO/IEC 14496-12, 4.2): u32 size | four letters, and if the size is 1 a u64. If
+ * the size is 0, the box goes on to the end. 0: not a box. */
 static uint64_t box_size(const uint8_t *head, size_t n)
 {
     enum { HEAD = 8, LONG_HEAD = 16 };
@@ -66,7 +66,7 @@ static uint64_t box_size(const uint8_t *head, size_t n)
     for (int i = 0; i < 4; i++)
         size = size << 8 | head[i];
     if (size != 1)
-        return size >= HEAD ? size : 0;
+        return size >= HEAD ? size : size ? 0 : UINT64_MAX;
     size = 0;
     for (int i = HEAD; i < LONG_HEAD && n >= LONG_HEAD; i++)
         size = size << 8 | head[i];

@@ -219,7 +219,7 @@ static void check_companions(wf_source *source, const wf_code *code, uint64_t st
     } else if (listed) {
         uint64_t table = start + code->size - n + 4, begin, end;
         find_companions(contents + 4, n - 4, &begin, &end);
-        source->companion = end ? table + begin : 0;
+        source->companion = end ? table + begin : 1;
         source->reach = end ? table + end : 0;
     } else if (several && !source->companion) {
         source->companion = 1;
