@@ -53,7 +53,7 @@ static void put_exif(heap *h, bool big, uint32_t offset, uint32_t type, uint32_t
     put_number(h, type, 2, big);
     put_number(h, count, 4, big);
     put_number(h, orientation, type == 3 ? 2 : 4, big);
-    put_number(h, 0, type == 3 ? 6 : 4, big);
+    put(h, "\0\0\0\0\0", type == 3 ? 6 : 4);
 }
 
 Test(image_orient, exif)
