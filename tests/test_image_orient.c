@@ -90,7 +90,7 @@ Test(image_orient, exif)
     cr_expect_eq(wf_exif_orientation((const uint8_t *)"II*\0\xff\xff\xff\xff\0\0\0\0", 12), 1, "an offset outside");
 }
 
-/* ---- files --------------------------------------------------------------------------------------------------------- */
+/* ---- files ------------------------------------------------------------------------------------------------------- */
 
 /* A grey JPEG of 8x16 pixels, the left half black. */
 static void put_jpeg(heap *h, const heap *exif)

@@ -155,8 +155,8 @@ void wf_image_spread(wf_image *image);
 /* Knowledge of the arrays of a .npz, which is a zip of .npy (npz.c). */
 typedef struct wf_npz wf_npz;
 /* Looks at the arrays of the .npz in `parent` before any is read, where it is a plain file. `pattern`: the arrays to
- * read, as in fnmatch(3); NULL: the only one of pictures. WF_DATA: none fits the pattern, or there are several arrays of
- * pictures and no pattern. */
+ * read, as in fnmatch(3); NULL: the only one of pictures. WF_DATA: none fits the pattern, or there are several arrays
+ * of pictures and no pattern. */
 int wf_npz_create(wf_source *parent, const char *pattern, wf_npz **out) WF_MUST;
 void wf_npz_destroy(wf_npz *npz); /* NULL is allowed */
 /* True if the name of a file is that of a .npz. */

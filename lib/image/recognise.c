@@ -9,7 +9,7 @@
 
 #define COUNT(table) (sizeof(table) / sizeof *(table))
 
-/* ---- formats that are read ---------------------------------------------------------------------------------------- */
+/* ---- formats that are read --------------------------------------------------------------------------------------- */
 
 static const wf_format formats[] = {
 #define READ(id, name, head, follow) {name, head, follow, wf_image_is_##id, wf_image_read_##id, NULL, NULL, NULL},
@@ -38,7 +38,7 @@ int wf_format_find(wf_source *source, const wf_format **found)
     return WF_OK;
 }
 
-/* ---- kinds that are not ------------------------------------------------------------------------------------------- */
+/* ---- kinds that are not ------------------------------------------------------------------------------------------ */
 
 static size_t skip_space(const uint8_t *head, size_t n)
 {
