@@ -224,9 +224,10 @@ typedef struct wf_adamax {
 } wf_adamax;
 
 struct wf_backend {
-    const char *name; /* "ref", "cpu", "cuda:0" */
-    char device[128]; /* text for users: processor or card, libraries and versions */
-    size_t real;      /* bytes of a wf_real */
+    const char *name;   /* "ref", "cpu", "cuda:0" */
+    char device[128];   /* text for users: processor or card, libraries and versions */
+    char fallback[320]; /* text for users: why "auto" opened the CPU although a card is there; "" otherwise */
+    size_t real;        /* bytes of a wf_real */
     bool host;   /* true: a wf_real is a float in host memory, and callers may read and write buffers as float [n] */
     bool bf16;   /* true: WF_BF16 maps are bf16; false: they are as exact as WF_FP32 maps */
     bool queued; /* true: calls return before their work is done; queue several and wait rarely */
@@ -412,9 +413,12 @@ struct wf_backend {
                      double high_gain, const wf_real *low, const wf_real *high, wf_real *x); /* n: length in x */
 };
 
-/* Opens a backend. spec: "auto" (cuda if present, else cpu), "cpu", "cuda", "cuda:N", "ref". threads: total; 0:
- * OMP_NUM_THREADS, or all. WF_USAGE with what is missing if the backend is not built or has no device; only then does
- * auto fall back to cpu. Other codes: the backend is present but does not work. */
+/* Opens a backend. spec: "auto", "cpu", "cuda", "cuda:N", "ref". threads: total; 0: OMP_NUM_THREADS, or all. WF_USAGE
+ * with what is missing if the backend is not built or has no device. Other codes: it is present but does not work.
+ *
+ * "auto" opens the first card, else the CPU. Without a card, or with all cards hidden by CUDA_VISIBLE_DEVICES, CUDA is
+ * not loaded. If a card is there and CUDA does not start, the CPU's `fallback` says why. WF_AGAIN: the card works, but
+ * other processes have it or its memory. */
 int wf_backend_open(const char *spec, int threads, wf_backend **out) WF_MUST;
 
 /* Row `i` of the table of backends, for wf-info: its name, and in `text` its device or the reason why it does not open.

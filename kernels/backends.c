@@ -1,5 +1,6 @@
 /* backends.c - the table of backends, and the loader of the CUDA plugin */
 #include "backend.h"
+#include "card.h"
 
 #include <dlfcn.h>
 #include <limits.h>
@@ -34,19 +35,29 @@ static bool own_plugin(char path[PATH_MAX])
     return false;
 }
 
-/* Loads the plugin once and never unloads it, since CUDA does not survive that. WF_USAGE if the plugin or a library
- * that it needs is missing, as on a machine without a card. WF_INTERNAL if the plugin is present and does not load. */
-static int load_cuda(cuda_open **open)
+/* Says why the plugin does not load, by dlerror's text. */
+static int refuse_plugin(const char *why)
+{
+    const char *missing = strstr(why, ": cannot open shared object file: No such file");
+    WF_CHECK(!missing, WF_USAGE, "cuda: the library %.*s is not installed, or not where the loader looks",
+             (int)(missing - why), why);
+    return wf_fail(WF_INTERNAL, "cuda: the plugin does not load: %s", why);
+}
+
+/* Loads the plugin once and never unloads it, since CUDA does not survive that. *built: there is a plugin. WF_USAGE if
+ * there is none, or a library that it needs is missing. WF_INTERNAL if it does not load for another reason. */
+static int load_cuda(cuda_open **open, bool *built)
 {
     char path[PATH_MAX];
     bool own = own_plugin(path);
     void *plugin = dlopen(own ? path : plugin_name, RTLD_NOW | RTLD_LOCAL);
+    *built = true;
     if (!plugin) {
         const char *why = dlerror();
-        WF_CHECK(own || (why && strncmp(why, plugin_name, sizeof plugin_name - 1)), WF_USAGE,
-                 "cuda: not built (%s not found)", plugin_name);
-        bool missing = why && strstr(why, "cannot open shared object file: No such file");
-        return wf_fail(missing ? WF_USAGE : WF_INTERNAL, "cuda: %s", why ? why : "the plugin does not load");
+        why = why ? why : "no reason is given";
+        *built = own || strncmp(why, plugin_name, sizeof plugin_name - 1) != 0;
+        WF_CHECK(*built, WF_USAGE, "cuda: not built (no %s): install CUDA and cuDNN, then run make", plugin_name);
+        return refuse_plugin(why);
     }
     void *symbol = dlsym(plugin, "wf_cuda_open");
     WF_CHECK(symbol, WF_INTERNAL, "cuda: no wf_cuda_open in %s", plugin_name);
@@ -57,7 +68,8 @@ static int load_cuda(cuda_open **open)
 static int open_cuda(int device, int threads, wf_backend **out)
 {
     cuda_open *open;
-    WF_TRY(load_cuda(&open));
+    bool built;
+    WF_TRY(load_cuda(&open, &built));
     return open(device, threads, out);
 }
 
@@ -102,14 +114,47 @@ static bool names(const char *spec, const struct row *row, int *device)
     return *end == '\0' && number <= 1023;
 }
 
+/* Removes "NAME: " from the front of a message. */
+static const char *without_name(const char *message, const char *name)
+{
+    size_t n = strlen(name);
+    return strncmp(message, name, n) || strncmp(message + n, ": ", 2) ? message : message + n + 2;
+}
+
+/* Opens the first card, else the CPU. A card that is there and does not work gives the CPU a reason for users. A card
+ * whose memory or time another process has gives WF_AGAIN: it works, and hours on the CPU would surprise. */
+static int open_auto(int threads, wf_backend **out)
+{
+    wf_card card;
+    cuda_open *open;
+    bool built;
+    char why[160];
+    if (wf_card_hidden() || !wf_card_find(&card))
+        return wf_cpu_open(threads, out);
+    int status = load_cuda(&open, &built);
+    if (!status)
+        status = open(0, threads, out);
+    if (!status)
+        return WF_OK;
+    WF_CHECK(status != WF_AGAIN, WF_AGAIN, "%s; --backend cpu computes without the card", wf_error());
+    snprintf(why, sizeof why, "%s", without_name(wf_error(), "cuda"));
+    WF_TRY(wf_cpu_open(threads, out));
+    if (built)
+        snprintf((*out)->fallback, sizeof(*out)->fallback, "a card is there (%s), but CUDA does not start: %s",
+                 card.name, why);
+    else if (card.node)
+        snprintf((*out)->fallback, sizeof(*out)->fallback,
+                 "a card is there (%s), but the CUDA backend is not built: install CUDA and cuDNN, then run make",
+                 card.name);
+    return WF_OK;
+}
+
 int wf_backend_open(const char *spec, int threads, wf_backend **out)
 {
     *out = NULL;
     WF_CHECK(threads >= 0, WF_USAGE, "threads: %d, expected 0 (all) or more", threads);
-    if (!strcmp(spec, "auto")) {
-        int status = open_cuda(0, threads, out);
-        return status == WF_USAGE ? wf_cpu_open(threads, out) : status;
-    }
+    if (!strcmp(spec, "auto"))
+        return open_auto(threads, out);
     for (int i = 0; i < ROWS; i++) {
         int device;
         if (names(spec, &rows[i], &device))
@@ -125,10 +170,7 @@ bool wf_backend_describe(int i, const char **name, char text[256])
     wf_backend *b;
     *name = rows[i].name;
     if (rows[i].open(0, 0, &b)) {
-        size_t prefix = strlen(rows[i].name);
-        const char *why = wf_error();
-        bool named = !strncmp(why, rows[i].name, prefix) && !strncmp(why + prefix, ": ", 2);
-        snprintf(text, 256, "%s", named ? why + prefix + 2 : why);
+        snprintf(text, 256, "%s", without_name(wf_error(), rows[i].name));
         return true;
     }
     snprintf(text, 256, "%s", b->device);

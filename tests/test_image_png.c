@@ -152,7 +152,7 @@ static int read_one(const png_byte *bytes, size_t n, bool cut, wf_image *image)
     int64_t count;
     *image = (wf_image){0};
     cr_assert_eq(wf_images_open(NULL, 0, file, &images), 0);
-    int status = cut ? wf_images_run(images, 1, 1, &(wf_image_work){keep, nothing, taken, NULL, image}, &count)
+    int status = cut ? wf_images_run(images, 1, 1, &(wf_image_work){keep, nothing, taken, NULL, image, NULL}, &count)
                      : wf_images_next(images, image, &name, &more);
     wf_images_close(images);
     fclose(file);

@@ -215,7 +215,7 @@ static void check_cut(const char *path)
     bool more;
     int64_t count;
     cr_assert(!wf_images_open(paths, 1, NULL, &one) && !wf_images_open(paths, 1, NULL, &many));
-    int again = wf_images_run(many, 1, 1, &(wf_image_work){compare, no_more, take_one, NULL, one}, &count);
+    int again = wf_images_run(many, 1, 1, &(wf_image_work){compare, no_more, take_one, NULL, one, NULL}, &count);
     snprintf(message, sizeof message, "%s", again ? wf_error() : "");
     int status = wf_images_next(one, &image, &name, &more); /* not compared: the end, or a failure */
     cr_expect(status == again && (again ? !strcmp(wf_error(), message) : !more), "%s: %d %s, but cut out %d %s", path,

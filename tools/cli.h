@@ -76,7 +76,7 @@ extern cli_common common;
 #define CLI_BACKEND(usual) \
     {0, "backend", "B", CLI_STRING, &common.backend, 0, 0, \
      "Compute with auto, cpu, cuda, cuda:N (device N) or ref (slow, double precision). Default: " usual}
-#define CLI_BACKEND_AUTO CLI_BACKEND("auto, which is cuda where there is a device, else cpu.")
+#define CLI_BACKEND_AUTO CLI_BACKEND("auto, which is cuda where a card works, else cpu.")
 /* Transforming pictures on the CPU takes less time than bringing them to a device. */
 #define CLI_BACKEND_CPU CLI_BACKEND("cpu, since bringing pictures to a device takes longer than transforming them.")
 /* clang-format on */
@@ -124,6 +124,8 @@ void die(int status, const char *format, ...) WF_PRINTF(2, 3) __attribute__((nor
 void must(int status);
 /* Memory for n values of `size` bytes, all zero. Dies with 75 and "out of memory for WHAT" if there is none. */
 void *must_allocate(size_t n, size_t size, const char *what);
+/* The ending of a noun: "" for 1, else "s". */
+const char *plural(int64_t n);
 /* Prints one line on stderr unless --quiet. */
 void note(const char *format, ...) WF_PRINTF(1, 2);
 /* Flushes, closes and checks stdout; dies with 74, or 75 on a full disk. The last call of every main. */

@@ -39,6 +39,11 @@ void *must_allocate(size_t n, size_t size, const char *what)
     return memory;
 }
 
+const char *plural(int64_t n)
+{
+    return n == 1 ? "" : "s";
+}
+
 void note(const char *format, ...)
 {
     if (common.quiet)

@@ -1,10 +1,12 @@
 /* sampling.c - from options to a stream of drawn pictures */
 #include "sampling.h"
 
+#include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
-#include "../lib/model/level.h"
+#include "start.h"
 
 void sampling_parse(sampling *s, const cli_program *program, int argc, char **argv)
 {
@@ -21,13 +23,14 @@ void sampling_open(sampling *s)
 {
     enum { DEFAULT_COUNT = 16 };
     must(wf_model_open(s->model_path, &s->model));
-    must(wf_backend_open(common.backend, common.threads, &s->backend));
+    s->backend = start_backend();
     if (s->from_path)
         must(wf_conditioning_images(&s->model, (char *const *)&s->from_path, 1, s->scale, &s->conditioning));
     else if (s->from_stdin || (s->count < 0 && cli_stdin_has_stream()))
         must(wf_conditioning_stream(&s->model, s->backend, stdin, "stdin", s->scale, &s->conditioning));
     else
         must(wf_conditioning_none(&s->model, s->count < 0 ? DEFAULT_COUNT : s->count, s->scale, &s->conditioning));
+    s->drawn_count = wf_conditioning_level(s->conditioning) >= 0 ? -1 : s->count < 0 ? DEFAULT_COUNT : s->count;
 }
 
 void sampling_open_output(sampling *s, const wf_meta *meta, int first)
@@ -35,9 +38,24 @@ void sampling_open_output(sampling *s, const wf_meta *meta, int first)
     char hash[20];
     int offset = wf_conditioning_offset(s->conditioning);
     s->meta = *meta;
+    s->first = first;
     must(wf_model_hash(&s->model, first + offset, s->meta.top + offset, hash));
     cli_add_provenance(&s->meta, hash);
     must(wf_writer_create(stdout, "stdout", &s->meta, &s->writer));
+}
+
+void sampling_note(const sampling *s, const char *format, ...)
+{
+    char job[START_PICTURES + 128];
+    int offset = wf_conditioning_offset(s->conditioning);
+    wf_meta drawn = s->meta;
+    wf_meta_shrink(&drawn, drawn.top);
+    size_t n = strlen(start_pictures(s->drawn_count, &drawn, job));
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(job + n, sizeof job - n, format, ap);
+    va_end(ap);
+    start_note(s->backend, &s->model, s->first + offset, s->meta.top + offset, job);
 }
 
 void sampling_run(sampling *s, int rows, sampling_draw *draw, void *user)

@@ -18,7 +18,9 @@ typedef struct sampling {
     wf_model model;
     wf_backend *backend;
     wf_conditioning *conditioning; /* the pictures to begin from */
+    int64_t drawn_count;           /* pictures to be drawn; -1: as many as come in */
     wf_meta meta;                  /* of the stream that is written */
+    int first;                     /* lowest level that is drawn, as numbered in meta */
     wf_writer *writer;
 } sampling;
 
@@ -47,6 +49,9 @@ void sampling_open(sampling *s);
 /* Opens the output stream of pictures like `meta`, which the sampling then owns. Levels first to meta->top are
  * drawn, as numbered in `meta`; the weights of these levels go into the provenance. */
 void sampling_open_output(sampling *s, const wf_meta *meta, int first);
+
+/* Prints the line that says what the program runs on and draws; the text of `format` follows the pictures. */
+void sampling_note(const sampling *s, const char *format, ...) WF_PRINTF(2, 3);
 
 /* Draws what is above N pictures [N,H,W,C] (NULL: nothing to begin from), which are freed afterwards. */
 typedef int sampling_draw(void *user, int N, const float *picture, const uint64_t *index);

@@ -2,7 +2,7 @@
 #include <unistd.h>
 
 #include "../lib/model/evaluation.h"
-#include "cli.h"
+#include "start.h"
 
 static struct options {
     const char *model_path, *store_path; /* store_path NULL: a stream on stdin */
@@ -74,11 +74,23 @@ static wf_evaluation *open_evaluation(const wf_model *model, wf_backend *backend
     return e;
 }
 
+/* Says what is evaluated. count: pictures of the input, -1: not known. */
+static void say_start(const wf_model *model, const wf_backend *backend, const wf_meta *meta, int64_t count)
+{
+    char pictures[START_PICTURES], job[START_PICTURES + 32];
+    int64_t most = options.count;
+    start_pictures(most && count > most ? most : count, meta, pictures);
+    snprintf(job, sizeof job, options.samples ? "%s, %lld draw%s each" : "%s", pictures, (long long)options.samples,
+             plural(options.samples));
+    start_note(backend, model, 0, meta->top, job);
+}
+
 static wf_evaluation *evaluate_stream(const wf_model *model, wf_backend *backend)
 {
     wf_reader *reader;
     must(wf_reader_create(stdin, "stdin", &reader));
     wf_evaluation *e = open_evaluation(model, backend, wf_reader_meta(reader), "stdin");
+    say_start(model, backend, wf_reader_meta(reader), -1);
     must(wf_evaluation_put_stream(e, reader));
     wf_reader_destroy(reader);
     return e;
@@ -89,6 +101,7 @@ static wf_evaluation *evaluate_store(const wf_model *model, wf_backend *backend)
     wf_store *store;
     must(wf_store_open(options.store_path, &store));
     wf_evaluation *e = open_evaluation(model, backend, wf_store_meta(store), options.store_path);
+    say_start(model, backend, wf_store_meta(store), wf_store_count(store));
     must(wf_evaluation_put_store(e, store));
     wf_store_close(store);
     return e;
@@ -100,7 +113,7 @@ int main(int argc, char **argv)
     wf_backend *backend;
     check_usage(cli_stdin_operand(cli_parse(&program, argc, argv), "name the store with -s"));
     must(wf_model_open(options.model_path, &model));
-    must(wf_backend_open(common.backend, common.threads, &backend));
+    backend = start_backend();
     wf_evaluation *e = options.store_path ? evaluate_store(&model, backend) : evaluate_stream(&model, backend);
     must(wf_evaluation_finish(e));
     if (options.per_image)

@@ -6,7 +6,7 @@
 
 #include "../lib/model/level.h"
 #include "../lib/sample/codec.h"
-#include "cli.h"
+#include "start.h"
 
 static struct options {
     const char *model_path;
@@ -100,12 +100,12 @@ int main(int argc, char **argv)
     wf_reader *reader;
     wf_writer *writer;
     wf_record record;
-    char weights[20];
+    char weights[20], pictures[START_PICTURES];
 
     cli_stdin_operand(cli_parse(decodes ? &decode : &encode, argc, argv), "it reads a stream from stdin");
     check_usage(decodes);
     must(wf_model_open(options.model_path, &model));
-    must(wf_backend_open(common.backend, common.threads, &backend));
+    backend = start_backend();
     must(wf_codec_create(&model, backend, &codec));
     must(decodes ? wf_reader_create_any(stdin, "stdin", &reader) : wf_reader_create(stdin, "stdin", &reader));
     must(wf_meta_match(wf_reader_meta(reader), "stdin", &model.meta, options.model_path));
@@ -116,6 +116,7 @@ int main(int argc, char **argv)
     meta.latents = !decodes;
     cli_add_provenance(&meta, weights);
     must(wf_writer_create(stdout, "stdout", &meta, &writer));
+    start_note(backend, &model, 0, model.meta.levels, start_pictures(-1, &model.meta, pictures));
     while (must(wf_reader_next(reader, &record, &more)), more)
         must(decodes ? wf_codec_decode(codec, &record, options.between, write_record, writer)
                      : write_latents(codec, &record, writer));

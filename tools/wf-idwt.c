@@ -10,7 +10,7 @@
 #include "../lib/pyramid/block_rounding.h"
 #include "../lib/pyramid/pyramid.h"
 #include "../lib/store/stream.h"
-#include "cli.h"
+#include "start.h"
 
 static struct options {
     int level, exact; /* -1: not given */
@@ -139,7 +139,7 @@ static void open_job(const char *name, const wf_reader *reader)
     job.rows = wf_pyramid_rows(m, m->levels);
     job.pixels = must_allocate((size_t)job.rows * samples(), sizeof *job.pixels, "pictures");
     job.approximation = must_allocate(samples(), sizeof *job.approximation, "a picture");
-    must(wf_backend_open(common.backend, common.threads, &job.backend));
+    job.backend = start_backend();
     must(wf_pyramid_create(job.backend, m, job.rows, &job.pyramid));
     if (options.folder)
         must(wf_mkdirs(options.folder));
@@ -267,7 +267,7 @@ int main(int argc, char **argv)
     if (options.folder)
         check_indices();
     const wf_meta *m = &job.meta;
-    note("%lld %ss of %s", (long long)job.count, wf_signal_names[m->signal],
+    note("%lld %s%s of %s", (long long)job.count, wf_signal_names[m->signal], plural(job.count),
          wf_size_text(m->signal, m->D, m->H, m->W, size));
     close_job();
     wf_reader_destroy(reader);

@@ -186,7 +186,8 @@ static void finish(void)
         must(wf_writer_finish(job.writer));
     if (job.table && job.table != stdout)
         save_table();
-    note("%lld pictures, each compared with %lld", (long long)job.total, (long long)wf_store_count(job.store));
+    note("%lld picture%s, each compared with %lld", (long long)job.total, plural(job.total),
+         (long long)wf_store_count(job.store));
     wf_writer_destroy(job.writer);
     wf_store_close(job.store);
     wf_meta_clear(&job.meta);

@@ -245,6 +245,8 @@ int main(int argc, char **argv)
     open_observed(wf_conditioning_meta(s->conditioning));
     open_output(s);
     open_sampler(s, stop);
+    sampling_note(s, ", %d chain%s of %lld + %lld draws for each%s", options.chains, plural(options.chains),
+                  (long long)options.adapt, (long long)options.draws, options.joint ? ", all levels jointly" : "");
     sampling_run(s, wf_annealed_sampler_rows(sampler), draw_pictures, s);
     finish_stdout();
     report_diagnostics();

@@ -87,6 +87,7 @@ int main(int argc, char **argv)
     sampling_open_output(s, &meta, wf_conditioning_level(s->conditioning) + 1);
     int rows = wf_pyramid_rows(&s->meta, s->meta.top);
     must(wf_pyramid_create(s->backend, &s->meta, rows, &pyramid));
+    sampling_note(s, "%s", "");
     sampling_run(s, rows, draw_pictures, s);
     finish_stdout();
     for (int l = 0; l <= WF_MAX_LEVELS; l++)

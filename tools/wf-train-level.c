@@ -1,18 +1,17 @@
 /* wf-train-level.c - trains one level of a model */
-#include <math.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "../lib/base/file.h"
-#include "../lib/train/train.h"
-#include "cli.h"
+#include "progress.h"
 #include "words.h"
 
 static int levels[2] = {-1, -1}; /* first and last */
 static const char *model_path, *store_path, *validation_path;
 static wf_train_options options;
 static int precision, memory;
-static const volatile sig_atomic_t *interrupted; /* set once a signal has come */
+static char backend_name[16];
+static progress state;
 
 static const cli_option table[] = {
     {'l', "level", "L|L-M", CLI_RANGE, levels, 0, WF_MAX_LEVELS,
@@ -101,72 +100,9 @@ static const cli_program program = {
         "    with noise that is learnt",
     .options = table};
 
-static void clock_text(double seconds, char out[32])
-{
-    long s = (long)(seconds + 0.5);
-    snprintf(out, 32, s >= 3600 ? "%ldh%02ldm" : "%ldm%02lds", s >= 3600 ? s / 3600 : s / 60,
-             s >= 3600 ? s / 60 % 60 : s % 60);
-}
-
 static bool several(void)
 {
     return levels[1] > levels[0];
-}
-
-/* Latest report of each level. step -1: no report, because the level was finished before. */
-static wf_train_progress latest[WF_MAX_LEVELS + 1];
-
-/* Draws the state of all levels as one line of a terminal. */
-static void draw(void)
-{
-    char eta[32] = "?";
-    double left = 0, done = 1;
-    for (int l = levels[0]; l <= levels[1]; l++) {
-        const wf_train_progress *p = &latest[l];
-        done = p->step < 0 ? done : fmin(done, p->fraction);
-        if (p->step >= 0 && p->fraction > 0)
-            left = fmax(left, p->seconds * (1 / p->fraction - 1));
-    }
-    if (done > 0)
-        clock_text(left, eta);
-    fputc('\r', stderr);
-    for (int l = levels[0]; l <= levels[1]; l++) {
-        const wf_train_progress *p = &latest[l];
-        if (!several())
-            fprintf(stderr, "level %d: step %lld  %.0f%%  %.4f bits/dim  %.1f steps/s  ", l, (long long)p->step,
-                    100 * p->fraction, p->bpd, (double)p->step / fmax(p->seconds, 1e-9));
-        else if (p->step >= 0)
-            fprintf(stderr, "%d: %.0f%% %.3f  ", l, 100 * p->fraction, p->bpd);
-    }
-    fprintf(stderr, "ETA %s   %s", eta, done >= 1 ? "\n" : "");
-}
-
-static int report(void *user, wf_train_event event, const wf_train_progress *p)
-{
-    static double drawn = -1;
-    (void)user;
-    latest[p->level] = *p;
-    if (event == WF_TRAIN_SKIPPED)
-        note("level %d: a batch was not finite; left out, back to step %lld", p->level, (long long)p->step);
-    if (event == WF_TRAIN_RESUMED)
-        note("level %d: going on at step %lld", p->level, (long long)p->step);
-    if (event == WF_TRAIN_VALIDATED)
-        note("level %d: step %lld: held-out %.4f bits/dim, best %.4f", p->level, (long long)p->step, p->held_out,
-             p->best);
-    if (event == WF_TRAIN_STEP && isatty(STDERR_FILENO) && !common.quiet && fabs(p->seconds - drawn) >= 1) {
-        drawn = p->seconds;
-        draw();
-    }
-    return *interrupted;
-}
-
-static void tell_ends(void)
-{
-    for (int l = levels[0]; l <= levels[1]; l++)
-        if (latest[l].step < 0)
-            note("level %d: finished already", l);
-        else
-            note("level %d: finished at step %lld, saved in %s", l, (long long)latest[l].step, model_path);
 }
 
 static void remove_store(const char *path)
@@ -246,13 +182,13 @@ static void take_stream(const char *spooled)
     wf_unlock(lock);
 }
 
-/* Checks the options before a long stream is spooled. */
-static void check_backend(void)
+/* Opens the backend before a long stream is spooled, and chooses what all levels open. */
+static void choose_backend(void)
 {
-    wf_backend *backend;
-    must(wf_backend_open(common.backend, common.threads, &backend));
-    if (precision == WF_BF16 && !backend->bf16)
-        note("%s computes bf16 as fp32", backend->device);
+    wf_backend *backend = start_backend();
+    start_device(backend, state.device);
+    snprintf(backend_name, sizeof backend_name, "%s", backend->name);
+    state.precision = start_precision(backend, (wf_precision)precision);
     backend->close(backend);
 }
 
@@ -293,7 +229,7 @@ int main(int argc, char **argv)
     options.dequantize = chain_of(options.dequantize, dequantize);
     wf_store *store, *validation = NULL;
     wf_model model;
-    check_backend();
+    choose_backend();
     name_spool(spooled);
     if (!store_path)
         take_stream(spooled);
@@ -311,12 +247,16 @@ int main(int argc, char **argv)
     options.seed = common.seed;
     options.provenance = provenance.provenance;
 
-    interrupted = cli_catch_interrupts(); /* the current step is completed first */
-    for (int l = levels[0]; l <= levels[1]; l++)
-        latest[l].step = -1;
-    must(wf_train_levels(&model, common.backend, common.threads, store, validation, &options, levels[1] - levels[0] + 1,
-                         report, NULL));
-    tell_ends();
+    state.first = levels[0];
+    state.last = levels[1];
+    state.options = &options;
+    state.model_path = model_path;
+    state.interrupted = cli_catch_interrupts(); /* the current step is completed first */
+    start_pictures(wf_store_count(store), wf_store_meta(store), state.pictures);
+    progress_clear(&state);
+    must(wf_train_levels(&model, backend_name, common.threads, store, validation, &options, levels[1] - levels[0] + 1,
+                         progress_report, &state));
+    progress_note_ends(&state);
 
     wf_meta_clear(&provenance);
     wf_model_clear(&model);

@@ -12,7 +12,7 @@ static bool lost(cudaError_t e)
     return e == cudaErrorIllegalAddress || e == cudaErrorLaunchFailure || e == cudaErrorHardwareStackError ||
            e == cudaErrorIllegalInstruction || e == cudaErrorMisalignedAddress || e == cudaErrorInvalidAddressSpace ||
            e == cudaErrorInvalidPc || e == cudaErrorAssert || e == cudaErrorECCUncorrectable ||
-           e == cudaErrorDevicesUnavailable || e == cudaErrorLaunchTimeout || e == cudaErrorUnknown;
+           e == cudaErrorLaunchTimeout || e == cudaErrorUnknown;
 }
 
 int wf_cuda_failed(cudaError_t e, const char *what)
@@ -20,6 +20,8 @@ int wf_cuda_failed(cudaError_t e, const char *what)
     if (e == cudaErrorMemoryAllocation)
         return wf_fail(WF_AGAIN,
                        "cuda: out of memory in %s: a smaller --batch, --patch or --memory reversible needs less", what);
+    if (e == cudaErrorDevicesUnavailable)
+        return wf_fail(WF_AGAIN, "cuda: the card admits no more processes (%s)", cudaGetErrorString(e));
     if (lost(e))
         return wf_fail(WF_IO, "cuda: the device is lost (%s); what was saved before is intact", cudaGetErrorString(e));
     return wf_fail(WF_INTERNAL, "cuda: %s: %s", what, cudaGetErrorString(e));

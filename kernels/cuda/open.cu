@@ -41,7 +41,7 @@ static int describe(wf_cuda *cuda)
     int driver = 0, runtime = 0;
     int dnn = (int)cudnnGetVersion();
     WF_CUDA(cudaGetDeviceProperties(&p, cuda->device));
-    WF_CHECK(p.major >= 8, WF_USAGE, "cuda: %s has compute capability %d.%d, at least 8.0 is needed", p.name, p.major,
+    WF_CHECK(p.major >= 8, WF_USAGE, "cuda: %.40s has compute capability %d.%d, expected 8.0 or later", p.name, p.major,
              p.minor);
     WF_CUDA(cudaDriverGetVersion(&driver));
     WF_CUDA(cudaRuntimeGetVersion(&runtime));
@@ -54,14 +54,32 @@ static int describe(wf_cuda *cuda)
     return WF_OK;
 }
 
+/* Says why CUDA counts no device. One error stands for a driver that is missing and one that is too old. */
+static int refuse(cudaError_t e)
+{
+    int driver = 0, runtime = 0;
+    const char *visible = getenv("CUDA_VISIBLE_DEVICES");
+    (void)cudaDriverGetVersion(&driver);
+    (void)cudaRuntimeGetVersion(&runtime);
+    WF_CHECK(e != cudaErrorInsufficientDriver || driver, WF_USAGE,
+             "cuda: NVIDIA's driver (libcuda.so.1) is not installed");
+    WF_CHECK(e != cudaErrorInsufficientDriver, WF_USAGE,
+             "cuda: the driver is for CUDA %d.%d, expected %d.%d or later: install a newer driver", driver / 1000,
+             driver % 1000 / 10, runtime / 1000, runtime % 1000 / 10);
+    if (e && e != cudaErrorNoDevice)
+        return wf_fail(WF_INTERNAL, "cuda: %s (error %d)", cudaGetErrorString(e), (int)e);
+    WF_CHECK(!visible, WF_USAGE, "cuda: the driver shows no card, with CUDA_VISIBLE_DEVICES=%.40s", visible);
+    return wf_fail(WF_USAGE, "cuda: the driver shows no card");
+}
+
 static int start(wf_cuda *cuda)
 {
     int devices = 0;
     cudaError_t e = cudaGetDeviceCount(&devices);
-    WF_CHECK(e != cudaErrorInsufficientDriver, WF_USAGE, "cuda: the driver is missing, or older than this CUDA");
-    WF_CHECK(e != cudaErrorNoDevice && (e || devices > 0), WF_USAGE, "cuda: no device");
-    WF_CUDA(e);
-    WF_CHECK(cuda->device < devices, WF_USAGE, "cuda:%d: there are %d devices, counted from 0", cuda->device, devices);
+    if (e || devices < 1)
+        return refuse(e);
+    WF_CHECK(cuda->device < devices, WF_USAGE, "cuda:%d: no such card: there %s %d, counted from 0", cuda->device,
+             devices == 1 ? "is" : "are", devices);
     WF_CUDA(cudaSetDevice(cuda->device));
     WF_TRY(describe(cuda));
     WF_CUDA(cudaStreamCreateWithFlags(&cuda->stream, cudaStreamNonBlocking));
@@ -99,8 +117,8 @@ static void fill_table(wf_cuda *cuda)
     wf_cuda_wavelet_slots(b);
 }
 
-/* The only symbol of the plugin. Opens card number `device`. Errors: WF_USAGE no device or driver, WF_AGAIN,
- * WF_INTERNAL. */
+/* The only symbol of the plugin. Opens card number `device`. Errors: WF_USAGE no device or driver, WF_AGAIN its memory
+ * or its time belongs to another process, WF_INTERNAL, WF_IO. */
 extern "C" int wf_cuda_open(int device, int threads, wf_backend **out)
 {
     (void)threads; /* the host only makes the calls */

@@ -40,15 +40,25 @@ typedef struct worker {
     pthread_t thread;
 } worker;
 
-/* Takes the next picture. If `work` can skip bad pictures, it is decoded at once, to see whether it is bad. */
+static int prepare(const wf_image_work *work, wf_image *image, const char *name)
+{
+    return work->prepare ? work->prepare(work->user, image, name) : WF_OK;
+}
+
+/* Takes the next picture. If `work` can skip bad pictures, it is decoded and prepared at once, to see whether it is
+ * bad. */
 static int take_picture(wf_images *images, const wf_image_work *work, slot *s, bool *more)
 {
     const char *name;
     bool skips = work && work->skip;
-    int status;
     s->later.read = NULL;
     s->later.code.size = 0;
-    while ((status = wf_images_take(images, &s->image, skips ? NULL : &s->later, &name, more))) {
+    for (;;) {
+        int status = wf_images_take(images, &s->image, skips ? NULL : &s->later, &name, more);
+        if (!status && *more && skips && (status = prepare(work, &s->image, name)))
+            wf_images_refuse(images);
+        if (!status)
+            break;
         if (!skips)
             return status;
         WF_TRY(work->skip(work->user, status));
@@ -115,6 +125,8 @@ static int decode_batch(const worker *w, int64_t batch, int count)
     const wf_image_work *work = w->run->work;
     for (int i = 0; i < count; i++) {
         WF_TRY(decode_slot(w->run->images, &w->slots[i]));
+        if (!work->skip)
+            WF_TRY(prepare(work, &w->slots[i].image, w->slots[i].name));
         WF_TRY(work->picture(work->user, w->number, batch * w->run->size, i, &w->slots[i].image, w->slots[i].name));
     }
     return work->batch(work->user, w->number, count);

@@ -46,6 +46,7 @@ struct wf_source {
 
     char *name;       /* "a.tar:b/c.png", then "#2" for the third picture of one item */
     size_t name_base; /* length without that number */
+    size_t entry;     /* where the path inside an archive begins in the name; its end outside of archives */
     wf_origin origin;
     FILE *file;          /* a plain file whose bytes these are, for formats that read at any offset; or NULL */
     const wf_code *code; /* borrowed: all bytes of the only picture, where they are in memory; or NULL */
@@ -209,6 +210,11 @@ typedef struct wf_later {
     int (*read)(wf_source *source, wf_image *image);
     uint64_t offset; /* of its first byte in the item */
 } wf_later;
+
+/* True if a part of a path, as of the file or of a folder, is hidden or kept by another program for itself. */
+bool wf_path_is_clutter(const char *path);
+/* Notes that the picture that was read last is refused, so that wf_images_skip continues after it. */
+void wf_images_refuse(wf_images *images);
 
 /* wf_images_next; with `later` it does only the work that must be done in order. The picture is then in `image` or, not
  * yet decoded, in `later`. */

@@ -82,8 +82,9 @@ void wf_images_limit(wf_images *images, int64_t most);
  * not a picture. WF_NOINPUT: missing. After a failure only skip and close are allowed. */
 int wf_images_next(wf_images *images, wf_image *image, const char **name, bool *more) WF_MUST;
 
-/* Passes over a picture that next has failed to read. This needs the bad picture to be the first of its file or entry,
- * and that to have an end; otherwise *skipped = false, and only close is allowed. */
+/* Passes over what next has failed to read: the rest of a file or of an archive's entry, or a name in a folder or list
+ * that cannot be opened. In a stream, or where an archive itself is damaged, the next picture cannot be found: then
+ * *skipped = false, and only close is allowed. */
 int wf_images_skip(wf_images *images, bool *skipped) WF_MUST;
 void wf_images_close(wf_images *images); /* NULL is allowed */
 
@@ -96,10 +97,12 @@ typedef struct wf_image_work {
     int (*batch)(void *user, int worker, int count);
     /* Delivers that batch. Calls come one at a time, in the order of the pictures. */
     int (*deliver)(void *user, int worker, int64_t first, int count);
-    /* Decides about a picture that could not be read (`status`): WF_OK to continue, after wf_images_skip. NULL: the run
-     * fails. Pictures are decoded one after the other if this is set. */
+    /* Decides about a picture that could not be read, or that `prepare` refused (`status`): WF_OK to continue, after
+     * wf_images_skip. NULL: the run fails. Pictures are decoded and prepared one after the other if this is set. */
     int (*skip)(void *user, int status);
     void *user;
+    /* Changes and checks a picture before `picture` takes it. NULL: does nothing. */
+    int (*prepare)(void *user, wf_image *image, const char *name);
 } wf_image_work;
 
 /* Reads to the end, in batches of `size` pictures that do not depend on the number of workers. Pictures are cut out of
@@ -117,11 +120,13 @@ typedef struct wf_images_passed {
                         * that are numbers or text, and links in archives, which are not followed (links in folders
                         * are) */
     const char *first; /* the first of them, and what it is if that is known; "": none. Valid until close */
+    int64_t clutter;   /* hidden files and folders, and those that systems keep for themselves, in folders and archives;
+                        * a folder counts once, in an archive each of its files */
     int64_t labels;    /* arrays of labels */
     int64_t trailing;  /* files with one PNG, JPEG or WebP picture or a sound and other bytes after it, such as
                         * companions of the picture (another eye's view, a map of brightness) or a film */
     int64_t turned;    /* pictures turned upright by their orientation */
-    int64_t partial;   /* sounds whose last samples do not fill a piece */
+    int64_t partial;   /* sounds whose last samples do not fill a piece, also those shorter than one */
     int64_t remainder; /* those samples, of all such sounds */
 } wf_images_passed;
 wf_images_passed wf_images_passed_over(const wf_images *images);
@@ -150,6 +155,11 @@ int wf_image_crop(wf_image *image, const char *name, int H, int W) WF_MUST;
 /* Keeps H x W pixels at a position chosen by a hash of seed and pixels, uniform over all positions. WF_DATA:
  * smaller. */
 int wf_image_crop_anywhere(wf_image *image, const char *name, int H, int W, uint64_t seed) WF_MUST;
+/* Fills H x W: keeps the largest part of that shape in the middle, whose edges may run through pixels, and averages it
+ * over areas. Each pixel becomes the mean of the rectangle that it covers, where a pixel of the source counts by the
+ * part of it inside; halves are rounded up. The result is exact, and the same on every machine. WF_DATA: smaller than
+ * H x W, since this never enlarges. */
+int wf_image_fit(wf_image *image, const char *name, int H, int W) WF_MUST;
 /* Resizes. An axis that shrinks by a whole factor is averaged over boxes of that factor. Any other axis is filtered
  * with a triangle whose half-width is a target pixel or, when growing, a source pixel. Alpha is filtered like a
  * colour. */

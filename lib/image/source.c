@@ -43,6 +43,7 @@ int wf_source_begin(wf_source *source, const char *prefix, const char *entry)
     char *name = malloc(room);
     WF_CHECK(name, WF_AGAIN, "%s: out of memory", prefix);
     source->name_base = (size_t)snprintf(name, room, "%s%s%s", prefix, entry ? ":" : "", entry ? entry : "");
+    source->entry = entry ? strlen(prefix) + 1 : source->name_base;
     free(source->name);
     source->name = name;
     source->begin = source->end = 0;

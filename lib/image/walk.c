@@ -25,7 +25,13 @@ struct wf_images {
     FTS *walk;                   /* over the path being read, or NULL */
     wf_source *stack[MAX_DEPTH]; /* each decodes the one before; the top gives pictures */
     int depth;
-    bool bad; /* a picture could not be read, but the end of its item can be found */
+    bool listed; /* the path being read comes from the list */
+    enum {
+        NONE,
+        ITEM,
+        ENTRY
+    } bad; /* of a failure that can be passed over: the item at the top, or what comes before the
+                                     * next step of the walk */
     wf_images_passed passed;
     _Atomic int64_t turned; /* counted by the threads that decode */
     char first[512];        /* the first file passed over */
@@ -140,12 +146,26 @@ static int fts_failed(const FTSENT *entry)
     return wf_fail_errno("%s: cannot open", entry->fts_path);
 }
 
+/* Leaves out a hidden entry of a folder, with all that is in it. */
+static bool leave_out(wf_images *images, FTSENT *entry)
+{
+    if (entry->fts_level == FTS_ROOTLEVEL || !wf_path_is_clutter(entry->fts_name))
+        return false;
+    if (entry->fts_info == FTS_D)
+        fts_set(images->walk, entry, FTS_SKIP); /* comes once more, as FTS_DP */
+    images->passed.clutter += entry->fts_info != FTS_DP;
+    return true;
+}
+
 /* Opens the next file of the walk. At its end the stack stays empty. */
 static int open_next_in_walk(wf_images *images)
 {
     FTSENT *entry;
     while (errno = 0, (entry = fts_read(images->walk))) {
         wf_origin origin = entry->fts_level > FTS_ROOTLEVEL ? WF_FROM_LIST : WF_FROM_PATH;
+        if (leave_out(images, entry))
+            continue;
+        images->bad = origin == WF_FROM_LIST || images->listed ? ENTRY : NONE;
         switch (entry->fts_info) {
         case FTS_D:
         case FTS_DP:
@@ -159,6 +179,7 @@ static int open_next_in_walk(wf_images *images)
         case FTS_F:
             WF_TRY(wf_source_open_file(entry->fts_accpath, NULL, origin, &images->stack[0]));
             images->depth = 1;
+            images->bad = NONE;
             return WF_OK;
         case FTS_DC:
             return wf_fail(WF_DATA, "%s: this folder contains itself", entry->fts_path);
@@ -169,6 +190,7 @@ static int open_next_in_walk(wf_images *images)
             return fts_failed(entry);
         }
     }
+    images->bad = NONE;
     if (errno)
         return wf_fail_errno("cannot list a folder");
     fts_close(images->walk);
@@ -224,6 +246,7 @@ static int begin_listed(wf_images *images, bool *more)
             path[n++] = (char)byte;
         } else if (n) {
             path[n] = '\0';
+            images->listed = true;
             return begin_walk(images, path);
         }
     }
@@ -295,6 +318,7 @@ static int enter_container(wf_images *images, const wf_format *container)
     wf_npz *npz = NULL;
     if (container->is == wf_image_is_zip && wf_is_npz(top->name))
         WF_TRY(wf_npz_create(top, images->array, &npz));
+    images->bad = NONE; /* entries of a damaged archive cannot be found */
     int status = container->open(top, &child);
     if (status) {
         wf_npz_destroy(npz);
@@ -352,7 +376,6 @@ static int pass_over(wf_images *images, wf_source *source)
     WF_TRY(wf_foreign_find(source, &kind));
     if (!source->pictures)
         return pass_over_item(images, source, kind);
-    images->bad = source->origin != WF_FROM_STREAM; /* the end of the item is the end of what is bad */
     WF_CHECK(!kind || !kind->picture, WF_DATA,
              "%s: behind the picture, at byte %llu, %s, which this version does not "
              "read: %s",
@@ -386,6 +409,14 @@ static int read_series(wf_images *images, wf_source *source, const wf_format *fo
         remainder = source->series->remainder;
         if (!*images->remark)
             snprintf(images->remark, sizeof images->remark, "%s", source->series->remark);
+    }
+    if (!source->series->left) { /* a sound shorter than a piece */
+        images->passed.partial++;
+        images->passed.remainder += remainder;
+        wf_source_end_series(source);
+        source->pictures++;
+        source->last = found;
+        return WF_OK;
     }
     WF_TRY(source->series->read(source->series, source, image));
     images->passed.partial += remainder > 0;
@@ -434,7 +465,11 @@ static int take_step(wf_images *images, wf_image *image, wf_later *later, bool *
     wf_source *top = images->stack[images->depth - 1];
     const uint8_t *head;
     size_t have;
-    images->bad = false;
+    images->bad = NONE;
+    if (top->origin == WF_FROM_LIST && !top->pictures && wf_path_is_clutter(top->name + top->entry)) {
+        images->passed.clutter++;
+        return leave_item(images);
+    }
     if (top->npz && !top->pictures && !wf_npz_chosen(top->npz, top->name))
         return leave_item(images);
     if (top->single && top->pictures) {
@@ -447,17 +482,15 @@ static int take_step(wf_images *images, wf_image *image, wf_later *later, bool *
         WF_TRY(wf_tail_gap(top, &passed));
         count_trailing(images, top, passed);
     }
-    /* If the first picture of a file or entry is bad, reading can go on after that file or entry. */
-    images->bad = top->origin != WF_FROM_STREAM && !top->pictures;
+    /* Whatever is bad in a file or entry, reading can go on after that. */
+    images->bad = top->origin != WF_FROM_STREAM ? ITEM : NONE;
     WF_TRY(wf_source_peek(top, 1, &head, &have));
     if (!have && top->pictures && !top->series)
         return end_item(images);
     const wf_format *found;
     WF_TRY(wf_format_find(top, &found));
-    if (found && found->open && !top->pictures) {
-        images->bad = false;
+    if (found && found->open && !top->pictures)
         return enter_container(images, found);
-    }
     if (!found || found->open)
         return pass_over(images, top);
     return read_picture(images, top, found, image, later, got);
@@ -474,11 +507,13 @@ static int take_picture(wf_images *images, wf_image *image, wf_later *later, con
         return WF_OK;
     }
     for (;;) {
-        WF_TRY(open_next_file(images));
+        int opened = open_next_file(images);
+        images->bad = opened == WF_DATA || opened == WF_NOINPUT ? images->bad : NONE;
+        WF_TRY(opened);
         if (!images->depth)
             return WF_OK;
         int status = take_step(images, image, later, more);
-        images->bad = images->bad && status == WF_DATA;
+        images->bad = status == WF_DATA ? images->bad : NONE;
         WF_TRY(status);
         if (*more) {
             *name = images->stack[images->depth - 1]->name;
@@ -489,7 +524,8 @@ static int take_picture(wf_images *images, wf_image *image, wf_later *later, con
 
 int wf_images_take(wf_images *images, wf_image *image, wf_later *later, const char **name, bool *more)
 {
-    images->bad = *more = false;
+    images->bad = NONE;
+    *more = false;
     if (!images->most)
         return WF_OK;
     WF_TRY(take_picture(images, image, later, name, more));
@@ -504,7 +540,14 @@ int wf_images_next(wf_images *images, wf_image *image, const char **name, bool *
 
 int wf_images_skip(wf_images *images, bool *skipped)
 {
-    *skipped = images->bad;
-    images->bad = false;
-    return *skipped ? leave_item(images) : WF_OK;
+    bool item = images->bad == ITEM;
+    *skipped = images->bad != NONE;
+    images->bad = NONE;
+    return item ? leave_item(images) : WF_OK;
+}
+
+void wf_images_refuse(wf_images *images)
+{
+    images->bad = ENTRY;
+    images->most += images->most >= 0; /* a refused picture is not one of those wanted */
 }

@@ -240,6 +240,15 @@ static int read_file(const wf_safetensors *st, const char *path, const wf_model 
     return read_weights(st, path, out);
 }
 
+/* Gives the path of a level's file, and refuses a level that is not trained. */
+static int find_file(const wf_model *model, int level, char path[WF_PATH])
+{
+    WF_TRY(wf_model_file(model, level, ".safetensors", path));
+    WF_CHECK(!access(path, F_OK) || errno != ENOENT, WF_NOINPUT,
+             "%s: not there: train level %d first: wf-train-level -l %d -m %s", path, level, level, model->path);
+    return WF_OK;
+}
+
 int wf_level_load(const wf_model *model, int level, wf_backend *backend, wf_level *out)
 {
     char path[WF_PATH];
@@ -247,9 +256,7 @@ int wf_level_load(const wf_model *model, int level, wf_backend *backend, wf_leve
     *out = (wf_level){.backend = backend, .spec.level = level};
     WF_CHECK(level >= 0 && level <= model->meta.levels, WF_USAGE, "%s has levels 0 to %d, not %d", model->path,
              model->meta.levels, level);
-    WF_TRY(wf_model_file(model, level, ".safetensors", path));
-    WF_CHECK(!access(path, F_OK) || errno != ENOENT, WF_NOINPUT,
-             "%s: not there: train level %d first: wf-train-level -l %d -m %s", path, level, level, model->path);
+    WF_TRY(find_file(model, level, path));
     int status = wf_safetensors_load(path, &st);
     if (!status)
         status = read_file(&st, path, model, out);
@@ -259,23 +266,55 @@ int wf_level_load(const wf_model *model, int level, wf_backend *backend, wf_leve
     return status;
 }
 
-static int level_hash(const wf_model *model, int level, char out[20])
+/* Reads the header of a level's file; the caller clears `st`. */
+static int read_header(const wf_model *model, int level, char path[WF_PATH], wf_safetensors *st)
 {
-    char path[WF_PATH];
-    wf_safetensors st = {0};
     bool end;
-    WF_TRY(wf_model_file(model, level, ".safetensors", path));
+    *st = (wf_safetensors){0};
+    WF_TRY(find_file(model, level, path));
     FILE *file = fopen(path, "rb");
     if (!file)
         return wf_fail_errno("%s", path);
-    int status = wf_safetensors_read_header(file, path, &st, &end, NULL, NULL);
-    const char *hash = status || end ? NULL : wf_safetensors_meta(&st, "hash");
+    int status = wf_safetensors_read_header(file, path, st, &end, NULL, NULL);
+    fclose(file);
+    return status;
+}
+
+static int level_hash(const wf_model *model, int level, char out[20])
+{
+    char path[WF_PATH];
+    wf_safetensors st;
+    int status = read_header(model, level, path, &st);
+    const char *hash = status ? NULL : wf_safetensors_meta(&st, "hash");
     if (!status && !hash)
         status = wf_fail(WF_DATA, "%s: no hash of its weights", path);
     if (!status)
         snprintf(out, 20, "%.16s", hash);
     wf_safetensors_clear(&st);
-    fclose(file);
+    return status;
+}
+
+static int summarize(const wf_safetensors *st, const char *path, wf_level_summary *out)
+{
+    const char *chain = wf_safetensors_meta(st, "chain"), *precision = wf_safetensors_meta(st, "precision");
+    WF_CHECK(chain && precision, WF_DATA, "%s: chain or precision is missing", path);
+    WF_TRY(read_precision(path, precision, &out->precision));
+    snprintf(out->chain, sizeof out->chain, "%s", chain);
+    out->parameters = 0;
+    for (int i = 0; i < st->count; i++)
+        if (!strncmp(st->tensors[i].name, "ema/", 4))
+            out->parameters += st->tensors[i].bytes / wf_dtype_size(st->tensors[i].dtype);
+    return WF_OK;
+}
+
+int wf_level_summarize(const wf_model *model, int level, wf_level_summary *out)
+{
+    char path[WF_PATH];
+    wf_safetensors st;
+    int status = read_header(model, level, path, &st);
+    if (!status)
+        status = summarize(&st, path, out);
+    wf_safetensors_clear(&st);
     return status;
 }
 

@@ -63,6 +63,16 @@ void wf_level_clear(wf_level *level);
 /* WF_INTERNAL: the saved round trip is off by more than 1e-2, so samples would not follow the level's density. */
 int wf_level_invertible(const wf_level *level) WF_MUST;
 
+/* The flow of a level, as the header of its file names it. */
+typedef struct wf_level_summary {
+    wf_precision precision;
+    size_t parameters; /* with those of the noise's flow */
+    char chain[4096];  /* cut off where it is longer */
+} wf_level_summary;
+
+/* Reads only the file's header. WF_NOINPUT: the level is not trained yet. WF_DATA: the header lacks a key. */
+int wf_level_summarize(const wf_model *model, int level, wf_level_summary *out) WF_MUST;
+
 /* Hash of the weights of levels first .. last, 16 hex digits, for provenance. Reads only the files' headers. */
 int wf_model_hash(const wf_model *model, int first, int last, char out[20]) WF_MUST;
 

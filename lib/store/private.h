@@ -47,6 +47,7 @@ typedef struct wf_store_state {
     int64_t count;    /* pictures with all their levels */
     uint64_t content; /* sum of the checksums of all tiles */
     bool sealed;
+    bool refused; /* the writer of the last pictures was refused more; see wf_store_writer_refuse */
     char hash[17];
 } wf_store_state;
 

@@ -37,6 +37,7 @@ static int parse_state(const char *who, const json_t *root, wf_store_state *stat
     const char *hash = object_value(root, "hash");
     wf_state_hash(state, state->hash);
     state->sealed = hash != NULL;
+    state->refused = json_object_get(root, "refused") != NULL;
     bool top = state->mask >> state->meta.top == 1;
     int status = WF_OK;
     if (hash && strcmp(hash, state->hash))
@@ -103,6 +104,7 @@ static json_t *state_object(const wf_store_state *state)
     good = good && !json_object_set_new(root, "mask", json_string(mask)) &&
            !json_object_set_new(root, "count", json_string(count)) &&
            !json_object_set_new(root, "content", json_string(content)) &&
+           (!state->refused || !json_object_set_new(root, "refused", json_string("1"))) &&
            (!state->sealed || !json_object_set_new(root, "hash", json_string(state->hash)));
     if (good)
         return root;

@@ -43,6 +43,7 @@ struct wf_store_writer {
     uint64_t last;             /* greatest index so far, */
     bool any;                  /* if there is one */
     bool failed;               /* a put or a commit failed: a seal would cover a hole */
+    bool refused;              /* the note of wf_store_writer_refuse was there when the writer was created */
 
     bool running; /* `thread` commits `under_way`, after which the store is in state `next` */
     pthread_t thread;
@@ -151,21 +152,60 @@ static int read_state(wf_store_writer *w, wf_store_state *state, bool *found)
     return status;
 }
 
-/* Continues the pictures in the file. The provenance then names the makers of the old and of the new ones. */
-static int continue_state(wf_store_writer *w, const wf_meta *meta, wf_store_state *old)
+static int begin_commit(wf_store_writer *w);
+static int finish_commit(wf_store_writer *w);
+static void wait_for_commit(wf_store_writer *w);
+
+/* Writes the state of a store without pictures. */
+static int begin_state(wf_store_writer *w, const wf_meta *meta)
+{
+    wf_meta_clear(&w->file.state.meta);
+    w->file.state = (wf_store_state){0};
+    WF_TRY(wf_meta_copy(&w->file.state.meta, meta));
+    WF_TRY(begin_commit(w));
+    return finish_commit(w);
+}
+
+int wf_store_writer_restart(wf_store_writer *w, const wf_meta *meta)
+{
+    WF_CHECK(!w->ascends, WF_USAGE, "%s: a complete store is there already; see --append", w->file.path);
+    wait_for_commit(w);
+    mdb_env_close(w->file.env);
+    w->file.env = NULL;
+    if (ftruncate(w->file.data, 0))
+        return wf_fail_write(w->file.path);
+    w->map = FIRST_MAP;
+    w->file.unsealed = 0;
+    w->refused = false;
+    WF_TRY(open_environment(w));
+    return begin_state(w, meta);
+}
+
+static int match_old(const wf_store_writer *w, const wf_meta *meta, const wf_store_state *old)
 {
     WF_TRY(wf_meta_match(meta, "new pictures", &old->meta, w->file.path));
     WF_CHECK(meta->top == old->meta.top, WF_DATA, "new pictures: top is %d, but %d in %s", meta->top, old->meta.top,
              w->file.path);
+    return WF_OK;
+}
+
+/* Continues the pictures in the file. The provenance then names the makers of the old and of the new ones. */
+static int continue_state(wf_store_writer *w, const wf_meta *meta, wf_store_state *old)
+{
+    int status = match_old(w, meta, old);
+    w->refused = !w->ascends && old->refused && old->count;
+    if (status && !w->ascends && (old->refused || !old->count))
+        return wf_store_writer_restart(w, meta);
+    WF_CHECK(!status || w->ascends, status,
+             "%s, which has %lld pictures of an interrupted command: run that again, or remove the folder", wf_error(),
+             (long long)old->count);
+    WF_TRY(status);
     if (meta->provenance)
         WF_TRY(wf_meta_join_provenance(&old->meta, meta->provenance));
     w->file.state = *old;
     old->meta.provenance = NULL; /* now owned by the writer */
     return WF_OK;
 }
-
-static int begin_commit(wf_store_writer *w);
-static int finish_commit(wf_store_writer *w);
 
 static int open_writer(wf_store_writer *w, const char *path, const wf_meta *meta, bool append)
 {
@@ -177,11 +217,8 @@ static int open_writer(wf_store_writer *w, const char *path, const wf_meta *meta
     WF_TRY(open_data(w, name, &empty));
     WF_TRY(open_environment(w));
     WF_TRY(read_state(w, &old, &found));
-    if (!found) { /* new, or killed before its first commit */
-        WF_TRY(wf_meta_copy(&w->file.state.meta, meta));
-        WF_TRY(begin_commit(w));
-        return finish_commit(w);
-    }
+    if (!found) /* new, or killed before its first commit */
+        return begin_state(w, meta);
     int status = append || !w->ascends ? continue_state(w, meta, &old)
                                        : wf_fail(WF_USAGE, "%s: a complete store is there already; see --append", path);
     wf_meta_clear(&old.meta);
@@ -205,6 +242,16 @@ int wf_store_writer_create(const char *path, const wf_meta *meta, bool append, w
 int64_t wf_store_writer_unsealed(const wf_store_writer *writer)
 {
     return writer->file.unsealed;
+}
+
+const char *wf_store_writer_path(const wf_store_writer *writer)
+{
+    return writer->file.path;
+}
+
+bool wf_store_writer_refused(const wf_store_writer *writer)
+{
+    return writer->refused;
 }
 
 /* -- committing ---------------------------------------------------------------------------------------------------- */
@@ -379,7 +426,7 @@ static int enqueue_encoded(wf_store_writer *w, wf_store_encoded *e, uint32_t mas
     WF_CHECK(!state->mask || state->mask == mask, WF_DATA, "%s: pictures with levels %#x (bits), want %#x as before",
              w->file.path, mask, state->mask);
     state->mask = mask;
-    state->sealed = false;
+    state->sealed = state->refused = false;
     state->content += e->content;
     w->pictures += pictures;
     w->bytes += e->used;
@@ -508,12 +555,22 @@ int wf_store_writer_compare(wf_store_writer *w, wf_store_encoded *encoded)
     return status;
 }
 
+int wf_store_writer_refuse(wf_store_writer *w)
+{
+    if (w->ascends || w->failed)
+        return WF_OK;
+    w->file.state.refused = true;
+    WF_TRY(begin_commit(w));
+    return finish_commit(w);
+}
+
 int wf_store_writer_seal(wf_store_writer *w)
 {
     WF_TRY(check_complete(w));
     WF_CHECK(!w->N, WF_DATA, "%s: the last batch ends at level %d, want %d", w->file.path, w->level,
              w->file.state.meta.top);
     w->file.state.sealed = true;
+    w->file.state.refused = false;
     WF_TRY(begin_commit(w));
     return finish_commit(w);
 }

@@ -68,8 +68,17 @@ static bool is_skipped(const wf_trainer *t)
 /* Reports an event. A nonzero return stops the loop after this step. */
 static void notify(wf_trainer *t, wf_train_report *report, void *user, wf_train_event event)
 {
-    wf_train_progress p = {t->options->level, t->step,     t->options->steps, t->seconds,   run_fraction(t),
-                           t->recent_bpd,     t->held_out, t->best,           t->skip_count};
+    wf_train_progress p = {.level = t->options->level,
+                           .step = t->step,
+                           .steps = t->options->steps,
+                           .seconds = t->seconds,
+                           .fraction = run_fraction(t),
+                           .bpd = t->recent_bpd,
+                           .held_out = t->held_out,
+                           .best = t->best,
+                           .skipped = t->skip_count,
+                           .chain = t->chain,
+                           .parameters = wf_level_runner_size(&t->runner)};
     if (report && report(user, event, &p))
         t->interrupted = true;
 }
@@ -465,6 +474,7 @@ static int train_locked(wf_trainer *t, wf_train_report *report, void *user)
     if (resumed && t->finished && has_ended(t))
         return expect_model(t);
     t->finished = false;
+    notify(t, report, user, WF_TRAIN_STARTED);
     if (!resumed)
         WF_TRY(initialize(t));
     WF_TRY(wf_trainer_open_log(t));

@@ -40,7 +40,13 @@ typedef struct wf_train_options {
 
 extern const wf_train_options wf_train_defaults;
 
-typedef enum wf_train_event { WF_TRAIN_STEP, WF_TRAIN_VALIDATED, WF_TRAIN_SKIPPED, WF_TRAIN_RESUMED } wf_train_event;
+typedef enum wf_train_event {
+    WF_TRAIN_STARTED, /* before the first step; a level that was finished before has no event */
+    WF_TRAIN_STEP,
+    WF_TRAIN_VALIDATED,
+    WF_TRAIN_SKIPPED,
+    WF_TRAIN_RESUMED
+} wf_train_event;
 
 typedef struct wf_train_progress {
     int level;
@@ -49,6 +55,8 @@ typedef struct wf_train_progress {
     double bpd;               /* this level's contribution, mean of the last batches */
     double held_out, best;    /* NAN before the first validation */
     int skipped;              /* batches left out because of a non-finite loss or gradient */
+    const char *chain;        /* the flow's text, also for a named chain; valid during the report */
+    size_t parameters;        /* with those of the noise's flow */
 } wf_train_progress;
 
 /* Called after each event; a nonzero return saves and stops with WF_AGAIN. */

@@ -341,9 +341,13 @@ cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t begin, cudaEvent_t end)
 
 /* -- devices ------------------------------------------------------------------------------------------------------- */
 
+enum { VERSION = 13000 };
+
 cudaError_t cudaGetDeviceCount(int *count)
 {
     ENTER();
+    if (setting("WF_EMULATED_DRIVER", VERSION) < VERSION)
+        return cudaErrorInsufficientDriver;
     *count = (int)setting("WF_EMULATED_DEVICES", 1);
     return *count ? cudaSuccess : cudaErrorNoDevice;
 }
@@ -359,7 +363,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp *p, int)
     ENTER();
     snprintf(p->name, sizeof p->name, "emulated");
     p->totalGlobalMem = total_memory();
-    p->major = 9;
+    p->major = (int)setting("WF_EMULATED_CAPABILITY", 9);
     p->minor = 0;
     p->multiProcessorCount = 4;
     return cudaSuccess;
@@ -367,13 +371,13 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp *p, int)
 
 cudaError_t cudaDriverGetVersion(int *version)
 {
-    *version = 13000;
+    *version = (int)setting("WF_EMULATED_DRIVER", VERSION);
     return cudaSuccess;
 }
 
 cudaError_t cudaRuntimeGetVersion(int *version)
 {
-    *version = 13000;
+    *version = VERSION;
     return cudaSuccess;
 }
 

@@ -47,7 +47,7 @@ static int read_all(const uint8_t *bytes, size_t n, int (*skip)(void *, int), ta
     int64_t count = 0;
     int status = wf_images_open(NULL, 0, file, &images);
     if (!status)
-        status = wf_images_run(images, 1, 1, &(wf_image_work){add, batch, deliver, skip, t}, &count);
+        status = wf_images_run(images, 1, 1, &(wf_image_work){add, batch, deliver, skip, t, NULL}, &count);
     fuzz_check(status);
     if (count != t->count)
         abort();

@@ -61,7 +61,7 @@ wf-dwt -q --resize 4x4 --levels 0 many.ppm | wf-idwt -q > b.pam
 ok "the base is the box average" same a.pam b.pam
 wf-dwt -q many.ppm | wf-idwt -q --grid grid.png
 ok "a grid of 50 is 8 by 7" test "$(wf-dwt grid.png 2>&1 > /dev/null)" \
-    = "wf-dwt: 1 pictures of 230x263, 3 channels, 8 bits; 0 levels"
+    = "wf-dwt: 1 picture of 230x263, 3 channels, 8 bits; 0 levels"
 wf-dwt -q -o - many.ppm | wf-idwt -q --grid - - > dash.png
 ok "the same grid on standard output" same grid.png dash.png
 wf-idwt -q -o - many.wf > dash.pam
@@ -69,7 +69,7 @@ ok "- as a folder is the PAM stream" same many.pam dash.pam
 ok "no file is called -" test ! -e ./-
 wf-dwt -q many.ppm | wf-idwt -q --grid grid.png --columns 50
 ok "a grid of 50 columns has one row" test "$(wf-dwt grid.png 2>&1 > /dev/null)" \
-    = "wf-dwt: 1 pictures of 32x1649, 3 channels, 8 bits; 0 levels"
+    = "wf-dwt: 1 picture of 32x1649, 3 channels, 8 bits; 0 levels"
 cat x.ppm x.pam > mixed
 status 65 "pictures of two sizes" wf-dwt mixed
 ok "cropping and --channels make them one set" wf-dwt --crop 32x32 --channels 3 mixed
@@ -160,14 +160,50 @@ status 64 "a complete store is not begun again" wf-dwt -o killed.store crowd.ppm
 status 65 "--append wants the same kind" wf-dwt --append --levels 2 -o part.store many.ppm
 head -c $((700 * 781)) crowd.ppm > early.ppm # a picture of 16x16 is 781 bytes
 tail -c +$((700 * 781 + 1)) crowd.ppm > late.ppm
-head -c $((5000 * 781 + 100)) crowd.ppm > cut.ppm
-status 65 "cut off behind pictures that were kept" wf-dwt -q -o half.store cut.ppm
+head -c $((5000 * 781)) crowd.ppm > part.ppm
+mkfifo slow
+wf-dwt -q -o half.store slow &
+exec 3> slow && cat part.ppm >&3
+for _ in {1..100}; do [ "$(stat -c %s half.store/data.mdb 2> log || echo 0)" -lt 1000000 ] && sleep 0.05; done
+kill -9 $! && wait $! 2> log
+exec 3>&-
 status 65 "a store that goes on wants all pictures again" wf-dwt -o half.store early.ppm
 status 65 "and the same" wf-dwt -o half.store late.ppm
 ok "given the stream training ends" wf-dwt -q -o half.store crowd.ppm
 ok "the result equals that of one run" test "$(contents half.store)" = "$(contents t1/crowd.store)"
+
 wf-dwt -q -o grown.store early.ppm
 before=$(contents grown.store) after=$(contents t1/crowd.store)
+
+# A command that is refused leaves pictures that the same command continues with, and that no other is held up by.
+head -c $((5000 * 781 + 100)) crowd.ppm > cut.ppm
+refuse() { rm -rf refused.store && status 65 "cut off behind pictures that were kept" wf-dwt -q -o refused.store cut.ppm; }
+continued() { # continued CONTENTS ARGUMENT...: how many pictures the store held, after a command that succeeds
+    wf-dwt -o refused.store "${@:2}" 2> said && [ "$(contents refused.store)" = "$1" ] &&
+        sed -n 's/.*the store held \([0-9]*\) pictures already/\1/p' said
+}
+refuse
+ok "the same command continues after it was refused" test "$(continued "$after" crowd.ppm)" = 5000
+refuse
+wf-dwt -q -o bits.store --bits 5 crowd.ppm
+ok "another depth begins anew" test -z "$(continued "$(contents bits.store)" --bits 5 crowd.ppm || echo failed)"
+wf-dwt -q -o late.store late.ppm
+refuse
+ok "another first picture begins anew" test -z "$(continued "$(contents late.store)" late.ppm || echo failed)"
+from_pipe() { wf-dwt -q -o refused.store - < late.ppm && [ "$(contents refused.store)" = "$(contents late.store)" ]; }
+refuse
+ok "also in a pipe" from_pipe
+{ head -c 781 crowd.ppm && cat late.ppm; } > mixed.ppm
+wf-dwt -q -o mixed.store mixed.ppm
+refuse
+ok "another last picture begins anew" test -z "$(continued "$(contents mixed.store)" mixed.ppm || echo failed)"
+refuse
+ok "as do fewer pictures" test -z "$(continued "$(contents grown.store)" early.ppm || echo failed)"
+shorter() { head -c $((700 * 781)) crowd.ppm | wf-dwt -q -o refused.store -; }
+refuse
+status 65 "a pipe cannot be read twice" shorter
+ok "but once more" shorter
+
 true > changed; true > seen
 add() { # looks at the store, then goes on with it, unless it was killed when all but its exit was done
     local now

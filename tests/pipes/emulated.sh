@@ -128,7 +128,38 @@ if [ -n "${DEVICE:-}" ]; then # what is too much for the stand-in: the official 
     done
     exit 0
 fi
-WF_EMULATED_DEVICES=0 status 64 "no device" wf-sample -m model -n 1 --backend cuda
+# refused NAME REASON: --backend cuda ends with the reason, which wf-info and the line of auto have too
+mkdir -p root/dev && : > root/dev/nvidia0
+refused() {
+    status 64 "$1" wf-sample -m model -n 1 --backend cuda
+    cp .log said
+    ok "the message" grep -Fxq "wf-sample: cuda: $2" said
+    wf-info > said
+    ok "wf-info on $1" grep -Fxq "  cuda  $2" said
+    WF_FSROOT=root wf-sample -m model -n 1 2> said | wf-idwt -q > auto.pam
+    ok "auto on $1: $(cat said)" grep -Fxq "wf-sample: a card is there (NVIDIA), but CUDA does not start: $2; \
+computing on the CPU (--backend cuda fails instead)" said
+    ok "the CPU draws on $1" same auto.pam one.pam
+}
+wf-sample -q -m model -n 1 --backend cpu | wf-idwt -q > one.pam
+WF_EMULATED_DEVICES=0 refused "no device" "the driver shows no card"
+WF_EMULATED_DEVICES=0 CUDA_VISIBLE_DEVICES=3 refused "no visible device" \
+    "the driver shows no card, with CUDA_VISIBLE_DEVICES=3"
+WF_EMULATED_DRIVER=12020 refused "an old driver" \
+    "the driver is for CUDA 12.2, expected 13.0 or later: install a newer driver"
+WF_EMULATED_DRIVER=0 refused "no driver" "NVIDIA's driver (libcuda.so.1) is not installed"
+WF_EMULATED_CAPABILITY=7 refused "an old card" "emulated has compute capability 7.0, expected 8.0 or later"
+status 64 "a number past the last" wf-sample -m model -n 1 --backend cuda:7
+cp .log said
+ok "the message counts the cards" grep -Fxq 'wf-sample: cuda:7: no such card: there is 1, counted from 0' said
+WF_EMULATED_DEVICES=2 status 64 "past two" wf-sample -m model -n 1 --backend cuda:7
+cp .log said
+ok "which are two" grep -Fxq 'wf-sample: cuda:7: no such card: there are 2, counted from 0' said
+WF_FSROOT=root wf-sample -m model -n 1 2> said > auto.wf
+ok "auto takes the device, and names it: $(cat said)" \
+    grep -q '^wf-sample: model model on emulated (8 GiB, driver 13.0, CUDA 13.0, cuDNN ' said
+WF_FSROOT=root WF_EMULATED_MEMORY=100000 status 75 "auto stops where the device is full" \
+    wf-train-level -l 1 -m full -s train.store --steps 2
 WF_EMULATED_MEMORY=100000 status 75 "a device that is too small" train small cuda --steps 2
 cp .log said
 ok "the message says what to do" grep -q -e --batch said

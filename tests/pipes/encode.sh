@@ -6,8 +6,8 @@ train_small model || fail "training"
 train_small other --seed 2 || fail "training"
 "$DEADLEAVES" -q -n 20 -s 8 --seed 3 | wf-dwt -q --batch 7 > in.wf
 
-encode() { wf-encode -m model; }
-decode() { wf-decode -m model "$@"; }
+encode() { wf-encode -q -m model; }
+decode() { wf-decode -q -m model "$@"; }
 pixels() { wf-idwt -q; } # stdin to stdout
 pictures() { grep -ac '^TUPLTYPE' "$1"; }
 
@@ -15,7 +15,7 @@ pictures() { grep -ac '^TUPLTYPE' "$1"; }
 encode < in.wf > latents.wf
 ok "every pixel comes back" cmp <(pixels < in.wf) <(decode < latents.wf | pixels)
 ok "the pictures' indices come back" \
-    bash -c 'wf-decode -m model < latents.wf | wf-idwt -q -o out && test -s out/00000019.png'
+    bash -c 'wf-decode -q -m model < latents.wf | wf-idwt -q -o out && test -s out/00000019.png'
 encode < in.wf > again.wf
 ok "latents are the same every time" cmp latents.wf again.wf
 ok "a stream of latents is known as one" bash -c 'wf-info latents.wf | grep -Eq "^kind +latents"'

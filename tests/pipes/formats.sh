@@ -51,7 +51,28 @@ printf '11.pgm\nbad/25.pgm\n44.pgm\n' > list
 ok "in a list" values_are "11 44" --skip-bad 1 --files-from list
 status 65 "not in a stream, where the next cannot be found" sh -c 'cat 11.pgm bad/25.pgm | wf-dwt -q --skip-bad 9'
 cat 11.pgm bad/25.pgm > two.pgm
-status 65 "nor behind a good one in one file" wf-dwt -q --skip-bad 9 two.pgm
+ok "behind a good one, with the rest of its file" values_are "11 44" --skip-bad 1 two.pgm 44.pgm
+{ cat 11.pgm && echo odd tail; } > tail.pgm
+tar cf tail.tar tail.pgm 44.pgm
+ok "an odd tail" values_are "11 44" --skip-bad 1 tail.pgm 44.pgm
+ok "an odd tail in an archive" values_are "11 44" --skip-bad 1 tail.tar
+mkdir links && cp 11.pgm 44.pgm links && ln -s nowhere links/25.pgm
+status 66 "a link to nothing" wf-dwt links
+ok "which is skipped" values_are "11 44" --skip-bad 1 links
+printf '11.pgm\nmissing.pgm\n44.pgm\n' > list
+status 66 "a missing file in a list of some" wf-dwt --files-from list
+ok "which is skipped, too" values_are "11 44" --skip-bad 1 --files-from list
+mkdir sizes && cp 11.pgm 44.pgm sizes && printf 'P5 2 1 255\nab' > sizes/25.pgm && printf 'P6 1 1 255\nabc' > sizes/26.ppm
+status 65 "pictures of another size and other channels" wf-dwt -q --skip-bad 1 --levels 0 sizes
+ok "which are skipped" values_are "11 44" --skip-bad 2 sizes
+ok "they do not count among those to read" values_are "11 44" --skip-bad 2 -n 2 sizes
+for threads in 1 3; do
+    ok "into a store, with $threads threads" wf-dwt -q --levels 0 --skip-bad 2 --threads $threads -o sizes$threads.store sizes
+done
+contents() { wf-info --verify "$1" | grep -o 'hash.*'; }
+ok "which is the same" test "$(contents sizes1.store)" = "$(contents sizes3.store)"
+mv sizes/25.pgm sizes/00.pgm
+status 65 "the first decides, though it is unlike the others" wf-dwt -q --skip-bad 2 sizes
 head -c 3000 bad.tar > cut.tar
 status 65 "nor where the archive itself is cut off" wf-dwt -q --skip-bad 9 cut.tar
 status 66 "a missing file is none of them" wf-dwt -q --skip-bad 9 missing.pgm
@@ -78,9 +99,9 @@ done
 corpus=$ROOT/tests/fuzz/corpus
 cp "$corpus"/codecs/{jpeg,jpeg-exif,jpeg-film,jpeg-listed,png-exif,png-ends,webp-exif} "$corpus"/sounds/* .
 read_one() { # read_one PATTERN ARGUMENT...: wf-dwt reads one picture or sound, and says PATTERN
-    wf-dwt --levels 0 "${@:2}" 2> said > out.wf && grep -q ': 1 \(picture\|sound\)s of ' said && grep -qF -- "$1" said
+    wf-dwt --levels 0 "${@:2}" 2> said > out.wf && grep -q ': 1 \(picture\|sound\) of ' said && grep -qF -- "$1" said
 }
-behind="passed over what 1 files have behind their picture"
+behind="left out bytes after the picture in 1 file"
 for from in jpeg-film jpeg-listed png-ends wav-tag; do
     ok "$from" read_one "$behind" $from
     ok "$from on standard input" read_one "$behind" - < $from
@@ -90,7 +111,7 @@ for from in jpeg-film jpeg-listed png-ends wav-tag; do
     ok "$from, compressed" read_one "$behind" one.gz
 done
 for from in jpeg-exif png-exif webp-exif; do
-    ok "$from is turned, and counted" read_one "turned 1 pictures upright" $from
+    ok "$from is turned, and counted" read_one "turned 1 picture upright" $from
     ok "to a picture that is higher" grep -q '16x8,' said
     ok "$from as it is stored" read_one "of 8x16," --no-rotate $from
     ok "which is not counted" test -z "$(grep turned said)"
@@ -99,7 +120,7 @@ for from in wav rf64 aiff flac; do ok "$from" read_one "of 100," $from; done
 mkdir mixed && cp jpeg mixed/a.jpg && cp jpeg-film mixed/b.jpg && cp png-ends mixed/c.png && cp jpeg-film mixed/film.mp4
 printf '\0\0\0\x14ftypmp42\0\0\0\0isom' > mixed/d.mp4
 wf-dwt --levels 0 --crop 8x8 mixed > out.wf 2> said
-ok "a folder of a phone" test "$(grep -c 'behind their picture\|passed over 1 files that\|4 pictures of' said)" = 3
+ok "a folder of a phone" test "$(grep -c 'bytes after the picture in 2 files\|left out 1 file without\|4 pictures of' said)" = 3
 
 # -- kinds that are not read -----------------------------------------------------------------------------------------
 # named KIND ADVICE BYTES: a file that begins with BYTES, of printf, is refused with the name of its kind and advice
@@ -140,7 +161,7 @@ status 65 "coefficients" wf-dwt own.wf
 cp .log said && ok "coefficients are named" grep -q 'own.wf: a stream or model of Wavelet Flow, which .* wf-idwt' said
 mkdir others && printf '\200\4\225\1' > others/labels.pkl && printf %%PDF > others/paper.pdf && cp 11.pgm others
 wf-dwt --levels 0 others > out.wf 2> said
-ok "other kinds in a folder of pictures" test "$(grep -c 'passed over 2 files\|: 1 pictures' said)" = 2
+ok "other kinds in a folder of pictures" test "$(grep -c 'left out 2 files without\|: 1 picture of' said)" = 2
 printf '\0\0\0\030ftypheic' > others/b.heic
 status 65 "but a picture that is not read is not lost" wf-dwt others
 ok "and can be skipped" values_are 11 --skip-bad 1 others
@@ -161,7 +182,7 @@ npy "5, 1" 5 > column.npy
 status 65 "a column" wf-dwt column.npy
 mkdir arrays && cp column.npy arrays && npy "5, 8, 8" 320 > arrays/pictures.npy
 wf-dwt arrays 2> said > out.wf
-ok "labels beside pictures" test "$(grep -c 'passed over 1 arrays of labels\|5 pictures of 8x8' said)" = 2
+ok "labels beside pictures" test "$(grep -c 'left out 1 array of labels\|5 pictures of 8x8' said)" = 2
 
 # -- pictures of other people ----------------------------------------------------------------------------------------
 # counts COUNT FILE...: wf-dwt reads COUNT pictures

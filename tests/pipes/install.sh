@@ -63,10 +63,10 @@ ok "leaves auto with the processor" convert --backend auto
 status 64 "and is an error when asked for" convert --backend cuda:3
 ok "which comes from the plugin" mentions 'cuda:3: no device' convert --backend cuda:3
 ok "a plugin that is none" fake -x c /dev/null
-status 70 "is an error for auto too" convert --backend auto
-ok "which names what is wrong" mentions 'no wf_cuda_open in' convert --backend auto
+status 70 "is an error" convert --backend cuda
+ok "which names what is wrong" mentions 'no wf_cuda_open in' convert --backend cuda
 echo garbage > $plugin
-status 70 "a plugin that does not load" convert --backend auto
+status 70 "a plugin that does not load" convert --backend cuda
 rm $plugin
 
 ok "a manual page" test -s usr/share/man/man1/wf-info.1

@@ -35,13 +35,16 @@ ok() {
     if [ $rc = 0 ]; then pass "$name"; else fail "$name: '$*' exits $rc: $(head -c 1000 "$WORK/.log")"; fi
 }
 
+# The line that says what a program runs on, printed when it begins to compute; an error may follow.
+START_LINE='^wf-[a-z-]*: (model|levels?) .* on .*, (fp32|bf16|tf32|double precision)'
+
 # status CODE NAME COMMAND...: passes if the command exits with CODE and, unless CODE is 0, writes one line to stderr
-# that begins with the program's name.
+# that begins with the program's name, beside the line above.
 status() {
     local want=$1 name=$2 rc=0 lines
     shift 2
     "$@" > /dev/null 2> "$WORK/.log" || rc=$?
-    lines=$(wc -l < "$WORK/.log")
+    lines=$(grep -Evc "$START_LINE" "$WORK/.log")
     if [ $rc != "$want" ]; then
         fail "$name: '$*' exits $rc, want $want: $(head -c 1000 "$WORK/.log")"
     elif [ "$want" != 0 ] && { [ "$lines" != 1 ] || ! grep -q '^wf-[a-z-]*: ' "$WORK/.log"; }; then

@@ -53,7 +53,7 @@ for wavelet in haar db2 coif3; do
     raw out > back && ok "has every sample" same back stereo.wav.raw
 done
 wf-dwt --length 1024 -o s.store mono.wav 2> said
-ok "a remainder shorter than a piece is reported" grep -q "last samples of 1 sounds, 4 in all" said
+ok "a remainder shorter than a piece is reported" grep -q "last samples of 1 sound, 4 in all" said
 rm -rf out && wf-dwt -q --length 1024 mono.wav | wf-idwt -q -o out
 raw out > back && ok "pieces have all samples except the remainder" same back <(head -c 8192 mono.wav.raw)
 ok "the rate is kept" bash -c 'wf-info s.store | grep -Eq "^rate +11025$"'
@@ -75,7 +75,7 @@ status 65 "a sound among pictures, asked for by name" wf-dwt x.ppm mono.wav
 mkdir mixed && cp x.ppm mixed/a.ppm && cp mono.wav mixed/b.wav && cp x.ppm mixed/c.ppm
 wf-dwt mixed > mixed.wf 2> said
 ok "sounds in a folder of pictures are skipped" bash -c "wf-info mixed.wf | grep -Eq '^pictures +2$'"
-ok "the message counts the skipped files" grep -q 'passed over 1 files that are no pictures' said
+ok "the message counts the skipped files" grep -q 'left out 1 file without a picture' said
 tar cf mixed.tar mixed
 ok "the same in an archive" bash -c 'wf-dwt -q mixed.tar | wf-info - | grep -Eq "^pictures +2$"'
 cp mono.wav mixed/0.wav

@@ -326,8 +326,7 @@ static int begin_pieces(wf_source *source, int64_t piece, sound *s)
 {
     WF_TRY(open_sound(source, s));
     int64_t frames = s->info.frames, length = piece ? piece : frames;
-    WF_CHECK(frames >= 1 && frames >= length, WF_DATA, "%s: a sound of %lld samples, want %lld or more", source->name,
-             (long long)frames, (long long)(length ? length : 1));
+    WF_CHECK(length >= 1, WF_DATA, "%s: a sound without samples, want 1 or more", source->name);
     WF_CHECK(length <= WF_MAX_SIDE, WF_DATA, "%s: a sound of %lld samples, want at most %d: cut it, by --length",
              source->name, (long long)length, WF_MAX_SIDE);
     s->length = length;
