@@ -157,6 +157,8 @@ void survey_print(wf_images *images, const wf_decompose_options *work)
     must(wf_survey_run(images, options, &work->edits, &s));
     wf_images_passed passed = wf_images_passed_over(images);
     survey_note_passed(&passed);
+    if (*wf_images_remark(images))
+        note("%s", wf_images_remark(images));
     if (!s.pictures)
         survey_die_of_nothing(&passed, work->length, s.bad ? s.why_bad[0] : NULL);
     print_kinds(&s);

@@ -178,6 +178,8 @@ npy() {
 }
 npy "100, 784" 78400 > flat.npy
 ok "rows that may be pictures" read_one "is taken for one grey picture; if its rows are pictures of 28x28, save a.reshape(100,28,28)" flat.npy
+wf-dwt --dry-run flat.npy > out 2> said
+ok "also in a survey" grep -q "is taken for one grey picture" said
 npy "5, 1" 5 > column.npy
 status 65 "a column" wf-dwt column.npy
 mkdir arrays && cp column.npy arrays && npy "5, 8, 8" 320 > arrays/pictures.npy
