@@ -103,7 +103,7 @@ static bool is_tensors(const uint8_t *head, size_t n)
 #define TO_HEIF "convert it, as by heif-dec FILE file.png"
 #define TO_NPY "save its pictures in Python, as by numpy.save of uint8 [N,H,W,C]"
 
-/* The first that fits tells. */
+/* The first row that fits counts. */
 static const wf_foreign foreign[] = {
     {"a GIF", "convert a frame, as by giftopnm", true, 0, 4, "GIF8", NULL},
     {"a TIFF or a camera's raw picture", "convert it, as by tifftopnm", true, 0, 4, "II*\0", NULL},
@@ -226,7 +226,7 @@ bool wf_named_like_picture(const char *name)
     return false;
 }
 
-/* Text has no control characters but white space. Of longer text, the first part tells. */
+/* Text has no control characters but white space. Only the first bytes of a long value are examined. */
 int wf_is_note(wf_source *source, bool *note)
 {
     enum { NUMBER = 16, LOOK = 4096 };

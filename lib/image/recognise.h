@@ -25,7 +25,7 @@ typedef struct wf_foreign {
     bool picture;       /* refused wherever it comes; other kinds are passed over in folders and archives */
     size_t at, length;
     const char *bytes;                         /* [length] at offset `at`, or */
-    bool (*is)(const uint8_t *head, size_t n); /* the test, if no bytes tell */
+    bool (*is)(const uint8_t *head, size_t n); /* the test, where bytes is NULL */
 } wf_foreign;
 
 /* Finds the kind of the next bytes; NULL: unknown. */

@@ -110,7 +110,7 @@ static int pass_companions(wf_source *source, bool *passed)
     WF_TRY(pass_bytes(source, companion - source->offset));
     WF_TRY(wf_source_peek(source, 2, &bytes, &have));
     WF_CHECK(have >= 2 && !memcmp(bytes, "\xff\xd8", 2), WF_DATA,
-             "%s: a JPEG with companions (MPF), which are not at byte %llu as it says: name the file, or store it "
+             "%s: a JPEG with companions (MPF), which are not at byte %llu as listed: name the file, or store it "
              "without them",
              source->name, (unsigned long long)companion);
     WF_TRY(pass_bytes(source, source->reach - source->offset));

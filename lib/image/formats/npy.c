@@ -237,7 +237,7 @@ static bool is_column(const header *h)
     return h->rank == 2 && h->shape[1] == 1;
 }
 
-/* In a folder or archive also the name tells: "train_labels.npy", "y_test.npy". */
+/* Arrays in a folder or archive are also labels by name, as "train_labels.npy" or "y_test.npy". */
 static bool is_named_like_labels(const char *name)
 {
     const char *base = name + strlen(name);
