@@ -12,6 +12,7 @@
  * Tensors are [N,H,W,C], innermost last, in memory and on disk.
  *
  *     pictures   image.h     wf_images_open, wf_images_next           formats recognised by content
+ *     records    decompose.h wf_decomposer_look, _run                 pictures to a stream or store
  *     pyramid    pyramid.h   wf_pyramid_split, wf_pyramid_join        pictures <-> coefficients of all levels
  *     streams    stream.h    wf_reader_next, wf_writer_put            records through pipes
  *     stores     store.h     wf_store_writer_put, wf_store_get        LMDB, many readers
@@ -34,8 +35,9 @@
 
 #include "base/file.h"
 #include "base/version.h"
+#include "image/decompose.h"
 #include "image/grid.h"
-#include "image/image.h"
+#include "image/survey.h"
 #include "mcmc/annealed_sampler.h"
 #include "model/evaluate.h"
 #include "model/level_runner.h"

@@ -73,8 +73,8 @@ static int64_t part(int64_t a, int64_t n, int64_t k, int64_t unit)
     return high > low ? high - low : 0;
 }
 
-/* Every target pixel as a sum of whole numbers over all pixels of the source: the rectangle kept is scaled by n / m, where
- * n is the tighter side and m what it becomes, so lengths are counted in 1 / (2 m). */
+/* Every target pixel as a sum of whole numbers over all pixels of the source. The rectangle kept is scaled by n / m,
+ * where n is the tighter side and m what it becomes, so lengths are counted in 1 / (2 m). */
 Test(fit, definition)
 {
     static const int shapes[][4] = {{37, 50, 8, 8}, {50, 37, 8, 8}, {9, 31, 4, 2}, {31, 9, 2, 4}, {13, 14, 5, 5},

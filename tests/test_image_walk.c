@@ -55,7 +55,8 @@ static int read_paths(char **paths, int count, char *names, size_t room, int64_t
         if (!status && more)
             snprintf(names + at, room - at, "%s=%c ", name, image.pixels[0]);
     }
-    *skipped = wf_images_passed_over(images).skipped;
+    wf_images_passed passed = wf_images_passed_over(images);
+    *skipped = passed.skipped + passed.clutter;
     wf_images_close(images);
     wf_image_clear(&image);
     return status;
@@ -250,4 +251,41 @@ Test(image, odd_files_cut_out)
     fclose(oracle);
     cr_assert(count > 150, "%d files", count);
     leave_folder();
+}
+
+/* Hidden files and those of systems, told apart from other files that are no pictures. */
+Test(image, clutter)
+{
+    char *paths[] = {"/tmp/wf-test-clutter.tar"}, names[400];
+    static const char *const hidden[] = {".x.pgm",      "a/.git/x.pgm", "__MACOSX/x.pgm", "a/__macosx/._x.pgm",
+                                         "..x/y.pgm",   ".../x.pgm",    "a/Thumbs.db",    "desktop.ini",
+                                         "@eaDir/x.pgm"};
+    static const char *const plain[] = {"./a.pgm", "a/../b.pgm", "c.d/e.pgm", "Thumbs.db.pgm", "MACOSX/f.pgm"};
+    FILE *file = fopen(paths[0], "w");
+    wf_images *images;
+    wf_image image = {0};
+    const char *name;
+    bool more = true;
+    int64_t count = 0, skipped;
+    cr_assert_not_null(file);
+    for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++)
+        tar_add(file, hidden[i], PIXEL("h"));
+    for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
+        tar_add(file, plain[i], PIXEL("p"));
+    tar_add(file, "notes", "no picture");
+    tar_add(file, NULL, NULL);
+    fclose(file);
+    cr_assert_eq(wf_images_open(paths, 1, NULL, &images), 0);
+    for (; more; count += more) {
+        cr_assert_eq(wf_images_next(images, &image, &name, &more), 0, "%s", wf_error());
+        cr_assert(!more || image.pixels[0] == 'p', "%s was read", name);
+    }
+    wf_images_passed passed = wf_images_passed_over(images);
+    cr_assert(count == 5 && passed.clutter == 9 && passed.skipped == 1, "%d pictures, %d hidden, %d others", (int)count,
+              (int)passed.clutter, (int)passed.skipped);
+    wf_images_close(images);
+    wf_image_clear(&image);
+    cr_assert_eq(read_paths(paths, 1, names, sizeof names, &skipped), 0);
+    cr_assert_eq(skipped, 10);
+    remove(paths[0]);
 }

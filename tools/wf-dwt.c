@@ -33,11 +33,11 @@ static const cli_option table[] = {
      ". The default is haar. Programs down the pipe take it from the stream."},
     {0, "crop", "HxW", CLI_STRING, &options.crop, 0, 0, "Keep the H by W pixels in the middle of every picture."},
     {0, "fit", "HxW", CLI_STRING, &options.fit, 0, 0,
-     "Fill H by W pixels, after any crop: keep the largest part of that shape in the middle, and average it over areas, "
-     "exactly and without gamma. A smaller picture is refused."},
+     "Fill H by W pixels, after any crop: keep the largest part of that shape in the middle, and average it over "
+     "areas, exactly and without gamma. A smaller picture is not enlarged but refused."},
     {0, "resize", "HxW", CLI_STRING, &options.resize, 0, 0,
-     "Resize, after any crop; excludes --fit. An axis that shrinks by a whole factor is averaged over boxes, any other is filtered "
-     "by a triangle wide enough not to alias. The aspect ratio changes unless HxW has it."},
+     "Resize, after any crop; excludes --fit. An axis that shrinks by a whole factor is averaged over boxes, any other "
+     "is filtered by a triangle wide enough not to alias. The aspect ratio changes unless HxW has it."},
     {0, "random-crop", "HxW", CLI_STRING, &options.random_crop, 0, 0,
      "Keep H by W pixels of every picture, after any other edit. --seed and the picture's pixels determine the place."},
     {'c', "channels", "C", CLI_INT, &options.work.edits.channels, 1, WF_MAX_CHANNELS,
@@ -67,8 +67,8 @@ static const cli_option table[] = {
      "lists, and pictures that the options cannot change or that differ from the first. In a stream the next picture "
      "cannot be found after a damaged one. The default is 0: the first one ends the program with 65."},
     {0, "dry-run", NULL, CLI_FLAG, &options.dry_run, 0, 0,
-     "Write nothing. Read everything, on one thread, and print the pictures by size, channels and bits, all that would be "
-     "left out or refused, and a command that takes them."},
+     "Write nothing. Read everything, on one thread, and print the pictures by size, channels and bits, all that would "
+     "be left out or refused, and a command that takes them."},
     {0, "batch", "N", CLI_COUNT, &options.batch, 1, 65536,
      "Pictures in one record; the default is about a million samples."},
     CLI_THREADS,
@@ -98,10 +98,10 @@ static const cli_program program = {
         "followed in folders, not in archives.\n\n"
         "Samples are taken as they are stored: colour profiles and gamma (also PNG's gAMA) are not applied. Pictures "
         "are turned upright by the orientation in the EXIF of JPEG, PNG and WebP, and counted; see --no-rotate. "
-        "Palettes become RGB, or RGB and alpha when an entry is transparent; a transparent "
-        "colour becomes alpha. Alpha is not multiplied in, and stays a channel unless it is opaque or --channels drops it. "
-        "CMYK becomes RGB. Fewer than 8 bits become 8. A PNM or PAM MAXVAL over 255 that is not a power of two less one "
-        "becomes 16 bits.\n\n"
+        "Palettes become RGB, or RGB and alpha when an entry is transparent; a transparent colour becomes alpha. "
+        "Alpha is not multiplied in, and stays a channel unless it is opaque or --channels drops it. CMYK becomes "
+        "RGB. Fewer than 8 bits become 8. A PNM or PAM MAXVAL over 255 that is not a power of two less one becomes "
+        "16 bits.\n\n"
         "Sounds are WAV, FLAC or AIFF of 8 or 16 bits and 1 to 4 channels, halved along their one axis; wf-idwt "
         "writes WAV. With --dims 3 NumPy arrays are volumes or films, halved along three axes. All input must be of "
         "one kind.\n\n"
@@ -117,6 +117,8 @@ static const cli_program program = {
         "wf-stream(5) describes streams and stores.",
     .examples = "wf-dwt faces/ | wf-train-level -l 5 -m model\n"
                 "    train one level on all pictures of a folder\n"
+                "wf-dwt --fit 64x64 -o photos.store photos/\n"
+                "    photographs of any size into a store: the middle of each, 64 pixels wide and high\n"
                 "wf-dwt --crop 178x178 --resize 64x64 -o faces.store celeba.tar\n"
                 "    the middle of each picture of an archive, 64 pixels wide, into a store\n"
                 "wf-dwt --length 16384 -o sounds.store sounds/*.wav\n"
@@ -223,8 +225,17 @@ static void say_done(const wf_images *images, const wf_meta *m, const wf_decompo
          plural(m->bits), m->levels, plural(m->levels));
 }
 
+/* True if standard input is read, which cannot be read twice. */
+static bool reads_stdin(char **operands, int count)
+{
+    bool dash = options.files_from ? cli_is_dash(options.files_from) : !count;
+    for (int i = 0; i < count; i++)
+        dash = dash || cli_is_dash(operands[i]);
+    return dash;
+}
+
 /* Returns false if the input must be read once more: the store was begun anew after pictures had been passed over. */
-static bool decompose(wf_images *images, wf_backend *backend, const wf_model *like)
+static bool decompose(wf_images *images, bool stdin_read, wf_backend *backend, const wf_model *like)
 {
     wf_decomposer *d;
     wf_store_writer *store = NULL;
@@ -249,6 +260,8 @@ static bool decompose(wf_images *images, wf_backend *backend, const wf_model *li
     int status = wf_decomposer_run(d, store, kept, stream);
     wf_decomposed done = wf_decomposer_done(d);
     if (!done.anew) {
+        if ((status == WF_DATA || status == WF_NOINPUT) && !options.work.skip_bad && !stdin_read)
+            die(status, "%s (--dry-run lists all that is refused)", wf_error());
         must(status);
         must(store ? wf_store_writer_seal(store) : wf_writer_finish(stream));
         say_done(images, meta, &done);
@@ -257,15 +270,6 @@ static bool decompose(wf_images *images, wf_backend *backend, const wf_model *li
     wf_store_writer_close(store);
     wf_decomposer_destroy(d);
     return !done.anew;
-}
-
-/* True if standard input is read, which cannot be read twice. */
-static bool reads_stdin(char **operands, int count)
-{
-    bool dash = options.files_from ? cli_is_dash(options.files_from) : !count;
-    for (int i = 0; i < count; i++)
-        dash = dash || cli_is_dash(operands[i]);
-    return dash;
 }
 
 int main(int argc, char **argv)
@@ -283,8 +287,9 @@ int main(int argc, char **argv)
         survey_print(images, &options.work);
     } else {
         wf_backend *backend = start_backend();
-        while (!decompose(images, backend, options.like ? &like : NULL)) {
-            if (reads_stdin(operands, count))
+        bool stdin_read = reads_stdin(operands, count);
+        while (!decompose(images, stdin_read, backend, options.like ? &like : NULL)) {
+            if (stdin_read)
                 die(WF_DATA, "%s: begun anew, since it held other pictures: give the input once more",
                     options.store_path);
             wf_images_close(images);

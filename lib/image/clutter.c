@@ -4,8 +4,8 @@
 
 #include "format.h"
 
-/* True for one part of a path. A name that begins with a dot is hidden: .git, .ipynb_checkpoints, .DS_Store, and ._x.png,
- * where macOS keeps a file's attributes. */
+/* True for one part of a path. A name that begins with a dot is hidden: .git, .ipynb_checkpoints, .DS_Store, and
+ * ._x.png, where macOS keeps a file's attributes. */
 static bool is_clutter(const char *part, size_t n)
 {
     static const char *const names[] = {"__MACOSX",    "Thumbs.db",    "ehthumbs.db",

@@ -8,8 +8,8 @@
 #include "../pyramid/pyramid.h"
 #include "format.h"
 
-/* On the host and into a store, pictures are transformed one by one, so that what is not yet encoded stays in cache; else
- * batch by batch. */
+/* On the host and into a store, pictures are transformed one by one, so that what is not yet encoded stays in cache;
+ * else batch by batch. */
 typedef struct worker {
     wf_backend *backend;
     wf_pyramid *pyramid;
@@ -334,7 +334,8 @@ static int next_picture(wf_decomposer *d, wf_image *image, const char **name, bo
     }
 }
 
-/* Passes over the pictures that are in the store. The last of them must be the one there, or it was made from others. */
+/* Passes over the pictures that are in the store. The last of them must be the one there, or it was made from
+ * others. */
 static int pass_over_kept(wf_decomposer *d, wf_image *image)
 {
     const char *name, *path = wf_store_writer_path(d->store);

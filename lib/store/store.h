@@ -58,10 +58,11 @@ int wf_store_verify(wf_store *store) WF_MUST;
 
 typedef struct wf_store_writer wf_store_writer;
 
-/* Creates a store at `path`, or continues an interrupted one after its last committed picture; its metadata must then
- * match, unless it has no picture yet, or those of a writer that was refused more. A store that was sealed is continued only with `append`, else WF_USAGE: readers see its old contents until it
- * is sealed again, and new indices must be greater than the old ones. *count: pictures already in the store. WF_AGAIN:
- * another process reads or writes it. */
+/* Creates a store at `path`, or continues an interrupted one after its last committed picture. The metadata of an
+ * interrupted store must match, unless it has no picture yet, or those of a writer that was refused more: then it is
+ * begun anew. A store that was sealed is continued only with `append`, else WF_USAGE: readers see its old contents
+ * until it is sealed again, and new indices must be greater than the old ones. *count: pictures already in the store.
+ * WF_AGAIN: another process reads or writes it. */
 int wf_store_writer_create(const char *path, const wf_meta *meta, bool append, wf_store_writer **out,
                            int64_t *count) WF_MUST;
 /* Waits for a commit under way and drops the pictures put after it. NULL is allowed. */
@@ -72,8 +73,8 @@ int64_t wf_store_writer_unsealed(const wf_store_writer *writer);
 
 const char *wf_store_writer_path(const wf_store_writer *writer); /* valid until close */
 
-/* Commits the pictures so far with a note that their writer was refused more, as by a bad picture. A store that was never
- * sealed and has this note is begun anew by a writer with other metadata. A sealed store keeps its contents, unnoted. */
+/* Commits the pictures so far with a note that their writer was refused more, as by a bad picture. A store that was
+ * never sealed and has this note is begun anew by a writer with other metadata. A sealed store gets no note. */
 int wf_store_writer_refuse(wf_store_writer *writer) WF_MUST;
 /* True if the store had that note when the writer was created, and has pictures. */
 bool wf_store_writer_refused(const wf_store_writer *writer);

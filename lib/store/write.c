@@ -168,7 +168,7 @@ static int begin_state(wf_store_writer *w, const wf_meta *meta)
 
 int wf_store_writer_restart(wf_store_writer *w, const wf_meta *meta)
 {
-    WF_CHECK(!w->ascends, WF_USAGE, "%s: a complete store is there already; see --append", w->file.path);
+    WF_CHECK(!w->ascends && !w->file.state.sealed, WF_USAGE, "%s: a complete store, which stays", w->file.path);
     wait_for_commit(w);
     mdb_env_close(w->file.env);
     w->file.env = NULL;

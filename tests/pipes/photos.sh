@@ -136,10 +136,10 @@ ok "by name" grep -q '    all/link.png: .*No such file' looked
 ok "what differs from the first" grep -qx 'refused: 3' looked
 ok "what is left out" has "left out 1 hidden file or folder"
 ok "nothing is written" test ! -e pictures.store
-grep '^use: ' looked | cut -c 6- > command
-ok "the command is runnable" bash command
+grep '^use: ' looked | cut -c 6- > script
+ok "the command is runnable" bash script
 ok "it leaves out only what is bad" bash -c 'wf-info pictures.store | grep -q "pictures *4$"' || cat looked
-ok "with it nothing is refused" bash -c "$(cat command) --dry-run | grep -qx 'refused: 0'"
+ok "with it nothing is refused" bash -c "$(cat script) --dry-run | grep -qx 'refused: 0'"
 wf-dwt --fit 32x32 --dry-run all > looked 2> said
 ok "edits are made before they are judged" grep -q 'all/small.ppm: 8x8 is smaller' looked || cat looked
 ok "and the command goes by them" grep -q '^use: wf-dwt -c 3 --skip-bad 3 -o pictures.store --fit 32x32 all$' looked
@@ -147,6 +147,8 @@ status 65 "nothing to look at" wf-dwt --dry-run /dev/null
 
 # -- a failure, then the corrected command ---------------------------------------------------------------------------
 status 65 "sizes differ" wf-dwt -q -o again.store photos
+wf-dwt photos 2> said > log
+ok "the message says how to see all" has "photos/b.pgm: 80x48, want 64x96 as the pictures before; --fit HxW makes pictures one size (--dry-run lists all"
 ok "the corrected command" wf-dwt -q --fit 32x32 -o again.store photos
 ok "its store is whole" test "$(contents again.store)" = "$(contents fit.store)"
 status 64 "which no further one replaces" wf-dwt -q --fit 16x16 -o again.store photos
