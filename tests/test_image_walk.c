@@ -99,12 +99,12 @@ Test(image, tar)
     fclose(file);
     cr_assert_eq(read_paths(paths, 1, names, sizeof names, &skipped), 0, "%s", wf_error());
     cr_assert_str_eq(names, "a.tar:z/b.pgm=b a.tar:a.pgm=a a.tar:a.pgm#1=c ");
-    cr_assert_eq(skipped, 1, "README; ._x.png is hidden");
+    cr_assert_eq(skipped, 2);
 
     cr_assert_eq(system("cat a.tar a.tar | gzip > b.tgz"), 0);
     paths[0] = "b.tgz";
     cr_assert_eq(read_paths(paths, 1, names, sizeof names, &skipped), 0, "%s", wf_error());
-    cr_assert_eq(skipped, 2, "both archives of one file are read");
+    cr_assert_eq(skipped, 4, "both archives of one file are read");
 
     paths[0] = "a.tar";
     cr_assert_eq(truncate("a.tar", cut), 0);
