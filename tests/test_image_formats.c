@@ -9,8 +9,7 @@
 #include <jpeglib.h>
 #include <webp/encode.h>
 
-#include "../lib/image/image.h"
-#include "scratch.h"
+#include "reading.h"
 
 enum { H = 21, W = 18, SAMPLES = H * W * 4 };
 
@@ -24,47 +23,6 @@ static void fill(uint8_t *to, int C)
 {
     for (int i = 0; i < H * W * C; i++)
         to[i] = sample(i / C / W, i / C % W, i % C);
-}
-
-typedef struct result {
-    int status, count;
-    wf_image last;
-    char names[512];
-    wf_images_passed passed;
-} result;
-
-static result read_all(wf_images *images)
-{
-    result r = {0};
-    const char *name;
-    for (bool more = true; more && !r.status; r.count += more) {
-        r.status = wf_images_next(images, &r.last, &name, &more);
-        more = more && !r.status;
-        size_t at = strlen(r.names);
-        if (more)
-            snprintf(r.names + at, sizeof r.names - at, "%s ", strrchr(name, '/') ? strrchr(name, '/') + 1 : name);
-    }
-    r.passed = wf_images_passed_over(images);
-    wf_images_close(images);
-    return r;
-}
-
-static result read_bytes(const void *bytes, size_t n)
-{
-    FILE *file = fmemopen((void *)bytes, n, "rb");
-    wf_images *images;
-    cr_assert_eq(wf_images_open(NULL, 0, file, &images), 0);
-    result r = read_all(images);
-    fclose(file);
-    return r;
-}
-
-static result read_path(const char *path)
-{
-    char *paths[] = {(char *)path};
-    wf_images *images;
-    cr_assert_eq(wf_images_open(paths, 1, NULL, &images), 0);
-    return read_all(images);
 }
 
 static void check_near(const wf_image *image, int C, int slack, const char *what)
@@ -325,7 +283,7 @@ Test(image_formats, idx)
     scratch_write(scratch_path("images"), grey, sizeof grey - 1);
     scratch_write(scratch_path("labels"), labels, sizeof labels - 1);
     r = read_path(scratch);
-    cr_expect(!r.status && r.count == 2 && r.passed.skipped == 1, "beside pictures: %s", wf_error());
+    cr_expect(!r.status && r.count == 2 && r.passed.labels == 1, "beside pictures: %s", wf_error());
     scratch_remove();
 }
 
@@ -535,8 +493,21 @@ Test(image_formats, lmdb)
     scratch_write(scratch_path("db/data.mdb"), bytes, n - 1);
     cr_expect_eq(read_path(scratch_path("db")).status, WF_DATA, "cut");
     free(bytes);
-    put_lmdb(scratch_path("odd"), keys, (const char *const[]){PIXEL("a"), "no picture", PIXEL("c"), NULL});
+    put_lmdb(scratch_path("odd"), keys,
+             (const char *const[]){PIXEL("a"), "not\1 a picture but damage", PIXEL("c"), NULL});
     r = read_path(scratch_path("odd"));
-    cr_expect(r.status == WF_DATA && r.count == 1, "every value is there to be a picture");
+    cr_expect(r.status == WF_DATA && r.count == 1, "a damaged picture");
+    wf_image_clear(&r.last);
+    put_lmdb(scratch_path("notes"), (const char *const[]){"k", "length", "names", "labels", NULL},
+             (const char *const[]){PIXEL("a"), "\1\2\3",
+                                   "Stra\xc3\x9f"
+                                   "e, a name of over 16 bytes",
+                                   "\x80\x04\x95 a pickle of them", NULL});
+    r = read_path(scratch_path("notes/data.mdb"));
+    cr_expect(!r.status && r.count == 1 && r.passed.skipped == 3, "%d passed over: %s", (int)r.passed.skipped,
+              wf_error());
+    cr_expect_str_eq(strchr(r.passed.first, ':'),
+                     ":labels: a Python pickle: save its pictures in Python, as by numpy.save of "
+                     "uint8 [N,H,W,C]");
     scratch_remove();
 }

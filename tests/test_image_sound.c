@@ -2,8 +2,7 @@
 #include <criterion/criterion.h>
 #include <sndfile.h>
 
-#include "../lib/image/image.h"
-#include "scratch.h"
+#include "reading.h"
 
 enum { FRAMES = 5000, CHANNELS = 2 };
 
@@ -69,4 +68,145 @@ Test(image_sound, aiff_of_a_pipe)
     memcpy(samples + 4, data, 4);
     check_sound(bytes, n, "AIFF of a pipe");
     free(bytes);
+}
+
+/* ---- headers of recorders ---------------------------------------------------------------------------------------- */
+
+enum { RIFF_SIZE = 4, FORMAT = 12, DATA = 36, SAMPLES = 44 };
+
+static void set_number(char *bytes, size_t at, uint32_t value)
+{
+    for (int i = 0; i < 4; i++)
+        bytes[at + (size_t)i] = (char)(value >> 8 * i);
+}
+
+/* Reads h as a stream and as a file: the sound, with `trailing` files that have bytes behind. */
+static void check_odd(const heap *h, int trailing, const char *what)
+{
+    check_sound((const char *)h->bytes, h->n, what);
+    scratch_make();
+    scratch_write(scratch_path("a.wav"), h->bytes, h->n);
+    result r = read_path(scratch_path("a.wav"));
+    cr_expect(!r.status && r.count == 1 && r.passed.trailing == trailing, "%s: %d, %d behind: %s", what, r.count,
+              (int)r.passed.trailing, r.status ? wf_error() : "");
+    wf_image_clear(&r.last);
+    scratch_remove();
+}
+
+Test(image_sound, sizes_of_recorders)
+{
+    static const struct {
+        const char *what;
+        uint32_t riff, data; /* 1: as it is; 2: 8 more */
+    } cases[] = {{"RIFF size of the whole file", 2, 1}, {"RIFF size 0", 0, 1},
+                 {"RIFF size unknown", UINT32_MAX, 1},  {"RIFF size too small", 100, 1},
+                 {"nothing filled in", 0, 0},           {"as Python's wave", 36, 0},
+                 {"as ffmpeg", UINT32_MAX, UINT32_MAX}, {"as sox", 0x7ffff024, 0x7ffff000}};
+    size_t n;
+    char *bytes = sound_bytes(SF_FORMAT_WAV, &n);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        static heap h;
+        h.n = 0;
+        put(&h, bytes, n);
+        if (cases[i].riff != 1)
+            set_number((char *)h.bytes, RIFF_SIZE, cases[i].riff == 2 ? (uint32_t)n : cases[i].riff);
+        if (cases[i].data != 1)
+            set_number((char *)h.bytes, DATA + 4, cases[i].data);
+        check_odd(&h, 0, cases[i].what);
+        if (cases[i].data != 1)
+            continue;
+        size_t whole = h.n;
+        put(&h, "LIST\x0a\0\0\0INFOabcdef", 18);
+        check_odd(&h, i == 3, cases[i].what); /* behind the end that the header states */
+        h.n -= 5;
+        check_odd(&h, i == 3, "a note that is cut off");
+        h.n = whole;
+        put(&h, "TAG", 3);
+        for (int k = 0; k < 125; k++)
+            put(&h, "", 1);
+        check_odd(&h, 1, "a tag");
+        h.n = whole;
+        put(&h, bytes, n);
+        result r = read_bytes(h.bytes, h.n);
+        cr_expect(!r.status && r.count == 2, "two, the first with a %s: %d: %s", cases[i].what, r.count, wf_error());
+        wf_image_clear(&r.last);
+        h.n = whole - 1;
+        r = read_bytes(h.bytes, h.n);
+        cr_expect_eq(r.status, WF_DATA, "%s, cut off", cases[i].what);
+        wf_image_clear(&r.last);
+    }
+    free(bytes);
+}
+
+/* RF64 and BW64: the sizes of 32 bits are unknown, those in the chunk ds64 count. */
+Test(image_sound, sizes_of_64_bits)
+{
+    size_t n;
+    char *bytes = sound_bytes(SF_FORMAT_WAV, &n);
+    for (int k = 0; k < 2; k++) {
+        static heap h;
+        h.n = 0;
+        put(&h, k ? "BW64" : "RF64", 4);
+        put(&h,
+            "\xff\xff\xff\xff"
+            "WAVEds64",
+            12);
+        put_number(&h, 28, 4, false);
+        put_number(&h, (uint32_t)n + 28, 4, false);
+        put_number(&h, 0, 4, false);
+        put_number(&h, (uint32_t)(n - SAMPLES), 4, false);
+        put_number(&h, 0, 4, false);
+        put_number(&h, FRAMES, 4, false);
+        put_number(&h, 0, 4, false);
+        put_number(&h, 0, 4, false);
+        put(&h, bytes + FORMAT, DATA - FORMAT);
+        put(&h, "data\xff\xff\xff\xff", 8);
+        put(&h, bytes + SAMPLES, n - SAMPLES);
+        check_odd(&h, 0, "64 bits");
+        put(&h, "bext\2\0\0\0ab", 10);
+        check_odd(&h, 0, "64 bits and a note");
+        h.n -= 11;
+        result r = read_bytes(h.bytes, h.n);
+        cr_expect_eq(r.status, WF_DATA, "64 bits, cut off");
+    }
+    free(bytes);
+}
+
+/* AIFF keeps the same in the other byte order; tags come before any kind of sound. */
+Test(image_sound, other_kinds)
+{
+    static const int kinds[] = {SF_FORMAT_WAV, SF_FORMAT_AIFF, SF_FORMAT_FLAC};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        static heap h;
+        size_t n;
+        char *bytes = sound_bytes(kinds[i], &n);
+        h.n = 0;
+        put(&h, "ID3\4\0\0\0\0\1\x02", 10); /* 130 bytes */
+        for (int k = 0; k < 130; k++)
+            put(&h, "", 1);
+        put(&h, bytes, n);
+        check_odd(&h, 0, "behind a tag");
+        h.n = 0;
+        put(&h, bytes, n);
+        if (kinds[i] == SF_FORMAT_AIFF)
+            set_number((char *)h.bytes, RIFF_SIZE, 0);
+        check_odd(&h, 0, "FORM size 0");
+        free(bytes);
+    }
+    result r = read_bytes("ID3\4\0\0\0\0\0\0\xff\xfb\x90\x64....", 18);
+    cr_expect(r.status == WF_DATA && strstr(wf_error(), "MP3"), "%s", wf_error());
+}
+
+/* Samples that are not read are named. */
+Test(image_sound, other_samples)
+{
+    SF_INFO info = {.samplerate = 8000, .channels = 1, .format = SF_FORMAT_WAV | SF_FORMAT_PCM_24};
+    scratch_make();
+    SNDFILE *file = sf_open(scratch_path("a.wav"), SFM_WRITE, &info);
+    short samples[100] = {0};
+    cr_assert(file && sf_writef_short(file, samples, 100) == 100);
+    sf_close(file);
+    cr_expect_eq(read_path(scratch_path("a.wav")).status, WF_DATA);
+    cr_expect(strstr(wf_error(), "24 bit") && strstr(wf_error(), "sox"), "%s", wf_error());
+    scratch_remove();
 }

@@ -5,6 +5,7 @@
  *     manual completion/FILE < OPTIONS    OPTIONS: what the programs print for --help=completion
  *
  * A line "@NAME" of the page stands for a table; an unknown name is an error. */
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,8 +45,8 @@ static void print_unsupported(void)
     const char *name, *last = "";
     for (int i = 0; (name = wf_image_unsupported(i)); last = name, i++)
         if (strcmp(name, last) != 0)
-            printf("%s%s", i ? ", " : "", name);
-    puts(".");
+            printf(".TP\n.B %s\n%c%s.\n", name, toupper((unsigned char)*wf_image_unsupported_advice(i)),
+                   wf_image_unsupported_advice(i) + 1);
 }
 
 /* Prints what each preset stands for, in the pyramids of the two publications. */

@@ -14,6 +14,10 @@ void survey_note_passed(const wf_images_passed *passed)
     if (passed->clutter)
         note("left out %lld hidden file%s or folder%s", (long long)passed->clutter, plural(passed->clutter),
              plural(passed->clutter));
+    if (passed->labels)
+        note("left out %lld array%s of labels", (long long)passed->labels, plural(passed->labels));
+    if (passed->turned)
+        note("turned %lld picture%s upright, as EXIF says", (long long)passed->turned, plural(passed->turned));
     if (passed->trailing)
         note("left out bytes after the picture in %lld file%s", (long long)passed->trailing, plural(passed->trailing));
     if (passed->partial)
@@ -23,13 +27,14 @@ void survey_note_passed(const wf_images_passed *passed)
 
 void survey_die_of_nothing(const wf_images_passed *passed, int64_t length, const char *why)
 {
-    int64_t others = passed->skipped + passed->clutter;
+    int64_t others = passed->skipped + passed->clutter + passed->labels;
     if (why)
         die(WF_DATA, "no picture in the input: %s", why);
     if (passed->partial)
         die(WF_DATA, "no picture in the input: %lld sound%s shorter than --length %lld", (long long)passed->partial,
             plural(passed->partial), (long long)length);
-    die(WF_DATA, "no picture in the input (%lld other file%s)", (long long)others, plural(others));
+    die(WF_DATA, "no picture in the input (%lld other file%s%s%s)", (long long)others, plural(others),
+        *passed->first ? "; the first is " : "", passed->first);
 }
 
 static void print_kinds(const wf_survey *s)
@@ -148,10 +153,12 @@ static void print_problems(const char *kind, int64_t count, char *const *message
 void survey_print(wf_images *images, const wf_decompose_options *work)
 {
     wf_survey s;
-    wf_images_options options = {.length = work->length, .volumes = work->volumes};
+    wf_images_options options = {.length = work->length, .stored = work->stored, .volumes = work->volumes};
     must(wf_survey_run(images, options, &work->edits, &s));
     wf_images_passed passed = wf_images_passed_over(images);
     survey_note_passed(&passed);
+    if (*wf_images_remark(images))
+        note("%s", wf_images_remark(images));
     if (!s.pictures)
         survey_die_of_nothing(&passed, work->length, s.bad ? s.why_bad[0] : NULL);
     print_kinds(&s);

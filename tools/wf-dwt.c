@@ -55,6 +55,8 @@ static const cli_option table[] = {
      "input."},
     {0, "null", NULL, CLI_FLAG, &options.null, 0, 0,
      "Names in the --files-from file end in zero bytes, as find -print0 writes them."},
+    {0, "no-rotate", NULL, CLI_FLAG, &options.work.stored, 0, 0,
+     "Leave pictures as they are stored: do not turn them upright by the orientation in their EXIF."},
     {0, "length", "N", CLI_COUNT, &options.work.length, 1, WF_MAX_SIDE,
      "Cut every sound into pieces of N samples, one after the other. A shorter rest or sound is left out and counted."},
     {0, "dims", "D", CLI_INT, &options.dims, 2, 3,
@@ -94,14 +96,18 @@ static const cli_program program = {
         "for. Files in folders and archives that are not pictures by name and content, and arrays of labels, are "
         "left out and counted; so are hidden files and folders, and sounds once a picture has come. Links are "
         "followed in folders, not in archives.\n\n"
-        "Samples are taken as they are stored: colour profiles, gamma (also PNG's gAMA) and a camera's note to "
-        "rotate are not applied. Palettes become RGB, or RGB and alpha when an entry is transparent; a transparent "
-        "colour becomes alpha. Alpha is not multiplied in, and stays a channel unless it is opaque or --channels "
-        "drops it. CMYK becomes RGB. Fewer than 8 bits become 8. A PNM or PAM MAXVAL over 255 that is not a power "
-        "of two less one becomes 16 bits.\n\n"
+        "Samples are taken as they are stored: colour profiles and gamma (also PNG's gAMA) are not applied. Pictures "
+        "are turned upright by the orientation in the EXIF of JPEG, PNG and WebP, and counted; see --no-rotate. "
+        "Palettes become RGB, or RGB and alpha when an entry is transparent; a transparent colour becomes alpha. "
+        "Alpha is not multiplied in, and stays a channel unless it is opaque or --channels drops it. CMYK becomes "
+        "RGB. Fewer than 8 bits become 8. A PNM or PAM MAXVAL over 255 that is not a power of two less one becomes "
+        "16 bits.\n\n"
         "Sounds are WAV, FLAC or AIFF of 8 or 16 bits and 1 to 4 channels, halved along their one axis; wf-idwt "
         "writes WAV. With --dims 3 NumPy arrays are volumes or films, halved along three axes. All input must be of "
         "one kind.\n\n"
+        "A .npz has one array of pictures; of several, FILE.npz:NAME chooses one, or those that fit a pattern, as "
+        "'FILE.npz:*_images'. Arrays of labels are passed over and counted: one dimension, one column, or as many rows "
+        "as there are pictures beside them.\n\n"
         "NumPy arrays are uint8 or uint16 in C order: [N,H,W,C], or [N,C,H,W] where the last dimension is over 4; "
         "[H,W,C] with up to 4 channels, else [N,H,W]. [N,3072] and [N,12288] are N pictures in three planes of 32x32 "
         "or 64x64, as in downsampled ImageNet; any other [H,W] is one grey picture. TFRecords are those of "
@@ -238,6 +244,8 @@ static bool decompose(wf_images *images, bool stdin_read, wf_backend *backend, c
     bool more;
     must(wf_decomposer_create(images, backend, &options.work, &d));
     must(wf_decomposer_look(d, &more));
+    if (*wf_images_remark(images))
+        note("%s", wf_images_remark(images));
     wf_images_passed passed = wf_images_passed_over(images);
     if (!more)
         survey_die_of_nothing(&passed, options.work.length, NULL);

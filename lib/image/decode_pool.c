@@ -103,7 +103,7 @@ static int fill_from_code(wf_source *source, uint8_t *to, size_t n, size_t *got)
     return WF_OK;
 }
 
-static int decode_slot(slot *s)
+static int decode_slot(wf_images *images, slot *s)
 {
     cursor at = {.code = &s->later.code};
     wf_source *source;
@@ -116,7 +116,7 @@ static int decode_slot(slot *s)
     source->offset = s->later.offset;
     int status = s->later.read(source, &s->image);
     wf_source_destroy(source);
-    return status;
+    return status ? status : wf_images_turn(images, &s->image, s->name);
 }
 
 /* Counts on all batches before this one being full: only the last batch is not. */
@@ -124,7 +124,7 @@ static int decode_batch(const worker *w, int64_t batch, int count)
 {
     const wf_image_work *work = w->run->work;
     for (int i = 0; i < count; i++) {
-        WF_TRY(decode_slot(&w->slots[i]));
+        WF_TRY(decode_slot(w->run->images, &w->slots[i]));
         if (!work->skip)
             WF_TRY(prepare(work, &w->slots[i].image, w->slots[i].name));
         WF_TRY(work->picture(work->user, w->number, batch * w->run->size, i, &w->slots[i].image, w->slots[i].name));

@@ -51,7 +51,8 @@ int wf_decomposer_create(wf_images *images, wf_backend *backend, const wf_decomp
     d->images = images;
     d->backend = backend;
     d->options = *options;
-    wf_images_set_options(images, (wf_images_options){.length = options->length, .volumes = options->volumes});
+    wf_images_set_options(
+        images, (wf_images_options){.length = options->length, .stored = options->stored, .volumes = options->volumes});
     *out = d;
     return WF_OK;
 }
@@ -148,9 +149,10 @@ static int begin(wf_decomposer *d, const wf_image *image, const char *name)
     snprintf(d->meta.wavelet, sizeof d->meta.wavelet, "%s", o->wavelet);
     d->lowest = o->level >= 0 ? o->level : 0;
     d->looked = true;
-    wf_images_set_options(
-        d->images,
-        (wf_images_options){.pictures = image->signal == WF_PICTURE, .length = o->length, .volumes = o->volumes});
+    wf_images_set_options(d->images, (wf_images_options){.pictures = image->signal == WF_PICTURE,
+                                                         .length = o->length,
+                                                         .stored = o->stored,
+                                                         .volumes = o->volumes});
     return WF_OK;
 }
 

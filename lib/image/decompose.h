@@ -18,6 +18,7 @@ typedef struct wf_decompose_options {
     int base;         /* halve until the shorter side has this many pixels; 0: by `levels` */
     int level;        /* the only level to write; -1: all */
     int64_t length;   /* of pieces of sounds; 0: whole */
+    bool stored;      /* pictures are not turned upright by their orientation */
     bool volumes;     /* NumPy arrays are volumes, and nothing else is accepted */
     int batch;        /* pictures in one record; 0: about a million samples */
     int64_t skip_bad; /* pictures that may be bad, or unlike the first */

@@ -43,6 +43,38 @@ int wf_image_crop_anywhere(wf_image *image, const char *name, int H, int W, uint
     return WF_OK;
 }
 
+/* Sample of the stored picture that is at y, x of the upright one, which is [H,W]. */
+static size_t stored_at(int orientation, int y, int x, int H, int W)
+{
+    bool across = orientation >= 5;
+    int down = orientation == 3 || orientation == 4 || orientation == 7 || orientation == 8;
+    int right = orientation == 2 || orientation == 3 || orientation == 6 || orientation == 7;
+    /* `down` and `right` mirror the rows and columns of the stored picture, [W,H] if it is transposed. */
+    int rows = across ? W : H, columns = across ? H : W, i = across ? x : y, j = across ? y : x;
+    i = (across ? right : down) ? rows - 1 - i : i;
+    j = (across ? down : right) ? columns - 1 - j : j;
+    return (size_t)i * (size_t)columns + (size_t)j;
+}
+
+int wf_image_orient(wf_image *image, const char *name)
+{
+    int orientation = image->orientation, C = image->C;
+    image->orientation = 1;
+    if (orientation < 2 || orientation > 8)
+        return WF_OK;
+    wf_image old = *image;
+    *image = (wf_image){0};
+    int H = orientation >= 5 ? old.W : old.H, W = orientation >= 5 ? old.H : old.W;
+    int status = wf_image_reserve(image, name, H, W, C, old.bits);
+    for (int y = 0; y < H && !status; y++)
+        for (int x = 0; x < W; x++)
+            memcpy(image->pixels + ((size_t)y * (size_t)W + (size_t)x) * (size_t)C,
+                   old.pixels + stored_at(orientation, y, x, H, W) * (size_t)C, (size_t)C * sizeof *old.pixels);
+    image->orientation = 1;
+    wf_image_clear(&old);
+    return status;
+}
+
 /* A filter along one axis: target[i] = sum over k < span of weight[i*span + k] * source[first[i] + k]. */
 typedef struct filter {
     int span;

@@ -10,6 +10,7 @@ typedef enum wf_origin {
     WF_FROM_STREAM, /* standard input */
     WF_FROM_PATH,   /* named by the user */
     WF_FROM_LIST,   /* found in a folder or an archive, where files other than pictures are expected */
+    WF_FROM_VALUES, /* a value of a database: a picture, or a note beside the pictures */
 } wf_origin;
 
 /* The undecoded bytes of one picture. A cut keeps all bytes that the decoder reads. It ends early where the bytes end,
@@ -27,6 +28,7 @@ typedef struct wf_series wf_series;
 struct wf_series {
     int64_t left;      /* pictures not yet read */
     int64_t remainder; /* samples of a sound after its last piece, which belong to no picture */
+    char remark[256];  /* how an ambiguous header was understood; "": it is not ambiguous */
     int (*read)(wf_series *series, wf_source *source, wf_image *image); /* the next picture */
     void (*close)(wf_series *series);                                   /* frees it */
 };
@@ -51,8 +53,14 @@ struct wf_source {
     bool link;           /* the item is an archive's link to another: it has no bytes */
     bool ended;          /* fill has returned the end */
     bool single;         /* a format has set this: bytes after the picture read do not belong to further pictures */
+    bool labels;         /* a format has set this: the item is an array of labels */
+    bool trailing;       /* private to walk.c: bytes behind the last picture were counted */
     wf_series *series;   /* owned: the series being read, or NULL */
+    struct wf_npz *npz;  /* owned: what is known of the .npz whose entries these are; or NULL */
+    uint64_t companion;  /* offset of the first companion of a picture read from a stream; 0: none, 1: unknown */
+    uint64_t reach;      /* end of its companions */
     int64_t pictures;    /* read from this item so far */
+    int64_t begun;       /* of these, single ones; and series begun */
     const void *last;    /* private to walk.c: format of the last of them */
     uint64_t offset;     /* bytes of this item before `begin` */
     size_t begin, end;   /* the part of the buffer that is not yet consumed */
@@ -88,16 +96,16 @@ int wf_source_byte(wf_source *source, int *byte) WF_MUST;
 /* Contents that may follow a picture in the same file. */
 typedef enum wf_follow {
     WF_PICTURES, /* pictures of any format */
-    WF_ANYTHING, /* pictures of any format, or bytes that programs append to a file's only picture */
+    WF_ANYTHING, /* pictures of any format, or bytes that programs append to a file's only picture or sound */
     WF_SAME,     /* pictures of the same format */
 } wf_follow;
 
 /* Four kinds of formats. `head`: bytes needed to recognise the format.
  *
- *     READ(id, name, head, follow)  one picture after the other: wf_image_is_ID, wf_image_read_ID
- *     CODE(id, name, head, follow)  slow to decode, quick to cut out of its source undecoded: also wf_image_cut_ID
- *     SERIES(id, name, head)        several pictures under one header: wf_image_is_ID, wf_image_begin_ID
- *     OPEN(id, head)                holds files, or compresses one: wf_image_is_ID, wf_image_open_ID
+ *     READ(id, name, head, follow)    one picture after the other: wf_image_is_ID, wf_image_read_ID
+ *     CODE(id, name, head, follow)    slow to decode, quick to cut out of its source undecoded: also wf_image_cut_ID
+ *     SERIES(id, name, head, follow)  several pictures under one header: wf_image_is_ID, wf_image_begin_ID
+ *     OPEN(id, head)                  holds files, or compresses one: wf_image_is_ID, wf_image_open_ID
  *
  * Rows are in ascending order of `head`, so that a small picture in a pipe is recognised without waiting for more. */
 #define WF_IMAGE_FORMATS(READ, CODE, SERIES, OPEN) \
@@ -105,14 +113,14 @@ typedef enum wf_follow {
     READ(pnm, "PNM", 3, WF_PICTURES)               \
     READ(pam, "PAM", 3, WF_PICTURES)               \
     CODE(jpeg, "JPEG", 3, WF_ANYTHING)             \
-    SERIES(idx, "IDX", 4)                          \
+    SERIES(idx, "IDX", 4, WF_PICTURES)             \
     OPEN(zip, 4)                                   \
     OPEN(compressed, 6)                            \
-    SERIES(npy, "NumPy", 6)                        \
+    SERIES(npy, "NumPy", 6, WF_PICTURES)           \
     CODE(png, "PNG", 8, WF_ANYTHING)               \
     READ(tfrecord, "TFRecord", 12, WF_SAME)        \
     CODE(webp, "WebP", 12, WF_ANYTHING)            \
-    SERIES(sound, "sound", 12)                     \
+    SERIES(sound, "sound", 12, WF_ANYTHING)        \
     OPEN(lmdb, 24)                                 \
     OPEN(tar, 512)                                 \
     READ(cifar10, "CIFAR-10", 16 * 3073, WF_SAME)  \
@@ -132,8 +140,8 @@ typedef bool wf_is(const uint8_t *head, size_t n); /* n is less than `head` only
     WF_READ(id, name, head, follow)     \
     int wf_image_cut_##id(wf_source *source, wf_code *code) WF_MUST;
 /* Reads the header. *series = NULL: the item holds something else than pictures, such as labels, and is passed over. */
-#define WF_SERIES(id, name, head) \
-    wf_is wf_image_is_##id;       \
+#define WF_SERIES(id, name, head, follow) \
+    wf_is wf_image_is_##id;               \
     int wf_image_begin_##id(wf_source *source, const wf_images_options *options, wf_series **series) WF_MUST;
 #define WF_OPEN(id, head)   \
     wf_is wf_image_is_##id; \
@@ -147,6 +155,43 @@ WF_IMAGE_FORMATS(WF_READ, WF_CODE, WF_SERIES, WF_OPEN)
 /* Decoders of 8 bits write their samples [H,W,C] to wf_image_bytes; wf_image_spread widens them to pixels. */
 uint8_t *wf_image_bytes(const wf_image *image);
 void wf_image_spread(wf_image *image);
+
+/* Knowledge of the arrays of a .npz, which is a zip of .npy (npz.c). */
+typedef struct wf_npz wf_npz;
+/* Looks at the arrays of the .npz in `parent` before any is read, where it is a plain file. `pattern`: the arrays to
+ * read, as in fnmatch(3); NULL: the only one of pictures. WF_DATA: none fits the pattern, or there are several arrays
+ * of pictures and no pattern. */
+int wf_npz_create(wf_source *parent, const char *pattern, wf_npz **out) WF_MUST;
+void wf_npz_destroy(wf_npz *npz); /* NULL is allowed */
+/* True if the name of a file is that of a .npz. */
+bool wf_is_npz(const char *name);
+/* True unless a pattern leaves out the array of this name. */
+bool wf_npz_chosen(const wf_npz *npz, const char *name);
+/* Shape of an array, as its header says. */
+typedef struct wf_npy_look {
+    bool pictures;   /* else labels or something else */
+    int rank;        /* dimensions */
+    int64_t count;   /* of the first dimension */
+    char shape[128]; /* as text, with the type */
+} wf_npy_look;
+/* Reads the header of the .npy that begins at the source's position. WF_DATA: damaged. */
+int wf_npy_look_at(wf_source *source, wf_npy_look *look) WF_MUST;
+/* Notes that an array of pictures is about to be read. WF_DATA if another one was and there is no pattern. */
+int wf_npz_begin(wf_npz *npz, const wf_source *source, const wf_npy_look *look) WF_MUST;
+/* True if an array of that many rows is one of labels: there are pictures of the same number beside it. */
+bool wf_npz_has_count(const wf_npz *npz, int64_t count);
+
+/* Orientation in the TIFF structure of EXIF at `bytes`: 1 to 8 as in wf_image_orient; 1 if it has none that is valid.
+ * The letters "Exif" may come before. */
+int wf_exif_orientation(const uint8_t *bytes, size_t n);
+/* Turns a decoded picture by its orientation and counts it, unless the options say otherwise. Any thread may call. */
+int wf_images_turn(wf_images *images, wf_image *image, const char *name) WF_MUST;
+
+/* Passes over what may stand between a picture and the next of the same item: white space, further ends of a PNG, a
+ * film, and in a stream a JPEG's companions. *passed: there was more than white space. */
+int wf_tail_gap(wf_source *source, bool *passed) WF_MUST;
+/* Reads to the end of the item. *picture: the bytes may hold another picture whose beginning is damaged. */
+int wf_tail_read(wf_source *source, bool *picture) WF_MUST;
 
 /* Shape and samples of pictures that follow one another without anything between them, as in IDX and NumPy files. */
 typedef struct wf_array {

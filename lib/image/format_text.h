@@ -15,8 +15,10 @@ typedef struct wf_format_text {
 
 /* Text of row i of the registry; NULL past the end. Static. */
 const wf_format_text *wf_format_text_row(int i);
-/* Name i of the formats that are recognised and refused; NULL past the end. A name may come twice in a row. Static. */
+/* Kind i of the files that are recognised and not read, and what to do with it; NULL past the end. A kind may come
+ * twice in a row. Static. */
 const char *wf_image_unsupported(int i);
+const char *wf_image_unsupported_advice(int i);
 
 WF_END
 

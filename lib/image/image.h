@@ -20,6 +20,7 @@ typedef struct wf_image {
     wf_signal signal;
     int D;            /* slices of a volume, which together have H rows; else 0 */
     int rate;         /* samples a second of a sound, 0 if unknown; else 0 */
+    int orientation;  /* of a picture as stored, 2 to 8 (wf_image_orient); else 0 or 1 */
     uint16_t *pixels; /* owned */
     size_t capacity;  /* samples allocated, so that reading a stream reuses memory */
     char *name;       /* owned: its file, as below; NULL: none, as in a pipe */
@@ -46,8 +47,8 @@ int wf_image_reserve(wf_image *image, const char *name, int64_t H, int64_t W, in
  * All but LMDB may be compressed by gzip, xz, Zstandard or bzip2. Memory does not grow with the number of pictures,
  * except for the names in a folder.
  *
- * Pictures are decoded without colour management, gamma or a camera's rotation. Palettes become RGB, a transparent
- * colour becomes alpha, CMYK becomes RGB, and fewer than 8 bits become 8.
+ * Pictures are decoded without colour management or gamma, and turned upright by the orientation in their EXIF.
+ * Palettes become RGB, a transparent colour becomes alpha, CMYK becomes RGB, and fewer than 8 bits become 8.
  *
  * NumPy arrays hold bytes or 16-bit numbers in C order. Two dimensions: [N,3072] and [N,12288] are N flat pictures in
  * three planes of 32x32 or 64x64, others one grey picture [H,W]. Three: [H,W,C] if C <= 4, else [N,H,W]. Four:
@@ -60,12 +61,14 @@ typedef struct wf_images wf_images;
 typedef struct wf_images_options {
     int64_t length; /* sounds are cut in pieces of this many samples, one after the other; 0: whole */
     bool pictures;  /* sounds in folders and archives are passed over, like other files there */
+    bool stored;    /* pictures are not turned upright by their orientation */
     bool volumes;   /* NumPy arrays are [D,H,W], [D,H,W,C] with C <= 4, else [N,D,H,W], and [N,D,H,W,C] */
 } wf_images_options;
 void wf_images_set_options(wf_images *images, wf_images_options options);
 
-/* Opens files, folders and archives. The path "-" is standard_input, as is count 0. Paths and standard_input are
- * borrowed until close. */
+/* Opens files, folders and archives. The path "-" is standard_input, as is count 0. Of a path FILE.npz:NAME that does
+ * not exist, only the arrays of FILE.npz that fit NAME are read, a pattern as in fnmatch(3). Paths and standard_input
+ * are borrowed until close. */
 int wf_images_open(char *const *paths, int count, FILE *standard_input, wf_images **out) WF_MUST;
 
 /* Adds paths listed in the file at `path` ("-": standard input): one a line or, with `null`, each followed by a zero
@@ -123,16 +126,23 @@ int wf_images_pass(wf_images *images, int64_t n, int64_t *count) WF_MUST;
 
 /* Counts of inputs passed over so far. */
 typedef struct wf_images_passed {
-    int64_t skipped;   /* files in folders and archives that are not pictures by name and content, labels, and links in
-                        * archives, which are not followed (links in folders are) */
+    int64_t skipped;   /* files in folders and archives that are not pictures by name and content, values of a database
+                        * that are numbers or text, and links in archives, which are not followed (links in folders
+                        * are) */
+    const char *first; /* the first of them, and what it is if that is known; "": none. Valid until close */
     int64_t clutter;   /* hidden files and folders, and those that systems keep for themselves, in folders and archives;
                         * a folder counts once, in an archive each of its files */
-    int64_t trailing;  /* files with one PNG, JPEG or WebP picture and other bytes after it, such as companions of the
-                        * picture (another eye's view, a map of brightness) */
+    int64_t labels;    /* arrays of labels */
+    int64_t trailing;  /* files with one PNG, JPEG or WebP picture or a sound and other bytes after it, such as
+                        * companions of the picture (another eye's view, a map of brightness) or a film */
+    int64_t turned;    /* pictures turned upright by their orientation */
     int64_t partial;   /* sounds whose last samples do not fill a piece, also those shorter than one */
     int64_t remainder; /* those samples, of all such sounds */
 } wf_images_passed;
 wf_images_passed wf_images_passed_over(const wf_images *images);
+
+/* How the first input was understood that has two readings, in a line; "": none had. Valid until close. */
+const char *wf_images_remark(const wf_images *images);
 
 /* -- writing ------------------------------------------------------------------------------------------------------- */
 
@@ -167,6 +177,13 @@ int wf_image_resize(wf_image *image, const char *name, int H, int W) WF_MUST;
 /* Changes the number of channels: drops alpha or adds opaque alpha; copies grey to RGB; makes RGB grey if all pixels
  * are grey, else WF_DATA. */
 int wf_image_channels(wf_image *image, const char *name, int C) WF_MUST;
+/* Turns and mirrors a picture so that it is upright, by its orientation (EXIF 3.0, tag 274), which becomes 1:
+ *
+ *     1 upright                             5 mirrored at the diagonal from top left
+ *     2 mirrored left to right              6 to be turned a quarter to the right
+ *     3 to be turned half                   7 mirrored at the other diagonal
+ *     4 mirrored top to bottom              8 to be turned a quarter to the left */
+int wf_image_orient(wf_image *image, const char *name) WF_MUST;
 /* Changes the depth to 1 to 16 bits: drops the lowest bits, or scales up and rounds. */
 int wf_image_depth(wf_image *image, const char *name, int bits) WF_MUST;
 

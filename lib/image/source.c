@@ -32,6 +32,7 @@ void wf_source_destroy(wf_source *source)
     if (source->close)
         source->close(source->state);
     wf_source_end_series(source);
+    wf_npz_destroy(source->npz);
     free(source->name);
     free(source);
 }
@@ -47,9 +48,10 @@ int wf_source_begin(wf_source *source, const char *prefix, const char *entry)
     source->name = name;
     source->begin = source->end = 0;
     source->offset = 0;
-    source->link = source->ended = source->single = false;
+    source->link = source->ended = source->single = source->labels = source->trailing = false;
     wf_source_end_series(source);
-    source->pictures = 0;
+    source->pictures = source->begun = 0;
+    source->companion = 0;
     source->last = NULL;
     return WF_OK;
 }

@@ -1,122 +1,16 @@
-/* walk.c - recognising formats, and walking over files, folders, archives and streams */
+/* walk.c - walking over files, folders, archives and streams */
 #include "image.h"
 
 #include <errno.h>
 #include <fts.h>
 #include <limits.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
-#include "format.h"
-#include "format_text.h"
-
-/* ---- recognition ------------------------------------------------------------------------------------------------- */
-
-typedef struct format {
-    const char *name;
-    size_t head; /* bytes needed to recognise it */
-    wf_follow follow;
-    wf_is *is;
-    int (*read)(wf_source *source, wf_image *image); /* READ and CODE */
-    int (*cut)(wf_source *source, wf_code *code);    /* CODE */
-    int (*begin)(wf_source *source, const wf_images_options *options, wf_series **series);
-    int (*open)(wf_source *parent, wf_source **out);
-} format;
-
-static const format formats[] = {
-#define READ(id, name, head, follow) {name, head, follow, wf_image_is_##id, wf_image_read_##id, NULL, NULL, NULL},
-#define CODE(id, name, head, follow) \
-    {name, head, follow, wf_image_is_##id, wf_image_read_##id, wf_image_cut_##id, NULL, NULL},
-#define SERIES(id, name, head) {name, head, WF_PICTURES, wf_image_is_##id, NULL, NULL, wf_image_begin_##id, NULL},
-#define OPEN(id, head) {#id, head, WF_PICTURES, wf_image_is_##id, NULL, NULL, NULL, wf_image_open_##id},
-    WF_IMAGE_FORMATS(READ, CODE, SERIES, OPEN)
-#undef READ
-#undef CODE
-#undef SERIES
-#undef OPEN
-};
-
-#define COUNT(table) (sizeof(table) / sizeof *(table))
-
-/* Formats that users have and that this library does not decode: the error names them. */
-static const struct magic {
-    const char *name;
-    size_t at, length;
-    const char *bytes;
-} unsupported[] = {
-    {"GIF", 0, 4, "GIF8"},
-    {"TIFF", 0, 4, "II*\0"},
-    {"TIFF", 0, 4, "MM\0*"},
-    {"JPEG XL", 0, 2, "\xff\x0a"},
-    {"JPEG XL", 4, 4, "JXL "},
-    {"AVIF or HEIF", 4, 4, "ftyp"},
-    {"JPEG 2000", 4, 4, "jP  "},
-    {"IDX of other samples than bytes", 0, 3, "\0\0\x09"},
-    {"IDX of other samples than bytes", 0, 3, "\0\0\x0b"},
-    {"IDX of other samples than bytes", 0, 3, "\0\0\x0c"},
-    {"IDX of other samples than bytes", 0, 3, "\0\0\x0d"},
-    {"IDX of other samples than bytes", 0, 3, "\0\0\x0e"},
-    {"7-Zip", 0, 6, "7z\xbc\xaf\x27\x1c"},
-    {"RAR", 0, 4, "Rar!"},
-    {"BMP", 0, 2, "BM"},
-    {"farbfeld", 0, 8, "farbfeld"},
-    {"PFM", 0, 3, "PF\n"},
-    {"PFM", 0, 3, "Pf\n"},
-};
-enum { UNSUPPORTED_HEAD = 12 };
-
-const char *wf_image_unsupported(int i)
-{
-    return i >= 0 && (size_t)i < COUNT(unsupported) ? unsupported[i].name : NULL;
-}
-
-static int find_format(wf_source *source, const format **found)
-{
-    const format *last = source->last;
-    *found = source->series || (last && last->follow == WF_SAME) ? last : NULL;
-    for (size_t i = 0; i < COUNT(formats) && !*found; i++) {
-        const uint8_t *head;
-        size_t have;
-        WF_TRY(wf_source_peek(source, formats[i].head, &head, &have));
-        if (formats[i].is(head, have))
-            *found = &formats[i];
-    }
-    return WF_OK;
-}
-
-static int find_unsupported(wf_source *source, const char **name)
-{
-    const uint8_t *head;
-    size_t have;
-    *name = NULL;
-    WF_TRY(wf_source_peek(source, UNSUPPORTED_HEAD, &head, &have));
-    for (size_t i = 0; i < COUNT(unsupported) && !*name; i++) {
-        const struct magic *m = &unsupported[i];
-        if (have >= m->at + m->length && !memcmp(head + m->at, m->bytes, m->length))
-            *name = m->name;
-    }
-    return WF_OK;
-}
-
-static bool named_like_picture(const char *name)
-{
-    static const char *const suffixes[] = {"png", "apng", "pnm",      "pbm",       "pgm",  "ppm",        "pam", "bin",
-                                           "gz",  "tgz",  "tar",      "jpg",       "jpeg", "jpe",        "jxl", "webp",
-                                           "gif", "bmp",  "tif",      "tiff",      "jp2",  "avif",       "npy", "npz",
-                                           "zip", "ff",   "pfm",      "heic",      "ico",  "idx3-ubyte", "txz", "xz",
-                                           "zst", "bz2",  "tfrecord", "tfrecords", "wav",  "flac",       "aif", "aiff"};
-    const char *base = name + strlen(name);
-    while (base > name && base[-1] != '/' && base[-1] != ':') /* "a.tar:b.png" */
-        base--;
-    const char *dot = strrchr(base, '.');
-    if (!dot || !strncmp(base, "._", 2)) /* "._x.png": macOS keeps a file's attributes there */
-        return false;
-    for (size_t i = 0; i < COUNT(suffixes); i++)
-        if (!strcasecmp(dot + 1, suffixes[i]))
-            return true;
-    return false;
-}
+#include "recognise.h"
 
 /* ---- opening ----------------------------------------------------------------------------------------------------- */
 
@@ -139,6 +33,10 @@ struct wf_images {
     } bad; /* of a failure that can be passed over: the item at the top, or what comes before the
                                      * next step of the walk */
     wf_images_passed passed;
+    _Atomic int64_t turned; /* counted by the threads that decode */
+    char first[512];        /* the first file passed over */
+    char remark[256];
+    char *array;     /* of the .npz being read, chosen by its path; or NULL */
     wf_image unread; /* returned by wf_images_unread; no pixels: none */
     char *unread_name;
     bool one;      /* there is one operand, and no list */
@@ -184,6 +82,7 @@ void wf_images_close(wf_images *images)
         fts_close(images->walk);
     wf_image_clear(&images->unread);
     free(images->unread_name);
+    free(images->array);
     free(images);
 }
 
@@ -212,7 +111,33 @@ int wf_images_unread(wf_images *images, wf_image *image, const char *name)
 
 wf_images_passed wf_images_passed_over(const wf_images *images)
 {
-    return images->passed;
+    wf_images_passed passed = images->passed;
+    passed.first = images->first;
+    passed.turned = atomic_load(&images->turned);
+    return passed;
+}
+
+const char *wf_images_remark(const wf_images *images)
+{
+    return images->remark;
+}
+
+int wf_images_turn(wf_images *images, wf_image *image, const char *name)
+{
+    if (images->options.stored || image->signal != WF_PICTURE || image->orientation < 2)
+        return WF_OK;
+    atomic_fetch_add(&images->turned, 1);
+    return wf_image_orient(image, name);
+}
+
+/* Counts a file that is not a picture; `kind` NULL: unknown. */
+static void count_skipped(wf_images *images, const wf_source *source, const wf_foreign *kind)
+{
+    images->passed.skipped++;
+    if (!*images->first && kind)
+        snprintf(images->first, sizeof images->first, "%s: %s: %s", source->name, kind->kind, kind->advice);
+    else if (!*images->first)
+        snprintf(images->first, sizeof images->first, "%s", source->name);
 }
 
 static int by_name(const FTSENT **a, const FTSENT **b)
@@ -279,10 +204,31 @@ static int open_next_in_walk(wf_images *images)
     return WF_OK;
 }
 
+/* Splits FILE.npz:NAME, a path that does not exist itself; `file` becomes FILE.npz. */
+static int split_npz(wf_images *images, const char *path, char file[PATH_MAX])
+{
+    free(images->array);
+    images->array = NULL;
+    snprintf(file, PATH_MAX, "%s", path);
+    char *colon = strrchr(file, ':');
+    if (!colon || !colon[1] || !access(path, F_OK))
+        return WF_OK;
+    *colon = '\0';
+    if (!wf_is_npz(file) || access(file, F_OK)) {
+        *colon = ':';
+        return WF_OK;
+    }
+    images->array = strdup(colon + 1);
+    WF_CHECK(images->array, WF_AGAIN, "%s: out of memory", path);
+    return WF_OK;
+}
+
 static int begin_walk(wf_images *images, char *path)
 {
-    char *roots[] = {path, NULL};
+    char file[PATH_MAX], *roots[] = {file, NULL};
     images->folder = images->one ? strlen(path) : 0;
+    WF_CHECK(strlen(path) < PATH_MAX, WF_NOINPUT, "%s: cannot open: a path of over %d bytes", path, PATH_MAX - 1);
+    WF_TRY(split_npz(images, path, file));
     images->walk = fts_open(roots, FTS_LOGICAL | FTS_NOCHDIR, by_name); /* copies the path */
     if (!images->walk)
         return wf_fail_errno("%s: cannot open", path);
@@ -365,81 +311,111 @@ static int leave_item(wf_images *images)
     return end_item(images);
 }
 
-static int enter_container(wf_images *images, const format *container)
+static bool ends_with(const char *name, const char *end)
+{
+    return strlen(name) >= strlen(end) && !strcmp(name + strlen(name) - strlen(end), end);
+}
+
+static int enter_container(wf_images *images, const wf_format *container)
 {
     wf_source *top = images->stack[images->depth - 1];
     WF_CHECK(images->depth < MAX_DEPTH, WF_DATA, "%s: more than %d archives in one another, want at most %d", top->name,
              MAX_DEPTH, MAX_DEPTH);
     wf_source *child;
-    WF_TRY(container->open(top, &child));
+    wf_npz *npz = NULL;
+    if (container->is == wf_image_is_zip && wf_is_npz(top->name))
+        WF_TRY(wf_npz_create(top, images->array, &npz));
+    images->bad = NONE; /* entries of a damaged archive cannot be found */
+    int status = container->open(top, &child);
+    if (status) {
+        wf_npz_destroy(npz);
+        return status;
+    }
+    child->npz = npz;
+    if (npz && images->array && !strpbrk(images->array, "*?["))
+        child->origin = WF_FROM_PATH; /* an array that the user names must hold pictures */
     images->stack[images->depth++] = child;
-    if (child->advance)
-        return end_item(images); /* goes to the first entry */
+    if (!child->advance)
+        return WF_OK;
+    WF_TRY(end_item(images)); /* goes to the first entry */
+    bool nameless = container->is == wf_image_is_zip && top->origin == WF_FROM_STREAM && images->depth &&
+                    images->stack[images->depth - 1] == child;
+    if (nameless && ends_with(child->name, ".npy") && !strchr(child->name, '/'))
+        return wf_npz_create(top, NULL, &child->npz);
     return WF_OK;
 }
 
-/* Reads to the end of the item. *picture: its bytes may hold another picture whose beginning is damaged. */
-static int read_trailing(wf_source *source, bool *picture)
+/* Counts bytes behind a picture once. */
+static void count_trailing(wf_images *images, wf_source *source, bool any)
 {
-    static const char *const marks[] = {"IEND", "\xff\xd8\xff", "WEBPVP8"};
-    enum { LONGEST = 7 };
-    const uint8_t *bytes;
-    size_t have;
-    *picture = false;
-    for (;;) {
-        WF_TRY(wf_source_peek(source, LONGEST, &bytes, &have));
-        for (size_t i = 0; i < COUNT(marks); i++)
-            if (memmem(bytes, have, marks[i], strlen(marks[i])))
-                *picture = true;
-        if (have < LONGEST)
-            break;
-        wf_source_skip(source, have - (LONGEST - 1));
+    images->passed.trailing += any && !source->trailing;
+    source->trailing = source->trailing || any;
+}
+
+/* Passes over an item that holds no picture at all, where that is expected; else it is an error. */
+static int pass_over_item(wf_images *images, wf_source *source, const wf_foreign *kind)
+{
+    bool other = source->origin == WF_FROM_LIST && !wf_named_like_picture(source->name);
+    if (source->origin == WF_FROM_VALUES && !kind)
+        WF_TRY(wf_is_note(source, &other));
+    else if (source->origin == WF_FROM_VALUES)
+        other = true;
+    if (other && !(kind && kind->picture)) {
+        count_skipped(images, source, kind);
+        return leave_item(images);
     }
-    wf_source_skip(source, have);
-    return WF_OK;
+    WF_CHECK(!kind, WF_DATA, "%s: %s, which this version does not read: %s", source->name, kind->kind, kind->advice);
+    WF_CHECK(source->begin < source->end, WF_DATA, "%s: %s", source->name,
+             source->link ? "a link, which is not followed inside an archive: store the files themselves (tar "
+                            "--dereference --hard-dereference)"
+                          : "empty");
+    return wf_fail(WF_DATA, "%s: no picture of a known format at byte %llu", source->name,
+                   (unsigned long long)source->offset);
 }
 
 /* Handles bytes that no format recognises. They are an error, except for files among pictures and for bytes that
  * programs append to a file's only picture. */
 static int pass_over(wf_images *images, wf_source *source)
 {
-    const char *kind;
-    const format *last = source->last;
+    const wf_foreign *kind;
+    const wf_format *last = source->last;
     uint64_t offset = source->offset;
-    WF_TRY(find_unsupported(source, &kind));
-    WF_CHECK(!kind, WF_DATA, "%s: %s, which this version does not read: convert it to PNG, PNM or PAM", source->name,
-             kind);
-    if (!source->pictures) {
-        if (source->origin == WF_FROM_LIST && !named_like_picture(source->name)) {
-            images->passed.skipped++;
-            return leave_item(images);
-        }
-        WF_CHECK(source->begin < source->end, WF_DATA, "%s: %s", source->name,
-                 source->link ? "a link, which is not followed inside an archive: store the files themselves (tar "
-                                "--dereference --hard-dereference)"
-                              : "empty");
-    } else if (source->pictures == 1 && source->origin != WF_FROM_STREAM && last && last->follow == WF_ANYTHING) {
+    WF_TRY(wf_foreign_find(source, &kind));
+    if (!source->pictures)
+        return pass_over_item(images, source, kind);
+    WF_CHECK(!kind || !kind->picture, WF_DATA,
+             "%s: behind the picture, at byte %llu, %s, which this version does not "
+             "read: %s",
+             source->name, (unsigned long long)offset, kind->kind, kind->advice);
+    if (source->begun == 1 && last && last->follow == WF_ANYTHING) {
         bool picture;
-        WF_TRY(read_trailing(source, &picture));
+        WF_TRY(wf_tail_read(source, &picture));
         if (!picture) {
-            images->passed.trailing++;
+            count_trailing(images, source, true);
             return end_item(images);
         }
     }
-    return wf_fail(WF_DATA, "%s: no picture of a known format at byte %llu", source->name, (unsigned long long)offset);
+    return wf_fail(WF_DATA, "%s: no picture of a known format at byte %llu, behind another%s", source->name,
+                   (unsigned long long)offset,
+                   source->origin == WF_FROM_STREAM ? ": give the files by name, or without what is behind them" : "");
 }
 
 /* Reads the next picture of a series, which begins at the source's position if none is being read. */
-static int read_series(wf_images *images, wf_source *source, const format *found, wf_image *image, bool *got)
+static int read_series(wf_images *images, wf_source *source, const wf_format *found, wf_image *image, bool *got)
 {
     int64_t remainder = 0;
     if (!source->series) {
         WF_TRY(found->begin(source, &images->options, &source->series));
-        if (!source->series) {
-            images->passed.skipped++;
+        if (!source->series && source->labels)
+            images->passed.labels++;
+        else if (!source->series)
+            count_skipped(images, source, NULL);
+        if (!source->series)
             return leave_item(images);
-        }
+        source->begun++;
         remainder = source->series->remainder;
+        if (!*images->remark)
+            snprintf(images->remark, sizeof images->remark, "%s", source->series->remark);
     }
     if (!source->series->left) { /* a sound shorter than a piece */
         images->passed.partial++;
@@ -459,7 +435,8 @@ static int read_series(wf_images *images, wf_source *source, const format *found
 }
 
 /* Reads one picture, or cuts it out undecoded if there is `later` and the format can cut. */
-static int read_single(wf_source *source, const format *found, wf_image *image, wf_later *later, bool *got)
+static int read_single(wf_images *images, wf_source *source, const wf_format *found, wf_image *image, wf_later *later,
+                       bool *got)
 {
     if (later && found->cut) {
         later->offset = source->offset;
@@ -467,19 +444,22 @@ static int read_single(wf_source *source, const format *found, wf_image *image, 
         later->read = found->read;
     } else {
         WF_TRY(found->read(source, image));
+        WF_TRY(wf_images_turn(images, image, source->name));
     }
+    source->begun++;
     *got = true;
     return WF_OK;
 }
 
 /* Reads the picture at the top of the stack. *got = false: the item holds something else and was left. */
-static int read_picture(wf_images *images, wf_source *source, const format *found, wf_image *image, wf_later *later,
+static int read_picture(wf_images *images, wf_source *source, const wf_format *found, wf_image *image, wf_later *later,
                         bool *got)
 {
     wf_source_number(source);
     WF_TRY(found->begin ? read_series(images, source, found, image, got)
-                        : read_single(source, found, image, later, got));
+                        : read_single(images, source, found, image, later, got));
     if (*got) {
+        source->trailing = false;
         source->pictures++;
         source->last = found;
     }
@@ -497,21 +477,27 @@ static int take_step(wf_images *images, wf_image *image, wf_later *later, bool *
         images->passed.clutter++;
         return leave_item(images);
     }
-    if (top->single && top->pictures) {
-        images->passed.trailing += top->last != NULL; /* the directory at the end of an archive does not count */
+    if (top->npz && !top->pictures && !wf_npz_chosen(top->npz, top->name))
         return leave_item(images);
+    if (top->single && top->pictures) {
+        WF_TRY(wf_source_peek(top, 1, &head, &have));
+        count_trailing(images, top, top->last && have); /* the directory at the end of an archive does not count */
+        return leave_item(images);
+    }
+    if (top->last && !top->series && ((const wf_format *)top->last)->follow != WF_SAME) {
+        bool passed;
+        WF_TRY(wf_tail_gap(top, &passed));
+        count_trailing(images, top, passed);
     }
     /* Whatever is bad in a file or entry, reading can go on after that. */
     images->bad = top->origin != WF_FROM_STREAM ? ITEM : NONE;
     WF_TRY(wf_source_peek(top, 1, &head, &have));
     if (!have && top->pictures && !top->series)
         return end_item(images);
-    const format *found;
-    WF_TRY(find_format(top, &found));
-    if (found && found->open && !top->pictures) {
-        images->bad = NONE;
+    const wf_format *found;
+    WF_TRY(wf_format_find(top, &found));
+    if (found && found->open && !top->pictures)
         return enter_container(images, found);
-    }
     if (!found || found->open)
         return pass_over(images, top);
     return read_picture(images, top, found, image, later, got);

@@ -95,6 +95,97 @@ for flags in "--bits 0" "--bits 17" "--skip-bad -1" "--skip-bad x"; do
     status 64 "wf-dwt $flags" wf-dwt $flags 11.pgm
 done
 
+# -- what phones, cameras and recorders write -----------------------------------------------------------------------
+corpus=$ROOT/tests/fuzz/corpus
+cp "$corpus"/codecs/{jpeg,jpeg-exif,jpeg-film,jpeg-listed,png-exif,png-ends,webp-exif} "$corpus"/sounds/* .
+read_one() { # read_one PATTERN ARGUMENT...: wf-dwt reads one picture or sound, and says PATTERN
+    wf-dwt --levels 0 "${@:2}" 2> said > out.wf && grep -q ': 1 \(picture\|sound\) of ' said && grep -qF -- "$1" said
+}
+behind="left out bytes after the picture in 1 file"
+for from in jpeg-film jpeg-listed png-ends wav-tag; do
+    ok "$from" read_one "$behind" $from
+    ok "$from on standard input" read_one "$behind" - < $from
+    tar cf one.tar $from
+    ok "$from in an archive" read_one "$behind" one.tar
+    gzip -c $from > one.gz
+    ok "$from, compressed" read_one "$behind" one.gz
+done
+for from in jpeg-exif png-exif webp-exif; do
+    ok "$from is turned, and counted" read_one "turned 1 picture upright" $from
+    ok "to a picture that is higher" grep -q '16x8,' said
+    ok "$from as it is stored" read_one "of 8x16," --no-rotate $from
+    ok "which is not counted" test -z "$(grep turned said)"
+done
+for from in wav rf64 aiff flac; do ok "$from" read_one "of 100," $from; done
+mkdir mixed && cp jpeg mixed/a.jpg && cp jpeg-film mixed/b.jpg && cp png-ends mixed/c.png && cp jpeg-film mixed/film.mp4
+printf '\0\0\0\x14ftypmp42\0\0\0\0isom' > mixed/d.mp4
+wf-dwt --levels 0 --crop 8x8 mixed > out.wf 2> said
+ok "a folder of a phone" test "$(grep -c 'bytes after the picture in 3 files\|left out 1 file without\|4 pictures of' said)" = 3
+
+# -- kinds that are not read -----------------------------------------------------------------------------------------
+# named KIND ADVICE BYTES: a file that begins with BYTES, of printf, is refused with the name of its kind and advice
+named() {
+    printf %b "$3" > odd.file
+    head -c 600 /dev/zero >> odd.file
+    status 65 "$1" wf-dwt odd.file
+    cp .log said
+    ok "$1 is named" grep -qF -- "odd.file: $1, which this version does not read: " said
+    ok "$1 has advice" grep -qF -- "$2" said
+    status 65 "$1 on standard input" wf-dwt - < odd.file
+}
+named "a Python pickle" numpy.save '\0200\02}q\0001(X'
+named "a Python pickle" numpy.save '\0200\04\0225\01'
+named "a Python pickle" numpy.save "(dp0\\nS'data'"
+named "a MATLAB file (v5)" scipy.io.loadmat 'MATLAB 5.0 MAT-file'
+named "a MATLAB file (v7.3, which is HDF5)" h5py 'MATLAB 7.3 MAT-file'
+named HDF5 h5py '\0211HDF\r\n\032\n'
+named Parquet pyarrow PAR1
+named "a film (MP4 or MOV)" ffmpeg '\0\0\0\030ftypmp42'
+named "a film (Matroska or WebM)" ffmpeg '\032\0105\0337\0243'
+named "a HEIC or HEIF" heif-dec '\0\0\0\030ftypheic'
+named "an AVIF" heif-dec '\0\0\0\030ftypavif'
+named "a sound (Ogg)" ffmpeg OggS
+named "a sound (MP3)" ffmpeg '\0377\0373\0220\0144'
+named "a GIF" giftopnm GIF89a
+named "a TIFF or a camera's raw picture" tifftopnm 'II*\0'
+named "a BMP" bmptopnm 'BM\0\01\0\0\0\0\0\0'
+named "a PDF" pdfimages %PDF-1.7
+named "an SVG" rsvg-convert '<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>'
+named "an HTML page" "picture itself" '<!DOCTYPE html><html>'
+named "a pointer of Git LFS" "git lfs pull" 'version https://git-lfs.github.com/spec/v1\n'
+(head -c 128 /dev/zero && printf DICM) > dicom
+status 65 "DICOM" wf-dwt dicom
+cp .log said && ok "DICOM is named" grep -q 'dicom: DICOM, which' said
+wf-dwt -q --levels 0 11.pgm > own.wf
+status 65 "coefficients" wf-dwt own.wf
+cp .log said && ok "coefficients are named" grep -q 'own.wf: a stream or model of Wavelet Flow, which .* wf-idwt' said
+mkdir others && printf '\200\4\225\1' > others/labels.pkl && printf %%PDF > others/paper.pdf && cp 11.pgm others
+wf-dwt --levels 0 others > out.wf 2> said
+ok "other kinds in a folder of pictures" test "$(grep -c 'left out 2 files without\|: 1 picture of' said)" = 2
+printf '\0\0\0\030ftypheic' > others/b.heic
+status 65 "but a picture that is not read is not lost" wf-dwt others
+ok "and can be skipped" values_are 11 --skip-bad 1 others
+rm others/11.pgm others/b.heic
+status 65 "others alone" wf-dwt others
+cp .log said && ok "the first is named" grep -q 'no picture in the input (2 other files; the first is others/labels.pkl: a Python pickle: save' said
+
+# -- arrays ----------------------------------------------------------------------------------------------------------
+# npy SHAPE BYTES: an array of u1
+npy() {
+    local head="{'descr': '|u1', 'fortran_order': False, 'shape': ($1), }"
+    printf '\x93NUMPY\1\0%b%s' "\\0$(printf %o ${#head})\\0" "$head"
+    head -c "$2" /dev/zero
+}
+npy "100, 784" 78400 > flat.npy
+ok "rows that may be pictures" read_one "is taken for one grey picture; if its rows are pictures of 28x28, save a.reshape(100,28,28)" flat.npy
+wf-dwt --dry-run flat.npy > out 2> said
+ok "also in a survey" grep -q "is taken for one grey picture" said
+npy "5, 1" 5 > column.npy
+status 65 "a column" wf-dwt column.npy
+mkdir arrays && cp column.npy arrays && npy "5, 8, 8" 320 > arrays/pictures.npy
+wf-dwt arrays 2> said > out.wf
+ok "labels beside pictures" test "$(grep -c 'left out 1 array of labels\|5 pictures of 8x8' said)" = 2
+
 # -- pictures of other people ----------------------------------------------------------------------------------------
 # counts COUNT FILE...: wf-dwt reads COUNT pictures
 counts() { wf-dwt --levels 0 "${@:2}" 2>&1 > /dev/null | grep -q ": $1 pictures"; }
@@ -116,9 +207,9 @@ fi
 if from=$(data imagenet1k_original_jpeg_dev.tar); then
     ok "JPEG in a tar" counts 77 --resize 64x64 --channels 3 "$from"
     ok "the result is the same when workers decode" alike "$from"
-    mkdir jpeg && tar xf "$from" -C jpeg
-    ok "the same in a folder" alike jpeg
-    find jpeg -name '*.JPEG' -print0 | sort -z | xargs -0 cat > jpegs
+    mkdir many && tar xf "$from" -C many
+    ok "the same in a folder" alike many
+    find many -name '*.JPEG' -print0 | sort -z | xargs -0 cat > jpegs
     ok "one after the other" alike jpegs
 else
     skip "imagenet1k_original_jpeg_dev.tar is not here"

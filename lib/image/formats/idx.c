@@ -26,6 +26,7 @@ int wf_image_begin_idx(wf_source *source, const wf_images_options *options, wf_s
         size[i] = (int64_t)p[0] << 24 | p[1] << 16 | p[2] << 8 | p[3];
     }
     *series = NULL;
+    source->labels = rank < 3;
     if (rank < 3)
         return wf_image_not_image(source, "IDX of labels, want pictures: 3 or 4 dimensions");
     WF_CHECK(size[0], WF_DATA, "%s: IDX of 0 pictures, want 1 or more", source->name);

@@ -1,6 +1,7 @@
 /* jpeg.c - JPEG by libjpeg-turbo: sequential and progressive, Huffman and arithmetic coding, 8 bits a sample */
 #include <setjmp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <jerror.h>
@@ -11,6 +12,7 @@
 /* Real files have about ten scans. Each scan takes as long to decode as a whole baseline picture. */
 enum { MAX_SCANS = 200 };
 enum { TEMPORARY = 1 }; /* TEM, a marker without contents, as the restart markers are */
+enum { EXIF = JPEG_APP0 + 1, MULTI = JPEG_APP0 + 2, LARGEST_MARKER = 65533 };
 
 bool wf_image_is_jpeg(const uint8_t *head, size_t n)
 {
@@ -24,9 +26,10 @@ typedef struct job {
     struct jpeg_source_mgr from;
     struct jpeg_progress_mgr progress;
     jmp_buf failed;
-    wf_source *source;
-    size_t lent; /* bytes of the source's buffer lent to libjpeg */
-    int status;  /* set before every longjmp */
+    const char *name;
+    const wf_code *code;
+    uint64_t offset; /* of its first byte in the item */
+    int status;      /* set before every longjmp */
 } job;
 
 static job *job_of(j_common_ptr jpeg)
@@ -39,18 +42,24 @@ static void give_up(j_common_ptr jpeg)
     job *j = job_of(jpeg);
     char why[JMSG_LENGTH_MAX];
     jpeg->err->format_message(jpeg, why);
-    j->status = wf_fail(jpeg->err->msg_code == JERR_OUT_OF_MEMORY ? WF_AGAIN : WF_DATA, "%s: damaged JPEG: %s",
-                        j->source->name, why);
+    j->status =
+        wf_fail(jpeg->err->msg_code == JERR_OUT_OF_MEMORY ? WF_AGAIN : WF_DATA, "%s: damaged JPEG: %s", j->name, why);
     longjmp(j->failed, 1);
 }
 
-/* Fails on warnings, which libjpeg could continue after, because most of them leave wrong pixels. Exceptions are filler
- * before a marker, which some cameras write, and unusual headers. */
+/* Fails on warnings, which libjpeg could continue after, if samples are missing or wrong. Others are about headers that
+ * do not change what is decoded: filler before a marker, parameters of a scan that a sequential JPEG does not use, and
+ * a progressive JPEG that refines its coefficients in an unusual order. */
 static void handle_message(j_common_ptr jpeg, int level)
 {
-    int code = jpeg->err->msg_code;
-    if (level < 0 && code != JWRN_EXTRANEOUS_DATA && code != JWRN_JFIF_MAJOR && code != JWRN_ADOBE_XFORM)
-        give_up(jpeg);
+    static const int harmless[] = {JWRN_EXTRANEOUS_DATA, JWRN_JFIF_MAJOR, JWRN_ADOBE_XFORM, JWRN_NOT_SEQUENTIAL,
+                                   JWRN_BOGUS_PROGRESSION};
+    if (level >= 0)
+        return;
+    for (size_t i = 0; i < sizeof harmless / sizeof *harmless; i++)
+        if (jpeg->err->msg_code == harmless[i])
+            return;
+    give_up(jpeg);
 }
 
 static void check_scans(j_common_ptr jpeg)
@@ -58,7 +67,7 @@ static void check_scans(j_common_ptr jpeg)
     job *j = job_of(jpeg);
     if (j->jpeg.input_scan_number <= MAX_SCANS)
         return;
-    j->status = wf_fail(WF_DATA, "%s: JPEG of over %d scans, want at most %d", j->source->name, MAX_SCANS, MAX_SCANS);
+    j->status = wf_fail(WF_DATA, "%s: JPEG of over %d scans, want at most %d", j->name, MAX_SCANS, MAX_SCANS);
     longjmp(j->failed, 1);
 }
 
@@ -67,30 +76,20 @@ static void do_nothing(j_decompress_ptr jpeg)
     (void)jpeg;
 }
 
+/* All bytes are in memory: libjpeg asks for more only if there is no end. */
 static boolean give_bytes(j_decompress_ptr jpeg)
 {
     job *j = jpeg->client_data;
-    const uint8_t *bytes;
-    wf_source_skip(j->source, j->lent);
-    j->lent = 0;
-    j->status = wf_source_peek(j->source, 1, &bytes, &j->lent);
-    if (!j->status && !j->lent)
-        j->status = wf_fail(WF_DATA, "%s: cut off at byte %llu: the JPEG has no end", j->source->name,
-                            (unsigned long long)j->source->offset);
-    if (j->status)
-        longjmp(j->failed, 1);
-    j->from.next_input_byte = bytes;
-    j->from.bytes_in_buffer = j->lent;
-    return TRUE;
+    j->status = wf_fail(WF_DATA, "%s: cut off at byte %llu: the JPEG has no end", j->name,
+                        (unsigned long long)(j->offset + j->code->size));
+    longjmp(j->failed, 1);
 }
 
 static void pass_bytes(j_decompress_ptr jpeg, long n)
 {
     job *j = jpeg->client_data;
-    while (n > 0 && (size_t)n > j->from.bytes_in_buffer) {
-        n -= (long)j->from.bytes_in_buffer;
+    if (n > 0 && (size_t)n > j->from.bytes_in_buffer)
         give_bytes(jpeg);
-    }
     if (n > 0) {
         j->from.next_input_byte += n;
         j->from.bytes_in_buffer -= (size_t)n;
@@ -111,25 +110,10 @@ static void to_rgb(const uint8_t *inks, int W, bool inverted, uint8_t *rgb)
         }
 }
 
-/* Looks for a camera's file of several pictures (CIPA DC-007, "MPF") in the contents of an APP2 marker. Companions come
- * after the first picture: another eye's view, or a map of brightness. */
-static int check_companions(wf_source *source, const uint8_t *contents, size_t n)
-{
-    if (n < 4 || memcmp(contents, "MPF", 4))
-        return WF_OK;
-    WF_CHECK(source->origin != WF_FROM_STREAM, WF_DATA,
-             "%s: a JPEG with companions (MPF), which look like further pictures in a stream: name the file instead",
-             source->name);
-    source->single = true;
-    return WF_OK;
-}
-
 static int start_decoder(job *j, wf_image *image)
 {
     j_decompress_ptr jpeg = &j->jpeg;
     (void)jpeg_read_header(jpeg, TRUE);
-    for (jpeg_saved_marker_ptr m = jpeg->marker_list; m; m = m->next)
-        WF_TRY(check_companions(j->source, m->data, m->data_length));
     switch (jpeg->jpeg_color_space) {
     case JCS_GRAYSCALE:
         jpeg->out_color_space = JCS_GRAYSCALE;
@@ -143,11 +127,13 @@ static int start_decoder(job *j, wf_image *image)
         jpeg->out_color_space = JCS_CMYK;
         break;
     default:
-        return wf_fail(WF_DATA, "%s: JPEG of %d components in an unknown colour space", j->source->name,
-                       jpeg->num_components);
+        return wf_fail(WF_DATA, "%s: JPEG of %d components in an unknown colour space", j->name, jpeg->num_components);
     }
     int C = jpeg->out_color_space == JCS_GRAYSCALE ? 1 : 3;
-    WF_TRY(wf_image_reserve(image, j->source->name, jpeg->image_height, jpeg->image_width, C, 8));
+    WF_TRY(wf_image_reserve(image, j->name, jpeg->image_height, jpeg->image_width, C, 8));
+    for (jpeg_saved_marker_ptr m = jpeg->marker_list; m && !image->orientation; m = m->next)
+        if (m->data_length >= 6 && !memcmp(m->data, "Exif\0\0", 6))
+            image->orientation = wf_exif_orientation(m->data, m->data_length);
     (void)jpeg_start_decompress(jpeg);
     return WF_OK;
 }
@@ -161,7 +147,7 @@ static int decode_rows(job *j, wf_image *image)
     jpeg->src = &j->from;
     jpeg->progress = &j->progress;
     jpeg->mem->max_memory_to_use = 1L << 30; /* coefficients of the largest picture in three colours take 0.8 GB */
-    jpeg_save_markers(jpeg, JPEG_APP0 + 2, 4);
+    jpeg_save_markers(jpeg, EXIF, LARGEST_MARKER);
     WF_TRY(start_decoder(j, image));
     size_t row = (size_t)image->W * (size_t)image->C;
     JSAMPROW inks = NULL;
@@ -173,28 +159,71 @@ static int decode_rows(job *j, wf_image *image)
         if (inks)
             to_rgb(inks, image->W, jpeg->saw_Adobe_marker, to);
     }
-    (void)jpeg_finish_decompress(jpeg); /* reads to the last byte of the picture, so that another may follow */
-    wf_source_skip(j->source, j->lent - j->from.bytes_in_buffer);
+    (void)jpeg_finish_decompress(jpeg); /* reads to the end, whose absence is an error */
     wf_image_spread(image);
     return WF_OK;
 }
 
-int wf_image_read_jpeg(wf_source *source, wf_image *image)
+/* -- cutting ------------------------------------------------------------------------------------------------------- */
+
+static uint32_t number(const uint8_t *bytes, int n, bool big)
 {
-    job j = {.source = source,
-             .progress = {.progress_monitor = check_scans},
-             .from = {.init_source = do_nothing,
-                      .fill_input_buffer = give_bytes,
-                      .skip_input_data = pass_bytes,
-                      .resync_to_restart = jpeg_resync_to_restart,
-                      .term_source = do_nothing}};
-    j.jpeg.err = jpeg_std_error(&j.errors);
-    j.jpeg.client_data = &j;
-    j.errors.error_exit = give_up;
-    j.errors.emit_message = handle_message;
-    int status = decode_rows(&j, image);
-    jpeg_destroy_decompress(&j.jpeg);
-    return status;
+    uint32_t value = 0;
+    for (int i = 0; i < n; i++)
+        value = value << 8 | bytes[big ? i : n - 1 - i];
+    return value;
+}
+
+/* Finds the companions that a table of several pictures lists: *begin of the first and *end of the last, as offsets
+ * from the table; *end = 0: none. The table (CIPA DC-007, 5.2) is a TIFF structure. Entry B002 of its directory gives
+ * u32 bytes and u32 offset of a list of u32 kind | u32 size | u32 offset | u32 for each picture. */
+static void find_companions(const uint8_t *table, size_t n, uint64_t *begin, uint64_t *end)
+{
+    enum { HEAD = 8, ENTRY = 12, PICTURES = 0xb002, PICTURE = 16 };
+    *begin = *end = 0;
+    if (n < HEAD)
+        return;
+    bool big = *table == 'M';
+    size_t at = number(table + 4, 4, big);
+    if (at > n || n - at < 2)
+        return;
+    uint32_t entries = number(table + at, 2, big);
+    for (at += 2; entries && n - at >= ENTRY && number(table + at, 2, big) != PICTURES; entries--)
+        at += ENTRY;
+    if (!entries || n - at < ENTRY)
+        return;
+    size_t bytes = number(table + at + 4, 4, big), list = number(table + at + 8, 4, big);
+    for (size_t i = 0; i + PICTURE <= bytes && list <= n && n - list >= i + PICTURE; i += PICTURE) {
+        uint64_t size = number(table + list + i + 4, 4, big), from = number(table + list + i + 8, 4, big);
+        if (!from) /* the picture with this table */
+            continue;
+        *begin = *begin && *begin < from ? *begin : from;
+        *end = *end > from + size ? *end : from + size;
+    }
+}
+
+/* Looks into an APP1 or APP2 marker, whose n bytes of contents end the code, for a file of several pictures. Companions
+ * come after the first picture: another eye's view, or a map of brightness. In a file of its own all that follows
+ * belongs to the picture. In a stream another picture may follow the companions, so their end must be known. */
+static void check_companions(wf_source *source, const wf_code *code, uint64_t start, size_t n)
+{
+    static const char xmp[] = "http://ns.adobe.com/xap/1.0/", iso[] = "urn:iso:std:iso:ts:21496:-1";
+    static const char *const words[] = {"ns.google.com/photos/1.0/container", "ns.adobe.com/hdr-gain-map"};
+    const uint8_t *contents = code->bytes + code->size - n;
+    bool listed = n >= 4 && !memcmp(contents, "MPF", 4), several = listed;
+    several = several || (n >= sizeof iso && !memcmp(contents, iso, sizeof iso));
+    for (size_t i = 0; i < sizeof words / sizeof *words && n >= sizeof xmp && !memcmp(contents, xmp, sizeof xmp); i++)
+        several = several || memmem(contents, n, words[i], strlen(words[i]));
+    if (source->origin != WF_FROM_STREAM) {
+        source->single = source->single || several;
+    } else if (listed) {
+        uint64_t table = start + code->size - n + 4, begin, end;
+        find_companions(contents + 4, n - 4, &begin, &end);
+        source->companion = end ? table + begin : 1;
+        source->reach = end ? table + end : 0;
+    } else if (several && !source->companion) {
+        source->companion = 1;
+    }
 }
 
 /* Cuts to the next marker that has contents or ends the picture. Before it may come filler, and the data of a scan, in
@@ -224,6 +253,8 @@ int wf_image_cut_jpeg(wf_source *source, wf_code *code)
     enum { SOI = 0xd8, SOS = 0xda, START = 2, LENGTH = 2 };
     bool whole, scanned = false;
     int marker = 0;
+    uint64_t start = source->offset - code->size;
+    source->companion = 0;
     WF_TRY(wf_code_take(code, source, START, &whole));
     while (whole) {
         WF_TRY(cut_to_marker(source, code, &marker, &whole));
@@ -233,9 +264,44 @@ int wf_image_cut_jpeg(wf_source *source, wf_code *code)
         size_t n = whole ? (size_t)code->bytes[code->size - 2] << 8 | code->bytes[code->size - 1] : 0;
         n = n > LENGTH ? n - LENGTH : 0;
         WF_TRY(whole ? wf_code_take(code, source, n, &whole) : WF_OK);
-        if (whole && marker == JPEG_APP0 + 2 && !scanned)
-            WF_TRY(check_companions(source, code->bytes + code->size - n, n));
+        if (whole && (marker == EXIF || marker == MULTI) && !scanned)
+            check_companions(source, code, start, n);
         scanned = scanned || marker == SOS;
     }
     return WF_OK;
+}
+
+static int decode_code(const wf_code *code, const char *name, uint64_t offset, wf_image *image)
+{
+    job j = {.name = name,
+             .code = code,
+             .offset = offset,
+             .progress = {.progress_monitor = check_scans},
+             .from = {.next_input_byte = code->bytes,
+                      .bytes_in_buffer = code->size,
+                      .init_source = do_nothing,
+                      .fill_input_buffer = give_bytes,
+                      .skip_input_data = pass_bytes,
+                      .resync_to_restart = jpeg_resync_to_restart,
+                      .term_source = do_nothing}};
+    j.jpeg.err = jpeg_std_error(&j.errors);
+    j.jpeg.client_data = &j;
+    j.errors.error_exit = give_up;
+    j.errors.emit_message = handle_message;
+    int status = decode_rows(&j, image);
+    jpeg_destroy_decompress(&j.jpeg);
+    return status;
+}
+
+int wf_image_read_jpeg(wf_source *source, wf_image *image)
+{
+    if (source->code)
+        return decode_code(source->code, source->name, source->offset, image);
+    wf_code code = {0};
+    uint64_t offset = source->offset;
+    int status = wf_image_cut_jpeg(source, &code);
+    if (!status)
+        status = decode_code(&code, source->name, offset, image);
+    free(code.bytes);
+    return status;
 }

@@ -110,9 +110,8 @@ int wf_image_open_lmdb(wf_source *parent, wf_source **out)
     WF_CHECK(p, WF_AGAIN, "%s: out of memory", parent->name);
     p->name = strdup(parent->name);
     int status = p->name ? open_environment(p, parent->file) : wf_fail(WF_AGAIN, "%s: out of memory", parent->name);
-    /* WF_FROM_PATH: every value must be a picture, none is passed over. */
     if (!status)
-        status = wf_source_create(parent, parent->name, WF_FROM_PATH, out);
+        status = wf_source_create(parent, parent->name, WF_FROM_VALUES, out);
     if (status) {
         close_lmdb(p);
         return status;

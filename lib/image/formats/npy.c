@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "../../base/file.h"
 #include "../format.h"
@@ -223,6 +224,76 @@ static int read_header(wf_source *source, header *h)
     return WF_OK;
 }
 
+/* ---- which arrays are pictures ----------------------------------------------------------------------------------- */
+
+static bool has_samples(const header *h)
+{
+    return !strcmp(h->descr, "|u1") || !strcmp(h->descr, "<u2") || !strcmp(h->descr, ">u2");
+}
+
+/* A column is a list of labels, not a picture of one pixel's width. */
+static bool is_column(const header *h)
+{
+    return h->rank == 2 && h->shape[1] == 1;
+}
+
+/* Arrays in a folder or archive are also labels by name, as "train_labels.npy" or "y_test.npy". */
+static bool is_named_like_labels(const char *name)
+{
+    const char *base = name + strlen(name);
+    while (base > name && base[-1] != '/' && base[-1] != ':')
+        base--;
+    return strcasestr(base, "label") || strcasestr(base, "target") || !strncasecmp(base, "y_", 2) ||
+           !strcasecmp(base, "y.npy");
+}
+
+static void describe(const header *h, bool labels, wf_npy_look *look)
+{
+    look->rank = h->rank;
+    look->count = h->rank ? h->shape[0] : 1;
+    look->pictures = has_samples(h) && h->rank >= 2 && h->rank <= MAX_RANK && !labels;
+    format_shape(h, look->shape);
+}
+
+static bool is_labels(const wf_source *source, const header *h)
+{
+    return h->rank == 1 || is_column(h) ||
+           (h->rank == 2 && source->origin == WF_FROM_LIST &&
+            (is_named_like_labels(source->name) || wf_npz_has_count(source->npz, h->shape[0])));
+}
+
+int wf_npy_look_at(wf_source *source, wf_npy_look *look)
+{
+    header h;
+    WF_TRY(read_header(source, &h));
+    describe(&h, is_labels(source, &h), look);
+    return WF_OK;
+}
+
+static int64_t square_side(int64_t n)
+{
+    int64_t side = 1;
+    while (side < WF_MAX_SIDE && side * side < n)
+        side++;
+    return side * side == n ? side : 0;
+}
+
+/* Remarks that rows of an array taken for one picture may be pictures themselves: squares, grey or in three colours. */
+static void remark_on_rows(const wf_source *source, const header *h, char remark[256])
+{
+    enum { LEAST = 4 };
+    if (h->rank != 2 || flat_side(h->shape[1]) || h->shape[0] == h->shape[1])
+        return;
+    int64_t N = h->shape[0], grey = square_side(h->shape[1]);
+    int64_t colour = h->shape[1] % 3 ? 0 : square_side(h->shape[1] / 3), side = grey ? grey : colour;
+    if (side >= LEAST)
+        snprintf(remark, 256,
+                 "%.80s: NumPy array [%" PRId64 ",%" PRId64
+                 "] is taken for one grey picture; if its rows are pictures of "
+                 "%" PRId64 "x%" PRId64 ", save a.reshape(%" PRId64 ",%s%" PRId64 ",%" PRId64 ")",
+                 source->name, N, h->shape[1], side, side, N, grey ? "" : "3,", side, side);
+}
+
 int wf_image_begin_npy(wf_source *source, const wf_images_options *options, wf_series **series)
 {
     header h;
@@ -230,21 +301,27 @@ int wf_image_begin_npy(wf_source *source, const wf_images_options *options, wf_s
     int64_t count = 0;
     *series = NULL;
     WF_TRY(read_header(source, &h));
-    bool byte = !strcmp(h.descr, "|u1"), big_endian = !strcmp(h.descr, ">u2");
-    if ((!byte && !big_endian && strcmp(h.descr, "<u2")) || h.rank < 2 ||
-        h.rank > (options->volumes ? MAX_RANK : MAX_RANK - 1)) {
-        char shape[128], what[256];
-        format_shape(&h, shape);
-        snprintf(what, sizeof what, "NumPy array %s, want pictures: |u1, <u2 or >u2 of 2 to 4 dimensions, or volumes",
-                 shape);
+    wf_npy_look look;
+    bool labels = is_labels(source, &h);
+    describe(&h, labels, &look);
+    if (!look.pictures || h.rank > (options->volumes ? MAX_RANK : MAX_RANK - 1)) {
+        char what[256];
+        snprintf(what, sizeof what, "NumPy array %s%s, want pictures: |u1, <u2 or >u2 of 2 to 4 dimensions, or volumes",
+                 look.shape, labels ? ", which are labels" : "");
+        source->labels = labels;
         return wf_image_not_image(source, what);
     }
     WF_CHECK(!h.fortran_order, WF_DATA, "%s: NumPy array in Fortran order: save numpy.ascontiguousarray of it",
              source->name);
     WF_TRY(options->volumes ? choose_volumes(source, &h, &array, &count) : choose_pictures(source, &h, &array, &count));
-    array.bytes = byte ? 1 : 2;
-    array.big_endian = big_endian;
-    return wf_image_begin_array(source, count, &array, series);
+    array.bytes = strcmp(h.descr, "|u1") ? 2 : 1;
+    array.big_endian = !strcmp(h.descr, ">u2");
+    if (source->npz)
+        WF_TRY(wf_npz_begin(source->npz, source, &look));
+    WF_TRY(wf_image_begin_array(source, count, &array, series));
+    if (!options->volumes)
+        remark_on_rows(source, &h, (*series)->remark);
+    return WF_OK;
 }
 
 /* ---- writing ----------------------------------------------------------------------------------------------------- */

@@ -105,6 +105,17 @@ static void set_checksums(const job *j, bool check)
         png_set_crc_action(j->png, check ? PNG_CRC_DEFAULT : PNG_CRC_QUIET_USE, PNG_CRC_NO_CHANGE);
 }
 
+/* The orientation in an eXIf chunk, which may come before or after the pixels. */
+static int orientation_of(const job *j)
+{
+    png_unknown_chunkp chunks;
+    int count = png_get_unknown_chunks(j->png, j->info, &chunks);
+    for (int i = 0; i < count; i++)
+        if (!memcmp(chunks[i].name, "eXIf", 4))
+            return wf_exif_orientation(chunks[i].data, chunks[i].size);
+    return 1;
+}
+
 static int decode_picture(job *j, wf_image *image)
 {
     if (setjmp(png_jmpbuf(j->png)))
@@ -114,6 +125,7 @@ static int decode_picture(job *j, wf_image *image)
     png_set_chunk_malloc_max(j->png, 1 << 20);
     /* Pixels are not converted: colour profiles, gamma and texts are not parsed. */
     png_set_keep_unknown_chunks(j->png, PNG_HANDLE_CHUNK_NEVER, NULL, -1);
+    png_set_keep_unknown_chunks(j->png, PNG_HANDLE_CHUNK_ALWAYS, (png_const_bytep) "eXIf", 1);
 #ifdef PNG_IGNORE_ADLER32 /* saves a second sum over the pixels, where libpng was built with it */
     if (j->inflated)
         png_set_option(j->png, PNG_IGNORE_ADLER32, PNG_OPTION_ON);
@@ -133,9 +145,10 @@ static int decode_picture(job *j, wf_image *image)
     else
         read_passes(j, image, bytes, passes);
     set_checksums(j, true);
-    png_read_end(j->png, NULL); /* reads to the last byte of IEND, so that another picture may follow */
+    png_read_end(j->png, j->info); /* reads to the last byte of IEND, so that another picture may follow */
     /* libpng 1.6.48 only warns of it. */
     WF_CHECK(!memcmp(j->last, "\xae\x42\x60\x82", 4), WF_DATA, "%s: damaged PNG: IEND: CRC error", j->name);
+    image->orientation = orientation_of(j);
     return WF_OK;
 }
 

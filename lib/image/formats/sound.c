@@ -1,4 +1,4 @@
-/* sound.c - sounds by libsndfile: reads WAV, FLAC and AIFF of 8 or 16 bits, writes WAV
+/* sound.c - sounds by libsndfile: reads WAV (also RF64, BW64), FLAC and AIFF of 8 or 16 bits, writes WAV
  *
  * A sound becomes a picture of one row, its channels the colours. Sample 0 is the lowest value, not silence. */
 #include <sndfile.h>
@@ -9,9 +9,8 @@
 #include "../../base/file.h"
 #include "../format.h"
 
-/* Sizes that a writer puts into a header which it cannot complete later: ffmpeg into WAV; sox into AIFF, this or
- * more. */
-enum { HEAD = 12, STREAMED_RIFF = 0xffffffff, STREAMED_AIFF = 0x7f000000 };
+/* A writer that cannot complete its header puts 0 into it or a size of STREAMED or more: sox, ffmpeg, arecord. */
+enum { HEAD = 12, STREAMED = 0x7f000000 };
 
 /* One sound, all bytes of its file in memory, and how far it has been read. */
 typedef struct sound {
@@ -24,9 +23,15 @@ typedef struct sound {
     int64_t length; /* samples of a piece */
 } sound;
 
+/* RF64 and BW64 (EBU Tech 3306, ITU-R BS.2088) are RIFF with sizes of 64 bits. */
+static bool is_long(const uint8_t *head)
+{
+    return !memcmp(head, "RF64", 4) || !memcmp(head, "BW64", 4);
+}
+
 static bool is_riff(const uint8_t *head)
 {
-    return !memcmp(head, "RIFF", 4) && !memcmp(head + 8, "WAVE", 4);
+    return (!memcmp(head, "RIFF", 4) || is_long(head)) && !memcmp(head + 8, "WAVE", 4);
 }
 
 static bool is_aiff(const uint8_t *head)
@@ -34,9 +39,21 @@ static bool is_aiff(const uint8_t *head)
     return !memcmp(head, "FORM", 4) && (!memcmp(head + 8, "AIFF", 4) || !memcmp(head + 8, "AIFC", 4));
 }
 
-bool wf_image_is_sound(const uint8_t *head, size_t n)
+static bool is_known(const uint8_t *head, size_t n)
 {
     return n >= HEAD && (is_riff(head) || is_aiff(head) || !memcmp(head, "fLaC", 4));
+}
+
+/* An ID3v2 tag, which some programs put before any kind of sound: "ID3" | u16 version | flags | its size without these
+ * 10 bytes, in four times 7 bits. */
+static bool is_tag(const uint8_t *head, size_t n)
+{
+    return n >= HEAD && !memcmp(head, "ID3", 3) && head[3] < 0xff && !((head[6] | head[7] | head[8] | head[9]) & 0x80);
+}
+
+bool wf_image_is_sound(const uint8_t *head, size_t n)
+{
+    return is_known(head, n) || is_tag(head, n);
 }
 
 /* -- a file in memory, for libsndfile ------------------------------------------------------------------------------ */
@@ -81,22 +98,158 @@ static void close_sound(wf_series *series)
     free(s);
 }
 
-/* Reads the bytes that the header announces, or all that exist if it announces none. */
+static uint64_t number(const uint8_t *bytes, int n, bool big)
+{
+    uint64_t value = 0;
+    for (int i = 0; i < n; i++)
+        value = value << 8 | bytes[big ? i : n - 1 - i];
+    return value;
+}
+
+static void put_number(uint8_t *bytes, size_t value, bool big)
+{
+    for (int i = 0; i < 4; i++)
+        bytes[i] = (uint8_t)(value >> 8 * (big ? 3 - i : i));
+}
+
+/* Progress through the chunks of a WAV or AIFF: four letters | u32 size | contents, and a byte if the size is odd. */
+typedef struct chunks {
+    wf_source *source;
+    wf_code *code;
+    bool aiff;        /* sizes have the most significant byte first */
+    uint64_t end;     /* of the sound, as the header says */
+    uint64_t at;      /* bytes read */
+    uint64_t longer;  /* size of the samples in a ds64 chunk */
+    size_t samples;   /* offset in `code` of the chunk of samples; 0: not yet read */
+    bool header_read; /* the chunk that describes them */
+} chunks;
+
+static int take_bytes(chunks *c, uint64_t n, bool *whole)
+{
+    size_t before = c->code->size;
+    WF_TRY(wf_code_take(c->code, c->source, n < WF_MAX_CODE ? (size_t)n : WF_MAX_CODE, whole));
+    c->at += c->code->size - before;
+    WF_CHECK(c->code->size < WF_MAX_CODE, WF_DATA, "%s: a sound of %d bytes or more, want fewer", c->source->name,
+             WF_MAX_CODE);
+    return WF_OK;
+}
+
+/* Takes the samples. Their own size counts, and the size in the file's header does not: recorders leave it wrong. */
+static int take_samples(chunks *c, uint64_t size)
+{
+    size_t before = c->code->size;
+    bool whole, unknown = size >= STREAMED || (!size && c->end <= c->at);
+    WF_TRY(take_bytes(c, unknown ? WF_MAX_CODE : size, &whole));
+    WF_CHECK(whole || unknown, WF_DATA, "%s: cut off after %zu of %llu bytes of samples", c->source->name,
+             c->code->size - before, (unsigned long long)size);
+    c->samples = before - 8;
+    put_number(c->code->bytes + before - 4, c->code->size - before, c->aiff);
+    return WF_OK;
+}
+
+/* Takes the chunk whose first 8 bytes are taken. */
+static int take_chunk(chunks *c)
+{
+    enum { DATA_SIZE = 8 };
+    size_t before = c->code->size;
+    uint8_t letters[4];
+    bool whole;
+    memcpy(letters, c->code->bytes + before - 8, 4);
+    uint64_t size = number(c->code->bytes + before - 4, 4, c->aiff);
+    if (!memcmp(letters, c->aiff ? "SSND" : "data", 4)) {
+        WF_TRY(take_samples(c, c->longer && size == UINT32_MAX ? c->longer : size));
+    } else {
+        WF_TRY(take_bytes(c, size, &whole));
+        WF_CHECK(whole, WF_DATA, "%s: cut off after %llu bytes, in its header", c->source->name,
+                 (unsigned long long)c->at);
+        c->header_read = c->header_read || !memcmp(letters, c->aiff ? "COMM" : "fmt ", 4);
+        if (!memcmp(letters, "ds64", 4)) {
+            c->longer = size >= 2 * DATA_SIZE ? number(c->code->bytes + before + DATA_SIZE, DATA_SIZE, false) : 0;
+            memcpy(c->code->bytes + before - 8, "JUNK", 4);
+        }
+    }
+    if ((c->code->size - before) % 2) { /* the byte after an odd size, which some writers leave out */
+        const uint8_t *byte;
+        size_t have;
+        WF_TRY(wf_source_peek(c->source, 1, &byte, &have));
+        WF_TRY(have && !*byte ? take_bytes(c, 1, &whole) : WF_OK);
+    }
+    return WF_OK;
+}
+
+/* True if a chunk follows the samples: notes of the recorder. Tags of other formats and further sounds are not. */
+static int find_chunk(chunks *c, bool *found)
+{
+    static const char *const others[] = {"TAG", "ID3", "RIFF", "RF64", "BW64", "FORM", "fLaC"};
+    const uint8_t *head;
+    size_t have;
+    *found = false;
+    if (c->samples && c->header_read && c->at >= c->end && c->end)
+        return WF_OK;
+    WF_TRY(wf_source_peek(c->source, 8, &head, &have));
+    *found = have >= 8;
+    for (int i = 0; i < 4 && *found; i++)
+        *found = head[i] >= ' ' && head[i] < 0x7f;
+    for (size_t i = 0; i < sizeof others / sizeof *others && *found; i++)
+        *found = memcmp(head, others[i], strlen(others[i])) != 0;
+    return WF_OK;
+}
+
+/* Passes over a chunk behind the samples, which may be cut off. */
+static int pass_chunk(chunks *c)
+{
+    const uint8_t *bytes;
+    size_t have;
+    WF_TRY(wf_source_peek(c->source, 8, &bytes, &have));
+    uint64_t size = number(bytes + 4, 4, c->aiff);
+    for (uint64_t n = 8 + size + size % 2; n && have; n -= have) {
+        WF_TRY(wf_source_peek(c->source, 1, &bytes, &have));
+        have = have < n ? have : (size_t)n;
+        wf_source_skip(c->source, have);
+        c->at += have;
+    }
+    return WF_OK;
+}
+
+/* Takes the chunks up to the samples and their description, and passes over those behind. The copy is a RIFF or FORM of
+ * right sizes. */
+static int take_chunks(chunks *c)
+{
+    bool whole, more = true;
+    WF_TRY(take_bytes(c, HEAD, &whole));
+    uint64_t size = number(c->code->bytes + 4, 4, c->aiff);
+    c->end = size && size < STREAMED ? 8 + size : 0;
+    while (!c->samples || !c->header_read) {
+        WF_TRY(find_chunk(c, &more));
+        if (!more)
+            break;
+        WF_TRY(take_bytes(c, 8, &whole));
+        WF_TRY(take_chunk(c));
+    }
+    WF_CHECK(c->samples, WF_DATA, "%s: cut off or damaged at byte %llu: a sound without samples", c->source->name,
+             (unsigned long long)c->at);
+    for (more = c->header_read; more;) {
+        WF_TRY(find_chunk(c, &more));
+        WF_TRY(more ? pass_chunk(c) : WF_OK);
+    }
+    memcpy(c->code->bytes, c->aiff ? "FORM" : "RIFF", 4);
+    put_number(c->code->bytes + 4, c->code->size - 8, c->aiff);
+    return WF_OK;
+}
+
+/* Reads one sound of a WAV or AIFF, or the rest of the item, which is one FLAC. */
 static int take_file(wf_source *source, wf_code *code)
 {
     const uint8_t *head;
     size_t have;
     bool whole;
     WF_TRY(wf_source_peek(source, HEAD, &head, &have));
-    const uint8_t *n = head + 4;
-    size_t little = n[0] | (size_t)n[1] << 8 | (size_t)n[2] << 16 | (size_t)n[3] << 24;
-    size_t big = n[3] | (size_t)n[2] << 8 | (size_t)n[1] << 16 | (size_t)n[0] << 24;
-    bool known = is_aiff(head) ? big < STREAMED_AIFF : is_riff(head) && little != STREAMED_RIFF;
-    size_t want = !known ? WF_MAX_CODE : 8 + (is_aiff(head) ? big : little);
-    WF_TRY(wf_code_take(code, source, want, &whole));
+    chunks c = {.source = source, .code = code, .aiff = is_aiff(head)};
+    if (is_aiff(head) || is_riff(head))
+        return take_chunks(&c);
+    WF_TRY(wf_code_take(code, source, WF_MAX_CODE, &whole));
     WF_CHECK(code->size < WF_MAX_CODE, WF_DATA, "%s: a sound of %d bytes or more, want fewer", source->name,
              WF_MAX_CODE);
-    WF_CHECK(whole || !known, WF_DATA, "%s: cut off after %zu of %zu bytes", source->name, code->size, want);
     return WF_OK;
 }
 
@@ -144,8 +297,11 @@ static int open_sound(wf_source *source, sound *s)
     if (s->info.frames == SF_COUNT_MAX)
         WF_TRY(count_frames(source, s));
     s->bits = bits_of(s->info.format);
-    WF_CHECK(s->bits, WF_DATA, "%s: samples that are not whole numbers of 8 or 16 bits: convert them, as by sox -b 16",
-             source->name);
+    SF_FORMAT_INFO kind = {.format = s->info.format & SF_FORMAT_SUBMASK};
+    if (!s->bits)
+        sf_command(NULL, SFC_GET_FORMAT_INFO, &kind, sizeof kind);
+    WF_CHECK(s->bits, WF_DATA, "%s: samples of %s, want 8 or 16 bits: convert them, as by sox FILE -b 16 file.wav",
+             source->name, kind.name ? kind.name : "an unknown kind");
     WF_CHECK(s->info.samplerate > 0 && s->info.samplerate <= WF_MAX_RATE, WF_DATA,
              "%s: %d samples a second, want 1 to %d", source->name, s->info.samplerate, WF_MAX_RATE);
     return WF_OK;
@@ -179,11 +335,38 @@ static int begin_pieces(wf_source *source, int64_t piece, sound *s)
     return WF_OK;
 }
 
+/* Passes over a tag before the sound. *known: what follows is a sound that is read. */
+static int pass_tag(wf_source *source, bool *known)
+{
+    enum { TAG_HEAD = 10 };
+    const uint8_t *head;
+    size_t have;
+    WF_TRY(wf_source_peek(source, HEAD, &head, &have));
+    size_t n = is_tag(head, have) ? TAG_HEAD : 0;
+    for (int i = 6; n && i < TAG_HEAD; i++)
+        n += (size_t)head[i] << 7 * (TAG_HEAD - 1 - i);
+    while (n && have) {
+        have = have < n ? have : n;
+        wf_source_skip(source, have);
+        n -= have;
+        WF_TRY(wf_source_peek(source, 1, &head, &have));
+    }
+    WF_TRY(wf_source_peek(source, HEAD, &head, &have));
+    *known = is_known(head, have);
+    return WF_OK;
+}
+
 int wf_image_begin_sound(wf_source *source, const wf_images_options *options, wf_series **series)
 {
+    bool known;
     *series = NULL;
     if (options->pictures && source->origin == WF_FROM_LIST && !source->pictures)
         return WF_OK;
+    WF_TRY(pass_tag(source, &known));
+    if (!known)
+        return wf_image_not_image(source,
+                                  "a sound (MP3), which this version does not read: convert it, as by ffmpeg -i "
+                                  "FILE -c:a pcm_s16le file.wav");
     sound *s = calloc(1, sizeof *s);
     WF_CHECK(s, WF_AGAIN, "%s: out of memory", source->name);
     s->series = (wf_series){.read = read_piece, .close = close_sound};

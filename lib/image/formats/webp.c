@@ -25,6 +25,26 @@ static int fail_decode(const wf_source *source, VP8StatusCode code, const wf_ima
     return wf_fail(WF_DATA, "%s: damaged WebP: its pixels cannot be decoded", source->name);
 }
 
+static size_t number(const uint8_t *bytes)
+{
+    return (size_t)bytes[0] | (size_t)bytes[1] << 8 | (size_t)bytes[2] << 16 | (size_t)bytes[3] << 24;
+}
+
+/* The orientation in the EXIF chunk. A chunk is four letters | u32 size | contents, and a byte if the size is odd. */
+static int orientation_of(const uint8_t *bytes, size_t n)
+{
+    enum { HEADER = 8 };
+    for (size_t at = HEAD; at <= n && n - at >= HEADER;) {
+        size_t size = number(bytes + at + 4);
+        if (size > n - at - HEADER)
+            break;
+        if (!memcmp(bytes + at, "EXIF", 4))
+            return wf_exif_orientation(bytes + at + HEADER, size);
+        at += HEADER + size + size % 2;
+    }
+    return 1;
+}
+
 static int decode_bytes(const wf_source *source, const uint8_t *bytes, size_t n, wf_image *image)
 {
     WebPDecoderConfig config;
@@ -45,6 +65,7 @@ static int decode_bytes(const wf_source *source, const uint8_t *bytes, size_t n,
     if (code != VP8_STATUS_OK)
         return fail_decode(source, code, image);
     wf_image_spread(image);
+    image->orientation = orientation_of(bytes, n);
     return WF_OK;
 }
 
@@ -54,7 +75,7 @@ static int read_length(wf_source *source, size_t *n)
     const uint8_t *head;
     size_t have;
     WF_TRY(wf_source_peek(source, HEAD, &head, &have));
-    *n = 8 + ((size_t)head[4] | (size_t)head[5] << 8 | (size_t)head[6] << 16 | (size_t)head[7] << 24);
+    *n = 8 + number(head + 4);
     return WF_OK;
 }
 

@@ -1,0 +1,208 @@
+/* tail.c - bytes behind a picture that are not the next one
+ *
+ * Phones append films and further pictures to a JPEG, editors leave the end of a longer file behind a PNG, and
+ * recorders append tags to sounds. */
+#include <ctype.h>
+#include <string.h>
+
+#include "recognise.h"
+
+/* Passes over n bytes, or fewer at the end. */
+static int pass_bytes(wf_source *source, uint64_t n)
+{
+    const uint8_t *bytes;
+    size_t have = 1;
+    for (; n && have; n -= have) {
+        WF_TRY(wf_source_peek(source, 1, &bytes, &have));
+        have = have < n ? have : (size_t)n;
+        wf_source_skip(source, have);
+    }
+    return WF_OK;
+}
+
+static int pass_space(wf_source *source)
+{
+    const uint8_t *bytes;
+    size_t have;
+    for (;;) {
+        WF_TRY(wf_source_peek(source, 1, &bytes, &have));
+        if (!have || !isspace(bytes[0]))
+            return WF_OK;
+        wf_source_skip(source, 1);
+    }
+}
+
+/* Passes over IEND chunks after the first, which libpng does not read either. */
+static int pass_ends(wf_source *source, bool *passed)
+{
+    static const uint8_t end[12] = "\0\0\0\0IEND\xae\x42\x60\x82";
+    const uint8_t *bytes;
+    size_t have;
+    for (;;) {
+        WF_TRY(wf_source_peek(source, sizeof end, &bytes, &have));
+        if (have < sizeof end || memcmp(bytes, end, sizeof end) != 0)
+            return WF_OK;
+        wf_source_skip(source, sizeof end);
+        *passed = true;
+    }
+}
+
+static bool is_film(const wf_foreign *kind)
+{
+    return kind && !kind->picture && !strncmp(kind->kind, "a film", 6);
+}
+
+/* Size of the box of a film at `head` (ISO/IEC 14496-12, 4.2): u32 size | four letters, and if the size is 1 a u64. If
+ * the size is 0, the box goes on to the end. 0: not a box. */
+static uint64_t box_size(const uint8_t *head, size_t n)
+{
+    enum { HEAD = 8, LONG_HEAD = 16 };
+    uint64_t size = 0;
+    if (n < HEAD)
+        return 0;
+    for (int i = 4; i < HEAD; i++)
+        if (!isalnum(head[i]) && head[i] != ' ')
+            return 0;
+    for (int i = 0; i < 4; i++)
+        size = size << 8 | head[i];
+    if (size != 1)
+        return size >= HEAD ? size : size ? 0 : UINT64_MAX;
+    size = 0;
+    for (int i = HEAD; i < LONG_HEAD && n >= LONG_HEAD; i++)
+        size = size << 8 | head[i];
+    return size >= LONG_HEAD ? size : 0;
+}
+
+/* Passes over a film box by box, so that a picture may follow. */
+static int pass_film(wf_source *source, bool *passed)
+{
+    const wf_foreign *kind;
+    const uint8_t *head;
+    size_t have;
+    WF_TRY(wf_foreign_find(source, &kind));
+    if (!is_film(kind))
+        return WF_OK;
+    for (;;) {
+        WF_TRY(wf_source_peek(source, 16, &head, &have));
+        uint64_t size = box_size(head, have);
+        if (!size)
+            return WF_OK;
+        WF_TRY(pass_bytes(source, size));
+        *passed = true;
+    }
+}
+
+/* Passes over the companions that a JPEG in a stream has announced (jpeg.c). */
+static int pass_companions(wf_source *source, bool *passed)
+{
+    const uint8_t *bytes;
+    size_t have;
+    uint64_t companion = source->companion;
+    source->companion = 0;
+    if (!companion)
+        return WF_OK;
+    WF_TRY(wf_source_peek(source, 2, &bytes, &have));
+    WF_CHECK(companion > 1 || have < 2 || memcmp(bytes, "\xff\xd8", 2) != 0, WF_DATA,
+             "%s: a JPEG with companions, which look like further pictures in a stream: name the file instead",
+             source->name);
+    if (companion < source->offset || !have) /* an editor may have cut them off and left their list */
+        return WF_OK;
+    WF_TRY(pass_bytes(source, companion - source->offset));
+    WF_TRY(wf_source_peek(source, 2, &bytes, &have));
+    WF_CHECK(have >= 2 && !memcmp(bytes, "\xff\xd8", 2), WF_DATA,
+             "%s: a JPEG with companions (MPF), which are not at byte %llu as listed: name the file, or store it "
+             "without them",
+             source->name, (unsigned long long)companion);
+    WF_TRY(pass_bytes(source, source->reach - source->offset));
+    WF_TRY(wf_source_peek(source, 1, &bytes, &have));
+    WF_CHECK(source->offset == source->reach, WF_DATA, "%s: cut off at byte %llu: a JPEG's companions end at byte %llu",
+             source->name, (unsigned long long)source->offset, (unsigned long long)source->reach);
+    *passed = true;
+    return WF_OK;
+}
+
+/* Passes over an ID3v1 tag behind a sound, which has 128 bytes. */
+static int pass_tag(wf_source *source, bool *passed)
+{
+    enum { TAG = 128 };
+    const uint8_t *bytes;
+    size_t have;
+    WF_TRY(wf_source_peek(source, 3, &bytes, &have));
+    if (have < 3 || memcmp(bytes, "TAG", 3) != 0)
+        return WF_OK;
+    *passed = true;
+    return pass_bytes(source, TAG);
+}
+
+int wf_tail_gap(wf_source *source, bool *passed)
+{
+    const uint8_t *bytes;
+    size_t have;
+    *passed = false;
+    const wf_format *last = source->last;
+    WF_TRY(pass_companions(source, passed));
+    WF_TRY(pass_space(source));
+    if (last->is == wf_image_is_sound)
+        WF_TRY(pass_tag(source, passed));
+    /* Both begin with a size below 2^30. A small picture in a pipe is recognised without waiting for more. */
+    WF_TRY(wf_source_peek(source, 1, &bytes, &have));
+    if (!have || bytes[0] >= 0x40)
+        return WF_OK;
+    WF_TRY(pass_ends(source, passed));
+    WF_TRY(pass_film(source, passed));
+    return *passed ? pass_space(source) : WF_OK;
+}
+
+/* Marks of pictures. A JPEG's companions are such pictures, and come at any place behind it in a file of its own: there
+ * only a picture that begins at once counts, with a damaged signature. */
+typedef struct mark {
+    const char *bytes;
+    size_t length, at; /* offset in a picture */
+    bool jpeg;
+} mark;
+
+static const mark marks[] = {
+    {"\0\0\0\rIHDR", 8, 8, false},    {"WEBPVP8", 7, 8, false},         {"JFIF\0", 5, 6, true},
+    {"Exif\0\0", 6, 6, true},         {"\xff\xd8\xff\xe0", 4, 0, true}, {"\xff\xd8\xff\xe1", 4, 0, true},
+    {"\xff\xd8\xff\xdb", 4, 0, true},
+};
+enum { LONGEST = 16 };
+
+static const uint8_t *find(const uint8_t *bytes, size_t n, const char *what, size_t length)
+{
+    return memmem(bytes, n, what, length);
+}
+
+/* A film among the bytes: everything from there on belongs to it. */
+static const uint8_t *find_film(const uint8_t *bytes, size_t n)
+{
+    const uint8_t *film = find(bytes, n, "ftyp", 4);
+    return film && film - bytes >= 4 && box_size(film - 4, 8) ? film : NULL;
+}
+
+int wf_tail_read(wf_source *source, bool *picture)
+{
+    const uint8_t *bytes;
+    size_t have;
+    const wf_format *last = source->last;
+    bool own = source->origin != WF_FROM_STREAM && last && last->is == wf_image_is_jpeg, film = false;
+    *picture = false;
+    for (bool first = true;; first = false) {
+        WF_TRY(wf_source_peek(source, LONGEST, &bytes, &have));
+        const uint8_t *stop = find_film(bytes, have);
+        size_t n = stop ? (size_t)(stop - bytes) : have;
+        for (size_t i = 0; i < sizeof marks / sizeof *marks && !film; i++) {
+            const mark *m = &marks[i];
+            if (!own || !m->jpeg)
+                *picture = *picture || find(bytes, n, m->bytes, m->length);
+            else if (first && n >= m->at + m->length)
+                *picture = *picture || !memcmp(bytes + m->at, m->bytes, m->length);
+        }
+        film = film || stop;
+        if (have < LONGEST)
+            break;
+        wf_source_skip(source, have - (LONGEST - 1));
+    }
+    wf_source_skip(source, have);
+    return WF_OK;
+}
