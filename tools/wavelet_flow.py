@@ -26,7 +26,7 @@ import os
 import re
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Union
 
 import numpy as np
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Error", "Meta", "Record", "Store", "Model", "StreamWriter", "join", "join_level", "load", "normals", "parse_chain",
-    "read_images", "read_level", "read_meta", "read_stream", "split", "split_level", "write_images", "write_stream",
+    "read_images", "read_level", "read_meta", "read_stats", "read_stream", "split", "split_level", "write_images", "write_stream",
 ]  # fmt: skip
 FORMAT = "wavelet-flow/1"
 LATENTS = "wavelet-flow-latents/1"
@@ -1152,6 +1152,27 @@ def load(folder: Path, device: Any = "cpu") -> Any:
     return _module()(folder).to(device).eval()
 
 
-def replace_meta(meta: Meta, **changes: Any) -> Meta:
-    """A Meta with some fields changed."""
-    return replace(meta, **changes)
+# -- chains --------------------------------------------------------------------------------------------------------------
+
+
+def read_stats(path: Path, level: int, chains: Sequence[int] | None = None) -> dict[str, dict[str, np.ndarray]]:
+    """Chains of one level from wf-nuts --stats, by ArviZ's names: posterior has x [chain,draw,8], sample_stats
+    [chain,draw] each. arviz.from_dict(read_stats(path, 0)) with ArviZ 1, arviz.from_dict(**read_stats(path, 0)) before.
+    chains: these only, since chains of different pictures above the first level have different targets."""
+    names = {"lp__": "lp", "accept_stat__": "acceptance_rate", "stepsize__": "step_size", "treedepth__": "tree_depth",
+             "n_leapfrog__": "n_steps", "divergent__": "diverging", "energy__": "energy"}  # fmt: skip
+    try:
+        with open(path, encoding="ascii") as file:
+            head = file.readline().strip().split(",")
+            table = dict(zip(head, np.loadtxt(file, delimiter=",", ndmin=2, dtype=np.float64).T))
+        rows = (table["level"] == level) & (np.isin(table["chain"], table["chain"] if chains is None else chains))
+        ids = np.unique(table["chain"][rows])
+        stats = {name: table[key][rows].reshape(len(ids), -1) for key, name in names.items()}
+        x = np.stack([table[f"x.{i}"][rows].reshape(len(ids), -1) for i in range(1, 9)], -1)
+    except OSError as problem:
+        raise Error(f"{path}: {problem.strerror}") from None
+    except (KeyError, ValueError, ZeroDivisionError) as problem:
+        raise Error(f"{path}: not statistics of chains of level {level}, as wf-nuts --stats writes them: {problem}") from None
+    for name, kind in (("diverging", bool), ("tree_depth", int), ("n_steps", int)):
+        stats[name] = stats[name].astype(kind)
+    return {"posterior": {"x": x}, "sample_stats": stats}
