@@ -297,11 +297,11 @@ static int write_stats(const batch *b)
     for (int c = 0; c < b->n && file; c++)
         for (size_t t = 0; t < b->draws; t++) {
             const double *trace = b->trace + ((size_t)c * b->draws + t) * TRACE;
-            fprintf(file, "%.10g,%.6g,%.9g,%.0f,%.0f,%.0f,%.10g,%d,%llu,%zu", trace[LOG_DENSITY], trace[ACCEPTANCE],
+            fprintf(file, "%.17g,%.17g,%.17g,%.0f,%.0f,%.0f,%.17g,%d,%llu,%zu", trace[LOG_DENSITY], trace[ACCEPTANCE],
                     trace[STEP], trace[JOINED], trace[LEAPFROGS], trace[DIVERGENT], trace[ENERGY],
                     b->options->stats_level, (unsigned long long)b->id[c], t);
             for (int i = COORDINATES; i < TRACE; i++)
-                fprintf(file, ",%.10g", trace[i]);
+                fprintf(file, ",%.17g", trace[i]);
             putc('\n', file);
         }
     return file && ferror(file) ? wf_fail_errno("statistics of level %d", b->options->stats_level) : WF_OK;
