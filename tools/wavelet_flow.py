@@ -9,12 +9,13 @@
     model.sample(16, seed=1)                    # the pictures of wf-sample --seed 1
     wf.write_images("new.wf", images)           # a stream for the programs
 
-Shapes are those of streams: pictures are [N,H,W,C], sounds [N,W,C], volumes [N,D,H,W,C]. Values are in pixel units, 0 to
-2^bits - 1. Streams and stores follow wf-stream(5), chains wf-chain(7).
+Shapes are those of streams: pictures are [N,H,W,C], sounds [N,W,C], volumes [N,D,H,W,C]. Values are in pixel units,
+0 to 2^bits - 1. Streams and stores follow wf-stream(5), chains wf-chain(7).
 
 Needs NumPy; xxhash for streams and stores; lmdb for stores; PyTorch 1.13 or later for load(), which alone imports it;
 PyWavelets for wavelets other than Haar. Whatever cannot be read raises Error.
 """
+
 from __future__ import annotations
 
 import fcntl
@@ -35,8 +36,9 @@ if TYPE_CHECKING:
     import torch
 
 __all__ = [
-    "Error", "Meta", "Record", "Store", "Model", "StreamWriter", "join", "join_level", "load", "normals", "parse_chain",
-    "read_images", "read_level", "read_meta", "read_stats", "read_stream", "split", "split_level", "write_images", "write_stream",
+    "Error", "Flow", "Meta", "Model", "Record", "Store", "StreamWriter", "join", "join_level", "load", "normals",
+    "parse_chain", "read_images", "read_level", "read_meta", "read_stats", "read_stream", "split", "split_level",
+    "write_images", "write_stream",
 ]  # fmt: skip
 FORMAT = "wavelet-flow/1"
 LATENTS = "wavelet-flow-latents/1"
@@ -67,7 +69,7 @@ if not TYPE_CHECKING:
     torch = _Module("torch", "torch")
 
 
-# -- metadata ------------------------------------------------------------------------------------------------------------
+# -- metadata ----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,7 @@ class Meta:
             raise Error(f"{name}: metadata: {problem}") from None
 
 
-# -- safetensors ---------------------------------------------------------------------------------------------------------
+# -- safetensors -------------------------------------------------------------------------------------------------------
 
 _KINDS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "U64": "<u8"}
 
@@ -164,7 +166,7 @@ def _format_record(tensors: dict[str, np.ndarray], text: dict[str, str]) -> byte
     return struct.pack("<Q", len(encoded)) + encoded + data
 
 
-# -- streams -------------------------------------------------------------------------------------------------------------
+# -- streams -----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -229,7 +231,7 @@ class StreamWriter:
     def __init__(self, target: Path | BinaryIO, meta: Meta):
         self.meta, self._count, self._seen = meta, 0, xxhash.xxh3_64()
         self._opened = not hasattr(target, "write")
-        self._file: Any = open(target, "wb") if self._opened else target
+        self._file: Any = open(target, "wb") if self._opened else target  # noqa: SIM115
 
     def write(self, level: int, index: Sequence[int], low: Array | None, detail: Array | None = None) -> None:
         """index [N]; low [N,h,w,C] and detail [N,h,w,3C] in pixel units, or latents; detail is None at level 0."""
@@ -258,10 +260,10 @@ class StreamWriter:
         self._put(_format_record({}, end))
         self._file.close() if self._opened else self._file.flush()
 
-    def __enter__(self) -> StreamWriter:
+    def __enter__(self) -> StreamWriter:  # noqa: PYI034
         return self
 
-    def __exit__(self, kind: Any, *_: Any) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
             self.close()
         elif self._opened:
@@ -279,7 +281,7 @@ def write_stream(target: Path | BinaryIO, records: Iterable[Record]) -> None:
     writer.close()
 
 
-# -- the wavelet pyramid -------------------------------------------------------------------------------------------------
+# -- the wavelet pyramid -----------------------------------------------------------------------------------------------
 
 
 @functools.lru_cache(None)
@@ -328,8 +330,9 @@ def join_level(low: Array, detail: Array, wavelet: str = "haar") -> Array:
         at = [(np.arange(n) + (parity + shift - k) // 2) % n for parity in (0, 1) for k in range(2 * shift + 2)]
         joined = []
         for pair in zip(bands[::2], bands[1::2]):
+            terms = list(zip(pair, _filters(wavelet)))
             parts = [sum(taps[k] * _take(band, axis, at[parity * (2 * shift + 2) + k])
-                         for band, taps in zip(pair, _filters(wavelet)) for k in range((parity + shift) % 2, len(taps), 2))
+                         for band, taps in terms for k in range((parity + shift) % 2, len(taps), 2))
                      for parity in (0, 1)]  # fmt: skip
             both = _stack(parts, axis + 1)
             joined.append(both.reshape(tuple(both.shape[:axis]) + (2 * n,) + tuple(both.shape[axis + 2 :])))
@@ -355,8 +358,8 @@ def join(low: Array, details: Iterable[Array], wavelet: str = "haar") -> Array:
 
 def write_images(target: Path | BinaryIO, images: Array, levels: int | None = None, bits: int = 8,
                  wavelet: str = "haar", first: int = 0, batch: int = 64) -> None:  # fmt: skip
-    """Writes images [N,H,W,C] (or sounds, volumes), 0 to 2^bits - 1, as a stream with all levels. levels None: as many as
-    the sides can be halved. first: the number of the first image."""
+    """Writes images [N,H,W,C] (or sounds, volumes), 0 to 2^bits - 1, as a stream with all levels. levels None: as many
+    as the sides can be halved. first: the number of the first image."""
     images = np.asarray(_to_numpy(images), np.float32)
     most = min((side & -side).bit_length() - 1 for side in images.shape[1:-1])
     meta = Meta(tuple(images.shape[1:]), min(most, 16) if levels is None else levels, bits, wavelet)
@@ -382,7 +385,7 @@ def read_images(source: Path | BinaryIO) -> np.ndarray:
     return np.concatenate(images)
 
 
-# -- stores --------------------------------------------------------------------------------------------------------------
+# -- stores ------------------------------------------------------------------------------------------------------------
 
 
 class Store:
@@ -391,7 +394,7 @@ class Store:
     def __init__(self, path: Path):
         self.path = os.fspath(path)
         try:
-            self._lock = open(os.path.join(self.path, "data.mdb"), "rb")
+            self._lock = open(os.path.join(self.path, "data.mdb"), "rb")  # noqa: SIM115
             fcntl.flock(self._lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             raise Error(f"{self.path}: another program is writing to it") from None
@@ -433,7 +436,7 @@ class Store:
             raise Error(f"{self.path}: holds levels {self.levels}, not {level}")
         end = len(self) if count is None else min(len(self), first + count)
         with self._environment.begin() as txn:
-            databases = {l: self._environment.open_db(b"level-%02d" % l, txn, create=False) for l in self.levels}
+            databases = {n: self._environment.open_db(b"level-%02d" % n, txn, create=False) for n in self.levels}
             keys = [key for key, _ in zip(txn.cursor(databases[self.levels[0]]).iternext(values=False), range(end))]
             for at in range(first, end, batch):
                 some = keys[at : min(end, at + batch)]
@@ -466,7 +469,7 @@ class Store:
         return out.reshape(shape[:-1] + out.shape[-1:])
 
 
-# -- models --------------------------------------------------------------------------------------------------------------
+# -- models ------------------------------------------------------------------------------------------------------------
 
 
 def read_meta(folder: Path) -> Meta:
@@ -485,7 +488,7 @@ def read_meta(folder: Path) -> Meta:
 
 
 def read_level(path: Path) -> tuple[dict[str, str], dict[str, np.ndarray]]:
-    """Metadata and tensors of a level's file (level-NN.safetensors). Names are those of the file: "ema/NAME" are averaged
+    """Metadata and tensors of a level's file (level-NN.safetensors), named as in the file: "ema/NAME" are averaged
     weights, with which the programs compute, "w/NAME" those of the last step. F16 and BF16 become float32."""
     name = os.fspath(path)
     try:
@@ -509,9 +512,9 @@ def parse_chain(text: str) -> list[tuple[str, dict[str, str]]]:
     def items() -> list[tuple[str, dict[str, str]]]:
         nonlocal at
         out: list[tuple[str, dict[str, str]]] = []
-        while at < len(tokens):
+        while True:
             count = 1
-            if tokens[at].isdigit() and tokens[at + 1 : at + 2] == ["*"]:
+            if "".join(tokens[at : at + 1]).isdigit() and tokens[at + 1 : at + 2] == ["*"]:
                 count, at = int(tokens[at]), at + 2
             if tokens[at : at + 1] == ["("]:
                 at += 1
@@ -530,12 +533,12 @@ def parse_chain(text: str) -> list[tuple[str, dict[str, str]]]:
         return out
 
     words = items()
-    if at < len(tokens) or not words:
+    if at < len(tokens):
         raise Error(f"chain {text!r}: expected a comma before {''.join(tokens[at:])!r}")
     return words
 
 
-# -- random numbers ------------------------------------------------------------------------------------------------------
+# -- random numbers ----------------------------------------------------------------------------------------------------
 
 _EVAL, _LATENT = 5, 6  # purposes of lib/base/philox.h
 
@@ -588,7 +591,7 @@ def _noise(meta: Meta, level: int, seed: int, index: int) -> tuple[np.ndarray, n
     return low[0], detail[0] if level else None
 
 
-# -- networks: tensors are [N,channels,..], the reverse of the files' [N,..,channels] ------------------------------------
+# -- networks: tensors are [N,channels,..], the reverse of the files' [N,..,channels] ----------------------------------
 
 Params = dict[str, Any]
 
@@ -654,7 +657,7 @@ def _net(kind: str, p: Params, x: Array, heads: int = 0, order: str = "") -> Arr
     return _conv(p, "out", x)
 
 
-# -- transforms of one element: parameters p [N,n,K,..], elements x [N,K,..]; all return the value and log T' ------------
+# -- transforms of one element: parameters p [N,n,K,..], elements x [N,K,..]; all return the value and log T' ----------
 
 
 def _additive(o: dict[str, str], p: Array, x: Array, inverse: bool) -> tuple[Array, Array]:
@@ -664,9 +667,9 @@ def _additive(o: dict[str, str], p: Array, x: Array, inverse: bool) -> tuple[Arr
 def _affine(o: dict[str, str], p: Array, x: Array, inverse: bool) -> tuple[Array, Array]:
     s, t = p.unbind(1)
     scale = o.get("scale", "tanh")
-    l = torch.tanh(s) if scale == "tanh" else s.clamp(-5, 5)
-    l = torch.nn.functional.logsigmoid(s + 2) if scale == "sigmoid" else l
-    return (x * torch.exp(-l) - t if inverse else (x + t) * torch.exp(l)), l
+    log = torch.tanh(s) if scale == "tanh" else s.clamp(-5, 5)
+    log = torch.nn.functional.logsigmoid(s + 2) if scale == "sigmoid" else log
+    return (x * torch.exp(-log) - t if inverse else (x + t) * torch.exp(log)), log
 
 
 def _rqspline(o: dict[str, str], p: Array, x: Array, inverse: bool) -> tuple[Array, Array]:
@@ -749,16 +752,19 @@ def _sos(o: dict[str, str], p: Array, x: Array, inverse: bool) -> tuple[Array, A
 
     if inverse:
         low, high = (curve(torch.full_like(y, end))[0] for end in (-3.0, 3.0))
-        inside = _root(lambda x: (curve(x)[0] - y.clamp(low, high), curve(x)[1]), torch.full_like(y, -3), torch.full_like(y, 3))
-        y = inside.clamp(-3, 3) + (y - y.clamp(low, high)) / slope(inside.clamp(-3, 3))
+        near, end = torch.minimum(torch.maximum(y, low), high), torch.full_like(y, 3)
+        inside = _root(lambda x: (curve(x)[0] - near, curve(x)[1]), -end, end).clamp(-3, 3)
+        y = inside + (y - near) / slope(inside)
     value, derivative = curve(y)
     return (y if inverse else value).to(x.dtype), torch.log(derivative).to(x.dtype)
 
 
-_TRANSFORMS = {"additive": _additive, "affine": _affine, "rqspline": _rqspline, "mixlogistic": _mixlogistic, "sos": _sos}
+_TRANSFORMS = {
+    "additive": _additive, "affine": _affine, "rqspline": _rqspline, "mixlogistic": _mixlogistic, "sos": _sos,
+}  # fmt: skip
 
 
-# -- words of a chain ----------------------------------------------------------------------------------------------------
+# -- words of a chain --------------------------------------------------------------------------------------------------
 
 
 class _Word:
@@ -1002,7 +1008,7 @@ class Flow:
         return _pixels_first(state)
 
 
-# -- the model -----------------------------------------------------------------------------------------------------------
+# -- the model ---------------------------------------------------------------------------------------------------------
 
 
 def _to_numpy(x: Array) -> np.ndarray:
@@ -1012,8 +1018,8 @@ def _to_numpy(x: Array) -> np.ndarray:
 class Model:
     """A trained model; load() gives one that is a torch.nn.Module. Parameters are the averaged weights, and require
     gradients. Images are arrays or tensors [N,H,W,C] (sounds [N,W,C], volumes [N,D,H,W,C]) of values 0 to 2^bits - 1.
-    All computations are in the parameters' type, float32 at first; a level of precision bf16 differs from the programs by
-    their rounding."""
+    All computations are in the parameters' type, float32 at first; a level of precision bf16 differs from the programs
+    by their rounding."""
 
     def __init__(self, folder: Path):
         super().__init__()
@@ -1088,14 +1094,15 @@ class Model:
         """[N, levels + 1]: each level's contribution, as wf-bpd --per-image prints it; their sum is the total."""
         bits, meta = [], self.meta
         for level, (low, detail) in enumerate(split(self._images(images), meta.levels, meta.wavelet)):
-            D, log_prob = math.prod(meta.detail_shape(level)), self.level_log_prob(level, low, detail, seed, index, noise)
+            D = math.prod(meta.detail_shape(level))
+            log_prob = self.level_log_prob(level, low, detail, seed, index, noise)
             nats = D * (0.5 * meta.axes * (meta.levels - level) + meta.bits) * math.log(2) - log_prob
             bits.append(nats / (math.log(2) * math.prod(meta.shape)))
         return torch.stack(bits, 1)
 
     def log_prob(self, images: Array, seed: int = 0, index: Sequence[int] | None = None, noise: bool = True) -> Array:
-        """[N]: log density in nats per picture, in pixel units: minus the total of bits_per_dim times ln 2 and the number
-        of samples. Its mean over the noise is a lower bound of the log probability of the discrete picture."""
+        """[N]: log density in nats per picture, in pixel units: minus the total of bits_per_dim, times ln 2 and the
+        number of samples. Its mean over the noise is a lower bound of the discrete picture's log probability."""
         bits = self.bits_per_dim(images, seed, index, noise)
         return -bits.sum(1) * (math.log(2) * math.prod(self.meta.shape))
 
@@ -1120,7 +1127,7 @@ class Model:
         return x * scale if level else x * scale + 0.5 * scale - 0.5
 
     def decode(self, latents: Sequence[Array]) -> Array:
-        """Images [N,H,W,C] of one tensor of latents a level, the inverse of encode. Values are not rounded or clamped."""
+        """Images [N,H,W,C] of one tensor of latents a level, the inverse of encode; not rounded, not clamped."""
         if len(latents) != self.meta.levels + 1:
             raise Error(f"latents of {len(latents)} levels, expected {self.meta.levels + 1}")
         images = self.inverse(0, latents[0])
@@ -1152,7 +1159,7 @@ def load(folder: Path, device: Any = "cpu") -> Any:
     return _module()(folder).to(device).eval()
 
 
-# -- chains --------------------------------------------------------------------------------------------------------------
+# -- chains ------------------------------------------------------------------------------------------------------------
 
 
 def read_stats(path: Path, level: int, chains: Sequence[int] | None = None) -> dict[str, dict[str, np.ndarray]]:
@@ -1172,7 +1179,7 @@ def read_stats(path: Path, level: int, chains: Sequence[int] | None = None) -> d
     except OSError as problem:
         raise Error(f"{path}: {problem.strerror}") from None
     except (KeyError, ValueError, ZeroDivisionError) as problem:
-        raise Error(f"{path}: not statistics of chains of level {level}, as wf-nuts --stats writes them: {problem}") from None
+        raise Error(f"{path}: no whole chains of level {level}, as wf-nuts --stats writes them: {problem}") from None
     for name, kind in (("diverging", bool), ("tree_depth", int), ("n_steps", int)):
         stats[name] = stats[name].astype(kind)
     return {"posterior": {"x": x}, "sample_stats": stats}

@@ -46,6 +46,8 @@ for page in man1/wf-dwt.1 man5/wf-stream.5 man5/wf-formats.5 man7/wf.7 man7/wf-c
     ok "$page is installed" test -s "usr/share/man/$page"
 done
 
+ok "the Python module is installed" cmp usr/share/wavelet-flow/wavelet_flow.py "$ROOT/tools/wavelet_flow.py"
+
 # The CUDA plugin stands beside the programs; these are not it. no_card.c stands for one on a machine without a card.
 cat > no_card.c <<'END'
 int wf_fail(int status, const char *format, ...);
