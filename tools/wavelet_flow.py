@@ -57,6 +57,8 @@ class _Module:
         self._name, self._package = name, package
 
     def __getattr__(self, attribute: str) -> Any:
+        if attribute.startswith("__"):  # asked by pydoc and others, of any object
+            raise AttributeError(attribute)
         try:
             return getattr(importlib.import_module(self._name), attribute)
         except ImportError as problem:

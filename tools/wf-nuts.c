@@ -97,13 +97,12 @@ static const cli_program program = {
         "ESS pools the chains with one target: all of them at the first level drawn (and with --joint), one chain "
         "per picture above it. ESS in the hundreds needs --draws in the thousands. The published protocol has few "
         "draws: its diagnostics warn. Its chains begin at independent draws of T = 1.\n\n"
-        "--stats FILE has a line for each draw of each chain: lp__ (annealed log density), accept_stat__, stepsize__, "
-        "treedepth__, n_leapfrog__, divergent__ and energy__ as CmdStan has them; the level (of joint chains the last), "
-        "the chain and the draw; and x.1 to x.8, the eight coordinates that are diagnosed. The chains of all levels are "
-        "in one file. With d = pandas.read_csv('stats.csv').query('level == 0') in Python, "
-        "arviz.summary(d.set_index(['chain', 'draw']).to_xarray()) is ArviZ's summary. Chains of different pictures "
-        "above the first level have different targets, so summarize each alone. ArviZ's from_cmdstan expects one chain "
-        "a file and would take all for one.\n\n"
+        "--stats has a line for each draw of each chain: lp__ (annealed log density), accept_stat__, stepsize__, "
+        "treedepth__, n_leapfrog__, divergent__ and energy__ as CmdStan has them; level (the last one of a joint "
+        "chain), chain and draw; and x.1 to x.8, the eight coordinates that are diagnosed. In Python, "
+        "arviz.summary(d.set_index(['chain', 'draw']).to_xarray()) takes d = pandas.read_csv(FILE).query('level == "
+        "0'). Chains of different pictures above the first level have different targets: summarize each alone. "
+        "ArviZ's from_cmdstan expects one chain a file.\n\n"
         "A picture's chain is the same, byte for byte, for the same model, options, seed and index, whatever else is "
         "drawn.",
     .examples = "wf-nuts -m model -n 16 | wf-idwt --grid grid.png\n"
@@ -203,22 +202,6 @@ static void open_stats(void)
     fputs(WF_MARKOV_CHAINS_STATS_HEAD "\n", stats);
 }
 
-/* Gives the statistics their name, once they are complete. */
-static void save_stats(void)
-{
-    char part[65536];
-    wf_outfile *file;
-    if (fflush(stats) || fseek(stats, 0, SEEK_SET))
-        die(WF_AGAIN, "temporary file of --stats: %s", strerror(errno));
-    must(wf_outfile_create(options.stats_path, &file));
-    for (size_t n; (n = fread(part, 1, sizeof part, stats)) > 0;)
-        fwrite(part, 1, n, wf_outfile_stream(file));
-    if (ferror(stats))
-        die(WF_IO, "temporary file of --stats: cannot be read");
-    must(wf_outfile_commit(file));
-    fclose(stats);
-}
-
 static void open_observed(const wf_meta *meta)
 {
     uint8_t *missing = NULL;
@@ -288,7 +271,7 @@ int main(int argc, char **argv)
     sampling_run(s, wf_annealed_sampler_rows(sampler), draw_pictures, s);
     finish_stdout();
     if (stats)
-        save_stats();
+        must(wf_save_copy(stats, options.stats_path));
     report_diagnostics();
     wf_annealed_sampler_destroy(sampler);
     wf_observed_destroy(observed);
