@@ -258,6 +258,7 @@ install: all man completion $B/deadleaves ## programs, library, headers, pkg-con
 	install pipelines/systems/*.sh $(DESTDIR)$(PREFIX)/share/wavelet-flow/pipelines/systems
 	install -m 644 $B/libwf.a $(PLUGIN) $(DESTDIR)$(PREFIX)/$(LIBDIR)
 	$(if $(wildcard data/leaves/*),install -m 644 data/leaves/* $(DESTDIR)$(PREFIX)/share/wavelet-flow/models/leaves)
+	install -m 644 tools/wavelet_flow.py $(DESTDIR)$(PREFIX)/share/wavelet-flow
 	install -m 644 $(TOOLS:%=$B/man/%.1) $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 644 $(patsubst %,$B/man/%,$(filter %.5,$(PAGES))) $(DESTDIR)$(PREFIX)/share/man/man5
 	install -m 644 $(patsubst %,$B/man/%,$(filter %.7,$(PAGES))) $(DESTDIR)$(PREFIX)/share/man/man7

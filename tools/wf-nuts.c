@@ -1,5 +1,7 @@
 /* wf-nuts.c - draws pictures from an annealed model by the No-U-Turn sampler, level by level or jointly */
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "../lib/base/file.h"
 #include "../lib/mcmc/annealed_sampler.h"
@@ -7,7 +9,7 @@
 
 static struct options {
     sampling sampling;
-    const char *mask_path, *state_path, *report_path;
+    const char *mask_path, *state_path, *report_path, *stats_path;
     int64_t draws, thin, adapt;
     int chains, max_depth, mass;
     bool latent, data, joint, grey, strict;
@@ -54,6 +56,8 @@ static const cli_option table[] = {
     {0, "save-every", "SECONDS", CLI_DOUBLE, &options.save_every, 0, 1e9, "Seconds between saves (default 60)."},
     {0, "report", "FILE", CLI_STRING, &options.report_path, 0, 0,
      "Write the diagnostics as JSON, one object per line and level."},
+    {0, "stats", "FILE", CLI_STRING, &options.stats_path, 0, 0,
+     "Write a line of statistics for each draw after adaptation, as CSV with the columns of CmdStan; see above."},
     {0, "strict", NULL, CLI_FLAG, &options.strict, 0, 0,
      "Exit with 70, after all output, if a diagnostic is out of bounds."},
     {0, "max-rhat", "X", CLI_DOUBLE, &options.max_rhat, 1, 100, "Warn of an R-hat above X (default 1.01)."},
@@ -93,6 +97,12 @@ static const cli_program program = {
         "ESS pools the chains with one target: all of them at the first level drawn (and with --joint), one chain "
         "per picture above it. ESS in the hundreds needs --draws in the thousands. The published protocol has few "
         "draws: its diagnostics warn. Its chains begin at independent draws of T = 1.\n\n"
+        "--stats has a line for each draw of each chain: lp__ (annealed log density), accept_stat__, stepsize__, "
+        "treedepth__, n_leapfrog__, divergent__ and energy__ as CmdStan has them; level (the last one of a joint "
+        "chain), chain and draw; and x.1 to x.8, the eight coordinates that are diagnosed. In Python, "
+        "arviz.summary(d.set_index(['chain', 'draw']).to_xarray()) takes d = pandas.read_csv(FILE).query('level == "
+        "0'). Chains of different pictures above the first level have different targets: summarize each alone. "
+        "ArviZ's from_cmdstan expects one chain a file.\n\n"
         "A picture's chain is the same, byte for byte, for the same model, options, seed and index, whatever else is "
         "drawn.",
     .examples = "wf-nuts -m model -n 16 | wf-idwt --grid grid.png\n"
@@ -108,6 +118,7 @@ static const cli_program program = {
 static wf_observed *observed; /* the given part of the pictures; NULL: nothing is given */
 static wf_annealed_sampler *sampler;
 static wf_outfile *report; /* NULL: not asked for */
+static FILE *stats;        /* a file without a name, until the chains are done; NULL: not asked for */
 
 /* -- diagnostics --------------------------------------------------------------------------------------------------- */
 
@@ -174,12 +185,21 @@ static void check_usage(void)
         die(WF_USAGE, "--mask and --grey are for whole pictures, and exclude -n, --scale, -l and --latent");
 }
 
-/* Fails now if the report cannot be written, not after hours. */
-static void try_report(void)
+/* Fails now if an output cannot be written, not after hours. */
+static void try_output(const char *path)
 {
-    must(wf_outfile_create(options.report_path, &report));
-    wf_outfile_abort(report);
-    report = NULL;
+    wf_outfile *file;
+    must(wf_outfile_create(path, &file));
+    wf_outfile_abort(file);
+}
+
+static void open_stats(void)
+{
+    try_output(options.stats_path);
+    stats = tmpfile();
+    if (!stats)
+        die(WF_IO, "no temporary file for --stats: %s", strerror(errno));
+    fputs(WF_MARKOV_CHAINS_STATS_HEAD "\n", stats);
 }
 
 static void open_observed(const wf_meta *meta)
@@ -212,6 +232,7 @@ static void open_sampler(const sampling *s, const volatile sig_atomic_t *stop)
                                                  .draws = options.draws,
                                                  .thin = options.thin,
                                                  .save_every = options.save_every,
+                                                 .stats = stats,
                                                  .stop = stop}};
     for (int l = 0; l <= WF_MAX_LEVELS; l++)
         spec.temperature[l] = cli_nth(&options.temperature, l);
@@ -241,7 +262,9 @@ int main(int argc, char **argv)
         stop = cli_catch_interrupts();
     }
     if (options.report_path)
-        try_report();
+        try_output(options.report_path);
+    if (options.stats_path)
+        open_stats();
     sampling_open(s);
     open_observed(wf_conditioning_meta(s->conditioning));
     open_output(s);
@@ -250,6 +273,8 @@ int main(int argc, char **argv)
                   (long long)options.adapt, (long long)options.draws, options.joint ? ", all levels jointly" : "");
     sampling_run(s, wf_annealed_sampler_rows(sampler), draw_pictures, s);
     finish_stdout();
+    if (stats)
+        must(wf_save_copy(stats, options.stats_path));
     report_diagnostics();
     wf_annealed_sampler_destroy(sampler);
     wf_observed_destroy(observed);

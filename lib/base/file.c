@@ -150,6 +150,24 @@ void wf_outfile_abort(wf_outfile *file)
 
 /* -- locks and folders --------------------------------------------------------------------------------------------- */
 
+int wf_save_copy(FILE *temporary, const char *path)
+{
+    char part[65536];
+    wf_outfile *file = NULL;
+    int status = fflush(temporary) || fseek(temporary, 0, SEEK_SET) ? wf_fail_write(path) : WF_OK;
+    if (!status)
+        status = wf_outfile_create(path, &file);
+    for (size_t n; !status && (n = fread(part, 1, sizeof part, temporary)) > 0;)
+        if (fwrite(part, 1, n, wf_outfile_stream(file)) < n)
+            status = wf_fail_write(path);
+    if (!status && ferror(temporary))
+        status = wf_fail_errno("temporary file for %s", path);
+    fclose(temporary);
+    if (status)
+        wf_outfile_abort(file);
+    return status ? status : wf_outfile_commit(file);
+}
+
 void wf_sweep(const char *folder, const char *prefix)
 {
     DIR *entries = opendir(folder);

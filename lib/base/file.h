@@ -18,6 +18,9 @@ FILE *wf_outfile_stream(wf_outfile *file);
 int wf_outfile_commit(wf_outfile *file) WF_MUST;
 void wf_outfile_abort(wf_outfile *file); /* NULL is allowed */
 
+/* Copies an open temporary file, from its beginning, to `path`, and closes it. `path` is complete or unchanged. */
+int wf_save_copy(FILE *temporary, const char *path) WF_MUST;
+
 /* Removes temporary files of outputs whose names begin with `prefix`, left in `folder` by a killed process. The caller
  * must hold a lock that keeps other writers out. */
 void wf_sweep(const char *folder, const char *prefix);

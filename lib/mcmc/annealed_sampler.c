@@ -141,6 +141,7 @@ static int run_step(wf_annealed_sampler *a, step *s, int n, const float *low, co
                           a->spec.state ? a->spec.state : "", s->last + a->offset, a->batches);
     WF_CHECK(length < WF_PATH, WF_USAGE, "%s: the name is too long", a->spec.state);
     o.level = s->last;
+    o.stats_level = s->last + a->offset;
     o.nuts.seed += (uint64_t)(s->first + a->offset + 1) << 48; /* different random numbers at every level */
     o.thin = s->last == a->spec.to ? o.thin : 0;
     /* chains without a picture draw from one density; above the first step every chain has a picture of its own */

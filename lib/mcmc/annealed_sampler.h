@@ -16,8 +16,9 @@ typedef struct wf_annealed_sampler_spec {
     bool joint;                            /* one chain draws all levels at once, from their annealed joint density */
     wf_observed *known;                    /* borrowed; the pictures are whole and partly observed; NULL: not */
     int chains;                            /* for each input picture */
-    wf_markov_chains_options options;      /* group, level, state and run are ignored; thin is for the last level */
-    const char *state;                     /* folder of state files, one for each level and batch; NULL: none */
+    wf_markov_chains_options
+        options;       /* group, level, stats_level, state and run are ignored; thin is for the last level */
+    const char *state; /* folder of state files, one for each level and batch; NULL: none */
 } wf_annealed_sampler_spec;
 
 typedef struct wf_annealed_sampler wf_annealed_sampler;

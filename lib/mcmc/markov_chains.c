@@ -13,8 +13,19 @@
 #include "../base/safetensors.h"
 #include "../base/version.h"
 
-/* Trace of one draw, for the report: these numbers, then 8 coordinates of the position. */
-enum { LOG_DENSITY, ENERGY, ACCEPTANCE, DEPTH, DIVERGENT, COORDINATES, TRACE = COORDINATES + 8 };
+/* Trace of one draw, for report and statistics: these numbers, then coordinates of the position. */
+enum {
+    LOG_DENSITY,
+    ENERGY,
+    ACCEPTANCE,
+    STEP,
+    DEPTH,
+    JOINED,
+    LEAPFROGS,
+    DIVERGENT,
+    COORDINATES,
+    TRACE = COORDINATES + WF_MARKOV_CHAINS_COORDINATES
+};
 
 typedef struct batch {
     wf_anneal *anneal;
@@ -180,7 +191,10 @@ static void record_draw(batch *b, int chain, size_t t, const double *x, const wf
     trace[LOG_DENSITY] = draw->log_density;
     trace[ENERGY] = draw->energy;
     trace[ACCEPTANCE] = draw->acceptance;
+    trace[STEP] = draw->step;
     trace[DEPTH] = draw->depth;
+    trace[JOINED] = draw->joined;
+    trace[LEAPFROGS] = draw->leapfrogs;
     trace[DIVERGENT] = draw->divergent;
     for (size_t i = COORDINATES; i < TRACE; i++)
         trace[i] = x[(i - COORDINATES) * b->D / (TRACE - COORDINATES)];
@@ -276,6 +290,23 @@ static int make_report(const batch *b, double seconds, wf_markov_chains_report *
     return diagnose_chains(b, report);
 }
 
+/* Writes a line for each draw of each chain, below WF_MARKOV_CHAINS_STATS_HEAD. */
+static int write_stats(const batch *b)
+{
+    FILE *file = b->options->stats;
+    for (int c = 0; c < b->n && file; c++)
+        for (size_t t = 0; t < b->draws; t++) {
+            const double *trace = b->trace + ((size_t)c * b->draws + t) * TRACE;
+            fprintf(file, "%.17g,%.17g,%.17g,%.0f,%.0f,%.0f,%.17g,%d,%llu,%zu", trace[LOG_DENSITY], trace[ACCEPTANCE],
+                    trace[STEP], trace[JOINED], trace[LEAPFROGS], trace[DIVERGENT], trace[ENERGY],
+                    b->options->stats_level, (unsigned long long)b->id[c], t);
+            for (int i = COORDINATES; i < TRACE; i++)
+                fprintf(file, ",%.17g", trace[i]);
+            putc('\n', file);
+        }
+    return file && ferror(file) ? wf_fail_errno("statistics of level %d", b->options->stats_level) : WF_OK;
+}
+
 /* -- running ------------------------------------------------------------------------------------------------------ */
 
 static int start_chains(batch *b, const uint64_t *id)
@@ -329,6 +360,7 @@ int wf_markov_chains_run(wf_anneal *a, const wf_markov_chains_options *options, 
     WF_GO(wf_nuts_run(b.sampler, options->nuts.adapt + b.draws, take_draw, &b));
     WF_GO(save_state(&b));
     WF_GO(make_report(&b, wf_clock() - begun, report));
+    WF_GO(write_stats(&b));
 out:
     wf_nuts_destroy(b.sampler);
     free(b.word);

@@ -22,8 +22,17 @@ typedef struct wf_markov_chains_options {
     const char *state;                 /* file of the chains' state, saved and resumed; NULL: none */
     uint64_t run;                      /* hash of model, temperatures and input; a state of another run is refused */
     double save_every;                 /* seconds */
+    FILE *stats;                       /* receives a line for each draw after adaptation; NULL: none */
+    int stats_level;                   /* level of the model that these lines name */
     const volatile sig_atomic_t *stop; /* nonzero: save and return WF_AGAIN; may be NULL */
 } wf_markov_chains_options;
+
+/* Columns of the lines of statistics. The first seven are those of CmdStan, and mean the same. Then come the level, the
+ * chain, the draw from 0, and coordinates of the position: number i of them is element i D / 8 of D. */
+enum { WF_MARKOV_CHAINS_COORDINATES = 8 };
+#define WF_MARKOV_CHAINS_STATS_HEAD                                                                     \
+    "lp__,accept_stat__,stepsize__,treedepth__,n_leapfrog__,divergent__,energy__,level,chain,draw,x.1," \
+    "x.2,x.3,x.4,x.5,x.6,x.7,x.8"
 
 /* Kept draws of each chain. */
 int64_t wf_markov_chains_kept(const wf_markov_chains_options *options);

@@ -338,6 +338,7 @@ static int finish_iteration(wf_nuts *s, int chain, bool divergent, int depth)
                          .adapting = c->iteration < s->options.adapt,
                          .divergent = divergent,
                          .depth = depth,
+                         .joined = t->depth,
                          .leapfrogs = t->leapfrogs,
                          .acceptance = t->acceptance / t->leapfrogs,
                          .step = c->step,

@@ -69,6 +69,7 @@ typedef struct wf_nuts_draw {
     bool adapting;      /* one of the first `adapt` */
     bool divergent;
     int depth;         /* doublings begun */
+    int joined;        /* doublings that became part of the trajectory, the tree depth of Stan */
     int leapfrogs;     /* gradients of this draw */
     double acceptance; /* mean over the trajectory of min(1, exp(-energy error)) */
     double step;

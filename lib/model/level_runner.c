@@ -50,7 +50,7 @@ static const wf_real *noise_params(const wf_level_runner *r)
 
 static int dequantize(wf_level_runner *r)
 {
-    if (r->dequantizer.flow)
+    if (r->dequantizer.flow && !r->noiseless)
         return wf_dequantizer_run(&r->dequantizer, noise_params(r), &r->input, &r->noise);
     return wf_level_input_dequantize(&r->input, r->noiseless ? NULL : &r->noise);
 }

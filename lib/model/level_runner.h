@@ -32,7 +32,7 @@ typedef struct wf_level_runner {
     wf_dequantizer dequantizer; /* its flow is NULL: noise is uniform */
     wf_level_input input;
     wf_random noise;      /* dequantization noise of forward */
-    bool noiseless;       /* forward adds the mean of uniform noise instead; fixed before the first forward */
+    bool noiseless;       /* forward adds the mean, 1/2, of any noise instead; fixed before the first forward */
     const wf_real *z, *x; /* of inverse: from, to */
     wf_capture forward, inverse;
 } wf_level_runner;

@@ -54,6 +54,7 @@ done
 ok "the model is where programs look" says_path usr/share/wavelet-flow/models/leaves
 ok "and draws pictures" sh -c 'PATH=$PWD/usr/bin:$PATH; wf-sample -q -m leaves -n 4 | wf-idwt -q --grid leaves.png'
 ok "a card comes with it" test -s usr/share/wavelet-flow/models/leaves/README.md
+ok "the Python module is installed" cmp usr/share/wavelet-flow/wavelet_flow.py "$ROOT/tools/wavelet_flow.py"
 
 # The CUDA plugin stands beside the programs; these are not it. no_card.c stands for one on a machine without a card.
 cat > no_card.c <<'END'

@@ -98,6 +98,9 @@ ok "more draws of it lower the bound" bash -c \
     'wf-bpd -q -m learnt -s flat.wf --iw 16 | awk "\$1 == \"total\" { t = \$2 } \$1 == \"iw\" { exit !(\$3 < t) }"'
 ok "one draw gives the total" \
     bash -c 'cmp <(wf-bpd -q -m learnt -s flat.wf --iw 1 | grep ^total) <(wf-bpd -q -m learnt -s flat.wf | grep ^total)'
+ok "latents hold no noise: every pixel comes back" bash -c '
+    "$0" -q -n 5 -s 8 --seed 2 | wf-dwt -q --levels 0 > few.wf
+    wf-encode -m learnt < few.wf | wf-decode -m learnt | wf-idwt -q | cmp <(wf-idwt -q < few.wf) -' "$DEADLEAVES"
 ok "samples need none" sh -c 'wf-sample -q -m learnt -n 2 | wf-idwt -q > x'
 status 64 "noise at a level of a pyramid" \
     wf-train-level -q -l 2 -m refused -s train.wf -f "$CHAIN" --dequantize "$NOISE"
