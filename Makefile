@@ -166,9 +166,11 @@ $B/man/%.1: $(BIN)/%
 # says "private to lib/ROOM" is not installed.
 PUBLIC = $(filter-out $(PRIVATE),$(patsubst lib/%,%,$(wildcard lib/*.h lib/*/*.h)))
 PRIVATE = $(patsubst lib/%,%,$(shell grep -lE '^/\* [a-z_]+\.h - private to lib/' lib/*/*.h))
-install: all man ## programs, library, headers, pkg-config, manual pages, completion; PREFIX=, DESTDIR=
+install: all man ## programs, library, headers, pkg-config, manual pages, completion, model; PREFIX=, DESTDIR=
 	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin lib/pkgconfig include/wf share/man/man1 share/man/man5 share/man/man7 share/bash-completion/completions)
 	install $(TOOLS:%=$(BIN)/%) $(DESTDIR)$(PREFIX)/bin
+	install -d $(DESTDIR)$(PREFIX)/share/wavelet-flow/models/leaves
+	install -m 644 data/leaves/* $(DESTDIR)$(PREFIX)/share/wavelet-flow/models/leaves
 	install -m 644 $B/libwf.a $(PLUGIN) $(DESTDIR)$(PREFIX)/lib
 	install -m 644 $(TOOLS:%=$B/man/%.1) $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 644 $(patsubst %,$B/man/%,$(filter %.5,$(PAGES))) $(DESTDIR)$(PREFIX)/share/man/man5

@@ -17,6 +17,7 @@
  *     stores     store.h     wf_store_writer_put, wf_store_get        LMDB, many readers
  *     flows      flow.h      wf_flow_forward, _backward, _inverse     a chain of bijectors on a backend
  *     models     model.h     wf_model_open, wf_level_load             a folder, one file per level
+ *     passing on export.h    wf_model_export                          weights and a card, without optimizer state
  *     training   train.h     wf_train, wf_train_levels                resumes by itself
  *     figures    evaluate.h  wf_evaluator_run, wf_importance_bits     bits per dimension
  *     noise      dequantizer.h, pixel_noise.h                         learnt; one draw for all levels
@@ -38,6 +39,7 @@
 #include "image/image.h"
 #include "mcmc/annealed_sampler.h"
 #include "model/evaluate.h"
+#include "model/export.h"
 #include "model/level_runner.h"
 #include "model/presets.h"
 #include "pyramid/pyramid.h"

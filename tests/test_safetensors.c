@@ -129,7 +129,7 @@ Test(safetensors, malformed_headers)
         {"{\"__metadata__\":[]}", "not an object"},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2]}}", "want an object"},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8],\"x\":1}}", "want an object"},
-        {"{\"a\":" T("BF16", "[2]", "[0,4]") "}", "dtype is BF16"},
+        {"{\"a\":" T("I32", "[2]", "[0,8]") "}", "dtype is I32, want F16, BF16, F32"},
         {"{\"a\":{\"dtype\":4,\"shape\":[2],\"data_offsets\":[0,8]}}", "dtype is missing"},
         {"{\"a\":" T("F32", "2", "[0,8]") "}", "shape is not"},
         {"{\"a\":" T("F32", "[1,1,1,1,1,1,1,1,2]", "[0,8]") "}", "shape is not"},

@@ -67,7 +67,9 @@ extern cli_common common;
 /* Rows for the tables of programs that read these options. Other programs do not have them: an option without effect
  * is a usage error. Every program has --help, --version and --quiet. `usual` is the default backend in words. */
 /* clang-format off */
-#define CLI_MODEL(into) {'m', "model", "DIR", CLI_STRING, into, 0, 0, "Model folder."}
+#define CLI_MODEL(into) \
+    {'m', "model", "DIR", CLI_STRING, into, 0, 0, \
+     "Model folder, or the name of an installed model or of one in a folder of WF_MODELS."}
 #define CLI_THREADS \
     {0, "threads", "N", CLI_INT, &common.threads, 0, 4096, \
      "Use N threads in total. 0, the default: all cores, or OMP_NUM_THREADS if that variable is set."}

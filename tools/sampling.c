@@ -22,7 +22,7 @@ void sampling_parse(sampling *s, const cli_program *program, int argc, char **ar
 void sampling_open(sampling *s)
 {
     enum { DEFAULT_COUNT = 16 };
-    must(wf_model_open(s->model_path, &s->model));
+    must(wf_model_find(s->model_path, &s->model));
     s->backend = start_backend();
     if (s->from_path)
         must(wf_conditioning_images(&s->model, (char *const *)&s->from_path, 1, s->scale, &s->conditioning));

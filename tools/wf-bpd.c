@@ -112,7 +112,7 @@ int main(int argc, char **argv)
     wf_model model;
     wf_backend *backend;
     check_usage(cli_stdin_operand(cli_parse(&program, argc, argv), "name the store with -s"));
-    must(wf_model_open(options.model_path, &model));
+    must(wf_model_find(options.model_path, &model));
     backend = start_backend();
     wf_evaluation *e = options.store_path ? evaluate_store(&model, backend) : evaluate_stream(&model, backend);
     must(wf_evaluation_finish(e));

@@ -104,7 +104,7 @@ int main(int argc, char **argv)
 
     cli_stdin_operand(cli_parse(decodes ? &decode : &encode, argc, argv), "it reads a stream from stdin");
     check_usage(decodes);
-    must(wf_model_open(options.model_path, &model));
+    must(wf_model_find(options.model_path, &model));
     backend = start_backend();
     must(wf_codec_create(&model, backend, &codec));
     must(decodes ? wf_reader_create_any(stdin, "stdin", &reader) : wf_reader_create(stdin, "stdin", &reader));

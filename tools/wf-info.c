@@ -1,12 +1,15 @@
 /* wf-info.c - what a file or folder of ours holds */
 #include "../lib/model/describe.h"
+#include "../lib/model/model.h"
 #include "cli.h"
 
 static struct options {
+    const char *model_path;
     bool verify, json;
 } options;
 
 static const cli_option table[] = {
+    CLI_MODEL(&options.model_path),
     {0, "verify", NULL, CLI_FLAG, &options.verify, 0, 0,
      "Also read and check every value of a store, checkpoint or model. Streams are always read to their end."},
     {'j', "json", NULL, CLI_FLAG, &options.json, 0, 0, "Print one JSON object."},
@@ -16,14 +19,14 @@ static const cli_option table[] = {
 static const cli_program program = {
     .name = "wf-info",
     .summary = "what a stream, store, checkpoint or model holds",
-    .synopsis = "[--verify] [--json] [PATH|-]",
+    .synopsis = "[--verify] [--json] [-m MODEL|PATH|-]",
     .description =
         "Prints what PATH is and holds:\n\n"
         "A stream of wavelet coefficients or latents (- reads it from standard input): the number of pictures at "
         "each level.\n\n"
         "A store (wf-dwt -o): also the bytes that each level takes, and the number type of its first picture.\n\n"
         "A checkpoint (one level's file): its metadata and tensors.\n\n"
-        "A model folder (wf-train-level): each trained level.\n\n"
+        "A model folder (wf-train-level): each trained level. With -m MODEL the model may be an installed one.\n\n"
         "Provenance lists the programs that led there, oldest first, one line each.\n\n"
         "Without PATH it prints the version, and the backends of this build and machine.",
     .examples = "wf-dwt x.png | wf-info -\n"
@@ -38,14 +41,18 @@ static const cli_program program = {
 int main(int argc, char **argv)
 {
     wf_description *description;
+    wf_model model = {0};
     int first = cli_parse(&program, argc, argv);
-    if (argc - first > 1)
-        die(WF_USAGE, "%s: one path at a time", argv[first + 1]);
-    must(first < argc ? wf_describe_path(argv[first], stdin, options.verify, &description)
-                      : wf_describe_build(&description));
+    if (argc - first + (options.model_path != NULL) > 1)
+        die(WF_USAGE, "%s: one path at a time", argv[argc - 1]);
+    if (options.model_path)
+        must(wf_model_find(options.model_path, &model));
+    const char *path = options.model_path ? model.path : argv[first]; /* NULL after the last operand */
+    must(path ? wf_describe_path(path, stdin, options.verify, &description) : wf_describe_build(&description));
     must(options.json ? wf_description_write_json(description, stdout, "standard output")
                       : wf_description_write_text(description, stdout, "standard output"));
     wf_description_destroy(description);
+    wf_model_clear(&model);
     finish_stdout();
     return WF_OK;
 }

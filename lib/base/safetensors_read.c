@@ -85,8 +85,8 @@ static int parse_dtype(const char *who, const char *tensor, const json_t *value,
 {
     const char *text = json_string_value(value);
     WF_CHECK(text, WF_DATA, "%s: tensor %s: dtype is missing or not a string", who, tensor);
-    WF_CHECK(wf_dtype_find(text, out), WF_DATA, "%s: tensor %s: dtype is %.20s, want F16, F32, F64 or U64", who, tensor,
-             text);
+    WF_CHECK(wf_dtype_find(text, out), WF_DATA, "%s: tensor %s: dtype is %.20s, want F16, BF16, F32, F64 or U64", who,
+             tensor, text);
     return WF_OK;
 }
 

@@ -1,5 +1,6 @@
 /* describe.c - reads files and folders, and builds the JSON object that describes them */
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -182,6 +183,11 @@ static size_t find_nonfinite(const wf_tensor *t)
         if ((bits >> 52 & 0x7ff) == 0x7ff)
             return i;
     }
+    for (size_t i = 0; wf_dtype_size(t->dtype) == 2 && i < n; i++) {
+        float value;
+        if (wf_dtype_read(t->dtype, (const char *)t->data + 2 * i, &value, 1) && !isfinite(value))
+            return i;
+    }
     return n;
 }
 
@@ -212,20 +218,35 @@ static bool is_weight(const wf_tensor *t)
     return !strcmp(t->name, "w") || !strncmp(t->name, "w/", 2);
 }
 
+/* Counts the weights; in an exported level the averages stand for them. *dtype: of the last one counted. */
+static size_t count_parameters(const wf_safetensors *st, wf_dtype *dtype)
+{
+    size_t weights = 0, averages = 0;
+    for (int i = 0; i < st->count; i++) {
+        const wf_tensor *t = &st->tensors[i];
+        bool weight = is_weight(t), average = !strncmp(t->name, "ema/", 4);
+        if (weight || average)
+            *dtype = t->dtype;
+        weights += weight ? t->bytes / wf_dtype_size(t->dtype) : 0;
+        averages += average ? t->bytes / wf_dtype_size(t->dtype) : 0;
+    }
+    return weights ? weights : averages;
+}
+
 /* Adds all metadata, the number of weights (without their averages and moments), and with `each` the tensors one by
  * one. */
 static void set_checkpoint(wf_description *d, json_t *object, const wf_safetensors *st, bool each)
 {
-    size_t parameters = 0;
+    wf_dtype dtype = WF_F32;
+    size_t parameters = count_parameters(st, &dtype);
     json_t *metadata = json_object();
     for (int i = 0; i < st->pairs; i++)
         if (strcmp(st->metadata[i].key, "provenance"))
             set_value(d, metadata, st->metadata[i].key, json_string(st->metadata[i].value));
-    for (int i = 0; i < st->count; i++)
-        if (is_weight(&st->tensors[i]))
-            parameters += st->tensors[i].bytes / wf_dtype_size(st->tensors[i].dtype);
     set_value(d, object, "metadata", metadata);
     set_value(d, object, "parameters", json_integer((json_int_t)parameters));
+    if (parameters)
+        set_value(d, object, "dtype", json_string(wf_dtype_name(dtype)));
     if (each) {
         json_t *tensors = json_array();
         for (int i = 0; i < st->count; i++)
@@ -277,6 +298,29 @@ out:
     return status;
 }
 
+/* Adds up parameters, and the held-out bits/dim if every level has them. The number type is that of the base. */
+static void set_totals(wf_description *d, const json_t *trained, bool complete)
+{
+    json_int_t parameters = 0;
+    double bpd = 0;
+    char text[32];
+    const json_t *row, *dtype = json_object_get(json_array_get(trained, 0), "dtype");
+    size_t i;
+    json_array_foreach ((json_t *)trained, i, row) {
+        const char *own = json_string_value(json_object_get(json_object_get(row, "metadata"), "bpd"));
+        parameters += json_integer_value(json_object_get(row, "parameters"));
+        bpd += own ? strtod(own, NULL) : NAN;
+    }
+    if (!i)
+        return;
+    set_value(d, d->root, "parameters", json_integer(parameters));
+    if (dtype)
+        set_value(d, d->root, "dtype", json_string(json_string_value(dtype)));
+    snprintf(text, sizeof text, "%.6f", bpd);
+    if (complete && isfinite(bpd))
+        set_value(d, d->root, "bpd", json_string(text));
+}
+
 static int describe_levels(wf_description *d, const wf_model *model)
 {
     json_t *trained = json_array(), *missing = json_array();
@@ -290,6 +334,7 @@ static int describe_levels(wf_description *d, const wf_model *model)
         else
             WF_TRY(append_trained(d, path, trained));
     }
+    set_totals(d, trained, json_array_size(missing) == 0);
     return WF_OK;
 }
 
@@ -299,6 +344,8 @@ static int describe_model(wf_description *d, const char *path)
     WF_TRY(wf_model_open(path, &model));
     set_value(d, d->root, "kind", json_string("model"));
     set_meta(d, &model.meta);
+    if (model.licence)
+        set_value(d, d->root, "licence", json_string(model.licence));
     int status = describe_levels(d, &model);
     wf_model_clear(&model);
     return status;

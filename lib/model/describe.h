@@ -1,4 +1,4 @@
-/* describe.h - what a stream, store, checkpoint or model holds, and what this build can do, as text or JSON */
+/* describe.h - what a stream, store, checkpoint or model holds, and what this build can do, as text, JSON or a card */
 #ifndef WF_DESCRIBE_H
 #define WF_DESCRIBE_H
 
@@ -27,6 +27,10 @@ void wf_description_destroy(wf_description *d); /* NULL is allowed */
 int wf_description_write_json(const wf_description *d, FILE *file, const char *name) WF_MUST;
 /* Writes it for people: scalars, then a table for each list, then the provenance. Control characters become '?'. */
 int wf_description_write_text(const wf_description *d, FILE *file, const char *name) WF_MUST;
+/* Writes the description of a model as a model card in Markdown: facts, the text `note` (NULL: none), levels, use and
+ * provenance. `name`: of the model. WF_USAGE: it describes something else. */
+int wf_description_write_card(const wf_description *d, const char *name, const char *note, FILE *file,
+                              const char *path) WF_MUST;
 
 WF_END
 

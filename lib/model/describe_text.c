@@ -15,9 +15,7 @@ static int put_text(FILE *file, const char *text)
     return n;
 }
 
-/* Writes a string, an integer, or a list of these with `between` in between; nothing for other values. Returns the
- * length; file NULL: only counts. */
-static int put_value(FILE *file, const json_t *value, const char *between)
+int wf_description_put(FILE *file, const json_t *value, const char *between)
 {
     int n = 0;
     size_t i;
@@ -31,7 +29,7 @@ static int put_value(FILE *file, const json_t *value, const char *between)
     }
     json_array_foreach ((json_t *)value, i, part) {
         n += i ? put_text(file, between) : 0;
-        n += put_value(file, part, between);
+        n += wf_description_put(file, part, between);
     }
     return n;
 }
@@ -42,7 +40,7 @@ static int put_field(FILE *file, const json_t *object, const char *key)
     const json_t *value = json_object_get(object, key);
     if (!value)
         value = json_object_get(json_object_get(object, "metadata"), key);
-    return put_value(file, value, strcmp(key, "shape") ? "," : "x");
+    return wf_description_put(file, value, strcmp(key, "shape") ? "," : "x");
 }
 
 /* Writes one line a scalar or list of integers; objects inside as if their content stood here. */
@@ -113,23 +111,23 @@ static void put_table(FILE *file, const struct table *table, const json_t *rows)
 
 static int put_or(FILE *file, const json_t *value, const char *otherwise)
 {
-    return put_value(NULL, value, " ") ? put_value(file, value, " ") : put_text(file, otherwise);
+    return wf_description_put(NULL, value, " ") ? wf_description_put(file, value, " ") : put_text(file, otherwise);
 }
 
-static void put_program(FILE *file, const json_t *entry)
+static void put_program(FILE *file, const json_t *entry, const char *indent)
 {
     const json_t *model = json_object_get(entry, "model");
-    fputs("  ", file);
+    fputs(indent, file);
     put_or(file, json_object_get(entry, "tool"), "?");
     putc(' ', file);
     put_or(file, json_object_get(entry, "version"), "?");
     fputs(": ", file);
-    put_value(file, json_object_get(entry, "argv"), " ");
+    wf_description_put(file, json_object_get(entry, "argv"), " ");
     fputs(" (seed ", file);
     put_or(file, json_object_get(entry, "seed"), "?");
-    if (put_value(NULL, model, " ")) {
+    if (wf_description_put(NULL, model, " ")) {
         fputs(", model ", file);
-        put_value(file, model, " ");
+        wf_description_put(file, model, " ");
     }
     fputs(")\n", file);
 }
@@ -149,17 +147,19 @@ static int append_missing(json_t *to, const json_t *from)
     return 0;
 }
 
-static int put_provenance(FILE *file, const json_t *object, const char *name)
+int wf_description_put_provenance(const wf_description *d, FILE *file, const char *heading, const char *indent,
+                                  const char *name)
 {
+    const json_t *object = d->root;
     size_t i;
     json_t *row, *programs = json_array();
     int failed = !programs || append_missing(programs, json_object_get(object, "provenance"));
     json_array_foreach (json_object_get(object, "trained"), i, row)
         failed = failed || append_missing(programs, json_object_get(row, "provenance"));
     if (!failed && json_array_size(programs))
-        fputs("\nprovenance\n", file);
+        fputs(heading, file);
     json_array_foreach (failed ? NULL : programs, i, row)
-        put_program(file, row);
+        put_program(file, row, indent);
     json_decref(programs);
     return failed ? wf_fail(WF_AGAIN, "%s: out of memory", name) : WF_OK;
 }
@@ -169,7 +169,7 @@ int wf_description_write_text(const wf_description *d, FILE *file, const char *n
     put_scalars(file, d->root);
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
         put_table(file, &tables[i], json_object_get(d->root, tables[i].name));
-    WF_TRY(put_provenance(file, d->root, name));
+    WF_TRY(wf_description_put_provenance(d, file, "\nprovenance\n", "  ", name));
     return ferror(file) ? wf_fail_write(name) : WF_OK;
 }
 

@@ -29,6 +29,29 @@ typedef struct flows {
     const wf_flow *chain, *noise;
 } flows;
 
+static void destroy_flows(flows *f)
+{
+    wf_flow_destroy((wf_flow *)(uintptr_t)f->chain);
+    wf_flow_destroy((wf_flow *)(uintptr_t)f->noise);
+}
+
+/* Creates both flows for the names and shapes of their parameters. */
+static int create_flows(const wf_level_spec *spec, wf_backend *b, const char *path, flows *out)
+{
+    wf_flow_spec shape = wf_level_flow_spec(spec, 1, 0, 0, WF_MEMORY_NONE);
+    wf_flow *chain = NULL, *noise = NULL;
+    int status = wf_flow_create(b, spec->chain, &shape, &chain);
+    shape.C = shape.K;
+    if (!status && spec->dequantize)
+        status = wf_flow_create(b, spec->dequantize, &shape, &noise);
+    if (status) {
+        wf_flow_destroy(chain);
+        return wf_fail(WF_DATA, "%s: %s", path, wf_error());
+    }
+    *out = (flows){chain, noise};
+    return WF_OK;
+}
+
 static size_t flows_size(const flows *f)
 {
     return wf_flow_size(f->chain) + (f->noise ? wf_flow_size(f->noise) : 0);
@@ -61,50 +84,70 @@ static int count_params(const flows *f)
     return n;
 }
 
-/* Lists the file's tensors: weights values[0] [size], then averages values[1] [size]. names: room for 2*count of 96
- * characters. */
-static void list_tensors(const flows *f, int count, const float *const values[2], wf_tensor *tensors, char (*names)[96])
+/* Lists tensors PREFIX/NAME of values [size], numbers of that dtype. names: room for `count` of 96 characters. */
+static void list_tensors(const flows *f, int count, const char *prefix, wf_dtype dtype, const void *values,
+                         wf_tensor *tensors, char (*names)[96])
 {
-    static const char *const prefix[2] = {"w", "ema"};
-    for (int half = 0; half < 2; half++)
-        for (int i = 0; i < count; i++) {
-            char name[80];
-            const wf_param *param;
-            size_t where;
-            flows_param(f, i, name, &param, &where);
-            wf_tensor *t = &tensors[half * count + i];
-            snprintf(names[half * count + i], 96, "%s/%s", prefix[half], name);
-            *t = (wf_tensor){.name = names[half * count + i], .dtype = WF_F32, .rank = param->rank};
-            memcpy(t->shape, param->shape, sizeof param->shape);
-            t->data = values ? (void *)(uintptr_t)(values[half] + where) : NULL;
-            t->bytes = param->count * sizeof(float);
-        }
+    for (int i = 0; i < count; i++) {
+        char name[80];
+        const wf_param *param;
+        size_t where;
+        flows_param(f, i, name, &param, &where);
+        snprintf(names[i], 96, "%s/%s", prefix, name);
+        tensors[i] = (wf_tensor){.name = names[i], .dtype = dtype, .rank = param->rank};
+        memcpy(tensors[i].shape, param->shape, sizeof param->shape);
+        tensors[i].data = (char *)(uintptr_t)values + where * wf_dtype_size(dtype);
+        tensors[i].bytes = param->count * wf_dtype_size(dtype);
+    }
+}
+
+/* Makes the file's numbers from values [n]: *stored in its dtype, and *rounded, what a reader gets. The caller frees
+ * both. WF_DATA: a number is too large for the dtype. */
+static int make_stored(const char *path, wf_dtype dtype, const float *values, size_t n, void **stored, float **rounded)
+{
+    *stored = malloc(n * wf_dtype_size(dtype));
+    *rounded = malloc(n * sizeof **rounded);
+    WF_CHECK(*stored && *rounded, WF_AGAIN, "%s: out of memory for %zu parameters", path, n);
+    WF_CHECK(wf_dtype_write(dtype, values, *stored, n) && wf_dtype_read(dtype, *stored, *rounded, n), WF_INTERNAL,
+             "%s: parameters as %s", path, wf_dtype_name(dtype));
+    for (size_t i = 0; i < n; i++)
+        WF_CHECK(isfinite((*rounded)[i]) || !isfinite(values[i]), WF_DATA,
+                 "%s: parameter %zu is %g, which is too large for %s; bf16 and fp32 have room for it", path, i,
+                 values[i], wf_dtype_name(dtype));
+    return WF_OK;
 }
 
 int wf_level_save(const wf_model *model, const wf_flow *flow, const wf_flow *noise, const wf_level_file *what)
 {
     const flows both = {flow, noise};
     char path[WF_PATH], level[16], step[32], bpd[32], most[32], mean[32], kernel[8], hash[20];
-    int count = count_params(&both);
+    int count = count_params(&both), written = 0;
+    size_t size = flows_size(&both);
     const wf_flow_spec *spec = wf_flow_spec_of(flow);
-    const float *values[2] = {what->weights, what->average};
+    const float *const values[2] = {what->weights, what->average};
+    static const char *const prefix[2] = {"w", "ema"};
+    void *stored[2] = {NULL, NULL};
+    float *rounded[2] = {NULL, NULL};
     WF_TRY(wf_model_file(model, what->level, ".safetensors", path));
     wf_tensor *tensors = calloc((size_t)(2 * count), sizeof *tensors);
     char(*names)[96] = calloc((size_t)(2 * count), sizeof *names);
     int status = WF_OK;
-    if (!tensors || !names) {
-        status = wf_fail(WF_AGAIN, "%s: out of memory", path);
-        goto out;
+    if (!tensors || !names)
+        WF_GO(wf_fail(WF_AGAIN, "%s: out of memory", path));
+    for (int i = 0; i < 2; i++) {
+        if (!values[i])
+            continue;
+        WF_GO(make_stored(path, what->dtype, values[i], size, &stored[i], &rounded[i]));
+        list_tensors(&both, count, prefix[i], what->dtype, stored[i], tensors + written, names + written);
+        written += count;
     }
-    list_tensors(&both, count, values, tensors, names);
     snprintf(level, sizeof level, "%d", what->level);
     snprintf(step, sizeof step, "%lld", (long long)what->step);
     snprintf(bpd, sizeof bpd, "%.6f", what->bpd);
     snprintf(most, sizeof most, "%.3e", what->round_trip.most);
     snprintf(mean, sizeof mean, "%.3e", what->round_trip.mean);
     snprintf(kernel, sizeof kernel, "%d", spec->kernel);
-    snprintf(hash, sizeof hash, "%016llx",
-             (unsigned long long)XXH3_64bits(what->average, flows_size(&both) * sizeof(float)));
+    snprintf(hash, sizeof hash, "%016llx", (unsigned long long)XXH3_64bits(rounded[1], size * sizeof(float)));
     const wf_pair own[] = {{"level", level},     {"chain", what->chain},
                            {"kernel", kernel},   {"precision", wf_precision_names[spec->precision]},
                            {"step", step},       {"bpd", bpd},
@@ -118,14 +161,19 @@ int wf_level_save(const wf_model *model, const wf_flow *flow, const wf_flow *noi
     wf_meta_format(&meta, &text);
     memcpy(pairs, text.pairs, sizeof text.pairs);
     memcpy(pairs + text.count, own, sizeof own);
-    status = wf_safetensors_save(path, tensors, 2 * count, pairs, text.count + OWN - !noise);
+    status = wf_safetensors_save(path, tensors, written, pairs, text.count + OWN - !noise);
 out:
+    for (int i = 0; i < 2; i++) {
+        free(stored[i]);
+        free(rounded[i]);
+    }
     free(tensors);
     free(names);
     return status;
 }
 
-/* Copies the averages from the file to values, host [size]. Every tensor must be there, in its shape. */
+/* Reads the averages from the file to values, host [size]. Every tensor must be there, in its shape. An exported file
+ * has nothing else; one of a training has as many weights. */
 static int read_average(const flows *f, const wf_safetensors *st, const char *path, float *values)
 {
     char name[80], full[96];
@@ -136,13 +184,16 @@ static int read_average(const flows *f, const wf_safetensors *st, const char *pa
         snprintf(full, sizeof full, "ema/%s", name);
         const wf_tensor *t = wf_safetensors_find(st, full);
         WF_CHECK(t, WF_DATA, "%s: no tensor %s, which the chain needs", path, full);
-        bool same = t->dtype == WF_F32 && t->rank == param->rank && t->bytes == param->count * sizeof(float);
+        bool same = t->rank == param->rank && t->bytes == param->count * wf_dtype_size(t->dtype);
         for (int r = 0; same && r < t->rank; r++)
             same = t->shape[r] == param->shape[r];
         WF_CHECK(same, WF_DATA, "%s: tensor %s does not have the shape that the chain needs", path, full);
-        memcpy(values + where, t->data, t->bytes);
+        WF_CHECK(t->dtype == WF_F32 || t->dtype == WF_F16 || t->dtype == WF_BFLOAT16, WF_DATA,
+                 "%s: tensor %s is of %s, expected F32, F16 or BF16", path, full, wf_dtype_name(t->dtype));
+        WF_CHECK(wf_dtype_read(t->dtype, t->data, values + where, param->count), WF_INTERNAL, "%s: %s", path, full);
     }
-    WF_CHECK(st->count == 2 * i, WF_DATA, "%s: %d tensors, the chain needs %d", path, st->count, 2 * i);
+    WF_CHECK(st->count == i || st->count == 2 * i, WF_DATA, "%s: %d tensors, the chain needs %d, or %d with weights",
+             path, st->count, i, 2 * i);
     for (size_t j = 0; j < flows_size(f); j++)
         WF_CHECK(isfinite(values[j]), WF_DATA, "%s: parameter %zu is not finite", path, j);
     return WF_OK;
@@ -190,31 +241,19 @@ static int read_round_trip(const wf_safetensors *st, const char *path, const cha
 static int read_weights(const wf_safetensors *st, const char *path, wf_level *out)
 {
     wf_backend *b = out->backend;
-    wf_flow_spec shape = wf_level_flow_spec(&out->spec, 1, 0, 0, WF_MEMORY_NONE);
-    wf_flow *flow = NULL, *noise = NULL;
-    float *values = NULL;
-    int status = wf_flow_create(b, out->spec.chain, &shape, &flow); /* for names and shapes */
-    shape.C = shape.K;
-    if (!status && out->spec.dequantize)
-        status = wf_flow_create(b, out->spec.dequantize, &shape, &noise);
-    if (status) {
-        wf_flow_destroy(flow);
-        return wf_fail(WF_DATA, "%s: %s", path, wf_error());
-    }
-    const flows both = {flow, noise};
+    flows both;
+    WF_TRY(create_flows(&out->spec, b, path, &both));
     out->size = flows_size(&both);
-    values = malloc(out->size * sizeof *values);
+    float *values = malloc(out->size * sizeof *values);
+    int status = WF_OK;
     if (!values)
-        status = wf_fail(WF_AGAIN, "%s: out of memory", path);
-    else
-        status = read_average(&both, st, path, values);
-    if (!status)
-        status = wf_alloc_reals(b, out->size, &out->params);
-    if (!status)
-        status = b->upload(b, out->params, values, WF_F32, out->size);
+        WF_GO(wf_fail(WF_AGAIN, "%s: out of memory", path));
+    WF_GO(read_average(&both, st, path, values));
+    WF_GO(wf_alloc_reals(b, out->size, &out->params));
+    WF_GO(b->upload(b, out->params, values, WF_F32, out->size));
+out:
     free(values);
-    wf_flow_destroy(flow);
-    wf_flow_destroy(noise);
+    destroy_flows(&both);
     return status;
 }
 
@@ -240,8 +279,8 @@ static int read_file(const wf_safetensors *st, const char *path, const wf_model 
     return read_weights(st, path, out);
 }
 
-/* Gives the path of a level's file, and refuses a level that is not trained. */
-static int find_file(const wf_model *model, int level, char path[WF_PATH])
+/* Gives the path of a level's file. WF_NOINPUT: the level is not trained. */
+static int trained_file(const wf_model *model, int level, char path[WF_PATH])
 {
     WF_TRY(wf_model_file(model, level, ".safetensors", path));
     WF_CHECK(!access(path, F_OK) || errno != ENOENT, WF_NOINPUT,
@@ -249,34 +288,113 @@ static int find_file(const wf_model *model, int level, char path[WF_PATH])
     return WF_OK;
 }
 
-int wf_level_load(const wf_model *model, int level, wf_backend *backend, wf_level *out)
+/* Loads a level's file, whose tensors stay in `st` until the caller clears it, also after a failure. */
+static int load_file(const wf_model *model, int level, wf_backend *backend, char path[WF_PATH], wf_safetensors *st,
+                     wf_level *out)
 {
-    char path[WF_PATH];
-    wf_safetensors st = {0};
     *out = (wf_level){.backend = backend, .spec.level = level};
+    *st = (wf_safetensors){0};
     WF_CHECK(level >= 0 && level <= model->meta.levels, WF_USAGE, "%s has levels 0 to %d, not %d", model->path,
              model->meta.levels, level);
-    WF_TRY(find_file(model, level, path));
-    int status = wf_safetensors_load(path, &st);
+    WF_TRY(trained_file(model, level, path));
+    int status = wf_safetensors_load(path, st);
     if (!status)
-        status = read_file(&st, path, model, out);
-    wf_safetensors_clear(&st);
+        status = read_file(st, path, model, out);
     if (status)
         wf_level_clear(out);
     return status;
 }
 
-/* Reads the header of a level's file; the caller clears `st`. */
+int wf_level_load(const wf_model *model, int level, wf_backend *backend, wf_level *out)
+{
+    char path[WF_PATH];
+    wf_safetensors st;
+    int status = load_file(model, level, backend, path, &st, out);
+    wf_safetensors_clear(&st);
+    return status;
+}
+
+/* Saves the average of a loaded level, whose tensors are in `st`, to another model. */
+static int save_average(const wf_safetensors *st, const char *path, const wf_level *level, wf_dtype dtype,
+                        const char *provenance, const wf_model *to)
+{
+    const char *step = wf_safetensors_meta(st, "step"), *bpd = wf_safetensors_meta(st, "bpd");
+    wf_level_file file = {.level = level->spec.level,
+                          .round_trip = level->round_trip,
+                          .chain = level->spec.chain,
+                          .dequantize = level->spec.dequantize,
+                          .provenance = provenance,
+                          .dtype = dtype};
+    flows both;
+    char *end = NULL;
+    WF_CHECK(wf_parse_count(step, INT64_MAX, &file.step), WF_DATA, "%s: \"step\" is not a number", path);
+    file.bpd = bpd ? strtod(bpd, &end) : NAN;
+    WF_CHECK(!end || (end > bpd && !*end), WF_DATA, "%s: \"bpd\" is not a number", path);
+    WF_TRY(create_flows(&level->spec, level->backend, path, &both));
+    float *values = malloc(level->size * sizeof *values);
+    int status = WF_OK;
+    if (!values)
+        WF_GO(wf_fail(WF_AGAIN, "%s: out of memory", path));
+    WF_GO(read_average(&both, st, path, values));
+    file.average = values;
+    WF_GO(wf_level_save(to, both.chain, both.noise, &file));
+out:
+    free(values);
+    destroy_flows(&both);
+    return status;
+}
+
+int wf_level_export(const wf_model *from, int level, wf_dtype dtype, const wf_model *to, wf_level_add_provenance *add,
+                    void *user)
+{
+    char path[WF_PATH];
+    wf_safetensors st = {0};
+    wf_level loaded = {0};
+    wf_meta meta = {0};
+    wf_backend *cpu;
+    WF_TRY(wf_backend_open("cpu", 1, &cpu));
+    int status = WF_OK;
+    WF_GO(load_file(from, level, cpu, path, &st, &loaded));
+    WF_GO(wf_meta_parse(lookup, &st, path, &meta));
+    WF_GO(add(user, &meta));
+    WF_GO(save_average(&st, path, &loaded, dtype, meta.provenance, to));
+out:
+    wf_meta_clear(&meta);
+    wf_level_clear(&loaded);
+    wf_safetensors_clear(&st);
+    cpu->close(cpu);
+    return status;
+}
+
+/* Reads the header of a level's file; the caller clears `st`, also after a failure. */
 static int read_header(const wf_model *model, int level, char path[WF_PATH], wf_safetensors *st)
 {
     bool end;
     *st = (wf_safetensors){0};
-    WF_TRY(find_file(model, level, path));
+    WF_TRY(trained_file(model, level, path));
     FILE *file = fopen(path, "rb");
     if (!file)
         return wf_fail_errno("%s", path);
     int status = wf_safetensors_read_header(file, path, st, &end, NULL, NULL);
+    if (!status && end)
+        status = wf_fail(WF_DATA, "%s: an empty file", path);
     fclose(file);
+    return status;
+}
+
+int wf_level_is_exported(const wf_model *model, int level, bool *exported)
+{
+    char path[WF_PATH];
+    wf_safetensors st = {0};
+    *exported = false;
+    WF_TRY(wf_model_file(model, level, ".safetensors", path));
+    if (access(path, F_OK))
+        return WF_OK;
+    int status = read_header(model, level, path, &st);
+    *exported = !status && st.count;
+    for (int i = 0; i < st.count; i++)
+        *exported &= strncmp(st.tensors[i].name, "w/", 2) != 0;
+    wf_safetensors_clear(&st);
     return status;
 }
 

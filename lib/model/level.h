@@ -52,6 +52,9 @@ typedef struct wf_level {
     char hash[20];            /* of the parameters, for provenance */
 } wf_level;
 
+/* True if the level's file is there and has no weights beside their average: training cannot go on from it. */
+int wf_level_is_exported(const wf_model *model, int level, bool *exported) WF_MUST;
+
 /* Names of the precisions, indexed by enum wf_precision. */
 enum { WF_PRECISIONS = 3 };
 extern const char *const wf_precision_names[WF_PRECISIONS];
@@ -59,6 +62,13 @@ extern const char *const wf_precision_names[WF_PRECISIONS];
 /* Loads a level's file. WF_NOINPUT: the level is not trained yet. WF_DATA: the file lacks what the chain needs. */
 int wf_level_load(const wf_model *model, int level, wf_backend *backend, wf_level *out) WF_MUST;
 void wf_level_clear(wf_level *level);
+
+/* Writes a trained level of `from`, without the weights beside their average, to the model `to`, in numbers of `dtype`:
+ * WF_F32, WF_F16 or WF_BFLOAT16. The hash becomes that of the rounded numbers. `add` gets the level's provenance, to
+ * append an entry. WF_DATA: a number is too large for dtype. */
+typedef int wf_level_add_provenance(void *user, wf_meta *meta);
+int wf_level_export(const wf_model *from, int level, wf_dtype dtype, const wf_model *to, wf_level_add_provenance *add,
+                    void *user) WF_MUST;
 
 /* WF_INTERNAL: the saved round trip is off by more than 1e-2, so samples would not follow the level's density. */
 int wf_level_invertible(const wf_level *level) WF_MUST;
@@ -83,10 +93,13 @@ typedef struct wf_level_file {
     double bpd; /* held-out bits/dim of this level, or NAN */
     wf_round_trip round_trip;
     const char *chain, *dequantize, *provenance; /* dequantize NULL: uniform noise */
-    const float *weights, *average;              /* host [flow's size + noise's size] */
+    const float *weights, *average;              /* host [flow's size + noise's size]; weights NULL: an exported level,
+                                                    which has the average alone */
+    wf_dtype dtype;                              /* of the tensors: WF_F32, WF_F16 or WF_BFLOAT16 */
 } wf_level_file;
 
-/* Writes the file, with weights and average as named tensors. noise: the noise's flow, NULL if there is none. */
+/* Writes the file, with weights and average as named tensors. noise: the noise's flow, NULL if there is none. WF_DATA:
+ * a number is too large for dtype. */
 int wf_level_save(const wf_model *model, const wf_flow *flow, const wf_flow *noise, const wf_level_file *what) WF_MUST;
 
 /* Rows of a device batch for evaluation and sampling: 4096 / (H W), from 1 to WF_LEVEL_ROWS. Fixed by the level's

@@ -68,22 +68,86 @@ int wf_model_open(const char *path, wf_model *out)
     json_t *root = json_load_file(file, JSON_REJECT_DUPLICATES, &error);
     WF_CHECK(root, WF_DATA, "%s: line %d: %s", file, error.line, error.text);
     int status = read_meta(root, file, &out->meta);
-    json_decref(root);
-    WF_TRY(status);
+    const json_t *licence = json_object_get(root, "licence");
+    if (!status && licence && !json_is_string(licence))
+        status = wf_fail(WF_DATA, "%s: \"licence\" is not a string", file);
+    if (!status && licence)
+        out->licence = strdup(json_string_value(licence));
     out->path = strdup(path);
-    WF_CHECK(out->path, WF_AGAIN, "%s: out of memory", path);
+    if (!status && (!out->path || (licence && !out->licence)))
+        status = wf_fail(WF_AGAIN, "%s: out of memory", path);
+    json_decref(root);
+    if (status)
+        wf_model_clear(out);
+    return status;
+}
+
+/* Writes PREFIX of the running program PREFIX/bin/NAME, "" for the root folder. */
+static bool program_prefix(char out[WF_PATH])
+{
+    ssize_t n = readlink("/proc/self/exe", out, WF_PATH - 1);
+    out[n < 0 ? 0 : n] = '\0';
+    for (int i = 0; i < 2; i++) {
+        char *slash = strrchr(out, '/');
+        if (!slash)
+            return false;
+        *slash = '\0';
+    }
+    return true;
+}
+
+/* Opens FOLDER/NAME if that is a model, and adds FOLDER to the list of places. *found: it is one. */
+static int look_in(const char *folder, const char *name, char places[WF_PATH], wf_model *out, bool *found)
+{
+    char path[WF_PATH], file[WF_PATH];
+    size_t used = strlen(places);
+    WF_CHECK(snprintf(path, sizeof path, "%s/%s", folder, name) < WF_PATH, WF_USAGE, "%s: path too long", name);
+    WF_TRY(model_json(path, file));
+    *found = !access(file, F_OK);
+    snprintf(places + used, WF_PATH - used, "%s%s", used ? ", " : "", folder);
+    return *found ? wf_model_open(path, out) : WF_OK;
+}
+
+int wf_model_find(const char *name, wf_model *out)
+{
+    static const char *const beside[] = {"share/wavelet-flow/models", "data"};
+    char program[WF_PATH], folder[2 * WF_PATH], places[WF_PATH] = "";
+    const char *list = getenv("WF_MODELS");
+    bool found = false;
+    if (!*name || strchr(name, '/') || !access(name, F_OK))
+        return wf_model_open(name, out);
+    for (size_t n; list && *list && !found; list += n + (list[n] == ':')) {
+        n = strcspn(list, ":");
+        WF_CHECK(n < WF_PATH, WF_USAGE, "WF_MODELS: path too long");
+        snprintf(folder, sizeof folder, "%.*s", (int)n, list);
+        if (n)
+            WF_TRY(look_in(folder, name, places, out, &found));
+    }
+    for (size_t i = 0; i < sizeof beside / sizeof *beside && program_prefix(program) && !found; i++) {
+        snprintf(folder, sizeof folder, "%s/%s", program, beside[i]);
+        WF_TRY(look_in(folder, name, places, out, &found));
+    }
+    WF_CHECK(found, WF_NOINPUT, "%s: not a folder here, and there is no model of that name in %s", name, places);
     return WF_OK;
 }
 
 /* Writes under a name of this process, then links the final name, which fails if it exists: of two first processes
  * one wins. Processes of two machines may share a number and so a name; it only matters that the final name exists. */
-static int write_model_json(const char *file, const wf_meta *m)
+static int write_model_json(const char *file, const wf_meta *m, const char *licence)
 {
     char mine[WF_PATH];
     wf_outfile *out;
     WF_CHECK(snprintf(mine, sizeof mine, "%s.%ld", file, (long)getpid()) < WF_PATH, WF_USAGE, "%s: path too long",
              file);
-    WF_TRY(wf_outfile_create(mine, &out));
+    json_t *text = licence ? json_string(licence) : NULL;
+    char *quoted = text ? json_dumps(text, JSON_ENCODE_ANY) : NULL;
+    json_decref(text);
+    WF_CHECK(quoted || !licence, WF_USAGE, "%s: the licence is not UTF-8", file);
+    int created = wf_outfile_create(mine, &out);
+    if (created) {
+        free(quoted);
+        return created;
+    }
     FILE *stream = wf_outfile_stream(out);
     int64_t sides[4];
     int axes = wf_sides(m->signal, m->D, m->H, m->W, sides);
@@ -94,6 +158,9 @@ static int write_model_json(const char *file, const wf_meta *m)
     fprintf(stream, "%d], \"bits\": %d", m->C, m->bits);
     if (m->rate)
         fprintf(stream, ", \"rate\": %d", m->rate);
+    if (quoted)
+        fprintf(stream, ", \"licence\": %s", quoted);
+    free(quoted);
     fputs("}\n", stream);
     WF_TRY(wf_outfile_commit(out));
     int status = link(mine, file) ? wf_fail_errno("%s", file) : WF_OK;
@@ -103,13 +170,18 @@ static int write_model_json(const char *file, const wf_meta *m)
     return status;
 }
 
-int wf_model_create(const char *path, const wf_meta *meta, wf_model *out)
+int wf_model_write(const wf_model *model)
 {
     char file[WF_PATH];
-    WF_TRY(model_json(path, file));
-    WF_TRY(wf_mkdirs(path));
-    if (access(file, F_OK))
-        WF_TRY(write_model_json(file, meta));
+    WF_TRY(model_json(model->path, file));
+    WF_TRY(wf_mkdirs(model->path));
+    return access(file, F_OK) ? write_model_json(file, &model->meta, model->licence) : WF_OK;
+}
+
+int wf_model_create(const char *path, const wf_meta *meta, wf_model *out)
+{
+    const wf_model made = {.path = (char *)(uintptr_t)path, .meta = *meta};
+    WF_TRY(wf_model_write(&made));
     WF_TRY(wf_model_open(path, out));
     int status = wf_meta_match(meta, "the data", &out->meta, path);
     if (status)
@@ -120,6 +192,7 @@ int wf_model_create(const char *path, const wf_meta *meta, wf_model *out)
 void wf_model_clear(wf_model *model)
 {
     free(model->path);
+    free(model->licence);
     wf_meta_clear(&model->meta);
     *model = (wf_model){0};
 }

@@ -186,9 +186,16 @@ static int read_state(wf_trainer *t, const wf_safetensors *st)
 
 int wf_trainer_restore(wf_trainer *t, bool *found)
 {
+    bool exported;
     *found = access(t->state_path, F_OK) == 0;
-    if (!*found)
+    if (!*found) {
+        int level = t->options->level;
+        WF_TRY(wf_level_is_exported(t->model, level, &exported));
+        WF_CHECK(!exported, WF_DATA,
+                 "%s: level %d is exported: it has no optimizer state to go on from; train into another folder",
+                 t->model->path, level);
         return WF_OK;
+    }
     wf_safetensors st = {0};
     int status = wf_safetensors_load(t->state_path, &st);
     if (!status)
@@ -211,7 +218,8 @@ int wf_trainer_publish(wf_trainer *t)
                           .dequantize = t->options->dequantize,
                           .provenance = t->options->provenance,
                           .weights = weights,
-                          .average = average};
+                          .average = average,
+                          .dtype = WF_F32};
     WF_GO(wf_level_save(t->model, t->runner.flow, t->runner.dequantizer.flow, &file));
 out:
     free(owned[0]);

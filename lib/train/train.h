@@ -64,7 +64,8 @@ typedef int wf_train_report(void *user, wf_train_event event, const wf_train_pro
 
 /* Trains until a limit is reached or patience runs out; returns at once if that happened in an earlier run.
  * validation may be NULL. WF_AGAIN: another trainer holds the level, or the training was interrupted and saved.
- * WF_INTERNAL: too many non-finite batches. WF_DATA: the state in the folder is of other data or options. */
+ * WF_INTERNAL: too many non-finite batches. WF_DATA: the state in the folder is of other data or options, or the level
+ * is exported (export.h) and has no state. */
 int wf_train(const wf_model *model, wf_backend *backend, wf_store *store, wf_store *validation,
              const wf_train_options *options, wf_train_report *report, void *user) WF_MUST;
 

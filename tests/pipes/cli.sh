@@ -29,7 +29,7 @@ says_version() { "$1" --version | grep -Eqx "$1 \(Wavelet Flow\) [0-9]+\.[0-9]+\
 # takes PROGRAM OPTION: the program reads the option; any other must refuse it
 takes() {
     case $2:$1 in
-    --threads:wf-info | --backend:wf-info | --backend:wf-nearest) return 1 ;;
+    --threads:wf-info | --backend:wf-info | --threads:wf-export | --backend:wf-export | --backend:wf-nearest) return 1 ;;
     --seed:wf-bpd | --seed:wf-dwt | --seed:wf-nuts | --seed:wf-sample | --seed:wf-train-level) return 0 ;;
     --seed:*) return 1 ;;
     esac

@@ -34,6 +34,7 @@ int main()
     return 0;
 }
 END
+says_path() { usr/bin/wf-info -m leaves | grep -qx "path  *$WORK/$1"; }
 ok "make install" env -u MAKEFLAGS make -s -C "$ROOT" install PREFIX="$WORK/usr"
 ok "a C program builds against the library" build_user gcc user.c
 ok "a C++ program links" build_user g++ user.cpp
@@ -45,6 +46,10 @@ ok "the installed program runs" usr/bin/wf-info --version
 for page in man1/wf-dwt.1 man5/wf-stream.5 man5/wf-formats.5 man7/wf.7 man7/wf-chain.7; do
     ok "$page is installed" test -s "usr/share/man/$page"
 done
+
+ok "the model is where programs look" says_path usr/share/wavelet-flow/models/leaves
+ok "and draws pictures" sh -c 'PATH=$PWD/usr/bin:$PATH; wf-sample -q -m leaves -n 4 | wf-idwt -q --grid leaves.png'
+ok "a card comes with it" test -s usr/share/wavelet-flow/models/leaves/README.md
 
 # The CUDA plugin stands beside the programs; these are not it. no_card.c stands for one on a machine without a card.
 cat > no_card.c <<'END'
