@@ -7,13 +7,19 @@
 static struct options {
     const char *model_path, *store_path; /* store_path NULL: a stream on stdin */
     int64_t count, samples;
+    int split;
     bool per_image, json;
 } options;
+
+enum { ALL, HELD_OUT, TRAINED };
 
 static const cli_option table[] = {
     CLI_MODEL(&options.model_path),
     {'s', "store", "STORE", CLI_STRING, &options.store_path, 0, 0,
      "Store of coefficients to evaluate; -, the default, is a coefficient stream on stdin."},
+    {0, "split", "all|val|train", CLI_CHOICE, &options.split, 0, 0,
+     "Evaluate those pictures of the store that the training of the model held out (val), or those that it was trained "
+     "on; the store must be the one of the training (default all)."},
     {'n', "count", "N", CLI_COUNT, &options.count, 1, 1e12, "Evaluate the first N pictures only."},
     {0, "iw", "K", CLI_COUNT, &options.samples, 1, 1e6,
      "Also compute importance-weighted bits/dim from K draws of each picture's noise; see above."},
@@ -28,7 +34,7 @@ static const cli_option table[] = {
 static const cli_program program = {
     .name = "wf-bpd",
     .summary = "bits per dimension of pictures under a Wavelet Flow model",
-    .synopsis = "-m MODEL [-s STORE] [--iw K] [--per-image] [--json] [-]",
+    .synopsis = "-m MODEL [-s STORE] [--split val] [--iw K] [--per-image] [--json] [-]",
     .description =
         "Computes how probable pictures are under a model that wf-train-level trained, as bits per dimension: the "
         "negative log2 of the density, divided by the number of samples (height x width x channels). Lower is "
@@ -48,6 +54,8 @@ static const cli_program program = {
                 "    a table by level\n"
                 "wf-bpd -m model -s test.wf --json\n"
                 "    from a store, for scripts\n"
+                "wf-bpd -m model -s train.wf --split val\n"
+                "    the pictures that training held out\n"
                 "wf-bpd -m model -s test.wf -n 100 --iw 100\n"
                 "    a tighter bound on a hundred pictures",
     .options = table};
@@ -60,6 +68,8 @@ static void check_usage(bool dash)
         die(WF_USAGE, "-s %s and - exclude each other", options.store_path);
     if (!options.model_path)
         die(WF_USAGE, "-m MODEL is needed");
+    if (options.split != ALL && !options.store_path)
+        die(WF_USAGE, "--split needs the store that the model was trained on: give --store");
     if (options.per_image && options.json)
         die(WF_USAGE, "--per-image and --json exclude each other");
     if (!options.store_path && isatty(STDIN_FILENO))
@@ -96,14 +106,29 @@ static wf_evaluation *evaluate_stream(const wf_model *model, wf_backend *backend
     return e;
 }
 
+/* The part of the store that --split names. */
+static wf_store *open_split(const wf_model *model, wf_store *whole)
+{
+    int percent;
+    wf_store *part;
+    if (options.split == ALL)
+        return whole;
+    must(wf_model_held_out(model, wf_store_hash(whole), options.store_path, &percent));
+    must(wf_store_open_part(whole, percent, options.split == HELD_OUT ? WF_PART_HELD_OUT : WF_PART_TRAINED, &part));
+    return part;
+}
+
 static wf_evaluation *evaluate_store(const wf_model *model, wf_backend *backend)
 {
-    wf_store *store;
-    must(wf_store_open(options.store_path, &store));
+    wf_store *store, *whole;
+    must(wf_store_open(options.store_path, &whole));
+    store = open_split(model, whole);
     wf_evaluation *e = open_evaluation(model, backend, wf_store_meta(store), options.store_path);
     say_start(model, backend, wf_store_meta(store), wf_store_count(store));
     must(wf_evaluation_put_store(e, store));
-    wf_store_close(store);
+    if (store != whole)
+        wf_store_close(store);
+    wf_store_close(whole);
     return e;
 }
 

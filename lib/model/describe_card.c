@@ -32,14 +32,13 @@ static void put_facts(FILE *file, const json_t *root)
         fputs("| licence | not stated |\n", file);
 }
 
-/* Writes a cell of a level's row: its value under the key, or its metadata's; "-" where there is none or it is NaN. */
+/* Writes a cell of a level's row: its value under the key, or its metadata's; "-" where there is none. */
 static void put_cell(FILE *file, const json_t *row, const char *key, const char *quote)
 {
     const json_t *value = json_object_get(row, key);
     if (!value)
         value = json_object_get(json_object_get(row, "metadata"), key);
-    const char *text = json_string_value(value);
-    bool none = !value || (text && (!strcmp(text, "nan") || !strcmp(text, "-nan")));
+    bool none = !value || json_is_null(value);
     fprintf(file, " %s", none ? "-" : quote);
     if (!none)
         wf_description_put(file, value, "x");

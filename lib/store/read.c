@@ -14,6 +14,7 @@ struct wf_store {
     MDB_dbi levels[WF_MAX_LEVELS + 1]; /* of the levels held */
     uint64_t first;                    /* index at position 0, if indices are contiguous */
     uint64_t *indices;                 /* [count], ascending, if they are not; else NULL */
+    bool borrows;                      /* a part: the file is that of the whole */
 };
 
 /* -- opening ------------------------------------------------------------------------------------------------------- */
@@ -148,7 +149,8 @@ void wf_store_close(wf_store *store)
 {
     if (!store)
         return;
-    wf_store_file_end(&store->file);
+    if (!store->borrows)
+        wf_store_file_end(&store->file);
     free(store->indices);
     free(store);
 }
@@ -203,6 +205,27 @@ static int get_value(wf_store *store, int level, uint64_t index, const wf_window
 static uint64_t index_at(const wf_store *store, int64_t at)
 {
     return store->indices ? store->indices[at] : store->first + (uint64_t)at;
+}
+
+int wf_store_open_part(const wf_store *whole, int percent, wf_store_part part, wf_store **out)
+{
+    int64_t count = wf_store_count(whole), kept = 0;
+    wf_store *store = calloc(1, sizeof *store);
+    uint64_t *indices = malloc((size_t)(count + 1) * sizeof *indices); /* one more: NULL is no failure for none */
+    if (!store || !indices) {
+        free(store);
+        free(indices);
+        return wf_fail(WF_AGAIN, "%s: out of memory for %lld indices", whole->file.path, (long long)count);
+    }
+    for (int64_t at = 0; at < count; at++)
+        if (wf_is_held_out(index_at(whole, at), percent) == (part == WF_PART_HELD_OUT))
+            indices[kept++] = index_at(whole, at);
+    *store = *whole;
+    store->indices = indices;
+    store->borrows = true;
+    store->file.state.count = kept;
+    *out = store;
+    return WF_OK;
 }
 
 static wf_window whole_level(const wf_store *store, int level)
