@@ -70,7 +70,7 @@ static const struct candidate {
 enum { CANDIDATES = sizeof candidates / sizeof *candidates, SMALLEST = CANDIDATES - 1 };
 
 static const double STEPS = 1000;    /* that a choice must be able to make */
-static const double RATE = 4e9;      /* multiplications and additions a second of a core, of forward and backward */
+static const double RATE = 2.5e10;   /* multiplications a second of a core with AVX2, all passes together */
 static const double OVERHEAD = 2e-5; /* seconds of a step for each bijector, however small */
 
 /* Multiplications of one pixel, forward: features, then a net for each coupling. Backward takes twice as many, and

@@ -253,3 +253,43 @@ int wf_settings_settle(wf_trainer *t)
     o->decay = o->decay >= 0 ? o->decay : wf_train_published.decay;
     return WF_OK;
 }
+
+/* -- weights of another model -------------------------------------------------------------------------------------- */
+
+static bool same_text(const char *a, const char *b)
+{
+    return a && b ? !strcmp(a, b) : a == b;
+}
+
+/* Fails unless the weights of `init` fit this level's flow. */
+static int expect_same_flow(const wf_trainer *t, const wf_level *from)
+{
+    const wf_train_options *o = t->options;
+    const wf_level_spec own = wf_level_spec_for(t->meta, o->level, t->chain, o->dequantize, o->precision);
+    const wf_level_spec *s = &from->spec;
+    const char *noise = own.dequantize ? own.dequantize : "none", *theirs = s->dequantize ? s->dequantize : "none";
+    WF_CHECK(!strcmp(s->chain, own.chain), WF_USAGE, "--init %s: level %d has the chain '%.200s', this one '%.200s'",
+             o->init->path, o->level, s->chain, own.chain);
+    WF_CHECK(same_text(s->dequantize, own.dequantize), WF_USAGE,
+             "--init %s: level %d has --dequantize '%.200s', this one '%.200s'", o->init->path, o->level, theirs,
+             noise);
+    WF_CHECK(!strcmp(o->init->meta.wavelet, t->meta->wavelet), WF_USAGE, "--init %s: the wavelet is %s, of this one %s",
+             o->init->path, o->init->meta.wavelet, t->meta->wavelet);
+    WF_CHECK(
+        s->signal == own.signal && s->K == own.K && s->C == own.C && s->D == own.D && s->kernel == own.kernel &&
+            from->size == t->optimizer.size,
+        WF_USAGE, "--init %s: level %d is of %ss of %d channels, this one of %ss of %d, or of another depth or width",
+        o->init->path, o->level, wf_signal_names[s->signal], o->init->meta.C, wf_signal_names[own.signal], t->meta->C);
+    return WF_OK;
+}
+
+int wf_settings_copy_weights(wf_trainer *t)
+{
+    wf_level from;
+    WF_TRY(wf_level_load(t->options->init, t->options->level, t->backend, &from));
+    int status = expect_same_flow(t, &from);
+    if (!status)
+        status = t->backend->copy(t->backend, t->optimizer.w, from.params, t->optimizer.size);
+    wf_level_clear(&from);
+    return status;
+}

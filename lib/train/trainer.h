@@ -66,6 +66,9 @@ int wf_settings_describe(const wf_trainer *t, char **out) WF_MUST;
 /* WF_DATA, with each setting that changed and both values, unless two descriptions agree. */
 int wf_settings_compare(const wf_trainer *t, const char *saved, const char *now) WF_MUST;
 
+/* Begins with the averaged weights of the level of options->init. WF_USAGE: its flow is another. */
+int wf_settings_copy_weights(wf_trainer *t) WF_MUST;
+
 /* Saves or restores the state file. *found = false: there is no file. */
 int wf_trainer_save(wf_trainer *t) WF_MUST;
 int wf_trainer_restore(wf_trainer *t, bool *found) WF_MUST;
