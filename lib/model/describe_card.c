@@ -71,16 +71,15 @@ static void put_levels(FILE *file, const json_t *root)
 
 static void put_use(FILE *file, const char *name, bool bfloat16)
 {
-    fprintf(
-        file,
-        "\n## Use\n\n"
-        "Draw 16; evaluate others of this size; read the weights of a level in Python%s:\n\n"
-        "    wf-sample -m %s -n 16 | wf-idwt --grid grid.png\n"
-        "    wf-dwt FILES | wf-bpd -m %s\n"
-        "    safetensors.numpy.load_file('%s/level-00.safetensors')\n\n"
-        "Tensors `ema/NAME` are moving averages of the weights. There is no optimizer state: training does not go on "
-        "from here.\n",
-        bfloat16 ? " (NumPy has BF16 after `import ml_dtypes`)" : "", name, name, name);
+    fprintf(file,
+            "\n## Use\n\n"
+            "Draw 16; evaluate others of this size; read the weights of a level in Python%s:\n\n"
+            "    wf-sample -m %s -n 16 | wf-idwt --grid grid.png\n"
+            "    wf-dwt FILES | wf-bpd -m %s\n"
+            "    safetensors.numpy.load_file('%s/level-00.safetensors')\n\n"
+            "Tensors `ema/NAME` are moving averages of the weights. There is no optimizer state: wf-train-level "
+            "--init begins a training of its own from them.\n",
+            bfloat16 ? " (NumPy has BF16 after `import ml_dtypes`)" : "", name, name, name);
 }
 
 int wf_description_write_card(const wf_description *d, const char *name, const char *note, FILE *file, const char *path)

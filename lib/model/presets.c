@@ -62,15 +62,15 @@ int wf_preset_patch(const wf_meta *meta, int level)
 static const struct candidate {
     int steps, width, channels, features, blocks; /* features: width of the net that makes them, with its blocks */
 } candidates[] = {
-    {16, 64, 24, 64, 2},
+    {12, 64, 24, 64, 2},
     {12, 48, 16, 48, 2},
     {8, 32, 16, 32, 2},
     {6, 16, 8, 16, 2},
 };
 enum { CANDIDATES = sizeof candidates / sizeof *candidates, SMALLEST = CANDIDATES - 1 };
 
-static const double STEPS = 1000;    /* that a choice must be able to make */
-static const double RATE = 2.5e10;   /* multiplications a second of a core with AVX2, all passes together */
+static const double STEPS = 2000;    /* that a choice must be able to make */
+static const double RATE = 4e10;     /* multiplications a second of a core, all passes together: 3e10 to 6e10 seen */
 static const double OVERHEAD = 2e-5; /* seconds of a step for each bijector, however small */
 
 /* Multiplications of one pixel, forward: features, then a net for each coupling. Backward takes twice as many, and

@@ -183,6 +183,7 @@ int wf_trainer_publish(wf_trainer *t)
                           .provenance = t->options->provenance,
                           .data = wf_store_hash(t->store),
                           .held_out = t->options->held_out,
+                          .init = t->init_hash[0] ? t->init_hash : NULL,
                           .weights = weights,
                           .average = average,
                           .dtype = WF_F32};
