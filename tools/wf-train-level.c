@@ -167,6 +167,8 @@ static void add_provenance(wf_meta *provenance, const wf_store *store, const wf_
 {
     char hash[20];
     must(wf_meta_copy(provenance, wf_store_meta(store)));
+    if (init->path && levels[1] > init->meta.levels)
+        die(WF_USAGE, "--init %s: has levels 0 to %d, not %d", init->path, init->meta.levels, levels[1]);
     if (init->path)
         must(wf_model_hash(init, levels[0], levels[1], hash));
     cli_add_provenance(provenance, init->path ? hash : NULL);

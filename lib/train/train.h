@@ -67,17 +67,18 @@ typedef struct wf_train_progress {
     const char *chain;        /* the flow's text, also for a named chain; valid during the report */
     size_t parameters;        /* with those of the noise's flow */
     int batch;                /* pictures a step */
-    int held_percent;         /* of the store that were to be held out; 0: none, or another store validates */
-    int64_t held_out_count;   /* pictures that are; 0 where the per cents are less than one picture */
+    int held_percent;         /* of the store, that were to be held out; 0: none, or another store validates */
+    int64_t held_out_count;   /* pictures that are; 0 where the per cents are less than one */
 } wf_train_progress;
 
 /* Called after each event; a nonzero return saves and stops with WF_AGAIN. */
 typedef int wf_train_report(void *user, wf_train_event event, const wf_train_progress *progress);
 
-/* Trains on the store, or the part of it that is not held out, until a limit is reached or patience runs out; returns at once if that happened in an earlier run.
- * validation may be NULL: then options->held_out counts. WF_AGAIN: another trainer holds the level, or the training was interrupted and saved.
- * WF_INTERNAL: too many non-finite batches. WF_DATA: the state in the folder is of other data or options, or the level
- * is exported (export.h) and has no state. WF_USAGE: the level of options->init has another chain or shape. */
+/* Trains on the store, or the part of it that is not held out, until a limit is reached or patience runs out. Returns
+ * at once if that happened in an earlier run. validation may be NULL: then options->held_out counts. WF_AGAIN: another
+ * trainer holds the level, or the training was interrupted and saved. WF_INTERNAL: too many non-finite batches.
+ * WF_DATA: the state in the folder is of other data or options, or the level is exported (export.h) and has no state.
+ * WF_USAGE: the level of options->init has another chain or shape. */
 int wf_train(const wf_model *model, wf_backend *backend, wf_store *store, wf_store *validation,
              const wf_train_options *options, wf_train_report *report, void *user) WF_MUST;
 

@@ -48,7 +48,7 @@ done
 
 # -- training --------------------------------------------------------------------------------------------------------
 train() { wf-train-level -s s.store --batch 4 "$@" 2> all && grep -Ev 'finished|held.out' all > said; }
-train -l 3 -m official --steps 1
+train -l 3 -m official -f official --steps 1
 one "the published chain" "wf-train-level: level 3 on $cpu, fp32, chain official: '16\*\(.*:blocks=3\), actnorm', [0-9.]+ M parameters, batch 4, 8 pictures of 8x8x3, 1 step"
 train -l 0 -m best -f best --minutes 0.001
 one "another preset, cut off" "wf-train-level: level 0 on .*, chain best: 'cond:.{67} \.\.', .*, 0.001 minutes"
