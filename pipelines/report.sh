@@ -55,7 +55,7 @@ bits_per_dimension() {
     local name
     cut -f 1,2 "$out/bpd-$1.tsv" > "$work/table"
     for name; do
-        awk -F '\t' -v OFS='\t' 'NR > 1 { printf "%.4f \302\261 %.4f\n", $3, $4 }' "$out/bpd-$name.tsv" |
+        awk -F '\t' 'NR > 1 { printf $4 == "-" ? "%.4f\n" : "%.4f \302\261 %.4f\n", $3, $4 }' "$out/bpd-$name.tsv" |
             cat <(echo "$name") - | paste "$work/table" - > "$work/next"
         mv "$work/next" "$work/table"
     done

@@ -90,10 +90,11 @@ Test(help, defaults_of_training)
     const wf_train_options *o = &wf_train_defaults;
     char *help = help_of("wf-train-level");
     expect_default(help, "--steps", (double)o->steps);
-    expect_default(help, "--batch", o->batch);
-    expect_default(help, "--lr", o->lr);
-    expect_default(help, "--ema", o->ema);
-    expect_default(help, "--decay", o->decay);
+    expect_default(help, "--batch", wf_train_published.batch);
+    expect_default(help, "--lr", wf_train_published.lr);
+    expect_default(help, "--ema", wf_train_published.ema);
+    expect_default(help, "--decay", wf_train_published.decay);
+    expect_default(help, "--val", WF_HELD_OUT);
     expect_default(help, "--validate-on", (double)o->validate_on);
     expect_default(help, "--patience", o->patience);
     expect_default(help, "--seed", (double)o->seed);

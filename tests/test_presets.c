@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../lib/model/level.h"
 #include "../lib/model/presets.h"
 
 typedef struct published {
@@ -68,4 +69,54 @@ Test(presets, sounds_and_volumes_are_trained_whole)
     const wf_meta volume = {.levels = 6, .D = 64, .H = 4096, .W = 64, .C = 1, .bits = 8, .signal = WF_VOLUME};
     cr_expect_eq(wf_preset_patch(&sound, 10), 0);
     cr_expect_eq(wf_preset_patch(&volume, 6), 0);
+}
+
+/* Parameters of the chain that is chosen for a level. */
+static size_t parameters_of(wf_backend *b, const wf_meta *meta, int level, const wf_preset_choice *choice)
+{
+    wf_flow *flow;
+    wf_level_spec spec = wf_level_spec_for(meta, level, choice->chain, NULL, WF_FP32);
+    cr_assert_eq(wf_level_flow(&spec, b, 1, 0, 0, WF_MEMORY_NONE, &flow), 0, "%s: %s", choice->chain, wf_error());
+    size_t n = wf_flow_size(flow);
+    wf_flow_destroy(flow);
+    return n;
+}
+
+/* A folder has 24 bytes a parameter: weights and average, and weights, average and two moments in the state. */
+Test(presets, folder_of_the_default_is_under_60_megabytes)
+{
+    const wf_meta meta = {.wavelet = "haar", .levels = 6, .top = 6, .H = 64, .W = 64, .C = 3, .bits = 8};
+    wf_backend *b;
+    size_t before = 0;
+    cr_assert_eq(wf_backend_open("cpu", 1, &b), 0);
+    for (double minutes = 0.01; minutes < 1e5; minutes *= 3) {
+        size_t sum = 0;
+        for (int level = 0; level <= 6; level++) {
+            wf_preset_choice choice;
+            wf_preset_fit(&meta, level, minutes, 2, &choice);
+            sum += parameters_of(b, &meta, level, &choice);
+        }
+        cr_expect_lt(24 * sum, 60000000, "%g minutes: %zu parameters", minutes, sum);
+        cr_expect_geq(sum, before, "%g minutes have smaller nets than fewer", minutes);
+        before = sum;
+    }
+    b->close(b);
+}
+
+/* A base of one channel has couplings for its size, by every name and budget. */
+Test(presets, grey_bases)
+{
+    const wf_meta pixel = {.wavelet = "haar", .levels = 6, .top = 6, .H = 64, .W = 64, .C = 1, .bits = 8};
+    const wf_meta field = {.wavelet = "haar", .levels = 2, .top = 2, .H = 28, .W = 28, .C = 1, .bits = 8};
+    const char *const names[] = {"official", "best"};
+    for (int i = 0; i < 2; i++) {
+        wf_preset_choice choice;
+        cr_assert(wf_preset_chain(names[i], &pixel, 0, choice.chain));
+        cr_expect(strstr(choice.chain, "rqspline:mask=checker:swap"), "%s", choice.chain);
+        cr_assert(wf_preset_chain(names[i], &field, 0, choice.chain));
+        cr_expect(strstr(choice.chain, "affine:width=128:mask=checker, affine:width=128:mask=checker:swap"), "%s",
+                  choice.chain);
+        cr_assert(wf_preset_chain(names[i], &pixel, 1, choice.chain));
+        cr_expect(strstr(choice.chain, "conv1x1"), "%s", choice.chain);
+    }
 }

@@ -192,7 +192,7 @@ static void interrupt_twice(wf_train_options o, int levels)
     /* another seed would give other weights: the same folder refuses it */
     o.seed = 9;
     cr_expect_eq(train(b, parts, store, &o, &again), WF_DATA);
-    cr_expect(strstr(wf_error(), "seed=0"), "%s", wf_error());
+    cr_expect(strstr(wf_error(), "--seed was 0, now 9;"), "%s", wf_error());
     b->close(b);
     scratch_remove();
 }

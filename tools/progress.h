@@ -13,6 +13,8 @@ typedef struct progress {
     char device[START_DEVICE];                   /* as start_device has it */
     const char *precision;                       /* as start_precision has it */
     char pictures[START_PICTURES];               /* as start_pictures has it */
+    int64_t count;                               /* pictures of the store */
+    wf_signal signal;                            /* what they are */
     bool begun;                                  /* the line at the start is printed */
     double drawn;                                /* seconds of the level that the terminal showed last; -1: none */
     wf_train_progress latest[WF_MAX_LEVELS + 1]; /* step -1: no report, because the level was finished before */

@@ -8,13 +8,19 @@
 static struct options {
     const char *model_path, *store_path; /* store_path NULL: the operand */
     int64_t count, samples;
+    int split;
     bool per_image, json;
 } options;
+
+enum { ALL, HELD_OUT, TRAINED };
 
 static const cli_option table[] = {
     CLI_MODEL(&options.model_path),
     {'s', "store", "STORE", CLI_STRING, &options.store_path, 0, 0,
      "Coefficients to evaluate: a store, a file with a stream, or -, a stream on stdin, the default."},
+    {0, "split", "all|val|train", CLI_CHOICE, &options.split, 0, 0,
+     "Evaluate those pictures of the store that the training of the model held out (val), or those that it was trained "
+     "on; the store must be the one of the training (default all)."},
     {'n', "count", "N", CLI_COUNT, &options.count, 1, 1e12, "Evaluate the first N pictures only."},
     {0, "iw", "K", CLI_COUNT, &options.samples, 1, 1e6,
      "Also compute importance-weighted bits/dim from K draws of each picture's noise; see above."},
@@ -30,7 +36,7 @@ static const cli_option table[] = {
 static const cli_program program = {
     .name = "wf-bpd",
     .summary = "bits per dimension of pictures under a Wavelet Flow model",
-    .synopsis = "-m MODEL [-s STORE] [--iw K] [--per-image] [--json] [FILE|STORE]",
+    .synopsis = "-m MODEL [-s STORE] [--split val] [--iw K] [--per-image] [--json] [FILE|STORE]",
     .description =
         "Computes how probable pictures are under a model that wf-train-level trained, as bits per dimension: the "
         "negative log2 of the density, divided by the number of samples (height x width x channels). Lower is "
@@ -53,6 +59,8 @@ static const cli_program program = {
                 "    the three strangest pictures of a folder, for a model of six levels\n"
                 "wf-bpd -m model -s test.wf --json\n"
                 "    from a store, for scripts\n"
+                "wf-bpd -m model -s train.wf --split val\n"
+                "    the pictures that training held out\n"
                 "wf-bpd -m model -s test.wf -n 100 --iw 100\n"
                 "    a tighter bound on a hundred pictures",
     .options = table};
@@ -84,13 +92,29 @@ static void say_start(const wf_model *model, const wf_backend *backend, const wf
     start_note(backend, model, 0, meta->top, job);
 }
 
+/* The part of the store that --split names. */
+static wf_store *open_split(const wf_model *model, wf_store *whole, const char *name)
+{
+    int percent;
+    wf_store *part;
+    if (options.split == ALL)
+        return whole;
+    if (!whole)
+        die(WF_USAGE, "%s: a stream: --split needs the store that the model was trained on", name);
+    must(wf_model_held_out(model, wf_store_hash(whole), name, &percent));
+    must(wf_store_open_part(whole, percent, options.split == HELD_OUT ? WF_PART_HELD_OUT : WF_PART_TRAINED, &part));
+    return part;
+}
+
 static wf_evaluation *evaluate(const wf_model *model, wf_backend *backend, wf_records *input)
 {
     const wf_meta *meta = wf_records_meta(input);
-    wf_store *store = wf_records_store(input);
+    wf_store *whole = wf_records_store(input), *store = open_split(model, whole, wf_records_name(input));
     wf_evaluation *e = open_evaluation(model, backend, meta, wf_records_name(input));
-    say_start(model, backend, meta, wf_records_count(input));
+    say_start(model, backend, meta, store ? wf_store_count(store) : wf_records_count(input));
     must(store ? wf_evaluation_put_store(e, store) : wf_evaluation_put_records(e, input));
+    if (store != whole)
+        wf_store_close(store);
     return e;
 }
 

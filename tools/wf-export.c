@@ -31,7 +31,7 @@ static const cli_program program = {
     .description =
         "Copies a trained model to a new folder for others to use: of each level the moving average of its weights, "
         "which evaluation and sampling use, with its chain and metadata. Training states and logs stay behind, so "
-        "training does not go on from there. All levels must be trained.\n\n"
+        "training does not go on from there; wf-train-level --init begins another. All levels must be trained.\n\n"
         "The folder also gets README.md, a card in Markdown: size, wavelet, parameters, licence, held-out bits/dim, "
         "chain and steps of each level, how to use the model, and the programs that led to it with their command "
         "lines. Paths in these lines are as they were typed.\n\n"

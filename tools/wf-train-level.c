@@ -1,14 +1,16 @@
 /* wf-train-level.c - trains one level of a model */
+#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "../lib/base/file.h"
 #include "cli_io.h"
 #include "progress.h"
+#include "spool.h"
 #include "words.h"
 
 static int levels[2] = {-1, -1}; /* first and last */
-static const char *model_path, *store_path, *validation_path;
+static const char *model_path, *store_path, *init_path;
+static const char *held_out; /* a store, per cents or none; NULL: the default */
 static wf_train_options options;
 static int precision, memory;
 static char backend_name[16];
@@ -16,28 +18,33 @@ static progress state;
 
 static const cli_option table[] = {
     {'l', "level", "L|L-M", CLI_RANGE, levels, 0, WF_MAX_LEVELS,
-     "Level to train, 0 is the base; or several, side by side in this process."},
+     "Level to train, 0 is the base; or several, side by side in this process (default: all levels of the store)."},
     {'m', "model", "DIR", CLI_STRING, &model_path, 0, 0, "Model folder, made if absent."},
     {'s', "store", "STORE", CLI_STRING, &store_path, 0, 0,
      "Coefficients to train on: a store, a file with a stream, or -, a stream on stdin, the default."},
-    {0, "val", "STORE", CLI_STRING, &validation_path, 0, 0,
-     "Held-out store or stream: selects the best checkpoint, stops early, and is `val` in the log."},
-    {'f', "flow", "CHAIN|@FILE|official|best|help", CLI_STRING, &options.chain, 0, 0,
-     "Chain of bijectors, or the file that holds it, with comments after #. best: the chain that learnt fastest in our "
-     "comparisons. help prints the words. Default: official, the published chain."},
+    {0, "val", "P%|none|STORE", CLI_STRING, &held_out, 0, 0,
+     "Held-out pictures: they select the best checkpoint, stop early, and are `val` in the log. P%, 1 to 50: that part "
+     "of the store, which is then not trained on; or another store (default 5%)."},
+    {0, "init", "MODEL", CLI_STRING, &init_path, 0, 0,
+     "Begin with the averaged weights of this model's level, in place of random ones; without --flow also with its "
+     "chain. May be an exported or installed model."},
+    {'f', "flow", "CHAIN|@FILE|best|help", CLI_STRING, &options.chain, 0, 0,
+     "Chain of bijectors, or the file that holds it, with comments after #. official: the published chain. best: fewer "
+     "bits/dim in the same time. help prints the words. By default minutes, cores and the level choose the chain."},
     {0, "dequantize", "CHAIN|@FILE", CLI_STRING, &options.dequantize, 0, 0,
      "Also learn the noise that is added to pixels, by this chain of bijectors; whole pictures only (wf-dwt --levels "
      "0)."},
     {0, "steps", "N", CLI_COUNT, &options.steps, 0, 1e12, "Stop after N steps, 0: no limit (default 5000000)."},
     {0, "minutes", "M", CLI_DOUBLE, &options.minutes, 0, 1e9, "Stop after M minutes of training, all runs together."},
-    {0, "batch", "B", CLI_INT, &options.batch, 1, 1024, "Pictures per step (default 64)."},
-    {0, "lr", "X", CLI_DOUBLE, &options.lr, 1e-12, 10, "Adamax learning rate (default 1e-3)."},
+    {0, "batch", "B", CLI_INT, &options.batch, 1, 1024,
+     "Pictures per step (default 64, but chosen along with the chain by default)."},
+    {0, "lr", "X", CLI_DOUBLE, &options.lr, 1e-12, 10, "Adamax learning rate (default 1e-3, or chosen)."},
     {0, "warmup", "N", CLI_COUNT, &options.warmup, 0, 1e12,
      "Steps of linear warm-up (default 125000, but at most a twentieth of the run)."},
     {0, "decay", "X", CLI_DOUBLE, &options.decay, 0, 1,
-     "Share of the run, at its end, in which the rate falls linearly to 0 (default 0: constant)."},
+     "Share of the run, at its end, in which the rate falls linearly to 0 (default 0: constant, or chosen)."},
     {0, "ema", "X", CLI_DOUBLE, &options.ema, 0, 1,
-     "Decay of the weights' moving average, less in the first steps (default 1-1/782)."},
+     "Decay of the weights' moving average, less in the first steps (default 1-1/782, or chosen)."},
     {0, "patch", "P", CLI_INT, &options.patch, 0, WF_MAX_SIDE,
      "Train on random P x P crops of the level, 0: whole pictures (default: as published, or 0 with your own chain)."},
     {0, "margin", "N", CLI_INT, &options.margin, 0, WF_MAX_SIDE,
@@ -65,11 +72,19 @@ static const cli_option table[] = {
 static const cli_program program = {
     .name = "wf-train-level",
     .summary = "train one level of a Wavelet Flow model",
-    .synopsis = "-l L -m MODEL [--val STORE] [OPTION ...] [FILE|STORE]",
+    .synopsis = "[-l L] -m MODEL [-s STORE] [OPTION ...] [FILE|STORE]",
     .description =
         "Trains the normalizing flow of one level on wavelet coefficients, from a store (wf-dwt -o) or a stream, "
         "into level-NN files of the model folder. Levels are independent: train all of them at once on "
         "different machines. A stream is first copied to the model folder.\n\n"
+        "One picture in twenty is held out, by its index alone: the same ones at every level, after an interruption, "
+        "and when pictures are appended to the store. wf-bpd --split val evaluates them. A store of fewer than 20 "
+        "pictures is trained on as a whole.\n\n"
+        "Without --flow, minutes, cores and the level choose chain, batch, rate, averages and patches: the largest "
+        "nets that an estimate lets make 2,000 steps; no --minutes counts as an hour. When a training is resumed "
+        "they stay as they were.\n\n"
+        "--init begins a training in a folder of its own with a fresh optimizer. Chain, wavelet and channels must be "
+        "those of MODEL; sizes may differ.\n\n"
         "Small levels leave a GPU mostly idle: -l 0-4 trains five levels at once on one device. Each gets the result "
         "that it would get alone, and its share of --threads. A level that fails does not stop the others.\n\n"
         "Resuming is automatic. The same command continues where the last one stopped, bit for bit, with the same "
@@ -93,6 +108,10 @@ static const cli_program program = {
         "    train level 5 straight from pictures\n"
         "parallel wf-train-level -l {} -m model -s train.wf --val val.wf --minutes 60 --threads 1 ::: 5 4 3 2 1 0\n"
         "    all levels of a model side by side\n"
+        "wf-train-level -m model -s train.wf --minutes 10\n"
+        "    all levels in one process, one picture in twenty held out\n"
+        "wf-train-level -m mine -s mine.wf --init leaves --minutes 2\n"
+        "    from the weights of the model that comes with the programs\n"
         "wf-train-level -l 0-4 -m model -s train.wf --val val.wf --backend cuda\n"
         "    the small levels together on one GPU\n"
         "wf-train-level -l 3 -m model -s train.wf -f '8*(actnorm, conv1x1:lu, affine:width=64), actnorm'\n"
@@ -101,87 +120,6 @@ static const cli_program program = {
         "'4*(affine:mask=checker:width=32:blocks=1, affine:mask=checker:swap=1:width=32:blocks=1)'\n"
         "    with noise that is learnt",
     .options = table};
-
-static bool several(void)
-{
-    return levels[1] > levels[0];
-}
-
-static void remove_store(const char *path)
-{
-    static const char *const files[] = {"data.mdb", "lock.mdb"};
-    char file[WF_PATH + 16];
-    for (int i = 0; i < 2; i++) {
-        snprintf(file, sizeof file, "%s/%s", path, files[i]);
-        unlink(file);
-    }
-    rmdir(path);
-}
-
-/* Copies the records of the chosen levels into a store at `path`. */
-static void spool(wf_records *input, const char *path)
-{
-    wf_store_writer *store;
-    wf_record record;
-    int64_t there;
-    bool more = true;
-    wf_meta meta;
-    must(wf_meta_copy(&meta, wf_records_meta(input)));
-    if (levels[1] > meta.top)
-        die(WF_DATA, "%s: carries levels up to %d, not %d", wf_records_name(input), meta.top, levels[1]);
-    meta.top = levels[1];
-    remove_store(path); /* left by an interrupted run */
-    must(wf_store_writer_create(path, &meta, false, &store, &there));
-    while (more) {
-        must(wf_records_next(input, &record, &more));
-        if (more && record.level >= levels[0] && record.level <= levels[1])
-            must(wf_store_writer_put(store, &record));
-    }
-    must(wf_store_writer_seal(store));
-    wf_store_writer_close(store);
-    wf_meta_clear(&meta);
-}
-
-/* Refuses a second stream that differs from the one the levels started with. */
-static void expect_same(const char *name, const char *path, const char *again)
-{
-    wf_store *a, *b;
-    must(wf_store_open(path, &a));
-    must(wf_store_open(again, &b));
-    bool same = !strcmp(wf_store_hash(a), wf_store_hash(b));
-    wf_store_close(a);
-    wf_store_close(b);
-    remove_store(again);
-    if (!same)
-        die(WF_DATA, "%s: not the pictures that %s was spooled from; use another model folder", name, path);
-}
-
-/* A stream is read once, but trained on for many epochs: its levels are spooled into a store beside their files, which
- * stays until they are finished. Resuming, the stream may be given again or not. */
-static void take_stream(int first, const char *spooled)
-{
-    char part[WF_PATH], lock_path[WF_PATH];
-    int lock;
-    if (snprintf(part, WF_PATH, "%s.part", spooled) >= WF_PATH ||
-        snprintf(lock_path, WF_PATH, "%s.lock", spooled) >= WF_PATH)
-        die(WF_USAGE, "%s: path too long", model_path);
-    if (cli_reads_stdin(store_path, first) && !cli_stdin_has_data()) {
-        if (access(spooled, F_OK))
-            die(WF_USAGE, "no --store, and nothing on stdin: try wf-dwt < pictures | wf-train-level ...");
-        return;
-    }
-    must(wf_mkdirs(model_path));
-    must(wf_lock(lock_path, "trainer that reads a stream", &lock));
-    bool there = access(spooled, F_OK) == 0;
-    wf_records *input = cli_open_store_or_input(store_path, first);
-    spool(input, part);
-    if (there)
-        expect_same(wf_records_name(input), spooled, part);
-    else if (rename(part, spooled))
-        must(wf_fail_errno("%s", spooled));
-    wf_records_close(input);
-    wf_unlock(lock);
-}
 
 /* Opens the backend before a long stream is spooled, and chooses what all levels open. */
 static void choose_backend(void)
@@ -193,14 +131,6 @@ static void choose_backend(void)
     backend->close(backend);
 }
 
-static void name_spool(char spooled[WF_PATH])
-{
-    int length = several() ? snprintf(spooled, WF_PATH, "%s/levels-%02d-%02d.spool", model_path, levels[0], levels[1])
-                           : snprintf(spooled, WF_PATH, "%s/level-%02d.spool", model_path, levels[0]);
-    if (length >= WF_PATH)
-        die(WF_USAGE, "%s: path too long", model_path);
-}
-
 /* Returns the text given, or for @FILE the text of the file, read into `room`. */
 static const char *chain_of(const char *given, char room[4096])
 {
@@ -208,6 +138,43 @@ static const char *chain_of(const char *given, char room[4096])
         return given;
     must(wf_flow_text_read(given + 1, room, 4096));
     return room;
+}
+
+/* Takes --val apart: sets the per cents, or returns the path of a store. */
+static const char *take_held_out(void)
+{
+    char *end;
+    if (!held_out)
+        return NULL;
+    long percent = strtol(held_out, &end, 10);
+    bool number = end > held_out && !strcmp(end, "%");
+    options.held_out = !strcmp(held_out, "none") ? 0 : number ? (int)percent : -1;
+    if (number && (percent < 1 || percent > 50))
+        die(WF_USAGE, "--val %s: expected 1%% to 50%%, none or a store", held_out);
+    return options.held_out < 0 ? held_out : NULL;
+}
+
+/* All levels that the store has, unless --level names some. */
+static void choose_levels(const wf_store *store)
+{
+    if (levels[0] >= 0)
+        return;
+    levels[0] = 0;
+    levels[1] = wf_store_meta(store)->top;
+    while (levels[0] < levels[1] && !wf_store_has_level(store, levels[0]))
+        levels[0]++;
+}
+
+/* Adds this command to the provenance of the pictures, with the hash of the weights that it begins with. */
+static void add_provenance(wf_meta *provenance, const wf_store *store, const wf_model *init)
+{
+    char hash[20];
+    must(wf_meta_copy(provenance, wf_store_meta(store)));
+    if (init->path && levels[1] > init->meta.levels)
+        die(WF_USAGE, "--init %s: has levels 0 to %d, not %d", init->path, init->meta.levels, levels[1]);
+    if (init->path)
+        must(wf_model_hash(init, levels[0], levels[1], hash));
+    cli_add_provenance(provenance, init->path ? hash : NULL);
 }
 
 int main(int argc, char **argv)
@@ -230,24 +197,27 @@ int main(int argc, char **argv)
     if (cli_is_dash(store_path))
         store_path = NULL;
     bool streams = !store_path || (!access(store_path, F_OK) && !cli_is_folder(store_path));
-    if (levels[0] < 0 || !model_path || !*model_path)
-        die(WF_USAGE, "-l LEVEL and -m MODEL are needed");
+    if (!model_path || !*model_path)
+        die(WF_USAGE, "-m MODEL is needed");
+    const char *validation_path = take_held_out();
     options.chain = chain_of(options.chain, chain);
     options.dequantize = chain_of(options.dequantize, dequantize);
     wf_store *store, *validation = NULL;
-    wf_model model;
+    wf_model model, init = {0};
+    if (init_path)
+        must(wf_model_find(init_path, &init));
     choose_backend();
-    name_spool(spooled);
     if (streams)
-        take_stream(argc, spooled);
+        spool_stream(model_path, levels, store_path, spooled);
     must(wf_store_open(streams ? spooled : store_path, &store));
     if (validation_path)
         validation = cli_open_store(validation_path);
+    choose_levels(store);
     must(wf_model_create(model_path, wf_store_meta(store), &model));
 
     wf_meta provenance;
-    must(wf_meta_copy(&provenance, wf_store_meta(store)));
-    cli_add_provenance(&provenance, NULL);
+    add_provenance(&provenance, store, &init);
+    options.init = init_path ? &init : NULL;
     options.level = levels[0];
     options.precision = (wf_precision)precision;
     options.memory = (wf_memory)memory;
@@ -259,6 +229,8 @@ int main(int argc, char **argv)
     state.options = &options;
     state.model_path = model_path;
     state.interrupted = cli_catch_interrupts(); /* the current step is completed first */
+    state.count = wf_store_count(store);
+    state.signal = wf_store_meta(store)->signal;
     start_pictures(wf_store_count(store), wf_store_meta(store), state.pictures);
     progress_clear(&state);
     must(wf_train_levels(&model, backend_name, common.threads, store, validation, &options, levels[1] - levels[0] + 1,
@@ -269,7 +241,8 @@ int main(int argc, char **argv)
     wf_model_clear(&model);
     wf_store_close(store);
     if (streams)
-        remove_store(spooled);
+        spool_remove(spooled);
+    wf_model_clear(&init);
     if (validation)
         wf_store_close(validation);
     return 0;

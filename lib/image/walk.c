@@ -523,7 +523,7 @@ static int take_picture(wf_images *images, wf_image *image, wf_later *later, con
         images->bad = status == WF_DATA ? images->bad : NONE;
         WF_TRY(status);
         if (*more) {
-            const format *last = images->stack[images->depth - 1]->last;
+            const wf_format *last = images->stack[images->depth - 1]->last;
             *name = images->stack[images->depth - 1]->name;
             free(image->name);
             image->name = wf_source_given_name(images->stack, images->depth, images->skip, last->begin != NULL);

@@ -233,6 +233,21 @@ static size_t count_parameters(const wf_safetensors *st, wf_dtype *dtype)
     return weights ? weights : averages;
 }
 
+/* A text of a file; NULL's value in JSON where a number is not known. */
+static json_t *make_text(const char *text)
+{
+    return strcmp(text, "nan") && strcmp(text, "-nan") ? json_string(text) : json_null();
+}
+
+/* Gives a trained level the figures that were not measured, as null. */
+static void set_unknown(wf_description *d, json_t *metadata)
+{
+    static const char *const figures[] = {"bpd", "round_trip", "round_trip_mean"};
+    for (size_t i = 0; i < 3 && json_object_get(metadata, "chain"); i++)
+        if (!json_object_get(metadata, figures[i]))
+            set_value(d, metadata, figures[i], json_null());
+}
+
 /* Adds all metadata, the number of weights (without their averages and moments), and with `each` the tensors one by
  * one. */
 static void set_checkpoint(wf_description *d, json_t *object, const wf_safetensors *st, bool each)
@@ -242,7 +257,8 @@ static void set_checkpoint(wf_description *d, json_t *object, const wf_safetenso
     json_t *metadata = json_object();
     for (int i = 0; i < st->pairs; i++)
         if (strcmp(st->metadata[i].key, "provenance"))
-            set_value(d, metadata, st->metadata[i].key, json_string(st->metadata[i].value));
+            set_value(d, metadata, st->metadata[i].key, make_text(st->metadata[i].value));
+    set_unknown(d, metadata);
     set_value(d, object, "metadata", metadata);
     set_value(d, object, "parameters", json_integer((json_int_t)parameters));
     if (parameters)

@@ -52,14 +52,13 @@ static void put_facts(FILE *file, const json_t *root)
         fputs("| licence | not stated |\n", file);
 }
 
-/* Writes a cell of a level's row: its value under the key, or its metadata's; "-" where there is none or it is NaN. */
+/* Writes a cell of a level's row: its value under the key, or its metadata's; "-" where there is none. */
 static void put_cell(FILE *file, const json_t *row, const char *key, const char *quote)
 {
     const json_t *value = json_object_get(row, key);
     if (!value)
         value = json_object_get(json_object_get(row, "metadata"), key);
-    const char *text = json_string_value(value);
-    bool none = !value || (text && (!strcmp(text, "nan") || !strcmp(text, "-nan")));
+    bool none = !value || json_is_null(value);
     fprintf(file, " %s", none ? "-" : quote);
     if (!none)
         wf_description_put(file, value, "x");
@@ -92,16 +91,15 @@ static void put_levels(FILE *file, const json_t *root)
 
 static void put_use(FILE *file, const char *name, bool bfloat16)
 {
-    fprintf(
-        file,
-        "\n## Use\n\n"
-        "Draw 16; evaluate others of this size; read the weights of a level in Python%s:\n\n"
-        "    wf-sample -m %s -n 16 | wf-idwt --grid grid.png\n"
-        "    wf-dwt FILES | wf-bpd -m %s\n"
-        "    safetensors.numpy.load_file('%s/level-00.safetensors')\n\n"
-        "Tensors `ema/NAME` are moving averages of the weights. There is no optimizer state: training does not go on "
-        "from here.\n",
-        bfloat16 ? " (NumPy has BF16 after `import ml_dtypes`)" : "", name, name, name);
+    fprintf(file,
+            "\n## Use\n\n"
+            "Draw 16; evaluate others of this size; read the weights of a level in Python%s:\n\n"
+            "    wf-sample -m %s -n 16 | wf-idwt --grid grid.png\n"
+            "    wf-dwt FILES | wf-bpd -m %s\n"
+            "    safetensors.numpy.load_file('%s/level-00.safetensors')\n\n"
+            "Tensors `ema/NAME` are moving averages of the weights. There is no optimizer state: wf-train-level "
+            "--init begins a training of its own from them.\n",
+            bfloat16 ? " (NumPy has BF16 after `import ml_dtypes`)" : "", name, name, name);
 }
 
 int wf_description_write_card(const wf_description *d, const char *name, const char *note, FILE *file, const char *path)

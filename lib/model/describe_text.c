@@ -21,6 +21,8 @@ int wf_description_put(FILE *file, const json_t *value, const char *between)
     size_t i;
     json_t *part;
     char digits[24];
+    if (json_is_null(value))
+        return put_text(file, "-");
     if (json_is_string(value))
         return put_text(file, json_string_value(value));
     if (json_is_integer(value)) {

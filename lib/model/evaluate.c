@@ -176,5 +176,5 @@ void wf_mean_add(wf_mean *m, double value)
 
 double wf_mean_error(const wf_mean *m)
 {
-    return m->n < 2 ? 0 : sqrt(m->m2 / (double)(m->n - 1) / (double)m->n);
+    return m->n < 2 ? NAN : sqrt(m->m2 / (double)(m->n - 1) / (double)m->n);
 }

@@ -55,7 +55,7 @@ typedef struct wf_mean {
     double mean, m2; /* Welford 1962 */
 } wf_mean;
 void wf_mean_add(wf_mean *m, double value);
-double wf_mean_error(const wf_mean *m); /* 0 for fewer than two values */
+double wf_mean_error(const wf_mean *m); /* NAN, not known, for fewer than two values */
 
 WF_END
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../base/figure.h"
 #include "../base/number.h"
 #include "../base/utf8.h"
 
@@ -342,31 +343,41 @@ int wf_evaluation_write_picture_lines(const wf_evaluation *e, FILE *file)
     return WF_OK;
 }
 
+/* The standard error, null for a single picture. */
+static const char *json_error(const wf_mean *m, char text[WF_FIGURE])
+{
+    return wf_figure(wf_mean_error(m), "%.6f", "null", text);
+}
+
 void wf_evaluation_write_json(const wf_evaluation *e, FILE *file)
 {
     wf_mean total = wf_evaluation_total(e), weighted = wf_evaluation_weighted(e);
     const char *comma = "";
+    char error[WF_FIGURE];
     wf_fprintf(file, "{\"pictures\": %" PRId64 ", \"levels\": [", e->levels[e->first].n);
     for (int l = 0; l <= e->meta.levels; l++) {
         wf_mean m = wf_evaluation_level(e, l);
         if (m.n)
-            wf_fprintf(file, "%s{\"level\": %d, \"bpd\": %.6f, \"error\": %.6f}", comma, l, m.mean, wf_mean_error(&m));
+            wf_fprintf(file, "%s{\"level\": %d, \"bpd\": %.6f, \"error\": %s}", comma, l, m.mean,
+                       json_error(&m, error));
         comma = m.n ? ", " : comma;
     }
     putc(']', file);
     if (total.n)
-        wf_fprintf(file, ", \"bpd\": %.6f, \"error\": %.6f", total.mean, wf_mean_error(&total));
+        wf_fprintf(file, ", \"bpd\": %.6f, \"error\": %s", total.mean, json_error(&total, error));
     if (weighted.n)
-        wf_fprintf(file, ", \"iw\": {\"samples\": %" PRId64 ", \"bpd\": %.6f, \"error\": %.6f}", e->spec.samples,
-                   weighted.mean, wf_mean_error(&weighted));
+        wf_fprintf(file, ", \"iw\": {\"samples\": %" PRId64 ", \"bpd\": %.6f, \"error\": %s}", e->spec.samples,
+                   weighted.mean, json_error(&weighted, error));
     fputs("}\n", file);
 }
 
 void wf_evaluation_write_table(const wf_evaluation *e, FILE *file, bool aligned)
 {
     const char *head = aligned ? "%-6s %-12s %12s %10s\n" : "%s\t%s\t%s\t%s\n";
-    const char *row = aligned ? "%-6d %-12s %12.4f %10.4f\n" : "%d\t%s\t%.6f\t%.6f\n";
-    const char *sum = aligned ? "%-19s %12.4f %10.4f\n" : "%s\t\t%.6f\t%.6f\n";
+    const char *row = aligned ? "%-6d %-12s %12.4f %10s\n" : "%d\t%s\t%.6f\t%s\n";
+    const char *sum = aligned ? "%-19s %12.4f %10s\n" : "%s\t\t%.6f\t%s\n";
+    const char *digits = aligned ? "%.4f" : "%.6f";
+    char error[WF_FIGURE];
     wf_mean total = wf_evaluation_total(e), weighted = wf_evaluation_weighted(e);
     wf_fprintf(file, head, "level", "size", "bits/dim", "+-");
     for (int l = 0; l <= e->meta.levels; l++) {
@@ -374,13 +385,13 @@ void wf_evaluation_write_table(const wf_evaluation *e, FILE *file, bool aligned)
         char size[WF_SIZE_TEXT];
         wf_meta_level_text(&e->meta, l, size);
         if (m.n)
-            wf_fprintf(file, row, l, size, m.mean, wf_mean_error(&m));
+            wf_fprintf(file, row, l, size, m.mean, wf_figure(wf_mean_error(&m), digits, "-", error));
     }
     if (total.n)
-        wf_fprintf(file, sum, "total", total.mean, wf_mean_error(&total));
+        wf_fprintf(file, sum, "total", total.mean, wf_figure(wf_mean_error(&total), digits, "-", error));
     if (weighted.n) {
         char name[32];
         snprintf(name, sizeof name, "iw %" PRId64, e->spec.samples);
-        wf_fprintf(file, sum, name, weighted.mean, wf_mean_error(&weighted));
+        wf_fprintf(file, sum, name, weighted.mean, wf_figure(wf_mean_error(&weighted), digits, "-", error));
     }
 }

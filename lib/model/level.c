@@ -121,7 +121,7 @@ static int make_stored(const char *path, wf_dtype dtype, const float *values, si
 int wf_level_save(const wf_model *model, const wf_flow *flow, const wf_flow *noise, const wf_level_file *what)
 {
     const flows both = {flow, noise};
-    char path[WF_PATH], level[16], step[32], bpd[32], most[32], mean[32], kernel[8], hash[20];
+    char path[WF_PATH], level[16], step[32], bpd[32], most[32], mean[32], kernel[8], hash[20], held[16];
     int count = count_params(&both), written = 0;
     size_t size = flows_size(&both);
     const wf_flow_spec *spec = wf_flow_spec_of(flow);
@@ -148,12 +148,22 @@ int wf_level_save(const wf_model *model, const wf_flow *flow, const wf_flow *noi
     wf_snprintf(most, sizeof most, "%.3e", what->round_trip.most);
     wf_snprintf(mean, sizeof mean, "%.3e", what->round_trip.mean);
     snprintf(kernel, sizeof kernel, "%d", spec->kernel);
+    snprintf(held, sizeof held, "%d%%", what->held_out);
     snprintf(hash, sizeof hash, "%016llx", (unsigned long long)XXH3_64bits(rounded[1], size * sizeof(float)));
-    const wf_pair own[] = {{"level", level},     {"chain", what->chain},
-                           {"kernel", kernel},   {"precision", wf_precision_names[spec->precision]},
-                           {"step", step},       {"bpd", bpd},
-                           {"round_trip", most}, {"round_trip_mean", mean},
-                           {"hash", hash},       {"dequantize", what->dequantize}};
+    bool unknown = isnan(what->round_trip.most);
+    const wf_pair own[] = {{"level", level},
+                           {"chain", what->chain},
+                           {"kernel", kernel},
+                           {"precision", wf_precision_names[spec->precision]},
+                           {"step", step},
+                           {"bpd", isnan(what->bpd) ? NULL : bpd},
+                           {"round_trip", unknown ? NULL : most},
+                           {"round_trip_mean", unknown ? NULL : mean},
+                           {"hash", hash},
+                           {"data", what->data},
+                           {"held_out", what->held_out ? held : NULL},
+                           {"init", what->init},
+                           {"dequantize", noise ? what->dequantize : NULL}};
     enum { OWN = sizeof own / sizeof *own };
     wf_pair pairs[WF_META_PAIRS + OWN];
     wf_meta meta = model->meta;
@@ -161,8 +171,11 @@ int wf_level_save(const wf_model *model, const wf_flow *flow, const wf_flow *noi
     meta.provenance = (char *)(uintptr_t)what->provenance; /* borrowed */
     wf_meta_format(&meta, &text);
     memcpy(pairs, text.pairs, sizeof text.pairs);
-    memcpy(pairs + text.count, own, sizeof own);
-    status = wf_safetensors_save(path, tensors, written, pairs, text.count + OWN - !noise);
+    int known = text.count;
+    for (int i = 0; i < OWN; i++)
+        if (own[i].value)
+            pairs[known++] = own[i];
+    status = wf_safetensors_save(path, tensors, written, pairs, known);
 out:
     for (int i = 0; i < 2; i++) {
         free(stored[i]);
@@ -235,6 +248,18 @@ static int read_round_trip(const wf_safetensors *st, const char *path, const cha
         return WF_OK;
     *out = wf_strtod(text, &end);
     WF_CHECK(*text && !*end && !(*out < 0), WF_DATA, "%s: \"%s\" is not a distance", path, key);
+    return WF_OK;
+}
+
+/* Per cent of the pictures that were held out; 0 without the key. */
+static int read_held_out(const wf_safetensors *st, const char *path, int *out)
+{
+    const char *text = wf_safetensors_meta(st, "held_out");
+    char *end = "%";
+    long percent = text ? strtol(text, &end, 10) : 0;
+    WF_CHECK(!strcmp(end, "%") && percent >= 0 && percent <= 50, WF_DATA, "%s: \"held_out\" is not from 1%% to 50%%",
+             path);
+    *out = (int)percent;
     return WF_OK;
 }
 
@@ -325,9 +350,12 @@ static int save_average(const wf_safetensors *st, const char *path, const wf_lev
                           .chain = level->spec.chain,
                           .dequantize = level->spec.dequantize,
                           .provenance = provenance,
+                          .data = wf_safetensors_meta(st, "data"),
+                          .init = wf_safetensors_meta(st, "init"),
                           .dtype = dtype};
     flows both;
     char *end = NULL;
+    WF_TRY(read_held_out(st, path, &file.held_out));
     WF_CHECK(wf_parse_count(step, INT64_MAX, &file.step), WF_DATA, "%s: \"step\" is not a number", path);
     file.bpd = bpd ? strtod(bpd, &end) : NAN;
     WF_CHECK(!end || (end > bpd && !*end), WF_DATA, "%s: \"bpd\" is not a number", path);
@@ -399,6 +427,14 @@ int wf_level_is_exported(const wf_model *model, int level, bool *exported)
     return status;
 }
 
+static int is_trained(const wf_model *model, int level, bool *trained)
+{
+    char path[WF_PATH];
+    WF_TRY(wf_model_file(model, level, ".safetensors", path));
+    *trained = !access(path, F_OK);
+    return WF_OK;
+}
+
 static int level_hash(const wf_model *model, int level, char out[20])
 {
     char path[WF_PATH];
@@ -418,7 +454,11 @@ static int summarize(const wf_safetensors *st, const char *path, wf_level_summar
     const char *chain = wf_safetensors_meta(st, "chain"), *precision = wf_safetensors_meta(st, "precision");
     WF_CHECK(chain && precision, WF_DATA, "%s: chain or precision is missing", path);
     WF_TRY(read_precision(path, precision, &out->precision));
+    const char *hash = wf_safetensors_meta(st, "hash"), *data = wf_safetensors_meta(st, "data");
     snprintf(out->chain, sizeof out->chain, "%s", chain);
+    snprintf(out->hash, sizeof out->hash, "%.16s", hash ? hash : "");
+    snprintf(out->data, sizeof out->data, "%.16s", data ? data : "");
+    WF_TRY(read_held_out(st, path, &out->held_out));
     out->parameters = 0;
     for (int i = 0; i < st->count; i++)
         if (!strncmp(st->tensors[i].name, "ema/", 4))
@@ -453,6 +493,31 @@ void wf_level_clear(wf_level *level)
     free((void *)(uintptr_t)level->spec.chain);
     free((void *)(uintptr_t)level->spec.dequantize);
     *level = (wf_level){0};
+}
+
+int wf_model_held_out(const wf_model *model, const char *hash, const char *store_path, int *percent)
+{
+    int before = 0, first = -1;
+    for (int level = 0; level <= model->meta.levels; level++) {
+        wf_level_summary s;
+        bool trained;
+        WF_TRY(is_trained(model, level, &trained));
+        if (!trained)
+            continue;
+        WF_TRY(wf_level_summarize(model, level, &s));
+        WF_CHECK(s.held_out, WF_USAGE, "%s: level %d was trained with none of its pictures held out", model->path,
+                 level);
+        WF_CHECK(!strcmp(s.data, hash), WF_DATA,
+                 "%s: level %d was trained on another store: its hash is %s, of %s it is %s", model->path, level,
+                 s.data, store_path, hash);
+        WF_CHECK(first < 0 || s.held_out == before, WF_USAGE, "%s: level %d held out %d%%, level %d %d%%", model->path,
+                 first, before, level, s.held_out);
+        first = first < 0 ? level : first;
+        before = s.held_out;
+    }
+    WF_CHECK(first >= 0, WF_NOINPUT, "%s: no level is trained", model->path);
+    *percent = before;
+    return WF_OK;
 }
 
 int wf_level_invertible(const wf_level *level)

@@ -78,10 +78,17 @@ typedef struct wf_level_summary {
     wf_precision precision;
     size_t parameters; /* with those of the noise's flow */
     char chain[4096];  /* cut off where it is longer */
+    char hash[20];     /* of the averaged weights; "": not in the file */
+    char data[20];     /* hash of the store that the level was trained on; "": not in the file */
+    int held_out;      /* per cent of that store's pictures that were held out; 0: none */
 } wf_level_summary;
 
 /* Reads only the file's header. WF_NOINPUT: the level is not trained yet. WF_DATA: the header lacks a key. */
 int wf_level_summarize(const wf_model *model, int level, wf_level_summary *out) WF_MUST;
+
+/* Per cent of the pictures of the store `hash` that all trained levels held out. WF_USAGE: a level held out none, or
+ * another part. WF_DATA: a level was trained on another store. */
+int wf_model_held_out(const wf_model *model, const char *hash, const char *store_path, int *percent) WF_MUST;
 
 /* Hash of the weights of levels first .. last, 16 hex digits, for provenance. Reads only the files' headers. */
 int wf_model_hash(const wf_model *model, int first, int last, char out[20]) WF_MUST;
@@ -90,7 +97,10 @@ int wf_model_hash(const wf_model *model, int first, int last, char out[20]) WF_M
 typedef struct wf_level_file {
     int level;
     int64_t step;
-    double bpd; /* held-out bits/dim of this level, or NAN */
+    double bpd;       /* held-out bits/dim of this level, or NAN */
+    const char *data; /* hash of the store; NULL: not known */
+    int held_out;     /* per cent of its pictures that were held out (wf_is_held_out); 0: none */
+    const char *init; /* hash of the weights that the training began with; NULL: random ones */
     wf_round_trip round_trip;
     const char *chain, *dequantize, *provenance; /* dequantize NULL: uniform noise */
     const float *weights, *average;              /* host [flow's size + noise's size]; weights NULL: an exported level,

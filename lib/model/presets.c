@@ -1,8 +1,29 @@
-/* presets.c - named chains, and the patches that belong to them */
+/* presets.c - named chains, the patches that belong to them, and the chain for a budget */
 #include "presets.h"
 
 #include <stdio.h>
 #include <string.h>
+
+/* True at a base of one channel. */
+static bool is_grey_base(const wf_meta *meta, int level)
+{
+    return level == 0 && wf_meta_level(meta, 0).K == 1;
+}
+
+/* The chain of a base of one channel: checkerboards, or splines of a single number. Checkerboards are not for volumes,
+ * whose base gets a normal distribution. */
+static void write_grey_base(const wf_meta *meta, int steps, int width, char out[WF_PRESET_CHAIN])
+{
+    wf_level_shape s = wf_meta_level(meta, 0);
+    if (meta->signal == WF_VOLUME)
+        snprintf(out, WF_PRESET_CHAIN, "actnorm");
+    else if (s.H * s.W == 1)
+        snprintf(out, WF_PRESET_CHAIN, "actnorm, 2*(rqspline:mask=checker:swap:width=8:blocks=1, actnorm)");
+    else
+        snprintf(out, WF_PRESET_CHAIN,
+                 "%d*(actnorm, affine:width=%d:mask=checker, affine:width=%d:mask=checker:swap), actnorm", steps, width,
+                 width);
+}
 
 bool wf_preset_chain(const char *name, const wf_meta *meta, int level, char out[WF_PRESET_CHAIN])
 {
@@ -10,7 +31,9 @@ bool wf_preset_chain(const char *name, const wf_meta *meta, int level, char out[
     int width = faces ? (level < 3 ? 64 : 128) : (level < 5 ? 128 : 256);
     if (!official && strcmp(name, "best") != 0)
         return false;
-    if (official)
+    if (is_grey_base(meta, level))
+        write_grey_base(meta, 8, width, out);
+    else if (official)
         snprintf(out, WF_PRESET_CHAIN, "%d*(actnorm, conv1x1, affine:width=%d:blocks=3), actnorm", level < 2 ? 8 : 16,
                  width);
     else
@@ -31,4 +54,69 @@ int wf_preset_patch(const wf_meta *meta, int level)
     else if (level >= 5)
         parts = 2;
     return parts > 1 ? side / parts : 0;
+}
+
+/* -- by budget ----------------------------------------------------------------------------------------------------- */
+
+/* Candidates, the largest first. Channels 0: no features of the low-pass picture. */
+static const struct candidate {
+    int steps, width, channels, features, blocks; /* features: width of the net that makes them, with its blocks */
+} candidates[] = {
+    {12, 64, 24, 64, 2},
+    {12, 48, 16, 48, 2},
+    {8, 32, 16, 32, 2},
+    {6, 16, 8, 16, 2},
+};
+enum { CANDIDATES = sizeof candidates / sizeof *candidates, SMALLEST = CANDIDATES - 1 };
+
+static const double STEPS = 2000;    /* that a choice must be able to make */
+static const double RATE = 4e10;     /* multiplications a second of a core, all passes together: 3e10 to 6e10 seen */
+static const double OVERHEAD = 2e-5; /* seconds of a step for each bijector, however small */
+
+/* Multiplications of one pixel, forward: features, then a net for each coupling. Backward takes twice as many, and
+ * rebuilding the maps once more. */
+static double cost_of(const struct candidate *c, wf_level_shape s)
+{
+    double net = (s.K + s.C + c->channels) * c->width + 10.0 * c->width * c->width + 9.0 * c->width * s.K;
+    double features = c->channels ? (s.C + 10.0 * c->blocks * c->features + 9.0 * c->channels) * c->features : 0;
+    return 4 * (c->steps * net + features);
+}
+
+static double seconds_of_step(const struct candidate *c, wf_level_shape s, int batch, double pixels)
+{
+    return batch * pixels * cost_of(c, s) / RATE + 3 * c->steps * OVERHEAD;
+}
+
+/* Small levels have few coefficients to learn from. */
+static int largest_for(double pixels)
+{
+    return pixels <= 4 ? SMALLEST : pixels <= 16 ? SMALLEST - 1 : 0;
+}
+
+void wf_preset_fit(const wf_meta *meta, int level, double minutes, double cores, wf_preset_choice *out)
+{
+    wf_level_shape s = wf_meta_level(meta, level);
+    enum { PATCH = 32, LARGE = 4 };
+    bool crop = meta->signal == WF_PICTURE && s.H > PATCH && s.W > PATCH;
+    double pixels = crop ? PATCH * PATCH : (double)s.H * s.W, budget = 60 * (minutes > 0 ? minutes : 60) * cores;
+    int batch = pixels > 64 ? LARGE : pixels > 16 ? 8 : pixels > 4 ? 16 : pixels > 1 ? 32 : 64, i = largest_for(pixels);
+    while (i < SMALLEST && budget / seconds_of_step(&candidates[i], s, batch, pixels) < STEPS)
+        i++;
+    const struct candidate *c = &candidates[i];
+    *out = (wf_preset_choice){.batch = batch,
+                              .lr = batch <= 8    ? 6e-3
+                                    : batch <= 32 ? 4e-3
+                                                  : 2e-3,
+                              .ema = 0.995,
+                              .decay = 0.5,
+                              .patch = crop ? PATCH : 0};
+    if (is_grey_base(meta, level))
+        write_grey_base(meta, c->steps, c->width, out->chain);
+    else if (level && pixels > 4)
+        snprintf(out->chain, WF_PRESET_CHAIN,
+                 "cond:channels=%d:width=%d:blocks=%d, %d*(actnorm, conv1x1, affine:width=%d:blocks=1), actnorm",
+                 c->channels, c->features, c->blocks, c->steps, c->width);
+    else
+        snprintf(out->chain, WF_PRESET_CHAIN, "%d*(actnorm, conv1x1, affine:width=%d:blocks=1), actnorm", c->steps,
+                 c->width);
 }

@@ -19,6 +19,7 @@ struct wf_store {
     wf_names block; /* read last, of pictures from `block_first` on */
     uint64_t block_first;
     wf_names names; /* given last */
+    bool borrows;   /* a part: the file is that of the whole */
 };
 
 /* -- opening ------------------------------------------------------------------------------------------------------- */
@@ -161,7 +162,8 @@ void wf_store_close(wf_store *store)
 {
     if (!store)
         return;
-    wf_store_file_end(&store->file);
+    if (!store->borrows)
+        wf_store_file_end(&store->file);
     free(store->indices);
     wf_names_clear(&store->block);
     wf_names_clear(&store->names);
@@ -300,6 +302,28 @@ static int get_value(wf_store *store, int level, uint64_t index, const wf_window
                                  window, low, detail, checksum);
     mdb_txn_abort(txn);
     return status;
+}
+
+int wf_store_open_part(const wf_store *whole, int percent, wf_store_part part, wf_store **out)
+{
+    int64_t count = wf_store_count(whole), kept = 0;
+    wf_store *store = calloc(1, sizeof *store);
+    uint64_t *indices = malloc((size_t)(count + 1) * sizeof *indices); /* one more: NULL is no failure for none */
+    if (!store || !indices) {
+        free(store);
+        free(indices);
+        return wf_fail(WF_AGAIN, "%s: out of memory for %lld indices", whole->file.path, (long long)count);
+    }
+    for (int64_t at = 0; at < count; at++)
+        if (wf_is_held_out(index_at(whole, at), percent) == (part == WF_PART_HELD_OUT))
+            indices[kept++] = index_at(whole, at);
+    *store = *whole;
+    store->indices = indices;
+    store->borrows = true;
+    store->block = store->names = (wf_names){0}; /* read anew, as each is of its own store */
+    store->file.state.count = kept;
+    *out = store;
+    return WF_OK;
 }
 
 static wf_window whole_level(const wf_store *store, int level)

@@ -55,8 +55,20 @@ int wf_store_get_window(wf_store *store, int level, int64_t at, const wf_window 
  * has one. Valid until the next call and until close. Not for several threads at once. WF_DATA: damaged. */
 int wf_store_names(wf_store *store, int64_t at, int64_t n, const char *const **names) WF_MUST;
 
-/* Reads and checks every value and name. WF_DATA: the message counts the damaged values and names the first. */
+/* Reads and checks every value and name, not of a part. WF_DATA: the message counts the damaged values and names the first. */
 int wf_store_verify(wf_store *store) WF_MUST;
+
+/* -- parts --------------------------------------------------------------------------------------------------------- */
+
+/* A picture is held out by its index alone, so it stays so in every level, and when pictures are appended. `percent`,
+ * 1 to 50, is reduced to a fraction a/b; of each run of b indices from a multiple of b, a hash picks a. */
+bool wf_is_held_out(uint64_t index, int percent);
+
+typedef enum wf_store_part { WF_PART_TRAINED, WF_PART_HELD_OUT } wf_store_part;
+
+/* Opens one part of a store, to be read like a store; it may be empty. It has the hash of the whole, which it borrows
+ * until it is closed. */
+int wf_store_open_part(const wf_store *whole, int percent, wf_store_part part, wf_store **out) WF_MUST;
 
 /* -- writing ------------------------------------------------------------------------------------------------------- */
 

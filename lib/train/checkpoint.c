@@ -13,28 +13,6 @@
 #include "../base/version.h"
 #include "../base/safetensors.h"
 
-/* Describes the settings that must not change between the runs of one training: with other values a resumed run would
- * be another experiment. Limits are left out, so a training can be prolonged. */
-static int describe_config(const wf_trainer *t, char **out)
-{
-    const wf_train_options *o = t->options;
-    char text[16384], context[32] = ""; /* absent when unused: older states have no such keys */
-    const char *noise = o->dequantize ? " dequantize=" : "";
-    if (t->margin)
-        snprintf(context, sizeof context, " context=%d", t->margin);
-    int n = wf_snprintf(
-        text, sizeof text,
-        "data=%s chain=%s batch=%d lr=%.17g ema=%.17g warmup=%lld decay=%.17g patch=%d flip=%d precision=%d "
-        "seed=%llu backend=%.3s%s%s%s",
-        wf_store_hash(t->store), t->chain, o->batch, o->lr, o->ema, (long long)o->warmup, o->decay, t->patch, o->flip,
-        o->precision, (unsigned long long)o->seed, t->backend->name, context, noise,
-        o->dequantize ? o->dequantize : "");
-    WF_CHECK(n < (int)sizeof text, WF_USAGE, "chain too long");
-    *out = strdup(text);
-    WF_CHECK(*out, WF_AGAIN, "out of memory");
-    return WF_OK;
-}
-
 /* Gives a host view of a device vector: the vector itself where the backend works in host floats, else a copy, which
  * the caller frees. */
 static int host_view(const wf_trainer *t, const wf_real *device, wf_dtype dtype, void **out, void **owned)
@@ -98,7 +76,7 @@ int wf_trainer_save(wf_trainer *t)
                                     t->finished};
     char numbers[NUMBERS][40], *config = NULL;
     wf_pair pairs[STATE_PAIRS];
-    WF_TRY(describe_config(t, &config));
+    WF_TRY(wf_settings_describe(t, &config));
     for (int i = 0; i < NUMBERS; i++) {
         wf_snprintf(numbers[i], sizeof numbers[i], "%.17g", values[i]);
         pairs[i] = (wf_pair){number_keys[i], numbers[i]};
@@ -109,20 +87,6 @@ int wf_trainer_save(wf_trainer *t)
     int status = save_tensors(t, pairs);
     free(config);
     return status;
-}
-
-/* Fails with the first setting in which two descriptions differ. */
-static int fail_differing(const char *path, const char *saved, const char *now)
-{
-    size_t i = 0, start = 0;
-    while (saved[i] && saved[i] == now[i])
-        i++;
-    for (size_t j = 0; j < i; j++)
-        if (saved[j] == ' ' && strchr(saved + j, '=') && strcspn(saved + j + 1, "= ,(") < strcspn(saved + j + 1, " ,("))
-            start = j + 1;
-    return wf_fail(WF_DATA,
-                   "%s: trained with other settings: found '%.80s', expected '%.80s'; use another model folder", path,
-                   saved + start, now + start);
 }
 
 static int parse_number(const wf_safetensors *st, const char *path, const char *key, double *out)
@@ -165,8 +129,8 @@ static int read_state(wf_trainer *t, const wf_safetensors *st)
     const char *saved = wf_safetensors_meta(st, "config");
     char *config;
     WF_CHECK(format && !strcmp(format, WF_FORMAT) && saved, WF_DATA, "%s: not a training state of " WF_FORMAT, path);
-    WF_TRY(describe_config(t, &config));
-    int status = strcmp(saved, config) ? fail_differing(path, saved, config) : WF_OK;
+    WF_TRY(wf_settings_describe(t, &config));
+    int status = wf_settings_compare(t, saved, config);
     free(config);
     WF_TRY(status);
     WF_TRY(parse_counters(t, st));
@@ -218,6 +182,9 @@ int wf_trainer_publish(wf_trainer *t)
                           .chain = t->chain,
                           .dequantize = t->options->dequantize,
                           .provenance = t->options->provenance,
+                          .data = wf_store_hash(t->store),
+                          .held_out = t->options->held_out,
+                          .init = t->init_hash[0] ? t->init_hash : NULL,
                           .weights = weights,
                           .average = average,
                           .dtype = WF_F32};

@@ -85,6 +85,7 @@ int wf_train_levels(const wf_model *model, const char *backend, int threads, wf_
         *w = (worker){
             .shared = &s, .backend = backend, .threads = total > count ? total / count : 1, .options = *options};
         w->options.level += begun;
+        w->options.cores = (double)total / count;
         rc = pthread_create(&w->thread, NULL, run_worker, w);
     }
     int status = join_workers(workers, begun);

@@ -8,6 +8,7 @@
 
 #include "../base/clock.h"
 #include "../base/count.h"
+#include "../base/figure.h"
 #include "../base/file.h"
 #include "../base/number.h"
 #include "trainer.h"
@@ -18,16 +19,18 @@ static const double CHECKPOINT_SECONDS = 120;
 
 const wf_train_options wf_train_defaults = {
     .steps = 5000000,
-    .batch = 64,
-    .lr = 1e-3,
-    .ema = 1 - 1 / 782.0,
+    .held_out = -1,
+    .ema = -1,
     .warmup = -1,
+    .decay = -1,
     .patch = -1,
     .margin = -1,
     .memory = WF_MEMORY_AUTO,
     .validate_on = 1000,
     .patience = 20,
 };
+
+const wf_train_options wf_train_published = {.batch = 64, .lr = 1e-3, .ema = 1 - 1 / 782.0};
 
 static void count_seconds(wf_trainer *t)
 {
@@ -79,7 +82,10 @@ static void notify(wf_trainer *t, wf_train_report *report, void *user, wf_train_
                            .best = t->best,
                            .skipped = t->skip_count,
                            .chain = t->chain,
-                           .parameters = wf_level_runner_size(&t->runner)};
+                           .parameters = wf_level_runner_size(&t->runner),
+                           .batch = t->options->batch,
+                           .held_percent = t->options->held_out,
+                           .held_out_count = t->held_out_count};
     if (report && report(user, event, &p))
         t->interrupted = true;
 }
@@ -243,26 +249,18 @@ static int add_held_out(void *user, const wf_record *r)
     return WF_OK;
 }
 
-/* Formats a value for JSON, which has no numbers that are not finite: null. */
-static void format_number(double value, char out[32])
-{
-    if (isfinite(value))
-        wf_snprintf(out, 32, "%.4g", value);
-    else
-        strcpy(out, "null");
-}
-
-/* Logs a validation. error: standard error of t->held_out. */
+/* Logs a validation. error: standard error of t->held_out; JSON has no numbers that are not finite. */
 static int write_validation(wf_trainer *t, double error)
 {
-    char most[32], mean[32], condition[32], worst[64] = "";
-    format_number(t->round_trip.most, most);
-    format_number(t->round_trip.mean, mean);
-    format_number(wf_flow_condition(t->evaluator.runner.flow, worst), condition);
+    char off[WF_FIGURE], most[WF_FIGURE], mean[WF_FIGURE], condition[WF_FIGURE], worst[64] = "";
+    wf_figure(error, "%.6f", "null", off);
+    wf_figure(t->round_trip.most, "%.4g", "null", most);
+    wf_figure(t->round_trip.mean, "%.4g", "null", mean);
+    wf_figure(wf_flow_condition(t->evaluator.runner.flow, worst), "%.4g", "null", condition);
     return wf_trainer_log(t,
-                          "{\"step\": %lld, \"seconds\": %.2f, \"val\": %.6f, \"error\": %.6f, \"best\": %.6f, "
+                          "{\"step\": %lld, \"seconds\": %.2f, \"val\": %.6f, \"error\": %s, \"best\": %.6f, "
                           "\"round_trip\": %s, \"round_trip_mean\": %s, \"condition\": %s, \"worst\": \"%s\"}\n",
-                          (long long)t->step, t->seconds, t->held_out, error, t->best, most, mean, condition, worst);
+                          (long long)t->step, t->seconds, t->held_out, off, t->best, most, mean, condition, worst);
 }
 
 /* Measures held-out bits/dim and publishes the model if it is the best so far. A density that is not finite counts as
@@ -297,10 +295,24 @@ static int initialize(wf_trainer *t)
 {
     wf_backend *b = t->backend;
     wf_random noise = {t->options->seed, WF_PURPOSE_INIT, 0};
-    WF_TRY(wf_minibatch_load(&t->batches, 0));
-    WF_TRY(wf_level_runner_init(&t->runner, t->optimizer.w, t->batches.low, t->batches.detail, t->slots, &noise));
+    if (t->options->init) {
+        WF_TRY(wf_settings_copy_weights(t));
+    } else {
+        WF_TRY(wf_minibatch_load(&t->batches, 0));
+        WF_TRY(wf_level_runner_init(&t->runner, t->optimizer.w, t->batches.low, t->batches.detail, t->slots, &noise));
+    }
     WF_TRY(b->copy(b, t->optimizer.ema, t->optimizer.w, t->optimizer.size));
     return wf_trainer_save(t);
+}
+
+static void close_parts(wf_trainer *t)
+{
+    if (t->store != t->whole)
+        wf_store_close(t->store);
+    if (t->options->held_out)
+        wf_store_close(t->validation);
+    t->store = t->whole;
+    t->validation = t->options->held_out ? NULL : t->validation;
 }
 
 /* Gives the margin of patches weight 0. */
@@ -318,8 +330,8 @@ static int choose_chain(wf_trainer *t)
 {
     const wf_train_options *o = t->options;
     wf_level_shape s = wf_meta_level(t->meta, o->level);
-    bool named = wf_preset_chain(o->chain ? o->chain : "official", t->meta, o->level, t->chain);
-    if (!named)
+    bool named = o->chain != t->chain && wf_preset_chain(o->chain, t->meta, o->level, t->chain);
+    if (!named && o->chain != t->chain)
         WF_CHECK(snprintf(t->chain, sizeof t->chain, "%s", o->chain) < (int)sizeof t->chain, WF_USAGE,
                  "chain too long");
     t->patch = o->patch >= 0 ? o->patch : named ? wf_preset_patch(t->meta, o->level) : 0;
@@ -335,6 +347,23 @@ static int prepare_validation(wf_trainer *t, const wf_level_spec *spec)
              spec->level);
     WF_TRY(wf_meta_match(wf_store_meta(t->validation), "the validation data", t->meta, "the training data"));
     return wf_evaluator_create(t->backend, t->meta, spec, t->optimizer.ema, t->options->seed, &t->evaluator);
+}
+
+/* Takes the held-out pictures out of the store. A store too small for one has none. */
+static int split_store(wf_trainer *t)
+{
+    int percent = t->options->held_out;
+    WF_CHECK(percent <= 50, WF_USAGE, "%d%% of the pictures cannot be held out, at most 50%%", percent);
+    if (!percent || wf_store_count(t->whole) * percent < 100)
+        return WF_OK;
+    WF_TRY(wf_store_open_part(t->whole, percent, WF_PART_HELD_OUT, &t->validation));
+    WF_TRY(wf_store_open_part(t->whole, percent, WF_PART_TRAINED, &t->store));
+    t->held_out_count = wf_store_count(t->validation);
+    if (!t->held_out_count || !wf_store_count(t->store)) { /* indices with gaps may do this */
+        close_parts(t);
+        t->held_out_count = 0;
+    }
+    return WF_OK;
 }
 
 static int prepare(wf_trainer *t)
@@ -470,6 +499,11 @@ static int train_locked(wf_trainer *t, wf_train_report *report, void *user)
     char prefix[16];
     snprintf(prefix, sizeof prefix, "level-%02d.", t->options->level);
     wf_sweep(t->model->path, prefix);
+    WF_TRY(wf_settings_settle(t));
+    WF_TRY(split_store(t));
+    if (t->validation)
+        snprintf(t->validation_id, sizeof t->validation_id, "%.16s/%lld", wf_store_hash(t->validation),
+                 (long long)validation_count(t));
     WF_TRY(prepare(t));
     WF_TRY(wf_trainer_restore(t, &resumed));
     if (resumed && t->finished && has_ended(t))
@@ -494,9 +528,10 @@ int wf_train(const wf_model *model, wf_backend *backend, wf_store *store, wf_sto
     WF_CHECK(t, WF_AGAIN, "out of memory");
     int status = WF_OK;
     *t = (wf_trainer){.model = model,
-                      .options = options,
+                      .settled = *options,
                       .backend = backend,
                       .store = store,
+                      .whole = store,
                       .validation = validation,
                       .meta = wf_store_meta(store),
                       .held_out = NAN,
@@ -504,9 +539,7 @@ int wf_train(const wf_model *model, wf_backend *backend, wf_store *store, wf_sto
                       .validated_at = -1,
                       .round_trip = {NAN, NAN},
                       .recent_bpd = NAN};
-    if (validation)
-        snprintf(t->validation_id, sizeof t->validation_id, "%.16s/%lld", wf_store_hash(validation),
-                 (long long)validation_count(t));
+    t->options = &t->settled;
     WF_GO(wf_model_file(model, options->level, ".lock", lock_path));
     WF_GO(wf_model_file(model, options->level, ".state.safetensors", t->state_path));
     WF_GO(wf_model_file(model, options->level, ".jsonl", t->log_path));
@@ -524,6 +557,7 @@ int wf_train(const wf_model *model, wf_backend *backend, wf_store *store, wf_sto
     t->backend->free(t->backend, t->weight);
     wf_minibatch_clear(&t->batches);
     wf_optimizer_clear(&t->optimizer);
+    close_parts(t);
     wf_unlock(lock);
 out:
     free(t);

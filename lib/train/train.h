@@ -17,16 +17,21 @@ WF_BEGIN
 
 typedef struct wf_train_options {
     int level;
-    const char *chain;      /* text, or a name (wf_preset_chain); NULL: "official" */
+    const char *chain;      /* text, or a name (wf_preset_chain); NULL: that of the earlier run or of `init`, or one
+                               chosen by minutes and cores, with batch, lr, ema, decay and patch (wf_preset_fit) */
     const char *dequantize; /* chain of the noise (dequantizer.h); NULL: uniform noise */
     int64_t steps;          /* limit; 0: none */
     double minutes;         /* limit, earlier runs included; 0: none */
-    int batch;
-    double lr, ema; /* Adamax rate; decay of the moving average */
-    int64_t warmup; /* steps of linear warm-up; -1: 125,000, as published, or a twentieth of the run if less */
-    double decay;   /* last share of the run, over which the rate falls linearly to 0; 0: constant */
-    int patch;      /* side of square crops; 0: whole pictures; -1: as published for a named chain, else whole */
-    int margin;     /* margin of a patch, seen but not in the loss; -1: an eighth, or 0 for whole levels */
+    double cores;           /* of the CPU, for the choice of a chain; 0: the backend's threads */
+    int held_out;           /* per cent of the store that are not trained on but validate, 0 to 50, if there is no
+                               validation store; -1: as in the earlier run, or WF_HELD_OUT */
+    const wf_model *init;   /* begins with the averaged weights of this model's level; NULL: at random */
+    int batch;              /* 0: chosen with the chain, or wf_train_published */
+    double lr, ema;         /* Adamax rate; decay of the moving average. 0 and -1: the same */
+    int64_t warmup;         /* steps of linear warm-up; -1: 125,000, as published, or a twentieth of the run if less */
+    double decay; /* last share of the run, over which the rate falls linearly to 0; 0: constant; -1: as batch */
+    int patch;    /* side of square crops; 0: whole pictures; -1: as published for a named chain, else whole */
+    int margin;   /* margin of a patch, seen but not in the loss; -1: an eighth, or 0 for whole levels */
     bool flip;
     wf_precision precision;
     wf_memory memory;
@@ -38,7 +43,11 @@ typedef struct wf_train_options {
     const char *provenance;   /* JSON array, for the level file */
 } wf_train_options;
 
+enum { WF_HELD_OUT = 5 };
+
 extern const wf_train_options wf_train_defaults;
+/* What a chain of the caller's own has, and the published chain: batch, lr, ema and decay. */
+extern const wf_train_options wf_train_published;
 
 typedef enum wf_train_event {
     WF_TRAIN_STARTED, /* before the first step; a level that was finished before has no event */
@@ -57,15 +66,19 @@ typedef struct wf_train_progress {
     int skipped;              /* batches left out because of a non-finite loss or gradient */
     const char *chain;        /* the flow's text, also for a named chain; valid during the report */
     size_t parameters;        /* with those of the noise's flow */
+    int batch;                /* pictures a step */
+    int held_percent;         /* of the store, that were to be held out; 0: none, or another store validates */
+    int64_t held_out_count;   /* pictures that are; 0 where the per cents are less than one */
 } wf_train_progress;
 
 /* Called after each event; a nonzero return saves and stops with WF_AGAIN. */
 typedef int wf_train_report(void *user, wf_train_event event, const wf_train_progress *progress);
 
-/* Trains until a limit is reached or patience runs out; returns at once if that happened in an earlier run.
- * validation may be NULL. WF_AGAIN: another trainer holds the level, or the training was interrupted and saved.
- * WF_INTERNAL: too many non-finite batches. WF_DATA: the state in the folder is of other data or options, or the level
- * is exported (export.h) and has no state. */
+/* Trains on the store, or the part of it that is not held out, until a limit is reached or patience runs out. Returns
+ * at once if that happened in an earlier run. validation may be NULL: then options->held_out counts. WF_AGAIN: another
+ * trainer holds the level, or the training was interrupted and saved. WF_INTERNAL: too many non-finite batches.
+ * WF_DATA: the state in the folder is of other data or options, or the level is exported (export.h) and has no state.
+ * WF_USAGE: the level of options->init has another chain or shape. */
 int wf_train(const wf_model *model, wf_backend *backend, wf_store *store, wf_store *validation,
              const wf_train_options *options, wf_train_report *report, void *user) WF_MUST;
 

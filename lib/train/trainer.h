@@ -11,9 +11,14 @@ enum { WF_MAX_SKIPPED = 64 }; /* non-finite batches before giving up */
 
 typedef struct wf_trainer {
     const wf_model *model;
-    const wf_train_options *options;
+    const wf_train_options *options; /* &settled */
+    wf_train_options settled;        /* the caller's, and what they leave open */
     wf_backend *backend;
-    wf_store *store, *validation;
+    wf_store *store, *validation; /* borrowed, or parts of `whole` */
+    wf_store *whole;              /* all pictures */
+    int64_t held_out_count;       /* pictures of `whole` that are held out */
+    char init_hash[20];           /* of the weights that the training began with; "": none */
+    bool resumes;                 /* an earlier run left a state */
     const wf_meta *meta;
     char chain[4096];
     int patch, margin;
@@ -53,6 +58,16 @@ typedef struct wf_trainer {
     wf_round_trip round_trip;  /* of the last validation */
     bool interrupted;
 } wf_trainer;
+
+/* Fills in what the options leave open: from an earlier run, or by the budget. */
+int wf_settings_settle(wf_trainer *t) WF_MUST;
+/* Describes the settings that must not change between the runs of one training; the caller frees *out. */
+int wf_settings_describe(const wf_trainer *t, char **out) WF_MUST;
+/* WF_DATA, with each setting that changed and both values, unless two descriptions agree. */
+int wf_settings_compare(const wf_trainer *t, const char *saved, const char *now) WF_MUST;
+
+/* Begins with the averaged weights of the level of options->init. WF_USAGE: its flow is another. */
+int wf_settings_copy_weights(wf_trainer *t) WF_MUST;
 
 /* Saves or restores the state file. *found = false: there is no file. */
 int wf_trainer_save(wf_trainer *t) WF_MUST;

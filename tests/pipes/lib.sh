@@ -70,7 +70,7 @@ train_small() {
     "$DEADLEAVES" -q -n 64 -s 8 | wf-dwt -q -w "${WAVELET:-haar}" > train.wf
     for level in 0 1 2 3; do
         wf-train-level -q -l $level -m "$model" -s - -f '2*(actnorm, conv1x1, affine:width=4:blocks=1), actnorm' \
-            --steps 60 --batch 16 "$@" < train.wf || return
+            --steps 60 --batch 16 --val none "$@" < train.wf || return
     done
 }
 

@@ -47,13 +47,13 @@ for quiet in "wf-bpd -q -m model -s s.store" "wf-sample -q -m model -n 1" "wf-nu
 done
 
 # -- training --------------------------------------------------------------------------------------------------------
-train() { wf-train-level -s s.store --batch 4 "$@" 2> all && grep -Ev 'finished|held-out' all > said; }
-train -l 3 -m official --steps 1
-one "the published chain" "wf-train-level: level 3 on $cpu, fp32, chain official: '16\*\(.*:blocks=3\), actnorm', [0-9.]+ M parameters, 8 pictures of 8x8x3, 1 step"
+train() { wf-train-level -s s.store --batch 4 "$@" 2> all && grep -Ev 'finished|held.out' all > said; }
+train -l 3 -m official -f official --steps 1
+one "the published chain" "wf-train-level: level 3 on $cpu, fp32, chain official: '16\*\(.*:blocks=3\), actnorm', [0-9.]+ M parameters, batch 4, 8 pictures of 8x8x3, 1 step"
 train -l 0 -m best -f best --minutes 0.001
 one "another preset, cut off" "wf-train-level: level 0 on .*, chain best: 'cond:.{67} \.\.', .*, 0.001 minutes"
 train -l 1 -m own -f $'2*(actnorm,\n  conv1x1),  actnorm' --steps 2 --minutes 1 --precision tf32
-one "a chain of lines" "wf-train-level: level 1 on $cpu, tf32 \(computed as fp32\), chain '2\*\(actnorm, conv1x1\), actnorm', [0-9]+ parameters, 8 pictures of 8x8x3, 2 steps or 1 minute"
+one "a chain of lines" "wf-train-level: level 1 on $cpu, tf32 \(computed as fp32\), chain '2\*\(actnorm, conv1x1\), actnorm', [0-9]+ parameters, batch 4, 8 pictures of 8x8x3, 2 steps or 1 minute"
 train -l 1 -m own -f $'2*(actnorm,\n  conv1x1),  actnorm' --steps 2 --minutes 1 --precision tf32
 ok "a level that was finished before has no such line" bash -c '! grep parameters all'
 train -l 2 -m reduced -f 'actnorm, affine:width=8:blocks=1, actnorm' --steps 1 --precision bf16 --backend ref
@@ -62,7 +62,7 @@ train -l 0-2 -m several -f actnorm --steps 1
 sort said > sorted
 ok "several levels: a line for all, and one each: $(cat said)" test "$(head -n 1 said | grep -Ec \
     "^wf-train-level: levels 0 to 2 on $cpu, fp32, 8 pictures of 8x8x3, 1 step\$") $(wc -l < said) $(grep -Ec \
-    "^wf-train-level: level [012]: chain 'actnorm', [0-9]+ parameters\$" said)" = "1 4 3"
+    "^wf-train-level: level [012]: chain 'actnorm', [0-9]+ parameters, batch 4\$" said)" = "1 4 3"
 
 # -- errors ----------------------------------------------------------------------------------------------------------
 head -c -200 s.wf > cut.wf

@@ -1,0 +1,97 @@
+/* spool.c - a stream that is trained on: a store beside the levels' files */
+#include "spool.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "../lib/base/file.h"
+#include "../lib/store/store.h"
+#include "cli_io.h"
+
+void spool_remove(const char *path)
+{
+    static const char *const files[] = {"data.mdb", "lock.mdb"};
+    char file[WF_PATH + 16];
+    for (int i = 0; i < 2; i++) {
+        snprintf(file, sizeof file, "%s/%s", path, files[i]);
+        unlink(file);
+    }
+    rmdir(path);
+}
+
+/* Copies the records of the chosen levels into a store at `path`. */
+static void spool(wf_records *input, const char *path, const int levels[2])
+{
+    wf_store_writer *store;
+    wf_record record;
+    int64_t there;
+    bool more = true;
+    wf_meta meta;
+    must(wf_meta_copy(&meta, wf_records_meta(input)));
+    int first = levels[0] < 0 ? 0 : levels[0], last = levels[0] < 0 ? meta.top : levels[1];
+    if (last > meta.top)
+        die(WF_DATA, "%s: carries levels up to %d, not %d", wf_records_name(input), meta.top, last);
+    meta.top = last;
+    spool_remove(path); /* left by an interrupted run */
+    must(wf_store_writer_create(path, &meta, false, &store, &there));
+    while (more) {
+        must(wf_records_next(input, &record, &more));
+        if (more && record.level >= first && record.level <= last)
+            must(wf_store_writer_put(store, &record));
+    }
+    must(wf_store_writer_seal(store));
+    wf_store_writer_close(store);
+    wf_meta_clear(&meta);
+}
+
+/* Refuses a second stream that differs from the one the levels started with. */
+static void expect_same(const char *name, const char *path, const char *again)
+{
+    wf_store *a, *b;
+    must(wf_store_open(path, &a));
+    must(wf_store_open(again, &b));
+    bool same = !strcmp(wf_store_hash(a), wf_store_hash(b));
+    wf_store_close(a);
+    wf_store_close(b);
+    spool_remove(again);
+    if (!same)
+        die(WF_DATA, "%s: not the pictures that %s was spooled from; use another model folder", name, path);
+}
+
+/* The name of the store: by levels, because each process spools its own. */
+static void name_spool(const char *model_path, const int levels[2], char out[WF_PATH])
+{
+    int length = levels[0] < 0 ? snprintf(out, WF_PATH, "%s/levels.spool", model_path)
+                 : levels[1] > levels[0]
+                     ? snprintf(out, WF_PATH, "%s/levels-%02d-%02d.spool", model_path, levels[0], levels[1])
+                     : snprintf(out, WF_PATH, "%s/level-%02d.spool", model_path, levels[0]);
+    if (length >= WF_PATH)
+        die(WF_USAGE, "%s: path too long", model_path);
+}
+
+void spool_stream(const char *model_path, const int levels[2], const char *stream, char spooled[WF_PATH])
+{
+    char part[WF_PATH], lock_path[WF_PATH];
+    int lock;
+    const int no_operand = common.argc;
+    name_spool(model_path, levels, spooled);
+    if (snprintf(part, WF_PATH, "%s.part", spooled) >= WF_PATH ||
+        snprintf(lock_path, WF_PATH, "%s.lock", spooled) >= WF_PATH)
+        die(WF_USAGE, "%s: path too long", model_path);
+    if (!stream && !cli_stdin_has_data()) {
+        if (access(spooled, F_OK))
+            die(WF_USAGE, "no --store, and nothing on stdin: try wf-dwt < pictures | wf-train-level ...");
+        return;
+    }
+    must(wf_mkdirs(model_path));
+    must(wf_lock(lock_path, "trainer that reads a stream", &lock));
+    bool there = access(spooled, F_OK) == 0;
+    wf_records *input = cli_open_store_or_input(stream, no_operand);
+    spool(input, part, levels);
+    if (there)
+        expect_same(wf_records_name(input), spooled, part);
+    else if (rename(part, spooled))
+        must(wf_fail_errno("%s", spooled));
+    wf_records_close(input);
+    wf_unlock(lock);
+}
