@@ -531,8 +531,7 @@ static wf_store_writer *reopen(const char *path, const wf_meta *m, int64_t *coun
     return writer;
 }
 
-/* A refused writer's pictures are continued by the same metadata, and dropped by other metadata; an interrupted writer's
- * pictures stay. */
+/* A refused writer's pictures are continued by the same metadata, and dropped by other metadata. */
 Test(store, refused_writers)
 {
     const char *path = scratch_path("s");
