@@ -110,7 +110,7 @@ status 64 "noise around a patch" \
     wf-train-level -q -l 0 -m refused0 -s flat.wf -f "$CHAIN" --patch 4 --margin 1 --dequantize "$NOISE"
 
 # -- bad usage ------------------------------------------------------------------------------------------------------
-status 64 "no level" wf-train-level -m m -s train.wf
+status 64 "no model" wf-train-level -l 1 -s train.wf
 status 64 "a chain with an unknown word" wf-train-level -q -l 1 -m m -s train.wf -f "actnorm, actnrm"
 ok "the message points at the character" \
     sh -c 'wf-train-level -q -l 1 -m m -s train.wf -f "actnorm, actnrm" 2>&1 | grep -q "character 10,"'
