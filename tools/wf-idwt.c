@@ -53,8 +53,8 @@ static const cli_program program = {
     .synopsis = "[-o DIR | --grid FILE.png] [-l L] [--exact L] [FILE|STORE]",
     .description =
         "Reads wavelet coefficients, as wf-dwt and wf-sample write them, from a stream, a store or standard input. "
-        "Writes the pictures of one level: a PAM stream on standard output, PNG files (-o), or one grid (--grid). The records "
-        "of that level are enough; other levels in the stream are read and checked but not used.\n\n"
+        "Writes the pictures of one level: a PAM stream on standard output, PNG files (-o), or one grid (--grid). The "
+        "records of that level are enough; other levels in the stream are read and checked but not used.\n\n"
         "Values are rounded to the nearest whole number and limited to the range of the bit depth. PNG has 8 or 16 "
         "bits: other depths are scaled to the next of these. PAM keeps every depth.\n\n"
         "A file appears under its name only when it is complete. A stream that was cut off ends with exit code 65, "

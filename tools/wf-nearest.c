@@ -33,8 +33,8 @@ static const cli_program program = {
     .synopsis = "-s STORE [-k K] [-l L] [--beside] [--distances FILE] [-o FILE|STORE] [FILE|STORE]",
     .description =
         "Reads a coefficient stream, as wf-dwt and wf-sample write it, from a file, a store or standard "
-        "input, and writes, for each of its pictures, the K nearest pictures of the store, nearest first, as coefficients of the one level: "
-        "what a model has drawn, beside what it was trained on.\n\n"
+        "input, and writes, for each of its pictures, the K nearest pictures of the store, nearest first, as "
+        "coefficients of the one level: what a model has drawn, beside what it was trained on.\n\n"
         "Distances are Euclidean, over all samples of a picture, in units of its pixel values. A record of the level "
         "is enough, in the stream as in the store; other levels are not used. Neighbours of picture i have the "
         "numbers K i, K i + 1 and so on, with --beside (K + 1) i and so on, so that each has a file of its own in "
