@@ -207,10 +207,10 @@ int main(int argc, char **argv)
         die(WF_USAGE, "--distances - takes the place of the stream: leave out -o %s", output_path);
     if (cli_is_dash(store_path) && cli_reads_stdin(NULL, first))
         die(WF_USAGE, "standard input cannot be both the store and the pictures to look for");
+    job.store = cli_open_store(store_path); /* before it waits for the stream */
     wf_records *input = cli_open_input(first);
     wf_record record;
     bool more = true;
-    job.store = cli_open_store(store_path);
     open_job(wf_records_name(input), wf_records_meta(input));
     open_outputs();
     while (must(wf_records_next(input, &record, &more)), more)
