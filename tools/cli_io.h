@@ -1,7 +1,7 @@
 /* cli_io.h - what programs read coefficients from and write them to
  *
- * Wherever a program takes a stream, it takes FILE, STORE or -, standard input. -o FILE writes a stream that appears when
- * it is complete; -o STORE, a name that ends in ".store" or "/" or is a folder, writes a store. */
+ * Wherever a program takes a stream, it takes FILE, STORE or -, standard input. -o FILE writes a stream, which appears
+ * when it is complete; -o STORE, a name that ends in ".store" or "/" or is a folder, writes a store. */
 #ifndef WF_CLI_IO_H
 #define WF_CLI_IO_H
 
@@ -23,9 +23,10 @@ wf_records *cli_open_store_or_input(const char *path, int first);
 /* True if cli_open_store_or_input would read standard input. */
 bool cli_reads_stdin(const char *path, int first);
 
-/* Opens `path` for reading at any place. A stream is copied into a store in TMPDIR first, which is gone when the program
- * ends. `records`, which are closed, replace the path unless they are NULL. */
+/* Opens `path` for reading at any place. A stream is copied into a store in TMPDIR first, which is gone when the
+ * program ends. */
 wf_store *cli_open_store(const char *path);
+/* Copies records, which are closed, into such a store. */
 wf_records *cli_spool(wf_records *records);
 
 bool cli_is_folder(const char *path); /* as a store is */

@@ -5,9 +5,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* The file of a picture below `folder`: its number in 8 digits or, unless it is NULL, its name with another suffix. Makes
- * the folders on the way. A name stays below the folder, whatever it says: no "..", no "/" in front. A name that was
- * used before gets "-2", "-3" and so on. Valid until the next call. Dies with 64 if the path is too long. */
+/* The file of a picture below `folder`: its number in 8 digits or, unless it is NULL, its name with another suffix.
+ * Makes the folders on the way. A name stays below the folder, whatever it says: no "..", no "/" in front. A name that
+ * was used before gets "-2", "-3" and so on. Valid until the next call. NULL: the number was used before. Dies with 64
+ * if the path is too long. */
 const char *picture_files_path(const char *folder, uint64_t index, const char *name, const char *suffix);
 
 /* Tells of names that were used before, and of files in the folder that this run has not written: all with the suffix,

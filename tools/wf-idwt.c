@@ -27,8 +27,8 @@ static const cli_option table[] = {
      "Write one file a picture into this folder, which is made if needed: PNG, for sounds WAV, for volumes .npy. Names "
      "are the picture's number in 8 digits. Older files that stay are told. - is standard output, the default."},
     {0, "names", NULL, CLI_FLAG, &options.names, 0, 0,
-     "With -o, name files as the pictures in the stream are, with folders, below DIR. A second picture of one name gets "
-     "a number, one without a name its own."},
+     "With -o, give files the names of their pictures, with folders, below DIR. A second picture of one name gets a "
+     "number; one without a name has its own."},
     {'g', "grid", "FILE.png", CLI_STRING, &options.grid_path, 0, 0,
      "Write one PNG file with all pictures side by side; - is standard output."},
     {0, "columns", "N", CLI_INT, &options.grid.columns, 1, WF_MAX_SIDE,
@@ -52,9 +52,9 @@ static const cli_program program = {
     .summary = "wavelet coefficients back to pictures",
     .synopsis = "[-o DIR | --grid FILE.png] [-l L] [--exact L] [FILE|STORE]",
     .description =
-        "Reads wavelet coefficients, as wf-dwt and wf-sample write them, from a stream, a store or standard input. Writes "
-        "the pictures of one level: a PAM stream on standard output, PNG files (-o), or one grid (--grid). The records "
-        "of that level are enough; other levels in the stream are read and checked but not used.\n\n"
+        "Reads wavelet coefficients, as wf-dwt and wf-sample write them, from a stream, a store or standard input. "
+        "Writes the pictures of one level: a PAM stream on standard output, PNG files (-o), or one grid (--grid). The "
+        "records of that level are enough; other levels in the stream are read and checked but not used.\n\n"
         "Values are rounded to the nearest whole number and limited to the range of the bit depth. PNG has 8 or 16 "
         "bits: other depths are scaled to the next of these. PAM keeps every depth.\n\n"
         "A file appears under its name only when it is complete. A stream that was cut off ends with exit code 65, "

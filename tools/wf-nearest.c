@@ -32,9 +32,9 @@ static const cli_program program = {
     .summary = "the pictures of a store that are nearest to given ones",
     .synopsis = "-s STORE [-k K] [-l L] [--beside] [--distances FILE] [-o FILE|STORE] [FILE|STORE]",
     .description =
-        "Reads a coefficient stream, as wf-dwt and wf-sample write it, from a file, a store or standard input, and writes, for "
-        "each of its pictures, the K nearest pictures of the store, nearest first, as coefficients of the one level: "
-        "what a model has drawn, beside what it was trained on.\n\n"
+        "Reads a coefficient stream, as wf-dwt and wf-sample write it, from a file, a store or standard "
+        "input, and writes, for each of its pictures, the K nearest pictures of the store, nearest first, as "
+        "coefficients of the one level: what a model has drawn, beside what it was trained on.\n\n"
         "Distances are Euclidean, over all samples of a picture, in units of its pixel values. A record of the level "
         "is enough, in the stream as in the store; other levels are not used. Neighbours of picture i have the "
         "numbers K i, K i + 1 and so on, with --beside (K + 1) i and so on, so that each has a file of its own in "
@@ -207,10 +207,10 @@ int main(int argc, char **argv)
         die(WF_USAGE, "--distances - takes the place of the stream: leave out -o %s", output_path);
     if (cli_is_dash(store_path) && cli_reads_stdin(NULL, first))
         die(WF_USAGE, "standard input cannot be both the store and the pictures to look for");
+    job.store = cli_open_store(store_path); /* before it waits for the stream */
     wf_records *input = cli_open_input(first);
     wf_record record;
     bool more = true;
-    job.store = cli_open_store(store_path);
     open_job(wf_records_name(input), wf_records_meta(input));
     open_outputs();
     while (must(wf_records_next(input, &record, &more)), more)

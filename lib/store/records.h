@@ -9,9 +9,10 @@ WF_BEGIN
 
 typedef struct wf_records wf_records;
 
-/* Opens inputs: "-" is a stream on `standard_input`, a folder is a store, any other path a file with a stream. Paths are
- * borrowed until close. latents: streams of latents are accepted too. WF_DATA: the metadata or levels of two inputs
- * differ, other than in their provenances, which are joined; the message has both values. WF_NOINPUT: missing. */
+/* Opens inputs: "-" is a stream on `standard_input`, a folder is a store, any other path a file with a stream. Paths
+ * are borrowed until close. latents: streams of latents are accepted too. WF_DATA: the metadata or levels of two
+ * inputs differ, other than in their provenances, which are joined; the message has both values. WF_NOINPUT:
+ * missing. */
 int wf_records_open(char *const *paths, int count, FILE *standard_input, bool latents, wf_records **out) WF_MUST;
 void wf_records_close(wf_records *records); /* NULL is allowed */
 

@@ -3,7 +3,8 @@
  * A store maps (level, picture index) to the low-pass and detail coefficients of that picture. Each value is in the
  * narrowest float that holds it exactly, and has checksums. The metadata record, written last, seals the store. A store
  * that was never sealed cannot be opened for reading. While pictures are appended, readers see the store as it was
- * sealed last. Pictures may have names. File sizes are checked before the file is mapped, so that a truncated file is an error and not a signal.
+ * sealed last. Pictures may have names. File sizes are checked before the file is mapped, so that a truncated file is
+ * an error and not a signal.
  *
  * Many processes may read one store at once, or one may write it. Readers are wf_store, writers wf_store_writer. */
 #ifndef WF_STORE_H
