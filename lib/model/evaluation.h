@@ -30,7 +30,8 @@ void wf_evaluation_destroy(wf_evaluation *e); /* NULL is allowed */
 /* Evaluates the pictures of a record at its level. A level's weights are loaded when its first record comes.
  * WF_NOINPUT: the level is not trained. WF_INTERNAL: a density is not finite. */
 int wf_evaluation_put(wf_evaluation *e, const wf_record *record) WF_MUST;
-/* Evaluates all records, or all levels of a store one after the other, whose metadata the evaluation was created with. */
+/* Evaluates all records, or all levels of a store one after the other. Their metadata are those the evaluation was
+ * created with. */
 int wf_evaluation_put_records(wf_evaluation *e, wf_records *records) WF_MUST;
 int wf_evaluation_put_store(wf_evaluation *e, wf_store *store) WF_MUST;
 

@@ -30,8 +30,8 @@ int wf_names_parse(const char *who, const char *text, int64_t N, wf_names *names
 
 /* A block holds the names of pictures with successive indices:
  *
- *     u64 checksum of what follows, its seed being the first index | for each picture: varint bytes shared with the name
- *     before | varint bytes that follow | these
+ *     u64 checksum of what follows, its seed being the first index | for each picture: varint bytes shared with the
+ *     name before | varint bytes that follow | these
  *
  * A varint has 7 bits a byte, lowest first, and bit 7 set in all bytes but the last. */
 enum {

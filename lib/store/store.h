@@ -56,7 +56,8 @@ int wf_store_get_window(wf_store *store, int level, int64_t at, const wf_window 
  * has one. Valid until the next call and until close. Not for several threads at once. WF_DATA: damaged. */
 int wf_store_names(wf_store *store, int64_t at, int64_t n, const char *const **names) WF_MUST;
 
-/* Reads and checks every value and name, not of a part. WF_DATA: the message counts the damaged values and names the first. */
+/* Reads and checks every value and name, not of a part. WF_DATA: the message counts the damaged values and names the
+ * first. */
 int wf_store_verify(wf_store *store) WF_MUST;
 
 /* -- parts --------------------------------------------------------------------------------------------------------- */
