@@ -5,13 +5,15 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "number.h"
+
 enum { WF_FIGURE = 32 };
 
 /* Writes value in `format`, which takes one double, or `unknown` if value is not finite. Returns `out`. */
 static inline const char *wf_figure(double value, const char *format, const char *unknown, char out[WF_FIGURE])
 {
     if (isfinite(value))
-        snprintf(out, WF_FIGURE, format, value);
+        wf_snprintf(out, WF_FIGURE, format, value);
     else
         snprintf(out, WF_FIGURE, "%s", unknown);
     return out;

@@ -8,6 +8,7 @@
 
 #include "../../kernels/backend.h"
 #include "../base/finite.h"
+#include "../base/number.h"
 #include "../base/safetensors.h"
 #include "../base/version.h"
 #include "../store/store.h"
@@ -325,14 +326,14 @@ static void set_totals(wf_description *d, const json_t *trained, bool complete)
     json_array_foreach ((json_t *)trained, i, row) {
         const char *own = json_string_value(json_object_get(json_object_get(row, "metadata"), "bpd"));
         parameters += json_integer_value(json_object_get(row, "parameters"));
-        bpd += own ? strtod(own, NULL) : NAN;
+        bpd += own ? wf_strtod(own, NULL) : NAN;
     }
     if (!i)
         return;
     set_value(d, d->root, "parameters", json_integer(parameters));
     if (dtype)
         set_value(d, d->root, "dtype", json_string(json_string_value(dtype)));
-    snprintf(text, sizeof text, "%.6f", bpd);
+    wf_snprintf(text, sizeof text, "%.6f", bpd);
     if (complete && isfinite(bpd))
         set_value(d, d->root, "bpd", json_string(text));
 }

@@ -357,7 +357,7 @@ static int save_average(const wf_safetensors *st, const char *path, const wf_lev
     char *end = NULL;
     WF_TRY(read_held_out(st, path, &file.held_out));
     WF_CHECK(wf_parse_count(step, INT64_MAX, &file.step), WF_DATA, "%s: \"step\" is not a number", path);
-    file.bpd = bpd ? strtod(bpd, &end) : NAN;
+    file.bpd = bpd ? wf_strtod(bpd, &end) : NAN;
     WF_CHECK(!end || (end > bpd && !*end), WF_DATA, "%s: \"bpd\" is not a number", path);
     WF_TRY(create_flows(&level->spec, level->backend, path, &both));
     float *values = malloc(level->size * sizeof *values);

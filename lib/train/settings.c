@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../base/number.h"
 #include "../base/safetensors.h"
 #include "../model/presets.h"
 #include "trainer.h"
@@ -123,7 +124,7 @@ static const char *show(int key, const char *value, char out[112])
 {
     static const char *const yes[] = {"no", "yes"};
     if (key == LR || key == EMA || key == DECAY)
-        snprintf(out, 112, "%.10g", strtod(value, NULL));
+        wf_snprintf(out, 112, "%.10g", wf_strtod(value, NULL));
     else if (key == FLIP)
         snprintf(out, 112, "%s", yes[*value == '1']);
     else if (key == PRECISION && *value >= '0' && *value < '0' + WF_PRECISIONS)
@@ -176,9 +177,9 @@ static int adopt(wf_trainer *t, const settings *s)
     strcpy(t->chain, s->value[CHAIN]);
     o->chain = t->chain;
     o->batch = o->batch ? o->batch : atoi(s->value[BATCH]);
-    o->lr = o->lr > 0 ? o->lr : strtod(s->value[LR], NULL);
-    o->ema = o->ema >= 0 ? o->ema : strtod(s->value[EMA], NULL);
-    o->decay = o->decay >= 0 ? o->decay : strtod(s->value[DECAY], NULL);
+    o->lr = o->lr > 0 ? o->lr : wf_strtod(s->value[LR], NULL);
+    o->ema = o->ema >= 0 ? o->ema : wf_strtod(s->value[EMA], NULL);
+    o->decay = o->decay >= 0 ? o->decay : wf_strtod(s->value[DECAY], NULL);
     o->patch = o->patch >= 0 ? o->patch : atoi(s->value[PATCH]);
     o->margin = o->margin >= 0 ? o->margin : atoi(s->value[MARGIN]);
     return WF_OK;
