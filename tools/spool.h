@@ -4,9 +4,10 @@
 
 #include "../lib/model/model.h"
 
-/* A stream, from the file of that name or from standard input (NULL), is read once, but trained on for many epochs. Its
- * levels, levels[0] to levels[1] or all (-1), are spooled into a store in the model folder, whose path goes to
- * `spooled`. The store stays until the levels are finished. Resuming, the stream may be given again or not. Dies of an error. */
+/* A stream, from the file of that name or from standard input (NULL), is read once, but trained on for many epochs.
+ * Its levels, levels[0] to levels[1] or all (-1), are spooled into a store in the model folder, whose path goes to
+ * `spooled`. The store stays until the levels are finished. Resuming, the stream may be given again or not. Dies of
+ * an error. */
 void spool_stream(const char *model_path, const int levels[2], const char *stream, char spooled[WF_PATH]);
 
 /* Removes the store at `path`, if there is one. */

@@ -16,10 +16,10 @@ typedef struct wf_conditioning wf_conditioning;
 /* Conditions on nothing: `count` pictures are drawn from the base up. WF_USAGE: a scale is given. */
 int wf_conditioning_none(const wf_model *model, int64_t count, int scale, wf_conditioning **out) WF_MUST;
 
-/* Conditions on the pictures of a coefficient stream or store. scale 0: they enter the model at the level of their size.
- * scale 2, 4, 8 ..: pictures of any size enter log2(scale) levels below the model's highest, since convolutions take
- * any size. `records`, of which nothing was read, and `model` are borrowed. WF_DATA: another wavelet, channels or bits,
- * or no level has the pictures' size. */
+/* Conditions on the pictures of a coefficient stream or store. scale 0: they enter the model at the level of their
+ * size. scale 2, 4, 8 ..: pictures of any size enter log2(scale) levels below the model's highest, since
+ * convolutions take any size. `records`, of which nothing was read, and `model` are borrowed. WF_DATA: another
+ * wavelet, channels or bits, or no level has the pictures' size. */
 int wf_conditioning_records(const wf_model *model, wf_backend *backend, wf_records *records, int scale,
                             wf_conditioning **out) WF_MUST;
 

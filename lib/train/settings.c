@@ -66,7 +66,7 @@ WF_PRINTF(2, 3) static bool append(settings *s, const char *format, ...)
     size_t used = strlen(s->text);
     va_list ap;
     va_start(ap, format);
-    int n = vsnprintf(s->text + used, sizeof s->text - used, format, ap);
+    int n = wf_vsnprintf(s->text + used, sizeof s->text - used, format, ap);
     va_end(ap);
     return n < (int)(sizeof s->text - used);
 }
@@ -106,7 +106,7 @@ static settings *parse(const char *text)
     char *at = s->text;
     for (int i = 0; i < KEYS; i++) {
         char key[24];
-        snprintf(key, sizeof key, " %s=", known[i].key);
+        wf_snprintf(key, sizeof key, " %s=", known[i].key);
         char *found = i ? strstr(at, key) : !strncmp(at, key + 1, strlen(key + 1)) ? at - 1 : NULL;
         s->value[i] = known[i].absent;
         if (!found)
@@ -126,13 +126,13 @@ static const char *show(int key, const char *value, char out[112])
     if (key == LR || key == EMA || key == DECAY)
         wf_snprintf(out, 112, "%.10g", wf_strtod(value, NULL));
     else if (key == FLIP)
-        snprintf(out, 112, "%s", yes[*value == '1']);
+        wf_snprintf(out, 112, "%s", yes[*value == '1']);
     else if (key == PRECISION && *value >= '0' && *value < '0' + WF_PRECISIONS)
-        snprintf(out, 112, "%s", wf_precision_names[*value - '0']);
+        wf_snprintf(out, 112, "%s", wf_precision_names[*value - '0']);
     else if (key == WARMUP && *value == '-')
-        snprintf(out, 112, "the default");
+        wf_snprintf(out, 112, "the default");
     else
-        snprintf(out, 112, strlen(value) > 100 ? "'%.96s..'" : key == CHAIN || key == NOISE ? "'%s'" : "%s", value);
+        wf_snprintf(out, 112, strlen(value) > 100 ? "'%.96s..'" : key == CHAIN || key == NOISE ? "'%s'" : "%s", value);
     return out;
 }
 
@@ -145,7 +145,7 @@ int wf_settings_compare(const wf_trainer *t, const char *saved, const char *now)
         char before[112], after[112];
         if (!strcmp(a->value[i], b->value[i]))
             continue;
-        int n = snprintf(list + used, sizeof list - used, "%s%s was %s, now %s", used ? "; " : "", known[i].name,
+        int n = wf_snprintf(list + used, sizeof list - used, "%s%s was %s, now %s", used ? "; " : "", known[i].name,
                          show(i, a->value[i], before), show(i, b->value[i], after));
         used += (size_t)n;
     }
@@ -170,7 +170,7 @@ static int adopt(wf_trainer *t, const settings *s)
     if (o->held_out < 0)
         o->held_out = atoi(s->value[VAL]);
     if (!o->init && strcmp(s->value[INIT], known[INIT].absent) != 0) /* --init counts in the first run only */
-        snprintf(t->init_hash, sizeof t->init_hash, "%s", s->value[INIT]);
+        wf_snprintf(t->init_hash, sizeof t->init_hash, "%s", s->value[INIT]);
     if (o->chain)
         return WF_OK;
     WF_CHECK(*s->value[CHAIN] && strlen(s->value[CHAIN]) < sizeof t->chain, WF_DATA, "%s: no chain", t->state_path);
@@ -228,7 +228,7 @@ static int begin_with(wf_trainer *t)
     WF_CHECK(o->level <= o->init->meta.levels, WF_USAGE, "--init %s: has levels 0 to %d, not %d", o->init->path,
              o->init->meta.levels, o->level);
     WF_TRY(wf_level_summarize(o->init, o->level, &level));
-    snprintf(t->init_hash, sizeof t->init_hash, "%s", level.hash);
+    wf_snprintf(t->init_hash, sizeof t->init_hash, "%s", level.hash);
     if (o->chain && o->chain != t->chain)
         return WF_OK;
     if (!t->resumes)

@@ -11,6 +11,7 @@ export OMP_NUM_THREADS=1
 home="$WORK/my (réal) & 2nd"
 mkdir "$home"
 cp -r "$ROOT/pipelines" "$home"
+mkdir "$home/lib" && ln -s "$ROOT/lib/wf.h" "$home/lib" # which tells a source tree from an installation
 ln -s "$ROOT/${BIN:-bin}" "$home/bin"
 ln -s "$ROOT/${B:-build}" "$home/build"
 pipeline() { # pipeline NAME VAR=VALUE..

@@ -3,7 +3,7 @@
 . "$(dirname "$0")/lib.sh"
 
 export OMP_NUM_THREADS=1
-cpu='.* \(.*, oneDNN [0-9.]+, 1 thread\)'
+cpu='.* \(.*, oneDNN [0-9.]+, loops for [^,]+, 1 thread\)'
 chain="chain '2\*\(actnorm, conv1x1, affine:width=4:blocks=1\), actnorm'"
 # one NAME LINE: the file `said` is this one line, an extended pattern
 one() { ok "$1: $(cat said)" bash -c '[ "$(wc -l < said)" = 1 ] && grep -Exq -- "$0" said' "$2"; }
