@@ -146,7 +146,7 @@ int wf_settings_compare(const wf_trainer *t, const char *saved, const char *now)
         if (!strcmp(a->value[i], b->value[i]))
             continue;
         int n = wf_snprintf(list + used, sizeof list - used, "%s%s was %s, now %s", used ? "; " : "", known[i].name,
-                         show(i, a->value[i], before), show(i, b->value[i], after));
+                            show(i, a->value[i], before), show(i, b->value[i], after));
         used += (size_t)n;
     }
     bool enough = a && b;
