@@ -70,6 +70,9 @@ enum { WF_MAX_DATABASES = WF_MAX_LEVELS + 2 };
 
 /* Sets the path and, in `name`, that of data.mdb. `status`: of the failure if the path is too long. */
 int wf_store_file_begin(wf_store_file *file, const char *path, char name[4096], int status) WF_MUST;
+/* Refuses to create a store among other files, which may be the user's pictures. Files beside an existing store are
+ * ignored. */
+int wf_store_check_folder(const wf_store_file *file) WF_MUST;
 void wf_store_file_end(wf_store_file *file);
 
 void wf_level_name(int level, char name[16]);
@@ -156,5 +159,7 @@ struct wf_store_encoded {
 
 void wf_store_encoded_clear(wf_store_encoded *encoded);
 int wf_store_encoded_compare(const wf_store_encoded *encoded, MDB_txn *txn) WF_MUST;
+/* Writes the names of these pictures and of those behind `next`. Returns an LMDB code. */
+int wf_store_write_names(const wf_store_file *file, MDB_txn *txn, const wf_store_encoded *first) WF_MUST;
 
 #endif

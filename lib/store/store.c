@@ -1,4 +1,5 @@
 /* store.c - the part of a store that readers and writers share: path, lock, keys, errors of LMDB */
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,23 @@ int wf_store_file_begin(wf_store_file *file, const char *path, char name[4096], 
     *file = (wf_store_file){.path = strdup(path), .data = -1};
     WF_CHECK(file->path, WF_AGAIN, "%s: out of memory", path);
     WF_CHECK((size_t)snprintf(name, 4096, "%s/data.mdb", path) < 4096, status, "%s: too long a path", path);
+    return WF_OK;
+}
+
+int wf_store_check_folder(const wf_store_file *file)
+{
+    DIR *folder = opendir(file->path);
+    struct dirent *entry;
+    bool others = false, store_there = false;
+    if (!folder)
+        return wf_fail_errno("%s", file->path);
+    while ((entry = readdir(folder))) {
+        store_there = store_there || !strcmp(entry->d_name, "data.mdb");
+        others = others || (entry->d_name[0] != '.' && strcmp(entry->d_name, "lock.mdb") != 0);
+    }
+    closedir(folder);
+    WF_CHECK(!others || store_there, WF_USAGE, "%s: a folder with other files in it, want an empty one for a store",
+             file->path);
     return WF_OK;
 }
 

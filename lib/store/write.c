@@ -4,7 +4,6 @@
  * retried. A thread commits them while the next ones are encoded. Each commit holds whole pictures: a picture in the
  * file has all its levels. Memory of committed pictures is used again, because touching fresh pages costs as much as
  * the work on them. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -55,30 +54,11 @@ struct wf_store_writer {
 
 /* -- creating ------------------------------------------------------------------------------------------------------ */
 
-/* Refuses to create a store among other files, which may be the user's pictures. Files beside an existing store are
- * ignored. */
-static int check_own_folder(const wf_store_file *file)
-{
-    DIR *folder = opendir(file->path);
-    struct dirent *entry;
-    bool others = false, store_there = false;
-    if (!folder)
-        return wf_fail_errno("%s", file->path);
-    while ((entry = readdir(folder))) {
-        store_there = store_there || !strcmp(entry->d_name, "data.mdb");
-        others = others || (entry->d_name[0] != '.' && strcmp(entry->d_name, "lock.mdb") != 0);
-    }
-    closedir(folder);
-    WF_CHECK(!others || store_there, WF_USAGE, "%s: a folder with other files in it, want an empty one for a store",
-             file->path);
-    return WF_OK;
-}
-
 static int open_data(wf_store_writer *w, const char *name, bool *empty)
 {
     struct stat info;
     WF_TRY(wf_mkdirs(w->file.path));
-    WF_TRY(check_own_folder(&w->file));
+    WF_TRY(wf_store_check_folder(&w->file));
     w->file.data = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (w->file.data < 0)
         return wf_fail_write(name);
@@ -297,62 +277,6 @@ static int write_entries(const wf_store_writer *w, MDB_txn *txn, const wf_store_
     return rc;
 }
 
-/* Names of pictures with successive indices, until they fill a block. */
-typedef struct name_run {
-    MDB_txn *txn;
-    MDB_dbi database;
-    uint64_t first;
-    const char *names[WF_NAME_BLOCK];
-    int count;
-    unsigned char *bytes; /* [room] */
-    size_t room;
-} name_run;
-
-/* Returns an LMDB code. */
-static int end_run(const wf_store_writer *w, name_run *run)
-{
-    unsigned char bytes[8];
-    size_t size;
-    if (!run->count)
-        return 0;
-    if (wf_names_encode(w->file.path, run->first, run->names, run->count, &run->bytes, &run->room, &size))
-        return ENOMEM;
-    MDB_val key = wf_store_key(run->first, bytes), value = {size, run->bytes};
-    run->count = 0;
-    return mdb_put(run->txn, run->database, &key, &value, 0);
-}
-
-/* Returns an LMDB code. */
-static int add_to_run(const wf_store_writer *w, name_run *run, uint64_t index, const char *name)
-{
-    int rc = 0;
-    if (run->count == WF_NAME_BLOCK || index != run->first + (uint64_t)run->count)
-        rc = end_run(w, run);
-    if (!run->count)
-        run->first = index;
-    run->names[run->count++] = name;
-    return rc;
-}
-
-/* Writes the names of the pictures. Returns an LMDB code. */
-static int write_names(const wf_store_writer *w, MDB_txn *txn)
-{
-    name_run run = {.txn = txn};
-    int rc = 0;
-    bool open = false;
-    for (const wf_store_encoded *e = w->under_way.first; e && !rc; e = e->next) {
-        if (e->names.count && !open)
-            rc = mdb_dbi_open(txn, WF_NAMES, MDB_CREATE, &run.database);
-        open = open || e->names.count;
-        for (size_t i = 0; i < e->names.count && !rc; i++)
-            rc = add_to_run(w, &run, e->named[i], e->names.bytes + e->names.at[i]);
-    }
-    if (!rc)
-        rc = end_run(w, &run);
-    free(run.bytes);
-    return rc;
-}
-
 /* Returns an LMDB code. */
 static int try_commit(const wf_store_writer *w, const wf_store_entry **at)
 {
@@ -362,7 +286,7 @@ static int try_commit(const wf_store_writer *w, const wf_store_entry **at)
         return rc;
     rc = write_entries(w, txn, at);
     if (!rc)
-        rc = write_names(w, txn);
+        rc = wf_store_write_names(&w->file, txn, w->under_way.first);
     if (!rc)
         rc = wf_state_write(txn, &w->next);
     if (!rc)
