@@ -21,5 +21,5 @@ ok "curves with other systems' figures" "$ROOT/pipelines/curves.sh" demo "$ROOT/
 ok "bits/dim of all four levels" test "$(grep -Ec '^[0-3]' demo/bpd-val.tsv)" = 4
 ok "the second run trains nothing" nothing_trained
 ok "other held-out pictures give other figures" held_out_again
-ok "another seed does not continue the old training" refuses SEED=2 seed=
-ok "other training pictures do not continue it" refuses COUNT=128 data=
+ok "another seed does not continue the old training" refuses SEED=2 'seed was 1, now 2'
+ok "other training pictures do not continue it" refuses COUNT=128 "the store's hash was"
