@@ -112,7 +112,7 @@ const char *picture_files_path(const char *folder, uint64_t index, const char *n
             snprintf(path + n, sizeof path - n, "-%" PRId64 ".%s", w->next++, suffix);
         while (find(path));
         if (!renamed++)
-            snprintf(first_renamed, sizeof first_renamed, "%s", path);
+            snprintf(first_renamed, sizeof first_renamed, "%.255s", path);
     }
     add(path);
     return path;
