@@ -11,7 +11,7 @@ train() { # train MODEL BACKEND [OPTION...]: level 1 of generated 8x8 pictures
     local model=$1 backend=$2
     shift 2
     wf-train-level -q -l 1 -m "$model" -s train.store -f '2*(actnorm, conv1x1, affine:width=40:blocks=1), actnorm' \
-        --warmup 5 --batch 4 --backend "$backend" "$@"
+        --warmup 5 --batch 4 --val none --backend "$backend" "$@"
 }
 bits() { sed -n 's/.*"bpd": \([0-9.]*\).*/\1/p' "$1" | tail -n 1; }
 near() { awk -v a="$1" -v b="$2" -v most="$3" 'BEGIN { exit !(a != "" && b != "" && (a - b) ^ 2 <= most ^ 2) }'; }
@@ -37,7 +37,7 @@ for memory in store reversible; do
 done
 ok "tf32" train tf32 cuda --steps 3 --precision tf32
 
-wf-train-level -q -l 0-2 -m several -s train.store --warmup 5 --batch 4 --backend cuda --steps 50 \
+wf-train-level -q -l 0-2 -m several -s train.store --warmup 5 --batch 4 --val none --backend cuda --steps 50 \
     -f '2*(actnorm, conv1x1, affine:width=40:blocks=1), actnorm' 2> said
 ok "levels side by side: $(cat said)" same <(tail -c 20000 cuda/level-01.state.safetensors) \
     <(tail -c 20000 several/level-01.state.safetensors)
@@ -123,7 +123,7 @@ if [ -n "${DEVICE:-}" ]; then # what is too much for the stand-in: the official 
     "$DEADLEAVES" -q -n 128 -s 32 | wf-dwt -q -o large.store
     for precision in fp32 tf32 bf16; do
         ok "official levels side by side, $precision" \
-            wf-train-level -q -l 0-4 -m official-$precision -s large.store --steps 50 \
+            wf-train-level -q -l 0-4 -m official-$precision -s large.store --steps 50 -f official \
             --backend cuda --precision $precision
     done
     exit 0
