@@ -51,9 +51,10 @@ int main(void)
     return 0;
 }
 END
+archive=${MIRROR:-$(apt-get indextargets --format '$(LABEL) $(REPO_URI)' 'Created-By: Packages' | sed -n '/^Debian /{s///p;q}')}
 probe() { # probe SUITE VERSION
     mmdebstrap --quiet --variant=extract --architectures=arm64 --include="libc6-dev,libgomp1,libdnnl-dev=$2" \
-        "$1" "$1" "${MIRROR:-http://deb.debian.org/debian}"
+        "$1" "$1" "$archive"
     [ -e "$1/lib" ] || ln -s usr/lib "$1/lib"
     aarch64-linux-gnu-gcc --sysroot="$PWD/$1" -o "probe-$1" probe.c -ldnnl
     for cpu in cortex-a57 max; do

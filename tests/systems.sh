@@ -5,7 +5,7 @@
 # same commit.
 #
 #     tests/systems.sh bookworm trixie forky
-#     MIRROR=http://archive.ubuntu.com/ubuntu COMPONENTS=main,universe tests/systems.sh noble
+#     MIRROR=ARCHIVE COMPONENTS=main,universe tests/systems.sh noble
 #
 #   MIRROR      archive of the packages; without it, the one that apt uses on this machine
 #   COMPONENTS  of the archive;   APTOPT  an option of apt, such as 'Acquire::Check-Valid-Until "false"' for a snapshot
