@@ -29,7 +29,7 @@ BIN = $(if $(B:build=),$B/bin,bin)
 
 CFLAGS ?= $(if $(SAN)$(COVERAGE),-O1,-O3) -g $(if $(COVERAGE),--coverage -fprofile-update=atomic)
 WARN = -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wundef -Werror
-# What clang could not vectorize is no fault of the code.
+# clang warns of loops that it could not vectorize; they are right nevertheless.
 WARN += $(if $(findstring clang,$(CC)),-Wno-pass-failed)
 SANFLAGS = $(if $(SAN),-fsanitize=address -fsanitize=undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
 SANFLAGS += $(if $(FUZZ),-fsanitize=fuzzer-no-link)
@@ -87,7 +87,7 @@ $B/version: FORCE
 	@echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' > $@
 $B/lib/base/version.o: $B/version
 $B/lib/base/version.o: private ALL_CFLAGS += -DWF_BUILD_VERSION='"$(VERSION)"'
-# What a program does first is compiled for the oldest machine.
+# The check that a program does first is compiled for the oldest machine.
 $B/tools/startup/processor.o: private ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -O2 -g $(BASELINE:%=-march=%) $(WARN) $(PREFIX_MAP)
 $(TOOLS:%=$(BIN)/%) $B/check $B/check-ops $B/check-direct $B/bench-level $B/bench-store $B/bench-dwt $B/deadleaves $B/manual $(FUZZERS:%=$B/fuzz-%): $(STARTUP)
 # A program whose table has an instruction that no machine has, and a constructor that would run next.

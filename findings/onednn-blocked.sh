@@ -5,7 +5,7 @@
 # and a model trained with one library is not resumed bitwise with the other.
 # Seen, with ONEDNN_MAX_CPU_ISA=AVX2: the format of the maps decides, not the version. Blocked maps (nChw8c) go to jit:avx2 in both
 # versions and give the same bits, forward and in both gradients. Only maps in nhwc go to brgconv, in 3.2 and not in 2.6.3.
-# What has gone is Winograd, as kernels/cpu/README.md lists.
+# Winograd has gone.
 #
 # Exits 0 while that is so, 1 when it has changed.
 set -eu

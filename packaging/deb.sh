@@ -2,7 +2,7 @@
 # deb.sh DIR VERSION - packs DIR/tree, where `make install PREFIX=/usr` has put everything, into DIR/*.deb: wavelet-flow
 # with the programs, and wavelet-flow-dev with library and headers. `make deb` runs it, without root.
 #
-# The same commit on the same release of Debian gives the same bytes. Names of libraries come from the machine that
+# A commit gives the same bytes whenever it is packed on one release of Debian. Names of libraries come from the machine that
 # builds, so each release needs a build of its own, and the revision ends in the release: -1~deb12.
 #
 # DEBFULLNAME, DEBEMAIL   the maintainer, as for other tools of Debian

@@ -113,13 +113,13 @@ completes() {
 }
 
 use_packages() {
-    local list='find / -xdev ! -path "/proc/*" ! -path "/home/*" ! -path "/root/*" ! -path "/var/*" | sort'
+    local list='find / -xdev ! -path "/proc/*" ! -path "/home/*" ! -path "$HOME/*" ! -path "/var/*" | sort'
     cp "$deb" "$DIR/$suite/user/tmp/wavelet-flow.deb"
     cp tests/pipes/complete.py "$DIR/$suite/user/home/user/"
     ok "the shells" root 'apt-get -qq update && apt-get -qq install -y bash-completion zsh man-db python3 file' || return
     ok "apt install" root 'apt-get -qq install -y /tmp/wavelet-flow.deb' || return
     # The first removal leaves the libraries, so that what comes after it compares this package alone.
-    ok "removal" root "dpkg --purge wavelet-flow && $list > /root/before && dpkg -i /tmp/wavelet-flow.deb"
+    ok "removal" root "dpkg --purge wavelet-flow && $list > ~/before && dpkg -i /tmp/wavelet-flow.deb"
     ok "--version" user "wf-dwt --version > said; cat said; grep -qxF 'wf-dwt (Wavelet Flow) $version' said"
     ok "man wf-dwt, man 7 wf, man 5 wf-stream" user \
         'man wf-dwt | grep -q "^SYNOPSIS" && man 7 wf | grep -q wf-train-level && man 5 wf-stream | grep -q hash'
@@ -138,7 +138,7 @@ use_packages() {
     ok "zsh: choices" completes zsh "$zsh" 'wf-train-level --precision *' '<--precision><bf16><fp32><tf32>'
     ok "zsh: words" completes zsh "$zsh" "wf-train-level -f '2*(actnorm, hous" '<-f><2*(actnorm, householder>'
     ok "zsh: levels" completes zsh "$zsh" 'wf-train-level -m out/demo/model -l 0-' '<-m><out/demo/model><-l><0-3>'
-    ok "removal leaves nothing" root "apt-get -qq purge -y wavelet-flow && $list > /root/after && diff /root/before /root/after &&
+    ok "removal leaves nothing" root "apt-get -qq purge -y wavelet-flow && $list > ~/after && diff ~/before ~/after &&
         [ -z \"\$(find / -xdev -name 'wf-*' ! -path '/home/*' ! -path '/proc/*' ! -path '/sys/*')\" ]"
 }
 

@@ -52,7 +52,7 @@ criterion() { # criterion [FILTER]
     return $rc
 }
 
-# Those convolutions take blocks of eight channels, as oneDNN has them without AVX-512.
+# check-direct takes blocks of eight channels, which oneDNN has without AVX-512.
 direct() {
     ONEDNN_MAX_CPU_ISA=AVX2 "$B/check-direct" --backend cpu conv_create conv_forward conv_backward
 }

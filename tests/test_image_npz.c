@@ -45,7 +45,7 @@ static void put_npz(const char *path, const array *arrays, bool deflate)
     archive_write_free(zip);
 }
 
-/* As MedMNIST, but for the sizes. */
+/* The arrays of MedMNIST, with smaller sizes. */
 static const array sets[] = {{"train_images", "|u1", "5, 4, 6", 120},
                              {"train_labels", "|u1", "5, 1", 5},
                              {"val_images", "|u1", "7, 4, 6", 168},

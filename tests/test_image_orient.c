@@ -122,7 +122,7 @@ static void put_jpeg(heap *h, const heap *exif)
     free(bytes);
 }
 
-/* The same picture as PNG, with an eXIf chunk before or after the pixels. */
+/* Writes that picture as PNG, with an eXIf chunk before or after the pixels. */
 static void put_png(heap *h, const heap *exif, bool after)
 {
     static const uint8_t signature[] = "\x89PNG\r\n\x1a\n";

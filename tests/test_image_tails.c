@@ -156,7 +156,7 @@ Test(image_tails, png_ends)
     put(&h, end, 12);
     put(&h, end, 12);
     check_refused(&h, false, "a cut picture with ends");
-    /* What editors leave of a longer file: the rest of its pixels and its end. */
+    /* Editors leave the rest of a longer file: its last pixels and its end. */
     h.n = 0;
     put_png(&h);
     put(&h, h.bytes + 60, h.n - 60);
@@ -172,7 +172,7 @@ Test(image_tails, pictures_in_a_trailer)
     put(&h, "TRAILER OF 18 BYTES", 18);
     put_jpeg(&h, false);
     check_refused(&h, true, "a JPEG in a trailer");
-    /* The same without the trailer, and a damaged signature: a picture that is lost. */
+    /* Without the trailer, a second picture with a damaged signature is lost. */
     h.n = first;
     put_jpeg(&h, false);
     h.bytes[first] = 'x';

@@ -16,9 +16,9 @@
 
 /* Opens the one operand from `first` on, or standard input if there is none. Dies with 64 on a second operand. */
 wf_records *cli_open_input(int first);
-/* The same for a program that reads latents. */
+/* Opens the operand of a program that reads latents, likewise. */
 wf_records *cli_open_latents(int first);
-/* The same for the argument `path` of -s, which excludes an operand from `first` on. NULL: none was given. */
+/* Opens the argument `path` of -s, or the operand if it is NULL. Dies with 64 if both are given. */
 wf_records *cli_open_store_or_input(const char *path, int first);
 /* True if cli_open_store_or_input would read standard input. */
 bool cli_reads_stdin(const char *path, int first);

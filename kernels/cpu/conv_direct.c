@@ -121,7 +121,7 @@ static void pack_weights(const direct *d, const wf_conv_spec *s, bool backward, 
     }
 }
 
-/* What happens to a sum before it is stored: + shift, + residual, max(0, .). */
+/* Operations on a sum before it is stored: + shift, + residual, max(0, .). */
 typedef struct finish {
     const float *shift, *residual; /* NULL: none */
     bool relu;

@@ -10,8 +10,8 @@
 
 WF_BEGIN
 
-/* As strtod, snprintf, vsnprintf, fprintf and vfprintf in the C locale. The locale of the process and that of other
- * threads stay as they are. */
+/* Stand in for strtod, snprintf, vsnprintf, fprintf and vfprintf, and use the C locale. The locale of the process and
+ * that of other threads stay unchanged. */
 double wf_strtod(const char *text, char **end);
 int wf_snprintf(char *out, size_t size, const char *format, ...) WF_PRINTF(3, 4);
 int wf_vsnprintf(char *out, size_t size, const char *format, va_list ap) WF_PRINTF(3, 0);

@@ -46,7 +46,7 @@ typedef struct wf_train_options {
 enum { WF_HELD_OUT = 5 };
 
 extern const wf_train_options wf_train_defaults;
-/* What a chain of the caller's own has, and the published chain: batch, lr, ema and decay. */
+/* Settings of a chain that the caller gives, and of the published chain: batch, lr, ema and decay. */
 extern const wf_train_options wf_train_published;
 
 typedef enum wf_train_event {

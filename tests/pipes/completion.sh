@@ -28,7 +28,7 @@ fpath=($WORK/usr/share/zsh/site-functions \$fpath)
 autoload -Uz compinit && compinit -D -u
 END
 
-# What is typed, with "*" for all candidates, and the words after it. zsh adds no slash before it accepts a folder.
+# Each row has the text that is typed, with "*" for all candidates, and the words after it. zsh adds no slash before it accepts a folder.
 cat > cases <<'END'
 wf-train-level --precision *|<--precision><bf16><fp32><tf32>
 wf-train-level --precision b|<--precision><bf16>
