@@ -16,49 +16,13 @@ export LC_ALL=C
 cd "$(dirname "$0")/.." || exit 1
 DIR=$(realpath -m "${DIR:-build-packages}")
 
-die() { # die STATUS MESSAGE
-    echo "packages.sh: $2" >&2
-    exit "$1"
-}
-[ $# != 0 ] || die 64 "expected SUITE [SUITE ...], such as bookworm trixie"
-for tool in git mmdebstrap unshare; do
-    command -v $tool > /dev/null || die 69 "$tool is not here: apt-get install git mmdebstrap util-linux"
-done
-MIRROR=${MIRROR:-$(apt-get indextargets --format '$(LABEL) $(REPO_URI)' 'Created-By: Packages' 2> /dev/null |
-    sed -n '/^Debian \|^Ubuntu /{s/^[^ ]* //p;q}')}
-[ -n "$MIRROR" ] || die 64 "apt on this machine names no archive of Debian or Ubuntu: set MIRROR="
-mkdir -p "$DIR" || exit 73
-
-# Mounts belong to a namespace of their own, so that nothing stays mounted.
-enter=(unshare --mount --pid --fork --kill-child)
-[ "$(id -u)" = 0 ] || enter+=(--map-root-user --map-auto)
-
-# inside ROOT USER COMMAND: runs it in that system
-inside() {
-    # shellcheck disable=SC2016 # for the inner shell
-    "${enter[@]}" sh -c '
-        mount -t proc proc "$1/proc" && mount --rbind /sys "$1/sys" && mount --rbind /dev "$1/dev" || exit
-        cp /etc/resolv.conf /etc/hosts "$1/etc/"
-        home=/home/user && [ "$2" = user ] || home=/root
-        exec chroot --userspec="$2:$2" "$1" env -i HOME="$home" LANG=C.UTF-8 PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin \
-            DEBIAN_FRONTEND=noninteractive OMP_WAIT_POLICY=passive bash -c "cd && $3"' - "$1" "$2" "$3" < /dev/null
-}
+. tests/bare.sh
+environment=(DEBIAN_FRONTEND=noninteractive OMP_WAIT_POLICY=passive)
 
 # unpack SUITE NAME: a fresh system $DIR/SUITE/NAME with an ordinary user
 unpack() {
-    local at=$DIR/$1
-    [ "$2" != build ] || rm -f "$at"/built "$at"/*.deb
-    mkdir -p "$at"
-    if [ ! -e "$at/system.tar" ]; then
-        mmdebstrap --quiet --variant=minbase "$1" "$at/system.part.tar" "$MIRROR" > "$at/mmdebstrap.log" 2>&1 &&
-            mv "$at/system.part.tar" "$at/system.tar" || return
-    fi
-    # shellcheck disable=SC2016
-    "${enter[@]}" sh -ec 'cd "$1"
-        rm -rf --one-file-system "$2"
-        mkdir "$2"
-        tar -x -f system.tar -C "$2" --exclude "./dev/*"
-        chroot "$2" useradd --create-home --shell /bin/bash user' - "$at" "$2"
+    [ "$2" != build ] || rm -f "$DIR/$1"/built "$DIR/$1"/*.deb
+    unpack_bare "$1" "$2"
 }
 
 # ok NAME COMMAND...: counts it; shows the end of its output if it fails

@@ -15,55 +15,24 @@
 set -u -o pipefail
 export LC_ALL=C
 cd "$(dirname "$0")/.." || exit 1
-COMPONENTS=${COMPONENTS:-main}
 DIR=$(realpath -m "${DIR:-build-systems}")
 steps=('demo QUICK=1' 'all CC=clang' 'check')
 
-die() { # die STATUS MESSAGE
-    echo "systems.sh: $2" >&2
-    exit "$1"
-}
-[ $# != 0 ] || die 64 "expected SUITE [SUITE ...], such as bookworm trixie"
-for tool in git mmdebstrap unshare; do
-    command -v $tool > /dev/null || die 69 "$tool is not here: apt-get install git mmdebstrap util-linux"
-done
-MIRROR=${MIRROR:-$(apt-get indextargets --format '$(LABEL) $(REPO_URI)' 'Created-By: Packages' 2> /dev/null |
-    sed -n '/^Debian \|^Ubuntu /{s/^[^ ]* //p;q}')}
-[ -n "$MIRROR" ] || die 64 "apt on this machine names no archive of Debian or Ubuntu: set MIRROR="
+. tests/bare.sh
 commit=$(git rev-parse --short HEAD) || die 65 "not in a clone of the repository"
 [ -z "$(git status --porcelain)" ] || echo "systems.sh: runs $commit, without what is not committed"
-mkdir -p "$DIR" || exit 73
 
-# Mounts below belong to a namespace of their own, so that nothing stays mounted.
-enter=(unshare --mount --pid --fork --kill-child)
-[ "$(id -u)" = 0 ] || enter+=(--map-root-user --map-auto)
-
-# inside SUITE COMMAND: runs it as the ordinary user of that system, in the clone
-inside() {
-    # shellcheck disable=SC2016 # for the inner shell
-    "${enter[@]}" sh -c '
-        mount -t proc proc "$1/proc" && mount --rbind /sys "$1/sys" && mount --rbind /dev "$1/dev" || exit
-        cp /etc/resolv.conf /etc/hosts "$1/etc/"
-        exec chroot --userspec=user:user "$1" env -i HOME=/home/user USER=user LANG=C.UTF-8 \
-            PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin sh -c "cd ~/wavelet-flow && $2"' - "$DIR/$1/root" "$2" < /dev/null
-}
+# in_clone SUITE COMMAND: runs it as the ordinary user of that system, in the clone
+in_clone() { inside "$DIR/$1/root" user "cd wavelet-flow && $2"; }
 
 # unpack SUITE: a fresh system with an ordinary user and a clone
 unpack() {
     local at=$DIR/$1
-    mkdir -p "$at"
-    if [ ! -e "$at/system.tar" ]; then
-        mmdebstrap --quiet --variant=minbase --include=sudo --components="$COMPONENTS" ${APTOPT:+--aptopt="$APTOPT"} \
-            "$1" "$at/system.part.tar" "$MIRROR" && mv "$at/system.part.tar" "$at/system.tar" || return
-    fi
+    unpack_bare "$1" root sudo || return
     rm -rf "$at/clone"
     git clone --quiet --no-hardlinks . "$at/clone" || return
     # shellcheck disable=SC2016
     "${enter[@]}" sh -ec 'cd "$1"
-        rm -rf --one-file-system root
-        mkdir root
-        tar -x -f system.tar -C root --exclude "./dev/*"
-        chroot root useradd --create-home user
         echo "user ALL=(ALL) NOPASSWD: ALL" > root/etc/sudoers.d/user
         cp -r clone root/home/user/wavelet-flow
         chroot root chown -R user:user /home/user' - "$at" || return
@@ -78,7 +47,7 @@ step() {
     log=$DIR/$1/$name
     if [ ! -e "$log.passed" ]; then
         echo "$1: ./bootstrap $2"
-        inside "$1" "./bootstrap $2" > "$log.log" 2>&1 || rc=$?
+        in_clone "$1" "./bootstrap $2" > "$log.log" 2>&1 || rc=$?
         # make has the last word when tests fail
         read -r p f s < <(sed -n 's/^\([0-9]\+\) passed, \([0-9]\+\) failed, \([0-9]\+\) skipped$/\1 \2 \3/p' "$log.log" |
             tail -n 1; echo)
@@ -99,7 +68,7 @@ step() {
 # versions SUITE: of compilers and libraries, in one line
 versions() {
     # shellcheck disable=SC2016
-    inside "$1" 'echo "$(uname -sr) on $(sed -n "s/^model name.*: //p" /proc/cpuinfo | head -n 1), gcc $(gcc -dumpfullversion 2> /dev/null)$(
+    in_clone "$1" 'echo "$(uname -sr) on $(sed -n "s/^model name.*: //p" /proc/cpuinfo | head -n 1), gcc $(gcc -dumpfullversion 2> /dev/null)$(
         for pair in clang:clang oneDNN:libdnnl-dev libpng:libpng-dev; do
             v=$(dpkg-query -W -f "\${Version}" "${pair#*:}" 2> /dev/null) && v=${v#*:} && echo -n ", ${pair%:*} ${v%%[-+]*}"
         done)"'
