@@ -35,10 +35,12 @@ static int add_to_run(const wf_store_file *file, name_run *run, uint64_t index, 
     int rc = 0;
     if (run->count == WF_NAME_BLOCK || index != run->first + (uint64_t)run->count)
         rc = end_run(file, run);
+    if (rc)
+        return rc;
     if (!run->count)
         run->first = index;
     run->names[run->count++] = name;
-    return rc;
+    return 0;
 }
 
 int wf_store_write_names(const wf_store_file *file, MDB_txn *txn, const wf_store_encoded *first)

@@ -96,10 +96,12 @@ int wf_settings_describe(const wf_trainer *t, char **out)
     return WF_OK;
 }
 
-/* Takes a text apart. A value ends where the next key that is there begins. */
+/* Takes a text apart. A value ends where the next key that is there begins. A text that is too long has no values. */
 static settings *parse(const char *text)
 {
     settings *s = calloc(1, sizeof *s);
+    for (int i = 0; s && i < KEYS; i++)
+        s->value[i] = known[i].absent;
     if (!s || strlen(text) >= sizeof s->text)
         return s;
     strcpy(s->text, text);
@@ -108,7 +110,6 @@ static settings *parse(const char *text)
         char key[24];
         wf_snprintf(key, sizeof key, " %s=", known[i].key);
         char *found = i ? strstr(at, key) : !strncmp(at, key + 1, strlen(key + 1)) ? at - 1 : NULL;
-        s->value[i] = known[i].absent;
         if (!found)
             continue;
         if (found >= s->text)

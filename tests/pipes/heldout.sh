@@ -68,6 +68,21 @@ ok "a run of a level" train -q -l 2 -m a --steps 60
 status 65 "at another rate and batch" train -q -l 2 -m a --steps 140 --lr 2e-3 --batch 4
 ok "each change is named" bash -c "wf-train-level -q -s sixty.wf -l 2 -m a -f '$CHAIN' --lr 2e-3 --batch 4 --val none 2>&1 |
     grep -qF -- '--batch was 8, now 4; --lr was 0.001, now 0.002; --val was 5%, now none; use another model folder, with --init a'"
+cat > pad.py <<'END'
+import json, struct, sys
+with open(sys.argv[1], "rb+") as file:
+    data = file.read()
+    size = struct.unpack("<Q", data[:8])[0]
+    head = json.loads(data[8 : 8 + size])
+    head["__metadata__"]["config"] += " " * 20000
+    text = json.dumps(head).encode()
+    text += b" " * (-len(text) % 8)
+    file.seek(0)
+    file.write(struct.pack("<Q", len(text)) + text + data[8 + size :])
+END
+ok "a state is damaged" bash -c 'cp -r a padded && python3 pad.py padded/level-02.state.safetensors'
+status 65 "settings that are too long" train -q -l 2 -m padded --steps 70
+status 65 "with no chain given" wf-train-level -q -s sixty.wf -l 2 -m padded --steps 70
 ok "goes on with --init" train -q -l 2 -m b --init a --lr 2e-3 --steps 30
 first() { grep -m 1 -o '"val": [0-9.]*' "$1" | cut -c 8-; }
 ok "better than from random weights at once" awk -v a="$(first a/level-02.jsonl)" -v b="$(first b/level-02.jsonl)" 'BEGIN { exit !(b < a) }'
