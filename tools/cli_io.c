@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../lib/base/file.h"
@@ -48,26 +47,14 @@ bool cli_reads_stdin(const char *path, int first)
     return cli_is_dash(path ? path : operand);
 }
 
-bool cli_is_folder(const char *path)
-{
-    struct stat info;
-    return !stat(path, &info) && S_ISDIR(info.st_mode);
-}
-
 /* -- stores of streams --------------------------------------------------------------------------------------------- */
 
 static char temporary[4096]; /* store being made; "": none */
 
 static void remove_temporary(void)
 {
-    static const char *const files[] = {"data.mdb", "lock.mdb"};
-    char name[sizeof temporary + 16];
-    for (int i = 0; *temporary && i < 2; i++) {
-        snprintf(name, sizeof name, "%s/%s", temporary, files[i]);
-        unlink(name);
-    }
     if (*temporary)
-        rmdir(temporary);
+        wf_store_remove(temporary);
     *temporary = '\0';
 }
 
@@ -114,9 +101,8 @@ wf_records *cli_spool(wf_records *records)
 
 wf_store *cli_open_store(const char *path)
 {
-    struct stat info;
     wf_store *store;
-    bool stream = cli_is_dash(path) || (!stat(path, &info) && !S_ISDIR(info.st_mode));
+    bool stream = cli_is_dash(path) || (!access(path, F_OK) && !wf_is_folder(path));
     if (stream) {
         wf_records *records = open_records(path, false);
         make_temporary();
@@ -150,7 +136,7 @@ static void abort_outputs(void)
 static bool names_store(const char *path)
 {
     size_t n = strlen(path);
-    return cli_is_folder(path) || path[n - 1] == '/' || (n > 6 && !strcmp(path + n - 6, ".store"));
+    return wf_is_folder(path) || path[n - 1] == '/' || (n > 6 && !strcmp(path + n - 6, ".store"));
 }
 
 /* Pictures of an interrupted command are dropped: this one writes all again. */

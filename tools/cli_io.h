@@ -29,8 +29,6 @@ wf_store *cli_open_store(const char *path);
 /* Copies records, which are closed, into such a store. */
 wf_records *cli_spool(wf_records *records);
 
-bool cli_is_folder(const char *path); /* as a store is */
-
 typedef struct cli_output cli_output;
 /* NULL or "-": standard output; dies with 64 and `advice` if that is a terminal. Dies with 64 if a store is there. */
 cli_output *cli_open_output(const char *path, const wf_meta *meta, const char *advice);

@@ -8,17 +8,6 @@
 #include "../lib/store/store.h"
 #include "cli_io.h"
 
-void spool_remove(const char *path)
-{
-    static const char *const files[] = {"data.mdb", "lock.mdb"};
-    char file[WF_PATH + 16];
-    for (int i = 0; i < 2; i++) {
-        snprintf(file, sizeof file, "%s/%s", path, files[i]);
-        unlink(file);
-    }
-    rmdir(path);
-}
-
 /* Copies the records of the chosen levels into a store at `path`. */
 static void spool(wf_records *input, const char *path, const int levels[2])
 {
@@ -32,7 +21,7 @@ static void spool(wf_records *input, const char *path, const int levels[2])
     if (last > meta.top)
         die(WF_DATA, "%s: carries levels up to %d, not %d", wf_records_name(input), meta.top, last);
     meta.top = last;
-    spool_remove(path); /* left by an interrupted run */
+    wf_store_remove(path); /* left by an interrupted run */
     must(wf_store_writer_create(path, &meta, false, &store, &there));
     while (more) {
         must(wf_records_next(input, &record, &more));
@@ -53,7 +42,7 @@ static void expect_same(const char *name, const char *path, const char *again)
     bool same = !strcmp(wf_store_hash(a), wf_store_hash(b));
     wf_store_close(a);
     wf_store_close(b);
-    spool_remove(again);
+    wf_store_remove(again);
     if (!same)
         die(WF_DATA, "%s: not the pictures that %s was spooled from; use another model folder", name, path);
 }

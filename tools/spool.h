@@ -10,7 +10,4 @@
  * an error. */
 void spool_stream(const char *model_path, const int levels[2], const char *stream, char spooled[WF_PATH]);
 
-/* Removes the store at `path`, if there is one. */
-void spool_remove(const char *path);
-
 #endif

@@ -196,7 +196,7 @@ int main(int argc, char **argv)
         die(WF_USAGE, "%s: one stream or store at a time; wf-view joins several", argv[operand]);
     if (cli_is_dash(store_path))
         store_path = NULL;
-    bool streams = !store_path || (!access(store_path, F_OK) && !cli_is_folder(store_path));
+    bool streams = !store_path || (!access(store_path, F_OK) && !wf_is_folder(store_path));
     if (!model_path || !*model_path)
         die(WF_USAGE, "-m MODEL is needed");
     const char *validation_path = take_held_out();
@@ -241,7 +241,7 @@ int main(int argc, char **argv)
     wf_model_clear(&model);
     wf_store_close(store);
     if (streams)
-        spool_remove(spooled);
+        wf_store_remove(spooled);
     wf_model_clear(&init);
     if (validation)
         wf_store_close(validation);

@@ -214,6 +214,12 @@ static int make_folder(const char *path)
     return wf_fail_write(path);
 }
 
+bool wf_is_folder(const char *path)
+{
+    struct stat info;
+    return !stat(path, &info) && S_ISDIR(info.st_mode);
+}
+
 int wf_mkdirs(const char *path)
 {
     char *copy = strdup(path);

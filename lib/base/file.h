@@ -2,6 +2,7 @@
 #ifndef WF_FILE_H
 #define WF_FILE_H
 
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "linkage.h"
@@ -30,6 +31,7 @@ void wf_sweep(const char *folder, const char *prefix);
 int wf_lock(const char *path, const char *who, int *descriptor) WF_MUST;
 void wf_unlock(int descriptor);
 
+bool wf_is_folder(const char *path); /* or a link to one */
 /* Makes a folder and its parents, as mkdir -p. WF_USAGE: one of them is a file. */
 int wf_mkdirs(const char *path) WF_MUST;
 

@@ -90,6 +90,8 @@ void wf_source_skip(wf_source *source, size_t n); /* at most what was peeked */
 int wf_source_read(wf_source *source, void *to, size_t n) WF_MUST;
 /* Reads n bytes into *bytes, which the caller frees. Memory grows with the bytes that exist, whatever n is. */
 int wf_source_take(wf_source *source, size_t n, uint8_t **bytes) WF_MUST;
+/* Passes over white space. */
+int wf_source_skip_space(wf_source *source) WF_MUST;
 /* Reads one byte; -1 at the end. */
 int wf_source_byte(wf_source *source, int *byte) WF_MUST;
 

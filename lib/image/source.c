@@ -1,4 +1,5 @@
 /* source.c - bytes with look-ahead, from a file or from a decoder of one */
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stddef.h>
@@ -192,6 +193,18 @@ int wf_source_byte(wf_source *source, int *byte)
     if (have)
         wf_source_skip(source, 1);
     return WF_OK;
+}
+
+int wf_source_skip_space(wf_source *source)
+{
+    const uint8_t *bytes;
+    size_t have;
+    for (;;) {
+        WF_TRY(wf_source_peek(source, 1, &bytes, &have));
+        if (!have || !isspace(bytes[0]))
+            return WF_OK;
+        wf_source_skip(source, 1);
+    }
 }
 
 int wf_code_take(wf_code *code, wf_source *source, size_t n, bool *whole)

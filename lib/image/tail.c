@@ -20,18 +20,6 @@ static int pass_bytes(wf_source *source, uint64_t n)
     return WF_OK;
 }
 
-static int pass_space(wf_source *source)
-{
-    const uint8_t *bytes;
-    size_t have;
-    for (;;) {
-        WF_TRY(wf_source_peek(source, 1, &bytes, &have));
-        if (!have || !isspace(bytes[0]))
-            return WF_OK;
-        wf_source_skip(source, 1);
-    }
-}
-
 /* Passes over IEND chunks after the first, which libpng does not read either. */
 static int pass_ends(wf_source *source, bool *passed)
 {
@@ -141,7 +129,7 @@ int wf_tail_gap(wf_source *source, bool *passed)
     *passed = false;
     const wf_format *last = source->last;
     WF_TRY(pass_companions(source, passed));
-    WF_TRY(pass_space(source));
+    WF_TRY(wf_source_skip_space(source));
     if (last->is == wf_image_is_sound)
         WF_TRY(pass_tag(source, passed));
     /* Both begin with a size below 2^30. A small picture in a pipe is recognised without waiting for more. */
@@ -150,7 +138,7 @@ int wf_tail_gap(wf_source *source, bool *passed)
         return WF_OK;
     WF_TRY(pass_ends(source, passed));
     WF_TRY(pass_film(source, passed));
-    return *passed ? pass_space(source) : WF_OK;
+    return *passed ? wf_source_skip_space(source) : WF_OK;
 }
 
 /* Marks of pictures. A JPEG's companions are such pictures, and come at any place behind it in a file of its own: there

@@ -3,8 +3,8 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
+#include "../base/file.h"
 #include "../base/shuffle.h"
 #include "../pyramid/meta_text.h"
 #include "../pyramid/pyramid.h"
@@ -42,17 +42,11 @@ struct wf_records {
 
 /* -- opening ------------------------------------------------------------------------------------------------------- */
 
-static bool is_folder(const char *path)
-{
-    struct stat info;
-    return !stat(path, &info) && S_ISDIR(info.st_mode);
-}
-
 static int open_input(wf_records *r, const char *path, bool latents, input *in)
 {
     bool standard = !strcmp(path, "-");
     *in = (input){.name = standard ? "standard input" : path};
-    if (!standard && is_folder(path))
+    if (!standard && wf_is_folder(path))
         return wf_store_open(path, &in->store);
     in->file = standard ? r->standard_input : fopen(path, "rb");
     if (!in->file)

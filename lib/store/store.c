@@ -34,6 +34,16 @@ int wf_store_check_folder(const wf_store_file *file)
     return WF_OK;
 }
 
+void wf_store_remove(const char *path)
+{
+    static const char *const files[] = {"data.mdb", "lock.mdb"};
+    char file[4096];
+    for (int i = 0; i < 2; i++)
+        if ((size_t)snprintf(file, sizeof file, "%s/%s", path, files[i]) < sizeof file)
+            unlink(file);
+    rmdir(path);
+}
+
 void wf_store_file_end(wf_store_file *file)
 {
     if (file->env)

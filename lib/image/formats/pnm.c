@@ -75,19 +75,6 @@ static int read_bits(wf_source *source, wf_image *image, int64_t H, int64_t W)
     return WF_OK;
 }
 
-/* Skips white space after a plain picture, which does not begin another picture. */
-static int skip_space(wf_source *source)
-{
-    const uint8_t *bytes;
-    size_t have;
-    for (;;) {
-        WF_TRY(wf_source_peek(source, 1, &bytes, &have));
-        if (!have || !isspace(bytes[0]))
-            return WF_OK;
-        wf_source_skip(source, 1);
-    }
-}
-
 static int read_plain(wf_source *source, wf_image *image, int64_t H, int64_t W, int C, int64_t maxval, bool bitmap)
 {
     int bits = wf_image_maxval_bits(maxval);
@@ -105,7 +92,7 @@ static int read_plain(wf_source *source, wf_image *image, int64_t H, int64_t W, 
         }
         image->pixels[i] = wf_image_rescale((uint32_t)v, (uint32_t)maxval, (1u << bits) - 1);
     }
-    return skip_space(source);
+    return wf_source_skip_space(source);
 }
 
 int wf_image_read_pnm(wf_source *source, wf_image *image)
