@@ -75,16 +75,14 @@ static struct {
 static void parse_range(void)
 {
     const char *text = options.range;
-    char *end;
     if (!text)
         return;
     size_t digits = strspn(text, "0123456789"),
            more = text[digits] == ':' ? strspn(text + digits + 1, "0123456789") : 0;
     bool good = digits <= 15 && more <= 15 && digits + more && text[digits] == ':' && !text[digits + 1 + more];
-    if (good && digits)
-        job.begin = strtoll(text, &end, 10);
+    job.begin = good && digits ? strtoll(text, NULL, 10) : 0;
     if (good && more)
-        job.end = strtoll(text + digits + 1, &end, 10);
+        job.end = strtoll(text + digits + 1, NULL, 10);
     if (!good || job.begin >= job.end)
         die(WF_USAGE, "--range %s: expected A:B, A: or :B, A less than B, as in 0:100", text);
 }
@@ -102,13 +100,16 @@ static void name_parts(void)
     if (job.count != options.split.count)
         die(WF_USAGE, "--split: %d shares, but %d outputs: expected -o with a name for each, separated by commas",
             options.split.count, job.count);
+    for (int i = 0; i < job.count; i++)
+        for (int k = 0; k < i; k++)
+            if (!strcmp(job.parts[i].path, job.parts[k].path))
+                die(WF_USAGE, "--split: two outputs are %s, expected a name for each part", job.parts[i].path);
 }
 
 /* A store can be read at any place; anything else is copied into one if its pictures must be counted or shuffled. */
 static void open_records(char **paths, int count)
 {
-    static char *const dash[] = {"-"};
-    must(wf_records_open(count ? paths : dash, count ? count : 1, stdin, true, &job.records));
+    must(wf_records_open(count ? paths : (char *[]){"-"}, count ? count : 1, stdin, true, &job.records));
     if (options.shuffle ? !wf_records_store(job.records) : options.split.count > 0 && wf_records_count(job.records) < 0)
         job.records = cli_spool(job.records);
 }
@@ -130,7 +131,7 @@ static void choose_levels(void)
 /* Sets the places of the parts, and skips what a store has before them. */
 static void choose_pictures(void)
 {
-    int64_t count = wf_records_count(job.records), left = INT64_MAX;
+    int64_t count = wf_records_count(job.records);
     if (count >= 0 && job.begin >= count)
         die(WF_DATA, "%s: has %lld pictures, none from %lld on", wf_records_name(job.records), (long long)count,
             (long long)job.begin);
@@ -141,8 +142,7 @@ static void choose_pictures(void)
         job.end -= job.begin;
         job.begin = 0;
     }
-    if (job.end != INT64_MAX)
-        left = job.end - job.begin;
+    int64_t left = job.end == INT64_MAX ? job.end : job.end - job.begin;
     if (options.count >= 0 && options.count < left)
         left = options.count;
     double sum = 0, before = 0;
@@ -209,10 +209,11 @@ int main(int argc, char **argv)
     for (int i = 0; i < job.count; i++)
         job.parts[i].output = cli_open_output(job.parts[i].path, &job.meta, "pipe it into wf-idwt, or use -o");
     copy();
+    for (int i = 0; i < job.count; i++) /* before the first output is complete */
+        if (!job.parts[i].pictures)
+            die(WF_DATA, "%s: has no picture of that range and level", wf_records_name(job.records));
     for (int i = 0; i < job.count; i++) {
         const part *p = &job.parts[i];
-        if (!p->pictures)
-            die(WF_DATA, "%s: has no picture of that range and level", wf_records_name(job.records));
         cli_close_output(p->output);
         note("%s%s%lld %s%s", p->path ? p->path : "", p->path ? ": " : "", (long long)p->pictures,
              wf_signal_names[job.meta.signal], plural(p->pictures));

@@ -190,6 +190,8 @@ wf-view -q --shuffle --seed 8 -n 30 600.store > three.wf
 ok "one seed, one order" equal one.wf two.wf
 ok "another seed, another" bash -c '! cmp <(strings one.wf | grep -o names.*) <(strings three.wf | grep -o names.*)'
 status 64 "more parts than outputs" wf-view --split 1,1 -o a.wf 600.store
+status 64 "one name for two parts" wf-view --split 1,1 -o c.wf,c.wf 600.store
+ok "nothing is written" test ! -e c.wf
 status 64 "a part of nothing" wf-view --split 1,1000 -o a.wf,b.wf all.store
 ok "nothing is left in TMPDIR" bash -c 'mkdir t && TMPDIR=$PWD/t wf-view -q --shuffle -o u.wf all.wf && test -z "$(ls t)"'
 
