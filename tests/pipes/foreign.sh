@@ -3,13 +3,7 @@
 # with numpy, lmdb and xxhash; the default is python3, then the system's.
 . "$(dirname "$0")/lib.sh"
 foreign() { "$python" "$ROOT/tests/pipes/foreign.py" "$@"; }
-for python in ${WF_PYTHON:-python3 /usr/bin/python3} none; do
-    "$python" -c 'import numpy, lmdb, xxhash' 2> /dev/null && break
-done
-if [ "$python" = none ]; then
-    skip "${WF_PYTHON:-python3} with numpy, lmdb and xxhash (WF_PYTHON names another)"
-    exit 0
-fi
+find_python
 
 # Samples of a PAM stream without its headers.
 raw() {

@@ -80,3 +80,13 @@ finish() {
     [ "$failed" = 0 ] && [ $((passed + skipped)) != 0 ]
 }
 trap 'finish; exit $?' EXIT
+
+# find_python: sets `python` to one with the modules that streams and stores need, or ends the script as skipped. WF_PYTHON
+# names another than python3 and the system's.
+find_python() {
+    for python in ${WF_PYTHON:-python3 /usr/bin/python3}; do
+        "$python" -c 'import numpy, lmdb, xxhash' 2> /dev/null && return
+    done
+    skip "${WF_PYTHON:-python3} with numpy, lmdb and xxhash (WF_PYTHON names another)"
+    exit 0
+}

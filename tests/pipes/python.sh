@@ -5,13 +5,7 @@
 . "$(dirname "$0")/lib.sh"
 export OMP_NUM_THREADS=1 PYTHONPATH=$ROOT/tools PYTHONDONTWRITEBYTECODE=1
 compare() { "$python" -W ignore "$ROOT/tests/pipes/python.py" "$@"; }
-for python in ${WF_PYTHON:-python3 /usr/bin/python3} none; do
-    "$python" -c 'import numpy, lmdb, xxhash' 2> /dev/null && break
-done
-if [ "$python" = none ]; then
-    skip "${WF_PYTHON:-python3} with numpy, lmdb and xxhash (WF_PYTHON names another)"
-    exit 0
-fi
+find_python
 has() { "$python" -W ignore -c "import $1" 2> /dev/null || { skip "$1 for $python"; return 1; }; }
 
 # train MODEL CHAIN [OPTION...]: trains all levels of MODEL on the stream train.wf
