@@ -67,9 +67,9 @@ void spool_stream(const char *model_path, const int levels[2], const char *strea
     if (snprintf(part, WF_PATH, "%s.part", spooled) >= WF_PATH ||
         snprintf(lock_path, WF_PATH, "%s.lock", spooled) >= WF_PATH)
         die(WF_USAGE, "%s: path too long", model_path);
-    if (!stream && !cli_stdin_has_data()) {
+    if (!stream && !found_on_stdin()) {
         if (access(spooled, F_OK))
-            die(WF_USAGE, "no --store, and nothing on stdin: try wf-dwt < pictures | wf-train-level ...");
+            found_stdin(FOUND_COEFFICIENTS); /* says what is missing */
         return;
     }
     must(wf_mkdirs(model_path));

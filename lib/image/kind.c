@@ -270,9 +270,11 @@ int wf_foreign_find(wf_source *source, const wf_foreign **found)
 
 const char *wf_foreign_text(const wf_foreign *kind, char out[WF_FOREIGN_TEXT])
 {
-    bool own = kind->of != WF_KIND_OTHER && kind->of != WF_KIND_PICTURE;
-    snprintf(out, WF_FOREIGN_TEXT, "%s%s%s", own ? "" : kind->kind,
-             own ? "" : ", which this version does not read: ", kind->advice);
+    if (kind->of == WF_KIND_STREAM || kind->of == WF_KIND_STORE)
+        snprintf(out, WF_FOREIGN_TEXT, "%s", kind->advice);
+    else
+        snprintf(out, WF_FOREIGN_TEXT, "%s%s: %s", kind->kind,
+                 kind->of <= WF_KIND_PICTURE ? ", which this version does not read" : "", kind->advice);
     return out;
 }
 

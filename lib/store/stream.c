@@ -226,6 +226,8 @@ static int read_first(wf_reader *reader)
     WF_TRY(digest_create(reader->name, &reader->digest));
     WF_TRY(read_header(reader, who, sizeof who));
     WF_CHECK(!is_end(reader), WF_DATA, "%s: a stream of 0 pictures, want 1 or more", reader->name);
+    WF_CHECK(wf_safetensors_meta(&reader->st, "format") && wf_safetensors_find(&reader->st, "index"), WF_DATA,
+             "%s: safetensors, but not a stream: found no format or no tensor \"index\"", reader->name);
     WF_TRY(wf_meta_parse(record_value, &reader->st, who, &reader->meta));
     reader->waiting = true;
     return WF_OK;

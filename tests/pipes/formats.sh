@@ -167,7 +167,7 @@ status 65 "but a picture that is not read is not lost" wf-dwt others
 ok "and can be skipped" values_are 11 --skip-bad 1 others
 rm others/11.pgm others/b.heic
 status 65 "others alone" wf-dwt others
-cp .log said && ok "the first is named" grep -q 'no picture in the input (2 other files; the first is others/labels.pkl: a Python pickle: save' said
+cp .log said && ok "the first is named" grep -q 'no picture in the input (2 other files, among them others/labels.pkl: a Python pickle: save' said
 
 # -- arrays ----------------------------------------------------------------------------------------------------------
 # npy SHAPE BYTES: an array of u1
