@@ -1,6 +1,7 @@
 /* cli_found.c - names what came in place of coefficients or of a model */
 #include "cli_found.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -61,8 +62,8 @@ static void die_of_kind(const char *path, const wf_kind *kind, found_expected ex
         die(WF_DATA, "%s: of an unknown kind, expected %s: put %s before pictures", name, e->what, e->makers);
     default:
         if (kind->compressed)
-            die(WF_DATA, "%s: %s, compressed: unpack it, as by bsdcat %s | %s", name, kind->name, path ? path : "",
-                common.program->name);
+            die(WF_DATA, "%s: %s, compressed: unpack it, as by %s%s | %s", name, kind->name,
+                path ? "bsdcat " : ".. | bsdcat", path ? path : "", common.program->name);
     }
 }
 
@@ -72,8 +73,8 @@ static void die_of_folder(int status, const char *path, found_expected expected)
     if (has_file(path, "wf.json") && expected != FOUND_ANY)
         die(WF_DATA, "%s: a model, expected %s: -m takes models", path, e->what);
     if (!has_file(path, "data.mdb") && !has_file(path, "wf.json"))
-        die(status, "%s: a folder that is not a store, expected %s: wf-dwt -o STORE %s makes one of pictures", path,
-            e->what, path);
+        die(status, "%s: a folder without data.mdb, expected %s: wf-dwt -o STORE %s makes a store of pictures in it",
+            path, e->what, path);
 }
 
 static bool find_kind(const char *path, wf_kind *kind)
@@ -94,6 +95,8 @@ void found_must(int status, const char *path, found_expected expected)
     snprintf(message, sizeof message, "%s", wf_error());
     if (cli_is_dash(path) || (status != WF_DATA && status != WF_NOINPUT))
         die(status, "%s", message);
+    if (access(path, F_OK))
+        die(status, "%s: cannot open: %s", path, strerror(errno));
     if (wf_is_folder(path))
         die_of_folder(status, path, expected);
     else if (find_kind(path, &kind))

@@ -72,10 +72,10 @@ void spool_stream(const char *model_path, const int levels[2], const char *strea
             found_stdin(FOUND_COEFFICIENTS); /* says what is missing */
         return;
     }
+    wf_records *input = cli_open_store_or_input(stream, no_operand); /* before anything is made */
     must(wf_mkdirs(model_path));
     must(wf_lock(lock_path, "trainer that reads a stream", &lock));
     bool there = access(spooled, F_OK) == 0;
-    wf_records *input = cli_open_store_or_input(stream, no_operand);
     spool(input, part, levels);
     if (there)
         expect_same(wf_records_name(input), spooled, part);

@@ -252,7 +252,7 @@ static bool decompose(wf_images *images, bool stdin_read, wf_backend *backend, c
         survey_die_of_nothing(&passed, options.work.length, NULL);
     wf_meta *meta = wf_decomposer_meta(d);
     if (like)
-        must(wf_meta_match(meta, "the first picture", &like->meta, options.like));
+        must(wf_meta_expect(meta, "the first picture", &like->meta, options.like));
     cli_add_provenance(meta, NULL);
     if (options.store_path)
         must(wf_store_writer_create(options.store_path, meta, options.append, &store, &kept));

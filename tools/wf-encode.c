@@ -118,7 +118,7 @@ int main(int argc, char **argv)
     must(wf_codec_create(&model, backend, &codec));
     wf_records *input = decodes ? cli_open_latents(first) : cli_open_input(first);
     const char *name = wf_records_name(input);
-    must(wf_meta_match(wf_records_meta(input), name, &model.meta, options.model_path));
+    must(wf_meta_expect(wf_records_meta(input), name, &model.meta, options.model_path));
     must(wf_model_hash(&model, 0, model.meta.levels, weights));
     if (decodes)
         check_latents(name, wf_records_meta(input), weights);

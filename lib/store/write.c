@@ -163,7 +163,7 @@ int wf_store_writer_restart(wf_store_writer *w, const wf_meta *meta)
 
 static int match_old(const wf_store_writer *w, const wf_meta *meta, const wf_store_state *old)
 {
-    WF_TRY(wf_meta_match(meta, "new pictures", &old->meta, w->file.path));
+    WF_TRY((w->ascends ? wf_meta_expect : wf_meta_match)(meta, "new pictures", &old->meta, w->file.path));
     WF_CHECK(meta->top == old->meta.top, WF_DATA, "new pictures: top is %d, but %d in %s", meta->top, old->meta.top,
              w->file.path);
     return WF_OK;
