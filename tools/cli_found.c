@@ -218,3 +218,13 @@ void found_expect_model_folder(const char *path)
     if (has_file(path, "data.mdb"))
         die(WF_USAGE, "%s: a store, expected a folder for the model or a new name: -s takes stores", path);
 }
+
+void found_expect_pictures_of(const char *path, const wf_meta *meta, const char *name)
+{
+    wf_model model;
+    if (!has_file(path, "wf.json"))
+        return;
+    must(wf_model_open(path, &model));
+    must(wf_meta_expect(meta, name, &model.meta, path));
+    wf_model_clear(&model);
+}

@@ -25,5 +25,8 @@ void found_must(int status, const char *path, found_expected expected);
 void found_open_model(const char *name, wf_model *out);
 /* Dies with 64 if a model cannot be made at `path`, since a file or a store is there. */
 void found_expect_model_folder(const char *path);
+/* Dies with 65 if there is a model at `path` and it is for other pictures than those of `meta`, which come from
+ * `name`. */
+void found_expect_pictures_of(const char *path, const wf_meta *meta, const char *name);
 
 #endif

@@ -73,6 +73,7 @@ void spool_stream(const char *model_path, const int levels[2], const char *strea
         return;
     }
     wf_records *input = cli_open_store_or_input(stream, no_operand); /* before anything is made */
+    found_expect_pictures_of(model_path, wf_records_meta(input), wf_records_name(input));
     must(wf_mkdirs(model_path));
     must(wf_lock(lock_path, "trainer that reads a stream", &lock));
     bool there = access(spooled, F_OK) == 0;

@@ -214,6 +214,7 @@ int main(int argc, char **argv)
         must(wf_store_open(spooled, &store));
     else
         store = cli_open_store(store_path);
+    found_expect_pictures_of(model_path, wf_store_meta(store), streams ? spooled : store_path);
     if (validation_path)
         validation = cli_open_store(validation_path);
     choose_levels(store);

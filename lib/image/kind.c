@@ -212,7 +212,7 @@ static const wf_foreign foreign[] = {
     {"an OpenEXR", TO_PNG, WF_KIND_PICTURE, 0, 4, "\x76\x2f\x31\x01", NULL},
     {"a Radiance HDR", BY_MAGICK, WF_KIND_PICTURE, 0, 10, "#?RADIANCE", NULL},
     {"a DDS", TO_PNG, WF_KIND_PICTURE, 0, 4, "DDS ", NULL},
-    {"a Photoshop file", TO_PNG, WF_KIND_PICTURE, 0, 4, "8BPS", NULL},
+    {"a Photoshop file", BY_MAGICK, WF_KIND_PICTURE, 0, 4, "8BPS", NULL},
     {"a GIMP file", BY_MAGICK, WF_KIND_PICTURE, 0, 8, "gimp xcf", NULL},
     {"an icon", BY_MAGICK, WF_KIND_PICTURE, 0, 4, "\0\0\1\0", NULL},
     {"an SVG", "render it, as by rsvg-convert FILE -o file.png", WF_KIND_OTHER, 0, 0, NULL, is_svg},

@@ -309,12 +309,11 @@ int wf_meta_match(const wf_meta *have, const char *who, const wf_meta *want, con
 /* Halvings of a size until a side is odd. */
 static int most_levels(const wf_meta *meta)
 {
-    int64_t sides[3];
-    int n = wf_sides(meta->signal, meta->D, meta->H, meta->W, sides), levels = 0;
-    for (bool even = true; even && levels < WF_MAX_LEVELS; levels += even)
-        for (int i = 0; i < n; i++)
-            even = even && sides[i] >> levels > 1 && sides[i] >> levels % 2 == 0;
-    return levels;
+    int64_t sides[3], all = 0;
+    for (int n = wf_sides(meta->signal, meta->D, meta->H, meta->W, sides), i = 0; i < n; i++)
+        all |= sides[i];
+    int levels = __builtin_ctzll((unsigned long long)all);
+    return levels < WF_MAX_LEVELS ? levels : WF_MAX_LEVELS;
 }
 
 const char *wf_meta_remedy(const wf_meta *have, const wf_meta *want, char out[WF_REMEDY_TEXT])
