@@ -214,9 +214,12 @@ int main(int argc, char **argv)
         must(wf_store_open(spooled, &store));
     else
         store = cli_open_store(store_path);
-    found_expect_pictures_of(model_path, wf_store_meta(store), streams ? spooled : store_path);
+    const char *name = store_path ? store_path : "standard input";
+    found_expect_pictures_of(model_path, wf_store_meta(store), name);
     if (validation_path)
         validation = cli_open_store(validation_path);
+    if (validation)
+        must(wf_meta_expect(wf_store_meta(validation), validation_path, wf_store_meta(store), name));
     choose_levels(store);
     must(wf_model_create(model_path, wf_store_meta(store), &model));
 

@@ -39,18 +39,32 @@ static bool is_html(const uint8_t *head, size_t n)
     return begins_with(head, n, "<!doctype html") || begins_with(head, n, "<html");
 }
 
-/* Protocols 2 to 5 begin with 0x80 and their number; then comes a frame, a container, a class or text. Protocols 0
- * and 1 begin with what comes first. */
+/* A module and a name of it, each in a line, as protocols 0 and 1 begin with for an object. */
+static bool is_global(const uint8_t *head, size_t n)
+{
+    size_t i = 1;
+    for (int lines = 0; lines < 2; lines++, i++) {
+        size_t begin = i;
+        while (i < n && (isalnum(head[i]) || head[i] == '_' || head[i] == '.'))
+            i++;
+        if (i == begin || i >= n || head[i] != '\n')
+            return false;
+    }
+    return n && head[0] == 'c' && i < n && strchr("pq(", head[i]) && head[i];
+}
+
+/* Protocols 2 to 5 begin with 0x80 and their number; then comes a frame, a container, a class, a number or text.
+ * Protocols 0 and 1 begin with what comes first. */
 static bool is_pickle(const uint8_t *head, size_t n)
 {
+    static const char *const first[] = {"}q\0", "]q\0", "(dp0", "(dp1", "(lp0", "(lp1", "(cnu"};
     if (n >= 3 && head[0] == 0x80)
         return (head[1] >= 4 && head[1] <= 5 && head[2] == 0x95) ||
-               (head[1] >= 2 && head[1] <= 5 && strchr("}](cXUT", head[2]) && head[2]);
-    static const char *const first[] = {"}q\0", "]q\0", "(dp0", "(dp1", "(lp0", "(lp1", "(cnu", "cnum", "ccop", "c_co"};
+               (head[1] >= 2 && head[1] <= 5 && strchr("}](cXUTCBKJMG", head[2]) && head[2]);
     for (size_t i = 0; i < COUNT(first) && n >= 4; i++)
         if (!memcmp(head, first[i], i < 2 ? 3 : 4))
             return true;
-    return false;
+    return is_global(head, n);
 }
 
 /* The header of a frame: 11 bits of ones, a version, layer III, a bit rate and a sample rate that exist. */
@@ -268,13 +282,13 @@ int wf_foreign_find(wf_source *source, const wf_foreign **found)
     return WF_OK;
 }
 
-const char *wf_foreign_text(const wf_foreign *kind, char out[WF_FOREIGN_TEXT])
+const char *wf_foreign_text(const wf_foreign *kind, bool refused, char out[WF_FOREIGN_TEXT])
 {
     if (kind->of == WF_KIND_STREAM || kind->of == WF_KIND_STORE)
         snprintf(out, WF_FOREIGN_TEXT, "%s", kind->advice);
     else
         snprintf(out, WF_FOREIGN_TEXT, "%s%s: %s", kind->kind,
-                 kind->of <= WF_KIND_PICTURE ? ", which this version does not read" : "", kind->advice);
+                 refused && kind->of <= WF_KIND_PICTURE ? ", which this version does not read" : "", kind->advice);
     return out;
 }
 

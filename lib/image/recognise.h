@@ -36,8 +36,9 @@ int wf_foreign_find(wf_source *source, const wf_foreign **found) WF_MUST;
 const wf_foreign *wf_foreign_store(void); /* the kind of a store's data.mdb */
 
 enum { WF_FOREIGN_TEXT = 400 };
-/* Says in a message what was found in place of a picture, and what to do with it. Returns `out`. */
-const char *wf_foreign_text(const wf_foreign *kind, char out[WF_FOREIGN_TEXT]);
+/* Says what was found in place of a picture, and what to do with it. refused: the message is about nothing else.
+ * Returns `out`. */
+const char *wf_foreign_text(const wf_foreign *kind, bool refused, char out[WF_FOREIGN_TEXT]);
 
 /* True if the name's end is one of a format of pictures, sounds or archives, read here or not. */
 bool wf_named_like_picture(const char *name);

@@ -141,7 +141,7 @@ static void count_skipped(wf_images *images, const wf_source *source, const wf_f
         return;
     images->known = known;
     snprintf(images->first, sizeof images->first, "%s%s%s", source->name, kind ? ": " : "",
-             kind ? wf_foreign_text(kind, text) : "");
+             kind ? wf_foreign_text(kind, false, text) : "");
 }
 
 static int by_name(const FTSENT **a, const FTSENT **b)
@@ -373,7 +373,7 @@ static int pass_over_item(wf_images *images, wf_source *source, const wf_foreign
         return leave_item(images);
     }
     char text[WF_FOREIGN_TEXT];
-    WF_CHECK(!kind, WF_DATA, "%s: %s", source->name, wf_foreign_text(kind, text));
+    WF_CHECK(!kind, WF_DATA, "%s: %s", source->name, wf_foreign_text(kind, true, text));
     WF_CHECK(source->begin < source->end || source->origin != WF_FROM_STREAM, WF_DATA,
              "%s: nothing came: the program before it may have failed", source->name);
     WF_CHECK(source->begin < source->end, WF_DATA, "%s: %s", source->name,
@@ -396,7 +396,7 @@ static int pass_over(wf_images *images, wf_source *source)
         return pass_over_item(images, source, kind);
     char text[WF_FOREIGN_TEXT];
     WF_CHECK(!kind || kind->of != WF_KIND_PICTURE, WF_DATA, "%s: behind the picture, at byte %llu, %s", source->name,
-             (unsigned long long)offset, wf_foreign_text(kind, text));
+             (unsigned long long)offset, wf_foreign_text(kind, true, text));
     if (source->begun == 1 && last && last->follow == WF_ANYTHING) {
         bool picture;
         WF_TRY(wf_tail_read(source, &picture));

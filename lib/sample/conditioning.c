@@ -51,13 +51,30 @@ int wf_conditioning_level(const wf_conditioning *s)
     return s->level;
 }
 
+/* Fails of pictures that have the size to draw. */
+static int fail_nothing_to_draw(const wf_conditioning *s, int to, int from)
+{
+    char own[WF_SIZE_TEXT], half[WF_SIZE_TEXT];
+    wf_meta in = s->meta;
+    wf_meta_shrink(&in, s->level);
+    wf_size_text(in.signal, in.D, in.H, in.W, own);
+    WF_CHECK(to == from && to, WF_USAGE, "level %d: the pictures that come in are already at level %d", to, from);
+    wf_meta_shrink(&in, s->level - 1);
+    wf_size_text(in.signal, in.D, in.H, in.W, half);
+    return wf_fail(WF_USAGE,
+                   "%ss that come in are %s already, so nothing is left to draw up to level %d: give %s, as "
+                   "by wf-dwt --%s, or --scale",
+                   wf_signal_names[in.signal], own, to, half, in.signal == WF_SOUND ? "length" : "fit");
+}
+
 int wf_conditioning_drawn(const wf_conditioning *s, int to, wf_meta *out)
 {
     int levels = s->model->meta.levels, from = s->level + s->offset;
     *out = (wf_meta){0};
     to = to < 0 ? levels : to;
     WF_CHECK(to <= levels, WF_USAGE, "%s has levels 0 to %d, not %d", s->model->path, levels, to);
-    WF_CHECK(to > from, WF_USAGE, "level %d: the pictures that come in are already at level %d", to, from);
+    if (to <= from)
+        return fail_nothing_to_draw(s, to, from);
     WF_TRY(wf_meta_copy(out, &s->meta));
     out->top = to - s->offset;
     return WF_OK;
@@ -95,7 +112,7 @@ static int halvings_to(const wf_meta *model, int H, int W)
 
 /* Fails of pictures of a size that no level has. Of the sizes that leave something to draw, the largest that fits into
  * the pictures is advised. */
-static int fail_size(const wf_conditioning *s, const char *name, int H, int W)
+static int fail_size(const wf_conditioning *s, const char *name, int D, int H, int W)
 {
     const wf_meta *model = &s->model->meta;
     wf_signal signal = model->signal;
@@ -103,17 +120,18 @@ static int fail_size(const wf_conditioning *s, const char *name, int H, int W)
     int k = 1;
     while (k < model->levels && (wf_rows_left(signal, model->H, k) > H || model->W >> k > W))
         k++;
-    wf_size_text(signal, 0, H, W, own);
+    wf_size_text(signal, D, H, W, own);
     wf_size_text(signal, model->D, model->H, model->W, whole);
-    wf_size_text(signal, 0, wf_rows_left(signal, model->H, k), model->W >> k, part);
-    return wf_fail(WF_DATA, "%s: %ss are %s, but %s in %s, halved to %s and so on: wf-dwt --%s %s, or --scale", name,
-                   wf_signal_names[signal], own, whole, s->model->path, part, signal == WF_SOUND ? "length" : "fit",
-                   part);
+    wf_size_text(signal, model->D >> k, wf_rows_left(signal, model->H, k), model->W >> k, part);
+    WF_CHECK(signal != WF_VOLUME, WF_DATA, "%s: volumes are %s, but %s or halves of that in %s", name, own, whole,
+             s->model->path);
+    return wf_fail(WF_DATA, "%s: %ss are %s, but %s or halves of that in %s: wf-dwt --%s %s, or --scale", name,
+                   wf_signal_names[signal], own, whole, s->model->path, signal == WF_SOUND ? "length" : "fit", part);
 }
 
-/* Sets the level at which pictures of H x W enter: `below` levels under the model's highest, or log2(scale) with a
+/* Sets the level at which pictures of H x W, in D slices, enter: `below` levels under the model's highest, or log2(scale) with a
  * scale. */
-static int enter_level(wf_conditioning *s, const char *name, int H, int W, int scale, int below)
+static int enter_level(wf_conditioning *s, const char *name, int D, int H, int W, int scale, int below)
 {
     int levels = s->model->meta.levels;
     wf_signal signal = s->meta.signal;
@@ -121,7 +139,7 @@ static int enter_level(wf_conditioning *s, const char *name, int H, int W, int s
     WF_CHECK(scale == 0 || (scale > 1 && (scale & (scale - 1)) == 0), WF_USAGE,
              "scale %d: want a power of two, from 2 on", scale);
     if (!scale && below < 0)
-        return fail_size(s, name, H, W);
+        return fail_size(s, name, D, H, W);
     for (int k = 1; scale >> k; k++)
         below = k;
     WF_CHECK(below <= levels, WF_USAGE, "scale %d: %s enlarges %d times at most", scale, s->model->path, 1 << levels);
@@ -252,7 +270,8 @@ static int open_records(wf_conditioning *s, wf_backend *backend, wf_records *rec
     bool same = source->levels == model->levels;
     wf_meta_clear(&s->meta);
     WF_TRY(wf_meta_copy(&s->meta, source));
-    WF_TRY(enter_level(s, name, H, W, scale, same ? source->levels - source->top : halvings_to(model, H, W)));
+    WF_TRY(
+        enter_level(s, name, source->D, H, W, scale, same ? source->levels - source->top : halvings_to(model, H, W)));
     WF_TRY(set_rate(s, name, source->rate, s->meta.levels - s->level - (source->levels - source->top)));
     s->chunk = wf_pyramid_rows(source, source->top);
     return wf_pyramid_create(backend, source, s->chunk, &s->pyramid);
@@ -318,8 +337,8 @@ static int open_images(wf_conditioning *s, char *const *paths, int count, int sc
     wf_images_set_options(s->images, (wf_images_options){.volumes = s->model->meta.signal == WF_VOLUME});
     WF_TRY(read_image(s));
     WF_CHECK(s->more, WF_DATA, "%s: no picture", paths[0]);
-    WF_TRY(
-        enter_level(s, s->name, s->image.H, s->image.W, scale, halvings_to(&s->model->meta, s->image.H, s->image.W)));
+    WF_TRY(enter_level(s, s->name, s->image.D, s->image.H, s->image.W, scale,
+                       halvings_to(&s->model->meta, s->image.H, s->image.W)));
     s->rate = s->image.rate;
     return set_rate(s, s->name, s->rate, s->meta.levels - s->level);
 }

@@ -114,7 +114,7 @@ static int refuse_store(const wf_source *parent, pictures *p)
     char text[WF_FOREIGN_TEXT];
     close_lmdb(p);
     WF_CHECK(parent->origin == WF_FROM_LIST, WF_DATA, "%s: %s", parent->name,
-             wf_foreign_text(wf_foreign_store(), text));
+             wf_foreign_text(wf_foreign_store(), true, text));
     return WF_OK;
 }
 
