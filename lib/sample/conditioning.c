@@ -61,10 +61,11 @@ static int fail_nothing_to_draw(const wf_conditioning *s, int to, int from)
     WF_CHECK(to == from && to, WF_USAGE, "level %d: the pictures that come in are already at level %d", to, from);
     wf_meta_shrink(&in, s->level - 1);
     wf_size_text(in.signal, in.D, in.H, in.W, half);
-    return wf_fail(WF_USAGE,
-                   "%ss that come in are %s already, so nothing is left to draw up to level %d: give %s, as "
-                   "by wf-dwt --%s, or --scale",
-                   wf_signal_names[in.signal], own, to, half, in.signal == WF_SOUND ? "length" : "fit");
+    static const char *const how[] = {[WF_PICTURE] = ", as by wf-dwt --fit, or --scale",
+                                      [WF_SOUND] = ", as by wf-dwt --length, or --scale",
+                                      [WF_VOLUME] = ""};
+    return wf_fail(WF_USAGE, "%ss that come in are %s already, so nothing is left to draw up to level %d: give %s%s",
+                   wf_signal_names[in.signal], own, to, half, how[in.signal]);
 }
 
 int wf_conditioning_drawn(const wf_conditioning *s, int to, wf_meta *out)
