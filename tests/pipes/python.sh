@@ -32,6 +32,12 @@ leaves -n 48 -s 8 | wf-dwt -q > train.wf
 leaves -n 9 -s 8 --seed 4 | wf-dwt -q --batch 5 > test.wf
 leaves -n 9 -s 8 --seed 4 | wf-dwt -q -o test.store
 leaves -n 2 -s 256 --seed 5 | wf-dwt -q --levels 1 | tee wide.store.wf | wf-idwt -q | wf-dwt -q --levels 1 -o wide.store
+mkdir pictures a
+for i in 0 1 2 3 4 5 6; do leaves -n 1 -s 8 --seed "$i" > "pictures/$i é.ppm"; done
+leaves -n 2 -s 8 | wf-dwt -q > nameless.wf
+wf-dwt -q --batch 3 pictures | wf-view -q - nameless.wf -o both.wf && wf-view -q both.wf -o both.store
+for i in $(seq -f %04g 0 699); do echo "P5 2 2 255 abcd" > "a/$i"; done
+wf-dwt -q -o many.store a/0[0-3]* && wf-dwt -q --append -o many.store a/0[4-6]*
 ok "the published chain trains" train official official
 ok "streams, stores, level files and chains" compare data
 cp -r test.store damaged.store
@@ -43,6 +49,15 @@ with environment.begin(write=True) as txn:
     (key, value), *_ = txn.cursor(database)
     txn.put(key, value[:20] + bytes([value[20] ^ 1]) + value[21:], db=database)'
 ok "a damaged store is refused" compare damaged_store damaged.store
+cp -r many.store damaged.names
+"$python" -c '
+import lmdb
+environment = lmdb.open("damaged.names", max_dbs=18)
+with environment.begin(write=True) as txn:
+    database = environment.open_db(b"names", txn)
+    key, value = list(txn.cursor(database))[1]
+    txn.put(key, value[:-1] + b"x", db=database)'
+ok "damaged names are refused" compare damaged_names damaged.names
 ok "latents that Python copied are decoded" bash -c '
     wf-encode -q -m official < test.wf > latents.wf &&
     "$0" -c "import wavelet_flow as wf; wf.write_stream(\"copy.wf\", wf.read_stream(\"latents.wf\"))" &&
