@@ -1276,8 +1276,8 @@ def _module() -> type:
 
 
 def load(folder: Path, device: Any = "cpu") -> Any:
-    """The model in a folder of wf-train-level or wf-export, or an installed one such as "leaves": a Model that is also a
-    torch.nn.Module.
+    """The model in a folder of wf-train-level or wf-export, or an installed one such as "leaves": a Model that is also
+    a torch.nn.Module.
 
     Raises Error for a folder that is no model, or lacks a level; ImportError without PyTorch."""
     return _module()(find_model(folder)).to(device).eval()

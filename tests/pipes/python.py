@@ -251,8 +251,9 @@ def table(path):
     return np.array([[float(row[i]) for i, name in enumerate(head) if name.startswith("level")] for row in rows])
 
 
-def model(folder):
-    """MODEL.wf, .bits, .latents, .decoded, .sampled: pictures, and what the programs made of them."""
+def model(folder, limit="2e-4"):
+    """MODEL.wf, .bits, .latents, .decoded, .sampled: pictures, and what the programs made of them. Pictures may differ by
+    the limit, in pixel units."""
     import torch
 
     module = wf.load(folder)
@@ -270,10 +271,12 @@ def model(folder):
         want = latents_of(list(wf.read_stream(folder + ".latents")), module.meta.levels)
         for level, z in enumerate(module.encode(images)):
             close(f"{folder}: latents of level {level}", z, want[level], 1e-4)
-        close(f"{folder}: decoded pictures", module.decode(want), wf.read_images(folder + ".decoded"), 2e-4)
+        close(f"{folder}: decoded pictures", module.decode(want), wf.read_images(folder + ".decoded"), float(limit))
         sampled = wf.read_images(folder + ".sampled")
-        close(f"{folder}: samples", module.sample(len(sampled), seed=7, temperature=0.8), sampled, 2e-4)
-        close(f"{folder}: a later sample", module.sample(1, seed=7, temperature=0.8, first=1), sampled[1:2], 2e-4)
+        close(f"{folder}: samples", module.sample(len(sampled), seed=7, temperature=0.8), sampled, float(limit))
+        close(
+            f"{folder}: a later sample", module.sample(1, seed=7, temperature=0.8, first=1), sampled[1:2], float(limit)
+        )
     raises("pictures of another size", "expected", lambda: module.log_prob(np.zeros((1, 2, 2, 3))))
 
 

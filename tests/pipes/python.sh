@@ -99,6 +99,23 @@ NOISE='actnorm, affine:width=8:blocks=1:swap, actnorm'
 train learnt 'actnorm, conv1x1, affine:width=8:blocks=1, actnorm' --dequantize "$NOISE" && material learnt large.wf
 ok "learnt noise" compare model learnt
 
+# The chains that a budget chooses: features of the low-pass picture, and splines at a base of one channel.
+leaves -n 48 -s 16 | wf-dwt -q > train.wf
+leaves -n 4 -s 16 --seed 4 | wf-dwt -q > few.wf
+wf-train-level -q -m chosen -s train.wf --steps 12 && material chosen few.wf
+ok "a chain is chosen with features" bash -c 'wf-info chosen | grep -q cond:'
+ok "the chosen chains" compare model chosen
+"$python" -c '
+import sys, numpy as np, wavelet_flow as wf
+grey = np.random.default_rng(1).integers(0, 256, (52, 16, 16, 1))
+wf.write_images("train.wf", grey[:48]), wf.write_images("few.wf", grey[48:])'
+wf-train-level -q -m grey -s train.wf --steps 12 && material grey few.wf
+ok "a chain is chosen with splines" bash -c 'wf-info grey | grep -q rqspline:mask=checker'
+ok "the chosen chains of grey pictures" compare model grey
+leaves -n 3 -s 32 --seed 4 | wf-dwt -q > large.wf
+material leaves large.wf
+ok "an installed model, by its name; training made it amplify rounding" compare model leaves 5e-3
+
 # Every word and every network is in one of these, and each stands for itself in a message of a failure.
 n=0
 while IFS=' ' read -r levels chain; do
