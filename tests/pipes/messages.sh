@@ -66,7 +66,7 @@ an icon|convert FILE|\0\0\01\0|picture
 FITS|astropy|SIMPLE  =|picture
 IDX of other samples than bytes|numpy.save|\0\0\015\03\0\0\0\01|picture
 a film (MP4 or MOV)|ffmpeg -i FILE -f image2pipe -c:v ppm -|\0\0\0\030ftypmp42
-a film (MP4 or MOV)|ffmpeg|\0\0\0\024ftypqt  
+a film (MP4 or MOV)|ffmpeg|\0\0\0\024ftypqt\0040\0040
 a film (Matroska or WebM)|ffmpeg|\032\0105\0337\0243
 a film (AVI)|ffmpeg|RIFF\0\01\0\0AVI LIST
 a film (MPEG)|ffmpeg|\0\0\01\0272
@@ -75,7 +75,7 @@ a film (Y4M)|ffmpeg|YUV4MPEG2 W8 H8
 a film or sound (ASF)|ffmpeg|0\046\0262u
 a sound (Ogg)|pcm_s16le|OggS
 a sound (MP3)|pcm_s16le|\0377\0373\0220\0144
-a sound (M4A)|pcm_s16le|\0\0\0\030ftypM4A 
+a sound (M4A)|pcm_s16le|\0\0\0\030ftypM4A\0040
 a sound (Wave64)|pcm_s16le|riff\056\0221\0317\021
 a sound (CAF)|pcm_s16le|caff
 a sound (AU)|pcm_s16le|.snd
