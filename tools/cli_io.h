@@ -7,6 +7,7 @@
 
 #include "../lib/store/records.h"
 #include "cli.h"
+#include "cli_found.h"
 
 /* clang-format off */
 #define CLI_OUTPUT(into) \
@@ -26,6 +27,11 @@ bool cli_reads_stdin(const char *path, int first);
 /* Reads the next record; false at the end. Dies as wf_records_next fails. */
 bool cli_next(wf_records *records, wf_record *record);
 
+/* Opens inputs as wf_records_open does. Dies of a wrong one, which the message names. latents: they are accepted too. */
+wf_records *cli_open_records(char *const *paths, int count, bool latents, found_expected expected);
+
+/* True if `path` does not name a file with a stream, nor standard input: it is a store or missing. */
+bool cli_is_store(const char *path);
 /* Opens `path` for reading at any place. A stream is copied into a store in TMPDIR first, which is gone when the
  * program ends. */
 wf_store *cli_open_store(const char *path);
