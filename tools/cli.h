@@ -69,7 +69,7 @@ extern cli_common common;
 /* clang-format off */
 #define CLI_MODEL(into) \
     {'m', "model", "MODEL", CLI_STRING, into, 0, 0, \
-     "Model folder, or the name of an installed model or of one in a folder of WF_MODELS."}
+     "Model folder, or that of wf-train, or the name of an installed model or of one in a folder of WF_MODELS."}
 #define CLI_THREADS \
     {0, "threads", "N", CLI_INT, &common.threads, 0, 4096, \
      "Use N threads in total. 0, the default: all cores, or OMP_NUM_THREADS if that variable is set."}
