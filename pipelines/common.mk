@@ -16,6 +16,7 @@
 #   CHAIN_L         flow of level L, chosen by the time and the cores if empty
 #   FLAGS_L         its further options of wf-train-level
 #   MINUTES         wall-clock minutes of training in total;   JOBS   cores
+#   NOTES           what wf-dwt tells: -q, nothing
 #   DWT, FLAGS      options of wf-dwt, and options of wf-train-level for all levels
 #   REFERENCES      figures of other systems, drawn into curve.png: see curves.sh
 #
@@ -32,6 +33,7 @@ JOBS ?= $(shell nproc)
 SAMPLES ?= 64
 SEED ?= 1
 SAY ?= echo
+NOTES ?= -q
 HELD_OUT ?= $(OUT)/val.store
 
 # $(call official,STEPS,WIDTH): the official chain with another depth and width
@@ -62,7 +64,7 @@ $(OUT)/%.command: FORCE | $(OUT)
 # A store under its final name is sealed. An interrupted one, sealed or not, continues under the name .part.
 $(OUT)/%.store: $(OUT)/%.command
 	@echo "$*: pictures to coefficients"
-	@wf-info '$@.part' > '$@.info' 2>&1 || $(call dwt,$*,-q $(DWT) -o '$@.part')
+	@wf-info '$@.part' > '$@.info' 2>&1 || $(call dwt,$*,$(NOTES) $(DWT) -o '$@.part')
 	@rm -rf '$@' '$@.info' && mv '$@.part' '$@'
 
 # One line per level: level, minutes, threads, chain, further options.

@@ -7,7 +7,8 @@
 #
 #   SIZE      height and width of the pictures;   DWT   options of wf-dwt in place of those below
 #   VAL       per cent of the pictures that are held out, 5%, and evaluated; none: pictures that were trained on are
-#             evaluated; store: a store of pictures to evaluate, which the variable WF_VAL of the environment names
+#             evaluated; store: a store of pictures to evaluate, which the variable WF_VAL of the environment names;
+#             pictures: the same of pictures that the file $(OUT)/held-out names
 #   FLOW      chain of every level; by default minutes, cores and the level choose
 #   WF_INIT   in the environment: a model to begin with
 #   FIGURES   of the report, see report.mk: FIGURES='samples real levels temperatures scaling super nearest' also draws
@@ -29,9 +30,16 @@ else
 $(error no pictures: give PICTURES=folder)
 endif
 
+# HELD_OUT empty: WF_VAL says what the levels validate on.
 HELD_OUT =
+NOTES ?=
 EVAL = $(if $(filter none,$(VAL)),training,held-out)
-ifneq ($(VAL),store)
+ifeq ($(VAL),pictures)
+paths-val = --null --files-from $(OUT)/held-out
+inputs-val = $(shell cksum < '$(OUT)/held-out')
+HELD_OUT = $(OUT)/val.store
+export WF_VAL = $(OUT)/val.store
+else ifneq ($(VAL),store)
 export WF_VAL = $(VAL)
 endif
 
@@ -43,12 +51,13 @@ TABLES = nearest-samples
 SHOWN = pictures of the folder
 REAL = $(if $(filter none,$(VAL)),training pictures,held-out pictures)
 
-evaluated = $(if $(filter %\%,$(VAL)),-s '$(OUT)/train.store' --split val,-s $(if $(filter store,$(VAL)),"$$WF_VAL",'$(OUT)/train.store'))
+# The store of the evaluated pictures, and those pictures as a stream.
+from = $(if $(filter store pictures,$(VAL)),"$$WF_VAL",'$(OUT)/train.store')
+evaluate = wf-bpd -q -m '$(OUT)/model' -s $(from) $(if $(filter %\%,$(VAL)),--split val)
 first = wf-view -q -n $(SAMPLES) $(1) | wf-idwt -q
 pictures-real = $(call first,'$(OUT)/train.store')
-pictures-held-out = $(if $(filter %\%,$(VAL)),wf-bpd -q -m '$(OUT)/model' $(evaluated) -n $(SAMPLES) --per-image | tail -n +2 | cut -f 1 | \
-    while read -r i; do wf-view -q -r "$$i:$$((i + 1))" '$(OUT)/train.store' | wf-idwt -q; done,$(call \
-    first,$(if $(filter store,$(VAL)),"$$WF_VAL",'$(OUT)/train.store')))
+pictures-held-out = $(if $(filter %\%,$(VAL)),$(evaluate) -n $(SAMPLES) --per-image | tail -n +2 | cut -f 1 | \
+    while read -r i; do wf-view -q -r "$$i:$$((i + 1))" $(from) | wf-idwt -q; done,$(call first,$(from)))
 
 include $(HERE)common.mk
 
@@ -63,4 +72,4 @@ $(OUT)/real.png $(report)/real.pam: | $(OUT)/train.store
 $(report)/real.pam: | $(OUT)/trained
 $(OUT)/bpd-$(EVAL).tsv: $(OUT)/trained
 	@echo "$(EVAL) pictures: bits per dimension"
-	@wf-bpd -q -m '$(OUT)/model' $(evaluated) > '$@.part' && mv '$@.part' '$@'
+	@$(evaluate) > '$@.part' && mv '$@.part' '$@'

@@ -63,14 +63,14 @@ figure-nearest-real = wf-dwt -w $(wavelet) report/real.pam | wf-nearest -s train
 report: $(OUT)/report.html $(FIGURES:%=$(report)/%.png) $(TABLES:%=$(report)/%.tsv)
 	@$(SAY) 'open $<'
 
-$(report):
+$(report)/.: # the folder; with OUT=. its name alone is that of the target above
 	@mkdir -p '$@'
 
-$(report)/%.command: FORCE $(OUT)/trained | $(report)
+$(report)/%.command: FORCE $(OUT)/trained | $(report)/.
 	$(file > $@.part,$(figure-$*))
 	@$(call keep)
 
-$(report)/real.pam: $(OUT)/real.command | $(report)
+$(report)/real.pam: $(OUT)/real.command | $(report)/.
 	@{ $(pictures-held-out); } | wf-dwt -q $(DWT) | wf-idwt -q > '$@.part' && mv '$@.part' '$@'
 
 $(report)/real.png $(report)/super.png $(report)/nearest-real.tsv: $(report)/real.pam

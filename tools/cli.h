@@ -122,6 +122,8 @@ void *must_allocate(size_t n, size_t size, const char *what);
 const char *plural(int64_t n);
 /* Prints one line on stderr unless --quiet. */
 void note(const char *format, ...) WF_PRINTF(1, 2);
+/* Prints a blank and an argument on stdout, so that a shell reads it back. */
+void cli_print_quoted(const char *word);
 /* Flushes, closes and checks stdout; dies with 74, or 75 on a full disk. The last call of every main. */
 void finish_stdout(void);
 

@@ -101,20 +101,6 @@ static int open_at(const char *path, wf_model *out)
     return wf_model_open(place, out);
 }
 
-/* Writes PREFIX of the running program PREFIX/bin/NAME, "" for the root folder. */
-static bool program_prefix(char out[WF_PATH])
-{
-    ssize_t n = readlink("/proc/self/exe", out, WF_PATH - 1);
-    out[n < 0 ? 0 : n] = '\0';
-    for (int i = 0; i < 2; i++) {
-        char *slash = strrchr(out, '/');
-        if (!slash)
-            return false;
-        *slash = '\0';
-    }
-    return true;
-}
-
 /* Opens FOLDER/NAME if that is a model or has one, and adds FOLDER to the list of places. *found: it is one. */
 static int look_in(const char *folder, const char *name, char places[WF_PATH], wf_model *out, bool *found)
 {
@@ -144,7 +130,8 @@ int wf_model_find(const char *name, wf_model *out)
         if (n)
             WF_TRY(look_in(folder, name, places, out, &found));
     }
-    for (size_t i = 0; i < sizeof beside / sizeof *beside && program_prefix(program) && !found; i++) {
+    for (size_t i = 0; i < sizeof beside / sizeof *beside && wf_program_prefix(program, sizeof program) && !found;
+         i++) {
         snprintf(folder, sizeof folder, "%s/%s", program, beside[i]);
         WF_TRY(look_in(folder, name, places, out, &found));
     }
