@@ -35,11 +35,10 @@ static void choose_val(const train_job *job, const wf_store *store, char out[16]
         wf_store_close(part);
     }
     if (held)
-        note("%lld of %lld pictures are held out: levels are not trained on these, which measure them", (long long)held,
+        note("%lld of %lld pictures held out, to measure what training on the others gives", (long long)held,
              (long long)n);
     else if (percent || !strcmp(val, "none"))
-        note("no picture is held out%s: bits/dim will be of pictures that were trained on",
-             percent ? ", so few there are" : "");
+        note("no picture is held out, of %lld: bits/dim will be of pictures that were trained on", (long long)n);
     const char *kind = held ? val : percent || !strcmp(val, "none") ? "none" : "pictures";
     if (*kind == 'p' && !wf_store_open(val, &part)) {
         wf_store_close(part);
