@@ -29,7 +29,7 @@ static void choose_val(const train_job *job, const wf_store *store, char out[16]
     int percent = folder_per_cent(val);
     int64_t n = wf_store_count(store), held = 0;
     wf_store *part;
-    if (percent) {
+    if (percent && n * percent >= 100) { /* as wf-train-level has it */
         must(wf_store_open_part(store, percent, WF_PART_HELD_OUT, &part));
         held = wf_store_count(part);
         wf_store_close(part);
@@ -98,7 +98,16 @@ void folder_train(const train_job *job)
 {
     char path[PATH_SIZE], minutes[64], jobs[32], seed[64], dwt[320], val[16] = "VAL=none";
     const char *flags = strcmp(job_value(job, "flip"), "yes") != 0 ? "FLAGS=" : "FLAGS=--flip";
-    const char *variables[] = {"SAY=:", common.quiet ? "NOTES=-q" : "NOTES=", minutes, jobs, seed, dwt, flags, val,
+    const char *variables[] = {"SAY=:",
+                               common.quiet ? "NOTES=-q" : "NOTES=",
+                               minutes,
+                               jobs,
+                               seed,
+                               dwt,
+                               flags,
+                               val,
+                               job->begun ? "-otrain.store" : NULL,
+                               job->begun ? "-oval.store" : NULL,
                                NULL};
     int lock;
     if (snprintf(path, sizeof path, "%s/lock", job->folder) >= PATH_SIZE)

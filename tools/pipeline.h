@@ -9,7 +9,7 @@
  * here. */
 void pipeline_find(void);
 
-/* Runs `make GOAL` with NAME.mk in `folder`, which has the variable OUT=. and all "NAME=VALUE" up to a NULL. Recipes print
+/* Runs `make GOAL` with NAME.mk in `folder`, which has the variable OUT=. and all "NAME=VALUE", or options of make, up to a NULL. Recipes print
  * to this program's descriptors; what make says of failures stays away. make has a group of processes of its own, which
  * gets SIGINT once for each signal that would end this program. Dies with the code of the recipe that failed, or with 75
  * after such a signal, when all processes have ended. */
