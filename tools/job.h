@@ -20,9 +20,9 @@ typedef struct train_job {
     bool begun; /* a level has been trained, at least for a while */
 } train_job;
 
-/* Settles all values: if a level has been trained, what this command leaves out is as the files `settings` and `pictures`
- * of the folder have it. Dies with 64 if the folder has other files alone, and with 65, naming old and new values, if a
- * level was trained with others. */
+/* Settles all values. If a level has been trained, what this command leaves out is as the files `settings` and
+ * `pictures` of the folder have it. Dies with 64 if the folder has files but not these two, and with 65, naming old and
+ * new values, if a level was trained with others. */
 void job_settle(train_job *job);
 /* Writes both files, which have a zero byte after each name, and makes the folder. A model without a trained level is
  * removed: it may be of other sizes. */
