@@ -12,7 +12,7 @@ rows(table) = int(system("wc -l < ".table))
 cell(table, row, column) = system(sprintf("sed -n %dp %s | cut -f %d", row, table, column))
 set style line 1 lw 2 lc rgb '#08519c'
 if (rows('curve.tsv') == 0) {
-    set label 'too short for a curve' at graph 0.5, 0.5 center
+    set label 'nothing was held out' at graph 0.5, 0.5 center
     plot [0:1] [0:1] NaN notitle
     exit
 }

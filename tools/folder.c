@@ -22,6 +22,15 @@ int folder_per_cent(const char *text)
     return is ? atoi(text) : 0;
 }
 
+bool folder_is_store(const char *path)
+{
+    wf_store *store;
+    bool is = !wf_store_open(path, &store);
+    if (is)
+        wf_store_close(store);
+    return is;
+}
+
 /* Writes the VAL of folder.mk, and says what is held out. Names go by the environment and by a file. */
 static void choose_val(const train_job *job, const wf_store *store, char out[16])
 {
@@ -40,8 +49,7 @@ static void choose_val(const train_job *job, const wf_store *store, char out[16]
     else if (percent || !strcmp(val, "none"))
         note("no picture is held out, of %lld: bits/dim will be of pictures that were trained on", (long long)n);
     const char *kind = held ? val : percent || !strcmp(val, "none") ? "none" : "pictures";
-    if (*kind == 'p' && !wf_store_open(val, &part)) {
-        wf_store_close(part);
+    if (*kind == 'p' && folder_is_store(val)) {
         setenv("WF_VAL", val, 1);
         kind = "store";
     } else if (*kind == 'p')

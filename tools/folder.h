@@ -11,4 +11,6 @@ void folder_train(const train_job *job);
 /* Returns P of the text "P%", or 0 for any other. Dies with 64 of per cents that --val does not take. */
 int folder_per_cent(const char *text);
 
+bool folder_is_store(const char *path); /* that can be opened */
+
 #endif

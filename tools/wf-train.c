@@ -5,6 +5,7 @@
 
 #include "../lib/flow/flow_text.h"
 #include "../lib/pyramid/wavelet.h"
+#include "cli_found.h"
 #include "folder.h"
 #include "pipeline.h"
 #include "shape.h"
@@ -101,6 +102,8 @@ static char **read_pictures(int first)
         const char *name = common.argv[i], *colon = strrchr(name, ':');
         if (cli_is_dash(name))
             die(WF_USAGE, "-: standard input cannot be read again; expected names of files, folders or archives");
+        if (folder_is_store(name))
+            die(WF_USAGE, "%s: a store, expected pictures: wf-train-level -m MODEL -s %s trains on a store", name, name);
         char *file = strndup(name, colon ? (size_t)(colon - name) : strlen(name));
         if (access(name, R_OK) && (!colon || !file || access(file, R_OK)))
             must(wf_fail_errno("%s", name));
@@ -146,7 +149,7 @@ int main(int argc, char **argv)
                               {"dwt", NULL, "", true, NULL}, /* options that shape_choose chose */
                               {NULL, NULL, NULL, false, NULL}};
     if (options.init) {
-        must(wf_model_find(options.init, &init));
+        found_open_model(options.init, &init);
         settings[INIT].given = job_absolute(init.path);
     }
     train_job job = {.folder = options.to, .settings = settings, .count = argc - first};
