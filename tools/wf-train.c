@@ -103,7 +103,8 @@ static char **read_pictures(int first)
         if (cli_is_dash(name))
             die(WF_USAGE, "-: standard input cannot be read again; expected names of files, folders or archives");
         if (folder_is_store(name))
-            die(WF_USAGE, "%s: a store, expected pictures: wf-train-level -m MODEL -s %s trains on a store", name, name);
+            die(WF_USAGE, "%s: a store, expected pictures: wf-train-level -m MODEL -s %s trains on a store", name,
+                name);
         char *file = strndup(name, colon ? (size_t)(colon - name) : strlen(name));
         if (access(name, R_OK) && (!colon || !file || access(file, R_OK)))
             must(wf_fail_errno("%s", name));
