@@ -23,7 +23,7 @@ static int pass_bytes(wf_source *source, uint64_t n)
 /* Passes over IEND chunks after the first, which libpng does not read either. */
 static int pass_ends(wf_source *source, bool *passed)
 {
-    static const uint8_t end[12] = "\0\0\0\0IEND\xae\x42\x60\x82";
+    static const uint8_t end[] = {0, 0, 0, 0, 'I', 'E', 'N', 'D', 0xae, 0x42, 0x60, 0x82};
     const uint8_t *bytes;
     size_t have;
     for (;;) {
