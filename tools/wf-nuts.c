@@ -99,9 +99,9 @@ static const cli_program program = {
         "draws: its diagnostics warn. Its chains begin at independent draws of T = 1.\n\n"
         "--stats has a line for each draw of each chain: lp__ (annealed log density), accept_stat__, stepsize__, "
         "treedepth__, n_leapfrog__, divergent__ and energy__ as CmdStan has them; level (the last one of a joint "
-        "chain), chain and draw; and x.1 to x.8, the eight coordinates that are diagnosed. In Python, "
-        "arviz.summary(d.set_index(['chain', 'draw']).to_xarray()) takes d = pandas.read_csv(FILE).query('level == "
-        "0'). Chains of different pictures above the first level have different targets: summarize each alone. "
+        "chain), chain and draw; and x.1 to x.8, the eight coordinates that are diagnosed. Two lines of Python summarize "
+        "them: d = pandas.read_csv(FILE).query('level == 0') and arviz.summary(d.set_index(['chain', "
+        "'draw']).to_xarray()), with ArviZ 0.23 and 1. Chains of different pictures above the first level have different targets: summarize each alone. "
         "ArviZ's from_cmdstan expects one chain a file.\n\n"
         "A picture's chain is the same, byte for byte, for the same model, options, seed and index, whatever else is "
         "drawn.",
