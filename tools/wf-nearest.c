@@ -106,7 +106,7 @@ static void free_pictures(pictures *p, int n)
 
 static void open_job(const char *name, const wf_meta *meta)
 {
-    must(wf_meta_match(meta, name, wf_store_meta(job.store), store_path));
+    must(wf_meta_expect(meta, name, wf_store_meta(job.store), store_path));
     if (level < 0)
         level = meta->top;
     if (level > meta->top)

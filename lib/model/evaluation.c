@@ -37,7 +37,7 @@ struct wf_evaluation {
 int wf_evaluation_create(const wf_model *model, wf_backend *backend, const wf_meta *meta, const char *name,
                          const wf_evaluation_spec *spec, wf_evaluation **out)
 {
-    WF_TRY(wf_meta_match(meta, name, &model->meta, model->path));
+    WF_TRY(wf_meta_expect(meta, name, &model->meta, model->path));
     wf_evaluation *e = calloc(1, sizeof *e);
     WF_CHECK(e, WF_AGAIN, "evaluation: out of memory");
     e->model = model;
