@@ -252,8 +252,8 @@ def table(path):
 
 
 def model(folder, limit="2e-4"):
-    """MODEL.wf, .bits, .latents, .decoded, .sampled: pictures, and what the programs made of them. Pictures may differ by
-    the limit, in pixel units."""
+    """MODEL.wf, .bits, .latents, .decoded, .sampled: pictures, and what the programs made of them. Pictures may differ
+    by the limit, in pixel units."""
     import torch
 
     module = wf.load(folder)
