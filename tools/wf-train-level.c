@@ -85,7 +85,7 @@ static const cli_program program = {
         "they stay as they were.\n\n"
         "--init begins a training in a folder of its own with a fresh optimizer. Chain, wavelet and channels must be "
         "those of MODEL; sizes may differ. MODEL's weights are validated first, and only better ones take their "
-        "place.\n\n"
+        "place; of 2 to 19 pictures one is held out at least.\n\n"
         "Small levels leave a GPU mostly idle: -l 0-4 trains five levels at once on one device. Each gets the result "
         "that it would get alone, and its share of --threads. A level that fails does not stop the others.\n\n"
         "Resuming is automatic. The same command continues where the last one stopped, bit for bit, with the same "

@@ -24,7 +24,8 @@ typedef struct wf_train_options {
     double minutes;         /* limit, earlier runs included; 0: none */
     double cores;           /* of the CPU, for the choice of a chain; 0: the backend's threads */
     int held_out;           /* per cent of the store that are not trained on but validate, 0 to 50, if there is no
-                               validation store; -1: as in the earlier run, or WF_HELD_OUT */
+                               validation store; -1: as in the earlier run, or WF_HELD_OUT; with `init` one picture
+                               at least */
     const wf_model *init;   /* begins with the averaged weights of this model's level, which are the first best on
                                held-out pictures; NULL: at random */
     int batch;              /* 0: chosen with the chain, or wf_train_published */

@@ -90,6 +90,13 @@ ok "resumes with the same command" train -q -l 2 -m b --init a --lr 2e-3 --steps
 ok "and without --init" train -q -l 2 -m b --lr 2e-3 --steps 60
 ok "and with it again" train -q -l 2 -m b --init a --lr 2e-3 --steps 65
 status 65 "other weights to begin with" train -q -l 2 -m b --init m --lr 2e-3 --steps 70
+# So that a training cannot lose the weights that it begins with, few pictures hold out one or two.
+for n in 2 4 9 19; do
+    head -c $((n * each)) sixty.ppm | wf-dwt -q -o "of$n.store"
+    ok "of $n pictures one or two are held out" bash -c "wf-train-level -s of$n.store -m of$n --init m -l 2 --steps 2 2> said &&
+        grep -q '^wf-train-level: [12] of $n pictures are held out (--val ' said"
+done
+ok "none if none is said" bash -c "wf-train-level -s of19.store -m of0 --init m -l 2 --steps 2 --val none 2> said && ! grep 'held' said"
 # A rate that spoils the weights leaves those of the start, which were validated before the first step.
 validated() { grep '"val"' "$1" | grep -o '"step": [0-9]*' | cut -c 9-; }
 ok "a rate of 10" train -q -l 2 -m spoilt --init b --lr 10 --warmup 0 --steps 20
