@@ -56,7 +56,7 @@ a HEIC or HEIF|heif-convert|\0\0\0\030ftypheic|picture
 a HEIC or HEIF|heif-convert|\0\0\0\030ftypmif1|picture
 a camera's raw picture (CR3)|darktable-cli|\0\0\0\030ftypcrx |picture
 a BMP|bmptopnm|BM\0\01\0\0\0\0\0\0|picture
-a Photoshop file|convert FILE file.png|8BPS|picture
+a Photoshop file|convert FILE -flatten file.png|8BPS|picture
 a QOI|ffmpeg -i FILE file.png|qoif|picture
 an OpenEXR|ffmpeg -i FILE file.png|v/1\01|picture
 a Radiance HDR|convert FILE file.png|#?RADIANCE|picture
