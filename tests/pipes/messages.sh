@@ -213,6 +213,19 @@ mkdir mixed && cp -r a.store model x.png mixed
 wf-dwt mixed 2> said > out.wf
 ok "a store and a model among pictures" test "$(grep -c 'left out [0-9]* files without a picture\|: 1 picture of' said)" = 2
 
+for program in wf-sample wf-nuts; do
+    for of in a.wf a.store; do
+        says 65 "$program --from $of" "--from $of: already coefficients, expected pictures: leave out --from" \
+            $program -m model --from $of
+    done
+done
+
+from_a_pipe() { wf-sample -q -m model --from <(printf 'P6 4 4 255\n%48s' '') > out.wf; }
+ok "a picture in a named pipe is read once" from_a_pipe
+mkfifo fifo
+(cat x.png > fifo) &
+says 65 "and a wrong one" "fifo: at byte 0: not safetensors" timeout 20 wf-bpd -m model fifo
+
 # -- models ----------------------------------------------------------------------------------------------------------
 for program in wf-bpd wf-encode wf-decode wf-sample wf-nuts "wf-export -o new" wf-info "wf-train-level -m new -s a.store --init"; do
     read -r -a words <<< "$program"
