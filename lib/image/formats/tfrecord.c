@@ -166,7 +166,8 @@ static int take_picture(const wf_source *source, span example, wf_image *image)
                  take_shape(shape, size) && find_feature(features, "data", 1, &list) && find_field(list, 1, &data),
              WF_DATA,
              "%s: the record before byte %" PRIu64
-             " is not a tf.train.Example with shape (3 integers) and data (bytes)",
+             " is not a tf.train.Example with shape (3 integers) and data (bytes): write the bytes of its pictures to "
+             "files in Python, by tf.data.TFRecordDataset",
              source->name, source->offset);
     bool planar = size[0] <= WF_MAX_CHANNELS;
     int64_t most = WF_MAX_SIDE + 1; /* keeps products from overflowing */
