@@ -254,6 +254,31 @@ Test(image, odd_files_cut_out)
 }
 
 /* Hidden files and those of systems, told apart from other files that are no pictures. */
+/* Entries of a folder count alike, and operands do. */
+Test(image, expected)
+{
+    static const double want[] = {8, 8, 6, 4};
+    char *paths[] = {"e", "1.pgm"};
+    enter_folder();
+    wf_images *images;
+    wf_image image = {0};
+    const char *name;
+    bool more = true;
+    cr_assert_eq(mkdir("e", 0777) || mkdir("e/a", 0777), 0);
+    write_text("1.pgm", PIXEL("1"));
+    write_text("e/a/1.pgm", PIXEL("a"));
+    write_text("e/a/2.pgm", PIXEL("b"));
+    write_text("e/b.pgm", PIXEL("c"));
+    cr_assert_eq(wf_images_open(paths, 2, stdin, &images), 0);
+    for (int i = 0; i < 4; i++) {
+        cr_assert(!wf_images_next(images, &image, &name, &more) && more, "%s", wf_error());
+        cr_expect_float_eq(wf_images_expected(images), want[i], 1e-9, "%d: %g", i, wf_images_expected(images));
+    }
+    wf_image_clear(&image);
+    wf_images_close(images);
+    leave_folder();
+}
+
 Test(image, clutter)
 {
     char *paths[] = {"/tmp/wf-test-clutter.tar"}, names[400];
