@@ -18,6 +18,8 @@ void survey_note_passed(const wf_images_passed *passed)
         note("left out %lld array%s of labels", (long long)passed->labels, plural(passed->labels));
     if (passed->turned)
         note("turned %lld picture%s upright, as EXIF says", (long long)passed->turned, plural(passed->turned));
+    if (passed->animated)
+        note("took the first picture of %lld animation%s", (long long)passed->animated, plural(passed->animated));
     if (passed->trailing)
         note("left out bytes after the picture in %lld file%s", (long long)passed->trailing, plural(passed->trailing));
     if (passed->partial)

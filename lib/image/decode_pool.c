@@ -116,7 +116,7 @@ static int decode_slot(wf_images *images, slot *s)
     source->offset = s->later.offset;
     int status = s->later.read(source, &s->image);
     wf_source_destroy(source);
-    return status ? status : wf_images_turn(images, &s->image, s->name);
+    return status ? status : wf_images_finish(images, &s->image, s->name);
 }
 
 /* Counts on all batches before this one being full: only the last batch is not. */

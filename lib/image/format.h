@@ -22,6 +22,8 @@ typedef struct wf_code {
 
 typedef struct wf_source wf_source;
 
+enum { WF_MAX_COMPANIONS = 16 }; /* of a JPEG: views of other eyes, previews, maps of brightness or depth */
+
 /* Pictures that share one header: an array of pictures, or a sound cut in pieces. Each format puts a struct of its own
  * around this one. */
 typedef struct wf_series wf_series;
@@ -57,13 +59,13 @@ struct wf_source {
     bool trailing;       /* private to walk.c: bytes behind the last picture were counted */
     wf_series *series;   /* owned: the series being read, or NULL */
     struct wf_npz *npz;  /* owned: what is known of the .npz whose entries these are; or NULL */
-    uint64_t companion;  /* offset of the first companion of a picture read from a stream; 0: none, 1: unknown */
-    uint64_t reach;      /* end of its companions */
-    int64_t pictures;    /* read from this item so far */
-    int64_t begun;       /* of these, single ones; and series begun */
-    const void *last;    /* private to walk.c: format of the last of them */
-    uint64_t offset;     /* bytes of this item before `begin` */
-    size_t begin, end;   /* the part of the buffer that is not yet consumed */
+    int companions;      /* of the JPEG read last from a stream; -1: their number or place is unknown */
+    uint64_t companion[WF_MAX_COMPANIONS]; /* offset of each, ascending */
+    int64_t pictures;                      /* read from this item so far */
+    int64_t begun;                         /* of these, single ones; and series begun */
+    const void *last;                      /* private to walk.c: format of the last of them */
+    uint64_t offset;                       /* bytes of this item before `begin` */
+    size_t begin, end;                     /* the part of the buffer that is not yet consumed */
     uint8_t buffer[1 << 16];
 };
 
@@ -186,8 +188,9 @@ bool wf_npz_has_count(const wf_npz *npz, int64_t count);
 /* Orientation in the TIFF structure of EXIF at `bytes`: 1 to 8 as in wf_image_orient; 1 if it has none that is valid.
  * The letters "Exif" may come before. */
 int wf_exif_orientation(const uint8_t *bytes, size_t n);
-/* Turns a decoded picture by its orientation and counts it, unless the options say otherwise. Any thread may call. */
-int wf_images_turn(wf_images *images, wf_image *image, const char *name) WF_MUST;
+/* Counts a decoded picture if it is of an animation, and turns it by its orientation and counts that, unless the options
+ * say otherwise. Any thread may call. */
+int wf_images_finish(wf_images *images, wf_image *image, const char *name) WF_MUST;
 
 /* Passes over what may stand between a picture and the next of the same item: white space, further ends of a PNG, a
  * film, and in a stream a JPEG's companions. *passed: there was more than white space. */

@@ -44,7 +44,7 @@ static const wf_format_text text_png = {
     "PNG", "its 8 bytes, 89 PNG ..",
     "All colour types of 1 to 16 bits. Fewer than 8 bits become 8. Palettes become RGB, with alpha if an "
     "entry is transparent; a transparent colour becomes alpha. Gamma and profiles are not applied. Turned "
-    "upright by its eXIf. Of an animation, the picture that comes first.",
+    "upright by its eXIf. Of an animation, the picture that comes first, which is counted.",
     "A damaged or cut file."};
 static const wf_format_text text_tfrecord = {
     "TFRecord", "a length and its masked CRC-32C",
@@ -53,8 +53,9 @@ static const wf_format_text text_tfrecord = {
     "Examples of encoded pictures: extract the files."};
 static const wf_format_text text_webp = {
     "WebP", "RIFF .. WEBP",
-    "Still pictures, lossy and lossless, 8 bits, RGB or RGB and alpha. Turned upright by its EXIF.",
-    "Animations: convert a frame."};
+    "Lossy and lossless, 8 bits, RGB or RGB and alpha. Turned upright by its EXIF. Of an animation, the first frame, "
+    "which is counted.",
+    "A damaged or cut file."};
 static const wf_format_text text_sound = {
     "sound", "RIFF, RF64 or BW64 .. WAVE, fLaC, or FORM .. AIFF",
     "WAV, FLAC and AIFF of 8 or 16 bits and 1 to 4 channels, also behind an ID3 tag. The size of the samples counts, "

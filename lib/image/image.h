@@ -21,6 +21,7 @@ typedef struct wf_image {
     int D;            /* slices of a volume, which together have H rows; else 0 */
     int rate;         /* samples a second of a sound, 0 if unknown; else 0 */
     int orientation;  /* of a picture as stored, 2 to 8 (wf_image_orient); else 0 or 1 */
+    int frames;       /* of the animation that the picture comes from; else 0 or 1 */
     uint16_t *pixels; /* owned */
     size_t capacity;  /* samples allocated, so that reading a stream reuses memory */
     char *name;       /* owned: its file, as below; NULL: none, as in a pipe */
@@ -136,6 +137,7 @@ typedef struct wf_images_passed {
     int64_t trailing;  /* files with one PNG, JPEG or WebP picture or a sound and other bytes after it, such as
                         * companions of the picture (another eye's view, a map of brightness) or a film */
     int64_t turned;    /* pictures turned upright by their orientation */
+    int64_t animated;  /* animations, of which the first picture is read */
     int64_t partial;   /* sounds whose last samples do not fill a piece, also those shorter than one */
     int64_t remainder; /* those samples, of all such sounds */
 } wf_images_passed;

@@ -52,7 +52,7 @@ int wf_source_begin(wf_source *source, const char *prefix, const char *entry)
     source->link = source->ended = source->single = source->labels = source->trailing = false;
     wf_source_end_series(source);
     source->pictures = source->begun = 0;
-    source->companion = 0;
+    source->companions = 0;
     source->last = NULL;
     return WF_OK;
 }

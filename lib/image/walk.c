@@ -33,8 +33,8 @@ struct wf_images {
     } bad; /* of a failure that can be passed over: the item at the top, or what comes before the
                                      * next step of the walk */
     wf_images_passed passed;
-    _Atomic int64_t turned; /* counted by the threads that decode */
-    char first[512];        /* the first file passed over */
+    _Atomic int64_t turned, animated; /* counted by the threads that decode */
+    char first[512];                  /* the first file passed over */
     char remark[256];
     char *array;     /* of the .npz being read, chosen by its path; or NULL */
     wf_image unread; /* returned by wf_images_unread; no pixels: none */
@@ -114,6 +114,7 @@ wf_images_passed wf_images_passed_over(const wf_images *images)
     wf_images_passed passed = images->passed;
     passed.first = images->first;
     passed.turned = atomic_load(&images->turned);
+    passed.animated = atomic_load(&images->animated);
     return passed;
 }
 
@@ -122,8 +123,10 @@ const char *wf_images_remark(const wf_images *images)
     return images->remark;
 }
 
-int wf_images_turn(wf_images *images, wf_image *image, const char *name)
+int wf_images_finish(wf_images *images, wf_image *image, const char *name)
 {
+    if (image->frames > 1)
+        atomic_fetch_add(&images->animated, 1);
     if (images->options.stored || image->signal != WF_PICTURE || image->orientation < 2)
         return WF_OK;
     atomic_fetch_add(&images->turned, 1);
@@ -444,7 +447,7 @@ static int read_single(wf_images *images, wf_source *source, const wf_format *fo
         later->read = found->read;
     } else {
         WF_TRY(found->read(source, image));
-        WF_TRY(wf_images_turn(images, image, source->name));
+        WF_TRY(wf_images_finish(images, image, source->name));
     }
     source->begun++;
     *got = true;
