@@ -155,7 +155,8 @@ static void print_problems(const char *kind, int64_t count, char *const *message
 void survey_print(wf_images *images, const wf_decompose_options *work)
 {
     wf_survey s;
-    wf_images_options options = {.length = work->length, .stored = work->stored, .volumes = work->volumes};
+    wf_images_options options = {
+        .length = work->length, .stored = work->stored, .deeper = work->edits.bits != 0, .volumes = work->volumes};
     must(wf_survey_run(images, options, &work->edits, &s));
     wf_images_passed passed = wf_images_passed_over(images);
     survey_note_passed(&passed);

@@ -47,7 +47,7 @@ static const cli_option table[] = {
      "are counted."},
     {0, "bits", "B", CLI_INT, &options.work.edits.bits, 1, 16,
      "Convert to B bits a sample: the highest B of its bits, or, if it has fewer, scaled and rounded. The default is "
-     "what the first picture has."},
+     "what the first picture has. Sounds of 24 or 32 bits or of floating point are read with this option only."},
     {0, "like", "MODEL", CLI_STRING, &options.like, 0, 0,
      "Make pictures of the model's size (--fit, unless another option sets it), channels, bits, wavelet and levels."},
     {0, "files-from", "FILE", CLI_STRING, &options.files_from, 0, 0,
@@ -102,8 +102,8 @@ static const cli_program program = {
         "Alpha is not multiplied in, and stays a channel unless it is opaque or --channels drops it. CMYK becomes "
         "RGB. Fewer than 8 bits become 8. A PNM or PAM MAXVAL over 255 that is not a power of two less one becomes "
         "16 bits. Of an animated PNG or WebP the first picture is taken, and counted.\n\n"
-        "Sounds are WAV, FLAC or AIFF of 8 or 16 bits and 1 to 4 channels, halved along their one axis; wf-idwt "
-        "writes WAV. With --dims 3 NumPy arrays are volumes or films, halved along three axes. All input must be of "
+        "Sounds are WAV, FLAC or AIFF of 8 or 16 bits (of more with --bits) and 1 to 4 channels, halved along their "
+        "one axis; wf-idwt writes WAV. With --dims 3 NumPy arrays are volumes or films, halved along three axes. All input must be of "
         "one kind.\n\n"
         "A .npz has one array of pictures; of several, FILE.npz:NAME chooses one, or those that fit a pattern, as "
         "'FILE.npz:*_images'. Arrays of labels are passed over and counted: one dimension, one column, or as many rows "

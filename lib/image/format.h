@@ -56,6 +56,7 @@ struct wf_source {
     bool ended;          /* fill has returned the end */
     bool single;         /* a format has set this: bytes after the picture read do not belong to further pictures */
     bool labels;         /* a format has set this: the item is an array of labels */
+    char other[384];     /* a format has set this: the item holds something else than pictures; "": not known */
     bool trailing;       /* private to walk.c: bytes behind the last picture were counted */
     wf_series *series;   /* owned: the series being read, or NULL */
     struct wf_npz *npz;  /* owned: what is known of the .npz whose entries these are; or NULL */
@@ -210,7 +211,7 @@ typedef struct wf_array {
 int wf_image_begin_array(const wf_source *source, int64_t count, const wf_array *array, wf_series **series) WF_MUST;
 /* A file that a format recognises, but that holds something else than pictures. WF_OK in a folder or an archive, where
  * it is passed over; else WF_DATA with `what` in the message. */
-int wf_image_not_image(const wf_source *source, const char *what) WF_MUST;
+int wf_image_not_image(wf_source *source, const char *what) WF_MUST;
 
 /* A picture cut out of its source, to be decoded by `read`. read is NULL: the picture was decoded at once. */
 typedef struct wf_later {

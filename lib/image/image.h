@@ -55,7 +55,7 @@ int wf_image_reserve(wf_image *image, const char *name, int64_t H, int64_t W, in
  * three planes of 32x32 or 64x64, others one grey picture [H,W]. Three: [H,W,C] if C <= 4, else [N,H,W]. Four:
  * [N,H,W,C] if C <= 4, else [N,C,H,W].
  *
- * Sounds (WAV, FLAC, AIFF of 8 or 16 bits) come as pictures of one row. With the option `volumes`, NumPy arrays hold
+ * Sounds (WAV, FLAC, AIFF of 8 or 16 bits, with the option `deeper` of more) come as pictures of one row. With the option `volumes`, NumPy arrays hold
  * volumes. */
 typedef struct wf_images wf_images;
 
@@ -63,6 +63,7 @@ typedef struct wf_images_options {
     int64_t length; /* sounds are cut in pieces of this many samples, one after the other; 0: whole */
     bool pictures;  /* sounds in folders and archives are passed over, like other files there */
     bool stored;    /* pictures are not turned upright by their orientation */
+    bool deeper;    /* sounds of 24 or 32 bits or of floating point give their highest 16 bits; else WF_DATA */
     bool volumes;   /* NumPy arrays are [D,H,W], [D,H,W,C] with C <= 4, else [N,D,H,W], and [N,D,H,W,C] */
 } wf_images_options;
 void wf_images_set_options(wf_images *images, wf_images_options options);

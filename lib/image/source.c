@@ -50,6 +50,7 @@ int wf_source_begin(wf_source *source, const char *prefix, const char *entry)
     source->begin = source->end = 0;
     source->offset = 0;
     source->link = source->ended = source->single = source->labels = source->trailing = false;
+    *source->other = '\0';
     wf_source_end_series(source);
     source->pictures = source->begun = 0;
     source->companions = 0;

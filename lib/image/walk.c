@@ -133,14 +133,15 @@ int wf_images_finish(wf_images *images, wf_image *image, const char *name)
     return wf_image_orient(image, name);
 }
 
-/* Counts a file that is not a picture; `kind` NULL: unknown. */
+/* Counts a file that is not a picture; `kind` NULL: unknown, or the format has said what it is. */
 static void count_skipped(wf_images *images, const wf_source *source, const wf_foreign *kind)
 {
     images->passed.skipped++;
     if (!*images->first && kind)
         snprintf(images->first, sizeof images->first, "%s: %s: %s", source->name, kind->kind, kind->advice);
     else if (!*images->first)
-        snprintf(images->first, sizeof images->first, "%s", source->name);
+        snprintf(images->first, sizeof images->first, "%s%s%s", source->name, *source->other ? ": " : "",
+                 source->other);
 }
 
 static int by_name(const FTSENT **a, const FTSENT **b)
@@ -171,8 +172,8 @@ static int open_next_in_walk(wf_images *images)
     FTSENT *entry;
     while (errno = 0, (entry = fts_read(images->walk))) {
         wf_origin origin = entry->fts_level > FTS_ROOTLEVEL ? WF_FROM_LIST : WF_FROM_PATH;
-        if (leave_out(images, entry))
-            continue;
+        if (leave_out(images, entry) || (origin == WF_FROM_LIST && !strcmp(entry->fts_name, "lock.mdb")))
+            continue; /* lock.mdb belongs to the LMDB beside it */
         images->bad = origin == WF_FROM_LIST || images->listed ? ENTRY : NONE;
         switch (entry->fts_info) {
         case FTS_D:
@@ -190,8 +191,9 @@ static int open_next_in_walk(wf_images *images)
             images->skip = origin == WF_FROM_LIST ? images->folder : 0;
             images->bad = NONE;
             return WF_OK;
-        case FTS_DC:
-            return wf_fail(WF_DATA, "%s: this folder contains itself", entry->fts_path);
+        case FTS_DC: /* a link to a folder that holds it, whose files come anyway */
+            images->passed.skipped++;
+            continue;
         case FTS_SLNONE:
             entry->fts_errno = ENOENT;
             return fts_failed(entry);
@@ -355,14 +357,20 @@ static void count_trailing(wf_images *images, wf_source *source, bool any)
     source->trailing = source->trailing || any;
 }
 
+/* True for keys by which writers of LMDB keep lists of the others, in encodings of their own: __keys__, __len__. */
+static bool is_reserved(const char *key)
+{
+    return strlen(key) >= 5 && !strncmp(key, "__", 2) && ends_with(key, "__");
+}
+
 /* Passes over an item that holds no picture at all, where that is expected; else it is an error. */
 static int pass_over_item(wf_images *images, wf_source *source, const wf_foreign *kind)
 {
     bool other = source->origin == WF_FROM_LIST && !wf_named_like_picture(source->name);
     if (source->origin == WF_FROM_VALUES && !kind)
         WF_TRY(wf_is_note(source, &other));
-    else if (source->origin == WF_FROM_VALUES)
-        other = true;
+    if (source->origin == WF_FROM_VALUES)
+        other = other || kind || is_reserved(source->name + source->entry);
     if (other && !(kind && kind->picture)) {
         count_skipped(images, source, kind);
         return leave_item(images);

@@ -143,6 +143,16 @@ printf '\0\0\0\x14ftypmp42\0\0\0\0isom' > mixed/d.mp4
 wf-dwt --levels 0 --crop 8x8 mixed > out.wf 2> said
 ok "a folder of a phone" test "$(grep -c 'bytes after the picture in 3 files\|left out 1 file without\|4 pictures of' said)" = 3
 
+# Rare kinds, by their headers: a JPEG of 12 bits and a JPEG-LS, and a PNG of Xcode.
+for frame in '\0301\0\013\014' '\0367\0\013\010'; do
+    printf '\377\330\377%b\0\010\0\010\1\1\021\0\377\332\0\010\1\1\0\0\77\0\377\331' "$frame" > rare.jpg
+    status 65 "a rare kind of JPEG" wf-dwt rare.jpg
+    cp .log said && ok "is named" grep -q 'rare.jpg: a rare kind of JPEG, which .* convert it' said
+done
+{ head -c 8 png && printf '\0\0\0\004CgBI\120\0\040\2\053\325\263\177' && tail -c +9 png; } > xcode.png
+status 65 "a PNG of Xcode" wf-dwt xcode.png
+cp .log said && ok "is named" grep -q 'xcode.png: a PNG as Xcode .* pngcrush' said
+
 # -- kinds that are not read -----------------------------------------------------------------------------------------
 # named KIND ADVICE BYTES: a file that begins with BYTES, of printf, is refused with the name of its kind and advice
 named() {

@@ -37,13 +37,24 @@ static job *job_of(j_common_ptr jpeg)
     return jpeg->client_data;
 }
 
+static int fail_rare(const char *name, const char *why)
+{
+    return wf_fail(WF_DATA,
+                   "%s: a rare kind of JPEG, which this version does not read (%s): convert it to PNG, PNM or PAM",
+                   name, why);
+}
+
 static void give_up(j_common_ptr jpeg)
 {
     job *j = job_of(jpeg);
+    int code = jpeg->err->msg_code;
+    bool rare = code == JERR_BAD_PRECISION || code == JERR_SOF_UNSUPPORTED || code == JERR_UNKNOWN_MARKER;
     char why[JMSG_LENGTH_MAX];
     jpeg->err->format_message(jpeg, why);
-    j->status =
-        wf_fail(jpeg->err->msg_code == JERR_OUT_OF_MEMORY ? WF_AGAIN : WF_DATA, "%s: damaged JPEG: %s", j->name, why);
+    if (rare) /* 12 bits, JPEG-LS, and for libjpeg-turbo 2 lossless */
+        j->status = fail_rare(j->name, why);
+    else
+        j->status = wf_fail(code == JERR_OUT_OF_MEMORY ? WF_AGAIN : WF_DATA, "%s: damaged JPEG: %s", j->name, why);
     longjmp(j->failed, 1);
 }
 
@@ -114,6 +125,8 @@ static int start_decoder(job *j, wf_image *image)
 {
     j_decompress_ptr jpeg = &j->jpeg;
     (void)jpeg_read_header(jpeg, TRUE);
+    if (jpeg->data_precision != 8) /* libjpeg-turbo 3 reads them with other functions */
+        return fail_rare(j->name, jpeg->data_precision == 12 ? "12 bits" : "not 8 bits");
     switch (jpeg->jpeg_color_space) {
     case JCS_GRAYSCALE:
         jpeg->out_color_space = JCS_GRAYSCALE;

@@ -29,8 +29,14 @@ typedef struct job {
 static void give_up(png_structp png, png_const_charp message)
 {
     job *j = png_get_error_ptr(png);
-    j->status = wf_fail(j->source ? WF_DATA : WF_INTERNAL, "%s: %s: %s", j->name,
-                        j->source ? "damaged PNG" : "cannot write as PNG", message);
+    if (strstr(message, "CgBI"))
+        j->status = wf_fail(WF_DATA,
+                            "%s: a PNG as Xcode stores it for apps (CgBI), which this version does not read: convert "
+                            "it, as by pngcrush -revert-iphone-optimizations FILE file.png",
+                            j->name);
+    else
+        j->status = wf_fail(j->source ? WF_DATA : WF_INTERNAL, "%s: %s: %s", j->name,
+                            j->source ? "damaged PNG" : "cannot write as PNG", message);
     png_longjmp(png, 1);
 }
 
