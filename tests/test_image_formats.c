@@ -386,6 +386,70 @@ Test(image_formats, tfrecord)
     }
 }
 
+/* A field of the wire format: its tag, its length as two bytes of a varint, its body. */
+static void put_field(heap *h, char tag, const void *body, size_t n)
+{
+    cr_assert(n < 1 << 14);
+    put(h, (char[]){tag, (char)(n | 128), (char)(n >> 7)}, 3);
+    put(h, body, n);
+}
+
+/* Entry {key, Feature {BytesList {bytes}}} */
+static void put_feature(heap *features, const char *key, const void *bytes, size_t n)
+{
+    static heap inner, list, entry;
+    inner.n = list.n = entry.n = 0;
+    put_field(&inner, '\n', bytes, n);
+    put_field(&list, '\n', inner.bytes, inner.n);
+    put_field(&entry, '\n', key, strlen(key));
+    put_field(&entry, '\x12', list.bytes, list.n);
+    put_field(features, '\n', entry.bytes, entry.n);
+}
+
+/* Examples of encoded pictures: the value of each case is the index of the picture that is read. */
+Test(image_formats, tfrecord_encoded)
+{
+    static const struct {
+        const char *keys[3];
+        int want; /* -1: refused */
+    } cases[] = {{{"image", "label", "x"}, 0},     {{"jpg", "label", "x"}, 0}, {{"mask", "image/encoded"}, 1},
+                 {{"image", "mask"}, 0},           {{"left", "right"}, -1},    {{"a", "b", "image"}, 2},
+                 {{"image", "image/encoded"}, -1}, {{"label", "x"}, -1},       {{"label", "x", "anything"}, 2}};
+    uint8_t samples[SAMPLES], *webp[3];
+    size_t sizes[3];
+    fill(samples, 3);
+    for (int i = 0; i < 3; i++) {
+        samples[0] = (uint8_t)i;
+        sizes[i] = WebPEncodeLosslessRGB(samples, W, H, 3 * W, &webp[i]);
+    }
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        static heap features, example;
+        char *bytes;
+        size_t n;
+        features.n = example.n = 0;
+        for (int k = 0; k < 3 && cases[i].keys[k]; k++) {
+            bool text = !strcmp(cases[i].keys[k], "label") || !strcmp(cases[i].keys[k], "x");
+            put_feature(&features, cases[i].keys[k], text ? (const void *)"RIFFx" : webp[k], text ? 5 : sizes[k]);
+        }
+        put_field(&example, '\n', features.bytes, features.n);
+        FILE *file = open_memstream(&bytes, &n);
+        put_record(file, (char *)example.bytes, example.n);
+        put_record(file, (char *)example.bytes, example.n);
+        fclose(file);
+        result r = read_bytes(bytes, n);
+        if (cases[i].want < 0)
+            cr_expect(r.status == WF_DATA && !r.count && strstr(wf_error(), "the record before byte"), "%zu", i);
+        else
+            cr_expect(!r.status && r.count == 2 && r.last.C == 3 && r.last.pixels[0] == cases[i].want &&
+                          r.last.pixels[1] == samples[1],
+                      "%zu: %d pictures, %s", i, r.count, wf_error());
+        wf_image_clear(&r.last);
+        free(bytes);
+    }
+    for (int i = 0; i < 3; i++)
+        WebPFree(webp[i]);
+}
+
 /* ---- archives, compressed files, LMDB --------------------------------------------------------------------------- */
 
 #define PIXEL(a) "P5 1 1 255\n" a

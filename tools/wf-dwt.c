@@ -110,8 +110,8 @@ static const cli_program program = {
         "as there are pictures beside them.\n\n"
         "NumPy arrays are uint8 or uint16 in C order: [N,H,W,C], or [N,C,H,W] where the last dimension is over 4; "
         "[H,W,C] with up to 4 channels, else [N,H,W]. [N,3072] and [N,12288] are N pictures in three planes of 32x32 "
-        "or 64x64, as in downsampled ImageNet; any other [H,W] is one grey picture. TFRecords are those of "
-        "CelebA-HQ: examples of `shape`, [C,H,W] or [H,W,C], and `data`, bytes.\n\n"
+        "or 64x64, as in downsampled ImageNet; any other [H,W] is one grey picture. TFRecords hold "
+        "examples of one JPEG, PNG or WebP, or of `shape`, [C,H,W] or [H,W,C], and `data`, bytes.\n\n"
         "PNG, JPEG and WebP are decoded by --threads threads; one more thread writes. A store has a checksum for "
         "every tile of 64x64 pixels, and any number of trainers read it at once. wf-formats(5) lists the formats, "
         "wf-stream(5) describes streams and stores.",

@@ -76,6 +76,9 @@ void wf_source_destroy(wf_source *source); /* NULL is allowed */
 /* Reads `borrowed`, called "stdin", or the file at `path` if `borrowed` is NULL. */
 int wf_source_open_file(const char *path, FILE *borrowed, wf_origin origin, wf_source **out) WF_MUST;
 
+/* Reads one picture whose bytes are in memory. `code` is borrowed until destroy. */
+int wf_source_open_code(const char *name, const wf_code *code, wf_source **out) WF_MUST;
+
 /* Begins a new item called `prefix` or `prefix:entry`. */
 int wf_source_begin(wf_source *source, const char *prefix, const char *entry) WF_MUST;
 /* Appends the number of the next picture to the name, if it is not the first of its item. */

@@ -49,8 +49,9 @@ static const wf_format_text text_png = {
 static const wf_format_text text_tfrecord = {
     "TFRecord", "a length and its masked CRC-32C",
     "Examples with features `shape`, three integers, and `data`, bytes: [C,H,W], or [H,W,C] where the first "
-    "is over 4, as CelebA-HQ.",
-    "Examples of encoded pictures: extract the files."};
+    "is over 4, as CelebA-HQ. Else examples with one JPEG, PNG or WebP, or one of several called `image/encoded` or "
+    "`image`, as ImageNet.",
+    "Examples of several pictures, none of them so called."};
 static const wf_format_text text_webp = {
     "WebP", "RIFF .. WEBP",
     "Lossy and lossless, 8 bits, RGB or RGB and alpha. Turned upright by its EXIF. Of an animation, the first frame, "
