@@ -505,6 +505,30 @@ Test(image_formats, zip)
     free(bytes);
 }
 
+/* Names outside ASCII: a zip that says that they are UTF-8 (bit 11 of the flags) in a program of the plain locale. */
+Test(image_formats, zip_of_utf8)
+{
+    static const char *const names[] = {"K\xc3\xa4se.pgm", "\xe7\x8c\xab/\xf0\x9f\x90\x88.pgm", NULL};
+    static const char *const texts[] = {PIXEL("b"), PIXEL("c"), NULL};
+    scratch_make();
+    put_archive(scratch_path("a.zip"), ARCHIVE_FORMAT_ZIP, ARCHIVE_FILTER_NONE, names, texts);
+    size_t n;
+    char *bytes = scratch_read(scratch_path("a.zip"), &n), *at = bytes;
+    for (int flagged = 0; flagged < 2; flagged++) {
+        result r = read_path(scratch_path("a.zip"));
+        cr_expect(!r.status && r.count == 2 && strstr(r.names, "a.zip:K\xc3\xa4se.pgm ") &&
+                      strstr(r.names, "\xf0\x9f\x90\x88.pgm "),
+                  "%d: %s, %s", flagged, r.names, r.status ? wf_error() : "");
+        wf_image_clear(&r.last);
+        while ((at = memmem(at, n - (size_t)(at - bytes), "PK\3\4", 4)))
+            *(at += 7) |= 8;
+        scratch_write(scratch_path("a.zip"), bytes, n);
+        at = bytes;
+    }
+    free(bytes);
+    scratch_remove();
+}
+
 Test(image_formats, compressed)
 {
     static const struct {

@@ -173,6 +173,51 @@ Test(image_sound, sizes_of_64_bits)
     free(bytes);
 }
 
+/* Sounds whose sizes are not known, one behind the other, also an empty one before another. */
+Test(image_sound, next_of_unknown_size)
+{
+    static const int kinds[] = {SF_FORMAT_WAV, SF_FORMAT_AIFF, SF_FORMAT_FLAC};
+    size_t n;
+    char *streamed = sound_bytes(SF_FORMAT_WAV, &n), empty[SAMPLES];
+    memcpy(empty, streamed, SAMPLES);
+    set_number(empty, RIFF_SIZE, 36);
+    set_number(empty, DATA + 4, 0);
+    set_number(streamed, RIFF_SIZE, UINT32_MAX);
+    set_number(streamed, DATA + 4, UINT32_MAX);
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+            static heap h;
+            size_t first, second;
+            char *a = kinds[i] == SF_FORMAT_WAV ? streamed : sound_bytes(kinds[i], &first);
+            char *b = sound_bytes(kinds[k], &second);
+            h.n = 0;
+            put(&h, a, kinds[i] == SF_FORMAT_WAV ? n : first);
+            put(&h, b, second);
+            result r = read_bytes(h.bytes, h.n);
+            cr_expect(!r.status && r.count == 2 && r.last.W == FRAMES, "%zu before %zu: %d sounds: %s", i, k, r.count,
+                      r.status ? wf_error() : "");
+            for (int s = 0; s < FRAMES * CHANNELS && r.count == 2; s++)
+                cr_assert_eq(r.last.pixels[s], 0x8000 + s, "%zu before %zu, sample %d", i, k, s);
+            wf_image_clear(&r.last);
+            h.n = 0;
+            put(&h, empty, SAMPLES);
+            put(&h, b, second);
+            FILE *file = fmemopen(h.bytes, h.n, "rb");
+            wf_images *images;
+            cr_assert_eq(wf_images_open(NULL, 0, file, &images), 0);
+            wf_images_set_options(images, (wf_images_options){.length = FRAMES});
+            r = read_all(images);
+            cr_expect(!r.status && r.count == 1 && r.passed.partial == 1 && !r.passed.remainder,
+                      "an empty one before %zu: %d sounds: %s", k, r.count, r.status ? wf_error() : "");
+            wf_image_clear(&r.last);
+            fclose(file);
+            if (a != streamed)
+                free(a);
+            free(b);
+        }
+    free(streamed);
+}
+
 /* AIFF keeps the same in the other byte order; tags come before any kind of sound. */
 Test(image_sound, other_kinds)
 {

@@ -114,6 +114,31 @@ static void put_number(uint8_t *bytes, size_t value, bool big)
         bytes[i] = (uint8_t)(value >> 8 * (big ? 3 - i : i));
 }
 
+/* True if eight bytes of a sound's beginning are there; FLAC begins with the block STREAMINFO of 34 bytes. */
+static bool is_next(const uint8_t *head)
+{
+    return is_riff(head) || is_aiff(head) ||
+           (!memcmp(head, "fLaC", 4) && !(head[4] & 0x7f) && !memcmp(head + 5, "\0\0\x22", 3));
+}
+
+/* Takes samples of an unknown size: up to the beginning of another sound, or to the end. */
+static int take_to_next(wf_source *source, wf_code *code)
+{
+    const uint8_t *bytes;
+    size_t have;
+    for (bool whole = true, found = false; !found;) {
+        size_t n = 0;
+        WF_TRY(wf_source_peek(source, HEAD, &bytes, &have));
+        while (n + HEAD <= have && !is_next(bytes + n))
+            n++;
+        found = n + HEAD <= have || have < HEAD;
+        WF_TRY(wf_code_take(code, source, have < HEAD ? have : n, &whole));
+        if (!whole)
+            break;
+    }
+    return WF_OK;
+}
+
 /* Progress through the chunks of a WAV or AIFF: four letters | u32 size | contents, and a byte if the size is odd. */
 typedef struct chunks {
     wf_source *source;
@@ -140,10 +165,13 @@ static int take_bytes(chunks *c, uint64_t n, bool *whole)
 static int take_samples(chunks *c, uint64_t size)
 {
     size_t before = c->code->size;
-    bool whole, unknown = size >= STREAMED || (!size && c->end <= c->at);
-    WF_TRY(take_bytes(c, unknown ? WF_MAX_CODE : size, &whole));
-    WF_CHECK(whole || unknown, WF_DATA, "%s: cut off after %zu of %llu bytes of samples", c->source->name,
-             c->code->size - before, (unsigned long long)size);
+    bool whole = true, unknown = size >= STREAMED || (!size && c->end <= c->at);
+    WF_TRY(unknown ? take_to_next(c->source, c->code) : take_bytes(c, size, &whole));
+    c->at += unknown ? c->code->size - before : 0;
+    WF_CHECK(c->code->size < WF_MAX_CODE, WF_DATA, "%s: a sound of %d bytes or more, want fewer", c->source->name,
+             WF_MAX_CODE);
+    WF_CHECK(whole, WF_DATA, "%s: cut off after %zu of %llu bytes of samples", c->source->name, c->code->size - before,
+             (unsigned long long)size);
     c->samples = before - 8;
     put_number(c->code->bytes + before - 4, c->code->size - before, c->aiff);
     return WF_OK;
@@ -239,17 +267,32 @@ static int take_chunks(chunks *c)
     return WF_OK;
 }
 
-/* Reads one sound of a WAV or AIFF, or the rest of the item, which is one FLAC. */
+/* Takes a FLAC: blocks of notes, each u8 kind, of which the highest bit marks the last | u24 size | contents, and then
+ * frames of samples, whose sizes are known to a decoder only. */
+static int take_flac(wf_source *source, wf_code *code)
+{
+    enum { MAGIC = 4, HEADER = 4 };
+    bool whole, last = false;
+    WF_TRY(wf_code_take(code, source, MAGIC, &whole));
+    while (whole && !last) {
+        WF_TRY(wf_code_take(code, source, HEADER, &whole));
+        const uint8_t *header = code->bytes + code->size - HEADER;
+        last = whole && *header & 0x80;
+        WF_TRY(whole ? wf_code_take(code, source, (size_t)number(header + 1, 3, true), &whole) : WF_OK);
+    }
+    return take_to_next(source, code);
+}
+
+/* Reads the bytes of one sound. */
 static int take_file(wf_source *source, wf_code *code)
 {
     const uint8_t *head;
     size_t have;
-    bool whole;
     WF_TRY(wf_source_peek(source, HEAD, &head, &have));
     chunks c = {.source = source, .code = code, .aiff = is_aiff(head)};
     if (is_aiff(head) || is_riff(head))
         return take_chunks(&c);
-    WF_TRY(wf_code_take(code, source, WF_MAX_CODE, &whole));
+    WF_TRY(take_flac(source, code));
     WF_CHECK(code->size < WF_MAX_CODE, WF_DATA, "%s: a sound of %d bytes or more, want fewer", source->name,
              WF_MAX_CODE);
     return WF_OK;
