@@ -55,8 +55,8 @@ int wf_image_reserve(wf_image *image, const char *name, int64_t H, int64_t W, in
  * three planes of 32x32 or 64x64, others one grey picture [H,W]. Three: [H,W,C] if C <= 4, else [N,H,W]. Four:
  * [N,H,W,C] if C <= 4, else [N,C,H,W].
  *
- * Sounds (WAV, FLAC, AIFF of 8 or 16 bits, with the option `deeper` of more) come as pictures of one row. With the option `volumes`, NumPy arrays hold
- * volumes. */
+ * Sounds (WAV, FLAC, AIFF of 8 or 16 bits, with the option `deeper` of more) come as pictures of one row. With the
+ * option `volumes`, NumPy arrays hold volumes. */
 typedef struct wf_images wf_images;
 
 typedef struct wf_images_options {

@@ -141,8 +141,8 @@ static bool parse_header(const char *text, header *h)
     return !*text && seen == 7;
 }
 
-/* Writes "|u1", "<u2" or ">u2" for the names that other writers of the format use, and that NumPy reads: cnpy has "<u1".
- * "=" or nothing is the byte order of this machine. */
+/* Writes "|u1", "<u2" or ">u2" for the names that other writers of the format use, and that NumPy reads: cnpy has
+ * "<u1". "=" or nothing is the byte order of this machine. */
 static void unify_descr(char descr[MAX_TEXT])
 {
     static const char *const names[][3] = {{"u1", "B", "uint8"}, {"u2", "H", "uint16"}};
