@@ -11,7 +11,11 @@ do for [i = 1:n] {
     l = word(levels, i)
     set title 'level '.l.': bits/dim over steps'
     set key top right font ',8'
-    plot 'train-'.l using 1:3 with lines lc rgb '#9ecae1' title 'training', \
-         'val-'.l using 1:3 with linespoints lc rgb '#08519c' pt 7 ps 0.4 title 'held out'
+    if (int(system(sprintf("cat train-%s val-%s | wc -l", l, l))) == 0) {
+        plot [1:10] [0:1] NaN title 'too few steps' # and nothing held out
+    } else {
+        plot 'train-'.l using 1:3 with lines lc rgb '#9ecae1' title 'training', \
+             'val-'.l using 1:3 with linespoints lc rgb '#08519c' pt 7 ps 0.4 title 'held out'
+    }
 }
 unset multiplot

@@ -23,7 +23,7 @@ progress() {
         text=$(printf '%02d:%02d' $((SECONDS / 60)) $((SECONDS % 60)))
         while read -r level; do
             text+=$(tail -n 1 "$(printf '%s/level-%02d.jsonl' "$model" "$level")" 2> /dev/null |
-                sed -n 's/.*"step": *\([0-9]*\).*"\(bpd\|val\)": *\([-0-9.]*\).*/'"   level $level: \3 (step \1)/p")
+                sed -n 's/null/-/; s/.*"step": *\([0-9]*\).*"\(bpd\|val\)": *\([-0-9.]*\).*/'"   level $level: \3 (step \1)/p")
         done < <(cut -f 1 "$plan" | sort -n)
         printf '%b%s%b' "$begin" "$text" "$end"
     done >&2

@@ -38,7 +38,7 @@ static int pass_ends(wf_source *source, bool *passed)
 
 static bool is_film(const wf_foreign *kind)
 {
-    return kind && !kind->picture && !strncmp(kind->kind, "a film", 6);
+    return kind && kind->of == WF_KIND_OTHER && !strncmp(kind->kind, "a film", 6);
 }
 
 /* Size of the box of a film at `head` (ISO/IEC 14496-12, 4.2): u32 size | four letters, and if the size is 1 a u64. If
@@ -218,7 +218,7 @@ int wf_tail_read(wf_source *source, bool *picture)
         const wf_foreign *kind;
         bool passed;
         WF_TRY(wf_foreign_find(source, &kind));
-        *picture = *picture || (kind && kind->picture && !own);
+        *picture = *picture || (kind && kind->of == WF_KIND_PICTURE && !own);
         WF_TRY(own ? pass_bytes(source, UINT64_MAX) : pass_boxes(source, &passed));
         have = LONGEST;
     }

@@ -102,18 +102,18 @@ static settings *parse(const char *text)
     settings *s = calloc(1, sizeof *s);
     for (int i = 0; s && i < KEYS; i++)
         s->value[i] = known[i].absent;
-    if (!s || strlen(text) >= sizeof s->text)
+    if (!s || strlen(text) + 1 >= sizeof s->text)
         return s;
-    strcpy(s->text, text);
+    *s->text = ' '; /* before the first key as before the others */
+    strcpy(s->text + 1, text);
     char *at = s->text;
     for (int i = 0; i < KEYS; i++) {
         char key[24];
         wf_snprintf(key, sizeof key, " %s=", known[i].key);
-        char *found = i ? strstr(at, key) : !strncmp(at, key + 1, strlen(key + 1)) ? at - 1 : NULL;
-        if (!found)
+        char *found = strstr(at, key);
+        if (!found || (i == 0 && found != at))
             continue;
-        if (found >= s->text)
-            *found = '\0';
+        *found = '\0';
         at = found + strlen(key);
         s->value[i] = at;
     }
