@@ -62,13 +62,14 @@ static const wf_format_text text_sound = {
     "sound", "a sound", "RIFF, RF64 or BW64 .. WAVE, fLaC, or FORM .. AIFF",
     "WAV, FLAC and AIFF of 8 or 16 bits and 1 to 4 channels, also behind an ID3 tag. The size of the samples counts, "
     "not that of the file, which recorders leave wrong; if it is 0, samples go on to the next sound or the end. "
-    "--length cuts sounds in pieces. With --bits, also samples of 24 or 32 bits and numbers of -1 to 1, of which the highest bits are taken.",
+    "--length cuts sounds in pieces. With --bits, also samples of 24 or 32 bits and numbers of -1 to 1, of which the "
+    "highest bits are taken.",
     "Samples of over 16 bits without --bits; numbers beyond -1 to 1: scale them. More than 65536 samples without "
     "--length."};
 static const wf_format_text text_lmdb = {
     "LMDB", "an LMDB environment", "the magic of a meta page",
     "An environment whose values are pictures, as LSUN, in the order of the keys. Values that are text, pickles or at "
-    "most 16 bytes are passed over. The file is checked before it is mapped.",
+    "most 16 bytes, and those of keys such as __keys__, are passed over. The file is checked before it is mapped.",
     "An environment in a pipe or an archive; keys with several values."};
 static const wf_format_text text_tar = {
     "tar", "a tar archive", "the checksum of the header",
