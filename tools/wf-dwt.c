@@ -180,7 +180,7 @@ static void check_options(char **operands, int count)
 static void take_model(wf_model *like)
 {
     wf_decompose_options *work = &options.work;
-    must(wf_model_open(options.like, like));
+    must(wf_model_find(options.like, like));
     const wf_meta *m = &like->meta;
     work->levels = m->levels;
     work->wavelet = m->wavelet;

@@ -188,7 +188,7 @@ static void add_provenance(wf_meta *provenance, const wf_store *store, const wf_
 
 int main(int argc, char **argv)
 {
-    char spooled[WF_PATH];
+    char spooled[WF_PATH], place[WF_PATH];
     static char chain[4096], dequantize[4096];
     options = wf_train_defaults;
     int operand = cli_parse(&program, argc, argv);
@@ -208,6 +208,8 @@ int main(int argc, char **argv)
     bool streams = !store_path || (!access(store_path, F_OK) && !wf_is_folder(store_path));
     if (!model_path || !*model_path)
         die(WF_USAGE, "-m MODEL is needed");
+    must(wf_model_place(model_path, place));
+    model_path = place;
     const char *validation_path = take_held_out();
     options.chain = chain_of(options.chain, chain);
     options.dequantize = chain_of(options.dequantize, dequantize);
