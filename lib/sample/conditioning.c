@@ -100,8 +100,9 @@ static int enter_level(wf_conditioning *s, const char *name, int H, int W, int s
     WF_CHECK(!scale || signal != WF_VOLUME, WF_USAGE, "scale %d: volumes have the model's size", scale);
     WF_CHECK(scale == 0 || (scale > 1 && (scale & (scale - 1)) == 0), WF_USAGE,
              "scale %d: want a power of two, from 2 on", scale);
-    WF_CHECK(scale || below >= 0, WF_DATA, "%s: pictures of %d x %d: no level of the %d x %d model has that size", name,
-             H, W, s->model->meta.H, s->model->meta.W);
+    WF_CHECK(scale || below >= 0, WF_DATA, "%s: %ss of %dx%d, and no level of the %dx%d model has that size%s", name,
+             wf_signal_names[signal], H, W, s->model->meta.H, s->model->meta.W,
+             signal == WF_VOLUME ? "" : "; --scale enlarges any size");
     for (int k = 1; scale >> k; k++)
         below = k;
     WF_CHECK(below <= levels, WF_USAGE, "scale %d: %s enlarges %d times at most", scale, s->model->path, 1 << levels);

@@ -83,6 +83,8 @@ for other in open("likely.pam", "rb").read(), None:
     print(sum((a - b) ** 2 for a, b in zip(wide, other)) / len(wide))
 END
 ok "nearer to the wide picture than doubled pixels: $(xargs < errors)" awk 'NR == 1 { a = $1 } END { exit !(NR == 2 && a < 0.8 * $1) }' errors
+wf-sample -m leaves --from 'my holiday.png' 2> said > log
+ok "without --scale it is named" has 'my holiday.png: pictures of 50x37, and no level of the 32x32 model has that size; --scale enlarges any size'
 status 64 "one file for two pictures" bash -c 'wf-sample -q -m leaves -n 2 | wf-idwt -q -o two.png'
 ok "is not begun" test ! -e two.png
 status 64 "one file, and names" bash -c 'wf-sample -q -m leaves -n 1 | wf-idwt -q --names -o two.png'
