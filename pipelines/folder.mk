@@ -51,12 +51,12 @@ TABLES = nearest-samples
 SHOWN = pictures of the folder
 REAL = $(if $(filter none,$(VAL)),training pictures,held-out pictures)
 
-# The store of the evaluated pictures, and those pictures as a stream.
+# Per cents fit the pattern %%, whose first % is any text. The store of the evaluated pictures, and those pictures as a stream.
 from = $(if $(filter store pictures,$(VAL)),"$$WF_VAL",'$(OUT)/train.store')
-evaluate = wf-bpd -q -m '$(OUT)/model' -s $(from) $(if $(filter %\%,$(VAL)),--split val)
+evaluate = wf-bpd -q -m '$(OUT)/model' -s $(from) $(if $(filter %%,$(VAL)),--split val)
 first = wf-view -q -n $(SAMPLES) $(1) | wf-idwt -q
 pictures-real = $(call first,'$(OUT)/train.store')
-pictures-held-out = $(if $(filter %\%,$(VAL)),$(evaluate) -n $(SAMPLES) --per-image | tail -n +2 | cut -f 1 | \
+pictures-held-out = $(if $(filter %%,$(VAL)),$(evaluate) -n $(SAMPLES) --per-image | tail -n +2 | cut -f 1 | \
     while read -r i; do wf-view -q -r "$$i:$$((i + 1))" $(from) | wf-idwt -q; done,$(call first,$(from)))
 
 include $(HERE)common.mk

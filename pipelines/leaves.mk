@@ -39,7 +39,7 @@ define NOTE
 The pictures show overlapping discs, the dead leaves model of Lee, Mumford and Huang (IJCV 41, 2001), the simplest with the statistics
 of natural images. They come from `build/deadleaves`: $(COUNT) of seed 1 to train on, mirrored half of the time, and $(HELD) of seed 2,
 which chose the best weights of each level. On $(HELD) of seed 3, before weights were rounded, bits/dim are
-$(shell LC_ALL=C awk -F '\t' '$$1 == "total" { printf "%.3f +- %.3f", $$3, $$4 }' '$(OUT)/bpd-test.tsv').
+$(shell LC_ALL=C awk -F '\t' '$$1 == "total" { printf $$4 == "-" ? "%.3f" : "%.3f +- %.3f", $$3, $$4 }' '$(OUT)/bpd-test.tsv').
 
 It is a toy, to try the programs with: samples have the colours, edges and overlaps, but few of the large discs and round outlines. `make -f pipelines/leaves.mk` in the programs' source makes it again.
 endef

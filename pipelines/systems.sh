@@ -14,8 +14,11 @@ systems=("${systems[@]%/curve.tsv}")
 systems=("${systems[@]##*/}")
 [ ${#systems[@]} != 0 ] || { echo "systems.sh: $out: no system is trained yet" >&2; exit 66; }
 
-# tested NAME: bits/dim of its held-out set, and the standard error
-tested() { cat "$out/$1"/bpd-*.tsv | awk -F '\t' '$1 == "total" { b = $3; e = $4 } END { printf "%.3f\t%.3f", b, e }'; }
+# tested NAME: bits/dim of its held-out set, and these with the standard error; a single picture has none
+tested() {
+    cat "$out/$1"/bpd-*.tsv | awk -F '\t' '$1 == "total" { bits = $3; error = $4 } END {
+        printf error ~ /[0-9]/ ? "%.3f\t%.3f +- %.3f" : "%.3f\t%.3f", bits, bits, error }'
+}
 # trained NAME: parameters in millions, and the largest number of steps of a level
 trained() {
     wf-info "$out/$1/model" | awk '/^provenance/ { exit }
@@ -25,7 +28,7 @@ trained() {
         $column["step"] > steps { steps = $column["step"] }
         END { printf "%.2f\t%d", parameters / 1e6, steps }'
 }
-minutes() { tail -n 1 "$out/$1/curve.tsv" | cut -f 1; }
+minutes() { awk '{ last = $1 } END { print NR ? last : "-" }' "$out/$1/curve.tsv"; }
 reached() { sort -g -k 2,2 "$out/$1/curve.tsv" | head -n 1 | cut -f 2; }
 # first NAME BITS: minutes until the system reached BITS
 first() {
@@ -40,10 +43,10 @@ first() {
     echo "| system | minutes | parameters, M | steps | bits/dim, test | $minutes_to|"
     echo '|---|---|---|---|---|---|'
     for name in "${systems[@]}"; do
-        IFS=$'\t' read -r bits error < <(tested "$name"; echo)
+        IFS=$'\t' read -r bits both < <(tested "$name"; echo)
         IFS=$'\t' read -r parameters steps < <(trained "$name"; echo)
-        printf '%s\t| %s | %s | %s | %s | %s +- %s | %s |\n' "$bits" "$name" "$(minutes "$name")" "$parameters" \
-            "$steps" "$bits" "$error" "${goal:+$(first "$name" "$goal")}"
+        printf '%s\t| %s | %s | %s | %s | %s | %s |\n' "$bits" "$name" "$(minutes "$name")" "$parameters" \
+            "$steps" "$both" "${goal:+$(first "$name" "$goal")}"
     done | sort -g | cut -f 2
 } > "$out/compare.part"
 mv "$out/compare.part" "$out/compare.md"

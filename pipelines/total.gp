@@ -11,6 +11,11 @@ set datafile separator "\t"
 rows(table) = int(system("wc -l < ".table))
 cell(table, row, column) = system(sprintf("sed -n %dp %s | cut -f %d", row, table, column))
 set style line 1 lw 2 lc rgb '#08519c'
+if (rows('curve.tsv') == 0) {
+    set label 'nothing was held out' at graph 0.5, 0.5 center
+    plot [0:1] [0:1] NaN notitle
+    exit
+}
 if (rows('lines') == 0 || rows('points') == 0) {
     plot 'curve.tsv' using 1:2 with lines ls 1 title 'Wavelet Flow'
 } else {

@@ -47,6 +47,7 @@ progress() {
 [ -n "${WF_QUIET:-}" ] || echo "training $(wc -l < "$plan") levels, $jobs at a time"
 shows=
 [ -n "${WF_QUIET:-}" ] || { progress & shows=$!; }
+# shellcheck disable=SC2317 # the trap calls it
 end() {
     [ -z "$shows" ] || { kill "$shows" && wait "$shows"; } 2> /dev/null
     [ -z "$shows" ] || [ ! -t 2 ] || printf '\r\033[K' >&2

@@ -507,7 +507,7 @@ Test(image_formats, lmdb)
     cr_expect(!r.status && r.count == 1 && r.passed.skipped == 3, "%d passed over: %s", (int)r.passed.skipped,
               wf_error());
     cr_expect_str_eq(strchr(r.passed.first, ':'),
-                     ":labels: a Python pickle: save its pictures in Python, as by numpy.save of "
-                     "uint8 [N,H,W,C]");
+                     ":labels: a Python pickle: save its pictures in Python, as by numpy.save('a.npy', "
+                     "pickle.load(open(FILE, 'rb'), encoding='bytes')[b'data'])");
     scratch_remove();
 }

@@ -441,7 +441,7 @@ Test(stream, odd_records)
         META("bits", "7", "bits is 7"),
         META("top", "1", "top is 1"),
         META("provenance", "[{}]", "provenance differs"),
-        META("shape", "8x8x3", "height is 8"),
+        META("shape", "8x8x3", "pictures are 8x8"),
     };
     for (size_t i = 0; i < sizeof differ / sizeof *differ; i++)
         cr_assert_eq(read_odd(&differ[i], true), 1);

@@ -268,26 +268,6 @@ bool cli_stdin_operand(int first, const char *instead)
     return count == 1;
 }
 
-bool cli_stdin_has_data(void)
-{
-    int c = isatty(STDIN_FILENO) ? EOF : getc(stdin);
-    if (c == EOF && ferror(stdin))
-        must(wf_fail_errno("stdin: cannot read"));
-    if (c == EOF)
-        return false;
-    ungetc(c, stdin);
-    return true;
-}
-
-bool cli_stdin_has_stream(void)
-{
-    struct stat info;
-    bool some = cli_stdin_has_data();
-    if (!some && !fstat(STDIN_FILENO, &info) && S_ISFIFO(info.st_mode))
-        die(WF_DATA, "stdin: a pipe that ended before its first byte, expected a stream (-n N draws without one)");
-    return some;
-}
-
 void cli_add_provenance(wf_meta *meta, const char *model_hash)
 {
     must(wf_meta_add_provenance(meta, common.program->name, common.argc, common.argv, common.seed, model_hash));

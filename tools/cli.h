@@ -93,12 +93,6 @@ int cli_parse(const cli_program *program, int argc, char **argv);
  * `instead` on any other operand from `first` on. */
 bool cli_stdin_operand(int first, const char *instead);
 
-/* True unless standard input is a terminal or at its end. Waits for the first byte of a pipe. Dies if stdin cannot
- * be read. */
-bool cli_stdin_has_data(void);
-/* Answers like cli_stdin_has_data, but dies of an empty pipe: the program before it must have failed. */
-bool cli_stdin_has_stream(void);
-
 bool cli_is_dash(const char *path); /* false for NULL */
 
 /* Adds this program, its command line and --seed to the provenance. model_hash: of the weights used, or NULL. */

@@ -9,11 +9,23 @@
 
 /* -- input --------------------------------------------------------------------------------------------------------- */
 
-static wf_records *open_records(const char *path, bool latents)
+wf_records *cli_open_records(char *const *paths, int count, bool latents, found_expected expected)
 {
     wf_records *records;
-    must(wf_records_open((char *const *)&path, 1, stdin, latents, &records));
+    FILE *standard_input = NULL;
+    for (int i = 0; i < count && !standard_input; i++)
+        standard_input = cli_is_dash(paths[i]) ? found_stdin(expected) : NULL;
+    int status = wf_records_open(paths, count, standard_input, latents, &records);
+    for (int i = 0; status && i < count - 1; i++) /* the first that cannot be opened alone explains it */
+        if (!cli_is_dash(paths[i]))
+            wf_records_close(cli_open_records(paths + i, 1, latents, expected));
+    found_must(status, paths[count - 1], expected);
     return records;
+}
+
+static wf_records *open_records(const char *path, bool latents)
+{
+    return cli_open_records((char *const *)&path, 1, latents, latents ? FOUND_LATENTS : FOUND_COEFFICIENTS);
 }
 
 static wf_records *open_operand(int first, bool latents)
@@ -99,17 +111,22 @@ wf_records *cli_spool(wf_records *records)
     return spooled;
 }
 
+bool cli_is_store(const char *path)
+{
+    return !cli_is_dash(path) && (access(path, F_OK) || wf_is_folder(path));
+}
+
 wf_store *cli_open_store(const char *path)
 {
     wf_store *store;
-    bool stream = cli_is_dash(path) || (!access(path, F_OK) && !wf_is_folder(path));
+    bool stream = !cli_is_store(path);
     if (stream) {
         wf_records *records = open_records(path, false);
         make_temporary();
         copy_records(records, temporary);
         wf_records_close(records);
     }
-    must(wf_store_open(stream ? temporary : path, &store));
+    found_must(wf_store_open(stream ? temporary : path, &store), path, FOUND_COEFFICIENTS);
     remove_temporary();
     return store;
 }

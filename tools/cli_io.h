@@ -7,6 +7,7 @@
 
 #include "../lib/store/records.h"
 #include "cli.h"
+#include "cli_found.h"
 
 /* clang-format off */
 #define CLI_OUTPUT(into) \
@@ -23,6 +24,11 @@ wf_records *cli_open_store_or_input(const char *path, int first);
 /* True if cli_open_store_or_input would read standard input. */
 bool cli_reads_stdin(const char *path, int first);
 
+/* Opens inputs as wf_records_open does. Dies of a wrong one, which the message names. latents: they are accepted too. */
+wf_records *cli_open_records(char *const *paths, int count, bool latents, found_expected expected);
+
+/* True if `path` does not name a file with a stream, nor standard input: it is a store or missing. */
+bool cli_is_store(const char *path);
 /* Opens `path` for reading at any place. A stream is copied into a store in TMPDIR first, which is gone when the
  * program ends. */
 wf_store *cli_open_store(const char *path);

@@ -22,6 +22,15 @@ int folder_per_cent(const char *text)
     return is ? atoi(text) : 0;
 }
 
+bool folder_is_store(const char *path)
+{
+    wf_store *store;
+    bool is = !wf_store_open(path, &store);
+    if (is)
+        wf_store_close(store);
+    return is;
+}
+
 /* Writes the VAL of folder.mk, and says what is held out. Names go by the environment and by a file. */
 static void choose_val(const train_job *job, const wf_store *store, char out[16])
 {
@@ -29,20 +38,18 @@ static void choose_val(const train_job *job, const wf_store *store, char out[16]
     int percent = folder_per_cent(val);
     int64_t n = wf_store_count(store), held = 0;
     wf_store *part;
-    if (percent) {
+    if (percent && n * percent >= 100) { /* as wf-train-level has it */
         must(wf_store_open_part(store, percent, WF_PART_HELD_OUT, &part));
         held = wf_store_count(part);
         wf_store_close(part);
     }
     if (held)
-        note("%lld of %lld pictures are held out: levels are not trained on these, which measure them", (long long)held,
+        note("%lld of %lld pictures held out, to measure what training on the others gives", (long long)held,
              (long long)n);
     else if (percent || !strcmp(val, "none"))
-        note("no picture is held out%s: bits/dim will be of pictures that were trained on",
-             percent ? ", so few there are" : "");
+        note("no picture is held out, of %lld: bits/dim will be of pictures that were trained on", (long long)n);
     const char *kind = held ? val : percent || !strcmp(val, "none") ? "none" : "pictures";
-    if (*kind == 'p' && !wf_store_open(val, &part)) {
-        wf_store_close(part);
+    if (*kind == 'p' && folder_is_store(val)) {
         setenv("WF_VAL", val, 1);
         kind = "store";
     } else if (*kind == 'p')
@@ -99,7 +106,16 @@ void folder_train(const train_job *job)
 {
     char path[PATH_SIZE], minutes[64], jobs[32], seed[64], dwt[320], val[16] = "VAL=none";
     const char *flags = strcmp(job_value(job, "flip"), "yes") != 0 ? "FLAGS=" : "FLAGS=--flip";
-    const char *variables[] = {"SAY=:", common.quiet ? "NOTES=-q" : "NOTES=", minutes, jobs, seed, dwt, flags, val,
+    const char *variables[] = {"SAY=:",
+                               common.quiet ? "NOTES=-q" : "NOTES=",
+                               minutes,
+                               jobs,
+                               seed,
+                               dwt,
+                               flags,
+                               val,
+                               job->begun ? "-otrain.store" : NULL,
+                               job->begun ? "-oval.store" : NULL,
                                NULL};
     int lock;
     if (snprintf(path, sizeof path, "%s/lock", job->folder) >= PATH_SIZE)

@@ -116,11 +116,11 @@ static const char *find(char *const *strings, int count, const char *key)
     return NULL;
 }
 
-static void settle_pictures(train_job *job, bool known, char list[1024])
+static void settle_pictures(train_job *job, char list[1024])
 {
     int count;
     char **before = read_strings(job->folder, "pictures", &count), text[2][128];
-    if (known && !job->count) {
+    if (job->begun && !job->count) {
         job->pictures = before;
         job->count = count;
         return;
@@ -128,13 +128,12 @@ static void settle_pictures(train_job *job, bool known, char list[1024])
     bool same = count == job->count;
     for (int i = 0; same && i < count; i++)
         same = !strcmp(before[i], job->pictures[i]);
-    job->changed = job->changed || !same;
-    for (int k = 0; k < 2 && known && !same && count; k++) {
+    for (int k = 0; k < 2 && job->begun && !same && count; k++) {
         char **names = k ? job->pictures : before;
         int n = k ? job->count : count, at = snprintf(text[k], 128, "%.90s", names[0]);
         snprintf(text[k] + at, 128 - (size_t)at, n > 1 ? " and %d more" : "", n - 1);
     }
-    if (known && !same && count)
+    if (job->begun && !same && count)
         add_difference(list, "PICTURES", text[0], text[1]);
     free_strings(before, count);
 }
@@ -146,23 +145,21 @@ void job_settle(train_job *job)
     char **strings = read_strings(job->folder, "settings", &count);
     if (!count)
         expect_own(job->folder);
-    job->changed = !count;
     job->begun = has_trained(job->folder);
-    settle_pictures(job, count > 0, list);
+    settle_pictures(job, list);
     for (job_setting *s = job->settings; s->key; s++) {
         char name[32];
-        const char *before = find(strings, count, s->key), *now = s->given ? s->given : before ? before : s->usual;
+        const char *before = job->begun ? find(strings, count, s->key) : NULL;
+        const char *now = s->given ? s->given : before ? before : s->usual;
         s->value = strdup(now);
         if (!s->value)
             die(WF_AGAIN, "out of memory for settings");
-        bool same = before && !strcmp(before, now);
-        job->changed = job->changed || !same;
         snprintf(name, sizeof name, "--%s", s->key);
-        if (before && !same && !s->may_change)
+        if (before && strcmp(before, now) != 0 && !s->may_change)
             add_difference(list, name, before, now);
     }
     free_strings(strings, count);
-    if (job->begun && *list)
+    if (*list)
         die(WF_DATA, "%s: %s; use another -o, with --init %s to go on from its weights", job->folder, list,
             job->folder);
 }
@@ -184,7 +181,7 @@ void job_save(const train_job *job)
         if (asprintf(&strings[n], "%s=%s", s->key, s->value) < 0)
             die(WF_AGAIN, "out of memory for settings");
     name_file(job->folder, "model/wf.json", path);
-    if (!job->begun && job->changed)
+    if (!job->begun)
         unlink(path);
     job_write(job->folder, "settings", strings, n);
     job_write(job->folder, "pictures", job->pictures, job->count);

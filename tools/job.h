@@ -6,7 +6,7 @@
 
 typedef struct job_setting {
     const char *key;   /* in the file, and the option without dashes */
-    const char *given; /* by this command; NULL: left out, so as it was, or `usual` */
+    const char *given; /* by this command; NULL: left out */
     const char *usual;
     bool may_change; /* also when levels are trained */
     char *value;     /* set by job_settle; owned */
@@ -17,12 +17,12 @@ typedef struct train_job {
     job_setting *settings; /* the last has the key NULL */
     char **pictures;       /* absolute names, as given or, if none was, as they were; owned */
     int count;
-    bool begun;   /* a level has been trained, at least for a while */
-    bool changed; /* pictures or settings are not those of before, or there were none */
+    bool begun; /* a level has been trained, at least for a while */
 } train_job;
 
-/* Reads the files `settings` and `pictures` of the folder, if there are, and settles all values. Dies with 64 if the
- * folder has other files alone, and with 65, naming old and new values, if a level was trained with others. */
+/* Settles all values. If a level has been trained, what this command leaves out is as the files `settings` and
+ * `pictures` of the folder have it. Dies with 64 if the folder has files but not these two, and with 65, naming old and
+ * new values, if a level was trained with others. */
 void job_settle(train_job *job);
 /* Writes both files, which have a zero byte after each name, and makes the folder. A model without a trained level is
  * removed: it may be of other sizes. */

@@ -1,4 +1,4 @@
-/* pipeline.c - finds the pipelines and runs make, which stands in for this program: it gets signals, and codes come back */
+/* pipeline.c - finds the pipelines and runs make: signals go there, and exit codes and messages come back */
 #include "pipeline.h"
 
 #include <errno.h>

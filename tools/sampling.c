@@ -25,11 +25,11 @@ void sampling_parse(sampling *s, const cli_program *program, int argc, char **ar
 void sampling_open(sampling *s)
 {
     enum { DEFAULT_COUNT = 16 };
-    must(wf_model_find(s->model_path, &s->model));
+    found_open_model(s->model_path, &s->model);
     s->backend = start_backend();
     if (s->from_path)
         must(wf_conditioning_images(&s->model, (char *const *)&s->from_path, 1, s->scale, &s->conditioning));
-    else if (s->operand < common.argc || (s->count < 0 && cli_stdin_has_stream())) {
+    else if (s->operand < common.argc || (s->count < 0 && found_stream_on_stdin())) {
         s->input = cli_open_input(s->operand);
         must(wf_conditioning_records(&s->model, s->backend, s->input, s->scale, &s->conditioning));
     } else

@@ -67,15 +67,16 @@ void spool_stream(const char *model_path, const int levels[2], const char *strea
     if (snprintf(part, WF_PATH, "%s.part", spooled) >= WF_PATH ||
         snprintf(lock_path, WF_PATH, "%s.lock", spooled) >= WF_PATH)
         die(WF_USAGE, "%s: path too long", model_path);
-    if (!stream && !cli_stdin_has_data()) {
+    if (!stream && !found_on_stdin()) {
         if (access(spooled, F_OK))
-            die(WF_USAGE, "no --store, and nothing on stdin: try wf-dwt < pictures | wf-train-level ...");
+            found_stdin(FOUND_COEFFICIENTS); /* says what is missing */
         return;
     }
+    wf_records *input = cli_open_store_or_input(stream, no_operand); /* before anything is made */
+    found_expect_pictures_of(model_path, wf_records_meta(input), wf_records_name(input));
     must(wf_mkdirs(model_path));
     must(wf_lock(lock_path, "trainer that reads a stream", &lock));
     bool there = access(spooled, F_OK) == 0;
-    wf_records *input = cli_open_store_or_input(stream, no_operand);
     spool(input, part, levels);
     if (there)
         expect_same(wf_records_name(input), spooled, part);

@@ -32,7 +32,7 @@ void survey_die_of_nothing(const wf_images_passed *passed, int64_t length, const
         die(WF_DATA, "no picture in the input: %lld sound%s shorter than --length %lld", (long long)passed->partial,
             plural(passed->partial), (long long)length);
     die(WF_DATA, "no picture in the input (%lld other file%s%s%s)", (long long)others, plural(others),
-        *passed->first ? "; the first is " : "", passed->first);
+        *passed->first ? ", among them " : "", passed->first);
 }
 
 static void print_kinds(const wf_survey *s)

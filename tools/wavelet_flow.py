@@ -2,12 +2,13 @@
 
     import wavelet_flow as wf
     images = wf.read_images("photos.store")     # or a stream: float32 [N,H,W,C], 0 to 255
+    names = wf.read_names("photos.store")       # their files' names, where they have some
     model = wf.load("faces")                    # a torch.nn.Module
     model.log_prob(images)                      # [N], nats; model.bits_per_dim(images): [N, levels + 1], as wf-bpd
     z = model.encode(images)                    # a list of latents, one tensor a level, as wf-encode
     model.decode(z)                             # the images again
     model.sample(16, seed=1)                    # the pictures of wf-sample --seed 1
-    wf.write_images("new.wf", images)           # a stream for the programs
+    wf.write_images("new.wf", images, names=names)      # a stream for the programs
 
 Shapes are those of streams: pictures are [N,H,W,C], sounds [N,W,C], volumes [N,D,H,W,C]. Values are in pixel units,
 0 to 2^bits - 1. Streams and stores follow wf-stream(5), chains wf-chain(7).
@@ -21,14 +22,16 @@ from __future__ import annotations
 import fcntl
 import functools
 import importlib
+import itertools
 import json
 import math
 import os
 import re
 import struct
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO, Union
+from typing import TYPE_CHECKING, Any, BinaryIO, Optional, Union
 
 import numpy as np
 
@@ -36,14 +39,15 @@ if TYPE_CHECKING:
     import torch
 
 __all__ = [
-    "Error", "Flow", "Meta", "Model", "Record", "Store", "StreamWriter", "join", "join_level", "load", "normals",
-    "parse_chain", "read_images", "read_level", "read_meta", "read_stats", "read_stream", "split", "split_level",
-    "write_images", "write_stream",
+    "Error", "Flow", "Meta", "Model", "Record", "Store", "StreamWriter", "find_model", "join", "join_level", "load",
+    "normals", "parse_chain", "read_images", "read_level", "read_meta", "read_names", "read_stats", "read_stream",
+    "split", "split_level", "write_images", "write_stream",
 ]  # fmt: skip
 FORMAT = "wavelet-flow/1"
 LATENTS = "wavelet-flow-latents/1"
 Path = Union[str, "os.PathLike[str]"]
 Array = Any  # a NumPy array or a torch.Tensor; functions return what they take
+Names = Sequence[Optional[str]]
 
 
 class Error(ValueError):
@@ -132,6 +136,7 @@ class Meta:
 # -- safetensors -------------------------------------------------------------------------------------------------------
 
 _KINDS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "U64": "<u8"}
+_LONGEST = 16 << 20  # bytes of a header
 
 
 def _parse_header(header: bytes, name: str) -> tuple[dict[str, Any], dict[str, str], int]:
@@ -165,6 +170,8 @@ def _format_record(tensors: dict[str, np.ndarray], text: dict[str, str]) -> byte
         header[key] = {"dtype": kind, "shape": list(values.shape), "data_offsets": offsets}
         data += values.tobytes()
     encoded = json.dumps(header).encode()
+    if len(encoded) > _LONGEST:
+        raise Error(f"a header of {len(encoded)} bytes, at most {_LONGEST} are allowed: write fewer or shorter names")
     return struct.pack("<Q", len(encoded)) + encoded + data
 
 
@@ -180,6 +187,25 @@ class Record:
     index: np.ndarray  # uint64 [N], the numbers of the pictures
     low: np.ndarray | None  # float32 [N,h,w,C]
     detail: np.ndarray | None  # float32 [N,h,w,3C]; None at level 0
+    names: Names  # [N], the files of the pictures; None for one without a name
+
+
+def _decode_name(name: bytes) -> str | None:
+    """A name as streams have it: UTF-8, or with "?" for bytes over 127; None for an empty one."""
+    try:
+        return name.decode() or None
+    except UnicodeDecodeError:
+        return name.decode("ascii", "replace").replace("\ufffd", "?")
+
+
+def _parse_names(text: str, count: int, name: str) -> Names:
+    try:
+        names = json.loads(text)
+        if len(names) == count and all(n is None or isinstance(n, str) for n in names):
+            return [n or None for n in names]
+    except (ValueError, TypeError):
+        pass
+    raise Error(f"{name}: names are not a JSON array of {count} strings or nulls")
 
 
 def _read_exactly(file: BinaryIO, size: int, name: str) -> bytes:
@@ -197,12 +223,13 @@ def read_stream(source: Path | BinaryIO) -> Iterator[Record]:
             yield from read_stream(file)
         return
     name, count, seen = getattr(source, "name", "stream"), 0, xxhash.xxh3_64()
+    first, index, names = None, None, []  # metadata of the first record; the batch and its names
     while True:
         head = source.read(8)
         if len(head) < 8:
             raise Error(f"{name}: cut off: no end record")
         size = struct.unpack("<Q", head)[0]
-        if size > 16 << 20:
+        if size > _LONGEST:
             raise Error(f"{name}: not a coefficient stream, as wf-dwt writes it: a header of {size} bytes")
         header = _read_exactly(source, size, name)
         tensors, text, length = _parse_header(header, name)
@@ -215,8 +242,16 @@ def read_stream(source: Path | BinaryIO) -> Iterator[Record]:
         values = _parse_tensors(tensors, data, name)
         if "index" not in values or not text.get("level", "").isdigit():
             raise Error(f"{name}: record {count}: index or level is missing")
-        yield Record(Meta.from_text(text, name), int(text["level"]), values["index"], values.get("low"),
-                     values.get("detail"))  # fmt: skip
+        meta = Meta.from_text({"provenance": first.provenance if first else "[]", **text}, name)
+        first = first or meta
+        if meta != first:
+            raise Error(f"{name}: record {count}: its metadata differ from those of the first record")
+        if "names" in text:
+            names = _parse_names(text["names"], len(values["index"]), f"{name}: record {count}")
+        elif not np.array_equal(values["index"], index):
+            names = [None] * len(values["index"])
+        index = values["index"]
+        yield Record(first, int(text["level"]), index, values.get("low"), values.get("detail"), names)
     if (text["end"], text.get("hash")) != (str(count), seen.hexdigest()):
         raise Error(f"{name}: damaged: {count} records of hash {seen.hexdigest()}, not as its end record says")
     if source.read(1):
@@ -227,16 +262,18 @@ class StreamWriter:
     """Writes a stream. As a context manager it ends the stream, unless an exception leaves the block.
 
     with StreamWriter("out.wf", Meta(shape=(8, 8, 3), levels=3)) as writer:
-        writer.write(level, index, low, detail)     # all levels of a batch, lowest first
+        writer.write(level, index, low, detail, names)      # all levels of a batch, lowest first
     """
 
     def __init__(self, target: Path | BinaryIO, meta: Meta):
-        self.meta, self._count, self._seen = meta, 0, xxhash.xxh3_64()
+        self.meta, self._count, self._seen, self._batch = meta, 0, xxhash.xxh3_64(), None
         self._opened = not hasattr(target, "write")
         self._file: Any = open(target, "wb") if self._opened else target  # noqa: SIM115
 
-    def write(self, level: int, index: Sequence[int], low: Array | None, detail: Array | None = None) -> None:
-        """index [N]; low [N,h,w,C] and detail [N,h,w,3C] in pixel units, or latents; detail is None at level 0."""
+    def write(self, level: int, index: Sequence[int], low: Array | None, detail: Array | None = None,
+              names: Names | None = None) -> None:  # fmt: skip
+        """index [N]; low [N,h,w,C] and detail [N,h,w,3C] in pixel units, or latents; detail is None at level 0. names
+        [N]: those of the batch, which need not be repeated at its other levels."""
         tensors = {"index": np.ascontiguousarray(index, "<u8")}
         wanted = {"low": None if self.meta.latents and level else self.meta.low_shape(level),
                   "detail": self.meta.detail_shape(level) if level else None}  # fmt: skip
@@ -249,8 +286,21 @@ class StreamWriter:
         for key, values in tensors.items():
             if len(values) != len(tensors["index"]) or not np.isfinite(values).all():
                 raise Error(f"level {level}: {key} has {len(values)} rows of {len(index)}, or values not finite")
-        self._put(_format_record(tensors, {**self.meta.to_text(), "level": str(level)}))
+        text = {**self.meta.to_text(), "level": str(level), **self._new_names(tensors["index"], names)}
+        if self._count:
+            del text["provenance"]
+        self._put(_format_record(tensors, text))
         self._count += 1
+
+    def _new_names(self, index: np.ndarray, names: Names | None) -> dict[str, str]:
+        """The names of a batch, for its first record."""
+        known = np.array_equal(index, self._batch)
+        if known or names is None or not any(names):
+            return {}
+        if len(names) != len(index) or any("\0" in (name or "") for name in names):
+            raise Error(f"{len(names)} names of {len(index)} pictures, or a name with a zero byte")
+        self._batch = index
+        return {"names": json.dumps([_decode_name(os.fsencode(name or "")) for name in names])}
 
     def _put(self, record: bytes) -> None:
         self._file.write(record)
@@ -277,7 +327,7 @@ def write_stream(target: Path | BinaryIO, records: Iterable[Record]) -> None:
     writer = None
     for r in records:
         writer = writer or StreamWriter(target, r.meta)
-        writer.write(r.level, r.index, r.low, r.detail)
+        writer.write(r.level, r.index, r.low, r.detail, r.names)
     if writer is None:
         raise Error("no records to write")
     writer.close()
@@ -359,9 +409,10 @@ def join(low: Array, details: Iterable[Array], wavelet: str = "haar") -> Array:
 
 
 def write_images(target: Path | BinaryIO, images: Array, levels: int | None = None, bits: int = 8,
-                 wavelet: str = "haar", first: int = 0, batch: int = 64) -> None:  # fmt: skip
+                 wavelet: str = "haar", first: int = 0, batch: int = 64,
+                 names: Names | None = None) -> None:  # fmt: skip
     """Writes images [N,H,W,C] (or sounds, volumes), 0 to 2^bits - 1, as a stream with all levels. levels None: as many
-    as the sides can be halved. first: the number of the first image."""
+    as the sides can be halved. first: the number of the first image. names: [N]."""
     images = np.asarray(_to_numpy(images), np.float32)
     most = min((side & -side).bit_length() - 1 for side in images.shape[1:-1])
     meta = Meta(tuple(images.shape[1:]), min(most, 16) if levels is None else levels, bits, wavelet)
@@ -369,15 +420,19 @@ def write_images(target: Path | BinaryIO, images: Array, levels: int | None = No
         for at in range(0, len(images), batch):
             part = images[at : at + batch]
             for level, (low, detail) in enumerate(split(part, meta.levels, wavelet)):
-                writer.write(level, range(first + at, first + at + len(part)), low, detail)
+                some = None if names is None else names[at : at + batch]
+                writer.write(level, range(first + at, first + at + len(part)), low, detail, some)
+
+
+def _is_store(source: Path | BinaryIO) -> bool:
+    return not hasattr(source, "read") and os.path.isdir(source)
 
 
 def read_images(source: Path | BinaryIO) -> np.ndarray:
     """All images of a stream or store, joined from its highest level, float32 [N,H,W,C] in order of arrival. Exact for
     Haar pictures of up to 16 bits; np.rint(images) otherwise."""
-    stored = not hasattr(source, "read") and os.path.isdir(source)
     images = []
-    for r in Store(source).records() if stored else read_stream(source):
+    for r in Store(source).records() if _is_store(source) else read_stream(source):
         if r.meta.latents:
             raise Error("these are latents of a model, not images: Model.decode makes images of them")
         if r.level == r.meta.top:
@@ -387,11 +442,20 @@ def read_images(source: Path | BinaryIO) -> np.ndarray:
     return np.concatenate(images)
 
 
+def read_names(source: Path | BinaryIO) -> list[str | None]:
+    """Names of the images of a stream or store, in the order of read_images; None for an image without one."""
+    if _is_store(source):
+        return Store(source).names()
+    return [name for r in read_stream(source) if r.level == r.meta.top for name in r.names]
+
+
 # -- stores ------------------------------------------------------------------------------------------------------------
 
 
 class Store:
     """A store of coefficients, read-only; len() is its number of pictures. Every value is checked when it is read."""
+
+    _opened: weakref.WeakValueDictionary[Any, Any] = weakref.WeakValueDictionary()
 
     def __init__(self, path: Path):
         self.path = os.fspath(path)
@@ -403,7 +467,9 @@ class Store:
         except OSError as problem:
             raise Error(f"{self.path}: not a store: {problem}") from None
         try:
-            self._environment = lmdb.open(self.path, readonly=True, lock=False, max_dbs=17)
+            file = os.fstat(self._lock.fileno())[1:3]  # number and device; lmdb opens a store once in a process
+            self._environment = self._opened.get(file) or lmdb.open(self.path, readonly=True, lock=False, max_dbs=18)
+            self._opened[file] = self._environment
             with self._environment.begin() as txn:
                 state = self._state(txn.get(b"state")) or self._state(txn.get(b"sealed"))
         except lmdb.Error as problem:
@@ -439,16 +505,61 @@ class Store:
         end = len(self) if count is None else min(len(self), first + count)
         with self._environment.begin() as txn:
             databases = {n: self._environment.open_db(b"level-%02d" % n, txn, create=False) for n in self.levels}
-            keys = [key for key, _ in zip(txn.cursor(databases[self.levels[0]]).iternext(values=False), range(end))]
+            keys = self._keys(txn, end)
             for at in range(first, end, batch):
                 some = keys[at : min(end, at + batch)]
+                names = self._names_of(txn, some)
                 for number in self.levels if level is None else [level]:
                     index = [struct.unpack(">Q", key)[0] for key in some]
                     values = [txn.get(key, db=databases[number]) for key in some]
                     both = np.stack([self._decode(number, i, value) for i, value in zip(index, values)])
                     C = self.meta.shape[-1]
                     yield Record(self.meta, number, np.array(index, np.uint64), np.ascontiguousarray(both[..., :C]),
-                                 np.ascontiguousarray(both[..., C:]) if number else None)  # fmt: skip
+                                 np.ascontiguousarray(both[..., C:]) if number else None, names)  # fmt: skip
+
+    def names(self) -> list[str | None]:
+        """The name of each picture, None for one without, in order of their indices."""
+        with self._environment.begin() as txn:
+            return self._names_of(txn, self._keys(txn, len(self)))
+
+    def _keys(self, txn: Any, count: int) -> list[bytes]:
+        """Keys of the first pictures."""
+        database = self._environment.open_db(b"level-%02d" % self.levels[0], txn, create=False)
+        return list(itertools.islice(txn.cursor(database).iternext(values=False), count))
+
+    def _names_of(self, txn: Any, keys: list[bytes]) -> list[str | None]:
+        """Names of the pictures with these keys, from blocks of pictures with successive indices."""
+        try:
+            cursor = txn.cursor(self._environment.open_db(b"names", txn, create=False))
+        except lmdb.NotFoundError:
+            return [None] * len(keys)
+        names: dict[int, str | None] = {}
+        for key in keys:
+            found = struct.unpack(">Q", key)[0] in names
+            if not found and ((cursor.set_range(key) and cursor.key() == key) or cursor.prev()):
+                first = struct.unpack(">Q", cursor.key())[0]
+                names.update(enumerate(self._decode_names(first, cursor.value()), first))
+        return [names.get(struct.unpack(">Q", key)[0]) for key in keys]
+
+    def _decode_names(self, first: int, value: bytes) -> list[str | None]:
+        """A block of names, each as the bytes that it shares with the one before and those that follow."""
+        if len(value) < 8 or struct.unpack("<Q", value[:8])[0] != xxhash.xxh3_64_intdigest(value[8:], first):
+            raise Error(f"{self.path}: names from picture {first} on: the checksum is wrong")
+        names, name, at = [], b"", 8
+
+        def varint() -> int:
+            nonlocal at
+            number, shift, more = 0, 0, True
+            while more:
+                number, more = number | (value[at] & 127) << shift, value[at] > 127
+                at, shift = at + 1, shift + 7
+            return number
+
+        while at < len(value):
+            shared, rest = varint(), varint()
+            name, at = name[:shared] + value[at : at + rest], at + rest
+            names.append(_decode_name(name))
+        return names
 
     def _decode(self, level: int, index: int, value: bytes | None) -> np.ndarray:
         """low and detail of a picture, one behind the other in the channels."""
@@ -496,7 +607,7 @@ def read_level(path: Path) -> tuple[dict[str, str], dict[str, np.ndarray]]:
     try:
         with open(path, "rb") as file:
             size = struct.unpack("<Q", _read_exactly(file, 8, name))[0]
-            if size > 16 << 20:
+            if size > _LONGEST:
                 raise Error(f"{name}: not a safetensors file")
             tensors, text, length = _parse_header(_read_exactly(file, size, name), name)
             values = _parse_tensors(tensors, _read_exactly(file, length, name), name)
@@ -1017,6 +1128,16 @@ def _to_numpy(x: Array) -> np.ndarray:
     return x.detach().cpu().numpy() if hasattr(x, "detach") else np.asarray(x)
 
 
+def find_model(name: Path) -> str:
+    """The folder of a model: a path, or a name as -m takes it, in WF_MODELS or among the models that come with this
+    file. A name that is not found comes back as it is."""
+    name, here = os.fspath(name), os.path.dirname(os.path.abspath(__file__))
+    places = [place for place in os.environ.get("WF_MODELS", "").split(":") if place]
+    places += [os.path.join(here, "models"), os.path.join(here, "..", "data")]
+    folders = [] if "/" in name or os.path.exists(name) else [os.path.join(place, name) for place in places]
+    return next((folder for folder in folders if os.path.exists(os.path.join(folder, "wf.json"))), name)
+
+
 class Model:
     """A trained model; load() gives one that is a torch.nn.Module. Parameters are the averaged weights, and require
     gradients. Images are arrays or tensors [N,H,W,C] (sounds [N,W,C], volumes [N,D,H,W,C]) of values 0 to 2^bits - 1.
@@ -1155,10 +1276,11 @@ def _module() -> type:
 
 
 def load(folder: Path, device: Any = "cpu") -> Any:
-    """The model in a folder of wf-train-level or wf-export, as a Model that is also a torch.nn.Module.
+    """The model in a folder of wf-train-level or wf-export, or an installed one such as "leaves": a Model that is also
+    a torch.nn.Module.
 
     Raises Error for a folder that is no model, or lacks a level; ImportError without PyTorch."""
-    return _module()(folder).to(device).eval()
+    return _module()(find_model(folder)).to(device).eval()
 
 
 # -- chains ------------------------------------------------------------------------------------------------------------

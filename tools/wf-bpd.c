@@ -69,14 +69,6 @@ static const cli_program program = {
                 "    a tighter bound on a hundred pictures",
     .options = table};
 
-static void check_usage(int first)
-{
-    if (!options.model_path)
-        die(WF_USAGE, "-m MODEL is needed");
-    if (cli_reads_stdin(options.store_path, first) && isatty(STDIN_FILENO))
-        die(WF_USAGE, "no --store, and stdin is a terminal: try wf-dwt < pictures | wf-bpd ...");
-}
-
 static wf_evaluation *open_evaluation(const wf_model *model, wf_backend *backend, const wf_meta *meta, const char *name)
 {
     wf_evaluation *e = NULL;
@@ -127,8 +119,9 @@ int main(int argc, char **argv)
     wf_model model;
     wf_backend *backend;
     int first = cli_parse(&program, argc, argv);
-    check_usage(first);
-    must(wf_model_find(options.model_path, &model));
+    if (!options.model_path)
+        die(WF_USAGE, "-m MODEL is needed");
+    found_open_model(options.model_path, &model);
     backend = start_backend();
     wf_records *input = cli_open_store_or_input(options.store_path, first);
     wf_evaluation *e = evaluate(&model, backend, input);

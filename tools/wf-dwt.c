@@ -4,6 +4,7 @@
 #include "../lib/image/decompose.h"
 #include "../lib/model/model.h"
 #include "../lib/pyramid/wavelet.h"
+#include "cli_found.h"
 #include "start.h"
 #include "survey.h"
 
@@ -180,7 +181,7 @@ static void check_options(char **operands, int count)
 static void take_model(wf_model *like)
 {
     wf_decompose_options *work = &options.work;
-    must(wf_model_find(options.like, like));
+    found_open_model(options.like, like);
     const wf_meta *m = &like->meta;
     work->levels = m->levels;
     work->wavelet = m->wavelet;
@@ -251,7 +252,7 @@ static bool decompose(wf_images *images, bool stdin_read, wf_backend *backend, c
         survey_die_of_nothing(&passed, options.work.length, NULL);
     wf_meta *meta = wf_decomposer_meta(d);
     if (like)
-        must(wf_meta_match(meta, "the first picture", &like->meta, options.like));
+        must(wf_meta_expect(meta, "the first picture", &like->meta, options.like));
     cli_add_provenance(meta, NULL);
     if (options.store_path)
         must(wf_store_writer_create(options.store_path, meta, options.append, &store, &kept));
@@ -282,6 +283,9 @@ int main(int argc, char **argv)
         take_model(&like);
     char **operands = argv + first;
     int count = argc - first;
+    if (reads_stdin(operands, count) && isatty(STDIN_FILENO))
+        die(WF_USAGE, "waiting for %s: nothing is piped in: name files or folders",
+            options.files_from ? "names of pictures" : "pictures");
     wf_images *images = open_images(operands, count);
     if (options.dry_run) {
         survey_print(images, &options.work);

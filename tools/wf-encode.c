@@ -99,14 +99,6 @@ static void check_latents(const char *name, const wf_meta *meta, const char *wei
             options.model_path);
 }
 
-static void check_usage(bool decodes, int first)
-{
-    if (!options.model_path)
-        die(WF_USAGE, "-m MODEL is needed");
-    if (cli_reads_stdin(NULL, first) && isatty(STDIN_FILENO))
-        die(WF_USAGE, "stdin is a terminal: pipe %s into it", decodes ? encode.name : "wf-dwt");
-}
-
 int main(int argc, char **argv)
 {
     bool decodes = !strcmp(program_invocation_short_name, decode.name), more = true;
@@ -119,13 +111,14 @@ int main(int argc, char **argv)
     char weights[20], pictures[START_PICTURES];
 
     int first = cli_parse(decodes ? &decode : &encode, argc, argv);
-    check_usage(decodes, first);
-    must(wf_model_find(options.model_path, &model));
+    if (!options.model_path)
+        die(WF_USAGE, "-m MODEL is needed");
+    found_open_model(options.model_path, &model);
     backend = start_backend();
     must(wf_codec_create(&model, backend, &codec));
     wf_records *input = decodes ? cli_open_latents(first) : cli_open_input(first);
     const char *name = wf_records_name(input);
-    must(wf_meta_match(wf_records_meta(input), name, &model.meta, options.model_path));
+    must(wf_meta_expect(wf_records_meta(input), name, &model.meta, options.model_path));
     must(wf_model_hash(&model, 0, model.meta.levels, weights));
     if (decodes)
         check_latents(name, wf_records_meta(input), weights);

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "../lib/model/export.h"
-#include "cli.h"
+#include "cli_found.h"
 
 enum { FP32, F16, BF16 };
 
@@ -81,7 +81,7 @@ int main(int argc, char **argv)
         die(WF_USAGE, "%s: takes no operands", argv[first]);
     if (!options.model_path || !options.to)
         die(WF_USAGE, "-m MODEL and -o DIR are needed");
-    must(wf_model_find(options.model_path, &model));
+    found_open_model(options.model_path, &model);
     char *note_text = options.note_path ? read_note(options.note_path) : NULL;
     wf_export_options how = {.dtype = dtypes[options.precision], .licence = options.licence, .note = note_text};
     how.add = add_provenance;

@@ -1,7 +1,7 @@
 /* wf-info.c - what a file or folder of ours holds */
 #include "../lib/model/describe.h"
 #include "../lib/model/model.h"
-#include "cli.h"
+#include "cli_found.h"
 
 static struct options {
     const char *model_path;
@@ -46,9 +46,14 @@ int main(int argc, char **argv)
     if (argc - first + (options.model_path != NULL) > 1)
         die(WF_USAGE, "%s: one path at a time", argv[argc - 1]);
     if (options.model_path)
-        must(wf_model_find(options.model_path, &model));
+        found_open_model(options.model_path, &model);
     const char *path = options.model_path ? model.path : argv[first]; /* NULL after the last operand */
-    must(path ? wf_describe_path(path, stdin, options.verify, &description) : wf_describe_build(&description));
+    if (path)
+        found_must(
+            wf_describe_path(path, cli_is_dash(path) ? found_stdin(FOUND_ANY) : NULL, options.verify, &description),
+            path, FOUND_ANY);
+    else
+        must(wf_describe_build(&description));
     must(options.json ? wf_description_write_json(description, stdout, "standard output")
                       : wf_description_write_text(description, stdout, "standard output"));
     wf_description_destroy(description);

@@ -20,8 +20,8 @@ static const cli_option options[] = {
      "Compare the pictures of level L; the default is the highest level of the stream."},
     {0, "beside", NULL, CLI_FLAG, &beside, 0, 0, "Write each picture itself before its neighbours: K + 1 for one."},
     {0, "distances", "FILE", CLI_STRING, &table_path, 0, 0,
-     "Write a table too, tab-separated: picture, rank, number of the neighbour in the store, distance; - is standard "
-     "output, in place of the stream."},
+     "Write a table too, tab-separated: picture, rank, number of the neighbour in the store, distance, names of both "
+     "or their numbers; - is standard output, in place of the stream."},
     CLI_OUTPUT(&output_path),
     CLI_THREADS,
     {.name = NULL},
@@ -38,13 +38,15 @@ static const cli_program program = {
         "Distances are Euclidean, over all samples of a picture, in units of its pixel values. A record of the level "
         "is enough, in the stream as in the store; other levels are not used. Neighbours of picture i have the "
         "numbers K i, K i + 1 and so on, with --beside (K + 1) i and so on, so that each has a file of its own in "
-        "wf-idwt -o.\n\n"
+        "wf-idwt -o. They keep their names.\n\n"
         "Pictures are gathered, up to 64 MB of them, before the store is read for them.",
     .examples =
         "wf-sample -m faces -n 8 | wf-nearest -s faces.store -k 7 --beside | wf-idwt --columns 8 --grid near.png\n"
         "    eight samples, each beside the seven training pictures that are most like it\n"
         "wf-dwt held-out/ | wf-nearest -s faces.store --distances - | cut -f 4\n"
-        "    how far held-out pictures are from the nearest in training\n",
+        "    how far held-out pictures are from the nearest in training\n"
+        "wf-nearest -s faces.store --distances - holiday.store | cut -f 5,6\n"
+        "    the names of pictures and of their neighbours\n",
     .options = options,
 };
 
@@ -52,6 +54,7 @@ static const cli_program program = {
 typedef struct pictures {
     float *low, *detail; /* [n,lows], [n,details] */
     uint64_t *index;     /* [n] */
+    char **names;        /* [n], owned; NULL: none */
 } pictures;
 
 static struct {
@@ -78,11 +81,24 @@ static pictures make_pictures(int n)
 {
     return (pictures){must_allocate((size_t)n, job.lows * sizeof(float), "pictures"),
                       must_allocate((size_t)n, job.details * sizeof(float), "pictures"),
-                      must_allocate((size_t)n, sizeof(uint64_t), "pictures")};
+                      must_allocate((size_t)n, sizeof(uint64_t), "pictures"),
+                      must_allocate((size_t)n, sizeof(char *), "pictures")};
 }
 
-static void free_pictures(pictures *p)
+/* Gives picture n a copy of a name, or none, in place of its earlier one. */
+static void give_name(pictures *p, size_t n, const char *name)
 {
+    free(p->names[n]);
+    p->names[n] = name ? strdup(name) : NULL;
+    if (name && !p->names[n])
+        die(WF_AGAIN, "out of memory for the name of a picture");
+}
+
+static void free_pictures(pictures *p, int n)
+{
+    for (int i = 0; i < n; i++)
+        free(p->names[i]);
+    free(p->names);
     free(p->low);
     free(p->detail);
     free(p->index);
@@ -90,7 +106,7 @@ static void free_pictures(pictures *p)
 
 static void open_job(const char *name, const wf_meta *meta)
 {
-    must(wf_meta_match(meta, name, wf_store_meta(job.store), store_path));
+    must(wf_meta_expect(meta, name, wf_store_meta(job.store), store_path));
     if (level < 0)
         level = meta->top;
     if (level > meta->top)
@@ -117,32 +133,50 @@ static void open_outputs(void)
     if (table_path && !job.table)
         die(WF_AGAIN, "out of memory for the table");
     if (job.table)
-        fputs("picture\trank\tneighbour\tdistance\n", job.table);
+        fputs("picture\trank\tneighbour\tdistance\tname\tneighbour_name\n", job.table);
     if (job.table != stdout)
         job.output = cli_open_output(output_path, &job.meta, "pipe it into wf-idwt, or use -o");
 }
 
+/* Reads the neighbour of rank k into place `at` of the output, and adds it to the table. */
+static void take_neighbour(size_t i, size_t k, const wf_neighbour *found, size_t at)
+{
+    const pictures *from = &job.given;
+    pictures *to = &job.written;
+    const char *const *names;
+    uint64_t number;
+    must(wf_store_get(job.store, level, found->at, to->low + at * job.lows, to->detail + at * job.details, &number));
+    must(wf_store_names(job.store, found->at, 1, &names));
+    give_name(to, at, names ? names[0] : NULL);
+    if (!job.table)
+        return;
+    fprintf(job.table, "%" PRIu64 "\t%zu\t%" PRIu64 "\t%.6g\t", from->index[i], k, number, found->distance);
+    wf_write_name(job.table, from->names[i], from->index[i]);
+    putc('\t', job.table);
+    wf_write_name(job.table, to->names[at], number);
+    putc('\n', job.table);
+}
+
 static void write_neighbours(int n)
 {
-    const pictures *from = &job.given, *to = &job.written;
+    const pictures *from = &job.given;
+    pictures *to = &job.written;
     const wf_neighbour *found = job.found + (size_t)n * (size_t)wanted;
     size_t lows = job.lows, details = job.details, i = (size_t)n, each = (size_t)per_picture();
-    uint64_t first, number;
+    uint64_t first;
     if (!WF_MUL(from->index[i], each, &first) || first > UINT64_MAX - each)
         die(WF_DATA, "picture %" PRIu64 ": no numbers are left for its neighbours", from->index[i]);
     if (beside) {
         memcpy(to->low, from->low + i * lows, lows * sizeof *to->low);
         memcpy(to->detail, from->detail + i * details, details * sizeof *to->detail);
+        give_name(to, 0, from->names[i]);
     }
-    for (size_t k = 0; k < (size_t)wanted; k++) {
-        float *low = to->low + (k + beside) * lows, *detail = to->detail + (k + beside) * details;
-        must(wf_store_get(job.store, level, found[k].at, low, detail, &number));
-        if (job.table)
-            fprintf(job.table, "%" PRIu64 "\t%zu\t%" PRIu64 "\t%.6g\n", from->index[i], k, number, found[k].distance);
-    }
+    for (size_t k = 0; k < (size_t)wanted; k++)
+        take_neighbour(i, k, &found[k], k + beside);
     for (size_t k = 0; k < each; k++)
         to->index[k] = first + k;
-    wf_record record = {level, per_picture(), to->low, level ? to->detail : NULL, to->index, NULL};
+    wf_record record = {
+        level, per_picture(), to->low, level ? to->detail : NULL, to->index, (const char *const *)to->names};
     if (job.output)
         must(cli_put(job.output, &record));
 }
@@ -160,7 +194,7 @@ static void flush(void)
 
 static void gather(const wf_record *record)
 {
-    const pictures *to = &job.given;
+    pictures *to = &job.given;
     size_t lows = job.lows, details = job.details;
     for (size_t i = 0; i < (size_t)record->N; i++) {
         size_t at = (size_t)job.count++;
@@ -168,6 +202,7 @@ static void gather(const wf_record *record)
         if (record->detail)
             memcpy(to->detail + at * details, record->detail + i * details, details * sizeof *to->detail);
         to->index[at] = record->index[i];
+        give_name(to, at, record->names ? record->names[i] : NULL);
         if (job.count == job.room)
             flush();
     }
@@ -192,8 +227,8 @@ static void finish(void)
          (long long)wf_store_count(job.store));
     wf_store_close(job.store);
     wf_meta_clear(&job.meta);
-    free_pictures(&job.given);
-    free_pictures(&job.written);
+    free_pictures(&job.given, job.room);
+    free_pictures(&job.written, per_picture());
     free(job.found);
     free(job.text);
 }

@@ -205,9 +205,10 @@ int main(int argc, char **argv)
         die(WF_USAGE, "%s: one stream or store at a time; wf-view joins several", argv[operand]);
     if (cli_is_dash(store_path))
         store_path = NULL;
-    bool streams = !store_path || (!access(store_path, F_OK) && !wf_is_folder(store_path));
+    bool streams = !store_path || !cli_is_store(store_path);
     if (!model_path || !*model_path)
         die(WF_USAGE, "-m MODEL is needed");
+    found_expect_model_folder(model_path);
     must(wf_model_place(model_path, place));
     model_path = place;
     const char *validation_path = take_held_out();
@@ -216,13 +217,20 @@ int main(int argc, char **argv)
     wf_store *store, *validation = NULL;
     wf_model model, init = {0};
     if (init_path)
-        must(wf_model_find(init_path, &init));
+        found_open_model(init_path, &init);
     choose_backend();
     if (streams)
         spool_stream(model_path, levels, store_path, spooled);
-    must(wf_store_open(streams ? spooled : store_path, &store));
+    if (streams)
+        must(wf_store_open(spooled, &store));
+    else
+        store = cli_open_store(store_path);
+    const char *name = store_path ? store_path : "standard input";
+    found_expect_pictures_of(model_path, wf_store_meta(store), name);
     if (validation_path)
         validation = cli_open_store(validation_path);
+    if (validation)
+        must(wf_meta_expect(wf_store_meta(validation), validation_path, wf_store_meta(store), name));
     choose_levels(store);
     if (init_path)
         check_init(wf_store_meta(store), &init);

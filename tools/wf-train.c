@@ -5,6 +5,7 @@
 
 #include "../lib/flow/flow_text.h"
 #include "../lib/pyramid/wavelet.h"
+#include "cli_found.h"
 #include "folder.h"
 #include "pipeline.h"
 #include "shape.h"
@@ -79,7 +80,7 @@ static bool is_number(const char *text, double low, double high)
     return *text && !text[strspn(text, "0123456789.")] && !*end && value >= low && value <= high;
 }
 
-static void check_options(int operands)
+static void check_options(void)
 {
     if (!options.to || !*options.to)
         die(WF_USAGE, "-o DIR is needed");
@@ -91,9 +92,26 @@ static void check_options(int operands)
         die(WF_USAGE, "--seed: found '%s', expected a whole number that is not negative", options.seed);
     if (options.wavelet && !wf_wavelet_find(options.wavelet))
         die(WF_USAGE, "--wavelet %s: unknown; there are" WF_WAVELET_NAMES, options.wavelet);
-    for (int i = 0; i < operands; i++)
-        if (cli_is_dash(common.argv[common.argc - operands + i]))
+}
+
+/* Absolute names of the operands. One may be FILE.npz:ARRAY. */
+static char **read_pictures(int first)
+{
+    char **names = must_allocate((size_t)(common.argc - first) + 1, sizeof *names, "names");
+    for (int i = first; i < common.argc; i++) {
+        const char *name = common.argv[i], *colon = strrchr(name, ':');
+        if (cli_is_dash(name))
             die(WF_USAGE, "-: standard input cannot be read again; expected names of files, folders or archives");
+        if (folder_is_store(name))
+            die(WF_USAGE, "%s: a store, expected pictures: wf-train-level -m MODEL -s %s trains on a store", name,
+                name);
+        char *file = strndup(name, colon ? (size_t)(colon - name) : strlen(name));
+        if (access(name, R_OK) && (!colon || !file || access(file, R_OK)))
+            must(wf_fail_errno("%s", name));
+        free(file);
+        names[i - first] = job_absolute(name);
+    }
+    return names;
 }
 
 /* The chain as one line; NULL: not given. */
@@ -119,36 +137,31 @@ int main(int argc, char **argv)
 {
     wf_model init = {0};
     int first = cli_parse(&program, argc, argv);
-    check_options(argc - first);
+    check_options();
     job_setting settings[] = {{"size", options.size, "", false, NULL},
                               {"val", read_val(), "5%", false, NULL},
                               {"flow", read_chain(), "", false, NULL},
                               {"init", options.init, "", false, NULL},
                               {"flip", options.flip ? "yes" : NULL, "no", false, NULL},
                               {"wavelet", options.wavelet, "", false, NULL},
-                              {"skip-bad", options.skip_bad, "100", true, NULL},
+                              {"skip-bad", options.skip_bad, "100", false, NULL},
                               {"seed", options.seed, "1", false, NULL},
                               {"minutes", options.minutes, "10", true, NULL},
                               {"dwt", NULL, "", true, NULL}, /* options that shape_choose chose */
                               {NULL, NULL, NULL, false, NULL}};
     if (options.init) {
-        must(wf_model_find(options.init, &init));
+        found_open_model(options.init, &init);
         settings[INIT].given = job_absolute(init.path);
     }
     train_job job = {.folder = options.to, .settings = settings, .count = argc - first};
-    job.pictures = must_allocate((size_t)job.count + 1, sizeof *job.pictures, "names");
-    for (int i = 0; i < job.count; i++)
-        job.pictures[i] = job_absolute(argv[first + i]);
+    job.pictures = read_pictures(first);
     pipeline_find();
     job_settle(&job);
     if (!job.count)
         die(WF_USAGE, "no pictures: expected files or folders, as in wf-train photos -o %s", options.to);
-    if (!job.begun && job.changed) {
-        if (!init.path && *settings[INIT].value)
-            must(wf_model_find(settings[INIT].value, &init));
+    if (!job.begun)
         settings[SHAPE].value = shape_choose(job.pictures, job.count, settings[SIZE].value, init.path ? &init : NULL,
                                              settings[WAVELET].value);
-    }
     folder_train(&job);
     wf_model_clear(&init);
     finish_stdout();

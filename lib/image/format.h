@@ -116,7 +116,6 @@ typedef enum wf_follow {
     READ(pam, "PAM", 3, WF_PICTURES)               \
     CODE(jpeg, "JPEG", 3, WF_ANYTHING)             \
     SERIES(idx, "IDX", 4, WF_PICTURES)             \
-    OPEN(zip, 4)                                   \
     OPEN(compressed, 6)                            \
     SERIES(npy, "NumPy", 6, WF_PICTURES)           \
     CODE(png, "PNG", 8, WF_ANYTHING)               \
@@ -124,6 +123,7 @@ typedef enum wf_follow {
     CODE(webp, "WebP", 12, WF_ANYTHING)            \
     SERIES(sound, "sound", 12, WF_ANYTHING)        \
     OPEN(lmdb, 24)                                 \
+    OPEN(zip, 288)                                 \
     OPEN(tar, 512)                                 \
     READ(cifar10, "CIFAR-10", 16 * 3073, WF_SAME)  \
     READ(cifar100, "CIFAR-100", 16 * 3074, WF_SAME)
@@ -134,6 +134,7 @@ enum { WF_MAX_CODE = 1 << 30 }; /* a picture of WF_MAX_PIXELS never needs more b
 int wf_code_take(wf_code *code, wf_source *source, size_t n, bool *whole) WF_MUST;
 
 typedef bool wf_is(const uint8_t *head, size_t n); /* n is less than `head` only if the item has no more bytes */
+wf_is wf_is_torch;                                 /* a zip of PyTorch, which is not one of pictures (kind.c) */
 
 #define WF_READ(id, name, head, follow) \
     wf_is wf_image_is_##id;             \
@@ -145,6 +146,7 @@ typedef bool wf_is(const uint8_t *head, size_t n); /* n is less than `head` only
 #define WF_SERIES(id, name, head, follow) \
     wf_is wf_image_is_##id;               \
     int wf_image_begin_##id(wf_source *source, const wf_images_options *options, wf_series **series) WF_MUST;
+/* *out = NULL: the item holds something else than files of pictures, and is passed over. */
 #define WF_OPEN(id, head)   \
     wf_is wf_image_is_##id; \
     int wf_image_open_##id(wf_source *parent, wf_source **out) WF_MUST;

@@ -8,6 +8,7 @@ WF_BEGIN
 
 typedef struct wf_format_text {
     const char *name;
+    const char *kind;    /* a file of it, with an article, as messages name it */
     const char *sign;    /* the bytes by which the content is recognised */
     const char *content; /* depths, channels, and what becomes of them */
     const char *refused; /* with exit code 65, and the remedy */

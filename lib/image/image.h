@@ -129,7 +129,8 @@ typedef struct wf_images_passed {
     int64_t skipped;   /* files in folders and archives that are not pictures by name and content, values of a database
                         * that are numbers or text, and links in archives, which are not followed (links in folders
                         * are) */
-    const char *first; /* the first of them, and what it is if that is known; "": none. Valid until close */
+    const char *first; /* the first of them whose kind is known, and what it is, else the first; "": none. Valid
+                        * until close */
     int64_t clutter;   /* hidden files and folders, and those that systems keep for themselves, in folders and archives;
                         * a folder counts once, in an archive each of its files */
     int64_t labels;    /* arrays of labels */

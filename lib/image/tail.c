@@ -37,7 +37,7 @@ static int pass_ends(wf_source *source, bool *passed)
 
 static bool is_film(const wf_foreign *kind)
 {
-    return kind && !kind->picture && !strncmp(kind->kind, "a film", 6);
+    return kind && kind->of == WF_KIND_OTHER && !strncmp(kind->kind, "a film", 6);
 }
 
 /* Size of the box of a film at `head` (ISO/IEC 14496-12, 4.2): u32 size | four letters, and if the size is 1 a u64. If

@@ -34,7 +34,8 @@ struct wf_images {
                                      * next step of the walk */
     wf_images_passed passed;
     _Atomic int64_t turned; /* counted by the threads that decode */
-    char first[512];        /* the first file passed over */
+    char first[1024];       /* the first file passed over of those that are best known */
+    int known;              /* 0: none, 1: its name alone, 2: its kind, 3: it is of Wavelet Flow */
     char remark[256];
     char *array;     /* of the .npz being read, chosen by its path; or NULL */
     wf_image unread; /* returned by wf_images_unread; no pixels: none */
@@ -134,10 +135,13 @@ int wf_images_turn(wf_images *images, wf_image *image, const char *name)
 static void count_skipped(wf_images *images, const wf_source *source, const wf_foreign *kind)
 {
     images->passed.skipped++;
-    if (!*images->first && kind)
-        snprintf(images->first, sizeof images->first, "%s: %s: %s", source->name, kind->kind, kind->advice);
-    else if (!*images->first)
-        snprintf(images->first, sizeof images->first, "%s", source->name);
+    char text[WF_FOREIGN_TEXT];
+    int known = !kind ? 1 : kind->of <= WF_KIND_PICTURE ? 2 : 3;
+    if (known <= images->known)
+        return;
+    images->known = known;
+    snprintf(images->first, sizeof images->first, "%s%s%s", source->name, kind ? ": " : "",
+             kind ? wf_foreign_text(kind, false, text) : "");
 }
 
 static int by_name(const FTSENT **a, const FTSENT **b)
@@ -327,6 +331,10 @@ static int enter_container(wf_images *images, const wf_format *container)
         WF_TRY(wf_npz_create(top, images->array, &npz));
     images->bad = NONE; /* entries of a damaged archive cannot be found */
     int status = container->open(top, &child);
+    if (!status && !child) {
+        count_skipped(images, top, wf_foreign_store());
+        return leave_item(images);
+    }
     if (status) {
         wf_npz_destroy(npz);
         return status;
@@ -360,11 +368,14 @@ static int pass_over_item(wf_images *images, wf_source *source, const wf_foreign
         WF_TRY(wf_is_note(source, &other));
     else if (source->origin == WF_FROM_VALUES)
         other = true;
-    if (other && !(kind && kind->picture)) {
+    if (other && !(kind && kind->of == WF_KIND_PICTURE)) {
         count_skipped(images, source, kind);
         return leave_item(images);
     }
-    WF_CHECK(!kind, WF_DATA, "%s: %s, which this version does not read: %s", source->name, kind->kind, kind->advice);
+    char text[WF_FOREIGN_TEXT];
+    WF_CHECK(!kind, WF_DATA, "%s: %s", source->name, wf_foreign_text(kind, true, text));
+    WF_CHECK(source->begin < source->end || source->origin != WF_FROM_STREAM, WF_DATA,
+             "%s: nothing came: the program before it may have failed", source->name);
     WF_CHECK(source->begin < source->end, WF_DATA, "%s: %s", source->name,
              source->link ? "a link, which is not followed inside an archive: store the files themselves (tar "
                             "--dereference --hard-dereference)"
@@ -383,10 +394,9 @@ static int pass_over(wf_images *images, wf_source *source)
     WF_TRY(wf_foreign_find(source, &kind));
     if (!source->pictures)
         return pass_over_item(images, source, kind);
-    WF_CHECK(!kind || !kind->picture, WF_DATA,
-             "%s: behind the picture, at byte %llu, %s, which this version does not "
-             "read: %s",
-             source->name, (unsigned long long)offset, kind->kind, kind->advice);
+    char text[WF_FOREIGN_TEXT];
+    WF_CHECK(!kind || kind->of != WF_KIND_PICTURE, WF_DATA, "%s: behind the picture, at byte %llu, %s", source->name,
+             (unsigned long long)offset, wf_foreign_text(kind, true, text));
     if (source->begun == 1 && last && last->follow == WF_ANYTHING) {
         bool picture;
         WF_TRY(wf_tail_read(source, &picture));

@@ -6,6 +6,7 @@
 #include <xxhash.h>
 
 #include "../base/count.h"
+#include "../base/number.h"
 #include "../model/level.h"
 #include "../pyramid/pyramid.h"
 #include "../sample/coarse_to_fine.h"
@@ -127,6 +128,35 @@ static int hash_run(const wf_annealed_sampler *a, const step *s, int n, const fl
     return WF_OK;
 }
 
+enum { SETTINGS = 1024 };
+
+/* Describes the same, and what the draws depend on besides, as wf_markov_chains_options has it. */
+static int describe_run(const wf_annealed_sampler *a, const step *s, int n, const float *low, char out[SETTINGS])
+{
+    static const char *const masses[] = {"unit", "diagonal"};
+    const wf_markov_chains_options *o = &a->spec.options;
+    char hash[20], known[20] = "none", pictures[20] = "none", temperatures[512] = "";
+    WF_TRY(wf_model_hash(a->model, s->first + a->offset, s->last + a->offset, hash));
+    if (a->spec.known)
+        snprintf(known, sizeof known, "%016llx", (unsigned long long)wf_observed_hash(a->spec.known));
+    if (low)
+        snprintf(pictures, sizeof pictures, "%016llx",
+                 (unsigned long long)XXH3_64bits(low, (size_t)n * condition_size(a, s) * sizeof *low));
+    for (int L = s->first; L <= s->last; L++) {
+        size_t used = strlen(temperatures);
+        wf_snprintf(temperatures + used, sizeof temperatures - used, "%s%.10g", used ? "," : "",
+                    a->spec.temperature[L + a->offset]);
+    }
+    wf_snprintf(out, SETTINGS,
+                "the weights' hash=%s\nthe levels=%d to %d\n-T=%s\n--data=%s\nthe mask's hash=%s\nthe hash of the "
+                "pictures=%s\nthe chains=%d\n--adapt=%llu\n--draws=%lld\n--thin=%lld\n--target-accept=%.10g\n"
+                "--max-depth=%d\n--mass=%s\n--seed=%llu\n",
+                hash, s->first + a->offset, s->last + a->offset, temperatures, a->spec.data ? "yes" : "no", known,
+                pictures, n, (unsigned long long)o->nuts.adapt, (long long)o->draws, (long long)o->thin, o->nuts.target,
+                o->nuts.max_depth, masses[o->nuts.diagonal_mass], (unsigned long long)o->nuts.seed);
+    return WF_OK;
+}
+
 /* -- running ------------------------------------------------------------------------------------------------------ */
 
 /* Runs the n chains of one step, each conditioned on its picture in low (NULL: on none). The sink receives their
@@ -134,7 +164,7 @@ static int hash_run(const wf_annealed_sampler *a, const step *s, int n, const fl
 static int run_step(wf_annealed_sampler *a, step *s, int n, const float *low, const uint64_t *id, wf_record_sink *sink,
                     void *user)
 {
-    char state[WF_PATH];
+    char state[WF_PATH], settings[SETTINGS];
     wf_markov_chains_options o = a->spec.options;
     wf_markov_chains_report report;
     int length = snprintf(state, sizeof state, "%s/level-%02d.batch-%06d.safetensors",
@@ -147,7 +177,9 @@ static int run_step(wf_annealed_sampler *a, step *s, int n, const float *low, co
     /* chains without a picture draw from one density; above the first step every chain has a picture of its own */
     o.group = !low ? n : s == a->steps ? a->spec.chains : 1;
     o.state = a->spec.state ? state : NULL;
+    o.settings = settings;
     WF_TRY(hash_run(a, s, n, low, &o.run));
+    WF_TRY(describe_run(a, s, n, low, settings));
     WF_TRY(open_step(a, s, n));
     WF_TRY(wf_anneal_condition(s->anneal, n, low));
     WF_TRY(wf_markov_chains_run(s->anneal, &o, n, id, sink, user, &report));

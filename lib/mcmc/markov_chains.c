@@ -101,12 +101,44 @@ static int save_state(batch *b)
     if (!b->options->state || !b->dirty)
         return WF_OK;
     snprintf(run, sizeof run, "%016llx", (unsigned long long)b->run);
-    const wf_pair pairs[] = {{"format", WF_FORMAT}, {"kind", "chains"}, {"run", run}};
+    const wf_pair pairs[] = {{"format", WF_FORMAT},
+                             {"kind", "chains"},
+                             {"run", run},
+                             {"settings", b->options->settings ? b->options->settings : ""}};
     state_tensors(b, tensors);
     WF_TRY(wf_safetensors_save(b->options->state, tensors, STATE_TENSORS, pairs, sizeof pairs / sizeof *pairs));
     b->saved_at = wf_clock();
     b->dirty = false;
     return WF_OK;
+}
+
+/* Finds the value of the line of `text` that begins as `line` does, up to '='. Returns its length; -1: there is none. */
+static int find_setting(const char *text, const char *line, size_t name, const char **value)
+{
+    for (; *text; text += strcspn(text, "\n"), text += *text == '\n')
+        if (!strncmp(text, line, name + 1)) {
+            *value = text + name + 1;
+            return (int)strcspn(*value, "\n");
+        }
+    return -1;
+}
+
+/* Fails with the settings that differ, each with both values. */
+static int fail_other_run(const char *path, const char *saved, const char *now)
+{
+    char list[600] = "";
+    size_t used = 0;
+    for (const char *line = now ? now : ""; *line && used < sizeof list;
+         line += strcspn(line, "\n"), line += *line != 0) {
+        size_t name = strcspn(line, "=");
+        const char *before, *after = line + name + 1;
+        int n = saved ? find_setting(saved, line, name, &before) : -1, m = (int)strcspn(after, "\n");
+        if (n >= 0 && (n != m || strncmp(before, after, (size_t)n) != 0))
+            used += (size_t)snprintf(list + used, sizeof list - used, "%s%.*s was %.*s, now %.*s", used ? "; " : "",
+                                     (int)name, line, n, before, m, after);
+    }
+    return wf_fail(WF_DATA, "%s: the state of another run: %s; use another folder for --state", path,
+                   used ? list : "model, input or options differ");
 }
 
 static int read_state(batch *b, const wf_safetensors *st)
@@ -115,8 +147,8 @@ static int read_state(batch *b, const wf_safetensors *st)
                *run = wf_safetensors_meta(st, "run");
     wf_tensor want[STATE_TENSORS];
     WF_CHECK(kind && run && !strcmp(kind, "chains"), WF_DATA, "%s: not a state of chains", path);
-    WF_CHECK(strtoull(run, NULL, 16) == b->run, WF_DATA,
-             "%s: the state of another run: model, input, seed or options differ", path);
+    if (strtoull(run, NULL, 16) != b->run)
+        return fail_other_run(path, wf_safetensors_meta(st, "settings"), b->options->settings);
     state_tensors(b, want);
     for (int i = 0; i < STATE_TENSORS; i++) {
         const wf_tensor *t = wf_safetensors_find(st, want[i].name);

@@ -21,6 +21,7 @@ typedef struct wf_markov_chains_options {
     int group;                         /* neighbours that share one low-pass picture and are diagnosed together */
     const char *state;                 /* file of the chains' state, saved and resumed; NULL: none */
     uint64_t run;                      /* hash of model, temperatures and input; a state of another run is refused */
+    const char *settings;              /* these in lines NAME=VALUE, saved to name what differs; NULL: none */
     double save_every;                 /* seconds */
     FILE *stats;                       /* receives a line for each draw after adaptation; NULL: none */
     int stats_level;                   /* level of the model that these lines name */

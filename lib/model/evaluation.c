@@ -39,7 +39,7 @@ struct wf_evaluation {
 int wf_evaluation_create(const wf_model *model, wf_backend *backend, const wf_meta *meta, const char *name,
                          const wf_evaluation_spec *spec, wf_evaluation **out)
 {
-    WF_TRY(wf_meta_match(meta, name, &model->meta, model->path));
+    WF_TRY(wf_meta_expect(meta, name, &model->meta, model->path));
     wf_evaluation *e = calloc(1, sizeof *e);
     WF_CHECK(e, WF_AGAIN, "evaluation: out of memory");
     e->model = model;
@@ -284,16 +284,6 @@ wf_mean wf_evaluation_weighted(const wf_evaluation *e)
 
 /* -- output -------------------------------------------------------------------------------------------------------- */
 
-/* Writes a picture's name, or its index if it has none, for a table: bytes below the blank become '?'. */
-static void write_name(const wf_evaluation *e, int64_t n, FILE *file)
-{
-    const char *name = n < e->named ? e->names[n] : NULL;
-    if (!name)
-        wf_fprintf(file, "%" PRIu64, e->levels[e->first].index[n]);
-    for (; name && *name; name++)
-        putc((unsigned char)*name < ' ' || *name == 0x7f ? '?' : *name, file);
-}
-
 /* A picture and its figure. */
 typedef struct ranked {
     double bits;
@@ -345,7 +335,7 @@ void wf_evaluation_write_ranks(const wf_evaluation *e, FILE *file)
     for (int64_t i = 0; i < written_count(e); i++) {
         int64_t n = written_picture(e, i);
         wf_fprintf(file, "%.6f\t", picture_figure(e, n));
-        write_name(e, n, file);
+        wf_write_name(file, n < e->named ? e->names[n] : NULL, e->levels[e->first].index[n]);
         putc('\n', file);
     }
 }
@@ -369,7 +359,7 @@ void wf_evaluation_write_pictures(const wf_evaluation *e, FILE *file)
             if (e->levels[l].n)
                 wf_fprintf(file, "\t%.6f", e->levels[l].bits[n]);
         putc('\t', file);
-        write_name(e, n, file);
+        wf_write_name(file, n < e->named ? e->names[n] : NULL, e->levels[e->first].index[n]);
     }
     putc('\n', file);
 }

@@ -191,7 +191,7 @@ int wf_model_create(const char *path, const wf_meta *meta, wf_model *out)
     const wf_model made = {.path = (char *)(uintptr_t)path, .meta = *meta};
     WF_TRY(wf_model_write(&made));
     WF_TRY(wf_model_open(path, out));
-    int status = wf_meta_match(meta, "the data", &out->meta, path);
+    int status = wf_meta_expect(meta, "the data", &out->meta, path);
     if (status)
         wf_model_clear(out);
     return status;

@@ -261,22 +261,92 @@ int wf_meta_check(const wf_meta *meta, const char *who)
     return WF_OK;
 }
 
+static bool same_size(const wf_meta *a, const wf_meta *b)
+{
+    return a->H == b->H && a->W == b->W && a->D == b->D;
+}
+
+enum { DIFFERENCES = 1024 };
+
+/* Appends "NAME HAVE, but WANT in WHOM" to a list; further rows leave out where. */
+static void add_difference(char list[DIFFERENCES], const char *name, const char *have, const char *want,
+                           const char *whom)
+{
+    size_t n = strlen(list);
+    snprintf(list + n, DIFFERENCES - n, "%s%s %s, but %s%s%s", n ? "; " : "", name, have, want, n ? "" : " in ",
+             n ? "" : whom);
+}
+
 int wf_meta_match(const wf_meta *have, const char *who, const wf_meta *want, const char *whom)
 {
-    WF_CHECK(!strcmp(have->wavelet, want->wavelet), WF_DATA, "%s: wavelet is %s, but %s in %s", who, have->wavelet,
-             want->wavelet, whom);
-    WF_CHECK(have->signal == want->signal, WF_DATA, "%s: %ss, but %ss in %s", who, wf_signal_names[have->signal],
+    char list[DIFFERENCES] = "", own[WF_SIZE_TEXT], other[WF_SIZE_TEXT], name[24];
+    const char *signal = wf_signal_names[have->signal];
+    WF_CHECK(have->signal == want->signal, WF_DATA, "%s: %ss, but %ss in %s", who, signal,
              wf_signal_names[want->signal], whom);
     const struct {
         const char *name;
         int have, want;
-    } fields[] = {{"levels", have->levels, want->levels}, {"height", have->H, want->H},     {"width", have->W, want->W},
-                  {"channels", have->C, want->C},         {"bits", have->bits, want->bits}, {"depth", have->D, want->D},
-                  {"sample rate", have->rate, want->rate}};
-    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
-        WF_CHECK(fields[i].have == fields[i].want, WF_DATA, "%s: %s is %d, but %d in %s", who, fields[i].name,
-                 fields[i].have, fields[i].want, whom);
+    } fields[] = {{"levels is", same_size(have, want) ? have->levels : want->levels, want->levels},
+                  {"channels is", have->C, want->C},
+                  {"bits is", have->bits, want->bits},
+                  {"sample rate is", have->rate, want->rate}};
+    if (strcmp(have->wavelet, want->wavelet) != 0)
+        add_difference(list, "wavelet is", have->wavelet, want->wavelet, whom);
+    snprintf(name, sizeof name, "%ss are", signal);
+    if (!same_size(have, want))
+        add_difference(list, name, wf_size_text(have->signal, have->D, have->H, have->W, own),
+                       wf_size_text(want->signal, want->D, want->H, want->W, other), whom);
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+        snprintf(own, sizeof own, "%d", fields[i].have);
+        snprintf(other, sizeof other, "%d", fields[i].want);
+        if (fields[i].have != fields[i].want)
+            add_difference(list, fields[i].name, own, other, whom);
+    }
+    WF_CHECK(!*list, WF_DATA, "%s: %s", who, list);
     return WF_OK;
+}
+
+/* Halvings of a size until a side is odd. */
+static int most_levels(const wf_meta *meta)
+{
+    int64_t sides[3], all = 0;
+    for (int n = wf_sides(meta->signal, meta->D, meta->H, meta->W, sides), i = 0; i < n; i++)
+        all |= sides[i];
+    int levels = __builtin_ctzll((unsigned long long)all);
+    return levels < WF_MAX_LEVELS ? levels : WF_MAX_LEVELS;
+}
+
+const char *wf_meta_remedy(const wf_meta *have, const wf_meta *want, char out[WF_REMEDY_TEXT])
+{
+    char size[WF_SIZE_TEXT], length[16], parts[5][WF_SIZE_TEXT + 16] = {""};
+    const char *fit = have->H < want->H || have->W < want->W ? "resize" : "fit";
+    if (!same_size(have, want) && want->signal == WF_SOUND)
+        snprintf(parts[0], sizeof parts[0], " --length %d", want->W);
+    else if (!same_size(have, want) && want->signal == WF_PICTURE)
+        snprintf(parts[0], sizeof parts[0], " --%s %s", fit, wf_size_text(want->signal, 0, want->H, want->W, size));
+    snprintf(length, sizeof length, " --levels %d", want->levels);
+    if (have->levels != want->levels && (same_size(have, want) || want->levels != most_levels(want)))
+        snprintf(parts[1], sizeof parts[1], "%s", length);
+    if (have->C != want->C && want->signal == WF_PICTURE)
+        snprintf(parts[2], sizeof parts[2], " -c %d", want->C);
+    if (have->bits != want->bits)
+        snprintf(parts[3], sizeof parts[3], " --bits %d", want->bits);
+    if (strcmp(have->wavelet, want->wavelet) != 0)
+        snprintf(parts[4], sizeof parts[4], " -w %s", want->wavelet);
+    snprintf(out, WF_REMEDY_TEXT, ": wf-dwt%s%s%s%s%s", parts[0], parts[1], parts[2], parts[3], parts[4]);
+    if (have->signal != want->signal || !strcmp(out, ": wf-dwt"))
+        *out = '\0';
+    return out;
+}
+
+int wf_meta_expect(const wf_meta *have, const char *who, const wf_meta *want, const char *whom)
+{
+    char remedy[WF_REMEDY_TEXT], message[1024];
+    int status = wf_meta_match(have, who, want, whom);
+    if (!status)
+        return WF_OK;
+    snprintf(message, sizeof message, "%s", wf_error());
+    return wf_fail(status, "%s%s", message, wf_meta_remedy(have, want, remedy));
 }
 
 /* -- text ---------------------------------------------------------------------------------------------------------- */

@@ -64,9 +64,15 @@ void wf_meta_clear(wf_meta *meta);
 /* WF_DATA if a field is out of range; the message begins with `who` and names the field. */
 int wf_meta_check(const wf_meta *meta, const char *who) WF_MUST;
 
-/* WF_DATA unless wavelet, levels, signal, sides, channels, bits and rate agree. The message names the first
- * difference. */
+/* WF_DATA unless wavelet, levels, signal, sides, channels, bits and rate agree. The message names each
+ * difference with both values. */
 int wf_meta_match(const wf_meta *have, const char *who, const wf_meta *want, const char *whom) WF_MUST;
+/* The options of wf-dwt by which pictures like `have` become like `want`: ": wf-dwt --fit 32x32 -c 3"; "" if there are
+ * none. Returns `out`. */
+enum { WF_REMEDY_TEXT = 400 };
+const char *wf_meta_remedy(const wf_meta *have, const wf_meta *want, char out[WF_REMEDY_TEXT]);
+/* wf_meta_match; the message ends with these options. */
+int wf_meta_expect(const wf_meta *have, const char *who, const wf_meta *want, const char *whom) WF_MUST;
 
 /* Appends an object {"tool","version","argv","seed","model"} to the provenance; without "model" if it is NULL. Of a
  * long command line about 3 kB are kept; "... and N more arguments" stands for the rest. */

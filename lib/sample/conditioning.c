@@ -51,13 +51,31 @@ int wf_conditioning_level(const wf_conditioning *s)
     return s->level;
 }
 
+/* Fails of pictures that have the size to draw. */
+static int fail_nothing_to_draw(const wf_conditioning *s, int to, int from)
+{
+    char own[WF_SIZE_TEXT], half[WF_SIZE_TEXT];
+    wf_meta in = s->meta;
+    wf_meta_shrink(&in, s->level);
+    wf_size_text(in.signal, in.D, in.H, in.W, own);
+    WF_CHECK(to == from && to, WF_USAGE, "level %d: the pictures that come in are already at level %d", to, from);
+    wf_meta_shrink(&in, s->level - 1);
+    wf_size_text(in.signal, in.D, in.H, in.W, half);
+    static const char *const how[] = {[WF_PICTURE] = ", as by wf-dwt --fit, or --scale",
+                                      [WF_SOUND] = ", as by wf-dwt --length, or --scale",
+                                      [WF_VOLUME] = ""};
+    return wf_fail(WF_USAGE, "%ss that come in are %s already, so nothing is left to draw up to level %d: give %s%s",
+                   wf_signal_names[in.signal], own, to, half, how[in.signal]);
+}
+
 int wf_conditioning_drawn(const wf_conditioning *s, int to, wf_meta *out)
 {
     int levels = s->model->meta.levels, from = s->level + s->offset;
     *out = (wf_meta){0};
     to = to < 0 ? levels : to;
     WF_CHECK(to <= levels, WF_USAGE, "%s has levels 0 to %d, not %d", s->model->path, levels, to);
-    WF_CHECK(to > from, WF_USAGE, "level %d: the pictures that come in are already at level %d", to, from);
+    if (to <= from)
+        return fail_nothing_to_draw(s, to, from);
     WF_TRY(wf_meta_copy(out, &s->meta));
     out->top = to - s->offset;
     return WF_OK;
@@ -72,14 +90,16 @@ static size_t picture_size(const wf_conditioning *s)
 
 /* -- where pictures enter ----------------------------------------------------------------------------------------- */
 
-static int check_kind(const wf_model *model, const char *name, wf_signal signal, int C, int bits)
+/* Fails unless wavelet (of coefficients), signal, channels and bits are the model's. */
+static int check_kind(const wf_model *model, const char *name, const char *wavelet, wf_signal signal, int C, int bits)
 {
-    WF_CHECK(signal == model->meta.signal, WF_DATA, "%s: a %s; %s is for %ss", name, wf_signal_names[signal],
-             model->path, wf_signal_names[model->meta.signal]);
-    WF_CHECK(C == model->meta.C && bits == model->meta.bits, WF_DATA,
-             "%s: %d channels of %d bits; %s is for %d channels of %d bits", name, C, bits, model->path, model->meta.C,
-             model->meta.bits);
-    return WF_OK;
+    wf_meta have = model->meta;
+    have.signal = signal;
+    have.C = C;
+    have.bits = bits;
+    if (wavelet)
+        strcpy(have.wavelet, wavelet);
+    return wf_meta_expect(&have, name, &model->meta, model->path);
 }
 
 /* Number of DWT levels from the model's pictures down to H x W; -1: no level has that size. */
@@ -91,18 +111,36 @@ static int halvings_to(const wf_meta *model, int H, int W)
     return -1;
 }
 
-/* Sets the level at which pictures of H x W enter: `below` levels under the model's highest, or log2(scale) with a
+/* Fails of pictures of a size that no level has. Of the sizes that leave something to draw, the largest that fits into
+ * the pictures is advised. */
+static int fail_size(const wf_conditioning *s, const char *name, int D, int H, int W)
+{
+    const wf_meta *model = &s->model->meta;
+    wf_signal signal = model->signal;
+    char own[WF_SIZE_TEXT], whole[WF_SIZE_TEXT], part[WF_SIZE_TEXT];
+    int k = 1;
+    while (k < model->levels && (wf_rows_left(signal, model->H, k) > H || model->W >> k > W))
+        k++;
+    wf_size_text(signal, D, H, W, own);
+    wf_size_text(signal, model->D, model->H, model->W, whole);
+    wf_size_text(signal, model->D >> k, wf_rows_left(signal, model->H, k), model->W >> k, part);
+    WF_CHECK(signal != WF_VOLUME, WF_DATA, "%s: volumes are %s, but %s or halves of that in %s", name, own, whole,
+             s->model->path);
+    return wf_fail(WF_DATA, "%s: %ss are %s, but %s or halves of that in %s: wf-dwt --%s %s, or --scale", name,
+                   wf_signal_names[signal], own, whole, s->model->path, signal == WF_SOUND ? "length" : "fit", part);
+}
+
+/* Sets the level at which pictures of H x W, in D slices, enter: `below` levels under the model's highest, or log2(scale) with a
  * scale. */
-static int enter_level(wf_conditioning *s, const char *name, int H, int W, int scale, int below)
+static int enter_level(wf_conditioning *s, const char *name, int D, int H, int W, int scale, int below)
 {
     int levels = s->model->meta.levels;
     wf_signal signal = s->meta.signal;
     WF_CHECK(!scale || signal != WF_VOLUME, WF_USAGE, "scale %d: volumes have the model's size", scale);
     WF_CHECK(scale == 0 || (scale > 1 && (scale & (scale - 1)) == 0), WF_USAGE,
              "scale %d: want a power of two, from 2 on", scale);
-    WF_CHECK(scale || below >= 0, WF_DATA, "%s: %ss of %dx%d, and no level of the %dx%d model has that size%s", name,
-             wf_signal_names[signal], H, W, s->model->meta.H, s->model->meta.W,
-             signal == WF_VOLUME ? "" : "; --scale enlarges any size");
+    if (!scale && below < 0)
+        return fail_size(s, name, D, H, W);
     for (int k = 1; scale >> k; k++)
         below = k;
     WF_CHECK(below <= levels, WF_USAGE, "scale %d: %s enlarges %d times at most", scale, s->model->path, 1 << levels);
@@ -225,17 +263,16 @@ static int open_records(wf_conditioning *s, wf_backend *backend, wf_records *rec
     const char *name = wf_records_name(records);
     s->records = records;
     const wf_meta *source = wf_records_meta(s->records);
-    WF_CHECK(!strcmp(source->wavelet, model->wavelet), WF_DATA, "%s: coefficients of %s; %s is for %s", name,
-             source->wavelet, s->model->path, model->wavelet);
-    WF_TRY(check_kind(s->model, name, source->signal, source->C, source->bits));
+    WF_TRY(check_kind(s->model, name, source->wavelet, source->signal, source->C, source->bits));
     if (source->signal == WF_VOLUME)
-        WF_TRY(wf_meta_match(source, name, model, s->model->path));
+        WF_TRY(wf_meta_expect(source, name, model, s->model->path));
     wf_pyramid_size(source, source->top, &H, &W);
     /* in the same pyramid pictures of any size continue at their own level */
     bool same = source->levels == model->levels;
     wf_meta_clear(&s->meta);
     WF_TRY(wf_meta_copy(&s->meta, source));
-    WF_TRY(enter_level(s, name, H, W, scale, same ? source->levels - source->top : halvings_to(model, H, W)));
+    WF_TRY(
+        enter_level(s, name, source->D, H, W, scale, same ? source->levels - source->top : halvings_to(model, H, W)));
     WF_TRY(set_rate(s, name, source->rate, s->meta.levels - s->level - (source->levels - source->top)));
     s->chunk = wf_pyramid_rows(source, source->top);
     return wf_pyramid_create(backend, source, s->chunk, &s->pyramid);
@@ -257,7 +294,7 @@ static int read_image(wf_conditioning *s)
         return WF_OK;
     if (s->image.signal == WF_PICTURE)
         WF_TRY(wf_image_channels(&s->image, s->name, s->model->meta.C));
-    return check_kind(s->model, s->name, s->image.signal, s->image.C, s->image.bits);
+    return check_kind(s->model, s->name, NULL, s->image.signal, s->image.C, s->image.bits);
 }
 
 static int keep_name(wf_conditioning *s, int n)
@@ -301,8 +338,8 @@ static int open_images(wf_conditioning *s, char *const *paths, int count, int sc
     wf_images_set_options(s->images, (wf_images_options){.volumes = s->model->meta.signal == WF_VOLUME});
     WF_TRY(read_image(s));
     WF_CHECK(s->more, WF_DATA, "%s: no picture", paths[0]);
-    WF_TRY(
-        enter_level(s, s->name, s->image.H, s->image.W, scale, halvings_to(&s->model->meta, s->image.H, s->image.W)));
+    WF_TRY(enter_level(s, s->name, s->image.D, s->image.H, s->image.W, scale,
+                       halvings_to(&s->model->meta, s->image.H, s->image.W)));
     s->rate = s->image.rate;
     return set_rate(s, s->name, s->rate, s->meta.levels - s->level);
 }

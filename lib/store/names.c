@@ -1,12 +1,14 @@
 /* names.c - names of pictures: JSON in streams, blocks of shared beginnings in stores */
 #include "names.h"
 
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
 
 #include "../base/utf8.h"
+#include "stream.h"
 
 /* -- lists --------------------------------------------------------------------------------------------------------- */
 
@@ -129,6 +131,14 @@ int wf_names_parse(const char *who, const char *text, int64_t N, wf_names *names
     int status = parse_array(who, array, N, names);
     json_decref(array);
     return status;
+}
+
+void wf_write_name(FILE *file, const char *name, uint64_t index)
+{
+    if (!name)
+        fprintf(file, "%" PRIu64, index);
+    for (; name && *name; name++)
+        putc((unsigned char)*name < ' ' || *name == 0x7f ? '?' : *name, file);
 }
 
 /* -- stores -------------------------------------------------------------------------------------------------------- */

@@ -90,7 +90,6 @@ int wf_fail_lmdb(const wf_store_file *file, int rc, const char *what) WF_MUST;
     } while (0)
 
 #define WF_NAMES "names"
-#define WF_STATE_NOW "state"
 #define WF_STATE_SEALED "sealed"
 /* Reads the state at `key`. *found = false: there is none. */
 int wf_state_read(const wf_store_file *file, MDB_txn *txn, const char *key, wf_store_state *state, bool *found) WF_MUST;

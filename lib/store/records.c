@@ -64,7 +64,7 @@ static int check_same(const wf_records *r, const input *in)
 {
     const input *first = &r->inputs[0];
     const wf_meta *have = meta_of(in), *want = meta_of(first);
-    WF_TRY(wf_meta_match(have, in->name, want, first->name));
+    WF_TRY(wf_meta_expect(have, in->name, want, first->name));
     WF_CHECK(have->top == want->top, WF_DATA, "%s: top is %d, but %d in %s", in->name, have->top, want->top,
              first->name);
     WF_CHECK(have->latents == want->latents, WF_DATA, "%s: %s, but %s in %s", in->name,

@@ -56,6 +56,9 @@ int wf_store_get_window(wf_store *store, int level, int64_t at, const wf_window 
  * has one. Valid until the next call and until close. Not for several threads at once. WF_DATA: damaged. */
 int wf_store_names(wf_store *store, int64_t at, int64_t n, const char *const **names) WF_MUST;
 
+/* The key of an environment's main database under which a store has its metadata. */
+#define WF_STATE_NOW "state"
+
 /* Removes the files of the store at `path`, and the folder if nothing else is in it. Missing ones are no failure. */
 void wf_store_remove(const char *path);
 

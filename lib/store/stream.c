@@ -220,12 +220,25 @@ static bool is_end(const wf_reader *reader)
     return wf_safetensors_meta(&reader->st, "end") != NULL;
 }
 
+/* Other files of the same format have no pictures by index. */
+static int check_stream(const wf_reader *reader)
+{
+    const wf_safetensors *st = &reader->st;
+    WF_CHECK(!wf_safetensors_meta(st, "chain"), WF_DATA, "%s: a level of a model, expected a stream", reader->name);
+    WF_CHECK(!wf_safetensors_meta(st, "config"), WF_DATA, "%s: the state of a training, expected a stream",
+             reader->name);
+    WF_CHECK(wf_safetensors_meta(st, "format"), WF_DATA, "%s: safetensors without \"format\", expected a stream",
+             reader->name);
+    return WF_OK;
+}
+
 static int read_first(wf_reader *reader)
 {
     char who[512];
     WF_TRY(digest_create(reader->name, &reader->digest));
     WF_TRY(read_header(reader, who, sizeof who));
     WF_CHECK(!is_end(reader), WF_DATA, "%s: a stream of 0 pictures, want 1 or more", reader->name);
+    WF_TRY(check_stream(reader));
     WF_TRY(wf_meta_parse(record_value, &reader->st, who, &reader->meta));
     reader->waiting = true;
     return WF_OK;

@@ -40,6 +40,9 @@ typedef struct wf_record {
  * begins the message. */
 int wf_record_check(const wf_record *record, const wf_meta *meta, const char *who) WF_MUST;
 
+/* Writes a picture's name, or its index if that is NULL, for a table: bytes below the blank become '?'. */
+void wf_write_name(FILE *file, const char *name, uint64_t index);
+
 /* Takes a record, which is borrowed during the call. */
 typedef int wf_record_sink(void *user, const wf_record *record);
 

@@ -163,7 +163,7 @@ int wf_store_writer_restart(wf_store_writer *w, const wf_meta *meta)
 
 static int match_old(const wf_store_writer *w, const wf_meta *meta, const wf_store_state *old)
 {
-    WF_TRY(wf_meta_match(meta, "new pictures", &old->meta, w->file.path));
+    WF_TRY((w->ascends ? wf_meta_expect : wf_meta_match)(meta, "new pictures", &old->meta, w->file.path));
     WF_CHECK(meta->top == old->meta.top, WF_DATA, "new pictures: top is %d, but %d in %s", meta->top, old->meta.top,
              w->file.path);
     return WF_OK;
@@ -199,8 +199,9 @@ static int open_writer(wf_store_writer *w, const char *path, const wf_meta *meta
     WF_TRY(read_state(w, &old, &found));
     if (!found) /* new, or killed before its first commit */
         return begin_state(w, meta);
-    int status = append || !w->ascends ? continue_state(w, meta, &old)
-                                       : wf_fail(WF_USAGE, "%s: a complete store is there already; see --append", path);
+    int status = append || !w->ascends
+                     ? continue_state(w, meta, &old)
+                     : wf_fail(WF_USAGE, "%s: a complete store is there already: wf-dwt --append adds to it", path);
     wf_meta_clear(&old.meta);
     return status;
 }

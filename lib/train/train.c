@@ -345,7 +345,7 @@ static int prepare_validation(wf_trainer *t, const wf_level_spec *spec)
         return WF_OK;
     WF_CHECK(wf_store_has_level(t->validation, spec->level), WF_DATA, "the validation data has no level %d",
              spec->level);
-    WF_TRY(wf_meta_match(wf_store_meta(t->validation), "the validation data", t->meta, "the training data"));
+    WF_TRY(wf_meta_expect(wf_store_meta(t->validation), "the validation data", t->meta, "the training data"));
     return wf_evaluator_create(t->backend, t->meta, spec, t->optimizer.ema, t->options->seed, &t->evaluator);
 }
 

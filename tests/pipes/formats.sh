@@ -122,43 +122,7 @@ printf '\0\0\0\x14ftypmp42\0\0\0\0isom' > mixed/d.mp4
 wf-dwt --levels 0 --crop 8x8 mixed > out.wf 2> said
 ok "a folder of a phone" test "$(grep -c 'bytes after the picture in 3 files\|left out 1 file without\|4 pictures of' said)" = 3
 
-# -- kinds that are not read -----------------------------------------------------------------------------------------
-# named KIND ADVICE BYTES: a file that begins with BYTES, of printf, is refused with the name of its kind and advice
-named() {
-    printf %b "$3" > odd.file
-    head -c 600 /dev/zero >> odd.file
-    status 65 "$1" wf-dwt odd.file
-    cp .log said
-    ok "$1 is named" grep -qF -- "odd.file: $1, which this version does not read: " said
-    ok "$1 has advice" grep -qF -- "$2" said
-    status 65 "$1 on standard input" wf-dwt - < odd.file
-}
-named "a Python pickle" numpy.save '\0200\02}q\0001(X'
-named "a Python pickle" numpy.save '\0200\04\0225\01'
-named "a Python pickle" numpy.save "(dp0\\nS'data'"
-named "a MATLAB file (v5)" scipy.io.loadmat 'MATLAB 5.0 MAT-file'
-named "a MATLAB file (v7.3, which is HDF5)" h5py 'MATLAB 7.3 MAT-file'
-named HDF5 h5py '\0211HDF\r\n\032\n'
-named Parquet pyarrow PAR1
-named "a film (MP4 or MOV)" ffmpeg '\0\0\0\030ftypmp42'
-named "a film (Matroska or WebM)" ffmpeg '\032\0105\0337\0243'
-named "a HEIC or HEIF" heif-dec '\0\0\0\030ftypheic'
-named "an AVIF" heif-dec '\0\0\0\030ftypavif'
-named "a sound (Ogg)" ffmpeg OggS
-named "a sound (MP3)" ffmpeg '\0377\0373\0220\0144'
-named "a GIF" giftopnm GIF89a
-named "a TIFF or a camera's raw picture" tifftopnm 'II*\0'
-named "a BMP" bmptopnm 'BM\0\01\0\0\0\0\0\0'
-named "a PDF" pdfimages %PDF-1.7
-named "an SVG" rsvg-convert '<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>'
-named "an HTML page" "picture itself" '<!DOCTYPE html><html>'
-named "a pointer of Git LFS" "git lfs pull" 'version https://git-lfs.github.com/spec/v1\n'
-(head -c 128 /dev/zero && printf DICM) > dicom
-status 65 "DICOM" wf-dwt dicom
-cp .log said && ok "DICOM is named" grep -q 'dicom: DICOM, which' said
-wf-dwt -q --levels 0 11.pgm > own.wf
-status 65 "coefficients" wf-dwt own.wf
-cp .log said && ok "coefficients are named" grep -q 'own.wf: a stream or model of Wavelet Flow, which .* wf-idwt' said
+# -- kinds that are not read; messages.sh has all -------------------------------------------------------------------------------------------
 mkdir others && printf '\200\4\225\1' > others/labels.pkl && printf %%PDF > others/paper.pdf && cp 11.pgm others
 wf-dwt --levels 0 others > out.wf 2> said
 ok "other kinds in a folder of pictures" test "$(grep -c 'left out 2 files without\|: 1 picture of' said)" = 2
@@ -167,7 +131,7 @@ status 65 "but a picture that is not read is not lost" wf-dwt others
 ok "and can be skipped" values_are 11 --skip-bad 1 others
 rm others/11.pgm others/b.heic
 status 65 "others alone" wf-dwt others
-cp .log said && ok "the first is named" grep -q 'no picture in the input (2 other files; the first is others/labels.pkl: a Python pickle: save' said
+cp .log said && ok "the first is named" grep -q 'no picture in the input (2 other files, among them others/labels.pkl: a Python pickle: save' said
 
 # -- arrays ----------------------------------------------------------------------------------------------------------
 # npy SHAPE BYTES: an array of u1

@@ -23,12 +23,12 @@ bytes() {
 
 # by_pixels K QUERIES STORE: the table, from files of bytes
 by_pixels() {
-    printf 'picture\trank\tneighbour\tdistance\n'
+    printf "picture\trank\tneighbour\tdistance\tname\tneighbour_name\n"
     awk 'FNR == NR { given[n++] = $0; next } { for (q = 0; q < n; q++) { split(given[q], v, " "); sum = 0
         for (i = 1; i <= NF; i++) sum += (v[i] - $i) ^ 2
         printf "%d %d %d\n", q, FNR - 1, sum } }' "$2" "$3" | sort -n -k 1,1 -k 3,3 -k 2,2 |
         awk -v k="$1" '{ rank = NR > 1 && $1 == last ? rank + 1 : 0; last = $1
-            if (rank < k) printf "%d\t%d\t%d\t%.6g\n", $1, rank, $2, sqrt($3) }'
+            if (rank < k) printf "%d\t%d\t%d\t%.6g\t%d\t%d\n", $1, rank, $2, sqrt($3), $1, $2 }'
 }
 
 near() { wf-nearest -q -s store "$@"; }
@@ -77,6 +77,23 @@ ok "the picture itself comes first" \
 ok "neighbours at level 1" bash -c 'wf-nearest -q -s store -l 1 given.wf | wf-idwt -q | grep -aq "^WIDTH 2"'
 ok "neighbours of the base" bash -c 'wf-nearest -q -s store -l 0 given.wf | wf-idwt -q | grep -aq "^WIDTH 1"'
 ok "provenance" bash -c 'wf-nearest -q -s store given.wf | wf-info - | grep -q "wf-nearest.* -s store given.wf"'
+
+# -- names -----------------------------------------------------------------------------------------------------------
+mkdir stored looked
+for i in $(seq 0 5); do cp "all/0000000$i.png" "stored/s $i.png"; done
+for i in 4 1; do cp "all/0000000$i.png" "looked/l $i.png"; done
+wf-dwt -q -o named stored
+wf-dwt -q looked > looked.wf
+names() { wf-nearest -q -s "$1" --distances - "$2" | tail -n +2 | cut -f 5,6 | tr '\t\n' '|;'; }
+ok "names of both" test "$(names named looked.wf)" = "l 1.png|s 1.png;l 4.png|s 4.png;"
+wf-idwt -q looked.wf | wf-dwt -q > nameless.wf
+ok "numbers of pictures without names" test "$(names named nameless.wf)" = "0|s 1.png;1|s 4.png;"
+ok "numbers of neighbours without names" test "$(names store looked.wf)" = "l 1.png|1;l 4.png|4;"
+wf-nearest -q -s named -k 2 --beside --distances two.tsv looked.wf | wf-idwt -q --names -o near-names
+ok "pictures keep their names" bash -c 'cd near-names && cmp "l 4.png" ../all/00000004.png && cmp "s 4.png" ../all/00000004.png'
+ok "both neighbours of one" test "$(ls near-names | wc -l)" = 6
+cp all/00000002.png $'looked/x\ty.png' && wf-dwt -q looked > looked.wf
+ok "a name with a tab" test "$(names named looked.wf | cut -d ';' -f 3)" = "x?y.png|s 2.png"
 
 # -- what is refused -------------------------------------------------------------------------------------------------
 wf-dwt -q -l 2 -o two < <(wf-idwt -q train.wf)

@@ -2,6 +2,7 @@
 
     python.py data               streams, stores, level files, chains, random numbers: what needs NumPy only
     python.py damaged_store DIR  a store with a changed byte is refused
+    python.py damaged_names DIR  and one with a changed byte in its names
     python.py model MODEL        log densities, latents and pictures of a model, from files that python.sh names
     python.py gradients MODEL    gradients of log_prob against differences
     python.py chains             stats.csv of wf-nuts against report.json
@@ -132,6 +133,67 @@ def stores():
     raises("a level that is not there", "not 9", lambda: list(store.records(9)))
 
 
+def named():
+    """both.wf and both.store hold three batches of named pictures, and one of two without names. Provenance is in the
+    first record alone."""
+    want = [f"{i} é.ppm" for i in range(7)] + [None] * 2
+    records = list(wf.read_stream("both.wf"))
+    batches = {level: [r.names for r in records if r.level == level] for level in range(4)}
+    check(f"batches {batches[0]}", [len(names) for names in batches[0]] == [3, 3, 1, 2])
+    check(f"names of levels {batches}", all(sum(names, []) == want for names in batches.values()))
+    check(
+        "all records have one metadata", len({r.meta for r in records}) == 1 and "wf-dwt" in records[0].meta.provenance
+    )
+    check("a batch without names", batches[3][-1] == [None, None])
+    store = wf.Store("both.store")
+    check(f"names of a store: {store.names()}", store.names() == want)
+    check("names of a part", [r.names for r in store.records(2, first=5, count=3)] == [want[5:8]])
+    check("read_names", wf.read_names("both.wf") == wf.read_names("both.store") == want)
+    check("no names", wf.read_names("test.wf") == wf.read_names("test.store") == [None] * 9)
+    many = [f"a/{i:04d}" for i in range(700)]  # blocks hold 256 names; the second 300 were appended
+    check("names of several blocks", wf.read_names("many.store") == many)
+    check("in parts", sum((r.names for r in wf.Store("many.store").records(0, first=250, batch=9)), []) == many[250:])
+
+    for source in records, store.records():
+        wf.write_stream("copy.wf", source)
+        check("a copy has the names", wf.read_names("copy.wf") == want)
+        table = json.loads(run("wf-info --json copy.wf"))
+        check(f"wf-info says {table}", [step["tool"] for step in table["provenance"]][:1] == ["wf-dwt"])
+        check("provenance stands once", run("grep -a -o '\"provenance\"' copy.wf | wc -l") == b"1\n")
+        check(
+            "names stand once a batch",
+            run("grep -a -o '\"names\"' copy.wf | wc -l")
+            == run("grep -a -o '\"names\"' both.wf | wc -l" if source is records else "echo 1"),
+        )
+    images = wf.read_images("both.wf")
+    wf.write_images(
+        "named.wf", images[:4], batch=2, names=["a", b"b\xff.png".decode(errors="surrogateescape"), None, ""]
+    )
+    check("names that Python wrote", wf.read_names("named.wf") == ["a", "b?.png", None, None])
+    check("the programs read them", run("wf-view -q named.wf -o again.store") == b"")
+    check("all of them", wf.read_names("again.store") == ["a", "b?.png", None, None])
+    raises("two names for four", "names of", lambda: wf.write_images("x.wf", images[:4], names=["a", "b"]))
+    raises("a zero byte", "zero byte", lambda: wf.write_images("x.wf", images[:1], names=["a\0b"]))
+    for text in '["a"]', "{}", "[1,2]", "3", "[":
+        meta = wf.Meta((8, 8, 3), 3)
+        record = wf._format_record(
+            {"index": np.arange(2, dtype="<u8")}, {**meta.to_text(), "level": "0", "names": text}
+        )
+        raises(f"names {text}", "names are not", lambda: list(wf.read_stream(io.BytesIO(record))))
+    other = io.BytesIO()
+    for level, bits in (0, 8), (0, 7):
+        text = {**wf.Meta((8, 8, 3), 3, bits).to_text(), "level": str(level)}
+        other.write(wf._format_record({"index": np.arange(2, dtype="<u8")}, text))
+    raises(
+        "bits that change", "record 2: its metadata differ", lambda: list(wf.read_stream(io.BytesIO(other.getvalue())))
+    )
+
+
+def damaged_names(folder):
+    """A store in which one byte of a block of names was changed."""
+    raises("damaged names", "checksum", lambda: wf.read_names(folder))
+
+
 def damaged_store(folder):
     """A store in which one byte of a value was changed."""
     raises("a damaged store", "checksum", lambda: list(wf.Store(folder).records()))
@@ -165,6 +227,7 @@ def data():
     streams()
     damages()
     stores()
+    named()
     levels("official/level-01.safetensors")
     z = wf.normals(7, 6, 2, 2**40 + 5, 100001)
     check(f"normals of mean {z.mean()} and variance {z.var()}", abs(z.mean()) < 0.015 and abs(z.var() - 1) < 0.02)
@@ -188,8 +251,9 @@ def table(path):
     return np.array([[float(row[i]) for i, name in enumerate(head) if name.startswith("level")] for row in rows])
 
 
-def model(folder):
-    """MODEL.wf, .bits, .latents, .decoded, .sampled: pictures, and what the programs made of them."""
+def model(folder, limit="2e-4"):
+    """MODEL.wf, .bits, .latents, .decoded, .sampled: pictures, and what the programs made of them. Pictures may differ by
+    the limit, in pixel units."""
     import torch
 
     module = wf.load(folder)
@@ -207,10 +271,12 @@ def model(folder):
         want = latents_of(list(wf.read_stream(folder + ".latents")), module.meta.levels)
         for level, z in enumerate(module.encode(images)):
             close(f"{folder}: latents of level {level}", z, want[level], 1e-4)
-        close(f"{folder}: decoded pictures", module.decode(want), wf.read_images(folder + ".decoded"), 2e-4)
+        close(f"{folder}: decoded pictures", module.decode(want), wf.read_images(folder + ".decoded"), float(limit))
         sampled = wf.read_images(folder + ".sampled")
-        close(f"{folder}: samples", module.sample(len(sampled), seed=7, temperature=0.8), sampled, 2e-4)
-        close(f"{folder}: a later sample", module.sample(1, seed=7, temperature=0.8, first=1), sampled[1:2], 2e-4)
+        close(f"{folder}: samples", module.sample(len(sampled), seed=7, temperature=0.8), sampled, float(limit))
+        close(
+            f"{folder}: a later sample", module.sample(1, seed=7, temperature=0.8, first=1), sampled[1:2], float(limit)
+        )
     raises("pictures of another size", "expected", lambda: module.log_prob(np.zeros((1, 2, 2, 3))))
 
 

@@ -32,6 +32,12 @@ leaves -n 48 -s 8 | wf-dwt -q > train.wf
 leaves -n 9 -s 8 --seed 4 | wf-dwt -q --batch 5 > test.wf
 leaves -n 9 -s 8 --seed 4 | wf-dwt -q -o test.store
 leaves -n 2 -s 256 --seed 5 | wf-dwt -q --levels 1 | tee wide.store.wf | wf-idwt -q | wf-dwt -q --levels 1 -o wide.store
+mkdir pictures a
+for i in 0 1 2 3 4 5 6; do leaves -n 1 -s 8 --seed "$i" > "pictures/$i é.ppm"; done
+leaves -n 2 -s 8 | wf-dwt -q > nameless.wf
+wf-dwt -q --batch 3 pictures | wf-view -q - nameless.wf -o both.wf && wf-view -q both.wf -o both.store
+for i in $(seq -f %04g 0 699); do echo "P5 2 2 255 abcd" > "a/$i"; done
+wf-dwt -q -o many.store a/0[0-3]* && wf-dwt -q --append -o many.store a/0[4-6]*
 ok "the published chain trains" train official official
 ok "streams, stores, level files and chains" compare data
 cp -r test.store damaged.store
@@ -43,6 +49,15 @@ with environment.begin(write=True) as txn:
     (key, value), *_ = txn.cursor(database)
     txn.put(key, value[:20] + bytes([value[20] ^ 1]) + value[21:], db=database)'
 ok "a damaged store is refused" compare damaged_store damaged.store
+cp -r many.store damaged.names
+"$python" -c '
+import lmdb
+environment = lmdb.open("damaged.names", max_dbs=18)
+with environment.begin(write=True) as txn:
+    database = environment.open_db(b"names", txn)
+    key, value = list(txn.cursor(database))[1]
+    txn.put(key, value[:-1] + b"x", db=database)'
+ok "damaged names are refused" compare damaged_names damaged.names
 ok "latents that Python copied are decoded" bash -c '
     wf-encode -q -m official < test.wf > latents.wf &&
     "$0" -c "import wavelet_flow as wf; wf.write_stream(\"copy.wf\", wf.read_stream(\"latents.wf\"))" &&
@@ -83,6 +98,23 @@ ok "the chain of Glow" compare model glow
 NOISE='actnorm, affine:width=8:blocks=1:swap, actnorm'
 train learnt 'actnorm, conv1x1, affine:width=8:blocks=1, actnorm' --dequantize "$NOISE" && material learnt large.wf
 ok "learnt noise" compare model learnt
+
+# The chains that a budget chooses: features of the low-pass picture, and splines at a base of one channel.
+leaves -n 48 -s 16 | wf-dwt -q > train.wf
+leaves -n 4 -s 16 --seed 4 | wf-dwt -q > few.wf
+wf-train-level -q -m chosen -s train.wf --steps 12 && material chosen few.wf
+ok "a chain is chosen with features" bash -c 'wf-info chosen | grep -q cond:'
+ok "the chosen chains" compare model chosen
+"$python" -c '
+import sys, numpy as np, wavelet_flow as wf
+grey = np.random.default_rng(1).integers(0, 256, (52, 16, 16, 1))
+wf.write_images("train.wf", grey[:48]), wf.write_images("few.wf", grey[48:])'
+wf-train-level -q -m grey -s train.wf --steps 12 && material grey few.wf
+ok "a chain is chosen with splines" bash -c 'wf-info grey | grep -q rqspline:mask=checker'
+ok "the chosen chains of grey pictures" compare model grey
+leaves -n 3 -s 32 --seed 4 | wf-dwt -q > large.wf
+material leaves large.wf
+ok "an installed model, by its name; training made it amplify rounding" compare model leaves 5e-3
 
 # Every word and every network is in one of these, and each stands for itself in a message of a failure.
 n=0

@@ -31,3 +31,28 @@ status 64 "a squeeze of an odd side" wf-train-level -q -l 0 -m odd --flow @odd.c
 status 64 "a patch with context, whose pixels have weights" \
     wf-train-level -q -l 0 -m other -s whole.store --flow @odd.chain --patch 8 --steps 1
 status 66 "a chain that is not there" wf-train-level -q -l 0 -m other -s whole.store --flow @none.chain --steps 1
+
+# -- tables and curves of figures that are not known -----------------------------------------------------------------
+command -v gnuplot > log || { skip "gnuplot is not installed"; exit; }
+mkdir -p all/one all/two
+cp -r "$name" all/one/model && cp -r "$name" all/two/model
+wf-bpd -q -m "$name" -s "$store.store" -n 1 > all/one/bpd-test.tsv
+wf-bpd -q -m "$name" -s "$store.store" > all/two/bpd-test.tsv
+printf '1\t4.5\n2\t4.25\n' > all/one/curve.tsv
+: > all/two/curve.tsv
+ok "a table of systems" "$ROOT/pipelines/systems.sh" all one
+cell() { awk -F ' [|] ' -v name="| $1" -v column="$2" '$1 == name { print $column }' all/compare.md; }
+cell one 5 > bits
+ok "one picture has no standard error" grep -qx '[0-9]*[.][0-9][0-9][0-9]' bits
+cell two 5 > bits
+ok "several have" grep -qx '[0-9.]* +- [0-9]*[.][0-9][0-9][0-9]' bits
+ok "minutes are those of the curve" test "$(cell one 2)" = 2
+ok "or not known" test "$(cell two 2)" = -
+: > all/one/curve.tsv
+ok "a table of systems without curves" "$ROOT/pipelines/systems.sh" all one
+mkdir -p none/model
+printf '0\t1\n1\t1\n' > none/plan.tsv
+printf '{"step": 50, "seconds": 2.0, "bpd": 4.0, "lr": 0.01}\n{"step": 60, "seconds": 2.0, "val": null}\n' > none/model/level-00.jsonl
+: > none/model/level-01.jsonl
+ok "curves where nothing was held out, and a level of a few steps" "$ROOT/pipelines/curves.sh" none
+ok "are pictures" test -s none/curve.png -a -s none/curves.png

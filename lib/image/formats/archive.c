@@ -25,7 +25,7 @@ bool wf_image_is_tar(const uint8_t *head, size_t n)
 bool wf_image_is_zip(const uint8_t *head, size_t n)
 {
     /* the header of a file, or the end of an empty archive */
-    return n >= 4 && (!memcmp(head, "PK\3\4", 4) || !memcmp(head, "PK\5\6", 4));
+    return n >= 4 && (!memcmp(head, "PK\3\4", 4) || !memcmp(head, "PK\5\6", 4)) && !wf_is_torch(head, n);
 }
 
 bool wf_image_is_compressed(const uint8_t *head, size_t n)

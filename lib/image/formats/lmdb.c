@@ -7,8 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../format.h"
+#include "../../base/version.h"
+#include "../recognise.h"
 #include "../../store/lmdb_check.h"
+#include "../../store/store.h"
 
 /* Recognises a meta page: 16 bytes of header, two of which are flags, and the magic. */
 bool wf_image_is_lmdb(const uint8_t *head, size_t n)
@@ -21,6 +23,7 @@ typedef struct pictures {
     MDB_txn *txn;
     MDB_cursor *cursor;
     char *name;
+    bool store;    /* a store of coefficients, which holds no pictures */
     MDB_val value; /* the part not yet read of the picture's bytes, in the map */
 } pictures;
 
@@ -81,9 +84,12 @@ static void close_lmdb(void *state)
 static int open_pictures(pictures *p)
 {
     MDB_dbi main;
+    MDB_val key = {strlen(WF_STATE_NOW), WF_STATE_NOW}, state;
     int code = mdb_txn_begin(p->env, NULL, MDB_RDONLY, &p->txn);
     if (!code)
         code = mdb_dbi_open(p->txn, NULL, 0, &main);
+    if (!code && !mdb_get(p->txn, main, &key, &state))
+        p->store = memmem(state.mv_data, state.mv_size, WF_FORMAT, strlen(WF_FORMAT));
     if (!code)
         code = mdb_cursor_open(p->txn, main, &p->cursor);
     return code ? fail_lmdb(p->name, code) : WF_OK;
@@ -102,6 +108,16 @@ static int open_environment(pictures *p, FILE *file)
     return code ? fail_lmdb(p->name, code) : open_pictures(p);
 }
 
+/* Passes over a store in a folder of pictures. */
+static int refuse_store(const wf_source *parent, pictures *p)
+{
+    char text[WF_FOREIGN_TEXT];
+    close_lmdb(p);
+    WF_CHECK(parent->origin == WF_FROM_LIST, WF_DATA, "%s: %s", parent->name,
+             wf_foreign_text(wf_foreign_store(), true, text));
+    return WF_OK;
+}
+
 int wf_image_open_lmdb(wf_source *parent, wf_source **out)
 {
     WF_CHECK(parent->file && parent->origin != WF_FROM_STREAM, WF_DATA,
@@ -110,6 +126,9 @@ int wf_image_open_lmdb(wf_source *parent, wf_source **out)
     WF_CHECK(p, WF_AGAIN, "%s: out of memory", parent->name);
     p->name = strdup(parent->name);
     int status = p->name ? open_environment(p, parent->file) : wf_fail(WF_AGAIN, "%s: out of memory", parent->name);
+    *out = NULL;
+    if (!status && p->store)
+        return refuse_store(parent, p);
     if (!status)
         status = wf_source_create(parent, parent->name, WF_FROM_VALUES, out);
     if (status) {

@@ -1,0 +1,230 @@
+/* cli_found.c - names what came in place of coefficients or of a model */
+#include "cli_found.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../lib/base/file.h"
+#include "../lib/image/kind.h"
+
+static const struct expectation {
+    const char *what, *makers;
+} expectations[] = {
+    [FOUND_COEFFICIENTS] = {"coefficients", "wf-dwt"},
+    [FOUND_LATENTS] = {"latents", "wf-dwt and wf-encode"},
+    [FOUND_ANY] = {"a stream, store or model", "wf-dwt"},
+};
+
+static bool has_file(const char *folder, const char *name)
+{
+    char path[WF_PATH];
+    return snprintf(path, sizeof path, "%s/%s", folder, name) < WF_PATH && !access(path, F_OK);
+}
+
+/* -- streams and stores -------------------------------------------------------------------------------------------- */
+
+/* Dies of bytes that wf-dwt reads. path: NULL for standard input. */
+static void die_of_pictures(const char *path, const wf_kind *kind, const struct expectation *e)
+{
+    if (!path || e->what == expectations[FOUND_LATENTS].what)
+        die(WF_DATA, "%s: %s, expected %s: put %s before", path ? path : "standard input", kind->name, e->what,
+            e->makers);
+    die(WF_DATA, "%s: %s, expected %s: put wf-dwt before, as in wf-dwt %s | %s, or wf-dwt -o STORE %s", path,
+        kind->name, e->what, path, common.program->name, path);
+}
+
+/* Dies of bytes that are not a stream; returns if they are one, which the library examines. */
+static void die_of_kind(const char *path, const wf_kind *kind, found_expected expected)
+{
+    const struct expectation *e = &expectations[expected];
+    const char *name = path ? path : "standard input";
+    switch (kind->is) {
+    case WF_KIND_READ:
+        die_of_pictures(path, kind, e);
+        break;
+    case WF_KIND_OTHER:
+    case WF_KIND_PICTURE:
+        die(WF_DATA, "%s: %s, expected %s: %s%s%s%s", name, kind->name, e->what, kind->advice,
+            strstr(kind->advice, "| wf-dwt") ? "" : "; then put ", strstr(kind->advice, "| wf-dwt") ? "" : e->makers,
+            strstr(kind->advice, "| wf-dwt") ? "" : " before");
+    case WF_KIND_LEVEL:
+    case WF_KIND_STATE:
+        die(WF_DATA, "%s: %s, expected %s: -m takes the folder of the model", name, kind->name, e->what);
+    case WF_KIND_TEXT:
+        die(WF_DATA, "%s: text, expected %s, which %s make%s; wf-dwt --files-from reads names of pictures", name,
+            e->what, e->makers, expected == FOUND_LATENTS ? "" : "s");
+    case WF_KIND_EMPTY:
+        die(WF_DATA, "%s: %s, expected %s", name,
+            path ? "empty" : "nothing came: the program before it may have failed", e->what);
+    case WF_KIND_UNKNOWN:
+        die(WF_DATA, "%s: of an unknown kind, expected %s: put %s before pictures", name, e->what, e->makers);
+    default:
+        if (kind->compressed)
+            die(WF_DATA, "%s: %s, compressed: unpack it, as by %s%s | %s", name, kind->name,
+                path ? "bsdcat " : ".. | bsdcat", path ? path : "", common.program->name);
+    }
+}
+
+static void die_of_folder(int status, const char *path, found_expected expected)
+{
+    const struct expectation *e = &expectations[expected];
+    if (has_file(path, "wf.json") && expected != FOUND_ANY)
+        die(WF_DATA, "%s: a model, expected %s: -m takes models", path, e->what);
+    if (!has_file(path, "data.mdb") && !has_file(path, "wf.json"))
+        die(status, "%s: a folder without data.mdb, expected %s: wf-dwt -o STORE %s makes a store of pictures in it",
+            path, e->what, path);
+}
+
+static bool find_kind(const char *path, wf_kind *kind)
+{
+    FILE *file = fopen(path, "rbe");
+    bool found = file && !wf_kind_find(file, kind);
+    if (file)
+        fclose(file); /* only read from: closing cannot lose data */
+    return found;
+}
+
+void found_must(int status, const char *path, found_expected expected)
+{
+    char message[1024];
+    wf_kind kind;
+    if (!status)
+        return;
+    snprintf(message, sizeof message, "%s", wf_error());
+    if (cli_is_dash(path) || (status != WF_DATA && status != WF_NOINPUT))
+        die(status, "%s", message);
+    if (access(path, F_OK))
+        die(status, "%s: cannot open: %s", path, strerror(errno));
+    if (wf_is_folder(path))
+        die_of_folder(status, path, expected);
+    else if (find_kind(path, &kind))
+        die_of_kind(path, &kind, expected);
+    die(status, "%s", message);
+}
+
+/* -- standard input ------------------------------------------------------------------------------------------------ */
+
+/* The first bytes of standard input: enough to recognise the header of safetensors, whose length is below 2^24. */
+static struct {
+    char bytes[9];
+    size_t have, given;
+    bool ended;
+} first;
+
+static void look(size_t want)
+{
+    while (first.have < want && !first.ended) {
+        ssize_t n = read(STDIN_FILENO, first.bytes + first.have, want - first.have);
+        if (n < 0)
+            must(wf_fail_errno("standard input: cannot read"));
+        first.have += (size_t)n;
+        first.ended = !n;
+    }
+}
+
+/* A cookie_read_function_t: the first bytes, then the others. */
+static ssize_t read_on(void *cookie, char *to, size_t n)
+{
+    (void)cookie;
+    size_t left = first.have - first.given;
+    if (!left)
+        return first.ended ? 0 : read(STDIN_FILENO, to, n);
+    n = n < left ? n : left;
+    memcpy(to, first.bytes + first.given, n);
+    first.given += n;
+    return (ssize_t)n;
+}
+
+static FILE *open_stdin(void)
+{
+    static FILE *file;
+    if (!file)
+        file = fopencookie(NULL, "r", (cookie_io_functions_t){.read = read_on});
+    if (!file)
+        die(WF_AGAIN, "standard input: out of memory");
+    return file;
+}
+
+bool found_on_stdin(void)
+{
+    if (isatty(STDIN_FILENO))
+        return false;
+    look(1);
+    return first.have;
+}
+
+bool found_stream_on_stdin(void)
+{
+    struct stat info;
+    bool some = found_on_stdin();
+    if (!some && !fstat(STDIN_FILENO, &info) && S_ISFIFO(info.st_mode))
+        die(WF_DATA, "standard input: nothing came: the program before it may have failed (-n N draws without it)");
+    return some;
+}
+
+FILE *found_stdin(found_expected expected)
+{
+    wf_kind kind;
+    const struct expectation *e = &expectations[expected];
+    if (isatty(STDIN_FILENO))
+        die(WF_USAGE, "waiting for %s: nothing is piped in: put %s before, or name a file%s", e->what, e->makers,
+            expected == FOUND_LATENTS ? "" : " or store");
+    look(sizeof first.bytes);
+    bool tensors = first.have == sizeof first.bytes && first.bytes[8] == '{' && !memcmp(first.bytes + 3, "\0\0\0\0", 5);
+    if (!tensors) {
+        must(wf_kind_find(open_stdin(), &kind));
+        die_of_kind(NULL, &kind, expected);
+    }
+    return open_stdin();
+}
+
+/* -- models -------------------------------------------------------------------------------------------------------- */
+
+static void die_of_file_for_model(const char *name)
+{
+    wf_kind kind;
+    if (!find_kind(name, &kind))
+        return;
+    if (kind.is == WF_KIND_LEVEL || kind.is == WF_KIND_STATE)
+        die(WF_DATA, "%s: %s, expected the folder that it is in", name, kind.name);
+    if (kind.is == WF_KIND_STREAM || kind.is == WF_KIND_LATENTS)
+        die(WF_DATA, "%s: %s, expected a model, which is a folder: give the stream as FILE", name, kind.name);
+    die(WF_DATA, "%s: %s, expected a model: a folder that wf-train-level wrote", name, kind.name);
+}
+
+void found_open_model(const char *name, wf_model *out)
+{
+    char message[1024];
+    int status = wf_model_find(name, out);
+    if (!status)
+        return;
+    snprintf(message, sizeof message, "%s", wf_error());
+    if (wf_is_folder(name) && has_file(name, "data.mdb") && !has_file(name, "wf.json"))
+        die(WF_DATA, "%s: a store, expected a model: wf-train-level -s %s -m MODEL trains one", name, name);
+    if (wf_is_folder(name) && !has_file(name, "wf.json"))
+        die(status, "%s: a folder without wf.json, expected a model: a folder that wf-train-level wrote", name);
+    if (!wf_is_folder(name))
+        die_of_file_for_model(name);
+    die(status, "%s", message);
+}
+
+void found_expect_model_folder(const char *path)
+{
+    wf_kind kind;
+    if (!wf_is_folder(path) && find_kind(path, &kind))
+        die(WF_USAGE, "%s: %s, expected a folder for the model or a new name", path, kind.name);
+    if (has_file(path, "data.mdb"))
+        die(WF_USAGE, "%s: a store, expected a folder for the model or a new name: -s takes stores", path);
+}
+
+void found_expect_pictures_of(const char *path, const wf_meta *meta, const char *name)
+{
+    wf_model model;
+    if (!has_file(path, "wf.json"))
+        return;
+    must(wf_model_open(path, &model));
+    must(wf_meta_expect(meta, name, &model.meta, path));
+    wf_model_clear(&model);
+}
