@@ -5,12 +5,14 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <math.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "../lib/base/version.h"
+#include "interrupt.h"
 
 enum { MAX_OPTIONS = 64 };
 
@@ -250,6 +252,7 @@ int cli_parse(const cli_program *program, int argc, char **argv)
         finish_stdout();
         exit(WF_OK);
     }
+    interrupt_ends("%s", "");
     return optind;
 }
 

@@ -5,7 +5,6 @@
 #ifndef WF_CLI_H
 #define WF_CLI_H
 
-#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -97,11 +96,6 @@ bool cli_is_dash(const char *path); /* false for NULL */
 
 /* Adds this program, its command line and --seed to the provenance. model_hash: of the weights used, or NULL. */
 void cli_add_provenance(wf_meta *meta, const char *model_hash);
-
-/* From the first call on, SIGTERM and SIGINT set *flag in place of ending the program, so that it can save first.
- * SIGTERM may come twice, as from timeout(1), which signals the program and its group. A second SIGINT ends the
- * program. */
-const volatile sig_atomic_t *cli_catch_interrupts(void);
 
 /* Prints the exit codes of all programs on stdout as entries of man(7). */
 void cli_roff_exits(void);

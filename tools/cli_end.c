@@ -1,4 +1,4 @@
-/* cli_end.c - messages, interrupts, and the ways a program ends */
+/* cli_end.c - messages, and the ways a program ends */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -6,15 +6,18 @@
 
 #include "../lib/base/file.h"
 #include "cli.h"
+#include "progress.h"
 
 static void print_message(const char *format, va_list ap)
 {
-    char text[2048];
+    char text[2048], message[2200];
     vsnprintf(text, sizeof text, format, ap);
     for (char *p = text; *p; p++)
         if (*p == '\n' || *p == '\r')
             *p = ' ';
-    fprintf(stderr, "%s: %s\n", common.program ? common.program->name : program_invocation_short_name, text);
+    snprintf(message, sizeof message, "%s: %s\n", common.program ? common.program->name : program_invocation_short_name,
+             text);
+    progress_print(message);
 }
 
 void die(int status, const char *format, ...)
@@ -74,21 +77,4 @@ void cli_print_quoted(const char *word)
         else
             putchar(*word);
     putchar('\'');
-}
-
-static volatile sig_atomic_t interrupted;
-
-static void on_signal(int signal_number)
-{
-    (void)signal_number;
-    interrupted = 1;
-}
-
-const volatile sig_atomic_t *cli_catch_interrupts(void)
-{
-    struct sigaction action = {.sa_handler = on_signal};
-    sigaction(SIGTERM, &action, NULL);
-    action.sa_flags = (int)SA_RESETHAND;
-    sigaction(SIGINT, &action, NULL);
-    return &interrupted;
 }

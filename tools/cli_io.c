@@ -6,26 +6,14 @@
 #include <unistd.h>
 
 #include "../lib/base/file.h"
+#include "interrupt.h"
+#include "progress.h"
 
 /* -- input --------------------------------------------------------------------------------------------------------- */
 
-wf_records *cli_open_records(char *const *paths, int count, bool latents, found_expected expected)
-{
-    wf_records *records;
-    FILE *standard_input = NULL;
-    for (int i = 0; i < count && !standard_input; i++)
-        standard_input = cli_is_dash(paths[i]) ? found_stdin(expected) : NULL;
-    int status = wf_records_open(paths, count, standard_input, latents, &records);
-    for (int i = 0; status && i < count - 1; i++) /* the first that cannot be opened alone explains it */
-        if (!cli_is_dash(paths[i]))
-            wf_records_close(cli_open_records(paths + i, 1, latents, expected));
-    found_must(status, paths[count - 1], expected);
-    return records;
-}
-
 static wf_records *open_records(const char *path, bool latents)
 {
-    return cli_open_records((char *const *)&path, 1, latents, latents ? FOUND_LATENTS : FOUND_COEFFICIENTS);
+    return found_open_records((char *const *)&path, 1, latents, latents ? FOUND_LATENTS : FOUND_COEFFICIENTS);
 }
 
 static wf_records *open_operand(int first, bool latents)
@@ -59,6 +47,14 @@ bool cli_reads_stdin(const char *path, int first)
     return cli_is_dash(path ? path : operand);
 }
 
+bool cli_next(wf_records *records, wf_record *record)
+{
+    bool more;
+    progress_yield_input();
+    must(wf_records_next(records, record, &more));
+    return more;
+}
+
 /* -- stores of streams --------------------------------------------------------------------------------------------- */
 
 static char temporary[4096]; /* store being made; "": none */
@@ -68,6 +64,7 @@ static void remove_temporary(void)
     if (*temporary)
         wf_store_remove(temporary);
     *temporary = '\0';
+    interrupt_removes(NULL);
 }
 
 static void make_temporary(void)
@@ -82,29 +79,41 @@ static void make_temporary(void)
     if (!registered)
         atexit(remove_temporary);
     registered = true;
+    interrupt_removes(temporary);
+    interrupt_ends("nothing is written");
 }
 
 static void copy_records(wf_records *records, const char *path)
 {
     wf_store_writer *writer;
     wf_record record;
-    int64_t there;
-    bool more;
-    if (wf_records_meta(records)->latents)
+    int64_t there, count = 0;
+    const wf_meta *meta = wf_records_meta(records);
+    if (meta->latents)
         die(WF_DATA, "%s: latents, which no store holds, expected coefficients", wf_records_name(records));
-    must(wf_store_writer_create(path, wf_records_meta(records), false, &writer, &there));
-    while (must(wf_records_next(records, &record, &more)), more)
+    must(wf_store_writer_create(path, meta, false, &writer, &there));
+    progress_begin(wf_signal_names[meta->signal], wf_records_count(records));
+    while (cli_next(records, &record)) {
         must(wf_store_writer_put(writer, &record));
+        count += record.level == meta->top ? record.N : 0;
+        progress_at(count, -1, "copied");
+    }
+    progress_end();
     must(wf_store_writer_seal(writer));
     wf_store_writer_close(writer);
+}
+
+static void spool(wf_records *records)
+{
+    make_temporary();
+    copy_records(records, temporary);
+    wf_records_close(records);
 }
 
 wf_records *cli_spool(wf_records *records)
 {
     wf_records *spooled;
-    make_temporary();
-    copy_records(records, temporary);
-    wf_records_close(records);
+    spool(records);
     char *path = temporary;
     must(wf_records_open(&path, 1, stdin, false, &spooled));
     remove_temporary(); /* the names: the files live while they are open */
@@ -120,12 +129,8 @@ wf_store *cli_open_store(const char *path)
 {
     wf_store *store;
     bool stream = !cli_is_store(path);
-    if (stream) {
-        wf_records *records = open_records(path, false);
-        make_temporary();
-        copy_records(records, temporary);
-        wf_records_close(records);
-    }
+    if (stream)
+        spool(open_records(path, false));
     found_must(wf_store_open(stream ? temporary : path, &store), path, FOUND_COEFFICIENTS);
     remove_temporary();
     return store;
@@ -197,6 +202,8 @@ cli_output *cli_open_output(const char *path, const wf_meta *meta, const char *a
 int cli_put(void *output, const wf_record *record)
 {
     cli_output *o = output;
+    if (!o->store && !o->file)
+        progress_yield_output();
     return o->store ? wf_store_writer_put(o->store, record) : wf_writer_put(o->writer, record);
 }
 
@@ -213,4 +220,14 @@ void cli_close_output(cli_output *o)
     if (o->file)
         must(wf_outfile_commit(o->file));
     free(o);
+}
+
+const char *cli_output_left(const char *path)
+{
+    static char text[4200];
+    if (!path || cli_is_dash(path))
+        return "the stream is incomplete";
+    snprintf(text, sizeof text,
+             names_store(path) ? "%s is incomplete: the same command writes it anew" : "%s is not written", path);
+    return text;
 }

@@ -24,8 +24,8 @@ wf_records *cli_open_store_or_input(const char *path, int first);
 /* True if cli_open_store_or_input would read standard input. */
 bool cli_reads_stdin(const char *path, int first);
 
-/* Opens inputs as wf_records_open does. Dies of a wrong one, which the message names. latents: they are accepted too. */
-wf_records *cli_open_records(char *const *paths, int count, bool latents, found_expected expected);
+/* Reads the next record; false at the end. Dies as wf_records_next fails. */
+bool cli_next(wf_records *records, wf_record *record);
 
 /* True if `path` does not name a file with a stream, nor standard input: it is a store or missing. */
 bool cli_is_store(const char *path);
@@ -41,5 +41,7 @@ cli_output *cli_open_output(const char *path, const wf_meta *meta, const char *a
 int cli_put(void *output, const wf_record *record) WF_MUST; /* a wf_record_sink */
 /* Ends the stream or seals the store, which appear now. */
 void cli_close_output(cli_output *output);
+/* What a signal leaves of an output to `path`, for interrupt_ends. Valid until the next call. */
+const char *cli_output_left(const char *path);
 
 #endif

@@ -1,32 +1,50 @@
-/* progress.h - what wf-train-level says while it trains */
+/* progress.h - one line of the terminal that says how far a program has come
+ *
+ *     wf-sample: 12 / 64 pictures, ETA 1m20s, 19%, 0.65/s, level 5
+ *
+ * It is drawn if standard error is a terminal that is not dumb (TERM), the program is in the foreground, and --quiet is
+ * not given: from the first second of work on, at most four times a second. Parts that do not fit into the window are
+ * left out. Rate and ETA are those of the last half minute.
+ *
+ * Programs of one pipeline share a terminal. One of them draws at a time: the first that has worked for a second, until it
+ * waits for another or ends.
+ *
+ * Any thread may call. */
 #ifndef WF_PROGRESS_H
 #define WF_PROGRESS_H
 
-#include "../lib/train/train.h"
-#include "start.h"
+#include <stdbool.h>
+#include <stdint.h>
 
-typedef struct progress {
-    int first, last;                             /* levels */
-    const wf_train_options *options;             /* of the first level */
-    const char *model_path;                      /* for messages */
-    const volatile sig_atomic_t *interrupted;    /* set once a signal has come */
-    char device[START_DEVICE];                   /* as start_device has it */
-    const char *precision;                       /* as start_precision has it */
-    char pictures[START_PICTURES];               /* as start_pictures has it */
-    int64_t count;                               /* pictures of the store */
-    wf_signal signal;                            /* what they are */
-    bool begun;                                  /* the line at the start is printed */
-    double drawn;                                /* seconds of the level that the terminal showed last; -1: none */
-    wf_train_progress latest[WF_MAX_LEVELS + 1]; /* step -1: no report, because the level was finished before */
-} progress;
+/* Work begins, on `total` things of this kind ("picture"); -1: not known. kind NULL: nothing is counted. The text is
+ * borrowed. */
+void progress_begin(const char *kind, int64_t total);
+/* Rate and ETA count from here: what an earlier run did is done. */
+void progress_from(int64_t done, double fraction);
+/* True if progress_at would draw: for callers whose `detail` takes time to make. */
+bool progress_due(void);
+/* Says how much is done: things, and the fraction of the work, 0 to 1; -1: not known but by `total`. detail: more, in
+ * parts separated by ", "; NULL: nothing. */
+void progress_at(int64_t done, double fraction, const char *detail);
 
-/* Sets what belongs to no report yet. */
-void progress_clear(progress *p);
+/* Prints text on standard error in place of the line, that of another program too. */
+void progress_print(const char *text);
+/* Clears it before something is printed on standard output. */
+void progress_clear(void);
+/* Let another program of the pipeline draw: before something is written to standard output, and before something is
+ * read from standard input, if that is an empty pipe. */
+void progress_yield_output(void);
+void progress_yield_input(void);
+/* Clears the line for good. */
+void progress_end(void);
 
-/* A wf_train_report for the progress `user`: notes events, and draws a line on a terminal once a second. */
-int progress_report(void *user, wf_train_event event, const wf_train_progress *now);
+/* True if the line is possible: on such a terminal, without --quiet. */
+bool progress_on_terminal(void);
+#define PROGRESS_CLEAR "\r\033[K"
 
-/* Says how each level ended. */
-void progress_note_ends(const progress *p);
+/* For signal handlers: write " after 12 of 64 pictures", nothing before progress_begin; or the number of the thing after
+ * those that are done; without a zero byte, and return the length. */
+int progress_text(char *out, int size);
+int progress_next(char *out, int size);
 
 #endif

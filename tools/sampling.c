@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "progress.h"
 #include "start.h"
 
 void sampling_parse(sampling *s, const cli_program *program, int argc, char **argv)
@@ -68,6 +69,7 @@ void sampling_run(sampling *s, int rows, sampling_draw *draw, void *user)
     for (;;) {
         int N;
         float *picture;
+        progress_yield_input();
         must(wf_conditioning_next(s->conditioning, rows, &N, &picture, index));
         if (!N)
             break;
@@ -78,7 +80,13 @@ void sampling_run(sampling *s, int rows, sampling_draw *draw, void *user)
         free(picture);
     }
     free(index);
+    progress_end();
     cli_close_output(s->output);
+}
+
+int64_t sampling_count(const sampling *s)
+{
+    return s->drawn_count >= 0 || !s->input ? s->drawn_count : wf_records_count(s->input);
 }
 
 int sampling_write(void *user, const wf_record *record)

@@ -67,6 +67,9 @@ void sampling_run(sampling *s, int rows, sampling_draw *draw, void *user);
 /* A wf_record_sink that writes to the output; `user` is the sampling. */
 int sampling_write(void *user, const wf_record *record);
 
+/* Pictures to be drawn or continued; -1: not known. */
+int64_t sampling_count(const sampling *s);
+
 void sampling_close(sampling *s);
 
 #endif

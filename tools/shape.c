@@ -49,7 +49,7 @@ static bool look(char *const *pictures, int count, wf_edits *edits)
     bool sized = *edits->fit;
     must(wf_images_open(pictures, count, stdin, &images));
     wf_images_limit(images, LOOKED_AT);
-    must(wf_survey_run(images, (wf_images_options){0}, &(wf_edits){0}, &survey));
+    must(wf_survey_run(images, (wf_images_options){0}, &(wf_edits){0}, &(wf_watch){0}, &survey));
     if (survey.pictures)
         survey_choose(&survey, edits);
     else if (!sized) /* wf-dwt says what is wrong with them */

@@ -7,14 +7,15 @@
 #include "../lib/base/file.h"
 #include "../lib/store/store.h"
 #include "cli_io.h"
+#include "interrupt.h"
+#include "progress.h"
 
 /* Copies the records of the chosen levels into a store at `path`. */
 static void spool(wf_records *input, const char *path, const int levels[2])
 {
     wf_store_writer *store;
     wf_record record;
-    int64_t there;
-    bool more = true;
+    int64_t there, count = 0;
     wf_meta meta;
     must(wf_meta_copy(&meta, wf_records_meta(input)));
     int first = levels[0] < 0 ? 0 : levels[0], last = levels[0] < 0 ? meta.top : levels[1];
@@ -22,14 +23,20 @@ static void spool(wf_records *input, const char *path, const int levels[2])
         die(WF_DATA, "%s: carries levels up to %d, not %d", wf_records_name(input), meta.top, last);
     meta.top = last;
     wf_store_remove(path); /* left by an interrupted run */
+    interrupt_removes(path);
     must(wf_store_writer_create(path, &meta, false, &store, &there));
-    while (more) {
-        must(wf_records_next(input, &record, &more));
-        if (more && record.level >= first && record.level <= last)
+    progress_begin(wf_signal_names[meta.signal], wf_records_count(input));
+    interrupt_ends("nothing was trained");
+    while (cli_next(input, &record)) {
+        if (record.level >= first && record.level <= last)
             must(wf_store_writer_put(store, &record));
+        count += record.level == last ? record.N : 0;
+        progress_at(count, -1, "copied");
     }
+    progress_end();
     must(wf_store_writer_seal(store));
     wf_store_writer_close(store);
+    interrupt_removes(NULL);
     wf_meta_clear(&meta);
 }
 

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "progress.h"
+
 enum { KINDS = 20 }; /* rows of the table */
 
 void survey_note_passed(const wf_images_passed *passed)
@@ -155,7 +157,8 @@ void survey_print(wf_images *images, const wf_decompose_options *work)
 {
     wf_survey s;
     wf_images_options options = {.length = work->length, .stored = work->stored, .volumes = work->volumes};
-    must(wf_survey_run(images, options, &work->edits, &s));
+    must(wf_survey_run(images, options, &work->edits, &work->watch, &s));
+    progress_end();
     wf_images_passed passed = wf_images_passed_over(images);
     survey_note_passed(&passed);
     if (*wf_images_remark(images))

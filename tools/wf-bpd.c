@@ -3,6 +3,9 @@
 
 #include "../lib/model/evaluation.h"
 #include "cli_io.h"
+#include "interrupt.h"
+#include "level_work.h"
+#include "progress.h"
 #include "start.h"
 
 static struct options {
@@ -69,20 +72,20 @@ static const cli_program program = {
                 "    a tighter bound on a hundred pictures",
     .options = table};
 
-static wf_evaluation *open_evaluation(const wf_model *model, wf_backend *backend, const wf_meta *meta, const char *name)
+static wf_evaluation *open_evaluation(const wf_model *model, wf_backend *backend, const wf_meta *meta, const char *name,
+                                      wf_watch watch)
 {
     wf_evaluation *e = NULL;
-    wf_evaluation_spec spec = {.seed = common.seed, .count = options.count, .samples = options.samples};
+    wf_evaluation_spec spec = {.seed = common.seed, .count = options.count, .samples = options.samples, .watch = watch};
     must(wf_evaluation_create(model, backend, meta, name, &spec, &e));
     return e;
 }
 
-/* Says what is evaluated. count: pictures of the input, -1: not known. */
+/* Says what is evaluated. count: pictures, -1: not known. */
 static void say_start(const wf_model *model, const wf_backend *backend, const wf_meta *meta, int64_t count)
 {
     char pictures[START_PICTURES], job[START_PICTURES + 32];
-    int64_t most = options.count;
-    start_pictures(most && count > most ? most : count, meta, pictures);
+    start_pictures(count, meta, pictures);
     snprintf(job, sizeof job, options.samples ? "%s, %lld draw%s each" : "%s", pictures, (long long)options.samples,
              plural(options.samples));
     start_note(backend, model, 0, meta->top, job);
@@ -102,13 +105,36 @@ static wf_store *open_split(const wf_model *model, wf_store *whole, const char *
     return part;
 }
 
+/* A store is evaluated level by level, a stream batch by batch. */
+static wf_watch begin_work(const wf_model *model, const wf_meta *meta, const wf_store *store, int64_t count)
+{
+    level_work work = {.model = model,
+                       .meta = meta,
+                       .last = meta->top,
+                       .pictures = count < 0 && options.count ? options.count : count,
+                       .times = options.samples ? options.samples : 1,
+                       .counts = store ? LEVEL_WORK_EACH : LEVEL_WORK_LAST};
+    while (store && work.first < work.last && !wf_store_has_level(store, work.first))
+        work.first++;
+    interrupt_ends("nothing is printed");
+    return level_work_begin(&work);
+}
+
 static wf_evaluation *evaluate(const wf_model *model, wf_backend *backend, wf_records *input)
 {
     const wf_meta *meta = wf_records_meta(input);
     wf_store *whole = wf_records_store(input), *store = open_split(model, whole, wf_records_name(input));
-    wf_evaluation *e = open_evaluation(model, backend, meta, wf_records_name(input));
-    say_start(model, backend, meta, store ? wf_store_count(store) : wf_records_count(input));
-    must(store ? wf_evaluation_put_store(e, store) : wf_evaluation_put_records(e, input));
+    int64_t count = store ? wf_store_count(store) : wf_records_count(input), most = options.count;
+    count = most && count > most ? most : count;
+    wf_evaluation *e =
+        open_evaluation(model, backend, meta, wf_records_name(input), begin_work(model, meta, store, count));
+    wf_record record;
+    say_start(model, backend, meta, count);
+    if (store)
+        must(wf_evaluation_put_store(e, store));
+    while (!store && cli_next(input, &record))
+        must(wf_evaluation_put(e, &record));
+    progress_end();
     if (store != whole)
         wf_store_close(store);
     return e;

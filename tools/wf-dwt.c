@@ -5,6 +5,8 @@
 #include "../lib/model/model.h"
 #include "../lib/pyramid/wavelet.h"
 #include "cli_found.h"
+#include "interrupt.h"
+#include "progress.h"
 #include "start.h"
 #include "survey.h"
 
@@ -226,6 +228,26 @@ static void say_done(const wf_images *images, const wf_meta *m, const wf_decompo
          plural(m->bits), m->levels, plural(m->levels));
 }
 
+/* A wf_watch. */
+static void watch_pictures(void *user, int level, int64_t count)
+{
+    static int64_t done;
+    double all = wf_images_expected(user), most = (double)options.pictures;
+    (void)level;
+    done += count;
+    all = most >= 0 && (all < 0 || most < all) ? most : all;
+    progress_at(done, all > 0 ? (double)done / all : -1, NULL);
+}
+
+static void begin_work(const wf_meta *meta)
+{
+    progress_begin(wf_signal_names[meta->signal], -1);
+    if (!options.store_path)
+        interrupt_ends("the stream is incomplete");
+    else
+        interrupt_ends("%s is incomplete: the same command goes on with it", options.store_path);
+}
+
 /* True if standard input is read, which cannot be read twice. */
 static bool reads_stdin(char **operands, int count)
 {
@@ -243,6 +265,7 @@ static bool decompose(wf_images *images, bool stdin_read, wf_backend *backend, c
     wf_writer *stream = NULL;
     int64_t kept = 0;
     bool more;
+    options.work.watch = (wf_watch){watch_pictures, images};
     must(wf_decomposer_create(images, backend, &options.work, &d));
     must(wf_decomposer_look(d, &more));
     if (*wf_images_remark(images))
@@ -258,12 +281,14 @@ static bool decompose(wf_images *images, bool stdin_read, wf_backend *backend, c
         must(wf_store_writer_create(options.store_path, meta, options.append, &store, &kept));
     else
         must(wf_writer_create(stdout, "standard output", meta, &stream));
+    begin_work(meta);
     int status = wf_decomposer_run(d, store, kept, stream);
     wf_decomposed done = wf_decomposer_done(d);
     if (!done.anew) {
         if ((status == WF_DATA || status == WF_NOINPUT) && !options.work.skip_bad && !stdin_read)
             die(status, "%s (--dry-run lists all that is refused)", wf_error());
         must(status);
+        progress_end();
         must(store ? wf_store_writer_seal(store) : wf_writer_finish(stream));
         say_done(images, meta, &done);
     }
@@ -288,6 +313,9 @@ int main(int argc, char **argv)
             options.files_from ? "names of pictures" : "pictures");
     wf_images *images = open_images(operands, count);
     if (options.dry_run) {
+        options.work.watch = (wf_watch){watch_pictures, images};
+        progress_begin("picture", -1);
+        interrupt_ends("nothing is printed");
         survey_print(images, &options.work);
     } else {
         wf_backend *backend = start_backend();

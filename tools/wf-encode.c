@@ -7,6 +7,9 @@
 #include "../lib/model/level.h"
 #include "../lib/sample/codec.h"
 #include "cli_io.h"
+#include "interrupt.h"
+#include "level_work.h"
+#include "progress.h"
 #include "start.h"
 
 static struct options {
@@ -101,7 +104,7 @@ static void check_latents(const char *name, const wf_meta *meta, const char *wei
 
 int main(int argc, char **argv)
 {
-    bool decodes = !strcmp(program_invocation_short_name, decode.name), more = true;
+    bool decodes = !strcmp(program_invocation_short_name, decode.name);
     wf_model model;
     wf_meta meta;
     wf_backend *backend;
@@ -127,10 +130,18 @@ int main(int argc, char **argv)
     cli_add_provenance(&meta, weights);
     output = cli_open_output(options.output_path, &meta,
                              decodes ? "pipe it into wf-idwt, or use -o" : "pipe it into wf-decode, or use -o");
-    start_note(backend, &model, 0, model.meta.levels, start_pictures(-1, &model.meta, pictures));
-    while (must(wf_records_next(input, &record, &more)), more)
+    start_note(backend, &model, 0, model.meta.levels, start_pictures(wf_records_count(input), &model.meta, pictures));
+    level_work work = {.model = &model,
+                       .meta = &model.meta,
+                       .last = model.meta.levels,
+                       .pictures = wf_records_count(input),
+                       .times = decodes ? 1 : 2};
+    wf_codec_watch(codec, level_work_begin(&work));
+    interrupt_ends("%s", cli_output_left(options.output_path));
+    while (cli_next(input, &record))
         must((decodes ? decode_record : write_latents)(codec, &record, output));
     must(wf_codec_end(codec, name));
+    progress_end();
     cli_close_output(output);
     finish_stdout();
 

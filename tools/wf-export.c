@@ -4,6 +4,8 @@
 
 #include "../lib/model/export.h"
 #include "cli_found.h"
+#include "interrupt.h"
+#include "progress.h"
 
 enum { FP32, F16, BF16 };
 
@@ -64,11 +66,15 @@ static char *read_note(const char *path)
     return text;
 }
 
+static const volatile sig_atomic_t *interrupted;
+
 /* A wf_level_add_provenance; `user` is the hash of the whole model. */
 static int add_provenance(void *user, wf_meta *meta)
 {
+    static int64_t levels;
     cli_add_provenance(meta, user);
-    return WF_OK;
+    progress_at(levels++, -1, NULL);
+    return *interrupted ? wf_fail(WF_AGAIN, "interrupted; %s is not written", options.to) : WF_OK;
 }
 
 int main(int argc, char **argv)
@@ -87,6 +93,8 @@ int main(int argc, char **argv)
     how.add = add_provenance;
     how.user = hash;
     must(wf_model_hash(&model, 0, model.meta.levels, hash));
+    progress_begin("level", model.meta.levels + 1);
+    interrupted = interrupt_saves("removing what was written of %s", options.to);
     must(wf_model_export(&model, options.to, &how));
     note("%s: %d levels", options.to, model.meta.levels + 1);
     free(note_text);

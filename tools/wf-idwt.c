@@ -11,7 +11,9 @@
 #include "../lib/pyramid/block_rounding.h"
 #include "../lib/pyramid/pyramid.h"
 #include "cli_io.h"
+#include "interrupt.h"
 #include "picture_files.h"
+#include "progress.h"
 #include "start.h"
 
 static struct options {
@@ -200,7 +202,7 @@ static void put_picture(const float *values, uint64_t index, const char *name)
         save_image(index, name);
     else
         must(wf_image_append(stdout, "standard output", image));
-    job.count++;
+    progress_at(++job.count, -1, NULL);
 }
 
 static void put_ladder(const float *picture, uint64_t index, const char *name)
@@ -224,8 +226,10 @@ static void put_record(const wf_record *record)
             (options.ladder ? put_ladder : put_picture)(job.pixels + (size_t)i * samples(), record->index[at + i],
                                                         options.names && record->names ? record->names[at + i] : NULL);
     }
-    if (!options.grid_path && !options.folder)
+    if (!options.grid_path && !options.folder) {
+        progress_yield_output();
         must(wf_flush(stdout, "standard output")); /* so that a reader down the pipe sees whole batches */
+    }
 }
 
 static void write_grid(void)
@@ -235,6 +239,18 @@ static void write_grid(void)
     must(cli_is_dash(options.grid_path) ? wf_image_write_png(stdout, "standard output", &whole)
                                         : wf_image_save(options.grid_path, &whole));
     wf_image_clear(&whole);
+}
+
+static void begin_work(const wf_records *input)
+{
+    int64_t count = wf_records_count(input);
+    progress_begin(wf_signal_names[job.meta.signal], count > 0 && options.ladder ? count * (options.level + 1) : count);
+    if (options.folder)
+        interrupt_ends("their files stay in %s", options.folder);
+    else if (options.grid_path && !cli_is_dash(options.grid_path))
+        interrupt_ends("%s is not written", options.grid_path);
+    else
+        interrupt_ends("the output is incomplete");
 }
 
 static void close_job(void)
@@ -252,14 +268,14 @@ static void close_job(void)
 int main(int argc, char **argv)
 {
     wf_record record;
-    bool more = true;
     char size[WF_SIZE_TEXT];
     common.backend = "cpu"; /* see CLI_BACKEND_CPU */
     int first = cli_parse(&program, argc, argv);
     check_usage();
     wf_records *input = cli_open_input(first);
     open_job(input);
-    while (must(wf_records_next(input, &record, &more)), more)
+    begin_work(input);
+    while (cli_next(input, &record))
         if (record.level == options.level)
             put_record(&record);
     if (!job.count)

@@ -7,6 +7,8 @@
 #include "../lib/base/file.h"
 #include "../lib/store/nearest.h"
 #include "cli_io.h"
+#include "interrupt.h"
+#include "progress.h"
 
 static const char *store_path, *table_path, *output_path;
 static int level = -1, wanted = 1;
@@ -59,7 +61,9 @@ typedef struct pictures {
 
 static struct {
     wf_store *store;
-    wf_meta meta; /* of the output */
+    int64_t given_count; /* pictures that come; -1: not known */
+    int64_t compared;    /* pictures of the store, with those gathered */
+    wf_meta meta;        /* of the output */
     cli_output *output;
     FILE *table;
     char *text; /* the table, unless it goes to standard output */
@@ -181,11 +185,29 @@ static void write_neighbours(int n)
         must(cli_put(job.output, &record));
 }
 
+/* A wf_watch. */
+static void watch_compared(void *user, int of_level, int64_t count)
+{
+    char detail[64];
+    double all = (double)wf_store_count(job.store), given = (double)job.given_count;
+    (void)user;
+    (void)of_level;
+    job.compared += count;
+    snprintf(detail, sizeof detail, "compared with %lld of %lld", (long long)job.compared, (long long)all);
+    progress_at(job.total, given > 0 ? ((double)job.total + job.count * (double)job.compared / all) / given : -1,
+                detail);
+}
+
 static void flush(void)
 {
     const pictures *p = &job.given;
+    const wf_watch watch = {.call = watch_compared};
+    job.compared = 0;
     if (job.count)
-        must(wf_nearest_search(job.store, level, common.threads, job.count, p->low, p->detail, wanted, job.found));
+        must(wf_nearest_search(job.store, level, common.threads, job.count, p->low, p->detail, wanted, job.found,
+                               &watch));
+    if (job.table == stdout)
+        progress_clear();
     for (int n = 0; n < job.count; n++)
         write_neighbours(n);
     job.total += job.count;
@@ -219,6 +241,7 @@ static void save_table(void)
 
 static void finish(void)
 {
+    progress_end();
     if (job.output)
         cli_close_output(job.output);
     if (job.table && job.table != stdout)
@@ -245,12 +268,15 @@ int main(int argc, char **argv)
     job.store = cli_open_store(store_path); /* before it waits for the stream */
     wf_records *input = cli_open_input(first);
     wf_record record;
-    bool more = true;
     open_job(wf_records_name(input), wf_records_meta(input));
     open_outputs();
-    while (must(wf_records_next(input, &record, &more)), more)
+    job.given_count = wf_records_count(input);
+    progress_begin(wf_signal_names[job.meta.signal], job.given_count);
+    interrupt_ends("%s", cli_is_dash(table_path) ? "the table is incomplete" : cli_output_left(output_path));
+    while (cli_next(input, &record))
         if (record.level == level)
             gather(&record);
+    job.given_count = job.total + job.count;
     flush();
     if (!job.total)
         die(WF_DATA, "%s: has no record of level %d", wf_records_name(input), level);

@@ -5,6 +5,8 @@
 
 #include "../lib/base/file.h"
 #include "../lib/mcmc/annealed_sampler.h"
+#include "interrupt.h"
+#include "level_work.h"
 #include "sampling.h"
 
 static struct options {
@@ -220,6 +222,24 @@ static void open_output(sampling *s)
     sampling_open_output(s, &meta, observed ? 0 : wf_conditioning_level(s->conditioning) + 1);
 }
 
+/* Without --state, signals end the program. */
+static wf_watch begin_work(const sampling *s)
+{
+    int64_t count = sampling_count(s);
+    level_work work = {.model = &s->model,
+                       .meta = &s->meta,
+                       .offset = wf_conditioning_offset(s->conditioning),
+                       .first = s->first,
+                       .last = s->meta.top,
+                       .pictures = count < 0 ? -1 : count * options.chains,
+                       .times = options.adapt + options.draws,
+                       .kind = "draw",
+                       .counts = options.joint || observed ? LEVEL_WORK_JOINT : LEVEL_WORK_ALL};
+    if (!options.state_path)
+        interrupt_ends("%s; --state DIR keeps the chains", cli_output_left(s->output_path));
+    return level_work_begin(&work);
+}
+
 static void open_sampler(const sampling *s, const volatile sig_atomic_t *stop)
 {
     wf_annealed_sampler_spec spec = {.to = s->meta.top,
@@ -233,6 +253,7 @@ static void open_sampler(const sampling *s, const volatile sig_atomic_t *stop)
                                                  .thin = options.thin,
                                                  .save_every = options.save_every,
                                                  .stats = stats,
+                                                 .watch = begin_work(s),
                                                  .stop = stop}};
     for (int l = 0; l <= WF_MAX_LEVELS; l++)
         spec.temperature[l] = cli_nth(&options.temperature, l);
@@ -259,7 +280,7 @@ int main(int argc, char **argv)
     check_usage();
     if (options.state_path) {
         lock_state(options.state_path);
-        stop = cli_catch_interrupts();
+        stop = interrupt_saves("saving the chains in %s; once more ends at once", options.state_path);
     }
     if (options.report_path)
         try_output(options.report_path);

@@ -2,6 +2,8 @@
 #include "../lib/pyramid/pyramid.h"
 #include "../lib/sample/coarse_to_fine.h"
 #include "../lib/sample/sample.h"
+#include "interrupt.h"
+#include "level_work.h"
 #include "sampling.h"
 
 static struct options {
@@ -57,6 +59,7 @@ static const cli_program program = {
 
 static wf_sampler samplers[WF_MAX_LEVELS + 1]; /* by level of the pictures that are drawn; created when needed */
 static wf_pyramid *pyramid;
+static wf_watch watch;
 
 /* A wf_coarse_to_fine_draw. */
 static int draw_level(void *user, int level, int N, const float *low, const uint64_t *index, float *drawn)
@@ -67,6 +70,7 @@ static int draw_level(void *user, int level, int N, const float *low, const uint
     wf_draw how = {common.seed, cli_nth(&options.temperature, of_model), options.truncate};
     if (!samplers[level].runner.flow)
         WF_TRY(wf_sampler_create(&s->model, of_model, s->backend, shape.H, shape.W, &samplers[level]));
+    samplers[level].watch = watch;
     return wf_sampler_run(&samplers[level], N, low, index, &how, drawn);
 }
 
@@ -76,6 +80,19 @@ static int draw_pictures(void *user, int N, const float *picture, const uint64_t
     const sampling *s = user;
     return wf_coarse_to_fine(pyramid, &s->meta, wf_conditioning_level(s->conditioning), s->meta.top, N, picture, index,
                              draw_level, sampling_write, user);
+}
+
+static void begin_work(const sampling *s)
+{
+    level_work work = {.model = &s->model,
+                       .meta = &s->meta,
+                       .offset = wf_conditioning_offset(s->conditioning),
+                       .first = s->first,
+                       .last = s->meta.top,
+                       .pictures = sampling_count(s),
+                       .times = 1};
+    watch = level_work_begin(&work);
+    interrupt_ends("%s", cli_output_left(s->output_path));
 }
 
 int main(int argc, char **argv)
@@ -90,6 +107,7 @@ int main(int argc, char **argv)
     int rows = wf_pyramid_rows(&s->meta, s->meta.top);
     must(wf_pyramid_create(s->backend, &s->meta, rows, &pyramid));
     sampling_note(s, "%s", "");
+    begin_work(s);
     sampling_run(s, rows, draw_pictures, s);
     finish_stdout();
     for (int l = 0; l <= WF_MAX_LEVELS; l++)

@@ -1,11 +1,12 @@
 /* wf-train-level.c - trains one level of a model */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "../lib/base/file.h"
 #include "cli_io.h"
-#include "progress.h"
 #include "spool.h"
+#include "training.h"
 #include "words.h"
 
 static int levels[2] = {-1, -1}; /* first and last */
@@ -14,7 +15,7 @@ static const char *held_out; /* a store, per cents or none; NULL: the default */
 static wf_train_options options;
 static int precision, memory;
 static char backend_name[16];
-static progress state;
+static training state;
 
 static const cli_option table[] = {
     {'l', "level", "L|L-M", CLI_RANGE, levels, 0, WF_MAX_LEVELS,
@@ -249,14 +250,13 @@ int main(int argc, char **argv)
     state.last = levels[1];
     state.options = &options;
     state.model_path = model_path;
-    state.interrupted = cli_catch_interrupts(); /* the current step is completed first */
     state.count = wf_store_count(store);
     state.signal = wf_store_meta(store)->signal;
     start_pictures(wf_store_count(store), wf_store_meta(store), state.pictures);
-    progress_clear(&state);
+    training_begin(&state);
     must(wf_train_levels(&model, backend_name, common.threads, store, validation, &options, levels[1] - levels[0] + 1,
-                         progress_report, &state));
-    progress_note_ends(&state);
+                         training_report, &state));
+    training_note_ends(&state);
 
     wf_meta_clear(&provenance);
     wf_model_clear(&model);

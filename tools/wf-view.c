@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "cli_io.h"
+#include "interrupt.h"
+#include "progress.h"
 
 enum { MOST_PARTS = 32 };
 
@@ -109,7 +111,7 @@ static void name_parts(void)
 /* A store can be read at any place; anything else is copied into one if its pictures must be counted or shuffled. */
 static void open_records(char **paths, int count)
 {
-    job.records = cli_open_records(count ? paths : (char *[]){"-"}, count ? count : 1, true, FOUND_COEFFICIENTS);
+    job.records = found_open_records(count ? paths : (char *[]){"-"}, count ? count : 1, true, FOUND_COEFFICIENTS);
     if (options.shuffle ? !wf_records_store(job.records) : options.split.count > 0 && wf_records_count(job.records) < 0)
         job.records = cli_spool(job.records);
 }
@@ -183,10 +185,11 @@ static void put_part(part *p, const wf_record *r, int64_t place)
 static void copy(void)
 {
     wf_record r;
-    bool more;
     int last = -1;
-    int64_t place = 0, N = 0;
-    while (must(wf_records_next(job.records, &r, &more)), more) {
+    int64_t place = 0, N = 0, end = job.parts[job.count - 1].end;
+    progress_begin(wf_signal_names[job.meta.signal], end == INT64_MAX ? -1 : end);
+    interrupt_ends("%s", job.count == 1 ? cli_output_left(job.parts[0].path) : "the outputs are incomplete");
+    while (cli_next(job.records, &r)) {
         if (r.level <= last) /* a new batch */
             place += N;
         last = r.level;
@@ -194,7 +197,9 @@ static void copy(void)
         for (int i = 0; i < job.count; i++)
             if (r.level <= job.meta.top && r.level >= options.levels[0])
                 put_part(&job.parts[i], &r, place);
+        progress_at(place + N < end ? place + N : end, -1, NULL);
     }
+    progress_end();
 }
 
 int main(int argc, char **argv)

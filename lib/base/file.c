@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@ struct wf_outfile {
     FILE *stream;
     char *path;
     char *temporary;
+    struct place *place; /* NULL: none was free */
 };
 
 int wf_fail_write(const char *name)
@@ -45,8 +47,42 @@ int wf_close(FILE *file, const char *name)
 
 /* -- complete files ------------------------------------------------------------------------------------------------ */
 
+/* Names of temporary files, where a signal handler finds them: in memory that is never freed. */
+static struct place {
+    atomic_bool taken, there; /* there: `path` is that of a temporary file */
+    char path[4096];
+} places[32];
+
+static void remember(wf_outfile *file)
+{
+    size_t count = sizeof places / sizeof *places;
+    for (struct place *p = places; p < places + count && strlen(file->temporary) < sizeof p->path; p++)
+        if (!atomic_exchange(&p->taken, true)) {
+            strcpy(p->path, file->temporary);
+            p->there = true;
+            file->place = p;
+            return;
+        }
+}
+
+static void forget(wf_outfile *file)
+{
+    if (!file->place)
+        return;
+    file->place->there = false;
+    file->place->taken = false;
+}
+
+void wf_outfiles_unlink(void)
+{
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++)
+        if (places[i].there)
+            unlink(places[i].path);
+}
+
 static void free_outfile(wf_outfile *file)
 {
+    forget(file);
     free(file->temporary);
     free(file->path);
     free(file);
@@ -70,8 +106,10 @@ static int open_temporary(wf_outfile *file)
         if (descriptor < 0)
             return wf_fail_write(file->path);
         file->stream = fdopen(descriptor, "w+");
-        if (file->stream)
+        if (file->stream) {
+            remember(file);
             return WF_OK;
+        }
         int status = wf_fail_write(file->path);
         close(descriptor);
         unlink(file->temporary);

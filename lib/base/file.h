@@ -18,6 +18,9 @@ int wf_outfile_create(const char *path, wf_outfile **out) WF_MUST;
 FILE *wf_outfile_stream(wf_outfile *file);
 int wf_outfile_commit(wf_outfile *file) WF_MUST;
 void wf_outfile_abort(wf_outfile *file); /* NULL is allowed */
+/* Removes the temporary files of all open outputs, for a process that is about to end. May be called in a signal
+ * handler. A process that goes on must not call it. */
+void wf_outfiles_unlink(void);
 
 /* Copies an open temporary file, from its beginning, to `path`, and closes it. `path` is complete or unchanged. */
 int wf_save_copy(FILE *temporary, const char *path) WF_MUST;

@@ -1,6 +1,7 @@
 /* decompose.c - workers that decode, edit and transform batches of pictures side by side */
 #include "decompose.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,8 +26,7 @@ struct wf_decomposer {
     wf_decompose_options options;
     wf_meta meta;
     wf_image first; /* edited */
-    char *first_name;
-    bool looked; /* meta and `first` are there */
+    bool looked;    /* meta and `first` are there */
     wf_store_writer *store;
     wf_writer *stream;
     worker *crew;
@@ -41,6 +41,7 @@ struct wf_decomposer {
     bool anew;                     /* as in wf_decomposed */
     bool continued;                /* what the store has agrees with the input */
     _Atomic int64_t greys, opaque; /* workers count side by side */
+    pthread_mutex_t watching;
 };
 
 int wf_decomposer_create(wf_images *images, wf_backend *backend, const wf_decompose_options *options,
@@ -48,6 +49,7 @@ int wf_decomposer_create(wf_images *images, wf_backend *backend, const wf_decomp
 {
     wf_decomposer *d = calloc(1, sizeof *d);
     WF_CHECK(d, WF_AGAIN, "out of memory");
+    pthread_mutex_init(&d->watching, NULL); /* never fails: no attributes */
     d->images = images;
     d->backend = backend;
     d->options = *options;
@@ -80,7 +82,7 @@ void wf_decomposer_destroy(wf_decomposer *d)
         return;
     dismiss(d);
     wf_image_clear(&d->first);
-    free(d->first_name);
+    pthread_mutex_destroy(&d->watching);
     wf_meta_clear(&d->meta);
     free(d);
 }
@@ -198,8 +200,6 @@ static int look_at(wf_decomposer *d, wf_image *image, const char *name)
     WF_TRY(copy_image(image, name, &d->first));
     WF_TRY(edit(d, &d->first, name, &ignored));
     WF_TRY(begin(d, &d->first, name));
-    d->first_name = strdup(name);
-    WF_CHECK(d->first_name, WF_AGAIN, "%s: out of memory", name);
     return wf_images_unread(d->images, image, name);
 }
 
@@ -247,12 +247,16 @@ static int encode(void *user, int L, int rows, const float *low, const float *de
     return L > t->d->meta.top ? WF_OK : wf_store_encode(t->encoded, L, t->index, rows, low, detail);
 }
 
-/* Takes picture i of a batch, after `first` pictures. */
-static int stage(void *user, int number, int64_t first, int i, wf_image *image, const char *name)
+static void count_done(wf_decomposer *d, int64_t count)
 {
-    wf_decomposer *d = user;
-    const worker *w = &d->crew[number];
-    (void)name;
+    pthread_mutex_lock(&d->watching);
+    wf_watched(&d->options.watch, -1, count);
+    pthread_mutex_unlock(&d->watching);
+}
+
+/* Puts picture i of a batch, after `first` pictures, where the worker transforms it. */
+static int stage(wf_decomposer *d, const worker *w, int64_t first, int i, wf_image *image)
+{
     if (d->direct) {
         target t = {d, w->encoded, (uint64_t)(d->kept + first + i)};
         WF_TRY(wf_store_encode_name(w->encoded, t.index, image->name));
@@ -265,6 +269,15 @@ static int stage(void *user, int number, int64_t first, int i, wf_image *image, 
     float *to = w->pixels + (size_t)i * n;
     for (size_t k = 0; k < n; k++)
         to[k] = image->pixels[k];
+    return WF_OK;
+}
+
+static int take(void *user, int number, int64_t first, int i, wf_image *image, const char *name)
+{
+    wf_decomposer *d = user;
+    (void)name;
+    WF_TRY(stage(d, &d->crew[number], first, i, image));
+    count_done(d, 1);
     return WF_OK;
 }
 
@@ -316,10 +329,10 @@ static int hire(wf_decomposer *d, worker *w)
 
 /* WF_DATA unless an edited picture is the one in the store, counted from the first kept one. Its highest level is
  * enough: the lower ones follow from that. */
-static int compare(wf_decomposer *d, wf_image *image, const char *name, int64_t at)
+static int compare(wf_decomposer *d, wf_image *image, int64_t at)
 {
     worker *w = &d->crew[0];
-    WF_TRY(stage(d, 0, at - d->skip, 0, image, name));
+    WF_TRY(stage(d, w, at - d->skip, 0, image));
     if (!d->direct) {
         const float *low, *detail;
         int L = d->meta.top;
@@ -354,6 +367,7 @@ static int pass_over_kept(wf_decomposer *d, wf_image *image)
     bool more = true;
     if (!d->options.skip_bad) /* else each is decoded, to find the bad ones */
         WF_TRY(wf_images_pass(d->images, d->skip - 1, &d->count));
+    count_done(d, d->count);
     while (d->count < d->skip) {
         WF_TRY(next_picture(d, image, &name, &more));
         WF_CHECK(more, WF_DATA,
@@ -361,8 +375,9 @@ static int pass_over_kept(wf_decomposer *d, wf_image *image)
                  "the folder",
                  path, (long long)d->skip, (long long)d->count);
         d->count++;
+        count_done(d, 1);
     }
-    int status = compare(d, image, name, d->skip - 1);
+    int status = compare(d, image, d->skip - 1);
     WF_CHECK(status != WF_DATA, WF_DATA,
              "%s: was interrupted after picture %lld, which is not %s: give the same input, or remove the folder", path,
              (long long)d->skip - 1, name);
@@ -382,7 +397,7 @@ static int continue_store(wf_decomposer *d)
     if (!d->skip)
         return WF_OK;
     bool refused = wf_store_writer_refused(d->store);
-    int status = refused ? compare(d, &d->first, d->first_name, 0) : WF_OK;
+    int status = refused ? compare(d, &d->first, 0) : WF_OK;
     if (status == WF_DATA)
         return restart(d);
     if (!status)
@@ -399,7 +414,7 @@ static int continue_store(wf_decomposer *d)
 
 static int run(wf_decomposer *d)
 {
-    wf_image_work work = {stage, transform, deliver, d->options.skip_bad ? skip : NULL, d, prepare};
+    wf_image_work work = {take, transform, deliver, d->options.skip_bad ? skip : NULL, d, prepare};
     int64_t count = 0;
     d->size = d->options.batch ? d->options.batch : wf_pyramid_rows(&d->meta, d->meta.levels);
     d->direct = d->store && d->backend->host;

@@ -5,6 +5,7 @@
 #define WF_DECOMPOSE_H
 
 #include "../../kernels/backend.h"
+#include "../base/watch.h"
 #include "../store/store.h"
 #include "../store/stream.h"
 #include "edits.h"
@@ -24,6 +25,7 @@ typedef struct wf_decompose_options {
     int64_t skip_bad; /* pictures that may be bad, or unlike the first */
     void (*skipped)(void *user, const char *why); /* called for each of those */
     void *user;
+    wf_watch watch; /* of pictures, of no level, -1; also those that the store has from an interrupted command */
 } wf_decompose_options;
 
 typedef struct wf_decomposed {

@@ -98,6 +98,10 @@ int wf_images_next(wf_images *images, wf_image *image, const char **name, bool *
 int wf_images_skip(wf_images *images, bool *skipped) WF_MUST;
 void wf_images_close(wf_images *images); /* NULL is allowed */
 
+/* Pictures of the whole input, as far as the part of it says that was read; as if operands and entries of a folder had
+ * equally many; -1: not known, as of a pipe or a list. May be called by any thread. */
+double wf_images_expected(const wf_images *images);
+
 /* Callbacks of wf_images_run, which several workers call at once, each on batches of its own. */
 typedef struct wf_image_work {
     /* Takes picture i of a worker's batch; `first` pictures came before the batch. `image` is lent for the call and may

@@ -104,7 +104,8 @@ static int pass_bad(wf_images *images, wf_survey *s, int status, bool *more)
     return WF_OK;
 }
 
-int wf_survey_run(wf_images *images, wf_images_options options, const wf_edits *edits, wf_survey *s)
+int wf_survey_run(wf_images *images, wf_images_options options, const wf_edits *edits, const wf_watch *watch,
+                  wf_survey *s)
 {
     wf_image image = {0};
     const char *name;
@@ -118,6 +119,7 @@ int wf_survey_run(wf_images *images, wf_images_options options, const wf_edits *
             status = pass_bad(images, s, status, &more);
         else if (more)
             status = look_at(s, edits, &image, name);
+        wf_watched(watch, -1, more);
     }
     wf_image_clear(&image);
     if (s->kind_count)

@@ -2,6 +2,7 @@
 #ifndef WF_SURVEY_H
 #define WF_SURVEY_H
 
+#include "../base/watch.h"
 #include "edits.h"
 
 WF_BEGIN
@@ -27,8 +28,9 @@ typedef struct wf_survey {
 } wf_survey;
 
 /* Reads everything, on one thread, and edits each picture as wf_image_edit does. Once a picture has come, sounds are
- * passed over, as by a decomposer. WF_AGAIN: out of memory. */
-int wf_survey_run(wf_images *images, wf_images_options options, const wf_edits *edits, wf_survey *out) WF_MUST;
+ * passed over, as by a decomposer. watch: of pictures, of no level, -1. WF_AGAIN: out of memory. */
+int wf_survey_run(wf_images *images, wf_images_options options, const wf_edits *edits, const wf_watch *watch,
+                  wf_survey *out) WF_MUST;
 void wf_survey_clear(wf_survey *survey);
 
 WF_END

@@ -10,6 +10,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "place.h"
 #include "recognise.h"
 
 /* ---- opening ----------------------------------------------------------------------------------------------------- */
@@ -40,7 +41,8 @@ struct wf_images {
     char *array;     /* of the .npz being read, chosen by its path; or NULL */
     wf_image unread; /* returned by wf_images_unread; no pixels: none */
     char *unread_name;
-    bool one;      /* there is one operand, and no list */
+    bool one; /* there is one operand, and no list */
+    wf_place place;
     size_t folder; /* length of the operand being walked, if it is the only one */
     size_t skip;   /* bytes of a file's path before its given name */
     int64_t most;  /* pictures to give before the end; -1: no limit */
@@ -56,8 +58,10 @@ int wf_images_open(char *const *paths, int count, FILE *standard_input, wf_image
     images->paths = count ? paths : only_stdin;
     images->left = count ? count : 1;
     images->one = images->left == 1;
+    images->place.operands = images->left;
     images->standard_input = standard_input;
     images->most = -1;
+    images->place.expected = -1;
     *out = images;
     return WF_OK;
 }
@@ -105,6 +109,7 @@ int wf_images_unread(wf_images *images, wf_image *image, const char *name)
     free(images->unread_name);
     images->unread_name = copy;
     images->unread = *image;
+    images->place.pictures--;
     images->most += images->most >= 0;
     *image = (wf_image){0};
     return WF_OK;
@@ -177,6 +182,8 @@ static int open_next_in_walk(wf_images *images)
         images->bad = origin == WF_FROM_LIST || images->listed ? ENTRY : NONE;
         switch (entry->fts_info) {
         case FTS_D:
+            wf_place_folder(images->walk);
+            continue;
         case FTS_DP:
             continue;
         case FTS_DEFAULT: /* a device, pipe or socket: read only if the user named it */
@@ -187,6 +194,7 @@ static int open_next_in_walk(wf_images *images)
             /* fall through */
         case FTS_F:
             WF_TRY(wf_source_open_file(entry->fts_accpath, NULL, origin, &images->stack[0]));
+            wf_place_entry(&images->place, entry);
             images->depth = 1;
             images->skip = origin == WF_FROM_LIST ? images->folder : 0;
             images->bad = NONE;
@@ -283,6 +291,7 @@ static int open_next_file(wf_images *images)
         images->left--;
         if (!strcmp(path, "-")) {
             WF_TRY(wf_source_open_file(NULL, images->standard_input, WF_FROM_STREAM, &images->stack[0]));
+            wf_place_stream(&images->place, images->standard_input);
             images->depth = 1;
             continue;
         }
@@ -542,6 +551,11 @@ static int take_picture(wf_images *images, wf_image *image, wf_later *later, con
     }
 }
 
+double wf_images_expected(const wf_images *images)
+{
+    return images->place.expected;
+}
+
 int wf_images_take(wf_images *images, wf_image *image, wf_later *later, const char **name, bool *more)
 {
     images->bad = NONE;
@@ -549,6 +563,8 @@ int wf_images_take(wf_images *images, wf_image *image, wf_later *later, const ch
     if (!images->most)
         return WF_OK;
     WF_TRY(take_picture(images, image, later, name, more));
+    if (*more)
+        wf_place_note(&images->place, images->depth ? images->stack[0] : NULL, images->left, images->list != NULL);
     images->most -= *more && images->most > 0;
     return WF_OK;
 }

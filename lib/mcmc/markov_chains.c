@@ -112,7 +112,7 @@ static int save_state(batch *b)
     return WF_OK;
 }
 
-/* Finds the value of the line of `text` that begins as `line` does, up to '='. Returns its length; -1: there is none. */
+/* Finds the value of the line of `text` that begins as `line` does, up to '='. Returns its length; -1: none. */
 static int find_setting(const char *text, const char *line, size_t name, const char **value)
 {
     for (; *text; text += strcspn(text, "\n"), text += *text == '\n')
@@ -159,6 +159,7 @@ static int read_state(batch *b, const wf_safetensors *st)
     for (int c = 0; c < b->n; c++) {
         WF_CHECK(draws_made(b, c) <= b->draws, WF_DATA, "%s: chain %d has more draws than the run", path, c);
         wf_nuts_restore(b->sampler, c, b->word + (size_t)c * b->words);
+        wf_watched(&b->options->watch, b->options->stats_level, (int64_t)b->word[(size_t)c * b->words + 1]);
     }
     return WF_OK;
 }
@@ -241,6 +242,7 @@ static int density_or_stop(void *user, int n, const int *chain, const double *x,
 {
     batch *b = user;
     const wf_markov_chains_options *o = b->options;
+    wf_watched(&o->watch, o->stats_level, 0);
     if (!o->stop || !*o->stop)
         return wf_anneal_density(b->anneal, n, chain, x, logp, gradient);
     WF_TRY(save_state(b));
@@ -256,6 +258,7 @@ static int take_draw(void *user, int chain, const double *x, const wf_nuts_draw 
     batch *b = user;
     const wf_markov_chains_options *o = b->options;
     wf_nuts_save(b->sampler, chain, b->word + (size_t)chain * b->words);
+    wf_watched(&o->watch, o->stats_level, 1);
     b->dirty = true;
     if (!draw->adapting) {
         record_draw(b, chain, (size_t)(draw->iteration - o->nuts.adapt), x, draw);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "../base/linkage.h"
+#include "../base/watch.h"
 #include "../store/stream.h"
 #include "anneal.h"
 #include "nuts.h"
@@ -24,7 +25,8 @@ typedef struct wf_markov_chains_options {
     const char *settings;              /* these in lines NAME=VALUE, saved to name what differs; NULL: none */
     double save_every;                 /* seconds */
     FILE *stats;                       /* receives a line for each draw after adaptation; NULL: none */
-    int stats_level;                   /* level of the model that these lines name */
+    int stats_level;                   /* level of the model that these lines and `watch` name */
+    wf_watch watch;                    /* of draws, adaptation included; those of a saved state come first */
     const volatile sig_atomic_t *stop; /* nonzero: save and return WF_AGAIN; may be NULL */
 } wf_markov_chains_options;
 

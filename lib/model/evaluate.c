@@ -88,6 +88,7 @@ int wf_evaluator_run(wf_evaluator *e, int64_t N, const float *low, const float *
                      (unsigned long long)index[at + n]);
             bits[at + n] = wf_bits_per_dim(r->meta, r->level, density[n]);
         }
+        wf_watched(&e->watch, r->level, count);
     }
     return WF_OK;
 }

@@ -3,6 +3,7 @@
 #define WF_EVALUATE_H
 
 #include "../base/linkage.h"
+#include "../base/watch.h"
 #include "../store/store.h"
 #include "../store/stream.h"
 #include "level_runner.h"
@@ -18,6 +19,7 @@ typedef struct wf_evaluator {
     uint64_t draw;
     bool not_finite; /* why the last run failed */
     float *host;     /* with pixels: a batch with their noise, low and detail */
+    wf_watch watch;  /* of pictures; may be set after create */
 } wf_evaluator;
 
 /* For pictures of the size in meta. `meta` and `params` (device, the flow's and then those of the noise's flow) are

@@ -90,7 +90,9 @@ static int open_level(wf_evaluation *e, int number)
     if (w->params)
         return WF_OK;
     WF_TRY(wf_level_load(e->model, number, e->backend, w));
-    return wf_evaluator_create(e->backend, &e->meta, &w->spec, w->params, e->spec.seed, &l->evaluator);
+    WF_TRY(wf_evaluator_create(e->backend, &e->meta, &w->spec, w->params, e->spec.seed, &l->evaluator));
+    l->evaluator.watch = e->spec.watch;
+    return WF_OK;
 }
 
 static int reserve_pictures(level *l, int64_t more)
@@ -179,18 +181,6 @@ int wf_evaluation_put(wf_evaluation *e, const wf_record *r)
     }
     l->n += N;
     return WF_OK;
-}
-
-int wf_evaluation_put_records(wf_evaluation *e, wf_records *records)
-{
-    for (;;) {
-        wf_record record;
-        bool more;
-        WF_TRY(wf_records_next(records, &record, &more));
-        if (!more)
-            return WF_OK;
-        WF_TRY(wf_evaluation_put(e, &record));
-    }
 }
 
 /* A wf_record_sink. */

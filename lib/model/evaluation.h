@@ -17,6 +17,7 @@ typedef struct wf_evaluation_spec {
     uint64_t seed;   /* of the noise; picture i gets noise by seed and i alone */
     int64_t count;   /* pictures that are evaluated at most; 0: all */
     int64_t samples; /* K of the importance-weighted figure; 0: one draw, and no such figure */
+    wf_watch watch;  /* of pictures, by level, each as often as it is drawn */
 } wf_evaluation_spec;
 
 typedef struct wf_evaluation wf_evaluation;
@@ -30,9 +31,7 @@ void wf_evaluation_destroy(wf_evaluation *e); /* NULL is allowed */
 /* Evaluates the pictures of a record at its level. A level's weights are loaded when its first record comes.
  * WF_NOINPUT: the level is not trained. WF_INTERNAL: a density is not finite. */
 int wf_evaluation_put(wf_evaluation *e, const wf_record *record) WF_MUST;
-/* Evaluates all records, or all levels of a store one after the other. Their metadata are those the evaluation was
- * created with. */
-int wf_evaluation_put_records(wf_evaluation *e, wf_records *records) WF_MUST;
+/* Evaluates all levels of a store one after the other. Its metadata are those the evaluation was created with. */
 int wf_evaluation_put_store(wf_evaluation *e, wf_store *store) WF_MUST;
 
 /* Call after the last picture and before what follows. WF_DATA: no picture came, or levels had different pictures. */

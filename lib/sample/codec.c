@@ -28,6 +28,7 @@ struct wf_codec {
     uint64_t *index;   /* [N] of this batch */
     int64_t pictures;  /* in the batches before */
     uint64_t *numbers; /* [chunk] numbers of the pictures being decoded */
+    wf_watch watch;
 };
 
 static int top_level(const wf_codec *c)
@@ -67,6 +68,11 @@ void wf_codec_destroy(wf_codec *c)
     free(c);
 }
 
+void wf_codec_watch(wf_codec *c, wf_watch watch)
+{
+    c->watch = watch;
+}
+
 static int open_level(wf_codec *c, int number)
 {
     level *l = &c->levels[number];
@@ -77,7 +83,9 @@ static int open_level(wf_codec *c, int number)
     l->last = malloc(l->size * sizeof *l->last);
     l->frames = malloc((size_t)c->chunk * l->size * sizeof *l->frames);
     WF_CHECK(l->last && l->frames, WF_AGAIN, "level %d: out of memory for %d pictures", number, c->chunk);
-    return wf_sampler_create(c->model, number, c->backend, s.H, s.W, &l->sampler);
+    WF_TRY(wf_sampler_create(c->model, number, c->backend, s.H, s.W, &l->sampler));
+    l->sampler.watch = c->watch;
+    return WF_OK;
 }
 
 /* Makes room for the latents of a record. The record must have the level expected next and the batch's pictures. */

@@ -5,6 +5,7 @@
 #define WF_CODEC_H
 
 #include "../base/linkage.h"
+#include "../base/watch.h"
 #include "../../kernels/backend.h"
 #include "../model/model.h"
 #include "../store/stream.h"
@@ -16,6 +17,9 @@ typedef struct wf_codec wf_codec;
 /* The model and the backend are borrowed. A level's weights are read with its first record. */
 int wf_codec_create(const wf_model *model, wf_backend *backend, wf_codec **out) WF_MUST;
 void wf_codec_destroy(wf_codec *c); /* NULL is allowed */
+/* Counts pictures by level, forward and backward: a picture that is encoded counts twice. Call it before the first
+ * record. */
+void wf_codec_watch(wf_codec *c, wf_watch watch);
 
 /* Encodes one level: *latents is valid until the next call. At the highest level the batch is decoded again as a check.
  * WF_INTERNAL: a pixel is not restored. WF_DATA: another level or other pictures were expected. */

@@ -118,6 +118,7 @@ int wf_sampler_run(wf_sampler *s, int64_t N, const float *low, const uint64_t *i
         WF_TRY(draw_latents(s, how, padded));
         WF_TRY(
             invert_latents(s, count, rows_from(low, at, low_size(s)), index + at, out + (size_t)at * latent_size(s)));
+        wf_watched(&s->watch, s->runner.level, count);
     }
     return WF_OK;
 }
@@ -133,6 +134,7 @@ int wf_sampler_decode(wf_sampler *s, int64_t N, const float *low, const uint64_t
             memcpy(s->host + (size_t)n * each, z + (size_t)(at + (n < count ? n : 0)) * each, each * sizeof *z);
         WF_TRY(b->upload(b, s->z, s->host, WF_F32, (size_t)rows * each));
         WF_TRY(invert_latents(s, count, rows_from(low, at, low_size(s)), index + at, out + (size_t)at * each));
+        wf_watched(&s->watch, s->runner.level, count);
     }
     return WF_OK;
 }
@@ -147,6 +149,7 @@ int wf_sampler_encode(wf_sampler *s, int64_t N, const float *low, const float *d
         WF_TRY(wf_level_runner_forward(&s->runner));
         WF_TRY(download_finite(s, count, wf_flow_latent(s->runner.flow), "the latent of picture", index + at,
                                z + (size_t)at * each));
+        wf_watched(&s->watch, s->runner.level, count);
     }
     return WF_OK;
 }

@@ -3,6 +3,7 @@
 #define WF_SAMPLE_H
 
 #include "../base/linkage.h"
+#include "../base/watch.h"
 #include "../model/level_runner.h"
 
 WF_BEGIN
@@ -13,6 +14,7 @@ typedef struct wf_sampler {
     wf_real *z;     /* device [N,H,W,K] */
     float *host;    /* [N,H,W,K] */
     double *latent; /* [N,H,W,K], allocated by the first truncated draw */
+    wf_watch watch; /* of pictures; may be set after create */
 } wf_sampler;
 
 /* Loads `level` of the model (borrowed) for pictures whose low-pass there is H x W. WF_INTERNAL: the level cannot be

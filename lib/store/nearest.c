@@ -22,6 +22,7 @@ typedef struct search {
     float *block_low, *block_detail; /* [room,lows], [room,details] */
     double *squares;                 /* [N,room]: squared distances to a block */
     wf_neighbour *found;             /* [N,K]; squared distances until the search ends */
+    wf_watch watch;
 } search;
 
 /* Sums squared differences. Vectors of single precision add 256 numbers at a time; longer sums would lose digits. */
@@ -82,15 +83,18 @@ static int run_search(const search *s)
     size_t all = (size_t)s->N * (size_t)s->K;
     for (size_t i = 0; i < all; i++)
         s->found[i] = (wf_neighbour){-1, INFINITY};
-    for (int64_t at = 0; at < count; at += s->room)
-        WF_TRY(compare_block(s, at, count - at < s->room ? (int)(count - at) : s->room));
+    for (int64_t at = 0; at < count; at += s->room) {
+        int block = count - at < s->room ? (int)(count - at) : s->room;
+        WF_TRY(compare_block(s, at, block));
+        wf_watched(&s->watch, s->level, block);
+    }
     for (size_t i = 0; i < all; i++)
         s->found[i].distance = sqrt(s->found[i].distance);
     return WF_OK;
 }
 
 int wf_nearest_search(wf_store *store, int level, int threads, int N, const float *low, const float *detail, int K,
-                      wf_neighbour *found)
+                      wf_neighbour *found, const wf_watch *watch)
 {
     wf_level_shape shape = wf_meta_level(wf_store_meta(store), level);
     size_t lows = (size_t)shape.H * (size_t)shape.W * (size_t)shape.C;
@@ -106,6 +110,8 @@ int wf_nearest_search(wf_store *store, int level, int threads, int N, const floa
                 .detail = detail,
                 .room = wf_pyramid_rows(wf_store_meta(store), level),
                 .found = found};
+    if (watch)
+        s.watch = *watch;
     WF_CHECK(wf_store_count(store) >= K, WF_DATA, "nearest: the store has %lld pictures, want %d or more",
              (long long)wf_store_count(store), K);
     s.block_low = malloc((size_t)s.room * (lows + s.details) * sizeof *s.block_low);

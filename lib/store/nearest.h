@@ -8,6 +8,7 @@
 #define WF_NEAREST_H
 
 #include "../base/linkage.h"
+#include "../base/watch.h"
 #include "store.h"
 
 WF_BEGIN
@@ -20,9 +21,9 @@ typedef struct wf_neighbour {
 /* Compares N pictures, low [N,h,w,C] and detail [N,h,w,K] (host; not read at the base), with all pictures of the store,
  * which are read once. found: host [N,K], the K nearest pictures of each, nearest first; equal distances are in the
  * order of the store. threads: 0 for all; the result does not depend on it. WF_DATA: the store lacks the level, has
- * fewer than K pictures, or is damaged. WF_AGAIN: out of memory. */
+ * fewer than K pictures, or is damaged. WF_AGAIN: out of memory. watch: of pictures of the store; NULL: none. */
 int wf_nearest_search(wf_store *store, int level, int threads, int N, const float *low, const float *detail, int K,
-                      wf_neighbour *found) WF_MUST;
+                      wf_neighbour *found, const wf_watch *watch) WF_MUST;
 
 WF_END
 
