@@ -26,6 +26,10 @@ ok "names what it skips" has 'my photos/cut.png: cut off'
 ok "takes all others" has '30 pictures of 32x32, 3 channels'
 ok "samples are there to look at" pipe 'wf-dwt -q --levels 0 "my model/samples.png" | wf-info - > log'
 ok "so is the page" test -s 'my model/report.html'
+ok "progress shows the weights that are kept" test "$(printf '%s\n' '3 {"step": 21, "seconds": 0.7, "val": 0.2, "best": 0.1}' \
+    '3 {"step": 50, "seconds": 1.9, "bpd": 0.3}' '2 {"step": 9, "seconds": 1, "bpd": 0.4}' |
+    awk -v plan=/dev/null -v ended=/dev/null -v seconds=90 -f "$ROOT/pipelines/progress.awk")" = \
+    "01:30   level 3: 0.100 (step 50)   level 2: 0.400 (step 9)"
 ok "its folder is a model" pipe 'wf-sample -q -m "my model" -n 2 | wf-idwt -q -o two && ls two/00000001.png'
 ok "the same command finds it done" pipe 'wf-train "my photos" -o "my model" --minutes 0.25 --size 32 > said 2>&1'
 
