@@ -167,13 +167,22 @@ static void choose_levels(const wf_store *store)
         levels[0]++;
 }
 
+/* Dies before a folder is made if the model of --init lacks a level that is trained. */
+static void check_init(const wf_meta *pictures, const wf_model *init)
+{
+    const wf_meta *m = &init->meta;
+    char ours[WF_SIZE_TEXT], theirs[WF_SIZE_TEXT];
+    if (levels[1] > m->levels)
+        die(WF_USAGE, "--init %s: %ss of %s, and those to train on are of %s; wf-dwt --like %s makes them of its size",
+            init_path, wf_signal_names[m->signal], wf_size_text(m->signal, m->D, m->H, m->W, theirs),
+            wf_size_text(pictures->signal, pictures->D, pictures->H, pictures->W, ours), init_path);
+}
+
 /* Adds this command to the provenance of the pictures, with the hash of the weights that it begins with. */
 static void add_provenance(wf_meta *provenance, const wf_store *store, const wf_model *init)
 {
     char hash[20];
     must(wf_meta_copy(provenance, wf_store_meta(store)));
-    if (init->path && levels[1] > init->meta.levels)
-        die(WF_USAGE, "--init %s: has levels 0 to %d, not %d", init->path, init->meta.levels, levels[1]);
     if (init->path)
         must(wf_model_hash(init, levels[0], levels[1], hash));
     cli_add_provenance(provenance, init->path ? hash : NULL);
@@ -225,6 +234,8 @@ int main(int argc, char **argv)
     if (validation)
         must(wf_meta_expect(wf_store_meta(validation), validation_path, wf_store_meta(store), name));
     choose_levels(store);
+    if (init_path)
+        check_init(wf_store_meta(store), &init);
     must(wf_model_create(model_path, wf_store_meta(store), &model));
 
     wf_meta provenance;

@@ -173,6 +173,9 @@ static int skip(void *user, int status)
     WF_TRY(wf_images_skip(d->images, &skipped));
     if (!skipped)
         return wf_fail(status, "%s", why);
+    char *advice = strstr(why, WF_FIT_ADVICE); /* it is taken already */
+    if (advice)
+        *advice = '\0';
     d->options.skipped(d->options.user, why);
     d->bad++;
     return WF_OK;

@@ -178,6 +178,7 @@ int wf_image_crop_anywhere(wf_image *image, const char *name, int H, int W, uint
  * part of it inside; halves are rounded up. The result is exact, and the same on every machine. WF_DATA: smaller than
  * H x W, since this never enlarges. */
 int wf_image_fit(wf_image *image, const char *name, int H, int W) WF_MUST;
+#define WF_FIT_ADVICE "; --skip-bad N leaves up to N of these out" /* ends the message of wf_image_fit */
 /* Resizes. An axis that shrinks by a whole factor is averaged over boxes of that factor. Any other axis is filtered
  * with a triangle whose half-width is a target pixel or, when growing, a source pixel. Alpha is filtered like a
  * colour. */
