@@ -194,8 +194,8 @@ bool wf_npz_has_count(const wf_npz *npz, int64_t count);
 /* Orientation in the TIFF structure of EXIF at `bytes`: 1 to 8 as in wf_image_orient; 1 if it has none that is valid.
  * The letters "Exif" may come before. */
 int wf_exif_orientation(const uint8_t *bytes, size_t n);
-/* Counts a decoded picture if it is of an animation. Turns it by its orientation and counts that, unless the options say
- * otherwise. Any thread may call. */
+/* Counts a decoded picture if it is of an animation. Turns it by its orientation and counts that, unless the options
+ * say otherwise. Any thread may call. */
 int wf_images_finish(wf_images *images, wf_image *image, const char *name) WF_MUST;
 
 /* Passes over what may stand between a picture and the next of the same item: white space, further ends of a PNG, a
