@@ -60,7 +60,7 @@ FUZZERS = $(or $(TARGET),$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))
 PLUGIN = $(if $(CUDA),$B/libwf-cuda.so)
 
 .PHONY: FORCE all portable tidy coverage emulated check check-fast check-ops check-onednn check-pipes check-gpu check-spills check-long mutants fuzz fuzz-run bench bench-gpu bench-nuts bench-store bench-dwt lint format man completion install dist deb deb-run image demo clean help
-all: $(TOOLS:%=$(BIN)/%) $(PLUGIN) $(if $(filter $B/bin,$(BIN)),$B/data/leaves) ## build every program into bin/
+all: $(TOOLS:%=$(BIN)/%) $(PLUGIN) $(if $(filter $B/bin,$(BIN)),$B/data/leaves $B/pipelines) ## build every program into bin/
 portable: ## programs for every machine into build-dist/bin, as DIST=1 does for every target
 	@$(MAKE) --no-print-directory DIST=1 all
 
@@ -109,9 +109,9 @@ $B/v4/%.o: %.c $B/needs-all
 $(BIN)/%: $B/tools/%.o $(CLI)
 	@mkdir -p $(@D)
 	$(LINK) $(LDLIBS)
-# A program DIR/bin/NAME looks for models in DIR/data.
-$B/data/leaves:
-	@mkdir -p $(@D) && ln -sfn "$$PWD/data/leaves" $@
+# A program DIR/bin/NAME looks for models in DIR/data, and for makefiles in DIR/pipelines.
+$B/data/leaves $B/pipelines: $B/%:
+	@mkdir -p $(@D) && ln -sfn "$$PWD/$*" $@
 # One program, which goes by the name that it is called.
 $(BIN)/wf-decode: $(BIN)/wf-encode
 	@ln -f $< $@

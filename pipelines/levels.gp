@@ -11,11 +11,15 @@ do for [i = 1:n] {
     l = word(levels, i)
     set title 'level '.l.': bits/dim over steps'
     set key top right font ',8'
-    if (int(system(sprintf("cat train-%s val-%s | wc -l", l, l))) == 0) {
+    shown = ''
+    do for [kind in 'train val'] {
+        if (int(system('wc -l < '.kind.'-'.l)) > 0) { shown = shown.' '.kind }
+    }
+    if (words(shown) == 0) {
         plot [1:10] [0:1] NaN title 'too few steps' # and nothing held out
     } else {
-        plot 'train-'.l using 1:3 with lines lc rgb '#9ecae1' title 'training', \
-             'val-'.l using 1:3 with linespoints lc rgb '#08519c' pt 7 ps 0.4 title 'held out'
+        plot for [kind in shown] kind.'-'.l using 1:3 with linespoints lc rgb kind eq 'val' ? '#08519c' : '#9ecae1' \
+            pt kind eq 'val' ? 7 : -1 ps 0.4 title kind eq 'val' ? 'held out' : 'training'
     }
 }
 unset multiplot

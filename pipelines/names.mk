@@ -1,6 +1,7 @@
 # names.mk - names of files and folders in pipelines, and where the programs are; every pipeline includes it first.
 #
 # The folder of the repository may have blanks in its name: rules use HERE, which is relative, and recipes '$(ROOT)'.
+# wf-train sets HERE, with a \ before each blank, ROOT and programs on the command line, which has the last word.
 # Rules of make take other names apart at blanks, so OUT and DATA have none. Recipes put names into single quotes.
 HERE := $(dir $(lastword $(MAKEFILE_LIST)))
 ROOT := $(abspath $(HERE)..)
@@ -22,11 +23,11 @@ $(foreach name,OUT DATA,$(call plain,$(name)))
 ifneq ($(wildcard $(HERE)../lib/wf.h),)
 BIN ?= bin
 B ?= build
-programs := $(HERE)../$(BIN)
+programs := $(abspath $(HERE)../$(BIN))
 generator := $(HERE)../$(B)/deadleaves
 else
-programs := $(HERE)../../../bin
+programs := $(abspath $(HERE)../../../bin)
 generator := $(HERE)../../../libexec/wavelet-flow/deadleaves
 endif
-export PATH := $(abspath $(programs)):$(ROOT)/pipelines:$(PATH)
+export PATH := $(programs):$(ROOT)/pipelines:$(PATH)
 DEADLEAVES = $(if $(wildcard $(generator)),,$(error $(generator) is not built: make demo))'$(abspath $(generator))'

@@ -5,11 +5,19 @@
 # command that made it, to be run in $(OUT) (NAME.command), and the command's messages (NAME.log). A changed command
 # makes its picture again.
 #
+#   FIGURES       the pictures to make;   TABLES   of distances: training pictures nearest to samples and to real ones
+#   pictures-held-out   a shell command that prints pictures to compare with, those of `real` by default
+#   REAL          what these are, in words;   SHOWN   what figure-real shows
 #   ROWS          pictures per figure; grids have SAMPLES instead, and the sweeps over
 #   TEMPERATURES  with CHAINS pictures at each;   ADAPT, DRAWS  draws of a chain: those that adapt, and those after
 #   FACTORS       of super-resolution, powers of two;   CONTINUED  draws from each low-resolution picture
 #   NEIGHBOURS    training pictures beside each sample
 #   CELL          approximate width of a picture in pixels
+FIGURES ?= samples real levels temperatures scaling super nearest
+TABLES ?= nearest-samples nearest-real
+REAL ?= held-out pictures
+SHOWN ?= $(REAL)
+pictures-held-out ?= $(pictures-real)
 ROWS ?= 6
 TEMPERATURES ?= 1 0.97 0.9 0.8
 CHAINS ?= 4
@@ -21,8 +29,6 @@ NEIGHBOURS ?= 8
 CELL ?= 96
 
 report = $(OUT)/report
-FIGURES = samples real levels temperatures scaling super nearest
-TABLES = nearest-samples nearest-real
 
 # The model's wavelet and its shape, H W levels, once the model exists.
 wavelet = $(shell sed -n 's/.*"wavelet": "\([a-z0-9]*\)".*/\1/p' '$(OUT)/model/wf.json')
@@ -55,17 +61,17 @@ figure-nearest-real = wf-dwt -w $(wavelet) report/real.pam | wf-nearest -s train
 
 .PHONY: report
 report: $(OUT)/report.html $(FIGURES:%=$(report)/%.png) $(TABLES:%=$(report)/%.tsv)
-	@echo 'open $<'
+	@$(SAY) 'open $<'
 
-$(report):
+$(report)/.: # the folder; with OUT=. its name alone is that of the target above
 	@mkdir -p '$@'
 
-$(report)/%.command: FORCE $(OUT)/trained | $(report)
+$(report)/%.command: FORCE $(OUT)/trained | $(report)/.
 	$(file > $@.part,$(figure-$*))
 	@$(call keep)
 
-$(report)/real.pam: $(OUT)/real.command | $(report)
-	@{ $(pictures-real); } | wf-dwt -q $(DWT) | wf-idwt -q > '$@.part' && mv '$@.part' '$@'
+$(report)/real.pam: $(OUT)/real.command | $(report)/.
+	@{ $(pictures-held-out); } | wf-dwt -q $(DWT) | wf-idwt -q > '$@.part' && mv '$@.part' '$@'
 
 $(report)/real.png $(report)/super.png $(report)/nearest-real.tsv: $(report)/real.pam
 # The tools give a file its name only when it is complete.
@@ -77,4 +83,4 @@ $(report)/%.tsv: $(report)/%.command $(OUT)/trained
 
 $(OUT)/report.html: $(FIGURES:%=$(report)/%.png) $(TABLES:%=$(report)/%.tsv) $(EVAL:%=$(OUT)/bpd-%.tsv) \
     $(OUT)/curves.png $(OUT)/curve.png $(HERE)report.sh
-	@report.sh '$(OUT)' $(shape) $(call quoted,$(EVAL)) > '$@.part' && mv '$@.part' '$@'
+	@FIGURES='$(FIGURES)' TABLES='$(TABLES)' REAL='$(REAL)' SHOWN='$(SHOWN)' report.sh '$(OUT)' $(shape) $(call quoted,$(EVAL)) > '$@.part' && mv '$@.part' '$@'

@@ -1,17 +1,21 @@
 #!/usr/bin/env bash
 # report.sh OUT HEIGHT WIDTH LEVELS NAME.. - prints the page of report.mk: one HTML file with the pictures of OUT, the
 # bits/dim of each NAME, and the commands behind them. The page has no script and refers to nothing outside itself; it
-# is also XML.
+# is also XML. FIGURES, TABLES, REAL and SHOWN are those of report.mk.
 set -eu -o pipefail
 export LC_ALL=C
 out=$1 height=$2 width=$3 levels=$4
 shift 4
 here=$(cd "$(dirname "$0")" && pwd)
+real=${REAL:-held-out pictures} shown=${SHOWN:-${REAL:-held-out pictures}}
 
 escape() { sed 's/&/\&amp;/g; s/</\&lt;/g; s/>/\&gt;/g; s/"/\&quot;/g'; }
 
 # number FILE AT: the big-endian 32-bit number at byte AT
 number() { od -An -v -tu1 -j "$2" -N 4 "$1" | awk '{ print (($1 * 256 + $2) * 256 + $3) * 256 + $4 }'; }
+
+# has NAME: is it a figure or table of this report?
+has() { [[ " ${FIGURES-samples real levels temperatures scaling super nearest} ${TABLES-nearest-samples nearest-real} " == *" $1 "* ]]; }
 
 # picture FILE WIDTH ALT: a PNG file, enlarged by the largest whole factor that fits into WIDTH pixels
 picture() {
@@ -25,6 +29,7 @@ picture() {
 
 # figure NAME WIDTH ALT < CAPTION: a picture of report.mk, with its command
 figure() {
+    has "$1" || return 0
     echo '<figure class="pixels">'
     picture "$out/report/$1.png" "$2" "$3"
     echo "<figcaption>$(cat) <code>$(escape < "$out/report/$1.command")</code></figcaption>"
@@ -90,14 +95,14 @@ $(cat "$here/report.css")
 <body>
 <h1>$name</h1>
 <p>A Wavelet Flow of pictures of ${height}x$width, with $((levels + 1)) levels:
-<strong>$bits bits per dimension</strong> on $(escape <<< "$1").
+<strong>$bits bits per dimension</strong> on $(escape <<< "$1") pictures.
 The command under a picture made it, in the folder of this page.</p>
 
 <h2>Samples</h2>
 <div class="pair">
 END
 figure samples 528 'samples, side by side' <<< 'Samples at temperature 1.'
-figure real 528 'held-out pictures, side by side' <<< 'Held-out pictures, to compare with.'
+figure real 528 "$shown, side by side" <<< "${shown^}, to compare with."
 cat << END
 </div>
 
@@ -119,21 +124,22 @@ END
 
 cat << END
 <h2>Temperatures</h2>
-<p>A row is one temperature T. Below 1, likely pictures become likelier.</p>
+<p>A row is one temperature T. Below 1, likely pictures become likelier.$(has temperatures ||
+    echo ' Annealed chains take minutes; their command is in the manual page of wf-nuts.')</p>
 <div class="pair">
 END
 figure temperatures 1 'rows of annealed samples, the colder the lower' << END
 Annealed: Markov chains, started at samples, draw from the density of each level to the power of 1/T&#178;.
 END
 figure scaling 1 'rows of samples with scaled latents, the narrower the lower' << END
-For comparison, samples whose latents are multiplied by T: cheap, but not draws from the annealed density.
+$(has temperatures && echo 'For comparison, s' || echo S)amples whose latents are multiplied by T: cheap, but not draws from the annealed density.
 END
 echo '</div>'
-details 'How the chains went' < "$out/report/temperatures.log"
+! has temperatures || details 'How the chains went' < "$out/report/temperatures.log"
 
 echo '<h2>Super-resolution</h2>'
-figure super 1 'rows of held-out pictures, beside coarser ones and their continuations' << END
-Held-out pictures, their averages, and continuations drawn from each average alone. Averaged down again, a continuation
+figure super 1 "rows of $real, beside coarser ones and their continuations" << END
+${real^}, their averages, and continuations drawn from each average alone. Averaged down again, a continuation
 gives its average, to the last bit.
 END
 
@@ -145,14 +151,13 @@ echo '<table>'
 printf 'nearest to\tleast distance\tmedian\tlargest\n' | cells th
 {
     distances 'samples' "$out/report/nearest-samples.tsv"
-    distances 'held-out pictures' "$out/report/nearest-real.tsv"
+    ! has nearest-real || distances "$real" "$out/report/nearest-real.tsv"
 } | cells td
-cat << END
-</table>
+echo '</table>'
+! has nearest-real || cat << END
 <p>A model that copied its training pictures would draw samples much nearer to them than held-out pictures are.</p>
-
-<h2>Model</h2>
 END
+echo '<h2>Model</h2>'
 wf-info "$out/model" | details 'Levels, flows, and the commands that trained them'
 cat << END
 </body>

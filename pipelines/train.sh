@@ -2,41 +2,70 @@
 # train.sh OUT JOBS - trains the levels of OUT/plan.tsv side by side into OUT/model, on this machine or, if set, on the
 # hosts of $SSHLOGIN (as GNU parallel takes it), which see the same folders. A second run does the rest: GNU parallel
 # repeats failed levels (OUT/joblog), and each trainer resumes from its own checkpoint.
+#
+#   WF_VAL     the --val of wf-train-level; OUT/val.store by default
+#   WF_INIT    a model to begin with, --init; none by default
+#   WF_QUIET   not empty: no progress
+#
+# On SIGINT every level saves and ends. The exit code is that of the first level that failed, 75 after an interruption.
 set -u -o pipefail
 export LC_ALL=C
 out=$1 jobs=$2
+here=$(cd "$(dirname "$0")" && pwd)
 plan=$out/plan.tsv model=$out/model
+val=${WF_VAL:-$out/val.store}
 mkdir -p "$model" || exit
+parallel --version 2> /dev/null < /dev/null | grep -q 'GNU parallel' ||
+    { echo 'train.sh: GNU parallel is not here (moreutils has another parallel): apt-get install parallel' >&2; exit 69; }
 
 # A job log of another plan or other pictures would skip levels, so it is removed; the trainers find their own state.
-for input in "$plan" "$out/train.store" "$out/val.store"; do
+for input in "$plan" "$out/train.store" "$val"; do
     [ ! "$input" -nt "$out/joblog" ] || rm -f "$out/joblog"
 done
 
-# Elapsed time and the last bits/dim of every level: on a terminal one line that changes, otherwise a line every half
-# minute.
+# The last line of each level's log, after "LEVEL ".
+logs() {
+    local level
+    cut -f 1 "$plan" | sort -n | while read -r level; do
+        tail -n 1 "$(printf '%s/level-%02d.jsonl' "$model" "$level")" 2> /dev/null | sed "s/^/$level /"
+    done
+}
+
+# Progress: on a terminal one line that changes, otherwise a line every half minute.
 progress() {
-    local step=30 begin='' end='\n' level text
-    [ ! -t 2 ] || { step=2 begin='\r\033[K' end=''; }
+    local step=30 wide=0 never
+    [ ! -t 2 ] || step=2
+    exec {never}<> <(:)
     SECONDS=0
-    while sleep $step > /dev/null 2>&1; do # no pipe of the caller stays open for it
-        text=$(printf '%02d:%02d' $((SECONDS / 60)) $((SECONDS % 60)))
-        while read -r level; do
-            text+=$(tail -n 1 "$(printf '%s/level-%02d.jsonl' "$model" "$level")" 2> /dev/null |
-                sed -n 's/null/-/; s/.*"step": *\([0-9]*\).*"\(bpd\|val\)": *\([-0-9.]*\).*/'"   level $level: \3 (step \1)/p")
-        done < <(cut -f 1 "$plan" | sort -n)
-        printf '%b%s%b' "$begin" "$text" "$end"
+    until read -r -t $step -u "$never"; do # nothing ever comes: a sleep without a process that outlives this one
+        [ $step = 30 ] || wide=$(stty size <&2 2> /dev/null | cut -d ' ' -f 2)
+        logs | awk -v wide="${wide:-80}" -v seconds=$SECONDS -v jobs="$jobs" -v plan="$plan" -v ended="$out/joblog" \
+            -f "$here/progress.awk"
     done >&2
 }
 
-echo "training $(wc -l < "$plan") levels, $jobs at a time"
-progress &
-trap 'kill $! 2> /dev/null; [ ! -t 2 ] || echo >&2' EXIT
+[ -n "${WF_QUIET:-}" ] || echo "training $(wc -l < "$plan") levels, $jobs at a time"
+shows=
+[ -n "${WF_QUIET:-}" ] || { progress & shows=$!; }
+# shellcheck disable=SC2317 # the trap calls it
+end() {
+    [ -z "$shows" ] || { kill "$shows" && wait "$shows"; } 2> /dev/null
+    [ -z "$shows" ] || [ ! -t 2 ] || printf '\r\033[K' >&2
+}
+trap end EXIT
+interrupted=
+trap 'interrupted=1' INT
 remote=()
 [ -z "${SSHLOGIN:-}" ] || remote=(--sshlogin "$SSHLOGIN" --workdir . --env PATH)
 # The shell that GNU parallel starts reads the template again, so names come as columns, which parallel quotes for it.
-while IFS= read -r line; do printf '%s\t%s\t%s\n' "$line" "$model" "$out"; done < "$plan" |
+# It gives its jobs groups of their own, so that they get no signal but those of --termseq: time to save, then the end.
+while IFS= read -r line; do printf '%s\t%s\t%s\t%s\t%s\n' "$line" "$model" "$out" "$val" "${WF_INIT:--}"; done < "$plan" |
     parallel --will-cite "${remote[@]}" --joblog "$out/joblog" --resume-failed -j "$jobs" --line-buffer \
-    --tagstring 'level {1}' --colsep '\t' \
-    wf-train-level -q -l '{1}' -m '{6}' -s '{7}/train.store' --val '{7}/val.store' \
-    --minutes '{2}' --threads '{3}' -f '{4}' '{=5 uq() =}' :::: -
+    --termseq TERM,600000,KILL,25 --tagstring 'level {1}' --colsep '\t' \
+    wf-train-level -q -l '{1}' -m '{6}' -s '{7}/train.store' --val '{8}' --minutes '{2}' --threads '{3}' \
+    '{=4 $_ = $_ eq "" ? "" : "-f ".Q($_); uq() =}' '{=9 $_ = $_ eq "-" ? "" : "--init ".Q($_); uq() =}' '{=5 uq() =}' :::: -
+status=$?
+[ -z "$interrupted" ] || exit 75
+[ $status = 0 ] ||
+    status=$(awk -F '\t' 'NR > 1 { code[$1] = $8 ? 75 : $7 } END { for (i in code) if (code[i]) { print code[i]; exit } }' "$out/joblog")
+exit "${status:-70}"

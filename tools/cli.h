@@ -68,7 +68,7 @@ extern cli_common common;
 /* clang-format off */
 #define CLI_MODEL(into) \
     {'m', "model", "MODEL", CLI_STRING, into, 0, 0, \
-     "Model folder, or the name of an installed model or of one in a folder of WF_MODELS."}
+     "Model folder, or that of wf-train, or the name of an installed model or of one in a folder of WF_MODELS."}
 #define CLI_THREADS \
     {0, "threads", "N", CLI_INT, &common.threads, 0, 4096, \
      "Use N threads in total. 0, the default: all cores, or OMP_NUM_THREADS if that variable is set."}
@@ -110,6 +110,8 @@ void *must_allocate(size_t n, size_t size, const char *what);
 const char *plural(int64_t n);
 /* Prints one line on stderr unless --quiet. */
 void note(const char *format, ...) WF_PRINTF(1, 2);
+/* Prints a blank and an argument on stdout, so that a shell reads it back. */
+void cli_print_quoted(const char *word);
 /* Flushes, closes and checks stdout; dies with 74, or 75 on a full disk. The last call of every main. */
 void finish_stdout(void);
 

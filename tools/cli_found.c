@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../lib/base/file.h"
@@ -35,8 +34,7 @@ static void die_of_pictures(const char *path, const wf_kind *kind, const struct 
         kind->name, e->what, path, common.program->name, path);
 }
 
-/* Dies of bytes that are not a stream; returns if they are one, which the library examines. */
-static void die_of_kind(const char *path, const wf_kind *kind, found_expected expected)
+void found_die_of_kind(const char *path, const wf_kind *kind, found_expected expected)
 {
     const struct expectation *e = &expectations[expected];
     const char *name = path ? path : "standard input";
@@ -65,6 +63,13 @@ static void die_of_kind(const char *path, const wf_kind *kind, found_expected ex
             die(WF_DATA, "%s: %s, compressed: unpack it, as by %s%s | %s", name, kind->name,
                 path ? "bsdcat " : ".. | bsdcat", path ? path : "", common.program->name);
     }
+}
+
+void found_die_of_terminal(found_expected expected)
+{
+    const struct expectation *e = &expectations[expected];
+    die(WF_USAGE, "waiting for %s: nothing is piped in: put %s before, or name a file%s", e->what, e->makers,
+        expected == FOUND_LATENTS ? "" : " or store");
 }
 
 static void die_of_folder(int status, const char *path, found_expected expected)
@@ -100,84 +105,22 @@ void found_must(int status, const char *path, found_expected expected)
     if (wf_is_folder(path))
         die_of_folder(status, path, expected);
     else if (find_kind(path, &kind))
-        die_of_kind(path, &kind, expected);
+        found_die_of_kind(path, &kind, expected);
     die(status, "%s", message);
 }
 
-/* -- standard input ------------------------------------------------------------------------------------------------ */
-
-/* The first bytes of standard input: enough to recognise the header of safetensors, whose length is below 2^24. */
-static struct {
-    char bytes[9];
-    size_t have, given;
-    bool ended;
-} first;
-
-static void look(size_t want)
+wf_records *found_open_records(char *const *paths, int count, bool latents, found_expected expected)
 {
-    while (first.have < want && !first.ended) {
-        ssize_t n = read(STDIN_FILENO, first.bytes + first.have, want - first.have);
-        if (n < 0)
-            must(wf_fail_errno("standard input: cannot read"));
-        first.have += (size_t)n;
-        first.ended = !n;
-    }
-}
-
-/* A cookie_read_function_t: the first bytes, then the others. */
-static ssize_t read_on(void *cookie, char *to, size_t n)
-{
-    (void)cookie;
-    size_t left = first.have - first.given;
-    if (!left)
-        return first.ended ? 0 : read(STDIN_FILENO, to, n);
-    n = n < left ? n : left;
-    memcpy(to, first.bytes + first.given, n);
-    first.given += n;
-    return (ssize_t)n;
-}
-
-static FILE *open_stdin(void)
-{
-    static FILE *file;
-    if (!file)
-        file = fopencookie(NULL, "r", (cookie_io_functions_t){.read = read_on});
-    if (!file)
-        die(WF_AGAIN, "standard input: out of memory");
-    return file;
-}
-
-bool found_on_stdin(void)
-{
-    if (isatty(STDIN_FILENO))
-        return false;
-    look(1);
-    return first.have;
-}
-
-bool found_stream_on_stdin(void)
-{
-    struct stat info;
-    bool some = found_on_stdin();
-    if (!some && !fstat(STDIN_FILENO, &info) && S_ISFIFO(info.st_mode))
-        die(WF_DATA, "standard input: nothing came: the program before it may have failed (-n N draws without it)");
-    return some;
-}
-
-FILE *found_stdin(found_expected expected)
-{
-    wf_kind kind;
-    const struct expectation *e = &expectations[expected];
-    if (isatty(STDIN_FILENO))
-        die(WF_USAGE, "waiting for %s: nothing is piped in: put %s before, or name a file%s", e->what, e->makers,
-            expected == FOUND_LATENTS ? "" : " or store");
-    look(sizeof first.bytes);
-    bool tensors = first.have == sizeof first.bytes && first.bytes[8] == '{' && !memcmp(first.bytes + 3, "\0\0\0\0", 5);
-    if (!tensors) {
-        must(wf_kind_find(open_stdin(), &kind));
-        die_of_kind(NULL, &kind, expected);
-    }
-    return open_stdin();
+    wf_records *records;
+    FILE *standard_input = NULL;
+    for (int i = 0; i < count; i++)
+        standard_input = cli_is_dash(paths[i]) ? found_stdin(expected) : standard_input;
+    int status = wf_records_open(paths, count, standard_input, latents, &records);
+    for (int i = 0; status && i < count - 1; i++) /* the first that cannot be opened alone explains it */
+        if (!cli_is_dash(paths[i]))
+            wf_records_close(found_open_records(paths + i, 1, latents, expected));
+    found_must(status, paths[count - 1], expected);
+    return records;
 }
 
 /* -- models -------------------------------------------------------------------------------------------------------- */

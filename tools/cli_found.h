@@ -4,7 +4,9 @@
 #ifndef WF_CLI_FOUND_H
 #define WF_CLI_FOUND_H
 
+#include "../lib/image/kind.h"
 #include "../lib/model/model.h"
+#include "../lib/store/records.h"
 #include "cli.h"
 
 typedef enum found_expected { FOUND_COEFFICIENTS, FOUND_LATENTS, FOUND_ANY } found_expected;
@@ -21,6 +23,9 @@ FILE *found_stdin(found_expected expected);
  * the kind of what is there if that explains the failure, else it is the library's. */
 void found_must(int status, const char *path, found_expected expected);
 
+/* Opens inputs as wf_records_open does; dies of a wrong one, which the message names. latents: accepts them too. */
+wf_records *found_open_records(char *const *paths, int count, bool latents, found_expected expected);
+
 /* Opens the model of -m, --init or --like as wf_model_find does; dies likewise. */
 void found_open_model(const char *name, wf_model *out);
 /* Dies with 64 if a model cannot be made at `path`, since a file or a store is there. */
@@ -28,5 +33,11 @@ void found_expect_model_folder(const char *path);
 /* Dies with 65 if there is a model at `path` and it is for other pictures than those of `meta`, which come from
  * `name`. */
 void found_expect_pictures_of(const char *path, const wf_meta *meta, const char *name);
+
+/* -- between cli_found.c and cli_stdin.c --------------------------------------------------------------------------- */
+
+/* Dies of bytes that are not a stream, NULL: on standard input. Returns if they are one, which the library examines. */
+void found_die_of_kind(const char *path, const wf_kind *kind, found_expected expected);
+void found_die_of_terminal(found_expected expected) __attribute__((noreturn));
 
 #endif

@@ -16,6 +16,7 @@ static const struct {
     {WF_USAGE, "Wrong options or operands."},
     {WF_DATA, "Bad data: truncated, corrupt or mismatched."},
     {WF_NOINPUT, "An input is missing or cannot be opened."},
+    {WF_UNAVAILABLE, "A program that is needed is not installed."},
     {WF_INTERNAL, "An internal error, or a numerical limit was reached."},
     {WF_IO, "Reading or writing failed."},
     {WF_AGAIN, "Try again: disk or memory full, locked by another process, or interrupted after saving."},

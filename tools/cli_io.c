@@ -11,23 +11,9 @@
 
 /* -- input --------------------------------------------------------------------------------------------------------- */
 
-wf_records *cli_open_records(char *const *paths, int count, bool latents, found_expected expected)
-{
-    wf_records *records;
-    FILE *standard_input = NULL;
-    for (int i = 0; i < count && !standard_input; i++)
-        standard_input = cli_is_dash(paths[i]) ? found_stdin(expected) : NULL;
-    int status = wf_records_open(paths, count, standard_input, latents, &records);
-    for (int i = 0; status && i < count - 1; i++) /* the first that cannot be opened alone explains it */
-        if (!cli_is_dash(paths[i]))
-            wf_records_close(cli_open_records(paths + i, 1, latents, expected));
-    found_must(status, paths[count - 1], expected);
-    return records;
-}
-
 static wf_records *open_records(const char *path, bool latents)
 {
-    return cli_open_records((char *const *)&path, 1, latents, latents ? FOUND_LATENTS : FOUND_COEFFICIENTS);
+    return found_open_records((char *const *)&path, 1, latents, latents ? FOUND_LATENTS : FOUND_COEFFICIENTS);
 }
 
 static wf_records *open_operand(int first, bool latents)
@@ -117,12 +103,17 @@ static void copy_records(wf_records *records, const char *path)
     wf_store_writer_close(writer);
 }
 
-wf_records *cli_spool(wf_records *records)
+static void spool(wf_records *records)
 {
-    wf_records *spooled;
     make_temporary();
     copy_records(records, temporary);
     wf_records_close(records);
+}
+
+wf_records *cli_spool(wf_records *records)
+{
+    wf_records *spooled;
+    spool(records);
     char *path = temporary;
     must(wf_records_open(&path, 1, stdin, false, &spooled));
     remove_temporary(); /* the names: the files live while they are open */
@@ -138,12 +129,8 @@ wf_store *cli_open_store(const char *path)
 {
     wf_store *store;
     bool stream = !cli_is_store(path);
-    if (stream) {
-        wf_records *records = open_records(path, false);
-        make_temporary();
-        copy_records(records, temporary);
-        wf_records_close(records);
-    }
+    if (stream)
+        spool(open_records(path, false));
     found_must(wf_store_open(stream ? temporary : path, &store), path, FOUND_COEFFICIENTS);
     remove_temporary();
     return store;

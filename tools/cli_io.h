@@ -27,9 +27,6 @@ bool cli_reads_stdin(const char *path, int first);
 /* Reads the next record; false at the end. Dies as wf_records_next fails. */
 bool cli_next(wf_records *records, wf_record *record);
 
-/* Opens inputs as wf_records_open does. Dies of a wrong one, which the message names. latents: they are accepted too. */
-wf_records *cli_open_records(char *const *paths, int count, bool latents, found_expected expected);
-
 /* True if `path` does not name a file with a stream, nor standard input: it is a store or missing. */
 bool cli_is_store(const char *path);
 

@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-#include "../lib/image/survey.h"
 #include "progress.h"
 
 enum { KINDS = 20 }; /* rows of the table */
@@ -75,23 +74,6 @@ static int choose_side(const wf_survey *s)
     return side;
 }
 
-/* Prints an argument so that a shell reads it back. */
-static void print_quoted(const char *word)
-{
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./:,@%";
-    if (*word && word[strspn(word, plain)] == '\0') {
-        printf(" %s", word);
-        return;
-    }
-    fputs(" '", stdout);
-    for (; *word; word++)
-        if (*word == '\'')
-            fputs("'\\''", stdout);
-        else
-            putchar(*word);
-    putchar('\'');
-}
-
 typedef struct ranges {
     bool pictures, sizes, channels, colour, bits; /* only pictures; several sizes, channels, depths; RGB among them */
     int least_bits;
@@ -113,6 +95,26 @@ static ranges find_ranges(const wf_survey *s)
     return r;
 }
 
+void survey_choose(const wf_survey *s, wf_edits *out)
+{
+    enum { LARGEST = 64 };
+    ranges r = find_ranges(s);
+    const wf_meta *first = &s->kinds[0].shape;
+    if (!r.pictures)
+        die(WF_USAGE, "sounds or volumes: wf-dwt and wf-train-level take them, "
+                      " this program takes pictures");
+    bool whole = !r.sizes && first->H <= LARGEST && first->W <= LARGEST && first->H % 4 == 0 && first->W % 4 == 0;
+    if (!*out->fit && whole) {
+        out->fit[0] = first->H;
+        out->fit[1] = first->W;
+    } else if (!*out->fit)
+        out->fit[0] = out->fit[1] = choose_side(s);
+    if (!out->channels && (r.channels || first->C == 3))
+        out->channels = r.colour ? 3 : 1;
+    if (!out->bits && r.bits)
+        out->bits = r.least_bits;
+}
+
 /* Prints this command with the options that it lacks. */
 static void print_command(const wf_survey *s, const wf_decompose_options *work)
 {
@@ -123,7 +125,7 @@ static void print_command(const wf_survey *s, const wf_decompose_options *work)
     int64_t left_out = s->bad + (side ? count_smaller(s, side) : sized ? s->refused : 0);
     bool store = false;
     fputs("use:", stdout);
-    print_quoted(common.program->name);
+    cli_print_quoted(common.program->name);
     if (side)
         printf(" --fit %dx%d", side, side);
     if (r.pictures && r.channels && !e->channels)
@@ -138,7 +140,7 @@ static void print_command(const wf_survey *s, const wf_decompose_options *work)
         fputs(" -o pictures.store", stdout);
     for (int i = 1; i < common.argc; i++)
         if (strcmp(common.argv[i], "--dry-run") != 0)
-            print_quoted(common.argv[i]);
+            cli_print_quoted(common.argv[i]);
     putchar('\n');
 }
 

@@ -180,7 +180,7 @@ static void add_provenance(wf_meta *provenance, const wf_store *store, const wf_
 
 int main(int argc, char **argv)
 {
-    char spooled[WF_PATH];
+    char spooled[WF_PATH], place[WF_PATH];
     static char chain[4096], dequantize[4096];
     options = wf_train_defaults;
     int operand = cli_parse(&program, argc, argv);
@@ -201,6 +201,8 @@ int main(int argc, char **argv)
     if (!model_path || !*model_path)
         die(WF_USAGE, "-m MODEL is needed");
     found_expect_model_folder(model_path);
+    must(wf_model_place(model_path, place));
+    model_path = place;
     const char *validation_path = take_held_out();
     options.chain = chain_of(options.chain, chain);
     options.dequantize = chain_of(options.dequantize, dequantize);

@@ -111,7 +111,7 @@ static void name_parts(void)
 /* A store can be read at any place; anything else is copied into one if its pictures must be counted or shuffled. */
 static void open_records(char **paths, int count)
 {
-    job.records = cli_open_records(count ? paths : (char *[]){"-"}, count ? count : 1, true, FOUND_COEFFICIENTS);
+    job.records = found_open_records(count ? paths : (char *[]){"-"}, count ? count : 1, true, FOUND_COEFFICIENTS);
     if (options.shuffle ? !wf_records_store(job.records) : options.split.count > 0 && wf_records_count(job.records) < 0)
         job.records = cli_spool(job.records);
 }

@@ -252,6 +252,19 @@ static int make_folder(const char *path)
     return wf_fail_write(path);
 }
 
+bool wf_program_prefix(char *out, size_t size)
+{
+    ssize_t n = readlink("/proc/self/exe", out, size - 1);
+    out[n < 0 ? 0 : n] = '\0';
+    for (int i = 0; i < 2; i++) {
+        char *slash = strrchr(out, '/');
+        if (!slash)
+            return false;
+        *slash = '\0';
+    }
+    return true;
+}
+
 bool wf_is_folder(const char *path)
 {
     struct stat info;

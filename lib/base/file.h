@@ -34,6 +34,8 @@ void wf_sweep(const char *folder, const char *prefix);
 int wf_lock(const char *path, const char *who, int *descriptor) WF_MUST;
 void wf_unlock(int descriptor);
 
+/* Writes PREFIX of the running program PREFIX/bin/NAME to `out`, "" for the root folder. False: it has no such name. */
+bool wf_program_prefix(char *out, size_t size);
 bool wf_is_folder(const char *path); /* or a link to one */
 /* Makes a folder and its parents, as mkdir -p. WF_USAGE: one of them is a file. */
 int wf_mkdirs(const char *path) WF_MUST;

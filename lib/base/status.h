@@ -22,12 +22,13 @@ WF_BEGIN
 
 enum {
     WF_OK = 0,
-    WF_USAGE = 64,    /* wrong flags or arguments */
-    WF_DATA = 65,     /* truncated, corrupt or mismatched data */
-    WF_NOINPUT = 66,  /* an input file is missing or cannot be opened */
-    WF_INTERNAL = 70, /* internal error or a numerical limit */
-    WF_IO = 74,       /* reading or writing failed */
-    WF_AGAIN = 75,    /* try again: disk full, memory, locked, interrupted after saving */
+    WF_USAGE = 64,       /* wrong flags or arguments */
+    WF_DATA = 65,        /* truncated, corrupt or mismatched data */
+    WF_NOINPUT = 66,     /* an input file is missing or cannot be opened */
+    WF_UNAVAILABLE = 69, /* a program that is needed is not installed */
+    WF_INTERNAL = 70,    /* internal error or a numerical limit */
+    WF_IO = 74,          /* reading or writing failed */
+    WF_AGAIN = 75,       /* try again: disk full, memory, locked, interrupted after saving */
 };
 
 /* Sets this thread's message and returns `status`, for use as `return wf_fail(...)`. */

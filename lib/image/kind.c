@@ -99,17 +99,26 @@ static bool is_tensors(const uint8_t *head, size_t n)
     return n >= 10 && !memcmp(head + 6, "\0\0{", 3) && (head[9] == '"' || isspace(head[9]));
 }
 
-/* A key of the header of safetensors. Quotes inside of a value have a backslash. */
+/* Finds text in the first header of safetensors. */
+static bool has_text(const uint8_t *head, size_t n, const char *text)
+{
+    uint64_t end = 8;
+    for (int i = 0; i < 6 && n >= 8; i++)
+        end += (uint64_t)head[i] << 8 * i;
+    return is_tensors(head, n) && memmem(head, n < end ? n : (size_t)end, text, strlen(text));
+}
+
+/* A key of that header. Quotes inside of a value have a backslash. */
 static bool has_key(const uint8_t *head, size_t n, const char *key)
 {
     char quoted[32];
-    int length = snprintf(quoted, sizeof quoted, "\"%s\":", key);
-    return is_tensors(head, n) && memmem(head, n, quoted, (size_t)length);
+    snprintf(quoted, sizeof quoted, "\"%s\":", key);
+    return has_text(head, n, quoted);
 }
 
 static bool has_format(const uint8_t *head, size_t n, const char *format)
 {
-    return has_key(head, n, "format") && memmem(head, n, format, strlen(format));
+    return has_key(head, n, "format") && has_text(head, n, format);
 }
 
 static bool is_level(const uint8_t *head, size_t n)

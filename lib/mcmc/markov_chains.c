@@ -112,7 +112,7 @@ static int save_state(batch *b)
     return WF_OK;
 }
 
-/* Finds the value of the line of `text` that begins as `line` does, up to '='. Returns its length; -1: there is none. */
+/* Finds the value of the line of `text` that begins as `line` does, up to '='. Returns its length; -1: none. */
 static int find_setting(const char *text, const char *line, size_t name, const char **value)
 {
     for (; *text; text += strcspn(text, "\n"), text += *text == '\n')

@@ -407,6 +407,9 @@ static bool has_file(const char *folder, const char *name)
 static int describe_any(wf_description *d, const char *path, FILE *standard_input)
 {
     struct stat info;
+    char place[WF_PATH];
+    WF_TRY(wf_model_place(path, place));
+    path = place;
     set_path(d, path);
     if (!strcmp(path, "-"))
         return describe_stream(d, standard_input, "standard input");

@@ -30,7 +30,8 @@ static int check_free(const char *to)
 {
     DIR *folder = opendir(to);
     if (!folder)
-        return errno == ENOENT ? WF_OK : wf_fail(WF_USAGE, "%s: %s, expected the name of a new folder", to, strerror(errno));
+        return errno == ENOENT ? WF_OK
+                               : wf_fail(WF_USAGE, "%s: %s, expected the name of a new folder", to, strerror(errno));
     int entries = 0;
     while (readdir(folder))
         entries++;

@@ -82,30 +82,36 @@ int wf_model_open(const char *path, wf_model *out)
     return status;
 }
 
-/* Writes PREFIX of the running program PREFIX/bin/NAME, "" for the root folder. */
-static bool program_prefix(char out[WF_PATH])
+int wf_model_place(const char *path, char out[WF_PATH])
 {
-    ssize_t n = readlink("/proc/self/exe", out, WF_PATH - 1);
-    out[n < 0 ? 0 : n] = '\0';
-    for (int i = 0; i < 2; i++) {
-        char *slash = strrchr(out, '/');
-        if (!slash)
-            return false;
-        *slash = '\0';
-    }
-    return true;
+    char file[WF_PATH];
+    WF_TRY(model_json(path, file));
+    WF_CHECK(snprintf(out, WF_PATH, "%s/model", path) < WF_PATH, WF_USAGE, "%s: path too long", path);
+    bool outer = !access(file, F_OK);
+    WF_TRY(model_json(out, file));
+    if (outer || access(file, F_OK))
+        strcpy(out, path); /* shorter than path/wf.json, which fits */
+    return WF_OK;
 }
 
-/* Opens FOLDER/NAME if that is a model, and adds FOLDER to the list of places. *found: it is one. */
+static int open_at(const char *path, wf_model *out)
+{
+    char place[WF_PATH];
+    WF_TRY(wf_model_place(path, place));
+    return wf_model_open(place, out);
+}
+
+/* Opens FOLDER/NAME if that is a model or has one, and adds FOLDER to the list of places. *found: it is one. */
 static int look_in(const char *folder, const char *name, char places[WF_PATH], wf_model *out, bool *found)
 {
-    char path[WF_PATH], file[WF_PATH];
+    char path[WF_PATH], place[WF_PATH], file[WF_PATH];
     size_t used = strlen(places);
     WF_CHECK(snprintf(path, sizeof path, "%s/%s", folder, name) < WF_PATH, WF_USAGE, "%s: path too long", name);
-    WF_TRY(model_json(path, file));
+    WF_TRY(wf_model_place(path, place));
+    WF_TRY(model_json(place, file));
     *found = !access(file, F_OK);
     snprintf(places + used, WF_PATH - used, "%s%s", used ? ", " : "", folder);
-    return *found ? wf_model_open(path, out) : WF_OK;
+    return *found ? wf_model_open(place, out) : WF_OK;
 }
 
 int wf_model_find(const char *name, wf_model *out)
@@ -116,7 +122,7 @@ int wf_model_find(const char *name, wf_model *out)
     bool found = false;
     WF_CHECK(*name, WF_USAGE, "the name of the model is empty");
     if (strchr(name, '/') || !access(name, F_OK))
-        return wf_model_open(name, out);
+        return open_at(name, out);
     for (size_t n; list && *list && !found; list += n + (list[n] == ':')) {
         n = strcspn(list, ":");
         WF_CHECK(n < WF_PATH, WF_USAGE, "WF_MODELS: path too long");
@@ -124,7 +130,8 @@ int wf_model_find(const char *name, wf_model *out)
         if (n)
             WF_TRY(look_in(folder, name, places, out, &found));
     }
-    for (size_t i = 0; i < sizeof beside / sizeof *beside && program_prefix(program) && !found; i++) {
+    for (size_t i = 0; i < sizeof beside / sizeof *beside && wf_program_prefix(program, sizeof program) && !found;
+         i++) {
         snprintf(folder, sizeof folder, "%s/%s", program, beside[i]);
         WF_TRY(look_in(folder, name, places, out, &found));
     }

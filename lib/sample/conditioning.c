@@ -130,8 +130,8 @@ static int fail_size(const wf_conditioning *s, const char *name, int D, int H, i
                    wf_signal_names[signal], own, whole, s->model->path, signal == WF_SOUND ? "length" : "fit", part);
 }
 
-/* Sets the level at which pictures of H x W, in D slices, enter: `below` levels under the model's highest, or log2(scale) with a
- * scale. */
+/* Sets the level at which pictures of H x W, in D slices, enter: `below` levels under the model's highest, or
+ * log2(scale) with a scale. */
 static int enter_level(wf_conditioning *s, const char *name, int D, int H, int W, int scale, int below)
 {
     int levels = s->model->meta.levels;

@@ -101,7 +101,9 @@ static int read_sealed(wf_store *store, MDB_txn *txn)
     bool found;
     wf_store_state *state = &store->file.state;
     WF_TRY(wf_state_read(&store->file, txn, WF_STATE_NOW, state, &found));
-    WF_CHECK(found, WF_DATA, "%s: an LMDB environment, but not a store of coefficients", store->file.path);
+    WF_CHECK(found, WF_DATA,
+             "%s: an LMDB environment, but not a store of coefficients: wf-dwt -o STORE %s makes one of pictures in it",
+             store->file.path, store->file.path);
     if (state->sealed)
         return WF_OK;
     int64_t count = state->count;
