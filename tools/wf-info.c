@@ -61,9 +61,9 @@ int main(int argc, char **argv)
     const char *path = options.model_path ? model.path : argv[first]; /* NULL after the last operand */
     progress_begin("value", -1);
     if (path)
-        found_must(
-            wf_describe_path(path, cli_is_dash(path) ? found_stdin(FOUND_ANY) : NULL, options.verify, &watch, &description),
-            path, FOUND_ANY);
+        found_must(wf_describe_path(path, cli_is_dash(path) ? found_stdin(FOUND_ANY) : NULL, options.verify, &watch,
+                                    &description),
+                   path, FOUND_ANY);
     else
         must(wf_describe_build(&description));
     progress_end();

@@ -79,7 +79,8 @@ static json_t *make_level(wf_description *d, const wf_meta *meta, int level, int
 
 /* -- streams and stores -------------------------------------------------------------------------------------------- */
 
-static int count_pictures(const wf_description *d, wf_reader *reader, int64_t counts[WF_MAX_LEVELS + 1], int64_t *records)
+static int count_pictures(const wf_description *d, wf_reader *reader, int64_t counts[WF_MAX_LEVELS + 1],
+                          int64_t *records)
 {
     for (*records = 0;; ++*records) {
         wf_record record;
