@@ -44,11 +44,13 @@ bool progress_on_terminal(void)
     return !common.quiet && term && *term && strcmp(term, "dumb") != 0 && isatty(STDERR_FILENO);
 }
 
-/* A program in the background would draw over the shell. A terminal without jobs has no foreground. */
+/* A program in the background would draw over the shell. A terminal without jobs has no foreground. Programs that
+ * wf-train runs have a group of their own, and the variable names that of wf-train. */
 static bool in_foreground(void)
 {
+    const char *caller = getenv("WF_TERMINAL_GROUP");
     pid_t group = tcgetpgrp(STDERR_FILENO);
-    return group < 0 || group == getpgrp();
+    return group < 0 || group == getpgrp() || (caller && group == atoi(caller));
 }
 
 /* Locks lie on the terminal, not on an open file, which programs of a pipeline share, and end with the process. Byte 0

@@ -176,6 +176,16 @@ PATH=$WORK/path:$PATH "$ROOT/pipelines/train.sh" mine 1 > out 2> said || rc=$?
 ok "the parallel of moreutils: the code" test $rc = 69
 ok "and the package" has '^train.sh: GNU parallel .* apt-get install parallel' said
 
+# -- the plan --------------------------------------------------------------------------------------------------------
+plan() { # plan MINUTES JOBS < LEVELS AND SHARES: minutes and threads
+    awk -F '\t' -v minutes="$1" -v jobs="$2" -f "$ROOT/pipelines/plan.awk" | cut -f 1-3 | tr '\t\n' ' ;'
+}
+ok "time by the usual shares" test "$(seq 6 -1 0 | plan 10 2)" = \
+    '6 9.852 1;5 5.911 1;4 2.759 1;3 0.591 1;2 0.296 1;1 0.296 1;0 0.296 1;'
+ok "many cores are threads of the large levels" test "$(seq 3 -1 0 | plan 10 16)" = '3 10.000 8;2 9.897 5;1 10.000 2;0 4.948 1;'
+ok "a short time is not none" test "$(seq 2 -1 0 | plan 0.001 1)" = '2 0.001 1;1 0.001 1;0 0.001 1;'
+ok "no limit stays so" test "$(printf '1\t1\n0\t1\n' | plan 0 1)" = '1 0.000 1;0 0.000 1;'
+
 # -- by make alone ---------------------------------------------------------------------------------------------------
 pipeline() { env -u MAKEFLAGS make -s -C "$ROOT" -f pipelines/folder.mk BIN="${BIN:-bin}" B="${B:-build}" "$@"; }
 cp "$photos/c.ppm" .
