@@ -90,6 +90,9 @@ ok "nothing was made of these" test ! -e new
 
 # -- a command that failed, then others; fewer than twenty pictures ---------------------------------------------------
 status 65 "no picture is large enough" wf-train -q "$photos/c.ppm" -o few --size 32 --skip-bad 0
+wf-dwt -q --fit 16x16 -o other.store "$photos/c.ppm"
+status 65 "a store of another size to measure with" wf-train -q "$photos/c.ppm" -o few --size 8 --val other.store
+status 64 "a store to train on" wf-train -q other.store -o few
 status 64 "an unknown word, in one line for all levels" wf-train -q "$photos/c.ppm" -o few -f 'actnorm, nothing'
 wf-train "$photos/c.ppm" -o few --minutes 0.02 --size 8 -f actnorm > out 2> said
 ok "the corrected command" test -s few/report.html
