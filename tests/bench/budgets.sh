@@ -33,7 +33,8 @@ CORES=${CORES:-2} SEED=${SEED:-1} SETS=${SETS:-cifar10 imagenet64} BUDGETS=${BUD
 CHOICES=${CHOICES:-default official best demo}
 mkdir -p "$out"
 
-# The finest level of a set, pictures to test on, and per cent of the core time, the finest level first
+# The finest level of a set, pictures to test on, and per cent of the core time, the finest level first, nearly as
+# pipelines/plan.awk divides it
 declare -A top=([cifar10]=5 [imagenet64]=6)
 tested=1000 # at most
 shares=(50 30 14 3 1.5 1 0.5)
