@@ -70,7 +70,7 @@ __attribute__((noreturn)) static void become_make(char *const *words, const char
         unsetenv(inherited[i]);
     setenv("LC_ALL", "C", 1); /* messages of make are read */
     snprintf(caller, sizeof caller, "%ld", (long)getpgid(getppid()));
-    setenv("WF_TERMINAL_GROUP", caller, 1); /* see tools/progress.c */
+    setenv("WF_TERMINAL_GROUP", caller, 1); /* see tools/terminal.c */
     int null = common.quiet ? open("/dev/null", O_WRONLY) : -1;
     bool ready = !chdir(folder) && dup2(STDERR_FILENO, STDERR_COPY) >= 0 && dup2(messages, STDERR_FILENO) >= 0 &&
                  (null < 0 || dup2(null, STDOUT_FILENO) >= 0);
