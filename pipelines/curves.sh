@@ -23,9 +23,9 @@ log() {
 
 levels=$(cut -f 1 "$out/plan.tsv" | sort -n)
 for level in $levels; do
-    log "$level" bpd > "$work/train-$level"
-    log "$level" val > "$work/val-$level"
-    awk -v l="$level" '{ print l, $2, $3 }' "$work/val-$level"
+    log "$level" bpd | awk '$1 > 0' > "$work/train-$level" # step 0 has no logarithm
+    log "$level" val | awk '$1 > 0' > "$work/val-$level"
+    log "$level" val | awk -v l="$level" '{ print l, $2, $3 }'
 done | awk -f "$here/total.awk" "$out/plan.tsv" - > "$out/curve.tsv"
 
 # gnuplot runs among plain names: those of the caller may have quotes and blanks.

@@ -69,6 +69,6 @@ $(OUT)/levels: $(OUT)/train.store
 	@wf-info '$<' | sed -n 's/^levels *//p' > '$@.part' && mv '$@.part' '$@'
 $(OUT)/plan.tsv: $(OUT)/levels
 $(OUT)/real.png $(report)/real.pam: | $(OUT)/train.store
-$(report)/real.pam: | $(OUT)/trained
+$(report)/real.pam: $(OUT)/trained
 $(OUT)/bpd-$(EVAL).tsv: $(OUT)/trained
 	@$(evaluate) > '$@.part' && mv '$@.part' '$@'

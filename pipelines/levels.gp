@@ -12,6 +12,8 @@ do for [i = 1:n] {
     set title 'level '.l.': bits/dim over steps'
     set key top right font ',8'
     shown = ''
+    set xrange [*:*]
+    if (int(system(sprintf("cat train-%s val-%s | sort -nu -k 1,1 | wc -l", l, l))) == 1) { set xrange [0.9:*] }
     do for [kind in 'train val'] {
         if (int(system('wc -l < '.kind.'-'.l)) > 0) { shown = shown.' '.kind }
     }
