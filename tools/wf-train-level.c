@@ -59,12 +59,12 @@ static const cli_option table[] = {
     {0, "checkpoint-every", "N", CLI_COUNT, &options.checkpoint_every, 0, 1e12,
      "Steps between checkpoints (default: two minutes)."},
     {0, "validate-every", "N", CLI_COUNT, &options.validate_every, 0, 1e12,
-     "Steps between validations (default: a twentieth of the run; with --minutes fewer validations, if they would take "
-     "over a quarter of the time)."},
+     "Steps between validations (default: a twentieth of the run, and ten epochs where these are less; with --minutes "
+     "fewer validations, if they would take over a quarter of the time)."},
     {0, "validate-on", "N", CLI_COUNT, &options.validate_on, 1, 1e12,
      "Pictures per validation, at most (default 1000)."},
     {0, "patience", "N", CLI_INT, &options.patience, 0, 1e6,
-     "Stop after N validations without a better one, 0: never (default 20)."},
+     "Stop after N validations without a better one, 0: never; ten epochs do not count (default 20)."},
     CLI_THREADS,
     CLI_SEED,
     CLI_BACKEND_AUTO,
@@ -85,7 +85,8 @@ static const cli_program program = {
         "nets that an estimate lets make 2,000 steps; no --minutes counts as an hour. When a training is resumed "
         "they stay as they were.\n\n"
         "--init begins a training in a folder of its own with a fresh optimizer. Chain, wavelet and channels must be "
-        "those of MODEL; sizes may differ.\n\n"
+        "those of MODEL; sizes may differ. MODEL's weights are validated first, and only better ones take their "
+        "place; of 2 to 19 pictures one is held out at least.\n\n"
         "Small levels leave a GPU mostly idle: -l 0-4 trains five levels at once on one device. Each gets the result "
         "that it would get alone, and its share of --threads. A level that fails does not stop the others.\n\n"
         "Resuming is automatic. The same command continues where the last one stopped, bit for bit, with the same "
