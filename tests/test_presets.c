@@ -82,25 +82,62 @@ static size_t parameters_of(wf_backend *b, const wf_meta *meta, int level, const
     return n;
 }
 
-/* A folder has 24 bytes a parameter: weights and average, and weights, average and two moments in the state. */
+/* A folder has 24 bytes a parameter: weights and average, and weights, average and two moments in the state. Minutes 0
+ * are no limit. */
 Test(presets, folder_of_the_default_is_under_60_megabytes)
 {
     const wf_meta meta = {.wavelet = "haar", .levels = 6, .top = 6, .H = 64, .W = 64, .C = 3, .bits = 8};
+    const double cores[] = {1.0 / 7, 1, 2, WF_PRESET_DEVICE};
     wf_backend *b;
-    size_t before = 0;
     cr_assert_eq(wf_backend_open("cpu", 1, &b), 0);
-    for (double minutes = 0.01; minutes < 1e5; minutes *= 3) {
-        size_t sum = 0;
-        for (int level = 0; level <= 6; level++) {
-            wf_preset_choice choice;
-            wf_preset_fit(&meta, level, minutes, 2, &choice);
-            sum += parameters_of(b, &meta, level, &choice);
+    for (size_t k = 0; k < sizeof cores / sizeof *cores; k++) {
+        size_t before = 0;
+        for (double minutes = 0.01; minutes; minutes = minutes < 1e5 ? minutes * 3 : 0) {
+            size_t sum = 0;
+            for (int level = 0; level <= 6; level++) {
+                wf_preset_choice choice;
+                wf_preset_fit(&meta, level, minutes, cores[k], &choice);
+                sum += parameters_of(b, &meta, level, &choice);
+            }
+            cr_expect_lt(24 * sum, 60000000, "%g minutes of %g cores: %zu parameters", minutes, cores[k], sum);
+            cr_expect_geq(sum, before, "%g minutes of %g cores have smaller nets than fewer", minutes, cores[k]);
+            before = sum;
         }
-        cr_expect_lt(24 * sum, 60000000, "%g minutes: %zu parameters", minutes, sum);
-        cr_expect_geq(sum, before, "%g minutes have smaller nets than fewer", minutes);
-        before = sum;
     }
     b->close(b);
+}
+
+/* The figures in pipelines/README.md are of these choices: minutes of one core, pictures a step. */
+Test(presets, choices_that_were_measured)
+{
+    static const struct {
+        int levels, level;
+        double minutes;
+        int steps, width, batch;
+    } measured[] = {
+        {5, 5, 2, 12, 48, 4},    {5, 4, 1.2, 12, 64, 8},  {5, 3, 0.56, 8, 32, 16}, {5, 2, 0.12, 6, 16, 32},
+        {6, 6, 2, 8, 32, 2},     {6, 5, 1.2, 8, 32, 4},   {6, 4, 0.56, 8, 32, 8},  {6, 3, 0.12, 8, 32, 16},
+        {6, 2, 0.06, 6, 16, 32}, {6, 1, 0.04, 6, 16, 64}, {6, 0, 0.02, 6, 16, 64},
+    };
+    for (size_t i = 0; i < sizeof measured / sizeof *measured; i++) {
+        int side = 1 << measured[i].levels;
+        const wf_meta meta = {.wavelet = "haar",
+                              .levels = measured[i].levels,
+                              .top = measured[i].levels,
+                              .H = side,
+                              .W = side,
+                              .C = 3,
+                              .bits = 8};
+        wf_preset_choice choice;
+        char want[80];
+        wf_preset_fit(&meta, measured[i].level, measured[i].minutes, 1, &choice);
+        snprintf(want, sizeof want, "%d*(actnorm, conv1x1, affine:width=%d:blocks=1), actnorm", measured[i].steps,
+                 measured[i].width);
+        cr_expect(strstr(choice.chain, want), "%dx%d, level %d: %s, want %s", side, side, measured[i].level,
+                  choice.chain, want);
+        cr_expect_eq(choice.batch, measured[i].batch, "%dx%d, level %d: batch %d", side, side, measured[i].level,
+                     choice.batch);
+    }
 }
 
 /* A base of one channel has couplings for its size, by every name and budget. */

@@ -82,7 +82,7 @@ static const cli_program program = {
         "and when pictures are appended to the store. wf-bpd --split val evaluates them. A store of fewer than 20 "
         "pictures is trained on as a whole.\n\n"
         "Without --flow, minutes, cores and the level choose chain, batch, rate, averages and patches: the largest "
-        "nets that an estimate lets make 2,000 steps; no --minutes counts as an hour. When a training is resumed "
+        "nets that make enough steps by an estimate; no --minutes counts as an hour. When a training is resumed "
         "they stay as they were.\n\n"
         "--init begins a training in a folder of its own with a fresh optimizer. Chain, wavelet and channels must be "
         "those of MODEL; sizes may differ. MODEL's weights are validated first, and only better ones take their "

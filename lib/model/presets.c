@@ -61,17 +61,18 @@ int wf_preset_patch(const wf_meta *meta, int level)
 /* Candidates, the largest first. Channels 0: no features of the low-pass picture. */
 static const struct candidate {
     int steps, width, channels, features, blocks; /* features: width of the net that makes them, with its blocks */
+    double least; /* steps of training that it must be able to make: with fewer the next was better (budgets.sh) */
 } candidates[] = {
-    {12, 64, 24, 64, 2},
-    {12, 48, 16, 48, 2},
-    {8, 32, 16, 32, 2},
-    {6, 16, 8, 16, 2},
+    {12, 64, 24, 64, 2, 4500},
+    {12, 48, 16, 48, 2, 4500},
+    {8, 32, 16, 32, 2, 2000},
+    {6, 16, 8, 16, 2, 0},
 };
 enum { CANDIDATES = sizeof candidates / sizeof *candidates, SMALLEST = CANDIDATES - 1 };
 
-static const double STEPS = 2000;    /* that a choice must be able to make */
-static const double RATE = 4e10;     /* multiplications a second of a core, all passes together: 3e10 to 6e10 seen */
-static const double OVERHEAD = 2e-5; /* seconds of a step for each bijector, however small */
+/* Seconds of a core with AVX-512, all passes together; tests/bench/budgets.sh measures rates, and these fit them within
+ * a sixth. */
+static const double MULTIPLICATION = 3.8e-12, VALUE = 2e-8 /* of a hidden map */, OVERHEAD = 1e-4 /* of a step */;
 
 /* Multiplications of one pixel, forward: features, then a net for each coupling. Backward takes twice as many, and
  * rebuilding the maps once more. */
@@ -84,7 +85,8 @@ static double cost_of(const struct candidate *c, wf_level_shape s)
 
 static double seconds_of_step(const struct candidate *c, wf_level_shape s, int batch, double pixels)
 {
-    return batch * pixels * cost_of(c, s) / RATE + 3 * c->steps * OVERHEAD;
+    double pixel = MULTIPLICATION * cost_of(c, s) + VALUE * c->steps * c->width;
+    return batch * pixels * pixel + OVERHEAD * c->steps;
 }
 
 /* Small levels have few coefficients to learn from. */
@@ -93,14 +95,20 @@ static int largest_for(double pixels)
     return pixels <= 4 ? SMALLEST : pixels <= 16 ? SMALLEST - 1 : 0;
 }
 
+/* Pictures a step. Many steps of few pixels learn more in the same time than few of many. */
+static int batch_for(double pixels)
+{
+    return pixels > 256 ? 2 : pixels > 64 ? 4 : pixels > 16 ? 8 : pixels > 4 ? 16 : pixels > 1 ? 32 : 64;
+}
+
 void wf_preset_fit(const wf_meta *meta, int level, double minutes, double cores, wf_preset_choice *out)
 {
     wf_level_shape s = wf_meta_level(meta, level);
-    enum { PATCH = 32, LARGE = 4 };
+    enum { PATCH = 32 };
     bool crop = meta->signal == WF_PICTURE && s.H > PATCH && s.W > PATCH;
     double pixels = crop ? PATCH * PATCH : (double)s.H * s.W, budget = 60 * (minutes > 0 ? minutes : 60) * cores;
-    int batch = pixels > 64 ? LARGE : pixels > 16 ? 8 : pixels > 4 ? 16 : pixels > 1 ? 32 : 64, i = largest_for(pixels);
-    while (i < SMALLEST && budget / seconds_of_step(&candidates[i], s, batch, pixels) < STEPS)
+    int batch = batch_for(pixels), i = largest_for(pixels);
+    while (budget / seconds_of_step(&candidates[i], s, batch, pixels) < candidates[i].least)
         i++;
     const struct candidate *c = &candidates[i];
     *out = (wf_preset_choice){.batch = batch,

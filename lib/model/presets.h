@@ -27,7 +27,7 @@ typedef struct wf_preset_choice {
 } wf_preset_choice;
 
 /* Chooses a chain and how it is trained for so many minutes (0: no limit, as for an hour) of so many cores, by an
- * estimate of the steps that fit: the largest nets that still make two thousand. pipelines/README.md has the figures
+ * estimate of the steps that fit: the largest nets that learn enough in so many. pipelines/README.md has the figures
  * behind it. */
 void wf_preset_fit(const wf_meta *meta, int level, double minutes, double cores, wf_preset_choice *out);
 
