@@ -184,7 +184,7 @@ static void save_image(uint64_t index, const char *name)
         die(WF_DATA, "%s: more than one picture has the number %" PRIu64 ", expected one file for each", job.name,
             index);
     if (options.names && !options.force && !access(path, F_OK))
-        die(WF_USAGE, "%s: is there already, as it may be a picture of yours: expected another -o, or --force", path);
+        die(WF_USAGE, "%s: is there already, and may be a picture of yours: expected another -o DIR, or --force", path);
     must(wf_image_save(path, &job.image));
 }
 
