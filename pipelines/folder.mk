@@ -71,5 +71,4 @@ $(OUT)/plan.tsv: $(OUT)/levels
 $(OUT)/real.png $(report)/real.pam: | $(OUT)/train.store
 $(report)/real.pam: | $(OUT)/trained
 $(OUT)/bpd-$(EVAL).tsv: $(OUT)/trained
-	@echo "$(EVAL) pictures: bits per dimension"
 	@$(evaluate) > '$@.part' && mv '$@.part' '$@'

@@ -1,4 +1,6 @@
-# progress.awk - the state of a training as one line, from the last line of each level's log after "LEVEL "; see train.sh
+# progress.awk - the state of a training as one line, from the logs of the levels, each line after "LEVEL "; see train.sh
+#
+# Shown are bits/dim on held-out pictures of the weights that are kept, the best; without such pictures, those of training.
 #
 #   wide      columns of the terminal, for a line that takes the place of the one before; 0: none, a line of its own
 #   seconds   since this run began;   jobs   levels at a time
@@ -25,13 +27,21 @@ BEGIN {
 }
 {
     at = row[$1]
+    if (!(at in named))
+        order[++logs] = at
+    named[at] = $1
     trained[at] = value("seconds", $0)
-    bits = value("bpd", $0)
-    bits = bits == "" ? value("val", $0) : bits
-    if (bits != "")
-        text = text sprintf("   level %s: %.3f", $1, bits) (wide ? "" : sprintf(" (step %d)", value("step", $0)))
+    step[at] = value("step", $0)
+    best[at] = value("best", $0) == "" ? best[at] : value("best", $0)
+    bits[at] = value("bpd", $0) == "" ? bits[at] : value("bpd", $0)
 }
 END {
+    for (i = 1; i <= logs; i++) {
+        at = order[i]
+        shown = best[at] == "" ? bits[at] : best[at]
+        if (shown != "")
+            text = text sprintf("   level %s: %.3f", named[at], shown) (wide ? "" : sprintf(" (step %d)", step[at]))
+    }
     for (i = 1; i <= levels; i++) {
         left = complete[i] || trained[i] > planned[i] ? 0 : planned[i] - trained[i]
         all += planned[i] * threads[i]

@@ -23,11 +23,12 @@ for input in "$plan" "$out/train.store" "$val"; do
     [ ! "$input" -nt "$out/joblog" ] || rm -f "$out/joblog"
 done
 
-# The last line of each level's log, after "LEVEL ".
+# The last validation and the last line of each level's log, each after "LEVEL ".
 logs() {
-    local level
+    local level log
     cut -f 1 "$plan" | sort -n | while read -r level; do
-        tail -n 1 "$(printf '%s/level-%02d.jsonl' "$model" "$level")" 2> /dev/null | sed "s/^/$level /"
+        log=$(printf '%s/level-%02d.jsonl' "$model" "$level")
+        [ ! -s "$log" ] || { grep '"best"' "$log" | tail -n 1; tail -n 1 "$log"; } | sed "s/^/$level /"
     done
 }
 

@@ -139,6 +139,29 @@ Test(image_npz, labels)
     scratch_remove();
 }
 
+/* Arrays of other numbers are passed over; if nothing else comes, the first is named with what to do. */
+Test(image_npz, other_numbers)
+{
+    static const struct {
+        const char *descr, *advice;
+        int bytes;
+    } kinds[] = {
+        {"<f4", "<f4, want pictures: |u1, <u2 or >u2 of 2 to 4 dimensions, or volumes; numbers of 0 to 1", 480},
+        {"|b1", "masks: save 255*a", 120},
+        {"<i8", "numbers of 0 to 255", 960}};
+    scratch_make();
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        const array arrays[] = {{"x", kinds[i].descr, "5, 4, 6", kinds[i].bytes}, {NULL, NULL, NULL, 0}};
+        put_npz(scratch_path("a.npz"), arrays, false);
+        result r = read_array("a.npz", "");
+        cr_expect(!r.status && !r.count && r.passed.skipped == 1 &&
+                      strstr(r.passed.first, "a.npz:x.npy: NumPy array") && strstr(r.passed.first, kinds[i].advice),
+                  "%s: %s", kinds[i].descr, r.passed.first);
+        cr_expect(read_array("a.npz", "x").status == WF_DATA && strstr(wf_error(), kinds[i].advice), "%s", wf_error());
+    }
+    scratch_remove();
+}
+
 /* An array whose path exists as it is, with a colon in it. */
 Test(image_npz, colon_in_a_name)
 {

@@ -1,5 +1,6 @@
 /* test_image_sound.c - sounds from writers that could not seek back to the header, as in a pipe */
 #include <criterion/criterion.h>
+#include <math.h>
 #include <sndfile.h>
 
 #include "reading.h"
@@ -172,6 +173,51 @@ Test(image_sound, sizes_of_64_bits)
     free(bytes);
 }
 
+/* Sounds whose sizes are not known, one behind the other, also an empty one before another. */
+Test(image_sound, next_of_unknown_size)
+{
+    static const int kinds[] = {SF_FORMAT_WAV, SF_FORMAT_AIFF, SF_FORMAT_FLAC};
+    size_t n;
+    char *streamed = sound_bytes(SF_FORMAT_WAV, &n), empty[SAMPLES];
+    memcpy(empty, streamed, SAMPLES);
+    set_number(empty, RIFF_SIZE, 36);
+    set_number(empty, DATA + 4, 0);
+    set_number(streamed, RIFF_SIZE, UINT32_MAX);
+    set_number(streamed, DATA + 4, UINT32_MAX);
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+            static heap h;
+            size_t first, second;
+            char *a = kinds[i] == SF_FORMAT_WAV ? streamed : sound_bytes(kinds[i], &first);
+            char *b = sound_bytes(kinds[k], &second);
+            h.n = 0;
+            put(&h, a, kinds[i] == SF_FORMAT_WAV ? n : first);
+            put(&h, b, second);
+            result r = read_bytes(h.bytes, h.n);
+            cr_expect(!r.status && r.count == 2 && r.last.W == FRAMES, "%zu before %zu: %d sounds: %s", i, k, r.count,
+                      r.status ? wf_error() : "");
+            for (int s = 0; s < FRAMES * CHANNELS && r.count == 2; s++)
+                cr_assert_eq(r.last.pixels[s], 0x8000 + s, "%zu before %zu, sample %d", i, k, s);
+            wf_image_clear(&r.last);
+            h.n = 0;
+            put(&h, empty, SAMPLES);
+            put(&h, b, second);
+            FILE *file = fmemopen(h.bytes, h.n, "rb");
+            wf_images *images;
+            cr_assert_eq(wf_images_open(NULL, 0, file, &images), 0);
+            wf_images_set_options(images, (wf_images_options){.length = FRAMES});
+            r = read_all(images);
+            cr_expect(!r.status && r.count == 1 && r.passed.partial == 1 && !r.passed.remainder,
+                      "an empty one before %zu: %d sounds: %s", k, r.count, r.status ? wf_error() : "");
+            wf_image_clear(&r.last);
+            fclose(file);
+            if (a != streamed)
+                free(a);
+            free(b);
+        }
+    free(streamed);
+}
+
 /* AIFF keeps the same in the other byte order; tags come before any kind of sound. */
 Test(image_sound, other_kinds)
 {
@@ -197,16 +243,78 @@ Test(image_sound, other_kinds)
     cr_expect(r.status == WF_DATA && strstr(wf_error(), "MP3"), "%s", wf_error());
 }
 
+/* Reads the sound at "a.wav" in the scratch folder. */
+static result read_sound(bool deeper)
+{
+    char *paths[] = {(char *)scratch_path("a.wav")};
+    wf_images *images;
+    cr_assert_eq(wf_images_open(paths, 1, NULL, &images), 0);
+    wf_images_set_options(images, (wf_images_options){.deeper = deeper});
+    return read_all(images);
+}
+
+/* Sounds of more than 16 bits give the highest 16 where that is asked for. */
+Test(image_sound, deeper_samples)
+{
+    static const int formats[] = {SF_FORMAT_WAV | SF_FORMAT_PCM_24,  SF_FORMAT_WAVEX | SF_FORMAT_PCM_24,
+                                  SF_FORMAT_WAV | SF_FORMAT_PCM_32,  SF_FORMAT_AIFF | SF_FORMAT_PCM_24,
+                                  SF_FORMAT_FLAC | SF_FORMAT_PCM_24, SF_FORMAT_WAV | SF_FORMAT_FLOAT,
+                                  SF_FORMAT_WAV | SF_FORMAT_DOUBLE,  SF_FORMAT_RF64 | SF_FORMAT_FLOAT};
+    enum { MANY = 9000 }; /* more than are converted at a time */
+    static int samples[MANY];
+    static double numbers[MANY];
+    for (int i = 0; i < MANY; i++) {
+        samples[i] = (int)((uint32_t)i * 2654435769u) & ~0xff; /* 24 bits, which are exact in all of these */
+        numbers[i] = samples[i] / 2147483648.0;
+    }
+    scratch_make();
+    for (size_t k = 0; k < sizeof formats / sizeof *formats; k++) {
+        SF_INFO info = {.samplerate = 8000, .channels = 1, .format = formats[k]};
+        SNDFILE *file = sf_open(scratch_path("a.wav"), SFM_WRITE, &info);
+        int type = formats[k] & SF_FORMAT_SUBMASK;
+        bool real = type == SF_FORMAT_FLOAT || type == SF_FORMAT_DOUBLE;
+        cr_assert(file && (real ? sf_writef_double(file, numbers, MANY) : sf_writef_int(file, samples, MANY)) == MANY);
+        sf_close(file);
+        cr_expect_eq(read_sound(false).status, WF_DATA);
+        cr_expect(strstr(wf_error(), "--bits 16"), "%s", wf_error());
+        result r = read_sound(true);
+        cr_assert(!r.status && r.count == 1 && r.last.W == MANY && r.last.bits == 16, "%zu: %s", k, wf_error());
+        for (int i = 0; i < MANY; i++)
+            cr_assert_eq(r.last.pixels[i], 0x8000 + (samples[i] >> 16), "%zu: sample %d is %d", k, i, r.last.pixels[i]);
+        wf_image_clear(&r.last);
+    }
+    /* The ends of the range, and numbers beyond it. */
+    static const struct {
+        double number;
+        int sample;
+    } ends[] = {{-1, 0}, {1, 65535}, {0, 0x8000}, {-1e-9, 0x7fff}, {1.0001, -1}, {-1.0001, -1}, {NAN, -1}};
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        SF_INFO info = {.samplerate = 8000, .channels = 1, .format = SF_FORMAT_WAV | SF_FORMAT_DOUBLE};
+        SNDFILE *file = sf_open(scratch_path("a.wav"), SFM_WRITE, &info);
+        cr_assert(file && sf_writef_double(file, &ends[i].number, 1) == 1);
+        sf_close(file);
+        result r = read_sound(true);
+        if (ends[i].sample < 0)
+            cr_expect(r.status == WF_DATA && strstr(wf_error(), "want -1 to 1"), "%g: %s", ends[i].number, wf_error());
+        else
+            cr_expect(!r.status && r.last.pixels[0] == ends[i].sample, "%g is %d", ends[i].number, r.last.pixels[0]);
+        wf_image_clear(&r.last);
+    }
+    scratch_remove();
+}
+
 /* Samples that are not read are named. */
 Test(image_sound, other_samples)
 {
-    SF_INFO info = {.samplerate = 8000, .channels = 1, .format = SF_FORMAT_WAV | SF_FORMAT_PCM_24};
+    SF_INFO info = {.samplerate = 8000, .channels = 1, .format = SF_FORMAT_WAV | SF_FORMAT_ULAW};
     scratch_make();
     SNDFILE *file = sf_open(scratch_path("a.wav"), SFM_WRITE, &info);
     short samples[100] = {0};
     cr_assert(file && sf_writef_short(file, samples, 100) == 100);
     sf_close(file);
-    cr_expect_eq(read_path(scratch_path("a.wav")).status, WF_DATA);
-    cr_expect(strstr(wf_error(), "24 bit") && strstr(wf_error(), "sox"), "%s", wf_error());
+    for (int deeper = 0; deeper < 2; deeper++) {
+        cr_expect_eq(read_sound(deeper).status, WF_DATA);
+        cr_expect(strstr(wf_error(), "U-Law") && strstr(wf_error(), "sox"), "%s", wf_error());
+    }
     scratch_remove();
 }

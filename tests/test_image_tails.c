@@ -172,6 +172,14 @@ Test(image_tails, pictures_in_a_trailer)
     put(&h, "TRAILER OF 18 BYTES", 18);
     put_jpeg(&h, false);
     check_refused(&h, true, "a JPEG in a trailer");
+    /* A film in the trailer does not hide what follows. */
+    h.n = first;
+    put(&h, "TRAILER OF 18 BYTES", 18);
+    put_film(&h, false);
+    check_both(&h, 1, 1, "a film in a trailer");
+    put(&h, "END", 3);
+    put_jpeg(&h, false);
+    check_refused(&h, true, "a JPEG behind a film in a trailer");
     /* Without the trailer, a second picture with a damaged signature is lost. */
     h.n = first;
     put_jpeg(&h, false);
@@ -258,6 +266,16 @@ Test(image_tails, companions)
             h.n = all - 9;
             check_refused(&h, true, "a companion that is cut off");
         }
+    /* A size that is too large, as Pillow writes of the third picture, does not swallow the next picture. */
+    h.n = 0;
+    put_listed(&h, false, 0, (uint32_t)second.n + 400);
+    put(&h, second.bytes, second.n);
+    check_both(&h, 1, 1, "a companion with a wrong size");
+    put_png(&h);
+    result next = read_bytes(h.bytes, h.n);
+    cr_expect(!next.status && next.count == 2 && next.passed.trailing == 1, "a picture behind it: %d, %s", next.count,
+              wf_error());
+    wf_image_clear(&next.last);
     /* Only named, as by gain maps whose lengths are in XMP. */
     static const char xmp[] =
         "http://ns.adobe.com/xap/1.0/\0<x xmlns:c=\"http://ns.google.com/photos/1.0/container/\"/>";

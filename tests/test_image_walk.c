@@ -171,7 +171,9 @@ Test(image, folder)
     paths[1] = "d/B/notes.txt";
     cr_assert_eq(read_paths(paths, 2, names, sizeof names, &skipped), WF_DATA, "asked for by name");
     cr_assert_eq(symlink("..", "d/up"), 0);
-    cr_assert_eq(read_paths(paths, 1, names, sizeof names, &skipped), WF_DATA, "a loop");
+    cr_assert_eq(read_paths(paths, 1, names, sizeof names, &skipped), 0, "a loop: %s", wf_error());
+    cr_expect_str_eq(names, "d/B/x=x d/C.pgm=C d/a.pgm=a d/link=1 d/up/1.pgm=1 ");
+    cr_expect_eq(skipped, 2, "the folder in itself is counted");
     cr_assert_eq(unlink("d/up") || symlink("nowhere", "d/gone"), 0);
     cr_assert_eq(read_paths(paths, 1, names, sizeof names, &skipped), WF_NOINPUT, "a dangling link");
     cr_assert_eq(unlink("d/gone"), 0);
@@ -254,6 +256,31 @@ Test(image, odd_files_cut_out)
 }
 
 /* Hidden files and those of systems, told apart from other files that are no pictures. */
+/* Entries of a folder count alike, and operands do. */
+Test(image, expected)
+{
+    static const double want[] = {8, 8, 6, 4};
+    char *paths[] = {"e", "1.pgm"};
+    enter_folder();
+    wf_images *images;
+    wf_image image = {0};
+    const char *name;
+    bool more = true;
+    cr_assert_eq(mkdir("e", 0777) || mkdir("e/a", 0777), 0);
+    write_text("1.pgm", PIXEL("1"));
+    write_text("e/a/1.pgm", PIXEL("a"));
+    write_text("e/a/2.pgm", PIXEL("b"));
+    write_text("e/b.pgm", PIXEL("c"));
+    cr_assert_eq(wf_images_open(paths, 2, stdin, &images), 0);
+    for (int i = 0; i < 4; i++) {
+        cr_assert(!wf_images_next(images, &image, &name, &more) && more, "%s", wf_error());
+        cr_expect_float_eq(wf_images_expected(images), want[i], 1e-9, "%d: %g", i, wf_images_expected(images));
+    }
+    wf_image_clear(&image);
+    wf_images_close(images);
+    leave_folder();
+}
+
 Test(image, clutter)
 {
     char *paths[] = {"/tmp/wf-test-clutter.tar"}, names[400];

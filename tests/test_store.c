@@ -23,7 +23,7 @@ Test(store, round_trip)
     cr_assert_eq(strlen(wf_store_hash(store)), 16);
     for (int64_t at = 0; at < 12; at++)
         cr_assert_eq(check_picture(store, at, (uint64_t)at), WF_OK, "picture %lld: %s", (long long)at, wf_error());
-    cr_assert_eq(wf_store_verify(store), WF_OK, "%s", wf_error());
+    cr_assert_eq(wf_store_verify(store, NULL), WF_OK, "%s", wf_error());
     float value;
     cr_assert_eq(wf_store_get(store, 3, 0, &value, &value, NULL), WF_DATA);
     cr_assert_eq(wf_store_get(store, 0, 12, &value, &value, NULL), WF_INTERNAL);
@@ -117,7 +117,7 @@ Test(store, one_level_alone)
     wf_store_writer_close(writer);
     cr_assert_eq(wf_store_open(path, &store), WF_OK);
     cr_assert(!wf_store_has_level(store, 0) && wf_store_has_level(store, 1) && !wf_store_has_level(store, 2));
-    cr_assert_eq(wf_store_verify(store), WF_OK);
+    cr_assert_eq(wf_store_verify(store, NULL), WF_OK);
     wf_store_close(store);
 }
 
@@ -186,7 +186,7 @@ Test(store, names)
         wf_store_writer_close(writer);
     }
     cr_assert_eq(wf_store_open(scratch_path("s"), &store), WF_OK, "%s", wf_error());
-    cr_assert_eq(wf_store_verify(store), WF_OK, "%s", wf_error());
+    cr_assert_eq(wf_store_verify(store, NULL), WF_OK, "%s", wf_error());
     for (int64_t at = 0; at < 2 * PICTURES; at += 100) {
         const char *const *names;
         cr_assert_eq(wf_store_names(store, at, 100, &names), WF_OK, "%s", wf_error());
@@ -234,7 +234,7 @@ Test(store, names_are_compact_and_checked)
     at[0] ^= 1;
     scratch_write(scratch_path("s/data.mdb"), bytes, n);
     cr_assert_eq(wf_store_open(scratch_path("s"), &store), WF_OK, "%s", wf_error());
-    cr_expect_eq(wf_store_verify(store), WF_DATA);
+    cr_expect_eq(wf_store_verify(store, NULL), WF_DATA);
     cr_expect(strstr(wf_error(), "names from picture 0 on"), "%s", wf_error());
     cr_expect_eq(wf_store_names(store, 0, 300, &names), WF_DATA);
     cr_expect_eq(wf_store_names(store, 256, 44, &names), WF_OK, "the other block");
@@ -270,7 +270,7 @@ Test(store, append)
     cr_assert_str_eq(wf_store_meta(store)->provenance, "[{\"tool\":\"again\"}]");
     for (int64_t at = 0; at < 11; at++)
         cr_assert_eq(check_picture(store, at, (uint64_t)at), WF_OK);
-    cr_assert_eq(wf_store_verify(store), WF_OK);
+    cr_assert_eq(wf_store_verify(store, NULL), WF_OK);
     wf_store_close(store);
 }
 
@@ -307,7 +307,7 @@ Test(store, append_and_kill)
         cr_assert_str_eq(wf_store_hash(store), hash);
         for (int64_t at = 0; at < 8; at++)
             cr_assert_eq(check_picture(store, at, (uint64_t)at + 5), WF_OK, "%s", wf_error());
-        cr_assert_eq(wf_store_verify(store), WF_OK, "%s", wf_error());
+        cr_assert_eq(wf_store_verify(store, NULL), WF_OK, "%s", wf_error());
         wf_store_close(store);
         cr_assert_eq(wf_store_writer_create(path, &meta, false, &writer, &count), WF_USAGE, "it was sealed once");
     }
@@ -317,7 +317,7 @@ Test(store, append_and_kill)
     cr_assert_eq(wf_store_writer_seal(writer), WF_OK);
     wf_store_writer_close(writer);
     cr_assert_eq(wf_store_open(path, &store), WF_OK, "%s", wf_error());
-    cr_assert_eq(wf_store_verify(store), WF_OK, "%s", wf_error());
+    cr_assert_eq(wf_store_verify(store, NULL), WF_OK, "%s", wf_error());
     cr_assert(wf_store_count(store) == count + 4 && !wf_store_unsealed(store));
     cr_assert_eq(check_picture(store, count - 1, (uint64_t)count + 4), WF_OK);
     cr_assert_eq(check_picture(store, count, (uint64_t)count + 100), WF_OK);
@@ -358,7 +358,7 @@ Test(store, resume_after_kill)
     wf_store_writer_close(writer);
     cr_assert_eq(wf_store_writer_create(path, &meta, false, &writer, &count), WF_USAGE, "sealed");
     cr_assert_eq(wf_store_open(path, &store), WF_OK, "%s", wf_error());
-    cr_assert_eq(wf_store_verify(store), WF_OK, "%s", wf_error());
+    cr_assert_eq(wf_store_verify(store, NULL), WF_OK, "%s", wf_error());
     cr_assert_eq(check_picture(store, total - 1, (uint64_t)total - 1), WF_OK);
     wf_store_close(store);
 }
@@ -381,7 +381,7 @@ Test(store, grows)
     cr_assert_eq(stat(scratch_path("s/data.mdb"), &info), 0);
     cr_assert_gt(info.st_size, 24 << 20);
     cr_assert_eq(wf_store_open(path, &store), WF_OK, "%s", wf_error());
-    cr_assert_eq(wf_store_verify(store), WF_OK);
+    cr_assert_eq(wf_store_verify(store, NULL), WF_OK);
     wf_store_close(store);
 }
 
@@ -413,7 +413,7 @@ Test(store, full_disk_keeps_what_was_committed)
         wf_store_writer_close(writer);
         cr_assert_eq(wf_store_open(path, &store), WF_OK, "%s", wf_error());
         cr_assert_eq(wf_store_count(store), 8);
-        cr_assert_eq(wf_store_verify(store), WF_OK);
+        cr_assert_eq(wf_store_verify(store, NULL), WF_OK);
         wf_store_close(store);
     }
 }
@@ -486,7 +486,7 @@ Test(store, many_processes)
             close(go[1]);
             if (wf_store_open(path, &store) || write(ready[1], "", 1) != 1 || read(go[0], &byte, 1) != 0)
                 _exit(1);
-            _exit(read_many(store) || wf_store_verify(store) ? 2 : 0);
+            _exit(read_many(store) || wf_store_verify(store, NULL) ? 2 : 0);
         }
     }
     close(ready[1]);

@@ -18,7 +18,7 @@ static int judge(const char *path)
 {
     wf_store *store;
     WF_TRY(wf_store_open(path, &store));
-    int status = wf_store_verify(store);
+    int status = wf_store_verify(store, NULL);
     for (int64_t at = 0; !status && at < wf_store_count(store); at++)
         status = check_picture(store, at, (uint64_t)at);
     wf_store_close(store);
@@ -80,7 +80,7 @@ Test(store_damage, is_counted)
     }
     scratch_write(scratch_path("s/data.mdb"), bytes, n);
     cr_assert_eq(wf_store_open(scratch_path("s"), &store), WF_OK, "%s", wf_error());
-    cr_assert_eq(wf_store_verify(store), WF_DATA);
+    cr_assert_eq(wf_store_verify(store, NULL), WF_DATA);
     cr_assert(strstr(wf_error(), "level 2, picture 3") && strstr(wf_error(), "of 24 values 2 are damaged"), "%s",
               wf_error());
     wf_store_close(store);

@@ -65,7 +65,7 @@ Test(store_refused, restart_spares_sealed_pictures)
     cr_assert_eq(wf_store_writer_create(path, &other, true, &writer, &count), WF_DATA);
     cr_assert_eq(wf_store_open(path, &store), WF_OK, "%s", wf_error());
     cr_assert_eq(wf_store_count(store), BATCH);
-    cr_assert_eq(wf_store_verify(store), WF_OK);
+    cr_assert_eq(wf_store_verify(store, NULL), WF_OK);
     wf_store_close(store);
 }
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../lib/base/file.h"
@@ -82,9 +83,11 @@ static void die_of_folder(int status, const char *path, found_expected expected)
             path, e->what, path);
 }
 
+/* Examines a plain file: the bytes of a pipe are gone once they were read. */
 static bool find_kind(const char *path, wf_kind *kind)
 {
-    FILE *file = fopen(path, "rbe");
+    struct stat info;
+    FILE *file = !stat(path, &info) && S_ISREG(info.st_mode) ? fopen(path, "rbe") : NULL;
     bool found = file && !wf_kind_find(file, kind);
     if (file)
         fclose(file); /* only read from: closing cannot lose data */
@@ -121,6 +124,19 @@ wf_records *found_open_records(char *const *paths, int count, bool latents, foun
             wf_records_close(found_open_records(paths + i, 1, latents, expected));
     found_must(status, paths[count - 1], expected);
     return records;
+}
+
+void found_expect_no_coefficients(const char *option, const char *path)
+{
+    wf_kind kind = {.is = WF_KIND_UNKNOWN};
+    wf_store *store = NULL;
+    if (wf_is_folder(path) && has_file(path, "data.mdb") && !wf_store_open(path, &store))
+        kind.is = WF_KIND_STORE;
+    wf_store_close(store);
+    if (kind.is != WF_KIND_STORE && (cli_is_dash(path) || !find_kind(path, &kind)))
+        return;
+    if (kind.is == WF_KIND_STREAM || kind.is == WF_KIND_STORE)
+        die(WF_DATA, "%s %s: already coefficients, expected pictures: leave out %s", option, path, option);
 }
 
 /* -- models -------------------------------------------------------------------------------------------------------- */

@@ -26,6 +26,9 @@ void found_must(int status, const char *path, found_expected expected);
 /* Opens inputs as wf_records_open does; dies of a wrong one, which the message names. latents: accepts them too. */
 wf_records *found_open_records(char *const *paths, int count, bool latents, found_expected expected);
 
+/* Dies with 65 if the argument of an option that takes pictures is a stream or a store. */
+void found_expect_no_coefficients(const char *option, const char *path);
+
 /* Opens the model of -m, --init or --like as wf_model_find does; dies likewise. */
 void found_open_model(const char *name, wf_model *out);
 /* Dies with 64 if a model cannot be made at `path`, since a file or a store is there. */

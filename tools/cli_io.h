@@ -29,6 +29,7 @@ bool cli_next(wf_records *records, wf_record *record);
 
 /* True if `path` does not name a file with a stream, nor standard input: it is a store or missing. */
 bool cli_is_store(const char *path);
+
 /* Opens `path` for reading at any place. A stream is copied into a store in TMPDIR first, which is gone when the
  * program ends. */
 wf_store *cli_open_store(const char *path);

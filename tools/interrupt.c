@@ -11,6 +11,7 @@
 #include "../lib/base/file.h"
 #include "cli.h"
 #include "progress.h"
+#include "terminal.h"
 
 enum { TEXT = 1024 };
 
@@ -37,21 +38,55 @@ static int append(char *line, int n, const char *text)
     return n;
 }
 
+static int append_number(char *line, int n, int64_t number)
+{
+    char digits[24];
+    int at = sizeof digits - 1;
+    digits[at] = '\0';
+    do
+        digits[--at] = (char)('0' + number % 10);
+    while (number /= 10);
+    return append(line, n, digits + at);
+}
+
+static int append_progress(char *line, int n)
+{
+    const char *kind;
+    int64_t done, total;
+    progress_now(&kind, &done, &total);
+    if (!kind)
+        return n;
+    n = append_number(line, append(line, n, " after "), done);
+    if (total >= 0)
+        n = append_number(line, append(line, n, " of "), total);
+    n = append(line, append(line, n, " "), kind);
+    return append(line, n, plural(total >= 0 ? total : done));
+}
+
+static int append_text(char *line, int n, const char *text)
+{
+    const char *kind;
+    int64_t done, total;
+    progress_now(&kind, &done, &total);
+    for (; *text && n < TEXT - 64; text++)
+        if (*text == *INTERRUPT_NEXT)
+            n = append_number(line, n, done + 1);
+        else
+            line[n++] = *text;
+    return n;
+}
+
 static void print_answer(const answer *a)
 {
     char line[TEXT];
-    int n = append(line, 0, on_terminal ? PROGRESS_CLEAR : "");
+    int n = append(line, 0, on_terminal ? TERMINAL_CLEAR : "");
     n = append(line, n, common.program->name);
     n = append(line, n, ": interrupted");
     if (!a->saves)
-        n += progress_text(line + n, 64);
+        n = append_progress(line, n);
     if (*a->text)
         n = append(line, n, a->saves ? ": " : "; ");
-    for (const char *at = a->text; *at && n < TEXT - 64; at++)
-        if (*at == *INTERRUPT_NEXT)
-            n += progress_next(line + n, 24);
-        else
-            line[n++] = *at;
+    n = append_text(line, n, a->text);
     line[n++] = '\n';
     ssize_t written = write(STDERR_FILENO, line, (size_t)n);
     (void)written; /* a terminal that is gone */
@@ -100,7 +135,7 @@ static void set_answer(bool saves, const char *format, va_list ap)
         if (*p == '\n' || *p == '\r')
             *p = ' ';
     a->saves = saves;
-    on_terminal = progress_on_terminal();
+    on_terminal = terminal_can_clear();
     current = a;
     catch_signal(SIGTERM, 0);
     catch_signal(SIGINT, saves ? (int)SA_RESETHAND : 0);

@@ -88,12 +88,26 @@ static void on_signal(int number)
         kill(-group, SIGINT);
 }
 
+/* Ctrl-Z stops both, and what continues this program continues make. */
+static void on_stop(int number)
+{
+    if (group)
+        kill(-group, number);
+    if (number == SIGTSTP)
+        raise(SIGSTOP);
+}
+
+/* What the caller ignores stays so, as nohup does, but for SIGINT: shells ignore it for every background command. */
 static void pass_signals(void)
 {
-    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-        sigaction(numbers[i], &action, NULL);
+    static const struct {
+        int number;
+        void (*handler)(int);
+    } rows[] = {{SIGINT, on_signal}, {SIGTERM, on_signal}, {SIGHUP, on_signal}, {SIGTSTP, on_stop}, {SIGCONT, on_stop}};
+    struct sigaction before;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (rows[i].number == SIGINT || (!sigaction(rows[i].number, NULL, &before) && before.sa_handler != SIG_IGN))
+            sigaction(rows[i].number, &(struct sigaction){.sa_handler = rows[i].handler, .sa_flags = SA_RESTART}, NULL);
 }
 
 /* -- messages ------------------------------------------------------------------------------------------------------ */

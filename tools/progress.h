@@ -6,8 +6,8 @@
  * not given: from the first second of work on, at most four times a second. Parts that do not fit into the window are
  * left out. Rate and ETA are those of the last half minute.
  *
- * Programs of one pipeline share a terminal. One of them draws at a time: the first that has worked for a second, until it
- * waits for another or ends.
+ * Programs of one pipeline share a terminal. One of them draws at a time: the first that has worked for a second, until
+ * it waits for another or ends.
  *
  * Any thread may call. */
 #ifndef WF_PROGRESS_H
@@ -38,13 +38,7 @@ void progress_yield_input(void);
 /* Clears the line for good. */
 void progress_end(void);
 
-/* True if the line is possible: on such a terminal, without --quiet. */
-bool progress_on_terminal(void);
-#define PROGRESS_CLEAR "\r\033[K"
-
-/* For signal handlers: write " after 12 of 64 pictures", nothing before progress_begin; or the number of the thing after
- * those that are done; without a zero byte, and return the length. */
-int progress_text(char *out, int size);
-int progress_next(char *out, int size);
+/* The figures now; may be called in a signal handler. kind NULL: nothing is counted. */
+void progress_now(const char **kind, int64_t *done, int64_t *total);
 
 #endif

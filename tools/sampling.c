@@ -29,6 +29,8 @@ void sampling_open(sampling *s)
     found_open_model(s->model_path, &s->model);
     s->backend = start_backend();
     if (s->from_path)
+        found_expect_no_coefficients("--from", s->from_path);
+    if (s->from_path)
         must(wf_conditioning_images(&s->model, (char *const *)&s->from_path, 1, s->scale, &s->conditioning));
     else if (s->operand < common.argc || (s->count < 0 && found_stream_on_stdin())) {
         s->input = cli_open_input(s->operand);

@@ -18,6 +18,8 @@ void survey_note_passed(const wf_images_passed *passed)
         note("left out %lld array%s of labels", (long long)passed->labels, plural(passed->labels));
     if (passed->turned)
         note("turned %lld picture%s upright, as EXIF says", (long long)passed->turned, plural(passed->turned));
+    if (passed->animated)
+        note("took the first picture of %lld animation%s", (long long)passed->animated, plural(passed->animated));
     if (passed->trailing)
         note("left out bytes after the picture in %lld file%s", (long long)passed->trailing, plural(passed->trailing));
     if (passed->partial)
@@ -156,7 +158,8 @@ static void print_problems(const char *kind, int64_t count, char *const *message
 void survey_print(wf_images *images, const wf_decompose_options *work)
 {
     wf_survey s;
-    wf_images_options options = {.length = work->length, .stored = work->stored, .volumes = work->volumes};
+    wf_images_options options = {
+        .length = work->length, .stored = work->stored, .deeper = work->edits.bits != 0, .volumes = work->volumes};
     must(wf_survey_run(images, options, &work->edits, &work->watch, &s));
     progress_end();
     wf_images_passed passed = wf_images_passed_over(images);

@@ -10,7 +10,7 @@
 
 static struct options {
     const char *model_path, *store_path; /* store_path NULL: the operand */
-    int64_t count, samples;
+    int64_t count, samples, top;
     int split;
     bool per_image, json;
 } options;
@@ -30,7 +30,10 @@ static const cli_option table[] = {
     {0, "per-image", NULL, CLI_FLAG, &options.per_image, 0, 0,
      "Print one line per picture: index, total, each level, and the name of its file, or its index again."},
     {0, "json", NULL, CLI_FLAG, &options.json, 0, 0,
-     "Print one JSON object in place of the table; with --per-image one a line for each picture."},
+     "Print one JSON object in place of the table; with --per-image or --top one a line for each picture."},
+    {0, "top", "N", CLI_COUNT, &options.top, 1, 1e12,
+     "Print the N pictures of most bits/dim, the strangest to the model, highest first: bits/dim and name; with "
+     "--per-image its columns, with --json its objects."},
     CLI_THREADS,
     CLI_SEED,
     CLI_BACKEND_AUTO,
@@ -39,7 +42,7 @@ static const cli_option table[] = {
 static const cli_program program = {
     .name = "wf-bpd",
     .summary = "bits per dimension of pictures under a Wavelet Flow model",
-    .synopsis = "-m MODEL [-s STORE] [--split val] [--iw K] [--per-image] [--json] [FILE|STORE]",
+    .synopsis = "-m MODEL [-s STORE] [--split val] [--iw K] [--top N] [--per-image] [--json] [FILE|STORE]",
     .description =
         "Computes how probable pictures are under a model that wf-train-level trained, as bits per dimension: the "
         "negative log2 of the density, divided by the number of samples (height x width x channels). Lower is "
@@ -47,7 +50,8 @@ static const cli_program program = {
         "Contributions are per dimension of the whole picture, so they add up. Data without the lower levels (wf-dwt "
         "-l) has no total.\n\n"
         "On a terminal the output is a table, otherwise tab-separated values; with --json it is one object.\n\n"
-        "With --per-image, pictures can be ranked by name: in a folder, the path below it (wf-stream(5)).\n\n"
+        "--per-image and --top name pictures: in a folder, the path below it (wf-stream(5)). Pictures that are much "
+        "more probable than the training pictures are strange, too; they have the lowest figures.\n\n"
         "Pixels are dequantized: noise between 0 and 1 is added to each. The noise is uniform, and every level sees "
         "its exact share, unless the model has learnt its noise (wf-train-level --dequantize). A picture's noise "
         "depends on --seed and the picture's index alone.\n\n"
@@ -58,8 +62,8 @@ static const cli_program program = {
         "K-fold.",
     .examples = "wf-dwt test.tar | wf-bpd -m model\n"
                 "    a table by level\n"
-                "wf-dwt photos/ | wf-bpd -m model --per-image | sort -t '\t' -k 2 -rn | head -n 3 | cut -f 2,9\n"
-                "    the three strangest pictures of a folder, for a model of six levels\n"
+                "wf-dwt --like model photos/ | wf-bpd -m model --top 3\n"
+                "    the three strangest pictures of a folder\n"
                 "wf-bpd -m model -s test.wf --json\n"
                 "    from a store, for scripts\n"
                 "wf-bpd -m model -s train.wf --split val\n"
@@ -148,10 +152,14 @@ int main(int argc, char **argv)
     wf_records *input = cli_open_store_or_input(options.store_path, first);
     wf_evaluation *e = evaluate(&model, backend, input);
     must(wf_evaluation_finish(e));
-    if (options.per_image && options.json)
+    if (options.top)
+        must(wf_evaluation_rank(e, options.top));
+    if ((options.per_image || options.top) && options.json)
         must(wf_evaluation_write_picture_lines(e, stdout));
     else if (options.per_image)
         wf_evaluation_write_pictures(e, stdout);
+    else if (options.top)
+        wf_evaluation_write_ranks(e, stdout);
     else if (options.json)
         wf_evaluation_write_json(e, stdout);
     else

@@ -50,7 +50,7 @@ static const cli_option table[] = {
      "are counted."},
     {0, "bits", "B", CLI_INT, &options.work.edits.bits, 1, 16,
      "Convert to B bits a sample: the highest B of its bits, or, if it has fewer, scaled and rounded. The default is "
-     "what the first picture has."},
+     "what the first picture has. Sounds of 24 or 32 bits or of floating point are read with this option only."},
     {0, "like", "MODEL", CLI_STRING, &options.like, 0, 0,
      "Make pictures of the model's size (--fit, unless another option sets it), channels, bits, wavelet and levels."},
     {0, "files-from", "FILE", CLI_STRING, &options.files_from, 0, 0,
@@ -92,7 +92,7 @@ static const cli_program program = {
         "one of twice the size. Pictures are numbered from 0 in the order in which they come.\n\n"
         "Pictures come from files, folders (searched through, sorted by name in byte order), tar and zip archives in "
         "their order, LMDB whose values are pictures (as LSUN) in the order of the keys, or standard input, which is "
-        "also -. Formats are recognised by content: PNG, JPEG, WebP (still), PNM, PAM, IDX (as MNIST), CIFAR-10 and "
+        "also -. Formats are recognised by content: PNG, JPEG, WebP, PNM, PAM, IDX (as MNIST), CIFAR-10 and "
         "CIFAR-100 binaries, TFRecord, and NumPy's .npy and .npz. A file or stream may hold several pictures, one "
         "after the other, and may be compressed (gzip, xz, Zstandard, bzip2).\n\n"
         "All pictures must have one size, which the halvings must divide. Nothing is cropped or resized unless asked "
@@ -104,17 +104,17 @@ static const cli_program program = {
         "Palettes become RGB, or RGB and alpha when an entry is transparent; a transparent colour becomes alpha. "
         "Alpha is not multiplied in, and stays a channel unless it is opaque or --channels drops it. CMYK becomes "
         "RGB. Fewer than 8 bits become 8. A PNM or PAM MAXVAL over 255 that is not a power of two less one becomes "
-        "16 bits.\n\n"
-        "Sounds are WAV, FLAC or AIFF of 8 or 16 bits and 1 to 4 channels, halved along their one axis; wf-idwt "
-        "writes WAV. With --dims 3 NumPy arrays are volumes or films, halved along three axes. All input must be of "
-        "one kind.\n\n"
+        "16 bits. Of an animated PNG or WebP the first picture is taken, and counted.\n\n"
+        "Sounds are WAV, FLAC or AIFF of 8 or 16 bits (of more with --bits) and 1 to 4 channels, halved along their "
+        "one axis; wf-idwt writes WAV. With --dims 3 NumPy arrays are volumes or films, halved along three axes. All "
+        "input must be of one kind.\n\n"
         "A .npz has one array of pictures; of several, FILE.npz:NAME chooses one, or those that fit a pattern, as "
         "'FILE.npz:*_images'. Arrays of labels are passed over and counted: one dimension, one column, or as many rows "
         "as there are pictures beside them.\n\n"
         "NumPy arrays are uint8 or uint16 in C order: [N,H,W,C], or [N,C,H,W] where the last dimension is over 4; "
         "[H,W,C] with up to 4 channels, else [N,H,W]. [N,3072] and [N,12288] are N pictures in three planes of 32x32 "
-        "or 64x64, as in downsampled ImageNet; any other [H,W] is one grey picture. TFRecords are those of "
-        "CelebA-HQ: examples of `shape`, [C,H,W] or [H,W,C], and `data`, bytes.\n\n"
+        "or 64x64, as in downsampled ImageNet; any other [H,W] is one grey picture. TFRecords hold "
+        "examples of one JPEG, PNG or WebP, or of `shape`, [C,H,W] or [H,W,C], and `data`, bytes.\n\n"
         "PNG, JPEG and WebP are decoded by --threads threads; one more thread writes. A store has a checksum for "
         "every tile of 64x64 pixels, and any number of trainers read it at once. wf-formats(5) lists the formats, "
         "wf-stream(5) describes streams and stores.",

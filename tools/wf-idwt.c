@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "../lib/base/file.h"
@@ -17,7 +18,7 @@
 
 static struct options {
     int level, exact; /* -1: not given */
-    bool ladder, names;
+    bool ladder, names, force;
     const char *folder, *grid_path;
     wf_grid_spec grid;
 } options = {.level = -1, .exact = -1, .grid = {.zoom = 1}};
@@ -27,10 +28,12 @@ static const cli_option table[] = {
      "Write the pictures of level L; the default is the highest level of the stream."},
     {'o', "output", "DIR", CLI_STRING, &options.folder, 0, 0,
      "Write one file a picture into this folder, which is made if needed: PNG, for sounds WAV, for volumes .npy. Names "
-     "are the picture's number in 8 digits. Older files that stay are told. - is standard output, the default."},
+     "are the picture's number in 8 digits. Older files that stay are told. A name like FILE.png, unless it is a "
+     "folder, is the file of a single picture. - is standard output, the default."},
     {0, "names", NULL, CLI_FLAG, &options.names, 0, 0,
      "With -o, give files the names of their pictures, with folders, below DIR. A second picture of one name gets a "
-     "number; one without a name has its own."},
+     "number; one without a name has its own. A file that is there is not replaced: exit code 64."},
+    {0, "force", NULL, CLI_FLAG, &options.force, 0, 0, "With --names, replace files that are there."},
     {'g', "grid", "FILE.png", CLI_STRING, &options.grid_path, 0, 0,
      "Write one PNG file with all pictures side by side; - is standard output."},
     {0, "columns", "N", CLI_INT, &options.grid.columns, 1, WF_MAX_SIDE,
@@ -52,7 +55,7 @@ static const cli_option table[] = {
 static const cli_program program = {
     .name = "wf-idwt",
     .summary = "wavelet coefficients back to pictures",
-    .synopsis = "[-o DIR | --grid FILE.png] [-l L] [--exact L] [FILE|STORE]",
+    .synopsis = "[-o DIR | -o FILE.png | --grid FILE.png] [-l L] [--exact L] [FILE|STORE]",
     .description =
         "Reads wavelet coefficients, as wf-dwt and wf-sample write them, from a stream, a store or standard input. "
         "Writes the pictures of one level: a PAM stream on standard output, PNG files (-o), or one grid (--grid). The "
@@ -65,13 +68,15 @@ static const cli_program program = {
         "standard output follow one another. --grid, --ladder and --exact are for pictures.",
     .examples = "wf-dwt x.png | wf-idwt -o out\n"
                 "    the same pixels in out/00000000.png\n"
+                "wf-dwt x.png | wf-idwt -o y.png\n"
+                "    the same pixels in y.png\n"
                 "wf-idwt --names -o out photos.store\n"
                 "    the pictures of a store under their names\n"
                 "wf-sample -m faces -n 16 | wf-idwt --grid grid.png\n"
                 "    sixteen samples as one picture\n"
                 "wf-sample -m faces -n 4 | wf-idwt --ladder --grid ladder.png --columns 7\n"
                 "    how four samples of seven levels came to be\n"
-                "wf-sample -m faces --from photo.png --scale 4 | wf-idwt --exact 0 -o .\n"
+                "wf-sample -m faces --from photo.png --scale 4 | wf-idwt --exact 0 -o large.png\n"
                 "    sixteen pixels for one, whose average is that one\n"
                 "wf-dwt --length 4096 x.wav | wf-idwt -o pieces\n"
                 "    the same samples in pieces/00000000.wav ..\n"
@@ -91,6 +96,7 @@ static struct {
     float *approximation; /* [H,W,C], for the ladder */
     int64_t count;
     wf_grid grid;
+    bool one_file; /* options.folder is the file of a single picture */
 } job;
 
 static void check_usage(void)
@@ -102,12 +108,21 @@ static void check_usage(void)
         die(WF_USAGE, "--columns, --zoom, --titles and --rows need --grid");
     if (options.names && (!options.folder || cli_is_dash(options.folder)))
         die(WF_USAGE, "--names needs -o DIR");
+    if (options.force && !options.names)
+        die(WF_USAGE, "--force needs --names");
     if (options.ladder && (options.folder || options.exact >= 0))
         die(WF_USAGE, "--ladder is for a grid or a stream, and excludes -o and --exact");
     if (cli_is_dash(options.folder))
         options.folder = NULL;
     if (!options.folder && (!options.grid_path || cli_is_dash(options.grid_path)) && isatty(STDOUT_FILENO))
         die(WF_USAGE, "will not write pictures to a terminal: use -o DIR, --grid FILE.png, a pipe or a file");
+}
+
+/* True if `path` ends in a dot and `suffix`, in small letters or capitals, and is not a folder. */
+static bool names_file(const char *path, const char *suffix)
+{
+    const char *dot = path ? strrchr(path, '.') : NULL;
+    return dot && dot > path && dot[-1] != '/' && !strcasecmp(dot + 1, suffix) && !wf_is_folder(path);
 }
 
 /* Checks the options against the stream's metadata. */
@@ -126,6 +141,9 @@ static void check_stream(const wf_meta *meta)
         die(WF_USAGE, "--exact %d: the pictures are of level %d", options.exact, options.level);
     if (options.exact >= 0 && strcmp(meta->wavelet, "haar"))
         die(WF_USAGE, "--exact: averages of %s are not those of blocks of pixels", meta->wavelet);
+    job.one_file = names_file(options.folder, wf_image_suffix(meta->signal));
+    if (job.one_file && options.names)
+        die(WF_USAGE, "-o %s: one file, and --names needs -o DIR", options.folder);
 }
 
 static size_t samples(void)
@@ -149,16 +167,24 @@ static void open_job(const wf_records *input)
     job.approximation = must_allocate(samples(), sizeof *job.approximation, "a picture");
     job.backend = start_backend();
     must(wf_pyramid_create(job.backend, m, job.rows, &job.pyramid));
-    if (options.folder)
+    if (options.folder && !job.one_file)
         must(wf_mkdirs(options.folder));
 }
 
 static void save_image(uint64_t index, const char *name)
 {
+    if (job.one_file) { /* written at the end, when no other picture has come */
+        if (job.count)
+            die(WF_USAGE, "-o %s: one file, and more than one %s comes: expected -o DIR%s", options.folder,
+                wf_signal_names[job.image.signal], job.image.signal == WF_PICTURE ? " or --grid FILE.png" : "");
+        return;
+    }
     const char *path = picture_files_path(options.folder, index, name, wf_image_suffix(job.image.signal));
     if (!path)
         die(WF_DATA, "%s: more than one picture has the number %" PRIu64 ", expected one file for each", job.name,
             index);
+    if (options.names && !options.force && !access(path, F_OK))
+        die(WF_USAGE, "%s: is there already, as it may be a picture of yours: expected another -o, or --force", path);
     must(wf_image_save(path, &job.image));
 }
 
@@ -256,7 +282,9 @@ int main(int argc, char **argv)
         die(WF_DATA, "%s: has no record of level %d", job.name, options.level);
     if (options.grid_path)
         write_grid();
-    if (options.folder)
+    if (job.one_file)
+        must(wf_image_save(options.folder, &job.image));
+    else if (options.folder)
         picture_files_note(options.folder, wf_image_suffix(job.image.signal), options.names);
     const wf_meta *m = &job.meta;
     note("%lld %s%s of %s", (long long)job.count, wf_signal_names[m->signal], plural(job.count),

@@ -2,6 +2,7 @@
 #include "../lib/model/describe.h"
 #include "../lib/model/model.h"
 #include "cli_found.h"
+#include "progress.h"
 
 static struct options {
     const char *model_path;
@@ -38,8 +39,18 @@ static const cli_program program = {
     .options = table,
 };
 
+/* A wf_watch. */
+static void watch_values(void *user, int level, int64_t count)
+{
+    static int64_t values;
+    (void)user;
+    (void)level;
+    progress_at(values += count, -1, NULL);
+}
+
 int main(int argc, char **argv)
 {
+    const wf_watch watch = {.call = watch_values};
     wf_description *description;
     wf_model model = {0};
     int first = cli_parse(&program, argc, argv);
@@ -48,12 +59,14 @@ int main(int argc, char **argv)
     if (options.model_path)
         found_open_model(options.model_path, &model);
     const char *path = options.model_path ? model.path : argv[first]; /* NULL after the last operand */
+    progress_begin("value", -1);
     if (path)
-        found_must(
-            wf_describe_path(path, cli_is_dash(path) ? found_stdin(FOUND_ANY) : NULL, options.verify, &description),
-            path, FOUND_ANY);
+        found_must(wf_describe_path(path, cli_is_dash(path) ? found_stdin(FOUND_ANY) : NULL, options.verify, &watch,
+                                    &description),
+                   path, FOUND_ANY);
     else
         must(wf_describe_build(&description));
+    progress_end();
     must(options.json ? wf_description_write_json(description, stdout, "standard output")
                       : wf_description_write_text(description, stdout, "standard output"));
     wf_description_destroy(description);

@@ -59,12 +59,12 @@ static const cli_option table[] = {
     {0, "checkpoint-every", "N", CLI_COUNT, &options.checkpoint_every, 0, 1e12,
      "Steps between checkpoints (default: two minutes)."},
     {0, "validate-every", "N", CLI_COUNT, &options.validate_every, 0, 1e12,
-     "Steps between validations (default: a twentieth of the run; with --minutes fewer validations, if they would take "
-     "over a quarter of the time)."},
+     "Steps between validations (default: a twentieth of the run, and ten epochs where these are less; with --minutes "
+     "fewer validations, if they would take over a quarter of the time)."},
     {0, "validate-on", "N", CLI_COUNT, &options.validate_on, 1, 1e12,
      "Pictures per validation, at most (default 1000)."},
     {0, "patience", "N", CLI_INT, &options.patience, 0, 1e6,
-     "Stop after N validations without a better one, 0: never (default 20)."},
+     "Stop after N validations without a better one, 0: never; ten epochs do not count (default 20)."},
     CLI_THREADS,
     CLI_SEED,
     CLI_BACKEND_AUTO,
@@ -85,7 +85,8 @@ static const cli_program program = {
         "nets that make enough steps by an estimate; no --minutes counts as an hour. When a training is resumed "
         "they stay as they were.\n\n"
         "--init begins a training in a folder of its own with a fresh optimizer. Chain, wavelet and channels must be "
-        "those of MODEL; sizes may differ.\n\n"
+        "those of MODEL; sizes may differ. MODEL's weights are validated first, and only better ones take their "
+        "place; of 2 to 19 pictures one is held out at least.\n\n"
         "Small levels leave a GPU mostly idle: -l 0-4 trains five levels at once on one device. Each gets the result "
         "that it would get alone, and its share of --threads. A level that fails does not stop the others.\n\n"
         "Resuming is automatic. The same command continues where the last one stopped, bit for bit, with the same "
@@ -166,13 +167,22 @@ static void choose_levels(const wf_store *store)
         levels[0]++;
 }
 
+/* Dies before a folder is made if the model of --init lacks a level that is trained. */
+static void check_init(const wf_meta *pictures, const wf_model *init)
+{
+    const wf_meta *m = &init->meta;
+    char ours[WF_SIZE_TEXT], theirs[WF_SIZE_TEXT];
+    if (levels[1] > m->levels)
+        die(WF_USAGE, "--init %s: %ss of %s, and those to train on are of %s; wf-dwt --like %s makes them of its size",
+            init_path, wf_signal_names[m->signal], wf_size_text(m->signal, m->D, m->H, m->W, theirs),
+            wf_size_text(pictures->signal, pictures->D, pictures->H, pictures->W, ours), init_path);
+}
+
 /* Adds this command to the provenance of the pictures, with the hash of the weights that it begins with. */
 static void add_provenance(wf_meta *provenance, const wf_store *store, const wf_model *init)
 {
     char hash[20];
     must(wf_meta_copy(provenance, wf_store_meta(store)));
-    if (init->path && levels[1] > init->meta.levels)
-        die(WF_USAGE, "--init %s: has levels 0 to %d, not %d", init->path, init->meta.levels, levels[1]);
     if (init->path)
         must(wf_model_hash(init, levels[0], levels[1], hash));
     cli_add_provenance(provenance, init->path ? hash : NULL);
@@ -224,6 +234,8 @@ int main(int argc, char **argv)
     if (validation)
         must(wf_meta_expect(wf_store_meta(validation), validation_path, wf_store_meta(store), name));
     choose_levels(store);
+    if (init_path)
+        check_init(wf_store_meta(store), &init);
     must(wf_model_create(model_path, wf_store_meta(store), &model));
 
     wf_meta provenance;

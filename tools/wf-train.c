@@ -33,7 +33,7 @@ static const cli_option table[] = {
     {0, "init", "MODEL", CLI_STRING, &options.init, 0, 0,
      "Begin with the weights of this model, and with its size, channels and wavelet."},
     {0, "flip", NULL, CLI_FLAG, &options.flip, 0, 0,
-     "Also train on mirrored pictures. Leave it out for text and whatever else has a left and a right."},
+     "Also train on mirrored pictures, which helps where these are as likely, as photographs are, but not text."},
     {'w', "wavelet", "WAVELET", CLI_STRING, &options.wavelet, 0, 0,
      "Orthogonal wavelet of the pyramid (default haar)."},
     {0, "skip-bad", "N", CLI_STRING, &options.skip_bad, 0, 0,

@@ -61,7 +61,7 @@ static const cli_program program = {
 /* Pictures begin <= place < end of the input go to the output. */
 typedef struct part {
     int64_t begin, end;
-    char *path; /* NULL: standard output */
+    const char *path; /* NULL: standard output */
     cli_output *output;
     int64_t pictures;
 } part;
@@ -92,11 +92,11 @@ static void parse_range(void)
 /* Gives each part its output. */
 static void name_parts(void)
 {
-    char *rest = options.output ? strdup(options.output) : NULL, *word;
     if (!options.split.count) {
-        job.parts[job.count++].path = cli_is_dash(rest) ? NULL : rest;
+        job.parts[job.count++].path = cli_is_dash(options.output) ? NULL : options.output;
         return;
     }
+    char *rest = options.output ? strdup(options.output) : NULL, *word;
     while (rest && (word = strsep(&rest, ",")) && job.count < MOST_PARTS)
         job.parts[job.count++].path = word;
     if (job.count != options.split.count)

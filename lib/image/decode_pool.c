@@ -88,35 +88,16 @@ static void take_batch(run *r, slot *slots, int64_t *batch, int *count)
     pthread_mutex_unlock(&r->source);
 }
 
-/* A source whose bytes are those of one picture. */
-typedef struct cursor {
-    const wf_code *code;
-    size_t at;
-} cursor;
-
-static int fill_from_code(wf_source *source, uint8_t *to, size_t n, size_t *got)
-{
-    cursor *c = source->state;
-    *got = c->code->size - c->at < n ? c->code->size - c->at : n;
-    memcpy(to, c->code->bytes + c->at, *got);
-    c->at += *got;
-    return WF_OK;
-}
-
 static int decode_slot(wf_images *images, slot *s)
 {
-    cursor at = {.code = &s->later.code};
     wf_source *source;
     if (!s->later.read)
         return WF_OK;
-    WF_TRY(wf_source_create(NULL, s->name, WF_FROM_LIST, &source));
-    source->state = &at;
-    source->fill = fill_from_code;
-    source->code = &s->later.code;
+    WF_TRY(wf_source_open_code(s->name, &s->later.code, &source));
     source->offset = s->later.offset;
     int status = s->later.read(source, &s->image);
     wf_source_destroy(source);
-    return status ? status : wf_images_turn(images, &s->image, s->name);
+    return status ? status : wf_images_finish(images, &s->image, s->name);
 }
 
 /* Counts on all batches before this one being full: only the last batch is not. */

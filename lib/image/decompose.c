@@ -53,8 +53,10 @@ int wf_decomposer_create(wf_images *images, wf_backend *backend, const wf_decomp
     d->images = images;
     d->backend = backend;
     d->options = *options;
-    wf_images_set_options(
-        images, (wf_images_options){.length = options->length, .stored = options->stored, .volumes = options->volumes});
+    wf_images_set_options(images, (wf_images_options){.length = options->length,
+                                                      .stored = options->stored,
+                                                      .deeper = options->edits.bits != 0,
+                                                      .volumes = options->volumes});
     *out = d;
     return WF_OK;
 }
@@ -154,6 +156,7 @@ static int begin(wf_decomposer *d, const wf_image *image, const char *name)
     wf_images_set_options(d->images, (wf_images_options){.pictures = image->signal == WF_PICTURE,
                                                          .length = o->length,
                                                          .stored = o->stored,
+                                                         .deeper = o->edits.bits != 0,
                                                          .volumes = o->volumes});
     return WF_OK;
 }
@@ -170,6 +173,9 @@ static int skip(void *user, int status)
     WF_TRY(wf_images_skip(d->images, &skipped));
     if (!skipped)
         return wf_fail(status, "%s", why);
+    char *advice = strstr(why, WF_FIT_ADVICE); /* it is taken already */
+    if (advice)
+        *advice = '\0';
     d->options.skipped(d->options.user, why);
     d->bad++;
     return WF_OK;

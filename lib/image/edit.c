@@ -63,7 +63,8 @@ int wf_image_orient(wf_image *image, const char *name)
     if (orientation < 2 || orientation > 8)
         return WF_OK;
     wf_image old = *image;
-    *image = (wf_image){0};
+    *image = (wf_image){.name = old.name};
+    old.name = NULL;
     int H = orientation >= 5 ? old.W : old.H, W = orientation >= 5 ? old.H : old.W;
     int status = wf_image_reserve(image, name, H, W, C, old.bits);
     for (int y = 0; y < H && !status; y++)

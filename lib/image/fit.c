@@ -63,9 +63,8 @@ static void average_columns(const axis *across, int W, int C, const double *sums
 int wf_image_fit(wf_image *image, const char *name, int H, int W)
 {
     int64_t tall = image->H, wide = image->W;
-    WF_CHECK(H >= 1 && W >= 1 && H <= tall && W <= wide, WF_DATA,
-             "%s: %dx%d is smaller than --fit %dx%d; --skip-bad N leaves up to N of these out", name, image->H,
-             image->W, H, W);
+    WF_CHECK(H >= 1 && W >= 1 && H <= tall && W <= wide, WF_DATA, "%s: %dx%d is smaller than --fit %dx%d" WF_FIT_ADVICE,
+             name, image->H, image->W, H, W);
     if (H == tall && W == wide)
         return WF_OK;
     /* The tighter side decides the scale, cell / unit; all lengths are doubled, so that half of the rest is whole. */

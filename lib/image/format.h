@@ -22,6 +22,8 @@ typedef struct wf_code {
 
 typedef struct wf_source wf_source;
 
+enum { WF_MAX_COMPANIONS = 16 }; /* of a JPEG: views of other eyes, previews, maps of brightness or depth */
+
 /* Pictures that share one header: an array of pictures, or a sound cut in pieces. Each format puts a struct of its own
  * around this one. */
 typedef struct wf_series wf_series;
@@ -54,16 +56,17 @@ struct wf_source {
     bool ended;          /* fill has returned the end */
     bool single;         /* a format has set this: bytes after the picture read do not belong to further pictures */
     bool labels;         /* a format has set this: the item is an array of labels */
+    char other[384];     /* a format has set this: the item holds something else than pictures; "": not known */
     bool trailing;       /* private to walk.c: bytes behind the last picture were counted */
     wf_series *series;   /* owned: the series being read, or NULL */
     struct wf_npz *npz;  /* owned: what is known of the .npz whose entries these are; or NULL */
-    uint64_t companion;  /* offset of the first companion of a picture read from a stream; 0: none, 1: unknown */
-    uint64_t reach;      /* end of its companions */
-    int64_t pictures;    /* read from this item so far */
-    int64_t begun;       /* of these, single ones; and series begun */
-    const void *last;    /* private to walk.c: format of the last of them */
-    uint64_t offset;     /* bytes of this item before `begin` */
-    size_t begin, end;   /* the part of the buffer that is not yet consumed */
+    int companions;      /* of the JPEG read last from a stream; -1: their number or place is unknown */
+    uint64_t companion[WF_MAX_COMPANIONS]; /* offset of each, ascending */
+    int64_t pictures;                      /* read from this item so far */
+    int64_t begun;                         /* of these, single ones; and series begun */
+    const void *last;                      /* private to walk.c: format of the last of them */
+    uint64_t offset;                       /* bytes of this item before `begin` */
+    size_t begin, end;                     /* the part of the buffer that is not yet consumed */
     uint8_t buffer[1 << 16];
 };
 
@@ -72,6 +75,9 @@ int wf_source_create(wf_source *parent, const char *name, wf_origin origin, wf_s
 void wf_source_destroy(wf_source *source); /* NULL is allowed */
 /* Reads `borrowed`, called "stdin", or the file at `path` if `borrowed` is NULL. */
 int wf_source_open_file(const char *path, FILE *borrowed, wf_origin origin, wf_source **out) WF_MUST;
+
+/* Reads one picture whose bytes are in memory. `code` is borrowed until destroy. */
+int wf_source_open_code(const char *name, const wf_code *code, wf_source **out) WF_MUST;
 
 /* Begins a new item called `prefix` or `prefix:entry`. */
 int wf_source_begin(wf_source *source, const char *prefix, const char *entry) WF_MUST;
@@ -188,8 +194,9 @@ bool wf_npz_has_count(const wf_npz *npz, int64_t count);
 /* Orientation in the TIFF structure of EXIF at `bytes`: 1 to 8 as in wf_image_orient; 1 if it has none that is valid.
  * The letters "Exif" may come before. */
 int wf_exif_orientation(const uint8_t *bytes, size_t n);
-/* Turns a decoded picture by its orientation and counts it, unless the options say otherwise. Any thread may call. */
-int wf_images_turn(wf_images *images, wf_image *image, const char *name) WF_MUST;
+/* Counts a decoded picture if it is of an animation. Turns it by its orientation and counts that, unless the options
+ * say otherwise. Any thread may call. */
+int wf_images_finish(wf_images *images, wf_image *image, const char *name) WF_MUST;
 
 /* Passes over what may stand between a picture and the next of the same item: white space, further ends of a PNG, a
  * film, and in a stream a JPEG's companions. *passed: there was more than white space. */
@@ -209,7 +216,7 @@ typedef struct wf_array {
 int wf_image_begin_array(const wf_source *source, int64_t count, const wf_array *array, wf_series **series) WF_MUST;
 /* A file that a format recognises, but that holds something else than pictures. WF_OK in a folder or an archive, where
  * it is passed over; else WF_DATA with `what` in the message. */
-int wf_image_not_image(const wf_source *source, const char *what) WF_MUST;
+int wf_image_not_image(wf_source *source, const char *what) WF_MUST;
 
 /* A picture cut out of its source, to be decoded by `read`. read is NULL: the picture was decoded at once. */
 typedef struct wf_later {

@@ -45,27 +45,31 @@ static const wf_format_text text_png = {
     "PNG", "a PNG picture", "its 8 bytes, 89 PNG ..",
     "All colour types of 1 to 16 bits. Fewer than 8 bits become 8. Palettes become RGB, with alpha if an "
     "entry is transparent; a transparent colour becomes alpha. Gamma and profiles are not applied. Turned "
-    "upright by its eXIf. Of an animation, the picture that comes first.",
+    "upright by its eXIf. Of an animation, the picture that comes first, which is counted.",
     "A damaged or cut file."};
 static const wf_format_text text_tfrecord = {
     "TFRecord", "a TFRecord", "a length and its masked CRC-32C",
     "Examples with features `shape`, three integers, and `data`, bytes: [C,H,W], or [H,W,C] where the first "
-    "is over 4, as CelebA-HQ.",
-    "Examples of encoded pictures: extract the files."};
+    "is over 4, as CelebA-HQ. Else examples with one JPEG, PNG or WebP, or one of several called `image/encoded` or "
+    "`image`, as ImageNet.",
+    "Examples of several pictures, none of them so called."};
 static const wf_format_text text_webp = {
     "WebP", "a WebP picture", "RIFF .. WEBP",
-    "Still pictures, lossy and lossless, 8 bits, RGB or RGB and alpha. Turned upright by its EXIF.",
-    "Animations: convert a frame."};
+    "Lossy and lossless, 8 bits, RGB or RGB and alpha. Turned upright by its EXIF. Of an animation, the first frame, "
+    "which is counted.",
+    "A damaged or cut file."};
 static const wf_format_text text_sound = {
     "sound", "a sound", "RIFF, RF64 or BW64 .. WAVE, fLaC, or FORM .. AIFF",
     "WAV, FLAC and AIFF of 8 or 16 bits and 1 to 4 channels, also behind an ID3 tag. The size of the samples counts, "
-    "not that of the file, which recorders leave wrong; if it is 0, samples go on to the end. --length cuts sounds in "
-    "pieces.",
-    "Samples of 24 or 32 bits: convert them, as by sox FILE -b 16 file.wav. More than 65536 samples without --length."};
+    "not that of the file, which recorders leave wrong; if it is 0, samples go on to the next sound or the end. "
+    "--length cuts sounds in pieces. With --bits, also samples of 24 or 32 bits and numbers of -1 to 1, of which the "
+    "highest bits are taken.",
+    "Samples of over 16 bits without --bits; numbers beyond -1 to 1: scale them. More than 65536 samples without "
+    "--length."};
 static const wf_format_text text_lmdb = {
     "LMDB", "an LMDB environment", "the magic of a meta page",
     "An environment whose values are pictures, as LSUN, in the order of the keys. Values that are text, pickles or at "
-    "most 16 bytes are passed over. The file is checked before it is mapped.",
+    "most 16 bytes, and those of keys such as __keys__, are passed over. The file is checked before it is mapped.",
     "An environment in a pipe or an archive; keys with several values."};
 static const wf_format_text text_tar = {
     "tar", "a tar archive", "the checksum of the header",

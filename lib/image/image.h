@@ -21,6 +21,7 @@ typedef struct wf_image {
     int D;            /* slices of a volume, which together have H rows; else 0 */
     int rate;         /* samples a second of a sound, 0 if unknown; else 0 */
     int orientation;  /* of a picture as stored, 2 to 8 (wf_image_orient); else 0 or 1 */
+    int frames;       /* of the animation that the picture comes from; else 0 or 1 */
     uint16_t *pixels; /* owned */
     size_t capacity;  /* samples allocated, so that reading a stream reuses memory */
     char *name;       /* owned: its file, as below; NULL: none, as in a pipe */
@@ -54,14 +55,15 @@ int wf_image_reserve(wf_image *image, const char *name, int64_t H, int64_t W, in
  * three planes of 32x32 or 64x64, others one grey picture [H,W]. Three: [H,W,C] if C <= 4, else [N,H,W]. Four:
  * [N,H,W,C] if C <= 4, else [N,C,H,W].
  *
- * Sounds (WAV, FLAC, AIFF of 8 or 16 bits) come as pictures of one row. With the option `volumes`, NumPy arrays hold
- * volumes. */
+ * Sounds (WAV, FLAC, AIFF of 8 or 16 bits, with the option `deeper` of more) come as pictures of one row. With the
+ * option `volumes`, NumPy arrays hold volumes. */
 typedef struct wf_images wf_images;
 
 typedef struct wf_images_options {
     int64_t length; /* sounds are cut in pieces of this many samples, one after the other; 0: whole */
     bool pictures;  /* sounds in folders and archives are passed over, like other files there */
     bool stored;    /* pictures are not turned upright by their orientation */
+    bool deeper;    /* sounds of 24 or 32 bits or of floating point give their highest 16 bits; else WF_DATA */
     bool volumes;   /* NumPy arrays are [D,H,W], [D,H,W,C] with C <= 4, else [N,D,H,W], and [N,D,H,W,C] */
 } wf_images_options;
 void wf_images_set_options(wf_images *images, wf_images_options options);
@@ -141,6 +143,7 @@ typedef struct wf_images_passed {
     int64_t trailing;  /* files with one PNG, JPEG or WebP picture or a sound and other bytes after it, such as
                         * companions of the picture (another eye's view, a map of brightness) or a film */
     int64_t turned;    /* pictures turned upright by their orientation */
+    int64_t animated;  /* animations, of which the first picture is read */
     int64_t partial;   /* sounds whose last samples do not fill a piece, also those shorter than one */
     int64_t remainder; /* those samples, of all such sounds */
 } wf_images_passed;
@@ -175,6 +178,7 @@ int wf_image_crop_anywhere(wf_image *image, const char *name, int H, int W, uint
  * part of it inside; halves are rounded up. The result is exact, and the same on every machine. WF_DATA: smaller than
  * H x W, since this never enlarges. */
 int wf_image_fit(wf_image *image, const char *name, int H, int W) WF_MUST;
+#define WF_FIT_ADVICE "; --skip-bad N leaves up to N of these out" /* ends the message of wf_image_fit */
 /* Resizes. An axis that shrinks by a whole factor is averaged over boxes of that factor. Any other axis is filtered
  * with a triangle whose half-width is a target pixel or, when growing, a source pixel. Alpha is filtered like a
  * colour. */

@@ -143,6 +143,7 @@ static bool is_latents(const uint8_t *head, size_t n)
 
 #define TO_PNG "convert it, as by ffmpeg -i FILE file.png"
 #define BY_MAGICK "convert it, as by ImageMagick: convert FILE file.png"
+#define FLATTEN "convert it, as by ImageMagick: convert FILE -flatten file.png"
 #define TO_WAV "convert it, as by ffmpeg -i FILE -c:a pcm_s16le file.wav"
 #define TO_FRAMES "give its frames, as by ffmpeg -i FILE -f image2pipe -c:v ppm - | wf-dwt"
 #define TO_HEIF "convert it, as by heif-convert FILE file.png"
@@ -153,11 +154,13 @@ static bool is_latents(const uint8_t *head, size_t n)
 #define FROM_PICKLE \
     "save its pictures in Python, as by numpy.save('a.npy', pickle.load(open(FILE, 'rb'), encoding='bytes')[b'data'])"
 #define FROM_TORCH "save its pictures in Python, as by numpy.save('a.npy', torch.load(FILE).numpy())"
-#define FROM_MAT "save its pictures in Python, as by numpy.save('a.npy', scipy.io.loadmat(FILE)['X']), N first"
+#define FROM_MAT                                                                                     \
+    "save its pictures in Python, as by numpy.save('a.npy', numpy.ascontiguousarray(numpy.moveaxis(" \
+    "scipy.io.loadmat(FILE)['X'], -1, 0)))"
 #define FROM_HDF5 "save its pictures in Python, as by numpy.save('a.npy', h5py.File(FILE)['images'][:])"
-#define FROM_NIFTI                                                                                                \
-    "save its volume in Python, as by numpy.save('a.npy', nibabel.load(FILE).get_fdata().astype('uint16')), for " \
-    "--dims 3"
+#define FROM_NIFTI                                                                                                  \
+    "save its volume in Python, as by numpy.save('a.npy', numpy.ascontiguousarray(nibabel.load(FILE).get_fdata(), " \
+    "'uint16')), for --dims 3"
 
 /* The first row that fits counts. */
 static const wf_foreign foreign[] = {
@@ -223,8 +226,8 @@ static const wf_foreign foreign[] = {
     {"DICOM", "convert it, as by dcm2pnm FILE file.pgm, or slices to .npy for --dims 3", WF_KIND_PICTURE, 128, 4,
      "DICM", NULL},
     {"NIfTI", FROM_NIFTI, WF_KIND_OTHER, 344, 3, "n+1", NULL},
-    {"NRRD", "save its volume in Python, as by numpy.save('a.npy', nrrd.read(FILE)[0]), for --dims 3", WF_KIND_OTHER, 0,
-     5, "NRRD0", NULL},
+    {"NRRD", "save its volume in Python, as by numpy.save('a.npy', nrrd.read(FILE, index_order='C')[0]), for --dims 3",
+     WF_KIND_OTHER, 0, 5, "NRRD0", NULL},
     {"FITS", "save its picture in Python, as by numpy.save('a.npy', astropy.io.fits.getdata(FILE).astype('uint16'))",
      WF_KIND_PICTURE, 0, 9, "SIMPLE  =", NULL},
     {"a BMP", "convert it, as by bmptopnm FILE | wf-dwt", WF_KIND_PICTURE, 0, 0, NULL, is_bmp},
@@ -235,8 +238,8 @@ static const wf_foreign foreign[] = {
     {"an OpenEXR", TO_PNG, WF_KIND_PICTURE, 0, 4, "\x76\x2f\x31\x01", NULL},
     {"a Radiance HDR", BY_MAGICK, WF_KIND_PICTURE, 0, 10, "#?RADIANCE", NULL},
     {"a DDS", TO_PNG, WF_KIND_PICTURE, 0, 4, "DDS ", NULL},
-    {"a Photoshop file", BY_MAGICK, WF_KIND_PICTURE, 0, 4, "8BPS", NULL},
-    {"a GIMP file", BY_MAGICK, WF_KIND_PICTURE, 0, 8, "gimp xcf", NULL},
+    {"a Photoshop file", FLATTEN, WF_KIND_PICTURE, 0, 4, "8BPS", NULL},
+    {"a GIMP file", FLATTEN, WF_KIND_PICTURE, 0, 8, "gimp xcf", NULL},
     {"an icon", BY_MAGICK, WF_KIND_PICTURE, 0, 4, "\0\0\1\0", NULL},
     {"an SVG", "render it, as by rsvg-convert FILE -o file.png", WF_KIND_OTHER, 0, 0, NULL, is_svg},
     {"an HTML page", "save the picture itself in place of the page around it", WF_KIND_OTHER, 0, 0, NULL, is_html},

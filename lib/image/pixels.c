@@ -31,7 +31,7 @@ int wf_image_reserve(wf_image *image, const char *name, int64_t H, int64_t W, in
     image->C = (int)C;
     image->bits = bits;
     image->signal = WF_PICTURE;
-    image->D = image->rate = image->orientation = 0;
+    image->D = image->rate = image->orientation = image->frames = 0;
     return WF_OK;
 }
 

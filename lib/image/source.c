@@ -50,9 +50,10 @@ int wf_source_begin(wf_source *source, const char *prefix, const char *entry)
     source->begin = source->end = 0;
     source->offset = 0;
     source->link = source->ended = source->single = source->labels = source->trailing = false;
+    *source->other = '\0';
     wf_source_end_series(source);
     source->pictures = source->begun = 0;
-    source->companion = 0;
+    source->companions = 0;
     source->last = NULL;
     return WF_OK;
 }
@@ -261,5 +262,37 @@ int wf_source_open_file(const char *path, FILE *borrowed, wf_origin origin, wf_s
     source->fill = fill_from_file;
     source->close = borrowed ? NULL : close_file;
     *out = source;
+    return WF_OK;
+}
+
+/* How much of a picture in memory was given. */
+typedef struct cursor {
+    const wf_code *code;
+    size_t at;
+} cursor;
+
+static int fill_from_code(wf_source *source, uint8_t *to, size_t n, size_t *got)
+{
+    cursor *c = source->state;
+    *got = c->code->size - c->at < n ? c->code->size - c->at : n;
+    memcpy(to, c->code->bytes + c->at, *got);
+    c->at += *got;
+    return WF_OK;
+}
+
+int wf_source_open_code(const char *name, const wf_code *code, wf_source **out)
+{
+    cursor *c = malloc(sizeof *c);
+    WF_CHECK(c, WF_AGAIN, "%s: out of memory", name);
+    *c = (cursor){.code = code};
+    int status = wf_source_create(NULL, name, WF_FROM_LIST, out);
+    if (status) {
+        free(c);
+        return status;
+    }
+    (*out)->code = code;
+    (*out)->state = c;
+    (*out)->fill = fill_from_code;
+    (*out)->close = free;
     return WF_OK;
 }

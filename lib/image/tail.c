@@ -3,6 +3,7 @@
  * Phones append films and further pictures to a JPEG, editors leave the end of a longer file behind a PNG, and
  * recorders append tags to sounds. */
 #include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "recognise.h"
@@ -23,7 +24,7 @@ static int pass_bytes(wf_source *source, uint64_t n)
 /* Passes over IEND chunks after the first, which libpng does not read either. */
 static int pass_ends(wf_source *source, bool *passed)
 {
-    static const uint8_t end[12] = "\0\0\0\0IEND\xae\x42\x60\x82";
+    static const uint8_t end[] = {0, 0, 0, 0, 'I', 'E', 'N', 'D', 0xae, 0x42, 0x60, 0x82};
     const uint8_t *bytes;
     size_t have;
     for (;;) {
@@ -61,15 +62,11 @@ static uint64_t box_size(const uint8_t *head, size_t n)
     return size >= LONG_HEAD ? size : 0;
 }
 
-/* Passes over a film box by box, so that a picture may follow. */
-static int pass_film(wf_source *source, bool *passed)
+/* Passes over the boxes of a film. */
+static int pass_boxes(wf_source *source, bool *passed)
 {
-    const wf_foreign *kind;
     const uint8_t *head;
     size_t have;
-    WF_TRY(wf_foreign_find(source, &kind));
-    if (!is_film(kind))
-        return WF_OK;
     for (;;) {
         WF_TRY(wf_source_peek(source, 16, &head, &have));
         uint64_t size = box_size(head, have);
@@ -80,32 +77,52 @@ static int pass_film(wf_source *source, bool *passed)
     }
 }
 
+/* Passes over a film, which another picture may follow. */
+static int pass_film(wf_source *source, bool *passed)
+{
+    const wf_foreign *kind;
+    WF_TRY(wf_foreign_find(source, &kind));
+    return is_film(kind) ? pass_boxes(source, passed) : WF_OK;
+}
+
+/* Passes over the JPEG that is announced at byte `at`. */
+static int pass_companion(wf_source *source, uint64_t at)
+{
+    const uint8_t *bytes;
+    size_t have;
+    wf_code code = {0};
+    WF_TRY(pass_bytes(source, at > source->offset ? at - source->offset : 0));
+    WF_TRY(wf_source_peek(source, 2, &bytes, &have));
+    WF_CHECK(source->offset == at && have >= 2 && !memcmp(bytes, "\xff\xd8", 2), WF_DATA,
+             "%s: a JPEG with companions (MPF), which are not at byte %llu as listed: name the file, or store it "
+             "without them",
+             source->name, (unsigned long long)at);
+    int status = wf_image_cut_jpeg(source, &code);
+    if (!status && (code.size < 2 || memcmp(code.bytes + code.size - 2, "\xff\xd9", 2) != 0))
+        status = wf_fail(WF_DATA, "%s: cut off at byte %llu, in a JPEG's companion", source->name,
+                         (unsigned long long)source->offset);
+    free(code.bytes);
+    return status;
+}
+
 /* Passes over the companions that a JPEG in a stream has announced (jpeg.c). */
 static int pass_companions(wf_source *source, bool *passed)
 {
     const uint8_t *bytes;
-    size_t have;
-    uint64_t companion = source->companion;
-    source->companion = 0;
-    if (!companion)
-        return WF_OK;
-    WF_TRY(wf_source_peek(source, 2, &bytes, &have));
-    WF_CHECK(companion > 1 || have < 2 || memcmp(bytes, "\xff\xd8", 2) != 0, WF_DATA,
+    size_t have = 0;
+    uint64_t offsets[WF_MAX_COMPANIONS];
+    int count = source->companions;
+    memcpy(offsets, source->companion, sizeof offsets);
+    WF_TRY(count ? wf_source_peek(source, 2, &bytes, &have) : WF_OK);
+    WF_CHECK(count >= 0 || have < 2 || memcmp(bytes, "\xff\xd8", 2) != 0, WF_DATA,
              "%s: a JPEG with companions, which look like further pictures in a stream: name the file instead",
              source->name);
-    if (companion < source->offset || !have) /* an editor may have cut them off and left their list */
-        return WF_OK;
-    WF_TRY(pass_bytes(source, companion - source->offset));
-    WF_TRY(wf_source_peek(source, 2, &bytes, &have));
-    WF_CHECK(have >= 2 && !memcmp(bytes, "\xff\xd8", 2), WF_DATA,
-             "%s: a JPEG with companions (MPF), which are not at byte %llu as listed: name the file, or store it "
-             "without them",
-             source->name, (unsigned long long)companion);
-    WF_TRY(pass_bytes(source, source->reach - source->offset));
-    WF_TRY(wf_source_peek(source, 1, &bytes, &have));
-    WF_CHECK(source->offset == source->reach, WF_DATA, "%s: cut off at byte %llu: a JPEG's companions end at byte %llu",
-             source->name, (unsigned long long)source->offset, (unsigned long long)source->reach);
-    *passed = true;
+    /* An editor may have cut them off and left their list. */
+    for (int i = 0; i < count && have && (i || offsets[0] >= source->offset); i++) {
+        WF_TRY(pass_companion(source, offsets[i]));
+        *passed = true;
+    }
+    source->companions = 0; /* companions have lists themselves */
     return WF_OK;
 }
 
@@ -161,36 +178,49 @@ static const uint8_t *find(const uint8_t *bytes, size_t n, const char *what, siz
     return memmem(bytes, n, what, length);
 }
 
-/* A film among the bytes: everything from there on belongs to it. */
+/* The first box of a film among the bytes, or NULL. */
 static const uint8_t *find_film(const uint8_t *bytes, size_t n)
 {
-    const uint8_t *film = find(bytes, n, "ftyp", 4);
-    return film && film - bytes >= 4 && box_size(film - 4, 8) ? film : NULL;
+    const uint8_t *letters = find(bytes, n, "ftyp", 4);
+    return letters && letters - bytes >= 4 && box_size(letters - 4, 8) ? letters - 4 : NULL;
 }
 
+/* own: they are in the file of one JPEG; first: they are those behind it. */
+static bool holds_picture(const uint8_t *bytes, size_t n, bool own, bool first)
+{
+    bool found = false;
+    for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
+        const mark *m = &marks[i];
+        if (!own || !m->jpeg)
+            found = found || find(bytes, n, m->bytes, m->length);
+        else if (first && n >= m->at + m->length)
+            found = found || !memcmp(bytes + m->at, m->bytes, m->length);
+    }
+    return found;
+}
+
+/* Behind a JPEG in a file of its own, all from the beginning of a film on belongs to the film. */
 int wf_tail_read(wf_source *source, bool *picture)
 {
     const uint8_t *bytes;
-    size_t have;
+    size_t have = LONGEST;
     const wf_format *last = source->last;
-    bool own = source->origin != WF_FROM_STREAM && last && last->is == wf_image_is_jpeg, film = false;
+    bool own = source->origin != WF_FROM_STREAM && last && last->is == wf_image_is_jpeg;
     *picture = false;
-    for (bool first = true;; first = false) {
+    for (bool first = true; have >= LONGEST; first = false) {
         WF_TRY(wf_source_peek(source, LONGEST, &bytes, &have));
-        const uint8_t *stop = find_film(bytes, have);
-        size_t n = stop ? (size_t)(stop - bytes) : have;
-        for (size_t i = 0; i < sizeof marks / sizeof *marks && !film; i++) {
-            const mark *m = &marks[i];
-            if (!own || !m->jpeg)
-                *picture = *picture || find(bytes, n, m->bytes, m->length);
-            else if (first && n >= m->at + m->length)
-                *picture = *picture || !memcmp(bytes + m->at, m->bytes, m->length);
-        }
-        film = film || stop;
-        if (have < LONGEST)
-            break;
-        wf_source_skip(source, have - (LONGEST - 1));
+        const uint8_t *film = find_film(bytes, have);
+        size_t n = film ? (size_t)(film - bytes) : have;
+        *picture = *picture || holds_picture(bytes, n, own, first);
+        wf_source_skip(source, film || have < LONGEST ? n : have - (LONGEST - 1));
+        if (!film)
+            continue;
+        const wf_foreign *kind;
+        bool passed;
+        WF_TRY(wf_foreign_find(source, &kind));
+        *picture = *picture || (kind && kind->of == WF_KIND_PICTURE && !own);
+        WF_TRY(own ? pass_bytes(source, UINT64_MAX) : pass_boxes(source, &passed));
+        have = LONGEST;
     }
-    wf_source_skip(source, have);
     return WF_OK;
 }

@@ -34,9 +34,9 @@ struct wf_images {
     } bad; /* of a failure that can be passed over: the item at the top, or what comes before the
                                      * next step of the walk */
     wf_images_passed passed;
-    _Atomic int64_t turned; /* counted by the threads that decode */
-    char first[1024];       /* the first file passed over of those that are best known */
-    int known;              /* 0: none, 1: its name alone, 2: its kind, 3: it is of Wavelet Flow */
+    _Atomic int64_t turned, animated; /* counted by the threads that decode */
+    char first[1024];                 /* the first file passed over of those that are best known */
+    int known;                        /* 0: none, 1: its name alone, 2: its kind, 3: it is of Wavelet Flow */
     char remark[256];
     char *array;     /* of the .npz being read, chosen by its path; or NULL */
     wf_image unread; /* returned by wf_images_unread; no pixels: none */
@@ -120,6 +120,7 @@ wf_images_passed wf_images_passed_over(const wf_images *images)
     wf_images_passed passed = images->passed;
     passed.first = images->first;
     passed.turned = atomic_load(&images->turned);
+    passed.animated = atomic_load(&images->animated);
     return passed;
 }
 
@@ -128,25 +129,27 @@ const char *wf_images_remark(const wf_images *images)
     return images->remark;
 }
 
-int wf_images_turn(wf_images *images, wf_image *image, const char *name)
+int wf_images_finish(wf_images *images, wf_image *image, const char *name)
 {
+    if (image->frames > 1)
+        atomic_fetch_add(&images->animated, 1);
     if (images->options.stored || image->signal != WF_PICTURE || image->orientation < 2)
         return WF_OK;
     atomic_fetch_add(&images->turned, 1);
     return wf_image_orient(image, name);
 }
 
-/* Counts a file that is not a picture; `kind` NULL: unknown. */
+/* Counts a file that is not a picture; `kind` NULL: unknown, or the format has said what it is. */
 static void count_skipped(wf_images *images, const wf_source *source, const wf_foreign *kind)
 {
     images->passed.skipped++;
     char text[WF_FOREIGN_TEXT];
-    int known = !kind ? 1 : kind->of <= WF_KIND_PICTURE ? 2 : 3;
+    const char *what = kind ? wf_foreign_text(kind, false, text) : source->other;
+    int known = !*what ? 1 : !kind || kind->of <= WF_KIND_PICTURE ? 2 : 3;
     if (known <= images->known)
         return;
     images->known = known;
-    snprintf(images->first, sizeof images->first, "%s%s%s", source->name, kind ? ": " : "",
-             kind ? wf_foreign_text(kind, false, text) : "");
+    snprintf(images->first, sizeof images->first, "%s%s%s", source->name, *what ? ": " : "", what);
 }
 
 static int by_name(const FTSENT **a, const FTSENT **b)
@@ -177,8 +180,8 @@ static int open_next_in_walk(wf_images *images)
     FTSENT *entry;
     while (errno = 0, (entry = fts_read(images->walk))) {
         wf_origin origin = entry->fts_level > FTS_ROOTLEVEL ? WF_FROM_LIST : WF_FROM_PATH;
-        if (leave_out(images, entry))
-            continue;
+        if (leave_out(images, entry) || (origin == WF_FROM_LIST && !strcmp(entry->fts_name, "lock.mdb")))
+            continue; /* lock.mdb belongs to the LMDB beside it */
         images->bad = origin == WF_FROM_LIST || images->listed ? ENTRY : NONE;
         switch (entry->fts_info) {
         case FTS_D:
@@ -199,8 +202,9 @@ static int open_next_in_walk(wf_images *images)
             images->skip = origin == WF_FROM_LIST ? images->folder : 0;
             images->bad = NONE;
             return WF_OK;
-        case FTS_DC:
-            return wf_fail(WF_DATA, "%s: this folder contains itself", entry->fts_path);
+        case FTS_DC: /* a link to a folder that holds it, whose files come anyway */
+            images->passed.skipped++;
+            continue;
         case FTS_SLNONE:
             entry->fts_errno = ENOENT;
             return fts_failed(entry);
@@ -369,14 +373,20 @@ static void count_trailing(wf_images *images, wf_source *source, bool any)
     source->trailing = source->trailing || any;
 }
 
+/* True for keys by which writers of LMDB keep lists of the others, in encodings of their own: __keys__, __len__. */
+static bool is_reserved(const char *key)
+{
+    return strlen(key) >= 5 && !strncmp(key, "__", 2) && ends_with(key, "__");
+}
+
 /* Passes over an item that holds no picture at all, where that is expected; else it is an error. */
 static int pass_over_item(wf_images *images, wf_source *source, const wf_foreign *kind)
 {
     bool other = source->origin == WF_FROM_LIST && !wf_named_like_picture(source->name);
     if (source->origin == WF_FROM_VALUES && !kind)
         WF_TRY(wf_is_note(source, &other));
-    else if (source->origin == WF_FROM_VALUES)
-        other = true;
+    if (source->origin == WF_FROM_VALUES)
+        other = other || kind || is_reserved(source->name + source->entry);
     if (other && !(kind && kind->of == WF_KIND_PICTURE)) {
         count_skipped(images, source, kind);
         return leave_item(images);
@@ -463,7 +473,7 @@ static int read_single(wf_images *images, wf_source *source, const wf_format *fo
         later->read = found->read;
     } else {
         WF_TRY(found->read(source, image));
-        WF_TRY(wf_images_turn(images, image, source->name));
+        WF_TRY(wf_images_finish(images, image, source->name));
     }
     source->begun++;
     *got = true;

@@ -79,7 +79,8 @@ static json_t *make_level(wf_description *d, const wf_meta *meta, int level, int
 
 /* -- streams and stores -------------------------------------------------------------------------------------------- */
 
-static int count_pictures(wf_reader *reader, int64_t counts[WF_MAX_LEVELS + 1], int64_t *records)
+static int count_pictures(const wf_description *d, wf_reader *reader, int64_t counts[WF_MAX_LEVELS + 1],
+                          int64_t *records)
 {
     for (*records = 0;; ++*records) {
         wf_record record;
@@ -88,6 +89,7 @@ static int count_pictures(wf_reader *reader, int64_t counts[WF_MAX_LEVELS + 1], 
         if (!more)
             return WF_OK;
         counts[record.level] += record.N;
+        wf_watched(&d->watch, record.level, record.N);
     }
 }
 
@@ -96,7 +98,7 @@ static int describe_stream(wf_description *d, FILE *file, const char *name)
     wf_reader *reader;
     int64_t records, counts[WF_MAX_LEVELS + 1] = {0}, most = 0;
     WF_TRY(wf_reader_create_any(file, name, &reader));
-    int status = count_pictures(reader, counts, &records);
+    int status = count_pictures(d, reader, counts, &records);
     if (!status) {
         const wf_meta *meta = wf_reader_meta(reader);
         json_t *held = json_array();
@@ -132,7 +134,7 @@ static int describe_open_store(wf_description *d, wf_store *store)
 {
     const wf_meta *meta = wf_store_meta(store);
     if (d->verify)
-        WF_TRY(wf_store_verify(store));
+        WF_TRY(wf_store_verify(store, &d->watch));
     set_value(d, d->root, "kind", json_string("store"));
     set_meta(d, meta);
     set_value(d, d->root, "pictures", json_integer(wf_store_count(store)));
@@ -459,10 +461,12 @@ static int finish_description(wf_description *d, int status, wf_description **ou
     return status;
 }
 
-int wf_describe_path(const char *path, FILE *standard_input, bool verify, wf_description **out)
+int wf_describe_path(const char *path, FILE *standard_input, bool verify, const wf_watch *watch, wf_description **out)
 {
     wf_description *d = NULL;
     WF_TRY(create_description(verify, &d));
+    if (watch)
+        d->watch = *watch;
     return finish_description(d, describe_any(d, path, standard_input), out);
 }
 

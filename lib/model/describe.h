@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "../base/linkage.h"
+#include "../base/watch.h"
 #include "../base/status.h"
 
 WF_BEGIN
@@ -14,9 +15,11 @@ WF_BEGIN
 typedef struct wf_description wf_description;
 
 /* Describes the file or folder at `path`; "-" is a stream on standard_input, which is borrowed. Streams are read to
- * their end. verify: also reads and checks every value of a store, checkpoint or model. WF_NOINPUT: missing.
- * WF_DATA: of an unknown kind, cut off or damaged. */
-int wf_describe_path(const char *path, FILE *standard_input, bool verify, wf_description **out) WF_MUST;
+ * their end. verify: also reads and checks every value of a store, checkpoint or model. watch: of values of streams and
+ * stores, a level of a picture each; NULL: none. WF_NOINPUT: missing. WF_DATA: of an unknown kind, cut off or
+ * damaged. */
+int wf_describe_path(const char *path, FILE *standard_input, bool verify, const wf_watch *watch,
+                     wf_description **out) WF_MUST;
 
 /* Describes the library: version, stream format, and the backends of this build and machine. */
 int wf_describe_build(wf_description **out) WF_MUST;

@@ -9,6 +9,7 @@
 struct wf_description {
     json_t *root; /* owned */
     bool verify;
+    wf_watch watch;
     bool failed; /* a value could not be made or added: no memory, or text that is not UTF-8 */
 };
 

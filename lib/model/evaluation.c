@@ -30,6 +30,8 @@ struct wf_evaluation {
     level levels[WF_MAX_LEVELS + 1];
     double *drawn; /* [drawn_count,K]: sum of the levels under each draw; NULL for fewer than two draws */
     int64_t drawn_count;
+    int64_t *order; /* [ranked], pictures in the order in which they are written; NULL: all, as they came */
+    int64_t ranked;
     int first;  /* lowest level that has pictures */
     bool whole; /* every level of the model has pictures */
 };
@@ -75,6 +77,7 @@ void wf_evaluation_destroy(wf_evaluation *e)
     for (int64_t n = 0; n < e->named; n++)
         free(e->names[n]);
     free(e->names);
+    free(e->order);
     wf_pixel_noise_clear(&e->noise);
     wf_meta_clear(&e->meta);
     free(e);
@@ -238,6 +241,12 @@ static double picture_weighted(const wf_evaluation *e, int64_t n)
     return K > 1 ? wf_importance_bits(&e->meta, K, e->drawn + n * K) : picture_total(e, n);
 }
 
+/* The figure that ranks pictures. */
+static double picture_figure(const wf_evaluation *e, int64_t n)
+{
+    return e->whole && e->spec.samples ? picture_weighted(e, n) : picture_total(e, n);
+}
+
 wf_mean wf_evaluation_level(const wf_evaluation *e, int number)
 {
     const level *l = &e->levels[number];
@@ -265,6 +274,62 @@ wf_mean wf_evaluation_weighted(const wf_evaluation *e)
 
 /* -- output -------------------------------------------------------------------------------------------------------- */
 
+/* A picture and its figure. */
+typedef struct ranked {
+    double bits;
+    int64_t n;
+} ranked;
+
+static int compare_ranked(const void *a, const void *b)
+{
+    const ranked *x = a, *y = b;
+    return x->bits != y->bits ? (x->bits < y->bits) - (x->bits > y->bits) : (x->n > y->n) - (x->n < y->n);
+}
+
+int wf_evaluation_rank(wf_evaluation *e, int64_t count)
+{
+    int64_t all = e->levels[e->first].n;
+    ranked *pictures = malloc((size_t)all * sizeof *pictures);
+    int64_t *order = malloc((size_t)all * sizeof *order);
+    if (!pictures || !order) {
+        free(pictures);
+        free(order);
+        return wf_fail(WF_AGAIN, "out of memory for the ranks of %" PRId64 " pictures", all);
+    }
+    for (int64_t n = 0; n < all; n++)
+        pictures[n] = (ranked){picture_figure(e, n), n};
+    qsort(pictures, (size_t)all, sizeof *pictures, compare_ranked);
+    for (int64_t n = 0; n < all; n++)
+        order[n] = pictures[n].n;
+    free(pictures);
+    free(e->order);
+    e->order = order;
+    e->ranked = count < all ? count : all;
+    return WF_OK;
+}
+
+static int64_t written_count(const wf_evaluation *e)
+{
+    return e->order ? e->ranked : e->levels[e->first].n;
+}
+
+/* The picture of line i. */
+static int64_t written_picture(const wf_evaluation *e, int64_t i)
+{
+    return e->order ? e->order[i] : i;
+}
+
+void wf_evaluation_write_ranks(const wf_evaluation *e, FILE *file)
+{
+    fputs("bits/dim\tname\n", file);
+    for (int64_t i = 0; i < written_count(e); i++) {
+        int64_t n = written_picture(e, i);
+        wf_fprintf(file, "%.6f\t", picture_figure(e, n));
+        wf_write_name(file, n < e->named ? e->names[n] : NULL, e->levels[e->first].index[n]);
+        putc('\n', file);
+    }
+}
+
 void wf_evaluation_write_pictures(const wf_evaluation *e, FILE *file)
 {
     bool weighted = e->whole && e->spec.samples;
@@ -273,7 +338,8 @@ void wf_evaluation_write_pictures(const wf_evaluation *e, FILE *file)
         if (e->levels[l].n)
             wf_fprintf(file, "\tlevel%d", l);
     fputs("\tname", file);
-    for (int64_t n = 0; n < e->levels[e->first].n; n++) {
+    for (int64_t i = 0; i < written_count(e); i++) {
+        int64_t n = written_picture(e, i);
         wf_fprintf(file, "\n%" PRIu64, e->levels[e->first].index[n]);
         if (e->whole)
             wf_fprintf(file, "\t%.6f", picture_total(e, n));
@@ -301,7 +367,8 @@ static int write_json_name(const char *name, FILE *file)
 
 int wf_evaluation_write_picture_lines(const wf_evaluation *e, FILE *file)
 {
-    for (int64_t n = 0; n < e->levels[e->first].n; n++) {
+    for (int64_t i = 0; i < written_count(e); i++) {
+        int64_t n = written_picture(e, i);
         const char *comma = "", *name = n < e->named ? e->names[n] : NULL;
         wf_fprintf(file, "{\"index\": %" PRIu64, e->levels[e->first].index[n]);
         if (name) {

@@ -47,6 +47,11 @@ wf_mean wf_evaluation_weighted(const wf_evaluation *e);
 void wf_evaluation_write_table(const wf_evaluation *e, FILE *file, bool aligned);
 /* Writes one JSON object in one line. */
 void wf_evaluation_write_json(const wf_evaluation *e, FILE *file);
+/* Limits the functions below to the `count` pictures of most bits/dim (with samples, weighted), and sorts these: the
+ * highest first, equal ones in their order. WF_AGAIN: out of memory. */
+int wf_evaluation_rank(wf_evaluation *e, int64_t count) WF_MUST;
+/* Writes one line a picture, separated by tabs: bits/dim and the name, below a line of heads. */
+void wf_evaluation_write_ranks(const wf_evaluation *e, FILE *file);
 /* Writes one line a picture, separated by tabs: index, total, weighted (with samples), each level, and the name, below
  * a line of heads. A picture without a name has its index there. Errors in writing show when the file is flushed or
  * closed (wf_close). */

@@ -65,7 +65,7 @@ static int write_card(const wf_model *part, const char *to, const char *note)
     wf_outfile *out;
     WF_CHECK(snprintf(name, sizeof name, "%.*s", length, last) < (int)sizeof name, WF_USAGE, "%s: name too long", to);
     WF_CHECK(snprintf(path, sizeof path, "%s/README.md", part->path) < WF_PATH, WF_USAGE, "%s: path too long", to);
-    WF_TRY(wf_describe_path(part->path, NULL, false, &description));
+    WF_TRY(wf_describe_path(part->path, NULL, false, NULL, &description));
     int status = wf_outfile_create(path, &out);
     if (!status) {
         status = wf_description_write_card(description, name, note, wf_outfile_stream(out), path);

@@ -22,8 +22,8 @@ enum { WF_PATH = 4096 };
 int wf_model_place(const char *path, char out[WF_PATH]) WF_MUST;
 /* Opens the model folder `name`, or the one in it (wf_model_place). A name without a slash that is not a path here is
  * looked up: in the folders of the variable WF_MODELS, separated by colons; then, for a program PREFIX/bin/NAME, in
- * PREFIX/share/wavelet-flow/models and, as in a source tree, PREFIX/data. WF_NOINPUT: it is in none of them; the message
- * lists them. WF_USAGE: the name is empty. */
+ * PREFIX/share/wavelet-flow/models and, as in a source tree, PREFIX/data. WF_NOINPUT: it is in none of them; the
+ * message lists them. WF_USAGE: the name is empty. */
 int wf_model_find(const char *name, wf_model *out) WF_MUST;
 /* Opens the model folder at `path`, or makes one for pictures like `meta`. WF_DATA: the model is for other pictures.
  * Many processes may call it at once. */

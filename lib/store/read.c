@@ -376,7 +376,7 @@ int wf_store_size(wf_store *store, int level, size_t *bytes, wf_dtype *dtype)
     return WF_OK;
 }
 
-static int verify_values(wf_store *store, float *values)
+static int verify_values(wf_store *store, float *values, const wf_watch *watch)
 {
     uint64_t content = 0;
     int64_t count = 0, damaged = 0;
@@ -396,6 +396,8 @@ static int verify_values(wf_store *store, float *values)
                 snprintf(first, sizeof first, "%s", wf_error());
             content += checksum;
             count++;
+            if (watch)
+                wf_watched(watch, level, 1);
         }
     }
     WF_CHECK(!damaged, WF_DATA, "%s; of %lld values %lld are damaged", first, (long long)count, (long long)damaged);
@@ -405,13 +407,13 @@ static int verify_values(wf_store *store, float *values)
     return WF_OK;
 }
 
-int wf_store_verify(wf_store *store)
+int wf_store_verify(wf_store *store, const wf_watch *watch)
 {
     /* The top level is the largest: its low and detail have as many coefficients as a picture has samples. */
     const wf_meta *m = &store->file.state.meta;
     float *values = malloc((size_t)m->H * (size_t)m->W * (size_t)m->C * sizeof *values);
     WF_CHECK(values, WF_AGAIN, "%s: out of memory", store->file.path);
-    int status = verify_values(store, values);
+    int status = verify_values(store, values, watch);
     free(values);
     WF_TRY(status);
     return verify_names(store);

@@ -11,6 +11,7 @@
 #define WF_STORE_H
 
 #include "../base/linkage.h"
+#include "../base/watch.h"
 #include "../base/dtype.h"
 #include "stream.h"
 
@@ -62,9 +63,9 @@ int wf_store_names(wf_store *store, int64_t at, int64_t n, const char *const **n
 /* Removes the files of the store at `path`, and the folder if nothing else is in it. Missing ones are no failure. */
 void wf_store_remove(const char *path);
 
-/* Reads and checks every value and name, not of a part. WF_DATA: the message counts the damaged values and names the
- * first. */
-int wf_store_verify(wf_store *store) WF_MUST;
+/* Reads and checks every value and name, not of a part. watch: of values; NULL: none. WF_DATA: the message counts the
+ * damaged values and names the first. */
+int wf_store_verify(wf_store *store, const wf_watch *watch) WF_MUST;
 
 /* -- parts --------------------------------------------------------------------------------------------------------- */
 

@@ -237,12 +237,22 @@ static int begin_with(wf_trainer *t)
     return WF_OK;
 }
 
+/* Per cents of the pictures that are held out by default. Overfitting would take the place of the weights to begin with
+ * if none of a few pictures were: then the next share of one in n. */
+static int default_held_out(const wf_trainer *t)
+{
+    int percent = WF_HELD_OUT;
+    while (t->options->init && percent < 50 && wf_store_count(t->whole) * percent < 100)
+        percent = percent == 20 ? 25 : 2 * percent;
+    return percent;
+}
+
 int wf_settings_settle(wf_trainer *t)
 {
     wf_train_options *o = &t->settled;
     WF_TRY(adopt_earlier(t));
     if (o->held_out < 0)
-        o->held_out = WF_HELD_OUT;
+        o->held_out = default_held_out(t);
     if (t->validation)
         o->held_out = 0;
     if (!o->chain)

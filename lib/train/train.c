@@ -395,8 +395,8 @@ static bool checkpoint_due(const wf_trainer *t, double last)
     return every ? t->step % every == 0 : t->seconds - last >= CHECKPOINT_SECONDS;
 }
 
-/* True at the end of a run, and at intervals before. By the clock, validation takes at most a quarter of the time.
- * last: t->seconds at the last validation. */
+/* True at the end of a run, and at intervals before, which patience counts. By the clock, validation takes at most a
+ * quarter of the time. last: t->seconds at the last of these validations. */
 static bool validation_due(const wf_trainer *t, double last)
 {
     const wf_train_options *o = t->options;
@@ -410,6 +410,18 @@ static bool validation_due(const wf_trainer *t, double last)
     if (!every)
         every = o->steps ? (o->steps + 19) / 20 : 1000;
     return t->step % every == 0;
+}
+
+/* True every ten epochs, unless an interval was given: a flow overfits few pictures long before the first twentieth of
+ * the run, and its best weights come before that. At least as many pictures are trained on as are validated. */
+static bool epochs_are_over(const wf_trainer *t)
+{
+    const wf_train_options *o = t->options;
+    if (!t->validation || o->validate_every || t->validated_at == t->step)
+        return false;
+    int64_t pictures = 10 * wf_store_count(t->store), validated = validation_count(t);
+    int64_t every = (pictures > validated ? pictures : validated) / o->batch;
+    return t->step % (every ? every : 1) == 0;
 }
 
 /* Saves the state. Without validation it also publishes the latest weights as the model. */
@@ -430,6 +442,16 @@ static int validate_and_notify(wf_trainer *t, double *last, wf_train_report *rep
     return WF_OK;
 }
 
+/* A validation that patience does not count. */
+static int validate_between(wf_trainer *t, wf_train_report *report, void *user)
+{
+    int since_best = t->since_best;
+    double at;
+    WF_TRY(validate_and_notify(t, &at, report, user));
+    t->since_best = t->since_best ? since_best : 0;
+    return WF_OK;
+}
+
 /* Does one step, then the log, validation and checkpoint that are due. A device with a queue is kept one step ahead,
  * unless something due needs all results. */
 static int advance_step(wf_trainer *t, double *checkpointed, double *validated, wf_train_report *report, void *user)
@@ -439,7 +461,8 @@ static int advance_step(wf_trainer *t, double *checkpointed, double *validated, 
         WF_TRY(enqueue_step(t));
     t->step++;
     bool log = log_due(t), validation = validation_due(t, *validated), save = checkpoint_due(t, *checkpointed);
-    bool pause = log || validation || save || !t->backend->queued || run_fraction(t) >= 1;
+    bool between = !validation && epochs_are_over(t),
+         pause = log || validation || between || save || !t->backend->queued || run_fraction(t) >= 1;
     WF_TRY(wait_steps(t, pause ? 0 : 1, &bad));
     count_seconds(t);
     if (bad) {
@@ -451,6 +474,8 @@ static int advance_step(wf_trainer *t, double *checkpointed, double *validated, 
         WF_TRY(write_log(t));
     if (validation)
         WF_TRY(validate_and_notify(t, validated, report, user));
+    if (between)
+        WF_TRY(validate_between(t, report, user));
     if (save) {
         WF_TRY(checkpoint(t));
         *checkpointed = t->seconds;
@@ -470,9 +495,19 @@ static int expect_model(const wf_trainer *t)
     return WF_OK;
 }
 
+/* Publishes weights that come from another model, so that only better ones take their place. */
+static int validate_start(wf_trainer *t, wf_train_report *report, void *user)
+{
+    if (!t->init_hash[0] || !t->validation || t->step || t->validated_at >= 0)
+        return WF_OK;
+    WF_TRY(validate_between(t, report, user));
+    return wf_trainer_save(t);
+}
+
 static int run_steps(wf_trainer *t, wf_train_report *report, void *user)
 {
     double checkpointed = t->seconds, validated = t->seconds;
+    WF_TRY(validate_start(t, report, user));
     for (;;) {
         bool bad;
         while (!has_ended(t) && !t->interrupted)

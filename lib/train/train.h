@@ -24,8 +24,10 @@ typedef struct wf_train_options {
     double minutes;         /* limit, earlier runs included; 0: none */
     double cores;           /* of the CPU, for the choice of a chain; 0: the backend's threads */
     int held_out;           /* per cent of the store that are not trained on but validate, 0 to 50, if there is no
-                               validation store; -1: as in the earlier run, or WF_HELD_OUT */
-    const wf_model *init;   /* begins with the averaged weights of this model's level; NULL: at random */
+                               validation store; -1: as in the earlier run, or WF_HELD_OUT; with `init` one picture
+                               at least */
+    const wf_model *init;   /* begins with the averaged weights of this model's level, which are the first best on
+                               held-out pictures; NULL: at random */
     int batch;              /* 0: chosen with the chain, or wf_train_published */
     double lr, ema;         /* Adamax rate; decay of the moving average. 0 and -1: the same */
     int64_t warmup;         /* steps of linear warm-up; -1: 125,000, as published, or a twentieth of the run if less */
@@ -37,7 +39,7 @@ typedef struct wf_train_options {
     wf_memory memory;
     uint64_t seed;
     int64_t checkpoint_every; /* steps; 0: every two minutes */
-    int64_t validate_every;   /* steps; 0: a twentieth of the run */
+    int64_t validate_every;   /* steps; 0: a twentieth of the run, and in between ten epochs, not counted by patience */
     int64_t validate_on;      /* at most this many pictures of the validation store */
     int patience;             /* stop after this many validations without a new best; 0: never */
     const char *provenance;   /* JSON array, for the level file */

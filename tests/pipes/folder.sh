@@ -130,6 +130,19 @@ ends() { # ends CODE: with one line that says how to go on
 step() { sed -n 's/.*"step": \([0-9]*\).*/\1/p' cut/model/level-03.jsonl | tail -n 1; }
 ok "a training begins" begin
 status 75 "a second command waits its turn" wf-train -q "$photos" -o cut --size 8 --minutes 5
+trainers() { # trainers STATE: every trainer here is in that state, T for stopped, within a second
+    local i p some
+    for ((i = 0; i < 20; i++)); do
+        some=$(for p in $(running); do grep -qs '^wf-train-level' "${p%cwd}comm" && cut -d ' ' -f 3 "${p%cwd}stat"; done)
+        [[ -z $some || ${some//[$1$'\n']/} ]] || return 0
+        sleep 0.05
+    done
+    return 1
+}
+kill -TSTP "$pid"
+ok "Ctrl-Z stops the trainers" trainers T
+kill -CONT "$pid"
+ok "fg continues them" trainers RSD
 kill -INT "$pid"
 ok "SIGINT to wf-train alone" ends 75
 ok "leaves no process" test -z "$(running)"

@@ -97,7 +97,7 @@ done
 
 # -- what phones, cameras and recorders write -----------------------------------------------------------------------
 corpus=$ROOT/tests/fuzz/corpus
-cp "$corpus"/codecs/{jpeg,jpeg-exif,jpeg-film,jpeg-listed,png-exif,png-ends,webp-exif} "$corpus"/sounds/* .
+cp "$corpus"/codecs/* "$corpus"/sounds/* .
 read_one() { # read_one PATTERN ARGUMENT...: wf-dwt reads one picture or sound, and says PATTERN
     wf-dwt --levels 0 "${@:2}" 2> said > out.wf && grep -q ': 1 \(picture\|sound\) of ' said && grep -qF -- "$1" said
 }
@@ -116,11 +116,42 @@ for from in jpeg-exif png-exif webp-exif; do
     ok "$from as it is stored" read_one "of 8x16," --no-rotate $from
     ok "which is not counted" test -z "$(grep turned said)"
 done
+mkdir turned && for name in a b c; do cp jpeg-exif turned/$name.jpg; done
+wf-dwt -q turned | wf-idwt -q --names -o upright
+ok "turned pictures keep their names" test "$(cd upright && echo *)" = "a.png b.png c.png"
+# The first frame of the animations, and what libvips reads of one that covers a part of its canvas.
+first_frame() { # first_frame CONDITION: samples of pixels x, y of 16x8, transparent unless the condition holds; "": opaque
+    awk -v part="$1" 'BEGIN { for (y = 0; y < 8; y++) for (x = 0; x < 16; x++)
+        if (!part || (x >= 4 && x < 12 && y >= 2 && y < 6)) {
+            printf "%02x%02x%02x%s", x * 16, y * 32, (x + y) * 8, part ? "ff" : "" } else printf "00000000" }'
+}
+samples() { wf-dwt -q --levels 0 "$1" | wf-idwt -q | LC_ALL=C sed -z 's/^P7.*ENDHDR\n//' | od -An -v -tx1 | tr -d ' \n'; }
+for from in png-animation webp-animation webp-animation-part; do
+    took="took the first picture of 1 animation" part=${from#webp-animation} part=${part#png-animation}
+    ok "$from" read_one "$took" $from
+    ok "$from has the pixels of its first frame" test "$(samples $from)" = "$(first_frame "$part")"
+    ok "$from on standard input" read_one "$took" - < $from
+    tar cf one.tar $from
+    ok "$from in an archive" read_one "$took" one.tar
+    ok "$from, decoded in place" read_one "$took" --skip-bad 1 one.tar
+    ok "$from in a survey" bash -c "wf-dwt --dry-run $from 2>&1 > log | grep -q '$took'"
+done
+ok "a still picture is not an animation" test -z "$(wf-dwt webp-lossless 2>&1 > log | grep animation)"
 for from in wav rf64 aiff flac; do ok "$from" read_one "of 100," $from; done
 mkdir mixed && cp jpeg mixed/a.jpg && cp jpeg-film mixed/b.jpg && cp png-ends mixed/c.png && cp jpeg-film mixed/film.mp4
 printf '\0\0\0\x14ftypmp42\0\0\0\0isom' > mixed/d.mp4
 wf-dwt --levels 0 --crop 8x8 mixed > out.wf 2> said
 ok "a folder of a phone" test "$(grep -c 'bytes after the picture in 3 files\|left out 1 file without\|4 pictures of' said)" = 3
+
+# Rare kinds, by their headers: a JPEG of 12 bits and a JPEG-LS, and a PNG of Xcode.
+for frame in '\0301\0\013\014' '\0367\0\013\010'; do
+    printf '\377\330\377%b\0\010\0\010\1\1\021\0\377\332\0\010\1\1\0\0\77\0\377\331' "$frame" > rare.jpg
+    status 65 "a rare kind of JPEG" wf-dwt rare.jpg
+    cp .log said && ok "is named" grep -q 'rare.jpg: a rare kind of JPEG, which .* convert it' said
+done
+{ head -c 8 png && printf '\0\0\0\004CgBI\120\0\040\2\053\325\263\177' && tail -c +9 png; } > xcode.png
+status 65 "a PNG of Xcode" wf-dwt xcode.png
+cp .log said && ok "is named" grep -q 'xcode.png: a PNG as Xcode .* pngcrush' said
 
 # -- kinds that are not read; messages.sh has all -------------------------------------------------------------------------------------------
 mkdir others && printf '\200\4\225\1' > others/labels.pkl && printf %%PDF > others/paper.pdf && cp 11.pgm others

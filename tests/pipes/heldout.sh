@@ -90,6 +90,20 @@ ok "resumes with the same command" train -q -l 2 -m b --init a --lr 2e-3 --steps
 ok "and without --init" train -q -l 2 -m b --lr 2e-3 --steps 60
 ok "and with it again" train -q -l 2 -m b --init a --lr 2e-3 --steps 65
 status 65 "other weights to begin with" train -q -l 2 -m b --init m --lr 2e-3 --steps 70
+# So that a training cannot lose the weights that it begins with, few pictures hold out one or two.
+for n in 2 4 9 19; do
+    head -c $((n * each)) sixty.ppm | wf-dwt -q -o "of$n.store"
+    ok "of $n pictures one or two are held out" bash -c "wf-train-level -s of$n.store -m of$n --init m -l 2 --steps 2 2> said &&
+        grep -q '^wf-train-level: [12] of $n pictures are held out (--val ' said"
+done
+ok "none if none is said" bash -c "wf-train-level -s of19.store -m of0 --init m -l 2 --steps 2 --val none 2> said && ! grep 'held' said"
+# A rate that spoils the weights leaves those of the start, which were validated before the first step.
+validated() { grep '"val"' "$1" | grep -o '"step": [0-9]*' | cut -c 9-; }
+ok "a rate of 10" train -q -l 2 -m spoilt --init b --lr 10 --warmup 0 --steps 20
+ok "spoils no weights" test "$(validated spoilt/level-02.jsonl | head -n 1)" = 0
+ok "the first are kept" bash -c '
+    cmp <(wf-info --json b | jq ".trained[].metadata.bpd") <(wf-info --json spoilt | jq ".trained[].metadata.bpd") &&
+        [ "$(wf-info --json spoilt | jq -r ".trained[].metadata.step")" = 0 ]'
 ok "the file has the hash of the weights that it began with" bash -c '
     cmp <(wf-info --json a | jq .trained[0].metadata.hash) <(wf-info --json b | jq .trained[0].metadata.init)'
 status 64 "another chain" wf-train-level -q -s sixty.wf -l 2 -m c -f actnorm --init a
@@ -101,6 +115,22 @@ status 66 "a model that is not there" train -q -l 2 -m e --init nowhere
 ok "larger pictures" sh -c "'$DEADLEAVES' -q -n 20 -s 16 | wf-dwt -q -o larger.wf"
 status 64 "a level that the model lacks" wf-train-level -q -s larger.wf -l 4 -m e -f "$CHAIN" --init m
 ok "one that it has" wf-train-level -q -s larger.wf -l 3 -m e --init m --steps 1
+
+# -- few pictures -----------------------------------------------------------------------------------------------------
+# Nineteen pictures are trained on, so that ten epochs are 23 steps of 8. Patience counts every twentieth of a run.
+"$DEADLEAVES" -q -n 20 -s 8 --seed 2 | wf-dwt -q -o twenty.wf
+few() { wf-train-level -q -s twenty.wf -f "$CHAIN" --batch 8 --threads 1 -l 2 "$@"; }
+ok "few pictures, with an interval" few -m interval --steps 60 --validate-every 30
+ok "are validated at its steps alone" test "$(validated interval/level-02.jsonl | xargs)" = "30 60"
+ok "without one, and a rate that spoils" few -m few --init interval --steps 2000 --patience 1 --lr 10 --warmup 0
+ok "every ten epochs, and at a twentieth" test "$(validated few/level-02.jsonl | xargs)" = "0 23 46 69 92 100"
+epochs() { jq -c 'select(.val and .step % 23 == 0) | [.step, .val]' "$1/level-02.jsonl"; }
+ok "once" few -m once --steps 120 --warmup 9
+ok "in two parts" bash -c '
+    for steps in 50 120; do
+        wf-train-level -q -s twenty.wf -f "$0" --batch 8 --threads 1 -l 2 -m parts --steps $steps --warmup 9 || exit
+    done' "$CHAIN"
+ok "the same validations" test "$(epochs once | wc -l) $(epochs once)" = "5 $(epochs parts)"
 
 # -- by budget --------------------------------------------------------------------------------------------------------
 ok "a chain is chosen" wf-train-level -q -s sixty.wf -l 3 -m budget --minutes 0.02

@@ -99,4 +99,6 @@ mkdir elsewhere
 installed() { env -u MAKEFLAGS -u BIN -u B make -s -C elsewhere -f "$WORK/moved/share/wavelet-flow/pipelines/$1" "${@:2}"; }
 ok "the installed demo runs" installed demo.mk QUICK=1
 ok "and leaves its results in the folder that make runs in" test -s elsewhere/out/demo/samples.png -a -s elsewhere/out/demo/curve.png
+ok "wf-train finds the pipelines" bash -c 'cd elsewhere && "$0" -q -n 8 -s 8 > leaves.ppm && ../moved/bin/wf-train -q leaves.ppm -o "a model" --minutes 0.005' "$DEADLEAVES"
+ok "and leaves a page" test -s "elsewhere/a model/report.html"
 ok "of the installed programs" grep -qF "\"$(moved/bin/wf-info --version | sed 's/.* //')\"" <(moved/bin/wf-info --json elsewhere/out/demo/model)

@@ -56,7 +56,7 @@ a HEIC or HEIF|heif-convert|\0\0\0\030ftypheic|picture
 a HEIC or HEIF|heif-convert|\0\0\0\030ftypmif1|picture
 a camera's raw picture (CR3)|darktable-cli|\0\0\0\030ftypcrx |picture
 a BMP|bmptopnm|BM\0\01\0\0\0\0\0\0|picture
-a Photoshop file|convert FILE file.png|8BPS|picture
+a Photoshop file|convert FILE -flatten file.png|8BPS|picture
 a QOI|ffmpeg -i FILE file.png|qoif|picture
 an OpenEXR|ffmpeg -i FILE file.png|v/1\01|picture
 a Radiance HDR|convert FILE file.png|#?RADIANCE|picture
@@ -212,6 +212,19 @@ says 65 "a model" "among them model/level-00.safetensors: a level of a model: wf
 mkdir mixed && cp -r a.store model x.png mixed
 wf-dwt mixed 2> said > out.wf
 ok "a store and a model among pictures" test "$(grep -c 'left out [0-9]* files without a picture\|: 1 picture of' said)" = 2
+
+for program in wf-sample wf-nuts; do
+    for of in a.wf a.store; do
+        says 65 "$program --from $of" "--from $of: already coefficients, expected pictures: leave out --from" \
+            $program -m model --from $of
+    done
+done
+
+from_a_pipe() { wf-sample -q -m model --from <(printf 'P6 4 4 255\n%48s' '') > out.wf; }
+ok "a picture in a named pipe is read once" from_a_pipe
+mkfifo fifo
+(cat x.png > fifo) &
+says 65 "and a wrong one" "fifo: at byte 0: not safetensors" timeout 20 wf-bpd -m model fifo
 
 # -- models ----------------------------------------------------------------------------------------------------------
 for program in wf-bpd wf-encode wf-decode wf-sample wf-nuts "wf-export -o new" wf-info "wf-train-level -m new -s a.store --init"; do

@@ -37,9 +37,10 @@ wf-dwt -q --fit 32x32 --random-crop 16x16 --seed 3 photos | wf-idwt -q > random.
 ok "a random crop comes after it" test "$(grep -ac 'WIDTH 16' random.pam)" = 3
 status 65 "a picture is not enlarged" wf-dwt --fit 64x64 photos
 wf-dwt --fit 64x64 photos 2> said > log
-ok "the message names it, both sizes and the way out" has "photos/b.pgm: 80x48 is smaller than --fit 64x64"
+ok "the message names it, both sizes and the way out" has "photos/b.pgm: 80x48 is smaller than --fit 64x64; --skip-bad N"
 wf-dwt --fit 64x64 --skip-bad 2 -o some.store photos 2> said
 ok "but may be skipped" has "1 picture of 64x64, 3 channels"
+ok "without advice that was taken" grep -qx 'wf-dwt: skipped: photos/b.pgm: 80x48 is smaller than --fit 64x64' said
 status 64 "--fit and --resize" wf-dwt --fit 8x8 --resize 8x8 photos
 status 64 "--fit without a size" wf-dwt --fit 8 photos
 

@@ -56,14 +56,14 @@ ok "wf-bpd draws a line" drawn '^wf-bpd: [0-9]+ pictures, .*level [0-9]'
 ok "the table begins a line" cmp table <(grep -Ev "$START_LINE" screen)
 exits 0 "distances on the terminal" -- bash -c 'wf-view -q small.wf -o small.store && slowly small.wf $half |
     wf-nearest -s small.store --distances -'
-ok "each row has a line" bash -c '[ "$(grep -Ec "^[0-9]+	0	[0-9]+	0$" screen)" = 16 ] && [ "$(wc -l < screen)" = 18 ]'
-for command in 'wf-view - -o view.wf' "wf-encode -m '$LEAVES' -o latents.wf" "wf-sample -m '$LEAVES' -l 5 -o larger.wf" \
+ok "each row has a line" bash -c '[ "$(grep -Ec "^[0-9]+	0	[0-9]+	0(	|\$)" screen)" = 16 ] && [ "$(wc -l < screen)" = 18 ]'
+for command in 'wf-info -' 'wf-view - -o view.wf' "wf-encode -m '$LEAVES' -o latents.wf" "wf-sample -m '$LEAVES' -l 5 -o larger.wf" \
     'wf-nearest -s small.store -o near.wf'; do
     [[ $command = wf-sample* ]] && { wf-dwt -q -l 4 --levels 5 --batch 1 small.ppm > in.wf; true; } || cp small.wf in.wf
     size=$(($(wc -c < in.wf) / 2))
     export size
     exits 0 "$command" -- bash -c "slowly in.wf \$size | $command"
-    ok "${command%% *} draws" drawn "^${command%% *}: [0-9]+ pictures"
+    ok "${command%% *} draws" drawn "^${command%% *}: [0-9]+ (pictures|values), "
 done
 size=$(($(wc -c < latents.wf) / 2))
 exits 0 "wf-decode" -- bash -c "slowly latents.wf $size | wf-decode -m '$LEAVES' -o back.wf"

@@ -77,7 +77,7 @@ ok "an interrupted run writes the same statistics" bash -c '
     run() { wf-nuts -q -m small -n 2 -l 1 --adapt 5 --draws 8 "$@" < /dev/null > state.wf; }
     run --stats once.csv && run --state state && run --state state --stats again.csv && cmp once.csv again.csv'
 status 74 "statistics that cannot be written" wf-nuts -q -m small -n 2 --stats none/stats.csv
-if has arviz; then ok "ArviZ finds the R-hat and effective sizes of the report" compare arviz; fi
+if has arviz; then ok "ArviZ finds the R-hat and effective sizes of the report" compare arviz "$ROOT/README.md"; fi
 
 # -- models ------------------------------------------------------------------------------------------------------------
 has torch || exit 0

@@ -1,6 +1,7 @@
 /* archive.c - tar and zip archives, entry after entry in their order, and xz, Zstandard and bzip2, by libarchive */
 #include <archive.h>
 #include <archive_entry.h>
+#include <locale.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,7 +43,8 @@ typedef struct archive_walk {
     size_t lent;  /* bytes of the parent's buffer lent to libarchive */
     size_t zeros; /* zero bytes at the end of what was read: a tar ends with 1024 */
     bool tar;
-    int status; /* failure of the parent */
+    int status;    /* failure of the parent */
+    locale_t utf8; /* 0: there is none */
 } archive_walk;
 
 static void count_zeros(archive_walk *w, const uint8_t *bytes, size_t n)
@@ -86,13 +88,26 @@ static int fill_from_entry(wf_source *source, uint8_t *to, size_t n, size_t *got
     return WF_OK;
 }
 
+/* Reads the header of the next entry and its path. libarchive loses the names of a zip that says that they are UTF-8
+ * where the locale cannot show them, and the programs run in the plain one: so names are read in another. */
+static int next_entry(archive_walk *w, struct archive_entry **entry, const char **path)
+{
+    locale_t before = w->utf8 ? uselocale(w->utf8) : 0;
+    int code = archive_read_next_header(w->archive, entry);
+    *path = code == ARCHIVE_EOF || code < ARCHIVE_WARN ? NULL : archive_entry_pathname(*entry);
+    if (before)
+        uselocale(before);
+    return code;
+}
+
 static int advance_archive(wf_source *source, bool *more)
 {
     archive_walk *w = source->state;
     struct archive_entry *entry;
+    const char *path;
     int code;
     do {
-        code = archive_read_next_header(w->archive, &entry);
+        code = next_entry(w, &entry, &path);
         if (code == ARCHIVE_EOF) {
             /* libarchive does not notice a tar that is cut off between two entries. */
             WF_CHECK(!w->tar || w->zeros >= 512, WF_DATA,
@@ -103,7 +118,6 @@ static int advance_archive(wf_source *source, bool *more)
         if (code < ARCHIVE_WARN)
             return fail_archive(w);
     } while (archive_entry_filetype(entry) == AE_IFDIR);
-    const char *path = archive_entry_pathname(entry);
     if (!path)
         path = archive_entry_pathname_utf8(entry);
     *more = true;
@@ -117,6 +131,8 @@ static void close_archive(void *state)
 {
     archive_walk *w = state;
     archive_read_free(w->archive);
+    if (w->utf8)
+        freelocale(w->utf8);
     free(w->name);
     free(w);
 }
@@ -147,6 +163,7 @@ static int open_walk(wf_source *parent, const char *kind, int (*support)(struct 
     w->tar = support == support_tar;
     w->name = strdup(parent->name);
     w->archive = archive_read_new();
+    w->utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
     int status = WF_OK;
     if (!w->name || !w->archive)
         status = wf_fail(WF_AGAIN, "%s: out of memory", parent->name);

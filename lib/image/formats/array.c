@@ -48,8 +48,9 @@ int wf_image_begin_array(const wf_source *source, int64_t count, const wf_array 
     return WF_OK;
 }
 
-int wf_image_not_image(const wf_source *source, const char *what)
+int wf_image_not_image(wf_source *source, const char *what)
 {
+    snprintf(source->other, sizeof source->other, "%s", what);
     WF_CHECK(source->origin == WF_FROM_LIST, WF_DATA, "%s: %s", source->name, what);
     return WF_OK;
 }

@@ -37,13 +37,24 @@ static job *job_of(j_common_ptr jpeg)
     return jpeg->client_data;
 }
 
+static int fail_rare(const char *name, const char *why)
+{
+    return wf_fail(WF_DATA,
+                   "%s: a rare kind of JPEG, which this version does not read (%s): convert it to PNG, PNM or PAM",
+                   name, why);
+}
+
 static void give_up(j_common_ptr jpeg)
 {
     job *j = job_of(jpeg);
+    int code = jpeg->err->msg_code;
+    bool rare = code == JERR_BAD_PRECISION || code == JERR_SOF_UNSUPPORTED || code == JERR_UNKNOWN_MARKER;
     char why[JMSG_LENGTH_MAX];
     jpeg->err->format_message(jpeg, why);
-    j->status =
-        wf_fail(jpeg->err->msg_code == JERR_OUT_OF_MEMORY ? WF_AGAIN : WF_DATA, "%s: damaged JPEG: %s", j->name, why);
+    if (rare) /* 12 bits, JPEG-LS, and for libjpeg-turbo 2 lossless */
+        j->status = fail_rare(j->name, why);
+    else
+        j->status = wf_fail(code == JERR_OUT_OF_MEMORY ? WF_AGAIN : WF_DATA, "%s: damaged JPEG: %s", j->name, why);
     longjmp(j->failed, 1);
 }
 
@@ -114,6 +125,8 @@ static int start_decoder(job *j, wf_image *image)
 {
     j_decompress_ptr jpeg = &j->jpeg;
     (void)jpeg_read_header(jpeg, TRUE);
+    if (jpeg->data_precision != 8) /* libjpeg-turbo 3 reads them with other functions */
+        return fail_rare(j->name, jpeg->data_precision == 12 ? "12 bits" : "not 8 bits");
     switch (jpeg->jpeg_color_space) {
     case JCS_GRAYSCALE:
         jpeg->out_color_space = JCS_GRAYSCALE;
@@ -174,37 +187,43 @@ static uint32_t number(const uint8_t *bytes, int n, bool big)
     return value;
 }
 
-/* Finds the companions that a table of several pictures lists: *begin of the first and *end of the last, as offsets
- * from the table; *end = 0: none. The table (CIPA DC-007, 5.2) is a TIFF structure. Entry B002 of its directory gives
- * u32 bytes and u32 offset of a list of u32 kind | u32 size | u32 offset | u32 for each picture. */
-static void find_companions(const uint8_t *table, size_t n, uint64_t *begin, uint64_t *end)
+/* Finds the companions that a table of several pictures lists: offsets from the table, ascending. Returns their number;
+ * -1: none is listed, or too many. The table (CIPA DC-007, 5.2) is a TIFF structure. Entry B002 of its directory gives
+ * u32 bytes and u32 offset of a list of u32 kind | u32 size | u32 offset | u32 for each picture. The size is not used:
+ * Pillow writes a wrong one for every picture after the second. */
+static int find_companions(const uint8_t *table, size_t n, uint64_t offsets[WF_MAX_COMPANIONS])
 {
     enum { HEAD = 8, ENTRY = 12, PICTURES = 0xb002, PICTURE = 16 };
-    *begin = *end = 0;
+    int count = 0;
     if (n < HEAD)
-        return;
+        return -1;
     bool big = *table == 'M';
     size_t at = number(table + 4, 4, big);
     if (at > n || n - at < 2)
-        return;
+        return -1;
     uint32_t entries = number(table + at, 2, big);
     for (at += 2; entries && n - at >= ENTRY && number(table + at, 2, big) != PICTURES; entries--)
         at += ENTRY;
     if (!entries || n - at < ENTRY)
-        return;
+        return -1;
     size_t bytes = number(table + at + 4, 4, big), list = number(table + at + 8, 4, big);
     for (size_t i = 0; i + PICTURE <= bytes && list <= n && n - list >= i + PICTURE; i += PICTURE) {
-        uint64_t size = number(table + list + i + 4, 4, big), from = number(table + list + i + 8, 4, big);
+        uint64_t from = number(table + list + i + 8, 4, big);
         if (!from) /* the picture with this table */
             continue;
-        *begin = *begin && *begin < from ? *begin : from;
-        *end = *end > from + size ? *end : from + size;
+        if (count == WF_MAX_COMPANIONS)
+            return -1;
+        int k = count++;
+        for (; k && offsets[k - 1] > from; k--)
+            offsets[k] = offsets[k - 1];
+        offsets[k] = from;
     }
+    return count ? count : -1;
 }
 
 /* Looks into an APP1 or APP2 marker, whose n bytes of contents end the code, for a file of several pictures. Companions
  * come after the first picture: another eye's view, or a map of brightness. In a file of its own all that follows
- * belongs to the picture. In a stream another picture may follow the companions, so their end must be known. */
+ * belongs to the picture. In a stream another picture may follow the companions, so their place must be known. */
 static void check_companions(wf_source *source, const wf_code *code, uint64_t start, size_t n)
 {
     static const char xmp[] = "http://ns.adobe.com/xap/1.0/", iso[] = "urn:iso:std:iso:ts:21496:-1";
@@ -217,12 +236,11 @@ static void check_companions(wf_source *source, const wf_code *code, uint64_t st
     if (source->origin != WF_FROM_STREAM) {
         source->single = source->single || several;
     } else if (listed) {
-        uint64_t table = start + code->size - n + 4, begin, end;
-        find_companions(contents + 4, n - 4, &begin, &end);
-        source->companion = end ? table + begin : 1;
-        source->reach = end ? table + end : 0;
-    } else if (several && !source->companion) {
-        source->companion = 1;
+        source->companions = find_companions(contents + 4, n - 4, source->companion);
+        for (int i = 0; i < source->companions; i++)
+            source->companion[i] += start + code->size - n + 4;
+    } else if (several && !source->companions) {
+        source->companions = -1;
     }
 }
 
@@ -254,7 +272,7 @@ int wf_image_cut_jpeg(wf_source *source, wf_code *code)
     bool whole, scanned = false;
     int marker = 0;
     uint64_t start = source->offset - code->size;
-    source->companion = 0;
+    source->companions = 0;
     WF_TRY(wf_code_take(code, source, START, &whole));
     while (whole) {
         WF_TRY(cut_to_marker(source, code, &marker, &whole));

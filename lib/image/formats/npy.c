@@ -141,6 +141,22 @@ static bool parse_header(const char *text, header *h)
     return !*text && seen == 7;
 }
 
+/* Writes "|u1", "<u2" or ">u2" for the names that other writers of the format use, and that NumPy reads: cnpy has
+ * "<u1". "=" or nothing is the byte order of this machine. */
+static void unify_descr(char descr[MAX_TEXT])
+{
+    static const char *const names[][3] = {{"u1", "B", "uint8"}, {"u2", "H", "uint16"}};
+    bool big = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__;
+    char order = *descr && strchr("<>|=", *descr) ? *descr : '=';
+    const char *plain = descr + (*descr == order);
+    for (int bytes = 1; bytes <= 2; bytes++)
+        for (int i = 0; i < 3; i++)
+            if (!strcmp(plain, names[bytes - 1][i])) {
+                snprintf(descr, MAX_TEXT, "%cu%d", bytes == 1 ? '|' : order != '=' ? order : big ? '>' : '<', bytes);
+                return;
+            }
+}
+
 /* ---- shapes ------------------------------------------------------------------------------------------------------ */
 
 static void format_shape(const header *h, char to[128])
@@ -221,6 +237,7 @@ static int read_header(wf_source *source, header *h)
     WF_TRY(wf_source_read(source, text, n));
     text[n] = '\0';
     WF_CHECK(strlen(text) == n && parse_header(text, h), WF_DATA, "%s: damaged NumPy header", source->name);
+    unify_descr(h->descr);
     return WF_OK;
 }
 
@@ -253,6 +270,18 @@ static void describe(const header *h, bool labels, wf_npy_look *look)
     look->count = h->rank ? h->shape[0] : 1;
     look->pictures = has_samples(h) && h->rank >= 2 && h->rank <= MAX_RANK && !labels;
     format_shape(h, look->shape);
+}
+
+/* Tells how an array of other numbers becomes one of pictures; "": labels and the like. */
+static const char *advice_for(const header *h, bool labels)
+{
+    const char *kind = h->descr + (*h->descr && strchr("<>|=", *h->descr));
+    if (labels || h->rank < 2 || h->rank > MAX_RANK)
+        return "";
+    return *kind == 'f'                              ? "; numbers of 0 to 1: save (255*a).round().astype('uint8')"
+           : *kind == 'b' || *kind == '?'            ? "; masks: save 255*a.astype('uint8')"
+           : *kind && strchr("iu", *kind) && kind[1] ? "; numbers of 0 to 255: save a.astype('uint8')"
+                                                     : "";
 }
 
 static bool is_labels(const wf_source *source, const header *h)
@@ -305,9 +334,10 @@ int wf_image_begin_npy(wf_source *source, const wf_images_options *options, wf_s
     bool labels = is_labels(source, &h);
     describe(&h, labels, &look);
     if (!look.pictures || h.rank > (options->volumes ? MAX_RANK : MAX_RANK - 1)) {
-        char what[256];
-        snprintf(what, sizeof what, "NumPy array %s%s, want pictures: |u1, <u2 or >u2 of 2 to 4 dimensions, or volumes",
-                 look.shape, labels ? ", which are labels" : "");
+        char what[384];
+        snprintf(what, sizeof what,
+                 "NumPy array %s%s, want pictures: |u1, <u2 or >u2 of 2 to 4 dimensions, or volumes%s", look.shape,
+                 labels ? ", which are labels" : "", has_samples(&h) ? "" : advice_for(&h, labels));
         source->labels = labels;
         return wf_image_not_image(source, what);
     }

@@ -29,8 +29,14 @@ typedef struct job {
 static void give_up(png_structp png, png_const_charp message)
 {
     job *j = png_get_error_ptr(png);
-    j->status = wf_fail(j->source ? WF_DATA : WF_INTERNAL, "%s: %s: %s", j->name,
-                        j->source ? "damaged PNG" : "cannot write as PNG", message);
+    if (strstr(message, "CgBI"))
+        j->status = wf_fail(WF_DATA,
+                            "%s: a PNG as Xcode stores it for apps (CgBI), which this version does not read: convert "
+                            "it, as by pngcrush -revert-iphone-optimizations FILE file.png",
+                            j->name);
+    else
+        j->status = wf_fail(j->source ? WF_DATA : WF_INTERNAL, "%s: %s: %s", j->name,
+                            j->source ? "damaged PNG" : "cannot write as PNG", message);
     png_longjmp(png, 1);
 }
 
@@ -105,15 +111,23 @@ static void set_checksums(const job *j, bool check)
         png_set_crc_action(j->png, check ? PNG_CRC_DEFAULT : PNG_CRC_QUIET_USE, PNG_CRC_NO_CHANGE);
 }
 
-/* The orientation in an eXIf chunk, which may come before or after the pixels. */
-static int orientation_of(const job *j)
+/* Takes the orientation in the first eXIf chunk, which may come before or after the pixels, and from acTL the number of
+ * frames of an animation (PNG, third edition, 11.3.6). The pixels are a further picture unless fcTL comes before. */
+static void take_notes(const job *j, wf_image *image)
 {
+    int frames = 0, further = 1;
     png_unknown_chunkp chunks;
     int count = png_get_unknown_chunks(j->png, j->info, &chunks);
-    for (int i = 0; i < count; i++)
-        if (!memcmp(chunks[i].name, "eXIf", 4))
-            return wf_exif_orientation(chunks[i].data, chunks[i].size);
-    return 1;
+    for (int i = 0; i < count; i++) {
+        const png_unknown_chunk *c = &chunks[i];
+        if (!memcmp(c->name, "eXIf", 4) && !image->orientation)
+            image->orientation = wf_exif_orientation(c->data, c->size);
+        else if (!memcmp(c->name, "acTL", 4) && c->size >= 4)
+            frames = (int)(png_get_uint_32(c->data) % INT32_MAX);
+        else if (!memcmp(c->name, "fcTL", 4))
+            further = 0;
+    }
+    image->frames = frames ? frames + further : 0;
 }
 
 static int decode_picture(job *j, wf_image *image)
@@ -125,12 +139,13 @@ static int decode_picture(job *j, wf_image *image)
     png_set_chunk_malloc_max(j->png, 1 << 20);
     /* Pixels are not converted: colour profiles, gamma and texts are not parsed. */
     png_set_keep_unknown_chunks(j->png, PNG_HANDLE_CHUNK_NEVER, NULL, -1);
-    png_set_keep_unknown_chunks(j->png, PNG_HANDLE_CHUNK_ALWAYS, (png_const_bytep) "eXIf", 1);
+    png_set_keep_unknown_chunks(j->png, PNG_HANDLE_CHUNK_ALWAYS, (png_const_bytep) "eXIf\0acTL\0fcTL", 3);
 #ifdef PNG_IGNORE_ADLER32 /* saves a second sum over the pixels, where libpng was built with it */
     if (j->inflated)
         png_set_option(j->png, PNG_IGNORE_ADLER32, PNG_OPTION_ON);
 #endif
     png_read_info(j->png, j->info);
+    png_set_keep_unknown_chunks(j->png, PNG_HANDLE_CHUNK_NEVER, (png_const_bytep) "fcTL", 1); /* of further frames */
     int passes = set_transforms(j);
     WF_TRY(wf_image_reserve(image, j->name, png_get_image_height(j->png, j->info), png_get_image_width(j->png, j->info),
                             png_get_channels(j->png, j->info), png_get_bit_depth(j->png, j->info)));
@@ -148,7 +163,7 @@ static int decode_picture(job *j, wf_image *image)
     png_read_end(j->png, j->info); /* reads to the last byte of IEND, so that another picture may follow */
     /* libpng 1.6.48 only warns of it. */
     WF_CHECK(!memcmp(j->last, "\xae\x42\x60\x82", 4), WF_DATA, "%s: damaged PNG: IEND: CRC error", j->name);
-    image->orientation = orientation_of(j);
+    take_notes(j, image);
     return WF_OK;
 }
 

@@ -1,6 +1,7 @@
-/* sound.c - sounds by libsndfile: reads WAV (also RF64, BW64), FLAC and AIFF of 8 or 16 bits, writes WAV
+/* sound.c - sounds by libsndfile: reads WAV (also RF64, BW64), FLAC and AIFF, writes WAV
  *
  * A sound becomes a picture of one row, its channels the colours. Sample 0 is the lowest value, not silence. */
+#include <math.h>
 #include <sndfile.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,7 @@ typedef struct sound {
     wf_code code;
     sf_count_t at; /* byte */
     int bits;
+    bool real;      /* samples are floating-point numbers */
     int64_t length; /* samples of a piece */
 } sound;
 
@@ -112,6 +114,31 @@ static void put_number(uint8_t *bytes, size_t value, bool big)
         bytes[i] = (uint8_t)(value >> 8 * (big ? 3 - i : i));
 }
 
+/* True if eight bytes of a sound's beginning are there; FLAC begins with the block STREAMINFO of 34 bytes. */
+static bool is_next(const uint8_t *head)
+{
+    return is_riff(head) || is_aiff(head) ||
+           (!memcmp(head, "fLaC", 4) && !(head[4] & 0x7f) && !memcmp(head + 5, "\0\0\x22", 3));
+}
+
+/* Takes samples of an unknown size: up to the beginning of another sound, or to the end. */
+static int take_to_next(wf_source *source, wf_code *code)
+{
+    const uint8_t *bytes;
+    size_t have;
+    for (bool whole = true, found = false; !found;) {
+        size_t n = 0;
+        WF_TRY(wf_source_peek(source, HEAD, &bytes, &have));
+        while (n + HEAD <= have && !is_next(bytes + n))
+            n++;
+        found = n + HEAD <= have || have < HEAD;
+        WF_TRY(wf_code_take(code, source, have < HEAD ? have : n, &whole));
+        if (!whole)
+            break;
+    }
+    return WF_OK;
+}
+
 /* Progress through the chunks of a WAV or AIFF: four letters | u32 size | contents, and a byte if the size is odd. */
 typedef struct chunks {
     wf_source *source;
@@ -138,10 +165,13 @@ static int take_bytes(chunks *c, uint64_t n, bool *whole)
 static int take_samples(chunks *c, uint64_t size)
 {
     size_t before = c->code->size;
-    bool whole, unknown = size >= STREAMED || (!size && c->end <= c->at);
-    WF_TRY(take_bytes(c, unknown ? WF_MAX_CODE : size, &whole));
-    WF_CHECK(whole || unknown, WF_DATA, "%s: cut off after %zu of %llu bytes of samples", c->source->name,
-             c->code->size - before, (unsigned long long)size);
+    bool whole = true, unknown = size >= STREAMED || (!size && c->end <= c->at);
+    WF_TRY(unknown ? take_to_next(c->source, c->code) : take_bytes(c, size, &whole));
+    c->at += unknown ? c->code->size - before : 0;
+    WF_CHECK(c->code->size < WF_MAX_CODE, WF_DATA, "%s: a sound of %d bytes or more, want fewer", c->source->name,
+             WF_MAX_CODE);
+    WF_CHECK(whole, WF_DATA, "%s: cut off after %zu of %llu bytes of samples", c->source->name, c->code->size - before,
+             (unsigned long long)size);
     c->samples = before - 8;
     put_number(c->code->bytes + before - 4, c->code->size - before, c->aiff);
     return WF_OK;
@@ -237,32 +267,53 @@ static int take_chunks(chunks *c)
     return WF_OK;
 }
 
-/* Reads one sound of a WAV or AIFF, or the rest of the item, which is one FLAC. */
+/* Takes a FLAC: blocks of notes, each u8 kind, of which the highest bit marks the last | u24 size | contents, and then
+ * frames of samples, whose sizes are known to a decoder only. */
+static int take_flac(wf_source *source, wf_code *code)
+{
+    enum { MAGIC = 4, HEADER = 4 };
+    bool whole, last = false;
+    WF_TRY(wf_code_take(code, source, MAGIC, &whole));
+    while (whole && !last) {
+        WF_TRY(wf_code_take(code, source, HEADER, &whole));
+        const uint8_t *header = code->bytes + code->size - HEADER;
+        last = whole && *header & 0x80;
+        WF_TRY(whole ? wf_code_take(code, source, (size_t)number(header + 1, 3, true), &whole) : WF_OK);
+    }
+    return take_to_next(source, code);
+}
+
+/* Reads the bytes of one sound. */
 static int take_file(wf_source *source, wf_code *code)
 {
     const uint8_t *head;
     size_t have;
-    bool whole;
     WF_TRY(wf_source_peek(source, HEAD, &head, &have));
     chunks c = {.source = source, .code = code, .aiff = is_aiff(head)};
     if (is_aiff(head) || is_riff(head))
         return take_chunks(&c);
-    WF_TRY(wf_code_take(code, source, WF_MAX_CODE, &whole));
+    WF_TRY(take_flac(source, code));
     WF_CHECK(code->size < WF_MAX_CODE, WF_DATA, "%s: a sound of %d bytes or more, want fewer", source->name,
              WF_MAX_CODE);
     return WF_OK;
 }
 
-static int bits_of(int format)
+/* Bits that are read. Of samples of 24 or 32 bits, and of numbers of -1 to 1, these are the highest. */
+typedef struct kind {
+    int format, bits;
+    bool deeper, real;
+} kind;
+
+static kind kind_of(int format)
 {
-    switch (format & SF_FORMAT_SUBMASK) {
-    case SF_FORMAT_PCM_16:
-        return 16;
-    case SF_FORMAT_PCM_S8:
-    case SF_FORMAT_PCM_U8:
-        return 8;
-    }
-    return 0;
+    static const kind kinds[] = {{SF_FORMAT_PCM_16, 16, false, false}, {SF_FORMAT_PCM_S8, 8, false, false},
+                                 {SF_FORMAT_PCM_U8, 8, false, false},  {SF_FORMAT_PCM_24, 16, true, false},
+                                 {SF_FORMAT_PCM_32, 16, true, false},  {SF_FORMAT_FLOAT, 16, true, true},
+                                 {SF_FORMAT_DOUBLE, 16, true, true}};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (kinds[i].format == (format & SF_FORMAT_SUBMASK))
+            return kinds[i];
+    return (kind){0};
 }
 
 static int open_bytes(const wf_source *source, sound *s)
@@ -290,31 +341,59 @@ static int count_frames(const wf_source *source, sound *s)
     return WF_OK;
 }
 
-static int open_sound(wf_source *source, sound *s)
+static int check_kind(const wf_source *source, bool deeper, const sound *s)
+{
+    SF_FORMAT_INFO format = {.format = s->info.format & SF_FORMAT_SUBMASK};
+    kind k = kind_of(s->info.format);
+    if (k.bits && (!k.deeper || deeper))
+        return WF_OK;
+    sf_command(NULL, SFC_GET_FORMAT_INFO, &format, sizeof format);
+    return wf_fail(WF_DATA, "%s: samples of %s, want 8 or 16 bits: %s", source->name,
+                   format.name ? format.name : "an unknown kind",
+                   k.bits ? "--bits 16 takes the highest 16" : "convert them, as by sox FILE -b 16 file.wav");
+}
+
+static int open_sound(wf_source *source, bool deeper, sound *s)
 {
     WF_TRY(take_file(source, &s->code));
     WF_TRY(open_bytes(source, s));
     if (s->info.frames == SF_COUNT_MAX)
         WF_TRY(count_frames(source, s));
-    s->bits = bits_of(s->info.format);
-    SF_FORMAT_INFO kind = {.format = s->info.format & SF_FORMAT_SUBMASK};
-    if (!s->bits)
-        sf_command(NULL, SFC_GET_FORMAT_INFO, &kind, sizeof kind);
-    WF_CHECK(s->bits, WF_DATA, "%s: samples of %s, want 8 or 16 bits: convert them, as by sox FILE -b 16 file.wav",
-             source->name, kind.name ? kind.name : "an unknown kind");
+    WF_TRY(check_kind(source, deeper, s));
+    s->bits = kind_of(s->info.format).bits;
+    s->real = kind_of(s->info.format).real;
     WF_CHECK(s->info.samplerate > 0 && s->info.samplerate <= WF_MAX_RATE, WF_DATA,
              "%s: %d samples a second, want 1 to %d", source->name, s->info.samplerate, WF_MAX_RATE);
     return WF_OK;
 }
 
-/* libsndfile gives samples of 8 bits as the highest of 16. */
+/* Reads numbers of -1 to 1 as samples of 16 bits, rounded down, as if their lower bits were dropped. *got: frames. */
+static int read_reals(const sound *s, const wf_source *source, short *to, sf_count_t *got)
+{
+    double some[4096];
+    sf_count_t C = s->info.channels, most = (sf_count_t)(sizeof some / sizeof *some) / C, part = 1;
+    for (*got = 0; *got < s->length && part > 0; *got += part) {
+        part = sf_readf_double(s->file, some, s->length - *got < most ? s->length - *got : most);
+        for (sf_count_t i = 0; i < part * C; i++) {
+            WF_CHECK(some[i] >= -1 && some[i] <= 1, WF_DATA,
+                     "%s: a sample is %g, want -1 to 1: scale the sound, as by sox --norm FILE -b 16 file.wav",
+                     source->name, some[i]);
+            double scaled = floor(some[i] * 32768);
+            to[*got * C + i] = (short)(scaled < 32767 ? scaled : 32767);
+        }
+    }
+    return WF_OK;
+}
+
+/* libsndfile gives samples of 8 bits as the highest of 16, and of more than 16 the highest. */
 static int read_piece(wf_series *series, wf_source *source, wf_image *image)
 {
     const sound *s = (const sound *)series;
     WF_TRY(wf_image_reserve(image, source->name, 1, s->length, s->info.channels, s->bits));
     image->signal = WF_SOUND;
     image->rate = s->info.samplerate;
-    sf_count_t got = sf_readf_short(s->file, (short *)image->pixels, s->length);
+    sf_count_t got = s->real ? 0 : sf_readf_short(s->file, (short *)image->pixels, s->length);
+    WF_TRY(s->real ? read_reals(s, source, (short *)image->pixels, &got) : WF_OK);
     WF_CHECK(got == s->length, WF_DATA, "%s: damaged sound: %lld of %lld samples can be read", source->name,
              (long long)got, (long long)s->length);
     for (size_t i = 0; i < (size_t)(s->length * s->info.channels); i++)
@@ -322,10 +401,10 @@ static int read_piece(wf_series *series, wf_source *source, wf_image *image)
     return WF_OK;
 }
 
-static int begin_pieces(wf_source *source, int64_t piece, sound *s)
+static int begin_pieces(wf_source *source, const wf_images_options *options, sound *s)
 {
-    WF_TRY(open_sound(source, s));
-    int64_t frames = s->info.frames, length = piece ? piece : frames;
+    WF_TRY(open_sound(source, options->deeper, s));
+    int64_t frames = s->info.frames, length = options->length ? options->length : frames;
     WF_CHECK(length >= 1, WF_DATA, "%s: a sound without samples, want 1 or more", source->name);
     WF_CHECK(length <= WF_MAX_SIDE, WF_DATA, "%s: a sound of %lld samples, want at most %d: cut it, by --length",
              source->name, (long long)length, WF_MAX_SIDE);
@@ -370,7 +449,7 @@ int wf_image_begin_sound(wf_source *source, const wf_images_options *options, wf
     sound *s = calloc(1, sizeof *s);
     WF_CHECK(s, WF_AGAIN, "%s: out of memory", source->name);
     s->series = (wf_series){.read = read_piece, .close = close_sound};
-    int status = begin_pieces(source, options->length, s);
+    int status = begin_pieces(source, options, s);
     if (status)
         close_sound(&s->series);
     else

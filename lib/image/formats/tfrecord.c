@@ -1,4 +1,4 @@
-/* tfrecord.c - TFRecord files of raw pictures, such as CelebA-HQ's
+/* tfrecord.c - TFRecord files of pictures, raw, such as CelebA-HQ's, or encoded, such as those of ImageNet
  *
  * A record (https://www.tensorflow.org/tutorials/load_data/tfrecord) is, little endian, u64 length | masked CRC-32C of
  * these 8 bytes | data | masked CRC-32C of the data. The data is a tf.train.Example in the wire format of protocol
@@ -8,7 +8,8 @@
  *                                                         3: Int64List {1: int64 ..}}} ..}}
  *
  * Feature `shape` has three integers: [C,H,W], or [H,W,C] if the first is over 4. Feature `data` has the samples, a
- * byte each. Other features, such as labels, are ignored. */
+ * byte each. Without these, the only feature with the bytes of a JPEG, PNG or WebP is the picture, or, of several, the
+ * one called image/encoded or image. Other features, such as labels, are ignored. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -158,30 +159,95 @@ static bool take_shape(span list, uint64_t shape[3])
 
 /* ---- pictures ---------------------------------------------------------------------------------------------------- */
 
-static int take_picture(const wf_source *source, span example, wf_image *image)
+typedef struct coder {
+    wf_is *is;
+    int (*read)(wf_source *source, wf_image *image);
+} coder;
+
+static const coder *coder_of(span bytes)
 {
-    span features, shape, list, data;
-    uint64_t size[3];
-    WF_CHECK(find_field(example, 1, &features) && find_feature(features, "shape", 3, &shape) &&
-                 take_shape(shape, size) && find_feature(features, "data", 1, &list) && find_field(list, 1, &data),
-             WF_DATA,
-             "%s: the record before byte %" PRIu64
-             " is not a tf.train.Example with shape (3 integers) and data (bytes)",
-             source->name, source->offset);
-    bool planar = size[0] <= WF_MAX_CHANNELS;
-    int64_t most = WF_MAX_SIDE + 1; /* keeps products from overflowing */
+    static const coder coders[] = {{wf_image_is_jpeg, wf_image_read_jpeg},
+                                   {wf_image_is_png, wf_image_read_png},
+                                   {wf_image_is_webp, wf_image_read_webp}};
+    for (size_t i = 0; i < sizeof coders / sizeof *coders; i++)
+        if (coders[i].is(bytes.at, (size_t)(bytes.end - bytes.at)))
+            return &coders[i];
+    return NULL;
+}
+
+static bool is_called(span key, const char *name)
+{
+    return (size_t)(key.end - key.at) == strlen(name) && !memcmp(key.at, name, strlen(name));
+}
+
+/* Finds the feature with an encoded picture. Returns how many could be it: 1, if it is found. */
+static int find_encoded(span features, span *picture)
+{
+    int count = 0;
+    bool named = false;
+    field f;
+    while (features.at < features.end) {
+        span key, feature, list, bytes;
+        if (!take_field(&features, &f) || f.id != 1 || !f.text || !find_field(f.body, 1, &key))
+            return 0;
+        if (!find_field(f.body, 2, &feature) || !find_field(feature, 1, &list) || !find_field(list, 1, &bytes) ||
+            !coder_of(bytes))
+            continue;
+        bool this = is_called(key, "image/encoded") || is_called(key, "image");
+        if (this || !named)
+            *picture = bytes;
+        count = this && !named ? 1 : count + (this || !named);
+        named = named || this;
+    }
+    return count;
+}
+
+static int decode_encoded(const wf_source *source, span bytes, wf_image *image)
+{
+    wf_code code = {.bytes = (uint8_t *)bytes.at, .size = (size_t)(bytes.end - bytes.at)}; /* only read from */
+    wf_source *one;
+    WF_TRY(wf_source_open_code(source->name, &code, &one));
+    int status = coder_of(bytes)->read(one, image);
+    wf_source_destroy(one);
+    return status;
+}
+
+static int take_raw(const wf_source *source, span data, const uint64_t shape[3], wf_image *image)
+{
+    bool planar = shape[0] <= WF_MAX_CHANNELS;
+    int64_t size[3], most = WF_MAX_SIDE + 1; /* keeps products from overflowing */
     for (int i = 0; i < 3; i++)
-        size[i] = size[i] < (uint64_t)most ? size[i] : (uint64_t)most;
-    int64_t C = (int64_t)size[planar ? 0 : 2], H = (int64_t)size[planar], W = (int64_t)size[1 + planar];
+        size[i] = shape[i] < (uint64_t)most ? (int64_t)shape[i] : most;
+    int64_t C = size[planar ? 0 : 2], H = size[planar], W = size[1 + planar];
     WF_TRY(wf_image_reserve(image, source->name, H, W, C, 8));
     size_t pixels = (size_t)(H * W);
     WF_CHECK((size_t)(data.end - data.at) == pixels * (size_t)C, WF_DATA,
              "%s: %zu bytes of data, want %zu for a shape of [%" PRIu64 ",%" PRIu64 ",%" PRIu64 "]", source->name,
-             (size_t)(data.end - data.at), pixels * (size_t)C, size[0], size[1], size[2]);
+             (size_t)(data.end - data.at), pixels * (size_t)C, shape[0], shape[1], shape[2]);
     for (size_t p = 0; p < pixels; p++)
         for (size_t c = 0; c < (size_t)C; c++)
             image->pixels[p * (size_t)C + c] = data.at[planar ? c * pixels + p : p * (size_t)C + c];
     return WF_OK;
+}
+
+static int take_picture(const wf_source *source, span example, wf_image *image)
+{
+    span features, ints, list, data, encoded = {0};
+    uint64_t shape[3];
+    bool good = find_field(example, 1, &features);
+    if (good && find_feature(features, "shape", 3, &ints) && take_shape(ints, shape) &&
+        find_feature(features, "data", 1, &list) && find_field(list, 1, &data))
+        return take_raw(source, data, shape, image);
+    int count = good ? find_encoded(features, &encoded) : 0;
+    WF_CHECK(count <= 1, WF_DATA,
+             "%s: the record before byte %" PRIu64 " has %d pictures, want one, or one called image/encoded or image",
+             source->name, source->offset, count);
+    WF_CHECK(count, WF_DATA,
+             "%s: the record before byte %" PRIu64 " is not a tf.train.Example with the bytes of a JPEG, PNG or WebP, "
+             "or with shape (3 integers) and data (bytes): write its pictures to files in Python, by "
+             "tf.data.TFRecordDataset",
+             source->name, source->offset);
+    return decode_encoded(source, encoded, image);
 }
 
 int wf_image_read_tfrecord(wf_source *source, wf_image *image)
