@@ -34,6 +34,8 @@ END {
         time = minutes * cores / threads
         if (time > minutes)
             time = minutes
+        if (minutes > 0 && time < 0.001) # 0.000 would be no limit
+            time = 0.001
         printf "%s\t%.3f\t%d\t%s\n", level[i], time, threads, rest[i]
     }
 }

@@ -182,6 +182,8 @@ static void print_completion(const cli_program *program)
 
 void cli_show_help(const cli_program *program, const char *form)
 {
+    static char room[1 << 16]; /* one write, whose error finish_stdout sees */
+    setvbuf(stdout, room, _IOFBF, sizeof room);
     if (!*form)
         print_text(program);
     else if (!strcmp(form, "man"))

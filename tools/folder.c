@@ -31,6 +31,15 @@ bool folder_is_store(const char *path)
     return is;
 }
 
+/* Refuses a store of other pictures to measure with: all levels would. */
+static void expect_alike(const char *path, const wf_store *store)
+{
+    wf_store *val;
+    must(wf_store_open(path, &val));
+    must(wf_meta_expect(wf_store_meta(val), path, wf_store_meta(store), "the pictures to train on"));
+    wf_store_close(val);
+}
+
 /* Writes the VAL of folder.mk, and says what is held out. Names go by the environment and by a file. */
 static void choose_val(const train_job *job, const wf_store *store, char out[16])
 {
@@ -50,6 +59,7 @@ static void choose_val(const train_job *job, const wf_store *store, char out[16]
         note("no picture is held out, of %lld: bits/dim will be of pictures that were trained on", (long long)n);
     const char *kind = held ? val : percent || !strcmp(val, "none") ? "none" : "pictures";
     if (*kind == 'p' && folder_is_store(val)) {
+        expect_alike(val, store);
         setenv("WF_VAL", val, 1);
         kind = "store";
     } else if (*kind == 'p')

@@ -64,10 +64,13 @@ static char *assign(const char *name, const char *value, const char *end, bool r
 /* Becomes make. Its own standard error is `messages`; recipes begin by taking ours, which descriptor 9 keeps. */
 __attribute__((noreturn)) static void become_make(char *const *words, const char *folder, int messages)
 {
+    char caller[32];
     static const char *const inherited[] = {"MAKEFLAGS", "MFLAGS", "GNUMAKEFLAGS", "MAKEFILES", "MAKELEVEL"};
     for (size_t i = 0; i < sizeof inherited / sizeof *inherited; i++)
         unsetenv(inherited[i]);
     setenv("LC_ALL", "C", 1); /* messages of make are read */
+    snprintf(caller, sizeof caller, "%ld", (long)getpgid(getppid()));
+    setenv("WF_TERMINAL_GROUP", caller, 1); /* see terminal.c */
     int null = common.quiet ? open("/dev/null", O_WRONLY) : -1;
     bool ready = !chdir(folder) && dup2(STDERR_FILENO, STDERR_COPY) >= 0 && dup2(messages, STDERR_FILENO) >= 0 &&
                  (null < 0 || dup2(null, STDOUT_FILENO) >= 0);

@@ -20,10 +20,13 @@ bool terminal_can_clear(void)
     return !common.quiet && term && *term && strcmp(term, "dumb") != 0 && isatty(STDERR_FILENO);
 }
 
+/* Without job control there is no foreground. Programs that wf-train runs have a group of their own, and a variable
+ * names that of wf-train (pipeline.c). */
 bool terminal_in_foreground(void)
 {
+    const char *caller = getenv("WF_TERMINAL_GROUP");
     pid_t group = tcgetpgrp(STDERR_FILENO);
-    return group < 0 || group == getpgrp(); /* without job control there is no foreground */
+    return group < 0 || group == getpgrp() || (caller && group == atoi(caller));
 }
 
 int terminal_columns(void)

@@ -1130,12 +1130,13 @@ def _to_numpy(x: Array) -> np.ndarray:
 
 def find_model(name: Path) -> str:
     """The folder of a model: a path, or a name as -m takes it, in WF_MODELS or among the models that come with this
-    file. A name that is not found comes back as it is."""
+    file; or the folder `model` in it, as wf-train makes. A name that is not found comes back as it is."""
     name, here = os.fspath(name), os.path.dirname(os.path.abspath(__file__))
     places = [place for place in os.environ.get("WF_MODELS", "").split(":") if place]
     places += [os.path.join(here, "models"), os.path.join(here, "..", "data")]
-    folders = [] if "/" in name or os.path.exists(name) else [os.path.join(place, name) for place in places]
-    return next((folder for folder in folders if os.path.exists(os.path.join(folder, "wf.json"))), name)
+    folders = [name] if "/" in name or os.path.exists(name) else [os.path.join(place, name) for place in places]
+    models = (model for folder in folders for model in (folder, os.path.join(folder, "model")))
+    return next((model for model in models if os.path.exists(os.path.join(model, "wf.json"))), name)
 
 
 class Model:

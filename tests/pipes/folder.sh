@@ -90,6 +90,9 @@ ok "nothing was made of these" test ! -e new
 
 # -- a command that failed, then others; fewer than twenty pictures ---------------------------------------------------
 status 65 "no picture is large enough" wf-train -q "$photos/c.ppm" -o few --size 32 --skip-bad 0
+wf-dwt -q --fit 16x16 -o other.store "$photos/c.ppm"
+status 65 "a store of another size to measure with" wf-train -q "$photos/c.ppm" -o few --size 8 --val other.store
+status 64 "a store to train on" wf-train -q other.store -o few
 status 64 "an unknown word, in one line for all levels" wf-train -q "$photos/c.ppm" -o few -f 'actnorm, nothing'
 wf-train "$photos/c.ppm" -o few --minutes 0.02 --size 8 -f actnorm > out 2> said
 ok "the corrected command" test -s few/report.html
@@ -175,6 +178,16 @@ rc=0
 PATH=$WORK/path:$PATH "$ROOT/pipelines/train.sh" mine 1 > out 2> said || rc=$?
 ok "the parallel of moreutils: the code" test $rc = 69
 ok "and the package" has '^train.sh: GNU parallel .* apt-get install parallel' said
+
+# -- the plan --------------------------------------------------------------------------------------------------------
+plan() { # plan MINUTES JOBS < LEVELS AND SHARES: minutes and threads
+    awk -F '\t' -v minutes="$1" -v jobs="$2" -f "$ROOT/pipelines/plan.awk" | cut -f 1-3 | tr '\t\n' ' ;'
+}
+ok "time by the usual shares" test "$(seq 6 -1 0 | plan 10 2)" = \
+    '6 9.852 1;5 5.911 1;4 2.759 1;3 0.591 1;2 0.296 1;1 0.296 1;0 0.296 1;'
+ok "many cores are threads of the large levels" test "$(seq 3 -1 0 | plan 10 16)" = '3 10.000 8;2 9.897 5;1 10.000 2;0 4.948 1;'
+ok "a short time is not none" test "$(seq 2 -1 0 | plan 0.001 1)" = '2 0.001 1;1 0.001 1;0 0.001 1;'
+ok "no limit stays so" test "$(printf '1\t1\n0\t1\n' | plan 0 1)" = '1 0.000 1;0 0.000 1;'
 
 # -- by make alone ---------------------------------------------------------------------------------------------------
 pipeline() { env -u MAKEFLAGS make -s -C "$ROOT" -f pipelines/folder.mk BIN="${BIN:-bin}" B="${B:-build}" "$@"; }

@@ -80,7 +80,8 @@ status 65 "an empty file" wf-info empty
 status 65 "text" wf-info pictures.ppm
 head -c -1 model/level-00.safetensors > cut.safetensors
 status 65 "a checkpoint that was cut off" wf-info cut.safetensors
-status 65 "an empty folder" wf-info .
+mkdir bare
+status 65 "an empty folder" wf-info bare
 cp -r store cut
 truncate -s 20000 cut/data.mdb
 status 65 "a store that was cut off" wf-info cut

@@ -97,9 +97,10 @@ ok "have one line" bash -c 'grep -q "^wf-sample: .* level" frames && ! grep -E "
 ok "both answer, each on a line" bash -c 'grep -Exq "wf-sample: interrupted after [0-9]+ of 100000 pictures; the stream is incomplete" screen &&
     grep -Exq "wf-idwt: interrupted( after [0-9]+ pictures; two.png is not written)?" screen && [ "$(wc -l < screen)" = 3 ]'
 for i in 1 2 3 4 5 6 7 8; do cat small.ppm; done | wf-dwt -q -o many.store
-exits 130 "a first program that waits" --press 'wf-bpd: [0-9]+' -- \
-    bash -c 'wf-view many.store many.store many.store | wf-bpd -m "$0" --iw 100000' "$LEAVES"
-ok "leaves the line to the second" bash -c '! grep -q wf-view: frames'
+for i in 1 2 3 4 5 6 7 8; do cat small.ppm; done | wf-dwt -q --batch 1 | wf-view -q -l 0-3 > low.wf
+exits 130 "a first program that waits leaves the line to the second" --press 'wf-bpd: [0-9]+' -- \
+    bash -c 'slowly low.wf 20000 | wf-view - | (sleep 2; exec wf-bpd -m "$0" --iw 100000)' "$LEAVES"
+ok "the first had drawn it" drawn '^wf-view: [0-9]+ pictures'
 exits 0 "one after the other" -- bash -c 'slowly small.wf $half | wf-view - | (wf-idwt -o out7; sleep 0.1)'
 ok "leave their messages" left_only 'wf-(view|idwt): 16 pictures.*'
 

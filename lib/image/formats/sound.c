@@ -350,7 +350,7 @@ static int check_kind(const wf_source *source, bool deeper, const sound *s)
     sf_command(NULL, SFC_GET_FORMAT_INFO, &format, sizeof format);
     return wf_fail(WF_DATA, "%s: samples of %s, want 8 or 16 bits: %s", source->name,
                    format.name ? format.name : "an unknown kind",
-                   k.bits ? "--bits 16 takes the highest 16" : "convert them, as by sox FILE -b 16 file.wav");
+                   k.bits ? "wf-dwt --bits 16 takes the highest 16" : "convert them, as by sox FILE -b 16 file.wav");
 }
 
 static int open_sound(wf_source *source, bool deeper, sound *s)
