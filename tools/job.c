@@ -131,7 +131,8 @@ static void settle_pictures(train_job *job, char list[1024])
     for (int k = 0; k < 2 && job->begun && !same && count; k++) {
         char **names = k ? job->pictures : before;
         int n = k ? job->count : count, at = snprintf(text[k], 128, "%.90s", names[0]);
-        snprintf(text[k] + at, 128 - (size_t)at, n > 1 ? " and %d more" : "", n - 1);
+        if (n > 1)
+            snprintf(text[k] + at, 128 - (size_t)at, " and %d more", n - 1);
     }
     if (job->begun && !same && count)
         add_difference(list, "PICTURES", text[0], text[1]);
