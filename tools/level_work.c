@@ -32,7 +32,7 @@ static void weigh(void)
 
 static void add(void *user, int of_level, int64_t count)
 {
-    char detail[32];
+    char detail[32] = "";
     (void)user;
     if (of_level != level && work.counts == LEVEL_WORK_EACH)
         runs = 0;
@@ -41,7 +41,8 @@ static void add(void *user, int of_level, int64_t count)
         runs += count;
     done += each[of_level] * (double)count;
     bool resumed = work.counts >= LEVEL_WORK_ALL && count > 1; /* draws of a saved state */
-    snprintf(detail, sizeof detail, work.last > work.first ? "level %d" : "", of_level);
+    if (work.last > work.first)
+        snprintf(detail, sizeof detail, "level %d", of_level);
     double all = (double)work.pictures * (double)work.times;
     double fraction = all > 0 ? done / all : -1;
     if (resumed)
