@@ -179,6 +179,21 @@ ok "leaves no process either" test -z "$(running)"
 status 0 "the end" wf-train -q -o cut --minutes 0.01
 ok "the first steps counted" test "$(step)" -ge "$before"
 
+mkdir fake
+cat > fake/make << END
+#!/usr/bin/env bash
+trap 'echo "make: *** wait: No child processes.  Stop." >&2; exit 2' INT
+: > "$WORK/waits"
+while sleep 0.1; do :; done
+END
+chmod +x fake/make
+PATH=$WORK/fake:$PATH wf-train "$photos/c.ppm" -o waiting --size 8 > out 2> said &
+pid=$!
+for ((i = 0; i < 100; i++)); do [ ! -e waits ] || break; sleep 0.1; done
+kill -INT "$pid"
+ok "SIGINT while pictures are read" ends 75
+ok "make says nothing of it" lacks 'No child' said
+
 # -- what is not installed -------------------------------------------------------------------------------------------
 mkdir path
 for tool in bash make gnuplot; do ln -s "$(command -v $tool)" path; done
