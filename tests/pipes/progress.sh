@@ -176,6 +176,8 @@ if command -v parallel > log && command -v gnuplot > log; then
     ok "has one line" drawn '^[0-9]+%   ETA [0-9hms]+   level 3: [0-9.]+'
     exits 0 "wf-train on a terminal that cannot clear a line" --term dumb -- wf-train -o whole --minutes 0.1
     ok "redraws nothing" undrawn
+    exits 0 "wf-train in the background" -- bash -c 'set -m; wf-train -o whole --minutes 0.2 & wait'
+    ok "draws nothing" undrawn
 else
     skip "wf-train: parallel or gnuplot is not installed"
 fi
