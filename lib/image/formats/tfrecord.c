@@ -187,7 +187,7 @@ static int find_encoded(span features, span *picture)
     bool named = false;
     field f;
     while (features.at < features.end) {
-        span key, feature, list, bytes;
+        span key = {0}, feature, list, bytes;
         if (!take_field(&features, &f) || f.id != 1 || !f.text || !find_field(f.body, 1, &key))
             return 0;
         if (!find_field(f.body, 2, &feature) || !find_field(feature, 1, &list) || !find_field(list, 1, &bytes) ||
