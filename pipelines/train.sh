@@ -32,15 +32,28 @@ logs() {
     done
 }
 
+clears= # standard error is a terminal that can clear a line
+[ ! -t 2 ] || [ "${TERM:-dumb}" = dumb ] || clears=1
+
+# in_foreground: true if the terminal belongs to this group of processes or to that of wf-train, or to none
+in_foreground() {
+    local stat group foreground
+    read -r stat < /proc/self/stat || return 0
+    read -r _ _ group _ _ foreground _ <<< "${stat##*) }" # behind the name of the program
+    [ "$foreground" -lt 0 ] || [ "$foreground" = "$group" ] || [ "$foreground" = "${WF_TERMINAL_GROUP:-}" ]
+}
+
 # Progress: on a terminal one line that changes, otherwise a line every half minute.
 progress() {
     local step=30 wide=0 never
-    [ ! -t 2 ] || step=2
+    [ -z "$clears" ] || step=2
     exec {never}<> <(:)
     SECONDS=0
     until read -r -t $step -u "$never"; do # nothing ever comes: a sleep without a process that outlives this one
-        [ $step = 30 ] || wide=$(stty size <&2 2> /dev/null | cut -d ' ' -f 2)
-        logs | awk -v wide="${wide:-80}" -v seconds=$SECONDS -v jobs="$jobs" -v plan="$plan" -v ended="$out/joblog" \
+        [ -z "$clears" ] || in_foreground || continue
+        [ -z "$clears" ] || wide=$(stty size <&2 2> /dev/null | cut -d ' ' -f 2)
+        [ -z "$clears" ] || [ "${wide:-0}" -gt 0 ] || wide=80 # not known
+        logs | awk -v wide="$wide" -v seconds=$SECONDS -v jobs="$jobs" -v plan="$plan" -v ended="$out/joblog" \
             -f "$here/progress.awk"
     done >&2
 }
@@ -51,7 +64,7 @@ shows=
 # shellcheck disable=SC2317 # the trap calls it
 end() {
     [ -z "$shows" ] || { kill "$shows" && wait "$shows"; } 2> /dev/null
-    [ -z "$shows" ] || [ ! -t 2 ] || printf '\r\033[K' >&2
+    [ -z "$shows" ] || [ -z "$clears" ] || ! in_foreground || printf '\r\033[K' >&2
 }
 trap end EXIT
 interrupted=

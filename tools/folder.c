@@ -4,6 +4,7 @@
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "../lib/base/file.h"
 #include "../lib/model/level.h"
@@ -40,6 +41,13 @@ static void expect_alike(const char *path, const wf_store *store)
     wf_store_close(val);
 }
 
+/* The pictures to measure with were read by an earlier command. */
+static bool has_val_store(const train_job *job)
+{
+    char path[PATH_SIZE];
+    return snprintf(path, sizeof path, "%s/val.store", job->folder) < PATH_SIZE && folder_is_store(path);
+}
+
 /* Writes the VAL of folder.mk, and says what is held out. Names go by the environment and by a file. */
 static void choose_val(const train_job *job, const wf_store *store, char out[16])
 {
@@ -58,6 +66,8 @@ static void choose_val(const train_job *job, const wf_store *store, char out[16]
     else if (percent || !strcmp(val, "none"))
         note("no picture is held out, of %lld: bits/dim will be of pictures that were trained on", (long long)n);
     const char *kind = held ? val : percent || !strcmp(val, "none") ? "none" : "pictures";
+    if (*kind == 'p' && access(val, R_OK) && !has_val_store(job))
+        must(wf_fail_errno("--val %s", val));
     if (*kind == 'p' && folder_is_store(val)) {
         expect_alike(val, store);
         setenv("WF_VAL", val, 1);
@@ -89,6 +99,25 @@ static void set_environment(const char *name, const char *value)
 {
     if (*value ? setenv(name, value, 1) : unsetenv(name))
         die(WF_AGAIN, "out of memory for %s", name);
+}
+
+/* The model to begin with; "" if it is gone and each level has a state, because a resumed training does not read it. */
+static const char *choose_init(const train_job *job, const wf_meta *meta)
+{
+    const char *init = job_value(job, "init");
+    char path[PATH_SIZE];
+    wf_model model;
+    if (!*init)
+        return init;
+    if (!wf_model_open(init, &model)) {
+        wf_model_clear(&model);
+        return init;
+    }
+    for (int level = 0; level <= meta->levels; level++)
+        if (snprintf(path, sizeof path, "%s/model/level-%02d.state.safetensors", job->folder, level) >= PATH_SIZE ||
+            access(path, F_OK))
+            die(WF_NOINPUT, "--init %s: cannot be opened, and level %d has not begun: put the model back", init, level);
+    return "";
 }
 
 static void print_end(const train_job *job)
@@ -138,11 +167,11 @@ void folder_train(const train_job *job)
     snprintf(seed, sizeof seed, "SEED=%s", job_value(job, "seed"));
     snprintf(dwt, sizeof dwt, "DWT=%s --skip-bad %s", job_value(job, "dwt"), job_value(job, "skip-bad"));
     set_environment("FLOW", job_value(job, "flow"));
-    set_environment("WF_INIT", job_value(job, "init"));
     set_environment("WF_QUIET", common.quiet ? "1" : "");
     wf_store *store = make_store(job, variables);
     check_chain(job_value(job, "flow"), wf_store_meta(store));
     choose_val(job, store, val);
+    set_environment("WF_INIT", choose_init(job, wf_store_meta(store)));
     wf_store_close(store);
     pipeline_run("folder", job->folder, "all", variables);
     print_end(job);

@@ -77,21 +77,23 @@ static bool has_trained(const char *folder)
     for (const char *p = folder; *p; *to++ = *p++)
         if (strchr("*?[\\", *p))
             *to++ = '\\';
-    name_file(escaped, "model/level-*.state.safetensors", path);
+    name_file(escaped, "model/level-*.safetensors", path); /* weights, or the state of a training */
     bool some = !glob(path, GLOB_NOSORT, NULL, &found);
     globfree(&found);
     free(escaped);
     return some;
 }
 
-/* Refuses a folder with files that are not of wf-train. */
+/* Refuses a folder with files that are not of wf-train. A command that found no room has left a lock alone. */
 static void expect_own(const char *folder)
 {
     DIR *files = opendir(folder);
+    if (!files && errno == ENOTDIR)
+        die(WF_USAGE, "-o %s: a file, expected a folder or a new name", folder);
     if (!files && errno != ENOENT)
         must(wf_fail_errno("-o %s", folder));
     for (const struct dirent *entry; files && (entry = readdir(files));)
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 && strcmp(entry->d_name, "lock") != 0)
             die(WF_USAGE, "-o %s: has files of another program, such as %s; expected a new folder", folder,
                 entry->d_name);
     if (files)

@@ -116,7 +116,7 @@ static void pass_signals(void)
 /* -- messages ------------------------------------------------------------------------------------------------------ */
 
 /* Reads what make says to the end, and returns the code of the recipe that failed, 0 if none did. Failures have been
- * explained by the program that failed; anything else is passed on. */
+ * explained by the program that failed; anything else is passed on, unless an interruption explains it. */
 static int read_messages(int descriptor)
 {
     FILE *from = fdopen(descriptor, "r");
@@ -126,7 +126,7 @@ static int read_messages(int descriptor)
     while (from && getline(&line, &room, from) >= 0) {
         if (!strncmp(line, "make: *** [", 11) && (at = strstr(line, "] Error ")))
             code = atoi(at + 8);
-        else if (strncmp(line, "make: *** [", 11) != 0 && strncmp(line, "make: *** Deleting", 18) != 0)
+        else if (!ended_by && strncmp(line, "make: *** [", 11) != 0 && strncmp(line, "make: *** Deleting", 18) != 0)
             fprintf(stderr, "%s: %s", common.program->name, (at = strstr(line, "*** ")) ? at + 4 : line);
     }
     free(line);

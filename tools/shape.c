@@ -13,7 +13,7 @@ static void parse_size(const char *text, int fit[2])
 {
     char rest;
     int n = sscanf(text, "%5dx%5d%c", &fit[0], &fit[1], &rest);
-    if (n == 1 && strspn(text, "0123456789") == strlen(text))
+    if (n == 1 && strlen(text) <= 5 && strspn(text, "0123456789") == strlen(text))
         fit[1] = fit[0];
     else if (n != 2)
         fit[0] = 0;
@@ -33,7 +33,7 @@ static int take_model(const wf_model *init, wf_edits *edits)
     while (*edits->fit && levels &&
            (m->H >> (m->levels - levels) != edits->fit[0] || m->W >> (m->levels - levels) != edits->fit[1]))
         levels--;
-    if (*edits->fit && m->H >> (m->levels - levels) != edits->fit[0])
+    if (*edits->fit && (m->H >> (m->levels - levels) != edits->fit[0] || m->W >> (m->levels - levels) != edits->fit[1]))
         die(WF_USAGE, "--size %dx%d: --init %s has pictures of %dx%d, expected that size or a half, a quarter, ..",
             edits->fit[0], edits->fit[1], init->path, m->H, m->W);
     edits->fit[0] = m->H >> (m->levels - levels);
@@ -41,8 +41,8 @@ static int take_model(const wf_model *init, wf_edits *edits)
     return levels;
 }
 
-/* Sets what is still 0 by the first pictures. Returns false if these have one size, which is kept. */
-static bool look(char *const *pictures, int count, wf_edits *edits)
+/* Sets what is still 0 by the first pictures, and says which size it chose. */
+static void look(char *const *pictures, int count, wf_edits *edits)
 {
     wf_images *images;
     wf_survey survey;
@@ -56,9 +56,12 @@ static bool look(char *const *pictures, int count, wf_edits *edits)
         edits->fit[0] = edits->fit[1] = 64;
     bool whole =
         survey.kind_count == 1 && survey.kinds[0].shape.H == edits->fit[0] && survey.kinds[0].shape.W == edits->fit[1];
+    if (survey.pictures && !sized)
+        note(whole ? "pictures stay %dx%d (--size makes them smaller)"
+                   : "pictures become %dx%d (--size chooses another size)",
+             edits->fit[0], edits->fit[1]);
     wf_survey_clear(&survey);
     wf_images_close(images);
-    return !whole;
 }
 
 char *shape_choose(char *const *pictures, int count, const char *size, const wf_model *init, const char *wavelet)
@@ -73,11 +76,7 @@ char *shape_choose(char *const *pictures, int count, const char *size, const wf_
         die(WF_USAGE, "--wavelet %s: --init %s has %s", wavelet, init->path, init->meta.wavelet);
     if (init)
         levels = take_model(init, &edits);
-    bool cut = look(pictures, count, &edits);
-    if (!*size && !init)
-        note(cut ? "pictures become %dx%d (--size chooses another size)"
-                 : "pictures stay %dx%d (--size makes them smaller)",
-             edits.fit[0], edits.fit[1]);
+    look(pictures, count, &edits);
     int n = snprintf(out, ROOM, "--fit %dx%d -w %s", edits.fit[0], edits.fit[1],
                      init       ? init->meta.wavelet
                      : *wavelet ? wavelet

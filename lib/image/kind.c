@@ -6,7 +6,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "../base/utf8.h"
 #include "../base/version.h"
 #include "format_text.h"
 #include "recognise.h"
@@ -309,9 +308,15 @@ const char *wf_foreign_text(const wf_foreign *kind, bool refused, char out[WF_FO
 /* Characters of UTF-8, the last of which may be cut off, and white space. */
 static bool is_text(const uint8_t *head, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
-        if (head[i] == 0x7f || (head[i] < ' ' && !isspace(head[i])))
+    for (size_t i = 0; i < n;) {
+        uint8_t c = head[i++];
+        int more = c < 0x80 ? 0 : c < 0xe0 ? 1 : c < 0xf0 ? 2 : 3;
+        if (c == 0x7f || (c < ' ' && !isspace(c)) || (c >= 0x80 && c < 0xc2) || c > 0xf4)
             return false;
+        for (; more && i < n; more--, i++)
+            if ((head[i] & 0xc0) != 0x80)
+                return false;
+    }
     return n;
 }
 

@@ -82,11 +82,18 @@ ok "no folder" refuses 64 '-o DIR' "$photos"
 ok "standard input" refuses 64 'standard input' - -o new
 ok "pictures that are missing" refuses 66 'nowhere' nowhere -o new
 ok "held-out pictures that are missing" refuses 66 'nowhere' "$photos" -o new --val nowhere
-for bad in '--size 0' '--size 8x' '--size 8y8' '--minutes x' '--minutes 0' '--seed -1' '--val 60%' '--wavelet none' '--skip-bad 1.5' '-f @nowhere'; do
+touch file
+ok "a file in place of the folder" refuses 64 '-o file: a file, expected a folder' "$photos" -o file
+for bad in '--size 0' '--size 100000' '--size 8x' '--size 8y8' '--minutes x' '--minutes 0' '--seed -1' '--val 60%' '--wavelet none' '--skip-bad 1.5' '-f @nowhere'; do
     # shellcheck disable=SC2086 # two words
     ok "$bad" refuses "$([ "${bad#-f}" = "$bad" ] && echo 64 || echo 66)" '.' "$photos" -o new $bad
 done
 ok "nothing was made of these" test ! -e new
+mkdir empty
+status 65 "a folder without pictures, in one line without a size" wf-train empty -o nothing
+mkdir locked && touch locked/lock
+ok "a folder with nothing but a lock, as a full disk leaves it" \
+    wf-train -q "$photos/c.ppm" -o locked --minutes 0.005 --size 4 -f actnorm
 
 # -- a command that failed, then others; fewer than twenty pictures ---------------------------------------------------
 status 65 "no picture is large enough" wf-train -q "$photos/c.ppm" -o few --size 32 --skip-bad 0
@@ -108,6 +115,20 @@ ok "measured with those" test "$(wf-info mine/val.store | sed -n 's/^pictures */
 dir=mine
 ok "a size that the model has not" refuses 64 '--size 12x12.*of 8x8' "$photos" -o new --init mine --size 12
 ok "a wavelet that it has not" refuses 64 'has haar' "$photos" -o new --init mine -w db2
+
+# -- what is gone -----------------------------------------------------------------------------------------------------
+wf-dwt -q --fit 8x8 -o val.store "$photos/c.ppm"
+wf-train -q "$photos/c.ppm" -o first --size 8 --minutes 0.005 -f actnorm > out
+wf-train -q "$photos/c.ppm" -o second --init first --minutes 0.005 --val val.store > out
+dir=second
+mv val.store val && mv first third
+ok "a store to measure with" refuses 66 '--val .*/val.store: No such file' -o second
+mv val val.store
+status 0 "a model that every level has begun with" wf-train -q -o second --minutes 0.01
+rm second/model/level-02.state.safetensors
+ok "and one that a level has not" refuses 66 '--init .*/first/model: .* level 2 has not begun' -o second --minutes 0.02
+rm second/model/level-*.state.safetensors
+ok "states: weights alone are no reason to begin another model" refuses 65 '--size' "$photos/c.ppm" -o second --size 4 --minutes 0.005
 
 # -- interrupted -----------------------------------------------------------------------------------------------------
 logged() { cat cut/model/level-0[23].jsonl 2> log | grep -c step; }
@@ -157,6 +178,21 @@ ok "SIGINT to the group" ends 75
 ok "leaves no process either" test -z "$(running)"
 status 0 "the end" wf-train -q -o cut --minutes 0.01
 ok "the first steps counted" test "$(step)" -ge "$before"
+
+mkdir fake
+cat > fake/make << END
+#!/usr/bin/env bash
+trap 'echo "make: *** wait: No child processes.  Stop." >&2; exit 2' INT
+: > "$WORK/waits"
+while sleep 0.1; do :; done
+END
+chmod +x fake/make
+PATH=$WORK/fake:$PATH wf-train "$photos/c.ppm" -o waiting --size 8 > out 2> said &
+pid=$!
+for ((i = 0; i < 100; i++)); do [ ! -e waits ] || break; sleep 0.1; done
+kill -INT "$pid"
+ok "SIGINT while pictures are read" ends 75
+ok "make says nothing of it" lacks 'No child' said
 
 # -- what is not installed -------------------------------------------------------------------------------------------
 mkdir path

@@ -20,7 +20,7 @@ wf-dwt -q a.ppm > a.wf && wf-dwt -q -o a.store a.ppm && wf-dwt -q b.ppm > b.wf &
 wf-train-level -q -m model -s a.store -f actnorm --steps 2 --batch 2 --val none
 wf-encode -q -m model a.wf > a.latents 2> /dev/null
 wf-idwt -q -o pictures a.wf && cp pictures/00000000.png x.png
-printf 'a text\n' > text && : > empty && mkdir folder
+printf 'a text\n' > text && printf 'h\303\266 \360\237\214\277\342\202' > letters && printf '\376\377\300\220' > high && : > empty && mkdir folder
 cp model/level-02.safetensors level && cp model/level-02.state.safetensors state
 gzip -c a.wf > a.wf.gz && gzip -c a.ppm > a.ppm.gz && cp a.store/data.mdb data.mdb
 
@@ -182,6 +182,8 @@ x.png|x.png: a PNG picture, expected coefficients: put wf-dwt before
 level|level: a level of a model, expected coefficients: -m takes the folder of the model
 state|state: the state of a training or of Markov chains, expected coefficients: -m
 text|text: text, expected coefficients, which wf-dwt makes
+letters|letters: text, expected coefficients, which wf-dwt makes
+high|high: of an unknown kind, expected coefficients
 empty|empty: empty, expected coefficients
 a.wf.gz|a.wf.gz: a stream of coefficients, compressed: unpack it, as by bsdcat a.wf.gz |
 model|model: a model, expected coefficients: -m takes models

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """progress.py [OPTION...] -- COMMAND...: runs a command on a terminal of its own, and writes what a person sees.
 
-    --columns N        width of the window (80)
+    --columns N        width of the window (80); 0: not known, and programs take it for 80
     --term NAME        TERM (xterm)
     --press REGEX      Ctrl-C, as soon as a line on the screen fits; may be given again for the next
     frames             file: every state of a line that was drawn and then replaced
@@ -71,9 +71,9 @@ def main():
     for name, lines in ("screen", screen), ("frames", frames):
         with open(name, "w") as file:
             file.writelines(line + "\n" for line in lines)
-    wide = [frame for frame in frames if len(frame.replace("^C", "")) >= columns]
+    wide = [frame for frame in frames if len(frame.replace("^C", "")) >= (columns or 80)]
     if wide:
-        sys.exit("progress.py: wider than %d columns: %s" % (columns - 1, wide[0]))
+        sys.exit("progress.py: wider than %d columns: %s" % ((columns or 80) - 1, wide[0]))
     sys.exit(128 - status if status < 0 else status)
 
 

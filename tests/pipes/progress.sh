@@ -169,3 +169,15 @@ ok "and the store is whole" cmp <(wf-idwt -q part.store) <(wf-idwt -q whole.stor
 exits 130 "a copy of a stream for wf-view" --press 'wf-view: [0-9]+ pictures' -- bash -c 'mkdir tmp; export TMPDIR=$PWD/tmp
     (slowly small.wf $half; sleep 20) | wf-view - --shuffle -o shuffled.wf'
 ok "leaves nothing" bash -c '! ls tmp | grep . && ! ls | grep shuffled'
+
+if command -v parallel > log && command -v gnuplot > log; then
+    exits 75 "wf-train in a window of unknown width" --columns 0 --press 'ETA' -- \
+        wf-train small.ppm -o whole --size 8 -f actnorm --minutes 5
+    ok "has one line" drawn '^[0-9]+%   ETA [0-9hms]+   level 3: [0-9.]+'
+    exits 0 "wf-train on a terminal that cannot clear a line" --term dumb -- wf-train -o whole --minutes 0.1
+    ok "redraws nothing" undrawn
+    exits 0 "wf-train in the background" -- bash -c 'set -m; wf-train -o whole --minutes 0.2 & wait'
+    ok "draws nothing" undrawn
+else
+    skip "wf-train: parallel or gnuplot is not installed"
+fi
