@@ -3,7 +3,7 @@
 # with the programs, and wavelet-flow-dev with library and headers. `make deb` runs it, without root.
 #
 # A commit gives the same bytes whenever it is packed on one release of Debian. Names of libraries come from the machine that
-# builds, so each release needs a build of its own, and the revision ends in the release: -1~deb12.
+# builds, so each release needs a build of its own, and the revision ends in the release: -1~deb12, -1~forky.
 #
 # DEBFULLNAME, DEBEMAIL   the maintainer, as for other tools of Debian
 # SOURCE_DATE_EPOCH       date of the files; the last commit
@@ -17,8 +17,8 @@ done
 cd "$1"
 export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$("$here/version.sh" --epoch)}
 maintainer="${DEBFULLNAME:-Wavelet Flow authors} <${DEBEMAIL:-authors@wavelet-flow.invalid}>"
-# shellcheck source=/dev/null # ID and VERSION_ID of the release
-version+=-1$(. /etc/os-release && echo "${VERSION_ID:+~${ID/debian/deb}$VERSION_ID}")
+# shellcheck source=/dev/null # ID and VERSION_ID of the release; one that is not released has a codename only
+version+=-1~$(. /etc/os-release && echo "${VERSION_ID:+${ID/debian/deb}}${VERSION_ID:-$VERSION_CODENAME}")
 multiarch=$(dpkg-architecture -q DEB_HOST_MULTIARCH)
 rm -rf debian wavelet-flow wavelet-flow-dev ./*.deb
 mkdir -p debian wavelet-flow/{DEBIAN,usr} wavelet-flow-dev/{DEBIAN,usr}

@@ -67,10 +67,12 @@ else
 fi
 
 # Damage made here, for machines without those packs: files of every kind that wf-dwt reads, cut off at six places and
-# with one byte changed at sixteen. A program must end by itself, with 0, or with 65 and one line.
+# with one byte changed at sixteen. A program must end by itself, with 0, or with 65 and one line. Lines that libFLAC 1.5
+# prints are not counted.
 ends_well() { # ends_well NAME COMMAND...: how it ended in $rc
     rc=0
     limited "${@:2}" > /dev/null 2> said || rc=$?
+    sed -i '/^Rewinding, seeking /d; /^Bitreader was /d' said
     [ $rc = 0 ] || { [ $rc = 65 ] && [ "$(grep -c '^wf-' said) $(wc -l < said)" = "1 1" ]; } ||
         fail "$1: exits $rc, want 0, or 65 and one line: $(head -c 500 said)"
 }

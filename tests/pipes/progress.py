@@ -10,7 +10,7 @@
 Exits with the command's code, or 128 and its signal. Fails if the command takes over a minute, or wraps a line that it
 redraws.
 """
-import fcntl, os, pty, re, select, struct, sys, termios, time
+import fcntl, os, pty, re, select, signal, struct, sys, termios, time
 
 
 def run(command, columns, term, press):
@@ -18,6 +18,7 @@ def run(command, columns, term, press):
     pid, terminal = pty.fork()
     if pid == 0:
         fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # what runs the tests may ignore it, as a shell's background does
         os.environ["TERM"] = term
         os.execvp(command[0], command)
     output, seen, end = b"", 0, time.monotonic() + 60
