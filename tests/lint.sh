@@ -116,6 +116,13 @@ for tool in tools/*.c; do
 done | complain 'a tool is wiring'
 awk 'length > 120 { print FILENAME ":" FNR ": " length " columns" }' "${c_files[@]}" | complain 'a line has at most 120 columns'
 shellcheck -x -P SCRIPTDIR -f gcc "${scripts[@]}" | complain shellcheck
+# Comments begin with their subject or a verb.
+opening='(Of|What|Where|Who|Whether|Those|As|How|Which|The same) '
+{
+    grep -nE "^ *(/\*|//) $opening" "${c_files[@]}"
+    awk -v opening="^ *#+ $opening" 'FNR == 1 { before = "" } $0 ~ opening && before !~ /^ *#/ { print FILENAME ":" FNR ":" $0 } { before = $0 }' \
+        "${scripts[@]}" Makefile pipelines/*.mk pipelines/*.awk
+} | complain 'a comment begins with its subject or a verb'
 # awk, sort, printf and globs follow the locale of whoever runs a script or a pipeline.
 for script in "${scripts[@]#./}"; do
     [[ $script == findings/* || $script == tools/completion/* ]] || grep -qE '^export LC_ALL=C|/lib\.sh"$|exec bash' "$script" || echo "$script"

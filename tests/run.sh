@@ -71,7 +71,7 @@ ops() {
     ONEDNN_MAX_CPU_ISA=AVX2 add_totals "$B/check-ops" --backend cpu conv_forward conv_backward
 }
 
-# Of cuDNN, which has no Debian package, and unloads libraries without freeing their memory.
+# cuDNN has no Debian package, and unloads libraries without freeing their memory.
 engines() {
     if [ ! -x "$B/check-engines" ] || ldd "$B/check-engines" | grep -q 'not found'; then
         echo "skip: engines: no nvcc or no cuDNN"

@@ -39,6 +39,7 @@ void found_die_of_kind(const char *path, const wf_kind *kind, found_expected exp
 {
     const struct expectation *e = &expectations[expected];
     const char *name = path ? path : "standard input";
+    bool piped = kind->advice && strstr(kind->advice, "| wf-dwt");
     switch (kind->is) {
     case WF_KIND_READ:
         die_of_pictures(path, kind, e);
@@ -46,8 +47,7 @@ void found_die_of_kind(const char *path, const wf_kind *kind, found_expected exp
     case WF_KIND_OTHER:
     case WF_KIND_PICTURE:
         die(WF_DATA, "%s: %s, expected %s: %s%s%s%s", name, kind->name, e->what, kind->advice,
-            strstr(kind->advice, "| wf-dwt") ? "" : "; then put ", strstr(kind->advice, "| wf-dwt") ? "" : e->makers,
-            strstr(kind->advice, "| wf-dwt") ? "" : " before");
+            piped ? "" : "; then put ", piped ? "" : e->makers, piped ? "" : " before");
     case WF_KIND_LEVEL:
     case WF_KIND_STATE:
         die(WF_DATA, "%s: %s, expected %s: -m takes the folder of the model", name, kind->name, e->what);

@@ -42,7 +42,7 @@ cli_output *cli_open_output(const char *path, const wf_meta *meta, const char *a
 int cli_put(void *output, const wf_record *record) WF_MUST; /* a wf_record_sink */
 /* Ends the stream or seals the store, which appear now. */
 void cli_close_output(cli_output *output);
-/* What a signal leaves of an output to `path`, for interrupt_ends. Valid until the next call. */
+/* Says what a signal leaves of an output to `path`, for interrupt_ends. Valid until the next call. */
 const char *cli_output_left(const char *path);
 
 #endif

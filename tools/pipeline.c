@@ -86,21 +86,26 @@ static volatile sig_atomic_t group, ended_by; /* processes of make; the signal t
 
 static void on_signal(int number)
 {
+    int before = errno;
     ended_by = number;
     if (group)
         kill(-group, SIGINT);
+    errno = before;
 }
 
 /* Ctrl-Z stops both, and what continues this program continues make. */
 static void on_stop(int number)
 {
+    int before = errno;
     if (group)
         kill(-group, number);
     if (number == SIGTSTP)
         raise(SIGSTOP);
+    errno = before;
 }
 
-/* What the caller ignores stays so, as nohup does, but for SIGINT: shells ignore it for every background command. */
+/* Signals that the caller ignores, as nohup does, stay ignored. SIGINT does not: shells ignore it for every background
+ * command. */
 static void pass_signals(void)
 {
     static const struct {

@@ -139,8 +139,8 @@ static void draw(double now, double fraction, const char *detail)
     terminal_note_drawn(true);
 }
 
-/* Of two programs that both work, the one whose line is there keeps it, unless it waits for long. Behind a full pipe,
- * the other program is the one that works. */
+/* Programs that work at the same time leave the line to the one that has it, until it waits for long. A program behind
+ * a full pipe waits for the other. */
 static bool may_draw(double now)
 {
     const double moment = 0.5; /* seconds */

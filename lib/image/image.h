@@ -149,7 +149,7 @@ typedef struct wf_images_passed {
 } wf_images_passed;
 wf_images_passed wf_images_passed_over(const wf_images *images);
 
-/* How the first input was understood that has two readings, in a line; "": none had. Valid until close. */
+/* Says in a line how the first input with two readings was understood; "": none had two. Valid until close. */
 const char *wf_images_remark(const wf_images *images);
 
 /* -- writing ------------------------------------------------------------------------------------------------------- */

@@ -12,7 +12,7 @@
 
 #define COUNT(table) (sizeof(table) / sizeof *(table))
 
-/* -- files of Wavelet Flow ----------------------------------------------------------------------------------------- */
+/* -- kinds without a magic number ---------------------------------------------------------------------------------- */
 
 static size_t skip_space(const uint8_t *head, size_t n)
 {
@@ -91,6 +91,8 @@ static bool is_bmp(const uint8_t *head, size_t n)
 {
     return n >= 10 && !memcmp(head, "BM", 2) && !memcmp(head + 6, "\0\0\0\0", 4); /* after the size: reserved, zero */
 }
+
+/* -- files of Wavelet Flow ----------------------------------------------------------------------------------------- */
 
 /* The length of a header below 2^48, then a JSON object. */
 static bool is_tensors(const uint8_t *head, size_t n)

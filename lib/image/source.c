@@ -265,7 +265,7 @@ int wf_source_open_file(const char *path, FILE *borrowed, wf_origin origin, wf_s
     return WF_OK;
 }
 
-/* How much of a picture in memory was given. */
+/* A picture in memory, of which the bytes before `at` were given. */
 typedef struct cursor {
     const wf_code *code;
     size_t at;

@@ -35,7 +35,7 @@ for tar; do
     mapfile -t files < <(find "$work/files" -name '*.png' | sort)
     rate=0 busy=1e9 wall=() cpu=()
     read -r rate busy < <("$BENCH" decode "${files[@]}")
-    # As many as take libpng 4 seconds, one after the other in one file, so that beginning and end count little.
+    # Pictures that take libpng 4 seconds, one after the other in one file, so that beginning and end count little.
     count=0
     while awk "BEGIN { exit !($count < 4 * $rate) }"; do
         cat "${files[@]}"

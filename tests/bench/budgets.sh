@@ -155,7 +155,7 @@ state_of() {
 chain_of() { state_of "$1" config | sed -E "s/.* (chain=.*) lr=.* (patch=[0-9]+) .*/level=$level \1 \2/"; }
 rate_of() { awk -F '\t' -v chain="$1" '$1 == chain { r = $2 } END { if (!r) exit 1; print r }' "$out/rates.tsv"; }
 
-# Where others take a part of the core, the processor time of the run counts and not the clock.
+# Rates count the processor time of a run, not the clock: others may take a part of the core.
 rate_cell() {
     local work measured chain busy
     work=$(mktemp -d)
