@@ -112,25 +112,10 @@ static int open_step(wf_annealed_sampler *a, step *s, int n)
     return wf_anneal_create(a->model, &spec, a->backend, n, &s->anneal);
 }
 
-/* Hashes what fixes the chains' density: weights, temperatures and the pictures they are conditioned on. */
-static int hash_run(const wf_annealed_sampler *a, const step *s, int n, const float *low, uint64_t *run)
-{
-    char hash[20];
-    int which[] = {s->first + a->offset, s->last + a->offset, a->spec.data};
-    WF_TRY(wf_model_hash(a->model, which[0], which[1], hash));
-    *run = XXH3_64bits(hash, strlen(hash));
-    *run = XXH3_64bits_withSeed(a->spec.temperature, sizeof a->spec.temperature, *run);
-    *run = XXH3_64bits_withSeed(which, sizeof which, *run);
-    if (a->spec.known)
-        *run ^= wf_observed_hash(a->spec.known);
-    if (low)
-        *run = XXH3_64bits_withSeed(low, (size_t)n * condition_size(a, s) * sizeof *low, *run);
-    return WF_OK;
-}
-
 enum { SETTINGS = 1024 };
 
-/* Describes the same, and what the draws depend on besides, as wf_markov_chains_options has it. */
+/* Describes what the draws depend on, as wf_markov_chains_options has it: weights, temperatures, the pictures that the
+ * chains are conditioned on, and options. */
 static int describe_run(const wf_annealed_sampler *a, const step *s, int n, const float *low, char out[SETTINGS])
 {
     static const char *const masses[] = {"unit", "diagonal"};
@@ -178,8 +163,10 @@ static int run_step(wf_annealed_sampler *a, step *s, int n, const float *low, co
     o.group = !low ? n : s == a->steps ? a->spec.chains : 1;
     o.state = a->spec.state ? state : NULL;
     o.settings = settings;
-    WF_TRY(hash_run(a, s, n, low, &o.run));
     WF_TRY(describe_run(a, s, n, low, settings));
+    /* the text rounds temperatures */
+    o.run =
+        XXH3_64bits_withSeed(a->spec.temperature, sizeof a->spec.temperature, XXH3_64bits(settings, strlen(settings)));
     WF_TRY(open_step(a, s, n));
     WF_TRY(wf_anneal_condition(s->anneal, n, low));
     WF_TRY(wf_markov_chains_run(s->anneal, &o, n, id, sink, user, &report));

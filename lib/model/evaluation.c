@@ -30,7 +30,7 @@ struct wf_evaluation {
     level levels[WF_MAX_LEVELS + 1];
     double *drawn; /* [drawn_count,K]: sum of the levels under each draw; NULL for fewer than two draws */
     int64_t drawn_count;
-    int64_t *order; /* [ranked], pictures in the order in which they are written; NULL: all, as they came */
+    struct ranked *order; /* [ranked], pictures in the order in which they are written; NULL: all, as they came */
     int64_t ranked;
     int first;  /* lowest level that has pictures */
     bool whole; /* every level of the model has pictures */
@@ -289,21 +289,12 @@ static int compare_ranked(const void *a, const void *b)
 int wf_evaluation_rank(wf_evaluation *e, int64_t count)
 {
     int64_t all = e->levels[e->first].n;
-    ranked *pictures = malloc((size_t)all * sizeof *pictures);
-    int64_t *order = malloc((size_t)all * sizeof *order);
-    if (!pictures || !order) {
-        free(pictures);
-        free(order);
-        return wf_fail(WF_AGAIN, "out of memory for the ranks of %" PRId64 " pictures", all);
-    }
-    for (int64_t n = 0; n < all; n++)
-        pictures[n] = (ranked){picture_figure(e, n), n};
-    qsort(pictures, (size_t)all, sizeof *pictures, compare_ranked);
-    for (int64_t n = 0; n < all; n++)
-        order[n] = pictures[n].n;
-    free(pictures);
     free(e->order);
-    e->order = order;
+    e->order = malloc((size_t)all * sizeof *e->order);
+    WF_CHECK(e->order, WF_AGAIN, "out of memory for the ranks of %" PRId64 " pictures", all);
+    for (int64_t n = 0; n < all; n++)
+        e->order[n] = (ranked){picture_figure(e, n), n};
+    qsort(e->order, (size_t)all, sizeof *e->order, compare_ranked);
     e->ranked = count < all ? count : all;
     return WF_OK;
 }
@@ -316,7 +307,7 @@ static int64_t written_count(const wf_evaluation *e)
 /* The picture of line i. */
 static int64_t written_picture(const wf_evaluation *e, int64_t i)
 {
-    return e->order ? e->order[i] : i;
+    return e->order ? e->order[i].n : i;
 }
 
 void wf_evaluation_write_ranks(const wf_evaluation *e, FILE *file)
