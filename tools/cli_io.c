@@ -83,18 +83,18 @@ static void make_temporary(void)
     interrupt_ends("nothing is written");
 }
 
-static void copy_records(wf_records *records, const char *path)
+void cli_copy_records(wf_records *records, const char *path, const wf_meta *meta, int first)
 {
     wf_store_writer *writer;
     wf_record record;
     int64_t there, count = 0;
-    const wf_meta *meta = wf_records_meta(records);
     if (meta->latents)
         die(WF_DATA, "%s: latents, which no store holds, expected coefficients", wf_records_name(records));
     must(wf_store_writer_create(path, meta, false, &writer, &there));
     progress_begin(wf_signal_names[meta->signal], wf_records_count(records));
     while (cli_next(records, &record)) {
-        must(wf_store_writer_put(writer, &record));
+        if (record.level >= first && record.level <= meta->top)
+            must(wf_store_writer_put(writer, &record));
         count += record.level == meta->top ? record.N : 0;
         progress_at(count, -1, "copied");
     }
@@ -106,7 +106,7 @@ static void copy_records(wf_records *records, const char *path)
 static void spool(wf_records *records)
 {
     make_temporary();
-    copy_records(records, temporary);
+    cli_copy_records(records, temporary, wf_records_meta(records), 0);
     wf_records_close(records);
 }
 

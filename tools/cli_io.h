@@ -35,6 +35,8 @@ bool cli_is_store(const char *path);
 wf_store *cli_open_store(const char *path);
 /* Copies records, which are closed, into such a store. */
 wf_records *cli_spool(wf_records *records);
+/* Copies the records of levels first .. meta->top into a new store at `path`, with progress. */
+void cli_copy_records(wf_records *records, const char *path, const wf_meta *meta, int first);
 
 typedef struct cli_output cli_output;
 /* NULL or "-": standard output; dies with 64 and `advice` if that is a terminal. Dies with 64 if a store is there. */

@@ -8,14 +8,10 @@
 #include "../lib/store/store.h"
 #include "cli_io.h"
 #include "interrupt.h"
-#include "progress.h"
 
 /* Copies the records of the chosen levels into a store at `path`. */
 static void spool(wf_records *input, const char *path, const int levels[2])
 {
-    wf_store_writer *store;
-    wf_record record;
-    int64_t there, count = 0;
     wf_meta meta;
     must(wf_meta_copy(&meta, wf_records_meta(input)));
     int first = levels[0] < 0 ? 0 : levels[0], last = levels[0] < 0 ? meta.top : levels[1];
@@ -24,18 +20,8 @@ static void spool(wf_records *input, const char *path, const int levels[2])
     meta.top = last;
     wf_store_remove(path); /* left by an interrupted run */
     interrupt_removes(path);
-    must(wf_store_writer_create(path, &meta, false, &store, &there));
-    progress_begin(wf_signal_names[meta.signal], wf_records_count(input));
     interrupt_ends("nothing was trained");
-    while (cli_next(input, &record)) {
-        if (record.level >= first && record.level <= last)
-            must(wf_store_writer_put(store, &record));
-        count += record.level == last ? record.N : 0;
-        progress_at(count, -1, "copied");
-    }
-    progress_end();
-    must(wf_store_writer_seal(store));
-    wf_store_writer_close(store);
+    cli_copy_records(input, path, &meta, first);
     interrupt_removes(NULL);
     wf_meta_clear(&meta);
 }
