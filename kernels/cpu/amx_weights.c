@@ -4,14 +4,12 @@
  * pairs: rows of one operand are 32 pixels of a channel of dy, rows of the other are a pair of pixels of 16 channels of
  * x. Both maps are packed for this once.
  *
- * Packed pixels go in lines. A line is one row of `group` pictures, the picture being the fastest index, then the
- * column. `group` is even, so a pair lies in two pictures at one place, and a shift by any tap moves whole rows of the
- * tiles of x: 3x3 kernels read nine shifts of one copy. A line of x has columns of zeros at both ends. Rows above and
- * below the picture are left out.
+ * Packed pixels go in lines (amx_lines.h). A group is even, so a pair lies in two pictures at one place, and a shift by
+ * any tap moves whole rows of the tiles of x: 3x3 kernels read nine shifts of one copy.
  *
  * A job has 32 channels of dy, 32 of x and some taps: 2x2 tiles of sums for each tap, which stay in registers for
  * CHUNK tiles of pixels, and in the nearest caches until the last pixel. */
-#include "amx.h"
+#include "amx_lines.h"
 
 #include <omp.h>
 #include <string.h>
@@ -25,9 +23,8 @@ typedef struct gradient {
     wf_amx_shape shape;
     const uint16_t *x, *dy;
     float *dw, *sums;
-    int taps, pad;    /* pad: columns of zeros at each end of a line */
-    int rows;         /* of a picture: D*H */
-    int group, lines; /* pictures of a line, lines */
+    wf_lines lines;
+    int taps;
     int tiles, pitch; /* tiles of a line of dy, pairs of a line of x */
     int dy_blocks, x_blocks, parts;
     uint32_t *packed_dy; /* [to/16,lines,tiles,16,16] */
@@ -38,56 +35,28 @@ typedef struct gradient {
 
 static const uint16_t zeros[LANES];
 
-static int ceiling(int a, int b)
-{
-    return (a + b - 1) / b;
-}
-
-/* Returns the number of pictures of a line that leaves the fewest places of tiles empty, the smallest if several do. */
-static int best_group(int N, int W)
-{
-    int best = 2;
-    int64_t least = INT64_MAX;
-    for (int group = 2; group <= PIXELS; group += 2) {
-        int64_t places = (int64_t)ceiling(N, group) * ceiling(W * group, PIXELS);
-        if (places < least) {
-            least = places;
-            best = group;
-        }
-    }
-    return best;
-}
-
-static size_t line_of_cache(size_t bytes)
-{
-    return (bytes + 63) / 64 * 64;
-}
-
 /* Lays the arrays out behind each other. Returns their bytes. */
 static size_t lay_out(gradient *g, const wf_amx_shape *s, int threads, char *memory)
 {
     g->shape = *s;
     g->taps = s->box.d * s->box.h * s->box.w;
-    g->pad = s->box.w / 2;
-    g->rows = s->box.D * s->box.H;
-    g->group = best_group(s->N, s->box.W);
-    g->lines = ceiling(s->N, g->group) * g->rows;
-    g->tiles = ceiling(s->box.W * g->group, PIXELS);
-    g->pitch = g->tiles * PIXELS / 2 + g->pad * g->group;
+    g->lines = wf_lines_of(s, PIXELS, 2);
+    g->tiles = wf_ceiling(s->box.W * g->lines.group, PIXELS);
+    g->pitch = g->tiles * PIXELS / 2 + g->lines.pad * g->lines.group;
     g->dy_blocks = s->to / LANES;
     g->x_blocks = s->from / LANES;
     /* Jobs of all taps read x and dy least often; small convolutions need more jobs. */
-    int pairs = ceiling(g->dy_blocks, 2) * ceiling(g->x_blocks, 2);
+    int pairs = wf_ceiling(g->dy_blocks, 2) * wf_ceiling(g->x_blocks, 2);
     g->parts = pairs >= 4 * threads ? 1 : s->box.d * s->box.h;
     const size_t bytes[] = {
-        (size_t)g->dy_blocks * (size_t)g->lines * (size_t)g->tiles * WF_TILE,
-        (size_t)g->x_blocks * (size_t)g->lines * (size_t)g->pitch * WF_TILE_STRIDE,
-        (size_t)g->lines * (size_t)s->to * sizeof(float),
+        (size_t)g->dy_blocks * (size_t)g->lines.count * (size_t)g->tiles * WF_TILE,
+        (size_t)g->x_blocks * (size_t)g->lines.count * (size_t)g->pitch * WF_TILE_STRIDE,
+        (size_t)g->lines.count * (size_t)s->to * sizeof(float),
         (size_t)threads * (size_t)g->taps * SUMS * sizeof(float),
     };
     size_t at[5] = {0};
     for (int i = 0; i < 4; i++)
-        at[i + 1] = at[i] + line_of_cache(bytes[i]);
+        at[i + 1] = at[i] + wf_cache_lines(bytes[i]);
     if (memory) {
         g->packed_dy = (uint32_t *)(memory + at[0]);
         g->packed_x = (uint32_t *)(memory + at[1]);
@@ -103,11 +72,8 @@ static size_t lay_out(gradient *g, const wf_amx_shape *s, int threads, char *mem
 static const uint16_t *pixel(const gradient *g, const uint16_t *map, int channels, int line, int n, int column,
                              int block)
 {
-    n += line / g->rows * g->group;
-    if (n >= g->shape.N || column < 0 || column >= g->shape.box.W)
-        return zeros;
-    size_t row = (size_t)n * (size_t)g->rows + (size_t)(line % g->rows);
-    return map + (row * (size_t)g->shape.box.W + (size_t)column) * (size_t)channels + block * LANES;
+    const uint16_t *p = wf_line_pixel(&g->lines, map, channels, line, n, column);
+    return p ? p + block * LANES : zeros;
 }
 
 static void pair_up(const uint16_t *even, const uint16_t *odd, uint32_t *to)
@@ -120,10 +86,10 @@ static void pack_x(const gradient *g, int line)
 {
     const int channels = g->shape.from, W = g->shape.box.W;
     for (int block = 0; block < g->x_blocks; block++) {
-        uint32_t *to = g->packed_x + ((size_t)block * (size_t)g->lines + (size_t)line) * (size_t)g->pitch * LANES;
+        uint32_t *to = g->packed_x + ((size_t)block * (size_t)g->lines.count + (size_t)line) * (size_t)g->pitch * LANES;
         uint32_t *end = to + (size_t)g->pitch * LANES;
-        for (int column = -g->pad; column < W + g->pad; column++)
-            for (int n = 0; n < g->group; n += 2, to += LANES)
+        for (int column = -g->lines.pad; column < W + g->lines.pad; column++)
+            for (int n = 0; n < g->lines.group; n += 2, to += LANES)
                 pair_up(pixel(g, g->x, channels, line, n, column, block),
                         pixel(g, g->x, channels, line, n + 1, column, block), to);
         memset(to, 0, (size_t)(end - to) * sizeof *to);
@@ -157,10 +123,10 @@ static void transpose(lanes rows[LANES])
 /* Packs a line of dy and adds up its pixels. */
 static void pack_dy(const gradient *g, int line)
 {
-    const int channels = g->shape.to, half = g->group / 2;
+    const int channels = g->shape.to, half = g->lines.group / 2;
     for (int block = 0; block < g->dy_blocks; block++) {
         float sums[LANES] = {0};
-        uint32_t *to = g->packed_dy + ((size_t)block * (size_t)g->lines + (size_t)line) * (size_t)g->tiles * 256;
+        uint32_t *to = g->packed_dy + ((size_t)block * (size_t)g->lines.count + (size_t)line) * (size_t)g->tiles * 256;
         for (int tile = 0; tile < g->tiles; tile++, to += 256) {
             lanes rows[LANES];
             for (int k = 0; k < LANES; k++) {
@@ -225,27 +191,17 @@ static void end_sums(float *sums)
     WF_TILE_STORE(3, sums + 768, WF_TILE_STRIDE);
 }
 
-/* Finds the line of x that a tap of a line of dy reads. Returns false above and below the picture. */
-static bool shifted(const gradient *g, int line, int tap, int *source)
-{
-    const wf_conv_box *b = &g->shape.box;
-    int row = line % g->rows, dz = tap / (b->h * b->w) - b->d / 2, dy = tap / b->w % b->h - b->h / 2;
-    int z = row / b->H + dz, y = row % b->H + dy;
-    *source = line + dz * b->H + dy;
-    return z >= 0 && z < b->D && y >= 0 && y < b->H;
-}
-
 /* Adds the lines of a chunk of one tap. */
 static void add_lines(const gradient *g, int first, int end, int tap, const int dy_block[2], const int x_block[2])
 {
-    size_t column = (size_t)(tap % g->shape.box.w) * (size_t)(g->group / 2);
+    size_t column = (size_t)(tap % g->shape.box.w) * (size_t)(g->lines.group / 2);
     for (int line = first; line < end; line++) {
         const uint32_t *dy[2], *x[2];
         int source;
-        if (!shifted(g, line, tap, &source))
+        if (!wf_line_shifted(&g->lines, line, tap, &source))
             continue;
         for (int i = 0; i < 2; i++) {
-            size_t lines = (size_t)g->lines;
+            size_t lines = (size_t)g->lines.count;
             dy[i] = g->packed_dy + ((size_t)dy_block[i] * lines + (size_t)line) * (size_t)g->tiles * 256;
             x[i] = g->packed_x + (((size_t)x_block[i] * lines + (size_t)source) * (size_t)g->pitch + column) * LANES;
         }
@@ -266,14 +222,15 @@ static void write_tile(const gradient *g, int tap, int dy_block, int x_block, co
 /* Where a number of blocks is odd, the last pair has one block twice. */
 static void run_job(const gradient *g, int job, float *sums)
 {
-    int taps = g->taps / g->parts, first = job % g->parts * taps, pairs = ceiling(g->x_blocks, 2);
+    int taps = g->taps / g->parts, first = job % g->parts * taps, pairs = wf_ceiling(g->x_blocks, 2);
     int o = job / g->parts / pairs * 2, i = job / g->parts % pairs * 2;
     const int dy_block[2] = {o, o + 1 < g->dy_blocks ? o + 1 : o}, x_block[2] = {i, i + 1 < g->x_blocks ? i + 1 : i};
     int chunk = CHUNK / g->tiles > 0 ? CHUNK / g->tiles : 1;
-    for (int line = 0; line < g->lines; line += chunk)
+    for (int line = 0; line < g->lines.count; line += chunk)
         for (int t = 0; t < taps; t++) {
             begin_sums(sums + (size_t)t * SUMS, line == 0);
-            add_lines(g, line, line + chunk < g->lines ? line + chunk : g->lines, first + t, dy_block, x_block);
+            add_lines(g, line, line + chunk < g->lines.count ? line + chunk : g->lines.count, first + t, dy_block,
+                      x_block);
             end_sums(sums + (size_t)t * SUMS);
         }
     for (int t = 0; t < taps; t++)
@@ -285,7 +242,7 @@ static void run_job(const gradient *g, int job, float *sums)
 static void add_up(const gradient *g, int block)
 {
     float sums[LANES] = {0};
-    for (int line = 0; line < g->lines; line++)
+    for (int line = 0; line < g->lines.count; line++)
         for (int c = 0; c < LANES; c++)
             sums[c] += g->line_sums[(size_t)line * (size_t)g->shape.to + (size_t)(block * LANES + c)];
     memcpy(g->sums + block * LANES, sums, sizeof sums);
@@ -302,11 +259,11 @@ void wf_amx_weights(const wf_amx_shape *s, const uint16_t *x, const uint16_t *dy
 {
     gradient g = {.x = x, .dy = dy, .dw = dw, .sums = sums};
     (void)lay_out(&g, s, threads, scratch);
-    int jobs = ceiling(g.dy_blocks, 2) * ceiling(g.x_blocks, 2) * g.parts;
+    int jobs = wf_ceiling(g.dy_blocks, 2) * wf_ceiling(g.x_blocks, 2) * g.parts;
 #pragma omp parallel num_threads(threads)
     {
 #pragma omp for schedule(static)
-        for (int line = 0; line < g.lines; line++) {
+        for (int line = 0; line < g.lines.count; line++) {
             pack_x(&g, line);
             pack_dy(&g, line);
         }
