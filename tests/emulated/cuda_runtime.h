@@ -130,6 +130,10 @@ void *emulated_shared();
 
 /* Appends work to the stream, or to its recording. name: a string constant, for the trace. */
 void emulated_enqueue(cudaStream_t stream, const char *name, std::function<void()> work);
+/* Counts a launch or a library call, and tests whether the device is lost from this one on (WF_EMULATED_LOST). */
+bool emulated_loses_device();
+/* Rounds a sum as way 0, 1 or 2 of computing it: to the nearest float, down, or up. */
+float emulated_round(double value, int way);
 void emulated_launch(const char *name, dim3 grid, dim3 block, size_t shared, cudaStream_t stream,
                      std::function<void()> thread);
 

@@ -47,6 +47,7 @@ struct descriptor {
     std::vector<operation> graph; /* for operation graphs, heuristics, configurations and plans */
     bool tensor_cores = true, ordered = true;
     size_t workspace = 0;
+    int way = 0; /* the number of the configuration */
 };
 
 static thread_local std::string message;
@@ -87,7 +88,9 @@ size_t cudnnGetVersion()
 
 const char *cudnnGetErrorString(cudnnStatus_t status)
 {
-    return status == CUDNN_STATUS_NOT_SUPPORTED ? "CUDNN_STATUS_NOT_SUPPORTED" : "CUDNN_STATUS_BAD_PARAM";
+    return status == CUDNN_STATUS_NOT_SUPPORTED      ? "CUDNN_STATUS_NOT_SUPPORTED"
+           : status == CUDNN_STATUS_EXECUTION_FAILED ? "CUDNN_STATUS_EXECUTION_FAILED"
+                                                     : "CUDNN_STATUS_BAD_PARAM";
 }
 
 void cudnnGetLastErrorString(char *to, size_t bytes)
@@ -272,6 +275,7 @@ cudnnStatus_t cudnnBackendFinalize(cudnnBackendDescriptor_t handle)
         if (right) {
             d->graph = other->graph;
             d->workspace = other->workspace;
+            d->way = other->way;
         }
         break;
     default:
@@ -294,6 +298,7 @@ static void suggest(const descriptor *heuristics, int64_t room, int64_t *count, 
         c->tensor_cores = mode == CUDNN_HEUR_MODE_A;
         c->ordered = mode == CUDNN_HEUR_MODE_A || *count != 1;
         c->workspace = *count == 2 ? 8192 : 0;
+        c->way = (int)*count;
         c->final = true;
     }
 }
@@ -377,7 +382,7 @@ static std::vector<float> read_all(const tensor &t, memory *m)
 
 /* Visits every product of x, w and y in a convolution: two of them give the third, by direction. Channels are
  * contiguous. */
-static void convolve(const operation &op, memory *m)
+static void convolve(const operation &op, int way, memory *m)
 {
     const tensor &to = op.kind == operation::FORWARD ? op.y : op.kind == operation::DATA ? op.x : op.w;
     std::vector<float> x, w, y;
@@ -411,7 +416,7 @@ static void convolve(const operation &op, memory *m)
                 }
             }
     for (size_t i = 0; i < sums.size(); i++)
-        m->store(to, i, (float)sums[i]);
+        m->store(to, i, emulated_round(sums[i], way));
 }
 
 static void point(const operation &op, memory *m)
@@ -441,7 +446,10 @@ cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t
             return refuse(CUDNN_STATUS_BAD_PARAM, "a pointer is not aligned");
         m->given[ids[i]] = pointers[i];
     }
+    if (emulated_loses_device())
+        return refuse(CUDNN_STATUS_EXECUTION_FAILED, "a kernel does not start");
     std::vector<operation> graph = plan->graph;
+    int way = plan->way;
     for (const operation &op : graph)
         for (const tensor *t : {&op.x, &op.y})
             if (!t->is_virtual && !m->given.count(t->id))
@@ -451,7 +459,7 @@ cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t
             if (op.kind == operation::ADD || op.kind == operation::RELU)
                 point(op, m.get());
             else
-                convolve(op, m.get());
+                convolve(op, way, m.get());
     });
     return CUDNN_STATUS_SUCCESS;
 }

@@ -3,7 +3,9 @@
  * Variables cause faults, for tests of the messages:
  *   WF_EMULATED_DEVICES=0      no device
  *   WF_EMULATED_MEMORY=BYTES   the device has BYTES of memory
- *   WF_EMULATED_LOST=N         the N-th launch, and everything after it, fails
+ *   WF_EMULATED_LOST=N         the N-th launch or library call, and everything after it, fails
+ *   WF_EMULATED_CLOCK=1, -1    every measured time is longer, or shorter, than the one before: the first way of
+ *                              several is the fastest, or the last
  *   WF_EMULATED_TRACE=FILE     at exit, writes the number of calls by name, and the contents of all recordings */
 #include "cuda_runtime.h"
 
@@ -335,7 +337,9 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event)
 cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t begin, cudaEvent_t end)
 {
     ENTER();
-    *ms = (float)(1e3 * (end->seconds - begin->seconds));
+    static long measured;
+    long clock = setting("WF_EMULATED_CLOCK", 0);
+    *ms = clock ? (float)(1000000 + clock * ++measured) : (float)(1e3 * (end->seconds - begin->seconds));
     return cudaSuccess;
 }
 
@@ -555,6 +559,25 @@ static void run_block()
     }
 }
 
+bool emulated_loses_device()
+{
+    LOCK();
+    long lost = setting("WF_EMULATED_LOST", 0);
+    if (lost && ++launches >= lost)
+        sticky = cudaErrorIllegalAddress;
+    return sticky;
+}
+
+float emulated_round(double value, int way)
+{
+    float nearest = (float)value;
+    if (way == 1 && (double)nearest > value)
+        return nextafterf(nearest, -INFINITY);
+    if (way == 2 && (double)nearest < value)
+        return nextafterf(nearest, INFINITY);
+    return nearest;
+}
+
 void emulated_launch(const char *name, dim3 grid, dim3 block, size_t shared, cudaStream_t stream,
                      std::function<void()> thread)
 {
@@ -566,11 +589,8 @@ void emulated_launch(const char *name, dim3 grid, dim3 block, size_t shared, cud
         last = cudaErrorInvalidConfiguration;
         return;
     }
-    long lost = setting("WF_EMULATED_LOST", 0);
-    if (lost && ++launches >= lost) {
-        sticky = cudaErrorIllegalAddress;
+    if (emulated_loses_device())
         return;
-    }
     emulated_enqueue(stream, name, [=]() {
         gridDim = grid;
         blockDim = block;

@@ -32,6 +32,30 @@ ok "and 30 more" train halves cuda --steps 50
 ok "a resumed training gives the bytes of an uninterrupted one" same <(tail -c 20000 cuda/level-01.state.safetensors) \
     <(tail -c 20000 halves/level-01.state.safetensors)
 
+# Each way of a product or convolution rounds differently. The first measurement decides, whatever is fastest later: the
+# file keeps it, in a folder that is made, or the process does.
+ways() { # ways CLOCK FOLDER COMMAND...: the first way is the fastest (1), or the last (-1)
+    local clock=$1 folder=$2
+    shift 2
+    WF_EMULATED_CLOCK=$clock XDG_CACHE_HOME=$WORK/$folder "$@"
+}
+if [ -z "${DEVICE:-}" ]; then
+    ok "with the first ways" ways 1 choice/first train first cuda --steps 30
+    ok "their file is made, with its folder" test -s choice/first/wavelet-flow.plans
+    ok "with the last ways" ways -1 choice/last train last cuda --steps 30
+    state() { tail -c 20000 "$1/level-01.state.safetensors"; }
+    ok "ways differ in bits" bash -c '! cmp -s <(tail -c 20000 first/level-01.state.safetensors) \
+        <(tail -c 20000 last/level-01.state.safetensors)'
+    ok "20 steps with the first ways" ways 1 choice/kept train kept cuda --steps 20
+    ok "10 more when the last are faster" ways -1 choice/kept train kept cuda --steps 30
+    ok "the file's ways count: the same bits" same <(state first) <(state kept)
+    mkdir home
+    ok "a home without a cache" env -u XDG_CACHE_HOME HOME="$WORK/home" WF_EMULATED_TRACE=filed wf-sample -q -m first -l 1 \
+        --backend cuda -n 1 -o out.wf
+    ok "nowhere to keep a file" env -u XDG_CACHE_HOME HOME="$WORK/nonexistent" WF_EMULATED_TRACE=unfiled wf-sample -q \
+        -m first --backend cuda -n 1 -o out.wf
+fi
+
 for memory in store reversible; do
     ok "bf16, $memory" train bf16-$memory cuda --steps 3 --precision bf16 --memory $memory
 done
