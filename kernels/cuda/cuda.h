@@ -153,6 +153,7 @@ void wf_cuda_noise_slots(wf_backend *b);
 void wf_cuda_map_slots(wf_backend *b);
 void wf_cuda_attention_slots(wf_backend *b);
 void wf_cuda_conv_slots(wf_backend *b);
+void wf_cuda_moments_slots(wf_backend *b);
 void wf_cuda_adamax_slots(wf_backend *b);
 void wf_cuda_wavelet_slots(wf_backend *b);
 

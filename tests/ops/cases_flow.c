@@ -331,6 +331,17 @@ int case_gaussian(run *r, const dims *d)
     return b->gaussian(b, d->N, d->H * d->W, d->K, z, weight, logp, 0.4, dz);
 }
 
+/* Variant 1: moved by 64, which the variance must not feel. */
+int case_moments(run *r, const dims *d)
+{
+    wf_backend *b = r->backend;
+    size_t n = volume(d->N, d->H, d->W), K = (size_t)d->K;
+    wf_real *x = reals(r, "x", UPDATED, PER_PICTURE, volume(d->H, d->W, d->K), 1);
+    double *moments = doubles(r, "moments", WHOLE, 2 * K, false);
+    WF_TRY(b->scale(b, n * K, 1, d->variant ? 64 : 0, x));
+    return b->moments(b, n, d->K, x, moments);
+}
+
 /* The inputs reach far beyond where the sigmoid rounds to 0 or 1. */
 int case_sigmoid(run *r, const dims *d)
 {
