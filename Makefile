@@ -128,6 +128,7 @@ $B/check-direct: $(call objects,tests/ops/*.c) $B/direct/conv_dispatch.o $B/dire
 	$(LINK) $(LDLIBS)
 $B/fuzz-%: $B/tests/fuzz/%.o $B/libwf.a
 	$(LINK) -fsanitize=fuzzer $(LDLIBS)
+$B/bench-level: $B/tests/bench/workload.o
 $B/bench-level $B/bench-store $B/bench-dwt: $B/bench-%: $B/tests/bench/bench_%.o $(CLI)
 	$(LINK) $(LDLIBS)
 $B/deadleaves: $B/data/deadleaves.o $(CLI)
