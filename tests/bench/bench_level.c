@@ -25,19 +25,19 @@ static const char *const mode_names[] = {"train", "bpd", "sample", "gradient", "
 static const char *const memory_names[] = {"auto", "store", "reversible", NULL};
 static int level = 4, pyramid;
 static double seconds = 4;
-static bool again;
+static bool turns;
 
 static const cli_option options[] = {
     {'l', "level", "L", CLI_INT, &level, 0, 10, "Level; the default is 4."},
     {0, "model", "imagenet64|faces1024", CLI_CHOICE, &pyramid, 0, 0, "Whose level; the default is imagenet64."},
     {0, "time", "S", CLI_DOUBLE, &seconds, 0.01, 3600, "Measure for S seconds after the unmeasured runs; default 4."},
-    {0, "again", NULL, CLI_FLAG, &again, 0, 0, "Measure once more for each line of stdin; see above."},
+    {0, "turns", NULL, CLI_FLAG, &turns, 0, 0, "Measure once for each line of stdin; see above."},
     {.name = NULL},
 };
 static const cli_program bench = {
     .name = "bench-level",
     .summary = "speed of one level",
-    .synopsis = "[-l L] [--model M] [--time S] [--again] MODE:PRECISION:BATCH:MEMORY ...",
+    .synopsis = "[-l L] [--model M] [--time S] [--turns] MODE:PRECISION:BATCH:MEMORY ...",
     .description =
         "MODE: train, bpd, sample, gradient. Prints one JSON line for each operand: images per second in the median "
         "run, the memory of the flow and the peak memory of the process, both in MB. matrix:PRECISION:SIZE measures a "
@@ -46,8 +46,8 @@ static const cli_program bench = {
         "GFLOP and MB_moved are what one run has to compute and to move: multiplications and additions of convolutions "
         "and products, without taps on padding; parameters, what the optimizer keeps of them, and pictures.\n"
         "\n"
-        "With --again, each line of stdin asks for one more measurement, of at least one run, so that programs can take "
-        "turns. The line 'kernels' asks for a single run, in which oneDNN lists what it executes.",
+        "With --turns, a level is measured once for each line 'again' on stdin, for at least one run, so that programs "
+        "can take turns. A line 'kernels' asks for a single run, in which oneDNN lists what it executes.",
     .examples = "",
     .options = options};
 
@@ -71,7 +71,7 @@ typedef struct run {
     size_t elements;     /* N*H*W*K */
     size_t bytes;        /* of parameters, input and output: what no run can save */
     int64_t step;
-    workload work;
+    workload workload;
     bool warm; /* false before the unmeasured runs */
 } run;
 
@@ -256,7 +256,7 @@ static int ascending(const void *a, const void *b)
 /* Makes the unmeasured runs: one, or three on backends that record. The first is counted. */
 static void warm_up(run *r)
 {
-    r->work = (workload){0};
+    r->workload = (workload){0};
     run_once(r);
     workload_end(r->backend);
     for (int i = 1; i < (r->backend->record ? 3 : 1); i++)
@@ -268,9 +268,7 @@ static void warm_up(run *r)
 static double median_seconds(run *r)
 {
     static double times[MOST];
-    int n = 0, least = again ? 1 : 2;
-    if (!r->warm)
-        warm_up(r);
+    int n = 0, least = turns ? 1 : 2;
     for (double start = now(); n < MOST && (n < least || now() - start < seconds); n++) {
         double before = now();
         run_once(r);
@@ -374,11 +372,11 @@ static double list_kernels(run *r)
     return taken;
 }
 
-/* Reads a line of stdin; false at its end. kernels: whether it asks for them. */
-static bool asked_again(bool *kernels)
+/* Reads a line of stdin; false at its end. kernels: what the line asks for. */
+static bool next_turn(bool *kernels)
 {
-    char line[64];
-    if (!again || !fgets(line, sizeof line, stdin))
+    char line[16];
+    if (!fgets(line, sizeof line, stdin))
         return false;
     *kernels = !strcmp(line, "kernels\n");
     if (!*kernels && strcmp(line, "again\n"))
@@ -386,24 +384,37 @@ static bool asked_again(bool *kernels)
     return true;
 }
 
-static void do_level(run *r)
+static void measure(run *r, bool kernels)
 {
     char figures[256];
     struct rusage usage;
+    if (!r->warm)
+        warm_up(r);
+    double taken = kernels ? list_kernels(r) : median_seconds(r);
+    getrusage(RUSAGE_SELF, &usage);
+    snprintf(figures, sizeof figures,
+             "\"level\": %d, \"batch\": %d, \"img_per_s\": %.5g, \"GFLOP\": %.5g, \"MB_moved\": %.5g, "
+             "\"flow_MB\": %zu, \"rss_MB\": %ld",
+             level, r->job.batch, r->job.batch / taken, r->workload.flop * 1e-9,
+             ((double)r->bytes + r->workload.bytes) * 1e-6, wf_flow_bytes(r->flow) >> 20, usage.ru_maxrss / 1024);
+    report(r, figures);
+}
+
+/* Opens the flow at the first turn, so that several of these programs can start side by side. */
+static void do_level(run *r)
+{
     bool kernels = false;
-    workload_begin(r->backend, &r->work);
-    open_run(r);
-    do {
-        double taken = kernels ? list_kernels(r) : median_seconds(r);
-        getrusage(RUSAGE_SELF, &usage);
-        snprintf(figures, sizeof figures,
-                 "\"level\": %d, \"batch\": %d, \"img_per_s\": %.5g, \"GFLOP\": %.5g, \"MB_moved\": %.5g, "
-                 "\"flow_MB\": %zu, \"rss_MB\": %ld",
-                 level, r->job.batch, r->job.batch / taken, r->work.flop * 1e-9,
-                 ((double)r->bytes + r->work.bytes) * 1e-6, wf_flow_bytes(r->flow) >> 20, usage.ru_maxrss / 1024);
-        report(r, figures);
-    } while (asked_again(&kernels));
-    clear_run(r);
+    while (!turns || next_turn(&kernels)) {
+        if (!r->flow) {
+            workload_begin(r->backend, &r->workload);
+            open_run(r);
+        }
+        measure(r, kernels);
+        if (!turns)
+            break;
+    }
+    if (r->flow)
+        clear_run(r);
 }
 
 static void do_job(wf_backend *backend, const char *text)
