@@ -141,6 +141,7 @@ $B/check-tiles-emulated: $B/tiles/tests/tiles/check_tiles.o $(patsubst $B/%,$B/t
 	$(LINK) $(LDLIBS)
 $B/fuzz-%: $B/tests/fuzz/%.o $B/libwf.a
 	$(LINK) -fsanitize=fuzzer $(LDLIBS)
+$B/bench-level: $B/tests/bench/workload.o
 $B/bench-level $B/bench-store $B/bench-dwt: $B/bench-%: $B/tests/bench/bench_%.o $(CLI)
 	$(LINK) $(LDLIBS)
 $B/deadleaves: $B/data/deadleaves.o $(CLI)
