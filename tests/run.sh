@@ -73,15 +73,17 @@ scripts() {
 }
 
 # Processors without AVX-512 keep channels in blocks of eight: there the other convolutions, and other loads and stores. bf16 maps
-# have two layouts, of which a processor chooses one.
+# have two layouts, and their 3x3 kernels two ways, of which a processor chooses one.
 ops() {
-    local layout maps='pack pack_backward unpack relu_backward gate gate_backward norm norm_backward conv_forward conv_backward'
+    local layout way maps='pack pack_backward unpack relu_backward gate gate_backward norm norm_backward conv_forward conv_backward'
     add_totals "$B/check-ops"
     # shellcheck disable=SC2086 # words
     ONEDNN_MAX_CPU_ISA=AVX2 add_totals "$B/check-ops" --backend cpu $maps
     for layout in blocked nhwc; do
-        # shellcheck disable=SC2086
-        WF_CPU_BF16_LAYOUT=$layout add_totals "$B/check-ops" --backend cpu $maps
+        for way in winograd onednn; do
+            # shellcheck disable=SC2086
+            WF_CPU_BF16_LAYOUT=$layout WF_CPU_CONVOLUTION=$way add_totals "$B/check-ops" --backend cpu $maps
+        done
     done
 }
 

@@ -14,12 +14,23 @@
 
 #include "../backend.h"
 
+/* A way to compute a pass of a convolution. */
+typedef enum wf_conv_way {
+    WF_WAY_TINY,     /* conv_tiny.c: maps of up to four pixels */
+    WF_WAY_DIRECT,   /* conv_direct.c: processors other than x86-64 */
+    WF_WAY_WINOGRAD, /* winograd.c, winograd_weights.c */
+    WF_WAY_ONEDNN,   /* conv_blocked.c */
+    WF_WAYS
+} wf_conv_way;
+
 typedef struct wf_cpu {
     wf_backend base; /* first: a wf_backend * of this backend is a wf_cpu * */
     dnnl_engine_t engine;
     dnnl_stream_t stream;
     int block; /* contiguous channels of a blocked map: 16 with AVX-512, else 8 */
     bool nhwc; /* bf16 maps have all channels of a pixel contiguous instead */
+    bool amx;  /* oneDNN has kernels for AMX */
+    wf_conv_way preferred; /* taken where it can be (WF_WAYS: no preference) */
     void *scratch;
     size_t scratch_bytes;
 } wf_cpu;
