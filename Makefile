@@ -93,7 +93,7 @@ $B/lib/base/version.o: $B/version
 $B/lib/base/version.o: private ALL_CFLAGS += -DWF_BUILD_VERSION='"$(VERSION)"'
 # The check that a program does first is compiled for the oldest machine.
 $B/tools/startup/processor.o: private ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -O2 -g $(BASELINE:%=-march=%) $(WARN) $(PREFIX_MAP)
-$(TOOLS:%=$(BIN)/%) $B/check $B/check-ops $B/check-direct $B/check-tiles $B/check-tiles-emulated $B/bench-level $B/bench-store $B/bench-dwt $B/deadleaves $B/manual $(FUZZERS:%=$B/fuzz-%): $(STARTUP)
+$(TOOLS:%=$(BIN)/%) $B/check $B/check-ops $B/check-direct $B/check-tiles $B/check-tiles-emulated $B/check-ops-tiles $B/check-ops-tiles $B/bench-level $B/bench-store $B/bench-dwt $B/deadleaves $B/manual $(FUZZERS:%=$B/fuzz-%): $(STARTUP)
 # A program whose table has an instruction that no machine has, and a constructor that would run next.
 $B/planted.o: tools/startup/built_for.c $B/needs-all
 	$Q$(CC) $(ALL_CFLAGS) -DWF_PLANT_FEATURE -c -o $@ $<
@@ -137,6 +137,9 @@ $B/tiles/%.o: %.c $B/needs-all
 	@mkdir -p $(@D)
 	@echo "cc $@"
 	$Q$(CC) $(ALL_CFLAGS) -DWF_TILES_EMULATED -MMD -MP -c -o $@ $<
+# Its slots, on emulated tiles.
+$B/check-ops-tiles: $(call objects,tests/ops/*.c) $(patsubst $B/%,$B/tiles/%,$(call objects,kernels/cpu/amx*.c kernels/cpu/conv_tiles.c)) $B/libwf.a
+	$(LINK) $(LDLIBS)
 $B/check-tiles-emulated: $B/tiles/tests/tiles/check_tiles.o $(patsubst $B/%,$B/tiles/%,$(call objects,kernels/cpu/amx*.c))
 	$(LINK) $(LDLIBS)
 $B/fuzz-%: $B/tests/fuzz/%.o $B/libwf.a
@@ -182,7 +185,7 @@ $(TOOLS:%=$E/%): $E/%: $(BIN)/%
 emulated: $E/libwf-cuda.so $E/check-ops $E/bench-level $(TOOLS:%=$E/%)
 
 RUN = BIN=$(BIN) B=$B tests/run.sh
-CHECKS = all $B/check $B/check-ops $B/check-direct $B/check-tiles $B/check-tiles-emulated $B/deadleaves $B/wf-planted
+CHECKS = all $B/check $B/check-ops $B/check-direct $B/check-tiles $B/check-tiles-emulated $B/check-ops-tiles $B/deadleaves $B/wf-planted
 check: $(CHECKS) $(if $T,,$(patsubst %.c,$B/%.o,$(wildcard tests/fuzz/*.c)) $(if $(CUDA),$B/check-engines)) $(if $(filter-out emulated pipes/emulated,$T),,emulated) $(if $(filter-out pipes/cpus,$T)$(B:build=),,portable) ## every test: Criterion, operators against the reference, pipes. T=suite/test, T=ops/SLOT, T=pipes/NAME: that one
 	$(RUN) $(or $T,criterion ops direct tiles emulated engines pipes)
 check-fast: $(CHECKS) ## what takes under a minute of the same

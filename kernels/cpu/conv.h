@@ -1,4 +1,4 @@
-/* conv.h - the four ways in which the CPU backend convolves, and the object they share */
+/* conv.h - the five ways in which the CPU backend convolves, and the object they share */
 #ifndef WF_CPU_CONV_H
 #define WF_CPU_CONV_H
 
@@ -16,6 +16,7 @@ struct wf_conv {
     wf_conv_spec spec;
     wf_cpu_layout in, out;                    /* layouts of the two maps */
     bool winograd;                            /* true: winograd.c and winograd_weights.c compute everything */
+    wf_cpu_tiles tiles;                       /* passes that conv_tiles.c computes; the others are conv_blocked.c's */
     bool direct;                              /* true: conv_direct.c computes everything */
     wf_cpu_op forward, beside, data, weights; /* beside: forward with a residual that is not y; may be missing */
     /* Reorders of weights between [out,taps,in], both channels padded to blocks, and the format of each pass. */
@@ -42,6 +43,18 @@ int wf_cpu_winograd_data(wf_cpu *cpu, const wf_conv *conv, const float *w, const
                          float *dx) WF_MUST;
 int wf_cpu_winograd_weights(wf_cpu *cpu, const wf_conv *conv, const float *w, const float *bias, const float *logs,
                             const float *x, const float *dy, float *dw, float *dbias, float *dlogs) WF_MUST;
+
+/* bf16 maps in NHWC on AMX tiles (conv_tiles.c). wf_cpu_tiles_of returns the passes of a convolution. */
+wf_cpu_tiles wf_cpu_tiles_of(const wf_cpu *cpu, const wf_conv *conv);
+int wf_cpu_tiles_forward(wf_cpu *cpu, const wf_conv *conv, const float *w, const float *bias, const float *logs,
+                         const void *x, const void *residual, void *y) WF_MUST;
+int wf_cpu_tiles_data(wf_cpu *cpu, const wf_conv *conv, const float *w, const float *logs, const void *dy,
+                      void *dx) WF_MUST;
+int wf_cpu_tiles_weights(wf_cpu *cpu, const wf_conv *conv, const float *w, const float *bias, const float *logs,
+                         const void *x, const void *dy, float *dw, float *dbias, float *dlogs) WF_MUST;
+
+/* Writes w * scale to plain [out,taps,in], channels padded with zeros (conv_blocked.c). */
+void wf_cpu_scale_weights(const wf_conv *conv, const float *w, const float *scale, float *plain);
 
 /* Computes dw, dbias and dlogs from the gradients by the scaled weights and the scaled bias (conv_blocked.c).
  *   scale   [out] exp(3 logs)

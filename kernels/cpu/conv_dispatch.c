@@ -1,7 +1,8 @@
 /* conv_dispatch.c - the convolution slots
  *
  * Maps of up to four pixels go to conv_tiny.c. 3x3 kernels on other maps in single precision go to winograd.c and
- * winograd_weights.c. Every other convolution goes to oneDNN (conv_blocked.c). On processors for which oneDNN has only
+ * winograd_weights.c. bf16 maps in NHWC go to conv_tiles.c, in the passes that wf_cpu_tiles names. Every other
+ * convolution goes to oneDNN (conv_blocked.c). On processors for which oneDNN has only
  * its reference, all blocked maps go to conv_direct.c. */
 #include "conv.h"
 
@@ -35,6 +36,7 @@ static int conv_create(wf_backend *b, const wf_conv_spec *spec, wf_conv **out)
     conv->out = wf_cpu_layout_of(cpu, &result);
     conv->direct = WF_CPU_DIRECT && conv->in.blocked && conv->in.block == 8 && !conv->in.bf16;
     conv->winograd = !conv->direct && conv->in.blocked && wf_cpu_winograd_fits(conv);
+    conv->tiles = wf_cpu_tiles_of(cpu, conv);
     if (conv->in.blocked && !conv->direct && !conv->winograd) {
         int status = wf_cpu_blocked_create(cpu, conv);
         if (status) {
@@ -58,6 +60,8 @@ static int conv_forward(wf_backend *b, wf_conv *conv, const wf_weights *p, const
     if (conv->winograd)
         return wf_cpu_winograd_forward((wf_cpu *)b, conv, w, bias, logs, (const float *)x, (const float *)residual,
                                        (float *)y);
+    if (conv->tiles == WF_TILES_ALL)
+        return wf_cpu_tiles_forward((wf_cpu *)b, conv, w, bias, logs, x, residual, y);
     if (conv->in.blocked)
         return wf_cpu_blocked_forward((wf_cpu *)b, conv, w, bias, logs, x, residual, y);
     return wf_cpu_tiny_forward((wf_cpu *)b, &conv->spec, w, bias, logs, (const float *)x, (const float *)residual,
@@ -81,6 +85,13 @@ static int conv_backward(wf_backend *b, wf_conv *conv, const wf_weights *p, cons
         return dw ? wf_cpu_winograd_weights((wf_cpu *)b, conv, w, bias, logs, (const float *)x, (const float *)dy, dw,
                                             dbias, dlogs)
                   : WF_OK;
+    }
+    if (conv->tiles != WF_TILES_NONE) {
+        if (dx && conv->tiles == WF_TILES_ALL)
+            WF_TRY(wf_cpu_tiles_data((wf_cpu *)b, conv, w, logs, dy, dx));
+        else if (dx)
+            WF_TRY(wf_cpu_blocked_backward((wf_cpu *)b, conv, w, bias, logs, x, dy, dx, NULL, NULL, NULL));
+        return dw ? wf_cpu_tiles_weights((wf_cpu *)b, conv, w, bias, logs, x, dy, dw, dbias, dlogs) : WF_OK;
     }
     if (conv->in.blocked)
         return wf_cpu_blocked_backward((wf_cpu *)b, conv, w, bias, logs, x, dy, dx, dw, dbias, dlogs);

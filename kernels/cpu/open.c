@@ -100,8 +100,9 @@ static void describe_device(wf_cpu *cpu, dnnl_cpu_isa_t isa)
     char processor[72];
     const dnnl_version_t *version = dnnl_version();
     processor_name(processor, sizeof processor);
-    snprintf(cpu->base.device, sizeof cpu->base.device, "%s, %s, oneDNN %d.%d.%d, loops for %s", processor,
-             isa_name(isa), version->major, version->minor, version->patch, compiled_for());
+    snprintf(cpu->base.device, sizeof cpu->base.device, "%s, %s%s, oneDNN %d.%d.%d, loops for %s", processor,
+             isa_name(isa), wf_cpu_tiles_text(cpu->tiles), version->major, version->minor, version->patch,
+             compiled_for());
 }
 
 /* Chooses NHWC for bf16 maps where oneDNN has AMX, whose kernels exist for NHWC alone; without AMX both layouts are as
@@ -112,7 +113,7 @@ static int choose_layout(wf_cpu *cpu, dnnl_cpu_isa_t isa)
     cpu->nhwc = layout && *layout ? !strcmp(layout, "nhwc") : is_x86 && isa_has(isa, dnnl_cpu_isa_avx512_core_amx);
     WF_CHECK(cpu->nhwc || !layout || !*layout || !strcmp(layout, "blocked"), WF_USAGE,
              "cpu: WF_CPU_BF16_LAYOUT is '%s', expected nhwc or blocked", layout);
-    return WF_OK;
+    return wf_cpu_tiles_choose(cpu->nhwc, &cpu->tiles);
 }
 
 /* Opens the CPU backend with `threads` threads in total (0: OMP_NUM_THREADS, or all). Errors: WF_AGAIN, WF_INTERNAL
