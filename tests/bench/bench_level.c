@@ -30,7 +30,7 @@ static bool turns;
 static const cli_option options[] = {
     {'l', "level", "L", CLI_INT, &level, 0, 10, "Level; the default is 4."},
     {0, "model", "imagenet64|faces1024", CLI_CHOICE, &pyramid, 0, 0, "Whose level; the default is imagenet64."},
-    {0, "time", "S", CLI_DOUBLE, &seconds, 0.01, 3600, "Measure for S seconds after the unmeasured runs; default 4."},
+    {0, "time", "S", CLI_DOUBLE, &seconds, 0.001, 3600, "Measure for S seconds after the unmeasured runs; default 4."},
     {0, "turns", NULL, CLI_FLAG, &turns, 0, 0, "Measure once for each line of stdin; see above."},
     {.name = NULL},
 };
