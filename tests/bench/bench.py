@@ -33,7 +33,7 @@ MODES = {'train': LEVELS, 'lean': ['4', '5', '6', 'faces8'], 'bpd': LEVELS, 'sam
 GRADIENTS = {'gradient': LEVELS[:7], 'few': ['3', '4', '5', '6']}
 LIMIT, COMPILE_LIMIT = 40, 900  # seconds of a turn; a peer that takes longer is not a setting
 # The most that the processor was seen to multiply: by loops in registers, or in a product of matrices.
-PEAKS = {'fp32': ['peak:fp32', 'matrix:fp32:1024'], 'bf16': ['peak:bf16', 'peak:amx', 'matrix:bf16:1024']}
+PEAKS = {'fp32': ['peak:fp32', 'matrix:fp32:1024'], 'bf16': ['peak:bf16', 'peak:amx', 'matrix:bf16:1024'], 'copy': ['copy']}
 # Both sides leave newer instructions out: oneDNN in both, ATen and MKL in PyTorch. Our own loops follow from the build.
 EMULATED = {'AVX2': {'ONEDNN_MAX_CPU_ISA': 'AVX2', 'ATEN_CPU_CAPABILITY': 'avx2', 'MKL_ENABLE_INSTRUCTIONS': 'AVX2'}}
 
@@ -131,7 +131,7 @@ def connect(path, arguments, limit):
 class Bench:
     def __init__(self, a):
         self.program, self.seconds, self.isa = a.program, a.time, a.isa
-        self.threads = len(os.sched_getaffinity(0))
+        self.threads = a.threads
         self.environment = dict(os.environ, OMP_NUM_THREADS=str(self.threads), **EMULATED.get(a.isa, {}))
         self.compiled = os.environ.get('TORCHINDUCTOR_CACHE_DIR', os.path.join(os.path.abspath(os.path.dirname(a.program)), 'inductor'))
         self.environment['TORCHINDUCTOR_CACHE_DIR'] = self.compiled
@@ -141,7 +141,7 @@ class Bench:
         self.socket = os.path.join(self.folder.name, 'peer')
         self.log = open(os.path.join(self.folder.name, 'log'), 'w')
         self.present = self.start_peer(os.environ.get('PYTHON', 'python3'), os.environ.get('PEER', '../shared/peers/peer_torch.py'))
-        _, self.device = self.measure_peaks()
+        self.device = (self.ours_alone('bpd:fp32:1') or sys.exit(f'bench: {a.program} does not run'))['device']
 
     def start_peer(self, python, peer):
         """Starts peer_level.py, which ends with this program; false without PyTorch or the peer."""
@@ -153,20 +153,19 @@ class Bench:
             sys.exit(f'bench: {self.server.name} does not start')
         return True
 
-    def measure_peaks(self):
-        """({"fp32": FLOP/s, "bf16": FLOP/s, "copy": B/s}, device); None for a peak that the processor lacks."""
-        def rate(*jobs):
-            found = []
-            for job in jobs:
-                done = subprocess.run([self.program, '-q', '--time', str(min(0.1, self.seconds)), job], capture_output=True, text=True,
-                                      env=self.environment)
-                found += [json.loads(done.stdout.splitlines()[-1])] if not done.returncode else []
-            return max((f.get('FLOP_per_s') or f['B_per_s'] for f in found), default=None), found
+    def ours_alone(self, job):
+        """What bench-level reports of a job by itself; None: it lacks it, or the processor does."""
+        done = subprocess.run([self.program, '-q', '-l', '0', '--time', str(min(0.1, self.seconds)), job], capture_output=True, text=True,
+                              env=self.environment)
+        return None if done.returncode else json.loads(done.stdout.splitlines()[-1])
 
-        copy, found = rate('copy')
-        if not found:
-            sys.exit(f'bench: {self.program} does not measure a copy')
-        return {**{p: rate(*jobs)[0] for p, jobs in PEAKS.items()}, 'copy': copy}, found[0]['device']
+    def measure_peaks(self):
+        """{"fp32": FLOP/s, "bf16": FLOP/s, "copy": B/s}; None for a peak that the processor lacks."""
+        peaks = {}
+        for name, jobs in PEAKS.items():
+            found = [self.ours_alone(job) for job in jobs]
+            peaks[name] = max((f.get('FLOP_per_s') or f['B_per_s'] for f in found if f), default=None)
+        return peaks
 
     def describe_settings(self):
         shown = EMULATED.get(self.isa, {}).keys() | {n for n in os.environ if n.startswith(('GOMP_', 'KMP_', 'ONEDNN_'))}
@@ -242,7 +241,7 @@ class Bench:
             used, tried = self.choose(peers, quick)
             peaks, turns = [], [side[p] for p in PRECISIONS for side in (ours, used) if p in side]
             for _ in range(ROUNDS):
-                peaks.append(self.measure_peaks()[0])
+                peaks.append(self.measure_peaks())
                 for server in turns:
                     server.turns.append([])
                 for _ in range(TURNS if quick else 1):
@@ -292,6 +291,7 @@ def main():
     parser.add_argument('--rows', default='')
     parser.add_argument('--minutes', type=float, default=1e9)
     parser.add_argument('--time', type=float, default=1, help='seconds of one measurement')
+    parser.add_argument('--threads', type=int, default=len(os.sched_getaffinity(0)), help='of both sides; default: all cores')
     parser.add_argument('--isa', choices=['', *EMULATED], default='')
     parser.add_argument('--compile', action='store_true', help='let torch.compile do its work, and measure nothing')
     parser.add_argument('--readme', default='tests/bench/README.md')
@@ -310,7 +310,8 @@ def main():
 
     def measured(key):
         row = rows.get(key)
-        return row and row['build'] == bench.build and row['device'] == bench.device and (row['torch'] or not bench.present)
+        same = row and row['build'] == bench.build and row['device'] == bench.device and row['threads'] == bench.threads
+        return same and (row['torch'] or not bench.present)
 
     def compiled(key):
         return all(os.path.exists(bench.mark(key, p)) for p in PRECISIONS)

@@ -302,9 +302,14 @@ static int copy(run *r)
 
 static double bandwidth(run *r)
 {
+    void *memory[2];
+    for (int i = 0; i < 2; i++) {
+        must(r->backend->alloc(r->backend, COPY, &memory[i]));
+        must(r->backend->zero(r->backend, memory[i], COPY));
+    }
     r->elements = COPY / r->backend->real;
-    r->params = normal(r->backend, 1, r->elements, 0);
-    r->x = normal(r->backend, 1, r->elements, 1);
+    r->params = memory[0];
+    r->x = memory[1];
     double rate = 2.0 * COPY / best_seconds(r, copy);
     r->backend->free(r->backend, r->params);
     r->backend->free(r->backend, r->x);

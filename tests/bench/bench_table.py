@@ -114,7 +114,7 @@ def line_of(key, row):
     mode, level = parts(key)
     ours, peer = row['ours'], row['peer']
     best, theirs = fastest(ours), fastest(peer)
-    cells = [level, mode, row['batch'], figure(row['GFLOP'] / row['batch'])]
+    cells = [level, mode, row['batch'], f'{row["GFLOP"] / row["batch"]:.2g}']
     cells += [speed_text(side, p) for side in (ours, peer) for p in ('fp32', 'bf16')]
     cells += [ratio_text(ours.get('fp32'), peer.get('fp32')), ratio_text(ours[best], peer.get(theirs))]
     cells += [figure(distance(row, p)) + 'x' for p in ('fp32', 'bf16')]

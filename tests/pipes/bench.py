@@ -46,8 +46,8 @@ rows = {'train:4': ROW, 'lean:faces8': dict(ROW, peer={}, tried={}, torch=None, 
 full = t.full_table(rows, 'train:4').split('\n')
 assert full[0] == ('A, AVX-512 BF16, oneDNN, 2 threads; PyTorch 2 (AVX512); OMP_NUM_THREADS=2. Peaks: fp32 100 GFLOP/s, copy 1000 GB/s.'), full[0]
 assert 'Measured with another build: lean:faces8.' in full and not any('Without a compiled' in line for line in full)
-assert '| 4 | train | 10 | 0.80 | 75.0 ~ | 60.0 | 50.0 ~ | 80.0 ~ | 2.00x (1.10-2.00) ~ | 0.94x (0.69-1.00) ~ | 1.25x | - | 20 / 400 |' in full, full
-assert '| faces 8 | train, lean | 10 | 0.80 | 75.0 ~ | 60.0 | - | - | - | - | 1.25x | - | 20 / - |' in full, full
+assert '| 4 | train | 10 | 0.8 | 75.0 ~ | 60.0 | 50.0 ~ | 80.0 ~ | 2.00x (1.10-2.00) ~ | 0.94x (0.69-1.00) ~ | 1.25x | - | 20 / 400 |' in full, full
+assert '| faces 8 | train, lean | 10 | 0.8 | 75.0 ~ | 60.0 | - | - | - | - | 1.25x | - | 20 / - |' in full, full
 assert '| 4 | train | fp32: own 90%, jit:x 9% | bf16 folded: brgconv:y 100% |' in full and '| faces 8 | train, lean | fp32: own 100% | - |' in full
 short = t.short_table(rows, 'train:4').split('\n')
 assert short[-1] == '| 4 | train | 75.0 (fp32) | 80.0 (bf16) | 0.94x (0.69-1.00) ~ |' and len(short) == 5, short
