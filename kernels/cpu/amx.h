@@ -35,4 +35,20 @@ size_t wf_amx_weights_bytes(const wf_amx_shape *s, int threads);
 void wf_amx_weights(const wf_amx_shape *s, const uint16_t *x, const uint16_t *dy, float *dw, float *sums, void *scratch,
                     int threads);
 
+/* One convolution forward, or its gradient by its input. */
+typedef struct wf_amx_convolve {
+    wf_amx_shape shape;
+    const uint16_t *x;        /* [N,D,H,W,from] bf16 */
+    const float *w;           /* [to,taps,from] in single precision, zeros for padding; rounded to bf16 */
+    bool back;                /* w is [from,taps,to], that of the convolution whose result x is a gradient by */
+    const float *shift;       /* [to], or NULL: added to the result */
+    const uint16_t *residual; /* [N,D,H,W,to] bf16, or NULL: added too; may be y */
+    bool relu;                /* last */
+    uint16_t *y;              /* [N,D,H,W,to] bf16: the result */
+} wf_amx_convolve;
+
+/* scratch: wf_amx_convolve_bytes, aligned to 64. */
+size_t wf_amx_convolve_bytes(const wf_amx_shape *s, int threads);
+void wf_amx_convolve_run(const wf_amx_convolve *call, void *scratch, int threads);
+
 #endif

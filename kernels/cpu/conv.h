@@ -49,6 +49,18 @@ int wf_cpu_winograd_data(wf_cpu *cpu, const wf_conv *conv, const float *w, const
 int wf_cpu_winograd_weights(wf_cpu *cpu, const wf_conv *conv, const float *w, const float *bias, const float *logs,
                             const void *x, const void *dy, float *dw, float *dbias, float *dlogs) WF_MUST;
 
+/* bf16 maps in NHWC on AMX tiles (conv_tiles.c). */
+bool wf_cpu_tiles_fit(const wf_cpu *cpu, const wf_conv *conv, wf_conv_pass pass);
+int wf_cpu_tiles_forward(wf_cpu *cpu, const wf_conv *conv, const float *w, const float *bias, const float *logs,
+                         const void *x, const void *residual, void *y) WF_MUST;
+int wf_cpu_tiles_data(wf_cpu *cpu, const wf_conv *conv, const float *w, const float *logs, const void *dy,
+                      void *dx) WF_MUST;
+int wf_cpu_tiles_weights(wf_cpu *cpu, const wf_conv *conv, const float *w, const float *bias, const float *logs,
+                         const void *x, const void *dy, float *dw, float *dbias, float *dlogs) WF_MUST;
+
+/* Writes w * scale to plain [out,taps,in], channels padded with zeros (conv_blocked.c). */
+void wf_cpu_scale_weights(const wf_conv *conv, const float *w, const float *scale, float *plain);
+
 /* Computes dw, dbias and dlogs from the gradients by the scaled weights and the scaled bias (conv_blocked.c).
  *   scale   [out] exp(3 logs)
  *   plain   [out,taps,padded] by w * scale

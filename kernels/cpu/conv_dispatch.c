@@ -1,8 +1,9 @@
 /* conv_dispatch.c - the convolution slots
  *
  * Maps of up to four pixels go to conv_tiny.c. 3x3 kernels on other maps go to winograd.c and winograd_weights.c, but
- * bf16 maps to oneDNN's AMX where that is there. Every other convolution goes to oneDNN (conv_blocked.c). On processors
- * for which oneDNN has only its reference, all blocked maps go to conv_direct.c. */
+ * bf16 maps to AMX where that is there: conv_tiles.c takes the passes that WF_CPU_AMX names, oneDNN the others. Every
+ * other convolution goes to oneDNN (conv_blocked.c). On processors for which oneDNN has only its reference, all blocked
+ * maps go to conv_direct.c. */
 #include "conv.h"
 
 #include <stdlib.h>
@@ -25,7 +26,6 @@ static void conv_destroy(wf_backend *b, wf_conv *conv)
 static int list_ways(const wf_cpu *cpu, const wf_conv *conv, wf_conv_pass pass, wf_conv_way ways[WF_WAYS])
 {
     int n = 0;
-    (void)pass;
     if (!conv->in.blocked) {
         ways[n++] = WF_WAY_TINY;
         return n;
@@ -35,6 +35,8 @@ static int list_ways(const wf_cpu *cpu, const wf_conv *conv, wf_conv_pass pass, 
         return n;
     }
     bool winograd = wf_cpu_winograd_fits(conv), library_first = conv->in.bf16 && cpu->amx;
+    if (wf_cpu_tiles_fit(cpu, conv, pass))
+        ways[n++] = WF_WAY_TILES;
     if (winograd && !library_first)
         ways[n++] = WF_WAY_WINOGRAD;
     ways[n++] = WF_WAY_ONEDNN;
@@ -102,6 +104,8 @@ static int conv_forward(wf_backend *b, wf_conv *conv, const wf_weights *p, const
                                      (float *)y);
     case WF_WAY_WINOGRAD:
         return wf_cpu_winograd_forward((wf_cpu *)b, conv, w, bias, logs, x, residual, y);
+    case WF_WAY_TILES:
+        return wf_cpu_tiles_forward((wf_cpu *)b, conv, w, bias, logs, x, residual, y);
     default:
         return wf_cpu_blocked_forward((wf_cpu *)b, conv, w, bias, logs, x, residual, y);
     }
@@ -117,6 +121,8 @@ static int data_gradient(wf_cpu *cpu, wf_conv *conv, const wf_weights *p, const 
                                       NULL, NULL);
     case WF_WAY_WINOGRAD:
         return wf_cpu_winograd_data(cpu, conv, w, logs, dy, dx);
+    case WF_WAY_TILES:
+        return wf_cpu_tiles_data(cpu, conv, w, logs, dy, dx);
     default:
         return wf_cpu_blocked_backward(cpu, conv, w, bias, logs, x, dy, dx, NULL, NULL, NULL);
     }
@@ -133,6 +139,8 @@ static int weights_gradient(wf_cpu *cpu, wf_conv *conv, const wf_weights *p, con
                                       dlogs);
     case WF_WAY_WINOGRAD:
         return wf_cpu_winograd_weights(cpu, conv, w, bias, logs, x, dy, dw, dbias, dlogs);
+    case WF_WAY_TILES:
+        return wf_cpu_tiles_weights(cpu, conv, w, bias, logs, x, dy, dw, dbias, dlogs);
     default:
         return wf_cpu_blocked_backward(cpu, conv, w, bias, logs, x, dy, NULL, dw, dbias, dlogs);
     }

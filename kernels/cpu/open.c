@@ -100,8 +100,9 @@ static void describe_device(wf_cpu *cpu, dnnl_cpu_isa_t isa)
     char processor[72];
     const dnnl_version_t *version = dnnl_version();
     processor_name(processor, sizeof processor);
-    snprintf(cpu->base.device, sizeof cpu->base.device, "%s, %s, oneDNN %d.%d.%d, loops for %s", processor,
-             isa_name(isa), version->major, version->minor, version->patch, compiled_for());
+    snprintf(cpu->base.device, sizeof cpu->base.device, "%s, %s%s, oneDNN %d.%d.%d, loops for %s", processor,
+             isa_name(isa), wf_cpu_tiles_text(cpu->tiles), version->major, version->minor, version->patch,
+             compiled_for());
 }
 
 /* Returns the row of `names` that the environment variable gives, or `otherwise` if it is not set; count: another
@@ -130,7 +131,7 @@ static int choose_layout(wf_cpu *cpu, dnnl_cpu_isa_t isa)
              getenv("WF_CPU_CONVOLUTION"));
     cpu->nhwc = layout;
     cpu->preferred = way < 0 ? WF_WAYS : way ? WF_WAY_ONEDNN : WF_WAY_WINOGRAD;
-    return WF_OK;
+    return wf_cpu_tiles_choose(cpu->nhwc, &cpu->tiles);
 }
 
 /* Opens the CPU backend with `threads` threads in total (0: OMP_NUM_THREADS, or all). Errors: WF_AGAIN, WF_INTERNAL
