@@ -65,3 +65,11 @@ try:
 except ValueError as e:
     assert 'page.md' in str(e) and '<!-- y -->' in str(e)
 assert not os.path.exists('page.md.part')
+
+import bench_jobs as j
+
+JOBS = {'bits/dim': {'pictures': 30, 'ours': [[2, 40], [1, 50], [9, 60]], 'ours, twice': [[4, 55]] * 3, 'peer': [[3, 500]] * 3},
+        'info': {'pictures': None, 'ours': [[0.01, 17]] * 3}}
+lines = j.table(JOBS, 'about', 16.5).split('\n')
+assert lines[0] == 'about' and lines[4:] == ['| bits/dim | 30 | 2.00 | 50 | 2.00x | 1.10x | 3.00 | 1.50x | 500 |',
+                                             '| info | - | 0.01 | - | - | - | - | - | - |'], lines

@@ -61,3 +61,10 @@ alone() { PEER=none run --rows bpd:0 2> said > /dev/null && grep -q 'left out' s
 ok "without PyTorch our own figures" alone
 compile() { export TORCHINDUCTOR_CACHE_DIR=$PWD/cache; mkdir -p cache && run --compile --rows sample:0 && [ -e cache/sample:0:fp32 ] && run --rows sample:0 && grep -q '"fp32 compiled": 200' build/bench.json; }
 ok "what was compiled is tried" compile
+
+# Whole jobs, on few pictures and without a Python that has the packages.
+printf '<!-- bench-jobs -->\n<!-- /bench-jobs -->\n' > jobs.md
+folder=$(dirname "$(command -v wf-info)")
+ok "whole jobs" env PYTHON=false "$bench/bench_jobs.py" "$folder" "$(dirname "$level")" --scale 0.001 --threads 1 --readme jobs.md --out jobs.json
+ok "their table" grep -Eq '^\| samples to a grid \| 8 \| [0-9.]+ \| [0-9-]+ \| [0-9.]+x \| [0-9.]+x \| - \| - \| - \|' jobs.md
+ok "every program is started" test "$(grep -c '^| 10 starts of wf-' jobs.md)" = "$(find "$folder" -name 'wf-*' -perm -100 | wc -l)"
