@@ -170,7 +170,7 @@ emulated: $E/libwf-cuda.so $E/check-ops $E/bench-level $(TOOLS:%=$E/%)
 
 RUN = BIN=$(BIN) B=$B tests/run.sh
 CHECKS = all $B/check $B/check-ops $B/check-direct $B/deadleaves $B/wf-planted
-check: $(CHECKS) $(if $T,,$(patsubst %.c,$B/%.o,$(wildcard tests/fuzz/*.c)) $(if $(CUDA),$B/check-engines)) $(if $(filter-out emulated pipes/emulated,$T),,emulated) $(if $(filter-out pipes/cpus,$T)$(B:build=),,portable) ## every test: Criterion, operators against the reference, pipes. T=suite/test, T=ops/SLOT, T=pipes/NAME: that one
+check: $(CHECKS) $(if $T,,$(patsubst %.c,$B/%.o,$(wildcard tests/fuzz/*.c)) $(if $(CUDA),$B/check-engines)) $(if $(filter-out emulated pipes/emulated pipes/kit,$T),,emulated) $(if $(filter-out pipes/cpus pipes/kit,$T)$(B:build=),,portable) ## every test: Criterion, operators against the reference, pipes. T=suite/test, T=ops/SLOT, T=pipes/NAME: that one
 	$(RUN) $(or $T,criterion ops direct emulated engines pipes)
 check-fast: $(CHECKS) ## what takes under a minute of the same
 	$(RUN) fast
@@ -196,7 +196,7 @@ kit-programs: $(KIT_PROGRAMS)
 $(KIT_PROGRAMS): $(STARTUP)
 $(KIT_BIN:%=$B/kit/bin/%): $B/kit/bin/%: $B/tools/%.o $(CLI)
 $B/kit/build/check-ops: $(call objects,tests/ops/*.c) $B/libwf.a
-$B/kit/build/bench-level: $B/tests/bench/bench_level.o $(CLI)
+$B/kit/build/bench-level: $(call objects,tests/bench/bench_level.c tests/bench/workload.c) $(CLI)
 $B/kit/build/deadleaves: $B/data/deadleaves.o $(CLI)
 $(KIT_PROGRAMS):
 	@mkdir -p $(@D)

@@ -8,7 +8,7 @@
 tests/gpu/on-device.sh runs ours and then the peer in one go. `peer` measures training of each row (MODEL:LEVEL) at each
 setting of the peer, each in at most --each seconds, and appends a JSON line to FILE as each ends: plain (eager fp32),
 tuned (channels-last, folded, as a CUDA graph; tf32 and bf16), compiled (the same, bf16, by torch.compile). `table` reads bench.jsonl
-and peer.jsonl in FOLDER and prints Markdown; --readme puts it between the markers of that file. Distances: the share of the
+and peer.jsonl in FOLDER and prints Markdown. Distances: the share of the
 matrix product's rate measured in the same run, and how many times the floor a run takes (the larger of its FLOP over
 that rate and its bytes over the measured copy's). Environment: PEER, the peer's program. Standard library only.
 """
@@ -239,6 +239,16 @@ def table(r):
     return '\n'.join(lines)
 
 
+def replace_between(path, name, text):
+    """Puts text between the markers <!-- name --> and <!-- /name --> of a file."""
+    first, last = f'<!-- {name} -->', f'<!-- /{name} -->'
+    with open(path) as f:
+        before, rest = f.read().split(first)
+    with open(path + '.part', 'w') as f:
+        f.write(before + first + '\n' + text + '\n' + last + rest.split(last)[1])
+    os.replace(path + '.part', path)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('what', choices=['peer', 'table', 'rows'])
@@ -248,7 +258,6 @@ def main():
     parser.add_argument('--device', default='cuda')
     parser.add_argument('--until', type=float, default=90, help='seconds for all')
     parser.add_argument('--each', type=float, default=30, help='seconds for one setting')
-    parser.add_argument('--readme')
     a = parser.parse_args()
     if a.what == 'rows':
         print(*a.rows.split(','))
@@ -257,11 +266,7 @@ def main():
         parser.error(f'{a.what} needs a file or folder')
     if a.what == 'peer':
         sys.exit(measure_peer(a))
-    text = table(Results(a.place))
-    print(text)
-    if a.readme:
-        import bench
-        bench.replace_between(a.readme, 'bench-gpu', text)
+    print(table(Results(a.place)))
 
 
 if __name__ == '__main__':

@@ -2,11 +2,11 @@
 """report.py FOLDER - the files that tests/gpu/on-device.sh wrote to FOLDER, into the repository (make device-report):
 tests/gpu/results.txt, the table of tests/bench/README.md, and the outcomes in kernels/cuda/README.md that the figures give.
 --root: another folder in place of the repository. Standard library only."""
-import argparse, os, re, sys
+import argparse, os, re, shutil, sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, '..', 'bench'))
-import bench, bench_gpu
+import bench_gpu
 
 UNMEASURED = 'not measured: no device'
 
@@ -50,7 +50,8 @@ def fill_outcomes(path, r):
                 line, n = re.subn(f'({UNMEASURED}|measured[^|;]*)(?= \\|$)', lambda _: outcome, line)
                 filled += n
             lines.append(line)
-    bench.replace_file(path, '\n'.join(lines))
+    with open(path, 'w') as f:
+        f.write('\n'.join(lines))
     return filled
 
 
@@ -63,11 +64,10 @@ def main():
     if not os.path.exists(steps):
         print(f'device-report: no {steps}: FROM names the folder that tests/gpu/on-device.sh wrote to', file=sys.stderr)
         sys.exit(66)
-    with open(steps) as f:
-        bench.replace_file(os.path.join(a.root, 'tests/gpu/results.txt'), f.read())
+    shutil.copyfile(steps, os.path.join(a.root, 'tests/gpu/results.txt'))
     r, filled = bench_gpu.Results(a.folder), 0
     if r.ours:
-        bench.replace_between(os.path.join(a.root, 'tests/bench/README.md'), 'bench-gpu', bench_gpu.table(r))
+        bench_gpu.replace_between(os.path.join(a.root, 'tests/bench/README.md'), 'bench-gpu', bench_gpu.table(r))
         filled = fill_outcomes(os.path.join(a.root, 'kernels/cuda/README.md'), r)
     print(f'device-report: tests/gpu/results.txt; {len(r.keys())} rows in tests/bench/README.md, {filled} outcomes in '
           'kernels/cuda/README.md; the status in both READMEs is for a person to write')

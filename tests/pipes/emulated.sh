@@ -209,7 +209,7 @@ ok "the saved state exists" same kept lost/level-01.state.safetensors
 # A kernel, cuBLASLt (in both) or cuDNN (level 2) is the first to see the loss.
 for level in 1 2; do
     for call in {62..110..4}; do
-        WF_EMULATED_LOST=$call status 74 "level $level, lost at call $call" wf-train-level -q -l $level -m lost-$level-$call \
+        WF_EMULATED_LOST=$call status 74 "level $level, lost at call $call" wf-train-level -q -l $level -m "lost-$level-$call" \
             -s train.store -f '2*(actnorm, conv1x1, affine:width=40:blocks=1), actnorm' --batch 4 --steps 30 --backend cuda
     done
 done

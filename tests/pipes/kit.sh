@@ -73,7 +73,10 @@ ok "a kit that is not whole: $(cat said)" grep -qx 'on-device: no kit.txt beside
 mv aside kit/kit.txt
 
 # Python without PyTorch answers for one that has it.
-mkdir -p torch/torch
+mkdir -p torch/torch tools
+printf '#!/bin/sh\necho NVIDIA Emulated, 580.0\n' > tools/nvidia-smi
+chmod +x tools/nvidia-smi
+PATH=$WORK/tools:$PATH
 printf 'class _dynamo:\n    reset = staticmethod(lambda: None)\nclass cuda:\n    is_available = staticmethod(lambda: False)\n' > torch/torch/__init__.py
 on_device() { # on_device OUT PART...
     OUT=$WORK/$1 TREE=$WORK/run ROWS=imagenet64:0 BRIEF=0.01 MATRIX=32 BATCH=4 PYTHONPATH=$WORK/torch LIMIT=${LIMIT:-300} \
@@ -110,6 +113,6 @@ ok "and is in the table" grep -q 'train, fp32: exits 74' lost/table.txt
 WF_EMULATED_DEVICES=0 on_device none.d env ops > none
 ok "without a card the run ends: $(tail -n 1 none.d/table.txt)" test "$? $(grep -c operators none.d/table.txt)" = "0 0"
 for target in check-gpu bench-gpu; do
-    refused() { ! make -s -C "$ROOT" $target KIT="$WORK/nowhere" > said 2> none && grep -q "^$target: no .*nowhere/on-device.sh: run make device-kit" said; }
+    refused() { ! make -s -C "$ROOT" "$target" KIT="$WORK/nowhere" > said 2> none && grep -q "^$target: no .*nowhere/on-device.sh: run make device-kit" said; }
     ok "make $target without a kit says so" refused
 done
