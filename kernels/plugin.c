@@ -163,7 +163,7 @@ static int open_plugin(const char *path, bool own, void **plugin, bool *built)
         WF_CHECK(missing_library(why, library), WF_INTERNAL, "cuda: the plugin does not load: %s", why);
         WF_TRY(find_library(library));
     }
-    return wf_fail(WF_INTERNAL, "cuda: the plugin does not load: %s is loaded, and is missing", library);
+    return wf_fail(WF_INTERNAL, "cuda: the plugin does not load: %s was loaded, but its SONAME is another", library);
 }
 
 int wf_plugin_load(wf_cuda_opener **open, bool *built)

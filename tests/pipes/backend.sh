@@ -143,7 +143,7 @@ done
 # -- plugins that do not load ----------------------------------------------------------------------------------------
 machine dev/nvidia0=
 echo 'int needed(void) { return 0; }' > needed.c
-"$CC" -shared -fPIC -o libneeded.so needed.c && make_plugin -DNEEDS -L. -lneeded
+"$CC" -shared -fPIC -Wl,-soname,libneeded.so -o libneeded.so needed.c && make_plugin -DNEEDS -L. -lneeded
 missing() { echo "libneeded.so is not installed: looked where the loader does, in WF_CUDA_LIBS ($1), in $2"; }
 nowhere=$(missing "not set" "no python3: none on PATH")
 here=$WORK/usr/bin
