@@ -20,6 +20,7 @@ static void cuda_close(wf_backend *b)
         (void)cublasLtDestroy(cuda->blas);
     (void)cudaFree(cuda->arguments);
     wf_cuda_memory_close(cuda);
+    wf_cuda_branch_close(cuda);
     if (cuda->stream)
         (void)cudaStreamDestroy(cuda->stream);
     free(cuda);
@@ -104,6 +105,7 @@ static int start(wf_cuda *cuda)
     WF_TRY(describe(cuda));
     WF_CUDA(cudaStreamCreateWithFlags(&cuda->stream, cudaStreamNonBlocking));
     WF_TRY(wf_cuda_memory_open(cuda));
+    WF_TRY(wf_cuda_branch_open(cuda));
     cublasStatus_t blas = cublasLtCreate(&cuda->blas);
     if (blas)
         return wf_cuda_library_failed("cuBLASLt does not start", cublasLtGetStatusString(blas), false);
