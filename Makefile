@@ -169,7 +169,8 @@ $B/check-engines: $B/tests/gpu/engines.cu.o $B/kernels/cuda/graph.cu.o $B/lib/ba
 CXX = $(if $(findstring clang,$(CC)),clang++,g++)
 E = $B/emulated
 CXXFLAGS = -std=c++17 -O2 -g -ffp-contract=off -fPIC -DWF_EMULATED -Itests/emulated $(filter -Wall -Wextra -Werror,$(WARN)) -MMD -MP
-EMULATED = $(patsubst kernels/cuda/%.cu,$E/%.o,$(wildcard kernels/cuda/*.cu)) $(patsubst tests/emulated/%.cpp,$E/%.o,$(wildcard tests/emulated/*.cpp))
+STANDIN = $(patsubst tests/emulated/%.cpp,$E/%.o,$(filter-out %/faults.cpp,$(wildcard tests/emulated/*.cpp)))
+EMULATED = $(patsubst kernels/cuda/%.cu,$E/%.o,$(wildcard kernels/cuda/*.cu)) $(STANDIN)
 $E/%.o: kernels/cuda/%.cu
 	@mkdir -p $(@D)
 	@echo "c++ $@"
@@ -180,15 +181,18 @@ $E/%.o: tests/emulated/%.cpp
 	$Q$(CXX) $(CXXFLAGS) -c -o $@ $<
 $E/libwf-cuda.so: $(EMULATED)
 	$Q$(CXX) -shared -o $@ $^
+# Faults that the stand-in must find.
+$E/faults: $E/faults.o $(STANDIN)
+	$Q$(CXX) -o $@ $^ -pthread
 $E/check-ops $E/bench-level: $E/%: $B/%
 	@mkdir -p $(@D) && cp $< $@
 $(TOOLS:%=$E/%): $E/%: $(BIN)/%
 	@mkdir -p $(@D) && cp $< $@
-emulated: $E/libwf-cuda.so $E/check-ops $E/bench-level $(TOOLS:%=$E/%)
+emulated: $E/libwf-cuda.so $E/check-ops $E/bench-level $E/faults $(TOOLS:%=$E/%)
 
 RUN = BIN=$(BIN) B=$B tests/run.sh
 CHECKS = all $B/check $B/check-ops $B/check-direct $B/check-tiles $B/check-tiles-emulated $B/check-ops-tiles $B/deadleaves $B/wf-planted $B/bench-level
-check: $(CHECKS) $(if $T,,$(patsubst %.c,$B/%.o,$(wildcard tests/fuzz/*.c)) $(if $(CUDA),$B/check-engines)) $(if $(filter-out emulated pipes/emulated pipes/kit,$T),,emulated) $(if $(filter-out pipes/cpus pipes/kit,$T)$(B:build=),,portable) ## every test: Criterion, operators against the reference, pipes. T=suite/test, T=ops/SLOT, T=pipes/NAME: that one
+check: $(CHECKS) $(if $T,,$(patsubst %.c,$B/%.o,$(wildcard tests/fuzz/*.c)) $(if $(CUDA),$B/check-engines)) $(if $(filter-out emulated pipes/emulated pipes/faults pipes/kit,$T),,emulated) $(if $(filter-out pipes/cpus pipes/kit,$T)$(B:build=),,portable) ## every test: Criterion, operators against the reference, pipes. T=suite/test, T=ops/SLOT, T=pipes/NAME: that one
 	$(RUN) $(or $T,criterion ops direct tiles emulated engines pipes)
 check-fast: $(CHECKS) ## what takes under a minute of the same
 	$(RUN) fast

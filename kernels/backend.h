@@ -232,7 +232,8 @@ struct wf_backend {
     bool bf16;   /* true: WF_BF16 maps are bf16; false: they are as exact as WF_FP32 maps */
     bool queued; /* true: calls return before their work is done; queue several and wait rarely */
     int threads;
-    size_t memory; /* bytes that a flow may plan to use */
+    size_t memory;  /* bytes that a flow may plan to use */
+    int64_t pixels; /* of all pictures of a batch: as many as keep the device busy and its memory free; at least 4096 */
 
     void (*close)(wf_backend *b);
 

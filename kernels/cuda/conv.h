@@ -26,9 +26,10 @@ typedef struct wf_cuda_product {
 /* Fills in the rest of *p and chooses an algorithm by measurement. Clear *p even after a failure. */
 int wf_cuda_product_create(wf_cuda *cuda, wf_cuda_product *p) WF_MUST;
 void wf_cuda_product_clear(wf_cuda_product *p);
-/* first, second: the two factors on the right of the direction's equation, in its order. */
-int wf_cuda_product_run(wf_cuda *cuda, const wf_cuda_product *p, const void *first, const void *second,
-                        const void *bias, const void *residual, void *result) WF_MUST;
+/* first, second: the two factors on the right of the direction's equation, in its order. stream: the backend's own or
+ * that of a branch; neither waits for the other. */
+int wf_cuda_product_run(wf_cuda *cuda, cudaStream_t stream, const wf_cuda_product *p, const void *first,
+                        const void *second, const void *bias, const void *residual, void *result) WF_MUST;
 
 /* A k x k convolution by cuDNN with padded channels, in the same three directions; w [out,taps,in]. */
 typedef struct wf_cuda_graph {
@@ -47,7 +48,22 @@ int wf_cuda_graph_create(wf_cuda *cuda, wf_cuda_graph *g) WF_MUST;
 void wf_cuda_graph_clear(wf_cuda_graph *g);
 /* Writes the number of engines that wf_cuda_graph_create would choose from. */
 int wf_cuda_graph_engines(wf_cuda *cuda, wf_cuda_graph *g, int *count) WF_MUST;
-/* x, w, y: maps and weights; the direction says which one is the result. bias: of a fused graph, else NULL. */
-int wf_cuda_graph_run(wf_cuda *cuda, const wf_cuda_graph *g, void *x, void *w, void *y, void *bias) WF_MUST;
+/* x, w, y: maps and weights; the direction says which one is the result. bias: of a fused graph, else NULL. stream: as
+ * for wf_cuda_product_run. */
+int wf_cuda_graph_run(wf_cuda *cuda, cudaStream_t stream, const wf_cuda_graph *g, void *x, void *w, void *y,
+                      void *bias) WF_MUST;
+/* Takes a library's workspace from the pool of the stream. Creation of a direction takes it once, so that a recording
+ * need not grow it. */
+static inline int wf_cuda_workspace(wf_cuda *cuda, cudaStream_t stream, size_t bytes, void **out)
+{
+    return wf_cuda_pool_take(cuda, stream == cuda->side ? &cuda->side_workspace : &cuda->workspace, bytes, out);
+}
+
+static inline int wf_cuda_grow_workspace(wf_cuda *cuda, wf_cuda_direction direction, size_t bytes)
+{
+    void *unused;
+    WF_TRY(wf_cuda_workspace(cuda, cuda->stream, bytes, &unused));
+    return direction == WF_CUDA_WEIGHTS ? wf_cuda_workspace(cuda, cuda->side, bytes, &unused) : WF_OK;
+}
 
 #endif

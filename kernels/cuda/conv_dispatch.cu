@@ -24,6 +24,7 @@ typedef struct geometry {
     wf_conv_box box;
     int real_in, real_out;
     bool bf16, by_tap; /* folded weights are [taps,out,in], else [out,taps,in] */
+    bool narrow;       /* gradients by the folded weights are bf16, else float */
     bool relu;
 } geometry;
 
@@ -55,8 +56,8 @@ static WF_BOTH size_t round256(size_t bytes)
     return (bytes + 255) & ~(size_t)255;
 }
 
-/* Layout of the folded memory: weights, then bias, in the precision of the maps. Layout of its gradients: floats by the
- * folded weights, then [SUMMERS,out] partial sums of dy. */
+/* Layout of the folded memory: weights, then bias, in the precision of the maps. Layout of its gradients: numbers by the
+ * folded weights (room for floats), then [SUMMERS,out] partial sums of dy. */
 static WF_BOTH size_t number(const geometry *g)
 {
     return g->bf16 ? sizeof(__nv_bfloat16) : sizeof(float);
@@ -116,30 +117,26 @@ typedef struct batch {
     entry entries[TOGETHER];
 } batch;
 
-/* Finds the offset in the parameters [out,taps,in] of element i of the folded weights, and its output channel *o.
- * Returns false for padding. */
-static __device__ __forceinline__ bool place_of(const geometry *g, size_t i, int *o, size_t *at)
-{
-    int c = (int)(i % (size_t)g->in), taps = g->taps;
-    size_t rest = i / (size_t)g->in;
-    int t = (int)(g->by_tap ? rest / (size_t)g->out : rest % (size_t)taps);
-    *o = (int)(g->by_tap ? rest % (size_t)g->out : rest / (size_t)taps);
-    *at = ((size_t)*o * (size_t)taps + (size_t)t) * (size_t)g->real_in + (size_t)c;
-    return c < g->real_in && *o < g->real_out;
-}
-
-/* Folds convolutions; grid [STRIDES,entries]. */
+/* Folds convolutions; grid [STRIDES,entries]. A thread folds eight input channels of one tap and output channel. */
 static __global__ void __launch_bounds__(WF_CUDA_THREADS) fold(batch all)
 {
     const entry e = all.entries[blockIdx.y];
     const geometry g = e.g;
-    size_t n = weights_of(&g), at;
+    unsigned eights = (unsigned)g.in / 8, out = (unsigned)g.out, taps = (unsigned)g.taps, n = taps * out * eights;
+    unsigned first = blockIdx.x * blockDim.x + threadIdx.x, stride = gridDim.x * blockDim.x;
     void *bias = e.folded + bias_at(&g);
-    int o;
-    for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += (size_t)gridDim.x * blockDim.x) {
-        if (i < (size_t)g.out)
-            wf_cuda_store(bias, g.bf16, i, i < (size_t)g.real_out ? e.bias[i] * expf(3.0f * e.logs[i]) : 0.0f);
-        wf_cuda_store(e.folded, g.bf16, i, place_of(&g, i, &o, &at) ? e.w[at] * expf(3.0f * e.logs[o]) : 0.0f);
+    for (unsigned i = first; i < out; i += stride)
+        wf_cuda_store(bias, g.bf16, i, i < (unsigned)g.real_out ? e.bias[i] * expf(3.0f * e.logs[i]) : 0.0f);
+    for (unsigned i = first; i < n; i += stride) {
+        unsigned row = i / eights, c = i % eights * 8, o = g.by_tap ? row % out : row / taps;
+        unsigned t = g.by_tap ? row / out : row % taps;
+        bool real = o < (unsigned)g.real_out;
+        float scale = real ? expf(3.0f * e.logs[o]) : 0.0f;
+        const float *from = e.w + ((size_t)o * taps + t) * (size_t)g.real_in + c;
+        wf_cuda_eight eight;
+        for (unsigned k = 0; k < 8; k++)
+            eight.v[k] = real && c + k < (unsigned)g.real_in ? from[k] * scale : 0.0f;
+        wf_cuda_store_eight(e.folded, g.bf16, i, &eight);
     }
 }
 
@@ -159,7 +156,6 @@ static __global__ void unfold(batch all)
     int o = (int)blockIdx.x, taps = g.taps, blocks = summers(pixels_of(&g));
     if (o >= g.real_out)
         return;
-    const float *dfolded = (const float *)e.dfolded;
     const double *columns = (const double *)(e.dfolded + columns_at(&g));
     float scale = expf(3.0f * e.logs[o]);
     double dot = 0;
@@ -167,7 +163,7 @@ static __global__ void unfold(batch all)
         int t = i / g.real_in, c = i % g.real_in;
         size_t row = g.by_tap ? (size_t)t * (size_t)g.out + (size_t)o : (size_t)o * (size_t)taps + (size_t)t;
         size_t at = (size_t)o * (size_t)(taps * g.real_in) + (size_t)i;
-        float d = scale * dfolded[row * (size_t)g.in + (size_t)c];
+        float d = scale * wf_cuda_load(e.dfolded, g.narrow, row * (size_t)g.in + (size_t)c);
         e.dw[at] = d;
         dot += (double)e.w[at] * (double)d;
     }
@@ -217,73 +213,118 @@ static __global__ void __launch_bounds__(ADDERS, 2)
     }
 }
 
-/* Converts a bf16 weight gradient to float in place, where cuDNN has no float gradient. Both share memory, so one block
- * runs from the end. */
-static __global__ void widen(size_t n, float *dw)
+/* -- the taps of a few channels: eight of them a thread --------------------------------------------------------------
+ *
+ * The sides d, h, w of the kernel are constants where it is 3x3, so that its loops unroll. */
+
+typedef struct place {
+    int x, y, z;
+} place;
+
+static __device__ __forceinline__ place place_of(const geometry *g, unsigned p)
 {
-    for (size_t from = n; from > 0;) {
-        size_t count = from < blockDim.x ? from : blockDim.x, i = from - count + threadIdx.x;
-        float value = threadIdx.x < count ? __bfloat162float(((const __nv_bfloat16 *)dw)[i]) : 0;
-        __syncthreads();
-        if (threadIdx.x < count)
-            dw[i] = value;
-        __syncthreads();
-        from -= count;
-    }
+    unsigned row = p / (unsigned)g->W, line = row % (unsigned)g->H;
+    place at;
+    at.x = (int)(p % (unsigned)g->W);
+    at.y = (int)(line % (unsigned)g->box.H);
+    at.z = (int)(line / (unsigned)g->box.H);
+    return at;
 }
 
-/* -- the taps of a few channels ------------------------------------------------------------------------------------ */
-
-/* Moves pixel `p` by tap t. Returns false outside of its picture. */
-static __device__ __forceinline__ bool moved(const geometry *g, size_t p, int t, int sign, size_t *to)
+/* Writes in *by how far tap t moves a pixel, or against it (sign -1). Returns false outside of the picture. */
+static __device__ __forceinline__ bool moved(const geometry *g, int d, int h, int w, place at, int t, int sign, int *by)
 {
     const wf_conv_box *b = &g->box;
-    int row = (int)(p / (size_t)g->W % (size_t)g->H), x = (int)(p % (size_t)g->W), y = row % b->H, z = row / b->H;
-    int dx = sign * (t % b->w - b->w / 2), dy = sign * (t / b->w % b->h - b->h / 2);
-    int dz = sign * (t / (b->w * b->h) - b->d / 2);
-    *to = (size_t)((long long)p + ((long long)dz * b->H + dy) * b->W + dx);
-    return x + dx >= 0 && x + dx < b->W && y + dy >= 0 && y + dy < b->H && z + dz >= 0 && z + dz < b->D;
+    int dx = sign * (t % w - w / 2), dy = sign * (t / w % h - h / 2), dz = sign * (t / (w * h) - d / 2);
+    *by = (dz * b->H + dy) * b->W + dx;
+    return at.x + dx >= 0 && at.x + dx < b->W && at.y + dy >= 0 && at.y + dy < b->H && at.z + dz >= 0 &&
+           at.z + dz < b->D;
 }
 
-static __device__ __forceinline__ float finish(const geometry *g, size_t i, float sum, const void *bias,
-                                               const void *residual)
+/* Adds bias and residual to group i of eight channels, the `own`-th of its pixel; then relu. */
+static __device__ __forceinline__ void finish(const geometry *g, unsigned i, unsigned own, wf_cuda_eight sum,
+                                              const void *bias, const void *residual, void *y)
 {
-    sum += wf_cuda_load(bias, g->bf16, i % (size_t)g->out) + (residual ? wf_cuda_load(residual, g->bf16, i) : 0.0f);
-    return g->relu && sum < 0 ? 0.0f : sum;
+    wf_cuda_eight shift = wf_cuda_load_eight(bias, g->bf16, own);
+    if (residual) {
+        wf_cuda_eight more = wf_cuda_load_eight(residual, g->bf16, i);
+        for (int k = 0; k < 8; k++)
+            shift.v[k] += more.v[k];
+    }
+    for (int k = 0; k < 8; k++) {
+        sum.v[k] += shift.v[k];
+        sum.v[k] = g->relu && sum.v[k] < 0 ? 0.0f : sum.v[k];
+    }
+    wf_cuda_store_eight(y, g->bf16, i, &sum);
+}
+
+static __device__ __forceinline__ wf_cuda_eight add_taps(const geometry *g, int d, int h, int w, unsigned p,
+                                                         unsigned own, const float *products)
+{
+    place at = place_of(g, p);
+    size_t eights = (size_t)g->out / 8, taps = (size_t)(d * h * w);
+    wf_cuda_eight sum = {{0, 0, 0, 0, 0, 0, 0, 0}};
+    for (int t = 0; t < d * h * w; t++) {
+        int by;
+        if (!moved(g, d, h, w, at, t, 1, &by))
+            continue;
+        wf_cuda_eight more =
+            wf_cuda_load_eight(products, false, ((size_t)(p + (unsigned)by) * taps + (size_t)t) * eights + own);
+        for (int k = 0; k < 8; k++)
+            sum.v[k] += more.v[k];
+    }
+    return sum;
+}
+
+static WF_BOTH bool is_square(const wf_conv_box *b)
+{
+    return b->d == 1 && b->h == 3 && b->w == 3;
 }
 
 /* y[p,o] = sum over taps of products[p + tap, tap, o]; then bias, residual and relu. */
-static __global__ void sum_taps(geometry g, size_t n, const float *products, const void *bias, const void *residual,
-                                void *y)
+static __global__ void __launch_bounds__(WF_CUDA_THREADS)
+    sum_taps(geometry g, unsigned n, const float *products, const void *bias, const void *residual, void *y)
 {
-    size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x, p = i / (size_t)g.out, q;
-    int taps = g.taps;
-    float sum = 0;
+    unsigned i = blockIdx.x * blockDim.x + threadIdx.x, eights = (unsigned)g.out / 8;
     if (i >= n)
         return;
-    for (int t = 0; t < taps; t++)
-        if (moved(&g, p, t, 1, &q))
-            sum += products[(q * (size_t)taps + (size_t)t) * (size_t)g.out + i % (size_t)g.out];
-    wf_cuda_store(y, g.bf16, i, finish(&g, i, sum, bias, residual));
+    unsigned p = i / eights, own = i % eights;
+    wf_cuda_eight sum = is_square(&g.box) ? add_taps(&g, 1, 3, 3, p, own, products)
+                                          : add_taps(&g, g.box.d, g.box.h, g.box.w, p, own, products);
+    finish(&g, i, own, sum, bias, residual, y);
+}
+
+static __device__ __forceinline__ void gather(const geometry *g, int d, int h, int w, unsigned i, const void *dy,
+                                              void *gathered)
+{
+    unsigned eights = (unsigned)g->out / 8, taps = (unsigned)(d * h * w), row = i / eights, own = i % eights;
+    unsigned q = row / taps, t = row % taps;
+    int by;
+    wf_cuda_eight value = {{0, 0, 0, 0, 0, 0, 0, 0}};
+    if (moved(g, d, h, w, place_of(g, q), (int)t, -1, &by))
+        value = wf_cuda_load_eight(dy, g->bf16, (size_t)(q + (unsigned)by) * eights + own);
+    wf_cuda_store_eight(gathered, g->bf16, i, &value);
 }
 
 /* The adjoint of sum_taps: gathered[q,tap,o] = dy[q - tap, o]. */
-static __global__ void gather_taps(geometry g, size_t n, const void *dy, void *gathered)
+static __global__ void __launch_bounds__(WF_CUDA_THREADS)
+    gather_taps(geometry g, unsigned n, const void *dy, void *gathered)
 {
-    size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x, row = i / (size_t)g.out, p;
-    int taps = g.taps;
+    unsigned i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= n)
         return;
-    bool inside = moved(&g, row / (size_t)taps, (int)(row % (size_t)taps), -1, &p);
-    wf_cuda_store(gathered, g.bf16, i, inside ? wf_cuda_load(dy, g.bf16, p * (size_t)g.out + i % (size_t)g.out) : 0.0f);
+    if (is_square(&g.box))
+        gather(&g, 1, 3, 3, i, dy, gathered);
+    else
+        gather(&g, g.box.d, g.box.h, g.box.w, i, dy, gathered);
 }
 
-static __global__ void finish_all(geometry g, size_t n, const void *convolved, const void *bias, const void *residual,
-                                  void *y)
+static __global__ void __launch_bounds__(WF_CUDA_THREADS)
+    finish_all(geometry g, unsigned n, const void *convolved, const void *bias, const void *residual, void *y)
 {
-    size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
+    unsigned i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i < n)
-        wf_cuda_store(y, g.bf16, i, finish(&g, i, wf_cuda_load(convolved, g.bf16, i), bias, residual));
+        finish(&g, i, i % ((unsigned)g.out / 8), wf_cuda_load_eight(convolved, g.bf16, i), bias, residual, y);
 }
 
 /* -- creating ------------------------------------------------------------------------------------------------------ */
@@ -340,6 +381,7 @@ static int create_graphs(wf_cuda *cuda, wf_conv *conv)
         WF_TRY(status);
     }
     conv->fused = conv->graphs[WF_CUDA_FORWARD].fused;
+    conv->g.narrow = conv->graphs[WF_CUDA_WEIGHTS].narrow;
     return WF_OK;
 }
 
@@ -367,9 +409,12 @@ static int conv_create(wf_backend *b, const wf_conv_spec *spec, wf_conv **out)
     g->bf16 = spec->precision == WF_BF16;
     g->by_tap = conv->kind == wf_conv::TAPS;
     g->relu = spec->relu;
+    size_t parts = pixels_of(g) * (size_t)(g->by_tap ? g->taps * g->out : g->out) / 8;
     const wf_weights none = {};
     work unused; /* the workspace grows here, so that a recording need not grow it */
-    int status = conv->kind == wf_conv::GRAPH ? create_graphs(cuda, conv) : create_products(cuda, conv);
+    int status = wf_cuda_countable(parts > weights_of(g) ? parts : weights_of(g));
+    if (!status)
+        status = conv->kind == wf_conv::GRAPH ? create_graphs(cuda, conv) : create_products(cuda, conv);
     if (!status)
         status = work_open(cuda, conv, &none, &unused);
     if (status) {
@@ -404,18 +449,26 @@ static int part_of(int count, int at)
     return count - at < TOGETHER ? count - at : TOGETHER;
 }
 
+/* Folding and unfolding touch nothing that matrices of linear bijectors do: these may still run on their branch. */
+static int join_weights(wf_cuda *cuda)
+{
+    return cuda->branch == WF_CUDA_BRANCH_LINEAR ? WF_OK : wf_cuda_join(cuda);
+}
+
 static int conv_fold(wf_backend *b, int count, wf_conv *const *convs, const wf_weights *weights)
 {
     wf_cuda *cuda = (wf_cuda *)b;
     batch all;
     memset(&all, 0, sizeof all);
+    WF_TRY(join_weights(cuda));
     for (int at = 0; at < count; at += TOGETHER) {
         size_t most = 0;
         for (int i = at; i < at + part_of(count, at); i++)
             most = weights_of(&convs[i]->g) > most ? weights_of(&convs[i]->g) : most;
-        unsigned blocks = wf_cuda_blocks(most), entries = (unsigned)part_of(count, at);
+        unsigned blocks = wf_cuda_blocks(most / 8), entries = (unsigned)part_of(count, at);
         list(part_of(count, at), convs + at, weights + at, &all);
-        WF_RUN(fold, dim3(blocks < STRIDES ? blocks : (unsigned)STRIDES, entries), (unsigned)WF_CUDA_THREADS, 0, all);
+        WF_RUN_ON(cuda->stream, fold, dim3(blocks < STRIDES ? blocks : (unsigned)STRIDES, entries),
+                  (unsigned)WF_CUDA_THREADS, 0, all);
     }
     return WF_OK;
 }
@@ -425,12 +478,14 @@ static int conv_unfold(wf_backend *b, int count, wf_conv *const *convs, const wf
     wf_cuda *cuda = (wf_cuda *)b;
     batch all;
     memset(&all, 0, sizeof all);
+    WF_TRY(join_weights(cuda));
     for (int at = 0; at < count; at += TOGETHER) {
         int most = 0;
         for (int i = at; i < at + part_of(count, at); i++)
             most = convs[i]->g.real_out > most ? convs[i]->g.real_out : most;
         list(part_of(count, at), convs + at, weights + at, &all);
-        WF_RUN(unfold, dim3((unsigned)most, (unsigned)part_of(count, at)), 128u, 0, all);
+        WF_RUN_ON(cuda->stream, unfold, dim3((unsigned)most, (unsigned)part_of(count, at)), 128u, 0,
+                  all);
     }
     return WF_OK;
 }
@@ -448,53 +503,66 @@ static int conv_forward(wf_backend *b, wf_conv *conv, const wf_weights *weights,
 {
     wf_cuda *cuda = (wf_cuda *)b;
     const geometry *g = &conv->g;
-    size_t n = pixels_of(g) * (size_t)g->out;
+    unsigned n = (unsigned)(pixels_of(g) * (size_t)g->out / 8);
     work k;
     WF_CHECK(!conv->spec.residual == !residual, WF_INTERNAL,
              "conv: a residual is given without one in the spec, or is missing");
     WF_TRY(work_open(cuda, conv, weights, &k));
     WF_TRY(fold_one(b, conv, weights, &k));
+    WF_TRY(wf_cuda_join(cuda));
     void *w = k.folded, *bias = k.folded + bias_at(g);
     if (conv->kind == wf_conv::POINTS)
-        return wf_cuda_product_run(cuda, &conv->products[WF_CUDA_FORWARD], x, w, bias, residual, y);
+        return wf_cuda_product_run(cuda, cuda->stream, &conv->products[WF_CUDA_FORWARD], x, w, bias, residual, y);
     if (conv->kind == wf_conv::TAPS) {
-        WF_TRY(wf_cuda_product_run(cuda, &conv->products[WF_CUDA_FORWARD], x, w, NULL, NULL, k.wide));
+        WF_TRY(
+            wf_cuda_product_run(cuda, cuda->stream, &conv->products[WF_CUDA_FORWARD], x, w, NULL, NULL, k.wide));
         WF_RUN(sum_taps, wf_cuda_blocks(n), (unsigned)WF_CUDA_THREADS, 0, *g, n, (const float *)k.wide,
                (const void *)bias, (const void *)residual, (void *)y);
         return WF_OK;
     }
-    WF_TRY(
-        wf_cuda_graph_run(cuda, &conv->graphs[WF_CUDA_FORWARD], (void *)x, w, conv->fused ? (void *)y : k.wide, bias));
+    WF_TRY(wf_cuda_graph_run(cuda, cuda->stream, &conv->graphs[WF_CUDA_FORWARD], (void *)x, w,
+                             conv->fused ? (void *)y : k.wide, bias));
     if (!conv->fused)
         WF_RUN(finish_all, wf_cuda_blocks(n), (unsigned)WF_CUDA_THREADS, 0, *g, n, (const void *)k.wide,
                (const void *)bias, (const void *)residual, (void *)y);
     return WF_OK;
 }
 
-/* Computes dx and the gradient by the folded weights, each if asked for. */
+/* wide: TAPS' gathered dy, else dy. */
+static int gradient_by_weights(wf_cuda *cuda, cudaStream_t stream, const wf_conv *conv, const work *k, const void *x,
+                               const void *wide)
+{
+    if (conv->kind == wf_conv::GRAPH)
+        return wf_cuda_graph_run(cuda, stream, &conv->graphs[WF_CUDA_WEIGHTS], (void *)x, k->dfolded, (void *)wide,
+                                 NULL);
+    return wf_cuda_product_run(cuda, stream, &conv->products[WF_CUDA_WEIGHTS], wide, x, NULL, NULL, k->dfolded);
+}
+
+static int gradient_by_x(wf_cuda *cuda, const wf_conv *conv, const work *k, const void *wide, void *dx)
+{
+    if (conv->kind == wf_conv::GRAPH)
+        return wf_cuda_graph_run(cuda, cuda->stream, &conv->graphs[WF_CUDA_DATA], dx, k->folded, (void *)wide, NULL);
+    return wf_cuda_product_run(cuda, cuda->stream, &conv->products[WF_CUDA_DATA], wide, k->folded, NULL, NULL, dx);
+}
+
+/* Computes dx and the gradient by the folded weights, each if asked for: both read dy, and run side by side. */
 static int gradients(wf_cuda *cuda, const wf_conv *conv, const work *k, const wf_map *x, const wf_map *dy, wf_map *dx,
                      bool want)
 {
     const geometry *g = &conv->g;
-    const void *wide = dy; /* TAPS: one gradient a tap */
-    if (conv->kind == wf_conv::GRAPH) {
-        const wf_cuda_graph *weights = &conv->graphs[WF_CUDA_WEIGHTS];
-        if (dx)
-            WF_TRY(wf_cuda_graph_run(cuda, &conv->graphs[WF_CUDA_DATA], dx, k->folded, (void *)dy, NULL));
-        if (want)
-            WF_TRY(wf_cuda_graph_run(cuda, weights, (void *)x, k->dfolded, (void *)dy, NULL));
-        if (want && weights->narrow)
-            WF_RUN(widen, 1u, 1024u, 0, weights_of(g), (float *)k->dfolded);
-        return WF_OK;
-    }
+    const void *wide = dy;
+    cudaStream_t stream = cuda->stream;
+    WF_TRY(wf_cuda_join(cuda));
     if (conv->kind == wf_conv::TAPS) {
-        size_t n = pixels_of(g) * (size_t)(g->taps * g->out);
+        unsigned n = (unsigned)(pixels_of(g) * (size_t)(g->taps * g->out) / 8);
         WF_RUN(gather_taps, wf_cuda_blocks(n), (unsigned)WF_CUDA_THREADS, 0, *g, n, (const void *)dy, k->wide);
         wide = k->wide;
     }
-    if (dx)
-        WF_TRY(wf_cuda_product_run(cuda, &conv->products[WF_CUDA_DATA], wide, k->folded, NULL, NULL, dx));
-    return want ? wf_cuda_product_run(cuda, &conv->products[WF_CUDA_WEIGHTS], wide, x, NULL, NULL, k->dfolded) : WF_OK;
+    if (want && dx)
+        WF_TRY(wf_cuda_fork(cuda, WF_CUDA_BRANCH_WEIGHTS, &stream));
+    if (want)
+        WF_TRY(gradient_by_weights(cuda, stream, conv, k, x, wide));
+    return dx ? gradient_by_x(cuda, conv, k, wide, dx) : WF_OK;
 }
 
 static int conv_backward(wf_backend *b, wf_conv *conv, const wf_weights *weights, const wf_map *x, const wf_map *y,

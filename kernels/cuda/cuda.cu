@@ -79,7 +79,8 @@ int wf_cuda_pool_take(wf_cuda *cuda, wf_cuda_pool *pool, size_t bytes, void *out
         pool->memory = memory;
         pool->bytes = size;
     }
-    memcpy(out, &pool->memory, sizeof pool->memory);
+    char *at = (char *)pool->memory + (pool->bytes - bytes) / 256 * 256; /* a sanitizer sees where it ends */
+    memcpy(out, &at, sizeof at);
     return WF_OK;
 }
 
@@ -93,6 +94,7 @@ static void pool_clear(wf_cuda_pool *pool)
 static int cuda_zero(wf_backend *b, void *memory, size_t bytes)
 {
     wf_cuda *cuda = (wf_cuda *)b;
+    WF_TRY(wf_cuda_join(cuda));
     WF_CUDA(cudaMemsetAsync(memory, 0, bytes, cuda->stream));
     return WF_OK;
 }
@@ -100,6 +102,7 @@ static int cuda_zero(wf_backend *b, void *memory, size_t bytes)
 static int cuda_copy(wf_backend *b, wf_real *to, const wf_real *from, size_t n)
 {
     wf_cuda *cuda = (wf_cuda *)b;
+    WF_TRY(wf_cuda_join(cuda));
     WF_CUDA(cudaMemcpyAsync(to, from, n * sizeof(float), cudaMemcpyDeviceToDevice, cuda->stream));
     return WF_OK;
 }
@@ -256,6 +259,7 @@ void wf_cuda_memory_close(wf_cuda *cuda)
 {
     pool_clear(&cuda->scratch);
     pool_clear(&cuda->workspace);
+    pool_clear(&cuda->side_workspace);
     for (int i = 0; i < 2; i++) {
         (void)cudaFreeHost(cuda->staging[i].memory);
         if (cuda->staging[i].sent)

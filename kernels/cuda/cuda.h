@@ -39,15 +39,22 @@ typedef struct wf_cuda_staging {
     cudaEvent_t sent;
 } wf_cuda_staging;
 
+/* Work on a branch: none, gradients by weights, matrices of linear bijectors. */
+typedef enum wf_cuda_branch { WF_CUDA_NO_BRANCH, WF_CUDA_BRANCH_WEIGHTS, WF_CUDA_BRANCH_LINEAR } wf_cuda_branch;
+
 typedef struct wf_cuda {
     wf_backend base; /* first: a wf_backend * of this backend is a wf_cuda * */
     char name[16];
     int device, multiprocessors;
     cudaStream_t stream;
+    cudaStream_t side; /* of the branches of recordings */
+    cudaEvent_t forked, joined;
+    wf_cuda_branch branch; /* what `side` has, and `stream` has not waited for */
     cublasLtHandle_t blas;
     cudnnHandle_t dnn;
     cudnnBackendDescriptor_t properties; /* the card to ask cuDNN about where no device is present; else NULL */
     wf_cuda_pool scratch, workspace;     /* scratch of a slot; workspace of a library call inside a slot */
+    wf_cuda_pool side_workspace;         /* workspace of a library call on a branch */
     wf_cuda_staging staging[2];
     int staged; /* index of the next staging buffer */
     char *arguments;
@@ -69,14 +76,30 @@ int wf_cuda_library_failed(const char *what, const char *why, bool memory) WF_MU
             return wf_cuda_failed(wf_cuda_error_, #call); \
     } while (0)
 
-/* Launches a kernel on the backend's stream. */
+/* Launches a kernel on a stream, without waiting for a branch. */
+#define WF_RUN_ON(stream, kernel, grid, block, shared, ...)          \
+    do {                                                             \
+        WF_LAUNCH(kernel, grid, block, shared, stream, __VA_ARGS__); \
+        cudaError_t wf_cuda_error_ = cudaGetLastError();             \
+        if (wf_cuda_error_)                                          \
+            return wf_cuda_failed(wf_cuda_error_, #kernel);          \
+    } while (0)
+
+/* Launches a kernel on the backend's stream, after the branch. */
 #define WF_RUN(kernel, grid, block, shared, ...)                           \
     do {                                                                   \
-        WF_LAUNCH(kernel, grid, block, shared, cuda->stream, __VA_ARGS__); \
-        cudaError_t wf_cuda_error_ = cudaGetLastError();                   \
-        if (wf_cuda_error_)                                                \
-            return wf_cuda_failed(wf_cuda_error_, #kernel);                \
+        WF_TRY(wf_cuda_join(cuda));                                        \
+        WF_RUN_ON(cuda->stream, kernel, grid, block, shared, __VA_ARGS__); \
     } while (0)
+
+/* Branches of a recording (record.cu). Work that follows on the backend's stream may run beside that of a branch, as
+ * the nodes of a graph do. All work but conv_fold, conv_unfold and the gradient by x waits for the branch first.
+ *   fork  returns in *out a stream whose work follows all work before; without a recording, the backend's stream
+ *   join  makes the backend's stream wait for the branch */
+int wf_cuda_fork(wf_cuda *cuda, wf_cuda_branch branch, cudaStream_t *out) WF_MUST;
+int wf_cuda_join(wf_cuda *cuda) WF_MUST;
+int wf_cuda_branch_open(wf_cuda *cuda) WF_MUST;
+void wf_cuda_branch_close(wf_cuda *cuda);
 
 /* Memory, not cleared; valid until the next call with the same pool, in the order of the stream. */
 int wf_cuda_pool_take(wf_cuda *cuda, wf_cuda_pool *pool, size_t bytes, void *out) WF_MUST;
@@ -103,6 +126,14 @@ enum { WF_CUDA_THREADS = 256 };
 static inline unsigned wf_cuda_blocks(size_t n)
 {
     return (unsigned)((n + WF_CUDA_THREADS - 1) / WF_CUDA_THREADS);
+}
+
+/* Kernels divide indices of 32 bits. WF_USAGE if a launch has more threads than these count. */
+static inline int wf_cuda_countable(size_t threads)
+{
+    WF_CHECK(threads <= UINT32_MAX, WF_USAGE, "cuda: a feature map of %zu parts, at most %u: give a smaller --batch",
+             threads, UINT32_MAX);
+    return WF_OK;
 }
 
 /* A feature map is [N,H,W,padded] in float or bf16, with zeros in the channels beyond C: matrix units need rows of a

@@ -8,7 +8,9 @@
 
 #include "conv.h"
 
-enum { CANDIDATES = 8, MOST = 48 };
+/* CANDIDATES: most engines that are measured, PLANS: of single precision. CONFIGURATIONS: most that cuDNN is asked for:
+ * cuDNN 9.19 lists those without tensor cores at places 17 to 30. */
+enum { CANDIDATES = 8, PLANS = 16, CONFIGURATIONS = 64, MOST = CONFIGURATIONS + 32 };
 enum { X = 1, W, Y, BIAS, CONVOLVED, SHIFTED }; /* unique ids of tensors; the last two exist within the graph only */
 
 #define WF_DNN(call)                           \
@@ -208,9 +210,9 @@ static int acceptable(bag *b, const wf_cuda_graph *g, cudnnBackendDescriptor_t c
 
 typedef struct trial {
     wf_cuda_graph *g;
-    cudnnBackendDescriptor_t plans[CANDIDATES];
-    size_t workspaces[CANDIDATES];
-    int count;
+    cudnnBackendDescriptor_t plans[PLANS];
+    size_t workspaces[PLANS];
+    int count, most;
     char *x, *w, *y, *bias;
 } trial;
 
@@ -244,8 +246,8 @@ static int add_plan(wf_cuda *cuda, cudnnBackendDescriptor_t config, trial *t)
 /* Adds plans for the configurations that one of cuDNN's heuristics proposes. */
 static int guess(wf_cuda *cuda, bag *b, cudnnBackendDescriptor_t graph, cudnnBackendHeurMode_t mode, trial *t)
 {
-    cudnnBackendDescriptor_t heuristics, configs[CANDIDATES];
-    int64_t found = 0;
+    cudnnBackendDescriptor_t heuristics, configs[CONFIGURATIONS];
+    int64_t all = 0, found = 0;
     WF_TRY(make(b, CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR, &heuristics));
     WF_TRY(set_descriptor(heuristics, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, graph));
     if (cuda->properties)
@@ -253,11 +255,15 @@ static int guess(wf_cuda *cuda, bag *b, cudnnBackendDescriptor_t graph, cudnnBac
     WF_TRY(set(heuristics, CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, 1, &mode));
     if (cudnnBackendFinalize(heuristics))
         return WF_OK; /* the heuristic proposes nothing */
-    for (int i = 0; i < CANDIDATES; i++)
+    WF_DNN(cudnnBackendGetAttribute(heuristics, CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR, 0, &all,
+                                    NULL));
+    all = all < (int64_t)CONFIGURATIONS ? all : (int64_t)CONFIGURATIONS;
+    for (int64_t i = 0; i < all; i++)
         WF_TRY(make(b, CUDNN_BACKEND_ENGINECFG_DESCRIPTOR, &configs[i]));
-    WF_DNN(cudnnBackendGetAttribute(heuristics, CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR,
-                                    CANDIDATES, &found, configs));
-    for (int64_t i = 0; i < found && i < CANDIDATES; i++) {
+    if (all)
+        WF_DNN(cudnnBackendGetAttribute(heuristics, CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR, all,
+                                        &found, configs));
+    for (int64_t i = 0; i < found && i < all && t->count < t->most; i++) {
         bag engine = {{NULL}, 0};
         bool yes = false;
         int status = acceptable(&engine, t->g, configs[i], &yes);
@@ -277,6 +283,7 @@ static int find_plans(wf_cuda *cuda, trial *t)
     cudnnBackendDescriptor_t ops[3], graph;
     bag b = {{NULL}, 0};
     int count, status = operations(&b, t->g, ops, &count);
+    t->most = s->precision == WF_FP32 ? PLANS : CANDIDATES;
     if (!status)
         status = make(&b, CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR, &graph);
     if (!status && !cuda->properties)
@@ -285,8 +292,12 @@ static int find_plans(wf_cuda *cuda, trial *t)
         status = set(graph, CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR, count, ops);
     if (!status)
         status = finalize(graph);
-    for (int i = 0; i < 2 && !status && !t->count; i++)
+    for (int i = 0; i < 2 && !status && !t->count; i++) {
+        int before = b.count;
         status = guess(cuda, &b, graph, modes[i], t);
+        while (b.count > before)
+            (void)cudnnBackendDestroyDescriptor(b.all[--b.count]);
+    }
     empty(&b);
     WF_TRY(status);
     WF_CHECK(t->count, WF_INTERNAL, "cuda: cuDNN has no engine for %d -> %d channels, %dx%d, N %d, %d x %d", s->in,
@@ -294,13 +305,26 @@ static int find_plans(wf_cuda *cuda, trial *t)
     return WF_OK;
 }
 
-int wf_cuda_graph_run(wf_cuda *cuda, const wf_cuda_graph *g, void *x, void *w, void *y, void *bias)
+static int execute(wf_cuda *cuda, cudaStream_t stream, cudnnBackendDescriptor_t plan, cudnnBackendDescriptor_t pack)
+{
+    if (stream != cuda->stream)
+        WF_DNN(cudnnSetStream(cuda->dnn, stream));
+    int status = WF_OK;
+    cudnnStatus_t ran = cudnnBackendExecute(cuda->dnn, plan, pack);
+    if (ran)
+        status = dnn_failed(ran);
+    if (stream != cuda->stream)
+        WF_DNN(cudnnSetStream(cuda->dnn, cuda->stream)); /* after a failure too */
+    return status;
+}
+
+int wf_cuda_graph_run(wf_cuda *cuda, cudaStream_t stream, const wf_cuda_graph *g, void *x, void *w, void *y, void *bias)
 {
     int64_t ids[4] = {X, W, Y, BIAS}, count = g->fused ? 4 : 3;
     void *pointers[4] = {x, w, y, bias}, *workspace;
     bag b = {{NULL}, 0};
     cudnnBackendDescriptor_t pack;
-    WF_TRY(wf_cuda_pool_take(cuda, &cuda->workspace, g->workspace, &workspace));
+    WF_TRY(wf_cuda_workspace(cuda, stream, g->workspace, &workspace));
     int status = make(&b, CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR, &pack);
     if (!status)
         status = set(pack, CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, CUDNN_TYPE_INT64, count, ids);
@@ -310,10 +334,8 @@ int wf_cuda_graph_run(wf_cuda *cuda, const wf_cuda_graph *g, void *x, void *w, v
         status = set(pack, CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR, 1, &workspace);
     if (!status)
         status = finalize(pack);
-    if (!status) {
-        cudnnStatus_t ran = cudnnBackendExecute(cuda->dnn, g->plan, pack);
-        status = ran ? dnn_failed(ran) : WF_OK;
-    }
+    if (!status)
+        status = execute(cuda, stream, g->plan, pack);
     empty(&b);
     return status;
 }
@@ -323,7 +345,7 @@ static int way(wf_cuda *cuda, void *user, int i)
     trial *t = (trial *)user;
     t->g->plan = t->plans[i];
     t->g->workspace = t->workspaces[i];
-    return wf_cuda_graph_run(cuda, t->g, t->x, t->w, t->y, t->bias);
+    return wf_cuda_graph_run(cuda, cuda->stream, t->g, t->x, t->w, t->y, t->bias);
 }
 
 static int prepare(wf_cuda *cuda, const wf_conv_spec *s, trial *t)
@@ -379,8 +401,7 @@ int wf_cuda_graph_create(wf_cuda *cuda, wf_cuda_graph *g)
     WF_TRY(status);
     g->plan = t.plans[best];
     g->workspace = t.workspaces[best];
-    void *unused; /* the workspace grows here, so that a recording need not grow it */
-    return wf_cuda_pool_take(cuda, &cuda->workspace, g->workspace, &unused);
+    return wf_cuda_grow_workspace(cuda, g->direction, g->workspace);
 }
 
 void wf_cuda_graph_clear(wf_cuda_graph *g)

@@ -67,21 +67,25 @@ static int take_runs(int count, const wf_linear_run *from, batch *to, size_t *wo
     return runs;
 }
 
+/* The matrices go to a branch: those of convolutions are folded or unfolded beside them. */
 static int launch(wf_cuda *cuda, int count, const wf_linear_run *runs, bool backward)
 {
     batch all;
+    cudaStream_t stream;
     memset(&all, 0, sizeof all);
     for (int i = 0; i < count; i++)
         WF_TRY(check(&runs[i]));
+    if (count)
+        WF_TRY(wf_cuda_fork(cuda, WF_CUDA_BRANCH_LINEAR, &stream));
     for (int at = 0, taken, widest; at < count; at += taken) {
         size_t size;
         double *work;
         taken = take_runs(count - at, runs + at, &all, &size, &widest);
         WF_TRY(wf_cuda_pool_take(cuda, &cuda->scratch, size * sizeof *work, &work));
         if (backward)
-            WF_RUN(unfold, (unsigned)taken, threads_for(widest), 0, all, work);
+            WF_RUN_ON(stream, unfold, (unsigned)taken, threads_for(widest), 0, all, work);
         else
-            WF_RUN(fold, (unsigned)taken, threads_for(widest), 0, all, work);
+            WF_RUN_ON(stream, fold, (unsigned)taken, threads_for(widest), 0, all, work);
     }
     return WF_OK;
 }

@@ -24,26 +24,34 @@ typedef struct packing {
     bool bf16;
 } packing;
 
-static __global__ void pack_all(packing p, size_t n, const float *x, const float *cond, void *map)
+/* A thread writes eight channels of a pixel. */
+static __global__ void __launch_bounds__(WF_CUDA_THREADS)
+    pack_all(packing p, unsigned n, const float *x, const float *cond, void *map)
 {
-    size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
+    unsigned i = blockIdx.x * blockDim.x + threadIdx.x, eights = (unsigned)p.padded / 8;
     if (i >= n)
         return;
-    size_t pixel = i / (size_t)p.padded;
-    int c = (int)(i % (size_t)p.padded);
-    float value = c < p.take         ? x[pixel * (size_t)p.K + (size_t)c]
-                  : c < p.take + p.C ? cond[pixel * (size_t)p.C + (size_t)(c - p.take)]
-                                     : 0.0f;
-    wf_cuda_store(map, p.bf16, i, value);
+    size_t pixel = i / eights;
+    int first = (int)(i % eights * 8);
+    const float *own = x + pixel * (size_t)p.K;
+    wf_cuda_eight eight;
+    for (int k = 0; k < 8; k++) {
+        int c = first + k;
+        eight.v[k] = c < p.take         ? own[c]
+                     : c < p.take + p.C ? cond[pixel * (size_t)p.C + (size_t)(c - p.take)]
+                                        : 0.0f;
+    }
+    wf_cuda_store_eight(map, p.bf16, i, &eight);
 }
 
-static __global__ void pack_adjoint(packing p, size_t n, const void *map, float *dx, float *dcond)
+static __global__ void __launch_bounds__(WF_CUDA_THREADS)
+    pack_adjoint(packing p, unsigned n, const void *map, float *dx, float *dcond)
 {
-    size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
-    size_t used = (size_t)(p.take + p.C), pixel = i / used;
-    int c = (int)(i % used);
+    unsigned i = blockIdx.x * blockDim.x + threadIdx.x, used = (unsigned)(p.take + p.C);
     if (i >= n)
         return;
+    size_t pixel = i / used;
+    int c = (int)(i % used);
     float value = wf_cuda_load(map, p.bf16, pixel * (size_t)p.padded + (size_t)c);
     if (c < p.take)
         dx[pixel * (size_t)p.K + (size_t)c] += value;
@@ -69,8 +77,9 @@ static int pack(wf_backend *b, const wf_map_shape *shape, int take, int K, const
     wf_cuda *cuda = (wf_cuda *)b;
     packing p;
     WF_TRY(packing_of(shape, take, K, C, &p));
-    size_t n = pixels_of(shape) * (size_t)p.padded;
-    WF_RUN(pack_all, wf_cuda_blocks(n), (unsigned)WF_CUDA_THREADS, 0, p, n, (const float *)x, (const float *)cond,
+    size_t n = pixels_of(shape) * (size_t)p.padded / 8;
+    WF_TRY(wf_cuda_countable(n));
+    WF_RUN(pack_all, wf_cuda_blocks(n), (unsigned)WF_CUDA_THREADS, 0, p, (unsigned)n, (const float *)x, (const float *)cond,
            (void *)map);
     return WF_OK;
 }
@@ -82,24 +91,27 @@ static int pack_backward(wf_backend *b, const wf_map_shape *shape, int take, int
     packing p;
     WF_TRY(packing_of(shape, take, K, C, &p));
     size_t n = pixels_of(shape) * (size_t)shape->C;
-    WF_RUN(pack_adjoint, wf_cuda_blocks(n), (unsigned)WF_CUDA_THREADS, 0, p, n, (const void *)map, (float *)dx,
+    WF_TRY(wf_cuda_countable(n));
+    WF_RUN(pack_adjoint, wf_cuda_blocks(n), (unsigned)WF_CUDA_THREADS, 0, p, (unsigned)n, (const void *)map, (float *)dx,
            (float *)dcond);
     return WF_OK;
 }
 
-static __global__ void unpack_all(size_t n, int C, int padded, bool bf16, const void *map, float *x)
+static __global__ void __launch_bounds__(WF_CUDA_THREADS)
+    unpack_all(unsigned n, unsigned C, unsigned padded, bool bf16, const void *map, float *x)
 {
-    size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
+    unsigned i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i < n)
-        x[i] = wf_cuda_load(map, bf16, i / (size_t)C * (size_t)padded + i % (size_t)C);
+        x[i] = wf_cuda_load(map, bf16, (size_t)(i / C) * padded + i % C);
 }
 
 static int unpack(wf_backend *b, const wf_map_shape *shape, const wf_map *map, wf_real *x)
 {
     wf_cuda *cuda = (wf_cuda *)b;
     size_t n = pixels_of(shape) * (size_t)shape->C;
-    WF_RUN(unpack_all, wf_cuda_blocks(n), (unsigned)WF_CUDA_THREADS, 0, n, shape->C, wf_cuda_padded(shape->C),
-           is_bf16(shape), (const void *)map, (float *)x);
+    WF_TRY(wf_cuda_countable(n));
+    WF_RUN(unpack_all, wf_cuda_blocks(n), (unsigned)WF_CUDA_THREADS, 0, (unsigned)n, (unsigned)shape->C,
+           (unsigned)wf_cuda_padded(shape->C), is_bf16(shape), (const void *)map, (float *)x);
     return WF_OK;
 }
 

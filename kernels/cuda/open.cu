@@ -20,6 +20,7 @@ static void cuda_close(wf_backend *b)
         (void)cublasLtDestroy(cuda->blas);
     (void)cudaFree(cuda->arguments);
     wf_cuda_memory_close(cuda);
+    wf_cuda_branch_close(cuda);
     if (cuda->stream)
         (void)cudaStreamDestroy(cuda->stream);
     free(cuda);
@@ -55,6 +56,14 @@ static void name_choices(wf_cuda *cuda)
     snprintf(cuda->choices, sizeof cuda->choices, "%s/wavelet-flow.plans", folder);
 }
 
+/* Four tiles of 128 pixels on each multiprocessor, or fewer where 16 maps of 1024 floats a pixel would fill the memory. */
+static int64_t saturating_pixels(const wf_cuda *cuda)
+{
+    int64_t busy = (int64_t)cuda->multiprocessors * 4 * 128, fit = (int64_t)(cuda->base.memory >> 16), least = 4096;
+    int64_t pixels = busy < fit ? busy : fit;
+    return pixels > least ? pixels : least;
+}
+
 static int describe(wf_cuda *cuda)
 {
     cudaDeviceProp p;
@@ -67,6 +76,7 @@ static int describe(wf_cuda *cuda)
     WF_CUDA(cudaRuntimeGetVersion(&runtime));
     cuda->multiprocessors = p.multiProcessorCount;
     cuda->base.memory = p.totalGlobalMem / 4 * 3;
+    cuda->base.pixels = saturating_pixels(cuda);
     snprintf(cuda->base.device, sizeof cuda->base.device, "%.40s, %d GiB, driver %d.%d, CUDA %d.%d, cuDNN %d.%d.%d",
              p.name, (int)(p.totalGlobalMem >> 30), driver / 1000, driver % 1000 / 10, runtime / 1000,
              runtime % 1000 / 10, dnn / 10000, dnn / 100 % 100, dnn % 100);
@@ -104,6 +114,7 @@ static int start(wf_cuda *cuda)
     WF_TRY(describe(cuda));
     WF_CUDA(cudaStreamCreateWithFlags(&cuda->stream, cudaStreamNonBlocking));
     WF_TRY(wf_cuda_memory_open(cuda));
+    WF_TRY(wf_cuda_branch_open(cuda));
     cublasStatus_t blas = cublasLtCreate(&cuda->blas);
     if (blas)
         return wf_cuda_library_failed("cuBLASLt does not start", cublasLtGetStatusString(blas), false);

@@ -67,18 +67,18 @@ static int describe(wf_cuda_product *p)
     return layouts(p);
 }
 
-int wf_cuda_product_run(wf_cuda *cuda, const wf_cuda_product *p, const void *first, const void *second,
-                        const void *bias, const void *residual, void *out)
+int wf_cuda_product_run(wf_cuda *cuda, cudaStream_t stream, const wf_cuda_product *p, const void *first,
+                        const void *second, const void *bias, const void *residual, void *out)
 {
     const float one = 1, beta = p->residual ? 1 : 0;
     /* cuBLAS's A is the weights, or x in WEIGHTS; in each equation the pixels come first */
     const void *a = second, *b = first, *c = p->residual ? residual : out;
     void *workspace;
-    WF_TRY(wf_cuda_pool_take(cuda, &cuda->workspace, p->workspace, &workspace));
+    WF_TRY(wf_cuda_workspace(cuda, stream, p->workspace, &workspace));
     if (p->bias)
         WF_BLAS(cublasLtMatmulDescSetAttribute(p->description, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof bias));
     WF_BLAS(cublasLtMatmul(cuda->blas, p->description, &one, a, p->a, b, p->b, &beta, c, p->d, out, p->d, &p->algorithm,
-                           workspace, p->workspace, cuda->stream));
+                           workspace, p->workspace, stream));
     return WF_OK;
 }
 
@@ -94,7 +94,7 @@ static int way(wf_cuda *cuda, void *user, int i)
     trial *t = (trial *)user;
     t->p->algorithm = t->found[i].algo;
     t->p->workspace = t->found[i].workspaceSize;
-    return wf_cuda_product_run(cuda, t->p, t->first, t->second, t->bias, t->out, t->out);
+    return wf_cuda_product_run(cuda, cuda->stream, t->p, t->first, t->second, t->bias, t->out, t->out);
 }
 
 static int candidates(wf_cuda *cuda, wf_cuda_product *p, trial *t, int *count)
@@ -149,8 +149,7 @@ int wf_cuda_product_create(wf_cuda *cuda, wf_cuda_product *p)
     WF_TRY(wf_cuda_choose(cuda, key, count, way, &t, &best));
     p->algorithm = t.found[best].algo;
     p->workspace = t.found[best].workspaceSize;
-    void *unused; /* the workspace grows here, so that a recording need not grow it */
-    return wf_cuda_pool_take(cuda, &cuda->workspace, p->workspace, &unused);
+    return wf_cuda_grow_workspace(cuda, p->direction, p->workspace);
 }
 
 void wf_cuda_product_clear(wf_cuda_product *p)

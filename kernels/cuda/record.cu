@@ -83,6 +83,51 @@ int wf_cuda_argument(wf_cuda *cuda, const void *from, size_t bytes, void *out)
     return send(cuda, from, bytes, at);
 }
 
+/* -- branches ------------------------------------------------------------------------------------------------------ */
+
+int wf_cuda_branch_open(wf_cuda *cuda)
+{
+    WF_CUDA(cudaStreamCreateWithFlags(&cuda->side, cudaStreamNonBlocking));
+    WF_CUDA(cudaEventCreateWithFlags(&cuda->forked, cudaEventDisableTiming));
+    WF_CUDA(cudaEventCreateWithFlags(&cuda->joined, cudaEventDisableTiming));
+    return WF_OK;
+}
+
+void wf_cuda_branch_close(wf_cuda *cuda)
+{
+    if (cuda->forked)
+        (void)cudaEventDestroy(cuda->forked);
+    if (cuda->joined)
+        (void)cudaEventDestroy(cuda->joined);
+    if (cuda->side)
+        (void)cudaStreamDestroy(cuda->side);
+}
+
+int wf_cuda_fork(wf_cuda *cuda, wf_cuda_branch branch, cudaStream_t *out)
+{
+    *out = cuda->stream;
+    if (!cuda->recording)
+        return WF_OK;
+    WF_TRY(wf_cuda_join(cuda));
+    WF_CUDA(cudaEventRecord(cuda->forked, cuda->stream));
+    WF_CUDA(cudaStreamWaitEvent(cuda->side, cuda->forked, 0));
+    cuda->branch = branch;
+    *out = cuda->side;
+    return WF_OK;
+}
+
+int wf_cuda_join(wf_cuda *cuda)
+{
+    if (cuda->branch == WF_CUDA_NO_BRANCH)
+        return WF_OK;
+    cuda->branch = WF_CUDA_NO_BRANCH;
+    WF_CUDA(cudaEventRecord(cuda->joined, cuda->side));
+    WF_CUDA(cudaStreamWaitEvent(cuda->stream, cuda->joined, 0));
+    return WF_OK;
+}
+
+/* -- recordings ---------------------------------------------------------------------------------------------------- */
+
 static void forget(wf_backend *b, wf_recording *r)
 {
     wf_cuda *cuda = (wf_cuda *)b;
@@ -120,15 +165,16 @@ static int recorded(wf_backend *b, wf_recording **out)
     cudaGraph_t graph = NULL;
     *out = NULL;
     WF_CHECK(r, WF_INTERNAL, "cuda: nothing is being recorded");
+    int status = wf_cuda_join(cuda);
     cuda->recording = NULL;
-    cudaError_t e = cudaStreamEndCapture(cuda->stream, &graph);
-    if (!e)
+    cudaError_t e = cudaStreamEndCapture(cuda->stream, &graph); /* after a failure too */
+    if (!e && !status)
         e = cudaGraphInstantiate(&r->graph, graph, 0);
     if (graph)
         (void)cudaGraphDestroy(graph);
-    if (e) {
+    if (e || status) {
         forget(b, r);
-        return wf_cuda_failed(e, "cudaGraphInstantiate");
+        return status ? status : wf_cuda_failed(e, "cudaGraphInstantiate");
     }
     *out = r;
     return WF_OK;

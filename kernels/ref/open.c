@@ -71,6 +71,7 @@ int wf_ref_open(int threads, wf_backend **out)
     *out = malloc(sizeof **out);
     WF_CHECK(*out, WF_AGAIN, "ref: out of memory: %zu bytes", sizeof **out);
     **out = ref_backend;
+    (*out)->pixels = 4096;
     (*out)->memory = (size_t)sysconf(_SC_PHYS_PAGES) / 4 * (size_t)sysconf(_SC_PAGESIZE);
     return WF_OK;
 }

@@ -20,7 +20,8 @@
 #include "../model/level_input.h"
 #include "../pyramid/dwt.h"
 
-enum { SIZES = 7 }; /* WF_LEVEL_ROWS, 32, .. 1 */
+/* PIXELS: most of a batch, or one larger picture; SIZES: of 64, 32, .. 1 rows */
+enum { PIXELS = 4096, SIZES = 7 };
 
 /* A stage's flow for one number of rows, and where it leaves its results. */
 typedef struct sized {
@@ -143,10 +144,10 @@ static int batch_rows(const wf_anneal_spec *spec, int most, int wanted)
 }
 
 /* The memory mode changes the gradient's last bits, so it depends on the size of pictures alone, not on rows, nor on
- * the machine's memory as WF_MEMORY_AUTO does. Batches have at most 4096 pixels, or one larger picture. */
+ * the machine's memory as WF_MEMORY_AUTO does. */
 static wf_memory memory_of(const stage *s)
 {
-    return s->H * s->W <= 4096 ? WF_MEMORY_STORE : WF_MEMORY_REVERSIBLE;
+    return s->H * s->W <= PIXELS ? WF_MEMORY_STORE : WF_MEMORY_REVERSIBLE;
 }
 
 /* Sets the rows of the next batch for `count` chains, and creates flows that are not there yet. */
@@ -179,7 +180,7 @@ int wf_anneal_create(const wf_model *model, const wf_anneal_spec *spec, wf_backe
     WF_CHECK(a, WF_AGAIN, "anneal: out of memory");
     *a = (wf_anneal){.backend = backend, .meta = &model->meta, .spec = *spec, .chains = chains};
     a->most = batch_rows(spec,
-                         wf_level_rows(wf_rows_grown(signal, spec->H, doublings(spec, spec->last)),
+                         wf_level_rows(PIXELS, wf_rows_grown(signal, spec->H, doublings(spec, spec->last)),
                                        spec->W << doublings(spec, spec->last)),
                          chains);
     a->wavelet = wf_wavelet_find(model->meta.wavelet);

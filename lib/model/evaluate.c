@@ -13,7 +13,8 @@ int wf_evaluator_create(wf_backend *backend, const wf_meta *meta, const wf_level
     wf_level_shape s = wf_meta_level(meta, spec->level);
     wf_level_runner *r = &out->runner;
     *out = (wf_evaluator){0};
-    WF_TRY(wf_level_runner_create(backend, meta, spec, wf_level_rows(s.H, s.W), s.H, s.W, WF_MEMORY_NONE, r));
+    WF_TRY(wf_level_runner_create(backend, meta, spec, wf_level_rows(backend->pixels, s.H, s.W), s.H, s.W,
+                                  WF_MEMORY_NONE, r));
     r->params = params;
     r->noise = (wf_random){seed, WF_PURPOSE_EVAL, (uint64_t)spec->level};
     return WF_OK;
@@ -93,11 +94,11 @@ int wf_evaluator_run(wf_evaluator *e, int64_t N, const float *low, const float *
     return WF_OK;
 }
 
-int wf_held_out(wf_store *store, int level, int64_t count, wf_record_sink *sink, void *user)
+int wf_held_out(wf_store *store, int level, int64_t count, int rows, wf_record_sink *sink, void *user)
 {
     const wf_meta *meta = wf_store_meta(store);
     wf_level_shape s = wf_meta_level(meta, level);
-    int64_t chunk = wf_level_rows(s.H, s.W), all = wf_store_count(store);
+    int64_t chunk = rows, all = wf_store_count(store);
     size_t each = wf_count3(s.H, s.W, s.C), details = (size_t)wf_bands(meta->signal) * each;
     uint64_t index[WF_LEVEL_ROWS];
     float *low = malloc((size_t)chunk * (each + details) * sizeof *low);

@@ -570,8 +570,9 @@ int wf_level_flow(const wf_level_spec *spec, wf_backend *backend, int N, int H, 
     return wf_flow_create(backend, spec->chain, &flow, out);
 }
 
-int wf_level_rows(int H, int W)
+int wf_level_rows(int64_t pixels, int H, int W)
 {
-    int64_t n = 4096 / ((int64_t)H * W);
-    return n < 1 ? 1 : n > WF_LEVEL_ROWS ? WF_LEVEL_ROWS : (int)n;
+    int64_t n = pixels / ((int64_t)H * W), most = pixels / 64;
+    most = most < WF_LEVEL_ROWS ? most : WF_LEVEL_ROWS;
+    return n < 1 ? 1 : n > most ? (int)most : (int)n;
 }

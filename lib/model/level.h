@@ -113,10 +113,11 @@ typedef struct wf_level_file {
  * a number is too large for dtype. */
 int wf_level_save(const wf_model *model, const wf_flow *flow, const wf_flow *noise, const wf_level_file *what) WF_MUST;
 
-/* Rows of a device batch for evaluation and sampling: 4096 / (H W), from 1 to WF_LEVEL_ROWS. Fixed by the level's
- * size, so that results never depend on how many pictures are asked for. */
-enum { WF_LEVEL_ROWS = 64 };
-int wf_level_rows(int H, int W);
+/* Rows of a batch of at most `pixels` pixels: pixels / (H W), from 1 to pixels / 64, and at most WF_LEVEL_ROWS. For
+ * evaluation and sampling, pixels is backend->pixels: fixed by the level's size and the device, so that results never
+ * depend on how many pictures are asked for. */
+enum { WF_LEVEL_ROWS = 256 };
+int wf_level_rows(int64_t pixels, int H, int W);
 
 WF_END
 

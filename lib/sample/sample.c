@@ -14,8 +14,8 @@ int wf_sampler_create(const wf_model *model, int level, wf_backend *backend, int
     *out = (wf_sampler){0};
     WF_TRY(wf_level_load(model, level, backend, &out->level));
     WF_TRY(wf_level_invertible(&out->level));
-    WF_TRY(
-        wf_level_runner_create(backend, &model->meta, &out->level.spec, wf_level_rows(H, W), H, W, WF_MEMORY_NONE, r));
+    WF_TRY(wf_level_runner_create(backend, &model->meta, &out->level.spec, wf_level_rows(backend->pixels, H, W), H, W,
+                                  WF_MEMORY_NONE, r));
     r->params = out->level.params;
     r->noiseless = true;
     size_t n = wf_count4(r->N, H, W, r->K);

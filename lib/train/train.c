@@ -265,7 +265,8 @@ static int validate(wf_trainer *t)
 {
     wf_mean mean = {0};
     held_out sum = {&t->evaluator, &mean};
-    int status = wf_held_out(t->validation, t->options->level, t->options->validate_on, add_held_out, &sum);
+    int status = wf_held_out(t->validation, t->options->level, t->options->validate_on, t->evaluator.runner.N,
+                             add_held_out, &sum);
     if (status && !t->evaluator.not_finite)
         return status;
     t->held_out = status ? INFINITY : mean.mean;

@@ -155,15 +155,6 @@ static float load(cudaDataType_t type, const void *memory, size_t i)
     return type == CUDA_R_16BF ? __bfloat162float(((const __nv_bfloat16 *)memory)[i]) : ((const float *)memory)[i];
 }
 
-static float to_tf32(float x)
-{
-    uint32_t u;
-    memcpy(&u, &x, sizeof u);
-    u = (u + 0xfffu + (u >> 13 & 1)) & ~0x1fffu;
-    memcpy(&x, &u, sizeof u);
-    return x;
-}
-
 /* Gathers op(memory), with the `inside` numbers of the inner dimension contiguous. */
 static std::vector<float> gather(const emulated_matmul *d, const emulated_layout *l, bool inner_is_row,
                                  const void *memory, uint64_t outside, uint64_t inside)
@@ -173,7 +164,7 @@ static std::vector<float> gather(const emulated_matmul *d, const emulated_layout
         for (uint64_t i = 0; i < inside; i++) {
             uint64_t row = inner_is_row ? i : o, column = inner_is_row ? o : i;
             float x = load(l->type, memory, row + column * (uint64_t)l->leading);
-            out[o * inside + i] = d->compute == CUBLAS_COMPUTE_32F_FAST_TF32 ? to_tf32(x) : x;
+            out[o * inside + i] = d->compute == CUBLAS_COMPUTE_32F_FAST_TF32 ? emulated_tf32(x) : x;
         }
     return out;
 }

@@ -140,7 +140,8 @@ void *emulated_shared();
 /* Appends work to the stream, or to its recording. name: a string constant, for the trace. */
 void emulated_enqueue(cudaStream_t stream, const char *name, std::function<void()> work);
 
-/* Clears bytes between members, which would look like pointers. Returns false where the compiler cannot. */
+/* Clears bytes between members, which may look like pointers, in a copy that is only searched: gcc 12 also clears bytes of
+ * members in arrays of structures. Returns false where the compiler cannot. */
 template <typename P> bool emulated_clear_padding(P *p)
 {
 #if __has_builtin(__builtin_clear_padding)
@@ -153,8 +154,8 @@ template <typename P> bool emulated_clear_padding(P *p)
 
 /* The bytes of one parameter of a launch. */
 struct emulated_parameter {
-    const void *value;
-    size_t bytes;
+    std::shared_ptr<const void> value;
+    size_t bytes; /* 0: unknown */
     bool pointer;
 };
 void emulated_launch(const void *kernel, const char *name, dim3 grid, dim3 block, size_t shared, cudaStream_t stream,
@@ -168,10 +169,12 @@ void emulated_call(void (*kernel)(P...), const char *name, dim3 grid, dim3 block
     static_assert((0 + ... + sizeof(P)) <= 32764, "parameters of one kernel, from CUDA 12.1 on");
     auto values = std::make_shared<std::tuple<P...>>(arguments...);
     std::vector<emulated_parameter> list;
-    auto add = [&list](auto &p) {
-        list.push_back({&p, emulated_clear_padding(&p) ? sizeof p : 0, std::is_pointer<std::decay_t<decltype(p)>>::value});
+    auto searched = std::make_shared<std::tuple<P...>>(*values);
+    auto add = [&](auto &p) {
+        size_t bytes = emulated_clear_padding(&p) ? sizeof p : 0;
+        list.push_back({{searched, &p}, bytes, std::is_pointer<std::decay_t<decltype(p)>>::value});
     };
-    std::apply([&add](P &...p) { (add(p), ...); }, *values);
+    std::apply([&](P &...p) { (add(p), ...); }, *searched);
     emulated_launch((const void *)kernel, name, grid, block, shared, stream, list,
                     [kernel, values]() { std::apply(kernel, *values); });
 }

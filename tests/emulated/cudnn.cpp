@@ -282,6 +282,7 @@ cudnnStatus_t cudnnBackendFinalize(cudnnBackendDescriptor_t handle)
             d->graph = other->graph;
             d->workspace = other->workspace;
             d->way = other->way;
+            d->tensor_cores = other->tensor_cores;
             d->fails = other->fails;
         }
         break;
@@ -387,26 +388,27 @@ struct memory {
     }
 };
 
-static std::vector<float> read_all(const tensor &t, memory *m)
+/* cores: rounds floats as tensor cores do. */
+static std::vector<float> read_all(const tensor &t, bool cores, memory *m)
 {
     std::vector<float> out(t.count());
     for (size_t i = 0; i < out.size(); i++)
-        out[i] = m->load(t, i);
+        out[i] = cores ? emulated_tf32(m->load(t, i)) : m->load(t, i);
     return out;
 }
 
 /* Visits every product of x, w and y in a convolution: two of them give the third, by direction. Channels are
  * contiguous. */
-static void convolve(const operation &op, int way, memory *m)
+static void convolve(const operation &op, int way, bool cores, memory *m)
 {
     const tensor &to = op.kind == operation::FORWARD ? op.y : op.kind == operation::DATA ? op.x : op.w;
     std::vector<float> x, w, y;
     if (op.kind != operation::DATA)
-        x = read_all(op.x, m);
+        x = read_all(op.x, cores, m);
     if (op.kind != operation::FILTER)
-        w = read_all(op.w, m);
+        w = read_all(op.w, cores, m);
     if (op.kind != operation::FORWARD)
-        y = read_all(op.y, m);
+        y = read_all(op.y, cores, m);
     std::vector<double> sums(to.count());
     size_t in = (size_t)op.x.dims[1], out = (size_t)op.y.dims[1];
     const int64_t *Y = op.y.dims + 2, *W = op.w.dims + 2, *X = op.x.dims + 2;
@@ -463,6 +465,7 @@ cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t
     }
     const char *me = __func__;
     int device = emulated_stream_device(handle->stream), way = plan->way;
+    bool cores = plan->tensor_cores;
     emulated_check_device(me, device);
     if (emulated_loses_device(me))
         return refuse(CUDNN_STATUS_EXECUTION_FAILED, "a kernel does not start");
@@ -490,7 +493,7 @@ cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t
             if (op.kind == operation::ADD || op.kind == operation::RELU)
                 point(op, m.get());
             else
-                convolve(op, way, m.get());
+                convolve(op, way, cores, m.get());
     });
     return CUDNN_STATUS_SUCCESS;
 }

@@ -77,6 +77,8 @@ bool emulated_is_recording(cudaStream_t stream);
 bool emulated_loses_device(const char *who);
 /* Strict: complains if the thread's device is another one. */
 void emulated_check_device(const char *who, int device);
+/* Rounds a float to the 11 bits of a tensor core's operand. */
+float emulated_tf32(float x);
 /* Rounds a sum as way 0, 1 or 2 of computing it: to the nearest float, down, or up. */
 float emulated_round(double value, int way);
 /* Strict: complains if a kernel is launched for the first time into a recording. */

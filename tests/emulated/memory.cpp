@@ -310,7 +310,7 @@ void emulated_check_parameter(const char *kernel, const emulated_parameter &p, i
         return;
     for (size_t at = 0; at + sizeof(void *) <= p.bytes; at += sizeof(void *)) {
         uintptr_t word;
-        memcpy(&word, (const char *)p.value + at, sizeof word);
+        memcpy(&word, (const char *)p.value.get() + at, sizeof word);
         bool on_device = emulated_is_device((void *)word);
         if (!word || (!p.pointer && !on_device && (word < (uintptr_t)1 << 32 || !is_mapped(word))))
             continue;

@@ -327,6 +327,17 @@ static void run_grid(dim3 grid, dim3 block, size_t shared)
     }
 }
 
+float emulated_tf32(float x)
+{
+    uint32_t u;
+    if (x != x)
+        return x;
+    memcpy(&u, &x, sizeof u);
+    u = (u + 0xfffu + (u >> 13 & 1)) & ~0x1fffu;
+    memcpy(&x, &u, sizeof u);
+    return x;
+}
+
 float emulated_round(double value, int way)
 {
     float nearest = (float)value;

@@ -110,9 +110,19 @@ int case_attend_backward(run *r, const dims *d)
 }
 
 /* -- convolutions: K to C channels, side k; variant 1: relu, 2: residual, 4: the residual is y itself, 8: no dx, 16: no
- * dw, 32: a sound; 64, 128: a volume whose rows are in two, three slices */
+ * dw, 32: a sound; 64, 128: a volume whose rows are in two, three slices; 256: a NaN in x, backward in dy */
 
-enum { RELU = 1, RESIDUAL = 2, IN_PLACE = 4, NO_DX = 8, NO_DW = 16, SOUND = 32, TWO_SLICES = 64, THREE_SLICES = 128 };
+enum {
+    RELU = 1,
+    RESIDUAL = 2,
+    IN_PLACE = 4,
+    NO_DX = 8,
+    NO_DW = 16,
+    SOUND = 32,
+    TWO_SLICES = 64,
+    THREE_SLICES = 128,
+    NOT_FINITE = 256
+};
 
 static wf_conv_spec spec_of(const dims *d)
 {
@@ -225,6 +235,8 @@ static int forward(run *r, const dims *d, bool together)
     wf_map_shape in = shape_of(d, d->K), out = shape_of(d, d->C);
     pair p;
     int status = pair_open(r, d, false, together, &p);
+    if (d->variant & NOT_FINITE)
+        break_next(r);
     wf_map *x = feature_map(r, "x", INPUT, &in);
     for (int i = 0; i < (together ? 2 : 1) && !status; i++) {
         wf_map *residual = NULL, *y;
@@ -254,6 +266,8 @@ static int backward(run *r, const dims *d, bool together)
     if (!status)
         status = b->relu_backward(b, &out, mask, NULL, y); /* half of it is exactly zero */
     for (int i = 0; i < (together ? 2 : 1) && !status; i++) {
+        if (d->variant & NOT_FINITE && !i)
+            break_next(r);
         wf_map *dy = feature_map(r, "dy", UPDATED, &out);
         wf_map *dx = d->variant & NO_DX ? NULL : feature_map(r, "dx", OUTPUT, &in);
         for (int again = 0; again < 2 && !status; again++)

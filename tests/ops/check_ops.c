@@ -88,8 +88,8 @@ static const dims packs[] = {
 
 static const dims convs[] = {
     /* K to C channels, side k; variant 1: relu, 2: residual, 4: in place, 8: no dx, 16: no dw, 32: sound; 64, 128: a
-     * volume of two, three slices. The last six are 3x3 kernels whose tiles are cut off, few, in many groups or
-     * in several chunks, on channels that fill blocks of eight, of sixteen, or neither. */
+     * volume of two, three slices; 256: a NaN. The six before tf32 are 3x3 kernels whose tiles are cut off, few, in many
+     * groups or in several chunks, on channels that fill blocks of eight, of sixteen, or neither. */
     {1, 1, 1, 1, 16, 1, 1, 0},          {64, 1, 1, 7, 128, 1, 1, 0},         {3, 1, 1, 16, 16, 3, 1, 0},
     {1, 7, 1, 16, 10, 3, 0, 0},         {2, 2, 2, 32, 32, 3, 1, 0},          {3, 2, 2, 32, 32, 1, 7, 0},
     {64, 2, 2, 16, 16, 3, 1, 0},        {2, 3, 5, 7, 48, 1, 1, 0},           {2, 5, 3, 48, 48, 3, 1, 0},
@@ -108,6 +108,11 @@ static const dims convs[] = {
     {2, 6, 3, 48, 48, 1, 131, 0},       {1, 12, 8, 64, 64, 3, 129, WF_BF16}, {1, 4, 5, 7, 9, 3, 7, 0},
     {1, 6, 7, 24, 40, 3, 3, 0},         {2, 5, 11, 40, 24, 3, 1, 0},         {3, 19, 21, 24, 56, 3, 3, 0},
     {5, 9, 26, 33, 72, 3, 0, 0},        {3, 31, 33, 8, 8, 3, 0, 0},          {3, 2, 2, 160, 32, 3, 7, 0},
+    {3, 1, 1, 7, 128, 1, 1, WF_TF32},   {2, 2, 2, 32, 32, 3, 1, WF_TF32},    {2, 3, 5, 48, 48, 1, 7, WF_TF32},
+    {2, 4, 4, 64, 64, 3, 0, WF_TF32},   {2, 7, 5, 64, 10, 3, 0, WF_TF32},    {2, 1, 33, 48, 64, 3, 33, WF_TF32},
+    {3, 2, 2, 16, 32, 1, 256, 0},       {3, 4, 4, 16, 16, 3, 256, 0},        {3, 5, 3, 32, 10, 3, 256, 0},
+    {3, 2, 3, 16, 16, 3, 257, 0},       {3, 2, 2, 16, 32, 1, 257, 0},        {3, 4, 4, 32, 32, 3, 256, WF_BF16},
+    {3, 4, 4, 32, 32, 1, 257, WF_BF16},
 };
 
 static const dims latents[] = {
@@ -214,8 +219,8 @@ static const dims axes[] = {
     row(idwt_axis, axes, 1e-6)
 /* clang-format on */
 
-/* Tolerance for two numbers with 8 bits each, after sums over a kernel. */
-static const double bf16_tolerance = 2e-2;
+/* Tolerance for two numbers with 8 bits, or 11 bits each, after sums over a kernel. */
+static const double bf16_tolerance = 2e-2, tf32_tolerance = 2e-3;
 
 typedef struct op {
     const char *slot;
@@ -287,6 +292,8 @@ static double tolerance_of(const wf_backend *b, const op *o, const dims *d)
 {
     if (o->shapes == coupling && transforms[d->C].count)
         return 20 * o->tolerance;
+    if (d->precision == WF_TF32 && !strncmp(b->name, "cuda", 4))
+        return tf32_tolerance;
     return d->precision == WF_BF16 && b->bf16 ? bf16_tolerance : o->tolerance;
 }
 
@@ -311,7 +318,7 @@ static int check_case(wf_backend *b, wf_backend *ref, const op *o, const dims *d
 static void describe_case(const char *backend, const op *o, const dims *d)
 {
     printf("FAIL %s %s: N %d, %d x %d, K %d, C %d, k %d, variant %d%s: %s\n", backend, o->slot, d->N, d->H, d->W, d->K,
-           d->C, d->k, d->variant, d->precision == WF_BF16 ? ", bf16" : "", wf_error());
+           d->C, d->k, d->variant, d->precision == WF_BF16 ? ", bf16" : d->precision == WF_TF32 ? ", tf32" : "", wf_error());
 }
 
 static bool chosen(const char *slot, int argc, char **argv)

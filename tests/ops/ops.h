@@ -19,7 +19,7 @@ typedef struct dims {
     wf_precision precision;
 } dims;
 
-enum { MAX_BUFFERS = 24, MAX_PICTURES = 64 };
+enum { MAX_BUFFERS = 24, MAX_PICTURES = 64, BROKEN = 2 /* the picture that `broken` is about */ };
 
 enum role { INPUT, OUTPUT, UPDATED }; /* UPDATED starts like an input */
 enum scope { WHOLE, PER_PICTURE };
@@ -42,6 +42,8 @@ typedef struct run {
     const uint64_t *pictures; /* [N]: the picture at each place of the batch */
     buffer buffers[MAX_BUFFERS];
     int count;
+    bool broken; /* an input of picture BROKEN has a NaN: results that depend on it must be NaN, other pictures' not */
+    int broken_input; /* number of that buffer, from 1; 0: none */
 } run;
 
 /* Returns [n] or, PER_PICTURE, [N,n] device numbers within +-size. WHOLE buffers are aligned to one number only, as
@@ -53,6 +55,8 @@ double *doubles(run *r, const char *what, enum scope scope, size_t n, bool zero)
 wf_map *feature_map(run *r, const char *what, enum role role, const wf_map_shape *shape);
 /* Returns [n] host doubles, for results that slots write to the host. */
 double *host(run *r, const char *what, enum scope scope, size_t n);
+/* Puts a NaN into the middle of picture BROKEN of the input made next. */
+void break_next(run *r);
 /* Returns the same input as a host number: element e of buffer `number` of a picture, within +-size. */
 float input_value(int number, uint64_t picture, size_t element, double size, wf_precision precision);
 
