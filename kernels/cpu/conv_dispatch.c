@@ -70,6 +70,9 @@ static int conv_backward(wf_backend *b, wf_conv *conv, const wf_weights *p, cons
     const float *w = (const float *)p->w, *bias = (const float *)p->bias, *logs = (const float *)p->logs;
     float *dw = (float *)p->dw, *dbias = (float *)p->dbias, *dlogs = (float *)p->dlogs;
     WF_CHECK(!dw == !dbias && !dw == !dlogs, WF_INTERNAL, "conv: dw, dbias and dlogs must be given together");
+    if (!conv->in.blocked)
+        return wf_cpu_tiny_backward((wf_cpu *)b, &conv->spec, w, bias, logs, (const float *)x, (const float *)y,
+                                    (const float *)add, (float *)dy, (float *)dx, dw, dbias, dlogs);
     if (conv->spec.relu)
         wf_cpu_relu_backward(&conv->out, y, add, dy);
     if (conv->direct)
@@ -82,10 +85,7 @@ static int conv_backward(wf_backend *b, wf_conv *conv, const wf_weights *p, cons
                                             dbias, dlogs)
                   : WF_OK;
     }
-    if (conv->in.blocked)
-        return wf_cpu_blocked_backward((wf_cpu *)b, conv, w, bias, logs, x, dy, dx, dw, dbias, dlogs);
-    return wf_cpu_tiny_backward((wf_cpu *)b, &conv->spec, w, bias, logs, (const float *)x, (const float *)dy,
-                                (float *)dx, dw, dbias, dlogs);
+    return wf_cpu_blocked_backward((wf_cpu *)b, conv, w, bias, logs, x, dy, dx, dw, dbias, dlogs);
 }
 
 void wf_cpu_conv_slots(wf_backend *b)
