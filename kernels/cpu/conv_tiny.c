@@ -1,267 +1,18 @@
-/* conv_tiny.c - convolutions of one to four pixels as matrix products
+/* conv_tiny.c - convolutions of one to four pixels as matrix products (tiny.h, product.h)
  *
- * Maps are [N,P,C]. A 3x3 kernel on 2x2 pixels meets every pixel with a tap of its own: 16 products of [N,in] and
- * [in,out]. Along one axis of two pixels, four products become three:
- *     y0 = w1 (x0 + x1) + (w2 - w1) x1
- *     y1 = w1 (x0 + x1) + (w0 - w1) x0
- * Both axes take 9 products instead of 16. The sums and differences are called points here: of x, of the kernel and of
- * y. Product i multiplies points i of two and belongs to point i of the third:
- *     y  = Y'(W(w) X(x))      forward
- *     dx = X'(W(w)'Y(dy))     gradient by x
- *     dw = W'(Y(dy)'X(x))     gradient by the weights
- * Lines of three and four pixels have one point a pixel and one a tap, and a product for each pair that meets. Pixels
- * of x are numbered backwards: X and Y are then one function. The scale exp(3 logs) is applied to y going forward and
- * to dy going backward, not to w. */
-#include "conv.h"
-
+ * Maps are [N,P,C]. The scale exp(3 logs) is applied to y going forward and to dy going backward, not to w. */
 #include "product.h"
+#include "tiny.h"
 
 #include <math.h>
 #include <omp.h>
-#include <string.h>
 
 enum {
-    LANES = WF_WIDE,
     PANEL = WF_PANEL,
-    POINTS = 9,        /* most points of x, y or w */
-    GROUP = 64,        /* most rows of products that are finished together */
-    SKEW = 16,         /* floats that keep rows off each other's cache lines */
-    SHARED = 1 << 18,  /* multiplications that are worth a second thread */
+    GROUP = 64,       /* most rows of products that are finished together */
+    SKEW = 16,        /* floats that keep rows off each other's cache lines */
+    SHARED = 1 << 18, /* multiplications that are worth a second thread */
 };
-
-/* -- vectors ------------------------------------------------------------------------------------------------------- */
-
-/* Loads n floats, or all lanes where n is more, and zeros beyond them. */
-WF_VEC void load_some(wf_wide *v, const float *p, size_t n)
-{
-    if (n >= LANES) {
-        wf_wide_load(v, p);
-        return;
-    }
-    float lanes[LANES] = {0};
-    memcpy(lanes, p, n * sizeof *p);
-    wf_wide_load(v, lanes);
-}
-
-WF_VEC void store_some(float *p, const wf_wide *v, size_t n)
-{
-    if (n >= LANES) {
-        wf_wide_store(p, v);
-        return;
-    }
-    float lanes[LANES];
-    wf_wide_store(lanes, v);
-    memcpy(p, lanes, n * sizeof *p);
-}
-
-/* NaN stays NaN. */
-WF_VEC void max_zero(wf_wide *v)
-{
-    *v = (wf_wide)((__typeof__(*v < 0))*v & ~(*v < 0));
-}
-
-#ifdef __AVX2__
-
-#define LANES_OF(v, w, ...) __builtin_shufflevector(v, w, __VA_ARGS__)
-#ifdef __AVX512F__
-#define LOW_ONES(v, w) LANES_OF(v, w, 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29)
-#define HIGH_ONES(v, w) LANES_OF(v, w, 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31)
-#define LOW_TWOS(v, w) LANES_OF(v, w, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29)
-#define HIGH_TWOS(v, w) LANES_OF(v, w, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31)
-#define EVEN_FOURS(v, w) LANES_OF(v, w, 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27)
-#define ODD_FOURS(v, w) LANES_OF(v, w, 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31)
-#else
-#define LOW_ONES(v, w) LANES_OF(v, w, 0, 8, 1, 9, 4, 12, 5, 13)
-#define HIGH_ONES(v, w) LANES_OF(v, w, 2, 10, 3, 11, 6, 14, 7, 15)
-#define LOW_TWOS(v, w) LANES_OF(v, w, 0, 1, 8, 9, 4, 5, 12, 13)
-#define HIGH_TWOS(v, w) LANES_OF(v, w, 2, 3, 10, 11, 6, 7, 14, 15)
-#define EVEN_FOURS(v, w) LANES_OF(v, w, 0, 1, 2, 3, 8, 9, 10, 11)
-#define ODD_FOURS(v, w) LANES_OF(v, w, 4, 5, 6, 7, 12, 13, 14, 15)
-#endif
-
-/* Transposes [LANES,LANES]: first squares of four, then the squares among each other. */
-WF_VEC void transpose(wf_wide rows[LANES])
-{
-    wf_wide fours[LANES];
-    for (int i = 0; i < LANES; i += 4) {
-        const wf_wide *r = rows + i;
-        wf_wide a = LOW_ONES(r[0], r[1]), b = HIGH_ONES(r[0], r[1]), c = LOW_ONES(r[2], r[3]);
-        wf_wide d = HIGH_ONES(r[2], r[3]);
-        fours[i] = LOW_TWOS(a, c);
-        fours[i + 1] = HIGH_TWOS(a, c);
-        fours[i + 2] = LOW_TWOS(b, d);
-        fours[i + 3] = HIGH_TWOS(b, d);
-    }
-    for (int i = 0; i < 4; i++) {
-        const wf_wide *f = fours + i;
-#ifdef __AVX512F__
-        wf_wide a = EVEN_FOURS(f[0], f[4]), b = ODD_FOURS(f[0], f[4]), c = EVEN_FOURS(f[8], f[12]);
-        wf_wide d = ODD_FOURS(f[8], f[12]);
-        rows[i] = EVEN_FOURS(a, c);
-        rows[4 + i] = EVEN_FOURS(b, d);
-        rows[8 + i] = ODD_FOURS(a, c);
-        rows[12 + i] = ODD_FOURS(b, d);
-#else
-        rows[i] = EVEN_FOURS(f[0], f[4]);
-        rows[4 + i] = ODD_FOURS(f[0], f[4]);
-#endif
-    }
-}
-
-#else
-
-WF_VEC void transpose(wf_wide rows[LANES])
-{
-    float copy[LANES][LANES];
-    memcpy(copy, rows, sizeof copy);
-    for (int i = 0; i < LANES; i++)
-        for (int j = 0; j < LANES; j++)
-            rows[i][j] = copy[j][i];
-}
-
-#endif
-
-/* -- points -------------------------------------------------------------------------------------------------------- */
-
-/* The shape of a convolution, and its products. A 1x1 kernel has no neighbours: its pixels are rows of one product. */
-typedef struct form {
-    int pairs;                    /* axes of two pixels */
-    int pixels, points;           /* of one row: points of x, and of y */
-    int taps, lives;              /* of the kernel, and those that meet a pixel */
-    int live[POINTS];             /* those, of the kernel */
-    int products;
-    struct {
-        int x, w, y;
-    } product[16];
-} form;
-
-static void add_axis(form *f, int pixels, int taps)
-{
-    int reach = taps / 2 < pixels - 1 ? taps / 2 : pixels - 1, lives = 2 * reach + 1, live[POINTS];
-    for (int i = 0; i < f->lives; i++)
-        for (int j = 0; j < lives; j++)
-            live[i * lives + j] = f->live[i] * taps + taps / 2 - reach + j;
-    f->lives *= lives;
-    memcpy(f->live, live, (size_t)f->lives * sizeof *live);
-    f->pairs += lives == 3 && pixels == 2;
-    f->points *= lives == 3 && pixels == 2 ? 3 : pixels;
-    f->pixels *= pixels;
-    f->taps *= taps;
-}
-
-static form form_of(const wf_conv_spec *s)
-{
-    form f = {.pixels = 1, .points = 1, .taps = 1, .lives = 1};
-    wf_conv_box b = wf_conv_box_of(s);
-    bool alone = s->k == 1;
-    add_axis(&f, alone ? 1 : b.D, b.d);
-    add_axis(&f, alone ? 1 : b.H, b.h);
-    add_axis(&f, alone ? 1 : b.W, b.w);
-    int last = f.points - 1, reach = f.lives / 2;
-    if (f.pairs || last == 0)
-        for (; f.products <= last; f.products++)
-            f.product[f.products].x = f.product[f.products].w = f.product[f.products].y = f.products;
-    else
-        for (int p = 0; p <= last; p++)
-            for (int q = p < reach ? 0 : p - reach; q <= last && q <= p + reach; q++, f.products++) {
-                f.product[f.products].x = last - q;
-                f.product[f.products].w = q - p + reach;
-                f.product[f.products].y = p;
-            }
-    return f;
-}
-
-/* X of pixels in their backward order, or Y: v [pixels] becomes [points]. */
-WF_VEC void spread(int pairs, wf_wide *v)
-{
-    if (pairs == 2) {
-        wf_wide a = v[0], b = v[1], c = v[2], d = v[3], ab = a + b, cd = c + d;
-        v[0] = ab + cd;
-        v[1] = a + c;
-        v[2] = b + d;
-        v[3] = ab;
-        v[4] = a;
-        v[5] = b;
-        v[6] = cd;
-        v[7] = c;
-        v[8] = d;
-    } else if (pairs == 1) {
-        wf_wide a = v[0], b = v[1];
-        v[0] = a + b;
-        v[1] = a;
-        v[2] = b;
-    }
-}
-
-/* X' or Y': v [points] becomes [pixels]. */
-WF_VEC void collect(int pairs, wf_wide *v)
-{
-    if (pairs == 2) {
-        wf_wide above[3], below[3];
-        for (int i = 0; i < 3; i++) {
-            above[i] = v[i] + v[3 + i];
-            below[i] = v[i] + v[6 + i];
-        }
-        v[0] = above[0] + above[1];
-        v[1] = above[0] + above[2];
-        v[2] = below[0] + below[1];
-        v[3] = below[0] + below[2];
-    } else if (pairs == 1) {
-        wf_wide sum = v[0];
-        v[0] = sum + v[1];
-        v[1] = sum + v[2];
-    }
-}
-
-/* W along one axis of elements `step` apart. */
-WF_VEC void spread_taps_along(wf_wide *v, int step)
-{
-    wf_wide middle = v[step], first = v[0];
-    v[0] = middle;
-    v[step] = v[2 * step] - middle;
-    v[2 * step] = first - middle;
-}
-
-WF_VEC void collect_taps_along(wf_wide *v, int step)
-{
-    wf_wide middle = v[0] - v[step] - v[2 * step];
-    v[0] = v[2 * step];
-    v[2 * step] = v[step];
-    v[step] = middle;
-}
-
-/* W: v [lives] taps become points. */
-WF_VEC void spread_taps(int pairs, wf_wide *v)
-{
-    for (int i = 0; pairs == 2 && i < 3; i++)
-        spread_taps_along(v + i, 3);
-    for (int i = 0; pairs && i < (pairs == 2 ? 9 : 3); i += 3)
-        spread_taps_along(v + i, 1);
-}
-
-/* W': points become taps. */
-WF_VEC void collect_taps(int pairs, wf_wide *v)
-{
-    for (int i = 0; pairs == 2 && i < 3; i++)
-        collect_taps_along(v + i, 3);
-    for (int i = 0; pairs && i < (pairs == 2 ? 9 : 3); i += 3)
-        collect_taps_along(v + i, 1);
-}
-
-/* Runs `call` with a constant number of pairs, so that the vectors above stay in registers. */
-#define WITH_PAIRS(pairs, call) \
-    do {                        \
-        if ((pairs) == 2) {     \
-            enum { PAIRS = 2 }; \
-            call;               \
-        } else if (pairs) {     \
-            enum { PAIRS = 1 }; \
-            call;               \
-        } else {                \
-            enum { PAIRS = 0 }; \
-            call;               \
-        }                       \
-    } while (0)
 
 /* -- one call ------------------------------------------------------------------------------------------------------ */
 
@@ -275,8 +26,10 @@ typedef struct tiny {
     const float *w, *bias, *x;
     float *scale; /* [out] exp(3 logs), padded to panels */
     float *shift; /* [out] bias exp(3 logs), padded */
-    float *v;     /* X(x) or Y(dy), [points,rows,v_row]; x itself where it has one point */
-    size_t v_row; /* channels padded to panels, and a skew */
+    float *v;        /* X(x) or Y(dy), [points,rows,v_row] */
+    size_t v_row;    /* channels padded to panels, and a skew */
+    const float *a;  /* v, or x itself where it has one point: the rows of products, */
+    size_t a_row;    /* as long as this */
     float *u;      /* W(w), [panels,lives,channels,PANEL] */
     float *panels; /* X(x), [in_panels,points,rows,PANEL] */
     float *m;      /* products, [threads,POINTS,GROUP,PANEL] */
@@ -328,6 +81,8 @@ static int tiny_open(wf_cpu *cpu, const wf_conv_spec *s, const float *w, const f
     t->scale = memory;
     t->shift = t->scale + out;
     t->v = t->shift + out;
+    t->a = t->v;
+    t->a_row = t->v_row;
     t->u = t->v + v;
     t->m = t->u + u;
     t->panels = t->m + m;
@@ -343,35 +98,35 @@ static int tiny_open(wf_cpu *cpu, const wf_conv_spec *s, const float *w, const f
 /* -- the points of maps -------------------------------------------------------------------------------------------- */
 
 /* Loads a vector of channels, from c on, of all pixels of a row of x, and spreads them. */
-WF_VEC void load_points(const tiny *t, int pairs, size_t row, size_t c, wf_wide *v)
+WF_VEC void load_points(const tiny *t, counts k, size_t row, size_t c, wf_wide *v)
 {
-    int pixels = t->form.pixels;
+    int pixels = k.pixels;
     const float *x = t->x + row * (size_t)pixels * t->in + c;
-    for (int p = 0; p < pixels; p++)
+    EACH (int p = 0; p < pixels; p++)
         load_some(&v[p], x + (size_t)(pixels - 1 - p) * t->in, t->in - c);
-    spread(pairs, v);
+    spread(k.pairs, v);
 }
 
-WF_VEC void make_rows(const tiny *t, int pairs, part rows)
+WF_VEC void make_rows(const tiny *t, counts k, part rows)
 {
     for (size_t row = rows.first; row < rows.end; row++)
         for (size_t c = 0; c < t->in; c += LANES) {
-            wf_wide v[POINTS];
-            load_points(t, pairs, row, c, v);
-            for (int i = 0; i < t->form.points; i++)
+            wf_wide v[POINTS] = {{0}};
+            load_points(t, k, row, c, v);
+            EACH (int i = 0; i < k.points; i++)
                 wf_wide_store(t->v + ((size_t)i * t->rows + row) * t->v_row + c, &v[i]);
         }
 }
 
 /* Writes vectors [first, end) of channels of X(x) as panels. */
-WF_VEC void make_panels(const tiny *t, int pairs, part vectors)
+WF_VEC void make_panels(const tiny *t, counts k, part vectors)
 {
     for (size_t c = vectors.first * LANES; c < vectors.end * LANES; c += LANES)
         for (size_t row = 0; row < t->rows; row++) {
-            wf_wide v[POINTS];
+            wf_wide v[POINTS] = {{0}};
             float *to = t->panels + (c / PANEL * (size_t)t->form.points * t->rows + row) * PANEL + c % PANEL;
-            load_points(t, pairs, row, c, v);
-            for (int i = 0; i < t->form.points; i++)
+            load_points(t, k, row, c, v);
+            EACH (int i = 0; i < k.points; i++)
                 wf_wide_store(to + (size_t)i * t->rows * PANEL, &v[i]);
         }
 }
@@ -383,16 +138,16 @@ typedef struct result {
 } result;
 
 /* Writes vectors [first, end) of channels of Y(dy), the gradient before the relu to dy, and dbias. */
-WF_VEC void make_result(const tiny *t, int pairs, const result *r, part vectors)
+WF_VEC void make_result(const tiny *t, counts k, const result *r, part vectors)
 {
-    int pixels = t->form.pixels;
+    int pixels = k.pixels;
     for (size_t c = vectors.first * LANES; c < vectors.end * LANES; c += LANES) {
         wf_wide scale, sum = {0};
         size_t count = t->out - c;
         wf_wide_load(&scale, t->scale + c);
         for (size_t row = 0; row < t->rows; row++) {
-            wf_wide v[POINTS];
-            for (int p = 0; p < pixels; p++) {
+            wf_wide v[POINTS] = {{0}};
+            EACH (int p = 0; p < pixels; p++) {
                 size_t at = (row * (size_t)pixels + (size_t)p) * t->out + c;
                 load_some(&v[p], r->dy + at, count);
                 if (r->y) {
@@ -406,8 +161,8 @@ WF_VEC void make_result(const tiny *t, int pairs, const result *r, part vectors)
                 v[p] *= scale;
                 sum += v[p];
             }
-            spread(pairs, v);
-            for (int i = 0; i < t->form.points; i++)
+            spread(k.pairs, v);
+            EACH (int i = 0; i < k.points; i++)
                 wf_wide_store(t->v + ((size_t)i * t->rows + row) * t->v_row + c, &v[i]);
         }
         if (r->dbias)
@@ -418,61 +173,61 @@ WF_VEC void make_result(const tiny *t, int pairs, const result *r, part vectors)
 /* -- the points of kernels ----------------------------------------------------------------------------------------- */
 
 /* Loads a vector of input channels, from c on, of the live taps to channel o, and spreads them. */
-WF_VEC void load_taps(const tiny *t, int pairs, size_t o, size_t c, wf_wide *v)
+WF_VEC void load_taps(const tiny *t, counts k, size_t o, size_t c, wf_wide *v)
 {
     const float *w = t->w + o * (size_t)t->form.taps * t->in + c;
-    for (int i = 0; i < t->form.lives; i++)
+    EACH (int i = 0; i < k.lives; i++)
         load_some(&v[i], w + (size_t)t->form.live[i] * t->in, t->in - c);
-    spread_taps(pairs, v);
+    spread_taps(k.pairs, v);
 }
 
 /* Writes unit i of W(w) to multiply x: some input channels of a panel of output channels. Input channels are contiguous
  * in w, output channels in a panel. */
-WF_VEC void make_forward_unit(const tiny *t, int pairs, size_t i)
+WF_VEC void make_forward_unit(const tiny *t, counts k, size_t i)
 {
-    size_t units = divide_up(t->in, LANES), panel = i / units, c = i % units * LANES, lives = (size_t)t->form.lives;
-    float *to = t->u + (panel * lives * t->in + c) * PANEL;
+    size_t units = divide_up(t->in, LANES), panel = i / units, c = i % units * LANES;
+    float *to = t->u + (panel * (size_t)k.lives * t->in + c) * PANEL;
     for (size_t first = 0; first < PANEL; first += LANES) {
         wf_wide square[POINTS][LANES];
         for (size_t j = 0; j < LANES; j++) {
             size_t o = panel * PANEL + first + j;
             wf_wide v[POINTS] = {{0}};
             if (o < t->out)
-                load_taps(t, pairs, o, c, v);
-            for (size_t k = 0; k < lives; k++)
-                square[k][j] = v[k];
+                load_taps(t, k, o, c, v);
+            EACH (int q = 0; q < k.lives; q++)
+                square[q][j] = v[q];
         }
-        for (size_t k = 0; k < lives; k++) {
-            transpose(square[k]);
+        for (int q = 0; q < k.lives; q++) {
+            transpose(square[q]);
             for (size_t j = 0; j < LANES && c + j < t->in; j++)
-                wf_wide_store(to + (k * t->in + j) * PANEL + first, &square[k][j]);
+                wf_wide_store(to + ((size_t)q * t->in + j) * PANEL + first, &square[q][j]);
         }
     }
 }
 
 /* The same to multiply dy: the same output channels of a panel of input channels. */
-WF_VEC void make_backward_unit(const tiny *t, int pairs, size_t i)
+WF_VEC void make_backward_unit(const tiny *t, counts k, size_t i)
 {
-    size_t units = divide_up(t->out, LANES), panel = i / units, o = i % units * LANES, lives = (size_t)t->form.lives;
+    size_t units = divide_up(t->out, LANES), panel = i / units, o = i % units * LANES, lives = (size_t)k.lives;
     size_t end = o + LANES < t->out ? o + LANES : t->out;
     for (; o < end; o++)
         for (size_t first = 0; first < PANEL; first += LANES) {
             wf_wide v[POINTS] = {{0}};
             size_t c = panel * PANEL + first;
             if (c < t->in)
-                load_taps(t, pairs, o, c, v);
-            for (size_t k = 0; k < lives; k++)
-                wf_wide_store(t->u + ((panel * lives + k) * t->out + o) * PANEL + first, &v[k]);
+                load_taps(t, k, o, c, v);
+            EACH (int q = 0; q < k.lives; q++)
+                wf_wide_store(t->u + ((panel * lives + (size_t)q) * t->out + o) * PANEL + first, &v[q]);
         }
 }
 
-WF_VEC void make_units(const tiny *t, int pairs, bool backward, part units)
+WF_VEC void make_units(const tiny *t, counts k, bool backward, part units)
 {
     for (size_t i = units.first; i < units.end; i++)
         if (backward)
-            make_backward_unit(t, pairs, i);
+            make_backward_unit(t, k, i);
         else
-            make_forward_unit(t, pairs, i);
+            make_forward_unit(t, k, i);
 }
 
 /* -- products ------------------------------------------------------------------------------------------------------ */
@@ -487,21 +242,21 @@ typedef struct finish {
 } finish;
 
 /* Collects the pixels of rows from the points in m [points,group,PANEL], `columns` channels from c on. */
-WF_VEC void finish_rows(const tiny *t, int pairs, const finish *f, part rows, size_t c, size_t columns, const float *m)
+WF_VEC void finish_rows(counts k, const finish *f, part rows, size_t c, size_t columns, const float *m)
 {
-    int pixels = t->form.pixels;
+    int pixels = k.pixels;
     size_t group = rows.end - rows.first;
     for (size_t row = 0; row < group; row++)
         for (size_t at = 0; at < columns; at += LANES) {
-            wf_wide v[POINTS], scale = {0}, shift = {0};
-            for (int i = 0; i < t->form.points; i++)
+            wf_wide v[POINTS] = {{0}}, scale = {0}, shift = {0};
+            EACH (int i = 0; i < k.points; i++)
                 wf_wide_load(&v[i], m + ((size_t)i * group + row) * PANEL + at);
-            collect(pairs, v);
+            collect(k.pairs, v);
             if (f->scale) {
                 wf_wide_load(&scale, f->scale + c + at);
                 wf_wide_load(&shift, f->shift + c + at);
             }
-            for (int p = 0; p < pixels; p++) {
+            EACH (int p = 0; p < pixels; p++) {
                 size_t pixel = (rows.first + row) * (size_t)pixels + (size_t)(f->backwards ? pixels - 1 - p : p);
                 size_t place = pixel * f->channels + c + at;
                 if (f->scale)
@@ -529,31 +284,31 @@ static void multiply_rows(const tiny *t, const finish *to, size_t k, part items,
         unsigned begun = 0;
         for (int j = 0; j < f->products; j++) {
             int x = f->product[j].x, y = f->product[j].y, from = to->backwards ? y : x, into = to->backwards ? x : y;
-            const wf_product p = {.v = t->v + ((size_t)from * t->rows + rows.first) * t->v_row,
+            const wf_product p = {.v = t->a + ((size_t)from * t->rows + rows.first) * t->a_row,
                                   .u = t->u + (panel * (size_t)f->lives + (size_t)f->product[j].w) * k * PANEL,
                                   .k = k,
-                                  .row = t->v_row,
+                                  .row = t->a_row,
                                   .step = 1};
             wf_product_panel(&p, (int)group, (int)columns, begun >> into & 1, m + (size_t)into * group * PANEL);
             begun |= 1u << into;
         }
-        WITH_PAIRS(f->pairs, finish_rows(t, PAIRS, to, rows, c, columns, m));
+        WITH_COUNTS(f, finish_rows(COUNTS, to, rows, c, columns, m));
     }
 }
 
 /* Writes a part of dw [out,taps,in] from its points m [lives,group,PANEL], and its part of dlogs. */
-WF_VEC void finish_weights(const tiny *t, int pairs, part outs, size_t c, const float *m, float *dw)
+WF_VEC void finish_weights(const tiny *t, counts k, part outs, size_t c, const float *m, float *dw)
 {
     size_t group = outs.end - outs.first, columns = t->in - c < PANEL ? t->in - c : PANEL;
     for (size_t o = outs.first; o < outs.end; o++) {
         wf_wide dot = {0};
         for (size_t at = 0; at < columns; at += LANES) {
-            wf_wide v[POINTS];
+            wf_wide v[POINTS] = {{0}};
             size_t place = o * (size_t)t->form.taps * t->in + c + at;
-            for (int i = 0; i < t->form.lives; i++)
+            EACH (int i = 0; i < k.lives; i++)
                 wf_wide_load(&v[i], m + ((size_t)i * group + o - outs.first) * PANEL + at);
-            collect_taps(pairs, v);
-            for (int i = 0; i < t->form.lives; i++) {
+            collect_taps(k.pairs, v);
+            EACH (int i = 0; i < k.lives; i++) {
                 wf_wide w;
                 size_t tap = (size_t)t->form.live[i] * t->in;
                 load_some(&w, t->w + place + tap, columns - at);
@@ -588,7 +343,7 @@ static void multiply_weights(const tiny *t, part items, float *m, float *dw)
             wf_product_panel(&p, (int)group, (int)columns, begun >> w & 1, m + (size_t)w * group * PANEL);
             begun |= 1u << w;
         }
-        WITH_PAIRS(f->pairs, finish_weights(t, PAIRS, outs, c, m, dw));
+        WITH_COUNTS(f, finish_weights(t, COUNTS, outs, c, m, dw));
     }
 }
 
@@ -611,12 +366,17 @@ int wf_cpu_tiny_forward(wf_cpu *cpu, const wf_conv_spec *spec, const float *w, c
                        .channels = t.out,
                        .y = y};
     t.x = x;
+    if (t.form.points == 1) {
+        t.a = x;
+        t.a_row = t.in;
+    }
     size_t units = t.out_panels * divide_up(t.in, LANES);
 #pragma omp parallel num_threads(t.threads) if (t.threads > 1)
     {
         size_t thread = (size_t)omp_get_thread_num(), threads = (size_t)omp_get_num_threads();
-        WITH_PAIRS(t.form.pairs, make_rows(&t, PAIRS, part_of(t.rows, thread, threads)));
-        WITH_PAIRS(t.form.pairs, make_units(&t, PAIRS, false, part_of(units, thread, threads)));
+        if (t.form.points > 1)
+            WITH_COUNTS(&t.form, make_rows(&t, COUNTS, part_of(t.rows, thread, threads)));
+        WITH_COUNTS(&t.form, make_units(&t, COUNTS, false, part_of(units, thread, threads)));
 #pragma omp barrier
         multiply_rows(&t, &to, t.in, part_of(t.out_panels * t.groups, thread, threads), products_of(&t, thread));
     }
@@ -656,12 +416,11 @@ int wf_cpu_tiny_backward(wf_cpu *cpu, const wf_conv_spec *spec, const float *w, 
         size_t thread = (size_t)omp_get_thread_num(), threads = (size_t)omp_get_num_threads();
         part outs = part_of(t.out, thread, threads);
         float *m = products_of(&t, thread);
-        WITH_PAIRS(t.form.pairs,
-                   make_result(&t, PAIRS, &r, part_of(divide_up(t.out, LANES), thread, threads)));
+        WITH_COUNTS(&t.form, make_result(&t, COUNTS, &r, part_of(divide_up(t.out, LANES), thread, threads)));
         if (dx)
-            WITH_PAIRS(t.form.pairs, make_units(&t, PAIRS, true, part_of(units, thread, threads)));
+            WITH_COUNTS(&t.form, make_units(&t, COUNTS, true, part_of(units, thread, threads)));
         if (dw) {
-            WITH_PAIRS(t.form.pairs, make_panels(&t, PAIRS, part_of(divide_up(t.in, LANES), thread, threads)));
+            WITH_COUNTS(&t.form, make_panels(&t, COUNTS, part_of(divide_up(t.in, LANES), thread, threads)));
             clear_dead_taps(&t, outs, dw);
         }
 #pragma omp barrier
