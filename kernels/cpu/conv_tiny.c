@@ -172,62 +172,60 @@ WF_VEC void make_result(const tiny *t, counts k, const result *r, part vectors)
 
 /* -- the points of kernels ----------------------------------------------------------------------------------------- */
 
-/* Loads a vector of input channels, from c on, of the live taps to channel o, and spreads them. */
-WF_VEC void load_taps(const tiny *t, counts k, size_t o, size_t c, wf_wide *v)
+/* Loads a vector of input channels, from c on, of the live taps to channel o, and spreads them. Weights come from far
+ * caches or memory: those to the channel `ahead` of o start on their way. */
+WF_VEC void load_taps(const tiny *t, counts k, size_t o, size_t c, size_t ahead, wf_wide *v)
 {
+    size_t next = o + ahead < t->out ? ahead * (size_t)t->form.taps * t->in : 0;
     const float *w = t->w + o * (size_t)t->form.taps * t->in + c;
-    EACH (int i = 0; i < k.lives; i++)
-        load_some(&v[i], w + (size_t)t->form.live[i] * t->in, t->in - c);
+    EACH (int i = 0; i < k.lives; i++) {
+        const float *tap = w + (size_t)t->form.live[i] * t->in;
+        load_some(&v[i], tap, t->in - c);
+        __builtin_prefetch(tap + next, 0, 2);
+    }
     spread_taps(k.pairs, v);
 }
 
-/* Writes unit i of W(w) to multiply x: some input channels of a panel of output channels. Input channels are contiguous
- * in w, output channels in a panel. */
-WF_VEC void make_forward_unit(const tiny *t, counts k, size_t i)
+/* Writes W(w) of LANES output channels, to multiply x. Input channels are contiguous in w, output channels in a
+ * panel. */
+WF_VEC void make_forward_unit(const tiny *t, counts k, size_t first)
 {
-    size_t units = divide_up(t->in, LANES), panel = i / units, c = i % units * LANES;
-    float *to = t->u + (panel * (size_t)k.lives * t->in + c) * PANEL;
-    for (size_t first = 0; first < PANEL; first += LANES) {
+    for (size_t c = 0; c < t->in; c += LANES) {
+        float *to = t->u + (first / PANEL * (size_t)k.lives * t->in + c) * PANEL + first % PANEL;
         wf_wide square[POINTS][LANES];
         for (size_t j = 0; j < LANES; j++) {
-            size_t o = panel * PANEL + first + j;
             wf_wide v[POINTS] = {{0}};
-            if (o < t->out)
-                load_taps(t, k, o, c, v);
+            if (first + j < t->out)
+                load_taps(t, k, first + j, c, LANES, v);
             EACH (int q = 0; q < k.lives; q++)
                 square[q][j] = v[q];
         }
         for (int q = 0; q < k.lives; q++) {
             transpose(square[q]);
             for (size_t j = 0; j < LANES && c + j < t->in; j++)
-                wf_wide_store(to + ((size_t)q * t->in + j) * PANEL + first, &square[q][j]);
+                wf_wide_store(to + ((size_t)q * t->in + j) * PANEL, &square[q][j]);
         }
     }
 }
 
-/* The same to multiply dy: the same output channels of a panel of input channels. */
-WF_VEC void make_backward_unit(const tiny *t, counts k, size_t i)
+/* vectors: of output channels */
+WF_VEC void make_forward_units(const tiny *t, counts k, part vectors)
 {
-    size_t units = divide_up(t->out, LANES), panel = i / units, o = i % units * LANES, lives = (size_t)k.lives;
-    size_t end = o + LANES < t->out ? o + LANES : t->out;
-    for (; o < end; o++)
-        for (size_t first = 0; first < PANEL; first += LANES) {
-            wf_wide v[POINTS] = {{0}};
-            size_t c = panel * PANEL + first;
-            if (c < t->in)
-                load_taps(t, k, o, c, v);
-            EACH (int q = 0; q < k.lives; q++)
-                wf_wide_store(t->u + ((panel * lives + (size_t)q) * t->out + o) * PANEL + first, &v[q]);
-        }
+    for (size_t i = vectors.first; i < vectors.end; i++)
+        make_forward_unit(t, k, i * LANES);
 }
 
-WF_VEC void make_units(const tiny *t, counts k, bool backward, part units)
+/* Writes W(w) of vectors of input channels, to multiply dy. */
+WF_VEC void make_backward_units(const tiny *t, counts k, part vectors)
 {
-    for (size_t i = units.first; i < units.end; i++)
-        if (backward)
-            make_backward_unit(t, k, i);
-        else
-            make_forward_unit(t, k, i);
+    for (size_t o = 0; o < t->out; o++)
+        for (size_t c = vectors.first * LANES; c < vectors.end * LANES; c += LANES) {
+            float *to = t->u + (c / PANEL * (size_t)k.lives * t->out + o) * PANEL + c % PANEL;
+            wf_wide v[POINTS] = {{0}};
+            load_taps(t, k, o, c, 4, v);
+            EACH (int q = 0; q < k.lives; q++)
+                wf_wide_store(to + (size_t)q * t->out * PANEL, &v[q]);
+        }
 }
 
 /* -- products ------------------------------------------------------------------------------------------------------ */
@@ -370,13 +368,13 @@ int wf_cpu_tiny_forward(wf_cpu *cpu, const wf_conv_spec *spec, const float *w, c
         t.a = x;
         t.a_row = t.in;
     }
-    size_t units = t.out_panels * divide_up(t.in, LANES);
+    size_t vectors = divide_up(t.out, LANES);
 #pragma omp parallel num_threads(t.threads) if (t.threads > 1)
     {
         size_t thread = (size_t)omp_get_thread_num(), threads = (size_t)omp_get_num_threads();
         if (t.form.points > 1)
             WITH_COUNTS(&t.form, make_rows(&t, COUNTS, part_of(t.rows, thread, threads)));
-        WITH_COUNTS(&t.form, make_units(&t, COUNTS, false, part_of(units, thread, threads)));
+        WITH_COUNTS(&t.form, make_forward_units(&t, COUNTS, part_of(vectors, thread, threads)));
 #pragma omp barrier
         multiply_rows(&t, &to, t.in, part_of(t.out_panels * t.groups, thread, threads), products_of(&t, thread));
     }
@@ -410,7 +408,7 @@ int wf_cpu_tiny_backward(wf_cpu *cpu, const wf_conv_spec *spec, const float *w, 
     const result r = {.y = spec->relu ? y : NULL, .add = add, .dy = dy, .dbias = dbias};
     const finish to = {.channels = t.in, .backwards = true, .y = dx};
     t.x = x;
-    size_t units = t.in_panels * divide_up(t.out, LANES);
+    size_t vectors = divide_up(t.in, LANES);
 #pragma omp parallel num_threads(t.threads) if (t.threads > 1)
     {
         size_t thread = (size_t)omp_get_thread_num(), threads = (size_t)omp_get_num_threads();
@@ -418,9 +416,9 @@ int wf_cpu_tiny_backward(wf_cpu *cpu, const wf_conv_spec *spec, const float *w, 
         float *m = products_of(&t, thread);
         WITH_COUNTS(&t.form, make_result(&t, COUNTS, &r, part_of(divide_up(t.out, LANES), thread, threads)));
         if (dx)
-            WITH_COUNTS(&t.form, make_units(&t, COUNTS, true, part_of(units, thread, threads)));
+            WITH_COUNTS(&t.form, make_backward_units(&t, COUNTS, part_of(vectors, thread, threads)));
         if (dw) {
-            WITH_COUNTS(&t.form, make_panels(&t, COUNTS, part_of(divide_up(t.in, LANES), thread, threads)));
+            WITH_COUNTS(&t.form, make_panels(&t, COUNTS, part_of(vectors, thread, threads)));
             clear_dead_taps(&t, outs, dw);
         }
 #pragma omp barrier

@@ -46,13 +46,13 @@ WF_VEC void load_some(wf_wide *v, const float *p, size_t n)
 
 WF_VEC void store_some(float *p, const wf_wide *v, size_t n)
 {
-#ifdef __AVX512F__
-    _mm512_mask_storeu_ps(p, (__mmask16)(n >= LANES ? 0xffff : (1 << n) - 1), (__m512)*v);
-#else
     if (n >= LANES) {
         wf_wide_store(p, v);
         return;
     }
+#ifdef __AVX512F__
+    _mm512_mask_storeu_ps(p, (__mmask16)((1 << n) - 1), (__m512)*v);
+#else
     for (size_t i = 0; i < LANES; i++)
         if (i < n)
             p[i] = (*v)[i];
