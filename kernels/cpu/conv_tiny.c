@@ -24,6 +24,7 @@ typedef struct tiny {
     int threads;
     size_t groups, out_groups; /* parts of all rows, and of all output channels */
     const float *w, *bias, *x;
+    size_t tap[POINTS]; /* floats from a channel's weights to those of its live taps */
     float *scale; /* [out] exp(3 logs), padded to panels */
     float *shift; /* [out] bias exp(3 logs), padded */
     float *v;        /* X(x) or Y(dy), [points,rows,v_row] */
@@ -65,6 +66,8 @@ static int tiny_open(wf_cpu *cpu, const wf_conv_spec *s, const float *w, const f
 {
     *t = (tiny){.spec = s, .form = form_of(s), .in = (size_t)s->in, .out = (size_t)s->out, .w = w, .bias = bias};
     const form *f = &t->form;
+    for (int i = 0; i < f->lives; i++)
+        t->tap[i] = (size_t)f->live[i] * t->in;
     t->rows = (size_t)s->N * (size_t)s->H * (size_t)s->W / (size_t)f->pixels;
     t->in_panels = divide_up(t->in, PANEL);
     t->out_panels = divide_up(t->out, PANEL);
@@ -179,9 +182,8 @@ WF_VEC void load_taps(const tiny *t, counts k, size_t o, size_t c, size_t ahead,
     size_t next = o + ahead < t->out ? ahead * (size_t)t->form.taps * t->in : 0;
     const float *w = t->w + o * (size_t)t->form.taps * t->in + c;
     EACH (int i = 0; i < k.lives; i++) {
-        const float *tap = w + (size_t)t->form.live[i] * t->in;
-        load_some(&v[i], tap, t->in - c);
-        __builtin_prefetch(tap + next, 0, 2);
+        load_some(&v[i], w + t->tap[i], t->in - c);
+        __builtin_prefetch(w + t->tap[i] + next, 0, 2);
     }
     spread_taps(k.pairs, v);
 }
@@ -308,10 +310,9 @@ WF_VEC void finish_weights(const tiny *t, counts k, part outs, size_t c, const f
             collect_taps(k.pairs, v);
             EACH (int i = 0; i < k.lives; i++) {
                 wf_wide w;
-                size_t tap = (size_t)t->form.live[i] * t->in;
-                load_some(&w, t->w + place + tap, columns - at);
+                load_some(&w, t->w + place + t->tap[i], columns - at);
                 dot += w * v[i];
-                store_some(dw + place + tap, &v[i], columns - at);
+                store_some(dw + place + t->tap[i], &v[i], columns - at);
             }
         }
         float sum = 0;
