@@ -88,6 +88,7 @@ int wf_cpu_direct_backward(wf_cpu *cpu, const wf_conv *conv, const float *w, con
 int wf_cpu_tiny_forward(wf_cpu *cpu, const wf_conv_spec *spec, const float *w, const float *bias, const float *logs,
                         const float *x, const float *residual, float *y) WF_MUST;
 int wf_cpu_tiny_backward(wf_cpu *cpu, const wf_conv_spec *spec, const float *w, const float *bias, const float *logs,
-                         const float *x, const float *dy, float *dx, float *dw, float *dbias, float *dlogs) WF_MUST;
+                         const float *x, const float *y, const float *add, float *dy, float *dx, float *dw,
+                         float *dbias, float *dlogs) WF_MUST;
 
 #endif

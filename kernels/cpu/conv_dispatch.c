@@ -151,12 +151,12 @@ static int conv_backward(wf_backend *b, wf_conv *conv, const wf_weights *p, cons
 {
     WF_CHECK(!p->dw == !p->dbias && !p->dw == !p->dlogs, WF_INTERNAL,
              "conv: dw, dbias and dlogs must be given together");
-    if (conv->spec.relu)
-        wf_cpu_relu_backward(&conv->out, y, add, dy);
     if (!conv->in.blocked)
         return wf_cpu_tiny_backward((wf_cpu *)b, &conv->spec, (const float *)p->w, (const float *)p->bias,
-                                    (const float *)p->logs, (const float *)x, (const float *)dy, (float *)dx,
-                                    (float *)p->dw, (float *)p->dbias, (float *)p->dlogs);
+                                    (const float *)p->logs, (const float *)x, (const float *)y, (const float *)add,
+                                    (float *)dy, (float *)dx, (float *)p->dw, (float *)p->dbias, (float *)p->dlogs);
+    if (conv->spec.relu)
+        wf_cpu_relu_backward(&conv->out, y, add, dy);
     if (dx)
         WF_TRY(data_gradient((wf_cpu *)b, conv, p, x, dy, dx));
     return p->dw ? weights_gradient((wf_cpu *)b, conv, p, x, dy) : WF_OK;
