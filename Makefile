@@ -132,20 +132,20 @@ $B/direct/%.o: kernels/cpu/%.c $B/needs-all
 $B/check-direct: $(call objects,tests/ops/*.c) $B/direct/conv_dispatch.o $B/direct/conv_tiny.o $B/libwf.a
 	$(LINK) $(LDLIBS)
 # The convolutions of processors with AMX, on this one if it has AMX, and on emulated tiles.
-$B/check-tiles: $B/tests/tiles/check_tiles.o $(call objects,kernels/cpu/amx*.c)
+$B/check-tiles: $B/tests/tiles/check_tiles.o $(call objects,kernels/cpu/amx_*.c)
 	$(LINK) $(LDLIBS)
 $B/tiles/%.o: %.c $B/needs-all
 	@mkdir -p $(@D)
 	@echo "cc $@"
 	$Q$(CC) $(ALL_CFLAGS) -DWF_TILES_EMULATED -MMD -MP -c -o $@ $<
 # Its slots, on emulated tiles.
-$B/check-ops-tiles: $(call objects,tests/ops/*.c) $(patsubst $B/%,$B/tiles/%,$(call objects,kernels/cpu/amx*.c kernels/cpu/conv_tiles.c)) $B/libwf.a
+$B/check-ops-tiles: $(call objects,tests/ops/*.c) $(patsubst $B/%,$B/tiles/%,$(call objects,kernels/cpu/amx_*.c kernels/cpu/conv_tiles.c)) $B/libwf.a
 	$(LINK) $(LDLIBS)
-$B/check-tiles-emulated: $B/tiles/tests/tiles/check_tiles.o $(patsubst $B/%,$B/tiles/%,$(call objects,kernels/cpu/amx*.c))
+$B/check-tiles-emulated: $B/tiles/tests/tiles/check_tiles.o $(patsubst $B/%,$B/tiles/%,$(call objects,kernels/cpu/amx_*.c))
 	$(LINK) $(LDLIBS)
 $B/fuzz-%: $B/tests/fuzz/%.o $B/libwf.a
 	$(LINK) -fsanitize=fuzzer $(LDLIBS)
-$B/bench-level: $B/tests/bench/workload.o $B/tests/bench/peak.o $B/kernels/cpu/amx.o
+$B/bench-level: $B/tests/bench/workload.o $B/tests/bench/peak.o
 $B/bench-level $B/bench-store $B/bench-dwt: $B/bench-%: $B/tests/bench/bench_%.o $(CLI)
 	$(LINK) $(LDLIBS)
 $B/deadleaves: $B/data/deadleaves.o $(CLI)

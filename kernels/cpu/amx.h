@@ -16,17 +16,6 @@ typedef struct wf_amx_shape {
     int from, to; /* channels of a pixel of x and of y, with padding */
 } wf_amx_shape;
 
-/* AMX in bf16, as far as this program may use it. */
-typedef enum wf_amx_state {
-    WF_AMX_NONE,    /* the processor lacks it, or the system does not keep its registers */
-    WF_AMX_REFUSED, /* the system refuses this process its registers */
-    WF_AMX_READY
-} wf_amx_state;
-
-/* Asks processor and system, and the system for the registers: once for the process, and before any of its threads uses
- * them. */
-wf_amx_state wf_amx_find(void);
-
 /* Computes the gradient of the weights and the sums of dy over all pixels.
  *   x [N,D,H,W,from], dy [N,D,H,W,to]   bf16
  *   dw [to,taps,from], sums [to]        single precision

@@ -1,5 +1,6 @@
 /* conv_tiles.c - convolutions of bf16 maps in NHWC by our own AMX kernels (amx.h), and the choice between these and oneDNN */
 #include "amx.h"
+#include "amx_find.h"
 #include "conv.h"
 
 #include <math.h>

@@ -16,6 +16,7 @@
 #include "../../tools/cli.h"
 #include "../../lib/model/presets.h"
 #include "../../lib/train/optimizer.h"
+#include "peak.h"
 #include "workload.h"
 
 enum { MOST = 4096, COPY = 1 << 28 };
@@ -44,6 +45,10 @@ static const cli_program bench = {
         "MODE: train, bpd, sample, gradient. Prints one JSON line for each operand: images per second in the median "
         "run, the memory of the flow and the peak memory of the process, both in MB. matrix:PRECISION:SIZE measures a "
         "matrix product in FLOP per second; copy measures a copy in bytes read and written per second.\n"
+        "\n"
+        "peak:fp32, peak:bf16, peak:amx and peak:amx-loads measure the most that the processor multiplies, in FLOP per "
+        "second. conv:OUT:IN:H:N[:K] times a convolution in bf16 of N maps of H x H, 3x3 unless K is given, forward and by "
+        "data and weights, by oneDNN (own: none) and by our own AMX kernels (own: all) where the processor has AMX.\n"
         "\n"
         "GFLOP and MB_moved are what one run has to compute and to move: multiplications and additions of convolutions "
         "and products, without taps on padding; parameters, what the optimizer keeps of them, and pictures.\n"
@@ -458,7 +463,8 @@ int main(int argc, char **argv)
         die(WF_USAGE, "no measurement given; see --help");
     must(wf_backend_open(common.backend, common.threads, &backend));
     for (int i = first; i < argc; i++)
-        do_job(backend, argv[i]);
+        if (!peak_job(argv[i], backend->threads, seconds, backend->device))
+            do_job(backend, argv[i]);
     backend->close(backend);
     finish_stdout();
     return 0;

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "../../kernels/cpu/amx.h"
+#include "../../kernels/cpu/amx_find.h"
 #include "../../kernels/cpu/tiles.h"
 
 enum { GUARD = 4096 };
