@@ -327,8 +327,7 @@ int wf_cpu_winograd_forward(wf_cpu *cpu, const wf_conv *conv, const float *w, co
     return run(cpu, conv, &c, bias, logs);
 }
 
-int wf_cpu_winograd_data(wf_cpu *cpu, const wf_conv *conv, const float *w, const float *logs, const void *dy,
-                         void *dx)
+int wf_cpu_winograd_data(wf_cpu *cpu, const wf_conv *conv, const float *w, const float *logs, const void *dy, void *dx)
 {
     const wf_conv_spec *s = &conv->spec;
     winograd c = {.x = dy, .w = w, .y = dx};

@@ -88,8 +88,8 @@ static const dims packs[] = {
 
 static const dims convs[] = {
     /* K to C channels, side k; variant 1: relu, 2: residual, 4: in place, 8: no dx, 16: no dw, 32: sound; 64, 128: a
-     * volume of two, three slices. The last six are 3x3 kernels whose tiles are cut off, few, in many groups or
-     * in several chunks, on channels that fill blocks of eight, of sixteen, or neither. */
+     * volume of two, three slices. The last ones are 3x3 kernels whose tiles are cut off, few, in many groups
+     * or in several chunks, on channels that fill blocks of eight, of sixteen, or neither. */
     {1, 1, 1, 1, 16, 1, 1, 0},          {64, 1, 1, 7, 128, 1, 1, 0},         {3, 1, 1, 16, 16, 3, 1, 0},
     {1, 7, 1, 16, 10, 3, 0, 0},         {2, 2, 2, 32, 32, 3, 1, 0},          {3, 2, 2, 32, 32, 1, 7, 0},
     {64, 2, 2, 16, 16, 3, 1, 0},        {2, 3, 5, 7, 48, 1, 1, 0},           {2, 5, 3, 48, 48, 3, 1, 0},
@@ -108,6 +108,7 @@ static const dims convs[] = {
     {2, 6, 3, 48, 48, 1, 131, 0},       {1, 12, 8, 64, 64, 3, 129, WF_BF16}, {1, 4, 5, 7, 9, 3, 7, 0},
     {1, 6, 7, 24, 40, 3, 3, 0},         {2, 5, 11, 40, 24, 3, 1, 0},         {3, 19, 21, 24, 56, 3, 3, 0},
     {5, 9, 26, 33, 72, 3, 0, 0},        {3, 31, 33, 8, 8, 3, 0, 0},          {3, 2, 2, 160, 32, 3, 7, 0},
+    {2, 8, 8, 48, 64, 3, 3, WF_BF16},   {1, 6, 7, 24, 40, 3, 7, WF_BF16},    {3, 19, 21, 24, 56, 3, 3, WF_BF16},
 };
 
 static const dims latents[] = {
