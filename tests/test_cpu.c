@@ -145,6 +145,7 @@ Test(cpu, batch_and_place_change_nothing)
         {BATCH, 8, 8, 32, 32, 3, true, false, WF_FP32, WF_PICTURE, 0},
         {BATCH, 9, 7, 32, 10, 3, true, false, WF_FP32, WF_PICTURE, 0},
         {BATCH, 8, 8, 32, 32, 3, true, false, WF_BF16, WF_PICTURE, 0},
+        {BATCH, 9, 7, 32, 10, 3, true, false, WF_BF16, WF_PICTURE, 0},
     };
     for (int threads = 1; threads <= 3; threads++) {
         wf_backend *b;
@@ -194,12 +195,16 @@ Test(cpu, bf16_maps_have_the_layout_of_the_switch)
     check_layout("nhwc", 48, 16);
 }
 
-Test(cpu, a_layout_that_is_unknown_is_refused)
+Test(cpu, a_layout_or_way_that_is_unknown_is_refused)
 {
     wf_backend *b;
     cr_assert_eq(setenv("WF_CPU_BF16_LAYOUT", "nchw", 1), 0);
     cr_assert_eq(wf_backend_open("cpu", 1, &b), WF_USAGE);
-    cr_assert_str_eq(wf_error(), "cpu: WF_CPU_BF16_LAYOUT is 'nchw', expected nhwc or blocked");
+    cr_assert_str_eq(wf_error(), "cpu: WF_CPU_BF16_LAYOUT is 'nchw', expected blocked or nhwc");
+    cr_assert_eq(setenv("WF_CPU_BF16_LAYOUT", "", 1), 0);
+    cr_assert_eq(setenv("WF_CPU_CONVOLUTION", "fft", 1), 0);
+    cr_assert_eq(wf_backend_open("cpu", 1, &b), WF_USAGE);
+    cr_assert_str_eq(wf_error(), "cpu: WF_CPU_CONVOLUTION is 'fft', expected winograd or onednn");
 }
 
 /* Rounding of every upper half of a float and of the lower halves around ties, by vectors, beside integers. */
@@ -277,6 +282,30 @@ static float *gradients(int threads, const wf_conv_spec *spec, size_t *count)
     *count = all + pixels * (size_t)spec->in;
     return result;
 }
+
+/* Winograd and oneDNN round differently. */
+#if defined __FMA__ && defined __x86_64__
+Test(cpu, convolutions_go_the_way_of_the_switch)
+{
+    static const char *const ways[] = {"", "winograd", "onednn"};
+    for (int bf16 = 0; bf16 < 2; bf16++) {
+        const wf_conv_spec spec = {2, 8, 8, 32, 32, 3, false, false, bf16 ? WF_BF16 : WF_FP32, WF_PICTURE, 0};
+        float *result[3];
+        size_t count;
+        for (int i = 0; i < 3; i++) {
+            cr_assert_eq(setenv("WF_CPU_CONVOLUTION", ways[i], 1), 0);
+            result[i] = gradients(1, &spec, &count);
+        }
+        if (!bf16)
+            cr_expect_eq(memcmp(result[0], result[1], count * sizeof **result), 0, "Winograd is not the first choice");
+        cr_expect_neq(memcmp(result[1], result[2], count * sizeof **result), 0, "precision %d: one way for both", bf16);
+        for (size_t i = 0; i < count; i++)
+            cr_assert_float_eq(result[1][i], result[2][i], 1e-2 * sqrt((double)count), "gradient %zu", i);
+        for (int i = 0; i < 3; i++)
+            free(result[i]);
+    }
+}
+#endif
 
 /* Without fused multiply-add the gradient is oneDNN's, whose sums depend on threads. */
 Test(cpu, threads_change_no_bit_of_a_gradient)

@@ -31,9 +31,9 @@ typedef struct wf_cpu {
     wf_backend base; /* first: a wf_backend * of this backend is a wf_cpu * */
     dnnl_engine_t engine;
     dnnl_stream_t stream;
-    int block; /* contiguous channels of a blocked map: 16 with AVX-512, else 8 */
-    bool nhwc; /* bf16 maps have all channels of a pixel contiguous instead */
-    bool amx;  /* oneDNN has kernels for AMX */
+    int block;             /* contiguous channels of a blocked map: 16 with AVX-512, else 8 */
+    bool nhwc;             /* bf16 maps have all channels of a pixel contiguous instead */
+    bool amx;              /* oneDNN has kernels for AMX */
     wf_conv_way preferred; /* taken where it can be (WF_WAYS: no preference) */
     wf_cpu_tiles tiles;
     void *scratch;

@@ -84,13 +84,43 @@ WF_VEC void gate_pixels(const gate_call *g, const gate_place *place, bool bf16, 
     }
 }
 
-WF_VEC void gate_column(const gate_call *g, const gate_place *place, bool bf16)
+/* All pixels of a vector of float maps, where a pixel's next vector follows it in memory. */
+static void gate_stretch(const gate_call *g, const gate_place *place)
+{
+    const float *a = (const float *)g->ab + place->a, *b = (const float *)g->ab + place->b;
+    const float *m = (const float *)g->m + place->m;
+    size_t count = g->l.pixels * WF_WIDE;
+    if (g->vjp) {
+        float *da = (float *)g->to + place->a, *db = (float *)g->to + place->b;
+#pragma omp simd
+        for (size_t i = 0; i < count; i++)
+            wf_gate_vjp(a[i], b[i], m[i], &da[i], &db[i]);
+    } else {
+        float *y = (float *)g->to + place->m;
+#pragma omp simd
+        for (size_t i = 0; i < count; i++)
+            y[i] = wf_gate_one(a[i], b[i], m[i]);
+    }
+}
+
+static void gate_column(const gate_call *g, const gate_place *place)
 {
     size_t p = 0;
+    bool bf16 = g->l.bf16;
+    if (!bf16 && g->l.block == WF_WIDE && g->both.block == WF_WIDE && place->b_lanes == WF_ALL_LANES) {
+        gate_stretch(g, place);
+        return;
+    }
     for (; p + PIXELS <= g->l.pixels; p += PIXELS)
-        gate_pixels(g, place, bf16, p, PIXELS);
+        if (bf16)
+            gate_pixels(g, place, true, p, PIXELS);
+        else
+            gate_pixels(g, place, false, p, PIXELS);
     for (; p < g->l.pixels; p++)
-        gate_pixels(g, place, bf16, p, 1);
+        if (bf16)
+            gate_pixels(g, place, true, p, 1);
+        else
+            gate_pixels(g, place, false, p, 1);
 }
 
 /* Clears the channels of dab that pad it: they are in its last block. */
@@ -120,10 +150,7 @@ static void gate_all(wf_backend *b, const wf_map_shape *shape, bool vjp, const v
     for (int n = 0; n < shape->N; n++)
         for (int c = 0; c < g.l.channels; c += g.step) {
             gate_place place = gate_place_of(&g, n, c);
-            if (g.l.bf16)
-                gate_column(&g, &place, true);
-            else
-                gate_column(&g, &place, false);
+            gate_column(&g, &place);
             if (vjp && !c)
                 clear_padding(&g, n);
         }

@@ -185,7 +185,7 @@ WF_VEC void store_tile(const winograd *c, bool bf16, const wf_place *p, int vect
                 value += other;
             }
             if (c->relu)
-                value = (wf_wide)((__typeof__(value > 0))value & (value > 0));
+                value = (wf_wide)((__typeof__(value < 0))value & ~(value < 0)); /* NaN stays */
             if (bf16)
                 wf_wide_store_bf16((uint16_t *)c->y + pixel, &value);
             else
@@ -327,8 +327,7 @@ int wf_cpu_winograd_forward(wf_cpu *cpu, const wf_conv *conv, const float *w, co
     return run(cpu, conv, &c, bias, logs);
 }
 
-int wf_cpu_winograd_data(wf_cpu *cpu, const wf_conv *conv, const float *w, const float *logs, const void *dy,
-                         void *dx)
+int wf_cpu_winograd_data(wf_cpu *cpu, const wf_conv *conv, const float *w, const float *logs, const void *dy, void *dx)
 {
     const wf_conv_spec *s = &conv->spec;
     winograd c = {.x = dy, .w = w, .y = dx};

@@ -135,7 +135,7 @@ typedef struct wf_tiles {
     int H, W, across, per_map; /* tiles in a row, tiles in a picture */
     int block, blocks;         /* contiguous channels, and how many times that many; a bf16 map has at least 16 */
     bool bf16;
-    int vectors;               /* vectors of LANES channels: the last may be half empty */
+    int vectors; /* vectors of LANES channels: the last may be half empty */
 } wf_tiles;
 
 static inline wf_tiles wf_tiles_of(const wf_conv_spec *s, const wf_cpu_layout *l)
