@@ -1,8 +1,8 @@
 /* lanes.h - vectors of feature maps: conversion from and to bf16, and loads and stores of some lanes
  *
- * Rounding to bf16 is integer arithmetic, as in wf_bf16_from_float. The instruction vcvtneps2bf16 of AVX-512 BF16 rounds
- * and keeps NaN the same way, but makes zeros of subnormal numbers, and only some builds may use it. Builds for every
- * processor and builds for one give the same bits this way. */
+ * Rounding to bf16 is integer arithmetic, like wf_bf16_from_float, so that builds for one processor and for every one
+ * give the same bits. The instruction vcvtneps2bf16 of AVX-512 BF16 is not used: it rounds and keeps NaN the same way
+ * (compared for all 2^32 floats), but makes zeros of subnormal numbers. */
 #ifndef WF_CPU_LANES_H
 #define WF_CPU_LANES_H
 

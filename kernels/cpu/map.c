@@ -25,7 +25,7 @@ size_t wf_cpu_block_offset(const wf_cpu_layout *l, int n, int block)
     return ((size_t)n * (size_t)(l->channels / l->block) + (size_t)block) * l->pixels * (size_t)l->block;
 }
 
-/* One vector of channels of all pixels of a picture: its place in the map, and the lanes that are one of two tensors. */
+/* One vector of channels of all pixels of a picture: its place in the map, and the lanes of each of two tensors. */
 typedef struct column {
     size_t at, pixels, step;     /* numbers of the map from one pixel to the next */
     wf_lanes row;                /* lanes that the map has */
