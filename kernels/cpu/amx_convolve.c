@@ -164,7 +164,7 @@ static void finish(const wf_amx_convolve *call, const float *sums, size_t at, in
     }
 }
 
-/* Where the number of blocks is odd, the last pair has one block twice. */
+/* The last pair of an odd number of blocks has one block twice. */
 static void run_line(const convolution *c, int line, float *sums)
 {
     const wf_amx_shape *s = &c->call->shape;

@@ -219,7 +219,7 @@ static void write_tile(const gradient *g, int tap, int dy_block, int x_block, co
     }
 }
 
-/* Where a number of blocks is odd, the last pair has one block twice. */
+/* The last pair of an odd number of blocks has one block twice. */
 static void run_job(const gradient *g, int job, float *sums)
 {
     int taps = g->taps / g->parts, first = job % g->parts * taps, pairs = wf_ceiling(g->x_blocks, 2);
