@@ -69,11 +69,10 @@ static size_t lay_out(gradient *g, const wf_amx_shape *s, int threads, char *mem
 /* -- packing ------------------------------------------------------------------------------------------------------- */
 
 /* Returns 16 channels of picture n of a line, or zeros where there is neither picture nor column. */
-static const uint16_t *pixel(const gradient *g, const uint16_t *map, int channels, int line, int n, int column,
-                             int block)
+static const uint16_t *sixteen(const wf_line *line, const uint16_t *map, int channels, int n, int column, int block)
 {
-    const uint16_t *p = wf_line_pixel(&g->lines, map, channels, line, n, column);
-    return p ? p + block * LANES : zeros;
+    size_t pixel;
+    return wf_line_pixel(line, n, column, &pixel) ? map + pixel * (size_t)channels + block * LANES : zeros;
 }
 
 static void pair_up(const uint16_t *even, const uint16_t *odd, uint32_t *to)
@@ -84,14 +83,15 @@ static void pair_up(const uint16_t *even, const uint16_t *odd, uint32_t *to)
 
 static void pack_x(const gradient *g, int line)
 {
-    const int channels = g->shape.from, W = g->shape.box.W;
+    const int channels = g->shape.from, W = g->shape.box.W, pad = g->lines.pad;
+    const wf_line l = wf_line_of(&g->lines, line);
     for (int block = 0; block < g->x_blocks; block++) {
         uint32_t *to = g->packed_x + ((size_t)block * (size_t)g->lines.count + (size_t)line) * (size_t)g->pitch * LANES;
         uint32_t *end = to + (size_t)g->pitch * LANES;
-        for (int column = -g->lines.pad; column < W + g->lines.pad; column++)
+        for (int column = -pad; column < W + pad; column++)
             for (int n = 0; n < g->lines.group; n += 2, to += LANES)
-                pair_up(pixel(g, g->x, channels, line, n, column, block),
-                        pixel(g, g->x, channels, line, n + 1, column, block), to);
+                pair_up(sixteen(&l, g->x, channels, n, column, block),
+                        sixteen(&l, g->x, channels, n + 1, column, block), to);
         memset(to, 0, (size_t)(end - to) * sizeof *to);
     }
 }
@@ -120,28 +120,39 @@ static void transpose(lanes rows[LANES])
     STAGE(rows, 8)
 }
 
+static void add_pair(float *sums, const uint32_t *pairs)
+{
+    for (int c = 0; c < LANES; c++) {
+        union {
+            uint32_t bits;
+            float number;
+        } even = {pairs[c] << 16}, odd = {pairs[c] & 0xffff0000u};
+        sums[c] += even.number + odd.number;
+    }
+}
+
 /* Packs a line of dy and adds up its pixels. */
 static void pack_dy(const gradient *g, int line)
 {
-    const int channels = g->shape.to, half = g->lines.group / 2;
+    const int channels = g->shape.to;
+    const wf_line l = wf_line_of(&g->lines, line);
     for (int block = 0; block < g->dy_blocks; block++) {
         float sums[LANES] = {0};
         uint32_t *to = g->packed_dy + ((size_t)block * (size_t)g->lines.count + (size_t)line) * (size_t)g->tiles * 256;
+        int column = 0, n = 0;
         for (int tile = 0; tile < g->tiles; tile++, to += 256) {
             lanes rows[LANES];
             for (int k = 0; k < LANES; k++) {
                 uint32_t pairs[LANES];
-                int column = (tile * LANES + k) / half, n = (tile * LANES + k) % half * 2;
-                pair_up(pixel(g, g->dy, channels, line, n, column, block),
-                        pixel(g, g->dy, channels, line, n + 1, column, block), pairs);
-                for (int c = 0; c < LANES; c++) {
-                    union {
-                        uint32_t bits;
-                        float number;
-                    } even = {pairs[c] << 16}, odd = {pairs[c] & 0xffff0000u};
-                    sums[c] += even.number + odd.number;
-                }
+                pair_up(sixteen(&l, g->dy, channels, n, column, block),
+                        sixteen(&l, g->dy, channels, n + 1, column, block), pairs);
+                add_pair(sums, pairs);
                 memcpy(&rows[k], pairs, sizeof pairs);
+                n += 2;
+                if (n == g->lines.group) {
+                    n = 0;
+                    column++;
+                }
             }
             transpose(rows);
             memcpy(to, rows, sizeof rows);
@@ -194,16 +205,17 @@ static void end_sums(float *sums)
 /* Adds the lines of a chunk of one tap. */
 static void add_lines(const gradient *g, int first, int end, int tap, const int dy_block[2], const int x_block[2])
 {
-    size_t column = (size_t)(tap % g->shape.box.w) * (size_t)(g->lines.group / 2);
-    for (int line = first; line < end; line++) {
+    const wf_shift shift = wf_shift_of(&g->lines, tap);
+    wf_row row = wf_row_of(&g->lines, first);
+    size_t line_dy = (size_t)g->tiles * 256, line_x = (size_t)g->pitch * LANES, lines = (size_t)g->lines.count;
+    size_t places = (size_t)shift.column * (size_t)(g->lines.group / 2) * LANES;
+    for (int line = first; line < end; line++, wf_row_next(&g->lines, &row)) {
         const uint32_t *dy[2], *x[2];
-        int source;
-        if (!wf_line_shifted(&g->lines, line, tap, &source))
+        if (!wf_row_has(&g->lines, &row, &shift))
             continue;
         for (int i = 0; i < 2; i++) {
-            size_t lines = (size_t)g->lines.count;
-            dy[i] = g->packed_dy + ((size_t)dy_block[i] * lines + (size_t)line) * (size_t)g->tiles * 256;
-            x[i] = g->packed_x + (((size_t)x_block[i] * lines + (size_t)source) * (size_t)g->pitch + column) * LANES;
+            dy[i] = g->packed_dy + ((size_t)dy_block[i] * lines + (size_t)line) * line_dy;
+            x[i] = g->packed_x + ((size_t)x_block[i] * lines + (size_t)(line + shift.lines)) * line_x + places;
         }
         multiply(dy, x, g->tiles);
     }

@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TAPS = 27 }; /* most taps: sums of all taps of a job are to stay in nearby caches */
-
 /* oneDNN uses AMX, and is not told to leave it (ONEDNN_MAX_CPU_ISA). */
 static bool library_has_amx(void)
 {
@@ -45,7 +43,7 @@ const char *wf_cpu_tiles_text(wf_cpu_tiles tiles)
 
 wf_cpu_tiles wf_cpu_tiles_of(const wf_cpu *cpu, const wf_conv *conv)
 {
-    bool fits = conv->in.nhwc && conv->out.nhwc && wf_conv_taps(&conv->spec) <= TAPS;
+    bool fits = conv->in.nhwc && conv->out.nhwc && wf_conv_taps(&conv->spec) <= WF_AMX_TAPS;
     return fits ? cpu->tiles : WF_TILES_NONE;
 }
 
