@@ -75,10 +75,18 @@ static const uint16_t *sixteen(const wf_line *line, const uint16_t *map, int cha
     return wf_line_pixel(line, n, column, &pixel) ? map + pixel * (size_t)channels + block * LANES : zeros;
 }
 
-static void pair_up(const uint16_t *even, const uint16_t *odd, uint32_t *to)
+/* Vectors are passed by address, and inlined: see vec.h. */
+#define INLINED static inline __attribute__((always_inline))
+typedef uint32_t lanes __attribute__((vector_size(64)));
+typedef uint16_t halves __attribute__((vector_size(32)));
+typedef float numbers __attribute__((vector_size(64)));
+
+INLINED void pair_up(const uint16_t *even, const uint16_t *odd, lanes *pairs)
 {
-    for (int c = 0; c < LANES; c++)
-        to[c] = (uint32_t)even[c] | (uint32_t)odd[c] << 16;
+    halves e, o;
+    memcpy(&e, even, sizeof e);
+    memcpy(&o, odd, sizeof o);
+    *pairs = __builtin_convertvector(e, lanes) | __builtin_convertvector(o, lanes) << 16;
 }
 
 static void pack_x(const gradient *g, int line)
@@ -89,14 +97,15 @@ static void pack_x(const gradient *g, int line)
         uint32_t *to = g->packed_x + ((size_t)block * (size_t)g->lines.count + (size_t)line) * (size_t)g->pitch * LANES;
         uint32_t *end = to + (size_t)g->pitch * LANES;
         for (int column = -pad; column < W + pad; column++)
-            for (int n = 0; n < g->lines.group; n += 2, to += LANES)
+            for (int n = 0; n < g->lines.group; n += 2, to += LANES) {
+                lanes pairs;
                 pair_up(sixteen(&l, g->x, channels, n, column, block),
-                        sixteen(&l, g->x, channels, n + 1, column, block), to);
+                        sixteen(&l, g->x, channels, n + 1, column, block), &pairs);
+                memcpy(to, &pairs, sizeof pairs);
+            }
         memset(to, 0, (size_t)(end - to) * sizeof *to);
     }
 }
-
-typedef uint32_t lanes __attribute__((vector_size(64)));
 
 /* One stage of the transposition: swaps the upper right and the lower left of every square of 2s. */
 #define EACH(f, s)                                                                                                \
@@ -112,23 +121,12 @@ typedef uint32_t lanes __attribute__((vector_size(64)));
             (rows)[i_ + (s)] = __builtin_shufflevector(a_, b_, EACH(LOWER, s)); \
         }
 
-static void transpose(lanes rows[LANES])
-{
-    STAGE(rows, 1)
-    STAGE(rows, 2)
-    STAGE(rows, 4)
-    STAGE(rows, 8)
-}
+static void transpose(lanes rows[LANES]){STAGE(rows, 1) STAGE(rows, 2) STAGE(rows, 4) STAGE(rows, 8)}
 
-static void add_pair(float *sums, const uint32_t *pairs)
+/* Adds both numbers of each pair. */
+INLINED void add_pairs(numbers *sums, const lanes *pairs)
 {
-    for (int c = 0; c < LANES; c++) {
-        union {
-            uint32_t bits;
-            float number;
-        } even = {pairs[c] << 16}, odd = {pairs[c] & 0xffff0000u};
-        sums[c] += even.number + odd.number;
-    }
+    *sums += (numbers)(*pairs << 16) + (numbers)(*pairs & 0xffff0000u);
 }
 
 /* Packs a line of dy and adds up its pixels. */
@@ -137,17 +135,15 @@ static void pack_dy(const gradient *g, int line)
     const int channels = g->shape.to;
     const wf_line l = wf_line_of(&g->lines, line);
     for (int block = 0; block < g->dy_blocks; block++) {
-        float sums[LANES] = {0};
+        numbers sums = {0};
         uint32_t *to = g->packed_dy + ((size_t)block * (size_t)g->lines.count + (size_t)line) * (size_t)g->tiles * 256;
         int column = 0, n = 0;
         for (int tile = 0; tile < g->tiles; tile++, to += 256) {
             lanes rows[LANES];
             for (int k = 0; k < LANES; k++) {
-                uint32_t pairs[LANES];
                 pair_up(sixteen(&l, g->dy, channels, n, column, block),
-                        sixteen(&l, g->dy, channels, n + 1, column, block), pairs);
-                add_pair(sums, pairs);
-                memcpy(&rows[k], pairs, sizeof pairs);
+                        sixteen(&l, g->dy, channels, n + 1, column, block), &rows[k]);
+                add_pairs(&sums, &rows[k]);
                 n += 2;
                 if (n == g->lines.group) {
                     n = 0;
@@ -157,7 +153,7 @@ static void pack_dy(const gradient *g, int line)
             transpose(rows);
             memcpy(to, rows, sizeof rows);
         }
-        memcpy(g->line_sums + (size_t)line * (size_t)channels + block * LANES, sums, sizeof sums);
+        memcpy(g->line_sums + (size_t)line * (size_t)channels + block * LANES, &sums, sizeof sums);
     }
 }
 
