@@ -1,7 +1,7 @@
 /* amx_convolve.c - a convolution forward, and its gradient by its input, on AMX tiles
  *
- * The result is a product over taps and channels, y[place,o] = sum of x[place + tap,i] w[tap,i,o]. Rows of one operand are
- * 16 places of 32 channels, read where they lie in a packed copy of x (amx_lines.h). Rows of the other are pairs of
+ * The result is a product over taps and channels, y[place,o] = sum of x[place + tap,i] w[tap,i,o]. Rows of one operand
+ * are 16 places of 32 channels, read where they lie in a packed copy of x (amx_lines.h). Rows of the other are pairs of
  * input channels of 16 output channels: the weights, packed once for a call. The gradient by the input is the same
  * product, with dy for x, and with weights that are turned around and transposed.
  *

@@ -40,7 +40,7 @@ static inline wf_lines wf_lines_of(const wf_amx_shape *s, int unit, int step)
     return l;
 }
 
-/* Where the pixels of a line are in a map. */
+/* The places of the pixels of a line in a map. */
 typedef struct wf_line {
     size_t start;   /* number of the first pixel of the first picture */
     size_t picture; /* pixels of a picture */

@@ -1,4 +1,4 @@
-/* conv_tiles.c - convolutions of bf16 maps in NHWC by our own AMX kernels (amx.h), and the choice between these and oneDNN */
+/* conv_tiles.c - convolutions of bf16 maps in NHWC by our own AMX kernels (amx.h), and when they are used */
 #include "amx.h"
 #include "amx_find.h"
 #include "conv.h"
