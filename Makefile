@@ -263,7 +263,7 @@ bench-dwt: $B/bench-dwt ## one halving and its inverse against a copy of the sam
 	$B/bench-dwt
 tidy: ## clang-tidy and the clang analyzer over library and programs
 	@printf '%s\n' lib/*/*.c lib/*/*/*.c kernels/*.c kernels/cpu/*.c kernels/variants/*.c tools/*.c tools/startup/*.c | \
-	    xargs -P $(or $(JOBS),2) -I{} clang-tidy -quiet {} -- -std=c11 -D_GNU_SOURCE -fopenmp $(ARCH:%=-march=%)
+	    xargs -P $(or $(JOBS),2) -I{} clang-tidy -quiet {} -- -std=c11 -D_GNU_SOURCE -fopenmp $(ARCH:%=-march=%) $(TILES_CFLAGS)
 coverage: ## which lines the tests run, a line for each room, and all of it in build-coverage/index.html
 	@$(MAKE) --no-print-directory COVERAGE=1 NVCC= all build-coverage/check build-coverage/check-ops build-coverage/check-direct build-coverage/deadleaves build-coverage/wf-planted
 	-BIN=build-coverage/bin B=build-coverage tests/run.sh criterion ops direct pipes > build-coverage/log

@@ -2,9 +2,8 @@
 # run.sh PART... - runs parts of the test suite and ends with the one line "N passed, N failed, N skipped". BIN and B name the
 # folders of the programs and of the build. Exits 1 if anything failed.
 #
-# Parts: criterion, ops, direct (the convolutions of processors other than x86-64), tiles (those of
-# processors with AMX), emulated, engines, pipes, long; fast: what
-# takes under a minute; or one test:
+# Parts: criterion, ops, direct (the convolutions of processors other than x86-64), tiles (those of processors with AMX), emulated,
+# engines, pipes, long; fast: what takes under a minute; or one test:
 #     SUITE/TEST   Criterion tests; both may be patterns: train/*
 #     ops/SLOT     one operator of every backend against the reference
 #     pipes/NAME   tests/pipes/NAME.sh

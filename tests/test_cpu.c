@@ -207,6 +207,14 @@ Test(cpu, a_layout_or_way_that_is_unknown_is_refused)
     cr_assert_str_eq(wf_error(), "cpu: WF_CPU_CONVOLUTION is 'fft', expected winograd or onednn");
 }
 
+Test(cpu, unknown_passes_on_tiles_are_refused)
+{
+    wf_backend *b;
+    cr_assert_eq(setenv("WF_CPU_AMX", "some", 1), 0);
+    cr_assert_eq(wf_backend_open("cpu", 1, &b), WF_USAGE);
+    cr_assert_str_eq(wf_error(), "cpu: WF_CPU_AMX is 'some', expected none, weights or all");
+}
+
 /* Rounding of every upper half of a float and of the lower halves around ties, by vectors, beside integers. */
 Test(cpu, bf16_rounds_to_nearest_even_and_keeps_nan)
 {

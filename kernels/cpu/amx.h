@@ -10,6 +10,8 @@
 
 #include "../backend.h"
 
+enum { WF_AMX_TAPS = 27 }; /* most taps of a kernel */
+
 typedef struct wf_amx_shape {
     int N;
     wf_conv_box box;

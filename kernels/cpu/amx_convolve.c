@@ -1,7 +1,7 @@
 /* amx_convolve.c - a convolution forward, and its gradient by its input, on AMX tiles
  *
- * The result is a product over taps and channels, y[place,o] = sum of x[place + tap,i] w[tap,i,o]. Rows of one operand are
- * 16 places of 32 channels, read where they lie in a packed copy of x (amx_lines.h). Rows of the other are pairs of
+ * The result is a product over taps and channels, y[place,o] = sum of x[place + tap,i] w[tap,i,o]. Rows of one operand
+ * are 16 places of 32 channels, read where they lie in a packed copy of x (amx_lines.h). Rows of the other are pairs of
  * input channels of 16 output channels: the weights, packed once for a call. The gradient by the input is the same
  * product, with dy for x, and with weights that are turned around and transposed.
  *
@@ -20,6 +20,7 @@ typedef struct convolution {
     const wf_amx_convolve *call;
     wf_lines lines;
     int taps;
+    wf_shift shifts[WF_AMX_TAPS];
     int channels, depth; /* of a packed place: a multiple of DEPTH; channels/DEPTH */
     int blocks;          /* of PLACES in a line */
     int length;          /* places of a packed line */
@@ -34,6 +35,8 @@ static size_t lay_out(convolution *c, const wf_amx_shape *s, int threads, char *
 {
     c->taps = s->box.d * s->box.h * s->box.w;
     c->lines = wf_lines_of(s, PLACES, 1);
+    for (int tap = 0; tap < c->taps; tap++)
+        c->shifts[tap] = wf_shift_of(&c->lines, tap);
     c->depth = wf_ceiling(s->from, DEPTH);
     c->channels = c->depth * DEPTH;
     c->blocks = wf_ceiling(s->box.W * c->lines.group, PLACES);
@@ -60,14 +63,17 @@ static size_t lay_out(convolution *c, const wf_amx_shape *s, int threads, char *
 static void pack_line(const convolution *c, int line)
 {
     const wf_amx_shape *s = &c->call->shape;
+    const wf_line l = wf_line_of(&c->lines, line);
     size_t channels = (size_t)c->channels, given = (size_t)s->from;
     uint16_t *to = c->packed + (size_t)line * (size_t)c->length * channels, *end = to + (size_t)c->length * channels;
     for (int column = -c->lines.pad; column < s->box.W + c->lines.pad; column++)
         for (int n = 0; n < c->lines.group; n++, to += channels) {
-            const uint16_t *from = wf_line_pixel(&c->lines, c->call->x, s->from, line, n, column);
-            if (from)
-                memcpy(to, from, given * sizeof *to);
-            memset(to + (from ? given : 0), 0, (channels - (from ? given : 0)) * sizeof *to);
+            size_t pixel, filled = 0;
+            if (wf_line_pixel(&l, n, column, &pixel)) {
+                memcpy(to, c->call->x + pixel * given, given * sizeof *to);
+                filled = given;
+            }
+            memset(to + filled, 0, (channels - filled) * sizeof *to);
         }
     memset(to, 0, (size_t)(end - to) * sizeof *to);
 }
@@ -126,17 +132,19 @@ static void sum_up(const convolution *c, int line, int first, int block, int oth
     size_t tap_weights = (size_t)c->depth * 256, channels = (size_t)c->channels;
     const uint32_t *w0 = c->weights + (size_t)block * (size_t)c->taps * tap_weights;
     const uint32_t *w1 = c->weights + (size_t)other * (size_t)c->taps * tap_weights;
+    const wf_row here = wf_row_of(&c->lines, line);
     WF_TILE_ZERO(0);
     WF_TILE_ZERO(1);
     WF_TILE_ZERO(2);
     WF_TILE_ZERO(3);
     for (int tap = 0; tap < c->taps; tap++) {
-        int source;
-        if (!wf_line_shifted(&c->lines, line, tap, &source))
+        const wf_shift *shift = &c->shifts[tap];
+        if (!wf_row_has(&c->lines, &here, shift))
             continue;
-        int shift = first + tap % c->lines.box.w * c->lines.group;
-        multiply(c->packed + ((size_t)source * (size_t)c->length + (size_t)shift) * channels, (ptrdiff_t)channels * 2,
-                 w0 + (size_t)tap * tap_weights, w1 + (size_t)tap * tap_weights, c->depth);
+        size_t place =
+            (size_t)(line + shift->lines) * (size_t)c->length + (size_t)(first + shift->column * c->lines.group);
+        multiply(c->packed + place * channels, (ptrdiff_t)channels * 2, w0 + (size_t)tap * tap_weights,
+                 w1 + (size_t)tap * tap_weights, c->depth);
     }
     const ptrdiff_t row = 2 * LANES * sizeof(float);
     WF_TILE_STORE(0, sums, row);
@@ -164,21 +172,30 @@ static void finish(const wf_amx_convolve *call, const float *sums, size_t at, in
     }
 }
 
-/* Where the number of blocks is odd, the last pair has one block twice. */
+/* Finishes 32 places, of which picture n of a column is the first, for the results of one block or of two. */
+static void finish_places(const convolution *c, const wf_line *line, int column, int n, int block, int count,
+                          const float *sums)
+{
+    for (int p = 0; p < PLACES; p++, sums += 2 * LANES) {
+        size_t pixel;
+        if (wf_line_pixel(line, n, column, &pixel))
+            finish(c->call, sums, pixel * (size_t)c->call->shape.to + (size_t)(block * LANES), block * LANES, count);
+        if (++n == c->lines.group) {
+            n = 0;
+            column++;
+        }
+    }
+}
+
+/* The last pair of an odd number of blocks has one block twice. */
 static void run_line(const convolution *c, int line, float *sums)
 {
-    const wf_amx_shape *s = &c->call->shape;
+    const wf_line l = wf_line_of(&c->lines, line);
     for (int first = 0; first < c->blocks * PLACES; first += PLACES)
         for (int block = 0; block < c->results; block += 2) {
             bool both = block + 1 < c->results;
             sum_up(c, line, first, block, both ? block + 1 : block, sums);
-            for (int p = 0; p < PLACES; p++) {
-                int column = (first + p) / c->lines.group, n = (first + p) % c->lines.group;
-                const uint16_t *pixel = wf_line_pixel(&c->lines, c->call->y, s->to, line, n, column);
-                if (pixel)
-                    finish(c->call, sums + p * 2 * LANES, (size_t)(pixel - c->call->y) + (size_t)(block * LANES),
-                           block * LANES, both ? 2 * LANES : LANES);
-            }
+            finish_places(c, &l, first / c->lines.group, first % c->lines.group, block, both ? 2 * LANES : LANES, sums);
         }
 }
 

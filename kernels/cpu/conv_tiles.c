@@ -1,4 +1,4 @@
-/* conv_tiles.c - convolutions of bf16 maps in NHWC by our own AMX kernels (amx.h), and the choice between these and oneDNN */
+/* conv_tiles.c - convolutions of bf16 maps in NHWC by our own AMX kernels (amx.h), and when they are used */
 #include "amx.h"
 #include "amx_find.h"
 #include "conv.h"
@@ -6,8 +6,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { TAPS = 27 }; /* most taps: sums of all taps of a job are to stay in nearby caches */
 
 /* oneDNN uses AMX, and is not told to leave it (ONEDNN_MAX_CPU_ISA). */
 static bool library_has_amx(void)
@@ -46,7 +44,7 @@ const char *wf_cpu_tiles_text(wf_cpu_tiles tiles)
 bool wf_cpu_tiles_fit(const wf_cpu *cpu, const wf_conv *conv, wf_conv_pass pass)
 {
     bool asked = cpu->tiles == WF_TILES_ALL || (cpu->tiles == WF_TILES_WEIGHTS && pass == WF_CONV_WEIGHTS);
-    return asked && conv->in.nhwc && conv->out.nhwc && wf_conv_taps(&conv->spec) <= TAPS;
+    return asked && conv->in.nhwc && conv->out.nhwc && wf_conv_taps(&conv->spec) <= WF_AMX_TAPS;
 }
 
 static wf_amx_shape shape_of(const wf_conv *conv, bool back)

@@ -28,6 +28,10 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+#ifdef __x86_64__
+#include <immintrin.h>
+#endif
+
 /* -- loops, each of ROUNDS rounds ---------------------------------------------------------------------------------- */
 
 /* Keeps the compiler from dropping or joining what makes *x. */
