@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # on-device.sh [PART ...] - what a machine with a card does with the kit that this script lies in (make device-kit). It needs bash,
-# tar, the driver, and cuDNN and cuBLASLt where the loader or the python3 on PATH has them; Python with PyTorch for the peer.
+# tar, xz or Python, the driver, and cuDNN and cuBLASLt where the loader or the python3 on PATH has them; Python with PyTorch for the peer.
 #
 #   env       the card, the processor, and what wf-info says of the backend; without a card the run ends here, with 66
 #   ops       every operator against the reference
@@ -29,11 +29,17 @@ for part in $parts; do
     *) echo "on-device: unknown part '$part'" >&2 && exit 64 ;;
     esac
 done
-for file in programs.tar.gz leaves.store kit.txt model; do
+for file in programs.tar.xz libraries.tar.xz leaves.store kit.txt model; do
     [ -e "$file" ] || { echo "on-device: no $file beside this script: make device-kit packs it" >&2 && exit 66; }
 done
 mkdir -p "$OUT" "$tree/cache" "$tree/tmp" && OUT=$(cd "$OUT" && pwd) || exit 73
-tar xzf programs.tar.gz -C "$tree" || exit 74
+unpack() { # unpack FILE FOLDER
+    if command -v xz > /dev/null; then tar xJf "$1" -C "$2"; else
+        python3 -c 'import sys, tarfile; tarfile.open(sys.argv[1]).extractall(sys.argv[2])' "$1" "$2"
+    fi || { echo "on-device: $1 does not unpack: it needs xz or Python" >&2 && exit 74; }
+}
+unpack programs.tar.xz "$tree"
+unpack libraries.tar.xz "$tree/lib"
 export OUT XDG_CACHE_HOME=$tree/cache TMPDIR=$tree/tmp TORCHINDUCTOR_CACHE_DIR=$tree/cache/inductor PEER=$kit/peer_torch.py
 bin=$tree/bin
 kit_has() { sed -n "s/^$1 //p" "$kit/kit.txt"; }
