@@ -1,9 +1,9 @@
-/* cublaslt.cpp - matrix products, column-major, with their epilogues */
+/* cublaslt.cpp - matrix products, column-major, with their epilogues; with WF_EMULATED_STRICT=1 the second algorithm
+ * fails when it runs */
 #include "cublasLt.h"
 
-#include <vector>
-
 #include "cuda_bf16.h"
+#include "emulated.h"
 
 struct emulated_matmul {
     cublasComputeType_t compute;
@@ -202,6 +202,11 @@ static void multiply(const emulated_matmul *d, int way, float alpha, const void 
         }
 }
 
+static size_t bytes_of(const emulated_layout *l)
+{
+    return ((size_t)(l->columns - 1) * (size_t)l->leading + (size_t)l->rows) * (l->type == CUDA_R_16BF ? 2 : 4);
+}
+
 cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t d, const void *alpha, const void *a,
                               cublasLtMatrixLayout_t la, const void *b, cublasLtMatrixLayout_t lb, const void *beta,
                               const void *c, cublasLtMatrixLayout_t lc, void *to, cublasLtMatrixLayout_t lto,
@@ -214,8 +219,13 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t d, const vo
     for (int i = 0; i < 4 && !s; i++)
         if (!alignment[i] || addresses[i] % alignment[i])
             s = CUBLAS_STATUS_INVALID_VALUE;
-    if (!s && emulated_loses_device())
+    const char *me = __func__;
+    int device = emulated_stream_device(stream);
+    emulated_check_device(me, device);
+    if (!s && emulated_loses_device(me))
         s = CUBLAS_STATUS_EXECUTION_FAILED;
+    if (!s && emulated_strict() && algo->data[0] == 2)
+        s = CUBLAS_STATUS_NOT_SUPPORTED;
     if (!s && (algo->data[0] < 1 || algo->data[0] > CANDIDATES || bytes < 4096 * (algo->data[0] - 1) ||
                (bytes && !workspace) || ((d->epilogue & CUBLASLT_EPILOGUE_BIAS) && !d->bias)))
         s = CUBLAS_STATUS_INVALID_VALUE;
@@ -226,8 +236,22 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t d, const vo
     float scale = *(const float *)alpha, keep = *(const float *)beta;
     uint64_t k = inner(d, la);
     int way = (int)algo->data[0] - 1;
-    emulated_enqueue(stream, __func__, [=]() {
-        memset(workspace, 0xff, bytes); /* the library may overwrite its workspace */
+    auto check = [=]() {
+        emulated_extent(me, "the workspace", workspace, bytes, device);
+        emulated_extent(me, "the first factor", a, bytes_of(&first), device);
+        emulated_extent(me, "the second factor", b, bytes_of(&second), device);
+        emulated_extent(me, "the result", to, bytes_of(&result), device);
+        if (keep != 0)
+            emulated_extent(me, "the addend", c, bytes_of(&result), device);
+        if (description.epilogue & CUBLASLT_EPILOGUE_BIAS)
+            emulated_extent(me, "the bias", description.bias, result.rows * (result.type == CUDA_R_16BF ? 2 : 4),
+                            device);
+    };
+    check();
+    emulated_enqueue(stream, me, [=]() {
+        check();
+        if (bytes)
+            memset(workspace, 0xff, bytes); /* the library may overwrite its workspace */
         multiply(&description, way, scale, a, &first, b, &second, keep, c, to, &result, k);
     });
     return s;

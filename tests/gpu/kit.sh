@@ -45,10 +45,10 @@ chain='2*(actnorm, conv1x1, affine:width=64:blocks=1), actnorm'
 cpu() { local program=$1 && shift && "$work/tree/bin/$program" "$@" --backend cpu; }
 "$work/tree/build/deadleaves" -q -n 256 -s 16 | cpu wf-dwt -q -o "$work/kit/leaves.store"
 for level in 0 1 2 3 4; do
-    cpu wf-train-level -q -l $level -m "$work/kit/model" -s "$work/kit/leaves.store" -f "$chain" --warmup 5 --steps 50 --val none
+    cpu wf-train-level -q -l $level -m "$work/kit/model" -s "$work/kit/leaves.store" -f "$chain" --warmup 5 --steps 50 --val none --precision fp32
 done
 rm -f "$work/kit/model"/*.state.safetensors # what a further training would need
-cpu wf-train-level -q -l 3 -m "$work/fresh" -s "$work/kit/leaves.store" -f "$chain" --warmup 5 --steps 50 --val none
+cpu wf-train-level -q -l 3 -m "$work/fresh" -s "$work/kit/leaves.store" -f "$chain" --warmup 5 --steps 50 --val none --precision fp32
 cpu wf-bpd -q -m "$work/kit/model" -s "$work/kit/leaves.store" > "$work/bpd"
 cpu wf-nuts -q -m "$work/kit/model" -n 16 --adapt 50 --draws 50 --stats "$work/stats.csv" > /dev/null
 {

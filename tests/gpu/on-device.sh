@@ -89,8 +89,8 @@ train_part() {
         near "$bits" "$(kit_has bpd_trained)" "$([ $precision = fp32 ] && echo 0.002 || echo 0.05)"
         verdict $? "bits/dim trained in $precision: $bits, by the CPU $(kit_has bpd_trained)"
     done
-    step 60 log.txt "train, 20 steps" bash -c "train -m $tree/halves --steps 20" &&
-        step 60 log.txt "train, 30 more" bash -c "train -m $tree/halves --steps 50" && {
+    step 60 log.txt "train, 20 steps" bash -c "train -m $tree/halves --steps 20 --precision fp32" &&
+        step 60 log.txt "train, 30 more" bash -c "train -m $tree/halves --steps 50 --precision fp32" && {
         cmp -s <(tail -c 20000 "$tree/halves/level-03.state.safetensors") <(tail -c 20000 "$tree/fp32/level-03.state.safetensors")
         verdict $? "resumed: the bits of an uninterrupted training"
     }

@@ -119,7 +119,8 @@ int case_replay(run *r, const dims *d)
     wf_random random = {7, WF_PURPOSE_LATENT, 1};
     wf_real *x = reals(r, "x", UPDATED, WHOLE, n, 1), *z = reals(r, "z", OUTPUT, WHOLE, n, 1);
     wf_recording *recording = NULL;
-    WF_TRY(b->normal(b, &random, 1, n, index, 1, z)); /* once unrecorded before */
+    WF_TRY(b->scale(b, n, 1, 0, x)); /* both calls once unrecorded before */
+    WF_TRY(b->normal(b, &random, 1, n, index, 1, z));
     if (b->record) {
         WF_TRY(b->record(b));
         int status = b->scale(b, n, 2, 0, x);

@@ -11,7 +11,7 @@ train() { # train MODEL BACKEND [OPTION...]: level 1 of generated 8x8 pictures
     local model=$1 backend=$2
     shift 2
     wf-train-level -q -l 1 -m "$model" -s train.store -f '2*(actnorm, conv1x1, affine:width=40:blocks=1), actnorm' \
-        --warmup 5 --batch 4 --val none --backend "$backend" "$@"
+        --warmup 5 --batch 4 --val none --precision fp32 --backend "$backend" "$@"
 }
 bits() { sed -n 's/.*"bpd": \([0-9.]*\).*/\1/p' "$1" | tail -n 1; }
 near() { awk -v a="$1" -v b="$2" -v most="$3" 'BEGIN { exit !(a != "" && b != "" && (a - b) ^ 2 <= most ^ 2) }'; }
