@@ -95,7 +95,7 @@ train_part() {
         verdict $? "resumed: the bits of an uninterrupted training"
     }
     step 60 log.txt "bits/dim" bash -c "$bin/wf-bpd -q -m model -s leaves.store --backend cuda > $tree/bpd" && {
-        have=$(awk -F '\t' 'NR == 2 { print $2 }' "$tree/bpd") want=$(kit_has bpd_model)
+        have=$(awk -F '\t' '$1 == "total" { print $3 }' "$tree/bpd") want=$(kit_has bpd_model)
         near "$have" "$want" 1e-4
         verdict $? "bits/dim of the CPU's model: $have, by the CPU $want"
     }
@@ -140,7 +140,7 @@ sanitize_part() {
         unpack gate gate_backward norm norm_backward attend attend_backward moments gaussian sigmoid normal dequantize adamax guard dwt
         idwt copy_runs replay)
     command -v compute-sanitizer > /dev/null || { say "sanitize: no compute-sanitizer on PATH"; return; }
-    ours=regex="^_Z[0-9]+($(kit_has kernels | tr ' ' '|'))"
+    ours=regex="^($(kit_has kernels | tr ' ' '|'))\$"
     sanitize memcheck --report-api-errors no --kernel-name "$ours" "${run[@]}" "${plain[@]}" "${library[@]}"
     sanitize racecheck --kernel-name "$ours" "${run[@]}" "${plain[@]}" "${library[@]}"
     sanitize initcheck "${run[@]}" "${plain[@]}"

@@ -121,7 +121,7 @@ ok "the losses are the same" near "$(bits film-cpu/level-02.jsonl)" "$(bits film
 train_small model --steps 5
 wf-bpd -q -m model -s train.store --backend cpu > cpu.tsv
 wf-bpd -q -m model -s train.store --backend cuda > cuda.tsv
-total() { awk -F '\t' 'NR == 2 { print $2 }' "$1"; }
+total() { awk -F '\t' '$1 == "total" { print $3 }' "$1"; }
 ok "bits per dimension are those of the CPU" near "$(total cpu.tsv)" "$(total cuda.tsv)" 1e-4
 wf-sample -q -m model -n 4 --seed 1 --backend cuda | wf-idwt -q > a.pam
 wf-sample -q -m model -n 4 --seed 1 --backend cpu | wf-idwt -q > b.pam
