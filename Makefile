@@ -208,7 +208,7 @@ KIT ?= build-kit
 KIT_PLUGIN ?= build/libwf-cuda.so
 KIT_BIN = wf-dwt wf-idwt wf-info wf-train-level wf-bpd wf-sample wf-nuts
 KIT_PROGRAMS = $(KIT_BIN:%=$B/kit/bin/%) $(addprefix $B/kit/build/,check-ops bench-level deadleaves)
-KIT_RPATH = -Wl,--disable-new-dtags -Wl,-rpath,'$$ORIGIN/../lib'
+KIT_RPATH = -Wl,--as-needed,--disable-new-dtags -Wl,-rpath,'$$ORIGIN/../lib'
 device-kit: ## what a machine with a card needs, packed into build-kit; KIT= another folder, PEER= the peer's program
 	$(if $(NVCC)$(filter-out build/libwf-cuda.so,$(KIT_PLUGIN)),,$(error device-kit: no nvcc: install CUDA and cuDNN, or name it by NVCC=))
 	@$(MAKE) --no-print-directory $(KIT_PLUGIN)

@@ -13,42 +13,58 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 fail() { echo "device-kit: $*" >&2; exit 70; }
 
-mkdir -p "$work/tree/lib" "$work/tree/tests/pipes" "$work/kit"
+mkdir -p "$work/tree/lib" "$work/tree/tests/pipes" "$work/lib" "$work/kit"
 cp -r "$programs/bin" "$programs/build" "$work/tree"
 cp "$plugin" "$work/tree/lib/libwf-cuda.so"
 find "$work/tree" -type f -exec strip {} +
 cp tests/pipes/lib.sh tests/pipes/emulated.sh "$work/tree/tests/pipes"
+# pack FOLDER FILE: the programs share most of their code, which xz finds; ICU's 31 MB of data, behind libarchive's XML, become 7.
+pack() { tar cf - -C "$1" . | xz -6 -T2 > "$2"; }
+pack "$work/tree" "$work/kit/programs.tar.xz"
 
-# Names and paths of all libraries that a program of ours loads. The machine has these; CUDA's are looked for there.
+# Names, paths and dates of all libraries that a program of ours loads. The machine has these; CUDA's are looked for there.
 theirs='linux-vdso|/ld-linux|^lib(c|m|dl|rt|pthread|resolv|util|stdc\+\+|gcc_s|cuda|cudart|cudnn|cublas|cublasLt)\.so'
 ldd "$programs"/bin/* "$programs"/build/* "$plugin" | sed -n 's/^\t\([^ ]*\) => \(.*\) (0x.*/\1 \2/p; s/^\t\(.*\) => not found$/\1 -/p' |
     sort -u | grep -vE "$theirs" > "$work/libraries" || true
 while read -r name path; do
     [ "$path" != - ] || fail "$name is not installed here"
-    cp -L "$path" "$work/tree/lib/$name"
+    cp -Lp "$path" "$work/lib/$name"
 done < "$work/libraries"
-tar czf "$work/kit/programs.tar.gz" -C "$work/tree" .
+# They take most of a minute to pack, and change rarely.
+ls -l --time-style=+%s "$work/lib" > "$work/packed"
+if ! cmp -s "$work/packed" "$programs/packed"; then
+    pack "$work/lib" "$programs/libraries.tar.xz"
+    cp "$work/packed" "$programs/packed"
+fi
+cp "$programs/libraries.tar.xz" "$work/kit"
+cp "$work"/lib/* "$work/tree/lib"
 
 # The CPU's figures. One thread, so that they do not depend on the machine that packs.
 export OMP_NUM_THREADS=1 XDG_CACHE_HOME=$work
-chain='4*(actnorm, conv1x1, affine:width=64:blocks=2), actnorm'
+chain='2*(actnorm, conv1x1, affine:width=64:blocks=1), actnorm'
 cpu() { local program=$1 && shift && "$work/tree/bin/$program" "$@" --backend cpu; }
 "$work/tree/build/deadleaves" -q -n 256 -s 16 | cpu wf-dwt -q -o "$work/kit/leaves.store"
 for level in 0 1 2 3 4; do
-    cpu wf-train-level -q -l $level -m "$work/kit/model" -s "$work/kit/leaves.store" -f "$chain" --warmup 5 --steps 50 --val none
+    cpu wf-train-level -q -l $level -m "$work/kit/model" -s "$work/kit/leaves.store" -f "$chain" --warmup 5 --steps 50 --val none --precision fp32
 done
-cpu wf-train-level -q -l 3 -m "$work/fresh" -s "$work/kit/leaves.store" -f "$chain" --warmup 5 --steps 50 --val none
+rm -f "$work/kit/model"/*.state.safetensors # what a further training would need
+cpu wf-train-level -q -l 3 -m "$work/fresh" -s "$work/kit/leaves.store" -f "$chain" --warmup 5 --steps 50 --val none --precision fp32
 cpu wf-bpd -q -m "$work/kit/model" -s "$work/kit/leaves.store" > "$work/bpd"
 cpu wf-nuts -q -m "$work/kit/model" -n 16 --adapt 50 --draws 50 --stats "$work/stats.csv" > /dev/null
+# Our kernels' names, to which compute-sanitizer is limited: nvcc makes a function __device_stub_NAME of each, with the length of
+# its name before it (Itanium C++ ABI, 5.1.2).
+kernels=$(nm "$plugin" | awk 'match($3, /[0-9]+__device_stub_/) {
+    length_of = substr($3, RSTART) + 0
+    print substr($3, RSTART + length(length_of) + 14, length_of - 14)
+}' | sort -u | xargs)
 {
     echo "chain $chain"
     echo "bpd_trained $(sed -n 's/.*"bpd": \([0-9.]*\).*/\1/p' "$work/fresh/level-03.jsonl" | tail -n 1)"
-    echo "bpd_model $(awk -F '\t' 'NR == 2 { print $2 }' "$work/bpd")"
+    echo "bpd_model $(awk -F '\t' '$1 == "total" { print $3 }' "$work/bpd")"
     awk -F , 'NR > 1 { a += $2; l += $1 } END { print "nuts_acceptance " a / (NR - 1) "\nnuts_density " l / (NR - 1) }' "$work/stats.csv"
     echo "version $("$work/tree/bin/wf-info" --version)"
     echo "commit $(git rev-parse --short HEAD 2> /dev/null || echo unknown)"
-    # compute-sanitizer looks at our kernels alone; the libraries' would take all of the time.
-    echo "kernels $(cat kernels/cuda/*.cu | tr '\n' ' ' | grep -oP '__global__ void\s+(__launch_bounds__\([^)]*\)\s+)?\K\w+' | sort -u | xargs)"
+    echo "kernels ${kernels:-unknown}"
 } > "$work/kit/kit.txt"
 [ "$(grep -c '^[a-z_]* .' "$work/kit/kit.txt")" = 8 ] || fail "a figure of the CPU is missing: $(cat "$work/kit/kit.txt")"
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # on-device.sh [PART ...] - what a machine with a card does with the kit that this script lies in (make device-kit). It needs bash,
-# tar, the driver, and cuDNN and cuBLASLt where the loader or the python3 on PATH has them; Python with PyTorch for the peer.
+# tar, xz or Python, the driver, and cuDNN and cuBLASLt where the loader or the python3 on PATH has them; Python with PyTorch for the peer.
 #
 #   env       the card, the processor, and what wf-info says of the backend; without a card the run ends here, with 66
 #   ops       every operator against the reference
@@ -29,11 +29,17 @@ for part in $parts; do
     *) echo "on-device: unknown part '$part'" >&2 && exit 64 ;;
     esac
 done
-for file in programs.tar.gz leaves.store kit.txt model; do
+for file in programs.tar.xz libraries.tar.xz leaves.store kit.txt model; do
     [ -e "$file" ] || { echo "on-device: no $file beside this script: make device-kit packs it" >&2 && exit 66; }
 done
 mkdir -p "$OUT" "$tree/cache" "$tree/tmp" && OUT=$(cd "$OUT" && pwd) || exit 73
-tar xzf programs.tar.gz -C "$tree" || exit 74
+unpack() { # unpack FILE FOLDER
+    if command -v xz > /dev/null; then tar xJf "$1" -C "$2"; else
+        python3 -c 'import sys, tarfile; tarfile.open(sys.argv[1]).extractall(sys.argv[2])' "$1" "$2"
+    fi || { echo "on-device: $1 does not unpack: it needs xz or Python" >&2 && exit 74; }
+}
+unpack programs.tar.xz "$tree"
+unpack libraries.tar.xz "$tree/lib"
 export OUT XDG_CACHE_HOME=$tree/cache TMPDIR=$tree/tmp TORCHINDUCTOR_CACHE_DIR=$tree/cache/inductor PEER=$kit/peer_torch.py
 bin=$tree/bin
 kit_has() { sed -n "s/^$1 //p" "$kit/kit.txt"; }
@@ -83,13 +89,13 @@ train_part() {
         near "$bits" "$(kit_has bpd_trained)" "$([ $precision = fp32 ] && echo 0.002 || echo 0.05)"
         verdict $? "bits/dim trained in $precision: $bits, by the CPU $(kit_has bpd_trained)"
     done
-    step 60 log.txt "train, 20 steps" bash -c "train -m $tree/halves --steps 20" &&
-        step 60 log.txt "train, 30 more" bash -c "train -m $tree/halves --steps 50" && {
+    step 60 log.txt "train, 20 steps" bash -c "train -m $tree/halves --steps 20 --precision fp32" &&
+        step 60 log.txt "train, 30 more" bash -c "train -m $tree/halves --steps 50 --precision fp32" && {
         cmp -s <(tail -c 20000 "$tree/halves/level-03.state.safetensors") <(tail -c 20000 "$tree/fp32/level-03.state.safetensors")
         verdict $? "resumed: the bits of an uninterrupted training"
     }
     step 60 log.txt "bits/dim" bash -c "$bin/wf-bpd -q -m model -s leaves.store --backend cuda > $tree/bpd" && {
-        have=$(awk -F '\t' 'NR == 2 { print $2 }' "$tree/bpd") want=$(kit_has bpd_model)
+        have=$(awk -F '\t' '$1 == "total" { print $3 }' "$tree/bpd") want=$(kit_has bpd_model)
         near "$have" "$want" 1e-4
         verdict $? "bits/dim of the CPU's model: $have, by the CPU $want"
     }
@@ -134,7 +140,7 @@ sanitize_part() {
         unpack gate gate_backward norm norm_backward attend attend_backward moments gaussian sigmoid normal dequantize adamax guard dwt
         idwt copy_runs replay)
     command -v compute-sanitizer > /dev/null || { say "sanitize: no compute-sanitizer on PATH"; return; }
-    ours=regex="^_Z[0-9]+($(kit_has kernels | tr ' ' '|'))"
+    ours=regex="^($(kit_has kernels | tr ' ' '|'))\$"
     sanitize memcheck --report-api-errors no --kernel-name "$ours" "${run[@]}" "${plain[@]}" "${library[@]}"
     sanitize racecheck --kernel-name "$ours" "${run[@]}" "${plain[@]}" "${library[@]}"
     sanitize initcheck "${run[@]}" "${plain[@]}"
