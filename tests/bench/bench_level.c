@@ -157,7 +157,6 @@ static void open_run(run *r)
     must(wf_flow_init(r->flow, common.seed, r->params));
     r->x = normal(r->backend, j->batch, pixels * (size_t)spec.K, 0);
     r->cond = spec.C ? normal(r->backend, j->batch, pixels * (size_t)spec.C, 1) : NULL;
-    must(wf_flow_data_init(r->flow, r->params, r->x, r->cond));
     r->bytes = (size + 2 * r->elements + (size_t)j->batch * pixels * (size_t)spec.C) * r->backend->real;
 }
 
