@@ -72,7 +72,7 @@ class Server:
             more = os.read(self.source.fileno(), 65536) if ready else None
             if not more:
                 self.close()
-                raise Dropped(f'{self.name}: ' + ('ended' if ready else f'took more than {self.limit} s'))
+                raise Dropped(f'{self.name}: ' + ('ended' if ready else f'took more than {self.limit:.0f} s'))
             self.rest += more
         line, self.rest = self.rest.split(b'\n', 1)
         return line.decode(errors='replace')
