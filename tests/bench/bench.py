@@ -31,7 +31,7 @@ SETTINGS = {'plain': [], 'folded': ['--channels-last', '--fold'], 'compiled': ['
 LEVELS = [str(l) for l in range(7)] + ['faces8']
 MODES = {'train': LEVELS, 'lean': ['4', '5', '6', 'faces8'], 'bpd': LEVELS, 'sample': LEVELS}
 GRADIENTS = {'gradient': LEVELS[:7], 'few': ['3', '4', '5', '6']}
-LIMIT, COMPILE_LIMIT = 40, 900  # seconds of a turn; a peer that takes longer is not a setting
+LIMIT, COMPILE_LIMIT = 40, 900  # seconds of a turn
 # The most that the processor was seen to multiply: by loops in registers, or in a product of matrices.
 PEAKS = {'fp32': ['peak:fp32', 'matrix:fp32:1024'], 'bf16': ['peak:bf16', 'peak:amx', 'matrix:bf16:1024'], 'copy': ['copy']}
 # Both sides leave newer instructions out: oneDNN in both, ATen and MKL in PyTorch. Our own loops follow from the build.
@@ -72,7 +72,7 @@ class Server:
             more = os.read(self.source.fileno(), 65536) if ready else None
             if not more:
                 self.close()
-                raise Dropped(f'{self.name}: ' + ('ended' if ready else f'took more than {self.limit} s'))
+                raise Dropped(f'{self.name}: ' + ('ended' if ready else f'took more than {self.limit:.0f} s'))
             self.rest += more
         line, self.rest = self.rest.split(b'\n', 1)
         return line.decode(errors='replace')
@@ -211,14 +211,18 @@ class Bench:
 
     def choose(self, peers, quick):
         """({precision: Server} of the fastest settings, {"PRECISION SETTING": most images/s}); ends the others."""
-        speeds = {name: [] for name in peers}
+        speeds, longest = {name: [] for name in peers}, 0
         for _ in range(ROUNDS if quick else 1):
             for name, server in peers.items():
+                start = time.monotonic()
                 try:
                     if server.end:
                         speeds[name].append(server.measure())
+                        longest = max(longest, time.monotonic() - start)
                 except Dropped as e:  # a setting that does not work on this machine is not one
                     self.explain(e)
+                for later in peers.values():  # nor is one that takes many times as long as another
+                    later.limit = min(LIMIT, 5 + 4 * longest) if longest else LIMIT
         tried = {' '.join(name): max(found, default=None) for name, found in speeds.items()}
         used = {}
         for precision in PRECISIONS:

@@ -11,7 +11,7 @@ beside the programs' build and the table between its markers in tests/bench/READ
 """
 import argparse, json, os, resource, shlex, statistics, subprocess, sys, tempfile, time
 
-from bench_table import figure, replace_between, replace_file
+from bench_table import device_text, figure, replace_between, replace_file
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROUNDS, STARTS = 3, 10  # starts of a program in a round
@@ -121,7 +121,7 @@ def main():
         make_pictures(build, folder, environment, listed[1][1], listed[0][1])
         found = measure(listed, folder, environment)
     replace_file(a.out or os.path.join(a.build, 'bench-jobs.json'), json.dumps(found, indent=1) + '\n')
-    text = table(found, f'{device}, {a.threads} threads.', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    text = table(found, device_text({'device': device, 'threads': a.threads}) + '.', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
     print(text)
     replace_between(a.readme, 'bench-jobs', text)
 

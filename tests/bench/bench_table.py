@@ -134,6 +134,10 @@ def kernel_line(key, row):
     return '| ' + ' | '.join(cells) + ' |'
 
 
+def device_text(row):
+    return f'{row["device"]}, {row["threads"]} thread{"s" if row["threads"] > 1 else ""}'
+
+
 def peaks_text(rows):
     """The largest of each peak that was measured: the machine reached it."""
     units = {'fp32': 'GFLOP/s', 'bf16': 'GFLOP/s', 'copy': 'GB/s'}
@@ -145,7 +149,7 @@ def about(rows, newest):
     """What the rows of a table were measured on and with."""
     some = rows[newest]
     peer = next((f'PyTorch {r["torch"]} ({r["capability"]})' for r in rows.values() if r['torch']), 'no PyTorch')
-    lines = [f'{some["device"]}, {some["threads"]} threads; {peer}; {some["settings"]}. Peaks: {peaks_text(rows.values())}.']
+    lines = [f'{device_text(some)}; {peer}; {some["settings"]}. Peaks: {peaks_text(rows.values())}.']
     old = [key for key, r in rows.items() if r['build'] != some['build']]
     if old:
         lines += ['', f'Measured with another build: {" ".join(old)}.']
@@ -170,7 +174,7 @@ def short_table(rows, newest):
     """Markdown of the few rows that the README shows: the faster precision of each."""
     some = rows[newest]
     torch = next((r['torch'] for r in rows.values() if r['torch']), None)
-    lines = [f'{some["device"]}, {some["threads"]} threads; ' + (f'PyTorch {torch}' if torch else 'no PyTorch'), '',
+    lines = [f'{device_text(some)}; ' + (f'PyTorch {torch}' if torch else 'no PyTorch'), '',
              '| level | mode | ours | PyTorch | ratio |', '|---|---|---|---|---|']
     for key in [k for k in SHORT if k in rows]:
         ours, peer = rows[key]['ours'], rows[key]['peer']
