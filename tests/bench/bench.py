@@ -324,7 +324,7 @@ def main():
     wanted = asked or [f'{m}:{l}' for m, levels in known.items() for l in levels if not done(f'{m}:{l}')]
     left = len(wanted)
     for key in wanted:
-        if time.monotonic() + (0 if a.compile else rows.get(key, {}).get('taken', 60)) > end:
+        if time.monotonic() + (0 if a.compile else rows.get(key, {}).get('taken', 45)) > end:
             continue  # a later row may be short enough
         print(f'bench: {key}', file=sys.stderr)
         try:
