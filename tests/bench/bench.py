@@ -315,7 +315,7 @@ def main():
 
     def measured(key):
         row = rows.get(key)
-        same = row and row['build'] == bench.build and row['device'] == bench.device and row['threads'] == bench.threads
+        same = row and row['batch'] == batch_of(*key.split(':')) and row['build'] == bench.build and row['device'] == bench.device and row['threads'] == bench.threads
         return same and (row['torch'] or not bench.present)
 
     def compiled(key):
