@@ -69,6 +69,7 @@ void wf_cpu_map_slots(wf_backend *b);
 void wf_cpu_gate_slots(wf_backend *b);
 void wf_cpu_attention_slots(wf_backend *b);
 void wf_cpu_conv_slots(wf_backend *b);
+void wf_cpu_moments_slots(wf_backend *b);
 void wf_cpu_adamax_slots(wf_backend *b);
 void wf_cpu_wavelet_slots(wf_backend *b);
 void wf_cpu_wavelet_axis_slots(wf_backend *b);

@@ -176,6 +176,7 @@ int wf_cpu_open(int threads, wf_backend **out)
     wf_cpu_gate_slots(b);
     wf_cpu_attention_slots(b);
     wf_cpu_conv_slots(b);
+    wf_cpu_moments_slots(b);
     wf_cpu_adamax_slots(b);
     wf_cpu_wavelet_slots(b);
     wf_cpu_wavelet_axis_slots(b);

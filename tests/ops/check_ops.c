@@ -117,6 +117,12 @@ static const dims latents[] = {
     {2, 3, 5, 48, 0, 0, 0, 0}, {3, 17, 241, 9, 0, 0, 4, 0}, {3, 5, 7, 9, 0, 0, 5, 0},
 };
 
+static const dims rows[] = {
+    /* variant 1: far from 0 */
+    {1, 1, 1, 1, 0, 0, 0, 0},    {3, 1, 1, 7, 0, 0, 1, 0},    {64, 1, 1, 3, 0, 0, 0, 0},  {2, 5, 3, 9, 0, 0, 1, 0},
+    {1, 17, 241, 9, 0, 0, 0, 0}, {3, 7, 41, 128, 0, 0, 1, 0}, {2, 3, 5, 601, 0, 0, 0, 0}, {1, 64, 67, 1, 0, 0, 1, 0},
+};
+
 static const dims noises[] = {
     /* K taps (0: no noise), C colours, k uniforms; variant 1: base */
     {3, 1, 1, 2, 3, 1, 1, 0},   {2, 1, 1, 2, 3, 64, 1, 0},   {2, 1, 1, 2, 3, 4096, 1, 0}, {2, 3, 5, 2, 1, 1, 0, 0},
@@ -195,6 +201,7 @@ static const dims axes[] = {
     row(conv_fold, convs, 1e-5) \
     row(conv_unfold, convs, 3e-5) \
     row(gaussian, latents, 1e-6) \
+    row(moments, rows, 1e-6) \
     row(sigmoid, latents, 2e-6) \
     row(sigmoid_backward, latents, 2e-6) \
     row(normal, latents, 2e-6) \
