@@ -132,7 +132,7 @@ for part; do
     criterion) add_totals criterion ;;
     ops) ops ;;
     direct) add_totals direct ;;
-    emulated) XDG_CACHE_HOME=$(mktemp -d) add_totals "$B/emulated/check-ops" --backend cuda ;;
+    emulated) XDG_CACHE_HOME=$(mktemp -d) WF_EMULATED_STRICT=1 add_totals "$B/emulated/check-ops" --backend cuda ;;
     engines) add_totals engines ;;
     pipes) scripts tests/pipes ;;
     long) scripts tests/long ;;

@@ -278,7 +278,7 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph)
     for (emulated_stream *s : streams)
         if (s->within == ended)
             s->within = nullptr;
-    if (emulated_strict() && !joined)
+    if (emulated_strict() && !joined && !emulated_sticky)
         emulated_complain("%s before a forked stream has joined", __func__);
     if (!joined || emulated_sticky) {
         delete made;
@@ -416,8 +416,10 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event)
         emulated_not_recording(__func__);
         return emulated_last = cudaErrorStreamCaptureUnsupported;
     }
-    emulated_opening open("a stream");
-    run_until(event->at);
+    if (!event->at->arrived) {
+        emulated_opening open("a stream");
+        run_until(event->at);
+    }
     return emulated_sticky;
 }
 

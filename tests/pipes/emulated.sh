@@ -20,6 +20,7 @@ near() { awk -v a="$1" -v b="$2" -v most="$3" 'BEGIN { exit !(a != "" && b != ""
 
 [ -n "${DEVICE:-}" ] || ok "a device is found" bash -c 'wf-info | grep -q emulated'
 ok "trains on the CPU" train cpu cpu --steps 50
+ok "chooses engines on the device, which takes recordings of its own" train choices cuda --steps 1
 WF_EMULATED_TRACE=trace ok "trains on the device" train cuda cuda --steps 50
 ok "both losses are the same" near "$(bits cpu/level-01.jsonl)" "$(bits cuda/level-01.jsonl)" 1e-4
 [ -n "${DEVICE:-}" ] || ok "one recording, replayed for every step except the first" grep -qx 'cudaGraphLaunch 49' trace
@@ -203,9 +204,9 @@ WF_EMULATED_MEMORY=100000 status 75 "a device that is too small" train small cud
 cp .log said
 ok "the message says what to do" grep -q -e --batch said
 ok "saves at 10 steps" train lost cuda --steps 10
-cp lost/level-01.state.safetensors kept
+cp lost/level-01.state.safetensors saved.state
 WF_EMULATED_LOST=130 status 74 "a device that is lost" train lost cuda --steps 1000
-ok "the saved state exists" same kept lost/level-01.state.safetensors
+ok "the saved state exists" same saved.state lost/level-01.state.safetensors
 # A kernel, cuBLASLt or cuDNN is the first to see the loss.
 for call in {131..150}; do
     WF_EMULATED_LOST=$call status 74 "lost at call $call" train lost cuda --steps 1000
