@@ -62,7 +62,7 @@ CUDA = $(if $(NVCC),$(sort $(wildcard kernels/cuda/*.cu)))
 FUZZERS = $(or $(TARGET),$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c)))
 PLUGIN = $(if $(CUDA),$B/libwf-cuda.so)
 
-.PHONY: FORCE all portable tidy coverage emulated check check-fast check-ops check-onednn check-pipes check-gpu check-spills check-long mutants fuzz fuzz-run bench bench-gpu bench-nuts bench-store bench-dwt lint format man completion install dist deb deb-run image demo clean help
+.PHONY: FORCE all portable tidy coverage emulated check check-fast check-ops check-onednn check-pipes check-gpu device-kit kit-programs device-report check-spills check-long mutants fuzz fuzz-run bench bench-gpu bench-nuts bench-store bench-dwt lint format man completion install dist deb deb-run image demo clean help
 all: $(TOOLS:%=$(BIN)/%) $(PLUGIN) $(if $(filter $B/bin,$(BIN)),$B/data/leaves $B/pipelines) ## build every program into bin/
 portable: ## programs for every machine into build-dist/bin, as DIST=1 does for every target
 	@$(MAKE) --no-print-directory DIST=1 all
@@ -188,7 +188,7 @@ emulated: $E/libwf-cuda.so $E/check-ops $E/bench-level $E/faults $(TOOLS:%=$E/%)
 
 RUN = BIN=$(BIN) B=$B tests/run.sh
 CHECKS = all $B/check $B/check-ops $B/check-direct $B/check-tiles $B/check-tiles-emulated $B/deadleaves $B/wf-planted
-check: $(CHECKS) $(if $T,,$(patsubst %.c,$B/%.o,$(wildcard tests/fuzz/*.c)) $(if $(CUDA),$B/check-engines)) $(if $(filter-out emulated pipes/emulated pipes/faults,$T),,emulated) $(if $(filter-out pipes/cpus,$T)$(B:build=),,portable) ## every test: Criterion, operators against the reference, pipes. T=suite/test, T=ops/SLOT, T=pipes/NAME: that one
+check: $(CHECKS) $(if $T,,$(patsubst %.c,$B/%.o,$(wildcard tests/fuzz/*.c)) $(if $(CUDA),$B/check-engines)) $(if $(filter-out emulated pipes/emulated pipes/faults pipes/kit,$T),,emulated) $(if $(filter-out pipes/cpus pipes/kit,$T)$(B:build=),,portable) ## every test: Criterion, operators against the reference, pipes. T=suite/test, T=ops/SLOT, T=pipes/NAME: that one
 	$(RUN) $(or $T,criterion ops direct tiles emulated engines pipes)
 check-fast: $(CHECKS) ## what takes under a minute of the same
 	$(RUN) fast
@@ -199,8 +199,34 @@ check-onednn: ## every operator with oneDNN 3.2 from PyPI, where the system has 
 	@$(MAKE) --no-print-directory ONEDNN=build/onednn-3.2 check-ops
 check-pipes: all $B/deadleaves $B/wf-planted emulated portable ## the programs, end to end
 	$(RUN) pipes
-check-gpu: all $B/check-ops $B/deadleaves ## on a machine with a card, at most 10 minutes: everything on the device, and sanitizers
-	tests/gpu/check.sh
+# The kit: programs for every x86-64 machine, which find their libraries in ../lib, and the plugin of the plain build.
+KIT ?= build-kit
+KIT_PLUGIN ?= build/libwf-cuda.so
+KIT_BIN = wf-dwt wf-idwt wf-info wf-train-level wf-bpd wf-sample wf-nuts
+KIT_PROGRAMS = $(KIT_BIN:%=$B/kit/bin/%) $(addprefix $B/kit/build/,check-ops bench-level deadleaves)
+KIT_RPATH = -Wl,--as-needed,--disable-new-dtags -Wl,-rpath,'$$ORIGIN/../lib'
+device-kit: ## what a machine with a card needs, packed into build-kit; KIT= another folder, PEER= the peer's program
+	$(if $(NVCC)$(filter-out build/libwf-cuda.so,$(KIT_PLUGIN)),,$(error device-kit: no nvcc: install CUDA and cuDNN, or name it by NVCC=))
+	@$(MAKE) --no-print-directory $(KIT_PLUGIN)
+	@$(MAKE) --no-print-directory DIST=1 NVCC= kit-programs
+	@tests/gpu/kit.sh $(KIT) build-dist/kit $(KIT_PLUGIN)
+kit-programs: $(KIT_PROGRAMS)
+$(KIT_PROGRAMS): $(STARTUP)
+$(KIT_BIN:%=$B/kit/bin/%): $B/kit/bin/%: $B/tools/%.o $(CLI)
+$B/kit/build/check-ops: $(call objects,tests/ops/*.c) $B/libwf.a
+$B/kit/build/bench-level: $(call objects,tests/bench/bench_level.c tests/bench/workload.c) $(CLI)
+$B/kit/build/deadleaves: $B/data/deadleaves.o $(CLI)
+$(KIT_PROGRAMS):
+	@mkdir -p $(@D)
+	$(LINK) $(KIT_RPATH) $(LDLIBS)
+# On a machine with a card; neither builds anything.
+has_kit = [ -x $(KIT)/on-device.sh ] || { echo "$@: no $(KIT)/on-device.sh: run make device-kit where nvcc is, and copy the folder here"; exit 66; }
+DEVICE_OUT = build/device
+check-gpu: ## on a machine with a card, at most 9 minutes: the kit's operators, programs and sanitizers; then make device-report
+	@$(has_kit)
+	OUT=$(DEVICE_OUT) $(KIT)/on-device.sh env ops train programs sanitize
+device-report: ## files of tests/gpu/on-device.sh in FROM=FOLDER into tests/gpu/results.txt and the tables
+	tests/gpu/report.py $(or $(FROM),$(DEVICE_OUT))
 check-spills: $(PLUGIN) ## no kernel keeps registers in memory, as the compiler reports it
 	tests/gpu/spills.sh $B/kernels/cuda
 check-long: all $B/deadleaves ## tests that take many minutes
@@ -216,8 +242,9 @@ fuzz-run: $(FUZZERS:%=$B/fuzz-%)
 	    { tail -n 40 $B/fuzz-$$t.log; exit 1; }; grep -E '^(Done|stat::number)' $B/fuzz-$$t.log; done
 bench: $B/bench-level ## images per second against PyTorch: build/bench.json and the table in tests/bench/README.md
 	tests/bench/bench.py $B/bench-level
-bench-gpu: all $B/bench-level ## on a machine with a card, at most 10 minutes: the same there, into build/bench-gpu.json and tests/bench/README.md
-	tests/bench/bench_gpu.py $B/bench-level
+bench-gpu: ## on a machine with a card, at most 9 minutes: training of every level beside PyTorch; then make device-report
+	@$(has_kit)
+	OUT=$(DEVICE_OUT) ROWS="$$(tests/bench/bench_gpu.py rows)" $(KIT)/on-device.sh env bench peer compile
 bench-nuts: all $B/bench-level ## gradients per second against PyTorch, and with MODEL=DIR draws per second: tests/bench/README.md
 	tests/bench/bench.py $B/bench-level --gradient
 	$(if $(MODEL),tests/bench/draws.py $(BIN) $(MODEL))

@@ -135,9 +135,9 @@ static int find_library(const char *library)
     if (load_from_list(list, library) || (any && load_from_python(python, library)))
         return WF_OK;
     return wf_fail(WF_USAGE,
-                   "cuda: %s is not installed: looked where the loader does, in WF_CUDA_LIBS (%.60s), in %.70s%s",
-                   library, list && *list ? list : "not set", any ? "the packages of " : "no python3: none on PATH",
-                   any ? python : "");
+                   "cuda: %s is not installed: looked where the loader does, in WF_CUDA_LIBS (%.60s), in packages of "
+                   "python3 (%.70s)",
+                   library, list && *list ? list : "not set", any ? python : "none on PATH");
 }
 
 /* Copies the name of the missing library out of dlerror's text. Returns false if that text says something else. */
@@ -163,7 +163,7 @@ static int open_plugin(const char *path, bool own, void **plugin, bool *built)
         WF_CHECK(missing_library(why, library), WF_INTERNAL, "cuda: the plugin does not load: %s", why);
         WF_TRY(find_library(library));
     }
-    return wf_fail(WF_INTERNAL, "cuda: the plugin does not load: %s is loaded, and is missing", library);
+    return wf_fail(WF_INTERNAL, "cuda: the plugin does not load: %s was loaded, but its SONAME is another", library);
 }
 
 int wf_plugin_load(wf_cuda_opener **open, bool *built)

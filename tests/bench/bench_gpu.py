@@ -1,18 +1,18 @@
 #!/usr/bin/env python3
-"""bench_gpu.py - images per second of the official models on a GPU against the PyTorch peer, side by side in one run.
+"""bench_gpu.py - images per second of the official models on a card against the PyTorch peer: the peer's part, and the table.
 
-    bench_gpu.py build/bench-level [--minutes 9.5] [--only imagenet64:5,faces1024:8] [--peer-device cuda]
+    bench_gpu.py peer --rows imagenet64:5,faces1024:8 --settings tuned --until 90 FILE    on the machine with the card
+    bench_gpu.py table FOLDER                                                             anywhere, from its results
+    bench_gpu.py rows                                                                     all rows that differ in work
 
-Every level of ImageNet 64x64 and of faces 1024x1024; training, bits/dim, sampling and, of ours alone, what a leapfrog of
-wf-nuts costs; fp32, tf32 and bf16. Level by level ours and the peer take turns; then the peer is compiled, which takes it minutes, for as long as there is time,
-levels that the goals name first. Distances: the share of the matrix product's rate measured in the same run, and how
-many times the floor a run takes (the larger of its FLOP over that rate and its bytes over the measured copy's).
-Writes build/bench-gpu.json after every level, and the table between its markers in tests/bench/README.md. Environment: PEER and
-PYTHON as in bench.py. Standard library only.
+tests/gpu/on-device.sh runs ours and then the peer in one go. `peer` measures training of each row (MODEL:LEVEL) at each
+setting of the peer, each in at most --each seconds, and appends a JSON line to FILE as each ends: plain (eager fp32),
+tuned (channels-last, folded, as a CUDA graph; tf32 and bf16), compiled (the same, bf16, by torch.compile). `table` reads bench.jsonl
+and peer.jsonl in FOLDER and prints Markdown. Distances: the share of the
+matrix product's rate measured in the same run, and how many times the floor a run takes (the larger of its FLOP over
+that rate and its bytes over the measured copy's). Environment: PEER, the peer's program. Standard library only.
 """
-import argparse, json, os, subprocess, sys, time
-
-import bench
+import argparse, json, os, select, subprocess, sys, time
 
 MODELS = {  # levels: (steps, width, side of training patches); the arithmetic here, the flows themselves in lib/model/model.c
     'imagenet64': [(8, 128, 1)] * 2 + [(16, 128, 2), (16, 128, 4), (16, 128, 8), (16, 256, 8), (16, 256, 16)],
@@ -23,8 +23,8 @@ MODES = 'train', 'bpd', 'sample', 'gradient'
 PRECISIONS = 'fp32', 'tf32', 'bf16'
 PLAIN, TUNED = [], ['--channels-last', '--fold', '--graph']
 COMPILED = TUNED + ['--compile']
-FIRST = [('imagenet64', 5, 'train'), ('faces1024', 7, 'train'), ('imagenet64', 6, 'train'), ('imagenet64', 2, 'train'),
-         ('faces1024', 10, 'bpd'), ('faces1024', 10, 'sample'), ('imagenet64', 4, 'train'), ('imagenet64', 0, 'train')]
+SETTINGS = {'plain': [('fp32', PLAIN)], 'tuned': [('bf16', TUNED), ('tf32', TUNED)], 'compiled': [('bf16', COMPILED)]}
+FIRST = [('imagenet64', 5), ('faces1024', 7), ('imagenet64', 6), ('imagenet64', 0), ('imagenet64', 3)]  # of the goals
 PUBLISHED_STEPS = 5e6
 
 
@@ -57,29 +57,6 @@ def work(model, level, mode):
     return 2 * pixels * weights * {'train': 3, 'gradient': 2}.get(mode, 1), weights * (44 if training else 4) + 8 * pixels * channels
 
 
-class Ours:
-    def __init__(self, program, backend):
-        self.command, self.speed, self.device = [program, '--backend', backend], {}, ''
-
-    def lines(self, arguments, end):
-        done = subprocess.run(self.command + arguments, capture_output=True, text=True, timeout=max(1, end - time.monotonic()))
-        if done.returncode:
-            print(f'bench: {" ".join(arguments)} exits {done.returncode}: {done.stderr.strip()[-300:]}', file=sys.stderr)
-        return [json.loads(line) for line in done.stdout.splitlines()]
-
-    def peaks(self, size, end):
-        """({precision: FLOP/s of a matrix product}, bytes/s of a copy)"""
-        lines = self.lines(['--time', '0.5'] + [f'matrix:{p}:{size}' for p in PRECISIONS] + ['copy'], end)
-        self.device = lines[0]['device']
-        return {l['precision']: l['FLOP_per_s'] for l in lines if 'FLOP_per_s' in l}, lines[-1]['B_per_s']
-
-    def run(self, model, level, end):
-        jobs = [f'{mode}:{p}:{batch_of(model, level, mode)}:store' for mode in MODES
-                if same_work(model, level, mode) == level for p in PRECISIONS]
-        for line in self.lines(['--model', model, '-l', str(level), '--time', '0.3'] + jobs, end):
-            self.speed[model, level, line['mode'], line['precision']] = line['img_per_s']
-
-
 SERVER = '''
 import importlib.util, json, shlex, sys, torch
 spec = importlib.util.spec_from_file_location('peer', sys.argv[1])
@@ -101,150 +78,195 @@ class Peer:
     """One Python process that measures one setting after another: starting PyTorch takes longer than most of them."""
 
     def __init__(self, device):
-        self.python, self.device = os.environ.get('PYTHON', 'python3'), device
-        self.program = os.environ.get('PEER', '../shared/peers/peer_torch.py')
-        self.results, self.version, self.process = {}, '', None
-        self.present = os.path.exists(self.program) and not subprocess.run(
-            [self.python, '-c', 'import torch'], capture_output=True).returncode
+        self.program, self.device, self.process = os.environ.get('PEER', 'peer_torch.py'), device, None
 
-    def ask(self, arguments):
-        if not self.process or self.process.poll() is not None:
-            environment = dict(os.environ, TORCHINDUCTOR_CACHE_DIR=os.path.abspath('build/inductor'))
-            self.process = subprocess.Popen([self.python, '-c', SERVER, self.program], stdin=subprocess.PIPE, text=True,
-                                            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment)
-        self.process.stdin.write(' '.join(arguments) + '\n')
-        self.process.stdin.flush()
-        for line in self.process.stdout:
-            if line.startswith('{'):
-                return json.loads(line)
-        return {'error': 'the peer died'}
+    def start(self):
+        self.process = subprocess.Popen([sys.executable, '-u', '-c', SERVER, self.program], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0)
 
-    def run(self, model, level, mode, precision, flags):
-        if not self.present or mode == 'gradient' or same_work(model, level, mode) != level:
+    def stop(self):
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+        self.process = None
+
+    def answer(self, end):
+        """The next JSON object that the process prints; None: it has ended, or is late and was killed"""
+        text = b''
+        while True:
+            left = end - time.monotonic()
+            ready = left > 0 and select.select([self.process.stdout], [], [], left)[0]
+            part = os.read(self.process.stdout.fileno(), 65536) if ready else b''
+            if not part:
+                self.stop()
+                return None
+            text += part
+            for line in text.split(b'\n')[:-1]:
+                if line.startswith(b'{'):
+                    return json.loads(line)
+
+    def ask(self, arguments, seconds):
+        if not self.process:
+            self.start()
+        self.process.stdin.write((' '.join(arguments) + '\n').encode())
+        return self.answer(time.monotonic() + seconds) or {'error': f'no answer in {seconds:.0f} s'}
+
+    def run(self, model, level, precision, flags, seconds):
+        found = self.ask(['--config', PEER_NAMES[model], '--level', str(level), '--mode', 'train', '--dtype', precision,
+                          '--batch', str(batch_of(model, level, 'train')), '--device', self.device, '--seconds', '0.3'] + flags,
+                         seconds)
+        kept = {k: found[k] for k in ('img_per_s', 'torch', 'error') if k in found}
+        return dict(model=model, level=level, mode='train', precision=precision, flags=flags, **kept)
+
+
+def all_rows():
+    every = [(m, l) for m in MODELS for l in range(len(MODELS[m])) if same_work(m, l, 'train') == l]
+    return dict.fromkeys(FIRST + every)
+
+
+def measure_peer(a):
+    """Appends a line for each setting. Fails if none was measured."""
+    end, peer, measured = time.monotonic() + a.until, Peer(a.device), 0
+    wanted = [(row.split(':'), setting) for name in a.settings.split(',') for row in a.rows.split(',') for setting in SETTINGS[name]]
+    with open(a.place, 'a') as lines:
+        for (model, level), (precision, flags) in wanted:
+            left = min(a.each, end - time.monotonic())
+            if left < 3:
+                print(f'bench: the time is up before {model} level {level}, {precision} {" ".join(flags)}')
+                break
+            line = peer.run(model, int(level), precision, flags, left)
+            lines.write(json.dumps(line) + '\n')
+            lines.flush()
+            measured += 'img_per_s' in line
+    peer.stop()
+    print(f'bench: the peer was measured at {measured} of {len(wanted)} settings')
+    return measured == 0
+
+
+class Results:
+    """The files of tests/gpu/on-device.sh. Ours are the lines of bench-level, each after one that names its model."""
+
+    def __init__(self, folder):
+        self.device = self.torch = ''
+        self.peaks, self.copy, self.ours, self.peers = {}, None, {}, {}
+        model = None
+        for line in self.lines(folder, 'bench.jsonl'):
+            model = line.get('model', model)
+            self.device = line.get('device', self.device)
+            if line.get('mode') == 'matrix':
+                self.peaks[line['precision']] = line['FLOP_per_s']
+            elif line.get('mode') == 'copy':
+                self.copy = line['B_per_s']
+            elif 'img_per_s' in line:
+                self.ours[model, line['level'], line['mode'], line['precision']] = line['img_per_s'], line['batch']
+        for line in self.lines(folder, 'peer.jsonl'):
+            if 'img_per_s' in line:
+                self.torch = line['torch']
+                key = line['model'], line['level'], line['mode']
+                self.peers.setdefault(key, []).append((line['img_per_s'], line['precision'], line['flags']))
+
+    @staticmethod
+    def lines(folder, name):
+        """The JSON lines of a file; text between them, and a last line that was cut off, are left out"""
+        path = os.path.join(folder, name)
+        if not os.path.exists(path):
             return
-        r = self.ask(['--config', PEER_NAMES[model], '--level', str(level), '--mode', mode, '--dtype', precision,
-                      '--batch', str(batch_of(model, level, mode)), '--device', self.device, '--seconds', '0.3'] + flags)
-        if 'error' in r:
-            print(f'bench: the peer, {model} {level} {mode} {precision} {" ".join(flags)}: {r["error"]}', file=sys.stderr)
-            return
-        self.results.setdefault((model, level, mode), []).append((r['img_per_s'], precision, flags))
-        self.version = r['torch']
+        with open(path) as f:
+            for line in f:
+                try:
+                    if line.startswith('{'):
+                        yield json.loads(line)
+                except ValueError:
+                    pass
 
-    def best(self, key, wanted=lambda precision, flags: True):
+    def keys(self):
+        return sorted({key[:3] for key in self.ours}, key=lambda key: (list(MODELS).index(key[0]), MODES.index(key[2]), key[1]))
+
+    def speed(self, key, precision):
+        return self.ours.get((*key, precision), (None, 0))[0]
+
+    def best_peer(self, key, wanted=lambda precision, flags: True):
         """(images per second, precision, flags) of the fastest setting that is wanted, or None"""
-        return max((r for r in self.results.get(key, []) if wanted(r[1], r[2])), key=lambda r: r[0], default=None)
+        return max((r for r in self.peers.get(key, []) if wanted(r[1], r[2])), key=lambda r: r[0], default=None)
 
 
-def row(ours, peer, peaks, copy, model, level, mode):
-    key = model, same_work(model, level, mode), mode
-    speed = {p: ours.speed.get((*key, p)) for p in PRECISIONS}
-    flop, moved = work(model, level, mode)
-    batch = batch_of(model, level, mode)
-    plain, best = peer.best(key, lambda p, flags: p == 'fp32' and not flags), peer.best(key)
+def ratio(a, b):
+    return a and b and a / b
+
+
+def row(r, key):
+    """The cells of one row of the table, and its share of the peak and its distance from the floor at bf16."""
+    speed = {p: r.speed(key, p) for p in PRECISIONS}
+    batch = next(batch for k, (_, batch) in r.ours.items() if k[:3] == key)
+    flop, moved = work(*key)
+    flop, moved = flop * batch / batch_of(*key), moved
+    plain = r.best_peer(key, lambda p, flags: p == 'fp32' and not flags)
+    best = r.best_peer(key)
     fastest = max((s for s in speed.values() if s), default=None)
-    floor = {p: max(flop / peaks[p], moved / copy) for p in peaks}
-    return dict(model=model, level=level, mode=mode, batch=batch, ours=speed, peer_plain=plain and plain[0],
-                peer=best and best[0], peer_setting=best and f'{best[1]} {" ".join(best[2])}'.strip(),
-                peer_compiled=any('--compile' in r[2] for r in peer.results.get(key, [])),
-                ratio_plain=plain and fastest and round(fastest / plain[0], 2),
-                ratio=best and fastest and round(fastest / best[0], 2),
-                peak_share={p: speed[p] and round(flop * speed[p] / batch / peaks[p], 3) for p in peaks},
-                times_floor={p: speed[p] and round(batch / speed[p] / floor[p], 2) for p in peaks})
-
-
-def hours(rows, model, precision):
-    """Of training every level for the published number of steps, one after the other; None: not all were measured."""
-    speeds = [r['ours'][precision] for r in rows if r['model'] == model and r['mode'] == 'train']
-    if len(speeds) < len(MODELS[model]) or not all(speeds):
-        return None
-    return sum(PUBLISHED_STEPS * 64 / s / 3600 for s in speeds)
+    peak, bf16 = r.peaks.get('bf16'), speed['bf16']
+    floor = peak and r.copy and max(flop / peak, moved / r.copy)
+    compiled = any('--compile' in f for _, _, f in r.peers.get(key, []))
+    return [*key[:2], key[2] + (' c' if compiled else ''), batch, *(figure(speed[p]) for p in PRECISIONS),
+            figure(ratio(bf16, peak) and flop * bf16 / batch / peak, '{:.0%}'),
+            figure(floor and bf16 and batch / bf16 / floor, '{:.3g}x'), figure(plain and plain[0]),
+            figure(ratio(fastest, plain and plain[0]), '{:.1f}x'), figure(best and best[0]),
+            figure(ratio(fastest, best and best[0]), '{:.2f}x')]
 
 
 def figure(x, form='{:.3g}'):
-    return '-' if x is None else form.format(x)
+    return form.format(x) if x else '-'
 
 
-def table(ours, peer, peaks, copy, rows):
-    who = f'PyTorch {peer.version}' if peer.version else 'peer absent'
-    peak = ', '.join(f'{p} {v / 1e12:.0f}' for p, v in peaks.items())
-    lines = [f'{ours.device}; {who}. Images per second, `make bench-gpu`. Measured in the same run: matrix product {peak} '
-             f'TFLOP/s, copy {copy / 1e12:.2f} TB/s. "peak": FLOP of bf16 over the matrix product\'s; "floor": time over the '
-             'larger of FLOP and bytes at those rates; "plain": the peer in eager fp32; "best": its fastest setting, "c" when '
-             'the compiled one was measured too.', '']
-    for model in MODELS:
-        for precision in PRECISIONS:
-            h = hours(rows, model, precision)
-            if h:
-                lines.append(f'{model}, {PUBLISHED_STEPS:.0f} steps of every level in {precision}: {h:.1f} hours.')
-    lines += ['', '| model | level | mode | batch | fp32 | tf32 | bf16 | peak | floor | plain | ratio | best | ratio |',
+def hours(r, model, precision):
+    """Of training every level for the published number of steps, one after the other; None: not all were measured."""
+    keys = [(model, same_work(model, level, 'train'), 'train') for level in range(len(MODELS[model]))]
+    speeds = [r.speed(key, precision) for key in keys]
+    return sum(PUBLISHED_STEPS * 64 / s / 3600 for s in speeds) if all(speeds) else None
+
+
+def table(r):
+    who = f'PyTorch {r.torch}' if r.torch else 'peer absent'
+    peak = ', '.join(f'{p} {v / 1e12:.0f}' for p, v in r.peaks.items())
+    lines = [f'{r.device}; {who}. Images per second, `make bench-gpu`. Measured in the same run: matrix product {peak or "-"} '
+             f'TFLOP/s, copy {figure(r.copy and r.copy / 1e12, "{:.2f}")} TB/s. "peak": FLOP of bf16 over the matrix product\'s; '
+             '"floor": time over the larger of FLOP and bytes at those rates; "plain": the peer in eager fp32; "best": its fastest '
+             'setting, "c" when the compiled one was measured too.', '']
+    found = [(model, precision, hours(r, model, precision)) for model in MODELS for precision in PRECISIONS]
+    lines += [f'{m}, {PUBLISHED_STEPS:.0f} steps of every level in {p}: {h:.1f} hours.\n' for m, p, h in found if h]
+    lines += ['| model | level | mode | batch | fp32 | tf32 | bf16 | peak | floor | plain | ratio | best | ratio |',
               '|---|---|---|---|---|---|---|---|---|---|---|---|---|']
-    for r in rows:
-        lines.append(f'| {r["model"]} | {r["level"]} | {r["mode"]}{" c" if r["peer_compiled"] else ""} | {r["batch"]} | ' +
-                     ' | '.join(figure(r['ours'][p]) for p in PRECISIONS) +
-                     f' | {figure(r["peak_share"].get("bf16"), "{:.0%}")} | {figure(r["times_floor"].get("bf16"))}x | '
-                     f'{figure(r["peer_plain"])} | {figure(r["ratio_plain"])}x | {figure(r["peer"])} | '
-                     f'{figure(r["ratio"])}x |')
-    return '\n'.join(lines).replace('-x', '-')
+    lines += ['| ' + ' | '.join(map(str, row(r, key))) + ' |' for key in r.keys()]
+    return '\n'.join(lines)
 
 
-def measure(ours, peer, wanted, end, save):
-    """Level by level; False when the time was up."""
-    for model, level in wanted:
-        print(f'bench: {model} level {level}', file=sys.stderr)
-        ours.run(model, level, end)
-        for mode in MODES:
-            peer.run(model, level, mode, 'fp32', PLAIN)
-            for precision in PRECISIONS:
-                peer.run(model, level, mode, precision, TUNED)
-        save()
-        if time.monotonic() > end:
-            return False
-    rest = [(m, l, mode) for mode in MODES for m, l in wanted]
-    for model, level, mode in dict.fromkeys([f for f in FIRST if f[:2] in wanted] + rest):
-        if time.monotonic() > end - 60:  # what has been compiled stays in build/inductor for the next run
-            return False
-        print(f'bench: {model} level {level} {mode}, the peer compiled', file=sys.stderr)
-        ours.run(model, level, end)
-        peer.run(model, level, mode, 'bf16', COMPILED)
-        save()
-    return True
+def replace_between(path, name, text):
+    """Puts text between the markers <!-- name --> and <!-- /name --> of a file."""
+    first, last = f'<!-- {name} -->', f'<!-- /{name} -->'
+    with open(path) as f:
+        before, rest = f.read().split(first)
+    with open(path + '.part', 'w') as f:
+        f.write(before + first + '\n' + text + '\n' + last + rest.split(last)[1])
+    os.replace(path + '.part', path)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('program')
-    parser.add_argument('--minutes', type=float, default=9.5)
-    parser.add_argument('--only', default=','.join(f'{m}:{l}' for m in MODELS for l in range(len(MODELS[m]))))
-    parser.add_argument('--backend', default='cuda')
-    parser.add_argument('--peer-device', default='cuda')
-    parser.add_argument('--matrix', type=int, default=8192, help='side of the product that gives the peak')
-    parser.add_argument('--readme', default='tests/bench/README.md')
+    parser.add_argument('what', choices=['peer', 'table', 'rows'])
+    parser.add_argument('place', nargs='?', help='peer: the file to append to; table: the folder of results')
+    parser.add_argument('--rows', default=','.join(f'{m}:{l}' for m, l in all_rows()))
+    parser.add_argument('--settings', default='plain,tuned')
+    parser.add_argument('--device', default='cuda')
+    parser.add_argument('--until', type=float, default=90, help='seconds for all')
+    parser.add_argument('--each', type=float, default=30, help='seconds for one setting')
     a = parser.parse_args()
-    end = time.monotonic() + 60 * a.minutes
-    wanted = [(m, int(l)) for m, l in (name.split(':') for name in a.only.split(','))]
-    ours, peer = Ours(a.program, a.backend), Peer(a.peer_device)
-    if not peer.present:
-        print(f'bench: peer absent: no PyTorch in {peer.python}, or no {peer.program}', file=sys.stderr)
-    peaks, copy = ours.peaks(a.matrix, end)
-
-    def rows():
-        return [row(ours, peer, peaks, copy, m, l, mode) for m, l in wanted for mode in MODES]
-
-    def save():
-        found = dict(device=ours.device, torch=peer.version, matrix_FLOP_per_s=peaks, copy_B_per_s=copy, rows=rows())
-        bench.replace_file('build/bench-gpu.json', json.dumps(found, indent=1) + '\n')
-
-    try:
-        if not measure(ours, peer, wanted, end, save):
-            print('bench: the time is up', file=sys.stderr)
-    except subprocess.TimeoutExpired:
-        print('bench: the time is up', file=sys.stderr)
-    save()
-    if peer.process:
-        peer.process.kill()
-    text = table(ours, peer, peaks, copy, rows())
-    print(text)
-    bench.replace_between(a.readme, 'bench-gpu', text)
+    if a.what == 'rows':
+        print(*a.rows.split(','))
+        return
+    if not a.place:
+        parser.error(f'{a.what} needs a file or folder')
+    if a.what == 'peer':
+        sys.exit(measure_peer(a))
+    print(table(Results(a.place)))
 
 
 if __name__ == '__main__':

@@ -31,13 +31,15 @@ static const cli_option options[] = {
     {'l', "level", "L", CLI_INT, &level, 0, 10, "Level; the default is 4."},
     {0, "model", "imagenet64|faces1024", CLI_CHOICE, &pyramid, 0, 0, "Whose level; the default is imagenet64."},
     {0, "time", "S", CLI_DOUBLE, &seconds, 0.01, 3600, "Measure for S seconds after the unmeasured runs; default 4."},
+    CLI_BACKEND_AUTO,
+    CLI_THREADS,
     {0, "turns", NULL, CLI_FLAG, &turns, 0, 0, "Measure once for each line of stdin; see above."},
     {.name = NULL},
 };
 static const cli_program bench = {
     .name = "bench-level",
     .summary = "speed of one level",
-    .synopsis = "[-l L] [--model M] [--time S] [--turns] MODE:PRECISION:BATCH:MEMORY ...",
+    .synopsis = "[-l L] [--model M] [--time S] [--turns] [--backend NAME] MODE:PRECISION:BATCH:MEMORY ...",
     .description =
         "MODE: train, bpd, sample, gradient. Prints one JSON line for each operand: images per second in the median "
         "run, the memory of the flow and the peak memory of the process, both in MB. matrix:PRECISION:SIZE measures a "

@@ -143,9 +143,9 @@ done
 # -- plugins that do not load ----------------------------------------------------------------------------------------
 machine dev/nvidia0=
 echo 'int needed(void) { return 0; }' > needed.c
-"$CC" -shared -fPIC -o libneeded.so needed.c && make_plugin -DNEEDS -L. -lneeded
-missing() { echo "libneeded.so is not installed: looked where the loader does, in WF_CUDA_LIBS ($1), in $2"; }
-nowhere=$(missing "not set" "no python3: none on PATH")
+"$CC" -shared -fPIC -Wl,-soname,libneeded.so -o libneeded.so needed.c && make_plugin -DNEEDS -L. -lneeded
+missing() { echo "libneeded.so is not installed: looked where the loader does, in WF_CUDA_LIBS ($1), in packages of python3 ($2)"; }
+nowhere=$(missing "not set" "none on PATH")
 here=$WORK/usr/bin
 falls_back_without_python() { PATH=$here:$WORK/tools falls_back "$@"; }
 mkdir tools && ln -s "$(command -v cat)" "$(command -v grep)" "$(command -v sed)" tools
@@ -171,10 +171,10 @@ mv venv/$packages/libneeded.so base/$packages
 ok "two links further" with_path "$WORK/linked"
 mv base/$packages/libneeded.so other
 PATH=$WORK/linked:$here:$WORK/tools status 64 "a python3 without it" wf-idwt --backend cuda in.wf
-the_line "is named" "wf-idwt: cuda: $(missing "not set" "the packages of $WORK/linked/python3")"
+the_line "is named" "wf-idwt: cuda: $(missing "not set" "$WORK/linked/python3")"
 WF_CUDA_LIBS=$WORK/tools:$WORK/other ok "a folder of WF_CUDA_LIBS" falls_back "$loads"
 WF_CUDA_LIBS=/nowhere PATH=$here:$WORK/tools status 64 "folders without it" wf-idwt --backend cuda in.wf
-the_line "are named" "wf-idwt: cuda: $(missing /nowhere "no python3: none on PATH")"
+the_line "are named" "wf-idwt: cuda: $(missing /nowhere "none on PATH")"
 make_plugin -DNEEDS
 open_auto
 ok "a plugin that does not load: $(cat said)" grep -q 'does not start: the plugin does not load: .*needed' said

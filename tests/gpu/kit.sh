@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# kit.sh FOLDER PROGRAMS PLUGIN - packs what a machine with a card needs into FOLDER (make device-kit): stripped programs and the
+# CUDA plugin, the libraries that they need beside glibc, libstdc++ and CUDA's, a store and a model of generated pictures with the
+# CPU's figures of both, the peer, and on-device.sh. Fails above 25 MB.
+#
+# PROGRAMS holds bin/ and build/, linked to look for libraries in ../lib. PEER: the peer's program; without one the kit has none.
+set -eu -o pipefail
+export LC_ALL=C
+cd "$(dirname "$0")/../.."
+kit=$1 programs=$2 plugin=$3 peer=${PEER:-../shared/peers/peer_torch.py}
+most=25000000
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+fail() { echo "device-kit: $*" >&2; exit 70; }
+
+mkdir -p "$work/tree/lib" "$work/tree/tests/pipes" "$work/lib" "$work/kit"
+cp -r "$programs/bin" "$programs/build" "$work/tree"
+cp "$plugin" "$work/tree/lib/libwf-cuda.so"
+find "$work/tree" -type f -exec strip {} +
+cp tests/pipes/lib.sh tests/pipes/emulated.sh "$work/tree/tests/pipes"
+# pack FOLDER FILE: the programs share most of their code, which xz finds; ICU's 31 MB of data, behind libarchive's XML, become 7.
+pack() { tar cf - -C "$1" . | xz -6 -T2 > "$2"; }
+pack "$work/tree" "$work/kit/programs.tar.xz"
+
+# Names, paths and dates of all libraries that a program of ours loads. The machine has these; CUDA's are looked for there.
+theirs='linux-vdso|/ld-linux|^lib(c|m|dl|rt|pthread|resolv|util|stdc\+\+|gcc_s|cuda|cudart|cudnn|cublas|cublasLt)\.so'
+ldd "$programs"/bin/* "$programs"/build/* "$plugin" | sed -n 's/^\t\([^ ]*\) => \(.*\) (0x.*/\1 \2/p; s/^\t\(.*\) => not found$/\1 -/p' |
+    sort -u | grep -vE "$theirs" > "$work/libraries" || true
+while read -r name path; do
+    [ "$path" != - ] || fail "$name is not installed here"
+    cp -Lp "$path" "$work/lib/$name"
+done < "$work/libraries"
+# They take most of a minute to pack, and change rarely.
+ls -l --time-style=+%s "$work/lib" > "$work/packed"
+if ! cmp -s "$work/packed" "$programs/packed"; then
+    pack "$work/lib" "$programs/libraries.tar.xz"
+    cp "$work/packed" "$programs/packed"
+fi
+cp "$programs/libraries.tar.xz" "$work/kit"
+cp "$work"/lib/* "$work/tree/lib"
+
+# The CPU's figures. One thread, so that they do not depend on the machine that packs.
+export OMP_NUM_THREADS=1 XDG_CACHE_HOME=$work
+chain='2*(actnorm, conv1x1, affine:width=64:blocks=1), actnorm'
+cpu() { local program=$1 && shift && "$work/tree/bin/$program" "$@" --backend cpu; }
+"$work/tree/build/deadleaves" -q -n 256 -s 16 | cpu wf-dwt -q -o "$work/kit/leaves.store"
+for level in 0 1 2 3 4; do
+    cpu wf-train-level -q -l $level -m "$work/kit/model" -s "$work/kit/leaves.store" -f "$chain" --warmup 5 --steps 50 --val none --precision fp32
+done
+rm -f "$work/kit/model"/*.state.safetensors # what a further training would need
+cpu wf-train-level -q -l 3 -m "$work/fresh" -s "$work/kit/leaves.store" -f "$chain" --warmup 5 --steps 50 --val none --precision fp32
+cpu wf-bpd -q -m "$work/kit/model" -s "$work/kit/leaves.store" > "$work/bpd"
+cpu wf-nuts -q -m "$work/kit/model" -n 16 --adapt 50 --draws 50 --stats "$work/stats.csv" > /dev/null
+# Our kernels' names, to which compute-sanitizer is limited: nvcc makes a function __device_stub_NAME of each, with the length of
+# its name before it (Itanium C++ ABI, 5.1.2).
+kernels=$(nm "$plugin" | awk 'match($3, /[0-9]+__device_stub_/) {
+    length_of = substr($3, RSTART) + 0
+    print substr($3, RSTART + length(length_of) + 14, length_of - 14)
+}' | sort -u | xargs)
+{
+    echo "chain $chain"
+    echo "bpd_trained $(sed -n 's/.*"bpd": \([0-9.]*\).*/\1/p' "$work/fresh/level-03.jsonl" | tail -n 1)"
+    echo "bpd_model $(awk -F '\t' '$1 == "total" { print $3 }' "$work/bpd")"
+    awk -F , 'NR > 1 { a += $2; l += $1 } END { print "nuts_acceptance " a / (NR - 1) "\nnuts_density " l / (NR - 1) }' "$work/stats.csv"
+    echo "version $("$work/tree/bin/wf-info" --version)"
+    echo "commit $(git rev-parse --short HEAD 2> /dev/null || echo unknown)"
+    echo "kernels ${kernels:-unknown}"
+} > "$work/kit/kit.txt"
+[ "$(grep -c '^[a-z_]* .' "$work/kit/kit.txt")" = 8 ] || fail "a figure of the CPU is missing: $(cat "$work/kit/kit.txt")"
+
+cp tests/gpu/on-device.sh tests/bench/bench_gpu.py "$work/kit"
+if [ -e "$peer" ]; then cp "$peer" "$work/kit/peer_torch.py"; else echo "device-kit: no peer: no $peer (PEER names it)"; fi
+size=$(du -sb "$work/kit" | cut -f 1)
+[ "$size" -le $most ] || fail "the kit has $size bytes, at most $most"
+rm -rf "$kit"
+mkdir -p "$(dirname "$kit")"
+mv "$work/kit" "$kit"
+echo "device-kit: $kit: $size bytes, $(wc -l < "$work/libraries") libraries, $(grep -o 'commit .*' "$kit/kit.txt")"
