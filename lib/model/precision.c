@@ -272,7 +272,7 @@ static int choose_kept(wf_backend *backend, const wf_level_spec *level, const ch
 {
     if (recall(key, out))
         return WF_OK;
-    int rows = (wf_level_rows(H, W) + 1) / 2;
+    int rows = (wf_level_rows(backend->pixels, H, W) + 1) / 2;
     WF_TRY(measure(backend, level, N < rows ? N : rows, H, W, memory, out));
     describe_rates(out);
     save(key, out);
