@@ -26,7 +26,7 @@ struct capture {
     emulated_stream *origin;
 };
 
-/* What an event stands for: the time when a stream came to it, or a place in a recording. */
+/* An event stands for the time when a stream came to it, or for a place in a recording. */
 struct mark {
     bool arrived = true;
     double seconds = 0;
@@ -54,9 +54,9 @@ struct emulated_event {
 };
 
 static std::set<emulated_stream *> streams;
-static std::set<const void *> known;  /* kernels that have run outside of recordings */
-static thread_local int recordings;   /* that this thread makes */
-static thread_local bool told;        /* of the loss of the device */
+static std::set<const void *> known; /* kernels that have run outside of recordings */
+static thread_local int recordings;  /* that this thread makes */
+static thread_local bool told;       /* of the loss of the device */
 static long launches;
 
 void emulated_not_recording(const char *call)

@@ -88,8 +88,8 @@ static const dims packs[] = {
 
 static const dims convs[] = {
     /* K to C channels, side k; variant 1: relu, 2: residual, 4: in place, 8: no dx, 16: no dw, 32: sound; 64, 128: a
-     * volume of two, three slices; 256: a NaN. The six before tf32 are 3x3 kernels whose tiles are cut off, few, in many
-     * groups or in several chunks, on channels that fill blocks of eight, of sixteen, or neither. */
+     * volume of two, three slices; 256: a NaN. The six before tf32 are 3x3 kernels whose tiles are cut off, few, in
+     * many groups or in several chunks, on channels that fill blocks of eight, of sixteen, or neither. */
     {1, 1, 1, 1, 16, 1, 1, 0},          {64, 1, 1, 7, 128, 1, 1, 0},         {3, 1, 1, 16, 16, 3, 1, 0},
     {1, 7, 1, 16, 10, 3, 0, 0},         {2, 2, 2, 32, 32, 3, 1, 0},          {3, 2, 2, 32, 32, 1, 7, 0},
     {64, 2, 2, 16, 16, 3, 1, 0},        {2, 3, 5, 7, 48, 1, 1, 0},           {2, 5, 3, 48, 48, 3, 1, 0},
@@ -318,7 +318,11 @@ static int check_case(wf_backend *b, wf_backend *ref, const op *o, const dims *d
 static void describe_case(const char *backend, const op *o, const dims *d)
 {
     printf("FAIL %s %s: N %d, %d x %d, K %d, C %d, k %d, variant %d%s: %s\n", backend, o->slot, d->N, d->H, d->W, d->K,
-           d->C, d->k, d->variant, d->precision == WF_BF16 ? ", bf16" : d->precision == WF_TF32 ? ", tf32" : "", wf_error());
+           d->C, d->k, d->variant,
+           d->precision == WF_BF16   ? ", bf16"
+           : d->precision == WF_TF32 ? ", tf32"
+                                     : "",
+           wf_error());
 }
 
 static bool chosen(const char *slot, int argc, char **argv)

@@ -5,6 +5,7 @@
 . "$(dirname "$0")/lib.sh"
 
 [ -n "${DEVICE:-}" ] || PATH=$ROOT/${B:-build}/emulated:$PATH
+export WF_EMULATED_STRICT=1
 export XDG_CACHE_HOME=$WORK OMP_NUM_THREADS=1
 
 train() { # train MODEL BACKEND [OPTION...]: level 1 of generated 8x8 pictures
@@ -27,6 +28,13 @@ ok "both losses are the same" near "$(bits cpu/level-01.jsonl)" "$(bits cuda/lev
 for launches in "fold 2" "unfold 2" "find_bad 1" "update 1"; do # of both convolutions and matrices; of all parameters
     [ -n "${DEVICE:-}" ] || ok "one launch per step: $launches" grep -qx "recorded $launches" trace
 done
+
+for order in eager mixed; do # of streams and of the nodes of recordings
+    [ -n "${DEVICE:-}" ] || WF_EMULATED_STREAMS=$order WF_EMULATED_SEED=2 ok "trains, $order" train $order cuda --steps 50
+    [ -n "${DEVICE:-}" ] || ok "$order streams give the same bytes" same <(tail -c 20000 cuda/level-01.state.safetensors) \
+        <(tail -c 20000 $order/level-01.state.safetensors)
+done
+[ -n "${DEVICE:-}" ] || WF_EMULATED_DEVICES=2 ok "trains on a second card" train second cuda:1 --steps 3
 
 ok "trains 20 steps" train halves cuda --steps 20
 ok "and 30 more" train halves cuda --steps 50
@@ -53,9 +61,9 @@ if [ -z "${DEVICE:-}" ]; then
     measured() { grep '^cudaEventElapsedTime' "$1"; }
     at_home() { (unset XDG_CACHE_HOME && HOME=$1 && shift && "$@"); }
     mkdir home
-    WF_EMULATED_TRACE=filed.trace ok "a home without a cache" at_home "$WORK/home" train filed cuda --steps 2
+    WF_EMULATED_CLOCK=1 WF_EMULATED_TRACE=filed.trace ok "a home without a cache" at_home "$WORK/home" train filed cuda --steps 2
     ok "gets one" test -s home/.cache/wavelet-flow.plans
-    WF_EMULATED_TRACE=unfiled.trace ok "no home" at_home "$WORK/nowhere" train unfiled cuda --steps 2
+    WF_EMULATED_CLOCK=1 WF_EMULATED_TRACE=unfiled.trace ok "no home" at_home "$WORK/nowhere" train unfiled cuda --steps 2
     ok "each way is measured once in a process" same <(measured filed.trace) <(measured unfiled.trace)
     ok "and no home is made" test ! -e nowhere
 fi
@@ -124,6 +132,8 @@ wf-bpd -q -m model -s train.store --backend cpu > cpu.tsv
 wf-bpd -q -m model -s train.store --backend cuda > cuda.tsv
 total() { awk -F '\t' '$1 == "total" { print $3 }' "$1"; }
 ok "bits per dimension are those of the CPU" near "$(total cpu.tsv)" "$(total cuda.tsv)" 1e-4
+WF_EMULATED_PROCESSORS=132 wf-bpd -q -m model -s train.store --backend cuda > wide.tsv
+ok "and in the batches of a large card" near "$(total cpu.tsv)" "$(total wide.tsv)" 1e-4
 wf-sample -q -m model -n 4 --seed 1 --backend cuda | wf-idwt -q > a.pam
 wf-sample -q -m model -n 4 --seed 1 --backend cpu | wf-idwt -q > b.pam
 ok "samples equal the CPU's up to rounding" awk -v n="$(cmp -l a.pam b.pam | wc -l)" 'BEGIN { exit n > 20 }'
