@@ -1,6 +1,7 @@
 # Wavelet Flow: `make help` lists the targets. Variables: CC=clang, SAN=1 (address and undefined-behaviour sanitizers),
 # NVCC= (no CUDA), DIST=1 (binaries for every machine), ARCH=x86-64-v3 (for one), CC=aarch64-linux-gnu-gcc (for another kind),
-# ONEDNN=DIR (oneDNN 2 or 3 in DIR/include and DIR/lib), PREFIX=, DESTDIR=, V=1 (show the commands)
+# ONEDNN=DIR (oneDNN 2 or 3 in DIR/include and DIR/lib), ISA=AVX2 (a build to measure such a processor on a newer one),
+# PREFIX=, DESTDIR=, V=1 (show the commands)
 ifeq ($(origin CC),default)
 CC = gcc
 endif
@@ -11,7 +12,7 @@ PORTABLE = $(if $(filter x86_64,$(MACHINE)),x86-64-v3,$(BASELINE))
 WIDE = $(if $(DIST),$(if $(filter x86_64,$(MACHINE)),x86-64-v4))
 # A compiler for another kind of machine has no "native".
 NATIVE := $(shell $(CC) -march=native -E -x c /dev/null > /dev/null 2>&1 && echo native)
-ARCH ?= $(if $(DIST),$(PORTABLE),$(or $(NATIVE),$(BASELINE)))
+ARCH ?= $(if $(DIST)$(ISA),$(PORTABLE),$(or $(NATIVE),$(BASELINE)))
 # The kind of machine that a compiler names, as aarch64-linux-gnu-gcc does.
 CROSS = $(patsubst %-gcc,%,$(filter %-gcc,$(notdir $(firstword $(CC)))))
 PREFIX ?= /usr/local
@@ -24,7 +25,7 @@ VERSION := $(shell packaging/version.sh)
 
 # Each kind of build has its own folder; the plain one puts its programs in bin/.
 comma = ,
-B = build$(CROSS:%=-%)$(if $(SAN),-san)$(if $(ONEDNN),-onednn)$(if $(COVERAGE),-coverage)$(if $(findstring clang,$(CC)),-clang)$(if $(FUZZ),-fuzz)$(if $(DIST),-dist)
+B = build$(CROSS:%=-%)$(if $(SAN),-san)$(if $(ONEDNN),-onednn)$(if $(COVERAGE),-coverage)$(if $(findstring clang,$(CC)),-clang)$(if $(FUZZ),-fuzz)$(if $(DIST),-dist)$(ISA:%=-%)
 BIN = $(if $(B:build=),$B/bin,bin)
 
 CFLAGS ?= $(if $(SAN)$(COVERAGE),-O1,-O3) -g $(if $(COVERAGE),--coverage -fprofile-update=atomic)
@@ -37,7 +38,7 @@ SANFLAGS += $(if $(FUZZ),-fsanitize=fuzzer-no-link)
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -fopenmp -ffp-contract=off -fno-trapping-math $(ARCH:%=-march=%) $(WARN) $(CFLAGS) $(SANFLAGS)
 ALL_CFLAGS += $(if $(ONEDNN),-isystem $(ONEDNN)/include)
 # Files that use tiles, the registers of AMX, which other files do without: no compiler may use them by itself.
-TILES = kernels/cpu/amx_%.o tests/tiles/%.o
+TILES = kernels/cpu/amx_%.o tests/tiles/%.o tests/bench/peak.o
 TILES_CFLAGS = $(if $(filter x86_64,$(MACHINE)),-mamx-tile -mamx-bf16)
 # Built by clang, the program brings libomp, which also answers the calls that libdnnl makes to libgomp: one runtime, one pool.
 LDLIBS = $(if $(ONEDNN),-L$(ONEDNN)/lib -Wl$(comma)-rpath$(comma)$(abspath $(ONEDNN)/lib)) -ldnnl -llmdb -lpng -ljpeg -lwebp -lsndfile -larchive -ljansson -lxxhash -ldeflate -lz -ldl -lm
@@ -62,7 +63,7 @@ CUDA = $(if $(NVCC),$(sort $(wildcard kernels/cuda/*.cu)))
 FUZZERS = $(or $(TARGET),$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c)))
 PLUGIN = $(if $(CUDA),$B/libwf-cuda.so)
 
-.PHONY: FORCE all portable tidy coverage emulated check check-fast check-ops check-onednn check-pipes check-gpu device-kit kit-programs device-report check-spills check-long mutants fuzz fuzz-run bench bench-gpu bench-nuts bench-store bench-dwt lint format man completion install dist deb deb-run image demo clean help
+.PHONY: FORCE all portable tidy coverage emulated check check-fast check-ops check-onednn check-pipes check-gpu device-kit kit-programs device-report check-spills check-long mutants fuzz fuzz-run bench bench-compile bench-jobs bench-gpu bench-nuts bench-store bench-dwt lint format man completion install dist deb deb-run image demo clean help
 all: $(TOOLS:%=$(BIN)/%) $(PLUGIN) $(if $(filter $B/bin,$(BIN)),$B/data/leaves $B/pipelines) ## build every program into bin/
 portable: ## programs for every machine into build-dist/bin, as DIST=1 does for every target
 	@$(MAKE) --no-print-directory DIST=1 all
@@ -93,7 +94,7 @@ $B/lib/base/version.o: $B/version
 $B/lib/base/version.o: private ALL_CFLAGS += -DWF_BUILD_VERSION='"$(VERSION)"'
 # The check that a program does first is compiled for the oldest machine.
 $B/tools/startup/processor.o: private ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -O2 -g $(BASELINE:%=-march=%) $(WARN) $(PREFIX_MAP)
-$(TOOLS:%=$(BIN)/%) $B/check $B/check-ops $B/check-direct $B/check-tiles $B/check-tiles-emulated $B/bench-level $B/bench-store $B/bench-dwt $B/deadleaves $B/manual $(FUZZERS:%=$B/fuzz-%): $(STARTUP)
+$(TOOLS:%=$(BIN)/%) $B/check $B/check-ops $B/check-direct $B/check-tiles $B/check-tiles-emulated $B/check-ops-tiles $B/bench-level $B/bench-store $B/bench-dwt $B/deadleaves $B/manual $(FUZZERS:%=$B/fuzz-%): $(STARTUP)
 # A program whose table has an instruction that no machine has, and a constructor that would run next.
 $B/planted.o: tools/startup/built_for.c $B/needs-all
 	$Q$(CC) $(ALL_CFLAGS) -DWF_PLANT_FEATURE -c -o $@ $<
@@ -131,17 +132,20 @@ $B/direct/%.o: kernels/cpu/%.c $B/needs-all
 $B/check-direct: $(call objects,tests/ops/*.c) $B/direct/conv_dispatch.o $B/direct/conv_tiny.o $B/libwf.a
 	$(LINK) $(LDLIBS)
 # The convolutions of processors with AMX, on this one if it has AMX, and on emulated tiles.
-$B/check-tiles: $B/tests/tiles/check_tiles.o $(call objects,kernels/cpu/amx*.c)
+$B/check-tiles: $B/tests/tiles/check_tiles.o $(call objects,kernels/cpu/amx_*.c)
 	$(LINK) $(LDLIBS)
 $B/tiles/%.o: %.c $B/needs-all
 	@mkdir -p $(@D)
 	@echo "cc $@"
 	$Q$(CC) $(ALL_CFLAGS) -DWF_TILES_EMULATED -MMD -MP -c -o $@ $<
-$B/check-tiles-emulated: $B/tiles/tests/tiles/check_tiles.o $(patsubst $B/%,$B/tiles/%,$(call objects,kernels/cpu/amx*.c))
+# Its slots, on emulated tiles.
+$B/check-ops-tiles: $(call objects,tests/ops/*.c) $(patsubst $B/%,$B/tiles/%,$(call objects,kernels/cpu/amx_*.c kernels/cpu/conv_tiles.c)) $B/libwf.a
+	$(LINK) $(LDLIBS)
+$B/check-tiles-emulated: $B/tiles/tests/tiles/check_tiles.o $(patsubst $B/%,$B/tiles/%,$(call objects,kernels/cpu/amx_*.c))
 	$(LINK) $(LDLIBS)
 $B/fuzz-%: $B/tests/fuzz/%.o $B/libwf.a
 	$(LINK) -fsanitize=fuzzer $(LDLIBS)
-$B/bench-level: $B/tests/bench/workload.o
+$B/bench-level: $B/tests/bench/workload.o $B/tests/bench/peak.o
 $B/bench-level $B/bench-store $B/bench-dwt: $B/bench-%: $B/tests/bench/bench_%.o $(CLI)
 	$(LINK) $(LDLIBS)
 $B/deadleaves: $B/data/deadleaves.o $(CLI)
@@ -187,7 +191,7 @@ $(TOOLS:%=$E/%): $E/%: $(BIN)/%
 emulated: $E/libwf-cuda.so $E/check-ops $E/bench-level $E/faults $(TOOLS:%=$E/%)
 
 RUN = BIN=$(BIN) B=$B tests/run.sh
-CHECKS = all $B/check $B/check-ops $B/check-direct $B/check-tiles $B/check-tiles-emulated $B/deadleaves $B/wf-planted
+CHECKS = all $B/check $B/check-ops $B/check-direct $B/check-tiles $B/check-tiles-emulated $B/check-ops-tiles $B/deadleaves $B/wf-planted $B/bench-level
 check: $(CHECKS) $(if $T,,$(patsubst %.c,$B/%.o,$(wildcard tests/fuzz/*.c)) $(if $(CUDA),$B/check-engines)) $(if $(filter-out emulated pipes/emulated pipes/faults pipes/kit,$T),,emulated) $(if $(filter-out pipes/cpus pipes/kit,$T)$(B:build=),,portable) ## every test: Criterion, operators against the reference, pipes. T=suite/test, T=ops/SLOT, T=pipes/NAME: that one
 	$(RUN) $(or $T,criterion ops direct tiles emulated engines pipes)
 check-fast: $(CHECKS) ## what takes under a minute of the same
@@ -197,7 +201,7 @@ check-ops: $B/check-ops ## every operator of every backend against the reference
 check-onednn: ## every operator with oneDNN 3.2 from PyPI, where the system has another; SAN=1: and leaks of descriptors
 	@tests/onednn.sh build/onednn-3.2
 	@$(MAKE) --no-print-directory ONEDNN=build/onednn-3.2 check-ops
-check-pipes: all $B/deadleaves $B/wf-planted emulated portable ## the programs, end to end
+check-pipes: all $B/deadleaves $B/wf-planted $B/bench-level emulated portable ## the programs, end to end
 	$(RUN) pipes
 # The kit: programs for every x86-64 machine, which find their libraries in ../lib, and the plugin of the plain build.
 KIT ?= build-kit
@@ -214,7 +218,7 @@ kit-programs: $(KIT_PROGRAMS)
 $(KIT_PROGRAMS): $(STARTUP)
 $(KIT_BIN:%=$B/kit/bin/%): $B/kit/bin/%: $B/tools/%.o $(CLI)
 $B/kit/build/check-ops: $(call objects,tests/ops/*.c) $B/libwf.a
-$B/kit/build/bench-level: $(call objects,tests/bench/bench_level.c tests/bench/workload.c) $(CLI)
+$B/kit/build/bench-level: $(call objects,tests/bench/bench_level.c tests/bench/workload.c tests/bench/peak.c kernels/cpu/amx.c) $(CLI)
 $B/kit/build/deadleaves: $B/data/deadleaves.o $(CLI)
 $(KIT_PROGRAMS):
 	@mkdir -p $(@D)
@@ -240,21 +244,26 @@ fuzz-run: $(FUZZERS:%=$B/fuzz-%)
 	    $B/fuzz-$$t -max_total_time=$(or $(SECONDS),60) -timeout=10 -max_len=65536 -print_final_stats=1 \
 	    -artifact_prefix=$B/$$t- $B/corpus/$$t tests/fuzz/corpus/$$t > $B/fuzz-$$t.log 2>&1 || \
 	    { tail -n 40 $B/fuzz-$$t.log; exit 1; }; grep -E '^(Done|stat::number)' $B/fuzz-$$t.log; done
-bench: $B/bench-level ## images per second against PyTorch: build/bench.json and the table in tests/bench/README.md
-	tests/bench/bench.py $B/bench-level
+BENCH = tests/bench/bench.py $B/bench-level $(if $(ROWS),--rows '$(ROWS)') $(MINUTES:%=--minutes %) $(ISA:%=--isa %)
+bench: $B/bench-level ## images per second against PyTorch: tests/bench/README.md and README.md; ROWS='train:4 bpd:5', MINUTES=1.4, ISA=AVX2
+	$(BENCH)
+bench-nuts: all $B/bench-level ## gradients per second against PyTorch, and with MODEL=DIR draws per second: tests/bench/README.md
+	$(BENCH) --gradient
+	$(if $(MODEL),tests/bench/draws.py $(BIN) $(MODEL))
+bench-compile: $B/bench-level ## let torch.compile do its work for the rows of bench and bench-nuts, minutes each, so that they measure it too
+	$(BENCH) --compile $(if $(ROWS),,&& $(BENCH) --compile --gradient)
+bench-jobs: all $B/bench-level $B/deadleaves ## seconds, memory and growth of whole jobs beside other programs: tests/bench/README.md
+	tests/bench/bench_jobs.py $(BIN) $B
 bench-gpu: ## on a machine with a card, at most 9 minutes: training of every level beside PyTorch; then make device-report
 	@$(has_kit)
 	OUT=$(DEVICE_OUT) ROWS="$$(tests/bench/bench_gpu.py rows)" $(KIT)/on-device.sh env bench peer compile
-bench-nuts: all $B/bench-level ## gradients per second against PyTorch, and with MODEL=DIR draws per second: tests/bench/README.md
-	tests/bench/bench.py $B/bench-level --gradient
-	$(if $(MODEL),tests/bench/draws.py $(BIN) $(MODEL))
 bench-store: all $B/bench-store ## pictures to stores against libpng alone, random reads, printed as the table of tests/bench/README.md
 	tests/bench/bench-store.sh $(BIN) $B/bench-store
 bench-dwt: $B/bench-dwt ## one halving and its inverse against a copy of the same bytes, printed as the table of tests/bench/README.md
 	$B/bench-dwt
 tidy: ## clang-tidy and the clang analyzer over library and programs
 	@printf '%s\n' lib/*/*.c lib/*/*/*.c kernels/*.c kernels/cpu/*.c kernels/variants/*.c tools/*.c tools/startup/*.c | \
-	    xargs -P $(or $(JOBS),2) -I{} clang-tidy -quiet {} -- -std=c11 -D_GNU_SOURCE -fopenmp $(ARCH:%=-march=%)
+	    xargs -P $(or $(JOBS),2) -I{} clang-tidy -quiet {} -- -std=c11 -D_GNU_SOURCE -fopenmp $(ARCH:%=-march=%) $(TILES_CFLAGS)
 coverage: ## which lines the tests run, a line for each room, and all of it in build-coverage/index.html
 	@$(MAKE) --no-print-directory COVERAGE=1 NVCC= all build-coverage/check build-coverage/check-ops build-coverage/check-direct build-coverage/deadleaves build-coverage/wf-planted
 	-BIN=build-coverage/bin B=build-coverage tests/run.sh criterion ops direct pipes > build-coverage/log

@@ -49,7 +49,7 @@ void load(const float *x)
     _tile_loadd(0, sums, 64);
 }
 END
-# Whether the stores of the 16 rows, and the additions before the tile load, are in the code.
+# kept COMPILER...: says if the stores of the 16 rows, and the additions before the tile load, are in the code
 kept() {
     "$@" -O2 -mamx-tile -S -o tiles.s tiles.c
     local rows=dropped sums=dropped

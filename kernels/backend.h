@@ -54,7 +54,8 @@ typedef struct wf_map_shape {
     wf_precision precision;
 } wf_map_shape;
 
-/* y = (conv(x, w) + bias) * exp(3 * logs) [+ residual], then relu if asked. Stride 1, zero padding k/2, k odd.
+/* y = (conv(x, w) + bias) * exp(3 * logs) [+ residual], then relu if asked. Stride 1, zero padding k/2, k odd. The relu
+ * of NaN may be 0: that of oneDNN's kernels for bf16 is.
  *   w [out,k,k,in]; sounds [out,k,in]; volumes [out,k,k,k,in]
  *   bias [out], logs [out]
  * An actnorm after a convolution and Glow's scaled zero convolution both have this form. */

@@ -2,9 +2,8 @@
 # run.sh PART... - runs parts of the test suite and ends with the one line "N passed, N failed, N skipped". BIN and B name the
 # folders of the programs and of the build. Exits 1 if anything failed.
 #
-# Parts: criterion, ops, direct (the convolutions of processors other than x86-64), tiles (those of
-# processors with AMX), emulated, engines, pipes, long; fast: what
-# takes under a minute; or one test:
+# Parts: criterion, ops, direct (the convolutions of processors other than x86-64), tiles (those of processors with AMX), emulated,
+# engines, pipes, long; fast: what takes under a minute; or one test:
 #     SUITE/TEST   Criterion tests; both may be patterns: train/*
 #     ops/SLOT     one operator of every backend against the reference
 #     pipes/NAME   tests/pipes/NAME.sh
@@ -62,6 +61,8 @@ direct() {
 tiles() {
     add_totals "$B/check-tiles"
     add_totals "$B/check-tiles-emulated"
+    WF_CPU_BF16_LAYOUT=nhwc WF_CPU_AMX=all add_totals "$B/check-ops-tiles" --backend cpu conv_create conv_forward conv_backward
+    WF_CPU_BF16_LAYOUT=nhwc add_totals "$B/check-ops-tiles" --backend cpu conv_create conv_forward conv_backward
 }
 
 # The scripts of a folder, each in a process of its own.
@@ -73,15 +74,17 @@ scripts() {
 }
 
 # Processors without AVX-512 keep channels in blocks of eight: there the other convolutions, and other loads and stores. bf16 maps
-# have two layouts, of which a processor chooses one.
+# have two layouts, and their 3x3 kernels two ways, of which a processor chooses one.
 ops() {
-    local layout maps='pack pack_backward unpack relu_backward gate gate_backward norm norm_backward conv_forward conv_backward'
+    local layout way maps='pack pack_backward unpack relu_backward gate gate_backward norm norm_backward conv_forward conv_backward'
     add_totals "$B/check-ops"
     # shellcheck disable=SC2086 # words
     ONEDNN_MAX_CPU_ISA=AVX2 add_totals "$B/check-ops" --backend cpu $maps
     for layout in blocked nhwc; do
-        # shellcheck disable=SC2086
-        WF_CPU_BF16_LAYOUT=$layout add_totals "$B/check-ops" --backend cpu $maps
+        for way in winograd onednn; do
+            # shellcheck disable=SC2086
+            WF_CPU_BF16_LAYOUT=$layout WF_CPU_CONVOLUTION=$way add_totals "$B/check-ops" --backend cpu $maps
+        done
     done
 }
 

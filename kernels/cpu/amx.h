@@ -10,22 +10,13 @@
 
 #include "../backend.h"
 
+enum { WF_AMX_TAPS = 27 }; /* most taps of a kernel */
+
 typedef struct wf_amx_shape {
     int N;
     wf_conv_box box;
     int from, to; /* channels of a pixel of x and of y, with padding */
 } wf_amx_shape;
-
-/* AMX in bf16, as far as this program may use it. */
-typedef enum wf_amx_state {
-    WF_AMX_NONE,    /* the processor lacks it, or the system does not keep its registers */
-    WF_AMX_REFUSED, /* the system refuses this process its registers */
-    WF_AMX_READY
-} wf_amx_state;
-
-/* Asks processor and system, and the system for the registers: once for the process, and before any of its threads uses
- * them. */
-wf_amx_state wf_amx_find(void);
 
 /* Computes the gradient of the weights and the sums of dy over all pixels.
  *   x [N,D,H,W,from], dy [N,D,H,W,to]   bf16
@@ -34,5 +25,21 @@ wf_amx_state wf_amx_find(void);
 size_t wf_amx_weights_bytes(const wf_amx_shape *s, int threads);
 void wf_amx_weights(const wf_amx_shape *s, const uint16_t *x, const uint16_t *dy, float *dw, float *sums, void *scratch,
                     int threads);
+
+/* One convolution forward, or its gradient by its input. */
+typedef struct wf_amx_convolve {
+    wf_amx_shape shape;
+    const uint16_t *x;        /* [N,D,H,W,from] bf16 */
+    const float *w;           /* [to,taps,from] in single precision, zeros for padding; rounded to bf16 */
+    bool back;                /* w is [from,taps,to], that of the convolution whose result x is a gradient by */
+    const float *shift;       /* [to], or NULL: added to the result */
+    const uint16_t *residual; /* [N,D,H,W,to] bf16, or NULL: added too; may be y */
+    bool relu;                /* last */
+    uint16_t *y;              /* [N,D,H,W,to] bf16: the result */
+} wf_amx_convolve;
+
+/* scratch: wf_amx_convolve_bytes, aligned to 64. */
+size_t wf_amx_convolve_bytes(const wf_amx_shape *s, int threads);
+void wf_amx_convolve_run(const wf_amx_convolve *call, void *scratch, int threads);
 
 #endif

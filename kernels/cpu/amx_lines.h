@@ -2,7 +2,8 @@
  *
  * A line is one row of `group` pictures: the picture is the fastest index, then the column. Packed lines have columns
  * of zeros at both ends, so a shift by any tap is an offset that all places of a line share. Rows above and below the
- * picture are left out: wf_line_shifted. */
+ * picture are left out: wf_row_has. Loops over lines and places have no divisions, which would cost as much as a tile
+ * product. */
 #ifndef WF_CPU_AMX_LINES_H
 #define WF_CPU_AMX_LINES_H
 
@@ -39,25 +40,65 @@ static inline wf_lines wf_lines_of(const wf_amx_shape *s, int unit, int step)
     return l;
 }
 
-/* Returns the channels of picture n of a line, or NULL where there is neither picture nor column. */
-static inline const uint16_t *wf_line_pixel(const wf_lines *l, const uint16_t *map, int channels, int line, int n,
-                                            int column)
+/* The places of the pixels of a line in a map. */
+typedef struct wf_line {
+    size_t start;   /* number of the first pixel of the first picture */
+    size_t picture; /* pixels of a picture */
+    int pictures;   /* that the line has: the last group may have fewer */
+    int W;
+} wf_line;
+
+static inline wf_line wf_line_of(const wf_lines *l, int line)
 {
-    n += line / l->rows * l->group;
-    if (n >= l->N || column < 0 || column >= l->box.W)
-        return NULL;
-    size_t row = (size_t)n * (size_t)l->rows + (size_t)(line % l->rows);
-    return map + (row * (size_t)l->box.W + (size_t)column) * (size_t)channels;
+    int first = line / l->rows * l->group, left = l->N - first;
+    size_t row = (size_t)first * (size_t)l->rows + (size_t)(line % l->rows);
+    return (wf_line){row * (size_t)l->box.W, (size_t)l->rows * (size_t)l->box.W, left < l->group ? left : l->group,
+                     l->box.W};
 }
 
-/* Finds the line that a tap reads for a line of results. Returns false above and below the picture. */
-static inline bool wf_line_shifted(const wf_lines *l, int line, int tap, int *source)
+/* Finds the number of a pixel of picture n. Returns false where there is neither picture nor column. */
+static inline bool wf_line_pixel(const wf_line *l, int n, int column, size_t *pixel)
+{
+    *pixel = l->start + (size_t)n * l->picture + (size_t)column;
+    return n < l->pictures && column >= 0 && column < l->W;
+}
+
+/* The shift of a tap, and the row of a line. */
+typedef struct wf_shift {
+    int z, y, column; /* column: from the first one of zeros on */
+    int lines;
+} wf_shift;
+
+typedef struct wf_row {
+    int z, y;
+} wf_row;
+
+static inline wf_shift wf_shift_of(const wf_lines *l, int tap)
 {
     const wf_conv_box *b = &l->box;
-    int row = line % l->rows, dz = tap / (b->h * b->w) - b->d / 2, dy = tap / b->w % b->h - b->h / 2;
-    int z = row / b->H + dz, y = row % b->H + dy;
-    *source = line + dz * b->H + dy;
-    return z >= 0 && z < b->D && y >= 0 && y < b->H;
+    wf_shift s = {tap / (b->h * b->w) - b->d / 2, tap / b->w % b->h - b->h / 2, tap % b->w, 0};
+    s.lines = s.z * b->H + s.y;
+    return s;
+}
+
+static inline wf_row wf_row_of(const wf_lines *l, int line)
+{
+    return (wf_row){line % l->rows / l->box.H, line % l->box.H}; /* rows are a multiple of H */
+}
+
+static inline void wf_row_next(const wf_lines *l, wf_row *r)
+{
+    if (++r->y < l->box.H)
+        return;
+    r->y = 0;
+    r->z = r->z + 1 < l->box.D ? r->z + 1 : 0;
+}
+
+/* Returns false where the shift leads above or below the picture. */
+static inline bool wf_row_has(const wf_lines *l, const wf_row *r, const wf_shift *s)
+{
+    int z = r->z + s->z, y = r->y + s->y;
+    return z >= 0 && z < l->box.D && y >= 0 && y < l->box.H;
 }
 
 /* Rounds up to whole lines of the cache. */

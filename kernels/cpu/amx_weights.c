@@ -69,34 +69,43 @@ static size_t lay_out(gradient *g, const wf_amx_shape *s, int threads, char *mem
 /* -- packing ------------------------------------------------------------------------------------------------------- */
 
 /* Returns 16 channels of picture n of a line, or zeros where there is neither picture nor column. */
-static const uint16_t *pixel(const gradient *g, const uint16_t *map, int channels, int line, int n, int column,
-                             int block)
+static const uint16_t *sixteen(const wf_line *line, const uint16_t *map, int channels, int n, int column, int block)
 {
-    const uint16_t *p = wf_line_pixel(&g->lines, map, channels, line, n, column);
-    return p ? p + block * LANES : zeros;
+    size_t pixel;
+    return wf_line_pixel(line, n, column, &pixel) ? map + pixel * (size_t)channels + block * LANES : zeros;
 }
 
-static void pair_up(const uint16_t *even, const uint16_t *odd, uint32_t *to)
+/* Vectors are passed by address, and inlined: see vec.h. */
+#define INLINED static inline __attribute__((always_inline))
+typedef uint32_t lanes __attribute__((vector_size(64)));
+typedef uint16_t halves __attribute__((vector_size(32)));
+typedef float numbers __attribute__((vector_size(64)));
+
+INLINED void pair_up(const uint16_t *even, const uint16_t *odd, lanes *pairs)
 {
-    for (int c = 0; c < LANES; c++)
-        to[c] = (uint32_t)even[c] | (uint32_t)odd[c] << 16;
+    halves e, o;
+    memcpy(&e, even, sizeof e);
+    memcpy(&o, odd, sizeof o);
+    *pairs = __builtin_convertvector(e, lanes) | __builtin_convertvector(o, lanes) << 16;
 }
 
 static void pack_x(const gradient *g, int line)
 {
-    const int channels = g->shape.from, W = g->shape.box.W;
+    const int channels = g->shape.from, W = g->shape.box.W, pad = g->lines.pad;
+    const wf_line l = wf_line_of(&g->lines, line);
     for (int block = 0; block < g->x_blocks; block++) {
         uint32_t *to = g->packed_x + ((size_t)block * (size_t)g->lines.count + (size_t)line) * (size_t)g->pitch * LANES;
         uint32_t *end = to + (size_t)g->pitch * LANES;
-        for (int column = -g->lines.pad; column < W + g->lines.pad; column++)
-            for (int n = 0; n < g->lines.group; n += 2, to += LANES)
-                pair_up(pixel(g, g->x, channels, line, n, column, block),
-                        pixel(g, g->x, channels, line, n + 1, column, block), to);
+        for (int column = -pad; column < W + pad; column++)
+            for (int n = 0; n < g->lines.group; n += 2, to += LANES) {
+                lanes pairs;
+                pair_up(sixteen(&l, g->x, channels, n, column, block),
+                        sixteen(&l, g->x, channels, n + 1, column, block), &pairs);
+                memcpy(to, &pairs, sizeof pairs);
+            }
         memset(to, 0, (size_t)(end - to) * sizeof *to);
     }
 }
-
-typedef uint32_t lanes __attribute__((vector_size(64)));
 
 /* One stage of the transposition: swaps the upper right and the lower left of every square of 2s. */
 #define EACH(f, s)                                                                                                \
@@ -112,41 +121,39 @@ typedef uint32_t lanes __attribute__((vector_size(64)));
             (rows)[i_ + (s)] = __builtin_shufflevector(a_, b_, EACH(LOWER, s)); \
         }
 
-static void transpose(lanes rows[LANES])
+static void transpose(lanes rows[LANES]){STAGE(rows, 1) STAGE(rows, 2) STAGE(rows, 4) STAGE(rows, 8)}
+
+/* Adds both numbers of each pair. */
+INLINED void add_pairs(numbers *sums, const lanes *pairs)
 {
-    STAGE(rows, 1)
-    STAGE(rows, 2)
-    STAGE(rows, 4)
-    STAGE(rows, 8)
+    *sums += (numbers)(*pairs << 16) + (numbers)(*pairs & 0xffff0000u);
 }
 
 /* Packs a line of dy and adds up its pixels. */
 static void pack_dy(const gradient *g, int line)
 {
-    const int channels = g->shape.to, half = g->lines.group / 2;
+    const int channels = g->shape.to;
+    const wf_line l = wf_line_of(&g->lines, line);
     for (int block = 0; block < g->dy_blocks; block++) {
-        float sums[LANES] = {0};
+        numbers sums = {0};
         uint32_t *to = g->packed_dy + ((size_t)block * (size_t)g->lines.count + (size_t)line) * (size_t)g->tiles * 256;
+        int column = 0, n = 0;
         for (int tile = 0; tile < g->tiles; tile++, to += 256) {
             lanes rows[LANES];
             for (int k = 0; k < LANES; k++) {
-                uint32_t pairs[LANES];
-                int column = (tile * LANES + k) / half, n = (tile * LANES + k) % half * 2;
-                pair_up(pixel(g, g->dy, channels, line, n, column, block),
-                        pixel(g, g->dy, channels, line, n + 1, column, block), pairs);
-                for (int c = 0; c < LANES; c++) {
-                    union {
-                        uint32_t bits;
-                        float number;
-                    } even = {pairs[c] << 16}, odd = {pairs[c] & 0xffff0000u};
-                    sums[c] += even.number + odd.number;
+                pair_up(sixteen(&l, g->dy, channels, n, column, block),
+                        sixteen(&l, g->dy, channels, n + 1, column, block), &rows[k]);
+                add_pairs(&sums, &rows[k]);
+                n += 2;
+                if (n == g->lines.group) {
+                    n = 0;
+                    column++;
                 }
-                memcpy(&rows[k], pairs, sizeof pairs);
             }
             transpose(rows);
             memcpy(to, rows, sizeof rows);
         }
-        memcpy(g->line_sums + (size_t)line * (size_t)channels + block * LANES, sums, sizeof sums);
+        memcpy(g->line_sums + (size_t)line * (size_t)channels + block * LANES, &sums, sizeof sums);
     }
 }
 
@@ -194,16 +201,17 @@ static void end_sums(float *sums)
 /* Adds the lines of a chunk of one tap. */
 static void add_lines(const gradient *g, int first, int end, int tap, const int dy_block[2], const int x_block[2])
 {
-    size_t column = (size_t)(tap % g->shape.box.w) * (size_t)(g->lines.group / 2);
-    for (int line = first; line < end; line++) {
+    const wf_shift shift = wf_shift_of(&g->lines, tap);
+    wf_row row = wf_row_of(&g->lines, first);
+    size_t line_dy = (size_t)g->tiles * 256, line_x = (size_t)g->pitch * LANES, lines = (size_t)g->lines.count;
+    size_t places = (size_t)shift.column * (size_t)(g->lines.group / 2) * LANES;
+    for (int line = first; line < end; line++, wf_row_next(&g->lines, &row)) {
         const uint32_t *dy[2], *x[2];
-        int source;
-        if (!wf_line_shifted(&g->lines, line, tap, &source))
+        if (!wf_row_has(&g->lines, &row, &shift))
             continue;
         for (int i = 0; i < 2; i++) {
-            size_t lines = (size_t)g->lines.count;
-            dy[i] = g->packed_dy + ((size_t)dy_block[i] * lines + (size_t)line) * (size_t)g->tiles * 256;
-            x[i] = g->packed_x + (((size_t)x_block[i] * lines + (size_t)source) * (size_t)g->pitch + column) * LANES;
+            dy[i] = g->packed_dy + ((size_t)dy_block[i] * lines + (size_t)line) * line_dy;
+            x[i] = g->packed_x + ((size_t)x_block[i] * lines + (size_t)(line + shift.lines)) * line_x + places;
         }
         multiply(dy, x, g->tiles);
     }
@@ -219,7 +227,7 @@ static void write_tile(const gradient *g, int tap, int dy_block, int x_block, co
     }
 }
 
-/* Where a number of blocks is odd, the last pair has one block twice. */
+/* The last pair of an odd number of blocks has one block twice. */
 static void run_job(const gradient *g, int job, float *sums)
 {
     int taps = g->taps / g->parts, first = job % g->parts * taps, pairs = wf_ceiling(g->x_blocks, 2);

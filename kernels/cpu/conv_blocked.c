@@ -298,6 +298,9 @@ static int create_passes(wf_cpu *cpu, wf_conv *conv, const plan *p)
     int status = WF_OK, passes = conv->spec.residual ? PASSES : BESIDE;
     conv->plain = line(dnnl_memory_desc_get_size(p->plain_weights));
     for (int i = FORWARD; i < passes && !status; i++) {
+        if ((i == DATA && conv->way[WF_CONV_DATA] != WF_WAY_ONEDNN) ||
+            (i == WEIGHTS && conv->way[WF_CONV_WEIGHTS] != WF_WAY_ONEDNN))
+            continue;
         status = describe_best(cpu, p, (pass)i, pd[FORWARD], &pd[i]);
         if (!status)
             status = create[i](cpu, conv, p, pd[i]);
@@ -358,14 +361,13 @@ static int buffers_open(wf_cpu *cpu, const wf_conv *conv, const float *bias, con
     return WF_OK;
 }
 
-/* Writes w * scale to s->plain, then reorders it into the format of a pass. */
-static int pack_weights(wf_cpu *cpu, const wf_conv *conv, const float *w, wf_cpu_op *reorder, const buffers *s)
+void wf_cpu_scale_weights(const wf_conv *conv, const float *w, const float *scale, float *plain)
 {
     size_t in = (size_t)conv->spec.in, padded = (size_t)conv->in.channels, out = (size_t)conv->out.channels;
     size_t taps = (size_t)wf_conv_taps(&conv->spec);
 #pragma omp parallel for schedule(static) if (out * taps * padded > WF_CPU_PARALLEL)
     for (size_t o = 0; o < out; o++) {
-        float *to = s->plain + o * taps * padded, scale = s->scale[o];
+        float *to = plain + o * taps * padded;
         if (o >= (size_t)conv->spec.out || in < padded)
             memset(to, 0, taps * padded * sizeof *to);
         if (o >= (size_t)conv->spec.out)
@@ -373,8 +375,14 @@ static int pack_weights(wf_cpu *cpu, const wf_conv *conv, const float *w, wf_cpu
         const float *from = w + o * taps * in;
         for (size_t t = 0; t < taps; t++)
             for (size_t i = 0; i < in; i++)
-                to[t * padded + i] = from[t * in + i] * scale;
+                to[t * padded + i] = from[t * in + i] * scale[o];
     }
+}
+
+/* Writes w * scale to s->plain, then reorders it into the format of a pass. */
+static int pack_weights(wf_cpu *cpu, const wf_conv *conv, const float *w, wf_cpu_op *reorder, const buffers *s)
+{
+    wf_cpu_scale_weights(conv, w, s->scale, s->plain);
     return op_run(cpu, reorder, (void *[]){s->plain, s->packed, s->scratchpad});
 }
 

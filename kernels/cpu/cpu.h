@@ -14,12 +14,28 @@
 
 #include "../backend.h"
 
+/* A way to compute a pass of a convolution. */
+typedef enum wf_conv_way {
+    WF_WAY_TINY,     /* conv_tiny.c: maps of up to four pixels */
+    WF_WAY_DIRECT,   /* conv_direct.c: processors other than x86-64 */
+    WF_WAY_WINOGRAD, /* winograd.c, winograd_weights.c */
+    WF_WAY_TILES,    /* conv_tiles.c: our own AMX kernels */
+    WF_WAY_ONEDNN,   /* conv_blocked.c */
+    WF_WAYS
+} wf_conv_way;
+
+/* The passes of convolutions in bf16 and NHWC that our own AMX kernels compute, not oneDNN's. */
+typedef enum wf_cpu_tiles { WF_TILES_NONE, WF_TILES_WEIGHTS, WF_TILES_ALL } wf_cpu_tiles;
+
 typedef struct wf_cpu {
     wf_backend base; /* first: a wf_backend * of this backend is a wf_cpu * */
     dnnl_engine_t engine;
     dnnl_stream_t stream;
-    int block; /* contiguous channels of a blocked map: 16 with AVX-512, else 8 */
-    bool nhwc; /* bf16 maps have all channels of a pixel contiguous instead */
+    int block;             /* contiguous channels of a blocked map: 16 with AVX-512, else 8 */
+    bool nhwc;             /* bf16 maps have all channels of a pixel contiguous instead */
+    bool amx;              /* oneDNN has kernels for AMX */
+    wf_conv_way preferred; /* taken where it can be (WF_WAYS: no preference) */
+    wf_cpu_tiles tiles;
     void *scratch;
     size_t scratch_bytes;
 } wf_cpu;
@@ -47,6 +63,12 @@ wf_cpu_layout wf_cpu_layout_of(const wf_cpu *cpu, const wf_map_shape *shape);
 size_t wf_cpu_block_offset(const wf_cpu_layout *l, int n, int block);
 /* dy = (dy + add) where y > 0, else 0; add may be NULL. */
 void wf_cpu_relu_backward(const wf_cpu_layout *l, const wf_map *y, const wf_map *add, wf_map *dy);
+
+/* Chooses the passes on AMX tiles: WF_CPU_AMX, else the weights' gradients, if processor, system and oneDNN have AMX.
+ * WF_USAGE: another value (conv_tiles.c). */
+int wf_cpu_tiles_choose(bool nhwc, wf_cpu_tiles *out) WF_MUST;
+/* Returns what the description of the device says about it; "" if there is no AMX. */
+const char *wf_cpu_tiles_text(wf_cpu_tiles tiles);
 
 /* Each function fills its slots of the table. */
 void wf_cpu_memory_slots(wf_backend *b);

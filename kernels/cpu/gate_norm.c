@@ -40,36 +40,87 @@ static gate_place gate_place_of(const gate_call *g, int n, int c)
     return p;
 }
 
-WF_VEC void gate_pixel(const gate_call *g, const gate_place *place, bool bf16, size_t p)
+enum { PIXELS = 8, FEW = PIXELS * WF_WIDE }; /* pixels of a vector that are computed together */
+
+/* Computes `pixels` pixels from p on. */
+WF_VEC void gate_pixels(const gate_call *g, const gate_place *place, bool bf16, size_t p, int pixels)
 {
-    size_t m = place->m + p * (size_t)g->l.block, twice = p * (size_t)g->both.block;
-    wf_wide a = {0}, b = {0}, other = {0};
-    float as[WF_WIDE], bs[WF_WIDE], others[WF_WIDE];
-    wf_map_load(&a, g->ab, bf16, place->a + twice, place->real);
-    wf_map_load(&b, g->ab, bf16, place->b + twice, place->b_lanes);
-    if (place->b_next_lanes)
-        wf_map_load(&b, g->ab, bf16, place->b_next + twice, place->b_next_lanes);
-    wf_map_load(&other, g->m, bf16, m, place->real);
-    wf_wide_store(as, &a);
-    wf_wide_store(bs, &b);
-    wf_wide_store(others, &other);
-    if (!g->vjp) {
+    float as[FEW], bs[FEW], others[FEW];
+    for (int i = 0; i < pixels; i++) {
+        size_t m = place->m + (p + (size_t)i) * (size_t)g->l.block, twice = (p + (size_t)i) * (size_t)g->both.block;
+        wf_wide a = {0}, b = {0}, other = {0};
+        wf_map_load(&a, g->ab, bf16, place->a + twice, place->real);
+        wf_map_load(&b, g->ab, bf16, place->b + twice, place->b_lanes);
+        if (place->b_next_lanes)
+            wf_map_load(&b, g->ab, bf16, place->b_next + twice, place->b_next_lanes);
+        wf_map_load(&other, g->m, bf16, m, place->real);
+        wf_wide_store(as + i * WF_WIDE, &a);
+        wf_wide_store(bs + i * WF_WIDE, &b);
+        wf_wide_store(others + i * WF_WIDE, &other);
+    }
+    if (g->vjp) {
 #pragma omp simd
-        for (int i = 0; i < WF_WIDE; i++)
+        for (int i = 0; i < pixels * WF_WIDE; i++)
+            wf_gate_vjp(as[i], bs[i], others[i], &as[i], &bs[i]);
+    } else {
+#pragma omp simd
+        for (int i = 0; i < pixels * WF_WIDE; i++)
             others[i] = wf_gate_one(as[i], bs[i], others[i]);
-        wf_wide_load(&other, others);
-        wf_map_store(g->to, bf16, m, &other, place->row); /* zero where the channels pad C */
+    }
+    for (int i = 0; i < pixels; i++) {
+        size_t m = place->m + (p + (size_t)i) * (size_t)g->l.block, twice = (p + (size_t)i) * (size_t)g->both.block;
+        wf_wide a, b, y;
+        wf_wide_load(&a, as + i * WF_WIDE);
+        wf_wide_load(&b, bs + i * WF_WIDE);
+        wf_wide_load(&y, others + i * WF_WIDE);
+        if (!g->vjp) {
+            wf_map_store(g->to, bf16, m, &y, place->row); /* zero where the channels pad C */
+            continue;
+        }
+        wf_map_store(g->to, bf16, place->a + twice, &a, place->real);
+        wf_map_store(g->to, bf16, place->b + twice, &b, place->b_lanes);
+        if (place->b_next_lanes)
+            wf_map_store(g->to, bf16, place->b_next + twice, &b, place->b_next_lanes);
+    }
+}
+
+/* All pixels of a vector of float maps, where a pixel's next vector follows it in memory. */
+static void gate_stretch(const gate_call *g, const gate_place *place)
+{
+    const float *a = (const float *)g->ab + place->a, *b = (const float *)g->ab + place->b;
+    const float *m = (const float *)g->m + place->m;
+    size_t count = g->l.pixels * WF_WIDE;
+    if (g->vjp) {
+        float *da = (float *)g->to + place->a, *db = (float *)g->to + place->b;
+#pragma omp simd
+        for (size_t i = 0; i < count; i++)
+            wf_gate_vjp(a[i], b[i], m[i], &da[i], &db[i]);
+    } else {
+        float *y = (float *)g->to + place->m;
+#pragma omp simd
+        for (size_t i = 0; i < count; i++)
+            y[i] = wf_gate_one(a[i], b[i], m[i]);
+    }
+}
+
+static void gate_column(const gate_call *g, const gate_place *place)
+{
+    size_t p = 0;
+    bool bf16 = g->l.bf16;
+    if (!bf16 && g->l.block == WF_WIDE && g->both.block == WF_WIDE && place->b_lanes == WF_ALL_LANES) {
+        gate_stretch(g, place);
         return;
     }
-#pragma omp simd
-    for (int i = 0; i < WF_WIDE; i++)
-        wf_gate_vjp(as[i], bs[i], others[i], &as[i], &bs[i]);
-    wf_wide_load(&a, as);
-    wf_wide_load(&b, bs);
-    wf_map_store(g->to, bf16, place->a + twice, &a, place->real);
-    wf_map_store(g->to, bf16, place->b + twice, &b, place->b_lanes);
-    if (place->b_next_lanes)
-        wf_map_store(g->to, bf16, place->b_next + twice, &b, place->b_next_lanes);
+    for (; p + PIXELS <= g->l.pixels; p += PIXELS)
+        if (bf16)
+            gate_pixels(g, place, true, p, PIXELS);
+        else
+            gate_pixels(g, place, false, p, PIXELS);
+    for (; p < g->l.pixels; p++)
+        if (bf16)
+            gate_pixels(g, place, true, p, 1);
+        else
+            gate_pixels(g, place, false, p, 1);
 }
 
 /* Clears the channels of dab that pad it: they are in its last block. */
@@ -99,11 +150,7 @@ static void gate_all(wf_backend *b, const wf_map_shape *shape, bool vjp, const v
     for (int n = 0; n < shape->N; n++)
         for (int c = 0; c < g.l.channels; c += g.step) {
             gate_place place = gate_place_of(&g, n, c);
-            for (size_t p = 0; p < g.l.pixels; p++)
-                if (g.l.bf16)
-                    gate_pixel(&g, &place, true, p);
-                else
-                    gate_pixel(&g, &place, false, p);
+            gate_column(&g, &place);
             if (vjp && !c)
                 clear_padding(&g, n);
         }
@@ -149,11 +196,12 @@ WF_VEC norm_place norm_place_of(const norm_call *o, int n, size_t p, int c, int 
 
 WF_VEC float sum_lanes(const wf_wide *v)
 {
-    float lanes[WF_WIDE], sum = 0;
+    float lanes[WF_WIDE];
     wf_wide_store(lanes, v);
-    for (int i = 0; i < WF_WIDE; i++)
-        sum += lanes[i];
-    return sum;
+    for (int half = WF_WIDE / 2; half; half /= 2)
+        for (int i = 0; i < half; i++)
+            lanes[i] += lanes[i + half];
+    return lanes[0];
 }
 
 /* Lanes of v outside the set become 0. */

@@ -12,6 +12,8 @@
 
 typedef uint32_t wf_wide_bits __attribute__((vector_size(sizeof(wf_wide))));
 typedef uint16_t wf_wide_bf16 __attribute__((vector_size(sizeof(wf_wide) / 2)));
+typedef uint32_t wf_wide_bits_in_memory __attribute__((vector_size(sizeof(wf_wide)), aligned(2), may_alias));
+typedef uint16_t wf_pairs_bf16 __attribute__((vector_size(sizeof(wf_wide)))); /* wf_wide_bits, half by half */
 typedef uint16_t wf_wide_bf16_in_memory __attribute__((vector_size(sizeof(wf_wide) / 2), aligned(2), may_alias));
 
 WF_VEC void wf_wide_load_bf16(wf_wide *v, const uint16_t *p)
@@ -24,24 +26,45 @@ WF_VEC void wf_wide_load_bf16(wf_wide *v, const uint16_t *p)
 #endif
 }
 
-/* Rounds to nearest, ties to even; NaN stays NaN. */
-WF_VEC void wf_wide_round(wf_wide_bf16 *halves, const wf_wide *v)
+/* Rounds to nearest, ties to even, and leaves bf16 in the upper half of each lane; NaN stays NaN. */
+WF_VEC void wf_wide_round(wf_wide_bits *upper, const wf_wide *v)
 {
     wf_wide_bits u = (wf_wide_bits)*v, rounded = u + 0x7fffu + (u >> 16 & 1), quiet = u | 0x400000u;
 #ifdef __AVX512F__
     __mmask16 nan = _mm512_cmp_ps_mask((__m512)*v, (__m512)*v, _CMP_UNORD_Q);
-    __m512i all = _mm512_mask_mov_epi32((__m512i)rounded, nan, (__m512i)quiet);
-    *halves = (wf_wide_bf16)_mm512_cvtepi32_epi16(_mm512_srli_epi32(all, 16));
+    *upper = (wf_wide_bits)_mm512_mask_mov_epi32((__m512i)rounded, nan, (__m512i)quiet);
 #else
     wf_wide_bits nan = (wf_wide_bits)(*v != *v);
-    *halves = __builtin_convertvector(((rounded & ~nan) | (quiet & nan)) >> 16, wf_wide_bf16);
+    *upper = (rounded & ~nan) | (quiet & nan);
 #endif
+}
+
+WF_VEC void wf_wide_to_bf16(wf_wide_bf16 *halves, const wf_wide *v)
+{
+    wf_wide_bits upper;
+    wf_wide_round(&upper, v);
+#ifdef __AVX512F__
+    *halves = (wf_wide_bf16)_mm512_cvtepi32_epi16((__m512i)(upper >> 16));
+#else
+    *halves = __builtin_convertvector(upper >> 16, wf_wide_bf16);
+#endif
+}
+
+/* Twice as many bf16 numbers as lanes, in the two halves of each lane: sums a + b without moves between lanes. */
+WF_VEC void wf_pairs_add(wf_wide_bits *sum, const wf_wide_bits *a, const wf_wide_bits *b)
+{
+    wf_wide lower = (wf_wide)(*a << 16) + (wf_wide)(*b << 16);
+    wf_wide upper = (wf_wide)(*a & 0xffff0000u) + (wf_wide)(*b & 0xffff0000u);
+    wf_wide_bits l, u;
+    wf_wide_round(&l, &lower);
+    wf_wide_round(&u, &upper);
+    *sum = (l >> 16) | (u & 0xffff0000u);
 }
 
 WF_VEC void wf_wide_store_bf16(uint16_t *p, const wf_wide *v)
 {
     wf_wide_bf16 halves;
-    wf_wide_round(&halves, v);
+    wf_wide_to_bf16(&halves, v);
     *(wf_wide_bf16_in_memory *)p = halves;
 }
 
@@ -109,7 +132,7 @@ WF_VEC void wf_wide_load_lanes_bf16(wf_wide *v, const uint16_t *p, wf_lanes lane
 WF_VEC void wf_wide_store_lanes_bf16(uint16_t *p, const wf_wide *v, wf_lanes lanes)
 {
     wf_wide_bf16 halves;
-    wf_wide_round(&halves, v);
+    wf_wide_to_bf16(&halves, v);
 #if defined __AVX512F__
     _mm256_mask_storeu_epi16(p, (__mmask16)lanes, (__m256i)halves);
 #else

@@ -70,24 +70,43 @@ WF_VEC void write_column(const column *col, bool bf16, tensor kept, tensor given
     }
 }
 
-WF_VEC void add_lanes(float *to, const wf_wide *v, wf_lanes lanes)
+enum { TOGETHER = 8 }; /* pixels whose sums are loaded before the first is stored */
+
+/* Adds some lanes of `count` vectors to pixels of a tensor. Pixels lie closer than a vector is long, so that a load
+ * right after the store of the pixel before would wait for it. */
+WF_VEC void add_pixels(float *to, ptrdiff_t channels, const wf_wide *v, int count, wf_lanes lanes)
 {
-    wf_wide sum = {0};
-    wf_wide_load_lanes(&sum, to, lanes);
-    sum += *v;
-    wf_wide_store_lanes(to, &sum, lanes);
+    wf_wide sum[TOGETHER];
+    for (int i = 0; i < count; i++) {
+        sum[i] = (wf_wide){0};
+        wf_wide_load_lanes(&sum[i], to + i * channels, lanes);
+    }
+    for (int i = 0; i < count; i++) {
+        sum[i] += v[i];
+        wf_wide_store_lanes(to + i * channels, &sum[i], lanes);
+    }
+}
+
+WF_VEC void read_pixels(const column *col, bool bf16, const void *map, size_t p, int count, tensor kept, tensor given)
+{
+    wf_wide v[TOGETHER];
+    for (int i = 0; i < count; i++) {
+        v[i] = (wf_wide){0};
+        wf_map_load(&v[i], map, bf16, col->at + (p + (size_t)i) * col->step, col->row);
+    }
+    if (col->kept)
+        add_pixels(kept.x + ((ptrdiff_t)p * kept.channels + col->kept_at), kept.channels, v, count, col->kept);
+    if (col->given)
+        add_pixels(given.x + ((ptrdiff_t)p * given.channels + col->given_at), given.channels, v, count, col->given);
 }
 
 WF_VEC void read_column(const column *col, bool bf16, const void *map, tensor kept, tensor given)
 {
-    for (size_t p = 0; p < col->pixels; p++) {
-        wf_wide v = {0};
-        wf_map_load(&v, map, bf16, col->at + p * col->step, col->row);
-        if (col->kept)
-            add_lanes(kept.x + ((ptrdiff_t)p * kept.channels + col->kept_at), &v, col->kept);
-        if (col->given)
-            add_lanes(given.x + ((ptrdiff_t)p * given.channels + col->given_at), &v, col->given);
-    }
+    size_t p = 0;
+    for (; p + TOGETHER <= col->pixels; p += TOGETHER)
+        read_pixels(col, bf16, map, p, TOGETHER, kept, given);
+    for (; p < col->pixels; p++)
+        read_pixels(col, bf16, map, p, 1, kept, given);
 }
 
 WF_VEC void unpack_column(const column *col, bool bf16, const void *map, tensor x)
@@ -176,37 +195,43 @@ static void relu_backward_float(size_t count, const float *y, const float *add, 
     }
 }
 
-static void add_relu_backward_bf16(size_t count, const uint16_t *y, const uint16_t *add, uint16_t *dy)
+/* dy where y > 0, else 0. A positive number is an integer from 1 to infinity's 0x7f80 in its bits; larger ones are NaN
+ * or negative. */
+WF_VEC void keep_positive(const uint16_t *y, wf_wide_bits *dy)
 {
-#pragma omp parallel for schedule(static) if (count > WF_CPU_PARALLEL)
-    for (size_t i = 0; i < count; i += WF_WIDE) {
-        wf_wide result, sum, other;
-        wf_wide_load_bf16(&result, y + i);
-        wf_wide_load_bf16(&sum, dy + i);
-        wf_wide_load_bf16(&other, add + i);
-        sum += other;
-        sum = (wf_wide)((wf_wide_bits)sum & (wf_wide_bits)(result > 0));
-        wf_wide_store_bf16(dy + i, &sum);
+    wf_pairs_bf16 result = (wf_pairs_bf16) * (const wf_wide_bits_in_memory *)y;
+    *dy &= (wf_wide_bits)(result - 1 < 0x7f80);
+}
+
+/* A bf16 map ends with half a vector at most, since its channels are padded to sixteen. */
+static void relu_backward_end(const uint16_t *y, const uint16_t *add, uint16_t *dy, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        float sum = wf_bf16_to_float(dy[i]) + (add ? wf_bf16_to_float(add[i]) : 0);
+        dy[i] = wf_bf16_to_float(y[i]) > 0 ? wf_bf16_from_float(sum) : 0;
     }
 }
 
-/* Vectors divide a bf16 map, whose channels are padded to sixteen. A positive number is an integer from 1 to infinity's
- * 0x7f80 in its bits; larger ones are NaN or negative. */
-static void relu_backward_bf16(size_t count, const uint16_t *y, uint16_t *dy)
+static void relu_backward_bf16(size_t count, const uint16_t *y, const uint16_t *add, uint16_t *dy)
 {
+    const size_t step = 2 * WF_WIDE, whole = count / step * step;
 #pragma omp parallel for schedule(static) if (count > WF_CPU_PARALLEL)
-    for (size_t i = 0; i < count; i += WF_WIDE) {
-        wf_wide_bf16 result = *(const wf_wide_bf16_in_memory *)(y + i);
-        *(wf_wide_bf16_in_memory *)(dy + i) &= (wf_wide_bf16)(result - 1 < 0x7f80);
+    for (size_t i = 0; i < whole; i += step) {
+        wf_wide_bits sum = *(const wf_wide_bits_in_memory *)(dy + i);
+        if (add) {
+            wf_wide_bits other = *(const wf_wide_bits_in_memory *)(add + i);
+            wf_pairs_add(&sum, &sum, &other);
+        }
+        keep_positive(y + i, &sum);
+        *(wf_wide_bits_in_memory *)(dy + i) = sum;
     }
+    relu_backward_end(y + whole, add ? add + whole : NULL, dy + whole, count - whole);
 }
 
 void wf_cpu_relu_backward(const wf_cpu_layout *l, const wf_map *y, const wf_map *add, wf_map *dy)
 {
-    if (l->bf16 && add)
-        add_relu_backward_bf16(l->count, (const uint16_t *)y, (const uint16_t *)add, (uint16_t *)dy);
-    else if (l->bf16)
-        relu_backward_bf16(l->count, (const uint16_t *)y, (uint16_t *)dy);
+    if (l->bf16)
+        relu_backward_bf16(l->count, (const uint16_t *)y, (const uint16_t *)add, (uint16_t *)dy);
     else
         relu_backward_float(l->count, (const float *)y, (const float *)add, (float *)dy);
 }

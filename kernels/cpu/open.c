@@ -100,19 +100,38 @@ static void describe_device(wf_cpu *cpu, dnnl_cpu_isa_t isa)
     char processor[72];
     const dnnl_version_t *version = dnnl_version();
     processor_name(processor, sizeof processor);
-    snprintf(cpu->base.device, sizeof cpu->base.device, "%s, %s, oneDNN %d.%d.%d, loops for %s", processor,
-             isa_name(isa), version->major, version->minor, version->patch, compiled_for());
+    snprintf(cpu->base.device, sizeof cpu->base.device, "%s, %s%s, oneDNN %d.%d.%d, loops for %s", processor,
+             isa_name(isa), wf_cpu_tiles_text(cpu->tiles), version->major, version->minor, version->patch,
+             compiled_for());
+}
+
+/* Returns the row of `names` that the environment variable gives, or `otherwise` if it is not set; count: another
+ * name. */
+static int named(const char *variable, const char *const *names, int count, int otherwise)
+{
+    const char *value = getenv(variable);
+    int i = 0;
+    if (!value || !*value)
+        return otherwise;
+    while (i < count && strcmp(names[i], value) != 0)
+        i++;
+    return i;
 }
 
 /* Chooses NHWC for bf16 maps where oneDNN has AMX, whose kernels exist for NHWC alone; without AMX both layouts are as
- * fast (README.md). WF_CPU_BF16_LAYOUT decides instead, so that tests walk both on one machine. */
+ * fast (README.md). Two variables decide instead, so that tests walk layouts and ways on one machine. */
 static int choose_layout(wf_cpu *cpu, dnnl_cpu_isa_t isa)
 {
-    const char *layout = getenv("WF_CPU_BF16_LAYOUT");
-    cpu->nhwc = layout && *layout ? !strcmp(layout, "nhwc") : is_x86 && isa_has(isa, dnnl_cpu_isa_avx512_core_amx);
-    WF_CHECK(cpu->nhwc || !layout || !*layout || !strcmp(layout, "blocked"), WF_USAGE,
-             "cpu: WF_CPU_BF16_LAYOUT is '%s', expected nhwc or blocked", layout);
-    return WF_OK;
+    static const char *const layouts[] = {"blocked", "nhwc"}, *const ways[] = {"winograd", "onednn"};
+    cpu->amx = is_x86 && isa_has(isa, dnnl_cpu_isa_avx512_core_amx);
+    int layout = named("WF_CPU_BF16_LAYOUT", layouts, 2, cpu->amx), way = named("WF_CPU_CONVOLUTION", ways, 2, -1);
+    WF_CHECK(layout < 2, WF_USAGE, "cpu: WF_CPU_BF16_LAYOUT is '%s', expected blocked or nhwc",
+             getenv("WF_CPU_BF16_LAYOUT"));
+    WF_CHECK(way < 2, WF_USAGE, "cpu: WF_CPU_CONVOLUTION is '%s', expected winograd or onednn",
+             getenv("WF_CPU_CONVOLUTION"));
+    cpu->nhwc = layout;
+    cpu->preferred = way < 0 ? WF_WAYS : way ? WF_WAY_ONEDNN : WF_WAY_WINOGRAD;
+    return wf_cpu_tiles_choose(cpu->nhwc, &cpu->tiles);
 }
 
 /* Opens the CPU backend with `threads` threads in total (0: OMP_NUM_THREADS, or all). Errors: WF_AGAIN, WF_INTERNAL

@@ -1,111 +1,137 @@
-/* product.h - products of a few rows with sixteen columns, for processors where oneDNN has only plain loops
+/* product.h - matrix products of a few rows with a panel of columns, whose sums stay in registers
  *
- * Each sum runs over k in order. The bits of a row therefore depend neither on its place nor on the number of rows. */
+ * Each sum runs over k in order, in stretches that k alone decides. The bits of a row therefore depend neither on its
+ * place nor on the number of rows or columns. With fused multiply-add they are the same for any width of registers. */
 #ifndef WF_CPU_PRODUCT_H
 #define WF_CPU_PRODUCT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "vec.h"
 
+/* The registers that a panel's row fills, and the rows whose sums stay in registers beside it: 20 of arm64's 32
+ * registers of four, 28 of AVX-512's 32, or 12 of 16 registers of eight. gcc keeps vectors of eight in memory on
+ * arm64. */
 #ifdef __aarch64__
 #include <arm_neon.h>
-#endif
-
-/* The rows whose sums stay in registers: 20 of arm64's 32 registers of four, or 12 of 16 registers of eight. */
-#ifdef __aarch64__
-enum { WF_PRODUCT_ROWS = 5 };
+typedef float32x4_t wf_register;
+enum { WF_REGISTER = 4, WF_PANEL = 16, WF_PRODUCT_ROWS = 5 };
 #else
-enum { WF_PRODUCT_ROWS = 6 };
+typedef wf_wide wf_register;
+enum { WF_REGISTER = WF_WIDE, WF_PANEL = 2 * WF_WIDE, WF_PRODUCT_ROWS = WF_WIDE == 16 ? 14 : 6 };
 #endif
 enum { WF_PRODUCT_COLUMNS = 16 };
 
-/* Two arguments of a product: v [n,k], `row` and `step` floats from one row and from one column to the next; u [k,16],
- * contiguous. */
+/* The arguments of a product: v [rows,k], `row` and `step` floats from one row and from one column to the next; u
+ * [k,columns], contiguous. */
 typedef struct wf_product {
     const float *v, *u;
     size_t k, row, step;
 } wf_product;
 
+WF_VEC void wf_register_load(wf_register *r, const float *p)
+{
 #ifdef __aarch64__
-
-/* gcc keeps vectors of eight floats in memory here, so these are the registers of the machine. */
-WF_VEC void wf_product_part(int n, const wf_product *p, float *sum)
-{
-    float32x4_t s[WF_PRODUCT_ROWS][4];
-    const float *v = p->v, *u = p->u;
-    for (int r = 0; r < n; r++)
-        for (int i = 0; i < 4; i++)
-            s[r][i] = vld1q_f32(sum + 16 * r + 4 * i);
-    for (size_t c = 0; c < p->k; c++, u += 16, v += p->step) {
-        float32x4_t a[4];
-        for (int i = 0; i < 4; i++)
-            a[i] = vld1q_f32(u + 4 * i);
-        for (int r = 0; r < n; r++)
-            for (int i = 0; i < 4; i++)
-                s[r][i] = vfmaq_n_f32(s[r][i], a[i], v[(size_t)r * p->row]);
-    }
-    for (int r = 0; r < n; r++)
-        for (int i = 0; i < 4; i++)
-            vst1q_f32(sum + 16 * r + 4 * i, s[r][i]);
-}
-
+    *r = vld1q_f32(p);
 #else
-
-WF_VEC void wf_product_part(int n, const wf_product *p, float *sum)
-{
-    wf_eight s[WF_PRODUCT_ROWS][2];
-    const float *v = p->v, *u = p->u;
-    for (int r = 0; r < n; r++)
-        for (int i = 0; i < 2; i++)
-            wf_eight_load(&s[r][i], sum + 16 * r + 8 * i);
-    for (size_t c = 0; c < p->k; c++, u += 16, v += p->step) {
-        wf_eight a[2];
-        for (int i = 0; i < 2; i++)
-            wf_eight_load(&a[i], u + 8 * i);
-        for (int r = 0; r < n; r++)
-            for (int i = 0; i < 2; i++)
-                wf_eight_add_scaled(&s[r][i], &a[i], v[(size_t)r * p->row]);
-    }
-    for (int r = 0; r < n; r++)
-        for (int i = 0; i < 2; i++)
-            wf_eight_store(sum + 16 * r + 8 * i, &s[r][i]);
+    wf_wide_load(r, p);
+#endif
 }
 
+WF_VEC void wf_register_store(float *p, const wf_register *r)
+{
+#ifdef __aarch64__
+    vst1q_f32(p, *r);
+#else
+    wf_wide_store(p, r);
 #endif
+}
 
-/* sum [n,16] += v u, for any n. */
+WF_VEC void wf_register_add_scaled(wf_register *sum, const wf_register *r, float x)
+{
+#ifdef __aarch64__
+    *sum = vfmaq_n_f32(*sum, *r, x);
+#else
+    wf_wide_add_scaled(sum, r, x);
+#endif
+}
+
+/* m [rows,columns] = v u or, with `add`, m += v u, for the first `registers` of each row. Threes of rows share a
+ * pointer: the processor adds once and twice the distance by itself. */
+WF_VEC void wf_product_part(const wf_product *p, int rows, int registers, size_t columns, bool add, float *m)
+{
+    enum { MOST = WF_PANEL / WF_REGISTER };
+    wf_register sum[WF_PRODUCT_ROWS][MOST];
+    const float *threes[(WF_PRODUCT_ROWS + 2) / 3], *u = p->u;
+    const size_t row = p->row, step = p->step;
+    for (int r = 0; r < rows; r += 3)
+        threes[r / 3] = p->v + (size_t)r * row;
+    for (int r = 0; r < rows; r++)
+        for (int i = 0; i < registers; i++)
+            sum[r][i] = (wf_register){0};
+    for (size_t c = 0; c < p->k; c++, u += columns) {
+        wf_register factor[MOST];
+        for (int i = 0; i < registers; i++)
+            wf_register_load(&factor[i], u + WF_REGISTER * i);
+        for (int r = 0; r < rows; r++) {
+            float x = threes[r / 3][(size_t)(r % 3) * row];
+            for (int i = 0; i < registers; i++)
+                wf_register_add_scaled(&sum[r][i], &factor[i], x);
+        }
+        for (int r = 0; r < rows; r += 3)
+            threes[r / 3] += step;
+    }
+    for (int r = 0; r < rows; r++)
+        for (int i = 0; i < registers; i++) {
+            float *to = m + (size_t)r * columns + WF_REGISTER * i;
+            if (add) {
+                wf_register old;
+                wf_register_load(&old, to);
+                sum[r][i] += old;
+            }
+            wf_register_store(to, &sum[r][i]);
+        }
+}
+
+/* The same for any number of rows. */
+WF_VEC void wf_product_rows(wf_product p, int rows, int registers, size_t columns, bool add, float *m)
+{
+    enum { ROWS = WF_PRODUCT_ROWS };
+    for (; rows >= ROWS; rows -= ROWS) {
+        wf_product_part(&p, ROWS, registers, columns, add, m);
+        p.v += ROWS * p.row;
+        m += ROWS * columns;
+    }
+    for (int part = 8; part; part /= 2) {
+        if (!(rows & part))
+            continue;
+        switch (part) {
+        case 8:
+            wf_product_part(&p, ROWS > 8 ? 8 : 1, registers, columns, add, m);
+            break;
+        case 4:
+            wf_product_part(&p, 4, registers, columns, add, m);
+            break;
+        case 2:
+            wf_product_part(&p, 2, registers, columns, add, m);
+            break;
+        default:
+            wf_product_part(&p, 1, registers, columns, add, m);
+        }
+        p.v += (size_t)part * p.row;
+        m += (size_t)part * columns;
+    }
+}
+
+/* sum [n,16] += v u, u [k,16], for any n. */
 static inline void wf_product_add(int n, wf_product p, float *sum)
 {
-    for (; n >= WF_PRODUCT_ROWS; n -= WF_PRODUCT_ROWS) {
-        wf_product_part(WF_PRODUCT_ROWS, &p, sum);
-        p.v += WF_PRODUCT_ROWS * p.row;
-        sum += WF_PRODUCT_ROWS * WF_PRODUCT_COLUMNS;
-    }
-    switch (n) {
-    case 1:
-        wf_product_part(1, &p, sum);
-        break;
-    case 2:
-        wf_product_part(2, &p, sum);
-        break;
-    case 3:
-        wf_product_part(3, &p, sum);
-        break;
-    case 4:
-        wf_product_part(4, &p, sum);
-        break;
-#ifndef __aarch64__
-    case 5:
-        wf_product_part(5, &p, sum);
-        break;
-#endif
-    }
+    wf_product_rows(p, n, WF_PRODUCT_COLUMNS / WF_REGISTER, WF_PRODUCT_COLUMNS, true, sum);
 }
 
-/* Row-major C [m,n] = A op(B) + beta C. A row of A has k numbers, lda apart from the next; op(B) [k,n] is the transpose
- * of B with tb 'T'. */
-void wf_product_all(char tb, size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b, size_t ldb,
-                    float beta, float *c, size_t ldc);
+/* m [rows,WF_PANEL] = v u or, with `add`, m += v u, u [k,WF_PANEL]. The last columns of a row may stay unwritten where
+ * the first `columns` do not need them. */
+void wf_product_panel(const wf_product *p, int rows, int columns, bool add, float *m);
 
 #endif

@@ -32,9 +32,10 @@ enum {
 
 /* One call: maps, and the place of the weight of (input channel, output channel, tap) in w. */
 typedef struct winograd {
-    const float *x, *w, *in_scale; /* in_scale [from] multiplies x (NULL: 1) */
-    float *y;
-    const float *out_scale, *shift, *residual; /* out_scale [to] multiplies y, then shift is added (NULL: neither) */
+    const void *x, *residual; /* maps, as y; residual NULL: none */
+    void *y;
+    const float *w, *in_scale;      /* in_scale [from] multiplies x (NULL: 1) */
+    const float *out_scale, *shift; /* out_scale [to] multiplies y, then shift is added (NULL: neither) */
     bool relu;
     wf_tiles source, result;
     int from, to; /* channels, padded to vectors */
@@ -163,37 +164,50 @@ static void make_V(const winograd *c, int tile, int at, int vector, float *V)
     wf_make_pixels(&c->source, c->x, c->in_scale, tile, vector, V + at * c->from + vector * LANES, matrix_V(c));
 }
 
+/* Scales and shifts the pixels y of one vector of output channels of one tile, adds the residual, and stores them. */
+WF_VEC void store_tile(const winograd *c, bool bf16, const wf_place *p, int vector, const wf_wide *y)
+{
+    const wf_tiles *map = &c->result;
+    const bool scaled = c->out_scale;
+    wf_wide scale = {0}, shift = {0};
+    if (scaled) {
+        wf_wide_load(&scale, c->out_scale + vector * LANES);
+        wf_wide_load(&shift, c->shift + vector * LANES);
+    }
+    for (int i = 0; i < 4 && p->row + i < map->H; i++)
+        for (int j = 0; j < 4 && p->column + j < map->W; j++) {
+            size_t pixel = wf_pixel_at(map, p, p->row + i, p->column + j);
+            wf_wide value = y[4 * i + j], other;
+            if (scaled)
+                value = value * scale + shift;
+            if (c->residual) {
+                wf_load_pixel(map, bf16, p, c->residual, p->row + i, p->column + j, &other);
+                value += other;
+            }
+            if (c->relu)
+                value = (wf_wide)((__typeof__(value < 0))value & ~(value < 0)); /* NaN stays */
+            if (bf16)
+                wf_wide_store_bf16((uint16_t *)c->y + pixel, &value);
+            else
+                wf_wide_store_halves((float *)c->y + pixel, p->next ? (float *)c->y + pixel + p->next : NULL, &value);
+        }
+}
+
 /* Computes one vector of output channels of one tile from its products m [36], group * PANEL apart. */
 static void finish_tile(const winograd *c, int tile, int vector, const float *m)
 {
-    wf_wide product[POINTS], rows[24], y[16], scale = {0}, shift = {0};
-    const wf_tiles *map = &c->result;
-    wf_place p = wf_place_of(map, tile, vector);
+    wf_wide product[POINTS], rows[24], y[16];
+    wf_place p = wf_place_of(&c->result, tile, vector);
     for (int k = 0; k < POINTS; k++)
         wf_wide_load(&product[k], m + k * c->group * PANEL);
     for (int j = 0; j < 6; j++)
         wf_transform_products(product + j, 6, rows + j, 6);
     for (int i = 0; i < 4; i++)
         wf_transform_products(rows + 6 * i, 1, y + 4 * i, 1);
-    if (c->out_scale) {
-        wf_wide_load(&scale, c->out_scale + vector * LANES);
-        wf_wide_load(&shift, c->shift + vector * LANES);
-    }
-    for (int i = 0; i < 4 && p.row + i < map->H; i++)
-        for (int j = 0; j < 4 && p.column + j < map->W; j++) {
-            size_t pixel =
-                p.start + ((size_t)(p.row + i) * (size_t)map->W + (size_t)(p.column + j)) * (size_t)map->block;
-            wf_wide value = y[4 * i + j], other;
-            if (c->out_scale)
-                value = value * scale + shift;
-            if (c->residual) {
-                wf_wide_load_halves(&other, c->residual + pixel, c->residual + pixel + p.next);
-                value += other;
-            }
-            if (c->relu)
-                value = (wf_wide)((__typeof__(value > 0))value & (value > 0));
-            wf_wide_store_halves(c->y + pixel, p.next ? c->y + pixel + p.next : NULL, &value);
-        }
+    if (c->result.bf16)
+        store_tile(c, true, &p, vector, y);
+    else
+        store_tile(c, false, &p, vector, y);
 }
 
 /* Computes one panel of `tiles` tiles from V and U. M [36,group,PANEL] is scratch. */
@@ -220,7 +234,7 @@ static void run_panel(const winograd *c, int tile, int tiles, int panel, const f
 bool wf_cpu_winograd_fits(const wf_conv *conv)
 {
     const wf_conv_spec *s = &conv->spec;
-    return fused && s->signal == WF_PICTURE && s->k == 3 && s->H >= 4 && s->W >= 4 && !conv->in.bf16;
+    return fused && s->signal == WF_PICTURE && s->k == 3 && s->H >= 4 && s->W >= 4;
 }
 
 /* Writes exp(3 logs) and, with a bias, the shift exp(3 logs) bias: [channels], zero in the channels that pad. */
@@ -299,7 +313,7 @@ static int run(wf_cpu *cpu, const wf_conv *conv, winograd *c, const float *bias,
 }
 
 int wf_cpu_winograd_forward(wf_cpu *cpu, const wf_conv *conv, const float *w, const float *bias, const float *logs,
-                            const float *x, const float *residual, float *y)
+                            const void *x, const void *residual, void *y)
 {
     const wf_conv_spec *s = &conv->spec;
     winograd c = {.x = x, .w = w, .y = y, .residual = residual, .relu = s->relu};
@@ -313,8 +327,7 @@ int wf_cpu_winograd_forward(wf_cpu *cpu, const wf_conv *conv, const float *w, co
     return run(cpu, conv, &c, bias, logs);
 }
 
-int wf_cpu_winograd_data(wf_cpu *cpu, const wf_conv *conv, const float *w, const float *logs, const float *dy,
-                         float *dx)
+int wf_cpu_winograd_data(wf_cpu *cpu, const wf_conv *conv, const float *w, const float *logs, const void *dy, void *dx)
 {
     const wf_conv_spec *s = &conv->spec;
     winograd c = {.x = dy, .w = w, .y = dx};

@@ -8,13 +8,16 @@
  * The gradient by x is the forward pass of dy with kernels rotated by 180 degrees.
  *
  * Vectors hold LANES channels. Every number is computed in one lane, by the same operations for either number of
- * lanes. */
+ * lanes.
+ *
+ * Maps of either precision are read and written: pixels become single precision before the transforms, and round to
+ * bf16 after them. */
 #ifndef WF_CPU_WINOGRAD_H
 #define WF_CPU_WINOGRAD_H
 
 #include "conv.h"
 
-#include "vec.h"
+#include "lanes.h"
 
 enum {
     LANES = WF_WIDE,
@@ -130,8 +133,9 @@ WF_VEC void wf_transform_sums(const wf_wide *t, int step, wf_wide *g, int g_step
 /* A map in the layout of wf_cpu_layout_of. Tiles are counted along rows, then down, then over pictures. */
 typedef struct wf_tiles {
     int H, W, across, per_map; /* tiles in a row, tiles in a picture */
-    int block, blocks;         /* contiguous channels, and how many times that many */
-    int vectors;               /* vectors of LANES channels: the last may be half empty */
+    int block, blocks;         /* contiguous channels, and how many times that many; a bf16 map has at least 16 */
+    bool bf16;
+    int vectors; /* vectors of LANES channels: the last may be half empty */
 } wf_tiles;
 
 static inline wf_tiles wf_tiles_of(const wf_conv_spec *s, const wf_cpu_layout *l)
@@ -143,6 +147,7 @@ static inline wf_tiles wf_tiles_of(const wf_conv_spec *s, const wf_cpu_layout *l
                       .per_map = (s->H + 3) / 4 * across,
                       .block = l->block,
                       .blocks = l->channels / l->block,
+                      .bf16 = l->bf16,
                       .vectors = (l->channels + LANES - 1) / LANES};
 }
 
@@ -164,27 +169,45 @@ WF_VEC wf_place wf_place_of(const wf_tiles *map, int tile, int vector)
     return p;
 }
 
+/* The offset of a vector of channels of a pixel in its map. */
+WF_VEC size_t wf_pixel_at(const wf_tiles *map, const wf_place *p, int row, int column)
+{
+    return p->start + ((size_t)row * (size_t)map->W + (size_t)column) * (size_t)map->block;
+}
+
 /* Loads the pixel, or zero outside the picture. */
-WF_VEC void wf_load_pixel(const wf_tiles *map, const wf_place *p, const float *x, int row, int column, wf_wide *v)
+WF_VEC void wf_load_pixel(const wf_tiles *map, bool bf16, const wf_place *p, const void *x, int row, int column,
+                          wf_wide *v)
 {
     if (row < 0 || row >= map->H || column < 0 || column >= map->W) {
         *v = (wf_wide){0};
         return;
     }
-    x += p->start + ((size_t)row * (size_t)map->W + (size_t)column) * (size_t)map->block;
-    wf_wide_load_halves(v, x, x + p->next);
+    size_t at = wf_pixel_at(map, p, row, column);
+    if (bf16)
+        wf_wide_load_bf16(v, (const uint16_t *)x + at);
+    else
+        wf_wide_load_halves(v, (const float *)x + at, (const float *)x + at + p->next);
+}
+
+WF_VEC void wf_load_tile(const wf_tiles *map, bool bf16, const wf_place *p, const void *x, wf_wide *d)
+{
+    for (int i = 0; i < 6; i++)
+        for (int j = 0; j < 6; j++)
+            wf_load_pixel(map, bf16, p, x, p->row + i - 1, p->column + j - 1, &d[6 * i + j]);
 }
 
 /* Writes X of one vector of channels of one tile: point k at to[k * matrix]. scale [channels] multiplies
  * x (NULL: 1). */
-static inline void wf_make_pixels(const wf_tiles *map, const float *x, const float *scale, int tile, int vector,
+static inline void wf_make_pixels(const wf_tiles *map, const void *x, const float *scale, int tile, int vector,
                                   float *to, size_t matrix)
 {
     wf_wide d[POINTS];
     wf_place p = wf_place_of(map, tile, vector);
-    for (int i = 0; i < 6; i++)
-        for (int j = 0; j < 6; j++)
-            wf_load_pixel(map, &p, x, p.row + i - 1, p.column + j - 1, &d[6 * i + j]);
+    if (map->bf16)
+        wf_load_tile(map, true, &p, x, d);
+    else
+        wf_load_tile(map, false, &p, x, d);
     if (scale) {
         wf_wide factor;
         wf_wide_load(&factor, scale + vector * LANES);

@@ -12,7 +12,7 @@ enum { TILES = 128 }; /* most tiles of a chunk: V and D of some hundred channels
 
 /* One call. Channels `from` are padded to panels, `to` to vectors. */
 typedef struct gradient {
-    const float *x, *dy;
+    const void *x, *dy; /* maps */
     wf_tiles source, result;
     int from, to, real_to;
     int tiles, chunk;    /* all tiles, most of a chunk */
@@ -25,17 +25,24 @@ typedef struct gradient {
     size_t matrix_V, row_D, matrix_D, matrix_S;
 } gradient;
 
+WF_VEC void load_result(const gradient *c, bool bf16, const wf_place *p, wf_wide d[16])
+{
+    for (int i = 0; i < 4; i++)
+        for (int j = 0; j < 4; j++)
+            wf_load_pixel(&c->result, bf16, p, c->dy, p->row + i, p->column + j, &d[4 * i + j]);
+}
+
 /* Writes Y of one vector of channels of one tile of dy, and the sum of its pixels. */
 static void make_D(const gradient *c, int tile, int at, int vector)
 {
     wf_wide d[16], columns[24], sum = {0};
-    const wf_tiles *map = &c->result;
-    wf_place p = wf_place_of(map, tile, vector);
-    for (int i = 0; i < 4; i++)
-        for (int j = 0; j < 4; j++) {
-            wf_load_pixel(map, &p, c->dy, p.row + i, p.column + j, &d[4 * i + j]);
-            sum += d[4 * i + j];
-        }
+    wf_place p = wf_place_of(&c->result, tile, vector);
+    if (c->result.bf16)
+        load_result(c, true, &p, d);
+    else
+        load_result(c, false, &p, d);
+    for (int i = 0; i < 16; i++)
+        sum += d[i];
     wf_wide_store(c->pixels + (size_t)at * (size_t)c->to + vector * LANES, &sum);
     for (int j = 0; j < 4; j++)
         wf_transform_gradient(d + j, 4, columns + j, 4);
@@ -132,7 +139,7 @@ static size_t odd_lines(int floats)
 }
 
 int wf_cpu_winograd_weights(wf_cpu *cpu, const wf_conv *conv, const float *w, const float *bias, const float *logs,
-                            const float *x, const float *dy, float *dw, float *dbias, float *dlogs)
+                            const void *x, const void *dy, float *dw, float *dbias, float *dlogs)
 {
     const wf_conv_spec *s = &conv->spec;
     gradient c = {.x = x, .dy = dy, .source = wf_tiles_of(s, &conv->in), .result = wf_tiles_of(s, &conv->out)};

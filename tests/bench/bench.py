@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 """bench.py - images per second of the official levels against the PyTorch peer: every precision of both sides, by turns.
 
-    bench.py build/bench-level [--gradient] [--rows 'train:4 bpd:5'] [--minutes M] [--isa AVX2] [--compile]
+    bench.py build/bench-level [--gradient] [--rows 'train:4 bpd:5'] [--minutes M] [--isa AVX2]
+    bench.py build/bench-level --compile [--gradient] [--rows ...] [--minutes M] [--isa AVX2]
 
 A row is MODE:LEVEL. Modes: train, lean (training with --memory reversible), bpd, sample; with --gradient gradient, what a leapfrog of
 wf-nuts evaluates for many chains, and few, for the fewest. Levels: 0 to 6 of ImageNet 64x64, and faces8, level 8 of faces 1024x1024.
 
-A row has three rounds. In each, every precision of both sides is measured in turn for --time seconds, at least one run, by programs
-that wait for their turn. The first round tries every setting of the peer; the fastest of each precision goes on. --compile tries
-torch.compile as well: the first time it takes minutes a row, and what it compiled stays in build/inductor.
+A row has three rounds. In each, every precision of both sides is measured for --time seconds, by programs that wait for their turn.
+Where runs are short, a round has four turns, so that both sides see the same moods of the machine. Before, every setting of the peer is
+tried; the fastest of each precision goes on. torch.compile takes minutes a row: --compile does it once, without measuring. What it compiled stays in TORCHINDUCTOR_CACHE_DIR, by default inductor beside the program, and rows
+that it names there are measured compiled, too.
 
 Rows are kept in bench.json beside the program. Rows that --rows names are measured again; without it, those that are missing or were
 measured on another machine or by another build. With --minutes, no row begins that would not end in that time, and the exit code is
@@ -20,17 +22,18 @@ Standard library only.
 """
 import argparse, hashlib, json, os, select, socket, subprocess, sys, tempfile, time
 
-from bench_table import full_table, machine_class, replace_between, replace_file, shares, short_table
+from bench_table import fastest, full_table, machine_class, replace_between, replace_file, shares, short_table
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-ROUNDS = 3
+ROUNDS, TURNS = 3, 4  # turns of a round where a run takes at most the time of a turn
 PRECISIONS = 'fp32', 'bf16'
-SETTINGS = {'plain': [], 'folded': ['--channels-last', '--fold']}
-COMPILED = {'compiled': ['--channels-last', '--fold', '--compile']}
+SETTINGS = {'plain': [], 'folded': ['--channels-last', '--fold'], 'compiled': ['--channels-last', '--fold', '--compile']}
 LEVELS = [str(l) for l in range(7)] + ['faces8']
 MODES = {'train': LEVELS, 'lean': ['4', '5', '6', 'faces8'], 'bpd': LEVELS, 'sample': LEVELS}
 GRADIENTS = {'gradient': LEVELS[:7], 'few': ['3', '4', '5', '6']}
-LIMIT, COMPILE_LIMIT = 40, 900  # seconds for the first turn of a program; a peer that takes longer is not a setting
+LIMIT, COMPILE_LIMIT = 40, 900  # seconds of a turn
+# The most that the processor was seen to multiply: by loops in registers, or in a product of matrices.
+PEAKS = {'fp32': ['peak:fp32', 'matrix:fp32:1024'], 'bf16': ['peak:bf16', 'peak:amx', 'matrix:bf16:1024'], 'copy': ['copy']}
 # Both sides leave newer instructions out: oneDNN in both, ATen and MKL in PyTorch. Our own loops follow from the build.
 EMULATED = {'AVX2': {'ONEDNN_MAX_CPU_ISA': 'AVX2', 'ATEN_CPU_CAPABILITY': 'avx2', 'MKL_ENABLE_INSTRUCTIONS': 'AVX2'}}
 
@@ -61,7 +64,7 @@ class Server:
 
     def __init__(self, name, source, target, end, limit=LIMIT):
         self.name, self.source, self.target, self.end, self.limit = name, source, target, end, limit
-        self.speeds, self.last, self.rest = [], {}, b''
+        self.turns, self.last, self.rest = [], {}, b''
 
     def line(self, until):
         while b'\n' not in self.rest:
@@ -69,7 +72,7 @@ class Server:
             more = os.read(self.source.fileno(), 65536) if ready else None
             if not more:
                 self.close()
-                raise Dropped(f'{self.name}: ' + ('ended' if ready else f'took more than {self.limit} s'))
+                raise Dropped(f'{self.name}: ' + ('ended' if ready else f'took more than {self.limit:.0f} s'))
             self.rest += more
         line, self.rest = self.rest.split(b'\n', 1)
         return line.decode(errors='replace')
@@ -88,9 +91,9 @@ class Server:
             before.append(line)
 
     def measure(self):
+        """Images per second of one turn."""
         self.last, _ = self.ask('again')
-        self.speeds.append(self.last['img_per_s'])
-        return self.speeds[-1]
+        return self.last['img_per_s']
 
     def kernels(self, own):
         last, lines = self.ask('kernels')
@@ -102,12 +105,12 @@ class Server:
         self.end = None
 
     def result(self, **more):
-        return dict(speeds=self.speeds, MB=self.last['rss_MB'], **more)
+        return dict(turns=self.turns, MB=self.last['rss_MB'], **more)
 
 
-def start(command, environment):
+def start(command, environment, errors=None):
     """A Server on the standard input and output of a command."""
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, bufsize=0)
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, env=environment, bufsize=0)
 
     def end():
         process.kill()
@@ -128,43 +131,41 @@ def connect(path, arguments, limit):
 class Bench:
     def __init__(self, a):
         self.program, self.seconds, self.isa = a.program, a.time, a.isa
-        self.threads = len(os.sched_getaffinity(0))
+        self.threads = a.threads
         self.environment = dict(os.environ, OMP_NUM_THREADS=str(self.threads), **EMULATED.get(a.isa, {}))
-        self.environment['TORCHINDUCTOR_CACHE_DIR'] = os.path.abspath('build/inductor')
-        self.settings = {**SETTINGS, **(COMPILED if a.compile else {})}
+        self.compiled = os.environ.get('TORCHINDUCTOR_CACHE_DIR', os.path.join(os.path.abspath(os.path.dirname(a.program)), 'inductor'))
+        self.environment['TORCHINDUCTOR_CACHE_DIR'] = self.compiled
         with open(a.program, 'rb') as f:
             self.build = hashlib.sha1(f.read()).hexdigest()[:12]
         self.folder = tempfile.TemporaryDirectory()
         self.socket = os.path.join(self.folder.name, 'peer')
+        self.log = open(os.path.join(self.folder.name, 'log'), 'w')
         self.present = self.start_peer(os.environ.get('PYTHON', 'python3'), os.environ.get('PEER', '../shared/peers/peer_torch.py'))
-        self.peaks, self.device = self.measure_peaks()
+        self.device = (self.ours_alone('bpd:fp32:1') or sys.exit(f'bench: {a.program} does not run'))['device']
 
     def start_peer(self, python, peer):
         """Starts peer_level.py, which ends with this program; false without PyTorch or the peer."""
         if not os.path.exists(peer) or subprocess.run([python, '-c', 'import torch'], capture_output=True).returncode:
             print(f'bench: PyTorch is left out: no torch in {python} (PYTHON), or no {peer} (PEER)', file=sys.stderr)
             return False
-        self.server = start([python, os.path.join(HERE, 'peer_level.py'), '--serve', self.socket], self.environment)
+        self.server = start([python, os.path.join(HERE, 'peer_level.py'), '--serve', self.socket], self.environment, self.log)
         if self.server.line(time.monotonic() + 120) != 'ready':
             sys.exit(f'bench: {self.server.name} does not start')
         return True
 
-    def measure_peaks(self):
-        """({"fp32": FLOP/s, "bf16": FLOP/s, "copy": B/s}, device); a peak that bench-level or the processor lacks is None."""
-        def rate(*jobs):
-            found = []
-            for job in jobs:
-                done = subprocess.run([self.program, '-q', '--time', str(min(0.3, self.seconds)), job], capture_output=True, text=True,
-                                      env=self.environment)
-                if not done.returncode:
-                    found.append(json.loads(done.stdout.splitlines()[-1]))
-            return max((f.get('FLOP_per_s') or f['B_per_s'] for f in found), default=None), found
+    def ours_alone(self, job):
+        """What bench-level reports of a job by itself; None: it lacks it, or the processor does."""
+        done = subprocess.run([self.program, '-q', '-l', '0', '--time', str(min(0.1, self.seconds)), job], capture_output=True, text=True,
+                              env=self.environment)
+        return None if done.returncode else json.loads(done.stdout.splitlines()[-1])
 
-        copy, found = rate('copy')
-        if not found:
-            sys.exit(f'bench: {self.program} does not measure a copy: run make build/bench-level')
-        peaks = {'fp32': rate('peak:fp32')[0], 'bf16': rate('peak:bf16', 'peak:amx')[0], 'copy': copy}
-        return peaks, found[0]['device']
+    def measure_peaks(self):
+        """{"fp32": FLOP/s, "bf16": FLOP/s, "copy": B/s}; None for a peak that the processor lacks."""
+        peaks = {}
+        for name, jobs in PEAKS.items():
+            found = [self.ours_alone(job) for job in jobs]
+            peaks[name] = max((f.get('FLOP_per_s') or f['B_per_s'] for f in found if f), default=None)
+        return peaks
 
     def describe_settings(self):
         shown = EMULATED.get(self.isa, {}).keys() | {n for n in os.environ if n.startswith(('GOMP_', 'KMP_', 'ONEDNN_'))}
@@ -174,61 +175,91 @@ class Bench:
     def ours(self, mode, level, precision):
         memory = {'lean': 'reversible', 'train': 'store'}.get(mode, 'auto')
         name = {'lean': 'train', 'few': 'gradient'}.get(mode, mode)
-        return start([self.program, '-q', *model_of(level), '--time', str(self.seconds), '--turns',
+        return start([self.program, '-q', *model_of(level), '--time', str(self.seconds / TURNS), '--turns',
                       f'{name}:{precision}:{batch_of(mode, level)}:{memory}'], self.environment)
 
-    def peer(self, mode, level, precision, flags):
+    def peer(self, key, precision, setting, limit=LIMIT):
+        mode, level = key.split(':')
         name = {'lean': 'train', 'few': 'gradient'}.get(mode, mode)
         return connect(self.socket, ['--mode', name, *model_of(level), '--dtype', precision, '--batch', str(batch_of(mode, level)),
-                                     '--threads', str(self.threads), '--time', str(self.seconds), *flags],
-                       COMPILE_LIMIT if '--compile' in flags else LIMIT)
+                                     '--threads', str(self.threads), '--time', str(self.seconds / TURNS), *SETTINGS[setting]], limit)
 
-    def first_round(self, ours, peers):
-        """Measures every program of both sides; (settings in use, what was tried)."""
-        tried, best = {}, {}
-        for precision in PRECISIONS:
-            ours[precision].measure()
-            for (p, setting), server in peers.items():
-                if p != precision:
-                    continue
+    def mark(self, key, precision):
+        """Name of the file that says that torch.compile has done its work for a row."""
+        return os.path.join(self.compiled, f'{key}:{precision}'.replace('lean:', 'train:'))
+
+    def peers(self, key):
+        """The peer's programs for a row, {(precision, setting): Server}."""
+        return {(p, s): self.peer(key, p, s) for p in PRECISIONS for s in SETTINGS
+                if self.present and (s != 'compiled' or os.path.exists(self.mark(key, p)))}
+
+    def compile(self, key):
+        for precision in [p for p in PRECISIONS if not os.path.exists(self.mark(key, p))]:
+            server = self.peer(key, precision, 'compiled', COMPILE_LIMIT)
+            try:
+                server.measure()
+            finally:
+                server.close()
+            with open(self.mark(key, precision), 'w'):
+                pass
+
+    def explain(self, dropped):
+        self.log.flush()
+        with open(self.log.name) as f:
+            errors = f.read().strip().splitlines()[-1:]
+        print(f'bench: {dropped}', *errors, sep=': ', file=sys.stderr)
+
+    def choose(self, peers, quick):
+        """({precision: Server} of the fastest settings, {"PRECISION SETTING": most images/s}); ends the others."""
+        speeds, longest = {name: [] for name in peers}, 0
+        for _ in range(ROUNDS if quick else 1):
+            for name, server in peers.items():
+                start = time.monotonic()
                 try:
-                    server.measure()
+                    if server.end:
+                        speeds[name].append(server.measure())
+                        longest = max(longest, time.monotonic() - start)
                 except Dropped as e:  # a setting that does not work on this machine is not one
-                    print(f'bench: {e}', file=sys.stderr)
-                tried[f'{p} {setting}'] = server.speeds[0] if server.speeds else None
-            works = [(s.speeds[0], setting) for (p, setting), s in peers.items() if p == precision and s.speeds]
-            if works:
-                best[precision] = max(works)[1]
-            for (p, setting), server in peers.items():
-                if p == precision and setting != best.get(p):
+                    self.explain(e)
+                for later in peers.values():  # nor is one that takes many times as long as another
+                    later.limit = min(LIMIT, 5 + 4 * longest) if longest else LIMIT
+        tried = {' '.join(name): max(found, default=None) for name, found in speeds.items()}
+        used = {}
+        for precision in PRECISIONS:
+            works = {s: server for (p, s), server in peers.items() if p == precision and server.end}
+            best = max(works, key=lambda s: tried[f'{precision} {s}'], default=None)
+            for setting, server in works.items():
+                if setting == best:
+                    used[precision] = server
+                else:
                     server.close()
-        return best, tried
+        return used, tried
 
     def row(self, key):
         mode, level = key.split(':')
-        start = time.monotonic()
+        start, batch = time.monotonic(), batch_of(mode, level)
         ours = {p: self.ours(mode, level, p) for p in PRECISIONS}
-        peers = {(p, s): self.peer(mode, level, p, flags) for p in PRECISIONS for s, flags in self.settings.items() if self.present}
+        peers = self.peers(key)
         try:
-            best, tried = self.first_round(ours, peers)
-            for _ in range(1, ROUNDS):
-                for p in PRECISIONS:
-                    ours[p].measure()
-                    if p in best:
-                        peers[p, best[p]].measure()
-            mine = max(ours.values(), key=lambda s: sorted(s.speeds)[ROUNDS // 2])
-            kernels = {'ours': mine.kernels('own')}
-            used = [peers[p, s] for p, s in best.items()]
-            if used:
-                theirs = max(used, key=lambda s: sorted(s.speeds)[ROUNDS // 2])
-                kernels['peer'] = theirs.kernels("PyTorch's own")
-            last = mine.last
-            return dict(batch=batch_of(mode, level), GFLOP=last['GFLOP'], MB_moved=last['MB_moved'], device=last['device'],
-                        torch=used[0].last['torch'] if used else None, capability=used[0].last['capability'] if used else None,
-                        threads=self.threads, settings=self.describe_settings(), build=self.build, peaks=self.peaks,
-                        ours={p: s.result() for p, s in ours.items()}, tried=tried, kernels=kernels,
-                        peer={p: peers[p, s].result(setting=s) for p, s in best.items()},
-                        measured=time.time(), taken=round(time.monotonic() - start, 1))
+            quick = all(batch / server.measure() <= self.seconds / TURNS for server in ours.values())
+            used, tried = self.choose(peers, quick)
+            peaks, turns = [], [side[p] for p in PRECISIONS for side in (ours, used) if p in side]
+            for _ in range(ROUNDS):
+                peaks.append(self.measure_peaks())
+                for server in turns:
+                    server.turns.append([])
+                for _ in range(TURNS if quick else 1):
+                    for server in turns:
+                        server.turns[-1].append(server.measure())
+            result = {'ours': {p: s.result() for p, s in ours.items()},
+                      'peer': {p: s.result(setting=next(n for (q, n), t in peers.items() if t is s)) for p, s in used.items()}}
+            kernels = {name: side[fastest(result[name])].kernels(own) for name, side, own in
+                       (('ours', ours, 'own'), ('peer', used, "PyTorch's own")) if side}
+            mine, theirs = ours['fp32'].last, next((s.last for s in used.values()), {})
+            return dict(batch=batch, GFLOP=mine['GFLOP'], MB_moved=mine['MB_moved'], device=mine['device'], torch=theirs.get('torch'),
+                        capability=theirs.get('capability'), threads=self.threads, settings=self.describe_settings(),
+                        build=self.build, peaks=peaks, **result, tried=tried, kernels=kernels, measured=time.time(),
+                        taken=round(time.monotonic() - start, 1))
         finally:
             for server in [*ours.values(), *peers.values()]:
                 server.close()
@@ -264,8 +295,9 @@ def main():
     parser.add_argument('--rows', default='')
     parser.add_argument('--minutes', type=float, default=1e9)
     parser.add_argument('--time', type=float, default=1, help='seconds of one measurement')
+    parser.add_argument('--threads', type=int, default=len(os.sched_getaffinity(0)), help='of both sides; default: all cores')
     parser.add_argument('--isa', choices=['', *EMULATED], default='')
-    parser.add_argument('--compile', action='store_true')
+    parser.add_argument('--compile', action='store_true', help='let torch.compile do its work, and measure nothing')
     parser.add_argument('--readme', default='tests/bench/README.md')
     parser.add_argument('--short', default='README.md', help="page of the short table; '' for none")
     a = parser.parse_args()
@@ -282,21 +314,32 @@ def main():
 
     def measured(key):
         row = rows.get(key)
-        return row and row['build'] == bench.build and row['device'] == bench.device and (row['torch'] or not bench.present)
+        same = row and row['build'] == bench.build and row['device'] == bench.device and row['threads'] == bench.threads
+        return same and (row['torch'] or not bench.present)
 
-    wanted = asked or [f'{m}:{l}' for m, levels in known.items() for l in levels if not measured(f'{m}:{l}')]
+    def compiled(key):
+        return all(os.path.exists(bench.mark(key, p)) for p in PRECISIONS)
+
+    done = compiled if a.compile else measured
+    wanted = asked or [f'{m}:{l}' for m, levels in known.items() for l in levels if not done(f'{m}:{l}')]
     left = len(wanted)
     for key in wanted:
-        if time.monotonic() + rows.get(key, {}).get('taken', 60) > end:
+        if time.monotonic() + (0 if a.compile else rows.get(key, {}).get('taken', 60)) > end:
             continue  # a later row may be short enough
         print(f'bench: {key}', file=sys.stderr)
         try:
-            rows[key] = bench.row(key)
+            if a.compile:
+                bench.compile(key)
+            else:
+                rows[key] = bench.row(key)
         except Dropped as e:
-            sys.exit(f'bench: {e}')
+            bench.explain(e)
+            if not a.compile:
+                sys.exit(1)
         left -= 1
-        replace_file(path, json.dumps(rows, indent=1) + '\n')
-    if rows:
+        if not a.compile:
+            replace_file(path, json.dumps(rows, indent=1) + '\n')
+    if rows and not a.compile:
         write_tables(a, rows, name, known)
     if left:
         print(f'bench: the time is up; {left} rows are left: run the same command again', file=sys.stderr)

@@ -16,6 +16,7 @@
 #include "../../tools/cli.h"
 #include "../../lib/model/presets.h"
 #include "../../lib/train/optimizer.h"
+#include "peak.h"
 #include "workload.h"
 
 enum { MOST = 4096, COPY = 1 << 28 };
@@ -30,10 +31,10 @@ static bool turns;
 static const cli_option options[] = {
     {'l', "level", "L", CLI_INT, &level, 0, 10, "Level; the default is 4."},
     {0, "model", "imagenet64|faces1024", CLI_CHOICE, &pyramid, 0, 0, "Whose level; the default is imagenet64."},
-    {0, "time", "S", CLI_DOUBLE, &seconds, 0.01, 3600, "Measure for S seconds after the unmeasured runs; default 4."},
+    {0, "time", "S", CLI_DOUBLE, &seconds, 0.001, 3600, "Measure for S seconds after the unmeasured runs; default 4."},
+    {0, "turns", NULL, CLI_FLAG, &turns, 0, 0, "Measure once for each line of stdin; see above."},
     CLI_BACKEND_AUTO,
     CLI_THREADS,
-    {0, "turns", NULL, CLI_FLAG, &turns, 0, 0, "Measure once for each line of stdin; see above."},
     {.name = NULL},
 };
 static const cli_program bench = {
@@ -44,6 +45,11 @@ static const cli_program bench = {
         "MODE: train, bpd, sample, gradient. Prints one JSON line for each operand: images per second in the median "
         "run, the memory of the flow and the peak memory of the process, both in MB. matrix:PRECISION:SIZE measures a "
         "matrix product in FLOP per second; copy measures a copy in bytes read and written per second.\n"
+        "\n"
+        "peak:fp32, peak:bf16, peak:amx and peak:amx-loads measure the most that the processor multiplies, in FLOP per "
+        "second. conv:OUT:IN:H:N[:K] times a convolution in bf16 of N maps of H x H, 3x3 unless K is given, forward "
+        "and by data and weights, by oneDNN (own: none) and by our own AMX kernels (own: all) where the processor has "
+        "AMX.\n"
         "\n"
         "GFLOP and MB_moved are what one run has to compute and to move: multiplications and additions of convolutions "
         "and products, without taps on padding; parameters, what the optimizer keeps of them, and pictures.\n"
@@ -303,9 +309,14 @@ static int copy(run *r)
 
 static double bandwidth(run *r)
 {
+    void *memory[2];
+    for (int i = 0; i < 2; i++) {
+        must(r->backend->alloc(r->backend, COPY, &memory[i]));
+        must(r->backend->zero(r->backend, memory[i], COPY));
+    }
     r->elements = COPY / r->backend->real;
-    r->params = normal(r->backend, 1, r->elements, 0);
-    r->x = normal(r->backend, 1, r->elements, 1);
+    r->params = memory[0];
+    r->x = memory[1];
     double rate = 2.0 * COPY / best_seconds(r, copy);
     r->backend->free(r->backend, r->params);
     r->backend->free(r->backend, r->x);
@@ -453,7 +464,8 @@ int main(int argc, char **argv)
         die(WF_USAGE, "no measurement given; see --help");
     must(wf_backend_open(common.backend, common.threads, &backend));
     for (int i = first; i < argc; i++)
-        do_job(backend, argv[i]);
+        if (!peak_job(argv[i], backend->threads, seconds, backend->device))
+            do_job(backend, argv[i]);
     backend->close(backend);
     finish_stdout();
     return 0;

@@ -3,11 +3,11 @@
 A row of bench.json, "MODE:LEVEL", holds:
 
     batch, GFLOP, MB_moved   pictures of a run; what the run has to compute and to move, as bench-level counts it
-    ours                     {precision: {"speeds": [images/s of each round], "MB": peak memory}}
-    peer                     the same, and "setting"; of each precision the setting that was fastest in the first round
-    tried                    {"PRECISION SETTING": images/s in the first round, null: it failed or took too long}
+    ours                     {precision: {"turns": for each round, images/s of each turn; "MB": peak memory}}
+    peer                     the same, and "setting", the fastest of those tried; turns are side by side with ours
+    tried                    {"PRECISION SETTING": most images/s of the peer, null: it failed or took too long}
     kernels                  {"ours": {name: share of the run's time}, "peer": the same}
-    peaks                    {"fp32": FLOP/s, "bf16": the same, "copy": B/s}, measured in the same run
+    peaks                    for each round {"fp32": FLOP/s, "bf16": the same, "copy": B/s}, measured at its start
     device, torch, capability, threads, settings, build   what it was measured on and with; build names bench-level's bytes
 """
 import os, statistics
@@ -18,40 +18,45 @@ MODE_NAMES = {LEAN: 'train, lean', 'few': 'gradient, few'}
 SHORT = 'train:1', 'train:3', 'train:4', 'train:5', 'train:6', 'train:faces8', 'bpd:5', 'sample:5'  # rows of the README
 
 
+def rounds_of(measured):
+    """Images per second of each round, the median of its turns."""
+    return [statistics.median(turns) for turns in measured['turns']]
+
+
 def median_of(side, precision):
     """Images per second in the median round; None: not measured."""
-    return statistics.median(side[precision]['speeds']) if precision in side else None
+    return statistics.median(rounds_of(side[precision])) if precision in side else None
 
 
 def fastest(side):
     """The precision with the fastest median round; None: nothing was measured."""
-    return max(side, key=lambda p: statistics.median(side[p]['speeds']), default=None)
+    return max(side, key=lambda p: median_of(side, p), default=None)
 
 
-def spread(speeds):
-    """Range of the rounds over their median."""
-    return (max(speeds) - min(speeds)) / statistics.median(speeds)
+def noisy(rounds):
+    return max(rounds) - min(rounds) > NOISY * statistics.median(rounds)
 
 
-def ratio(ours, peer):
-    """(median ratio, least, most, noisy) of two figures with rounds: each round's ratio is of measurements side by side."""
-    rounds = [a / b for a, b in zip(ours['speeds'], peer['speeds'])]
-    noisy = max(spread(ours['speeds']), spread(peer['speeds'])) > NOISY
-    return statistics.median(ours['speeds']) / statistics.median(peer['speeds']), min(rounds), max(rounds), noisy
+def ratios(ours, peer):
+    """Ratio of each round, the median over its turns: those were side by side."""
+    return [statistics.median(a / b for a, b in zip(mine, theirs)) for mine, theirs in zip(ours['turns'], peer['turns'])]
 
 
-def floor_seconds(row, precision):
+def floor_seconds(row, peaks, precision):
     """Least seconds of a run at the measured peaks: those of its FLOP or those of its bytes, the larger; None: no peak."""
-    peaks = row['peaks']
-    if not peaks.get(precision) or not peaks.get('copy'):
+    if not peaks.get(precision):
         return None
     return max(row['GFLOP'] * 1e9 / peaks[precision], row['MB_moved'] * 1e6 / peaks['copy'])
 
 
 def distance(row, precision):
-    """Measured time over the floor; None: not measured, or no peak."""
-    speed, least = median_of(row['ours'], precision), floor_seconds(row, precision)
-    return row['batch'] / speed / least if speed and least else None
+    """Measured time over the floor in the median round; None: not measured, or no peak."""
+    if precision not in row['ours']:
+        return None
+    floors = [floor_seconds(row, peaks, precision) for peaks in row['peaks']]
+    if None in floors:
+        return None
+    return statistics.median(row['batch'] / speed / floor for speed, floor in zip(rounds_of(row['ours'][precision]), floors))
 
 
 def primitives(lines):
@@ -87,11 +92,17 @@ def figure(x):
     return '-' if x is None else f'{x:.0f}' if x >= 100 else f'{x:.1f}' if x >= 10 else f'{x:.2f}'
 
 
+def speed_text(side, precision):
+    if precision not in side:
+        return '-'
+    return figure(median_of(side, precision)) + (' ~' if noisy(rounds_of(side[precision])) else '')
+
+
 def ratio_text(ours, peer):
     if not ours or not peer:
         return '-'
-    middle, least, most, noisy = ratio(ours, peer)
-    return f'{figure(middle)}x ({figure(least)}-{figure(most)}){" ~" if noisy else ""}'
+    found = ratios(ours, peer)
+    return f'{figure(statistics.median(found))}x ({figure(min(found))}-{figure(max(found))}){" ~" if noisy(found) else ""}'
 
 
 def parts(key):
@@ -103,8 +114,8 @@ def line_of(key, row):
     mode, level = parts(key)
     ours, peer = row['ours'], row['peer']
     best, theirs = fastest(ours), fastest(peer)
-    cells = [level, mode, row['batch'], figure(row['GFLOP'] / row['batch'])]
-    cells += [figure(median_of(side, p)) for side in (ours, peer) for p in ('fp32', 'bf16')]
+    cells = [level, mode, row['batch'], f'{row["GFLOP"] / row["batch"]:.2g}']
+    cells += [speed_text(side, p) for side in (ours, peer) for p in ('fp32', 'bf16')]
     cells += [ratio_text(ours.get('fp32'), peer.get('fp32')), ratio_text(ours[best], peer.get(theirs))]
     cells += [figure(distance(row, p)) + 'x' for p in ('fp32', 'bf16')]
     cells += [f'{ours[best]["MB"]} / {peer[theirs]["MB"] if theirs else "-"}']
@@ -123,21 +134,28 @@ def kernel_line(key, row):
     return '| ' + ' | '.join(cells) + ' |'
 
 
+def device_text(row):
+    return f'{row["device"]}, {row["threads"]} thread{"s" if row["threads"] > 1 else ""}'
+
+
 def peaks_text(rows):
     """The largest of each peak that was measured: the machine reached it."""
-    names = [('fp32', 'fp32', 'GFLOP/s'), ('bf16', 'bf16', 'GFLOP/s'), ('copy', 'copy', 'GB/s')]
-    best = {n: max((r['peaks'].get(n) or 0 for r in rows), default=0) for n, _, _ in names}
-    return ', '.join(f'{text} {best[n] / 1e9:.0f} {unit}' for n, text, unit in names if best[n])
+    units = {'fp32': 'GFLOP/s', 'bf16': 'GFLOP/s', 'copy': 'GB/s'}
+    best = {n: max((p.get(n) or 0 for r in rows for p in r['peaks']), default=0) for n in units}
+    return ', '.join(f'{n} {best[n] / 1e9:.0f} {unit}' for n, unit in units.items() if best[n])
 
 
 def about(rows, newest):
     """What the rows of a table were measured on and with."""
     some = rows[newest]
     peer = next((f'PyTorch {r["torch"]} ({r["capability"]})' for r in rows.values() if r['torch']), 'no PyTorch')
-    lines = [f'{some["device"]}, {some["threads"]} threads; {peer}; {some["settings"]}. Peaks: {peaks_text(rows.values())}.']
+    lines = [f'{device_text(some)}; {peer}; {some["settings"]}. Peaks: {peaks_text(rows.values())}.']
     old = [key for key, r in rows.items() if r['build'] != some['build']]
     if old:
-        lines += ['', f'Measured with an earlier build: {" ".join(old)}.']
+        lines += ['', f'Measured with another build: {" ".join(old)}.']
+    eager = [key for key, r in rows.items() if r['torch'] and not any('compiled' in t for t in r['tried'])]
+    if eager:
+        lines += ['', f'Without a compiled peer: {" ".join(eager)}.']
     return lines
 
 
@@ -156,7 +174,7 @@ def short_table(rows, newest):
     """Markdown of the few rows that the README shows: the faster precision of each."""
     some = rows[newest]
     torch = next((r['torch'] for r in rows.values() if r['torch']), None)
-    lines = [f'{some["device"]}, {some["threads"]} threads; ' + (f'PyTorch {torch}' if torch else 'no PyTorch'), '',
+    lines = [f'{device_text(some)}; ' + (f'PyTorch {torch}' if torch else 'no PyTorch'), '',
              '| level | mode | ours | PyTorch | ratio |', '|---|---|---|---|---|']
     for key in [k for k in SHORT if k in rows]:
         ours, peer = rows[key]['ours'], rows[key]['peer']

@@ -4,7 +4,7 @@
 
 #include "../../kernels/backend.h"
 
-/* Of the calls since workload_begin:
+/* The work of all calls since workload_begin:
  *   flop   multiplications and additions of convolutions, products and attention. A tap that falls on the padding of a
  *          picture does not count, elementwise work neither. Winograd makes fewer: it can run faster than this floor.
  *   bytes  of memory that the optimizer reads and writes: it visits every parameter once a step */

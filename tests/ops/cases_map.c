@@ -237,6 +237,7 @@ static int forward(run *r, const dims *d, bool together)
     int status = pair_open(r, d, false, together, &p);
     if (d->variant & NOT_FINITE)
         break_next(r);
+    r->relu_of_broken = d->variant & RELU;
     wf_map *x = feature_map(r, "x", INPUT, &in);
     for (int i = 0; i < (together ? 2 : 1) && !status; i++) {
         wf_map *residual = NULL, *y;

@@ -43,7 +43,8 @@ typedef struct run {
     buffer buffers[MAX_BUFFERS];
     int count;
     bool broken; /* an input of picture BROKEN has a NaN: results that depend on it must be NaN, other pictures' not */
-    int broken_input; /* number of that buffer, from 1; 0: none */
+    int broken_input;    /* number of that buffer, from 1; 0: none */
+    bool relu_of_broken; /* results went through a relu, which may make NaN 0 */
 } run;
 
 /* Returns [n] or, PER_PICTURE, [N,n] device numbers within +-size. WHOLE buffers are aligned to one number only, as

@@ -18,8 +18,8 @@ mmdebstrap --quiet --variant=extract ${APTOPT:+--aptopt="$APTOPT"} --include=boc
 for folder in bin lib lib64; do [ -e "$root/$folder" ] || ln -s "usr/$folder" "$root/$folder"; done
 
 here=tests/tiles/bochs
-flags=(-std=c11 -D_GNU_SOURCE -O3 -fopenmp -ffp-contract=off -fno-trapping-math -w -Wl,-s)
-sources=(kernels/cpu/amx*.c tests/tiles/check_tiles.c)
+flags=(-std=c11 -D_GNU_SOURCE -O3 -fopenmp -ffp-contract=off -fno-trapping-math -w -s)
+sources=(kernels/cpu/amx_*.c tests/tiles/check_tiles.c)
 gcc "${flags[@]}" -DWF_TILES_EMULATED "${sources[@]}" -lm -o "$work/emulated"
 gcc "${flags[@]}" -march=x86-64-v4 -mamx-tile -mamx-bf16 -static "${sources[@]}" -lm -o "$work/program" 2> "$work/log" ||
     { cat "$work/log" >&2; exit 1; }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "../../kernels/cpu/amx.h"
+#include "../../kernels/cpu/amx_find.h"
 #include "../../kernels/cpu/tiles.h"
 
 enum { GUARD = 4096 };
@@ -333,6 +334,92 @@ static void check_weights(const wf_amx_shape *s, const uint16_t *x, const uint16
     release(first_sums);
 }
 
+/* Returns what a call should give for one number, from doubles, and the same without signs. */
+static double result_of(const wf_amx_convolve *call, const uint16_t *before, int n, place p, int o, double *size)
+{
+    const wf_amx_shape *s = &call->shape;
+    const wf_conv_box *b = &s->box;
+    int taps = b->d * b->h * b->w;
+    double sum = call->shift ? (double)call->shift[o] : 0;
+    sum += call->residual ? (double)number(at(b, before, s->to, n, p)[o]) : 0;
+    *size = fabs(sum);
+    for (int tap = 0; tap < taps; tap++) {
+        int z = tap / (b->h * b->w) - b->d / 2, y = tap / b->w % b->h - b->h / 2, x = tap % b->w - b->w / 2;
+        place q = call->back ? (place){p.z - z, p.y - y, p.x - x} : (place){p.z + z, p.y + y, p.x + x};
+        for (int i = 0; i < s->from && inside(b, q); i++) {
+            size_t k = call->back ? (size_t)((i * taps + tap) * s->to + o) : (size_t)((o * taps + tap) * s->from + i);
+            double product = (double)call->w[k] * (double)number(at(b, call->x, s->from, n, q)[i]);
+            sum += product;
+            *size += fabs(product);
+        }
+    }
+    return call->relu && sum < 0 ? 0 : sum;
+}
+
+static const char *wrong_result(const wf_amx_convolve *call, const uint16_t *before)
+{
+    static char why[128];
+    const wf_amx_shape *s = &call->shape;
+    for (int n = 0; n < s->N; n++)
+        for (place p = {0, 0, 0}; p.z < s->box.D; p.z++)
+            for (p.y = 0; p.y < s->box.H; p.y++)
+                for (p.x = 0; p.x < s->box.W; p.x++)
+                    for (int o = 0; o < s->to; o++) {
+                        double size, want = result_of(call, before, n, p, o, &size);
+                        double have = (double)number(at(&s->box, call->y, s->to, n, p)[o]);
+                        if (fabs(have - want) <= 0x1.01p-8 * fabs(want) + 1e-6 * size) /* rounded to 8 bits */
+                            continue;
+                        snprintf(why, sizeof why, "y[%d,%d,%d,%d,%d] is %.9g, want %.9g", n, p.z, p.y, p.x, o, have,
+                                 want);
+                        return why;
+                    }
+    return NULL;
+}
+
+/* Forward with everything, with a residual elsewhere, alone; and back. */
+static void check_convolve(const wf_amx_shape *s, int in, int out, int variant)
+{
+    size_t weights = (size_t)(s->to * s->box.d * s->box.h * s->box.w) * (size_t)s->from;
+    size_t pixels = (size_t)s->N * (size_t)(s->box.D * s->box.H * s->box.W), bytes = pixels * (size_t)s->to * 2;
+    float *w = guarded(weights * sizeof *w), *shift = guarded((size_t)s->to * sizeof *shift);
+    uint16_t *x = make_map(s, s->from, in, 3), *y = make_map(s, s->to, out, 4), *residual = make_map(s, s->to, out, 4);
+    uint16_t *first = NULL;
+    wf_amx_convolve call = {.shape = *s, .x = x, .w = w, .back = variant == 3, .relu = variant == 0, .y = y};
+    call.shift = variant < 2 ? shift : NULL;
+    call.residual = variant == 0 ? y : variant == 1 ? residual : NULL;
+    for (size_t i = 0; i < weights; i++)
+        w[i] = number(bf16((double)(mix((uint32_t)i + 77) >> 8) * 0x1p-23 - 1));
+    for (int o = 0; o < s->to; o++)
+        shift[o] = o < out ? (float)o / 16 - 1 : 0;
+    for (int threads = 1; threads <= 3; threads++) {
+        size_t needs = wf_amx_convolve_bytes(s, threads);
+        void *scratch = guarded(needs);
+        if (call.residual == y)
+            memcpy(y, residual, bytes);
+        else
+            memset(y, 0xff, bytes);
+        wf_amx_convolve_run(&call, scratch, threads);
+        tell(untouched(y, bytes) && untouched(scratch, needs), "convolve", s, "written outside of y or scratch");
+        release(scratch);
+        if (threads == 1) {
+            const char *why = wrong_result(&call, residual);
+            tell(!why, variant == 3 ? "convolve back" : "convolve", s, why);
+            for (size_t i = 0; i < pixels * (size_t)s->to; i++)
+                note_bits(&(float){number(y[i])}, 1);
+            first = guarded(bytes);
+            memcpy(first, y, bytes);
+        } else {
+            tell(!memcmp(first, y, bytes), "convolve", s, "more threads give other bits");
+        }
+    }
+    release(first);
+    release(residual);
+    release(y);
+    release(x);
+    release(shift);
+    release(w);
+}
+
 int main(void)
 {
     wf_amx_state state = wf_amx_find();
@@ -348,6 +435,8 @@ int main(void)
         const wf_amx_shape *s = &shapes[i].shape;
         uint16_t *x = make_map(s, s->from, shapes[i].in, 1), *dy = make_map(s, s->to, shapes[i].out, 2);
         check_weights(s, x, dy);
+        for (int variant = 0; variant < 4; variant++)
+            check_convolve(s, shapes[i].in, shapes[i].out, variant);
         release(x);
         release(dy);
     }

@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# bench.sh - tests/bench: what is counted of a run, the arithmetic, and a whole run of each table beside a stand-in for PyTorch.
+# Nothing here depends on how long a run took.
+. "$(dirname "$0")/lib.sh"
+bench=$ROOT/tests/bench level=$ROOT/${B:-build}/bench-level
+export OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE=1
+ok "arithmetic and tables" python3 "$ROOT/tests/pipes/bench.py" "$bench"
+
+# field NAME JOB...: that number of the last line; NAME is a key of bench-level's lines
+field() { "$level" -q --time 0.01 "${@:2}" | sed -n "\$s/.*\"$1\": *\([0-9.e+]*\).*/\1/p"; }
+near() { awk -v a="$1" -v b="$2" 'BEGIN { exit !(a > b * 0.999 && a < b * 1.001) }'; }
+# The published level 1 is a net of 1x1 convolutions at one pixel: 9x9 once, and 7 to 128, six of 128 to 128 and 128 to 10, which
+# eight steps have. Backward is twice the forward, but for the first convolutions by their inputs; these are counted as they are.
+forward=$((2 * 3 * 8 * (81 + 7 * 128 + 6 * 128 * 128 + 128 * 10)))
+ok "FLOP of an evaluation" near "$(field GFLOP -l 1 bpd:fp32:3)" "${forward}e-9"
+# A 3x3 kernel on 2x2 pixels has four taps inside at each; 16 steps.
+forward=$((2 * 5 * 16 * (4 * (81 + 7 * 128 + 3 * 128 * 128) + 16 * (3 * 128 * 128 + 128 * 10))))
+ok "FLOP leave out taps on the padding" near "$(field GFLOP -l 2 bpd:fp32:5)" "${forward}e-9"
+ok "training is three times that" near "$(field GFLOP -l 2 train:fp32:5:store)" "$((3 * forward))e-9"
+ok "rebuilt activations are counted" near "$(field GFLOP -l 2 train:fp32:5:reversible)" "$((4 * forward))e-9"
+ok "a gradient by the latents is twice that" near "$(field GFLOP -l 2 gradient:fp32:5:auto)" "$((2 * forward))e-9"
+parameters=$((16 * (18 + 81 + (7 + 2) * 128 + 3 * (9 * 128 + 2) * 128 + 3 * (128 + 2) * 128 + 9 * 128 * 10 + 2 * 10) + 18))
+ok "bytes of an evaluation" near "$(field MB_moved -l 2 bpd:fp32:5)" "$((4 * (parameters + 5 * 4 * (2 * 9 + 3))))e-6"
+ok "bytes of the optimizer" near "$(field MB_moved -l 2 train:fp32:5:store)" "$((4 * (11 * parameters + 5 * 4 * (2 * 9 + 3))))e-6"
+turns() { printf 'again\nagain\nkernels\n' | "$level" -q --time 0.01 -l 3 --turns bpd:fp32:2 > turns && [ "$(grep -c '^{' turns)" = 3 ]; }
+ok "a turn for each line" turns
+ok "kernels of oneDNN are listed in the last turn alone" awk '/^{/ { n++ } /^onednn_verbose/ { listed[n]++ } END { exit !(listed[2] && !listed[0] && !listed[1]) }' turns
+unknown() { ! echo other | "$level" -q -l 0 --turns bpd:fp32:2 2> said && [ "$(wc -l < said)" = 1 ] && grep -q again said; }
+ok "another line is refused" unknown
+
+# A whole run, into pages and a folder of the test's own.
+mkdir build && cp "$level" build/
+: > peer
+export PYTHON=$ROOT/tests/pipes/bench_peer.py PEER=peer
+page() { for c in AMX AVX512 AVX2; do printf '<!-- %s-%s -->\n<!-- /%s-%s -->\n' "$1" $c "$1" $c; done; }
+page bench > short.md
+{ page bench; page bench-gradient; } > page.md
+run() { "$bench/bench.py" build/bench-level --readme page.md --short short.md --threads 1 --time 0.01 "$@"; }
+ok "a table" run --rows 'train:0 bpd:1'
+ok "both rows are in it" grep -Eq '^\| 0 \| train \| 64 \| 0.0047 \| [0-9.]+( ~)? \| [0-9.]+( ~)? \| 200 \| 300 \| ' page.md
+ok "kernels of both sides" grep -q '^| 0 | train | .*: own 100% | bf16 folded: PyTorch.s own 75%, jit:fake 25% |' page.md
+ok "a setting that ends is not one" grep -q '"bf16 plain": null' build/bench.json
+kept() { cp build/bench.json before && run --rows train:1 && python3 -c '
+import json
+a, b = (json.load(open(n)) for n in ("before", "build/bench.json"))
+assert a.items() < b.items() and list(b.keys() - a.keys()) == ["train:1"]'; }
+ok "rows that are not asked for are kept" kept
+ok "the short table" grep -q '| 300 (bf16) | ' short.md
+rc=0
+run --minutes 0 > said 2>&1 || rc=$?
+ok "without time it says that rows are left" test $rc = 75
+ok "and how many" grep -q '; 25 rows are left' said
+ok "and still writes the table" grep -q '^| 1 | train' said
+ok "gradients" run --gradient --rows gradient:0
+ok "gradients have a table of their own" grep -q '^| 0 | gradient | 64 ' page.md
+rc=0
+run --rows 'train:4 train:faces9' > said 2>&1 || rc=$?
+ok "an unknown row is refused" test $rc = 1
+ok "it is named" grep -q "train:faces9.*expected MODE:LEVEL" said
+alone() { PEER=none run --rows bpd:0 2> said > /dev/null && grep -q 'left out' said && grep -q '^| 0 | bpd .* | - | - | - | - |' page.md; }
+ok "without PyTorch our own figures" alone
+compile() { export TORCHINDUCTOR_CACHE_DIR=$PWD/cache; mkdir -p cache && run --compile --rows sample:0 && [ -e cache/sample:0:fp32 ] && run --rows sample:0 && grep -q '"fp32 compiled": 200' build/bench.json; }
+ok "what was compiled is tried" compile
+
+# Whole jobs, on few pictures and without a Python that has the packages.
+printf '<!-- bench-jobs -->\n<!-- /bench-jobs -->\n' > jobs.md
+folder=$(dirname "$(command -v wf-info)")
+ok "whole jobs" env PYTHON=false "$bench/bench_jobs.py" "$folder" "$(dirname "$level")" --scale 0.001 --threads 1 --readme jobs.md --out jobs.json
+ok "their table" grep -Eq '^\| samples to a grid \| 8 \| [0-9.]+ \| [0-9-]+ \| [0-9.]+x \| [0-9.]+x \| - \| - \| - \|' jobs.md
+ok "every program is started" test "$(grep -c '^| 10 starts of wf-' jobs.md)" = "$(find "$folder" -name 'wf-*' -perm -100 | wc -l)"
