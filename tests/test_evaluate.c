@@ -194,6 +194,22 @@ Test(evaluate, every_level_adds_uniform_noise)
 }
 
 /* 1, 2 and 4 have mean 7/3 and sample variance (16 + 1 + 25) / 9 / (3 - 1) = 7/3; their mean has variance 7/9. */
+/* A batch has the pixels that keep the device busy: 4096 on a processor, 512 for each multiprocessor of a card. */
+Test(evaluate, rows_of_a_batch_follow_the_device)
+{
+    static const struct {
+        int64_t pixels;
+        int side, rows;
+    } cases[] = {{4096, 1, 64},   {4096, 8, 64},    {4096, 16, 16},  {4096, 64, 1},  {4096, 512, 1},
+                 {67584, 1, 256}, {67584, 16, 256}, {67584, 32, 66}, {67584, 256, 1}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        cr_expect_eq(wf_level_rows(cases[i].pixels, cases[i].side, cases[i].side), cases[i].rows, "%d pixels a side",
+                     cases[i].side);
+    wf_backend *b = open_backend("cpu");
+    cr_expect_eq(b->pixels, 4096);
+    b->close(b);
+}
+
 Test(evaluate, standard_error_of_the_mean)
 {
     wf_mean m = {0};

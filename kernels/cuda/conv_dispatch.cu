@@ -484,8 +484,7 @@ static int conv_unfold(wf_backend *b, int count, wf_conv *const *convs, const wf
         for (int i = at; i < at + part_of(count, at); i++)
             most = convs[i]->g.real_out > most ? convs[i]->g.real_out : most;
         list(part_of(count, at), convs + at, weights + at, &all);
-        WF_RUN_ON(cuda->stream, unfold, dim3((unsigned)most, (unsigned)part_of(count, at)), 128u, 0,
-                  all);
+        WF_RUN_ON(cuda->stream, unfold, dim3((unsigned)most, (unsigned)part_of(count, at)), 128u, 0, all);
     }
     return WF_OK;
 }
@@ -514,8 +513,7 @@ static int conv_forward(wf_backend *b, wf_conv *conv, const wf_weights *weights,
     if (conv->kind == wf_conv::POINTS)
         return wf_cuda_product_run(cuda, cuda->stream, &conv->products[WF_CUDA_FORWARD], x, w, bias, residual, y);
     if (conv->kind == wf_conv::TAPS) {
-        WF_TRY(
-            wf_cuda_product_run(cuda, cuda->stream, &conv->products[WF_CUDA_FORWARD], x, w, NULL, NULL, k.wide));
+        WF_TRY(wf_cuda_product_run(cuda, cuda->stream, &conv->products[WF_CUDA_FORWARD], x, w, NULL, NULL, k.wide));
         WF_RUN(sum_taps, wf_cuda_blocks(n), (unsigned)WF_CUDA_THREADS, 0, *g, n, (const float *)k.wide,
                (const void *)bias, (const void *)residual, (void *)y);
         return WF_OK;

@@ -37,9 +37,7 @@ static __global__ void __launch_bounds__(WF_CUDA_THREADS)
     wf_cuda_eight eight;
     for (int k = 0; k < 8; k++) {
         int c = first + k;
-        eight.v[k] = c < p.take         ? own[c]
-                     : c < p.take + p.C ? cond[pixel * (size_t)p.C + (size_t)(c - p.take)]
-                                        : 0.0f;
+        eight.v[k] = c < p.take ? own[c] : c < p.take + p.C ? cond[pixel * (size_t)p.C + (size_t)(c - p.take)] : 0.0f;
     }
     wf_cuda_store_eight(map, p.bf16, i, &eight);
 }
@@ -79,8 +77,8 @@ static int pack(wf_backend *b, const wf_map_shape *shape, int take, int K, const
     WF_TRY(packing_of(shape, take, K, C, &p));
     size_t n = pixels_of(shape) * (size_t)p.padded / 8;
     WF_TRY(wf_cuda_countable(n));
-    WF_RUN(pack_all, wf_cuda_blocks(n), (unsigned)WF_CUDA_THREADS, 0, p, (unsigned)n, (const float *)x, (const float *)cond,
-           (void *)map);
+    WF_RUN(pack_all, wf_cuda_blocks(n), (unsigned)WF_CUDA_THREADS, 0, p, (unsigned)n, (const float *)x,
+           (const float *)cond, (void *)map);
     return WF_OK;
 }
 
@@ -92,8 +90,8 @@ static int pack_backward(wf_backend *b, const wf_map_shape *shape, int take, int
     WF_TRY(packing_of(shape, take, K, C, &p));
     size_t n = pixels_of(shape) * (size_t)shape->C;
     WF_TRY(wf_cuda_countable(n));
-    WF_RUN(pack_adjoint, wf_cuda_blocks(n), (unsigned)WF_CUDA_THREADS, 0, p, (unsigned)n, (const void *)map, (float *)dx,
-           (float *)dcond);
+    WF_RUN(pack_adjoint, wf_cuda_blocks(n), (unsigned)WF_CUDA_THREADS, 0, p, (unsigned)n, (const void *)map,
+           (float *)dx, (float *)dcond);
     return WF_OK;
 }
 

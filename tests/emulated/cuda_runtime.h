@@ -3,8 +3,8 @@
  * This is the part of the public interface that kernels/cuda uses. The work of a stream is put off until the host waits
  * (stream.cpp). The threads of a block take turns at barriers. Copies from pageable memory happen at the call, as a
  * driver may do. The emulation therefore finds wrong arithmetic and indexing, results read too early, buffers reused
- * too early, and missing barriers that matter in the order of turns. WF_EMULATED_STRICT=1 checks more (runtime.cpp). The
- * emulation does not find races in general and does not model speed. */
+ * too early, and missing barriers that matter in the order of turns. WF_EMULATED_STRICT=1 checks more (runtime.cpp).
+ * The emulation does not find races in general and does not model speed. */
 #ifndef EMULATED_CUDA_RUNTIME_H
 #define EMULATED_CUDA_RUNTIME_H
 
@@ -140,8 +140,8 @@ void *emulated_shared();
 /* Appends work to the stream, or to its recording. name: a string constant, for the trace. */
 void emulated_enqueue(cudaStream_t stream, const char *name, std::function<void()> work);
 
-/* Clears bytes between members, which may look like pointers, in a copy that is only searched: gcc 12 also clears bytes of
- * members in arrays of structures. Returns false where the compiler cannot. */
+/* Clears bytes between members, which may look like pointers, in a copy that is only searched: gcc 12 also clears bytes
+ * of members in arrays of structures. Returns false where the compiler cannot. */
 template <typename P> bool emulated_clear_padding(P *p)
 {
 #if __has_builtin(__builtin_clear_padding)

@@ -473,16 +473,16 @@ cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t
         return refuse(CUDNN_STATUS_NOT_SUPPORTED, "this engine fails when it runs");
     std::vector<operation> graph = plan->graph;
     for (const operation &op : graph)
-        for (const tensor *t : {&op.x, &op.y})
-            if (!t->is_virtual && !m->given.count(t->id))
+        for (const tensor *t : {&op.x, &op.y, &op.w})
+            if (!(op.kind == operation::RELU && t == &op.w) && !t->is_virtual && !m->given.count(t->id))
                 return refuse(CUDNN_STATUS_BAD_PARAM, "a tensor has no memory");
     size_t room = plan->workspace;
     auto check = [=]() {
         emulated_extent(me, "the workspace", workspace, room, device);
         for (const operation &op : graph)
             for (const tensor *t : {&op.x, &op.w, &op.y})
-                if (!t->is_virtual && m->given.count(t->id))
-                    emulated_extent(me, "an operand", m->given[t->id], t->bytes(), device);
+                if (!(op.kind == operation::RELU && t == &op.w) && !t->is_virtual)
+                    emulated_extent(me, "an operand", m->given.at(t->id), t->bytes(), device);
     };
     check();
     emulated_enqueue(handle->stream, me, [=]() {

@@ -228,10 +228,11 @@ cudaError_t cudaFree(void *memory)
         return emulated_sticky;
     emulated_not_recording(__func__);
     emulated_run_all(); /* queued work may still use it */
-    emulated_opening open(__func__);
     auto found = device_memory.find((char *)memory);
     if (found == device_memory.end())
         emulated_complain("cudaFree of memory that was freed or never allocated");
+    if (emulated_strict())
+        protect(found->second, PROT_READ | PROT_WRITE);
     if (!ends_intact(found->first, found->second))
         emulated_complain("device memory of %zu bytes was written beyond its ends", found->second.bytes);
     used -= found->second.bytes;

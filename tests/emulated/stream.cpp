@@ -26,7 +26,7 @@ struct capture {
     emulated_stream *origin;
 };
 
-/* What an event stands for: the time when a stream came to it, or a place in a recording. */
+/* An event stands for the time when a stream came to it, or for a place in a recording. */
 struct mark {
     bool arrived = true;
     double seconds = 0;
@@ -54,9 +54,9 @@ struct emulated_event {
 };
 
 static std::set<emulated_stream *> streams;
-static std::set<const void *> known;  /* kernels that have run outside of recordings */
-static thread_local int recordings;   /* that this thread makes */
-static thread_local bool told;        /* of the loss of the device */
+static std::set<const void *> known; /* kernels that have run outside of recordings */
+static thread_local int recordings;  /* that this thread makes */
+static thread_local bool told;       /* of the loss of the device */
 static long launches;
 
 void emulated_not_recording(const char *call)
@@ -278,7 +278,7 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph)
     for (emulated_stream *s : streams)
         if (s->within == ended)
             s->within = nullptr;
-    if (emulated_strict() && !joined)
+    if (emulated_strict() && !joined && !emulated_sticky)
         emulated_complain("%s before a forked stream has joined", __func__);
     if (!joined || emulated_sticky) {
         delete made;
@@ -416,8 +416,10 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event)
         emulated_not_recording(__func__);
         return emulated_last = cudaErrorStreamCaptureUnsupported;
     }
-    emulated_opening open("a stream");
-    run_until(event->at);
+    if (!event->at->arrived) {
+        emulated_opening open("a stream");
+        run_until(event->at);
+    }
     return emulated_sticky;
 }
 

@@ -5,6 +5,7 @@
 . "$(dirname "$0")/lib.sh"
 
 [ -n "${DEVICE:-}" ] || PATH=$ROOT/${B:-build}/emulated:$PATH
+export WF_EMULATED_STRICT=1
 export XDG_CACHE_HOME=$WORK OMP_NUM_THREADS=1
 
 train() { # train MODEL BACKEND [OPTION...]: level 1 of generated 8x8 pictures
@@ -20,12 +21,20 @@ near() { awk -v a="$1" -v b="$2" -v most="$3" 'BEGIN { exit !(a != "" && b != ""
 
 [ -n "${DEVICE:-}" ] || ok "a device is found" bash -c 'wf-info | grep -q emulated'
 ok "trains on the CPU" train cpu cpu --steps 50
+ok "chooses engines on the device, which takes recordings of its own" train choices cuda --steps 1
 WF_EMULATED_TRACE=trace ok "trains on the device" train cuda cuda --steps 50
 ok "both losses are the same" near "$(bits cpu/level-01.jsonl)" "$(bits cuda/level-01.jsonl)" 1e-4
 [ -n "${DEVICE:-}" ] || ok "one recording, replayed for every step except the first" grep -qx 'cudaGraphLaunch 49' trace
 for launches in "fold 2" "unfold 2" "find_bad 1" "update 1"; do # of both convolutions and matrices; of all parameters
     [ -n "${DEVICE:-}" ] || ok "one launch per step: $launches" grep -qx "recorded $launches" trace
 done
+
+for order in eager mixed; do # of streams and of the nodes of recordings
+    [ -n "${DEVICE:-}" ] || WF_EMULATED_STREAMS=$order WF_EMULATED_SEED=2 ok "trains, $order" train $order cuda --steps 50
+    [ -n "${DEVICE:-}" ] || ok "$order streams give the same bytes" same <(tail -c 20000 cuda/level-01.state.safetensors) \
+        <(tail -c 20000 $order/level-01.state.safetensors)
+done
+[ -n "${DEVICE:-}" ] || WF_EMULATED_DEVICES=2 ok "trains on a second card" train second cuda:1 --steps 3
 
 ok "trains 20 steps" train halves cuda --steps 20
 ok "and 30 more" train halves cuda --steps 50
@@ -52,9 +61,9 @@ if [ -z "${DEVICE:-}" ]; then
     measured() { grep '^cudaEventElapsedTime' "$1"; }
     at_home() { (unset XDG_CACHE_HOME && HOME=$1 && shift && "$@"); }
     mkdir home
-    WF_EMULATED_TRACE=filed.trace ok "a home without a cache" at_home "$WORK/home" train filed cuda --steps 2
+    WF_EMULATED_CLOCK=1 WF_EMULATED_TRACE=filed.trace ok "a home without a cache" at_home "$WORK/home" train filed cuda --steps 2
     ok "gets one" test -s home/.cache/wavelet-flow.plans
-    WF_EMULATED_TRACE=unfiled.trace ok "no home" at_home "$WORK/nowhere" train unfiled cuda --steps 2
+    WF_EMULATED_CLOCK=1 WF_EMULATED_TRACE=unfiled.trace ok "no home" at_home "$WORK/nowhere" train unfiled cuda --steps 2
     ok "each way is measured once in a process" same <(measured filed.trace) <(measured unfiled.trace)
     ok "and no home is made" test ! -e nowhere
 fi
@@ -123,6 +132,8 @@ wf-bpd -q -m model -s train.store --backend cpu > cpu.tsv
 wf-bpd -q -m model -s train.store --backend cuda > cuda.tsv
 total() { awk -F '\t' '$1 == "total" { print $3 }' "$1"; }
 ok "bits per dimension are those of the CPU" near "$(total cpu.tsv)" "$(total cuda.tsv)" 1e-4
+WF_EMULATED_PROCESSORS=132 wf-bpd -q -m model -s train.store --backend cuda > wide.tsv
+ok "and in the batches of a large card" near "$(total cpu.tsv)" "$(total wide.tsv)" 1e-4
 wf-sample -q -m model -n 4 --seed 1 --backend cuda | wf-idwt -q > a.pam
 wf-sample -q -m model -n 4 --seed 1 --backend cpu | wf-idwt -q > b.pam
 ok "samples equal the CPU's up to rounding" awk -v n="$(cmp -l a.pam b.pam | wc -l)" 'BEGIN { exit n > 20 }'
@@ -203,9 +214,9 @@ WF_EMULATED_MEMORY=100000 status 75 "a device that is too small" train small cud
 cp .log said
 ok "the message says what to do" grep -q -e --batch said
 ok "saves at 10 steps" train lost cuda --steps 10
-cp lost/level-01.state.safetensors kept
+cp lost/level-01.state.safetensors saved.state
 WF_EMULATED_LOST=130 status 74 "a device that is lost" train lost cuda --steps 1000
-ok "the saved state exists" same kept lost/level-01.state.safetensors
+ok "the saved state exists" same saved.state lost/level-01.state.safetensors
 # A kernel, cuBLASLt (in both) or cuDNN (level 2) is the first to see the loss.
 for level in 1 2; do
     for call in {62..110..4}; do
