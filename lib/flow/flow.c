@@ -222,6 +222,7 @@ static int allocate_all(wf_flow *f)
         WF_TRY(take_memory(f, f->elements * real, &f->next));
     if (!backward)
         return WF_OK;
+    WF_TRY(take_memory(f, f->spare.bytes, &f->spare.memory));
     WF_TRY(take_memory(f, work, &f->work));
     return take_memory(f, f->elements * real, &f->g);
 }
@@ -241,6 +242,7 @@ int wf_flow_create(wf_backend *backend, const char *chain, const wf_flow_spec *s
                                 .kernel = spec->kernel,
                                 .signal = spec->signal,
                                 .D = spec->D,
+                                .spare = &f->spare,
                                 .keep = spec->memory != WF_MEMORY_NONE,
                                 .precision = spec->precision};
     f->elements = elements_of(&f->shape);
