@@ -63,6 +63,7 @@ typedef struct wf_stage_shape {
     wf_signal signal;      /* picture, sound or volume: the dimensions of a net's kernels */
     int D;                 /* slices of volumes */
     int kernel;            /* side of spatial kernels: 3, or 1 where the level is a single pixel */
+    bool lean;             /* backward computes again what is cheap, as flow.h says */
     bool keep;             /* tapes hold all of a forward pass for backward; otherwise maps share memory */
     const wf_real *weight; /* factor of each pixel's log-determinant in forward, device [N,H,W]; NULL: 1 */
     wf_precision precision;

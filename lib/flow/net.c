@@ -69,7 +69,7 @@ static void place_maps(wf_net *net)
     bool keep = net->shape->keep;
     for (int i = 0; i + 1 < net->count; i++) {
         layer *l = &net->layers[i];
-        l->rebuilt = keep && is_cheap(net, i);
+        l->rebuilt = keep && net->shape->lean && is_cheap(net, i);
         l->place = l->rebuilt ? net->spare_maps++ : keep ? net->hidden_maps++ : i % 2;
     }
     if (!keep)
