@@ -6,11 +6,28 @@
 #include <search.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "../lib/base/file.h"
 #include "cli.h"
 
 enum { MOST_COMPONENT = 200 }; /* bytes of a part of a path; file systems have 255 */
+
+bool picture_files_one(const char *path, const char *suffix)
+{
+    const char *dot = strrchr(path, '.');
+    return dot && dot > path && dot[-1] != '/' && !strcasecmp(dot + 1, suffix) && !wf_is_folder(path);
+}
+
+bool picture_files_other(const char *path)
+{
+    static const char *const suffixes[] = {"png",  "jpg",  "jpeg", "webp", "gif", "bmp", "tif", "tiff", "jxl",
+                                           "avif", "heic", "pnm",  "pgm",  "ppm", "pam", "wav", "flac", "npy"};
+    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++)
+        if (picture_files_one(path, suffixes[i]))
+            return true;
+    return false;
+}
 
 /* A path that was written. */
 typedef struct written {

@@ -5,6 +5,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* True if `path` ends in a dot and `suffix`, in small letters or capitals, and is not a folder. */
+bool picture_files_one(const char *path, const char *suffix);
+/* The same for the suffixes of pictures, sounds and volumes, of kinds that are not written too. */
+bool picture_files_other(const char *path);
+
 /* The file of a picture below `folder`: its number in 8 digits or, unless it is NULL, its name with another suffix.
  * Makes the folders on the way. A name stays below the folder, whatever it says: no "..", no "/" in front. A name that
  * was used before gets "-2", "-3" and so on. Valid until the next call. NULL: the number was used before. Dies with 64

@@ -2,7 +2,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <unistd.h>
 
 #include "../lib/base/file.h"
@@ -118,24 +117,6 @@ static void check_usage(void)
         die(WF_USAGE, "will not write pictures to a terminal: use -o DIR, --grid FILE.png, a pipe or a file");
 }
 
-/* True if `path` ends in a dot and `suffix`, in small letters or capitals, and is not a folder. */
-static bool names_file(const char *path, const char *suffix)
-{
-    const char *dot = path ? strrchr(path, '.') : NULL;
-    return dot && dot > path && dot[-1] != '/' && !strcasecmp(dot + 1, suffix) && !wf_is_folder(path);
-}
-
-/* True if `path` is named like a file of one picture, sound or volume, whatever the kind. */
-static bool names_other_file(const char *path)
-{
-    static const char *const suffixes[] = {"png",  "jpg",  "jpeg", "webp", "gif", "bmp", "tif", "tiff", "jxl",
-                                           "avif", "heic", "pnm",  "pgm",  "ppm", "pam", "wav", "flac", "npy"};
-    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++)
-        if (names_file(path, suffixes[i]))
-            return true;
-    return false;
-}
-
 /* Checks the options against the stream's metadata. */
 static void check_stream(const wf_meta *meta)
 {
@@ -152,8 +133,8 @@ static void check_stream(const wf_meta *meta)
         die(WF_USAGE, "--exact %d: the pictures are of level %d", options.exact, options.level);
     if (options.exact >= 0 && strcmp(meta->wavelet, "haar"))
         die(WF_USAGE, "--exact: averages of %s are not those of blocks of pixels", meta->wavelet);
-    job.one_file = names_file(options.folder, wf_image_suffix(meta->signal));
-    if (!job.one_file && names_other_file(options.folder))
+    job.one_file = options.folder && picture_files_one(options.folder, wf_image_suffix(meta->signal));
+    if (options.folder && !job.one_file && picture_files_other(options.folder))
         die(WF_USAGE, "-o %s: %ss are written as .%s, expected such a name, or that of a folder", options.folder,
             signal, wf_image_suffix(meta->signal));
     if (job.one_file && options.names)
