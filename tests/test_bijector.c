@@ -419,9 +419,11 @@ static void check_shape(const char *chain, shape s)
     check_gradients(&b, chain, what);
     check_cpu(&b, chain, WF_MEMORY_STORE, what);
     check_cpu(&b, chain, WF_MEMORY_REVERSIBLE, what);
+    check_cpu(&b, chain, WF_MEMORY_LEAN, what);
     close_bench(&b);
     check_inverse_gradient(chain, s, WF_MEMORY_STORE, what);
     check_inverse_gradient(chain, s, WF_MEMORY_REVERSIBLE, what);
+    check_inverse_gradient(chain, s, WF_MEMORY_LEAN, what);
 }
 
 /* Combinations of options that the walk takes besides each of them alone. */

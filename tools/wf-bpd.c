@@ -28,8 +28,8 @@ static const cli_option table[] = {
     {0, "iw", "K", CLI_COUNT, &options.samples, 1, 1e6,
      "Also compute importance-weighted bits/dim from K draws of each picture's noise; see above."},
     {0, "precision", "trained|fp32|bf16|tf32", CLI_CHOICE, &options.precision, 0, 0,
-     "Compute in this precision (default trained: as each level was trained, on every machine, so that a figure "
-     "depends on the model and the pictures alone)."},
+     "Compute in this precision (default trained: the one of each level's file, on every machine, so that a figure "
+     "depends on the model and the pictures alone; wf-train-level --precision says when it is not fp32)."},
     {0, "per-image", NULL, CLI_FLAG, &options.per_image, 0, 0,
      "Print one line per picture: index, total, each level, and the name of its file, or its index again."},
     {0, "json", NULL, CLI_FLAG, &options.json, 0, 0,

@@ -54,8 +54,9 @@ static const cli_option table[] = {
     {0, "flip", NULL, CLI_FLAG, &options.flip, 0, 0, "Mirror half of the pictures; Haar only."},
     {0, "precision", "auto|fp32|bf16|tf32", CLI_CHOICE, &precision, 0, 0,
      "Precision of the coupling networks (default auto, see above)."},
-    {0, "memory", "auto|store|reversible", CLI_CHOICE, &memory, 0, 0,
-     "Keep activations, or rebuild them from the output to save memory (default auto)."},
+    {0, "memory", "auto|store|reversible|lean", CLI_CHOICE, &memory, 0, 0,
+     "Keep activations (store), or rebuild them from the output to save memory; lean keeps about half and computes the "
+     "rest again, for the bits of store (default auto)."},
     {0, "checkpoint-every", "N", CLI_COUNT, &options.checkpoint_every, 0, 1e12,
      "Steps between checkpoints (default: two minutes)."},
     {0, "validate-every", "N", CLI_COUNT, &options.validate_every, 0, 1e12,
@@ -105,9 +106,9 @@ static const cli_program program = {
         "The rate has a linear warm-up, a constant part and, with --decay, a linear fall. At levels of a single "
         "pixel, 3x3 kernels are stored as their centre tap, the only one that acts. --precision tf32 differs from "
         "fp32 on a GPU only; bf16 applies to feature maps larger than 2x2.\n\n"
-        "--precision auto is bf16 on processors where a measurement at the start finds it faster for this level, with "
-        "couplings whose bits/dim in bf16 were within 0.002 of fp32; else fp32, as on a GPU. A resumed training "
-        "keeps the precision that it began with, and so do the programs that use the level. wf-info prints the choice.",
+        "--precision auto trains in bf16 on processors where a short measurement finds it faster, with couplings whose "
+        "bits/dim were then within 0.002 of fp32; else in fp32, as on a GPU. A resumed training keeps its precision. "
+        "Other programs compute such a level in fp32: bf16 inverts too coarsely. wf-info prints the choice.",
     .examples =
         "wf-dwt < pictures.tar | wf-train-level -l 5 -m model\n"
         "    train level 5 straight from pictures\n"

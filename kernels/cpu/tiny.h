@@ -1,7 +1,7 @@
 /* tiny.h - the points of convolutions of one to four pixels, for conv_tiny.c
  *
- * A 3x3 kernel on 2x2 pixels meets every pixel with a tap of its own: 16 products of [N,in] and [in,out]. Along one axis
- * of two pixels, four products become three:
+ * A 3x3 kernel on 2x2 pixels meets every pixel with a tap of its own: 16 products of [N,in] and [in,out]. Along one
+ * axis of two pixels, four products become three:
  *     y0 = w1 (x0 + x1) + (w2 - w1) x1
  *     y1 = w1 (x0 + x1) + (w0 - w1) x0
  * Both axes take 9 products instead of 16. The sums and differences are called points here: of x, of the kernel and of
@@ -130,10 +130,10 @@ WF_VEC void transpose(wf_wide rows[LANES])
 
 /* The shape of a convolution, and its products. A 1x1 kernel has no neighbours: its pixels are rows of one product. */
 typedef struct form {
-    int pairs;                    /* axes of two pixels */
-    int pixels, points;           /* of one row: points of x, and of y */
-    int taps, lives;              /* of the kernel, and those that meet a pixel */
-    int live[POINTS];             /* those, of the kernel */
+    int pairs;          /* axes of two pixels */
+    int pixels, points; /* of one row: points of x, and of y */
+    int taps, lives;    /* of the kernel, and those that meet a pixel */
+    int live[POINTS];   /* those, of the kernel */
     int products;
     struct {
         int x, w, y;
@@ -145,25 +145,22 @@ typedef struct counts {
     int pairs, pixels, points, lives;
 } counts;
 
-#define WITH_COUNTS(of, call)                                                 \
-    do {                                                                      \
-        if ((of)->pairs == 2) {                                               \
-            const counts COUNTS = {2, 4, 9, 9};                               \
-            call;                                                             \
-        } else if ((of)->pairs == 1) {                                        \
-            const counts COUNTS = {1, 2, 3, 3};                               \
-            call;                                                             \
-        } else if ((of)->points == 1) {                                       \
-            const counts COUNTS = {0, 1, 1, 1};                               \
-            call;                                                             \
-        } else {                                                              \
+#define WITH_COUNTS(of, call)                                                   \
+    do {                                                                        \
+        if ((of)->pairs == 2) {                                                 \
+            const counts COUNTS = {2, 4, 9, 9};                                 \
+            call;                                                               \
+        } else if ((of)->pairs == 1) {                                          \
+            const counts COUNTS = {1, 2, 3, 3};                                 \
+            call;                                                               \
+        } else if ((of)->points == 1) {                                         \
+            const counts COUNTS = {0, 1, 1, 1};                                 \
+            call;                                                               \
+        } else {                                                                \
             const counts COUNTS = {0, (of)->pixels, (of)->points, (of)->lives}; \
-            call;                                                             \
-        }                                                                     \
+            call;                                                               \
+        }                                                                       \
     } while (0)
-
-/* Unrolls a loop over pixels, points or taps. */
-#define EACH _Pragma("GCC unroll 9") for
 
 static void add_axis(form *f, int pixels, int taps)
 {

@@ -17,20 +17,21 @@ typedef struct run {
     double dlogdet;
 } run;
 
-/* A kernel's parameter is passed by value, so a recording keeps it. */
-typedef struct batch {
+/* A kernel's parameter is passed by value, so a recording keeps it. Its type's name is used in no other file: tests/emulated passes
+ * it through templates, which C++ merges by name. */
+typedef struct linear_batch {
     run runs[RUNS];
     wf_linear_part parts[PARTS];
-} batch;
+} linear_batch;
 
-static __global__ void fold(batch all, double *work)
+static __global__ void fold(linear_batch all, double *work)
 {
     const run *r = &all.runs[blockIdx.x];
     wf_linear folded = r->folded;
     wf_linear_fold_run(r->K, all.parts + r->first, r->count, work + r->work, &folded);
 }
 
-static __global__ void unfold(batch all, double *work)
+static __global__ void unfold(linear_batch all, double *work)
 {
     const run *r = &all.runs[blockIdx.x];
     wf_linear_backward_run(r->K, all.parts + r->first, r->count, work + r->work, r->dA, r->da, r->dlogdet);
@@ -50,7 +51,7 @@ static unsigned threads_for(int K)
 
 /* Takes as many of `count` runs as fit in a launch. Returns their number; writes the doubles of scratch that they need
  * and the largest K. */
-static int take_runs(int count, const wf_linear_run *from, batch *to, size_t *work, int *widest)
+static int take_runs(int count, const wf_linear_run *from, linear_batch *to, size_t *work, int *widest)
 {
     int runs = 0, parts = 0;
     *work = 0;
@@ -70,7 +71,7 @@ static int take_runs(int count, const wf_linear_run *from, batch *to, size_t *wo
 /* The matrices go to a branch: those of convolutions are folded or unfolded beside them. */
 static int launch(wf_cuda *cuda, int count, const wf_linear_run *runs, bool backward)
 {
-    batch all;
+    linear_batch all;
     cudaStream_t stream;
     memset(&all, 0, sizeof all);
     for (int i = 0; i < count; i++)

@@ -46,6 +46,14 @@ typedef struct wf_bijector_conv {
     void *folded, *dfolded;
 } wf_bijector_conv;
 
+/* Memory of a flow for maps that backward rebuilds, shared by all nets. It holds those of `net` for the pass on `tape`,
+ * or nothing: NULL. */
+typedef struct wf_spare {
+    void *memory;
+    size_t bytes; /* the most that a net asked for */
+    const void *net, *tape;
+} wf_spare;
+
 /* The shape of the state between two bijectors, and all they share while it lasts. A flow has one per shape, fixed at
  * creation. N, H, W, K as in backend.h. C: channels of the condition [N,H,W,C], 0 at the base. H = W = 0: a flow that
  * only lists its parameters and never runs; `create` must then work without memory for pixels. */
@@ -55,6 +63,7 @@ typedef struct wf_stage_shape {
     wf_signal signal;      /* picture, sound or volume: the dimensions of a net's kernels */
     int D;                 /* slices of volumes */
     int kernel;            /* side of spatial kernels: 3, or 1 where the level is a single pixel */
+    bool lean;             /* backward computes again what is cheap, as flow.h says */
     bool keep;             /* tapes hold all of a forward pass for backward; otherwise maps share memory */
     const wf_real *weight; /* factor of each pixel's log-determinant in forward, device [N,H,W]; NULL: 1 */
     wf_precision precision;
@@ -63,6 +72,7 @@ typedef struct wf_stage_shape {
         wf_conv *conv;
     } * convs; /* one per distinct spec, shared by all bijectors */
     int conv_count;
+    wf_spare *spare;       /* one for all shapes, owned by the flow */
     wf_real *cond, *dcond; /* the condition in this shape and its gradient, owned by the flow; NULL: the caller's */
     struct wf_stage_shape *next; /* the shape after the next reshaping bijector or encoder; NULL: none follows */
     struct wf_bijector *encoder; /* the encoder that made this shape's condition; NULL: it was reshaped or unchanged */

@@ -98,7 +98,7 @@ static size_t kept_bytes(const wf_flow *f)
 static wf_memory choose_memory(const wf_flow *f, wf_memory asked)
 {
     if (asked != WF_MEMORY_AUTO)
-        return asked;
+        return asked == WF_MEMORY_LEAN ? WF_MEMORY_STORE : asked;
     return kept_bytes(f) <= f->backend->memory ? WF_MEMORY_STORE : WF_MEMORY_REVERSIBLE;
 }
 
@@ -222,6 +222,7 @@ static int allocate_all(wf_flow *f)
         WF_TRY(take_memory(f, f->elements * real, &f->next));
     if (!backward)
         return WF_OK;
+    WF_TRY(take_memory(f, f->spare.bytes, &f->spare.memory));
     WF_TRY(take_memory(f, work, &f->work));
     return take_memory(f, f->elements * real, &f->g);
 }
@@ -241,6 +242,8 @@ int wf_flow_create(wf_backend *backend, const char *chain, const wf_flow_spec *s
                                 .kernel = spec->kernel,
                                 .signal = spec->signal,
                                 .D = spec->D,
+                                .spare = &f->spare,
+                                .lean = spec->memory == WF_MEMORY_LEAN,
                                 .keep = spec->memory != WF_MEMORY_NONE,
                                 .precision = spec->precision};
     f->elements = elements_of(&f->shape);

@@ -13,8 +13,15 @@
 WF_BEGIN
 
 /* Activations for backward: stored, or rebuilt from the output, so that memory does not grow with depth. AUTO stores if
- * the backend has memory enough. NONE: a flow that never runs backward. */
-typedef enum wf_memory { WF_MEMORY_AUTO, WF_MEMORY_STORE, WF_MEMORY_REVERSIBLE, WF_MEMORY_NONE } wf_memory;
+ * the backend has memory enough. LEAN stores all but the residual sums of nets, which backward computes again, for the
+ * same bits as STORE; backends that record store them, too. NONE: a flow that never runs backward. */
+typedef enum wf_memory {
+    WF_MEMORY_AUTO,
+    WF_MEMORY_STORE,
+    WF_MEMORY_REVERSIBLE,
+    WF_MEMORY_LEAN,
+    WF_MEMORY_NONE
+} wf_memory;
 
 typedef struct wf_flow_spec {
     int N, H, W, K; /* x [N,H,W,K]; H = W = 0: a flow that only lists its parameters and never runs */

@@ -20,6 +20,8 @@ typedef struct layer {
     wf_conv_spec spec;
     tail_kind tail;
     bool normed;       /* layer normalization before the convolution */
+    bool rebuilt;      /* backward makes the output again; else it stays in the tape */
+    int place;         /* of its output, among the hidden maps of the tape or among the spare maps */
     int channels;      /* of its output */
     size_t tail_input; /* place of the input of the gate or attention, among those of all layers */
 } layer;
@@ -32,6 +34,7 @@ struct wf_net {
     wf_net_spec spec;
     layer *layers;
     int count;
+    int hidden_maps, spare_maps; /* outputs of layers in the tape, and in the flow's spare memory */
     wf_map_shape in_shape, hidden_shape, out_shape;
     size_t in_bytes, hidden_bytes, out_bytes; /* of the input, hidden and output map */
     size_t real_out_bytes;                    /* of the output in reals */
@@ -43,16 +46,34 @@ struct wf_net {
 /* Tape: output in reals | input map | hidden maps | output map | inputs of gates (maps) and attentions (reals) |
  * scratch. Without `keep` all hidden maps share two: a layer reads its input and, if residual, the map that its output
  * replaces. */
-static int hidden_maps(const wf_net *net)
-{
-    int hidden = net->count - 1;
-    return net->shape->keep || hidden < 2 ? hidden : 2;
-}
-
 static wf_map *hidden(const wf_net *net, void *tape, int i)
 {
-    int place = net->shape->keep ? i : i % 2;
-    return (wf_map *)((char *)tape + net->real_out_bytes + net->in_bytes + (size_t)place * net->hidden_bytes);
+    size_t place = (size_t)net->layers[i].place * net->hidden_bytes;
+    if (net->layers[i].rebuilt)
+        return (wf_map *)((char *)net->shape->spare->memory + place);
+    return (wf_map *)((char *)tape + net->real_out_bytes + net->in_bytes + place);
+}
+
+/* Tells whether backward computes the output of layer i again: h + 1x1(h'), a tenth of the products of the 3x3 before
+ * it. Backends that record launch too much for that. */
+static bool is_cheap(const wf_net *net, int i)
+{
+    const layer *l = &net->layers[i];
+    return !net->shape->backend->record && i > 0 && l->tail == PLAIN && l->spec.residual && l->spec.k == 1 &&
+           net->layers[i - 1].spec.k > 1;
+}
+
+/* Gives the output of each layer but the last a place. */
+static void place_maps(wf_net *net)
+{
+    bool keep = net->shape->keep;
+    for (int i = 0; i + 1 < net->count; i++) {
+        layer *l = &net->layers[i];
+        l->rebuilt = keep && net->shape->lean && is_cheap(net, i);
+        l->place = l->rebuilt ? net->spare_maps++ : keep ? net->hidden_maps++ : i % 2;
+    }
+    if (!keep)
+        net->hidden_maps = net->count < 3 ? net->count - 1 : 2;
 }
 
 static wf_map *input_map(const wf_net *net, void *tape)
@@ -63,7 +84,7 @@ static wf_map *input_map(const wf_net *net, void *tape)
 static wf_map *output_map(const wf_net *net, void *tape)
 {
     return (wf_map *)((char *)tape + net->real_out_bytes + net->in_bytes +
-                      (size_t)hidden_maps(net) * net->hidden_bytes);
+                      (size_t)net->hidden_maps * net->hidden_bytes);
 }
 
 /* The input of the gate or attention of a layer. */
@@ -331,7 +352,10 @@ int wf_net_create(wf_bijector *owner, const wf_net_spec *spec, wf_net **result)
     net->out_bytes = map_bytes(net, &net->out_shape, spec->out);
     net->real_out_bytes = wf_round64((size_t)c->N * (size_t)c->H * (size_t)c->W * (size_t)spec->out * c->backend->real);
     measure_maps(net);
-    owner->tape_bytes += net->real_out_bytes + net->in_bytes + (size_t)hidden_maps(net) * net->hidden_bytes +
+    place_maps(net);
+    if ((size_t)net->spare_maps * net->hidden_bytes > c->spare->bytes)
+        c->spare->bytes = (size_t)net->spare_maps * net->hidden_bytes;
+    owner->tape_bytes += net->real_out_bytes + net->in_bytes + (size_t)net->hidden_maps * net->hidden_bytes +
                          net->out_bytes + net->tail_input_bytes + net->qkv_bytes + net->attended_bytes +
                          net->norm_bytes;
     owner->work_bytes += 3 * net->hidden_bytes + net->in_bytes + net->out_bytes + layer_work_bytes(net);
@@ -414,11 +438,14 @@ int wf_net_forward(wf_net *net, const wf_real *params, const wf_real *x, const w
 {
     wf_stage_shape *c = net->shape;
     wf_backend *b = c->backend;
+    c->spare->net = NULL;
     WF_TRY(b->pack(b, &net->in_shape, net->spec.take, net->spec.K, x, c->C, cond, input_map(net, tape)));
     for (int i = 0; i < net->count; i++) {
         wf_weights weights = wf_bijector_weights(net->owner, i, params, NULL);
         WF_TRY(layer_forward(net, i, &weights, tape));
     }
+    c->spare->net = net;
+    c->spare->tape = tape;
     *out = wf_net_output(net, tape);
     return b->unpack(b, &net->out_shape, output_map(net, tape), *out);
 }
@@ -463,6 +490,23 @@ static int layer_backward(const wf_net *net, int i, const wf_real *params, void 
     return l->normed ? b->norm_backward(b, &net->hidden_shape, layer_input(net, tape, i), dnormed, skip, dx) : WF_OK;
 }
 
+/* Makes the outputs that are not in the tape once more, the same bits, unless they are still there. */
+static int rebuild(const wf_net *net, const wf_real *params, void *tape)
+{
+    wf_spare *spare = net->shape->spare;
+    if (spare->net == net && spare->tape == tape)
+        return WF_OK;
+    spare->net = NULL;
+    for (int i = 0; i + 1 < net->count; i++) {
+        wf_weights weights = wf_bijector_weights(net->owner, i, params, NULL);
+        if (net->layers[i].rebuilt)
+            WF_TRY(layer_forward(net, i, &weights, tape));
+    }
+    spare->net = net;
+    spare->tape = tape;
+    return WF_OK;
+}
+
 int wf_net_backward(wf_net *net, const wf_real *params, const wf_real *dout, wf_real *grads, wf_real *dx,
                     wf_real *dcond, void *tape, void *work)
 {
@@ -472,6 +516,7 @@ int wf_net_backward(wf_net *net, const wf_real *params, const wf_real *dout, wf_
     wf_map *dy = (wf_map *)((char *)din + net->in_bytes), *skip = NULL, *past = NULL;
     void *inner = (char *)dy + net->out_bytes;
 
+    WF_TRY(rebuild(net, params, tape));
     WF_TRY(b->pack(b, &net->out_shape, net->spec.out, net->spec.out, dout, 0, NULL, dy));
     for (int i = net->count - 1; i > 0; i--) {
         /* Three maps take turns: `skip` and `past` hold gradients that skip layers and must stay. */
@@ -524,6 +569,7 @@ int wf_net_data_init(wf_net *net, wf_real *params, const wf_real *x, const wf_re
     WF_TRY(b->alloc(b, plain + map_bytes(net, &shape, widest), &memory));
     wf_real *scratch = memory;
     wf_map *y = (wf_map *)((char *)memory + plain), *x_i;
+    c->spare->net = NULL;
     WF_GO(b->pack(b, &net->in_shape, net->spec.take, net->spec.K, x, c->C, cond, input_map(net, tape)));
     for (int i = 0; i + 1 < net->count; i++) {
         wf_weights weights = wf_bijector_weights(net->owner, i, params, NULL);

@@ -24,6 +24,7 @@ struct wf_flow {
     wf_backend *backend;
     wf_flow_spec spec;
     wf_stage_shape shape;
+    wf_spare spare;
     wf_bijector *bijectors;
     int bijector_count;
     wf_flow_stage *stages;

@@ -154,7 +154,7 @@ int wf_level_save(const wf_model *model, const wf_flow *flow, const wf_flow *noi
     const wf_pair own[] = {{"level", level},
                            {"chain", what->chain},
                            {"kernel", kernel},
-                           {"precision", wf_precision_names[spec->precision]},
+                           {"precision", wf_precision_names[what->precision]},
                            {"step", step},
                            {"bpd", isnan(what->bpd) ? NULL : bpd},
                            {"round_trip", unknown ? NULL : most},
@@ -348,6 +348,7 @@ static int save_average(const wf_safetensors *st, const char *path, const wf_lev
     const char *step = wf_safetensors_meta(st, "step"), *bpd = wf_safetensors_meta(st, "bpd");
     wf_level_file file = {.level = level->spec.level,
                           .round_trip = level->round_trip,
+                          .precision = level->spec.precision,
                           .chain = level->spec.chain,
                           .dequantize = level->spec.dequantize,
                           .provenance = provenance,

@@ -106,6 +106,7 @@ typedef struct wf_level_file {
     const char *chain, *dequantize, *provenance; /* dequantize NULL: uniform noise */
     const float *weights, *average;              /* host [flow's size + noise's size]; weights NULL: an exported level,
                                                     which has the average alone */
+    wf_precision precision;                      /* in which other programs compute the level */
     wf_dtype dtype;                              /* of the tensors: WF_F32, WF_F16 or WF_BFLOAT16 */
 } wf_level_file;
 

@@ -55,7 +55,8 @@ static void name_file(char path[WF_PATH])
 
 static void describe_rates(wf_precision_choice *c)
 {
-    wf_snprintf(c->why, sizeof c->why, "fp32 %.4g, bf16 %.4g pictures/s in one round of the chain", c->fp32, c->bf16);
+    wf_snprintf(c->why, sizeof c->why, "%s: fp32 %.4g, bf16 %.4g pictures/s in one round of the chain",
+                wf_precision_names[c->precision], c->fp32, c->bf16);
 }
 
 /* Takes the part behind the key apart. False: it is not one of ours. */
@@ -287,7 +288,7 @@ static int choose_kept(wf_backend *backend, const wf_level_spec *level, const ch
 int wf_precision_choose(wf_backend *backend, const wf_level_spec *level, int N, int H, int W, wf_memory memory,
                         wf_precision_choice *out)
 {
-    static const char *const memories[] = {"auto", "store", "reversible", "none"};
+    static const char *const memories[] = {"auto", "store", "reversible", "lean", "none"};
     char round[4096], key[KEY];
     bool compared;
     wf_level_spec one = *level;

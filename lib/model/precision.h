@@ -15,7 +15,7 @@ enum { WF_PRECISION_WHY = 96 };
 typedef struct wf_precision_choice {
     wf_precision precision;     /* WF_FP32 or WF_BF16 */
     double fp32, bf16;          /* pictures a second, both 0 if nothing was measured */
-    char why[WF_PRECISION_WHY]; /* rates, or why nothing was measured */
+    char why[WF_PRECISION_WHY]; /* the precision, and rates, or why nothing was measured */
 } wf_precision_choice;
 
 /* True if the backend can be faster in bf16 and results in bf16 were compared: on the CPU, with instructions for it. */

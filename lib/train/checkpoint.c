@@ -180,6 +180,7 @@ int wf_trainer_publish(wf_trainer *t)
                           .step = t->step,
                           .bpd = t->validation ? t->held_out : NAN,
                           .round_trip = t->round_trip,
+                          .precision = wf_trainer_used_precision(t),
                           .chain = t->chain,
                           .dequantize = t->options->dequantize,
                           .provenance = t->options->provenance,

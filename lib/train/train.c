@@ -343,7 +343,9 @@ static int prepare_validation(wf_trainer *t, const wf_level_spec *spec)
     WF_CHECK(wf_store_has_level(t->validation, spec->level), WF_DATA, "the validation data has no level %d",
              spec->level);
     WF_TRY(wf_meta_expect(wf_store_meta(t->validation), "the validation data", t->meta, "the training data"));
-    return wf_evaluator_create(t->backend, t->meta, spec, t->optimizer.ema, t->options->seed, &t->evaluator);
+    wf_level_spec used = *spec;
+    used.precision = wf_trainer_used_precision(t);
+    return wf_evaluator_create(t->backend, t->meta, &used, t->optimizer.ema, t->options->seed, &t->evaluator);
 }
 
 /* Takes the held-out pictures out of the store. A store too small for one has none. */

@@ -42,13 +42,13 @@ def batch_of(mode, level):
     """64, as the paper trains; fewer where a run would take many seconds. Gradients: what wf-nuts has its device compute at once for
     many chains, and for one (lib/mcmc/anneal.h)."""
     if level == 'faces8':
-        return 16 if mode in ('train', 'lean') else 2
+        return 8 if mode in ('train', 'lean') else 2
     pixels = 4 ** max(0, int(level) - 1)
     if mode == 'few':
         return min(64, max(1, 256 // pixels))
     if mode == 'gradient':
         return min(64, 4096 // pixels)
-    return 16 if level == '6' else 64
+    return {'5': 32, '6': 8}.get(level, 64)
 
 
 def model_of(level):
@@ -90,9 +90,9 @@ class Server:
                 return json.loads(line), before
             before.append(line)
 
-    def measure(self):
+    def measure(self, what='again'):
         """Images per second of one turn."""
-        self.last, _ = self.ask('again')
+        self.last, _ = self.ask(what)
         return self.last['img_per_s']
 
     def kernels(self, own):
@@ -210,14 +210,15 @@ class Bench:
         print(f'bench: {dropped}', *errors, sep=': ', file=sys.stderr)
 
     def choose(self, peers, quick):
-        """({precision: Server} of the fastest settings, {"PRECISION SETTING": most images/s}); ends the others."""
+        """({precision: Server} of the fastest settings, {"PRECISION SETTING": most images/s}); ends the others. Where a run takes long, the
+        first run of a setting has to do."""
         speeds, longest = {name: [] for name in peers}, 0
         for _ in range(ROUNDS if quick else 1):
             for name, server in peers.items():
                 start = time.monotonic()
                 try:
                     if server.end:
-                        speeds[name].append(server.measure())
+                        speeds[name].append(server.measure('again' if quick or name[1] == 'compiled' else 'first'))
                         longest = max(longest, time.monotonic() - start)
                 except Dropped as e:  # a setting that does not work on this machine is not one
                     self.explain(e)
@@ -314,7 +315,7 @@ def main():
 
     def measured(key):
         row = rows.get(key)
-        same = row and row['build'] == bench.build and row['device'] == bench.device and row['threads'] == bench.threads
+        same = row and row['batch'] == batch_of(*key.split(':')) and row['build'] == bench.build and row['device'] == bench.device and row['threads'] == bench.threads
         return same and (row['torch'] or not bench.present)
 
     def compiled(key):
@@ -324,7 +325,7 @@ def main():
     wanted = asked or [f'{m}:{l}' for m, levels in known.items() for l in levels if not done(f'{m}:{l}')]
     left = len(wanted)
     for key in wanted:
-        if time.monotonic() + (0 if a.compile else rows.get(key, {}).get('taken', 60)) > end:
+        if time.monotonic() + (0 if a.compile else rows.get(key, {}).get('taken', 45)) > end:
             continue  # a later row may be short enough
         print(f'bench: {key}', file=sys.stderr)
         try:

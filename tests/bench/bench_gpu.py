@@ -258,7 +258,7 @@ def main():
     parser.add_argument('--device', default='cuda')
     parser.add_argument('--until', type=float, default=90, help='seconds for all')
     parser.add_argument('--each', type=float, default=30, help='seconds for one setting')
-    a = parser.parse_args()
+    a = parser.parse_intermixed_args()
     if a.what == 'rows':
         print(*a.rows.split(','))
         return

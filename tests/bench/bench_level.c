@@ -23,7 +23,7 @@ enum { MOST = 4096, COPY = 1 << 28 };
 
 enum mode { TRAIN, BPD, SAMPLE, GRADIENT, MATRIX, BANDWIDTH };
 static const char *const mode_names[] = {"train", "bpd", "sample", "gradient", "matrix", "copy", NULL};
-static const char *const memory_names[] = {"auto", "store", "reversible", NULL};
+static const char *const memory_names[] = {"auto", "store", "reversible", "lean", NULL};
 static int level = 4, pyramid;
 static double seconds = 4;
 static bool turns;

@@ -34,7 +34,7 @@ static double now(void)
 
 /* -- loops, each of ROUNDS rounds ---------------------------------------------------------------------------------- */
 
-/* Keeps the compiler from dropping or joining what makes *x. */
+/* Keeps the compiler from dropping x, or joining what makes it. */
 #define KEEP(x) __asm__ volatile("" : "+x"(x))
 
 #if defined __AVX512F__ || defined __FMA__
@@ -49,20 +49,24 @@ enum { LANES = 8 };
 #define SPREAD(x) _mm256_set1_ps(x)
 #define ADD_PRODUCT(a, b, c) _mm256_fmadd_ps(a, b, c)
 #endif
-enum { SUMS = 12 }; /* enough for every unit and latency, few enough for 16 registers */
+/* Sums in registers, named one by one: compilers keep an array of them in memory. Ten are enough for every unit and
+ * latency, and leave some of 16 registers. */
+enum { SUMS = 10 };
+#define TEN(f) f(s0) f(s1) f(s2) f(s3) f(s4) f(s5) f(s6) f(s7) f(s8) f(s9)
 
 static double fp32_loop(void)
 {
-    lanes sum[SUMS], a = SPREAD(0.5f), b = SPREAD(0.25f);
-    for (int i = 0; i < SUMS; i++)
-        sum[i] = SPREAD((float)i);
+    lanes a = SPREAD(0.5f), b = SPREAD(0.25f);
+#define DECLARE(s) lanes s = SPREAD(0);
+#define ADD(s)                \
+    s = ADD_PRODUCT(a, b, s); \
+    KEEP(s);
+    TEN(DECLARE)
     KEEP(a);
     KEEP(b);
-    for (int k = 0; k < ROUNDS; k++)
-        for (int i = 0; i < SUMS; i++) {
-            sum[i] = ADD_PRODUCT(a, b, sum[i]);
-            KEEP(sum[i]);
-        }
+    for (int k = 0; k < ROUNDS; k++) {
+        TEN(ADD)
+    }
     return 2.0 * LANES * SUMS * ROUNDS;
 }
 #else
@@ -72,16 +76,15 @@ static double fp32_loop(void)
 #if defined __AVX512BF16__ && defined __AVX512F__
 static double bf16_loop(void)
 {
-    __m512 sum[SUMS];
     __m512i ones = _mm512_set1_epi16(0x3f80);
-    for (int i = 0; i < SUMS; i++)
-        sum[i] = SPREAD((float)i);
+#define ADD_PAIRS(s)                                         \
+    s = _mm512_dpbf16_ps(s, (__m512bh)ones, (__m512bh)ones); \
+    KEEP(s);
+    TEN(DECLARE)
     KEEP(ones);
-    for (int k = 0; k < ROUNDS; k++)
-        for (int i = 0; i < SUMS; i++) {
-            sum[i] = _mm512_dpbf16_ps(sum[i], (__m512bh)ones, (__m512bh)ones);
-            KEEP(sum[i]);
-        }
+    for (int k = 0; k < ROUNDS; k++) {
+        TEN(ADD_PAIRS)
+    }
     return 4.0 * LANES * SUMS * ROUNDS;
 }
 #else

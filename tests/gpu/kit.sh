@@ -45,12 +45,12 @@ chain='2*(actnorm, conv1x1, affine:width=64:blocks=1), actnorm'
 cpu() { local program=$1 && shift && "$work/tree/bin/$program" "$@" --backend cpu; }
 "$work/tree/build/deadleaves" -q -n 256 -s 16 | cpu wf-dwt -q -o "$work/kit/leaves.store"
 for level in 0 1 2 3 4; do
-    cpu wf-train-level -q -l $level -m "$work/kit/model" -s "$work/kit/leaves.store" -f "$chain" --warmup 5 --steps 50 --val none --precision fp32
+    cpu wf-train-level -q -l $level -m "$work/kit/model" -s "$work/kit/leaves.store" -f "$chain" --batch 8 --warmup 5 --steps 50 --val none --precision fp32
 done
 rm -f "$work/kit/model"/*.state.safetensors # what a further training would need
-cpu wf-train-level -q -l 3 -m "$work/fresh" -s "$work/kit/leaves.store" -f "$chain" --warmup 5 --steps 50 --val none --precision fp32
+cpu wf-train-level -q -l 3 -m "$work/fresh" -s "$work/kit/leaves.store" -f "$chain" --batch 8 --warmup 5 --steps 50 --val none --precision fp32
 cpu wf-bpd -q -m "$work/kit/model" -s "$work/kit/leaves.store" > "$work/bpd"
-cpu wf-nuts -q -m "$work/kit/model" -n 16 --adapt 50 --draws 50 --stats "$work/stats.csv" > /dev/null
+cpu wf-nuts -q -m "$work/kit/model" -n 8 --adapt 20 --draws 40 --max-depth 4 --stats "$work/stats.csv" > /dev/null
 # Our kernels' names, to which compute-sanitizer is limited: nvcc makes a function __device_stub_NAME of each, with the length of
 # its name before it (Itanium C++ ABI, 5.1.2).
 kernels=$(nm "$plugin" | awk 'match($3, /[0-9]+__device_stub_/) {

@@ -76,8 +76,9 @@ print(sys.executable, *(f"{n} {v}" for n, v in found.items() if n and n.startswi
     [[ $device == *cuDNN* ]] || exit 66
 }
 
+# exec: a program that is late, and would save first, is the one that is stopped.
 # shellcheck disable=SC2317 # called by bash -c
-train() { "$bin/wf-train-level" -q -l 3 -s leaves.store -f "$chain" --warmup 5 --val none --backend cuda "$@"; }
+train() { exec "$bin/wf-train-level" -q -l 3 -s leaves.store -f "$chain" --batch 8 --warmup 5 --val none --backend cuda "$@"; }
 export -f train
 export bin chain
 train_part() {
@@ -94,14 +95,14 @@ train_part() {
         cmp -s <(tail -c 20000 "$tree/halves/level-03.state.safetensors") <(tail -c 20000 "$tree/fp32/level-03.state.safetensors")
         verdict $? "resumed: the bits of an uninterrupted training"
     }
-    step 60 log.txt "bits/dim" bash -c "$bin/wf-bpd -q -m model -s leaves.store --backend cuda > $tree/bpd" && {
+    step 60 log.txt "bits/dim" bash -c "exec $bin/wf-bpd -q -m model -s leaves.store --backend cuda > $tree/bpd" && {
         have=$(awk -F '\t' '$1 == "total" { print $3 }' "$tree/bpd") want=$(kit_has bpd_model)
         near "$have" "$want" 1e-4
         verdict $? "bits/dim of the CPU's model: $have, by the CPU $want"
     }
     # Rounding decides which way a chain turns, so chains are compared by their means.
     step 60 log.txt chains bash -c \
-        "$bin/wf-nuts -q -m model -n 16 --adapt 50 --draws 50 --stats $tree/stats.csv --backend cuda > $tree/draws.wf" && {
+        "exec $bin/wf-nuts -q -m model -n 8 --adapt 20 --draws 40 --max-depth 4 --stats $tree/stats.csv --backend cuda > $tree/draws.wf" && {
         read -r have want < <(awk -F , 'NR > 1 { a += $2; l += $1 } END { print a / (NR - 1), l / (NR - 1) }' "$tree/stats.csv")
         near "$have" "$(kit_has nuts_acceptance)" 0.05 && near "$want" "$(kit_has nuts_density)" 2
         verdict $? "chains: acceptance $have, log density $want; by the CPU $(kit_has nuts_acceptance), $(kit_has nuts_density)"

@@ -5,7 +5,7 @@ export OMP_NUM_THREADS=1 XDG_CACHE_HOME=$WORK/cache
 file=cache/wavelet-flow.precisions
 CHAIN='2*(actnorm, conv1x1, affine:width=16:blocks=1), actnorm'
 "$DEADLEAVES" -q -n 40 -s 16 | wf-dwt -q -o s.store
-train() { wf-train-level -q -s s.store --batch 8 --seed 1 --threads 1 -f "$CHAIN" -m "$@"; }
+train() { wf-train-level -q -s s.store --batch 8 --seed 1 --threads 1 --val none -f "$CHAIN" -m "$@"; }
 of() { wf-info --json "$1" | jq -r ".trained[0].metadata.$2"; } # of MODEL KEY
 hash() { of "$1" hash; }
 alike() { [ "$(hash "$1")" = "$(hash "$2")" ]; }
@@ -24,15 +24,16 @@ if [ -e $file ]; then
     ok "wf-info lists it" bash -c 'wf-info --json | jq -e ".precisions | length == 1"'
     sed -i 's/\t[a-z0-9]*\t[0-9.e+]*\t[0-9.e+]*$/\tbf16\t10\t20/' $file
     ok "the file chooses" train second -l 4 --steps 4
-    ok "bf16" test "$(of second precision) $(of second chosen)" = "bf16 fp32 10, bf16 20 pictures/s in one round of the chain"
+    ok "bf16 to train, fp32 to use" test "$(of second precision) $(of second chosen)" = "fp32 bf16: fp32 10, bf16 20 pictures/s in one round of the chain"
     ok "as if it was asked for" train asked -l 4 --steps 4 --precision bf16
     ok "with the same weights" alike second asked
+    ok "for use in bf16" test "$(of asked precision) $(of asked chosen)" = "bf16 null"
     ok "which are not those of fp32" bash -c '! [ "$0" = "$1" ]' "$(hash second)" "$(hash fp32)"
     sed -i 's/\tbf16\t10\t20$/\tfp32\t20\t10/' $file
     ok "a resumed training goes on in bf16" train second -l 4 --steps 8
     ok "for the same bits" train asked -l 4 --steps 8 --precision bf16
     ok "now" alike second asked
-    ok "bf16 stays" test "$(of second precision) $(of second chosen)" = "bf16 fp32 10, bf16 20 pictures/s in one round of the chain"
+    ok "bf16 stays" test "$(of second precision) $(of second chosen)" = "fp32 bf16: fp32 10, bf16 20 pictures/s in one round of the chain"
     rm -r cache
     ok "without the file, too" train second -l 4 --steps 9
     status 65 "another precision is refused" train second -l 4 --steps 10 --precision fp32
