@@ -56,8 +56,8 @@ static WF_BOTH size_t round256(size_t bytes)
     return (bytes + 255) & ~(size_t)255;
 }
 
-/* Layout of the folded memory: weights, then bias, in the precision of the maps. Layout of its gradients: numbers by the
- * folded weights (room for floats), then [SUMMERS,out] partial sums of dy. */
+/* Layout of the folded memory: weights, then bias, in the precision of the maps. Layout of its gradients: numbers by
+ * the folded weights (room for floats), then [SUMMERS,out] partial sums of dy. */
 static WF_BOTH size_t number(const geometry *g)
 {
     return g->bf16 ? sizeof(__nv_bfloat16) : sizeof(float);

@@ -56,7 +56,7 @@ static void name_choices(wf_cuda *cuda)
     snprintf(cuda->choices, sizeof cuda->choices, "%s/wavelet-flow.plans", folder);
 }
 
-/* Four tiles of 128 pixels on each multiprocessor, or fewer where 16 maps of 1024 floats a pixel would fill the memory. */
+/* Four tiles of 128 pixels on each multiprocessor, or fewer if 16 maps of 1024 floats a pixel would fill the memory. */
 static int64_t saturating_pixels(const wf_cuda *cuda)
 {
     int64_t busy = (int64_t)cuda->multiprocessors * 4 * 128, fit = (int64_t)(cuda->base.memory >> 16), least = 4096;
