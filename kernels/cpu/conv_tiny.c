@@ -31,7 +31,9 @@ typedef struct tiny {
     size_t v_row;    /* channels padded to panels, and a skew */
     const float *a;  /* v, or x itself where it has one point: the rows of products, */
     size_t a_row;    /* as long as this */
-    float *u;      /* W(w), [panels,lives,channels,PANEL] */
+    float *u;      /* W(w), [panels,lives,channels,PANEL]; with `own` a panel of each thread */
+    size_t u_panel; /* floats of one */
+    bool own;
     float *panels; /* X(x), [in_panels,points,rows,PANEL] */
     float *m;      /* products, [threads,POINTS,GROUP,PANEL] */
     float *dots;   /* parts of dlogs, [in_panels,out] */
@@ -77,7 +79,10 @@ static int tiny_open(wf_cpu *cpu, const wf_conv_spec *s, const float *w, const f
 
     size_t in = t->in_panels * PANEL, out = t->out_panels * PANEL, points = (size_t)f->points * t->rows;
     t->v_row = (backward ? out : in) + SKEW;
-    size_t v = points * t->v_row, u = (size_t)f->lives * (backward ? in * t->out : out * t->in), panels = points * in;
+    size_t v = points * t->v_row, panels = points * in, of = backward ? t->in_panels : t->out_panels;
+    t->own = of >= (size_t)t->threads;
+    t->u_panel = (size_t)f->lives * (backward ? t->out : t->in) * PANEL;
+    size_t u = (t->own ? (size_t)t->threads : of) * t->u_panel;
     size_t m = (size_t)t->threads * POINTS * GROUP * PANEL, dots = t->in_panels * out;
     void *memory;
     WF_TRY(wf_cpu_scratch(cpu, (2 * out + v + u + m + (backward ? panels + dots : 0)) * sizeof(float), &memory));
@@ -190,10 +195,10 @@ WF_VEC void load_taps(const tiny *t, counts k, size_t o, size_t c, size_t ahead,
 
 /* Writes W(w) of LANES output channels, to multiply x. Input channels are contiguous in w, output channels in a
  * panel. */
-WF_VEC void make_forward_unit(const tiny *t, counts k, size_t first)
+WF_VEC void make_forward_unit(const tiny *t, counts k, size_t first, float *u)
 {
     for (size_t c = 0; c < t->in; c += LANES) {
-        float *to = t->u + (first / PANEL * (size_t)k.lives * t->in + c) * PANEL + first % PANEL;
+        float *to = u + c * PANEL + first % PANEL;
         wf_wide square[POINTS][LANES];
         for (size_t j = 0; j < LANES; j++) {
             wf_wide v[POINTS] = {{0}};
@@ -210,24 +215,32 @@ WF_VEC void make_forward_unit(const tiny *t, counts k, size_t first)
     }
 }
 
-/* vectors: of output channels */
-WF_VEC void make_forward_units(const tiny *t, counts k, part vectors)
+/* Writes vectors of channels of W(w): of output channels to multiply x or, backward, of input channels to multiply dy.
+ * u: the first panel. */
+WF_VEC void make_forward(const tiny *t, counts k, part vectors, float *u)
 {
     for (size_t i = vectors.first; i < vectors.end; i++)
-        make_forward_unit(t, k, i * LANES);
+        make_forward_unit(t, k, i * LANES, u + (i * LANES / PANEL - vectors.first * LANES / PANEL) * t->u_panel);
 }
 
-/* Writes W(w) of vectors of input channels, to multiply dy. */
-WF_VEC void make_backward_units(const tiny *t, counts k, part vectors)
+WF_VEC void make_backward(const tiny *t, counts k, part vectors, float *u)
 {
     for (size_t o = 0; o < t->out; o++)
         for (size_t c = vectors.first * LANES; c < vectors.end * LANES; c += LANES) {
-            float *to = t->u + (c / PANEL * (size_t)k.lives * t->out + o) * PANEL + c % PANEL;
+            float *to = u + (c / PANEL - vectors.first * LANES / PANEL) * t->u_panel + o * PANEL + c % PANEL;
             wf_wide v[POINTS] = {{0}};
             load_taps(t, k, o, c, 4, v);
             EACH (int q = 0; q < k.lives; q++)
                 wf_wide_store(to + (size_t)q * t->out * PANEL, &v[q]);
         }
+}
+
+static void make_weights(const tiny *t, bool backward, part vectors, float *u)
+{
+    if (backward)
+        WITH_COUNTS(&t->form, make_backward(t, COUNTS, vectors, u));
+    else
+        WITH_COUNTS(&t->form, make_forward(t, COUNTS, vectors, u));
 }
 
 /* -- products ------------------------------------------------------------------------------------------------------ */
@@ -274,8 +287,9 @@ WF_VEC void finish_rows(counts k, const finish *f, part rows, size_t c, size_t c
 }
 
 /* Computes items of y from x or of dx from dy: a panel of a group of rows each. */
-static void multiply_rows(const tiny *t, const finish *to, size_t k, part items, float *m)
+static void multiply_rows(const tiny *t, const finish *to, part items, const float *u, float *m)
 {
+    size_t k = to->backwards ? t->out : t->in;
     const form *f = &t->form;
     for (size_t i = items.first; i < items.end; i++) {
         size_t panel = i / t->groups, c = panel * PANEL, columns = to->channels - c < PANEL ? to->channels - c : PANEL;
@@ -285,7 +299,8 @@ static void multiply_rows(const tiny *t, const finish *to, size_t k, part items,
         for (int j = 0; j < f->products; j++) {
             int x = f->product[j].x, y = f->product[j].y, from = to->backwards ? y : x, into = to->backwards ? x : y;
             const wf_product p = {.v = t->a + ((size_t)from * t->rows + rows.first) * t->a_row,
-                                  .u = t->u + (panel * (size_t)f->lives + (size_t)f->product[j].w) * k * PANEL,
+                                  .u = u + (panel - items.first / t->groups) * t->u_panel +
+                                       (size_t)f->product[j].w * k * PANEL,
                                   .k = k,
                                   .row = t->a_row,
                                   .step = 1};
@@ -346,9 +361,36 @@ static void multiply_weights(const tiny *t, part items, float *m, float *dw)
     }
 }
 
+/* The vectors of whole panels, of all there are. */
+static part vectors_of(part panels, size_t vectors)
+{
+    size_t each = PANEL / LANES, end = panels.end * each;
+    return (part){panels.first * each, end < vectors ? end : vectors};
+}
+
 static float *products_of(const tiny *t, size_t thread)
 {
     return t->m + thread * POINTS * GROUP * PANEL;
+}
+
+/* Computes a thread's part of y from x or of dx from dy. The rows are there. */
+static void run_rows(const tiny *t, const finish *to, size_t thread, size_t threads)
+{
+    const size_t each = PANEL / LANES, vectors = divide_up(to->channels, LANES), panels = divide_up(vectors, each);
+    float *m = products_of(t, thread);
+    if (!t->own) {
+        part mine = part_of(panels, thread, threads), items = part_of(panels * t->groups, thread, threads);
+        make_weights(t, to->backwards, vectors_of(mine, vectors), t->u + mine.first * t->u_panel);
+#pragma omp barrier
+        multiply_rows(t, to, items, t->u + items.first / t->groups * t->u_panel, m);
+        return;
+    }
+    float *u = t->u + thread * t->u_panel;
+    part mine = part_of(panels, thread, threads);
+    for (size_t i = mine.first; i < mine.end; i++) {
+        make_weights(t, to->backwards, vectors_of((part){i, i + 1}, vectors), u);
+        multiply_rows(t, to, (part){i * t->groups, (i + 1) * t->groups}, u, m);
+    }
 }
 
 /* -- passes -------------------------------------------------------------------------------------------------------- */
@@ -369,15 +411,13 @@ int wf_cpu_tiny_forward(wf_cpu *cpu, const wf_conv_spec *spec, const float *w, c
         t.a = x;
         t.a_row = t.in;
     }
-    size_t vectors = divide_up(t.out, LANES);
 #pragma omp parallel num_threads(t.threads) if (t.threads > 1)
     {
         size_t thread = (size_t)omp_get_thread_num(), threads = (size_t)omp_get_num_threads();
         if (t.form.points > 1)
             WITH_COUNTS(&t.form, make_rows(&t, COUNTS, part_of(t.rows, thread, threads)));
-        WITH_COUNTS(&t.form, make_forward_units(&t, COUNTS, part_of(vectors, thread, threads)));
 #pragma omp barrier
-        multiply_rows(&t, &to, t.in, part_of(t.out_panels * t.groups, thread, threads), products_of(&t, thread));
+        run_rows(&t, &to, thread, threads);
     }
     return WF_OK;
 }
@@ -414,19 +454,16 @@ int wf_cpu_tiny_backward(wf_cpu *cpu, const wf_conv_spec *spec, const float *w, 
     {
         size_t thread = (size_t)omp_get_thread_num(), threads = (size_t)omp_get_num_threads();
         part outs = part_of(t.out, thread, threads);
-        float *m = products_of(&t, thread);
         WITH_COUNTS(&t.form, make_result(&t, COUNTS, &r, part_of(divide_up(t.out, LANES), thread, threads)));
-        if (dx)
-            WITH_COUNTS(&t.form, make_backward_units(&t, COUNTS, part_of(vectors, thread, threads)));
         if (dw) {
             WITH_COUNTS(&t.form, make_panels(&t, COUNTS, part_of(vectors, thread, threads)));
             clear_dead_taps(&t, outs, dw);
         }
 #pragma omp barrier
         if (dx)
-            multiply_rows(&t, &to, t.out, part_of(t.in_panels * t.groups, thread, threads), m);
+            run_rows(&t, &to, thread, threads);
         if (dw) {
-            multiply_weights(&t, part_of(t.in_panels * t.out_groups, thread, threads), m, dw);
+            multiply_weights(&t, part_of(t.in_panels * t.out_groups, thread, threads), products_of(&t, thread), dw);
 #pragma omp barrier
             finish_scales(&t, outs, dbias, dlogs);
         }
