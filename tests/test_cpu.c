@@ -71,53 +71,75 @@ static wf_real *numbers(wf_backend *b, size_t n, double size)
     return p;
 }
 
-/* Runs a batch in which pictures 0, 3 and 63 are equal through a convolution, forward and back to dx. True if their
- * results agree bit by bit. */
-static bool same_in_all_places(wf_backend *b, wf_conv_spec spec)
+/* Runs the first spec.N of `pixels` through a convolution, forward and back to dx. */
+static void convolve(wf_backend *b, const wf_conv_spec *spec, const wf_weights *weights, const wf_real *pixels,
+                     wf_real *result, wf_real *back)
 {
-    size_t in = (size_t)(spec.H * spec.W * spec.in), out = (size_t)(spec.H * spec.W * spec.out);
-    wf_map_shape from = {spec.N, spec.H, spec.W, spec.in, spec.precision};
-    wf_map_shape to = {spec.N, spec.H, spec.W, spec.out, spec.precision};
+    wf_map_shape from = {spec->N, spec->H, spec->W, spec->in, spec->precision};
+    wf_map_shape to = {spec->N, spec->H, spec->W, spec->out, spec->precision};
     void *x, *y, *dx;
     wf_conv *conv;
-    wf_real *pixels = numbers(b, BATCH * in, 2), *result = numbers(b, BATCH * out, 0),
-            *back = numbers(b, BATCH * in, 0);
-    wf_real *w = numbers(b, (size_t)(spec.out * spec.k * spec.k * spec.in), 0.2);
-    wf_real *bias = numbers(b, (size_t)spec.out, 1), *logs = numbers(b, (size_t)spec.out, 0.2);
-    const int places[] = {3, 63};
-    for (int i = 0; i < 2; i++)
-        cr_assert_eq(b->copy(b, wf_at(b, pixels, (size_t)places[i] * in), pixels, in), WF_OK);
     cr_assert_eq(b->alloc(b, b->map_bytes(b, &from), &x), WF_OK);
     cr_assert_eq(b->alloc(b, b->map_bytes(b, &to), &y), WF_OK);
     cr_assert_eq(b->alloc(b, b->map_bytes(b, &from), &dx), WF_OK);
-    cr_assert_eq(b->conv_create(b, &spec, &conv), WF_OK);
-    cr_assert_eq(b->pack(b, &from, spec.in, spec.in, pixels, 0, NULL, x), WF_OK);
-    wf_weights weights = {.w = w, .bias = bias, .logs = logs};
-    cr_assert_eq(b->conv_forward(b, conv, &weights, x, NULL, y), WF_OK);
-    cr_assert_eq(b->conv_backward(b, conv, &weights, x, y, NULL, y, dx), WF_OK);
+    cr_assert_eq(b->conv_create(b, spec, &conv), WF_OK);
+    cr_assert_eq(b->pack(b, &from, spec->in, spec->in, pixels, 0, NULL, x), WF_OK);
+    cr_assert_eq(b->conv_forward(b, conv, weights, x, NULL, y), WF_OK);
+    cr_assert_eq(b->conv_backward(b, conv, weights, x, y, NULL, y, dx), WF_OK);
     cr_assert_eq(b->unpack(b, &to, y, result), WF_OK);
     cr_assert_eq(b->unpack(b, &from, dx, back), WF_OK);
+    b->free(b, x);
+    b->free(b, y);
+    b->free(b, dx);
+    b->conv_destroy(b, conv);
+}
+
+/* Runs a batch in which pictures 0, 3 and 63 are equal, then the first pictures alone. True if the results of equal
+ * pictures agree bit by bit. */
+static bool same_in_all_places(wf_backend *b, wf_conv_spec spec)
+{
+    size_t in = (size_t)(spec.H * spec.W * spec.in), out = (size_t)(spec.H * spec.W * spec.out);
+    wf_real *pixels = numbers(b, BATCH * in, 2), *result = numbers(b, BATCH * out, 0),
+            *back = numbers(b, BATCH * in, 0), *few_results = numbers(b, BATCH * out, 0),
+            *few_back = numbers(b, BATCH * in, 0);
+    wf_real *w = numbers(b, (size_t)(spec.out * spec.k * spec.k * spec.in), 0.2);
+    wf_real *bias = numbers(b, (size_t)spec.out, 1), *logs = numbers(b, (size_t)spec.out, 0.2);
+    wf_weights weights = {.w = w, .bias = bias, .logs = logs};
+    const int places[] = {3, 63}, fewer[] = {1, 3, 5, 17};
+    for (int i = 0; i < 2; i++)
+        cr_assert_eq(b->copy(b, wf_at(b, pixels, (size_t)places[i] * in), pixels, in), WF_OK);
+    convolve(b, &spec, &weights, pixels, result, back);
     bool same = true;
     for (int i = 0; i < 2; i++) {
         size_t place = (size_t)places[i];
         same = same && !memcmp(wf_at(b, result, place * out), result, out * b->real);
         same = same && !memcmp(wf_at(b, back, place * in), back, in * b->real);
     }
-    void *all[] = {pixels, result, back, w, bias, logs, x, y, dx};
+    for (size_t i = 0; i < sizeof fewer / sizeof *fewer; i++) {
+        spec.N = fewer[i];
+        convolve(b, &spec, &weights, pixels, few_results, few_back);
+        same = same && !memcmp(result, few_results, (size_t)spec.N * out * b->real);
+        same = same && !memcmp(back, few_back, (size_t)spec.N * in * b->real);
+    }
+    void *all[] = {pixels, result, back, few_results, few_back, w, bias, logs};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         b->free(b, all[i]);
-    b->conv_destroy(b, conv);
     return same;
 }
 
-/* One shape for each convolution algorithm: one pixel, four pixels, direct, Winograd, an odd number of tiles, bf16. */
-Test(cpu, a_place_in_the_batch_changes_nothing)
+/* One shape for each convolution algorithm: one pixel, four pixels, lines of pixels, direct, Winograd, an odd number of
+ * tiles, bf16. */
+Test(cpu, batch_and_place_change_nothing)
 {
     const wf_conv_spec specs[] = {
         {BATCH, 1, 1, 32, 32, 3, true, false, WF_FP32, WF_PICTURE, 0},
         {BATCH, 2, 2, 32, 32, 3, true, false, WF_FP32, WF_PICTURE, 0},
         {BATCH, 2, 2, 7, 32, 1, true, false, WF_FP32, WF_PICTURE, 0},
         {BATCH, 1, 2, 7, 10, 3, true, false, WF_FP32, WF_PICTURE, 0},
+        {BATCH, 2, 2, 128, 130, 3, true, false, WF_FP32, WF_PICTURE, 0},
+        {BATCH, 1, 1, 130, 128, 1, true, false, WF_FP32, WF_PICTURE, 0},
+        {BATCH, 1, 4, 10, 130, 3, true, false, WF_FP32, WF_SOUND, 0},
+        {BATCH, 2, 2, 1, 7, 3, true, false, WF_FP32, WF_PICTURE, 0},
         {BATCH, 3, 5, 7, 32, 1, true, false, WF_FP32, WF_PICTURE, 0},
         {BATCH, 5, 3, 32, 10, 3, true, false, WF_FP32, WF_PICTURE, 0},
         {BATCH, 8, 8, 32, 32, 3, true, false, WF_FP32, WF_PICTURE, 0},
@@ -133,7 +155,7 @@ Test(cpu, a_place_in_the_batch_changes_nothing)
     }
 }
 
-/* The gradient of a 3x3 convolution by its weights, after that by x: [out,3,3,in], then bias and logs [out]. */
+/* The gradients of a 3x3 convolution: by its weights [out,3,3,in], bias and logs [out], and by x. */
 static float *gradients(int threads, const wf_conv_spec *spec, size_t *count)
 {
     wf_backend *b;
@@ -161,19 +183,22 @@ static float *gradients(int threads, const wf_conv_spec *spec, size_t *count)
                           .dbias = wf_at(b, d, taps),
                           .dlogs = wf_at(b, d, taps + out)};
     cr_assert_eq(b->conv_backward(b, conv, &weights, x, NULL, NULL, dy, dx), WF_OK);
-    float *result = malloc(all * sizeof *result);
+    wf_real *back = numbers(b, pixels * (size_t)spec->in, 0);
+    float *result = malloc((all + pixels * (size_t)spec->in) * sizeof *result);
+    cr_assert_eq(b->unpack(b, &from, dx, back), WF_OK);
     cr_assert_eq(b->download(b, result, WF_F32, d, all), WF_OK);
-    void *memory[] = {values, w, d, x, dx, dy};
+    cr_assert_eq(b->download(b, result + all, WF_F32, back, pixels * (size_t)spec->in), WF_OK);
+    void *memory[] = {values, w, d, x, dx, dy, back};
     for (size_t i = 0; i < sizeof memory / sizeof *memory; i++)
         b->free(b, memory[i]);
     b->conv_destroy(b, conv);
     b->close(b);
-    *count = all;
+    *count = all + pixels * (size_t)spec->in;
     return result;
 }
 
 /* Without fused multiply-add the gradient is oneDNN's, whose sums depend on threads. */
-Test(cpu, threads_change_no_bit_of_a_weight_gradient)
+Test(cpu, threads_change_no_bit_of_a_gradient)
 {
 #ifndef __FMA__
     cr_skip_test("no fused multiply-add");
@@ -182,6 +207,10 @@ Test(cpu, threads_change_no_bit_of_a_weight_gradient)
         {1, 4, 4, 48, 48, 3, false, false, WF_FP32, WF_PICTURE, 0},
         {5, 17, 13, 24, 40, 3, false, false, WF_FP32, WF_PICTURE, 0},
         {64, 8, 8, 32, 10, 3, false, false, WF_FP32, WF_PICTURE, 0},
+        {64, 2, 2, 128, 130, 3, false, false, WF_FP32, WF_PICTURE, 0},
+        {64, 2, 2, 128, 10, 3, false, false, WF_FP32, WF_PICTURE, 0},
+        {64, 1, 1, 128, 128, 3, false, false, WF_FP32, WF_PICTURE, 0},
+        {17, 4, 1, 130, 70, 3, false, false, WF_FP32, WF_PICTURE, 0},
     };
     for (size_t i = 0; i < sizeof specs / sizeof *specs; i++) {
         size_t n;
