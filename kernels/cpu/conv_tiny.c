@@ -27,6 +27,7 @@ typedef struct tiny {
     size_t tap[POINTS]; /* floats from a channel's weights to those of its live taps */
     float *scale; /* [out] exp(3 logs), padded to panels */
     float *shift; /* [out] bias exp(3 logs), padded */
+    float *sums;  /* [out] dbias, padded */
     float *v;        /* X(x) or Y(dy), [points,rows,v_row] */
     size_t v_row;    /* channels padded to panels, and a skew */
     const float *a;  /* v, or x itself where it has one point: the rows of products, */
@@ -85,17 +86,18 @@ static int tiny_open(wf_cpu *cpu, const wf_conv_spec *s, const float *w, const f
     size_t u = (t->own ? (size_t)t->threads : of) * t->u_panel;
     size_t m = (size_t)t->threads * POINTS * GROUP * PANEL, dots = t->in_panels * out;
     void *memory;
-    WF_TRY(wf_cpu_scratch(cpu, (2 * out + v + u + m + (backward ? panels + dots : 0)) * sizeof(float), &memory));
+    WF_TRY(wf_cpu_scratch(cpu, (3 * out + v + u + m + (backward ? panels + dots : 0)) * sizeof(float), &memory));
     t->scale = memory;
     t->shift = t->scale + out;
-    t->v = t->shift + out;
+    t->sums = t->shift + out;
+    t->v = t->sums + out;
     t->a = t->v;
     t->a_row = t->v_row;
     t->u = t->v + v;
     t->m = t->u + u;
     t->panels = t->m + m;
     t->dots = t->panels + panels;
-    memset(t->scale, 0, 2 * out * sizeof(float));
+    memset(t->scale, 0, 3 * out * sizeof(float));
     for (size_t o = 0; o < t->out; o++) {
         t->scale[o] = expf(3.0f * logs[o]);
         t->shift[o] = bias[o] * t->scale[o];
@@ -129,8 +131,8 @@ WF_VEC void make_rows(const tiny *t, counts k, part rows)
 /* Writes vectors [first, end) of channels of X(x) as panels. */
 WF_VEC void make_panels(const tiny *t, counts k, part vectors)
 {
-    for (size_t c = vectors.first * LANES; c < vectors.end * LANES; c += LANES)
-        for (size_t row = 0; row < t->rows; row++) {
+    for (size_t row = 0; row < t->rows; row++)
+        for (size_t c = vectors.first * LANES; c < vectors.end * LANES; c += LANES) {
             wf_wide v[POINTS] = {{0}};
             float *to = t->panels + (c / PANEL * (size_t)t->form.points * t->rows + row) * PANEL + c % PANEL;
             load_points(t, k, row, c, v);
@@ -142,40 +144,42 @@ WF_VEC void make_panels(const tiny *t, counts k, part vectors)
 /* The gradient by y on its way to Y(dy). */
 typedef struct result {
     const float *y, *add; /* the relu's, NULL: none */
-    float *dy, *dbias;    /* dbias NULL: not wanted */
+    float *dy;
 } result;
 
-/* Writes vectors [first, end) of channels of Y(dy), the gradient before the relu to dy, and dbias. */
+/* Writes one vector of channels, from c on, of a row of Y(dy), the gradient before the relu to dy, and adds to
+ * dbias. */
+WF_VEC void make_result_row(const tiny *t, counts k, const result *r, size_t row, size_t c)
+{
+    size_t count = t->out - c;
+    wf_wide v[POINTS] = {{0}}, scale, sum;
+    wf_wide_load(&scale, t->scale + c);
+    wf_wide_load(&sum, t->sums + c);
+    EACH (int p = 0; p < k.pixels; p++) {
+        size_t at = (row * (size_t)k.pixels + (size_t)p) * t->out + c;
+        load_some(&v[p], r->dy + at, count);
+        if (r->y) {
+            wf_wide y, add = {0};
+            load_some(&y, r->y + at, count);
+            if (r->add)
+                load_some(&add, r->add + at, count);
+            v[p] = (wf_wide)((__typeof__(y > 0))(v[p] + add) & (y > 0));
+            store_some(r->dy + at, &v[p], count);
+        }
+        v[p] *= scale;
+        sum += v[p];
+    }
+    wf_wide_store(t->sums + c, &sum);
+    spread(k.pairs, v);
+    EACH (int i = 0; i < k.points; i++)
+        wf_wide_store(t->v + ((size_t)i * t->rows + row) * t->v_row + c, &v[i]);
+}
+
 WF_VEC void make_result(const tiny *t, counts k, const result *r, part vectors)
 {
-    int pixels = k.pixels;
-    for (size_t c = vectors.first * LANES; c < vectors.end * LANES; c += LANES) {
-        wf_wide scale, sum = {0};
-        size_t count = t->out - c;
-        wf_wide_load(&scale, t->scale + c);
-        for (size_t row = 0; row < t->rows; row++) {
-            wf_wide v[POINTS] = {{0}};
-            EACH (int p = 0; p < pixels; p++) {
-                size_t at = (row * (size_t)pixels + (size_t)p) * t->out + c;
-                load_some(&v[p], r->dy + at, count);
-                if (r->y) {
-                    wf_wide y, add = {0};
-                    load_some(&y, r->y + at, count);
-                    if (r->add)
-                        load_some(&add, r->add + at, count);
-                    v[p] = (wf_wide)((__typeof__(y > 0))(v[p] + add) & (y > 0));
-                    store_some(r->dy + at, &v[p], count);
-                }
-                v[p] *= scale;
-                sum += v[p];
-            }
-            spread(k.pairs, v);
-            EACH (int i = 0; i < k.points; i++)
-                wf_wide_store(t->v + ((size_t)i * t->rows + row) * t->v_row + c, &v[i]);
-        }
-        if (r->dbias)
-            store_some(r->dbias + c, &sum, count);
-    }
+    for (size_t row = 0; row < t->rows; row++)
+        for (size_t c = vectors.first * LANES; c < vectors.end * LANES; c += LANES)
+            make_result_row(t, k, r, row, c);
 }
 
 /* -- the points of kernels ----------------------------------------------------------------------------------------- */
@@ -229,7 +233,7 @@ WF_VEC void make_backward(const tiny *t, counts k, part vectors, float *u)
         for (size_t c = vectors.first * LANES; c < vectors.end * LANES; c += LANES) {
             float *to = u + (c / PANEL - vectors.first * LANES / PANEL) * t->u_panel + o * PANEL + c % PANEL;
             wf_wide v[POINTS] = {{0}};
-            load_taps(t, k, o, c, 4, v);
+            load_taps(t, k, o, c, k.lives == 1 ? 16 : 4, v);
             EACH (int q = 0; q < k.lives; q++)
                 wf_wide_store(to + (size_t)q * t->out * PANEL, &v[q]);
         }
@@ -430,10 +434,11 @@ static void clear_dead_taps(const tiny *t, part outs, float *dw)
         memset(dw + outs.first * taps * t->in, 0, (outs.end - outs.first) * taps * t->in * sizeof *dw);
 }
 
-static void finish_scales(const tiny *t, part outs, const float *dbias, float *dlogs)
+static void finish_scales(const tiny *t, part outs, float *dbias, float *dlogs)
 {
     for (size_t o = outs.first; o < outs.end; o++) {
-        float dot = t->bias[o] * dbias[o];
+        float dot = t->bias[o] * t->sums[o];
+        dbias[o] = t->sums[o];
         for (size_t panel = 0; panel < t->in_panels; panel++)
             dot += t->dots[panel * t->out + o];
         dlogs[o] = 3.0f * dot;
@@ -446,7 +451,7 @@ int wf_cpu_tiny_backward(wf_cpu *cpu, const wf_conv_spec *spec, const float *w, 
 {
     tiny t;
     WF_TRY(tiny_open(cpu, spec, w, bias, logs, true, &t));
-    const result r = {.y = spec->relu ? y : NULL, .add = add, .dy = dy, .dbias = dbias};
+    const result r = {.y = spec->relu ? y : NULL, .add = add, .dy = dy};
     const finish to = {.channels = t.in, .backwards = true, .y = dx};
     t.x = x;
     size_t vectors = divide_up(t.in, LANES);
