@@ -1,8 +1,8 @@
 /* cpu.h - declarations that the files of the CPU backend share.
  *
- * Numbers are single precision. oneDNN computes the matrix products (its sgemm) and the convolutions, except those of
- * winograd.h. Processors other than x86-64 have conv_direct.c and product.c instead. OpenMP runs the loops. The shape
- * alone decides how a loop over pictures is cut, never the number of threads, except in oneDNN's sums of weight
+ * Numbers are single precision. oneDNN computes the matrix products of attention (its sgemm) and the convolutions,
+ * except those of winograd.h and conv_tiny.c. Processors other than x86-64 have conv_direct.c instead. OpenMP runs the
+ * loops. The shape alone decides how a loop over pictures is cut, never the number of threads, except in oneDNN's sums of weight
  * gradients.
  *
  * Use a backend from the thread that opened it, because OpenMP keeps the number of threads per thread. The slots of the

@@ -130,10 +130,10 @@ WF_VEC void transpose(wf_wide rows[LANES])
 
 /* The shape of a convolution, and its products. A 1x1 kernel has no neighbours: its pixels are rows of one product. */
 typedef struct form {
-    int pairs;                    /* axes of two pixels */
-    int pixels, points;           /* of one row: points of x, and of y */
-    int taps, lives;              /* of the kernel, and those that meet a pixel */
-    int live[POINTS];             /* those, of the kernel */
+    int pairs;          /* axes of two pixels */
+    int pixels, points; /* of one row: points of x, and of y */
+    int taps, lives;    /* of the kernel, and those that meet a pixel */
+    int live[POINTS];   /* those, of the kernel */
     int products;
     struct {
         int x, w, y;
@@ -145,25 +145,22 @@ typedef struct counts {
     int pairs, pixels, points, lives;
 } counts;
 
-#define WITH_COUNTS(of, call)                                                 \
-    do {                                                                      \
-        if ((of)->pairs == 2) {                                               \
-            const counts COUNTS = {2, 4, 9, 9};                               \
-            call;                                                             \
-        } else if ((of)->pairs == 1) {                                        \
-            const counts COUNTS = {1, 2, 3, 3};                               \
-            call;                                                             \
-        } else if ((of)->points == 1) {                                       \
-            const counts COUNTS = {0, 1, 1, 1};                               \
-            call;                                                             \
-        } else {                                                              \
+#define WITH_COUNTS(of, call)                                                   \
+    do {                                                                        \
+        if ((of)->pairs == 2) {                                                 \
+            const counts COUNTS = {2, 4, 9, 9};                                 \
+            call;                                                               \
+        } else if ((of)->pairs == 1) {                                          \
+            const counts COUNTS = {1, 2, 3, 3};                                 \
+            call;                                                               \
+        } else if ((of)->points == 1) {                                         \
+            const counts COUNTS = {0, 1, 1, 1};                                 \
+            call;                                                               \
+        } else {                                                                \
             const counts COUNTS = {0, (of)->pixels, (of)->points, (of)->lives}; \
-            call;                                                             \
-        }                                                                     \
+            call;                                                               \
+        }                                                                       \
     } while (0)
-
-/* Unrolls a loop over pixels, points or taps. */
-#define EACH _Pragma("GCC unroll 9") for
 
 static void add_axis(form *f, int pixels, int taps)
 {

@@ -85,8 +85,9 @@ static const dims packs[] = {
 
 static const dims convs[] = {
     /* K to C channels, side k; variant 1: relu, 2: residual, 4: in place, 8: no dx, 16: no dw, 32: sound; 64, 128: a
-     * volume of two, three slices. The last six are 3x3 kernels whose tiles are cut off, few, in many groups or
-     * in several chunks, on channels that fill blocks of eight, of sixteen, or neither. */
+     * volume of two, three slices. After those are 3x3 kernels whose tiles are cut off, few, in many groups or
+     * in several chunks, on channels that fill blocks of eight, of sixteen, or neither. The last have one to four
+     * pixels: pairs along one axis and along two, lines, and taps that meet nothing. */
     {1, 1, 1, 1, 16, 1, 1, 0},          {64, 1, 1, 7, 128, 1, 1, 0},         {3, 1, 1, 16, 16, 3, 1, 0},
     {1, 7, 1, 16, 10, 3, 0, 0},         {2, 2, 2, 32, 32, 3, 1, 0},          {3, 2, 2, 32, 32, 1, 7, 0},
     {64, 2, 2, 16, 16, 3, 1, 0},        {2, 3, 5, 7, 48, 1, 1, 0},           {2, 5, 3, 48, 48, 3, 1, 0},
@@ -105,7 +106,6 @@ static const dims convs[] = {
     {2, 6, 3, 48, 48, 1, 131, 0},       {1, 12, 8, 64, 64, 3, 129, WF_BF16}, {1, 4, 5, 7, 9, 3, 7, 0},
     {1, 6, 7, 24, 40, 3, 3, 0},         {2, 5, 11, 40, 24, 3, 1, 0},         {3, 19, 21, 24, 56, 3, 3, 0},
     {5, 9, 26, 33, 72, 3, 0, 0},        {3, 31, 33, 8, 8, 3, 0, 0},          {3, 2, 2, 160, 32, 3, 7, 0},
-    /* one to four pixels: pairs along one axis and along two, lines, and taps that meet nothing */
     {1, 2, 2, 1, 1, 3, 1, 0},           {3, 2, 2, 7, 130, 3, 3, 0},          {5, 2, 2, 130, 10, 3, 0, 0},
     {17, 2, 2, 10, 128, 3, 7, 0},       {64, 2, 2, 128, 128, 3, 3, 0},       {64, 2, 2, 128, 10, 3, 8, 0},
     {5, 2, 2, 130, 7, 1, 3, 0},         {3, 2, 2, 33, 17, 5, 1, 0},          {17, 1, 1, 130, 7, 3, 1, 0},
