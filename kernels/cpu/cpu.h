@@ -2,8 +2,8 @@
  *
  * Numbers are single precision. oneDNN computes the matrix products of attention (its sgemm) and the convolutions,
  * except those of winograd.h and conv_tiny.c. Processors other than x86-64 have conv_direct.c instead. OpenMP runs the
- * loops. The shape alone decides how a loop over pictures is cut, never the number of threads, except in oneDNN's sums of weight
- * gradients.
+ * loops. Where a cut of a loop decides how numbers are summed, the shape alone decides the cut, never the number of
+ * threads, except in oneDNN's sums of weight gradients.
  *
  * Use a backend from the thread that opened it, because OpenMP keeps the number of threads per thread. The slots of the
  * wavelets name the number in each loop and need none of the backend's memory: any thread may call them. */

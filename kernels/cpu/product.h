@@ -94,7 +94,7 @@ WF_VEC void wf_product_part(const wf_product *p, int rows, int registers, size_t
         }
 }
 
-/* The same for any number of rows. */
+/* wf_product_part for any number of rows. */
 WF_VEC void wf_product_rows(wf_product p, int rows, int registers, size_t columns, bool add, float *m)
 {
     enum { ROWS = WF_PRODUCT_ROWS };

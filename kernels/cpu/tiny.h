@@ -1,7 +1,7 @@
 /* tiny.h - the points of convolutions of one to four pixels, for conv_tiny.c
  *
- * A 3x3 kernel on 2x2 pixels meets every pixel with a tap of its own: 16 products of [N,in] and [in,out]. Along one axis
- * of two pixels, four products become three:
+ * A 3x3 kernel on 2x2 pixels meets every pixel with a tap of its own: 16 products of [N,in] and [in,out]. Along one
+ * axis of two pixels, four products become three:
  *     y0 = w1 (x0 + x1) + (w2 - w1) x1
  *     y1 = w1 (x0 + x1) + (w0 - w1) x0
  * Both axes take 9 products instead of 16. The sums and differences are called points here: of x, of the kernel and of
