@@ -36,6 +36,9 @@ SANFLAGS += $(if $(FUZZ),-fsanitize=fuzzer-no-link)
 # Nothing asks for floating-point exceptions, and where they need not be kept, loops with exp and tanh become vectors.
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -fopenmp -ffp-contract=off -fno-trapping-math $(ARCH:%=-march=%) $(WARN) $(CFLAGS) $(SANFLAGS)
 ALL_CFLAGS += $(if $(ONEDNN),-isystem $(ONEDNN)/include)
+# Files that use tiles, the registers of AMX, which other files do without: no compiler may use them by itself.
+TILES = kernels/cpu/amx_%.o tests/tiles/%.o
+TILES_CFLAGS = $(if $(filter x86_64,$(MACHINE)),-mamx-tile -mamx-bf16)
 # Built by clang, the program brings libomp, which also answers the calls that libdnnl makes to libgomp: one runtime, one pool.
 LDLIBS = $(if $(ONEDNN),-L$(ONEDNN)/lib -Wl$(comma)-rpath$(comma)$(abspath $(ONEDNN)/lib)) -ldnnl -llmdb -lpng -ljpeg -lwebp -lsndfile -larchive -ljansson -lxxhash -ldeflate -lz -ldl -lm
 # Packages: hardened as Debian asks, and without the name of the folder that they were built in.
@@ -77,6 +80,7 @@ built_by = CC=$(CC) ARCH=$(ARCH) ONEDNN=$(abspath $(ONEDNN));
 $(foreach n,$B/needs-all $B/needs-check,$(if $(findstring $(built_by),$(file < $n)),,$(eval $n: always)))
 .PHONY: always
 $(call objects,tests/*.c): $B/needs-check
+$(foreach t,$(TILES),$B/$t $B/v4/$t): private ALL_CFLAGS += $(TILES_CFLAGS)
 $B/%.o: %.c $B/needs-all
 	@mkdir -p $(@D)
 	@echo "cc $@"
@@ -89,7 +93,7 @@ $B/lib/base/version.o: $B/version
 $B/lib/base/version.o: private ALL_CFLAGS += -DWF_BUILD_VERSION='"$(VERSION)"'
 # The check that a program does first is compiled for the oldest machine.
 $B/tools/startup/processor.o: private ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -O2 -g $(BASELINE:%=-march=%) $(WARN) $(PREFIX_MAP)
-$(TOOLS:%=$(BIN)/%) $B/check $B/check-ops $B/check-direct $B/bench-level $B/bench-store $B/bench-dwt $B/deadleaves $B/manual $(FUZZERS:%=$B/fuzz-%): $(STARTUP)
+$(TOOLS:%=$(BIN)/%) $B/check $B/check-ops $B/check-direct $B/check-tiles $B/check-tiles-emulated $B/bench-level $B/bench-store $B/bench-dwt $B/deadleaves $B/manual $(FUZZERS:%=$B/fuzz-%): $(STARTUP)
 # A program whose table has an instruction that no machine has, and a constructor that would run next.
 $B/planted.o: tools/startup/built_for.c $B/needs-all
 	$Q$(CC) $(ALL_CFLAGS) -DWF_PLANT_FEATURE -c -o $@ $<
@@ -126,8 +130,18 @@ $B/direct/%.o: kernels/cpu/%.c $B/needs-all
 	$Q$(CC) $(ALL_CFLAGS) -DWF_CPU_DIRECT=1 -MMD -MP -c -o $@ $<
 $B/check-direct: $(call objects,tests/ops/*.c) $B/direct/conv_dispatch.o $B/direct/conv_tiny.o $B/libwf.a
 	$(LINK) $(LDLIBS)
+# The convolutions of processors with AMX, on this one if it has AMX, and on emulated tiles.
+$B/check-tiles: $B/tests/tiles/check_tiles.o $(call objects,kernels/cpu/amx*.c)
+	$(LINK) $(LDLIBS)
+$B/tiles/%.o: %.c $B/needs-all
+	@mkdir -p $(@D)
+	@echo "cc $@"
+	$Q$(CC) $(ALL_CFLAGS) -DWF_TILES_EMULATED -MMD -MP -c -o $@ $<
+$B/check-tiles-emulated: $B/tiles/tests/tiles/check_tiles.o $(patsubst $B/%,$B/tiles/%,$(call objects,kernels/cpu/amx*.c))
+	$(LINK) $(LDLIBS)
 $B/fuzz-%: $B/tests/fuzz/%.o $B/libwf.a
 	$(LINK) -fsanitize=fuzzer $(LDLIBS)
+$B/bench-level: $B/tests/bench/workload.o
 $B/bench-level $B/bench-store $B/bench-dwt: $B/bench-%: $B/tests/bench/bench_%.o $(CLI)
 	$(LINK) $(LDLIBS)
 $B/deadleaves: $B/data/deadleaves.o $(CLI)
@@ -169,9 +183,9 @@ $(TOOLS:%=$E/%): $E/%: $(BIN)/%
 emulated: $E/libwf-cuda.so $E/check-ops $E/bench-level $(TOOLS:%=$E/%)
 
 RUN = BIN=$(BIN) B=$B tests/run.sh
-CHECKS = all $B/check $B/check-ops $B/check-direct $B/deadleaves $B/wf-planted
+CHECKS = all $B/check $B/check-ops $B/check-direct $B/check-tiles $B/check-tiles-emulated $B/deadleaves $B/wf-planted
 check: $(CHECKS) $(if $T,,$(patsubst %.c,$B/%.o,$(wildcard tests/fuzz/*.c)) $(if $(CUDA),$B/check-engines)) $(if $(filter-out emulated pipes/emulated,$T),,emulated) $(if $(filter-out pipes/cpus,$T)$(B:build=),,portable) ## every test: Criterion, operators against the reference, pipes. T=suite/test, T=ops/SLOT, T=pipes/NAME: that one
-	$(RUN) $(or $T,criterion ops direct emulated engines pipes)
+	$(RUN) $(or $T,criterion ops direct tiles emulated engines pipes)
 check-fast: $(CHECKS) ## what takes under a minute of the same
 	$(RUN) fast
 check-ops: $B/check-ops ## every operator of every backend against the reference

@@ -226,7 +226,7 @@ typedef struct wf_adamax {
 struct wf_backend {
     const char *name;   /* "ref", "cpu", "cuda:0" */
     char device[128];   /* text for users: processor or card, libraries and versions */
-    char fallback[320]; /* text for users: why "auto" opened the CPU although a card is there; "" otherwise */
+    char fallback[400]; /* text for users: why "auto" opened the CPU although a card is there; "" otherwise */
     size_t real;        /* bytes of a wf_real */
     bool host;   /* true: a wf_real is a float in host memory, and callers may read and write buffers as float [n] */
     bool bf16;   /* true: WF_BF16 maps are bf16; false: they are as exact as WF_FP32 maps */
@@ -359,6 +359,9 @@ struct wf_backend {
      *   dz      [N,P,K] = -scale * weight * z (NULL: not computed) */
     int (*gaussian)(wf_backend *b, int N, int P, int K, const wf_real *z, const wf_real *weight, double *logp,
                     double scale, wf_real *dz);
+    /* The mean and the variance (over n, not n - 1) of each channel of x [n,K]. moments: device [2,K], overwritten. Not
+     * finite for a channel that is not. */
+    int (*moments)(wf_backend *b, size_t n, int K, const wf_real *x, double *moments);
     /* u [N,D] = sigmoid(factor v), in (0,1). logp: device [N], added to: sum of log du/dv. Not in place. */
     int (*sigmoid)(wf_backend *b, int N, size_t D, double factor, const wf_real *v, wf_real *u, double *logp);
     /* The backward of sigmoid, from the same v [n]: g is the gradient by u in, by v out, in place. scale * sum of log

@@ -1,75 +1,17 @@
-/* backends.c - the table of backends, and the loader of the CUDA plugin */
+/* backends.c - the table of backends */
 #include "backend.h"
 #include "card.h"
+#include "plugin.h"
 
-#include <dlfcn.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-/* The symbol in libwf-cuda.so: opens card number `device`. */
-typedef int cuda_open(int device, int threads, wf_backend **out);
-
-static const char plugin_name[] = "libwf-cuda.so";
-
-/* Finds the plugin installed or built with the running program: /usr/bin and /usr/lib, bin/ and build/, both in build/
- * as for the tests, or build-dist/bin and build-dist. */
-static bool own_plugin(char path[PATH_MAX])
-{
-    static const char *const folders[] = {"../lib", "../build", ".", ".."};
-    char program[PATH_MAX];
-    ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
-    if (n <= 0)
-        return false;
-    program[n] = '\0';
-    char *slash = strrchr(program, '/');
-    if (!slash)
-        return false;
-    *slash = '\0';
-    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
-        if (snprintf(path, PATH_MAX, "%s/%s/%s", program, folders[i], plugin_name) < PATH_MAX &&
-            access(path, F_OK) == 0)
-            return true;
-    return false;
-}
-
-/* Says why the plugin does not load, by dlerror's text. */
-static int refuse_plugin(const char *why)
-{
-    const char *missing = strstr(why, ": cannot open shared object file: No such file");
-    WF_CHECK(!missing, WF_USAGE, "cuda: the library %.*s is not installed, or not where the loader looks",
-             (int)(missing - why), why);
-    return wf_fail(WF_INTERNAL, "cuda: the plugin does not load: %s", why);
-}
-
-/* Loads the plugin once and never unloads it, since CUDA does not survive that. *built: there is a plugin. WF_USAGE if
- * there is none, or a library that it needs is missing. WF_INTERNAL if it does not load for another reason. */
-static int load_cuda(cuda_open **open, bool *built)
-{
-    char path[PATH_MAX];
-    bool own = own_plugin(path);
-    void *plugin = dlopen(own ? path : plugin_name, RTLD_NOW | RTLD_LOCAL);
-    *built = true;
-    if (!plugin) {
-        const char *why = dlerror();
-        why = why ? why : "no reason is given";
-        *built = own || strncmp(why, plugin_name, sizeof plugin_name - 1) != 0;
-        WF_CHECK(*built, WF_USAGE, "cuda: not built (no %s): install CUDA and cuDNN, then run make", plugin_name);
-        return refuse_plugin(why);
-    }
-    void *symbol = dlsym(plugin, "wf_cuda_open");
-    WF_CHECK(symbol, WF_INTERNAL, "cuda: no wf_cuda_open in %s", plugin_name);
-    memcpy(open, &symbol, sizeof symbol); /* C has no cast from object to function pointer */
-    return WF_OK;
-}
 
 static int open_cuda(int device, int threads, wf_backend **out)
 {
-    cuda_open *open;
+    wf_cuda_opener *open;
     bool built;
-    WF_TRY(load_cuda(&open, &built));
+    WF_TRY(wf_plugin_load(&open, &built));
     return open(device, threads, out);
 }
 
@@ -126,12 +68,12 @@ static const char *without_name(const char *message, const char *name)
 static int open_auto(int threads, wf_backend **out)
 {
     wf_card card;
-    cuda_open *open;
+    wf_cuda_opener *open;
     bool built;
-    char why[160];
+    char why[240];
     if (wf_card_hidden() || !wf_card_find(&card))
         return wf_cpu_open(threads, out);
-    int status = load_cuda(&open, &built);
+    int status = wf_plugin_load(&open, &built);
     if (!status)
         status = open(0, threads, out);
     if (!status)

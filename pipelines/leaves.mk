@@ -17,7 +17,7 @@ pictures-real = $(DEADLEAVES) -n $(SAMPLES) -s $(SIDE) --seed 3
 MINUTES = 0
 LEVELS = 5 4 3 2 1 0
 $(foreach l,$(LEVELS),$(eval SHARE_$l = 1))
-FLAGS = --decay 0.5 --ema 0.998 --flip
+FLAGS = --precision fp32 --decay 0.5 --ema 0.998 --flip
 flow = $(1)*(actnorm, conv1x1, affine:width=$(2):blocks=1), actnorm
 CHAIN_5 = cond:channels=24:width=48:blocks=3, $(call flow,8,32)
 FLAGS_5 = --steps 12000 --batch 4 --lr 6e-3

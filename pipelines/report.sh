@@ -111,7 +111,8 @@ cat << END
 END
 bits_per_dimension "$@"
 plot curve.png 'a falling curve of bits per dimension over minutes of training' << END
-Held-out bits per dimension of all levels together, while they were trained.
+Held-out bits per dimension of all levels together, while they were trained. Training draws other noise than the table,
+so the curve ends within about the table's error.
 END
 plot curves.png 'curves of bits per dimension over steps, a panel for each level' << END
 Each level over its own steps, held out and in training.

@@ -2,7 +2,8 @@
 # run.sh PART... - runs parts of the test suite and ends with the one line "N passed, N failed, N skipped". BIN and B name the
 # folders of the programs and of the build. Exits 1 if anything failed.
 #
-# Parts: criterion, ops, direct (the convolutions of processors other than x86-64), emulated, engines, pipes, long; fast: what
+# Parts: criterion, ops, direct (the convolutions of processors other than x86-64), tiles (those of
+# processors with AMX), emulated, engines, pipes, long; fast: what
 # takes under a minute; or one test:
 #     SUITE/TEST   Criterion tests; both may be patterns: train/*
 #     ops/SLOT     one operator of every backend against the reference
@@ -57,6 +58,12 @@ direct() {
     ONEDNN_MAX_CPU_ISA=AVX2 "$B/check-direct" --backend cpu conv_create conv_forward conv_backward
 }
 
+# Convolutions on tiles: the processor's, if it has AMX, and emulated ones.
+tiles() {
+    add_totals "$B/check-tiles"
+    add_totals "$B/check-tiles-emulated"
+}
+
 # The scripts of a folder, each in a process of its own.
 scripts() {
     local script
@@ -65,10 +72,17 @@ scripts() {
     done
 }
 
-# Processors without AVX-512 keep channels in blocks of eight: there the other convolutions, and other loads and stores.
+# Processors without AVX-512 keep channels in blocks of eight: there the other convolutions, and other loads and stores. bf16 maps
+# have two layouts, of which a processor chooses one.
 ops() {
+    local layout maps='pack pack_backward unpack relu_backward gate gate_backward norm norm_backward conv_forward conv_backward'
     add_totals "$B/check-ops"
-    ONEDNN_MAX_CPU_ISA=AVX2 add_totals "$B/check-ops" --backend cpu conv_forward conv_backward
+    # shellcheck disable=SC2086 # words
+    ONEDNN_MAX_CPU_ISA=AVX2 add_totals "$B/check-ops" --backend cpu $maps
+    for layout in blocked nhwc; do
+        # shellcheck disable=SC2086
+        WF_CPU_BF16_LAYOUT=$layout add_totals "$B/check-ops" --backend cpu $maps
+    done
 }
 
 # cuDNN has no Debian package, and unloads libraries without freeing their memory.
@@ -88,6 +102,7 @@ fast() {
     for script in cli info encode nearest formats; do add_totals bash "tests/pipes/$script.sh"; done
     add_totals "$B/check-ops" --backend cpu conv_forward transform_forward transform_backward linear_forward dwt idwt dequantize adamax
     add_totals direct
+    tiles
 }
 
 usage() {
@@ -132,6 +147,7 @@ for part; do
     criterion) add_totals criterion ;;
     ops) ops ;;
     direct) add_totals direct ;;
+    tiles) tiles ;;
     emulated) XDG_CACHE_HOME=$(mktemp -d) add_totals "$B/emulated/check-ops" --backend cuda ;;
     engines) add_totals engines ;;
     pipes) scripts tests/pipes ;;

@@ -155,6 +155,87 @@ Test(cpu, batch_and_place_change_nothing)
     }
 }
 
+/* Channel c of pixel p is the number 40 p + c, in a bf16 map of 2x3 pixels and 40 channels that are padded to 48. */
+static void check_layout(const char *layout, size_t of_pixel, size_t of_block)
+{
+    enum { PIXELS = 6, CHANNELS = 40, PADDED = 48 };
+    wf_backend *b;
+    wf_map_shape shape = {1, 2, 3, CHANNELS, WF_BF16};
+    float values[PIXELS * CHANNELS];
+    void *map;
+    cr_assert_eq(setenv("WF_CPU_BF16_LAYOUT", layout, 1), 0);
+    cr_assert_eq(wf_backend_open("cpu", 1, &b), WF_OK);
+    if (!b->bf16) {
+        b->close(b);
+        cr_skip_test("this processor has no bf16 maps");
+    }
+    for (int i = 0; i < PIXELS * CHANNELS; i++)
+        values[i] = (float)i;
+    cr_assert_eq(b->map_bytes(b, &shape), PIXELS * PADDED * sizeof(uint16_t));
+    cr_assert_eq(b->alloc(b, PIXELS * PADDED * sizeof(uint16_t), &map), WF_OK);
+    memset(map, 0xff, PIXELS * PADDED * sizeof(uint16_t));
+    cr_assert_eq(b->pack(b, &shape, CHANNELS, CHANNELS, (wf_real *)values, 0, NULL, map), WF_OK);
+    for (size_t p = 0; p < PIXELS; p++)
+        for (size_t c = 0; c < PADDED; c++) {
+            uint16_t bits = ((uint16_t *)map)[p * of_pixel + c / 16 * of_block + c % 16];
+            uint32_t wide = (uint32_t)bits << 16;
+            float value;
+            memcpy(&value, &wide, sizeof value);
+            cr_assert_eq(value, c < CHANNELS ? values[p * CHANNELS + c] : 0, "%s: pixel %zu, channel %zu", layout, p,
+                         c);
+        }
+    b->free(b, map);
+    b->close(b);
+}
+
+Test(cpu, bf16_maps_have_the_layout_of_the_switch)
+{
+    check_layout("blocked", 16, 6 * 16);
+    check_layout("nhwc", 48, 16);
+}
+
+Test(cpu, a_layout_that_is_unknown_is_refused)
+{
+    wf_backend *b;
+    cr_assert_eq(setenv("WF_CPU_BF16_LAYOUT", "nchw", 1), 0);
+    cr_assert_eq(wf_backend_open("cpu", 1, &b), WF_USAGE);
+    cr_assert_str_eq(wf_error(), "cpu: WF_CPU_BF16_LAYOUT is 'nchw', expected nhwc or blocked");
+}
+
+/* Rounding of every upper half of a float and of the lower halves around ties, by vectors, beside integers. */
+Test(cpu, bf16_rounds_to_nearest_even_and_keeps_nan)
+{
+    enum { PER = 7, COUNT = 65536 * PER };
+    static const uint32_t lower[PER] = {0, 1, 0x7fff, 0x8000, 0x8001, 0xfffe, 0xffff};
+    wf_backend *b;
+    void *map;
+    wf_map_shape shape = {1, 65536, 1, PER, WF_BF16};
+    float *x = malloc(2 * COUNT * sizeof *x), *back = x + COUNT;
+    cr_assert(x);
+    cr_assert_eq(wf_backend_open("cpu", 1, &b), WF_OK);
+    if (!b->bf16)
+        cr_skip_test("this processor has no bf16 maps");
+    for (uint32_t i = 0; i < COUNT; i++) {
+        uint32_t bits = i / PER << 16 | lower[i % PER];
+        memcpy(x + i, &bits, sizeof bits);
+    }
+    cr_assert_eq(b->alloc(b, b->map_bytes(b, &shape), &map), WF_OK);
+    cr_assert_eq(b->pack(b, &shape, PER, PER, (wf_real *)x, 0, NULL, map), WF_OK);
+    cr_assert_eq(b->unpack(b, &shape, map, (wf_real *)back), WF_OK);
+    for (uint32_t i = 0; i < COUNT; i++) {
+        uint32_t upper = i / PER, low = lower[i % PER], got;
+        memcpy(&got, back + i, sizeof got);
+        if ((upper & 0x7fff) > 0x7f80 || ((upper & 0x7fff) == 0x7f80 && low))
+            cr_assert(isnan(back[i]), "NaN %04x%04x became %08x", upper, low, got);
+        else
+            cr_assert_eq(got, (upper + (low > 0x8000 || (low == 0x8000 && upper & 1))) << 16, "%04x%04x became %08x",
+                         upper, low, got);
+    }
+    b->free(b, map);
+    b->close(b);
+    free(x);
+}
+
 /* The gradients of a 3x3 convolution: by its weights [out,3,3,in], bias and logs [out], and by x. */
 static float *gradients(int threads, const wf_conv_spec *spec, size_t *count)
 {

@@ -62,7 +62,7 @@ void sampling_note(const sampling *s, const char *format, ...)
     va_start(ap, format);
     vsnprintf(job + n, sizeof job - n, format, ap);
     va_end(ap);
-    start_note(s->backend, &s->model, s->first + offset, s->meta.top + offset, job);
+    start_note(s->backend, &s->model, s->first + offset, s->meta.top + offset, NULL, job);
 }
 
 void sampling_run(sampling *s, int rows, sampling_draw *draw, void *user)

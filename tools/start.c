@@ -72,10 +72,24 @@ const char *start_pictures(int64_t n, const wf_meta *meta, char text[START_PICTU
     return text;
 }
 
-void start_note(const wf_backend *b, const wf_model *model, int first, int last, const char *job)
+/* The precision of some levels, by a set of one bit each. */
+static const char *levels_precision(const wf_backend *b, unsigned set, char text[START_PRECISION])
+{
+    int n = 0;
+    for (int i = 0; i < WF_PRECISIONS; i++)
+        if (set >> i & 1)
+            n += snprintf(text + n, START_PRECISION - (size_t)n, "%s%s", n ? " and " : "",
+                          start_precision(b, (wf_precision)i));
+    return b->real == sizeof(double) ? start_precision(b, WF_FP32) : text;
+}
+
+void start_note(const wf_backend *b, const wf_model *model, int first, int last, const wf_precision *precision,
+                const char *job)
 {
     char device[START_DEVICE], chain[START_CHAIN], parameters[START_PARAMETERS], levels[48];
+    char precisions[START_PRECISION];
     wf_level_summary level, highest = {0};
+    unsigned set = 0;
     size_t sum = 0;
     int lowest = -1, top = -1;
     for (int l = first; l <= last; l++) {
@@ -85,11 +99,12 @@ void start_note(const wf_backend *b, const wf_model *model, int first, int last,
         top = l;
         sum += level.parameters;
         highest = level;
+        set |= 1u << (precision ? *precision : level.precision);
     }
     if (top < 0)
         return;
     snprintf(levels, sizeof levels, lowest < top ? "levels %d to %d" : "level %d", lowest, top);
     note("model %s on %s, %s, %s, %s in %s, %s", model->path, start_device(b, device),
-         start_precision(b, highest.precision), start_chain(NULL, highest.chain, chain),
+         levels_precision(b, set, precisions), start_chain(NULL, highest.chain, chain),
          start_parameters(sum, parameters), levels, job);
 }

@@ -20,6 +20,7 @@ const char *start_device(const wf_backend *backend, char text[START_DEVICE]);
 
 /* "bf16", or "bf16 (computed as fp32)" on a backend without it. */
 const char *start_precision(const wf_backend *backend, wf_precision precision);
+enum { START_PRECISION = 96 };
 
 /* "chain official: '16*(actnorm, ..), actnorm'", cut off after 72 characters of the chain. name: NULL if it has
  * none. */
@@ -35,7 +36,8 @@ enum { START_PICTURES = 96 };
 const char *start_pictures(int64_t n, const wf_meta *meta, char text[START_PICTURES]);
 
 /* Prints the line of a program that runs levels first .. last of a model, as far as they are trained, with the chain of
- * the highest. `job`: what is computed. */
-void start_note(const wf_backend *backend, const wf_model *model, int first, int last, const char *job);
+ * the highest. precision: of all levels; NULL: as they were trained. `job`: what is computed. */
+void start_note(const wf_backend *backend, const wf_model *model, int first, int last, const wf_precision *precision,
+                const char *job);
 
 #endif

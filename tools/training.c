@@ -41,23 +41,33 @@ static void note_held_out(const training *p, const wf_train_progress *now)
 static void note_start(training *p, const wf_train_progress *now)
 {
     char chain[START_CHAIN], parameters[START_PARAMETERS], limit[64];
-    const char *given = p->options->chain;
+    const char *given = p->options->chain, *precision = p->precisions[now->precision];
     start_chain(given && strcmp(given, now->chain) ? given : NULL, now->chain,
                 chain); /* other text than given: a preset's name */
     start_parameters(now->parameters, parameters);
     limit_text(p->options, limit);
     if (!several(p)) {
-        note("level %d on %s, %s, %s, %s, batch %d, %s, %s", now->level, p->device, p->precision, chain, parameters,
+        note("level %d on %s, %s, %s, %s, batch %d, %s, %s", now->level, p->device, precision, chain, parameters,
              now->batch, p->pictures, limit);
         note_held_out(p, now);
         return;
     }
     if (!p->begun) {
-        note("levels %d to %d on %s, %s, %s, %s", p->first, p->last, p->device, p->precision, p->pictures, limit);
+        note("levels %d to %d on %s, %s, %s, %s", p->first, p->last, p->device, p->open ? "fp32 or bf16" : precision,
+             p->pictures, limit);
         note_held_out(p, now);
     }
     p->begun = true;
-    note("level %d: %s, %s, batch %d", now->level, chain, parameters, now->batch);
+    note("level %d: %s%s%s, %s, batch %d", now->level, p->open ? precision : "", p->open ? ", " : "", chain, parameters,
+         now->batch);
+}
+
+void training_device(training *p, const wf_backend *backend, bool chooses)
+{
+    start_device(backend, p->device);
+    for (int i = 0; i < WF_PRECISIONS; i++)
+        p->precisions[i] = start_precision(backend, (wf_precision)i);
+    p->open = chooses && wf_precision_is_open(backend);
 }
 
 void training_begin(training *p)

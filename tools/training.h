@@ -4,6 +4,7 @@
 
 #include <signal.h>
 
+#include "../lib/model/precision.h"
 #include "../lib/train/train.h"
 #include "start.h"
 
@@ -13,13 +14,17 @@ typedef struct training {
     const char *model_path;                      /* for messages */
     const volatile sig_atomic_t *interrupted;    /* set once a signal has come */
     char device[START_DEVICE];                   /* as start_device has it */
-    const char *precision;                       /* as start_precision has it */
+    const char *precisions[WF_PRECISIONS];       /* as start_precision has them */
+    bool open;                                   /* each level chooses between fp32 and bf16 */
     char pictures[START_PICTURES];               /* as start_pictures has it */
     int64_t count;                               /* pictures of the store */
     wf_signal signal;                            /* what they are */
     bool begun;                                  /* the line at the start is printed */
     wf_train_progress latest[WF_MAX_LEVELS + 1]; /* step -1: no report, because the level was finished before */
 } training;
+
+/* Takes down what the training runs on. chooses: each level chooses its precision. */
+void training_device(training *p, const wf_backend *backend, bool chooses);
 
 /* Begins: nothing was reported yet. Signals set p->interrupted from now on. */
 void training_begin(training *p);

@@ -11,7 +11,7 @@
 static struct options {
     const char *model_path, *store_path; /* store_path NULL: the operand */
     int64_t count, samples, top;
-    int split;
+    int split, precision;
     bool per_image, json;
 } options;
 
@@ -27,6 +27,9 @@ static const cli_option table[] = {
     {'n', "count", "N", CLI_COUNT, &options.count, 1, 1e12, "Evaluate the first N pictures only."},
     {0, "iw", "K", CLI_COUNT, &options.samples, 1, 1e6,
      "Also compute importance-weighted bits/dim from K draws of each picture's noise; see above."},
+    {0, "precision", "trained|fp32|bf16|tf32", CLI_CHOICE, &options.precision, 0, 0,
+     "Compute in this precision (default trained: as each level was trained, on every machine, so that a figure "
+     "depends on the model and the pictures alone)."},
     {0, "per-image", NULL, CLI_FLAG, &options.per_image, 0, 0,
      "Print one line per picture: index, total, each level, and the name of its file, or its index again."},
     {0, "json", NULL, CLI_FLAG, &options.json, 0, 0,
@@ -72,11 +75,22 @@ static const cli_program program = {
                 "    a tighter bound on a hundred pictures",
     .options = table};
 
+/* The precision that --precision names; NULL: that of each level. */
+static const wf_precision *given_precision(void)
+{
+    static const wf_precision all[] = {WF_FP32, WF_BF16, WF_TF32};
+    return options.precision ? &all[options.precision - 1] : NULL;
+}
+
 static wf_evaluation *open_evaluation(const wf_model *model, wf_backend *backend, const wf_meta *meta, const char *name,
                                       wf_watch watch)
 {
     wf_evaluation *e = NULL;
-    wf_evaluation_spec spec = {.seed = common.seed, .count = options.count, .samples = options.samples, .watch = watch};
+    wf_evaluation_spec spec = {.seed = common.seed,
+                               .count = options.count,
+                               .samples = options.samples,
+                               .precision = given_precision(),
+                               .watch = watch};
     must(wf_evaluation_create(model, backend, meta, name, &spec, &e));
     return e;
 }
@@ -88,7 +102,7 @@ static void say_start(const wf_model *model, const wf_backend *backend, const wf
     start_pictures(count, meta, pictures);
     snprintf(job, sizeof job, options.samples ? "%s, %lld draw%s each" : "%s", pictures, (long long)options.samples,
              plural(options.samples));
-    start_note(backend, model, 0, meta->top, job);
+    start_note(backend, model, 0, meta->top, given_precision(), job);
 }
 
 /* The part of the store that --split names. */

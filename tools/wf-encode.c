@@ -130,7 +130,8 @@ int main(int argc, char **argv)
     cli_add_provenance(&meta, weights);
     output = cli_open_output(options.output_path, &meta,
                              decodes ? "pipe it into wf-idwt, or use -o" : "pipe it into wf-decode, or use -o");
-    start_note(backend, &model, 0, model.meta.levels, start_pictures(wf_records_count(input), &model.meta, pictures));
+    start_note(backend, &model, 0, model.meta.levels, NULL,
+               start_pictures(wf_records_count(input), &model.meta, pictures));
     level_work work = {.model = &model,
                        .meta = &model.meta,
                        .last = model.meta.levels,

@@ -125,6 +125,17 @@ static bool names_file(const char *path, const char *suffix)
     return dot && dot > path && dot[-1] != '/' && !strcasecmp(dot + 1, suffix) && !wf_is_folder(path);
 }
 
+/* True if `path` is named like a file of one picture, sound or volume, whatever the kind. */
+static bool names_other_file(const char *path)
+{
+    static const char *const suffixes[] = {"png",  "jpg",  "jpeg", "webp", "gif", "bmp", "tif", "tiff", "jxl",
+                                           "avif", "heic", "pnm",  "pgm",  "ppm", "pam", "wav", "flac", "npy"};
+    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++)
+        if (names_file(path, suffixes[i]))
+            return true;
+    return false;
+}
+
 /* Checks the options against the stream's metadata. */
 static void check_stream(const wf_meta *meta)
 {
@@ -142,6 +153,9 @@ static void check_stream(const wf_meta *meta)
     if (options.exact >= 0 && strcmp(meta->wavelet, "haar"))
         die(WF_USAGE, "--exact: averages of %s are not those of blocks of pixels", meta->wavelet);
     job.one_file = names_file(options.folder, wf_image_suffix(meta->signal));
+    if (!job.one_file && names_other_file(options.folder))
+        die(WF_USAGE, "-o %s: %ss are written as .%s, expected such a name, or that of a folder", options.folder,
+            signal, wf_image_suffix(meta->signal));
     if (job.one_file && options.names)
         die(WF_USAGE, "-o %s: one file, and --names needs -o DIR", options.folder);
 }

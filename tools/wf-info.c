@@ -29,7 +29,11 @@ static const cli_program program = {
         "A checkpoint (one level's file): its metadata and tensors.\n\n"
         "A model folder (wf-train-level): each trained level. With -m MODEL the model may be an installed one.\n\n"
         "Provenance lists the programs that led there, oldest first, one line each.\n\n"
-        "Without PATH it prints the version, and the backends of this build and machine.",
+        "A level whose precision was chosen (wf-train-level --precision auto) has the reason in the column chosen: the "
+        "measured rates, or why nothing was measured.\n\n"
+        "Without PATH it prints the version, the backends of this build and machine, and the precisions that were "
+        "chosen on it, which the file wavelet-flow.precisions keeps in XDG_CACHE_HOME, by default ~/.cache. Without "
+        "that file the next training measures again.",
     .examples = "wf-dwt x.png | wf-info -\n"
                 "    levels and pictures of a stream\n"
                 "wf-info --verify train.store\n"

@@ -52,8 +52,8 @@ static const cli_option table[] = {
      "Margin of a crop: the networks see its outer N pixels, but the loss leaves them out, so the pixels that count "
      "see their real neighbours. At the picture's border there is no margin (default P/8)."},
     {0, "flip", NULL, CLI_FLAG, &options.flip, 0, 0, "Mirror half of the pictures; Haar only."},
-    {0, "precision", "fp32|bf16|tf32", CLI_CHOICE, &precision, 0, 0,
-     "Precision of the coupling networks (default fp32)."},
+    {0, "precision", "auto|fp32|bf16|tf32", CLI_CHOICE, &precision, 0, 0,
+     "Precision of the coupling networks (default auto, see above)."},
     {0, "memory", "auto|store|reversible", CLI_CHOICE, &memory, 0, 0,
      "Keep activations, or rebuild them from the output to save memory (default auto)."},
     {0, "checkpoint-every", "N", CLI_COUNT, &options.checkpoint_every, 0, 1e12,
@@ -104,7 +104,10 @@ static const cli_program program = {
         "wf-chain(7) has the words of chains, their options and the presets; --flow help prints the words.\n\n"
         "The rate has a linear warm-up, a constant part and, with --decay, a linear fall. At levels of a single "
         "pixel, 3x3 kernels are stored as their centre tap, the only one that acts. --precision tf32 differs from "
-        "fp32 on a GPU only; bf16 applies to feature maps larger than 2x2.",
+        "fp32 on a GPU only; bf16 applies to feature maps larger than 2x2.\n\n"
+        "--precision auto is bf16 on processors where a measurement at the start finds it faster for this level, with "
+        "couplings whose bits/dim in bf16 were within 0.002 of fp32; else fp32, as on a GPU. A resumed training "
+        "keeps the precision that it began with, and so do the programs that use the level. wf-info prints the choice.",
     .examples =
         "wf-dwt < pictures.tar | wf-train-level -l 5 -m model\n"
         "    train level 5 straight from pictures\n"
@@ -127,9 +130,10 @@ static const cli_program program = {
 static void choose_backend(void)
 {
     wf_backend *backend = start_backend();
-    start_device(backend, state.device);
     snprintf(backend_name, sizeof backend_name, "%s", backend->name);
-    state.precision = start_precision(backend, (wf_precision)precision);
+    options.precision_auto = precision == 0;
+    options.precision = precision ? (wf_precision)(precision - 1) : WF_FP32;
+    training_device(&state, backend, options.precision_auto);
     backend->close(backend);
 }
 
@@ -242,7 +246,6 @@ int main(int argc, char **argv)
     add_provenance(&provenance, store, &init);
     options.init = init_path ? &init : NULL;
     options.level = levels[0];
-    options.precision = (wf_precision)precision;
     options.memory = (wf_memory)memory;
     options.seed = common.seed;
     options.provenance = provenance.provenance;

@@ -89,12 +89,11 @@ static int map_descriptor(const wf_conv_spec *s, const wf_cpu_layout *l, bool pl
     wf_conv_box b = wf_conv_box_of(s);
     dnnl_dims_t flat = {s->N, l->channels, b.H, b.W}, deep = {s->N, l->channels, b.D, b.H, b.W};
     dnnl_data_type_t type = l->bf16 ? dnnl_bf16 : dnnl_f32;
-    bool wide = l->block == 16;
-    dnnl_format_tag_t blocked = wide ? dnnl_nCdhw16c : dnnl_nCdhw8c;
+    bool wide = l->block == 16, rows = plain || l->nhwc;
     if (is_deep(s))
-        DNNL_TRY(wf_dnnl_md_create(md, 5, deep, type, plain ? dnnl_ndhwc : blocked));
+        DNNL_TRY(wf_dnnl_md_create(md, 5, deep, type, rows ? dnnl_ndhwc : wide ? dnnl_nCdhw16c : dnnl_nCdhw8c));
     else
-        DNNL_TRY(wf_dnnl_md_create(md, 4, flat, type, wide ? dnnl_nChw16c : dnnl_nChw8c));
+        DNNL_TRY(wf_dnnl_md_create(md, 4, flat, type, rows ? dnnl_nhwc : wide ? dnnl_nChw16c : dnnl_nChw8c));
     return WF_OK;
 }
 

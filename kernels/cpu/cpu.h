@@ -19,6 +19,7 @@ typedef struct wf_cpu {
     dnnl_engine_t engine;
     dnnl_stream_t stream;
     int block; /* contiguous channels of a blocked map: 16 with AVX-512, else 8 */
+    bool nhwc; /* bf16 maps have all channels of a pixel contiguous instead */
     void *scratch;
     size_t scratch_bytes;
 } wf_cpu;
@@ -31,9 +32,10 @@ enum { WF_CPU_PARALLEL = 4096 };
 
 /* The layout of a feature map. Maps of up to four pixels are [N,P,C] in single precision for any precision of the
  * shape, since their convolutions are matrix products. Other maps are [N, channels/block, H, W, block], in bf16 if the
- * shape and the processor have it, with zeros in the channels that pad C. */
+ * shape and the processor have it, with zeros in the channels that pad C. A bf16 map in NHWC has one block. */
 typedef struct wf_cpu_layout {
     bool blocked, bf16;
+    bool nhwc;    /* block = channels; implies blocked and bf16 */
     int block;    /* C if not blocked */
     int channels; /* C rounded up to blocks */
     size_t pixels;
@@ -41,6 +43,8 @@ typedef struct wf_cpu_layout {
 } wf_cpu_layout;
 
 wf_cpu_layout wf_cpu_layout_of(const wf_cpu *cpu, const wf_map_shape *shape);
+/* The offset of one block of channels of picture n: rows of l->block channels, one for each pixel. */
+size_t wf_cpu_block_offset(const wf_cpu_layout *l, int n, int block);
 /* dy = (dy + add) where y > 0, else 0; add may be NULL. */
 void wf_cpu_relu_backward(const wf_cpu_layout *l, const wf_map *y, const wf_map *add, wf_map *dy);
 
@@ -51,8 +55,10 @@ void wf_cpu_matvec_slots(wf_backend *b);
 void wf_cpu_transform_slots(wf_backend *b);
 void wf_cpu_noise_slots(wf_backend *b);
 void wf_cpu_map_slots(wf_backend *b);
+void wf_cpu_gate_slots(wf_backend *b);
 void wf_cpu_attention_slots(wf_backend *b);
 void wf_cpu_conv_slots(wf_backend *b);
+void wf_cpu_moments_slots(wf_backend *b);
 void wf_cpu_adamax_slots(wf_backend *b);
 void wf_cpu_wavelet_slots(wf_backend *b);
 void wf_cpu_wavelet_axis_slots(wf_backend *b);

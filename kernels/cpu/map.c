@@ -1,9 +1,5 @@
-/* map.c - feature maps: their layout, pack and unpack, the gradient of relu, gates, and layer normalization */
-#include "cpu.h"
-
-#include "../body/pointwise.h"
-
-#include <string.h>
+/* map.c - feature maps: their layout, pack and unpack, and the gradient of relu */
+#include "lanes.h"
 
 wf_cpu_layout wf_cpu_layout_of(const wf_cpu *cpu, const wf_map_shape *shape)
 {
@@ -11,8 +7,9 @@ wf_cpu_layout wf_cpu_layout_of(const wf_cpu *cpu, const wf_map_shape *shape)
     l.pixels = (size_t)shape->H * (size_t)shape->W;
     l.blocked = l.pixels > 4;
     l.bf16 = l.blocked && cpu->base.bf16 && shape->precision == WF_BF16;
-    l.block = l.blocked ? cpu->block : shape->C;
-    l.channels = l.blocked ? (shape->C + l.block - 1) / l.block * l.block : shape->C;
+    l.nhwc = l.bf16 && cpu->nhwc;
+    l.channels = l.blocked ? (shape->C + cpu->block - 1) / cpu->block * cpu->block : shape->C;
+    l.block = l.blocked && !l.nhwc ? cpu->block : l.channels;
     l.count = (size_t)shape->N * l.pixels * (size_t)l.channels;
     return l;
 }
@@ -23,56 +20,83 @@ static size_t map_bytes(wf_backend *b, const wf_map_shape *shape)
     return l.count * (l.bf16 ? sizeof(uint16_t) : sizeof(float));
 }
 
-/* The offset of one block of channels of picture n: rows of l->block channels, one for each pixel. */
-static size_t block_offset(const wf_cpu_layout *l, int n, int block)
+size_t wf_cpu_block_offset(const wf_cpu_layout *l, int n, int block)
 {
     return ((size_t)n * (size_t)(l->channels / l->block) + (size_t)block) * l->pixels * (size_t)l->block;
 }
 
-/* Contiguous channels of a plain tensor that correspond to channels [first, first + count) of a map. */
-typedef struct run {
-    int first, count;
-    size_t stride; /* channels of a pixel of the plain tensor */
-} run;
+/* One vector of channels of all pixels of a picture: its place in the map, and the lanes of each of two tensors. */
+typedef struct column {
+    size_t at, pixels, step;     /* numbers of the map from one pixel to the next */
+    wf_lanes row;                /* lanes that the map has */
+    wf_lanes kept, given;        /* lanes of x and of the condition; for unpack all are kept */
+    ptrdiff_t kept_at, given_at; /* offset in a pixel of the tensor for lane 0, which may lie before the tensor */
+} column;
 
-/* Intersects `part` with channels [c0, c0 + block). Returns the number of common channels; *from is the first, counted
- * from c0. */
-static int meet(const run *part, int c0, int block, int *from)
+/* The vector at channel c of a block; the map has `take` channels of one tensor, then C of another. */
+static column column_of(const wf_cpu_layout *l, int n, int block, int c, int take, int C)
 {
-    int begin = part->first > c0 ? part->first : c0;
-    int end = part->first + part->count < c0 + block ? part->first + part->count : c0 + block;
-    *from = begin - c0;
-    return end > begin ? end - begin : 0;
+    int channel = block * l->block + c;
+    return (column){.at = wf_cpu_block_offset(l, n, block) + (size_t)c,
+                    .pixels = l->pixels,
+                    .step = (size_t)l->block,
+                    .row = wf_lanes_between(0, l->block - c),
+                    .kept = wf_lanes_between(0, l->block - c) & wf_lanes_between(0, take - channel),
+                    .given = wf_lanes_between(0, l->block - c) & wf_lanes_between(take - channel, take + C - channel),
+                    .kept_at = channel,
+                    .given_at = channel - take};
 }
 
-static void write_run(const wf_cpu_layout *l, const run *part, int n, int block, const float *x, void *map)
+/* A tensor and its channels. */
+typedef struct tensor {
+    float *x; /* first pixel of a picture */
+    ptrdiff_t channels;
+} tensor;
+
+static tensor tensor_of(const wf_cpu_layout *l, int n, const wf_real *x, int channels)
 {
-    int from, width = l->block, count = meet(part, block * width, width, &from);
-    size_t at = block_offset(l, n, block) + (size_t)from;
-    const float *source = x + (size_t)n * l->pixels * part->stride + (block * width + from - part->first);
-    for (size_t p = 0; p < l->pixels; p++)
-        for (int c = 0; c < count; c++) {
-            float value = source[p * part->stride + (size_t)c];
-            size_t i = at + p * (size_t)width + (size_t)c;
-            if (l->bf16)
-                ((uint16_t *)map)[i] = wf_bf16_from_float(value);
-            else
-                ((float *)map)[i] = value;
-        }
+    return (tensor){x ? (float *)x + (size_t)n * l->pixels * (size_t)channels : NULL, channels};
 }
 
-static void read_run(const wf_cpu_layout *l, const run *part, int n, int block, const void *map, bool add, float *x)
+WF_VEC void write_column(const column *col, bool bf16, tensor kept, tensor given, void *map)
 {
-    int from, width = l->block, count = meet(part, block * width, width, &from);
-    size_t at = block_offset(l, n, block) + (size_t)from;
-    float *to = x + (size_t)n * l->pixels * part->stride + (block * width + from - part->first);
-    for (size_t p = 0; p < l->pixels; p++)
-        for (int c = 0; c < count; c++) {
-            size_t i = at + p * (size_t)width + (size_t)c;
-            float value = l->bf16 ? wf_bf16_to_float(((const uint16_t *)map)[i]) : ((const float *)map)[i];
-            float *y = to + p * part->stride + c;
-            *y = add ? *y + value : value;
-        }
+    for (size_t p = 0; p < col->pixels; p++) {
+        wf_wide v = {0}; /* the channels that pad C must be zero */
+        if (col->kept)
+            wf_wide_load_lanes(&v, kept.x + ((ptrdiff_t)p * kept.channels + col->kept_at), col->kept);
+        if (col->given)
+            wf_wide_load_lanes(&v, given.x + ((ptrdiff_t)p * given.channels + col->given_at), col->given);
+        wf_map_store(map, bf16, col->at + p * col->step, &v, col->row);
+    }
+}
+
+WF_VEC void add_lanes(float *to, const wf_wide *v, wf_lanes lanes)
+{
+    wf_wide sum = {0};
+    wf_wide_load_lanes(&sum, to, lanes);
+    sum += *v;
+    wf_wide_store_lanes(to, &sum, lanes);
+}
+
+WF_VEC void read_column(const column *col, bool bf16, const void *map, tensor kept, tensor given)
+{
+    for (size_t p = 0; p < col->pixels; p++) {
+        wf_wide v = {0};
+        wf_map_load(&v, map, bf16, col->at + p * col->step, col->row);
+        if (col->kept)
+            add_lanes(kept.x + ((ptrdiff_t)p * kept.channels + col->kept_at), &v, col->kept);
+        if (col->given)
+            add_lanes(given.x + ((ptrdiff_t)p * given.channels + col->given_at), &v, col->given);
+    }
+}
+
+WF_VEC void unpack_column(const column *col, bool bf16, const void *map, tensor x)
+{
+    for (size_t p = 0; p < col->pixels; p++) {
+        wf_wide v = {0};
+        wf_map_load(&v, map, bf16, col->at + p * col->step, col->row);
+        wf_wide_store_lanes(x.x + ((ptrdiff_t)p * x.channels + col->kept_at), &v, col->kept);
+    }
 }
 
 static int check_pack(const wf_map_shape *shape, int take, int K, int C)
@@ -87,19 +111,18 @@ static int pack(wf_backend *b, const wf_map_shape *shape, int take, int K, const
 {
     WF_TRY(check_pack(shape, take, K, C));
     wf_cpu_layout l = wf_cpu_layout_of((wf_cpu *)b, shape);
-    run kept = {0, take, (size_t)K}, given = {take, C, (size_t)C};
     int blocks = l.channels / l.block;
-    size_t size = l.pixels * (size_t)l.block * (l.bf16 ? sizeof(uint16_t) : sizeof(float));
 #pragma omp parallel for schedule(static) if (l.count > WF_CPU_PARALLEL)
     for (int n = 0; n < shape->N; n++)
-        for (int block = 0; block < blocks; block++) {
-            if ((block + 1) * l.block > shape->C) /* the channels that pad C must be zero */
-                memset((char *)map + ((size_t)n * (size_t)blocks + (size_t)block) * size, 0, size);
-            if (take)
-                write_run(&l, &kept, n, block, (const float *)x, map);
-            if (C)
-                write_run(&l, &given, n, block, (const float *)cond, map);
-        }
+        for (int block = 0; block < blocks; block++)
+            for (int c = 0; c < l.block; c += WF_WIDE) {
+                column col = column_of(&l, n, block, c, take, C);
+                tensor kept = tensor_of(&l, n, x, K), given = tensor_of(&l, n, cond, C);
+                if (l.bf16)
+                    write_column(&col, true, kept, given, map);
+                else
+                    write_column(&col, false, kept, given, map);
+            }
     return WF_OK;
 }
 
@@ -108,28 +131,35 @@ static int pack_backward(wf_backend *b, const wf_map_shape *shape, int take, int
 {
     WF_TRY(check_pack(shape, take, K, C));
     wf_cpu_layout l = wf_cpu_layout_of((wf_cpu *)b, shape);
-    run kept = {0, take, (size_t)K}, given = {take, C, (size_t)C};
     int blocks = l.channels / l.block;
 #pragma omp parallel for schedule(static) if (l.count > WF_CPU_PARALLEL)
     for (int n = 0; n < shape->N; n++)
-        for (int block = 0; block < blocks; block++) {
-            if (take)
-                read_run(&l, &kept, n, block, map, true, (float *)dx);
-            if (C && dcond)
-                read_run(&l, &given, n, block, map, true, (float *)dcond);
-        }
+        for (int block = 0; block < blocks; block++)
+            for (int c = 0; c < l.block; c += WF_WIDE) {
+                column col = column_of(&l, n, block, c, take, dcond ? C : 0);
+                tensor kept = tensor_of(&l, n, dx, K), given = tensor_of(&l, n, dcond, C);
+                if (l.bf16)
+                    read_column(&col, true, map, kept, given);
+                else
+                    read_column(&col, false, map, kept, given);
+            }
     return WF_OK;
 }
 
 static int unpack(wf_backend *b, const wf_map_shape *shape, const wf_map *map, wf_real *x)
 {
     wf_cpu_layout l = wf_cpu_layout_of((wf_cpu *)b, shape);
-    run all = {0, shape->C, (size_t)shape->C};
     int blocks = l.channels / l.block;
 #pragma omp parallel for schedule(static) if (l.count > WF_CPU_PARALLEL)
     for (int n = 0; n < shape->N; n++)
         for (int block = 0; block < blocks; block++)
-            read_run(&l, &all, n, block, map, false, (float *)x);
+            for (int c = 0; c < l.block; c += WF_WIDE) {
+                column col = column_of(&l, n, block, c, shape->C, 0);
+                if (l.bf16)
+                    unpack_column(&col, true, map, tensor_of(&l, n, x, shape->C));
+                else
+                    unpack_column(&col, false, map, tensor_of(&l, n, x, shape->C));
+            }
     return WF_OK;
 }
 
@@ -146,19 +176,37 @@ static void relu_backward_float(size_t count, const float *y, const float *add, 
     }
 }
 
-static void relu_backward_bf16(size_t count, const uint16_t *y, const uint16_t *add, uint16_t *dy)
+static void add_relu_backward_bf16(size_t count, const uint16_t *y, const uint16_t *add, uint16_t *dy)
 {
-#pragma omp parallel for simd schedule(static) if (count > WF_CPU_PARALLEL)
-    for (size_t i = 0; i < count; i++) {
-        float sum = wf_bf16_to_float(dy[i]) + (add ? wf_bf16_to_float(add[i]) : 0);
-        dy[i] = wf_bf16_to_float(y[i]) > 0 ? wf_bf16_from_float(sum) : 0;
+#pragma omp parallel for schedule(static) if (count > WF_CPU_PARALLEL)
+    for (size_t i = 0; i < count; i += WF_WIDE) {
+        wf_wide result, sum, other;
+        wf_wide_load_bf16(&result, y + i);
+        wf_wide_load_bf16(&sum, dy + i);
+        wf_wide_load_bf16(&other, add + i);
+        sum += other;
+        sum = (wf_wide)((wf_wide_bits)sum & (wf_wide_bits)(result > 0));
+        wf_wide_store_bf16(dy + i, &sum);
+    }
+}
+
+/* Vectors divide a bf16 map, whose channels are padded to sixteen. A positive number is an integer from 1 to infinity's
+ * 0x7f80 in its bits; larger ones are NaN or negative. */
+static void relu_backward_bf16(size_t count, const uint16_t *y, uint16_t *dy)
+{
+#pragma omp parallel for schedule(static) if (count > WF_CPU_PARALLEL)
+    for (size_t i = 0; i < count; i += WF_WIDE) {
+        wf_wide_bf16 result = *(const wf_wide_bf16_in_memory *)(y + i);
+        *(wf_wide_bf16_in_memory *)(dy + i) &= (wf_wide_bf16)(result - 1 < 0x7f80);
     }
 }
 
 void wf_cpu_relu_backward(const wf_cpu_layout *l, const wf_map *y, const wf_map *add, wf_map *dy)
 {
-    if (l->bf16)
-        relu_backward_bf16(l->count, (const uint16_t *)y, (const uint16_t *)add, (uint16_t *)dy);
+    if (l->bf16 && add)
+        add_relu_backward_bf16(l->count, (const uint16_t *)y, (const uint16_t *)add, (uint16_t *)dy);
+    else if (l->bf16)
+        relu_backward_bf16(l->count, (const uint16_t *)y, (uint16_t *)dy);
     else
         relu_backward_float(l->count, (const float *)y, (const float *)add, (float *)dy);
 }
@@ -170,179 +218,8 @@ static int relu_backward(wf_backend *b, const wf_map_shape *shape, const wf_map 
     return WF_OK;
 }
 
-static inline float load(const void *map, bool bf16, size_t i)
-{
-    return bf16 ? wf_bf16_to_float(((const uint16_t *)map)[i]) : ((const float *)map)[i];
-}
-
-static inline void store(void *map, bool bf16, size_t i, float value)
-{
-    if (bf16)
-        ((uint16_t *)map)[i] = wf_bf16_from_float(value);
-    else
-        ((float *)map)[i] = value;
-}
-
-/* `count` contiguous numbers of a map of C channels, at `at`, and the same pixels and channels in the two halves of a
- * map of 2C. */
-typedef struct stretch {
-    size_t at, first, last, count;
-} stretch;
-
-static inline void gate_stretch(const stretch *s, bool bf16, const void *ab, const void *x, void *y)
-{
-#pragma omp simd
-    for (size_t i = 0; i < s->count; i++)
-        store(y, bf16, s->at + i,
-              wf_gate_one(load(ab, bf16, s->first + i), load(ab, bf16, s->last + i), load(x, bf16, s->at + i)));
-}
-
-static inline void vjp_stretch(const stretch *s, bool bf16, const void *ab, const void *dy, void *dab)
-{
-#pragma omp simd
-    for (size_t i = 0; i < s->count; i++) {
-        float da, db;
-        wf_gate_vjp(load(ab, bf16, s->first + i), load(ab, bf16, s->last + i), load(dy, bf16, s->at + i), &da, &db);
-        store(dab, bf16, s->first + i, da);
-        store(dab, bf16, s->last + i, db);
-    }
-}
-
-/* Returns the offset of channel c of pixel p of picture n. */
-static size_t offset_of(const wf_cpu_layout *l, int n, size_t p, int c)
-{
-    return block_offset(l, n, c / l->block) + p * (size_t)l->block + (size_t)(c % l->block);
-}
-
-/* Runs over a whole map, the first half of the channels with the second: by blocks where they align, else by numbers.
- * With `vjp`, m is dy and to is dab; without, m is x and to is y. */
-static void gate_all(wf_backend *b, const wf_map_shape *shape, bool vjp, const void *ab, const void *m, void *to)
-{
-    wf_map_shape twice = *shape;
-    twice.C = 2 * shape->C;
-    wf_cpu_layout l = wf_cpu_layout_of((wf_cpu *)b, shape), both = wf_cpu_layout_of((wf_cpu *)b, &twice);
-    bool whole = l.blocked && shape->C % l.block == 0;
-    size_t length = whole ? l.pixels * (size_t)l.block : 1, pixels = whole ? 1 : l.pixels;
-    int step = whole ? l.block : 1, rest = vjp ? both.channels - twice.C : l.channels - shape->C;
-#pragma omp parallel for schedule(static) if (l.count > WF_CPU_PARALLEL)
-    for (int n = 0; n < shape->N; n++)
-        for (size_t p = 0; p < pixels; p++) {
-            for (int c = 0; c < shape->C; c += step) {
-                stretch s = {offset_of(&l, n, p, c), offset_of(&both, n, p, c), offset_of(&both, n, p, shape->C + c),
-                             length};
-                if (vjp && l.bf16)
-                    vjp_stretch(&s, true, ab, m, to);
-                else if (vjp)
-                    vjp_stretch(&s, false, ab, m, to);
-                else if (l.bf16)
-                    gate_stretch(&s, true, ab, m, to);
-                else
-                    gate_stretch(&s, false, ab, m, to);
-            }
-            for (int c = 0; c < rest; c++) /* the channels that pad C must be zero */
-                store(to, l.bf16, vjp ? offset_of(&both, n, p, twice.C + c) : offset_of(&l, n, p, shape->C + c), 0);
-        }
-}
-
-static int gate(wf_backend *b, const wf_map_shape *shape, const wf_map *ab, const wf_map *x, wf_map *y)
-{
-    gate_all(b, shape, false, ab, x, y);
-    return WF_OK;
-}
-
-static int gate_backward(wf_backend *b, const wf_map_shape *shape, const wf_map *ab, const wf_map *dy, wf_map *dab)
-{
-    gate_all(b, shape, true, ab, dy, dab);
-    return WF_OK;
-}
-
-/* Returns the number of channels of a block that are not padding. */
-static int lanes(const wf_cpu_layout *l, int C, int block)
-{
-    int left = C - block * l->block;
-    return left < l->block ? left : l->block;
-}
-
-/* Sums over the channels of pixel p of picture n: x - mean, or with `squares` its square. */
-static inline float spread(const wf_cpu_layout *l, bool bf16, int C, int n, size_t p, const void *x, bool squares,
-                           float mean)
-{
-    float sum = 0;
-    for (int block = 0; block < l->channels / l->block; block++) {
-        size_t at = block_offset(l, n, block) + p * (size_t)l->block;
-        int count = lanes(l, C, block);
-#pragma omp simd reduction(+ : sum)
-        for (int c = 0; c < count; c++) {
-            float v = load(x, bf16, at + (size_t)c) - mean;
-            sum += squares ? v * v : v;
-        }
-    }
-    return sum;
-}
-
-/* Writes y of one pixel if dy is NULL, else the gradient by x from dy, plus `add`. */
-static inline void norm_pixel(const wf_cpu_layout *l, bool bf16, int C, int n, size_t p, const void *x, const void *dy,
-                              const void *add, void *to)
-{
-    float mean = spread(l, bf16, C, n, p, x, false, 0) / (float)C;
-    float rate = wf_norm_rate(spread(l, bf16, C, n, p, x, true, mean) / (float)C), sum = 0, products = 0;
-    for (int block = 0; block < l->channels / l->block && dy; block++) {
-        size_t at = block_offset(l, n, block) + p * (size_t)l->block;
-        int count = lanes(l, C, block);
-#pragma omp simd reduction(+ : sum, products)
-        for (int c = 0; c < count; c++) {
-            float g = load(dy, bf16, at + (size_t)c);
-            sum += g;
-            products += g * (load(x, bf16, at + (size_t)c) - mean) * rate;
-        }
-    }
-    for (int block = 0; block < l->channels / l->block; block++) {
-        size_t at = block_offset(l, n, block) + p * (size_t)l->block;
-        int count = lanes(l, C, block);
-#pragma omp simd
-        for (int c = 0; c < count; c++) {
-            size_t i = at + (size_t)c;
-            float y = (load(x, bf16, i) - mean) * rate;
-            if (dy)
-                y = wf_norm_vjp(y, rate, load(dy, bf16, i), sum / (float)C, products / (float)C) +
-                    (add ? load(add, bf16, i) : 0);
-            store(to, bf16, i, y);
-        }
-        for (int c = count; c < l->block; c++) /* the channels that pad C must be zero */
-            store(to, bf16, at + (size_t)c, 0);
-    }
-}
-
-static int norm_all(wf_backend *b, const wf_map_shape *shape, const void *x, const void *dy, const void *add, void *to)
-{
-    wf_cpu_layout l = wf_cpu_layout_of((wf_cpu *)b, shape);
-#pragma omp parallel for collapse(2) schedule(static) if (l.count > WF_CPU_PARALLEL)
-    for (int n = 0; n < shape->N; n++)
-        for (size_t p = 0; p < l.pixels; p++)
-            if (l.bf16)
-                norm_pixel(&l, true, shape->C, n, p, x, dy, add, to);
-            else
-                norm_pixel(&l, false, shape->C, n, p, x, dy, add, to);
-    return WF_OK;
-}
-
-static int norm(wf_backend *b, const wf_map_shape *shape, const wf_map *x, wf_map *y)
-{
-    return norm_all(b, shape, x, NULL, NULL, y);
-}
-
-static int norm_backward(wf_backend *b, const wf_map_shape *shape, const wf_map *x, const wf_map *dy, const wf_map *add,
-                         wf_map *dx)
-{
-    return norm_all(b, shape, x, dy, add, dx);
-}
-
 void wf_cpu_map_slots(wf_backend *b)
 {
-    b->norm = norm;
-    b->norm_backward = norm_backward;
-    b->gate = gate;
-    b->gate_backward = gate_backward;
     b->map_bytes = map_bytes;
     b->pack = pack;
     b->pack_backward = pack_backward;

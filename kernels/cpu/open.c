@@ -104,20 +104,36 @@ static void describe_device(wf_cpu *cpu, dnnl_cpu_isa_t isa)
              isa_name(isa), version->major, version->minor, version->patch, compiled_for());
 }
 
+/* Chooses NHWC for bf16 maps where oneDNN has AMX, whose kernels exist for NHWC alone; without AMX both layouts are as
+ * fast (README.md). WF_CPU_BF16_LAYOUT decides instead, so that tests walk both on one machine. */
+static int choose_layout(wf_cpu *cpu, dnnl_cpu_isa_t isa)
+{
+    const char *layout = getenv("WF_CPU_BF16_LAYOUT");
+    cpu->nhwc = layout && *layout ? !strcmp(layout, "nhwc") : is_x86 && isa_has(isa, dnnl_cpu_isa_avx512_core_amx);
+    WF_CHECK(cpu->nhwc || !layout || !*layout || !strcmp(layout, "blocked"), WF_USAGE,
+             "cpu: WF_CPU_BF16_LAYOUT is '%s', expected nhwc or blocked", layout);
+    return WF_OK;
+}
+
 /* Opens the CPU backend with `threads` threads in total (0: OMP_NUM_THREADS, or all). Errors: WF_AGAIN, WF_INTERNAL
- * (oneDNN fails). */
+ * (oneDNN fails), WF_USAGE (choose_layout). */
 int wf_cpu_open(int threads, wf_backend **out)
 {
     *out = NULL;
+    dnnl_cpu_isa_t isa = dnnl_get_effective_cpu_isa();
     wf_cpu *cpu = calloc(1, sizeof *cpu);
     WF_CHECK(cpu, WF_AGAIN, "cpu: no memory");
+    int status = choose_layout(cpu, isa);
+    if (status) {
+        free(cpu);
+        return status;
+    }
     if (dnnl_engine_create(&cpu->engine, dnnl_cpu, 0) != dnnl_success ||
         dnnl_stream_create(&cpu->stream, cpu->engine, dnnl_stream_default_flags) != dnnl_success) {
         dnnl_engine_destroy(cpu->engine);
         free(cpu);
         return wf_fail(WF_INTERNAL, "cpu: oneDNN does not start");
     }
-    dnnl_cpu_isa_t isa = dnnl_get_effective_cpu_isa();
     cpu->block = is_x86 && isa_has(isa, dnnl_cpu_isa_avx512_core) ? 16 : 8;
     wf_backend *b = &cpu->base;
     b->name = "cpu";
@@ -139,8 +155,10 @@ int wf_cpu_open(int threads, wf_backend **out)
     wf_cpu_transform_slots(b);
     wf_cpu_noise_slots(b);
     wf_cpu_map_slots(b);
+    wf_cpu_gate_slots(b);
     wf_cpu_attention_slots(b);
     wf_cpu_conv_slots(b);
+    wf_cpu_moments_slots(b);
     wf_cpu_adamax_slots(b);
     wf_cpu_wavelet_slots(b);
     wf_cpu_wavelet_axis_slots(b);

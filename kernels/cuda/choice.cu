@@ -1,9 +1,11 @@
 /* choice.cu - chooses the fastest of several ways, measured once for a shape on a card and kept in a file
  *
  * The choice decides the last bits of a result, so a resumed training must find the choice that it began with: the file
- * keeps it. One choice is one line, "card | key<tab>number"; the first line with a key counts. */
+ * keeps it. One choice is one line, "card | key<tab>number"; the first line with a key counts. The process keeps
+ * choices too: where no file can be written, each shape is still measured once. */
 #include "cuda.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +15,52 @@ enum { LINE = 512, WARM = 2, TIMED = 10 };
 static void full_key(const wf_cuda *cuda, const char *key, char out[LINE])
 {
     snprintf(out, LINE, "%s | %s", cuda->card, key);
+}
+
+/* Choices of this process, of all its backends; never freed. */
+static struct known {
+    struct known *next;
+    int number;
+    char key[LINE];
+} * all_known;
+static pthread_mutex_t known_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static const struct known *find_known(const char *full)
+{
+    const struct known *k = all_known;
+    while (k && strcmp(k->key, full) != 0)
+        k = k->next;
+    return k;
+}
+
+/* Returns the choice that this process made before, or -1. */
+static int remember(const wf_cuda *cuda, const char *key, int count)
+{
+    char full[LINE];
+    full_key(cuda, key, full);
+    pthread_mutex_lock(&known_lock);
+    const struct known *k = find_known(full);
+    int number = k && k->number < count ? k->number : -1;
+    pthread_mutex_unlock(&known_lock);
+    return number;
+}
+
+/* Keeps a choice for this process, unless another thread was first. Returns the choice that counts. */
+static int settle(const wf_cuda *cuda, const char *key, int number)
+{
+    char full[LINE];
+    full_key(cuda, key, full);
+    pthread_mutex_lock(&known_lock);
+    const struct known *before = find_known(full);
+    struct known *k = before ? NULL : (struct known *)malloc(sizeof *k);
+    if (k) { /* without memory the next creation measures again */
+        memcpy(k->key, full, sizeof full);
+        k->number = number;
+        k->next = all_known;
+        all_known = k;
+    }
+    pthread_mutex_unlock(&known_lock);
+    return before ? before->number : number;
 }
 
 /* Returns the choice on file, or -1. */
@@ -83,11 +131,8 @@ static int measure_all(wf_cuda *cuda, int count, wf_cuda_way *run, void *user, c
     return status ? status : wf_fail(WF_INTERNAL, "cuda: there are no ways to choose from");
 }
 
-int wf_cuda_choose(wf_cuda *cuda, const char *key, int count, wf_cuda_way *run, void *user, int *best)
+static int measure_best(wf_cuda *cuda, int count, wf_cuda_way *run, void *user, int *best)
 {
-    *best = count == 1 ? 0 : recall(cuda, key, count);
-    if (*best >= 0)
-        return WF_OK;
     cudaEvent_t begin, end;
     WF_CUDA(cudaEventCreate(&begin));
     cudaError_t e = cudaEventCreate(&end);
@@ -98,11 +143,21 @@ int wf_cuda_choose(wf_cuda *cuda, const char *key, int count, wf_cuda_way *run, 
     int status = measure_all(cuda, count, run, user, begin, end, best);
     (void)cudaEventDestroy(begin);
     (void)cudaEventDestroy(end);
-    if (status)
-        return status;
-    keep(cuda, key, *best);
-    int first = recall(cuda, key, count); /* another process may have been first: all must use its choice */
-    *best = first >= 0 ? first : *best;
+    return status;
+}
+
+int wf_cuda_choose(wf_cuda *cuda, const char *key, int count, wf_cuda_way *run, void *user, int *best)
+{
+    *best = count == 1 ? 0 : remember(cuda, key, count);
+    if (*best >= 0)
+        return WF_OK;
+    int first = recall(cuda, key, count);
+    if (first < 0) {
+        WF_TRY(measure_best(cuda, count, run, user, best));
+        keep(cuda, key, *best);
+        first = recall(cuda, key, count); /* another process may have been first: all must use its choice */
+    }
+    *best = settle(cuda, key, first >= 0 ? first : *best);
     return WF_OK;
 }
 

@@ -27,6 +27,18 @@ int wf_cuda_failed(cudaError_t e, const char *what)
     return wf_fail(WF_INTERNAL, "cuda: %s: %s", what, cudaGetErrorString(e));
 }
 
+/* cuDNN and cuBLASLt report a lost device by codes of many meanings, so CUDA is asked. cudaFree(NULL) does nothing but
+ * return the error of earlier work, and is allowed while a stream is recorded. */
+int wf_cuda_library_failed(const char *what, const char *why, bool memory)
+{
+    cudaError_t e = cudaFree(NULL);
+    if (e && lost(e))
+        return wf_cuda_failed(e, what);
+    if (memory)
+        return wf_cuda_failed(cudaErrorMemoryAllocation, what);
+    return wf_fail(WF_INTERNAL, "cuda: %s: %.200s", what, why);
+}
+
 /* -- memory -------------------------------------------------------------------------------------------------------- */
 
 static int cuda_alloc(wf_backend *b, size_t bytes, void **out)

@@ -59,6 +59,9 @@ typedef struct wf_cuda {
 } wf_cuda;
 
 int wf_cuda_failed(cudaError_t error, const char *what) WF_MUST;
+/* The failure of a call of cuDNN or cuBLASLt, which may have been the first to see that the device is lost: WF_IO then,
+ * WF_AGAIN if `memory` ran out, else WF_INTERNAL. why: the library's own text. */
+int wf_cuda_library_failed(const char *what, const char *why, bool memory) WF_MUST;
 #define WF_CUDA(call)                                     \
     do {                                                  \
         cudaError_t wf_cuda_error_ = (call);              \
@@ -150,6 +153,7 @@ void wf_cuda_noise_slots(wf_backend *b);
 void wf_cuda_map_slots(wf_backend *b);
 void wf_cuda_attention_slots(wf_backend *b);
 void wf_cuda_conv_slots(wf_backend *b);
+void wf_cuda_moments_slots(wf_backend *b);
 void wf_cuda_adamax_slots(wf_backend *b);
 void wf_cuda_wavelet_slots(wf_backend *b);
 

@@ -21,9 +21,10 @@ enum { X = 1, W, Y, BIAS, CONVOLVED, SHIFTED }; /* unique ids of tensors; the la
 static int dnn_failed(cudnnStatus_t status)
 {
     char why[256] = "";
+    char what[80];
     cudnnGetLastErrorString(why, sizeof why);
-    return wf_fail(status == CUDNN_STATUS_ALLOC_FAILED ? WF_AGAIN : WF_INTERNAL, "cuda: cuDNN: %s %.200s",
-                   cudnnGetErrorString(status), why);
+    snprintf(what, sizeof what, "cuDNN: %.60s", cudnnGetErrorString(status));
+    return wf_cuda_library_failed(what, why, status == CUDNN_STATUS_ALLOC_FAILED);
 }
 
 /* Descriptors made on the way to a plan; all are destroyed together. */
@@ -329,7 +330,7 @@ static int prepare(wf_cuda *cuda, const wf_conv_spec *s, trial *t)
 {
     size_t pixels = (size_t)s->N * (size_t)s->H * (size_t)s->W, w = (size_t)(wf_conv_taps(s) * s->in) * (size_t)s->out;
     size_t x = pixels * (size_t)s->in, y = pixels * (size_t)s->out, most = x > y ? x : y;
-    most = (most > w ? most : w) * sizeof(float);
+    most = ((most > w ? most : w) * sizeof(float) + 255) / 256 * 256;
     WF_TRY(wf_cuda_pool_take(cuda, &cuda->scratch, 4 * most, &t->x));
     t->w = t->x + most;
     t->y = t->w + most;

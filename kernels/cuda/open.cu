@@ -3,6 +3,9 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static void cuda_close(wf_backend *b)
 {
@@ -22,17 +25,34 @@ static void cuda_close(wf_backend *b)
     free(cuda);
 }
 
-/* Writes the path ${XDG_CACHE_HOME:-~/.cache}/wavelet-flow.plans, or "" if neither variable is set. */
+/* Makes a folder and those above it. A failure is seen when the file is written. */
+static void make_folders(char *path)
+{
+    for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        (void)mkdir(path, 0700);
+        *slash = '/';
+    }
+    (void)mkdir(path, 0700);
+}
+
+/* Writes the path ${XDG_CACHE_HOME:-~/.cache}/wavelet-flow.plans and makes its folder, but no home. "" if neither
+ * variable is set: then choices last as long as the process. */
 static void name_choices(wf_cuda *cuda)
 {
     const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    int n = 0;
+    char folder[sizeof cuda->choices - 32];
+    int n;
     if (cache && *cache)
-        n = snprintf(cuda->choices, sizeof cuda->choices, "%s/wavelet-flow.plans", cache);
-    else if (home && *home)
-        n = snprintf(cuda->choices, sizeof cuda->choices, "%s/.cache/wavelet-flow.plans", home);
-    if (n >= (int)sizeof cuda->choices)
-        cuda->choices[0] = '\0';
+        n = snprintf(folder, sizeof folder, "%s", cache);
+    else if (home && *home && access(home, F_OK) == 0)
+        n = snprintf(folder, sizeof folder, "%s/.cache", home);
+    else
+        return;
+    if (n >= (int)sizeof folder)
+        return;
+    make_folders(folder);
+    snprintf(cuda->choices, sizeof cuda->choices, "%s/wavelet-flow.plans", folder);
 }
 
 static int describe(wf_cuda *cuda)
@@ -85,9 +105,11 @@ static int start(wf_cuda *cuda)
     WF_CUDA(cudaStreamCreateWithFlags(&cuda->stream, cudaStreamNonBlocking));
     WF_TRY(wf_cuda_memory_open(cuda));
     cublasStatus_t blas = cublasLtCreate(&cuda->blas);
-    WF_CHECK(!blas, WF_INTERNAL, "cuda: cuBLASLt does not start: %s", cublasLtGetStatusString(blas));
+    if (blas)
+        return wf_cuda_library_failed("cuBLASLt does not start", cublasLtGetStatusString(blas), false);
     cudnnStatus_t dnn = cudnnCreate(&cuda->dnn);
-    WF_CHECK(!dnn, WF_INTERNAL, "cuda: cuDNN does not start: %s", cudnnGetErrorString(dnn));
+    if (dnn)
+        return wf_cuda_library_failed("cuDNN does not start", cudnnGetErrorString(dnn), false);
     dnn = cudnnSetStream(cuda->dnn, cuda->stream);
     WF_CHECK(!dnn, WF_INTERNAL, "cuda: cudnnSetStream fails: %s", cudnnGetErrorString(dnn));
     name_choices(cuda);
@@ -113,6 +135,7 @@ static void fill_table(wf_cuda *cuda)
     wf_cuda_map_slots(b);
     wf_cuda_attention_slots(b);
     wf_cuda_conv_slots(b);
+    wf_cuda_moments_slots(b);
     wf_cuda_adamax_slots(b);
     wf_cuda_wavelet_slots(b);
 }

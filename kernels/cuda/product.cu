@@ -7,13 +7,15 @@
 
 #include "conv.h"
 
-enum { CANDIDATES = 8, WORKSPACE = 32 << 20 };
+/* ALIGNED: least alignment of the operands in bytes, that of maps and parameters (backend.h). cuBLASLt assumes 256. */
+enum { CANDIDATES = 8, WORKSPACE = 32 << 20, ALIGNED = 64 };
 
-#define WF_BLAS(call)                                                                                      \
-    do {                                                                                                   \
-        cublasStatus_t wf_blas_status_ = (call);                                                           \
-        WF_CHECK(!wf_blas_status_, wf_blas_status_ == CUBLAS_STATUS_ALLOC_FAILED ? WF_AGAIN : WF_INTERNAL, \
-                 "cuda: %s: %s", #call, cublasLtGetStatusString(wf_blas_status_));                         \
+#define WF_BLAS(call)                                                                      \
+    do {                                                                                   \
+        cublasStatus_t wf_blas_status_ = (call);                                           \
+        if (wf_blas_status_)                                                               \
+            return wf_cuda_library_failed(#call, cublasLtGetStatusString(wf_blas_status_), \
+                                          wf_blas_status_ == CUBLAS_STATUS_ALLOC_FAILED);  \
     } while (0)
 
 static cudaDataType_t operand(const wf_cuda_product *p)
@@ -100,13 +102,18 @@ static int candidates(wf_cuda *cuda, wf_cuda_product *p, trial *t, int *count)
     cublasLtMatmulPreference_t wish;
     size_t most = WORKSPACE;
     /* excludes algorithms that sum in no fixed order */
-    uint32_t ordered = CUBLASLT_REDUCTION_SCHEME_NONE | CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
+    uint32_t ordered = CUBLASLT_REDUCTION_SCHEME_NONE | CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE, aligned = ALIGNED;
+    static const cublasLtMatmulPreferenceAttributes_t operands[] = {
+        CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+        CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES};
     WF_BLAS(cublasLtMatmulPreferenceCreate(&wish));
     cublasStatus_t s =
         cublasLtMatmulPreferenceSetAttribute(wish, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &most, sizeof most);
     if (!s)
         s = cublasLtMatmulPreferenceSetAttribute(wish, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &ordered,
                                                  sizeof ordered);
+    for (int i = 0; i < 4 && !s; i++)
+        s = cublasLtMatmulPreferenceSetAttribute(wish, operands[i], &aligned, sizeof aligned);
     if (!s)
         s = cublasLtMatmulAlgoGetHeuristic(cuda->blas, p->description, p->a, p->b, p->d, p->d, wish, CANDIDATES,
                                            t->found, count);
@@ -116,11 +123,11 @@ static int candidates(wf_cuda *cuda, wf_cuda_product *p, trial *t, int *count)
     return WF_OK;
 }
 
-/* Allocates each operand with room for the larger number type. */
+/* Allocates each operand with room for the larger number type, aligned as cudaMalloc does. */
 static int prepare(wf_cuda *cuda, const wf_cuda_product *p, trial *t)
 {
     size_t x = p->M * p->in, y = p->M * p->out, w = p->in * p->out, most = x > y ? x : y;
-    most = (most > w ? most : w) * sizeof(float);
+    most = ((most > w ? most : w) * sizeof(float) + 255) / 256 * 256;
     WF_TRY(wf_cuda_pool_take(cuda, &cuda->scratch, 4 * most, &t->first));
     t->second = t->first + most;
     t->bias = t->second + most;

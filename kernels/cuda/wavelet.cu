@@ -2,6 +2,8 @@
  *
  * Haar: one thread computes a 2x2 block of one colour, in one pass of 8 bytes a pixel and colour. Other wavelets: rows,
  * then columns, through scratch, one thread an output. The inputs of the taps overlap and come from the cache. */
+#include <string.h>
+
 #include "cuda.h"
 
 #include "../body/pointwise.h"
@@ -127,6 +129,7 @@ static __global__ void synthesize_rows(filter f, size_t n, int W, int C, const f
 
 static void fill_filter(const double *taps, int count, double low_gain, double high_gain, filter *f)
 {
+    memset(f, 0, sizeof *f);
     f->count = count;
     for (int k = 0; k < count; k++) {
         f->low[k] = (float)(low_gain * taps[k]);

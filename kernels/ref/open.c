@@ -51,6 +51,7 @@ static const wf_backend ref_backend = {
     .conv_forward = wf_ref_conv_forward,
     .conv_backward = wf_ref_conv_backward,
     .gaussian = wf_ref_gaussian,
+    .moments = wf_ref_moments,
     .normal = wf_ref_normal,
     .dequantize = wf_ref_dequantize,
     .sigmoid = wf_ref_sigmoid,

@@ -71,6 +71,7 @@ int wf_ref_conv_forward(wf_backend *b, wf_conv *conv, const wf_weights *weights,
                         const wf_map *residual, wf_map *y);
 int wf_ref_conv_backward(wf_backend *b, wf_conv *conv, const wf_weights *weights, const wf_map *x, const wf_map *y,
                          const wf_map *add, wf_map *dy, wf_map *dx);
+int wf_ref_moments(wf_backend *b, size_t n, int K, const wf_real *x, double *moments);
 int wf_ref_gaussian(wf_backend *b, int N, int P, int K, const wf_real *z, const wf_real *weight, double *logp,
                     double scale, wf_real *dz);
 int wf_ref_sigmoid(wf_backend *b, int N, size_t D, double factor, const wf_real *v, wf_real *u, double *logp);

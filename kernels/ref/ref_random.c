@@ -1,4 +1,4 @@
-/* ref_random.c - Philox4x32-10, latents, dequantization noise, Gaussian density, Adamax */
+/* ref_random.c - Philox4x32-10, latents, dequantization noise, Gaussian density, moments, Adamax */
 #include <math.h>
 #include <stdlib.h>
 
@@ -155,6 +155,23 @@ int wf_ref_scale(wf_backend *b, size_t n, double factor, double offset, wf_real 
 }
 
 /* -- density and optimizer ---------------------------------------------------------------------------------------- */
+
+int wf_ref_moments(wf_backend *b, size_t n, int K, const wf_real *x_, double *moments)
+{
+    (void)b;
+    const double *x = (const double *)x_;
+    size_t channels = (size_t)K;
+    for (size_t k = 0; k < channels; k++) {
+        double mean = 0, variance = 0;
+        for (size_t i = 0; i < n; i++)
+            mean += x[i * channels + k] / (double)n;
+        for (size_t i = 0; i < n; i++)
+            variance += (x[i * channels + k] - mean) * (x[i * channels + k] - mean) / (double)n;
+        moments[k] = mean;
+        moments[channels + k] = variance;
+    }
+    return WF_OK;
+}
 
 int wf_ref_gaussian(wf_backend *b, int N, int P, int K, const wf_real *z_, const wf_real *weight, double *logp,
                     double scale, wf_real *dz)

@@ -1,45 +1,36 @@
-/* actnorm_init.c - means and variances of channels, on the host: a training computes them once */
+/* actnorm_init.c - offsets and scales of actnorms from the moments of their input */
 #include "actnorm_init.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-static void offsets_and_scales(size_t n, int K, const double *x, double *b, double *l)
+/* Replaces K means and K variances by K offsets and K scales. WF_INTERNAL where they are not finite. */
+static int offsets_and_scales(int K, double *host)
 {
     for (int k = 0; k < K; k++) {
-        double mean = 0, variance = 0;
-        for (size_t i = 0; i < n; i++)
-            mean += x[i * (size_t)K + (size_t)k];
-        mean /= (double)n;
-        for (size_t i = 0; i < n; i++) {
-            double d = x[i * (size_t)K + (size_t)k] - mean;
-            variance += d * d;
-        }
-        variance /= (double)n;
-        b[k] = -mean;
-        l[k] = -0.5 * log(variance < 1e-12 ? 1e-12 : variance) / 3;
-        if (!isfinite(variance))
-            b[k] = NAN;
+        double mean = host[k], variance = host[K + k];
+        WF_CHECK(isfinite(mean) && isfinite(variance), WF_INTERNAL,
+                 "actnorm: channel %d of the first batch is not finite", k);
+        host[k] = -mean;
+        host[K + k] = -0.5 * log(variance < 1e-12 ? 1e-12 : variance) / 3;
     }
+    return WF_OK;
 }
 
 int wf_actnorm_init(wf_backend *backend, size_t n, int K, const wf_real *x, wf_real *offset, wf_real *logs)
 {
     int status = WF_OK;
     size_t k = (size_t)K;
-    double *host = malloc((n + 2) * k * sizeof *host);
-    WF_CHECK(host, WF_AGAIN, "actnorm: out of memory for %zu values", n * k);
-    double *b = host + n * k, *l = b + k;
-    WF_GO(backend->download(backend, host, WF_F64, x, n * k));
-    offsets_and_scales(n, K, host, b, l);
-    for (int i = 0; i < K && !status; i++)
-        if (!isfinite(b[i]))
-            status = wf_fail(WF_INTERNAL, "actnorm: channel %d of the first batch is not finite", i);
-    if (status)
-        goto out;
-    WF_GO(backend->upload(backend, offset, b, WF_F64, k));
-    WF_GO(backend->upload(backend, logs, l, WF_F64, k));
+    double *moments = NULL, *host = malloc(2 * k * sizeof *host);
+    WF_CHECK(host, WF_AGAIN, "actnorm: out of memory for %d channels", K);
+    WF_GO(wf_alloc_doubles(backend, 2 * k, &moments));
+    WF_GO(backend->moments(backend, n, K, x, moments));
+    WF_GO(backend->download_double(backend, host, moments, 2 * k));
+    WF_GO(offsets_and_scales(K, host));
+    WF_GO(backend->upload(backend, offset, host, WF_F64, k));
+    WF_GO(backend->upload(backend, logs, host + k, WF_F64, k));
 out:
+    backend->free(backend, moments);
     free(host);
     return status;
 }

@@ -193,6 +193,30 @@ int wf_flow_text_read(const char *path, char *out, size_t size)
     return WF_OK;
 }
 
+/* Length of a count and its star with blanks around it, 0 if none begins here. Digits within a word have no star. */
+static size_t count_length(const char *at)
+{
+    size_t digits = strspn(at, "0123456789"), star = digits + strspn(at + digits, " \t\n");
+    return digits && at[star] == '*' ? star + 1 + strspn(at + star + 1, " \t\n") : 0;
+}
+
+bool wf_flow_text_round(const char *text, char *out, size_t size)
+{
+    size_t n = 0, skipped;
+    while (*text && n + 1 < size) {
+        bool blank = isspace((unsigned char)*text);
+        if ((skipped = count_length(text)) != 0) {
+            text += skipped;
+            continue;
+        }
+        if (!blank || (n && out[n - 1] != ' '))
+            out[n++] = blank ? ' ' : *text;
+        text++;
+    }
+    out[n] = '\0';
+    return !*text;
+}
+
 void wf_flow_text_clear(wf_flow_text *chain)
 {
     free(chain->words);

@@ -9,6 +9,7 @@
 #ifndef WF_FLOW_TEXT_H
 #define WF_FLOW_TEXT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "../base/linkage.h"
@@ -41,6 +42,10 @@ int wf_flow_text_parse(const char *text, wf_flow_text *out) WF_MUST;
  * WF_NOINPUT or WF_IO for the file; WF_USAGE for one without a chain or with more than size - 1 characters. */
 int wf_flow_text_read(const char *path, char *out, size_t size) WF_MUST;
 void wf_flow_text_clear(wf_flow_text *chain);
+
+/* Writes a well-formed chain without its counts, so that each repetition is made once, and with single blanks: "8*(a,
+ * b), c" becomes "(a, b), c". False: it has more than size - 1 characters. */
+bool wf_flow_text_round(const char *text, char *out, size_t size);
 
 /* Fails with WF_USAGE and the message "chain: FORMAT at character N, before 'REST'", N = at + 1. */
 int wf_flow_text_error(const char *text, int at, const char *format, ...) WF_PRINTF(3, 4) WF_MUST;

@@ -14,6 +14,7 @@
 #include "../store/store.h"
 #include "describe_private.h"
 #include "model.h"
+#include "precision.h"
 
 /* -- building ------------------------------------------------------------------------------------------------------ */
 
@@ -424,6 +425,17 @@ static int describe_any(wf_description *d, const char *path, FILE *standard_inpu
     return describe_store(d, path);
 }
 
+/* A wf_precision_each: one row of "precisions". */
+static void append_precision(void *user, const char *key, const wf_precision_choice *choice)
+{
+    wf_description *d = user;
+    json_t *row = json_object();
+    set_value(d, row, "precision", json_string(wf_precision_names[choice->precision]));
+    set_value(d, row, "why", json_string(choice->why));
+    set_value(d, row, "of", json_string(key));
+    append_value(d, json_object_get(d->root, "precisions"), row);
+}
+
 static void describe_backends(wf_description *d)
 {
     const char *name;
@@ -438,6 +450,8 @@ static void describe_backends(wf_description *d)
         set_value(d, row, "device", json_string(device));
         append_value(d, backends, row);
     }
+    set_value(d, d->root, "precisions", json_array());
+    wf_precision_list(append_precision, d);
 }
 
 static int create_description(bool verify, wf_description **out)

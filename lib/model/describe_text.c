@@ -64,15 +64,16 @@ static void put_scalars(FILE *file, const json_t *object)
 /* -- tables -------------------------------------------------------------------------------------------------------- */
 
 /* Lists of objects, and the columns that are written of them, the longest last. JSON has all. */
-enum { MOST_COLUMNS = 8 };
+enum { MOST_COLUMNS = 9 };
 static const struct table {
     const char *name;
     const char *columns[MOST_COLUMNS];
 } tables[] = {
     {"backends", {"name", "device"}},
+    {"precisions", {"precision", "why", "of"}},
     {"held", {"level", "shape", "pictures", "dtype", "bytes"}},
     {"tensors", {"name", "dtype", "shape"}},
-    {"trained", {"level", "bpd", "round_trip", "parameters", "step", "kernel", "precision", "chain"}},
+    {"trained", {"level", "bpd", "round_trip", "parameters", "step", "kernel", "precision", "chosen", "chain"}},
 };
 
 /* Writes a row, or with row NULL the heads of the columns. Columns of width 0, which no row has, are left out. */

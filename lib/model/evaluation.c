@@ -90,6 +90,8 @@ static int open_level(wf_evaluation *e, int number)
     if (w->params)
         return WF_OK;
     WF_TRY(wf_level_load(e->model, number, e->backend, w));
+    if (e->spec.precision)
+        w->spec.precision = *e->spec.precision;
     WF_TRY(wf_evaluator_create(e->backend, &e->meta, &w->spec, w->params, e->spec.seed, &l->evaluator));
     l->evaluator.watch = e->spec.watch;
     return WF_OK;

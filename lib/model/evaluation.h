@@ -14,10 +14,11 @@
 WF_BEGIN
 
 typedef struct wf_evaluation_spec {
-    uint64_t seed;   /* of the noise; picture i gets noise by seed and i alone */
-    int64_t count;   /* pictures that are evaluated at most; 0: all */
-    int64_t samples; /* K of the importance-weighted figure; 0: one draw, and no such figure */
-    wf_watch watch;  /* of pictures, by level, each as often as it is drawn */
+    uint64_t seed;                 /* of the noise; picture i gets noise by seed and i alone */
+    int64_t count;                 /* pictures that are evaluated at most; 0: all */
+    int64_t samples;               /* K of the importance-weighted figure; 0: one draw, and no such figure */
+    const wf_precision *precision; /* of all levels; NULL: each is computed as it was trained */
+    wf_watch watch;                /* of pictures, by level, each as often as it is drawn */
 } wf_evaluation_spec;
 
 typedef struct wf_evaluation wf_evaluation;

@@ -163,6 +163,7 @@ int wf_level_save(const wf_model *model, const wf_flow *flow, const wf_flow *noi
                            {"data", what->data},
                            {"held_out", what->held_out ? held : NULL},
                            {"init", what->init},
+                           {"chosen", what->chosen},
                            {"dequantize", noise ? what->dequantize : NULL}};
     enum { OWN = sizeof own / sizeof *own };
     wf_pair pairs[WF_META_PAIRS + OWN];
@@ -352,6 +353,7 @@ static int save_average(const wf_safetensors *st, const char *path, const wf_lev
                           .provenance = provenance,
                           .data = wf_safetensors_meta(st, "data"),
                           .init = wf_safetensors_meta(st, "init"),
+                          .chosen = wf_safetensors_meta(st, "chosen"),
                           .dtype = dtype};
     flows both;
     char *end = NULL;

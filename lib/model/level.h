@@ -97,10 +97,11 @@ int wf_model_hash(const wf_model *model, int first, int last, char out[20]) WF_M
 typedef struct wf_level_file {
     int level;
     int64_t step;
-    double bpd;       /* held-out bits/dim of this level, or NAN */
-    const char *data; /* hash of the store; NULL: not known */
-    int held_out;     /* per cent of its pictures that were held out (wf_is_held_out); 0: none */
-    const char *init; /* hash of the weights that the training began with; NULL: random ones */
+    double bpd;         /* held-out bits/dim of this level, or NAN */
+    const char *data;   /* hash of the store; NULL: not known */
+    int held_out;       /* per cent of its pictures that were held out (wf_is_held_out); 0: none */
+    const char *init;   /* hash of the weights that the training began with; NULL: random ones */
+    const char *chosen; /* why the training has its precision (precision.h); NULL: it was asked for */
     wf_round_trip round_trip;
     const char *chain, *dequantize, *provenance; /* dequantize NULL: uniform noise */
     const float *weights, *average;              /* host [flow's size + noise's size]; weights NULL: an exported level,

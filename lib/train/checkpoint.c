@@ -42,13 +42,13 @@ static wf_real *state_vector(const wf_trainer *t, int i)
     return all[i];
 }
 
-enum { NUMBERS = 9, STATE_PAIRS = NUMBERS + 3 };
+enum { NUMBERS = 9, STATE_PAIRS = NUMBERS + 4 };
 
 /* Keys of the counters in a state file, in the order of save and parse_counters. */
 static const char *const number_keys[NUMBERS] = {"step", "seconds", "held_out", "best",    "since",
                                                  "sum",  "summed",  "measured", "finished"};
 
-static int save_tensors(wf_trainer *t, const wf_pair *pairs)
+static int save_tensors(wf_trainer *t, const wf_pair *pairs, int count)
 {
     wf_tensor tensors[5];
     void *owned[4] = {0};
@@ -62,7 +62,7 @@ static int save_tensors(wf_trainer *t, const wf_pair *pairs)
     tensors[4] = (wf_tensor){.name = "skip", .dtype = WF_U64, .rank = 1, .shape = {t->skip_count}};
     tensors[4].data = t->skip;
     tensors[4].bytes = (size_t)t->skip_count * sizeof *t->skip;
-    WF_GO(wf_safetensors_save(t->state_path, tensors, 5, pairs, STATE_PAIRS));
+    WF_GO(wf_safetensors_save(t->state_path, tensors, 5, pairs, count));
 out:
     for (int i = 0; i < 4; i++)
         free(owned[i]);
@@ -84,7 +84,8 @@ int wf_trainer_save(wf_trainer *t)
     pairs[NUMBERS] = (wf_pair){"format", WF_FORMAT};
     pairs[NUMBERS + 1] = (wf_pair){"config", config};
     pairs[NUMBERS + 2] = (wf_pair){"judge", t->validation_id};
-    int status = save_tensors(t, pairs);
+    pairs[NUMBERS + 3] = (wf_pair){"chosen", t->chosen};
+    int status = save_tensors(t, pairs, t->chosen[0] ? STATE_PAIRS : STATE_PAIRS - 1);
     free(config);
     return status;
 }
@@ -185,6 +186,7 @@ int wf_trainer_publish(wf_trainer *t)
                           .data = wf_store_hash(t->store),
                           .held_out = t->options->held_out,
                           .init = t->init_hash[0] ? t->init_hash : NULL,
+                          .chosen = t->chosen[0] ? t->chosen : NULL,
                           .weights = weights,
                           .average = average,
                           .dtype = WF_F32};

@@ -168,6 +168,9 @@ int wf_settings_compare(const wf_trainer *t, const char *saved, const char *now)
 static int adopt(wf_trainer *t, const settings *s)
 {
     wf_train_options *o = &t->settled;
+    int precision = *s->value[PRECISION] - '0';
+    if (o->precision_auto && precision >= 0 && precision < WF_PRECISIONS)
+        o->precision = (wf_precision)precision;
     if (o->held_out < 0)
         o->held_out = atoi(s->value[VAL]);
     if (!o->init && strcmp(s->value[INIT], known[INIT].absent) != 0) /* --init counts in the first run only */
@@ -200,6 +203,8 @@ static int adopt_earlier(wf_trainer *t)
     t->resumes = s != NULL;
     if (s)
         status = adopt(t, s);
+    const char *chosen = s ? wf_safetensors_meta(&st, "chosen") : NULL;
+    wf_snprintf(t->chosen, sizeof t->chosen, "%s", chosen ? chosen : "");
     free(s);
     wf_safetensors_clear(&st);
     return status;
@@ -263,6 +268,19 @@ int wf_settings_settle(wf_trainer *t)
     o->lr = o->lr > 0 ? o->lr : wf_train_published.lr;
     o->ema = o->ema >= 0 ? o->ema : wf_train_published.ema;
     o->decay = o->decay >= 0 ? o->decay : wf_train_published.decay;
+    return WF_OK;
+}
+
+int wf_settings_choose_precision(wf_trainer *t, int H, int W)
+{
+    wf_train_options *o = &t->settled;
+    wf_precision_choice choice;
+    if (!o->precision_auto || t->resumes)
+        return WF_OK;
+    wf_level_spec spec = wf_level_spec_for(t->meta, o->level, t->chain, o->dequantize, WF_FP32);
+    WF_TRY(wf_precision_choose(t->backend, &spec, o->batch, H, W, o->memory, &choice));
+    o->precision = choice.precision;
+    strcpy(t->chosen, choice.why);
     return WF_OK;
 }
 

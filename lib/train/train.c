@@ -84,6 +84,7 @@ static void notify(wf_trainer *t, wf_train_report *report, void *user, wf_train_
                            .chain = t->chain,
                            .parameters = wf_level_runner_size(&t->runner),
                            .batch = t->options->batch,
+                           .precision = t->options->precision,
                            .held_percent = t->options->held_out,
                            .held_out_count = t->held_out_count};
     if (report && report(user, event, &p))
@@ -202,11 +203,6 @@ static int skip_batch(wf_trainer *t)
     t->skip_count = skips;
     WF_TRY(wf_trainer_open_log(t));
     return wf_trainer_save(t);
-}
-
-static bool log_due(const wf_trainer *t)
-{
-    return t->step % LOG_EVERY == 0;
 }
 
 static int write_log(wf_trainer *t)
@@ -377,6 +373,7 @@ static int prepare(wf_trainer *t)
     WF_TRY(wf_minibatch_create(t->store, o->level, o->batch, t->patch, t->margin, o->flip, o->seed, &t->batches));
     WF_CHECK(!o->dequantize || !t->batches.weight, WF_USAGE,
              "dequantize: noise outside of a patch's middle has no weight: give --margin 0");
+    WF_TRY(wf_settings_choose_precision(t, t->batches.H, t->batches.W));
     wf_level_spec spec = wf_level_spec_for(t->meta, o->level, t->chain, o->dequantize, o->precision);
     for (int n = 0; n < o->batch; n++)
         t->slots[n] = (uint64_t)n;
@@ -460,7 +457,8 @@ static int advance_step(wf_trainer *t, double *checkpointed, double *validated, 
     if (!is_skipped(t))
         WF_TRY(enqueue_step(t));
     t->step++;
-    bool log = log_due(t), validation = validation_due(t, *validated), save = checkpoint_due(t, *checkpointed);
+    bool log = t->step % LOG_EVERY == 0, validation = validation_due(t, *validated),
+         save = checkpoint_due(t, *checkpointed);
     bool between = !validation && epochs_are_over(t),
          pause = log || validation || between || save || !t->backend->queued || run_fraction(t) >= 1;
     WF_TRY(wait_steps(t, pause ? 0 : 1, &bad));

@@ -36,6 +36,7 @@ typedef struct wf_train_options {
     int margin;   /* margin of a patch, seen but not in the loss; -1: an eighth, or 0 for whole levels */
     bool flip;
     wf_precision precision;
+    bool precision_auto; /* in place of precision: that of the earlier run, or chosen (wf_precision_choose) */
     wf_memory memory;
     uint64_t seed;
     int64_t checkpoint_every; /* steps; 0: every two minutes */
@@ -69,6 +70,7 @@ typedef struct wf_train_progress {
     const char *chain;        /* the flow's text, also for a named chain; valid during the report */
     size_t parameters;        /* with those of the noise's flow */
     int batch;                /* pictures a step */
+    wf_precision precision;   /* of the networks */
     int held_percent;         /* of the store, that were to be held out; 0: none, or another store validates */
     int64_t held_out_count;   /* pictures that are; 0 where the per cents are less than one */
 } wf_train_progress;

@@ -5,6 +5,7 @@
 #include "minibatch.h"
 #include "optimizer.h"
 #include "../model/evaluate.h"
+#include "../model/precision.h"
 #include "train.h"
 
 enum { WF_MAX_SKIPPED = 64 }; /* non-finite batches before giving up */
@@ -14,11 +15,12 @@ typedef struct wf_trainer {
     const wf_train_options *options; /* &settled */
     wf_train_options settled;        /* the caller's, and what they leave open */
     wf_backend *backend;
-    wf_store *store, *validation; /* borrowed, or parts of `whole` */
-    wf_store *whole;              /* all pictures */
-    int64_t held_out_count;       /* pictures of `whole` that are held out */
-    char init_hash[20];           /* of the weights that the training began with; "": none */
-    bool resumes;                 /* an earlier run left a state */
+    wf_store *store, *validation;  /* borrowed, or parts of `whole` */
+    wf_store *whole;               /* all pictures */
+    int64_t held_out_count;        /* pictures of `whole` that are held out */
+    char init_hash[20];            /* of the weights that the training began with; "": none */
+    bool resumes;                  /* an earlier run left a state */
+    char chosen[WF_PRECISION_WHY]; /* why the precision was chosen; "": it was asked for */
     const wf_meta *meta;
     char chain[4096];
     int patch, margin;
@@ -61,6 +63,8 @@ typedef struct wf_trainer {
 
 /* Fills in what the options leave open: from an earlier run, or by the budget. */
 int wf_settings_settle(wf_trainer *t) WF_MUST;
+/* Chooses the precision, unless the options or an earlier run have one, for batches of low-pass H x W. */
+int wf_settings_choose_precision(wf_trainer *t, int H, int W) WF_MUST;
 /* Describes the settings that must not change between the runs of one training; the caller frees *out. */
 int wf_settings_describe(const wf_trainer *t, char **out) WF_MUST;
 /* WF_DATA, with each setting that changed and both values, unless two descriptions agree. */

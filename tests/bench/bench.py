@@ -1,217 +1,306 @@
 #!/usr/bin/env python3
-"""bench.py - images per second of the official ImageNet 64x64 levels against the PyTorch peer, alternating in one run.
+"""bench.py - images per second of the official levels against the PyTorch peer: every precision of both sides, by turns.
 
-    bench.py build/bench-level [--gradient] [--minutes 15] [--levels 0123456]
+    bench.py build/bench-level [--gradient] [--rows 'train:4 bpd:5'] [--minutes M] [--isa AVX2] [--compile]
 
---gradient: instead, gradients per second of what wf-nuts evaluates at every leapfrog of each chain, against the peer's
-autograd through its inverse. Environment: PEER, the peer's program (default ../shared/peers/peer_torch.py); PYTHON, a
-Python with PyTorch (default python3). Writes build/bench.json, or bench-gradient.json, and the table between its
-markers in tests/bench/README.md. A row compares our figure with the peer's fastest setting: in fp32, and at any precision. First
-every row is measured against the peer's best setting that is not compiled, then its other settings, the most promising
-first, until the time is up. Compiling takes it minutes; what it has compiled stays in build/inductor, so a second run
-gets further. Standard library only.
+A row is MODE:LEVEL. Modes: train, lean (training with --memory reversible), bpd, sample; with --gradient gradient, what a leapfrog of
+wf-nuts evaluates for many chains, and few, for the fewest. Levels: 0 to 6 of ImageNet 64x64, and faces8, level 8 of faces 1024x1024.
+
+A row has three rounds. In each, every precision of both sides is measured in turn for --time seconds, at least one run, by programs
+that wait for their turn. The first round tries every setting of the peer; the fastest of each precision goes on. --compile tries
+torch.compile as well: the first time it takes minutes a row, and what it compiled stays in build/inductor.
+
+Rows are kept in bench.json beside the program. Rows that --rows names are measured again; without it, those that are missing or were
+measured on another machine or by another build. With --minutes, no row begins that would not end in that time, and the exit code is
+75 if rows are left; the same command goes on. Tables go between markers of tests/bench/README.md and of README.md, one set for each
+class of machines: AMX, AVX512, AVX2. --isa emulates a class on a newer processor: both sides leave newer instructions out.
+
+Environment: PEER, the peer's program (default ../shared/peers/peer_torch.py); PYTHON, a Python with PyTorch (default python3).
+Standard library only.
 """
-import argparse, json, os, statistics, subprocess, sys, time
+import argparse, hashlib, json, os, select, socket, subprocess, sys, tempfile, time
 
-GRADIENT = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'peer_gradient.py')
-FOLD = ['--channels-last', '--fold']
-LAYOUTS = FOLD, ['--fold'], ['--channels-last'], []
+from bench_table import full_table, machine_class, replace_between, replace_file, shares, short_table
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROUNDS = 3
 PRECISIONS = 'fp32', 'bf16'
-LEAN = 'train, lean'  # activations rebuilt, not stored, where they are large: against the peer's one way of training
-MODES = 'train', LEAN, 'bpd', 'sample'
-MANY, FEW = 'gradient', 'gradient, few'
+SETTINGS = {'plain': [], 'folded': ['--channels-last', '--fold']}
+COMPILED = {'compiled': ['--channels-last', '--fold', '--compile']}
+LEVELS = [str(l) for l in range(7)] + ['faces8']
+MODES = {'train': LEVELS, 'lean': ['4', '5', '6', 'faces8'], 'bpd': LEVELS, 'sample': LEVELS}
+GRADIENTS = {'gradient': LEVELS[:7], 'few': ['3', '4', '5', '6']}
+LIMIT, COMPILE_LIMIT = 40, 900  # seconds for the first turn of a program; a peer that takes longer is not a setting
+# Both sides leave newer instructions out: oneDNN in both, ATen and MKL in PyTorch. Our own loops follow from the build.
+EMULATED = {'AVX2': {'ONEDNN_MAX_CPU_ISA': 'AVX2', 'ATEN_CPU_CAPABILITY': 'avx2', 'MKL_ENABLE_INSTRUCTIONS': 'AVX2'}}
 
 
-def batch_of(level, mode):
-    """As the paper trains; whole pictures of the largest level, where 64 would take half of the time, fewer. Gradients:
-    the rows that wf-nuts has its device compute for many chains, and for a single one (lib/mcmc/anneal.c)."""
-    pixels = 4 ** max(0, level - 1)
-    if mode == FEW:
+def batch_of(mode, level):
+    """64, as the paper trains; fewer where a run would take many seconds. Gradients: what wf-nuts has its device compute at once for
+    many chains, and for one (lib/mcmc/anneal.h)."""
+    if level == 'faces8':
+        return 16 if mode in ('train', 'lean') else 2
+    pixels = 4 ** max(0, int(level) - 1)
+    if mode == 'few':
         return min(64, max(1, 256 // pixels))
-    if mode == MANY:
+    if mode == 'gradient':
         return min(64, 4096 // pixels)
-    return 16 if level == 6 and mode in ('bpd', 'sample') else 64
+    return 16 if level == '6' else 64
 
 
-def modes_of(level, modes):
-    return [m for m in modes
-            if (m != LEAN or level >= 4) and (m != FEW or batch_of(level, FEW) < batch_of(level, MANY))]
+def model_of(level):
+    return ['--model', 'faces1024', '--level', level[5:]] if level.startswith('faces') else ['--level', level]
 
 
-def peer_mode(mode):
-    return 'train' if mode == LEAN else mode
+class Dropped(Exception):
+    """A program ended or took too long; the text says which."""
 
 
-def job(level, mode, precision):
-    """What bench-level calls a measurement."""
-    memory = {LEAN: 'reversible', 'train': 'store'}.get(mode, 'auto')
-    return f"{mode.split(',')[0]}:{precision}:{batch_of(level, mode)}:{memory}"
+class Server:
+    """A program that measures when it is asked to, and waits meanwhile. `source` is read, `target` written, both without buffers."""
 
+    def __init__(self, name, source, target, end, limit=LIMIT):
+        self.name, self.source, self.target, self.end, self.limit = name, source, target, end, limit
+        self.speeds, self.last, self.rest = [], {}, b''
 
-def json_line(command, end, env=None):
-    """The JSON line that a command prints last. subprocess.TimeoutExpired: it has not ended by `end`; RuntimeError."""
-    done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=max(0, end - time.monotonic()))
-    if done.returncode:
-        raise RuntimeError(f'{" ".join(command)} exits {done.returncode}: {done.stderr.strip()[-300:]}')
-    return json.loads(done.stdout.strip().splitlines()[-1])
+    def line(self, until):
+        while b'\n' not in self.rest:
+            ready = select.select([self.source], [], [], max(0, until - time.monotonic()))[0]
+            more = os.read(self.source.fileno(), 65536) if ready else None
+            if not more:
+                self.close()
+                raise Dropped(f'{self.name}: ' + ('ended' if ready else f'took more than {self.limit} s'))
+            self.rest += more
+        line, self.rest = self.rest.split(b'\n', 1)
+        return line.decode(errors='replace')
 
-
-class Ours:
-    def __init__(self, program, end):
-        self.program, self.end, self.speed, self.memory, self.device = program, end, {}, {}, ''
-
-    def run(self, level, mode, precision):
-        r = json_line([self.program, '-l', str(level), '--time', '1', job(level, mode, precision)], self.end)
-        key = level, mode, precision
-        self.speed.setdefault(key, []).append(r['img_per_s'])
-        self.memory[key] = r['rss_MB']
-        self.device = r['device']
-
-    def best(self, level, mode, precisions):
-        """(images per second, MB) of the fastest precision; None: not measured"""
-        keys = [(level, mode, p) for p in precisions if (level, mode, p) in self.speed]
-        return max(((statistics.median(self.speed[k]), self.memory[k]) for k in keys), default=None)
-
-
-class Peer:
-    def __init__(self, end):
-        self.python = os.environ.get('PYTHON', 'python3')
-        self.program = os.environ.get('PEER', '../shared/peers/peer_torch.py')
-        self.env = dict(os.environ, TORCHINDUCTOR_CACHE_DIR=os.path.abspath('build/inductor'))
-        self.end, self.results, self.version = end, {}, ''
-        self.present = os.path.exists(self.program) and not subprocess.run(
-            [self.python, '-c', 'import torch'], capture_output=True).returncode
-
-    def run(self, level, mode, precision, flags):
+    def ask(self, what):
+        """(what the program reports, the lines before)"""
+        before, until = [], time.monotonic() + self.limit
         try:
-            program = [GRADIENT] if mode in (MANY, FEW) else [self.program, '--mode', mode]
-            r = json_line([self.python] + program + flags +
-                          ['--level', str(level), '--dtype', precision, '--batch', str(batch_of(level, mode)),
-                           '--threads', str(len(os.sched_getaffinity(0))), '--seconds', '1'], self.end, self.env)
-        except RuntimeError as e:  # a setting that does not work on this machine is no setting
-            print(f'bench: {e}', file=sys.stderr)
-            return
-        self.results.setdefault((level, mode), []).append((r['img_per_s'], r['rss_MB'], precision, ' '.join(flags)))
-        self.version = r['torch']
+            os.write(self.target.fileno(), what.encode() + b'\n')
+        except OSError:
+            pass  # line() says why
+        while True:
+            line = self.line(until)
+            if line.startswith('{'):
+                return json.loads(line), before
+            before.append(line)
 
-    def measured(self, level, mode):
-        return self.results.get((level, peer_mode(mode)), [])
+    def measure(self):
+        self.last, _ = self.ask('again')
+        self.speeds.append(self.last['img_per_s'])
+        return self.speeds[-1]
 
-    def best(self, level, mode, precisions):
-        """(images per second, MB, precision, flags) of the fastest setting; None: not measured"""
-        return max((r for r in self.measured(level, mode) if r[2] in precisions), default=None)
+    def kernels(self, own):
+        last, lines = self.ask('kernels')
+        return shares(lines, last['batch'] / last['img_per_s'], own)
 
+    def close(self):
+        if self.end:
+            self.end()
+        self.end = None
 
-def further(rows):
-    """The peer's settings of rows (mode, level) beyond the first, (level, mode, precision, flags): the best come first; some
-    come twice."""
-    if rows[0][0] == MANY:  # a layout costs seconds, compiling minutes
-        yield from ((level, mode, 'fp32', flags) for flags in LAYOUTS for mode, level in rows)
-    for mode, level in rows:  # small levels are all overhead, large ones all arithmetic
-        yield level, mode, 'fp32' if level < 4 else 'bf16', FOLD + ['--compile']
-    for layout in LAYOUTS:
-        for flags in layout + ['--compile'], layout:
-            yield from ((level, mode, p, flags) for p in PRECISIONS for mode, level in rows)
+    def result(self, **more):
+        return dict(speeds=self.speeds, MB=self.last['rss_MB'], **more)
 
 
-def measure(ours, peer, levels, modes):
-    first = PRECISIONS if modes == MODES else ['fp32']
-    for precision in first:
-        for level in levels:
-            for mode in modes_of(level, modes):
-                print(f'bench: level {level} {mode}, {precision}', file=sys.stderr)
-                ours.run(level, mode, precision)
-                if peer.present and mode != LEAN:
-                    peer.run(level, mode, precision, FOLD)
-    rows = [(mode, level) for mode in modes if mode != LEAN for level in levels if mode in modes_of(level, modes)]
-    done = {(level, mode, p, *FOLD) for mode, level in rows for p in first}
-    for level, mode, precision, flags in further(rows) if peer.present else []:
-        if (level, mode, precision, *flags) in done:
-            continue
-        done.add((level, mode, precision, *flags))
-        print(f'bench: level {level} {mode}, the peer with {precision} {" ".join(flags)}', file=sys.stderr)
-        ours.run(level, mode, precision)
-        peer.run(level, mode, precision, flags)
+def start(command, environment):
+    """A Server on the standard input and output of a command."""
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, bufsize=0)
+
+    def end():
+        process.kill()
+        process.wait()
+
+    return Server(' '.join(command), process.stdout, process.stdin, end)
 
 
-def rows(ours, peer, levels, modes):
-    for mode in modes:
-        for level in [l for l in levels if mode in modes_of(l, modes)]:
-            for name, precisions in ('fp32', ['fp32']), ('any', PRECISIONS):
-                mine, theirs = ours.best(level, mode, precisions), peer.best(level, mode, precisions)
-                if mine is None:  # the time was up before
+def connect(path, arguments, limit):
+    """A Server on a connection to peer_level.py."""
+    connection = socket.socket(socket.AF_UNIX)
+    connection.connect(path)
+    server = Server(f'PyTorch {" ".join(arguments)}', connection, connection, connection.close, limit)
+    os.write(connection.fileno(), (' '.join(arguments) + '\n').encode())
+    return server
+
+
+class Bench:
+    def __init__(self, a):
+        self.program, self.seconds, self.isa = a.program, a.time, a.isa
+        self.threads = len(os.sched_getaffinity(0))
+        self.environment = dict(os.environ, OMP_NUM_THREADS=str(self.threads), **EMULATED.get(a.isa, {}))
+        self.environment['TORCHINDUCTOR_CACHE_DIR'] = os.path.abspath('build/inductor')
+        self.settings = {**SETTINGS, **(COMPILED if a.compile else {})}
+        with open(a.program, 'rb') as f:
+            self.build = hashlib.sha1(f.read()).hexdigest()[:12]
+        self.folder = tempfile.TemporaryDirectory()
+        self.socket = os.path.join(self.folder.name, 'peer')
+        self.present = self.start_peer(os.environ.get('PYTHON', 'python3'), os.environ.get('PEER', '../shared/peers/peer_torch.py'))
+        self.peaks, self.device = self.measure_peaks()
+
+    def start_peer(self, python, peer):
+        """Starts peer_level.py, which ends with this program; false without PyTorch or the peer."""
+        if not os.path.exists(peer) or subprocess.run([python, '-c', 'import torch'], capture_output=True).returncode:
+            print(f'bench: PyTorch is left out: no torch in {python} (PYTHON), or no {peer} (PEER)', file=sys.stderr)
+            return False
+        self.server = start([python, os.path.join(HERE, 'peer_level.py'), '--serve', self.socket], self.environment)
+        if self.server.line(time.monotonic() + 120) != 'ready':
+            sys.exit(f'bench: {self.server.name} does not start')
+        return True
+
+    def measure_peaks(self):
+        """({"fp32": FLOP/s, "bf16": FLOP/s, "copy": B/s}, device); a peak that bench-level or the processor lacks is None."""
+        def rate(*jobs):
+            found = []
+            for job in jobs:
+                done = subprocess.run([self.program, '-q', '--time', str(min(0.3, self.seconds)), job], capture_output=True, text=True,
+                                      env=self.environment)
+                if not done.returncode:
+                    found.append(json.loads(done.stdout.splitlines()[-1]))
+            return max((f.get('FLOP_per_s') or f['B_per_s'] for f in found), default=None), found
+
+        copy, found = rate('copy')
+        if not found:
+            sys.exit(f'bench: {self.program} does not measure a copy: run make build/bench-level')
+        peaks = {'fp32': rate('peak:fp32')[0], 'bf16': rate('peak:bf16', 'peak:amx')[0], 'copy': copy}
+        return peaks, found[0]['device']
+
+    def describe_settings(self):
+        shown = EMULATED.get(self.isa, {}).keys() | {n for n in os.environ if n.startswith(('GOMP_', 'KMP_', 'ONEDNN_'))}
+        shown |= {n for n in os.environ if n.startswith('OMP_')} | {'OMP_NUM_THREADS'}
+        return ' '.join(f'{n}={self.environment[n]}' for n in sorted(shown))
+
+    def ours(self, mode, level, precision):
+        memory = {'lean': 'reversible', 'train': 'store'}.get(mode, 'auto')
+        name = {'lean': 'train', 'few': 'gradient'}.get(mode, mode)
+        return start([self.program, '-q', *model_of(level), '--time', str(self.seconds), '--turns',
+                      f'{name}:{precision}:{batch_of(mode, level)}:{memory}'], self.environment)
+
+    def peer(self, mode, level, precision, flags):
+        name = {'lean': 'train', 'few': 'gradient'}.get(mode, mode)
+        return connect(self.socket, ['--mode', name, *model_of(level), '--dtype', precision, '--batch', str(batch_of(mode, level)),
+                                     '--threads', str(self.threads), '--time', str(self.seconds), *flags],
+                       COMPILE_LIMIT if '--compile' in flags else LIMIT)
+
+    def first_round(self, ours, peers):
+        """Measures every program of both sides; (settings in use, what was tried)."""
+        tried, best = {}, {}
+        for precision in PRECISIONS:
+            ours[precision].measure()
+            for (p, setting), server in peers.items():
+                if p != precision:
                     continue
-                speed, memory = mine
-                yield dict(name=f'imagenet64 level {level} {mode}', level=level, mode=mode, precision=name,
-                           batch=batch_of(level, mode), ours=speed, peer=theirs and theirs[0],
-                           ratio=theirs and round(speed / theirs[0], 2), ours_MB=memory, peer_MB=theirs and theirs[1],
-                           peer_setting=theirs and f'{theirs[2]} {theirs[3]}'.strip(),
-                           peer_compiled=any('--compile' in r[3] for r in peer.measured(level, mode)))
+                try:
+                    server.measure()
+                except Dropped as e:  # a setting that does not work on this machine is not one
+                    print(f'bench: {e}', file=sys.stderr)
+                tried[f'{p} {setting}'] = server.speeds[0] if server.speeds else None
+            works = [(s.speeds[0], setting) for (p, setting), s in peers.items() if p == precision and s.speeds]
+            if works:
+                best[precision] = max(works)[1]
+            for (p, setting), server in peers.items():
+                if p == precision and setting != best.get(p):
+                    server.close()
+        return best, tried
+
+    def row(self, key):
+        mode, level = key.split(':')
+        start = time.monotonic()
+        ours = {p: self.ours(mode, level, p) for p in PRECISIONS}
+        peers = {(p, s): self.peer(mode, level, p, flags) for p in PRECISIONS for s, flags in self.settings.items() if self.present}
+        try:
+            best, tried = self.first_round(ours, peers)
+            for _ in range(1, ROUNDS):
+                for p in PRECISIONS:
+                    ours[p].measure()
+                    if p in best:
+                        peers[p, best[p]].measure()
+            mine = max(ours.values(), key=lambda s: sorted(s.speeds)[ROUNDS // 2])
+            kernels = {'ours': mine.kernels('own')}
+            used = [peers[p, s] for p, s in best.items()]
+            if used:
+                theirs = max(used, key=lambda s: sorted(s.speeds)[ROUNDS // 2])
+                kernels['peer'] = theirs.kernels("PyTorch's own")
+            last = mine.last
+            return dict(batch=batch_of(mode, level), GFLOP=last['GFLOP'], MB_moved=last['MB_moved'], device=last['device'],
+                        torch=used[0].last['torch'] if used else None, capability=used[0].last['capability'] if used else None,
+                        threads=self.threads, settings=self.describe_settings(), build=self.build, peaks=self.peaks,
+                        ours={p: s.result() for p, s in ours.items()}, tried=tried, kernels=kernels,
+                        peer={p: peers[p, s].result(setting=s) for p, s in best.items()},
+                        measured=time.time(), taken=round(time.monotonic() - start, 1))
+        finally:
+            for server in [*ours.values(), *peers.values()]:
+                server.close()
 
 
-ABOUT = ('Images per second, `make bench`; "any": the fastest precision of each; "c": the compiled peer was measured too; '
-         'lean: `--memory reversible`. Level 6 is evaluated and sampled in batches of 16: 64 would take half of the time.')
-ABOUT_GRADIENT = ('Gradients per second, `make bench-nuts`; "any": the fastest precision of each; "c": the compiled peer was '
-                  'measured too. Batches: of as many chains as `wf-nuts` computes at once, and, few, of the fewest.')
+def parse_rows(text, known):
+    keys = text.split()
+    for key in keys:
+        mode, _, level = key.partition(':')
+        if level not in known.get(mode, []):
+            sys.exit(f"bench: row '{key}': expected MODE:LEVEL, with " + '; '.join(f'{m}: {" ".join(l)}' for m, l in known.items()))
+    return keys
 
 
-def table(ours, peer, all_rows, about):
-    """Markdown: one line per level and mode, both precisions beside one another."""
-    def figure(speed):
-        return f'{speed:.0f}' if speed >= 10 else f'{speed:.1f}'
-
-    def cell(row):
-        if row['peer'] is None:
-            return f'{figure(row["ours"])} | - | - | {row["ours_MB"]} / -'
-        return f'{figure(row["ours"])} | {figure(row["peer"])} | {row["ratio"]:.1f}x | {row["ours_MB"]} / {row["peer_MB"]}'
-
-    who = f'PyTorch {peer.version}' if peer.present else 'peer absent'
-    lines = [f'{ours.device}, {len(os.sched_getaffinity(0))} cores; {who}. {about}', '',
-             '| level | mode | batch | ours fp32 | peer fp32 | ratio | MB | ours any | peer any | ratio | MB |',
-             '|---|---|---|---|---|---|---|---|---|---|---|']
-    for fp32, best in zip(all_rows[0::2], all_rows[1::2]):
-        mode = fp32['mode'] + (' c' if fp32['peer_compiled'] else '')
-        lines.append(f'| {fp32["level"]} | {mode} | {fp32["batch"]} | {cell(fp32)} | {cell(best)} |')
-    return '\n'.join(lines)
-
-
-def replace_file(path, text):
-    with open(path + '.part', 'w') as f:
-        f.write(text)
-    os.replace(path + '.part', path)
-
-
-def replace_between(path, name, text):
-    """Puts text between the markers <!-- name --> and <!-- /name --> of a file."""
-    first, last = f'<!-- {name} -->', f'<!-- /{name} -->'
-    with open(path) as f:
-        before, rest = f.read().split(first)
-    replace_file(path, before + first + '\n' + text + '\n' + last + rest.split(last)[1])
+def write_tables(a, rows, name, known):
+    """The tables of the class that the newest row belongs to, on standard output and in the pages that have markers for it."""
+    newest = max(rows, key=lambda k: rows[k]['measured'])
+    of_class = machine_class(rows[newest]['device'])
+    same = ('device', 'threads', 'torch', 'settings')
+    shown = {f'{m}:{l}': rows[f'{m}:{l}'] for m, levels in known.items() for l in levels
+             if all(rows.get(f'{m}:{l}', {}).get(s) == rows[newest][s] for s in same)}
+    text = full_table(shown, newest)
+    print(text)
+    replace_between(a.readme, f'{name}-{of_class}', text)
+    if a.short and name == 'bench':
+        replace_between(a.short, f'bench-{of_class}', short_table(shown, newest))
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('program')
     parser.add_argument('--gradient', action='store_true')
-    parser.add_argument('--minutes', type=float, default=15)
-    parser.add_argument('--levels', default='0123456')
+    parser.add_argument('--rows', default='')
+    parser.add_argument('--minutes', type=float, default=1e9)
+    parser.add_argument('--time', type=float, default=1, help='seconds of one measurement')
+    parser.add_argument('--isa', choices=['', *EMULATED], default='')
+    parser.add_argument('--compile', action='store_true')
     parser.add_argument('--readme', default='tests/bench/README.md')
+    parser.add_argument('--short', default='README.md', help="page of the short table; '' for none")
     a = parser.parse_args()
     end = time.monotonic() + 60 * a.minutes
-    levels = [int(l) for l in a.levels]
-    name, modes, about = ('bench-gradient', (MANY, FEW), ABOUT_GRADIENT) if a.gradient else ('bench', MODES, ABOUT)
-    ours, peer = Ours(a.program, end), Peer(end)
-    if not peer.present:
-        print(f'bench: peer absent: no PyTorch in {peer.python}, or no {peer.program}', file=sys.stderr)
-    try:
-        measure(ours, peer, levels, modes)
-    except subprocess.TimeoutExpired:
-        print('bench: the time is up', file=sys.stderr)
-    all_rows = list(rows(ours, peer, levels, modes))
-    replace_file(f'build/{name}.json', json.dumps(all_rows, indent=1) + '\n')
-    text = table(ours, peer, all_rows, about)
-    print(text)
-    replace_between(a.readme, name, text)
+    known = GRADIENTS if a.gradient else MODES
+    name = 'bench-gradient' if a.gradient else 'bench'
+    asked = parse_rows(a.rows, known)
+    path = os.path.join(os.path.dirname(a.program), f'{name}.json')
+    rows = {}
+    if os.path.exists(path):
+        with open(path) as f:
+            rows = json.load(f)
+    bench = Bench(a)
+
+    def measured(key):
+        row = rows.get(key)
+        return row and row['build'] == bench.build and row['device'] == bench.device and (row['torch'] or not bench.present)
+
+    wanted = asked or [f'{m}:{l}' for m, levels in known.items() for l in levels if not measured(f'{m}:{l}')]
+    left = len(wanted)
+    for key in wanted:
+        if time.monotonic() + rows.get(key, {}).get('taken', 60) > end:
+            continue  # a later row may be short enough
+        print(f'bench: {key}', file=sys.stderr)
+        try:
+            rows[key] = bench.row(key)
+        except Dropped as e:
+            sys.exit(f'bench: {e}')
+        left -= 1
+        replace_file(path, json.dumps(rows, indent=1) + '\n')
+    if rows:
+        write_tables(a, rows, name, known)
+    if left:
+        print(f'bench: the time is up; {left} rows are left: run the same command again', file=sys.stderr)
+        sys.exit(75)
 
 
 if __name__ == '__main__':

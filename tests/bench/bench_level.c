@@ -5,6 +5,7 @@
  *   sample     the inverse, on whole pictures
  *   gradient   one leapfrog step of wf-nuts: the annealed log density at a latent and its gradient by the latent, by
  *              the inverse and its backward pass */
+#include <oneapi/dnnl/dnnl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -15,6 +16,7 @@
 #include "../../tools/cli.h"
 #include "../../lib/model/presets.h"
 #include "../../lib/train/optimizer.h"
+#include "workload.h"
 
 enum { MOST = 4096, COPY = 1 << 28 };
 
@@ -23,21 +25,29 @@ static const char *const mode_names[] = {"train", "bpd", "sample", "gradient", "
 static const char *const memory_names[] = {"auto", "store", "reversible", NULL};
 static int level = 4, pyramid;
 static double seconds = 4;
+static bool turns;
 
 static const cli_option options[] = {
     {'l', "level", "L", CLI_INT, &level, 0, 10, "Level; the default is 4."},
     {0, "model", "imagenet64|faces1024", CLI_CHOICE, &pyramid, 0, 0, "Whose level; the default is imagenet64."},
     {0, "time", "S", CLI_DOUBLE, &seconds, 0.01, 3600, "Measure for S seconds after the unmeasured runs; default 4."},
+    {0, "turns", NULL, CLI_FLAG, &turns, 0, 0, "Measure once for each line of stdin; see above."},
     {.name = NULL},
 };
 static const cli_program bench = {
     .name = "bench-level",
     .summary = "speed of one level",
-    .synopsis = "[-l L] [--model M] [--time S] MODE:PRECISION:BATCH:MEMORY ...",
+    .synopsis = "[-l L] [--model M] [--time S] [--turns] MODE:PRECISION:BATCH:MEMORY ...",
     .description =
         "MODE: train, bpd, sample, gradient. Prints one JSON line for each operand: images per second in the median "
         "run, the memory of the flow and the peak memory of the process, both in MB. matrix:PRECISION:SIZE measures a "
-        "matrix product in FLOP per second; copy measures a copy in bytes read and written per second.",
+        "matrix product in FLOP per second; copy measures a copy in bytes read and written per second.\n"
+        "\n"
+        "GFLOP and MB_moved are what one run has to compute and to move: multiplications and additions of convolutions "
+        "and products, without taps on padding; parameters, what the optimizer keeps of them, and pictures.\n"
+        "\n"
+        "With --turns, a level is measured once for each line 'again' on stdin, for at least one run, so that programs "
+        "can take turns. A line 'kernels' asks for a single run, in which oneDNN lists what it executes.",
     .examples = "",
     .options = options};
 
@@ -59,7 +69,10 @@ typedef struct run {
     double *log_density; /* [N] */
     double *gradient;    /* [N,H,W,K], host */
     size_t elements;     /* N*H*W*K */
+    size_t bytes;        /* of parameters, input and output: what no run can save */
     int64_t step;
+    workload workload;
+    bool warm; /* false before the unmeasured runs */
 } run;
 
 static int find_name(const char *const *names, const char *text, size_t length)
@@ -144,7 +157,7 @@ static void open_run(run *r)
     must(wf_flow_init(r->flow, common.seed, r->params));
     r->x = normal(r->backend, j->batch, pixels * (size_t)spec.K, 0);
     r->cond = spec.C ? normal(r->backend, j->batch, pixels * (size_t)spec.C, 1) : NULL;
-    must(wf_flow_data_init(r->flow, r->params, r->x, r->cond));
+    r->bytes = (size + 2 * r->elements + (size_t)j->batch * pixels * (size_t)spec.C) * r->backend->real;
 }
 
 static void clear_run(run *r)
@@ -239,14 +252,23 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Returns the median seconds of one run. Unmeasured runs come first: one, or three on backends that record. */
+/* Makes the unmeasured runs: one, or three on backends that record. The first is counted. */
+static void warm_up(run *r)
+{
+    r->workload = (workload){0};
+    run_once(r);
+    workload_end(r->backend);
+    for (int i = 1; i < (r->backend->record ? 3 : 1); i++)
+        run_once(r);
+    r->warm = true;
+}
+
+/* Returns the median seconds of one run. */
 static double median_seconds(run *r)
 {
     static double times[MOST];
-    int n = 0;
-    for (int i = 0; i < (r->backend->record ? 3 : 1); i++)
-        run_once(r);
-    for (double start = now(); n < MOST && (n < 2 || now() - start < seconds); n++) {
+    int n = 0, least = turns ? 1 : 2;
+    for (double start = now(); n < MOST && (n < least || now() - start < seconds); n++) {
         double before = now();
         run_once(r);
         times[n] = now() - before;
@@ -337,24 +359,75 @@ static void report(const run *r, const char *figures)
     fflush(stdout);
 }
 
-static void do_job(wf_backend *backend, const char *text)
+/* Returns the seconds of one run that oneDNN reports on. */
+static double list_kernels(run *r)
+{
+    dnnl_set_verbose(1);
+    double before = now();
+    run_once(r);
+    double taken = now() - before;
+    dnnl_set_verbose(0);
+    end_runs(r);
+    return taken;
+}
+
+/* Reads a line of stdin; false at its end. kernels: what the line asks for. */
+static bool next_turn(bool *kernels)
+{
+    char line[16];
+    if (!fgets(line, sizeof line, stdin))
+        return false;
+    *kernels = !strcmp(line, "kernels\n");
+    if (!*kernels && strcmp(line, "again\n"))
+        die(WF_USAGE, "stdin: expected lines 'again' or 'kernels'");
+    return true;
+}
+
+static void measure(run *r, bool kernels)
 {
     char figures[256];
     struct rusage usage;
-    run r = {.job = parse_job(text), .backend = backend};
-    if (r.job.mode == MATRIX) {
-        snprintf(figures, sizeof figures, "\"FLOP_per_s\": %.4g", matrix(&r));
-    } else if (r.job.mode == BANDWIDTH) {
-        snprintf(figures, sizeof figures, "\"B_per_s\": %.4g", bandwidth(&r));
-    } else {
-        open_run(&r);
-        double median = median_seconds(&r);
-        getrusage(RUSAGE_SELF, &usage);
-        snprintf(figures, sizeof figures,
-                 "\"level\": %d, \"batch\": %d, \"img_per_s\": %.5g, \"flow_MB\": %zu, \"rss_MB\": %ld", level,
-                 r.job.batch, r.job.batch / median, wf_flow_bytes(r.flow) >> 20, usage.ru_maxrss / 1024);
-        clear_run(&r);
+    if (!r->warm)
+        warm_up(r);
+    double taken = kernels ? list_kernels(r) : median_seconds(r);
+    getrusage(RUSAGE_SELF, &usage);
+    snprintf(figures, sizeof figures,
+             "\"level\": %d, \"batch\": %d, \"img_per_s\": %.5g, \"GFLOP\": %.5g, \"MB_moved\": %.5g, "
+             "\"flow_MB\": %zu, \"rss_MB\": %ld",
+             level, r->job.batch, r->job.batch / taken, r->workload.flop * 1e-9,
+             ((double)r->bytes + r->workload.bytes) * 1e-6, wf_flow_bytes(r->flow) >> 20, usage.ru_maxrss / 1024);
+    report(r, figures);
+}
+
+/* Opens the flow at the first turn, so that several of these programs can start side by side. */
+static void do_level(run *r)
+{
+    bool kernels = false;
+    while (!turns || next_turn(&kernels)) {
+        if (!r->flow) {
+            workload_begin(r->backend, &r->workload);
+            open_run(r);
+        }
+        measure(r, kernels);
+        if (!turns)
+            break;
     }
+    if (r->flow)
+        clear_run(r);
+}
+
+static void do_job(wf_backend *backend, const char *text)
+{
+    char figures[64];
+    run r = {.job = parse_job(text), .backend = backend};
+    if (r.job.mode != MATRIX && r.job.mode != BANDWIDTH) {
+        do_level(&r);
+        return;
+    }
+    if (r.job.mode == MATRIX)
+        snprintf(figures, sizeof figures, "\"FLOP_per_s\": %.4g", matrix(&r));
+    else
+        snprintf(figures, sizeof figures, "\"B_per_s\": %.4g", bandwidth(&r));
     report(&r, figures);
 }
 

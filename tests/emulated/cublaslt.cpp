@@ -1,9 +1,9 @@
-/* cublaslt.cpp - matrix products, column-major, with their epilogues */
+/* cublaslt.cpp - matrix products, column-major, with their epilogues; with WF_EMULATED_STRICT=1 the second algorithm
+ * fails when it runs */
 #include "cublasLt.h"
 
-#include <vector>
-
 #include "cuda_bf16.h"
+#include "emulated.h"
 
 struct emulated_matmul {
     cublasComputeType_t compute;
@@ -18,6 +18,11 @@ struct emulated_layout {
     int64_t leading;
 };
 
+/* The least alignment of operands A to D that an algorithm was asked for. */
+struct emulated_preference {
+    uint32_t alignment[4] = {256, 256, 256, 256};
+};
+
 enum { CANDIDATES = 3 };
 
 size_t cublasLtGetVersion()
@@ -27,7 +32,10 @@ size_t cublasLtGetVersion()
 
 const char *cublasLtGetStatusString(cublasStatus_t status)
 {
-    return status == CUBLAS_STATUS_NOT_SUPPORTED ? "not supported" : status ? "invalid value" : "success";
+    return status == CUBLAS_STATUS_NOT_SUPPORTED      ? "not supported"
+           : status == CUBLAS_STATUS_EXECUTION_FAILED ? "execution failed"
+           : status                                   ? "invalid value"
+                                                      : "success";
 }
 
 cublasStatus_t cublasLtCreate(cublasLtHandle_t *handle)
@@ -86,21 +94,26 @@ cublasStatus_t cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t l)
 
 cublasStatus_t cublasLtMatmulPreferenceCreate(cublasLtMatmulPreference_t *p)
 {
-    *p = (cublasLtMatmulPreference_t)p;
+    *p = new emulated_preference;
     return CUBLAS_STATUS_SUCCESS;
 }
 
-cublasStatus_t cublasLtMatmulPreferenceDestroy(cublasLtMatmulPreference_t)
+cublasStatus_t cublasLtMatmulPreferenceDestroy(cublasLtMatmulPreference_t p)
 {
+    delete p;
     return CUBLAS_STATUS_SUCCESS;
 }
 
-cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t,
-                                                    cublasLtMatmulPreferenceAttributes_t name, const void *,
+cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t p,
+                                                    cublasLtMatmulPreferenceAttributes_t name, const void *value,
                                                     size_t bytes)
 {
     size_t want = name == CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES ? sizeof(size_t) : sizeof(uint32_t);
-    return bytes == want ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_INVALID_VALUE;
+    if (bytes != want)
+        return CUBLAS_STATUS_INVALID_VALUE;
+    if (name >= CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES && name <= CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES)
+        memcpy(&p->alignment[name - CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES], value, bytes);
+    return CUBLAS_STATUS_SUCCESS;
 }
 
 static uint64_t inner(cublasLtMatmulDesc_t d, cublasLtMatrixLayout_t a)
@@ -124,13 +137,14 @@ static cublasStatus_t check(cublasLtMatmulDesc_t d, cublasLtMatrixLayout_t a, cu
 
 cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDesc_t d, cublasLtMatrixLayout_t a,
                                               cublasLtMatrixLayout_t b, cublasLtMatrixLayout_t c,
-                                              cublasLtMatrixLayout_t to, cublasLtMatmulPreference_t, int wanted,
+                                              cublasLtMatrixLayout_t to, cublasLtMatmulPreference_t wish, int wanted,
                                               cublasLtMatmulHeuristicResult_t *results, int *found)
 {
     *found = 0;
     cublasStatus_t s = check(d, a, b, c, to);
     for (; !s && *found < wanted && *found < CANDIDATES; ++*found) {
         results[*found].algo.data[0] = (uint64_t)*found + 1;
+        memcpy(&results[*found].algo.data[1], wish->alignment, sizeof wish->alignment);
         results[*found].workspaceSize = 4096 * (size_t)*found;
     }
     return s;
@@ -164,9 +178,9 @@ static std::vector<float> gather(const emulated_matmul *d, const emulated_layout
     return out;
 }
 
-static void multiply(const emulated_matmul *d, float alpha, const void *a, const emulated_layout *la, const void *b,
-                     const emulated_layout *lb, float beta, const void *c, void *to, const emulated_layout *l,
-                     uint64_t k)
+static void multiply(const emulated_matmul *d, int way, float alpha, const void *a, const emulated_layout *la,
+                     const void *b, const emulated_layout *lb, float beta, const void *c, void *to,
+                     const emulated_layout *l, uint64_t k)
 {
     std::vector<float> left = gather(d, la, d->turn_a == CUBLAS_OP_T, a, l->rows, k);
     std::vector<float> right = gather(d, lb, d->turn_b == CUBLAS_OP_N, b, l->columns, k);
@@ -176,7 +190,7 @@ static void multiply(const emulated_matmul *d, float alpha, const void *a, const
             size_t at = i + j * (uint64_t)l->leading;
             for (uint64_t x = 0; x < k; x++)
                 sum += (double)left[i * k + x] * (double)right[j * k + x];
-            float y = alpha * (float)sum + (beta != 0 ? beta * load(l->type, c, at) : 0);
+            float y = alpha * emulated_round(sum, way) + (beta != 0 ? beta * load(l->type, c, at) : 0);
             if (d->epilogue & CUBLASLT_EPILOGUE_BIAS)
                 y += load(l->type, d->bias, i);
             if ((d->epilogue & CUBLASLT_EPILOGUE_RELU) && y < 0)
@@ -188,16 +202,32 @@ static void multiply(const emulated_matmul *d, float alpha, const void *a, const
         }
 }
 
+static size_t bytes_of(const emulated_layout *l)
+{
+    return ((size_t)(l->columns - 1) * (size_t)l->leading + (size_t)l->rows) * (l->type == CUDA_R_16BF ? 2 : 4);
+}
+
 cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t d, const void *alpha, const void *a,
                               cublasLtMatrixLayout_t la, const void *b, cublasLtMatrixLayout_t lb, const void *beta,
                               const void *c, cublasLtMatrixLayout_t lc, void *to, cublasLtMatrixLayout_t lto,
                               const cublasLtMatmulAlgo_t *algo, void *workspace, size_t bytes, cudaStream_t stream)
 {
     cublasStatus_t s = check(d, la, lb, lc, lto);
-    uintptr_t addresses = (uintptr_t)a | (uintptr_t)b | (uintptr_t)c | (uintptr_t)to;
-    if (!s &&
-        (algo->data[0] < 1 || algo->data[0] > CANDIDATES || addresses % 16 || bytes < 4096 * (algo->data[0] - 1) ||
-         (bytes && !workspace) || ((d->epilogue & CUBLASLT_EPILOGUE_BIAS) && !d->bias)))
+    const uintptr_t addresses[] = {(uintptr_t)a, (uintptr_t)b, (uintptr_t)c, (uintptr_t)to};
+    uint32_t alignment[4];
+    memcpy(alignment, &algo->data[1], sizeof alignment);
+    for (int i = 0; i < 4 && !s; i++)
+        if (!alignment[i] || addresses[i] % alignment[i])
+            s = CUBLAS_STATUS_INVALID_VALUE;
+    const char *me = __func__;
+    int device = emulated_stream_device(stream);
+    emulated_check_device(me, device);
+    if (!s && emulated_loses_device(me))
+        s = CUBLAS_STATUS_EXECUTION_FAILED;
+    if (!s && emulated_strict() && algo->data[0] == 2)
+        s = CUBLAS_STATUS_NOT_SUPPORTED;
+    if (!s && (algo->data[0] < 1 || algo->data[0] > CANDIDATES || bytes < 4096 * (algo->data[0] - 1) ||
+               (bytes && !workspace) || ((d->epilogue & CUBLASLT_EPILOGUE_BIAS) && !d->bias)))
         s = CUBLAS_STATUS_INVALID_VALUE;
     if (s)
         return s;
@@ -205,9 +235,24 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t d, const vo
     emulated_layout first = *la, second = *lb, result = *lto;
     float scale = *(const float *)alpha, keep = *(const float *)beta;
     uint64_t k = inner(d, la);
-    emulated_enqueue(stream, __func__, [=]() {
-        memset(workspace, 0xff, bytes); /* the library may overwrite its workspace */
-        multiply(&description, scale, a, &first, b, &second, keep, c, to, &result, k);
+    int way = (int)algo->data[0] - 1;
+    auto check = [=]() {
+        emulated_extent(me, "the workspace", workspace, bytes, device);
+        emulated_extent(me, "the first factor", a, bytes_of(&first), device);
+        emulated_extent(me, "the second factor", b, bytes_of(&second), device);
+        emulated_extent(me, "the result", to, bytes_of(&result), device);
+        if (keep != 0)
+            emulated_extent(me, "the addend", c, bytes_of(&result), device);
+        if (description.epilogue & CUBLASLT_EPILOGUE_BIAS)
+            emulated_extent(me, "the bias", description.bias, result.rows * (result.type == CUDA_R_16BF ? 2 : 4),
+                            device);
+    };
+    check();
+    emulated_enqueue(stream, me, [=]() {
+        check();
+        if (bytes)
+            memset(workspace, 0xff, bytes); /* the library may overwrite its workspace */
+        multiply(&description, way, scale, a, &first, b, &second, keep, c, to, &result, k);
     });
     return s;
 }

@@ -1,19 +1,22 @@
 /* cuda_runtime.h - replaces CUDA's header where a plain C++ compiler compiles kernels/cuda, to run without a device
  *
  * This is the part of the public interface that kernels/cuda uses. The work of a stream is put off until the host waits
- * (runtime.cpp). The threads of a block take turns at barriers. Copies from pageable memory happen at the call, as a
+ * (stream.cpp). The threads of a block take turns at barriers. Copies from pageable memory happen at the call, as a
  * driver may do. The emulation therefore finds wrong arithmetic and indexing, results read too early, buffers reused
- * too early, and missing barriers that matter in the order of turns. It does not find races in general and does not
- * model speed. */
+ * too early, and missing barriers that matter in the order of turns. WF_EMULATED_STRICT=1 checks more (runtime.cpp). The
+ * emulation does not find races in general and does not model speed. */
 #ifndef EMULATED_CUDA_RUNTIME_H
 #define EMULATED_CUDA_RUNTIME_H
 
 #include <functional>
 #include <math.h>
+#include <memory>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 #include <tuple>
+#include <type_traits>
+#include <vector>
 
 #define __global__
 #define __device__
@@ -21,7 +24,7 @@
 #define __forceinline__ inline
 #define __launch_bounds__(...)
 #define __align__(n) __attribute__((aligned(n)))
-#define __shared__ static /* blocks run one after another */
+#define __shared__ static __attribute__((section("wf_shared"))) /* blocks run one after another */
 
 struct uint3 {
     unsigned x, y, z;
@@ -42,7 +45,9 @@ enum cudaError_t {
     cudaErrorInsufficientDriver = 35,
     cudaErrorDevicesUnavailable = 46,
     cudaErrorNoDevice = 100,
+    cudaErrorInvalidDevice = 101,
     cudaErrorECCUncorrectable = 214,
+    cudaErrorNotReady = 600,
     cudaErrorIllegalAddress = 700,
     cudaErrorLaunchTimeout = 702,
     cudaErrorAssert = 710,
@@ -53,6 +58,8 @@ enum cudaError_t {
     cudaErrorInvalidPc = 718,
     cudaErrorLaunchFailure = 719,
     cudaErrorStreamCaptureUnsupported = 900,
+    cudaErrorStreamCaptureUnjoined = 904,
+    cudaErrorStreamCaptureIsolation = 905,
     cudaErrorUnknown = 999
 };
 
@@ -90,6 +97,8 @@ cudaError_t cudaMemsetAsync(void *memory, int value, size_t bytes, cudaStream_t 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags);
 cudaError_t cudaStreamDestroy(cudaStream_t stream);
 cudaError_t cudaStreamSynchronize(cudaStream_t stream);
+cudaError_t cudaStreamQuery(cudaStream_t stream);
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned flags = 0);
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode);
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph);
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph, unsigned long long flags);
@@ -130,8 +139,26 @@ void *emulated_shared();
 
 /* Appends work to the stream, or to its recording. name: a string constant, for the trace. */
 void emulated_enqueue(cudaStream_t stream, const char *name, std::function<void()> work);
-void emulated_launch(const char *name, dim3 grid, dim3 block, size_t shared, cudaStream_t stream,
-                     std::function<void()> thread);
+
+/* Clears bytes between members, which would look like pointers. Returns false where the compiler cannot. */
+template <typename P> bool emulated_clear_padding(P *p)
+{
+#if __has_builtin(__builtin_clear_padding)
+    __builtin_clear_padding(p);
+    return true;
+#else
+    return !std::is_class<P>::value;
+#endif
+}
+
+/* The bytes of one parameter of a launch. */
+struct emulated_parameter {
+    const void *value;
+    size_t bytes;
+    bool pointer;
+};
+void emulated_launch(const void *kernel, const char *name, dim3 grid, dim3 block, size_t shared, cudaStream_t stream,
+                     std::vector<emulated_parameter> parameters, std::function<void()> thread);
 
 /* Arguments are converted and copied at the call, as by a real launch. */
 template <typename... P, typename... A>
@@ -139,8 +166,14 @@ void emulated_call(void (*kernel)(P...), const char *name, dim3 grid, dim3 block
                    A... arguments)
 {
     static_assert((0 + ... + sizeof(P)) <= 32764, "parameters of one kernel, from CUDA 12.1 on");
-    std::tuple<P...> values(arguments...);
-    emulated_launch(name, grid, block, shared, stream, [kernel, values]() { std::apply(kernel, values); });
+    auto values = std::make_shared<std::tuple<P...>>(arguments...);
+    std::vector<emulated_parameter> list;
+    auto add = [&list](auto &p) {
+        list.push_back({&p, emulated_clear_padding(&p) ? sizeof p : 0, std::is_pointer<std::decay_t<decltype(p)>>::value});
+    };
+    std::apply([&add](P &...p) { (add(p), ...); }, *values);
+    emulated_launch((const void *)kernel, name, grid, block, shared, stream, list,
+                    [kernel, values]() { std::apply(kernel, *values); });
 }
 #define WF_LAUNCH(kernel, grid, block, shared, stream, ...) \
     emulated_call(kernel, #kernel, grid, block, shared, stream, __VA_ARGS__)

@@ -1,16 +1,13 @@
 /* cudnn.cpp - graphs of a convolution and the operations after it, by naive loops
  *
- * It answers like cuDNN 9.19 for a real H100 (asked with the properties of that card). The first heuristic offers
- * engines with tensor cores only. No engine gives bf16 weight gradients in float, or takes a bias of another type than
- * the maps. One engine of the second heuristic is not deterministic. */
+ * It answers like cuDNN 9.19 for a real H100 (asked with the properties of that card). The first heuristic lists float
+ * engines with tensor cores first; those without stand from place 17 on. No engine gives bf16 weight gradients in
+ * float, or takes a bias of another type than the maps. One engine of the second heuristic is not deterministic. With
+ * WF_EMULATED_STRICT=1 one engine gives no plan, and the plan of another fails when it runs. */
 #include "cudnn.h"
 
-#include <map>
-#include <memory>
-#include <string>
-#include <vector>
-
 #include "cuda_bf16.h"
+#include "emulated.h"
 
 struct emulated_dnn {
     cudaStream_t stream;
@@ -29,6 +26,13 @@ struct tensor {
     {
         return (size_t)(dims[0] * dims[1] * dims[2] * dims[3] * dims[4]);
     }
+    size_t bytes() const
+    {
+        int64_t last = 0;
+        for (int i = 0; i < 5; i++)
+            last += (dims[i] - 1) * strides[i];
+        return (size_t)(last + 1) * (type == CUDNN_DATA_BFLOAT16 ? 2 : 4);
+    }
 };
 
 struct operation {
@@ -45,8 +49,9 @@ struct descriptor {
     tensor t;
     operation op;
     std::vector<operation> graph; /* for operation graphs, heuristics, configurations and plans */
-    bool tensor_cores = true, ordered = true;
+    bool tensor_cores = true, ordered = true, fails = false, has_plan = true;
     size_t workspace = 0;
+    int way = 0; /* the number of the configuration */
 };
 
 static thread_local std::string message;
@@ -87,7 +92,9 @@ size_t cudnnGetVersion()
 
 const char *cudnnGetErrorString(cudnnStatus_t status)
 {
-    return status == CUDNN_STATUS_NOT_SUPPORTED ? "CUDNN_STATUS_NOT_SUPPORTED" : "CUDNN_STATUS_BAD_PARAM";
+    return status == CUDNN_STATUS_NOT_SUPPORTED      ? "CUDNN_STATUS_NOT_SUPPORTED"
+           : status == CUDNN_STATUS_EXECUTION_FAILED ? "CUDNN_STATUS_EXECUTION_FAILED"
+                                                     : "CUDNN_STATUS_BAD_PARAM";
 }
 
 void cudnnGetLastErrorString(char *to, size_t bytes)
@@ -269,9 +276,13 @@ cudnnStatus_t cudnnBackendFinalize(cudnnBackendDescriptor_t handle)
     case CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR:
         right = get_final(d, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, &other) &&
                 d->values.count(CUDNN_ATTR_EXECUTION_PLAN_HANDLE);
+        if (right && !other->has_plan)
+            return refuse(CUDNN_STATUS_NOT_SUPPORTED, "this engine has no plan");
         if (right) {
             d->graph = other->graph;
             d->workspace = other->workspace;
+            d->way = other->way;
+            d->fails = other->fails;
         }
         break;
     default:
@@ -283,17 +294,26 @@ cudnnStatus_t cudnnBackendFinalize(cudnnBackendDescriptor_t handle)
     return CUDNN_STATUS_SUCCESS;
 }
 
-/* Proposes three configurations; the last one needs workspace. */
+/* Configurations: how many, how many of float convolutions, and at which place those without tensor cores begin. */
+enum { FEW = 3, FLOAT = 20, PLAIN = 17 };
+
+/* Proposes configurations; each third one needs workspace. Without room, counts them. */
 static void suggest(const descriptor *heuristics, int64_t room, int64_t *count, descriptor **configs)
 {
     cudnnBackendHeurMode_t mode = CUDNN_HEUR_MODE_A;
     get(heuristics, CUDNN_ATTR_ENGINEHEUR_MODE, 1, &mode);
-    for (*count = 0; *count < room && *count < 3; ++*count) {
-        descriptor *c = configs[*count];
+    bool first = mode == CUDNN_HEUR_MODE_A, many = first && heuristics->graph[0].x.type == CUDNN_DATA_FLOAT;
+    int64_t all = many ? FLOAT : FEW;
+    *count = room && room < all ? room : all;
+    for (int64_t i = 0; i < *count && room; i++) {
+        descriptor *c = configs[i];
         c->graph = heuristics->graph;
-        c->tensor_cores = mode == CUDNN_HEUR_MODE_A;
-        c->ordered = mode == CUDNN_HEUR_MODE_A || *count != 1;
-        c->workspace = *count == 2 ? 8192 : 0;
+        c->tensor_cores = first && i < PLAIN;
+        c->ordered = first || i != 1;
+        c->workspace = i % 3 == 2 ? 8192 : 0;
+        c->way = (int)(i % 3);
+        c->fails = emulated_strict() && i % PLAIN == 1;
+        c->has_plan = !emulated_strict() || i != 3;
         c->final = true;
     }
 }
@@ -377,7 +397,7 @@ static std::vector<float> read_all(const tensor &t, memory *m)
 
 /* Visits every product of x, w and y in a convolution: two of them give the third, by direction. Channels are
  * contiguous. */
-static void convolve(const operation &op, memory *m)
+static void convolve(const operation &op, int way, memory *m)
 {
     const tensor &to = op.kind == operation::FORWARD ? op.y : op.kind == operation::DATA ? op.x : op.w;
     std::vector<float> x, w, y;
@@ -411,7 +431,7 @@ static void convolve(const operation &op, memory *m)
                 }
             }
     for (size_t i = 0; i < sums.size(); i++)
-        m->store(to, i, (float)sums[i]);
+        m->store(to, i, emulated_round(sums[i], way));
 }
 
 static void point(const operation &op, memory *m)
@@ -441,17 +461,36 @@ cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t
             return refuse(CUDNN_STATUS_BAD_PARAM, "a pointer is not aligned");
         m->given[ids[i]] = pointers[i];
     }
+    const char *me = __func__;
+    int device = emulated_stream_device(handle->stream), way = plan->way;
+    emulated_check_device(me, device);
+    if (emulated_loses_device(me))
+        return refuse(CUDNN_STATUS_EXECUTION_FAILED, "a kernel does not start");
+    if (plan->fails)
+        return refuse(CUDNN_STATUS_NOT_SUPPORTED, "this engine fails when it runs");
     std::vector<operation> graph = plan->graph;
     for (const operation &op : graph)
         for (const tensor *t : {&op.x, &op.y})
             if (!t->is_virtual && !m->given.count(t->id))
                 return refuse(CUDNN_STATUS_BAD_PARAM, "a tensor has no memory");
-    emulated_enqueue(handle->stream, __func__, [=]() {
+    size_t room = plan->workspace;
+    auto check = [=]() {
+        emulated_extent(me, "the workspace", workspace, room, device);
+        for (const operation &op : graph)
+            for (const tensor *t : {&op.x, &op.w, &op.y})
+                if (!t->is_virtual && m->given.count(t->id))
+                    emulated_extent(me, "an operand", m->given[t->id], t->bytes(), device);
+    };
+    check();
+    emulated_enqueue(handle->stream, me, [=]() {
+        check();
+        if (room)
+            memset(workspace, 0xff, room); /* the library may overwrite its workspace */
         for (const operation &op : graph)
             if (op.kind == operation::ADD || op.kind == operation::RELU)
                 point(op, m.get());
             else
-                convolve(op, m.get());
+                convolve(op, way, m.get());
     });
     return CUDNN_STATUS_SUCCESS;
 }

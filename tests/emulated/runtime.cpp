@@ -1,57 +1,63 @@
-/* runtime.cpp - streams that delay work, recordings, memory between guards, and blocks whose threads take turns
+/* runtime.cpp - devices, errors, and blocks whose threads take turns
  *
  * Variables cause faults, for tests of the messages:
  *   WF_EMULATED_DEVICES=0      no device
  *   WF_EMULATED_MEMORY=BYTES   the device has BYTES of memory
- *   WF_EMULATED_LOST=N         the N-th launch, and everything after it, fails
- *   WF_EMULATED_TRACE=FILE     at exit, writes the number of calls by name, and the contents of all recordings */
-#include "cuda_runtime.h"
+ *   WF_EMULATED_LOST=N         the N-th launch or library call, and everything after it, fails
+ *   WF_EMULATED_CLOCK=1, -1    every measured time is longer, or shorter, than the one before: the first way of
+ *                              several is the fastest, or the last
+ *   WF_EMULATED_TRACE=FILE     at exit, writes the number of calls by name, and the contents of all recordings
+ * and order what a device leaves open:
+ *   WF_EMULATED_STREAMS=eager|mixed   work of streams runs at the call, or at random places; else late (stream.cpp)
+ *   WF_EMULATED_STRICT=1       device memory is out of the host's reach, with ends that are watched and addresses that
+ *                              are used once (memory.cpp); pointers and extents are checked; blocks, threads and nodes
+ *                              of recordings run in random order; recordings and devices of threads obey the rules;
+ *                              one library algorithm of each kind fails when it runs. A violation ends the program with
+ *                              one line.
+ *   WF_EMULATED_SEED=N         begins another sequence of random orders */
+#include "emulated.h"
 
-#include <deque>
-#include <map>
 #include <setjmp.h>
-#include <memory>
-#include <mutex>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string>
-#include <time.h>
 #include <ucontext.h>
-#include <vector>
 
-struct work {
-    const char *name;
-    std::function<void()> run;
-};
+cudaError_t emulated_sticky;
+thread_local cudaError_t emulated_last;
+thread_local int emulated_device;
+std::map<std::string, long> emulated_calls;
+std::recursive_mutex emulated_entry;
 
-struct emulated_graph {
-    std::vector<work> notes;
-};
-
-struct emulated_stream {
-    std::deque<work> queue;
-    emulated_graph *recording = nullptr;
-};
-
-struct emulated_event {
-    emulated_stream *stream = nullptr;
-    std::shared_ptr<bool> arrived = std::make_shared<bool>(true);
-    double seconds = 0;
-};
-
-static cudaError_t sticky;
-static thread_local cudaError_t last;
-static long launches;
-static std::map<std::string, long> calls;
-
-/* Host threads enter one at a time. */
-static std::recursive_mutex entry;
-#define LOCK() std::lock_guard<std::recursive_mutex> locked(entry)
-
-static long setting(const char *name, long standard)
+long emulated_setting(const char *name, long standard)
 {
     const char *text = getenv(name);
     return text ? atol(text) : standard;
+}
+
+size_t emulated_random(size_t n)
+{
+    static uint64_t state = (uint64_t)emulated_setting("WF_EMULATED_SEED", 1);
+    uint64_t x = state += 0x9E3779B97F4A7C15u; /* splitmix64 (Steele et al. 2014) */
+    x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
+    x = (x ^ (x >> 27)) * 0x94D049BB133111EBu;
+    return (size_t)((x ^ (x >> 31)) % n);
+}
+
+static size_t common_divisor(size_t a, size_t b)
+{
+    return b ? common_divisor(b, a % b) : a;
+}
+
+emulated_order emulated_permutation(size_t n)
+{
+    emulated_order o = {n, 0, 1};
+    if (!emulated_strict() || n < 2)
+        return o;
+    o.first = emulated_random(n);
+    do
+        o.step = 1 + emulated_random(n - 1);
+    while (common_divisor(o.step, n) != 1);
+    return o;
 }
 
 static void write_trace()
@@ -60,283 +66,17 @@ static void write_trace()
     FILE *file = path ? fopen(path, "w") : nullptr;
     if (!file)
         return;
-    for (auto &c : calls)
+    for (auto &c : emulated_calls)
         fprintf(file, "%s %ld\n", c.first.c_str(), c.second);
     fclose(file);
 }
 
-/* Starts every call: counts it, and refuses it once the device is lost. */
-static cudaError_t enter(const char *name)
+cudaError_t emulated_enter(const char *name)
 {
     static bool registered = (atexit(write_trace), true);
     (void)registered;
-    calls[name]++;
-    return sticky;
-}
-#define ENTER()                             \
-    LOCK();                                 \
-    do {                                    \
-        cudaError_t lost = enter(__func__); \
-        if (lost)                           \
-            return lost;                    \
-    } while (0)
-
-/* -- memory -------------------------------------------------------------------------------------------------------- */
-
-enum { GUARD = 256 };
-static std::map<char *, size_t> device_memory, pinned_memory;
-static size_t used;
-
-static size_t total_memory()
-{
-    return (size_t)setting("WF_EMULATED_MEMORY", 8L << 30);
-}
-
-static bool guards_intact(const char *memory, size_t bytes)
-{
-    for (int i = 0; i < GUARD; i++)
-        if ((unsigned char)memory[i - GUARD] != 0xa5 || (unsigned char)memory[bytes + (size_t)i] != 0xa5)
-            return false;
-    return true;
-}
-
-cudaError_t cudaMalloc(void **memory, size_t bytes)
-{
-    ENTER();
-    if (used + bytes > total_memory())
-        return last = cudaErrorMemoryAllocation;
-    char *whole = (char *)aligned_alloc(256, (bytes + 2 * GUARD + 255) / 256 * 256);
-    if (!whole)
-        return last = cudaErrorMemoryAllocation;
-    memset(whole, 0xa5, GUARD);
-    memset(whole + GUARD, 0xff, bytes); /* NaN */
-    memset(whole + GUARD + bytes, 0xa5, GUARD);
-    *memory = whole + GUARD;
-    device_memory[whole + GUARD] = bytes;
-    used += bytes;
-    return cudaSuccess;
-}
-
-static void run_all();
-
-cudaError_t cudaFree(void *memory)
-{
-    LOCK();
-    enter(__func__); /* also after a loss */
-    if (!memory)
-        return sticky;
-    run_all(); /* queued work may still use it */
-    auto found = device_memory.find((char *)memory);
-    if (found == device_memory.end() || !guards_intact(found->first, found->second)) {
-        fprintf(stderr, "emulated: memory written beyond its ends, or freed and never allocated\n");
-        abort();
-    }
-    used -= found->second;
-    free(found->first - GUARD);
-    device_memory.erase(found);
-    return sticky;
-}
-
-cudaError_t cudaMallocHost(void **memory, size_t bytes)
-{
-    ENTER();
-    *memory = malloc(bytes);
-    pinned_memory[(char *)*memory] = bytes;
-    return cudaSuccess;
-}
-
-cudaError_t cudaFreeHost(void *memory)
-{
-    LOCK();
-    enter(__func__);
-    pinned_memory.erase((char *)memory);
-    free(memory);
-    return sticky;
-}
-
-static bool is_pinned(const void *memory)
-{
-    auto next = pinned_memory.upper_bound((char *)memory);
-    if (next == pinned_memory.begin())
-        return false;
-    --next;
-    return (char *)memory < next->first + next->second;
-}
-
-cudaError_t cudaMemGetInfo(size_t *available, size_t *total)
-{
-    LOCK();
-    *total = total_memory();
-    *available = *total - used;
-    return cudaSuccess;
-}
-
-/* -- streams ------------------------------------------------------------------------------------------------------- */
-
-static std::map<emulated_stream *, bool> streams;
-
-void emulated_enqueue(cudaStream_t stream, const char *name, std::function<void()> run)
-{
-    LOCK();
-    work w = {name, run};
-    if (stream->recording)
-        stream->recording->notes.push_back(w);
-    else
-        stream->queue.push_back(w);
-}
-
-static void run_next(emulated_stream *s)
-{
-    work w = s->queue.front();
-    s->queue.pop_front();
-    if (!sticky)
-        w.run();
-}
-
-static void run_all()
-{
-    for (auto &s : streams)
-        while (!s.first->queue.empty())
-            run_next(s.first);
-}
-
-cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned)
-{
-    ENTER();
-    *stream = new emulated_stream;
-    streams[*stream] = true;
-    return cudaSuccess;
-}
-
-cudaError_t cudaStreamDestroy(cudaStream_t stream)
-{
-    LOCK();
-    streams.erase(stream);
-    delete stream;
-    return cudaSuccess;
-}
-
-cudaError_t cudaStreamSynchronize(cudaStream_t stream)
-{
-    ENTER();
-    if (stream->recording)
-        return last = cudaErrorStreamCaptureUnsupported;
-    while (!stream->queue.empty())
-        run_next(stream);
-    return sticky;
-}
-
-cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream)
-{
-    ENTER();
-    if (kind != cudaMemcpyHostToDevice || is_pinned(from)) {
-        emulated_enqueue(stream, __func__, [=]() { memmove(to, from, bytes); });
-        return cudaSuccess;
-    }
-    std::string now((const char *)from, bytes);
-    emulated_enqueue(stream, __func__, [=]() { memcpy(to, now.data(), bytes); });
-    return cudaSuccess;
-}
-
-cudaError_t cudaMemsetAsync(void *memory, int value, size_t bytes, cudaStream_t stream)
-{
-    ENTER();
-    emulated_enqueue(stream, __func__, [=]() { memset(memory, value, bytes); });
-    return cudaSuccess;
-}
-
-cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode)
-{
-    ENTER();
-    stream->recording = new emulated_graph;
-    return cudaSuccess;
-}
-
-cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph)
-{
-    ENTER();
-    *graph = stream->recording;
-    stream->recording = nullptr;
-    return cudaSuccess;
-}
-
-cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph, unsigned long long)
-{
-    ENTER();
-    *exec = new emulated_graph(*graph);
-    for (const work &w : graph->notes)
-        calls[std::string("recorded ") + w.name]++;
-    calls["recorded"] += (long)graph->notes.size();
-    return cudaSuccess;
-}
-
-cudaError_t cudaGraphDestroy(cudaGraph_t graph)
-{
-    delete graph;
-    return cudaSuccess;
-}
-
-cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec)
-{
-    delete exec;
-    return cudaSuccess;
-}
-
-cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream)
-{
-    ENTER();
-    for (const work &w : exec->notes)
-        emulated_enqueue(stream, w.name, w.run);
-    return cudaSuccess;
-}
-
-cudaError_t cudaEventCreate(cudaEvent_t *event)
-{
-    ENTER();
-    *event = new emulated_event;
-    return cudaSuccess;
-}
-
-cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned)
-{
-    return cudaEventCreate(event);
-}
-
-cudaError_t cudaEventDestroy(cudaEvent_t event)
-{
-    LOCK();
-    delete event;
-    return cudaSuccess;
-}
-
-cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
-{
-    ENTER();
-    auto arrived = std::make_shared<bool>(false);
-    event->stream = stream;
-    event->arrived = arrived;
-    emulated_enqueue(stream, __func__, [=]() {
-        struct timespec t;
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        event->seconds = (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-        *arrived = true;
-    });
-    return cudaSuccess;
-}
-
-cudaError_t cudaEventSynchronize(cudaEvent_t event)
-{
-    ENTER();
-    while (!*event->arrived && !event->stream->queue.empty())
-        run_next(event->stream);
-    return sticky;
-}
-
-cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t begin, cudaEvent_t end)
-{
-    ENTER();
-    *ms = (float)(1e3 * (end->seconds - begin->seconds));
-    return cudaSuccess;
+    emulated_calls[name]++;
+    return emulated_sticky;
 }
 
 /* -- devices ------------------------------------------------------------------------------------------------------- */
@@ -346,15 +86,18 @@ enum { VERSION = 13000 };
 cudaError_t cudaGetDeviceCount(int *count)
 {
     ENTER();
-    if (setting("WF_EMULATED_DRIVER", VERSION) < VERSION)
+    if (emulated_setting("WF_EMULATED_DRIVER", VERSION) < VERSION)
         return cudaErrorInsufficientDriver;
-    *count = (int)setting("WF_EMULATED_DEVICES", 1);
+    *count = (int)emulated_setting("WF_EMULATED_DEVICES", 1);
     return *count ? cudaSuccess : cudaErrorNoDevice;
 }
 
-cudaError_t cudaSetDevice(int)
+cudaError_t cudaSetDevice(int device)
 {
     ENTER();
+    if (device < 0 || device >= emulated_setting("WF_EMULATED_DEVICES", 1))
+        return emulated_last = cudaErrorInvalidDevice;
+    emulated_device = device;
     return cudaSuccess;
 }
 
@@ -362,16 +105,16 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp *p, int)
 {
     ENTER();
     snprintf(p->name, sizeof p->name, "emulated");
-    p->totalGlobalMem = total_memory();
-    p->major = (int)setting("WF_EMULATED_CAPABILITY", 9);
+    p->totalGlobalMem = (size_t)emulated_setting("WF_EMULATED_MEMORY", 8L << 30);
+    p->major = (int)emulated_setting("WF_EMULATED_CAPABILITY", 9);
     p->minor = 0;
-    p->multiProcessorCount = 4;
+    p->multiProcessorCount = (int)emulated_setting("WF_EMULATED_PROCESSORS", 4);
     return cudaSuccess;
 }
 
 cudaError_t cudaDriverGetVersion(int *version)
 {
-    *version = (int)setting("WF_EMULATED_DRIVER", VERSION);
+    *version = (int)emulated_setting("WF_EMULATED_DRIVER", VERSION);
     return cudaSuccess;
 }
 
@@ -384,8 +127,8 @@ cudaError_t cudaRuntimeGetVersion(int *version)
 cudaError_t cudaGetLastError()
 {
     LOCK();
-    cudaError_t e = sticky ? sticky : last;
-    last = cudaSuccess;
+    cudaError_t e = emulated_sticky ? emulated_sticky : emulated_last;
+    emulated_last = cudaSuccess;
     return e;
 }
 
@@ -428,6 +171,7 @@ static size_t scheduler_size;
 static fiber *running;
 static const std::function<void()> *body;
 static unsigned next_thread, count_threads;
+static emulated_order thread_order;
 static double shuffled[2][MOST_THREADS];
 static unsigned shuffles[MOST_THREADS];
 static char shared_memory[MOST_SHARED] __attribute__((aligned(256)));
@@ -467,7 +211,7 @@ static void fiber_main()
     enter_fiber();
     for (;;) {
         while (next_thread < count_threads) {
-            be_thread(next_thread++);
+            be_thread((unsigned)thread_order[next_thread++]);
             (*body)();
         }
         running->parked = false;
@@ -548,40 +292,74 @@ static void run_block()
         for (size_t i = 0; i < begun; i++)
             if (fibers[i]->parked)
                 turn.push_back(fibers[i].get());
-        for (fiber *f : turn) {
-            resume(f);
+        emulated_order order = emulated_permutation(turn.size());
+        for (size_t i = 0; i < turn.size(); i++) {
+            resume(turn[order[i]]);
             waiting = true;
         }
     }
 }
 
-void emulated_launch(const char *name, dim3 grid, dim3 block, size_t shared, cudaStream_t stream,
-                     std::function<void()> thread)
+/* Variables of __shared__; the linker names the ends of their section. */
+extern char __start_wf_shared[] __attribute__((weak, visibility("hidden")));
+extern char __stop_wf_shared[] __attribute__((weak, visibility("hidden")));
+
+/* The memory of the block before is lost. */
+static void forget_shared(size_t dynamic)
+{
+    memset(shared_memory, 0xff, dynamic);
+    if (emulated_strict())
+        memset(__start_wf_shared, 0xff, (size_t)(__stop_wf_shared - __start_wf_shared));
+}
+
+static void run_grid(dim3 grid, dim3 block, size_t shared)
+{
+    emulated_order order = emulated_permutation((size_t)grid.x * grid.y * grid.z);
+    gridDim = grid;
+    blockDim = block;
+    count_threads = block.x * block.y * block.z;
+    for (size_t i = 0; i < order.n; i++) {
+        size_t at = order[i];
+        blockIdx = {(unsigned)(at % grid.x), (unsigned)(at / grid.x % grid.y), (unsigned)(at / grid.x / grid.y)};
+        thread_order = emulated_permutation(count_threads);
+        forget_shared(shared);
+        run_block();
+    }
+}
+
+float emulated_round(double value, int way)
+{
+    float nearest = (float)value;
+    if (way == 1 && (double)nearest > value)
+        return nextafterf(nearest, -INFINITY);
+    if (way == 2 && (double)nearest < value)
+        return nextafterf(nearest, INFINITY);
+    return nearest;
+}
+
+void emulated_launch(const void *kernel, const char *name, dim3 grid, dim3 block, size_t shared, cudaStream_t stream,
+                     std::vector<emulated_parameter> parameters, std::function<void()> thread)
 {
     LOCK();
-    calls["launch"]++;
+    emulated_calls["launch"]++;
     unsigned threads = block.x * block.y * block.z;
     if (!threads || threads > MOST_THREADS || shared > MOST_SHARED || !grid.x || !grid.y || !grid.z || grid.y > 65535 ||
         grid.z > 65535) {
-        last = cudaErrorInvalidConfiguration;
+        emulated_last = cudaErrorInvalidConfiguration;
         return;
     }
-    long lost = setting("WF_EMULATED_LOST", 0);
-    if (lost && ++launches >= lost) {
-        sticky = cudaErrorIllegalAddress;
+    int device = emulated_stream_device(stream);
+    emulated_check_device(name, device);
+    if (emulated_loses_device(name))
         return;
-    }
+    emulated_know(kernel, name, stream);
+    for (const emulated_parameter &p : parameters)
+        emulated_check_parameter(name, p, device);
     emulated_enqueue(stream, name, [=]() {
-        gridDim = grid;
-        blockDim = block;
-        count_threads = threads;
+        emulated_opening open(name);
+        for (const emulated_parameter &p : parameters)
+            emulated_check_parameter(name, p, device);
         body = &thread;
-        for (unsigned z = 0; z < grid.z; z++)
-            for (unsigned y = 0; y < grid.y; y++)
-                for (unsigned x = 0; x < grid.x; x++) {
-                    blockIdx = {x, y, z};
-                    memset(shared_memory, 0xff, shared); /* the memory of the block before is lost */
-                    run_block();
-                }
+        run_grid(grid, block, shared);
     });
 }

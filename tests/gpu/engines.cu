@@ -23,6 +23,11 @@ int wf_cuda_pool_take(wf_cuda *, wf_cuda_pool *, size_t, void *)
     return wf_fail(WF_INTERNAL, "no card");
 }
 
+int wf_cuda_library_failed(const char *what, const char *why, bool)
+{
+    return wf_fail(WF_INTERNAL, "%s: %s", what, why);
+}
+
 int wf_cuda_fill(wf_cuda *, bool, size_t, void *)
 {
     return wf_fail(WF_INTERNAL, "no card");

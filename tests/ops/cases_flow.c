@@ -119,7 +119,8 @@ int case_replay(run *r, const dims *d)
     wf_random random = {7, WF_PURPOSE_LATENT, 1};
     wf_real *x = reals(r, "x", UPDATED, WHOLE, n, 1), *z = reals(r, "z", OUTPUT, WHOLE, n, 1);
     wf_recording *recording = NULL;
-    WF_TRY(b->normal(b, &random, 1, n, index, 1, z)); /* once unrecorded before */
+    WF_TRY(b->scale(b, n, 1, 0, x)); /* both calls once unrecorded before */
+    WF_TRY(b->normal(b, &random, 1, n, index, 1, z));
     if (b->record) {
         WF_TRY(b->record(b));
         int status = b->scale(b, n, 2, 0, x);
@@ -328,6 +329,17 @@ int case_gaussian(run *r, const dims *d)
     const wf_real *weight = weights_of(r, d);
     WF_TRY(b->gaussian(b, d->N, d->H * d->W, d->K, z, weight, logp, 0.4, dz));
     return b->gaussian(b, d->N, d->H * d->W, d->K, z, weight, logp, 0.4, dz);
+}
+
+/* Variant 1: moved by 64, which the variance must not feel. */
+int case_moments(run *r, const dims *d)
+{
+    wf_backend *b = r->backend;
+    size_t n = volume(d->N, d->H, d->W), K = (size_t)d->K;
+    wf_real *x = reals(r, "x", UPDATED, PER_PICTURE, volume(d->H, d->W, d->K), 1);
+    double *moments = doubles(r, "moments", WHOLE, 2 * K, false);
+    WF_TRY(b->scale(b, n * K, 1, d->variant ? 64 : 0, x));
+    return b->moments(b, n, d->K, x, moments);
 }
 
 /* The inputs reach far beyond where the sigmoid rounds to 0 or 1. */

@@ -144,11 +144,37 @@ done
 machine dev/nvidia0=
 echo 'int needed(void) { return 0; }' > needed.c
 "$CC" -shared -fPIC -o libneeded.so needed.c && make_plugin -DNEEDS -L. -lneeded
-missing='the library libneeded.so is not installed, or not where the loader looks'
-ok "a library that the plugin needs" falls_back "a card is there (NVIDIA), but CUDA does not start: $missing"
-status 64 "the library, asked for" wf-idwt --backend cuda in.wf
-the_line "is named" "wf-idwt: cuda: $missing"
-ok "wf-info names it" bash -c "wf-info | grep -qx '  cuda  $missing'"
+missing() { echo "libneeded.so is not installed: looked where the loader does, in WF_CUDA_LIBS ($1), in $2"; }
+nowhere=$(missing "not set" "no python3: none on PATH")
+here=$WORK/usr/bin
+falls_back_without_python() { PATH=$here:$WORK/tools falls_back "$@"; }
+mkdir tools && ln -s "$(command -v cat)" "$(command -v grep)" "$(command -v sed)" tools
+ok "a library that the plugin needs" falls_back_without_python "a card is there (NVIDIA), but CUDA does not start: $nowhere"
+PATH=$here:$WORK/tools status 64 "the library, asked for" wf-idwt --backend cuda in.wf
+the_line "is named, with the places" "wf-idwt: cuda: $nowhere"
+ok "wf-info names it" bash -c "PATH=$here wf-info | grep -qx '  cuda  $nowhere'"
+
+# The library lies where pip puts it: beside the first python3 on PATH, or beside what that is a link to.
+packages=lib/python3.12/site-packages/nvidia/cu13/lib
+mkdir -p venv/bin venv/$packages base/bin linked tools/empty
+printf '#!/bin/sh\n' > base/bin/python3.12
+chmod +x base/bin/python3.12
+ln -s ../../base/bin/python3.12 venv/bin/python3
+ln -s "$WORK/venv/bin/python3" linked/python3
+mv libneeded.so venv/$packages
+loads="a card is there (NVIDIA), $broken"
+with_path() { PATH=$1:$here:$WORK/tools falls_back "$loads"; }
+ok "a library beside the python3 on PATH" with_path "$WORK/tools/empty:$WORK/venv/bin"
+ok "beside the python3 that it is a link to" with_path "$WORK/linked"
+mkdir -p base/$packages other
+mv venv/$packages/libneeded.so base/$packages
+ok "two links further" with_path "$WORK/linked"
+mv base/$packages/libneeded.so other
+PATH=$WORK/linked:$here:$WORK/tools status 64 "a python3 without it" wf-idwt --backend cuda in.wf
+the_line "is named" "wf-idwt: cuda: $(missing "not set" "the packages of $WORK/linked/python3")"
+WF_CUDA_LIBS=$WORK/tools:$WORK/other ok "a folder of WF_CUDA_LIBS" falls_back "$loads"
+WF_CUDA_LIBS=/nowhere PATH=$here:$WORK/tools status 64 "folders without it" wf-idwt --backend cuda in.wf
+the_line "are named" "wf-idwt: cuda: $(missing /nowhere "no python3: none on PATH")"
 make_plugin -DNEEDS
 open_auto
 ok "a plugin that does not load: $(cat said)" grep -q 'does not start: the plugin does not load: .*needed' said

@@ -30,7 +30,7 @@ END
 
 # Each row has the text that is typed, with "*" for all candidates, and the words after it. zsh adds no slash before it accepts a folder.
 cat > cases <<'END'
-wf-train-level --precision *|<--precision><bf16><fp32><tf32>
+wf-train-level --precision *|<--precision><auto><bf16><fp32><tf32>
 wf-train-level --precision b|<--precision><bf16>
 wf-train-level --precision=b|<--precision=bf16>
 wf-train-level --check|<--checkpoint-every>

@@ -16,6 +16,7 @@ PATH=$ROOT/${BIN:-bin}:$PATH
 # shellcheck disable=SC2034 # used by the tests
 DEADLEAVES=$ROOT/${B:-build}/deadleaves
 WORK=$(mktemp -d)
+export XDG_CACHE_HOME=$WORK.cache
 NAME=$(basename "$0" .sh)
 passed=0 failed=0 skipped=0
 cd "$WORK" || exit 1
@@ -75,7 +76,7 @@ train_small() {
 }
 
 finish() {
-    cd / && rm -rf "$WORK"
+    cd / && rm -rf "$WORK" "$WORK.cache"
     echo "$NAME: $passed passed, $failed failed, $skipped skipped"
     [ "$failed" = 0 ] && [ $((passed + skipped)) != 0 ]
 }

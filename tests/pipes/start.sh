@@ -49,7 +49,7 @@ done
 # -- training --------------------------------------------------------------------------------------------------------
 train() { wf-train-level -s s.store --batch 4 "$@" 2> all && grep -Ev 'finished|held.out' all > said; }
 train -l 3 -m official -f official --steps 1
-one "the published chain" "wf-train-level: level 3 on $cpu, fp32, chain official: '16\*\(.*:blocks=3\), actnorm', [0-9.]+ M parameters, batch 4, 8 pictures of 8x8x3, 1 step"
+one "the published chain" "wf-train-level: level 3 on $cpu, (fp32|bf16), chain official: '16\*\(.*:blocks=3\), actnorm', [0-9.]+ M parameters, batch 4, 8 pictures of 8x8x3, 1 step"
 train -l 0 -m best -f best --minutes 0.001
 one "another preset, cut off" "wf-train-level: level 0 on .*, chain best: 'cond:.{67} \.\.', .*, 0.001 minutes"
 train -l 1 -m own -f $'2*(actnorm,\n  conv1x1),  actnorm' --steps 2 --minutes 1 --precision tf32
@@ -61,8 +61,8 @@ one "bf16 in double precision" "wf-train-level: level 2 on .*, double precision,
 train -l 0-2 -m several -f actnorm --steps 1
 sort said > sorted
 ok "several levels: a line for all, and one each: $(cat said)" test "$(head -n 1 said | grep -Ec \
-    "^wf-train-level: levels 0 to 2 on $cpu, fp32, 8 pictures of 8x8x3, 1 step\$") $(wc -l < said) $(grep -Ec \
-    "^wf-train-level: level [012]: chain 'actnorm', [0-9]+ parameters, batch 4\$" said)" = "1 4 3"
+    "^wf-train-level: levels 0 to 2 on $cpu, fp32( or bf16)?, 8 pictures of 8x8x3, 1 step\$") $(wc -l < said) $(grep -Ec \
+    "^wf-train-level: level [012]: (fp32, )?chain 'actnorm', [0-9]+ parameters, batch 4\$" said)" = "1 4 3"
 
 # -- errors ----------------------------------------------------------------------------------------------------------
 head -c -200 s.wf > cut.wf

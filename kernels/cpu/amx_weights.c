@@ -1,0 +1,279 @@
+/* amx_weights.c - the gradient of a convolution by its weights, on AMX tiles
+ *
+ * The gradient is a product over pixels, dw[o,tap,i] = sum of dy[pixel,o] x[pixel + tap,i]. A tile product sums over 16
+ * pairs: rows of one operand are 32 pixels of a channel of dy, rows of the other are a pair of pixels of 16 channels of
+ * x. Both maps are packed for this once.
+ *
+ * Packed pixels go in lines (amx_lines.h). A group is even, so a pair lies in two pictures at one place, and a shift by
+ * any tap moves whole rows of the tiles of x: 3x3 kernels read nine shifts of one copy.
+ *
+ * A job has 32 channels of dy, 32 of x and some taps: 2x2 tiles of sums for each tap, which stay in registers for
+ * CHUNK tiles of pixels, and in the nearest caches until the last pixel. */
+#include "amx_lines.h"
+
+#include <omp.h>
+#include <string.h>
+
+#include "tiles.h"
+
+/* Tiles of pixels between two taps: 2x8 of dy and as many of x, 32 kB, are in the first cache for all taps. */
+enum { CHUNK = 8, LANES = 16, PIXELS = 32, SUMS = 4 * WF_TILE / 4 };
+
+typedef struct gradient {
+    wf_amx_shape shape;
+    const uint16_t *x, *dy;
+    float *dw, *sums;
+    wf_lines lines;
+    int taps;
+    int tiles, pitch; /* tiles of a line of dy, pairs of a line of x */
+    int dy_blocks, x_blocks, parts;
+    uint32_t *packed_dy; /* [to/16,lines,tiles,16,16] */
+    uint32_t *packed_x;  /* [from/16,lines,pitch,16] */
+    float *line_sums;    /* [lines,to]: of dy over a line */
+    float *tile_sums;    /* [threads,taps,SUMS] */
+} gradient;
+
+static const uint16_t zeros[LANES];
+
+/* Lays the arrays out behind each other. Returns their bytes. */
+static size_t lay_out(gradient *g, const wf_amx_shape *s, int threads, char *memory)
+{
+    g->shape = *s;
+    g->taps = s->box.d * s->box.h * s->box.w;
+    g->lines = wf_lines_of(s, PIXELS, 2);
+    g->tiles = wf_ceiling(s->box.W * g->lines.group, PIXELS);
+    g->pitch = g->tiles * PIXELS / 2 + g->lines.pad * g->lines.group;
+    g->dy_blocks = s->to / LANES;
+    g->x_blocks = s->from / LANES;
+    /* Jobs of all taps read x and dy least often; small convolutions need more jobs. */
+    int pairs = wf_ceiling(g->dy_blocks, 2) * wf_ceiling(g->x_blocks, 2);
+    g->parts = pairs >= 4 * threads ? 1 : s->box.d * s->box.h;
+    const size_t bytes[] = {
+        (size_t)g->dy_blocks * (size_t)g->lines.count * (size_t)g->tiles * WF_TILE,
+        (size_t)g->x_blocks * (size_t)g->lines.count * (size_t)g->pitch * WF_TILE_STRIDE,
+        (size_t)g->lines.count * (size_t)s->to * sizeof(float),
+        (size_t)threads * (size_t)g->taps * SUMS * sizeof(float),
+    };
+    size_t at[5] = {0};
+    for (int i = 0; i < 4; i++)
+        at[i + 1] = at[i] + wf_cache_lines(bytes[i]);
+    if (memory) {
+        g->packed_dy = (uint32_t *)(memory + at[0]);
+        g->packed_x = (uint32_t *)(memory + at[1]);
+        g->line_sums = (float *)(memory + at[2]);
+        g->tile_sums = (float *)(memory + at[3]);
+    }
+    return at[4];
+}
+
+/* -- packing ------------------------------------------------------------------------------------------------------- */
+
+/* Returns 16 channels of picture n of a line, or zeros where there is neither picture nor column. */
+static const uint16_t *pixel(const gradient *g, const uint16_t *map, int channels, int line, int n, int column,
+                             int block)
+{
+    const uint16_t *p = wf_line_pixel(&g->lines, map, channels, line, n, column);
+    return p ? p + block * LANES : zeros;
+}
+
+static void pair_up(const uint16_t *even, const uint16_t *odd, uint32_t *to)
+{
+    for (int c = 0; c < LANES; c++)
+        to[c] = (uint32_t)even[c] | (uint32_t)odd[c] << 16;
+}
+
+static void pack_x(const gradient *g, int line)
+{
+    const int channels = g->shape.from, W = g->shape.box.W;
+    for (int block = 0; block < g->x_blocks; block++) {
+        uint32_t *to = g->packed_x + ((size_t)block * (size_t)g->lines.count + (size_t)line) * (size_t)g->pitch * LANES;
+        uint32_t *end = to + (size_t)g->pitch * LANES;
+        for (int column = -g->lines.pad; column < W + g->lines.pad; column++)
+            for (int n = 0; n < g->lines.group; n += 2, to += LANES)
+                pair_up(pixel(g, g->x, channels, line, n, column, block),
+                        pixel(g, g->x, channels, line, n + 1, column, block), to);
+        memset(to, 0, (size_t)(end - to) * sizeof *to);
+    }
+}
+
+typedef uint32_t lanes __attribute__((vector_size(64)));
+
+/* One stage of the transposition: swaps the upper right and the lower left of every square of 2s. */
+#define EACH(f, s)                                                                                                \
+    f(s, 0), f(s, 1), f(s, 2), f(s, 3), f(s, 4), f(s, 5), f(s, 6), f(s, 7), f(s, 8), f(s, 9), f(s, 10), f(s, 11), \
+        f(s, 12), f(s, 13), f(s, 14), f(s, 15)
+#define UPPER(s, j) ((j) & (s) ? LANES + (j) - (s) : (j))
+#define LOWER(s, j) ((j) & (s) ? LANES + (j) : (j) + (s))
+#define STAGE(rows, s)                                                          \
+    for (int i_ = 0; i_ < LANES; i_++)                                          \
+        if (!(i_ & (s))) {                                                      \
+            lanes a_ = (rows)[i_], b_ = (rows)[i_ + (s)];                       \
+            (rows)[i_] = __builtin_shufflevector(a_, b_, EACH(UPPER, s));       \
+            (rows)[i_ + (s)] = __builtin_shufflevector(a_, b_, EACH(LOWER, s)); \
+        }
+
+static void transpose(lanes rows[LANES])
+{
+    STAGE(rows, 1)
+    STAGE(rows, 2)
+    STAGE(rows, 4)
+    STAGE(rows, 8)
+}
+
+/* Packs a line of dy and adds up its pixels. */
+static void pack_dy(const gradient *g, int line)
+{
+    const int channels = g->shape.to, half = g->lines.group / 2;
+    for (int block = 0; block < g->dy_blocks; block++) {
+        float sums[LANES] = {0};
+        uint32_t *to = g->packed_dy + ((size_t)block * (size_t)g->lines.count + (size_t)line) * (size_t)g->tiles * 256;
+        for (int tile = 0; tile < g->tiles; tile++, to += 256) {
+            lanes rows[LANES];
+            for (int k = 0; k < LANES; k++) {
+                uint32_t pairs[LANES];
+                int column = (tile * LANES + k) / half, n = (tile * LANES + k) % half * 2;
+                pair_up(pixel(g, g->dy, channels, line, n, column, block),
+                        pixel(g, g->dy, channels, line, n + 1, column, block), pairs);
+                for (int c = 0; c < LANES; c++) {
+                    union {
+                        uint32_t bits;
+                        float number;
+                    } even = {pairs[c] << 16}, odd = {pairs[c] & 0xffff0000u};
+                    sums[c] += even.number + odd.number;
+                }
+                memcpy(&rows[k], pairs, sizeof pairs);
+            }
+            transpose(rows);
+            memcpy(to, rows, sizeof rows);
+        }
+        memcpy(g->line_sums + (size_t)line * (size_t)channels + block * LANES, sums, sizeof sums);
+    }
+}
+
+/* -- products ------------------------------------------------------------------------------------------------------ */
+
+/* Adds a line of 32 channels of dy times a line of 32 channels of x to tiles 0 .. 3. */
+static void multiply(const uint32_t *const dy[2], const uint32_t *const x[2], int tiles)
+{
+    const char *a0 = (const char *)dy[0], *a1 = (const char *)dy[1], *b0 = (const char *)x[0], *b1 = (const char *)x[1];
+    for (ptrdiff_t t = 0; t < (ptrdiff_t)tiles * WF_TILE; t += WF_TILE) {
+        WF_TILE_LOAD(4, a0 + t, WF_TILE_STRIDE);
+        WF_TILE_LOAD(6, b0 + t, WF_TILE_STRIDE);
+        WF_TILE_DOT(0, 4, 6);
+        WF_TILE_LOAD(7, b1 + t, WF_TILE_STRIDE);
+        WF_TILE_DOT(1, 4, 7);
+        WF_TILE_LOAD(5, a1 + t, WF_TILE_STRIDE);
+        WF_TILE_DOT(2, 5, 6);
+        WF_TILE_DOT(3, 5, 7);
+    }
+}
+
+static void begin_sums(const float *sums, bool first)
+{
+    if (first) {
+        WF_TILE_ZERO(0);
+        WF_TILE_ZERO(1);
+        WF_TILE_ZERO(2);
+        WF_TILE_ZERO(3);
+        return;
+    }
+    WF_TILE_LOAD(0, sums, WF_TILE_STRIDE);
+    WF_TILE_LOAD(1, sums + 256, WF_TILE_STRIDE);
+    WF_TILE_LOAD(2, sums + 512, WF_TILE_STRIDE);
+    WF_TILE_LOAD(3, sums + 768, WF_TILE_STRIDE);
+}
+
+static void end_sums(float *sums)
+{
+    WF_TILE_STORE(0, sums, WF_TILE_STRIDE);
+    WF_TILE_STORE(1, sums + 256, WF_TILE_STRIDE);
+    WF_TILE_STORE(2, sums + 512, WF_TILE_STRIDE);
+    WF_TILE_STORE(3, sums + 768, WF_TILE_STRIDE);
+}
+
+/* Adds the lines of a chunk of one tap. */
+static void add_lines(const gradient *g, int first, int end, int tap, const int dy_block[2], const int x_block[2])
+{
+    size_t column = (size_t)(tap % g->shape.box.w) * (size_t)(g->lines.group / 2);
+    for (int line = first; line < end; line++) {
+        const uint32_t *dy[2], *x[2];
+        int source;
+        if (!wf_line_shifted(&g->lines, line, tap, &source))
+            continue;
+        for (int i = 0; i < 2; i++) {
+            size_t lines = (size_t)g->lines.count;
+            dy[i] = g->packed_dy + ((size_t)dy_block[i] * lines + (size_t)line) * (size_t)g->tiles * 256;
+            x[i] = g->packed_x + (((size_t)x_block[i] * lines + (size_t)source) * (size_t)g->pitch + column) * LANES;
+        }
+        multiply(dy, x, g->tiles);
+    }
+}
+
+/* Writes one tile of sums of a tap. */
+static void write_tile(const gradient *g, int tap, int dy_block, int x_block, const float *tile)
+{
+    for (int r = 0; r < LANES; r++) {
+        size_t o = (size_t)dy_block * LANES + (size_t)r;
+        memcpy(g->dw + (o * (size_t)g->taps + (size_t)tap) * (size_t)g->shape.from + x_block * LANES, tile + r * LANES,
+               LANES * sizeof *tile);
+    }
+}
+
+/* Where a number of blocks is odd, the last pair has one block twice. */
+static void run_job(const gradient *g, int job, float *sums)
+{
+    int taps = g->taps / g->parts, first = job % g->parts * taps, pairs = wf_ceiling(g->x_blocks, 2);
+    int o = job / g->parts / pairs * 2, i = job / g->parts % pairs * 2;
+    const int dy_block[2] = {o, o + 1 < g->dy_blocks ? o + 1 : o}, x_block[2] = {i, i + 1 < g->x_blocks ? i + 1 : i};
+    int chunk = CHUNK / g->tiles > 0 ? CHUNK / g->tiles : 1;
+    for (int line = 0; line < g->lines.count; line += chunk)
+        for (int t = 0; t < taps; t++) {
+            begin_sums(sums + (size_t)t * SUMS, line == 0);
+            add_lines(g, line, line + chunk < g->lines.count ? line + chunk : g->lines.count, first + t, dy_block,
+                      x_block);
+            end_sums(sums + (size_t)t * SUMS);
+        }
+    for (int t = 0; t < taps; t++)
+        for (int k = 0; k < 4; k++)
+            if ((k / 2 == 0 || dy_block[1] > o) && (k % 2 == 0 || x_block[1] > i))
+                write_tile(g, first + t, dy_block[k / 2], x_block[k % 2], sums + (size_t)t * SUMS + k * 256);
+}
+
+static void add_up(const gradient *g, int block)
+{
+    float sums[LANES] = {0};
+    for (int line = 0; line < g->lines.count; line++)
+        for (int c = 0; c < LANES; c++)
+            sums[c] += g->line_sums[(size_t)line * (size_t)g->shape.to + (size_t)(block * LANES + c)];
+    memcpy(g->sums + block * LANES, sums, sizeof sums);
+}
+
+size_t wf_amx_weights_bytes(const wf_amx_shape *s, int threads)
+{
+    gradient g;
+    return lay_out(&g, s, threads, NULL);
+}
+
+void wf_amx_weights(const wf_amx_shape *s, const uint16_t *x, const uint16_t *dy, float *dw, float *sums, void *scratch,
+                    int threads)
+{
+    gradient g = {.x = x, .dy = dy, .dw = dw, .sums = sums};
+    (void)lay_out(&g, s, threads, scratch);
+    int jobs = wf_ceiling(g.dy_blocks, 2) * wf_ceiling(g.x_blocks, 2) * g.parts;
+#pragma omp parallel num_threads(threads)
+    {
+#pragma omp for schedule(static)
+        for (int line = 0; line < g.lines.count; line++) {
+            pack_x(&g, line);
+            pack_dy(&g, line);
+        }
+        wf_tiles_begin();
+#pragma omp for schedule(dynamic) nowait
+        for (int job = 0; job < jobs; job++)
+            run_job(&g, job, g.tile_sums + (size_t)omp_get_thread_num() * (size_t)g.taps * SUMS);
+        wf_tiles_end();
+#pragma omp for schedule(static)
+        for (int block = 0; block < g.dy_blocks; block++)
+            add_up(&g, block);
+    }
+}
