@@ -32,18 +32,18 @@ emulated_order emulated_permutation(size_t n);
 extern std::recursive_mutex emulated_entry;
 #define LOCK() std::lock_guard<std::recursive_mutex> locked(emulated_entry)
 
-extern cudaError_t emulated_sticky;             /* of a lost device; every call returns it */
-extern thread_local cudaError_t emulated_last;  /* of cudaGetLastError */
-extern thread_local int emulated_device;        /* of cudaSetDevice */
+extern cudaError_t emulated_sticky;            /* of a lost device; every call returns it */
+extern thread_local cudaError_t emulated_last; /* of cudaGetLastError */
+extern thread_local int emulated_device;       /* of cudaSetDevice */
 extern std::map<std::string, long> emulated_calls;
 /* Starts every call: counts it, and refuses it once the device is lost. */
 cudaError_t emulated_enter(const char *name);
-#define ENTER()                                      \
-    LOCK();                                          \
-    do {                                             \
+#define ENTER()                                       \
+    LOCK();                                           \
+    do {                                              \
         cudaError_t lost_ = emulated_enter(__func__); \
-        if (lost_)                                   \
-            return lost_;                            \
+        if (lost_)                                    \
+            return lost_;                             \
     } while (0)
 
 /* -- memory (memory.cpp) ------------------------------------------------------------------------------------------- */
