@@ -17,8 +17,8 @@ typedef struct run {
     double dlogdet;
 } run;
 
-/* A kernel's parameter is passed by value, so a recording keeps it. Its type's name is used in no other file: tests/emulated passes
- * it through templates, which C++ merges by name. */
+/* A kernel's parameter is passed by value, so a recording keeps it. No other file has a type of this name, since
+ * tests/emulated passes it through templates, which C++ merges by name. */
 typedef struct linear_batch {
     run runs[RUNS];
     wf_linear_part parts[PARTS];

@@ -145,11 +145,12 @@ void emulated_enqueue(cudaStream_t stream, const char *name, std::function<void(
 template <typename P> bool emulated_clear_padding(P *p)
 {
 #if __has_builtin(__builtin_clear_padding)
-    __builtin_clear_padding(p);
-    return true;
-#else
-    return !std::is_class<P>::value;
+    if (sizeof(P) <= 512) {
+        __builtin_clear_padding(p);
+        return true;
+    }
 #endif
+    return !std::is_class<P>::value;
 }
 
 /* The bytes of one parameter of a launch. */
