@@ -7,7 +7,7 @@
 
 /* True if `path` ends in a dot and `suffix`, in small letters or capitals, and is not a folder. */
 bool picture_files_one(const char *path, const char *suffix);
-/* The same for the suffixes of pictures, sounds and volumes, of kinds that are not written too. */
+/* True if it ends so in the suffix of any kind of picture, sound or volume, written by wf-idwt or not. */
 bool picture_files_other(const char *path);
 
 /* The file of a picture below `folder`: its number in 8 digits or, unless it is NULL, its name with another suffix.

@@ -21,8 +21,8 @@ typedef struct wf_precision_choice {
 /* True if the backend can be faster in bf16 and results in bf16 were compared: on the CPU, with instructions for it. */
 bool wf_precision_is_open(const wf_backend *backend);
 
-/* Chooses for a level that trains on N pictures, low-pass H x W. bf16 must be one and a half times as fast: rounding has
- * a price, and a gain near the limit would make the choice, and with it the weights, a matter of chance.
+/* Chooses for a level that trains on N pictures, low-pass H x W. bf16 must be one and a half times as fast: rounding
+ * has a price, and a gain near the limit would make the choice, and with it the weights, a matter of chance.
  * Without a choice on file it measures forward and backward through one round of the chain, "8*(..)" once, with at most
  * 2,048 pixels, which takes less than a training step of a large level. Nothing is measured, and fp32 is chosen, unless
  * wf_precision_is_open, the maps have more than four pixels, and the chain has only words whose bits/dim in bf16 were

@@ -265,8 +265,8 @@ static int validate(wf_trainer *t)
 {
     wf_mean mean = {0};
     held_out sum = {&t->evaluator, &mean};
-    int status = wf_held_out(t->validation, t->options->level, t->options->validate_on, t->evaluator.runner.N,
-                             add_held_out, &sum);
+    int64_t most = t->options->validate_on;
+    int status = wf_held_out(t->validation, t->options->level, most, t->evaluator.runner.N, add_held_out, &sum);
     if (status && !t->evaluator.not_finite)
         return status;
     t->held_out = status ? INFINITY : mean.mean;
@@ -340,8 +340,8 @@ static int prepare_validation(wf_trainer *t, const wf_level_spec *spec)
 {
     if (!t->validation)
         return WF_OK;
-    WF_CHECK(wf_store_has_level(t->validation, spec->level), WF_DATA, "the validation data has no level %d",
-             spec->level);
+    int level = spec->level;
+    WF_CHECK(wf_store_has_level(t->validation, level), WF_DATA, "the validation data has no level %d", level);
     WF_TRY(wf_meta_expect(wf_store_meta(t->validation), "the validation data", t->meta, "the training data"));
     wf_level_spec used = *spec;
     used.precision = wf_trainer_used_precision(t);
@@ -460,8 +460,8 @@ static int advance_step(wf_trainer *t, double *checkpointed, double *validated, 
     if (!is_skipped(t))
         WF_TRY(enqueue_step(t));
     t->step++;
-    bool log = t->step % LOG_EVERY == 0, validation = validation_due(t, *validated),
-         save = checkpoint_due(t, *checkpointed);
+    bool log = t->step % LOG_EVERY == 0;
+    bool validation = validation_due(t, *validated), save = checkpoint_due(t, *checkpointed);
     bool between = !validation && epochs_are_over(t),
          pause = log || validation || between || save || !t->backend->queued || run_fraction(t) >= 1;
     WF_TRY(wait_steps(t, pause ? 0 : 1, &bad));
