@@ -10,7 +10,6 @@
 #include "../base/count.h"
 #include "../base/figure.h"
 #include "../base/file.h"
-#include "../base/number.h"
 #include "trainer.h"
 #include "../model/presets.h"
 
