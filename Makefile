@@ -218,14 +218,14 @@ kit-programs: $(KIT_PROGRAMS)
 $(KIT_PROGRAMS): $(STARTUP)
 $(KIT_BIN:%=$B/kit/bin/%): $B/kit/bin/%: $B/tools/%.o $(CLI)
 $B/kit/build/check-ops: $(call objects,tests/ops/*.c) $B/libwf.a
-$B/kit/build/bench-level: $(call objects,tests/bench/bench_level.c tests/bench/workload.c tests/bench/peak.c kernels/cpu/amx.c) $(CLI)
+$B/kit/build/bench-level: $(call objects,tests/bench/bench_level.c tests/bench/workload.c tests/bench/peak.c) $(CLI)
 $B/kit/build/deadleaves: $B/data/deadleaves.o $(CLI)
 $(KIT_PROGRAMS):
 	@mkdir -p $(@D)
 	$(LINK) $(KIT_RPATH) $(LDLIBS)
 # On a machine with a card; neither builds anything.
 has_kit = [ -x $(KIT)/on-device.sh ] || { echo "$@: no $(KIT)/on-device.sh: run make device-kit where nvcc is, and copy the folder here"; exit 66; }
-DEVICE_OUT = build/device
+DEVICE_OUT = $(CURDIR)/build/device
 check-gpu: ## on a machine with a card, at most 9 minutes: the kit's operators, programs and sanitizers; then make device-report
 	@$(has_kit)
 	OUT=$(DEVICE_OUT) $(KIT)/on-device.sh env ops train programs sanitize

@@ -226,7 +226,7 @@ typedef struct wf_adamax {
 
 struct wf_backend {
     const char *name;   /* "ref", "cpu", "cuda:0" */
-    char device[128];   /* text for users: processor or card, libraries and versions */
+    char device[192];   /* text for users: processor or card, libraries and versions */
     char fallback[400]; /* text for users: why "auto" opened the CPU although a card is there; "" otherwise */
     size_t real;        /* bytes of a wf_real */
     bool host;   /* true: a wf_real is a float in host memory, and callers may read and write buffers as float [n] */

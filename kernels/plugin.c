@@ -48,10 +48,18 @@ static const char *next_folder(const char *list, char folder[PATH_MAX])
     return list[n] ? list + n + 1 : "";
 }
 
+static _Thread_local char refusal[256]; /* why the last library that is there does not load; "": none was there */
+
 /* Loads a library by its path. It stays loaded. */
 static bool load(const char *path)
 {
-    return access(path, F_OK) == 0 && dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (access(path, F_OK) != 0)
+        return false;
+    if (dlopen(path, RTLD_NOW | RTLD_LOCAL))
+        return true;
+    const char *why = dlerror();
+    snprintf(refusal, sizeof refusal, "%s", why ? why : path);
+    return false;
 }
 
 static bool load_from_list(const char *list, const char *library)
@@ -132,8 +140,10 @@ static int find_library(const char *library)
     char python[PATH_MAX] = "";
     const char *list = getenv("WF_CUDA_LIBS");
     bool any = find_python(python);
+    refusal[0] = '\0';
     if (load_from_list(list, library) || (any && load_from_python(python, library)))
         return WF_OK;
+    WF_CHECK(!refusal[0], WF_USAGE, "cuda: %s does not load: %s", library, refusal);
     return wf_fail(WF_USAGE,
                    "cuda: %s is not installed: looked where the loader does, in WF_CUDA_LIBS (%.60s), in packages of "
                    "python3 (%.70s)",

@@ -193,7 +193,6 @@ Test(evaluate, every_level_adds_uniform_noise)
     b->close(b);
 }
 
-/* 1, 2 and 4 have mean 7/3 and sample variance (16 + 1 + 25) / 9 / (3 - 1) = 7/3; their mean has variance 7/9. */
 /* A batch has the pixels that keep the device busy: 4096 on a processor, 512 for each multiprocessor of a card. */
 Test(evaluate, rows_of_a_batch_follow_the_device)
 {
@@ -210,6 +209,7 @@ Test(evaluate, rows_of_a_batch_follow_the_device)
     b->close(b);
 }
 
+/* 1, 2 and 4 have mean 7/3 and sample variance (16 + 1 + 25) / 9 / (3 - 1) = 7/3; their mean has variance 7/9. */
 Test(evaluate, standard_error_of_the_mean)
 {
     wf_mean m = {0};

@@ -106,8 +106,9 @@ static const cli_program program = {
         "The rate has a linear warm-up, a constant part and, with --decay, a linear fall. At levels of a single "
         "pixel, 3x3 kernels are stored as their centre tap, the only one that acts. --precision tf32 differs from "
         "fp32 on a GPU only; bf16 applies to feature maps larger than 2x2.\n\n"
-        "--precision auto trains in bf16 on processors where a short measurement finds it faster, with couplings whose "
-        "bits/dim were then within 0.002 of fp32; else in fp32, as on a GPU. A resumed training keeps its precision. "
+        "--precision auto trains in bf16 on processors where a short measurement finds it half as fast again, with "
+        "couplings whose bits/dim were then within 0.002 of fp32; else in fp32, as on a GPU. A resumed training keeps "
+        "its precision. "
         "Other programs compute such a level in fp32: bf16 inverts too coarsely. wf-info prints the choice.",
     .examples =
         "wf-dwt < pictures.tar | wf-train-level -l 5 -m model\n"

@@ -4,7 +4,7 @@
  * single precision. Every sum runs in an order that the shape alone decides, so its bits do not depend on threads.
  *
  * The files amx_*.c are compiled apart, with the options that let compilers know tiles. Compiled with
- * -DWF_TILES_EMULATED they run on every machine, slowly: build/check-amx. */
+ * -DWF_TILES_EMULATED they run on every machine, slowly: build/check-tiles-emulated. */
 #ifndef WF_CPU_AMX_H
 #define WF_CPU_AMX_H
 

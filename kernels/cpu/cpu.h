@@ -1,7 +1,7 @@
 /* cpu.h - declarations that the files of the CPU backend share.
  *
  * Numbers are single precision. oneDNN computes the matrix products of attention (its sgemm) and the convolutions,
- * except those of winograd.h and conv_tiny.c. Processors other than x86-64 have conv_direct.c instead. OpenMP runs the
+ * except those of winograd.h, conv_tiny.c and conv_tiles.c. Processors other than x86-64 have conv_direct.c instead. OpenMP runs the
  * loops. Where a cut of a loop decides how numbers are summed, the shape alone decides the cut, never the number of
  * threads, except in oneDNN's sums of weight gradients.
  *

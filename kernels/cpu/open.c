@@ -99,10 +99,16 @@ static void describe_device(wf_cpu *cpu, dnnl_cpu_isa_t isa)
 {
     char processor[72];
     const dnnl_version_t *version = dnnl_version();
+    const char *way = cpu->preferred == WF_WAYS         ? ""
+                      : cpu->preferred == WF_WAY_ONEDNN ? ", convolutions by oneDNN"
+                                                        : ", convolutions by Winograd";
     processor_name(processor, sizeof processor);
-    snprintf(cpu->base.device, sizeof cpu->base.device, "%s, %s%s, oneDNN %d.%d.%d, loops for %s", processor,
+    snprintf(cpu->base.device, sizeof cpu->base.device, "%s, %s%s, oneDNN %d.%d.%d, loops for %s%s%s", processor,
              isa_name(isa), wf_cpu_tiles_text(cpu->tiles), version->major, version->minor, version->patch,
-             compiled_for());
+             compiled_for(), way,
+             cpu->nhwc == cpu->amx ? ""
+             : cpu->nhwc           ? ", bf16 in NHWC"
+                                   : ", bf16 in blocks");
 }
 
 /* Returns the row of `names` that the environment variable gives, or `otherwise` if it is not set; count: another

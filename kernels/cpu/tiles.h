@@ -15,7 +15,7 @@
  *
  * Products are single precision, rounded to nearest even after each addition. Subnormal inputs and results are zeros.
  * The products of even places are summed from zero, and those of odd places too; c gets the sum of both sums (Intel
- * 64 and IA-32 Architectures Software Developer's Manual, TDPBF16PS). tests/amx.sh compares the two bodies. */
+ * 64 and IA-32 Architectures Software Developer's Manual, TDPBF16PS). tests/tiles/bochs.sh compares the two bodies. */
 #ifndef WF_CPU_TILES_H
 #define WF_CPU_TILES_H
 

@@ -47,13 +47,14 @@ static int remember(const wf_cuda *cuda, const char *key, int count)
     return number;
 }
 
-/* Keeps a choice for this process, unless another thread was first. Returns the choice that counts. */
-static int settle(const wf_cuda *cuda, const char *key, int number)
+/* Keeps a choice of `count` for this process, unless another thread was first. Returns the choice that counts. */
+static int settle(const wf_cuda *cuda, const char *key, int number, int count)
 {
     char full[LINE];
     full_key(cuda, key, full);
     pthread_mutex_lock(&known_lock);
     const struct known *before = find_known(full);
+    before = before && before->number < count ? before : NULL;
     struct known *k = before ? NULL : (struct known *)malloc(sizeof *k);
     if (k) { /* without memory the next creation measures again */
         memcpy(k->key, full, sizeof full);
@@ -202,7 +203,7 @@ int wf_cuda_choose(wf_cuda *cuda, const char *key, int count, wf_cuda_way *run, 
         keep(cuda, key, *best);
         first = recall(cuda, key, count); /* another process may have been first: all must use its choice */
     }
-    *best = settle(cuda, key, first >= 0 ? first : *best);
+    *best = settle(cuda, key, first >= 0 ? first : *best, count);
     return WF_OK;
 }
 

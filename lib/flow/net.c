@@ -54,7 +54,7 @@ static wf_map *hidden(const wf_net *net, void *tape, int i)
     return (wf_map *)((char *)tape + net->real_out_bytes + net->in_bytes + place);
 }
 
-/* Tells whether backward computes the output of layer i again: h + 1x1(h'), a tenth of the products of the 3x3 before
+/* Returns whether backward computes the output of layer i again: h + 1x1(h'), a tenth of the products of the 3x3 before
  * it. Backends that record launch too much for that. */
 static bool is_cheap(const wf_net *net, int i)
 {

@@ -49,6 +49,11 @@ static void name_file(char path[WF_PATH])
         n = snprintf(folder, sizeof folder, "%s/.cache", home);
     if (n < 0 || n >= (int)sizeof folder)
         return;
+    for (char *slash = strchr(folder + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        (void)mkdir(folder, 0700);
+        *slash = '/';
+    }
     (void)mkdir(folder, 0700);
     snprintf(path, WF_PATH, "%s/wavelet-flow.precisions", folder);
 }
@@ -207,7 +212,7 @@ static int prepare(const wf_level_spec *level, int N, int H, int W, wf_memory me
     return WF_OK;
 }
 
-/* Tells whether bf16 is faster, both in the best runs and in most pairs: other work of the machine slows some runs. */
+/* Returns whether bf16 is faster, both in the best runs and in most pairs: other work of the machine slows some runs. */
 static bool is_faster(const rehearsal *fp32, const rehearsal *bf16)
 {
     int pairs = 0;
@@ -242,7 +247,7 @@ out:
 
 /* -- choosing ------------------------------------------------------------------------------------------------------ */
 
-/* Tells whether bits/dim of the chain in bf16 were compared with fp32: couplings of the usual network, and features of
+/* Returns whether bits/dim of the chain in bf16 were compared with fp32: couplings of the usual network, and features of
  * the low-pass picture. */
 static int is_compared(const wf_level_spec *level, bool *compared)
 {

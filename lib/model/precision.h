@@ -1,4 +1,4 @@
-/* precision.h - chooses the precision that a level trains in: bf16 where it is measured faster, else fp32
+/* precision.h - chooses the precision that a level trains in: bf16 where it is measured half as fast again, else fp32
  *
  * The choice decides the bits of a training, so every training of one kind on one machine must get the same one. It is
  * kept for the process, and in the file ${XDG_CACHE_HOME:-~/.cache}/wavelet-flow.precisions for all others. A training
@@ -23,8 +23,8 @@ bool wf_precision_is_open(const wf_backend *backend);
 
 /* Chooses for a level that trains on N pictures, low-pass H x W. bf16 must be one and a half times as fast: rounding
  * has a price, and a gain near the limit would make the choice, and with it the weights, a matter of chance.
- * Without a choice on file it measures forward and backward through one round of the chain, "8*(..)" once, with at most
- * 2,048 pixels, which takes less than a training step of a large level. Nothing is measured, and fp32 is chosen, unless
+ * Without a choice on file it measures forward and backward through one round of the chain, "8*(..)" once, with about
+ * 2,048 pixels or one picture, which takes less than a training step of a large level. Nothing is measured, and fp32 is chosen, unless
  * wf_precision_is_open, the maps have more than four pixels, and the chain has only words whose bits/dim in bf16 were
  * compared with fp32 (kernels/cpu/README.md). WF_USAGE: a chain that is malformed, or does not suit the level.
  * WF_AGAIN: out of memory. */

@@ -4,7 +4,7 @@
     bench.py build/bench-level [--gradient] [--rows 'train:4 bpd:5'] [--minutes M] [--isa AVX2]
     bench.py build/bench-level --compile [--gradient] [--rows ...] [--minutes M] [--isa AVX2]
 
-A row is MODE:LEVEL. Modes: train, lean (training with --memory reversible), bpd, sample; with --gradient gradient, what a leapfrog of
+A row is MODE:LEVEL. Modes: train, reversible (training with --memory reversible), bpd, sample; with --gradient gradient, what a leapfrog of
 wf-nuts evaluates for many chains, and few, for the fewest. Levels: 0 to 6 of ImageNet 64x64, and faces8, level 8 of faces 1024x1024.
 
 A row has three rounds. In each, every precision of both sides is measured for --time seconds, by programs that wait for their turn.
@@ -29,7 +29,7 @@ ROUNDS, TURNS = 3, 4  # turns of a round where a run takes at most the time of a
 PRECISIONS = 'fp32', 'bf16'
 SETTINGS = {'plain': [], 'folded': ['--channels-last', '--fold'], 'compiled': ['--channels-last', '--fold', '--compile']}
 LEVELS = [str(l) for l in range(7)] + ['faces8']
-MODES = {'train': LEVELS, 'lean': ['4', '5', '6', 'faces8'], 'bpd': LEVELS, 'sample': LEVELS}
+MODES = {'train': LEVELS, 'reversible': ['4', '5', '6', 'faces8'], 'bpd': LEVELS, 'sample': LEVELS}
 GRADIENTS = {'gradient': LEVELS[:7], 'few': ['3', '4', '5', '6']}
 LIMIT, COMPILE_LIMIT = 40, 900  # seconds of a turn
 # The most that the processor was seen to multiply: by loops in registers, or in a product of matrices.
@@ -42,7 +42,7 @@ def batch_of(mode, level):
     """64, as the paper trains; fewer where a run would take many seconds. Gradients: what wf-nuts has its device compute at once for
     many chains, and for one (lib/mcmc/anneal.h)."""
     if level == 'faces8':
-        return 8 if mode in ('train', 'lean') else 2
+        return 8 if mode in ('train', 'reversible') else 2
     pixels = 4 ** max(0, int(level) - 1)
     if mode == 'few':
         return min(64, max(1, 256 // pixels))
@@ -173,20 +173,20 @@ class Bench:
         return ' '.join(f'{n}={self.environment[n]}' for n in sorted(shown))
 
     def ours(self, mode, level, precision):
-        memory = {'lean': 'reversible', 'train': 'store'}.get(mode, 'auto')
-        name = {'lean': 'train', 'few': 'gradient'}.get(mode, mode)
+        memory = {'reversible': 'reversible', 'train': 'store'}.get(mode, 'auto')
+        name = {'reversible': 'train', 'few': 'gradient'}.get(mode, mode)
         return start([self.program, '-q', *model_of(level), '--time', str(self.seconds / TURNS), '--turns',
                       f'{name}:{precision}:{batch_of(mode, level)}:{memory}'], self.environment)
 
     def peer(self, key, precision, setting, limit=LIMIT):
         mode, level = key.split(':')
-        name = {'lean': 'train', 'few': 'gradient'}.get(mode, mode)
+        name = {'reversible': 'train', 'few': 'gradient'}.get(mode, mode)
         return connect(self.socket, ['--mode', name, *model_of(level), '--dtype', precision, '--batch', str(batch_of(mode, level)),
                                      '--threads', str(self.threads), '--time', str(self.seconds / TURNS), *SETTINGS[setting]], limit)
 
     def mark(self, key, precision):
         """Name of the file that says that torch.compile has done its work for a row."""
-        return os.path.join(self.compiled, f'{key}:{precision}'.replace('lean:', 'train:'))
+        return os.path.join(self.compiled, f'{key}:{precision}'.replace('reversible:', 'train:'))
 
     def peers(self, key):
         """The peer's programs for a row, {(precision, setting): Server}."""
@@ -323,7 +323,7 @@ def main():
 
     done = compiled if a.compile else measured
     wanted = asked or [f'{m}:{l}' for m, levels in known.items() for l in levels if not done(f'{m}:{l}')]
-    left = len(wanted)
+    left, failed = len(wanted), False
     for key in wanted:
         if time.monotonic() + (0 if a.compile else rows.get(key, {}).get('taken', 45)) > end:
             continue  # a later row may be short enough
@@ -337,11 +337,14 @@ def main():
             bench.explain(e)
             if not a.compile:
                 sys.exit(1)
+            failed = True
         left -= 1
         if not a.compile:
             replace_file(path, json.dumps(rows, indent=1) + '\n')
     if rows and not a.compile:
         write_tables(a, rows, name, known)
+    if failed:
+        sys.exit(1)
     if left:
         print(f'bench: the time is up; {left} rows are left: run the same command again', file=sys.stderr)
         sys.exit(75)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """bench_gpu.py - images per second of the official models on a card against the PyTorch peer: the peer's part, and the table.
 
-    bench_gpu.py peer --rows imagenet64:5,faces1024:8 --settings tuned --until 90 FILE    on the machine with the card
+    bench_gpu.py peer --rows imagenet64:5,faces1024:7 --settings tuned --until 90 FILE    on the machine with the card
     bench_gpu.py table FOLDER                                                             anywhere, from its results
     bench_gpu.py rows                                                                     all rows that differ in work
 

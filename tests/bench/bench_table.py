@@ -13,8 +13,8 @@ A row of bench.json, "MODE:LEVEL", holds:
 import os, statistics
 
 NOISY = 0.15  # rounds further apart than this are marked
-LEAN = 'lean'
-MODE_NAMES = {LEAN: 'train, lean', 'few': 'gradient, few'}
+REVERSIBLE = 'reversible'
+MODE_NAMES = {REVERSIBLE: 'train, reversible', 'few': 'gradient, few'}
 SHORT = 'train:1', 'train:3', 'train:4', 'train:5', 'train:6', 'train:faces8', 'bpd:5', 'sample:5'  # rows of the README
 
 

@@ -13,6 +13,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 fail() { echo "device-kit: $*" >&2; exit 70; }
 
+[ ! -e "$kit" ] || [ -e "$kit/kit.txt" ] || fail "$kit is there and is not a kit: KIT names another folder"
 mkdir -p "$work/tree/lib" "$work/tree/tests/pipes" "$work/lib" "$work/kit"
 cp -r "$programs/bin" "$programs/build" "$work/tree"
 cp "$plugin" "$work/tree/lib/libwf-cuda.so"
@@ -72,7 +73,8 @@ cp tests/gpu/on-device.sh tests/bench/bench_gpu.py "$work/kit"
 if [ -e "$peer" ]; then cp "$peer" "$work/kit/peer_torch.py"; else echo "device-kit: no peer: no $peer (PEER names it)"; fi
 size=$(du -sb "$work/kit" | cut -f 1)
 [ "$size" -le $most ] || fail "the kit has $size bytes, at most $most"
-rm -rf "$kit"
 mkdir -p "$(dirname "$kit")"
+[ ! -e "$kit/out" ] || mv "$kit/out" "$work/kit" # what came back from a card
+rm -rf "$kit"
 mv "$work/kit" "$kit"
 echo "device-kit: $kit: $size bytes, $(wc -l < "$work/libraries") libraries, $(grep -o 'commit .*' "$kit/kit.txt")"

@@ -16,10 +16,11 @@
 # them. A second run adds to them. Exits 1 if a step failed.
 set -u
 export LC_ALL=C PATH
+OUT=${OUT:+$(realpath -m "$OUT")} # before the folder changes
 cd "$(dirname "$0")" || exit 70
 kit=$PWD
 OUT=${OUT:-$kit/out} LIMIT=${LIMIT:-530} tree=${TREE:-$kit/unpacked}
-rows=${ROWS:-imagenet64:5 faces1024:8 imagenet64:6 imagenet64:0 imagenet64:3} brief=${BRIEF:-0.3}
+rows=${ROWS:-imagenet64:5 faces1024:7 imagenet64:6 imagenet64:0 imagenet64:3} brief=${BRIEF:-0.3}
 parts=${*:-env ops train bench peer compile sanitize programs}
 failed=0
 

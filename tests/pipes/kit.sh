@@ -66,12 +66,19 @@ else
 fi
 
 # -- on-device.sh -----------------------------------------------------------------------------------------------------
-status_of() { kit/on-device.sh "$@" > none 2> said; }
-status_of nonsense
-ok "an unknown part: $(cat said)" grep -qx "on-device: unknown part 'nonsense'" said
-mv kit/kit.txt aside && status_of env
-ok "a kit that is not whole: $(cat said)" grep -qx 'on-device: no kit.txt beside this script: make device-kit packs it' said
+exits() { local rc=0; kit/on-device.sh "${@:2}" > none 2> said || rc=$?; [ $rc = "$1" ]; }
+ok "an unknown part" exits 64 nonsense
+ok "is named: $(cat said)" grep -qx "on-device: unknown part 'nonsense'" said
+mv kit/kit.txt aside
+ok "a kit that is not whole" exits 66 env
+ok "is told: $(cat said)" grep -qx 'on-device: no kit.txt beside this script: make device-kit packs it' said
 mv aside kit/kit.txt
+mkdir kit/out && touch kit/out/table.txt
+ok "another kit" kit
+ok "keeps what came back" test -e kit/out/table.txt
+ok "a folder that is not a kit" bash -c 'cd "$0" && ! tests/gpu/kit.sh "$1" build-dist/kit build/emulated/libwf-cuda.so 2> "$2"' "$ROOT" "$WORK/tree" "$WORK/said"
+ok "is named: $(cat said)" grep -q "^device-kit: .*/tree is there and is not a kit" said
+ok "and stays" test -e tree/bin/wf-info
 
 # Python without PyTorch answers for one that has it.
 mkdir -p torch/torch tools
@@ -111,8 +118,9 @@ LIMIT=4 on_device late ops > none
 ok "a step that has no time is told: $(cat late/table.txt)" grep -q 'operators: not run, the time is up' late/table.txt
 ok "a failed step fails the run" bash -c '! WF_EMULATED_LOST=1 "$@"' - bash -c "$(declare -f on_device); WORK=$WORK on_device lost train"
 ok "and is in the table" grep -q 'train, fp32: exits 74' lost/table.txt
-WF_EMULATED_DEVICES=0 on_device none.d env ops > none
-ok "without a card the run ends: $(tail -n 1 none.d/table.txt)" test "$? $(grep -c operators none.d/table.txt)" = "0 0"
+rc=0
+WF_EMULATED_DEVICES=0 on_device none.d env ops > none || rc=$?
+ok "without a card the run ends: $(tail -n 1 none.d/table.txt)" test "$rc $(grep -c operators none.d/table.txt)" = "66 0"
 for target in check-gpu bench-gpu; do
     refused() { ! make -s -C "$ROOT" "$target" KIT="$WORK/nowhere" > said 2> none && grep -q "^$target: no .*nowhere/on-device.sh: run make device-kit" said; }
     ok "make $target without a kit says so" refused
