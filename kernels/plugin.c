@@ -58,7 +58,7 @@ static bool load(const char *path)
     if (dlopen(path, RTLD_NOW | RTLD_LOCAL))
         return true;
     const char *why = dlerror();
-    snprintf(refusal, sizeof refusal, "%s", why ? why : path);
+    snprintf(refusal, sizeof refusal, "%.255s", why ? why : path);
     return false;
 }
 

@@ -5,7 +5,7 @@
 #include "../kernels/backend.h"
 #include "../lib/flow/flow.h"
 
-enum { N = 3, SIDE = 6, K = 9, C = 3, MOST = 20000 };
+enum { N = 3, SIDE = 6, K = 9, C = 3, MOST = 40000 };
 static const char chain[] =
     "cond:channels=8:width=16:blocks=1, 2*(actnorm, conv1x1, affine:width=24:blocks=2), actnorm";
 

@@ -96,9 +96,10 @@ if command -v python3 > none; then
         ! grep WRONG out/table.txt'
     ok "choices come back" test -s out/plans.txt
     ok "files that come back are eight at most" test "$(find out -type f | wc -l)" -le 8
-    sed -i 's/peer 100 100/peer 100 2/' kit/on-device.sh
-    ok "a peer that hangs does not end the run" on_device out compile || cat out/table.txt
-    ok "and is told" grep -q '"error": "no answer in 2 s"' out/peer.jsonl
+    sed -i 's/peer 100 100/peer 100 4/' kit/on-device.sh
+    ok "a peer that hangs fails the run" bash -c '! "$@"' - bash -c "$(declare -f on_device); WORK=$WORK on_device out compile"
+    ok "which goes on to its end" grep -q 'end: a step failed' out/table.txt
+    ok "and is told" grep -q '"error": "no answer in 4 s"' out/peer.jsonl
 
     # The report, into a copy of the files that it changes.
     mkdir -p copy/tests/gpu copy/tests/bench copy/kernels/cuda

@@ -95,7 +95,8 @@ status 64 "one file for two pictures" pipe 'wf-sample -q -m leaves -n 2 | wf-idw
 ok "is not begun" test ! -e two.png
 status 64 "one file, and names" pipe 'wf-sample -q -m leaves -n 1 | wf-idwt -q --names -o two.png'
 status 64 "a picture of another kind" pipe 'wf-sample -q -m leaves -n 1 | wf-idwt -q -o one.jpg'
-ok "names the kind that is written" grep -q '^wf-idwt: -o one.jpg: pictures are written as .png, expected' "$WORK/.log"
+cp "$WORK/.log" said
+ok "names the kind that is written" grep -q '^wf-idwt: -o one.jpg: pictures are written as .png, expected' said
 ok "is not made, as a folder either" test ! -e one.jpg
 mkdir folder.png
 ok "a folder of such a name is a folder" pipe 'wf-sample -q -m leaves -n 2 | wf-idwt -q -o folder.png && ls folder.png/00000001.png'
