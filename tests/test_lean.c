@@ -1,4 +1,4 @@
-/* test_lean.c - flows that compute part of the activations again have the bits of those that keep all, in less memory */
+/* test_lean.c - flows that compute some activations again have the bits of those that keep all, in less memory */
 #include <criterion/criterion.h>
 #include <string.h>
 

@@ -108,8 +108,7 @@ static const cli_program program = {
         "fp32 on a GPU only; bf16 applies to feature maps larger than 2x2.\n\n"
         "--precision auto trains in bf16 on processors where a short measurement finds it half as fast again, with "
         "couplings whose bits/dim were then within 0.002 of fp32; else in fp32, as on a GPU. A resumed training keeps "
-        "its precision. "
-        "Other programs compute such a level in fp32: bf16 inverts too coarsely. wf-info prints the choice.",
+        "its precision. Other programs compute such a level in fp32: bf16 inverts too coarsely. wf-info tells it.",
     .examples =
         "wf-dwt < pictures.tar | wf-train-level -l 5 -m model\n"
         "    train level 5 straight from pictures\n"

@@ -1,9 +1,9 @@
 /* cpu.h - declarations that the files of the CPU backend share.
  *
  * Numbers are single precision. oneDNN computes the matrix products of attention (its sgemm) and the convolutions,
- * except those of winograd.h, conv_tiny.c and conv_tiles.c. Processors other than x86-64 have conv_direct.c instead. OpenMP runs the
- * loops. Where a cut of a loop decides how numbers are summed, the shape alone decides the cut, never the number of
- * threads, except in oneDNN's sums of weight gradients.
+ * except those of winograd.h, conv_tiny.c and conv_tiles.c. Processors other than x86-64 have conv_direct.c instead.
+ * OpenMP runs the loops. Where a cut of a loop decides how numbers are summed, the shape alone decides the cut, never
+ * the number of threads, except in oneDNN's sums of weight gradients.
  *
  * Use a backend from the thread that opened it, because OpenMP keeps the number of threads per thread. The slots of the
  * wavelets name the number in each loop and need none of the backend's memory: any thread may call them. */

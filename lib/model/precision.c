@@ -212,7 +212,7 @@ static int prepare(const wf_level_spec *level, int N, int H, int W, wf_memory me
     return WF_OK;
 }
 
-/* Returns whether bf16 is faster, both in the best runs and in most pairs: other work of the machine slows some runs. */
+/* Returns whether bf16 is faster, in the best runs and in most pairs: other work of the machine slows some runs. */
 static bool is_faster(const rehearsal *fp32, const rehearsal *bf16)
 {
     int pairs = 0;
@@ -247,8 +247,8 @@ out:
 
 /* -- choosing ------------------------------------------------------------------------------------------------------ */
 
-/* Returns whether bits/dim of the chain in bf16 were compared with fp32: couplings of the usual network, and features of
- * the low-pass picture. */
+/* Returns whether bits/dim of the chain in bf16 were compared with fp32: couplings of the usual network, and features
+ * of the low-pass picture. */
 static int is_compared(const wf_level_spec *level, bool *compared)
 {
     static const char *const words[] = {"actnorm", "conv1x1", "affine", "cond"}, *const options[] = {"width", "blocks",

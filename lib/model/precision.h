@@ -24,10 +24,10 @@ bool wf_precision_is_open(const wf_backend *backend);
 /* Chooses for a level that trains on N pictures, low-pass H x W. bf16 must be one and a half times as fast: rounding
  * has a price, and a gain near the limit would make the choice, and with it the weights, a matter of chance.
  * Without a choice on file it measures forward and backward through one round of the chain, "8*(..)" once, with about
- * 2,048 pixels or one picture, which takes less than a training step of a large level. Nothing is measured, and fp32 is chosen, unless
- * wf_precision_is_open, the maps have more than four pixels, and the chain has only words whose bits/dim in bf16 were
- * compared with fp32 (kernels/cpu/README.md). WF_USAGE: a chain that is malformed, or does not suit the level.
- * WF_AGAIN: out of memory. */
+ * 2,048 pixels or one picture, which takes less than a training step of a large level. Nothing is measured, and fp32
+ * is chosen, unless wf_precision_is_open, the maps have more than four pixels, and the chain has only words whose
+ * bits/dim in bf16 were compared with fp32 (kernels/cpu/README.md). WF_USAGE: a chain that is malformed, or does not
+ * suit the level. WF_AGAIN: out of memory. */
 int wf_precision_choose(wf_backend *backend, const wf_level_spec *level, int N, int H, int W, wf_memory memory,
                         wf_precision_choice *out) WF_MUST;
 
