@@ -51,7 +51,7 @@ done
 rm -f "$work/kit/model"/*.state.safetensors # what a further training would need
 cpu wf-train-level -q -l 3 -m "$work/fresh" -s "$work/kit/leaves.store" -f "$chain" --batch 8 --warmup 5 --steps 50 --val none --precision fp32
 cpu wf-bpd -q -m "$work/kit/model" -s "$work/kit/leaves.store" > "$work/bpd"
-cpu wf-nuts -q -m "$work/kit/model" -n 8 --adapt 20 --draws 40 --max-depth 4 --stats "$work/stats.csv" > /dev/null
+cpu wf-nuts -q -m "$work/kit/model" -n 8 --adapt 5 --draws 10 --max-depth 3 --stats "$work/stats.csv" > /dev/null
 # Our kernels' names, to which compute-sanitizer is limited: nvcc makes a function __device_stub_NAME of each, with the length of
 # its name before it (Itanium C++ ABI, 5.1.2).
 kernels=$(nm "$plugin" | awk 'match($3, /[0-9]+__device_stub_/) {

@@ -103,7 +103,7 @@ train_part() {
     }
     # Rounding decides which way a chain turns, so chains are compared by their means.
     step 60 log.txt chains bash -c \
-        "exec $bin/wf-nuts -q -m model -n 8 --adapt 20 --draws 40 --max-depth 4 --stats $tree/stats.csv --backend cuda > $tree/draws.wf" && {
+        "exec $bin/wf-nuts -q -m model -n 8 --adapt 5 --draws 10 --max-depth 3 --stats $tree/stats.csv --backend cuda > $tree/draws.wf" && {
         read -r have want < <(awk -F , 'NR > 1 { a += $2; l += $1 } END { print a / (NR - 1), l / (NR - 1) }' "$tree/stats.csv")
         near "$have" "$(kit_has nuts_acceptance)" 0.05 && near "$want" "$(kit_has nuts_density)" 2
         verdict $? "chains: acceptance $have, log density $want; by the CPU $(kit_has nuts_acceptance), $(kit_has nuts_density)"
