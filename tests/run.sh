@@ -108,7 +108,7 @@ emulated() {
     add_totals shown "$cache/even" $even
     for order in eager mixed; do
         XDG_CACHE_HOME=$cache WF_EMULATED_STRICT=1 WF_EMULATED_STREAMS=$order add_totals "$B/emulated/check-ops" \
-            --backend cuda upload readback_begin replay copy_runs conv_fold conv_unfold dwt
+            --backend cuda upload readback_begin replay copy_runs linear_fold dwt
     done
 }
 
