@@ -42,13 +42,13 @@ assert list(found) == ['own', 'jit:x', 'reorder'] and near(found['own'], 0.7) an
 assert [t.machine_class(d) for d in ('X, AMX, a', 'X, AVX-512 VNNI, a', 'X, AVX2, loops for x86-64-v3')] == ['AMX', 'AVX512', 'AVX2']
 assert [t.figure(x) for x in (None, 12345.6, 99.96, 9.996, 0.123)] == ['-', '12346', '100.0', '10.00', '0.12']
 
-rows = {'train:4': ROW, 'lean:faces8': dict(ROW, peer={}, tried={}, torch=None, build='y', kernels={'ours': {'own': 1.0}})}
+rows = {'train:4': ROW, 'reversible:faces8': dict(ROW, peer={}, tried={}, torch=None, build='y', kernels={'ours': {'own': 1.0}})}
 full = t.full_table(rows, 'train:4').split('\n')
 assert full[0] == ('A, AVX-512 BF16, oneDNN, 2 threads; PyTorch 2 (AVX512); OMP_NUM_THREADS=2. Peaks: fp32 100 GFLOP/s, copy 1000 GB/s.'), full[0]
-assert 'Measured with another build: lean:faces8.' in full and not any('Without a compiled' in line for line in full)
+assert 'Measured with another build: reversible:faces8.' in full and not any('Without a compiled' in line for line in full)
 assert '| 4 | train | 10 | 0.8 | 75.0 ~ | 60.0 | 50.0 ~ | 80.0 ~ | 2.00x (1.10-2.00) ~ | 0.94x (0.69-1.00) ~ | 1.25x | - | 20 / 400 |' in full, full
-assert '| faces 8 | train, lean | 10 | 0.8 | 75.0 ~ | 60.0 | - | - | - | - | 1.25x | - | 20 / - |' in full, full
-assert '| 4 | train | fp32: own 90%, jit:x 9% | bf16 folded: brgconv:y 100% |' in full and '| faces 8 | train, lean | fp32: own 100% | - |' in full
+assert '| faces 8 | train, reversible | 10 | 0.8 | 75.0 ~ | 60.0 | - | - | - | - | 1.25x | - | 20 / - |' in full, full
+assert '| 4 | train | fp32: own 90%, jit:x 9% | bf16 folded: brgconv:y 100% |' in full and '| faces 8 | train, reversible | fp32: own 100% | - |' in full
 short = t.short_table(rows, 'train:4').split('\n')
 assert short[-1] == '| 4 | train | 75.0 (fp32) | 80.0 (bf16) | 0.94x (0.69-1.00) ~ |' and len(short) == 5, short
 eager = t.full_table({'bpd:0': dict(ROW, tried={'fp32 plain': 1})}, 'bpd:0')
