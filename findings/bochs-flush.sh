@@ -11,7 +11,7 @@ set -eu
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
-mmdebstrap --quiet --variant=extract ${APTOPT:+--aptopt="$APTOPT"} --include=bochs,bochsbios,vgabios forky root > /dev/null
+mmdebstrap --quiet --variant=extract ${APTOPT:+--aptopt="$APTOPT"} --include=bochs=3.1+dfsg-1,bochsbios=3.1+dfsg-1,vgabios forky root > /dev/null
 for folder in bin lib lib64; do [ -e root/$folder ] || ln -s usr/$folder root/$folder; done
 
 # A boot sector that subtracts twice and prints the bits on port 0xe9.

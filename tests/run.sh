@@ -110,6 +110,7 @@ emulated() {
         XDG_CACHE_HOME=$cache WF_EMULATED_STRICT=1 WF_EMULATED_STREAMS=$order add_totals "$B/emulated/check-ops" \
             --backend cuda upload readback_begin replay copy_runs linear_fold dwt
     done
+    rm -r "$cache"
 }
 
 # cuDNN has no Debian package, and unloads libraries without freeing their memory.

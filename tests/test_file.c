@@ -106,6 +106,41 @@ Test(file, folders)
     cr_assert_eq(wf_mkdirs(""), WF_IO);
 }
 
+static const char *cache_path(const char *cache, const char *home)
+{
+    static char path[300];
+    if (cache)
+        setenv("XDG_CACHE_HOME", cache, 1);
+    else
+        unsetenv("XDG_CACHE_HOME");
+    setenv("HOME", home, 1);
+    wf_cache_path("name", path, sizeof path);
+    return path;
+}
+
+Test(file, cache_path)
+{
+    char home[200], cache[200], far[400];
+    struct stat info;
+    snprintf(home, sizeof home, "%s", scratch_path("home"));
+    snprintf(cache, sizeof cache, "%s", scratch_path("some/cache"));
+    cr_expect_str_eq(cache_path(NULL, home), "");
+    cr_expect_eq(stat(home, &info), -1, "no home is made");
+    cr_assert_eq(wf_mkdirs(home), WF_OK);
+    cr_expect_str_eq(cache_path(NULL, home), scratch_path("home/.cache/name"));
+    cr_expect_str_eq(cache_path("", home), scratch_path("home/.cache/name"));
+    cr_assert_eq(stat(scratch_path("home/.cache"), &info), 0);
+    cr_expect_eq(info.st_mode & 0777, 0700);
+    cr_expect_str_eq(cache_path(cache, home), scratch_path("some/cache/name"));
+    cr_expect_eq(stat(cache, &info), 0);
+    cr_expect_str_eq(cache_path(NULL, ""), "");
+    memset(far, '0', sizeof far - 1);
+    far[0] = '/';
+    far[sizeof far - 1] = '\0';
+    cr_expect_str_eq(cache_path(far, home), "");
+    cr_expect_eq(entries(), 2, "home and some, and nothing of a path that is too long");
+}
+
 /* -- metadata ------------------------------------------------------------------------------------------------------ */
 
 TestSuite(meta);

@@ -12,6 +12,7 @@
 #include <omp.h>
 #include <string.h>
 
+#include "bf16.h"
 #include "tiles.h"
 
 enum { LANES = 16, PLACES = 32, DEPTH = 32, SUMS = PLACES * 2 * LANES };
@@ -78,15 +79,6 @@ static void pack_line(const convolution *c, int line)
     memset(to, 0, (size_t)(end - to) * sizeof *to);
 }
 
-static uint32_t bf16(float x)
-{
-    union {
-        float f;
-        uint32_t u;
-    } v = {x};
-    return x == x ? (v.u + 0x7fffu + (v.u >> 16 & 1)) >> 16 : (v.u >> 16 | 0x40u);
-}
-
 /* Returns the weight that a tap gives an input channel for a result. */
 static float weight(const convolution *c, int o, int tap, int i)
 {
@@ -105,7 +97,8 @@ static void pack_weights(const convolution *c, int block)
     for (int tap = 0; tap < c->taps; tap++)
         for (int i = 0; i < c->channels; i += 2)
             for (int o = block * LANES; o < (block + 1) * LANES; o++)
-                *to++ = bf16(weight(c, o, tap, i)) | bf16(weight(c, o, tap, i + 1)) << 16;
+                *to++ = wf_bf16_from_float(weight(c, o, tap, i)) |
+                        (uint32_t)wf_bf16_from_float(weight(c, o, tap, i + 1)) << 16;
 }
 
 /* -- products ------------------------------------------------------------------------------------------------------ */
@@ -159,16 +152,11 @@ static void finish(const wf_amx_convolve *call, const float *sums, size_t at, in
 #pragma omp simd
     for (int i = 0; i < count; i++) {
         float v = sums[i] + (call->shift ? call->shift[first + i] : 0);
-        if (call->residual) {
-            union {
-                uint32_t u;
-                float f;
-            } r = {(uint32_t)call->residual[at + (size_t)i] << 16};
-            v += r.f;
-        }
+        if (call->residual)
+            v += wf_bf16_to_float(call->residual[at + (size_t)i]);
         if (call->relu)
             v = v > 0 || v != v ? v : 0; /* NaN stays NaN */
-        call->y[at + (size_t)i] = (uint16_t)bf16(v);
+        call->y[at + (size_t)i] = wf_bf16_from_float(v);
     }
 }
 

@@ -489,12 +489,15 @@ static int conv_unfold(wf_backend *b, int count, wf_conv *const *convs, const wf
     return WF_OK;
 }
 
-/* Folds one convolution, if conv_fold has not. */
+/* Folds one convolution, if conv_fold has not, to scratch memory, which matrices on a branch may use too. */
 static int fold_one(wf_backend *b, wf_conv *conv, const wf_weights *weights, const work *k)
 {
     wf_weights p = *weights;
+    if (weights->folded)
+        return WF_OK;
     p.folded = k->folded;
-    return weights->folded ? WF_OK : conv_fold(b, 1, &conv, &p);
+    WF_TRY(wf_cuda_join((wf_cuda *)b));
+    return conv_fold(b, 1, &conv, &p);
 }
 
 static int conv_forward(wf_backend *b, wf_conv *conv, const wf_weights *weights, const wf_map *x,

@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
+
+#include "../../lib/base/file.h"
 
 static void cuda_close(wf_backend *b)
 {
@@ -24,36 +24,6 @@ static void cuda_close(wf_backend *b)
     if (cuda->stream)
         (void)cudaStreamDestroy(cuda->stream);
     free(cuda);
-}
-
-/* Makes a folder and those above it. A failure is seen when the file is written. */
-static void make_folders(char *path)
-{
-    for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        (void)mkdir(path, 0700);
-        *slash = '/';
-    }
-    (void)mkdir(path, 0700);
-}
-
-/* Writes the path ${XDG_CACHE_HOME:-~/.cache}/wavelet-flow.plans and makes its folder, but no home. "" if neither
- * variable is set: then choices last as long as the process. */
-static void name_choices(wf_cuda *cuda)
-{
-    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    char folder[sizeof cuda->choices - 32];
-    int n;
-    if (cache && *cache)
-        n = snprintf(folder, sizeof folder, "%s", cache);
-    else if (home && *home && access(home, F_OK) == 0)
-        n = snprintf(folder, sizeof folder, "%s/.cache", home);
-    else
-        return;
-    if (n >= (int)sizeof folder)
-        return;
-    make_folders(folder);
-    snprintf(cuda->choices, sizeof cuda->choices, "%s/wavelet-flow.plans", folder);
 }
 
 /* Four tiles of 128 pixels on each multiprocessor, or fewer if 16 maps of 1024 floats a pixel would fill the memory. */
@@ -123,7 +93,7 @@ static int start(wf_cuda *cuda)
         return wf_cuda_library_failed("cuDNN does not start", cudnnGetErrorString(dnn), false);
     dnn = cudnnSetStream(cuda->dnn, cuda->stream);
     WF_CHECK(!dnn, WF_INTERNAL, "cuda: cudnnSetStream fails: %s", cudnnGetErrorString(dnn));
-    name_choices(cuda);
+    wf_cache_path("wavelet-flow.plans", cuda->choices, sizeof cuda->choices);
     return WF_OK;
 }
 

@@ -238,10 +238,10 @@ void wf_unlock(int descriptor)
     close(descriptor);
 }
 
-static int make_folder(const char *path)
+static int make_folder(const char *path, mode_t mode)
 {
     struct stat info;
-    if (!mkdir(path, 0777))
+    if (!mkdir(path, mode))
         return WF_OK;
     int reason = errno;
     bool there = !stat(path, &info);
@@ -271,7 +271,7 @@ bool wf_is_folder(const char *path)
     return !stat(path, &info) && S_ISDIR(info.st_mode);
 }
 
-int wf_mkdirs(const char *path)
+static int make_folders(const char *path, mode_t mode)
 {
     char *copy = strdup(path);
     WF_CHECK(copy, WF_AGAIN, "%s: out of memory", path);
@@ -280,11 +280,33 @@ int wf_mkdirs(const char *path)
         if (*p != '/')
             continue;
         *p = '\0';
-        status = make_folder(copy);
+        status = make_folder(copy, mode);
         *p = '/';
     }
     if (!status)
-        status = make_folder(copy);
+        status = make_folder(copy, mode);
     free(copy);
     return status;
+}
+
+int wf_mkdirs(const char *path)
+{
+    return make_folders(path, 0777);
+}
+
+void wf_cache_path(const char *name, char *out, size_t size)
+{
+    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    bool named = cache && *cache;
+    int folder = -1;
+    if (named)
+        folder = snprintf(out, size, "%s", cache);
+    else if (home && *home && wf_is_folder(home))
+        folder = snprintf(out, size, "%s/.cache", home);
+    if (folder < 0 || (size_t)folder + strlen(name) + 2 > size) {
+        out[0] = '\0';
+        return;
+    }
+    (void)!make_folders(out, 0700);
+    snprintf(out + folder, size - (size_t)folder, "/%s", name);
 }

@@ -39,6 +39,10 @@ bool wf_program_prefix(char *out, size_t size);
 bool wf_is_folder(const char *path); /* or a link to one */
 /* Makes a folder and its parents, as mkdir -p. WF_USAGE: one of them is a file. */
 int wf_mkdirs(const char *path) WF_MUST;
+/* Writes ${XDG_CACHE_HOME:-~/.cache}/NAME to `out`, and makes its folder and those above it, for the user alone, but no
+ * home. "": neither variable names a folder, or the path is longer than `size`. A folder that cannot be made is seen
+ * when the file is opened. */
+void wf_cache_path(const char *name, char *out, size_t size);
 
 /* Flushes, checks and closes. WF_IO (WF_AGAIN on a full disk): this or an earlier write failed. */
 int wf_close(FILE *file, const char *name) WF_MUST;

@@ -9,11 +9,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../base/clock.h"
 #include "../base/count.h"
+#include "../base/file.h"
 #include "../base/number.h"
 #include "../base/version.h"
 #include "../flow/flow_text.h"
@@ -36,26 +36,9 @@ bool wf_precision_is_open(const wf_backend *b)
 
 /* -- keeping ------------------------------------------------------------------------------------------------------- */
 
-/* Writes the file's path, "" if neither variable is set. Makes the folder of caches in a home that is there. */
 static void name_file(char path[WF_PATH])
 {
-    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    char folder[WF_PATH - 32];
-    int n = -1;
-    path[0] = '\0';
-    if (cache && *cache)
-        n = snprintf(folder, sizeof folder, "%s", cache);
-    else if (home && *home)
-        n = snprintf(folder, sizeof folder, "%s/.cache", home);
-    if (n < 0 || n >= (int)sizeof folder)
-        return;
-    for (char *slash = strchr(folder + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        (void)mkdir(folder, 0700);
-        *slash = '/';
-    }
-    (void)mkdir(folder, 0700);
-    snprintf(path, WF_PATH, "%s/wavelet-flow.precisions", folder);
+    wf_cache_path("wavelet-flow.precisions", path, WF_PATH);
 }
 
 static void describe_rates(wf_precision_choice *c)

@@ -4,13 +4,15 @@
     bench.py build/bench-level [--gradient] [--rows 'train:4 bpd:5'] [--minutes M] [--isa AVX2]
     bench.py build/bench-level --compile [--gradient] [--rows ...] [--minutes M] [--isa AVX2]
 
-A row is MODE:LEVEL. Modes: train, reversible (training with --memory reversible), bpd, sample; with --gradient gradient, what a leapfrog of
-wf-nuts evaluates for many chains, and few, for the fewest. Levels: 0 to 6 of ImageNet 64x64, and faces8, level 8 of faces 1024x1024.
+A row is MODE:LEVEL. Modes: train, reversible (training with --memory reversible), bpd, sample; with --gradient gradient, what
+a leapfrog of wf-nuts evaluates for many chains, and few, for the fewest. Levels: 0 to 6 of ImageNet 64x64, and faces8, level 8
+of faces 1024x1024.
 
-A row has three rounds. In each, every precision of both sides is measured for --time seconds, by programs that wait for their turn.
-Where runs are short, a round has four turns, so that both sides see the same moods of the machine. Before, every setting of the peer is
-tried; the fastest of each precision goes on. torch.compile takes minutes a row: --compile does it once, without measuring. What it compiled stays in TORCHINDUCTOR_CACHE_DIR, by default inductor beside the program, and rows
-that it names there are measured compiled, too.
+A row has three rounds. In each, every precision of both sides is measured for --time seconds, by programs that wait for their
+turn. Where runs are short, a round has four turns, so that both sides see the same moods of the machine. Before, every setting
+of the peer is tried; the fastest of each precision goes on. torch.compile takes minutes a row: --compile does it once, without
+measuring. What it compiled stays in TORCHINDUCTOR_CACHE_DIR, by default inductor beside the program, and rows that it names
+there are measured compiled, too.
 
 Rows are kept in bench.json beside the program. Rows that --rows names are measured again; without it, those that are missing or were
 measured on another machine or by another build. With --minutes, no row begins that would not end in that time, and the exit code is

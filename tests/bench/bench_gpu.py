@@ -5,12 +5,12 @@
     bench_gpu.py table FOLDER                                                             anywhere, from its results
     bench_gpu.py rows                                                                     all rows that differ in work
 
-tests/gpu/on-device.sh runs ours and then the peer in one go. `peer` measures training of each row (MODEL:LEVEL) at each
-setting of the peer, each in at most --each seconds, and appends a JSON line to FILE as each ends: plain (eager fp32),
-tuned (channels-last, folded, as a CUDA graph; tf32 and bf16), compiled (the same, bf16, by torch.compile). `table` reads bench.jsonl
-and peer.jsonl in FOLDER and prints Markdown. Distances: the share of the
-matrix product's rate measured in the same run, and how many times the floor a run takes (the larger of its FLOP over
-that rate and its bytes over the measured copy's). Environment: PEER, the peer's program. Standard library only.
+tests/gpu/on-device.sh runs ours and then the peer in one go. `peer` measures training of each row (MODEL:LEVEL) at each setting
+of the peer, each in at most --each seconds, and appends a JSON line to FILE as each ends: plain (eager fp32), tuned
+(channels-last, folded, as a CUDA graph; tf32 and bf16), compiled (the same, bf16, by torch.compile). `table` reads bench.jsonl
+and peer.jsonl in FOLDER and prints Markdown. Distances: the share of the matrix product's rate measured in the same run, and how
+many times the floor a run takes (the larger of its FLOP over that rate and its bytes over the measured copy's). Environment:
+PEER, the peer's program. Standard library only.
 """
 import argparse, json, os, select, subprocess, sys, time
 
@@ -199,7 +199,7 @@ def row(r, key):
     speed = {p: r.speed(key, p) for p in PRECISIONS}
     batch = next(batch for k, (_, batch) in r.ours.items() if k[:3] == key)
     flop, moved = work(*key)
-    flop, moved = flop * batch / batch_of(*key), moved
+    flop *= batch / batch_of(*key)
     plain = r.best_peer(key, lambda p, flags: p == 'fp32' and not flags)
     best = r.best_peer(key)
     fastest = max((s for s in speed.values() if s), default=None)
@@ -237,16 +237,6 @@ def table(r):
               '|---|---|---|---|---|---|---|---|---|---|---|---|---|']
     lines += ['| ' + ' | '.join(map(str, row(r, key))) + ' |' for key in r.keys()]
     return '\n'.join(lines)
-
-
-def replace_between(path, name, text):
-    """Puts text between the markers <!-- name --> and <!-- /name --> of a file."""
-    first, last = f'<!-- {name} -->', f'<!-- /{name} -->'
-    with open(path) as f:
-        before, rest = f.read().split(first)
-    with open(path + '.part', 'w') as f:
-        f.write(before + first + '\n' + text + '\n' + last + rest.split(last)[1])
-    os.replace(path + '.part', path)
 
 
 def main():

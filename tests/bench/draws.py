@@ -10,7 +10,7 @@ only.
 """
 import argparse, json, os, subprocess, tempfile
 
-from bench import replace_between
+from bench_table import replace_between
 
 
 def levels_of(programs, model):

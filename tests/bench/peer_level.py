@@ -8,13 +8,14 @@ pictures), and gradient, which a chain of annealed samples asks for at every lea
 g log N(z) + (g-1) log|det dz/dx| at latents z, g = 1/T^2, and its gradient by z. The constant part of the log-determinant is left
 out there. Only training has gradients by weights; elsewhere --fold folds every actnorm into its convolution beforehand.
 
-The line 'again' asks for a measurement of at least one run, and one JSON line; 'kernels' for a single run, in which oneDNN lists what
-it executes; 'first' for the very first run, which others have behind them. Model and inputs are made at the first line. Loading PyTorch takes seconds, so that
+The line 'again' asks for a measurement of at least one run, and one JSON line; 'kernels' for a single run, in which oneDNN lists
+what it executes; 'first' for the very first run, which others have behind them. Model and inputs are made at the first line.
+Loading PyTorch takes seconds, so that
 
     peer_level.py --serve SOCKET
 
-loads it once, prints 'ready', and forks a process for each connection to a Unix socket. The first line of a connection holds the options
-above; lines and answers go on as on standard input and output. It ends with its own standard input.
+loads it once, prints 'ready', and forks a process for each connection to a Unix socket. The first line of a connection holds the
+options above; lines and answers go on as on standard input and output. It ends with its own standard input.
 
 Environment: PEER, the peer's program (default ../shared/peers/peer_torch.py).
 """

@@ -7,6 +7,7 @@ import argparse, os, re, shutil, sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, '..', 'bench'))
 import bench_gpu
+from bench_table import replace_between
 
 UNMEASURED = 'not measured: no device'
 
@@ -67,7 +68,7 @@ def main():
     shutil.copyfile(steps, os.path.join(a.root, 'tests/gpu/results.txt'))
     r, filled = bench_gpu.Results(a.folder), 0
     if r.ours:
-        bench_gpu.replace_between(os.path.join(a.root, 'tests/bench/README.md'), 'bench-gpu', bench_gpu.table(r))
+        replace_between(os.path.join(a.root, 'tests/bench/README.md'), 'bench-gpu', bench_gpu.table(r))
         filled = fill_outcomes(os.path.join(a.root, 'kernels/cuda/README.md'), r)
     print(f'device-report: tests/gpu/results.txt; {len(r.keys())} rows in tests/bench/README.md, {filled} outcomes in '
           'kernels/cuda/README.md; the status in both READMEs is for a person to write')

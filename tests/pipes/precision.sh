@@ -41,6 +41,9 @@ if [ -e $file ]; then
     ok "and named" grep -q -- '--precision was bf16, now fp32' said
     wf-train-level -s s.store --batch 8 -f "$CHAIN" -m all --steps 1 2> said
     ok "several levels name theirs: $(cat said)" bash -c 'grep -q "fp32 or bf16" said && [ "$(grep -Ec "level [0-4]: (fp32|bf16), chain" said)" = 5 ]'
+    homeless() { (unset XDG_CACHE_HOME && HOME=$WORK/nowhere train "$@"); }
+    ok "a choice without a home" homeless homeless -l 4 --steps 1
+    ok "makes none" test ! -e nowhere
     ok "a copy to pass on" wf-export -q -m all -o out --precision f16
     chosen() { wf-info --json "$1" | jq -c '[.trained[].metadata | .precision, .chosen]'; }
     ok "has them, too" test "$(chosen out)" = "$(chosen all)"
