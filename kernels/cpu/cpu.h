@@ -71,6 +71,10 @@ int wf_cpu_tiles_choose(bool nhwc, wf_cpu_tiles *out) WF_MUST;
 /* Returns what the description of the device says about it; "" if there is no AMX. */
 const char *wf_cpu_tiles_text(wf_cpu_tiles tiles);
 
+/* Keeps a team of `threads` threads from spinning while other processes have its cores, unless OMP_WAIT_POLICY or
+ * GOMP_SPINCOUNT is set (busy.c). */
+void wf_cpu_watch_cores(int threads);
+
 /* Each function fills its slots of the table. */
 void wf_cpu_memory_slots(wf_backend *b);
 void wf_cpu_linear_slots(wf_backend *b);

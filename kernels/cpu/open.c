@@ -170,6 +170,7 @@ int wf_cpu_open(int threads, wf_backend **out)
         all = omp_get_max_threads();
     b->threads = threads > 0 ? threads : all;
     omp_set_num_threads(b->threads);
+    wf_cpu_watch_cores(b->threads);
     b->pixels = 4096;
     b->memory = (size_t)sysconf(_SC_PHYS_PAGES) / 4 *
                 (size_t)sysconf(_SC_PAGESIZE); /* a quarter: other programs need memory too */
