@@ -94,18 +94,32 @@ static bool takes_its_way(const candidate *c)
     return same;
 }
 
-/* Opens a backend for a way. False: this processor does not take that way for this convolution. */
+/* Opens a backend that takes a way where it can. The environment is then as it was. */
+static void open_for(const struct way *way, int threads, wf_backend **out)
+{
+    static const char *const names[] = {"WF_CPU_CONVOLUTION", "WF_CPU_BF16_LAYOUT", "WF_CPU_AMX"};
+    const char *values[] = {way->way == WF_WAY_WINOGRAD ? "winograd"
+                            : way->way == WF_WAY_ONEDNN ? "onednn"
+                                                        : "",
+                            way->nhwc ? "nhwc" : "blocked", way->way == WF_WAY_TILES ? "all" : "none"};
+    char *before[3];
+    for (int i = 0; i < 3; i++) {
+        const char *value = getenv(names[i]);
+        before[i] = value ? strdup(value) : NULL;
+        setenv(names[i], values[i], 1);
+    }
+    must(wf_backend_open("cpu", threads, out));
+    for (int i = 0; i < 3; i++) {
+        setenv(names[i], before[i] ? before[i] : "", 1);
+        free(before[i]);
+    }
+}
+
+/* Opens a candidate. False: this processor does not take that way for this convolution. */
 static bool open_candidate(candidate *c, const struct way *way, wf_conv_spec spec, int threads)
 {
     *c = (candidate){.way = way, .least = {1e9, 1e9, 1e9}};
-    setenv("WF_CPU_CONVOLUTION",
-           way->way == WF_WAY_WINOGRAD ? "winograd"
-           : way->way == WF_WAY_ONEDNN ? "onednn"
-                                       : "",
-           1);
-    setenv("WF_CPU_BF16_LAYOUT", way->nhwc ? "nhwc" : "blocked", 1);
-    setenv("WF_CPU_AMX", way->way == WF_WAY_TILES ? "all" : "none", 1);
-    must(wf_backend_open("cpu", threads, &c->backend));
+    open_for(way, threads, &c->backend);
     wf_backend *b = c->backend;
     spec.precision = way->precision;
     must(b->conv_create(b, &spec, &c->conv));

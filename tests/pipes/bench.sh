@@ -39,9 +39,10 @@ fi
 word conv:16:24:8:2 > said
 ok "times are those of its FLOP" jq -es --argjson gflop "$((2 * 2 * 64 * 9 * 16 * 24))e-9" \
     'length > 0 and all(.[]; [.ms, .GFLOP_per_s] | transpose | length == 3 and all(.[]; .[0] * .[1] * 1e-3 / $gflop | . > 0.99 and . < 1.01))' said
-word maps:16:8:2 > said
+word conv:16:16:8:2 maps:16:8:2 | grep '"maps"' > said
 ok "loops over maps" jq -es '.[0].precision == "fp32" and all(.[]; [.[] | numbers] | length == 10 and all(.[]; . > 0))' said
-refused() { word "$1" > none 2> said || [ $? = 64 ] && [ "$(wc -l < said)" = 1 ] && grep -q "^bench-level: $1: expected" said; }
+ok "after a convolution in every way, as without one" bash -c '! grep -E "convolutions by|in (NHWC|blocks)" said'
+refused() { word "$1" > /dev/null 2> said || [ $? = 64 ] && [ "$(wc -l < said)" = 1 ] && grep -q "^bench-level: $1: expected" said; }
 for text in conv:16:16:8 conv:16:16:8:2:2 conv:16:16:8:2:3x maps:16:8 maps:0:8:2 maps:16:8:2:2 peak:none; do
     ok "$text is refused" refused "$text"
 done
