@@ -27,8 +27,8 @@ bool wf_choice_find(const wf_choice *choice);
 /* Keeps a measured value that fits, unless another thread or process was first, and reads the one that counts. */
 void wf_choice_keep(const wf_choice *choice, const char *value);
 
-/* Calls `each` for the whole lines on file that have a tab, in order, until one call returns true: it returns that. key,
- * value: valid during the call. */
+/* Calls `each` for the whole lines on file that have a tab, in order, until a call returns true, and returns that. key
+ * and value are valid during the call. */
 typedef bool wf_choice_each(void *user, const char *key, const char *value);
 bool wf_choice_list(const char *file, wf_choice_each *each, void *user);
 

@@ -1,4 +1,4 @@
-/* peak.h - measurements of bench-level that need no level: the most that a processor multiplies, one convolution, loops */
+/* peak.h - measurements of bench-level that need no level */
 #ifndef WF_BENCH_PEAK_H
 #define WF_BENCH_PEAK_H
 
