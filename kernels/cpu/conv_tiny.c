@@ -5,16 +5,14 @@
  * are near. The relu's gradient is applied where the points of dy are made. No sum depends on threads, and a row's sums
  * depend neither on its place nor on other rows.
  *
- * Microseconds of one core, forward / data / weights with weights in its cache, 128 to 128 channels, relu and residual,
- * AVX-512, and by oneDNN's sgemm, which took 16 products for 3x3 on 2x2 (least of 80 runs):
- *     2x2, 3x3, N 64    this 211 / 204 / 199, sgemm 406 / 325 / 329; the products alone take 159 each
- *     2x2, 1x1, N 64    this  82 /  85 /  80, sgemm 103 /  87 /  76; 71
- *     1x1, 1x1, N 64    this  23 /  24 /  23, sgemm  27 /  23 /  21; 18
- *     2x2, 3x3, N 4     this  43 /  37 /  36, sgemm  27 /  28 /  48
- * With few pictures, most of the time goes into the points of the weights.
- *
- * Errors against double precision, root mean square over that of the result, y / dx / dw, N 64, 128 to 128 channels:
- *     2x2, 3x3    nine products 3.8e-7 / 4.2e-7 / 3.1e-7, sixteen by sgemm 2.7e-7 / 2.1e-7 / 1.5e-7 */
+ * Microseconds forward / data / weights, one core of an EPYC (Zen 4, AVX-512), 128 to 128 channels, and the floor:
+ * multiplications of the products at the rate of bench-level peak:fp32, 118 GFLOP/s.
+ *     conv:128:128:2:64      2x2, 3x3, N 64    207 / 199 / 208    160
+ *     conv:128:128:2:64:1    2x2, 1x1, N 64     81 /  84 /  86     71
+ *     conv:128:128:1:64:1    1x1, 1x1, N 64     23 /  24 /  25     18
+ *     conv:128:128:2:4       2x2, 3x3, N 4      42 /  35 /  37     10
+ * With few pictures, most of the time goes into the points of the weights. Nine products of sums round more than the
+ * sixteen of pixels. */
 #include "product.h"
 #include "tiny.h"
 

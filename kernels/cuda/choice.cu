@@ -1,103 +1,17 @@
 /* choice.cu - chooses the fastest of several ways, measured once for a shape on a card and kept in a file
  *
  * The choice decides the last bits of a result, so a resumed training must find the choice that it began with: the file
- * keeps it. One choice is one line, "card | key<tab>number"; the first line with a key counts. The process keeps
- * choices too: where no file can be written, each shape is still measured once. */
+ * keeps it (choices.h). Its key is "card | key", its value the way's number. */
 #include "cuda.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-enum { LINE = 512, TIMED = 10 };
+#include "../../lib/base/choices.h"
+
+enum { KEY = 512, TIMED = 10 };
 
 static const float LONG = 2; /* ms */
-
-static void full_key(const wf_cuda *cuda, const char *key, char out[LINE])
-{
-    snprintf(out, LINE, "%s | %s", cuda->card, key);
-}
-
-/* Choices of this process, of all its backends; never freed. */
-static struct known {
-    struct known *next;
-    int number;
-    char key[LINE];
-} * all_known;
-static pthread_mutex_t known_lock = PTHREAD_MUTEX_INITIALIZER;
-
-static const struct known *find_known(const char *full)
-{
-    const struct known *k = all_known;
-    while (k && strcmp(k->key, full) != 0)
-        k = k->next;
-    return k;
-}
-
-/* Returns the choice that this process made before, or -1. */
-static int remember(const wf_cuda *cuda, const char *key, int count)
-{
-    char full[LINE];
-    full_key(cuda, key, full);
-    pthread_mutex_lock(&known_lock);
-    const struct known *k = find_known(full);
-    int number = k && k->number < count ? k->number : -1;
-    pthread_mutex_unlock(&known_lock);
-    return number;
-}
-
-/* Keeps a choice of `count` for this process, unless another thread was first. Returns the choice that counts. */
-static int settle(const wf_cuda *cuda, const char *key, int number, int count)
-{
-    char full[LINE];
-    full_key(cuda, key, full);
-    pthread_mutex_lock(&known_lock);
-    const struct known *before = find_known(full);
-    before = before && before->number < count ? before : NULL;
-    struct known *k = before ? NULL : (struct known *)malloc(sizeof *k);
-    if (k) { /* without memory the next creation measures again */
-        memcpy(k->key, full, sizeof full);
-        k->number = number;
-        k->next = all_known;
-        all_known = k;
-    }
-    pthread_mutex_unlock(&known_lock);
-    return before ? before->number : number;
-}
-
-/* Returns the choice on file, or -1. */
-static int recall(const wf_cuda *cuda, const char *key, int count)
-{
-    char want[LINE], line[LINE];
-    int found = -1;
-    FILE *file = cuda->choices[0] ? fopen(cuda->choices, "r") : NULL;
-    full_key(cuda, key, want);
-    while (file && found < 0 && fgets(line, sizeof line, file)) {
-        char *tab = strchr(line, '\t');
-        if (!tab)
-            continue;
-        *tab = '\0';
-        int number = atoi(tab + 1);
-        if (!strcmp(line, want) && number >= 0 && number < count)
-            found = number;
-    }
-    if (file)
-        fclose(file);
-    return found;
-}
-
-/* Appends the choice to the file. A failure is ignored: the next run measures again. */
-static void keep(const wf_cuda *cuda, const char *key, int number)
-{
-    char want[LINE];
-    FILE *file = cuda->choices[0] ? fopen(cuda->choices, "a") : NULL;
-    full_key(cuda, key, want);
-    if (!file)
-        return;
-    fprintf(file, "%s\t%d\n", want, number);
-    fclose(file);
-}
 
 /* One measurement: a way of computing, and events around it. */
 typedef struct timing {
@@ -192,18 +106,32 @@ static int measure_best(wf_cuda *cuda, int count, wf_cuda_way *run, void *user, 
     return status;
 }
 
+typedef struct numbered {
+    int count, way;
+} numbered;
+
+/* Reads the value of a choice. False: there is no such way. */
+static bool read_way(void *user, const char *value)
+{
+    numbered *n = (numbered *)user;
+    char *end;
+    long way = strtol(value, &end, 10);
+    n->way = (int)way;
+    return end > value && !*end && way >= 0 && way < n->count;
+}
+
 int wf_cuda_choose(wf_cuda *cuda, const char *key, int count, wf_cuda_way *run, void *user, int *best)
 {
-    *best = count == 1 ? 0 : remember(cuda, key, count);
-    if (*best >= 0)
-        return WF_OK;
-    int first = recall(cuda, key, count);
-    if (first < 0) {
+    char full[KEY], value[16];
+    numbered n = {count, 0};
+    wf_choice kept = {"wavelet-flow.plans", full, read_way, &n};
+    snprintf(full, sizeof full, "%s | %s", cuda->card, key);
+    if (count > 1 && !wf_choice_find(&kept)) {
         WF_TRY(measure_best(cuda, count, run, user, best));
-        keep(cuda, key, *best);
-        first = recall(cuda, key, count); /* another process may have been first: all must use its choice */
+        snprintf(value, sizeof value, "%d", *best);
+        wf_choice_keep(&kept, value);
     }
-    *best = settle(cuda, key, first >= 0 ? first : *best, count);
+    *best = n.way;
     return WF_OK;
 }
 

@@ -62,7 +62,6 @@ typedef struct wf_cuda {
     wf_recording *recording; /* being made, or NULL */
     wf_readback *spare;      /* finished read-backs, for reuse */
     char card[96];           /* card and library versions: the key of measured choices */
-    char choices[512];       /* path of the file of choices, "" for none */
 } wf_cuda;
 
 int wf_cuda_failed(cudaError_t error, const char *what) WF_MUST;

@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../lib/base/file.h"
-
 static void cuda_close(wf_backend *b)
 {
     if (!b)
@@ -93,7 +91,6 @@ static int start(wf_cuda *cuda)
         return wf_cuda_library_failed("cuDNN does not start", cudnnGetErrorString(dnn), false);
     dnn = cudnnSetStream(cuda->dnn, cuda->stream);
     WF_CHECK(!dnn, WF_INTERNAL, "cuda: cudnnSetStream fails: %s", cudnnGetErrorString(dnn));
-    wf_cache_path("wavelet-flow.plans", cuda->choices, sizeof cuda->choices);
     return WF_OK;
 }
 

@@ -1,33 +1,23 @@
 /* precision.c - chooses between fp32 and bf16 by a measurement, and keeps the choice
  *
- * One choice is one line of the file, "key<tab>precision<tab>fp32<tab>bf16", rates in pictures a second. The first line
- * with a key counts, so processes that measure at the same time end with one choice. */
+ * The value of a choice (choices.h) is "precision<tab>fp32<tab>bf16", rates in pictures a second. */
 #include "precision.h"
 
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "../base/choices.h"
 #include "../base/clock.h"
 #include "../base/count.h"
-#include "../base/file.h"
 #include "../base/number.h"
 #include "../base/version.h"
 #include "../flow/flow_text.h"
 
-enum { KEY = 5120, LINE = KEY + 128, LEAST_RUNS = 5, MOST_RUNS = 15 };
+enum { KEY = 5120, LEAST_RUNS = 5, MOST_RUNS = 15 };
 static const double ENOUGH_SECONDS = 0.06, FASTER = 1.5;
-
-/* Choices of this process, newest first, kept to its end. */
-static struct kept {
-    struct kept *next;
-    wf_precision_choice choice;
-    char key[];
-} * all_kept;
-static pthread_mutex_t choosing = PTHREAD_MUTEX_INITIALIZER; /* also keeps measurements apart */
+static const char kept_in[] = "wavelet-flow.precisions";
+static pthread_mutex_t choosing = PTHREAD_MUTEX_INITIALIZER; /* keeps measurements apart */
 
 bool wf_precision_is_open(const wf_backend *b)
 {
@@ -36,102 +26,41 @@ bool wf_precision_is_open(const wf_backend *b)
 
 /* -- keeping ------------------------------------------------------------------------------------------------------- */
 
-static void name_file(char path[WF_PATH])
+/* Reads the value of a choice. False: it is not one of ours. */
+static bool read_choice(void *user, const char *value)
 {
-    wf_cache_path("wavelet-flow.precisions", path, WF_PATH);
-}
-
-static void describe_rates(wf_precision_choice *c)
-{
-    wf_snprintf(c->why, sizeof c->why, "%s: fp32 %.4g, bf16 %.4g pictures/s in one round of the chain",
-                wf_precision_names[c->precision], c->fp32, c->bf16);
-}
-
-/* Takes the part behind the key apart. False: it is not one of ours. */
-static bool parse_choice(const char *text, wf_precision_choice *out)
-{
+    wf_precision_choice *out = user;
     char *end;
     *out = (wf_precision_choice){0};
-    out->precision = strncmp(text, "bf16\t", 5) ? WF_FP32 : WF_BF16;
-    if (out->precision == WF_FP32 && strncmp(text, "fp32\t", 5) != 0)
+    out->precision = strncmp(value, "bf16\t", 5) ? WF_FP32 : WF_BF16;
+    if (out->precision == WF_FP32 && strncmp(value, "fp32\t", 5) != 0)
         return false;
-    out->fp32 = wf_strtod(text + 5, &end);
+    out->fp32 = wf_strtod(value + 5, &end);
     if (*end != '\t')
         return false;
     out->bf16 = wf_strtod(end + 1, &end);
-    describe_rates(out);
-    return *end == '\n' && out->fp32 > 0 && out->bf16 > 0;
+    wf_snprintf(out->why, sizeof out->why, "%s: fp32 %.4g, bf16 %.4g pictures/s in one round of the chain",
+                wf_precision_names[out->precision], out->fp32, out->bf16);
+    return !*end && out->fp32 > 0 && out->bf16 > 0;
+}
+
+typedef struct listing {
+    wf_precision_each *each;
+    void *user;
+} listing;
+
+static bool list_one(void *user, const char *key, const char *value)
+{
+    const listing *l = user;
+    wf_precision_choice choice;
+    if (read_choice(&choice, value))
+        l->each(l->user, key, &choice);
+    return false;
 }
 
 void wf_precision_list(wf_precision_each *each, void *user)
 {
-    char path[WF_PATH], line[LINE];
-    wf_precision_choice choice;
-    name_file(path);
-    FILE *file = path[0] ? fopen(path, "re") : NULL;
-    while (file && fgets(line, sizeof line, file)) {
-        char *tab = strchr(line, '\t');
-        if (!tab || !parse_choice(tab + 1, &choice))
-            continue;
-        *tab = '\0';
-        each(user, line, &choice);
-    }
-    if (file)
-        fclose(file);
-}
-
-typedef struct wanted {
-    const char *key;
-    bool found;
-    wf_precision_choice choice;
-} wanted;
-
-static void take_first(void *user, const char *key, const wf_precision_choice *choice)
-{
-    wanted *w = user;
-    if (w->found || strcmp(key, w->key) != 0)
-        return;
-    w->found = true;
-    w->choice = *choice;
-}
-
-static bool recall(const char *key, wf_precision_choice *out)
-{
-    wanted w = {.key = key};
-    for (const struct kept *k = all_kept; k; k = k->next)
-        take_first(&w, k->key, &k->choice);
-    if (!w.found)
-        wf_precision_list(take_first, &w);
-    if (w.found)
-        *out = w.choice;
-    return w.found;
-}
-
-/* Keeps a choice for the process. Without memory the next training measures again. */
-static void keep(const char *key, const wf_precision_choice *choice)
-{
-    struct kept *k = malloc(sizeof *k + strlen(key) + 1);
-    if (!k)
-        return;
-    k->choice = *choice;
-    strcpy(k->key, key);
-    k->next = all_kept;
-    all_kept = k;
-}
-
-/* Appends a choice to the file, in one call. A failure is ignored: the next process measures again. */
-static void save(const char *key, const wf_precision_choice *c)
-{
-    char path[WF_PATH], line[LINE];
-    name_file(path);
-    int n =
-        wf_snprintf(line, sizeof line, "%s\t%s\t%.6g\t%.6g\n", key, wf_precision_names[c->precision], c->fp32, c->bf16);
-    int file = path[0] && n < (int)sizeof line ? open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600) : -1;
-    if (file < 0)
-        return;
-    ssize_t written = write(file, line, (size_t)n);
-    (void)written; /* half a line is not one of ours */
-    close(file);
+    wf_choice_list(kept_in, list_one, &(listing){each, user});
 }
 
 /* -- measuring ----------------------------------------------------------------------------------------------------- */
@@ -259,17 +188,14 @@ static int is_compared(const wf_level_spec *level, bool *compared)
 static int choose_kept(wf_backend *backend, const wf_level_spec *level, const char *key, int N, int H, int W,
                        wf_memory memory, wf_precision_choice *out)
 {
-    if (recall(key, out))
+    wf_choice kept = {kept_in, key, read_choice, out};
+    char value[64];
+    if (wf_choice_find(&kept))
         return WF_OK;
     int rows = (wf_level_rows(backend->pixels, H, W) + 1) / 2;
     WF_TRY(measure(backend, level, N < rows ? N : rows, H, W, memory, out));
-    describe_rates(out);
-    save(key, out);
-    wanted first = {.key = key};
-    wf_precision_list(take_first, &first); /* another process may have been first */
-    if (first.found)
-        *out = first.choice;
-    keep(key, out);
+    wf_snprintf(value, sizeof value, "%s\t%.6g\t%.6g", wf_precision_names[out->precision], out->fp32, out->bf16);
+    wf_choice_keep(&kept, value);
     return WF_OK;
 }
 

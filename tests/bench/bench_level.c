@@ -47,9 +47,9 @@ static const cli_program bench = {
         "matrix product in FLOP per second; copy measures a copy in bytes read and written per second.\n"
         "\n"
         "peak:fp32, peak:bf16, peak:amx and peak:amx-loads measure the most that the processor multiplies, in FLOP per "
-        "second. conv:OUT:IN:H:N[:K] times a convolution in bf16 of N maps of H x H, 3x3 unless K is given, forward "
-        "and by data and weights, by oneDNN (own: none) and by our own AMX kernels (own: all) where the processor has "
-        "AMX.\n"
+        "second. conv:OUT:IN:H:N[:K] times a convolution of N maps of H x H, 3x3 unless K is given, in every way that "
+        "the CPU backend has for it, by turns: milliseconds forward, by data, by weights. maps:C:H:N measures the "
+        "loops over N maps of H x H and C channels, in GB per second, channels that pad included.\n"
         "\n"
         "GFLOP and MB_moved are what one run has to compute and to move: multiplications and additions of convolutions "
         "and products, without taps on padding; parameters, what the optimizer keeps of them, and pictures.\n"
@@ -464,7 +464,8 @@ int main(int argc, char **argv)
         die(WF_USAGE, "no measurement given; see --help");
     must(wf_backend_open(common.backend, common.threads, &backend));
     for (int i = first; i < argc; i++)
-        if (!peak_job(argv[i], backend->threads, seconds, backend->device))
+        if (!peak_job(argv[i], backend->threads, seconds, backend->device) &&
+            !slot_job(argv[i], backend->threads, seconds))
             do_job(backend, argv[i]);
     backend->close(backend);
     finish_stdout();

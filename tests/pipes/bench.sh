@@ -28,6 +28,25 @@ ok "kernels of oneDNN are listed in the last turn alone" awk '/^{/ { n++ } /^one
 unknown() { ! echo other | "$level" -q -l 0 --turns bpd:fp32:2 2> said && [ "$(wc -l < said)" = 1 ] && grep -q again said; }
 ok "another line is refused" unknown
 
+# Words that need no level. A way that the processor does not take is left out, not measured under a wrong name.
+word() { "$level" -q --time 0.01 "$@"; }
+ways() { word "$1" | jq -r .way | paste -sd ';'; }
+ok "a convolution of four pixels" test "$(ways conv:16:16:2:3)" = "matrix products, fp32"
+if [ "$(uname -m)" = x86_64 ]; then
+    ok "a 3x3 convolution: $(ways conv:16:16:8:2)" grep -qE '^Winograd, fp32;oneDNN, fp32($|;Winograd, bf16;oneDNN, bf16;oneDNN, bf16, NHWC)' <(ways conv:16:16:8:2)
+    ok "a 1x1 convolution: $(ways conv:16:16:8:2:1)" grep -qE '^oneDNN, fp32($|;oneDNN, bf16;oneDNN, bf16, NHWC)' <(ways conv:16:16:8:2:1)
+fi
+word conv:16:24:8:2 > said
+ok "times are those of its FLOP" jq -es --argjson gflop "$((2 * 2 * 64 * 9 * 16 * 24))e-9" \
+    'length > 0 and all(.[]; [.ms, .GFLOP_per_s] | transpose | length == 3 and all(.[]; .[0] * .[1] * 1e-3 / $gflop | . > 0.99 and . < 1.01))' said
+word conv:16:16:8:2 maps:16:8:2 | grep '"maps"' > said
+ok "loops over maps" jq -es '.[0].precision == "fp32" and all(.[]; [.[] | numbers] | length == 10 and all(.[]; . > 0))' said
+ok "after a convolution in every way, as without one" bash -c '! grep -E "convolutions by|in (NHWC|blocks)" said'
+refused() { word "$1" > /dev/null 2> said || [ $? = 64 ] && [ "$(wc -l < said)" = 1 ] && grep -q "^bench-level: $1: expected" said; }
+for text in conv:16:16:8 conv:16:16:8:2:2 conv:16:16:8:2:3x maps:16:8 maps:0:8:2 maps:16:8:2:2 peak:none; do
+    ok "$text is refused" refused "$text"
+done
+
 # A whole run, into pages and a folder of the test's own.
 mkdir build && cp "$level" build/
 : > peer
