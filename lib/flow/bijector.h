@@ -95,8 +95,8 @@ typedef struct wf_bijector {
     int param_count;
     wf_bijector_conv *convs;
     int conv_count;
-    int radius; /* rows and columns to the farthest pixel that a pixel depends on, either way: the sum over convolutions,
-                 * unless create sets WF_RADIUS_ALL or attention does */
+    int radius; /* rows and columns to the farthest pixel that a pixel depends on, either way: the sum over its
+                 * convolutions, unless create sets WF_RADIUS_ALL or attention does */
     size_t offset, count;  /* its parameters in the flow's parameter vector, in reals */
     wf_linear_kind linear; /* if type->linear */
     int reflections;       /* of WF_LINEAR_HOUSEHOLDER */

@@ -23,8 +23,8 @@ typedef struct wf_sampler {
 /* Loads `level` of the model (borrowed) for pictures whose low-pass there is H x W. WF_INTERNAL: the level cannot be
  * inverted (wf_level_invertible). Must stay where it was created; clear it after a failure too. */
 int wf_sampler_create(const wf_model *model, int level, wf_backend *backend, int H, int W, wf_sampler *out) WF_MUST;
-/* Does the same for wf_sampler_run alone. A flow that would take more memory than `bytes` draws pictures of many rows in
- * bands, if every pixel depends on near ones only (wf_flow_radius). A band also has its neighbours' rows within the
+/* Does the same for wf_sampler_run alone. A flow that would take more memory than `bytes` draws pictures of many rows
+ * in bands, if every pixel depends on near ones only (wf_flow_radius). A band also has its neighbours' rows within the
  * radius, and is at least twice as high as these. Values are those of the whole picture but for rounding; they do not
  * depend on the memory of the machine. */
 int wf_sampler_create_in_bands(const wf_model *model, int level, wf_backend *backend, int H, int W, size_t bytes,
