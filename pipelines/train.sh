@@ -72,10 +72,11 @@ trap 'interrupted=1' INT
 remote=()
 [ -z "${SSHLOGIN:-}" ] || remote=(--sshlogin "$SSHLOGIN" --workdir . --env PATH)
 # The shell that GNU parallel starts reads the template again, so names come as columns, which parallel quotes for it.
-# It gives its jobs groups of their own, so that they get no signal but those of --termseq: time to save, then the end.
+# It gives its jobs groups of their own, so that they get no signal but those of --termseq: TERM, CONT for jobs that are
+# stopped, time to save, then the end.
 while IFS= read -r line; do printf '%s\t%s\t%s\t%s\t%s\n' "$line" "$model" "$out" "$val" "${WF_INIT:--}"; done < "$plan" |
     parallel --will-cite "${remote[@]}" --joblog "$out/joblog" --resume-failed -j "$jobs" --line-buffer \
-    --termseq TERM,600000,KILL,25 --tagstring 'level {1}' --colsep '\t' \
+    --termseq TERM,0,CONT,600000,KILL,25 --tagstring 'level {1}' --colsep '\t' \
     wf-train-level -q -l '{1}' -m '{6}' -s '{7}/train.store' --val '{8}' --minutes '{2}' --threads '{3}' \
     '{=4 $_ = $_ eq "" ? "" : "-f ".Q($_); uq() =}' '{=9 $_ = $_ eq "-" ? "" : "--init ".Q($_); uq() =}' '{=5 uq() =}' :::: -
 status=$?

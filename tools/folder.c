@@ -1,6 +1,7 @@
 /* folder.c - hands the job of wf-train to pipelines/folder.mk, step by step */
 #include "folder.h"
 
+#include <fcntl.h>
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -161,6 +162,7 @@ void folder_train(const train_job *job)
         die(WF_USAGE, "-o %s: path too long", job->folder);
     must(wf_mkdirs(job->folder));
     must(wf_lock(path, "wf-train", &lock));
+    fcntl(lock, F_SETFD, 0); /* processes that outlive this one hold it too */
     job_save(job);
     snprintf(minutes, sizeof minutes, "MINUTES=%s", job_value(job, "minutes"));
     snprintf(jobs, sizeof jobs, "JOBS=%d", common.threads ? common.threads : omp_get_max_threads());

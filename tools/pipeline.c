@@ -3,12 +3,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "../lib/base/file.h"
+#include "watcher.h"
 
 enum { PATH_SIZE = 4096, WORDS = 32, STDERR_COPY = 9 };
 
@@ -140,10 +143,27 @@ static int read_messages(int descriptor)
     return code;
 }
 
+/* Waits for make, and then for all processes of a make that was interrupted or killed. Returns its status. */
+static int wait_for(pid_t pid)
+{
+    int status;
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    if (WIFSIGNALED(status)) /* by others, as for want of memory: its processes may go on */
+        kill(-pid, SIGINT);
+    while ((ended_by || WIFSIGNALED(status)) && !kill(-pid, 0)) {
+        usleep(50000);
+        waitpid(-pid, NULL, WNOHANG); /* one whose parent has died: this program is the next */
+    }
+    group = 0;
+    return status;
+}
+
 void pipeline_run(const char *name, const char *folder, const char *goal, const char *const *variables)
 {
     char file[PATH_SIZE + 64], *words[WORDS] = {"make", "-s", "-f", file, (char *)(uintptr_t)goal, "OUT=."};
-    int n = 6, pipes[2], status;
+    int n = 6, pipes[2];
+    watcher w;
     snprintf(file, sizeof file, "%s/pipelines/%s.mk", root, name);
     words[n++] = assign("HERE", root, "/pipelines/", true);
     words[n++] = assign("ROOT", root, "", false);
@@ -155,26 +175,24 @@ void pipeline_run(const char *name, const char *folder, const char *goal, const 
         must(wf_fail_errno("make: cannot open a pipe"));
     fflush(stdout);
     pass_signals();
-    pid_t pid = fork();
-    if (pid < 0)
-        must(wf_fail_errno("make: cannot start a process"));
+    prctl(PR_SET_CHILD_SUBREAPER, 1L, 0L, 0L, 0L);
+    pid_t pid = watcher_fork(&w);
     if (!pid) {
-        setpgid(0, 0);
+        signal(SIGINT, SIG_DFL);
+        if (ended_by)
+            _exit(WF_AGAIN);
         become_make(words, folder, pipes[1]);
     }
-    setpgid(pid, pid); /* whichever of the two comes first */
     group = pid;
     if (ended_by) /* before there was a group */
         kill(-pid, SIGINT);
     close(pipes[1]);
-    int code = read_messages(pipes[0]);
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        ;
-    while (ended_by && !kill(-pid, 0))
-        usleep(50000);
-    group = 0;
+    int code = read_messages(pipes[0]), status = wait_for(pid);
+    watcher_end(&w); /* before the number of the group can be that of another */
     if (ended_by)
         die(WF_AGAIN, "interrupted; the same command goes on");
+    if (WIFSIGNALED(status))
+        die(WF_AGAIN, "make: ended by signal %d; the same command goes on", WTERMSIG(status));
     if (status)
         exit(code ? code : WF_INTERNAL);
     for (int i = 6; i < 9; i++)

@@ -57,6 +57,9 @@ static const cli_program program = {
                 "    a photograph of any size at four times its size",
     .options = table};
 
+/* Larger flows draw in bands of rows. */
+static const size_t FLOW_BYTES = (size_t)512 << 20;
+
 static wf_sampler samplers[WF_MAX_LEVELS + 1]; /* by level of the pictures that are drawn; created when needed */
 static wf_pyramid *pyramid;
 static wf_watch watch;
@@ -69,7 +72,8 @@ static int draw_level(void *user, int level, int N, const float *low, const uint
     int of_model = level + wf_conditioning_offset(s->conditioning);
     wf_draw how = {common.seed, cli_nth(&options.temperature, of_model), options.truncate};
     if (!samplers[level].runner.flow)
-        WF_TRY(wf_sampler_create(&s->model, of_model, s->backend, shape.H, shape.W, &samplers[level]));
+        WF_TRY(wf_sampler_create_in_bands(&s->model, of_model, s->backend, shape.H, shape.W, FLOW_BYTES,
+                                          &samplers[level]));
     samplers[level].watch = watch;
     return wf_sampler_run(&samplers[level], N, low, index, &how, drawn);
 }

@@ -18,6 +18,7 @@ void wf_autoregressive_measure(wf_bijector *self, wf_autoregressive *a, size_t t
     a->work_bytes = 2 * a->params_bytes + a->seen_bytes + a->state_bytes;
     a->expanded_at = a->net_tape_bytes + a->seen_bytes + a->state_bytes;
     a->dexpanded_at = a->expanded_bytes ? wf_round64(a->work_bytes + work_bytes) : a->work_bytes + work_bytes;
+    self->radius = WF_RADIUS_ALL;
     self->tape_bytes = a->expanded_at + a->expanded_bytes;
     self->work_bytes = a->dexpanded_at + a->expanded_bytes;
 }

@@ -183,6 +183,7 @@ int wf_bijector_declare_conv(wf_bijector *self, const char *name, wf_conv_spec s
     char text[32];
     int64_t shape[5] = {spec.out}, channels = spec.out;
     int axes = wf_axes(self->shape->signal);
+    self->radius += (spec.k - 1) / 2;
     for (int i = 0; i < axes; i++)
         shape[1 + i] = spec.k;
     shape[1 + axes] = spec.in;

@@ -85,6 +85,9 @@ int wf_stage_conv(wf_stage_shape *shape, wf_conv_spec spec, wf_conv **out) WF_MU
 
 typedef struct wf_bijector_type wf_bijector_type;
 
+/* A radius of more rows than a picture has: a pixel may depend on all others. */
+enum { WF_RADIUS_ALL = 1 << 20 };
+
 typedef struct wf_bijector {
     const wf_bijector_type *type;
     wf_stage_shape *shape, *after; /* of its input and of its output: equal unless it reshapes or encodes */
@@ -92,6 +95,8 @@ typedef struct wf_bijector {
     int param_count;
     wf_bijector_conv *convs;
     int conv_count;
+    int radius; /* rows and columns to the farthest pixel that a pixel depends on, either way: the sum over its
+                 * convolutions, unless create sets WF_RADIUS_ALL or attention does */
     size_t offset, count;  /* its parameters in the flow's parameter vector, in reals */
     wf_linear_kind linear; /* if type->linear */
     int reflections;       /* of WF_LINEAR_HOUSEHOLDER */

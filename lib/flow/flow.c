@@ -296,6 +296,14 @@ size_t wf_flow_bytes(const wf_flow *f)
     return f->bytes;
 }
 
+int wf_flow_radius(const wf_flow *f)
+{
+    int64_t sum = 0;
+    for (int i = 0; i < f->bijector_count; i++)
+        sum += f->bijectors[i].type->reshape ? WF_RADIUS_ALL : f->bijectors[i].radius;
+    return sum < WF_RADIUS_ALL ? (int)sum : WF_RADIUS_ALL;
+}
+
 const wf_flow_spec *wf_flow_spec_of(const wf_flow *f)
 {
     return &f->spec;

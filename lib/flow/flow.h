@@ -43,6 +43,9 @@ void wf_flow_destroy(wf_flow *flow);
 size_t wf_flow_size(const wf_flow *flow);  /* parameters, in reals */
 size_t wf_flow_bytes(const wf_flow *flow); /* device memory held for states, tapes and scratch */
 const wf_flow_spec *wf_flow_spec_of(const wf_flow *flow);
+/* No pixel of z or of the inverse depends on one that is more rows or columns away; WF_RADIUS_ALL and more: it may, as
+ * in every flow that reshapes. */
+int wf_flow_radius(const wf_flow *flow);
 
 /* Parameter tensor i: `name` such as "003.affine.0.a.w", *where its first real in the parameter vector. False past the
  * end. *param is valid as long as the flow. */

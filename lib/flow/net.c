@@ -130,6 +130,8 @@ static int add_layer(wf_net *net, wf_bijector *owner, const char *name, wf_conv_
     net->layers = layers;
     int channels = spec.out / (tail == GATE ? 2 : tail == ATTENTION ? 3 : 1);
     layers[net->count++] = (layer){.spec = spec, .tail = tail, .channels = channels};
+    if (tail == ATTENTION)
+        owner->radius = WF_RADIUS_ALL;
     return wf_bijector_declare_conv(owner, name, spec);
 }
 

@@ -229,7 +229,12 @@ int wf_pyramid_join(wf_pyramid *p, int level, int N, const float *low, const flo
     }
     wf_extent extent;
     size_t n = image_size(p, level - 1, N);
-    p->N = 0; /* overwrites the buffers of the last split */
+    p->N = 0;         /* overwrites the buffers of the last split */
+    if (p->b->host) { /* whose reals are floats */
+        WF_TRY(prepare_level(p, level, N, &extent));
+        return wf_idwt_level(p->b, p->wavelet, &extent, (const wf_real *)low, (const wf_real *)detail,
+                             (wf_real *)pixels, p->scratch);
+    }
     WF_TRY(need_image(p, level));
     WF_TRY(need_image(p, level - 1));
     WF_TRY(need_detail(p, level));

@@ -12,6 +12,9 @@ typedef struct wf_sampler {
     wf_level level; /* the weights */
     wf_level_runner runner;
     wf_real *z;     /* device [N,H,W,K] */
+    wf_real *whole; /* device [rows,W,K]: latents of a picture that is drawn in bands; NULL: H are all rows */
+    int rows;       /* of a picture */
+    int margin;     /* rows at the inner edges of a band that its neighbours draw */
     float *host;    /* [N,H,W,K] */
     double *latent; /* [N,H,W,K], allocated by the first truncated draw */
     wf_watch watch; /* of pictures; may be set after create */
@@ -20,6 +23,12 @@ typedef struct wf_sampler {
 /* Loads `level` of the model (borrowed) for pictures whose low-pass there is H x W. WF_INTERNAL: the level cannot be
  * inverted (wf_level_invertible). Must stay where it was created; clear it after a failure too. */
 int wf_sampler_create(const wf_model *model, int level, wf_backend *backend, int H, int W, wf_sampler *out) WF_MUST;
+/* Does the same for wf_sampler_run alone. A flow that would take more memory than `bytes` draws pictures of many rows
+ * in bands, if every pixel depends on near ones only (wf_flow_radius). A band also has its neighbours' rows within the
+ * radius, and is at least twice as high as these. Values are those of the whole picture but for rounding; they do not
+ * depend on the memory of the machine. */
+int wf_sampler_create_in_bands(const wf_model *model, int level, wf_backend *backend, int H, int W, size_t bytes,
+                               wf_sampler *out) WF_MUST;
 void wf_sampler_clear(wf_sampler *s);
 
 typedef struct wf_draw {

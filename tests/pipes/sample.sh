@@ -116,6 +116,14 @@ ok "flat pictures of a lower level are flat at every step of the ladder" cmp <(w
     <(for i in 1 1 2 2 3 3; do head -c $((i * each)) flat.pam | tail -c $each; done)
 status 64 "a ladder of files" wf-idwt -q --ladder -o x drawn.wf
 
+# The flow of 800x500 pixels would take 1.7 GB as a whole.
+"$DEADLEAVES" -q -n 16 -s 8 | wf-dwt -q > few.wf
+wf-train-level -q -l 3 -m wide -s few.wf -f 'actnorm, affine:net=dense:width=512:blocks=1' --steps 1 --batch 16 --val none
+{ printf 'P6 800 500 255\n' && head -c 1200000 /dev/zero; } > large.ppm
+limited() { ([[ ${B:-build} == *san* ]] || ulimit -v $((1200 * 1024)); "$@"); }
+ok "a large picture in little memory" limited wf-sample -q -m wide --from large.ppm --scale 2 -o large.wf
+ok "is whole" test "$(wf-idwt -q large.wf | wc -c)" -gt $((1600 * 1000 * 3))
+
 # -- bad usage, bad data ---------------------------------------------------------------------------------------------
 status 64 "no model" wf-sample -n 1
 status 66 "a model that is not there" wf-sample -m none -n 1
