@@ -181,6 +181,16 @@ static void one_page_before(bool bad)
     must(cudaStreamSynchronize(stream));
 }
 
+/* Found when the memory is freed: without WF_EMULATED_STRICT no earlier. */
+static void one_byte_freed(bool bad)
+{
+    enum { BYTES = 1000 };
+    unsigned char *x = on_device<unsigned char>(BYTES);
+    WF_LAUNCH(set_byte, 1, 1, 0, stream, (size_t)(bad ? BYTES : BYTES - 1), x);
+    must(cudaStreamSynchronize(stream));
+    must(cudaFree(x));
+}
+
 /* The address of freed memory lies in device memory, where no check of parameters sees it. */
 static void freed_listed(bool bad)
 {
@@ -495,6 +505,8 @@ static const struct fault {
     {"one_byte_before", one_byte_before, "set_byte writes beyond the ends of 1000 bytes", NULL, NULL},
     {"one_page_before", one_page_before, "set_byte reads or writes .* bytes before the start of 1024 bytes", NULL,
      NULL},
+    {"one_byte_freed", one_byte_freed, "device memory of 1000 bytes was written beyond its ends", "WF_EMULATED_STRICT",
+     "0"},
     {"freed_listed", freed_listed, "add_listed reads or writes device memory that was freed", NULL, NULL},
     {"freed_twice", freed_twice, "cudaFree of memory that was freed", NULL, NULL},
     {"device_as_host", device_as_host, "cudaMemcpyAsync: device memory is named as host memory", NULL, NULL},
@@ -523,6 +535,7 @@ static const struct fault {
     {"other_event", other_event, "an event of device 0 on a stream of device 1", "WF_EMULATED_DEVICES", "2"},
     {"short_workspace", short_workspace, "the workspace has 8192 bytes, of which 8191 are allocated", NULL, NULL},
     {"no_workspace", no_workspace, "without a workspace: 256 of 256 numbers are wrong", NULL, NULL},
+    {"kept_workspace", kept_workspace, "a workspace: 256 of 256 numbers are wrong", NULL, NULL},
     {"unordered", unordered, "a product: run [0-9]+ gives other bits", NULL, NULL},
     {"unsupported", unsupported, "does not run: 256 of 256 numbers are wrong", NULL, NULL},
     {"lost", lost, "cublasLtMatmul after the loss of the device", "WF_EMULATED_LOST", "2"},

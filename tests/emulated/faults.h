@@ -26,6 +26,7 @@ template <typename T> static T *on_device(size_t n)
 void short_operand(bool bad);
 void short_workspace(bool bad);
 void no_workspace(bool bad);
+void kept_workspace(bool bad);
 void unordered(bool bad);
 void unsupported(bool bad);
 void lost(bool bad);

@@ -69,6 +69,16 @@ void no_workspace(bool bad)
     expect(p.out, 0, 0, "a product without a workspace");
 }
 
+/* Expects numbers in a workspace after a product. */
+void kept_workspace(bool bad)
+{
+    product p = make_product(N, WORKSPACE, ORDERED);
+    float *workspace = on_device<float>(WORKSPACE / sizeof(float));
+    must(cudaMemsetAsync(workspace, 0, N * sizeof *workspace, stream));
+    (void)multiply(&p, 2, workspace);
+    expect(bad ? workspace : p.out, 0, 0, "a workspace");
+}
+
 /* Compares the bits of a result with those of the first run. */
 static void expect_again(int run, const float *device, float first[N], const char *what)
 {
