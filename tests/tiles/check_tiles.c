@@ -195,8 +195,8 @@ static void note_products(void)
 
 /* -- convolutions -------------------------------------------------------------------------------------------------- */
 
-/* Sound, pictures and volumes; few and many pictures; sides that fill tiles of pixels, or not, or that kernels are wider
- * than; odd numbers of blocks of 16 channels, and channels beyond those of the convolution. */
+/* Sound, pictures and volumes; few and many pictures; sides that fill tiles of pixels, or not, or are smaller than the
+ * kernel; odd numbers of blocks of 16 channels, and channels beyond those of the convolution. */
 static const struct {
     wf_amx_shape shape;
     int in, out; /* channels that are not padding */
