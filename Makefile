@@ -169,7 +169,8 @@ $B/check-engines: $B/tests/gpu/engines.cu.o $B/kernels/cuda/graph.cu.o $B/lib/ba
 CXX = $(if $(findstring clang,$(CC)),clang++,g++)
 E = $B/emulated
 CXXFLAGS = -std=c++17 -O2 -g -ffp-contract=off -fPIC -DWF_EMULATED -Itests/emulated $(filter -Wall -Wextra -Werror,$(WARN)) -MMD -MP
-STANDIN = $(patsubst tests/emulated/%.cpp,$E/%.o,$(filter-out %/faults.cpp,$(wildcard tests/emulated/*.cpp)))
+FAULTS = $(patsubst tests/emulated/%.cpp,$E/%.o,$(wildcard tests/emulated/faults*.cpp))
+STANDIN = $(filter-out $(FAULTS),$(patsubst tests/emulated/%.cpp,$E/%.o,$(wildcard tests/emulated/*.cpp)))
 EMULATED = $(patsubst kernels/cuda/%.cu,$E/%.o,$(wildcard kernels/cuda/*.cu)) $(STANDIN)
 $E/%.o: kernels/cuda/%.cu
 	@mkdir -p $(@D)
@@ -182,7 +183,7 @@ $E/%.o: tests/emulated/%.cpp
 $E/libwf-cuda.so: $(EMULATED)
 	$Q$(CXX) -shared -o $@ $^
 # Faults that the stand-in must find.
-$E/faults: $E/faults.o $(STANDIN)
+$E/faults: $(FAULTS) $(STANDIN)
 	$Q$(CXX) -o $@ $^ -pthread
 $E/check-ops $E/bench-level: $E/%: $B/%
 	@mkdir -p $(@D) && cp $< $@

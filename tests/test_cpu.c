@@ -249,6 +249,28 @@ Test(cpu, bf16_rounds_to_nearest_even_and_keeps_nan)
     free(x);
 }
 
+/* A gradient that relu lets through keeps its bits, those of minus zero too, up to the end of a map that fills no whole
+ * vector. */
+Test(cpu, relu_backward_keeps_bits)
+{
+    enum { PIXELS = 9, CHANNELS = 16, COUNT = PIXELS * CHANNELS };
+    wf_backend *b;
+    wf_map_shape shape = {1, 3, 3, CHANNELS, WF_BF16};
+    uint16_t y[COUNT], dy[COUNT];
+    cr_assert_eq(wf_backend_open("cpu", 1, &b), WF_OK);
+    if (!b->bf16)
+        cr_skip_test("this processor has no bf16 maps");
+    cr_assert_eq(b->map_bytes(b, &shape), sizeof y);
+    for (int i = 0; i < COUNT; i++) {
+        y[i] = i % 2 ? 0x3f80 : 0; /* 1, 0 */
+        dy[i] = 0x8000;
+    }
+    cr_assert_eq(b->relu_backward(b, &shape, (const wf_map *)y, NULL, (wf_map *)dy), WF_OK);
+    for (int i = 0; i < COUNT; i++)
+        cr_expect_eq(dy[i], i % 2 ? 0x8000 : 0, "place %d: %04x", i, dy[i]);
+    b->close(b);
+}
+
 /* The gradients of a 3x3 convolution: by its weights [out,3,3,in], bias and logs [out], and by x. */
 static float *gradients(int threads, const wf_conv_spec *spec, size_t *count)
 {

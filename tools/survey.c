@@ -21,7 +21,8 @@ void survey_note_passed(const wf_images_passed *passed)
     if (passed->animated)
         note("took the first picture of %lld animation%s", (long long)passed->animated, plural(passed->animated));
     if (passed->trailing)
-        note("left out bytes after the picture in %lld file%s", (long long)passed->trailing, plural(passed->trailing));
+        note("left out bytes after the picture or sound in %lld file%s", (long long)passed->trailing,
+             plural(passed->trailing));
     if (passed->partial)
         note("left out the last samples of %lld sound%s, %lld in all, which are less than a piece",
              (long long)passed->partial, plural(passed->partial), (long long)passed->remainder);

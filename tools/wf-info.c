@@ -1,4 +1,7 @@
 /* wf-info.c - what a file or folder of ours holds */
+#include <string.h>
+#include <unistd.h>
+
 #include "../lib/model/describe.h"
 #include "../lib/model/model.h"
 #include "cli_found.h"
@@ -27,7 +30,7 @@ static const cli_program program = {
         "each level.\n\n"
         "A store (wf-dwt -o): also the bytes that each level takes, and the number type of its first picture.\n\n"
         "A checkpoint (one level's file): its metadata and tensors.\n\n"
-        "A model folder (wf-train-level): each trained level. With -m MODEL the model may be an installed one.\n\n"
+        "A model folder (wf-train-level): each trained level. The name of an installed model stands for its folder.\n\n"
         "Provenance lists the programs that led there, oldest first, one line each.\n\n"
         "A level whose precision was chosen (wf-train-level --precision auto) has the reason in the column chosen: the "
         "measured rates, or why nothing was measured.\n\n"
@@ -52,6 +55,13 @@ static void watch_values(void *user, int level, int64_t count)
     progress_at(values += count, -1, NULL);
 }
 
+/* Returns the operand, or the folder of an installed model of that name if there is no such file. */
+static const char *path_of(const char *operand, wf_model *model)
+{
+    bool there = cli_is_dash(operand) || strchr(operand, '/') || !access(operand, F_OK);
+    return there || wf_model_find(operand, model) ? operand : model->path;
+}
+
 int main(int argc, char **argv)
 {
     const wf_watch watch = {.call = watch_values};
@@ -62,7 +72,7 @@ int main(int argc, char **argv)
         die(WF_USAGE, "%s: one path at a time", argv[argc - 1]);
     if (options.model_path)
         found_open_model(options.model_path, &model);
-    const char *path = options.model_path ? model.path : argv[first]; /* NULL after the last operand */
+    const char *path = options.model_path ? model.path : argv[first] ? path_of(argv[first], &model) : NULL;
     progress_begin("value", -1);
     if (path)
         found_must(wf_describe_path(path, cli_is_dash(path) ? found_stdin(FOUND_ANY) : NULL, options.verify, &watch,

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "tiles.h"
+#include "vec.h"
 
 /* Tiles of pixels between two taps: 2x8 of dy and as many of x, 32 kB, are in the first cache for all taps. */
 enum { CHUNK = 8, LANES = 16, PIXELS = 32, SUMS = 4 * WF_TILE / 4 };
@@ -75,13 +76,11 @@ static const uint16_t *sixteen(const wf_line *line, const uint16_t *map, int cha
     return wf_line_pixel(line, n, column, &pixel) ? map + pixel * (size_t)channels + block * LANES : zeros;
 }
 
-/* Vectors are passed by address, and inlined: see vec.h. */
-#define INLINED static inline __attribute__((always_inline))
 typedef uint32_t lanes __attribute__((vector_size(64)));
 typedef uint16_t halves __attribute__((vector_size(32)));
 typedef float numbers __attribute__((vector_size(64)));
 
-INLINED void pair_up(const uint16_t *even, const uint16_t *odd, lanes *pairs)
+WF_VEC void pair_up(const uint16_t *even, const uint16_t *odd, lanes *pairs)
 {
     halves e, o;
     memcpy(&e, even, sizeof e);
@@ -124,7 +123,7 @@ static void pack_x(const gradient *g, int line)
 static void transpose(lanes rows[LANES]){STAGE(rows, 1) STAGE(rows, 2) STAGE(rows, 4) STAGE(rows, 8)}
 
 /* Adds both numbers of each pair. */
-INLINED void add_pairs(numbers *sums, const lanes *pairs)
+WF_VEC void add_pairs(numbers *sums, const lanes *pairs)
 {
     *sums += (numbers)(*pairs << 16) + (numbers)(*pairs & 0xffff0000u);
 }

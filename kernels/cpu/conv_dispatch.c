@@ -30,8 +30,9 @@ static bool winograd_wins(const wf_cpu *cpu, const wf_conv *conv, wf_conv_pass p
     const wf_conv_spec *s = &conv->spec;
     if (!conv->in.bf16)
         return true;
-    int covered = (s->H + 3) / 4 * 4 * ((s->W + 3) / 4 * 4), channels = s->in < s->out ? s->in : s->out;
-    return !cpu->amx && 10 * s->H * s->W >= 7 * covered && (pass == WF_CONV_WEIGHTS || channels >= 32);
+    int64_t pixels = (int64_t)s->H * s->W, covered = (int64_t)(s->H + 3) / 4 * 4 * ((s->W + 3) / 4 * 4);
+    int channels = s->in < s->out ? s->in : s->out;
+    return !cpu->amx && 10 * pixels >= 7 * covered && (pass == WF_CONV_WEIGHTS || channels >= 32);
 }
 
 /* Lists the ways that can compute a pass, the presumably fastest first. Returns their number, at least 1. */

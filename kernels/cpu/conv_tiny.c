@@ -306,7 +306,7 @@ WF_VEC void finish_rows(counts k, const finish *f, part rows, size_t c, size_t c
                     v[p] += residual;
                 }
                 if (f->relu)
-                    max_zero(&v[p]);
+                    wf_wide_relu(&v[p]);
                 store_some(f->y + place, &v[p], columns - at);
             }
         }

@@ -207,8 +207,10 @@ WF_VEC void keep_positive(const uint16_t *y, wf_wide_bits *dy)
 static void relu_backward_end(const uint16_t *y, const uint16_t *add, uint16_t *dy, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        float sum = wf_bf16_to_float(dy[i]) + (add ? wf_bf16_to_float(add[i]) : 0);
-        dy[i] = wf_bf16_to_float(y[i]) > 0 ? wf_bf16_from_float(sum) : 0;
+        if (add)
+            dy[i] = wf_bf16_from_float(wf_bf16_to_float(dy[i]) + wf_bf16_to_float(add[i]));
+        if (!(wf_bf16_to_float(y[i]) > 0))
+            dy[i] = 0;
     }
 }
 

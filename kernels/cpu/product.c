@@ -10,9 +10,9 @@ void wf_product_panel(const wf_product *p, int rows, int columns, bool add, floa
     for (size_t at = 0; at < p->k; at += DEPTH) {
         part.k = p->k - at < DEPTH ? p->k - at : DEPTH;
         if (2 * columns > WF_PANEL)
-            wf_product_rows(part, rows, ALL, WF_PANEL, add || at, m);
+            wf_product_rows(part, rows, WF_PRODUCT_ROWS, ALL, WF_PANEL, add || at, m);
         else
-            wf_product_rows(part, rows, ALL / 2, WF_PANEL, add || at, m);
+            wf_product_rows(part, rows, WF_PRODUCT_ROWS, ALL / 2, WF_PANEL, add || at, m);
         part.v += part.k * part.step;
         part.u += part.k * WF_PANEL;
     }

@@ -94,21 +94,20 @@ WF_VEC void wf_product_part(const wf_product *p, int rows, int registers, size_t
         }
 }
 
-/* wf_product_part for any number of rows. */
-WF_VEC void wf_product_rows(wf_product p, int rows, int registers, size_t columns, bool add, float *m)
+/* wf_product_part for any number of rows, at most `most` <= WF_PRODUCT_ROWS at a time. */
+WF_VEC void wf_product_rows(wf_product p, int rows, int most, int registers, size_t columns, bool add, float *m)
 {
-    enum { ROWS = WF_PRODUCT_ROWS };
-    for (; rows >= ROWS; rows -= ROWS) {
-        wf_product_part(&p, ROWS, registers, columns, add, m);
-        p.v += ROWS * p.row;
-        m += ROWS * columns;
+    for (; rows >= most; rows -= most) {
+        wf_product_part(&p, most, registers, columns, add, m);
+        p.v += (size_t)most * p.row;
+        m += (size_t)most * columns;
     }
     for (int part = 8; part; part /= 2) {
         if (!(rows & part))
             continue;
         switch (part) {
         case 8:
-            wf_product_part(&p, ROWS > 8 ? 8 : 1, registers, columns, add, m);
+            wf_product_part(&p, most > 8 ? 8 : 1, registers, columns, add, m);
             break;
         case 4:
             wf_product_part(&p, 4, registers, columns, add, m);
@@ -127,7 +126,7 @@ WF_VEC void wf_product_rows(wf_product p, int rows, int registers, size_t column
 /* sum [n,16] += v u, u [k,16], for any n. */
 static inline void wf_product_add(int n, wf_product p, float *sum)
 {
-    wf_product_rows(p, n, WF_PRODUCT_COLUMNS / WF_REGISTER, WF_PRODUCT_COLUMNS, true, sum);
+    wf_product_rows(p, n, WF_PRODUCT_ROWS, WF_PRODUCT_COLUMNS / WF_REGISTER, WF_PRODUCT_COLUMNS, true, sum);
 }
 
 /* m [rows,WF_PANEL] = v u or, with `add`, m += v u, u [k,WF_PANEL]. The last columns of a row may stay unwritten where

@@ -16,7 +16,7 @@
 
 #include "conv.h"
 
-#include "vec.h"
+#include "lanes.h"
 
 #include <string.h>
 
@@ -27,42 +27,22 @@ enum {
 
 /* -- vectors ------------------------------------------------------------------------------------------------------- */
 
+/* The first n lanes, or all where n is more. */
+WF_VEC wf_lanes first_lanes(size_t n)
+{
+    return n >= LANES ? WF_ALL_LANES : (wf_lanes)((1u << n) - 1);
+}
+
 /* Loads n floats, or all lanes where n is more, and zeros beyond them. */
 WF_VEC void load_some(wf_wide *v, const float *p, size_t n)
 {
-#ifdef __AVX512F__
-    *v = (wf_wide)_mm512_maskz_loadu_ps((__mmask16)(n >= LANES ? 0xffff : (1 << n) - 1), p);
-#else
-    if (n >= LANES) {
-        wf_wide_load(v, p);
-        return;
-    }
     *v = (wf_wide){0};
-    for (size_t i = 0; i < LANES; i++)
-        if (i < n)
-            (*v)[i] = p[i];
-#endif
+    wf_map_load(v, p, false, 0, first_lanes(n));
 }
 
 WF_VEC void store_some(float *p, const wf_wide *v, size_t n)
 {
-    if (n >= LANES) {
-        wf_wide_store(p, v);
-        return;
-    }
-#ifdef __AVX512F__
-    _mm512_mask_storeu_ps(p, (__mmask16)((1 << n) - 1), (__m512)*v);
-#else
-    for (size_t i = 0; i < LANES; i++)
-        if (i < n)
-            p[i] = (*v)[i];
-#endif
-}
-
-/* NaN stays NaN. */
-WF_VEC void max_zero(wf_wide *v)
-{
-    *v = (wf_wide)((__typeof__(*v < 0))*v & ~(*v < 0));
+    wf_map_store(p, false, 0, v, first_lanes(n));
 }
 
 #ifdef __AVX2__

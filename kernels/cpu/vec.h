@@ -93,6 +93,12 @@ WF_VEC void wf_wide_store(float *p, const wf_wide *v)
     *(wf_wide_in_memory *)p = *v;
 }
 
+/* max(0, v); NaN stays NaN. */
+WF_VEC void wf_wide_relu(wf_wide *v)
+{
+    *v = (wf_wide)((__typeof__(*v < 0))*v & ~(*v < 0));
+}
+
 /* Loads eight floats from p, and eight from `more` if the register has room. */
 WF_VEC void wf_wide_load_halves(wf_wide *v, const float *p, const float *more)
 {

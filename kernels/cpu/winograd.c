@@ -185,7 +185,7 @@ WF_VEC void store_tile(const winograd *c, bool bf16, const wf_place *p, int vect
                 value += other;
             }
             if (c->relu)
-                value = (wf_wide)((__typeof__(value < 0))value & ~(value < 0)); /* NaN stays */
+                wf_wide_relu(&value);
             if (bf16)
                 wf_wide_store_bf16((uint16_t *)c->y + pixel, &value);
             else
@@ -215,14 +215,12 @@ static void run_panel(const winograd *c, int tile, int tiles, int panel, const f
 {
     int vectors = c->result.vectors - 2 * panel < 2 ? 1 : 2;
     for (int k = 0; k < POINTS; k++) {
-        const wf_product p = {.depth = c->from,
-                              .v = V + (size_t)k * matrix_V(c),
-                              .row = c->from,
-                              .step = 1,
+        const wf_product p = {.v = V + (size_t)k * matrix_V(c),
                               .u = U + (size_t)k * matrix_U(c),
-                              .m = M + k * c->group * PANEL,
-                              .m_row = PANEL};
-        wf_multiply(&p, tiles, vectors == 2);
+                              .k = (size_t)c->from,
+                              .row = (size_t)c->from,
+                              .step = 1};
+        wf_multiply(&p, tiles, vectors == 2, false, M + k * c->group * PANEL);
     }
     for (int t = 0; t < tiles; t++)
         for (int i = 0; i < vectors; i++)

@@ -18,13 +18,13 @@
 #include "conv.h"
 
 #include "lanes.h"
+#include "product.h"
 
 enum {
     LANES = WF_WIDE,
-    PANEL = 2 * LANES,           /* columns of a product that are computed together */
-    ROWS = LANES == 16 ? 12 : 6, /* its rows whose sums stay in registers */
-    POINTS = 36,                 /* points of a transformed tile */
-    SKEW = 16,                   /* floats that keep the 36 matrices off each other's cache lines */
+    PANEL = WF_PANEL, /* columns of a product that are computed together */
+    POINTS = 36,      /* points of a transformed tile */
+    SKEW = 16,        /* floats that keep the 36 matrices off each other's cache lines */
 };
 
 /* -- transforms along one axis, of elements `step` apart ----------------------------------------------------------- */
@@ -226,80 +226,14 @@ static inline void wf_make_pixels(const wf_tiles *map, const void *x, const floa
 
 /* -- products ------------------------------------------------------------------------------------------------------ */
 
-/* m [rows,width] = or += v [rows,depth] u [depth,PANEL], where width is LANES or PANEL. */
-typedef struct wf_product {
-    int depth;
-    const float *v, *u;
-    ptrdiff_t row, step; /* floats from a row of v to the next, and along a row */
-    float *m;
-    ptrdiff_t m_row;
-    bool add;
-} wf_product;
-
-/* Threes of rows share a pointer: the processor adds once and twice the distance by itself. */
-WF_VEC void wf_multiply_rows(const wf_product *p, int rows, int width, ptrdiff_t first)
+/* m [rows,PANEL] = v u or, with `add`, m += v u. wide: all columns of the panel u [k,PANEL], else its first LANES. */
+static void wf_multiply(const wf_product *p, int rows, bool wide, bool add, float *m)
 {
-    wf_wide sum[ROWS][2];
-    const float *threes[(ROWS + 2) / 3], *u = p->u;
-    const ptrdiff_t row = p->row, step = p->step, m_row = p->m_row;
-    float *m = p->m + first * m_row;
-    for (int i = 0; i < (rows + 2) / 3; i++)
-        threes[i] = p->v + (first + 3 * i) * row;
-    for (int r = 0; r < rows; r++)
-        for (int i = 0; i < width; i++)
-            sum[r][i] = (wf_wide){0};
-    for (int d = 0; d < p->depth; d++) {
-        wf_wide factor[2];
-        for (int i = 0; i < width; i++)
-            wf_wide_load(&factor[i], u + i * LANES);
-        for (int r = 0; r < rows; r++) {
-            float x = threes[r / 3][r % 3 * row];
-            for (int i = 0; i < width; i++)
-                wf_wide_add_scaled(&sum[r][i], &factor[i], x);
-        }
-        for (int i = 0; i < (rows + 2) / 3; i++)
-            threes[i] += step;
-        u += PANEL;
-    }
-    for (int r = 0; r < rows; r++)
-        for (int i = 0; i < width; i++) {
-            if (p->add) {
-                wf_wide old;
-                wf_wide_load(&old, m + r * m_row + i * LANES);
-                sum[r][i] += old;
-            }
-            wf_wide_store(m + r * m_row + i * LANES, &sum[r][i]);
-        }
-}
-
-WF_VEC void wf_multiply_width(const wf_product *p, int rows, int width)
-{
-    ptrdiff_t first = 0;
-    for (; rows >= ROWS; rows -= ROWS, first += ROWS)
-        wf_multiply_rows(p, ROWS, width, first);
-    if (ROWS > 8 && rows & 8) {
-        wf_multiply_rows(p, ROWS > 8 ? 8 : 1, width, first);
-        first += 8;
-    }
-    if (rows & 4) {
-        wf_multiply_rows(p, 4, width, first);
-        first += 4;
-    }
-    if (rows & 2) {
-        wf_multiply_rows(p, 2, width, first);
-        first += 2;
-    }
-    if (rows & 1)
-        wf_multiply_rows(p, 1, width, first);
-}
-
-/* wide: all columns of a panel, else its first LANES */
-static void wf_multiply(const wf_product *p, int rows, bool wide)
-{
+    enum { ROWS = LANES == 16 ? 12 : WF_PRODUCT_ROWS, ALL = PANEL / WF_REGISTER }; /* GROUP tiles are 2 x 12 rows */
     if (wide)
-        wf_multiply_width(p, rows, 2);
+        wf_product_rows(*p, rows, ROWS, ALL, PANEL, add, m);
     else
-        wf_multiply_width(p, rows, 1);
+        wf_product_rows(*p, rows, ROWS, ALL / 2, PANEL, add, m);
 }
 
 #endif

@@ -68,15 +68,13 @@ static void transform(const gradient *c, int tile, int at, int vector)
 /* Adds the products of `tiles` tiles to one panel of one matrix of S. */
 static void multiply(const gradient *c, int tiles, int point, int panel, bool add)
 {
-    const wf_product p = {.depth = tiles,
-                          .v = c->D + (size_t)point * c->matrix_D,
-                          .row = 1,
-                          .step = (ptrdiff_t)c->row_D,
+    const wf_product p = {.v = c->D + (size_t)point * c->matrix_D,
                           .u = c->V + (size_t)point * c->matrix_V + (size_t)panel * (size_t)c->chunk * PANEL,
-                          .m = c->S + (size_t)point * c->matrix_S + (size_t)panel * (size_t)c->to * PANEL,
-                          .m_row = PANEL,
-                          .add = add};
-    wf_multiply(&p, c->real_to, c->source.vectors - 2 * panel >= 2);
+                          .k = (size_t)tiles,
+                          .row = 1,
+                          .step = c->row_D};
+    wf_multiply(&p, c->real_to, c->source.vectors - 2 * panel >= 2, add,
+                c->S + (size_t)point * c->matrix_S + (size_t)panel * (size_t)c->to * PANEL);
 }
 
 /* Adds the tiles' sums of one vector of channels. */

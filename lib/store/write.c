@@ -199,9 +199,11 @@ static int open_writer(wf_store_writer *w, const char *path, const wf_meta *meta
     WF_TRY(read_state(w, &old, &found));
     if (!found) /* new, or killed before its first commit */
         return begin_state(w, meta);
-    int status = append || !w->ascends
-                     ? continue_state(w, meta, &old)
-                     : wf_fail(WF_USAGE, "%s: a complete store is there already: wf-dwt --append adds to it", path);
+    int status =
+        append || !w->ascends
+            ? continue_state(w, meta, &old)
+            : wf_fail(WF_USAGE,
+                      "%s: a complete store is there already: name another; wf-dwt --append adds pictures to it", path);
     wf_meta_clear(&old.meta);
     return status;
 }

@@ -18,12 +18,17 @@ struct emulated_layout {
     int64_t leading;
 };
 
-/* The least alignment of operands A to D that an algorithm was asked for. */
+/* The least alignment of operands A to D, and the most workspace, that an algorithm was asked for, with cuBLASLt's
+ * defaults. */
 struct emulated_preference {
+    size_t workspace = 0;
+    uint32_t schemes = CUBLASLT_REDUCTION_SCHEME_MASK;
     uint32_t alignment[4] = {256, 256, 256, 256};
 };
 
-enum { CANDIDATES = 3 };
+/* The first algorithm sums in no fixed order where the preference allows this. */
+enum { CANDIDATES = 3, WORKSPACE = 4096 };
+enum { NUMBER, ALIGNMENT, UNORDERED = ALIGNMENT + 2 }; /* words of an algorithm */
 
 size_t cublasLtGetVersion()
 {
@@ -111,6 +116,10 @@ cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t p
     size_t want = name == CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES ? sizeof(size_t) : sizeof(uint32_t);
     if (bytes != want)
         return CUBLAS_STATUS_INVALID_VALUE;
+    if (name == CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES)
+        memcpy(&p->workspace, value, bytes);
+    if (name == CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK)
+        memcpy(&p->schemes, value, bytes);
     if (name >= CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES && name <= CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES)
         memcpy(&p->alignment[name - CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES], value, bytes);
     return CUBLAS_STATUS_SUCCESS;
@@ -130,7 +139,7 @@ static cublasStatus_t check(cublasLtMatmulDesc_t d, cublasLtMatrixLayout_t a, cu
     if (to->rows != m || to->columns != n || inner(d, a) != k || c->rows != m || c->columns != n)
         return CUBLAS_STATUS_INVALID_VALUE;
     if (a->type != b->type || c->type != to->type || (a->type == CUDA_R_32F && to->type != CUDA_R_32F) ||
-        a->leading % 8 || b->leading % 8 || to->leading % 8)
+        a->leading % 8 || b->leading % 8 || to->leading % 8 || c->leading != to->leading)
         return CUBLAS_STATUS_NOT_SUPPORTED;
     return CUBLAS_STATUS_SUCCESS;
 }
@@ -142,10 +151,12 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDe
 {
     *found = 0;
     cublasStatus_t s = check(d, a, b, c, to);
-    for (; !s && *found < wanted && *found < CANDIDATES; ++*found) {
-        results[*found].algo.data[0] = (uint64_t)*found + 1;
-        memcpy(&results[*found].algo.data[1], wish->alignment, sizeof wish->alignment);
-        results[*found].workspaceSize = 4096 * (size_t)*found;
+    for (size_t i = 0; !s && *found < wanted && i < CANDIDATES && WORKSPACE * i <= wish->workspace; i++, ++*found) {
+        uint64_t *words = results[i].algo.data;
+        words[NUMBER] = i + 1;
+        memcpy(&words[ALIGNMENT], wish->alignment, sizeof wish->alignment);
+        words[UNORDERED] = i == 0 && wish->schemes & CUBLASLT_REDUCTION_SCHEME_INPLACE;
+        results[i].workspaceSize = WORKSPACE * i;
     }
     return s;
 }
@@ -206,7 +217,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t d, const vo
     cublasStatus_t s = check(d, la, lb, lc, lto);
     const uintptr_t addresses[] = {(uintptr_t)a, (uintptr_t)b, (uintptr_t)c, (uintptr_t)to};
     uint32_t alignment[4];
-    memcpy(alignment, &algo->data[1], sizeof alignment);
+    memcpy(alignment, &algo->data[ALIGNMENT], sizeof alignment);
     for (int i = 0; i < 4 && !s; i++)
         if (!alignment[i] || addresses[i] % alignment[i])
             s = CUBLAS_STATUS_INVALID_VALUE;
@@ -215,10 +226,11 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t d, const vo
     emulated_check_device(me, device);
     if (!s && emulated_loses_device(me))
         s = CUBLAS_STATUS_EXECUTION_FAILED;
-    if (!s && emulated_strict() && algo->data[0] == 2)
+    if (!s && emulated_strict() && algo->data[NUMBER] == 2)
         s = CUBLAS_STATUS_NOT_SUPPORTED;
-    if (!s && (algo->data[0] < 1 || algo->data[0] > CANDIDATES || bytes < 4096 * (algo->data[0] - 1) ||
-               (bytes && !workspace) || ((d->epilogue & CUBLASLT_EPILOGUE_BIAS) && !d->bias)))
+    if (!s &&
+        (algo->data[NUMBER] < 1 || algo->data[NUMBER] > CANDIDATES || bytes < WORKSPACE * (algo->data[NUMBER] - 1) ||
+         (bytes && !workspace) || ((d->epilogue & CUBLASLT_EPILOGUE_BIAS) && !d->bias)))
         s = CUBLAS_STATUS_INVALID_VALUE;
     if (s)
         return s;
@@ -226,8 +238,9 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t d, const vo
     emulated_layout first = *la, second = *lb, result = *lto;
     float scale = *(const float *)alpha, keep = *(const float *)beta;
     uint64_t k = inner(d, la);
-    int way = (int)algo->data[0] - 1;
-    auto check = [=]() {
+    int way = (int)algo->data[NUMBER] - 1;
+    bool unordered = algo->data[UNORDERED];
+    auto check_extents = [=]() {
         emulated_extent(me, "the workspace", workspace, bytes, device);
         emulated_extent(me, "the first factor", a, bytes_of(&first), device);
         emulated_extent(me, "the second factor", b, bytes_of(&second), device);
@@ -238,12 +251,13 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t d, const vo
             emulated_extent(me, "the bias", description.bias, result.rows * (result.type == CUDA_R_16BF ? 2 : 4),
                             device);
     };
-    check();
+    check_extents();
     emulated_enqueue(stream, me, [=]() {
-        check();
+        check_extents();
         if (bytes)
             memset(workspace, 0xff, bytes); /* the library may overwrite its workspace */
-        multiply(&description, way, scale, a, &first, b, &second, keep, c, to, &result, k);
+        multiply(&description, unordered ? (int)emulated_random(CANDIDATES) : way, scale, a, &first, b, &second, keep,
+                 c, to, &result, k);
     });
     return s;
 }

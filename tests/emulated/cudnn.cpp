@@ -2,8 +2,9 @@
  *
  * It answers like cuDNN 9.19 for a real H100 (asked with the properties of that card). The first heuristic lists float
  * engines with tensor cores first; those without stand from place 17 on. No engine gives bf16 weight gradients in
- * float, or takes a bias of another type than the maps. One engine of the second heuristic is not deterministic. With
- * WF_EMULATED_STRICT=1 one engine gives no plan, and the plan of another fails when it runs. */
+ * float, or takes a bias of another type than the maps. One engine of each kind is not deterministic: it rounds in
+ * another way each time. With WF_EMULATED_STRICT=1 one engine gives no plan, and the plan of another fails when it
+ * runs. */
 #include "cudnn.h"
 
 #include "cuda_bf16.h"
@@ -26,12 +27,16 @@ struct tensor {
     {
         return (size_t)(dims[0] * dims[1] * dims[2] * dims[3] * dims[4]);
     }
-    size_t bytes() const
+    size_t room() const /* numbers from the first to the last */
     {
         int64_t last = 0;
         for (int i = 0; i < 5; i++)
             last += (dims[i] - 1) * strides[i];
-        return (size_t)(last + 1) * (type == CUDNN_DATA_BFLOAT16 ? 2 : 4);
+        return (size_t)(last + 1);
+    }
+    size_t bytes() const
+    {
+        return room() * (type == CUDNN_DATA_BFLOAT16 ? 2 : 4);
     }
 };
 
@@ -166,7 +171,8 @@ static bool make_tensor(descriptor *d)
     get(d, CUDNN_ATTR_TENSOR_IS_VIRTUAL, 1, &t->is_virtual);
     return get(d, CUDNN_ATTR_TENSOR_UNIQUE_ID, 1, &t->id) && get_dims(d, CUDNN_ATTR_TENSOR_DIMENSIONS, 1, t->dims) &&
            get_dims(d, CUDNN_ATTR_TENSOR_STRIDES, 0, t->strides) && get(d, CUDNN_ATTR_TENSOR_DATA_TYPE, 1, &t->type) &&
-           get(d, CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, 1, &alignment) && t->strides[1] == 1;
+           get(d, CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, 1, &alignment) && t->strides[1] == 1 &&
+           t->room() == t->count(); /* read_all expects no gaps */
 }
 
 static bool make_convolution(descriptor *d, int kind, int x, int w, int y, int conv)
@@ -283,6 +289,7 @@ cudnnStatus_t cudnnBackendFinalize(cudnnBackendDescriptor_t handle)
             d->workspace = other->workspace;
             d->way = other->way;
             d->tensor_cores = other->tensor_cores;
+            d->ordered = other->ordered;
             d->fails = other->fails;
         }
         break;
@@ -296,7 +303,7 @@ cudnnStatus_t cudnnBackendFinalize(cudnnBackendDescriptor_t handle)
 }
 
 /* Configurations: how many, how many of float convolutions, and at which place those without tensor cores begin. */
-enum { FEW = 3, FLOAT = 20, PLAIN = 17 };
+enum { FEW = 5, PLAIN = 17, FLOAT = PLAIN + FEW, WAYS = 3 };
 
 /* Proposes configurations; each third one needs workspace. Without room, counts them. */
 static void suggest(const descriptor *heuristics, int64_t room, int64_t *count, descriptor **configs)
@@ -310,11 +317,11 @@ static void suggest(const descriptor *heuristics, int64_t room, int64_t *count, 
         descriptor *c = configs[i];
         c->graph = heuristics->graph;
         c->tensor_cores = first && i < PLAIN;
-        c->ordered = first || i != 1;
-        c->workspace = i % 3 == 2 ? 8192 : 0;
-        c->way = (int)(i % 3);
+        c->ordered = i % PLAIN != 4;
+        c->workspace = i % WAYS == 2 ? 8192 : 0;
+        c->way = (int)(i % WAYS);
         c->fails = emulated_strict() && i % PLAIN == 1;
-        c->has_plan = !emulated_strict() || i != 3;
+        c->has_plan = !emulated_strict() || i % PLAIN != 3;
         c->final = true;
     }
 }
@@ -464,7 +471,7 @@ cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t
         m->given[ids[i]] = pointers[i];
     }
     const char *me = __func__;
-    int device = emulated_stream_device(handle->stream), way = plan->way;
+    int device = emulated_stream_device(handle->stream), way = plan->ordered ? plan->way : -1;
     bool cores = plan->tensor_cores;
     emulated_check_device(me, device);
     if (emulated_loses_device(me))
@@ -493,7 +500,7 @@ cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t
             if (op.kind == operation::ADD || op.kind == operation::RELU)
                 point(op, m.get());
             else
-                convolve(op, way, cores, m.get());
+                convolve(op, way < 0 ? (int)emulated_random(WAYS) : way, cores, m.get());
     });
     return CUDNN_STATUS_SUCCESS;
 }

@@ -71,7 +71,6 @@ void emulated_run_all();
 /* Complains if this thread records: `call` may wait for the device. */
 void emulated_not_recording(const char *call);
 int emulated_stream_device(cudaStream_t stream);
-bool emulated_is_recording(cudaStream_t stream);
 /* Counts a launch or a library call, and tests whether the device is lost from this one on (WF_EMULATED_LOST). Strict:
  * complains if this thread was told of the loss before. */
 bool emulated_loses_device(const char *who);

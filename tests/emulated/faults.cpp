@@ -6,17 +6,16 @@
  *
  * The stand-in complains about most of them. The other kinds give wrong numbers in some order of events, which the
  * program reports itself. */
+#include "faults.h"
+
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <thread>
 
-#include "cublasLt.h"
+cudaStream_t stream;
 
-enum { N = 256 };
-
-static cudaStream_t stream;
-
-static void must(cudaError_t e)
+void must(cudaError_t e)
 {
     if (!e)
         return;
@@ -24,15 +23,18 @@ static void must(cudaError_t e)
     exit(71);
 }
 
-template <typename T> static T *on_device(size_t n)
+void fail(const char *format, ...)
 {
-    void *memory;
-    must(cudaMalloc(&memory, n * sizeof(T)));
-    return (T *)memory;
+    va_list list;
+    va_start(list, format);
+    fprintf(stderr, "faults: ");
+    vfprintf(stderr, format, list);
+    fprintf(stderr, "\n");
+    va_end(list);
+    exit(70);
 }
 
-/* Compares N numbers of the device with first, first + step, .. */
-static void expect(const float *device, float first, float step, const char *what)
+void expect(const float *device, float first, float step, const char *what)
 {
     float host[N];
     int wrong = 0;
@@ -40,10 +42,8 @@ static void expect(const float *device, float first, float step, const char *wha
     must(cudaStreamSynchronize(stream));
     for (int i = 0; i < N; i++)
         wrong += !(host[i] == first + step * (float)i);
-    if (!wrong)
-        return;
-    fprintf(stderr, "faults: %s: %d of %d numbers are wrong\n", what, wrong, (int)N);
-    exit(70);
+    if (wrong)
+        fail("%s: %d of %d numbers are wrong", what, wrong, (int)N);
 }
 
 /* -- kernels ------------------------------------------------------------------------------------------------------- */
@@ -95,7 +95,12 @@ static __global__ void copy_from(const float *from, float *x)
     x[threadIdx.x] = from[threadIdx.x];
 }
 
-/* -- faults -------------------------------------------------------------------------------------------------------- */
+static __global__ void add_listed(float value, float *const *list)
+{
+    list[0][threadIdx.x] += value;
+}
+
+/* -- faults in memory ---------------------------------------------------------------------------------------------- */
 
 static void host_reads(bool bad)
 {
@@ -161,12 +166,89 @@ static void one_byte(bool bad)
     must(cudaStreamSynchronize(stream));
 }
 
+static void one_byte_before(bool bad)
+{
+    enum { BYTES = 1000 };
+    unsigned char *x = on_device<unsigned char>(BYTES);
+    WF_LAUNCH(set_byte, 1, 1, 0, stream, bad ? (size_t)-1 : 0, x);
+    must(cudaStreamSynchronize(stream));
+}
+
+static void one_page_before(bool bad)
+{
+    float *x = on_device<float>(N);
+    WF_LAUNCH(set_byte, 1, 1, 0, stream, bad ? (size_t)-4096 : 0, (unsigned char *)x);
+    must(cudaStreamSynchronize(stream));
+}
+
+/* Found when the memory is freed: without WF_EMULATED_STRICT no earlier. */
+static void one_byte_freed(bool bad)
+{
+    enum { BYTES = 1000 };
+    unsigned char *x = on_device<unsigned char>(BYTES);
+    WF_LAUNCH(set_byte, 1, 1, 0, stream, (size_t)(bad ? BYTES : BYTES - 1), x);
+    must(cudaStreamSynchronize(stream));
+    must(cudaFree(x));
+}
+
+/* The address of freed memory lies in device memory, where no check of parameters sees it. */
+static void freed_listed(bool bad)
+{
+    float *x = on_device<float>(N), **list = on_device<float *>(1);
+    must(cudaMemcpyAsync(list, &x, sizeof x, cudaMemcpyHostToDevice, stream));
+    WF_LAUNCH(count_up, 1, N, 0, stream, 0.0f, x);
+    if (bad)
+        must(cudaFree(x));
+    WF_LAUNCH(add_listed, 1, N, 0, stream, 1.0f, (float *const *)list);
+    must(cudaStreamSynchronize(stream));
+}
+
+static void freed_twice(bool bad)
+{
+    float *x = on_device<float>(N);
+    must(cudaFree(x));
+    must(cudaFree(bad ? x : nullptr));
+}
+
+static void device_as_host(bool bad)
+{
+    float *x = on_device<float>(N), *y = on_device<float>(N);
+    WF_LAUNCH(count_up, 1, N, 0, stream, 0.0f, x);
+    must(cudaMemcpyAsync(y, x, N * sizeof *x, bad ? cudaMemcpyDeviceToHost : cudaMemcpyDeviceToDevice, stream));
+    must(cudaStreamSynchronize(stream));
+}
+
+static void overlapping(bool bad)
+{
+    float *x = on_device<float>(2 * N);
+    must(cudaMemcpyAsync(x + N - bad, x, N * sizeof *x, cudaMemcpyDeviceToDevice, stream));
+    must(cudaStreamSynchronize(stream));
+}
+
+static void no_host_memory(bool bad)
+{
+    void *pinned;
+    if (cudaMallocHost(&pinned, bad ? (size_t)1 << 62 : (size_t)N))
+        fail("pinned memory is refused");
+    must(cudaFreeHost(pinned));
+}
+
+static void large_block(bool bad)
+{
+    float *x = on_device<float>(N);
+    WF_LAUNCH(add, 1, dim3(1, 1, bad ? 65 : 64), 0, stream, 1.0f, x);
+    if (cudaGetLastError())
+        fail("a launch is refused");
+}
+
 static void one_page(bool bad)
 {
     float *x = on_device<float>(N);
     WF_LAUNCH(add, bad ? 2 : 1, N, 0, stream, 1.0f, x);
     must(cudaStreamSynchronize(stream));
 }
+
+/* -- faults in recordings and events ------------------------------------------------------------------------------- */
 
 static void capture_waits(bool bad)
 {
@@ -188,6 +270,81 @@ static void capture_allocates(bool bad)
     must(cudaStreamBeginCapture(stream, cudaStreamCaptureModeRelaxed));
     WF_LAUNCH(count_up, 1, N, 0, stream, 0.0f, bad ? on_device<float>(N) : x);
     must(cudaStreamEndCapture(stream, &graph));
+}
+
+static void capture_frees(bool bad)
+{
+    float *x = on_device<float>(N), *y = on_device<float>(N);
+    cudaGraph_t graph;
+    WF_LAUNCH(count_up, 1, N, 0, stream, 0.0f, x);
+    must(cudaStreamBeginCapture(stream, cudaStreamCaptureModeRelaxed));
+    WF_LAUNCH(count_up, 1, N, 0, stream, 0.0f, x);
+    if (bad)
+        must(cudaFree(y));
+    must(cudaStreamEndCapture(stream, &graph));
+}
+
+/* A replay copies from an array that lives no longer than this function. */
+static void capture_pageable(bool bad)
+{
+    float host[N] = {0}, *x = on_device<float>(N), *pinned;
+    cudaGraph_t graph;
+    must(cudaMallocHost((void **)&pinned, sizeof host));
+    must(cudaStreamBeginCapture(stream, cudaStreamCaptureModeRelaxed));
+    must(cudaMemcpyAsync(x, bad ? host : pinned, sizeof host, cudaMemcpyHostToDevice, stream));
+    must(cudaStreamEndCapture(stream, &graph));
+}
+
+static void outside_event(bool bad)
+{
+    cudaEvent_t event;
+    cudaGraph_t graph;
+    must(cudaEventCreate(&event));
+    if (bad)
+        must(cudaEventRecord(event, stream));
+    must(cudaStreamBeginCapture(stream, cudaStreamCaptureModeRelaxed));
+    if (!bad)
+        must(cudaEventRecord(event, stream));
+    must(cudaStreamWaitEvent(stream, event, 0));
+    must(cudaStreamEndCapture(stream, &graph));
+}
+
+static void ended_event(bool bad)
+{
+    cudaEvent_t event;
+    cudaGraph_t graph;
+    must(cudaEventCreate(&event));
+    must(cudaStreamBeginCapture(stream, cudaStreamCaptureModeRelaxed));
+    must(cudaEventRecord(event, stream));
+    must(cudaStreamEndCapture(stream, &graph));
+    if (!bad)
+        must(cudaEventRecord(event, stream));
+    must(cudaStreamWaitEvent(stream, event, 0));
+}
+
+static void time_too_early(bool bad)
+{
+    cudaEvent_t begin, end;
+    float ms;
+    must(cudaEventCreate(&begin));
+    must(cudaEventCreate(&end));
+    must(cudaEventRecord(begin, stream));
+    must(cudaEventRecord(end, stream));
+    if (!bad)
+        must(cudaEventSynchronize(end));
+    must(cudaEventElapsedTime(&ms, begin, end));
+}
+
+static void no_time(bool bad)
+{
+    cudaEvent_t begin, end;
+    float ms;
+    must(cudaEventCreate(&begin));
+    must(cudaEventCreateWithFlags(&end, bad ? cudaEventDisableTiming : 0));
+    must(cudaEventRecord(begin, stream));
+    must(cudaEventRecord(end, stream));
+    must(cudaStreamSynchronize(stream));
+    must(cudaEventElapsedTime(&ms, begin, end));
 }
 
 static void capture_loads(bool bad)
@@ -319,74 +476,17 @@ static void other_memory(bool bad)
     must(cudaStreamSynchronize(own));
 }
 
-/* -- a product of two squares by cuBLASLt -------------------------------------------------------------------------- */
-
-enum { SIDE = 16 }; /* SIDE * SIDE = N */
-
-typedef struct product {
-    cublasLtHandle_t handle;
-    cublasLtMatmulDesc_t description;
-    cublasLtMatrixLayout_t square;
-    cublasLtMatmulHeuristicResult_t found[3];
-    float *a, *out;
-} product;
-
-static product make_product(size_t numbers)
+static void other_event(bool bad)
 {
-    product p;
-    cublasLtMatmulPreference_t wish;
-    int count;
-    (void)cublasLtCreate(&p.handle);
-    (void)cublasLtMatmulDescCreate(&p.description, CUBLAS_COMPUTE_32F, CUDA_R_32F);
-    (void)cublasLtMatrixLayoutCreate(&p.square, CUDA_R_32F, SIDE, SIDE, SIDE);
-    (void)cublasLtMatmulPreferenceCreate(&wish);
-    (void)cublasLtMatmulAlgoGetHeuristic(p.handle, p.description, p.square, p.square, p.square, p.square, wish, 3,
-                                         p.found, &count);
-    (void)cublasLtMatmulPreferenceDestroy(wish);
-    p.a = on_device<float>(N);
-    p.out = on_device<float>(numbers);
-    must(cudaMemsetAsync(p.a, 0, N * sizeof *p.a, stream));
-    return p;
-}
-
-static cublasStatus_t multiply(const product *p, int way, void *workspace)
-{
-    const float one = 1, zero = 0;
-    return cublasLtMatmul(p->handle, p->description, &one, p->a, p->square, p->a, p->square, &zero, p->out, p->square,
-                          p->out, p->square, &p->found[way].algo, workspace, p->found[way].workspaceSize, stream);
-}
-
-static void short_operand(bool bad)
-{
-    product p = make_product(bad ? N - 1 : N);
-    (void)multiply(&p, 0, nullptr);
-    expect(p.out, 0, 0, "a product");
-}
-
-static void short_workspace(bool bad)
-{
-    product p = make_product(N);
-    (void)multiply(&p, 2, on_device<char>(p.found[2].workspaceSize - bad));
-    expect(p.out, 0, 0, "a product");
-}
-
-/* Takes the second algorithm, which fails when it runs, without looking at its status. */
-static void unsupported(bool bad)
-{
-    product p = make_product(N);
-    void *workspace = on_device<char>(p.found[1].workspaceSize);
-    if (multiply(&p, 1, workspace) && !bad)
-        (void)multiply(&p, 0, nullptr);
-    expect(p.out, 0, 0, "an algorithm that does not run");
-}
-
-/* Goes on after a product that could not start. */
-static void lost(bool bad)
-{
-    product p = make_product(N);
-    for (int i = 0; i < 4; i++)
-        if (multiply(&p, 0, nullptr) && !bad)
-            return;
+    cudaEvent_t event;
+    cudaStream_t own;
+    if (!bad)
+        must(cudaSetDevice(1));
+    must(cudaEventCreate(&event));
+    must(cudaSetDevice(1));
+    must(cudaStreamCreateWithFlags(&own, cudaStreamNonBlocking));
+    must(cudaEventRecord(event, own));
+    must(cudaStreamSynchronize(own));
 }
 
 static const struct fault {
@@ -402,9 +502,26 @@ static const struct fault {
     {"freed", freed, "a parameter is device memory that was freed", NULL, NULL},
     {"freed_in_recording", freed_in_recording, "a parameter is device memory that was freed", NULL, NULL},
     {"one_byte", one_byte, "set_byte writes beyond the ends of 1000 bytes", NULL, NULL},
+    {"one_byte_before", one_byte_before, "set_byte writes beyond the ends of 1000 bytes", NULL, NULL},
+    {"one_page_before", one_page_before, "set_byte reads or writes .* bytes before the start of 1024 bytes", NULL,
+     NULL},
+    {"one_byte_freed", one_byte_freed, "device memory of 1000 bytes was written beyond its ends", "WF_EMULATED_STRICT",
+     "0"},
+    {"freed_listed", freed_listed, "add_listed reads or writes device memory that was freed", NULL, NULL},
+    {"freed_twice", freed_twice, "cudaFree of memory that was freed", NULL, NULL},
+    {"device_as_host", device_as_host, "cudaMemcpyAsync: device memory is named as host memory", NULL, NULL},
+    {"overlapping", overlapping, "cudaMemcpyAsync: source and target overlap", NULL, NULL},
+    {"no_host_memory", no_host_memory, "pinned memory is refused", NULL, NULL},
+    {"large_block", large_block, "a launch is refused", NULL, NULL},
     {"one_page", one_page, "add reads or writes .* bytes beyond the end of 1024 bytes", NULL, NULL},
     {"capture_waits", capture_waits, "cudaStreamSynchronize while this thread records", NULL, NULL},
     {"capture_allocates", capture_allocates, "cudaMalloc while this thread records", NULL, NULL},
+    {"capture_frees", capture_frees, "cudaFree while this thread records", NULL, NULL},
+    {"capture_pageable", capture_pageable, "a recording reads pageable memory", NULL, NULL},
+    {"outside_event", outside_event, "a recording waits for an event from outside of it", NULL, NULL},
+    {"ended_event", ended_event, "a stream waits for an event of a recording that has ended", NULL, NULL},
+    {"time_too_early", time_too_early, "the device has not come to both events", NULL, NULL},
+    {"no_time", no_time, "an event has no time", NULL, NULL},
     {"capture_loads", capture_loads, "add is launched for the first time while a stream records", NULL, NULL},
     {"branch_not_joined", branch_not_joined, "before a forked stream has joined", NULL, NULL},
     {"branch_too_early", branch_too_early, "a branch: 256 of 256 numbers are wrong", NULL, NULL},
@@ -415,9 +532,16 @@ static const struct fault {
     {"other_device", other_device, "on a stream of device 1, by a thread whose device is 0", "WF_EMULATED_DEVICES",
      "2"},
     {"other_memory", other_memory, "memory of device 0, used on device 1", "WF_EMULATED_DEVICES", "2"},
+    {"other_event", other_event, "an event of device 0 on a stream of device 1", "WF_EMULATED_DEVICES", "2"},
     {"short_workspace", short_workspace, "the workspace has 8192 bytes, of which 8191 are allocated", NULL, NULL},
+    {"no_workspace", no_workspace, "without a workspace: 256 of 256 numbers are wrong", NULL, NULL},
+    {"kept_workspace", kept_workspace, "a workspace: 256 of 256 numbers are wrong", NULL, NULL},
+    {"unordered", unordered, "a product: run [0-9]+ gives other bits", NULL, NULL},
     {"unsupported", unsupported, "does not run: 256 of 256 numbers are wrong", NULL, NULL},
     {"lost", lost, "cublasLtMatmul after the loss of the device", "WF_EMULATED_LOST", "2"},
+    {"short_result", short_result, "an operand has 1024 bytes, of which 1020 are allocated", NULL, NULL},
+    {"short_room", short_room, "cudnnBackendExecute: the workspace has 8192 bytes, of which 8191", NULL, NULL},
+    {"unordered_engine", unordered_engine, "a convolution: run [0-9]+ gives other bits", NULL, NULL},
 };
 
 int main(int argc, char **argv)

@@ -249,6 +249,8 @@ cudaError_t cudaMallocHost(void **memory, size_t bytes)
     ENTER();
     emulated_not_recording(__func__);
     *memory = malloc(bytes);
+    if (!*memory)
+        return emulated_last = cudaErrorMemoryAllocation;
     pinned_memory[(char *)*memory] = bytes;
     return cudaSuccess;
 }

@@ -281,11 +281,8 @@ static void run_block()
     size_t begun = 0;
     next_thread = 0;
     memset(shuffles, 0, sizeof shuffles);
-    while (next_thread < count_threads) { /* up to the first barrier */
-        fiber *f = take_fiber(begun++);
-        f->thread = next_thread;
-        switch_to(f);
-    }
+    while (next_thread < count_threads) /* up to the first barrier */
+        switch_to(take_fiber(begun++));
     for (bool waiting = true; waiting;) { /* from barrier to barrier; a thread that has ended counts as arrived */
         waiting = false;
         std::vector<fiber *> turn;
@@ -354,8 +351,8 @@ void emulated_launch(const void *kernel, const char *name, dim3 grid, dim3 block
     LOCK();
     emulated_calls["launch"]++;
     unsigned threads = block.x * block.y * block.z;
-    if (!threads || threads > MOST_THREADS || shared > MOST_SHARED || !grid.x || !grid.y || !grid.z || grid.y > 65535 ||
-        grid.z > 65535) {
+    if (!threads || threads > MOST_THREADS || block.z > 64 || shared > MOST_SHARED || !grid.x || !grid.y || !grid.z ||
+        grid.x > INT32_MAX || grid.y > UINT16_MAX || grid.z > UINT16_MAX) {
         emulated_last = cudaErrorInvalidConfiguration;
         return;
     }

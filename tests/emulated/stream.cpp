@@ -50,6 +50,7 @@ struct emulated_stream {
 
 struct emulated_event {
     int device;
+    bool timed;
     std::shared_ptr<mark> at = std::make_shared<mark>();
 };
 
@@ -68,11 +69,6 @@ void emulated_not_recording(const char *call)
 int emulated_stream_device(cudaStream_t stream)
 {
     return stream->device;
-}
-
-bool emulated_is_recording(cudaStream_t stream)
-{
-    return stream->within != nullptr;
 }
 
 bool emulated_loses_device(const char *who)
@@ -110,12 +106,14 @@ static void run_next(emulated_stream *s)
 {
     work w = s->queue.front();
     s->queue.pop_front();
-    if (w.wait)
+    if (emulated_sticky)
+        return; /* a lost device runs nothing, and its marks may be of streams that are gone */
+    if (w.wait) {
         run_until(w.wait);
-    else if (!emulated_sticky) {
-        w.run();
-        emulated_check_ends(w.name);
+        return;
     }
+    w.run();
+    emulated_check_ends(w.name);
 }
 
 static void run_until(const std::shared_ptr<mark> &m)
@@ -196,6 +194,11 @@ cudaError_t cudaStreamQuery(cudaStream_t stream)
 
 /* -- copies -------------------------------------------------------------------------------------------------------- */
 
+static bool overlap(const void *a, const void *b, size_t bytes)
+{
+    return (const char *)a < (const char *)b + bytes && (const char *)b < (const char *)a + bytes;
+}
+
 cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream)
 {
     ENTER();
@@ -209,6 +212,8 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpy
             emulated_extent(me, "the source", from, bytes, device);
         if (emulated_strict() && ((!to_device && emulated_is_device(to)) || (!from_device && emulated_is_device(from))))
             emulated_complain("%s: device memory is named as host memory", me);
+        if (emulated_strict() && to_device && from_device && overlap(to, from, bytes))
+            emulated_complain("%s: source and target overlap", me);
     };
     check();
     if (from_device || emulated_is_pinned(from)) {
@@ -218,6 +223,9 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpy
         });
         return cudaSuccess;
     }
+    if (emulated_strict() && stream->within)
+        emulated_complain("%s: a recording reads pageable memory, whose contents may be others when it is replayed",
+                          me);
     std::string now((const char *)from, bytes);
     emulated_enqueue(stream, me, [=]() {
         check();
@@ -349,14 +357,14 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream)
 
 cudaError_t cudaEventCreate(cudaEvent_t *event)
 {
-    ENTER();
-    *event = new emulated_event{emulated_device};
-    return cudaSuccess;
+    return cudaEventCreateWithFlags(event, 0);
 }
 
-cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned)
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned flags)
 {
-    return cudaEventCreate(event);
+    ENTER();
+    *event = new emulated_event{emulated_device, !(flags & cudaEventDisableTiming)};
+    return cudaSuccess;
 }
 
 cudaError_t cudaEventDestroy(cudaEvent_t event)
@@ -393,9 +401,11 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
 {
     ENTER();
     std::shared_ptr<mark> m = event->at;
-    if (stream->within != m->within && (stream->within || !m->within->graph)) { /* or one that has ended */
+    if (stream->within != m->within && (stream->within || !m->within->graph)) {
         if (emulated_strict())
-            emulated_complain("%s: a recording waits for an event from outside of it", __func__);
+            emulated_complain("%s: %s", __func__,
+                              stream->within ? "a recording waits for an event from outside of it"
+                                             : "a stream waits for an event of a recording that has ended");
         return emulated_last = cudaErrorStreamCaptureIsolation;
     }
     if (m->within && !stream->within)
@@ -423,11 +433,24 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event)
     return emulated_sticky;
 }
 
+/* Tests whether a stream was told to come to the event, outside of recordings, and the event keeps the time. */
+static bool has_time(const emulated_event *event)
+{
+    return event->timed && event->at->stream && !event->at->within;
+}
+
 cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t begin, cudaEvent_t end)
 {
     ENTER();
     static long measured;
     long clock = emulated_setting("WF_EMULATED_CLOCK", 0);
+    bool timed = has_time(begin) && has_time(end);
+    if (!timed || !begin->at->arrived || !end->at->arrived) {
+        if (emulated_strict())
+            emulated_complain("%s: %s", __func__,
+                              timed ? "the device has not come to both events" : "an event has no time");
+        return emulated_last = timed ? cudaErrorNotReady : cudaErrorInvalidResourceHandle;
+    }
     *ms = clock ? (float)(1000000 + clock * ++measured) : (float)(1e3 * (end->at->seconds - begin->at->seconds));
     return cudaSuccess;
 }

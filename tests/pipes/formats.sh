@@ -101,7 +101,7 @@ cp "$corpus"/codecs/* "$corpus"/sounds/* .
 read_one() { # read_one PATTERN ARGUMENT...: wf-dwt reads one picture or sound, and says PATTERN
     wf-dwt --levels 0 "${@:2}" 2> said > out.wf && grep -q ': 1 \(picture\|sound\) of ' said && grep -qF -- "$1" said
 }
-behind="left out bytes after the picture in 1 file"
+behind="left out bytes after the picture or sound in 1 file"
 for from in jpeg-film jpeg-listed png-ends wav-tag; do
     ok "$from" read_one "$behind" $from
     ok "$from on standard input" read_one "$behind" - < $from
@@ -141,7 +141,7 @@ for from in wav rf64 aiff flac; do ok "$from" read_one "of 100," $from; done
 mkdir mixed && cp jpeg mixed/a.jpg && cp jpeg-film mixed/b.jpg && cp png-ends mixed/c.png && cp jpeg-film mixed/film.mp4
 printf '\0\0\0\x14ftypmp42\0\0\0\0isom' > mixed/d.mp4
 wf-dwt --levels 0 --crop 8x8 mixed > out.wf 2> said
-ok "a folder of a phone" test "$(grep -c 'bytes after the picture in 3 files\|left out 1 file without\|4 pictures of' said)" = 3
+ok "a folder of a phone" test "$(grep -c 'bytes after the picture or sound in 3 files\|left out 1 file without\|4 pictures of' said)" = 3
 
 # Rare kinds, by their headers: a JPEG of 12 bits and a JPEG-LS, and a PNG of Xcode.
 for frame in '\0301\0\013\014' '\0367\0\013\010'; do

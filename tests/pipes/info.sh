@@ -86,6 +86,8 @@ cp -r store cut
 truncate -s 20000 cut/data.mdb
 status 65 "a store that was cut off" wf-info cut
 status 66 "no such file" wf-info none
+wf-info -m leaves > named.txt
+ok "an installed model by its name" same <(wf-info leaves) named.txt
 status 64 "two paths" wf-info store store
 status 64 "a wrong flag" wf-info --wrong
 [ ! "$python" ] || ok "flipped bits in a store" python3 - << 'END'

@@ -311,7 +311,10 @@ says 65 "a training" "--batch was 2, now 4; --lr was 0.001, now 0.002; use anoth
     wf-train-level -m model -l 0 -s a.store -f actnorm --val none --steps 9 --batch 4 --lr 0.002
 says 65 "a store with other pictures" "new pictures: pictures are 16x16, but 8x8 in a.store: wf-dwt --fit 8x8" \
     wf-dwt --append -o a.store b.ppm
-says 64 "a complete store" "a.store: a complete store is there already: wf-dwt --append adds to it" wf-dwt -o a.store a.ppm
+says 64 "a complete store" "a.store: a complete store is there already: name another; wf-dwt --append adds pictures to it" \
+    wf-dwt -o a.store a.ppm
+says 64 "which wf-view cannot add to" \
+    "a.store: a complete store is there already: name another; wf-dwt --append adds pictures to it" wf-view -o a.store a.wf
 says 64 "an export over something" "pictures: not empty; a model is exported to a new folder" wf-export -m model -o pictures
 says 64 "an export over a file" "x.png: Not a directory, expected the name of a new folder" wf-export -m model -o x.png
 chains=(wf-nuts -q -m model -n 2 --draws 3 --state run)

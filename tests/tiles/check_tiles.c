@@ -195,8 +195,8 @@ static void note_products(void)
 
 /* -- convolutions -------------------------------------------------------------------------------------------------- */
 
-/* Sound, pictures and volumes; few and many pictures; sides that fill tiles of pixels, or not; odd numbers of blocks of
- * 16 channels, and channels beyond those of the convolution. */
+/* Sound, pictures and volumes; few and many pictures; sides that fill tiles of pixels, or not, or are smaller than the
+ * kernel; odd numbers of blocks of 16 channels, and channels beyond those of the convolution. */
 static const struct {
     wf_amx_shape shape;
     int in, out; /* channels that are not padding */
@@ -207,7 +207,8 @@ static const struct {
     {{33, {1, 3, 2, 1, 3, 3}, 32, 16}, 17, 16}, {{2, {1, 1, 65, 1, 1, 3}, 48, 64}, 48, 64},
     {{1, {1, 17, 41, 1, 3, 3}, 16, 16}, 3, 16}, {{4, {1, 16, 16, 1, 3, 3}, 64, 48}, 64, 41},
     {{2, {2, 4, 3, 3, 3, 3}, 16, 32}, 16, 20},  {{3, {3, 2, 5, 1, 1, 1}, 64, 80}, 64, 80},
-    {{2, {1, 5, 6, 1, 5, 5}, 16, 16}, 16, 16},
+    {{2, {1, 5, 6, 1, 5, 5}, 16, 16}, 16, 16},  {{7, {1, 9, 1, 1, 3, 3}, 16, 48}, 16, 33},
+    {{3, {1, 1, 2, 1, 5, 5}, 48, 16}, 33, 3},   {{1, {3, 1, 1, 3, 3, 3}, 16, 16}, 16, 1},
 };
 
 /* Numbers of up to eight bits; zeros in the padding. About a third of them are zero, as behind a relu. */

@@ -67,17 +67,7 @@ void exception(uint64_t number, uint64_t one, uint64_t two)
 
 long system_call(uint64_t a, uint64_t b, uint64_t c, uint64_t number)
 {
-    enum {
-        WRITE = 1,
-        MMAP = 9,
-        MPROTECT = 10,
-        MUNMAP = 11,
-        BRK = 12,
-        WRITEV = 20,
-        EXIT = 60,
-        ARCH_PRCTL = 158,
-        EXIT_GROUP = 231
-    };
+    enum { WRITE = 1, MMAP = 9, MPROTECT = 10, MUNMAP = 11, BRK = 12, EXIT = 60, ARCH_PRCTL = 158, EXIT_GROUP = 231 };
     enum { ARCH_SET_FS = 0x1002, ARCH_REQ_XCOMP_PERM = 0x1023, ENOSYS = 38 };
     switch (number) {
     case WRITE:
