@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# kit.sh FOLDER PROGRAMS PLUGIN - packs what a machine with a card needs into FOLDER (make device-kit): stripped programs and the
+# kit.sh FOLDER PROGRAMS PLUGIN [PLANTED] - packs what a machine with a card needs into FOLDER (make device-kit): stripped programs and the
 # CUDA plugin, the libraries that they need beside glibc, libstdc++ and CUDA's, a store and a model of generated pictures with the
 # CPU's figures of both, the peer, and on-device.sh. Fails above 25 MB.
 #
-# PROGRAMS holds bin/ and build/, linked to look for libraries in ../lib. PEER: the peer's program; without one the kit has none.
+# PROGRAMS holds bin/ and build/, linked to look for libraries in ../lib. PLANTED: the program of planted.cu. PEER: the peer's program; without one the kit has none.
+# KIT_XZ: effort of xz, 6 if unset.
 set -eu -o pipefail
 export LC_ALL=C
 cd "$(dirname "$0")/../.."
-kit=$1 programs=$2 plugin=$3 peer=${PEER:-../shared/peers/peer_torch.py}
+kit=$1 programs=$2 plugin=$3 planted=${4:-} peer=${PEER:-../shared/peers/peer_torch.py}
 most=25000000
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -17,10 +18,11 @@ fail() { echo "device-kit: $*" >&2; exit 70; }
 mkdir -p "$work/tree/lib" "$work/tree/tests/pipes" "$work/lib" "$work/kit"
 cp -r "$programs/bin" "$programs/build" "$work/tree"
 cp "$plugin" "$work/tree/lib/libwf-cuda.so"
+[ -z "$planted" ] || cp "$planted" "$work/tree/build/planted"
 find "$work/tree" -type f -exec strip {} +
 cp tests/pipes/lib.sh tests/pipes/emulated.sh "$work/tree/tests/pipes"
 # pack FOLDER FILE: the programs share most of their code, which xz finds; ICU's 31 MB of data, behind libarchive's XML, become 7.
-pack() { tar cf - -C "$1" . | xz -6 -T2 > "$2"; }
+pack() { tar cf - -C "$1" . | xz "-${KIT_XZ:-6}" -T2 > "$2"; }
 pack "$work/tree" "$work/kit/programs.tar.xz"
 
 # Names, paths and dates of all libraries that a program of ours loads. The machine has these; CUDA's are looked for there.
@@ -52,12 +54,8 @@ rm -f "$work/kit/model"/*.state.safetensors # what a further training would need
 cpu wf-train-level -q -l 3 -m "$work/fresh" -s "$work/kit/leaves.store" -f "$chain" --batch 8 --warmup 5 --steps 50 --val none --precision fp32
 cpu wf-bpd -q -m "$work/kit/model" -s "$work/kit/leaves.store" > "$work/bpd"
 cpu wf-nuts -q -m "$work/kit/model" -n 8 --adapt 5 --draws 10 --max-depth 3 --stats "$work/stats.csv" > /dev/null
-# Our kernels' names, to which compute-sanitizer is limited: nvcc makes a function __device_stub_NAME of each, with the length of
-# its name before it (Itanium C++ ABI, 5.1.2).
-kernels=$(nm "$plugin" | awk 'match($3, /[0-9]+__device_stub_/) {
-    length_of = substr($3, RSTART) + 0
-    print substr($3, RSTART + length(length_of) + 14, length_of - 14)
-}' | sort -u | xargs)
+# Our kernels' names, to which compute-sanitizer is limited.
+kernels=$(for file in "$plugin" $planted; do tests/gpu/kernels.sh "$file"; done | xargs)
 {
     echo "chain $chain"
     echo "bpd_trained $(sed -n 's/.*"bpd": \([0-9.]*\).*/\1/p' "$work/fresh/level-03.jsonl" | tail -n 1)"

@@ -35,7 +35,7 @@ counted() { sed -n 's/^| \*\*all\*\* .*\*\*\([0-9]*\)\*\* |$/\1/p' "$ROOT/kernel
 for precision in fp32 tf32 bf16; do
     [ -z "${DEVICE:-}" ] || continue
     WF_EMULATED_CLOCK=1 WF_EMULATED_TRACE=counts ok "an official flow's steps, $precision" wf-train-level -q -l 2 -m counted-$precision \
-        -s train.store -f '16*(actnorm, conv1x1, affine:width=40:blocks=3), actnorm' --warmup 5 --batch 4 --val none --memory store \
+        -s train.store -f '16*(actnorm, conv1x1, affine:width=40:blocks=3), actnorm' --warmup 5 --batch 1 --val none --memory store \
         --precision $precision --backend cuda --steps 2
     ok "launches as the table counts them: $(grep -x 'recorded [0-9]*' counts)" grep -qx "recorded $(($(counted) + 1))" counts
 done
