@@ -107,6 +107,8 @@ class Peer:
                     return json.loads(line)
 
     def ask(self, arguments, seconds):
+        if self.process and self.process.poll() is not None:
+            self.stop()
         if not self.process:
             self.start()
         self.process.stdin.write((' '.join(arguments) + '\n').encode())

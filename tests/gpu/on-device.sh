@@ -81,8 +81,8 @@ env_part() {
     step 30 log.txt python python3 -c 'import importlib.metadata as m, sys
 found = {d.metadata["Name"]: d.version for d in m.distributions()}
 print(sys.executable, *(f"{n} {v}" for n, v in found.items() if n and n.startswith(("torch", "triton", "nvidia-cu"))))'
-    step 60 log.txt wf-info "$bin/wf-info"
-    device=$("$bin/wf-info" | sed -n 's/^ *cuda *//p')
+    device=
+    step 60 log.txt wf-info "$bin/wf-info" && device=$(sed -n 's/^ *cuda *//p' "$OUT/log.txt" | tail -n 1)
     say "device: $device"
     [[ $device == *cuDNN* ]] || exit 66
 }
@@ -153,7 +153,7 @@ peer() {
 # Prints where compute-sanitizer is: on PATH, in CUDA's folders, or where pip puts it.
 sanitizer() {
     local found
-    for found in "$(command -v compute-sanitizer)" /usr/local/cuda*/{bin,compute-sanitizer}/compute-sanitizer "$(python3 -c '
+    for found in "$(command -v compute-sanitizer)" /usr/local/cuda*/{bin,compute-sanitizer}/compute-sanitizer "$(timeout 10 python3 -c '
 import glob, importlib.util as u
 places = u.find_spec("nvidia")
 print(*(f for p in places.submodule_search_locations for f in glob.glob(p + "/*/bin/compute-sanitizer"))) if places else None')"; do
