@@ -13,9 +13,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../lib/base/file.h"
+
 enum { MOST_LIBRARIES = 8, MOST_LINKS = 8 };
 
 static const char plugin_name[] = "libwf-cuda.so";
+
+/* The plugin calls these in the program. The linker takes from libwf.a only files with a symbol that is named. */
+__attribute__((used)) static void (*const called[])(void) = {(void (*)(void))wf_fail, (void (*)(void))wf_cache_path};
 
 /* Finds the plugin installed or built with the running program: /usr/bin and /usr/lib, bin/ and build/, both in build/
  * as for the tests, or build-dist/bin and build-dist. */

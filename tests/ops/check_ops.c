@@ -4,7 +4,7 @@
  * cases_*.c (ops.h explains how). A slot of wf_backend without a row does not compile. If the operator has a gradient,
  * add a law in laws.h.
  *
- *     build/check-ops [--backend NAME] [SLOT ...]        only this backend, only these slots
+ *     build/check-ops [--backend NAME] [SLOT ...]        only this backend, which must open; only these slots
  *
  * Errors are relative to the largest value of a buffer. */
 #include <stdio.h>
@@ -400,8 +400,8 @@ int main(int argc, char **argv)
         if (only && strcmp(only, name))
             continue;
         if (wf_backend_open(name, 0, &b)) {
-            printf("skip %s, all cases: %s\n", name, wf_error());
-            t.skipped += all_cases(argc, argv);
+            printf("%s %s, all cases: %s\n", only ? "FAIL" : "skip", name, wf_error());
+            *(only ? &t.failed : &t.skipped) += all_cases(argc, argv);
             continue;
         }
         check_backend(b, ref, argc, argv, &t);
