@@ -4,7 +4,7 @@
 # CPU's figures of both, the peer, and on-device.sh. Fails above 25 MB.
 #
 # PROGRAMS holds bin/ and build/, linked to look for libraries in ../lib. PLANTED: the program of planted.cu. PEER: the peer's program; without one the kit has none.
-# KIT_XZ: effort of xz, 6 if unset.
+# KIT_SMALL=1: less work, for tests.
 set -eu -o pipefail
 export LC_ALL=C
 cd "$(dirname "$0")/../.."
@@ -22,7 +22,7 @@ cp "$plugin" "$work/tree/lib/libwf-cuda.so"
 find "$work/tree" -type f -exec strip {} +
 cp tests/pipes/lib.sh tests/pipes/emulated.sh "$work/tree/tests/pipes"
 # pack FOLDER FILE: the programs share most of their code, which xz finds; ICU's 31 MB of data, behind libarchive's XML, become 7.
-pack() { tar cf - -C "$1" . | xz "-${KIT_XZ:-6}" -T2 > "$2"; }
+pack() { tar cf - -C "$1" . | xz -6 -T2 > "$2"; }
 pack "$work/tree" "$work/kit/programs.tar.xz"
 
 # Names, paths and dates of all libraries that a program of ours loads. The machine has these; CUDA's are looked for there.
@@ -44,20 +44,23 @@ cp "$work"/lib/* "$work/tree/lib"
 
 # The CPU's figures. One thread, so that they do not depend on the machine that packs.
 export OMP_NUM_THREADS=1 XDG_CACHE_HOME=$work
-chain='2*(actnorm, conv1x1, affine:width=64:blocks=1), actnorm'
+width=64 pictures=256 chains='-n 8 --adapt 5 --draws 10 --max-depth 3'
+[ -z "${KIT_SMALL:-}" ] || { width=40 pictures=64 chains='-n 4 --adapt 5 --draws 4 --max-depth 2'; }
+chain="2*(actnorm, conv1x1, affine:width=$width:blocks=1), actnorm" steps=50 half=20
 cpu() { local program=$1 && shift && "$work/tree/bin/$program" "$@" --backend cpu; }
-"$work/tree/build/deadleaves" -q -n 256 -s 16 | cpu wf-dwt -q -o "$work/kit/leaves.store"
+"$work/tree/build/deadleaves" -q -n $pictures -s 16 | cpu wf-dwt -q -o "$work/kit/leaves.store"
 for level in 0 1 2 3 4; do
-    cpu wf-train-level -q -l $level -m "$work/kit/model" -s "$work/kit/leaves.store" -f "$chain" --batch 8 --warmup 5 --steps 50 --val none --precision fp32
+    cpu wf-train-level -q -l $level -m "$work/kit/model" -s "$work/kit/leaves.store" -f "$chain" --batch 8 --warmup 5 --steps $steps --val none --precision fp32
 done
 rm -f "$work/kit/model"/*.state.safetensors # what a further training would need
-cpu wf-train-level -q -l 3 -m "$work/fresh" -s "$work/kit/leaves.store" -f "$chain" --batch 8 --warmup 5 --steps 50 --val none --precision fp32
+cpu wf-train-level -q -l 3 -m "$work/fresh" -s "$work/kit/leaves.store" -f "$chain" --batch 8 --warmup 5 --steps $steps --val none --precision fp32
 cpu wf-bpd -q -m "$work/kit/model" -s "$work/kit/leaves.store" > "$work/bpd"
-cpu wf-nuts -q -m "$work/kit/model" -n 8 --adapt 5 --draws 10 --max-depth 3 --stats "$work/stats.csv" > /dev/null
+# shellcheck disable=SC2086 # options
+cpu wf-nuts -q -m "$work/kit/model" $chains --stats "$work/stats.csv" > /dev/null
 # Our kernels' names, to which compute-sanitizer is limited.
 kernels=$(for file in "$plugin" $planted; do tests/gpu/kernels.sh "$file"; done | xargs)
 {
-    echo "chain $chain"
+    printf '%s\n' "chain $chain" "steps $steps" "half $half" "chains $chains"
     echo "bpd_trained $(sed -n 's/.*"bpd": \([0-9.]*\).*/\1/p' "$work/fresh/level-03.jsonl" | tail -n 1)"
     echo "bpd_model $(awk -F '\t' '$1 == "total" { print $3 }' "$work/bpd")"
     awk -F , 'NR > 1 { a += $2; l += $1 } END { print "nuts_acceptance " a / (NR - 1) "\nnuts_density " l / (NR - 1) }' "$work/stats.csv"
@@ -65,7 +68,7 @@ kernels=$(for file in "$plugin" $planted; do tests/gpu/kernels.sh "$file"; done 
     echo "commit $(git rev-parse --short HEAD 2> /dev/null || echo unknown)"
     echo "kernels ${kernels:-unknown}"
 } > "$work/kit/kit.txt"
-[ "$(grep -c '^[a-z_]* .' "$work/kit/kit.txt")" = 8 ] || fail "a figure of the CPU is missing: $(cat "$work/kit/kit.txt")"
+[ "$(grep -c '^[a-z_]* .' "$work/kit/kit.txt")" = 11 ] || fail "a figure of the CPU is missing: $(cat "$work/kit/kit.txt")"
 
 cp tests/gpu/on-device.sh tests/bench/bench_gpu.py "$work/kit"
 if [ -e "$peer" ]; then cp "$peer" "$work/kit/peer_torch.py"; else echo "device-kit: no peer: no $peer (PEER names it)"; fi

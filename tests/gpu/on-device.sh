@@ -50,7 +50,7 @@ fi
 export OUT XDG_CACHE_HOME=$tree/cache TMPDIR=$tree/tmp TORCHINDUCTOR_CACHE_DIR=$tree/cache/inductor PEER=$kit/peer_torch.py
 bin=$tree/bin
 kit_has() { sed -n "s/^$1 //p" "$kit/kit.txt"; }
-chain=$(kit_has chain)
+chain=$(kit_has chain) steps=$(kit_has steps)
 
 say() { printf '%4d s  %s\n' $SECONDS "$*" | tee -a "$OUT/table.txt"; }
 verdict() { # verdict FINE TEXT...: a line of a comparison; FINE: 0 or not
@@ -96,29 +96,29 @@ train_part() {
     local precision bits want have
     rm -rf "$tree"/{fp32,tf32,bf16,halves}
     for precision in fp32 tf32 bf16; do
-        step 25 log.txt "train, $precision" bash -c "train -m $tree/$precision --steps 50 --precision $precision" || continue
+        step 60 log.txt "train, $precision" bash -c "train -m $tree/$precision --steps $steps --precision $precision" || continue
         bits=$(sed -n 's/.*"bpd": \([0-9.]*\).*/\1/p' "$tree/$precision/level-03.jsonl" | tail -n 1)
         near "$bits" "$(kit_has bpd_trained)" "$([ $precision = fp32 ] && echo 0.002 || echo 0.05)"
         verdict $? "bits/dim trained in $precision: $bits, by the CPU $(kit_has bpd_trained)"
     done
-    step 25 log.txt "train, 20 steps" bash -c "train -m $tree/halves --steps 20 --precision fp32" &&
-        step 25 log.txt "train, 30 more" bash -c "train -m $tree/halves --steps 50 --precision fp32" && {
+    step 60 log.txt "train, interrupted" bash -c "train -m $tree/halves --steps $(kit_has half) --precision fp32" &&
+        step 60 log.txt "train, resumed" bash -c "train -m $tree/halves --steps $steps --precision fp32" && {
         cmp -s <(tail -c 20000 "$tree/halves/level-03.state.safetensors") <(tail -c 20000 "$tree/fp32/level-03.state.safetensors")
         verdict $? "resumed: the bits of an uninterrupted training"
     }
-    step 25 log.txt "bits/dim" bash -c "exec $bin/wf-bpd -q -m model -s leaves.store --backend cuda > $tree/bpd" && {
+    step 60 log.txt "bits/dim" bash -c "exec $bin/wf-bpd -q -m model -s leaves.store --backend cuda > $tree/bpd" && {
         have=$(awk -F '\t' '$1 == "total" { print $3 }' "$tree/bpd") want=$(kit_has bpd_model)
         near "$have" "$want" 1e-4
         verdict $? "bits/dim of the CPU's model: $have, by the CPU $want"
     }
     # Rounding decides which way a chain turns, so chains are compared by their means.
-    step 25 log.txt chains bash -c \
-        "exec $bin/wf-nuts -q -m model -n 8 --adapt 5 --draws 10 --max-depth 3 --stats $tree/stats.csv --backend cuda > $tree/draws.wf" && {
+    step 60 log.txt chains bash -c \
+        "exec $bin/wf-nuts -q -m model $(kit_has chains) --stats $tree/stats.csv --backend cuda > $tree/draws.wf" && {
         read -r have want < <(awk -F , 'NR > 1 { a += $2; l += $1 } END { print a / (NR - 1), l / (NR - 1) }' "$tree/stats.csv")
         near "$have" "$(kit_has nuts_acceptance)" 0.05 && near "$want" "$(kit_has nuts_density)" 2
         verdict $? "chains: acceptance $have, log density $want; by the CPU $(kit_has nuts_acceptance), $(kit_has nuts_density)"
     }
-    step 20 log.txt samples bash -c \
+    step 30 log.txt samples bash -c \
         "$bin/wf-sample -q -m model -n 16 --seed 1 --backend cuda | $bin/wf-idwt -q > $tree/cuda.pam &&
         $bin/wf-sample -q -m model -n 16 --seed 1 --backend cpu | $bin/wf-idwt -q > $tree/cpu.pam" && {
         have=$(cmp -l "$tree/cuda.pam" "$tree/cpu.pam" | wc -l) want=$(wc -c < "$tree/cpu.pam")
@@ -171,10 +171,10 @@ sanitize() {
 # initcheck must see all kernels, or it misses what they write: it has the operators without library calls.
 sanitize_part() {
     local ours program
-    local -a run=("$tree/build/check-ops" --backend cuda) library=(conv_fold conv_forward conv_backward)
-    local -a plain=(linear_fold linear_backward matvec matvec_backward transform_forward transform_backward mask pack pack_backward
-        unpack gate gate_backward norm norm_backward attend attend_backward moments gaussian sigmoid normal dequantize adamax guard dwt
-        idwt copy_runs replay)
+    local -a run=("$tree/build/check-ops" --backend cuda) plain library
+    mapfile -t plain < <([ ${#slots[@]} = 0 ] && "${run[0]}" --list || printf '%s\n' "${slots[@]}")
+    mapfile -t library < <(printf '%s\n' "${plain[@]}" | grep -E '^conv_(fold|unfold|forward|backward)$')
+    mapfile -t plain < <(printf '%s\n' "${plain[@]}" | grep -v '^conv_')
     program=$(sanitizer 2>> "$OUT/log.txt") || { missing sanitize "no compute-sanitizer on PATH, in /usr/local/cuda*, or from pip"; return; }
     [ "$(kit_has kernels)" != unknown ] || { missing sanitize "the kit has no names of kernels"; return; }
     ours=regex="^($(kit_has kernels | tr ' ' '|'))\$"
