@@ -164,6 +164,10 @@ $B/libwf-cuda.so: $(CUDA:%=$B/%.o)
 $B/check-engines: $B/tests/gpu/engines.cu.o $B/kernels/cuda/graph.cu.o $B/lib/base/status.o $B/lib/base/number.o
 	$Q$(NVCC) $(addprefix -Xcompiler ,$(filter -fsanitize=%,$(SANFLAGS))) -o $@ $^ -lcudnn
 
+# Faults that compute-sanitizer must find.
+$B/planted: $B/tests/gpu/planted.cu.o
+	$Q$(NVCC) -o $@ $^
+
 # The CUDA backend for machines without CUDA, for tests: compiled by the C++ compiler, run by tests/emulated. Programs look
 # for the plugin in their own folder, so those that test it are copied there.
 CXX = $(if $(findstring clang,$(CC)),clang++,g++)
@@ -207,14 +211,15 @@ check-pipes: all $B/deadleaves $B/wf-planted $B/bench-level emulated portable ##
 # The kit: programs for every x86-64 machine, which find their libraries in ../lib, and the plugin of the plain build.
 KIT ?= build-kit
 KIT_PLUGIN ?= build/libwf-cuda.so
+KIT_PLANTED = $(if $(filter build/libwf-cuda.so,$(KIT_PLUGIN)),build/planted)
 KIT_BIN = wf-dwt wf-idwt wf-info wf-train-level wf-bpd wf-sample wf-nuts
 KIT_PROGRAMS = $(KIT_BIN:%=$B/kit/bin/%) $(addprefix $B/kit/build/,check-ops bench-level deadleaves)
 KIT_RPATH = -Wl,--as-needed,--disable-new-dtags -Wl,-rpath,'$$ORIGIN/../lib'
 device-kit: ## what a machine with a card needs, packed into build-kit; KIT= another folder, PEER= the peer's program
 	$(if $(NVCC)$(filter-out build/libwf-cuda.so,$(KIT_PLUGIN)),,$(error device-kit: no nvcc: install CUDA and cuDNN, or name it by NVCC=))
-	@$(MAKE) --no-print-directory $(KIT_PLUGIN)
+	@$(MAKE) --no-print-directory $(KIT_PLUGIN) $(KIT_PLANTED)
 	@$(MAKE) --no-print-directory DIST=1 NVCC= kit-programs
-	@tests/gpu/kit.sh $(KIT) build-dist/kit $(KIT_PLUGIN)
+	@tests/gpu/kit.sh $(KIT) build-dist/kit $(KIT_PLUGIN) $(KIT_PLANTED)
 kit-programs: $(KIT_PROGRAMS)
 $(KIT_PROGRAMS): $(STARTUP)
 $(KIT_BIN:%=$B/kit/bin/%): $B/kit/bin/%: $B/tools/%.o $(CLI)

@@ -82,7 +82,7 @@ class Peer:
 
     def start(self):
         self.process = subprocess.Popen([sys.executable, '-u', '-c', SERVER, self.program], stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0)
+                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0)
 
     def stop(self):
         if self.process:
@@ -90,26 +90,29 @@ class Peer:
             self.process.wait()
         self.process = None
 
-    def answer(self, end):
-        """The next JSON object that the process prints; None: it has ended, or is late and was killed"""
-        text = b''
+    def answer(self, seconds):
+        """The next JSON object that the process prints. If it ends or is late, it is killed: then an error, with its last words."""
+        text, end = b'', time.monotonic() + seconds
         while True:
             left = end - time.monotonic()
             ready = left > 0 and select.select([self.process.stdout], [], [], left)[0]
             part = os.read(self.process.stdout.fileno(), 65536) if ready else b''
             if not part:
                 self.stop()
-                return None
+                words = text.decode(errors='replace').strip().split('\n')[-1][:300]
+                return {'error': (f'ended: {words}' if ready else f'no answer in {seconds:.0f} s')}
             text += part
             for line in text.split(b'\n')[:-1]:
                 if line.startswith(b'{'):
                     return json.loads(line)
 
     def ask(self, arguments, seconds):
+        if self.process and self.process.poll() is not None:
+            self.stop()
         if not self.process:
             self.start()
         self.process.stdin.write((' '.join(arguments) + '\n').encode())
-        return self.answer(time.monotonic() + seconds) or {'error': f'no answer in {seconds:.0f} s'}
+        return self.answer(seconds)
 
     def run(self, model, level, precision, flags, seconds):
         found = self.ask(['--config', PEER_NAMES[model], '--level', str(level), '--mode', 'train', '--dtype', precision,
@@ -126,7 +129,7 @@ def all_rows():
 
 def measure_peer(a):
     """Appends a line for each setting. Fails if none was measured."""
-    end, peer, measured = time.monotonic() + a.until, Peer(a.device), 0
+    end, peer, measured, error = time.monotonic() + a.until, Peer(a.device), 0, ''
     wanted = [(row.split(':'), setting) for name in a.settings.split(',') for row in a.rows.split(',') for setting in SETTINGS[name]]
     with open(a.place, 'a') as lines:
         for (model, level), (precision, flags) in wanted:
@@ -138,8 +141,9 @@ def measure_peer(a):
             lines.write(json.dumps(line) + '\n')
             lines.flush()
             measured += 'img_per_s' in line
+            error = f'; {model} {level} {precision}: {line["error"]}' if 'error' in line else error
     peer.stop()
-    print(f'bench: the peer was measured at {measured} of {len(wanted)} settings')
+    print(f'bench: the peer was measured at {measured} of {len(wanted)} settings{error}')
     return measured == 0
 
 
@@ -148,7 +152,7 @@ class Results:
 
     def __init__(self, folder):
         self.device = self.torch = ''
-        self.peaks, self.copy, self.ours, self.peers = {}, None, {}, {}
+        self.peaks, self.copy, self.ours, self.peers, self.errors = {}, None, {}, {}, []
         model = None
         for line in self.lines(folder, 'bench.jsonl'):
             model = line.get('model', model)
@@ -164,6 +168,9 @@ class Results:
                 self.torch = line['torch']
                 key = line['model'], line['level'], line['mode']
                 self.peers.setdefault(key, []).append((line['img_per_s'], line['precision'], line['flags']))
+            elif 'error' in line:
+                self.errors.append(' '.join(['peer:', line['model'], str(line['level']), line['precision'], *line['flags'],
+                                             line['error']]))
 
     @staticmethod
     def lines(folder, name):

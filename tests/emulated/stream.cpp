@@ -94,6 +94,7 @@ void emulated_know(const void *kernel, const char *name, cudaStream_t stream)
 {
     if (emulated_strict() && stream->within && !known.count(kernel))
         emulated_complain("%s is launched for the first time while a stream records", name);
+    emulated_calls[std::string("launched ") + name]++;
     if (!stream->within)
         known.insert(kernel);
 }

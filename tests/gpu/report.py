@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """report.py FOLDER - the files that tests/gpu/on-device.sh wrote to FOLDER, into the repository (make device-report):
-tests/gpu/results.txt, the table of tests/bench/README.md, and the outcomes in kernels/cuda/README.md that the figures give.
+tests/gpu/results.txt (the steps, and what failed in them), the table of tests/bench/README.md, and the outcomes in
+kernels/cuda/README.md that the figures give.
 --root: another folder in place of the repository. Standard library only."""
 import argparse, os, re, shutil, sys
 
@@ -37,6 +38,36 @@ def bf16_outcome(r):
     return 'measured, training, over tf32: ' + ', '.join(parts) if parts else None
 
 
+# What a failure begins with in the files of the steps: tests of ours, and compute-sanitizer's reports. Steps that end with PLANTED
+# must have such reports.
+FAILURE = re.compile('FAIL|wf-[a-z-]*: |========= (?!COMPUTE-SANITIZER$|ERROR SUMMARY: 0 |RACECHECK SUMMARY: 0 )[A-Z]')
+PLANTED = 'finds a planted fault'
+MOST = 40  # of one file
+
+
+def failures(folder):
+    """Lines of failures, with the step that each belongs to"""
+    for name in 'log.txt', 'ops.txt', 'sanitize.txt', 'programs.txt':
+        path, step, found = os.path.join(folder, name), '', []
+        if os.path.exists(path):
+            with open(path, errors='replace') as f:
+                for line in f.read().split('\n'):
+                    step = line[3:] if line.startswith('== ') else step
+                    if FAILURE.match(line) and not step.endswith(PLANTED):
+                        found.append(f'{step}: {line}')
+        yield from found[:MOST]
+        if found[MOST:]:
+            yield f'{name}: {len(found) - MOST} more'
+
+
+def write_results(path, steps, r, folder):
+    shutil.copyfile(steps, path)
+    told = [*failures(folder), *r.errors]
+    if told:
+        with open(path, 'a') as f:
+            f.write('\n'.join(['', 'What failed:', *told, '']))
+
+
 # Ideas whose outcome the figures give, by the beginning of their row.
 OUTCOMES = {'the whole step as one CUDA graph': graph_outcome, 'bf16 convolutions': bf16_outcome}
 
@@ -65,8 +96,8 @@ def main():
     if not os.path.exists(steps):
         print(f'device-report: no {steps}: FROM names the folder that tests/gpu/on-device.sh wrote to', file=sys.stderr)
         sys.exit(66)
-    shutil.copyfile(steps, os.path.join(a.root, 'tests/gpu/results.txt'))
     r, filled = bench_gpu.Results(a.folder), 0
+    write_results(os.path.join(a.root, 'tests/gpu/results.txt'), steps, r, a.folder)
     if r.ours:
         replace_between(os.path.join(a.root, 'tests/bench/README.md'), 'bench-gpu', bench_gpu.table(r))
         filled = fill_outcomes(os.path.join(a.root, 'kernels/cuda/README.md'), r)
