@@ -61,12 +61,13 @@ static size_t lay_out(convolution *c, const wf_amx_shape *s, int threads, char *
 
 /* -- packing ------------------------------------------------------------------------------------------------------- */
 
+/* Leaves the places behind the last column as they are: nothing takes the results of places that read them. */
 static void pack_line(const convolution *c, int line)
 {
     const wf_amx_shape *s = &c->call->shape;
     const wf_line l = wf_line_of(&c->lines, line);
     size_t channels = (size_t)c->channels, given = (size_t)s->from;
-    uint16_t *to = c->packed + (size_t)line * (size_t)c->length * channels, *end = to + (size_t)c->length * channels;
+    uint16_t *to = c->packed + (size_t)line * (size_t)c->length * channels;
     for (int column = -c->lines.pad; column < s->box.W + c->lines.pad; column++)
         for (int n = 0; n < c->lines.group; n++, to += channels) {
             size_t pixel, filled = 0;
@@ -76,7 +77,6 @@ static void pack_line(const convolution *c, int line)
             }
             memset(to + filled, 0, (channels - filled) * sizeof *to);
         }
-    memset(to, 0, (size_t)(end - to) * sizeof *to);
 }
 
 /* Returns the weight that a tap gives an input channel for a result. */
