@@ -20,6 +20,12 @@ cp -r "$programs/bin" "$programs/build" "$work/tree"
 cp "$plugin" "$work/tree/lib/libwf-cuda.so"
 [ -z "$planted" ] || cp "$planted" "$work/tree/build/planted"
 find "$work/tree" -type f -exec strip {} +
+# The plugin calls functions of the program, which has them only if the linker saw a use.
+nm -D --undefined-only "$plugin" | grep -o 'wf_.*' > "$work/called"
+for program in "$work"/tree/bin/* "$work"/tree/build/{check-ops,bench-level}; do
+    lacks=$(nm -D --defined-only "$program" | grep -o 'wf_.*' | grep -vxFf - "$work/called" || true)
+    [ -z "$lacks" ] || fail "${program##*/} lacks what the plugin calls: $lacks"
+done
 cp tests/pipes/lib.sh tests/pipes/emulated.sh "$work/tree/tests/pipes"
 # pack FOLDER FILE: the programs share most of their code, which xz finds; ICU's 31 MB of data, behind libarchive's XML, become 7.
 pack() { tar cf - -C "$1" . | xz -6 -T2 > "$2"; }
