@@ -3,10 +3,11 @@
  * A region of OpenMP ends with its last thread. Threads of libgomp spin for 3 ms until then, which nothing beats on
  * quiet cores. Beside another busy process the last thread often waits for a core, and a spinning one has it. libgomp
  * spins for a microsecond only while the process has more OpenMP threads than there are processors (GOMP_SPINCOUNT in
- * its manual). So one thread watches how long the threads of the process wait for cores, and while that is long, a
- * second team of threads sleeps. The first team computes the same parts in the same order: no bit of a result changes.
- * README.md has the figures. */
+ * its manual). So one thread watches how long the threads of the process wait for cores. Where that is long, a second
+ * team of threads sleeps for some seconds. The first team computes the same parts in the same order: no bit of a result
+ * changes. README.md has the figures. */
 #include <dirent.h>
+#include <math.h>
 #include <omp.h>
 #include <pthread.h>
 #include <signal.h>
@@ -17,9 +18,6 @@
 #include "../../lib/base/clock.h"
 #include "cpu.h"
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t no_longer_busy = PTHREAD_COND_INITIALIZER;
-static bool busy;
 static int team; /* threads of the backend */
 
 /* Returns the seconds that all threads of this process together were ready to run and had no core: the second number of
@@ -43,55 +41,51 @@ static double seconds_without_core(void)
     return sum;
 }
 
-/* Sleeps until `busy` ends, in a team by which the process has one thread more than there are processors. The team ends
- * with the thread that runs this. */
-static void *sleep_while_busy(void *unused)
+static void sleep_for(double seconds)
 {
-    (void)unused;
+    struct timespec time = {.tv_sec = (time_t)seconds, .tv_nsec = (long)(1e9 * (seconds - floor(seconds)))};
+    nanosleep(&time, NULL);
+}
+
+/* Sleeps in a team by which the process has one thread more than there are processors. The team ends with the thread
+ * that runs this. */
+static void *sleep_in_team(void *seconds)
+{
     pthread_setname_np(pthread_self(), "wf-sleep"); /* and of its team, which inherits it */
 #pragma omp parallel num_threads(omp_get_num_procs() - team + 2)
-    {
-        pthread_mutex_lock(&lock);
-        while (busy)
-            pthread_cond_wait(&no_longer_busy, &lock);
-        pthread_mutex_unlock(&lock);
-    }
+    sleep_for(*(double *)seconds);
     return NULL;
 }
 
-static void set_busy(bool now)
+/* Returns what part of a period the threads were without cores, all together. */
+static double share_without_core(double period)
 {
-    pthread_mutex_lock(&lock);
-    busy = now;
-    pthread_cond_broadcast(&no_longer_busy);
-    pthread_mutex_unlock(&lock);
+    double time = wf_clock(), waited = seconds_without_core();
+    sleep_for(period);
+    return (seconds_without_core() - waited) / (wf_clock() - time);
 }
 
-/* Begins where threads waited for a quarter of a period, and ends after five periods of less than a twentieth each: a
- * loop beside two threads takes about a whole period, and quiet cores at most a tenth. */
+/* An endless loop beside two threads takes a whole period from them, and quiet cores a tenth at most. How much threads
+ * wait while others sleep says little, as each region then wakes them. So they spin again after a while, and sleep
+ * twice as long if the cores are still busy. */
 static void *watch(void *unused)
 {
-    enum { CALM_PERIODS = 5 };
-    const double much = 0.25, little = 0.05;
-    const struct timespec period = {.tv_nsec = 100000000};
-    double time = wf_clock(), waited = seconds_without_core();
-    pthread_t sleeper;
+    enum { BUSY_PERIODS = 2, CALM_PERIODS = 50 };
+    const double period = 0.1, much = 0.4, shortest = 1.6, longest = 12.8;
+    double seconds = shortest;
     (void)unused;
-    for (int calm = 0;;) {
-        double time_before = time, waited_before = waited;
-        nanosleep(&period, NULL);
-        time = wf_clock();
-        waited = seconds_without_core();
-        double share = (waited - waited_before) / (time - time_before);
-        calm = share < little ? calm + 1 : 0;
-        if (!busy && share > much) {
-            set_busy(true);
-            if (pthread_create(&sleeper, NULL, sleep_while_busy, NULL))
-                set_busy(false);
-        } else if (busy && calm == CALM_PERIODS) {
-            set_busy(false);
-            pthread_join(sleeper, NULL);
-        }
+    for (int busy = 0, calm = 0;;) {
+        bool late = share_without_core(period) > much;
+        busy = late ? busy + 1 : 0;
+        calm = late ? 0 : calm + 1;
+        if (calm == CALM_PERIODS)
+            seconds = shortest;
+        pthread_t sleeper;
+        if (busy < BUSY_PERIODS || pthread_create(&sleeper, NULL, sleep_in_team, &seconds))
+            continue;
+        pthread_join(sleeper, NULL);
+        seconds = fmin(2 * seconds, longest);
+        busy = 0;
     }
     return NULL;
 }
