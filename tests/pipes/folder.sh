@@ -131,9 +131,10 @@ rm second/model/level-*.state.safetensors
 ok "states: weights alone are no reason to begin another model" refuses 65 '--size' "$photos/c.ppm" -o second --size 4 --minutes 0.005
 
 # -- interrupted -----------------------------------------------------------------------------------------------------
-logged() { cat cut/model/level-0[23].jsonl 2> log | grep -c step; }
+# logged: lines of that of the two large levels that has fewer
+logged() { for level in 2 3; do cat cut/model/level-0$level.jsonl 2> log | grep -c step; done | sort -n | head -n 1; }
 running() { find /proc/[0-9]*/cwd -prune -lname "$WORK/cut" 2> /dev/null; } # processes in the folder
-begin() { # begin: trains in the background until a level makes more steps; its group has its number
+begin() { # begin: trains in the background until both make more steps; its group has its number
     local before
     before=$(logged)
     set -m
@@ -141,7 +142,7 @@ begin() { # begin: trains in the background until a level makes more steps; its 
     pid=$!
     set +m
     for ((i = 0; i < 600; i++)); do
-        [ "$(logged)" -le $((before + 3)) ] || return 0
+        [ "$(logged)" -le $((before + 1)) ] || return 0
         sleep 0.1
     done
     return 1
