@@ -18,7 +18,7 @@
 #include "../../lib/base/clock.h"
 #include "cpu.h"
 
-static int team; /* threads of the backend */
+static _Atomic int team; /* threads of the backend */
 
 /* Returns the seconds that all threads of this process together were ready to run and had no core: the second number of
  * schedstat, nanoseconds (Documentation/scheduler/sched-stats.rst of Linux). 0 where the system does not count them. */
@@ -47,12 +47,13 @@ static void sleep_for(double seconds)
     nanosleep(&time, NULL);
 }
 
-/* Sleeps in a team by which the process has one thread more than there are processors. The team ends with the thread
- * that runs this. */
+/* Sleeps in a team by which the process has one thread more than there are processors; in one of two threads if the
+ * backend alone has more. The team ends with the thread that runs this. */
 static void *sleep_in_team(void *seconds)
 {
     pthread_setname_np(pthread_self(), "wf-sleep"); /* and of its team, which inherits it */
-#pragma omp parallel num_threads(omp_get_num_procs() - team + 2)
+    int others = omp_get_num_procs() - team;
+#pragma omp parallel num_threads(others > 0 ? others + 2 : 2)
     sleep_for(*(double *)seconds);
     return NULL;
 }

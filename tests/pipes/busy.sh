@@ -40,6 +40,11 @@ idle() {
 if [ "$(idle)" -gt 90 ]; then ok "and spin again on quiet cores" within 20 awake; else skip "quiet cores"; fi
 end $program
 
+begin many --threads $(($(nproc) + 4))
+ok "more threads than cores sleep too" within 20 asleep
+ok "and go on" within 2 kill -0 $program
+end $program
+
 begin two --threads 1
 ok "one thread trains" within 10 trains
 ok "and is not watched" test "$(threads wf-watch)" = 0
