@@ -9,15 +9,19 @@
 
 /* One other rank. */
 typedef struct wf_peer {
-    int handle; /* pidfd of its process, if that is on this machine; -1: not watched */
-    bool ended; /* its word has come */
-    int status; /* that word: its own failure, or WF_OK */
+    int handle;   /* pidfd of its process, if that is on this machine; -1: not watched */
+    bool ended;   /* its word has come: */
+    int status;   /* its own failure, or WF_OK */
+    bool waiting; /* it has left a call that had begun */
 } wf_peer;
 
 struct wf_ranks {
     wf_transport *transport;
     wf_peer *peers; /* [count] */
     bool broken;    /* another rank has failed or is gone */
+    bool waiting;   /* a call has begun and is not complete */
+    bool torn;      /* a rank is gone without a word, or has left a call: MPI can only be aborted */
+    int status;     /* that all end with */
     double waited;
     void **kept; /* memory of calls that failed, which the transport may still use; freed after it */
     int kept_count;

@@ -19,6 +19,9 @@
  * words of the others at the end. */
 static const double SPIN = 200e-6, LOOK = 0.25, LAST_WORDS = 2;
 
+/* A word is a rank's status, with this bit if it has left a call that had begun. */
+enum { LEFT_CALL = 256 };
+
 /* A rank, as it introduces itself. Process numbers mean something within one machine and PID namespace. */
 typedef struct card {
     char who[160], machine[96];
@@ -39,7 +42,8 @@ static void listen(wf_ranks *r)
     int from, word;
     while (r->transport->hear(r->transport, &from, &word)) {
         r->peers[from].ended = true;
-        r->peers[from].status = word;
+        r->peers[from].status = word & ~LEFT_CALL;
+        r->peers[from].waiting = word & LEFT_CALL;
     }
 }
 
@@ -70,6 +74,7 @@ int wf_ranks_wait(wf_ranks *r, wf_pending **pending)
     wf_transport *t = r->transport;
     double began = wf_clock(), looked = began, now = began;
     int status = WF_OK;
+    r->waiting = true;
     for (bool done = false; !status; now = wf_clock()) {
         status = t->test(t, pending, &done);
         r->broken = r->broken || status;
@@ -84,6 +89,7 @@ int wf_ranks_wait(wf_ranks *r, wf_pending **pending)
             sched_yield();
     }
     r->waited += wf_clock() - began;
+    r->waiting = status;
     return status;
 }
 
@@ -145,6 +151,22 @@ int wf_ranks_meet(wf_ranks *r)
     int status = wf_ranks_gather(r, here, 1);
     free(here);
     return status;
+}
+
+int wf_ranks_vote(wf_ranks *r, int status)
+{
+    int count = r->transport->count, failed = WF_OK;
+    int *all = calloc((size_t)count, sizeof *all);
+    WF_CHECK(all, WF_AGAIN, "out of memory");
+    all[r->transport->rank] = status;
+    int rc = wf_ranks_gather(r, all, sizeof *all);
+    for (int i = 0; i < count && !rc && !status && !failed; i++)
+        if (all[i]) {
+            r->broken = true;
+            failed = wf_fail(WF_AGAIN, "rank %d of %d ended", i, count);
+        }
+    free(all);
+    return status ? status : rc ? rc : failed;
 }
 
 int wf_ranks_count(const wf_ranks *r)
@@ -232,20 +254,6 @@ static int compare_programs(const card *cards, int count)
     return WF_OK;
 }
 
-/* whole, status: as for the transport's close. */
-static void free_ranks(wf_ranks *r, bool whole, int status)
-{
-    for (int i = 0; r->peers && i < r->transport->count; i++)
-        if (r->peers[i].handle >= 0)
-            close(r->peers[i].handle);
-    r->transport->close(r->transport, whole, status);
-    for (int i = 0; i < r->kept_count; i++)
-        free(r->kept[i]);
-    free(r->kept);
-    free(r->peers);
-    free(r);
-}
-
 /* Introduces this rank to the others. */
 static int introduce(wf_ranks *r, const char *who)
 {
@@ -297,20 +305,22 @@ int wf_ranks_open(const char *who, wf_ranks **out)
     return wf_ranks_join(t, who, out);
 }
 
-/* Waits until every other rank has said its word, or died, but not for long. Returns whether all have said it. */
+/* Waits until every other rank has said its word, or died, but not for long. Returns whether all have said it, and
+ * none has left a call. */
 static bool hear_all(wf_ranks *r)
 {
     double end = wf_clock() + LAST_WORDS;
     for (;;) {
-        int missing = 0, dead = 0;
+        int missing = 0, dead = 0, left = r->waiting;
         listen(r);
         for (int i = 0; i < r->transport->count; i++) {
             bool heard = i == r->transport->rank || r->peers[i].ended;
             missing += !heard;
             dead += !heard && has_died(&r->peers[i]);
+            left += r->peers[i].waiting;
         }
         if (missing == dead || wf_clock() > end)
-            return !missing;
+            return !missing && !left;
         sleep_for(1e-3);
     }
 }
@@ -330,25 +340,40 @@ static int lowest_failure(const wf_ranks *r, int *whose)
     return WF_AGAIN;
 }
 
-int wf_ranks_end(wf_ranks *r, int status, bool *speaks)
+int wf_ranks_agree(wf_ranks *r, int status, bool *speaks)
 {
-    int saved, whose;
+    int whose;
     *speaks = true;
     if (!r)
         return status;
-    if (!status && !(saved = wf_ranks_meet(r))) {
-        free_ranks(r, true, WF_OK);
+    if (!status && !wf_ranks_meet(r))
         return WF_OK;
-    }
     wf_peer *own = &r->peers[r->transport->rank];
     own->ended = true;
     own->status = r->broken ? WF_OK : status;
     for (int i = 0; i < r->transport->count; i++)
         if (i != r->transport->rank)
-            r->transport->tell(r->transport, i, own->status);
-    bool all = hear_all(r);
-    status = lowest_failure(r, &whose);
+            r->transport->tell(r->transport, i, own->status | (r->waiting ? LEFT_CALL : 0));
+    r->torn = !hear_all(r);
+    r->status = lowest_failure(r, &whose);
     *speaks = whose == r->transport->rank;
-    free_ranks(r, all, status);
-    return status;
+    return r->status;
+}
+
+/* The rank that speaks has printed its line before another one has the launcher end all. */
+void wf_ranks_close(wf_ranks *r)
+{
+    if (!r)
+        return;
+    if (r->torn)
+        sleep_for(0.1);
+    for (int i = 0; i < r->transport->count; i++)
+        if (r->peers[i].handle >= 0)
+            close(r->peers[i].handle);
+    r->transport->close(r->transport, !r->torn, r->status);
+    for (int i = 0; i < r->kept_count; i++)
+        free(r->kept[i]);
+    free(r->kept);
+    free(r->peers);
+    free(r);
 }
