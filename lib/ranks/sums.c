@@ -13,6 +13,8 @@ typedef struct piece {
     size_t offset, count;
 } piece;
 
+enum { BLOCK = 512 };
+
 enum state { FREE, EXCHANGED, COLLECTED };
 
 typedef struct bucket {
@@ -119,25 +121,29 @@ int wf_sums_room(wf_sums *s, size_t offset, size_t count, void **out)
     return add_piece(b, offset, count);
 }
 
-/* Adds up this rank's share, others [ranks,n], into own [n] at its place. */
+/* Adds up this rank's share, others [ranks,n], into own [n] at its place. Blocks keep the sums in the cache and leave
+ * loops that become vectors. */
 static void add_floats(int ranks, size_t n, const float *others, float *own)
 {
-    for (size_t i = 0; i < n; i++) {
-        double sum = 0;
-        for (int r = 0; r < ranks; r++)
-            sum += (double)others[(size_t)r * n + i];
-        own[i] = (float)sum;
+    double sum[BLOCK];
+    for (size_t at = 0; at < n; at += BLOCK) {
+        size_t m = n - at < BLOCK ? n - at : BLOCK;
+        for (size_t i = 0; i < m; i++)
+            sum[i] = (double)others[at + i];
+        for (int r = 1; r < ranks; r++)
+            for (size_t i = 0; i < m; i++)
+                sum[i] += (double)others[(size_t)r * n + at + i];
+        for (size_t i = 0; i < m; i++)
+            own[at + i] = (float)sum[i];
     }
 }
 
 static void add_doubles(int ranks, size_t n, const double *others, double *own)
 {
-    for (size_t i = 0; i < n; i++) {
-        double sum = 0;
-        for (int r = 0; r < ranks; r++)
-            sum += others[(size_t)r * n + i];
-        own[i] = sum;
-    }
+    memcpy(own, others, n * sizeof *own);
+    for (int r = 1; r < ranks; r++)
+        for (size_t i = 0; i < n; i++)
+            own[i] += others[(size_t)r * n + i];
 }
 
 /* Begins the second step: what each rank has summed goes to all. */

@@ -52,7 +52,8 @@ ok "the log has the ranks" sh -c 'grep -q "\"ranks\": 2" r2/level-03.jsonl || ! 
 ok "three ranks do a part" train 3 parts --steps 9
 ok "two do the rest" train 2 parts
 ok "with the same weights" agree one parts
-ok "--ranks none: each for itself" sh -c '! timeout 60 "$0" -n 2 wf-train-level "$@" -s train.store -m alone --ranks none 2> said; grep -q "trainer of level 3" said' "$ours" "${level[@]}"
+train 2 alone --ranks none > said 2>&1 # one may find the level locked, or finished
+ok "--ranks none: each for itself" test "$(grep -cE 'trainer of level 3|finished' said)" = 2
 
 # MPICH's mpiexec gives up a process that does not read as fast as the pipe brings.
 from_pipe() {
