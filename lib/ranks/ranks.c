@@ -15,9 +15,9 @@
 #include "../base/clock.h"
 #include "private.h"
 
-/* Seconds: a wait that takes longer sleeps between looks; time between two looks for dead ranks; time to wait for the
- * words of the others at the end. */
-static const double SPIN = 200e-6, LOOK = 0.25, LAST_WORDS = 2;
+/* Seconds: a wait that takes longer sleeps between looks; time between two looks for dead ranks; time for a
+ * call to complete after another rank has ended; time to wait for the words of the others at the end. */
+static const double SPIN = 200e-6, LOOK = 0.25, GRACE = 0.05, LAST_WORDS = 2;
 
 /* A word is a rank's status, with this bit if it has left a call that had begun. */
 enum { LEFT_CALL = 256 };
@@ -60,7 +60,6 @@ static int expect_all(wf_ranks *r, bool look)
     for (int i = 0; i < r->transport->count; i++) {
         const wf_peer *p = &r->peers[i];
         bool dead = !p->ended && look && has_died(p);
-        r->broken = r->broken || dead || p->ended;
         WF_CHECK(!dead, WF_AGAIN,
                  "rank %d of %d was killed; run the same command again to continue from the last checkpoint", i,
                  r->transport->count);
@@ -72,24 +71,26 @@ static int expect_all(wf_ranks *r, bool look)
 int wf_ranks_wait(wf_ranks *r, wf_pending **pending)
 {
     wf_transport *t = r->transport;
-    double began = wf_clock(), looked = began, now = began;
+    double began = wf_clock(), looked = began, now = began, ended = 0;
     int status = WF_OK;
     r->waiting = true;
     for (bool done = false; !status; now = wf_clock()) {
         status = t->test(t, pending, &done);
-        r->broken = r->broken || status;
         if (done || status)
             break;
         bool look = now - looked > LOOK;
         looked = look ? now : looked;
         status = expect_all(r, look);
+        ended = status && !ended ? now : ended;
+        if (now - ended < GRACE) /* a rank that ended may have made this call before */
+            status = WF_OK;
         if (now - began > SPIN)
             sleep_for(20e-6);
         else
             sched_yield();
     }
     r->waited += wf_clock() - began;
-    r->waiting = status;
+    r->waiting = r->broken = status;
     return status;
 }
 
@@ -157,8 +158,10 @@ int wf_ranks_vote(wf_ranks *r, int status)
 {
     int count = r->transport->count, failed = WF_OK;
     int *all = calloc((size_t)count, sizeof *all);
+    char own[1024];
     WF_CHECK(all, WF_AGAIN, "out of memory");
-    all[r->transport->rank] = status;
+    snprintf(own, sizeof own, "%s", wf_error());
+    all[r->transport->rank] = r->failure = status;
     int rc = wf_ranks_gather(r, all, sizeof *all);
     for (int i = 0; i < count && !rc && !status && !failed; i++)
         if (all[i]) {
@@ -166,7 +169,7 @@ int wf_ranks_vote(wf_ranks *r, int status)
             failed = wf_fail(WF_AGAIN, "rank %d of %d ended", i, count);
         }
     free(all);
-    return status ? status : rc ? rc : failed;
+    return status ? wf_fail(status, "%s", own) : rc ? rc : failed;
 }
 
 int wf_ranks_count(const wf_ranks *r)
@@ -350,7 +353,7 @@ int wf_ranks_agree(wf_ranks *r, int status, bool *speaks)
         return WF_OK;
     wf_peer *own = &r->peers[r->transport->rank];
     own->ended = true;
-    own->status = r->broken ? WF_OK : status;
+    own->status = r->failure ? r->failure : r->broken ? WF_OK : status;
     for (int i = 0; i < r->transport->count; i++)
         if (i != r->transport->rank)
             r->transport->tell(r->transport, i, own->status | (r->waiting ? LEFT_CALL : 0));

@@ -42,9 +42,9 @@ int wf_ranks_meet(wf_ranks *r) WF_MUST;
 int wf_ranks_vote(wf_ranks *r, int status) WF_MUST;
 
 /* Agrees with the other ranks on the status that all end with. status: this rank's failure, WF_OK if it has none.
- * Returns the failure of the lowest rank that has one. *speaks: this rank's own message is the one to print. A rank with
- * a failure calls this at any time, which makes the calls of all others fail. Without a failure all ranks call it.
- * wf_ranks_close follows. r may be NULL, for one process. */
+ * Returns the failure of the lowest rank that has one. *speaks: this rank's own message is the one to print. A rank
+ * with a failure calls this at any time, which makes the calls of all others fail. Without a failure all ranks call
+ * it. wf_ranks_close follows. r may be NULL, for one process. */
 int wf_ranks_agree(wf_ranks *r, int status, bool *speaks);
 
 /* Leaves the others. After wf_ranks_agree has returned a failure the process may end here: where a rank is gone, its
