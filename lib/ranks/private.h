@@ -32,6 +32,16 @@ struct wf_ranks {
 int wf_ranks_join(wf_transport *transport, const char *who, wf_ranks **out) WF_MUST;
 /* Waits until a collective call is complete. */
 int wf_ranks_wait(wf_ranks *r, wf_pending **pending) WF_MUST;
+
+/* A wait for something else: begin, then `more` as long as it has not come, which fails once another rank is gone, and
+ * end with the status that it had, which is returned. */
+typedef struct wf_wait {
+    double began, looked; /* when the wait began, and dead ranks were looked for */
+    double ended;         /* when it was known that another rank has ended; 0: it is not */
+} wf_wait;
+wf_wait wf_wait_begin(wf_ranks *r);
+int wf_wait_more(wf_ranks *r, wf_wait *w) WF_MUST;
+int wf_wait_end(wf_ranks *r, const wf_wait *w, int status) WF_MUST;
 /* Frees memory of a call, or keeps it as long as the transport may use it. */
 void wf_ranks_free(wf_ranks *r, void *memory);
 /* Loads the plugin and opens its transport. */

@@ -68,30 +68,47 @@ static int expect_all(wf_ranks *r, bool look)
     return WF_OK;
 }
 
-int wf_ranks_wait(wf_ranks *r, wf_pending **pending)
+wf_wait wf_wait_begin(wf_ranks *r)
 {
-    wf_transport *t = r->transport;
-    double began = wf_clock(), looked = began, now = began, ended = 0;
-    int status = WF_OK;
+    double now = wf_clock();
     r->waiting = true;
-    for (bool done = false; !status; now = wf_clock()) {
-        status = t->test(t, pending, &done);
-        if (done || status)
-            break;
-        bool look = now - looked > LOOK;
-        looked = look ? now : looked;
-        status = expect_all(r, look);
-        ended = status && !ended ? now : ended;
-        if (now - ended < GRACE) /* a rank that ended may have made this call before */
-            status = WF_OK;
-        if (now - began > SPIN)
-            sleep_for(20e-6);
-        else
-            sched_yield();
-    }
-    r->waited += wf_clock() - began;
+    return (wf_wait){.began = now, .looked = now};
+}
+
+int wf_wait_more(wf_ranks *r, wf_wait *w)
+{
+    double now = wf_clock();
+    bool look = now - w->looked > LOOK;
+    w->looked = look ? now : w->looked;
+    int status = expect_all(r, look);
+    w->ended = status && w->ended == 0 ? now : w->ended;
+    if (status && now - w->ended > GRACE)
+        return status;
+    if (now - w->began > SPIN)
+        sleep_for(20e-6);
+    else
+        sched_yield();
+    return WF_OK;
+}
+
+int wf_wait_end(wf_ranks *r, const wf_wait *w, int status)
+{
+    r->waited += wf_clock() - w->began;
     r->waiting = r->broken = status;
     return status;
+}
+
+int wf_ranks_wait(wf_ranks *r, wf_pending **pending)
+{
+    wf_wait w = wf_wait_begin(r);
+    bool done = false;
+    int status = WF_OK;
+    while (!status && !done) {
+        status = r->transport->test(r->transport, pending, &done);
+        if (!status && !done)
+            status = wf_wait_more(r, &w);
+    }
+    return wf_wait_end(r, &w, status);
 }
 
 /* -- exchanges ----------------------------------------------------------------------------------------------------- */
