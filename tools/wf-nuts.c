@@ -53,12 +53,12 @@ static const cli_option table[] = {
      "Inpainting: whole pictures come in; draw what is white in this picture, given what is black; see above."},
     {0, "grey", NULL, CLI_FLAG, &options.grey, 0, 0,
      "Colourization: whole pictures come in; draw their colours, or those inside the mask, given their grey."},
-    {0, "state", "DIR", CLI_STRING, &options.state_path, 0, 0,
+    {0, "state", "DIR", CLI_PLACE, &options.state_path, 0, 0,
      "Save the chains in this folder. After an interruption the same command continues them, bit for bit."},
     {0, "save-every", "SECONDS", CLI_DOUBLE, &options.save_every, 0, 1e9, "Seconds between saves (default 60)."},
-    {0, "report", "FILE", CLI_STRING, &options.report_path, 0, 0,
+    {0, "report", "FILE", CLI_PLACE, &options.report_path, 0, 0,
      "Write the diagnostics as JSON, one object per line and level."},
-    {0, "stats", "FILE", CLI_STRING, &options.stats_path, 0, 0,
+    {0, "stats", "FILE", CLI_PLACE, &options.stats_path, 0, 0,
      "Write a line of statistics for each draw after adaptation, as CSV with the columns of CmdStan; see above."},
     {0, "strict", NULL, CLI_FLAG, &options.strict, 0, 0,
      "Exit with 70, after all output, if a diagnostic is out of bounds."},
@@ -277,6 +277,7 @@ int main(int argc, char **argv)
     const volatile sig_atomic_t *stop = NULL;
     sampling_parse(s, &program, argc, argv);
     s->keeps_numbers = options.chains == 1 && !options.thin;
+    s->apart = options.thin > 0; /* a record for each kept draw of all pictures */
     check_usage();
     if (options.state_path) {
         lock_state(options.state_path);

@@ -130,6 +130,17 @@ static void choose_levels(void)
             die(WF_DATA, "%s: has no level %d", wf_records_name(job.records), level);
 }
 
+/* Joined shards are the run, and a shard that is only copied remains one: both keep the provenance of the run. */
+static void record_view(void)
+{
+    bool chosen = options.range || options.shuffle || options.count >= 0 || options.split.count,
+         copied = !chosen && options.levels[0] < 0;
+    if (chosen)
+        job.meta.shard = (wf_shard){0};
+    if (!copied || !(wf_records_joined(job.records) || job.meta.shard.n))
+        cli_add_provenance(&job.meta, NULL);
+}
+
 /* Sets the places of the parts, and skips what a store has before them. */
 static void choose_pictures(void)
 {
@@ -176,7 +187,9 @@ static void put_part(part *p, const wf_record *r, int64_t place)
                      .low = r->low ? r->low + at * pixels * (size_t)shape.C : NULL,
                      .detail = r->detail ? r->detail + at * pixels * (size_t)shape.K : NULL,
                      .index = r->index + at,
-                     .names = r->names ? r->names + at : NULL};
+                     .names = r->names ? r->names + at : NULL,
+                     .batch = r->batch,
+                     .each = r->each};
     must(cli_put(p->output, &cut));
     p->pictures += r->level == job.meta.top ? cut.N : 0;
 }
@@ -210,7 +223,7 @@ int main(int argc, char **argv)
     open_records(argv + first, argc - first);
     choose_levels();
     choose_pictures();
-    cli_add_provenance(&job.meta, NULL);
+    record_view();
     for (int i = 0; i < job.count; i++)
         job.parts[i].output = cli_open_output(job.parts[i].path, &job.meta, "pipe it into wf-idwt, or use -o");
     copy();
