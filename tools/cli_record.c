@@ -74,7 +74,7 @@ static bool is_path(const cli_option *o)
 static bool is_of_run(const cli_option *o)
 {
     return !(o->type == CLI_PLACE || o->type == CLI_SHARD || is_path(o) || o->into == &common.threads ||
-                    o->into == &common.backend || o->into == &common.quiet || o->into == &common.seed);
+             o->into == &common.backend || o->into == &common.quiet || o->into == &common.seed);
 }
 
 /* Writes program, version, seed and options in the order of their table. */
