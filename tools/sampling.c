@@ -106,7 +106,8 @@ static int write_shard(const sampling *s, const wf_record *r)
     for (int first = 0, end; first < s->N; first = end) {
         wf_record part = *r;
         size_t at = (size_t)first * (size_t)each;
-        for (end = first + 1; end < s->N && batch[end].place == batch[first].place;)
+        for (end = first + 1;
+             end < s->N && batch[end].place == batch[first].place && batch[end].record == batch[first].record;)
             end++;
         part.N = (int64_t)(end - first) * each;
         part.low = r->low ? r->low + at * pixels * (size_t)shape.C : NULL;

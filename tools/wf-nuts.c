@@ -131,6 +131,9 @@ static int report_levels(void)
     const wf_markov_chains_report *r;
     int first, last, bad = -1;
     char row[WF_MARKOV_CHAINS_ROW];
+    wf_shard shard = options.sampling.shard;
+    if (shard.n)
+        note("shard %d of %d: R-hat and ESS are of its own chains", shard.i, shard.n);
     note("%s", WF_MARKOV_CHAINS_HEAD);
     for (int i = 0; (r = wf_annealed_sampler_report(sampler, i, &first, &last)); i++) {
         wf_markov_chains_row(first, last, r, row);

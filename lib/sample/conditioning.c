@@ -29,6 +29,7 @@ struct wf_conditioning {
     wf_records *records; /* borrowed */
     wf_record record;    /* pictures from `used` on are still to be handed out */
     int64_t used;
+    int record_count;    /* read so far */
     wf_pyramid *pyramid; /* joins `chunk` pictures */
     int chunk;
     /* picture files: the next picture, if `more` */
@@ -222,13 +223,24 @@ int wf_conditioning_share(wf_conditioning *s, wf_shard shard, bool apart)
     return WF_OK;
 }
 
-/* Notes the batch of picture n. False: it must not be handed out with those before it. */
-static bool note_batch(wf_conditioning *s, int n, int64_t place, int each)
+/* Notes the batch of picture n of at most `most`. left: pictures of the batch from this one on, at most. False: it must not
+ * be handed out with those before it, since batches are apart, or this one would be cut in two. */
+static bool note_batch(wf_conditioning *s, int most, int n, wf_conditioning_batch batch, int64_t left)
 {
-    if (s->apart && n && s->batches[0].place != place)
+    const wf_conditioning_batch *before = s->batches + n - 1;
+    bool begins = n && (before->place != batch.place || before->record != batch.record);
+    if (begins && (s->apart || n + left > most))
         return false;
-    s->batches[n] = (wf_conditioning_batch){place, each};
+    s->batches[n] = batch;
     return true;
+}
+
+/* Notes that of the next picture, of a run in batches of `most`. */
+static bool note_own(wf_conditioning *s, int most, int n)
+{
+    int64_t first = s->done / most * most;
+    return note_batch(s, most, n, (wf_conditioning_batch){first, 1, 0},
+                      wf_shard_count(s->shard, s->done, first + most));
 }
 
 /* Keeps the name of picture n, an allocation that passes over. */
@@ -255,7 +267,7 @@ static int next_nothing(wf_conditioning *s, int most, int *N, float *picture, ui
 {
     (void)picture;
     for (; *N < most && s->done < s->count; s->done = wf_shard_place(s->shard, s->done + 1)) {
-        if (!note_batch(s, *N, s->done / most * most, 1))
+        if (!note_own(s, most, *N))
             break;
         index[(*N)++] = (uint64_t)s->done;
     }
@@ -279,25 +291,28 @@ static int next_record(wf_conditioning *s, bool *more)
     for (*more = true; *more && s->used == s->record.N;) {
         WF_TRY(wf_records_next(s->records, &s->record, more));
         s->used = *more && s->record.level == source->top ? 0 : s->record.N;
+        s->record_count++;
     }
     return WF_OK;
 }
 
-/* Notes the batch of a record's picture number `at`, as picture n: runs take at most `most` pictures of a record at once.
- * False: not with those before it. */
-static bool note_batch_of_record(wf_conditioning *s, int n, int64_t at, int most)
+/* Notes the batch of a record's picture number `at`, as picture n: runs take at most `rows` pictures of a record at once. */
+static bool note_batch_of_record(wf_conditioning *s, int most, int n, int64_t at, int rows)
 {
     const wf_record *r = &s->record;
-    int64_t place = r->batch, each = r->each;
+    int64_t each = r->each, left = r->N - at;
     wf_shard shard = s->meta.shard;
-    bool whole = each && (r->N / each + 1) * shard.n * each <= most; /* all of the run's record, at most */
-    if (!whole && (!each || most % each))
-        return note_batch(s, n, 0, 0);
-    if (whole)
-        return note_batch(s, n, place, (int)each);
-    int64_t own = wf_shard_place(shard, r->batch) + at / each * shard.n;
-    place += (own - r->batch) * each / most * most / each;
-    return note_batch(s, n, place, (int)each);
+    wf_conditioning_batch batch = {r->batch, (int)each, s->record_count};
+    bool whole = each && (r->N / each + 1) * shard.n * each <= rows; /* all of the run's record, at most */
+    if (!whole && (!each || rows % each))
+        return note_batch(s, most, n, (wf_conditioning_batch){0, 0, s->record_count}, 1);
+    if (!whole) {
+        int64_t own = wf_shard_place(shard, r->batch) + at / each * shard.n, places = rows / each;
+        batch.place += (own - r->batch) / places * places;
+        int64_t more = wf_shard_count(shard, own, batch.place + places) * each;
+        left = more < left ? more : left;
+    }
+    return note_batch(s, most, n, batch, left);
 }
 
 /* Takes pictures of the record, as many as it has and as fit behind *N others. */
@@ -314,7 +329,7 @@ static int take_pictures(wf_conditioning *s, int most, int *N, float *picture, u
         char *copy = name ? strdup(name) : NULL;
         WF_CHECK(copy || !name, WF_AGAIN, "out of memory for the name of a picture");
         WF_TRY(keep_name(s, *N + i, copy));
-        if (!note_batch_of_record(s, *N + i, s->used + i, most < s->chunk ? most : s->chunk))
+        if (!note_batch_of_record(s, most, *N + i, s->used + i, most < s->chunk ? most : s->chunk))
             n = i;
     }
     memcpy(index + *N, r->index + at, (size_t)n * sizeof *index);
@@ -396,7 +411,7 @@ static int next_of_images(wf_conditioning *s, int most, int *N, float *picture, 
         WF_CHECK(s->image.rate == s->rate, WF_DATA, "%s: %d samples a second, want %d, as the sounds before", s->name,
                  s->image.rate, s->rate);
         if (wf_shard_place(s->shard, s->done) == s->done) {
-            if (!note_batch(s, *N, s->done / most * most, 1))
+            if (!note_own(s, most, *N))
                 break;
             for (size_t i = 0; i < each; i++)
                 picture[(size_t)*N * each + i] = s->image.pixels[i];

@@ -52,6 +52,7 @@ int wf_conditioning_next(wf_conditioning *s, int most, int *N, float **picture, 
 typedef struct wf_conditioning_batch {
     int64_t place; /* of the batch's first picture */
     int each;      /* pictures at each place; 0: batch not known */
+    int record;    /* that they came in; two of one batch may be draws of the same chains */
 } wf_conditioning_batch;
 const wf_conditioning_batch *wf_conditioning_batches(const wf_conditioning *s);
 /* Names of those pictures [N], NULL for pictures without one; NULL: none has one. Valid until the next call. */
