@@ -40,10 +40,15 @@ static const cli_program program = {
         "store. Coefficients and names are those that came, to the last bit; checksums and hashes are checked.\n\n"
         "Several inputs are joined in the order in which they are given. They must have the same size, channels, "
         "bits, wavelet and levels; the error names the first that differs, and both values.\n\n"
+        "Shards of a run (--shard of wf-sample and wf-nuts) are joined to what the run would have written, in any order "
+        "of the inputs: streams to the same bytes, which have no entry of wf-view, and stores to the same pictures. A "
+        "shard that is missing, is there twice, or has another seed, model or option is an error; names of files, "
+        "--threads and --backend may differ. One shard alone stays a shard when it is copied, and is none when it is "
+        "cut.\n\n"
         "A range is cut out first, then shuffled, then counted, then split. The same pictures, options and seed give "
         "the same result.\n\n"
-        "Pictures keep their numbers, unless they are shuffled or come from several inputs: then they are numbered "
-        "from 0. A store has its pictures in the order of their numbers.\n\n"
+        "Pictures keep their numbers, unless they are shuffled or come from several inputs that are not shards: then "
+        "they are numbered from 0. A store has its pictures in the order of their numbers.\n\n"
         "One batch is in memory at a time. To shuffle anything but one store, or to split a stream, all is copied "
         "into a store in TMPDIR first, which is gone at the end.",
     .examples = "wf-view photos.store --shuffle --seed 1 --split 95,5 -o train.store,val.store\n"
@@ -55,7 +60,9 @@ static const cli_program program = {
                 "wf-view photos.store -l 0-3 -o small.store\n"
                 "    the lower levels alone\n"
                 "wf-sample -m faces -n 64 | wf-view -o samples.store\n"
-                "    a stream as a store\n",
+                "    a stream as a store\n"
+                "wf-view part-*.wf -o samples.wf\n"
+                "    all shards of wf-sample --shard I/N -o part-I.wf as the run\n",
     .options = table};
 
 /* Pictures begin <= place < end of the input go to the output. */
