@@ -100,9 +100,9 @@ bool cli_stdin_operand(int first, const char *instead);
 
 bool cli_is_dash(const char *path); /* false for NULL */
 
-/* Adds this program, its command line and --seed to the provenance. The command line lacks options of the types CLI_PLACE
- * and CLI_SHARD, so that the bytes do not depend on where they go. A shard gets the hash of its run, by options other than
- * paths, --threads and --backend. model_hash: of the weights used, or NULL. */
+/* Adds this program, its command line and --seed to the provenance. The command line lacks options of the types
+ * CLI_PLACE and CLI_SHARD, so that the bytes do not depend on where they go. A shard gets the hash of its run, by
+ * options other than paths, --threads and --backend. model_hash: of the weights used, or NULL. */
 void cli_add_provenance(wf_meta *meta, const char *model_hash);
 
 /* Prints the exit codes of all programs on stdout as entries of man(7). */
@@ -125,8 +125,8 @@ void finish_stdout(void);
 
 /* -- between cli.c and cli_help.c ---------------------------------------------------------------------------------- */
 
-/* Remembers an option that was given, for the provenance. `word` is its word in argv, and `text` its argument: the end of
- * the word, or a word of its own. */
+/* Remembers an option that was given, for the provenance. `word` is its word in argv, and `text` its argument: the end
+ * of the word, or a word of its own. */
 void cli_record(const cli_option *o, char *word, char *text);
 /* Hash of the options that a run's figures depend on, and of --seed. */
 uint64_t cli_run(const char *model_hash, const char *data);

@@ -51,7 +51,7 @@ static const cli_program program = {
     .name = "wf-bpd",
     .summary = "bits per dimension of pictures under a Wavelet Flow model",
     .synopsis =
-        "-m MODEL [-s STORE] [--split val] [--iw K] [--top N] [--per-image] [--json] [--shard I/N | --join] [FILE|STORE]",
+        "-m MODEL [-s STORE] [--split val] [--iw K] [--top N] [--per-image] [--json] [--shard I/N|--join] [FILE|STORE]",
     .description =
         "Computes how probable pictures are under a model that wf-train-level trained, as bits per dimension: the "
         "negative log2 of the density, divided by the number of samples (height x width x channels). Lower is "
@@ -62,8 +62,8 @@ static const cli_program program = {
         "--per-image and --top name pictures: in a folder, the path below it (wf-stream(5)). Pictures that are much "
         "more probable than the training pictures are strange, too; they have the lowest figures.\n\n"
         "--shard evaluates a share of the pictures, those that -n and --split leave. Means and errors of all pictures "
-        "follow from the tables of all shares (--join), and are those of one run. Lists of pictures are joined by sort: "
-        "(head -n 1 1.tsv; tail -qn +2 *.tsv | sort -n).\n\n"
+        "follow from the tables of all shares (--join), and are those of one run. Lists of pictures are joined by "
+        "sort: (head -n 1 1.tsv; tail -qn +2 *.tsv | sort -n).\n\n"
         "Pixels are dequantized: noise between 0 and 1 is added to each. The noise is uniform, and every level sees "
         "its exact share, unless the model has learnt its noise (wf-train-level --dequantize). A picture's noise "
         "depends on --seed and the picture's index alone.\n\n"

@@ -1,7 +1,7 @@
 /* shard.h - every n-th picture of a run, so that n programs share the run
  *
- * Places count the pictures of a run from 0, shards count from 1 (as in split(1) and most test runners). Shard i of n has
- * the pictures at places i-1, i-1+n, i-1+2n, .. */
+ * Places count the pictures of a run from 0, shards count from 1 (as in split(1) and most test runners). Shard i of n
+ * has the pictures at places i-1, i-1+n, i-1+2n, .. */
 #ifndef WF_SHARD_H
 #define WF_SHARD_H
 

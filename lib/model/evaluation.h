@@ -31,9 +31,9 @@ int wf_evaluation_create(const wf_model *model, wf_backend *backend, const wf_me
                          const wf_evaluation_spec *spec, wf_evaluation **out) WF_MUST;
 void wf_evaluation_destroy(wf_evaluation *e); /* NULL is allowed */
 
-/* Evaluates the pictures of a record at its level, perhaps together with those of later records, so that batches are full.
- * A level's weights are loaded when its first record comes.
- * WF_NOINPUT: the level is not trained. WF_INTERNAL: a density is not finite. */
+/* Evaluates the pictures of a record at its level, perhaps together with those of later records, so that batches are
+ * full. A level's weights are loaded when its first record comes. WF_NOINPUT: the level is not trained. WF_INTERNAL: a
+ * density is not finite. */
 int wf_evaluation_put(wf_evaluation *e, const wf_record *record) WF_MUST;
 /* Evaluates all levels of a store one after the other. Its metadata are those the evaluation was created with. */
 int wf_evaluation_put_store(wf_evaluation *e, wf_store *store) WF_MUST;

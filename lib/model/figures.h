@@ -1,4 +1,4 @@
-/* figures.h - mean bits per dimension of many pictures, with standard errors: as a table, as JSON, and joined from shards
+/* figures.h - mean bits per dimension of many pictures, with standard errors: as a table, as JSON, joined from shards
  *
  * Tables of shards have more columns than others, and all digits, so that the figures of a run follow from them. */
 #ifndef WF_FIGURES_H

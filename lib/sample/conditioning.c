@@ -223,8 +223,8 @@ int wf_conditioning_share(wf_conditioning *s, wf_shard shard, bool apart)
     return WF_OK;
 }
 
-/* Notes the batch of picture n of at most `most`. left: pictures of the batch from this one on, at most. False: it must not
- * be handed out with those before it, since batches are apart, or this one would be cut in two. */
+/* Notes the batch of picture n of at most `most`. left: pictures of the batch from this one on, at most. False: it must
+ * not be handed out with those before it, since batches are apart, or this one would be cut in two. */
 static bool note_batch(wf_conditioning *s, int most, int n, wf_conditioning_batch batch, int64_t left)
 {
     const wf_conditioning_batch *before = s->batches + n - 1;
@@ -296,7 +296,8 @@ static int next_record(wf_conditioning *s, bool *more)
     return WF_OK;
 }
 
-/* Notes the batch of a record's picture number `at`, as picture n: runs take at most `rows` pictures of a record at once. */
+/* Notes the batch of a record's picture number `at`, as picture n: runs take at most `rows` pictures of a record at
+ * once. */
 static bool note_batch_of_record(wf_conditioning *s, int most, int n, int64_t at, int rows)
 {
     const wf_record *r = &s->record;

@@ -27,9 +27,9 @@ int wf_conditioning_records(const wf_model *model, wf_backend *backend, wf_recor
 int wf_conditioning_images(const wf_model *model, char *const *paths, int count, int scale,
                            wf_conditioning **out) WF_MUST;
 
-/* Hands out only the pictures of a shard (n = 0: all). `apart`: each call of next hands out pictures of one batch of the
- * run; else of several, so that batches are full. Call it before the first next, always with the same `most`. WF_USAGE: the
- * pictures that come in are a shard already. */
+/* Hands out only the pictures of a shard (n = 0: all). `apart`: each call of next hands out pictures of one batch of
+ * the run; else of several, so that batches are full. Call it before the first next, always with the same `most`.
+ * WF_USAGE: the pictures that come in are a shard already. */
 int wf_conditioning_share(wf_conditioning *s, wf_shard shard, bool apart) WF_MUST;
 
 void wf_conditioning_destroy(wf_conditioning *s);

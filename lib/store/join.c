@@ -7,7 +7,7 @@
 #include "../pyramid/pyramid.h"
 #include "names.h"
 
-/* What a shard holds that was not joined yet. */
+/* A shard, and how much of it was joined. */
 typedef struct part {
     const wf_records_input *in;
     wf_record head; /* of a stream; N = 0: it ended */
@@ -194,7 +194,7 @@ static int read_heads(wf_join *j)
     return WF_OK;
 }
 
-/* Finds the streams whose heads are of the lowest batch, and marks them as used. Returns one of them; NULL: all ended. */
+/* Finds the streams whose heads are of the lowest batch, and marks them as used. Returns one; NULL: all ended. */
 static const part *choose_heads(wf_join *j)
 {
     const part *lowest = NULL;

@@ -1,5 +1,5 @@
-/* records.h - the records of streams and stores alike, of one input or of several: one after the other, or all shards of
- * a run joined */
+/* records.h - the records of streams and stores alike, of one input or of several: one after the other, or all shards
+ * of a run joined */
 #ifndef WF_RECORDS_H
 #define WF_RECORDS_H
 
@@ -29,8 +29,8 @@ wf_store *wf_records_store(const wf_records *records);     /* the only input, bo
  * the seed, and numbered from 0 on. To be called before the first next. */
 void wf_records_choose(wf_records *records, int64_t first, int64_t end, bool shuffle, uint64_t seed);
 
-/* Gives only the pictures of a shard, whose records have `batch` and `each`. A store is read at these pictures only. To be
- * called before the first next. WF_USAGE: the input is a shard already. */
+/* Gives only the pictures of a shard, whose records have `batch` and `each`. A store is read at these pictures only. To
+ * be called before the first next. WF_USAGE: the input is a shard already. */
 int wf_records_shard(wf_records *records, wf_shard shard) WF_MUST;
 /* True if all shards of a run were joined. */
 bool wf_records_joined(const wf_records *records);

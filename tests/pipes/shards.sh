@@ -166,6 +166,7 @@ wf-nuts -m model --adapt 2 --draws 4 -n 5 --shard 2/2 2>&1 > x.wf | grep -v on >
 ok "diagnostics are said to be of the shard's chains" grep -q 'shard 2 of 2: R-hat and ESS are of its own chains' said
 mkdir state
 $nuts -n 4 --shard 1/2 --state state > x.wf
+# shellcheck disable=SC2086 # words
 status 65 "the state of another shard" $nuts -n 4 --shard 2/2 --state state
 
 # -- more shards than pictures -----------------------------------------------------------------------------------------
@@ -207,8 +208,8 @@ wf-sample -q -m copied -n 5 --shard 2/3 --threads 1 > other
 ok "a copy of the model, and threads, are no other run" same run.2 <(wf-view -q joined.2.1 other joined.2.3)
 head -c 900 joined.2.2 > short
 status 65 "a shard that was cut off" wf-view joined.2.1 short joined.2.3
-wf-view -q -r :1 joined.2.2 > cut
-status 65 "a part of a shard" wf-view joined.2.1 cut joined.2.3
+wf-view -q -r :1 joined.2.2 > part.wf
+status 65 "a part of a shard" wf-view joined.2.1 part.wf joined.2.3
 for i in 1 2 3; do wf-bpd -q -m model test.wf --shard $i/3 > shard.$i.tsv; done
 refused 'shard 2 of 3 is missing' "a missing table" wf-bpd --join shard.1.tsv shard.3.tsv
 status 65 "a table twice" wf-bpd --join shard.1.tsv shard.2.tsv shard.2.tsv
