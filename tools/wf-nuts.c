@@ -107,8 +107,8 @@ static const cli_program program = {
         "level have different targets: summarize each alone. ArviZ's from_cmdstan expects one chain a file.\n\n"
         "With --shard, diagnostics are those of the shard's own chains. Divergences, draws and gradients of shards add "
         "up, and lines of --stats are those of the run. R-hat and ESS of the first level drawn, and of --joint, "
-        "compare all chains with one another: compute them from the lines of all shards, as above. --state needs a folder "
-        "for each shard.\n\n"
+        "compare all chains with one another: compute them from the lines of all shards, as above. --state needs a "
+        "folder for each shard.\n\n"
         "A picture's chain is the same, byte for byte, for the same model, options, seed and index, whatever else is "
         "drawn.",
     .examples = "wf-nuts -m model -n 16 | wf-idwt --grid grid.png\n"
