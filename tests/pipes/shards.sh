@@ -141,6 +141,9 @@ while IFS='|' read -r n command; do
     $command --per-image > run.tsv
     for i in $(seq "$n"); do $command --per-image --shard "$i/$n" > "shard.$i.tsv" || fail "$command: shard $i"; done
     ok "lists of pictures, sorted" same run.tsv <(head -n 1 shard.1.tsv; tail -qn +2 "${parts[@]}" | sort -n)
+    $command --per-image --json > run.json
+    for i in $(seq "$n"); do $command --per-image --json --shard "$i/$n" > "shard.$i.tsv" || fail "$command: shard $i"; done
+    ok "as JSON lines" same run.json <(sort -n -k 2 "${parts[@]}")
 done << 'END'
 3|wf-bpd -q -m model test.wf
 4|wf-bpd -q -m model test.store
