@@ -1,10 +1,14 @@
-/* test_shards.c - places of shards, and tables of figures that are read and joined */
+/* test_shards.c - places of shards, streams that are joined, and tables of figures that are read and joined */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "../lib/model/figures.h"
+#include "../lib/store/records.h"
+#include "scratch.h"
+
+TestSuite(shards, .init = scratch_make, .fini = scratch_remove);
 
 Test(shards, each_place_is_in_one_shard)
 {
@@ -142,4 +146,92 @@ Test(shards, damaged_tables_are_refused_or_differ_in_figures)
             text[at] = kept;
         }
     free(text);
+}
+
+/* -- streams ------------------------------------------------------------------------------------------------------- */
+
+/* A batch of a run: `count` places from `first` on, with `each` pictures; `of`: that the stream says; each 0: it says none. */
+typedef struct span {
+    int64_t first, count, of;
+    int each;
+} span;
+
+enum { SHARDS = 3 };
+
+/* Writes the shard's pictures of batches, of which the last has no places. Picture k at place p has the value 10 p + k.
+ * */
+static void write_part(const char *path, int i, const span *spans)
+{
+    wf_meta meta = {.wavelet = "haar", .H = 1, .W = 1, .C = 1, .bits = 8, .shard = {i, SHARDS}, .run = 1};
+    FILE *file = fopen(path, "wb");
+    wf_writer *writer;
+    cr_assert_eq(wf_writer_create(file, path, &meta, &writer), 0, "%s", wf_error());
+    for (; spans->count; spans++) {
+        float low[64];
+        uint64_t index[64];
+        wf_record r = {.low = low, .index = index, .batch = spans->of, .each = spans->each};
+        for (int64_t p = wf_shard_place(meta.shard, spans->first); p < spans->first + spans->count;
+             p = wf_shard_place(meta.shard, p + 1))
+            for (int k = 0; k < (spans->each ? spans->each : 1); k++, r.N++) {
+                low[r.N] = (float)(10 * p + k);
+                index[r.N] = (uint64_t)(p * spans->each + k);
+            }
+        if (r.N)
+            cr_assert_eq(wf_writer_put(writer, &r), 0, "%s", wf_error());
+    }
+    cr_assert_eq(wf_writer_finish(writer), 0, "%s", wf_error());
+    wf_writer_destroy(writer);
+    fclose(file);
+}
+
+/* Joins the shards, which are written with the spans of each. Returns the status; with 0, all pictures of `want` came
+ * in its batches. */
+static int join_parts(const span *parts[SHARDS], const span *want)
+{
+    char paths[SHARDS][4096], *names_of[SHARDS];
+    wf_records *records;
+    wf_record r;
+    bool more = true;
+    for (int i = 0; i < SHARDS; i++) {
+        snprintf(paths[i], sizeof paths[i], "%s/%d.wf", scratch, i);
+        names_of[i] = paths[i];
+        write_part(paths[i], i + 1, parts[i]);
+    }
+    int status = wf_records_open(names_of, SHARDS, NULL, true, &records);
+    cr_assert_eq(status, 0, "%s", wf_error());
+    bool same = true;
+    for (; !(status = wf_records_next(records, &r, &more)) && more; want += want->count > 0) {
+        same = same && r.N == want->count * want->each;
+        for (int64_t n = 0; same && n < r.N; n++)
+            same = (int64_t)r.low[n] == 10 * (want->first + n / want->each) + n % want->each &&
+                   r.index[n] == (uint64_t)(want->first * want->each + n);
+    }
+    cr_assert(status || (same && !want->count));
+    wf_records_close(records);
+    return status;
+}
+
+Test(shards, streams_join_to_the_batches_of_the_run)
+{
+    static const span plain[] = {{0, 5, 0, 1}, {5, 2, 5, 1}, {7, 4, 7, 1}, {0}},
+                      chains[] = {{0, 4, 0, 2}, {0, 4, 0, 2}, {4, 1, 4, 2}, {0}}, one[] = {{0, 1, 0, 1}, {0}};
+    cr_assert_eq(join_parts((const span *[]){plain, plain, plain}, plain), 0, "%s", wf_error());
+    cr_assert_eq(join_parts((const span *[]){chains, chains, chains}, chains), 0, "%s", wf_error());
+    cr_assert_eq(join_parts((const span *[]){one, one, one}, one), 0, "%s", wf_error());
+}
+
+Test(shards, streams_that_lack_pictures_are_refused)
+{
+    static const span all[] = {{0, 5, 0, 1}, {5, 5, 5, 1}, {0}}, hole[] = {{0, 5, 0, 1}, {7, 5, 7, 1}, {0}},
+                      early[] = {{0, 5, 0, 1}, {0}}, late[] = {{5, 5, 5, 1}, {0}},
+                      two[] = {{0, 5, 0, 2}, {5, 5, 5, 2}, {0}}, shorter[] = {{0, 3, 0, 1}, {5, 5, 5, 1}, {0}},
+                      unknown[] = {{0, 5, 0, 0}, {0}};
+    cr_assert_eq(join_parts((const span *[]){all, all, all}, all), 0, "%s", wf_error());
+    cr_assert_eq(join_parts((const span *[]){hole, hole, hole}, all), WF_DATA, "a batch that none has");
+    cr_assert_eq(join_parts((const span *[]){late, late, late}, late), WF_DATA, "the first batch, which none has");
+    cr_assert_eq(join_parts((const span *[]){all, early, all}, all), WF_DATA, "a batch that one lacks");
+    cr_assert_eq(join_parts((const span *[]){all, all, late}, all), WF_DATA, "the first batch, which one lacks");
+    cr_assert_eq(join_parts((const span *[]){two, all, two}, all), WF_DATA, "two pictures a place, and one");
+    cr_assert_eq(join_parts((const span *[]){all, shorter, all}, all), WF_DATA, "a batch in part");
+    cr_assert_eq(join_parts((const span *[]){unknown, all, all}, all), WF_DATA, "no batches");
 }
