@@ -185,7 +185,8 @@ static wf_evaluation *evaluate(const wf_model *model, wf_backend *backend, wf_re
 static int join(int first)
 {
     wf_figures figures;
-    if (options.model_path || options.shard.n || options.per_image || options.top || options.store_path)
+    if (options.model_path || options.shard.n || options.per_image || options.top || options.store_path ||
+        options.count || options.samples || options.split || options.precision)
         die(WF_USAGE, "--join: takes tables of shards and --json, and no other option");
     bpd_join(first, &figures);
     bpd_print(&figures, options.json);

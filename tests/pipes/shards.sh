@@ -226,6 +226,7 @@ status 65 "the table of a run" wf-bpd --join run.tsv
 status 66 "no table there" wf-bpd --join nothing.tsv
 status 64 "--join without tables" wf-bpd --join
 status 64 "--join beside -m" wf-bpd --join -m model shard.1.tsv
+status 64 "--join beside -n" wf-bpd --join -n 3 shard.1.tsv
 
 for shard in 0/4 5/4 0/0 1/0 / 1/ /4 1 x -1/2 1/2/3 ' 1/2' 1.5/2 99999999999/99999999999; do
     status 64 "--shard '$shard'" wf-sample -m model -n 3 --shard "$shard"
