@@ -25,6 +25,7 @@
  *     noise      dequantizer.h, pixel_noise.h                         learnt; one draw for all levels
  *     running    level_runner.h  wf_level_runner_load, _forward       one level, with noise, ready to run
  *     samples    sample.h    wf_sampler_run                           draws the details of a level
+ *     shards     shard.h     wf_conditioning_share, wf_store_open_shard   every n-th picture; wf_records_open joins
  *     latents    codec.h     wf_codec_encode, wf_codec_decode         whole pictures to latents and back
  *     annealing  annealed_sampler.h  wf_annealed_sampler_run          annealed pictures by NUTS
  *     neighbours nearest.h   wf_nearest_search                        the most similar pictures of a store

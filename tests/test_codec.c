@@ -56,7 +56,8 @@ static void make_batch(const wf_model *model, wf_backend *b, uint64_t seed, int 
         cr_assert_eq(wf_pyramid_level(out->pyramid, l, &low, &detail), 0);
         out->own[l][0] = copy(low, size);
         out->own[l][1] = detail ? copy(detail, 3 * size) : NULL;
-        out->records[l] = (wf_record){l, n, out->own[l][0], out->own[l][1], out->index, NULL};
+        out->records[l] =
+            (wf_record){.level = l, .N = n, .low = out->own[l][0], .detail = out->own[l][1], .index = out->index};
     }
 }
 
@@ -216,8 +217,11 @@ Test(codec, batches_do_not_matter)
             for (int l = 0; l <= LEVELS; l++) {
                 wf_level_shape s = wf_meta_level(&model.meta, l);
                 size_t low = (size_t)(at * s.H * s.W * 3);
-                part.records[l] =
-                    (wf_record){l, each, b.own[l][0] + low, l ? b.own[l][1] + 3 * low : NULL, b.index + at, NULL};
+                part.records[l] = (wf_record){.level = l,
+                                              .N = each,
+                                              .low = b.own[l][0] + low,
+                                              .detail = l ? b.own[l][1] + 3 * low : NULL,
+                                              .index = b.index + at};
             }
             there_and_back(encoder, decoder, &part, 3, out);
         }

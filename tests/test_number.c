@@ -104,9 +104,11 @@ Test(number, a_training_moves_between_locales, .timeout = 120)
                  "%s", wf_error());
     cr_assert_eq(wf_evaluation_put_store(e, pictures_store), 0, "%s", wf_error());
     cr_assert_eq(wf_evaluation_finish(e), 0, "%s", wf_error());
-    wf_evaluation_write_table(e, file, true);
-    wf_evaluation_write_table(e, file, false);
-    wf_evaluation_write_json(e, file);
+    wf_figures figures;
+    wf_evaluation_figures(e, &figures);
+    wf_figures_write_table(&figures, file, true);
+    wf_figures_write_table(&figures, file, false);
+    wf_figures_write_json(&figures, file);
     wf_evaluation_write_pictures(e, file);
     cr_assert_eq(fclose(file), 0);
     expect_no_comma_in_number("figures");

@@ -151,6 +151,21 @@ static void parse_choice(const cli_option *o, const char *text)
     die(WF_USAGE, "--%s: found '%s', expected %s", o->name, text, o->arg);
 }
 
+static void parse_shard(const cli_option *o, const char *text)
+{
+    long long i = 0, n = 0;
+    size_t digits = strspn(text, "0123456789"),
+           more = text[digits] == '/' ? strspn(text + digits + 1, "0123456789") : 0;
+    if (digits && digits < 10 && more && more < 10 && !text[digits + 1 + more]) {
+        i = strtoll(text, NULL, 10);
+        n = strtoll(text + digits + 1, NULL, 10);
+    }
+    if (i < 1 || i > n)
+        die(WF_USAGE, "--%s: found '%s', expected I/N, I from 1 to N, as in 1/8 to 8/8 (a Slurm array: 1-8)", o->name,
+            text);
+    *(wf_shard *)o->into = (wf_shard){(int)i, (int)n};
+}
+
 static void set_option(const cli_option *o, const char *text)
 {
     switch (o->type) {
@@ -173,7 +188,11 @@ static void set_option(const cli_option *o, const char *text)
     case CLI_DOUBLES:
         parse_doubles(o, text);
         break;
+    case CLI_SHARD:
+        parse_shard(o, text);
+        break;
     case CLI_STRING:
+    case CLI_PLACE:
         *(const char **)o->into = text ? text : "";
         break;
     case CLI_CHOICE:
@@ -243,7 +262,9 @@ int cli_parse(const cli_program *program, int argc, char **argv)
         if (value == '?')
             die(WF_USAGE, "%s: %s; see --help", argv[optind - 1],
                 optopt ? "takes no argument" : "no such option, or short for several");
-        set_option(find_option(program, value), optarg);
+        const cli_option *o = find_option(program, value);
+        set_option(o, optarg);
+        cli_record(o, optarg && optarg == argv[optind - 1] ? argv[optind - 2] : argv[optind - 1], optarg);
     }
     if (help)
         cli_show_help(program, help);
@@ -269,9 +290,4 @@ bool cli_stdin_operand(int first, const char *instead)
     if (count > 1 || (count == 1 && !cli_is_dash(common.argv[first])))
         die(WF_USAGE, "%s: takes no operand but -: %s", common.argv[first], instead);
     return count == 1;
-}
-
-void cli_add_provenance(wf_meta *meta, const char *model_hash)
-{
-    must(wf_meta_add_provenance(meta, common.program->name, common.argc, common.argv, common.seed, model_hash));
 }

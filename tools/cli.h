@@ -21,6 +21,8 @@ typedef enum cli_type {
     CLI_DOUBLE,  /* double, finite */
     CLI_DOUBLES, /* cli_doubles */
     CLI_STRING,  /* const char *, borrowed from argv */
+    CLI_PLACE,   /* const char *, likewise: where an output goes, which provenance leaves out */
+    CLI_SHARD,   /* wf_shard, of "I/N"; provenance leaves it out */
     CLI_CHOICE   /* int: place of the word in `arg` */
 } cli_type;
 
@@ -78,6 +80,10 @@ extern cli_common common;
     {0, "backend", "auto|cpu|cuda|cuda:N|ref", CLI_STRING, &common.backend, 0, 0, \
      "Compute with the processor, with a card (cuda:N: device N), or with ref: slow, double precision. Default: " usual}
 #define CLI_BACKEND_AUTO CLI_BACKEND("auto, which is cuda where a card works, else cpu.")
+/* `rest`: what the shards' outputs become, and how. */
+#define CLI_SHARD_OF(into, rest) \
+    {0, "shard", "I/N", CLI_SHARD, into, 0, 0, \
+     "Do the share I of N, I from 1 to N: pictures I-1, I-1+N, I-1+2N, .. of the run, counted from 0. " rest}
 /* Transforming pictures on the CPU takes less time than bringing them to a device. */
 #define CLI_BACKEND_CPU CLI_BACKEND("cpu, since bringing pictures to a device takes longer than transforming them.")
 /* clang-format on */
@@ -94,7 +100,9 @@ bool cli_stdin_operand(int first, const char *instead);
 
 bool cli_is_dash(const char *path); /* false for NULL */
 
-/* Adds this program, its command line and --seed to the provenance. model_hash: of the weights used, or NULL. */
+/* Adds this program, its command line and --seed to the provenance. The command line lacks options of the types
+ * CLI_PLACE and CLI_SHARD, so that the bytes do not depend on where they go. A shard gets the hash of its run, by
+ * options other than paths, --threads and --backend. model_hash: of the weights used, or NULL. */
 void cli_add_provenance(wf_meta *meta, const char *model_hash);
 
 /* Prints the exit codes of all programs on stdout as entries of man(7). */
@@ -117,6 +125,11 @@ void finish_stdout(void);
 
 /* -- between cli.c and cli_help.c ---------------------------------------------------------------------------------- */
 
+/* Remembers an option that was given, for the provenance. `word` is its word in argv, and `text` its argument: the end
+ * of the word, or a word of its own. */
+void cli_record(const cli_option *o, char *word, char *text);
+/* Hash of the options that a run's figures depend on, and of --seed. */
+uint64_t cli_run(const char *model_hash, const char *data);
 /* Row i of the program's options followed by those of every program; NULL past the end. */
 const cli_option *cli_option_at(const cli_program *program, int i);
 /* Prints --help in the form "", "man" or "completion", and exits. */

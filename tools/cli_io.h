@@ -11,7 +11,7 @@
 
 /* clang-format off */
 #define CLI_OUTPUT(into) \
-    {'o', "output", "FILE", CLI_STRING, into, 0, 0, \
+    {'o', "output", "FILE", CLI_PLACE, into, 0, 0, \
      "Write the stream to FILE, or a store to a name that ends in .store or /; - is standard output, the default."}
 /* clang-format on */
 

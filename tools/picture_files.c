@@ -173,7 +173,8 @@ void picture_files_note(const char *folder, const char *suffix, bool named)
     if (renamed)
         note("%lld picture%s had the name of another and got a number, such as %s", (long long)renamed, plural(renamed),
              first_renamed);
-    note_older(folder, suffix, named);
+    if (suffix)
+        note_older(folder, suffix, named);
 }
 
 static void free_written(void *w)

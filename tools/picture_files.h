@@ -17,7 +17,8 @@ bool picture_files_other(const char *path);
 const char *picture_files_path(const char *folder, uint64_t index, const char *name, const char *suffix);
 
 /* Tells of names that were used before, and of files in the folder that this run has not written: all with the suffix,
- * with `named`, else those whose names are numbers. */
+ * with `named`, else those whose names are numbers. suffix NULL: of names only, since a shard is one of several runs.
+ * */
 void picture_files_note(const char *folder, const char *suffix, bool named);
 void picture_files_clear(void);
 

@@ -37,7 +37,10 @@ void sampling_open(sampling *s)
         must(wf_conditioning_records(&s->model, s->backend, s->input, s->scale, &s->conditioning));
     } else
         must(wf_conditioning_none(&s->model, s->count < 0 ? DEFAULT_COUNT : s->count, s->scale, &s->conditioning));
+    must(wf_conditioning_share(s->conditioning, s->shard, s->apart));
     s->drawn_count = wf_conditioning_level(s->conditioning) >= 0 ? -1 : s->count < 0 ? DEFAULT_COUNT : s->count;
+    if (s->drawn_count >= 0)
+        s->drawn_count = wf_shard_count(s->shard, 0, s->drawn_count);
 }
 
 void sampling_open_output(sampling *s, const wf_meta *meta, int first)
@@ -58,6 +61,8 @@ void sampling_note(const sampling *s, const char *format, ...)
     wf_meta drawn = s->meta;
     wf_meta_shrink(&drawn, drawn.top);
     size_t n = strlen(start_pictures(s->drawn_count, &drawn, job));
+    if (s->meta.shard.n)
+        n += (size_t)snprintf(job + n, sizeof job - n, ", shard %d of %d", s->meta.shard.i, s->meta.shard.n);
     va_list ap;
     va_start(ap, format);
     vsnprintf(job + n, sizeof job - n, format, ap);
@@ -91,13 +96,38 @@ int64_t sampling_count(const sampling *s)
     return s->drawn_count >= 0 || !s->input ? s->drawn_count : wf_records_count(s->input);
 }
 
+/* Writes a record of a shard in parts, each of one batch of the run. */
+static int write_shard(const sampling *s, const wf_record *r)
+{
+    const wf_conditioning_batch *batch = wf_conditioning_batches(s->conditioning);
+    wf_level_shape shape = wf_meta_level(&s->meta, r->level);
+    size_t pixels = (size_t)shape.H * (size_t)shape.W;
+    int each = (int)(r->N / s->N);
+    for (int first = 0, end; first < s->N; first = end) {
+        wf_record part = *r;
+        size_t at = (size_t)first * (size_t)each;
+        for (end = first + 1;
+             end < s->N && batch[end].place == batch[first].place && batch[end].record == batch[first].record;)
+            end++;
+        part.N = (int64_t)(end - first) * each;
+        part.low = r->low ? r->low + at * pixels * (size_t)shape.C : NULL;
+        part.detail = r->detail ? r->detail + at * pixels * (size_t)shape.K : NULL;
+        part.index = r->index + at;
+        part.names = r->names ? r->names + at : NULL;
+        part.batch = batch[first].place;
+        part.each = batch[first].each * each;
+        WF_TRY(cli_put(s->output, &part));
+    }
+    return WF_OK;
+}
+
 int sampling_write(void *user, const wf_record *record)
 {
     const sampling *s = user;
     wf_record named = *record;
     if (s->keeps_numbers && record->N == s->N && !memcmp(record->index, s->index, (size_t)s->N * sizeof *s->index))
         named.names = s->names;
-    return cli_put(s->output, &named);
+    return wf_conditioning_batches(s->conditioning) ? write_shard(s, &named) : cli_put(s->output, &named);
 }
 
 void sampling_close(sampling *s)

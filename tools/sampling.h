@@ -13,6 +13,8 @@ typedef struct sampling {
     int to_level;       /* -1: not given */
     int scale;          /* 0: not given */
     int operand;        /* place in argv of the stream or store to continue; argc: none */
+    wf_shard shard;     /* n = 0: not given */
+    bool apart;         /* pictures drawn together are of one batch of the run; see wf_conditioning_share */
     bool keeps_numbers; /* each picture that comes in becomes one of its number, with its name */
     /* handles */
     wf_model model;
@@ -41,6 +43,7 @@ typedef struct sampling {
      "Begin at the pictures of a file, folder or archive, and draw the levels above them."}, \
     {0, "scale", "2|4|8|16", CLI_INT, &(s).scale, 2, 1 << 14, \
      "Enlarge pictures of any size by this factor, with the model's highest levels."}, \
+    CLI_SHARD_OF(&(s).shard, "wf-view joins the outputs of all N into that of the run, byte for byte."), \
     CLI_OUTPUT(&(s).output_path)
 /* clang-format on */
 

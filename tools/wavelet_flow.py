@@ -1259,13 +1259,15 @@ class Model:
             images = join_level(images, self.inverse(level, z, images), self.meta.wavelet)
         return images
 
-    def sample(self, n: int, seed: int = 0, temperature: float = 1.0, first: int = 0) -> Array:
-        """Images [n,H,W,C], drawn as wf-sample draws pictures `first` to first + n - 1 with this seed and temperature.
-        Values are not rounded or clamped, and carry no gradients."""
+    def sample(self, n: int, seed: int = 0, temperature: float = 1.0, first: int = 0,
+               step: int = 1) -> Array:  # fmt: skip
+        """Images [n,H,W,C], drawn as wf-sample draws pictures first, first + step, .. with this seed and temperature:
+        first = i - 1 and step = N are shard i of N. Values are not rounded or clamped, and carry no gradients."""
         latents = []
         for level in range(self.meta.levels + 1):
             shape = self.meta.detail_shape(level)
-            z = [normals(seed, _LATENT, level, first + i, math.prod(shape)).reshape(shape) for i in range(n)]
+            z = [normals(seed, _LATENT, level, i, math.prod(shape)).reshape(shape)
+                 for i in range(first, first + n * step, step)]  # fmt: skip
             latents.append(temperature * self._tensor(np.stack(z)))
         with torch.no_grad():
             return self.decode(latents)

@@ -1,7 +1,8 @@
 /* wf-bpd.c - held-out bits per dimension of a model, in total and by level */
-#include <unistd.h>
+#include <string.h>
 
 #include "../lib/model/evaluation.h"
+#include "bpd_shards.h"
 #include "cli_io.h"
 #include "interrupt.h"
 #include "level_work.h"
@@ -12,7 +13,8 @@ static struct options {
     const char *model_path, *store_path; /* store_path NULL: the operand */
     int64_t count, samples, top;
     int split, precision;
-    bool per_image, json;
+    bool per_image, json, join;
+    wf_shard shard; /* n = 0: not given */
 } options;
 
 enum { ALL, HELD_OUT, TRAINED };
@@ -37,6 +39,9 @@ static const cli_option table[] = {
     {0, "top", "N", CLI_COUNT, &options.top, 1, 1e12,
      "Print the N pictures of most bits/dim, the strangest to the model, highest first: bits/dim and name; with "
      "--per-image its columns, with --json its objects."},
+    CLI_SHARD_OF(&options.shard, "The table gets columns for --join, and all digits."),
+    {0, "join", NULL, CLI_FLAG, &options.join, 0, 0,
+     "Print the table of a run from the tables of all its shards, which are the operands."},
     CLI_THREADS,
     CLI_SEED,
     CLI_BACKEND_AUTO,
@@ -45,7 +50,8 @@ static const cli_option table[] = {
 static const cli_program program = {
     .name = "wf-bpd",
     .summary = "bits per dimension of pictures under a Wavelet Flow model",
-    .synopsis = "-m MODEL [-s STORE] [--split val] [--iw K] [--top N] [--per-image] [--json] [FILE|STORE]",
+    .synopsis =
+        "-m MODEL [-s STORE] [--split val] [--iw K] [--top N] [--per-image] [--json] [--shard I/N|--join] [FILE|STORE]",
     .description =
         "Computes how probable pictures are under a model that wf-train-level trained, as bits per dimension: the "
         "negative log2 of the density, divided by the number of samples (height x width x channels). Lower is "
@@ -55,6 +61,9 @@ static const cli_program program = {
         "On a terminal the output is a table, otherwise tab-separated values; with --json it is one object.\n\n"
         "--per-image and --top name pictures: in a folder, the path below it (wf-stream(5)). Pictures that are much "
         "more probable than the training pictures are strange, too; they have the lowest figures.\n\n"
+        "--shard evaluates a share of the pictures, those that -n and --split leave. Means and errors of all pictures "
+        "follow from the tables of all shares (--join), and are those of one run. Lists of pictures are joined by "
+        "sort: (head -n 1 1.tsv; tail -qn +2 *.tsv | sort -n).\n\n"
         "Pixels are dequantized: noise between 0 and 1 is added to each. The noise is uniform, and every level sees "
         "its exact share, unless the model has learnt its noise (wf-train-level --dequantize). A picture's noise "
         "depends on --seed and the picture's index alone.\n\n"
@@ -72,7 +81,9 @@ static const cli_program program = {
                 "wf-bpd -m model -s train.wf --split val\n"
                 "    the pictures that training held out\n"
                 "wf-bpd -m model -s test.wf -n 100 --iw 100\n"
-                "    a tighter bound on a hundred pictures",
+                "    a tighter bound on a hundred pictures\n"
+                "wf-bpd -m model -s test.wf --shard 3/8 > part-3.tsv; wf-bpd --join part-*.tsv\n"
+                "    the third of eight shares; the table of all",
     .options = table};
 
 /* The precision that --precision names; NULL: that of each level. */
@@ -82,13 +93,21 @@ static const wf_precision *given_precision(void)
     return options.precision ? &all[options.precision - 1] : NULL;
 }
 
+/* Pictures of the shard, or all, among the first `count`. */
+static int64_t own_count(int64_t count)
+{
+    return wf_shard_count(options.shard, 0, count);
+}
+
 static wf_evaluation *open_evaluation(const wf_model *model, wf_backend *backend, const wf_meta *meta, const char *name,
-                                      wf_watch watch)
+                                      uint64_t run, wf_watch watch)
 {
     wf_evaluation *e = NULL;
     wf_evaluation_spec spec = {.seed = common.seed,
-                               .count = options.count,
+                               .count = own_count(options.count),
                                .samples = options.samples,
+                               .shard = options.shard,
+                               .run = run,
                                .precision = given_precision(),
                                .watch = watch};
     must(wf_evaluation_create(model, backend, meta, name, &spec, &e));
@@ -99,19 +118,21 @@ static wf_evaluation *open_evaluation(const wf_model *model, wf_backend *backend
 static void say_start(const wf_model *model, const wf_backend *backend, const wf_meta *meta, int64_t count)
 {
     char pictures[START_PICTURES], job[START_PICTURES + 32];
-    start_pictures(count, meta, pictures);
+    size_t n = strlen(start_pictures(count, meta, pictures));
+    if (options.shard.n)
+        snprintf(pictures + n, sizeof pictures - n, ", shard %d of %d", options.shard.i, options.shard.n);
     snprintf(job, sizeof job, options.samples ? "%s, %lld draw%s each" : "%s", pictures, (long long)options.samples,
              plural(options.samples));
     start_note(backend, model, 0, meta->top, given_precision(), job);
 }
 
-/* The part of the store that --split names. */
+/* The part of the store that --split names; NULL: all. */
 static wf_store *open_split(const wf_model *model, wf_store *whole, const char *name)
 {
     int percent;
     wf_store *part;
     if (options.split == ALL)
-        return whole;
+        return NULL;
     if (!whole)
         die(WF_USAGE, "%s: a stream: --split needs the store that the model was trained on", name);
     must(wf_model_held_out(model, wf_store_hash(whole), name, &percent));
@@ -125,7 +146,7 @@ static wf_watch begin_work(const wf_model *model, const wf_meta *meta, const wf_
     level_work work = {.model = model,
                        .meta = meta,
                        .last = meta->top,
-                       .pictures = count < 0 && options.count ? options.count : count,
+                       .pictures = count < 0 && options.count ? own_count(options.count) : count,
                        .times = options.samples ? options.samples : 1,
                        .counts = store ? LEVEL_WORK_EACH : LEVEL_WORK_LAST};
     while (store && work.first < work.last && !wf_store_has_level(store, work.first))
@@ -137,21 +158,56 @@ static wf_watch begin_work(const wf_model *model, const wf_meta *meta, const wf_
 static wf_evaluation *evaluate(const wf_model *model, wf_backend *backend, wf_records *input)
 {
     const wf_meta *meta = wf_records_meta(input);
-    wf_store *whole = wf_records_store(input), *store = open_split(model, whole, wf_records_name(input));
-    int64_t count = store ? wf_store_count(store) : wf_records_count(input), most = options.count;
-    count = most && count > most ? most : count;
-    wf_evaluation *e =
-        open_evaluation(model, backend, meta, wf_records_name(input), begin_work(model, meta, store, count));
+    const char *name = wf_records_name(input);
+    wf_store *whole = wf_records_store(input), *part = open_split(model, whole, name), *share = NULL;
+    int64_t most = options.count, count = part ? wf_store_count(part) : wf_records_count(input);
+    if (options.shard.n && whole)
+        must(wf_store_open_shard(part ? part : whole, options.shard, most, &share));
+    else if (options.shard.n)
+        must(wf_records_shard(input, options.shard));
+    wf_store *store = share ? share : part ? part : whole;
+    count = count < 0 ? count : own_count(most && count > most ? most : count);
+    uint64_t run = bpd_run(model, meta, whole);
+    wf_evaluation *e = open_evaluation(model, backend, meta, name, run, begin_work(model, meta, store, count));
     wf_record record;
     say_start(model, backend, meta, count);
     if (store)
         must(wf_evaluation_put_store(e, store));
     while (!store && cli_next(input, &record))
-        must(wf_evaluation_put(e, &record));
+        if (!most || own_count(most))
+            must(wf_evaluation_put(e, &record));
     progress_end();
-    if (store != whole)
-        wf_store_close(store);
+    wf_store_close(share);
+    wf_store_close(part);
     return e;
+}
+
+static int join(int first)
+{
+    wf_figures figures;
+    if (options.model_path || options.shard.n || options.per_image || options.top || options.store_path ||
+        options.count || options.samples || options.split || options.precision)
+        die(WF_USAGE, "--join: takes tables of shards and --json, and no other option");
+    bpd_join(first, &figures);
+    bpd_print(&figures, options.json);
+    finish_stdout();
+    return WF_OK;
+}
+
+static void print(wf_evaluation *e)
+{
+    wf_figures figures;
+    if (options.top)
+        must(wf_evaluation_rank(e, options.top));
+    wf_evaluation_figures(e, &figures);
+    if ((options.per_image || options.top) && options.json)
+        must(wf_evaluation_write_picture_lines(e, stdout));
+    else if (options.per_image)
+        wf_evaluation_write_pictures(e, stdout);
+    else if (options.top)
+        wf_evaluation_write_ranks(e, stdout);
+    else
+        bpd_print(&figures, options.json);
 }
 
 int main(int argc, char **argv)
@@ -159,6 +215,8 @@ int main(int argc, char **argv)
     wf_model model;
     wf_backend *backend;
     int first = cli_parse(&program, argc, argv);
+    if (options.join)
+        return join(first);
     if (!options.model_path)
         die(WF_USAGE, "-m MODEL is needed");
     found_open_model(options.model_path, &model);
@@ -166,18 +224,7 @@ int main(int argc, char **argv)
     wf_records *input = cli_open_store_or_input(options.store_path, first);
     wf_evaluation *e = evaluate(&model, backend, input);
     must(wf_evaluation_finish(e));
-    if (options.top)
-        must(wf_evaluation_rank(e, options.top));
-    if ((options.per_image || options.top) && options.json)
-        must(wf_evaluation_write_picture_lines(e, stdout));
-    else if (options.per_image)
-        wf_evaluation_write_pictures(e, stdout);
-    else if (options.top)
-        wf_evaluation_write_ranks(e, stdout);
-    else if (options.json)
-        wf_evaluation_write_json(e, stdout);
-    else
-        wf_evaluation_write_table(e, stdout, isatty(STDOUT_FILENO));
+    print(e);
     finish_stdout();
     wf_evaluation_destroy(e);
     wf_records_close(input);

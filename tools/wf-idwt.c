@@ -280,7 +280,7 @@ int main(int argc, char **argv)
     if (job.one_file)
         must(wf_image_save(options.folder, &job.image));
     else if (options.folder)
-        picture_files_note(options.folder, wf_image_suffix(job.image.signal), options.names);
+        picture_files_note(options.folder, job.meta.shard.n ? NULL : wf_image_suffix(job.image.signal), options.names);
     const wf_meta *m = &job.meta;
     note("%lld %s%s of %s", (long long)job.count, wf_signal_names[m->signal], plural(job.count),
          wf_size_text(m->signal, m->D, m->H, m->W, size));

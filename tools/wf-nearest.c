@@ -119,6 +119,7 @@ static void open_job(const char *name, const wf_meta *meta)
         die(WF_DATA, "%s: holds no level %d", store_path, level);
     must(wf_meta_copy(&job.meta, meta));
     job.meta.top = level;
+    job.meta.shard = (wf_shard){0}; /* rows of pictures, not those that came */
     cli_add_provenance(&job.meta, NULL);
     wf_level_shape shape = wf_meta_level(meta, level);
     job.lows = (size_t)shape.H * (size_t)shape.W * (size_t)shape.C;
@@ -179,8 +180,12 @@ static void write_neighbours(int n)
         take_neighbour(i, k, &found[k], k + beside);
     for (size_t k = 0; k < each; k++)
         to->index[k] = first + k;
-    wf_record record = {
-        level, per_picture(), to->low, level ? to->detail : NULL, to->index, (const char *const *)to->names};
+    wf_record record = {.level = level,
+                        .N = per_picture(),
+                        .low = to->low,
+                        .detail = level ? to->detail : NULL,
+                        .index = to->index,
+                        .names = (const char *const *)to->names};
     if (job.output)
         must(cli_put(job.output, &record));
 }

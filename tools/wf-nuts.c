@@ -53,12 +53,12 @@ static const cli_option table[] = {
      "Inpainting: whole pictures come in; draw what is white in this picture, given what is black; see above."},
     {0, "grey", NULL, CLI_FLAG, &options.grey, 0, 0,
      "Colourization: whole pictures come in; draw their colours, or those inside the mask, given their grey."},
-    {0, "state", "DIR", CLI_STRING, &options.state_path, 0, 0,
+    {0, "state", "DIR", CLI_PLACE, &options.state_path, 0, 0,
      "Save the chains in this folder. After an interruption the same command continues them, bit for bit."},
     {0, "save-every", "SECONDS", CLI_DOUBLE, &options.save_every, 0, 1e9, "Seconds between saves (default 60)."},
-    {0, "report", "FILE", CLI_STRING, &options.report_path, 0, 0,
+    {0, "report", "FILE", CLI_PLACE, &options.report_path, 0, 0,
      "Write the diagnostics as JSON, one object per line and level."},
-    {0, "stats", "FILE", CLI_STRING, &options.stats_path, 0, 0,
+    {0, "stats", "FILE", CLI_PLACE, &options.stats_path, 0, 0,
      "Write a line of statistics for each draw after adaptation, as CSV with the columns of CmdStan; see above."},
     {0, "strict", NULL, CLI_FLAG, &options.strict, 0, 0,
      "Exit with 70, after all output, if a diagnostic is out of bounds."},
@@ -105,6 +105,10 @@ static const cli_program program = {
         "summarize them with ArviZ 0.23 or 1: d = pandas.read_csv(FILE).query('level == 0') and "
         "arviz.summary(d.set_index(['chain', 'draw']).to_xarray()). Chains of different pictures above the first "
         "level have different targets: summarize each alone. ArviZ's from_cmdstan expects one chain a file.\n\n"
+        "With --shard, diagnostics are those of the shard's own chains. Divergences, draws and gradients of shards add "
+        "up, and lines of --stats are those of the run. R-hat and ESS of the first level drawn, and of --joint, "
+        "compare all chains with one another: compute them from the lines of all shards, as above. --state needs a "
+        "folder for each shard.\n\n"
         "A picture's chain is the same, byte for byte, for the same model, options, seed and index, whatever else is "
         "drawn.",
     .examples = "wf-nuts -m model -n 16 | wf-idwt --grid grid.png\n"
@@ -131,6 +135,9 @@ static int report_levels(void)
     const wf_markov_chains_report *r;
     int first, last, bad = -1;
     char row[WF_MARKOV_CHAINS_ROW];
+    wf_shard shard = options.sampling.shard;
+    if (shard.n)
+        note("shard %d of %d: R-hat and ESS are of its own chains", shard.i, shard.n);
     note("%s", WF_MARKOV_CHAINS_HEAD);
     for (int i = 0; (r = wf_annealed_sampler_report(sampler, i, &first, &last)); i++) {
         wf_markov_chains_row(first, last, r, row);
@@ -277,6 +284,7 @@ int main(int argc, char **argv)
     const volatile sig_atomic_t *stop = NULL;
     sampling_parse(s, &program, argc, argv);
     s->keeps_numbers = options.chains == 1 && !options.thin;
+    s->apart = options.thin > 0; /* a record for each kept draw of all pictures */
     check_usage();
     if (options.state_path) {
         lock_state(options.state_path);

@@ -54,6 +54,8 @@ static const cli_program program = {
                 "    in two steps, with the same result\n"
                 "wf-dwt small/*.png | wf-sample -m model | wf-idwt -o large\n"
                 "    super-resolution of pictures that have the size of a lower level\n"
+                "wf-sample -m model -n 10000 --shard 3/8 -o part-3.wf\n"
+                "    the third of eight shares; wf-view part-*.wf joins them\n"
                 "wf-sample -m model --from photo.png --scale 4 | wf-idwt > large.pam\n"
                 "    a photograph of any size at four times its size",
     .options = table};

@@ -40,10 +40,15 @@ static const cli_program program = {
         "store. Coefficients and names are those that came, to the last bit; checksums and hashes are checked.\n\n"
         "Several inputs are joined in the order in which they are given. They must have the same size, channels, "
         "bits, wavelet and levels; the error names the first that differs, and both values.\n\n"
+        "Shards of a run (--shard of wf-sample and wf-nuts) are joined to what the run would have written, in any "
+        "order of the inputs: streams to the same bytes, which have no entry of wf-view, and stores to the same "
+        "pictures. A shard that is missing, is there twice, or has another seed, model or option is an error; names of "
+        "files, --threads and --backend may differ. One shard alone stays a shard when it is copied, and not when it "
+        "is cut.\n\n"
         "A range is cut out first, then shuffled, then counted, then split. The same pictures, options and seed give "
         "the same result.\n\n"
-        "Pictures keep their numbers, unless they are shuffled or come from several inputs: then they are numbered "
-        "from 0. A store has its pictures in the order of their numbers.\n\n"
+        "Pictures keep their numbers, unless they are shuffled or come from several inputs that are not shards: then "
+        "they are numbered from 0. A store has its pictures in the order of their numbers.\n\n"
         "One batch is in memory at a time. To shuffle anything but one store, or to split a stream, all is copied "
         "into a store in TMPDIR first, which is gone at the end.",
     .examples = "wf-view photos.store --shuffle --seed 1 --split 95,5 -o train.store,val.store\n"
@@ -55,7 +60,9 @@ static const cli_program program = {
                 "wf-view photos.store -l 0-3 -o small.store\n"
                 "    the lower levels alone\n"
                 "wf-sample -m faces -n 64 | wf-view -o samples.store\n"
-                "    a stream as a store\n",
+                "    a stream as a store\n"
+                "wf-view part-*.wf -o samples.wf\n"
+                "    all shards of wf-sample --shard I/N -o part-I.wf as the run\n",
     .options = table};
 
 /* Pictures begin <= place < end of the input go to the output. */
@@ -130,6 +137,17 @@ static void choose_levels(void)
             die(WF_DATA, "%s: has no level %d", wf_records_name(job.records), level);
 }
 
+/* Joined shards are the run, and a shard that is only copied remains one: both keep the provenance of the run. */
+static void record_view(void)
+{
+    bool chosen = options.range || options.shuffle || options.count >= 0 || options.split.count,
+         copied = !chosen && options.levels[0] < 0;
+    if (chosen)
+        job.meta.shard = (wf_shard){0};
+    if (!copied || !(wf_records_joined(job.records) || job.meta.shard.n))
+        cli_add_provenance(&job.meta, NULL);
+}
+
 /* Sets the places of the parts, and skips what a store has before them. */
 static void choose_pictures(void)
 {
@@ -176,7 +194,9 @@ static void put_part(part *p, const wf_record *r, int64_t place)
                      .low = r->low ? r->low + at * pixels * (size_t)shape.C : NULL,
                      .detail = r->detail ? r->detail + at * pixels * (size_t)shape.K : NULL,
                      .index = r->index + at,
-                     .names = r->names ? r->names + at : NULL};
+                     .names = r->names ? r->names + at : NULL,
+                     .batch = r->batch,
+                     .each = r->each};
     must(cli_put(p->output, &cut));
     p->pictures += r->level == job.meta.top ? cut.N : 0;
 }
@@ -210,7 +230,7 @@ int main(int argc, char **argv)
     open_records(argv + first, argc - first);
     choose_levels();
     choose_pictures();
-    cli_add_provenance(&job.meta, NULL);
+    record_view();
     for (int i = 0; i < job.count; i++)
         job.parts[i].output = cli_open_output(job.parts[i].path, &job.meta, "pipe it into wf-idwt, or use -o");
     copy();

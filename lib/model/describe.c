@@ -65,6 +65,11 @@ static void set_meta(wf_description *d, const wf_meta *meta)
     set_value(d, d->root, "bits", json_integer(meta->bits));
     if (meta->rate)
         set_value(d, d->root, "rate", json_integer(meta->rate));
+    if (meta->shard.n) {
+        char shard[32];
+        snprintf(shard, sizeof shard, "%d/%d", meta->shard.i, meta->shard.n);
+        set_value(d, d->root, "shard", json_string(shard));
+    }
 }
 
 static json_t *make_level(wf_description *d, const wf_meta *meta, int level, int64_t pictures)

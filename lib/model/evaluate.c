@@ -168,16 +168,3 @@ out:
     free(host);
     return status;
 }
-
-void wf_mean_add(wf_mean *m, double value)
-{
-    double d = value - m->mean;
-    m->n++;
-    m->mean += d / (double)m->n;
-    m->m2 += d * (value - m->mean);
-}
-
-double wf_mean_error(const wf_mean *m)
-{
-    return m->n < 2 ? NAN : sqrt(m->m2 / (double)(m->n - 1) / (double)m->n);
-}

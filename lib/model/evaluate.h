@@ -6,6 +6,7 @@
 #include "../base/watch.h"
 #include "../store/store.h"
 #include "../store/stream.h"
+#include "figures.h"
 #include "level_runner.h"
 #include "pixel_noise.h"
 
@@ -52,14 +53,6 @@ int wf_held_out(wf_store *store, int level, int64_t count, int part, int parts, 
 /* Measures the round trip |x - f^-1(f(x))| of the batch that was run last, in standard deviations of x: a finite
  * inverse may still be wrong. An inverse that is not finite counts as an infinite error. */
 int wf_evaluator_round_trip(wf_evaluator *e, wf_round_trip *error) WF_MUST;
-
-/* Running mean and standard error of the mean. */
-typedef struct wf_mean {
-    int64_t n;
-    double mean, m2; /* Welford 1962 */
-} wf_mean;
-void wf_mean_add(wf_mean *m, double value);
-double wf_mean_error(const wf_mean *m); /* NAN, not known, for fewer than two values */
 
 WF_END
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../base/figure.h"
+#include "../base/count.h"
 #include "../base/number.h"
 #include "../base/utf8.h"
 
@@ -17,6 +17,10 @@ typedef struct level {
     uint64_t *index; /* [n] */
     double *bits;    /* [n], means over the draws */
     int64_t n, room;
+    /* pictures that wait until a batch is full, [rows] each */
+    float *low, *detail;
+    uint64_t *numbers;
+    int waiting;
 } level;
 
 struct wf_evaluation {
@@ -72,6 +76,9 @@ void wf_evaluation_destroy(wf_evaluation *e)
         close_level(&e->levels[l]);
         free(e->levels[l].index);
         free(e->levels[l].bits);
+        free(e->levels[l].low);
+        free(e->levels[l].detail);
+        free(e->levels[l].numbers);
     }
     free(e->drawn);
     for (int64_t n = 0; n < e->named; n++)
@@ -161,27 +168,76 @@ static int run_draws(wf_evaluation *e, level *l, int64_t N, const wf_record *r, 
     return WF_OK;
 }
 
-int wf_evaluation_put(wf_evaluation *e, const wf_record *r)
+/* Evaluates the pictures of a record now. */
+static int run_record(wf_evaluation *e, level *l, const wf_record *r)
 {
-    level *l = &e->levels[r->level];
-    int64_t left = e->spec.count - l->n, N = e->spec.count && r->N > left ? left : r->N;
-    if (N <= 0)
-        return WF_OK;
-    WF_TRY(open_level(e, r->level));
-    WF_TRY(reserve_pictures(l, N));
-    memcpy(l->index + l->n, r->index, (size_t)N * sizeof *r->index);
-    WF_TRY(keep_names(e, l->n, N, r->names));
+    WF_TRY(reserve_pictures(l, r->N));
+    memcpy(l->index + l->n, r->index, (size_t)r->N * sizeof *r->index);
     if (e->spec.samples > 1) {
-        WF_TRY(reserve_draws(e, l->n + N));
-        double *bits = malloc((size_t)N * sizeof *bits);
-        WF_CHECK(bits, WF_AGAIN, "out of memory for %" PRId64 " pictures", N);
-        int status = run_draws(e, l, N, r, bits);
+        WF_TRY(reserve_draws(e, l->n + r->N));
+        double *bits = malloc((size_t)r->N * sizeof *bits);
+        WF_CHECK(bits, WF_AGAIN, "out of memory for %" PRId64 " pictures", r->N);
+        int status = run_draws(e, l, r->N, r, bits);
         free(bits);
         WF_TRY(status);
     } else {
-        WF_TRY(wf_evaluator_run(&l->evaluator, N, r->low, r->detail, r->index, l->bits + l->n));
+        WF_TRY(wf_evaluator_run(&l->evaluator, r->N, r->low, r->detail, r->index, l->bits + l->n));
     }
-    l->n += N;
+    l->n += r->N;
+    return WF_OK;
+}
+
+/* Evaluates the pictures of a level that wait. */
+static int run_waiting(wf_evaluation *e, level *l)
+{
+    wf_record r = {.N = l->waiting, .low = l->low, .detail = l == e->levels ? NULL : l->detail, .index = l->numbers};
+    l->waiting = 0;
+    return r.N ? run_record(e, l, &r) : WF_OK;
+}
+
+static int reserve_waiting(level *l, int rows, size_t lows, size_t details)
+{
+    if (l->low)
+        return WF_OK;
+    l->low = malloc((size_t)rows * lows * sizeof *l->low);
+    l->detail = malloc((size_t)rows * details * sizeof *l->detail);
+    l->numbers = malloc((size_t)rows * sizeof *l->numbers);
+    WF_CHECK(l->low && l->detail && l->numbers, WF_AGAIN, "out of memory for %d pictures", rows);
+    return WF_OK;
+}
+
+int wf_evaluation_put(wf_evaluation *e, const wf_record *r)
+{
+    level *l = &e->levels[r->level];
+    int64_t left = e->spec.count - l->n - l->waiting, N = e->spec.count && r->N > left ? left : r->N;
+    if (N <= 0)
+        return WF_OK;
+    WF_TRY(open_level(e, r->level));
+    WF_TRY(keep_names(e, l->n + l->waiting, N, r->names));
+    int rows = l->evaluator.runner.N;
+    wf_level_shape s = wf_meta_level(&e->meta, r->level);
+    size_t lows = wf_count3(s.H, s.W, s.C), details = (size_t)wf_bands(e->meta.signal) * lows;
+    WF_TRY(reserve_waiting(l, rows, lows, details));
+    for (int64_t n = 0; n < N;) {
+        wf_record part = *r;
+        size_t at = (size_t)n, to = (size_t)l->waiting;
+        part.low = r->low + at * lows;
+        part.detail = r->detail ? r->detail + at * details : NULL;
+        part.index = r->index + at;
+        part.N = N - n < rows - l->waiting ? N - n : rows - l->waiting;
+        n += part.N;
+        if (part.N == rows) {
+            WF_TRY(run_record(e, l, &part));
+            continue;
+        }
+        memcpy(l->low + to * lows, part.low, (size_t)part.N * lows * sizeof *l->low);
+        if (part.detail)
+            memcpy(l->detail + to * details, part.detail, (size_t)part.N * details * sizeof *l->detail);
+        memcpy(l->numbers + to, part.index, (size_t)part.N * sizeof *l->numbers);
+        l->waiting += (int)part.N;
+        if (l->waiting == rows)
+            WF_TRY(run_waiting(e, l));
+    }
     return WF_OK;
 }
 
@@ -204,6 +260,7 @@ int wf_evaluation_put_store(wf_evaluation *e, wf_store *store)
             wf_level_shape s = wf_meta_level(&e->meta, number);
             WF_TRY(wf_held_out(store, number, e->spec.count ? e->spec.count : INT64_MAX, 0, 1,
                                wf_level_rows(e->backend->pixels, s.H, s.W), put_record, e));
+            WF_TRY(run_waiting(e, &e->levels[number]));
             close_level(&e->levels[number]);
         }
     return WF_OK;
@@ -215,6 +272,8 @@ int wf_evaluation_finish(wf_evaluation *e)
 {
     int used = 0;
     e->first = -1;
+    for (int number = 0; number <= e->meta.levels; number++)
+        WF_TRY(run_waiting(e, &e->levels[number]));
     for (int number = 0; number <= e->meta.levels; number++) {
         const level *l = &e->levels[number];
         if (!l->n)
@@ -226,7 +285,8 @@ int wf_evaluation_finish(wf_evaluation *e)
                  "levels %d and %d are not of the same pictures", e->first, number);
     }
     e->whole = used == e->meta.levels + 1;
-    WF_CHECK(used, WF_DATA, "no picture to evaluate");
+    WF_CHECK(used || e->spec.shard.n, WF_DATA, "no picture to evaluate");
+    e->first = used ? e->first : 0; /* a shard without pictures */
     return WF_OK;
 }
 
@@ -274,6 +334,21 @@ wf_mean wf_evaluation_weighted(const wf_evaluation *e)
     for (int64_t n = 0; e->whole && e->spec.samples && n < e->levels[e->first].n; n++)
         wf_mean_add(&mean, picture_weighted(e, n));
     return mean;
+}
+
+void wf_evaluation_figures(const wf_evaluation *e, wf_figures *out)
+{
+    *out = (wf_figures){.pictures = e->levels[e->first].n,
+                        .total = wf_evaluation_total(e),
+                        .weighted = wf_evaluation_weighted(e),
+                        .samples = e->spec.samples,
+                        .shard = e->spec.shard,
+                        .run = e->spec.run};
+    for (int l = 0; l <= e->meta.levels; l++) {
+        out->level[l] = wf_evaluation_level(e, l);
+        if (out->level[l].n)
+            wf_meta_level_text(&e->meta, l, out->size[l]);
+    }
 }
 
 /* -- output -------------------------------------------------------------------------------------------------------- */
@@ -383,57 +458,4 @@ int wf_evaluation_write_picture_lines(const wf_evaluation *e, FILE *file)
         fputs("]}\n", file);
     }
     return WF_OK;
-}
-
-/* The standard error, null for a single picture. */
-static const char *json_error(const wf_mean *m, char text[WF_FIGURE])
-{
-    return wf_figure(wf_mean_error(m), "%.6f", "null", text);
-}
-
-void wf_evaluation_write_json(const wf_evaluation *e, FILE *file)
-{
-    wf_mean total = wf_evaluation_total(e), weighted = wf_evaluation_weighted(e);
-    const char *comma = "";
-    char error[WF_FIGURE];
-    wf_fprintf(file, "{\"pictures\": %" PRId64 ", \"levels\": [", e->levels[e->first].n);
-    for (int l = 0; l <= e->meta.levels; l++) {
-        wf_mean m = wf_evaluation_level(e, l);
-        if (m.n)
-            wf_fprintf(file, "%s{\"level\": %d, \"bpd\": %.6f, \"error\": %s}", comma, l, m.mean,
-                       json_error(&m, error));
-        comma = m.n ? ", " : comma;
-    }
-    putc(']', file);
-    if (total.n)
-        wf_fprintf(file, ", \"bpd\": %.6f, \"error\": %s", total.mean, json_error(&total, error));
-    if (weighted.n)
-        wf_fprintf(file, ", \"iw\": {\"samples\": %" PRId64 ", \"bpd\": %.6f, \"error\": %s}", e->spec.samples,
-                   weighted.mean, json_error(&weighted, error));
-    fputs("}\n", file);
-}
-
-void wf_evaluation_write_table(const wf_evaluation *e, FILE *file, bool aligned)
-{
-    const char *head = aligned ? "%-6s %-12s %12s %10s\n" : "%s\t%s\t%s\t%s\n";
-    const char *row = aligned ? "%-6d %-12s %12.4f %10s\n" : "%d\t%s\t%.6f\t%s\n";
-    const char *sum = aligned ? "%-19s %12.4f %10s\n" : "%s\t\t%.6f\t%s\n";
-    const char *digits = aligned ? "%.4f" : "%.6f";
-    char error[WF_FIGURE];
-    wf_mean total = wf_evaluation_total(e), weighted = wf_evaluation_weighted(e);
-    wf_fprintf(file, head, "level", "size", "bits/dim", "+-");
-    for (int l = 0; l <= e->meta.levels; l++) {
-        wf_mean m = wf_evaluation_level(e, l);
-        char size[WF_SIZE_TEXT];
-        wf_meta_level_text(&e->meta, l, size);
-        if (m.n)
-            wf_fprintf(file, row, l, size, m.mean, wf_figure(wf_mean_error(&m), digits, "-", error));
-    }
-    if (total.n)
-        wf_fprintf(file, sum, "total", total.mean, wf_figure(wf_mean_error(&total), digits, "-", error));
-    if (weighted.n) {
-        char name[32];
-        snprintf(name, sizeof name, "iw %" PRId64, e->spec.samples);
-        wf_fprintf(file, sum, name, weighted.mean, wf_figure(wf_mean_error(&weighted), digits, "-", error));
-    }
 }

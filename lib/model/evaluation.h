@@ -18,6 +18,8 @@ typedef struct wf_evaluation_spec {
     int64_t count;                 /* pictures that are evaluated at most; 0: all */
     int64_t samples;               /* K of the importance-weighted figure; 0: one draw, and no such figure */
     const wf_precision *precision; /* of all levels; NULL: that of its file */
+    wf_shard shard;                /* of the run that the pictures are; they may be none if n > 0 */
+    uint64_t run;                  /* hash that its shards have in common */
     wf_watch watch;                /* of pictures, by level, each as often as it is drawn */
 } wf_evaluation_spec;
 
@@ -29,8 +31,9 @@ int wf_evaluation_create(const wf_model *model, wf_backend *backend, const wf_me
                          const wf_evaluation_spec *spec, wf_evaluation **out) WF_MUST;
 void wf_evaluation_destroy(wf_evaluation *e); /* NULL is allowed */
 
-/* Evaluates the pictures of a record at its level. A level's weights are loaded when its first record comes.
- * WF_NOINPUT: the level is not trained. WF_INTERNAL: a density is not finite. */
+/* Evaluates the pictures of a record at its level, perhaps together with those of later records, so that batches are
+ * full. A level's weights are loaded when its first record comes. WF_NOINPUT: the level is not trained. WF_INTERNAL: a
+ * density is not finite. */
 int wf_evaluation_put(wf_evaluation *e, const wf_record *record) WF_MUST;
 /* Evaluates all levels of a store one after the other. Its metadata are those the evaluation was created with. */
 int wf_evaluation_put_store(wf_evaluation *e, wf_store *store) WF_MUST;
@@ -44,10 +47,8 @@ wf_mean wf_evaluation_level(const wf_evaluation *e, int level);
 wf_mean wf_evaluation_total(const wf_evaluation *e);
 wf_mean wf_evaluation_weighted(const wf_evaluation *e);
 
-/* Writes the figures as a table: `aligned` in columns for people, else separated by tabs, with more digits. */
-void wf_evaluation_write_table(const wf_evaluation *e, FILE *file, bool aligned);
-/* Writes one JSON object in one line. */
-void wf_evaluation_write_json(const wf_evaluation *e, FILE *file);
+/* Gives all these figures. */
+void wf_evaluation_figures(const wf_evaluation *e, wf_figures *out);
 /* Limits the functions below to the `count` pictures of most bits/dim (with samples, weighted), and sorts these: the
  * highest first, equal ones in their order. WF_AGAIN: out of memory. */
 int wf_evaluation_rank(wf_evaluation *e, int64_t count) WF_MUST;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "../base/utf8.h"
 #include "../base/version.h"
@@ -225,6 +226,64 @@ int wf_meta_model(const wf_meta *meta, char out[20])
     return WF_OK;
 }
 
+/* -- shards -------------------------------------------------------------------------------------------------------- */
+
+void wf_meta_mark_run(wf_meta *meta, const char *settings, const char *model)
+{
+    if (!meta->shard.n)
+        return;
+    uint64_t run = model ? XXH3_64bits_withSeed(model, strlen(model), meta->run) : meta->run;
+    meta->run = XXH3_64bits_withSeed(settings, strlen(settings), run);
+}
+
+/* Fails if two entries of the provenance differ in `key`. */
+static int expect_same(const json_t *have, const char *who, const json_t *want, const char *whom, const char *key)
+{
+    const char *a = json_string_value(json_object_get(have, key)), *b = json_string_value(json_object_get(want, key));
+    a = a ? a : "unknown";
+    b = b ? b : "unknown";
+    WF_CHECK(!strcmp(a, b), WF_DATA, "%s: of another run than %s: %s is %.80s, but %.80s", who, whom, key, a, b);
+    return WF_OK;
+}
+
+/* Fails if command lines differ. */
+static int expect_same_words(const json_t *have, const char *who, const json_t *want, const char *whom)
+{
+    const json_t *as = json_object_get(have, "argv"), *bs = json_object_get(want, "argv");
+    for (size_t i = 0; i < json_array_size(as) || i < json_array_size(bs); i++) {
+        const char *a = json_string_value(json_array_get(as, i)), *b = json_string_value(json_array_get(bs, i));
+        a = a ? a : "nothing";
+        b = b ? b : "nothing";
+        WF_CHECK(!strcmp(a, b), WF_DATA, "%s: of another run than %s: its command has %.80s, not %.80s", who, whom, a,
+                 b);
+    }
+    return WF_OK;
+}
+
+int wf_meta_expect_run(const wf_meta *have, const char *who, const wf_meta *want, const char *whom)
+{
+    static const char *const keys[] = {"tool", "version", "seed", "model"};
+    json_t *a = NULL, *b = NULL;
+    int status = WF_OK;
+    WF_CHECK(have->shard.n == want->shard.n, WF_DATA, "%s: shard %d of %d, but shard %d of %d in %s", who,
+             have->shard.i, have->shard.n, want->shard.i, want->shard.n, whom);
+    if (have->run == want->run)
+        return WF_OK;
+    WF_GO(load_provenance(have->provenance, who, &a));
+    WF_GO(load_provenance(want->provenance, whom, &b));
+    for (size_t e = 0; e < json_array_size(a) || e < json_array_size(b); e++) {
+        const json_t *x = json_array_get(a, e), *y = json_array_get(b, e);
+        for (size_t k = 0; k < sizeof keys / sizeof *keys; k++)
+            WF_GO(expect_same(x, who, y, whom, keys[k]));
+        WF_GO(expect_same_words(x, who, y, whom));
+    }
+    status = wf_fail(WF_DATA, "%s: of another run than %s", who, whom);
+out:
+    json_decref(a);
+    json_decref(b);
+    return status;
+}
+
 /* -- checks -------------------------------------------------------------------------------------------------------- */
 
 static int check_range(const char *who, const char *field, int value, int low, int high)
@@ -357,6 +416,8 @@ void wf_meta_format(const wf_meta *meta, wf_meta_text *text)
     snprintf(text->numbers[1], sizeof text->numbers[1], "%d", meta->top);
     snprintf(text->numbers[2], sizeof text->numbers[2], "%d", meta->bits);
     snprintf(text->numbers[3], sizeof text->numbers[3], "%d", meta->rate);
+    snprintf(text->numbers[4], sizeof text->numbers[4], "%d/%d %016llx", meta->shard.i, meta->shard.n,
+             (unsigned long long)meta->run);
     wf_meta_shape_text(meta, text->shape);
     const wf_pair pairs[WF_META_PAIRS] = {
         {"format", meta->latents ? WF_LATENTS_FORMAT : WF_FORMAT},
@@ -366,10 +427,13 @@ void wf_meta_format(const wf_meta *meta, wf_meta_text *text)
         {"shape", text->shape},
         {"bits", text->numbers[2]},
         {"provenance", meta->provenance ? meta->provenance : "[]"},
-        {"rate", text->numbers[3]},
     };
     memcpy(text->pairs, pairs, sizeof pairs);
-    text->count = meta->rate ? WF_META_PAIRS : WF_META_PAIRS - 1;
+    text->count = WF_META_PAIRS - 2;
+    if (meta->rate)
+        text->pairs[text->count++] = (wf_pair){"rate", text->numbers[3]};
+    if (meta->shard.n)
+        text->pairs[text->count++] = (wf_pair){"shard", text->numbers[4]};
 }
 
 /* Parses digits; *end is the first byte after them. */
@@ -438,6 +502,19 @@ static int find_number(wf_meta_lookup *lookup, const void *user, const char *who
     return WF_OK;
 }
 
+/* Parses "I/N RUN". */
+static bool parse_shard(const char *text, wf_meta *meta)
+{
+    int64_t i, n;
+    const char *at;
+    if (!parse_digits(text, INT32_MAX, &i, &at) || *at != '/' || !parse_digits(at + 1, INT32_MAX, &n, &at) ||
+        *at != ' ' || i < 1 || i > n || strspn(at + 1, "0123456789abcdef") != 16 || at[17])
+        return false;
+    meta->shard = (wf_shard){(int)i, (int)n};
+    meta->run = strtoull(at + 1, NULL, 16);
+    return true;
+}
+
 static int parse_fields(wf_meta_lookup *lookup, const void *user, const char *who, wf_meta *meta)
 {
     const char *text;
@@ -461,6 +538,9 @@ static int parse_fields(wf_meta_lookup *lookup, const void *user, const char *wh
     WF_CHECK(!text || (wf_parse_count(text, WF_MAX_RATE, &rate) && rate), WF_DATA,
              "%s: rate is \"%.40s\", want a number of samples a second, 1 to %d", who, text, WF_MAX_RATE);
     meta->rate = (int)rate;
+    text = lookup(user, "shard");
+    WF_CHECK(!text || parse_shard(text, meta), WF_DATA, "%s: shard is \"%.60s\", want \"I/N\" and 16 hex digits", who,
+             text);
     WF_TRY(wf_meta_check(meta, who));
     text = lookup(user, "provenance");
     if (!text)

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "../base/linkage.h"
+#include "../base/shard.h"
 #include "../base/signal.h"
 #include "../base/status.h"
 
@@ -29,6 +30,8 @@ typedef struct wf_meta {
     int rate;         /* samples a second of sounds, 0 if unknown; else 0 */
     int bits;         /* bits per sample, 1 to 16 */
     bool latents;     /* a stream of latents, which a model's flows compute from coefficients (codec.h) */
+    wf_shard shard;   /* of a run's pictures, which this stream or store has */
+    uint64_t run;     /* of a shard: hash of what the run's pictures depend on; shards of one run have the same */
     char *provenance; /* text of a JSON array, one object per tool, oldest first; owned; NULL: empty */
 } wf_meta;
 
@@ -78,6 +81,12 @@ int wf_meta_expect(const wf_meta *have, const char *who, const wf_meta *want, co
  * long command line about 3 kB are kept; "... and N more arguments" stands for the rest. */
 int wf_meta_add_provenance(wf_meta *meta, const char *tool, int argc, char *const *argv, uint64_t seed,
                            const char *model) WF_MUST;
+
+/* Makes a shard also depend on `settings`, options as text, and on the model's hash (NULL: none). Does nothing to what
+ * is not a shard. */
+void wf_meta_mark_run(wf_meta *meta, const char *settings, const char *model);
+/* WF_DATA: the two are not shards of one run. The message names what differs. */
+int wf_meta_expect_run(const wf_meta *have, const char *who, const wf_meta *want, const char *whom) WF_MUST;
 
 /* Gives "model" of the last tool; "" if it has none. WF_DATA: the provenance is malformed. */
 int wf_meta_model(const wf_meta *meta, char out[20]) WF_MUST;

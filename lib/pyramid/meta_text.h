@@ -8,15 +8,15 @@
 
 WF_BEGIN
 
-/* Keys: format, wavelet, levels, top, shape "[[Dx]Hx]WxC", bits, provenance, and rate for sounds whose rate is
- * known. */
-enum { WF_META_PAIRS = 8 };
+/* Keys: format, wavelet, levels, top, shape "[[Dx]Hx]WxC", bits, provenance, rate for sounds whose rate is known, and
+ * shard "I/N RUN" for a shard. */
+enum { WF_META_PAIRS = 9 };
 
 typedef struct wf_meta_text {
     wf_pair pairs[WF_META_PAIRS];
     int count; /* pairs used */
     char shape[WF_SIZE_TEXT];
-    char numbers[4][40];
+    char numbers[5][48];
 } wf_meta_text;
 
 /* Fills `text`, which points into `meta` and into itself: it must not be copied, and is valid as long as `meta`. */

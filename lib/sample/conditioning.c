@@ -18,12 +18,18 @@ struct wf_conditioning {
     const wf_model *model;
     wf_meta meta; /* owned */
     int offset, level;
-    int64_t count, done;      /* without a source: pictures in all; numbered so far, of files too */
+    int64_t count, done;      /* without a source: pictures in all; place of the next one, of files too */
     const char *const *names; /* of the pictures handed out last */
+    char **own;               /* [owned], those names, where the source does not keep them */
+    int owned;
+    wf_shard shard;                 /* that is handed out; n = 0: all */
+    bool apart;                     /* pictures of different batches are */
+    wf_conditioning_batch *batches; /* [most], of the pictures handed out last */
     /* a stream or store */
     wf_records *records; /* borrowed */
     wf_record record;    /* pictures from `used` on are still to be handed out */
     int64_t used;
+    int record_count;    /* read so far */
     wf_pyramid *pyramid; /* joins `chunk` pictures */
     int chunk;
     /* picture files: the next picture, if `more` */
@@ -32,8 +38,6 @@ struct wf_conditioning {
     int rate; /* of the first sound */
     const char *name;
     bool more;
-    char **own; /* [owned], names of the pictures handed out last */
-    int owned;
 };
 
 const wf_meta *wf_conditioning_meta(const wf_conditioning *s)
@@ -200,8 +204,61 @@ void wf_conditioning_destroy(wf_conditioning *s)
     for (int n = 0; n < s->owned; n++)
         free(s->own[n]);
     free(s->own);
+    free(s->batches);
     wf_meta_clear(&s->meta);
     free(s);
+}
+
+/* -- shards ------------------------------------------------------------------------------------------------------- */
+
+int wf_conditioning_share(wf_conditioning *s, wf_shard shard, bool apart)
+{
+    s->apart = apart;
+    if (!shard.n)
+        return WF_OK;
+    if (s->records)
+        WF_TRY(wf_records_shard(s->records, shard));
+    s->shard = s->meta.shard = shard;
+    s->done = s->images ? 0 : wf_shard_place(shard, 0);
+    return WF_OK;
+}
+
+/* Notes the batch of picture n of at most `most`. left: pictures of the batch from this one on, at most. False: it must
+ * not be handed out with those before it, since batches are apart, or this one would be cut in two. */
+static bool note_batch(wf_conditioning *s, int most, int n, wf_conditioning_batch batch, int64_t left)
+{
+    const wf_conditioning_batch *before = s->batches + n - 1;
+    bool begins = n && (before->place != batch.place || before->record != batch.record);
+    if (begins && (s->apart || n + left > most))
+        return false;
+    s->batches[n] = batch;
+    return true;
+}
+
+/* Notes that of the next picture, of a run in batches of `most`. */
+static bool note_own(wf_conditioning *s, int most, int n)
+{
+    int64_t first = s->done / most * most;
+    return note_batch(s, most, n, (wf_conditioning_batch){first, 1, 0},
+                      wf_shard_count(s->shard, s->done, first + most));
+}
+
+/* Keeps the name of picture n, an allocation that passes over. */
+static int keep_name(wf_conditioning *s, int n, char *name)
+{
+    if (n >= s->owned) {
+        char **grown = realloc(s->own, ((size_t)n + 1) * sizeof *grown);
+        if (!grown)
+            free(name);
+        WF_CHECK(grown, WF_AGAIN, "out of memory for the names of %d pictures", n + 1);
+        s->own = grown;
+        s->owned = n + 1;
+    } else {
+        free(s->own[n]);
+    }
+    s->own[n] = name;
+    s->names = (const char *const *)s->own;
+    return WF_OK;
 }
 
 /* -- nothing ------------------------------------------------------------------------------------------------------ */
@@ -209,9 +266,11 @@ void wf_conditioning_destroy(wf_conditioning *s)
 static int next_nothing(wf_conditioning *s, int most, int *N, float *picture, uint64_t *index)
 {
     (void)picture;
-    *N = s->count - s->done < most ? (int)(s->count - s->done) : most;
-    for (int i = 0; i < *N; i++)
-        index[i] = (uint64_t)s->done++;
+    for (; *N < most && s->done < s->count; s->done = wf_shard_place(s->shard, s->done + 1)) {
+        if (!note_own(s, most, *N))
+            break;
+        index[(*N)++] = (uint64_t)s->done;
+    }
     return WF_OK;
 }
 
@@ -232,28 +291,73 @@ static int next_record(wf_conditioning *s, bool *more)
     for (*more = true; *more && s->used == s->record.N;) {
         WF_TRY(wf_records_next(s->records, &s->record, more));
         s->used = *more && s->record.level == source->top ? 0 : s->record.N;
+        s->record_count++;
     }
     return WF_OK;
 }
 
-static int next_of_stream(wf_conditioning *s, int most, int *N, float *picture, uint64_t *index)
+/* Notes the batch of a record's picture number `at`, as picture n: runs take at most `rows` pictures of a record at
+ * once. */
+static bool note_batch_of_record(wf_conditioning *s, int most, int n, int64_t at, int rows)
 {
-    bool more;
-    wf_record *r = &s->record;
-    WF_TRY(next_record(s, &more));
-    if (!more)
-        return WF_OK;
+    const wf_record *r = &s->record;
+    int64_t each = r->each, left = r->N - at;
+    wf_shard shard = s->meta.shard;
+    wf_conditioning_batch batch = {r->batch, (int)each, s->record_count};
+    bool whole = each && (r->N / each + 1) * shard.n * each <= rows; /* all of the run's record, at most */
+    if (!whole && (!each || rows % each))
+        return note_batch(s, most, n, (wf_conditioning_batch){0, 0, s->record_count}, 1);
+    if (!whole) {
+        int64_t own = wf_shard_place(shard, r->batch) + at / each * shard.n, places = rows / each;
+        batch.place += (own - r->batch) / places * places;
+        int64_t more = wf_shard_count(shard, own, batch.place + places) * each;
+        left = more < left ? more : left;
+    }
+    return note_batch(s, most, n, batch, left);
+}
+
+/* Takes pictures of the record, as many as it has and as fit behind *N others. */
+static int take_pictures(wf_conditioning *s, int most, int *N, float *picture, uint64_t *index)
+{
+    const wf_record *r = &s->record;
     wf_level_shape shape = wf_meta_level(wf_records_meta(s->records), r->level);
     size_t each = wf_count3(shape.H, shape.W, shape.C), at = (size_t)s->used;
     size_t bands = (size_t)wf_bands(s->meta.signal);
     int64_t left = r->N - s->used;
-    most = most < s->chunk ? most : s->chunk;
-    *N = left < most ? (int)left : most;
-    memcpy(index, r->index + at, (size_t)*N * sizeof *index);
-    s->names = r->names ? r->names + at : NULL;
-    s->used += *N;
-    return wf_pyramid_join(s->pyramid, r->level, *N, r->low + at * each,
-                           r->detail ? r->detail + at * each * bands : NULL, picture);
+    int fit = most - *N < s->chunk ? most - *N : s->chunk, n = left < fit ? (int)left : fit;
+    for (int i = 0; s->meta.shard.n && i < n; i++) {
+        const char *name = r->names ? r->names[s->used + i] : NULL;
+        char *copy = name ? strdup(name) : NULL;
+        WF_CHECK(copy || !name, WF_AGAIN, "out of memory for the name of a picture");
+        WF_TRY(keep_name(s, *N + i, copy));
+        if (!note_batch_of_record(s, most, *N + i, s->used + i, most < s->chunk ? most : s->chunk))
+            n = i;
+    }
+    memcpy(index + *N, r->index + at, (size_t)n * sizeof *index);
+    if (!s->meta.shard.n)
+        s->names = r->names ? r->names + at : NULL;
+    s->used += n;
+    *N += n;
+    return n ? wf_pyramid_join(s->pyramid, r->level, n, r->low + at * each,
+                               r->detail ? r->detail + at * each * bands : NULL,
+                               picture + (size_t)(*N - n) * picture_size(s))
+             : WF_OK;
+}
+
+/* Takes pictures of one record, so that a pipe gets them at once; of a shard, whose records are small, of several. */
+static int next_of_stream(wf_conditioning *s, int most, int *N, float *picture, uint64_t *index)
+{
+    for (int before = -1; *N < most && *N != before;) {
+        bool more;
+        before = *N;
+        WF_TRY(next_record(s, &more));
+        if (!more)
+            return WF_OK;
+        WF_TRY(take_pictures(s, most, N, picture, index));
+        if (!s->meta.shard.n)
+            return WF_OK;
+    }
+    return WF_OK;
 }
 
 static int open_records(wf_conditioning *s, wf_backend *backend, wf_records *records, int scale)
@@ -297,36 +401,25 @@ static int read_image(wf_conditioning *s)
     return check_kind(s->model, s->name, NULL, s->image.signal, s->image.C, s->image.bits);
 }
 
-static int keep_name(wf_conditioning *s, int n)
-{
-    if (n >= s->owned) {
-        char **grown = realloc(s->own, ((size_t)n + 1) * sizeof *grown);
-        WF_CHECK(grown, WF_AGAIN, "%s: out of memory", s->name);
-        grown[n] = NULL;
-        s->own = grown;
-        s->owned = n + 1;
-    }
-    free(s->own[n]);
-    s->own[n] = s->image.name;
-    s->image.name = NULL;
-    s->names = (const char *const *)s->own;
-    return WF_OK;
-}
-
 static int next_of_images(wf_conditioning *s, int most, int *N, float *picture, uint64_t *index)
 {
     int H, W;
     size_t each = picture_size(s);
     wf_pyramid_size(&s->meta, s->level, &H, &W);
-    for (; s->more && *N < most; ++*N) {
+    for (; s->more && *N < most; s->done++) {
         WF_CHECK(s->image.H == H && s->image.W == W && s->image.D == wf_meta_slices(&s->meta, s->level + 1), WF_DATA,
                  "%s: %d x %d, want %d x %d, as the pictures before", s->name, s->image.H, s->image.W, H, W);
         WF_CHECK(s->image.rate == s->rate, WF_DATA, "%s: %d samples a second, want %d, as the sounds before", s->name,
                  s->image.rate, s->rate);
-        for (size_t i = 0; i < each; i++)
-            picture[(size_t)*N * each + i] = s->image.pixels[i];
-        index[*N] = (uint64_t)s->done++;
-        WF_TRY(keep_name(s, *N));
+        if (wf_shard_place(s->shard, s->done) == s->done) {
+            if (!note_own(s, most, *N))
+                break;
+            for (size_t i = 0; i < each; i++)
+                picture[(size_t)*N * each + i] = s->image.pixels[i];
+            WF_TRY(keep_name(s, *N, s->image.name));
+            s->image.name = NULL;
+            index[(*N)++] = (uint64_t)s->done;
+        }
         WF_TRY(read_image(s));
     }
     return WF_OK;
@@ -352,6 +445,11 @@ int wf_conditioning_images(const wf_model *model, char *const *paths, int count,
 
 /* -- all ---------------------------------------------------------------------------------------------------------- */
 
+const wf_conditioning_batch *wf_conditioning_batches(const wf_conditioning *s)
+{
+    return s->meta.shard.n ? s->batches : NULL;
+}
+
 const char *const *wf_conditioning_names(const wf_conditioning *s)
 {
     return s->names;
@@ -362,6 +460,9 @@ int wf_conditioning_next(wf_conditioning *s, int most, int *N, float **picture, 
     *N = 0;
     *picture = NULL;
     s->names = NULL;
+    if (!s->batches)
+        s->batches = malloc((size_t)most * sizeof *s->batches);
+    WF_CHECK(s->batches, WF_AGAIN, "conditioning: out of memory for %d pictures", most);
     if (s->level >= 0) {
         *picture = malloc((size_t)most * picture_size(s) * sizeof **picture);
         WF_CHECK(*picture, WF_AGAIN, "conditioning: out of memory for %d pictures", most);

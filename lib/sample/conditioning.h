@@ -27,6 +27,11 @@ int wf_conditioning_records(const wf_model *model, wf_backend *backend, wf_recor
 int wf_conditioning_images(const wf_model *model, char *const *paths, int count, int scale,
                            wf_conditioning **out) WF_MUST;
 
+/* Hands out only the pictures of a shard (n = 0: all). `apart`: each call of next hands out pictures of one batch of
+ * the run; else of several, so that batches are full. Call it before the first next, always with the same `most`.
+ * WF_USAGE: the pictures that come in are a shard already. */
+int wf_conditioning_share(wf_conditioning *s, wf_shard shard, bool apart) WF_MUST;
+
 void wf_conditioning_destroy(wf_conditioning *s);
 
 /* Writes the meta of a stream of the pictures drawn up to level `to` of the model; -1: the highest. The caller owns
@@ -43,6 +48,13 @@ int wf_conditioning_level(const wf_conditioning *s);
 /* Reads the next N <= most pictures; N = 0 at the end. *picture: I_level [N,H,W,C] in pixel units, the caller's
  * (free); NULL at level -1. index: host [most], the pictures' numbers. */
 int wf_conditioning_next(wf_conditioning *s, int most, int *N, float **picture, uint64_t *index) WF_MUST;
+/* Batches of the run that those pictures [N] belong to; NULL: they are not of a shard. Valid until the next call. */
+typedef struct wf_conditioning_batch {
+    int64_t place; /* of the batch's first picture */
+    int each;      /* pictures at each place; 0: batch not known */
+    int record;    /* that they came in; two of one batch may be draws of the same chains */
+} wf_conditioning_batch;
+const wf_conditioning_batch *wf_conditioning_batches(const wf_conditioning *s);
 /* Names of those pictures [N], NULL for pictures without one; NULL: none has one. Valid until the next call. */
 const char *const *wf_conditioning_names(const wf_conditioning *s);
 

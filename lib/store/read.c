@@ -204,6 +204,11 @@ static uint64_t index_at(const wf_store *store, int64_t at)
     return store->indices ? store->indices[at] : store->first + (uint64_t)at;
 }
 
+uint64_t wf_store_number(const wf_store *store, int64_t at)
+{
+    return index_at(store, at);
+}
+
 /* Reads the block whose first picture is the last one not after `index`. No such block: an empty one. */
 static int read_block(wf_store *store, MDB_cursor *cursor, uint64_t index)
 {
@@ -306,26 +311,42 @@ static int get_value(wf_store *store, int level, uint64_t index, const wf_window
     return status;
 }
 
-int wf_store_open_part(const wf_store *whole, int percent, wf_store_part part, wf_store **out)
+/* Opens the pictures of `indices` [count], which the part owns; freed on failure too. */
+static int open_part(const wf_store *whole, uint64_t *indices, int64_t count, wf_store **out)
 {
-    int64_t count = wf_store_count(whole), kept = 0;
-    wf_store *store = calloc(1, sizeof *store);
-    uint64_t *indices = malloc((size_t)(count + 1) * sizeof *indices); /* one more: NULL is no failure for none */
-    if (!store || !indices) {
-        free(store);
+    wf_store *store = indices ? calloc(1, sizeof *store) : NULL;
+    if (!store) {
         free(indices);
-        return wf_fail(WF_AGAIN, "%s: out of memory for %lld indices", whole->file.path, (long long)count);
+        return wf_fail(WF_AGAIN, "%s: out of memory for %lld indices", whole->file.path,
+                       (long long)wf_store_count(whole));
     }
-    for (int64_t at = 0; at < count; at++)
-        if (wf_is_held_out(index_at(whole, at), percent) == (part == WF_PART_HELD_OUT))
-            indices[kept++] = index_at(whole, at);
     *store = *whole;
     store->indices = indices;
     store->borrows = true;
     store->block = store->names = (wf_names){0}; /* read anew, as each is of its own store */
-    store->file.state.count = kept;
+    store->file.state.count = count;
     *out = store;
     return WF_OK;
+}
+
+int wf_store_open_part(const wf_store *whole, int percent, wf_store_part part, wf_store **out)
+{
+    int64_t count = wf_store_count(whole), kept = 0;
+    uint64_t *indices = malloc((size_t)(count + 1) * sizeof *indices); /* one more: NULL is no failure for none */
+    for (int64_t at = 0; indices && at < count; at++)
+        if (wf_is_held_out(index_at(whole, at), percent) == (part == WF_PART_HELD_OUT))
+            indices[kept++] = index_at(whole, at);
+    return open_part(whole, indices, kept, out);
+}
+
+int wf_store_open_shard(const wf_store *whole, wf_shard shard, int64_t count, wf_store **out)
+{
+    int64_t all = wf_store_count(whole), kept = 0;
+    count = count && count < all ? count : all;
+    uint64_t *indices = malloc((size_t)(wf_shard_count(shard, 0, count) + 1) * sizeof *indices);
+    for (int64_t at = wf_shard_place(shard, 0); indices && at < count; at = wf_shard_place(shard, at + 1))
+        indices[kept++] = index_at(whole, at);
+    return open_part(whole, indices, kept, out);
 }
 
 static wf_window whole_level(const wf_store *store, int level)

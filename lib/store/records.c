@@ -8,20 +8,18 @@
 #include "../base/shuffle.h"
 #include "../pyramid/meta_text.h"
 #include "../pyramid/pyramid.h"
+#include "join.h"
 #include "names.h"
 
-typedef struct input {
-    const char *name;
-    FILE *file; /* of `reader`; standard input is borrowed */
-    wf_reader *reader;
-    wf_store *store; /* or */
-} input;
+typedef wf_records_input input;
 
 struct wf_records {
     input *inputs; /* [count] */
     int count, current;
     FILE *standard_input;
-    wf_meta meta; /* with the provenances of all */
+    wf_meta meta;   /* with the provenances of all */
+    wf_join *join;  /* of all inputs, which are shards; NULL: they are not */
+    wf_shard shard; /* whose pictures are given, of the only input; n = 0: all */
     /* of the current store: pictures [at,end), in batches of N of at most `rows`, at `level` */
     int64_t first, at, end;
     bool chosen, shuffled;
@@ -33,11 +31,14 @@ struct wf_records {
     wf_names names;
     const char *const *table;
     /* of several inputs */
-    uint64_t before;   /* pictures of all batches before this one */
+    int64_t before;    /* pictures of all batches before this one */
     int last_level;    /* of the record before; -1: none */
     int64_t last_N;    /* its pictures */
     uint64_t *numbers; /* [numbers_room] */
     int64_t numbers_room;
+    /* of a shard of a stream: the pictures of a record that it has */
+    float *cut_low, *cut_detail;
+    const char **cut_names;
 };
 
 /* -- opening ------------------------------------------------------------------------------------------------------- */
@@ -54,41 +55,49 @@ static int open_input(wf_records *r, const char *path, bool latents, input *in)
     return (latents ? wf_reader_create_any : wf_reader_create)(in->file, in->name, &in->reader);
 }
 
-static const wf_meta *meta_of(const input *in)
-{
-    return in->store ? wf_store_meta(in->store) : wf_reader_meta(in->reader);
-}
-
 /* WF_DATA unless pictures of `in` can follow those of the first input. */
 static int check_same(const wf_records *r, const input *in)
 {
     const input *first = &r->inputs[0];
-    const wf_meta *have = meta_of(in), *want = meta_of(first);
+    const wf_meta *have = wf_records_input_meta(in), *want = wf_records_input_meta(first);
     WF_TRY(wf_meta_expect(have, in->name, want, first->name));
     WF_CHECK(have->top == want->top, WF_DATA, "%s: top is %d, but %d in %s", in->name, have->top, want->top,
              first->name);
     WF_CHECK(have->latents == want->latents, WF_DATA, "%s: %s, but %s in %s", in->name,
              have->latents ? "latents" : "coefficients", want->latents ? "latents" : "coefficients", first->name);
-    for (int level = 0; in->store && first->store && level <= want->top; level++)
+    bool empty = in->store && first->store && !(wf_store_count(in->store) && wf_store_count(first->store));
+    for (int level = 0; in->store && first->store && !empty && level <= want->top; level++)
         WF_CHECK(wf_store_has_level(in->store, level) == wf_store_has_level(first->store, level), WF_DATA,
                  "%s: %s level %d, but %s %s it", in->name, wf_store_has_level(in->store, level) ? "has" : "lacks",
                  level, first->name, wf_store_has_level(first->store, level) ? "has" : "lacks");
     return WF_OK;
 }
 
+static int join_shards(wf_records *r)
+{
+    WF_TRY(wf_join_create(r->inputs, r->count, &r->join));
+    WF_TRY(wf_meta_copy(&r->meta, wf_join_meta(r->join)));
+    r->meta.shard = (wf_shard){0};
+    return WF_OK;
+}
+
 static int open_all(wf_records *r, char *const *paths, bool latents)
 {
-    bool dash = false;
+    bool dash = false, shards = false;
     for (int i = 0; i < r->count; i++) {
         WF_CHECK(strcmp(paths[i], "-") != 0 || !dash, WF_USAGE, "-: standard input can be read once");
         dash = dash || !strcmp(paths[i], "-");
         WF_TRY(open_input(r, paths[i], latents, &r->inputs[i]));
-        if (!i) {
-            WF_TRY(wf_meta_copy(&r->meta, meta_of(&r->inputs[0])));
-            continue;
-        }
-        WF_TRY(check_same(r, &r->inputs[i]));
-        const char *more = meta_of(&r->inputs[i])->provenance;
+        if (i)
+            WF_TRY(check_same(r, &r->inputs[i]));
+        wf_shard shard = wf_records_input_meta(&r->inputs[i])->shard;
+        shards = shards || (shard.n && (r->count > 1 || shard.n == 1));
+    }
+    if (shards)
+        return join_shards(r);
+    WF_TRY(wf_meta_copy(&r->meta, wf_records_input_meta(&r->inputs[0])));
+    for (int i = 1; i < r->count; i++) {
+        const char *more = wf_records_input_meta(&r->inputs[i])->provenance;
         if (more)
             WF_TRY(wf_meta_join_provenance(&r->meta, more));
     }
@@ -128,6 +137,7 @@ void wf_records_close(wf_records *r)
         return;
     for (int i = 0; i < r->count; i++)
         close_input(r, &r->inputs[i]);
+    wf_join_destroy(r->join);
     free(r->inputs);
     wf_meta_clear(&r->meta);
     free(r->low);
@@ -135,6 +145,9 @@ void wf_records_close(wf_records *r)
     free(r->own);
     wf_names_clear(&r->names);
     free(r->numbers);
+    free(r->cut_low);
+    free(r->cut_detail);
+    free(r->cut_names);
     free(r);
 }
 
@@ -156,12 +169,12 @@ int64_t wf_records_count(const wf_records *r)
             return -1;
         sum += wf_store_count(r->inputs[i].store);
     }
-    return sum;
+    return wf_shard_count(r->shard, 0, sum);
 }
 
 wf_store *wf_records_store(const wf_records *r)
 {
-    return r->count == 1 ? r->inputs[0].store : NULL;
+    return r->count == 1 && !r->join ? r->inputs[0].store : NULL;
 }
 
 void wf_records_choose(wf_records *r, int64_t first, int64_t end, bool shuffle, uint64_t seed)
@@ -171,6 +184,22 @@ void wf_records_choose(wf_records *r, int64_t first, int64_t end, bool shuffle, 
     r->chosen = true;
     r->shuffled = shuffle;
     r->seed = seed;
+}
+
+int wf_records_shard(wf_records *r, wf_shard shard)
+{
+    wf_shard own = r->meta.shard;
+    WF_CHECK(!own.n, WF_USAGE, "%s: shard %d of %d already, which cannot be cut into shards", r->inputs[0].name, own.i,
+             own.n);
+    WF_CHECK(r->count == 1 && !r->join, WF_USAGE, "%s: one of %d inputs, want one to cut into shards",
+             r->inputs[0].name, r->count);
+    r->shard = shard;
+    return WF_OK;
+}
+
+bool wf_records_joined(const wf_records *r)
+{
+    return r->join != NULL;
 }
 
 /* -- stores -------------------------------------------------------------------------------------------------------- */
@@ -201,12 +230,23 @@ static int64_t place_of(const wf_records *r, int64_t i)
     return r->shuffled ? r->first + wf_shuffle(r->seed, 0, r->end - r->first, i - r->first) : i;
 }
 
+/* Pictures of the shard in a batch are its numbers first_own, first_own + step_own, .. */
+static int first_own(const wf_records *r, int64_t place)
+{
+    return (int)(wf_shard_place(r->shard, place) - place);
+}
+
+static int step_own(const wf_records *r)
+{
+    return r->shard.n ? r->shard.n : 1;
+}
+
 static int load_names(wf_records *r, wf_store *store)
 {
-    if (!r->shuffled)
+    if (!r->shuffled && !r->shard.n)
         return wf_store_names(store, r->at, r->N, &r->table);
     r->names.count = r->names.used = 0;
-    for (int n = 0; n < r->N; n++) {
+    for (int64_t n = first_own(r, r->at - r->first); n < r->N; n += step_own(r)) {
         const char *const *one, *name;
         WF_TRY(wf_store_names(store, place_of(r, r->at + n), 1, &one));
         name = one && one[0] ? one[0] : "";
@@ -215,7 +255,7 @@ static int load_names(wf_records *r, wf_store *store)
     return wf_names_table(&r->names, &r->table);
 }
 
-/* Reads a level of the batch, or of the next batch. */
+/* Reads a level of the batch, or of the next batch. N is 0 if the shard has none of its pictures. */
 static int next_of_store(wf_records *r, wf_store *store, wf_record *record, bool *more)
 {
     if (r->N && r->level > r->meta.top) {
@@ -235,44 +275,101 @@ static int next_of_store(wf_records *r, wf_store *store, wf_record *record, bool
     wf_level_shape shape = wf_meta_level(&r->meta, r->level);
     size_t pixels = (size_t)shape.H * (size_t)shape.W, lows = pixels * (size_t)shape.C,
            details = pixels * (size_t)shape.K;
-    for (int n = 0; n < r->N; n++) {
-        WF_TRY(wf_store_get(store, r->level, place_of(r, r->at + n), r->low + (size_t)n * lows,
-                            r->detail + (size_t)n * details, &r->own[n]));
+    int64_t N = 0;
+    for (int64_t n = first_own(r, r->at - r->first); n < r->N; n += step_own(r), N++) {
+        WF_TRY(wf_store_get(store, r->level, place_of(r, r->at + n), r->low + (size_t)N * lows,
+                            r->detail + (size_t)N * details, &r->own[N]));
         if (r->shuffled)
-            r->own[n] = (uint64_t)(r->at - r->first + n);
+            r->own[N] = (uint64_t)(r->at - r->first + n);
     }
     *record = (wf_record){.level = r->level,
-                          .N = r->N,
+                          .N = N,
                           .low = r->low,
                           .detail = r->level ? r->detail : NULL,
                           .index = r->own,
-                          .names = r->table};
+                          .names = r->table,
+                          .batch = r->at - r->first,
+                          .each = r->shard.n > 0};
     r->level++;
     return WF_OK;
 }
 
 /* -- all ----------------------------------------------------------------------------------------------------------- */
 
-/* Numbers pictures over all inputs. A level that is not above the one before begins a batch. */
-static int number_pictures(wf_records *r, wf_record *record)
+/* Counts the pictures before a record's batch. A level that is not above the one before begins a batch. */
+static void count_before(wf_records *r, const wf_record *record)
 {
     if (record->level <= r->last_level)
-        r->before += (uint64_t)r->last_N;
+        r->before += r->last_N;
     r->last_level = record->level;
     r->last_N = record->N;
-    if (record->N > r->numbers_room) {
-        uint64_t *grown = realloc(r->numbers, (size_t)record->N * sizeof *grown);
-        WF_CHECK(grown, WF_AGAIN, "out of memory for %lld pictures", (long long)record->N);
-        r->numbers = grown;
-        r->numbers_room = record->N;
-    }
+}
+
+static int reserve_numbers(wf_records *r, int64_t n)
+{
+    if (n <= r->numbers_room)
+        return WF_OK;
+    uint64_t *grown = realloc(r->numbers, (size_t)n * sizeof *grown);
+    WF_CHECK(grown, WF_AGAIN, "out of memory for %lld pictures", (long long)n);
+    r->numbers = grown;
+    r->numbers_room = n;
+    return WF_OK;
+}
+
+/* Numbers pictures over all inputs. */
+static int number_pictures(wf_records *r, wf_record *record)
+{
+    count_before(r, record);
+    WF_TRY(reserve_numbers(r, record->N));
     for (int64_t n = 0; n < record->N; n++)
-        r->numbers[n] = r->before + (uint64_t)n;
+        r->numbers[n] = (uint64_t)(r->before + n);
     record->index = r->numbers;
     return WF_OK;
 }
 
-int wf_records_next(wf_records *r, wf_record *record, bool *more)
+/* Copies `own` rows of `size` values, the first of them number `first`, to *to. */
+static int cut_values(const wf_records *r, const float *from, int64_t first, int64_t own, size_t size, float **to)
+{
+    float *grown = realloc(*to, (size_t)(own + 1) * size * sizeof *grown);
+    WF_CHECK(grown, WF_AGAIN, "out of memory for %lld pictures", (long long)own);
+    *to = grown;
+    for (int64_t n = 0; n < own; n++)
+        memcpy(grown + (size_t)n * size, from + (size_t)(first + n * step_own(r)) * size, size * sizeof *grown);
+    return WF_OK;
+}
+
+/* Leaves the shard's pictures of a stream's record. */
+static int cut_record(wf_records *r, wf_record *record)
+{
+    wf_level_shape s = wf_meta_level(&r->meta, record->level);
+    size_t pixels = (size_t)s.H * (size_t)s.W;
+    count_before(r, record);
+    int64_t first = first_own(r, r->before), own = wf_shard_count(r->shard, r->before, r->before + record->N);
+    WF_TRY(reserve_numbers(r, own + 1));
+    const char **names = realloc(r->cut_names, (size_t)(own + 1) * sizeof *names);
+    WF_CHECK(names, WF_AGAIN, "out of memory for the names of %lld pictures", (long long)own);
+    r->cut_names = names;
+    for (int64_t n = 0; n < own; n++) {
+        r->numbers[n] = record->index[first + n * step_own(r)];
+        names[n] = record->names ? record->names[first + n * step_own(r)] : NULL;
+    }
+    if (record->low)
+        WF_TRY(cut_values(r, record->low, first, own, pixels * (size_t)s.C, &r->cut_low));
+    if (record->detail)
+        WF_TRY(cut_values(r, record->detail, first, own, pixels * (size_t)s.K, &r->cut_detail));
+    *record = (wf_record){.level = record->level,
+                          .N = own,
+                          .low = record->low ? r->cut_low : NULL,
+                          .detail = record->detail ? r->cut_detail : NULL,
+                          .index = r->numbers,
+                          .names = record->names ? names : NULL,
+                          .batch = r->before,
+                          .each = 1};
+    return WF_OK;
+}
+
+/* Reads the next record of the inputs one after the other. */
+static int next_of_inputs(wf_records *r, wf_record *record, bool *more)
 {
     for (*more = false; r->current < r->count; r->current++) {
         const input *in = &r->inputs[r->current];
@@ -280,9 +377,21 @@ int wf_records_next(wf_records *r, wf_record *record, bool *more)
             WF_TRY(begin_store(r, in->store));
         r->begun = true;
         WF_TRY(in->store ? next_of_store(r, in->store, record, more) : wf_reader_next(in->reader, record, more));
+        if (*more && r->count > 1)
+            return number_pictures(r, record);
         if (*more)
-            return r->count > 1 ? number_pictures(r, record) : WF_OK;
+            return r->shard.n && !in->store ? cut_record(r, record) : WF_OK;
         r->begun = false;
     }
+    return WF_OK;
+}
+
+int wf_records_next(wf_records *r, wf_record *record, bool *more)
+{
+    if (r->join)
+        return wf_join_next(r->join, record, more);
+    do
+        WF_TRY(next_of_inputs(r, record, more));
+    while (*more && !record->N); /* a batch of which the shard has no picture */
     return WF_OK;
 }

@@ -31,6 +31,7 @@ int64_t wf_store_count(const wf_store *store);
 /* Pictures beyond the last seal, from a writer that was interrupted. They cannot be read. */
 int64_t wf_store_unsealed(const wf_store *store);
 bool wf_store_has_level(const wf_store *store, int level);
+uint64_t wf_store_number(const wf_store *store, int64_t at); /* index of the picture at position 0 <= at < count */
 
 /* Hash of the contents, which identifies the store in checkpoints: 16 hex digits, valid until close. */
 const char *wf_store_hash(const wf_store *store);
@@ -78,6 +79,9 @@ typedef enum wf_store_part { WF_PART_TRAINED, WF_PART_HELD_OUT } wf_store_part;
 /* Opens one part of a store, to be read like a store; it may be empty. It has the hash of the whole, which it borrows
  * until it is closed. */
 int wf_store_open_part(const wf_store *whole, int percent, wf_store_part part, wf_store **out) WF_MUST;
+
+/* Opens the pictures of a shard among the first `count` (0: all) of a store or part, likewise. */
+int wf_store_open_shard(const wf_store *whole, wf_shard shard, int64_t count, wf_store **out) WF_MUST;
 
 /* -- writing ------------------------------------------------------------------------------------------------------- */
 

@@ -12,7 +12,7 @@
 #include "../pyramid/meta_text.h"
 #include "names.h"
 
-enum { MAX_BATCH = 65536, RANK = 5 };
+enum { MAX_BATCH = 65536, RANK = 5, END_PAIRS = 3 };
 
 /* Sets the shape [N,sides,channels] of a level's low-pass or details. Returns the rank. */
 static int set_shape(const wf_meta *meta, int level, int64_t N, int channels, int64_t shape[RANK])
@@ -139,6 +139,10 @@ static int check_same_meta(const wf_reader *reader, const char *who)
         status = wf_fail(WF_DATA, "%s: latents and coefficients in one stream, want one kind", who);
     if (!status && meta.top != reader->meta.top)
         status = wf_fail(WF_DATA, "%s: top is %d, but %d in the first record", who, meta.top, reader->meta.top);
+    if (!status &&
+        (meta.shard.i != reader->meta.shard.i || meta.shard.n != reader->meta.shard.n || meta.run != reader->meta.run))
+        status = wf_fail(WF_DATA, "%s: shard is %d/%d, but %d/%d in the first record, or of another run", who,
+                         meta.shard.i, meta.shard.n, reader->meta.shard.i, reader->meta.shard.n);
     const char *first = reader->meta.provenance ? reader->meta.provenance : "[]";
     if (!status && meta.provenance && strcmp(meta.provenance, first))
         status = wf_fail(WF_DATA, "%s: provenance differs from the first record's", who);
@@ -168,6 +172,23 @@ static int read_names(wf_reader *reader, const char *who, int64_t N, const uint6
     return wf_names_table(&reader->names, &reader->table);
 }
 
+/* Reads "PLACExEACH", the batch of the run. Pictures at `each` place follow one another. */
+static int read_batch(const wf_reader *reader, const char *who, wf_record *record)
+{
+    char place[24];
+    int64_t each;
+    const char *text = wf_safetensors_meta(&reader->st, "batch"), *x = text ? strchr(text, 'x') : NULL;
+    if (!text || !reader->meta.shard.n)
+        return WF_OK;
+    snprintf(place, sizeof place, "%.*s", x ? (int)(x - text) : 0, text);
+    WF_CHECK(x && wf_parse_count(place, INT64_MAX / 4, &record->batch) && wf_parse_count(x + 1, MAX_BATCH, &each) &&
+                 each && record->N % each == 0,
+             WF_DATA, "%s: batch is \"%.40s\", want \"PLACExEACH\", of which EACH divides %lld", who, text,
+             (long long)record->N);
+    record->each = (int)each;
+    return WF_OK;
+}
+
 static int read_record(wf_reader *reader, const char *who, wf_record *record)
 {
     int64_t level;
@@ -190,6 +211,7 @@ static int read_record(wf_reader *reader, const char *who, wf_record *record)
                           .detail = detail ? detail->data : NULL,
                           .index = index->data,
                           .names = reader->table};
+    WF_TRY(read_batch(reader, who, record));
     reader->records++;
     return WF_OK;
 }
@@ -198,8 +220,9 @@ static int read_end(wf_reader *reader, const char *who)
 {
     const char *format = wf_safetensors_meta(&reader->st, "format"), *hash = wf_safetensors_meta(&reader->st, "hash");
     int64_t count;
-    WF_CHECK(reader->st.count == 0 && reader->st.pairs == 3 && format && !strcmp(format, WF_FORMAT), WF_DATA,
-             "%s: malformed end record", who);
+    bool bare = reader->st.pairs == END_PAIRS || (!reader->records && reader->meta.shard.n);
+    WF_CHECK(reader->st.count == 0 && bare && format && !strcmp(format, WF_FORMAT), WF_DATA, "%s: malformed end record",
+             who);
     WF_CHECK(wf_parse_count(wf_safetensors_meta(&reader->st, "end"), INT64_MAX, &count) && count == reader->records,
              WF_DATA, "%s: the end record counts %.20s records, but %lld came before it", who,
              wf_safetensors_meta(&reader->st, "end"), (long long)reader->records);
@@ -232,12 +255,22 @@ static int check_stream(const wf_reader *reader)
     return WF_OK;
 }
 
+/* Reads the end of a stream without a record, which a shard may be: its end record has the metadata. */
+static int read_empty(wf_reader *reader, const char *who)
+{
+    WF_CHECK(wf_safetensors_meta(&reader->st, "shard"), WF_DATA, "%s: a stream of 0 pictures, want 1 or more",
+             reader->name);
+    WF_TRY(wf_meta_parse(record_value, &reader->st, who, &reader->meta));
+    return read_end(reader, who);
+}
+
 static int read_first(wf_reader *reader)
 {
     char who[512];
     WF_TRY(digest_create(reader->name, &reader->digest));
     WF_TRY(read_header(reader, who, sizeof who));
-    WF_CHECK(!is_end(reader), WF_DATA, "%s: a stream of 0 pictures, want 1 or more", reader->name);
+    if (is_end(reader))
+        return read_empty(reader, who);
     WF_TRY(check_stream(reader));
     WF_TRY(wf_meta_parse(record_value, &reader->st, who, &reader->meta));
     reader->waiting = true;
@@ -247,11 +280,18 @@ static int read_first(wf_reader *reader)
 int wf_reader_create(FILE *file, const char *name, wf_reader **out)
 {
     WF_TRY(wf_reader_create_any(file, name, out));
-    if (!(*out)->meta.latents)
+    wf_reader *reader = *out;
+    int status = WF_OK;
+    if (reader->meta.latents)
+        status = wf_fail(WF_DATA, "%s: latents of a model, want coefficients: wf-decode makes them", name);
+    else if (reader->ended)
+        status = wf_fail(WF_DATA, "%s: shard %d of %d, which has no picture, want 1 or more", name,
+                         reader->meta.shard.i, reader->meta.shard.n);
+    if (!status)
         return WF_OK;
-    wf_reader_destroy(*out);
+    wf_reader_destroy(reader);
     *out = NULL;
-    return wf_fail(WF_DATA, "%s: latents of a model, want coefficients: wf-decode makes them", name);
+    return status;
 }
 
 int wf_reader_create_any(FILE *file, const char *name, wf_reader **out)
@@ -408,11 +448,14 @@ int wf_writer_put(wf_writer *writer, const wf_record *record)
         tensors[count++] = coefficient_tensor("detail", &writer->meta, record, shape.K, record->detail);
     wf_meta_text text;
     wf_meta_format(&writer->meta, &text);
-    char level[16];
+    char level[16], batch[40];
     snprintf(level, sizeof level, "%d", record->level);
-    wf_pair pairs[WF_META_PAIRS + 2];
+    snprintf(batch, sizeof batch, "%lldx%d", (long long)record->batch, record->each);
+    wf_pair pairs[WF_META_PAIRS + 3];
     int n = choose_pairs(writer, &text, pairs);
     pairs[n++] = (wf_pair){"level", level};
+    if (writer->meta.shard.n && record->each)
+        pairs[n++] = (wf_pair){"batch", batch};
     WF_TRY(format_names(writer, record, &names));
     if (names)
         pairs[n++] = (wf_pair){"names", names};
@@ -429,8 +472,13 @@ int wf_writer_finish(wf_writer *writer)
     char hash[17], count[24];
     digest_text(&writer->digest, hash);
     snprintf(count, sizeof count, "%lld", (long long)writer->records);
-    const wf_pair pairs[] = {{"format", WF_FORMAT}, {"end", count}, {"hash", hash}};
-    WF_TRY(wf_safetensors_write(writer->file, writer->name, NULL, 0, pairs, 3, NULL, NULL));
+    wf_pair pairs[END_PAIRS + WF_META_PAIRS] = {{"format", WF_FORMAT}, {"end", count}, {"hash", hash}};
+    wf_meta_text text;
+    int n = END_PAIRS;
+    wf_meta_format(&writer->meta, &text);
+    for (int i = 1; i < text.count && writer->meta.shard.n && !writer->records; i++) /* no record has them */
+        pairs[n++] = text.pairs[i];
+    WF_TRY(wf_safetensors_write(writer->file, writer->name, NULL, 0, pairs, n, NULL, NULL));
     return wf_flush(writer->file, writer->name);
 }
 

@@ -7,9 +7,11 @@
  *     metadata    "__metadata__" of the header, strings: format, wavelet, level, levels, top, shape
  *                 "[[DEPTHx]HEIGHTx]WIDTHxCHANNELS", bits, and rate for sounds whose rate is known; in the first
  *                 record, and perhaps in others, provenance; in the first record of a batch whose pictures have names,
- *                 names: the text of a JSON array of N strings or nulls
+ *                 names: the text of a JSON array of N strings or nulls; shard "I/N RUN" and batch "PLACExEACH" of a
+ *                 shard (shard.h), whose records are each a part of one batch of the run
  *     end record  no tensors; metadata format, end = number of records before it in decimal, and hash = XXH3-64 with
- *                 seed 0 of all bytes before it, 16 hex digits
+ *                 seed 0 of all bytes before it, 16 hex digits; in a shard without a picture also the metadata of its
+ *                 records
  *
  * All levels of one batch of pictures come before the next batch, lowest level first. A stream without its end record
  * was cut off, and reading it fails with WF_DATA.
@@ -34,6 +36,8 @@ typedef struct wf_record {
     const float *detail;      /* [N,h,w,K], NULL at the base */
     const uint64_t *index;    /* [N], index of each picture */
     const char *const *names; /* [N], name of each picture or NULL, such as its file; NULL: none has one */
+    int64_t batch;            /* of a shard: first place of the run's batch that these pictures are a part of */
+    int each;                 /* pictures at each place, such as one per chain; 0: not a shard, or batch not known */
 } wf_record;
 
 /* Checks a record before it is written. WF_DATA unless level and N are in range and all coefficients are finite; `who`
@@ -52,7 +56,7 @@ typedef struct wf_writer wf_writer;
 /* Creates a reader and reads the first record's header, for wf_reader_meta. `name` is used in messages. `file` is
  * borrowed until destroy. WF_DATA: damaged, or a stream of latents. */
 int wf_reader_create(FILE *file, const char *name, wf_reader **out) WF_MUST;
-/* wf_reader_create that also accepts latents. */
+/* wf_reader_create that also accepts latents, and a shard without a picture. */
 int wf_reader_create_any(FILE *file, const char *name, wf_reader **out) WF_MUST;
 void wf_reader_destroy(wf_reader *reader);              /* NULL is allowed */
 const wf_meta *wf_reader_meta(const wf_reader *reader); /* valid until destroy */
