@@ -12,6 +12,7 @@
 #   WF_OUT, WF_FOLDER   the folder of train.sh, and where a host runs the trainers, relative to the home there
 #   WF_STAGE            what goes to hosts without a shared folder, as links; empty: the folder is shared
 #   WF_PATH             commands that set PATH on the host
+#   WF_MESSAGES         the descriptor of standard error
 #   WF_FAILED           an empty folder here: levels that fail for reasons that all hosts share
 set -u -o pipefail
 export LC_ALL=C
@@ -21,9 +22,11 @@ login=()
 while [ "$1" != -- ]; do login+=("$1") && shift; done
 shift
 host=${login[-1]}
-# A host that is gone is noticed within a minute, and no password is asked for beside other levels.
+# A host that is gone is noticed within a minute, and no password is asked for beside other levels. A connection that several
+# sessions share would outlive this one, and GNU parallel's worker would not see it end.
 read -r -a ssh <<< "${PARALLEL_SSH:-ssh}"
-ssh+=(-o BatchMode=yes -o ConnectTimeout=10 -o ServerAliveInterval=15 -o ServerAliveCountMax=3 "${login[@]:0:${#login[@]}-1}")
+ssh+=(-o BatchMode=yes -o ConnectTimeout=10 -o ServerAliveInterval=15 -o ServerAliveCountMax=3 -o ControlPath=none
+    "${login[@]:0:${#login[@]}-1}")
 there=$host
 [[ $host != *:* ]] || there="[$host]"
 
@@ -66,7 +69,7 @@ put() {
 begin() {
     local tools='setpriv flock perl' version said
     [ -z "$WF_STAGE" ] || tools+=' rsync'
-    said=$(on_host true 2>&1) || fail 69 "ssh cannot log in: $(tail -n 1 <<< "$said"); 'ssh $host true' must work" \
+    said=$(on_host true 2>&1) || fail 69 "ssh cannot log in: $(tail -n 1 <<< "${said%$'\r'}"); 'ssh $host true' must work" \
         'without a password; or leave the host out of SSHLOGIN'
     said=$(on_host "${WF_PATH}for tool in $tools; do command -v \$tool > /dev/null || { echo \$tool; exit 1; }; done" 2>&1) ||
         fail 69 "$said is not installed there: apt-get install $([[ $said != [sf]* ]] && echo "$said" || echo util-linux)"
@@ -97,6 +100,7 @@ unlocked() {
 train() {
     local level code='' ended last=$SECONDS status
     level=$(sed -n "${PARALLEL_SEQ}p" "$WF_OUT/plan.tsv" | cut -f 1)
+    exec 2> >(sed -u "s/^/level $level\t/" >&"$WF_MESSAGES") # GNU parallel drops what a level says that it repeats
     [ ! -e "$WF_FAILED/$level" ] || exit "$(cat "$WF_FAILED/$level")" # it failed on another host
     unlocked "$level" 60
     [ -z "$WF_STAGE" ] || { fetch "$level" 2> /dev/null; put "$level"; }
@@ -115,7 +119,6 @@ train() {
     trap : TERM
     [ -z "$stopped" ] || kill 0 # ssh, if it is not gone
     code=${code:-255}
-    [ "$code" != 255 ] || echo "train.sh: $host: the connection is lost, with level $level" >&2
     case $code in
     75 | 255) unlocked "$level" 600 ;;
     69) ;;
@@ -125,6 +128,8 @@ train() {
         echo "train.sh: $host: cannot copy level $level from there: $(tail -n 1 "$WF_STAGE/.$host.said")" >&2
         [ "$code" != 0 ] || code=255
     }
+    [ "$code" != 255 ] || echo "train.sh: $host: the connection is lost; level $level goes on at step" \
+        "$(steps "$WF_OUT/model/$(name "$level").state.safetensors" | grep . || echo 0)" >&2
     exit "$code"
 }
 

@@ -106,7 +106,8 @@ use_hosts() {
     [[ $PWD != "$HOME"/* ]] || WF_FOLDER=${PWD#"$HOME"/} # a home may have another name there
     [ -z "${SSHWORKDIR:-}" ] || make_stage
     [ -z "${SSHWORKDIR:-}" ] || WF_PATH=${SSHPATH:+"PATH=$(quote "$SSHPATH"):\$PATH; export PATH; "}
-    export WF_OUT=$out
+    exec {WF_MESSAGES}>&2
+    export WF_OUT=$out WF_MESSAGES
     WF_FAILED=$(mktemp -d) || exit
     found=$(on_hosts begin) || exit 69
     count=$(grep -c . <<< "$found")
@@ -133,12 +134,16 @@ trap 'interrupted=1' INT
 # stopped, time to save, then the end. With exec the trainer is the job, and not a shell that dies of TERM before it: on
 # another host KILL would follow at once. setpriv: SIGTERM for trainers whose parallel is killed, and SIGINT for a
 # parallel whose train.sh is.
+exec {running}> >(cat > /dev/null)
+ends=$! # ends with the last process that has this descriptor, as all below parallel have
 while IFS= read -r line; do printf '%s\t%s\t%s\t%s\t%s\n' "$line" "$model" "$from" "$val" "${init:--}"; done < "$lines" |
     setpriv --pdeathsig INT parallel --will-cite "${remote[@]}" --joblog "$out/joblog" --resume-failed -j "$jobs" --line-buffer \
     --termseq TERM,0,CONT,600000,KILL,25 --tagstring 'level {1}' --colsep '\t' \
     exec setpriv --pdeathsig TERM wf-train-level -q -l '{1}' -m '{6}' -s '{7}/train.store' --val '{8}' --minutes '{2}' --threads '{3}' \
     '{=4 $_ = $_ eq "" ? "" : "-f ".Q($_); uq() =}' '{=9 $_ = $_ eq "-" ? "" : "--init ".Q($_); uq() =}' '{=5 uq() =}' :::: -
 status=$?
+exec {running}>&-
+[ $status -lt 128 ] || [ $status = 255 ] || { wait "$ends" && interrupted=1; } # parallel was killed, and its trainers save
 [ -z "$interrupted" ] || exit 75
 [ $status != 0 ] || [ -z "${WF_STAGE:-}" ] || { on_hosts end > /dev/null && rm -r "$WF_STAGE"; }
 [ $status = 0 ] ||
