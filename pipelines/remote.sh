@@ -67,23 +67,25 @@ put() {
 }
 
 begin() {
-    local tools='setpriv flock perl' version said
-    [ -z "$WF_STAGE" ] || tools+=' rsync'
-    said=$(on_host true 2>&1) || fail 69 "ssh cannot log in: $(tail -n 1 <<< "${said%$'\r'}"); 'ssh $host true' must work" \
-        'without a password; or leave the host out of SSHLOGIN'
-    said=$(on_host "${WF_PATH}for tool in $tools; do command -v \$tool > /dev/null || { echo \$tool; exit 1; }; done" 2>&1) ||
-        fail 69 "$said is not installed there: apt-get install $([[ $said != [sf]* ]] && echo "$said" || echo util-linux)"
-    version=$(wf-info --version)
-    said=$(on_host "$WF_PATH exec wf-info --version" 2> /dev/null) || fail 69 'wf-info is not in PATH there: install' \
-        "version ${version##* } of the programs${WF_STAGE:+, or set SSHPATH to their folder}"
-    [ "$said" = "$version" ] ||
-        fail 69 "has version ${said##* } of the programs, expected ${version##* } as here: install the same on all hosts"
+    local tools='setpriv flock perl' see said missing here there_is
+    see="cd $(quote "$WF_FOLDER") && cksum < $(quote "$WF_OUT/plan.tsv")"
+    [ -z "$WF_STAGE" ] || tools+=' rsync' see="mkdir -p $WF_FOLDER/model"
+    said=$(on_host "$WF_PATH for tool in $tools; do command -v \$tool > /dev/null || echo missing \$tool; done
+        wf-info --version; $see" 2>&1) || [ $? != 255 ] || fail 69 "ssh cannot log in: $(tail -n 1 <<< "${said%$'\r'}");" \
+        "'ssh $host true' must work without a password; or leave the host out of SSHLOGIN"
+    missing=$(sed -n 's/^missing //p' <<< "$said" | head -n 1)
+    case $missing in setpriv | flock) tools=util-linux ;; *) tools=$missing ;; esac
+    [ -z "$missing" ] || fail 69 "$missing is not installed there: apt-get install $tools"
+    here=$(wf-info --version) there_is=$(grep '^wf-info (' <<< "$said") || fail 69 'wf-info is not in PATH there:' \
+        "install version ${here##* } of the programs${WF_STAGE:+, or set SSHPATH to their folder}"
+    [ "$there_is" = "$here" ] || fail 69 "has version ${there_is##* } of the programs, expected ${here##* } as here:" \
+        'install the same on all hosts'
+    said=$(tail -n 1 <<< "$said")
     if [ -z "$WF_STAGE" ]; then
-        said=$(on_host "cd $(quote "$WF_FOLDER") && cksum < $(quote "$WF_OUT/plan.tsv")" 2> /dev/null)
         [ "$said" = "$(cksum < "$WF_OUT/plan.tsv")" ] || fail 69 "does not see the files of $WF_OUT: share the folder," \
             'or set SSHWORKDIR to the name of a folder for copies on each host'
     else
-        said=$(on_host "mkdir -p $WF_FOLDER/model" 2>&1) || fail 69 "$(tail -n 1 <<< "$said")"
+        [ "$said" = "$here" ] || fail 69 "$said"
         said=$(cut -f 1 "$WF_OUT/plan.tsv" | while read -r level; do fetch "$level" 2>&1 || exit; done) ||
             fail 69 "cannot copy from $WF_FOLDER: $(tail -n 1 <<< "$said")"
     fi
