@@ -52,11 +52,14 @@ in_foreground() {
 
 # Progress: on a terminal one line that changes, otherwise a line every half minute.
 progress() {
-    local step=30 wide=0 never
+    local step=30 wide=0 never next
     [ -z "$clears" ] || step=2
     exec {never}<> <(:)
-    SECONDS=0
-    until read -r -t $step -u "$never"; do # nothing ever comes: a sleep without a process that outlives this one
+    SECONDS=0 next=$step
+    until read -r -t 2 -u "$never"; do # nothing ever comes: a sleep without a process that outlives this one
+        kill -0 $$ 2> /dev/null || exit # train.sh was killed
+        [ $SECONDS -ge $next ] || continue
+        next=$((SECONDS + step))
         [ -z "$clears" ] || in_foreground || continue
         [ -z "$clears" ] || wide=$(stty size <&2 2> /dev/null | cut -d ' ' -f 2)
         [ -z "$clears" ] || [ "${wide:-0}" -gt 0 ] || wide=80 # not known
@@ -143,7 +146,10 @@ while IFS= read -r line; do printf '%s\t%s\t%s\t%s\t%s\n' "$line" "$model" "$fro
     '{=4 $_ = $_ eq "" ? "" : "-f ".Q($_); uq() =}' '{=9 $_ = $_ eq "-" ? "" : "--init ".Q($_); uq() =}' '{=5 uq() =}' :::: -
 status=$?
 exec {running}>&-
-[ $status -lt 128 ] || [ $status = 255 ] || { wait "$ends" && interrupted=1; } # parallel was killed, and its trainers save
+if [ $status -gt 128 ] && [ $status != 255 ]; then # its trainers save
+    wait "$ends"
+    fail 75 "GNU parallel was ended by signal $((status - 128)); the same command goes on"
+fi
 [ -z "$interrupted" ] || exit 75
 [ $status != 0 ] || [ -z "${WF_STAGE:-}" ] || { on_hosts end > /dev/null && rm -r "$WF_STAGE"; }
 [ $status = 0 ] ||
