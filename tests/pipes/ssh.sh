@@ -74,9 +74,12 @@ IdentitiesOnly yes
 UserKnownHostsFile /dev/null
 StrictHostKeyChecking no
 LogLevel ERROR
+ControlMaster auto
+ControlPath $WORK/%n-socket
+ControlPersist 20
 EOF
 export PARALLEL_SSH="ssh -F $WORK/config"
-ok "a host answers" ssh -F config one true || exit
+ok "a host answers" ssh -F config -o ControlPath=none one true || exit
 
 # -- a model of three levels --------------------------------------------------------------------------------------------
 "$DEADLEAVES" -q -n 40 -s 8 | wf-dwt -q -o train.store
