@@ -14,14 +14,14 @@ for ((level = highest; level >= 0; level--)); do
     name=$(printf 'level-%02d' $level)
     read -r code _ 2> /dev/null < "$folder/$name.ended" || code=none
     [ "$code" != 0 ] || continue
-    [ $worst != 0 ] || worst=${code/none/75}
+    [ "$worst" != 0 ] || worst=${code/none/75}
     case $code in
     none) echo "level $level has not ended: $folder/$name.log" ;;
     75) echo "level $level was interrupted, and is saved: $folder/$name.log" ;;
     *) echo "level $level ended with $code: $(grep -v "^level $level " "$folder/$name.log" | tail -n 1)" ;;
     esac
 done
-[ $worst = 0 ] || { echo "not evaluated: see above, and run slurm.sh again"; exit $worst; }
+[ "$worst" = 0 ] || { echo "not evaluated: see above, and run slurm.sh again"; exit "$worst"; }
 
 evaluate() { # evaluate NAME OPTION...
     echo "bits per dimension of $1:"

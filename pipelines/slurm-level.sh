@@ -16,23 +16,30 @@ level=$2
 ended=$1/$(printf 'level-%02d.ended' "$2")
 shift 2
 
-signalled='' terminated=''
-forward() { signalled=1; kill -TERM "$trainer" 2> /dev/null; }
-rm -f "$ended"
+rm -f "$ended" "$ended.code"
 echo "level $level on $(hostname), $(date '+%F %T')${SLURM_RESTART_COUNT:+, restart $SLURM_RESTART_COUNT}"
-"$@" &
-trainer=$!
+# A shell that waits for a command in the foreground knows its code; bash 5.2 may lose that of one in the background, if a
+# trapped signal comes at its end. -m gives both a group of their own.
+set -m
+(
+    trap : TERM USR1
+    "$@"
+    echo $? > "$ended.code"
+) &
+group=$!
+set +m
+signalled='' terminated=''
+# shellcheck disable=SC2317 # the traps call it
+forward() { signalled=1; kill -TERM -- "-$group" 2> /dev/null; }
 trap forward USR1
 trap 'terminated=1; forward' TERM
-code=70
 while :; do # a signal ends wait, not the training
     signalled=
-    wait "$trainer"
-    now=$?
-    [ $now = 127 ] || code=$now # 127: the code is known already
+    wait "$group"
     [ -n "$signalled" ] || break
 done
-printf '%d %s\n' "$code" "$(printf ' %q' "$@" | cut -c 2-)" > "$ended.part" && mv "$ended.part" "$ended"
+read -r code 2> /dev/null < "$ended.code" || code=137 # both were killed
+printf '%d %s\n' "$code" "$(printf ' %q' "$@" | cut -c 2-)" > "$ended.code" && mv "$ended.code" "$ended"
 [ "$code" = 0 ] || echo "level $level ended with $code"
 [ "$code" = 75 ] || exit "$code"
 

@@ -164,7 +164,7 @@ array() {
         printf '%d) exec %q %q %d %s ;;\n' "$level" "$here/slurm-level.sh" "$folder" "$level" \
             "$(command_of "$level" "$minutes" "$threads" "$ranks")"
     done <<< "$3"
-    echo esac
+    echo 'esac'
 }
 last() { # the job file of the last job
     head_of -end 0 "--cpus-per-task=$((node > 0 && cores > node ? node : cores))" --output=collect.log --open-mode=truncate
@@ -203,13 +203,14 @@ submit() {
     said=${said##*$'\n'}
     echo "${said%;*}" # behind ; is the name of the cluster
 }
-# Every array has the limit of its longest level; a shorter level gets its own, so that it finds a gap in the queue sooner.
-shorten() { # shorten ARRAY LINES
-    local level limit most
-    most=$(cut -d ' ' -f 5 <<< "$2" | sort -n | tail -n 1)
+# arrange ARRAY LINES: Slurm starts tasks by their numbers, the smallest level first, and gives all the limit of the longest.
+# Here each gets its own limit, and a nice value that puts the finest first. A task that has begun keeps its place.
+arrange() {
+    local level limit change
     while read -r level _ _ _ limit; do
-        [ "$limit" = "$most" ] || scontrol update "JobId=$1_$level" "TimeLimit=$limit" > /dev/null 2>&1 ||
-            echo "slurm.sh: level $level keeps the time limit of its array, $most minutes" >&2
+        change=("Nice=$((highest - level))")
+        [ "$limit" = 0 ] || [ -n "${SBATCH_TIMELIMIT:-}" ] || change+=("TimeLimit=$limit")
+        scontrol update "JobId=$1_$level" "${change[@]}" > /dev/null 2>&1
     done <<< "$2"
 }
 
@@ -228,8 +229,8 @@ while read -r ranks threads; do
     job=$(submit "levels-$n.sbatch") || exit
     arrays+=$'\n'$job
     echo "array $job: levels $(cut -d ' ' -f 1 <<< "$lines" | xargs), $((ranks * threads)) cores each$([ "$ranks" = 1 ] || echo " for $ranks ranks")"
-    [ -n "${SBATCH_TIMELIMIT:-}" ] || shorten "$job" "$lines"
-done < <(awk '{ print $4, $3 }' <<< "$left" | sort -u)
+    arrange "$job" "$lines"
+done < <(awk '!seen[$4, $3]++ { print $4, $3 }' <<< "$left")
 if [ -n "$dry" ]; then
     echo "-- $folder/collect.sbatch, after the others: sbatch --dependency=afterany:JOB:JOB"
     last

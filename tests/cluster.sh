@@ -56,29 +56,36 @@ cluster_run() {
 }
 
 cluster_node() {
-    cluster_run "$1" slurmd -D -N "$1"
+    cluster_run "$1" env CLUSTER_NODE="$1" slurmd -D -N "$1"
 }
 
-# Prints the numbers of the processes whose environment has a text. Jobs have sessions and parents of their own, but keep
-# SLURM_CONF, and SLURMD_NODENAME from their node.
+# Prints the numbers of the processes whose environment has all TEXTs. Jobs have sessions and parents of their own.
 cluster_processes() {
-    grep -slzxF -- "$1" /proc/[0-9]*/environ | cut -d / -f 3
+    local found text
+    found=$(printf '%s\n' /proc/[0-9]*/environ)
+    for text; do found=$(xargs grep -slzxF -- "$text" <<< "$found"); done
+    cut -d / -f 3 <<< "$found"
+}
+
+# Kills processes, except this shell. Those that are stopped first cannot report that another of them ended.
+cluster_kill() {
+    local process signal
+    for signal in STOP KILL; do
+        for process; do [ "$process" = $$ ] || kill -$signal "$process"; done
+    done 2> /dev/null
 }
 
 cluster_lose() {
-    local process
-    for process in $(cat "$cluster_folder/$1.pid") $(comm -12 <(cluster_processes "SLURM_CONF=$SLURM_CONF" | sort) \
-        <(cluster_processes "SLURMD_NODENAME=$1" | sort)); do
-        kill -KILL "$process" 2> /dev/null
-    done
+    # Slurm's own process of a job has the slurmd's variables, and those of the job name the node.
+    # shellcheck disable=SC2046 # numbers
+    cluster_kill $(cat "$cluster_folder/$1.pid") $(cluster_processes "SLURM_CONF=$SLURM_CONF" "CLUSTER_NODE=$1") \
+        $(cluster_processes "SLURM_CONF=$SLURM_CONF" "SLURMD_NODENAME=$1")
 }
 
 cluster_stop() {
-    local process
     [ -n "$cluster_folder" ] || return 0
-    for process in $(cat "$cluster_folder"/*.pid) $(cluster_processes "SLURM_CONF=$cluster_folder/slurm.conf"); do
-        kill -KILL "$process" 2> /dev/null
-    done
+    # shellcheck disable=SC2046 # numbers
+    cluster_kill $(cat "$cluster_folder"/*.pid) $(cluster_processes "SLURM_CONF=$cluster_folder/slurm.conf")
     cluster_folder=
 }
 
@@ -129,3 +136,13 @@ END
     return 1
 }
 cluster_idle() { [ "$(sinfo -h -N -t idle -o %N | sort -u | wc -l)" = 2 ]; }
+
+# Run as a program, not sourced.
+if [ "${BASH_SOURCE[0]}" = "$0" ]; then
+    [ $# != 0 ] || { echo 'cluster.sh: found nothing, expected a command' >&2; exit 64; }
+    missing=$(cluster_missing) && { echo "cluster.sh: $missing" >&2; exit 69; }
+    folder=$(mktemp -d)
+    trap 'cluster_stop; rm -rf "$folder"' EXIT
+    cluster_start "$folder" || exit 70
+    "$@"
+fi
