@@ -28,9 +28,9 @@ set -m
 ) &
 group=$!
 set +m
-signalled='' terminated=''
+signalled='' interrupted='' terminated=''
 # shellcheck disable=SC2317 # the traps call it
-forward() { signalled=1; kill -TERM -- "-$group" 2> /dev/null; }
+forward() { signalled=1 interrupted=1; kill -TERM -- "-$group" 2> /dev/null; }
 trap forward USR1
 trap 'terminated=1; forward' TERM
 while :; do # a signal ends wait, not the training
@@ -39,6 +39,7 @@ while :; do # a signal ends wait, not the training
     [ -n "$signalled" ] || break
 done
 read -r code 2> /dev/null < "$ended.code" || code=137 # both were killed
+[ -z "$interrupted" ] || [ "$code" = 0 ] || code=75 # mpirun has codes of its own
 printf '%d %s\n' "$code" "$(printf ' %q' "$@" | cut -c 2-)" > "$ended.code" && mv "$ended.code" "$ended"
 [ "$code" = 0 ] || echo "level $level ended with $code"
 [ "$code" = 75 ] || exit "$code"

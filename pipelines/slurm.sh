@@ -7,7 +7,8 @@
 #   --cores N      cores for all levels together, which plan.awk divides; by default those of the largest node
 #   --ranks R      train the top levels by R processes each, over MPI (1); they share the level's cores
 #   --top N        number of the levels that --ranks is about, the finest first (1)
-#   --launch TEXT  the words before wf-train-level that start its ranks (srun)
+#   --launch TEXT  the words before wf-train-level that start its ranks ('srun --mpi=pmix'); for MPICH 'srun --mpi=pmi2'; or
+#                  mpirun, which gives ranks less time to save
 #   --val WHAT     held-out pictures, as for wf-train-level (5%); the last job evaluates them, or with none all of STORE
 #   --eval STORE   evaluate this store, too; may be repeated
 #   --dry-run      print the job files, and submit nothing
@@ -33,7 +34,7 @@ number() { # number OPTION TEXT PATTERN WHAT
 count() { number "$1" "$2" '[1-9][0-9]{0,5}' 'a number from 1 on'; }
 
 # -- the command ------------------------------------------------------------------------------------------------------
-minutes=60 cores='' ranks=1 top=1 launch=srun val=5% evaluate=() dry='' names=() rest=()
+minutes=60 cores='' ranks=1 top=1 launch='srun --mpi=pmix' val=5% evaluate=() dry='' names=() rest=()
 while [ $# != 0 ]; do
     case $1 in
     -h | --help)
@@ -67,7 +68,7 @@ done
 model=${names[0]} store=${names[1]}
 for word in ${rest[@]+"${rest[@]}"}; do
     case $word in
-    -l* | --level* | -m* | --model* | -s* | --store* | --threads* | --minutes* | --val | --val=* | -q | --quiet)
+    -l* | --level* | -m* | --model* | -s* | --store* | --threads* | --minutes* | --ranks* | --val | --val=* | -q | --quiet)
         fail 64 "$word: slurm.sh gives this option itself: leave it out after --" ;;
     esac
 done
@@ -141,8 +142,10 @@ quoted() { # quoted WORD...: the words as bash reads them
 }
 # command LEVEL MINUTES THREADS RANKS: the words that train a level, quoted
 command_of() {
-    [ "$4" = 1 ] || printf '%s ' "$launch"
-    quoted wf-train-level -q -l "$1" -m "$model" -s "$store" --val "$val" --threads "$3" --minutes "$2" ${rest[@]+"${rest[@]}"}
+    local over=()
+    [ "$4" = 1 ] || { printf '%s ' "$launch" && over=(--ranks mpi); }
+    quoted wf-train-level -q -l "$1" -m "$model" -s "$store" --val "$val" --threads "$3" --minutes "$2" ${over[@]+"${over[@]}"} \
+        ${rest[@]+"${rest[@]}"}
 }
 head_of() { # head_of NAME-END MOST-MINUTES OPTION...: how a job file begins
     echo '#!/usr/bin/env bash'

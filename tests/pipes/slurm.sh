@@ -39,7 +39,7 @@ ok "nothing is left" test ! -e m
 "$SLURM" "it's a %j model" s.store --minutes 30 --cores 8 --ranks 4 --top 2 --dry-run -- --seed 3 > files
 ok "--dry-run shows arrays of equal tasks" \
     bash -c "grep -q -e '--array=3,2,1,0$' files && grep -q -e '--array=5,4$' files"
-ok "ranks share the cores of a level" bash -c "grep -q 'srun wf-train-level -q -l 5 .*--threads 1 --minutes 30.000 --seed 3' files && grep -q -e '--ntasks=4' files"
+ok "ranks share the cores of a level" bash -c "grep -q 'srun --mpi=pmix wf-train-level -q -l 5 .*--threads 1 --minutes 30.000 --ranks mpi --seed 3' files && grep -q -e '--ntasks=4' files"
 ok "a level has its own minutes" grep -q -e '-l 2 .*--minutes 7.200' files
 ok "and nothing else" test ! -e "it's a %j model"
 
@@ -105,7 +105,7 @@ submit() { # submit MODEL OPTION...: sets array and end
 trainer() { # trainer LEVEL: its number
     local process
     for process in $(pgrep -x wf-train-level); do
-        ! tr '\0' ' ' < "/proc/$process/cmdline" | grep -q -- "-l $1 -m $WORK/m " || echo "$process"
+        ! tr '\0' ' ' 2> .log < "/proc/$process/cmdline" | grep -q -- "-l $1 -m $WORK/m " || echo "$process"
     done
 }
 last_words() { grep -q "$1" m/slurm/collect.log; }
@@ -154,3 +154,22 @@ ok "and evaluated" test -s m/slurm/bpd-held-out.tsv
 submit m "${short[@]}"
 ok "nothing but the evaluation is left" test "$(wc -l < said)" = 1
 ok "and then" within 20 over
+
+# -- several ranks ----------------------------------------------------------------------------------------------------
+plugin=$ROOT/${B:-build}/libwf-mpi.so
+[ -e "$plugin" ] || { skip "the programs were built without MPI"; exit; }
+ldd "$plugin" | grep -q libmpi.so && srun --mpi=list 2>&1 | grep -q pmix || { skip "Open MPI, or PMIx in Slurm"; exit; }
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
+"$SLURM" both small.store --cores 2 --ranks 2 --minutes 0 -- "${TINY[@]}" --steps 1000 --validate-every 250 --checkpoint-every 100 > said 2>&1
+array=$(sed -n 's/^array \([0-9]*\): levels 4, 2 cores each for 2 ranks$/\1/p' said)
+ok "the top level has an array of its own" test -n "$array"
+ok "its ranks train" within 30 makes_steps both/level-04.jsonl
+ok "with two free cores on a node" within 30 eval '[ "$(squeue -h -r -t R,CG | wc -l)" = 1 ]'
+scontrol requeue "${array}_4"
+ok "all have ended" within 60 over
+ok "ranks have saved" grep -q 'interrupted at step' both/slurm/level-04.log
+ok "the model is evaluated" test -s both/slurm/bpd-held-out.tsv
+mv both ranks && mkdir both
+sed -n 's/^4) exec .* 4 srun --mpi=pmix \(wf-train-level .*\) ;;$/mpirun.openmpi -n 2 \1/p' ranks/slurm/levels-1.sbatch > commands
+ok "ranks here" bash commands
+ok "have the same bits" same ranks/level-04.safetensors both/level-04.safetensors
