@@ -170,6 +170,8 @@ ok "all have ended" within 60 over
 ok "ranks have saved" grep -q 'interrupted at step' both/slurm/level-04.log
 ok "the model is evaluated" test -s both/slurm/bpd-held-out.tsv
 mv both ranks && mkdir both
-sed -n 's/^4) exec .* 4 srun --mpi=pmix \(wf-train-level .*\) ;;$/mpirun.openmpi -n 2 \1/p' ranks/slurm/levels-1.sbatch > commands
+# srun names the program by its path
+sed -n "s,^4) exec .* 4 srun --mpi=pmix wf-train-level \(.*\) ;;\$,mpirun.openmpi -n 2 '$(command -v wf-train-level)' \1,p" \
+    ranks/slurm/levels-1.sbatch > commands
 ok "ranks here" bash commands
 ok "have the same bits" same ranks/level-04.safetensors both/level-04.safetensors
