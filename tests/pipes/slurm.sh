@@ -146,11 +146,15 @@ scancel "$array"
 ok "all have ended again" within 30 over
 
 # With fewer steps than were made, every level is at its end.
-short=(--cores 2 --minutes 0 -- "${TINY[@]}" --steps 100)
+short=(--cores 2 --minutes 20 -- "${TINY[@]}" --steps 100)
 submit m "${short[@]}"
 ok "fewer steps" within 30 over
 ok "are over" test "$(code "$end")" = 0
 ok "and evaluated" test -s m/slurm/bpd-held-out.tsv
+task() { scontrol show job "${array}_$1" | grep -q "$2"; } # task LEVEL TEXT
+ok "the longest level has the time of the array" task 5 'TimeLimit=00:35:00'
+ok "a short one its own" task 0 'TimeLimit=00:10:00'
+ok "and a place behind the longest" task 0 'Nice=5 '
 submit m "${short[@]}"
 ok "nothing but the evaluation is left" test "$(wc -l < said)" = 1
 ok "and then" within 20 over
