@@ -1,0 +1,157 @@
+#!/usr/bin/env python3
+"""predict.py - the time of a training step of R ranks that share out a batch, and its efficiency, from measured inputs.
+
+    build/bench-level -l 6 --groups train:fp32:1 train:fp32:2 train:fp32:4 train:fp32:8 > level-6.json
+    tests/bench/predict.py level-6.json --batch 64 --ranks 8,64 --gbit 25,200
+
+Inputs are lines of bench-level: a step's seconds, those of its forward pass, and when each group of gradients is ready, for
+several batches. Between two batches times are taken as linear, beyond them too. The rest are options.
+
+A step is simulated event by event. Groups fill buckets. A full bucket is exchanged twice: each rank gets its part of the bucket
+from all others, sums it in the order of ranks, and all get the sums. A rank has one link, on which exchanges queue. One takes
+
+    seconds on the link = (R - 1) / R * bytes / bandwidth + (R - 1) * overhead,    and the latency after it
+
+MPI advances an exchange only inside its calls. There is one when a group is ready, so an exchange is seen to have ended at the first
+group after its end, and not before it had `calls` groups. After the backward pass the rank does nothing but call. Copies in and out
+of buckets, sums, and what the kernel copies for sockets take the processor's time: a bucket's bytes over `copy` for each
+exchange. The simulation has no ranks that are slower than others, and no other traffic.
+"""
+import argparse, collections, json, math, sys
+
+Step = collections.namedtuple('Step', 'begin groups end')  # seconds without network; groups: (bytes, seconds when ready)
+Net = collections.namedtuple('Net', 'bandwidth latency overhead copy calls bucket overlap')
+
+
+def read_steps(path):
+    """{batch: Step} of a file of bench-level's lines."""
+    steps = {}
+    with open(path) as lines:
+        for line in lines:
+            row = json.loads(line)
+            if 'groups' not in row:
+                sys.exit(f'{path}: batch {row.get("batch")}: no groups; run bench-level with --groups')
+            steps[row['batch']] = Step(row['forward_s'], [(4 * n, ready) for n, ready in row['groups']], row['step_s'])
+    if not steps:
+        sys.exit(f'{path}: empty, expected lines of bench-level --groups')
+    return steps
+
+
+def line_through(known, batch):
+    """The value at `batch` of what is known at others: {batch: seconds}. From one point: proportional."""
+    points = sorted(known.items())
+    if batch in known or len(points) == 1:
+        return known.get(batch, points[0][1] * batch / points[0][0])
+    after = next((i for i, (n, _) in enumerate(points) if n > batch), len(points) - 1)
+    (n0, y0), (n1, y1) = points[max(after, 1) - 1:max(after, 1) + 1]
+    return y0 + (y1 - y0) * (batch - n0) / (n1 - n0)
+
+
+def step_of(steps, batch, speed):
+    """A step of `batch` pictures on one rank that is `speed` times as fast as the measured one."""
+    def at(value):
+        return line_through({n: value(s) for n, s in steps.items()}, batch) / speed
+    groups = next(iter(steps.values())).groups
+    return Step(at(lambda s: s.begin), [(size, at(lambda s, i=i: s.groups[i][1])) for i, (size, _) in enumerate(groups)],
+                at(lambda s: s.end))
+
+
+class Link:
+    """A rank's link: exchanges in the order in which they start."""
+    def __init__(self, net, ranks):
+        self.net, self.ranks, self.free, self.busy = net, ranks, 0.0, 0.0
+
+    def exchange(self, size, now):
+        """When an exchange of a bucket of `size` bytes that starts now has ended."""
+        others = self.ranks - 1
+        taken = others / self.ranks * size / self.net.bandwidth + others * self.net.overhead
+        self.free = max(self.free, now) + taken
+        self.busy += taken
+        return self.free + self.net.latency
+
+
+def simulate(step, ranks, net):
+    """Seconds of a step, and those that its link is busy."""
+    if ranks == 1:
+        return step.end, 0.0
+    link, now, calls, filled = Link(net, ranks), 0.0, 0, 0
+    under_way = []  # [end, calls at the start, bytes, True: the second exchange], in the order of their starts
+
+    def start(size, second):
+        under_way.append((link.exchange(size, now), calls, size, second))
+
+    def advance(least):
+        """Ends the exchanges that have ended, and starts those that follow."""
+        nonlocal now, under_way
+        ended = [e for e in under_way if e[0] <= now and calls - e[1] >= least]
+        under_way = [e for e in under_way if e not in ended]
+        for _, _, size, second in ended:
+            now += size / net.copy
+            if not second:
+                start(size, True)
+
+    before = 0.0
+    for size, ready in step.groups:
+        now += ready - before
+        before = ready
+        calls += 1
+        if net.overlap:
+            advance(net.calls)
+        filled += size
+        while filled >= net.bucket and net.overlap:
+            start(net.bucket, False)
+            filled -= net.bucket
+    now += step.end - before
+    while filled:
+        start(min(filled, net.bucket), False)
+        filled -= min(filled, net.bucket)
+    while under_way:
+        now = max(now, min(e[0] for e in under_way))
+        advance(0)
+    # densities, clock and flags: a small message of each to each
+    return now + net.latency + (ranks - 1) * net.overhead, link.busy
+
+
+def parse():
+    p = argparse.ArgumentParser(description=__doc__.split('\n')[0], epilog=__doc__.split('\n\n', 1)[1],
+                                formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument('steps', help='lines of bench-level --groups, a batch each')
+    p.add_argument('--ranks', default='8,64,512', help='default: %(default)s')
+    p.add_argument('--gbit', default='25,200', help='bandwidths of a rank, Gb/s; default: %(default)s')
+    p.add_argument('--batch', type=int, default=64, help='pictures of a step, all ranks together; default: %(default)s')
+    p.add_argument('--each', type=int, help='pictures of a rank in place of --batch, so that the batch grows with the ranks')
+    p.add_argument('--speed', type=float, default=1, help='speed of a rank over the measured one; default: %(default)s')
+    p.add_argument('--latency', type=float, default=10, help='of a message, microseconds; default: %(default)s')
+    p.add_argument('--overhead', type=float, default=1, help='of each message, microseconds; default: %(default)s')
+    p.add_argument('--copy', type=float, default=4, help="a bucket's GB/s of processor time, an exchange; default: %(default)s")
+    p.add_argument('--calls', type=int, default=2, help='groups that an exchange takes at least; default: %(default)s')
+    p.add_argument('--bucket', type=float, default=1, help='MiB; default: %(default)s')
+    p.add_argument('--no-overlap', action='store_true', help='exchange everything after the backward pass')
+    return p.parse_args()
+
+
+def rows(o):
+    """Yields ranks, pictures a rank, Gb/s, seconds alone, seconds, share of a step that waits, efficiencies."""
+    steps = read_steps(o.steps)
+    for ranks in map(int, o.ranks.split(',')):
+        each = o.each or o.batch // ranks
+        if not each or (not o.each and o.batch % ranks):
+            continue  # a batch is shared out by pictures
+        alone = step_of(steps, each, o.speed)
+        whole = step_of(steps, each * ranks, o.speed).end if not o.each else alone.end * ranks
+        for gbit in map(float, o.gbit.split(',')):
+            net = Net(gbit * 1e9 / 8, o.latency * 1e-6, o.overhead * 1e-6, o.copy * 1e9, o.calls, int(o.bucket * 2**20), not o.no_overlap)
+            seconds, busy = simulate(alone, ranks, net)
+            yield ranks, each, gbit, alone.end, seconds, busy, whole / ranks / seconds
+
+
+def main():
+    o = parse()
+    print('| ranks | pictures of a rank | Gb/s | step alone, s | link busy, s | step, s | share that waits | efficiency |')
+    print('|---|---|---|---|---|---|---|---|')
+    for ranks, each, gbit, alone, seconds, busy, efficiency in rows(o):
+        print(f'| {ranks} | {each} | {gbit:g} | {alone:.3g} | {busy:.3g} | {seconds:.3g} | {1 - alone / seconds:.1%} | {efficiency:.0%} |')
+
+
+if __name__ == '__main__':
+    main()
