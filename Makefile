@@ -55,13 +55,15 @@ LINK = $Q$(CC) $(ALL_CFLAGS) -rdynamic -o $@ $^
 # Sorted: the order that wildcard gives depends on the locale.
 objects = $(patsubst %.c,$B/%.o,$(sort $(wildcard $(1))))
 CPU = $(call objects,kernels/cpu/*.c)
-LIB = $(call objects,lib/*/*.c lib/*/*/*.c kernels/*.c kernels/ref/*.c) $(if $(WIDE),$(call objects,kernels/variants/*.c) $B/cpu_v3.o $B/cpu_v4.o,$(CPU))
+LIB = $(filter-out $B/lib/ranks/mpi/%,$(call objects,lib/*/*.c lib/*/*/*.c)) $(call objects,kernels/*.c kernels/ref/*.c) $(if $(WIDE),$(call objects,kernels/variants/*.c) $B/cpu_v3.o $B/cpu_v4.o,$(CPU))
 CLI = $B/tools.a $B/libwf.a
 STARTUP = $(call objects,tools/startup/*.c)
 TOOLS = $(patsubst tools/%.c,%,$(sort $(wildcard tools/wf-*.c))) wf-decode
 CUDA = $(if $(NVCC),$(sort $(wildcard kernels/cuda/*.cu)))
 FUZZERS = $(or $(TARGET),$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c)))
-PLUGIN = $(if $(CUDA),$B/libwf-cuda.so)
+# MPICC= builds without MPI; MPICC=mpicc.mpich for another one than the machine's own.
+MPICC ?= $(if $(CROSS),,$(shell command -v mpicc 2>/dev/null))
+PLUGIN = $(if $(CUDA),$B/libwf-cuda.so) $(if $(MPICC),$B/libwf-mpi.so)
 
 .PHONY: FORCE all portable tidy coverage emulated check check-fast check-ops check-onednn check-pipes check-gpu device-kit kit-programs device-report check-spills check-long mutants fuzz fuzz-run bench bench-compile bench-jobs bench-gpu bench-nuts bench-store bench-dwt lint format man completion install dist deb deb-run image demo clean help
 all: $(TOOLS:%=$(BIN)/%) $(PLUGIN) $(if $(filter $B/bin,$(BIN)),$B/data/leaves $B/pipelines) ## build every program into bin/
@@ -160,6 +162,14 @@ $B/%.cu.o: %.cu
 	$Q$(NVCC) $(NVCC_FLAGS) $(CUDA_ARCHS:%=-gencode %) -MMD -MF $(@:.o=.d) -c -o $@ $< 2> $@.log || { cat $@.log >&2; rm -f $@; exit 1; }
 $B/libwf-cuda.so: $(CUDA:%=$B/%.o)
 	$Q$(NVCC) -shared -o $@ $^ -lcudnn -lcublasLt
+
+# wf_fail is the program's.
+$B/libwf-mpi.so: lib/ranks/mpi/mpi.c $B/mpi-built-by
+	@echo "mpicc $@"
+	$Q$(MPICC) $(filter-out -march=% -fopenmp,$(ALL_CFLAGS)) -fPIC -shared -o $@ $<
+$B/mpi-built-by: FORCE
+	@mkdir -p $(@D)
+	@echo '$(MPICC)' | cmp -s - $@ || echo '$(MPICC)' > $@
 
 $B/check-engines: $B/tests/gpu/engines.cu.o $B/kernels/cuda/graph.cu.o $B/lib/base/status.o $B/lib/base/number.o
 	$Q$(NVCC) $(addprefix -Xcompiler ,$(filter -fsanitize=%,$(SANFLAGS))) -o $@ $^ -lcudnn

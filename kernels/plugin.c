@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../lib/base/beside.h"
 #include "../lib/base/choices.h"
 
 enum { MOST_LIBRARIES = 8, MOST_LINKS = 8 };
@@ -22,27 +23,6 @@ static const char plugin_name[] = "libwf-cuda.so";
 /* The plugin calls these in the program. The linker takes from libwf.a only files with a symbol that is named. */
 __attribute__((used)) static void (*const called[])(void) = {(void (*)(void))wf_fail, (void (*)(void))wf_choice_find,
                                                              (void (*)(void))wf_choice_keep};
-
-/* Finds the plugin installed or built with the running program: /usr/bin and /usr/lib, bin/ and build/, both in build/
- * as for the tests, or build-dist/bin and build-dist. */
-static bool own_plugin(char path[PATH_MAX])
-{
-    static const char *const folders[] = {"../lib", "../build", ".", ".."};
-    char program[PATH_MAX];
-    ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
-    if (n <= 0)
-        return false;
-    program[n] = '\0';
-    char *slash = strrchr(program, '/');
-    if (!slash)
-        return false;
-    *slash = '\0';
-    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
-        if (snprintf(path, PATH_MAX, "%s/%s/%s", program, folders[i], plugin_name) < PATH_MAX &&
-            access(path, F_OK) == 0)
-            return true;
-    return false;
-}
 
 /* Copies the next folder of a list like PATH. Returns its rest, or NULL after the last one. */
 static const char *next_folder(const char *list, char folder[PATH_MAX])
@@ -186,7 +166,7 @@ int wf_plugin_load(wf_cuda_opener **open, bool *built)
 {
     char path[PATH_MAX];
     void *plugin;
-    bool own = own_plugin(path);
+    bool own = wf_find_library(plugin_name, path);
     *built = true;
     WF_TRY(open_plugin(own ? path : plugin_name, own, &plugin, built));
     void *symbol = dlsym(plugin, "wf_cuda_open");

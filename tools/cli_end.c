@@ -7,6 +7,7 @@
 #include "../lib/base/file.h"
 #include "cli.h"
 #include "progress.h"
+#include "ranks.h"
 
 static void print_message(const char *format, va_list ap)
 {
@@ -24,7 +25,8 @@ void die(int status, const char *format, ...)
 {
     va_list ap;
     va_start(ap, format);
-    print_message(format, ap);
+    if (ranks_die(&status))
+        print_message(format, ap);
     va_end(ap);
     exit(status);
 }

@@ -40,8 +40,7 @@ static void expect_same(const char *name, const char *path, const char *again)
         die(WF_DATA, "%s: not the pictures that %s was spooled from; use another model folder", name, path);
 }
 
-/* The name of the store: by levels, because each process spools its own. */
-static void name_spool(const char *model_path, const int levels[2], char out[WF_PATH])
+void spool_name(const char *model_path, const int levels[2], char out[WF_PATH])
 {
     int length = levels[0] < 0 ? snprintf(out, WF_PATH, "%s/levels.spool", model_path)
                  : levels[1] > levels[0]
@@ -56,7 +55,7 @@ void spool_stream(const char *model_path, const int levels[2], const char *strea
     char part[WF_PATH], lock_path[WF_PATH];
     int lock;
     const int no_operand = common.argc;
-    name_spool(model_path, levels, spooled);
+    spool_name(model_path, levels, spooled);
     if (snprintf(part, WF_PATH, "%s.part", spooled) >= WF_PATH ||
         snprintf(lock_path, WF_PATH, "%s.lock", spooled) >= WF_PATH)
         die(WF_USAGE, "%s: path too long", model_path);

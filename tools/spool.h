@@ -10,4 +10,7 @@
  * an error. */
 void spool_stream(const char *model_path, const int levels[2], const char *stream, char spooled[WF_PATH]);
 
+/* The path alone. It is named by levels, because each process spools its own. Dies if it is too long. */
+void spool_name(const char *model_path, const int levels[2], char spooled[WF_PATH]);
+
 #endif

@@ -5,6 +5,7 @@
 
 #include "../lib/base/file.h"
 #include "cli_io.h"
+#include "ranks.h"
 #include "spool.h"
 #include "training.h"
 #include "words.h"
@@ -13,7 +14,7 @@ static int levels[2] = {-1, -1}; /* first and last */
 static const char *model_path, *store_path, *init_path;
 static const char *held_out; /* a store, per cents or none; NULL: the default */
 static wf_train_options options;
-static int precision, memory;
+static int precision, memory, ranks_choice;
 static char backend_name[16];
 static training state;
 
@@ -66,6 +67,7 @@ static const cli_option table[] = {
      "Pictures per validation, at most (default 1000)."},
     {0, "patience", "N", CLI_INT, &options.patience, 0, 1e6,
      "Stop after N validations without a better one, 0: never; ten epochs do not count (default 20)."},
+    CLI_RANKS(&ranks_choice),
     CLI_THREADS,
     CLI_SEED,
     CLI_BACKEND_AUTO,
@@ -90,6 +92,9 @@ static const cli_program program = {
         "place; of 2 to 19 pictures one is held out at least.\n\n"
         "Small levels leave a GPU mostly idle: -l 0-4 trains five levels at once on one device. Each gets the result "
         "that it would get alone, and its share of --threads. A level that fails does not stop the others.\n\n"
+        "One level in several processes, also on several machines, over MPI: mpirun -n 4 wf-train-level -l 6 .. Each "
+        "rank computes its part of every batch; rank 0 writes the files, and a stream is read by rank 0. Another "
+        "number of ranks may resume: weights then differ by rounding alone.\n\n"
         "Resuming is automatic. The same command continues where the last one stopped, bit for bit, with the same "
         "program, backend and number of threads; runs limited by --minutes depend on the clock. A finished level "
         "exits 0 at once. A level that another process trains exits 75. SIGINT and SIGTERM save and exit 75.\n\n"
@@ -120,6 +125,8 @@ static const cli_program program = {
         "    from the weights of the model that comes with the programs\n"
         "wf-train-level -l 0-4 -m model -s train.wf --val val.wf --backend cuda\n"
         "    the small levels together on one GPU\n"
+        "mpirun -n 2 wf-train-level -l 6 -m model -s train.wf --threads 1\n"
+        "    one level in two processes\n"
         "wf-train-level -l 3 -m model -s train.wf -f '8*(actnorm, conv1x1:lu, affine:width=64), actnorm'\n"
         "    a chain of your own\n"
         "wf-train-level -l 0 -m glow -s whole.wf -f @glow.chain --dequantize "
@@ -215,6 +222,8 @@ int main(int argc, char **argv)
     bool streams = !store_path || !cli_is_store(store_path);
     if (!model_path || !*model_path)
         die(WF_USAGE, "-m MODEL is needed");
+    options.ranks = ranks_begin(ranks_choice);
+    bool leads = ranks_lead();
     found_expect_model_folder(model_path);
     must(wf_model_place(model_path, place));
     model_path = place;
@@ -226,8 +235,11 @@ int main(int argc, char **argv)
     if (init_path)
         found_open_model(init_path, &init);
     choose_backend();
-    if (streams)
+    if (streams && leads)
         spool_stream(model_path, levels, store_path, spooled);
+    ranks_meet();
+    if (streams && !leads)
+        spool_name(model_path, levels, spooled);
     if (streams)
         must(wf_store_open(spooled, &store));
     else
@@ -241,7 +253,11 @@ int main(int argc, char **argv)
     choose_levels(store);
     if (init_path)
         check_init(wf_store_meta(store), &init);
+    if (!leads) /* rank 0 makes the folder */
+        ranks_meet();
     must(wf_model_create(model_path, wf_store_meta(store), &model));
+    if (leads)
+        ranks_meet();
 
     wf_meta provenance;
     add_provenance(&provenance, store, &init);
@@ -262,11 +278,12 @@ int main(int argc, char **argv)
     must(wf_train_levels(&model, backend_name, common.threads, store, validation, &options, levels[1] - levels[0] + 1,
                          training_report, &state));
     training_note_ends(&state);
+    ranks_finish();
 
     wf_meta_clear(&provenance);
     wf_model_clear(&model);
     wf_store_close(store);
-    if (streams)
+    if (streams && leads)
         wf_store_remove(spooled);
     wf_model_clear(&init);
     if (validation)

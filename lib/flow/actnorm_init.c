@@ -4,6 +4,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "../base/count.h"
+
 /* Replaces K means and K variances by K offsets and K scales. WF_INTERNAL where they are not finite. */
 static int offsets_and_scales(int K, double *host)
 {
@@ -17,15 +19,18 @@ static int offsets_and_scales(int K, double *host)
     return WF_OK;
 }
 
-int wf_actnorm_init(wf_backend *backend, size_t n, int K, const wf_real *x, wf_real *offset, wf_real *logs)
+int wf_actnorm_init(const wf_stage_shape *shape, int K, const wf_real *x, wf_real *offset, wf_real *logs)
 {
+    wf_backend *backend = shape->backend;
     int status = WF_OK;
-    size_t k = (size_t)K;
+    size_t k = (size_t)K, n = wf_count3(shape->N, shape->H, shape->W);
     double *moments = NULL, *host = malloc(2 * k * sizeof *host);
     WF_CHECK(host, WF_AGAIN, "actnorm: out of memory for %d channels", K);
     WF_GO(wf_alloc_doubles(backend, 2 * k, &moments));
     WF_GO(backend->moments(backend, n, K, x, moments));
     WF_GO(backend->download_double(backend, host, moments, 2 * k));
+    if (shape->pool)
+        WF_GO(shape->pool(shape->pool_user, n, K, host));
     WF_GO(offsets_and_scales(K, host));
     WF_GO(backend->upload(backend, offset, host, WF_F64, k));
     WF_GO(backend->upload(backend, logs, host + k, WF_F64, k));

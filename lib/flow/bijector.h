@@ -54,6 +54,10 @@ typedef struct wf_spare {
     const void *net, *tape;
 } wf_spare;
 
+/* Replaces the moments of this process's part of a batch, n values in each of K channels, by those of the whole batch,
+ * whose other parts are elsewhere. moments: host [2,K], means and variances (over n, not n - 1). */
+typedef int wf_pool_moments(void *user, size_t n, int K, double *moments);
+
 /* The shape of the state between two bijectors, and all they share while it lasts. A flow has one per shape, fixed at
  * creation. N, H, W, K as in backend.h. C: channels of the condition [N,H,W,C], 0 at the base. H = W = 0: a flow that
  * only lists its parameters and never runs; `create` must then work without memory for pixels. */
@@ -77,6 +81,8 @@ typedef struct wf_stage_shape {
     struct wf_stage_shape *next; /* the shape after the next reshaping bijector or encoder; NULL: none follows */
     struct wf_bijector *encoder; /* the encoder that made this shape's condition; NULL: it was reshaped or unchanged */
     bool learnt;                 /* an encoder, here or earlier, made part of the condition */
+    wf_pool_moments *pool;       /* of the data-dependent initialization; NULL: the batch is all here */
+    void *pool_user;
 } wf_stage_shape;
 
 /* The convolution for `spec`, whose N, sides, signal and precision are filled in here. Owned by the shape, valid as

@@ -56,6 +56,8 @@ int wf_flow_init(wf_flow *flow, uint64_t seed, wf_real *params) WF_MUST;
 /* Data-dependent initialization from one batch. An actnorm that ends a chain of several bijectors keeps its
  * parameters. */
 int wf_flow_data_init(wf_flow *flow, wf_real *params, const wf_real *x, const wf_real *cond) WF_MUST;
+/* From now on the batches of data_init are parts of larger ones, whose moments `pool` makes. */
+void wf_flow_pool(wf_flow *flow, wf_pool_moments *pool, void *user);
 
 /* From the next forward on, log p is the sum over pixels of weight (device [N,H,W], borrowed) times the pixel's share,
  * its latent density and log-determinants. counted: sum of the weights of a picture, equal for all pictures. NULL: all

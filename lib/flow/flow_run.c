@@ -187,6 +187,14 @@ int wf_flow_data_init(wf_flow *f, wf_real *params, const wf_real *x, const wf_re
     return WF_OK;
 }
 
+void wf_flow_pool(wf_flow *f, wf_pool_moments *pool, void *user)
+{
+    for (wf_stage_shape *c = &f->shape; c; c = c->next) {
+        c->pool = pool;
+        c->pool_user = user;
+    }
+}
+
 static bool has_reshape(const wf_flow *f)
 {
     for (int i = 0; i < f->bijector_count; i++)

@@ -550,7 +550,7 @@ static int init_actnorm(const wf_net *net, int i, const wf_weights *weights, wf_
     WF_TRY(b->zero(b, logs, (size_t)plain.out * b->real));
     WF_TRY(b->conv_forward(b, conv, weights, x, NULL, y));
     WF_TRY(b->unpack(b, &shape, y, scratch));
-    return wf_actnorm_init(b, (size_t)c->N * (size_t)c->H * (size_t)c->W, plain.out, scratch, offset, logs);
+    return wf_actnorm_init(c, plain.out, scratch, offset, logs);
 }
 
 int wf_net_data_init(wf_net *net, wf_real *params, const wf_real *x, const wf_real *cond, void *tape)

@@ -94,7 +94,8 @@ int wf_evaluator_run(wf_evaluator *e, int64_t N, const float *low, const float *
     return WF_OK;
 }
 
-int wf_held_out(wf_store *store, int level, int64_t count, int rows, wf_record_sink *sink, void *user)
+int wf_held_out(wf_store *store, int level, int64_t count, int part, int parts, int rows, wf_record_sink *sink,
+                void *user)
 {
     const wf_meta *meta = wf_store_meta(store);
     wf_level_shape s = wf_meta_level(meta, level);
@@ -106,7 +107,7 @@ int wf_held_out(wf_store *store, int level, int64_t count, int rows, wf_record_s
     float *detail = low + (size_t)chunk * each;
     int status = WF_OK;
     count = count < all ? count : all;
-    for (int64_t at = 0; at < count; at += chunk) {
+    for (int64_t at = part * chunk; at < count; at += parts * chunk) {
         wf_record r = {.level = level, .low = low, .detail = level ? detail : NULL, .index = index};
         for (; r.N < chunk && at + r.N < count; r.N++)
             WF_GO(wf_store_get(store, level, at + r.N, low + (size_t)r.N * each, detail + (size_t)r.N * details,

@@ -44,8 +44,10 @@ int wf_evaluator_draw(wf_evaluator *e, wf_pixel_noise *pixels, uint64_t draw) WF
 double wf_importance_bits(const wf_meta *meta, int64_t K, const double *bits);
 
 /* Held-out loop: gives the first `count` pictures of the store (or all, if it has fewer) at `level` to the sink, `rows`
- * (1 to WF_LEVEL_ROWS) at once. Returns what the sink returns, if that is not WF_OK. */
-int wf_held_out(wf_store *store, int level, int64_t count, int rows, wf_record_sink *sink, void *user) WF_MUST;
+ * (1 to WF_LEVEL_ROWS) at once. Of `parts` processes that share the work, number `part` gives batches part, part +
+ * parts, ..; part 0 of 1 gives all. Returns what the sink returns, if that is not WF_OK. */
+int wf_held_out(wf_store *store, int level, int64_t count, int part, int parts, int rows, wf_record_sink *sink,
+                void *user) WF_MUST;
 
 /* Measures the round trip |x - f^-1(f(x))| of the batch that was run last, in standard deviations of x: a finite
  * inverse may still be wrong. An inverse that is not finite counts as an infinite error. */

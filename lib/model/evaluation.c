@@ -202,7 +202,7 @@ int wf_evaluation_put_store(wf_evaluation *e, wf_store *store)
     for (int number = 0; number <= e->meta.top; number++)
         if (wf_store_has_level(store, number)) {
             wf_level_shape s = wf_meta_level(&e->meta, number);
-            WF_TRY(wf_held_out(store, number, e->spec.count ? e->spec.count : INT64_MAX,
+            WF_TRY(wf_held_out(store, number, e->spec.count ? e->spec.count : INT64_MAX, 0, 1,
                                wf_level_rows(e->backend->pixels, s.H, s.W), put_record, e));
             close_level(&e->levels[number]);
         }

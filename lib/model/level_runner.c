@@ -71,6 +71,13 @@ int wf_level_runner_init(wf_level_runner *r, wf_real *params, const float *low, 
     return wf_flow_data_init(r->flow, params, wf_level_input_x(&r->input), wf_level_input_cond(&r->input));
 }
 
+void wf_level_runner_pool(wf_level_runner *r, wf_pool_moments *pool, void *user)
+{
+    wf_flow_pool(r->flow, pool, user);
+    if (r->dequantizer.flow)
+        wf_flow_pool(r->dequantizer.flow, pool, user);
+}
+
 /* -- running ------------------------------------------------------------------------------------------------------ */
 
 int wf_level_runner_compute(wf_level_runner *r)

@@ -60,6 +60,9 @@ int wf_level_runner_load(wf_level_runner *r, int count, const float *low, const 
 int wf_level_runner_init(wf_level_runner *r, wf_real *params, const float *low, const float *detail,
                          const uint64_t *index, const wf_random *noise) WF_MUST;
 
+/* From now on the batch of wf_level_runner_init is a part of a larger one, whose moments `pool` makes. */
+void wf_level_runner_pool(wf_level_runner *r, wf_pool_moments *pool, void *user);
+
 /* Dequantizes what was loaded, once per load, and runs it forward. Captured. */
 int wf_level_runner_forward(wf_level_runner *r) WF_MUST;
 /* Does the work of wf_level_runner_forward without a capture, for a caller that captures more. */

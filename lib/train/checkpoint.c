@@ -71,6 +71,8 @@ out:
 
 int wf_trainer_save(wf_trainer *t)
 {
+    if (t->parallel.rank)
+        return WF_OK;
     const double values[NUMBERS] = {(double)t->step, t->seconds, t->held_out,          t->best,
                                     t->since_best,   t->sum,     (double)t->sum_count, (double)t->validated_at,
                                     t->finished};
@@ -150,7 +152,7 @@ static int read_state(wf_trainer *t, const wf_safetensors *st)
     return WF_OK;
 }
 
-int wf_trainer_restore(wf_trainer *t, bool *found)
+static int read_state_file(wf_trainer *t, bool *found)
 {
     bool exported;
     *found = access(t->state_path, F_OK) == 0;
@@ -170,8 +172,18 @@ int wf_trainer_restore(wf_trainer *t, bool *found)
     return status;
 }
 
+int wf_trainer_restore(wf_trainer *t, bool *found)
+{
+    *found = false;
+    if (!t->parallel.rank)
+        WF_TRY(read_state_file(t, found));
+    return wf_parallel_restore(t, found);
+}
+
 int wf_trainer_publish(wf_trainer *t)
 {
+    if (t->parallel.rank)
+        return WF_OK;
     void *weights = NULL, *average = NULL, *owned[2] = {0};
     int status = WF_OK;
     WF_GO(host_view(t, t->optimizer.w, WF_F32, &weights, &owned[0]));
@@ -244,6 +256,8 @@ out:
 
 int wf_trainer_open_log(wf_trainer *t)
 {
+    if (t->parallel.rank)
+        return WF_OK;
     if (t->log)
         fclose(t->log);
     t->log = NULL;
@@ -255,6 +269,8 @@ int wf_trainer_open_log(wf_trainer *t)
 int wf_trainer_log(wf_trainer *t, const char *format, ...)
 {
     va_list ap;
+    if (t->parallel.rank)
+        return WF_OK;
     va_start(ap, format);
     wf_vfprintf(t->log, format, ap);
     va_end(ap);

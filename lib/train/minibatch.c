@@ -20,8 +20,14 @@ int wf_minibatch_create(wf_store *store, int level, int N, int patch, int margin
     WF_CHECK(!margin || 2 * margin < patch, WF_USAGE, "--margin %d leaves nothing of a patch of %d", margin, patch);
     WF_CHECK(!flip || !strcmp(meta->wavelet, "haar"), WF_USAGE, "flips need haar, whose filters are symmetric, not %s",
              meta->wavelet);
-    *out = (wf_minibatch){
-        .store = store, .level = level, .N = N, .patch = patch, .margin = margin, .flip = flip, .seed = seed};
+    *out = (wf_minibatch){.store = store,
+                          .level = level,
+                          .N = N,
+                          .total = N,
+                          .patch = patch,
+                          .margin = margin,
+                          .flip = flip,
+                          .seed = seed};
     out->H = patch ? patch : s.H;
     out->W = patch ? patch : s.W;
     out->middle = patch - 2 * margin;
@@ -39,6 +45,12 @@ void wf_minibatch_clear(wf_minibatch *b)
     free(b->detail);
     free(b->weight);
     *b = (wf_minibatch){0};
+}
+
+void wf_minibatch_take(wf_minibatch *b, int first, int total)
+{
+    b->first = first;
+    b->total = total;
 }
 
 int wf_minibatch_counted(const wf_minibatch *b)
@@ -99,7 +111,7 @@ int wf_minibatch_load(wf_minibatch *b, int64_t step)
     int64_t count = wf_store_count(b->store);
     size_t pixels = (size_t)b->H * (size_t)b->W, each = pixels * (size_t)s.C, details = pixels * (size_t)s.K;
     for (int n = 0; n < b->N; n++) {
-        int64_t position = step * b->N + n;
+        int64_t position = step * b->total + b->first + n;
         int64_t at = wf_shuffle(b->seed, (uint64_t)(position / count), count, position % count);
         uint64_t dice = wf_splitmix3(b->seed, ~(uint64_t)0, (uint64_t)position);
         bool flipped = b->flip && dice >> 63;

@@ -13,10 +13,11 @@ WF_BEGIN
 typedef struct wf_minibatch {
     wf_store *store; /* borrowed */
     int level, N;
-    int patch;  /* side of the square crop at this level's resolution, 0: whole pictures */
-    int margin; /* pixels around the middle of a patch, on each side, that are seen and have weight 0 */
-    int middle; /* side of the middle */
-    bool flip;  /* mirror half of the pictures left to right */
+    int first, total; /* the pictures are first .. first + N - 1 of a batch of `total` */
+    int patch;        /* side of the square crop at this level's resolution, 0: whole pictures */
+    int margin;       /* pixels around the middle of a patch, on each side, that are seen and have weight 0 */
+    int middle;       /* side of the middle */
+    bool flip;        /* mirror half of the pictures left to right */
     uint64_t seed;
     int H, W;            /* sides of the patch, or of the level */
     float *low, *detail; /* [N,H,W,C], [N,H,W,K]; detail NULL at the base */
@@ -29,7 +30,11 @@ int wf_minibatch_create(wf_store *store, int level, int N, int patch, int margin
                         wf_minibatch *out) WF_MUST;
 void wf_minibatch_clear(wf_minibatch *b);
 
-/* Fills low, detail and weight for `step`: pictures step*N .. step*N+N-1 of an endless sequence of shuffled epochs. */
+/* Makes the pictures a part of a batch of `total`: those from `first` on. */
+void wf_minibatch_take(wf_minibatch *b, int first, int total);
+
+/* Fills low, detail and weight for `step`: N pictures from step*total + first on, of an endless sequence of shuffled
+ * epochs. */
 int wf_minibatch_load(wf_minibatch *b, int64_t step) WF_MUST;
 
 /* Pixels of weight 1 in one picture of the batch. */

@@ -73,6 +73,8 @@ int wf_train_levels(const wf_model *model, const char *backend, int threads, wf_
 {
     shared s = {.model = model, .store = store, .validation = validation, .report = report, .user = user};
     int total = threads > 0 ? threads : omp_get_max_threads(), begun = 0, rc = 0;
+    int ranks = options->ranks ? wf_ranks_count(options->ranks) : 1;
+    WF_CHECK(count == 1 || ranks == 1, WF_USAGE, "%d ranks train one level at a time: give one by --level", ranks);
     worker *workers = calloc((size_t)count, sizeof *workers);
     WF_CHECK(workers, WF_AGAIN, "out of memory");
     rc = pthread_mutex_init(&s.reporting, NULL);
@@ -85,7 +87,7 @@ int wf_train_levels(const wf_model *model, const char *backend, int threads, wf_
         *w = (worker){
             .shared = &s, .backend = backend, .threads = total > count ? total / count : 1, .options = *options};
         w->options.level += begun;
-        w->options.cores = (double)total / count;
+        w->options.cores = (double)total * ranks / count;
         rc = pthread_create(&w->thread, NULL, run_worker, w);
     }
     int status = join_workers(workers, begun);

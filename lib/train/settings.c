@@ -215,7 +215,7 @@ static void fit(wf_trainer *t)
 {
     wf_train_options *o = &t->settled;
     wf_preset_choice choice;
-    double cores = o->cores > 0 ? o->cores : t->backend->threads;
+    double cores = o->cores > 0 ? o->cores : t->backend->threads * t->parallel.count;
     wf_preset_fit(t->meta, o->level, o->minutes, t->backend->host ? cores : WF_PRESET_DEVICE, &choice);
     strcpy(t->chain, choice.chain);
     o->chain = t->chain;
@@ -278,7 +278,7 @@ int wf_settings_choose_precision(wf_trainer *t, int H, int W)
     if (!o->precision_auto || t->resumes)
         return WF_OK;
     wf_level_spec spec = wf_level_spec_for(t->meta, o->level, t->chain, o->dequantize, WF_FP32);
-    WF_TRY(wf_precision_choose(t->backend, &spec, o->batch, H, W, o->memory, &choice));
+    WF_TRY(wf_precision_choose(t->backend, &spec, t->parallel.rows, H, W, o->memory, &choice));
     o->precision = choice.precision;
     strcpy(t->chosen, choice.why);
     return WF_OK;

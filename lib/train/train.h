@@ -11,6 +11,7 @@
 
 #include "../base/linkage.h"
 #include "../model/level.h"
+#include "../ranks/ranks.h"
 #include "../store/store.h"
 
 WF_BEGIN
@@ -44,6 +45,7 @@ typedef struct wf_train_options {
     int64_t validate_on;      /* at most this many pictures of the validation store */
     int patience;             /* stop after this many validations without a new best; 0: never */
     const char *provenance;   /* JSON array, for the level file */
+    wf_ranks *ranks;          /* that train the level together; NULL: this process alone */
 } wf_train_options;
 
 enum { WF_HELD_OUT = 5 };
@@ -82,13 +84,19 @@ typedef int wf_train_report(void *user, wf_train_event event, const wf_train_pro
  * at once if that happened in an earlier run. validation may be NULL: then options->held_out counts. WF_AGAIN: another
  * trainer holds the level, or the training was interrupted and saved. WF_INTERNAL: too many non-finite batches.
  * WF_DATA: the state in the folder is of other data or options, or the level is exported (export.h) and has no state.
- * WF_USAGE: the level of options->init has another chain or shape. */
+ * WF_USAGE: the level of options->init has another chain or shape.
+ *
+ * With ranks all call this at once, with the same options, store and level. Each computes its part of every batch, and
+ * rank 0 alone writes files. Which picture, patch and noise an element of a batch has does not depend on the number of
+ * ranks, and another number may resume the training. WF_USAGE: the options of a rank differ, or a batch has fewer
+ * pictures than there are ranks. WF_AGAIN: another rank failed or was killed. */
 int wf_train(const wf_model *model, wf_backend *backend, wf_store *store, wf_store *validation,
              const wf_train_options *options, wf_train_report *report, void *user) WF_MUST;
 
 /* Trains levels options->level .. options->level + count - 1 side by side, each in a thread with a backend of its
  * own. backend and threads (total): as for wf_backend_open. report is called by one thread at a time. A failure of
- * one level does not stop the others; when all have ended, the failure of the lowest that failed is returned. */
+ * one level does not stop the others; when all have ended, the failure of the lowest that failed is returned. WF_USAGE:
+ * several levels on several ranks. */
 int wf_train_levels(const wf_model *model, const char *backend, int threads, wf_store *store, wf_store *validation,
                     const wf_train_options *options, int count, wf_train_report *report, void *user) WF_MUST;
 

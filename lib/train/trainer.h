@@ -6,6 +6,7 @@
 #include "optimizer.h"
 #include "../model/evaluate.h"
 #include "../model/precision.h"
+#include "data_parallel.h"
 #include "train.h"
 
 enum { WF_MAX_SKIPPED = 64 }; /* non-finite batches before giving up */
@@ -24,10 +25,11 @@ typedef struct wf_trainer {
     const wf_meta *meta;
     char chain[4096];
     int patch, margin;
+    wf_parallel parallel; /* this process's part of each batch */
     wf_level_runner runner;
     wf_optimizer optimizer; /* of the runner's parameters */
     wf_minibatch batches;
-    uint64_t slots[WF_MAX_BATCH]; /* 0, 1, ..: a picture's place in the batch numbers its noise */
+    uint64_t slots[WF_MAX_BATCH]; /* a picture's place in the batch of all ranks, which numbers its noise */
     wf_real *weight;              /* of the pixels of a batch, device [N,H,W]; NULL without margin */
     wf_evaluator evaluator;       /* of validation, on the moving average */
     FILE *log;
@@ -58,7 +60,8 @@ typedef struct wf_trainer {
     double validation_seconds; /* seconds of the last validation */
     double recent_bpd;         /* last logged mean, for progress */
     wf_round_trip round_trip;  /* of the last validation */
-    bool interrupted;
+    bool asked;                /* the report asks to stop */
+    bool interrupted;          /* the training stops after this step: on some rank it was asked */
 } wf_trainer;
 
 /* The precision that validations and other programs compute the level in. A training that chose bf16 to be fast leaves
@@ -80,7 +83,34 @@ int wf_settings_compare(const wf_trainer *t, const char *saved, const char *now)
 /* Begins with the averaged weights of the level of options->init. WF_USAGE: its flow is another. */
 int wf_settings_copy_weights(wf_trainer *t) WF_MUST;
 
-/* Saves or restores the state file. *found = false: there is no file. */
+/* Counts the seconds since the last call. */
+void wf_trainer_count_seconds(wf_trainer *t);
+/* Fraction of the run that is done, 0 .. 1. */
+double wf_run_fraction(const wf_trainer *t);
+double wf_learning_rate(const wf_trainer *t);
+
+/* Begins the step t->step, without waiting for its results. */
+int wf_step_begin(wf_trainer *t) WF_MUST;
+/* Waits until at most `ahead` steps are without results. After a bad step t->step is its number. The steps enqueued
+ * after it have changed nothing, so their results are dropped. */
+int wf_steps_wait(wf_trainer *t, int ahead, bool *bad) WF_MUST;
+void wf_steps_drop(wf_trainer *t);
+
+int wf_validation_prepare(wf_trainer *t, const wf_level_spec *spec) WF_MUST;
+/* Pictures of a validation. */
+int64_t wf_validation_count(const wf_trainer *t);
+/* Measures held-out bits/dim and publishes the model if it is the best so far. A density that is not finite counts as
+ * the worst result and does not end the training. */
+int wf_validate(wf_trainer *t) WF_MUST;
+/* True at the end of a run, and at intervals before, which patience counts. By the clock, validation takes at most a
+ * quarter of the time. last: t->seconds at the last of these validations. */
+bool wf_validation_due(const wf_trainer *t, double last);
+/* True every ten epochs, unless an interval was given: a flow overfits few pictures long before the first twentieth of
+ * the run, and its best weights come before that. At least as many pictures are trained on as are validated. */
+bool wf_epochs_are_over(const wf_trainer *t);
+
+/* Saves or restores the state file. Only rank 0 writes files, and the others get what it reads. *found = false: there
+ * is no file. */
 int wf_trainer_save(wf_trainer *t) WF_MUST;
 int wf_trainer_restore(wf_trainer *t, bool *found) WF_MUST;
 /* Writes level-NN.safetensors from the optimizer's weights. */

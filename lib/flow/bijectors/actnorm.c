@@ -20,8 +20,7 @@ static int data_init(wf_bijector *self, wf_real *params, const wf_real *x, const
 {
     (void)cond, (void)tape;
     const wf_stage_shape *c = self->shape;
-    return wf_actnorm_init(c->backend, (size_t)c->N * (size_t)c->H * (size_t)c->W, c->K, x, params,
-                           wf_at(c->backend, params, (size_t)c->K));
+    return wf_actnorm_init(c, c->K, x, params, wf_at(c->backend, params, (size_t)c->K));
 }
 
 const wf_bijector_type wf_bijector_actnorm = {

@@ -1,0 +1,31 @@
+/* private.h - private to lib/ranks: a rank's state, and waiting for others */
+#ifndef WF_RANKS_PRIVATE_H
+#define WF_RANKS_PRIVATE_H
+
+#include <stdint.h>
+
+#include "ranks.h"
+#include "transport.h"
+
+/* One other rank. */
+typedef struct wf_peer {
+    int handle; /* pidfd of its process, if that is on this machine; -1: not watched */
+    bool ended; /* its word has come */
+    int status; /* that word: its own failure, or WF_OK */
+} wf_peer;
+
+struct wf_ranks {
+    wf_transport *transport;
+    wf_peer *peers; /* [count] */
+    bool broken;    /* another rank has failed or is gone */
+    double waited;
+};
+
+/* Connects ranks over a transport, which is closed with them, also after a failure. */
+int wf_ranks_join(wf_transport *transport, const char *who, wf_ranks **out) WF_MUST;
+/* Waits until a collective call is complete. */
+int wf_ranks_wait(wf_ranks *r, wf_pending **pending) WF_MUST;
+/* Loads the plugin and opens its transport. */
+int wf_transport_open(wf_transport **out) WF_MUST;
+
+#endif

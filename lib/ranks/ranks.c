@@ -1,0 +1,315 @@
+/* ranks.c - ranks that meet, wait for one another, and end together */
+#include "ranks.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../base/clock.h"
+#include "private.h"
+
+/* Seconds: a wait that takes longer sleeps between looks; time between two looks for dead ranks; time to wait for the
+ * words of the others at the end. */
+static const double SPIN = 200e-6, LOOK = 0.25, LAST_WORDS = 2;
+
+/* A rank, as it introduces itself. Process numbers mean something within one machine and PID namespace. */
+typedef struct card {
+    char who[160], machine[96];
+    int64_t process;
+} card;
+
+static void sleep_for(double seconds)
+{
+    struct timespec t = {0, (long)(1e9 * seconds)};
+    nanosleep(&t, NULL);
+}
+
+/* -- other ranks that end ------------------------------------------------------------------------------------------ */
+
+/* Takes the words that have come. */
+static void listen(wf_ranks *r)
+{
+    int from, word;
+    while (r->transport->hear(r->transport, &from, &word)) {
+        r->peers[from].ended = true;
+        r->peers[from].status = word;
+    }
+}
+
+static bool has_died(const wf_peer *p)
+{
+    struct pollfd end = {.fd = p->handle, .events = POLLIN};
+    return p->handle >= 0 && poll(&end, 1, 0) == 1;
+}
+
+/* Fails once another rank has ended, with or without a word. */
+static int expect_all(wf_ranks *r, bool look)
+{
+    listen(r);
+    for (int i = 0; i < r->transport->count; i++) {
+        const wf_peer *p = &r->peers[i];
+        bool dead = !p->ended && look && has_died(p);
+        r->broken = r->broken || dead || p->ended;
+        WF_CHECK(!dead, WF_AGAIN,
+                 "rank %d of %d was killed; run the same command again to continue from the last checkpoint", i,
+                 r->transport->count);
+        WF_CHECK(!p->ended, WF_AGAIN, "rank %d of %d ended", i, r->transport->count);
+    }
+    return WF_OK;
+}
+
+int wf_ranks_wait(wf_ranks *r, wf_pending **pending)
+{
+    wf_transport *t = r->transport;
+    double began = wf_clock(), looked = began, now = began;
+    int status = WF_OK;
+    for (bool done = false; !status; now = wf_clock()) {
+        status = t->test(t, pending, &done);
+        r->broken = r->broken || status;
+        if (done || status)
+            break;
+        bool look = now - looked > LOOK;
+        looked = look ? now : looked;
+        status = expect_all(r, look);
+        if (now - began > SPIN)
+            sleep_for(20e-6);
+    }
+    r->waited += wf_clock() - began;
+    return status;
+}
+
+/* -- exchanges ----------------------------------------------------------------------------------------------------- */
+
+int wf_ranks_broadcast(wf_ranks *r, void *data, size_t bytes)
+{
+    wf_transport *t = r->transport;
+    for (size_t at = 0; at < bytes;) {
+        wf_pending *pending;
+        size_t n = bytes - at < WF_TRANSPORT_MOST ? bytes - at : WF_TRANSPORT_MOST;
+        WF_TRY(t->broadcast(t, (char *)data + at, n, &pending));
+        WF_TRY(wf_ranks_wait(r, &pending));
+        at += n;
+    }
+    return WF_OK;
+}
+
+int wf_ranks_gather(wf_ranks *r, void *all, size_t bytes)
+{
+    wf_transport *t = r->transport;
+    wf_pending *pending;
+    WF_TRY(t->agree(t, all, bytes, &pending));
+    return wf_ranks_wait(r, &pending);
+}
+
+int wf_ranks_meet(wf_ranks *r)
+{
+    char *here = calloc((size_t)r->transport->count, 1);
+    WF_CHECK(here, WF_AGAIN, "out of memory");
+    int status = wf_ranks_gather(r, here, 1);
+    free(here);
+    return status;
+}
+
+int wf_ranks_count(const wf_ranks *r)
+{
+    return r->transport->count;
+}
+
+int wf_ranks_rank(const wf_ranks *r)
+{
+    return r->transport->rank;
+}
+
+const char *wf_ranks_name(const wf_ranks *r)
+{
+    return r->transport->name;
+}
+
+double wf_ranks_waited(const wf_ranks *r)
+{
+    return r->waited;
+}
+
+/* -- coming and going ---------------------------------------------------------------------------------------------- */
+
+/* Reads the first of the variables that is set, or returns -1. */
+static int number_from(const char *const *names)
+{
+    for (; *names; names++) {
+        const char *text = getenv(*names);
+        char *end;
+        long n = text ? strtol(text, &end, 10) : -1;
+        if (text && *text && !*end && n >= 0 && n < 1 << 20)
+            return (int)n;
+    }
+    return -1;
+}
+
+/* Open MPI's mpirun; MPICH's, Intel's and others with PMI, also Slurm's srun --mpi=pmi2; srun --mpi=pmix, whose number
+ * of ranks is that of the job step. */
+int wf_ranks_launched(int *rank)
+{
+    static const char *const counts[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", NULL};
+    static const char *const numbers[] = {"OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK", NULL};
+    static const char *const steps[] = {"SLURM_STEP_NUM_TASKS", NULL};
+    int n = number_from(counts);
+    if (n < 0 && getenv("PMIX_RANK"))
+        n = number_from(steps);
+    *rank = number_from(numbers);
+    *rank = *rank < 0 ? 0 : *rank;
+    return n < 1 ? 1 : n;
+}
+
+static void make_card(const char *who, card *c)
+{
+    char boot[40] = "";
+    struct stat space = {0};
+    FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
+    if (file && !fgets(boot, sizeof boot, file))
+        boot[0] = '\0';
+    if (file)
+        fclose(file);
+    bool known = boot[0] && !stat("/proc/self/ns/pid", &space);
+    snprintf(c->who, sizeof c->who, "%s", who);
+    snprintf(c->machine, sizeof c->machine, "%s/%llu", known ? boot : "", (unsigned long long)space.st_ino);
+    c->process = known ? getpid() : 0;
+}
+
+/* Watches the processes of this machine. Kernels before 5.3 cannot. */
+static void watch_processes(wf_ranks *r, const card *cards)
+{
+    const card *own = &cards[r->transport->rank];
+    for (int i = 0; i < r->transport->count; i++) {
+        const card *c = &cards[i];
+        bool here = own->process && c->process && c->process != own->process && !strcmp(c->machine, own->machine);
+        r->peers[i].handle = here ? (int)syscall(SYS_pidfd_open, (pid_t)c->process, 0) : -1;
+    }
+}
+
+static int compare_programs(const card *cards, int count)
+{
+    for (int i = 1; i < count; i++)
+        WF_CHECK(!strncmp(cards[i].who, cards[0].who, sizeof cards->who), WF_USAGE,
+                 "rank %d of %d runs %.159s, rank 0 runs %.159s: all must run the same program", i, count, cards[i].who,
+                 cards[0].who);
+    return WF_OK;
+}
+
+static void free_ranks(wf_ranks *r, bool whole)
+{
+    for (int i = 0; r->peers && i < r->transport->count; i++)
+        if (r->peers[i].handle >= 0)
+            close(r->peers[i].handle);
+    r->transport->close(r->transport, whole);
+    free(r->peers);
+    free(r);
+}
+
+int wf_ranks_join(wf_transport *transport, const char *who, wf_ranks **out)
+{
+    size_t count = (size_t)transport->count;
+    wf_ranks *r = calloc(1, sizeof *r);
+    card *cards = calloc(count, sizeof *cards);
+    int status = r && cards ? WF_OK : wf_fail(WF_AGAIN, "out of memory");
+    if (status)
+        transport->close(transport, false);
+    else
+        r->transport = transport;
+    if (!status && !(r->peers = calloc(count, sizeof *r->peers)))
+        status = wf_fail(WF_AGAIN, "out of memory");
+    for (size_t i = 0; !status && i < count; i++)
+        r->peers[i].handle = -1;
+    if (!status) {
+        make_card(who, &cards[transport->rank]);
+        status = wf_ranks_gather(r, cards, sizeof *cards);
+    }
+    if (!status) {
+        watch_processes(r, cards);
+        *out = r; /* all ranks compare the same cards, so all fail or none */
+        status = compare_programs(cards, transport->count);
+    } else if (r && r->transport) {
+        free_ranks(r, false);
+    }
+    free(cards);
+    return status;
+}
+
+int wf_ranks_open(const char *who, wf_ranks **out)
+{
+    wf_transport *t;
+    int rank, launched = wf_ranks_launched(&rank);
+    *out = NULL;
+    WF_TRY(wf_transport_open(&t));
+    if (launched > 1 && t->count == 1) {
+        int status =
+            wf_fail(WF_UNAVAILABLE,
+                    "%d ranks were started by the launcher of another MPI than %s, which libwf-mpi.so is built "
+                    "for: use that one's mpirun, or build again with make MPICC=NAME",
+                    launched, t->name);
+        t->close(t, true);
+        return status;
+    }
+    return wf_ranks_join(t, who, out);
+}
+
+/* Waits until every other rank has said its word, or died, but not for long. Returns whether all have said it. */
+static bool hear_all(wf_ranks *r)
+{
+    double end = wf_clock() + LAST_WORDS;
+    for (;;) {
+        int missing = 0, dead = 0;
+        listen(r);
+        for (int i = 0; i < r->transport->count; i++) {
+            bool heard = i == r->transport->rank || r->peers[i].ended;
+            missing += !heard;
+            dead += !heard && has_died(&r->peers[i]);
+        }
+        if (missing == dead || wf_clock() > end)
+            return !missing;
+        sleep_for(1e-3);
+    }
+}
+
+/* The failure of the lowest rank that has one, and that rank; where none has, a rank that is gone is the failure. */
+static int lowest_failure(const wf_ranks *r, int *whose)
+{
+    *whose = -1;
+    for (int i = 0; i < r->transport->count; i++)
+        if (r->peers[i].ended && *whose < 0)
+            *whose = i;
+    for (int i = 0; i < r->transport->count; i++)
+        if (r->peers[i].ended && r->peers[i].status) {
+            *whose = i;
+            return r->peers[i].status;
+        }
+    return WF_AGAIN;
+}
+
+int wf_ranks_end(wf_ranks *r, int status, bool *speaks)
+{
+    int saved, whose;
+    *speaks = true;
+    if (!r)
+        return status;
+    if (!status && !(saved = wf_ranks_meet(r))) {
+        free_ranks(r, true);
+        return WF_OK;
+    }
+    wf_peer *own = &r->peers[r->transport->rank];
+    own->ended = true;
+    own->status = r->broken ? WF_OK : status;
+    for (int i = 0; i < r->transport->count; i++)
+        if (i != r->transport->rank)
+            r->transport->tell(r->transport, i, own->status);
+    bool all = hear_all(r);
+    status = lowest_failure(r, &whose);
+    *speaks = whose == r->transport->rank;
+    free_ranks(r, all);
+    return status;
+}
