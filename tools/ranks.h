@@ -12,8 +12,8 @@ enum { RANKS_AUTO, RANKS_NONE, RANKS_MPI };
 /* clang-format off */
 #define CLI_RANKS(into) \
     {0, "ranks", "auto|none|mpi", CLI_CHOICE, into, 0, 0, \
-     "One level in several processes over MPI: mpi; where a launcher (mpirun, srun) started several: auto, the default; " \
-     "none: each process trains for itself."}
+     "One level in several processes over MPI: mpi; where a launcher (mpirun, srun) started several: auto, the " \
+     "default; none: each process trains for itself."}
 /* clang-format on */
 
 /* Connects the ranks, or dies; NULL for a process that runs alone. Dies with 75 if the others have not come after a

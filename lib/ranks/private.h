@@ -19,12 +19,16 @@ struct wf_ranks {
     wf_peer *peers; /* [count] */
     bool broken;    /* another rank has failed or is gone */
     double waited;
+    void **kept; /* memory of calls that failed, which the transport may still use; freed after it */
+    int kept_count;
 };
 
-/* Connects ranks over a transport, which is closed with them, also after a failure. */
+/* Connects ranks over a transport, which is closed with them. *out: as for wf_ranks_open. */
 int wf_ranks_join(wf_transport *transport, const char *who, wf_ranks **out) WF_MUST;
 /* Waits until a collective call is complete. */
 int wf_ranks_wait(wf_ranks *r, wf_pending **pending) WF_MUST;
+/* Frees memory of a call, or keeps it as long as the transport may use it. */
+void wf_ranks_free(wf_ranks *r, void *memory);
 /* Loads the plugin and opens its transport. */
 int wf_transport_open(wf_transport **out) WF_MUST;
 

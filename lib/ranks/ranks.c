@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,6 +80,8 @@ int wf_ranks_wait(wf_ranks *r, wf_pending **pending)
         status = expect_all(r, look);
         if (now - began > SPIN)
             sleep_for(20e-6);
+        else
+            sched_yield();
     }
     r->waited += wf_clock() - began;
     return status;
@@ -86,25 +89,53 @@ int wf_ranks_wait(wf_ranks *r, wf_pending **pending)
 
 /* -- exchanges ----------------------------------------------------------------------------------------------------- */
 
+/* A failed call stays begun, and the transport may read and write its memory until the end. */
+void wf_ranks_free(wf_ranks *r, void *memory)
+{
+    void **more = r->broken ? realloc(r->kept, ((size_t)r->kept_count + 1) * sizeof *more) : NULL;
+    if (!r->broken)
+        free(memory);
+    if (more) {
+        r->kept = more;
+        r->kept[r->kept_count++] = memory;
+    }
+}
+
 int wf_ranks_broadcast(wf_ranks *r, void *data, size_t bytes)
 {
     wf_transport *t = r->transport;
-    for (size_t at = 0; at < bytes;) {
+    int status = WF_OK;
+    char *own = malloc(bytes + 1);
+    WF_CHECK(own, WF_AGAIN, "out of memory for %zu bytes of rank 0", bytes);
+    memcpy(own, data, bytes);
+    for (size_t at = 0; at < bytes && !status;) {
         wf_pending *pending;
         size_t n = bytes - at < WF_TRANSPORT_MOST ? bytes - at : WF_TRANSPORT_MOST;
-        WF_TRY(t->broadcast(t, (char *)data + at, n, &pending));
-        WF_TRY(wf_ranks_wait(r, &pending));
+        WF_GO(t->broadcast(t, own + at, n, &pending));
+        WF_GO(wf_ranks_wait(r, &pending));
         at += n;
     }
-    return WF_OK;
+    memcpy(data, own, bytes);
+out:
+    wf_ranks_free(r, own);
+    return status;
 }
 
 int wf_ranks_gather(wf_ranks *r, void *all, size_t bytes)
 {
     wf_transport *t = r->transport;
     wf_pending *pending;
-    WF_TRY(t->agree(t, all, bytes, &pending));
-    return wf_ranks_wait(r, &pending);
+    int status = WF_OK;
+    size_t size = (size_t)t->count * bytes, place = (size_t)t->rank * bytes;
+    char *own = malloc(size);
+    WF_CHECK(own, WF_AGAIN, "out of memory for %zu bytes of all ranks", size);
+    memcpy(own + place, (char *)all + place, bytes);
+    WF_GO(t->agree(t, own, bytes, &pending));
+    WF_GO(wf_ranks_wait(r, &pending));
+    memcpy(all, own, size);
+out:
+    wf_ranks_free(r, own);
+    return status;
 }
 
 int wf_ranks_meet(wf_ranks *r)
@@ -201,43 +232,51 @@ static int compare_programs(const card *cards, int count)
     return WF_OK;
 }
 
-static void free_ranks(wf_ranks *r, bool whole)
+/* whole, status: as for the transport's close. */
+static void free_ranks(wf_ranks *r, bool whole, int status)
 {
     for (int i = 0; r->peers && i < r->transport->count; i++)
         if (r->peers[i].handle >= 0)
             close(r->peers[i].handle);
-    r->transport->close(r->transport, whole);
+    r->transport->close(r->transport, whole, status);
+    for (int i = 0; i < r->kept_count; i++)
+        free(r->kept[i]);
+    free(r->kept);
     free(r->peers);
     free(r);
 }
 
-int wf_ranks_join(wf_transport *transport, const char *who, wf_ranks **out)
+/* Introduces this rank to the others. */
+static int introduce(wf_ranks *r, const char *who)
 {
-    size_t count = (size_t)transport->count;
-    wf_ranks *r = calloc(1, sizeof *r);
-    card *cards = calloc(count, sizeof *cards);
-    int status = r && cards ? WF_OK : wf_fail(WF_AGAIN, "out of memory");
-    if (status)
-        transport->close(transport, false);
-    else
-        r->transport = transport;
-    if (!status && !(r->peers = calloc(count, sizeof *r->peers)))
-        status = wf_fail(WF_AGAIN, "out of memory");
-    for (size_t i = 0; !status && i < count; i++)
-        r->peers[i].handle = -1;
-    if (!status) {
-        make_card(who, &cards[transport->rank]);
-        status = wf_ranks_gather(r, cards, sizeof *cards);
-    }
+    wf_transport *t = r->transport;
+    card *cards = calloc((size_t)t->count, sizeof *cards);
+    WF_CHECK(cards, WF_AGAIN, "out of memory");
+    make_card(who, &cards[t->rank]);
+    int status = wf_ranks_gather(r, cards, sizeof *cards);
     if (!status) {
         watch_processes(r, cards);
-        *out = r; /* all ranks compare the same cards, so all fail or none */
-        status = compare_programs(cards, transport->count);
-    } else if (r && r->transport) {
-        free_ranks(r, false);
+        status = compare_programs(cards, t->count);
     }
     free(cards);
     return status;
+}
+
+int wf_ranks_join(wf_transport *transport, const char *who, wf_ranks **out)
+{
+    wf_ranks *r = calloc(1, sizeof *r);
+    wf_peer *peers = calloc((size_t)transport->count, sizeof *peers);
+    if (!r || !peers) {
+        free(r);
+        free(peers);
+        transport->close(transport, false, WF_AGAIN);
+        return wf_fail(WF_AGAIN, "out of memory");
+    }
+    *r = (wf_ranks){.transport = transport, .peers = peers};
+    for (int i = 0; i < transport->count; i++)
+        peers[i].handle = -1;
+    *out = r;
+    return introduce(r, who);
 }
 
 int wf_ranks_open(const char *who, wf_ranks **out)
@@ -252,7 +291,7 @@ int wf_ranks_open(const char *who, wf_ranks **out)
                     "%d ranks were started by the launcher of another MPI than %s, which libwf-mpi.so is built "
                     "for: use that one's mpirun, or build again with make MPICC=NAME",
                     launched, t->name);
-        t->close(t, true);
+        t->close(t, true, status);
         return status;
     }
     return wf_ranks_join(t, who, out);
@@ -298,7 +337,7 @@ int wf_ranks_end(wf_ranks *r, int status, bool *speaks)
     if (!r)
         return status;
     if (!status && !(saved = wf_ranks_meet(r))) {
-        free_ranks(r, true);
+        free_ranks(r, true, WF_OK);
         return WF_OK;
     }
     wf_peer *own = &r->peers[r->transport->rank];
@@ -310,6 +349,6 @@ int wf_ranks_end(wf_ranks *r, int status, bool *speaks)
     bool all = hear_all(r);
     status = lowest_failure(r, &whose);
     *speaks = whose == r->transport->rank;
-    free_ranks(r, all);
+    free_ranks(r, all, status);
     return status;
 }

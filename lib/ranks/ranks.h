@@ -22,7 +22,8 @@ int wf_ranks_launched(int *rank);
 
 /* Connects all ranks. `who` names program, version and kind of work: ranks of different programs do not work together.
  * WF_UNAVAILABLE: the plugin libwf-mpi.so is not there or does not load, or it is of another MPI than the launcher.
- * WF_USAGE: the ranks run different programs. */
+ * WF_USAGE: the ranks run different programs. WF_AGAIN: another rank has failed. Unless *out is NULL, the caller ends
+ * with wf_ranks_end after a failure too. */
 int wf_ranks_open(const char *who, wf_ranks **out) WF_MUST;
 
 int wf_ranks_count(const wf_ranks *r);

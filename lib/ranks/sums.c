@@ -1,8 +1,8 @@
 /* sums.c - the sum over ranks of a vector that comes in pieces
  *
- * A bucket of n elements goes in two steps, a reduce-scatter and an allgather (Thakur, Rabenseifner, Gropp 2005, section
- * 4): each rank gets its n/R of all ranks' elements and adds them up in the order of the ranks, then all get all sums.
- * MPI_Iallreduce would leave the order to the MPI. */
+ * A bucket of n elements goes in two steps, a reduce-scatter and an allgather (Thakur, Rabenseifner, Gropp 2005,
+ * section 4). First each rank gets its n/R of all ranks' elements and adds them up in the order of the ranks. Then all
+ * get all sums. MPI_Iallreduce would leave the order to the MPI. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,8 +46,8 @@ int wf_sums_create(wf_ranks *r, size_t real, size_t bytes, wf_sums_sink *sink, v
 void wf_sums_destroy(wf_sums *s)
 {
     for (int i = 0; s && i < s->count; i++) {
-        free(s->buckets[i].own);
-        free(s->buckets[i].others);
+        wf_ranks_free(s->ranks, s->buckets[i].own);
+        wf_ranks_free(s->ranks, s->buckets[i].others);
         free(s->buckets[i].pieces);
     }
     if (s)

@@ -36,8 +36,8 @@ struct wf_transport {
     /* Takes the next word that has come, or returns false. */
     bool (*hear)(wf_transport *t, int *from, int *word);
 
-    /* whole: all ranks close, and no call is pending. Else the connections are left as they are. */
-    void (*close)(wf_transport *t, bool whole);
+    /* whole: all ranks close. Else a rank is gone: the launcher ends all that are left, and exits with `status`. */
+    void (*close)(wf_transport *t, bool whole, int status);
 };
 
 enum { WF_TRANSPORT_MOST = 1 << 30 };

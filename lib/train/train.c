@@ -121,14 +121,16 @@ static int initialize(wf_trainer *t)
     return wf_trainer_save(t);
 }
 
+/* Closes the stores that split_store opened, but not the caller's. */
 static void close_parts(wf_trainer *t)
 {
     if (t->store != t->whole)
         wf_store_close(t->store);
-    if (t->options->held_out)
+    if (t->splits)
         wf_store_close(t->validation);
     t->store = t->whole;
-    t->validation = t->options->held_out ? NULL : t->validation;
+    t->validation = t->splits ? NULL : t->validation;
+    t->splits = false;
 }
 
 /* Gives the margin of patches weight 0. */
@@ -163,6 +165,7 @@ static int split_store(wf_trainer *t)
     if (!percent || wf_store_count(t->whole) * percent < 100)
         return WF_OK;
     WF_TRY(wf_store_open_part(t->whole, percent, WF_PART_HELD_OUT, &t->validation));
+    t->splits = true;
     WF_TRY(wf_store_open_part(t->whole, percent, WF_PART_TRAINED, &t->store));
     t->held_out_count = wf_store_count(t->validation);
     if (!t->held_out_count || !wf_store_count(t->store)) { /* indices with gaps may do this */
@@ -205,7 +208,8 @@ static bool checkpoint_due(const wf_trainer *t, double last)
     return every ? t->step % every == 0 : t->seconds - last >= CHECKPOINT_SECONDS;
 }
 
-/* Saves the state, whose weights are those of all ranks. Without validation it also publishes the latest weights as the model. */
+/* Saves the state, whose weights are those of all ranks. Without validation it also publishes the latest weights as the
+ * model. */
 static int checkpoint(wf_trainer *t)
 {
     WF_TRY(wf_parallel_expect_equal(t));

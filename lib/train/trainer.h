@@ -18,6 +18,7 @@ typedef struct wf_trainer {
     wf_backend *backend;
     wf_store *store, *validation;  /* borrowed, or parts of `whole` */
     wf_store *whole;               /* all pictures */
+    bool splits;                   /* store and validation are parts of it, open for this training alone */
     int64_t held_out_count;        /* pictures of `whole` that are held out */
     char init_hash[20];            /* of the weights that the training began with; "": none */
     bool resumes;                  /* an earlier run left a state */

@@ -121,7 +121,9 @@ static bool hear(wf_transport *t, int *from, int *word)
     return true;
 }
 
-static void close_transport(wf_transport *t, bool whole)
+/* MPI_Abort is the one way that gives every launcher the code. A process that ends without MPI_Finalize gives MPICH's
+ * its own code or 9, by chance. */
+static void close_transport(wf_transport *t, bool whole, int code)
 {
     mpi *m = (mpi *)t;
     if (whole) {
@@ -133,6 +135,8 @@ static void close_transport(wf_transport *t, bool whole)
         for (int i = 0; i < KINDS; i++)
             MPI_Comm_free(&m->comms[i]);
         MPI_Finalize();
+    } else {
+        MPI_Abort(MPI_COMM_WORLD, code);
     }
     free(m->words);
     free(m->told);
@@ -190,7 +194,7 @@ int wf_mpi_open(wf_transport **out)
     m->listening = MPI_REQUEST_NULL;
     int status = connect(m);
     if (status) {
-        close_transport(&m->base, false);
+        close_transport(&m->base, false, status);
         return status;
     }
     *out = &m->base;
