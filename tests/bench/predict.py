@@ -7,20 +7,22 @@
 Inputs are lines of bench-level: a step's seconds, those of its forward pass, and when each group of gradients is ready, for
 several batches. Between two batches times are taken as linear, beyond them too. The rest are options.
 
-A step is simulated event by event. Groups fill buckets. A full bucket is exchanged twice: each rank gets its part of the bucket
-from all others, sums it in the order of ranks, and all get the sums. A rank has one link, on which exchanges queue. One takes
+A step is simulated event by event, as lib/ranks/sums.c makes it. Groups are joined to buckets, and a bucket goes when it has --bucket
+bytes or the next group does not fit. It is exchanged twice: each rank gets its part of the bucket from all others and sums it in the
+order of the ranks, then all get the sums. The second exchanges begin in the order of the buckets. A rank has one link, on which
+exchanges queue. One takes
 
     seconds on the link = (R - 1) / R * bytes / bandwidth + (R - 1) * overhead,    and the latency after it
 
 MPI advances an exchange only inside its calls. There is one when a group is ready, so an exchange is seen to have ended at the first
-group after its end, and not before it had `calls` groups. After the backward pass the rank does nothing but call. Copies in and out
-of buckets, sums, and what the kernel copies for sockets take the processor's time: a bucket's bytes over `copy` for each
-exchange. The simulation has no ranks that are slower than others, and no other traffic.
+group after its end, and not before it had `calls` groups. After the backward pass the rank does nothing but call. Copies into buckets,
+sums, and what MPI and the kernel copy take the processor's time: a bucket's bytes over `copy`, half of it for each exchange. The
+simulation has no ranks that are slower than others, and no other traffic.
 """
 import argparse, collections, json, math, sys
 
 Step = collections.namedtuple('Step', 'begin groups end')  # seconds without network; groups: (bytes, seconds when ready)
-Net = collections.namedtuple('Net', 'bandwidth latency overhead copy calls bucket overlap')
+Net = collections.namedtuple('Net', 'bandwidth latency overhead copy calls bucket')  # seconds and bytes
 
 
 def read_steps(path):
@@ -56,60 +58,66 @@ def step_of(steps, batch, speed):
                 at(lambda s: s.end))
 
 
-class Link:
-    """A rank's link: exchanges in the order in which they start."""
-    def __init__(self, net, ranks):
-        self.net, self.ranks, self.free, self.busy = net, ranks, 0.0, 0.0
+class Rank:
+    """One rank during a step; all do the same."""
+    def __init__(self, ranks, net):
+        self.ranks, self.net, self.now, self.calls = ranks, net, 0.0, 0
+        self.free = self.busy = 0.0  # when its link is free again; seconds that it is busy
+        self.buckets = []            # those on their way, in order: [bytes, end of its exchange, calls before it, exchange 1 or 2]
 
-    def exchange(self, size, now):
-        """When an exchange of a bucket of `size` bytes that starts now has ended."""
-        others = self.ranks - 1
-        taken = others / self.ranks * size / self.net.bandwidth + others * self.net.overhead
-        self.free = max(self.free, now) + taken
+    def exchange(self, bucket):
+        others, net = self.ranks - 1, self.net
+        taken = others / self.ranks * bucket[0] / net.bandwidth + others * net.overhead
+        self.free = max(self.free, self.now) + taken
         self.busy += taken
-        return self.free + self.net.latency
+        bucket[1:3] = self.free + net.latency, self.calls
+        bucket[3] += 1
+        self.now += bucket[0] / 2 / net.copy
+
+    def send(self, size):
+        if size:
+            self.buckets.append([size, 0, 0, 0])
+            self.exchange(self.buckets[-1])
+
+    def poll(self, least):
+        """Goes on with exchanges that have ended and had `least` calls."""
+        for i, bucket in enumerate(self.buckets):
+            if bucket[1] <= self.now and self.calls - bucket[2] >= least:
+                if bucket[3] == 2:
+                    bucket[3] = 3
+                elif i == 0 or self.buckets[i - 1][3] > 1:
+                    self.exchange(bucket)
+        self.buckets = [b for b in self.buckets if b[3] < 3]
+
+    def finish(self):
+        while self.buckets:
+            self.now = max(self.now, min(b[1] for b in self.buckets))
+            self.poll(0)
 
 
 def simulate(step, ranks, net):
     """Seconds of a step, and those that its link is busy."""
     if ranks == 1:
         return step.end, 0.0
-    link, now, calls, filled = Link(net, ranks), 0.0, 0, 0
-    under_way = []  # [end, calls at the start, bytes, True: the second exchange], in the order of their starts
-
-    def start(size, second):
-        under_way.append((link.exchange(size, now), calls, size, second))
-
-    def advance(least):
-        """Ends the exchanges that have ended, and starts those that follow."""
-        nonlocal now, under_way
-        ended = [e for e in under_way if e[0] <= now and calls - e[1] >= least]
-        under_way = [e for e in under_way if e not in ended]
-        for _, _, size, second in ended:
-            now += size / net.copy
-            if not second:
-                start(size, True)
-
-    before = 0.0
+    rank, before, filled, room = Rank(ranks, net), 0.0, 0, 0
     for size, ready in step.groups:
-        now += ready - before
+        rank.now += ready - before
         before = ready
-        calls += 1
-        if net.overlap:
-            advance(net.calls)
+        rank.calls += 1
+        if filled and filled + size > room:
+            rank.send(filled)
+            filled = 0
+        room = room if filled else max(size, net.bucket)
         filled += size
-        while filled >= net.bucket and net.overlap:
-            start(net.bucket, False)
-            filled -= net.bucket
-    now += step.end - before
-    while filled:
-        start(min(filled, net.bucket), False)
-        filled -= min(filled, net.bucket)
-    while under_way:
-        now = max(now, min(e[0] for e in under_way))
-        advance(0)
+        if filled >= net.bucket:
+            rank.send(filled)
+            filled = 0
+        rank.poll(net.calls)
+    rank.now += step.end - before
+    rank.send(filled)
+    rank.finish()
     # densities, clock and flags: a small message of each to each
-    return now + net.latency + (ranks - 1) * net.overhead, link.busy
+    return rank.now + net.latency + (ranks - 1) * net.overhead, rank.busy
 
 
 def parse():
@@ -123,15 +131,15 @@ def parse():
     p.add_argument('--speed', type=float, default=1, help='speed of a rank over the measured one; default: %(default)s')
     p.add_argument('--latency', type=float, default=10, help='of a message, microseconds; default: %(default)s')
     p.add_argument('--overhead', type=float, default=1, help='of each message, microseconds; default: %(default)s')
-    p.add_argument('--copy', type=float, default=4, help="a bucket's GB/s of processor time, an exchange; default: %(default)s")
-    p.add_argument('--calls', type=int, default=2, help='groups that an exchange takes at least; default: %(default)s')
+    p.add_argument('--copy', type=float, default=2, help="GB/s of gradients that a rank copies and sums; default: %(default)s")
+    p.add_argument('--calls', type=int, default=1, help='groups that an exchange takes at least; default: %(default)s')
     p.add_argument('--bucket', type=float, default=1, help='MiB; default: %(default)s')
     p.add_argument('--no-overlap', action='store_true', help='exchange everything after the backward pass')
     return p.parse_args()
 
 
 def rows(o):
-    """Yields ranks, pictures a rank, Gb/s, seconds alone, seconds, share of a step that waits, efficiencies."""
+    """Yields ranks, pictures a rank, Gb/s, seconds alone, seconds, share of communication in it, efficiencies."""
     steps = read_steps(o.steps)
     for ranks in map(int, o.ranks.split(',')):
         each = o.each or o.batch // ranks
@@ -140,14 +148,15 @@ def rows(o):
         alone = step_of(steps, each, o.speed)
         whole = step_of(steps, each * ranks, o.speed).end if not o.each else alone.end * ranks
         for gbit in map(float, o.gbit.split(',')):
-            net = Net(gbit * 1e9 / 8, o.latency * 1e-6, o.overhead * 1e-6, o.copy * 1e9, o.calls, int(o.bucket * 2**20), not o.no_overlap)
+            net = Net(gbit * 1e9 / 8, o.latency * 1e-6, o.overhead * 1e-6, o.copy * 1e9, o.calls,
+                      math.inf if o.no_overlap else o.bucket * 2**20)
             seconds, busy = simulate(alone, ranks, net)
             yield ranks, each, gbit, alone.end, seconds, busy, whole / ranks / seconds
 
 
 def main():
     o = parse()
-    print('| ranks | pictures of a rank | Gb/s | step alone, s | link busy, s | step, s | share that waits | efficiency |')
+    print('| ranks | pictures of a rank | Gb/s | step alone, s | link busy, s | step, s | communication | efficiency |')
     print('|---|---|---|---|---|---|---|---|')
     for ranks, each, gbit, alone, seconds, busy, efficiency in rows(o):
         print(f'| {ranks} | {each} | {gbit:g} | {alone:.3g} | {busy:.3g} | {seconds:.3g} | {1 - alone / seconds:.1%} | {efficiency:.0%} |')
