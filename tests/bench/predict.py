@@ -15,14 +15,14 @@ exchanges queue. One takes
     seconds on the link = (R - 1) / R * bytes / bandwidth + (R - 1) * overhead,    and the latency after it
 
 MPI advances an exchange only inside its calls. There is one when a group is ready, so an exchange is seen to have ended at the first
-group after its end, and not before it had `calls` groups. After the backward pass the rank does nothing but call. Copies into buckets,
-sums, and what MPI and the kernel copy take the processor's time: a bucket's bytes over `copy`, half of it for each exchange. The
-simulation has no ranks that are slower than others, and no other traffic.
+group after its end. Parts above --eager KiB are first agreed on between sender and receiver: they flow after --calls groups. After the
+backward pass the rank does nothing but call. Copies into buckets, sums, and what MPI and the kernel copy take the processor's time: a
+bucket's bytes over --copy, half of it for each exchange. The simulation has no ranks that are slower than others, and no other traffic.
 """
 import argparse, collections, json, math, sys
 
 Step = collections.namedtuple('Step', 'begin groups end')  # seconds without network; groups: (bytes, seconds when ready)
-Net = collections.namedtuple('Net', 'bandwidth latency overhead copy calls bucket')  # seconds and bytes
+Net = collections.namedtuple('Net', 'bandwidth latency overhead copy eager calls bucket')  # seconds and bytes
 
 
 def read_steps(path):
@@ -63,36 +63,43 @@ class Rank:
     def __init__(self, ranks, net):
         self.ranks, self.net, self.now, self.calls = ranks, net, 0.0, 0
         self.free = self.busy = 0.0  # when its link is free again; seconds that it is busy
-        self.buckets = []            # those on their way, in order: [bytes, end of its exchange, calls before it, exchange 1 or 2]
+        self.buckets = []            # those on their way, in order: [bytes, its exchange 1 or 2, calls before, its end or None]
 
     def exchange(self, bucket):
+        bucket[1:] = bucket[1] + 1, self.calls, None
+        self.now += bucket[0] / 2 / self.net.copy
+        if bucket[0] / self.ranks <= self.net.eager:
+            self.flow(bucket)
+
+    def flow(self, bucket):
         others, net = self.ranks - 1, self.net
         taken = others / self.ranks * bucket[0] / net.bandwidth + others * net.overhead
         self.free = max(self.free, self.now) + taken
         self.busy += taken
-        bucket[1:3] = self.free + net.latency, self.calls
-        bucket[3] += 1
-        self.now += bucket[0] / 2 / net.copy
+        bucket[3] = self.free + net.latency
 
     def send(self, size):
         if size:
-            self.buckets.append([size, 0, 0, 0])
+            self.buckets.append([size, 0, 0, None])
             self.exchange(self.buckets[-1])
 
-    def poll(self, least):
-        """Goes on with exchanges that have ended and had `least` calls."""
+    def poll(self, calls):
+        """Goes on with the exchanges that have ended, and with those that began `calls` calls ago."""
         for i, bucket in enumerate(self.buckets):
-            if bucket[1] <= self.now and self.calls - bucket[2] >= least:
-                if bucket[3] == 2:
-                    bucket[3] = 3
-                elif i == 0 or self.buckets[i - 1][3] > 1:
+            if bucket[3] is None and self.calls - bucket[2] >= calls:
+                self.flow(bucket)
+            if bucket[3] is not None and bucket[3] <= self.now:
+                if bucket[1] == 2:
+                    bucket[1] = 3
+                elif i == 0 or self.buckets[i - 1][1] > 1:
                     self.exchange(bucket)
-        self.buckets = [b for b in self.buckets if b[3] < 3]
+        self.buckets = [b for b in self.buckets if b[1] < 3]
 
     def finish(self):
         while self.buckets:
-            self.now = max(self.now, min(b[1] for b in self.buckets))
             self.poll(0)
+            if all(b[3] is not None for b in self.buckets):
+                self.now = min((b[3] for b in self.buckets if b[3] > self.now), default=self.now)
 
 
 def simulate(step, ranks, net):
@@ -132,7 +139,8 @@ def parse():
     p.add_argument('--latency', type=float, default=10, help='of a message, microseconds; default: %(default)s')
     p.add_argument('--overhead', type=float, default=1, help='of each message, microseconds; default: %(default)s')
     p.add_argument('--copy', type=float, default=2, help="GB/s of gradients that a rank copies and sums; default: %(default)s")
-    p.add_argument('--calls', type=int, default=1, help='groups that an exchange takes at least; default: %(default)s')
+    p.add_argument('--eager', type=float, default=64, help='KiB that a rank sends to another unasked; default: %(default)s')
+    p.add_argument('--calls', type=int, default=1, help='groups until larger parts flow; default: %(default)s')
     p.add_argument('--bucket', type=float, default=1, help='MiB; default: %(default)s')
     p.add_argument('--no-overlap', action='store_true', help='exchange everything after the backward pass')
     return p.parse_args()
@@ -148,7 +156,7 @@ def rows(o):
         alone = step_of(steps, each, o.speed)
         whole = step_of(steps, each * ranks, o.speed).end if not o.each else alone.end * ranks
         for gbit in map(float, o.gbit.split(',')):
-            net = Net(gbit * 1e9 / 8, o.latency * 1e-6, o.overhead * 1e-6, o.copy * 1e9, o.calls,
+            net = Net(gbit * 1e9 / 8, o.latency * 1e-6, o.overhead * 1e-6, o.copy * 1e9, o.eager * 1024, o.calls,
                       math.inf if o.no_overlap else o.bucket * 2**20)
             seconds, busy = simulate(alone, ranks, net)
             yield ranks, each, gbit, alone.end, seconds, busy, whole / ranks / seconds
