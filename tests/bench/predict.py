@@ -2,10 +2,13 @@
 """predict.py - the time of a training step of R ranks that share out a batch, and its efficiency, from measured inputs.
 
     build/bench-level -l 6 --groups train:fp32:1 train:fp32:2 train:fp32:4 train:fp32:8 > level-6.json
-    tests/bench/predict.py level-6.json --batch 64 --ranks 8,64 --gbit 25,200
+    tests/bench/predict.py level-6.json 8:8 64:1 64:8 512:8 --net 25:0.43:4 --net 200:2:1
+
+A row is RANKS:PICTURES, the pictures of one rank; the batch is their product. Efficiency: pictures a second of a rank, over those of one
+rank alone with the largest measured batch. So it falls with the network, and because small batches are slower.
 
 Inputs are lines of bench-level: a step's seconds, those of its forward pass, and when each group of gradients is ready, for
-several batches. Between two batches times are taken as linear, beyond them too. The rest are options.
+several batches. Between two batches times are taken as linear, beyond them too.
 
 A step is simulated event by event, as lib/ranks/sums.c makes it. Groups are joined to buckets, and a bucket goes when it has --bucket
 bytes or the next group does not fit. It is exchanged twice: each rank gets its part of the bucket from all others and sums it in the
@@ -15,9 +18,9 @@ exchanges queue. One takes
     seconds on the link = (R - 1) / R * bytes / bandwidth + (R - 1) * overhead,    and the latency after it
 
 MPI advances an exchange only inside its calls. There is one when a group is ready, so an exchange is seen to have ended at the first
-group after its end. Parts above --eager KiB are first agreed on between sender and receiver: they flow after --calls groups. After the
+group after its end. Parts above --eager KiB are first agreed on between sender and receiver: they flow after CALLS groups. After the
 backward pass the rank does nothing but call. Copies into buckets, sums, and what MPI and the kernel copy take the processor's time: a
-bucket's bytes over --copy, half of it for each exchange. The simulation has no ranks that are slower than others, and no other traffic.
+bucket's bytes over COPY, half of it for each exchange. The simulation has no ranks that are slower than others, and no other traffic.
 """
 import argparse, collections, json, math, sys
 
@@ -127,47 +130,53 @@ def simulate(step, ranks, net):
     return rank.now + net.latency + (ranks - 1) * net.overhead, rank.busy
 
 
+def pair(text):
+    ranks, each = (int(x) for x in text.split(':'))
+    if ranks < 1 or each < 1:
+        raise ValueError
+    return ranks, each
+
+
+def network(text):
+    gbit, copy, calls = text.split(':')
+    if not (float(gbit) > 0 and float(copy) > 0 and int(calls) >= 0):
+        raise ValueError
+    return float(gbit), float(copy), int(calls)
+
+
 def parse():
-    p = argparse.ArgumentParser(description=__doc__.split('\n')[0], epilog=__doc__.split('\n\n', 1)[1],
+    p = argparse.ArgumentParser(description=__doc__.split('\n', maxsplit=1)[0], epilog=__doc__.split('\n\n', 1)[1],
                                 formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('steps', help='lines of bench-level --groups, a batch each')
-    p.add_argument('--ranks', default='8,64,512', help='default: %(default)s')
-    p.add_argument('--gbit', default='25,200', help='bandwidths of a rank, Gb/s; default: %(default)s')
-    p.add_argument('--batch', type=int, default=64, help='pictures of a step, all ranks together; default: %(default)s')
-    p.add_argument('--each', type=int, help='pictures of a rank in place of --batch, so that the batch grows with the ranks')
-    p.add_argument('--speed', type=float, default=1, help='speed of a rank over the measured one; default: %(default)s')
-    p.add_argument('--latency', type=float, default=10, help='of a message, microseconds; default: %(default)s')
-    p.add_argument('--overhead', type=float, default=1, help='of each message, microseconds; default: %(default)s')
-    p.add_argument('--copy', type=float, default=2, help="GB/s of gradients that a rank copies and sums; default: %(default)s")
+    p.add_argument('rows', nargs='+', type=pair, metavar='RANKS:PICTURES')
+    p.add_argument('--net', action='append', type=network, metavar='GBIT:COPY:CALLS', help='Gb/s of a rank; GB/s of '
+                   'gradients that it copies and sums; groups until large parts flow. Default: 25:0.43:4, 200:2:1')
+    p.add_argument('--payload', type=float, default=0.94, help='part of GBIT that is payload; default: %(default)s, of TCP')
+    p.add_argument('--latency', type=float, default=20, help='of a message, microseconds; default: %(default)s')
+    p.add_argument('--overhead', type=float, default=2, help='of each message, microseconds; default: %(default)s')
     p.add_argument('--eager', type=float, default=64, help='KiB that a rank sends to another unasked; default: %(default)s')
-    p.add_argument('--calls', type=int, default=1, help='groups until larger parts flow; default: %(default)s')
     p.add_argument('--bucket', type=float, default=1, help='MiB; default: %(default)s')
+    p.add_argument('--speed', type=float, default=1, help='speed of a rank over the measured one; default: %(default)s')
     p.add_argument('--no-overlap', action='store_true', help='exchange everything after the backward pass')
     return p.parse_args()
 
 
-def rows(o):
-    """Yields ranks, pictures a rank, Gb/s, seconds alone, seconds, share of communication in it, efficiencies."""
-    steps = read_steps(o.steps)
-    for ranks in map(int, o.ranks.split(',')):
-        each = o.each or o.batch // ranks
-        if not each or (not o.each and o.batch % ranks):
-            continue  # a batch is shared out by pictures
-        alone = step_of(steps, each, o.speed)
-        whole = step_of(steps, each * ranks, o.speed).end if not o.each else alone.end * ranks
-        for gbit in map(float, o.gbit.split(',')):
-            net = Net(gbit * 1e9 / 8, o.latency * 1e-6, o.overhead * 1e-6, o.copy * 1e9, o.eager * 1024, o.calls,
-                      math.inf if o.no_overlap else o.bucket * 2**20)
-            seconds, busy = simulate(alone, ranks, net)
-            yield ranks, each, gbit, alone.end, seconds, busy, whole / ranks / seconds
-
-
 def main():
     o = parse()
-    print('| ranks | pictures of a rank | Gb/s | step alone, s | link busy, s | step, s | communication | efficiency |')
-    print('|---|---|---|---|---|---|---|---|')
-    for ranks, each, gbit, alone, seconds, busy, efficiency in rows(o):
-        print(f'| {ranks} | {each} | {gbit:g} | {alone:.3g} | {busy:.3g} | {seconds:.3g} | {1 - alone / seconds:.1%} | {efficiency:.0%} |')
+    steps = read_steps(o.steps)
+    nets = [Net(gbit * o.payload * 1e9 / 8, o.latency * 1e-6, o.overhead * 1e-6, copy * 1e9, o.eager * 1024, calls,
+                math.inf if o.no_overlap else o.bucket * 2**20) for gbit, copy, calls in o.net or [(25, 0.43, 4), (200, 2, 1)]]
+    best = max(steps) / steps[max(steps)].end * o.speed  # pictures a second
+    names = [f'{8e-9 * n.bandwidth / o.payload:g} Gb/s' for n in nets]
+    print('| ranks | pictures of a rank | batch | step alone, s |' + ''.join(f' {n}: step, s | link busy | efficiency |' for n in names))
+    print('|---|---|---|---|' + '---|---|---|' * len(nets))
+    for ranks, each in o.rows:
+        alone = step_of(steps, each, o.speed)
+        print(f'| {ranks} | {each} | {ranks * each} | {alone.end:.3g} |', end='')
+        for net in nets:
+            seconds, busy = simulate(alone, ranks, net)
+            print(f' {seconds:.3g} | {busy / seconds:.0%} | {each / seconds / best:.0%} |', end='')
+        print()
 
 
 if __name__ == '__main__':
