@@ -20,7 +20,7 @@
  *     models     model.h     wf_model_open, wf_level_load             a folder, one file per level
  *     passing on export.h    wf_model_export                          weights and a card, without optimizer state
  *     training   train.h     wf_train, wf_train_levels                resumes by itself
- *     ranks      ranks.h     wf_ranks_open, wf_ranks_end              processes that train one level together
+ *     ranks      ranks.h     wf_ranks_open, wf_ranks_agree            processes that train one level together
  *     figures    evaluate.h  wf_evaluator_run, wf_importance_bits     bits per dimension
  *     noise      dequantizer.h, pixel_noise.h                         learnt; one draw for all levels
  *     running    level_runner.h  wf_level_runner_load, _forward       one level, with noise, ready to run

@@ -47,7 +47,8 @@ static void sum_twice(wf_ranks *ranks, int rank, void *user)
         cr_assert_eq(wf_sums_finish(s), 0, "%s", wf_error());
     }
     wf_sums_destroy(s);
-    cr_assert_eq(wf_ranks_end(ranks, WF_OK, &speaks), WF_OK, "%s", wf_error());
+    cr_assert_eq(wf_ranks_agree(ranks, WF_OK, &speaks), WF_OK, "%s", wf_error());
+    wf_ranks_close(ranks);
 }
 
 static void check_sums(int count, size_t bucket, int lagging)
@@ -94,7 +95,8 @@ static void end_with(wf_ranks *ranks, int rank, void *user)
         status = wf_ranks_meet(ranks); /* which the others do not come to */
         cr_expect_eq(status, WF_AGAIN, "rank %d: %s", rank, wf_error());
     }
-    e->status[rank] = wf_ranks_end(ranks, status, &e->speaks[rank]);
+    e->status[rank] = wf_ranks_agree(ranks, status, &e->speaks[rank]);
+    wf_ranks_close(ranks);
 }
 
 static void check_ending(int count, const ending *start, int status, int speaker)
@@ -140,7 +142,8 @@ static void train_rank(wf_ranks *ranks, int rank, void *user)
     int status = wf_train(&t->model, b, t->store, t->store, &o, watch, &t->watched[rank]);
     char error[512];
     snprintf(error, sizeof error, "%s", wf_error());
-    t->status[rank] = wf_ranks_end(ranks, status, &speaks);
+    t->status[rank] = wf_ranks_agree(ranks, status, &speaks);
+    wf_ranks_close(ranks);
     if (speaks && status)
         strcpy(t->error, error);
     b->close(b);

@@ -25,9 +25,10 @@ void die(int status, const char *format, ...)
 {
     va_list ap;
     va_start(ap, format);
-    if (ranks_die(&status))
+    if (ranks_agree(&status))
         print_message(format, ap);
     va_end(ap);
+    ranks_close();
     exit(status);
 }
 

@@ -77,24 +77,23 @@ void ranks_meet(void)
 
 void ranks_finish(void)
 {
-    bool speaks;
-    wf_ranks *all = ranks;
-    ranks = NULL;
-    int status = wf_ranks_end(all, WF_OK, &speaks);
-    if (status && speaks)
-        must(status);
-    if (status)
-        exit(status);
+    ranks_meet();
+    ranks_close();
 }
 
-bool ranks_die(int *status)
+bool ranks_agree(int *status)
 {
-    bool speaks = true;
+    bool speaks;
     int rank;
+    if (!ranks) /* before they are connected, all fail alike */
+        return wf_ranks_launched(&rank) == 1 || rank == 0;
+    *status = wf_ranks_agree(ranks, *status, &speaks);
+    return speaks;
+}
+
+void ranks_close(void)
+{
     wf_ranks *all = ranks;
     ranks = NULL;
-    if (!all) /* before the ranks are connected all fail alike */
-        return wf_ranks_launched(&rank) == 1 || rank == 0;
-    *status = wf_ranks_end(all, *status, &speaks);
-    return speaks;
+    wf_ranks_close(all);
 }

@@ -15,9 +15,12 @@
 #include "../base/clock.h"
 #include "private.h"
 
-/* Seconds: a wait that takes longer sleeps between looks; time between two looks for dead ranks; time to wait for the
- * words of the others at the end. */
-static const double SPIN = 200e-6, LOOK = 0.25, LAST_WORDS = 2;
+/* Seconds: a wait that takes longer sleeps between looks; time between two looks for dead ranks; time for a
+ * call to complete after another rank has ended; time to wait for the words of the others at the end. */
+static const double SPIN = 200e-6, LOOK = 0.25, GRACE = 0.05, LAST_WORDS = 2;
+
+/* A word is a rank's status, with this bit if it has left a call that had begun. */
+enum { LEFT_CALL = 256 };
 
 /* A rank, as it introduces itself. Process numbers mean something within one machine and PID namespace. */
 typedef struct card {
@@ -39,7 +42,8 @@ static void listen(wf_ranks *r)
     int from, word;
     while (r->transport->hear(r->transport, &from, &word)) {
         r->peers[from].ended = true;
-        r->peers[from].status = word;
+        r->peers[from].status = word & ~LEFT_CALL;
+        r->peers[from].waiting = word & LEFT_CALL;
     }
 }
 
@@ -56,7 +60,6 @@ static int expect_all(wf_ranks *r, bool look)
     for (int i = 0; i < r->transport->count; i++) {
         const wf_peer *p = &r->peers[i];
         bool dead = !p->ended && look && has_died(p);
-        r->broken = r->broken || dead || p->ended;
         WF_CHECK(!dead, WF_AGAIN,
                  "rank %d of %d was killed; run the same command again to continue from the last checkpoint", i,
                  r->transport->count);
@@ -65,26 +68,47 @@ static int expect_all(wf_ranks *r, bool look)
     return WF_OK;
 }
 
+wf_wait wf_wait_begin(wf_ranks *r)
+{
+    double now = wf_clock();
+    r->waiting = true;
+    return (wf_wait){.began = now, .looked = now};
+}
+
+int wf_wait_more(wf_ranks *r, wf_wait *w)
+{
+    double now = wf_clock();
+    bool look = now - w->looked > LOOK;
+    w->looked = look ? now : w->looked;
+    int status = expect_all(r, look);
+    w->ended = status && w->ended == 0 ? now : w->ended;
+    if (status && now - w->ended > GRACE)
+        return status;
+    if (now - w->began > SPIN)
+        sleep_for(20e-6);
+    else
+        sched_yield();
+    return WF_OK;
+}
+
+int wf_wait_end(wf_ranks *r, const wf_wait *w, int status)
+{
+    r->waited += wf_clock() - w->began;
+    r->waiting = r->broken = status;
+    return status;
+}
+
 int wf_ranks_wait(wf_ranks *r, wf_pending **pending)
 {
-    wf_transport *t = r->transport;
-    double began = wf_clock(), looked = began, now = began;
+    wf_wait w = wf_wait_begin(r);
+    bool done = false;
     int status = WF_OK;
-    for (bool done = false; !status; now = wf_clock()) {
-        status = t->test(t, pending, &done);
-        r->broken = r->broken || status;
-        if (done || status)
-            break;
-        bool look = now - looked > LOOK;
-        looked = look ? now : looked;
-        status = expect_all(r, look);
-        if (now - began > SPIN)
-            sleep_for(20e-6);
-        else
-            sched_yield();
+    while (!status && !done) {
+        status = r->transport->test(r->transport, pending, &done);
+        if (!status && !done)
+            status = wf_wait_more(r, &w);
     }
-    r->waited += wf_clock() - began;
-    return status;
+    return wf_wait_end(r, &w, status);
 }
 
 /* -- exchanges ----------------------------------------------------------------------------------------------------- */
@@ -145,6 +169,24 @@ int wf_ranks_meet(wf_ranks *r)
     int status = wf_ranks_gather(r, here, 1);
     free(here);
     return status;
+}
+
+int wf_ranks_vote(wf_ranks *r, int status)
+{
+    int count = r->transport->count, failed = WF_OK;
+    int *all = calloc((size_t)count, sizeof *all);
+    char own[1024];
+    WF_CHECK(all, WF_AGAIN, "out of memory");
+    snprintf(own, sizeof own, "%s", wf_error());
+    all[r->transport->rank] = r->failure = status;
+    int rc = wf_ranks_gather(r, all, sizeof *all);
+    for (int i = 0; i < count && !rc && !status && !failed; i++)
+        if (all[i]) {
+            r->broken = true;
+            failed = wf_fail(WF_AGAIN, "rank %d of %d ended", i, count);
+        }
+    free(all);
+    return status ? wf_fail(status, "%s", own) : rc ? rc : failed;
 }
 
 int wf_ranks_count(const wf_ranks *r)
@@ -232,20 +274,6 @@ static int compare_programs(const card *cards, int count)
     return WF_OK;
 }
 
-/* whole, status: as for the transport's close. */
-static void free_ranks(wf_ranks *r, bool whole, int status)
-{
-    for (int i = 0; r->peers && i < r->transport->count; i++)
-        if (r->peers[i].handle >= 0)
-            close(r->peers[i].handle);
-    r->transport->close(r->transport, whole, status);
-    for (int i = 0; i < r->kept_count; i++)
-        free(r->kept[i]);
-    free(r->kept);
-    free(r->peers);
-    free(r);
-}
-
 /* Introduces this rank to the others. */
 static int introduce(wf_ranks *r, const char *who)
 {
@@ -297,20 +325,22 @@ int wf_ranks_open(const char *who, wf_ranks **out)
     return wf_ranks_join(t, who, out);
 }
 
-/* Waits until every other rank has said its word, or died, but not for long. Returns whether all have said it. */
+/* Waits until every other rank has said its word, or died, but not for long. Returns whether all have said it, and
+ * none has left a call. */
 static bool hear_all(wf_ranks *r)
 {
     double end = wf_clock() + LAST_WORDS;
     for (;;) {
-        int missing = 0, dead = 0;
+        int missing = 0, dead = 0, left = r->waiting;
         listen(r);
         for (int i = 0; i < r->transport->count; i++) {
             bool heard = i == r->transport->rank || r->peers[i].ended;
             missing += !heard;
             dead += !heard && has_died(&r->peers[i]);
+            left += r->peers[i].waiting;
         }
         if (missing == dead || wf_clock() > end)
-            return !missing;
+            return !missing && !left;
         sleep_for(1e-3);
     }
 }
@@ -330,25 +360,40 @@ static int lowest_failure(const wf_ranks *r, int *whose)
     return WF_AGAIN;
 }
 
-int wf_ranks_end(wf_ranks *r, int status, bool *speaks)
+int wf_ranks_agree(wf_ranks *r, int status, bool *speaks)
 {
-    int saved, whose;
+    int whose;
     *speaks = true;
     if (!r)
         return status;
-    if (!status && !(saved = wf_ranks_meet(r))) {
-        free_ranks(r, true, WF_OK);
+    if (!status && !wf_ranks_meet(r))
         return WF_OK;
-    }
     wf_peer *own = &r->peers[r->transport->rank];
     own->ended = true;
-    own->status = r->broken ? WF_OK : status;
+    own->status = r->failure ? r->failure : r->broken ? WF_OK : status;
     for (int i = 0; i < r->transport->count; i++)
         if (i != r->transport->rank)
-            r->transport->tell(r->transport, i, own->status);
-    bool all = hear_all(r);
-    status = lowest_failure(r, &whose);
+            r->transport->tell(r->transport, i, own->status | (r->waiting ? LEFT_CALL : 0));
+    r->torn = !hear_all(r);
+    r->status = lowest_failure(r, &whose);
     *speaks = whose == r->transport->rank;
-    free_ranks(r, all, status);
-    return status;
+    return r->status;
+}
+
+/* The rank that speaks has printed its line before another one has the launcher end all. */
+void wf_ranks_close(wf_ranks *r)
+{
+    if (!r)
+        return;
+    if (r->torn)
+        sleep_for(0.1);
+    for (int i = 0; i < r->transport->count; i++)
+        if (r->peers[i].handle >= 0)
+            close(r->peers[i].handle);
+    r->transport->close(r->transport, !r->torn, r->status);
+    for (int i = 0; i < r->kept_count; i++)
+        free(r->kept[i]);
+    free(r->kept);
+    free(r->peers);
+    free(r);
 }

@@ -1,7 +1,7 @@
 /* ranks.h - several processes, called ranks as in MPI, that train one level together
  *
  * Every call that exchanges something is made by all ranks in the same order. A rank that waits for the others returns
- * WF_AGAIN within a second or two when one of them has failed (wf_ranks_end) or, on this machine, has died: it never
+ * WF_AGAIN within a second or two when one of them has failed (wf_ranks_agree) or, on this machine, has died: it never
  * waits for a rank that does not come. */
 #ifndef WF_RANKS_H
 #define WF_RANKS_H
@@ -23,7 +23,7 @@ int wf_ranks_launched(int *rank);
 /* Connects all ranks. `who` names program, version and kind of work: ranks of different programs do not work together.
  * WF_UNAVAILABLE: the plugin libwf-mpi.so is not there or does not load, or it is of another MPI than the launcher.
  * WF_USAGE: the ranks run different programs. WF_AGAIN: another rank has failed. Unless *out is NULL, the caller ends
- * with wf_ranks_end after a failure too. */
+ * with wf_ranks_agree and wf_ranks_close after a failure too. */
 int wf_ranks_open(const char *who, wf_ranks **out) WF_MUST;
 
 int wf_ranks_count(const wf_ranks *r);
@@ -38,11 +38,18 @@ int wf_ranks_gather(wf_ranks *r, void *all, size_t bytes) WF_MUST;
 /* Returns when all ranks have come here. */
 int wf_ranks_meet(wf_ranks *r) WF_MUST;
 
-/* Agrees with the other ranks on the status that all end with, and leaves them. status: this rank's failure, WF_OK if
- * it has none. Returns the failure of the lowest rank that has one. *speaks: this rank's own message is the one to
- * print. A rank with a failure calls this at any time, which makes the calls of all others fail. Without a failure all
- * ranks call it. r may be NULL, for one process. */
-int wf_ranks_end(wf_ranks *r, int status, bool *speaks);
+/* Fails on all ranks, all at this place, if one has a failure: with its status there, else with WF_AGAIN. */
+int wf_ranks_vote(wf_ranks *r, int status) WF_MUST;
+
+/* Agrees with the other ranks on the status that all end with. status: this rank's failure, WF_OK if it has none.
+ * Returns the failure of the lowest rank that has one. *speaks: this rank's own message is the one to print. A rank
+ * with a failure calls this at any time, which makes the calls of all others fail. Without a failure all ranks call
+ * it. wf_ranks_close follows. r may be NULL, for one process. */
+int wf_ranks_agree(wf_ranks *r, int status, bool *speaks);
+
+/* Leaves the others. After wf_ranks_agree has returned a failure the process may end here: where a rank is gone, its
+ * launcher is told the status and ends all. */
+void wf_ranks_close(wf_ranks *r);
 
 /* -- sums ----------------------------------------------------------------------------------------------------------
  * The sum over ranks of a vector that comes in pieces, such as gradients during a backward pass. Pieces are joined to

@@ -2,10 +2,15 @@
  *
  * A bucket of n elements goes in two steps, a reduce-scatter and an allgather (Thakur, Rabenseifner, Gropp 2005,
  * section 4). First each rank gets its n/R of all ranks' elements and adds them up in the order of the ranks. Then all
- * get all sums. MPI_Iallreduce would leave the order to the MPI. */
+ * get all sums. MPI_Iallreduce would leave the order to the MPI.
+ *
+ * An MPI makes progress in calls only, and pieces come far apart. So a thread moves buckets on meanwhile. It calls the
+ * transport between the first bucket and wf_sums_finish, where the caller makes no other call. */
+#include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "private.h"
 
@@ -13,7 +18,9 @@ typedef struct piece {
     size_t offset, count;
 } piece;
 
-enum state { FREE, EXCHANGED, COLLECTED };
+enum { BLOCK = 512 };
+
+enum state { FREE, EXCHANGED, COLLECTED, READY };
 
 typedef struct bucket {
     char *own, *others; /* [ranks,share] elements: this rank's, and its share of all ranks' */
@@ -32,28 +39,15 @@ struct wf_sums {
     bucket *buckets; /* in the order in which they go */
     int count, filling;
     int first; /* the oldest on its way */
+
+    pthread_mutex_t lock; /* of what follows, and of the states of buckets on their way */
+    pthread_cond_t wake;
+    pthread_t thread;
+    bool threaded, busy, ending; /* the thread is there; it moves buckets; it is to end */
 };
 
-int wf_sums_create(wf_ranks *r, size_t real, size_t bytes, wf_sums_sink *sink, void *user, wf_sums **out)
-{
-    wf_sums *s = calloc(1, sizeof *s);
-    WF_CHECK(s, WF_AGAIN, "out of memory");
-    *s = (wf_sums){.ranks = r, .real = real, .bytes = bytes ? bytes : WF_BUCKET, .sink = sink, .user = user};
-    *out = s;
-    return WF_OK;
-}
-
-void wf_sums_destroy(wf_sums *s)
-{
-    for (int i = 0; s && i < s->count; i++) {
-        wf_ranks_free(s->ranks, s->buckets[i].own);
-        wf_ranks_free(s->ranks, s->buckets[i].others);
-        free(s->buckets[i].pieces);
-    }
-    if (s)
-        free(s->buckets);
-    free(s);
-}
+/* Seconds between two looks of the thread. It takes a core from nobody for long. */
+static const double LOOK = 500e-6;
 
 /* Bytes of one rank's share of a bucket that is full. */
 static size_t share_bytes(const wf_sums *s, const bucket *b)
@@ -66,9 +60,11 @@ static size_t share_bytes(const wf_sums *s, const bucket *b)
 static int add_bucket(wf_sums *s, size_t count)
 {
     size_t ranks = (size_t)wf_ranks_count(s->ranks), most = s->bytes / s->real;
+    pthread_mutex_lock(&s->lock);
     bucket *more = realloc(s->buckets, ((size_t)s->count + 1) * sizeof *more);
+    s->buckets = more ? more : s->buckets;
+    pthread_mutex_unlock(&s->lock);
     WF_CHECK(more, WF_AGAIN, "out of memory");
-    s->buckets = more;
     bucket *b = &s->buckets[s->count];
     *b = (bucket){.room = ((count > most ? count : most) + ranks - 1) / ranks * ranks};
     b->own = calloc(b->room, s->real);
@@ -92,52 +88,29 @@ static int add_piece(bucket *b, size_t offset, size_t count)
     return WF_OK;
 }
 
-/* Sends the bucket that was filled. */
-static int send_bucket(wf_sums *s)
-{
-    bucket *b = &s->buckets[s->filling];
-    wf_transport *t = s->ranks->transport;
-    if (s->filling == s->count || !b->used)
-        return WF_OK;
-    size_t share = share_bytes(s, b) / s->real, ranks = (size_t)t->count;
-    memset(b->own + b->used * s->real, 0, (share * ranks - b->used) * s->real); /* fills up the last share */
-    WF_TRY(t->exchange(t, b->own, b->others, share * s->real, &b->pending));
-    b->state = EXCHANGED;
-    s->filling++;
-    return WF_OK;
-}
-
-int wf_sums_room(wf_sums *s, size_t offset, size_t count, void **out)
-{
-    if (s->filling < s->count && s->buckets[s->filling].used + count > s->buckets[s->filling].room)
-        WF_TRY(send_bucket(s));
-    if (s->filling == s->count)
-        WF_TRY(add_bucket(s, count));
-    bucket *b = &s->buckets[s->filling];
-    WF_CHECK(b->used + count <= b->room, WF_INTERNAL, "pieces of this sum are not those of the sum before");
-    *out = b->own + b->used * s->real;
-    return add_piece(b, offset, count);
-}
-
-/* Adds up this rank's share, others [ranks,n], into own [n] at its place. */
+/* Adds up this rank's share, others [ranks,n], into own [n] at its place. Blocks keep the sums in the cache and leave
+ * loops that become vectors. */
 static void add_floats(int ranks, size_t n, const float *others, float *own)
 {
-    for (size_t i = 0; i < n; i++) {
-        double sum = 0;
-        for (int r = 0; r < ranks; r++)
-            sum += (double)others[(size_t)r * n + i];
-        own[i] = (float)sum;
+    double sum[BLOCK];
+    for (size_t at = 0; at < n; at += BLOCK) {
+        size_t m = n - at < BLOCK ? n - at : BLOCK;
+        for (size_t i = 0; i < m; i++)
+            sum[i] = (double)others[at + i];
+        for (int r = 1; r < ranks; r++)
+            for (size_t i = 0; i < m; i++)
+                sum[i] += (double)others[(size_t)r * n + at + i];
+        for (size_t i = 0; i < m; i++)
+            own[at + i] = (float)sum[i];
     }
 }
 
 static void add_doubles(int ranks, size_t n, const double *others, double *own)
 {
-    for (size_t i = 0; i < n; i++) {
-        double sum = 0;
-        for (int r = 0; r < ranks; r++)
-            sum += others[(size_t)r * n + i];
-        own[i] = sum;
-    }
+    memcpy(own, others, n * sizeof *own);
+    for (int r = 1; r < ranks; r++)
+        for (size_t i = 0; i < n; i++)
+            own[i] += others[(size_t)r * n + i];
 }
 
 /* Begins the second step: what each rank has summed goes to all. */
@@ -155,6 +128,7 @@ static int collect_bucket(wf_sums *s, bucket *b)
     return WF_OK;
 }
 
+/* Gives a bucket's pieces to the sink. */
 static int give_bucket(wf_sums *s, bucket *b)
 {
     size_t at = 0;
@@ -171,28 +145,104 @@ static int give_bucket(wf_sums *s, bucket *b)
 /* Goes on with a bucket whose step is complete. */
 static int advance_bucket(wf_sums *s, bucket *b)
 {
-    return b->state == EXCHANGED ? collect_bucket(s, b) : give_bucket(s, b);
+    if (b->state == EXCHANGED)
+        return collect_bucket(s, b);
+    b->state = READY;
+    return WF_OK;
 }
 
-/* Moves buckets on, without waiting. A bucket's second step begins after those of all before it, so that the calls of
- * all ranks have one order. */
-static int poll_buckets(wf_sums *s)
+/* Moves buckets on, without waiting; under the lock. A bucket's second step begins after those of all before it, so
+ * that the calls of all ranks have one order. */
+static int move_buckets(wf_sums *s)
 {
     wf_transport *t = s->ranks->transport;
-    bool done = true;
     for (int i = s->first; i < s->filling; i++) {
         bucket *b = &s->buckets[i];
-        bool blocked = b->state == EXCHANGED && i > s->first && s->buckets[i - 1].state == EXCHANGED;
-        while (b->state != FREE && !blocked) {
+        bool done = true, blocked = b->state == EXCHANGED && i > s->first && s->buckets[i - 1].state == EXCHANGED;
+        while ((b->state == EXCHANGED || b->state == COLLECTED) && !blocked && done) {
             WF_TRY(t->test(t, &b->pending, &done));
-            if (!done)
-                break;
-            WF_TRY(advance_bucket(s, b));
+            if (done)
+                WF_TRY(advance_bucket(s, b));
         }
-        if (b->state == FREE && i == s->first)
-            s->first++;
     }
     return WF_OK;
+}
+
+static void *run_progress(void *sums)
+{
+    wf_sums *s = sums;
+    const struct timespec pause = {0, (long)(1e9 * LOOK)};
+    pthread_mutex_lock(&s->lock);
+    while (!s->ending) {
+        if (!s->busy) {
+            pthread_cond_wait(&s->wake, &s->lock);
+            continue;
+        }
+        if (move_buckets(s))
+            s->busy = false; /* the caller finds the failure too */
+        pthread_mutex_unlock(&s->lock);
+        nanosleep(&pause, NULL);
+        pthread_mutex_lock(&s->lock);
+    }
+    pthread_mutex_unlock(&s->lock);
+    return NULL;
+}
+
+/* Has the thread move buckets or not, from now on. */
+static void set_busy(wf_sums *s, bool busy)
+{
+    pthread_mutex_lock(&s->lock);
+    s->busy = busy;
+    pthread_cond_signal(&s->wake);
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* Moves buckets on, and gives those that are ready to the sink, in their order. */
+static int poll_buckets(wf_sums *s)
+{
+    pthread_mutex_lock(&s->lock);
+    int status = move_buckets(s), ready = s->first;
+    while (ready < s->filling && s->buckets[ready].state == READY)
+        ready++;
+    pthread_mutex_unlock(&s->lock);
+    WF_TRY(status);
+    for (int i = s->first; i < ready; i++)
+        WF_TRY(give_bucket(s, &s->buckets[i]));
+    pthread_mutex_lock(&s->lock);
+    s->first = ready;
+    pthread_mutex_unlock(&s->lock);
+    return WF_OK;
+}
+
+/* Sends the bucket that was filled. */
+static int send_bucket(wf_sums *s)
+{
+    wf_transport *t = s->ranks->transport;
+    if (s->filling == s->count || !s->buckets[s->filling].used)
+        return WF_OK;
+    pthread_mutex_lock(&s->lock);
+    bucket *b = &s->buckets[s->filling];
+    size_t share = share_bytes(s, b) / s->real, ranks = (size_t)t->count;
+    memset(b->own + b->used * s->real, 0, (share * ranks - b->used) * s->real); /* fills up the last share */
+    int status = t->exchange(t, b->own, b->others, share * s->real, &b->pending);
+    b->state = status ? FREE : EXCHANGED;
+    s->filling += !status;
+    pthread_mutex_unlock(&s->lock);
+    if (!status)
+        set_busy(s, true);
+    return status;
+}
+
+int wf_sums_room(wf_sums *s, size_t offset, size_t count, void **out)
+{
+    if (s->filling < s->count && s->buckets[s->filling].used + count > s->buckets[s->filling].room)
+        WF_TRY(send_bucket(s));
+    if (s->filling == s->count)
+        WF_TRY(add_bucket(s, count));
+    bucket *b = &s->buckets[s->filling];
+    WF_CHECK(b->used + count <= b->room, WF_INTERNAL, "pieces of this sum are not those of the sum before");
+    *out = b->own + b->used * s->real;
+    return add_piece(b, offset, count);
 }
 
 int wf_sums_add(wf_sums *s)
@@ -206,15 +256,50 @@ int wf_sums_add(wf_sums *s)
 int wf_sums_finish(wf_sums *s)
 {
     WF_TRY(send_bucket(s));
-    for (int i = s->first; i < s->filling; i++)
-        while (s->buckets[i].state != FREE) {
-            WF_TRY(poll_buckets(s)); /* later ones go on while this one is waited for */
-            bucket *b = &s->buckets[i];
-            if (b->state == FREE)
-                break;
-            WF_TRY(wf_ranks_wait(s->ranks, &b->pending));
-            WF_TRY(advance_bucket(s, b));
-        }
-    s->first = s->filling = 0;
+    set_busy(s, false);
+    wf_wait w = wf_wait_begin(s->ranks);
+    int status = poll_buckets(s);
+    while (!status && s->first < s->filling) {
+        status = wf_wait_more(s->ranks, &w);
+        if (!status)
+            status = poll_buckets(s);
+    }
+    if (!status)
+        s->first = s->filling = 0;
+    return wf_wait_end(s->ranks, &w, status);
+}
+
+/* -- coming and going ---------------------------------------------------------------------------------------------- */
+
+int wf_sums_create(wf_ranks *r, size_t real, size_t bytes, wf_sums_sink *sink, void *user, wf_sums **out)
+{
+    wf_sums *s = calloc(1, sizeof *s);
+    WF_CHECK(s, WF_AGAIN, "out of memory");
+    *s = (wf_sums){.ranks = r, .real = real, .bytes = bytes ? bytes : WF_BUCKET, .sink = sink, .user = user};
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_cond_init(&s->wake, NULL);
+    s->threaded = !pthread_create(&s->thread, NULL, run_progress, s); /* without it, buckets move at each piece */
+    *out = s;
     return WF_OK;
+}
+
+void wf_sums_destroy(wf_sums *s)
+{
+    if (!s)
+        return;
+    pthread_mutex_lock(&s->lock);
+    s->ending = true;
+    pthread_cond_signal(&s->wake);
+    pthread_mutex_unlock(&s->lock);
+    if (s->threaded)
+        pthread_join(s->thread, NULL);
+    pthread_cond_destroy(&s->wake);
+    pthread_mutex_destroy(&s->lock);
+    for (int i = 0; i < s->count; i++) {
+        wf_ranks_free(s->ranks, s->buckets[i].own);
+        wf_ranks_free(s->ranks, s->buckets[i].others);
+        free(s->buckets[i].pieces);
+    }
+    free(s->buckets);
+    free(s);
 }

@@ -36,7 +36,8 @@ struct wf_transport {
     /* Takes the next word that has come, or returns false. */
     bool (*hear)(wf_transport *t, int *from, int *word);
 
-    /* whole: all ranks close. Else a rank is gone: the launcher ends all that are left, and exits with `status`. */
+    /* whole: all ranks close, and no call is pending. Else the launcher ends all that are left, and exits with
+     * `status`. */
     void (*close)(wf_transport *t, bool whole, int status);
 };
 

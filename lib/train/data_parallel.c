@@ -128,11 +128,12 @@ int wf_parallel_compare(wf_trainer *t)
     for (int i = 0; i < own.count; i++)
         memcpy(first[i], own.rows[i].value, VALUE);
     WF_TRY(broadcast(t, first, sizeof first));
-    for (int i = 0; i < own.count; i++)
-        WF_CHECK(!strcmp(first[i], own.rows[i].value), i < 2 ? WF_DATA : WF_USAGE,
-                 "rank %d has %s %s, rank 0 %s: all need the same", t->parallel.rank, own.rows[i].name,
-                 own.rows[i].value, first[i]);
-    return wf_ranks_meet(t->parallel.ranks);
+    int status = WF_OK;
+    for (int i = 0; i < own.count && !status; i++)
+        if (strcmp(first[i], own.rows[i].value) != 0)
+            status = wf_fail(i < 2 ? WF_DATA : WF_USAGE, "rank %d has %s %s, rank 0 %s: all need the same",
+                             t->parallel.rank, own.rows[i].name, own.rows[i].value, first[i]);
+    return wf_ranks_vote(t->parallel.ranks, status);
 }
 
 /* Settings that rank 0 settles. */

@@ -131,7 +131,8 @@ static void close_transport(wf_transport *t, bool whole, int code)
             MPI_Cancel(&m->listening);
             MPI_Wait(&m->listening, MPI_STATUS_IGNORE);
         }
-        MPI_Waitall(t->count, m->told, MPI_STATUSES_IGNORE);
+        for (int i = 0; i < t->count; i++)
+            MPI_Wait(&m->told[i], MPI_STATUS_IGNORE);
         for (int i = 0; i < KINDS; i++)
             MPI_Comm_free(&m->comms[i]);
         MPI_Finalize();
