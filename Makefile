@@ -147,7 +147,7 @@ $B/check-tiles-emulated: $B/tiles/tests/tiles/check_tiles.o $(patsubst $B/%,$B/t
 	$(LINK) $(LDLIBS)
 $B/fuzz-%: $B/tests/fuzz/%.o $B/libwf.a
 	$(LINK) -fsanitize=fuzzer $(LDLIBS)
-$B/bench-level: $(call objects,$(addprefix tests/bench/,workload.c peak.c slots.c))
+$B/bench-level: $(call objects,$(addprefix tests/bench/,workload.c peak.c slots.c groups.c))
 $B/bench-level $B/bench-store $B/bench-dwt: $B/bench-%: $B/tests/bench/bench_%.o $(CLI)
 	$(LINK) $(LDLIBS)
 $B/deadleaves: $B/data/deadleaves.o $(CLI)
@@ -234,7 +234,7 @@ kit-programs: $(KIT_PROGRAMS)
 $(KIT_PROGRAMS): $(STARTUP)
 $(KIT_BIN:%=$B/kit/bin/%): $B/kit/bin/%: $B/tools/%.o $(CLI)
 $B/kit/build/check-ops: $(call objects,tests/ops/*.c) $B/libwf.a
-$B/kit/build/bench-level: $(call objects,$(addprefix tests/bench/,bench_level.c workload.c peak.c slots.c)) $(CLI)
+$B/kit/build/bench-level: $(call objects,$(addprefix tests/bench/,bench_level.c workload.c peak.c slots.c groups.c)) $(CLI)
 $B/kit/build/deadleaves: $B/data/deadleaves.o $(CLI)
 $(KIT_PROGRAMS):
 	@mkdir -p $(@D)
