@@ -85,7 +85,7 @@ ok "the other tasks stay as they are" test "$(grep -l restart "$model"/slurm/lev
 ok "the last job ends well" test "$(code "$end")" = 0
 ok "with a line a level" test "$(wc -l < "$model/slurm/bpd-held-out.tsv")" = 8
 
-# The same commands in this shell
+# Commands of the tasks, in this shell
 mv "$model" cluster && mkdir "$model"
 sed -n 's/^[0-9]*) exec [^ ]* .* [0-9]* \(wf-train-level .*\) ;;$/\1/p' cluster/slurm/levels-1.sbatch > commands
 ok "a command a level" test "$(wc -l < commands)" = 6
