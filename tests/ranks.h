@@ -36,6 +36,7 @@ struct wf_pending {
     enum hub_kind kind;
     int number;
     bool served;
+    wf_pending *before; /* of the same rank; all are freed when it closes, also those that it left */
 };
 
 typedef struct hub_rank {
@@ -43,6 +44,7 @@ typedef struct hub_rank {
     hub *hub;
     int begun[HUB_KINDS];
     uint64_t dice;
+    wf_pending *pending; /* the last */
 } hub_rank;
 
 static inline int hub_begin(wf_transport *t, enum hub_kind kind, const void *from, void *to, size_t bytes, bool root,
@@ -51,7 +53,8 @@ static inline int hub_begin(wf_transport *t, enum hub_kind kind, const void *fro
     hub_rank *own = (hub_rank *)t;
     hub *h = own->hub;
     *out = calloc(1, sizeof **out);
-    **out = (wf_pending){kind, own->begun[kind]++, false};
+    **out = (wf_pending){.kind = kind, .number = own->begun[kind]++, .before = own->pending};
+    own->pending = *out;
     pthread_mutex_lock(&h->lock);
     hub_call *c = &h->calls[kind][(*out)->number % HUB_CALLS];
     if (c->served == h->count)
@@ -116,10 +119,8 @@ static inline int hub_test(wf_transport *t, wf_pending **pending, bool *done)
     }
     *done = c->served == h->count && (int)(own->dice >> 61) >= h->lagging;
     pthread_mutex_unlock(&h->lock);
-    if (*done) {
-        free(p);
+    if (*done)
         *pending = NULL;
-    }
     return WF_OK;
 }
 
@@ -154,6 +155,10 @@ static inline void hub_close(wf_transport *t, bool whole, int status)
     pthread_mutex_lock(&h->lock);
     h->gone = true;
     pthread_mutex_unlock(&h->lock);
+    for (wf_pending *p = ((hub_rank *)t)->pending, *before; p; p = before) {
+        before = p->before;
+        free(p);
+    }
     free(t);
 }
 
