@@ -1,7 +1,7 @@
 # Wavelet Flow: `make help` lists the targets. Variables: CC=clang, SAN=1 (address and undefined-behaviour sanitizers),
-# NVCC= (no CUDA), DIST=1 (binaries for every machine), ARCH=x86-64-v3 (for one), CC=aarch64-linux-gnu-gcc (for another kind),
-# ONEDNN=DIR (oneDNN 2 or 3 in DIR/include and DIR/lib), ISA=AVX2 (a build to measure such a processor on a newer one),
-# PREFIX=, DESTDIR=, V=1 (show the commands)
+# NVCC= (no CUDA), MPICC= (no MPI), DIST=1 (binaries for every machine), ARCH=x86-64-v3 (for one),
+# CC=aarch64-linux-gnu-gcc (for another kind), ONEDNN=DIR (oneDNN 2 or 3 in DIR/include and DIR/lib), ISA=AVX2 (a build to
+# measure such a processor on a newer one), PREFIX=, DESTDIR=, V=1 (show the commands)
 ifeq ($(origin CC),default)
 CC = gcc
 endif
@@ -61,7 +61,7 @@ STARTUP = $(call objects,tools/startup/*.c)
 TOOLS = $(patsubst tools/%.c,%,$(sort $(wildcard tools/wf-*.c))) wf-decode
 CUDA = $(if $(NVCC),$(sort $(wildcard kernels/cuda/*.cu)))
 FUZZERS = $(or $(TARGET),$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c)))
-# MPICC= builds without MPI; MPICC=mpicc.mpich for another one than the machine's own.
+# A plugin is of one MPI: that of mpicc, or of MPICC=mpicc.mpich.
 MPICC ?= $(if $(CROSS),,$(shell command -v mpicc 2>/dev/null))
 PLUGIN = $(if $(CUDA),$B/libwf-cuda.so) $(if $(MPICC),$B/libwf-mpi.so)
 
@@ -147,7 +147,7 @@ $B/check-tiles-emulated: $B/tiles/tests/tiles/check_tiles.o $(patsubst $B/%,$B/t
 	$(LINK) $(LDLIBS)
 $B/fuzz-%: $B/tests/fuzz/%.o $B/libwf.a
 	$(LINK) -fsanitize=fuzzer $(LDLIBS)
-$B/bench-level: $(call objects,$(addprefix tests/bench/,workload.c peak.c slots.c))
+$B/bench-level: $(call objects,$(addprefix tests/bench/,workload.c peak.c slots.c groups.c))
 $B/bench-level $B/bench-store $B/bench-dwt: $B/bench-%: $B/tests/bench/bench_%.o $(CLI)
 	$(LINK) $(LDLIBS)
 $B/deadleaves: $B/data/deadleaves.o $(CLI)
@@ -166,7 +166,7 @@ $B/libwf-cuda.so: $(CUDA:%=$B/%.o)
 # wf_fail is the program's.
 $B/libwf-mpi.so: lib/ranks/mpi/mpi.c $B/mpi-built-by
 	@echo "mpicc $@"
-	$Q$(MPICC) $(filter-out -march=% -fopenmp,$(ALL_CFLAGS)) -fPIC -shared -o $@ $<
+	$Q$(MPICC) $(filter-out -march=% -fopenmp -fsanitize=% -fno-sanitize-recover=% --coverage,$(ALL_CFLAGS)) -fPIC -shared -o $@ $<
 $B/mpi-built-by: FORCE
 	@mkdir -p $(@D)
 	@echo '$(MPICC)' | cmp -s - $@ || echo '$(MPICC)' > $@
@@ -234,7 +234,7 @@ kit-programs: $(KIT_PROGRAMS)
 $(KIT_PROGRAMS): $(STARTUP)
 $(KIT_BIN:%=$B/kit/bin/%): $B/kit/bin/%: $B/tools/%.o $(CLI)
 $B/kit/build/check-ops: $(call objects,tests/ops/*.c) $B/libwf.a
-$B/kit/build/bench-level: $(call objects,$(addprefix tests/bench/,bench_level.c workload.c peak.c slots.c)) $(CLI)
+$B/kit/build/bench-level: $(call objects,$(addprefix tests/bench/,bench_level.c workload.c peak.c slots.c groups.c)) $(CLI)
 $B/kit/build/deadleaves: $B/data/deadleaves.o $(CLI)
 $(KIT_PROGRAMS):
 	@mkdir -p $(@D)

@@ -16,6 +16,7 @@
 #   CHAIN_L         flow of level L, chosen by the time and the cores if empty
 #   FLAGS_L         its further options of wf-train-level
 #   MINUTES         wall-clock minutes of training in total;   JOBS   cores
+#   SSHLOGIN        other machines that train, JOBS levels at a time on each: see train.sh
 #   NOTES           what wf-dwt tells: -q, nothing
 #   DWT, FLAGS      options of wf-dwt, and options of wf-train-level for all levels
 #   REFERENCES      figures of other systems, drawn into curve.png: see curves.sh
@@ -29,6 +30,7 @@ SHELL = bash -o pipefail
 include $(HERE)names.mk
 # Numbers have points and names are sorted by bytes in every locale.
 export LC_ALL = C
+export SSHLOGIN SSHWORKDIR SSHPATH SSHRETURN
 JOBS ?= $(shell nproc)
 SAMPLES ?= 64
 SEED ?= 1

@@ -7,7 +7,7 @@
 #
 #   make -f pipelines/X.mk fetch DATA=FOLDER      fetches the pictures, or says where to get them
 #   make -f pipelines/X.mk DATA=FOLDER            stores, levels, bits/dim, samples at T = 1 and T = 0.97, curves
-#   ... BACKEND=cuda:0, JOBS=4, SSHLOGIN=host1,host2 (hosts that see the same folders)
+#   ... BACKEND=cuda:0, JOBS=4, SSHLOGIN=host1,host2 (see train.sh)
 include $(dir $(lastword $(MAKEFILE_LIST)))names.mk
 LEVELS := $(shell seq $$(LC_ALL=C awk 'BEGIN { print int(log($(SIDE)) / log(2) + 0.5) }') -1 0)
 TOP := $(firstword $(LEVELS))
@@ -24,7 +24,6 @@ FLAGS ?= --backend $(or $(BACKEND),auto) $(FLIP)
 $(foreach l,$(LEVELS),$(eval CHAIN_$l ?= $$(call official,$(if $(filter 0 1,$l),8,16),$$(word $(shell expr $l + 1),$(WIDTHS)))))
 endif
 # Work grows fourfold per level up to the size of the patches, and small levels have little to learn.
-export SSHLOGIN
 SMALL = $(wordlist 4,99,$(LEVELS))
 $(foreach l,$(wordlist 1,3,$(LEVELS)),$(eval SHARE_$l ?= 25))
 $(foreach l,$(SMALL),$(eval SHARE_$l ?= $(shell LC_ALL=C awk 'BEGIN { print 25 / $(words $(SMALL)) }')))

@@ -7,7 +7,7 @@
 
 bool wf_find_library(const char *name, char path[PATH_MAX])
 {
-    static const char *const folders[] = {"../lib", "../build", ".", ".."};
+    static const char *const folders[] = {"../lib", "../lib/wavelet-flow", "../build", ".", ".."};
     char program[PATH_MAX];
     ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
     if (n <= 0)

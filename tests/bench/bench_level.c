@@ -16,6 +16,7 @@
 #include "../../tools/cli.h"
 #include "../../lib/model/presets.h"
 #include "../../lib/train/optimizer.h"
+#include "groups.h"
 #include "peak.h"
 #include "workload.h"
 
@@ -26,13 +27,15 @@ static const char *const mode_names[] = {"train", "bpd", "sample", "gradient", "
 static const char *const memory_names[] = {"auto", "store", "reversible", "lean", NULL};
 static int level = 4, pyramid;
 static double seconds = 4;
-static bool turns;
+static bool turns, by_group;
 
 static const cli_option options[] = {
     {'l', "level", "L", CLI_INT, &level, 0, 10, "Level; the default is 4."},
     {0, "model", "imagenet64|faces1024", CLI_CHOICE, &pyramid, 0, 0, "Whose level; the default is imagenet64."},
     {0, "time", "S", CLI_DOUBLE, &seconds, 0.001, 3600, "Measure for S seconds after the unmeasured runs; default 4."},
     {0, "turns", NULL, CLI_FLAG, &turns, 0, 0, "Measure once for each line of stdin; see above."},
+    {0, "groups", NULL, CLI_FLAG, &by_group, 0, 0,
+     "Of train, also print when each group of gradients is ready: tests/bench/predict.py reads it."},
     CLI_BACKEND_AUTO,
     CLI_THREADS,
     {.name = NULL},
@@ -40,7 +43,7 @@ static const cli_option options[] = {
 static const cli_program bench = {
     .name = "bench-level",
     .summary = "speed of one level",
-    .synopsis = "[-l L] [--model M] [--time S] [--turns] [--backend NAME] MODE:PRECISION:BATCH:MEMORY ...",
+    .synopsis = "[-l L] [--model M] [--time S] [--turns] [--groups] [--backend NAME] MODE:PRECISION:BATCH:MEMORY ...",
     .description =
         "MODE: train, bpd, sample, gradient. Prints one JSON line for each operand: images per second in the median "
         "run, the memory of the flow and the peak memory of the process, both in MB. matrix:PRECISION:SIZE measures a "
@@ -69,6 +72,7 @@ typedef struct run {
     wf_backend *backend;
     wf_flow *flow;
     wf_optimizer optimizer;  /* TRAIN */
+    groups groups;           /* TRAIN, with --groups */
     wf_capture replay, back; /* back: GRADIENT's backward pass */
     wf_readback *readback;   /* of the last run, on a device that queues work; else NULL */
     wf_real *params;
@@ -162,6 +166,8 @@ static void open_run(run *r)
     r->gradient = calloc(r->elements, sizeof *r->gradient);
     if (!r->log_density || !r->gradient)
         die(WF_AGAIN, "out of memory");
+    if (j->mode == TRAIN && by_group)
+        groups_reset(&r->groups, &r->optimizer);
     must(wf_flow_init(r->flow, common.seed, r->params));
     r->x = normal(r->backend, j->batch, pixels * (size_t)spec.K, 0);
     r->cond = spec.C ? normal(r->backend, j->batch, pixels * (size_t)spec.C, 1) : NULL;
@@ -180,6 +186,7 @@ static void clear_run(run *r)
         wf_optimizer_clear(&r->optimizer);
     else
         r->backend->free(r->backend, r->params);
+    groups_clear(&r->groups);
     wf_flow_destroy(r->flow);
 }
 
@@ -196,12 +203,20 @@ static int compute(void *user)
     run *r = user;
     if (r->job.mode == SAMPLE || r->job.mode == GRADIENT)
         return wf_flow_inverse(r->flow, r->params, r->x, r->cond, &r->out);
+    groups *g = r->groups.optimizer ? &r->groups : NULL;
+    if (g)
+        groups_begin(g);
     WF_TRY(wf_flow_forward(r->flow, r->params, r->x, r->cond));
     if (r->job.mode == BPD)
         return WF_OK;
     WF_TRY(wf_flow_guard(r->flow, r->optimizer.bad));
-    return wf_flow_backward(r->flow, r->params, r->cond, -1.0 / r->job.batch, wf_optimizer_sink, &r->optimizer, NULL,
-                            NULL);
+    if (g)
+        groups_forward(g);
+    WF_TRY(wf_flow_backward(r->flow, r->params, r->cond, -1.0 / r->job.batch, g ? groups_sink : wf_optimizer_sink,
+                            g ? (void *)g : &r->optimizer, NULL, NULL));
+    if (g)
+        groups_end(g);
+    return WF_OK;
 }
 
 /* Evaluates density and gradient of one level at T = 0.97, like lib/mcmc/anneal.c. */
@@ -268,6 +283,8 @@ static void warm_up(run *r)
     workload_end(r->backend);
     for (int i = 1; i < (r->backend->record ? 3 : 1); i++)
         run_once(r);
+    if (r->groups.optimizer)
+        groups_reset(&r->groups, &r->optimizer);
     r->warm = true;
 }
 
@@ -379,8 +396,13 @@ static double matrix(run *r)
 
 static void report(const run *r, const char *figures)
 {
-    printf("{\"mode\": \"%s\", \"precision\": \"%s\", %s, \"device\": \"%s\"}\n", mode_names[r->job.mode],
-           wf_precision_names[r->job.precision], figures, r->backend->device);
+    printf("{\"mode\": \"%s\", \"precision\": \"%s\", %s, ", mode_names[r->job.mode],
+           wf_precision_names[r->job.precision], figures);
+    if (r->groups.steps) {
+        groups_print(&r->groups);
+        printf(", ");
+    }
+    printf("\"device\": \"%s\"}\n", r->backend->device);
     fflush(stdout);
 }
 

@@ -89,7 +89,7 @@ cells() {
 }
 
 # each COMMAND [PATTERN ...]: the command for each cell
-each() { cells "${@:2}" | parallel --will-cite -j "$CORES" --line-buffer "$self" "$out" "$1" '{}'; }
+each() { cells "${@:2}" | parallel --will-cite -j "$CORES" --termseq TERM,600000,KILL,25 --line-buffer "$self" "$out" "$1" '{}'; }
 
 # take_apart CELL: sets the variables of a cell. own: minutes of its one thread. file: its level's, without suffix.
 take_apart() {

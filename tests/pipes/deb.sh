@@ -28,6 +28,15 @@ done
 for library in libdnnl-dev liblmdb-dev libpng-dev libwebp-dev libarchive-dev zlib1g-dev libc6-dev; do
     ok "the library depends on $library" field "$dev" Depends "$library"
 done
+mpi=
+if [ -e "$ROOT/build/libwf-mpi.so" ]; then
+    mpi=$(echo first/wavelet-flow-mpi_*.deb)
+    ok "the plugin is a package of its own" grep -qx 'root/root ./usr/lib/wavelet-flow/libwf-mpi.so' <(dpkg-deb -c "$mpi" | awk '{ print $2, $6 }')
+    ok "which depends on MPI" field "$mpi" Depends 'libopenmpi\|libmpich'
+    ok "and no other does" bash -c '! dpkg-deb -f "$1" Depends | grep -q mpi' - "$deb"
+else
+    skip "the programs were built without MPI"
+fi
 version=$(dpkg-deb -f "$deb" Version)
 ok "the version is that of the build and the release" grep -qE "^$(sed 's/[+.]/\\&/g' "$ROOT/build/version")-1~[a-z]+[0-9.]*$" <<< "$version"
 mkdir root && dpkg-deb -x "$deb" root
@@ -42,7 +51,7 @@ export DEBFULLNAME='R&D/Pictures' DEBEMAIL=pictures@example.org
 ok "for another maintainer" pack third
 ok "whose name is as it was given" field "$(echo third/wavelet-flow_*.deb)" Maintainer "^$DEBFULLNAME <$DEBEMAIL>$"
 if command -v lintian > log; then
-    ok "lintian, without errors and warnings" lintian --fail-on error,warning "$deb" "$dev"
+    ok "lintian, without errors and warnings" lintian --fail-on error,warning "$deb" "$dev" ${mpi:+"$mpi"}
 else
     skip "lintian"
 fi

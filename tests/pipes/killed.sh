@@ -80,6 +80,14 @@ ends "a closed terminal"
 ok "ends with 75" grep -qx 'ends with 75' closed
 
 # -- what runs the processes is killed ----------------------------------------------------------------------------------
+of() { pgrep -o -g "$(pgrep -P "$pid" -x make)" -f "$1"; } # of PATTERN: the process of make's group with such a command
+ok "with GNU parallel" begin
+kill -KILL "$(of '^/usr/bin/perl .*parallel ')"
+ends "SIGKILL of GNU parallel"
+ok "is told" grep -qx 'train.sh: GNU parallel was ended by signal 9; the same command goes on' said
+ok "with its script" begin
+kill -KILL "$(of '^bash /.*train.sh ')"
+ends "SIGKILL of train.sh"
 ok "the last time" begin
 kill -KILL "$(pgrep -P "$pid" -x make)"
 ends "SIGKILL of make"
