@@ -150,8 +150,8 @@ Test(shards, damaged_tables_are_refused_or_differ_in_figures)
 
 /* -- streams ------------------------------------------------------------------------------------------------------- */
 
-/* A batch of a run: `count` places from `first` on, with `each` pictures. `of`: the run, as the stream says; each 0: it
- * says none. */
+/* A batch of a run: `count` places from `first` on, with `each` pictures. of: the first place as the stream says it.
+ * each 0: the stream says no batch. */
 typedef struct span {
     int64_t first, count, of;
     int each;
