@@ -16,6 +16,7 @@ end() {
     rm -rf "$work"
 }
 trap end EXIT
+trap 'exit 143' TERM INT HUP
 cd "$work"
 for package in slurmctld slurmd slurm-client slurm-wlm-basic-plugins; do apt-get download -qq $package=22.05.8-4+deb12u3; done
 for package in munge libmunge2; do apt-get download -qq $package=0.5.15-2+deb12u1; done

@@ -47,6 +47,7 @@ missing=$(cluster_missing) && { skip "$missing"; exit; }
 mkdir servers
 # shellcheck disable=SC2154 # lib.sh
 trap 'cluster_stop; finish; exit $?' EXIT
+trap 'exit 143' TERM INT HUP
 cluster_start servers KillWait=5 || { fail "the servers do not start"; exit; }
 
 # -- an array of six levels -------------------------------------------------------------------------------------------
@@ -54,8 +55,8 @@ within() { cluster_within "$@"; }
 tasks() { squeue -h -r -o '%F_%K'; }
 # hurry: tasks that Slurm has requeued begin now, not after two minutes
 hurry() {
-    squeue -h -r -t PENDING -o '%F_%K %r' | while read -r task reason; do
-        [ "$reason" != BeginTime ] || scontrol update "JobId=$task" StartTime=now
+    squeue -h -r -o '%F_%K %T %r' | while read -r task state reason; do
+        [ "$state $reason" != 'PENDING BeginTime' ] || scontrol update "JobId=$task" StartTime=now
     done
 }
 over() { hurry; [ -z "$(tasks)" ]; }
@@ -86,7 +87,7 @@ ok "the other tasks stay as they are" test "$(grep -l restart "$model"/slurm/lev
 ok "the last job ends well" test "$(code "$end")" = 0
 ok "with a line a level" test "$(wc -l < "$model/slurm/bpd-held-out.tsv")" = 8
 
-# The same commands in this shell
+# This shell runs the same commands
 mv "$model" cluster && mkdir "$model"
 sed -n 's/^[0-9]*) exec [^ ]* .* [0-9]* \(wf-train-level .*\) ;;$/\1/p' cluster/slurm/levels-1.sbatch > commands
 ok "a command a level" test "$(wc -l < commands)" = 6
@@ -113,12 +114,12 @@ last_words() { grep -q "$1" m/slurm/collect.log; }
 endless=(--cores 2 --minutes 0 -- "${TINY[@]}" --steps 2000000 --patience 0 --validate-every 200 --checkpoint-every 100)
 mkdir m && echo rubbish > m/level-03.state.safetensors
 submit m "${endless[@]}"
+scancel "${array}_2" "${array}_1" "${array}_0" # so that there are processors for the others
 ok "levels run" within 30 makes_steps m/level-05.jsonl
 ok "and another" within 30 makes_steps m/level-04.jsonl
 scancel "${array}_5"
-kill -KILL "$(trainer 4)"
+xargs kill -KILL <<< "$(trainer 4)"
 ok "a cancelled task does not come back" within 20 bash -c "! squeue -h -r -o %F_%K | grep -q ${array}_5"
-scancel "${array}_2" "${array}_1" "${array}_0"
 ok "all have ended" within 30 over
 ok "the last job says it of level 5" last_words 'level 5 was interrupted, and is saved'
 ok "of level 4" last_words 'level 4 ended with 137'
