@@ -48,6 +48,12 @@ printf '%d %s\n' "$code" "$(printf ' %q' "$@" | cut -c 2-)" > "$ended.code" && m
 sleep 2
 [ -z "$terminated" ] || exit 75
 [ "${SLURM_RESTART_COUNT:-0}" -lt 100 ] || { echo "level $level was restarted 100 times: run slurm.sh again"; exit 75; }
-# The number of a task alone is that of the whole array for its last task.
-scontrol requeue "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID" || echo "level $level is not requeued: run slurm.sh again"
+# The number of a task alone is that of the whole array for its last task. Slurm ends what it requeues: a script that ended by
+# itself at that moment might be taken for the end of the task.
+if scontrol requeue "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID"; then
+    sleep 60 &
+    wait $!
+else
+    echo "level $level is not requeued: run slurm.sh again"
+fi
 exit 75

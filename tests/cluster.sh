@@ -143,6 +143,7 @@ if [ "${BASH_SOURCE[0]}" = "$0" ]; then
     missing=$(cluster_missing) && { echo "cluster.sh: $missing" >&2; exit 69; }
     folder=$(mktemp -d)
     trap 'cluster_stop; rm -rf "$folder"' EXIT
+    trap 'exit 143' TERM INT HUP
     cluster_start "$folder" || exit 70
     "$@"
 fi
