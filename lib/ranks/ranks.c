@@ -113,11 +113,12 @@ int wf_ranks_wait(wf_ranks *r, wf_pending **pending)
 
 /* -- exchanges ----------------------------------------------------------------------------------------------------- */
 
-/* A failed call stays begun, and the transport may read and write its memory until the end. */
+/* A call that failed or was left stays begun, and the transport may read and write its memory until the end. */
 void wf_ranks_free(wf_ranks *r, void *memory)
 {
-    void **more = r->broken ? realloc(r->kept, ((size_t)r->kept_count + 1) * sizeof *more) : NULL;
-    if (!r->broken)
+    bool used = r->broken || r->waiting;
+    void **more = used ? realloc(r->kept, ((size_t)r->kept_count + 1) * sizeof *more) : NULL;
+    if (!used)
         free(memory);
     if (more) {
         r->kept = more;
