@@ -56,6 +56,7 @@ static int connect_ranks(void)
     int rank, count = wf_ranks_launched(&rank);
     pthread_t watch;
     tried = true;
+    common.quiet = common.quiet || rank; /* of a signal from the launcher too */
     snprintf(who, sizeof who, "%s %s", common.program->name, wf_version());
     bool watched = !pthread_create(&watch, NULL, wait_for_others, &count);
     int status = wf_ranks_open(who, &ranks);
