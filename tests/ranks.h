@@ -30,6 +30,7 @@ typedef struct hub {
     int words[HUB_MOST][HUB_WORDS][2], told[HUB_MOST], heard[HUB_MOST];
     int lagging; /* of 8 tests of a complete call, those that say it is not */
     bool gone;   /* a rank has closed, and with it went the memory of its calls */
+    bool fails; /* the first test of an exchange that rank 1 makes in another thread fails; later ones say it is done */
 } hub;
 
 struct wf_pending {
@@ -45,6 +46,8 @@ typedef struct hub_rank {
     int begun[HUB_KINDS];
     uint64_t dice;
     wf_pending *pending; /* the last */
+    pthread_t own;
+    bool failed;
 } hub_rank;
 
 static inline int hub_begin(wf_transport *t, enum hub_kind kind, const void *from, void *to, size_t bytes, bool root,
@@ -112,6 +115,19 @@ static inline int hub_test(wf_transport *t, wf_pending **pending, bool *done)
     own->dice = own->dice * 6364136223846793005u + 1442695040888963407u;
     pthread_mutex_lock(&h->lock);
     hub_call *c = &h->calls[p->kind][p->number % HUB_CALLS];
+    if (h->fails && t->rank == 1 && p->kind == HUB_EXCHANGE && !own->failed &&
+        !pthread_equal(own->own, pthread_self())) {
+        own->failed = true;
+        pthread_mutex_unlock(&h->lock);
+        return wf_fail(WF_AGAIN, "the network is gone");
+    }
+    if (own->failed) {
+        *done = true;
+        pthread_mutex_unlock(&h->lock);
+        free(p);
+        *pending = NULL;
+        return WF_OK;
+    }
     if (c->came == h->count && !p->served && !h->gone) {
         hub_serve(own, p->kind, c);
         p->served = true;
@@ -167,6 +183,7 @@ static inline wf_transport *hub_open(hub *h, int rank)
     hub_rank *own = calloc(1, sizeof *own);
     own->hub = h;
     own->dice = 77 * (uint64_t)rank + 5;
+    own->own = pthread_self();
     own->base = (wf_transport){.rank = rank,
                                .count = h->count,
                                .name = "threads",
@@ -200,13 +217,11 @@ static inline void *hub_run(void *thread)
     return NULL;
 }
 
-/* Calls run on `count` ranks at once; each ends its ranks itself. */
-static inline void run_ranks(int count, int lagging, void (*run)(wf_ranks *ranks, int rank, void *user), void *user)
+/* Calls run on h->count ranks at once; each ends its ranks itself. Frees h. */
+static inline void run_hub(hub *h, void (*run)(wf_ranks *ranks, int rank, void *user), void *user)
 {
-    hub *h = calloc(1, sizeof *h);
     hub_thread threads[HUB_MOST];
-    h->count = count;
-    h->lagging = lagging;
+    int count = h->count;
     pthread_mutex_init(&h->lock, NULL);
     pthread_barrier_init(&h->joined, NULL, (unsigned)count);
     for (int i = 0; i < count; i++) {
@@ -218,6 +233,14 @@ static inline void run_ranks(int count, int lagging, void (*run)(wf_ranks *ranks
     pthread_barrier_destroy(&h->joined);
     pthread_mutex_destroy(&h->lock);
     free(h);
+}
+
+static inline void run_ranks(int count, int lagging, void (*run)(wf_ranks *ranks, int rank, void *user), void *user)
+{
+    hub *h = calloc(1, sizeof *h);
+    h->count = count;
+    h->lagging = lagging;
+    run_hub(h, run, user);
 }
 
 #endif

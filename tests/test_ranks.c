@@ -117,6 +117,91 @@ Test(ranks, all_end_with_the_failure_of_the_lowest_that_has_one, .timeout = 60)
     check_ending(2, &(ending){.failure = {WF_USAGE, WF_USAGE}}, WF_USAGE, 0);
 }
 
+/* A sum that fails on rank 1, and what each rank knows then. */
+typedef struct sum_end {
+    ending end;
+    bool sink_fails, leaves;
+    int own[HUB_MOST];
+    bool keeps[HUB_MOST]; /* memory that a call may use */
+} sum_end;
+
+enum { LAST_PIECE = 20 }; /* summed in wf_sums_finish */
+
+typedef struct sum_rank {
+    const sum_end *all;
+    int rank;
+} sum_rank;
+
+static int refuse_sum(void *user, size_t offset, size_t count, const void *sum)
+{
+    const sum_rank *s = user;
+    (void)count, (void)sum;
+    return s->all->sink_fails && s->rank == 1 && offset == LAST_PIECE ? wf_fail(WF_INTERNAL, "the sink refuses")
+                                                                      : WF_OK;
+}
+
+/* Sums pieces that come slowly, so that the thread has them first. */
+static int sum_slowly(wf_sums *s, bool leaves)
+{
+    const struct timespec pause = {0, 20000000};
+    void *room;
+    for (size_t at = 0; at <= LAST_PIECE; at += 10) {
+        WF_TRY(wf_sums_room(s, at, 10, &room));
+        memset(room, 0, 10 * sizeof(float));
+        WF_TRY(wf_sums_add(s));
+        WF_CHECK(!leaves, WF_DATA, "a failure between two pieces");
+        nanosleep(&pause, NULL);
+    }
+    return wf_sums_finish(s);
+}
+
+static void fail_sum(wf_ranks *ranks, int rank, void *user)
+{
+    sum_end *e = user;
+    sum_rank of = {e, rank};
+    wf_sums *s;
+    cr_assert_eq(wf_sums_create(ranks, sizeof(float), 4, refuse_sum, &of, &s), 0);
+    if (e->leaves && rank == 0) /* rank 1 leaves before */
+        nanosleep(&(struct timespec){0, 100000000}, NULL);
+    int status = sum_slowly(s, e->leaves && rank == 1);
+    wf_sums_destroy(s);
+    e->own[rank] = status ? status : wf_ranks_meet(ranks);
+    e->keeps[rank] = ranks->kept_count > 0;
+    e->end.status[rank] = wf_ranks_agree(ranks, e->own[rank], &e->end.speaks[rank]);
+    wf_ranks_close(ranks);
+}
+
+static void check_sum_end(sum_end e, bool fails, int status)
+{
+    hub *h = calloc(1, sizeof *h);
+    h->count = 3;
+    h->fails = fails;
+    h->lagging = fails ? 0 : 2;
+    run_hub(h, fail_sum, &e);
+    cr_expect_eq(e.own[1], status, "rank 1: %d", e.own[1]);
+    cr_expect(e.keeps[1]);
+    for (int r = 0; r < 3; r++) {
+        cr_expect_eq(e.end.status[r], status, "rank %d ends with %d", r, e.end.status[r]);
+        cr_expect_eq(e.end.speaks[r], fails ? r == 0 : r == 1, "rank %d: %d", r, e.end.speaks[r]);
+    }
+}
+
+/* An optimizer or device that fails on one rank is the failure of all, although the others are waited for. */
+Test(ranks, a_sum_fails_with_the_status_of_its_sink, .timeout = 60)
+{
+    check_sum_end((sum_end){.sink_fails = true}, false, WF_INTERNAL);
+}
+
+Test(ranks, a_sum_that_is_left_keeps_the_memory_of_its_calls, .timeout = 60)
+{
+    check_sum_end((sum_end){.leaves = true}, false, WF_DATA);
+}
+
+Test(ranks, a_sum_fails_with_the_thread_that_moves_it, .timeout = 60)
+{
+    check_sum_end((sum_end){0}, true, WF_AGAIN);
+}
+
 /* -- training ------------------------------------------------------------------------------------------------------ */
 
 typedef struct trained {

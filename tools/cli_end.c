@@ -9,10 +9,11 @@
 #include "progress.h"
 #include "ranks.h"
 
-static void print_message(const char *format, va_list ap)
+enum { TEXT = 2048 };
+
+static void print_message(char text[TEXT])
 {
-    char text[2048], message[2200];
-    vsnprintf(text, sizeof text, format, ap);
+    char message[TEXT + 160];
     for (char *p = text; *p; p++)
         if (*p == '\n' || *p == '\r')
             *p = ' ';
@@ -23,11 +24,13 @@ static void print_message(const char *format, va_list ap)
 
 void die(int status, const char *format, ...)
 {
+    char text[TEXT];
     va_list ap;
     va_start(ap, format);
-    if (ranks_agree(&status))
-        print_message(format, ap);
+    vsnprintf(text, sizeof text, format, ap); /* of wf_error, which ranks_agree may change */
     va_end(ap);
+    if (ranks_agree(&status))
+        print_message(text);
     ranks_close();
     exit(status);
 }
@@ -53,12 +56,14 @@ const char *plural(int64_t n)
 
 void note(const char *format, ...)
 {
+    char text[TEXT];
     if (common.quiet)
         return;
     va_list ap;
     va_start(ap, format);
-    print_message(format, ap);
+    vsnprintf(text, sizeof text, format, ap);
     va_end(ap);
+    print_message(text);
 }
 
 void finish_stdout(void)

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -12,6 +13,7 @@
 enum { FIRST_EXCHANGE = 60 }; /* seconds */
 
 static wf_ranks *ranks;
+static bool tried; /* to connect them */
 static pthread_mutex_t opening = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t opened = PTHREAD_COND_INITIALIZER;
 static bool is_open;
@@ -42,22 +44,33 @@ static void end_wait(void)
     pthread_mutex_unlock(&opening);
 }
 
-wf_ranks *ranks_begin(int choice)
+static bool is_alone(int choice)
+{
+    int rank;
+    return choice == RANKS_NONE || (choice == RANKS_AUTO && wf_ranks_launched(&rank) == 1);
+}
+
+static int connect_ranks(void)
 {
     char who[160];
-    static int count;
-    int rank;
+    int rank, count = wf_ranks_launched(&rank);
     pthread_t watch;
-    count = wf_ranks_launched(&rank);
-    if (choice == RANKS_NONE || (choice == RANKS_AUTO && count == 1))
-        return NULL;
+    tried = true;
+    common.quiet = common.quiet || rank; /* of a signal from the launcher too */
     snprintf(who, sizeof who, "%s %s", common.program->name, wf_version());
     bool watched = !pthread_create(&watch, NULL, wait_for_others, &count);
     int status = wf_ranks_open(who, &ranks);
     end_wait();
     if (watched)
         pthread_join(watch, NULL);
-    must(status);
+    return status;
+}
+
+wf_ranks *ranks_begin(int choice)
+{
+    if (is_alone(choice))
+        return NULL;
+    must(connect_ranks());
     if (ranks_lead())
         note("%d rank%s over %s", wf_ranks_count(ranks), plural(wf_ranks_count(ranks)), wf_ranks_name(ranks));
     common.quiet = common.quiet || !ranks_lead();
@@ -81,12 +94,40 @@ void ranks_finish(void)
     ranks_close();
 }
 
+/* --ranks, as far as the command line was read; none for a program without it. */
+static int choice_so_far(void)
+{
+    const cli_option *o;
+    for (int i = 0; common.program && (o = cli_option_at(common.program, i)); i++)
+        if (o->name && !strcmp(o->name, "ranks"))
+            return *(const int *)o->into;
+    return RANKS_NONE;
+}
+
+/* Chooses who speaks where ranks cannot reach one another, as a rule because none can: rank 0. Open MPI's launcher ends
+ * all at the first failure, so that another rank which is still there after four seconds has failed alone. Under other
+ * launchers rank 0 misses it after a minute. */
+static bool speaks_unconnected(void)
+{
+    const struct timespec pause = {4, 0};
+    int rank;
+    if (wf_ranks_launched(&rank) == 1 || rank == 0)
+        return true;
+    if (!getenv("OMPI_COMM_WORLD_RANK"))
+        return false;
+    nanosleep(&pause, NULL);
+    return true;
+}
+
+/* A rank that fails before it is connected, by a wrong option say, connects to say so. */
 bool ranks_agree(int *status)
 {
     bool speaks;
-    int rank;
-    if (!ranks) /* before they are connected, all fail alike */
-        return wf_ranks_launched(&rank) == 1 || rank == 0;
+    int choice = choice_so_far();
+    if (!ranks && is_alone(choice))
+        return true;
+    if (!ranks && (tried || (connect_ranks() && !ranks)))
+        return speaks_unconnected();
     *status = wf_ranks_agree(ranks, *status, &speaks);
     return speaks;
 }

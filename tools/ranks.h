@@ -28,7 +28,8 @@ void ranks_meet(void);
 /* Waits for all ranks at the end of a program. Dies if one has failed. */
 void ranks_finish(void);
 
-/* For die: agrees on the status to exit with. Returns whether this rank prints its message. Then ranks_close. */
+/* For die, also before ranks_begin: agrees on the status to exit with. Returns whether this rank prints its message: in
+ * programs without --ranks and with --ranks none, each does. Then ranks_close. */
 bool ranks_agree(int *status);
 void ranks_close(void);
 

@@ -18,7 +18,7 @@ typedef struct wf_peer {
 struct wf_ranks {
     wf_transport *transport;
     wf_peer *peers; /* [count] */
-    int failure;    /* this rank's own, in the last vote */
+    int failure;    /* this rank's own, in the last vote or sum */
     bool broken;    /* another rank has failed or is gone */
     bool waiting;   /* a call has begun and is not complete */
     bool torn;      /* a rank is gone without a word, or has left a call: MPI can only be aborted */

@@ -113,11 +113,12 @@ int wf_ranks_wait(wf_ranks *r, wf_pending **pending)
 
 /* -- exchanges ----------------------------------------------------------------------------------------------------- */
 
-/* A failed call stays begun, and the transport may read and write its memory until the end. */
+/* A call that failed or was left stays begun, and the transport may read and write its memory until the end. */
 void wf_ranks_free(wf_ranks *r, void *memory)
 {
-    void **more = r->broken ? realloc(r->kept, ((size_t)r->kept_count + 1) * sizeof *more) : NULL;
-    if (!r->broken)
+    bool used = r->broken || r->waiting;
+    void **more = used ? realloc(r->kept, ((size_t)r->kept_count + 1) * sizeof *more) : NULL;
+    if (!used)
         free(memory);
     if (more) {
         r->kept = more;
@@ -224,13 +225,15 @@ static int number_from(const char *const *names)
     return -1;
 }
 
+/* Tasks that srun started, with or without an MPI. */
+static const char *const steps[] = {"SLURM_STEP_NUM_TASKS", NULL};
+
 /* Open MPI's mpirun; MPICH's, Intel's and others with PMI, also Slurm's srun --mpi=pmi2; srun --mpi=pmix, whose number
  * of ranks is that of the job step. */
 int wf_ranks_launched(int *rank)
 {
     static const char *const counts[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", NULL};
     static const char *const numbers[] = {"OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK", NULL};
-    static const char *const steps[] = {"SLURM_STEP_NUM_TASKS", NULL};
     int n = number_from(counts);
     if (n < 0 && getenv("PMIX_RANK"))
         n = number_from(steps);
@@ -310,14 +313,15 @@ int wf_ranks_join(wf_transport *transport, const char *who, wf_ranks **out)
 int wf_ranks_open(const char *who, wf_ranks **out)
 {
     wf_transport *t;
-    int rank, launched = wf_ranks_launched(&rank);
+    int rank, launched = wf_ranks_launched(&rank), tasks = number_from(steps);
     *out = NULL;
     WF_TRY(wf_transport_open(&t));
+    launched = launched < tasks ? tasks : launched;
     if (launched > 1 && t->count == 1) {
         int status =
             wf_fail(WF_UNAVAILABLE,
                     "%d ranks were started by the launcher of another MPI than %s, which libwf-mpi.so is built "
-                    "for: use that one's mpirun, or build again with make MPICC=NAME",
+                    "for: use that one's mpirun, or srun --mpi=TYPE, or build again with make MPICC=NAME",
                     launched, t->name);
         t->close(t, true, status);
         return status;

@@ -8,6 +8,7 @@
  * transport between the first bucket and wf_sums_finish, where the caller makes no other call. */
 #include <pthread.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -44,6 +45,8 @@ struct wf_sums {
     pthread_cond_t wake;
     pthread_t thread;
     bool threaded, busy, ending; /* the thread is there; it moves buckets; it is to end */
+    int failure;                 /* of the transport, the first */
+    char said[512];              /* its message, which may be another thread's */
 };
 
 /* Seconds between two looks of the thread. It takes a core from nobody for long. */
@@ -138,7 +141,6 @@ static int give_bucket(wf_sums *s, bucket *b)
     }
     b->piece_count = 0;
     b->used = 0;
-    b->state = FREE;
     return WF_OK;
 }
 
@@ -151,9 +153,9 @@ static int advance_bucket(wf_sums *s, bucket *b)
     return WF_OK;
 }
 
-/* Moves buckets on, without waiting; under the lock. A bucket's second step begins after those of all before it, so
- * that the calls of all ranks have one order. */
-static int move_buckets(wf_sums *s)
+/* Moves buckets on, without waiting. A bucket's second step begins after those of all before it, so that the calls of
+ * all ranks have one order. */
+static int test_buckets(wf_sums *s)
 {
     wf_transport *t = s->ranks->transport;
     for (int i = s->first; i < s->filling; i++) {
@@ -166,6 +168,17 @@ static int move_buckets(wf_sums *s)
         }
     }
     return WF_OK;
+}
+
+/* The same, under the lock. A failure stays: of a call that has failed, an MPI says next that it is complete. */
+static int move_buckets(wf_sums *s)
+{
+    if (!s->failure) {
+        s->failure = test_buckets(s);
+        if (s->failure)
+            snprintf(s->said, sizeof s->said, "%s", wf_error());
+    }
+    return s->failure ? wf_fail(s->failure, "%s", s->said) : WF_OK;
 }
 
 static void *run_progress(void *sums)
@@ -197,7 +210,8 @@ static void set_busy(wf_sums *s, bool busy)
     pthread_mutex_unlock(&s->lock);
 }
 
-/* Moves buckets on, and gives those that are ready to the sink, in their order. */
+/* Moves buckets on, and gives those that are ready to the sink, in their order. A failure of the sink is this rank's
+ * own, also where it is waiting for others. */
 static int poll_buckets(wf_sums *s)
 {
     pthread_mutex_lock(&s->lock);
@@ -205,13 +219,17 @@ static int poll_buckets(wf_sums *s)
     while (ready < s->filling && s->buckets[ready].state == READY)
         ready++;
     pthread_mutex_unlock(&s->lock);
+    s->ranks->broken = s->ranks->broken || status;
     WF_TRY(status);
-    for (int i = s->first; i < ready; i++)
-        WF_TRY(give_bucket(s, &s->buckets[i]));
+    for (int i = s->first; i < ready && !status; i++)
+        status = give_bucket(s, &s->buckets[i]);
+    if (status)
+        s->ranks->failure = status;
     pthread_mutex_lock(&s->lock);
-    s->first = ready;
+    for (; s->first < ready; s->first++)
+        s->buckets[s->first].state = FREE;
     pthread_mutex_unlock(&s->lock);
-    return WF_OK;
+    return status;
 }
 
 /* Sends the bucket that was filled. */
@@ -230,6 +248,7 @@ static int send_bucket(wf_sums *s)
     pthread_mutex_unlock(&s->lock);
     if (!status)
         set_busy(s, true);
+    s->ranks->broken = s->ranks->broken || status;
     return status;
 }
 
@@ -295,6 +314,8 @@ void wf_sums_destroy(wf_sums *s)
         pthread_join(s->thread, NULL);
     pthread_cond_destroy(&s->wake);
     pthread_mutex_destroy(&s->lock);
+    for (int i = s->first; i < s->filling; i++) /* a step failed between its pieces */
+        s->ranks->waiting = s->ranks->waiting || s->buckets[i].pending;
     for (int i = 0; i < s->count; i++) {
         wf_ranks_free(s->ranks, s->buckets[i].own);
         wf_ranks_free(s->ranks, s->buckets[i].others);

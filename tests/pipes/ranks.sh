@@ -85,9 +85,19 @@ fails 66 'no.store' "a rank without the store" $ours "${one[@]}" -s train.store 
 fails 64 'give --batch 4 or more' "fewer pictures than ranks" $ours -n 4 wf-train-level "${level[@]}" -q -m bad -s train.store --batch 3
 fails 64 'one level at a time' "several levels" $ours -n 2 wf-train-level -q -m bad -s train.store -l 0-2
 fails 64 'whole number' "an option that all have wrong" $ours -n 2 wf-train-level --batch x
+fails 64 'whole number' "an option that rank 1 has wrong" $ours "${one[@]}" -s train.store : -n 1 wf-train-level --batch x
+fails 64 'whole number' "an option that rank 0 has wrong" $ours -n 1 wf-train-level --batch x : "${one[@]}" -s train.store
+apart=("${one[@]}" --ranks none -m apart)
+fails 66 'no.store' "a process for itself" $ours "${apart[@]}" -s train.store : "${apart[@]}" -s no.store
+$ours -n 1 wf-info -q train.store : -n 1 wf-info no.store > said 2>&1
+ok "a program without ranks speaks in each process" grep -q '^wf-info: no.store' said
 mkdir lonely && cp "$(command -v wf-train-level)" lonely/
 fails 69 'built without it' "no plugin" $ours -n 2 lonely/wf-train-level "${level[@]}" -s train.store -m bad
+case $ours in # others wait a minute for the rank that failed
+*openmpi) fails 69 'built without it' "no plugin on one machine" $ours "${one[@]}" -s train.store : -n 1 lonely/wf-train-level "${level[@]}" -s train.store -m bad ;;
+esac
 fails 69 'install libopenmpi-dev' "no plugin, asked for" lonely/wf-train-level "${level[@]}" -s train.store -m bad --ranks mpi
+fails 69 'another MPI' "tasks of srun that are not connected" env SLURM_STEP_NUM_TASKS=2 wf-train-level "${level[@]}" -s train.store -m bad --ranks mpi
 if command -v $other > log; then
     fails 69 'another MPI' "the launcher of another MPI" $other -n 2 wf-train-level "${level[@]}" -s train.store -m bad
 else
