@@ -28,17 +28,25 @@ Step = collections.namedtuple('Step', 'begin groups end')  # seconds without net
 Net = collections.namedtuple('Net', 'bandwidth latency overhead copy eager calls look bucket')  # seconds and bytes
 
 
+def refuse(what):
+    print(f'predict.py: {what}', file=sys.stderr)
+    sys.exit(65)
+
+
 def read_steps(path):
     """{batch: Step} of a file of bench-level's lines."""
     steps = {}
-    with open(path) as lines:
-        for line in lines:
-            row = json.loads(line)
-            if 'groups' not in row:
-                sys.exit(f'{path}: batch {row.get("batch")}: no groups; run bench-level with --groups')
+    try:
+        with open(path) as lines:
+            rows = [json.loads(line) for line in lines]
+        for row in rows:
             steps[row['batch']] = Step(row['forward_s'], [(4 * n, ready) for n, ready in row['groups']], row['step_s'])
-    if not steps:
-        sys.exit(f'{path}: empty, expected lines of bench-level --groups')
+    except OSError as e:
+        refuse(f'{path}: {e.strerror}')
+    except (ValueError, KeyError, TypeError):
+        refuse(f'{path}: expected lines of bench-level --groups')
+    if not steps or len({tuple(size for size, _ in s.groups) for s in steps.values()}) != 1:
+        refuse(f'{path}: expected lines of one level, one or more')
     return steps
 
 
