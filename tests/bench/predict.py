@@ -2,7 +2,7 @@
 """predict.py - the time of a training step of R ranks that share out a batch, and its efficiency, from measured inputs.
 
     build/bench-level -l 6 --groups train:fp32:1 train:fp32:2 train:fp32:4 train:fp32:8 > level-6.json
-    tests/bench/predict.py level-6.json 8:8 64:1 64:8 512:8 --net 25:0.43:4 --net 200:2:1
+    tests/bench/predict.py level-6.json 8:8 64:1 64:8 512:8 --net 25:0.5:4 --net 200:2:1
 
 A row is RANKS:PICTURES, the pictures of one rank; the batch is their product. Efficiency: pictures a second of a rank, over those of one
 rank alone with the largest measured batch. So it falls with the network, and because small batches are slower.
@@ -165,7 +165,7 @@ def parse():
     p.add_argument('steps', help='lines of bench-level --groups, a batch each')
     p.add_argument('rows', nargs='+', type=pair, metavar='RANKS:PICTURES')
     p.add_argument('--net', action='append', type=network, metavar='GBIT:COPY:CALLS', help='Gb/s of a rank; GB/s of '
-                   'gradients that it copies and sums; calls until large parts flow. Default: 25:0.43:4, 200:2:1')
+                   'gradients that it copies and sums; calls until large parts flow. Default: 25:0.5:4, 200:2:1')
     p.add_argument('--payload', type=float, default=0.94, help='part of GBIT that is payload; default: %(default)s, of TCP')
     p.add_argument('--latency', type=float, default=20, help='of a message, microseconds; default: %(default)s')
     p.add_argument('--overhead', type=float, default=2, help='of each message, microseconds; default: %(default)s')
@@ -181,7 +181,7 @@ def main():
     o = parse()
     steps = read_steps(o.steps)
     nets = [Net(gbit * o.payload * 1e9 / 8, o.latency * 1e-6, o.overhead * 1e-6, copy * 1e9, o.eager * 1024, calls,
-                o.look * 1e-6, math.inf if o.no_overlap else o.bucket * 2**20) for gbit, copy, calls in o.net or [(25, 0.43, 4), (200, 2, 1)]]
+                o.look * 1e-6, math.inf if o.no_overlap else o.bucket * 2**20) for gbit, copy, calls in o.net or [(25, 0.5, 4), (200, 2, 1)]]
     best = max(steps) / steps[max(steps)].end * o.speed  # pictures a second
     names = [f'{8e-9 * n.bandwidth / o.payload:g} Gb/s' for n in nets]
     print('| ranks | pictures of a rank | batch | step alone, s |' + ''.join(f' {n}: step, s | link busy | efficiency |' for n in names))
