@@ -13,7 +13,7 @@ typedef struct groups {
     struct group {
         size_t values;
         double ready; /* seconds from the step's begin, summed over steps */
-    } *group;
+    } * group;
 } groups;
 
 void groups_reset(groups *g, wf_optimizer *optimizer); /* forgets what was measured; aborts without memory */
