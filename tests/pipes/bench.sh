@@ -47,7 +47,7 @@ ok "large parts wait for calls" test "$(calls=2 seconds 2:1 --eager 0 --look 300
 ok "latency and overhead of messages" test "$(seconds 4:1 --latency 100000 --overhead 10000)" = 4.14
 ok "copies take the processor's time" test "$(copy=0.01048576 seconds 2:1 --look 1000)" = 3.7
 ok "a rank that is twice as fast" test "$(seconds 1:1 --speed 2)" = 1.5
-ok "lines without groups are refused" bash -c 'echo "{\"batch\": 1}" > none; "$0" none 2:1 2> said; [ $? = 65 ] && [ "$(wc -l < said)" = 1 ] && grep -q "none: expected lines" said' "$bench/predict.py"
+ok "lines without groups are refused" bash -c 'echo "{\"batch\": 1}" > groupless; "$0" groupless 2:1 2> said; [ $? = 65 ] && [ "$(wc -l < said)" = 1 ] && grep -q "groupless: expected lines" said' "$bench/predict.py"
 
 # Words that need no level. A way that the processor does not take is left out, not measured under a wrong name.
 word() { "$level" -q --time 0.01 "$@"; }
