@@ -2,7 +2,7 @@
 """predict.py - the time of a training step of R ranks that share out a batch, and its efficiency, from measured inputs.
 
     build/bench-level -l 6 --groups train:fp32:1 train:fp32:2 train:fp32:4 train:fp32:8 > level-6.json
-    tests/bench/predict.py level-6.json 8:8 64:1 64:8 512:8 --net 25:0.43:4 --net 200:2:1
+    tests/bench/predict.py level-6.json 8:8 64:1 64:8 512:8 --net 25:0.5:4 --net 200:2:1
 
 A row is RANKS:PICTURES, the pictures of one rank; the batch is their product. Efficiency: pictures a second of a rank, over those of one
 rank alone with the largest measured batch. So it falls with the network, and because small batches are slower.
@@ -17,28 +17,36 @@ exchanges queue. One takes
 
     seconds on the link = (R - 1) / R * bytes / bandwidth + (R - 1) * overhead,    and the latency after it
 
-MPI advances an exchange only inside its calls. There is one when a group is ready, so an exchange is seen to have ended at the first
-group after its end. Parts above --eager KiB are first agreed on between sender and receiver: they flow after CALLS groups. After the
-backward pass the rank does nothing but call. Copies into buckets, sums, and what MPI and the kernel copy take the processor's time: a
-bucket's bytes over COPY, half of it for each exchange. The simulation has no ranks that are slower than others, and no other traffic.
+MPI advances an exchange only inside its calls: during the pass there is one every --look microseconds, by a thread, and after it the
+rank does nothing but call. Parts above --eager KiB are first agreed on between sender and receiver: they flow after CALLS calls. Copies
+into buckets, sums, and what MPI and the kernel copy take the processor's time: a bucket's bytes over COPY, half of it for each
+exchange. The simulation has no ranks that are slower than others, and no other traffic.
 """
 import argparse, collections, json, math, sys
 
 Step = collections.namedtuple('Step', 'begin groups end')  # seconds without network; groups: (bytes, seconds when ready)
-Net = collections.namedtuple('Net', 'bandwidth latency overhead copy eager calls bucket')  # seconds and bytes
+Net = collections.namedtuple('Net', 'bandwidth latency overhead copy eager calls look bucket')  # seconds and bytes
+
+
+def refuse(what):
+    print(f'predict.py: {what}', file=sys.stderr)
+    sys.exit(65)
 
 
 def read_steps(path):
     """{batch: Step} of a file of bench-level's lines."""
     steps = {}
-    with open(path) as lines:
-        for line in lines:
-            row = json.loads(line)
-            if 'groups' not in row:
-                sys.exit(f'{path}: batch {row.get("batch")}: no groups; run bench-level with --groups')
+    try:
+        with open(path) as lines:
+            rows = [json.loads(line) for line in lines]
+        for row in rows:
             steps[row['batch']] = Step(row['forward_s'], [(4 * n, ready) for n, ready in row['groups']], row['step_s'])
-    if not steps:
-        sys.exit(f'{path}: empty, expected lines of bench-level --groups')
+    except OSError as e:
+        refuse(f'{path}: {e.strerror}')
+    except (ValueError, KeyError, TypeError):
+        refuse(f'{path}: expected lines of bench-level --groups')
+    if not steps or len({tuple(size for size, _ in s.groups) for s in steps.values()}) != 1:
+        refuse(f'{path}: expected lines of one level, one or more')
     return steps
 
 
@@ -86,6 +94,15 @@ class Rank:
             self.buckets.append([size, 0, 0, None])
             self.exchange(self.buckets[-1])
 
+    def compute(self, seconds):
+        """Computes for so long, beside the thread that calls."""
+        while seconds > 0:
+            part = min(seconds, self.net.look) if self.buckets else seconds
+            self.now += part
+            seconds -= part
+            self.calls += 1
+            self.poll(self.net.calls)
+
     def poll(self, calls):
         """Goes on with the exchanges that have ended, and with those that began `calls` calls ago."""
         for i, bucket in enumerate(self.buckets):
@@ -111,9 +128,8 @@ def simulate(step, ranks, net):
         return step.end, 0.0
     rank, before, filled, room = Rank(ranks, net), 0.0, 0, 0
     for size, ready in step.groups:
-        rank.now += ready - before
+        rank.compute(ready - before)
         before = ready
-        rank.calls += 1
         if filled and filled + size > room:
             rank.send(filled)
             filled = 0
@@ -122,8 +138,7 @@ def simulate(step, ranks, net):
         if filled >= net.bucket:
             rank.send(filled)
             filled = 0
-        rank.poll(net.calls)
-    rank.now += step.end - before
+    rank.compute(step.end - before)
     rank.send(filled)
     rank.finish()
     # densities, clock and flags: a small message of each to each
@@ -150,11 +165,12 @@ def parse():
     p.add_argument('steps', help='lines of bench-level --groups, a batch each')
     p.add_argument('rows', nargs='+', type=pair, metavar='RANKS:PICTURES')
     p.add_argument('--net', action='append', type=network, metavar='GBIT:COPY:CALLS', help='Gb/s of a rank; GB/s of '
-                   'gradients that it copies and sums; groups until large parts flow. Default: 25:0.43:4, 200:2:1')
+                   'gradients that it copies and sums; calls until large parts flow. Default: 25:0.5:4, 200:2:1')
     p.add_argument('--payload', type=float, default=0.94, help='part of GBIT that is payload; default: %(default)s, of TCP')
     p.add_argument('--latency', type=float, default=20, help='of a message, microseconds; default: %(default)s')
     p.add_argument('--overhead', type=float, default=2, help='of each message, microseconds; default: %(default)s')
     p.add_argument('--eager', type=float, default=64, help='KiB that a rank sends to another unasked; default: %(default)s')
+    p.add_argument('--look', type=float, default=500, help='microseconds between two calls of MPI; default: %(default)s')
     p.add_argument('--bucket', type=float, default=1, help='MiB; default: %(default)s')
     p.add_argument('--speed', type=float, default=1, help='speed of a rank over the measured one; default: %(default)s')
     p.add_argument('--no-overlap', action='store_true', help='exchange everything after the backward pass')
@@ -165,7 +181,7 @@ def main():
     o = parse()
     steps = read_steps(o.steps)
     nets = [Net(gbit * o.payload * 1e9 / 8, o.latency * 1e-6, o.overhead * 1e-6, copy * 1e9, o.eager * 1024, calls,
-                math.inf if o.no_overlap else o.bucket * 2**20) for gbit, copy, calls in o.net or [(25, 0.43, 4), (200, 2, 1)]]
+                o.look * 1e-6, math.inf if o.no_overlap else o.bucket * 2**20) for gbit, copy, calls in o.net or [(25, 0.5, 4), (200, 2, 1)]]
     best = max(steps) / steps[max(steps)].end * o.speed  # pictures a second
     names = [f'{8e-9 * n.bandwidth / o.payload:g} Gb/s' for n in nets]
     print('| ranks | pictures of a rank | batch | step alone, s |' + ''.join(f' {n}: step, s | link busy | efficiency |' for n in names))

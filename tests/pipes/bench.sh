@@ -28,6 +28,27 @@ ok "kernels of oneDNN are listed in the last turn alone" awk '/^{/ { n++ } /^one
 unknown() { ! echo other | "$level" -q -l 0 --turns bpd:fp32:2 2> said && [ "$(wc -l < said)" = 1 ] && grep -q again said; }
 ok "another line is refused" unknown
 
+# The published level 1 has eight steps of three stages, of which two go together, and a last one.
+"$level" -q --time 0.01 -l 1 --groups train:fp32:1 train:fp32:2 > groups
+ok "groups of gradients are all parameters, one after the other" jq -es --argjson n $((8 * (18 + 81 + (7 + 2) * 128 + 6 * (128 + 2) * 128 + 128 * 10 + 2 * 10) + 18)) \
+    'length == 2 and all(.[]; (.groups | map(.[0]) | add) == $n and (.groups | map(.[1]) | . == sort) and .forward_s < .groups[0][1] and .groups[-1][1] < .step_s)' groups
+predict() { "$bench/predict.py" "$@" 2> said; }
+ok "they are what predict.py reads" predict groups 8:1
+# Two buckets of 1 MiB are ready after 2 and 3 seconds. A link of 2 MiB/s takes a quarter of a second for each of their two exchanges.
+echo '{"batch": 1, "forward_s": 1, "step_s": 3, "groups": [[262144, 2], [262144, 3]]}' > two
+ideal=(--payload 1 --latency 0 --overhead 0 --look 1)
+seconds() { predict two "$1" "${ideal[@]}" --net "0.016777216:${copy:-1e9}:${calls:-0}" "${@:2}" | tail -n 1 | cut -d '|' -f 6 | tr -d ' '; }
+ok "one rank exchanges nothing" test "$(seconds 1:1)" = 3
+ok "a bucket is exchanged during the pass, the last one after it" test "$(seconds 2:1)" = 3.5
+ok "four ranks exchange three quarters of each bucket twice" test "$(seconds 4:1)" = 3.75
+ok "without overlap all exchanges are after the pass" test "$(seconds 2:1 --no-overlap)" = 4
+ok "buckets that are not full wait for the end" test "$(seconds 2:1 --bucket 4)" = 4
+ok "large parts wait for calls" test "$(calls=2 seconds 2:1 --eager 0 --look 300000)" = 3.75
+ok "latency and overhead of messages" test "$(seconds 4:1 --latency 100000 --overhead 10000)" = 4.14
+ok "copies take the processor's time" test "$(copy=0.01048576 seconds 2:1 --look 1000)" = 3.7
+ok "a rank that is twice as fast" test "$(seconds 1:1 --speed 2)" = 1.5
+ok "lines without groups are refused" bash -c 'echo "{\"batch\": 1}" > groupless; "$0" groupless 2:1 2> said; [ $? = 65 ] && [ "$(wc -l < said)" = 1 ] && grep -q "groupless: expected lines" said' "$bench/predict.py"
+
 # Words that need no level. A way that the processor does not take is left out, not measured under a wrong name.
 word() { "$level" -q --time 0.01 "$@"; }
 ways() { word "$1" | jq -r .way | paste -sd ';'; }
