@@ -26,7 +26,7 @@ ssh-keygen -q -t ed25519 -N '' -f host-key
 ssh-keygen -q -t ed25519 -N '' -f user-key
 port=$((20000 + RANDOM % 20000))
 "$here/sbin/sshd" -D -f /dev/null -p $port -h "$work/host-key" -o ListenAddress=127.0.0.1 -o AuthorizedKeysFile="$work/user-key.pub" \
-    -o StrictModes=no -o UsePAM=no -o PidFile=none -E sshd.log &
+    -o StrictModes=no -o UsePAM=no -o PidFile=none -E "$work/sshd.log" &
 until grep -q '^Server listening' sshd.log; do sleep 0.1; done
 cat > config << END_OF_CONFIG
 Host there

@@ -56,7 +56,7 @@ MaxStartups 100
 SetEnv HOME=$WORK/home-$1 PATH=${2:-/usr/bin:/bin}
 ForceCommand cd "\$HOME" && exec /bin/sh -c "\$SSH_ORIGINAL_COMMAND"
 EOF
-        "$sshd" -D -f "$1.conf" -E "$1.log" &
+        "$sshd" -D -f "$WORK/$1.conf" -E "$WORK/$1.log" &
         pids[$1]=$!
         disown $!
         until grep -q '^Server listening' "$1.log" || ! kill -0 "${pids[$1]}" 2> log; do sleep 0.05; done
