@@ -126,9 +126,10 @@ train() {
     trap : TERM
     [ -z "$stopped" ] || kill 0 # ssh, if it is not gone
     code=${code:-255}
+    [ -z "$stopped" ] || exec 2>&"$WF_MESSAGES" # the signal was for sed too
+    [ -z "$stopped" ] && [ "$code" != 255 ] || begun "$level" 600
     case $code in
-    75 | 255) begun "$level" 600 ;;
-    69) ;;
+    69 | 75) ;;
     6[4-9] | 7[0-9]) echo "$code" > "$WF_FAILED/$level" ;;
     esac
     [ -z "$WF_STAGE" ] || fetch 1 "$level" 2> "$WF_STAGE/.$host.said" || [ "$code" = 255 ] || {
