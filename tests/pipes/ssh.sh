@@ -29,7 +29,7 @@ leave() {
     for host in "${!pids[@]}"; do kills KILL "$host"; done
     for process in $(running); do kill -KILL "${process//[!0-9]/}"; done
     # A worker of GNU parallel that missed the end of its trainer sleeps on for the time of --termseq.
-    for process in $(find /proc/[0-9]*/cwd -prune -lname "$WORK*" 2> /dev/null); do
+    find /proc/[0-9]*/cwd -prune -lname "$WORK*" 2> /dev/null | while read -r process; do
         ! grep -q GNU_Parallel_worker "${process%cwd}cmdline" || kill -KILL "${process//[!0-9]/}"
     done 2> log
     [ -z "$made" ] || rmdir "$made"
