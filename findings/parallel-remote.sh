@@ -12,8 +12,8 @@
 # Needs the user sshd, which openssh-server makes, if it is run as root. Exits 0 while that is so, 1 when it has changed.
 set -eu
 export LC_ALL=C
-work=$(mktemp -d)
-trap 'kill $(jobs -p) $(cat job-*.pid) 2> log; rm -rf "$work"' EXIT
+work=$(mktemp -d) made=
+trap 'kill $(jobs -p) $(cat job-*.pid) 2> log; rm -rf "$work"; [ -z "$made" ] || rmdir "$made"' EXIT
 cd "$work"
 apt-get download -qq parallel=20221122+ds-2 openssh-server=1:9.2p1-2+deb12u10 openssh-client=1:9.2p1-2+deb12u10 libwrap0
 for package in *.deb; do dpkg -x "$package" here; done
@@ -21,12 +21,12 @@ here=$work/here/usr
 export LD_LIBRARY_PATH=$here/lib/x86_64-linux-gnu PATH=$here/bin:$PATH
 parallel --version < /dev/null | head -n 1
 ssh -V
-[ "$(id -u)" != 0 ] || mkdir -p /run/sshd
+[ "$(id -u)" != 0 ] || [ -e /run/sshd ] || { mkdir /run/sshd && made=/run/sshd; }
 ssh-keygen -q -t ed25519 -N '' -f host-key
 ssh-keygen -q -t ed25519 -N '' -f user-key
 port=$((20000 + RANDOM % 20000))
 "$here/sbin/sshd" -D -f /dev/null -p $port -h "$work/host-key" -o ListenAddress=127.0.0.1 -o AuthorizedKeysFile="$work/user-key.pub" \
-    -o StrictModes=no -o UsePAM=no -o PidFile=none -E sshd.log &
+    -o StrictModes=no -o UsePAM=no -o PidFile=none -E "$work/sshd.log" &
 until grep -q '^Server listening' sshd.log; do sleep 0.1; done
 cat > config << END_OF_CONFIG
 Host there

@@ -40,34 +40,37 @@ copy() { rsync -t -e "${ssh[*]}" --exclude='*.lock' --exclude='*.tmp' --exclude=
 steps() { { wf-info "$1" | sed -n 's/^step *//p'; } 2> /dev/null; }
 name() { printf 'level-%02d' "$1"; }
 
-# fetch LEVEL [AGAIN]: the level's files, if they are of more steps than those here; AGAIN: of as many. First comes the
-# state, because a trainer goes on from weights and a log that are newer than it, but not from older ones.
+# fetch AGAIN LEVEL...: files of levels that have more steps there than here; AGAIN is 1: as many. First comes the state,
+# because a trainer goes on from weights and a log that are newer than it, but not from older ones.
 fetch() {
-    local back=$WF_STAGE/.$host/$1 file have
-    file=$(name "$1")
-    rm -rf "$back" && mkdir -p "$back" &&
-        copy -r --include="/$file.state.safetensors" --exclude='*' "$there:$WF_FOLDER/model/" "$back" || return
-    have=$(steps "$back/$file.state.safetensors")
-    [ -n "$have" ] && [ $((have + ${2:-0})) -gt "$(steps "$WF_OUT/model/$file.state.safetensors" | grep . || echo -1)" ] ||
-        return 0
-    copy -r --include=/wf.json --include="/$file.*" --exclude='*.state.safetensors' --exclude='*' \
-        "$there:$WF_FOLDER/model/" "$back" || return
-    mv "$back/$file.state.safetensors" "$back/state" && mv "$back"/level-* "$back/wf.json" "$WF_OUT/model" &&
-        mv "$back/state" "$WF_OUT/model/$file.state.safetensors"
+    local again=$1 back=$WF_STAGE/.$host/$2 level file have states=()
+    shift
+    for level; do states+=(--include="/$(name "$level").state.safetensors"); done
+    rm -rf "$back" && mkdir -p "$back" && copy -r "${states[@]}" --exclude='*' "$there:$WF_FOLDER/model/" "$back" || return
+    for level; do
+        file=$(name "$level")
+        [ -e "$back/$file.state.safetensors" ] || continue
+        have=$(steps "$back/$file.state.safetensors")
+        [ $((have + again)) -gt "$(steps "$WF_OUT/model/$file.state.safetensors" | grep . || echo -1)" ] || continue
+        mv "$back/$file.state.safetensors" "$back/state" &&
+            copy -r --exclude='*.state.safetensors' --include=/wf.json --include="/$file.*" --exclude='*' \
+                "$there:$WF_FOLDER/model/" "$back/" || return
+        mv "$back/$file".* "$back/wf.json" "$WF_OUT/model" && mv "$back/state" "$WF_OUT/model/$file.state.safetensors" || return
+    done
 }
 
-# put LEVEL: stores and the level's files; the stores once, however many levels begin
+# put LEVEL: stores, once however many levels begin, and the level's files
 put() {
     (
         flock 9
-        copy -r -L --exclude='/.*' --exclude=/model "$WF_STAGE/" "$there:$WF_FOLDER" &&
-            copy -r --include=/wf.json --include="/$(name "$1").*" --exclude='*' "$WF_OUT/model/" "$there:$WF_FOLDER/model"
+        copy -r -L --exclude='/.*' --include=/model/wf.json --include="/model/$(name "$1").*" --exclude='/model/*' \
+            "$WF_STAGE/" "$there:$WF_FOLDER"
     ) 9> "$WF_STAGE/.$host.lock" 2> "$WF_STAGE/.$host.said" ||
         fail 69 "cannot copy to $WF_FOLDER: $(tail -n 1 "$WF_STAGE/.$host.said")"
 }
 
 begin() {
-    local tools='setpriv flock perl' see said missing here there_is
+    local tools='setpriv flock perl' see said missing here there_is levels
     see="cd $(quote "$WF_FOLDER") && cksum < $(quote "$WF_OUT/plan.tsv")"
     [ -z "$WF_STAGE" ] || tools+=' rsync' see="mkdir -p $WF_FOLDER/model"
     said=$(on_host "$WF_PATH for tool in $tools; do command -v \$tool > /dev/null || echo missing \$tool; done
@@ -86,17 +89,19 @@ begin() {
             'or set SSHWORKDIR to the name of a folder for copies on each host'
     else
         [ "$said" = "$here" ] || fail 69 "$said"
-        said=$(cut -f 1 "$WF_OUT/plan.tsv" | while read -r level; do fetch "$level" 2>&1 || exit; done) ||
-            fail 69 "cannot copy from $WF_FOLDER: $(tail -n 1 <<< "$said")"
+        mapfile -t levels < <(cut -f 1 "$WF_OUT/plan.tsv")
+        said=$(fetch 0 "${levels[@]}" 2>&1) || fail 69 "cannot copy from $WF_FOLDER: $(tail -n 1 <<< "$said")"
     fi
     echo "$host"
 }
 
-# unlocked LEVEL SECONDS: waits so long for a trainer that is saving, which holds the lock of its level
-unlocked() {
-    local lock
-    lock=$(quote "$([ -n "$WF_STAGE" ] || echo "$WF_OUT/")model/$(name "$1").lock")
-    on_host "cd $(quote "$WF_FOLDER") && { ! [ -e $lock ] || flock -w $2 $lock true; }" 2> /dev/null
+# begun LEVEL SECONDS: is there a state? Waits so long for a trainer that is saving, which holds the lock of its level.
+begun() {
+    local file
+    file=$(quote "$([ -n "$WF_STAGE" ] || echo "$WF_OUT/")model/$(name "$1")")
+    on_host "cd $(quote "$WF_FOLDER") || exit
+        [ ! -e $file.lock ] || flock -w $2 $file.lock true
+        [ -e $file.state.safetensors ]" 2> /dev/null
 }
 
 train() {
@@ -104,8 +109,8 @@ train() {
     level=$(sed -n "${PARALLEL_SEQ}p" "$WF_OUT/plan.tsv" | cut -f 1)
     exec 2> >(sed -u "s/^/level $level\t/" >&"$WF_MESSAGES") # GNU parallel drops what a level says that it repeats
     [ ! -e "$WF_FAILED/$level" ] || exit "$(cat "$WF_FAILED/$level")" # it failed on another host
-    unlocked "$level" 60
-    [ -z "$WF_STAGE" ] || { fetch "$level" 2> /dev/null; put "$level"; }
+    if begun "$level" 60 && [ -n "$WF_STAGE" ]; then fetch 0 "$level" 2> /dev/null; fi
+    [ -z "$WF_STAGE" ] || put "$level"
     stopped=
     trap 'stopped=1' TERM
     exec 3>&1
@@ -115,18 +120,19 @@ train() {
         read -r -t 1 -u "$ended" code || status=$?
         [ $status -gt 128 ] || break
         kill -0 "$PARALLEL_PID" 2> /dev/null || stopped=1 # it was killed
-        [ -z "$WF_STAGE" ] || [ $((SECONDS - last)) -lt "${SSHRETURN:-60}" ] || { fetch "$level" 2> /dev/null; last=$SECONDS; }
+        [ -z "$WF_STAGE" ] || [ $((SECONDS - last)) -lt "${SSHRETURN:-60}" ] || { fetch 0 "$level" 2> /dev/null; last=$SECONDS; }
     done
     [ -z "$stopped" ] || code=75
     trap : TERM
     [ -z "$stopped" ] || kill 0 # ssh, if it is not gone
     code=${code:-255}
+    [ -z "$stopped" ] || exec 2>&"$WF_MESSAGES" # the signal was for sed too
+    [ -z "$stopped" ] && [ "$code" != 255 ] || begun "$level" 600
     case $code in
-    75 | 255) unlocked "$level" 600 ;;
-    69) ;;
+    69 | 75) ;;
     6[4-9] | 7[0-9]) echo "$code" > "$WF_FAILED/$level" ;;
     esac
-    [ -z "$WF_STAGE" ] || fetch "$level" 1 2> "$WF_STAGE/.$host.said" || [ "$code" = 255 ] || {
+    [ -z "$WF_STAGE" ] || fetch 1 "$level" 2> "$WF_STAGE/.$host.said" || [ "$code" = 255 ] || {
         echo "train.sh: $host: cannot copy level $level from there: $(tail -n 1 "$WF_STAGE/.$host.said")" >&2
         [ "$code" != 0 ] || code=255
     }

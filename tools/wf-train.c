@@ -62,7 +62,9 @@ static const cli_program program = {
         "bpd-training.tsv if no picture is held out), samples.png and report.html with the figures in report/. "
         "The steps are those of the makefile folder.mk in the folder pipelines, and run GNU parallel, make and "
         "gnuplot. Ctrl-C saves all levels and exits 75; a second one does not wait for that. If wf-train is killed, or "
-        "its terminal is closed, all levels save and end too.",
+        "its terminal is closed, all levels save and end too. If the "
+        "variable SSHLOGIN of the environment names hosts, as for GNU parallel, levels train there by ssh; train.sh in "
+        "the folder pipelines describes more variables.",
     .examples = "wf-train photos -o faces\n"
                 "    ten minutes on the photographs of a folder; then open faces/report.html\n"
                 "wf-train -o faces --minutes 60\n"
