@@ -117,7 +117,7 @@ Test(ranks, all_end_with_the_failure_of_the_lowest_that_has_one, .timeout = 60)
     check_ending(2, &(ending){.failure = {WF_USAGE, WF_USAGE}}, WF_USAGE, 0);
 }
 
-/* How a sum fails on rank 1, and what each rank knows then. */
+/* A sum that fails on rank 1, and what each rank knows then. */
 typedef struct sum_end {
     ending end;
     bool sink_fails, leaves;

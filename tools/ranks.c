@@ -104,9 +104,9 @@ static int choice_so_far(void)
     return RANKS_NONE;
 }
 
-/* Whether a rank speaks that cannot reach the others, as a rule because none can: rank 0 does. Open MPI's launcher ends
- * all at the first failure, so that another rank which is still there after a second has failed alone. Under other
- * launchers rank 0 misses it after a minute. */
+/* Returns whether a rank speaks that cannot reach the others, as a rule because none can: rank 0 does. Open MPI's
+ * launcher ends all at the first failure, so another rank that is still there after a second has failed alone. Under
+ * other launchers rank 0 misses it after a minute. */
 static bool speaks_unconnected(void)
 {
     const struct timespec second = {1, 0};

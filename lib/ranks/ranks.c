@@ -16,8 +16,8 @@
 #include "private.h"
 
 /* Seconds: a wait that takes longer sleeps between looks; one that takes this long leaves its core to others; time
- * between two looks for dead ranks; time for a call to complete after another rank has ended; time to wait for the words
- * of the others at the end. */
+ * between two looks for dead ranks; time for a call to complete after another rank has ended; time to wait for the
+ * words of the others at the end. */
 static const double SPIN = 200e-6, LONG = 1, LOOK = 0.25, GRACE = 0.05, LAST_WORDS = 2;
 
 /* A word is a rank's status, with this bit if it has left a call that had begun. */
