@@ -112,17 +112,17 @@ static int choice_so_far(void)
 }
 
 /* Returns whether a rank speaks that cannot reach the others, as a rule because none can: rank 0 does. Open MPI's
- * launcher ends all at the first failure, so another rank that is still there after a second has failed alone. Under
+ * launcher ends all at the first failure, so another rank that is still there seconds later has failed alone. Under
  * other launchers rank 0 misses it after a minute. */
 static bool speaks_unconnected(void)
 {
-    const struct timespec second = {1, 0};
+    const struct timespec seconds = {5, 0};
     int rank;
     if (wf_ranks_launched(&rank) == 1 || rank == 0)
         return true;
     if (!getenv("OMPI_COMM_WORLD_RANK"))
         return false;
-    nanosleep(&second, NULL);
+    nanosleep(&seconds, NULL);
     return true;
 }
 
