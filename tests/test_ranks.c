@@ -413,3 +413,16 @@ Test(ranks, refuse_other_options, .timeout = 60)
     cr_expect(strstr(t.error, "a batch of 2 for 3 ranks: give --batch 3 or more"), "%s", t.error);
     end(&t);
 }
+
+/* A validation of none has no last batch, whose round trip is measured. */
+Test(ranks, refuse_a_validation_of_no_picture, .timeout = 60)
+{
+    trained t = begin("cpu", 2);
+    t.options.validate_on = 0;
+    train_ranks(1, "one", &t);
+    cr_expect_eq(t.status[0], WF_DATA, "%d", t.status[0]);
+    train_ranks(2, "two", &t);
+    cr_expect_eq(t.status[0], WF_DATA, "%d", t.status[0]);
+    cr_expect(strstr(t.error, "no picture"), "%s", t.error);
+    end(&t);
+}

@@ -10,7 +10,12 @@
 
 #include "../lib/base/version.h"
 
-enum { FIRST_EXCHANGE = 60 }; /* seconds */
+/* Seconds; a later rank waits a second longer, up to so many, because the launcher ends all when the first one ends. */
+enum { FIRST_EXCHANGE = 60, LATER = 8 };
+
+typedef struct launched {
+    int rank, count;
+} launched;
 
 static wf_ranks *ranks;
 static bool tried; /* to connect them */
@@ -19,17 +24,18 @@ static pthread_cond_t opened = PTHREAD_COND_INITIALIZER;
 static bool is_open;
 
 /* Ends a process whose launcher has promised others that do not come: MPI itself would wait for ever. */
-static void *wait_for_others(void *count)
+static void *wait_for_others(void *user)
 {
+    const launched *all = user;
     struct timespec end;
     clock_gettime(CLOCK_REALTIME, &end);
-    end.tv_sec += FIRST_EXCHANGE;
+    end.tv_sec += FIRST_EXCHANGE + (all->rank < LATER ? all->rank : LATER);
     pthread_mutex_lock(&opening);
     while (!is_open && !pthread_cond_timedwait(&opened, &opening, &end))
         continue;
     if (!is_open) {
         fprintf(stderr, "%s: the other ranks, %d in all, did not come in %d seconds\n", common.program->name,
-                *(const int *)count, FIRST_EXCHANGE);
+                all->count, FIRST_EXCHANGE);
         _exit(WF_AGAIN);
     }
     pthread_mutex_unlock(&opening);
@@ -53,12 +59,13 @@ static bool is_alone(int choice)
 static int connect_ranks(void)
 {
     char who[160];
-    int rank, count = wf_ranks_launched(&rank);
+    launched all;
     pthread_t watch;
+    all.count = wf_ranks_launched(&all.rank);
     tried = true;
-    common.quiet = common.quiet || rank; /* of a signal from the launcher too */
+    common.quiet = common.quiet || all.rank; /* of a signal from the launcher too */
     snprintf(who, sizeof who, "%s %s", common.program->name, wf_version());
-    bool watched = !pthread_create(&watch, NULL, wait_for_others, &count);
+    bool watched = !pthread_create(&watch, NULL, wait_for_others, &all);
     int status = wf_ranks_open(who, &ranks);
     end_wait();
     if (watched)
@@ -104,18 +111,18 @@ static int choice_so_far(void)
     return RANKS_NONE;
 }
 
-/* Chooses who speaks where ranks cannot reach one another, as a rule because none can: rank 0. Open MPI's launcher ends
- * all at the first failure, so that another rank which is still there after four seconds has failed alone. Under other
- * launchers rank 0 misses it after a minute. */
+/* Returns whether a rank speaks that cannot reach the others, as a rule because none can: rank 0 does. Open MPI's
+ * launcher ends all at the first failure, so another rank that is still there seconds later has failed alone. Under
+ * other launchers rank 0 misses it after a minute. */
 static bool speaks_unconnected(void)
 {
-    const struct timespec pause = {4, 0};
+    const struct timespec seconds = {5, 0};
     int rank;
     if (wf_ranks_launched(&rank) == 1 || rank == 0)
         return true;
     if (!getenv("OMPI_COMM_WORLD_RANK"))
         return false;
-    nanosleep(&pause, NULL);
+    nanosleep(&seconds, NULL);
     return true;
 }
 

@@ -15,9 +15,10 @@
 #include "../base/clock.h"
 #include "private.h"
 
-/* Seconds: a wait that takes longer sleeps between looks; time between two looks for dead ranks; time for a
- * call to complete after another rank has ended; time to wait for the words of the others at the end. */
-static const double SPIN = 200e-6, LOOK = 0.25, GRACE = 0.05, LAST_WORDS = 2;
+/* Seconds: a wait that takes longer sleeps between looks; one that takes this long leaves its core to others; time
+ * between two looks for dead ranks; time for a call to complete after another rank has ended; time to wait for the
+ * words of the others at the end. */
+static const double SPIN = 200e-6, LONG = 1, LOOK = 0.25, GRACE = 0.05, LAST_WORDS = 2;
 
 /* A word is a rank's status, with this bit if it has left a call that had begun. */
 enum { LEFT_CALL = 256 };
@@ -85,7 +86,7 @@ int wf_wait_more(wf_ranks *r, wf_wait *w)
     if (status && now - w->ended > GRACE)
         return status;
     if (now - w->began > SPIN)
-        sleep_for(20e-6);
+        sleep_for(now - w->began > LONG ? 1e-3 : 20e-6);
     else
         sched_yield();
     return WF_OK;

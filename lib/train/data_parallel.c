@@ -101,7 +101,7 @@ static void describe_options(const wf_trainer *t, table *list)
     add(list, "--steps", "%lld", (long long)o->steps);
     add(list, "--minutes", "%.17g", o->minutes);
     add(list, "--val", "%d%%", o->held_out);
-    add(list, "--init", "%s", o->init ? o->init->path : "not given");
+    add_text(list, "--init", o->init ? o->init->path : NULL);
     add(list, "--batch", "%d", o->batch);
     add(list, "--lr", "%.17g", o->lr);
     add(list, "--ema", "%.17g", o->ema);

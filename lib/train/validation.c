@@ -115,6 +115,7 @@ int wf_validation_prepare(wf_trainer *t, const wf_level_spec *spec)
         return WF_OK;
     int level = spec->level;
     WF_CHECK(wf_store_has_level(t->validation, level), WF_DATA, "the validation data has no level %d", level);
+    WF_CHECK(wf_validation_count(t) > 0, WF_DATA, "the validation data has no picture, or none is to be taken");
     WF_TRY(wf_meta_expect(wf_store_meta(t->validation), "the validation data", t->meta, "the training data"));
     wf_level_spec used = *spec;
     used.precision = wf_trainer_used_precision(t);

@@ -194,8 +194,10 @@ int wf_mpi_open(wf_transport **out)
                              .close = close_transport};
     m->listening = MPI_REQUEST_NULL;
     int status = connect(m);
-    if (status) {
-        close_transport(&m->base, false, status);
+    if (status) { /* MPI_Abort would end the process before it has said why */
+        free(m->words);
+        free(m->told);
+        free(m);
         return status;
     }
     *out = &m->base;
