@@ -39,7 +39,7 @@ trap 'leave; exit $?' EXIT
 running() { find /proc/[0-9]*/cwd -prune -lname "$WORK/*" 2> /dev/null; } # processes in folders of the test, beside the test
 ssh-keygen -q -t ed25519 -N '' -f host-key
 ssh-keygen -q -t ed25519 -N '' -f user-key
-port=$((20000 + RANDOM % 20000))
+port=$((20000 + RANDOM % 20000)) tries=0
 # begins HOST [PATH]: its sshd, on a free port
 begins() {
     mkdir -p "home-$1"
@@ -64,7 +64,8 @@ EOF
         pids[$1]=$!
         disown $!
         until grep -q '^Server listening' "$1.log" || ! kill -0 "${pids[$1]}" 2> log; do sleep 0.05; done
-        [ $port -lt 50000 ] || return
+        tries=$((tries + 1))
+        [ $tries -lt 20 ] || return
     done
     printf 'Host %s\nHostName 127.0.0.1\nPort %s\n' "$1" "$port" > "config-$1"
 }
@@ -83,7 +84,8 @@ ControlPath $WORK/%n-socket
 ControlPersist 20
 EOF
 export PARALLEL_SSH="ssh -F $WORK/config"
-ok "a host answers" ssh -F config -o ControlPath=none one true || exit
+# A system may let nobody in: an account that is locked, a container without rights.
+ssh -F config -o ControlPath=none one true 2> log || { skip "sshd lets nobody in here: $(tail -qn 1 log one.log | tr '\n' ' ')"; exit; }
 
 # -- a model of three levels --------------------------------------------------------------------------------------------
 "$DEADLEAVES" -q -n 40 -s 8 | wf-dwt -q -o train.store
