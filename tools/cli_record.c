@@ -59,6 +59,18 @@ static int keep_words(char **words)
     return n;
 }
 
+/* Frees the words of flags_before, which are not in argv. */
+static void free_flags(char **words, int n)
+{
+    for (int i = 0; i < n; i++) {
+        int k = 0;
+        while (k < common.argc && words[i] != common.argv[k])
+            k++;
+        if (k == common.argc)
+            free(words[i]);
+    }
+}
+
 /* -- the run ------------------------------------------------------------------------------------------------------- */
 
 static bool is_path(const cli_option *o)
@@ -116,5 +128,6 @@ void cli_add_provenance(wf_meta *meta, const char *model_hash)
     must(wf_meta_add_provenance(meta, common.program->name, n, words, common.seed, model_hash));
     wf_meta_mark_run(meta, text, model_hash);
     free(text);
+    free_flags(words, n);
     free(words);
 }
