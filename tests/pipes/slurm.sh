@@ -4,6 +4,8 @@
 . "$(dirname "$0")/lib.sh"
 . "$ROOT/tests/cluster.sh"
 SLURM=$ROOT/pipelines/slurm.sh
+# With sanitizers: MPI leaves memory at its end.
+export ASAN_OPTIONS=detect_leaks=0
 export OMP_NUM_THREADS=1
 unset "${!SBATCH_@}" "${!SLURM_@}"
 
