@@ -3,7 +3,7 @@
 # a lost node; the model has the bits of a local run
 . "$(dirname "$0")/lib.sh"
 . "$ROOT/tests/cluster.sh"
-SLURM=$ROOT/pipelines/slurm.sh
+SLURM=$ROOT/${BIN:-bin}/../pipelines/slurm.sh # beside the programs
 # With sanitizers: MPI leaves memory at its end.
 export ASAN_OPTIONS=detect_leaks=0
 export OMP_NUM_THREADS=1
