@@ -339,7 +339,7 @@ Test(ranks, give_the_same_bits_run_after_run, .timeout = 300)
     end(&t);
 }
 
-/* Patches with a margin, flips, learnt bits of the base: each depends on the place in the whole batch. */
+/* Patches with a margin and flips depend on the place in the whole batch. */
 Test(ranks, divide_patches_and_a_batch_that_they_do_not_divide, .timeout = 300)
 {
     trained t = begin("ref", 3);

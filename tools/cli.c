@@ -153,17 +153,10 @@ static void parse_choice(const cli_option *o, const char *text)
 
 static void parse_shard(const cli_option *o, const char *text)
 {
-    long long i = 0, n = 0;
-    size_t digits = strspn(text, "0123456789"),
-           more = text[digits] == '/' ? strspn(text + digits + 1, "0123456789") : 0;
-    if (digits && digits < 10 && more && more < 10 && !text[digits + 1 + more]) {
-        i = strtoll(text, NULL, 10);
-        n = strtoll(text + digits + 1, NULL, 10);
-    }
-    if (i < 1 || i > n)
+    const char *end = wf_shard_parse(text, o->into);
+    if (!end || *end)
         die(WF_USAGE, "--%s: found '%s', expected I/N, I from 1 to N, as in 1/8 to 8/8 (a Slurm array: 1-8)", o->name,
             text);
-    *(wf_shard *)o->into = (wf_shard){(int)i, (int)n};
 }
 
 static void set_option(const cli_option *o, const char *text)

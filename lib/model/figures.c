@@ -7,6 +7,7 @@
 
 #include "../base/figure.h"
 #include "../base/number.h"
+#include "../pyramid/meta_text.h"
 
 #define SHARD_HEAD "level\tsize\tbits/dim\t+-\tpictures\tshard\trun"
 
@@ -114,14 +115,6 @@ void wf_figures_write_json(const wf_figures *f, FILE *file)
 
 enum { FIELDS = 7, NAME = 0, SIZE, MEAN, ERROR, PICTURES, SHARD, RUN };
 
-/* Parses a whole number without sign. */
-static bool parse_count(const char *text, int64_t *out)
-{
-    size_t n = strspn(text, "0123456789");
-    *out = n ? strtoll(text, NULL, 10) : -1;
-    return n && n < 19 && !text[n];
-}
-
 /* "-" is a number that is not known. */
 static bool parse_figure(const char *text, double *out)
 {
@@ -139,21 +132,20 @@ static wf_mean *find_mean(wf_figures *f, const char *name)
     if (!strcmp(name, "total"))
         return &f->total;
     if (!strncmp(name, "iw ", 3))
-        return parse_count(name + 3, &f->samples) && f->samples > 0 ? &f->weighted : NULL;
-    return parse_count(name, &level) && level <= WF_MAX_LEVELS ? &f->level[level] : NULL;
+        return wf_parse_count(name + 3, INT64_MAX, &f->samples) && f->samples > 0 ? &f->weighted : NULL;
+    return wf_parse_count(name, WF_MAX_LEVELS, &level) ? &f->level[level] : NULL;
 }
 
 /* Parses "I/N" and the hash; every row has them. */
 static bool parse_shard(const char *const *field, wf_figures *f, bool first)
 {
-    int i, n, end = 0;
-    const char *text = field[SHARD];
-    if (sscanf(text, "%9d/%9d%n", &i, &n, &end) != 2 || text[end] || i < 1 || i > n || strlen(field[RUN]) != 16 ||
-        strspn(field[RUN], "0123456789abcdef") != 16)
+    wf_shard shard;
+    const char *end = wf_shard_parse(field[SHARD], &shard);
+    if (!end || *end || strlen(field[RUN]) != 16 || strspn(field[RUN], "0123456789abcdef") != 16)
         return false;
     uint64_t run = strtoull(field[RUN], NULL, 16);
-    bool same = f->shard.i == i && f->shard.n == n && f->run == run;
-    f->shard = (wf_shard){i, n};
+    bool same = f->shard.i == shard.i && f->shard.n == shard.n && f->run == run;
+    f->shard = shard;
     f->run = run;
     return first || same;
 }
@@ -170,7 +162,7 @@ static bool parse_row(char *line, wf_figures *f, bool first)
     }
     wf_mean *m = find_mean(f, field[NAME]);
     if (rest || !m || m->n || !parse_figure(field[MEAN], &mean) || !parse_figure(field[ERROR], &error) ||
-        !parse_count(field[PICTURES], &n) || !parse_shard((const char *const *)field, f, first))
+        !wf_parse_count(field[PICTURES], INT64_MAX, &n) || !parse_shard((const char *const *)field, f, first))
         return false;
     if ((n > 0 && !isfinite(mean)) || (n > 1 && !(error >= 0)) || strlen(field[SIZE]) >= WF_SIZE_TEXT)
         return false;

@@ -505,12 +505,9 @@ static int find_number(wf_meta_lookup *lookup, const void *user, const char *who
 /* Parses "I/N RUN". */
 static bool parse_shard(const char *text, wf_meta *meta)
 {
-    int64_t i, n;
-    const char *at;
-    if (!parse_digits(text, INT32_MAX, &i, &at) || *at != '/' || !parse_digits(at + 1, INT32_MAX, &n, &at) ||
-        *at != ' ' || i < 1 || i > n || strspn(at + 1, "0123456789abcdef") != 16 || at[17])
+    const char *at = wf_shard_parse(text, &meta->shard);
+    if (!at || *at != ' ' || strspn(at + 1, "0123456789abcdef") != 16 || at[17])
         return false;
-    meta->shard = (wf_shard){(int)i, (int)n};
     meta->run = strtoull(at + 1, NULL, 16);
     return true;
 }

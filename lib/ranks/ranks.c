@@ -1,7 +1,6 @@
 /* ranks.c - ranks that meet, wait for one another, and end together */
 #include "ranks.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdio.h>

@@ -29,18 +29,7 @@ static int host_view(const wf_trainer *t, const wf_real *device, wf_dtype dtype,
     return b->download(b, *out, dtype, device, n);
 }
 
-static const char *const vectors[4] = {"w", "m", "u", "ema"};
-
-static wf_dtype state_dtype(const wf_trainer *t)
-{
-    return t->backend->real == sizeof(double) ? WF_F64 : WF_F32;
-}
-
-static wf_real *state_vector(const wf_trainer *t, int i)
-{
-    wf_real *const all[4] = {t->optimizer.w, t->optimizer.m, t->optimizer.u, t->optimizer.ema};
-    return all[i];
-}
+static const char *const vectors[WF_VECTORS] = {"w", "m", "u", "ema"};
 
 enum { NUMBERS = 9, STATE_PAIRS = NUMBERS + 4 };
 
@@ -53,11 +42,11 @@ static int save_tensors(wf_trainer *t, const wf_pair *pairs, int count)
     wf_tensor tensors[5];
     void *owned[4] = {0};
     int status = WF_OK;
-    wf_dtype dtype = state_dtype(t);
+    wf_dtype dtype = wf_trainer_dtype(t);
     for (int i = 0; i < 4; i++) {
         tensors[i] = (wf_tensor){.name = vectors[i], .dtype = dtype, .rank = 1, .shape = {(int64_t)t->optimizer.size}};
         tensors[i].bytes = t->optimizer.size * wf_dtype_size(dtype);
-        WF_GO(host_view(t, state_vector(t, i), dtype, &tensors[i].data, &owned[i]));
+        WF_GO(host_view(t, wf_trainer_vector(t, i), dtype, &tensors[i].data, &owned[i]));
     }
     tensors[4] = (wf_tensor){.name = "skip", .dtype = WF_U64, .rank = 1, .shape = {t->skip_count}};
     tensors[4].data = t->skip;
@@ -139,9 +128,9 @@ static int read_state(wf_trainer *t, const wf_safetensors *st)
     WF_TRY(parse_counters(t, st));
     for (int i = 0; i < 4; i++) {
         const wf_tensor *v = wf_safetensors_find(st, vectors[i]);
-        WF_CHECK(v && v->dtype == state_dtype(t) && v->rank == 1 && v->shape[0] == (int64_t)t->optimizer.size, WF_DATA,
-                 "%s: tensor %s is missing or not of %zu parameters", path, vectors[i], t->optimizer.size);
-        WF_TRY(b->upload(b, state_vector(t, i), v->data, v->dtype, t->optimizer.size));
+        WF_CHECK(v && v->dtype == wf_trainer_dtype(t) && v->rank == 1 && v->shape[0] == (int64_t)t->optimizer.size,
+                 WF_DATA, "%s: tensor %s is missing or not of %zu parameters", path, vectors[i], t->optimizer.size);
+        WF_TRY(b->upload(b, wf_trainer_vector(t, i), v->data, v->dtype, t->optimizer.size));
     }
     const wf_tensor *skip = wf_safetensors_find(st, "skip");
     WF_CHECK(skip && skip->dtype == WF_U64 && skip->bytes <= sizeof t->skip, WF_DATA,

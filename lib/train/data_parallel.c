@@ -204,24 +204,25 @@ int wf_parallel_choose_precision(wf_trainer *t, int H, int W)
     return broadcast(t, t->chosen, sizeof t->chosen);
 }
 
+/* The first picture of a batch that a rank has; of the rank after the last, the pictures of a batch. */
+static int first_of(const wf_trainer *t, int rank)
+{
+    return (int)((int64_t)t->options->batch * rank / t->parallel.count);
+}
+
 int wf_parallel_divide(wf_trainer *t)
 {
     wf_parallel *p = &t->parallel;
     int batch = t->options->batch;
     WF_CHECK(batch >= p->count, WF_USAGE, "a batch of %d for %d ranks: give --batch %d or more, or start fewer ranks",
              batch, p->count, p->count);
-    p->first = (int)((int64_t)batch * p->rank / p->count);
-    p->rows = (int)((int64_t)batch * (p->rank + 1) / p->count) - p->first;
+    p->first = first_of(t, p->rank);
+    p->rows = first_of(t, p->rank + 1) - p->first;
     p->most = (batch + p->count - 1) / p->count;
     return WF_OK;
 }
 
 /* -- weights and state --------------------------------------------------------------------------------------------- */
-
-static wf_dtype real_dtype(const wf_trainer *t)
-{
-    return t->backend->real == sizeof(double) ? WF_F64 : WF_F32;
-}
 
 int wf_parallel_copy(wf_trainer *t, wf_real *vector)
 {
@@ -232,9 +233,9 @@ int wf_parallel_copy(wf_trainer *t, wf_real *vector)
         return WF_OK;
     void *host = malloc(n * b->real);
     WF_CHECK(host, WF_AGAIN, "out of memory for %zu parameters", n);
-    WF_GO(b->download(b, host, real_dtype(t), vector, n));
+    WF_GO(b->download(b, host, wf_trainer_dtype(t), vector, n));
     WF_GO(broadcast(t, host, n * b->real));
-    WF_GO(b->upload(b, vector, host, real_dtype(t), n));
+    WF_GO(b->upload(b, vector, host, wf_trainer_dtype(t), n));
 out:
     free(host);
     return status;
@@ -266,8 +267,6 @@ static void take_counters(wf_trainer *t, const counters *c)
 
 int wf_parallel_restore(wf_trainer *t, bool *found)
 {
-    const wf_optimizer *o = &t->optimizer;
-    wf_real *const vectors[4] = {o->w, o->m, o->u, o->ema};
     counters c = {.found = *found,
                   .finished = t->finished,
                   .since_best = t->since_best,
@@ -285,8 +284,8 @@ int wf_parallel_restore(wf_trainer *t, bool *found)
     if (!c.found)
         return WF_OK;
     take_counters(t, &c);
-    for (int i = 0; i < 4; i++)
-        WF_TRY(wf_parallel_copy(t, vectors[i]));
+    for (int i = 0; i < WF_VECTORS; i++)
+        WF_TRY(wf_parallel_copy(t, wf_trainer_vector(t, i)));
     return WF_OK;
 }
 
@@ -302,7 +301,7 @@ int wf_parallel_expect_equal(wf_trainer *t)
     void *host = malloc(n * b->real);
     if (!hashes || !host)
         WF_GO(wf_fail(WF_AGAIN, "out of memory for %zu parameters", n));
-    WF_GO(b->download(b, host, real_dtype(t), t->optimizer.w, n));
+    WF_GO(b->download(b, host, wf_trainer_dtype(t), t->optimizer.w, n));
     hashes[p->rank] = XXH3_64bits(host, n * b->real);
     WF_GO(wf_parallel_gather(t, hashes, sizeof *hashes));
     for (int i = 1; i < p->count && !status; i++)
@@ -334,7 +333,7 @@ static int take_piece(void *trainer, size_t offset, size_t count, const void *su
         WF_TRY(wf_alloc_reals(b, count, &p->piece));
         p->piece_room = count;
     }
-    WF_TRY(b->upload(b, p->piece, sum, real_dtype(t), count));
+    WF_TRY(b->upload(b, p->piece, sum, wf_trainer_dtype(t), count));
     return wf_optimizer_sink(&t->optimizer, offset, count, p->piece);
 }
 
@@ -405,7 +404,7 @@ int wf_parallel_sink(void *trainer, size_t offset, size_t count, const wf_real *
     if (t->parallel.poisoned)
         poison(t, count, room);
     else
-        WF_TRY(b->download(b, room, real_dtype(t), grads, count));
+        WF_TRY(b->download(b, room, wf_trainer_dtype(t), grads, count));
     return wf_sums_add(t->parallel.sums);
 }
 
@@ -428,8 +427,7 @@ int wf_parallel_results(wf_trainer *t, double *density, double *bad)
     t->seconds = p->results[SECONDS];
     for (int i = 0; i < p->count; i++) {
         const double *told = p->results + (size_t)i * each;
-        int first = (int)((int64_t)t->options->batch * i / p->count);
-        int end = (int)((int64_t)t->options->batch * (i + 1) / p->count);
+        int first = first_of(t, i), end = first_of(t, i + 1);
         t->interrupted = t->interrupted || told[ASKED] != 0;
         *bad = told[BAD] != 0 ? told[BAD] : *bad;
         memcpy(density + first, told + TOLD, (size_t)(end - first) * sizeof *density);

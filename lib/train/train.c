@@ -248,9 +248,8 @@ static int advance_step(wf_trainer *t, double *checkpointed, double *validated, 
     t->step++;
     bool log = t->step % LOG_EVERY == 0;
     bool validation = wf_validation_due(t, *validated), save = checkpoint_due(t, *checkpointed);
-    bool between = !validation && wf_epochs_are_over(t), pause = log || validation || between || save ||
-                                                                 !t->backend->queued || t->parallel.ranks ||
-                                                                 wf_run_fraction(t) >= 1;
+    bool between = !validation && wf_epochs_are_over(t), queued = t->backend->queued && !t->parallel.ranks;
+    bool pause = log || validation || between || save || !queued || wf_run_fraction(t) >= 1;
     WF_TRY(wf_steps_wait(t, pause ? 0 : 1, &bad));
     if (!t->parallel.ranks) /* else the step has brought the clock of rank 0 */
         wf_trainer_count_seconds(t);
@@ -310,8 +309,8 @@ static int run_steps(wf_trainer *t, wf_train_report *report, void *user)
         notify(t, report, user, WF_TRAIN_SKIPPED);
     }
     t->finished = has_ended(t);
-    if (t->finished &&
-        wf_validation_due(t, validated)) /* the clock ended the run, or a kill came before the validation */
+    /* the clock ended the run, or a kill came before the validation */
+    if (t->finished && wf_validation_due(t, validated))
         WF_TRY(validate_and_notify(t, &validated, report, user));
     WF_TRY(checkpoint(t));
     WF_CHECK(t->finished, WF_AGAIN,

@@ -72,6 +72,18 @@ static inline wf_precision wf_trainer_used_precision(const wf_trainer *t)
     return t->chosen[0] ? WF_FP32 : t->options->precision;
 }
 
+/* The vectors of a state: weights, both moments, average; and their numbers. */
+enum { WF_VECTORS = 4 };
+static inline wf_real *wf_trainer_vector(const wf_trainer *t, int i)
+{
+    wf_real *const all[WF_VECTORS] = {t->optimizer.w, t->optimizer.m, t->optimizer.u, t->optimizer.ema};
+    return all[i];
+}
+static inline wf_dtype wf_trainer_dtype(const wf_trainer *t)
+{
+    return t->backend->real == sizeof(double) ? WF_F64 : WF_F32;
+}
+
 /* Fills in what the options leave open: from an earlier run, or by the budget. */
 int wf_settings_settle(wf_trainer *t) WF_MUST;
 /* Chooses the precision, unless the options or an earlier run have one, for batches of low-pass H x W. */

@@ -15,11 +15,6 @@ end() { kill -KILL "$@" && wait "$@" 2> none; }
 crowd() { local i; for ((i = 0; i < 2 * $(nproc); i++)); do sh -c 'while :; do :; done' & loops+=($!); done; }
 leave() { end "${loops[@]}"; loops=(); }
 threads() { cat /proc/$program/task/*/comm 2> none | grep -cx "$1"; } # threads NAME
-within() { # within SECONDS COMMAND...
-    local n
-    for ((n = 10 * $1; n > 0; n--)); do ! "${@:2}" || return 0; sleep 0.1; done
-    return 1
-}
 watched() { [ "$(threads wf-watch)" = 1 ]; }
 asleep() { [ "$(threads wf-sleep)" -gt 0 ]; }
 awake() { [ "$(threads wf-sleep)" = 0 ]; }

@@ -12,14 +12,6 @@ export OMP_NUM_THREADS=2
 running() { find /proc/[0-9]*/cwd -prune -lname "$WORK/cut" 2> /dev/null; } # processes in the folder
 step() { sed -n 's/.*"step": \([0-9]*\).*/\1/p' "cut/model/level-0$1.jsonl" 2> log | tail -n 1; }
 state() { head -c 20000 "cut/model/level-0$1.state.safetensors" | grep -a -o '"step": *"[0-9]*"' | tr -dc 0-9; }
-within() { # within SECONDS COMMAND...: it succeeds in that time
-    local i
-    for ((i = 0; i < $1 * 20; i++)); do
-        "${@:2}" && return
-        sleep 0.05
-    done
-    return 1
-}
 further() { [ "$(step 3)" -gt "$before" ] 2> log && [ "$(step 2)" -gt 0 ] 2> log; }
 none() { [ -z "$(running)" ]; }
 begin() { # begin [COMMAND...]: wf-train, by the command, until levels 3 and 2 make steps; its group has its number

@@ -61,6 +61,16 @@ same() {
     cat "$1" > "$WORK/.same" && cmp "$WORK/.same" "$2" && [ -s "$WORK/.same" ]
 }
 
+# within SECONDS COMMAND...: waits until the command succeeds, but not longer.
+within() {
+    local i
+    for ((i = 0; i < $1 * 20; i++)); do
+        "${@:2}" && return
+        sleep 0.05
+    done
+    return 1
+}
+
 # data FILE: prints the path of a file of the optional test data, or fails: d=$(data x.tar) || skip "x.tar is not here"
 data() {
     local folder=${WF_TEST_DATA:-$ROOT/../shared/data}

@@ -50,7 +50,7 @@ mkdir servers
 # shellcheck disable=SC2154 # lib.sh
 trap 'cluster_stop; finish; exit $?' EXIT
 trap 'exit 143' TERM INT HUP
-cluster_start servers KillWait=5 2> log || { skip "Slurm does not start here: $(tail -n 1 log)"; exit; }
+cluster_start servers KillWait=5 || { fail "the servers do not start"; exit; }
 
 # -- an array of six levels -------------------------------------------------------------------------------------------
 within() { cluster_within "$@"; }

@@ -84,8 +84,7 @@ ControlPath $WORK/%n-socket
 ControlPersist 20
 EOF
 export PARALLEL_SSH="ssh -F $WORK/config"
-# A system may let nobody in: an account that is locked, a container without rights.
-ssh -F config -o ControlPath=none one true 2> log || { skip "sshd lets nobody in here: $(tail -qn 1 log one.log | tr '\n' ' ')"; exit; }
+ok "a host answers" ssh -F config -o ControlPath=none one true || exit
 
 # -- a model of three levels --------------------------------------------------------------------------------------------
 "$DEADLEAVES" -q -n 40 -s 8 | wf-dwt -q -o train.store
@@ -126,14 +125,6 @@ ok "each had a level" test "$(cut -f 2 mixed/joblog | sort -u | xargs)" = ': Hos
 ok "no copy is left" test -z "$(find home-* -type f)" -a ! -e mixed/hosts
 
 # -- an interruption, then a host that dies -------------------------------------------------------------------------------
-within() { # within SECONDS COMMAND...: it succeeds in that time
-    local i
-    for ((i = 0; i < $1 * 20; i++)); do
-        "${@:2}" && return
-        sleep 0.05
-    done
-    return 1
-}
 # logged LEVEL, saved LEVEL: the last step of its log, and of its state, in the newest of the files $models/level-*
 newest() { find "$WORK" -path "$models/level-0$1" -printf '%T@ %p\n' 2> log | sort -n | tail -n 1 | cut -d ' ' -f 2-; }
 logged() { sed -n 's/.*"step": \([0-9]*\).*/\1/p' "$(newest "$1.jsonl")" 2> log | tail -n 1 | grep . || echo 0; }

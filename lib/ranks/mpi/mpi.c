@@ -4,6 +4,7 @@
  * their order. */
 #include <mpi.h>
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,30 +38,41 @@ static int check(int rc, const char *call)
     return wf_fail(WF_AGAIN, "another rank is gone: %s: %.600s", call, text);
 }
 
-static int begin(int rc, const char *call, MPI_Request request, wf_pending **out)
+/* Makes a call's memory before it begins. Its count must be an int. */
+static int prepare(size_t bytes, wf_pending **out)
 {
-    *out = NULL;
-    WF_TRY(check(rc, call));
+    WF_CHECK(bytes <= INT_MAX, WF_INTERNAL, "%zu bytes for another rank, which MPI cannot count", bytes);
     *out = malloc(sizeof **out);
     WF_CHECK(*out, WF_AGAIN, "out of memory");
-    (*out)->request = request;
+    (*out)->request = MPI_REQUEST_NULL;
     return WF_OK;
+}
+
+static int begun(int rc, const char *call, wf_pending **out)
+{
+    int status = check(rc, call);
+    if (status) {
+        free(*out);
+        *out = NULL;
+    }
+    return status;
 }
 
 static int exchange(wf_transport *t, const void *send, void *receive, size_t bytes, wf_pending **out)
 {
-    MPI_Request request = MPI_REQUEST_NULL;
     int n = (int)bytes;
-    int rc = MPI_Ialltoall(send, n, MPI_BYTE, receive, n, MPI_BYTE, ((mpi *)t)->comms[EXCHANGE], &request);
-    return begin(rc, "MPI_Ialltoall", request, out);
+    MPI_Comm comm = ((mpi *)t)->comms[EXCHANGE];
+    WF_TRY(prepare(bytes, out));
+    return begun(MPI_Ialltoall(send, n, MPI_BYTE, receive, n, MPI_BYTE, comm, &(*out)->request), "MPI_Ialltoall", out);
 }
 
 static int gather_over(wf_transport *t, enum kind kind, void *all, size_t bytes, wf_pending **out)
 {
-    MPI_Request request = MPI_REQUEST_NULL;
     int n = (int)bytes;
-    int rc = MPI_Iallgather(MPI_IN_PLACE, n, MPI_BYTE, all, n, MPI_BYTE, ((mpi *)t)->comms[kind], &request);
-    return begin(rc, "MPI_Iallgather", request, out);
+    MPI_Comm comm = ((mpi *)t)->comms[kind];
+    WF_TRY(prepare(bytes, out));
+    return begun(MPI_Iallgather(MPI_IN_PLACE, n, MPI_BYTE, all, n, MPI_BYTE, comm, &(*out)->request), "MPI_Iallgather",
+                 out);
 }
 
 static int collect(wf_transport *t, void *all, size_t bytes, wf_pending **out)
@@ -75,9 +87,9 @@ static int agree(wf_transport *t, void *all, size_t bytes, wf_pending **out)
 
 static int broadcast(wf_transport *t, void *data, size_t bytes, wf_pending **out)
 {
-    MPI_Request request = MPI_REQUEST_NULL;
-    int rc = MPI_Ibcast(data, (int)bytes, MPI_BYTE, 0, ((mpi *)t)->comms[AGREE], &request);
-    return begin(rc, "MPI_Ibcast", request, out);
+    int n = (int)bytes;
+    WF_TRY(prepare(bytes, out));
+    return begun(MPI_Ibcast(data, n, MPI_BYTE, 0, ((mpi *)t)->comms[AGREE], &(*out)->request), "MPI_Ibcast", out);
 }
 
 static int test(wf_transport *t, wf_pending **pending, bool *done)
