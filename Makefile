@@ -316,12 +316,12 @@ PUBLIC = $(filter-out $(PRIVATE),$(patsubst lib/%,%,$(wildcard lib/*.h lib/*/*.h
 PRIVATE = $(patsubst lib/%,%,$(shell grep -lE '^/\* [a-z_]+\.h - private to lib/' lib/*/*.h))
 LIBDIR = lib
 ZSHDIR = share/zsh/site-functions
-install: all man completion $B/deadleaves ## programs, library, headers, pkg-config, manual pages, completion, pipelines, model; PREFIX=, DESTDIR=
+install: all man completion $B/deadleaves $B/coherence ## programs, library, headers, pkg-config, manual pages, completion, pipelines, model; PREFIX=, DESTDIR=
 	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin $(LIBDIR)/pkgconfig include/wf libexec/wavelet-flow share/man/man1 share/man/man5 \
 	    share/man/man7 share/bash-completion/completions $(ZSHDIR) share/wavelet-flow/pipelines/systems $(if $(wildcard data/leaves/*),share/wavelet-flow/models/leaves))
 	install $(filter-out %/wf-decode,$(TOOLS:%=$(BIN)/%)) $(DESTDIR)$(PREFIX)/bin
 	ln -sf wf-encode $(DESTDIR)$(PREFIX)/bin/wf-decode
-	install $B/deadleaves $(DESTDIR)$(PREFIX)/libexec/wavelet-flow
+	install $B/deadleaves $B/coherence $(DESTDIR)$(PREFIX)/libexec/wavelet-flow
 	install -m 644 $(wildcard $(addprefix pipelines/*.,awk css gp mk tsv)) $(DESTDIR)$(PREFIX)/share/wavelet-flow/pipelines
 	install pipelines/*.sh $(DESTDIR)$(PREFIX)/share/wavelet-flow/pipelines
 	install -m 644 pipelines/systems/*.chain $(DESTDIR)$(PREFIX)/share/wavelet-flow/pipelines/systems
@@ -345,7 +345,7 @@ dist: ## the last commit as build/wavelet-flow-VERSION.tar.gz, which builds with
 	@packaging/dist.sh $B
 deb: ## Debian packages for every processor with AVX2, without root and without CUDA: build-dist/deb/*.deb
 	@$(MAKE) --no-print-directory DIST=1 NVCC= deb-run
-deb-run: all man completion $B/deadleaves
+deb-run: all man completion $B/deadleaves $B/coherence
 	rm -rf $B/deb
 	@$(MAKE) --no-print-directory install DESTDIR=$B/deb/tree PREFIX=/usr LIBDIR=lib/$$($(CC) -print-multiarch) \
 	    ZSHDIR=share/zsh/vendor-completions > /dev/null

@@ -99,3 +99,17 @@ header="{'descr': '|u1', 'fortran_order': False, 'shape': (1, 4, 4, 4, 1), }"
 refused "a volume" 'sounds or volumes' "$COHERENCE" <(wf-dwt -q --dims 3 volume.npy)
 code=64
 refused "one stream at a time" 'one stream' "$COHERENCE" grain.wf grain.wf
+
+# -- the pipeline ----------------------------------------------------------------------------------------------------
+# compare [VARIABLE...]: trains two small chains
+compare() {
+    env -u MAKEFLAGS make -C "$ROOT" -f pipelines/grain.mk compare BIN="${BIN:-bin}" B="${B:-build}" OUT="$WORK/out" JOBS=2 COUNT=64 \
+        HELD=12 DRAWN=4 SHOWN=2 CHAINS='one two' steps-one=3 steps-two=4 flow-one='actnorm' flow-two='haar, actnorm' "$@"
+}
+ok "the pipeline compares chains" compare SEEDS=1
+ok "another seed is added" compare SEEDS='1 2'
+ok "and the table has both" grep -q '^| two | 2 | [1-9].[0-9]* +- 0.[0-9]* | [0-9.-]* +- [0-9.]* |' out/compare.md
+ok "the data are there, and all of the gap" grep -qE '^\| data \| - \| - \| 0\.9[0-9]+ .* \| 1\.00 \|$' out/compare.md
+ok "from the first chain" grep -qE '^\| one .* \| 0\.00 \|$' out/compare.md
+ok "steps are those of the chain" grep -qaE '"step": ?"4"' out/two-2/level-06.safetensors
+ok "three rows of two pictures" test "$(od -An -tu1 -j16 -N8 out/compare.png | tr -s ' ')" = ' 0 0 0 129 0 0 0 194'
