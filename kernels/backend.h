@@ -224,6 +224,23 @@ typedef struct wf_adamax {
     double rate, beta1, beta2, eps, decay;
 } wf_adamax;
 
+/* Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon) for matrices, and the moving average:
+ *   m = momentum m + (1-momentum) g;  u = momentum m + (1-momentum) g
+ *   w -= rate sqrt(max(rows, columns)) O;  ema += (1-decay) (w - ema)
+ * O is u with singular values near 1, in place of its own: u / max(|u|, 1e-7), |u| the Frobenius norm, after
+ * WF_MUON_STEPS times O = 3.4445 O - 4.7750 O O' O + 2.0315 O O' O O' O. */
+typedef struct wf_muon {
+    double rate, momentum, decay;
+} wf_muon;
+
+enum { WF_MUON_STEPS = 5 };
+
+/* A matrix [rows,columns] in a vector of parameters; `where`: its first element. */
+typedef struct wf_matrix {
+    size_t where;
+    int rows, columns;
+} wf_matrix;
+
 struct wf_backend {
     const char *name;   /* "ref", "cpu", "cuda:0" */
     char device[192];   /* text for users: processor or card, libraries and versions */
@@ -255,7 +272,7 @@ struct wf_backend {
     /* -- recordings: a sequence of calls repeated for the cost of one; all NULL where calls cost nothing ----------- */
     /* Calls after `record` are stored, not run, until `recorded` returns them. No call in between may wait for the
      * device. The memory of their arguments must stay valid. Each `replay` reads host arguments again (wf_random,
-     * index, wf_adamax). Make the same calls once unrecorded before: backends prepare themselves in that run. */
+     * index, wf_adamax, wf_muon). Make the same calls once unrecorded before: backends prepare themselves in that run. */
     int (*record)(wf_backend *b);
     int (*recorded)(wf_backend *b, wf_recording **out);
     int (*replay)(wf_backend *b, wf_recording *recording);
@@ -397,6 +414,13 @@ struct wf_backend {
      * not finite, only bad changes, to 1. */
     int (*adamax)(wf_backend *b, const wf_adamax *rule, size_t n, wf_real *w, wf_real *m, wf_real *u, wf_real *ema,
                   const wf_real *g, double *bad);
+    /* Updates m and u [n] by wf_muon, in two steps of which this is the first. bad and g are as in adamax. */
+    int (*muon_momentum)(wf_backend *b, const wf_muon *rule, size_t n, wf_real *m, wf_real *u, const wf_real *g,
+                         double *bad);
+    /* The second step: updates w and ema by u where the `count` matrices (host) lie in them, and leaves the rest alone.
+     * Matrices do not overlap. Nothing changes if bad is not 0. Results do not depend on the number of threads. */
+    int (*muon_step)(wf_backend *b, const wf_muon *rule, int count, const wf_matrix *matrices, const wf_real *u,
+                     wf_real *w, wf_real *ema, const double *bad);
     /* Sets bad to 1 if one of `values`, device [n], is not finite. */
     int (*guard)(wf_backend *b, size_t n, const double *values, double *bad);
 

@@ -396,7 +396,7 @@ Test(golden, adamax)
         double tolerance = backends[i].tolerance;
         OK(backends[i].open(2, &b));
         wf_flow *flow = make_flow(b, tensor(&golden, "x"), true, small, WF_MEMORY_STORE);
-        OK(wf_optimizer_create(b, length(params), 1 - 1 / 782.0, &o));
+        OK(wf_optimizer_create(b, NULL, length(params), 1 - 1 / 782.0, &o));
         OK(b->upload(b, o.w, params->data, WF_F64, length(params)));
         OK(b->upload(b, o.ema, params->data, WF_F64, length(params)));
         train(b, &golden, flow, &o, tolerance);

@@ -242,7 +242,7 @@ Test(train, average_forgets_the_start)
 {
     wf_backend *b = open_backend("ref");
     wf_optimizer o;
-    cr_assert_eq(wf_optimizer_create(b, 1, 0.99, &o), 0, "%s", wf_error());
+    cr_assert_eq(wf_optimizer_create(b, NULL, 1, 0.99, &o), 0, "%s", wf_error());
     wf_optimizer_begin(&o, 0, 1e-3);
     cr_expect_float_eq(o.rule.decay, 0.1, 1e-12);
     wf_optimizer_begin(&o, 89, 1e-3);

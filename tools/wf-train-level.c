@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "../lib/base/file.h"
+#include "../lib/train/optimizer.h"
 #include "cli_io.h"
 #include "ranks.h"
 #include "spool.h"
@@ -40,7 +41,10 @@ static const cli_option table[] = {
     {0, "minutes", "M", CLI_DOUBLE, &options.minutes, 0, 1e9, "Stop after M minutes of training, all runs together."},
     {0, "batch", "B", CLI_INT, &options.batch, 1, 1024,
      "Pictures per step (default 64, but chosen along with the chain by default)."},
-    {0, "lr", "X", CLI_DOUBLE, &options.lr, 1e-12, 10, "Adamax learning rate (default 1e-3, or chosen)."},
+    {0, "lr", "X", CLI_DOUBLE, &options.lr, 1e-12, 10, "Learning rate (default 1e-3, or chosen)."},
+    {0, "optimizer", "NAME|help", CLI_STRING, &options.optimizer, 0, 0,
+     "Rule of a step, with options as in muon:momentum=0.9: adamax, as published, or muon, which learns more in a step; "
+     "help prints all, as wf-chain(7) does (default adamax)."},
     {0, "warmup", "N", CLI_COUNT, &options.warmup, 0, 1e12,
      "Steps of linear warm-up (default 125000, but at most a twentieth of the run)."},
     {0, "decay", "X", CLI_DOUBLE, &options.decay, 0, 1,
@@ -211,6 +215,12 @@ int main(int argc, char **argv)
         finish_stdout();
         return WF_OK;
     }
+    if (options.optimizer && !strcmp(options.optimizer, "help")) {
+        words_print_optimizers();
+        finish_stdout();
+        return WF_OK;
+    }
+    must(wf_optimizer_check(options.optimizer));
     if (operand < argc && !store_path && !cli_is_dash(argv[operand]))
         store_path = argv[operand++];
     else if (operand < argc && !store_path)

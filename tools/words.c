@@ -5,6 +5,7 @@
 
 #include "../lib/flow/bijector.h"
 #include "../lib/flow/net.h"
+#include "../lib/train/optimizer.h"
 
 /* Prints "from 1 to 4096", or "tanh, sigmoid or exp". */
 static void print_range(const wf_bijector_option *o)
@@ -50,6 +51,42 @@ void words_print(void)
     for (int i = 0; wf_net_names[i]; i++)
         printf("    %s - %s\n", wf_net_names[i], wf_net_describe(i).summary);
     puts("\nwf-chain(7) has the grammar and examples.");
+}
+
+/* Prints the default of an optimizer's option. */
+static void print_number(const wf_optimizer_option *o)
+{
+    if (o->shown)
+        fputs(o->shown, stdout);
+    else
+        printf("%g", o->standard);
+}
+
+void words_print_optimizers(void)
+{
+    const wf_optimizer_type *type;
+    for (int i = 0; (type = wf_optimizer_row(i)); i++) {
+        printf("%s - %s\n", type->name, type->summary);
+        for (const wf_optimizer_option *o = type->options; o->key; o++) {
+            printf("    %s=%g to %g: %s; default ", o->key, o->low, o->high, o->meaning);
+            print_number(o);
+            putchar('\n');
+        }
+    }
+}
+
+void words_roff_optimizers(void)
+{
+    const wf_optimizer_type *type;
+    for (int i = 0; (type = wf_optimizer_row(i)); i++) {
+        printf(".TP\n.B %s\n%s.\n.RS\n", type->name, type->summary);
+        for (const wf_optimizer_option *o = type->options; o->key; o++) {
+            printf(".TP\n\\fB%s\\fR=\\fI%g to %g\\fR\n%s; default ", o->key, o->low, o->high, o->meaning);
+            print_number(o);
+            puts(".");
+        }
+        puts(".RE");
+    }
 }
 
 void words_roff_bijectors(void)

@@ -5,9 +5,13 @@
 /* Prints every bijector with its options, and every network, on stdout: `wf-train-level --flow help`. */
 void words_print(void);
 
-/* Prints the bijectors, or the networks, on stdout as entries of man(7). */
+/* Prints every optimizer with its options on stdout: `wf-train-level --optimizer help`. */
+void words_print_optimizers(void);
+
+/* Prints the bijectors, the networks or the optimizers on stdout as entries of man(7). */
 void words_roff_bijectors(void);
 void words_roff_networks(void);
+void words_roff_optimizers(void);
 
 /* Prints "chain, bijector, options, -, summary" separated by tabs on stdout, a bijector a line, for tools/completion/.
  * Options are as in "width= mask=halves|checker". */

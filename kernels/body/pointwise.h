@@ -19,6 +19,28 @@ WF_BODY void wf_adamax_one(float g, float rate, float beta1, float keep1, float 
     *ema += keep_decay * (weight - *ema); /* this form keeps a constant weight the same, bit for bit */
 }
 
+/* The first step of wf_muon for one weight. keep: 1 - momentum in single precision. */
+WF_BODY void wf_muon_momentum_one(float g, float momentum, float keep, float *m, float *u)
+{
+    float moment = momentum * *m + keep * g;
+    *m = moment;
+    *u = momentum * moment + keep * g;
+}
+
+/* An element of a + b G + c G G from those of G and G G, without a, which is added on the diagonal. */
+#define WF_MUON_LINEAR 3.4445f
+WF_BODY float wf_muon_polynomial_one(float G, float GG)
+{
+    return 2.0315f * GG - 4.7750f * G;
+}
+
+/* The end of the second step for one weight, of which o is the element of O. */
+WF_BODY void wf_muon_step_one(float o, float rate, float keep_decay, float *w, float *ema)
+{
+    *w -= rate * o;
+    *ema += keep_decay * (*w - *ema);
+}
+
 /* Maps pixels a b / c d of one colour to their average and to the horizontal, vertical and diagonal difference of the
  * orthonormal transform. Sums of 8-bit pixels are exact here. */
 WF_BODY void wf_haar_forward_one(float a, float b, float c, float d, float *low, float detail[3])

@@ -20,6 +20,12 @@ static bool all_finite(size_t n, const float *g)
     return !bad;
 }
 
+void wf_cpu_find_bad(size_t n, const float *g, double *bad)
+{
+    if (*bad == 0 && !all_finite(n, g))
+        *bad = 1;
+}
+
 static int adamax(wf_backend *b, const wf_adamax *rule, size_t n, wf_real *w, wf_real *m, wf_real *u, wf_real *ema,
                   const wf_real *g, double *bad)
 {
@@ -28,8 +34,7 @@ static int adamax(wf_backend *b, const wf_adamax *rule, size_t n, wf_real *w, wf
     const float beta2 = (float)rule->beta2, eps = (float)rule->eps, keep_decay = (float)(1 - rule->decay);
     float *weight = (float *)w, *moment = (float *)m, *norm = (float *)u, *average = (float *)ema;
     const float *gradient = (const float *)g;
-    if (*bad == 0 && !all_finite(n, gradient))
-        *bad = 1;
+    wf_cpu_find_bad(n, gradient, bad);
     if (*bad != 0)
         return WF_OK;
 #pragma omp parallel for simd schedule(static) if (n > WF_CPU_PARALLEL)

@@ -71,6 +71,9 @@ int wf_cpu_tiles_choose(bool nhwc, wf_cpu_tiles *out) WF_MUST;
 /* Returns what the description of the device says about it; "" if there is no AMX. */
 const char *wf_cpu_tiles_text(wf_cpu_tiles tiles);
 
+/* Sets *bad to 1 if an element of g is not finite (adamax.c). */
+void wf_cpu_find_bad(size_t n, const float *g, double *bad);
+
 /* Keeps a team of `threads` threads from spinning while other processes have its cores, unless OMP_WAIT_POLICY or
  * GOMP_SPINCOUNT is set (busy.c). */
 void wf_cpu_watch_cores(int threads);
@@ -87,6 +90,7 @@ void wf_cpu_attention_slots(wf_backend *b);
 void wf_cpu_conv_slots(wf_backend *b);
 void wf_cpu_moments_slots(wf_backend *b);
 void wf_cpu_adamax_slots(wf_backend *b);
+void wf_cpu_muon_slots(wf_backend *b);
 void wf_cpu_wavelet_slots(wf_backend *b);
 void wf_cpu_wavelet_axis_slots(wf_backend *b);
 

@@ -187,6 +187,7 @@ int wf_cpu_open(int threads, wf_backend **out)
     wf_cpu_conv_slots(b);
     wf_cpu_moments_slots(b);
     wf_cpu_adamax_slots(b);
+    wf_cpu_muon_slots(b);
     wf_cpu_wavelet_slots(b);
     wf_cpu_wavelet_axis_slots(b);
     *out = b;

@@ -29,15 +29,21 @@ static __global__ void __launch_bounds__(WF_CUDA_THREADS)
                   (float)rule->eps, (float)(1 - rule->decay), &w[i], &m[i], &u[i], &ema[i]);
 }
 
+int wf_cuda_find_bad(wf_cuda *cuda, size_t n, const float *g, double *bad)
+{
+    unsigned blocks = wf_cuda_blocks(n), most = 8 * (unsigned)cuda->multiprocessors;
+    WF_RUN(find_bad, blocks < most ? blocks : most, (unsigned)WF_CUDA_THREADS, 0, n, g, bad);
+    return WF_OK;
+}
+
 static int adamax(wf_backend *b, const wf_adamax *rule, size_t n, wf_real *w, wf_real *m, wf_real *u, wf_real *ema,
                   const wf_real *g, double *bad)
 {
     wf_cuda *cuda = (wf_cuda *)b;
     const wf_adamax *device;
-    unsigned blocks = wf_cuda_blocks(n), most = 8 * (unsigned)cuda->multiprocessors;
     WF_TRY(wf_cuda_argument(cuda, rule, sizeof *rule, &device));
-    WF_RUN(find_bad, blocks < most ? blocks : most, (unsigned)WF_CUDA_THREADS, 0, n, (const float *)g, bad);
-    WF_RUN(update, blocks, (unsigned)WF_CUDA_THREADS, 0, device, n, (float *)w, (float *)m, (float *)u, (float *)ema,
+    WF_TRY(wf_cuda_find_bad(cuda, n, (const float *)g, bad));
+    WF_RUN(update, wf_cuda_blocks(n), (unsigned)WF_CUDA_THREADS, 0, device, n, (float *)w, (float *)m, (float *)u, (float *)ema,
            (const float *)g, (const double *)bad);
     return WF_OK;
 }

@@ -116,6 +116,9 @@ int wf_cuda_argument(wf_cuda *cuda, const void *from, size_t bytes, void *out) W
 typedef int wf_cuda_way(wf_cuda *cuda, void *user, int i);
 int wf_cuda_choose(wf_cuda *cuda, const char *key, int count, wf_cuda_way *run, void *user, int *best) WF_MUST;
 
+/* Sets *bad (device) to 1 if an element of g is not finite (adamax.cu). */
+int wf_cuda_find_bad(wf_cuda *cuda, size_t n, const float *g, double *bad) WF_MUST;
+
 /* Fills memory with numbers other than zero, for measurements. */
 int wf_cuda_fill(wf_cuda *cuda, bool bf16, size_t n, void *memory) WF_MUST;
 
@@ -185,6 +188,7 @@ void wf_cuda_attention_slots(wf_backend *b);
 void wf_cuda_conv_slots(wf_backend *b);
 void wf_cuda_moments_slots(wf_backend *b);
 void wf_cuda_adamax_slots(wf_backend *b);
+void wf_cuda_muon_slots(wf_backend *b);
 void wf_cuda_wavelet_slots(wf_backend *b);
 
 #endif

@@ -115,6 +115,7 @@ static void fill_table(wf_cuda *cuda)
     wf_cuda_conv_slots(b);
     wf_cuda_moments_slots(b);
     wf_cuda_adamax_slots(b);
+    wf_cuda_muon_slots(b);
     wf_cuda_wavelet_slots(b);
 }
 

@@ -83,6 +83,10 @@ int wf_ref_dequantize(wf_backend *b, const wf_random *random, const double *taps
 int wf_ref_scale(wf_backend *b, size_t n, double factor, double offset, wf_real *x);
 int wf_ref_adamax(wf_backend *b, const wf_adamax *rule, size_t n, wf_real *w, wf_real *m, wf_real *u, wf_real *ema,
                   const wf_real *g, double *bad);
+int wf_ref_muon_momentum(wf_backend *b, const wf_muon *rule, size_t n, wf_real *m, wf_real *u, const wf_real *g,
+                         double *bad);
+int wf_ref_muon_step(wf_backend *b, const wf_muon *rule, int count, const wf_matrix *matrices, const wf_real *u,
+                     wf_real *w, wf_real *ema, const double *bad);
 int wf_ref_guard(wf_backend *b, size_t n, const double *values, double *bad);
 int wf_ref_dwt(wf_backend *b, const double *taps, int count, int N, int H, int W, int C, const wf_real *x, wf_real *low,
                wf_real *detail);

@@ -54,7 +54,7 @@ int wf_parallel_lock(wf_trainer *t, const char *path, const char *who, int *lock
 
 /* -- options ------------------------------------------------------------------------------------------------------- */
 
-enum { VALUE = 128, ROWS = 22 };
+enum { VALUE = 128, ROWS = 23 };
 
 /* The options of a rank, in words. */
 typedef struct row {
@@ -104,6 +104,7 @@ static void describe_options(const wf_trainer *t, table *list)
     add_text(list, "--init", o->init ? o->init->path : NULL);
     add(list, "--batch", "%d", o->batch);
     add(list, "--lr", "%.17g", o->lr);
+    add_text(list, "--optimizer", o->optimizer);
     add(list, "--ema", "%.17g", o->ema);
     add(list, "--warmup", "%lld", (long long)o->warmup);
     add(list, "--decay", "%.17g", o->decay);
@@ -138,8 +139,8 @@ int wf_parallel_compare(wf_trainer *t)
 
 /* Settings that rank 0 settles. */
 typedef struct settled {
-    char chain[sizeof((wf_trainer *)0)->chain], chosen[WF_PRECISION_WHY], init_hash[20];
-    bool resumes, has_chain;
+    char chain[sizeof((wf_trainer *)0)->chain], chosen[WF_PRECISION_WHY], init_hash[20], rule[WF_OPTIMIZER_TEXT];
+    bool resumes, has_chain, has_rule;
     int batch, patch, margin, held_out;
     wf_precision precision;
     double lr, ema, decay;
@@ -152,8 +153,11 @@ static void take_settled(wf_trainer *t, const settled *s)
     memcpy(t->chosen, s->chosen, sizeof t->chosen);
     memcpy(t->init_hash, s->init_hash, sizeof t->init_hash);
     t->resumes = s->resumes;
+    memcpy(t->rule, s->rule, sizeof t->rule);
     if (s->has_chain)
         o->chain = t->chain;
+    if (s->has_rule)
+        o->optimizer = t->rule;
     o->batch = s->batch;
     o->patch = s->patch;
     o->margin = s->margin;
@@ -169,6 +173,7 @@ static settled settled_of(const wf_trainer *t)
     const wf_train_options *o = t->options;
     settled s = {.resumes = t->resumes,
                  .has_chain = o->chain == t->chain,
+                 .has_rule = o->optimizer == t->rule,
                  .batch = o->batch,
                  .patch = o->patch,
                  .margin = o->margin,
@@ -180,6 +185,7 @@ static settled settled_of(const wf_trainer *t)
     memcpy(s.chain, t->chain, sizeof s.chain);
     memcpy(s.chosen, t->chosen, sizeof s.chosen);
     memcpy(s.init_hash, t->init_hash, sizeof s.init_hash);
+    memcpy(s.rule, t->rule, sizeof s.rule);
     return s;
 }
 

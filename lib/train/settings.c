@@ -30,6 +30,7 @@ enum {
     VAL,
     INIT,
     NOISE,
+    RULE,
     KEYS
 };
 
@@ -52,6 +53,7 @@ static const struct known {
     [VAL] = {"val", "--val", "none"},
     [INIT] = {"init", "--init", "none"},
     [NOISE] = {"dequantize", "--dequantize", "none"},
+    [RULE] = {"optimizer", "--optimizer", "adamax"},
 };
 
 /* A text taken apart. */
@@ -89,6 +91,8 @@ int wf_settings_describe(const wf_trainer *t, char **out)
         fits = fits && append(s, " init=%s", t->init_hash);
     if (o->dequantize)
         fits = fits && append(s, " dequantize=%s", o->dequantize);
+    if (o->optimizer && strcmp(o->optimizer, known[RULE].absent) != 0)
+        fits = fits && append(s, " optimizer=%s", o->optimizer);
     *out = fits ? strdup(s->text) : NULL;
     free(s);
     WF_CHECK(fits, WF_USAGE, "chain too long");
@@ -175,6 +179,8 @@ static int adopt(wf_trainer *t, const settings *s)
         o->held_out = atoi(s->value[VAL]);
     if (!o->init && strcmp(s->value[INIT], known[INIT].absent) != 0) /* --init counts in the first run only */
         wf_snprintf(t->init_hash, sizeof t->init_hash, "%s", s->value[INIT]);
+    if (!o->optimizer && strlen(s->value[RULE]) < sizeof t->rule)
+        o->optimizer = strcpy(t->rule, s->value[RULE]);
     if (o->chain)
         return WF_OK;
     WF_CHECK(*s->value[CHAIN] && strlen(s->value[CHAIN]) < sizeof t->chain, WF_DATA, "%s: no chain", t->state_path);

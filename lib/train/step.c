@@ -44,11 +44,14 @@ static int compute_step(void *trainer)
     double scale = -1 / (t->options->batch * pixels * t->runner.K * log(2));
     WF_TRY(wf_level_runner_compute(&t->runner));
     WF_TRY(wf_level_runner_guard(&t->runner, t->optimizer.bad));
-    if (!t->parallel.ranks)
-        return wf_level_runner_backward(&t->runner, scale, wf_optimizer_sink, &t->optimizer);
+    if (!t->parallel.ranks) {
+        WF_TRY(wf_level_runner_backward(&t->runner, scale, wf_optimizer_sink, &t->optimizer));
+        return wf_optimizer_finish(&t->optimizer);
+    }
     WF_TRY(wf_parallel_begin(t));
     WF_TRY(wf_level_runner_backward(&t->runner, scale, wf_parallel_sink, t));
-    return wf_parallel_finish(t);
+    WF_TRY(wf_parallel_finish(t));
+    return wf_optimizer_finish(&t->optimizer);
 }
 
 /* Drops the results of one step. */

@@ -175,6 +175,16 @@ static int split_store(wf_trainer *t)
     return WF_OK;
 }
 
+static int create_optimizer(wf_trainer *t)
+{
+    const wf_train_options *o = t->options;
+    const wf_flow *flow = t->runner.flow, *noise = t->runner.dequantizer.flow;
+    WF_TRY(wf_optimizer_create(t->backend, o->optimizer, wf_level_runner_size(&t->runner), o->ema, &t->optimizer));
+    t->runner.params = t->optimizer.w;
+    WF_TRY(wf_optimizer_add_matrices(&t->optimizer, flow, 0));
+    return noise ? wf_optimizer_add_matrices(&t->optimizer, noise, wf_flow_size(flow)) : WF_OK;
+}
+
 static int prepare(wf_trainer *t)
 {
     const wf_train_options *o = t->options;
@@ -195,8 +205,7 @@ static int prepare(wf_trainer *t)
         t->slots[n] = (uint64_t)(t->parallel.first + n);
     WF_TRY(wf_level_runner_create(t->backend, t->meta, &spec, rows, t->batches.H, t->batches.W, o->memory, &t->runner));
     WF_TRY(use_weight(t));
-    WF_TRY(wf_optimizer_create(t->backend, wf_level_runner_size(&t->runner), o->ema, &t->optimizer));
-    t->runner.params = t->optimizer.w;
+    WF_TRY(create_optimizer(t));
     WF_TRY(wf_parallel_prepare(t));
     return wf_validation_prepare(t, &spec);
 }

@@ -30,7 +30,8 @@ typedef struct wf_train_options {
     const wf_model *init;   /* begins with the averaged weights of this model's level, which are the first best on
                                held-out pictures; NULL: at random */
     int batch;              /* 0: chosen with the chain, or wf_train_published */
-    double lr, ema;         /* Adamax rate; decay of the moving average. 0 and -1: the same */
+    double lr, ema;         /* rate; decay of the moving average. 0 and -1: the same */
+    const char *optimizer;  /* text (optimizer.h); NULL: that of the earlier run, or Adamax */
     int64_t warmup;         /* steps of linear warm-up; -1: 125,000, as published, or a twentieth of the run if less */
     double decay; /* last share of the run, over which the rate falls linearly to 0; 0: constant; -1: as batch */
     int patch;    /* side of square crops; 0: whole pictures; -1: as published for a named chain, else whole */

@@ -25,6 +25,7 @@ typedef struct wf_trainer {
     char chosen[WF_PRECISION_WHY]; /* why the precision was chosen; "": it was asked for */
     const wf_meta *meta;
     char chain[4096];
+    char rule[WF_OPTIMIZER_TEXT]; /* the optimizer of an earlier run */
     int patch, margin;
     wf_parallel parallel; /* this process's part of each batch */
     wf_level_runner runner;
@@ -72,7 +73,7 @@ static inline wf_precision wf_trainer_used_precision(const wf_trainer *t)
     return t->chosen[0] ? WF_FP32 : t->options->precision;
 }
 
-/* The vectors of a state: weights, both moments, average; and their numbers. */
+/* The vectors of a state: weights, the optimizer's two, average; and their numbers. */
 enum { WF_VECTORS = 4 };
 static inline wf_real *wf_trainer_vector(const wf_trainer *t, int i)
 {

@@ -27,12 +27,14 @@ static const char *const mode_names[] = {"train", "bpd", "sample", "gradient", "
 static const char *const memory_names[] = {"auto", "store", "reversible", "lean", NULL};
 static int level = 4, pyramid;
 static double seconds = 4;
+static const char *optimizer = "adamax";
 static bool turns, by_group;
 
 static const cli_option options[] = {
     {'l', "level", "L", CLI_INT, &level, 0, 10, "Level; the default is 4."},
     {0, "model", "imagenet64|faces1024", CLI_CHOICE, &pyramid, 0, 0, "Whose level; the default is imagenet64."},
     {0, "time", "S", CLI_DOUBLE, &seconds, 0.001, 3600, "Measure for S seconds after the unmeasured runs; default 4."},
+    {0, "optimizer", "NAME", CLI_STRING, &optimizer, 0, 0, "Optimizer of train, as for wf-train-level; default adamax."},
     {0, "turns", NULL, CLI_FLAG, &turns, 0, 0, "Measure once for each line of stdin; see above."},
     {0, "groups", NULL, CLI_FLAG, &by_group, 0, 0,
      "Of train, also print when each group of gradients is ready: tests/bench/predict.py reads it."},
@@ -156,10 +158,12 @@ static void open_run(run *r)
 
     size_t size = wf_flow_size(r->flow), pixels = (size_t)side * (size_t)side;
     void *params;
-    if (j->mode == TRAIN)
-        must(wf_optimizer_create(r->backend, size, 0.999, &r->optimizer));
-    else
+    if (j->mode == TRAIN) {
+        must(wf_optimizer_create(r->backend, optimizer, size, 0.999, &r->optimizer));
+        must(wf_optimizer_add_matrices(&r->optimizer, r->flow, 0));
+    } else {
         must(r->backend->alloc(r->backend, size * r->backend->real, &params));
+    }
     r->params = j->mode == TRAIN ? r->optimizer.w : params;
     r->elements = (size_t)j->batch * pixels * (size_t)spec.K;
     r->log_density = calloc((size_t)j->batch, sizeof *r->log_density);
@@ -214,6 +218,7 @@ static int compute(void *user)
         groups_forward(g);
     WF_TRY(wf_flow_backward(r->flow, r->params, r->cond, -1.0 / r->job.batch, g ? groups_sink : wf_optimizer_sink,
                             g ? (void *)g : &r->optimizer, NULL, NULL));
+    WF_TRY(wf_optimizer_finish(&r->optimizer));
     if (g)
         groups_end(g);
     return WF_OK;

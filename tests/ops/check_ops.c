@@ -154,6 +154,12 @@ static const dims updates[] = {
     {1, 1, 1, 4097, 0, 0, 1, 0}, {1, 1, 1, 4097, 0, 0, 2, 0},
 };
 
+static const dims matrices[] = {
+    /* K x C, C x K and others between gaps; variant 1: a matrix is zero, 2: the flag is set */
+    {1, 1, 1, 1, 1, 0, 0, 0},   {1, 1, 1, 3, 1, 0, 1, 0},    {1, 1, 1, 9, 9, 0, 0, 0},    {1, 1, 1, 10, 432, 0, 0, 0},
+    {1, 1, 1, 48, 23, 0, 0, 0}, {1, 1, 1, 48, 432, 0, 0, 0}, {1, 1, 1, 65, 130, 0, 1, 0}, {1, 1, 1, 33, 31, 0, 2, 0},
+};
+
 static const dims wavelets[] = {
     /* C colours, k taps; some pictures are smaller than the filter */
     {1, 2, 2, 0, 1, 2, 0, 0},  {2, 2, 6, 0, 3, 2, 0, 0},    {3, 10, 14, 0, 3, 2, 0, 0},    {2, 2, 2, 0, 3, 4, 0, 0},
@@ -221,6 +227,8 @@ static const dims axes[] = {
     row(dequantize, noises, 2e-6) \
     row(scale, counts, 1e-6) \
     row(adamax, updates, 1e-5) \
+    row(muon_momentum, updates, 1e-6) \
+    row(muon_step, matrices, 2e-4) \
     row(guard, updates, 1e-5) \
     row(dwt, wavelets, 1e-6) \
     row(idwt, wavelets, 1e-6) \

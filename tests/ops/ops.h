@@ -83,7 +83,7 @@ op_case case_map_bytes, case_pack, case_pack_backward, case_unpack, case_relu_ba
 op_case case_conv_create, case_conv_destroy, case_conv_forward, case_conv_backward, case_conv_folded_bytes,
     case_conv_fold, case_conv_unfold;
 op_case case_gaussian, case_moments, case_sigmoid, case_sigmoid_backward, case_normal, case_dequantize, case_scale,
-    case_adamax, case_guard, case_dwt, case_idwt, case_dwt_axis, case_idwt_axis;
+    case_adamax, case_muon_momentum, case_muon_step, case_guard, case_dwt, case_idwt, case_dwt_axis, case_idwt_axis;
 
 /* Returns the weights of the pixels with variant 4, else NULL. */
 const wf_real *weights_of(run *r, const dims *d);
