@@ -54,7 +54,7 @@ int wf_parallel_lock(wf_trainer *t, const char *path, const char *who, int *lock
 
 /* -- options ------------------------------------------------------------------------------------------------------- */
 
-enum { VALUE = 128, ROWS = 22 };
+enum { VALUE = 128, ROWS = 23 };
 
 /* The options of a rank, in words. */
 typedef struct row {
@@ -102,6 +102,7 @@ static void describe_options(const wf_trainer *t, table *list)
     add(list, "--minutes", "%.17g", o->minutes);
     add(list, "--val", "%d%%", o->held_out);
     add_text(list, "--init", o->init ? o->init->path : NULL);
+    add(list, "--init-level", "%d", o->init_level);
     add(list, "--batch", "%d", o->batch);
     add(list, "--lr", "%.17g", o->lr);
     add(list, "--ema", "%.17g", o->ema);
