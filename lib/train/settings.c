@@ -338,12 +338,13 @@ static int expect_same_flow(const wf_trainer *t, const wf_level *from)
     WF_CHECK(!strcmp(s->chain, own.chain), WF_USAGE, "--init %s: level %d has the chain '%.200s', this one '%.200s'",
              o->init->path, s->level, s->chain, own.chain);
     WF_CHECK(same_text(s->dequantize, own.dequantize), WF_USAGE,
-             "--init %s: level %d has --dequantize '%.200s', this one '%.200s'", o->init->path, s->level, theirs, noise);
+             "--init %s: level %d has --dequantize '%.200s', this one '%.200s'", o->init->path, s->level, theirs,
+             noise);
     WF_CHECK(!strcmp(o->init->meta.wavelet, t->meta->wavelet), WF_USAGE, "--init %s: the wavelet is %s, of this one %s",
              o->init->path, o->init->meta.wavelet, t->meta->wavelet);
     WF_CHECK(!s->level == !own.level && s->kernel == own.kernel, WF_USAGE,
-             "--init %s: level %d has %s, level %d %s: these do not fit",
-             o->init->path, s->level, what_it_models(s), own.level, what_it_models(&own));
+             "--init %s: level %d has %s, level %d %s: these do not fit", o->init->path, s->level, what_it_models(s),
+             own.level, what_it_models(&own));
     bool same_depth = s->D == own.D || s->level != own.level;
     WF_CHECK(
         s->signal == own.signal && s->K == own.K && s->C == own.C && same_depth && from->size == t->optimizer.size,
