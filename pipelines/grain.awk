@@ -1,9 +1,10 @@
 # grain.awk OUT/data/coherence.tsv OUT/CHAIN-SEED/{bpd,coherence}.tsv .. - joins tables of wf-bpd and coherence to one, a row per
-# chain: bits/dim of the level and correlations in one disc by pixels apart, as mean over seeds and half of their range. The last
-# column is the part of the way from the first chain to the data, as mean over the distances.
+# chain: bits/dim of the level, and correlations in one disc and in two by pixels apart, as mean over seeds and half of their range.
+# Detail that is smooth everywhere correlates in both, so the difference of the two counts. The last column is the part of the way
+# from the first chain's difference to that of the data, as mean over the distances.
 BEGIN {
     FS = "\t"
-    distances = split("4 8 16 32", distance, " ")
+    distances = split("8 16 32", distance, " ")
 }
 FNR == 1 {
     n = split(FILENAME, path, "/")
@@ -16,9 +17,17 @@ FNR == 1 {
     next
 }
 is_bpd && $1 == "total" { next }
+is_bpd {
+    add("bpd", $3)
+    next
+}
 {
-    key = chain SUBSEP (is_bpd ? "bpd" : $1)
-    value = $3
+    add("one " $1, $3)
+    add("two " $1, $6)
+    add("gap " $1, $3 - $6)
+}
+function add(column, value, key) {
+    key = chain SUBSEP column
     if (!(key in sum) || value < least[key])
         least[key] = value
     if (!(key in sum) || value > most[key])
@@ -27,24 +36,24 @@ is_bpd && $1 == "total" { next }
 }
 function mean(chain, column) { return sum[chain, column] / runs[chain] }
 function cell(chain, column) {
-    return (chain, column) in sum ? sprintf(" %.3f +- %.3f |", mean(chain, column), (most[chain, column] - least[chain, column]) / 2) : " - |"
+    return (chain, column) in sum ? sprintf("%.3f +- %.3f", mean(chain, column), (most[chain, column] - least[chain, column]) / 2) : "-"
 }
 END {
     row = "| chain | seeds | bits/dim |"
     line = "|---|---|---|"
     for (d = 1; d <= distances; d++) {
-        row = row " " distance[d] " pixels |"
-        line = line "---|"
+        row = row " " distance[d] " pixels: one disc | two |"
+        line = line "---|---|"
     }
     print row " of the gap |\n" line "---|"
     for (c = 1; c <= chains; c++) {
         name = order[c]
-        row = "| " name " | " (name == "data" ? "-" : runs[name]) " |" cell(name, "bpd")
+        row = "| " name " | " (name == "data" ? "-" : runs[name]) " | " cell(name, "bpd") " |"
         closed = 0
         for (d = 1; d <= distances; d++) {
-            row = row cell(name, distance[d])
-            first = mean(order[2], distance[d])
-            closed += (mean(name, distance[d]) - first) / (mean("data", distance[d]) - first) / distances
+            row = row " " cell(name, "one " distance[d]) " | " cell(name, "two " distance[d]) " |"
+            first = mean(order[2], "gap " distance[d])
+            closed += (mean(name, "gap " distance[d]) - first) / (mean("data", "gap " distance[d]) - first) / distances
         }
         print row sprintf(" %.2f |", closed)
     }

@@ -31,7 +31,7 @@ flow-official = 16*(actnorm, conv1x1, affine:width=16:blocks=3), actnorm
 steps-default = 1009
 flow-default = cond:channels=16:width=48:blocks=2, 12*(actnorm, conv1x1, affine:width=48:blocks=1), actnorm
 # Details at half of their size and after that: Glow's levels, and one Haar transform
-glow = $(1)*(actnorm, conv1x1, affine:net=glow:width=64:scale=sigmoid)
+glow = $(1)*(actnorm, conv1x1, affine:net=glow:width=64)
 steps-glow = 1100
 flow-glow = squeeze, $(call glow,4), split, squeeze, $(call glow,4), split, squeeze, $(call glow,4), actnorm
 steps-haar = 9917

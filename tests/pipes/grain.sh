@@ -108,8 +108,22 @@ compare() {
 }
 ok "the pipeline compares chains" compare SEEDS=1
 ok "another seed is added" compare SEEDS='1 2'
-ok "and the table has both" grep -q '^| two | 2 | [1-9].[0-9]* +- 0.[0-9]* | [0-9.-]* +- [0-9.]* |' out/compare.md
+ok "and the table has both" grep -q '^| two | 2 | [1-9].[0-9]* +- 0.[0-9]* | [0-9.-]* +- [0-9.]* | [0-9.-]* +- [0-9.]* |' out/compare.md
 ok "the data are there, and all of the gap" grep -qE '^\| data \| - \| - \| 0\.9[0-9]+ .* \| 1\.00 \|$' out/compare.md
 ok "from the first chain" grep -qE '^\| one .* \| 0\.00 \|$' out/compare.md
 ok "steps are those of the chain" grep -qaE '"step": ?"4"' out/two-2/level-06.safetensors
 ok "three rows of two pictures" test "$(od -An -tu1 -j16 -N8 out/compare.png | tr -s ' ')" = ' 0 0 0 129 0 0 0 194'
+
+# Tables of one chain and two seeds by hand: means, half of their ranges, and a half, a quarter and three quarters of the gap.
+row() { printf '%s\t9\t%s\t0\t9\t%s\t0\n' "$@"; }
+hand() { # hand NAME BPD [DISTANCE ONE TWO]...
+    mkdir -p "hand/$1"
+    printf 'level\tsize\tbits/dim\t+-\n6\t32x32x9\t%s\t0\n' "$2" > "hand/$1/bpd.tsv"
+    { echo pixels && row 2 5 5; for ((i = 3; i < $#; i += 3)); do row "${@:i:3}"; done; } > "hand/$1/coherence.tsv"
+}
+hand data 0 8 1 0 16 1 0.2 32 0.9 0.1
+hand a-1 3 8 0 0 16 0.25 0.25 32 0 0
+hand b-1 2 8 0.75 0.25 16 0.5 0.25 32 0.5 0
+hand b-2 2.5 8 0.75 0.25 16 0.5 0.35 32 0.7 0
+row='| b | 2 | 2.250 +- 0.250 | 0.750 +- 0.000 | 0.250 +- 0.000 | 0.500 +- 0.000 | 0.300 +- 0.050 | 0.600 +- 0.100 | 0.000 +- 0.000 | 0.50 |'
+ok "the table by hand" grep -qxF "$row" <(awk -f "$ROOT/pipelines/grain.awk" hand/data/coherence.tsv hand/{a-1,b-1,b-2}/{bpd,coherence}.tsv)
