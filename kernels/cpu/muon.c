@@ -69,8 +69,8 @@ static void pack(int n, int columns, const float *from, size_t row, size_t colum
         for (int i = 0; i < n; i++)
             memcpy(panel + (size_t)i * WF_PANEL, from + (size_t)i * row, (size_t)columns * sizeof *panel);
     else
-        for (int j = 0; j < columns; j++)
-            for (int i = 0; i < n; i++)
+        for (int i = 0; i < n; i++)
+            for (int j = 0; j < columns; j++)
                 panel[(size_t)i * WF_PANEL + (size_t)j] = from[(size_t)i * row + (size_t)j * column];
 }
 

@@ -18,8 +18,8 @@ pyramid.safetensors     images [N,4,4,3] in [0,256) with the noise already in; f
                         detail-L in pixel units, params-L, bpd-L [N] in bits per dimension of the picture; bpd: the sum
 adamax.safetensors      x [20,N,H,W,K], cond, params before, loss [20] (mean bpd before each step), params_after and
                         ema_after; lr 1e-3, beta1 0.9, beta2 = decay = 1 - 1/782, eps 1e-8
-muon.safetensors        the same by Muon: matrices and kernels [out,in k k] have momentum 0.95 (Nesterov's), five steps of
-                        Newton-Schulz, and the rate 1e-3 * 0.067 sqrt(max(rows, columns)); other parameters as in
+muon.safetensors        the same by Muon: conv1x1 and kernels [out,in k k], except a net's last one, have momentum 0.95
+                        (Nesterov's), five steps of Newton-Schulz, and the rate 1e-3 * 0.067 sqrt(max(rows, columns)); other parameters as in
                         adamax, with beta2 0.99. torch.optim.Muon agrees, as far as its bfloat16 goes
 """
 import argparse
@@ -266,8 +266,9 @@ class Muon:
 
     def __init__(self, peer, flow, lr=1e-3, momentum=0.95, rms=0.067, decay=1 - 1 / 782):
         named = list(flow.named_parameters())
-        self.matrices = [p for name, p in named if name.split(".")[-1] in ("w", "k")]
-        self.rest = peer.GlowAdamax([p for name, p in named if name.split(".")[-1] not in ("w", "k")], lr=lr, b2=0.99)
+        inner = [name.split(".")[-1] in ("w", "k") and ".cout." not in name for name, p in named]
+        self.matrices = [p for (name, p), own in zip(named, inner) if own]
+        self.rest = peer.GlowAdamax([p for (name, p), own in zip(named, inner) if not own], lr=lr, b2=0.99)
         self.rest.t = self.rest.t.double()
         self.m = [torch.zeros_like(p) for p in self.matrices]
         self.rate, self.momentum, self.decay = lr * rms, momentum, decay
