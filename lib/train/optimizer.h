@@ -2,8 +2,8 @@
  *
  * An optimizer is written as a word of a chain is, "muon:momentum=0.9", and has one vector of parameters. To add one:
  * write lib/train/optimizers/NAME.c with a `const wf_optimizer_type wf_optimizer_NAME`, and add row(NAME) below. Its
- * state has to fit in m and u, which checkpoints keep. Tests and manual pages walk the registry. They check each option,
- * that a resumed training has the same bits, and that every optimizer learns. */
+ * state has to fit in m and u, which checkpoints keep. Tests and manual pages walk the registry. Tests check each
+ * option, that a resumed training has the same bits, and golden values. */
 #ifndef WF_OPTIMIZER_H
 #define WF_OPTIMIZER_H
 
