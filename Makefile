@@ -96,7 +96,7 @@ $B/lib/base/version.o: $B/version
 $B/lib/base/version.o: private ALL_CFLAGS += -DWF_BUILD_VERSION='"$(VERSION)"'
 # The check that a program does first is compiled for the oldest machine.
 $B/tools/startup/processor.o: private ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -O2 -g $(BASELINE:%=-march=%) $(WARN) $(PREFIX_MAP)
-$(TOOLS:%=$(BIN)/%) $B/check $B/check-ops $B/check-direct $B/check-tiles $B/check-tiles-emulated $B/check-ops-tiles $B/bench-level $B/bench-store $B/bench-dwt $B/deadleaves $B/manual $(FUZZERS:%=$B/fuzz-%): $(STARTUP)
+$(TOOLS:%=$(BIN)/%) $B/check $B/check-ops $B/check-direct $B/check-tiles $B/check-tiles-emulated $B/check-ops-tiles $B/bench-level $B/bench-store $B/bench-dwt $B/deadleaves $B/coherence $B/manual $(FUZZERS:%=$B/fuzz-%): $(STARTUP)
 # A program whose table has an instruction that no machine has, and a constructor that would run next.
 $B/planted.o: tools/startup/built_for.c $B/needs-all
 	$Q$(CC) $(ALL_CFLAGS) -DWF_PLANT_FEATURE -c -o $@ $<
@@ -150,7 +150,7 @@ $B/fuzz-%: $B/tests/fuzz/%.o $B/libwf.a
 $B/bench-level: $(call objects,$(addprefix tests/bench/,workload.c peak.c slots.c groups.c))
 $B/bench-level $B/bench-store $B/bench-dwt: $B/bench-%: $B/tests/bench/bench_%.o $(CLI)
 	$(LINK) $(LDLIBS)
-$B/deadleaves: $B/data/deadleaves.o $(CLI)
+$B/deadleaves $B/coherence: $B/%: $B/data/%.o $(CLI)
 	$(LINK) $(LDLIBS)
 # One binary for every card from compute capability 8.0 on. -fmad=false, as -ffp-contract=off above: kernels/body/ gives the
 # same bits on both.
@@ -206,7 +206,7 @@ $(TOOLS:%=$E/%): $E/%: $(BIN)/%
 emulated: $E/libwf-cuda.so $E/check-ops $E/bench-level $E/faults $(TOOLS:%=$E/%)
 
 RUN = BIN=$(BIN) B=$B tests/run.sh
-CHECKS = all $B/check $B/check-ops $B/check-direct $B/check-tiles $B/check-tiles-emulated $B/check-ops-tiles $B/deadleaves $B/wf-planted $B/bench-level
+CHECKS = all $B/check $B/check-ops $B/check-direct $B/check-tiles $B/check-tiles-emulated $B/check-ops-tiles $B/deadleaves $B/coherence $B/wf-planted $B/bench-level
 check: $(CHECKS) $(if $T,,$(patsubst %.c,$B/%.o,$(wildcard tests/fuzz/*.c)) $(if $(CUDA),$B/check-engines)) $(if $(filter-out emulated pipes/emulated pipes/faults pipes/kit,$T),,emulated) $(if $(filter-out pipes/cpus pipes/kit,$T)$(B:build=),,portable) ## every test: Criterion, operators against the reference, pipes. T=suite/test, T=ops/SLOT, T=pipes/NAME: that one
 	$(RUN) $(or $T,criterion ops direct tiles emulated engines pipes)
 check-fast: $(CHECKS) ## what takes under a minute of the same
@@ -216,7 +216,7 @@ check-ops: $B/check-ops ## every operator of every backend against the reference
 check-onednn: ## every operator with oneDNN 3.2 from PyPI, where the system has another; SAN=1: and leaks of descriptors
 	@tests/onednn.sh build/onednn-3.2
 	@$(MAKE) --no-print-directory ONEDNN=build/onednn-3.2 check-ops
-check-pipes: all $B/deadleaves $B/wf-planted $B/bench-level emulated portable ## the programs, end to end
+check-pipes: all $B/deadleaves $B/coherence $B/wf-planted $B/bench-level emulated portable ## the programs, end to end
 	$(RUN) pipes
 # The kit: programs for every x86-64 machine, which find their libraries in ../lib, and the plugin of the plain build.
 KIT ?= build-kit
@@ -251,7 +251,7 @@ check-spills: $(PLUGIN) ## no kernel keeps registers in memory, as the compiler 
 	tests/gpu/spills.sh $B/kernels/cuda
 check-long: all $B/deadleaves ## tests that take many minutes
 	$(RUN) long
-mutants: all $B/check $B/deadleaves ## breaks the code in sixty places, one at a time, and expects tests to fail; M="ID ...": these only
+mutants: all $B/check $B/deadleaves $B/coherence ## breaks the code in sixty places, one at a time, and expects tests to fail; M="ID ...": these only
 	tests/mutants.sh $(M)
 fuzz: ## every parser with bytes that libFuzzer makes up, for SECONDS=60 each; needs clang. TARGET=NAME: that one only
 	@$(MAKE) --no-print-directory CC=clang SAN=1 FUZZ=1 fuzz-run
@@ -281,7 +281,7 @@ tidy: ## clang-tidy and the clang analyzer over library and programs
 	@printf '%s\n' lib/*/*.c lib/*/*/*.c kernels/*.c kernels/cpu/*.c kernels/variants/*.c tools/*.c tools/startup/*.c | \
 	    xargs -P $(or $(JOBS),2) -I{} clang-tidy -quiet {} -- -std=c11 -D_GNU_SOURCE -fopenmp $(ARCH:%=-march=%) $(TILES_CFLAGS)
 coverage: ## which lines the tests run, a line for each room, and all of it in build-coverage/index.html
-	@$(MAKE) --no-print-directory COVERAGE=1 NVCC= all build-coverage/check build-coverage/check-ops build-coverage/check-direct build-coverage/deadleaves build-coverage/wf-planted
+	@$(MAKE) --no-print-directory COVERAGE=1 NVCC= all build-coverage/check build-coverage/check-ops build-coverage/check-direct build-coverage/deadleaves build-coverage/coherence build-coverage/wf-planted
 	-BIN=build-coverage/bin B=build-coverage tests/run.sh criterion ops direct pipes > build-coverage/log
 	@tail -n 1 build-coverage/log
 	@gcovr -r . build-coverage --json-summary build-coverage/summary.json --html-details build-coverage/index.html > /dev/null
@@ -316,12 +316,12 @@ PUBLIC = $(filter-out $(PRIVATE),$(patsubst lib/%,%,$(wildcard lib/*.h lib/*/*.h
 PRIVATE = $(patsubst lib/%,%,$(shell grep -lE '^/\* [a-z_]+\.h - private to lib/' lib/*/*.h))
 LIBDIR = lib
 ZSHDIR = share/zsh/site-functions
-install: all man completion $B/deadleaves ## programs, library, headers, pkg-config, manual pages, completion, pipelines, model; PREFIX=, DESTDIR=
+install: all man completion $B/deadleaves $B/coherence ## programs, library, headers, pkg-config, manual pages, completion, pipelines, model; PREFIX=, DESTDIR=
 	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin $(LIBDIR)/pkgconfig include/wf libexec/wavelet-flow share/man/man1 share/man/man5 \
 	    share/man/man7 share/bash-completion/completions $(ZSHDIR) share/wavelet-flow/pipelines/systems $(if $(wildcard data/leaves/*),share/wavelet-flow/models/leaves))
 	install $(filter-out %/wf-decode,$(TOOLS:%=$(BIN)/%)) $(DESTDIR)$(PREFIX)/bin
 	ln -sf wf-encode $(DESTDIR)$(PREFIX)/bin/wf-decode
-	install $B/deadleaves $(DESTDIR)$(PREFIX)/libexec/wavelet-flow
+	install $B/deadleaves $B/coherence $(DESTDIR)$(PREFIX)/libexec/wavelet-flow
 	install -m 644 $(wildcard $(addprefix pipelines/*.,awk css gp mk tsv)) $(DESTDIR)$(PREFIX)/share/wavelet-flow/pipelines
 	install pipelines/*.sh $(DESTDIR)$(PREFIX)/share/wavelet-flow/pipelines
 	install -m 644 pipelines/systems/*.chain $(DESTDIR)$(PREFIX)/share/wavelet-flow/pipelines/systems
@@ -345,7 +345,7 @@ dist: ## the last commit as build/wavelet-flow-VERSION.tar.gz, which builds with
 	@packaging/dist.sh $B
 deb: ## Debian packages for every processor with AVX2, without root and without CUDA: build-dist/deb/*.deb
 	@$(MAKE) --no-print-directory DIST=1 NVCC= deb-run
-deb-run: all man completion $B/deadleaves
+deb-run: all man completion $B/deadleaves $B/coherence
 	rm -rf $B/deb
 	@$(MAKE) --no-print-directory install DESTDIR=$B/deb/tree PREFIX=/usr LIBDIR=lib/$$($(CC) -print-multiarch) \
 	    ZSHDIR=share/zsh/vendor-completions > /dev/null

@@ -41,7 +41,7 @@ plant() {
 targets() {
     echo build/check
     case "$*" in *ops:*) echo build/check-ops ;; esac
-    case "$*" in *pipe:*) echo all build/deadleaves build/wf-planted ;; esac
+    case "$*" in *pipe:*) echo all build/deadleaves build/coherence build/wf-planted ;; esac
 }
 
 # try TEST: runs one test; false if it fails, or if no test has this name

@@ -86,3 +86,42 @@ Test(chain, repeats_are_expanded)
     cr_expect_str_eq(c.words[8].option[0].value, "7");
     wf_flow_text_clear(&c);
 }
+
+/* Files are read by a flow without pixels, which must have the parameters of one that runs. */
+static void expect_same_parameters(const char *chain, int C)
+{
+    wf_flow *runs, *lists;
+    wf_flow_spec spec = {1, 8, 8, 9, C, 3, WF_FP32, WF_MEMORY_NONE, WF_PICTURE, 0};
+    char name[64], listed_name[64];
+    const wf_param *p, *listed;
+    size_t where, listed_where;
+    int i = 0;
+    cr_assert_eq(wf_flow_create(ref(), chain, &spec, &runs), 0, "%s", wf_error());
+    spec.H = spec.W = 0;
+    cr_assert_eq(wf_flow_create(ref(), chain, &spec, &lists), 0, "%s", wf_error());
+    for (; wf_flow_param(runs, i, name, &p, &where); i++) {
+        cr_assert(wf_flow_param(lists, i, listed_name, &listed, &listed_where), "%s: %s is not listed", chain, name);
+        cr_expect_str_eq(listed_name, name);
+        cr_expect(listed->rank == p->rank && !memcmp(listed->shape, p->shape, (size_t)p->rank * sizeof *p->shape),
+                  "%s, %d conditions: %s is listed with %zu values, and has %zu", chain, C, name, listed->count,
+                  p->count);
+        cr_expect_eq(listed_where, where);
+    }
+    cr_expect_gt(i, 0);
+    cr_expect(!wf_flow_param(lists, i, listed_name, &listed, &listed_where), "%s: %s is too much", chain, listed_name);
+    wf_flow_destroy(runs);
+    wf_flow_destroy(lists);
+}
+
+Test(chain, lists_the_parameters_of_a_flow_that_runs)
+{
+    static const char *const chains[] = {
+        "cond:channels=2:width=3:blocks=1, actnorm, conv1x1, affine:width=3:blocks=1",
+        "squeeze, affine:width=3:blocks=1, split, haar, conv1x1:lu, affine:width=3:blocks=1",
+        "haar, cond:channels=2:width=3:blocks=1, haar, affine:mask=checker:width=3:blocks=1, split, rqspline:width=3",
+        "squeeze, ar:width=4:blocks=1, split:part=3, maskedconv:width=3, squeeze, affine:net=attention:width=4",
+    };
+    for (size_t i = 0; i < sizeof chains / sizeof *chains; i++)
+        for (int C = 0; C < 4; C += 3)
+            expect_same_parameters(chains[i], C);
+}

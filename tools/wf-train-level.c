@@ -31,6 +31,8 @@ static const cli_option table[] = {
     {0, "init", "MODEL", CLI_STRING, &init_path, 0, 0,
      "Begin with the averaged weights of this model's level, in place of random ones; without --flow also with its "
      "chain. May be an exported or installed model."},
+    {0, "init-level", "L", CLI_INT, &options.init_level, 0, WF_MAX_LEVELS,
+     "Level of --init to begin with, if another than the one to train (see below); its training has ended."},
     {'f', "flow", "CHAIN|@FILE|best|help", CLI_STRING, &options.chain, 0, 0,
      "Chain of bijectors, or the file that holds it, with comments after #. official: the published chain. best: fewer "
      "bits/dim in the same time. help prints the words. By default minutes, cores and the level choose the chain."},
@@ -187,8 +189,12 @@ static void choose_levels(const wf_store *store)
 static void check_init(const wf_meta *pictures, const wf_model *init)
 {
     const wf_meta *m = &init->meta;
+    if (options.init_level > m->levels)
+        die(WF_USAGE, "--init-level %d: %s has levels 0 to %d", options.init_level, init_path, m->levels);
+    if (options.init_level >= 0 && levels[0] != levels[1])
+        die(WF_USAGE, "--init-level %d: for one level at a time: -l L", options.init_level);
     char ours[WF_SIZE_TEXT], theirs[WF_SIZE_TEXT];
-    if (levels[1] > m->levels)
+    if (options.init_level < 0 && levels[1] > m->levels)
         die(WF_USAGE, "--init %s: %ss of %s, and those to train on are of %s; wf-dwt --like %s makes them of its size",
             init_path, wf_signal_names[m->signal], wf_size_text(m->signal, m->D, m->H, m->W, theirs),
             wf_size_text(pictures->signal, pictures->D, pictures->H, pictures->W, ours), init_path);
@@ -199,8 +205,9 @@ static void add_provenance(wf_meta *provenance, const wf_store *store, const wf_
 {
     char hash[20];
     must(wf_meta_copy(provenance, wf_store_meta(store)));
+    const bool other = options.init_level >= 0;
     if (init->path)
-        must(wf_model_hash(init, levels[0], levels[1], hash));
+        must(wf_model_hash(init, other ? options.init_level : levels[0], other ? options.init_level : levels[1], hash));
     cli_add_provenance(provenance, init->path ? hash : NULL);
 }
 
@@ -240,6 +247,8 @@ int main(int argc, char **argv)
     wf_model model, init = {0};
     if (init_path)
         found_open_model(init_path, &init);
+    else if (options.init_level >= 0)
+        die(WF_USAGE, "--init-level %d: of which model? Give --init MODEL", options.init_level);
     choose_backend();
     if (streams && leads)
         spool_stream(model_path, levels, store_path, spooled);

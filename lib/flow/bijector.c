@@ -121,7 +121,7 @@ int wf_bijector_set_output(wf_bijector *self, int H, int W, int K)
     after->H = H;
     after->W = W;
     after->K = K;
-    after->C = H == before->H && W == before->W ? before->C : 4 * before->C;
+    after->C = K > before->K ? 4 * before->C : before->C; /* where H = 0 sides do not show that they were halved */
     return WF_OK;
 }
 

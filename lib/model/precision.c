@@ -164,7 +164,7 @@ out:
 static int is_compared(const wf_level_spec *level, bool *compared)
 {
     static const char *const words[] = {"actnorm", "conv1x1", "affine", "cond"}, *const options[] = {"width", "blocks",
-                                                                                                     "channels"};
+                                                                                                     "channels", "pca"};
     wf_flow_text text;
     WF_TRY(wf_flow_text_parse(level->chain, &text));
     *compared = level->signal == WF_PICTURE && !level->dequantize;

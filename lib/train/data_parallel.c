@@ -102,6 +102,7 @@ static void describe_options(const wf_trainer *t, table *list)
     add(list, "--minutes", "%.17g", o->minutes);
     add(list, "--val", "%d%%", o->held_out);
     add_text(list, "--init", o->init ? o->init->path : NULL);
+    add(list, "--init-level", "%d", o->init_level);
     add(list, "--batch", "%d", o->batch);
     add(list, "--lr", "%.17g", o->lr);
     add_text(list, "--optimizer", o->optimizer);

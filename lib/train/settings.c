@@ -2,6 +2,7 @@
  *
  * The text is "KEY=VALUE KEY=VALUE ..", in the order of `known`. A value may hold blanks; a key that is absent has the
  * value `absent`. Limits are left out, so a training can be prolonged. */
+#include <errno.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -232,14 +233,44 @@ static void fit(wf_trainer *t)
     o->patch = o->patch >= 0 ? o->patch : choice.patch;
 }
 
+/* WF_AGAIN where the training of another level of --init has not reached its end. A level without a state, as an
+ * exported one, passes. */
+static int expect_finished(const wf_trainer *t)
+{
+    const wf_model *init = t->options->init;
+    char path[WF_PATH];
+    wf_safetensors st = {0};
+    bool end;
+    WF_TRY(wf_model_file(init, t->options->init_level, ".state.safetensors", path));
+    FILE *file = fopen(path, "rbe");
+    if (!file)
+        return errno == ENOENT ? WF_OK : wf_fail_errno("%s", path);
+    int status = wf_safetensors_read_header(file, path, &st, &end, NULL, NULL);
+    fclose(file);
+    const char *finished = status || end ? NULL : wf_safetensors_meta(&st, "finished");
+    if (!status && (!finished || !strcmp(finished, "0")))
+        status = wf_fail(WF_AGAIN, "--init-level %d: %s: its training is not finished: run it to its end first",
+                         t->options->init_level, init->path);
+    wf_safetensors_clear(&st);
+    return status;
+}
+
+/* The level of --init whose weights the training begins with. */
+static int init_level(const wf_train_options *o)
+{
+    return o->init_level < 0 ? o->level : o->init_level;
+}
+
 /* Takes the chain of the level that --init names, unless the options have one. */
 static int begin_with(wf_trainer *t)
 {
     wf_train_options *o = &t->settled;
     wf_level_summary level;
-    WF_CHECK(o->level <= o->init->meta.levels, WF_USAGE, "--init %s: has levels 0 to %d, not %d", o->init->path,
-             o->init->meta.levels, o->level);
-    WF_TRY(wf_level_summarize(o->init, o->level, &level));
+    WF_CHECK(init_level(o) <= o->init->meta.levels, WF_USAGE, "--init %s: has levels 0 to %d, not %d", o->init->path,
+             o->init->meta.levels, init_level(o));
+    WF_TRY(wf_level_summarize(o->init, init_level(o), &level));
+    if (o->init_level >= 0 && !t->resumes)
+        WF_TRY(expect_finished(t));
     wf_snprintf(t->init_hash, sizeof t->init_hash, "%s", level.hash);
     if (o->chain && o->chain != t->chain)
         return WF_OK;
@@ -297,6 +328,12 @@ static bool same_text(const char *a, const char *b)
     return a && b ? !strcmp(a, b) : a == b;
 }
 
+/* Words for the coefficients of a level. */
+static const char *what_it_models(const wf_level_spec *level)
+{
+    return !level->level ? "the base" : level->kernel == 1 ? "details of a single pixel" : "details of several pixels";
+}
+
 /* Fails unless the weights of `init` fit this level's flow. */
 static int expect_same_flow(const wf_trainer *t, const wf_level *from)
 {
@@ -305,24 +342,28 @@ static int expect_same_flow(const wf_trainer *t, const wf_level *from)
     const wf_level_spec *s = &from->spec;
     const char *noise = own.dequantize ? own.dequantize : "none", *theirs = s->dequantize ? s->dequantize : "none";
     WF_CHECK(!strcmp(s->chain, own.chain), WF_USAGE, "--init %s: level %d has the chain '%.200s', this one '%.200s'",
-             o->init->path, o->level, s->chain, own.chain);
+             o->init->path, s->level, s->chain, own.chain);
     WF_CHECK(same_text(s->dequantize, own.dequantize), WF_USAGE,
-             "--init %s: level %d has --dequantize '%.200s', this one '%.200s'", o->init->path, o->level, theirs,
+             "--init %s: level %d has --dequantize '%.200s', this one '%.200s'", o->init->path, s->level, theirs,
              noise);
     WF_CHECK(!strcmp(o->init->meta.wavelet, t->meta->wavelet), WF_USAGE, "--init %s: the wavelet is %s, of this one %s",
              o->init->path, o->init->meta.wavelet, t->meta->wavelet);
+    WF_CHECK(!s->level == !own.level && s->kernel == own.kernel, WF_USAGE,
+             "--init %s: level %d has %s, level %d %s: these do not fit", o->init->path, s->level, what_it_models(s),
+             own.level, what_it_models(&own));
+    bool same_depth = s->D == own.D || s->level != own.level;
     WF_CHECK(
-        s->signal == own.signal && s->K == own.K && s->C == own.C && s->D == own.D && s->kernel == own.kernel &&
-            from->size == t->optimizer.size,
+        s->signal == own.signal && s->K == own.K && s->C == own.C && same_depth && from->size == t->optimizer.size,
         WF_USAGE, "--init %s: level %d is of %ss of %d channels, this one of %ss of %d, or of another depth or width",
-        o->init->path, o->level, wf_signal_names[s->signal], o->init->meta.C, wf_signal_names[own.signal], t->meta->C);
+        o->init->path, s->level, wf_signal_names[s->signal], o->init->meta.C, wf_signal_names[own.signal], t->meta->C);
     return WF_OK;
 }
 
 int wf_settings_copy_weights(wf_trainer *t)
 {
+    const wf_train_options *o = t->options;
     wf_level from;
-    WF_TRY(wf_level_load(t->options->init, t->options->level, t->backend, &from));
+    WF_TRY(wf_level_load(o->init, init_level(o), t->backend, &from));
     int status = expect_same_flow(t, &from);
     if (!status)
         status = t->backend->copy(t->backend, t->optimizer.w, from.params, t->optimizer.size);

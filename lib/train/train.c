@@ -18,6 +18,7 @@ static const double CHECKPOINT_SECONDS = 120;
 const wf_train_options wf_train_defaults = {
     .steps = 5000000,
     .held_out = -1,
+    .init_level = -1,
     .ema = -1,
     .warmup = -1,
     .decay = -1,

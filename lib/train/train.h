@@ -29,6 +29,7 @@ typedef struct wf_train_options {
                                at least */
     const wf_model *init;   /* begins with the averaged weights of this model's level, which are the first best on
                                held-out pictures; NULL: at random */
+    int init_level;         /* of `init`: another level, scaled to this one's coefficients; -1: the same level */
     int batch;              /* 0: chosen with the chain, or wf_train_published */
     double lr, ema;         /* rate; decay of the moving average. 0 and -1: the same */
     const char *optimizer;  /* text (optimizer.h); NULL: that of the earlier run, or Adamax */

@@ -7,20 +7,22 @@
 #     tests/bench/budgets.sh out/budgets train
 #     tests/bench/budgets.sh out/budgets table
 #
-# stores DATA  makes train.store, val.store and test.store of the sets cifar10 and imagenet64. No photograph of which
-#              imagenet64 has a part to train on is in its other stores.
+# stores DATA  makes train.store, val.store and test.store of the sets cifar10 (through JPEG), originals (CIFAR-10) and
+#              imagenet64. No photograph of which imagenet64 has a part to train on is in its other stores.
 # rates        measures the steps that a core makes in a second, three seconds for every chain that OUT/rates.tsv lacks.
 # train        counts steps in place of minutes: as many as a core makes in the level's part of the minutes. A busy
 #              machine gives the same figures later. What is done is left out, what was interrupted resumes.
 # table        prints bits/dim by level, and their sum where all levels are there.
 #
 # A cell is SET/MINUTES/CHOICE/LEVEL, as cifar10/2/default/5. The last three commands take patterns of the shell: the
-# cells that fit are done in the order of the patterns, CORES at once. Without a pattern all are.
+# cells that fit are done in the order of the patterns, CORES at once. Without a pattern all are. SEED=2 trains and prints
+# another training of the same cells; SEEDS='1 2 3' in front of table prints means and half of the range.
 #
 #   default             what wf-train-level chooses without --flow
 #   official, best      the named chains with the published batch, rate, averages and patches
 #   demo                the chains of levels32.mk; a level above its six is like its largest
 #   STEPSxWIDTHbBATCH   a candidate: features of the low-pass picture, then so many steps of that width
+#   NAME                the chain of CHAINS/NAME.chain; its first line is a comment with more options of wf-train-level
 set -eu -o pipefail
 export LC_ALL=C OMP_WAIT_POLICY=passive
 shopt -s nullglob
@@ -29,13 +31,13 @@ PATH=${BIN:-$(dirname "$self")/../../bin}:$PATH
 [ $# -ge 2 ] || { sed -n '2,/^set/s/^# \{0,1\}//p' "$self" >&2; exit 64; }
 out=$1 command=$2
 shift 2
-CORES=${CORES:-2} SEED=${SEED:-1} SETS=${SETS:-cifar10 imagenet64} BUDGETS=${BUDGETS:-2 10 60}
-CHOICES=${CHOICES:-default official best demo}
+CORES=${CORES:-2} SEED=${SEED:-1} SETS=${SETS:-cifar10 originals imagenet64} BUDGETS=${BUDGETS:-2 10 60}
+CHOICES=${CHOICES:-default official best demo} CHAINS=${CHAINS:-$(dirname "$self")/chains}
 mkdir -p "$out"
 
 # The finest level of a set, pictures to test on, and per cent of the core time, the finest level first, nearly as
 # pipelines/plan.awk divides it
-declare -A top=([cifar10]=5 [imagenet64]=6)
+declare -A top=([cifar10]=5 [originals]=5 [imagenet64]=6)
 tested=1000 # at most
 shares=(50 30 14 3 1.5 1 0.5)
 
@@ -52,6 +54,14 @@ cifar10() {
     zcat "$1/cifar10_jpegsrc_train10000.bin.gz" | head -c "-$bytes" | store cifar10/train
     zcat "$1/cifar10_jpegsrc_train10000.bin.gz" | tail -c "$bytes" | store cifar10/val
     zcat "$1/cifar10_jpegsrc_test3000.bin.gz" | store cifar10/test
+}
+
+# The first 2,000 train, the last 700 test.
+originals() {
+    local file=$1/cifar10_lossless_b1_0000-2999.bin
+    head -c $((2000 * 3073)) "$file" | store originals/train
+    tail -c $((1000 * 3073)) "$file" | head -c $((300 * 3073)) | store originals/val
+    tail -c $((700 * 3073)) "$file" | store originals/test
 }
 
 # Photographs have numbers by name. Of ten, seven are trained on with their middles and crops, one validates, and two
@@ -97,6 +107,7 @@ take_apart() {
     own=$(calculate "$CORES * ${shares[top[$set] - level]} / 100")
     own=$(calculate "$minutes * ($own < 1 ? $own : 1)")
     model=$out/$set/$minutes/$choice
+    [ "$SEED" = 1 ] || model+=.seed$SEED
     file=$(printf '%s/level-%02d' "$model" "$level")
 }
 
@@ -124,7 +135,12 @@ flags() {
         features="cond:channels=$channels:width=$width:blocks=2, "
         ;;
     *)
-        echo "budgets.sh: choice '$choice': expected default, official, best, demo or a candidate such as 8x32b4" >&2
+        if [ -e "$CHAINS/$choice.chain" ]; then
+            printf '%s\n' -f "@$CHAINS/$choice.chain"
+            sed -n '1s/^# *//p' "$CHAINS/$choice.chain" | tr ' ' '\n'
+            return
+        fi
+        echo "budgets.sh: choice '$choice': expected default, official, best, demo, a candidate such as 8x32b4 or a file $CHAINS/$choice.chain" >&2
         return 64
         ;;
     esac
@@ -187,24 +203,42 @@ train_cell() {
     printf '%s\t%s\n' "$1" "$(cat "$file.tsv")"
 }
 
+# table: of several seeds, means with half of their range
 table() {
     local cell
     echo "| pictures | minutes | chain | total | by level, the finest first (steps) |"
     echo "|---|---|---|---|---|"
     cells "$@" | while read -r cell; do
-        take_apart "$cell"
-        printf '%s\t%s\n' "| $set | $minutes | $choice |" "$([ -s "$file.tsv" ] && cat "$file.tsv" || echo -)"
+        for SEED in ${SEEDS:-$SEED}; do
+            take_apart "$cell"
+            printf '%s\t%s\t%s\n' "| $set | $minutes | $choice |" "$level" "$([ -s "$file.tsv" ] && cat "$file.tsv" || echo -)"
+        done
     done | awk -F '\t' '
-        function put() { if (known) printf "%s %s |%s |\n", row, missing ? "-" : sprintf("%.3f", total), levels }
-        $1 != row { put(); row = $1; levels = ""; total = known = missing = 0 }
-        $2 == "-" { missing++; levels = levels " -"; next }
-        { known++; total += $2; levels = levels sprintf(" %.3f (%d)", $2, $3) }
-        END { put() }'
+        function with_range(sum, n, low, high) {
+            return sprintf(n > 1 ? "%.3f +- %.3f" : "%.3f", sum / n, (high - low) / 2)
+        }
+        function put_level() {
+            if (level == "") return
+            levels = levels (n ? sprintf(" %s (%d)", with_range(sum, n, low, high), steps) : " -")
+            if (n) { total += sum / n; known++ } else missing++
+            n = sum = 0
+        }
+        function put_row() {
+            put_level()
+            if (known) printf "%s %s |%s |\n", row, missing ? "-" : sprintf("%.3f", total), levels
+            levels = level = ""; total = known = missing = 0
+        }
+        $1 != row { put_row(); row = $1 }
+        $2 != level { put_level(); level = $2 }
+        $3 == "-" { next }
+        { if (!n || $3 < low) low = $3; if (!n || $3 > high) high = $3; n++; sum += $3; steps = $4 }
+        END { put_row() }'
 }
 
 case $command in
 stores)
     cifar10 "$1"
+    originals "$1"
     imagenet64 "$1"
     ;;
 rates)

@@ -8,13 +8,15 @@
 #     status 65 "a stream that was cut off"       wf-idwt < cut.wf
 #
 # A test starts in an empty folder, which is removed at its end, with the programs in PATH. $ROOT is the repository,
-# $DEADLEAVES the picture generator. The output is one line per failure or skip, and the totals.
+# $DEADLEAVES the picture generator and $COHERENCE its measure. The output is one line per failure or skip, and the totals.
 set -u -o pipefail
 export LC_ALL=C
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 PATH=$ROOT/${BIN:-bin}:$PATH
 # shellcheck disable=SC2034 # used by the tests
 DEADLEAVES=$ROOT/${B:-build}/deadleaves
+# shellcheck disable=SC2034
+COHERENCE=$ROOT/${B:-build}/coherence
 WORK=$(mktemp -d)
 export XDG_CACHE_HOME=$WORK.cache
 NAME=$(basename "$0" .sh)

@@ -1,11 +1,18 @@
-/* conv1x1.c - one K x K matrix for every pixel, a random rotation at first. With `lu` the parameters are its LU
- * factors, so that the log-determinant is a sum and the matrix stays invertible (Kingma and Dhariwal 2018, section
- * 3.2). */
+/* conv1x1.c - one K x K matrix for every pixel, a rotation at first. With `lu` the parameters are its LU factors, so
+ * that the log-determinant is a sum and the matrix stays invertible (Kingma and Dhariwal 2018, section 3.2).
+ *
+ * The rotation is random (Glow), but in the first conv1x1 of a chain it leads to the principal components of the first
+ * batch. Colours of a photograph are nearly equal, so the components are brightness and two small differences of
+ * colours. The coupling that follows keeps the large ones and transforms the small ones. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "../bijector.h"
+#include "../principal.h"
+
+/* self->own points here in a word that starts at principal components. */
+static char principal;
 
 enum { MAX_K = 256 };
 
@@ -24,6 +31,8 @@ static int create(wf_bijector *self, const int *values)
         ok = wf_bijector_param(self, "w", 2, square) >= 0;
     }
     WF_CHECK(ok, WF_AGAIN, "conv1x1: out of memory");
+    self->own = values[1] == 1 || (values[1] < 0 && !self->shape->mixed) ? &principal : NULL;
+    self->shape->mixed = true;
     return WF_OK;
 }
 
@@ -82,11 +91,19 @@ static void factor(double *w, int K, int *rows)
     }
 }
 
-static void init_lu(uint64_t seed, uint64_t first, int K, double *values)
+/* Place in a word's parameters for W [K,K], before `complete`. */
+static double *place_of_w(const wf_bijector *self, double *values)
 {
+    return self->linear == WF_LINEAR_DENSE ? values : values + 2 * self->shape->K;
+}
+
+/* Makes parameters of the W that is in its place: itself, or its factors. */
+static void complete(const wf_bijector *self, double *values)
+{
+    int K = self->shape->K, rows[MAX_K];
+    if (self->linear == WF_LINEAR_DENSE)
+        return;
     double *p = values, *sign = p + K, *lower = sign + K, *upper = lower + K * K, *logs = upper + K * K;
-    int rows[MAX_K];
-    random_rotation(seed, first, K, lower);
     factor(lower, K, rows);
     for (int i = 0; i < K; i++) {
         p[rows[i]] = i; /* (P v)[rows[i]] = v[i] */
@@ -101,13 +118,36 @@ static void init_lu(uint64_t seed, uint64_t first, int K, double *values)
 
 static void init(const wf_bijector *self, uint64_t seed, double *values)
 {
-    (self->linear == WF_LINEAR_DENSE ? random_rotation : init_lu)(seed, self->offset, self->shape->K, values);
+    random_rotation(seed, self->offset, self->shape->K, place_of_w(self, values));
+    complete(self, values);
+}
+
+static int data_init(wf_bijector *self, wf_real *params, const wf_real *x, const wf_real *cond, void *tape)
+{
+    (void)cond, (void)tape;
+    wf_backend *b = self->shape->backend;
+    if (!self->own)
+        return WF_OK;
+    double *values = calloc(self->count, sizeof *values);
+    WF_CHECK(values, WF_AGAIN, "conv1x1: out of memory for %zu parameters", self->count);
+    int status = wf_principal_components(self->shape, self->shape->K, x, place_of_w(self, values));
+    if (!status) {
+        complete(self, values);
+        status = b->upload(b, params, values, WF_F64, self->count);
+    }
+    free(values);
+    return status;
 }
 
 const wf_bijector_type wf_bijector_conv1x1 = {
     .name = "conv1x1",
-    .summary = "y = W x for each pixel, with one K x K matrix that starts as a random rotation (Glow, 2018)",
-    .options = {{"lu", 0, 0, 1, NULL, "1: W is stored as P L U, which keeps it invertible", 0}},
+    .summary = "y = W x for each pixel, with one K x K matrix that starts as a rotation (Glow, 2018)",
+    .options = {{"lu", 0, 0, 1, NULL, "1: W is stored as P L U, which keeps it invertible", 0},
+                {"pca", -1, 0, 1, NULL,
+                 "1: the first batch makes W the rotation to its principal components, the largest variance first; "
+                 "0: W is a random rotation",
+                 "1 for the first conv1x1 of the chain, 0 for the others"}},
     .linear = true,
     .create = create,
-    .init = init};
+    .init = init,
+    .data_init = data_init};
