@@ -272,7 +272,8 @@ struct wf_backend {
     /* -- recordings: a sequence of calls repeated for the cost of one; all NULL where calls cost nothing ----------- */
     /* Calls after `record` are stored, not run, until `recorded` returns them. No call in between may wait for the
      * device. The memory of their arguments must stay valid. Each `replay` reads host arguments again (wf_random,
-     * index, wf_adamax, wf_muon). Make the same calls once unrecorded before: backends prepare themselves in that run. */
+     * index, wf_adamax, wf_muon), but not the matrices of muon_step. Make the same calls once unrecorded before:
+     * backends prepare themselves in that run. */
     int (*record)(wf_backend *b);
     int (*recorded)(wf_backend *b, wf_recording **out);
     int (*replay)(wf_backend *b, wf_recording *recording);

@@ -355,7 +355,7 @@ Test(golden, wavelets)
     wf_safetensors_clear(&golden);
 }
 
-/* -- twenty steps of Adamax --------------------------------------------------------------------------------------- */
+/* -- twenty steps of each optimizer ------------------------------------------------------------------------------- */
 
 static void train(wf_backend *b, const wf_safetensors *golden, wf_flow *flow, wf_optimizer *optimizer, double tolerance)
 {
@@ -372,9 +372,10 @@ static void train(wf_backend *b, const wf_safetensors *golden, wf_flow *flow, wf
         double have = 8 - sum / (log(2) * (double)step_x), want = ((const double *)loss->data)[i];
         agree("loss", &have, &want, 1, tolerance);
         wf_optimizer_begin(optimizer, (int64_t)i, 1e-3);
-        optimizer->rule.decay = optimizer->decay; /* active from the first step */
+        optimizer->rule.decay = optimizer->muon.decay = optimizer->decay; /* active from the first step */
         OK(wf_flow_backward(flow, optimizer->w, c, -1 / (log(2) * (double)step_x), wf_optimizer_sink, optimizer, NULL,
                             NULL));
+        OK(wf_optimizer_finish(optimizer));
         double bad;
         OK(b->download_double(b, &bad, optimizer->bad, 1));
         cr_assert_eq(bad, 0);
@@ -383,10 +384,10 @@ static void train(wf_backend *b, const wf_safetensors *golden, wf_flow *flow, wf
     b->free(b, conds);
 }
 
-Test(golden, adamax)
+static void check_optimizer(const char *name)
 {
     wf_safetensors golden;
-    load("adamax", &golden);
+    load(name, &golden);
     const wf_tensor *params = tensor(&golden, "params");
     double *host = malloc(params->bytes);
     cr_assert_not_null(host);
@@ -396,7 +397,8 @@ Test(golden, adamax)
         double tolerance = backends[i].tolerance;
         OK(backends[i].open(2, &b));
         wf_flow *flow = make_flow(b, tensor(&golden, "x"), true, small, WF_MEMORY_STORE);
-        OK(wf_optimizer_create(b, NULL, length(params), 1 - 1 / 782.0, &o));
+        OK(wf_optimizer_create(b, name, length(params), 1 - 1 / 782.0, &o));
+        OK(wf_optimizer_add_matrices(&o, flow, 0));
         OK(b->upload(b, o.w, params->data, WF_F64, length(params)));
         OK(b->upload(b, o.ema, params->data, WF_F64, length(params)));
         train(b, &golden, flow, &o, tolerance);
@@ -410,4 +412,12 @@ Test(golden, adamax)
     }
     free(host);
     wf_safetensors_clear(&golden);
+}
+
+/* Walks the registry: an optimizer has a file of its name. */
+Test(golden, optimizers)
+{
+    const wf_optimizer_type *type;
+    for (int i = 0; (type = wf_optimizer_row(i)); i++)
+        check_optimizer(type->name);
 }

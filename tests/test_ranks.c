@@ -326,6 +326,22 @@ Test(ranks, weights_do_not_depend_on_their_number, .timeout = 300)
     end(&t);
 }
 
+/* A step of Muon takes matrices apart, whose gradients come in pieces. */
+Test(ranks, take_the_same_steps_with_muon, .timeout = 300)
+{
+    trained t = begin("ref", 2);
+    t.options.optimizer = "muon";
+    train_ranks(1, "one", &t);
+    train_ranks(3, "three", &t);
+    cr_expect_eq(t.status[2], 0, "%s", t.error);
+    cr_expect_lt(weights_differ("one", "three", 2), 1e-9, "%g", weights_differ("one", "three", 2));
+    t.backend = "cpu";
+    train_ranks(3, "a", &t);
+    train_ranks(3, "b", &t);
+    cr_expect_eq(weights_differ("a", "b", 2), 0, "%g", weights_differ("a", "b", 2));
+    end(&t);
+}
+
 Test(ranks, give_the_same_bits_run_after_run, .timeout = 300)
 {
     trained t = begin("cpu", 3);

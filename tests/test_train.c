@@ -197,9 +197,15 @@ static void interrupt_twice(wf_train_options o, int levels)
     scratch_remove();
 }
 
+/* With every optimizer. */
 Test(train, interrupted_twice_is_bitwise_the_same, .timeout = 120)
 {
-    interrupt_twice(small_options(2), 3);
+    const wf_optimizer_type *type;
+    wf_train_options o = small_options(2);
+    for (int i = 0; (type = wf_optimizer_row(i)); i++) {
+        o.optimizer = type->name;
+        interrupt_twice(o, 3);
+    }
 }
 
 Test(train, so_it_is_with_noise_that_is_learnt, .timeout = 120)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "../lib/pyramid/pyramid.h"
+#include "../lib/train/optimizer.h"
 #include "../lib/train/train.h"
 #include "scratch.h"
 

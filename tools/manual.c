@@ -80,10 +80,17 @@ static const struct table {
     const char *name;
     void (*print)(void);
 } tables[] = {
-    {"programs", print_programs},       {"exits", cli_roff_exits},    {"bijectors", words_roff_bijectors},
-    {"networks", words_roff_networks},  {"presets", print_presets},   {"formats", print_formats},
-    {"unsupported", print_unsupported}, {"wavelets", print_wavelets}, {"options", print_options},
-    {"words", words_completion},        {"optimizers", words_roff_optimizers},
+    {"programs", print_programs},
+    {"exits", cli_roff_exits},
+    {"bijectors", words_roff_bijectors},
+    {"networks", words_roff_networks},
+    {"presets", print_presets},
+    {"formats", print_formats},
+    {"unsupported", print_unsupported},
+    {"wavelets", print_wavelets},
+    {"options", print_options},
+    {"words", words_completion},
+    {"optimizers", words_roff_optimizers},
 };
 
 static void print_table(const char *page, const char *name)

@@ -2,11 +2,10 @@
  *
  * With n the smaller side of u, all Newton-Schulz steps go to the square G = u u' or u' u, [n,n], of which they are
  * polynomials: T = a + b G + c G G, P = T P, G = T G T. Then O = P u or u P. For n = 48 and 432 columns these are
- * 10 MFLOP, and 22 MFLOP where every step multiplies u itself. A small singular value of u has an error of up to a
- * thousandth of the largest in O.
+ * 8 MFLOP, and 21 where every step multiplies u itself. Small singular values lose digits, since G has their squares.
  *
- * A thread has a matrix at a time, and each product has one order of its sums (product.h): the number of threads changes
- * no bit. */
+ * A thread has a matrix at a time, and each product has one order of its sums (product.h): the number of threads
+ * changes no bit. */
 #include "cpu.h"
 #include "product.h"
 
@@ -69,8 +68,8 @@ static void pack(int n, int columns, const float *from, size_t row, size_t colum
         for (int i = 0; i < n; i++)
             memcpy(panel + (size_t)i * WF_PANEL, from + (size_t)i * row, (size_t)columns * sizeof *panel);
     else
-        for (int j = 0; j < columns; j++)
-            for (int i = 0; i < n; i++)
+        for (int i = 0; i < n; i++)
+            for (int j = 0; j < columns; j++)
                 panel[(size_t)i * WF_PANEL + (size_t)j] = from[(size_t)i * row + (size_t)j * column];
 }
 

@@ -43,8 +43,8 @@ static int adamax(wf_backend *b, const wf_adamax *rule, size_t n, wf_real *w, wf
     const wf_adamax *device;
     WF_TRY(wf_cuda_argument(cuda, rule, sizeof *rule, &device));
     WF_TRY(wf_cuda_find_bad(cuda, n, (const float *)g, bad));
-    WF_RUN(update, wf_cuda_blocks(n), (unsigned)WF_CUDA_THREADS, 0, device, n, (float *)w, (float *)m, (float *)u, (float *)ema,
-           (const float *)g, (const double *)bad);
+    WF_RUN(update, wf_cuda_blocks(n), (unsigned)WF_CUDA_THREADS, 0, device, n, (float *)w, (float *)m, (float *)u,
+           (float *)ema, (const float *)g, (const double *)bad);
     return WF_OK;
 }
 

@@ -121,8 +121,8 @@ static __global__ void __launch_bounds__(256) normalize(muon_batch all, float *w
 }
 
 /* Square `to` = square a times square b; `polynomial`: a = b = G, and to = T. */
-static __global__ void __launch_bounds__(256) multiply(muon_batch all, int a, int b, bool polynomial, int to,
-                                                       float *work)
+static __global__ void __launch_bounds__(256)
+    multiply(muon_batch all, int a, int b, bool polynomial, int to, float *work)
 {
     const entry *e = &all.entries[blockIdx.y];
     int top, left;

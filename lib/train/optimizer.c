@@ -54,8 +54,9 @@ static int parse(const char *text, const wf_optimizer_type **type, double *value
 {
     char room[WF_OPTIMIZER_TEXT], *rest = room, *word;
     text = text ? text : registry[0]->name;
-    WF_CHECK(strlen(text) < sizeof room, WF_USAGE, "--optimizer '%.40s..': has %zu characters, at most %zu are possible",
-             text, strlen(text), sizeof room - 1);
+    WF_CHECK(strlen(text) < sizeof room, WF_USAGE,
+             "--optimizer '%.40s..': has %zu characters, at most %zu are possible", text, strlen(text),
+             sizeof room - 1);
     strcpy(room, text);
     word = strsep(&rest, ":");
     int i = 0;
@@ -106,10 +107,16 @@ void wf_optimizer_clear(wf_optimizer *o)
     *o = (wf_optimizer){0};
 }
 
+static bool ends_with(const char *name, const char *end)
+{
+    size_t n = strlen(name), m = strlen(end);
+    return n >= m && !strcmp(name + n - m, end);
+}
+
+/* The last layer of a network begins at zero, and gains nothing by steps of one length (pipelines/README.md). */
 static bool is_matrix(const char *name, const wf_param *param)
 {
-    const char *last = strrchr(name, '.');
-    return param->rank >= 2 && last && !strcmp(last, ".w");
+    return param->rank >= 2 && ends_with(name, ".w") && !ends_with(name, ".out.w");
 }
 
 int wf_optimizer_add_matrices(wf_optimizer *o, const wf_flow *flow, size_t first)

@@ -2,8 +2,8 @@
  *
  * An optimizer is written as a word of a chain is, "muon:momentum=0.9", and has one vector of parameters. To add one:
  * write lib/train/optimizers/NAME.c with a `const wf_optimizer_type wf_optimizer_NAME`, and add row(NAME) below. Its
- * state has to fit in m and u, which checkpoints keep. Tests and manual pages walk the registry. They check each option,
- * that a resumed training has the same bits, and that every optimizer learns. */
+ * state has to fit in m and u, which checkpoints keep. Tests and manual pages walk the registry. Tests check each
+ * option, that a resumed training has the same bits, and golden values. */
 #ifndef WF_OPTIMIZER_H
 #define WF_OPTIMIZER_H
 
@@ -28,7 +28,7 @@ enum { WF_OPTIMIZER_MAX_OPTIONS = 4, WF_OPTIMIZER_TEXT = 200 };
 
 typedef struct wf_optimizer_type {
     const char *name;
-    const char *summary; /* for the manual, without a full stop */
+    const char *summary;                                       /* for the manual, without a full stop */
     wf_optimizer_option options[WF_OPTIMIZER_MAX_OPTIONS + 1]; /* a NULL key ends the table */
     /* Sets the rules of step t = 1, 2 .. for the rate lr. */
     void (*begin)(wf_optimizer *o, double t, double lr);
@@ -62,8 +62,9 @@ int wf_optimizer_check(const char *text) WF_MUST;
  * too. */
 int wf_optimizer_create(wf_backend *backend, const char *text, size_t size, double ema, wf_optimizer *out) WF_MUST;
 void wf_optimizer_clear(wf_optimizer *o);
-/* Lists the matrices of a flow whose parameters begin at `first`: tensors that are called w, of two dimensions or more.
- * A kernel [out,k..,in] is a matrix [out,k..*in]. Flows come in the order of their parameters. */
+/* Lists the matrices of a flow whose parameters begin at `first`: tensors that are called w, of two dimensions or more,
+ * except those of a network's layer `out`. A kernel [out,k..,in] is a matrix [out,k..*in]. Flows come in the order of
+ * their parameters. */
 int wf_optimizer_add_matrices(wf_optimizer *o, const wf_flow *flow, size_t first) WF_MUST;
 
 /* A step, counted from 0: begin sets its rules, the sink, a wf_grad_sink, takes gradients, and finish follows the last

@@ -18,6 +18,9 @@ pyramid.safetensors     images [N,4,4,3] in [0,256) with the noise already in; f
                         detail-L in pixel units, params-L, bpd-L [N] in bits per dimension of the picture; bpd: the sum
 adamax.safetensors      x [20,N,H,W,K], cond, params before, loss [20] (mean bpd before each step), params_after and
                         ema_after; lr 1e-3, beta1 0.9, beta2 = decay = 1 - 1/782, eps 1e-8
+muon.safetensors        the same by Muon: conv1x1 and kernels [out,in k k], except a net's last one, have momentum 0.95
+                        (Nesterov's), five steps of Newton-Schulz, and the rate 1e-3 * 0.067 sqrt(max(rows, columns)); other parameters as in
+                        adamax, with beta2 0.99. torch.optim.Muon agrees, as far as its bfloat16 goes
 """
 import argparse
 import importlib.util
@@ -258,10 +261,68 @@ def pyramid(peer, levels=2, steps=2, width=8, bits=8, N=3):
     return out
 
 
-def adamax(peer, K=9, C=3, steps=2, width=8, size=(2, 2), N=4, count=20):
-    flow = make_flow(peer, K, C, steps, width)
+class Muon:
+    """Muon for w and k, the peer's Adamax for the rest"""
+
+    def __init__(self, peer, flow, lr=1e-3, momentum=0.95, rms=0.067, decay=1 - 1 / 782):
+        named = list(flow.named_parameters())
+        inner = [name.split(".")[-1] in ("w", "k") and ".cout." not in name for name, p in named]
+        self.matrices = [p for (name, p), own in zip(named, inner) if own]
+        self.rest = peer.GlowAdamax([p for (name, p), own in zip(named, inner) if not own], lr=lr, b2=0.99)
+        self.rest.t = self.rest.t.double()
+        self.m = [torch.zeros_like(p) for p in self.matrices]
+        self.rate, self.momentum, self.decay = lr * rms, momentum, decay
+        self.p = self.matrices + self.rest.p
+        self.ema = [p.detach().clone() for p in self.p]
+
+    @staticmethod
+    def orthogonalize(u):
+        O = u / u.norm().clamp(min=1e-7)
+        for _ in range(5):
+            A = O @ O.T
+            O = 3.4445 * O + (-4.7750 * A + 2.0315 * A @ A) @ O
+        return O
+
+    @torch.no_grad()
+    def step(self):
+        self.rest.step()
+        for p, m in zip(self.matrices, self.m):
+            m.lerp_(p.grad, 1 - self.momentum)
+            u = p.grad.lerp(m, self.momentum).flatten(1)
+            p -= self.rate * math.sqrt(max(u.shape)) * self.orthogonalize(u).view_as(p)
+        for p, e in zip(self.p, self.ema):
+            e.lerp_(p, 1 - self.decay)
+
+
+def check_muon():
+    """Two steps of torch.optim.Muon, which multiplies in bfloat16."""
+    p, grads, m = torch.zeros(12, 20), torch.randn(2, 12, 20), torch.zeros(12, 20)
+    own = torch.zeros(12, 20)
+    theirs = torch.nn.Parameter(p)
+    opt = torch.optim.Muon([theirs], lr=0.1, weight_decay=0, momentum=0.95, nesterov=True, adjust_lr_fn="match_rms_adamw")
+    for g in grads:
+        theirs.grad = g.clone()
+        opt.step()
+        m.lerp_(g, 0.05)
+        own -= 0.1 * 0.2 * math.sqrt(20) * Muon.orthogonalize(g.lerp(m, 0.95))
+    off = ((theirs - own).abs().max() / own.abs().max()).item()
+    assert off < 0.03, f"torch.optim.Muon is off by {off:.3g} of the largest"
+
+
+def muon(peer):
+    check_muon()
+    return train(peer, lambda flow: Muon(peer, flow))
+
+
+def glow_adamax(peer, flow):
     opt = peer.GlowAdamax(flow.parameters())
     opt.t = opt.t.double()  # the peer counts steps in single precision
+    return opt
+
+
+def train(peer, optimizer, K=9, C=3, steps=2, width=8, size=(2, 2), N=4, count=20):
+    flow = make_flow(peer, K, C, steps, width)
+    opt = optimizer(flow)
     x, cond = 0.7 * torch.randn(count, N, K, *size), torch.rand(count, N, C, *size) - 0.5
     out = dict(x=x.permute(0, 1, 3, 4, 2).contiguous(), cond=cond.permute(0, 1, 3, 4, 2).contiguous(),
                params=flatten(flow, size, value))
@@ -296,8 +357,9 @@ def main():
         "level-3x5": lambda: level(peer, **detail, steps=3, width=8, size=(3, 5)),
         "level-lu-2x2": lambda: level(peer, **detail, steps=2, width=8, size=(2, 2), lu=True),
         "pyramid": lambda: pyramid(peer),
-        "adamax": lambda: adamax(peer),
+        "adamax": lambda: train(peer, lambda flow: glow_adamax(peer, flow)),
         "level-ar-3x4": autoregressive,
+        "muon": lambda: muon(peer),
     }
     for name, make in cases.items():
         tensors = {k: v.detach().clone().contiguous() for k, v in make().items()}

@@ -1,4 +1,5 @@
-/* muon.c - Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon) for matrices, Adamax for the rest
+/* muon.c - Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon) for matrices, Adamax for the rest,
+ * networks' last layers among it
  *
  * A matrix steps along its averaged gradient with all singular values brought to 1 nearly, so that no direction of the
  * gradient waits for others. Its step has a root mean square of `rms` times the rate (Liu et al. 2025, arXiv
@@ -39,8 +40,8 @@ static int finish(wf_optimizer *o)
 
 const wf_optimizer_type wf_optimizer_muon = {
     .name = "muon",
-    .summary = "matrices and kernels by their average gradient with singular values near 1 (Muon: Jordan et al., "
-               "2024), other weights by Adamax",
+    .summary = "kernels and conv1x1 by their average gradient with singular values near 1 (Jordan et al., 2024); by "
+               "Adamax other weights, and the last kernel of a network",
     .options = {[MOMENTUM] = {"momentum", 0.95, 0, 0.9999, "decay of the average gradient of a matrix", NULL},
                 [RMS] = {"rms", 0.067, 1e-6, 10, "root mean square of a matrix's step, in units of --lr", NULL},
                 [BETA2] = {"beta2", 0.99, 0, 1 - 1e-6, "that of Adamax", NULL}},
