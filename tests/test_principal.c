@@ -142,7 +142,7 @@ static double off_diagonal(const double *covariance, bool *falls)
     for (int a = 0; a < K; a++) {
         for (int b = 0; b < K; b++)
             most = fmax(most, a == b ? 0 : fabs(covariance[a * K + b]));
-        *falls &= !a || covariance[a * (K + 1)] <= covariance[(a - 1) * (K + 1)] + 1e-9;
+        *falls &= !a || covariance[a * (K + 1)] <= covariance[(a - 1) * (K + 1)] + 1e-4;
     }
     return most;
 }
@@ -181,7 +181,7 @@ static void check_start(const char *chain, bool uncorrelated)
     start(chain, x, z, &moved, NULL);
     covariance_of(z, covariance);
     double most = off_diagonal(covariance, &falls);
-    cr_expect_eq(most < 1e-9 && falls, uncorrelated, "%s: covariances up to %g", chain, most);
+    cr_expect_eq(most < 1e-4 && falls, uncorrelated, "%s: covariances up to %g", chain, most);
     free(x);
 }
 
@@ -243,7 +243,7 @@ Test(principal, parts_pool_their_moments)
     start("conv1x1, reverse, reverse", part, own, &moved, NULL);
     start("conv1x1, reverse, reverse", part, pooled, &moved, give_moments);
     covariance_of(own, covariance);
-    cr_expect_lt(off_diagonal(covariance, &falls), 1e-9);
+    cr_expect_lt(off_diagonal(covariance, &falls), 1e-6);
     covariance_of(pooled, want);
     cr_expect_gt(off_diagonal(want, &falls), 0.01, "the part's own components were taken");
     for (int i = 0; i < PIXELS / 2 * K; i++) /* pixels that both have */

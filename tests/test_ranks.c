@@ -381,6 +381,27 @@ Test(ranks, another_number_resumes, .timeout = 300)
     end(&t);
 }
 
+/* A level that begins with the weights of another: its first weights are these, and all ranks go on from them alike. */
+Test(ranks, begin_with_another_level, .timeout = 300)
+{
+    trained t = begin("ref", 2);
+    wf_model near;
+    train_ranks(1, "near", &t);
+    cr_assert_eq(t.status[0], 0, "%s", t.error);
+    cr_assert_eq(wf_model_open(scratch_path("near"), &near), 0, "%s", wf_error());
+    t.options.level = 3;
+    t.options.init = &near;
+    t.options.init_level = 2;
+    train_ranks(1, "one", &t);
+    cr_expect_eq(t.status[0], 0, "%s", t.error);
+    train_ranks(3, "three", &t);
+    for (int r = 0; r < 3; r++)
+        cr_expect_eq(t.status[r], 0, "rank %d ends with %d: %s", r, t.status[r], t.error);
+    cr_expect_lt(weights_differ("one", "three", 3), 1e-12, "%g", weights_differ("one", "three", 3));
+    wf_model_clear(&near);
+    end(&t);
+}
+
 /* One rank is asked to stop: all stop after one step, with 75, and go on from it. */
 Test(ranks, stop_together, .timeout = 300)
 {

@@ -32,7 +32,7 @@ static const cli_option table[] = {
      "Begin with the averaged weights of this model's level, in place of random ones; without --flow also with its "
      "chain. May be an exported or installed model."},
     {0, "init-level", "L", CLI_INT, &options.init_level, 0, WF_MAX_LEVELS,
-     "Level of --init to begin with, if another than the one to train (see below); its training has ended."},
+     "Begin with the weights of level L of --init, whose training has ended (default: the level to train)."},
     {'f', "flow", "CHAIN|@FILE|best|help", CLI_STRING, &options.chain, 0, 0,
      "Chain of bijectors, or the file that holds it, with comments after #. official: the published chain. best: fewer "
      "bits/dim in the same time. help prints the words. By default minutes, cores and the level choose the chain."},
@@ -96,6 +96,9 @@ static const cli_program program = {
         "--init begins a training in a folder of its own with a fresh optimizer. Chain, wavelet and channels must be "
         "those of MODEL; sizes may differ. MODEL's weights are validated first, and only better ones take their "
         "place; of 2 to 19 pictures one is held out at least.\n\n"
+        "--init-level begins with another level of MODEL, which may be the model to train: details of photographs are "
+        "alike at all sizes, so the level below is a better start than random weights. It brings most to short "
+        "trainings. The base fits no other level, nor does a level of a single pixel.\n\n"
         "Small levels leave a GPU mostly idle: -l 0-4 trains five levels at once on one device. Each gets the result "
         "that it would get alone, and its share of --threads. A level that fails does not stop the others.\n\n"
         "One level in several processes, also on several machines, over MPI: mpirun -n 4 wf-train-level -l 6 .. Each "
@@ -129,6 +132,8 @@ static const cli_program program = {
         "    all levels in one process, one picture in twenty held out\n"
         "wf-train-level -m mine -s mine.wf --init leaves --minutes 2\n"
         "    from the weights of the model that comes with the programs\n"
+        "wf-train-level -l 5 -m model -s train.wf --init model --init-level 4 --minutes 10\n"
+        "    level 5 from the weights of level 4, once this is finished\n"
         "wf-train-level -l 0-4 -m model -s train.wf --val val.wf --backend cuda\n"
         "    the small levels together on one GPU\n"
         "mpirun -n 2 wf-train-level -l 6 -m model -s train.wf --threads 1\n"
@@ -205,9 +210,9 @@ static void add_provenance(wf_meta *provenance, const wf_store *store, const wf_
 {
     char hash[20];
     must(wf_meta_copy(provenance, wf_store_meta(store)));
-    const bool other = options.init_level >= 0;
+    const int one = options.init_level;
     if (init->path)
-        must(wf_model_hash(init, other ? options.init_level : levels[0], other ? options.init_level : levels[1], hash));
+        must(wf_model_hash(init, one < 0 ? levels[0] : one, one < 0 ? levels[1] : one, hash));
     cli_add_provenance(provenance, init->path ? hash : NULL);
 }
 

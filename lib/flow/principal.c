@@ -130,6 +130,18 @@ static int fill_covariance(int K, const double *means, double *covariance)
     return WF_OK;
 }
 
+/* Rounds to 30 bits of the largest variance. Eigenvectors of close eigenvalues magnify rounding errors; so sums in
+ * another order, on another number of ranks, lead to the same bits. */
+static void round_covariance(int K, double *covariance)
+{
+    double largest = 0;
+    for (int k = 0; k < K; k++)
+        largest = fmax(largest, covariance[k * (K + 1)]);
+    double unit = largest > 0 ? ldexp(1, ilogb(largest) - 30) : 1;
+    for (int i = 0; i < K * K; i++)
+        covariance[i] = unit * rint(covariance[i] / unit);
+}
+
 int wf_principal_components(const wf_stage_shape *shape, int K, const wf_real *x, double *w)
 {
     wf_backend *backend = shape->backend;
@@ -144,6 +156,7 @@ int wf_principal_components(const wf_stage_shape *shape, int K, const wf_real *x
     if (shape->pool)
         WF_GO(shape->pool(shape->pool_user, n, (int)count, means));
     WF_GO(fill_covariance(K, means, covariance));
+    round_covariance(K, covariance);
     WF_GO(wf_symmetric_eigenvectors(K, covariance, w));
 out:
     free(host);

@@ -29,7 +29,7 @@ typedef struct wf_train_options {
                                at least */
     const wf_model *init;   /* begins with the averaged weights of this model's level, which are the first best on
                                held-out pictures; NULL: at random */
-    int init_level;         /* of `init`: another level, scaled to this one's coefficients; -1: the same level */
+    int init_level;         /* of `init`, any but the base and a single pixel, of a finished training; -1: `level` */
     int batch;              /* 0: chosen with the chain, or wf_train_published */
     double lr, ema;         /* rate; decay of the moving average. 0 and -1: the same */
     const char *optimizer;  /* text (optimizer.h); NULL: that of the earlier run, or Adamax */
@@ -86,7 +86,7 @@ typedef int wf_train_report(void *user, wf_train_event event, const wf_train_pro
  * at once if that happened in an earlier run. validation may be NULL: then options->held_out counts. WF_AGAIN: another
  * trainer holds the level, or the training was interrupted and saved. WF_INTERNAL: too many non-finite batches.
  * WF_DATA: the state in the folder is of other data or options, or the level is exported (export.h) and has no state.
- * WF_USAGE: the level of options->init has another chain or shape.
+ * WF_USAGE: the level of options->init has another chain or shape. WF_AGAIN: options->init_level is not finished.
  *
  * With ranks all call this at once, with the same options, store and level. Each computes its part of every batch, and
  * rank 0 alone writes files. Which picture, patch and noise an element of a batch has does not depend on the number of

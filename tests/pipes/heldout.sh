@@ -116,6 +116,41 @@ ok "larger pictures" sh -c "'$DEADLEAVES' -q -n 20 -s 16 | wf-dwt -q -o larger.w
 status 64 "a level that the model lacks" wf-train-level -q -s larger.wf -l 4 -m e -f "$CHAIN" --init m
 ok "one that it has" wf-train-level -q -s larger.wf -l 3 -m e --init m --steps 1
 
+# -- another level to begin with --------------------------------------------------------------------------------------
+of_level() { wf-info --json "$1" | jq -er ".trained[].metadata | select(.level == \"$2\").$3"; } # of_level MODEL LEVEL KEY
+from() { wf-train-level -q -s sixty.wf --threads 1 --batch 8 "$@"; }
+ok "a rate that spoils level 3" from -l 3 -m up --init m --init-level 2 --lr 10 --warmup 0 --steps 20
+ok "there is a hash" of_level m 2 hash
+ok "leaves the weights of level 2" test "$(of_level up 3 hash)" = "$(of_level m 2 hash)"
+ok "the file has their hash" test "$(of_level up 3 init)" = "$(of_level m 2 hash)"
+ok "and their chain" test "$(of_level up 3 chain)" = "$CHAIN"
+ok "level 2 from 3" from -l 2 -m down --init m --init-level 3 --steps 3
+ok "of an exported model" from -l 3 -m exported --init f16 --init-level 2 --steps 3
+ok "a model without level 3" sh -c 'cp -r m own && rm own/level-03*'
+ok "begins it with its own level 2" from -l 3 -m own --init own --init-level 2 --steps 12
+ok "in one run" from -l 3 -m once-up --init own --init-level 2 --steps 24 --warmup 2 --decay 0 --checkpoint-every 5
+ok "and in two" bash -c "wf-train-level -q -s sixty.wf --threads 1 --batch 8 -l 3 -m twice-up --init own --init-level 2 --steps 11 --warmup 2 --decay 0 &&
+    wf-train-level -q -s sixty.wf --threads 1 --batch 8 -l 3 -m twice-up --steps 24 --warmup 2 --decay 0"
+ok "to the same bits" bash -c 'cmp <(tail -c 6000 once-up/level-03.state.safetensors) <(tail -c 6000 twice-up/level-03.state.safetensors)'
+status 64 "--init-level without --init" from -l 3 -m no --init-level 2
+status 64 "several levels" from -l 2-3 -m no --init m --init-level 2
+status 64 "a level that the pictures lack" from -l 3 -m no --init m --init-level 4
+status 66 "one that is not trained" from -l 2 -m no --init a --init-level 3
+status 64 "the base" from -l 3 -m no --init m --init-level 0
+status 64 "to the base" from -l 0 -m no --init m --init-level 2
+status 64 "a single pixel" from -l 3 -m no --init m --init-level 1
+ok "is named" bash -c "wf-train-level -q -s sixty.wf -l 3 -m no --init m --init-level 1 2>&1 |
+    grep -qx 'wf-train-level: --init .*m: level 1 has details of a single pixel, level 3 details of several pixels: these do not fit'"
+status 64 "another chain" from -l 3 -m no -f actnorm --init m --init-level 2
+ok "level 2 goes on" from -l 2 -m own --steps 45
+status 65 "and a level from its old weights does not begin anew" from -l 3 -m own --init own --init-level 2 --steps 20
+ok "but goes on without --init" from -l 3 -m own --steps 20
+status 75 "a training without an end" timeout --preserve-status -s INT 2 wf-train-level -q -s sixty.wf -l 2 -m endless -f "$CHAIN" --steps 0 --val none
+status 75 "is not finished" from -l 3 -m no --init endless --init-level 2
+ok "as one line says" bash -c "wf-train-level -q -s sixty.wf -l 3 -m no --init endless --init-level 2 2>&1 |
+    grep -qx 'wf-train-level: .*--init-level 2: .*endless: its training is not finished: run it to its end first'"
+ok "but begins its own level elsewhere" from -l 2 -m elsewhere --init endless --steps 2
+
 # -- few pictures -----------------------------------------------------------------------------------------------------
 # Nineteen pictures are trained on, so that ten epochs are 23 steps of 8. Patience counts every twentieth of a run.
 "$DEADLEAVES" -q -n 20 -s 8 --seed 2 | wf-dwt -q -o twenty.wf
