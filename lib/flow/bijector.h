@@ -81,7 +81,6 @@ typedef struct wf_stage_shape {
     struct wf_stage_shape *next; /* the shape after the next reshaping bijector or encoder; NULL: none follows */
     struct wf_bijector *encoder; /* the encoder that made this shape's condition; NULL: it was reshaped or unchanged */
     bool learnt;                 /* an encoder, here or earlier, made part of the condition */
-    bool mixed;                  /* a conv1x1 came before, so channels are no longer those of the data */
     wf_pool_moments *pool;       /* of the data-dependent initialization; NULL: the batch is all here */
     void *pool_user;
 } wf_stage_shape;

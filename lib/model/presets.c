@@ -117,13 +117,15 @@ void wf_preset_fit(const wf_meta *meta, int level, double minutes, double cores,
                                                   : 2e-3,
                               .ema = 0.995,
                               .decay = 0.5,
+                              .optimizer = level && pixels > 4 ? "muon" : "adamax",
                               .patch = crop ? PATCH : 0};
     if (is_grey_base(meta, level))
         write_grey_base(meta, c->steps, c->width, out->chain);
     else if (level && pixels > 4)
         snprintf(out->chain, WF_PRESET_CHAIN,
-                 "cond:channels=%d:width=%d:blocks=%d, %d*(actnorm, conv1x1, affine:width=%d:blocks=1), actnorm",
-                 c->channels, c->features, c->blocks, c->steps, c->width);
+                 "cond:channels=%d:width=%d:blocks=%d, actnorm, conv1x1:pca, affine:width=%d:blocks=1, "
+                 "%d*(actnorm, conv1x1, affine:width=%d:blocks=1), actnorm",
+                 c->channels, c->features, c->blocks, c->width, c->steps - 1, c->width);
     else
         snprintf(out->chain, WF_PRESET_CHAIN, "%d*(actnorm, conv1x1, affine:width=%d:blocks=1), actnorm", c->steps,
                  c->width);

@@ -13,7 +13,7 @@ WF_BEGIN
  *     "best"      reached fewer bits/dim in the same time in our comparisons, with nets of the same width
  * A base of one channel has no half that a coupling could keep. Both names then mean couplings that keep one field of a
  * checkerboard, or, for a single pixel, splines of that number. */
-enum { WF_PRESET_CHAIN = 160 };
+enum { WF_PRESET_CHAIN = 200 };
 bool wf_preset_chain(const char *name, const wf_meta *meta, int level, char out[WF_PRESET_CHAIN]);
 
 /* Side of the square patches that the official configuration trains this level on; 0: whole pictures. */
@@ -23,6 +23,7 @@ typedef struct wf_preset_choice {
     char chain[WF_PRESET_CHAIN];
     int batch;             /* pictures a step */
     double lr, ema, decay; /* as in wf_train_options */
+    const char *optimizer;
     int patch;             /* side of a patch; 0: whole pictures */
 } wf_preset_choice;
 

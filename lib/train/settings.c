@@ -227,6 +227,7 @@ static void fit(wf_trainer *t)
     strcpy(t->chain, choice.chain);
     o->chain = t->chain;
     o->batch = o->batch ? o->batch : choice.batch;
+    o->optimizer = o->optimizer ? o->optimizer : choice.optimizer;
     o->lr = o->lr > 0 ? o->lr : choice.lr;
     o->ema = o->ema >= 0 ? o->ema : choice.ema;
     o->decay = o->decay >= 0 ? o->decay : choice.decay;

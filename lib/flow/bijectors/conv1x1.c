@@ -1,8 +1,7 @@
 /* conv1x1.c - one K x K matrix for every pixel, a rotation at first. With `lu` the parameters are its LU factors, so
  * that the log-determinant is a sum and the matrix stays invertible (Kingma and Dhariwal 2018, section 3.2).
  *
- * The rotation is random (Glow), but in the first conv1x1 of a chain it leads to the principal components of the first
- * batch. Colours of a photograph are nearly equal, so the components are brightness and two small differences of
+ * The rotation is random (Glow), or with `pca` it leads to the principal components of the first batch. Colours of a photograph are nearly equal, so the components are brightness and two small differences of
  * colours. The coupling that follows keeps the large ones and transforms the small ones. */
 #include <math.h>
 #include <stdlib.h>
@@ -31,8 +30,7 @@ static int create(wf_bijector *self, const int *values)
         ok = wf_bijector_param(self, "w", 2, square) >= 0;
     }
     WF_CHECK(ok, WF_AGAIN, "conv1x1: out of memory");
-    self->own = values[1] == 1 || (values[1] < 0 && !self->shape->mixed) ? &principal : NULL;
-    self->shape->mixed = true;
+    self->own = values[1] ? &principal : NULL;
     return WF_OK;
 }
 
@@ -143,10 +141,8 @@ const wf_bijector_type wf_bijector_conv1x1 = {
     .name = "conv1x1",
     .summary = "y = W x for each pixel, with one K x K matrix that starts as a rotation (Glow, 2018)",
     .options = {{"lu", 0, 0, 1, NULL, "1: W is stored as P L U, which keeps it invertible", 0},
-                {"pca", -1, 0, 1, NULL,
-                 "1: the first batch makes W the rotation to its principal components, the largest variance first; "
-                 "0: W is a random rotation",
-                 "1 for the first conv1x1 of the chain, 0 for the others"}},
+                {"pca", 0, 0, 1, NULL,
+                 "1: the first batch makes W the rotation to its principal components, the largest variance first", 0}},
     .linear = true,
     .create = create,
     .init = init,
