@@ -115,9 +115,9 @@ Test(presets, choices_that_were_measured)
         double minutes;
         int steps, width, batch;
     } measured[] = {
-        {5, 5, 2, 12, 48, 4},    {5, 4, 1.2, 12, 64, 8},  {5, 3, 0.56, 8, 32, 16}, {5, 2, 0.12, 6, 16, 32},
-        {6, 6, 2, 8, 32, 2},     {6, 5, 1.2, 8, 32, 4},   {6, 4, 0.56, 8, 32, 8},  {6, 3, 0.12, 8, 32, 16},
-        {6, 2, 0.06, 6, 16, 32}, {6, 1, 0.04, 6, 16, 64}, {6, 0, 0.02, 6, 16, 64},
+        {5, 5, 2, 12, 32, 4},    {5, 4, 1.2, 12, 32, 8},  {5, 3, 0.56, 8, 32, 16}, {5, 2, 0.12, 6, 16, 32},
+        {5, 5, 10, 12, 48, 4},   {6, 6, 2, 12, 32, 2},    {6, 5, 1.2, 12, 32, 4},  {6, 4, 0.56, 12, 32, 8},
+        {6, 3, 0.12, 8, 32, 16}, {6, 2, 0.06, 6, 16, 32}, {6, 1, 0.04, 6, 16, 64}, {6, 0, 0.02, 6, 16, 64},
     };
     for (size_t i = 0; i < sizeof measured / sizeof *measured; i++) {
         int side = 1 << measured[i].levels;
@@ -130,9 +130,11 @@ Test(presets, choices_that_were_measured)
                               .bits = 8};
         wf_preset_choice choice;
         char want[80];
+        bool small = measured[i].level < 3;
         wf_preset_fit(&meta, measured[i].level, measured[i].minutes, 1, &choice);
-        snprintf(want, sizeof want, "%d*(actnorm, conv1x1, affine:width=%d:blocks=1), actnorm", measured[i].steps,
-                 measured[i].width);
+        snprintf(want, sizeof want, "%d*(actnorm, conv1x1, affine:width=%d:blocks=1), actnorm",
+                 measured[i].steps - !small, measured[i].width);
+        cr_expect_str_eq(choice.optimizer, small ? "adamax" : "muon");
         cr_expect(strstr(choice.chain, want), "%dx%d, level %d: %s, want %s", side, side, measured[i].level,
                   choice.chain, want);
         cr_expect_eq(choice.batch, measured[i].batch, "%dx%d, level %d: batch %d", side, side, measured[i].level,

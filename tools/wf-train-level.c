@@ -45,8 +45,7 @@ static const cli_option table[] = {
      "Pictures per step (default 64, but chosen along with the chain by default)."},
     {0, "lr", "X", CLI_DOUBLE, &options.lr, 1e-12, 10, "Learning rate (default 1e-3, or chosen)."},
     {0, "optimizer", "NAME|help", CLI_STRING, &options.optimizer, 0, 0,
-     "Rule of a step, with options as in muon:momentum=0.9: adamax, as published, or muon, which learns more in a "
-     "step. help prints all, as wf-chain(7) does (default adamax)."},
+     "Rule of a step: adamax, as published, or muon, which learns more in a step; help prints them (default adamax)."},
     {0, "warmup", "N", CLI_COUNT, &options.warmup, 0, 1e12,
      "Steps of linear warm-up (default 125000, but at most a twentieth of the run)."},
     {0, "decay", "X", CLI_DOUBLE, &options.decay, 0, 1,
@@ -222,12 +221,8 @@ int main(int argc, char **argv)
     static char chain[4096], dequantize[4096];
     options = wf_train_defaults;
     int operand = cli_parse(&program, argc, argv);
-    bool words = options.chain && !strcmp(options.chain, "help");
-    if (words || (options.optimizer && !strcmp(options.optimizer, "help"))) {
-        (words ? words_print : words_print_optimizers)();
-        finish_stdout();
+    if (words_help(options.chain, options.optimizer))
         return WF_OK;
-    }
     must(wf_optimizer_check(options.optimizer));
     if (operand < argc && !store_path && !cli_is_dash(argv[operand]))
         store_path = argv[operand++];

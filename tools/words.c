@@ -2,10 +2,12 @@
 #include "words.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "../lib/flow/bijector.h"
 #include "../lib/flow/net.h"
 #include "../lib/train/optimizer.h"
+#include "cli.h"
 
 /* Prints "from 1 to 4096", or "tanh, sigmoid or exp". */
 static void print_range(const wf_bijector_option *o)
@@ -33,7 +35,7 @@ static const wf_bijector_option *option_at(const wf_bijector_type *type, int i)
     return i < WF_BIJECTOR_MAX_OPTIONS && type->options[i].key ? &type->options[i] : NULL;
 }
 
-void words_print(void)
+static void print_words(void)
 {
     const wf_bijector_type *type;
     const wf_bijector_option *o;
@@ -62,7 +64,7 @@ static void print_number(const wf_optimizer_option *o)
         printf("%g", o->standard);
 }
 
-void words_print_optimizers(void)
+static void print_optimizers(void)
 {
     const wf_optimizer_type *type;
     for (int i = 0; (type = wf_optimizer_row(i)); i++) {
@@ -73,6 +75,18 @@ void words_print_optimizers(void)
             putchar('\n');
         }
     }
+}
+
+bool words_help(const char *chain, const char *optimizer)
+{
+    bool words = chain && !strcmp(chain, "help"), optimizers = optimizer && !strcmp(optimizer, "help");
+    if (words)
+        print_words();
+    else if (optimizers)
+        print_optimizers();
+    if (words || optimizers)
+        finish_stdout();
+    return words || optimizers;
 }
 
 void words_roff_optimizers(void)

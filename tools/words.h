@@ -2,11 +2,11 @@
 #ifndef WF_WORDS_H
 #define WF_WORDS_H
 
-/* Prints every bijector with its options, and every network, on stdout: `wf-train-level --flow help`. */
-void words_print(void);
+#include <stdbool.h>
 
-/* Prints every optimizer with its options on stdout: `wf-train-level --optimizer help`. */
-void words_print_optimizers(void);
+/* If a chain or an optimizer (NULL: none) is "help", prints every bijector with its options and every network, or every
+ * optimizer, on stdout, and returns true. */
+bool words_help(const char *chain, const char *optimizer);
 
 /* Prints the bijectors, the networks or the optimizers on stdout as entries of man(7). */
 void words_roff_bijectors(void);

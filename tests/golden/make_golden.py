@@ -20,7 +20,7 @@ adamax.safetensors      x [20,N,H,W,K], cond, params before, loss [20] (mean bpd
                         ema_after; lr 1e-3, beta1 0.9, beta2 = decay = 1 - 1/782, eps 1e-8
 muon.safetensors        the same by Muon: conv1x1 and kernels [out,in k k], except a net's last one, have momentum 0.95
                         (Nesterov's), five steps of Newton-Schulz, and the rate 1e-3 * 0.067 sqrt(max(rows, columns)); other parameters as in
-                        adamax, with beta2 0.99. torch.optim.Muon agrees, as far as its bfloat16 goes
+                        adamax. torch.optim.Muon agrees, as far as its bfloat16 goes
 """
 import argparse
 import importlib.util
@@ -268,7 +268,7 @@ class Muon:
         named = list(flow.named_parameters())
         inner = [name.split(".")[-1] in ("w", "k") and ".cout." not in name for name, p in named]
         self.matrices = [p for (name, p), own in zip(named, inner) if own]
-        self.rest = peer.GlowAdamax([p for (name, p), own in zip(named, inner) if not own], lr=lr, b2=0.99)
+        self.rest = peer.GlowAdamax([p for (name, p), own in zip(named, inner) if not own], lr=lr)
         self.rest.t = self.rest.t.double()
         self.m = [torch.zeros_like(p) for p in self.matrices]
         self.rate, self.momentum, self.decay = lr * rms, momentum, decay

@@ -44,7 +44,7 @@ const wf_optimizer_type wf_optimizer_muon = {
                "Adamax other weights, and the last kernel of a network",
     .options = {[MOMENTUM] = {"momentum", 0.95, 0, 0.9999, "decay of the average gradient of a matrix", NULL},
                 [RMS] = {"rms", 0.067, 1e-6, 10, "root mean square of a matrix's step, in units of --lr", NULL},
-                [BETA2] = {"beta2", 0.99, 0, 1 - 1e-6, "that of Adamax", NULL}},
+                [BETA2] = {"beta2", 1 - 1 / 782.0, 0, 1 - 1e-6, "that of Adamax", "1-1/782"}},
     .begin = begin,
     .sink = sink,
     .finish = finish,
