@@ -45,8 +45,15 @@ shares=(50 30 14 3 1.5 1 0.5)
 calculate() { awk "BEGIN { printf \"%.10g\", ($1) }"; }
 
 # -- stores ---------------------------------------------------------------------------------------------------------
-# store SET/PART ARGUMENT...: by wf-dwt
-store() { [ -e "$out/$1.store" ] || wf-dwt -q -o "$out/$1.store" "${@:2}"; }
+# store SET/PART ARGUMENT...: by wf-dwt, from standard input without arguments. What is there already stays; the input
+# is read to its end all the same, for the sake of who writes it.
+store() {
+    if [ ! -e "$out/$1.store" ]; then
+        wf-dwt -q -o "$out/$1.store" "${@:2}"
+    elif [ $# = 1 ]; then
+        cat > /dev/null
+    fi
+}
 
 # The last 500 pictures of the training set validate.
 cifar10() {
@@ -60,7 +67,7 @@ cifar10() {
 originals() {
     local file=$1/cifar10_lossless_b1_0000-2999.bin
     head -c $((2000 * 3073)) "$file" | store originals/train
-    tail -c $((1000 * 3073)) "$file" | head -c $((300 * 3073)) | store originals/val
+    head -c $((2300 * 3073)) "$file" | tail -c $((300 * 3073)) | store originals/val
     tail -c $((700 * 3073)) "$file" | store originals/test
 }
 
@@ -168,7 +175,11 @@ state_of() {
 
 # -- rates ----------------------------------------------------------------------------------------------------------
 # chain_of FILE: the settings that a rate depends on
-chain_of() { state_of "$1" config | sed -E "s/.* (chain=.*) lr=.* (patch=[0-9]+) .*/level=$level \1 \2/"; }
+chain_of() {
+    state_of "$1" config |
+        sed -E "s/.* (chain=.*) lr=.* (patch=[0-9]+) .*( optimizer=[^ ]*).*/level=$level \1 \2\3/; t
+                s/.* (chain=.*) lr=.* (patch=[0-9]+) .*/level=$level \1 \2/"
+}
 rate_of() { awk -F '\t' -v chain="$1" '$1 == chain { r = $2 } END { if (!r) exit 1; print r }' "$out/rates.tsv"; }
 
 # Rates count the processor time of a run, not the clock: others may take a part of the core.
