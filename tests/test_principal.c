@@ -192,7 +192,7 @@ Test(principal, first_matrix)
     check_start("actnorm, conv1x1:pca, reverse, reverse", true);
     check_start("actnorm, householder, conv1x1:pca, reverse, reverse", true);
     check_start("actnorm, conv1x1, conv1x1:pca, reverse, reverse", true);
-    check_start("conv1x1:pca, actnorm, conv1x1, reverse, reverse", true); /* all variances are 1: a rotation keeps them */
+    check_start("conv1x1:pca, actnorm, conv1x1, reverse, reverse", true); /* a rotation keeps variances of 1 */
     check_start("actnorm, conv1x1:pca, conv1x1, reverse, reverse", false);
     check_start("conv1x1, reverse, reverse", false);
     check_start("conv1x1:lu, reverse, reverse", false);

@@ -63,11 +63,8 @@ static const struct candidate {
     int steps, width, channels, features, blocks; /* features: width of the net that makes them, with its blocks */
     double least; /* steps of training that it must be able to make: with fewer the next was better (budgets.sh) */
 } candidates[] = {
-    {12, 64, 24, 64, 2, 40000},
-    {12, 48, 16, 48, 2, 10000},
-    {12, 32, 16, 32, 2, 4000},
-    {8, 32, 16, 32, 2, 1500},
-    {6, 16, 8, 16, 2, 0},
+    {12, 64, 24, 64, 2, 40000}, {12, 48, 16, 48, 2, 10000}, {12, 32, 16, 32, 2, 4000},
+    {8, 32, 16, 32, 2, 1500},   {6, 16, 8, 16, 2, 0},
 };
 enum { CANDIDATES = sizeof candidates / sizeof *candidates, SMALLEST = CANDIDATES - 1 };
 

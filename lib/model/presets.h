@@ -24,7 +24,7 @@ typedef struct wf_preset_choice {
     int batch;             /* pictures a step */
     double lr, ema, decay; /* as in wf_train_options */
     const char *optimizer;
-    int patch;             /* side of a patch; 0: whole pictures */
+    int patch; /* side of a patch; 0: whole pictures */
 } wf_preset_choice;
 
 /* Chooses a chain and how it is trained for so many minutes (0: no limit, as for an hour) of so many cores, by an

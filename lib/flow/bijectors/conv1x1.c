@@ -1,8 +1,9 @@
 /* conv1x1.c - one K x K matrix for every pixel, a rotation at first. With `lu` the parameters are its LU factors, so
  * that the log-determinant is a sum and the matrix stays invertible (Kingma and Dhariwal 2018, section 3.2).
  *
- * The rotation is random (Glow), or with `pca` it leads to the principal components of the first batch. Colours of a photograph are nearly equal, so the components are brightness and two small differences of
- * colours. The coupling that follows keeps the large ones and transforms the small ones. */
+ * The rotation is random (Glow), or with `pca` it leads to the principal components of the first batch. Colours of a
+ * photograph are nearly equal, so the components are brightness and two small differences of colours. The coupling that
+ * follows keeps the large ones and transforms the small ones. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
