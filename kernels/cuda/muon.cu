@@ -122,7 +122,7 @@ static __global__ void __launch_bounds__(256) normalize(muon_batch all, float *w
 
 /* Square `to` = square a times square b; `polynomial`: a = b = G, and to = T. */
 static __global__ void __launch_bounds__(256)
-    multiply(muon_batch all, int a, int b, bool polynomial, int to, float *work)
+    multiply_squares(muon_batch all, int a, int b, bool polynomial, int to, float *work)
 {
     const entry *e = &all.entries[blockIdx.y];
     int top, left;
@@ -134,8 +134,8 @@ static __global__ void __launch_bounds__(256)
 }
 
 /* O = P u or u P, P square `p`, and the step. */
-static __global__ void __launch_bounds__(256) update(const wf_muon *rule, muon_batch all, int p, const float *u,
-                                                     const float *work, float *w, float *ema, const double *bad)
+static __global__ void __launch_bounds__(256) step_matrices(const wf_muon *rule, muon_batch all, int p, const float *u,
+                                                            const float *work, float *w, float *ema, const double *bad)
 {
     const entry *e = &all.entries[blockIdx.y];
     int top, left;
@@ -182,16 +182,16 @@ static int launch_polynomials(wf_cuda *cuda, const muon_batch *all, dim3 grid, f
     int P = 1, T = 2, spare = 3;
     for (int step = 0; step < WF_MUON_STEPS; step++) {
         int now = step ? T : P;
-        WF_RUN(multiply, grid, 256u, 0, *all, 0, 0, true, now, work);
+        WF_RUN(multiply_squares, grid, 256u, 0, *all, 0, 0, true, now, work);
         if (step) {
             int before = P;
-            WF_RUN(multiply, grid, 256u, 0, *all, T, P, false, spare, work);
+            WF_RUN(multiply_squares, grid, 256u, 0, *all, T, P, false, spare, work);
             P = spare;
             spare = before;
         }
         if (step + 1 < WF_MUON_STEPS) {
-            WF_RUN(multiply, grid, 256u, 0, *all, now, 0, false, spare, work);
-            WF_RUN(multiply, grid, 256u, 0, *all, spare, now, false, 0, work);
+            WF_RUN(multiply_squares, grid, 256u, 0, *all, now, 0, false, spare, work);
+            WF_RUN(multiply_squares, grid, 256u, 0, *all, spare, now, false, 0, work);
         }
     }
     *p = P;
@@ -216,8 +216,8 @@ static int muon_step(wf_backend *b, const wf_muon *rule, int count, const wf_mat
         WF_RUN(make_squares, grid, 256u, 0, all, (const float *)u, work);
         WF_RUN(normalize, (unsigned)part, 256u, 0, all, work);
         WF_TRY(launch_polynomials(cuda, &all, grid, work, &p));
-        WF_RUN(update, wide, 256u, 0, device, all, p, (const float *)u, (const float *)work, (float *)w, (float *)ema,
-               bad);
+        WF_RUN(step_matrices, wide, 256u, 0, device, all, p, (const float *)u, (const float *)work, (float *)w,
+               (float *)ema, bad);
     }
     return WF_OK;
 }

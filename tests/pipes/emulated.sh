@@ -56,6 +56,17 @@ ok "and 30 more" train halves cuda --steps 50
 ok "a resumed training gives the bytes of an uninterrupted one" same <(tail -c 20000 cuda/level-01.state.safetensors) \
     <(tail -c 20000 halves/level-01.state.safetensors)
 
+for backend in cpu cuda; do
+    ok "trains with Muon on $backend" train muon-$backend $backend --steps 50 --optimizer muon
+done
+ok "both losses with Muon are the same" near "$(bits muon-cpu/level-01.jsonl)" "$(bits muon-cuda/level-01.jsonl)" 1e-4
+ok "another loss than with Adamax" bash -c '! cmp -s <(tail -c 20000 cuda/level-01.state.safetensors) \
+    <(tail -c 20000 muon-cuda/level-01.state.safetensors)'
+ok "trains 20 steps with Muon" train muon-halves cuda --steps 20 --optimizer muon
+ok "and 30 more, still with Muon" train muon-halves cuda --steps 50
+ok "a training with Muon resumes with the same bytes" same <(tail -c 20000 muon-cuda/level-01.state.safetensors) \
+    <(tail -c 20000 muon-halves/level-01.state.safetensors)
+
 # Each way of a product or convolution rounds differently. The first measurement decides, whatever is fastest later: the
 # file keeps it, in a folder that is made, or the process does.
 ways() { # ways CLOCK FOLDER COMMAND...: the first way is the fastest (1), or the last (-1)

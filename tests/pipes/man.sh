@@ -37,6 +37,12 @@ sed -n 's/^    \([a-z]*\)=.*/\1/p' words | sort -u | while read -r option; do
     grep -q "^.fB$option.fR=" "$ROOT/build/man/wf-chain.7" || echo "$option"
 done > missing
 ok "wf-chain(7) has every option" test ! -s missing
+ok "the table of optimizers" wf-train-level --optimizer help
+wf-train-level --optimizer help > rules
+for word in $(sed -n 's/^\([a-z0-9]*\) - .*/\1/p; s/^    \([a-z0-9]*\)=.*/fB\1.fR=/p' rules); do
+    grep -q "^\.*\(B \)*$word" "$ROOT/build/man/wf-chain.7" || echo "$word"
+done > missing
+ok "$(wc -l < rules) lines of optimizers, all in wf-chain(7)" test "$(wc -l < rules)" -gt 4 -a ! -s missing
 for tool in "$ROOT"/tools/wf-*.c; do
     name=$(basename "$tool" .c)
     grep -qx ".BR $name (1)" "$ROOT/build/man/wf.7" || echo "$name"
