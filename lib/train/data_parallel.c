@@ -54,7 +54,7 @@ int wf_parallel_lock(wf_trainer *t, const char *path, const char *who, int *lock
 
 /* -- options ------------------------------------------------------------------------------------------------------- */
 
-enum { VALUE = 128, ROWS = 23 };
+enum { VALUE = 128, ROWS = 24 };
 
 /* The options of a rank, in words. */
 typedef struct row {
@@ -69,7 +69,9 @@ typedef struct table {
 
 WF_PRINTF(3, 4) static void add(table *list, const char *name, const char *format, ...)
 {
-    row *r = &list->rows[list->count++];
+    if (++list->count > ROWS)
+        return; /* wf_parallel_compare says so */
+    row *r = &list->rows[list->count - 1];
     va_list ap;
     va_start(ap, format);
     wf_vsnprintf(r->value, sizeof r->value, format, ap);
@@ -127,6 +129,7 @@ int wf_parallel_compare(wf_trainer *t)
         return WF_OK;
     memset(first, 0, sizeof first);
     describe_options(t, &own);
+    WF_CHECK(own.count <= ROWS, WF_INTERNAL, "%d options to compare among ranks, room for %d", own.count, ROWS);
     for (int i = 0; i < own.count; i++)
         memcpy(first[i], own.rows[i].value, VALUE);
     WF_TRY(broadcast(t, first, sizeof first));
