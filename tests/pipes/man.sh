@@ -39,8 +39,8 @@ done > missing
 ok "wf-chain(7) has every option" test ! -s missing
 ok "the table of optimizers" wf-train-level --optimizer help
 wf-train-level --optimizer help > rules
-for word in $(sed -n 's/^\([a-z0-9]*\) - .*/\1/p; s/^    \([a-z0-9]*\)=.*/fB\1.fR=/p' rules); do
-    grep -q "^\.*\(B \)*$word" "$ROOT/build/man/wf-chain.7" || echo "$word"
+sed -n 's/^\([a-z0-9]*\) - .*/.B \1$/p; s/^    \([a-z0-9]*\)=.*/.fB\1.fR=/p' rules | while read -r line; do
+    grep -q "^$line" "$ROOT/build/man/wf-chain.7" || echo "$line"
 done > missing
 ok "$(wc -l < rules) lines of optimizers, all in wf-chain(7)" test "$(wc -l < rules)" -gt 4 -a ! -s missing
 for tool in "$ROOT"/tools/wf-*.c; do
