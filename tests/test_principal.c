@@ -212,19 +212,21 @@ Test(principal, only_data_move_it)
 /* -- parts of a batch ---------------------------------------------------------------------------------------------- */
 
 static double whole[2 * K + K * (K + 1)]; /* moments of the whole batch, as the first run passed them */
+static size_t pixels_of_whole = PIXELS;
 
-static int keep_moments(void *user, size_t n, int channels, double *moments)
+static int keep_moments(void *user, size_t *n, int channels, double *moments)
 {
     (void)user;
-    cr_assert_eq(n, PIXELS);
+    cr_assert_eq(*n, PIXELS);
     cr_assert_leq((size_t)(2 * channels), sizeof whole / sizeof *whole);
     memcpy(whole, moments, (size_t)channels * sizeof *moments);
     return WF_OK;
 }
 
-static int give_moments(void *user, size_t n, int channels, double *moments)
+static int give_moments(void *user, size_t *n, int channels, double *moments)
 {
-    (void)user, (void)n;
+    (void)user;
+    *n = pixels_of_whole;
     memcpy(moments, whole, (size_t)channels * sizeof *moments);
     return WF_OK;
 }
@@ -248,6 +250,21 @@ Test(principal, parts_pool_their_moments)
         cr_expect_float_eq(pooled[i], z[i], 1e-12);
     free(x);
     free(part);
+}
+
+/* A batch has components from twice as many pixels as channels on, whatever its parts have. */
+Test(principal, few_pixels_have_none)
+{
+    double *x = make_details(), z[PIXELS * K];
+    bool moved;
+    start("conv1x1:pca, reverse", x, z, &moved, keep_moments);
+    pixels_of_whole = 2 * K - 1;
+    start("conv1x1:pca, reverse", x, z, &moved, give_moments);
+    cr_expect_not(moved);
+    pixels_of_whole = 2 * K;
+    start("conv1x1:pca, reverse", x, z, &moved, give_moments);
+    cr_expect(moved);
+    free(x);
 }
 
 Test(principal, refuses_what_is_not_finite)

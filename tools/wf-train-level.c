@@ -45,7 +45,8 @@ static const cli_option table[] = {
      "Pictures per step (default 64, but chosen along with the chain by default)."},
     {0, "lr", "X", CLI_DOUBLE, &options.lr, 1e-12, 10, "Learning rate (default 1e-3, or chosen)."},
     {0, "optimizer", "NAME|help", CLI_STRING, &options.optimizer, 0, 0,
-     "Rule of a step: adamax, as published, or muon, which learns more in a step; help prints them (default adamax)."},
+     "Rule of a step: adamax, as published, or muon, which learns more in a step; help prints them (default adamax, or "
+     "chosen)."},
     {0, "warmup", "N", CLI_COUNT, &options.warmup, 0, 1e12,
      "Steps of linear warm-up (default 125000, but at most a twentieth of the run)."},
     {0, "decay", "X", CLI_DOUBLE, &options.decay, 0, 1,
@@ -89,9 +90,9 @@ static const cli_program program = {
         "One picture in twenty is held out, by its index alone: the same ones at every level, after an interruption, "
         "and when pictures are appended to the store. wf-bpd --split val evaluates them. A store of fewer than 20 "
         "pictures is trained on as a whole.\n\n"
-        "Without --flow, minutes, cores and the level choose chain, batch, rate, averages and patches: the largest "
-        "nets that make enough steps by an estimate; no --minutes counts as an hour. When a training is resumed "
-        "they stay as they were.\n\n"
+        "Without --flow, minutes, cores and the level choose chain, optimizer, batch, rate, averages and patches: the "
+        "largest nets that make enough steps by an estimate; no --minutes counts as an hour. When a training is "
+        "resumed they stay as they were.\n\n"
         "--init begins a training in a folder of its own with a fresh optimizer. Chain, wavelet and channels must be "
         "those of MODEL; sizes may differ. MODEL's weights are validated first, and only better ones take their "
         "place; of 2 to 19 pictures one is held out at least.\n\n"

@@ -19,6 +19,9 @@ static inline size_t wf_ref_at(int H, int W, int C, int n, int i, int j, int c)
     return (((size_t)n * (size_t)H + (size_t)i) * (size_t)W + (size_t)j) * (size_t)C + (size_t)c;
 }
 
+/* C [rows,columns] = A [rows,n] B [n,columns] (ref_linear.c). */
+void wf_ref_multiply(int rows, int n, int columns, const double *A, const double *B, double *C);
+
 /* One level of the separable wavelet transform of x [N,H,W,C], as `dwt` and `idwt` of backend.h, on doubles. */
 void wf_ref_split(const double *taps, int count, int N, int H, int W, int C, const double *x, double *low,
                   double *detail);

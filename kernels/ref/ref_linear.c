@@ -5,15 +5,14 @@
 
 #include "ref.h"
 
-/* C = A B, all [K,K]. */
-static void multiply(int K, const double *A, const double *B, double *C)
+void wf_ref_multiply(int rows, int n, int columns, const double *A, const double *B, double *C)
 {
-    for (int i = 0; i < K; i++)
-        for (int j = 0; j < K; j++) {
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < columns; j++) {
             double sum = 0;
-            for (int k = 0; k < K; k++)
-                sum += A[i * K + k] * B[k * K + j];
-            C[i * K + j] = sum;
+            for (int k = 0; k < n; k++)
+                sum += A[i * n + k] * B[k * columns + j];
+            C[i * columns + j] = sum;
         }
 }
 
@@ -127,7 +126,7 @@ static int lu_expand(int K, const double *params, double *M, double *logdet)
     WF_TRY(wf_ref_scratch(3 * KK, &L));
     double *U = L + KK, *LU = L + 2 * KK;
     lu_triangles(K, &v, L, U);
-    multiply(K, L, U, LU);
+    wf_ref_multiply(K, K, K, L, U, LU);
     *logdet = 0;
     for (int i = 0; i < K; i++) {
         memcpy(M + i * K, LU + (int)v.p[i] * K, (size_t)K * sizeof *M);
@@ -157,7 +156,7 @@ static int reflect(int K, const double *params, int first, int last, double *M)
     identity(K, M);
     for (int r = first; r < last; r++) {
         reflection(K, params + r * K, H);
-        multiply(K, H, M, H + KK);
+        wf_ref_multiply(K, K, K, H, M, H + KK);
         memcpy(M, H + KK, KK * sizeof *M);
     }
     free(H);
@@ -222,7 +221,7 @@ static int fold_run(int K, const wf_linear_part *parts, int count, const wf_line
     double logdet;
     for (int i = 0; i < count; i++) {
         WF_GO(expand(K, &parts[i], M, m, B, &logdet));
-        multiply(K, M, A, product);
+        wf_ref_multiply(K, K, K, M, A, product);
         apply(K, M, m, a, offset);
         memcpy(A, product, KK * sizeof *A);
         memcpy(a, offset, k * sizeof *a);
@@ -258,9 +257,9 @@ static int lu_backward(int K, const double *params, const double *dW, double dlo
     for (int i = 0; i < K; i++)
         memcpy(dLU + (int)v.p[i] * K, dW + i * K, (size_t)K * sizeof *dLU);
     transpose(K, U, T);
-    multiply(K, dLU, T, dL);
+    wf_ref_multiply(K, K, K, dLU, T, dL);
     transpose(K, L, T);
-    multiply(K, T, dLU, dU);
+    wf_ref_multiply(K, K, K, T, dLU, dU);
     memset(grads, 0, (3 * (size_t)K + 2 * KK) * sizeof *grads);
     for (int i = 0; i < K; i++) {
         for (int j = 0; j < i; j++)
@@ -288,9 +287,9 @@ static int householder_backward(int K, const double *params, int reflections, co
         WF_GO(reflect(K, params, 0, r, R));
         WF_GO(reflect(K, params, r + 1, reflections, L));
         transpose(K, L, T);
-        multiply(K, T, dM, product);
+        wf_ref_multiply(K, K, K, T, dM, product);
         transpose(K, R, T);
-        multiply(K, product, T, G);
+        wf_ref_multiply(K, K, K, product, T, G);
         for (int i = 0; i < K; i++) {
             norm += v[i] * v[i];
             for (int j = 0; j < K; j++)
@@ -356,7 +355,7 @@ static int backward_run(int K, const wf_linear_part *parts, int count, const wf_
     for (int i = 0; i < count; i++) {
         double *A = store + (size_t)i * each, *a = A + KK, *M = a + k, *m = M + KK, *A1 = m + k, *a1 = A1 + KK;
         WF_GO(expand(K, &parts[i], M, m, inverse, &logdet));
-        multiply(K, M, A, A1);
+        wf_ref_multiply(K, K, K, M, A, A1);
         apply(K, M, m, a, a1);
     }
     memcpy(dA, dA_out, KK * sizeof *dA);
@@ -365,13 +364,13 @@ static int backward_run(int K, const wf_linear_part *parts, int count, const wf_
         double *A = store + (size_t)i * each, *a = A + KK, *M = a + k, *m = M + KK;
         WF_GO(expand(K, &parts[i], M, m, inverse, &logdet));
         transpose(K, A, T);
-        multiply(K, dA, T, dM);
+        wf_ref_multiply(K, K, K, dA, T, dM);
         for (int r = 0; r < K; r++)
             for (int c = 0; c < K; c++)
                 dM[r * K + c] += da[r] * a[c];
         WF_GO(part_backward(K, &parts[i], inverse, dM, da, dlogdet));
         transpose(K, M, T);
-        multiply(K, T, dA, next);
+        wf_ref_multiply(K, K, K, T, dA, next);
         apply(K, T, NULL, da, da_next);
         memcpy(dA, next, KK * sizeof *dA);
         memcpy(da, da_next, k * sizeof *da);

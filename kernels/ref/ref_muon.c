@@ -7,12 +7,9 @@
 int wf_ref_muon_momentum(wf_backend *b, const wf_muon *rule, size_t n, wf_real *m_, wf_real *u_, const wf_real *g_,
                          double *bad)
 {
-    (void)b;
     double *m = (double *)m_, *u = (double *)u_, keep = 1 - rule->momentum;
     const double *g = (const double *)g_;
-    for (size_t i = 0; i < n; i++)
-        if (!isfinite(g[i]))
-            *bad = 1;
+    WF_TRY(wf_ref_guard(b, n, g, bad));
     if (*bad != 0)
         return WF_OK;
     for (size_t i = 0; i < n; i++) {
@@ -22,18 +19,6 @@ int wf_ref_muon_momentum(wf_backend *b, const wf_muon *rule, size_t n, wf_real *
     return WF_OK;
 }
 
-/* out [rows,columns] = A [rows,n] B [n,columns] */
-static void multiply(int rows, int n, int columns, const double *A, const double *B, double *out)
-{
-    for (int i = 0; i < rows; i++)
-        for (int j = 0; j < columns; j++) {
-            double sum = 0;
-            for (int k = 0; k < n; k++)
-                sum += A[i * n + k] * B[k * columns + j];
-            out[i * columns + j] = sum;
-        }
-}
-
 /* O [rows,columns] = a O + b O O' O + c O O' O O' O. square [rows,rows]; turned, cubic, quintic [rows,columns]. */
 static void newton_schulz(int rows, int columns, double *O, double *square, double *turned, double *cubic,
                           double *quintic)
@@ -41,9 +26,9 @@ static void newton_schulz(int rows, int columns, double *O, double *square, doub
     for (int i = 0; i < rows; i++)
         for (int j = 0; j < columns; j++)
             turned[j * rows + i] = O[i * columns + j];
-    multiply(rows, columns, rows, O, turned, square);
-    multiply(rows, rows, columns, square, O, cubic);
-    multiply(rows, rows, columns, square, cubic, quintic);
+    wf_ref_multiply(rows, columns, rows, O, turned, square);
+    wf_ref_multiply(rows, rows, columns, square, O, cubic);
+    wf_ref_multiply(rows, rows, columns, square, cubic, quintic);
     for (int i = 0; i < rows * columns; i++)
         O[i] = 3.4445 * O[i] - 4.7750 * cubic[i] + 2.0315 * quintic[i];
 }

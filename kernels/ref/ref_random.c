@@ -216,12 +216,9 @@ int wf_ref_sigmoid_backward(wf_backend *b, size_t n, double factor, const wf_rea
 int wf_ref_adamax(wf_backend *b, const wf_adamax *rule, size_t n, wf_real *w_, wf_real *m_, wf_real *u_, wf_real *ema_,
                   const wf_real *g_, double *bad)
 {
-    (void)b;
     double *w = (double *)w_, *m = (double *)m_, *u = (double *)u_, *ema = (double *)ema_;
     const double *g = (const double *)g_;
-    for (size_t i = 0; i < n; i++)
-        if (!isfinite(g[i]))
-            *bad = 1;
+    WF_TRY(wf_ref_guard(b, n, g, bad));
     if (*bad != 0)
         return WF_OK;
     for (size_t i = 0; i < n; i++) {

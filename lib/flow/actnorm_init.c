@@ -30,7 +30,7 @@ int wf_actnorm_init(const wf_stage_shape *shape, int K, const wf_real *x, wf_rea
     WF_GO(backend->moments(backend, n, K, x, moments));
     WF_GO(backend->download_double(backend, host, moments, 2 * k));
     if (shape->pool)
-        WF_GO(shape->pool(shape->pool_user, n, K, host));
+        WF_GO(shape->pool(shape->pool_user, &n, K, host));
     WF_GO(offsets_and_scales(K, host));
     WF_GO(backend->upload(backend, offset, host, WF_F64, k));
     WF_GO(backend->upload(backend, logs, host + k, WF_F64, k));

@@ -54,9 +54,10 @@ typedef struct wf_spare {
     const void *net, *tape;
 } wf_spare;
 
-/* Replaces the moments of this process's part of a batch, n values in each of K channels, by those of the whole batch,
- * whose other parts are elsewhere. moments: host [2,K], means and variances (over n, not n - 1). */
-typedef int wf_pool_moments(void *user, size_t n, int K, double *moments);
+/* Replaces the moments of this process's part of a batch, *n values in each of K channels, by those of the whole batch,
+ * whose other parts are elsewhere, and *n by its number. moments: host [2,K], means and variances (over n, not n - 1).
+ */
+typedef int wf_pool_moments(void *user, size_t *n, int K, double *moments);
 
 /* The shape of the state between two bijectors, and all they share while it lasts. A flow has one per shape, fixed at
  * creation. N, H, W, K as in backend.h. C: channels of the condition [N,H,W,C], 0 at the base. H = W = 0: a flow that

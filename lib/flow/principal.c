@@ -101,20 +101,37 @@ static size_t products(int K)
     return (size_t)K * (size_t)(K + 1) / 2;
 }
 
-/* Means of K channels and of their products, over n pixels: means [K + products(K)]. */
-static void take_means(size_t n, int K, const double *x, double *means)
+/* Adds n pixels to the sums of K channels and of their products: sums [K + products(K)]. */
+static void add_pixels(size_t n, int K, const double *x, double *sums)
 {
-    double *sums = means + K;
     for (size_t i = 0; i < n; i++, x += K) {
-        double *sum = sums;
+        double *sum = sums + K;
         for (int a = 0; a < K; a++) {
-            means[a] += x[a];
+            sums[a] += x[a];
             for (int b = 0; b <= a; b++)
                 *sum++ += x[a] * x[b];
         }
     }
-    for (size_t i = 0; i < (size_t)K + products(K); i++)
+}
+
+/* Means of K channels and of their products over the n pixels of x, device [n,K]: means [K + products(K)], 0 before. */
+static int take_means(wf_backend *backend, size_t n, int K, const wf_real *x, double *means)
+{
+    enum { CHUNK = 4096 }; /* pixels on the host at once */
+    size_t k = (size_t)K, chunk = n < CHUNK ? n : CHUNK;
+    int status = WF_OK;
+    double *host = malloc(chunk * k * sizeof *host);
+    WF_CHECK(host, WF_AGAIN, "conv1x1: out of memory for %zu pixels of %d channels", chunk, K);
+    for (size_t at = 0; at < n; at += chunk) {
+        size_t count = n - at < chunk ? n - at : chunk;
+        WF_GO(backend->download(backend, host, WF_F64, wf_at(backend, x, at * k), count * k));
+        add_pixels(count, K, host, means);
+    }
+    for (size_t i = 0; i < k + products(K); i++)
         means[i] /= (double)n;
+out:
+    free(host);
+    return status;
 }
 
 /* Fills covariance [K,K] from these means. WF_INTERNAL where it is not finite. */
@@ -142,24 +159,24 @@ static void round_covariance(int K, double *covariance)
         covariance[i] = unit * rint(covariance[i] / unit);
 }
 
-int wf_principal_components(const wf_stage_shape *shape, int K, const wf_real *x, double *w)
+int wf_principal_components(const wf_stage_shape *shape, int K, const wf_real *x, double *w, bool *found)
 {
-    wf_backend *backend = shape->backend;
     size_t n = wf_count3(shape->N, shape->H, shape->W), k = (size_t)K, count = k + products(K);
-    double *host = malloc(n * k * sizeof *host), *covariance = malloc(k * k * sizeof *covariance);
+    double *covariance = malloc(k * k * sizeof *covariance);
     double *means = calloc(2 * count, sizeof *means); /* and their variances, of which pool makes nothing */
     int status = WF_OK;
-    if (!host || !covariance || !means)
-        WF_GO(wf_fail(WF_AGAIN, "conv1x1: out of memory for %zu values of %d channels", n, K));
-    WF_GO(backend->download(backend, host, WF_F64, x, n * k));
-    take_means(n, K, host, means);
+    if (!covariance || !means)
+        WF_GO(wf_fail(WF_AGAIN, "conv1x1: out of memory for covariances of %d channels", K));
+    WF_GO(take_means(shape->backend, n, K, x, means));
     if (shape->pool)
-        WF_GO(shape->pool(shape->pool_user, n, (int)count, means));
+        WF_GO(shape->pool(shape->pool_user, &n, (int)count, means));
     WF_GO(fill_covariance(K, means, covariance));
-    round_covariance(K, covariance);
-    WF_GO(wf_symmetric_eigenvectors(K, covariance, w));
+    *found = n >= 2 * k;
+    if (*found) {
+        round_covariance(K, covariance);
+        WF_GO(wf_symmetric_eigenvectors(K, covariance, w));
+    }
 out:
-    free(host);
     free(covariance);
     free(means);
     return status;

@@ -61,7 +61,7 @@ int wf_preset_patch(const wf_meta *meta, int level)
 /* Candidates, the largest first. Channels 0: no features of the low-pass picture. */
 static const struct candidate {
     int steps, width, channels, features, blocks; /* features: width of the net that makes them, with its blocks */
-    double least; /* steps of training that it must be able to make: with fewer the next was better (budgets.sh) */
+    double least; /* steps of training that it must be able to make (budgets.sh); that of 12 x 64 is a guess */
 } candidates[] = {
     {12, 64, 24, 64, 2, 40000}, {12, 48, 16, 48, 2, 10000}, {12, 32, 16, 32, 2, 4000},
     {8, 32, 16, 32, 2, 1500},   {6, 16, 8, 16, 2, 0},
@@ -109,17 +109,18 @@ void wf_preset_fit(const wf_meta *meta, int level, double minutes, double cores,
     while (budget / seconds_of_step(&candidates[i], s, batch, pixels) < candidates[i].least)
         i++;
     const struct candidate *c = &candidates[i];
+    bool features = level && pixels > 4;
     *out = (wf_preset_choice){.batch = batch,
                               .lr = batch <= 8    ? 6e-3
                                     : batch <= 32 ? 4e-3
                                                   : 2e-3,
                               .ema = 0.995,
                               .decay = 0.5,
-                              .optimizer = level && pixels > 4 ? "muon" : "adamax",
+                              .optimizer = features ? "muon" : "adamax",
                               .patch = crop ? PATCH : 0};
     if (is_grey_base(meta, level))
         write_grey_base(meta, c->steps, c->width, out->chain);
-    else if (level && pixels > 4)
+    else if (features)
         snprintf(out->chain, WF_PRESET_CHAIN,
                  "cond:channels=%d:width=%d:blocks=%d, actnorm, conv1x1:pca, affine:width=%d:blocks=1, "
                  "%d*(actnorm, conv1x1, affine:width=%d:blocks=1), actnorm",

@@ -23,8 +23,8 @@ typedef struct wf_preset_choice {
     char chain[WF_PRESET_CHAIN];
     int batch;             /* pictures a step */
     double lr, ema, decay; /* as in wf_train_options */
-    const char *optimizer;
-    int patch; /* side of a patch; 0: whole pictures */
+    const char *optimizer; /* text, as in wf_train_options */
+    int patch;             /* side of a patch; 0: whole pictures */
 } wf_preset_choice;
 
 /* Chooses a chain and how it is trained for so many minutes (0: no limit, as for an hour) of so many cores, by an

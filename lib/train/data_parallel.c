@@ -348,14 +348,14 @@ static int take_piece(void *trainer, size_t offset, size_t count, const void *su
 }
 
 /* Makes what the data-dependent initialization takes for moments of its part those of the whole batch. */
-static int pool_moments(void *trainer, size_t n, int K, double *moments)
+static int pool_moments(void *trainer, size_t *n, int K, double *moments)
 {
     wf_trainer *t = trainer;
     size_t count = (size_t)t->parallel.count, k = (size_t)K, each = 2 * k + 1;
     double *all = calloc(count * each, sizeof *all), total = 0;
     WF_CHECK(all, WF_AGAIN, "out of memory for the moments of %d channels", K);
     double *own = all + (size_t)t->parallel.rank * each;
-    own[0] = (double)n;
+    own[0] = (double)*n;
     memcpy(own + 1, moments, 2 * k * sizeof *own);
     int status = wf_parallel_gather(t, all, each * sizeof *all);
     for (size_t r = 0; r < count; r++)
@@ -371,6 +371,7 @@ static int pool_moments(void *trainer, size_t n, int K, double *moments)
         moments[i] = mean;
         moments[k + i] = variance;
     }
+    *n = status ? *n : (size_t)total;
     free(all);
     return status;
 }

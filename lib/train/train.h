@@ -19,7 +19,8 @@ WF_BEGIN
 typedef struct wf_train_options {
     int level;
     const char *chain;      /* text, or a name (wf_preset_chain); NULL: that of the earlier run or of `init`, or one
-                               chosen by minutes and cores, with batch, lr, ema, decay and patch (wf_preset_fit) */
+                               chosen by minutes and cores, with batch, lr, ema, optimizer, decay and patch
+                               (wf_preset_fit) */
     const char *dequantize; /* chain of the noise (dequantizer.h); NULL: uniform noise */
     int64_t steps;          /* limit; 0: none */
     double minutes;         /* limit, earlier runs included; 0: none */
@@ -32,7 +33,8 @@ typedef struct wf_train_options {
     int init_level;         /* of `init`, any but the base and a single pixel, of a finished training; -1: `level` */
     int batch;              /* 0: chosen with the chain, or wf_train_published */
     double lr, ema;         /* rate; decay of the moving average. 0 and -1: the same */
-    const char *optimizer;  /* text (optimizer.h); NULL: that of the earlier run, or Adamax */
+    const char *optimizer;  /* text (optimizer.h); NULL: that of the earlier run, chosen with the chain, or
+                               Adamax */
     int64_t warmup;         /* steps of linear warm-up; -1: 125,000, as published, or a twentieth of the run if less */
     double decay; /* last share of the run, over which the rate falls linearly to 0; 0: constant; -1: as batch */
     int patch;    /* side of square crops; 0: whole pictures; -1: as published for a named chain, else whole */

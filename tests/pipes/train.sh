@@ -64,6 +64,10 @@ status 75 "one of several that another process trains" \
     flock locked/level-02.lock wf-train-level -q -l 1-3 -m locked -s train.wf -f "$CHAIN" --steps 5
 ok "the other levels are trained" bash -c 'ls locked/level-0{1,3}.safetensors && ! ls locked/level-02.safetensors'
 status 64 "levels the wrong way round" wf-train-level -q -l 3-1 -m m -s train.wf
+# Eight pixels of nine channels vary in seven directions at most.
+ok "no principal components of eight pixels" wf-train-level -q -l 1 -m few -s train.wf --batch 8 --steps 50 --seed 1 -f "${CHAIN/conv1x1/conv1x1:pca}"
+ok "bits per dimension of other pictures are few" \
+    bash -c "wf-view -q -l 1 val.wf | wf-bpd -q -m few | awk -F '\t' '\$1 == 1 && \$3 < 1 { ok = 1 } END { exit !ok }'"
 status 64 "no levels at all" wf-train-level -q -l 1-x -m m -s train.wf
 
 # -- one trainer per level, signals, other settings --------------------------------------------------------------------

@@ -129,8 +129,9 @@ static int data_init(wf_bijector *self, wf_real *params, const wf_real *x, const
         return WF_OK;
     double *values = calloc(self->count, sizeof *values);
     WF_CHECK(values, WF_AGAIN, "conv1x1: out of memory for %zu parameters", self->count);
-    int status = wf_principal_components(self->shape, self->shape->K, x, place_of_w(self, values));
-    if (!status) {
+    bool found;
+    int status = wf_principal_components(self->shape, self->shape->K, x, place_of_w(self, values), &found);
+    if (!status && found) {
         complete(self, values);
         status = b->upload(b, params, values, WF_F64, self->count);
     }
@@ -143,7 +144,9 @@ const wf_bijector_type wf_bijector_conv1x1 = {
     .summary = "y = W x for each pixel, with one K x K matrix that starts as a rotation (Glow, 2018)",
     .options = {{"lu", 0, 0, 1, NULL, "1: W is stored as P L U, which keeps it invertible", 0},
                 {"pca", 0, 0, 1, NULL,
-                 "1: the first batch makes W the rotation to its principal components, the largest variance first", 0}},
+                 "1: the first batch makes W the rotation to its principal components, the largest variance first, "
+                 "if it has twice as many pixels as channels",
+                 0}},
     .linear = true,
     .create = create,
     .init = init,
