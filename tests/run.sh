@@ -11,6 +11,9 @@
 # Every part prints lines that end in such totals; a part that dies without them, or has no tests, counts as one failure.
 set -u -o pipefail
 export LC_ALL=C
+# nohup, and a script that starts the tests in the background, ignore signals that no shell below could trap then.
+[ -n "${WF_SIGNALS:-}" ] || WF_SIGNALS=default exec env --default-signal=HUP,INT,QUIT "$0" "$@"
+unset WF_SIGNALS
 cd "$(dirname "$0")/.." || exit 1
 export BIN=${BIN:-bin} B=${B:-build}
 # Threads that wait by spinning slow down every test beside them.
