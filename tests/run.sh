@@ -64,8 +64,8 @@ direct() {
 tiles() {
     add_totals "$B/check-tiles"
     add_totals "$B/check-tiles-emulated"
-    WF_CPU_BF16_LAYOUT=nhwc WF_CPU_AMX=all add_totals "$B/check-ops-tiles" --backend cpu conv_create conv_forward conv_backward
     WF_CPU_BF16_LAYOUT=nhwc add_totals "$B/check-ops-tiles" --backend cpu conv_create conv_forward conv_backward
+    WF_CPU_BF16_LAYOUT=nhwc WF_CPU_AMX=weights add_totals "$B/check-ops-tiles" --backend cpu conv_create conv_forward conv_backward
 }
 
 # The scripts of a folder, each in a process of its own.

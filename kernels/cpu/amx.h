@@ -30,8 +30,10 @@ void wf_amx_weights(const wf_amx_shape *s, const uint16_t *x, const uint16_t *dy
 typedef struct wf_amx_convolve {
     wf_amx_shape shape;
     const uint16_t *x;        /* [N,D,H,W,from] bf16 */
-    const float *w;           /* [to,taps,from] in single precision, zeros for padding; rounded to bf16 */
-    bool back;                /* w is [from,taps,to], that of the convolution whose result x is a gradient by */
+    const float *w;           /* [out,taps,in] in single precision, without padding */
+    const float *scale;       /* [out]: the weights are w times this, rounded to bf16 */
+    int in, out;              /* at most `from` and `to`; back: at most `to` and `from` */
+    bool back;                /* w is that of the convolution whose result x is a gradient by */
     const float *shift;       /* [to], or NULL: added to the result */
     const uint16_t *residual; /* [N,D,H,W,to] bf16, or NULL: added too; may be y */
     bool relu;                /* last */

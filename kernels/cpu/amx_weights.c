@@ -10,12 +10,12 @@
  * A job has 32 channels of dy, 32 of x and some taps: 2x2 tiles of sums for each tap, which stay in registers for
  * CHUNK tiles of pixels, and in the nearest caches until the last pixel. */
 #include "amx_lines.h"
+#include "amx_pairs.h"
 
 #include <omp.h>
 #include <string.h>
 
 #include "tiles.h"
-#include "vec.h"
 
 /* Tiles of pixels between two taps: 2x8 of dy and as many of x, 32 kB, are in the first cache for all taps. */
 enum { CHUNK = 8, LANES = 16, PIXELS = 32, SUMS = 4 * WF_TILE / 4 };
@@ -76,16 +76,15 @@ static const uint16_t *sixteen(const wf_line *line, const uint16_t *map, int cha
     return wf_line_pixel(line, n, column, &pixel) ? map + pixel * (size_t)channels + block * LANES : zeros;
 }
 
-typedef uint32_t lanes __attribute__((vector_size(64)));
 typedef uint16_t halves __attribute__((vector_size(32)));
 typedef float numbers __attribute__((vector_size(64)));
 
-WF_VEC void pair_up(const uint16_t *even, const uint16_t *odd, lanes *pairs)
+WF_VEC void pair_up(const uint16_t *even, const uint16_t *odd, wf_pairs *pairs)
 {
     halves e, o;
     memcpy(&e, even, sizeof e);
     memcpy(&o, odd, sizeof o);
-    *pairs = __builtin_convertvector(e, lanes) | __builtin_convertvector(o, lanes) << 16;
+    *pairs = __builtin_convertvector(e, wf_pairs) | __builtin_convertvector(o, wf_pairs) << 16;
 }
 
 static void pack_x(const gradient *g, int line)
@@ -97,7 +96,7 @@ static void pack_x(const gradient *g, int line)
         uint32_t *end = to + (size_t)g->pitch * LANES;
         for (int column = -pad; column < W + pad; column++)
             for (int n = 0; n < g->lines.group; n += 2, to += LANES) {
-                lanes pairs;
+                wf_pairs pairs;
                 pair_up(sixteen(&l, g->x, channels, n, column, block),
                         sixteen(&l, g->x, channels, n + 1, column, block), &pairs);
                 memcpy(to, &pairs, sizeof pairs);
@@ -106,24 +105,8 @@ static void pack_x(const gradient *g, int line)
     }
 }
 
-/* One stage of the transposition: swaps the upper right and the lower left of every square of 2s. */
-#define EACH(f, s)                                                                                                \
-    f(s, 0), f(s, 1), f(s, 2), f(s, 3), f(s, 4), f(s, 5), f(s, 6), f(s, 7), f(s, 8), f(s, 9), f(s, 10), f(s, 11), \
-        f(s, 12), f(s, 13), f(s, 14), f(s, 15)
-#define UPPER(s, j) ((j) & (s) ? LANES + (j) - (s) : (j))
-#define LOWER(s, j) ((j) & (s) ? LANES + (j) : (j) + (s))
-#define STAGE(rows, s)                                                          \
-    for (int i_ = 0; i_ < LANES; i_++)                                          \
-        if (!(i_ & (s))) {                                                      \
-            lanes a_ = (rows)[i_], b_ = (rows)[i_ + (s)];                       \
-            (rows)[i_] = __builtin_shufflevector(a_, b_, EACH(UPPER, s));       \
-            (rows)[i_ + (s)] = __builtin_shufflevector(a_, b_, EACH(LOWER, s)); \
-        }
-
-static void transpose(lanes rows[LANES]){STAGE(rows, 1) STAGE(rows, 2) STAGE(rows, 4) STAGE(rows, 8)}
-
 /* Adds both numbers of each pair. */
-WF_VEC void add_pairs(numbers *sums, const lanes *pairs)
+WF_VEC void add_pairs(numbers *sums, const wf_pairs *pairs)
 {
     *sums += (numbers)(*pairs << 16) + (numbers)(*pairs & 0xffff0000u);
 }
@@ -138,7 +121,7 @@ static void pack_dy(const gradient *g, int line)
         uint32_t *to = g->packed_dy + ((size_t)block * (size_t)g->lines.count + (size_t)line) * (size_t)g->tiles * 256;
         int column = 0, n = 0;
         for (int tile = 0; tile < g->tiles; tile++, to += 256) {
-            lanes rows[LANES];
+            wf_pairs rows[LANES];
             for (int k = 0; k < LANES; k++) {
                 pair_up(sixteen(&l, g->dy, channels, n, column, block),
                         sixteen(&l, g->dy, channels, n + 1, column, block), &rows[k]);
@@ -149,7 +132,7 @@ static void pack_dy(const gradient *g, int line)
                     column++;
                 }
             }
-            transpose(rows);
+            wf_pairs_transpose(rows);
             memcpy(to, rows, sizeof rows);
         }
         memcpy(g->line_sums + (size_t)line * (size_t)channels + block * LANES, &sums, sizeof sums);

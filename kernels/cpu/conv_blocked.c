@@ -372,10 +372,11 @@ void wf_cpu_scale_weights(const wf_conv *conv, const float *w, const float *scal
             memset(to, 0, taps * padded * sizeof *to);
         if (o >= (size_t)conv->spec.out)
             continue;
-        const float *from = w + o * taps * in;
+        const float *from = w + o * taps * in, factor = scale[o];
         for (size_t t = 0; t < taps; t++)
+#pragma omp simd
             for (size_t i = 0; i < in; i++)
-                to[t * padded + i] = from[t * in + i] * scale[o];
+                to[t * padded + i] = from[t * in + i] * factor;
     }
 }
 

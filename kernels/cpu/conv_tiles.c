@@ -24,7 +24,7 @@ int wf_cpu_tiles_choose(bool nhwc, wf_cpu_tiles *out)
 {
     static const char *const names[] = {"none", "weights", "all"};
     const char *name = getenv("WF_CPU_AMX");
-    int chosen = WF_TILES_WEIGHTS;
+    int chosen = WF_TILES_ALL;
     if (name && *name) {
         for (chosen = WF_TILES_NONE; chosen <= WF_TILES_ALL && strcmp(name, names[chosen]); chosen++)
             ;
@@ -53,6 +53,11 @@ static wf_amx_shape shape_of(const wf_conv *conv, bool back)
     return (wf_amx_shape){conv->spec.N, wf_conv_box_of(&conv->spec), back ? out : in, back ? in : out};
 }
 
+static wf_amx_convolve convolve_of(const wf_conv *conv, bool back)
+{
+    return (wf_amx_convolve){.shape = shape_of(conv, back), .in = conv->spec.in, .out = conv->spec.out, .back = back};
+}
+
 /* The scratch of one call. */
 typedef struct memory {
     float *plain;          /* [out,taps,in], channels padded */
@@ -60,10 +65,10 @@ typedef struct memory {
     void *kernel;
 } memory;
 
-static int memory_open(wf_cpu *cpu, const wf_conv *conv, const float *logs, size_t kernel, memory *m)
+/* plain, kernel: numbers and bytes that the call needs of them. */
+static int memory_open(wf_cpu *cpu, const wf_conv *conv, const float *logs, size_t plain, size_t kernel, memory *m)
 {
-    size_t out = (size_t)conv->out.channels, taps = (size_t)wf_conv_taps(&conv->spec);
-    size_t plain = out * taps * (size_t)conv->in.channels; /* whole lines of the cache: channels are multiples of 16 */
+    size_t out = (size_t)conv->out.channels;
     void *start;
     WF_TRY(wf_cpu_scratch(cpu, (plain + 2 * out) * sizeof(float) + kernel, &start));
     m->plain = start;
@@ -79,14 +84,17 @@ int wf_cpu_tiles_forward(wf_cpu *cpu, const wf_conv *conv, const float *w, const
                          const void *x, const void *residual, void *y)
 {
     memory m;
-    wf_amx_convolve call = {
-        .shape = shape_of(conv, false), .x = x, .residual = residual, .relu = conv->spec.relu, .y = y};
-    WF_TRY(memory_open(cpu, conv, logs, wf_amx_convolve_bytes(&call.shape, cpu->base.threads), &m));
+    wf_amx_convolve call = convolve_of(conv, false);
+    WF_TRY(memory_open(cpu, conv, logs, 0, wf_amx_convolve_bytes(&call.shape, cpu->base.threads), &m));
     for (int o = 0; o < conv->out.channels; o++)
         m.vector[o] = o < conv->spec.out ? m.scale[o] * bias[o] : 0;
-    wf_cpu_scale_weights(conv, w, m.scale, m.plain);
-    call.w = m.plain;
+    call.x = x;
+    call.w = w;
+    call.scale = m.scale;
     call.shift = m.vector;
+    call.residual = residual;
+    call.relu = conv->spec.relu;
+    call.y = y;
     wf_amx_convolve_run(&call, m.kernel, cpu->base.threads);
     return WF_OK;
 }
@@ -94,10 +102,12 @@ int wf_cpu_tiles_forward(wf_cpu *cpu, const wf_conv *conv, const float *w, const
 int wf_cpu_tiles_data(wf_cpu *cpu, const wf_conv *conv, const float *w, const float *logs, const void *dy, void *dx)
 {
     memory m;
-    wf_amx_convolve call = {.shape = shape_of(conv, true), .x = dy, .back = true, .y = dx};
-    WF_TRY(memory_open(cpu, conv, logs, wf_amx_convolve_bytes(&call.shape, cpu->base.threads), &m));
-    wf_cpu_scale_weights(conv, w, m.scale, m.plain);
-    call.w = m.plain;
+    wf_amx_convolve call = convolve_of(conv, true);
+    WF_TRY(memory_open(cpu, conv, logs, 0, wf_amx_convolve_bytes(&call.shape, cpu->base.threads), &m));
+    call.x = dy;
+    call.w = w;
+    call.scale = m.scale;
+    call.y = dx;
     wf_amx_convolve_run(&call, m.kernel, cpu->base.threads);
     return WF_OK;
 }
@@ -107,7 +117,9 @@ int wf_cpu_tiles_weights(wf_cpu *cpu, const wf_conv *conv, const float *w, const
 {
     memory m;
     wf_amx_shape shape = shape_of(conv, false);
-    WF_TRY(memory_open(cpu, conv, logs, wf_amx_weights_bytes(&shape, cpu->base.threads), &m));
+    /* Whole lines of the cache: channels are multiples of 16. */
+    size_t plain = (size_t)conv->out.channels * (size_t)wf_conv_taps(&conv->spec) * (size_t)conv->in.channels;
+    WF_TRY(memory_open(cpu, conv, logs, plain, wf_amx_weights_bytes(&shape, cpu->base.threads), &m));
     wf_amx_weights(&shape, x, dy, m.plain, m.vector, m.kernel, cpu->base.threads);
     wf_cpu_finish_gradients(&conv->spec, w, bias, m.scale, m.plain, (size_t)conv->in.channels, m.vector, dw, dbias,
                             dlogs);

@@ -65,7 +65,7 @@ size_t wf_cpu_block_offset(const wf_cpu_layout *l, int n, int block);
 /* dy = (dy + add) where y > 0, else 0; add may be NULL. */
 void wf_cpu_relu_backward(const wf_cpu_layout *l, const wf_map *y, const wf_map *add, wf_map *dy);
 
-/* Chooses the passes on AMX tiles: WF_CPU_AMX, else the weights' gradients, if processor, system and oneDNN have AMX.
+/* Chooses the passes on AMX tiles: WF_CPU_AMX, else all, if maps are in NHWC and processor, system and oneDNN have AMX.
  * WF_USAGE: another value (conv_tiles.c). */
 int wf_cpu_tiles_choose(bool nhwc, wf_cpu_tiles *out) WF_MUST;
 /* Returns what the description of the device says about it; "" if there is no AMX. */
