@@ -245,18 +245,19 @@ static void finish_places(const convolution *c, const wf_line *line, int column,
     }
 }
 
-/* The last pair of an odd number of blocks has one block twice. */
-static void run_line(const convolution *c, const uint16_t *packed, int line, float *sums)
+/* Computes the results of a block and the next for a line, which is at `packed`. The last pair of an odd number of
+ * blocks has one block twice. */
+static void run_line(const convolution *c, const uint16_t *packed, int line, int block, float *sums)
 {
     const wf_line l = wf_line_of(&c->lines, line);
-    for (int first = 0; first < c->blocks * PLACES; first += PLACES)
-        for (int block = 0; block < c->results; block += 2) {
-            bool both = block + 1 < c->results;
-            sum_up(c, packed, line, first, block, both ? block + 1 : block, sums);
-            finish_places(c, &l, first / c->lines.group, first % c->lines.group, block, both ? 2 * LANES : LANES, sums);
-        }
+    bool both = block + 1 < c->results;
+    for (int first = 0; first < c->blocks * PLACES; first += PLACES) {
+        sum_up(c, packed, line, first, block, both ? block + 1 : block, sums);
+        finish_places(c, &l, first / c->lines.group, first % c->lines.group, block, both ? 2 * LANES : LANES, sums);
+    }
 }
 
+/* Weights of a pair of blocks stay in the second cache beside the strip. */
 static void run_strip(const convolution *c, int strip, uint16_t *packed, float *sums)
 {
     int rows = c->lines.rows, first = strip % c->strips * c->span, start = strip / c->strips * rows;
@@ -265,8 +266,9 @@ static void run_strip(const convolution *c, int strip, uint16_t *packed, float *
     size_t line = (size_t)c->length * (size_t)c->channels;
     for (int row = top; row < bottom; row++)
         pack_line(c, start + row, packed + (size_t)(row - top) * line);
-    for (int row = first; row < end; row++)
-        run_line(c, packed + (size_t)(row - top) * line, start + row, sums);
+    for (int block = 0; block < c->results; block += 2)
+        for (int row = first; row < end; row++)
+            run_line(c, packed + (size_t)(row - top) * line, start + row, block, sums);
 }
 
 size_t wf_amx_convolve_bytes(const wf_amx_shape *s, int threads)
