@@ -22,7 +22,7 @@ class of machines: AMX, AVX512, AVX2. --isa emulates a class on a newer processo
 Environment: PEER, the peer's program (default ../shared/peers/peer_torch.py); PYTHON, a Python with PyTorch (default python3).
 Standard library only.
 """
-import argparse, hashlib, json, os, select, socket, subprocess, sys, tempfile, time
+import argparse, hashlib, json, os, select, signal, socket, subprocess, sys, tempfile, time
 
 from bench_table import fastest, full_table, machine_class, replace_between, replace_file, shares, short_table
 
@@ -126,6 +126,17 @@ def connect(path, arguments, limit):
     connection = socket.socket(socket.AF_UNIX)
     connection.connect(path)
     server = Server(f'PyTorch {" ".join(arguments)}', connection, connection, connection.close, limit)
+    process = int(server.line(time.monotonic() + limit))
+
+    def end():
+        """A program that took too long would go on beside the next ones."""
+        try:
+            os.kill(process, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        connection.close()
+
+    server.end = end
     os.write(connection.fileno(), (' '.join(arguments) + '\n').encode())
     return server
 

@@ -146,7 +146,8 @@ def peak_MB():
 
 
 def serve(path):
-    """Returns the arguments of a connection in a process of its own, whose standard input and output are the connection."""
+    """Returns the arguments of a connection in a process of its own, whose standard input and output are the connection. The first line
+    that it writes is its number."""
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(path)
     listener.listen()
@@ -161,6 +162,7 @@ def serve(path):
             os.dup2(connection.fileno(), 0)
             os.dup2(connection.fileno(), 1)
             connection.close()
+            print(os.getpid(), flush=True)
             return shlex.split(sys.stdin.readline())
         connection.close()
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""bench.py - arithmetic and tables of tests/bench/bench_table.py on figures made up for it; assertions, no timing
+"""bench.py - arithmetic and tables of tests/bench/bench_table.py on figures made up for it, and the end of a slow peer; no timing
 
     bench.py tests/bench
 """
-import os, sys
+import os, subprocess, sys, time
 
 sys.path.insert(0, sys.argv[1])
 import bench_table as t
@@ -73,3 +73,31 @@ JOBS = {'bits/dim': {'pictures': 30, 'ours': [[2, 40], [1, 50], [9, 60]], 'ours,
 lines = j.table(JOBS, 'about', 16.5).split('\n')
 assert lines[0] == 'about' and lines[4:] == ['| bits/dim | 30 | 2.00 | 50 | 2.00x | 1.10x | 3.00 | 1.50x | 500 |',
                                              '| info | - | 0.01 | - | - | - | - | - | - |'], lines
+
+import bench as b
+
+# A peer that takes too long is ended: it would disturb what is measured next.
+peer = subprocess.Popen([sys.executable, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'bench_peer.py'), 'peer_level.py', '--serve',
+                         'socket'], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=dict(os.environ, FAKE_SLOW='60'))
+assert peer.stdout.readline() == b'ready\n'
+slow = b.connect('socket', ['--dtype', 'fp32'], 5)
+with open(f'/proc/{peer.pid}/task/{peer.pid}/children') as f:
+    child = int(f.read())
+slow.limit = 0.2
+try:
+    slow.measure()
+    sys.exit('a peer that takes too long is waited for')
+except b.Dropped as e:
+    assert 'took more than' in str(e)
+
+
+def runs(process):
+    with open(f'/proc/{process}/stat') as f:
+        return f.read().rpartition(') ')[2][0] != 'Z'
+
+
+end = time.monotonic() + 10
+while runs(child) and time.monotonic() < end:
+    time.sleep(0.05)
+assert not runs(child), 'a peer that took too long goes on'
+peer.kill()

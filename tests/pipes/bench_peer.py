@@ -11,6 +11,7 @@ import os, select, shlex, socket, sys, time
 
 def answer(connection):
     lines = connection.makefile('r')
+    connection.sendall(b'%d\n' % os.getpid())
     options = shlex.split(lines.readline())
     bf16 = 'bf16' in options
     if bf16 and '--fold' not in options:
