@@ -5,6 +5,7 @@
 # and twice the same at once, summed. In brackets: what remains of the speed alone.
 #
 #   THREADS=2   threads of a program;   TIME=2   seconds of a run;   ROUNDS=3   runs of each kind, of which the fastest counts
+#   PRECISION=fp32   of the nets
 #   GOMP_SPINCOUNT=300000   libgomp's own setting: threads always spin
 set -eu -o pipefail
 export LC_ALL=C OMP_NUM_THREADS=${THREADS:-2}
@@ -15,7 +16,7 @@ shift
 
 # rate LEVEL: 0 if no step ends in half a minute
 rate() {
-    timeout 30 "$bench" -q -l "$1" --time "${TIME:-2}" train:fp32:64 | sed -n 's/.*"img_per_s": *\([0-9.e+]*\).*/\1/p' | grep . || echo 0
+    timeout 30 "$bench" -q -l "$1" --time "${TIME:-2}" "train:${PRECISION:-fp32}:64" | sed -n 's/.*"img_per_s": *\([0-9.e+]*\).*/\1/p' | grep . || echo 0
 }
 beside() { # beside LEVEL COMMAND...: the rate while the command runs
     local level=$1 pid
