@@ -40,8 +40,9 @@ typedef struct convolution {
 /* Divides the lines of a group into strips: short enough for the cache, and enough of them for all threads. */
 static void divide(convolution *c, int threads)
 {
-    int rows = c->lines.rows, groups = c->lines.count / rows, line = c->length * c->channels * (int)sizeof(uint16_t);
-    int most = STRIP / line > c->halo ? STRIP / line : c->halo + 1;
+    int rows = c->lines.rows, groups = c->lines.count / rows;
+    int fit = (int)(STRIP / ((size_t)c->length * (size_t)c->channels * sizeof(uint16_t)));
+    int most = fit > c->halo ? fit : c->halo + 1;
     c->strips = wf_ceiling(rows, most);
     if (c->strips * groups < 2 * threads)
         c->strips = wf_ceiling(2 * threads, groups);
@@ -120,7 +121,7 @@ static void pack_weights(const convolution *c, int block)
     const wf_amx_convolve *call = c->call;
     uint32_t *to = c->weights + (size_t)block * (size_t)c->taps * (size_t)c->depth * 256;
     for (int tap = 0; tap < c->taps; tap++)
-        for (int first = 0; first < call->in || first == 0; first += DEPTH, to += 256) {
+        for (int first = 0; first < c->channels; first += DEPTH, to += 256) {
             wf_pairs rows[LANES];
             for (int r = 0; r < LANES; r++) {
                 int o = block * LANES + r;

@@ -3,7 +3,7 @@
 # pipelines/README.md that plan.awk rests on. Each level of the list, the finest first, meets the next one. Figures mean something on
 # quiet cores only.
 #
-#   CHAINS="default official"   the chain that minutes and cores choose, and the published one with batches of BATCH=16
+#   CHAINS="default official"   the chain that MINUTES=10 and all cores choose, and the published one with batches of BATCH=16
 #   TIME=4                      seconds of a run;   ROUNDS=1   runs of each kind, of which the fastest counts
 #
 # Columns: pictures a second of both levels alone with all threads, and beside one another with half of them. Sum: what of its speed
@@ -14,18 +14,27 @@ export LC_ALL=C
 root=$(cd "$(dirname "$0")/../.." && pwd)
 PATH=${BIN:-$root/bin}:$PATH
 [ $# -ge 1 ] || { sed -n '2,/^set/s/^# \{0,1\}//p' "$0" >&2; exit 64; }
-store=$1 CHAINS=${CHAINS:-default official} TIME=${TIME:-4} ROUNDS=${ROUNDS:-1} BATCH=${BATCH:-16} cores=$(nproc)
+store=$1 CHAINS=${CHAINS:-default official} MINUTES=${MINUTES:-10} TIME=${TIME:-4} ROUNDS=${ROUNDS:-1} BATCH=${BATCH:-16} cores=$(nproc)
 shift
 [ $# != 0 ] || set -- 5 4 3 2
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# run CHAIN LEVEL THREADS PLACE: trains for TIME seconds, and writes pictures a second to PLACE.rate if they are more
+# train CHAIN LEVEL THREADS PLACE OPTION...
+train() {
+    local options=()
+    [ "$1" != official ] || options=(-f official --batch "$BATCH" --patch 0)
+    wf-train-level -m "$4" -s "$store" -l "$2" --val none --warmup 0 --threads "$3" --precision fp32 "${options[@]}" "${@:5}" 2> "$4.said"
+}
+
+# run CHAIN LEVEL THREADS PLACE: trains for TIME seconds, and writes pictures a second to PLACE.rate if they are more. All runs go on
+# from one first step, so that the same chain is compared, whatever the threads.
 run() {
-    local options=(--minutes "$(awk "BEGIN { print $TIME / 60 }")") batch
-    [ "$1" != official ] || options+=(-f official --batch "$BATCH" --patch 0)
+    local batch first=$work/first-$1-$2
+    [ -e "$first" ] || train "$1" "$2" "$cores" "$first" --minutes "$MINUTES" --steps 1
     rm -rf "$4"
-    wf-train-level -m "$4" -s "$store" -l "$2" --val none --warmup 0 --threads "$3" --precision fp32 --steps 1000000 "${options[@]}" 2> "$4.said"
+    cp -r "$first" "$4"
+    train "$1" "$2" "$3" "$4" --minutes "$(awk "BEGIN { print $TIME / 60 }")" --steps 1000000
     batch=$(sed -n 's/.*, batch \([0-9]*\),.*/\1/p' "$4.said")
     wf-info --json "$4/$(printf level-%02d.state.safetensors "$2")" |
         jq -r ".metadata | (.step | tonumber) * $batch / (.seconds | tonumber)" |

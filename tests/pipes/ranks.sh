@@ -62,7 +62,7 @@ ok "--ranks none: each for itself" sh -c '! grep -q "2 ranks" said && grep -qE "
 # process that does not read as fast as the pipe brings.
 from_pipe() {
     mkfifo coefficients
-    wf-dwt -q < pictures.ppm > coefficients &
+    timeout 60 sh -c 'wf-dwt -q < pictures.ppm > coefficients' & # opening waits for a reader
     train 2 piped -s coefficients
     wait $!
 }
