@@ -103,11 +103,18 @@ WF_BODY float wf_lattice_poison(const wf_lattice *l, const float *x, const float
     return 0.0f * (l->band == WF_LATTICE_BASE ? sum : sum + cond[colour]);
 }
 
-/* Returns the cell at `place`; norm: [2,channels] as in backend.h. */
+/* Returns the factor of T; norm: [2,channels of x] as in backend.h. */
+WF_BODY float wf_lattice_scale(const wf_lattice *l, const float *norm, int channel)
+{
+    int channels = l->band == WF_LATTICE_BASE ? l->C : 3 * l->C;
+    return wf_exp(3.0f * norm[channels + channel]);
+}
+
+/* Returns the cell at `place`. */
 WF_BODY wf_cell wf_lattice_cell(const wf_lattice *l, wf_range range, int64_t place, const float *norm, int colour)
 {
     int channel = wf_lattice_channel(l, colour);
-    float half = 0.5f * wf_lattice_unit(l), scale = wf_exp(3.0f * norm[wf_lattice_channels(l) + channel]);
+    float half = 0.5f * wf_lattice_unit(l), scale = wf_lattice_scale(l, norm, channel);
     int64_t twice = 2 * wf_lattice_number(range, place);
     float shift = wf_lattice_offset(l) + norm[channel];
     wf_cell cell = {((float)(twice - range.step) * half + shift) * scale,
@@ -122,7 +129,7 @@ WF_BODY float wf_lattice_shift(const wf_lattice *l, const float *x, const float 
     float sum = 0;
     for (int d = 0; d < colour; d++) {
         int channel = wf_lattice_channel(l, d);
-        float T = (x[channel] + norm[channel]) * wf_exp(3.0f * norm[wf_lattice_channels(l) + channel]);
+        float T = (x[channel] + norm[channel]) * wf_lattice_scale(l, norm, channel);
         sum += params[(3 * l->components + d) * l->C + colour] * T;
     }
     return sum;

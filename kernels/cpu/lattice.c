@@ -203,7 +203,7 @@ static void scatter(const lattice *c, const arrays *a, const block *b, int i, co
     for (int d = 0; d < b->colour[i]; d++) {
         int channel = wf_lattice_channel(&c->of, d);
         to[(parameters + d) * C] =
-            by_shift * (x[channel] + a->norm[channel]) * wf_exp(3.0f * a->norm[c->K + (size_t)channel]);
+            by_shift * (x[channel] + a->norm[channel]) * wf_lattice_scale(&c->of, a->norm, channel);
     }
 }
 

@@ -135,7 +135,7 @@ static __global__ void __launch_bounds__(WF_CUDA_THREADS)
         for (int d = 0; d < c.of.C - 1; d++) {
             int channel = wf_lattice_channel(&c.of, d);
             to[(parameters + d) * c.of.C + colour] =
-                d < colour ? by_shift * (x[channel] + a.norm[channel]) * wf_exp(3.0f * a.norm[c.K + (size_t)channel])
+                d < colour ? by_shift * (x[channel] + a.norm[channel]) * wf_lattice_scale(&c.of, a.norm, channel)
                            : 0.0f;
         }
     }
