@@ -1,7 +1,7 @@
 /* lattice.c - distributions of whole-number coefficients
  *
- * A scalar pass finds the cells of a block of coefficients and gathers their parameters, so that the loop over the
- * block is plain vector code. The inverse goes pixel by pixel, because a colour's mean depends on the colours before. */
+ * A scalar pass finds the cells of a block of coefficients and gathers their parameters, so that loops over the block
+ * are plain vector code. The inverse goes pixel by pixel, because a colour's mean depends on the colours before. */
 #include "cpu.h"
 
 #include <string.h>
@@ -33,6 +33,7 @@ typedef struct block {
     int colour[BLOCK];
     float low[BLOCK], high[BLOCK], width[BLOCK], below[BLOCK], above[BLOCK], shift[BLOCK], log_width[BLOCK];
     float params[VALUES * BLOCK];
+    float top[BLOCK], all[BLOCK], most[BLOCK], sum[BLOCK], below_sum[BLOCK], above_sum[BLOCK]; /* wf_lattice_sums */
 } block;
 
 static int lattice_open(wf_cpu *cpu, int N, const wf_lattice *of, lattice *c)
@@ -102,6 +103,39 @@ static wf_cell cell_at(const block *b, int i)
     return (wf_cell){b->low[i], b->high[i], b->width[i], b->below[i], b->above[i]};
 }
 
+static wf_lattice_sums sums_at(const block *b, int i)
+{
+    return (wf_lattice_sums){b->top[i], b->all[i], b->most[i], b->sum[i], b->below_sum[i], b->above_sum[i]};
+}
+
+static void keep_sums(block *b, int i, wf_lattice_sums t)
+{
+    b->top[i] = t.top;
+    b->all[i] = t.all;
+    b->most[i] = t.most;
+    b->sum[i] = t.sum;
+    b->below_sum[i] = t.below;
+    b->above_sum[i] = t.above;
+}
+
+/* Adds up the components of all coefficients of the block. */
+static void sum_block(int components, block *b)
+{
+    for (int e = 0; e < b->count; e++)
+        keep_sums(b, e, wf_lattice_none(b->params[e]));
+    for (int i = 1; i < components; i++)
+        for (int e = 0; e < b->count; e++)
+            b->top[e] = b->params[i * BLOCK + e] > b->top[e] ? b->params[i * BLOCK + e] : b->top[e];
+    for (int i = 0; i < components; i++) {
+#pragma omp simd
+        for (int e = 0; e < b->count; e++) {
+            wf_cell cell = cell_at(b, e);
+            wf_share share = wf_lattice_share(components, i, &cell, b->shift[e], b->params + e, BLOCK);
+            keep_sums(b, e, wf_lattice_add(sums_at(b, e), &cell, &share));
+        }
+    }
+}
+
 /* First pixel of a piece's picture in the batch, and the pixels of the piece within the picture. */
 static void piece_at(const lattice *c, size_t i, size_t *first, size_t *begin, size_t *end)
 {
@@ -119,10 +153,11 @@ static double forward_piece(const lattice *c, const arrays *a, size_t i, float *
     while (next < end) {
         float latent[BLOCK], log_p[BLOCK];
         gather_block(c, a, first, &next, end, &b);
+        sum_block(c->of.components, &b);
 #pragma omp simd
         for (int e = 0; e < b.count; e++) {
-            wf_cell cell = cell_at(&b, e);
-            log_p[e] = wf_lattice_log(c->of.components, &cell, b.shift[e], b.params + e, BLOCK, &latent[e]);
+            wf_lattice_sums sums = sums_at(&b, e);
+            log_p[e] = wf_lattice_end(&sums, &latent[e]);
         }
         for (int e = 0; e < b.count; e++) {
             double own = (double)latent[e], weight = a->weight ? (double)a->weight[b.pixel[e]] : 1;
@@ -160,7 +195,8 @@ static double invert_pixel(const lattice *c, const arrays *a, size_t pixel, cons
         float shift = wf_lattice_shift(&c->of, x, a->norm, params, colour), middle;
         int64_t place = wf_lattice_find(&c->of, range, z[channel], shift, a->norm, params, colour);
         wf_cell cell = wf_lattice_cell(&c->of, range, place, a->norm, colour);
-        float log_p = wf_lattice_log(c->of.components, &cell, shift, params + colour, c->of.C, &middle);
+        wf_lattice_sums sums = wf_lattice_sum(c->of.components, &cell, shift, params + colour, c->of.C);
+        float log_p = wf_lattice_end(&sums, &middle);
         double own = (double)z[channel];
         x[channel] = (float)wf_lattice_number(range, place) * wf_lattice_unit(&c->of) + wf_lattice_offset(&c->of);
         sum += (double)log_p - (double)wf_lattice_log_width(&c->of, &range) + 0.5 * own * own + WF_HALF_LOG_TWO_PI;
@@ -207,6 +243,29 @@ static void scatter(const lattice *c, const arrays *a, const block *b, int i, co
     }
 }
 
+/* gradients [3 components, BLOCK]: of log P times factor; by_shift: their sums by the means. */
+static void vjp_block(int components, const block *b, const float *factor, float *gradients, float *by_shift)
+{
+    for (int e = 0; e < b->count; e++)
+        by_shift[e] = 0;
+    for (int i = 0; i < components; i++) {
+        float *by_logit = gradients + i * BLOCK, *by_mean = by_logit + components * BLOCK;
+        float *by_s = by_mean + components * BLOCK;
+        const float *s = b->params + (2 * components + i) * BLOCK;
+#pragma omp simd
+        for (int e = 0; e < b->count; e++) {
+            wf_cell cell = cell_at(b, e);
+            wf_lattice_sums sums = sums_at(b, e);
+            wf_share share = wf_lattice_share(components, i, &cell, b->shift[e], b->params + e, BLOCK);
+            wf_lattice_slope slope = wf_lattice_vjp(&sums, &cell, &share, factor[e], s[e]);
+            by_logit[e] = slope.logit;
+            by_mean[e] = slope.mean;
+            by_s[e] = slope.s;
+            by_shift[e] += slope.mean;
+        }
+    }
+}
+
 static void backward_piece(const lattice *c, const arrays *a, size_t i, float dlogdet, float *dparams)
 {
     size_t first, next, end;
@@ -218,12 +277,8 @@ static void backward_piece(const lattice *c, const arrays *a, size_t i, float dl
         gather_block(c, a, first, &next, end, &b);
         for (int e = 0; e < b.count; e++)
             factor[e] = dlogdet * (a->weight ? a->weight[b.pixel[e]] : 1.0f);
-#pragma omp simd
-        for (int e = 0; e < b.count; e++) {
-            wf_cell cell = cell_at(&b, e);
-            by_shift[e] =
-                wf_lattice_vjp(c->of.components, &cell, b.shift[e], b.params + e, BLOCK, factor[e], gradients + e);
-        }
+        sum_block(c->of.components, &b);
+        vjp_block(c->of.components, &b, factor, gradients, by_shift);
         for (int e = 0; e < b.count; e++)
             scatter(c, a, &b, e, gradients, by_shift[e], dparams);
     }
