@@ -54,8 +54,8 @@ static __device__ double forward_pixel(const lattice *c, const arrays *a, size_t
     for (int colour = 0; colour < c->of.C; colour++) {
         coefficient own = coefficient_at(c, a, pixel, colour);
         wf_lattice_sums sums =
-            wf_lattice_sum(c->of.components, &own.cell, own.shift, a->params + pixel * c->step + colour, c->of.C);
-        float latent, log_p = wf_lattice_end(&sums, &latent);
+            wf_lattice_sum(c->of.components, own.cell, own.shift, a->params + pixel * c->step + colour, c->of.C);
+        float latent, log_p = wf_lattice_end(sums, &latent);
         z[pixel * c->K + (size_t)wf_lattice_channel(&c->of, colour)] = latent;
         sum += log_derivative(c, &own.range, log_p, latent);
     }
@@ -75,8 +75,8 @@ static __device__ double invert_pixel(const lattice *c, const arrays *a, size_t 
         float shift = wf_lattice_shift(&c->of, x, a->norm, params, colour), middle;
         int64_t place = wf_lattice_find(&c->of, range, z[channel], shift, a->norm, params, colour);
         wf_cell cell = wf_lattice_cell(&c->of, range, place, a->norm, colour);
-        wf_lattice_sums sums = wf_lattice_sum(c->of.components, &cell, shift, params + colour, c->of.C);
-        float log_p = wf_lattice_end(&sums, &middle);
+        wf_lattice_sums sums = wf_lattice_sum(c->of.components, cell, shift, params + colour, c->of.C);
+        float log_p = wf_lattice_end(sums, &middle);
         x[channel] = (float)wf_lattice_number(range, place) * wf_lattice_unit(&c->of) + wf_lattice_offset(&c->of);
         sum += log_derivative(c, &range, log_p, z[channel]);
     }
@@ -132,12 +132,12 @@ static __global__ void __launch_bounds__(WF_CUDA_THREADS)
     }
     for (int colour = 0; colour < c.of.C; colour++) {
         coefficient own = coefficient_at(&c, &a, pixel, colour);
-        wf_lattice_sums sums = wf_lattice_sum(count, &own.cell, own.shift, params + colour, C);
+        wf_lattice_sums sums = wf_lattice_sum(count, own.cell, own.shift, params + colour, C);
         float by_shift = 0;
         for (int i = 0; i < count; i++) {
-            wf_share share = wf_lattice_share(count, i, &own.cell, own.shift, params + colour, C);
+            wf_share share = wf_lattice_share(count, i, own.cell, own.shift, params + colour, C);
             float raw_s = params[(2 * count + i) * C + colour];
-            wf_lattice_slope slope = wf_lattice_vjp(&sums, &own.cell, &share, factor, raw_s);
+            wf_lattice_slope slope = wf_lattice_vjp(sums, own.cell, share, factor, raw_s);
             to[i * C + colour] = slope.logit;
             to[(count + i) * C + colour] = slope.mean;
             to[(2 * count + i) * C + colour] = slope.s;
