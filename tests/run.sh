@@ -21,8 +21,9 @@ export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
 export UBSAN_OPTIONS=print_stacktrace=1
 export LSAN_OPTIONS="suppressions='$PWD/tests/lsan.supp':print_suppressions=0"
 passed=0 failed=0 skipped=0
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+logs=$(mktemp -d)
+log=$logs/last
+trap 'rm -rf "$logs"' EXIT
 
 # Runs a command whose last line ends in totals, and adds them up.
 add_totals() {
@@ -68,12 +69,49 @@ tiles() {
     WF_CPU_BF16_LAYOUT=nhwc WF_CPU_AMX=weights add_totals "$B/check-ops-tiles" --backend cpu conv_create conv_forward conv_backward
 }
 
-# The scripts of a folder, each in a process of its own.
-scripts() {
+# Scripts, one after the other.
+in_turn() {
     local script
-    for script in "$1"/*.sh; do
-        [ "${script##*/}" = lib.sh ] || add_totals bash "$script" # a folder without scripts leaves '*.sh', and fails
+    for script; do add_totals bash "$script"; done
+}
+
+# Scripts, as many at once as there are cores, each in a group of its own. What a script prints comes when it and those before it
+# have ended. A signal ends parallel, which gives scripts ten seconds to stop their servers and to remove their folders.
+side_by_side() {
+    local code script ended=0
+    # shellcheck disable=SC2016 # expanded there; -q: the shell of a user may be another
+    exec 3< <(exec parallel --will-cite -q -k -j "$(nproc)" --termseq TERM,10000,KILL,25 env --default-signal=HUP,INT,QUIT \
+        bash -c 'bash "$0" > "$1" 2>&1; echo "$? $0"' {} "$logs/{/}" ::: "$@" < /dev/null)
+    # shellcheck disable=SC2064 # expanded here
+    trap "stop $!" HUP INT TERM
+    while read -r code script <&3; do
+        add_totals ran "$script" "$code"
+        ended=$((ended + 1))
     done
+    trap - HUP INT TERM
+    exec 3<&-
+    [ $ended = $# ] || { echo "FAIL: $ended of $# scripts ended" && failed=$((failed + 1)); }
+}
+ran() { cat "$logs/${1##*/}" && return "$2"; } # ran SCRIPT CODE
+stop() {                                      # stop PARALLEL
+    trap '' HUP INT TERM
+    kill -INT "$1"
+    cat <&3 > "$log" # until it has ended
+    exit 130
+}
+
+# These scripts take longest, and begin first.
+longest='kit emulated progress datasets install ssh ranks python slurm'
+# These look at how busy the cores are, or keep all of them busy.
+alone='busy'
+pipes() {
+    local script first=() others=()
+    for script in $longest; do first+=("tests/pipes/$script.sh"); done
+    for script in tests/pipes/*.sh; do
+        [[ " lib $longest $alone " == *" $(basename "$script" .sh) "* ]] || others+=("$script")
+    done
+    side_by_side "${first[@]}" "${others[@]}"
+    for script in $alone; do in_turn "tests/pipes/$script.sh"; done
 }
 
 # Processors without AVX-512 keep channels in blocks of eight: there the other convolutions, and other loads and stores. bf16 maps
@@ -130,7 +168,7 @@ engines() {
 slow='@(bijector/word_*|annealed_draws/*|annealed_joint/*|nuts/@(correlated|independent)_*|anneal/gradients_*|*/flipped_*)'
 fast() {
     add_totals criterion "!($slow)"
-    for script in cli info encode nearest formats; do add_totals bash "tests/pipes/$script.sh"; done
+    in_turn tests/pipes/{cli,info,encode,nearest,formats}.sh
     add_totals "$B/check-ops" --backend cpu conv_forward transform_forward transform_backward linear_forward dwt idwt dequantize adamax
     add_totals direct
     tiles
@@ -181,8 +219,8 @@ for part; do
     tiles) tiles ;;
     emulated) emulated ;;
     engines) add_totals engines ;;
-    pipes) scripts tests/pipes ;;
-    long) scripts tests/long ;;
+    pipes) pipes ;;
+    long) in_turn tests/long/*.sh ;; # each keeps all cores busy
     fast) fast ;;
     *) one "$part" ;;
     esac
