@@ -75,13 +75,14 @@ in_turn() {
     for script; do add_totals bash "$script"; done
 }
 
-# Scripts, as many at once as there are cores, each in a group of its own. What a script prints comes when it and those before it
-# have ended. A signal ends parallel, which gives scripts ten seconds to stop their servers and to remove their folders.
+# Scripts, as many at once as there are cores, each in a group of its own. What a script prints comes when it and those
+# before it have ended. A signal ends parallel; scripts have ten seconds to stop servers and remove folders.
 side_by_side() {
     local code script ended=0
     # shellcheck disable=SC2016 # expanded there; -q: the shell of a user may be another
-    exec 3< <(exec parallel --will-cite -q -k -j "$(nproc)" --termseq TERM,10000,KILL,25 env --default-signal=HUP,INT,QUIT \
-        bash -c 'bash "$0" > "$1" 2>&1; echo "$? $0"' {} "$logs/{/}" ::: "$@" < /dev/null)
+    exec 3< <(exec parallel --will-cite -q -k -j "$(nproc)" --termseq TERM,10000,KILL,25 \
+        env --default-signal=HUP,INT,QUIT bash -c 'bash "$0" > "$1" 2>&1; echo "$? $0"' \
+        {} "$logs/{/}" ::: "$@" < /dev/null)
     # shellcheck disable=SC2064 # expanded here
     trap "stop $!" HUP INT TERM
     while read -r code script <&3; do
@@ -101,7 +102,7 @@ stop() {                                      # stop PARALLEL
 }
 
 # These scripts take longest, and begin first.
-longest='kit emulated progress datasets install ssh ranks python slurm'
+longest='kit emulated datasets progress ssh deb nuts slurm bench python ranks hostile install scenes'
 # These look at how busy the cores are, or keep all of them busy.
 alone='busy'
 pipes() {
