@@ -30,7 +30,7 @@ typedef struct wf_flow_spec {
     wf_precision precision;
     wf_memory memory;
     wf_signal signal;
-    int D; /* slices of volumes, which have H rows; ignored for other signals */
+    int D;              /* slices of volumes, which have H rows; ignored for other signals */
     int bits, halvings; /* where coefficients without noise are whole numbers of a unit: bits of a pixel, and halvings
                          * from pixels to the condition or, at the base, to x; bits 0: they are not */
 } wf_flow_spec;

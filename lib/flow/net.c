@@ -34,7 +34,7 @@ struct wf_net {
     wf_net_spec spec;
     layer *layers;
     int count;
-    int first; /* convolution of the owner that is layer 0's */
+    int first;                   /* convolution of the owner that is layer 0's */
     int hidden_maps, spare_maps; /* outputs of layers in the tape, and in the flow's spare memory */
     wf_map_shape in_shape, hidden_shape, out_shape;
     size_t in_bytes, hidden_bytes, out_bytes; /* of the input, hidden and output map */
@@ -442,8 +442,8 @@ static int layer_forward(const wf_net *net, int i, const wf_weights *weights, vo
     wf_map *wide = l->tail == GATE ? tail_input(net, tape, l) : scratch_of(net, tape), *y = layer_output(net, tape, i),
            *x;
     WF_TRY(conv_input(net, tape, i, &x));
-    WF_TRY(b->conv_forward(b, conv_of(net, i)->conv, weights, x,
-                           l->tail == PLAIN ? residual_input(net, tape, i) : NULL, l->tail == PLAIN ? y : wide));
+    WF_TRY(b->conv_forward(b, conv_of(net, i)->conv, weights, x, l->tail == PLAIN ? residual_input(net, tape, i) : NULL,
+                           l->tail == PLAIN ? y : wide));
     if (l->tail == GATE)
         return b->gate(b, &net->hidden_shape, wide, residual_input(net, tape, i), y);
     wf_real *plain = (wf_real *)((char *)wide + net->qkv_bytes);
