@@ -53,6 +53,8 @@ static int check_shape(const wf_stage_shape *c)
         "can model this level",
         c->bits, c->halvings, WF_LATTICE_MAX_BITS);
     int colours = c->C ? c->K / BANDS : c->K;
+    WF_CHECK(!c->C || (c->K % BANDS == 0 && c->C >= colours), WF_USAGE,
+             "lattice: %d channels under a low-pass of %d: want 3 bands of each of its channels", c->K, c->C);
     WF_CHECK(colours <= WF_LATTICE_MAX_COLOURS, WF_USAGE, "lattice: pictures of %d channels: at most %d", colours,
              WF_LATTICE_MAX_COLOURS);
     return WF_OK;
