@@ -65,7 +65,7 @@ static int create_group(wf_bijector *self, lattice *own, int place, const int *v
 {
     static const char *const bands[] = {"h", "v", "d"};
     const wf_stage_shape *c = self->shape;
-    int phases = values[4], band = place / phases, phase = place % phases;
+    int phases = c->C ? values[4] : 1, band = place / phases, phase = place % phases;
     group *g = &own->groups[place];
     char prefix[8] = "base.";
     g->masked = phase == 1;
