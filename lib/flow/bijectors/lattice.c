@@ -52,6 +52,8 @@ static int check_shape(const wf_stage_shape *c)
              "flow can model this level",
              c->bits, c->halvings, WF_LATTICE_MAX_BITS);
     int colours = c->C ? c->K / BANDS : c->K;
+    WF_CHECK(!c->C || (c->K % BANDS == 0 && c->C >= colours), WF_USAGE,
+             "lattice: %d channels under a low-pass of %d: want 3 bands of each of its channels", c->K, c->C);
     WF_CHECK(colours <= WF_LATTICE_MAX_COLOURS, WF_USAGE, "lattice: pictures of %d channels: at most %d", colours,
              WF_LATTICE_MAX_COLOURS);
     return WF_OK;
@@ -62,7 +64,7 @@ static int create_group(wf_bijector *self, lattice *own, int place, const int *v
 {
     static const char *const bands[] = {"h", "v", "d"};
     const wf_stage_shape *c = self->shape;
-    int phases = values[4], band = place / phases, phase = place % phases;
+    int phases = c->C ? values[4] : 1, band = place / phases, phase = place % phases;
     group *g = &own->groups[place];
     char prefix[8] = "base.";
     g->masked = phase == 1;
