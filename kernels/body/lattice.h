@@ -1,7 +1,10 @@
 /* lattice.h - cells of whole-number coefficients, their probability under a mixture of logistics, and its gradient
  * (wf_lattice in backend.h; discretized logistics: Salimans et al. 2017, section 2.1)
  *
- * A component's share of a cell with the edges a < b is sigmoid(b) - sigmoid(a) = sigmoid(b) sigmoid(-a) (1 - exp(a - b)).
+ * A component's share of a cell with the edges a < b is
+ *
+ *     sigmoid(b) - sigmoid(a) = sigmoid(b) sigmoid(-a) (1 - exp(a - b))
+ *
  * Its logarithm has no cancellation, far out and for narrow cells. */
 #ifndef WF_BODY_LATTICE_H
 #define WF_BODY_LATTICE_H
