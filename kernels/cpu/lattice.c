@@ -1,7 +1,8 @@
 /* lattice.c - distributions of whole-number coefficients
  *
  * A scalar pass finds the cells of a block of coefficients and gathers their parameters, so that the loop over the
- * block is plain vector code. The inverse goes pixel by pixel, because a colour's mean depends on the colours before. */
+ * block is plain vector code. The inverse goes pixel by pixel, because a colour's mean depends on the colours
+ * before. */
 #include "cpu.h"
 
 #include <string.h>
