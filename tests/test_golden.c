@@ -1,6 +1,6 @@
 /* test_golden.c - flows, a pyramid and a training run against an independent PyTorch implementation in float64
- * (tests/golden/make_golden.py, make_lattice.py), and every wavelet against PyWavelets (make_wavelets.py). Tolerance, relative to the
- * largest value of each tensor: 1e-9 on ref, 1e-4 in single precision */
+ * (make_golden.py and make_lattice.py in tests/golden), and every wavelet against PyWavelets (make_wavelets.py).
+ * Tolerance, relative to the largest value of each tensor: 1e-9 on ref, 1e-4 in single precision */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdlib.h>
