@@ -1062,11 +1062,149 @@ class _Split(_Word):
         return K * (parts - 1) // parts, sides
 
 
+def _reach(total: Array, m: int) -> Array:
+    """The largest difference of two numbers from 0 to m with this sum (lib/base/lattice.h)."""
+    return torch.minimum(total, 2 * m - total)
+
+
+class _Lattice(_Word):
+    """Exact probabilities of whole-number coefficients (wf-chain(7)). bits of a pixel, and halvings to the low-pass:
+    set by the model. Bands are [N,band,colour,..]."""
+
+    bits, halvings = 0, 0
+
+    def bands(self, x: Array, cond: Array | None) -> Array:
+        return x.unflatten(1, (1, -1)) if cond is None else x.unflatten(1, (-1, 3)).transpose(1, 2)
+
+    def joined(self, bands: Array) -> Array:
+        return bands.transpose(1, 2).flatten(1, 2)
+
+    def norm(self, x: Array, band: int) -> Array:
+        """T of x [N,colour,..]."""
+        b, l = (self.p[name].double().view(-1, x.shape[1])[band].view(1, -1, 1, 1) for name in "bl")
+        return (x.double() + b) * torch.exp(3 * l)
+
+    def offset(self, cond: Array | None) -> float:
+        return 0.5**(self.bits + 1) - 0.5 if cond is None else 0.0
+
+    def unit(self, cond: Array | None) -> float:
+        return 0.5 ** (self.bits + 2 * self.halvings - (cond is not None))
+
+    def range(self, bands: Array, band: int, cond: Array | None) -> tuple[Array, int, Array]:
+        """First number, step and count of a band's ranges [N,colour,..]."""
+        pixel, first = 2**self.bits - 1, bands[:, 0]
+        if cond is None:
+            whole = torch.zeros_like(first, dtype=torch.long)
+            return whole, 1, whole + (pixel << 2 * self.halvings) + 1
+        m, colours = pixel << 2 * (self.halvings - 1), first.shape[1]
+        low = cond[:, :colours].double() - (0.5**(self.bits + 1) - 0.5)
+        S = torch.round(low * 2 ** (self.bits + 2 * self.halvings)).long()
+        H, V = (torch.round(bands[:, i].double() / self.unit(cond)).long() for i in (0, 1))
+        if band == 0:
+            reach = _reach(S, 2 * m)
+            return -reach, 2, reach + 1
+        left, right = (torch.div(S + sign * H, 2, rounding_mode="floor") for sign in (1, -1))
+        left, right = _reach(left, m), _reach(right, m)
+        if band == 1:
+            return -left - right, 2, left + right + 1
+        low, high = torch.maximum(V - right, -left), torch.minimum(V + right, left)
+        return 2 * low - V, 4, torch.div(high - low, 2, rounding_mode="floor") + 1
+
+    def params(self, group: str, x: Array, band: int, seen: Array, cond: Array | None) -> tuple[Array, ...]:
+        """Mixture of a band given x so far: shares, means and slopes [N,component,colour,..], and ties to colours."""
+        own = {key[len(group) :]: value for key, value in self.p.items() if key.startswith(group)}
+        zero = torch.zeros_like(x[:, 0, :1])
+        out = _net("conv", own, zero) if cond is None else _net(self.o.get("net", "res"), own, torch.cat([seen, cond], 1))
+        out, n = out.unflatten(1, (-1, x.shape[2])).double(), int(self.o.get("components", 5))
+        spread = (2 * torch.arange(n, device=x.device, dtype=out.dtype) + 1 - n) / n
+        means = out[:, n : 2 * n] + spread.view(1, -1, 1, 1, 1)
+        return out[:, :n].softmax(1), means, torch.exp(1 - out[:, 2 * n : 3 * n].clamp(-7, 7)), out[:, 3 * n :]
+
+    def groups(self, x: Array, cond: Array | None) -> Iterator[tuple[str, int, Array | bool]]:
+        """Prefix, band and pixels of each group, in order."""
+        phases = 1 if cond is None else int(self.o.get("phases", 1))
+        odd = (torch.arange(x.shape[3], device=x.device)[:, None] + torch.arange(x.shape[4], device=x.device)) % 2
+        for band in range(x.shape[1]):
+            for phase in range(phases):
+                name = "base." if cond is None else "hvd"[band] + (str(phase) if phases == 2 else "") + "."
+                yield name, band, odd == phase if phases == 2 else torch.ones_like(odd, dtype=torch.bool)
+
+    def seen(self, x: Array, band: int, mine: Array) -> Array:
+        """What the network of a group sees of x: the bands before, and this band's pixels that come first."""
+        first = bool(mine.flatten()[0])  # the group with pixel (0, 0) comes first
+        earlier = [] if first else [torch.where(mine, torch.zeros_like(x[:, band]), x[:, band])]
+        return torch.cat([x[:, i] for i in range(band)] + earlier + [x[:, 0, :0]], 1)
+
+    def tails(self, mixture: tuple[Array, ...], T: Array, colour: int, edge: Array) -> tuple[Array, Array]:
+        """Probabilities below and above an edge in T, of one colour. T [N,colour,..] has the colours before."""
+        share, mean, e, ties = (part[:, :, colour] for part in mixture)
+        shift = sum((ties[:, d] * T[:, d] for d in range(colour)), torch.zeros_like(edge))
+        at = (edge.unsqueeze(1) - mean - shift.unsqueeze(1)) * e
+        return (share * torch.sigmoid(at)).sum(1), (share * torch.sigmoid(-at)).sum(1)
+
+    def cell(self, mixture: tuple[Array, ...], x: Array, band: int, colour: int, place: Array, span: tuple[Array, ...],
+             cond: Array | None) -> tuple[Array, Array]:  # fmt: skip
+        """log P of the cell at `place` in its range, and z at the middle of its share, of one colour."""
+        first, step, count = span[0][:, colour], span[1], span[2][:, colour]
+        T, tails = self.norm(x[:, band], band), []
+        for side in (-1, 1):
+            at = ((first + place * step).double() + 0.5 * side * step) * self.unit(cond) + self.offset(cond)
+            wide = at.unsqueeze(1).expand(-1, x.shape[2], -1, -1)
+            tails.append(self.tails(mixture, T, colour, self.norm(wide, band)[:, colour]))
+        zero, one = torch.zeros_like(tails[0][0]), torch.ones_like(tails[0][0])
+        below, above = torch.where(place > 0, tails[0][0], zero), torch.where(place + 1 < count, tails[1][1], zero)
+        left, right = torch.where(place > 0, tails[0][1], one), torch.where(place + 1 < count, tails[1][0], one)
+        P = torch.where(below < above, right - below, left - above).clamp_min(1e-300)
+        return torch.log(P), _normal_between(below + P / 2, above + P / 2)
+
+    def forward(self, x: Array, cond: Array | None) -> tuple[Array, Array]:
+        bands = self.bands(x, cond)
+        z, total = torch.zeros_like(bands, dtype=torch.float64), 0.0
+        for name, band, mine in self.groups(bands, cond):
+            mixture = self.params(name, bands, band, self.seen(bands, band, mine), cond)
+            span = self.range(bands, band, cond)
+            for colour in range(bands.shape[2]):
+                number = torch.round((bands[:, band, colour].double() - self.offset(cond)) / self.unit(cond)).long()
+                place = torch.div(number - span[0][:, colour], span[1], rounding_mode="floor")
+                log, middle = self.cell(mixture, bands, band, colour, place, span, cond)
+                z[:, band, colour] = torch.where(mine, middle.detach(), z[:, band, colour])
+                log = log - math.log(span[1] * self.unit(cond)) + 0.5 * (middle.detach()**2 + math.log(2 * math.pi))
+                total = total + torch.where(mine, log, torch.zeros_like(log)).flatten(1).sum(1)
+        return self.joined(z).to(x.dtype), total
+
+    def inverse(self, y: Array, cond: Array | None) -> Array:
+        z = self.bands(y, cond)
+        bands = torch.zeros_like(z)
+        for name, band, mine in self.groups(z, cond):
+            mixture = self.params(name, bands, band, self.seen(bands, band, mine), cond)
+            span = self.range(bands, band, cond)
+            for colour in range(z.shape[2]):
+                low, high = torch.zeros_like(span[0][:, colour]), span[2][:, colour] - 1
+                T = self.norm(bands[:, band], band)
+                while bool((low < high).any()):
+                    middle = torch.div(low + high + 1, 2, rounding_mode="floor")
+                    edge = (span[0][:, colour] + middle * span[1]).double() - 0.5 * span[1]
+                    edge = (edge * self.unit(cond) + self.offset(cond)).unsqueeze(1).expand(-1, z.shape[2], -1, -1)
+                    at = _normal_between(*self.tails(mixture, T, colour, self.norm(edge, band)[:, colour]))
+                    below = at <= z[:, band, colour]
+                    low, high = torch.where(below, middle, low), torch.where(below, high, middle - 1)
+                x = (span[0][:, colour] + low * span[1]) * self.unit(cond) + self.offset(cond)
+                bands[:, band, colour] = torch.where(mine, x.to(bands.dtype), bands[:, band, colour])
+        return self.joined(bands)
+
+
+def _normal_between(below: Array, above: Array) -> Array:
+    """The standard normal's value with these probabilities of a smaller and of a larger one."""
+    tail = torch.minimum(below, above).clamp(1e-300, 0.5)
+    z = torch.special.ndtri(tail)
+    return torch.where(below < above, z, -z)
+
+
 _WORDS: dict[str, type[_Word]] = {
     **dict.fromkeys(_TRANSFORMS, _Coupling),
     **dict.fromkeys(("actnorm", "conv1x1", "householder", "shuffle", "reverse"), _Linear),
     "cond": _Cond, "maskedconv": _Autoregressive, "ar": _Autoregressive, "squeeze": _Squeeze, "haar": _Squeeze,
-    "split": _Split,
+    "split": _Split, "lattice": _Lattice,
 }  # fmt: skip
 
 
@@ -1168,7 +1306,15 @@ class Model:
         """The flow of a level; with `noise` that of learnt dequantization noise."""
         params = dict(zip(self._names[level], self.params[level]))
         own = {key[len("dequantize.") :]: value for key, value in params.items() if key.startswith("dequantize.")}
-        return Flow(self.dequantize or "", own) if noise else Flow(self.chains[level], params)
+        flow = Flow(self.dequantize or "", own) if noise else Flow(self.chains[level], params)
+        for word in flow.words:
+            if isinstance(word, _Lattice):
+                word.bits, word.halvings = self.meta.bits, self.meta.levels - level + (level > 0)
+        return flow
+
+    def is_exact(self, level: int) -> bool:
+        """True for a level with probabilities of whole numbers, which takes no noise."""
+        return any(name == "lattice" for name, _ in parse_chain(self.chains[level]))
 
     def _tensor(self, x: Array) -> Array:
         like = next(iter(self.params[0]))
@@ -1190,6 +1336,7 @@ class Model:
         """[N]: log density of a level in nats, in the flow's units. low [N,h,w,C] and detail [N,h,w,3C] as split gives
         them. noise: dequantization noise as wf-bpd draws it for pictures of these indices (default 0, 1, ..)."""
         low, detail, log_q = self._tensor(low), None if detail is None else self._tensor(detail), 0.0
+        noise = noise and not self.is_exact(level)
         drawn = list(range(len(low))) if index is None else [int(i) for i in index]
         if self.dequantize and noise:
             x, log_q = self._learnt_noise(self._scale(low, True), seed, drawn)

@@ -132,6 +132,8 @@ done << 'END'
 0 actnorm, maskedconv, maskedconv:order=up, maskedconv:order=left, maskedconv:order=right, squeeze, maskedconv, split:part=3
 1 cond:channels=3:width=8:net=gated, actnorm, maskedconv:order=left, ar:width=8:blocks=2, ar:order=back:width=12:heads=3
 0 actnorm, affine:mask=checker:width=8, affine:mask=checker:swap:net=dense:width=8, haar, additive:net=transformer, split, haar
+2 cond:channels=3:width=8:net=gated:blocks=1, lattice:components=3:width=8:blocks=1:phases=2
+1 lattice:components=1:net=glow:width=8
 0 actnorm, additive:net=conv:swap, affine:scale=exp:net=res:blocks=1:width=6, affine:scale=sigmoid:width=6, actnorm
 END
 for word in $(wf-train-level --flow help | sed -n 's/^\([a-z0-9]*\) - .*/\1/p'); do
