@@ -45,6 +45,17 @@ typedef struct wf_net_spec {
     wf_reach reach;           /* of attention: the pixels that a pixel sees */
 } wf_net_spec;
 
+/* Layer of a net: the parameters of its convolution are NAME.w [out,k,k,in], NAME.b and NAME.l [out]. residual: adds the
+ * input of the layer before, ahead of the relu. gate: of 2W outputs (a, b), relu(x + a sigmoid(b)), x as for residual. */
+typedef struct wf_net_layer {
+    char name[24];
+    int in, out, k;
+    bool relu, residual, gate;
+} wf_net_layer;
+/* Lists the layers of a picture's net of that spec, whose condition has C channels and whose kernels that side, into
+ * `layers`, which the caller frees. WF_USAGE: a net with attention. */
+int wf_net_list(const wf_net_spec *spec, int C, int kernel, wf_net_layer **layers, int *count) WF_MUST;
+
 /* Declares convolutions and parameters on `owner`, and adds to its tape_bytes and work_bytes. *result may be set after
  * an error: destroy it then too. */
 int wf_net_create(wf_bijector *owner, const wf_net_spec *spec, wf_net **result) WF_MUST;
