@@ -80,7 +80,7 @@ static int make_condition(job *j)
 {
     const wf_lattice_level *l = j->level;
     size_t pixels = pixels_of(j->n), F = (size_t)l->features, C = (size_t)l->C;
-    float *features;
+    float *features = NULL;
     WF_TRY(get_memory(j->work, CONDITION, pixels * F, &j->condition));
     for (size_t p = 0; p < pixels; p++)
         for (size_t c = 0; c < C; c++)
@@ -181,7 +181,7 @@ static int code_group(job *j, int band, int phase)
     const wf_exact_net *net = l->nets[band * l->phases + phase];
     wf_exact_part parts[3];
     int count = 0, rows = wf_exact_net_rows(net, j->n->w);
-    float *outputs;
+    float *outputs = NULL;
     if (band)
         parts[count++] = (wf_exact_part){j->x, band * l->C, 3 * l->C};
     if (phase)

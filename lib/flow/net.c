@@ -364,40 +364,13 @@ int wf_net_create(wf_bijector *owner, const wf_net_spec *spec, wf_net **result)
     return WF_OK;
 }
 
-/* Copies what wf_net_list gives of the layers of a net, whose owner is a stand-in. */
-static int copy_layers(const wf_net *net, wf_net_layer **layers)
+bool wf_net_layer_of(const wf_net *net, int i, wf_net_layer *out)
 {
-    *layers = calloc((size_t)net->count, sizeof **layers);
-    WF_CHECK(*layers, WF_AGAIN, "net: out of memory");
-    for (int i = 0; i < net->count; i++) {
-        const layer *l = &net->layers[i];
-        wf_net_layer *to = &(*layers)[i];
-        const char *name = net->owner->params[3 * i].name; /* NAME.w */
-        *to = (wf_net_layer){.in = l->spec.in, .out = l->spec.out, .k = l->spec.k, .relu = l->spec.relu};
-        to->residual = l->spec.residual;
-        to->gate = l->tail == GATE;
-        snprintf(to->name, sizeof to->name, "%.*s", (int)strlen(name) - 2, name);
-    }
-    return WF_OK;
-}
-
-int wf_net_list(const wf_net_spec *spec, int C, int kernel, wf_net_layer **layers, int *count)
-{
-    wf_stage_shape shape = {.N = 1, .K = spec->K, .C = C, .kernel = kernel};
-    wf_bijector owner = {.shape = &shape};
-    wf_net net = {.owner = &owner, .shape = &shape, .spec = *spec};
-    *layers = NULL;
-    WF_CHECK(!kinds[spec->kind].heads, WF_USAGE, "net: %s has attention, which is not exact", wf_net_names[spec->kind]);
-    int status = set_defaults(&net.spec);
-    if (!status)
-        status = kinds[spec->kind].layers(&net, &owner);
-    if (!status)
-        status = copy_layers(&net, layers);
-    *count = net.count;
-    free(net.layers);
-    free(owner.params);
-    free(owner.convs);
-    return status;
+    if (i >= net->count)
+        return false;
+    const layer *l = &net->layers[i];
+    *out = (wf_net_layer){"", l->spec.in, l->spec.out, l->spec.k, l->spec.relu, l->spec.residual, l->tail == GATE};
+    return true;
 }
 
 void wf_net_destroy(wf_net *net)
