@@ -1,6 +1,7 @@
 /* lattice_load.c - chain and parameters of a level to nets */
 #include "lattice_load.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,7 +48,7 @@ static int option_of(const wf_word *word, const char *key)
 /* The parameters called NAME of the word, or NULL. */
 static const float *find_param(const loader *l, int word, const char *name, size_t count)
 {
-    char whole[96], listed[64];
+    char whole[128], listed[64];
     const wf_param *param;
     size_t where;
     snprintf(whole, sizeof whole, "%03d.%s.%s", word, l->text.words[word].name, name);
@@ -120,7 +121,7 @@ static int load_groups(loader *l)
     wf_lattice_level *to = l->to;
     int word = l->text.count - 1;
     for (int i = 0; i < 3 * to->phases; i++) {
-        char prefix[8];
+        char prefix[24];
         int band = i / to->phases, phase = i % to->phases;
         wf_net_spec spec = {.kind = option_of(&l->text.words[word], "net"), .out = outputs_of(to)};
         spec.K = spec.take = (band + phase) * to->C;

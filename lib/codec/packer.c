@@ -7,12 +7,7 @@
 #include <xxhash.h>
 
 #include "lattice_load.h"
-
-struct wf_packer {
-    wf_lattice_level *levels; /* [n + 1] */
-    uint64_t *hashes;         /* [n + 1] */
-    int n, C, bits;
-};
+#include "packer_private.h"
 
 /* Sums of blocks after `halvings` halvings, [h,w,C]. */
 typedef struct plane {
