@@ -205,6 +205,38 @@ typedef struct wf_coupling {
     wf_transform transform;
 } wf_coupling;
 
+/* A distribution of whole-number wavelet coefficients, one band of one level of pictures under the Haar transform. x
+ * holds them in its units: a multiple of 2^-(bits + 2 halvings - 1), or at the base 2^-(bits + 2 halvings) times a whole
+ * number plus a constant (see dequantize, with random NULL). A coefficient's range follows from the low-pass and from the
+ * bands before it (lib/base/lattice.h). Its cell is the interval of the numbers nearest to it. With T = (x + b) exp(3 l),
+ *
+ *     P(cell) = F(upper edge) - F(lower edge)    F(T) = sum_i softmax(p)_i sigmoid((T - m_i) exp(1 - clamp s_i))
+ *     m_i = m'_i + (2i + 1 - components) / components + sum over earlier colours d of the pixel  a_d T_d
+ *
+ * where F is 0 below the first cell's lower edge and 1 above the last cell's upper edge; `clamp` clamps to +-7 here. */
+enum { WF_LATTICE_BASE = -1, WF_LATTICE_MAX_COMPONENTS = 10, WF_LATTICE_MAX_COLOURS = 4, WF_LATTICE_MAX_BITS = 23 };
+typedef struct wf_lattice {
+    int H, W, C; /* C: colours */
+    int cond;    /* channels of the condition, the low-pass first; 0 at the base */
+    int band;    /* 0, 1, 2: H, V, D; or WF_LATTICE_BASE */
+    int components;
+    wf_pixels pixels; /* whose coefficients these are */
+    int bits;         /* of a pixel */
+    int halvings;     /* from pixels to this low-pass; bits + 2 halvings <= WF_LATTICE_MAX_BITS */
+} wf_lattice;
+
+/* Returns the number of parameters of a coefficient: p_i, m'_i, s_i, then a_d. */
+static inline int wf_lattice_parameters(const wf_lattice *l)
+{
+    return 3 * l->components + l->C - 1;
+}
+
+/* Returns the channels of x. */
+static inline int wf_lattice_channels(const wf_lattice *l)
+{
+    return l->band == WF_LATTICE_BASE ? l->C : 3 * l->C;
+}
+
 /* The pixels that a pixel attends to: the whole picture, those up to itself in reading order, or those from itself
  * on. */
 typedef enum wf_reach { WF_REACH_ALL, WF_REACH_BEFORE, WF_REACH_AFTER } wf_reach;
@@ -316,6 +348,29 @@ struct wf_backend {
 
     /* y = x in the kept elements, 0 in the others. With `add`, y += that value. Not in place. */
     int (*mask)(wf_backend *b, const wf_coupling *c, int N, const wf_real *x, bool add, wf_real *y);
+
+    /* -- whole numbers: wf_lattice --------------------------------------------------------------------------------- */
+    /* Writes the latents of one band, standard normal if the distribution is right: z at the middle of the cell's share.
+     *   x       [N,H,W,3C], band*C + colour; at the base [N,H,W,C]; read up to this band
+     *   cond    [N,H,W,cond]; NULL at the base
+     *   norm    [2,channels of x]: b, then l
+     *   params  [N,H,W,m,C]
+     *   weight  [N,H,W] of each pixel (NULL: 1)
+     *   z       like x; this band's channels are written at `pixels`, the rest is untouched. Not in place
+     *   logdet  device [N], added to: sum of weight times (log P - log of the cell's width in x - log density of z), so
+     *           that with the normal's log density it is that of x */
+    int (*lattice_forward)(wf_backend *b, const wf_lattice *l, int N, const wf_real *x, const wf_real *cond,
+                           const wf_real *norm, const wf_real *params, const wf_real *weight, wf_real *z,
+                           double *logdet);
+    /* Writes this band's channels of x at `pixels`: the number whose cell's share has z. Subtracts the same sum,
+     * unweighted, from logdet (NULL: not computed). */
+    int (*lattice_inverse)(wf_backend *b, const wf_lattice *l, int N, const wf_real *z, const wf_real *cond,
+                           const wf_real *norm, const wf_real *params, wf_real *x, double *logdet);
+    /* dparams, overwritten: the gradient of dlogdet times the sum of weight times log P; 0 at other pixels and for
+     * unused a_d. z has no gradient: its log density cancels. */
+    int (*lattice_backward)(wf_backend *b, const wf_lattice *l, int N, const wf_real *x, const wf_real *cond,
+                            const wf_real *norm, const wf_real *params, const wf_real *weight, double dlogdet,
+                            wf_real *dparams);
 
     /* -- feature maps ---------------------------------------------------------------------------------------------- */
     size_t (*map_bytes)(wf_backend *b, const wf_map_shape *shape);

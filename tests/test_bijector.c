@@ -61,7 +61,7 @@ static void initialize(bench *b)
 static bench open_bench(const char *chain, shape s, wf_memory memory)
 {
     bench b = {.s = s};
-    wf_flow_spec spec = {N, s.H, s.W, s.K, s.C, s.H * s.W == 1 ? 1 : 3, WF_FP32, memory, s.signal, s.D};
+    wf_flow_spec spec = {N, s.H, s.W, s.K, s.C, s.H * s.W == 1 ? 1 : 3, WF_FP32, memory, s.signal, s.D, 0, 0};
     cr_assert_eq(wf_flow_create(ref(), chain, &spec, &b.flow), 0, "%s", wf_error());
     b.each = (size_t)(s.H * s.W * s.K);
     b.size = N * b.each;
@@ -337,7 +337,7 @@ static void check_cpu(bench *b, const char *chain, wf_memory memory, const char 
         cr_assert_eq(wf_backend_open("cpu", 1, &cpu), 0, "%s", wf_error());
     shape s = b->s;
     size_t conditions = (size_t)(N * s.H * s.W * s.C), n = b->size, all = b->params + 2 * n + N;
-    wf_flow_spec spec = {N, s.H, s.W, s.K, s.C, s.H * s.W == 1 ? 1 : 3, WF_FP32, memory, s.signal, s.D};
+    wf_flow_spec spec = {N, s.H, s.W, s.K, s.C, s.H * s.W == 1 ? 1 : 3, WF_FP32, memory, s.signal, s.D, 0, 0};
     double *want = calloc(all + conditions + 1, sizeof *want), *have = calloc(all, sizeof *have), *d = have + n;
     const wf_real *dx;
     wf_flow *flow;
@@ -481,7 +481,7 @@ static bool variant(const wf_bijector_type *type, int i, int bare, char text[128
 static bool takes(const char *chain, shape s)
 {
     wf_flow *flow;
-    wf_flow_spec spec = {N, s.H, s.W, s.K, s.C, 3, WF_FP32, WF_MEMORY_NONE, s.signal, s.D};
+    wf_flow_spec spec = {N, s.H, s.W, s.K, s.C, 3, WF_FP32, WF_MEMORY_NONE, s.signal, s.D, 0, 0};
     int status = wf_flow_create(ref(), chain, &spec, &flow);
     cr_assert(status == 0 || status == WF_USAGE, "%s", wf_error());
     if (!status)

@@ -16,7 +16,7 @@ static wf_backend *ref(void)
 static void expect_error(const char *chain, const char *place)
 {
     wf_flow *flow;
-    wf_flow_spec spec = {1, 2, 2, 9, 3, 3, WF_FP32, WF_MEMORY_NONE, WF_PICTURE, 0};
+    wf_flow_spec spec = {1, 2, 2, 9, 3, 3, WF_FP32, WF_MEMORY_NONE, WF_PICTURE, 0, 0, 0};
     cr_expect_eq(wf_flow_create(ref(), chain, &spec, &flow), WF_USAGE, "'%s' was accepted", chain);
     cr_expect(strstr(wf_error(), place), "'%s': '%s' does not point at '%s'", chain, wf_error(), place);
 }
@@ -91,7 +91,7 @@ Test(chain, repeats_are_expanded)
 static void expect_same_parameters(const char *chain, int C)
 {
     wf_flow *runs, *lists;
-    wf_flow_spec spec = {1, 8, 8, 9, C, 3, WF_FP32, WF_MEMORY_NONE, WF_PICTURE, 0};
+    wf_flow_spec spec = {1, 8, 8, 9, C, 3, WF_FP32, WF_MEMORY_NONE, WF_PICTURE, 0, 0, 0};
     char name[64], listed_name[64];
     const wf_param *p, *listed;
     size_t where, listed_where;

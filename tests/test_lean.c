@@ -29,7 +29,7 @@ typedef struct result {
 static void run(wf_backend *b, wf_precision precision, wf_memory memory, result *r)
 {
     static float params[MOST], x[N * SIDE * SIDE * K], cond[N * SIDE * SIDE * C];
-    wf_flow_spec spec = {N, SIDE, SIDE, K, C, 3, precision, memory, WF_PICTURE, 0};
+    wf_flow_spec spec = {N, SIDE, SIDE, K, C, 3, precision, memory, WF_PICTURE, 0, 0, 0};
     wf_flow *f;
     memset(r, 0, sizeof *r);
     cr_assert_eq(wf_flow_create(b, chain, &spec, &f), WF_OK, "%s", wf_error());

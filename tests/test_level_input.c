@@ -141,7 +141,7 @@ static void steep_create(wf_backend *b, const wf_meta *meta, int level, int N, c
                          steep_level *out)
 {
     wf_level_shape s = wf_meta_level(meta, level);
-    wf_flow_spec spec = {N, s.H, s.W, s.K, level ? s.C : 0, 3, WF_FP32, WF_MEMORY_NONE, WF_PICTURE, 0};
+    wf_flow_spec spec = {N, s.H, s.W, s.K, level ? s.C : 0, 3, WF_FP32, WF_MEMORY_NONE, WF_PICTURE, 0, 0, 0};
     uint64_t index[64] = {0};
     cr_assert_eq(wf_flow_create(b, "2*(actnorm, conv1x1, affine:width=8:blocks=1), actnorm", &spec, &out->flow), 0,
                  "%s", wf_error());

@@ -42,7 +42,7 @@ static void run(wf_backend *b, const wf_window *field, const wf_window *patch, p
             p->weight[i] =
                 row >= patch->y && row < patch->y + patch->h && column >= patch->x && column < patch->x + patch->w;
         }
-    wf_flow_spec spec = {1, field->h, field->w, K, C, 3, WF_FP32, WF_MEMORY_REVERSIBLE, WF_PICTURE, 0};
+    wf_flow_spec spec = {1, field->h, field->w, K, C, 3, WF_FP32, WF_MEMORY_REVERSIBLE, WF_PICTURE, 0, 0, 0};
     wf_flow *f;
     cr_assert_eq(wf_flow_create(b, chain, &spec, &f), WF_OK, "%s", wf_error());
     cr_assert_leq(wf_flow_size(f), MOST);

@@ -151,7 +151,7 @@ static double off_diagonal(const double *covariance, bool *falls)
  * value than wf_flow_init gave it. pool may be NULL. */
 static void start(const char *chain, const double *x, double *z, bool *moved, wf_pool_moments *pool)
 {
-    wf_flow_spec spec = {N, H, W, K, 0, 3, WF_FP32, WF_MEMORY_NONE, 0, 0};
+    wf_flow_spec spec = {N, H, W, K, 0, 3, WF_FP32, WF_MEMORY_NONE, 0, 0, 0, 0};
     wf_flow *flow;
     cr_assert_eq(wf_flow_create(ref(), chain, &spec, &flow), 0, "%s", wf_error());
     size_t size = wf_flow_size(flow);
@@ -269,7 +269,7 @@ Test(principal, few_pixels_have_none)
 
 Test(principal, refuses_what_is_not_finite)
 {
-    wf_flow_spec spec = {N, H, W, K, 0, 3, WF_FP32, WF_MEMORY_NONE, 0, 0};
+    wf_flow_spec spec = {N, H, W, K, 0, 3, WF_FP32, WF_MEMORY_NONE, 0, 0, 0, 0};
     double *x = make_details();
     wf_flow *flow;
     x[5 * K + 2] = NAN;

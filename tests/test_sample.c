@@ -159,7 +159,7 @@ Test(sample, bands_are_for_flows_of_near_pixels)
                                       "haar, actnorm"};
     wf_backend *b = open_backend("ref", 1);
     for (size_t i = 0; i < sizeof far / sizeof *far; i++) {
-        wf_flow_spec spec = {1, 2, 2, 3 * C, C, 3, WF_FP32, WF_MEMORY_NONE, WF_PICTURE, 0};
+        wf_flow_spec spec = {1, 2, 2, 3 * C, C, 3, WF_FP32, WF_MEMORY_NONE, WF_PICTURE, 0, 0, 0};
         wf_flow *flow;
         cr_assert_eq(wf_flow_create(b, far[i], &spec, &flow), 0, "%s", wf_error());
         cr_expect_eq(wf_flow_radius(flow), WF_RADIUS_ALL, "%s: %d", far[i], wf_flow_radius(flow));

@@ -48,7 +48,7 @@ static void check_gaussians(const char *chain)
     /* the top level has no level above it: only the scale of 8 bits remains */
     want = (want + 8 * log(2) * (double)each * 9) / (log(2) * SIDE * SIDE * 3);
 
-    wf_flow_spec spec = {N, s.H, s.W, 9, 3, 3, WF_FP32, WF_MEMORY_NONE, WF_PICTURE, 0};
+    wf_flow_spec spec = {N, s.H, s.W, 9, 3, 3, WF_FP32, WF_MEMORY_NONE, WF_PICTURE, 0, 0, 0};
     cr_assert_eq(wf_flow_create(b, chain, &spec, &flow), 0, "%s", wf_error());
     cr_assert_eq(b->alloc(b, wf_flow_size(flow) * b->real, &params), 0);
     cr_assert_eq(b->zero(b, params, wf_flow_size(flow) * b->real), 0);

@@ -83,6 +83,7 @@ void wf_cpu_memory_slots(wf_backend *b);
 void wf_cpu_linear_slots(wf_backend *b);
 void wf_cpu_matvec_slots(wf_backend *b);
 void wf_cpu_transform_slots(wf_backend *b);
+void wf_cpu_lattice_slots(wf_backend *b);
 void wf_cpu_noise_slots(wf_backend *b);
 void wf_cpu_map_slots(wf_backend *b);
 void wf_cpu_gate_slots(wf_backend *b);

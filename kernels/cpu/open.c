@@ -180,6 +180,7 @@ int wf_cpu_open(int threads, wf_backend **out)
     wf_cpu_linear_slots(b);
     wf_cpu_matvec_slots(b);
     wf_cpu_transform_slots(b);
+    wf_cpu_lattice_slots(b);
     wf_cpu_noise_slots(b);
     wf_cpu_map_slots(b);
     wf_cpu_gate_slots(b);

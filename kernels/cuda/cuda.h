@@ -182,6 +182,7 @@ void wf_cuda_record_slots(wf_backend *b);
 void wf_cuda_linear_slots(wf_backend *b);
 void wf_cuda_matvec_slots(wf_backend *b);
 void wf_cuda_transform_slots(wf_backend *b);
+void wf_cuda_lattice_slots(wf_backend *b);
 void wf_cuda_noise_slots(wf_backend *b);
 void wf_cuda_map_slots(wf_backend *b);
 void wf_cuda_attention_slots(wf_backend *b);

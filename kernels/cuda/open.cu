@@ -109,6 +109,7 @@ static void fill_table(wf_cuda *cuda)
     wf_cuda_linear_slots(b);
     wf_cuda_matvec_slots(b);
     wf_cuda_transform_slots(b);
+    wf_cuda_lattice_slots(b);
     wf_cuda_noise_slots(b);
     wf_cuda_map_slots(b);
     wf_cuda_attention_slots(b);

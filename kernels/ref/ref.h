@@ -53,6 +53,14 @@ int wf_ref_transform_backward(wf_backend *b, const wf_coupling *c, int N, const 
 int wf_ref_transform_inverse_backward(wf_backend *b, const wf_coupling *c, int N, const wf_real *x,
                                       const wf_real *params, wf_real *g, double dlogdet, wf_real *dparams);
 int wf_ref_mask(wf_backend *b, const wf_coupling *c, int N, const wf_real *x, bool add, wf_real *y);
+int wf_ref_lattice_forward(wf_backend *b, const wf_lattice *l, int N, const wf_real *x, const wf_real *cond,
+                           const wf_real *norm, const wf_real *params, const wf_real *weight, wf_real *z,
+                           double *logdet);
+int wf_ref_lattice_inverse(wf_backend *b, const wf_lattice *l, int N, const wf_real *z, const wf_real *cond,
+                           const wf_real *norm, const wf_real *params, wf_real *x, double *logdet);
+int wf_ref_lattice_backward(wf_backend *b, const wf_lattice *l, int N, const wf_real *x, const wf_real *cond,
+                            const wf_real *norm, const wf_real *params, const wf_real *weight, double dlogdet,
+                            wf_real *dparams);
 size_t wf_ref_map_bytes(wf_backend *b, const wf_map_shape *shape);
 int wf_ref_pack(wf_backend *b, const wf_map_shape *shape, int take, int K, const wf_real *x, int C, const wf_real *cond,
                 wf_map *map);

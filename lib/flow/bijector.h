@@ -27,7 +27,8 @@ WF_BEGIN
 
 #define WF_BIJECTORS(row)                                                                                    \
     row(cond) row(actnorm) row(conv1x1) row(householder) row(shuffle) row(reverse) row(additive) row(affine) \
-        row(rqspline) row(mixlogistic) row(sos) row(maskedconv) row(ar) row(squeeze) row(split) row(haar)
+        row(rqspline) row(mixlogistic) row(sos) row(maskedconv) row(ar) row(squeeze) row(split) row(haar) \
+        row(lattice)
 
 /* One parameter tensor. `offset` counts reals from the bijector's first parameter; count: the product of the shape. */
 typedef struct wf_param {
@@ -81,6 +82,7 @@ typedef struct wf_stage_shape {
     wf_real *cond, *dcond; /* the condition in this shape and its gradient, owned by the flow; NULL: the caller's */
     struct wf_stage_shape *next; /* the shape after the next reshaping bijector or encoder; NULL: none follows */
     struct wf_bijector *encoder; /* the encoder that made this shape's condition; NULL: it was reshaped or unchanged */
+    int bits, halvings;          /* of pixels; from them to the low-pass. bits 0: coefficients are not whole numbers */
     bool learnt;                 /* an encoder, here or earlier, made part of the condition */
     wf_pool_moments *pool;       /* of the data-dependent initialization; NULL: the batch is all here */
     void *pool_user;
@@ -132,6 +134,7 @@ struct wf_bijector_type {
     const char *name;
     const char *summary; /* what the word computes, for the manual: a formula or a phrase, and its source */
     bool pictures_only;  /* WF_USAGE for sounds and volumes */
+    bool discrete;       /* x is on a lattice: it has no noise, and no gradient (lattice.c) */
     wf_bijector_option options[WF_BIJECTOR_MAX_OPTIONS]; /* a NULL key ends the table */
     bool linear;
 

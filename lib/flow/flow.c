@@ -33,11 +33,30 @@ static int create_bijectors(wf_flow *f, const char *text)
             break;
         at = b->after;
         f->bijector_count++;
+        f->discrete |= b->type->discrete;
         b->offset = f->size;
         f->size += b->count;
     }
     wf_flow_text_clear(&chain);
     return status;
+}
+
+bool wf_flow_is_discrete(const wf_flow *f)
+{
+    return f->discrete;
+}
+
+/* A discrete bijector takes the coefficients themselves: no other may change them. */
+static int check_discrete(const wf_flow *f)
+{
+    for (int i = 0; i < f->bijector_count && f->discrete; i++) {
+        const wf_bijector_type *type = f->bijectors[i].type;
+        bool last = i + 1 == f->bijector_count;
+        WF_CHECK(last ? type->discrete : type->encode != NULL, WF_USAGE,
+                 "chain: %s as word %d: a chain with lattice ends with it, and has only cond before it", type->name,
+                 i + 1);
+    }
+    return WF_OK;
 }
 
 /* Reals of a state [N,H,W,K]. */
@@ -243,12 +262,15 @@ int wf_flow_create(wf_backend *backend, const char *chain, const wf_flow_spec *s
                                 .signal = spec->signal,
                                 .D = spec->D,
                                 .spare = &f->spare,
+                                .bits = spec->bits,
+                                .halvings = spec->halvings,
                                 .lean = spec->memory == WF_MEMORY_LEAN,
                                 .keep = spec->memory != WF_MEMORY_NONE,
                                 .precision = spec->precision};
     f->elements = elements_of(&f->shape);
     int status = WF_OK;
     WF_GO(create_bijectors(f, chain));
+    WF_GO(check_discrete(f));
     WF_GO(create_stages(f));
     f->spec.memory = choose_memory(f, spec->memory);
     f->whole = f->spec.memory == WF_MEMORY_STORE && backend->record; /* backends with costly launches */

@@ -31,6 +31,8 @@ typedef struct wf_flow_spec {
     wf_memory memory;
     wf_signal signal;
     int D; /* slices of volumes, which have H rows; ignored for other signals */
+    int bits, halvings; /* where coefficients without noise are whole numbers of a unit: bits of a pixel, and halvings
+                         * from pixels to the condition or, at the base, to x; bits 0: they are not */
 } wf_flow_spec;
 
 typedef struct wf_flow wf_flow;
@@ -43,6 +45,8 @@ void wf_flow_destroy(wf_flow *flow);
 size_t wf_flow_size(const wf_flow *flow);  /* parameters, in reals */
 size_t wf_flow_bytes(const wf_flow *flow); /* device memory held for states, tapes and scratch */
 const wf_flow_spec *wf_flow_spec_of(const wf_flow *flow);
+/* True for a chain that gives exact probabilities of whole numbers: x must have no noise, and has no gradient. */
+bool wf_flow_is_discrete(const wf_flow *flow);
 /* No pixel of z or of the inverse depends on one that is more rows or columns away; WF_RADIUS_ALL and more: it may, as
  * in every flow that reshapes. */
 int wf_flow_radius(const wf_flow *flow);

@@ -15,7 +15,7 @@
  */
 typedef enum tail_kind { PLAIN, GATE, ATTENTION } tail_kind;
 
-/* Layer i is convolution i of the owner, with its actnorm and tail. */
+/* Layer i is convolution first + i of the owner, with its actnorm and tail. */
 typedef struct layer {
     wf_conv_spec spec;
     tail_kind tail;
@@ -34,6 +34,7 @@ struct wf_net {
     wf_net_spec spec;
     layer *layers;
     int count;
+    int first; /* convolution of the owner that is layer 0's */
     int hidden_maps, spare_maps; /* outputs of layers in the tape, and in the flow's spare memory */
     wf_map_shape in_shape, hidden_shape, out_shape;
     size_t in_bytes, hidden_bytes, out_bytes; /* of the input, hidden and output map */
@@ -132,7 +133,20 @@ static int add_layer(wf_net *net, wf_bijector *owner, const char *name, wf_conv_
     layers[net->count++] = (layer){.spec = spec, .tail = tail, .channels = channels};
     if (tail == ATTENTION)
         owner->radius = WF_RADIUS_ALL;
-    return wf_bijector_declare_conv(owner, name, spec);
+    char whole[24];
+    snprintf(whole, sizeof whole, "%s%s", net->spec.prefix ? net->spec.prefix : "", name);
+    return wf_bijector_declare_conv(owner, whole, spec);
+}
+
+/* Convolution of layer i, and its parameters. */
+static const wf_bijector_conv *conv_of(const wf_net *net, int i)
+{
+    return &net->owner->convs[net->first + i];
+}
+
+static wf_weights weights_of(const wf_net *net, int i, const wf_real *params, wf_real *grads)
+{
+    return wf_bijector_weights(net->owner, net->first + i, params, grads);
 }
 
 static int append_conv(wf_net *net, wf_bijector *owner, const char *name, int out, int k, bool relu, bool residual)
@@ -347,7 +361,7 @@ int wf_net_create(wf_bijector *owner, const wf_net_spec *spec, wf_net **result)
     wf_net *net = calloc(1, sizeof *net);
     WF_CHECK(net, WF_AGAIN, "net: out of memory");
     *result = net;
-    *net = (wf_net){.owner = owner, .shape = c, .spec = whole};
+    *net = (wf_net){.owner = owner, .shape = c, .spec = whole, .first = owner->conv_count};
     WF_TRY(kinds[spec->kind].layers(net, owner));
     net->in_bytes = map_bytes(net, &net->in_shape, spec->take + c->C);
     net->hidden_shape = shape_of(net, whole.width);
@@ -384,7 +398,7 @@ void wf_net_destroy(wf_net *net)
 void wf_net_init(const wf_net *net, uint64_t seed, uint64_t first, double *values)
 {
     for (int i = 0; i + 1 < net->count; i++) {
-        const wf_bijector_conv *c = &net->owner->convs[i];
+        const wf_bijector_conv *c = conv_of(net, i);
         wf_init_normal(seed, first + c->w, 0.05, values + c->w, c->bias - c->w);
     }
 }
@@ -437,7 +451,7 @@ static int layer_forward(const wf_net *net, int i, const wf_weights *weights, vo
     wf_map *wide = l->tail == GATE ? tail_input(net, tape, l) : scratch_of(net, tape), *y = layer_output(net, tape, i),
            *x;
     WF_TRY(conv_input(net, tape, i, &x));
-    WF_TRY(b->conv_forward(b, net->owner->convs[i].conv, weights, x,
+    WF_TRY(b->conv_forward(b, conv_of(net, i)->conv, weights, x,
                            l->tail == PLAIN ? residual_input(net, tape, i) : NULL, l->tail == PLAIN ? y : wide));
     if (l->tail == GATE)
         return b->gate(b, &net->hidden_shape, wide, residual_input(net, tape, i), y);
@@ -452,7 +466,7 @@ int wf_net_forward(wf_net *net, const wf_real *params, const wf_real *x, const w
     c->spare->net = NULL;
     WF_TRY(b->pack(b, &net->in_shape, net->spec.take, net->spec.K, x, c->C, cond, input_map(net, tape)));
     for (int i = 0; i < net->count; i++) {
-        wf_weights weights = wf_bijector_weights(net->owner, i, params, NULL);
+        wf_weights weights = weights_of(net, i, params, NULL);
         WF_TRY(layer_forward(net, i, &weights, tape));
     }
     c->spare->net = net;
@@ -494,9 +508,9 @@ static int layer_backward(const wf_net *net, int i, const wf_real *params, void 
     }
     if (l->tail == ATTENTION) /* has no relu, and no gradient skips it */
         WF_TRY(attend_backward(net, tail_input(net, tape, l), work, &dy));
-    wf_weights weights = wf_bijector_weights(net->owner, i, params, grads);
+    wf_weights weights = weights_of(net, i, params, grads);
     WF_TRY(conv_input(net, tape, i, &x));
-    WF_TRY(b->conv_backward(b, net->owner->convs[i].conv, &weights, x, layer_output(net, tape, i), past, dy,
+    WF_TRY(b->conv_backward(b, conv_of(net, i)->conv, &weights, x, layer_output(net, tape, i), past, dy,
                             l->normed ? dnormed : dx));
     return l->normed ? b->norm_backward(b, &net->hidden_shape, layer_input(net, tape, i), dnormed, skip, dx) : WF_OK;
 }
@@ -509,7 +523,7 @@ static int rebuild(const wf_net *net, const wf_real *params, void *tape)
         return WF_OK;
     spare->net = NULL;
     for (int i = 0; i + 1 < net->count; i++) {
-        wf_weights weights = wf_bijector_weights(net->owner, i, params, NULL);
+        wf_weights weights = weights_of(net, i, params, NULL);
         if (net->layers[i].rebuilt)
             WF_TRY(layer_forward(net, i, &weights, tape));
     }
@@ -553,7 +567,7 @@ static int init_actnorm(const wf_net *net, int i, const wf_weights *weights, wf_
     wf_conv *conv;
     wf_map_shape shape = shape_of(net, plain.out);
     plain.relu = plain.residual = false;
-    wf_real *offset = wf_at(b, params, net->owner->convs[i].bias), *logs = wf_at(b, params, net->owner->convs[i].logs);
+    wf_real *offset = wf_at(b, params, conv_of(net, i)->bias), *logs = wf_at(b, params, conv_of(net, i)->logs);
     WF_TRY(wf_stage_conv(c, plain, &conv));
     WF_TRY(b->zero(b, offset, (size_t)plain.out * b->real));
     WF_TRY(b->zero(b, logs, (size_t)plain.out * b->real));
@@ -583,7 +597,7 @@ int wf_net_data_init(wf_net *net, wf_real *params, const wf_real *x, const wf_re
     c->spare->net = NULL;
     WF_GO(b->pack(b, &net->in_shape, net->spec.take, net->spec.K, x, c->C, cond, input_map(net, tape)));
     for (int i = 0; i + 1 < net->count; i++) {
-        wf_weights weights = wf_bijector_weights(net->owner, i, params, NULL);
+        wf_weights weights = weights_of(net, i, params, NULL);
         weights.folded = NULL; /* folded from other parameters */
         WF_GO(conv_input(net, tape, i, &x_i));
         WF_GO(init_actnorm(net, i, &weights, params, x_i, y, scratch));

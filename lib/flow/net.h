@@ -42,6 +42,7 @@ typedef struct wf_net_spec {
     int K, take;              /* channels of x; channels that the net sees */
     int out;                  /* channels of its output, [N,H,W,out] */
     int width, blocks, heads; /* 0: the default; WF_USAGE where the kind has no such option */
+    const char *prefix;       /* of the names of its parameters; NULL: none */
     wf_reach reach;           /* of attention: the pixels that a pixel sees */
 } wf_net_spec;
 

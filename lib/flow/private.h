@@ -39,6 +39,7 @@ struct wf_flow {
     double counted;        /* sum of the pixel weights of a picture, if wf_flow_weigh gave any */
     double sigmoid_factor; /* 0: the flow ends in a normal; else in u = sigmoid(factor f(x)) */
     wf_real *u;
+    bool discrete;                     /* some bijector is */
     bool has_split;                    /* some stage factors channels out */
     wf_real *state, *next, *g, *grads; /* next: only where states are rebuilt or reshaped */
     double *logdet;                    /* device: [N] per picture, then [linear_count] per matrix */

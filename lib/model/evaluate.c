@@ -60,7 +60,7 @@ static int load_batch(wf_evaluator *e, int count, const float *low, const float 
     wf_level_runner *r = &e->runner;
     size_t n = (size_t)count * low_size(e);
     float *noisy = e->host, *details = detail ? noisy + n : NULL;
-    if (!e->pixels)
+    if (!e->pixels || wf_flow_is_discrete(r->flow))
         return wf_level_runner_load(r, count, low, detail, index);
     memcpy(noisy, low, n * sizeof *low);
     if (detail)

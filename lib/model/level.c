@@ -537,6 +537,7 @@ wf_level_spec wf_level_spec_for(const wf_meta *meta, int level, const char *chai
                                 wf_precision precision)
 {
     wf_level_shape s = wf_meta_level(meta, level);
+    bool whole = meta->signal == WF_PICTURE && !strcmp(meta->wavelet, "haar") && !dequantize;
     return (wf_level_spec){.level = level,
                            .K = s.K,
                            .C = level ? s.C : 0,
@@ -546,6 +547,8 @@ wf_level_spec wf_level_spec_for(const wf_meta *meta, int level, const char *chai
                            .D = wf_meta_slices(meta, level),
                            .H = s.H,
                            .chain = chain,
+                           .bits = whole ? meta->bits : 0,
+                           .halvings = meta->levels - level + (level > 0),
                            .dequantize = dequantize};
 }
 
@@ -560,7 +563,9 @@ wf_flow_spec wf_level_flow_spec(const wf_level_spec *spec, int N, int H, int W, 
                           .precision = spec->precision,
                           .memory = memory,
                           .signal = spec->signal,
-                          .D = spec->D};
+                          .D = spec->D,
+                          .bits = spec->bits,
+                          .halvings = spec->halvings};
 }
 
 int wf_level_flow(const wf_level_spec *spec, wf_backend *backend, int N, int H, int W, wf_memory memory, wf_flow **out)

@@ -28,6 +28,7 @@ typedef struct wf_level_spec {
     wf_precision precision;
     wf_signal signal;
     int D, H;                       /* slices and rows that a volume must have */
+    int bits, halvings;             /* as in wf_flow_spec */
     const char *chain, *dequantize; /* text of the flow, and of the flow of the noise in pixels; NULL: uniform noise */
 } wf_level_spec;
 

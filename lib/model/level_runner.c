@@ -8,6 +8,7 @@ int wf_level_runner_create(wf_backend *backend, const wf_meta *meta, const wf_le
         (wf_level_runner){.backend = backend, .meta = meta, .level = spec->level, .N = N, .H = H, .W = W, .K = spec->K};
     WF_CHECK(N >= 1 && N <= WF_MAX_BATCH, WF_USAGE, "batch %d is not from 1 to %d", N, WF_MAX_BATCH);
     WF_TRY(wf_level_flow(spec, backend, N, H, W, memory, &out->flow));
+    out->noiseless = wf_flow_is_discrete(out->flow);
     if (spec->dequantize) {
         wf_flow_spec shape = wf_level_flow_spec(spec, N, H, W, memory);
         WF_TRY(wf_dequantizer_create(backend, meta, spec->dequantize, &shape, &out->dequantizer));

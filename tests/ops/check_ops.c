@@ -60,6 +60,14 @@ static const dims coupling[] = {
     {3, 5, 7, 48, 1, 24, 5, 0},
 };
 
+/* K colours, C channels of the condition beside the low-pass, k components; variant & 3: band, 3: the base; 4: weights
+ * or no logdet, 8: three halvings of 5 bits; 16, 32: even, odd pixels. */
+static const dims lattices[] = {
+    {1, 1, 1, 3, 0, 5, 0, 0},    {3, 1, 1, 1, 7, 1, 1, 0},  {2, 5, 3, 3, 16, 5, 2, 0}, {5, 7, 3, 3, 5, 10, 12, 0},
+    {2, 3, 5, 4, 0, 3, 9, 0},    {64, 1, 1, 3, 0, 5, 3, 0}, {3, 2, 2, 1, 0, 2, 11, 0}, {3, 7, 41, 3, 3, 5, 6, 0},
+    {2, 1, 4097, 1, 0, 2, 1, 0}, {2, 5, 7, 2, 1, 4, 18, 0}, {3, 4, 3, 3, 2, 5, 44, 0}, {1, 1, 1, 3, 0, 4, 32, 0},
+};
+
 static const dims maps[] = {
     /* variant 1: nothing to add */
     {1, 1, 1, 1, 1, 0, 0, 0},         {3, 1, 1, 0, 16, 0, 1, 0},          {2, 5, 3, 0, 7, 0, 0, 0},
@@ -201,6 +209,9 @@ static const dims axes[] = {
     row(transform_backward, coupling, 3e-6) \
     row(transform_inverse_backward, coupling, 3e-6) \
     row(mask, coupling, 1e-7) \
+    row(lattice_forward, lattices, 2e-5) \
+    row(lattice_inverse, lattices, 2e-5) \
+    row(lattice_backward, lattices, 2e-5) \
     row(map_bytes, maps, 0) \
     row(pack, packs, 0) \
     row(pack_backward, packs, 1e-6) \

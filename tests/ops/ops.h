@@ -78,6 +78,7 @@ op_case case_readback_begin, case_readback_end, case_record, case_recorded, case
 op_case case_linear_fold, case_linear_backward, case_matvec, case_matvec_backward;
 op_case case_transform_forward, case_transform_inverse, case_transform_backward, case_transform_inverse_backward,
     case_mask;
+op_case case_lattice_forward, case_lattice_inverse, case_lattice_backward;
 op_case case_map_bytes, case_pack, case_pack_backward, case_unpack, case_relu_backward, case_gate, case_gate_backward,
     case_norm, case_norm_backward, case_attend, case_attend_backward;
 op_case case_conv_create, case_conv_destroy, case_conv_forward, case_conv_backward, case_conv_folded_bytes,

@@ -1,0 +1,251 @@
+/* lattice.c - distributions of whole-number coefficients
+ *
+ * A scalar pass finds the cells of a block of coefficients and gathers their parameters, so that the loop over the
+ * block is plain vector code. The inverse goes pixel by pixel, because a colour's mean depends on the colours before. */
+#include "cpu.h"
+
+#include <string.h>
+
+#include "../body/lattice.h"
+
+enum {
+    BLOCK = 128,   /* coefficients gathered at a time */
+    PIXELS = 1024, /* pixels of a piece: log-determinants are summed piece by piece for any number of threads */
+    VALUES = 3 * WF_LATTICE_MAX_COMPONENTS
+};
+
+typedef struct lattice {
+    wf_lattice of;
+    size_t P, pieces, K; /* pixels of a picture, its pieces, channels of x */
+    size_t m, step;      /* parameters of a coefficient; params from one pixel to the next */
+    double *sums;        /* [N,pieces] */
+} lattice;
+
+/* The arguments of a slot as floats. */
+typedef struct arrays {
+    const float *x, *cond, *norm, *params, *weight;
+} arrays;
+
+/* Coefficients of a block: their places in the batch, cells, and parameters [3 components, BLOCK]. */
+typedef struct block {
+    int count;
+    size_t pixel[BLOCK];
+    int colour[BLOCK];
+    float low[BLOCK], high[BLOCK], width[BLOCK], below[BLOCK], above[BLOCK], shift[BLOCK], log_width[BLOCK];
+    float params[VALUES * BLOCK];
+} block;
+
+static int lattice_open(wf_cpu *cpu, int N, const wf_lattice *of, lattice *c)
+{
+    WF_TRY(wf_lattice_check(N, of));
+    c->of = *of;
+    c->P = (size_t)of->H * (size_t)of->W;
+    c->pieces = (c->P + PIXELS - 1) / PIXELS;
+    c->K = (size_t)wf_lattice_channels(of);
+    c->m = (size_t)wf_lattice_parameters(of);
+    c->step = c->m * (size_t)of->C;
+    void *memory;
+    WF_TRY(wf_cpu_scratch(cpu, (size_t)N * c->pieces * sizeof(double), &memory));
+    c->sums = memory;
+    return WF_OK;
+}
+
+static arrays arrays_of(const wf_real *x, const wf_real *cond, const wf_real *norm, const wf_real *params,
+                        const wf_real *weight)
+{
+    return (arrays){(const float *)x, (const float *)cond, (const float *)norm, (const float *)params,
+                    (const float *)weight};
+}
+
+static bool is_mine(const lattice *c, size_t place)
+{
+    size_t odd = (place / (size_t)c->of.W + place % (size_t)c->of.W) % 2;
+    return c->of.pixels == WF_EVERY_PIXEL || odd == (c->of.pixels == WF_ODD_PIXELS);
+}
+
+static const float *cond_at(const lattice *c, const arrays *a, size_t pixel)
+{
+    return a->cond ? a->cond + pixel * (size_t)c->of.cond : NULL;
+}
+
+/* Appends one coefficient to the block. */
+static void gather(const lattice *c, const arrays *a, size_t pixel, int colour, block *b)
+{
+    const float *x = a->x + pixel * c->K, *cond = cond_at(c, a, pixel), *params = a->params + pixel * c->step;
+    int i = b->count++;
+    wf_range range = wf_lattice_range(&c->of, x, cond, colour);
+    wf_cell cell = wf_lattice_cell(&c->of, range, wf_lattice_place(&c->of, range, x, colour), a->norm, colour);
+    b->pixel[i] = pixel;
+    b->colour[i] = colour;
+    b->low[i] = cell.low + wf_lattice_poison(&c->of, x, cond, colour);
+    b->high[i] = cell.high;
+    b->width[i] = cell.width;
+    b->below[i] = cell.below;
+    b->above[i] = cell.above;
+    b->shift[i] = wf_lattice_shift(&c->of, x, a->norm, params, colour);
+    b->log_width[i] = wf_lattice_log_width(&c->of, &range);
+    for (int j = 0; j < 3 * c->of.components; j++)
+        b->params[j * BLOCK + i] = params[j * c->of.C + colour];
+}
+
+/* Fills the block with the coefficients of pixels from *next on, and moves *next past them. */
+static void gather_block(const lattice *c, const arrays *a, size_t first, size_t *next, size_t end, block *b)
+{
+    b->count = 0;
+    for (; *next < end && b->count + c->of.C <= BLOCK; ++*next)
+        for (int colour = 0; colour < c->of.C && is_mine(c, *next); colour++)
+            gather(c, a, first + *next, colour, b);
+}
+
+static wf_cell cell_at(const block *b, int i)
+{
+    return (wf_cell){b->low[i], b->high[i], b->width[i], b->below[i], b->above[i]};
+}
+
+/* First pixel of a piece's picture in the batch, and the pixels of the piece within the picture. */
+static void piece_at(const lattice *c, size_t i, size_t *first, size_t *begin, size_t *end)
+{
+    *first = i / c->pieces * c->P;
+    *begin = i % c->pieces * PIXELS;
+    *end = c->P - *begin < PIXELS ? c->P : *begin + PIXELS;
+}
+
+static double forward_piece(const lattice *c, const arrays *a, size_t i, float *z)
+{
+    size_t first, next, end;
+    double sum = 0;
+    block b;
+    piece_at(c, i, &first, &next, &end);
+    while (next < end) {
+        float latent[BLOCK], log_p[BLOCK];
+        gather_block(c, a, first, &next, end, &b);
+#pragma omp simd
+        for (int e = 0; e < b.count; e++) {
+            wf_cell cell = cell_at(&b, e);
+            log_p[e] = wf_lattice_log(c->of.components, &cell, b.shift[e], b.params + e, BLOCK, &latent[e]);
+        }
+        for (int e = 0; e < b.count; e++) {
+            double own = (double)latent[e], weight = a->weight ? (double)a->weight[b.pixel[e]] : 1;
+            z[b.pixel[e] * c->K + (size_t)wf_lattice_channel(&c->of, b.colour[e])] = latent[e];
+            sum += weight * ((double)log_p[e] - (double)b.log_width[e] + 0.5 * own * own + WF_HALF_LOG_TWO_PI);
+        }
+    }
+    return sum;
+}
+
+static int lattice_forward(wf_backend *b, const wf_lattice *of, int N, const wf_real *x, const wf_real *cond,
+                           const wf_real *norm, const wf_real *params, const wf_real *weight, wf_real *z,
+                           double *logdet)
+{
+    lattice c;
+    arrays a = arrays_of(x, cond, norm, params, weight);
+    WF_TRY(lattice_open((wf_cpu *)b, N, of, &c));
+    size_t total = (size_t)N * c.pieces;
+#pragma omp parallel for schedule(static) if ((size_t)N * c.P * c.K > WF_CPU_PARALLEL)
+    for (size_t i = 0; i < total; i++)
+        c.sums[i] = forward_piece(&c, &a, i, (float *)z);
+    for (size_t i = 0; i < total; i++)
+        logdet[i / c.pieces] += c.sums[i];
+    return WF_OK;
+}
+
+/* Writes the pixel's coefficients of this band to x. Returns the sum of log dz/dx. */
+static double invert_pixel(const lattice *c, const arrays *a, size_t pixel, const float *z, float *x)
+{
+    const float *cond = cond_at(c, a, pixel), *params = a->params + pixel * c->step;
+    double sum = 0;
+    for (int colour = 0; colour < c->of.C; colour++) {
+        int channel = wf_lattice_channel(&c->of, colour);
+        wf_range range = wf_lattice_range(&c->of, x, cond, colour);
+        float shift = wf_lattice_shift(&c->of, x, a->norm, params, colour), middle;
+        int64_t place = wf_lattice_find(&c->of, range, z[channel], shift, a->norm, params, colour);
+        wf_cell cell = wf_lattice_cell(&c->of, range, place, a->norm, colour);
+        float log_p = wf_lattice_log(c->of.components, &cell, shift, params + colour, c->of.C, &middle);
+        double own = (double)z[channel];
+        x[channel] = (float)wf_lattice_number(range, place) * wf_lattice_unit(&c->of) + wf_lattice_offset(&c->of);
+        sum += (double)log_p - (double)wf_lattice_log_width(&c->of, &range) + 0.5 * own * own + WF_HALF_LOG_TWO_PI;
+    }
+    return sum;
+}
+
+static int lattice_inverse(wf_backend *b, const wf_lattice *of, int N, const wf_real *z, const wf_real *cond,
+                           const wf_real *norm, const wf_real *params, wf_real *x, double *logdet)
+{
+    lattice c;
+    arrays a = arrays_of(x, cond, norm, params, NULL);
+    WF_TRY(lattice_open((wf_cpu *)b, N, of, &c));
+    size_t total = (size_t)N * c.pieces;
+#pragma omp parallel for schedule(static) if ((size_t)N * c.P * c.K > WF_CPU_PARALLEL)
+    for (size_t i = 0; i < total; i++) {
+        size_t first, begin, end;
+        piece_at(&c, i, &first, &begin, &end);
+        c.sums[i] = 0;
+        for (size_t place = begin; place < end; place++) {
+            size_t pixel = first + place;
+            if (is_mine(&c, place))
+                c.sums[i] += invert_pixel(&c, &a, pixel, (const float *)z + pixel * c.K, (float *)x + pixel * c.K);
+        }
+    }
+    for (size_t i = 0; logdet && i < total; i++)
+        logdet[i / c.pieces] -= c.sums[i];
+    return WF_OK;
+}
+
+/* Writes the gradients of a coefficient from the block's; by_shift: that by its mean as a whole. */
+static void scatter(const lattice *c, const arrays *a, const block *b, int i, const float *gradients, float by_shift,
+                    float *dparams)
+{
+    const float *x = a->x + b->pixel[i] * c->K;
+    float *to = dparams + b->pixel[i] * c->step + b->colour[i];
+    int parameters = 3 * c->of.components, C = c->of.C;
+    for (int j = 0; j < parameters; j++)
+        to[j * C] = gradients[j * BLOCK + i];
+    for (int d = 0; d < b->colour[i]; d++) {
+        int channel = wf_lattice_channel(&c->of, d);
+        to[(parameters + d) * C] =
+            by_shift * (x[channel] + a->norm[channel]) * wf_lattice_scale(&c->of, a->norm, channel);
+    }
+}
+
+static void backward_piece(const lattice *c, const arrays *a, size_t i, float dlogdet, float *dparams)
+{
+    size_t first, next, end;
+    block b;
+    piece_at(c, i, &first, &next, &end);
+    memset(dparams + (first + next) * c->step, 0, (end - next) * c->step * sizeof *dparams);
+    while (next < end) {
+        float by_shift[BLOCK], factor[BLOCK], gradients[VALUES * BLOCK];
+        gather_block(c, a, first, &next, end, &b);
+        for (int e = 0; e < b.count; e++)
+            factor[e] = dlogdet * (a->weight ? a->weight[b.pixel[e]] : 1.0f);
+#pragma omp simd
+        for (int e = 0; e < b.count; e++) {
+            wf_cell cell = cell_at(&b, e);
+            by_shift[e] =
+                wf_lattice_vjp(c->of.components, &cell, b.shift[e], b.params + e, BLOCK, factor[e], gradients + e);
+        }
+        for (int e = 0; e < b.count; e++)
+            scatter(c, a, &b, e, gradients, by_shift[e], dparams);
+    }
+}
+
+static int lattice_backward(wf_backend *b, const wf_lattice *of, int N, const wf_real *x, const wf_real *cond,
+                            const wf_real *norm, const wf_real *params, const wf_real *weight, double dlogdet,
+                            wf_real *dparams)
+{
+    lattice c;
+    arrays a = arrays_of(x, cond, norm, params, weight);
+    WF_TRY(lattice_open((wf_cpu *)b, N, of, &c));
+    size_t total = (size_t)N * c.pieces;
+#pragma omp parallel for schedule(static) if ((size_t)N * c.P * c.K > WF_CPU_PARALLEL)
+    for (size_t i = 0; i < total; i++)
+        backward_piece(&c, &a, i, (float)dlogdet, (float *)dparams);
+    return WF_OK;
+}
+
+void wf_cpu_lattice_slots(wf_backend *b)
+{
+    b->lattice_forward = lattice_forward;
+    b->lattice_inverse = lattice_inverse;
+    b->lattice_backward = lattice_backward;
+}
