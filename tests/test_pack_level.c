@@ -156,7 +156,7 @@ Test(pack_level, every_cell_comes_back)
                 cr_assert(list.symbols[i].freq > 0 && list.symbols[i].freq <= WF_RANS_SLOTS);
             uint8_t *bytes;
             size_t size;
-            cr_assert_eq(wf_rans_finish(&list, &bytes, &size), 0);
+            cr_assert_eq(wf_rans_finish(&list, 12345, &bytes, &size), 0);
             cr_assert_eq(wf_rans_open(bytes, size, &reader), 0);
             for (int64_t i = 0; i < count; i += step) {
                 int64_t got = -1;
@@ -164,7 +164,7 @@ Test(pack_level, every_cell_comes_back)
                 cr_assert_eq(got, i, "kind %d, %lld cells: %lld, want %lld", kind, (long long)count, (long long)got,
                              (long long)i);
             }
-            cr_assert_eq(wf_rans_end(&reader), 0);
+            cr_assert_eq(wf_rans_end(&reader, 12345), 0);
             free(bytes);
             free(outputs);
             wf_rans_clear(&list);
@@ -210,7 +210,7 @@ Test(pack_level, uniform_numbers_come_back)
         for (int64_t i = 0; i < count; i += step)
             cr_assert_eq(wf_code_uniform(&write, count, &i), 0);
         cr_assert_eq(wf_code_uniform(&write, count, &most), 0);
-        cr_assert_eq(wf_rans_finish(&list, &bytes, &size), 0);
+        cr_assert_eq(wf_rans_finish(&list, 12345, &bytes, &size), 0);
         cr_assert_eq(wf_rans_open(bytes, size, &reader), 0);
         int64_t got = -1;
         for (int64_t i = 0; i < count; i += step) {
@@ -219,7 +219,7 @@ Test(pack_level, uniform_numbers_come_back)
         }
         cr_assert_eq(wf_code_uniform(&read, count, &got), 0);
         cr_assert_eq(got, most);
-        cr_assert_eq(wf_rans_end(&reader), 0);
+        cr_assert_eq(wf_rans_end(&reader, 12345), 0);
         free(bytes);
         wf_rans_clear(&list);
     }

@@ -17,14 +17,14 @@ static double round_trip(const wf_rans_symbol *symbols, size_t n)
         cr_assert_eq(wf_rans_push(&list, symbols[i].start, symbols[i].freq), 0);
         bits -= log2(symbols[i].freq / (double)WF_RANS_SLOTS);
     }
-    cr_assert_eq(wf_rans_finish(&list, &bytes, &size), 0);
+    cr_assert_eq(wf_rans_finish(&list, 12345, &bytes, &size), 0);
     cr_assert_eq(wf_rans_open(bytes, size, &reader), 0);
     for (size_t i = 0; i < n; i++) {
         uint32_t slot = wf_rans_slot(&reader);
         cr_assert(slot >= symbols[i].start && slot - symbols[i].start < symbols[i].freq, "symbol %zu", i);
         cr_assert_eq(wf_rans_pass(&reader, symbols[i].start, symbols[i].freq), 0, "%s", wf_error());
     }
-    cr_assert_eq(wf_rans_end(&reader), 0);
+    cr_assert_eq(wf_rans_end(&reader, 12345), 0);
     free(bytes);
     wf_rans_clear(&list);
     return (double)size - bits / 8;
@@ -70,7 +70,7 @@ Test(pack_rans, cut_or_continued_code_is_refused)
     size_t size;
     for (uint32_t i = 0; i < 100; i++)
         cr_assert_eq(wf_rans_push(&list, i * 1000, 1000), 0);
-    cr_assert_eq(wf_rans_finish(&list, &bytes, &size), 0);
+    cr_assert_eq(wf_rans_finish(&list, 12345, &bytes, &size), 0);
     uint8_t *longer = calloc(size + 8, 1);
     memcpy(longer, bytes, size);
     for (size_t cut = 0; cut <= size + 8; cut++) {
@@ -78,7 +78,7 @@ Test(pack_rans, cut_or_continued_code_is_refused)
         for (uint32_t i = 0; !status && i < 100; i++)
             status = wf_rans_pass(&reader, i * 1000, 1000);
         if (!status)
-            status = wf_rans_end(&reader);
+            status = wf_rans_end(&reader, 12345);
         cr_assert_eq(status, cut == size ? 0 : WF_DATA, "%zu of %zu bytes", cut, size);
     }
     free(bytes);
@@ -115,7 +115,8 @@ Test(pack_rans, exponentials_have_known_bits)
         sum = sum * 31 + bits_of(wf_exact_exp(i * 0.13)) + bits_of(wf_exact_logistic(i * 0.01));
     cr_assert_eq(bits_of(wf_exact_exp(1)), UINT64_C(0x4005bf0a8b14576a), "%llx",
                  (unsigned long long)bits_of(wf_exact_exp(1)));
-    cr_assert_eq(bits_of(wf_exact_exp(-10.5)), UINT64_C(0x3efcdfc263f6a0ba), "%llx", (unsigned long long)bits_of(wf_exact_exp(-10.5)));
+    cr_assert_eq(bits_of(wf_exact_exp(-10.5)), UINT64_C(0x3efcdfc263f6a0ba), "%llx",
+                 (unsigned long long)bits_of(wf_exact_exp(-10.5)));
     cr_assert_eq(sum, UINT64_C(0x95f0c690b5f571cc), "%llx", (unsigned long long)sum);
 }
 

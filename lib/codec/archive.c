@@ -89,7 +89,7 @@ int wf_packed_make(const wf_packer *packer, wf_packer_work *work, const wf_image
 {
     const char *own = image->name ? image->name : "";
     size_t length = strlen(own);
-    *out = (wf_packed){.H = image->H, .W = image->W, .pixels = (uint32_t)wf_packer_pixels_hash(image)};
+    *out = (wf_packed){.H = image->H, .W = image->W};
     WF_TRY(wf_pack(packer, work, image, name, &out->code, &out->n));
     out->name = strdup(length > WF_ARCHIVE_NAME ? own + length - WF_ARCHIVE_NAME : own);
     if (out->name)
@@ -102,9 +102,7 @@ int wf_packed_image(const wf_packer *packer, wf_packer_work *work, const wf_pack
 {
     WF_TRY(wf_image_reserve(image, packed->name, packed->H, packed->W, wf_packer_channels(packer),
                             wf_packer_bits(packer)));
-    WF_TRY(wf_unpack(packer, work, packed->code, packed->n, image));
-    WF_CHECK((uint32_t)wf_packer_pixels_hash(image) == packed->pixels, WF_DATA, "the pixels have another hash");
-    return WF_OK;
+    return wf_unpack(packer, work, packed->code, packed->n, image);
 }
 
 /* -- writing ------------------------------------------------------------------------------------------------------- */
@@ -152,7 +150,6 @@ int wf_archive_put(wf_archive_writer *w, const wf_packed *p)
     WF_TRY(wf_bytes_add_varint(r, (uint64_t)p->W));
     WF_TRY(wf_bytes_add_varint(r, p->n));
     WF_TRY(wf_bytes_add(r, p->code, p->n));
-    WF_TRY(wf_bytes_add_number(r, p->pixels, 4));
     WF_TRY(wf_bytes_add_number(r, wf_archive_hash(r->bytes, r->n, (uint64_t)w->count), 4));
     WF_TRY(wf_bytes_add_varint(&w->index, r->n));
     WF_TRY(wf_bytes_add_number(&w->index, wf_archive_name_hash(p->name), 4));

@@ -3,12 +3,13 @@
  *     header   8 bytes 89 'W' 'F' 'P' 0D 0A 1A 0A | u8 version 1 | u8 channels | u8 bits | u8 halvings n |
  *              u64 hash of level 0 .. n, n + 1 of them | u64 hash of these bytes
  *     picture  u8 'P' | varint bytes of the name | name | varint H | varint W | varint bytes of code | code |
- *              u32 hash of the pixels | u32 hash of this record, its seed the picture's number from 0
+ *              u32 hash of this record, its seed the picture's number from 0
  *     index    u8 'I' | varint pictures | for each: varint bytes of its record, u32 hash of its name |
  *              u64 hash of the index | u64 bytes of the index and this end | 8 bytes 0D 0A 'W' 'F' 'P' 1A 0A 89
  *
  * Numbers have the lowest byte first. A varint has 7 bits a byte, lowest first, and bit 7 set in all bytes but the last.
- * Hashes are XXH3, of 64 bits or the lowest 32 of these. A picture's hash is that of wf_packer_pixels_hash.
+ * Hashes are XXH3, of 64 bits or the lowest 32 of these. The code ends with
+ * a hash of the pixels (packer.h).
  *
  * Everything is read with a hash, so a damaged file gives WF_DATA. Memory is that of one picture; a writer, and a reader
  * by name, also hold the index, 5 to 9 bytes a picture. */
@@ -29,15 +30,14 @@ typedef struct wf_packed {
     int H, W;
     uint8_t *code;
     size_t n;
-    uint32_t pixels; /* their hash */
-    int64_t number;  /* in the archive, from 0 */
+    int64_t number; /* in the archive, from 0 */
 } wf_packed;
 void wf_packed_clear(wf_packed *packed);
 
 /* Packs a picture for an archive. */
 int wf_packed_make(const wf_packer *packer, wf_packer_work *work, const wf_image *image, const char *name,
                    wf_packed *out) WF_MUST;
-/* Unpacks it. WF_DATA: the pixels have another hash. */
+/* Unpacks it. WF_DATA: the code is not that of the picture. */
 int wf_packed_image(const wf_packer *packer, wf_packer_work *work, const wf_packed *packed, wf_image *image) WF_MUST;
 
 typedef struct wf_archive_writer wf_archive_writer;

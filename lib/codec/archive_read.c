@@ -12,10 +12,10 @@ struct wf_archive {
     FILE *file;
     char *name;
     const wf_packer *packer;
-    int64_t at, count;     /* bytes and pictures read */
-    wf_bytes part;         /* what is being read, for its hash */
-    wf_bytes index;        /* of the pictures that came, as the file should have it; or of all, if chosen by it */
-    char *const *names;    /* that are wanted; NULL: all */
+    int64_t at, count;  /* bytes and pictures read */
+    wf_bytes part;      /* what is being read, for its hash */
+    wf_bytes index;     /* of the pictures that came, as the file should have it; or of all, if chosen by it */
+    char *const *names; /* that are wanted; NULL: all */
     int name_count;
     bool *found;
     bool indexed, ended;   /* pictures are found by the index */
@@ -118,7 +118,7 @@ void wf_archive_close(wf_archive *a)
 /* Reads the rest of a picture's record, after its mark. */
 static int read_record(wf_archive *a, wf_packed *out)
 {
-    uint64_t length, H, W, n, pixels, hash;
+    uint64_t length, H, W, n, hash;
     WF_TRY(take_varint(a, WF_ARCHIVE_NAME, &length));
     size_t name_at = a->part.n;
     WF_TRY(take(a, length));
@@ -127,12 +127,11 @@ static int read_record(wf_archive *a, wf_packed *out)
     WF_TRY(take_varint(a, SIZE_MAX / 4, &n));
     size_t code_at = a->part.n;
     WF_TRY(take(a, n));
-    WF_TRY(take_number(a, 4, &pixels));
     size_t whole = a->part.n;
     WF_TRY(take_number(a, 4, &hash));
     if ((uint32_t)hash != (uint32_t)wf_archive_hash(a->part.bytes, whole, (uint64_t)a->count))
         return damaged(a, "a picture");
-    *out = (wf_packed){.H = (int)H, .W = (int)W, .n = n, .pixels = (uint32_t)pixels, .number = a->count};
+    *out = (wf_packed){.H = (int)H, .W = (int)W, .n = n, .number = a->count};
     out->name = strndup((const char *)a->part.bytes + name_at, length);
     out->code = malloc(n + 1);
     if (!out->name || !out->code) {

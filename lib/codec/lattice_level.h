@@ -18,8 +18,8 @@ typedef struct wf_lattice_level {
     int features; /* channels of the condition: the low-pass and what `cond` adds */
     wf_exact_net **conds;
     int cond_count;
-    wf_exact_net *nets[WF_GROUPS];                      /* of group band * phases + phase */
-    float *base;                                        /* [3K + C - 1, C]; NULL above the base */
+    wf_exact_net *nets[WF_GROUPS];                       /* of group band * phases + phase */
+    float *base;                                         /* [3K + C - 1, C]; NULL above the base */
     double shift[3 * WF_COLOURS], scale[3 * WF_COLOURS]; /* t = (x + shift) scale, of each channel */
 } wf_lattice_level;
 void wf_lattice_level_clear(wf_lattice_level *level);

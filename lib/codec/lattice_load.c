@@ -70,8 +70,8 @@ static int find_layer(const loader *l, int word, const char *prefix, const wf_ne
         WF_CHECK(found[i], WF_USAGE, "the level has no parameters %03d.%s.%s of the shape expected", word,
                  l->text.words[word].name, name);
     }
-    *out = (wf_exact_layer){layer->in,       layer->out,  layer->k, layer->relu, layer->residual,
-                            layer->gate,     found[0],    found[1], found[2]};
+    *out = (wf_exact_layer){layer->in,   layer->out, layer->k, layer->relu, layer->residual,
+                            layer->gate, found[0],   found[1], found[2]};
     return WF_OK;
 }
 

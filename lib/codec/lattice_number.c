@@ -119,7 +119,8 @@ static int code_short(wf_coder *coder, uint64_t count, uint64_t *i)
         *i = wf_rans_slot(coder->reader) * count >> WF_RANS_BITS;
     uint32_t start = (uint32_t)(((*i << WF_RANS_BITS) + count - 1) / count);
     uint32_t end = (uint32_t)((((*i + 1) << WF_RANS_BITS) + count - 1) / count);
-    return coder->list ? wf_rans_push(coder->list, start, end - start) : wf_rans_pass(coder->reader, start, end - start);
+    return coder->list ? wf_rans_push(coder->list, start, end - start)
+                       : wf_rans_pass(coder->reader, start, end - start);
 }
 
 int wf_code_uniform(wf_coder *coder, int64_t count, int64_t *i)

@@ -237,6 +237,13 @@ static size_t samples_of(const wf_image *image)
     return (size_t)image->H * (size_t)image->W * (size_t)image->C;
 }
 
+/* Hash of sides and samples. */
+static uint64_t hash_pixels(const wf_image *image)
+{
+    uint64_t shape = (uint64_t)image->H << 32 | (uint64_t)image->W << 8 | (uint64_t)(image->C << 5 | image->bits);
+    return XXH3_64bits_withSeed(image->pixels, samples_of(image) * sizeof *image->pixels, shape);
+}
+
 int wf_pack(const wf_packer *p, wf_packer_work *work, const wf_image *image, const char *name, uint8_t **bytes,
             size_t *n)
 {
@@ -253,7 +260,7 @@ int wf_pack(const wf_packer *p, wf_packer_work *work, const wf_image *image, con
         halve(&work->planes[k - 1], p->C, &work->planes[k]);
     work->list.count = 0;
     WF_TRY(code_levels(p, work, &coder, halvings));
-    return wf_rans_finish(&work->list, bytes, n);
+    return wf_rans_finish(&work->list, (uint32_t)hash_pixels(image), bytes, n);
 }
 
 int wf_unpack(const wf_packer *p, wf_packer_work *work, const uint8_t *bytes, size_t n, wf_image *image)
@@ -266,14 +273,7 @@ int wf_unpack(const wf_packer *p, wf_packer_work *work, const uint8_t *bytes, si
     WF_TRY(wf_rans_open(bytes, n, &reader));
     WF_TRY(reserve(p, work, image->H, image->W, &halvings));
     WF_TRY(code_levels(p, work, &coder, halvings));
-    WF_TRY(wf_rans_end(&reader));
     for (size_t i = 0; i < samples_of(image); i++)
         image->pixels[i] = (uint16_t)work->planes[0].sums[i];
-    return WF_OK;
-}
-
-uint64_t wf_packer_pixels_hash(const wf_image *image)
-{
-    uint64_t shape = (uint64_t)image->H << 32 | (uint64_t)image->W << 8 | (uint64_t)(image->C << 5 | image->bits);
-    return XXH3_64bits_withSeed(image->pixels, samples_of(image) * sizeof *image->pixels, shape);
+    return wf_rans_end(&reader, (uint32_t)hash_pixels(image));
 }

@@ -27,13 +27,13 @@ static uint8_t *put_word(uint8_t *at, uint32_t word)
     return at;
 }
 
-int wf_rans_finish(wf_rans_list *list, uint8_t **bytes, size_t *n)
+int wf_rans_finish(wf_rans_list *list, uint32_t check, uint8_t **bytes, size_t *n)
 {
     size_t room = 4 * list->count + 8; /* a symbol never needs more than one word */
     uint8_t *memory = malloc(room);
     WF_CHECK(memory, WF_AGAIN, "out of memory for %zu bytes", room);
     uint8_t *at = memory + room;
-    uint64_t state = LOW;
+    uint64_t state = LOW | (check & WF_RANS_CHECK);
     for (size_t i = list->count; i-- > 0;) {
         uint64_t freq = list->symbols[i].freq;
         if (state >= freq << (63 - WF_RANS_BITS)) {
@@ -87,8 +87,9 @@ int wf_rans_pass(wf_rans_reader *reader, uint32_t start, uint32_t freq)
     return WF_OK;
 }
 
-int wf_rans_end(const wf_rans_reader *reader)
+int wf_rans_end(const wf_rans_reader *reader, uint32_t check)
 {
-    WF_CHECK(reader->at == reader->n && reader->state == LOW, WF_DATA, "the code has not the end that it should have");
+    WF_CHECK(reader->at == reader->n && reader->state == (LOW | (check & WF_RANS_CHECK)), WF_DATA,
+             "the code is of other pixels");
     return WF_OK;
 }

@@ -1,48 +1,10 @@
 /* net.c - the kinds of networks as lists of convolutions, and their forward and backward pass */
-#include "net.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "actnorm_init.h"
-
-/* The tail of a layer, after its convolution; W are its output channels.
- *
- *     PLAIN      nothing
- *     GATE       2W channels (a, b), y = relu(x + a sigmoid(b)), x the input of the layer before
- *     ATTENTION  3W channels: queries, keys, values
- */
-typedef enum tail_kind { PLAIN, GATE, ATTENTION } tail_kind;
-
-/* Layer i is convolution first + i of the owner, with its actnorm and tail. */
-typedef struct layer {
-    wf_conv_spec spec;
-    tail_kind tail;
-    bool normed;       /* layer normalization before the convolution */
-    bool rebuilt;      /* backward makes the output again; else it stays in the tape */
-    int place;         /* of its output, among the hidden maps of the tape or among the spare maps */
-    int channels;      /* of its output */
-    size_t tail_input; /* place of the input of the gate or attention, among those of all layers */
-} layer;
-
-/* A layer may be residual: it adds the input of the layer tail_input. Hidden map i is the output of layer i, except
- * the last's. */
-struct wf_net {
-    wf_bijector *owner;
-    wf_stage_shape *shape;
-    wf_net_spec spec;
-    layer *layers;
-    int count;
-    int first; /* convolution of the owner that is layer 0's */
-    int hidden_maps, spare_maps; /* outputs of layers in the tape, and in the flow's spare memory */
-    wf_map_shape in_shape, hidden_shape, out_shape;
-    size_t in_bytes, hidden_bytes, out_bytes; /* of the input, hidden and output map */
-    size_t real_out_bytes;                    /* of the output in reals */
-    size_t tail_input_bytes;                  /* of the inputs of all gates and attentions */
-    size_t qkv_bytes, attended_bytes;         /* attention: its map of queries, keys and values; its output in reals */
-    size_t norm_bytes;                        /* of a normalized hidden map; 0: no layer normalizes */
-};
+#include "net_private.h"
 
 /* Tape: output in reals | input map | hidden maps | output map | inputs of gates (maps) and attentions (reals) |
  * scratch. Without `keep` all hidden maps share two: a layer reads its input and, if residual, the map that its output
@@ -378,15 +340,6 @@ int wf_net_create(wf_bijector *owner, const wf_net_spec *spec, wf_net **result)
     return WF_OK;
 }
 
-bool wf_net_layer_of(const wf_net *net, int i, wf_net_layer *out)
-{
-    if (i >= net->count)
-        return false;
-    const layer *l = &net->layers[i];
-    *out = (wf_net_layer){"", l->spec.in, l->spec.out, l->spec.k, l->spec.relu, l->spec.residual, l->tail == GATE};
-    return true;
-}
-
 void wf_net_destroy(wf_net *net)
 {
     if (!net)
@@ -451,8 +404,8 @@ static int layer_forward(const wf_net *net, int i, const wf_weights *weights, vo
     wf_map *wide = l->tail == GATE ? tail_input(net, tape, l) : scratch_of(net, tape), *y = layer_output(net, tape, i),
            *x;
     WF_TRY(conv_input(net, tape, i, &x));
-    WF_TRY(b->conv_forward(b, conv_of(net, i)->conv, weights, x,
-                           l->tail == PLAIN ? residual_input(net, tape, i) : NULL, l->tail == PLAIN ? y : wide));
+    WF_TRY(b->conv_forward(b, conv_of(net, i)->conv, weights, x, l->tail == PLAIN ? residual_input(net, tape, i) : NULL,
+                           l->tail == PLAIN ? y : wide));
     if (l->tail == GATE)
         return b->gate(b, &net->hidden_shape, wide, residual_input(net, tape, i), y);
     wf_real *plain = (wf_real *)((char *)wide + net->qkv_bytes);

@@ -51,15 +51,14 @@ typedef struct wf_net_spec {
 int wf_net_create(wf_bijector *owner, const wf_net_spec *spec, wf_net **result) WF_MUST;
 void wf_net_destroy(wf_net *net);
 
-/* Layer i of a net: the parameters of its convolution are NAME.w [out,k,k,in], NAME.b and NAME.l [out]. residual: adds
+/* Layer of a net: the parameters of its convolution are NAME.w [out,k,k,in], NAME.b and NAME.l [out]. residual: adds
  * the input of the layer before, ahead of the relu. gate: of 2W outputs (a, b), relu(x + a sigmoid(b)), x as for
- * residual. False past the end. */
+ * residual. */
 typedef struct wf_net_layer {
     char name[32];
     int in, out, k;
     bool relu, residual, gate;
 } wf_net_layer;
-bool wf_net_layer_of(const wf_net *net, int i, wf_net_layer *out);
 /* Lists the layers of a picture's net of that spec into *layers, which the caller frees. Its condition has C channels,
  * its kernels the side `kernel`. WF_USAGE: a net with attention. */
 int wf_net_list(wf_backend *backend, const wf_net_spec *spec, int C, int kernel, wf_net_layer **layers,

@@ -2,15 +2,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "net.h"
+#include "net_private.h"
 
 static int copy_layers(const wf_net *net, const wf_bijector *owner, wf_net_layer **layers, int *count)
 {
     int n = owner->param_count / 3; /* NAME.w, NAME.b and NAME.l of each */
     *layers = calloc((size_t)n, sizeof **layers);
     WF_CHECK(*layers, WF_AGAIN, "net: out of memory");
-    for (int i = 0; i < n && wf_net_layer_of(net, i, &(*layers)[i]); i++)
-        memcpy((*layers)[i].name, owner->params[3 * i].name, strlen(owner->params[3 * i].name) - strlen(".w"));
+    for (int i = 0; i < n; i++) {
+        const layer *l = &net->layers[i];
+        const char *name = owner->params[3 * i].name;
+        (*layers)[i] =
+            (wf_net_layer){"", l->spec.in, l->spec.out, l->spec.k, l->spec.relu, l->spec.residual, l->tail == GATE};
+        memcpy((*layers)[i].name, name, strlen(name) - strlen(".w"));
+    }
     *count = n;
     return WF_OK;
 }
