@@ -132,7 +132,8 @@ Test(pack_level, layers_that_do_not_fit_are_refused)
 
 /* -- numbers ------------------------------------------------------------------------------------------------------- */
 
-/* Every cell of a range comes back, under mixtures from flat to sharp, also ones with parameters that are not numbers. */
+/* Every cell of a range comes back, under mixtures from flat to sharp, also ones with parameters that are not
+ * numbers. */
 Test(pack_level, every_cell_comes_back)
 {
     pack_random r = {11};

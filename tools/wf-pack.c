@@ -14,8 +14,8 @@
 
 static struct options {
     const char *model_path, *files_from;
-    int jobs;
     int64_t pictures;
+    int jobs;
     bool null, test, stored;
 } options = {.pictures = -1};
 
@@ -42,16 +42,16 @@ static const cli_program program = {
     .summary = "compress pictures without loss by a trained model",
     .synopsis = "-m MODEL [-j N] [--test] [FILE|DIR ...] > FILE.wfp",
     .description =
-        "Reads pictures as wf-dwt does, and writes an archive from which wf-unpack makes the same pixels again, with the "
-        "names of the pictures. The levels of the model must have a chain of `lattice`, after any `cond`, which gives "
-        "whole numbers exact probabilities: the archive has as many bits as the model's bits/dim say, and about 40 "
-        "bytes a picture more. wf-unpack needs the same model.\n\n"
+        "Reads pictures as wf-dwt does, and writes an archive from which wf-unpack makes the same pixels again, with "
+        "the names of the pictures. The levels of the model must have a chain of `lattice`, after any `cond`, which "
+        "gives whole numbers exact probabilities: the archive has as many bits as the model's bits/dim say, and about "
+        "35 bytes a picture more. wf-unpack needs the same model.\n\n"
         "Pictures may have any size. One that is larger than the model's has several pixels at the base; one that "
         "is smaller uses the finest levels only. Where a side is odd at some level, its last row or column is "
         "repeated, which costs no bits. Channels and bits must be those of the model. Only pixels and names "
         "are kept: no EXIF, no colour profile.\n\n"
-        "The nets are computed with the same roundings on every machine, so an archive may be unpacked elsewhere. Every "
-        "part has a checksum. Memory does not grow with the number of pictures, but by some 9 bytes a picture.",
+        "The nets are computed with the same roundings on every machine, so an archive may be unpacked elsewhere. "
+        "Every part has a checksum. Memory does not grow with the number of pictures, but by some 9 bytes a picture.",
     .examples = "wf-pack -m faces photos/ > photos.wfp\n"
                 "    an archive of a folder\n"
                 "wf-pack -m faces --test photos/\n"
@@ -75,34 +75,25 @@ static struct {
     int64_t samples, code, count;
 } job;
 
-static int64_t samples_of(const wf_image *image)
-{
-    return (int64_t)image->H * image->W * image->C;
-}
-
 /* A wf_image_work's `picture`. */
 static int pack_picture(void *user, int at, int64_t first, int i, wf_image *image, const char *name)
 {
     worker *w = &job.workers[at];
-    (void)user;
-    (void)first;
-    (void)i;
+    (void)user, (void)first, (void)i;
     WF_TRY(wf_packed_make(job.packer, w->work, image, name, &w->packed));
     if (!options.test)
         return WF_OK;
     if (wf_packed_image(job.packer, w->work, &w->packed, &w->back))
         return wf_fail(WF_INTERNAL, "%s: does not come back: %s", name, wf_error());
-    WF_CHECK(!memcmp(w->back.pixels, image->pixels, (size_t)samples_of(image) * sizeof *image->pixels), WF_INTERNAL,
-             "%s: comes back with other pixels", name);
+    size_t bytes = (size_t)image->H * (size_t)image->W * (size_t)image->C * sizeof *image->pixels;
+    WF_CHECK(!memcmp(w->back.pixels, image->pixels, bytes), WF_INTERNAL, "%s: comes back with other pixels", name);
     return WF_OK;
 }
 
 /* A wf_image_work's `batch`: batches are single pictures. */
 static int end_batch(void *user, int at, int count)
 {
-    (void)user;
-    (void)at;
-    (void)count;
+    (void)user, (void)at, (void)count;
     return WF_OK;
 }
 
@@ -163,7 +154,6 @@ static void pack_all(wf_images *images)
     free(job.workers);
 }
 
-/* "3 pictures, 1234 bytes, 3.2100 bits/dim (3.3000 with names and index)" */
 static void say_done(int64_t bytes)
 {
     char figures[96];

@@ -37,11 +37,11 @@ static const cli_program program = {
     .synopsis = "-m MODEL -o DIR [--force] FILE.wfp [NAME ...]",
     .description =
         "Reads an archive that wf-pack wrote, and writes its pictures as PNG files of 8 or 16 bits: the same pixels. "
-        "FILE.wfp may be -, standard input. The model must be the one that packed: chain and weights of every level.\n\n"
+        "FILE.wfp may be -, standard input. The model must be the one that packed: chain and weights of all levels.\n\n"
         "With names, only pictures of these names are unpacked; they are found by the index, without reading the rest, "
         "if the file can seek. Names are those that wf-pack gave, as wf-idwt --names does.\n\n"
-        "A picture is written when its checksums are right. An archive that is damaged or cut off, or of another model, "
-        "ends with exit code 65; pictures before that place are written.",
+        "A picture is written when its checksums are right. An archive that is damaged or cut off, or of another "
+        "model, ends with exit code 65; pictures before that place are written.",
     .examples = "wf-unpack -m faces photos.wfp -o again\n"
                 "    all pictures\n"
                 "wf-unpack -m faces photos.wfp -o again 2019/beach.jpg\n"

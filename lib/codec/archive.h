@@ -7,12 +7,12 @@
  *     index    u8 'I' | varint pictures | for each: varint bytes of its record, u32 hash of its name |
  *              u64 hash of the index | u64 bytes of the index and this end | 8 bytes 0D 0A 'W' 'F' 'P' 1A 0A 89
  *
- * Numbers have the lowest byte first. A varint has 7 bits a byte, lowest first, and bit 7 set in all bytes but the last.
- * Hashes are XXH3, of 64 bits or the lowest 32 of these. The code ends with
+ * Numbers have the lowest byte first. A varint has 7 bits a byte, lowest first, and bit 7 set in all bytes but the
+ * last. Hashes are XXH3, of 64 bits or the lowest 32 of these. The code ends with
  * a hash of the pixels (packer.h).
  *
- * Everything is read with a hash, so a damaged file gives WF_DATA. Memory is that of one picture; a writer, and a reader
- * by name, also hold the index, 5 to 9 bytes a picture. */
+ * Everything is read with a hash, so a damaged file gives WF_DATA. Memory is that of one picture; a writer, and a
+ * reader by name, also hold the index, 5 to 9 bytes a picture. */
 #ifndef WF_ARCHIVE_H
 #define WF_ARCHIVE_H
 

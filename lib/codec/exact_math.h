@@ -1,8 +1,8 @@
 /* exact_math.h - private to lib/codec: exp and the logistic function from + - * / alone
  *
- * The C library's exp differs between systems. These functions give the same bits on every processor whose arithmetic is
- * IEEE 754, if no compiler contracts or reorders it: -ffp-contract=off, and neither -ffast-math nor flushed denormals.
- * They have no branches, so that loops over them become vectors. */
+ * The C library's exp differs between systems. These functions give the same bits on every processor whose
+ * arithmetic is IEEE 754, if no compiler contracts or reorders it: -ffp-contract=off, and neither -ffast-math nor
+ * flushed denormals. They have no branches, so that loops over them become vectors. */
 #ifndef WF_EXACT_MATH_H
 #define WF_EXACT_MATH_H
 
@@ -53,9 +53,9 @@ static inline float wf_exact_expf(float x)
     return (float)wf_exact_exp((double)x);
 }
 
-/* 1 / (1 + e^-x) to 1e-12. It never falls as x grows, for any two doubles: x is first rounded to a multiple of 2^-40, so
- * exponentials of two different arguments differ by 2^-40 at least, a thousand times their error. All else is one
- * rounded operation of a monotone argument. */
+/* 1 / (1 + e^-x) to 1e-12. It never falls as x grows, for any two doubles: x is first rounded to a multiple of
+ * 2^-40, so exponentials of two different arguments differ by 2^-40 at least, a thousand times their error. All else
+ * is one rounded operation of a monotone argument. */
 static inline double wf_exact_logistic(double x)
 {
     const double round = 6144; /* 1.5 * 2^12: the last digit of a sum with it is 2^-40 */

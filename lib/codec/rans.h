@@ -2,11 +2,11 @@
  *
  * A symbol is an interval start .. start + freq - 1 of 2^24 slots, and costs log2(2^24 / freq) bits. The state has 64
  * bits and is renormalized by words of 32. The encoder takes the symbols last to first, the decoder gives them first to
- * last, so an encoder collects them all before it writes. The bytes are the state, 8 of them, and words, all lowest byte
- * first. The length is within 24 bytes of the sum of costs.
+ * last, so an encoder collects them all before it writes. The bytes are the state, 8 of them, and words, all lowest
+ * byte first. The length is within 24 bytes of the sum of costs.
  *
- * The encoder begins with a state whose lowest 31 bits are free, and the decoder ends with it: they hold a check, such as
- * a hash of what was encoded. */
+ * The encoder begins with a state whose lowest 31 bits are free, and the decoder ends with it: they hold a check,
+ * such as a hash of what was encoded. */
 #ifndef WF_RANS_H
 #define WF_RANS_H
 
