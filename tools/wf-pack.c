@@ -15,15 +15,14 @@
 static struct options {
     const char *model_path, *files_from;
     int64_t pictures;
-    int jobs;
     bool null, test, stored;
 } options = {.pictures = -1};
 
 static const cli_option table[] = {
     CLI_MODEL(&options.model_path),
-    {'j', "jobs", "N", CLI_INT, &options.jobs, 1, 1024,
-     "Pack N pictures at a time; the bytes do not depend on N. The default is a picture for each core, or "
-     "OMP_NUM_THREADS."},
+    {'j', "threads", "N", CLI_INT, &common.threads, 0, 4096,
+     "Pack N pictures at a time; the bytes do not depend on N. 0, the default: one for each core, or OMP_NUM_THREADS if that variable is "
+     "set."},
     {0, "test", NULL, CLI_FLAG, &options.test, 0, 0,
      "Write nothing: pack and unpack every picture in memory, and compare. Exit code 70 if one does not come back."},
     {'n', "count", "N", CLI_COUNT, &options.pictures, 1, 1e15, "Read N pictures at most."},
@@ -135,19 +134,19 @@ static void pack_all(wf_images *images)
 {
     wf_image_work work = {.picture = pack_picture, .batch = end_batch, .deliver = deliver, .user = images};
     int64_t count;
-    options.jobs = options.jobs ? options.jobs : omp_get_max_threads();
-    job.workers = must_allocate((size_t)options.jobs, sizeof *job.workers, "workers");
-    for (int i = 0; i < options.jobs; i++)
+    common.threads = common.threads ? common.threads : omp_get_max_threads();
+    job.workers = must_allocate((size_t)common.threads, sizeof *job.workers, "workers");
+    for (int i = 0; i < common.threads; i++)
         must(wf_packer_work_create(&job.workers[i].work));
     progress_begin("picture", -1);
     interrupt_ends(options.test ? "nothing is written" : "the archive is incomplete");
-    must(wf_images_run(images, 1, options.jobs, &work, &count));
+    must(wf_images_run(images, 1, common.threads, &work, &count));
     progress_end();
     wf_images_passed passed = wf_images_passed_over(images);
     if (!count)
         survey_die_of_nothing(&passed, 0, NULL);
     survey_note_passed(&passed);
-    for (int i = 0; i < options.jobs; i++) {
+    for (int i = 0; i < common.threads; i++) {
         wf_packer_work_destroy(job.workers[i].work);
         wf_image_clear(&job.workers[i].back);
     }

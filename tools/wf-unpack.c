@@ -15,7 +15,6 @@
 
 static struct options {
     const char *model_path, *folder;
-    int jobs;
     bool force;
 } options;
 
@@ -26,8 +25,9 @@ static const cli_option table[] = {
      "folders, below DIR. A second picture of one name gets a number; one without a name has its own. A file that is "
      "there is not replaced: exit code 64."},
     {0, "force", NULL, CLI_FLAG, &options.force, 0, 0, "Replace files that are there."},
-    {'j', "jobs", "N", CLI_INT, &options.jobs, 1, 1024,
-     "Unpack N pictures at a time. The default is a picture for each core, or OMP_NUM_THREADS."},
+    {'j', "threads", "N", CLI_INT, &common.threads, 0, 4096,
+     "Unpack N pictures at a time. 0, the default: one for each core, or OMP_NUM_THREADS if that variable is "
+     "set."},
     {.name = NULL},
 };
 
@@ -82,7 +82,7 @@ static int unpack(slot *s)
 static int fill_slots(bool *more, int *status)
 {
     int n = 0;
-    while (n < options.jobs && *more) {
+    while (n < common.threads && *more) {
         slot *s = &job.slots[n];
         *status = wf_archive_next(job.archive, &s->packed, more);
         if (*status || !*more)
@@ -103,7 +103,7 @@ static int fill_slots(bool *more, int *status)
 /* Unpacks the pictures of n slots, and dies of the first that failed. */
 static void empty_slots(int n)
 {
-#pragma omp parallel for num_threads(options.jobs) schedule(dynamic, 1)
+#pragma omp parallel for num_threads(common.threads) schedule(dynamic, 1)
     for (int i = 0; i < n; i++) {
         slot *s = &job.slots[i];
         s->status = unpack(s);
@@ -122,9 +122,9 @@ static void unpack_all(void)
 {
     bool more = true;
     int status = WF_OK;
-    options.jobs = options.jobs ? options.jobs : omp_get_max_threads();
-    job.slots = must_allocate((size_t)options.jobs, sizeof *job.slots, "pictures");
-    for (int i = 0; i < options.jobs; i++)
+    common.threads = common.threads ? common.threads : omp_get_max_threads();
+    job.slots = must_allocate((size_t)common.threads, sizeof *job.slots, "pictures");
+    for (int i = 0; i < common.threads; i++)
         must(wf_packer_work_create(&job.slots[i].work));
     progress_begin("picture", -1);
     interrupt_ends("their files stay in %s", options.folder);
@@ -137,7 +137,7 @@ static void unpack_all(void)
             die(status, "%s", message);
     }
     progress_end();
-    for (int i = 0; i < options.jobs; i++) {
+    for (int i = 0; i < common.threads; i++) {
         wf_packer_work_destroy(job.slots[i].work);
         wf_image_clear(&job.slots[i].image);
     }

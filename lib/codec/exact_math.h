@@ -16,7 +16,7 @@ static inline double wf_exact_clamp(double x, double low, double high)
     return x < high ? x : high;
 }
 
-/* e^x to 1e-15, relatively; x is limited to -700 .. 700. With n = round(x / ln 2) and r = x - n ln 2, |r| < 0.35, the
+/* e^x to 2e-15, relatively; x is limited to -700 .. 700. With n = round(x / ln 2) and r = x - n ln 2, |r| < 0.35, the
  * Taylor polynomial of degree 13 leaves out less than 2e-16. */
 static inline double wf_exact_exp(double x)
 {
@@ -25,20 +25,11 @@ static inline double wf_exact_exp(double x)
     double shifted = x * 1.4426950408889634 + round, n = shifted - round;
     double r = x - n * 6.93147180369123816490e-01; /* ln 2 in two parts, the first with 21 zero bits at its end */
     r -= n * 1.90821492927058770002e-10;
-    double p = 1.0 / 6227020800;
-    p = p * r + 1.0 / 479001600;
-    p = p * r + 1.0 / 39916800;
-    p = p * r + 1.0 / 3628800;
-    p = p * r + 1.0 / 362880;
-    p = p * r + 1.0 / 40320;
-    p = p * r + 1.0 / 5040;
-    p = p * r + 1.0 / 720;
-    p = p * r + 1.0 / 120;
-    p = p * r + 1.0 / 24;
-    p = p * r + 1.0 / 6;
-    p = p * r + 0.5;
-    p = p * r + 1;
-    p = p * r + 1;
+    double r2 = r * r, r4 = r2 * r2; /* Estrin's order: short chains of operations that wait for one another */
+    double p0 = (1 + r) + (0.5 + r * (1.0 / 6)) * r2,
+           p4 = (1.0 / 24 + r * (1.0 / 120)) + (1.0 / 720 + r * (1.0 / 5040)) * r2;
+    double p8 = (1.0 / 40320 + r * (1.0 / 362880)) + (1.0 / 3628800 + r * (1.0 / 39916800)) * r2;
+    double p = (p0 + p4 * r4) + (p8 + (1.0 / 479001600 + r * (1.0 / 6227020800)) * r4) * (r4 * r4);
     uint64_t bits, power;
     memcpy(&bits, &p, sizeof bits);
     memcpy(&power, &shifted, sizeof power);

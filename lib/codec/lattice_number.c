@@ -13,30 +13,41 @@ static double output(const float *outputs, int C, int c, int j)
     return wf_exact_clamp((double)outputs[j * C + c], -1e6, 1e6);
 }
 
+/* Replaces x by e^x, in loops of a length that compilers make vectors of. */
+static void exponentials(double *x, int count)
+{
+    for (int i = 0; i < 8; i++)
+        x[i] = wf_exact_exp(x[i]);
+    for (int i = 8; i < WF_COMPONENTS && count > 8; i++)
+        x[i] = wf_exact_exp(x[i]);
+}
+
 void wf_mixture_set(wf_mixture *m, const float *outputs, int K, int C, int c, const double *t)
 {
+    double weight[WF_COMPONENTS] = {0}, sharpness[WF_COMPONENTS] = {0};
     double most = output(outputs, C, c, 0), sum = 0;
-    *m = (wf_mixture){.count = K};
     for (int i = 1; i < K; i++) {
         double logit = output(outputs, C, c, i);
         most = logit > most ? logit : most;
     }
     for (int i = 0; i < K; i++) {
-        m->weight[i] = output(outputs, C, c, i) - most;
-        m->mean[i] = output(outputs, C, c, K + i) + (double)(2 * i + 1 - K) / K;
-        m->sharpness[i] = 1 - wf_exact_clamp(output(outputs, C, c, 2 * K + i), -7, 7);
+        weight[i] = output(outputs, C, c, i) - most;
+        sharpness[i] = 1 - wf_exact_clamp(output(outputs, C, c, 2 * K + i), -7, 7);
+        double mean = output(outputs, C, c, K + i) + (double)(2 * i + 1 - K) / K;
         for (int d = 0; d < c; d++)
-            m->mean[i] += output(outputs, C, c, 3 * K + d) * t[d];
-        m->mean[i] = wf_exact_clamp(m->mean[i], -ANY, ANY);
+            mean += output(outputs, C, c, 3 * K + d) * t[d];
+        m->mean[i] = wf_exact_clamp(mean, -ANY, ANY);
     }
-    for (int i = 0; i < WF_COMPONENTS; i++) { /* all, so that the loop becomes vectors */
-        m->weight[i] = wf_exact_exp(m->weight[i]);
-        m->sharpness[i] = wf_exact_exp(m->sharpness[i]);
-    }
+    exponentials(weight, K);
+    exponentials(sharpness, K);
     for (int i = 0; i < K; i++)
-        sum += m->weight[i];
-    for (int i = 0; i < WF_COMPONENTS; i++)
-        m->weight[i] = i < K ? m->weight[i] / sum : 0;
+        sum += weight[i];
+    m->count = K;
+    for (int i = 0; i < WF_COMPONENTS; i++) {
+        m->weight[i] = i < K ? weight[i] / sum : 0;
+        m->sharpness[i] = sharpness[i];
+        m->mean[i] = i < K ? m->mean[i] : 0;
+    }
 }
 
 /* F(t). It never falls as t grows: differences, products with what is not negative, and sums are rounded monotonically,
@@ -73,20 +84,25 @@ static uint32_t slots_below(const groups *g, int64_t i)
     return (uint32_t)(below(g->mixture, t) * (double)(WF_RANS_SLOTS - g->count)) + (uint32_t)i;
 }
 
-/* The group of the next symbol, by bisection. */
+/* Finds the group of the next symbol: cuts the range into four again and again, since three values of F take little
+ * longer than one. */
 static int read_group(wf_rans_reader *reader, const groups *g, int64_t *i)
 {
-    uint32_t slot = wf_rans_slot(reader), start = 0, end = WF_RANS_SLOTS;
-    int64_t low = 0, high = g->count;
+    uint32_t slot = wf_rans_slot(reader), start = 0, end = WF_RANS_SLOTS, at[3];
+    int64_t low = 0, high = g->count, cut[3];
     while (high - low > 1) {
-        int64_t middle = low + (high - low) / 2;
-        uint32_t at = slots_below(g, middle);
-        if (at <= slot) {
-            low = middle;
-            start = at;
-        } else {
-            high = middle;
-            end = at;
+        for (int c = 0; c < 3; c++) {
+            cut[c] = low + (c + 1) * (high - low) / 4;
+            at[c] = slots_below(g, cut[c]);
+        }
+        for (int c = 0; c < 3; c++) {
+            if (at[c] > slot) {
+                high = cut[c];
+                end = at[c];
+                break;
+            }
+            low = cut[c];
+            start = at[c];
         }
     }
     *i = low;
