@@ -1,4 +1,5 @@
 /* test_pack_archive.c - archives: damage of every byte, other models, names, random access */
+#include <criterion/criterion.h>
 #include <unistd.h>
 
 #include "../lib/codec/archive.h"

@@ -115,9 +115,9 @@ Test(pack_rans, exponentials_have_known_bits)
         sum = sum * 31 + bits_of(wf_exact_exp(i * 0.13)) + bits_of(wf_exact_logistic(i * 0.01));
     cr_assert_eq(bits_of(wf_exact_exp(1)), UINT64_C(0x4005bf0a8b145769), "%llx",
                  (unsigned long long)bits_of(wf_exact_exp(1)));
-    cr_assert_eq(bits_of(wf_exact_exp(-10.5)), UINT64_C(0x3efcdfc263f6a0ba), "%llx",
+    cr_assert_eq(bits_of(wf_exact_exp(-10.5)), UINT64_C(0x3efcdfc263f6a0b9), "%llx",
                  (unsigned long long)bits_of(wf_exact_exp(-10.5)));
-    cr_assert_eq(sum, UINT64_C(0x95f0c690b5f571cc), "%llx", (unsigned long long)sum);
+    cr_assert_eq(sum, UINT64_C(0xd2935d0b37983866), "%llx", (unsigned long long)sum);
 }
 
 Test(pack_rans, the_logistic_function_never_falls)
