@@ -21,8 +21,8 @@ static struct options {
 static const cli_option table[] = {
     CLI_MODEL(&options.model_path),
     {'j', "threads", "N", CLI_INT, &common.threads, 0, 4096,
-     "Pack N pictures at a time; the bytes do not depend on N. 0, the default: one for each core, or OMP_NUM_THREADS if that variable is "
-     "set."},
+     "Pack N pictures at a time; the bytes do not depend on N. 0, the default: one for each core, or OMP_NUM_THREADS "
+     "if that variable is set."},
     {0, "test", NULL, CLI_FLAG, &options.test, 0, 0,
      "Write nothing: pack and unpack every picture in memory, and compare. Exit code 70 if one does not come back."},
     {'n', "count", "N", CLI_COUNT, &options.pictures, 1, 1e15, "Read N pictures at most."},
