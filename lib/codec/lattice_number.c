@@ -112,6 +112,7 @@ static int read_group(wf_rans_reader *reader, const groups *g, int64_t *i)
 int wf_code_cell(wf_coder *coder, const wf_mixture *mixture, const wf_cells *cells, int64_t *i)
 {
     groups g = {.mixture = mixture, .cells = cells};
+    *i = coder->list ? *i : 0;
     while ((cells->count - 1) >> g.merge >= MOST_CELLS)
         g.merge++;
     g.count = ((cells->count - 1) >> g.merge) + 1;
@@ -141,10 +142,9 @@ static int code_short(wf_coder *coder, uint64_t count, uint64_t *i)
 
 int wf_code_uniform(wf_coder *coder, int64_t count, int64_t *i)
 {
-    if (count <= 1) {
-        *i = 0;
+    *i = coder->list && count > 1 ? *i : 0;
+    if (count <= 1)
         return WF_OK;
-    }
     int64_t whole = *i >> UNIFORM_BITS, blocks = ((count - 1) >> UNIFORM_BITS) + 1;
     if (blocks > 1)
         WF_TRY(wf_code_uniform(coder, blocks, &whole));
