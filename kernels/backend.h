@@ -206,14 +206,15 @@ typedef struct wf_coupling {
 } wf_coupling;
 
 /* A distribution of whole-number wavelet coefficients, one band of one level of pictures under the Haar transform. x
- * holds them in its units: a multiple of 2^-(bits + 2 halvings - 1), or at the base 2^-(bits + 2 halvings) times a whole
- * number plus a constant (see dequantize, with random NULL). A coefficient's range follows from the low-pass and from the
- * bands before it (lib/base/lattice.h). Its cell is the interval of the numbers nearest to it. With T = (x + b) exp(3 l),
+ * holds them in its units: a multiple of 2^-(bits + 2 halvings - 1), or at the base of 2^-(bits + 2 halvings) plus a
+ * constant (see dequantize, with random NULL). A coefficient's range follows from the low-pass and from
+ * the bands before it (lib/base/lattice.h). Its cell is the interval of the numbers nearest to it. With T = (x + b)
+ * exp(3 l),
  *
  *     P(cell) = F(upper edge) - F(lower edge)    F(T) = sum_i softmax(p)_i sigmoid((T - m_i) exp(1 - clamp s_i))
  *     m_i = m'_i + (2i + 1 - components) / components + sum over earlier colours d of the pixel  a_d T_d
  *
- * where F is 0 below the first cell's lower edge and 1 above the last cell's upper edge; `clamp` clamps to +-7 here. */
+ * where F is 0 at the first cell's lower edge and 1 at the last cell's upper edge; `clamp` clamps to +-7 here. */
 enum { WF_LATTICE_BASE = -1, WF_LATTICE_MAX_COMPONENTS = 10, WF_LATTICE_MAX_COLOURS = 4, WF_LATTICE_MAX_BITS = 23 };
 typedef struct wf_lattice {
     int H, W, C; /* C: colours */
@@ -350,7 +351,7 @@ struct wf_backend {
     int (*mask)(wf_backend *b, const wf_coupling *c, int N, const wf_real *x, bool add, wf_real *y);
 
     /* -- whole numbers: wf_lattice --------------------------------------------------------------------------------- */
-    /* Writes the latents of one band, standard normal if the distribution is right: z at the middle of the cell's share.
+    /* Writes the latents of one band, standard normal if the distribution is right: z at the middle of a cell's share.
      *   x       [N,H,W,3C], band*C + colour; at the base [N,H,W,C]; read up to this band
      *   cond    [N,H,W,cond]; NULL at the base
      *   norm    [2,channels of x]: b, then l

@@ -53,7 +53,8 @@ static inline void save_level(const wf_model *model, int level, const char *chai
 {
     wf_backend *b = open_backend("ref", 1);
     wf_level_shape s = wf_meta_level(&model->meta, level);
-    wf_flow_spec spec = {1, 1, 1, s.K, level ? s.C : 0, s.H * s.W == 1 ? 1 : 3, WF_FP32, WF_MEMORY_NONE, WF_PICTURE, 0, 0, 0};
+    wf_flow_spec spec = {1,          1, 1, s.K, level ? s.C : 0, s.H * s.W == 1 ? 1 : 3, WF_FP32, WF_MEMORY_NONE,
+                         WF_PICTURE, 0, 0, 0};
     wf_flow *flow;
     void *params;
     cr_assert_eq(wf_flow_create(b, chain, &spec, &flow), 0, "%s", wf_error());

@@ -21,8 +21,9 @@ export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
 export UBSAN_OPTIONS=print_stacktrace=1
 export LSAN_OPTIONS="suppressions='$PWD/tests/lsan.supp':print_suppressions=0"
 passed=0 failed=0 skipped=0
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+logs=$(mktemp -d)
+log=$logs/last
+trap 'rm -rf "$logs"' EXIT
 
 # Runs a command whose last line ends in totals, and adds them up.
 add_totals() {
@@ -68,51 +69,74 @@ tiles() {
     WF_CPU_BF16_LAYOUT=nhwc WF_CPU_AMX=weights add_totals "$B/check-ops-tiles" --backend cpu conv_create conv_forward conv_backward
 }
 
-# The scripts of a folder, each in a process of its own.
-scripts() {
+# Scripts, one after the other.
+in_turn() {
     local script
-    for script in "$1"/*.sh; do
-        [ "${script##*/}" = lib.sh ] || add_totals bash "$script" # a folder without scripts leaves '*.sh', and fails
+    for script; do add_totals bash "$script"; done
+}
+
+# side_by_side COMMAND...: command lines with totals, as many at once as there are cores, each in a group of its own. The
+# output of one comes when it and those before it have ended. A signal ends parallel; commands have ten seconds to stop
+# servers and remove folders.
+side_by_side() {
+    local code number ended=0
+    # shellcheck disable=SC2016 # expanded there; -q: the shell of a user may be another
+    exec 3< <(exec parallel --will-cite -q -k -j "$(nproc)" --termseq TERM,10000,KILL,25 \
+        env --default-signal=HUP,INT,QUIT bash -c 'bash -c "$0" > "$1" 2>&1; echo "$? $2"' \
+        {} "$logs/{#}" '{#}' ::: "$@" < /dev/null)
+    # shellcheck disable=SC2064 # expanded here
+    trap "stop $!" HUP INT TERM
+    while read -r code number <&3; do
+        add_totals ran "${!number}" "$code" "$logs/$number"
+        ended=$((ended + 1))
     done
+    trap - HUP INT TERM
+    exec 3<&-
+    [ $ended = $# ] || { echo "FAIL: $ended of $# commands ended" && failed=$((failed + 1)); }
+}
+ran() { cat "$3" && return "$2"; } # ran COMMAND CODE LOG
+stop() {                           # stop PARALLEL
+    trap '' HUP INT TERM
+    kill -INT "$1"
+    cat <&3 > "$log" # until it has ended
+    exit 130
+}
+
+# These scripts take longest, and begin first.
+longest='kit emulated datasets progress ssh deb nuts slurm bench python ranks hostile install scenes'
+# These look at how busy the cores are, or keep all of them busy.
+alone='busy'
+pipes() {
+    local script first=() others=()
+    for script in $longest; do first+=("bash tests/pipes/$script.sh"); done
+    for script in tests/pipes/*.sh; do
+        [[ " lib $longest $alone " == *" $(basename "$script" .sh) "* ]] || others+=("bash $script")
+    done
+    side_by_side "${first[@]}" "${others[@]}"
+    for script in $alone; do add_totals bash "tests/pipes/$script.sh"; done
 }
 
 # Processors without AVX-512 keep channels in blocks of eight: there the other convolutions, and other loads and stores. bf16 maps
 # have two layouts, and their 3x3 kernels two ways, of which a processor chooses one.
 ops() {
-    local layout way maps='pack pack_backward unpack relu_backward gate gate_backward norm norm_backward conv_forward conv_backward'
-    add_totals "$B/check-ops"
-    # shellcheck disable=SC2086 # words
-    ONEDNN_MAX_CPU_ISA=AVX2 add_totals "$B/check-ops" --backend cpu $maps
-    for layout in blocked nhwc; do
-        for way in winograd onednn; do
-            # shellcheck disable=SC2086
-            WF_CPU_BF16_LAYOUT=$layout WF_CPU_CONVOLUTION=$way add_totals "$B/check-ops" --backend cpu $maps
-        done
-    done
+    local maps='pack pack_backward unpack relu_backward gate gate_backward norm norm_backward conv_forward conv_backward'
+    maps="$B/check-ops --backend cpu $maps"
+    side_by_side "$B/check-ops" "ONEDNN_MAX_CPU_ISA=AVX2 $maps" \
+        "WF_CPU_BF16_LAYOUT="{blocked,nhwc}" WF_CPU_CONVOLUTION="{winograd,onednn}" $maps"
 }
 
-# half SLOTS FILE: the CUDA backend's operators of every other slot, to a file
-half() {
-    "$B/emulated/check-ops" --list | awk -v half="$1" 'NR % 2 == half' |
-        XDG_CACHE_HOME=$cache WF_EMULATED_STRICT=1 xargs "$B/emulated/check-ops" --backend cuda > "$2" 2>&1
-}
-shown() { cat "$1" && return "$2"; }
-
-# The CUDA backend on its stand-in, one core for each half. Work of streams runs as late as a device may; then at the call, then at
-# random.
+# The CUDA backend on its stand-in, in two halves. Work of streams runs as late as a device may; then at the call, then
+# at random.
 emulated() {
-    local order cache other odd=0 even=0
+    local cache half order commands=() ordered='upload readback_begin replay copy_runs linear_fold dwt'
     cache=$(mktemp -d)
-    half 0 "$cache/even" &
-    other=$!
-    half 1 "$cache/odd" || odd=$?
-    wait $other || even=$?
-    add_totals shown "$cache/odd" $odd
-    add_totals shown "$cache/even" $even
-    for order in eager mixed; do
-        XDG_CACHE_HOME=$cache WF_EMULATED_STRICT=1 WF_EMULATED_STREAMS=$order add_totals "$B/emulated/check-ops" \
-            --backend cuda upload readback_begin replay copy_runs linear_fold dwt
+    for half in 0 1; do
+        commands+=("$B/emulated/check-ops --list | awk 'NR % 2 == $half' | xargs $B/emulated/check-ops --backend cuda")
     done
+    for order in eager mixed; do
+        commands+=("WF_EMULATED_STREAMS=$order $B/emulated/check-ops --backend cuda $ordered")
+    done
+    side_by_side "${commands[@]/#/export XDG_CACHE_HOME=$cache WF_EMULATED_STRICT=1; }"
     rm -r "$cache"
 }
 
@@ -130,7 +154,7 @@ engines() {
 slow='@(bijector/word_*|annealed_draws/*|annealed_joint/*|nuts/@(correlated|independent)_*|anneal/gradients_*|*/flipped_*)'
 fast() {
     add_totals criterion "!($slow)"
-    for script in cli info encode nearest formats; do add_totals bash "tests/pipes/$script.sh"; done
+    side_by_side "bash tests/pipes/"{cli,info,encode,nearest,formats}.sh
     add_totals "$B/check-ops" --backend cpu conv_forward transform_forward transform_backward linear_forward dwt idwt dequantize adamax
     add_totals direct
     tiles
@@ -181,8 +205,8 @@ for part; do
     tiles) tiles ;;
     emulated) emulated ;;
     engines) add_totals engines ;;
-    pipes) scripts tests/pipes ;;
-    long) scripts tests/long ;;
+    pipes) pipes ;;
+    long) in_turn tests/long/*.sh ;; # each keeps all cores busy
     fast) fast ;;
     *) one "$part" ;;
     esac

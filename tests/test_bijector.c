@@ -1,5 +1,6 @@
 /* test_bijector.c - walks the registry: inverse, log-determinant against a numeric Jacobian, gradients against finite
- * differences, stored against rebuilt activations, the CPU against the reference. A new bijector needs no code here. */
+ * differences, stored against rebuilt activations, the CPU against the reference. A new bijector needs no code here. x of
+ * a discrete word is a lattice: its log density is not a Jacobian's, and has no gradient by x; test_lattice.c sums it. */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdio.h>
@@ -7,7 +8,7 @@
 
 #include "../lib/flow/flow.h"
 
-enum { N = 2 };
+enum { N = 2, BITS = 4, HALVINGS = 1 }; /* the last two for words that are discrete */
 
 typedef struct shape {
     int H, W, K, C;
@@ -18,7 +19,11 @@ typedef struct shape {
 static const shape shapes[] = {
     {1, 1, 3, 0, 0, 0}, {1, 1, 9, 3, 0, 0}, {2, 2, 9, 3, 0, 0}, {3, 5, 9, 3, 0, 0},        {2, 1, 12, 4, 0, 0},
     {3, 3, 3, 1, 0, 0}, {2, 4, 3, 0, 0, 0}, {4, 2, 2, 2, 0, 0}, {1, 5, 2, 1, WF_SOUND, 0}, {4, 2, 3, 1, WF_VOLUME, 2}};
-enum { VOLUMES = 1, NO_PICTURES = 2 }; /* of these */
+enum {
+    VOLUMES = 1,
+    NO_PICTURES = 2,
+    NO_BANDS = 3
+}; /* of these; NO_BANDS: neither a base nor three bands of pictures */
 
 static wf_backend *ref(void)
 {
@@ -58,16 +63,30 @@ static void initialize(bench *b)
     cr_assert_eq(ref()->download(ref(), b->p, WF_F64, b->dp, b->params), 0);
 }
 
+/* Replaces x by numbers that the discrete word can have: those whose cells have what x is mapped to. */
+static void discretize(bench *b)
+{
+    const wf_real *x;
+    cr_assert_eq(wf_flow_forward(b->flow, b->dp, b->dx, b->dc), 0, "%s", wf_error());
+    wf_real *z = device(b->x, b->size);
+    cr_assert_eq(ref()->copy(ref(), z, wf_flow_latent(b->flow), b->size), 0);
+    cr_assert_eq(wf_flow_inverse(b->flow, b->dp, z, b->dc, &x), 0, "%s", wf_error());
+    cr_assert_eq(ref()->copy(ref(), b->dx, x, b->size), 0);
+    cr_assert_eq(ref()->download(ref(), b->x, WF_F64, x, b->size), 0);
+    ref()->free(ref(), z);
+}
+
 static bench open_bench(const char *chain, shape s, wf_memory memory)
 {
     bench b = {.s = s};
-    wf_flow_spec spec = {N, s.H, s.W, s.K, s.C, s.H * s.W == 1 ? 1 : 3, WF_FP32, memory, s.signal, s.D, 0, 0};
+    wf_flow_spec spec = {N, s.H, s.W, s.K, s.C, s.H * s.W == 1 ? 1 : 3, WF_FP32, memory, s.signal, s.D, BITS, HALVINGS};
     cr_assert_eq(wf_flow_create(ref(), chain, &spec, &b.flow), 0, "%s", wf_error());
     b.each = (size_t)(s.H * s.W * s.K);
     b.size = N * b.each;
     b.params = wf_flow_size(b.flow);
-    b.x = random_values(1, 0.7, b.size);
-    b.c = random_values(2, 0.7, (size_t)(N * s.H * s.W * s.C));
+    double size = wf_flow_is_discrete(b.flow) ? 0.15 : 0.7; /* numbers of a lattice are within +-1/2 */
+    b.x = random_values(1, size, b.size);
+    b.c = random_values(2, size, (size_t)(N * s.H * s.W * s.C));
     b.p = calloc(b.params, sizeof *b.p);
     b.dp = device(b.p, b.params);
     initialize(&b);
@@ -83,6 +102,8 @@ static bench open_bench(const char *chain, shape s, wf_memory memory)
     cr_assert_eq(ref()->upload(ref(), b.dp, b.p, WF_F64, b.params), 0);
     b.dx = device(b.x, b.size);
     b.dc = s.C ? device(b.c, (size_t)(N * s.H * s.W * s.C)) : NULL;
+    if (wf_flow_is_discrete(b.flow))
+        discretize(&b);
     return b;
 }
 
@@ -216,7 +237,8 @@ static double moved(bench *b, double *values, size_t n, size_t i, double h)
 /* A relu may have its kink within a step: then a smaller one must do. */
 static void check_numeric(bench *b, double *values, size_t n, const double *gradient, const char *what, const char *by)
 {
-    size_t stride = n > 150 ? n / 150 | 1 : 1;
+    size_t most = wf_flow_is_discrete(b->flow) ? 4 : 150; /* many nets, whose parts are all alike; see test_lattice.c */
+    size_t stride = n > most ? n / most | 1 : 1;
     for (size_t i = 0; i < n; i += stride) {
         double want = 0, worst = 1;
         for (double h = 1e-5; h > 1e-8 && worst > 2e-5; h /= 30) {
@@ -227,7 +249,15 @@ static void check_numeric(bench *b, double *values, size_t n, const double *grad
     }
 }
 
-/* Constants of a parametrization (permutation, signs) are not to be moved: their gradient is zero by definition. */
+/* Constants of a parametrization (permutation, signs, what only data sets) are not to be moved: their gradient is zero
+ * by definition. */
+static bool is_constant(const char *name)
+{
+    const char *lattice = strstr(name, ".lattice.");
+    return strstr(name, ".p") || strstr(name, ".sign") ||
+           (lattice && (!strcmp(lattice, ".lattice.b") || !strcmp(lattice, ".lattice.l")));
+}
+
 static void check_gradients(bench *b, const char *chain, const char *what)
 {
     size_t conditions = (size_t)(N * b->s.H * b->s.W * b->s.C);
@@ -239,11 +269,13 @@ static void check_gradients(bench *b, const char *chain, const char *what)
     const wf_param *param;
     size_t where;
     for (int i = 0; wf_flow_param(b->flow, i, name, &param, &where); i++)
-        if (!strstr(name, ".p") && !strstr(name, ".sign") && !strstr(name, ".lower") && !strstr(name, ".upper"))
+        if (!is_constant(name)) /* gradients of .lower and .upper are zero outside the triangle */
             check_numeric(b, b->p + where, param->count, gp + where, what, name);
-        else if (strstr(name, ".lower") || strstr(name, ".upper"))
-            check_numeric(b, b->p + where, param->count, gp + where, what, name); /* zero outside the triangle */
-    check_numeric(b, b->x, b->size, gx, what, "x");
+        else
+            for (size_t j = 0; j < param->count; j++)
+                cr_expect_eq(gp[where + j], 0, "%s: the constant %s has the gradient %g", what, name, gp[where + j]);
+    if (!wf_flow_is_discrete(b->flow))
+        check_numeric(b, b->x, b->size, gx, what, "x");
     check_numeric(b, b->c, conditions, gc, what, "cond");
 
     bench r = open_bench(chain, b->s, WF_MEMORY_REVERSIBLE);
@@ -337,7 +369,7 @@ static void check_cpu(bench *b, const char *chain, wf_memory memory, const char 
         cr_assert_eq(wf_backend_open("cpu", 1, &cpu), 0, "%s", wf_error());
     shape s = b->s;
     size_t conditions = (size_t)(N * s.H * s.W * s.C), n = b->size, all = b->params + 2 * n + N;
-    wf_flow_spec spec = {N, s.H, s.W, s.K, s.C, s.H * s.W == 1 ? 1 : 3, WF_FP32, memory, s.signal, s.D, 0, 0};
+    wf_flow_spec spec = {N, s.H, s.W, s.K, s.C, s.H * s.W == 1 ? 1 : 3, WF_FP32, memory, s.signal, s.D, BITS, HALVINGS};
     double *want = calloc(all + conditions + 1, sizeof *want), *have = calloc(all, sizeof *have), *d = have + n;
     const wf_real *dx;
     wf_flow *flow;
@@ -415,11 +447,15 @@ static void check_shape(const char *chain, shape s)
     check_inverse(&b, what);
     check_weighted(chain, s, what);
     check_unkept(&b, chain, what);
-    check_jacobian(&b, what);
+    bool discrete = wf_flow_is_discrete(b.flow);
+    if (!discrete)
+        check_jacobian(&b, what);
     check_gradients(&b, chain, what);
     check_cpu(&b, chain, WF_MEMORY_STORE, what);
     check_cpu(&b, chain, WF_MEMORY_REVERSIBLE, what);
     close_bench(&b);
+    if (discrete)
+        return; /* the inverse has steps */
     check_inverse_gradient(chain, s, WF_MEMORY_STORE, what);
     check_inverse_gradient(chain, s, WF_MEMORY_REVERSIBLE, what);
 }
@@ -428,10 +464,8 @@ static void check_shape(const char *chain, shape s)
 static const struct combination {
     const char *word, *options;
 } combinations[] = {
-    {"affine", "mask=checker:swap"},
-    {"rqspline", "mask=checker:bound=1"},
-    {"mixlogistic", "components=1"},
-    {"sos", "swap:degree=1"},
+    {"affine", "mask=checker:swap"}, {"rqspline", "mask=checker:bound=1"}, {"mixlogistic", "components=1"},
+    {"sos", "swap:degree=1"},        {"lattice", "components=1:phases=2"},
 };
 
 static int names_of(const wf_bijector_option *o)
@@ -481,7 +515,7 @@ static bool variant(const wf_bijector_type *type, int i, int bare, char text[128
 static bool takes(const char *chain, shape s)
 {
     wf_flow *flow;
-    wf_flow_spec spec = {N, s.H, s.W, s.K, s.C, 3, WF_FP32, WF_MEMORY_NONE, s.signal, s.D, 0, 0};
+    wf_flow_spec spec = {N, s.H, s.W, s.K, s.C, 3, WF_FP32, WF_MEMORY_NONE, s.signal, s.D, BITS, HALVINGS};
     int status = wf_flow_create(ref(), chain, &spec, &flow);
     cr_assert(status == 0 || status == WF_USAGE, "%s", wf_error());
     if (!status)
@@ -507,7 +541,10 @@ static void walk_row(const wf_bijector_type *type)
     size_t least = type->reshape ? 3 : sizeof shapes / sizeof *shapes; /* reshaping words need pictures of even sides */
     char chain[128];
     for (int i = 0; variant(type, i, 0, chain); i++) {
-        size_t refused = strstr(chain, "maskedconv") ? NO_PICTURES : strstr(chain, "mask=checker") ? VOLUMES : 0;
+        size_t refused = type->discrete                  ? NO_BANDS
+                         : strstr(chain, "maskedconv")   ? NO_PICTURES
+                         : strstr(chain, "mask=checker") ? VOLUMES
+                                                         : 0;
         size_t taken = check_chain(chain);
         for (int bare = 1; bare <= 2 && taken + refused < least; bare++)
             taken = variant(type, i, bare, chain) ? check_chain(chain) : 0;

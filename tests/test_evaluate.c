@@ -232,3 +232,103 @@ Test(evaluate, the_mean_of_densities_neither_overflows_nor_vanishes)
     const wf_meta one = {.H = 1, .W = 1, .C = 1};
     cr_expect_float_eq(wf_importance_bits(&one, 2, (double[]){1, 2}), -log2(0.375), 1e-12);
 }
+
+/* -- exact probabilities: lattice ---------------------------------------------------------------------------------- */
+
+enum { EXACT_LEVELS = 2, EVERY = 1 << 16, CHUNK = 4096 };
+
+/* All pictures of 4 x 4 pixels of one bit, under random parameters. */
+typedef struct exact {
+    wf_backend *backend;
+    wf_meta meta;
+    void *params[EXACT_LEVELS + 1];
+    wf_evaluator levels[EXACT_LEVELS + 1];
+} exact;
+
+static void open_exact(exact *e, uint64_t seed)
+{
+    static const char chain[] = "cond:channels=2:width=3:blocks=1, lattice:components=2:width=4:blocks=1:phases=2";
+    *e = (exact){.backend = open_backend("cpu"),
+                 .meta = {.wavelet = "haar", .levels = 2, .top = 2, .H = 4, .W = 4, .C = 1, .bits = 1}};
+    for (int l = 0; l <= EXACT_LEVELS; l++) {
+        wf_backend *b = e->backend;
+        wf_level_spec spec = wf_level_spec_for(&e->meta, l, chain, NULL, WF_FP32);
+        static double values[20000];
+        cr_assert_eq(b->alloc(b, sizeof values, &e->params[l]), 0);
+        cr_assert_eq(wf_evaluator_create(b, &e->meta, &spec, e->params[l], seed, &e->levels[l]), 0, "%s", wf_error());
+        size_t size = wf_flow_size(e->levels[l].runner.flow);
+        cr_assert_leq(size, sizeof values / sizeof *values);
+        wf_init_normal(6, (uint64_t)l, 0.2, values, size);
+        cr_assert_eq(b->upload(b, e->params[l], values, WF_F64, size), 0);
+    }
+}
+
+static void close_exact(exact *e)
+{
+    for (int l = 0; l <= EXACT_LEVELS; l++) {
+        wf_evaluator_clear(&e->levels[l]);
+        e->backend->free(e->backend, e->params[l]);
+    }
+    e->backend->close(e->backend);
+}
+
+/* Writes the bits of pictures first .. first + count - 1 [count], whose pixels are the bits of their number. */
+static void exact_bits_of(exact *e, int first, int count, double *bits)
+{
+    static float pixels[CHUNK * 16];
+    static uint64_t index[CHUNK];
+    static double own[CHUNK];
+    const float *low, *detail;
+    wf_pyramid *pyramid;
+    for (int n = 0; n < count; n++) {
+        index[n] = (uint64_t)(first + n);
+        bits[n] = 0;
+        for (int i = 0; i < 16; i++)
+            pixels[n * 16 + i] = (float)((first + n) >> i & 1);
+    }
+    cr_assert_eq(wf_pyramid_create(e->backend, &e->meta, count, &pyramid), 0, "%s", wf_error());
+    cr_assert_eq(wf_pyramid_split(pyramid, count, pixels, 0), 0, "%s", wf_error());
+    for (int l = 0; l <= EXACT_LEVELS; l++) {
+        cr_assert_eq(wf_pyramid_level(pyramid, l, &low, &detail), 0, "%s", wf_error());
+        cr_assert_eq(wf_evaluator_run(&e->levels[l], count, low, detail, index, own), 0, "%s", wf_error());
+        for (int n = 0; n < count; n++)
+            bits[n] += 16 * own[n];
+    }
+    wf_pyramid_destroy(pyramid);
+}
+
+Test(evaluate, probabilities_of_all_small_pictures_add_up_to_one, .timeout = 60)
+{
+    static double bits[CHUNK];
+    exact e;
+    double sum = 0;
+    open_exact(&e, 5);
+    for (int first = 0; first < EVERY; first += CHUNK) {
+        exact_bits_of(&e, first, CHUNK, bits);
+        for (int n = 0; n < CHUNK; n++)
+            sum += exp2(-bits[n]);
+    }
+    cr_assert_float_eq(sum, 1, 1e-5, "%.9g", sum);
+    close_exact(&e);
+}
+
+/* Neither the seed nor a draw of the pixels' noise changes exact bits. */
+Test(evaluate, exact_bits_do_not_depend_on_noise)
+{
+    exact e, other;
+    double want[64], have[64];
+    wf_pixel_noise noise;
+    open_exact(&e, 5);
+    open_exact(&other, 9);
+    exact_bits_of(&e, 700, 64, want);
+    exact_bits_of(&other, 700, 64, have);
+    cr_expect_arr_eq(have, want, sizeof want, "another seed gives other bits");
+    cr_assert_eq(wf_pixel_noise_create(other.backend, &e.meta, &noise), 0, "%s", wf_error());
+    for (int l = 0; l <= EXACT_LEVELS; l++)
+        cr_assert_eq(wf_evaluator_draw(&other.levels[l], &noise, 3), 0, "%s", wf_error());
+    exact_bits_of(&other, 700, 64, have);
+    cr_expect_arr_eq(have, want, sizeof want, "a draw of the noise gives other bits");
+    wf_pixel_noise_clear(&noise);
+    close_exact(&e);
+    close_exact(&other);
+}

@@ -1,5 +1,5 @@
 /* test_golden.c - flows, a pyramid and a training run against an independent PyTorch implementation in float64
- * (tests/golden/make_golden.py), and every wavelet against PyWavelets (make_wavelets.py). Tolerance, relative to the
+ * (tests/golden/make_golden.py, make_lattice.py), and every wavelet against PyWavelets (make_wavelets.py). Tolerance, relative to the
  * largest value of each tensor: 1e-9 on ref, 1e-4 in single precision */
 #include <criterion/criterion.h>
 #include <math.h>
@@ -205,6 +205,51 @@ Test(golden, level_reversible)
     check_level("level-4x4", wide, WF_MEMORY_REVERSIBLE);
     check_level("level-lu-2x2", with_lu, WF_MEMORY_REVERSIBLE);
     check_level("level-ar-3x4", by_pixels, WF_MEMORY_REVERSIBLE);
+}
+
+/* -- whole numbers (make_lattice.py) ------------------------------------------------------------------------------ */
+
+static void check_lattice(const struct judged *judged, wf_memory memory)
+{
+    static const char chain[] = "cond:channels=2:width=3:blocks=1, lattice:components=2:width=3:blocks=1:phases=2";
+    static const wf_flow_spec spec = {.N = 2, .H = 2, .W = 3, .K = 9, .C = 3, .kernel = 3, .bits = 3, .halvings = 1};
+    wf_flow_spec own = spec;
+    wf_safetensors golden;
+    wf_backend *b;
+    wf_flow *flow;
+    double density[2];
+    own.memory = memory;
+    load("lattice", &golden);
+    OK(judged->open(2, &b));
+    OK(wf_flow_create(b, chain, &own, &flow));
+    const wf_tensor *want = tensor(&golden, "grads");
+    cr_assert_eq(wf_flow_size(flow), length(want));
+    gradients g = {b, malloc(want->bytes)};
+    wf_real *x = to_device(b, &golden, "x"), *cond = to_device(b, &golden, "cond");
+    wf_real *params = to_device(b, &golden, "params"), *dcond = to_device(b, &golden, "cond");
+    OK(wf_flow_forward(flow, params, x, cond));
+    agree_device(b, wf_flow_latent(flow), &golden, "z", judged->tolerance);
+    OK(wf_flow_log_density(flow, density));
+    agree("logp", density, tensor(&golden, "logp")->data, 2, judged->tolerance);
+    OK(b->zero(b, dcond, length(tensor(&golden, "cond")) * b->real));
+    OK(wf_flow_backward(flow, params, cond, 1, collect, &g, dcond, NULL));
+    agree_device(b, dcond, &golden, "dcond", judged->tolerance);
+    agree_params(flow, g.values, want, judged->tolerance);
+    wf_flow_destroy(flow);
+    wf_real *memories[] = {x, cond, params, dcond};
+    for (size_t m = 0; m < 4; m++)
+        b->free(b, memories[m]);
+    b->close(b);
+    free(g.values);
+    wf_safetensors_clear(&golden);
+}
+
+Test(golden, lattice)
+{
+    for (int i = 0; i < BACKENDS; i++) {
+        check_lattice(&backends[i], WF_MEMORY_STORE);
+        check_lattice(&backends[i], WF_MEMORY_REVERSIBLE);
+    }
 }
 
 /* -- a pyramid of three levels ------------------------------------------------------------------------------------ */

@@ -215,6 +215,16 @@ Test(train, so_it_is_with_noise_that_is_learnt, .timeout = 120)
     interrupt_twice(o, 0);
 }
 
+/* A level of details and the base, with exact probabilities of whole numbers. */
+Test(train, so_it_is_with_whole_numbers, .timeout = 120)
+{
+    wf_train_options o = small_options(2);
+    o.chain = "cond:channels=2:width=4:blocks=1, lattice:components=3:width=8:blocks=1:phases=2";
+    interrupt_twice(o, 3);
+    o.level = 0;
+    interrupt_twice(o, 3);
+}
+
 Test(train, non_finite_batches_never_reach_the_weights, .timeout = 120)
 {
     scratch_make();

@@ -71,7 +71,9 @@ static const cli_program program = {
         "before the logarithm: tighter, exact as K grows (Burda et al. 2016). A draw is then one noise on the pixels "
         "of the whole picture, which every level sees through the wavelet, because the densities of all levels are "
         "multiplied. Levels and total become means over the K draws. For K = 1 both figures are equal. The cost is "
-        "K-fold.",
+        "K-fold.\n\n"
+        "Levels with lattice (wf-chain(7)) give whole numbers exact probabilities and take no noise. Where a model has "
+        "such levels, a last column says of each figure whether it is exact or a bound.",
     .examples = "wf-dwt test.tar | wf-bpd -m model\n"
                 "    a table by level\n"
                 "wf-dwt --like model photos/ | wf-bpd -m model --top 3\n"

@@ -1,7 +1,8 @@
 /* lattice.h - cells of whole-number coefficients, their probability under a mixture of logistics, and its gradient
  * (wf_lattice in backend.h; discretized logistics: Salimans et al. 2017, section 2.1)
  *
- * A component's share of a cell with the edges a < b is sigmoid(b) - sigmoid(a) = sigmoid(b) sigmoid(-a) (1 - exp(a - b)).
+ * A component's share of a cell with the edges a < b is
+ *     sigmoid(b) - sigmoid(a) = sigmoid(b) sigmoid(-a) (1 - exp(a - b)).
  * Its logarithm has no cancellation, far out and for narrow cells. */
 #ifndef WF_BODY_LATTICE_H
 #define WF_BODY_LATTICE_H
@@ -152,15 +153,14 @@ typedef struct wf_share {
     float logit, e, a, b, gap, log_share; /* gap: b - a without cancellation */
 } wf_share;
 
-WF_BODY wf_share wf_lattice_share(int count, int i, const wf_cell *cell, float shift, const float *params, int stride)
+WF_BODY wf_share wf_lattice_share(int count, int i, wf_cell cell, float shift, const float *params, int stride)
 {
     float mean = params[(count + i) * stride] + (float)(2 * i + 1 - count) / (float)count + shift;
-    wf_share s = {params[i * stride], wf_exp(1.0f - wf_clamp(params[(2 * count + i) * stride], 7.0f)), 0, 0, 0, 0};
-    s.a = (cell->low - mean) * s.e;
-    s.b = (cell->high - mean) * s.e;
-    s.gap = cell->width * s.e;
-    s.log_share = -cell->below * wf_softplus(s.a) - cell->above * wf_softplus(-s.b) +
-                  cell->below * cell->above * wf_log(wf_one_minus_exp(s.gap));
+    float e = wf_exp(1.0f - wf_clamp(params[(2 * count + i) * stride], 7.0f));
+    float a = (cell.low - mean) * e, b = (cell.high - mean) * e, gap = cell.width * e;
+    float log_share = -cell.below * wf_softplus(a) - cell.above * wf_softplus(-b) +
+                      cell.below * cell.above * wf_log(wf_one_minus_exp(gap));
+    wf_share s = {params[i * stride], e, a, b, gap, log_share};
     return s;
 }
 
@@ -171,7 +171,7 @@ WF_BODY float wf_normal_tail(float p)
     float q = 0.5f - p, r = 0.180625f - q * q;
     float middle = q * (((59.109374720f * r + 159.29113202f) * r + 50.434271938f) * r + 3.3871327179f) /
                    (((67.187563600f * r + 78.757757664f) * r + 17.895169469f) * r + 1.0f);
-    float far = sqrtf(-wf_log(p)), near = far - 1.6f, beyond = far - 5.0f;
+    float far = wf_exp(0.5f * wf_log(-wf_log(p))), near = far - 1.6f, beyond = far - 5.0f;
     float outer = (((0.17023821103f * near + 1.3067284816f) * near + 2.7568153900f) * near + 1.4234372777f) /
                   ((0.12021132975f * near + 0.73700164250f) * near + 1.0f);
     float last = (((0.017337203997f * beyond + 0.42868294337f) * beyond + 3.0812263860f) * beyond + 6.6579051150f) /
@@ -186,28 +186,53 @@ WF_BODY float wf_normal_between(float below, float above)
     return below < above ? -z : z;
 }
 
-/* Returns log P of the cell, and z at the middle of its share. */
-WF_BODY float wf_lattice_log(int count, const wf_cell *cell, float shift, const float *params, int stride, float *z)
+/* Sums over components, relative to the largest logit `top`: of weights; of weights times shares, as exp(most) times
+ * `sum`; of weights times the probabilities below and above the cell. */
+typedef struct wf_lattice_sums {
+    float top, all, most, sum, below, above;
+} wf_lattice_sums;
+
+WF_BODY wf_lattice_sums wf_lattice_none(float top)
 {
-    float top = -1e30f, all = 0, most = -1e30f, sum = 0, below = 0, above = 0;
-    for (int i = 0; i < count; i++)
-        top = params[i * stride] > top ? params[i * stride] : top;
-    for (int i = 0; i < count; i++) {
-        wf_share s = wf_lattice_share(count, i, cell, shift, params, stride);
-        float weight = wf_exp(s.logit - top), x = s.logit - top + s.log_share, next = x > most ? x : most;
-        all += weight;
-        sum = sum * wf_exp(most - next) + wf_exp(x - next);
-        most = next;
-        below += cell->below * weight * wf_sigmoid(s.a);
-        above += cell->above * weight * wf_sigmoid(-s.b);
-    }
-    float log_p = most + wf_log(sum) - wf_log(all), half = 0.5f * wf_exp(log_p);
-    *z = wf_normal_between(below / all + half, above / all + half);
+    wf_lattice_sums none = {top, 0, -1e30f, 0, 0, 0};
+    return none;
+}
+
+WF_BODY wf_lattice_sums wf_lattice_add(wf_lattice_sums t, wf_cell cell, wf_share s)
+{
+    float weight = wf_exp(s.logit - t.top), x = s.logit - t.top + s.log_share, next = x > t.most ? x : t.most;
+    t.all += weight;
+    t.sum = t.sum * wf_exp(t.most - next) + wf_exp(x - next);
+    t.most = next;
+    t.below += cell.below * weight * wf_sigmoid(s.a);
+    t.above += cell.above * weight * wf_sigmoid(-s.b);
+    return t;
+}
+
+/* Returns log P of the cell, and z at the middle of its share. */
+WF_BODY float wf_lattice_end(wf_lattice_sums t, float *z)
+{
+    float log_p = t.most + wf_log(t.sum) - wf_log(t.all), half = 0.5f * wf_exp(log_p);
+    *z = wf_normal_between(t.below / t.all + half, t.above / t.all + half);
     return log_p;
 }
 
+/* Adds up all components of one coefficient. */
+WF_BODY wf_lattice_sums wf_lattice_sum(int count, wf_cell cell, float shift, const float *params, int stride)
+{
+    float top = -1e30f;
+    for (int i = 0; i < count; i++)
+        top = params[i * stride] > top ? params[i * stride] : top;
+    wf_lattice_sums sums = wf_lattice_none(top);
+    for (int i = 0; i < count; i++) {
+        wf_share s = wf_lattice_share(count, i, cell, shift, params, stride);
+        sums = wf_lattice_add(sums, cell, s);
+    }
+    return sums;
+}
+
 /* Returns z at a cell's lower edge. */
-WF_BODY float wf_lattice_edge(int count, const wf_cell *cell, float shift, const float *params, int stride)
+WF_BODY float wf_lattice_edge(int count, wf_cell cell, float shift, const float *params, int stride)
 {
     float top = -1e30f, all = 0, below = 0, above = 0;
     for (int i = 0; i < count; i++)
@@ -230,7 +255,7 @@ WF_BODY int64_t wf_lattice_find(const wf_lattice *l, wf_range range, float z, fl
     while (low < high) {
         int64_t middle = low + (high - low + 1) / 2;
         wf_cell cell = wf_lattice_cell(l, range, middle, norm, colour);
-        if (wf_lattice_edge(l->components, &cell, shift, params + colour, l->C) <= z)
+        if (wf_lattice_edge(l->components, cell, shift, params + colour, l->C) <= z)
             low = middle;
         else
             high = middle - 1;
@@ -238,33 +263,19 @@ WF_BODY int64_t wf_lattice_find(const wf_lattice *l, wf_range range, float z, fl
     return low;
 }
 
-/* Writes factor times the gradient of log P by p_i, m'_i, s_i. Returns that by `shift`. */
-WF_BODY float wf_lattice_vjp(int count, const wf_cell *cell, float shift, const float *params, int stride, float factor,
-                             float *dparams)
+/* The gradient of log P by p_i, m'_i and s_i, times a factor. */
+typedef struct wf_lattice_slope {
+    float logit, mean, s;
+} wf_lattice_slope;
+
+WF_BODY wf_lattice_slope wf_lattice_vjp(wf_lattice_sums t, wf_cell cell, wf_share s, float factor, float raw_s)
 {
-    float top = -1e30f, all = 0, most = -1e30f, sum = 0, by_shift = 0;
-    for (int i = 0; i < count; i++)
-        top = params[i * stride] > top ? params[i * stride] : top;
-    for (int i = 0; i < count; i++) {
-        wf_share s = wf_lattice_share(count, i, cell, shift, params, stride);
-        float x = s.logit - top + s.log_share, next = x > most ? x : most;
-        all += wf_exp(s.logit - top);
-        sum = sum * wf_exp(most - next) + wf_exp(x - next);
-        most = next;
-    }
-    for (int i = 0; i < count; i++) {
-        wf_share s = wf_lattice_share(count, i, cell, shift, params, stride);
-        float mine = factor * wf_exp(s.logit - top + s.log_share - most) / sum; /* responsibility */
-        float below = cell->below * wf_sigmoid(s.a), above = cell->above * wf_sigmoid(-s.b);
-        float narrow = cell->below * cell->above * s.gap * wf_exp(-s.gap) / wf_one_minus_exp(s.gap);
-        float clamped = params[(2 * count + i) * stride], by_mean = mine * s.e * (below - above);
-        dparams[i * stride] = mine - factor * wf_exp(s.logit - top) / all;
-        dparams[(count + i) * stride] = by_mean;
-        dparams[(2 * count + i) * stride] =
-            fabsf(clamped) <= 7.0f ? -mine * (s.b * above - s.a * below + narrow) : 0.0f;
-        by_shift += by_mean;
-    }
-    return by_shift;
+    float mine = factor * wf_exp(s.logit - t.top + s.log_share - t.most) / t.sum; /* responsibility */
+    float below = cell.below * wf_sigmoid(s.a), above = cell.above * wf_sigmoid(-s.b);
+    float narrow = cell.below * cell.above * s.gap * wf_exp(-s.gap) / wf_one_minus_exp(s.gap);
+    wf_lattice_slope slope = {mine - factor * wf_exp(s.logit - t.top) / t.all, mine * s.e * (below - above),
+                              fabsf(raw_s) <= 7.0f ? -mine * (s.b * above - s.a * below + narrow) : 0.0f};
+    return slope;
 }
 
 #endif

@@ -1,7 +1,7 @@
 /* lattice.c - distributions of whole-number coefficients
  *
- * A scalar pass finds the cells of a block of coefficients and gathers their parameters, so that the loop over the
- * block is plain vector code. The inverse goes pixel by pixel, because a colour's mean depends on the colours before. */
+ * A scalar pass finds the cells of a block of coefficients and gathers their parameters, so that loops over the block
+ * are plain vector code. The inverse goes pixel by pixel, because a colour's mean depends on the colours before. */
 #include "cpu.h"
 
 #include <string.h>
@@ -9,7 +9,8 @@
 #include "../body/lattice.h"
 
 enum {
-    BLOCK = 128,   /* coefficients gathered at a time */
+    BLOCK = 128,   /* coefficients gathered at a time: a multiple of LANES */
+    LANES = 16,    /* of the widest vectors: a rest would run one by one */
     PIXELS = 1024, /* pixels of a piece: log-determinants are summed piece by piece for any number of threads */
     VALUES = 3 * WF_LATTICE_MAX_COMPONENTS
 };
@@ -28,11 +29,12 @@ typedef struct arrays {
 
 /* Coefficients of a block: their places in the batch, cells, and parameters [3 components, BLOCK]. */
 typedef struct block {
-    int count;
+    int count, whole; /* whole: count rounded up to LANES; those past count repeat the last */
     size_t pixel[BLOCK];
     int colour[BLOCK];
     float low[BLOCK], high[BLOCK], width[BLOCK], below[BLOCK], above[BLOCK], shift[BLOCK], log_width[BLOCK];
     float params[VALUES * BLOCK];
+    float top[BLOCK], all[BLOCK], most[BLOCK], sum[BLOCK], below_sum[BLOCK], above_sum[BLOCK]; /* wf_lattice_sums */
 } block;
 
 static int lattice_open(wf_cpu *cpu, int N, const wf_lattice *of, lattice *c)
@@ -95,11 +97,49 @@ static void gather_block(const lattice *c, const arrays *a, size_t first, size_t
     for (; *next < end && b->count + c->of.C <= BLOCK; ++*next)
         for (int colour = 0; colour < c->of.C && is_mine(c, *next); colour++)
             gather(c, a, first + *next, colour, b);
+    int count = b->count;
+    while (b->count % LANES)
+        gather(c, a, b->pixel[count - 1], b->colour[count - 1], b);
+    b->whole = b->count;
+    b->count = count;
 }
 
 static wf_cell cell_at(const block *b, int i)
 {
     return (wf_cell){b->low[i], b->high[i], b->width[i], b->below[i], b->above[i]};
+}
+
+static wf_lattice_sums sums_at(const block *b, int i)
+{
+    return (wf_lattice_sums){b->top[i], b->all[i], b->most[i], b->sum[i], b->below_sum[i], b->above_sum[i]};
+}
+
+static void keep_sums(block *b, int i, wf_lattice_sums t)
+{
+    b->top[i] = t.top;
+    b->all[i] = t.all;
+    b->most[i] = t.most;
+    b->sum[i] = t.sum;
+    b->below_sum[i] = t.below;
+    b->above_sum[i] = t.above;
+}
+
+/* Adds up the components of all coefficients of the block. */
+static void sum_block(int components, block *b)
+{
+    for (int e = 0; e < b->whole; e++)
+        keep_sums(b, e, wf_lattice_none(b->params[e]));
+    for (int i = 1; i < components; i++)
+        for (int e = 0; e < b->whole; e++)
+            b->top[e] = b->params[i * BLOCK + e] > b->top[e] ? b->params[i * BLOCK + e] : b->top[e];
+    for (int i = 0; i < components; i++) {
+#pragma omp simd
+        for (int e = 0; e < b->whole; e++) {
+            wf_cell cell = cell_at(b, e);
+            wf_share share = wf_lattice_share(components, i, cell, b->shift[e], b->params + e, BLOCK);
+            keep_sums(b, e, wf_lattice_add(sums_at(b, e), cell, share));
+        }
+    }
 }
 
 /* First pixel of a piece's picture in the batch, and the pixels of the piece within the picture. */
@@ -119,10 +159,11 @@ static double forward_piece(const lattice *c, const arrays *a, size_t i, float *
     while (next < end) {
         float latent[BLOCK], log_p[BLOCK];
         gather_block(c, a, first, &next, end, &b);
+        sum_block(c->of.components, &b);
 #pragma omp simd
-        for (int e = 0; e < b.count; e++) {
-            wf_cell cell = cell_at(&b, e);
-            log_p[e] = wf_lattice_log(c->of.components, &cell, b.shift[e], b.params + e, BLOCK, &latent[e]);
+        for (int e = 0; e < b.whole; e++) {
+            wf_lattice_sums sums = sums_at(&b, e);
+            log_p[e] = wf_lattice_end(sums, &latent[e]);
         }
         for (int e = 0; e < b.count; e++) {
             double own = (double)latent[e], weight = a->weight ? (double)a->weight[b.pixel[e]] : 1;
@@ -160,7 +201,8 @@ static double invert_pixel(const lattice *c, const arrays *a, size_t pixel, cons
         float shift = wf_lattice_shift(&c->of, x, a->norm, params, colour), middle;
         int64_t place = wf_lattice_find(&c->of, range, z[channel], shift, a->norm, params, colour);
         wf_cell cell = wf_lattice_cell(&c->of, range, place, a->norm, colour);
-        float log_p = wf_lattice_log(c->of.components, &cell, shift, params + colour, c->of.C, &middle);
+        wf_lattice_sums sums = wf_lattice_sum(c->of.components, cell, shift, params + colour, c->of.C);
+        float log_p = wf_lattice_end(sums, &middle);
         double own = (double)z[channel];
         x[channel] = (float)wf_lattice_number(range, place) * wf_lattice_unit(&c->of) + wf_lattice_offset(&c->of);
         sum += (double)log_p - (double)wf_lattice_log_width(&c->of, &range) + 0.5 * own * own + WF_HALF_LOG_TWO_PI;
@@ -207,6 +249,29 @@ static void scatter(const lattice *c, const arrays *a, const block *b, int i, co
     }
 }
 
+/* gradients [3 components, BLOCK]: of log P times factor; by_shift: their sums by the means. */
+static void vjp_block(int components, const block *b, const float *factor, float *gradients, float *by_shift)
+{
+    for (int e = 0; e < b->whole; e++)
+        by_shift[e] = 0;
+    for (int i = 0; i < components; i++) {
+        float *by_logit = gradients + i * BLOCK, *by_mean = by_logit + components * BLOCK;
+        float *by_s = by_mean + components * BLOCK;
+        const float *s = b->params + (2 * components + i) * BLOCK;
+#pragma omp simd
+        for (int e = 0; e < b->whole; e++) {
+            wf_cell cell = cell_at(b, e);
+            wf_lattice_sums sums = sums_at(b, e);
+            wf_share share = wf_lattice_share(components, i, cell, b->shift[e], b->params + e, BLOCK);
+            wf_lattice_slope slope = wf_lattice_vjp(sums, cell, share, factor[e], s[e]);
+            by_logit[e] = slope.logit;
+            by_mean[e] = slope.mean;
+            by_s[e] = slope.s;
+            by_shift[e] += slope.mean;
+        }
+    }
+}
+
 static void backward_piece(const lattice *c, const arrays *a, size_t i, float dlogdet, float *dparams)
 {
     size_t first, next, end;
@@ -216,14 +281,10 @@ static void backward_piece(const lattice *c, const arrays *a, size_t i, float dl
     while (next < end) {
         float by_shift[BLOCK], factor[BLOCK], gradients[VALUES * BLOCK];
         gather_block(c, a, first, &next, end, &b);
-        for (int e = 0; e < b.count; e++)
+        for (int e = 0; e < b.whole; e++)
             factor[e] = dlogdet * (a->weight ? a->weight[b.pixel[e]] : 1.0f);
-#pragma omp simd
-        for (int e = 0; e < b.count; e++) {
-            wf_cell cell = cell_at(&b, e);
-            by_shift[e] =
-                wf_lattice_vjp(c->of.components, &cell, b.shift[e], b.params + e, BLOCK, factor[e], gradients + e);
-        }
+        sum_block(c->of.components, &b);
+        vjp_block(c->of.components, &b, factor, gradients, by_shift);
         for (int e = 0; e < b.count; e++)
             scatter(c, a, &b, e, gradients, by_shift[e], dparams);
     }

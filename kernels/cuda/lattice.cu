@@ -53,8 +53,9 @@ static __device__ double forward_pixel(const lattice *c, const arrays *a, size_t
     double sum = 0;
     for (int colour = 0; colour < c->of.C; colour++) {
         coefficient own = coefficient_at(c, a, pixel, colour);
-        float latent, log_p = wf_lattice_log(c->of.components, &own.cell, own.shift,
-                                             a->params + pixel * c->step + colour, c->of.C, &latent);
+        wf_lattice_sums sums =
+            wf_lattice_sum(c->of.components, own.cell, own.shift, a->params + pixel * c->step + colour, c->of.C);
+        float latent, log_p = wf_lattice_end(sums, &latent);
         z[pixel * c->K + (size_t)wf_lattice_channel(&c->of, colour)] = latent;
         sum += log_derivative(c, &own.range, log_p, latent);
     }
@@ -74,7 +75,8 @@ static __device__ double invert_pixel(const lattice *c, const arrays *a, size_t 
         float shift = wf_lattice_shift(&c->of, x, a->norm, params, colour), middle;
         int64_t place = wf_lattice_find(&c->of, range, z[channel], shift, a->norm, params, colour);
         wf_cell cell = wf_lattice_cell(&c->of, range, place, a->norm, colour);
-        float log_p = wf_lattice_log(c->of.components, &cell, shift, params + colour, c->of.C, &middle);
+        wf_lattice_sums sums = wf_lattice_sum(c->of.components, cell, shift, params + colour, c->of.C);
+        float log_p = wf_lattice_end(sums, &middle);
         x[channel] = (float)wf_lattice_number(range, place) * wf_lattice_unit(&c->of) + wf_lattice_offset(&c->of);
         sum += log_derivative(c, &range, log_p, z[channel]);
     }
@@ -122,7 +124,7 @@ static __global__ void __launch_bounds__(WF_CUDA_THREADS)
         return;
     float *to = dparams + pixel * c.step, factor = dlogdet * (a.weight ? a.weight[pixel] : 1.0f);
     const float *x = a.x + pixel * c.K, *params = a.params + pixel * c.step;
-    int parameters = 3 * c.of.components;
+    int count = c.of.components, C = c.of.C;
     if (!is_mine(&c, pixel % c.P)) {
         for (size_t i = 0; i < c.step; i++)
             to[i] = 0;
@@ -130,11 +132,20 @@ static __global__ void __launch_bounds__(WF_CUDA_THREADS)
     }
     for (int colour = 0; colour < c.of.C; colour++) {
         coefficient own = coefficient_at(&c, &a, pixel, colour);
-        float by_shift =
-            wf_lattice_vjp(c.of.components, &own.cell, own.shift, params + colour, c.of.C, factor, to + colour);
-        for (int d = 0; d < c.of.C - 1; d++) {
+        wf_lattice_sums sums = wf_lattice_sum(count, own.cell, own.shift, params + colour, C);
+        float by_shift = 0;
+        for (int i = 0; i < count; i++) {
+            wf_share share = wf_lattice_share(count, i, own.cell, own.shift, params + colour, C);
+            float raw_s = params[(2 * count + i) * C + colour];
+            wf_lattice_slope slope = wf_lattice_vjp(sums, own.cell, share, factor, raw_s);
+            to[i * C + colour] = slope.logit;
+            to[(count + i) * C + colour] = slope.mean;
+            to[(2 * count + i) * C + colour] = slope.s;
+            by_shift += slope.mean;
+        }
+        for (int d = 0; d < C - 1; d++) {
             int channel = wf_lattice_channel(&c.of, d);
-            to[(parameters + d) * c.of.C + colour] =
+            to[(3 * count + d) * C + colour] =
                 d < colour ? by_shift * (x[channel] + a.norm[channel]) * wf_lattice_scale(&c.of, a.norm, channel)
                            : 0.0f;
         }

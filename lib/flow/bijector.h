@@ -27,8 +27,7 @@ WF_BEGIN
 
 #define WF_BIJECTORS(row)                                                                                    \
     row(cond) row(actnorm) row(conv1x1) row(householder) row(shuffle) row(reverse) row(additive) row(affine) \
-        row(rqspline) row(mixlogistic) row(sos) row(maskedconv) row(ar) row(squeeze) row(split) row(haar) \
-        row(lattice)
+        row(rqspline) row(mixlogistic) row(sos) row(maskedconv) row(ar) row(squeeze) row(split) row(haar) row(lattice)
 
 /* One parameter tensor. `offset` counts reals from the bijector's first parameter; count: the product of the shape. */
 typedef struct wf_param {

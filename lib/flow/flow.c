@@ -46,6 +46,20 @@ bool wf_flow_is_discrete(const wf_flow *f)
     return f->discrete;
 }
 
+bool wf_chain_is_discrete(const char *text)
+{
+    wf_flow_text chain;
+    const wf_bijector_type *type;
+    bool found = false;
+    if (wf_flow_text_parse(text, &chain))
+        return false;
+    for (int i = 0; i < chain.count; i++)
+        for (int row = 0; (type = wf_bijector_row(row)); row++)
+            found |= type->discrete && !strcmp(type->name, chain.words[i].name);
+    wf_flow_text_clear(&chain);
+    return found;
+}
+
 /* A discrete bijector takes the coefficients themselves: no other may change them. */
 static int check_discrete(const wf_flow *f)
 {

@@ -30,7 +30,7 @@ typedef struct wf_flow_spec {
     wf_precision precision;
     wf_memory memory;
     wf_signal signal;
-    int D; /* slices of volumes, which have H rows; ignored for other signals */
+    int D;              /* slices of volumes, which have H rows; ignored for other signals */
     int bits, halvings; /* where coefficients without noise are whole numbers of a unit: bits of a pixel, and halvings
                          * from pixels to the condition or, at the base, to x; bits 0: they are not */
 } wf_flow_spec;
@@ -47,6 +47,8 @@ size_t wf_flow_bytes(const wf_flow *flow); /* device memory held for states, tap
 const wf_flow_spec *wf_flow_spec_of(const wf_flow *flow);
 /* True for a chain that gives exact probabilities of whole numbers: x must have no noise, and has no gradient. */
 bool wf_flow_is_discrete(const wf_flow *flow);
+/* True if a word of a well-formed chain makes its flow discrete. */
+bool wf_chain_is_discrete(const char *chain);
 /* No pixel of z or of the inverse depends on one that is more rows or columns away; WF_RADIUS_ALL and more: it may, as
  * in every flow that reshapes. */
 int wf_flow_radius(const wf_flow *flow);

@@ -65,6 +65,18 @@ int wf_annealed_sampler_rows(const wf_annealed_sampler *a)
     return fit > chains ? (int)(fit / chains) : 1;
 }
 
+/* Refuses a trained level of whole numbers; one that is not trained is refused when its step runs. */
+static int check_gradients(const wf_model *model, int level)
+{
+    wf_level_summary summary;
+    int status = wf_level_summarize(model, level, &summary);
+    WF_CHECK(status || !wf_chain_is_discrete(summary.chain), WF_USAGE,
+             "%s: level %d gives probabilities of whole numbers (lattice), which have no gradient: chains need a flow; "
+             "wf-sample draws from it",
+             model->path, level);
+    return status == WF_NOINPUT ? WF_OK : status;
+}
+
 int wf_annealed_sampler_create(const wf_model *model, const wf_conditioning *starts, wf_backend *backend,
                                const wf_annealed_sampler_spec *spec, wf_annealed_sampler **out)
 {
@@ -74,6 +86,8 @@ int wf_annealed_sampler_create(const wf_model *model, const wf_conditioning *sta
              "inpainting needs pictures of level %d, found level %d", meta->levels, wf_conditioning_level(starts));
     WF_CHECK(spec->to > from && spec->to <= meta->levels && spec->chains > 0, WF_USAGE,
              "levels %d to %d of %d with %d chains", from + 1, spec->to, meta->levels, spec->chains);
+    for (int l = from + 1; l <= spec->to; l++)
+        WF_TRY(check_gradients(model, l + wf_conditioning_offset(starts)));
     wf_annealed_sampler *a = calloc(1, sizeof *a);
     WF_CHECK(a, WF_AGAIN, "chains: out of memory");
     *a = (wf_annealed_sampler){model, backend, *spec, *meta, wf_conditioning_offset(starts), NULL, {{0}}, 0, 0};

@@ -17,6 +17,7 @@ typedef struct level {
     uint64_t *index; /* [n] */
     double *bits;    /* [n], means over the draws */
     int64_t n, room;
+    bool exact; /* probabilities of whole numbers */
     /* pictures that wait until a batch is full, [rows] each */
     float *low, *detail;
     uint64_t *numbers;
@@ -101,6 +102,7 @@ static int open_level(wf_evaluation *e, int number)
         w->spec.precision = *e->spec.precision;
     WF_TRY(wf_evaluator_create(e->backend, &e->meta, &w->spec, w->params, e->spec.seed, &l->evaluator));
     l->evaluator.watch = e->spec.watch;
+    l->exact = wf_flow_is_discrete(l->evaluator.runner.flow);
     return WF_OK;
 }
 
@@ -346,6 +348,7 @@ void wf_evaluation_figures(const wf_evaluation *e, wf_figures *out)
                         .run = e->spec.run};
     for (int l = 0; l <= e->meta.levels; l++) {
         out->level[l] = wf_evaluation_level(e, l);
+        out->exact[l] = e->levels[l].exact;
         if (out->level[l].n)
             wf_meta_level_text(&e->meta, l, out->size[l]);
     }

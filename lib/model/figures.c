@@ -10,6 +10,7 @@
 #include "../pyramid/meta_text.h"
 
 #define SHARD_HEAD "level\tsize\tbits/dim\t+-\tpictures\tshard\trun"
+#define KIND_HEAD "\tkind"
 
 /* -- means --------------------------------------------------------------------------------------------------------- */
 
@@ -39,8 +40,19 @@ double wf_mean_error(const wf_mean *m)
 
 /* -- writing ------------------------------------------------------------------------------------------------------- */
 
+/* True if some level's figure is exact; with `all`, if every level's is. */
+static bool is_exact(const wf_figures *f, bool all)
+{
+    bool some = false, every = true;
+    for (int l = 0; l <= WF_MAX_LEVELS; l++) {
+        some |= f->level[l].n && f->exact[l];
+        every &= !f->level[l].n || f->exact[l];
+    }
+    return some && (every || !all);
+}
+
 static void write_row(const wf_figures *f, FILE *file, bool aligned, const char *name, const char *size,
-                      const wf_mean *m)
+                      const wf_mean *m, bool exact)
 {
     char mean[WF_FIGURE], error[WF_FIGURE];
     const char *digits = aligned ? "%.4f" : f->shard.n ? "%.17g" : "%.6f";
@@ -54,26 +66,29 @@ static void write_row(const wf_figures *f, FILE *file, bool aligned, const char 
         fprintf(file, "%s\t%s\t%s\t%s", name, size, mean, error);
     if (f->shard.n && !aligned)
         fprintf(file, "\t%" PRId64 "\t%d/%d\t%016" PRIx64, m->n, f->shard.i, f->shard.n, f->run);
+    if (is_exact(f, false))
+        fprintf(file, "%s%s", aligned ? "  " : "\t", exact ? "exact" : "bound");
     putc('\n', file);
 }
 
 void wf_figures_write_table(const wf_figures *f, FILE *file, bool aligned)
 {
     char name[32];
+    bool kinds = is_exact(f, false), whole = is_exact(f, true);
     if (aligned)
-        fprintf(file, "%-6s %-12s %12s %10s\n", "level", "size", "bits/dim", "+-");
+        fprintf(file, "%-6s %-12s %12s %10s%s\n", "level", "size", "bits/dim", "+-", kinds ? "  kind" : "");
     else
-        fprintf(file, "%s\n", f->shard.n ? SHARD_HEAD : "level\tsize\tbits/dim\t+-");
+        fprintf(file, "%s%s\n", f->shard.n ? SHARD_HEAD : "level\tsize\tbits/dim\t+-", kinds ? KIND_HEAD : "");
     for (int l = 0; l <= WF_MAX_LEVELS; l++) {
         snprintf(name, sizeof name, "%d", l);
         if (f->level[l].n)
-            write_row(f, file, aligned, name, f->size[l], &f->level[l]);
+            write_row(f, file, aligned, name, f->size[l], &f->level[l], f->exact[l]);
     }
     if (f->total.n || !f->pictures)
-        write_row(f, file, aligned, "total", "", &f->total);
+        write_row(f, file, aligned, "total", "", &f->total, whole);
     snprintf(name, sizeof name, "iw %" PRId64, f->samples);
     if (f->weighted.n)
-        write_row(f, file, aligned, name, "", &f->weighted);
+        write_row(f, file, aligned, name, "", &f->weighted, whole);
 }
 
 /* Writes `"bpd": MEAN, "error": ERROR`; the error of a single picture is null. */
@@ -93,13 +108,14 @@ void wf_figures_write_json(const wf_figures *f, FILE *file)
         if (f->level[l].n) {
             fprintf(file, "%s{\"level\": %d, ", comma, l);
             write_mean(f, file, &f->level[l]);
-            putc('}', file);
+            fputs(f->exact[l] ? ", \"exact\": true}" : "}", file);
             comma = ", ";
         }
     putc(']', file);
     if (f->total.n) {
         fputs(", ", file);
         write_mean(f, file, &f->total);
+        fputs(is_exact(f, true) ? ", \"exact\": true" : "", file);
     }
     if (f->weighted.n) {
         fprintf(file, ", \"iw\": {\"samples\": %" PRId64 ", ", f->samples);
@@ -113,7 +129,7 @@ void wf_figures_write_json(const wf_figures *f, FILE *file)
 
 /* -- reading ------------------------------------------------------------------------------------------------------- */
 
-enum { FIELDS = 7, NAME = 0, SIZE, MEAN, ERROR, PICTURES, SHARD, RUN };
+enum { FIELDS = 8, NAME = 0, SIZE, MEAN, ERROR, PICTURES, SHARD, RUN, KIND };
 
 /* "-" is a number that is not known. */
 static bool parse_figure(const char *text, double *out)
@@ -150,12 +166,13 @@ static bool parse_shard(const char *const *field, wf_figures *f, bool first)
     return first || same;
 }
 
-static bool parse_row(char *line, wf_figures *f, bool first)
+/* kinds: the table has that column. */
+static bool parse_row(char *line, bool kinds, wf_figures *f, bool first)
 {
     char *field[FIELDS], *rest = line;
     double mean, error;
     int64_t n;
-    for (int i = 0; i < FIELDS; i++) {
+    for (int i = 0; i < FIELDS - !kinds; i++) {
         field[i] = strsep(&rest, "\t");
         if (!field[i])
             return false;
@@ -169,6 +186,11 @@ static bool parse_row(char *line, wf_figures *f, bool first)
     *m = n ? (wf_mean){n, mean, n > 1 ? error * error * (double)n * (double)(n - 1) : 0} : (wf_mean){0};
     if (m >= f->level && m <= f->level + WF_MAX_LEVELS)
         strcpy(f->size[m - f->level], field[SIZE]);
+    bool exact = kinds && !strcmp(field[KIND], "exact");
+    if (kinds && !exact && strcmp(field[KIND], "bound") != 0)
+        return false;
+    if (m >= f->level && m <= f->level + WF_MAX_LEVELS)
+        f->exact[m - f->level] = exact;
     bool same = first || f->pictures == n;
     f->pictures = n;
     return same;
@@ -179,13 +201,15 @@ int wf_figures_read(FILE *file, const char *name, wf_figures *out)
     char *line = NULL;
     size_t room = 0;
     int rows = 0, status = WF_OK;
+    bool kinds = false;
     *out = (wf_figures){0};
     for (ssize_t n; !status && (n = getline(&line, &room, file)) >= 0; rows++) {
         bool whole = n && line[n - 1] == '\n' && strlen(line) == (size_t)n;
         line[whole ? n - 1 : 0] = '\0';
-        if (!rows && strcmp(line, SHARD_HEAD) != 0)
+        kinds |= !rows && !strcmp(line, SHARD_HEAD KIND_HEAD);
+        if (!rows && !kinds && strcmp(line, SHARD_HEAD) != 0)
             status = wf_fail(WF_DATA, "%s: not the table of a shard, as wf-bpd --shard prints it", name);
-        else if (rows && !parse_row(line, out, rows == 1))
+        else if (rows && !parse_row(line, kinds, out, rows == 1))
             status =
                 wf_fail(WF_DATA, "%s: line %d is not a row of a shard's table, or of another shard", name, rows + 1);
     }
@@ -253,6 +277,7 @@ int wf_figures_join(const wf_figures *shards, const char *const *names, int coun
                 continue;
             for (int l = 0; l <= WF_MAX_LEVELS; l++) {
                 wf_mean_merge(&out->level[l], &f->level[l]);
+                out->exact[l] |= f->exact[l];
                 if (number == 1)
                     strcpy(out->size[l], f->size[l]);
             }

@@ -1,6 +1,7 @@
 /* figures.h - mean bits per dimension of many pictures, with standard errors: as a table, as JSON, joined from shards
  *
- * Tables of shards have more columns than others, and all digits, so that the figures of a run follow from them. */
+ * Tables of shards have more columns than others, and all digits, so that the figures of a run follow from them. Where
+ * a level is exact, a last column `kind` says of each figure whether it is exact or a bound. */
 #ifndef WF_FIGURES_H
 #define WF_FIGURES_H
 
@@ -24,6 +25,7 @@ typedef struct wf_figures {
     int64_t pictures;
     wf_mean level[WF_MAX_LEVELS + 1]; /* n = 0: no such figure; likewise below */
     char size[WF_MAX_LEVELS + 1][WF_SIZE_TEXT];
+    bool exact[WF_MAX_LEVELS + 1]; /* the level has probabilities of whole numbers; else a bound by noise */
     wf_mean total, weighted;
     int64_t samples; /* K of the weighted figure */
     wf_shard shard;  /* of the pictures of a run; n = 0: all */

@@ -20,6 +20,9 @@
     row(transform_gradient) \
     row(transform_inverse) \
     row(transform_values) \
+    row(lattice_gradient) \
+    row(lattice_inverse) \
+    row(lattice_sum) \
     row(conv_gradient) \
     row(conv_orientation) \
     row(pack_gradient) \

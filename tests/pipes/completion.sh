@@ -3,7 +3,7 @@
 . "$(dirname "$0")/lib.sh"
 [ "${B:-build}" = build ] || { skip "the plain build only"; exit; }
 command -v python3 > log || { skip "python3 is not installed"; exit; }
-ok "make completion" env -u MAKEFLAGS make -s -C "$ROOT" completion NVCC=
+ok "make completion" make_here completion NVCC=
 made=$ROOT/build/completion
 
 # A model with three of four levels, a model that is found by its name, a store, a folder and files.

@@ -6,7 +6,7 @@
 for tool in dpkg-deb dpkg-shlibdeps strip; do
     command -v $tool > log || { skip "$tool is not installed"; exit; }
 done
-pack() { env -u MAKEFLAGS make -s -C "$ROOT" deb-run NVCC= && mkdir -p "$1" && cp "$ROOT"/build/deb/*.deb "$1"; }
+pack() { make_here deb-run NVCC= && mkdir -p "$1" && cp "$ROOT"/build/deb/*.deb "$1"; }
 ok "packages are made without root's rights" pack first
 deb=$(echo first/wavelet-flow_*.deb) dev=$(echo first/wavelet-flow-dev_*.deb)
 dpkg-deb -c "$deb" | awk '{ print $2, $6 }' > files

@@ -39,7 +39,7 @@ refuses() { ! env -u MAKEFLAGS make -s -C "$ROOT" install "$@" > said 2>&1 && [ 
 ok "PREFIX with a blank" refuses PREFIX="$WORK/my usr"
 ok "DESTDIR with a blank" refuses DESTDIR="$WORK/my root"
 ok "of which nothing is made" test ! -e "$WORK/my"
-ok "make install" env -u MAKEFLAGS make -s -C "$ROOT" install PREFIX="$WORK/usr"
+ok "make install" make_here install PREFIX="$WORK/usr"
 ok "a C program builds against the library" build_user gcc user.c
 ok "a C++ program links" build_user g++ user.cpp
 private() { (cd "$ROOT" && grep -lE '^/\* [a-z_]+\.h - private to lib/' lib/*/*.h | sed 's,^lib/,,'); }

@@ -17,7 +17,7 @@ def main():
     print('a line that is not JSON')
     print(json.dumps({'img_per_s': 50.0 if '--graph' in sys.argv else 25.0, 'torch': '9.9'}), flush=True)
 END
-kit() { KIT_SMALL=1 PEER=$WORK/peer.py make -s -C "$ROOT" device-kit KIT="$WORK/kit" KIT_PLUGIN=build/emulated/libwf-cuda.so; }
+kit() { KIT_SMALL=1 PEER=$WORK/peer.py make_here device-kit KIT="$WORK/kit" KIT_PLUGIN=build/emulated/libwf-cuda.so; }
 mkdir -p kit/out && touch kit/kit.txt kit/out/came.txt # an earlier kit, with what came back
 ok "make device-kit" kit
 ok "keeps what came back" test -e kit/out/came.txt

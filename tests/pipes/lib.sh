@@ -79,6 +79,13 @@ data() {
     [ -e "$folder/$1" ] && echo "$folder/$1"
 }
 
+# make_here TARGET...: make in the repository, where one script makes at a time. The version is that of the programs,
+# whatever was committed or edited since: make does not link them anew under the scripts that run beside.
+make_here() {
+    local built=$ROOT/${B:-build}
+    flock -o "$built" env -u MAKEFLAGS make -s -C "$ROOT" VERSION="$(cat "$built/version")" "$@"
+}
+
 # train_small MODEL [OPTION...]: trains all levels of a small model on generated 8x8 pictures, with the wavelet $WAVELET
 # (default haar) and options of wf-train-level.
 train_small() {

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # man.sh - manual pages are well formed, and say what the registries have
 . "$(dirname "$0")/lib.sh"
-ok "make man" env -u MAKEFLAGS make -s -C "$ROOT" man NVCC=
+ok "make man" make_here man NVCC=
 pages=("$ROOT/build/man/"*)
 ok "there are pages of three sections" test -s "$ROOT/build/man/wf-dwt.1" -a -s "$ROOT/build/man/wf-stream.5" \
     -a -s "$ROOT/build/man/wf-chain.7"

@@ -48,10 +48,12 @@ static int check_shape(const wf_stage_shape *c)
     WF_CHECK(!c->H || c->bits, WF_USAGE,
              "lattice: is for levels of whole numbers: pictures under the Haar wavelet, without learnt noise");
     WF_CHECK(c->bits + 2 * c->halvings <= WF_LATTICE_MAX_BITS, WF_USAGE,
-             "lattice: pixels of %d bits after %d halvings are too many numbers: bits + 2 halvings is at most %d; a flow "
-             "can model this level",
+             "lattice: pixels of %d bits after %d halvings are too many numbers: bits + 2 halvings is at most %d; a "
+             "flow can model this level",
              c->bits, c->halvings, WF_LATTICE_MAX_BITS);
     int colours = c->C ? c->K / BANDS : c->K;
+    WF_CHECK(!c->C || (c->K % BANDS == 0 && c->C >= colours), WF_USAGE,
+             "lattice: %d channels under a low-pass of %d: want 3 bands of each of its channels", c->K, c->C);
     WF_CHECK(colours <= WF_LATTICE_MAX_COLOURS, WF_USAGE, "lattice: pictures of %d channels: at most %d", colours,
              WF_LATTICE_MAX_COLOURS);
     return WF_OK;
@@ -62,7 +64,7 @@ static int create_group(wf_bijector *self, lattice *own, int place, const int *v
 {
     static const char *const bands[] = {"h", "v", "d"};
     const wf_stage_shape *c = self->shape;
-    int phases = values[4], band = place / phases, phase = place % phases;
+    int phases = c->C ? values[4] : 1, band = place / phases, phase = place % phases;
     group *g = &own->groups[place];
     char prefix[8] = "base.";
     g->masked = phase == 1;
@@ -72,7 +74,9 @@ static int create_group(wf_bijector *self, lattice *own, int place, const int *v
                          .cond = c->C,
                          .band = c->C ? band : WF_LATTICE_BASE,
                          .components = values[0],
-                         .pixels = phases == 1 ? WF_EVERY_PIXEL : phase ? WF_ODD_PIXELS : WF_EVEN_PIXELS,
+                         .pixels = phases == 1 ? WF_EVERY_PIXEL
+                                   : phase     ? WF_ODD_PIXELS
+                                               : WF_EVEN_PIXELS,
                          .bits = c->bits,
                          .halvings = c->halvings};
     wf_net_spec spec = {.kind = values[3],
@@ -272,9 +276,9 @@ static int inverse_backward(wf_bijector *self, const wf_real *params, const wf_r
 
 const wf_bijector_type wf_bijector_lattice = {
     .name = "lattice",
-    .summary = "exact probabilities of whole-number coefficients in place of a density: bands in turn, each a mixture of "
-               "discretized logistics whose parameters a network finds from the low-pass picture and the bands before "
-               "(after PixelCNN++, 2017); only cond may stand before it, and nothing after it",
+    .summary = "exact probabilities of whole-number coefficients in place of a density: bands in turn, each a mixture "
+               "of discretized logistics whose parameters a network finds from the low-pass picture and the bands "
+               "before (after PixelCNN++, 2017); only cond may stand before it, and nothing after it",
     .pictures_only = true,
     .discrete = true,
     .options = {{"components", 5, 1, WF_LATTICE_MAX_COMPONENTS, NULL, "logistics in each mixture", 0},
