@@ -61,7 +61,7 @@ static double below(const wf_mixture *m, double t)
         part[i] = m->weight[i] * wf_exact_logistic((t - m->mean[i]) * m->sharpness[i]);
     for (int i = 0; i < m->count; i++)
         sum += part[i];
-    return sum < 1 ? sum : 1;
+    return sum; /* above 1 by roundings at most, which no frequency notices */
 }
 
 /* Cells in groups of 2^merge. */

@@ -191,8 +191,7 @@ static int join(const plane *low, const int32_t *detail, int C, int64_t most, pl
                 const int32_t *d = detail + at * 3 * (size_t)C + c;
                 int64_t four = low->sums[at * (size_t)C + (size_t)c];
                 four += (int64_t)sign[0] * d[0] + (int64_t)sign[1] * d[C] + (int64_t)sign[2] * d[2 * C];
-                WF_CHECK(four >= 0 && four % 4 == 0 && four / 4 <= most, WF_DATA,
-                         "the code gives numbers that no pixels have");
+                WF_CHECK(four >= 0 && four / 4 <= most, WF_DATA, "the code gives numbers that no pixels have");
                 to->sums[((size_t)row * (size_t)to->w + (size_t)column) * (size_t)C + (size_t)c] = (int32_t)(four / 4);
             }
     return WF_OK;
