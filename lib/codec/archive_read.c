@@ -151,7 +151,7 @@ static int read_index(wf_archive *a)
     WF_CHECK(count == (uint64_t)a->count, WF_DATA, "%s: an index of %" PRIu64 " pictures, after %" PRId64, a->name,
              count, a->count);
     WF_TRY(take(a, a->index.n));
-    WF_CHECK(!memcmp(a->part.bytes + at, a->index.bytes, a->index.n) || !a->index.n, WF_DATA,
+    WF_CHECK(!a->index.n || !memcmp(a->part.bytes + at, a->index.bytes, a->index.n), WF_DATA,
              "%s: the index is not that of its pictures", a->name);
     size_t whole = a->part.n;
     WF_TRY(take_number(a, 8, &hash));
