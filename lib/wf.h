@@ -27,6 +27,7 @@
  *     samples    sample.h    wf_sampler_run                           draws the details of a level
  *     shards     shard.h     wf_conditioning_share, wf_store_open_shard   every n-th picture; wf_records_open joins
  *     latents    codec.h     wf_codec_encode, wf_codec_decode         whole pictures to latents and back
+ *     archives   packer.h, archive.h   wf_pack, wf_archive_put          pictures without loss, by whole numbers
  *     annealing  annealed_sampler.h  wf_annealed_sampler_run          annealed pictures by NUTS
  *     neighbours nearest.h   wf_nearest_search                        the most similar pictures of a store
  *
@@ -38,6 +39,7 @@
 
 #include "base/file.h"
 #include "base/version.h"
+#include "codec/archive.h"
 #include "image/decompose.h"
 #include "image/grid.h"
 #include "image/survey.h"

@@ -50,8 +50,9 @@ lib/ranks     lib/base
 lib/train     lib/base kernels lib/pyramid lib/store lib/flow lib/model lib/ranks
 lib/sample    lib/base kernels lib/pyramid lib/store lib/image lib/flow lib/model
 lib/mcmc      lib/base kernels lib/pyramid lib/store lib/image lib/flow lib/model lib/sample
-lib           lib/base kernels lib/pyramid lib/store lib/image lib/flow lib/model lib/ranks lib/train lib/sample lib/mcmc
-tools         lib lib/base kernels lib/pyramid lib/store lib/image lib/flow lib/model lib/ranks lib/train lib/sample lib/mcmc'
+lib/codec     lib/base kernels lib/pyramid lib/store lib/image lib/flow lib/model
+lib           lib/base kernels lib/pyramid lib/store lib/image lib/flow lib/model lib/ranks lib/train lib/sample lib/mcmc lib/codec
+tools         lib lib/base kernels lib/pyramid lib/store lib/image lib/flow lib/model lib/ranks lib/train lib/sample lib/mcmc lib/codec'
 room_of='function room_of(path) { return match(path, /^lib\/[a-z]+\//) ? substr(path, 1, RLENGTH - 1) : substr(path, 1, index(path, "/") - 1) }'
 
 # A row that names a room without a row above it would be an arrow up.

@@ -51,6 +51,19 @@ typedef struct wf_net_spec {
 int wf_net_create(wf_bijector *owner, const wf_net_spec *spec, wf_net **result) WF_MUST;
 void wf_net_destroy(wf_net *net);
 
+/* Layer of a net: the parameters of its convolution are NAME.w [out,k,k,in], NAME.b and NAME.l [out]. residual: adds
+ * the input of the layer before, ahead of the relu. gate: of 2W outputs (a, b), relu(x + a sigmoid(b)), x as for
+ * residual. */
+typedef struct wf_net_layer {
+    char name[32];
+    int in, out, k;
+    bool relu, residual, gate;
+} wf_net_layer;
+/* Lists the layers of a picture's net of that spec into *layers, which the caller frees. Its condition has C channels,
+ * its kernels the side `kernel`. WF_USAGE: a net with attention. */
+int wf_net_list(wf_backend *backend, const wf_net_spec *spec, int C, int kernel, wf_net_layer **layers,
+                int *count) WF_MUST;
+
 /* Initial parameters, host: weights N(0, 0.05); the last convolution and all actnorms stay zero. first: the owner's
  * offset. */
 void wf_net_init(const wf_net *net, uint64_t seed, uint64_t first, double *values);

@@ -1,0 +1,309 @@
+/* archive_read.c - reading archives: every byte belongs to something with a hash */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "archive_private.h"
+
+enum { STEP = 1 << 16 }; /* memory grows with the bytes that are there, whatever a length says */
+
+struct wf_archive {
+    FILE *file;
+    char *name;
+    const wf_packer *packer;
+    int64_t at, count;  /* bytes and pictures read */
+    wf_bytes part;      /* what is being read, for its hash */
+    wf_bytes index;     /* of the pictures that came, as the file should have it; or of all, if chosen by it */
+    char *const *names; /* that are wanted; NULL: all */
+    int name_count;
+    bool *found;
+    bool indexed, ended;   /* pictures are found by the index */
+    size_t index_at;       /* place in it */
+    int64_t total, offset; /* pictures of the index, and the offset of the next */
+};
+
+/* Reads n bytes to the end of a->part. */
+static int take(wf_archive *a, size_t n)
+{
+    static const uint8_t zeros[STEP];
+    while (n) {
+        size_t step = n < STEP ? n : STEP;
+        WF_TRY(wf_bytes_add(&a->part, zeros, step));
+        errno = 0;
+        size_t got = fread(a->part.bytes + a->part.n - step, 1, step, a->file);
+        if (got < step && ferror(a->file))
+            return wf_fail_errno("%s: cannot read", a->name);
+        WF_CHECK(got == step, WF_DATA, "%s: cut off at byte %" PRId64, a->name, a->at + (int64_t)got);
+        a->at += (int64_t)step;
+        n -= step;
+    }
+    return WF_OK;
+}
+
+static int take_varint(wf_archive *a, uint64_t most, uint64_t *out)
+{
+    *out = 0;
+    for (int i = 0; i < WF_VARINT - 1; i++) {
+        WF_TRY(take(a, 1));
+        uint8_t byte = a->part.bytes[a->part.n - 1];
+        *out |= (uint64_t)(byte & 127) << 7 * i;
+        if (byte & 128)
+            continue;
+        WF_CHECK(*out <= most, WF_DATA, "%s: damaged at byte %" PRId64, a->name, a->at - 1);
+        return WF_OK;
+    }
+    return wf_fail(WF_DATA, "%s: damaged at byte %" PRId64, a->name, a->at - 1);
+}
+
+static int take_number(wf_archive *a, int n, uint64_t *out)
+{
+    WF_TRY(take(a, (size_t)n));
+    *out = wf_bytes_number(a->part.bytes + a->part.n - n, n);
+    return WF_OK;
+}
+
+static int damaged(const wf_archive *a, const char *what)
+{
+    return wf_fail(WF_DATA, "%s: damaged before byte %" PRId64 ": %s has another hash", a->name, a->at, what);
+}
+
+/* Compares the header with that of an archive by this model. */
+static int read_header(wf_archive *a)
+{
+    uint64_t hash;
+    WF_TRY(take(a, WF_MARK + 4));
+    const uint8_t *facts = a->part.bytes + WF_MARK;
+    WF_CHECK(!memcmp(a->part.bytes, wf_archive_mark, WF_MARK), WF_DATA, "%s: not an archive of wf-pack", a->name);
+    WF_CHECK(facts[0] == WF_ARCHIVE_VERSION, WF_DATA, "%s: version %d of the format, expected %d", a->name, facts[0],
+             WF_ARCHIVE_VERSION);
+    int levels = facts[3];
+    WF_TRY(take(a, 8 * ((size_t)levels + 1)));
+    size_t n = a->part.n;
+    WF_TRY(take_number(a, 8, &hash));
+    if (hash != wf_archive_hash(a->part.bytes, n, 0))
+        return damaged(a, "the header");
+    wf_bytes own = {0};
+    int status = wf_archive_header(a->packer, &own);
+    if (!status && (own.n != a->part.n || memcmp(own.bytes, a->part.bytes, own.n)))
+        status = wf_fail(WF_DATA, "%s: packed by another model", a->name);
+    free(own.bytes);
+    return status;
+}
+
+int wf_archive_open(FILE *file, const char *name, const wf_packer *packer, wf_archive **out)
+{
+    wf_archive *a = calloc(1, sizeof *a);
+    WF_CHECK(a, WF_AGAIN, "%s: out of memory", name);
+    *a = (wf_archive){.file = file, .name = strdup(name), .packer = packer};
+    int status = a->name ? read_header(a) : wf_fail(WF_AGAIN, "%s: out of memory", name);
+    a->offset = a->at;
+    if (status)
+        wf_archive_close(a);
+    else
+        *out = a;
+    return status;
+}
+
+void wf_archive_close(wf_archive *a)
+{
+    if (!a)
+        return;
+    free(a->name);
+    free(a->part.bytes);
+    free(a->index.bytes);
+    free(a);
+}
+
+/* Reads the rest of a picture's record, after its mark. */
+static int read_record(wf_archive *a, wf_packed *out)
+{
+    uint64_t length, H, W, n, hash;
+    WF_TRY(take_varint(a, WF_ARCHIVE_NAME, &length));
+    size_t name_at = a->part.n;
+    WF_TRY(take(a, length));
+    WF_TRY(take_varint(a, WF_MAX_SIDE, &H));
+    WF_TRY(take_varint(a, WF_MAX_SIDE, &W));
+    WF_TRY(take_varint(a, SIZE_MAX / 4, &n));
+    size_t code_at = a->part.n;
+    WF_TRY(take(a, n));
+    size_t whole = a->part.n;
+    WF_TRY(take_number(a, 4, &hash));
+    if ((uint32_t)hash != (uint32_t)wf_archive_hash(a->part.bytes, whole, (uint64_t)a->count))
+        return damaged(a, "a picture");
+    *out = (wf_packed){.H = (int)H, .W = (int)W, .n = n, .number = a->count};
+    out->name = strndup((const char *)a->part.bytes + name_at, length);
+    out->code = malloc(n + 1);
+    if (!out->name || !out->code) {
+        wf_packed_clear(out);
+        return wf_fail(WF_AGAIN, "%s: out of memory for a picture of %" PRIu64 " bytes", a->name, n);
+    }
+    memcpy(out->code, a->part.bytes + code_at, n);
+    return WF_OK;
+}
+
+/* Reads the rest of the index, after its mark, and the end, and compares with the pictures that came. */
+static int read_index(wf_archive *a)
+{
+    uint64_t count, hash, bytes;
+    WF_TRY(take_varint(a, INT64_MAX, &count));
+    size_t at = a->part.n;
+    WF_CHECK(count == (uint64_t)a->count, WF_DATA, "%s: an index of %" PRIu64 " pictures, after %" PRId64, a->name,
+             count, a->count);
+    WF_TRY(take(a, a->index.n));
+    WF_CHECK(!a->index.n || !memcmp(a->part.bytes + at, a->index.bytes, a->index.n), WF_DATA,
+             "%s: the index is not that of its pictures", a->name);
+    size_t whole = a->part.n;
+    WF_TRY(take_number(a, 8, &hash));
+    WF_TRY(take_number(a, 8, &bytes));
+    WF_TRY(take(a, WF_MARK));
+    if (hash != wf_archive_hash(a->part.bytes, whole, 0))
+        return damaged(a, "the index");
+    WF_CHECK(bytes == a->part.n && !memcmp(a->part.bytes + a->part.n - WF_MARK, wf_archive_end, WF_MARK), WF_DATA,
+             "%s: damaged at its end", a->name);
+    WF_CHECK(fgetc(a->file) == EOF, WF_DATA, "%s: goes on after its end, at byte %" PRId64, a->name, a->at);
+    return WF_OK;
+}
+
+/* True if a picture of that name, or name's hash, is wanted; with a name, notes that it was found. */
+static bool is_wanted(wf_archive *a, const char *name, uint32_t hash)
+{
+    bool wanted = !a->names;
+    for (int i = 0; i < a->name_count; i++) {
+        bool same = name ? !strcmp(name, a->names[i]) : hash == wf_archive_name_hash(a->names[i]);
+        if (same && name)
+            a->found[i] = true;
+        wanted = wanted || same;
+    }
+    return wanted;
+}
+
+/* Reads the next record in the order of the file. */
+static int read_in_turn(wf_archive *a, wf_packed *out, bool *more)
+{
+    a->part.n = 0;
+    WF_TRY(take(a, 1));
+    *more = a->part.bytes[0] == 'P';
+    if (a->part.bytes[0] == 'I') {
+        a->ended = true;
+        return read_index(a);
+    }
+    WF_CHECK(*more, WF_DATA, "%s: damaged at byte %" PRId64, a->name, a->at - 1);
+    WF_TRY(read_record(a, out));
+    int status = wf_bytes_add_varint(&a->index, a->part.n);
+    if (!status)
+        status = wf_bytes_add_number(&a->index, wf_archive_name_hash(out->name), 4);
+    if (status)
+        wf_packed_clear(out);
+    a->count++;
+    return status;
+}
+
+/* Gives the next entry of the index; false at its end. */
+static bool next_entry(wf_archive *a, uint64_t *bytes, uint32_t *hash)
+{
+    *bytes = 0;
+    int i = 0;
+    if (a->count >= a->total)
+        return false;
+    for (; a->index.n - a->index_at > 4 && i < WF_VARINT - 1; i++) {
+        uint8_t byte = a->index.bytes[a->index_at++];
+        *bytes |= (uint64_t)(byte & 127) << 7 * i;
+        if (!(byte & 128))
+            break;
+    }
+    if (a->index.n - a->index_at < 4)
+        return false;
+    *hash = (uint32_t)wf_bytes_number(a->index.bytes + a->index_at, 4);
+    a->index_at += 4;
+    return true;
+}
+
+/* Reads the next record whose name has a wanted hash. */
+static int read_by_index(wf_archive *a, wf_packed *out, bool *more)
+{
+    uint64_t bytes;
+    uint32_t hash;
+    while ((*more = next_entry(a, &bytes, &hash))) {
+        int64_t offset = a->offset;
+        WF_CHECK(bytes <= INT64_MAX - (uint64_t)offset, WF_DATA, "%s: the index is damaged", a->name);
+        a->offset += (int64_t)bytes;
+        if (is_wanted(a, NULL, hash)) {
+            if (fseeko(a->file, offset, SEEK_SET))
+                return wf_fail_errno("%s: cannot seek", a->name);
+            a->at = offset;
+            a->part.n = 0;
+            WF_TRY(take(a, 1));
+            WF_CHECK(a->part.bytes[0] == 'P', WF_DATA, "%s: damaged at byte %" PRId64, a->name, offset);
+            WF_TRY(read_record(a, out));
+        }
+        a->count++;
+        if (out->name)
+            return WF_OK;
+    }
+    a->ended = true;
+    return WF_OK;
+}
+
+int wf_archive_next(wf_archive *a, wf_packed *out, bool *more)
+{
+    *out = (wf_packed){0};
+    *more = false;
+    while (!a->ended) {
+        WF_TRY((a->indexed ? read_by_index : read_in_turn)(a, out, more));
+        if (!*more || is_wanted(a, out->name, 0))
+            return WF_OK;
+        wf_packed_clear(out);
+    }
+    return WF_OK;
+}
+
+/* Reads the index at the end of a file that can seek: its entries go to a->index. */
+static int load_index(wf_archive *a, int64_t size)
+{
+    enum { TAIL = 16 + WF_MARK };
+    uint64_t hash, count;
+    a->part.n = 0;
+    a->at = size - TAIL;
+    if (fseeko(a->file, a->at, SEEK_SET))
+        return wf_fail_errno("%s: cannot seek", a->name);
+    WF_TRY(take(a, TAIL));
+    hash = wf_bytes_number(a->part.bytes, 8);
+    uint64_t bytes = wf_bytes_number(a->part.bytes + 8, 8);
+    WF_CHECK(!memcmp(a->part.bytes + 16, wf_archive_end, WF_MARK) && bytes > TAIL && bytes <= (uint64_t)size, WF_DATA,
+             "%s: cut off or damaged: the index is not at its end", a->name);
+    a->part.n = 0;
+    a->at = size - (int64_t)bytes;
+    if (fseeko(a->file, a->at, SEEK_SET))
+        return wf_fail_errno("%s: cannot seek", a->name);
+    WF_TRY(take(a, bytes - TAIL));
+    if (hash != wf_archive_hash(a->part.bytes, a->part.n, 0))
+        return damaged(a, "the index");
+    size_t whole = a->part.n;
+    if (fseeko(a->file, size - (int64_t)bytes, SEEK_SET))
+        return wf_fail_errno("%s: cannot seek", a->name);
+    a->part.n = 0;
+    WF_TRY(take(a, 1));
+    WF_TRY(take_varint(a, INT64_MAX, &count));
+    a->total = (int64_t)count;
+    size_t head = a->part.n;
+    WF_CHECK(a->part.bytes[0] == 'I' && head <= whole, WF_DATA, "%s: damaged: no index at its end", a->name);
+    a->part.n = 0;
+    WF_TRY(take(a, whole - head));
+    return wf_bytes_add(&a->index, a->part.bytes, a->part.n);
+}
+
+int wf_archive_choose(wf_archive *a, char *const *names, int count, bool *found)
+{
+    a->names = names;
+    a->name_count = count;
+    a->found = found;
+    memset(found, 0, (size_t)count * sizeof *found);
+    int64_t size;
+    if (fseeko(a->file, 0, SEEK_END) || (size = ftello(a->file)) < 0)
+        return WF_OK; /* a pipe: pictures are read one after the other */
+    WF_CHECK(size > a->at + 16 + WF_MARK, WF_DATA, "%s: cut off at byte %" PRId64, a->name, size);
+    WF_TRY(load_index(a, size));
+    a->indexed = true;
+    return WF_OK;
+}

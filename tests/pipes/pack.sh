@@ -1,0 +1,123 @@
+#!/usr/bin/env bash
+# pack.sh - pictures to an archive and back by a model of whole numbers: sizes, depths, names, damage, the same bytes
+. "$(dirname "$0")/lib.sh"
+
+# train MODEL CHAIN < STREAM: trains all four levels of a model of 8x8 pictures
+train() {
+    cat > "train.$1"
+    wf-train-level -q -l 0-3 -m "$1" -s - -f "$2" --steps 30 --batch 16 --val none < "train.$1"
+}
+# pam H W C MAXVAL SEED: a picture of smooth noise
+pam() {
+    printf 'P7\nWIDTH %d\nHEIGHT %d\nDEPTH %d\nMAXVAL %d\nENDHDR\n' "$2" "$1" "$3" "$4"
+    awk -v n=$(($1 * $2 * $3)) -v most="$4" -v seed="$5" 'BEGIN {
+        x = seed + 1
+        for (i = 0; i < n; i++) {
+            x = (x * 16807) % 2147483647
+            v = int(most * (0.3 + 0.3 * i / n) + x % int(most / 8))
+            if (most > 255) printf "%02x", int(v / 256)
+            printf "%02x", v % 256
+        }
+    }' | xxd -r -p
+}
+# pictures N C MAXVAL: N pictures of 8x8 with C channels
+pictures() { for ((i = 0; i < $1; i++)); do pam 8 8 "$2" "$3" "$i"; done; }
+# pixels FOLDER: prints a hash of the pixels of each file, with its name
+pixels() { (cd "$1" && for f in $(find . -name '*.p?[gm]' | sort); do echo "${f%.p??} $(wf-dwt -q --levels 0 "$f" | wf-idwt -q | cksum)"; done); }
+mentions() { ! "${@:2}" 2> err > /dev/null && grep -qF -- "$1" err || { cat err; return 1; }; }
+
+lattice='lattice:components=3:width=8:blocks=1:net=res'
+"$DEADLEAVES" -q -n 64 -s 8 > train.ppm
+ok "a model" train model "cond:channels=4:width=8:blocks=1:net=res, $lattice" < <(wf-dwt -q train.ppm)
+ok "one with gates, in two phases" train gated 'lattice:width=8:blocks=1:net=gated:phases=2' < <(wf-dwt -q train.ppm)
+
+# -- sizes, channels, depths ------------------------------------------------------------------------------------------
+mkdir -p rgb/sub
+for size in '1 1' '1 2' '2 1' '3 5' '7 8' '8 8' '8 9' '31 17' '40 64'; do
+    read -r h w <<< "$size"
+    pam "$h" "$w" 3 255 "$h" > "rgb/sub/$h.$w.ppm"
+done
+cp train.ppm rgb/many.ppm
+"$DEADLEAVES" -q -n 1 -s 64 > rgb/leaves.ppm
+for model in model gated; do
+    ok "pictures of any size, $model" sh -c "wf-pack -q -m $model rgb > $model.wfp"
+    ok "come back" wf-unpack -q -m $model $model.wfp -o "$model.out"
+    ok "under their names" test -s "$model.out/sub/31.17.png" -a -s "$model.out/many.ppm#63.png"
+    rm "$model.out"/many*
+    ok "with their pixels" diff <(pixels rgb | grep -v many) <(pixels "$model.out")
+    ok "and in memory" wf-pack -q -m $model --test rgb
+done
+for kind in '1 255' '2 255' '4 255' '1 65535' '3 65535'; do
+    read -r c most <<< "$kind"
+    name=$c.$most
+    ok "a model of $c channels up to $most" train "$name" 'lattice:components=2:width=4:net=pair' < <(pictures 8 "$c" "$most" | wf-dwt -q)
+    mkdir "in.$name"
+    pam 5 13 "$c" "$most" 3 > "in.$name/x.pam"
+    ok "a picture" sh -c "wf-pack -q -m $name in.$name | wf-unpack -q -m $name - -o out.$name"
+    ok "is the same again" diff <(pixels "in.$name") <(pixels "out.$name")
+done
+ok "grey pictures are not those of a colour model" mentions 'x.pam: 1 channels, and the model has 3' wf-pack -q -m model in.1.255
+status 64 "which is a usage error" wf-pack -q -m model in.1.255
+status 64 "nor are 16 bits 8" wf-pack -q -m model in.3.65535
+
+# -- the size is that of the model's bits/dim -------------------------------------------------------------------------
+"$DEADLEAVES" -q -n 64 -s 8 --seed 9 > test.ppm
+bpd=$(wf-dwt -q test.ppm | wf-bpd -q -m model - | awk '$1 == "total" { print $2 }')
+packed=$(wf-pack -m model --test test.ppm 2>&1 | awk '{ for (i = 2; i <= NF; i++) if ($i ~ /^bits\/dim/) print $(i - 1) }')
+# A code has 4 bytes for its state and rounds up to words: 8 bytes of 192 samples are a third of a bit.
+ok "bits/dim are the model's" awk -v a="$bpd" -v b="$packed" 'BEGIN { print a, b; exit !(a > 1 && b > a - 0.01 && b < a + 0.35) }'
+
+# -- the same bytes ---------------------------------------------------------------------------------------------------
+for jobs in 1 2 5; do
+    ok "the same bytes by $jobs at a time" cmp model.wfp <(wf-pack -q -m model -j $jobs rgb)
+    ok "unpacked likewise" wf-unpack -q -m model -j $jobs model.wfp -o "jobs.$jobs"
+    rm "jobs.$jobs"/many*
+    ok "to the same pixels" diff <(pixels model.out) <(pixels "jobs.$jobs")
+done
+ok "through a pipe" sh -c 'cat model.wfp | wf-unpack -q -m model - -o piped'
+ok "an exported model has the same weights" wf-export -q -m model -o exported
+ok "and unpacks" wf-unpack -q -m exported model.wfp -o by-export
+
+# -- names ------------------------------------------------------------------------------------------------------------
+ok "one by name" wf-unpack -q -m model model.wfp -o one sub/3.5.ppm
+ok "alone" test "$(find one -type f)" = one/sub/3.5.png
+ok "from a pipe" sh -c 'cat model.wfp | wf-unpack -q -m model - -o other sub/3.5.ppm && cmp one/sub/3.5.png other/sub/3.5.png'
+status 64 "a name that is not there" wf-unpack -q -m model model.wfp -o none sub/3.6.ppm
+status 64 "files are not replaced" wf-unpack -q -m model model.wfp -o one sub/3.5.ppm
+ok "unless asked for" wf-unpack -q -m model --force model.wfp -o one sub/3.5.ppm
+mkdir -p deep/er
+pam 3 3 3 255 1 > deep/out.ppm
+ok "a name that leads out" sh -c 'cd deep/er && wf-pack -q -m ../../model ../out.ppm > ../../leads.wfp'
+ok "stays inside" wf-unpack -q -m model leads.wfp -o inside
+ok "as any other" test "$(find inside -type f)" = inside/_/out.png
+ok "pictures without names" sh -c 'wf-pack -q -m model < train.ppm | wf-unpack -q -m model - -o numbers && test -s numbers/00000063.png'
+
+# -- refused ----------------------------------------------------------------------------------------------------------
+status 65 "another model" wf-unpack -q -m gated model.wfp -o x
+ok "which the message says" mentions 'packed by another model' wf-unpack -q -m gated model.wfp -o x
+n=$(stat -c %s leads.wfp)
+for ((i = 0; i < n; i++)); do
+    head -c $i leads.wfp > cut.wfp
+    wf-unpack -q --force -m model cut.wfp -o cut.out 2> /dev/null
+    [ $? = 65 ] || echo "cut at $i"
+done > wrong
+ok "every cut" test ! -s wrong
+for ((i = 0; i < n; i += 3)); do
+    { head -c $i leads.wfp; tail -c +$((i + 1)) leads.wfp | head -c 1 | tr '\0-\377' '\1-\377\0'; tail -c +$((i + 2)) leads.wfp; } > flip
+    wf-unpack -q --force -m model flip -o flip.out 2> /dev/null
+    [ $? = 65 ] || echo "changed at $i"
+done > wrong
+ok "every changed byte" test ! -s wrong
+ok "a picture of these is the right one" diff <(pixels inside) <(pixels cut.out)
+ok "of the others too" diff <(pixels inside) <(pixels flip.out)
+status 65 "something else" wf-unpack -q -m model train.ppm -o x
+status 66 "no file" wf-unpack -q -m model nowhere.wfp -o x
+status 64 "no model" wf-pack rgb
+status 64 "no folder" wf-unpack -m model model.wfp
+status 64 "no archive" wf-unpack -m model -o x
+status 65 "no pictures" wf-pack -q -m model /dev/null
+status 65 "a damaged picture" wf-pack -q -m model train.model
+train_small plain > /dev/null 2>&1
+status 64 "a model of densities" wf-pack -q -m plain rgb
+ok "which the message says" mentions "only 'lattice', after any 'cond', gives whole numbers" wf-pack -q -m plain rgb
+ok "a full disk" test "$(wf-pack -q -m model rgb 2> /dev/null > /dev/full; echo $?)" = 75

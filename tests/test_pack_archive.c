@@ -1,0 +1,243 @@
+/* test_pack_archive.c - archives: damage of every byte, other models, names, random access */
+#include <criterion/criterion.h>
+#include <unistd.h>
+
+#include "../lib/codec/archive.h"
+#include "pack.h"
+
+enum { PICTURES = 5 };
+
+/* An archive in memory, and the pictures in it. */
+typedef struct packed_file {
+    wf_packer *packer;
+    wf_packer_work *work;
+    wf_image images[PICTURES];
+    char *bytes;
+    size_t n;
+} packed_file;
+
+static const char *const names[PICTURES] = {"a.png", "b/c.png", NULL, "a.png", "\xc3\xa9.png"};
+
+static void write_archive(FILE *file, const packed_file *f)
+{
+    wf_archive_writer *writer;
+    wf_packed packed;
+    int64_t bytes;
+    cr_assert_eq(wf_archive_create(file, "test", f->packer, &writer), 0);
+    for (int i = 0; i < PICTURES; i++) {
+        cr_assert_eq(wf_packed_make(f->packer, f->work, &f->images[i], "test", &packed), 0, "%s", wf_error());
+        cr_assert_eq(wf_archive_put(writer, &packed), 0);
+        wf_packed_clear(&packed);
+    }
+    cr_assert_eq(wf_archive_finish(writer, &bytes), 0);
+    wf_archive_writer_destroy(writer);
+    cr_assert_eq(fclose(file), 0);
+    cr_assert_eq((size_t)bytes, f->n);
+}
+
+static packed_file make_file(uint64_t seed)
+{
+    packed_file f = {.packer = pack_make(3, 8, 2, 1, 3, seed)};
+    cr_assert_eq(wf_packer_work_create(&f.work), 0);
+    for (int i = 0; i < PICTURES; i++) {
+        pack_picture(&f.images[i], 1 + 2 * i, 7 - i, 3, 8, 10, (uint64_t)i);
+        f.images[i].name = names[i] ? strdup(names[i]) : NULL;
+    }
+    FILE *file = open_memstream(&f.bytes, &f.n);
+    write_archive(file, &f);
+    return f;
+}
+
+static void clear_file(packed_file *f)
+{
+    for (int i = 0; i < PICTURES; i++)
+        wf_image_clear(&f->images[i]);
+    wf_packer_destroy(f->packer);
+    wf_packer_work_destroy(f->work);
+    free(f->bytes);
+}
+
+/* Compares a picture that came with that of its number. */
+static void expect_picture(const packed_file *f, const wf_packed *packed, const wf_image *image)
+{
+    cr_assert(packed->number >= 0 && packed->number < PICTURES);
+    const wf_image *want = &f->images[packed->number];
+    cr_assert_str_eq(packed->name, want->name ? want->name : "");
+    cr_assert(image->H == want->H && image->W == want->W);
+    cr_assert(!memcmp(image->pixels, want->pixels, (size_t)(want->H * want->W * want->C) * sizeof *want->pixels));
+}
+
+/* Reads an archive to its end or first failure. Every picture on the way must be right. *count: those. */
+static int read_all(const packed_file *f, FILE *file, char *const *wanted, int wanted_count, bool *found, int *count)
+{
+    wf_archive *archive;
+    wf_image image = {0};
+    wf_packed packed;
+    bool more = true;
+    *count = 0;
+    int status = wf_archive_open(file, "test", f->packer, &archive);
+    if (status)
+        return status;
+    if (wanted_count)
+        status = wf_archive_choose(archive, wanted, wanted_count, found);
+    while (!status && more) {
+        status = wf_archive_next(archive, &packed, &more);
+        if (status || !more)
+            break;
+        status = wf_packed_image(f->packer, f->work, &packed, &image);
+        if (!status) {
+            expect_picture(f, &packed, &image);
+            ++*count;
+        }
+        wf_packed_clear(&packed);
+    }
+    wf_image_clear(&image);
+    wf_archive_close(archive);
+    return status;
+}
+
+static int read_bytes(const packed_file *f, const void *bytes, size_t n, int *count)
+{
+    FILE *file = n ? fmemopen((void *)(uintptr_t)bytes, n, "rb") : fopen("/dev/null", "rb");
+    int status = read_all(f, file, NULL, 0, NULL, count);
+    fclose(file);
+    return status;
+}
+
+Test(pack_archive, pictures_come_back_in_their_order)
+{
+    int count;
+    packed_file f = make_file(1);
+    cr_assert_eq(read_bytes(&f, f.bytes, f.n, &count), 0, "%s", wf_error());
+    cr_assert_eq(count, PICTURES);
+    clear_file(&f);
+}
+
+Test(pack_archive, every_cut_is_refused)
+{
+    int count;
+    packed_file f = make_file(1);
+    for (size_t n = 0; n < f.n; n++)
+        cr_assert_eq(read_bytes(&f, f.bytes, n, &count), WF_DATA, "%zu of %zu bytes", n, f.n);
+    char *longer = calloc(f.n + 1, 1);
+    memcpy(longer, f.bytes, f.n);
+    cr_assert_eq(read_bytes(&f, longer, f.n + 1, &count), WF_DATA, "a byte more");
+    free(longer);
+    clear_file(&f);
+}
+
+Test(pack_archive, every_flipped_bit_is_refused)
+{
+    int count;
+    packed_file f = make_file(1);
+    for (size_t at = 0; at < f.n; at++)
+        for (int bit = 0; bit < 9; bit++) {
+            char flip = (char)(bit < 8 ? 1 << bit : 0xff);
+            f.bytes[at] ^= flip;
+            cr_assert_eq(read_bytes(&f, f.bytes, f.n, &count), WF_DATA, "byte %zu, bit %d", at, bit);
+            f.bytes[at] ^= flip;
+        }
+    clear_file(&f);
+}
+
+Test(pack_archive, another_model_is_refused)
+{
+    int count;
+    packed_file f = make_file(1);
+    f.packer->hashes[2]++;
+    cr_assert_eq(read_bytes(&f, f.bytes, f.n, &count), WF_DATA);
+    cr_assert(strstr(wf_error(), "another model"), "%s", wf_error());
+    clear_file(&f);
+}
+
+/* Swapped or missing records have good hashes of their own, but not their number. */
+Test(pack_archive, records_in_another_order_are_refused)
+{
+    int count;
+    packed_file f = make_file(1);
+    size_t header = 8 + 4 + 8 * 3 + 8;
+    cr_assert_eq(f.bytes[header], 'P');
+    char *without = malloc(f.n);
+    for (size_t second = header + 1; second < f.n; second++) {
+        if (f.bytes[second] != 'P')
+            continue;
+        memcpy(without, f.bytes, header);
+        memcpy(without + header, f.bytes + second, f.n - second);
+        cr_assert_eq(read_bytes(&f, without, f.n - (second - header), &count), WF_DATA);
+        cr_assert_eq(count, 0);
+    }
+    free(without);
+    clear_file(&f);
+}
+
+static int read_names(const packed_file *f, bool pipe_it, char *const *wanted, int n, bool *found, int *count)
+{
+    int ends[2] = {-1, -1};
+    FILE *file;
+    if (pipe_it) {
+        cr_assert_eq(pipe(ends), 0);
+        cr_assert_eq(write(ends[1], f->bytes, f->n), (ssize_t)f->n);
+        close(ends[1]);
+        file = fdopen(ends[0], "rb");
+    } else {
+        file = fmemopen(f->bytes, f->n, "rb");
+    }
+    int status = read_all(f, file, wanted, n, found, count);
+    fclose(file);
+    return status;
+}
+
+Test(pack_archive, pictures_are_found_by_name)
+{
+    packed_file f = make_file(1);
+    char one[] = "b/c.png", two[] = "a.png", none[] = "nothing";
+    char *const wanted[] = {one, two, none};
+    bool found[3];
+    int count;
+    for (int piped = 0; piped < 2; piped++) {
+        cr_assert_eq(read_names(&f, piped, wanted, 3, found, &count), 0, "%s", wf_error());
+        cr_assert_eq(count, 3, "two pictures have the name a.png");
+        cr_assert(found[0] && found[1] && !found[2]);
+    }
+    clear_file(&f);
+}
+
+/* By the index only what is needed is read: damage elsewhere does not matter, damage of the index does. */
+Test(pack_archive, damage_is_found_by_name_too)
+{
+    packed_file f = make_file(1);
+    char one[] = "b/c.png";
+    char *const wanted[] = {one};
+    bool found[1];
+    int count, good = 0;
+    for (size_t at = 0; at < f.n; at++) {
+        f.bytes[at] ^= 0x10;
+        int status = read_names(&f, false, wanted, 1, found, &count);
+        cr_assert(status == WF_DATA || (status == 0 && count == 1), "byte %zu: %d, %d pictures", at, status, count);
+        good += !status;
+        f.bytes[at] ^= 0x10;
+    }
+    cr_assert(good > (int)f.n / 3 && good < (int)f.n * 9 / 10, "%d of %zu", good, f.n);
+    for (size_t n = 1; n < f.n; n++) {
+        packed_file cut = f;
+        cut.n = n;
+        cr_assert_eq(read_names(&cut, false, wanted, 1, found, &count), WF_DATA, "%zu bytes", n);
+    }
+    clear_file(&f);
+}
+
+Test(pack_archive, an_archive_without_pictures)
+{
+    packed_file f = {.packer = pack_make(1, 8, 0, 1, 3, 4)};
+    wf_archive_writer *writer;
+    int64_t bytes;
+    int count;
+    FILE *file = open_memstream(&f.bytes, &f.n);
+    cr_assert_eq(wf_archive_create(file, "test", f.packer, &writer), 0);
+    cr_assert_eq(wf_archive_finish(writer, &bytes), 0);
+    wf_archive_writer_destroy(writer);
+    fclose(file);
+    cr_assert_eq(read_bytes(&f, f.bytes, f.n, &count), 0, "%s", wf_error());
+    cr_assert_eq(count, 0);
+    clear_file(&f);
+}
