@@ -108,7 +108,7 @@ code "${library[@]}" |
 clang-format --dry-run -Werror "${c_files[@]}" 2>&1 | sed -n 's/:[0-9]*:[0-9]*: error:.*//p' | sort -u |
     complain 'run make format'
 # wavelet_flow.py is one file because users copy it.
-wc -l "${texts[@]}" | awk '$1 > ($2 ~ /wavelet_flow.py/ ? 1320 : 600) && $2 != "total" { print $2 " has " $1 " lines" }' |
+wc -l "${texts[@]}" | awk '$1 > ($2 ~ /wavelet_flow.py/ ? 1480 : 600) && $2 != "total" { print $2 " has " $1 " lines" }' |
     complain 'a file has at most 600 lines'
 # A tool is wiring. These are longer, and none grows beyond its number: half of wf-dwt, wf-train-level and wf-nuts is help text;
 # wf-idwt and wf-nearest lay out pictures; a quarter of wf-view and wf-bpd is help text; cli.c parses the options of all.

@@ -66,7 +66,7 @@ static int create_group(wf_bijector *self, lattice *own, int place, const int *v
     const wf_stage_shape *c = self->shape;
     int phases = c->C ? values[4] : 1, band = place / phases, phase = place % phases;
     group *g = &own->groups[place];
-    char prefix[16] = "base.";
+    char prefix[24] = "base.";
     g->masked = phase == 1;
     g->of = (wf_lattice){.H = c->H,
                          .W = c->W,
