@@ -5,6 +5,7 @@
  * add a law in laws.h.
  *
  *     build/check-ops [--backend NAME] [SLOT ...]        only this backend, which must open; only these slots
+ *     build/check-ops laws                               only the laws of ref, which run last without a slot
  *
  * Errors are relative to the largest value of a buffer. */
 #include <stdio.h>
@@ -267,6 +268,8 @@ enum { OP_COUNT = sizeof ops / sizeof *ops };
 _Static_assert(OP_COUNT == (sizeof(wf_backend) - offsetof(wf_backend, close)) / sizeof(void (*)(void)),
                "a slot of wf_backend has no row in OPS");
 
+#define LAWS "laws" /* in the list of slots */
+
 typedef struct tally {
     int passed, failed, skipped;
 } tally;
@@ -408,6 +411,7 @@ int main(int argc, char **argv)
     if (argc == 2 && !strcmp(argv[1], "--list")) {
         for (int i = 0; i < OP_COUNT; i++)
             puts(ops[i].slot);
+        puts(LAWS);
         return 0;
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
@@ -427,7 +431,7 @@ int main(int argc, char **argv)
         b->close(b);
     }
     ref->close(ref);
-    if (argc < 2 && !only)
+    if (!only && chosen(LAWS, argc, argv))
         check_laws(&t);
     printf("%d passed, %d failed, %d skipped\n", t.passed, t.failed, t.skipped);
     return t.failed > 0;
