@@ -106,12 +106,14 @@ else
     skip "emulated processors: no qemu-x86_64 (package qemu-user)"
 fi
 
-# Coefficients of pictures, and pictures that come back, are the same to the last bit.
+# Coefficients of pictures, pictures that come back, and archives are the same to the last bit.
 "$DEADLEAVES" -q -n 8 -s 8 > pictures.ppm
 train_small model
 wf-dwt -q pictures.ppm > native.wf
 wf-idwt -q native.wf > native.pam
 wf-encode -q -m model < native.wf > native.latents
+train_small whole -f 'cond:channels=4:width=8:blocks=1, lattice:components=3:width=8:blocks=1:phases=2'
+wf-pack -q -m whole pictures.ppm > native.wfp
 draw() { "$1" wf-sample -q -m model -n 64 --seed 1 > "$1.draws" && wf-idwt -q "$1.draws" > "$1.draws.pam"; }
 for machine in "${machines[@]}"; do
     "$machine" wf-dwt -q pictures.ppm > "$machine.wf"
@@ -121,6 +123,11 @@ for machine in "${machines[@]}"; do
     "$machine" wf-decode -q -m model < native.latents | wf-idwt -q > "$machine.decoded"
     ok "latents of another build come back as the same pictures: $machine" same native.pam "$machine.decoded"
     ok "draws: $machine" draw "$machine"
+    "$machine" wf-pack -q -m whole pictures.ppm > "$machine.wfp"
+    ok "archives: $machine" same native.wfp "$machine.wfp"
+    "$machine" wf-unpack -q -m whole native.wfp -o "$machine.back"
+    ok "an archive of another build gives the same pictures: $machine" \
+        same native.pam <(wf-dwt -q "$machine.back"/* | wf-idwt -q)
 done
 # Draws are the same to the last bit where oneDNN and the loops have the same instructions. Elsewhere sums are rounded in another
 # order, and a sample in a thousand may fall on the other side of a half.
