@@ -58,6 +58,8 @@ Test(presets, names)
         cr_assert(wf_preset_chain("best", &meta, level, chain));
         cr_expect_str_eq(chain, want);
     }
+    cr_assert(wf_preset_chain("exact", &meta, 5, chain));
+    cr_expect(wf_chain_is_discrete(chain), "%s", chain);
     cr_expect_not(wf_preset_chain("actnorm", &meta, 1, chain));
     cr_expect_not(wf_preset_chain("", &meta, 1, chain));
 }

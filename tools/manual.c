@@ -52,12 +52,13 @@ static void print_unsupported(void)
 /* Prints what each preset stands for, in the pyramids of the two publications. */
 static void print_presets(void)
 {
-    static const char *const names[] = {"official", "best"};
+    static const char *const names[] = {"official", "best", "exact"};
     static const int levels[] = {6, 10};
     char chain[WF_PRESET_CHAIN], last[WF_PRESET_CHAIN];
     for (size_t n = 0; n < sizeof names / sizeof *names; n++)
         for (size_t p = 0; p < sizeof levels / sizeof *levels; p++) {
-            wf_meta meta = {.levels = levels[p]};
+            int side = 1 << levels[p];
+            wf_meta meta = {.levels = levels[p], .top = levels[p], .H = side, .W = side, .C = 3};
             printf(".TP\n.BR %s \", %d levels%s\"\n", names[n], levels[p],
                    p ? " and all from 8 up" : " and all below 8");
             *last = 0;

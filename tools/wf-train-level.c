@@ -33,9 +33,10 @@ static const cli_option table[] = {
      "chain. May be an exported or installed model."},
     {0, "init-level", "L", CLI_INT, &options.init_level, 0, WF_MAX_LEVELS,
      "Begin with the weights of level L of --init, whose training has ended (default: the level to train)."},
-    {'f', "flow", "CHAIN|@FILE|best|help", CLI_STRING, &options.chain, 0, 0,
+    {'f', "flow", "CHAIN|@FILE|best|exact|help", CLI_STRING, &options.chain, 0, 0,
      "Chain of bijectors, or the file that holds it, with comments after #. official: the published chain. best: fewer "
-     "bits/dim in the same time. help prints the words. By default minutes, cores and the level choose the chain."},
+     "bits/dim in the same time. exact: probabilities of whole numbers, as wf-pack needs them. help prints the words. "
+     "By default minutes, cores and the level choose the chain."},
     {0, "dequantize", "CHAIN|@FILE", CLI_STRING, &options.dequantize, 0, 0,
      "Also learn the noise that is added to pixels, by this chain of bijectors; whole pictures only (wf-dwt --levels "
      "0)."},

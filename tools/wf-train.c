@@ -28,7 +28,7 @@ static const cli_option table[] = {
     {0, "val", "P%|none|STORE|PICTURES", CLI_STRING, &options.val, 0, 0,
      "Held-out pictures, which choose the best weights and measure them: P% of the pictures, none, or others (default "
      "5%, or none of fewer than 20 pictures)."},
-    {'f', "flow", "CHAIN|@FILE|best", CLI_STRING, &options.flow, 0, 0,
+    {'f', "flow", "CHAIN|@FILE|best|exact", CLI_STRING, &options.flow, 0, 0,
      "Chain of bijectors of every level, as for wf-train-level; by default minutes, cores and the level choose it."},
     {0, "init", "MODEL", CLI_STRING, &options.init, 0, 0,
      "Begin with the weights of this model, and with its size, channels and wavelet."},

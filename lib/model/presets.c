@@ -25,13 +25,27 @@ static void write_grey_base(const wf_meta *meta, int steps, int width, char out[
                  width);
 }
 
+/* Small levels have little to learn from. */
+static void write_exact(const wf_meta *meta, int level, char out[WF_PRESET_CHAIN])
+{
+    wf_level_shape s = wf_meta_level(meta, level);
+    bool small = s.H * s.W <= 4;
+    int width = small ? 32 : 48;
+    snprintf(out, WF_PRESET_CHAIN,
+             "cond:channels=16:width=%d:blocks=2, lattice:components=5:width=%d:blocks=%d:phases=2", width, width,
+             small ? 1 : 2);
+}
+
 bool wf_preset_chain(const char *name, const wf_meta *meta, int level, char out[WF_PRESET_CHAIN])
 {
     bool faces = meta->levels >= 8, official = !strcmp(name, "official");
     int width = faces ? (level < 3 ? 64 : 128) : (level < 5 ? 128 : 256);
-    if (!official && strcmp(name, "best") != 0)
+    bool exact = !strcmp(name, "exact");
+    if (!official && !exact && strcmp(name, "best") != 0)
         return false;
-    if (is_grey_base(meta, level))
+    if (exact)
+        write_exact(meta, level, out);
+    else if (is_grey_base(meta, level))
         write_grey_base(meta, 8, width, out);
     else if (official)
         snprintf(out, WF_PRESET_CHAIN, "%d*(actnorm, conv1x1, affine:width=%d:blocks=3), actnorm", level < 2 ? 8 : 16,
@@ -99,25 +113,45 @@ static int batch_for(double pixels)
     return pixels > 256 ? 2 : pixels > 64 ? 4 : pixels > 16 ? 8 : pixels > 4 ? 16 : pixels > 1 ? 32 : 64;
 }
 
+/* How all chosen chains are trained. */
+static wf_preset_choice trained_by(int batch, bool muon, int patch)
+{
+    return (wf_preset_choice){.batch = batch,
+                              .lr = batch <= 8    ? 6e-3
+                                    : batch <= 32 ? 4e-3
+                                                  : 2e-3,
+                              .ema = 0.995,
+                              .decay = 0.5,
+                              .optimizer = muon ? "muon" : "adamax",
+                              .patch = patch};
+}
+
+enum { PATCH = 32 };
+
+static bool is_cropped(const wf_meta *meta, wf_level_shape s)
+{
+    return meta->signal == WF_PICTURE && s.H > PATCH && s.W > PATCH;
+}
+
+void wf_preset_exact(const wf_meta *meta, int level, wf_preset_choice *out)
+{
+    wf_level_shape s = wf_meta_level(meta, level);
+    bool crop = is_cropped(meta, s);
+    *out = trained_by(batch_for(crop ? PATCH * PATCH : (double)s.H * s.W), level > 0, crop ? PATCH : 0);
+    write_exact(meta, level, out->chain);
+}
+
 void wf_preset_fit(const wf_meta *meta, int level, double minutes, double cores, wf_preset_choice *out)
 {
     wf_level_shape s = wf_meta_level(meta, level);
-    enum { PATCH = 32 };
-    bool crop = meta->signal == WF_PICTURE && s.H > PATCH && s.W > PATCH;
+    bool crop = is_cropped(meta, s);
     double pixels = crop ? PATCH * PATCH : (double)s.H * s.W, budget = 60 * (minutes > 0 ? minutes : 60) * cores;
     int batch = batch_for(pixels), i = largest_for(pixels);
     while (budget / seconds_of_step(&candidates[i], s, batch, pixels) < candidates[i].least)
         i++;
     const struct candidate *c = &candidates[i];
     bool features = level && pixels > 4;
-    *out = (wf_preset_choice){.batch = batch,
-                              .lr = batch <= 8    ? 6e-3
-                                    : batch <= 32 ? 4e-3
-                                                  : 2e-3,
-                              .ema = 0.995,
-                              .decay = 0.5,
-                              .optimizer = features ? "muon" : "adamax",
-                              .patch = crop ? PATCH : 0};
+    *out = trained_by(batch, features, crop ? PATCH : 0);
     if (is_grey_base(meta, level))
         write_grey_base(meta, c->steps, c->width, out->chain);
     else if (features)

@@ -11,6 +11,7 @@ WF_BEGIN
  *     "official"  as published (arXiv 2010.13821 and its code): pyramids of 8 levels or more as for 1024x1024 faces,
  *                 others as for ImageNet 64x64
  *     "best"      reached fewer bits/dim in the same time in our comparisons, with nets of the same width
+ *     "exact"     exact probabilities of whole numbers, which wf-pack needs at every level
  * A base of one channel has no half that a coupling could keep. Both names then mean couplings that keep one field of a
  * checkerboard, or, for a single pixel, splines of that number. */
 enum { WF_PRESET_CHAIN = 200 };
@@ -31,6 +32,9 @@ typedef struct wf_preset_choice {
  * estimate of the steps that fit: the largest nets that learn enough in so many. pipelines/README.md has the figures
  * behind it. */
 void wf_preset_fit(const wf_meta *meta, int level, double minutes, double cores, wf_preset_choice *out);
+
+/* Gives the chain of "exact" and how it is trained, whatever the budget. */
+void wf_preset_exact(const wf_meta *meta, int level, wf_preset_choice *out);
 
 enum { WF_PRESET_DEVICE = 64 }; /* cores that a device is taken for; not measured */
 

@@ -217,13 +217,16 @@ static int adopt_earlier(wf_trainer *t)
     return status;
 }
 
-/* Chooses a chain and what belongs to it by the budget (wf_preset_fit). */
+/* Chooses what belongs to the chain "exact" or, without a chain, both by the budget (wf_preset_fit). */
 static void fit(wf_trainer *t)
 {
     wf_train_options *o = &t->settled;
     wf_preset_choice choice;
     double cores = o->cores > 0 ? o->cores : t->backend->threads * t->parallel.count;
-    wf_preset_fit(t->meta, o->level, o->minutes, t->backend->host ? cores : WF_PRESET_DEVICE, &choice);
+    if (o->chain)
+        wf_preset_exact(t->meta, o->level, &choice);
+    else
+        wf_preset_fit(t->meta, o->level, o->minutes, t->backend->host ? cores : WF_PRESET_DEVICE, &choice);
     strcpy(t->chain, choice.chain);
     o->chain = t->chain;
     o->batch = o->batch ? o->batch : choice.batch;
@@ -298,7 +301,7 @@ int wf_settings_settle(wf_trainer *t)
         o->held_out = default_held_out(t);
     if (t->validation)
         o->held_out = 0;
-    if (!o->chain)
+    if (!o->chain || !strcmp(o->chain, "exact"))
         fit(t);
     if (o->init)
         WF_TRY(begin_with(t));
