@@ -120,4 +120,7 @@ status 65 "a damaged picture" wf-pack -q -m model train.model
 train_small plain > /dev/null 2>&1
 status 64 "a model of densities" wf-pack -q -m plain rgb
 ok "which the message says" mentions "only 'lattice', after any 'cond', gives whole numbers" wf-pack -q -m plain rgb
+wf-dwt -q train.ppm | wf-train-level -q -l 3 -m seen -s - --val none --batch 8 --steps 1 -f 'lattice:net=attention:width=4:blocks=1'
+ok "a network with attention" mentions 'seen: level 3: net=attention has attention' wf-pack -q -m seen rgb
 ok "a full disk" test "$(wf-pack -q -m model rgb 2> /dev/null > /dev/full; echo $?)" = 75
+status 75 "one line about it, before which nothing is called done" sh -c 'wf-pack -m model rgb/sub/8.8.ppm > /dev/full'
