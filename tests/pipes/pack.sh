@@ -47,7 +47,7 @@ for model in model gated; do
     ok "with their pixels" diff <(pixels rgb | grep -v many) <(pixels "$model.out")
     ok "and in memory" wf-pack -q -m $model --test rgb
 done
-for kind in '1 255' '2 255' '4 255' '1 65535' '3 65535'; do
+for kind in '1 255' '2 255' '4 255' '1 65535' '3 65535' '3 1023'; do
     read -r c most <<< "$kind"
     name=$c.$most
     ok "a model of $c channels up to $most" train "$name" 'lattice:components=2:width=4:net=pair' < <(pictures 8 "$c" "$most" | wf-dwt -q)
