@@ -102,11 +102,11 @@ static int fill_slots(bool *more, int *status)
         *status = wf_archive_next(job.archive, &s->packed, more);
         if (*status || !*more)
             break;
-        const char *name = *s->packed.name ? s->packed.name : NULL;
-        const char *path = picture_files_path(options.folder, (uint64_t)s->packed.number, name,
-                                              wf_packer_bits(job.packer) % 8 ? "pam" : "png");
-        if (!path)
-            die(WF_DATA, "%s: more than one picture has the number %" PRId64, job.name, s->packed.number);
+        char number[32]; /* a name like any other: another picture may have it */
+        snprintf(number, sizeof number, "%08" PRId64, s->packed.number);
+        const char *path =
+            picture_files_path(options.folder, (uint64_t)s->packed.number, *s->packed.name ? s->packed.name : number,
+                               wf_packer_bits(job.packer) % 8 ? "pam" : "png");
         if (!options.force && !access(path, F_OK))
             die(WF_USAGE, "%s: is there already, and may be a picture of yours: expected another -o DIR, or --force",
                 path);

@@ -92,6 +92,10 @@ ok "stays inside" wf-unpack -q -m model leads.wfp -o inside
 ok "as any other" test "$(find inside -type f)" = inside/_/out.png
 ok "pictures without names" sh -c 'wf-pack -q -m model < train.ppm | wf-unpack -q -m model - -o numbers && test -s numbers/00000063.png'
 
+cp rgb/sub/3.5.ppm 00000001.ppm
+ok "a name may be the number of another" sh -c 'wf-pack -q -m model 00000001.ppm - < rgb/sub/7.8.ppm | wf-unpack -q -m model - -o both'
+ok "which then gets one more" test "$(cd both && echo *)" = '00000001-2.png 00000001.png'
+
 # -- refused ----------------------------------------------------------------------------------------------------------
 status 65 "another model" wf-unpack -q -m gated model.wfp -o x
 ok "which the message says" mentions 'packed by another model' wf-unpack -q -m gated model.wfp -o x
