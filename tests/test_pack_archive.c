@@ -1,5 +1,6 @@
 /* test_pack_archive.c - archives: damage of every byte, other models, names, random access */
 #include <criterion/criterion.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "../lib/codec/archive.h"
@@ -224,6 +225,35 @@ Test(pack_archive, damage_is_found_by_name_too)
         cr_assert_eq(read_names(&cut, false, wanted, 1, found, &count), WF_DATA, "%zu bytes", n);
     }
     clear_file(&f);
+}
+
+/* Unpacks a record of this size and 8 bytes of code. */
+static int unpack_size(const packed_file *f, int H, int W)
+{
+    uint8_t code[8] = {0, 0, 0, 0, 0, 0, 0, 0x40};
+    char name[] = "x";
+    wf_packed packed = {.name = name, .H = H, .W = W, .code = code, .n = sizeof code};
+    wf_image image = {0};
+    int status = wf_packed_image(f->packer, f->work, &packed, &image);
+    wf_image_clear(&image);
+    return status;
+}
+
+/* Memory is allocated, but not touched before the code gives numbers. */
+Test(pack_archive, sizes_that_are_not_those_of_the_code)
+{
+    struct rusage before, after;
+    packed_file f = {.packer = pack_make(3, 8, 0, 1, 3, 4)};
+    cr_assert_eq(wf_packer_work_create(&f.work), 0);
+    cr_assert_eq(unpack_size(&f, 0, 5), WF_DATA);
+    cr_assert(strstr(wf_error(), "size: 0x5 pixels"), "%s", wf_error());
+    cr_assert_eq(unpack_size(&f, 65536, 65536), WF_DATA);
+    getrusage(RUSAGE_SELF, &before);
+    cr_assert_eq(unpack_size(&f, 8192, 16384), WF_DATA);
+    getrusage(RUSAGE_SELF, &after);
+    cr_assert_lt(after.ru_maxrss - before.ru_maxrss, 1 << 20, "%ld KB", after.ru_maxrss - before.ru_maxrss);
+    wf_packer_destroy(f.packer);
+    wf_packer_work_destroy(f.work);
 }
 
 Test(pack_archive, an_archive_without_pictures)

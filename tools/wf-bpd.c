@@ -73,7 +73,9 @@ static const cli_program program = {
         "multiplied. Levels and total become means over the K draws. For K = 1 both figures are equal. The cost is "
         "K-fold.\n\n"
         "Levels with lattice (wf-chain(7)) give whole numbers exact probabilities and take no noise. Where a model has "
-        "such levels, a last column says of each figure whether it is exact or a bound.",
+        "such levels, a last column says of each figure whether it is exact or a bound. The total is neither, an "
+        "estimate, if a flow is finer than such a level: the flow sees the level's numbers with noise, so the figures "
+        "of both are not of one distribution. Their total may be too low, most of all where pictures are flat.",
     .examples = "wf-dwt test.tar | wf-bpd -m model\n"
                 "    a table by level\n"
                 "wf-dwt --like model photos/ | wf-bpd -m model --top 3\n"

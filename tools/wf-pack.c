@@ -44,13 +44,16 @@ static const cli_program program = {
         "Reads pictures as wf-dwt does, and writes an archive from which wf-unpack makes the same pixels again, with "
         "the names of the pictures. The levels of the model must have a chain of `lattice`, after any `cond`, which "
         "gives whole numbers exact probabilities: the archive has as many bits as the model's bits/dim say, and about "
-        "35 bytes a picture more. wf-unpack needs the same model.\n\n"
+        "35 bytes a picture more. Networks with attention are refused, and so are more than 23 bits, those of a pixel "
+        "and two a level: with 8 bits a model has at most seven levels (wf-dwt --levels 7), with 16 three. wf-unpack "
+        "needs the same model.\n\n"
         "Pictures may have any size. One that is larger than the model's has several pixels at the base; one that "
         "is smaller uses the finest levels only. Where a side is odd at some level, its last row or column is "
-        "repeated, which costs no bits. Channels and bits must be those of the model. Only pixels and names "
-        "are kept: no EXIF, no colour profile.\n\n"
+        "repeated; differences between the two are not coded. Channels and bits must be those of the model. Only "
+        "pixels and names are kept: no EXIF, no colour profile.\n\n"
         "The nets are computed with the same roundings on every machine, so an archive may be unpacked elsewhere. "
-        "Every part has a checksum. Memory does not grow with the number of pictures, but by some 9 bytes a picture.",
+        "Every part has a checksum. Memory does not grow with the number of pictures, but by some 9 bytes a picture. "
+        "Each thread needs some 40 bytes for each sample of its picture.",
     .examples = "wf-pack -m faces photos/ > photos.wfp\n"
                 "    an archive of a folder\n"
                 "wf-pack -m faces --test photos/\n"
@@ -185,11 +188,11 @@ int main(int argc, char **argv)
     pack_all(images);
     if (job.archive)
         must(wf_archive_finish(job.archive, &bytes));
+    finish_stdout();
     say_done(bytes);
     wf_archive_writer_destroy(job.archive);
     wf_images_close(images);
     wf_packer_destroy(job.packer);
     wf_model_clear(&model);
-    finish_stdout();
     return WF_OK;
 }

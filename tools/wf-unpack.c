@@ -21,7 +21,7 @@ static struct options {
 static const cli_option table[] = {
     CLI_MODEL(&options.model_path),
     {'o', "output", "DIR", CLI_STRING, &options.folder, 0, 0,
-     "Write a PNG file for each picture into this folder, which is made if needed, under the picture's name, with its "
+     "Write a file for each picture into this folder, which is made if needed, under the picture's name, with its "
      "folders, below DIR. A second picture of one name gets a number; one without a name has its own. A file that is "
      "there is not replaced: exit code 64."},
     {0, "force", NULL, CLI_FLAG, &options.force, 0, 0, "Replace files that are there."},
@@ -36,8 +36,9 @@ static const cli_program program = {
     .summary = "pictures from an archive of wf-pack",
     .synopsis = "-m MODEL -o DIR [--force] FILE.wfp [NAME ...]",
     .description =
-        "Reads an archive that wf-pack wrote, and writes its pictures as PNG files of 8 or 16 bits: the same pixels. "
-        "FILE.wfp may be -, standard input. The model must be the one that packed: chain and weights of all levels.\n\n"
+        "Reads an archive that wf-pack wrote, and writes its pictures as PNG files, those of other depths than 8 or 16 "
+        "bits as PAM: the same pixels. FILE.wfp may be -, standard input. The model must be the one that packed: "
+        "chain and weights of all levels.\n\n"
         "With names, only pictures of these names are unpacked; they are found by the index, without reading the rest, "
         "if the file can seek. Names are those that wf-pack gave, as wf-idwt --names does.\n\n"
         "A picture is written when its checksums are right. An archive that is damaged or cut off, or of another "
@@ -69,13 +70,27 @@ static struct {
     int64_t count;
 } job;
 
+/* Writes PNG, or PAM of depths that PNG would scale to 8 or 16 bits. */
+static int save(const slot *s)
+{
+    wf_outfile *file;
+    if (wf_packer_bits(job.packer) % 8 == 0)
+        return wf_image_save(s->path, &s->image);
+    WF_TRY(wf_outfile_create(s->path, &file));
+    int status = wf_image_append(wf_outfile_stream(file), s->path, &s->image);
+    if (!status)
+        return wf_outfile_commit(file);
+    wf_outfile_abort(file);
+    return status;
+}
+
 static int unpack(slot *s)
 {
     int status = wf_packed_image(job.packer, s->work, &s->packed, &s->image);
     if (status)
         return wf_fail(status, "%s: picture %" PRId64 "%s%.200s: %s", job.name, s->packed.number,
                        *s->packed.name ? ", " : "", s->packed.name, wf_error());
-    return wf_image_save(s->path, &s->image);
+    return save(s);
 }
 
 /* Chooses the file of a picture, and reads the next up to `count` others. Returns those that were read. */
@@ -87,10 +102,11 @@ static int fill_slots(bool *more, int *status)
         *status = wf_archive_next(job.archive, &s->packed, more);
         if (*status || !*more)
             break;
-        const char *name = *s->packed.name ? s->packed.name : NULL;
-        const char *path = picture_files_path(options.folder, (uint64_t)s->packed.number, name, "png");
-        if (!path)
-            die(WF_DATA, "%s: more than one picture has the number %" PRId64, job.name, s->packed.number);
+        char number[32]; /* a name like any other: another picture may have it */
+        snprintf(number, sizeof number, "%08" PRId64, s->packed.number);
+        const char *path =
+            picture_files_path(options.folder, (uint64_t)s->packed.number, *s->packed.name ? s->packed.name : number,
+                               wf_packer_bits(job.packer) % 8 ? "pam" : "png");
         if (!options.force && !access(path, F_OK))
             die(WF_USAGE, "%s: is there already, and may be a picture of yours: expected another -o DIR, or --force",
                 path);

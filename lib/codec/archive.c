@@ -100,8 +100,7 @@ int wf_packed_make(const wf_packer *packer, wf_packer_work *work, const wf_image
 
 int wf_packed_image(const wf_packer *packer, wf_packer_work *work, const wf_packed *packed, wf_image *image)
 {
-    WF_TRY(wf_image_reserve(image, packed->name, packed->H, packed->W, wf_packer_channels(packer),
-                            wf_packer_bits(packer)));
+    WF_TRY(wf_image_reserve(image, "size", packed->H, packed->W, wf_packer_channels(packer), wf_packer_bits(packer)));
     return wf_unpack(packer, work, packed->code, packed->n, image);
 }
 

@@ -9,6 +9,10 @@
 #include <stdint.h>
 #include <string.h>
 
+#if defined(__FAST_MATH__) || (defined(__FLT_EVAL_METHOD__) && __FLT_EVAL_METHOD__ != 0 && __FLT_EVAL_METHOD__ != 16)
+#error "archives need IEEE 754: no -ffast-math or -Ofast, and on i386 -mfpmath=sse"
+#endif
+
 /* Limits x to low .. high; NaN becomes low. */
 static inline double wf_exact_clamp(double x, double low, double high)
 {

@@ -217,7 +217,7 @@ int wf_lattice_code_base(const wf_lattice_level *l, wf_coder *coder, int64_t n, 
     for (int64_t p = 0; p < n; p++, low += l->C)
         for (int c = 0; c < l->C; c++) {
             wf_mixture mixture;
-            int64_t i = low[c];
+            int64_t i = coder->list ? low[c] : 0;
             cells.shift = l->shift[c];
             cells.scale = l->scale[c];
             wf_mixture_set(&mixture, l->base, l->components, l->C, c, t);

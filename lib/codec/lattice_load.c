@@ -172,8 +172,7 @@ static int check_chain(const loader *l, const char *chain)
     bool good = l->text.count > 0 && type_of("lattice");
     for (int i = 0; i < l->text.count; i++)
         good = good && !strcmp(l->text.words[i].name, i + 1 < l->text.count ? "cond" : "lattice");
-    WF_CHECK(good, WF_USAGE, "level %d has the chain '%.60s': only 'lattice', after any 'cond', gives whole numbers",
-             l->trained->spec.level, chain);
+    WF_CHECK(good, WF_USAGE, "the chain is '%.60s': only 'lattice', after any 'cond', gives whole numbers", chain);
     WF_CHECK(l->meta->signal == WF_PICTURE && !strcmp(l->meta->wavelet, "haar"), WF_USAGE,
              "a model of %ss under %s, expected one of pictures under haar", wf_signal_names[l->meta->signal],
              l->meta->wavelet);
@@ -195,7 +194,7 @@ static int load_parts(loader *l)
     to->components = option_of(word, "components");
     to->phases = option_of(word, "phases");
     WF_CHECK(to->components >= 1 && to->components <= WF_COMPONENTS && to->phases >= 1 && to->phases <= 2, WF_USAGE,
-             "level %d: a lattice of %d components and %d phases", spec->level, to->components, to->phases);
+             "a lattice of %d components and %d phases", to->components, to->phases);
     WF_TRY(load_scales(l));
     if (!spec->C)
         return load_base(l);

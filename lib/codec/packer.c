@@ -33,7 +33,7 @@ static int load_level(wf_packer *p, const wf_model *model, wf_backend *backend, 
     p->hashes[level] = XXH3_64bits_withSeed(trained.params, trained.size * sizeof(float), chain);
     int status = wf_lattice_load(&model->meta, &trained, halvings, &p->levels[level]);
     if (status)
-        status = wf_fail(status, "%s: %s", model->path, wf_error());
+        status = wf_fail(status, "%s: level %d: %s", model->path, level, wf_error());
     wf_level_clear(&trained);
     return status;
 }
@@ -204,7 +204,7 @@ static int code_lowest(const wf_packer *p, wf_packer_work *work, wf_coder *coder
     if (halvings == p->n)
         return wf_lattice_code_base(&p->levels[0], coder, (int64_t)lowest->h * lowest->w, lowest->sums);
     for (int c = 0; c < p->C; c++) {
-        int64_t i = lowest->sums[c], count = (((INT64_C(1) << p->bits) - 1) << 2 * halvings) + 1;
+        int64_t i = coder->list ? lowest->sums[c] : 0, count = (((INT64_C(1) << p->bits) - 1) << 2 * halvings) + 1;
         WF_TRY(wf_code_uniform(coder, count, &i));
         lowest->sums[c] = (int32_t)i;
     }
@@ -214,8 +214,6 @@ static int code_lowest(const wf_packer *p, wf_packer_work *work, wf_coder *coder
 /* Codes all levels. When reading, plane 0 is the result. */
 static int code_levels(const wf_packer *p, wf_packer_work *work, wf_coder *coder, int halvings)
 {
-    if (!coder->list)
-        memset(work->planes[halvings].sums, 0, work->planes[halvings].room * sizeof(int32_t));
     WF_TRY(code_lowest(p, work, coder, halvings));
     for (int k = halvings; k > 0; k--) {
         plane *low = &work->planes[k], *fine = &work->planes[k - 1];

@@ -26,7 +26,7 @@ int wf_net_list(wf_backend *backend, const wf_net_spec *spec, int C, int kernel,
     wf_stage_shape shape = {.backend = backend, .N = 1, .K = spec->K, .C = C, .kernel = kernel, .spare = &spare};
     wf_bijector owner = {.shape = &shape};
     wf_net *net = NULL;
-    WF_CHECK(!wf_net_describe(spec->kind).heads, WF_USAGE, "net: %s has attention, which no exact net has",
+    WF_CHECK(!wf_net_describe(spec->kind).heads, WF_USAGE, "net=%s has attention, which has no exact form",
              wf_net_names[spec->kind]);
     int status = wf_net_create(&owner, spec, &net);
     if (!status)

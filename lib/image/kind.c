@@ -250,6 +250,8 @@ static const wf_foreign foreign[] = {
      "version https://git-lfs.git", NULL},
     {"7-Zip", UNPACK, WF_KIND_OTHER, 0, 6, "7z\xbc\xaf\x27\x1c", NULL},
     {"RAR", UNPACK, WF_KIND_OTHER, 0, 4, "Rar!", NULL},
+    {"an archive of wf-pack", "wf-unpack -m MODEL makes pictures of it", WF_KIND_OTHER, 0, 8, "\x89WFP\r\n\x1a\n",
+     NULL},
     {"a level of a model", "wf-sample -m FOLDER draws pictures from a model", WF_KIND_LEVEL, 0, 0, NULL, is_level},
     {"the state of a training or of Markov chains", "the command that wrote it goes on from there", WF_KIND_STATE, 0, 0,
      NULL, is_state},

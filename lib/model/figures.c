@@ -51,8 +51,25 @@ static bool is_exact(const wf_figures *f, bool all)
     return some && (every || !all);
 }
 
+/* True if a flow is finer than an exact level. It sees that level's numbers with noise, so the two do not make a
+ * distribution of pictures together: their total may even be negative. */
+static bool is_estimate(const wf_figures *f)
+{
+    bool estimate = false, below = false;
+    for (int l = 0; l <= WF_MAX_LEVELS; l++) {
+        below |= f->level[l].n && f->exact[l];
+        estimate |= f->level[l].n && !f->exact[l] && below;
+    }
+    return estimate;
+}
+
+static const char *kind_of_total(const wf_figures *f)
+{
+    return is_exact(f, true) ? "exact" : is_estimate(f) ? "estimate" : "bound";
+}
+
 static void write_row(const wf_figures *f, FILE *file, bool aligned, const char *name, const char *size,
-                      const wf_mean *m, bool exact)
+                      const wf_mean *m, const char *kind)
 {
     char mean[WF_FIGURE], error[WF_FIGURE];
     const char *digits = aligned ? "%.4f" : f->shard.n ? "%.17g" : "%.6f";
@@ -67,14 +84,14 @@ static void write_row(const wf_figures *f, FILE *file, bool aligned, const char 
     if (f->shard.n && !aligned)
         fprintf(file, "\t%" PRId64 "\t%d/%d\t%016" PRIx64, m->n, f->shard.i, f->shard.n, f->run);
     if (is_exact(f, false))
-        fprintf(file, "%s%s", aligned ? "  " : "\t", exact ? "exact" : "bound");
+        fprintf(file, "%s%s", aligned ? "  " : "\t", kind);
     putc('\n', file);
 }
 
 void wf_figures_write_table(const wf_figures *f, FILE *file, bool aligned)
 {
     char name[32];
-    bool kinds = is_exact(f, false), whole = is_exact(f, true);
+    bool kinds = is_exact(f, false);
     if (aligned)
         fprintf(file, "%-6s %-12s %12s %10s%s\n", "level", "size", "bits/dim", "+-", kinds ? "  kind" : "");
     else
@@ -82,13 +99,13 @@ void wf_figures_write_table(const wf_figures *f, FILE *file, bool aligned)
     for (int l = 0; l <= WF_MAX_LEVELS; l++) {
         snprintf(name, sizeof name, "%d", l);
         if (f->level[l].n)
-            write_row(f, file, aligned, name, f->size[l], &f->level[l], f->exact[l]);
+            write_row(f, file, aligned, name, f->size[l], &f->level[l], f->exact[l] ? "exact" : "bound");
     }
     if (f->total.n || !f->pictures)
-        write_row(f, file, aligned, "total", "", &f->total, whole);
+        write_row(f, file, aligned, "total", "", &f->total, kind_of_total(f));
     snprintf(name, sizeof name, "iw %" PRId64, f->samples);
     if (f->weighted.n)
-        write_row(f, file, aligned, name, "", &f->weighted, whole);
+        write_row(f, file, aligned, name, "", &f->weighted, kind_of_total(f));
 }
 
 /* Writes `"bpd": MEAN, "error": ERROR`; the error of a single picture is null. */
@@ -186,10 +203,10 @@ static bool parse_row(char *line, bool kinds, wf_figures *f, bool first)
     *m = n ? (wf_mean){n, mean, n > 1 ? error * error * (double)n * (double)(n - 1) : 0} : (wf_mean){0};
     if (m >= f->level && m <= f->level + WF_MAX_LEVELS)
         strcpy(f->size[m - f->level], field[SIZE]);
-    bool exact = kinds && !strcmp(field[KIND], "exact");
-    if (kinds && !exact && strcmp(field[KIND], "bound") != 0)
+    bool level = m >= f->level && m <= f->level + WF_MAX_LEVELS, exact = kinds && !strcmp(field[KIND], "exact");
+    if (kinds && !exact && strcmp(field[KIND], "bound") != 0 && (level || strcmp(field[KIND], "estimate") != 0))
         return false;
-    if (m >= f->level && m <= f->level + WF_MAX_LEVELS)
+    if (level)
         f->exact[m - f->level] = exact;
     bool same = first || f->pictures == n;
     f->pictures = n;

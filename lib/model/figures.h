@@ -1,7 +1,8 @@
 /* figures.h - mean bits per dimension of many pictures, with standard errors: as a table, as JSON, joined from shards
  *
  * Tables of shards have more columns than others, and all digits, so that the figures of a run follow from them. Where
- * a level is exact, a last column `kind` says of each figure whether it is exact or a bound. */
+ * a level is exact, a last column `kind` says of each figure whether it is exact or a bound. The total is an estimate
+ * if a flow is finer than an exact level. */
 #ifndef WF_FIGURES_H
 #define WF_FIGURES_H
 

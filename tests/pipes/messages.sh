@@ -104,6 +104,7 @@ PostScript|gs -q|%!PS-Adobe
 a pointer of Git LFS|git lfs pull|version https://git-lfs.github.com/spec/v1\n
 7-Zip|bsdtar -cf - @FILE|7z\0274\0257\047\034
 RAR|bsdtar|Rar!\032\07
+an archive of wf-pack|wf-unpack -m MODEL|\0211WFP\r\n\032\n
 END
 printf '\066\0\0\0\0\0\0\0{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}abcd' > odd
 says 65 safetensors "odd: safetensors, which this version does not read: save its pictures in Python" wf-dwt odd

@@ -47,7 +47,7 @@ for model in model gated; do
     ok "with their pixels" diff <(pixels rgb | grep -v many) <(pixels "$model.out")
     ok "and in memory" wf-pack -q -m $model --test rgb
 done
-for kind in '1 255' '2 255' '4 255' '1 65535' '3 65535'; do
+for kind in '1 255' '2 255' '4 255' '1 65535' '3 65535' '3 1023'; do
     read -r c most <<< "$kind"
     name=$c.$most
     ok "a model of $c channels up to $most" train "$name" 'lattice:components=2:width=4:net=pair' < <(pictures 8 "$c" "$most" | wf-dwt -q)
@@ -92,6 +92,10 @@ ok "stays inside" wf-unpack -q -m model leads.wfp -o inside
 ok "as any other" test "$(find inside -type f)" = inside/_/out.png
 ok "pictures without names" sh -c 'wf-pack -q -m model < train.ppm | wf-unpack -q -m model - -o numbers && test -s numbers/00000063.png'
 
+cp rgb/sub/3.5.ppm 00000001.ppm
+ok "a name may be the number of another" sh -c 'wf-pack -q -m model 00000001.ppm - < rgb/sub/7.8.ppm | wf-unpack -q -m model - -o both'
+ok "which then gets one more" test "$(cd both && echo *)" = '00000001-2.png 00000001.png'
+
 # -- refused ----------------------------------------------------------------------------------------------------------
 status 65 "another model" wf-unpack -q -m gated model.wfp -o x
 ok "which the message says" mentions 'packed by another model' wf-unpack -q -m gated model.wfp -o x
@@ -120,4 +124,7 @@ status 65 "a damaged picture" wf-pack -q -m model train.model
 train_small plain > /dev/null 2>&1
 status 64 "a model of densities" wf-pack -q -m plain rgb
 ok "which the message says" mentions "only 'lattice', after any 'cond', gives whole numbers" wf-pack -q -m plain rgb
+wf-dwt -q train.ppm | wf-train-level -q -l 3 -m seen -s - --val none --batch 8 --steps 1 -f 'lattice:net=attention:width=4:blocks=1'
+ok "a network with attention" mentions 'seen: level 3: net=attention has attention' wf-pack -q -m seen rgb
 ok "a full disk" test "$(wf-pack -q -m model rgb 2> /dev/null > /dev/full; echo $?)" = 75
+status 75 "one line about it, before which nothing is called done" sh -c 'wf-pack -m model rgb/sub/8.8.ppm > /dev/full'
