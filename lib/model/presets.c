@@ -113,7 +113,7 @@ static int batch_for(double pixels)
     return pixels > 256 ? 2 : pixels > 64 ? 4 : pixels > 16 ? 8 : pixels > 4 ? 16 : pixels > 1 ? 32 : 64;
 }
 
-/* How all chosen chains are trained. */
+/* Gives what all chosen chains have in common, without the chain. */
 static wf_preset_choice trained_by(int batch, bool muon, int patch)
 {
     return (wf_preset_choice){.batch = batch,

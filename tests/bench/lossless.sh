@@ -16,22 +16,23 @@ mkdir -p "$out"
 [ -e "$out/train.store" ] || head -c $((2300 * picture)) "$file" | wf-dwt -q -o "$out/train.store"
 [ -e "$out/held" ] || tail -c $((700 * picture)) "$file" | wf-dwt -q | wf-idwt -q -o "$out/held"
 
-# Levels, their share of the core time in per cent, and their chains; the longest begin first.
-level() { # level NUMBER SHARE WIDTH BLOCKS
-    local chain="cond:channels=16:width=$3:blocks=2, lattice:width=$3:blocks=$4:phases=2"
-    wf-train-level -q -l "$1" -m "$model" -s "$out/train.store" --val 5% -f "$chain" --seed "$SEED" --threads 1 --batch 4 \
-        --optimizer muon --lr 6e-3 --decay 0.5 --ema 0.995 --minutes "$(awk "BEGIN { print $minutes * $CORES * $2 / 100 }")"
+# Levels and their share of the core time in per cent; the longest begin first.
+level() { # level NUMBER SHARE
+    wf-train-level -q -l "$1" -m "$model" -s "$out/train.store" --val 5% -f exact --seed "$SEED" --threads 1 \
+        --minutes "$(awk "BEGIN { print $minutes * $CORES * $2 / 100 }")"
 }
 export -f level
 export out model minutes CORES SEED
 parallel --will-cite -j "$CORES" --colsep ' ' level :::: << 'END'
-5 50 48 2
-4 30 48 2
-3 12 48 1
-2 4 32 1
-1 2 32 1
-0 2 32 1
+5 50
+4 30
+3 12
+2 4
+1 2
+0 2
 END
 wf-dwt -q "$out/held" | wf-bpd -q -m "$model"
 model=$(realpath "$model")
-cd "$out/held" && MODEL=$model "$(dirname "$self")/codecs.sh" *.png
+cd "$out/held"
+held=(*.png)
+MODEL=$model "$(dirname "$self")/codecs.sh" "${held[@]}"
