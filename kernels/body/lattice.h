@@ -141,6 +141,12 @@ WF_BODY float wf_lattice_log_width(const wf_lattice *l, const wf_range *range)
     return wf_log((float)range->step * wf_lattice_unit(l));
 }
 
+/* Returns log dz/dx of a coefficient: with the normal's log density of z it is that of x. */
+WF_BODY double wf_lattice_log_slope(float log_p, float log_width, float z)
+{
+    return (double)log_p - (double)log_width + 0.5 * (double)z * (double)z + WF_HALF_LOG_TWO_PI;
+}
+
 /* 1 - exp(-x) of x > 0, to a few units in the last place. */
 WF_BODY float wf_one_minus_exp(float x)
 {
@@ -261,6 +267,25 @@ WF_BODY int64_t wf_lattice_find(const wf_lattice *l, wf_range range, float z, fl
             high = middle - 1;
     }
     return low;
+}
+
+/* Writes the numbers of a pixel whose cells hold z, one colour after the other: x has the bands before. params: of the
+ * pixel. Returns the sum of log dz/dx. */
+WF_BODY double wf_lattice_invert(const wf_lattice *l, const float *z, const float *cond, const float *norm,
+                                 const float *params, float *x)
+{
+    double sum = 0;
+    for (int colour = 0; colour < l->C; colour++) {
+        int channel = wf_lattice_channel(l, colour);
+        wf_range range = wf_lattice_range(l, x, cond, colour);
+        float shift = wf_lattice_shift(l, x, norm, params, colour), middle;
+        int64_t place = wf_lattice_find(l, range, z[channel], shift, norm, params, colour);
+        wf_cell cell = wf_lattice_cell(l, range, place, norm, colour);
+        float log_p = wf_lattice_end(wf_lattice_sum(l->components, cell, shift, params + colour, l->C), &middle);
+        x[channel] = (float)wf_lattice_number(range, place) * wf_lattice_unit(l) + wf_lattice_offset(l);
+        sum += wf_lattice_log_slope(log_p, wf_lattice_log_width(l, &range), z[channel]);
+    }
+    return sum;
 }
 
 /* The gradient of log P by p_i, m'_i and s_i, times a factor. */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "../body/lattice.h"
+#include "../body/pixels.h"
 
 enum {
     BLOCK = 128,   /* coefficients gathered at a time: a multiple of LANES */
@@ -59,12 +60,6 @@ static arrays arrays_of(const wf_real *x, const wf_real *cond, const wf_real *no
                     (const float *)weight};
 }
 
-static bool is_mine(const lattice *c, size_t place)
-{
-    size_t odd = (place / (size_t)c->of.W + place % (size_t)c->of.W) % 2;
-    return c->of.pixels == WF_EVERY_PIXEL || odd == (c->of.pixels == WF_ODD_PIXELS);
-}
-
 static const float *cond_at(const lattice *c, const arrays *a, size_t pixel)
 {
     return a->cond ? a->cond + pixel * (size_t)c->of.cond : NULL;
@@ -95,7 +90,7 @@ static void gather_block(const lattice *c, const arrays *a, size_t first, size_t
 {
     b->count = 0;
     for (; *next < end && b->count + c->of.C <= BLOCK; ++*next)
-        for (int colour = 0; colour < c->of.C && is_mine(c, *next); colour++)
+        for (int colour = 0; colour < c->of.C && wf_pixels_have(c->of.pixels, c->of.W, *next); colour++)
             gather(c, a, first + *next, colour, b);
     int count = b->count;
     while (b->count % LANES)
@@ -166,9 +161,9 @@ static double forward_piece(const lattice *c, const arrays *a, size_t i, float *
             log_p[e] = wf_lattice_end(sums, &latent[e]);
         }
         for (int e = 0; e < b.count; e++) {
-            double own = (double)latent[e], weight = a->weight ? (double)a->weight[b.pixel[e]] : 1;
+            double weight = a->weight ? (double)a->weight[b.pixel[e]] : 1;
             z[b.pixel[e] * c->K + (size_t)wf_lattice_channel(&c->of, b.colour[e])] = latent[e];
-            sum += weight * ((double)log_p[e] - (double)b.log_width[e] + 0.5 * own * own + WF_HALF_LOG_TWO_PI);
+            sum += weight * wf_lattice_log_slope(log_p[e], b.log_width[e], latent[e]);
         }
     }
     return sum;
@@ -190,26 +185,6 @@ static int lattice_forward(wf_backend *b, const wf_lattice *of, int N, const wf_
     return WF_OK;
 }
 
-/* Writes the pixel's coefficients of this band to x. Returns the sum of log dz/dx. */
-static double invert_pixel(const lattice *c, const arrays *a, size_t pixel, const float *z, float *x)
-{
-    const float *cond = cond_at(c, a, pixel), *params = a->params + pixel * c->step;
-    double sum = 0;
-    for (int colour = 0; colour < c->of.C; colour++) {
-        int channel = wf_lattice_channel(&c->of, colour);
-        wf_range range = wf_lattice_range(&c->of, x, cond, colour);
-        float shift = wf_lattice_shift(&c->of, x, a->norm, params, colour), middle;
-        int64_t place = wf_lattice_find(&c->of, range, z[channel], shift, a->norm, params, colour);
-        wf_cell cell = wf_lattice_cell(&c->of, range, place, a->norm, colour);
-        wf_lattice_sums sums = wf_lattice_sum(c->of.components, cell, shift, params + colour, c->of.C);
-        float log_p = wf_lattice_end(sums, &middle);
-        double own = (double)z[channel];
-        x[channel] = (float)wf_lattice_number(range, place) * wf_lattice_unit(&c->of) + wf_lattice_offset(&c->of);
-        sum += (double)log_p - (double)wf_lattice_log_width(&c->of, &range) + 0.5 * own * own + WF_HALF_LOG_TWO_PI;
-    }
-    return sum;
-}
-
 static int lattice_inverse(wf_backend *b, const wf_lattice *of, int N, const wf_real *z, const wf_real *cond,
                            const wf_real *norm, const wf_real *params, wf_real *x, double *logdet)
 {
@@ -224,8 +199,9 @@ static int lattice_inverse(wf_backend *b, const wf_lattice *of, int N, const wf_
         c.sums[i] = 0;
         for (size_t place = begin; place < end; place++) {
             size_t pixel = first + place;
-            if (is_mine(&c, place))
-                c.sums[i] += invert_pixel(&c, &a, pixel, (const float *)z + pixel * c.K, (float *)x + pixel * c.K);
+            if (wf_pixels_have(of->pixels, of->W, place))
+                c.sums[i] += wf_lattice_invert(of, (const float *)z + pixel * c.K, cond_at(&c, &a, pixel), a.norm,
+                                               a.params + pixel * c.step, (float *)x + pixel * c.K);
         }
     }
     for (size_t i = 0; logdet && i < total; i++)

@@ -3,6 +3,7 @@
  * The transformed channels are gathered a block at a time, so that the loops over them are plain vector code. */
 #include "cpu.h"
 
+#include "../body/pixels.h"
 #include "../body/transform.h"
 
 #include <string.h>
@@ -100,19 +101,13 @@ static void weigh(const float *weight, size_t width, size_t first, int count, fl
     }
 }
 
-static bool pixel_moves(const wf_coupling *c, size_t place)
-{
-    size_t odd = (place / (size_t)c->W + place % (size_t)c->W) % 2;
-    return c->pixels == WF_EVERY_PIXEL || odd == (c->pixels == WF_ODD_PIXELS);
-}
-
 /* Sets to[i] = from[i] where element first + i of the piece is kept; from NULL: 0. */
 static void restore_kept(const coupling *c, const piece *p, size_t first, int count, const float *from, float *to)
 {
     if (c->of.pixels == WF_EVERY_PIXEL)
         return;
     for (int i = 0; i < count; i++)
-        if (!pixel_moves(&c->of, p->place + (first + (size_t)i) / c->k2))
+        if (!wf_pixels_have(c->of.pixels, c->of.W, p->place + (first + (size_t)i) / c->k2))
             to[i] = from ? from[i] : 0;
 }
 
@@ -271,7 +266,7 @@ static int mask(wf_backend *b, const wf_coupling *c, int N, const wf_real *x, bo
     for (size_t p = 0; p < pixels; p++) {
         const float *from = (const float *)x + p * K;
         float *to = (float *)y + p * K;
-        int first = c->first, end = pixel_moves(c, p % P) ? first + c->moved : first;
+        int first = c->first, end = wf_pixels_have(c->pixels, c->W, p % P) ? first + c->moved : first;
         for (int i = 0; i < c->K; i++) {
             float value = i >= first && i < end ? 0 : from[i];
             to[i] = add ? to[i] + value : value;

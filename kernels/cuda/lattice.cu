@@ -2,9 +2,10 @@
  *
  * One thread computes one pixel, its colours in turn: a colour's mean depends on the colours before. Each picture's sum
  * takes two steps of fixed order, pieces and then their sum. */
-#include "cuda.h"
+#include "pieces.h"
 
 #include "../body/lattice.h"
+#include "../body/pixels.h"
 
 enum { PIECE = 1024 /* pixels of a picture that one block computes */ };
 
@@ -16,12 +17,6 @@ typedef struct lattice {
 typedef struct arrays {
     const float *x, *cond, *norm, *params, *weight;
 } arrays;
-
-static __device__ __forceinline__ bool is_mine(const lattice *c, size_t place)
-{
-    size_t odd = (place / (size_t)c->of.W + place % (size_t)c->of.W) % 2;
-    return c->of.pixels == WF_EVERY_PIXEL || odd == (c->of.pixels == WF_ODD_PIXELS);
-}
 
 /* A coefficient: its range and cell, and the part of its mean that earlier colours give. */
 typedef struct coefficient {
@@ -41,13 +36,6 @@ static __device__ coefficient coefficient_at(const lattice *c, const arrays *a, 
     return own;
 }
 
-/* Returns log dz/dx of a coefficient with this log P and z. */
-static __device__ __forceinline__ double log_derivative(const lattice *c, const wf_range *range, float log_p, float z)
-{
-    return (double)log_p - (double)wf_lattice_log_width(&c->of, range) + 0.5 * (double)z * (double)z +
-           WF_HALF_LOG_TWO_PI;
-}
-
 static __device__ double forward_pixel(const lattice *c, const arrays *a, size_t pixel, float *z)
 {
     double sum = 0;
@@ -57,30 +45,15 @@ static __device__ double forward_pixel(const lattice *c, const arrays *a, size_t
             wf_lattice_sum(c->of.components, own.cell, own.shift, a->params + pixel * c->step + colour, c->of.C);
         float latent, log_p = wf_lattice_end(sums, &latent);
         z[pixel * c->K + (size_t)wf_lattice_channel(&c->of, colour)] = latent;
-        sum += log_derivative(c, &own.range, log_p, latent);
+        sum += wf_lattice_log_slope(log_p, wf_lattice_log_width(&c->of, &own.range), latent);
     }
     return a->weight ? (double)a->weight[pixel] * sum : sum;
 }
 
-/* x: of the arrays, which the pixel's colours join one by one. */
 static __device__ double invert_pixel(const lattice *c, const arrays *a, size_t pixel, const float *z, float *x)
 {
-    const float *params = a->params + pixel * c->step, *cond = a->cond ? a->cond + pixel * (size_t)c->of.cond : NULL;
-    double sum = 0;
-    z += pixel * c->K;
-    x += pixel * c->K;
-    for (int colour = 0; colour < c->of.C; colour++) {
-        int channel = wf_lattice_channel(&c->of, colour);
-        wf_range range = wf_lattice_range(&c->of, x, cond, colour);
-        float shift = wf_lattice_shift(&c->of, x, a->norm, params, colour), middle;
-        int64_t place = wf_lattice_find(&c->of, range, z[channel], shift, a->norm, params, colour);
-        wf_cell cell = wf_lattice_cell(&c->of, range, place, a->norm, colour);
-        wf_lattice_sums sums = wf_lattice_sum(c->of.components, cell, shift, params + colour, c->of.C);
-        float log_p = wf_lattice_end(sums, &middle);
-        x[channel] = (float)wf_lattice_number(range, place) * wf_lattice_unit(&c->of) + wf_lattice_offset(&c->of);
-        sum += log_derivative(c, &range, log_p, z[channel]);
-    }
-    return sum;
+    const float *cond = a->cond ? a->cond + pixel * (size_t)c->of.cond : NULL;
+    return wf_lattice_invert(&c->of, z + pixel * c->K, cond, a->norm, a->params + pixel * c->step, x + pixel * c->K);
 }
 
 /* Runs one piece of a picture; its sum goes to `pieces` or, if the piece is the only one, to the result. */
@@ -91,29 +64,13 @@ static __global__ void __launch_bounds__(WF_CUDA_THREADS)
     size_t end = begin + PIECE < c.P ? begin + PIECE : c.P;
     double sum = 0;
     for (size_t place = begin + threadIdx.x; place < end; place += blockDim.x)
-        if (is_mine(&c, place))
+        if (wf_pixels_have(c.of.pixels, c.of.W, place))
             sum +=
                 inverse ? invert_pixel(&c, &a, picture + place, from, to) : forward_pixel(&c, &a, picture + place, to);
     if (!logdet)
         return;
     sum = wf_cuda_block_sum(sum);
-    if (threadIdx.x != 0)
-        return;
-    if (gridDim.x == 1)
-        logdet[blockIdx.y] += inverse ? -sum : sum;
-    else
-        pieces[(size_t)blockIdx.y * gridDim.x + blockIdx.x] = sum;
-}
-
-static __global__ void add_pieces(int N, int count, double sign, const double *pieces, double *logdet)
-{
-    int n = (int)(blockIdx.x * blockDim.x + threadIdx.x);
-    if (n >= N)
-        return;
-    double sum = 0;
-    for (int i = 0; i < count; i++)
-        sum += pieces[(size_t)n * (size_t)count + (size_t)i];
-    logdet[n] += sign * sum;
+    give_sum(sum, inverse ? -1 : 1, pieces, logdet);
 }
 
 static __global__ void __launch_bounds__(WF_CUDA_THREADS)
@@ -125,7 +82,7 @@ static __global__ void __launch_bounds__(WF_CUDA_THREADS)
     float *to = dparams + pixel * c.step, factor = dlogdet * (a.weight ? a.weight[pixel] : 1.0f);
     const float *x = a.x + pixel * c.K, *params = a.params + pixel * c.step;
     int count = c.of.components, C = c.of.C;
-    if (!is_mine(&c, pixel % c.P)) {
+    if (!wf_pixels_have(c.of.pixels, c.of.W, pixel % c.P)) {
         for (size_t i = 0; i < c.step; i++)
             to[i] = 0;
         return;
@@ -180,10 +137,7 @@ static int run(wf_cuda *cuda, const wf_lattice *of, int N, bool inverse, arrays 
     WF_TRY(wf_cuda_pool_take(cuda, &cuda->scratch, (size_t)grid.x * grid.y * sizeof *pieces, &pieces));
     WF_RUN(run_pieces, grid, (unsigned)WF_CUDA_THREADS, 0, c, a, inverse, (const float *)from, (float *)to, pieces,
            logdet);
-    if (grid.x > 1 && logdet)
-        WF_RUN(add_pieces, wf_cuda_blocks(grid.y), (unsigned)WF_CUDA_THREADS, 0, (int)grid.y, (int)grid.x,
-               inverse ? -1.0 : 1.0, pieces, logdet);
-    return WF_OK;
+    return sum_pieces(cuda, grid, inverse ? -1 : 1, pieces, logdet);
 }
 
 static int lattice_forward(wf_backend *b, const wf_lattice *l, int N, const wf_real *x, const wf_real *cond,

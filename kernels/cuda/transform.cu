@@ -3,8 +3,9 @@
  * One thread computes one element of the state, so that lines are read and written whole. Each picture's sum takes two
  * steps of fixed order: pieces, then their sum. Each kind has its own kernel, so that none takes the registers of
  * another. The affine forward moves 8 K bytes a pixel, and 8 more for each transformed channel. */
-#include "cuda.h"
+#include "pieces.h"
 
+#include "../body/pixels.h"
 #include "../body/transform.h"
 
 enum {
@@ -18,28 +19,6 @@ typedef struct coupling {
     size_t elements; /* elements of a picture: H*W*K */
 } coupling;
 
-/* Writes a block's sum to its place among the pieces, or to the result if the block is the only one of its picture. */
-static __device__ __forceinline__ void give_sum(double sum, double sign, double *pieces, double *result)
-{
-    if (threadIdx.x != 0)
-        return;
-    if (gridDim.x == 1)
-        result[blockIdx.y] += sign * sum;
-    else
-        pieces[(size_t)blockIdx.y * gridDim.x + blockIdx.x] = sum;
-}
-
-static __global__ void add_pieces(int N, int count, double sign, const double *pieces, double *result)
-{
-    int n = (int)(blockIdx.x * blockDim.x + threadIdx.x);
-    if (n >= N)
-        return;
-    double sum = 0;
-    for (int i = 0; i < count; i++)
-        sum += pieces[(size_t)n * (size_t)count + (size_t)i];
-    result[n] += sign * sum;
-}
-
 /* Returns the offset of the first parameter of element e, transformed channel `channel`; the next parameters follow
  * `moved` apart. */
 static __device__ __forceinline__ size_t place_of_params(const coupling *c, size_t e, int channel)
@@ -50,9 +29,8 @@ static __device__ __forceinline__ size_t place_of_params(const coupling *c, size
 static __device__ __forceinline__ bool moves(const wf_coupling *c, size_t e)
 {
     size_t place = e / (size_t)c->K % ((size_t)c->H * (size_t)c->W);
-    size_t odd = (place / (size_t)c->W + place % (size_t)c->W) % 2;
     int channel = (int)(e % (size_t)c->K) - c->first;
-    return channel >= 0 && channel < c->moved && (c->pixels == WF_EVERY_PIXEL || odd == (c->pixels == WF_ODD_PIXELS));
+    return channel >= 0 && channel < c->moved && wf_pixels_have(c->pixels, c->W, place);
 }
 
 static __global__ void mask_all(wf_coupling c, size_t n, const float *x, bool add, float *y)
@@ -122,14 +100,6 @@ static int coupling_of(int N, const wf_coupling *of, coupling *c)
 static dim3 pieces_of(int N, size_t elements)
 {
     return dim3((unsigned)((elements + PIECE - 1) / PIECE), (unsigned)N);
-}
-
-static int sum_pieces(wf_cuda *cuda, dim3 grid, double sign, const double *pieces, double *result)
-{
-    if (grid.x > 1 && result)
-        WF_RUN(add_pieces, wf_cuda_blocks(grid.y), (unsigned)WF_CUDA_THREADS, 0, (int)grid.y, (int)grid.x, sign, pieces,
-               result);
-    return WF_OK;
 }
 
 static int transform(wf_cuda *cuda, const wf_coupling *of, int N, bool inverse, const wf_real *x, const wf_real *params,
