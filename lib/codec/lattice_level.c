@@ -127,7 +127,7 @@ static int code_pixel(const job *j, int band, int row, int column, const float *
     const wf_lattice_level *l = j->level;
     size_t p = (size_t)row * (size_t)j->n->w + (size_t)column, C = (size_t)l->C;
     int32_t *detail = j->n->detail + 3 * C * p;
-    double t[WF_COLOURS];
+    double t[WF_LATTICE_MAX_COLOURS];
     for (int c = 0; c < l->C; c++) {
         int channel = band * l->C + c;
         wf_range range = range_of(l, band, c, j->n->low[p * C + (size_t)c], detail);
@@ -168,7 +168,7 @@ static int mask_band(job *j, int band)
 static int code_strip(const job *j, int band, int phase, int first, int rows, const float *outputs)
 {
     int step = j->level->phases;
-    size_t each = (size_t)((3 * j->level->components + j->level->C - 1) * j->level->C);
+    size_t each = (size_t)wf_lattice_outputs(j->level);
     for (int row = first; row < first + rows; row++, outputs += each * (size_t)j->n->w)
         for (int column = step == 2 ? (row + phase) % 2 : 0; column < j->n->w; column += step)
             WF_TRY(code_pixel(j, band, row, column, outputs + each * (size_t)column));
@@ -211,7 +211,7 @@ int wf_lattice_code_details(const wf_lattice_level *level, wf_lattice_work *work
 
 int wf_lattice_code_base(const wf_lattice_level *l, wf_coder *coder, int64_t n, int32_t *low)
 {
-    double unit = low_unit(l), t[WF_COLOURS];
+    double unit = low_unit(l), t[WF_LATTICE_MAX_COLOURS];
     wf_cells cells = {.count = (((INT64_C(1) << l->bits) - 1) << 2 * l->k) + 1, .step = unit};
     cells.low = low_offset(l) - unit / 2;
     for (int64_t p = 0; p < n; p++, low += l->C)

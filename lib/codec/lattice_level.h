@@ -6,10 +6,11 @@
 #ifndef WF_LATTICE_LEVEL_H
 #define WF_LATTICE_LEVEL_H
 
+#include "../../kernels/backend.h"
 #include "exact_net.h"
 #include "lattice_number.h"
 
-enum { WF_COLOURS = 4, WF_GROUPS = 6, WF_EXACT_BITS = 23 };
+enum { WF_GROUPS = 6 };
 
 /* A level's model; owns its nets. The base has no nets but the outputs of its own, the same for all pixels. */
 typedef struct wf_lattice_level {
@@ -18,11 +19,18 @@ typedef struct wf_lattice_level {
     int features; /* channels of the condition: the low-pass and what `cond` adds */
     wf_exact_net **conds;
     int cond_count;
-    wf_exact_net *nets[WF_GROUPS];                       /* of group band * phases + phase */
-    float *base;                                         /* [3K + C - 1, C]; NULL above the base */
-    double shift[3 * WF_COLOURS], scale[3 * WF_COLOURS]; /* t = (x + shift) scale, of each channel */
+    wf_exact_net *nets[WF_GROUPS]; /* of group band * phases + phase */
+    float *base;                   /* [3K + C - 1, C]; NULL above the base */
+    double shift[3 * WF_LATTICE_MAX_COLOURS], scale[3 * WF_LATTICE_MAX_COLOURS]; /* t = (x + shift) scale of channels */
 } wf_lattice_level;
 void wf_lattice_level_clear(wf_lattice_level *level);
+
+/* Outputs of a net for a pixel, as wf_mixture_set takes them. */
+static inline int wf_lattice_outputs(const wf_lattice_level *level)
+{
+    wf_lattice l = {.C = level->C, .components = level->components};
+    return wf_lattice_parameters(&l) * level->C;
+}
 
 /* Memory of one coder, one thread at a time. Zero-initialize; wf_lattice_work_clear frees. */
 typedef struct wf_lattice_work {

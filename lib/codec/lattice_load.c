@@ -14,35 +14,25 @@ typedef struct loader {
     const wf_level *trained;
     wf_flow *flow; /* lists the parameters */
     wf_flow_text text;
+    const wf_bijector_option *options; /* of a word, and their values */
+    int values[WF_BIJECTOR_MAX_OPTIONS];
     wf_lattice_level *to;
 } loader;
 
-static const wf_bijector_type *type_of(const char *name)
+/* Reads the options of a word, for option_of. */
+static int read_options(loader *l, int word)
 {
-    const wf_bijector_type *type = NULL;
-    for (int i = 0; (type = wf_bijector_row(i)) && strcmp(type->name, name);)
-        i++;
-    return type;
+    l->options = wf_bijector_find(l->text.words[word].name)->options;
+    return wf_bijector_values(l->text.text, &l->text.words[word], l->values);
 }
 
-/* The value of a word's option, as the flow takes it: a number, or the place of a name. */
-static int option_of(const wf_word *word, const char *key)
+/* The value of an option as the flow takes it: a number, or the place of a name. */
+static int option_of(const loader *l, const char *key)
 {
-    const wf_bijector_type *type = type_of(word->name);
-    const char *value = NULL;
-    for (int i = 0; i < word->options; i++)
-        if (!strcmp(word->option[i].key, key))
-            value = word->option[i].value;
-    for (int i = 0; type && i < WF_BIJECTOR_MAX_OPTIONS && type->options[i].key; i++) {
-        const wf_bijector_option *o = &type->options[i];
-        if (strcmp(o->key, key))
-            continue;
-        int named = 0;
-        while (value && o->names && o->names[named] && strcmp(o->names[named], value))
-            named++;
-        return !value ? o->standard : o->names ? named : atoi(value);
-    }
-    return 0;
+    int i = 0;
+    while (i + 1 < WF_BIJECTOR_MAX_OPTIONS && strcmp(l->options[i].key, key))
+        i++;
+    return l->values[i];
 }
 
 /* The parameters called NAME of the word, or NULL. */
@@ -99,10 +89,10 @@ static int load_conds(loader *l)
     to->conds = calloc((size_t)count + 1, sizeof *to->conds);
     WF_CHECK(to->conds, WF_AGAIN, "out of memory for nets");
     for (int i = 0; i < count; i++) {
-        const wf_word *word = &l->text.words[i];
-        wf_net_spec spec = {.kind = option_of(word, "net"), .out = option_of(word, "channels")};
-        spec.width = option_of(word, "width");
-        spec.blocks = option_of(word, "blocks");
+        WF_TRY(read_options(l, i));
+        wf_net_spec spec = {.kind = option_of(l, "net"), .out = option_of(l, "channels")};
+        spec.width = option_of(l, "width");
+        spec.blocks = option_of(l, "blocks");
         WF_TRY(make_net(l, i, "", &spec, to->features, &to->conds[to->cond_count]));
         to->cond_count++;
         to->features += spec.out;
@@ -110,23 +100,19 @@ static int load_conds(loader *l)
     return WF_OK;
 }
 
-static int outputs_of(const wf_lattice_level *level)
-{
-    return (3 * level->components + level->C - 1) * level->C;
-}
-
 static int load_groups(loader *l)
 {
     static const char bands[] = "hvd";
     wf_lattice_level *to = l->to;
     int word = l->text.count - 1;
+    WF_TRY(read_options(l, word));
     for (int i = 0; i < 3 * to->phases; i++) {
         char prefix[24];
         int band = i / to->phases, phase = i % to->phases;
-        wf_net_spec spec = {.kind = option_of(&l->text.words[word], "net"), .out = outputs_of(to)};
+        wf_net_spec spec = {.kind = option_of(l, "net"), .out = wf_lattice_outputs(to)};
         spec.K = spec.take = (band + phase) * to->C;
-        spec.width = option_of(&l->text.words[word], "width");
-        spec.blocks = option_of(&l->text.words[word], "blocks");
+        spec.width = option_of(l, "width");
+        spec.blocks = option_of(l, "blocks");
         if (to->phases == 1)
             snprintf(prefix, sizeof prefix, "%c.", bands[band]);
         else
@@ -140,7 +126,7 @@ static int load_groups(loader *l)
 static int load_base(loader *l)
 {
     wf_lattice_level *to = l->to;
-    wf_net_spec spec = {.kind = wf_net_kind("conv"), .K = 1, .take = 1, .out = outputs_of(to)};
+    wf_net_spec spec = {.kind = wf_net_kind("conv"), .K = 1, .take = 1, .out = wf_lattice_outputs(to)};
     wf_exact_part zero = {NULL, 1, 1};
     wf_exact_scratch scratch = {0};
     wf_exact_net *net;
@@ -169,16 +155,16 @@ static int load_scales(const loader *l)
 
 static int check_chain(const loader *l, const char *chain)
 {
-    bool good = l->text.count > 0 && type_of("lattice");
+    bool good = l->text.count > 0;
     for (int i = 0; i < l->text.count; i++)
         good = good && !strcmp(l->text.words[i].name, i + 1 < l->text.count ? "cond" : "lattice");
     WF_CHECK(good, WF_USAGE, "the chain is '%.60s': only 'lattice', after any 'cond', gives whole numbers", chain);
     WF_CHECK(l->meta->signal == WF_PICTURE && !strcmp(l->meta->wavelet, "haar"), WF_USAGE,
              "a model of %ss under %s, expected one of pictures under haar", wf_signal_names[l->meta->signal],
              l->meta->wavelet);
-    WF_CHECK(l->meta->bits + 2 * l->to->k <= WF_EXACT_BITS, WF_USAGE,
+    WF_CHECK(l->meta->bits + 2 * l->to->k <= WF_LATTICE_MAX_BITS, WF_USAGE,
              "%d bits after %d halvings are too many digits: bits + 2 halvings is at most %d", l->meta->bits, l->to->k,
-             WF_EXACT_BITS);
+             WF_LATTICE_MAX_BITS);
     return WF_OK;
 }
 
@@ -190,9 +176,9 @@ static int load_parts(loader *l)
     WF_TRY(wf_flow_text_parse(spec->chain, &l->text));
     WF_TRY(check_chain(l, spec->chain));
     WF_TRY(wf_flow_create(l->trained->backend, spec->chain, &shape, &l->flow));
-    const wf_word *word = &l->text.words[l->text.count - 1];
-    to->components = option_of(word, "components");
-    to->phases = option_of(word, "phases");
+    WF_TRY(read_options(l, l->text.count - 1));
+    to->components = option_of(l, "components");
+    to->phases = option_of(l, "phases");
     WF_CHECK(to->components >= 1 && to->components <= WF_COMPONENTS && to->phases >= 1 && to->phases <= 2, WF_USAGE,
              "a lattice of %d components and %d phases", to->components, to->phases);
     WF_TRY(load_scales(l));

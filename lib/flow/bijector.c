@@ -18,6 +18,14 @@ const wf_bijector_type *wf_bijector_row(int i)
     return i >= 0 && (size_t)i < sizeof registry / sizeof *registry ? registry[i] : NULL;
 }
 
+const wf_bijector_type *wf_bijector_find(const char *name)
+{
+    int i = 0;
+    while (registry[i] && strcmp(registry[i]->name, name))
+        i++;
+    return registry[i];
+}
+
 static int fail_unknown(const char *text, const wf_word *word)
 {
     char known[200] = "";
@@ -49,10 +57,12 @@ static int read_value(const wf_bijector_type *type, const wf_bijector_option *o,
     return wf_flow_text_error(chain, at, "%s:%s must be one of %s", type->name, o->key, known);
 }
 
-/* Fills `values` in the order of the type's table: the word's options, defaults elsewhere. */
-static int read_options(const wf_bijector_type *type, const char *text, const wf_word *word, int *values)
+int wf_bijector_values(const char *text, const wf_word *word, int values[WF_BIJECTOR_MAX_OPTIONS])
 {
+    const wf_bijector_type *type = wf_bijector_find(word->name);
     int known = 0;
+    if (!type)
+        return fail_unknown(text, word);
     for (; known < WF_BIJECTOR_MAX_OPTIONS && type->options[known].key; known++)
         values[known] = type->options[known].standard;
     for (int i = 0; i < word->options; i++) {
@@ -76,13 +86,9 @@ static int check_signal(const wf_bijector *self)
 
 int wf_bijector_create(wf_stage_shape *shape, const char *text, const wf_word *word, wf_bijector *out)
 {
-    int values[WF_BIJECTOR_MAX_OPTIONS] = {0}, i = 0;
-    while (registry[i] && strcmp(registry[i]->name, word->name))
-        i++;
-    if (!registry[i])
-        return fail_unknown(text, word);
-    *out = (wf_bijector){.type = registry[i], .shape = shape, .after = shape};
-    WF_TRY(read_options(out->type, text, word, values));
+    int values[WF_BIJECTOR_MAX_OPTIONS] = {0};
+    WF_TRY(wf_bijector_values(text, word, values));
+    *out = (wf_bijector){.type = wf_bijector_find(word->name), .shape = shape, .after = shape};
     WF_TRY(check_signal(out));
     int status = out->type->create(out, values);
     if (status)

@@ -182,6 +182,13 @@ WF_BIJECTORS(WF_DECLARE_BIJECTOR)
 /* Row i of the registry; NULL past the end. */
 const wf_bijector_type *wf_bijector_row(int i);
 
+/* The bijector called `name`; NULL: there is none. */
+const wf_bijector_type *wf_bijector_find(const char *name);
+
+/* Sets values[i] of the options[i] of the bijector that `word` names: the word's own, defaults elsewhere. WF_USAGE for
+ * an unknown word or option, or a value out of its range; the message quotes its place in `text`. */
+int wf_bijector_values(const char *text, const wf_word *word, int values[WF_BIJECTOR_MAX_OPTIONS]) WF_MUST;
+
 /* Creates the bijector that `word` names, for inputs of `shape` (borrowed). WF_USAGE for an unknown word or option; the
  * message quotes its place in `text`. After an error `out` holds nothing. */
 int wf_bijector_create(wf_stage_shape *shape, const char *text, const wf_word *word, wf_bijector *out) WF_MUST;

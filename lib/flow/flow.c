@@ -49,13 +49,13 @@ bool wf_flow_is_discrete(const wf_flow *f)
 bool wf_chain_is_discrete(const char *text)
 {
     wf_flow_text chain;
-    const wf_bijector_type *type;
     bool found = false;
     if (wf_flow_text_parse(text, &chain))
         return false;
-    for (int i = 0; i < chain.count; i++)
-        for (int row = 0; (type = wf_bijector_row(row)); row++)
-            found |= type->discrete && !strcmp(type->name, chain.words[i].name);
+    for (int i = 0; i < chain.count; i++) {
+        const wf_bijector_type *type = wf_bijector_find(chain.words[i].name);
+        found |= type && type->discrete;
+    }
     wf_flow_text_clear(&chain);
     return found;
 }
