@@ -160,8 +160,10 @@ static int run_draws(wf_evaluation *e, level *l, int64_t N, const wf_record *r, 
     double *mean = l->bits + l->n;
     memset(mean, 0, (size_t)N * sizeof *mean);
     for (int64_t k = 0; k < K; k++) {
-        WF_TRY(wf_evaluator_draw(&l->evaluator, &e->noise, (uint64_t)k));
-        WF_TRY(wf_evaluator_run(&l->evaluator, N, r->low, r->detail, r->index, bits));
+        if (!l->exact) /* else all draws give the same */
+            WF_TRY(wf_evaluator_draw(&l->evaluator, &e->noise, (uint64_t)k));
+        if (!l->exact || !k)
+            WF_TRY(wf_evaluator_run(&l->evaluator, N, r->low, r->detail, r->index, bits));
         for (int64_t n = 0; n < N; n++) {
             mean[n] += bits[n] / (double)K;
             e->drawn[(l->n + n) * K + k] += bits[n];
