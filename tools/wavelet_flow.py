@@ -1098,7 +1098,7 @@ class _Lattice(_Word):
             return whole, 1, whole + (pixel << 2 * self.halvings) + 1
         m, colours = pixel << 2 * (self.halvings - 1), first.shape[1]
         low = cond[:, :colours].double() - (0.5**(self.bits + 1) - 0.5)
-        S = torch.round(low * 2 ** (self.bits + 2 * self.halvings)).long()
+        S = torch.round(low * 2 ** (self.bits + 2 * self.halvings)).long().clamp(0, 4 * m)
         H, V = (torch.round(bands[:, i].double() / self.unit(cond)).long() for i in (0, 1))
         if band == 0:
             reach = _reach(S, 2 * m)

@@ -66,6 +66,10 @@ status 64 "nuts: needs a flow" bash -c 'wf-nuts -q -m exact -n 1 < /dev/null'
 ok "nuts says so" bash -c 'wf-nuts -q -m mixed -n 1 < /dev/null 2>&1 | grep -q "level 0 gives probabilities of whole numbers"'
 status 64 "words after it" train none --steps 1 -f "$chain, actnorm"
 status 64 "words before it" train none --steps 1 -f "actnorm, $chain"
-status 64 "learnt noise" train none --steps 1 --dequantize 'affine:mask=checker:width=4:blocks=1'
+"$DEADLEAVES" -q -n 16 -s 8 | wf-dwt -q --levels 0 > flat.wf
+whole() { wf-train-level -q -l 0 -m "$1" -s flat.wf --val none -f lattice --steps 1 --batch 8 "${@:2}"; }
+noisy() { ! whole noise --dequantize 'affine:mask=checker:width=4:blocks=1' 2> said && grep -q 'lattice: .*without learnt noise' said; }
+ok "whole pictures train" whole flat
+ok "but not with learnt noise" noisy
 "$DEADLEAVES" -q -n 16 -s 8 | wf-dwt -q -w db2 > db2.wf
 status 64 "another wavelet" wf-train-level -q -l 2 -m db2 -s db2.wf --val none -f "$chain" --steps 1 --batch 8
