@@ -105,7 +105,7 @@ begun() {
 }
 
 train() {
-    local level code='' ended last=$SECONDS status
+    local level code='' ended session last=$SECONDS status
     level=$(sed -n "${PARALLEL_SEQ}p" "$WF_OUT/plan.tsv" | cut -f 1)
     exec 2> >(sed -u "s/^/level $level\t/" >&"$WF_MESSAGES") # GNU parallel drops what a level says that it repeats
     [ ! -e "$WF_FAILED/$level" ] || exit "$(cat "$WF_FAILED/$level")" # it failed on another host
@@ -114,18 +114,18 @@ train() {
     stopped=
     trap 'stopped=1' TERM
     exec 3>&1
-    exec {ended}< <("${ssh[@]}" -n "$host" "exec sh -c $(quote "cd $(quote "$WF_FOLDER") && $WF_PATH $*")" >&3; echo $?)
+    exec {ended}< <("${ssh[@]}" -n "$host" "exec sh -c $(quote "cd $(quote "$WF_FOLDER") && $WF_PATH $*")" >&3; exit $?)
+    session=$!
     while [ -z "$stopped" ]; do
         status=0
-        read -r -t 1 -u "$ended" code || status=$?
-        [ $status -gt 128 ] || break
+        read -r -t 1 -u "$ended" || status=$? # nothing comes but the end
+        [ $status -gt 128 ] || { wait "$session" && code=0 || code=$?; break; }
         kill -0 "$PARALLEL_PID" 2> /dev/null || stopped=1 # it was killed
         [ -z "$WF_STAGE" ] || [ $((SECONDS - last)) -lt "${SSHRETURN:-60}" ] || { fetch 0 "$level" 2> /dev/null; last=$SECONDS; }
     done
     [ -z "$stopped" ] || code=75
     trap : TERM
     [ -z "$stopped" ] || kill 0 # ssh, if it is not gone
-    code=${code:-255}
     [ -z "$stopped" ] || exec 2>&"$WF_MESSAGES" # the signal was for sed too
     [ -z "$stopped" ] && [ "$code" != 255 ] || begun "$level" 600
     case $code in

@@ -125,7 +125,8 @@ int training_report(void *user, wf_train_event event, const wf_train_progress *n
              wf_figure(now->held_out, "%.4f", "-", held_out), wf_figure(now->best, "%.4f", "-", best));
     if (event == WF_TRAIN_STARTED || event == WF_TRAIN_RESUMED)
         progress_from(now->step, fraction_done(p));
-    draw(p, now);
+    if (event != WF_TRAIN_VALIDATED) /* the step that it belongs to is reported next */
+        draw(p, now);
     return *p->interrupted;
 }
 
