@@ -220,6 +220,24 @@ Test(store_damage, another_hash)
     cr_expect(strstr(wf_error(), "hash"), "%s", wf_error());
 }
 
+/* mdb_dump -a and mdb_load keep the levels, but not the records beside them. */
+Test(store_damage, without_state)
+{
+    char path[512];
+    MDB_env *env;
+    MDB_txn *txn;
+    MDB_dbi main;
+    MDB_val now = {strlen(WF_STATE_NOW), (void *)(uintptr_t)WF_STATE_NOW},
+            sealed = {strlen(WF_STATE_SEALED), (void *)(uintptr_t)WF_STATE_SEALED};
+    strcpy(path, make_store("s", 0, 2, BATCH));
+    cr_assert(!mdb_env_create(&env) && !mdb_env_open(env, path, 0, 0666) && !mdb_txn_begin(env, NULL, 0, &txn) &&
+              !mdb_dbi_open(txn, NULL, 0, &main) && !mdb_del(txn, main, &now, NULL) &&
+              !mdb_del(txn, main, &sealed, NULL) && !mdb_txn_commit(txn));
+    mdb_env_close(env);
+    cr_expect_eq(judge(path), WF_DATA);
+    cr_expect(strstr(wf_error(), "mdb_dump -a leaves out"), "%s", wf_error());
+}
+
 /* Windows of a value of 3 x 2 tiles hold the same numbers as the whole. A damaged tile makes exactly the windows that
  * touch it fail. */
 Test(store_damage, windows)

@@ -95,15 +95,32 @@ static int read_indices(wf_store *store, MDB_cursor *cursor)
     return WF_OK;
 }
 
+/* An environment without a state: of another program, or without the records that mdb_dump -a passes over. */
+static int fail_without_state(const wf_store *store, MDB_txn *txn)
+{
+    const char *path = store->file.path;
+    for (int level = 0; level <= WF_MAX_LEVELS; level++) {
+        char name[16];
+        MDB_dbi database;
+        wf_level_name(level, name);
+        WF_CHECK(mdb_dbi_open(txn, name, 0, &database), WF_DATA,
+                 "%s: levels without their description, which mdb_dump -a leaves out: copy stores by cp -r or mdb_copy",
+                 path);
+    }
+    return wf_fail(
+        WF_DATA,
+        "%s: an LMDB environment, but not a store of coefficients: wf-dwt -o STORE %s makes one of pictures in it",
+        path, path);
+}
+
 /* Reads the state at the last seal, and counts the pictures added since. */
 static int read_sealed(wf_store *store, MDB_txn *txn)
 {
     bool found;
     wf_store_state *state = &store->file.state;
     WF_TRY(wf_state_read(&store->file, txn, WF_STATE_NOW, state, &found));
-    WF_CHECK(found, WF_DATA,
-             "%s: an LMDB environment, but not a store of coefficients: wf-dwt -o STORE %s makes one of pictures in it",
-             store->file.path, store->file.path);
+    if (!found)
+        return fail_without_state(store, txn);
     if (state->sealed)
         return WF_OK;
     int64_t count = state->count;
