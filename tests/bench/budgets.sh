@@ -20,6 +20,7 @@
 #
 #   default             what wf-train-level chooses without --flow
 #   official, best      the named chains with the published batch, rate, averages and patches
+#   exact               the named chain of exact probabilities, with its own
 #   demo                the chains of levels32.mk; a level above its six is like its largest
 #   STEPSxWIDTHbBATCH   a candidate: features of the low-pass picture, then so many steps of that width
 #   NAME                the chain of CHAINS/NAME.chain; its first line is a comment with more options of wf-train-level
@@ -123,7 +124,7 @@ flags() {
     local steps width batch channels features=
     case $choice in
     default) return ;;
-    official | best)
+    official | best | exact)
         printf '%s\n' -f "$choice"
         return
         ;;
@@ -147,7 +148,7 @@ flags() {
             sed -n '1s/^# *//p' "$CHAINS/$choice.chain" | tr ' ' '\n'
             return
         fi
-        echo "budgets.sh: choice '$choice': expected default, official, best, demo, a candidate such as 8x32b4 or a file $CHAINS/$choice.chain" >&2
+        echo "budgets.sh: choice '$choice': expected default, official, best, exact, demo, a candidate such as 8x32b4 or a file $CHAINS/$choice.chain" >&2
         return 64
         ;;
     esac
