@@ -6,9 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 #include "../base/file.h"
 #include "../base/version.h"
+#include "../pyramid/wavelet.h"
 
 int wf_model_file(const wf_model *model, int level, const char *suffix, char out[WF_PATH])
 {
@@ -32,6 +34,7 @@ static int read_meta(json_t *root, const char *path, wf_meta *meta)
     const char *wavelet = json_string_value(json_object_get(root, "wavelet"));
     WF_CHECK(format && !strcmp(format, WF_FORMAT), WF_DATA, "%s: format is not " WF_FORMAT, path);
     WF_CHECK(wavelet && strlen(wavelet) < sizeof meta->wavelet, WF_DATA, "%s: no wavelet", path);
+    WF_CHECK(wf_wavelet_find(wavelet), WF_DATA, "%s: wavelet \"%s\" is not known", path, wavelet);
     *meta = (wf_meta){0};
     strcpy(meta->wavelet, wavelet);
     json_t *shape = json_object_get(root, "shape");
@@ -51,6 +54,34 @@ static int read_meta(json_t *root, const char *path, wf_meta *meta)
     return wf_meta_check(meta, path);
 }
 
+/* Writes the checksum of a model's members to `out`: XXH3 of their compact text, sorted by key, without the member
+ * "checksum". */
+static int checksum_of(json_t *root, char out[17])
+{
+    json_t *others = json_copy(root);
+    json_object_del(others, "checksum");
+    char *text = json_dumps(others, JSON_COMPACT | JSON_SORT_KEYS);
+    json_decref(others);
+    if (!text)
+        return wf_fail(WF_AGAIN, "out of memory for the text of a model");
+    snprintf(out, 17, "%016llx", (unsigned long long)XXH3_64bits(text, strlen(text)));
+    free(text);
+    return WF_OK;
+}
+
+/* WF_DATA: the file is not as it was written. One without a checksum is taken as it is. */
+static int compare_checksum(json_t *root, const char *path)
+{
+    char want[17];
+    const json_t *found = json_object_get(root, "checksum");
+    if (!found)
+        return WF_OK;
+    WF_TRY(checksum_of(root, want));
+    WF_CHECK(json_is_string(found) && !strcmp(json_string_value(found), want), WF_DATA,
+             "%s: damaged, or changed by hand: its checksum is not %s", path, want);
+    return WF_OK;
+}
+
 static int model_json(const char *path, char out[WF_PATH])
 {
     WF_CHECK(snprintf(out, WF_PATH, "%s/wf.json", path) < WF_PATH, WF_USAGE, "%s: path too long", path);
@@ -67,7 +98,9 @@ int wf_model_open(const char *path, wf_model *out)
         return wf_fail_errno("%s", file);
     json_t *root = json_load_file(file, JSON_REJECT_DUPLICATES, &error);
     WF_CHECK(root, WF_DATA, "%s: line %d: %s", file, error.line, error.text);
-    int status = read_meta(root, file, &out->meta);
+    int status = compare_checksum(root, file);
+    if (!status)
+        status = read_meta(root, file, &out->meta);
     const json_t *licence = json_object_get(root, "licence");
     if (!status && licence && !json_is_string(licence))
         status = wf_fail(WF_DATA, "%s: \"licence\" is not a string", file);
@@ -139,42 +172,62 @@ int wf_model_find(const char *name, wf_model *out)
     return WF_OK;
 }
 
+/* The members of a model's wf.json, without the checksum. NULL: out of memory, or the licence is not UTF-8. */
+static json_t *members_of(const wf_meta *m, const char *licence)
+{
+    int64_t sides[4];
+    int axes = wf_sides(m->signal, m->D, m->H, m->W, sides), failed = 0;
+    json_t *root = json_object(), *shape = json_array();
+    failed |= json_object_set_new(root, "format", json_string(WF_FORMAT));
+    failed |= json_object_set_new(root, "wavelet", json_string(m->wavelet));
+    failed |= json_object_set_new(root, "levels", json_integer(m->levels));
+    for (int i = 0; i < axes; i++)
+        failed |= json_array_append_new(shape, json_integer(sides[i]));
+    failed |= json_array_append_new(shape, json_integer(m->C));
+    failed |= json_object_set_new(root, "shape", shape);
+    failed |= json_object_set_new(root, "bits", json_integer(m->bits));
+    if (m->rate)
+        failed |= json_object_set_new(root, "rate", json_integer(m->rate));
+    if (licence)
+        failed |= json_object_set_new(root, "licence", json_string(licence));
+    if (!failed)
+        return root;
+    json_decref(root);
+    return NULL;
+}
+
 /* Writes under a name of this process, then links the final name, which fails if it exists: of two first processes
  * one wins. Processes of two machines may share a number and so a name; it only matters that the final name exists. */
-static int write_model_json(const char *file, const wf_meta *m, const char *licence)
+static int write_text(const char *file, const char *text)
 {
     char mine[WF_PATH];
     wf_outfile *out;
     WF_CHECK(snprintf(mine, sizeof mine, "%s.%ld", file, (long)getpid()) < WF_PATH, WF_USAGE, "%s: path too long",
              file);
-    json_t *text = licence ? json_string(licence) : NULL;
-    char *quoted = text ? json_dumps(text, JSON_ENCODE_ANY) : NULL;
-    json_decref(text);
-    WF_CHECK(quoted || !licence, WF_USAGE, "the licence is not UTF-8");
-    int created = wf_outfile_create(mine, &out);
-    if (created) {
-        free(quoted);
-        return created;
-    }
-    FILE *stream = wf_outfile_stream(out);
-    int64_t sides[4];
-    int axes = wf_sides(m->signal, m->D, m->H, m->W, sides);
-    fprintf(stream, "{\"format\": \"%s\", \"wavelet\": \"%s\", \"levels\": %d, \"shape\": [", WF_FORMAT, m->wavelet,
-            m->levels);
-    for (int i = 0; i < axes; i++)
-        fprintf(stream, "%d, ", (int)sides[i]);
-    fprintf(stream, "%d], \"bits\": %d", m->C, m->bits);
-    if (m->rate)
-        fprintf(stream, ", \"rate\": %d", m->rate);
-    if (quoted)
-        fprintf(stream, ", \"licence\": %s", quoted);
-    free(quoted);
-    fputs("}\n", stream);
+    WF_TRY(wf_outfile_create(mine, &out));
+    fprintf(wf_outfile_stream(out), "%s\n", text);
     WF_TRY(wf_outfile_commit(out));
     int status = link(mine, file) ? wf_fail_errno("%s", file) : WF_OK;
     if (status && !access(file, F_OK))
         status = WF_OK;
     unlink(mine);
+    return status;
+}
+
+static int write_model_json(const char *file, const wf_meta *m, const char *licence)
+{
+    char checksum[17];
+    json_t *root = members_of(m, licence);
+    WF_CHECK(root, WF_USAGE, "the licence is not UTF-8");
+    int status = checksum_of(root, checksum);
+    char *text = NULL;
+    if (!status) {
+        json_object_set_new(root, "checksum", json_string(checksum));
+        text = json_dumps(root, 0);
+        status = text ? write_text(file, text) : wf_fail(WF_AGAIN, "%s: out of memory", file);
+    }
+    free(text);
+    json_decref(root);
     return status;
 }
 
