@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include "../lib/base/file.h"
 #include "cli.h"
@@ -70,8 +71,8 @@ static size_t stem(const char *component, size_t n)
     return suffix && suffix < 5 && suffix + 1 < n && component[n - 1 - suffix] == '.' ? n - 1 - suffix : n;
 }
 
-/* Appends a component at n: ".." becomes "_", bytes below the blank too, and a long one keeps its end. */
-static size_t append(char path[4096], size_t n, const char *component, size_t length)
+/* Appends a component at *n: ".." becomes "_", bytes below the blank too, and a long one keeps its end. */
+static int append(char path[4096], size_t *n, const char *component, size_t length)
 {
     if (length == 2 && !memcmp(component, "..", 2)) {
         component = "_";
@@ -81,49 +82,53 @@ static size_t append(char path[4096], size_t n, const char *component, size_t le
         component += length - MOST_COMPONENT;
         length = MOST_COMPONENT;
     }
-    if (n + length + 64 > 4096)
-        die(WF_USAGE, "-o: too long a path for a picture named ..%.*s", (int)length, component);
-    path[n++] = '/';
+    WF_CHECK(*n + length + 64 <= 4096, WF_USAGE, "-o: too long a path for a picture named ..%.*s", (int)length,
+             component);
+    path[(*n)++] = '/';
     for (size_t i = 0; i < length; i++)
-        path[n + i] = (unsigned char)component[i] < ' ' ? '_' : component[i];
-    path[n + length] = '\0';
-    return n + length;
+        path[*n + i] = (unsigned char)component[i] < ' ' ? '_' : component[i];
+    *n += length;
+    path[*n] = '\0';
+    return WF_OK;
 }
 
-/* Writes folder and name, without suffix, to `path`. Returns its length; that of the folder if nothing is left. */
-static size_t name_path(char path[4096], const char *folder, const char *name)
+/* Writes folder and name, without suffix, to `path`. *out: its length; that of the folder if nothing is left. */
+static int name_path(char path[4096], const char *folder, const char *name, size_t *out)
 {
     size_t n = strlen(folder), base = n;
-    if (n > 3000)
-        die(WF_USAGE, "-o %s: too long a path", folder);
+    WF_CHECK(n <= 3000, WF_USAGE, "-o %s: too long a path", folder);
     memcpy(path, folder, n + 1);
     for (const char *at = name; *at;) {
         size_t length = strcspn(at, "/");
         bool last = !at[length + strspn(at + length, "/")];
         size_t keep = last ? stem(at, length) : length;
         if (n > base && length)
-            must(wf_mkdirs(path));
+            WF_TRY(wf_mkdirs(path));
         if (keep && !(keep == 1 && *at == '.'))
-            n = append(path, n, at, keep);
+            WF_TRY(append(path, &n, at, keep));
         at += length + strspn(at + length, "/");
     }
-    return n;
+    *out = n;
+    return WF_OK;
 }
 
-const char *picture_files_path(const char *folder, uint64_t index, const char *name, const char *suffix)
+int picture_files_path(const char *folder, uint64_t index, const char *name, const char *suffix, bool replace,
+                       const char **out)
 {
     static char path[4096];
-    size_t n = name ? name_path(path, folder, name) : strlen(folder);
+    size_t n = strlen(folder);
+    *out = NULL;
+    if (name)
+        WF_TRY(name_path(path, folder, name, &n));
     if (n == strlen(folder)) { /* no name, or none that is left */
         int m = snprintf(path, sizeof path, "%s/%08" PRIu64, folder, index);
-        if (m < 0 || (size_t)m + 64 > sizeof path)
-            die(WF_USAGE, "-o %s: too long a path", folder);
+        WF_CHECK(m >= 0 && (size_t)m + 64 <= sizeof path, WF_USAGE, "-o %s: too long a path", folder);
         n = (size_t)m;
     }
     snprintf(path + n, sizeof path - n, ".%s", suffix);
     written *w = find(path);
     if (w && !name)
-        return NULL;
+        return WF_OK;
     if (w) {
         do
             snprintf(path + n, sizeof path - n, "-%" PRId64 ".%s", w->next++, suffix);
@@ -132,7 +137,10 @@ const char *picture_files_path(const char *folder, uint64_t index, const char *n
             snprintf(first_renamed, sizeof first_renamed, "%.255s", path);
     }
     add(path);
-    return path;
+    WF_CHECK(replace || access(path, F_OK), WF_USAGE,
+             "%s: is there already, and may be a picture of yours: expected another -o DIR, or --force", path);
+    *out = path;
+    return WF_OK;
 }
 
 static bool is_number(const char *name)

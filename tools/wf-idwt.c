@@ -174,12 +174,12 @@ static void save_image(uint64_t index, const char *name)
                 wf_signal_names[job.image.signal], job.image.signal == WF_PICTURE ? " or --grid FILE.png" : "");
         return;
     }
-    const char *path = picture_files_path(options.folder, index, name, wf_image_suffix(job.image.signal));
+    const char *path;
+    must(picture_files_path(options.folder, index, name, wf_image_suffix(job.image.signal),
+                            !options.names || options.force, &path));
     if (!path)
         die(WF_DATA, "%s: more than one picture has the number %" PRIu64 ", expected one file for each", job.name,
             index);
-    if (options.names && !options.force && !access(path, F_OK))
-        die(WF_USAGE, "%s: is there already, and may be a picture of yours: expected another -o DIR, or --force", path);
     must(wf_image_save(path, &job.image));
 }
 

@@ -93,25 +93,28 @@ static int unpack(slot *s)
     return save(s);
 }
 
-/* Chooses the file of a picture, and reads the next up to `count` others. Returns those that were read. */
+/* Chooses the file of the slot's picture. */
+static int choose_file(slot *s)
+{
+    char number[32]; /* a name like any other: another picture may have it */
+    const char *path;
+    snprintf(number, sizeof number, "%08" PRId64, s->packed.number);
+    WF_TRY(picture_files_path(options.folder, (uint64_t)s->packed.number, *s->packed.name ? s->packed.name : number,
+                              wf_packer_bits(job.packer) % 8 ? "pam" : "png", options.force, &path));
+    snprintf(s->path, sizeof s->path, "%s", path);
+    return WF_OK;
+}
+
+/* Reads the next pictures, one a thread at most. Returns their number: those before the first failure, *status. */
 static int fill_slots(bool *more, int *status)
 {
     int n = 0;
-    while (n < common.threads && *more) {
-        slot *s = &job.slots[n];
-        *status = wf_archive_next(job.archive, &s->packed, more);
+    for (; n < common.threads && *more; n++) {
+        *status = wf_archive_next(job.archive, &job.slots[n].packed, more);
+        if (!*status && *more)
+            *status = choose_file(&job.slots[n]);
         if (*status || !*more)
             break;
-        char number[32]; /* a name like any other: another picture may have it */
-        snprintf(number, sizeof number, "%08" PRId64, s->packed.number);
-        const char *path =
-            picture_files_path(options.folder, (uint64_t)s->packed.number, *s->packed.name ? s->packed.name : number,
-                               wf_packer_bits(job.packer) % 8 ? "pam" : "png");
-        if (!options.force && !access(path, F_OK))
-            die(WF_USAGE, "%s: is there already, and may be a picture of yours: expected another -o DIR, or --force",
-                path);
-        snprintf(s->path, sizeof s->path, "%s", path);
-        n++;
     }
     return n;
 }
@@ -148,7 +151,7 @@ static void unpack_all(void)
         int n = fill_slots(&more, &status);
         char message[1024];
         snprintf(message, sizeof message, "%s", wf_error());
-        empty_slots(n); /* those before a damaged place are good */
+        empty_slots(n); /* pictures before the failure are written */
         if (status)
             die(status, "%s", message);
     }

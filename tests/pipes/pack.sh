@@ -85,6 +85,16 @@ ok "from a pipe" sh -c 'cat model.wfp | wf-unpack -q -m model - -o other sub/3.5
 status 64 "a name that is not there" wf-unpack -q -m model model.wfp -o none sub/3.6.ppm
 status 64 "files are not replaced" wf-unpack -q -m model model.wfp -o one sub/3.5.ppm
 ok "unless asked for" wf-unpack -q -m model --force model.wfp -o one sub/3.5.ppm
+for jobs in 1 8; do
+    mkdir taken.$jobs blocked.$jobs
+    echo mine | tee "taken.$jobs/31.17.png" > "blocked.$jobs/sub"
+    ok "the pictures of a folder" sh -c 'wf-pack -q -m model rgb/sub > sub.wfp'
+    status 64 "a file that is there, $jobs at a time" wf-unpack -q -m model -j $jobs sub.wfp -o "taken.$jobs"
+    ok "those before it are written" test "$(cd "taken.$jobs" && echo *)" = '1.1.png 1.2.png 2.1.png 3.5.png 31.17.png'
+    ok "it is not" test "$(cat "taken.$jobs/31.17.png")" = mine
+    status 64 "a file where a folder is needed" wf-unpack -q -m model -j $((10 * jobs)) model.wfp -o "blocked.$jobs"
+    ok "pictures before it are written" test "$(cd "blocked.$jobs" && echo * | tr ' ' '\n' | grep -c 'png$')" = 65
+done
 mkdir -p deep/er
 pam 3 3 3 255 1 > deep/out.ppm
 ok "a name that leads out" sh -c 'cd deep/er && wf-pack -q -m ../../model ../out.ppm > ../../leads.wfp'
@@ -121,6 +131,13 @@ status 64 "no folder" wf-unpack -m model model.wfp
 status 64 "no archive" wf-unpack -m model -o x
 status 65 "no pictures" wf-pack -q -m model /dev/null
 status 65 "a damaged picture" wf-pack -q -m model train.model
+head -c 100 rgb/sub/8.8.ppm > cut.ppm
+for jobs in 1 8; do
+    wf-pack -q -m model -j $jobs rgb/sub cut.ppm rgb/leaves.ppm > begun.wfp 2> err
+    ok "one behind others, $jobs at a time" test $? = 65 -a "$(wc -l < err)" = 1
+    status 65 "an archive without an end" wf-unpack -q -m model begun.wfp -o "begun.$jobs"
+    ok "which has the pictures before" diff <(pixels rgb/sub) <(pixels "begun.$jobs/rgb/sub")
+done
 train_small plain > /dev/null 2>&1
 status 64 "a model of densities" wf-pack -q -m plain rgb
 ok "which the message says" mentions "only 'lattice', after any 'cond', gives whole numbers" wf-pack -q -m plain rgb
