@@ -30,7 +30,7 @@ typedef struct wf_packed {
     int H, W;
     uint8_t *code;
     size_t n;
-    int64_t number; /* in the archive, from 0 */
+    int64_t number, bytes; /* in the archive: from 0; of its record */
 } wf_packed;
 void wf_packed_clear(wf_packed *packed);
 
@@ -51,8 +51,11 @@ void wf_archive_writer_destroy(wf_archive_writer *writer); /* NULL is allowed */
 
 typedef struct wf_archive wf_archive;
 
-/* Begins to read an archive from `file`, which is borrowed. WF_DATA: not an archive, damaged, or of another model. */
+/* Begins to read an archive from `file`, which is borrowed. packer NULL: of any model, for readers that do not unpack.
+ * WF_DATA: not an archive, damaged, or of another model. */
 int wf_archive_open(FILE *file, const char *name, const wf_packer *packer, wf_archive **out) WF_MUST;
+int wf_archive_channels(const wf_archive *archive);
+int wf_archive_bits(const wf_archive *archive); /* a sample */
 /* From now on only pictures of these names come, in the archive's order; they are found by the index if the file can
  * seek. Names are borrowed; found [count] is set as pictures come. */
 int wf_archive_choose(wf_archive *archive, char *const *names, int count, bool *found) WF_MUST;

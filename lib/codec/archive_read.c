@@ -11,7 +11,8 @@ enum { STEP = 1 << 16 }; /* memory grows with the bytes that are there, whatever
 struct wf_archive {
     FILE *file;
     char *name;
-    const wf_packer *packer;
+    const wf_packer *packer; /* NULL: not compared */
+    int channels, bits;
     int64_t at, count;  /* bytes and pictures read */
     wf_bytes part;      /* what is being read, for its hash */
     wf_bytes index;     /* of the pictures that came, as the file should have it; or of all, if chosen by it */
@@ -68,7 +69,7 @@ static int damaged(const wf_archive *a, const char *what)
     return wf_fail(WF_DATA, "%s: damaged before byte %" PRId64 ": %s has another hash", a->name, a->at, what);
 }
 
-/* Compares the header with that of an archive by this model. */
+/* Reads the header, and compares it with that of an archive by this model. */
 static int read_header(wf_archive *a)
 {
     uint64_t hash;
@@ -78,11 +79,15 @@ static int read_header(wf_archive *a)
     WF_CHECK(facts[0] == WF_ARCHIVE_VERSION, WF_DATA, "%s: version %d of the format, expected %d", a->name, facts[0],
              WF_ARCHIVE_VERSION);
     int levels = facts[3];
+    a->channels = facts[1];
+    a->bits = facts[2];
     WF_TRY(take(a, 8 * ((size_t)levels + 1)));
     size_t n = a->part.n;
     WF_TRY(take_number(a, 8, &hash));
     if (hash != wf_archive_hash(a->part.bytes, n, 0))
         return damaged(a, "the header");
+    if (!a->packer)
+        return WF_OK;
     wf_bytes own = {0};
     int status = wf_archive_header(a->packer, &own);
     if (!status && (own.n != a->part.n || memcmp(own.bytes, a->part.bytes, own.n)))
@@ -103,6 +108,16 @@ int wf_archive_open(FILE *file, const char *name, const wf_packer *packer, wf_ar
     else
         *out = a;
     return status;
+}
+
+int wf_archive_channels(const wf_archive *a)
+{
+    return a->channels;
+}
+
+int wf_archive_bits(const wf_archive *a)
+{
+    return a->bits;
 }
 
 void wf_archive_close(wf_archive *a)
@@ -131,7 +146,7 @@ static int read_record(wf_archive *a, wf_packed *out)
     WF_TRY(take_number(a, 4, &hash));
     if ((uint32_t)hash != (uint32_t)wf_archive_hash(a->part.bytes, whole, (uint64_t)a->count))
         return damaged(a, "a picture");
-    *out = (wf_packed){.H = (int)H, .W = (int)W, .n = n, .number = a->count};
+    *out = (wf_packed){.H = (int)H, .W = (int)W, .n = n, .number = a->count, .bytes = (int64_t)a->part.n};
     out->name = strndup((const char *)a->part.bytes + name_at, length);
     out->code = malloc(n + 1);
     if (!out->name || !out->code) {

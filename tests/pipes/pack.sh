@@ -106,6 +106,38 @@ cp rgb/sub/3.5.ppm 00000001.ppm
 ok "a name may be the number of another" sh -c 'wf-pack -q -m model 00000001.ppm - < rgb/sub/7.8.ppm | wf-unpack -q -m model - -o both'
 ok "which then gets one more" test "$(cd both && echo *)" = '00000001-2.png 00000001.png'
 
+# -- lists ------------------------------------------------------------------------------------------------------------
+list() { wf-unpack -q --list "$@"; }
+ok "a list" sh -c 'wf-unpack -q --list model.wfp > list'
+ok "it has names and sizes" grep -qx '[0-9]*	31	17	3	8	[0-9]*	sub/31.17.ppm' list
+ok "and its columns" test "$(head -n 1 list)" = 'picture	height	width	channels	bits	bytes	name'
+ok "a row for each picture, by number" cmp <(seq 0 73) <(tail -n +2 list | cut -f 1)
+ok "bytes are those of the archive, beside header and index" awk -v all="$(stat -c %s model.wfp)" '
+    { sum += $6 } END { print sum, all; exit !(sum < all && sum > all - 1000) }' list
+ok "the same from a pipe" cmp list <(list - < <(cat model.wfp))
+ok "and with the model" cmp list <(list -m model model.wfp)
+ok "of some names" cmp <(grep -e '/8.9' -e 'many.ppm#7$' -e '^pict' list) <(list model.wfp many.ppm#7 sub/8.9.ppm)
+ok "from a pipe too" cmp <(grep -e '/8.9' -e '^pict' list) <(list - sub/8.9.ppm < <(cat model.wfp))
+ok "without names, numbers" test "$(wf-pack -q -m model < rgb/sub/8.9.ppm | list - | tail -n 1 | cut -f 1,7)" = '0	0'
+status 64 "a name that is not there" wf-unpack --list model.wfp nothing
+status 64 "a list and files" wf-unpack --list model.wfp -o x
+status 64 "a list of nothing" wf-unpack --list
+status 65 "the list of another model" wf-unpack --list -m gated model.wfp
+status 65 "the list of something else" wf-unpack --list train.ppm
+n=$(stat -c %s leads.wfp)
+for ((i = 0; i < n; i++)); do
+    { head -c $i leads.wfp; tail -c +$((i + 1)) leads.wfp | head -c 1 | tr '\0-\377' '\1-\377\0'; tail -c +$((i + 2)) leads.wfp; } > flip
+    list flip > /dev/null 2>&1
+    [ $? = 65 ] || echo "changed at $i"
+    head -c $i leads.wfp | list - > /dev/null 2>&1
+    [ $? = 65 ] || echo "cut at $i"
+done > wrong
+ok "every change and cut" test ! -s wrong
+head -c $(($(stat -c %s model.wfp) - 1000)) model.wfp > cut.wfp
+wf-unpack --list cut.wfp > cut.list 2> err
+ok "rows before a cut" test $? = 65 -a "$(wc -l < err)" = 1 -a "$(wc -l < cut.list)" -gt 60
+ok "are right" cmp cut.list <(head -n "$(wc -l < cut.list)" list)
+
 # -- refused ----------------------------------------------------------------------------------------------------------
 status 65 "another model" wf-unpack -q -m gated model.wfp -o x
 ok "which the message says" mentions 'packed by another model' wf-unpack -q -m gated model.wfp -o x
