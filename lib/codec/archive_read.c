@@ -13,6 +13,7 @@ struct wf_archive {
     char *name;
     const wf_packer *packer; /* NULL: not compared */
     int channels, bits;
+    int64_t begin;      /* of the archive in the file; 0 where that cannot seek */
     int64_t at, count;  /* bytes and pictures read */
     wf_bytes part;      /* what is being read, for its hash */
     wf_bytes index;     /* of the pictures that came, as the file should have it; or of all, if chosen by it */
@@ -100,7 +101,8 @@ int wf_archive_open(FILE *file, const char *name, const wf_packer *packer, wf_ar
 {
     wf_archive *a = calloc(1, sizeof *a);
     WF_CHECK(a, WF_AGAIN, "%s: out of memory", name);
-    *a = (wf_archive){.file = file, .name = strdup(name), .packer = packer};
+    *a = (wf_archive){.file = file, .name = strdup(name), .packer = packer, .begin = ftello(file)};
+    a->begin = a->begin < 0 ? 0 : a->begin;
     int status = a->name ? read_header(a) : wf_fail(WF_AGAIN, "%s: out of memory", name);
     a->offset = a->at;
     if (status)
@@ -128,6 +130,16 @@ void wf_archive_close(wf_archive *a)
     free(a->part.bytes);
     free(a->index.bytes);
     free(a);
+}
+
+/* Goes to a byte of the archive, to read a new part. */
+static int seek(wf_archive *a, int64_t at)
+{
+    if (fseeko(a->file, a->begin + at, SEEK_SET))
+        return wf_fail_errno("%s: cannot seek", a->name);
+    a->at = at;
+    a->part.n = 0;
+    return WF_OK;
 }
 
 /* Reads the rest of a picture's record, after its mark. */
@@ -244,10 +256,7 @@ static int read_by_index(wf_archive *a, wf_packed *out, bool *more)
         WF_CHECK(bytes <= INT64_MAX - (uint64_t)offset, WF_DATA, "%s: the index is damaged", a->name);
         a->offset += (int64_t)bytes;
         if (is_wanted(a, NULL, hash)) {
-            if (fseeko(a->file, offset, SEEK_SET))
-                return wf_fail_errno("%s: cannot seek", a->name);
-            a->at = offset;
-            a->part.n = 0;
+            WF_TRY(seek(a, offset));
             WF_TRY(take(a, 1));
             WF_CHECK(a->part.bytes[0] == 'P', WF_DATA, "%s: damaged at byte %" PRId64, a->name, offset);
             WF_TRY(read_record(a, out));
@@ -278,26 +287,18 @@ static int load_index(wf_archive *a, int64_t size)
 {
     enum { TAIL = 16 + WF_MARK };
     uint64_t hash, count;
-    a->part.n = 0;
-    a->at = size - TAIL;
-    if (fseeko(a->file, a->at, SEEK_SET))
-        return wf_fail_errno("%s: cannot seek", a->name);
+    WF_TRY(seek(a, size - TAIL));
     WF_TRY(take(a, TAIL));
     hash = wf_bytes_number(a->part.bytes, 8);
     uint64_t bytes = wf_bytes_number(a->part.bytes + 8, 8);
     WF_CHECK(!memcmp(a->part.bytes + 16, wf_archive_end, WF_MARK) && bytes > TAIL && bytes <= (uint64_t)size, WF_DATA,
              "%s: cut off or damaged: the index is not at its end", a->name);
-    a->part.n = 0;
-    a->at = size - (int64_t)bytes;
-    if (fseeko(a->file, a->at, SEEK_SET))
-        return wf_fail_errno("%s: cannot seek", a->name);
+    WF_TRY(seek(a, size - (int64_t)bytes));
     WF_TRY(take(a, bytes - TAIL));
     if (hash != wf_archive_hash(a->part.bytes, a->part.n, 0))
         return damaged(a, "the index");
     size_t whole = a->part.n;
-    if (fseeko(a->file, size - (int64_t)bytes, SEEK_SET))
-        return wf_fail_errno("%s: cannot seek", a->name);
-    a->part.n = 0;
+    WF_TRY(seek(a, size - (int64_t)bytes));
     WF_TRY(take(a, 1));
     WF_TRY(take_varint(a, INT64_MAX, &count));
     a->total = (int64_t)count;
@@ -317,6 +318,7 @@ int wf_archive_choose(wf_archive *a, char *const *names, int count, bool *found)
     int64_t size;
     if (fseeko(a->file, 0, SEEK_END) || (size = ftello(a->file)) < 0)
         return WF_OK; /* a pipe: pictures are read one after the other */
+    size -= a->begin;
     WF_CHECK(size > a->at + 16 + WF_MARK, WF_DATA, "%s: cut off at byte %" PRId64, a->name, size);
     WF_TRY(load_index(a, size));
     a->indexed = true;

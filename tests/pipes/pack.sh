@@ -82,6 +82,12 @@ ok "and unpacks" wf-unpack -q -m exported model.wfp -o by-export
 ok "one by name" wf-unpack -q -m model model.wfp -o one sub/3.5.ppm
 ok "alone" test "$(find one -type f)" = one/sub/3.5.png
 ok "from a pipe" sh -c 'cat model.wfp | wf-unpack -q -m model - -o other sub/3.5.ppm && cmp one/sub/3.5.png other/sub/3.5.png'
+{ head -c 100 /dev/zero && cat model.wfp; } > behind
+from_100() { { head -c 100 > /dev/null && wf-unpack -q -m model - -o behind.out "$@"; } < behind; }
+ok "from the middle of a file" from_100 sub/3.5.ppm
+ok "it is the same" cmp one/sub/3.5.png behind.out/sub/3.5.png
+head -c $(($(stat -c %s behind) - 1)) behind > cut && mv cut behind
+status 65 "a cut of that" from_100 sub/7.8.ppm
 status 64 "a name that is not there" wf-unpack -q -m model model.wfp -o none sub/3.6.ppm
 status 64 "files are not replaced" wf-unpack -q -m model model.wfp -o one sub/3.5.ppm
 ok "unless asked for" wf-unpack -q -m model --force model.wfp -o one sub/3.5.ppm
