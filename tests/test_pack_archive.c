@@ -6,7 +6,7 @@
 #include "../lib/codec/archive.h"
 #include "pack.h"
 
-enum { PICTURES = 5 };
+enum { PICTURES = 6 };
 
 /* An archive in memory, and the pictures in it. */
 typedef struct packed_file {
@@ -17,7 +17,7 @@ typedef struct packed_file {
     size_t n;
 } packed_file;
 
-static const char *const names[PICTURES] = {"a.png", "b/c.png", NULL, "a.png", "\xc3\xa9.png"};
+static const char *const names[PICTURES] = {"a.png", "b/c.png", NULL, "a.png", "\xc3\xa9.png", "same"};
 
 static void write_archive(FILE *file, const packed_file *f)
 {
@@ -41,7 +41,8 @@ static packed_file make_file(uint64_t seed)
     packed_file f = {.packer = pack_make(3, 8, 2, 1, 3, seed)};
     cr_assert_eq(wf_packer_work_create(&f.work), 0);
     for (int i = 0; i < PICTURES; i++) {
-        pack_picture(&f.images[i], 1 + 2 * i, 7 - i, 3, 8, 10, (uint64_t)i);
+        int size = i < 4 ? i : 4; /* the last has the sides of the one before */
+        pack_picture(&f.images[i], 1 + 2 * size, 7 - size, 3, 8, 10, (uint64_t)i);
         f.images[i].name = names[i] ? strdup(names[i]) : NULL;
     }
     FILE *file = open_memstream(&f.bytes, &f.n);
@@ -156,12 +157,10 @@ Test(pack_archive, records_in_another_order_are_refused)
 {
     int count;
     packed_file f = make_file(1);
-    size_t header = 8 + 4 + 8 * 3 + 8;
-    cr_assert_eq(f.bytes[header], 'P');
+    size_t header = 24;
+    cr_assert_eq(f.bytes[header], 1 + 2 * 5);
     char *without = malloc(f.n);
     for (size_t second = header + 1; second < f.n; second++) {
-        if (f.bytes[second] != 'P')
-            continue;
         memcpy(without, f.bytes, header);
         memcpy(without + header, f.bytes + second, f.n - second);
         cr_assert_eq(read_bytes(&f, without, f.n - (second - header), &count), WF_DATA);
@@ -191,14 +190,16 @@ static int read_names(const packed_file *f, bool pipe_it, char *const *wanted, i
 Test(pack_archive, pictures_are_found_by_name)
 {
     packed_file f = make_file(1);
-    char one[] = "b/c.png", two[] = "a.png", none[] = "nothing";
-    char *const wanted[] = {one, two, none};
+    char one[] = "b/c.png", two[] = "a.png", none[] = "nothing", same[] = "same";
+    char *const wanted[] = {one, two, none}, *const last[] = {same};
     bool found[3];
     int count;
     for (int piped = 0; piped < 2; piped++) {
         cr_assert_eq(read_names(&f, piped, wanted, 3, found, &count), 0, "%s", wf_error());
         cr_assert_eq(count, 3, "two pictures have the name a.png");
         cr_assert(found[0] && found[1] && !found[2]);
+        cr_assert_eq(read_names(&f, piped, last, 1, found, &count), 0, "%s", wf_error());
+        cr_assert_eq(count, 1);
     }
     clear_file(&f);
 }
@@ -227,10 +228,89 @@ Test(pack_archive, damage_is_found_by_name_too)
     clear_file(&f);
 }
 
+/* Bytes of an archive of n pictures of one size with this name, and of their codes. */
+static size_t archive_bytes(const packed_file *f, int n, int size, char *name, size_t *codes)
+{
+    wf_archive_writer *writer;
+    wf_packed packed;
+    wf_image image = {0};
+    int64_t bytes;
+    *codes = 0;
+    FILE *file = fopen("/dev/null", "wb");
+    cr_assert_eq(wf_archive_create(file, "test", f->packer, &writer), 0);
+    for (int i = 0; i < n; i++) {
+        pack_picture(&image, size, size, 3, 8, 10, (uint64_t)i);
+        image.name = name;
+        cr_assert_eq(wf_packed_make(f->packer, f->work, &image, "test", &packed), 0);
+        cr_assert_eq(wf_archive_put(writer, &packed), 0);
+        *codes += packed.n;
+        wf_packed_clear(&packed);
+    }
+    cr_assert_eq(wf_archive_finish(writer, &bytes), 0);
+    wf_archive_writer_destroy(writer);
+    fclose(file);
+    image.name = NULL;
+    wf_image_clear(&image);
+    return (size_t)bytes;
+}
+
+/* The table of archive.h. The code has 8 bytes a sample at most, so that lengths of 128 to 16383 have two bytes. */
+Test(pack_archive, bytes_beside_the_code)
+{
+    size_t codes;
+    char name[] = "twelve bytes";
+    packed_file f = {.packer = pack_make(3, 8, 2, 1, 3, 1)};
+    cr_assert_eq(wf_packer_work_create(&f.work), 0);
+    size_t none = archive_bytes(&f, 0, 16, NULL, &codes), one = archive_bytes(&f, 1, 16, NULL, &codes) - codes;
+    cr_assert_eq(none, 24 + 2 + 8 + 8 + 8 + 8);
+    cr_assert_eq(one, none + 9 + 4, "%zu", one);
+    cr_assert_eq(archive_bytes(&f, 100, 16, NULL, &codes) - codes, none + 9 * 100 + 4);
+    cr_assert(codes > 12800 && codes < 800000);
+    cr_assert_eq(archive_bytes(&f, 100, 16, name, &codes) - codes, none + (9 + 12) * 100 + 4);
+    wf_packer_destroy(f.packer);
+    wf_packer_work_destroy(f.work);
+}
+
+/* Packs a picture with a name of n bytes. Returns the bytes of the name that comes back, which are the last. */
+static size_t name_that_comes(packed_file *f, size_t n)
+{
+    wf_image *image = &f->images[0];
+    wf_archive *archive;
+    wf_packed packed;
+    bool more;
+    free(image->name);
+    image->name = malloc(n + 1);
+    for (size_t i = 0; i < n; i++)
+        image->name[i] = (char)('a' + i % 26);
+    image->name[n] = '\0';
+    free(f->bytes);
+    FILE *file = open_memstream(&f->bytes, &f->n);
+    write_archive(file, f);
+    file = fmemopen(f->bytes, f->n, "rb");
+    cr_assert_eq(wf_archive_open(file, "test", f->packer, &archive), 0);
+    cr_assert_eq(wf_archive_next(archive, &packed, &more), 0, "%zu bytes: %s", n, wf_error());
+    size_t got = strlen(packed.name);
+    cr_assert_str_eq(packed.name, image->name + n - got);
+    wf_packed_clear(&packed);
+    wf_archive_close(archive);
+    fclose(file);
+    return got;
+}
+
+Test(pack_archive, names_at_the_limit)
+{
+    packed_file f = make_file(1);
+    for (size_t n = 62; n < 65; n++)
+        cr_assert_eq(name_that_comes(&f, n), n);
+    cr_assert_eq(name_that_comes(&f, WF_ARCHIVE_NAME), WF_ARCHIVE_NAME);
+    cr_assert_eq(name_that_comes(&f, WF_ARCHIVE_NAME + 1), WF_ARCHIVE_NAME);
+    clear_file(&f);
+}
+
 /* Unpacks a record of this size and 8 bytes of code. */
 static int unpack_size(const packed_file *f, int H, int W)
 {
-    uint8_t code[8] = {0, 0, 0, 0, 0, 0, 0, 0x40};
+    uint8_t code[8] = {0, 0, 0, 0x40, 0, 0, 0, 0};
     char name[] = "x";
     wf_packed packed = {.name = name, .H = H, .W = W, .code = code, .n = sizeof code};
     wf_image image = {0};
@@ -247,10 +327,14 @@ Test(pack_archive, sizes_that_are_not_those_of_the_code)
     cr_assert_eq(wf_packer_work_create(&f.work), 0);
     cr_assert_eq(unpack_size(&f, 0, 5), WF_DATA);
     cr_assert(strstr(wf_error(), "size: 0x5 pixels"), "%s", wf_error());
-    cr_assert_eq(unpack_size(&f, 65536, 65536), WF_DATA);
+    cr_assert_eq(unpack_size(&f, 65537, 1), WF_DATA);
+    cr_assert(strstr(wf_error(), "size: 65537x1 pixels"), "%s", wf_error());
+    cr_assert_eq(unpack_size(&f, 8192, 16385), WF_DATA);
+    cr_assert(strstr(wf_error(), "size: 8192x16385 pixels"), "%s", wf_error());
     getrusage(RUSAGE_SELF, &before);
     cr_assert_eq(unpack_size(&f, 8192, 16384), WF_DATA);
     getrusage(RUSAGE_SELF, &after);
+    cr_assert(!strstr(wf_error(), "size"), "%s", wf_error());
     cr_assert_lt(after.ru_maxrss - before.ru_maxrss, 1 << 20, "%ld KB", after.ru_maxrss - before.ru_maxrss);
     wf_packer_destroy(f.packer);
     wf_packer_work_destroy(f.work);

@@ -57,9 +57,32 @@ uint64_t wf_archive_hash(const void *bytes, size_t n, uint64_t seed)
     return XXH3_64bits_withSeed(bytes, n, seed);
 }
 
-uint32_t wf_archive_name_hash(const char *name)
+static uint64_t hash_name(const char *name)
 {
-    return (uint32_t)wf_archive_hash(name, strlen(name), 0);
+    return wf_archive_hash(name, strlen(name), 0);
+}
+
+uint16_t wf_archive_name_hash(const char *name)
+{
+    return (uint16_t)hash_name(name);
+}
+
+uint64_t wf_archive_chain(uint64_t all, uint64_t record)
+{
+    uint8_t bytes[8];
+    for (int i = 0; i < 8; i++)
+        bytes[i] = (uint8_t)(record >> 8 * i);
+    return wf_archive_hash(bytes, sizeof bytes, all);
+}
+
+int wf_archive_entry(wf_bytes *index, uint64_t bytes, bool same, const wf_packed *packed)
+{
+    WF_TRY(wf_bytes_add_varint(index, 2 * bytes + !same));
+    if (!same) {
+        WF_TRY(wf_bytes_add_varint(index, (uint64_t)packed->H));
+        WF_TRY(wf_bytes_add_varint(index, (uint64_t)packed->W));
+    }
+    return wf_bytes_add_number(index, wf_archive_name_hash(packed->name), 2);
 }
 
 int wf_archive_header(const wf_packer *packer, wf_bytes *out)
@@ -70,9 +93,13 @@ int wf_archive_header(const wf_packer *packer, wf_bytes *out)
     WF_TRY(wf_bytes_add_number(out, (uint64_t)wf_packer_channels(packer), 1));
     WF_TRY(wf_bytes_add_number(out, (uint64_t)wf_packer_bits(packer), 1));
     WF_TRY(wf_bytes_add_number(out, (uint64_t)n, 1));
+    size_t at = out->n;
     for (int level = 0; level <= n; level++)
         WF_TRY(wf_bytes_add_number(out, wf_packer_hash(packer, level), 8));
-    return wf_bytes_add_number(out, wf_archive_hash(out->bytes, out->n, 0), 8);
+    uint64_t model = wf_archive_hash(out->bytes + at, out->n - at, 0);
+    out->n = at;
+    WF_TRY(wf_bytes_add_number(out, model, 8));
+    return wf_bytes_add_number(out, wf_archive_hash(out->bytes, out->n, 0), 4);
 }
 
 /* -- pictures ------------------------------------------------------------------------------------------------------ */
@@ -89,9 +116,10 @@ int wf_packed_make(const wf_packer *packer, wf_packer_work *work, const wf_image
 {
     const char *own = image->name ? image->name : "";
     size_t length = strlen(own);
+    own += length > WF_ARCHIVE_NAME ? length - WF_ARCHIVE_NAME : 0;
     *out = (wf_packed){.H = image->H, .W = image->W};
-    WF_TRY(wf_pack(packer, work, image, name, &out->code, &out->n));
-    out->name = strdup(length > WF_ARCHIVE_NAME ? own + length - WF_ARCHIVE_NAME : own);
+    WF_TRY(wf_pack(packer, work, image, name, hash_name(own), &out->code, &out->n));
+    out->name = strdup(own);
     if (out->name)
         return WF_OK;
     wf_packed_clear(out);
@@ -101,7 +129,7 @@ int wf_packed_make(const wf_packer *packer, wf_packer_work *work, const wf_image
 int wf_packed_image(const wf_packer *packer, wf_packer_work *work, const wf_packed *packed, wf_image *image)
 {
     WF_TRY(wf_image_reserve(image, "size", packed->H, packed->W, wf_packer_channels(packer), wf_packer_bits(packer)));
-    return wf_unpack(packer, work, packed->code, packed->n, image);
+    return wf_unpack(packer, work, packed->code, packed->n, hash_name(packed->name), image);
 }
 
 /* -- writing ------------------------------------------------------------------------------------------------------- */
@@ -110,6 +138,8 @@ struct wf_archive_writer {
     FILE *file;
     char *name;
     int64_t bytes, count;
+    int H, W;               /* of the picture before */
+    uint64_t all;           /* hash of all records */
     wf_bytes record, index; /* the index without its mark and count */
 };
 
@@ -130,6 +160,8 @@ int wf_archive_create(FILE *file, const char *name, const wf_packer *packer, wf_
     int status = w->name ? wf_archive_header(packer, &w->record) : wf_fail(WF_AGAIN, "%s: out of memory", name);
     if (!status)
         status = write_bytes(w, &w->record);
+    if (!status)
+        w->all = wf_archive_hash(w->record.bytes, w->record.n, 0);
     if (status)
         wf_archive_writer_destroy(w);
     else
@@ -141,17 +173,22 @@ int wf_archive_put(wf_archive_writer *w, const wf_packed *p)
 {
     wf_bytes *r = &w->record;
     size_t length = strlen(p->name);
+    bool same = p->H == w->H && p->W == w->W;
     r->n = 0;
-    WF_TRY(wf_bytes_add(r, "P", 1));
-    WF_TRY(wf_bytes_add_varint(r, length));
+    WF_TRY(wf_bytes_add_varint(r, 1 + 2 * length + same));
     WF_TRY(wf_bytes_add(r, p->name, length));
-    WF_TRY(wf_bytes_add_varint(r, (uint64_t)p->H));
-    WF_TRY(wf_bytes_add_varint(r, (uint64_t)p->W));
+    if (!same) {
+        WF_TRY(wf_bytes_add_varint(r, (uint64_t)p->H));
+        WF_TRY(wf_bytes_add_varint(r, (uint64_t)p->W));
+    }
     WF_TRY(wf_bytes_add_varint(r, p->n));
     WF_TRY(wf_bytes_add(r, p->code, p->n));
-    WF_TRY(wf_bytes_add_number(r, wf_archive_hash(r->bytes, r->n, (uint64_t)w->count), 4));
-    WF_TRY(wf_bytes_add_varint(&w->index, r->n));
-    WF_TRY(wf_bytes_add_number(&w->index, wf_archive_name_hash(p->name), 4));
+    uint64_t hash = wf_archive_hash(r->bytes, r->n, (uint64_t)w->count);
+    WF_TRY(wf_bytes_add_number(r, hash, 2));
+    WF_TRY(wf_archive_entry(&w->index, r->n, same, p));
+    w->all = wf_archive_chain(w->all, hash);
+    w->H = p->H;
+    w->W = p->W;
     w->count++;
     return write_bytes(w, r);
 }
@@ -160,9 +197,10 @@ int wf_archive_finish(wf_archive_writer *w, int64_t *bytes)
 {
     wf_bytes *r = &w->record;
     r->n = 0;
-    WF_TRY(wf_bytes_add(r, "I", 1));
+    WF_TRY(wf_bytes_add_varint(r, 0));
     WF_TRY(wf_bytes_add_varint(r, (uint64_t)w->count));
     WF_TRY(wf_bytes_add(r, w->index.bytes, w->index.n));
+    WF_TRY(wf_bytes_add_number(r, w->all, 8));
     WF_TRY(wf_bytes_add_number(r, wf_archive_hash(r->bytes, r->n, 0), 8));
     WF_TRY(wf_bytes_add_number(r, r->n + 8 + WF_MARK, 8));
     WF_TRY(wf_bytes_add(r, wf_archive_end, WF_MARK));

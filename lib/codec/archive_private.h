@@ -4,7 +4,7 @@
 
 #include "archive.h"
 
-enum { WF_MARK = 8, WF_ARCHIVE_VERSION = 1, WF_VARINT = 10 };
+enum { WF_MARK = 8, WF_ARCHIVE_VERSION = 2, WF_VARINT = 10 };
 extern const uint8_t wf_archive_mark[WF_MARK], wf_archive_end[WF_MARK];
 
 /* Zero-initialize; the owner frees `bytes`. */
@@ -21,7 +21,11 @@ uint64_t wf_bytes_number(const uint8_t *bytes, int n);
 
 /* The header of an archive by this packer, and hashes as the file has them. */
 int wf_archive_header(const wf_packer *packer, wf_bytes *out) WF_MUST;
-uint32_t wf_archive_name_hash(const char *name);
+uint16_t wf_archive_name_hash(const char *name);
+/* The hash of all records, after one more with the hash `record`. */
+uint64_t wf_archive_chain(uint64_t all, uint64_t record);
+/* Adds an entry of the index: bytes of a record, and its sides unless they are those before. */
+int wf_archive_entry(wf_bytes *index, uint64_t bytes, bool same, const wf_packed *packed) WF_MUST;
 uint64_t wf_archive_hash(const void *bytes, size_t n, uint64_t seed);
 
 #endif

@@ -20,6 +20,8 @@ struct wf_archive {
     char *const *names; /* that are wanted; NULL: all */
     int name_count;
     bool *found;
+    int H, W;              /* of the picture before */
+    uint64_t all;          /* hash of all records */
     bool indexed, ended;   /* pictures are found by the index */
     size_t index_at;       /* place in it */
     int64_t total, offset; /* pictures of the index, and the offset of the next */
@@ -79,14 +81,14 @@ static int read_header(wf_archive *a)
     WF_CHECK(!memcmp(a->part.bytes, wf_archive_mark, WF_MARK), WF_DATA, "%s: not an archive of wf-pack", a->name);
     WF_CHECK(facts[0] == WF_ARCHIVE_VERSION, WF_DATA, "%s: version %d of the format, expected %d", a->name, facts[0],
              WF_ARCHIVE_VERSION);
-    int levels = facts[3];
     a->channels = facts[1];
     a->bits = facts[2];
-    WF_TRY(take(a, 8 * ((size_t)levels + 1)));
+    WF_TRY(take(a, 8));
     size_t n = a->part.n;
-    WF_TRY(take_number(a, 8, &hash));
-    if (hash != wf_archive_hash(a->part.bytes, n, 0))
+    WF_TRY(take_number(a, 4, &hash));
+    if (hash != (uint32_t)wf_archive_hash(a->part.bytes, n, 0))
         return damaged(a, "the header");
+    a->all = wf_archive_hash(a->part.bytes, a->part.n, 0);
     if (!a->packer)
         return WF_OK;
     wf_bytes own = {0};
@@ -142,22 +144,32 @@ static int seek(wf_archive *a, int64_t at)
     return WF_OK;
 }
 
-/* Reads the rest of a picture's record, after its mark. */
-static int read_record(wf_archive *a, wf_packed *out)
+/* Reads what a picture's record begins with. Sides that it does not have are those before. */
+static int read_sides(wf_archive *a, bool same, uint64_t *H, uint64_t *W)
 {
-    uint64_t length, H, W, n, hash;
-    WF_TRY(take_varint(a, WF_ARCHIVE_NAME, &length));
+    *H = (uint64_t)a->H;
+    *W = (uint64_t)a->W;
+    if (same)
+        return WF_OK;
+    WF_TRY(take_varint(a, WF_MAX_SIDE, H));
+    return take_varint(a, WF_MAX_SIDE, W);
+}
+
+/* Reads the rest of a picture's record, whose first number is `tag`. */
+static int read_record(wf_archive *a, uint64_t tag, wf_packed *out)
+{
+    uint64_t length = (tag - 1) / 2, H, W, n, hash;
     size_t name_at = a->part.n;
     WF_TRY(take(a, length));
-    WF_TRY(take_varint(a, WF_MAX_SIDE, &H));
-    WF_TRY(take_varint(a, WF_MAX_SIDE, &W));
+    WF_TRY(read_sides(a, (tag - 1) % 2, &H, &W));
     WF_TRY(take_varint(a, SIZE_MAX / 4, &n));
     size_t code_at = a->part.n;
     WF_TRY(take(a, n));
-    size_t whole = a->part.n;
-    WF_TRY(take_number(a, 4, &hash));
-    if ((uint32_t)hash != (uint32_t)wf_archive_hash(a->part.bytes, whole, (uint64_t)a->count))
+    uint64_t own = wf_archive_hash(a->part.bytes, a->part.n, (uint64_t)a->count);
+    WF_TRY(take_number(a, 2, &hash));
+    if (hash != (uint16_t)own || memchr(a->part.bytes + name_at, 0, length))
         return damaged(a, "a picture");
+    a->all = wf_archive_chain(a->all, own);
     *out = (wf_packed){.H = (int)H, .W = (int)W, .n = n, .number = a->count, .bytes = (int64_t)a->part.n};
     out->name = strndup((const char *)a->part.bytes + name_at, length);
     out->code = malloc(n + 1);
@@ -172,7 +184,7 @@ static int read_record(wf_archive *a, wf_packed *out)
 /* Reads the rest of the index, after its mark, and the end, and compares with the pictures that came. */
 static int read_index(wf_archive *a)
 {
-    uint64_t count, hash, bytes;
+    uint64_t count, all, hash, bytes;
     WF_TRY(take_varint(a, INT64_MAX, &count));
     size_t at = a->part.n;
     WF_CHECK(count == (uint64_t)a->count, WF_DATA, "%s: an index of %" PRIu64 " pictures, after %" PRId64, a->name,
@@ -180,12 +192,15 @@ static int read_index(wf_archive *a)
     WF_TRY(take(a, a->index.n));
     WF_CHECK(!a->index.n || !memcmp(a->part.bytes + at, a->index.bytes, a->index.n), WF_DATA,
              "%s: the index is not that of its pictures", a->name);
+    WF_TRY(take_number(a, 8, &all));
     size_t whole = a->part.n;
     WF_TRY(take_number(a, 8, &hash));
     WF_TRY(take_number(a, 8, &bytes));
     WF_TRY(take(a, WF_MARK));
     if (hash != wf_archive_hash(a->part.bytes, whole, 0))
         return damaged(a, "the index");
+    if (all != a->all)
+        return damaged(a, "a picture");
     WF_CHECK(bytes == a->part.n && !memcmp(a->part.bytes + a->part.n - WF_MARK, wf_archive_end, WF_MARK), WF_DATA,
              "%s: damaged at its end", a->name);
     WF_CHECK(fgetc(a->file) == EOF, WF_DATA, "%s: goes on after its end, at byte %" PRId64, a->name, a->at);
@@ -193,7 +208,7 @@ static int read_index(wf_archive *a)
 }
 
 /* True if a picture of that name, or name's hash, is wanted; with a name, notes that it was found. */
-static bool is_wanted(wf_archive *a, const char *name, uint32_t hash)
+static bool is_wanted(wf_archive *a, const char *name, uint16_t hash)
 {
     bool wanted = !a->names;
     for (int i = 0; i < a->name_count; i++) {
@@ -208,58 +223,69 @@ static bool is_wanted(wf_archive *a, const char *name, uint32_t hash)
 /* Reads the next record in the order of the file. */
 static int read_in_turn(wf_archive *a, wf_packed *out, bool *more)
 {
+    uint64_t tag;
     a->part.n = 0;
-    WF_TRY(take(a, 1));
-    *more = a->part.bytes[0] == 'P';
-    if (a->part.bytes[0] == 'I') {
+    WF_TRY(take_varint(a, 2 * WF_ARCHIVE_NAME + 2, &tag));
+    *more = tag != 0;
+    if (!tag) {
         a->ended = true;
         return read_index(a);
     }
-    WF_CHECK(*more, WF_DATA, "%s: damaged at byte %" PRId64, a->name, a->at - 1);
-    WF_TRY(read_record(a, out));
-    int status = wf_bytes_add_varint(&a->index, a->part.n);
-    if (!status)
-        status = wf_bytes_add_number(&a->index, wf_archive_name_hash(out->name), 4);
+    WF_TRY(read_record(a, tag, out));
+    int status = wf_archive_entry(&a->index, a->part.n, (tag - 1) % 2, out);
     if (status)
         wf_packed_clear(out);
+    a->H = out->H;
+    a->W = out->W;
     a->count++;
     return status;
 }
 
-/* Gives the next entry of the index; false at its end. */
-static bool next_entry(wf_archive *a, uint64_t *bytes, uint32_t *hash)
+/* Gives the next number of the index; false at its end. */
+static bool next_number(wf_archive *a, uint64_t *out)
 {
-    *bytes = 0;
-    int i = 0;
-    if (a->count >= a->total)
-        return false;
-    for (; a->index.n - a->index_at > 4 && i < WF_VARINT - 1; i++) {
+    *out = 0;
+    for (int i = 0; a->index_at < a->index.n && i < WF_VARINT - 1; i++) {
         uint8_t byte = a->index.bytes[a->index_at++];
-        *bytes |= (uint64_t)(byte & 127) << 7 * i;
+        *out |= (uint64_t)(byte & 127) << 7 * i;
         if (!(byte & 128))
-            break;
+            return true;
     }
-    if (a->index.n - a->index_at < 4)
+    return false;
+}
+
+/* Gives the next entry of the index, and sets the sides; false at its end. */
+static bool next_entry(wf_archive *a, uint64_t *bytes, uint16_t *hash)
+{
+    uint64_t H = (uint64_t)a->H, W = (uint64_t)a->W;
+    if (a->count >= a->total || !next_number(a, bytes))
         return false;
-    *hash = (uint32_t)wf_bytes_number(a->index.bytes + a->index_at, 4);
-    a->index_at += 4;
+    if (*bytes % 2 && !(next_number(a, &H) && next_number(a, &W) && H <= WF_MAX_SIDE && W <= WF_MAX_SIDE))
+        return false;
+    *bytes /= 2;
+    a->H = (int)H;
+    a->W = (int)W;
+    if (a->index.n - a->index_at < 2)
+        return false;
+    *hash = (uint16_t)wf_bytes_number(a->index.bytes + a->index_at, 2);
+    a->index_at += 2;
     return true;
 }
 
 /* Reads the next record whose name has a wanted hash. */
 static int read_by_index(wf_archive *a, wf_packed *out, bool *more)
 {
-    uint64_t bytes;
-    uint32_t hash;
+    uint64_t bytes, tag;
+    uint16_t hash;
     while ((*more = next_entry(a, &bytes, &hash))) {
         int64_t offset = a->offset;
         WF_CHECK(bytes <= INT64_MAX - (uint64_t)offset, WF_DATA, "%s: the index is damaged", a->name);
         a->offset += (int64_t)bytes;
         if (is_wanted(a, NULL, hash)) {
             WF_TRY(seek(a, offset));
-            WF_TRY(take(a, 1));
-            WF_CHECK(a->part.bytes[0] == 'P', WF_DATA, "%s: damaged at byte %" PRId64, a->name, offset);
-            WF_TRY(read_record(a, out));
+            WF_TRY(take_varint(a, 2 * WF_ARCHIVE_NAME + 2, &tag));
+            WF_CHECK(tag, WF_DATA, "%s: damaged at byte %" PRId64, a->name, offset);
+            WF_TRY(read_record(a, tag, out));
         }
         a->count++;
         if (out->name)
@@ -303,9 +329,9 @@ static int load_index(wf_archive *a, int64_t size)
     WF_TRY(take_varint(a, INT64_MAX, &count));
     a->total = (int64_t)count;
     size_t head = a->part.n;
-    WF_CHECK(a->part.bytes[0] == 'I' && head <= whole, WF_DATA, "%s: damaged: no index at its end", a->name);
+    WF_CHECK(!a->part.bytes[0] && head + 8 <= whole, WF_DATA, "%s: damaged: no index at its end", a->name);
     a->part.n = 0;
-    WF_TRY(take(a, whole - head));
+    WF_TRY(take(a, whole - head - 8));
     return wf_bytes_add(&a->index, a->part.bytes, a->part.n);
 }
 

@@ -234,15 +234,15 @@ static size_t samples_of(const wf_image *image)
     return (size_t)image->H * (size_t)image->W * (size_t)image->C;
 }
 
-/* Hash of sides and samples. */
-static uint64_t hash_pixels(const wf_image *image)
+/* Hash of seed, sides and samples. */
+static uint64_t hash_pixels(const wf_image *image, uint64_t seed)
 {
     uint64_t shape = (uint64_t)image->H << 32 | (uint64_t)image->W << 8 | (uint64_t)(image->C << 5 | image->bits);
-    return XXH3_64bits_withSeed(image->pixels, samples_of(image) * sizeof *image->pixels, shape);
+    return XXH3_64bits_withSeed(image->pixels, samples_of(image) * sizeof *image->pixels, seed ^ shape);
 }
 
-int wf_pack(const wf_packer *p, wf_packer_work *work, const wf_image *image, const char *name, uint8_t **bytes,
-            size_t *n)
+int wf_pack(const wf_packer *p, wf_packer_work *work, const wf_image *image, const char *name, uint64_t seed,
+            uint8_t **bytes, size_t *n)
 {
     int halvings;
     wf_coder coder = {.list = &work->list};
@@ -257,10 +257,10 @@ int wf_pack(const wf_packer *p, wf_packer_work *work, const wf_image *image, con
         halve(&work->planes[k - 1], p->C, &work->planes[k]);
     work->list.count = 0;
     WF_TRY(code_levels(p, work, &coder, halvings));
-    return wf_rans_finish(&work->list, (uint32_t)hash_pixels(image), bytes, n);
+    return wf_rans_finish(&work->list, (uint32_t)hash_pixels(image, seed), bytes, n);
 }
 
-int wf_unpack(const wf_packer *p, wf_packer_work *work, const uint8_t *bytes, size_t n, wf_image *image)
+int wf_unpack(const wf_packer *p, wf_packer_work *work, const uint8_t *bytes, size_t n, uint64_t seed, wf_image *image)
 {
     int halvings;
     wf_rans_reader reader;
@@ -272,5 +272,5 @@ int wf_unpack(const wf_packer *p, wf_packer_work *work, const uint8_t *bytes, si
     WF_TRY(code_levels(p, work, &coder, halvings));
     for (size_t i = 0; i < samples_of(image); i++)
         image->pixels[i] = (uint16_t)work->planes[0].sums[i];
-    return wf_rans_end(&reader, (uint32_t)hash_pixels(image));
+    return wf_rans_end(&reader, (uint32_t)hash_pixels(image, seed));
 }

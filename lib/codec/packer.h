@@ -30,11 +30,12 @@ int wf_packer_work_create(wf_packer_work **out) WF_MUST;
 void wf_packer_work_destroy(wf_packer_work *work); /* NULL is allowed */
 
 /* Packs a picture into *bytes [*n], which the caller frees. WF_USAGE: its channels or bits are not the model's. */
-int wf_pack(const wf_packer *packer, wf_packer_work *work, const wf_image *image, const char *name, uint8_t **bytes,
-            size_t *n) WF_MUST;
-/* Unpacks bytes [n] into a picture whose shape wf_image_reserve has set. WF_DATA: the bytes are not of such a
- * picture. They end with 31 bits of a hash of its pixels, which is compared. */
-int wf_unpack(const wf_packer *packer, wf_packer_work *work, const uint8_t *bytes, size_t n, wf_image *image) WF_MUST;
+int wf_pack(const wf_packer *packer, wf_packer_work *work, const wf_image *image, const char *name, uint64_t seed,
+            uint8_t **bytes, size_t *n) WF_MUST;
+/* Unpacks bytes [n] into a picture whose shape wf_image_reserve has set. WF_DATA: the bytes are not of such a picture,
+ * or were packed with another seed. They hold 31 bits of a hash of seed, sides and pixels, which is compared. */
+int wf_unpack(const wf_packer *packer, wf_packer_work *work, const uint8_t *bytes, size_t n, uint64_t seed,
+              wf_image *image) WF_MUST;
 
 WF_END
 

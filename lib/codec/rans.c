@@ -42,8 +42,15 @@ int wf_rans_finish(wf_rans_list *list, uint32_t check, uint8_t **bytes, size_t *
         }
         state = (state / freq << WF_RANS_BITS) + state % freq + list->symbols[i].start;
     }
-    at = put_word(at, (uint32_t)(state >> 32));
-    at = put_word(at, (uint32_t)state);
+    if (state >> 56) {
+        at = put_word(at, (uint32_t)state);
+        state >>= 32;
+    }
+    int head = 4;
+    while (state >> 8 * head)
+        head++;
+    for (int i = head; i-- > 0;)
+        *--at = (uint8_t)(state >> 8 * i);
     *n = (size_t)(memory + room - at);
     memmove(memory, at, *n);
     uint8_t *shrunk = realloc(memory, *n);
@@ -66,25 +73,31 @@ static uint32_t get_word(wf_rans_reader *reader)
     return word;
 }
 
+/* Reads a word if the state needs one. */
+static int fill(wf_rans_reader *reader)
+{
+    if (reader->state >= LOW)
+        return WF_OK;
+    WF_CHECK(reader->n - reader->at >= 4, WF_DATA, "the code ends early, at byte %zu", reader->n);
+    reader->state = reader->state << 32 | get_word(reader);
+    return WF_OK;
+}
+
 int wf_rans_open(const uint8_t *bytes, size_t n, wf_rans_reader *out)
 {
     *out = (wf_rans_reader){.bytes = bytes, .n = n};
-    WF_CHECK(n >= 8 && n % 4 == 0, WF_DATA, "%zu bytes of code, expected a multiple of 4, at least 8", n);
-    uint64_t low = get_word(out), high = get_word(out);
-    out->state = high << 32 | low;
-    WF_CHECK(out->state >= LOW && out->state >> 63 == 0, WF_DATA, "the code does not begin with a state");
-    return WF_OK;
+    size_t head = 4 + n % 4;
+    WF_CHECK(n >= head && bytes[head - 1], WF_DATA, "%zu bytes of code, which do not begin with a state", n);
+    for (; out->at < head; out->at++)
+        out->state |= (uint64_t)bytes[out->at] << 8 * out->at;
+    return fill(out);
 }
 
 int wf_rans_pass(wf_rans_reader *reader, uint32_t start, uint32_t freq)
 {
     uint64_t state = freq * (reader->state >> WF_RANS_BITS) + wf_rans_slot(reader) - start;
-    if (state < LOW) {
-        WF_CHECK(reader->n - reader->at >= 4, WF_DATA, "the code ends early, at byte %zu", reader->n);
-        state = state << 32 | get_word(reader);
-    }
     reader->state = state;
-    return WF_OK;
+    return fill(reader);
 }
 
 int wf_rans_end(const wf_rans_reader *reader, uint32_t check)

@@ -2,8 +2,9 @@
  *
  * A symbol is an interval start .. start + freq - 1 of 2^24 slots, and costs log2(2^24 / freq) bits. The state has 64
  * bits and is renormalized by words of 32. The encoder takes the symbols last to first, the decoder gives them first to
- * last, so an encoder collects them all before it writes. The bytes are the state, 8 of them, and words, all lowest
- * byte first. The length is within 24 bytes of the sum of costs.
+ * last, so an encoder collects them all before it writes. The n bytes are the state and words, all lowest byte first.
+ * The state has 4 + n mod 4 bytes, the last of which is not 0. A state of 8 bytes has its lower half as the first word.
+ * The length is within 24 bytes of the sum of costs.
  *
  * The encoder begins with a state whose lowest 31 bits are free, and the decoder ends with it: they hold a check,
  * such as a hash of what was encoded. */
@@ -41,7 +42,7 @@ typedef struct wf_rans_reader {
     uint64_t state;
 } wf_rans_reader;
 
-/* WF_DATA: fewer bytes than a state, or no state. */
+/* WF_DATA: the bytes do not begin with a state. */
 int wf_rans_open(const uint8_t *bytes, size_t n, wf_rans_reader *out) WF_MUST;
 /* The slot of the next symbol. */
 static inline uint32_t wf_rans_slot(const wf_rans_reader *reader)

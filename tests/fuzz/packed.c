@@ -12,20 +12,20 @@ static void mend(uint8_t *bytes, size_t n, const wf_packer *packer)
     if (n >= at)
         memcpy(bytes, header.bytes, at);
     free(header.bytes);
-    for (uint64_t number = 0; at + 8 < n && bytes[at] == 'P'; number++) {
-        size_t begin = at++, length = bytes[at++];
-        at += length + 2;
-        if (length > 127 || at + 2 > n || (bytes[at - 1] | bytes[at - 2]) > 127)
+    for (uint64_t number = 0; at + 8 < n && bytes[at]; number++) {
+        size_t begin = at, tag = bytes[at] - 1u;
+        at += 1 + tag / 2 + (tag % 2 ? 0 : 2);
+        if (tag > 126 || at + 2 > n || (!(tag % 2) && (bytes[at - 1] | bytes[at - 2]) > 127))
             return;
-        length = bytes[at++];
+        size_t length = bytes[at++];
         if (length > 127)
             length = (length & 127) + ((size_t)(bytes[at++] & 127) << 7);
         at += length;
-        if (at + 4 > n)
+        if (at + 2 > n)
             return;
         uint64_t hash = wf_archive_hash(bytes + begin, at - begin, number);
-        memcpy(bytes + at, &hash, 4);
-        at += 4;
+        memcpy(bytes + at, &hash, 2);
+        at += 2;
     }
 }
 
