@@ -78,6 +78,14 @@ ok "through a pipe" sh -c 'cat model.wfp | wf-unpack -q -m model - -o piped'
 ok "an exported model has the same weights" wf-export -q -m model -o exported
 ok "and unpacks" wf-unpack -q -m exported model.wfp -o by-export
 
+# -- the same on every machine, as tests/golden/make_packed.sh made it on x86-64 ----------------------------------------
+golden=$ROOT/tests/golden/packed
+ok "an archive of another machine" wf-unpack -q -m "$golden/model" "$golden/pictures.wfp" -o golden
+ok "gives the pixels that were packed" diff "$golden/pixels" <(pixels golden)
+ok "which are packed to the same bytes" cmp "$golden/pictures.wfp" <(wf-pack -q -m "$golden/model" golden)
+ok "and one by name" wf-unpack -q -m "$golden/model" "$golden/pictures.wfp" -o golden.one leaves/again.png
+ok "is the same" cmp golden.one/leaves/again.png golden/leaves/again.png
+
 # -- names ------------------------------------------------------------------------------------------------------------
 ok "one by name" wf-unpack -q -m model model.wfp -o one sub/3.5.ppm
 ok "alone" test "$(find one -type f)" = one/sub/3.5.png
