@@ -47,7 +47,7 @@ not_installed() { ! private | (cd usr/include/wf && while read -r h; do [ ! -e "
 ok "there are private headers" test "$(private | wc -l)" -ge 4
 ok "none of which is installed" not_installed
 ok "the installed program runs" usr/bin/wf-info --version
-for page in man1/wf-dwt.1 man5/wf-stream.5 man5/wf-formats.5 man7/wf.7 man7/wf-chain.7; do
+for page in man1/wf-dwt.1 man5/wf-stream.5 man5/wf-formats.5 man5/wf-archive.5 man7/wf.7 man7/wf-chain.7; do
     ok "$page is installed" test -s "usr/share/man/$page"
 done
 

@@ -25,6 +25,16 @@ else
     skip "man-db and groff"
 fi
 
+limits() { # the value of an enumerator, which the page has in its text
+    value=$(grep -hoE "[{,] $1 = [0-9]+( << [0-9]+)?" "$ROOT"/lib/*/*.h "$ROOT"/kernels/*.h | head -n 1 | sed 's/.*= //') && [ -n "$value" ] &&
+        grep -qwE "$2 $((value))" "$ROOT/build/man/wf-archive.5"
+}
+ok "wf-archive(5) has the version of the format" limits WF_ARCHIVE_VERSION 'version'
+ok "and the longest name" limits WF_ARCHIVE_NAME 'at most'
+ok "and the largest picture" limits WF_MAX_PIXELS 'at most'
+ok "and the longest side" limits WF_MAX_SIDE 'at most'
+ok "and the digits of numbers" limits WF_LATTICE_MAX_BITS 'at most'
+
 ok "the table of words" wf-train-level --flow help
 wf-train-level --flow help > words
 ok "it has every bijector" test "$(grep -c '^[a-z0-9]* - ' words)" = "$(sed -n '/define WF_BIJECTORS/,/[^\\]$/p' \
