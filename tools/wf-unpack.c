@@ -38,8 +38,9 @@ static const cli_program program = {
         "Reads an archive that wf-pack wrote, and writes its pictures as PNG files, those of other depths than 8 or 16 "
         "bits as PAM: the same pixels. FILE.wfp may be -, standard input. The model must be the one that packed: "
         "chain and weights of all levels.\n\n"
-        "With names, only pictures of these names are unpacked or listed; they are found by the index, without reading "
-        "the rest, if the file can seek. Names are those that wf-pack gave, as wf-idwt --names does. wf-archive(5) describes the format.\n\n"
+        "With names, only pictures of these names are unpacked or listed; they are found by the index, without "
+        "reading the rest, if the file can seek. Names are those that wf-pack gave, as wf-idwt --names does. wf- "
+        "archive(5) describes the format.\n\n"
         "A picture is written when its checksums are right. An archive that is damaged or cut off, or of another "
         "model, ends with exit code 65; pictures before that place are written.",
     .examples = "wf-unpack -m faces photos.wfp -o again\n"
