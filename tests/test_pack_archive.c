@@ -228,6 +228,53 @@ Test(pack_archive, damage_is_found_by_name_too)
     clear_file(&f);
 }
 
+/* Makes an archive of one picture of one pixel, so short that many have the same length. */
+static void make_pixel(packed_file *f, uint64_t seed)
+{
+    wf_archive_writer *writer;
+    wf_packed packed;
+    wf_image image = {0};
+    int64_t bytes;
+    free(f->bytes);
+    FILE *file = open_memstream(&f->bytes, &f->n);
+    pack_picture(&image, 1, 1, 3, 8, 200, seed);
+    cr_assert_eq(wf_archive_create(file, "test", f->packer, &writer), 0);
+    cr_assert_eq(wf_packed_make(f->packer, f->work, &image, "test", &packed), 0);
+    cr_assert_eq(wf_archive_put(writer, &packed), 0);
+    cr_assert_eq(wf_archive_finish(writer, &bytes), 0);
+    wf_packed_clear(&packed);
+    wf_archive_writer_destroy(writer);
+    wf_image_clear(&image);
+    fclose(file);
+}
+
+/* A record that was replaced by another good one of its length, number and name. */
+Test(pack_archive, all_records_are_those_that_were_written)
+{
+    packed_file f = {.packer = pack_make(3, 8, 2, 1, 3, 1)}, other = f;
+    wf_archive *archive;
+    wf_packed packed;
+    bool more;
+    cr_assert_eq(wf_packer_work_create(&f.work), 0);
+    other.work = f.work;
+    make_pixel(&f, 1);
+    uint64_t seed = 2;
+    for (make_pixel(&other, seed); other.n != f.n || !memcmp(other.bytes, f.bytes, f.n); seed++)
+        make_pixel(&other, seed);
+    size_t index = f.n - (2 + 5 + 4 * 8); /* two counts and an entry before it */
+    memcpy(f.bytes + 24, other.bytes + 24, index - 24);
+    FILE *file = fmemopen(f.bytes, f.n, "rb");
+    cr_assert_eq(wf_archive_open(file, "test", f.packer, &archive), 0);
+    cr_assert_eq(wf_archive_next(archive, &packed, &more), 0, "%s", wf_error());
+    wf_packed_clear(&packed);
+    cr_assert_eq(wf_archive_next(archive, &packed, &more), WF_DATA);
+    cr_assert(strstr(wf_error(), "a picture has another hash"), "%s", wf_error());
+    wf_archive_close(archive);
+    fclose(file);
+    free(other.bytes);
+    clear_file(&f);
+}
+
 /* Bytes of an archive of n pictures of one size with this name, and of their codes. */
 static size_t archive_bytes(const packed_file *f, int n, int size, char *name, size_t *codes)
 {

@@ -88,6 +88,19 @@ Test(pack_rans, cut_or_continued_code_is_refused)
     wf_rans_clear(&list);
 }
 
+Test(pack_rans, a_state_has_one_form)
+{
+    wf_rans_reader reader;
+    const uint8_t four[] = {1, 2, 3, 0x80, 0}, low[] = {1, 2, 3, 0x40, 9, 0, 0, 0};
+    cr_assert_eq(wf_rans_open(four, 4, &reader), 0);
+    cr_assert_eq(reader.state, 0x80030201);
+    cr_assert_eq(wf_rans_open(four, 5, &reader), WF_DATA, "a byte that the state does not need");
+    cr_assert_eq(wf_rans_open(low, 8, &reader), 0);
+    cr_assert_eq(reader.state, UINT64_C(0x4003020100000009));
+    for (size_t n = 0; n < 5; n++)
+        cr_assert_eq(wf_rans_open(low, n, &reader), WF_DATA, "%zu bytes", n);
+}
+
 Test(pack_rans, exponentials_are_those_of_the_library)
 {
     for (int i = -7000; i <= 7000; i++) {
