@@ -29,6 +29,7 @@
  *     latents    codec.h     wf_codec_encode, wf_codec_decode         whole pictures to latents and back
  *     archives   packer.h, archive.h   wf_pack, wf_archive_put          pictures without loss, by whole numbers
  *     annealing  annealed_sampler.h  wf_annealed_sampler_run          annealed pictures by NUTS
+ *     strangers  score.h     wf_score_compare, wf_conformal_p         pictures that do not belong
  *     neighbours nearest.h   wf_nearest_search                        the most similar pictures of a store
  *
  * Every call that can fail returns a status (status.h); nothing prints or exits. ..._create and ..._open make handles,
@@ -53,6 +54,8 @@
 #include "sample/codec.h"
 #include "sample/coarse_to_fine.h"
 #include "sample/sample.h"
+#include "score/conformal.h"
+#include "score/score.h"
 #include "store/nearest.h"
 #include "store/store.h"
 #include "train/train.h"

@@ -51,8 +51,9 @@ lib/train     lib/base kernels lib/pyramid lib/store lib/flow lib/model lib/rank
 lib/sample    lib/base kernels lib/pyramid lib/store lib/image lib/flow lib/model
 lib/mcmc      lib/base kernels lib/pyramid lib/store lib/image lib/flow lib/model lib/sample
 lib/codec     lib/base kernels lib/pyramid lib/store lib/image lib/flow lib/model
-lib           lib/base kernels lib/pyramid lib/store lib/image lib/flow lib/model lib/ranks lib/train lib/sample lib/mcmc lib/codec
-tools         lib lib/base kernels lib/pyramid lib/store lib/image lib/flow lib/model lib/ranks lib/train lib/sample lib/mcmc lib/codec'
+lib/score     lib/base kernels lib/pyramid lib/store lib/image lib/flow lib/model
+lib           lib/base kernels lib/pyramid lib/store lib/image lib/flow lib/model lib/ranks lib/train lib/sample lib/mcmc lib/codec lib/score
+tools         lib lib/base kernels lib/pyramid lib/store lib/image lib/flow lib/model lib/ranks lib/train lib/sample lib/mcmc lib/codec lib/score'
 room_of='function room_of(path) { return match(path, /^lib\/[a-z]+\//) ? substr(path, 1, RLENGTH - 1) : substr(path, 1, index(path, "/") - 1) }'
 
 # A row that names a room without a row above it would be an arrow up.

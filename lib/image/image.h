@@ -156,6 +156,9 @@ const char *wf_images_remark(const wf_images *images);
 
 /* Writes a picture as PNG of 8 or 16 bits; other depths are scaled up to the next of the two, rounded. */
 int wf_image_write_png(FILE *file, const char *name, const wf_image *image) WF_MUST;
+/* Bytes of an image as PNG by libpng, compressed at level 9 with the best of all filters for each row; nothing is
+ * written. A sound or a volume counts as a picture of its rows. */
+int wf_image_png_size(const char *name, const wf_image *image, size_t *bytes) WF_MUST;
 /* Writes a picture as PAM with a MAXVAL of 2^bits - 1, which keeps any depth. */
 int wf_image_write_pam(FILE *file, const char *name, const wf_image *image) WF_MUST;
 /* Writes a sound as WAV into an empty regular file; depths are scaled as for PNG. An unknown rate becomes 44100. */

@@ -24,6 +24,7 @@ void wf_evaluator_clear(wf_evaluator *e)
 {
     wf_level_runner_clear(&e->runner);
     free(e->host);
+    free(e->z);
     *e = (wf_evaluator){0};
 }
 
@@ -69,6 +70,20 @@ static int load_batch(wf_evaluator *e, int count, const float *low, const float 
     return wf_level_runner_load(r, count, noisy, details, index);
 }
 
+/* Gives the latents of the batch that was run last. */
+static int give_latents(wf_evaluator *e, int count, const uint64_t *index)
+{
+    wf_level_runner *r = &e->runner;
+    size_t each = wf_count3(r->H, r->W, r->K);
+    if (!e->latents || wf_flow_is_discrete(r->flow))
+        return WF_OK;
+    if (!e->z)
+        e->z = malloc((size_t)r->N * each * sizeof *e->z);
+    WF_CHECK(e->z, WF_AGAIN, "level %d: out of memory for the latents of %d pictures", r->level, r->N);
+    WF_TRY(r->backend->download(r->backend, e->z, WF_F32, wf_flow_latent(r->flow), (size_t)count * each));
+    return e->latents(e->latents_user, r->level, count, index, e->z);
+}
+
 int wf_evaluator_run(wf_evaluator *e, int64_t N, const float *low, const float *detail, const uint64_t *index,
                      double *bits)
 {
@@ -89,6 +104,7 @@ int wf_evaluator_run(wf_evaluator *e, int64_t N, const float *low, const float *
                      (unsigned long long)index[at + n]);
             bits[at + n] = wf_bits_per_dim(r->meta, r->level, density[n]);
         }
+        WF_TRY(give_latents(e, count, index + at));
         wf_watched(&e->watch, r->level, count);
     }
     return WF_OK;

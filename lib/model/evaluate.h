@@ -12,15 +12,22 @@
 
 WF_BEGIN
 
+/* Takes the latents of `count` pictures at a level that has them: z [count,h,w,K], host, valid during the call. Batches
+ * come in the order of the pictures. */
+typedef int wf_latent_sink(void *user, int level, int count, const uint64_t *index, const float *z);
+
 /* Runs pictures of one size through one level. The noise of picture i depends on (seed, level, i) alone, or on its
  * draw, so neither the batch nor the order changes a picture's figure. Must stay where it was created. */
 typedef struct wf_evaluator {
     wf_level_runner runner;
     wf_pixel_noise *pixels; /* borrowed; NULL: each level has noise of its own */
     uint64_t draw;
-    bool not_finite; /* why the last run failed */
-    float *host;     /* with pixels: a batch with their noise, low and detail */
-    wf_watch watch;  /* of pictures; may be set after create */
+    bool not_finite;         /* why the last run failed */
+    float *host;             /* with pixels: a batch with their noise, low and detail */
+    wf_watch watch;          /* of pictures; may be set after create */
+    wf_latent_sink *latents; /* NULL: nobody; may be set after create. A discrete flow has no latents to give */
+    void *latents_user;
+    float *z; /* host [N,h,w,K] */
 } wf_evaluator;
 
 /* For pictures of the size in meta. `meta` and `params` (device, the flow's and then those of the noise's flow) are

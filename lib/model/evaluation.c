@@ -102,6 +102,8 @@ static int open_level(wf_evaluation *e, int number)
         w->spec.precision = *e->spec.precision;
     WF_TRY(wf_evaluator_create(e->backend, &e->meta, &w->spec, w->params, e->spec.seed, &l->evaluator));
     l->evaluator.watch = e->spec.watch;
+    l->evaluator.latents = e->spec.latents;
+    l->evaluator.latents_user = e->spec.latents_user;
     l->exact = wf_flow_is_discrete(l->evaluator.runner.flow);
     return WF_OK;
 }
@@ -338,6 +340,26 @@ wf_mean wf_evaluation_weighted(const wf_evaluation *e)
     for (int64_t n = 0; e->whole && e->spec.samples && n < e->levels[e->first].n; n++)
         wf_mean_add(&mean, picture_weighted(e, n));
     return mean;
+}
+
+int64_t wf_evaluation_count(const wf_evaluation *e)
+{
+    return e->levels[e->first].n;
+}
+
+uint64_t wf_evaluation_index(const wf_evaluation *e, int64_t n)
+{
+    return e->levels[e->first].index[n];
+}
+
+const char *wf_evaluation_name(const wf_evaluation *e, int64_t n)
+{
+    return n < e->named ? e->names[n] : NULL;
+}
+
+const double *wf_evaluation_bits(const wf_evaluation *e, int number)
+{
+    return e->levels[number].n ? e->levels[number].bits : NULL;
 }
 
 void wf_evaluation_figures(const wf_evaluation *e, wf_figures *out)

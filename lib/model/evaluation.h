@@ -21,6 +21,8 @@ typedef struct wf_evaluation_spec {
     wf_shard shard;                /* of the run that the pictures are; they may be none if n > 0 */
     uint64_t run;                  /* hash that its shards have in common */
     wf_watch watch;                /* of pictures, by level, each as often as it is drawn */
+    wf_latent_sink *latents;       /* takes the latents of each level, pictures in their order; NULL: nobody */
+    void *latents_user;
 } wf_evaluation_spec;
 
 typedef struct wf_evaluation wf_evaluation;
@@ -46,6 +48,13 @@ int wf_evaluation_finish(wf_evaluation *e) WF_MUST;
 wf_mean wf_evaluation_level(const wf_evaluation *e, int level);
 wf_mean wf_evaluation_total(const wf_evaluation *e);
 wf_mean wf_evaluation_weighted(const wf_evaluation *e);
+
+/* Number of pictures, and of picture 0 <= n < count its index and its name (NULL: it has none, borrowed). */
+int64_t wf_evaluation_count(const wf_evaluation *e);
+uint64_t wf_evaluation_index(const wf_evaluation *e, int64_t n);
+const char *wf_evaluation_name(const wf_evaluation *e, int64_t n);
+/* Contribution of a level to each picture's bits/dim [count], borrowed; NULL: the level has no pictures. */
+const double *wf_evaluation_bits(const wf_evaluation *e, int level);
 
 /* Gives all these figures. */
 void wf_evaluation_figures(const wf_evaluation *e, wf_figures *out);

@@ -161,12 +161,14 @@ END
 while IFS='|' read -r file text code; do
     while read -r -a program; do
         says "${code:-65}" "${program[0]} $file" "$text" "${program[@]}" "$file"
-        case ${program[-1]} in -s | --val | a.wf) continue ;; esac
+        case ${program[-1]} in -s | --val | --ref | a.wf) continue ;; esac
         [ ! -f "$file" ] || says 65 "${program[0]} < $file" "standard input: " from "$file" "${program[@]}"
     done << END
 wf-idwt -o out
 wf-bpd -m model
 wf-bpd -m model -s
+wf-score -m model --ref a.store
+wf-score -m model a.wf --ref
 wf-encode -m model
 wf-sample -m model
 wf-nuts -m model
@@ -230,7 +232,7 @@ mkfifo fifo
 says 65 "and a wrong one" "fifo: at byte 0: not safetensors" timeout 20 wf-bpd -m model fifo
 
 # -- models ----------------------------------------------------------------------------------------------------------
-for program in wf-bpd wf-encode wf-decode wf-sample wf-nuts "wf-export -o new" wf-info "wf-train-level -m new -s a.store --init"; do
+for program in wf-bpd "wf-score --ref a.store" wf-encode wf-decode wf-sample wf-nuts "wf-export -o new" wf-info "wf-train-level -m new -s a.store --init"; do
     read -r -a words <<< "$program"
     [[ $program = *--init ]] || words+=(-m)
     says 65 "$program: a picture" "x.png: a PNG picture, expected a model: a folder" "${words[@]}" x.png
@@ -249,14 +251,14 @@ says 64 "a model into a store" "b.store: a store, expected a folder for the mode
 
 # -- nothing, and terminals ------------------------------------------------------------------------------------------
 nothing="nothing came: the program before it may have failed"
-for program in "wf-idwt -o out" "wf-bpd -m model" "wf-encode -m model" "wf-decode -m model" "wf-sample -m model" "wf-nuts -m model" \
+for program in "wf-idwt -o out" "wf-bpd -m model" "wf-score -m model --ref a.store" "wf-encode -m model" "wf-decode -m model" "wf-sample -m model" "wf-nuts -m model" \
     "wf-nearest -s a.store" wf-view "wf-info -" "wf-train-level -l 0 --steps 1 -m new" wf-dwt; do
     read -r -a words <<< "$program"
     says 65 "$program: an empty pipe" "$nothing" from empty "${words[@]}"
 done
 on_terminal() { script -qec "$*" /dev/null < /dev/null > .terminal 2>&1; rc=$?; tr -d '\r' < .terminal >&2; return $rc; }
 if command -v script > /dev/null; then
-    for program in "wf-idwt -o out" "wf-bpd -m model" "wf-encode -m model -o out.wf" "wf-nearest -s a.store -o out.wf" \
+    for program in "wf-idwt -o out" "wf-bpd -m model" "wf-score -m model --ref a.store" "wf-encode -m model -o out.wf" "wf-nearest -s a.store -o out.wf" \
         "wf-view -o out.wf" "wf-info -" "wf-train-level -l 0 --steps 1 -m new"; do
         says 64 "$program: a terminal" "waiting for " on_terminal "$program"
         ok "$program: nothing is piped in" grep -q 'nothing is piped in: put wf-dwt before, or name a file or store' said
@@ -279,6 +281,8 @@ while IFS='|' read -r file text; do
         says 65 "${program[0]} $file" "$file: ${text//WHOM/${program[2]}}" "${program[@]}" "$file"
     done << 'PROGRAMS'
 wf-bpd -m model
+wf-score -m model --ref a.store
+wf-score -m model a.wf --ref
 wf-encode -m model
 wf-nearest -s a.store
 wf-view -q a.wf

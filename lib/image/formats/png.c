@@ -20,7 +20,8 @@ typedef struct job {
     const char *name;
     wf_source *source;         /* reading */
     wf_png_inflated *inflated; /* the same file with its pixels decompressed; or NULL */
-    FILE *file;                /* writing */
+    FILE *file;                /* writing; NULL: the bytes are counted */
+    size_t written;            /* bytes that were counted */
     uint8_t *row;              /* owned */
     uint8_t last[4];           /* bytes that were read: at the end, the checksum of IEND */
     int status;                /* set before every longjmp */
@@ -213,6 +214,9 @@ int wf_image_cut_png(wf_source *source, wf_code *code)
 static void write_bytes(png_structp png, png_bytep from, size_t n)
 {
     job *j = png_get_io_ptr(png);
+    j->written += n;
+    if (!j->file)
+        return;
     errno = 0;
     if (fwrite(from, 1, n, j->file) == n)
         return;
@@ -238,6 +242,10 @@ static int encode_picture(job *j, const wf_image *image)
     png_set_user_limits(j->png, WF_MAX_SIDE, WF_MAX_SIDE);
     png_set_IHDR(j->png, j->info, (png_uint_32)image->W, (png_uint_32)image->H, depth, types[image->C],
                  PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+    if (!j->file) {
+        png_set_compression_level(j->png, 9);
+        png_set_filter(j->png, PNG_FILTER_TYPE_BASE, PNG_ALL_FILTERS);
+    }
     png_write_info(j->png, j->info);
     for (int y = 0; y < image->H; y++) {
         const uint16_t *pixels = image->pixels + (size_t)y * samples;
@@ -256,15 +264,27 @@ static int encode_picture(job *j, const wf_image *image)
     return WF_OK;
 }
 
+static int write_png(job *j, const wf_image *image)
+{
+    j->row = malloc((size_t)image->W * (size_t)image->C * 2);
+    WF_CHECK(j->row, WF_AGAIN, "%s: out of memory", j->name);
+    j->png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &j, give_up, ignore_warning);
+    j->info = j->png ? png_create_info_struct(j->png) : NULL;
+    int status = j->info ? encode_picture(j, image) : wf_fail(WF_AGAIN, "%s: cannot start libpng", j->name);
+    png_destroy_write_struct(&j->png, &j->info);
+    free(j->row);
+    return status;
+}
+
 int wf_image_write_png(FILE *file, const char *name, const wf_image *image)
 {
-    job j = {.name = name, .file = file};
-    j.row = malloc((size_t)image->W * (size_t)image->C * 2);
-    WF_CHECK(j.row, WF_AGAIN, "%s: out of memory", name);
-    j.png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &j, give_up, ignore_warning);
-    j.info = j.png ? png_create_info_struct(j.png) : NULL;
-    int status = j.info ? encode_picture(&j, image) : wf_fail(WF_AGAIN, "%s: cannot start libpng", name);
-    png_destroy_write_struct(&j.png, &j.info);
-    free(j.row);
-    return status;
+    return write_png(&(job){.name = name, .file = file}, image);
+}
+
+int wf_image_png_size(const char *name, const wf_image *image, size_t *bytes)
+{
+    job j = {.name = name};
+    WF_TRY(write_png(&j, image));
+    *bytes = j.written;
+    return WF_OK;
 }

@@ -1,0 +1,124 @@
+/* score.c - scores of pictures, and their tables */
+#include "score.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "../base/figure.h"
+#include "conformal.h"
+
+/* Gives mean and deviation of the reference's bits/dim. */
+static wf_mean total_bits(const wf_statistics *s)
+{
+    wf_mean mean = {0};
+    for (int64_t n = 0; n < wf_statistics_count(s); n++)
+        wf_mean_add(&mean, wf_statistics_total(s, n));
+    return mean;
+}
+
+int wf_score_compare(const wf_statistics *reference, const char *reference_name, const wf_statistics *given,
+                     double rate, int threads, const wf_watch *watch, wf_score *scores)
+{
+    int64_t N = wf_statistics_count(reference), M = wf_statistics_count(given);
+    size_t D = (size_t)wf_statistics_width(reference);
+    wf_mean bits = total_bits(reference);
+    double deviation = N > 1 && bits.m2 > 0 ? sqrt(bits.m2 / (double)(N - 1)) : NAN;
+    WF_CHECK(N >= wf_conformal_least(rate), WF_DATA,
+             "%s: %lld picture%s, and a rate of %g needs at least %lld to compare with", reference_name, (long long)N,
+             N == 1 ? "" : "s", rate, (long long)wf_conformal_least(rate));
+    WF_CHECK((int)D == wf_statistics_width(given), WF_DATA, "%s: has other statistics than the pictures",
+             reference_name);
+    double *x = malloc(((size_t)(N + M) * D + (size_t)M) * sizeof *x);
+    WF_CHECK(x, WF_AGAIN, "out of memory for the statistics of %lld pictures", (long long)(N + M));
+    double *y = x + (size_t)N * D, *p = y + (size_t)M * D;
+    wf_statistics_write(reference, x);
+    wf_statistics_write(given, y);
+    int status = wf_conformal_p(N, (int)D, x, M, y, threads, watch, p);
+    for (int64_t m = 0; m < M && !status; m++)
+        scores[m] = (wf_score){fabs(wf_statistics_total(given, m) - bits.mean) / deviation, p[m], p[m] <= rate};
+    free(x);
+    return status;
+}
+
+/* -- output -------------------------------------------------------------------------------------------------------- */
+
+static const char *const moment_names[] = {"mean", "variance", "across", "down"};
+enum { MOMENTS = 4 };
+
+static double moment(const wf_latent_fit *f, int i)
+{
+    return (const double[MOMENTS]){f->mean, f->variance, f->across, f->down}[i];
+}
+
+static const char *verdict(const wf_score *score)
+{
+    return score->out ? "out" : "in";
+}
+
+void wf_score_write_table(const wf_statistics *given, const wf_score *scores, FILE *file)
+{
+    char text[WF_FIGURE];
+    int levels = wf_statistics_levels(given);
+    fputs("name\tverdict\tp\ttotal\tcorrected\ttypicality", file);
+    for (int l = 0; l <= levels; l++)
+        wf_fprintf(file, "\tlevel%d", l);
+    for (int l = 0; l <= levels; l++)
+        for (int i = 0; i < MOMENTS; i++)
+            wf_fprintf(file, "\t%s%d", moment_names[i], l);
+    for (int64_t n = 0; n < wf_statistics_count(given); n++) {
+        putc('\n', file);
+        wf_write_name(file, wf_statistics_name(given, n), wf_statistics_index(given, n));
+        wf_fprintf(file, "\t%s\t%.6f\t%.6f\t%.6f\t%s", verdict(&scores[n]), scores[n].p, wf_statistics_total(given, n),
+                   wf_statistics_corrected(given, n), wf_figure(scores[n].typicality, "%.6f", "-", text));
+        for (int l = 0; l <= levels; l++)
+            wf_fprintf(file, "\t%.6f", wf_statistics_bits(given, n, l));
+        for (int l = 0; l <= levels; l++) {
+            wf_latent_fit fit = wf_statistics_fit(given, n, l);
+            for (int i = 0; i < MOMENTS; i++)
+                wf_fprintf(file, "\t%s", wf_figure(moment(&fit, i), "%.6f", "-", text));
+        }
+    }
+    putc('\n', file);
+}
+
+static int write_name(const char *name, FILE *file)
+{
+    json_t *string = json_string(name);
+    char *text = json_dumps(string, JSON_ENCODE_ANY);
+    json_decref(string);
+    WF_CHECK(text, WF_AGAIN, "out of memory for the name of a picture");
+    wf_fprintf(file, ", \"name\": %s", text);
+    free(text);
+    return WF_OK;
+}
+
+static void write_level(const wf_statistics *given, int64_t n, int level, FILE *file)
+{
+    char text[WF_FIGURE];
+    wf_latent_fit fit = wf_statistics_fit(given, n, level);
+    wf_fprintf(file, "%s{\"level\": %d, \"bpd\": %.6f", level ? ", " : "", level, wf_statistics_bits(given, n, level));
+    for (int i = 0; i < MOMENTS; i++)
+        wf_fprintf(file, ", \"%s\": %s", moment_names[i], wf_figure(moment(&fit, i), "%.6f", "null", text));
+    putc('}', file);
+}
+
+int wf_score_write_lines(const wf_statistics *given, const wf_score *scores, FILE *file)
+{
+    char text[WF_FIGURE];
+    for (int64_t n = 0; n < wf_statistics_count(given); n++) {
+        const char *name = wf_statistics_name(given, n);
+        wf_fprintf(file, "{\"index\": %" PRIu64, wf_statistics_index(given, n));
+        if (name)
+            WF_TRY(write_name(name, file));
+        wf_fprintf(file, ", \"verdict\": \"%s\", \"p\": %.6f, \"bpd\": %.6f, \"corrected\": %.6f, \"typicality\": %s",
+                   verdict(&scores[n]), scores[n].p, wf_statistics_total(given, n), wf_statistics_corrected(given, n),
+                   wf_figure(scores[n].typicality, "%.6f", "null", text));
+        fputs(", \"levels\": [", file);
+        for (int l = 0; l <= wf_statistics_levels(given); l++)
+            write_level(given, n, l, file);
+        fputs("]}\n", file);
+    }
+    return WF_OK;
+}
