@@ -147,7 +147,7 @@ Test(score, strangers_and_acquaintances)
         x[i] = i % D < 3 ? uniform(&state) : x[i - 1] + 0.01 * uniform(&state);
     memcpy(y, x + 8 * D, D * sizeof *y); /* of the reference itself */
     memcpy(y + D, x + 8 * D, D * sizeof *y);
-    y[D + 3] = y[D + 2] > 0.5 ? y[D + 2] - 0.3 : y[D + 2] + 0.3; /* usual alone, but not beside column 2 */
+    y[D + 3] = y[D + 2] > 0.5 ? y[D + 2] - 0.5 : y[D + 2] + 0.5; /* usual alone, but not beside column 2 */
     for (int i = 0; i < D; i++)
         y[2 * D + i] = 1e12;
     cr_assert_eq(wf_conformal_p(N, D, x, 3, y, 2, &(wf_watch){count_watched, &watched}, p), WF_OK);

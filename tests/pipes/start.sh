@@ -24,6 +24,9 @@ wf-bpd -m model --threads 2 < s.wf > none 2> said
 one "wf-bpd of a stream" "wf-bpd: model model on .*, 2 threads\), .*, pictures of 8x8x3"
 wf-bpd -m model --backend ref < s.wf > none 2> said
 one "the reference" "wf-bpd: model model on naive double precision \(one thread\), double precision, $chain, .*"
+"$DEADLEAVES" -q -n 19 -s 8 --seed 2 | wf-dwt -q -o ref.store
+wf-score -m model --ref ref.store < s.wf > none 2> said
+one wf-score "wf-score: model model on $cpu, fp32, $chain, $all, pictures of 8x8x3 beside 19"
 wf-sample -m model -n 2 -l 1 2> said > low.wf
 one wf-sample "wf-sample: model model on $cpu, fp32, $chain, $((p0 + p1)) parameters in levels 0 to 1, 2 pictures of 2x2x3"
 wf-sample -m model -l 2 < low.wf > none 2> said
