@@ -89,7 +89,8 @@ static void draw_rows(int n, double *x, uint64_t *state)
     }
 }
 
-/* Of 20 exchangeable rows without ties each rank of the last has probability 1/20: p is 1/20, 2/20, .., 1 equally often.
+/* The last of 20 exchangeable rows without ties has each rank with probability 1/20: p is 1/20, 2/20, .., 1 equally
+ * often.
  * Frequencies of 4,000 trials lie within four standard deviations. */
 Test(score, p_is_uniform_on_exchangeable_rows)
 {
@@ -234,7 +235,8 @@ static uint16_t noise(int y, int x, int c, uint64_t *state)
     return (uint16_t)(256 * uniform(state));
 }
 
-/* A ramp repeats itself only through a filter. The file of noise is its samples, a filter's number a row, and headers. */
+/* A ramp repeats itself only through a filter. Noise takes its samples, the number of a filter for each row, and
+ * headers. */
 Test(score, bytes_of_a_codec_follow_the_picture)
 {
     size_t flat = png_bytes(8, constant), smooth = png_bytes(8, ramp), rough = png_bytes(8, noise);

@@ -1,10 +1,8 @@
 /* wf-score.c - finds the pictures that do not belong to those of a model */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#include "../lib/score/conformal.h"
 #include "../lib/score/score.h"
 #include "cli_io.h"
 #include "interrupt.h"
@@ -45,23 +43,24 @@ static const cli_program program = {
         "It prints one line a picture, separated by tabs, below a line of heads:\n\n"
         "name: of its file, or its number. verdict: out if p is at most --fpr, else in. p: the share of pictures of "
         "the reference's kind that are at least as strange; small is strange. total: bits/dim, as wf-bpd prints it. "
-        "corrected: total less the bits/dim of the picture as PNG at level 9, since simple pictures take few bits under "
-        "any model (Serra et al. 2020). typicality: distance of total from its mean over the reference, in standard "
+        "corrected: total less the bits/dim of the picture as PNG at level 9, as any model gives simple pictures few "
+        "bits (Serra et al. 2020). typicality: distance of total from its mean over the reference, in standard "
         "deviations (Nalisnick et al. 2019). level0 and so on: each level's part of total. mean0, variance0, across0, "
         "down0 and so on: moments of the level's latents, which should be noise: mean 0, variance 1, and correlations "
         "of horizontal and vertical neighbours 0. What is not known is -, or null in JSON: levels with lattice "
         "(wf-chain(7)) have no latents, and a single pixel has no neighbours.\n\n"
-        "p is the conformal p-value of all these together, of levels of 64 pixels and more also of the mean square of "
-        "each channel of latents: rank of the picture's Mahalanobis distance among those of the reference, with "
-        "correlations shrunk (Ledoit and Wolf 2004). Whatever the model, pictures of the reference's kind are called "
-        "out at the rate --fpr or less, on average over references (Vovk et al. 2005). A model that knows little makes "
+        "p is the conformal p-value of these together: corrected, the bits of levels of 64 pixels or more and of the "
+        "highest, those of the smaller ones in one, and of the same large levels the moments of latents and the mean "
+        "square of each of their channels. It is the rank of the picture's Mahalanobis distance among those of the "
+        "reference, with correlations shrunk (Ledoit and Wolf 2004). Whatever the model, pictures of the reference's "
+        "kind are called out at the rate --fpr or less, on average over references (Vovk et al. 2005). A model that knows little makes "
         "fewer strangers stand out, but no more false alarms. This holds if the reference was not used to train and "
         "is like the pictures to judge in all but strangeness: made, sized and compressed by the same steps.\n\n"
         "p is at least 1/(n + 1) of n reference pictures: use some hundreds. To judge thousands and follow up each, "
         "lower --fpr. sort orders the table: wf-score .. | sort -t \"$(printf '\\t')\" -g -k 3.",
     .examples = "wf-dwt --like model photos/ | wf-score -m model --ref held-out.store\n"
                 "    which photos of a folder are unlike those that the model knows\n"
-                "wf-score -m model --ref held-out.store new.store --fpr 0.01 | awk '$2 == \"out\"'\n"
+                "wf-score -m model --ref held-out.store new.store --fpr 0.01 | awk -F '\\t' '$2 == \"out\"'\n"
                 "    the strangest, with one false alarm in a hundred\n"
                 "wf-score -m model --ref train.store new.store --json\n"
                 "    beside the pictures that training held out, for scripts",
@@ -110,14 +109,6 @@ static wf_store *open_held_out(const wf_model *model, const wf_store *whole)
     must(wf_model_held_out(model, wf_store_hash(whole), options.reference_path, &percent));
     must(wf_store_open_part(whole, percent, WF_PART_HELD_OUT, &part));
     return part;
-}
-
-static void check_reference(const wf_store *reference)
-{
-    int64_t count = wf_store_count(reference), least = wf_conformal_least(options.rate);
-    if (count < least)
-        die(WF_DATA, "%s: %lld picture%s, and --fpr %g needs at least %lld", options.reference_path, (long long)count,
-            plural(count), options.rate, (long long)least);
 }
 
 static wf_watch begin_work(const wf_model *model, int64_t pictures, const char *kind, bool each)
@@ -197,7 +188,7 @@ int main(int argc, char **argv)
     must(wf_meta_expect(wf_records_meta(input), wf_records_name(input), &model.meta, options.model_path));
     must(wf_meta_expect(wf_store_meta(whole), options.reference_path, &model.meta, options.model_path));
     wf_store *part = open_held_out(&model, whole), *chosen = part ? part : whole;
-    check_reference(chosen);
+    must(wf_score_check_rate(options.rate, wf_store_count(chosen), options.reference_path));
     snprintf(job, sizeof job, "%s beside %lld", start_pictures(wf_records_count(input), &model.meta, pictures),
              (long long)wf_store_count(chosen));
     start_note(backend, &model, 0, model.meta.levels, NULL, job);

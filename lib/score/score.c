@@ -18,6 +18,14 @@ static wf_mean total_bits(const wf_statistics *s)
     return mean;
 }
 
+int wf_score_check_rate(double rate, int64_t N, const char *name)
+{
+    int64_t least = wf_conformal_least(rate);
+    WF_CHECK(N >= least, WF_DATA, "%s: %lld reference picture%s, and a false positive rate of %g needs at least %lld",
+             name, (long long)N, N == 1 ? "" : "s", rate, (long long)least);
+    return WF_OK;
+}
+
 int wf_score_compare(const wf_statistics *reference, const char *reference_name, const wf_statistics *given,
                      double rate, int threads, const wf_watch *watch, wf_score *scores)
 {
@@ -25,9 +33,7 @@ int wf_score_compare(const wf_statistics *reference, const char *reference_name,
     size_t D = (size_t)wf_statistics_width(reference);
     wf_mean bits = total_bits(reference);
     double deviation = N > 1 && bits.m2 > 0 ? sqrt(bits.m2 / (double)(N - 1)) : NAN;
-    WF_CHECK(N >= wf_conformal_least(rate), WF_DATA,
-             "%s: %lld picture%s, and a rate of %g needs at least %lld to compare with", reference_name, (long long)N,
-             N == 1 ? "" : "s", rate, (long long)wf_conformal_least(rate));
+    WF_TRY(wf_score_check_rate(rate, N, reference_name));
     WF_CHECK((int)D == wf_statistics_width(given), WF_DATA, "%s: has other statistics than the pictures",
              reference_name);
     double *x = malloc(((size_t)(N + M) * D + (size_t)M) * sizeof *x);

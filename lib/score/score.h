@@ -19,10 +19,12 @@ typedef struct wf_score {
     bool out; /* p <= rate: not of the reference's kind */
 } wf_score;
 
+/* WF_DATA: the reference of N pictures, called `name`, is too small for the rate (wf_conformal_least). */
+int wf_score_check_rate(double rate, int64_t N, const char *name) WF_MUST;
+
 /* Compares each picture of `given` with all of `reference`, which have statistics of the same kind: scores [N of
  * `given`]. rate: of pictures of the reference's kind that are called out, 0 < rate < 1. threads 0: all. watch: of
- * pictures. WF_DATA: the reference has too few pictures for the rate (wf_conformal_least), or the model has latents for
- * one and not for the other. */
+ * pictures. WF_DATA: as wf_score_check_rate, or the statistics differ in number. */
 int wf_score_compare(const wf_statistics *reference, const char *reference_name, const wf_statistics *given,
                      double rate, int threads, const wf_watch *watch, wf_score *scores) WF_MUST;
 

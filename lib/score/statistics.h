@@ -1,5 +1,5 @@
-/* statistics.h - what tells pictures apart that a model was not trained on: bits of each level, bits of a codec, and the
- * fit of latents to noise
+/* statistics.h - statistics of pictures that tell strangers from those of a model: bits of each level, bits of a codec,
+ * and the fit of latents to noise
  *
  * Letters: N pictures, D statistics of each, n levels above the base. Large levels are those of at least WF_LARGE_LEVEL
  * pixels, and the highest; the latents of a smaller level are too few to judge by one picture. The statistics are
@@ -23,9 +23,9 @@ enum { WF_LARGE_LEVEL = 64 };
 
 typedef struct wf_statistics wf_statistics;
 
-/* Of pictures like `meta` (copied), read from `name`, which is borrowed, as are the model and the backend. seed: of the
- * dequantization noise, as in wf_evaluation_spec. watch: of pictures, by level. threads: for the codec; 0: all. WF_DATA:
- * the pictures are not like those of the model, or lack its highest level. */
+/* Begins with pictures like `meta` (copied), read from `name`, which is borrowed, as are the model and the backend.
+ * seed: of the dequantization noise, as in wf_evaluation_spec. watch: of pictures, by level. threads: for the codec;
+ * 0: all. WF_DATA: the pictures are not like those of the model, or lack its highest level. */
 int wf_statistics_create(const wf_model *model, wf_backend *backend, const wf_meta *meta, const char *name,
                          uint64_t seed, int threads, wf_watch watch, wf_statistics **out) WF_MUST;
 void wf_statistics_destroy(wf_statistics *s); /* NULL is allowed */

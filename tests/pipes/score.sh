@@ -116,9 +116,9 @@ for rate in 0 1 -0.1 1.5; do says 64 "--fpr $rate: expected a number between 0 a
 status 64 "a rate that is not a number" wf-score -m model --ref ref.store --fpr x in.store
 status 64 "two inputs" wf-score -m model --ref ref.store in.store noise.store
 says 64 "standard input cannot be both" wf-score -m model --ref - < /dev/null
-says 65 "ref.store: 199 pictures, and --fpr 0.001 needs at least 999" wf-score -m model --ref ref.store --fpr 0.001 in.store
+says 65 "ref.store: 199 reference pictures, and a false positive rate of 0.001 needs at least 999" wf-score -m model --ref ref.store --fpr 0.001 in.store
 "$DEADLEAVES" -q -n 18 -s 8 --seed 4 | wf-dwt -q -o few.store
-says 65 "few.store: 18 pictures, and --fpr 0.05 needs at least 19" wf-score -m model --ref few.store in.store
+says 65 "few.store: 18 reference pictures, and a false positive rate of 0.05 needs at least 19" wf-score -m model --ref few.store in.store
 "$DEADLEAVES" -q -n 19 -s 8 --seed 4 | wf-dwt -q -o enough.store
 ok "one more is enough" test "$(share_out <(wf-score -q -m model --ref enough.store noise.store))" = 1
 "$DEADLEAVES" -q -n 20 -s 16 | wf-dwt -q -o large.store
@@ -126,8 +126,8 @@ printf 'P5 8 8 255\n%64s' '' | wf-dwt -q -o grey.store
 wf-dwt -q --bits 5 < in.ppm | wf-view -q -o bits.store
 wf-dwt -q -w db2 < in.ppm | wf-view -q -o other.store
 while IFS='|' read -r store text; do
-    says 65 "$store.store: $text" wf-score -m model --ref $store.store in.store
-    says 65 "$store.store: $text" wf-score -m model --ref ref.store $store.store
+    says 65 "$store.store: $text" wf-score -m model --ref "$store.store" in.store
+    says 65 "$store.store: $text" wf-score -m model --ref ref.store "$store.store"
 done << 'END'
 large|pictures are 16x16, but 8x8
 grey|channels is 1, but 3
