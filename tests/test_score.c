@@ -131,6 +131,24 @@ Test(score, p_does_not_depend_on_order_or_threads)
     cr_expect_eq(alone, p[5]);
 }
 
+/* Rows and their mirror images, of which the last one is given: it is as distant as its image, but for rounding. */
+Test(score, ties_do_not_depend_on_order)
+{
+    enum { N = 20, D = 3, TRIALS = 200 };
+    uint64_t state = 2;
+    for (int t = 0; t < TRIALS; t++) {
+        double x[N * D], turned[N * D], p, q;
+        for (int i = 0; i < N * D; i += 2 * D)
+            for (int d = 0; d < D; d++)
+                x[i + D + d] = -(x[i + d] = uniform(&state));
+        for (int i = 0; i < N - 1; i++)
+            memcpy(turned + (i * 7 + 3) % (N - 1) * D, x + i * D, D * sizeof *x);
+        cr_assert_eq(wf_conformal_p(N - 1, D, x, 1, x + (N - 1) * D, 1, &(wf_watch){0}, &p), WF_OK);
+        cr_assert_eq(wf_conformal_p(N - 1, D, turned, 1, x + (N - 1) * D, 1, &(wf_watch){0}, &q), WF_OK);
+        cr_expect_eq(p, q, "trial %d: %.17g and %.17g", t, p, q);
+    }
+}
+
 /* Counts in a wf_watch. */
 static void count_watched(void *user, int level, int64_t count)
 {

@@ -53,9 +53,10 @@ static const cli_program program = {
         "highest, those of the smaller ones in one, and of the same large levels the moments of latents and the mean "
         "square of each of their channels. It is the rank of the picture's Mahalanobis distance among those of the "
         "reference, with correlations shrunk (Ledoit and Wolf 2004). Whatever the model, pictures of the reference's "
-        "kind are called out at the rate --fpr or less, on average over references (Vovk et al. 2005). A model that knows little makes "
-        "fewer strangers stand out, but no more false alarms. This holds if the reference was not used to train and "
-        "is like the pictures to judge in all but strangeness: made, sized and compressed by the same steps.\n\n"
+        "kind are called out at the rate --fpr or less, on average over references (Vovk et al. 2005). A model that "
+        "knows little makes fewer strangers stand out, but no more false alarms. This holds if the reference was not "
+        "used to train and is like the pictures to judge in all but strangeness: made, sized and compressed by the "
+        "same steps.\n\n"
         "p is at least 1/(n + 1) of n reference pictures: use some hundreds. To judge thousands and follow up each, "
         "lower --fpr. sort orders the table: wf-score .. | sort -t \"$(printf '\\t')\" -g -k 3.",
     .examples = "wf-dwt --like model photos/ | wf-score -m model --ref held-out.store\n"
