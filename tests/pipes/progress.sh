@@ -55,9 +55,9 @@ exits 0 "the same with the line" -- bash -c 'slowly small.wf $half | wf-bpd -m "
 ok "wf-bpd draws a line" drawn '^wf-bpd: [0-9]+ pictures, .*level [0-9]'
 ok "the table begins a line" cmp table <(grep -Ev "$START_LINE" screen)
 for i in 1 2; do cat small.ppm; done | wf-dwt -q -o ref.store
-exits 0 "scores on the terminal" -- bash -c 'slowly small.wf $half | wf-score -m "$0" --ref ref.store' "$LEAVES"
+exits 0 "scores on the terminal" -- bash -c 'slowly small.wf $half | wf-score -m "$0" --ref ref.store | cut -f 1-3' "$LEAVES"
 ok "wf-score draws a line" drawn '^wf-score: [0-9]+ pictures, .*level [0-9]'
-ok "each picture has a line" bash -c '[ "$(grep -Ec "^[0-9]+	(in|out)	" screen)" = 16 ]'
+ok "each picture has a line" bash -c '[ "$(grep -Ec "	(in|out)	[01].[0-9]+\$" screen)" = 16 ]'
 exits 0 "distances on the terminal" -- bash -c 'wf-view -q small.wf -o small.store && slowly small.wf $half |
     wf-nearest -s small.store --distances -'
 ok "each row has a line" bash -c '[ "$(grep -Ec "^[0-9]+	0	[0-9]+	0(	|\$)" screen)" = 16 ] && [ "$(wc -l < screen)" = 18 ]'
