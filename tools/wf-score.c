@@ -102,8 +102,7 @@ static wf_store *open_held_out(const wf_model *model, const wf_store *whole)
     if (strcmp(level.data, wf_store_hash(whole)) != 0)
         return NULL;
     if (!level.held_out) {
-        note("%s: the model was trained on all of it: strange pictures will seem stranger than they are, and their "
-             "share above --fpr",
+        note("%s: the model was trained on all of it: more than --fpr of other pictures of its kind may be called out",
              options.reference_path);
         return NULL;
     }
