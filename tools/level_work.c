@@ -53,6 +53,9 @@ static void add(void *user, int of_level, int64_t count)
 wf_watch level_work_begin(const level_work *begun)
 {
     work = *begun;
+    done = 0;
+    runs = 0;
+    level = -1;
     weigh();
     int64_t total = work.pictures;
     if (total >= 0 && work.counts >= LEVEL_WORK_ALL)

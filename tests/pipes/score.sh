@@ -144,3 +144,16 @@ status 66 "pictures that are not there" wf-score -m model --ref ref.store none.s
 wf-dwt -q < in.ppm | head -c 90000 > cut.wf
 status 65 "a stream that was cut off" wf-score -q -m model --ref ref.store cut.wf
 status 75 "a full disk" bash -c 'wf-score -m model --ref ref.store in.store > /dev/full'
+
+# -- Ctrl-C ----------------------------------------------------------------------------------------------------------
+wf-dwt -q --batch 7 < in.ppm > batches.wf
+mkfifo slow
+(head -c $(($(wc -c < batches.wf) * 9 / 10)) batches.wf; exec sleep 5) > slow & # enough for batches of the highest level
+feeder=$!
+wf-score -m model --ref ref.store slow > none.tsv 2> said &
+pid=$!
+within 10 grep -q beside said && sleep 1 && kill -TERM $pid
+wait $pid
+ok "SIGTERM" test $? = 143
+kill $feeder
+ok "the reference is not counted: $(tail -n 1 said)" bash -c 'tail -n 1 said | grep -Exq "wf-score: interrupted after [123][0-9][0-9] pictures; nothing is printed" && ! [ -s none.tsv ]'
