@@ -47,9 +47,10 @@ static int p_value(int64_t N, int D, const double *sorted, const double *given, 
 int wf_conformal_p(int64_t N, int D, const double *reference, int64_t M, const double *given, int threads,
                    const wf_watch *watch, double *p)
 {
-    int most = threads > 0 ? threads : omp_get_max_threads(), team = M < most ? (int)M : most, status = WF_OK;
+    int64_t most = threads > 0 ? threads : omp_get_max_threads();
+    int team = M < 1 ? 1 : (int)(M < most ? M : most), status = WF_OK;
     size_t rows = (size_t)N * (size_t)D, d = (size_t)D, each = rows + d + d * d + (size_t)N + 1;
-    double *sorted = malloc((rows + (size_t)(team > 1 ? team : 1) * each) * sizeof *sorted);
+    double *sorted = malloc((rows + (size_t)team * each) * sizeof *sorted);
     WF_CHECK(sorted, WF_AGAIN, "out of memory to compare with %lld reference pictures", (long long)N);
     memcpy(sorted, reference, rows * sizeof *sorted);
     qsort_r(sorted, (size_t)N, d * sizeof *sorted, compare_rows, &D);
