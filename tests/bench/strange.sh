@@ -3,12 +3,12 @@
 # pipelines/SCORE.md. DATA is the folder of the optional test data. It needs the programs in bin, build/deadleaves and python3.
 #
 # Originals 1 to 2,000 train, 2,001 to 2,500 are the reference, 2,501 to 3,000 are the pictures that belong. One core trains all
-# levels, 5 minutes in all unless given. What is done stays in OUT.
+# levels, 5 minutes in all unless given. What is done stays in OUT; the same command with more minutes goes on.
 set -eu -o pipefail
 export LC_ALL=C OMP_WAIT_POLICY=passive OMP_NUM_THREADS=1
 self=$(realpath "$0")
 here=$(dirname "$self")
-PATH=${BIN:-$here/../../bin}:$PATH
+PATH=$(realpath "${BIN:-$here/../../bin}"):$PATH
 deadleaves=$(realpath "${B:-$here/../../build}/deadleaves")
 [ $# -ge 2 ] || { sed -n '2,/^# levels/s/^# \{0,1\}//p' "$self" >&2; exit 64; }
 out=$1 data=$(realpath "$2") minutes=${3:-5} picture=3073 SEED=${SEED:-1}
@@ -16,9 +16,8 @@ originals=$data/cifar10_lossless_b1_0000-2999.bin
 mkdir -p "$out"
 cd "$out"
 
-store() { # store NAME [OPTION...] [FILE]: a store of 32x32x3, once
-    [ -e "$1.store" ] || wf-dwt -q -o "$1.store" "${@:2}"
-}
+missing() { [ ! -e "$1.store" ]; }
+store() { wf-dwt -q -o "$1.store" "${@:2}"; } # store NAME [OPTION...] [FILE]: a store of 32x32x3
 some() { # some FIRST COUNT < CIFAR: those pictures, counted from 0
     tail -c +$(($1 * picture + 1)) | { head -c $(($2 * picture)) && cat > /dev/null; }
 }
@@ -39,18 +38,18 @@ for i in range(500):
     sys.stdout.buffer.write(b'P6 32 32 255\n' + $1)"
 }
 
-some 0 2000 < "$originals" | store train
-some 2000 500 < "$originals" | store reference
-some 2500 500 < "$originals" | store originals
-gzip -dc "$data/cifar10_jpegsrc_test3000.bin.gz" | some 0 500 | store jpeg
-padded "$data/mnist/t10k-images-idx3-ubyte.gz" | store mnist -c 3
-padded "$data/fashion_mnist/sprite600-images-idx3-ubyte.gz" | store fashion -c 3
-store imagenet "$data/imagenet1k_center32_dev800.tar"
-store horses "$data/imagenet32_official_horse_dev1000.tar"
-store bsds --crop 32x32 "$data/bsds500_box64_png_dev300.tar"
-"$deadleaves" -q -n 500 -s 32 --seed 7 | store leaves
-drawn 'r.randbytes(3) * 1024' | store constant
-drawn 'r.randbytes(3072)' | store noise
+missing train && some 0 2000 < "$originals" | store train
+missing reference && some 2000 500 < "$originals" | store reference
+missing originals && some 2500 500 < "$originals" | store originals
+missing jpeg && gzip -dc "$data/cifar10_jpegsrc_test3000.bin.gz" | some 0 500 | store jpeg
+missing mnist && padded "$data/mnist/t10k-images-idx3-ubyte.gz" | store mnist -c 3
+missing fashion && padded "$data/fashion_mnist/sprite600-images-idx3-ubyte.gz" | store fashion -c 3
+missing imagenet && store imagenet "$data/imagenet1k_center32_dev800.tar"
+missing horses && store horses "$data/imagenet32_official_horse_dev1000.tar"
+missing bsds && store bsds --crop 32x32 "$data/bsds500_box64_png_dev300.tar"
+missing leaves && "$deadleaves" -q -n 500 -s 32 --seed 7 | store leaves
+missing constant && drawn 'r.randbytes(3) * 1024' | store constant
+missing noise && drawn 'r.randbytes(3072)' | store noise
 
 # Levels and their share of the time in per cent.
 while read -r level share; do
