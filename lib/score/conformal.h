@@ -17,7 +17,7 @@ WF_BEGIN
  * all are standardized, their correlations shrunk (shrinkage.h), and
  *     p = (1 + number of reference observations at least as distant as the new one) / (N + 1)
  * All N + 1 are treated alike, so if the new one is exchangeable with the reference, P(p <= e) <= e for every e (Vovk,
- * Gammerman and Shafer 2005, "Algorithmic learning in a random world", proposition 2.3). No part of the reference is
+ * Gammerman and Shafer 2005, "Algorithmic learning in a random world", chapter 2). No part of the reference is
  * set aside. New observations do not affect one another, and neither their order nor that of the reference matters.
  *
  * reference [N,D], N >= 1; all numbers finite. threads 0: all. watch: of new observations. Takes N D^2 operations for

@@ -18,7 +18,7 @@ void wf_standardize(int64_t N, int D, double *x);
  *     S = x'x / N,   R = (1 - rho) S + rho mu I,   mu = trace S / D
  *     rho = min(1, b / d),   d = |S - mu I|^2,   b = sum over n of |x_n x_n' - S|^2 / N^2
  * in the Frobenius norm (Ledoit and Wolf 2004, "A well-conditioned estimator for large-dimensional covariance
- * matrices", lemmas 3.2 to 3.4, without their 1/D on both sides of the fraction). rho is at least WF_LEAST_SHRINKAGE,
+ * matrices", section 3, without their 1/D on both sides of the fraction). rho is at least WF_LEAST_SHRINKAGE,
  * so that R has an inverse where columns depend on one another. All columns constant: R = I. */
 #define WF_LEAST_SHRINKAGE 1e-9
 double wf_shrunk_correlation(int64_t N, int D, const double *x, double *R);

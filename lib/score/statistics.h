@@ -46,7 +46,7 @@ double wf_statistics_bits(const wf_statistics *s, int64_t n, int level); /* cont
 double wf_statistics_total(const wf_statistics *s, int64_t n);           /* bits/dim */
 /* Bits/dim less the bits/dim of the picture as PNG (wf_image_png_size), which corrects for its complexity: the score of
  * Serra et al. 2020, "Input complexity and out-of-distribution detection with likelihood-based generative models",
- * equation 2, in bits/dim. */
+ * in bits/dim. */
 double wf_statistics_corrected(const wf_statistics *s, int64_t n);
 /* Moments of the latents of a level; NAN: the level has none. */
 wf_latent_fit wf_statistics_fit(const wf_statistics *s, int64_t n, int level);
