@@ -1,6 +1,7 @@
 /* picture_files.c - names of files that can neither leave a folder nor replace one another */
 #include "picture_files.h"
 
+#include <fcntl.h>
 #include <fts.h>
 #include <inttypes.h>
 #include <search.h>
@@ -137,7 +138,7 @@ int picture_files_path(const char *folder, uint64_t index, const char *name, con
             snprintf(first_renamed, sizeof first_renamed, "%.255s", path);
     }
     add(path);
-    WF_CHECK(replace || access(path, F_OK), WF_USAGE,
+    WF_CHECK(replace || faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW), WF_USAGE,
              "%s: is there already, and may be a picture of yours: expected another -o DIR, or --force", path);
     *out = path;
     return WF_OK;

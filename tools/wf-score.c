@@ -92,21 +92,29 @@ static wf_store *open_reference(wf_records *input)
     return same ? wf_records_store(input) : cli_open_store(options.reference_path);
 }
 
-/* The held-out part of the store that the model was trained on; NULL: the store is another, or nothing was held out. */
+/* The held-out part of the store that levels of the model were trained on; NULL: the store is another, or a level held
+ * nothing out. */
 static wf_store *open_held_out(const wf_model *model, const wf_store *whole)
 {
-    wf_level_summary level;
     wf_store *part;
-    int percent;
-    must(wf_level_summarize(model, model->meta.levels, &level));
-    if (strcmp(level.data, wf_store_hash(whole)) != 0)
-        return NULL;
-    if (!level.held_out) {
-        note("%s: the model was trained on all of it: more than --fpr of other pictures of its kind may be called out",
-             options.reference_path);
-        return NULL;
+    int percent = 0;
+    for (int l = 0; l <= model->meta.levels; l++) {
+        wf_level_summary level;
+        must(wf_level_summarize(model, l, &level));
+        if (strcmp(level.data, wf_store_hash(whole)) != 0)
+            continue;
+        if (!level.held_out) {
+            note("%s: level %d was trained on all of it: more than --fpr of other pictures of its kind may be "
+                 "called out",
+                 options.reference_path, l);
+            return NULL;
+        }
+        if (percent && level.held_out != percent)
+            die(WF_DATA, "%s: levels held out %d%% and %d%% of it", options.reference_path, percent, level.held_out);
+        percent = level.held_out;
     }
-    must(wf_model_held_out(model, wf_store_hash(whole), options.reference_path, &percent));
+    if (!percent)
+        return NULL;
     must(wf_store_open_part(whole, percent, WF_PART_HELD_OUT, &part));
     return part;
 }

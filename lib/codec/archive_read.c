@@ -308,6 +308,22 @@ int wf_archive_next(wf_archive *a, wf_packed *out, bool *more)
     return WF_OK;
 }
 
+/* Compares the size of the archive with the records that its index lists: an archive before it, or other bytes, would
+ * not fit in. index: bytes of the index and the end. */
+static int compare_size(wf_archive *a, int64_t size, uint64_t index)
+{
+    uint64_t bytes, sum = (uint64_t)a->offset + index;
+    uint16_t hash;
+    for (; sum <= (uint64_t)size && next_entry(a, &bytes, &hash); a->count++)
+        sum += bytes < (uint64_t)size ? bytes : (uint64_t)size;
+    WF_CHECK(sum == (uint64_t)size && a->count == a->total && a->index_at == a->index.n, WF_DATA,
+             "%s: the index at its end is not that of the whole file", a->name);
+    a->count = 0;
+    a->index_at = 0;
+    a->H = a->W = 0;
+    return WF_OK;
+}
+
 /* Reads the index at the end of a file that can seek: its entries go to a->index. */
 static int load_index(wf_archive *a, int64_t size)
 {
@@ -332,7 +348,8 @@ static int load_index(wf_archive *a, int64_t size)
     WF_CHECK(!a->part.bytes[0] && head + 8 <= whole, WF_DATA, "%s: damaged: no index at its end", a->name);
     a->part.n = 0;
     WF_TRY(take(a, whole - head - 8));
-    return wf_bytes_add(&a->index, a->part.bytes, a->part.n);
+    WF_TRY(wf_bytes_add(&a->index, a->part.bytes, a->part.n));
+    return compare_size(a, size, bytes);
 }
 
 int wf_archive_choose(wf_archive *a, char *const *names, int count, bool *found)

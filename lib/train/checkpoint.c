@@ -186,7 +186,7 @@ int wf_trainer_publish(wf_trainer *t)
                           .dequantize = t->options->dequantize,
                           .provenance = t->options->provenance,
                           .data = wf_store_hash(t->store),
-                          .held_out = t->options->held_out,
+                          .held_out = t->held_out_count ? t->options->held_out : 0,
                           .init = t->init_hash[0] ? t->init_hash : NULL,
                           .chosen = t->chosen[0] ? t->chosen : NULL,
                           .weights = weights,

@@ -45,6 +45,9 @@ status 66 "--val with a store that is not there" train -q -l 0 -m x --val 5
 head -c $((19 * each)) sixty.ppm > nineteen.ppm
 ok "too few pictures" bash -c "wf-dwt -q nineteen.ppm | wf-train-level -m few -f actnorm -l 0 --steps 2 2> said"
 ok "are told" grep -qx 'wf-train-level: no picture is held out: 5% of 19 are less than one; --val STORE takes others' said
+ok "the model does not claim it" bash -c "wf-dwt -q -o nineteen.wf nineteen.ppm && wf-train-level -q -s nineteen.wf -m few2 -f actnorm --steps 2"
+status 64 "none of them is evaluated as held out" wf-bpd -q -m few2 -s nineteen.wf --split val
+ok "which is told" sh -c 'wf-bpd -q -m few2 -s nineteen.wf --split val 2>&1 | grep -q "trained with none of its pictures held out"'
 ok "appended pictures move none" bash -c "
     wf-dwt -q -o more.wf <(cat sixty.ppm sixty.ppm) && wf-train-level -q -s more.wf -m more -l 0 -f actnorm --steps 2 &&
         wf-bpd -q -m more -s more.wf --split val --per-image 2>&1 | head -n 1 > x"

@@ -90,6 +90,11 @@ ok "is the same" cmp golden.one/leaves/again.png golden/leaves/again.png
 ok "one by name" wf-unpack -q -m model model.wfp -o one sub/3.5.ppm
 ok "alone" test "$(find one -type f)" = one/sub/3.5.png
 ok "from a pipe" sh -c 'cat model.wfp | wf-unpack -q -m model - -o other sub/3.5.ppm && cmp one/sub/3.5.png other/sub/3.5.png'
+cat model.wfp model.wfp > twice.wfp
+status 65 "two archives in one file" wf-unpack -q -m model twice.wfp -o other sub/3.5.ppm
+ok "say why" sh -c 'wf-unpack -q -m model twice.wfp -o other sub/3.5.ppm 2>&1 | grep -q "twice.wfp: the index at its end is not that"'
+mkdir dangling dangling/sub && ln -s nowhere dangling/sub/3.5.png
+status 64 "a link to nothing is there, too" wf-unpack -q -m model model.wfp -o dangling sub/3.5.ppm
 { head -c 100 /dev/zero && cat model.wfp; } > behind
 from_100() { { head -c 100 > /dev/null && wf-unpack -q -m model - -o behind.out "$@"; } < behind; }
 ok "from the middle of a file" from_100 sub/3.5.ppm

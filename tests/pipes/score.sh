@@ -103,7 +103,7 @@ wf-score -m part --ref whole.store noise.store 2> said > part.tsv
 ok "those are the reference" grep -q '40 pictures of 8x8x3 beside 40$' said
 ok "a picture of 41 is the strangest" test "$(column p part.tsv | sort -g | head -n 1)" = 0.024390
 wf-score -m exact --ref train.store noise.store 2> said > none
-ok "one that was trained on is told" grep -q '^wf-score: train.store: the model was trained on all of it' said
+ok "one that was trained on is told" grep -q '^wf-score: train.store: level [0-9]* was trained on all of it' said
 
 # -- rejected input --------------------------------------------------------------------------------------------------
 says() { # says CODE TEXT COMMAND...
