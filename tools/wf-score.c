@@ -57,8 +57,9 @@ static const cli_program program = {
         "knows little makes fewer strangers stand out, but no more false alarms. This holds if the reference was not "
         "used to train and is like the pictures to judge in all but strangeness: made, sized and compressed by the "
         "same steps.\n\n"
-        "p is at least 1/(n + 1) of n reference pictures: use some hundreds. To judge thousands and follow up each, "
-        "lower --fpr. sort orders the table: wf-score .. | sort -t \"$(printf '\\t')\" -g -k 3.",
+        "Noise depends on --seed and the picture's number, as in wf-bpd: in another order p differs a little. p is at "
+        "least 1/(n + 1) of n reference pictures: use some hundreds. To judge thousands and follow up each, lower "
+        "--fpr. sort orders the table: wf-score .. | sort -t \"$(printf '\\t')\" -g -k 3.",
     .examples = "wf-dwt --like model photos/ | wf-score -m model --ref held-out.store\n"
                 "    which photos of a folder are unlike those that the model knows\n"
                 "wf-score -m model --ref held-out.store new.store --fpr 0.01 | awk -F '\\t' '$2 == \"out\"'\n"
