@@ -402,3 +402,33 @@ Test(pack_archive, an_archive_without_pictures)
     cr_assert_eq(count, 0);
     clear_file(&f);
 }
+
+/* An archive whose hashes are right, of a picture without rows: not even a reader that does not unpack gives it. */
+Test(pack_archive, sides_of_zero_are_refused)
+{
+    packed_file f = make_file(1);
+    wf_packed forged, packed;
+    wf_archive_writer *writer;
+    wf_archive *archive;
+    char *bytes;
+    size_t n;
+    int64_t whole;
+    bool more;
+    FILE *file = open_memstream(&bytes, &n);
+    cr_assert_eq(wf_archive_create(file, "forged", f.packer, &writer), 0);
+    cr_assert_eq(wf_packed_make(f.packer, f.work, &f.images[1], "forged", &forged), 0);
+    forged.H = 0;
+    cr_assert_eq(wf_archive_put(writer, &forged), 0);
+    wf_packed_clear(&forged);
+    cr_assert_eq(wf_archive_finish(writer, &whole), 0);
+    wf_archive_writer_destroy(writer);
+    cr_assert_eq(fclose(file), 0);
+    file = fmemopen(bytes, n, "rb");
+    cr_assert_eq(wf_archive_open(file, "forged", NULL, &archive), 0);
+    cr_expect_eq(wf_archive_next(archive, &packed, &more), WF_DATA);
+    wf_packed_clear(&packed);
+    wf_archive_close(archive);
+    fclose(file);
+    free(bytes);
+    clear_file(&f);
+}

@@ -191,6 +191,7 @@ Test(score, least_reference_for_a_rate)
     cr_expect_eq(wf_conformal_least(0.1), 9);
     cr_expect_eq(wf_conformal_least(0.001), 999);
     cr_expect_eq(wf_conformal_least(0.9), 1);
+    cr_expect_eq(wf_conformal_least(1e-30), INT64_MAX);
 }
 
 /* Numbers of numpy 2.4.6, with z = np.sin(np.arange(24) * 1.7) * 1.5 + 0.25, as float32, .reshape(3, 4, 2):

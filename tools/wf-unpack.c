@@ -39,8 +39,8 @@ static const cli_program program = {
         "bits as PAM: the same pixels. FILE.wfp may be -, standard input. The model must be the one that packed: "
         "chain and weights of all levels.\n\n"
         "With names, only pictures of these names are unpacked or listed; they are found by the index, without "
-        "reading the rest, if the file can seek. Names are those that wf-pack gave, as wf-idwt --names does. wf- "
-        "archive(5) describes the format.\n\n"
+        "reading the rest, if the file can seek. Names are those that wf-pack gave, as wf-idwt --names does. "
+        "wf-archive(5) describes the format.\n\n"
         "A picture is written when its checksums are right. An archive that is damaged or cut off, or of another "
         "model, ends with exit code 65; pictures before that place are written.",
     .examples = "wf-unpack -m faces photos.wfp -o again\n"

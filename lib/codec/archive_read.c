@@ -162,6 +162,7 @@ static int read_record(wf_archive *a, uint64_t tag, wf_packed *out)
     size_t name_at = a->part.n;
     WF_TRY(take(a, length));
     WF_TRY(read_sides(a, (tag - 1) % 2, &H, &W));
+    WF_CHECK(H && W, WF_DATA, "%s: damaged before byte %" PRId64 ": a picture without pixels", a->name, a->at);
     WF_TRY(take_varint(a, SIZE_MAX / 4, &n));
     size_t code_at = a->part.n;
     WF_TRY(take(a, n));

@@ -2,7 +2,6 @@
 #include "evaluation.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -451,17 +450,6 @@ void wf_evaluation_write_pictures(const wf_evaluation *e, FILE *file)
     putc('\n', file);
 }
 
-static int write_json_name(const char *name, FILE *file)
-{
-    json_t *string = json_string(name);
-    char *text = json_dumps(string, JSON_ENCODE_ANY);
-    json_decref(string);
-    WF_CHECK(text, WF_AGAIN, "out of memory for the name of a picture");
-    fputs(text, file);
-    free(text);
-    return WF_OK;
-}
-
 int wf_evaluation_write_picture_lines(const wf_evaluation *e, FILE *file)
 {
     for (int64_t i = 0; i < written_count(e); i++) {
@@ -470,7 +458,7 @@ int wf_evaluation_write_picture_lines(const wf_evaluation *e, FILE *file)
         wf_fprintf(file, "{\"index\": %" PRIu64, e->levels[e->first].index[n]);
         if (name) {
             fputs(", \"name\": ", file);
-            WF_TRY(write_json_name(name, file));
+            WF_TRY(wf_write_json_name(file, name));
         }
         if (e->whole)
             wf_fprintf(file, ", \"bpd\": %.6f", picture_total(e, n));

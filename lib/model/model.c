@@ -222,8 +222,8 @@ static int write_model_json(const char *file, const wf_meta *m, const char *lice
     int status = checksum_of(root, checksum);
     char *text = NULL;
     if (!status) {
-        json_object_set_new(root, "checksum", json_string(checksum));
-        text = json_dumps(root, 0);
+        bool added = !json_object_set_new(root, "checksum", json_string(checksum));
+        text = added ? json_dumps(root, 0) : NULL;
         status = text ? write_text(file, text) : wf_fail(WF_AGAIN, "%s: out of memory", file);
     }
     free(text);

@@ -72,5 +72,6 @@ int wf_conformal_p(int64_t N, int D, const double *reference, int64_t M, const d
 
 int64_t wf_conformal_least(double rate)
 {
-    return (int64_t)ceil(1 / rate - 1 - 1e-9);
+    double least = ceil(1 / rate - 1 - 1e-9);
+    return least < 0x1p63 ? (int64_t)least : INT64_MAX;
 }

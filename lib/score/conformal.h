@@ -25,7 +25,7 @@ WF_BEGIN
 int wf_conformal_p(int64_t N, int D, const double *reference, int64_t M, const double *given, int threads,
                    const wf_watch *watch, double *p) WF_MUST;
 
-/* Least reference for which p <= rate is possible: 1 / rate - 1, rounded up. 0 < rate < 1. */
+/* Least reference for which p <= rate is possible: 1 / rate - 1, rounded up, at most INT64_MAX. 0 < rate < 1. */
 int64_t wf_conformal_least(double rate);
 
 WF_END

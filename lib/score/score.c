@@ -2,7 +2,6 @@
 #include "score.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -89,17 +88,6 @@ void wf_score_write_table(const wf_statistics *given, const wf_score *scores, FI
     putc('\n', file);
 }
 
-static int write_name(const char *name, FILE *file)
-{
-    json_t *string = json_string(name);
-    char *text = json_dumps(string, JSON_ENCODE_ANY);
-    json_decref(string);
-    WF_CHECK(text, WF_AGAIN, "out of memory for the name of a picture");
-    wf_fprintf(file, ", \"name\": %s", text);
-    free(text);
-    return WF_OK;
-}
-
 static void write_level(const wf_statistics *given, int64_t n, int level, FILE *file)
 {
     char text[WF_FIGURE];
@@ -116,8 +104,10 @@ int wf_score_write_lines(const wf_statistics *given, const wf_score *scores, FIL
     for (int64_t n = 0; n < wf_statistics_count(given); n++) {
         const char *name = wf_statistics_name(given, n);
         wf_fprintf(file, "{\"index\": %" PRIu64, wf_statistics_index(given, n));
-        if (name)
-            WF_TRY(write_name(name, file));
+        if (name) {
+            fputs(", \"name\": ", file);
+            WF_TRY(wf_write_json_name(file, name));
+        }
         wf_fprintf(file, ", \"verdict\": \"%s\", \"p\": %.6f, \"bpd\": %.6f, \"corrected\": %.6f, \"typicality\": %s",
                    verdict(&scores[n]), scores[n].p, wf_statistics_total(given, n), wf_statistics_corrected(given, n),
                    wf_figure(scores[n].typicality, "%.6f", "null", text));

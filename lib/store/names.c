@@ -141,6 +141,17 @@ void wf_write_name(FILE *file, const char *name, uint64_t index)
         putc((unsigned char)*name < ' ' || *name == 0x7f ? '?' : *name, file);
 }
 
+int wf_write_json_name(FILE *file, const char *name)
+{
+    json_t *string = json_string(name);
+    char *text = json_dumps(string, JSON_ENCODE_ANY);
+    json_decref(string);
+    WF_CHECK(text, WF_AGAIN, "out of memory for the name of a picture");
+    fputs(text, file);
+    free(text);
+    return WF_OK;
+}
+
 /* -- stores -------------------------------------------------------------------------------------------------------- */
 
 enum { VARINT = 3 }; /* bytes of a number up to WF_NAME_BYTES, at most */

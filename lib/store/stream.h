@@ -46,6 +46,8 @@ int wf_record_check(const wf_record *record, const wf_meta *meta, const char *wh
 
 /* Writes a picture's name, or its index if that is NULL, for a table: bytes below the blank become '?'. */
 void wf_write_name(FILE *file, const char *name, uint64_t index);
+/* Writes it as a string of JSON. WF_AGAIN: out of memory. */
+int wf_write_json_name(FILE *file, const char *name) WF_MUST;
 
 /* Takes a record, which is borrowed during the call. */
 typedef int wf_record_sink(void *user, const wf_record *record);

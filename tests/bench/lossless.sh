@@ -31,6 +31,7 @@ cifar10() {
 kodak() {
     local seed i=0
     if [ ! -e "$out/held" ]; then
+        rm -rf "$out/all" "$out/trains" "$out/train.store"
         mkdir "$out/all" "$out/trains"
         tar xf "$data/kodak_dev10.tar" -C "$out/all" --strip-components 1 --wildcards '*.png'
         for picture in "$out"/all/*.png; do
