@@ -31,9 +31,10 @@ bool picture_files_other(const char *path)
     return false;
 }
 
-/* A path that was written. */
+/* A path that was written: a picture's, or a folder's of pictures. */
 typedef struct written {
     char *path;
+    bool folder;
     int64_t next; /* number to try for the next picture of this name */
 } written;
 
@@ -48,15 +49,16 @@ static int compare(const void *a, const void *b)
 
 static written *find(const char *path)
 {
-    written key = {(char *)(uintptr_t)path, 0};
+    written key = {.path = (char *)(uintptr_t)path};
     written **found = tfind(&key, &tree, compare);
     return found ? *found : NULL;
 }
 
-static void add(const char *path)
+static void add(const char *path, bool folder)
 {
     written *w = must_allocate(1, sizeof *w, "the names of files");
     w->path = strdup(path);
+    w->folder = folder;
     w->next = 2;
     if (!w->path || !tsearch(w, &tree, compare))
         die(WF_AGAIN, "out of memory for the names of files");
@@ -93,8 +95,23 @@ static int append(char path[4096], size_t *n, const char *component, size_t leng
     return WF_OK;
 }
 
-/* Writes folder and name, without suffix, to `path`. *out: its length; that of the folder if nothing is left. */
-static int name_path(char path[4096], const char *folder, const char *name, size_t *out)
+/* Makes a folder for pictures; it gets a number if a picture has its name: *numbered. */
+static int make_folder(char path[4096], size_t *n, bool *numbered)
+{
+    written *w;
+    size_t own = *n;
+    for (int i = 2; (w = find(path)) && !w->folder; *numbered = true, i++)
+        *n = own + (size_t)snprintf(path + own, 4096 - own, "-%d", i);
+    if (w)
+        return WF_OK;
+    WF_TRY(wf_mkdirs(path));
+    add(path, true);
+    return WF_OK;
+}
+
+/* Writes folder and name, without suffix, to `path`. *out: its length; that of the folder if nothing is left.
+ * *numbered: a part of it got a number. */
+static int name_path(char path[4096], const char *folder, const char *name, size_t *out, bool *numbered)
 {
     size_t n = strlen(folder), base = n;
     WF_CHECK(n <= 3000, WF_USAGE, "-o %s: too long a path", folder);
@@ -104,7 +121,7 @@ static int name_path(char path[4096], const char *folder, const char *name, size
         bool last = !at[length + strspn(at + length, "/")];
         size_t keep = last ? stem(at, length) : length;
         if (n > base && length)
-            WF_TRY(wf_mkdirs(path));
+            WF_TRY(make_folder(path, &n, numbered));
         if (keep && !(keep == 1 && *at == '.'))
             WF_TRY(append(path, &n, at, keep));
         at += length + strspn(at + length, "/");
@@ -118,9 +135,10 @@ int picture_files_path(const char *folder, uint64_t index, const char *name, con
 {
     static char path[4096];
     size_t n = strlen(folder);
+    bool numbered = false;
     *out = NULL;
     if (name)
-        WF_TRY(name_path(path, folder, name, &n));
+        WF_TRY(name_path(path, folder, name, &n, &numbered));
     if (n == strlen(folder)) { /* no name, or none that is left */
         int m = snprintf(path, sizeof path, "%s/%08" PRIu64, folder, index);
         WF_CHECK(m >= 0 && (size_t)m + 64 <= sizeof path, WF_USAGE, "-o %s: too long a path", folder);
@@ -134,10 +152,11 @@ int picture_files_path(const char *folder, uint64_t index, const char *name, con
         do
             snprintf(path + n, sizeof path - n, "-%" PRId64 ".%s", w->next++, suffix);
         while (find(path));
-        if (!renamed++)
-            snprintf(first_renamed, sizeof first_renamed, "%.255s", path);
+        numbered = true;
     }
-    add(path);
+    if (numbered && !renamed++)
+        snprintf(first_renamed, sizeof first_renamed, "%.255s", path);
+    add(path, false);
     WF_CHECK(replace || faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW), WF_USAGE,
              "%s: is there already, and may be a picture of yours: expected another -o DIR, or --force", path);
     *out = path;

@@ -57,6 +57,7 @@ static int choose_file(slot *s)
     char number[32]; /* a name like any other: another picture may have it */
     const char *path;
     snprintf(number, sizeof number, "%08" PRId64, s->packed.number);
+    WF_TRY(wf_mkdirs(job.from.folder)); /* now that there is a picture for it */
     WF_TRY(picture_files_path(job.from.folder, (uint64_t)s->packed.number, *s->packed.name ? s->packed.name : number,
                               wf_packer_bits(job.from.packer) % 8 ? "pam" : "png", job.from.replace, &path));
     snprintf(s->path, sizeof s->path, "%s", path);

@@ -72,7 +72,7 @@ typedef struct worker {
 
 static struct {
     wf_packer *packer;
-    wf_archive_writer *archive; /* NULL: --test */
+    wf_archive_writer *archive;
     worker *workers;
     int64_t samples, code, count;
 } job;
@@ -108,7 +108,7 @@ static int deliver(void *user, int at, int64_t first, int count)
     job.code += (int64_t)w->packed.n;
     job.samples += (int64_t)w->packed.H * w->packed.W * wf_packer_channels(job.packer);
     job.count = first + count;
-    int status = job.archive ? wf_archive_put(job.archive, &w->packed) : WF_OK;
+    int status = wf_archive_put(job.archive, &w->packed);
     wf_packed_clear(&w->packed);
     progress_at(job.count, all > 0 ? (double)job.count / all : -1, NULL);
     return status;
@@ -160,13 +160,18 @@ static void say_done(int64_t bytes)
 {
     char figures[96];
     double dims = (double)job.samples;
-    if (job.archive)
-        wf_snprintf(figures, sizeof figures, "%lld bytes, %.4f bits/dim (%.4f with names and index)", (long long)bytes,
-                    8 * (double)job.code / dims, 8 * (double)bytes / dims);
-    else
-        wf_snprintf(figures, sizeof figures, "%lld bytes, %.4f bits/dim; all come back", (long long)job.code,
-                    8 * (double)job.code / dims);
+    wf_snprintf(figures, sizeof figures, "%lld bytes, %.4f bits/dim (%.4f with names and index)%s", (long long)bytes,
+                8 * (double)job.code / dims, 8 * (double)bytes / dims, options.test ? "; all come back" : "");
     note("%lld picture%s, %s", (long long)job.count, plural(job.count), figures);
+}
+
+/* Standard output; with --test, where nothing is kept. */
+static FILE *open_output(void)
+{
+    FILE *file = options.test ? fopen("/dev/null", "wb") : stdout;
+    if (!file)
+        must(wf_fail_errno("/dev/null: cannot open"));
+    return file;
 }
 
 int main(int argc, char **argv)
@@ -183,11 +188,12 @@ int main(int argc, char **argv)
     if (options.files_from)
         must(wf_images_add_list(images, options.files_from, options.null));
     wf_images_limit(images, options.pictures);
-    if (!options.test)
-        must(wf_archive_create(stdout, "standard output", job.packer, &job.archive));
+    FILE *output = open_output();
+    must(wf_archive_create(output, options.test ? "/dev/null" : "standard output", job.packer, &job.archive));
     pack_all(images);
-    if (job.archive)
-        must(wf_archive_finish(job.archive, &bytes));
+    must(wf_archive_finish(job.archive, &bytes));
+    if (output != stdout)
+        fclose(output);
     finish_stdout();
     say_done(bytes);
     wf_archive_writer_destroy(job.archive);

@@ -83,7 +83,6 @@ static int64_t list(wf_archive *archive)
 
 static int64_t unpack(const unpacking *from)
 {
-    must(wf_mkdirs(from->folder));
     int64_t count = unpacking_run(from);
     picture_files_note(from->folder, NULL, true);
     picture_files_clear();

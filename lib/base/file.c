@@ -121,6 +121,7 @@ static int open_temporary(wf_outfile *file)
 int wf_outfile_create(const char *path, wf_outfile **out)
 {
     struct stat info;
+    WF_CHECK(*path, WF_USAGE, "found no name, expected that of a file");
     /* The rename in commit would replace a device or pipe by a plain file. */
     WF_CHECK(stat(path, &info) || S_ISREG(info.st_mode), WF_USAGE, "%s: not a regular file, want one or nothing there",
              path);
@@ -291,6 +292,7 @@ static int make_folders(const char *path, mode_t mode)
 
 int wf_mkdirs(const char *path)
 {
+    WF_CHECK(*path, WF_USAGE, "found no name, expected that of a folder");
     return make_folders(path, 0777);
 }
 

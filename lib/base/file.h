@@ -12,7 +12,7 @@ WF_BEGIN
 
 /* An output that appears under `path` only when committed. It is written to a temporary file with a unique name in the
  * same folder. Commit: fsync, checked close, rename, fsync of the folder. Abort removes the temporary file. Either of
- * the two destroys the wf_outfile. WF_USAGE: `path` is not a regular file. */
+ * the two destroys the wf_outfile. WF_USAGE: `path` is empty, or not a regular file. */
 typedef struct wf_outfile wf_outfile;
 int wf_outfile_create(const char *path, wf_outfile **out) WF_MUST;
 FILE *wf_outfile_stream(wf_outfile *file);
@@ -37,7 +37,7 @@ void wf_unlock(int descriptor);
 /* Writes PREFIX of the running program PREFIX/bin/NAME to `out`, "" for the root folder. False: it has no such name. */
 bool wf_program_prefix(char *out, size_t size);
 bool wf_is_folder(const char *path); /* or a link to one */
-/* Makes a folder and its parents, as mkdir -p. WF_USAGE: one of them is a file. */
+/* Makes a folder and its parents, as mkdir -p. WF_USAGE: the path is empty, or one of them is a file. */
 int wf_mkdirs(const char *path) WF_MUST;
 /* Writes ${XDG_CACHE_HOME:-~/.cache}/NAME to `out`, and makes its folder and those above it, for the user alone, but no
  * home. "": neither variable names a folder, or the path is longer than `size`. A folder that cannot be made is seen

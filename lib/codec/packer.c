@@ -247,7 +247,8 @@ int wf_pack(const wf_packer *p, wf_packer_work *work, const wf_image *image, con
     int halvings;
     wf_coder coder = {.list = &work->list};
     WF_CHECK(image->signal == WF_PICTURE, WF_USAGE, "%s: not a picture", name);
-    WF_CHECK(image->C == p->C, WF_USAGE, "%s: %d channels, and the model has %d", name, image->C, p->C);
+    WF_CHECK(image->C == p->C, WF_USAGE, "%s: %d channel%s, and the model has %d", name, image->C,
+             image->C == 1 ? "" : "s", p->C);
     WF_CHECK(image->bits == p->bits, WF_USAGE, "%s: %d bits a sample, and the model has %d", name, image->bits,
              p->bits);
     WF_TRY(reserve(p, work, image->H, image->W, &halvings));

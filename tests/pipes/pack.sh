@@ -56,7 +56,7 @@ for kind in '1 255' '2 255' '4 255' '1 65535' '3 65535' '3 1023'; do
     ok "a picture" sh -c "wf-pack -q -m $name in.$name | wf-unpack -q -m $name - -o out.$name"
     ok "is the same again" diff <(pixels "in.$name") <(pixels "out.$name")
 done
-ok "grey pictures are not those of a colour model" mentions 'x.pam: 1 channels, and the model has 3' wf-pack -q -m model in.1.255
+ok "grey pictures are not those of a colour model" mentions 'x.pam: 1 channel, and the model has 3' wf-pack -q -m model in.1.255
 status 64 "which is a usage error" wf-pack -q -m model in.1.255
 status 64 "nor are 16 bits 8" wf-pack -q -m model in.3.65535
 
@@ -102,6 +102,8 @@ ok "it is the same" cmp one/sub/3.5.png behind.out/sub/3.5.png
 truncate -s -1 behind
 status 65 "a cut of that" from_100 sub/7.8.ppm
 status 64 "a name that is not there" wf-unpack -q -m model model.wfp -o none sub/3.6.ppm
+ok "makes no folder" test ! -e none
+ok "nor has an output no name" mentions 'found no name' wf-unpack -q -m model model.wfp -o '' sub/3.5.ppm
 status 64 "files are not replaced" wf-unpack -q -m model model.wfp -o one sub/3.5.ppm
 ok "unless asked for" wf-unpack -q -m model --force model.wfp -o one sub/3.5.ppm
 for jobs in 1 8; do
@@ -124,6 +126,16 @@ ok "pictures without names" sh -c 'wf-pack -q -m model < train.ppm | wf-unpack -
 cp rgb/sub/3.5.ppm 00000001.ppm
 ok "a name may be the number of another" sh -c 'wf-pack -q -m model 00000001.ppm - < rgb/sub/7.8.ppm | wf-unpack -q -m model - -o both'
 ok "which then gets one more" test "$(cd both && echo *)" = '00000001-2.png 00000001.png'
+
+mkdir -p clash/x.png
+cp rgb/sub/3.5.ppm clash/x.ppm
+cp rgb/sub/7.8.ppm rgb/sub/8.8.ppm clash/x.png
+ok "a picture may have the name of a folder" sh -c 'wf-pack -q -m model clash | wf-unpack -m model - -o apart 2> err'
+ok "both come back" test "$(find apart -type f | wc -l)" = 3
+ok "which is told" grep -q 'had the name of another' err
+ok "with the picture first" sh -c 'cd clash; wf-pack -q -m ../model x.ppm x.png/7.8.ppm x.png/8.8.ppm | wf-unpack -m ../model - -o ../turned 2> ../err'
+ok "which is told too" grep -q '^wf-unpack: 2 pictures had the name of another.*x.png-2/7.8.png' err
+ok "the folder is the other" test "$(cd turned && find . -type f | sort | tr '\n' ' ')" = './x.png ./x.png-2/7.8.png ./x.png-2/8.8.png '
 
 # -- lists ------------------------------------------------------------------------------------------------------------
 list() { wf-unpack -q --list "$@"; }
