@@ -440,6 +440,38 @@ static void check_weighted(const char *chain, shape s, const char *what)
     close_bench(&b);
 }
 
+/* A weighted log density is the weighted sum of the pixels' shares. */
+static void check_shares(const char *chain, shape s, const char *what)
+{
+    if (strstr(chain, "squeeze") || strstr(chain, "haar") || strstr(chain, "split"))
+        return;
+    bench b = open_bench(chain, s, WF_MEMORY_NONE);
+    size_t each = (size_t)(s.H * s.W), pixels = N * each;
+    double *weights = calloc(pixels, sizeof *weights), *shares = calloc(pixels, sizeof *shares);
+    double counted = 0, want, sum = 0, whole = 0, plain = run(&b, NULL, NULL);
+    for (size_t i = 0; i < pixels; i++) {
+        weights[i] = (double)(1 + i % each * 7 % 5);
+        counted += weights[i] / N;
+    }
+    wf_real *weight = device(weights, pixels);
+    cr_assert_eq(wf_flow_share(b.flow), 0, "%s: %s", what, wf_error());
+    cr_expect_eq(run(&b, NULL, NULL), plain, "%s: another density with shares", what);
+    cr_assert_eq(wf_flow_shares(b.flow, shares), 0, "%s: %s", what, wf_error());
+    cr_assert_eq(wf_flow_weigh(b.flow, weight, counted), 0, "%s: %s", what, wf_error());
+    want = run(&b, NULL, NULL);
+    for (size_t i = 0; i < pixels; i++) {
+        sum += weights[i] * shares[i];
+        whole += shares[i];
+    }
+    cr_expect(fabs(sum - want) <= 1e-9 * (1 + fabs(want)), "%s: weighted shares %.12g, weighted density %.12g", what,
+              sum, want);
+    cr_expect(fabs(whole - plain) <= 1e-9 * (1 + fabs(plain)), "%s: shares %.12g, density %.12g", what, whole, plain);
+    ref()->free(ref(), weight);
+    free(weights);
+    free(shares);
+    close_bench(&b);
+}
+
 static void check_shape(const char *chain, shape s)
 {
     char what[256];
@@ -447,6 +479,7 @@ static void check_shape(const char *chain, shape s)
     bench b = open_bench(chain, s, WF_MEMORY_STORE);
     check_inverse(&b, what);
     check_weighted(chain, s, what);
+    check_shares(chain, s, what);
     check_unkept(&b, chain, what);
     bool discrete = wf_flow_is_discrete(b.flow);
     if (!discrete)
@@ -553,6 +586,7 @@ Test(bijector, weights_refuse_moves)
     bench b = open_bench("squeeze, actnorm", (shape){.H = 2, .W = 4, .K = 3}, WF_MEMORY_STORE);
     cr_expect_eq(wf_flow_weigh(b.flow, b.dx, 1), WF_USAGE);
     cr_expect_eq(wf_flow_weigh(b.flow, NULL, 0), WF_OK);
+    cr_expect_eq(wf_flow_share(b.flow), WF_USAGE);
     close_bench(&b);
 }
 

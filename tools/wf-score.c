@@ -8,10 +8,11 @@
 #include "interrupt.h"
 #include "level_work.h"
 #include "progress.h"
+#include "score_maps.h"
 #include "start.h"
 
 static struct options {
-    const char *model_path, *store_path, *reference_path; /* store_path NULL: the operand */
+    const char *model_path, *store_path, *reference_path, *maps_path; /* store_path NULL: the operand */
     double rate;
     bool json;
 } options = {.rate = 0.05};
@@ -26,6 +27,9 @@ static const cli_option table[] = {
     {0, "fpr", "X", CLI_DOUBLE, &options.rate, 0, 0,
      "False positive rate: call out at most this share of pictures of the reference's kind, between 0 and 1 (default "
      "0.05). The reference needs at least 1/X - 1 pictures."},
+    {0, "map", "DIR", CLI_STRING, &options.maps_path, 0, 0,
+     "Write maps of bits into this folder, which is made if needed: NAME.map.png and NAME.map.npy for each picture; "
+     "see above. Older maps are replaced."},
     {0, "json", NULL, CLI_FLAG, &options.json, 0, 0, "Print one JSON object a line and picture in place of the table."},
     CLI_THREADS,
     CLI_SEED,
@@ -35,7 +39,7 @@ static const cli_option table[] = {
 static const cli_program program = {
     .name = "wf-score",
     .summary = "pictures that do not belong, by a Wavelet Flow model",
-    .synopsis = "-m MODEL [-s STORE] --ref STORE [--fpr X] [--json] [FILE|STORE]",
+    .synopsis = "-m MODEL [-s STORE] --ref STORE [--fpr X] [--map DIR] [--json] [FILE|STORE]",
     .description =
         "Compares pictures with reference pictures under a model, and says of each whether it is of their kind: in or "
         "out. Bits per dimension alone do not say: a blank picture is more probable to a model of photographs than a "
@@ -57,6 +61,11 @@ static const cli_program program = {
         "knows little makes fewer strangers stand out, but no more false alarms. This holds if the reference was not "
         "used to train and is like the pictures to judge in all but strangeness: made, sized and compressed by the "
         "same steps.\n\n"
+        "--map shows where a picture is strange. A level's log density is a sum over the pixels of its low-pass; a map "
+        "puts each term back to the square that it stands for. The mean of NAME.map.npy, float32 bits a sample, is the "
+        "picture's total. NAME.map.png is black where bits are at most the reference's mean over all its pixels, and "
+        "goes over red and yellow to white 8 standard deviations above. Chains that reshape have no maps. Memory: 4 "
+        "bytes for 3 pixels of all pictures, the reference's too.\n\n"
         "Noise depends on --seed and the picture's number, as in wf-bpd: in another order p differs a little. p is at "
         "least 1/(n + 1) of n reference pictures: use some hundreds. To judge thousands and follow up each, lower "
         "--fpr. sort orders the table: wf-score .. | sort -t \"$(printf '\\t')\" -g -k 3.",
@@ -134,25 +143,25 @@ static wf_watch begin_work(const wf_model *model, int64_t pictures, const char *
 }
 
 /* The reference's noise is not that of the pictures with the same numbers: else these would be alike. */
-static wf_statistics *measure_reference(const wf_model *model, wf_backend *backend, wf_store *reference)
+static wf_statistics *measure_reference(const wf_model *model, wf_backend *backend, wf_store *reference, wf_maps *maps)
 {
     wf_statistics *s;
     wf_watch watch = begin_work(model, wf_store_count(reference), "reference picture", true);
     must(wf_statistics_create(model, backend, wf_store_meta(reference), options.reference_path, ~common.seed,
-                              common.threads, watch, &s));
+                              common.threads, watch, maps, &s));
     must(wf_statistics_put_store(s, reference));
     must(wf_statistics_finish(s));
     return s;
 }
 
-static wf_statistics *measure_input(const wf_model *model, wf_backend *backend, wf_records *input)
+static wf_statistics *measure_input(const wf_model *model, wf_backend *backend, wf_records *input, wf_maps *maps)
 {
     wf_statistics *s;
     wf_record record;
     wf_store *store = wf_records_store(input);
     wf_watch watch = begin_work(model, wf_records_count(input), NULL, store);
     must(wf_statistics_create(model, backend, wf_records_meta(input), wf_records_name(input), common.seed,
-                              common.threads, watch, &s));
+                              common.threads, watch, maps, &s));
     if (store)
         must(wf_statistics_put_store(s, store));
     while (!store && cli_next(input, &record))
@@ -187,6 +196,7 @@ static void print(const wf_statistics *reference, const wf_statistics *given)
 int main(int argc, char **argv)
 {
     wf_model model;
+    wf_maps *reference_maps, *maps;
     char pictures[START_PICTURES], job[START_PICTURES + 64];
     int first = cli_parse(&program, argc, argv);
     check_usage(first);
@@ -201,9 +211,11 @@ int main(int argc, char **argv)
     snprintf(job, sizeof job, "%s beside %lld", start_pictures(wf_records_count(input), &model.meta, pictures),
              (long long)wf_store_count(chosen));
     start_note(backend, &model, 0, model.meta.levels, NULL, job);
-    wf_statistics *reference = measure_reference(&model, backend, chosen);
-    wf_statistics *given = measure_input(&model, backend, input);
+    score_maps_begin(options.maps_path, &model.meta, &reference_maps, &maps);
+    wf_statistics *reference = measure_reference(&model, backend, chosen, reference_maps);
+    wf_statistics *given = measure_input(&model, backend, input, maps);
     print(reference, given);
+    score_maps_end(options.maps_path, &model.meta, wf_statistics_count(reference), reference_maps, given, maps);
     finish_stdout();
     wf_statistics_destroy(reference);
     wf_statistics_destroy(given);

@@ -1,6 +1,8 @@
 /* autoregressive.c - the shifted input of the net, and the inverse line by line */
 #include "autoregressive.h"
 
+#include "shares.h"
+
 /* Channels of the net's input. */
 static int seen_channels(const wf_bijector *self, const wf_autoregressive *a)
 {
@@ -128,7 +130,7 @@ int wf_autoregressive_forward(wf_bijector *self, const wf_real *params, const wf
     WF_TRY(expand_params(self, params, tape, &params_net));
     WF_TRY(show_net(self, a, x, tape, &seen));
     WF_TRY(wf_net_forward(a->net, params_net, seen, cond, tape, &transform_params));
-    return c->backend->transform_forward(c->backend, &a->of, c->N, x, transform_params, c->weight, y, logdet);
+    return wf_shared_transform(c, &a->of, x, transform_params, y, logdet);
 }
 
 /* The n-th line in the order of the word. */

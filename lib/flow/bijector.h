@@ -62,6 +62,7 @@ typedef int wf_pool_moments(void *user, size_t *n, int K, double *moments);
 /* The shape of the state between two bijectors, and all they share while it lasts. A flow has one per shape, fixed at
  * creation. N, H, W, K as in backend.h. C: channels of the condition [N,H,W,C], 0 at the base. H = W = 0: a flow that
  * only lists its parameters and never runs; `create` must then work without memory for pixels. */
+typedef struct wf_shares wf_shares;
 typedef struct wf_stage_shape {
     wf_backend *backend;
     int N, H, W, K, C;
@@ -71,6 +72,7 @@ typedef struct wf_stage_shape {
     bool lean;             /* backward computes again what is cheap, as flow.h says */
     bool keep;             /* tapes hold all of a forward pass for backward; otherwise maps share memory */
     const wf_real *weight; /* factor of each pixel's log-determinant in forward, device [N,H,W]; NULL: 1 */
+    wf_shares *shares;     /* of pixels in the log density of forward, unweighted, owned by the flow; NULL: not kept */
     wf_precision precision;
     struct wf_planned {
         wf_conv_spec spec;

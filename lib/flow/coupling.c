@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "shares.h"
+
 const char *const wf_mask_names[] = {"halves", "checker", NULL};
 
 typedef struct coupling {
@@ -113,7 +115,7 @@ int wf_coupling_forward(wf_bijector *self, const wf_real *params, const wf_real 
     wf_real *transform_params;
     WF_TRY(show_net(self, x, tape, &seen));
     WF_TRY(wf_net_forward(own->net, params, seen, cond, tape, &transform_params));
-    return c->backend->transform_forward(c->backend, &own->of, c->N, x, transform_params, c->weight, y, logdet);
+    return wf_shared_transform(c, &own->of, x, transform_params, y, logdet);
 }
 
 int wf_coupling_inverse(wf_bijector *self, const wf_real *params, const wf_real *y, const wf_real *cond, wf_real *x,

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "private.h"
+#include "shares.h"
 
 static int take_memory(wf_flow *f, size_t bytes, void *out)
 {
@@ -300,6 +301,7 @@ void wf_flow_destroy(wf_flow *f)
 {
     if (!f)
         return;
+    wf_shares_destroy(f->backend, f->shares);
     for (int i = 0; i < f->bijector_count; i++)
         wf_bijector_clear(&f->bijectors[i]);
     for (wf_stage_shape *c = &f->shape, *next; c; c = next) {

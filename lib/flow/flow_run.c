@@ -5,6 +5,7 @@
 
 #include "private.h"
 #include "shape.h"
+#include "shares.h"
 
 /* Pixels of all pictures at a stage. */
 static size_t pixels(const wf_flow_stage *s)
@@ -213,6 +214,15 @@ int wf_flow_weigh(wf_flow *f, const wf_real *weight, double counted)
     return WF_OK;
 }
 
+int wf_flow_share(wf_flow *f)
+{
+    WF_CHECK(!has_reshape(f), WF_USAGE, "flow: after squeeze, split or haar pixels have no shares in the log density, which a map needs");
+    WF_TRY(wf_shares_create(&f->shape, &f->shares));
+    for (wf_stage_shape *c = &f->shape; c; c = c->next)
+        c->shares = f->shares;
+    return WF_OK;
+}
+
 int wf_flow_sigmoid(wf_flow *f, double factor, wf_real *u)
 {
     WF_CHECK(!has_reshape(f), WF_USAGE, "flow: noise keeps the shape of its picture: no squeeze, split or haar");
@@ -286,6 +296,8 @@ int wf_flow_forward(wf_flow *f, const wf_real *params, const wf_real *x, const w
     wf_real *at = stage_input(f, 0);
     WF_TRY(b->copy(b, at, x, f->elements));
     WF_TRY(begin_run(f, params, cond));
+    if (f->shares)
+        WF_TRY(b->zero(b, f->shares->of, f->shares->pixels * sizeof *f->shares->of));
     for (int i = 0; i < f->stage_count; i++) {
         wf_real *to = wf_flow_keeps_values(f, &f->stages[i]) ? at : stage_input(f, i + 1);
         WF_TRY(run_forward(f, params, &f->stages[i], at, cond, to));
@@ -294,6 +306,7 @@ int wf_flow_forward(wf_flow *f, const wf_real *params, const wf_real *x, const w
             WF_TRY(b->copy(b, at, to, f->stages[i].out_elements));
     }
     WF_TRY(add_end(f, f->logdet, 0, NULL));
+    WF_TRY(wf_share_gaussian(&f->shape, f->state));
     return f->has_split ? arrange_latent(f, false, f->state, f->next) : WF_OK;
 }
 
@@ -354,6 +367,29 @@ int wf_flow_log_density(wf_flow *f, double *log_density)
     wf_readback *readback;
     WF_TRY(wf_flow_readback_begin(f, &readback));
     return read_log_density(f, readback, 1, log_density);
+}
+
+/* Gives `count` numbers that a run computed. */
+static int read_back(const wf_flow *f, const double *from, size_t count, double *to)
+{
+    wf_readback *readback;
+    WF_TRY(f->backend->readback_begin(f->backend, from, count, &readback));
+    return f->backend->readback_end(f->backend, readback, to);
+}
+
+int wf_flow_shares(wf_flow *f, double *out)
+{
+    double matrices = 0, *logdet = malloc((size_t)(f->linear_count + 1) * sizeof *logdet);
+    WF_CHECK(logdet, WF_AGAIN, "flow: out of memory");
+    int status = read_back(f, f->logdet + f->spec.N, (size_t)f->linear_count, logdet);
+    for (int i = 0; i < f->linear_count; i++)
+        matrices += logdet[i];
+    free(logdet);
+    WF_TRY(status);
+    WF_TRY(read_back(f, f->shares->of, f->shares->pixels, out));
+    for (size_t i = 0; i < f->shares->pixels; i++)
+        out[i] += matrices;
+    return WF_OK;
 }
 
 static double frobenius(const double *m, size_t n)

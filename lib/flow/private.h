@@ -37,6 +37,7 @@ struct wf_flow {
     int conv_count;
     size_t size, elements; /* parameters; reals of a state [N,H,W,K] */
     double counted;        /* sum of the pixel weights of a picture, if wf_flow_weigh gave any */
+    wf_shares *shares;     /* NULL: not kept */
     double sigmoid_factor; /* 0: the flow ends in a normal; else in u = sigmoid(factor f(x)) */
     wf_real *u;
     bool discrete;                     /* some bijector is */

@@ -25,6 +25,7 @@ void wf_evaluator_clear(wf_evaluator *e)
     wf_level_runner_clear(&e->runner);
     free(e->host);
     free(e->z);
+    free(e->shared);
     *e = (wf_evaluator){0};
 }
 
@@ -84,6 +85,35 @@ static int give_latents(wf_evaluator *e, int count, const uint64_t *index)
     return e->latents(e->latents_user, r->level, count, index, e->z);
 }
 
+int wf_evaluator_share(wf_evaluator *e, wf_share_sink *sink, void *user)
+{
+    wf_level_runner *r = &e->runner;
+    WF_TRY(wf_flow_share(r->flow));
+    e->shared = malloc(wf_count3(r->N, r->H, r->W) * sizeof *e->shared);
+    WF_CHECK(e->shared, WF_AGAIN, "level %d: out of memory for the shares of %d pictures", r->level, r->N);
+    e->shares = sink;
+    e->shares_user = user;
+    return WF_OK;
+}
+
+/* Gives the shares of the batch that was run last. density [count]: log densities. */
+static int give_shares(wf_evaluator *e, int count, const double *density)
+{
+    const wf_level_runner *r = &e->runner;
+    size_t P = wf_count3(r->H, r->W, 1);
+    if (!e->shares)
+        return WF_OK;
+    WF_TRY(wf_flow_shares(r->flow, e->shared));
+    for (int n = 0; n < count; n++) {
+        double *own = e->shared + (size_t)n * P, rest = density[n];
+        for (size_t i = 0; i < P; i++)
+            rest -= own[i];
+        for (size_t i = 0; i < P; i++) /* bits are linear in the density, beside a constant */
+            own[i] = wf_bits_per_dim(r->meta, r->level, (double)P * own[i] + rest) / (double)P;
+    }
+    return e->shares(e->shares_user, r->level, count, e->shared);
+}
+
 int wf_evaluator_run(wf_evaluator *e, int64_t N, const float *low, const float *detail, const uint64_t *index,
                      double *bits)
 {
@@ -105,6 +135,7 @@ int wf_evaluator_run(wf_evaluator *e, int64_t N, const float *low, const float *
             bits[at + n] = wf_bits_per_dim(r->meta, r->level, density[n]);
         }
         WF_TRY(give_latents(e, count, index + at));
+        WF_TRY(give_shares(e, count, density));
         wf_watched(&e->watch, r->level, count);
     }
     return WF_OK;

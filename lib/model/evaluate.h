@@ -16,6 +16,10 @@ WF_BEGIN
  * come in the order of the pictures. */
 typedef int wf_latent_sink(void *user, int level, int count, const uint64_t *index, const float *z);
 
+/* Takes the share of each pixel of the level's low-pass in the bits/dim of `count` pictures: [count,h,w], host, valid
+ * during the call. A picture's shares add up to the level's contribution. Batches come in the order of the pictures. */
+typedef int wf_share_sink(void *user, int level, int count, const double *bits);
+
 /* Runs pictures of one size through one level. The noise of picture i depends on (seed, level, i) alone, or on its
  * draw, so neither the batch nor the order changes a picture's figure. Must stay where it was created. */
 typedef struct wf_evaluator {
@@ -27,7 +31,10 @@ typedef struct wf_evaluator {
     wf_watch watch;          /* of pictures; may be set after create */
     wf_latent_sink *latents; /* NULL: nobody; may be set after create. A discrete flow has no latents to give */
     void *latents_user;
-    float *z; /* host [N,h,w,K] */
+    float *z;              /* host [N,h,w,K] */
+    wf_share_sink *shares; /* of wf_evaluator_share; NULL: nobody */
+    void *shares_user;
+    double *shared; /* host [N,h,w] */
 } wf_evaluator;
 
 /* For pictures of the size in meta. `meta` and `params` (device, the flow's and then those of the noise's flow) are
@@ -44,6 +51,10 @@ int wf_evaluator_run(wf_evaluator *e, int64_t N, const float *low, const float *
 /* From now on pictures get draw number `draw` of the noise: of the noise of whole pictures, the same at all levels
  * that share `pixels` (borrowed) and the seed, or of learnt noise. */
 int wf_evaluator_draw(wf_evaluator *e, wf_pixel_noise *pixels, uint64_t draw) WF_MUST;
+
+/* Before the first run: gives the sink the shares of pixels from now on. What learnt noise takes from the log density
+ * is shared evenly. WF_USAGE: the level's chain reshapes. */
+int wf_evaluator_share(wf_evaluator *e, wf_share_sink *sink, void *user) WF_MUST;
 
 /* Importance-weighted bits per dimension of one picture: -log2 of the mean of K densities (or ratios p(x+u)/q(u|x)).
  * bits [K]: the whole model's bits/dim under each of K draws of the noise. On average the result is an upper bound on

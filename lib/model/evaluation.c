@@ -103,6 +103,8 @@ static int open_level(wf_evaluation *e, int number)
     l->evaluator.watch = e->spec.watch;
     l->evaluator.latents = e->spec.latents;
     l->evaluator.latents_user = e->spec.latents_user;
+    if (e->spec.shares)
+        WF_TRY(wf_evaluator_share(&l->evaluator, e->spec.shares, e->spec.shares_user));
     l->exact = wf_flow_is_discrete(l->evaluator.runner.flow);
     return WF_OK;
 }

@@ -23,6 +23,8 @@ typedef struct wf_evaluation_spec {
     wf_watch watch;                /* of pictures, by level, each as often as it is drawn */
     wf_latent_sink *latents;       /* takes the latents of each level, pictures in their order; NULL: nobody */
     void *latents_user;
+    wf_share_sink *shares; /* takes the shares of pixels at each level, pictures in their order; NULL: nobody */
+    void *shares_user;
 } wf_evaluation_spec;
 
 typedef struct wf_evaluation wf_evaluation;

@@ -64,11 +64,15 @@ static int take_latents(void *user, int level, int count, const uint64_t *index,
 }
 
 int wf_statistics_create(const wf_model *model, wf_backend *backend, const wf_meta *meta, const char *name,
-                         uint64_t seed, int threads, wf_watch watch, wf_statistics **out)
+                         uint64_t seed, int threads, wf_watch watch, wf_maps *maps, wf_statistics **out)
 {
     wf_statistics *s = calloc(1, sizeof *s);
     WF_CHECK(s, WF_AGAIN, "statistics: out of memory");
     wf_evaluation_spec spec = {.seed = seed, .watch = watch, .latents = take_latents, .latents_user = s};
+    if (maps) {
+        spec.shares = wf_maps_put;
+        spec.shares_user = maps;
+    }
     int status = WF_OK;
     WF_GO(wf_evaluation_create(model, backend, meta, name, &spec, &s->evaluation));
     WF_GO(wf_meta_copy(&s->meta, meta));

@@ -88,12 +88,28 @@ ok "JSON" bash -c 'grep -Eq "^\{\"index\": 39, \"name\": \"an .\"odd.\" name.png
 ok "JSON without names" grep -q '^{"index": 0, "verdict"' <(score --json noise.store)
 ok "no figure is nan" bash -c '! grep -Eiq "nan|inf[^o]" named.json noise.tsv constant.tsv in.tsv'
 
+# -- maps ------------------------------------------------------------------------------------------------------------
+map_means() { local f; for f in "$1"/*.map.npy; do od -A n -v -t f4 -w4 -j 128 "$f" | awk '{ s += $1; n++ } END { printf "%.6f\n", s / n }'; done; }
+near() { paste "$1" "$2" | awk '{ d = $1 - $2; if (d > 3e-6 || d < -3e-6) bad++; n++ } END { exit bad || !n }'; }
+score --map maps --json in.store > mapped.json
+ok "a map changes no figure" cmp mapped.json <(score --json in.store)
+ok "two files a picture" test "$(find maps -type f | wc -l)" = 800
+ok "the mean of a map is the total" near <(map_means maps) <(column total in.tsv)
+ok "a map varies" test "$(od -A n -v -t f4 -w4 -j 128 maps/00000000.map.npy | sort -u | wc -l)" -ge 16
+ok "it has the picture's size" grep -aq "'<f4', 'fortran_order': False, 'shape': (8, 8), }" maps/00000000.map.npy
+ok "as a picture too" test "$(wf-dwt -q maps/00000000.map.png | wf-info - | grep -c 8x8x3)" = 1
+ok "names" test -s "$(wf-dwt -q some 2> /dev/null | score --map named.maps > /dev/null && echo 'named.maps/an "odd" name.map.png')"
+echo mine > 'named.maps/an "odd" name.png'
+ok "older maps are replaced, pictures are not" sh -c 'wf-dwt -q some 2> /dev/null | wf-score -q -m model --ref ref.store --map named.maps > /dev/null && test "$(cat named.maps/an*name.png)" = mine'
+
 # -- levels of exact probabilities -----------------------------------------------------------------------------------
 "$DEADLEAVES" -q -n 64 -s 8 | wf-dwt -q -o train.store
 ok "a model of whole numbers" wf-train-level -q -m exact -s train.store -f lattice:width=4:blocks=1 --steps 20 --batch 8 --val none
 wf-score -q -m exact --ref ref.store noise.store > exact.tsv
 ok "has no latents" test "$(column mean3 exact.tsv | sort -u)$(column down3 exact.tsv | sort -u)" = "--"
 ok "and finds noise: $(share_out exact.tsv)" test "$(share_out exact.tsv)" = 1
+wf-score -q -m exact --ref ref.store noise.store --map exact.maps > /dev/null
+ok "its maps have the totals" near <(map_means exact.maps) <(column total exact.tsv)
 ok "null in JSON" grep -q '"level": 3, "bpd": [0-9.]*, "mean": null, "variance": null' <(wf-score -q -m exact --ref ref.store --json noise.store)
 
 # -- the store of the training ---------------------------------------------------------------------------------------
@@ -112,7 +128,12 @@ says() { # says CODE TEXT COMMAND...
 }
 says 64 "-m MODEL is needed" wf-score --ref ref.store in.store
 says 64 "--ref STORE is needed" wf-score -m model in.store
+cp -r model moved && rm moved/level-03.*
+ok "a chain that reshapes" wf-train-level -q -l 3 -m moved -s train.store -f 'haar, actnorm' --steps 2 --batch 8 --val none
 for rate in 0 1 -0.1 1.5; do says 64 "--fpr $rate: expected a number between 0 and 1" wf-score -m model --ref ref.store --fpr $rate in.store; done
+says 64 "which a map needs" wf-score -m moved --ref ref.store in.store --map nowhere
+says 64 "found no name" wf-score -m model --ref ref.store in.store --map ''
+says 64 "in.ppm: " wf-score -m model --ref ref.store in.store --map in.ppm
 status 64 "a rate that is not a number" wf-score -m model --ref ref.store --fpr x in.store
 status 64 "two inputs" wf-score -m model --ref ref.store in.store noise.store
 says 64 "standard input cannot be both" wf-score -m model --ref - < /dev/null

@@ -19,6 +19,7 @@
 #include "../actnorm_init.h"
 #include "../bijector.h"
 #include "../net.h"
+#include "../shares.h"
 
 enum { BANDS = 3, GROUPS = 2 * BANDS };
 
@@ -215,13 +216,12 @@ static int forward(wf_bijector *self, const wf_real *params, const wf_real *x, c
 {
     const lattice *own = self->own;
     const wf_stage_shape *c = self->shape;
-    wf_backend *b = c->backend;
     wf_real *bands = part_of(self, tape, 0), *z = part_of(self, tape, 1), *mixtures;
     WF_TRY(order(self, false, x, bands));
     for (int i = 0; i < own->count; i++) {
         const group *g = &own->groups[i];
         WF_TRY(run_net(self, g, params, cond, tape, &mixtures));
-        WF_TRY(b->lattice_forward(b, &g->of, c->N, bands, cond, params, mixtures, c->weight, z, logdet));
+        WF_TRY(wf_shared_lattice(c, &g->of, bands, cond, params, mixtures, z, logdet));
     }
     return order(self, true, z, y);
 }
