@@ -419,32 +419,11 @@ static void check_unkept(bench *b, const char *chain, const char *what)
     close_bench(&u);
 }
 
-/* All of the above, on stored and on rebuilt states. */
-/* With the weight 1/2 at every pixel, a chain's log density is half of what it was. */
-static void check_weighted(const char *chain, shape s, const char *what)
-{
-    if (strstr(chain, "squeeze") || strstr(chain, "haar") || strstr(chain, "split"))
-        return; /* pixels of a chain that reshapes have no weight */
-    bench b = open_bench(chain, s, WF_MEMORY_STORE);
-    size_t pixels = (size_t)(N * s.H * s.W);
-    double *half = calloc(pixels, sizeof *half), whole = run(&b, NULL, NULL);
-    for (size_t i = 0; i < pixels; i++)
-        half[i] = 0.5;
-    wf_real *weight = device(half, pixels);
-    cr_assert_eq(wf_flow_weigh(b.flow, weight, 0.5 * s.H * s.W), 0, "%s: %s", what, wf_error());
-    double weighted = run(&b, NULL, NULL);
-    cr_expect(fabs(weighted - whole / 2) <= 1e-9 * (1 + fabs(whole)), "%s: log density %.12g, weighted by 1/2 %.12g",
-              what, whole, weighted);
-    ref()->free(ref(), weight);
-    free(half);
-    close_bench(&b);
-}
-
 /* A weighted log density is the weighted sum of the pixels' shares. */
 static void check_shares(const char *chain, shape s, const char *what)
 {
     if (strstr(chain, "squeeze") || strstr(chain, "haar") || strstr(chain, "split"))
-        return;
+        return; /* pixels of a chain that reshapes have neither */
     bench b = open_bench(chain, s, WF_MEMORY_NONE);
     size_t each = (size_t)(s.H * s.W), pixels = N * each;
     double *weights = calloc(pixels, sizeof *weights), *shares = calloc(pixels, sizeof *shares);
@@ -472,13 +451,13 @@ static void check_shares(const char *chain, shape s, const char *what)
     close_bench(&b);
 }
 
+/* All of the above, on stored and on rebuilt states. */
 static void check_shape(const char *chain, shape s)
 {
     char what[256];
     snprintf(what, sizeof what, "%s at %dx%dx%d, %d conditions", chain, s.H, s.W, s.K, s.C);
     bench b = open_bench(chain, s, WF_MEMORY_STORE);
     check_inverse(&b, what);
-    check_weighted(chain, s, what);
     check_shares(chain, s, what);
     check_unkept(&b, chain, what);
     bool discrete = wf_flow_is_discrete(b.flow);

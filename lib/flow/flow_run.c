@@ -216,7 +216,8 @@ int wf_flow_weigh(wf_flow *f, const wf_real *weight, double counted)
 
 int wf_flow_share(wf_flow *f)
 {
-    WF_CHECK(!has_reshape(f), WF_USAGE, "flow: after squeeze, split or haar pixels have no shares in the log density, which a map needs");
+    WF_CHECK(!has_reshape(f), WF_USAGE,
+             "flow: after squeeze, split or haar pixels have no shares in the log density, which a map needs");
     WF_TRY(wf_shares_create(&f->shape, &f->shares));
     for (wf_stage_shape *c = &f->shape; c; c = c->next)
         c->shares = f->shares;

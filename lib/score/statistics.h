@@ -26,7 +26,8 @@ typedef struct wf_statistics wf_statistics;
 
 /* Begins with pictures like `meta` (copied), read from `name`, which is borrowed, as are the model and the backend.
  * seed: of the dequantization noise, as in wf_evaluation_spec. watch: of pictures, by level. threads: for the codec;
- * 0: all. maps: get where the bits of each picture are, and are borrowed; NULL: not wanted. WF_DATA: the pictures are not like those of the model, or lack its highest level. */
+ * 0: all. maps: get where the bits of each picture are, and are borrowed; NULL: not wanted. WF_DATA: the pictures are
+ * not like those of the model, or lack its highest level. */
 int wf_statistics_create(const wf_model *model, wf_backend *backend, const wf_meta *meta, const char *name,
                          uint64_t seed, int threads, wf_watch watch, wf_maps *maps, wf_statistics **out) WF_MUST;
 void wf_statistics_destroy(wf_statistics *s); /* NULL is allowed */
