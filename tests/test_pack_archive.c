@@ -3,7 +3,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "../lib/codec/archive.h"
+#include "../lib/codec/archive_private.h"
 #include "pack.h"
 
 enum { PICTURES = 6 };
@@ -430,5 +430,23 @@ Test(pack_archive, sides_of_zero_are_refused)
     wf_archive_close(archive);
     fclose(file);
     free(bytes);
+    clear_file(&f);
+}
+
+/* Headers whose hash is right, of what no model has: not even a list is made of them. */
+Test(pack_archive, facts_out_of_range_are_refused)
+{
+    static const uint8_t facts[][3] = {{0, 8, 2}, {5, 8, 2}, {3, 0, 2}, {3, 17, 2}, {3, 8, 8}, {3, 16, 4}};
+    packed_file f = make_file(1);
+    for (size_t i = 0; i < sizeof facts / sizeof *facts; i++) {
+        wf_archive *archive;
+        memcpy(f.bytes + WF_MARK + 1, facts[i], 3);
+        uint32_t hash = (uint32_t)wf_archive_hash(f.bytes, WF_MARK + 12, 0);
+        memcpy(f.bytes + WF_MARK + 12, &hash, sizeof hash);
+        FILE *file = fmemopen(f.bytes, f.n, "rb");
+        cr_expect_eq(wf_archive_open(file, "forged", NULL, &archive), WF_DATA, "%zu", i);
+        cr_expect(strstr(wf_error(), "which no archive has"), "%s", wf_error());
+        fclose(file);
+    }
     clear_file(&f);
 }

@@ -88,6 +88,11 @@ static int read_header(wf_archive *a)
     WF_TRY(take_number(a, 4, &hash));
     if (hash != (uint32_t)wf_archive_hash(a->part.bytes, n, 0))
         return damaged(a, "the header");
+    int bits = a->bits, halvings = a->part.bytes[WF_MARK + 3];
+    WF_CHECK(a->channels >= 1 && a->channels <= WF_MAX_CHANNELS && bits >= 1 && bits <= 16 &&
+                 bits + 2 * halvings <= WF_LATTICE_MAX_BITS,
+             WF_DATA, "%s: its header says %d channels of %d bits and %d halvings, which no archive has", a->name,
+             a->channels, bits, halvings);
     a->all = wf_archive_hash(a->part.bytes, a->part.n, 0);
     if (!a->packer)
         return WF_OK;
@@ -168,8 +173,10 @@ static int read_record(wf_archive *a, uint64_t tag, wf_packed *out)
     WF_TRY(take(a, n));
     uint64_t own = wf_archive_hash(a->part.bytes, a->part.n, (uint64_t)a->count);
     WF_TRY(take_number(a, 2, &hash));
-    if (hash != (uint16_t)own || memchr(a->part.bytes + name_at, 0, length))
+    if (hash != (uint16_t)own)
         return damaged(a, "a picture");
+    WF_CHECK(!memchr(a->part.bytes + name_at, 0, length), WF_DATA,
+             "%s: damaged before byte %" PRId64 ": a name with a zero byte", a->name, a->at);
     a->all = wf_archive_chain(a->all, own);
     *out = (wf_packed){.H = (int)H, .W = (int)W, .n = n, .number = a->count, .bytes = (int64_t)a->part.n};
     out->name = strndup((const char *)a->part.bytes + name_at, length);
