@@ -7,22 +7,28 @@
 #include "../lib/mcmc/annealed_sampler.h"
 #include "interrupt.h"
 #include "level_work.h"
+#include "measuring.h"
 #include "sampling.h"
+#include "summaries.h"
+
+enum { UNIT, DIAGONAL, EXPECTED }; /* --mass */
 
 static struct options {
     sampling sampling;
-    const char *mask_path, *state_path, *report_path, *stats_path;
-    int64_t draws, thin, adapt;
+    measuring measuring;
+    const char *out_list, *state_path, *report_path, *stats_path;
+    int64_t draws, thin, adapt; /* -1: not given */
     int chains, max_depth, mass;
     bool latent, data, joint, grey, strict;
     cli_doubles temperature;
     double target, save_every, max_rhat, min_ess;
 } options = {.sampling = SAMPLING_DEFAULTS,
-             .draws = 30,
-             .adapt = 10,
+             .draws = -1,
+             .thin = -1,
+             .adapt = -1,
+             .mass = -1,
              .chains = 1,
              .max_depth = 10,
-             .temperature = {1, {0.97}},
              .target = 0.6,
              .save_every = 60,
              .max_rhat = 1.01,
@@ -31,28 +37,35 @@ static struct options {
 static const cli_option table[] = {
     SAMPLING_OPTIONS(options.sampling),
     {'T', "temperature", "T[,T...]", CLI_DOUBLES, &options.temperature, 0.01, 10,
-     "Temperature: one for all levels, or one each for levels 0, 1, ...; the last holds for all above (default 0.97)."},
+     "Temperature: one for all levels, or one each for levels 0, 1, ...; the last holds for all above (default 0.97; "
+     "with --noise 1)."},
     {0, "joint", NULL, CLI_FLAG, &options.joint, 0, 0, "Anneal all levels at once, as one density; see above."},
     {0, "chains", "N", CLI_INT, &options.chains, 1, 4096, "Chains for each picture that comes in (default 1)."},
     {0, "adapt", "N", CLI_COUNT, &options.adapt, 0, 1e9,
-     "Draws that adapt the step size and are thrown away (default 10)."},
-    {0, "draws", "N", CLI_COUNT, &options.draws, 1, 1e9, "Draws of each chain after adaptation (default 30)."},
+     "Draws that adapt the step size and are thrown away (default 10; with --noise 100)."},
+    {0, "draws", "N", CLI_COUNT, &options.draws, 1, 1e9,
+     "Draws of each chain after adaptation (default 30; with --noise 100)."},
     {0, "thin", "N", CLI_COUNT, &options.thin, 0, 1e9,
-     "Write every N-th draw, counted back from the last (default: the last alone). Lower levels pass on their last "
-     "draw."},
+     "Write every N-th draw, counted back from the last (default: the last alone; with --out every one). Lower levels "
+     "pass on their last draw."},
     {0, "target-accept", "P", CLI_DOUBLE, &options.target, 0.01, 0.99,
      "Mean acceptance that the step size is adapted to (default 0.6)."},
     {0, "max-depth", "N", CLI_INT, &options.max_depth, 1, WF_NUTS_DEPTHS,
      "Doublings of a trajectory at most (default 10)."},
-    {0, "mass", "unit|diagonal", CLI_CHOICE, &options.mass, 0, 0,
-     "Mass matrix (default unit); diagonal is adapted, and needs --adapt 20 or more."},
+    {0, "mass", "unit|diagonal|expected", CLI_CHOICE, &options.mass, 0, 0,
+     "Mass matrix (default unit; with --noise expected). diagonal is adapted, and needs --adapt 20 or more; expected "
+     "is told above."},
     {0, "latent", NULL, CLI_FLAG, &options.latent, 0, 0,
      "Run chains over latents, the default: their density is close to a normal one."},
     {0, "data", NULL, CLI_FLAG, &options.data, 0, 0, "Run chains over wavelet coefficients."},
-    {0, "mask", "FILE", CLI_STRING, &options.mask_path, 0, 0,
+    MEASURING_OPTIONS(options.measuring),
+    {0, "mask", "FILE", CLI_STRING, &options.measuring.mask_path, 0, 0,
      "Inpainting: whole pictures come in; draw what is white in this picture, given what is black; see above."},
     {0, "grey", NULL, CLI_FLAG, &options.grey, 0, 0,
      "Colourization: whole pictures come in; draw their colours, or those inside the mask, given their grey."},
+    {0, "out", "LIST", CLI_STRING, &options.out_list, 0, 0,
+     "With --noise, --mask or --grey, write these of each picture: mean, std, quantiles such as q05 or q97.5, draws; "
+     "see above."},
     {0, "state", "DIR", CLI_PLACE, &options.state_path, 0, 0,
      "Save the chains in this folder. After an interruption the same command continues them, bit for bit."},
     {0, "save-every", "SECONDS", CLI_DOUBLE, &options.save_every, 0, 1e9, "Seconds between saves (default 60)."},
@@ -93,6 +106,20 @@ static const cli_program program = {
         "the colours inside the mask are missing. A given pixel stands for the middle of its range of values and "
         "comes out unchanged. A given grey comes out unchanged up to rounding, unless a colour was cut off at 0 or "
         "the largest value. These chains begin at a plain guess: --adapt should be a hundred or more.\n\n"
+        "With --noise, measured pictures y = M S B x + e come in, and one chain draws whole pictures x from the "
+        "posterior p(x | y), jointly over all levels: the model's density, annealed by -T, times the likelihood. e is "
+        "normal, of standard deviation --noise in grey values. B is --blur; M leaves out what is white in --mask; S "
+        "averages squares where the pictures that come in are 2, 4, 8 .. times smaller than the model's "
+        "(super-resolution), and then the mask has their size. Files round and cut off y at 0 and the largest value, "
+        "which the likelihood does not know; a stream of coefficients can carry any y. Chains begin at pictures drawn "
+        "from the model. --mass expected scales each coordinate by the curvature of the log posterior that is expected "
+        "before y is seen: the mean square of its gradient over 128 pictures and measurements simulated from the "
+        "model, the diagonal of the precision if the flow were linear. Over latents, that curvature is estimated again "
+        "at each chain's position, after a fifth and a half of --adapt.\n\n"
+        "--out writes a record of pictures for each word of its list, in that order, over all chains and kept draws "
+        "of a picture: its mean, std (standard deviation, in grey values from 0), quantiles (q50: the median), value "
+        "by value, and draws, the kept draws themselves. A list of k words numbers what is of picture i from i k on, "
+        "where draws counts as one word a draw. wf-idwt rounds to whole grey values; a stream or store keeps all.\n\n"
         "Diagnostics go to stderr, one line a level: mean acceptance, range of step sizes, mean depth of the trees, "
         "divergent trajectories, and the worst R-hat, bulk and tail effective sample size (ESS) and E-BFMI over the "
         "log density and eight coordinates (Vehtari et al. 2021).\n\n"
@@ -117,11 +144,15 @@ static const cli_program program = {
                 "    in two steps, the last one colder\n"
                 "wf-nuts -m model --from photos/ --mask hole.png --adapt 100 | wf-idwt -o filled\n"
                 "    inpainting\n"
+                "wf-nuts -m model --from noisy.png --noise 12 --chains 4 --out mean,std | wf-idwt -o posterior\n"
+                "    the mean of what a noisy picture may have been, and how sure it is\n"
                 "wf-nuts -m model -n 64 --state run --draws 1000 > draws.wf\n"
                 "    may be interrupted and repeated until it is complete\n",
     .options = table};
 
 static wf_observed *observed; /* the given part of the pictures; NULL: nothing is given */
+static wf_measured *measured; /* how the pictures were measured; NULL: they were not */
+static summaries *summary;    /* of --out; NULL: not asked for */
 static wf_annealed_sampler *sampler;
 static wf_outfile *report; /* NULL: not asked for */
 static FILE *stats;        /* a file without a name, until the chains are done; NULL: not asked for */
@@ -183,15 +214,41 @@ static void lock_state(const char *folder)
     wf_sweep(folder, "level-");
 }
 
+/* Sets what was not given. */
+static void set_defaults(void)
+{
+    bool noise = options.measuring.noise > 0;
+    if (!options.temperature.count)
+        options.temperature = (cli_doubles){1, {noise ? 1 : 0.97}};
+    if (options.adapt < 0)
+        options.adapt = noise ? 100 : 10;
+    if (options.draws < 0)
+        options.draws = noise ? 100 : 30;
+    if (options.thin < 0)
+        options.thin = options.out_list != NULL;
+    if (options.mass < 0)
+        options.mass = noise ? EXPECTED : UNIT;
+}
+
 static void check_usage(void)
 {
     const sampling *s = &options.sampling;
+    const measuring *m = &options.measuring;
+    bool part = m->mask_path || options.grey;
     if (options.latent && options.data)
         die(WF_USAGE, "--latent and --data exclude each other");
-    if (options.mass && options.adapt < 20)
+    if (options.mass == DIAGONAL && options.adapt < 20)
         die(WF_USAGE, "--mass diagonal needs --adapt 20 or more, found %lld", (long long)options.adapt);
-    if ((options.mask_path || options.grey) && (s->count >= 0 || s->scale || s->to_level >= 0 || options.latent))
+    if (m->noise > 0 && (s->count >= 0 || s->scale || s->to_level >= 0 || options.grey))
+        die(WF_USAGE, "--noise is for measured pictures, and excludes -n, --scale, -l and --grey");
+    if (!(m->noise > 0) && (m->blur_path || options.mass == EXPECTED))
+        die(WF_USAGE, "%s needs --noise", m->blur_path ? "--blur" : "--mass expected");
+    if (!(m->noise > 0) && part && (s->count >= 0 || s->scale || s->to_level >= 0 || options.latent))
         die(WF_USAGE, "--mask and --grey are for whole pictures, and exclude -n, --scale, -l and --latent");
+    if (options.out_list && !(m->noise > 0) && !part)
+        die(WF_USAGE, "--out needs --noise, --mask or --grey");
+    if (options.out_list && s->shard.n)
+        die(WF_USAGE, "--out and --shard exclude each other");
 }
 
 /* Fails now if an output cannot be written, not after hours. */
@@ -211,12 +268,21 @@ static void open_stats(void)
     fputs(WF_MARKOV_CHAINS_STATS_HEAD "\n", stats);
 }
 
-static void open_observed(const wf_meta *meta)
+static void open_observed(const wf_conditioning *from)
 {
+    const wf_meta *meta = wf_conditioning_meta(from);
+    const measuring *m = &options.measuring;
     uint8_t *missing = NULL;
-    if (options.mask_path)
-        must(wf_observed_read_mask(options.mask_path, meta, &missing));
-    if (options.mask_path || options.grey)
+    if (m->noise > 0) {
+        int level = wf_conditioning_level(from);
+        if (level < 1)
+            die(WF_USAGE, "--noise needs measured pictures, of --from, a stream or a store, of more than a pixel");
+        measured = measuring_open(m, meta, 1 << (meta->levels - level), m->noise);
+        return;
+    }
+    if (m->mask_path)
+        must(wf_observed_read_mask(m->mask_path, meta, &missing));
+    if (m->mask_path || options.grey)
         must(wf_observed_create(meta, missing, options.grey, &observed));
     free(missing);
 }
@@ -224,9 +290,10 @@ static void open_observed(const wf_meta *meta)
 static void open_output(sampling *s)
 {
     wf_meta meta;
-    must(observed ? wf_meta_copy(&meta, wf_conditioning_meta(s->conditioning))
-                  : wf_conditioning_drawn(s->conditioning, s->to_level, &meta));
-    sampling_open_output(s, &meta, observed ? 0 : wf_conditioning_level(s->conditioning) + 1);
+    bool whole = observed || measured;
+    must(whole ? wf_meta_copy(&meta, wf_conditioning_meta(s->conditioning))
+               : wf_conditioning_drawn(s->conditioning, s->to_level, &meta));
+    sampling_open_output(s, &meta, whole ? 0 : wf_conditioning_level(s->conditioning) + 1);
 }
 
 /* Without --state, signals end the program. */
@@ -241,7 +308,7 @@ static wf_watch begin_work(const sampling *s)
                        .pictures = count < 0 ? -1 : count * options.chains,
                        .times = options.adapt + options.draws,
                        .kind = "draw",
-                       .counts = options.joint || observed ? LEVEL_WORK_JOINT : LEVEL_WORK_ALL};
+                       .counts = options.joint || observed || measured ? LEVEL_WORK_JOINT : LEVEL_WORK_ALL};
     if (!options.state_path)
         interrupt_ends("%s; --state DIR keeps the chains", cli_output_left(s->output_path));
     return level_work_begin(&work);
@@ -253,6 +320,8 @@ static void open_sampler(const sampling *s, const volatile sig_atomic_t *stop)
                                      .data = options.data,
                                      .joint = options.joint,
                                      .known = observed,
+                                     .measured = measured,
+                                     .expect = options.mass == EXPECTED,
                                      .chains = options.chains,
                                      .state = options.state_path,
                                      .options = {.nuts = wf_nuts_defaults,
@@ -268,14 +337,21 @@ static void open_sampler(const sampling *s, const volatile sig_atomic_t *stop)
     spec.options.nuts.adapt = (uint64_t)options.adapt;
     spec.options.nuts.target = options.target;
     spec.options.nuts.max_depth = options.max_depth;
-    spec.options.nuts.diagonal_mass = options.mass;
+    spec.options.nuts.diagonal_mass = options.mass == DIAGONAL;
     must(wf_annealed_sampler_create(&s->model, s->conditioning, s->backend, &spec, &sampler));
+    if (summary)
+        summaries_open(summary, &s->meta, wf_annealed_sampler_rows(sampler), options.chains,
+                       wf_markov_chains_kept(&spec.options));
 }
 
 /* A sampling_draw. */
 static int draw_pictures(void *user, int N, const float *picture, const uint64_t *index)
 {
-    return wf_annealed_sampler_run(sampler, N, picture, index, sampling_write, user);
+    const sampling *s = user;
+    if (!summary)
+        return wf_annealed_sampler_run(sampler, N, picture, index, sampling_write, user);
+    WF_TRY(wf_annealed_sampler_run(sampler, N, picture, index, summaries_take, summary));
+    return summaries_write(summary, N, index, s->names, sampling_write, user);
 }
 
 int main(int argc, char **argv)
@@ -283,9 +359,12 @@ int main(int argc, char **argv)
     sampling *s = &options.sampling;
     const volatile sig_atomic_t *stop = NULL;
     sampling_parse(s, &program, argc, argv);
+    set_defaults();
     s->keeps_numbers = options.chains == 1 && !options.thin;
     s->apart = options.thin > 0; /* a record for each kept draw of all pictures */
     check_usage();
+    if (options.out_list)
+        summary = summaries_parse(options.out_list);
     if (options.state_path) {
         lock_state(options.state_path);
         stop = interrupt_saves("saving the chains in %s; once more ends at once", options.state_path);
@@ -295,11 +374,12 @@ int main(int argc, char **argv)
     if (options.stats_path)
         open_stats();
     sampling_open(s);
-    open_observed(wf_conditioning_meta(s->conditioning));
+    open_observed(s->conditioning);
     open_output(s);
     open_sampler(s, stop);
     sampling_note(s, ", %d chain%s of %lld + %lld draws for each%s", options.chains, plural(options.chains),
-                  (long long)options.adapt, (long long)options.draws, options.joint ? ", all levels jointly" : "");
+                  (long long)options.adapt, (long long)options.draws,
+                  options.joint || measured ? ", all levels jointly" : "");
     sampling_run(s, wf_annealed_sampler_rows(sampler), draw_pictures, s);
     finish_stdout();
     if (stats)
@@ -307,6 +387,8 @@ int main(int argc, char **argv)
     report_diagnostics();
     wf_annealed_sampler_destroy(sampler);
     wf_observed_destroy(observed);
+    wf_measured_destroy(measured);
+    summaries_close(summary);
     sampling_close(s);
     return WF_OK;
 }

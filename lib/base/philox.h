@@ -31,7 +31,8 @@ enum wf_purpose {
     WF_PURPOSE_GROWTH = 18,   /* block d: the side of subtree d, and whether it is chosen from */
     WF_PURPOSE_SEEK = 19,     /* as MOMENTUM, for the step size heuristic */
 
-    WF_PURPOSE_MISSING = 0x4b /* starts of missing pixels (mcmc/observed.c) */
+    WF_PURPOSE_MISSING = 0x4b, /* starts of missing pixels (mcmc/observed.c) */
+    WF_PURPOSE_MEASURE = 0x4c  /* noise of simulated measurements (mcmc/measured.c) */
 };
 
 /* The finalizer of SplitMix64 (Steele, Lea, Flood 2014), and the odd number that its state grows by. Initial weights

@@ -8,7 +8,7 @@
  *
  * A batch has N rows, the fewest that hold the chains asked for (batch_rows), and is filled up with copies of its
  * first row. */
-#include "anneal.h"
+#include "anneal_private.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -19,52 +19,6 @@
 #include "../model/level.h"
 #include "../model/level_input.h"
 #include "../pyramid/dwt.h"
-
-/* PIXELS: most of a batch, or one larger picture; SIZES: of 64, 32, .. 1 rows */
-enum { PIXELS = 4096, SIZES = 7 };
-
-/* A stage's flow for one number of rows, and where it leaves its results. */
-typedef struct sized {
-    wf_flow *flow;
-    const wf_real *x;        /* [N,size] coefficients */
-    const wf_real *gradient; /* [N,size] of latents or, in the coefficients, of the stage's own density */
-} sized;
-
-/* Work of the device between the host's uploads and downloads, each part captured for each number of rows: positions to
- * coefficients (RISE), their densities (MEASURE), gradients (FALL). */
-enum part { RISE, MEASURE, FALL, PARTS };
-
-typedef struct stage {
-    wf_level level;
-    sized *now, sizes[SIZES]; /* now: this batch's; sizes[i]: for `most` >> i rows, made at first use */
-    int H, W;
-    size_t size, low_size; /* coefficients [H,W,K] and low-pass [H,W,C] of one row */
-    size_t place;          /* offset of its coefficients in a position */
-    double g;              /* 1/T^2 */
-    wf_real *in;           /* [N,size] its part of the positions */
-    wf_real *low, *dlow;   /* [N,low_size] condition, and the gradient by it; NULL at the base */
-    wf_real *dx;           /* [N,size] gradient by x of the levels above; NULL at the last */
-    wf_real *scratch;      /* of the DWT below this level, if it needs any */
-} stage;
-
-struct wf_anneal {
-    wf_backend *backend;
-    const wf_meta *meta;
-    const wf_wavelet *wavelet;
-    wf_anneal_spec spec;
-    stage stages[WF_MAX_LEVELS + 1];
-    stage *last;         /* the first is stages[0] */
-    int most, N, chains; /* rows: of the largest batch, of this one */
-    int size;            /* N = most >> size */
-    wf_capture captures[PARTS][SIZES];
-    size_t D;              /* coefficients of all stages */
-    float *condition;      /* [chains,condition_size] pixel units: low-pass of the first stage, or observed pictures */
-    size_t condition_size; /* 0 at a base without observed pixels */
-    float *pixels;         /* [N,low_size] */
-    double *host;          /* [N,size] of the largest stage */
-    double *whole, *gradient; /* [N,D] of all coefficients; NULL if nothing is observed */
-    uint64_t computed;
-};
 
 static bool is_base(const stage *s)
 {
@@ -116,14 +70,14 @@ static int open_stage(wf_anneal *a, const wf_model *model, int level)
         WF_TRY(alloc_rows(a, s->low_size, &s->low));
         WF_TRY(alloc_rows(a, s->low_size, &s->dlow));
     }
-    return level < a->spec.last ? alloc_rows(a, s->size, &s->dx) : WF_OK;
+    return level < a->spec.last || a->spec.measured ? alloc_rows(a, s->size, &s->dx) : WF_OK;
 }
 
 static int open_host(wf_anneal *a)
 {
     size_t low = is_base(a->stages) ? 0 : a->stages[0].low_size, N = (size_t)a->most;
     bool known = a->spec.known;
-    a->condition_size = known ? a->D : low;
+    a->condition_size = known ? a->D : a->spec.measured ? wf_measured_size(a->spec.measured) : low;
     a->host = malloc(N * a->last->size * sizeof *a->host);
     a->pixels = calloc(N * low + 1, sizeof *a->pixels);
     a->condition = calloc((size_t)a->chains * a->condition_size + 1, sizeof *a->condition);
@@ -176,6 +130,8 @@ int wf_anneal_create(const wf_model *model, const wf_anneal_spec *spec, wf_backe
              WF_USAGE, "anneal: %d chains on pictures of %d x %d", chains, spec->H, spec->W);
     WF_CHECK(!spec->known || (spec->data && spec->first == 0 && spec->last == levels), WF_USAGE,
              "anneal: observed pixels need all levels and chains in the coefficients");
+    WF_CHECK(!spec->measured || (!spec->known && spec->first == 0 && spec->last == levels), WF_USAGE,
+             "anneal: measurements need all levels, and exclude observed pixels");
     wf_anneal *a = calloc(1, sizeof *a);
     WF_CHECK(a, WF_AGAIN, "anneal: out of memory");
     *a = (wf_anneal){.backend = backend, .meta = &model->meta, .spec = *spec, .chains = chains};
@@ -191,6 +147,7 @@ int wf_anneal_create(const wf_model *model, const wf_anneal_spec *spec, wf_backe
     for (int level = spec->first; level <= spec->last; level++)
         WF_GO(open_stage(a, model, level));
     WF_GO(open_host(a));
+    WF_GO(wf_anneal_open_images(a));
     *out = a;
     return WF_OK;
 out:
@@ -212,6 +169,9 @@ void wf_anneal_destroy(wf_anneal *a)
             wf_flow_destroy(s->sizes[i].flow);
         wf_level_clear(&s->level);
     }
+    a->backend->free(a->backend, a->image);
+    a->backend->free(a->backend, a->dimage);
+    free(a->grey);
     free(a->whole);
     free(a->condition);
     free(a->pixels);
@@ -292,16 +252,25 @@ static int invert_stage(stage *s)
     return wf_flow_inverse(s->now->flow, s->level.params, s->in, s->low, &s->now->x);
 }
 
-/* Computes the condition of the next stage. */
+/* Extent of a batch of the pictures that a stage and its low-pass make. */
+static wf_extent extent_above(const wf_anneal *a, const stage *s)
+{
+    if (s < a->last)
+        return extent_of(a, s + 1);
+    return (wf_extent){WF_PICTURE, a->N, 0, a->meta->H, a->meta->W, a->meta->C}; /* what is measured */
+}
+
+/* Computes the condition of the next stage, or above the last one the whole pictures that are measured. */
 static int lift_picture(wf_anneal *a, const stage *s)
 {
     wf_backend *b = a->backend;
-    if (s == a->last)
+    wf_real *out = s < a->last ? s[1].low : a->image;
+    if (!out)
         return WF_OK;
     if (is_base(s))
-        return b->copy(b, s[1].low, s->now->x, (size_t)a->N * s->size);
-    wf_extent extent = extent_of(a, s + 1);
-    return wf_idwt_level(b, a->wavelet, &extent, s->low, s->now->x, s[1].low, s[1].scratch);
+        return b->copy(b, out, s->now->x, (size_t)a->N * s->size);
+    wf_extent extent = extent_above(a, s);
+    return wf_idwt_level(b, a->wavelet, &extent, s->low, s->now->x, out, s < a->last ? s[1].scratch : NULL);
 }
 
 static int compute_rise(void *anneal)
@@ -321,8 +290,7 @@ static int run_part(wf_anneal *a, enum part part, int (*work)(void *anneal))
     return wf_capture_run(a->backend, &a->captures[part][a->size], work, a);
 }
 
-/* Computes coefficients and low-pass pictures of all stages, for count <= N positions. */
-static int raise_positions(wf_anneal *a, int count, const int *chain, const double *x)
+int wf_anneal_raise(wf_anneal *a, int count, const int *chain, const double *x)
 {
     WF_TRY(begin_batch(a, count));
     WF_TRY(load_condition(a, count, chain));
@@ -365,17 +333,19 @@ static int add_density(wf_anneal *a, stage *s, int count, const double *x, doubl
     return WF_OK;
 }
 
-/* Passes the gradient by the next stage's condition down: to this stage's coefficients, and to its own condition. */
+/* Passes the gradient by the next stage's condition, or by the whole pictures, down: to this stage's coefficients, and
+ * to its own condition. */
 static int lower_gradient(wf_anneal *a, const stage *s)
 {
     wf_backend *b = a->backend;
     size_t low = (size_t)a->N * s->low_size;
-    if (s == a->last)
+    const wf_real *above = s < a->last ? s[1].dlow : a->dimage;
+    if (!above)
         return s->dlow ? b->zero(b, s->dlow, low * b->real) : WF_OK;
     if (is_base(s))
-        return b->copy(b, s->dx, s[1].dlow, (size_t)a->N * s->size);
-    wf_extent extent = extent_of(a, s + 1);
-    WF_TRY(wf_dwt_level(b, a->wavelet, &extent, s[1].dlow, s->dlow, s->dx, s[1].scratch));
+        return b->copy(b, s->dx, above, (size_t)a->N * s->size);
+    wf_extent extent = extent_above(a, s);
+    WF_TRY(wf_dwt_level(b, a->wavelet, &extent, above, s->dlow, s->dx, s < a->last ? s[1].scratch : NULL));
     return b->scale(b, low, 1 << wf_axes(a->meta->signal), 0, s->dlow);
 }
 
@@ -423,22 +393,18 @@ static int data_gradient(wf_anneal *a, stage *s, int count, double *gradient)
 
 static int batch_density(wf_anneal *a, int count, const int *chain, const double *x, double *logp, double *gradient)
 {
-    WF_TRY(raise_positions(a, count, chain, x));
+    WF_TRY(wf_anneal_raise(a, count, chain, x));
     memset(logp, 0, (size_t)count * sizeof *logp);
     if (a->spec.data)
         WF_TRY(run_part(a, MEASURE, compute_measure));
     for (stage *s = a->stages; s <= a->last; s++) /* before FALL, which may overwrite the flows' results */
         WF_TRY(add_density(a, s, count, x, logp));
+    WF_TRY(wf_anneal_add_measured(a, count, chain, logp));
     WF_TRY(run_part(a, FALL, compute_fall));
     for (stage *s = a->stages; s <= a->last; s++)
         WF_TRY(a->spec.data ? data_gradient(a, s, count, gradient) : latent_gradient(a, s, count, x, gradient));
     a->computed += (uint64_t)a->N;
     return WF_OK;
-}
-
-static int rows_at(const wf_anneal *a, int n, int at)
-{
-    return n - at < a->most ? n - at : a->most;
 }
 
 /* Completes positions v of missing pixels to positions of all coefficients, *whole [count,D]. */
@@ -457,7 +423,7 @@ int wf_anneal_density(void *anneal, int n, const int *chain, const double *x, do
     wf_observed *known = a->spec.known;
     size_t each = wf_anneal_size(a);
     for (int at = 0; at < n; at += a->most) {
-        int count = rows_at(a, n, at);
+        int count = wf_anneal_rows_at(a, n, at);
         const double *whole;
         double *to = gradient + (size_t)at * each;
         WF_TRY(complete_positions(a, count, chain + at, x + (size_t)at * each, &whole));
@@ -503,9 +469,9 @@ int wf_anneal_start(wf_anneal *a, int n, const uint64_t *id, uint64_t seed, doub
     if (a->spec.known)
         return WF_OK;
     for (int at = 0; at < n; at += a->most) {
-        for (int i = 0; i < rows_at(a, n, at); i++)
+        for (int i = 0; i < wf_anneal_rows_at(a, n, at); i++)
             chain[i] = at + i;
-        WF_TRY(batch_start(a, rows_at(a, n, at), chain, id + at, seed, x + (size_t)at * a->D));
+        WF_TRY(batch_start(a, wf_anneal_rows_at(a, n, at), chain, id + at, seed, x + (size_t)at * a->D));
     }
     return WF_OK;
 }
@@ -527,7 +493,7 @@ static int download_pixels(wf_anneal *a, int count, size_t each, const int *chai
 static int batch_picture(wf_anneal *a, int count, const int *chain, const double *x, float *low, float *detail)
 {
     const stage *s = a->last;
-    WF_TRY(raise_positions(a, count, chain, x));
+    WF_TRY(wf_anneal_raise(a, count, chain, x));
     if (is_base(s))
         return download_pixels(a, count, s->size, chain, true, s->now->x, low);
     if (s == a->stages)
@@ -541,8 +507,9 @@ int wf_anneal_picture(wf_anneal *a, int n, const int *chain, const double *x, fl
 {
     for (int at = 0; at < n; at += a->most) {
         const double *whole;
-        WF_TRY(complete_positions(a, rows_at(a, n, at), chain + at, x + (size_t)at * wf_anneal_size(a), &whole));
-        WF_TRY(batch_picture(a, rows_at(a, n, at), chain + at, whole, low + (size_t)at * a->last->low_size,
+        WF_TRY(
+            complete_positions(a, wf_anneal_rows_at(a, n, at), chain + at, x + (size_t)at * wf_anneal_size(a), &whole));
+        WF_TRY(batch_picture(a, wf_anneal_rows_at(a, n, at), chain + at, whole, low + (size_t)at * a->last->low_size,
                              detail ? detail + (size_t)at * a->last->size : NULL));
     }
     return WF_OK;

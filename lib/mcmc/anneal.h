@@ -15,11 +15,15 @@
  * For partly observed pictures (observed.h), x = observed + U v: positions are v alone, and the density is the
  * annealed joint of x given the observed part.
  *
+ * For measured pictures (measured.h), the density is the annealed joint times the likelihood p(y | x), which is not
+ * annealed: with T = 1 the posterior p(x | y) up to a constant.
+ *
  * Positions are host double [D], pictures host float in pixel units (meta.h). */
 #ifndef WF_ANNEAL_H
 #define WF_ANNEAL_H
 
 #include "../base/linkage.h"
+#include "measured.h"
 #include "observed.h"
 #include "../../kernels/backend.h"
 #include "../model/model.h"
@@ -31,7 +35,8 @@ typedef struct wf_anneal_spec {
     int H, W;                              /* of the low-pass at `first`; of I_0 when first is 0 */
     double temperature[WF_MAX_LEVELS + 1]; /* of each level of the model, above 0 */
     bool data;                             /* the chain moves in the coefficients, not in the latents */
-    wf_observed *known; /* borrowed; NULL: nothing is observed. Else all levels and `data` are needed */
+    wf_observed *known;    /* borrowed; NULL: nothing is observed. Else all levels and `data` are needed */
+    wf_measured *measured; /* borrowed; NULL: nothing is measured. Else all levels are needed, and `known` is NULL */
 } wf_anneal_spec;
 
 typedef struct wf_anneal wf_anneal;
@@ -54,7 +59,7 @@ size_t wf_anneal_detail_size(const wf_anneal *a);
 uint64_t wf_anneal_computed(const wf_anneal *a);
 
 /* Sets the pictures that chains 0 .. n-1 are conditioned on, copied: low [n,H,W,C] of level `first`; NULL when first
- * is 0; or partly observed pictures of the model's size. */
+ * is 0; or partly observed pictures of the model's size; or measurements y (measured.h). */
 int wf_anneal_condition(wf_anneal *a, int n, const float *low) WF_MUST;
 
 /* A wf_nuts_density, whose user data is the wf_anneal. Row i depends on the position and low-pass of chain[i] alone. */
@@ -67,6 +72,29 @@ int wf_anneal_start(wf_anneal *a, int n, const uint64_t *id, uint64_t seed, doub
 /* Computes the pictures at positions x [n,D], at level `last`: low [n,h,w,C] and detail [n,h,w,K]; when last is 0,
  * low = I_0 and detail is NULL. WF_INTERNAL: a value is not finite. */
 int wf_anneal_picture(wf_anneal *a, int n, const int *chain, const double *x, float *low, float *detail) WF_MUST;
+
+/* Computes the whole pictures [n,H,W,C], in pixel units, at positions x [n,D]; for measured pictures only. WF_INTERNAL:
+ * a value is not finite. */
+int wf_anneal_whole(wf_anneal *a, int n, const int *chain, const double *x, float *pictures) WF_MUST;
+
+/* Simulates measurements y [n,wf_measured_size] of the pictures at positions x [n,D], with the noise of each id. */
+int wf_anneal_measure(wf_anneal *a, wf_measured *by, int n, const double *x, uint64_t seed, const uint64_t *id,
+                      float *y) WF_MUST;
+
+enum {
+    WF_EXPECT_PICTURES = 128, /* of wf_anneal_expect: enough for scales within a tenth */
+    WF_PROBES = 32            /* measurements that wf_anneal_probe simulates for each chain */
+};
+
+/* Writes scales for the sampler of measured pictures before anything is known, variance [D]: the reciprocal of the
+ * expected curvature of the log density, which is the mean square of its gradient over pictures and measurements
+ * simulated from the model (Fisher information). For a linear flow it is the diagonal of the posterior's precision. */
+int wf_anneal_expect(wf_anneal *a, uint64_t seed, double *variance) WF_MUST;
+
+/* Writes scales at latents x [n,D], variance [n,D]: the reciprocal of 1/T^2 plus the curvature of the likelihood there,
+ * diagonal of J' A' A J / sigma^2 with J = dp/dz, which is the variance of its gradient over measurements of that
+ * picture. Row i depends on x[i] and id[i] alone. */
+int wf_anneal_probe(wf_anneal *a, int n, const double *x, uint64_t seed, const uint64_t *id, double *variance) WF_MUST;
 
 WF_END
 

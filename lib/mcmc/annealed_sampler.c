@@ -15,7 +15,8 @@
 typedef struct step {
     int first, last;
     wf_anneal *anneal;
-    int room; /* chains that `anneal` was made for */
+    double *variance; /* [D] scales of measured pictures; NULL: none */
+    int room;         /* chains that `anneal` was made for */
     wf_markov_chains_report report;
 } step;
 
@@ -42,10 +43,18 @@ static size_t picture_size(const wf_annealed_sampler *a, int level)
     return (level ? (size_t)1 << wf_axes(a->meta.signal) : 1) * low_size(a, level);
 }
 
-/* Numbers of the picture that a chain is conditioned on: the low-pass of its first level, or a partly observed
- * picture. */
+/* True if one chain draws whole pictures, given what was observed or measured of them. */
+static bool is_whole(const wf_annealed_sampler_spec *spec)
+{
+    return spec->known || spec->measured;
+}
+
+/* Numbers of the picture that a chain is conditioned on: the low-pass of its first level, a partly observed picture, or
+ * a measurement. */
 static size_t condition_size(const wf_annealed_sampler *a, const step *s)
 {
+    if (a->spec.measured)
+        return wf_measured_size(a->spec.measured);
     return a->spec.known ? picture_size(a, a->spec.to) : low_size(a, s->first);
 }
 
@@ -81,9 +90,13 @@ int wf_annealed_sampler_create(const wf_model *model, const wf_conditioning *sta
                                const wf_annealed_sampler_spec *spec, wf_annealed_sampler **out)
 {
     const wf_meta *meta = wf_conditioning_meta(starts);
-    int from = spec->known ? -1 : wf_conditioning_level(starts);
+    int from = is_whole(spec) ? -1 : wf_conditioning_level(starts);
     WF_CHECK(!spec->known || (wf_conditioning_level(starts) == meta->levels && spec->to == meta->levels), WF_USAGE,
              "inpainting needs pictures of level %d, found level %d", meta->levels, wf_conditioning_level(starts));
+    WF_CHECK(!spec->measured || (!spec->known && !wf_conditioning_offset(starts) && wf_conditioning_level(starts) > 0 &&
+                                 spec->to == meta->levels),
+             WF_USAGE, "measurements need pictures of level 1 to %d, found level %d", meta->levels,
+             wf_conditioning_level(starts));
     WF_CHECK(spec->to > from && spec->to <= meta->levels && spec->chains > 0, WF_USAGE,
              "levels %d to %d of %d with %d chains", from + 1, spec->to, meta->levels, spec->chains);
     for (int l = from + 1; l <= spec->to; l++)
@@ -92,7 +105,7 @@ int wf_annealed_sampler_create(const wf_model *model, const wf_conditioning *sta
     WF_CHECK(a, WF_AGAIN, "chains: out of memory");
     *a = (wf_annealed_sampler){model, backend, *spec, *meta, wf_conditioning_offset(starts), NULL, {{0}}, 0, 0};
     for (int l = from + 1; l <= spec->to; l++) {
-        if (!(spec->joint || spec->known) || l == from + 1)
+        if (!(spec->joint || is_whole(spec)) || l == from + 1)
             a->steps[a->step_count++].first = l;
         a->steps[a->step_count - 1].last = l;
     }
@@ -100,12 +113,20 @@ int wf_annealed_sampler_create(const wf_model *model, const wf_conditioning *sta
     return wf_pyramid_create(backend, meta, wf_annealed_sampler_rows(a) * spec->chains, &a->pyramid);
 }
 
+static void close_step(step *s)
+{
+    wf_anneal_destroy(s->anneal);
+    free(s->variance);
+    s->anneal = NULL;
+    s->variance = NULL;
+}
+
 void wf_annealed_sampler_destroy(wf_annealed_sampler *a)
 {
     if (!a)
         return;
     for (int i = 0; i < a->step_count; i++)
-        wf_anneal_destroy(a->steps[i].anneal);
+        close_step(&a->steps[i]);
     wf_pyramid_destroy(a->pyramid);
     free(a);
 }
@@ -116,14 +137,19 @@ static int open_step(wf_annealed_sampler *a, step *s, int n)
     wf_level_shape shape = wf_meta_level(&a->meta, s->first);
     wf_anneal_spec spec = {.first = s->first + a->offset, .last = s->last + a->offset, .H = shape.H, .W = shape.W};
     spec.known = a->spec.known;
+    spec.measured = a->spec.measured;
     spec.data = a->spec.data || spec.known;
     memcpy(spec.temperature, a->spec.temperature, sizeof spec.temperature);
     if (s->anneal && n <= s->room)
         return WF_OK;
-    wf_anneal_destroy(s->anneal);
-    s->anneal = NULL;
+    close_step(s);
     s->room = n;
-    return wf_anneal_create(a->model, &spec, a->backend, n, &s->anneal);
+    WF_TRY(wf_anneal_create(a->model, &spec, a->backend, n, &s->anneal));
+    if (!spec.measured || !a->spec.expect)
+        return WF_OK;
+    s->variance = malloc(wf_anneal_size(s->anneal) * sizeof *s->variance);
+    WF_CHECK(s->variance, WF_AGAIN, "chains: out of memory");
+    return wf_anneal_expect(s->anneal, a->spec.options.nuts.seed, s->variance);
 }
 
 enum { SETTINGS = 1024 };
@@ -134,10 +160,12 @@ static int describe_run(const wf_annealed_sampler *a, const step *s, int n, cons
 {
     static const char *const masses[] = {"unit", "diagonal"};
     const wf_markov_chains_options *o = &a->spec.options;
-    char hash[20], known[20] = "none", pictures[20] = "none", temperatures[512] = "";
+    char hash[20], known[20] = "none", measured[20] = "none", pictures[20] = "none", temperatures[512] = "";
     WF_TRY(wf_model_hash(a->model, s->first + a->offset, s->last + a->offset, hash));
     if (a->spec.known)
         snprintf(known, sizeof known, "%016llx", (unsigned long long)wf_observed_hash(a->spec.known));
+    if (a->spec.measured)
+        snprintf(measured, sizeof measured, "%016llx", (unsigned long long)wf_measured_hash(a->spec.measured));
     if (low)
         snprintf(pictures, sizeof pictures, "%016llx",
                  (unsigned long long)XXH3_64bits(low, (size_t)n * condition_size(a, s) * sizeof *low));
@@ -146,13 +174,15 @@ static int describe_run(const wf_annealed_sampler *a, const step *s, int n, cons
         wf_snprintf(temperatures + used, sizeof temperatures - used, "%s%.10g", used ? "," : "",
                     a->spec.temperature[L + a->offset]);
     }
-    wf_snprintf(out, SETTINGS,
-                "the weights' hash=%s\nthe levels=%d to %d\n-T=%s\n--data=%s\nthe mask's hash=%s\nthe hash of the "
-                "pictures=%s\nthe chains=%d\n--adapt=%llu\n--draws=%lld\n--thin=%lld\n--target-accept=%.10g\n"
-                "--max-depth=%d\n--mass=%s\n--seed=%llu\n",
-                hash, s->first + a->offset, s->last + a->offset, temperatures, a->spec.data ? "yes" : "no", known,
-                pictures, n, (unsigned long long)o->nuts.adapt, (long long)o->draws, (long long)o->thin, o->nuts.target,
-                o->nuts.max_depth, masses[o->nuts.diagonal_mass], (unsigned long long)o->nuts.seed);
+    wf_snprintf(
+        out, SETTINGS,
+        "the weights' hash=%s\nthe levels=%d to %d\n-T=%s\n--data=%s\nthe mask's hash=%s\nthe "
+        "measurement's hash=%s\nthe hash of the pictures=%s\nthe chains=%d\n--adapt=%llu\n--draws=%lld\n--thin=%lld\n"
+        "--target-accept=%.10g\n--max-depth=%d\n--mass=%s\n--seed=%llu\n",
+        hash, s->first + a->offset, s->last + a->offset, temperatures, a->spec.data ? "yes" : "no", known, measured,
+        pictures, n, (unsigned long long)o->nuts.adapt, (long long)o->draws, (long long)o->thin, o->nuts.target,
+        o->nuts.max_depth, a->spec.expect ? "expected" : masses[o->nuts.diagonal_mass],
+        (unsigned long long)o->nuts.seed);
     return WF_OK;
 }
 
@@ -182,6 +212,8 @@ static int run_step(wf_annealed_sampler *a, step *s, int n, const float *low, co
     o.run =
         XXH3_64bits_withSeed(a->spec.temperature, sizeof a->spec.temperature, XXH3_64bits(settings, strlen(settings)));
     WF_TRY(open_step(a, s, n));
+    o.variance = s->variance;
+    o.probe = s->variance && !a->spec.data; /* of coefficients, the prior's curvature at a place is not known */
     WF_TRY(wf_anneal_condition(s->anneal, n, low));
     WF_TRY(wf_markov_chains_run(s->anneal, &o, n, id, sink, user, &report));
     wf_markov_chains_merge(&s->report, &report);
@@ -234,7 +266,7 @@ int wf_annealed_sampler_run(wf_annealed_sampler *a, int N, const float *picture,
     step *first = a->steps, *last = first + a->step_count - 1; /* all but the last are of one level */
     uint64_t *id = malloc((size_t)n * sizeof *id);
     float *copies = malloc((size_t)n * condition_size(a, first) * sizeof *copies), *made = NULL;
-    const float *low = first->first || a->spec.known ? copies : NULL;
+    const float *low = first->first || is_whole(&a->spec) ? copies : NULL;
     if (!id || !copies) {
         status = wf_fail(WF_AGAIN, "chains: out of memory for %d pictures", n);
         goto out;

@@ -15,9 +15,11 @@ typedef struct wf_annealed_sampler_spec {
     bool data;                             /* chains move in the coefficients, not in the latents */
     bool joint;                            /* one chain draws all levels at once, from their annealed joint density */
     wf_observed *known;                    /* borrowed; the pictures are whole and partly observed; NULL: not */
+    wf_measured *measured;                 /* borrowed; the pictures that come in are measurements; NULL: not */
+    bool expect;                           /* masses of measured pictures are those of wf_anneal_expect */
     int chains;                            /* for each input picture */
     wf_markov_chains_options
-        options;       /* group, level, stats_level, state and run are ignored; thin is for the last level */
+        options;       /* group, level, stats_level, variance, state and run are ignored; thin is for the last level */
     const char *state; /* folder of state files, one for each level and batch; NULL: none */
 } wf_annealed_sampler_spec;
 

@@ -1,4 +1,5 @@
-/* markov_chains.c - runs a batch of chains; keeps their draws, their state file and their report */
+/* markov_chains.c - runs a batch of chains; keeps their draws, their state file
+ * and their report */
 #include "markov_chains.h"
 
 #include <math.h>
@@ -8,12 +9,13 @@
 #include <xxhash.h>
 
 #include "../base/clock.h"
-#include "diagnostics.h"
-#include "../pyramid/meta.h"
 #include "../base/safetensors.h"
 #include "../base/version.h"
+#include "../pyramid/meta.h"
+#include "diagnostics.h"
 
-/* Trace of one draw, for report and statistics: these numbers, then coordinates of the position. */
+/* Trace of one draw, for report and statistics: these numbers, then coordinates
+ * of the position. */
 enum {
     LOG_DENSITY,
     ENERGY,
@@ -63,7 +65,9 @@ static size_t draws_made(const batch *b, int c)
     return iteration > adapt ? (size_t)(iteration - adapt) : 0;
 }
 
-/* -- the state file ----------------------------------------------------------------------------------------------- */
+/* -- the state file
+ * -----------------------------------------------------------------------------------------------
+ */
 
 /* Hash of everything that the draws depend on. */
 static uint64_t run_hash(const wf_markov_chains_options *o, int n, const uint64_t *id)
@@ -112,7 +116,8 @@ static int save_state(batch *b)
     return WF_OK;
 }
 
-/* Finds the value of the line of `text` that begins as `line` does, up to '='. Returns its length; -1: none. */
+/* Finds the value of the line of `text` that begins as `line` does, up to '='.
+ * Returns its length; -1: none. */
 static int find_setting(const char *text, const char *line, size_t name, const char **value)
 {
     for (; *text; text += strcspn(text, "\n"), text += *text == '\n')
@@ -177,7 +182,9 @@ static int resume_state(batch *b, bool *found)
     return status;
 }
 
-/* -- draws -------------------------------------------------------------------------------------------------------- */
+/* -- draws
+ * --------------------------------------------------------------------------------------------------------
+ */
 
 /* Gives the k-th kept draw of all chains to the sink. */
 static int hand_out_draw(batch *b, size_t k)
@@ -237,7 +244,8 @@ static void record_draw(batch *b, int chain, size_t t, const double *x, const wf
     }
 }
 
-/* Computes the density, or stops the run: two draws of a large level may be many minutes apart. */
+/* Computes the density, or stops the run: two draws of a large level may be
+ * many minutes apart. */
 static int density_or_stop(void *user, int n, const int *chain, const double *x, double *logp, double *gradient)
 {
     batch *b = user;
@@ -267,9 +275,12 @@ static int take_draw(void *user, int chain, const double *x, const wf_nuts_draw 
     return wf_clock() - b->saved_at > o->save_every ? save_state(b) : WF_OK;
 }
 
-/* -- the report --------------------------------------------------------------------------------------------------- */
+/* -- the report
+ * ---------------------------------------------------------------------------------------------------
+ */
 
-/* Diagnoses one traced quantity of a group of chains. A quantity that never moved counts as not converged. */
+/* Diagnoses one traced quantity of a group of chains. A quantity that never
+ * moved counts as not converged. */
 static int diagnose_quantity(const batch *b, int first, int what, double *values, wf_markov_chains_report *report)
 {
     wf_diagnosis d;
@@ -325,7 +336,8 @@ static int make_report(const batch *b, double seconds, wf_markov_chains_report *
     return diagnose_chains(b, report);
 }
 
-/* Writes a line for each draw of each chain, below WF_MARKOV_CHAINS_STATS_HEAD. */
+/* Writes a line for each draw of each chain, below WF_MARKOV_CHAINS_STATS_HEAD.
+ */
 static int write_stats(const batch *b)
 {
     FILE *file = b->options->stats;
@@ -342,7 +354,9 @@ static int write_stats(const batch *b)
     return file && ferror(file) ? wf_fail_errno("statistics of level %d", b->options->stats_level) : WF_OK;
 }
 
-/* -- running ------------------------------------------------------------------------------------------------------ */
+/* -- running
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 static int start_chains(batch *b, const uint64_t *id)
 {
@@ -352,10 +366,49 @@ static int start_chains(batch *b, const uint64_t *id)
     int status = wf_anneal_start(b->anneal, b->n, id, seed, x);
     for (int c = 0; c < b->n && !status; c++) {
         wf_nuts_place(b->sampler, c, id[c], x + (size_t)c * b->D);
+        if (b->options->variance)
+            wf_nuts_scale(b->sampler, c, b->options->variance);
         wf_nuts_save(b->sampler, c, b->word + (size_t)c * b->words);
     }
     free(x);
     return status;
+}
+
+/* Scales the chains that have just made `iteration` iterations by the curvature
+ * at their positions. */
+static int rescale_chains(batch *b, uint64_t iteration)
+{
+    int n = 0, status = WF_OK;
+    double *x = malloc(2 * (size_t)b->n * b->D * sizeof *x), *variance = x + (size_t)b->n * b->D;
+    uint64_t *id = malloc((size_t)b->n * sizeof *id);
+    if (!x || !id)
+        status = wf_fail(WF_AGAIN, "chains: out of memory for %d x %zu numbers", b->n, b->D);
+    for (int c = 0; c < b->n && !status; c++)
+        if (wf_nuts_state(b->sampler, c)->iteration == iteration) {
+            memcpy(x + (size_t)n * b->D, wf_nuts_state(b->sampler, c)->x, b->D * sizeof *x);
+            id[n++] = b->id[c];
+        }
+    if (!status && n)
+        status = wf_anneal_probe(b->anneal, n, x, b->options->nuts.seed + iteration, id, variance);
+    n = 0;
+    for (int c = 0; c < b->n && !status; c++)
+        if (wf_nuts_state(b->sampler, c)->iteration == iteration)
+            wf_nuts_scale(b->sampler, c, variance + (size_t)n++ * b->D);
+    free(x);
+    free(id);
+    return status;
+}
+
+/* Chains that were resumed after this part of the adaptation have their scales
+ * already. */
+static int adapt_scales(batch *b)
+{
+    uint64_t adapt = b->options->nuts.adapt, times[] = {adapt / 5, adapt / 2};
+    for (size_t i = 0; i < sizeof times / sizeof *times && b->options->probe; i++) {
+        WF_TRY(wf_nuts_run(b->sampler, times[i], take_draw, b));
+        WF_TRY(rescale_chains(b, times[i]));
+    }
+    return WF_OK;
 }
 
 static int create_batch(batch *b)
@@ -392,6 +445,7 @@ int wf_markov_chains_run(wf_anneal *a, const wf_markov_chains_options *options, 
     if (!found)
         WF_GO(start_chains(&b, id));
     WF_GO(hand_out_draws(&b));
+    WF_GO(adapt_scales(&b));
     WF_GO(wf_nuts_run(b.sampler, options->nuts.adapt + b.draws, take_draw, &b));
     WF_GO(save_state(&b));
     WF_GO(make_report(&b, wf_clock() - begun, report));

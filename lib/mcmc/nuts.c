@@ -524,6 +524,12 @@ void wf_nuts_place(wf_nuts *s, int chain, uint64_t id, const double *x)
     c->started = 0;
 }
 
+void wf_nuts_scale(wf_nuts *s, int chain, const double *variance)
+{
+    copy_vector(s, s->chain[chain].variance, variance);
+    s->chain[chain].seek_step = s->options.step == 0;
+}
+
 const wf_nuts_chain *wf_nuts_state(const wf_nuts *s, int chain)
 {
     return &s->chain[chain];

@@ -99,6 +99,10 @@ void wf_nuts_destroy(wf_nuts *s); /* NULL is allowed */
 /* Places a chain at x [D] (copied), before its first iteration, and names its random numbers: id below 2^56. */
 void wf_nuts_place(wf_nuts *s, int chain, uint64_t id, const double *x);
 
+/* Sets the diagonal of a chain's inverse mass matrix, variance [D] (copied, positive), between runs. The step size is
+ * found anew, as at first. */
+void wf_nuts_scale(wf_nuts *s, int chain, const double *variance);
+
 /* State of a chain, borrowed until the sampler is destroyed. */
 const wf_nuts_chain *wf_nuts_state(const wf_nuts *s, int chain);
 
