@@ -1,4 +1,5 @@
 /* test_measured.c - measurements of pictures: operators, adjoints, gradients, and a posterior that is known */
+#include "../lib/mcmc/coverage.h"
 #include "../lib/mcmc/measured.h"
 #include "../lib/mcmc/summary.h"
 #include "annealed_draws.h"
@@ -364,4 +365,23 @@ Test(measured, a_linear_flow_has_the_known_posterior, .timeout = 300)
     b->close(b);
     wf_model_clear(&model);
     scratch_remove();
+}
+
+/* -- coverage ------------------------------------------------------------------------------------------------------ */
+
+Test(measured, uniform_ranks)
+{
+    const int flat[9] = {5, 5, 5, 5, 5, 5, 5, 5, 5}, steep[9] = {45}, five[5] = {10, 4, 6, 5, 5};
+    wf_coverage_run runs[45] = {0};
+    int bins, count[WF_COVERAGE_BINS];
+    cr_expect_float_eq(wf_coverage_uniform(9, flat), 1, 1e-12);
+    cr_expect_lt(wf_coverage_uniform(9, steep), 1e-60);
+    cr_expect_float_eq(wf_coverage_uniform(5, five), exp(-11. / 6) * (1 + 11. / 6),
+                       1e-12); /* chi-square 22 / 6, of 4 */
+    for (int i = 0; i < 45; i++)
+        runs[i].rank[0] = i;
+    wf_coverage_histogram(45, runs, 0, &bins, count);
+    cr_expect(bins == 9 && !memcmp(count, flat, sizeof flat));
+    wf_coverage_histogram(30, runs, 0, &bins, count);
+    cr_expect(bins == 5 && count[0] == 9 && count[3] == 3 && count[4] == 0);
 }

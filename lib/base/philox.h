@@ -32,7 +32,8 @@ enum wf_purpose {
     WF_PURPOSE_SEEK = 19,     /* as MOMENTUM, for the step size heuristic */
 
     WF_PURPOSE_MISSING = 0x4b, /* starts of missing pixels (mcmc/observed.c) */
-    WF_PURPOSE_MEASURE = 0x4c  /* noise of simulated measurements (mcmc/measured.c) */
+    WF_PURPOSE_MEASURE = 0x4c, /* noise of simulated measurements (mcmc/measured.c) */
+    WF_PURPOSE_RANKED = 0x4d   /* pixels whose ranks are taken (mcmc/coverage.c) */
 };
 
 /* The finalizer of SplitMix64 (Steele, Lea, Flood 2014), and the odd number that its state grows by. Initial weights

@@ -15,7 +15,7 @@ from bench_table import device_text, figure, replace_between, replace_file
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROUNDS, STARTS = 3, 10  # starts of a program in a round
-PROGRAMS = ('wf-dwt', 'wf-idwt', 'wf-train', 'wf-train-level', 'wf-bpd', 'wf-score', 'wf-sample', 'wf-nuts', 'wf-encode', 'wf-decode',
+PROGRAMS = ('wf-dwt', 'wf-idwt', 'wf-train', 'wf-train-level', 'wf-bpd', 'wf-score', 'wf-sample', 'wf-nuts', 'wf-coverage', 'wf-encode', 'wf-decode',
             'wf-pack', 'wf-unpack', 'wf-nearest', 'wf-view', 'wf-info', 'wf-export')
 
 

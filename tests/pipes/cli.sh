@@ -32,7 +32,7 @@ says_version() { "$1" --version | grep -Fqx "$1 (Wavelet Flow) $(cat "$ROOT/${B:
 takes() {
     case $2:$1 in
     --threads:wf-info | --backend:wf-info | --backend:wf-train | --threads:wf-export | --backend:wf-export | --backend:wf-nearest | --threads:wf-view | --backend:wf-view | --backend:wf-pack | --backend:wf-unpack) return 1 ;;
-    --seed:wf-bpd | --seed:wf-dwt | --seed:wf-nuts | --seed:wf-sample | --seed:wf-score | --seed:wf-train | --seed:wf-train-level | --seed:wf-view) return 0 ;;
+    --seed:wf-bpd | --seed:wf-coverage | --seed:wf-dwt | --seed:wf-nuts | --seed:wf-sample | --seed:wf-score | --seed:wf-train | --seed:wf-train-level | --seed:wf-view) return 0 ;;
     --seed:*) return 1 ;;
     esac
 }
