@@ -83,7 +83,7 @@ int summaries_take(void *user, const wf_record *r)
 static int write_pictures(summaries *s, const float *pictures, int64_t N, wf_record *r, const uint64_t *index,
                           uint64_t slots, uint64_t slot, int per, wf_record_sink *sink, void *user)
 {
-    const float *low, *detail;
+    const float *low = NULL, *detail = NULL;
     uint64_t *number = must_allocate((size_t)N, sizeof *number, "numbers");
     for (int64_t i = 0; i < N; i++)
         number[i] = index[i / per] * slots + slot + (uint64_t)(i % per) * s->kept;
