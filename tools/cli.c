@@ -13,6 +13,7 @@
 
 #include "../lib/base/version.h"
 #include "interrupt.h"
+#include "memory.h"
 
 enum { MAX_OPTIONS = 64 };
 
@@ -242,6 +243,7 @@ int cli_parse(const cli_program *program, int argc, char **argv)
     common.argc = argc;
     common.argv = argv;
     hold_standard_descriptors();
+    memory_watch();
     signal(SIGPIPE,
            SIG_DFL); /* end quietly when the reader of a pipe has gone, even if the parent ignores the signal */
     signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes becomes a failed write, like a full disk */

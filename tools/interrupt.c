@@ -99,6 +99,13 @@ static void remove_store(void)
     rmdir(store[0]);
 }
 
+void interrupt_remove_files(void)
+{
+    wf_outfiles_unlink();
+    if (removes)
+        remove_store();
+}
+
 static void on_signal(int number)
 {
     int before = errno;
@@ -108,9 +115,7 @@ static void on_signal(int number)
         if (!common.quiet)
             print_answer(a);
         if (!a->saves) {
-            wf_outfiles_unlink();
-            if (removes)
-                remove_store();
+            interrupt_remove_files();
             signal(number, SIG_DFL);
             raise(number); /* comes when the handler returns */
         }

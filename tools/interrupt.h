@@ -23,4 +23,7 @@ const volatile sig_atomic_t *interrupt_saves(const char *doing, ...) WF_PRINTF(1
 /* A program that the signals end removes the store at `path`; NULL: none. */
 void interrupt_removes(const char *path);
 
+/* Removes what such a program leaves: files that are not complete, and that store. A signal handler may call it. */
+void interrupt_remove_files(void);
+
 #endif

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "json.h"
+
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "records are little endian and used in place");
 
 enum { DATA, HEADER, ROOT }; /* indices of owned[] and capacity[] */
@@ -195,10 +197,10 @@ static int parse_header(const char *who, size_t length, wf_safetensors *st)
 {
     const char *text = st->owned[HEADER];
     json_error_t error;
-    json_t *root = text[0] == '{' ? json_loadb(text, length, JSON_REJECT_DUPLICATES, &error) : NULL;
-    WF_CHECK(root || text[0] == '{', WF_DATA, "%s: the header does not begin with '{'", who);
-    WF_CHECK(root || json_error_code(&error) != json_error_out_of_memory, WF_AGAIN, "%s: out of memory", who);
-    WF_CHECK(root, WF_DATA, "%s: the header is not JSON: %s (at its byte %d)", who, error.text, error.position);
+    WF_CHECK(text[0] == '{', WF_DATA, "%s: the header does not begin with '{'", who);
+    json_t *root = wf_json_parse(text, length, &error);
+    WF_CHECK_PARSED(root, who, WF_DATA, "%s: the header is not JSON: %s (at its byte %d)", who, error.text,
+                    error.position);
     st->owned[ROOT] = root;
     int status = parse_root(who, root, st);
     if (status)

@@ -42,10 +42,11 @@ static int add_metadata(json_t *root, const char *name, const wf_pair *metadata,
 {
     json_t *object = json_object();
     WF_CHECK(object && !json_object_set_new(root, "__metadata__", object), WF_AGAIN, "%s: out of memory", name);
+    errno = 0;
     for (int i = 0; i < pairs; i++)
-        WF_CHECK(!json_object_get(object, metadata[i].key) &&
-                     !json_object_set_new(object, metadata[i].key, json_string(metadata[i].value)),
-                 WF_INTERNAL, "%s: metadata %s is given twice or not UTF-8", name, metadata[i].key);
+        WF_CHECK_PARSED(!json_object_get(object, metadata[i].key) &&
+                            !json_object_set_new(object, metadata[i].key, json_string(metadata[i].value)),
+                        name, WF_INTERNAL, "%s: metadata %s is given twice or not UTF-8", name, metadata[i].key);
     return WF_OK;
 }
 
@@ -71,11 +72,16 @@ static int make_header(const char *name, const wf_tensor *tensors, int count, co
     *text = *length ? malloc(padded) : NULL;
     if (!*text)
         WF_GO(wf_fail(WF_AGAIN, "%s: out of memory", name));
-    *length = json_dumpb(root, *text, padded, JSON_COMPACT);
+    if (json_dumpb(root, *text, padded, JSON_COMPACT) != *length)
+        WF_GO(wf_fail(WF_AGAIN, "%s: out of memory", name));
     memset(*text + *length, ' ', padded - *length);
     *length = padded;
 out:
     json_decref(root);
+    if (status) {
+        free(*text);
+        *text = NULL;
+    }
     return status;
 }
 

@@ -13,6 +13,8 @@
 #ifndef WF_STATUS_H
 #define WF_STATUS_H
 
+#include <errno.h>
+
 #include "linkage.h"
 
 WF_BEGIN
@@ -61,6 +63,16 @@ const char *wf_error(void);
     do {                                         \
         if (!(condition))                        \
             return wf_fail((code), __VA_ARGS__); \
+    } while (0)
+
+/* Like WF_CHECK, after a call of a library that answers alike without memory and to bad data: WF_AGAIN, "WHO: out of
+ * memory" if errno is ENOMEM, as malloc leaves it. errno must be 0 before that call. */
+#define WF_CHECK_PARSED(condition, who, code, ...)                           \
+    do {                                                                     \
+        if (!(condition)) {                                                  \
+            WF_CHECK(errno != ENOMEM, WF_AGAIN, "%s: out of memory", (who)); \
+            return wf_fail((code), __VA_ARGS__);                             \
+        }                                                                    \
     } while (0)
 
 /* Size arithmetic for values from a file; false on overflow. */

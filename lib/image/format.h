@@ -84,8 +84,9 @@ int wf_source_begin(wf_source *source, const char *prefix, const char *entry) WF
 /* Appends the number of the next picture to the name, if it is not the first of its item. */
 void wf_source_number(wf_source *source);
 /* Names the last picture read from the top of a stack of sources, from byte `skip` of the first one's name on; see
- * wf_images_next. array: it is one of an array. NULL: it has no name, or out of memory. */
-char *wf_source_given_name(wf_source *const *stack, int depth, size_t skip, bool array);
+ * wf_images_next. array: it is one of an array. *out, which the caller frees, is NULL if it has no name. WF_AGAIN: out
+ * of memory. */
+int wf_source_given_name(wf_source *const *stack, int depth, size_t skip, bool array, char **out) WF_MUST;
 /* Closes the series being read, if there is one. */
 void wf_source_end_series(wf_source *source);
 

@@ -1,17 +1,22 @@
 /* place.c - fractions of an input: all operands count alike, and all entries of a folder; within a file, bytes */
 #include "place.h"
 
+#include <errno.h>
 #include <sys/stat.h>
 
 /* fts(3) leaves fts_number and fts_pointer to its callers: the number of an entry, and how many there are. */
-void wf_place_folder(FTS *walk)
+int wf_place_folder(FTS *walk, const char *path)
 {
+    errno = 0;
     FTSENT *first = fts_children(walk, 0);
+    if (!first && errno == ENOMEM)
+        return wf_fail_errno("%s", path);
     long count = 0;
     for (FTSENT *e = first; e; e = e->fts_link)
         e->fts_number = count++;
     for (FTSENT *e = first; e; e = e->fts_link)
         e->fts_pointer = (void *)(uintptr_t)count; /* NOLINT(performance-no-int-to-ptr): a number */
+    return WF_OK;
 }
 
 void wf_place_entry(wf_place *place, const FTSENT *entry)

@@ -15,8 +15,9 @@ typedef struct wf_place {
     _Atomic double expected; /* as wf_images_expected */
 } wf_place;
 
-/* Numbers the entries of the folder that fts_read has just returned. fts_read goes on with the same list. */
-void wf_place_folder(FTS *walk);
+/* Numbers the entries of the folder that fts_read has just returned. fts_read goes on with the same list.
+ * `path` is for the message. WF_AGAIN: out of memory. */
+int wf_place_folder(FTS *walk, const char *path) WF_MUST;
 /* The next file is an entry of a walk, or a stream. */
 void wf_place_entry(wf_place *place, const FTSENT *entry);
 void wf_place_stream(wf_place *place, FILE *stream);

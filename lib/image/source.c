@@ -89,7 +89,7 @@ static size_t append_entry(const wf_source *source, size_t before, char *to, siz
     return n + length;
 }
 
-char *wf_source_given_name(wf_source *const *stack, int depth, size_t skip, bool array)
+int wf_source_given_name(wf_source *const *stack, int depth, size_t skip, bool array, char **out)
 {
     const wf_source *top = stack[depth - 1], *file = stack[0];
     const char *path = file->name + skip;
@@ -99,8 +99,8 @@ char *wf_source_given_name(wf_source *const *stack, int depth, size_t skip, bool
         path += strspn(path + 1, "/") + 1;
     size_t n = file->origin == WF_FROM_STREAM ? 0 : file->name_base - (size_t)(path - file->name);
     char *name = malloc(top->name_base + (size_t)depth + NUMBER_ROOM);
-    if (!name)
-        return NULL;
+    *out = name;
+    WF_CHECK(name, WF_AGAIN, "%s: out of memory", top->name);
     memcpy(name, path, n);
     for (int d = 1; d < depth; d++)
         n = append_entry(stack[d], stack[d - 1]->name_base, name, n);
@@ -110,10 +110,11 @@ char *wf_source_given_name(wf_source *const *stack, int depth, size_t skip, bool
         snprintf(name + n, NUMBER_ROOM, "[%" PRId64 "]", number);
     else if (n && number)
         snprintf(name + n, NUMBER_ROOM, "#%" PRId64, number);
-    if (n)
-        return name;
-    free(name);
-    return NULL;
+    if (!n) {
+        free(name);
+        *out = NULL;
+    }
+    return WF_OK;
 }
 
 void wf_source_end_series(wf_source *source)

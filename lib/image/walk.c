@@ -185,7 +185,7 @@ static int open_next_in_walk(wf_images *images)
         images->bad = origin == WF_FROM_LIST || images->listed ? ENTRY : NONE;
         switch (entry->fts_info) {
         case FTS_D:
-            wf_place_folder(images->walk);
+            WF_TRY(wf_place_folder(images->walk, entry->fts_path));
             continue;
         case FTS_DP:
             continue;
@@ -555,8 +555,7 @@ static int take_picture(wf_images *images, wf_image *image, wf_later *later, con
             const wf_format *last = images->stack[images->depth - 1]->last;
             *name = images->stack[images->depth - 1]->name;
             free(image->name);
-            image->name = wf_source_given_name(images->stack, images->depth, images->skip, last->begin != NULL);
-            return WF_OK;
+            return wf_source_given_name(images->stack, images->depth, images->skip, last->begin != NULL, &image->name);
         }
     }
 }

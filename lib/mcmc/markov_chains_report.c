@@ -70,6 +70,7 @@ int wf_markov_chains_write_json(FILE *file, const char *name, int first, int las
         "ebfmi", number(r->ebfmi), "seconds", number(r->seconds), "gradients", (json_int_t)r->gradients, "computed",
         (json_int_t)r->computed);
     WF_CHECK(object, WF_AGAIN, "%s: out of memory", name);
+    errno = 0;
     int failed = json_dumpf(object, file, JSON_COMPACT) || putc('\n', file) == EOF;
     json_decref(object);
     return failed ? wf_fail_write(name) : WF_OK;

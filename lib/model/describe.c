@@ -8,6 +8,7 @@
 
 #include "../../kernels/backend.h"
 #include "../base/finite.h"
+#include "../base/json.h"
 #include "../base/number.h"
 #include "../base/safetensors.h"
 #include "../base/version.h"
@@ -35,14 +36,16 @@ static void append_value(wf_description *d, json_t *array, json_t *value)
 /* Adds a path, which may hold any bytes, while JSON is UTF-8. */
 static void set_path(wf_description *d, const char *path)
 {
+    errno = 0;
     json_t *text = json_string(path);
-    set_value(d, d->root, "path", text ? text : json_string("(not UTF-8)"));
+    set_value(d, d->root, "path", text || errno == ENOMEM ? text : json_string("(not UTF-8)"));
 }
 
 static void set_provenance(wf_description *d, json_t *object, const char *text)
 {
-    json_t *entries = text ? json_loads(text, JSON_REJECT_DUPLICATES, NULL) : NULL;
-    set_value(d, object, "provenance", entries ? entries : json_array());
+    errno = 0;
+    json_t *entries = text ? wf_json_parse(text, strlen(text), NULL) : NULL;
+    set_value(d, object, "provenance", entries || errno == ENOMEM ? entries : json_array());
 }
 
 static json_t *make_numbers(wf_description *d, const int64_t *values, int n)
@@ -294,9 +297,7 @@ static int describe_checkpoint(wf_description *d, FILE *file, const char *path, 
 static int open_file(const char *path, FILE **out)
 {
     *out = fopen(path, "rbe");
-    WF_CHECK(*out, errno == ENOENT || errno == ENOTDIR || errno == EACCES ? WF_NOINPUT : WF_IO, "%s: %s", path,
-             strerror(errno));
-    return WF_OK;
+    return *out ? WF_OK : wf_fail_errno("%s", path);
 }
 
 static int read_header(FILE *file, const char *path, wf_safetensors *st)

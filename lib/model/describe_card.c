@@ -9,20 +9,11 @@
 static void put_in_cell(FILE *file, const json_t *value)
 {
     const char *text = json_string_value(value);
-    const char *bar = text ? strchr(text, '|') : NULL;
-    if (!bar) {
+    if (!text || !strchr(text, '|'))
         wf_description_put(file, value, "x");
-        return;
-    }
-    for (; bar; text = bar + 1, bar = strchr(text, '|')) {
-        json_t *before = json_stringn_nocheck(text, (size_t)(bar - text));
-        wf_description_put(file, before, "");
-        json_decref(before);
-        fputs("\\|", file);
-    }
-    json_t *rest = json_string_nocheck(text);
-    wf_description_put(file, rest, "");
-    json_decref(rest);
+    else
+        for (; *text; text++)
+            fprintf(file, *text == '|' ? "\\%c" : "%c", (unsigned char)*text < ' ' || *text == 127 ? '?' : *text);
 }
 
 /* Writes one row of the table of facts, if the model has that fact. */

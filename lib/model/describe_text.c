@@ -178,6 +178,7 @@ int wf_description_write_text(const wf_description *d, FILE *file, const char *n
 
 int wf_description_write_json(const wf_description *d, FILE *file, const char *name)
 {
+    errno = 0;
     bool failed = json_dumpf(d->root, file, JSON_COMPACT) || putc('\n', file) == EOF;
     return failed ? wf_fail_write(name) : WF_OK;
 }

@@ -47,7 +47,7 @@ static int create_flows(const wf_level_spec *spec, wf_backend *b, const char *pa
         status = wf_flow_create(b, spec->dequantize, &shape, &noise);
     if (status) {
         wf_flow_destroy(chain);
-        return wf_fail(WF_DATA, "%s: %s", path, wf_error());
+        return wf_fail(status == WF_AGAIN ? status : WF_DATA, "%s: %s", path, wf_error());
     }
     *out = (flows){chain, noise};
     return WF_OK;

@@ -9,6 +9,7 @@
 #include <xxhash.h>
 
 #include "../base/file.h"
+#include "../base/json.h"
 #include "../base/version.h"
 #include "../pyramid/wavelet.h"
 
@@ -58,12 +59,15 @@ static int read_meta(json_t *root, const char *path, wf_meta *meta)
  * "checksum". */
 static int checksum_of(json_t *root, char out[17])
 {
+    errno = 0; /* json_copy leaves out what it has no memory for */
     json_t *others = json_copy(root);
     json_object_del(others, "checksum");
     char *text = json_dumps(others, JSON_COMPACT | JSON_SORT_KEYS);
     json_decref(others);
-    if (!text)
+    if (!text || errno == ENOMEM) {
+        free(text);
         return wf_fail(WF_AGAIN, "out of memory for the text of a model");
+    }
     snprintf(out, 17, "%016llx", (unsigned long long)XXH3_64bits(text, strlen(text)));
     free(text);
     return WF_OK;
@@ -94,10 +98,12 @@ int wf_model_open(const char *path, wf_model *out)
     json_error_t error;
     WF_TRY(model_json(path, file));
     *out = (wf_model){0};
-    if (access(file, R_OK))
+    FILE *text = fopen(file, "rbe");
+    if (!text)
         return wf_fail_errno("%s", file);
-    json_t *root = json_load_file(file, JSON_REJECT_DUPLICATES, &error);
-    WF_CHECK(root, WF_DATA, "%s: line %d: %s", file, error.line, error.text);
+    json_t *root = wf_json_parse_file(text, &error);
+    fclose(text);
+    WF_CHECK_PARSED(root, file, WF_DATA, "%s: line %d: %s", file, error.line, error.text);
     int status = compare_checksum(root, file);
     if (!status)
         status = read_meta(root, file, &out->meta);
@@ -217,8 +223,9 @@ static int write_text(const char *file, const char *text)
 static int write_model_json(const char *file, const wf_meta *m, const char *licence)
 {
     char checksum[17];
+    errno = 0;
     json_t *root = members_of(m, licence);
-    WF_CHECK(root, WF_USAGE, "the licence is not UTF-8");
+    WF_CHECK_PARSED(root, file, WF_USAGE, "the licence is not UTF-8");
     int status = checksum_of(root, checksum);
     char *text = NULL;
     if (!status) {

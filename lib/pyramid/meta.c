@@ -7,6 +7,7 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "../base/json.h"
 #include "../base/utf8.h"
 #include "../base/version.h"
 
@@ -97,8 +98,8 @@ void wf_meta_clear(wf_meta *meta)
 
 static int load_provenance(const char *text, const char *who, json_t **out)
 {
-    json_error_t error;
-    json_t *array = text ? json_loads(text, JSON_REJECT_DUPLICATES, &error) : json_array();
+    errno = 0;
+    json_t *array = text ? wf_json_parse(text, strlen(text), NULL) : json_array();
     bool good = json_is_array(array);
     size_t i;
     json_t *entry;
@@ -106,7 +107,7 @@ static int load_provenance(const char *text, const char *who, json_t **out)
         good = good && json_is_object(entry);
     if (!good) {
         json_decref(array);
-        return wf_fail(WF_DATA, "%s: provenance is not a JSON array of objects", who);
+        WF_CHECK_PARSED(false, who, WF_DATA, "%s: provenance is not a JSON array of objects", who);
     }
     *out = array;
     return WF_OK;

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "../base/json.h"
 #include "../base/utf8.h"
 #include "stream.h"
 
@@ -113,8 +114,8 @@ int wf_names_format(const char *who, const char *const *names, int64_t N, char *
 
 static int parse_array(const char *who, const json_t *array, int64_t N, wf_names *names)
 {
-    WF_CHECK(json_is_array(array) && json_array_size(array) == (size_t)N, WF_DATA,
-             "%s: names are not a JSON array of %lld names", who, (long long)N);
+    WF_CHECK_PARSED(json_is_array(array) && json_array_size(array) == (size_t)N, who, WF_DATA,
+                    "%s: names are not a JSON array of %lld names", who, (long long)N);
     for (size_t i = 0; i < (size_t)N; i++) {
         const json_t *name = json_array_get(array, i);
         WF_CHECK(json_is_null(name) || json_is_string(name), WF_DATA, "%s: names[%zu] is not a string or null", who, i);
@@ -126,7 +127,7 @@ static int parse_array(const char *who, const json_t *array, int64_t N, wf_names
 
 int wf_names_parse(const char *who, const char *text, int64_t N, wf_names *names)
 {
-    json_t *array = json_loads(text, 0, NULL);
+    json_t *array = wf_json_parse(text, strlen(text), NULL);
     empty(names);
     int status = parse_array(who, array, N, names);
     json_decref(array);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "../base/json.h"
 #include "../pyramid/meta_text.h"
 #include "private.h"
 
@@ -69,8 +70,8 @@ int wf_state_read(const wf_store_file *file, MDB_txn *txn, const char *key, wf_s
     size_t n = value.mv_size - sizeof checksum;
     memcpy(&checksum, value.mv_data, sizeof checksum);
     WF_CHECK(checksum == XXH3_64bits(text, n), WF_DATA, "%s: the checksum is wrong", who);
-    json_t *root = json_loadb(text, n, JSON_REJECT_DUPLICATES, NULL);
-    WF_CHECK(root, WF_DATA, "%s: its text is not JSON", who);
+    json_t *root = wf_json_parse(text, n, NULL);
+    WF_CHECK_PARSED(root, who, WF_DATA, "%s: its text is not JSON", who);
     int status = parse_state(who, root, state);
     json_decref(root);
     return status;
@@ -118,8 +119,7 @@ int wf_state_write(MDB_txn *txn, const wf_store_state *state)
     size_t n = root ? json_dumpb(root, NULL, 0, JSON_COMPACT) : 0;
     char *bytes = n ? malloc(sizeof(uint64_t) + n) : NULL;
     int rc = ENOMEM;
-    if (bytes) {
-        json_dumpb(root, bytes + sizeof(uint64_t), n, JSON_COMPACT);
+    if (bytes && json_dumpb(root, bytes + sizeof(uint64_t), n, JSON_COMPACT) == n) {
         uint64_t checksum = XXH3_64bits(bytes + sizeof checksum, n);
         memcpy(bytes, &checksum, sizeof checksum);
         MDB_val now = {strlen(WF_STATE_NOW), WF_STATE_NOW}, sealed = {strlen(WF_STATE_SEALED), WF_STATE_SEALED},

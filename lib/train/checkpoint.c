@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "../base/file.h"
+#include "../base/json.h"
 #include "../base/number.h"
 #include "trainer.h"
 #include "../base/version.h"
@@ -199,10 +200,11 @@ out:
     return status;
 }
 
-/* True if a line of the log is about a step up to the present state. A line that a crash cut off is not. */
-static bool belongs_to_run(const wf_trainer *t, const char *line)
+/* *belongs: a line of the log is about a step up to the present state. A line that a crash cut off is not. */
+static int belongs_to_run(const wf_trainer *t, const char *line, bool *belongs)
 {
-    json_t *object = json_loads(line, JSON_REJECT_DUPLICATES, NULL), *at = json_object_get(object, "step");
+    json_t *object = wf_json_parse(line, strlen(line), NULL), *at = json_object_get(object, "step");
+    WF_CHECK(object || errno != ENOMEM, WF_AGAIN, "%s: out of memory", t->log_path);
     bool keep = false;
     int64_t step = json_integer_value(at);
     if (json_object_get(object, "skipped")) {
@@ -213,7 +215,8 @@ static bool belongs_to_run(const wf_trainer *t, const char *line)
         keep = step <= t->step && !unsaved;
     }
     json_decref(object);
-    return keep;
+    *belongs = keep;
+    return WF_OK;
 }
 
 static int trim_log(const wf_trainer *t)
@@ -225,19 +228,21 @@ static int trim_log(const wf_trainer *t)
     char *line = NULL;
     size_t room = 0;
     int status = WF_OK;
+    bool belongs = false;
     WF_GO(wf_outfile_create(t->log_path, &out));
-    while (getline(&line, &room, in) >= 0)
-        if (belongs_to_run(t, line)) {
-            line[strcspn(line, "\n")] = 0; /* a crash may have cut it off */
-            fprintf(wf_outfile_stream(out), "%s\n", line);
-        }
-    if (ferror(in)) {
-        status = wf_fail_errno("%s", t->log_path);
-        wf_outfile_abort(out);
-    } else {
-        status = wf_outfile_commit(out);
+    while (errno = 0, getline(&line, &room, in) >= 0) {
+        WF_GO(belongs_to_run(t, line, &belongs));
+        if (!belongs)
+            continue;
+        line[strcspn(line, "\n")] = 0; /* a crash may have cut it off */
+        fprintf(wf_outfile_stream(out), "%s\n", line);
     }
+    if (ferror(in) || errno == ENOMEM)
+        WF_GO(wf_fail_errno("%s", t->log_path));
+    status = wf_outfile_commit(out);
+    out = NULL;
 out:
+    wf_outfile_abort(out);
     free(line);
     fclose(in);
     return status;

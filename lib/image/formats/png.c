@@ -35,6 +35,8 @@ static void give_up(png_structp png, png_const_charp message)
                             "%s: a PNG as Xcode stores it for apps (CgBI), which this version does not read: convert "
                             "it, as by pngcrush -revert-iphone-optimizations FILE file.png",
                             j->name);
+    else if (errno == ENOMEM)
+        j->status = wf_fail(WF_AGAIN, "%s: out of memory", j->name);
     else
         j->status = wf_fail(j->source ? WF_DATA : WF_INTERNAL, "%s: %s: %s", j->name,
                             j->source ? "damaged PNG" : "cannot write as PNG", message);
@@ -155,6 +157,7 @@ static int decode_picture(job *j, wf_image *image)
              "%s: PNG rows of %zu bytes", j->name, bytes);
     j->row = malloc(bytes);
     WF_CHECK(j->row, WF_AGAIN, "%s: out of memory", j->name);
+    errno = 0;
     set_checksums(j, false);
     if (passes == 1)
         read_rows(j, image, bytes);
@@ -171,6 +174,7 @@ static int decode_picture(job *j, wf_image *image)
 static int read_png(wf_source *source, wf_png_inflated *inflated, wf_image *image)
 {
     job j = {.name = source->name, .source = source, .inflated = inflated};
+    errno = 0;
     j.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &j, give_up, ignore_warning);
     WF_CHECK(j.png, WF_AGAIN, "%s: cannot start libpng", source->name);
     j.info = png_create_info_struct(j.png);
@@ -268,7 +272,7 @@ static int write_png(job *j, const wf_image *image)
 {
     j->row = malloc((size_t)image->W * (size_t)image->C * 2);
     WF_CHECK(j->row, WF_AGAIN, "%s: out of memory", j->name);
-    j->png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &j, give_up, ignore_warning);
+    j->png = png_create_write_struct(PNG_LIBPNG_VER_STRING, j, give_up, ignore_warning);
     j->info = j->png ? png_create_info_struct(j->png) : NULL;
     int status = j->info ? encode_picture(j, image) : wf_fail(WF_AGAIN, "%s: cannot start libpng", j->name);
     png_destroy_write_struct(&j->png, &j->info);
