@@ -171,6 +171,12 @@ $B/mpi-built-by: FORCE
 	@mkdir -p $(@D)
 	@echo '$(MPICC)' | cmp -s - $@ || echo '$(MPICC)' > $@
 
+# A library to preload, in which calls for memory fail.
+$B/faults-memory.so: tests/faults/memory.c $B/needs-all
+	@mkdir -p $(@D)
+	@echo "cc $@"
+	$Q$(CC) -std=c11 -D_GNU_SOURCE -O1 -g $(WARN) -fPIC -shared -o $@ $<
+
 $B/check-engines: $B/tests/gpu/engines.cu.o $B/kernels/cuda/graph.cu.o $B/lib/base/status.o $B/lib/base/number.o
 	$Q$(NVCC) $(addprefix -Xcompiler ,$(filter -fsanitize=%,$(SANFLAGS))) -o $@ $^ -lcudnn
 
@@ -206,7 +212,7 @@ $(TOOLS:%=$E/%): $E/%: $(BIN)/%
 emulated: $E/libwf-cuda.so $E/check-ops $E/bench-level $E/faults $(TOOLS:%=$E/%)
 
 RUN = BIN=$(BIN) B=$B tests/run.sh
-CHECKS = all $B/check $B/check-ops $B/check-direct $B/check-tiles $B/check-tiles-emulated $B/check-ops-tiles $B/deadleaves $B/coherence $B/wf-planted $B/bench-level
+CHECKS = all $B/check $B/check-ops $B/check-direct $B/check-tiles $B/check-tiles-emulated $B/check-ops-tiles $B/deadleaves $B/coherence $B/wf-planted $B/bench-level $B/faults-memory.so
 check: $(CHECKS) $(if $T,,$(patsubst %.c,$B/%.o,$(wildcard tests/fuzz/*.c)) $(if $(CUDA),$B/check-engines)) $(if $(filter-out emulated pipes/emulated pipes/faults pipes/kit,$T),,emulated) $(if $(filter-out pipes/cpus pipes/kit,$T)$(B:build=),,portable) ## every test: Criterion, operators against the reference, pipes. T=suite/test, T=ops/SLOT, T=pipes/NAME: that one
 	$(RUN) $(or $T,criterion ops direct tiles emulated engines pipes)
 check-fast: $(CHECKS) ## what takes under a minute of the same
@@ -216,7 +222,7 @@ check-ops: $B/check-ops ## every operator of every backend against the reference
 check-onednn: ## every operator with oneDNN 3.2 from PyPI, where the system has another; SAN=1: and leaks of descriptors
 	@tests/onednn.sh build/onednn-3.2
 	@$(MAKE) --no-print-directory ONEDNN=build/onednn-3.2 check-ops
-check-pipes: all $B/deadleaves $B/coherence $B/wf-planted $B/bench-level emulated portable ## the programs, end to end
+check-pipes: all $B/deadleaves $B/coherence $B/wf-planted $B/bench-level $B/faults-memory.so emulated portable ## the programs, end to end
 	$(RUN) pipes
 # The kit: programs for every x86-64 machine, which find their libraries in ../lib, and the plugin of the plain build.
 KIT ?= build-kit
@@ -249,7 +255,7 @@ device-report: ## files of tests/gpu/on-device.sh in FROM=FOLDER into tests/gpu/
 	tests/gpu/report.py $(or $(FROM),$(DEVICE_OUT))
 check-spills: $(PLUGIN) ## no kernel keeps registers in memory, as the compiler reports it
 	tests/gpu/spills.sh $B/kernels/cuda
-check-long: all $B/deadleaves ## tests that take many minutes
+check-long: all $B/deadleaves $B/faults-memory.so ## tests that take many minutes
 	$(RUN) long
 mutants: all $B/check $B/deadleaves $B/coherence ## breaks the code in sixty places, one at a time, and expects tests to fail; M="ID ...": these only
 	tests/mutants.sh $(M)
