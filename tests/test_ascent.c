@@ -102,3 +102,71 @@ Test(ascent, thinned_draws_are_draws_of_the_chain)
     wf_model_clear(&model);
     scratch_remove();
 }
+
+enum { CHAINS = 150, BASE = 3 }; /* more than twice the rows of a batch; numbers of a picture at the base */
+
+/* Asks a run to stop when the watch is called for the `after`-th time, and collects the draws. */
+typedef struct stopped {
+    volatile sig_atomic_t stop;
+    int64_t calls, after;
+    float low[CHAINS * BASE];
+    int count;
+} stopped;
+
+static void count_call(void *user, int level, int64_t count)
+{
+    stopped *s = user;
+    (void)level;
+    (void)count;
+    s->stop = s->stop || ++s->calls == s->after;
+}
+
+static int keep_low(void *user, const wf_record *r)
+{
+    stopped *s = user;
+    cr_assert_leq(s->count + r->N, CHAINS);
+    memcpy(s->low + s->count * BASE, r->low, (size_t)r->N * BASE * sizeof *r->low);
+    s->count += (int)r->N;
+    return WF_OK;
+}
+
+/* Runs chains of the base, or goes on with those in the file `state`. */
+static int run_chains(wf_anneal *a, int64_t after, const char *state, stopped *out)
+{
+    uint64_t id[CHAINS];
+    wf_markov_chains_report report = {0};
+    wf_markov_chains_options o = {.nuts = wf_nuts_defaults, .draws = 2, .group = 1, .state = state, .save_every = 1e9};
+    *out = (stopped){.after = after};
+    o.nuts.adapt = 2;
+    o.watch = (wf_watch){count_call, out};
+    o.stop = &out->stop;
+    for (int i = 0; i < CHAINS; i++)
+        id[i] = (uint64_t)i;
+    return wf_markov_chains_run(a, &o, CHAINS, id, keep_low, out, &report);
+}
+
+/* A run stops between two batches of a gradient too, and goes on as if it had not. */
+Test(ascent, stops_inside_a_gradient)
+{
+    static stopped whole, part;
+    scratch_make();
+    wf_model model = shaken_model();
+    wf_backend *b = open_backend("cpu", 1);
+    wf_anneal *a = anneal(&model, &(wf_anneal_spec){.H = 1, .W = 1, .temperature = {0.9}}, b, CHAINS);
+    cr_assert_geq(CHAINS, 2 * wf_anneal_rows(a));
+    cr_assert_eq(run_chains(a, 2, NULL, &part), WF_AGAIN);
+    cr_expect_eq((int)wf_anneal_computed(a), wf_anneal_rows(a), "%d rows", (int)wf_anneal_computed(a));
+
+    cr_assert_eq(run_chains(a, -1, NULL, &whole), WF_OK, "%s", wf_error());
+    cr_assert_eq(whole.count, CHAINS);
+    int stops = 0;
+    while (run_chains(a, 300, scratch_path("state"), &part) == WF_AGAIN && stops < 100)
+        stops++;
+    cr_expect_gt(stops, 1);
+    cr_expect_eq(part.count, CHAINS, "%s", wf_error());
+    cr_expect_eq(memcmp(whole.low, part.low, sizeof whole.low), 0, "after %d stops", stops);
+    wf_anneal_destroy(a);
+    b->close(b);
+    wf_model_clear(&model);
+    scratch_remove();
+}

@@ -244,21 +244,34 @@ static void record_draw(batch *b, int chain, size_t t, const double *x, const wf
     }
 }
 
-/* Computes the density, or stops the run: two draws of a large level may be
- * many minutes apart. */
-static int density_or_stop(void *user, int n, const int *chain, const double *x, double *logp, double *gradient)
+/* Saves and returns WF_AGAIN if the run is to stop. */
+static int check_stop(batch *b)
 {
-    batch *b = user;
     const wf_markov_chains_options *o = b->options;
     wf_watched(&o->watch, o->stats_level, 0);
     if (!o->stop || !*o->stop)
-        return wf_anneal_density(b->anneal, n, chain, x, logp, gradient);
+        return WF_OK;
     WF_TRY(save_state(b));
     bool saved = o->state && !access(o->state, F_OK);
     return wf_fail(WF_AGAIN,
                    saved ? "interrupted; saved in %s: run the same command again to continue"
                          : "interrupted before any draw",
                    o->state);
+}
+
+/* Computes the density, or stops the run: two draws of a large level may be many minutes apart, and one density of many
+ * chains many seconds. Rows go to the device as wf_anneal_density would send them, so their bits are the same. */
+static int density_or_stop(void *user, int n, const int *chain, const double *x, double *logp, double *gradient)
+{
+    batch *b = user;
+    int rows = wf_anneal_rows(b->anneal);
+    for (int at = 0; at < n; at += rows) {
+        int count = n - at < rows ? n - at : rows;
+        size_t place = (size_t)at * b->D;
+        WF_TRY(check_stop(b));
+        WF_TRY(wf_anneal_density(b->anneal, count, chain + at, x + place, logp + at, gradient + place));
+    }
+    return WF_OK;
 }
 
 static int take_draw(void *user, int chain, const double *x, const wf_nuts_draw *draw)
