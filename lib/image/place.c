@@ -9,7 +9,7 @@ int wf_place_folder(FTS *walk, const char *path)
 {
     errno = 0;
     FTSENT *first = fts_children(walk, 0);
-    if (!first && errno == ENOMEM)
+    if (errno == ENOMEM) /* the list is not complete, or not sorted */
         return wf_fail_errno("%s", path);
     long count = 0;
     for (FTSENT *e = first; e; e = e->fts_link)
