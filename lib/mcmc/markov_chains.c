@@ -1,5 +1,4 @@
-/* markov_chains.c - runs a batch of chains; keeps their draws, their state file
- * and their report */
+/* markov_chains.c - runs a batch of chains; keeps their draws, their state file and their report */
 #include "markov_chains.h"
 
 #include <math.h>
@@ -14,8 +13,7 @@
 #include "../pyramid/meta.h"
 #include "diagnostics.h"
 
-/* Trace of one draw, for report and statistics: these numbers, then coordinates
- * of the position. */
+/* Trace of one draw, for report and statistics: these numbers, then coordinates of the position. */
 enum {
     LOG_DENSITY,
     ENERGY,
@@ -65,9 +63,7 @@ static size_t draws_made(const batch *b, int c)
     return iteration > adapt ? (size_t)(iteration - adapt) : 0;
 }
 
-/* -- the state file
- * -----------------------------------------------------------------------------------------------
- */
+/* -- the state file ----------------------------------------------------------------------------------------------- */
 
 /* Hash of everything that the draws depend on. */
 static uint64_t run_hash(const wf_markov_chains_options *o, int n, const uint64_t *id)
@@ -116,8 +112,7 @@ static int save_state(batch *b)
     return WF_OK;
 }
 
-/* Finds the value of the line of `text` that begins as `line` does, up to '='.
- * Returns its length; -1: none. */
+/* Finds the value of the line of `text` that begins as `line` does, up to '='. Returns its length; -1: none. */
 static int find_setting(const char *text, const char *line, size_t name, const char **value)
 {
     for (; *text; text += strcspn(text, "\n"), text += *text == '\n')
@@ -182,9 +177,7 @@ static int resume_state(batch *b, bool *found)
     return status;
 }
 
-/* -- draws
- * --------------------------------------------------------------------------------------------------------
- */
+/* -- draws -------------------------------------------------------------------------------------------------------- */
 
 /* Gives the k-th kept draw of all chains to the sink. */
 static int hand_out_draw(batch *b, size_t k)
@@ -288,12 +281,9 @@ static int take_draw(void *user, int chain, const double *x, const wf_nuts_draw 
     return wf_clock() - b->saved_at > o->save_every ? save_state(b) : WF_OK;
 }
 
-/* -- the report
- * ---------------------------------------------------------------------------------------------------
- */
+/* -- the report --------------------------------------------------------------------------------------------------- */
 
-/* Diagnoses one traced quantity of a group of chains. A quantity that never
- * moved counts as not converged. */
+/* Diagnoses one traced quantity of a group of chains. A quantity that never moved counts as not converged. */
 static int diagnose_quantity(const batch *b, int first, int what, double *values, wf_markov_chains_report *report)
 {
     wf_diagnosis d;
@@ -349,8 +339,7 @@ static int make_report(const batch *b, double seconds, wf_markov_chains_report *
     return diagnose_chains(b, report);
 }
 
-/* Writes a line for each draw of each chain, below WF_MARKOV_CHAINS_STATS_HEAD.
- */
+/* Writes a line for each draw of each chain, below WF_MARKOV_CHAINS_STATS_HEAD. */
 static int write_stats(const batch *b)
 {
     FILE *file = b->options->stats;
@@ -367,9 +356,7 @@ static int write_stats(const batch *b)
     return file && ferror(file) ? wf_fail_errno("statistics of level %d", b->options->stats_level) : WF_OK;
 }
 
-/* -- running
- * ------------------------------------------------------------------------------------------------------
- */
+/* -- running ------------------------------------------------------------------------------------------------------ */
 
 static int start_chains(batch *b, const uint64_t *id)
 {
@@ -387,8 +374,7 @@ static int start_chains(batch *b, const uint64_t *id)
     return status;
 }
 
-/* Scales the chains that have just made `iteration` iterations by the curvature
- * at their positions. */
+/* Scales the chains that have just made `iteration` iterations by the curvature at their positions. */
 static int rescale_chains(batch *b, uint64_t iteration)
 {
     int n = 0, status = WF_OK;
@@ -412,8 +398,7 @@ static int rescale_chains(batch *b, uint64_t iteration)
     return status;
 }
 
-/* Chains that were resumed after this part of the adaptation have their scales
- * already. */
+/* Chains that were resumed after this part of the adaptation have their scales already. */
 static int adapt_scales(batch *b)
 {
     uint64_t adapt = b->options->nuts.adapt, times[] = {adapt / 5, adapt / 2};
