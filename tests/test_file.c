@@ -103,7 +103,7 @@ Test(file, folders)
     scratch_write(scratch_path("a/file"), "", 0);
     cr_assert_eq(wf_mkdirs(scratch_path("a/file")), WF_USAGE);
     cr_assert_eq(wf_mkdirs(scratch_path("a/file/b")), WF_USAGE);
-    cr_assert_eq(wf_mkdirs(""), WF_IO);
+    cr_assert_eq(wf_mkdirs(""), WF_USAGE);
 }
 
 static const char *cache_path(const char *cache, const char *home)
