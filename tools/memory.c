@@ -41,6 +41,8 @@ static void end_of_new(void)
  * alignment for the address sanitizer. */
 int posix_memalign(void **out, size_t alignment, size_t size)
 {
+    if (alignment < sizeof(void *) || alignment & (alignment - 1))
+        return EINVAL;
     size_t padded = size + (alignment - size % alignment) % alignment;
     void *memory = padded < size ? NULL : aligned_alloc(alignment, padded);
     if (!memory)
@@ -49,11 +51,12 @@ int posix_memalign(void **out, size_t alignment, size_t size)
     return 0;
 }
 
-/* No program exits with 1, but libgomp does. */
+/* No program exits with 1, but libgomp does, after a call for memory that failed. Other libraries may, for reasons of
+ * their own. */
 static void end_of_libgomp(int status, void *unused)
 {
     (void)unused;
-    if (status != EXIT_FAILURE)
+    if (status != EXIT_FAILURE || errno != ENOMEM)
         return;
     interrupt_remove_files();
     _exit(WF_AGAIN);

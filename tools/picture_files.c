@@ -85,8 +85,7 @@ static int append(char path[4096], size_t *n, const char *component, size_t leng
         component += length - MOST_COMPONENT;
         length = MOST_COMPONENT;
     }
-    WF_CHECK(*n + length + 64 <= 4096, WF_USAGE, "-o: too long a path for a picture named ..%.*s", (int)length,
-             component);
+    WF_CHECK(*n + length + 64 <= 4096, WF_USAGE, "too long a path for a picture named ..%.*s", (int)length, component);
     path[(*n)++] = '/';
     for (size_t i = 0; i < length; i++)
         path[*n + i] = (unsigned char)component[i] < ' ' ? '_' : component[i];
@@ -114,7 +113,7 @@ static int make_folder(char path[4096], size_t *n, bool *numbered)
 static int name_path(char path[4096], const char *folder, const char *name, size_t *out, bool *numbered)
 {
     size_t n = strlen(folder), base = n;
-    WF_CHECK(n <= 3000, WF_USAGE, "-o %s: too long a path", folder);
+    WF_CHECK(n <= 3000, WF_USAGE, "%s: too long a path", folder);
     memcpy(path, folder, n + 1);
     for (const char *at = name; *at;) {
         size_t length = strcspn(at, "/");
@@ -141,7 +140,7 @@ int picture_files_path(const char *folder, uint64_t index, const char *name, con
         WF_TRY(name_path(path, folder, name, &n, &numbered));
     if (n == strlen(folder)) { /* no name, or none that is left */
         int m = snprintf(path, sizeof path, "%s/%08" PRIu64, folder, index);
-        WF_CHECK(m >= 0 && (size_t)m + 64 <= sizeof path, WF_USAGE, "-o %s: too long a path", folder);
+        WF_CHECK(m >= 0 && (size_t)m + 64 <= sizeof path, WF_USAGE, "%s: too long a path", folder);
         n = (size_t)m;
     }
     snprintf(path + n, sizeof path - n, ".%s", suffix);

@@ -17,7 +17,7 @@ void score_maps_begin(const char *folder, const wf_meta *meta, wf_maps **referen
         return;
     must(wf_mkdirs(folder));
     if (access(folder, W_OK))
-        must(wf_fail_errno("%s: cannot write", folder));
+        must(wf_fail_write(folder));
     must(wf_maps_create(meta, reference));
     must(wf_maps_create(meta, given));
 }

@@ -67,7 +67,9 @@ static const cli_program program = {
         "--noise. If inference is right, the true value of a quantity is one more draw: its rank among the chains' "
         "draws is uniform, and a central interval of 80 % holds it in 80 % of the runs (simulation-based calibration, "
         "Talts et al. 2018). A chain that did not converge, a wrong gradient or a wrong noise show as other shares. "
-        "Whether the model is like real pictures is another question, which this program does not ask.\n\n"
+        "Ranks are uniform only among draws that hardly depend on one another: where ess is not well above 44, give "
+        "more --draws before you doubt a posterior. Whether the model is like real pictures is another question, which "
+        "this program does not ask.\n\n"
         "It prints lines of quantity, figure, value and standard error, separated by tabs, below a line of heads. "
         "Quantities are the values at four places, which differ from picture to picture (pixel1 to pixel4), the mean "
         "of all values, and the log likelihood of the measurement. Figures are inside50, inside80 and inside95, the "
@@ -75,7 +77,7 @@ static const cli_program program = {
         "among 44 draws in 9 bins (5 for fewer than 45 pictures, 3 for fewer than 25).\n\n"
         "Lines of the quantity all are the share of pictures whose worst R-hat over these quantities is below 1.05; "
         "psnr of the mean of all draws, in dB; ess, the bulk effective sample size of a picture's draws, a mean over "
-        "quantities; and gradients_per_ess, adaptation included.",
+        "quantities; and gradients_per_ess, adaptation included, or - if the chains were continued.",
     .examples = "wf-coverage -m model --noise 25 -n 50\n"
                 "    can the posteriors of noisy pictures be trusted?\n"
                 "wf-coverage -m model --noise 25 --mask half.png --state run --picture ranks.png\n"
@@ -95,6 +97,16 @@ static void check_usage(int first)
     if (options.draws * options.chains < WF_COVERAGE_RANKS)
         die(WF_USAGE, "%d chains of %lld draws, expected %d draws in all", options.chains, (long long)options.draws,
             WF_COVERAGE_RANKS);
+}
+
+/* Fails now if the picture cannot be written, not after hours. */
+static void try_picture(void)
+{
+    wf_outfile *file;
+    if (!options.picture_path)
+        return;
+    must(wf_outfile_create(options.picture_path, &file));
+    wf_outfile_abort(file);
 }
 
 static const volatile sig_atomic_t *begin_state(void)
@@ -132,6 +144,7 @@ int main(int argc, char **argv)
     char pictures[START_PICTURES], job[START_PICTURES + 64];
     uint64_t gradients;
     check_usage(cli_parse(&program, argc, argv));
+    try_picture();
     const volatile sig_atomic_t *stop = begin_state();
     found_open_model(options.model_path, &model);
     check_levels(&model);

@@ -115,11 +115,12 @@ static const cli_program program = {
         "from the model. --mass expected scales each coordinate by the curvature of the log posterior that is expected "
         "before y is seen: the mean square of its gradient over 128 pictures and measurements simulated from the "
         "model, the diagonal of the precision if the flow were linear. Over latents, that curvature is estimated again "
-        "at each chain's position, after a fifth and a half of --adapt.\n\n"
+        "at each chain's position, after a fifth of --adapt and after half of it.\n\n"
         "--out writes a record of pictures for each word of its list, in that order, over all chains and kept draws "
         "of a picture: its mean, std (standard deviation, in grey values from 0), quantiles (q50: the median), value "
-        "by value, and draws, the kept draws themselves. A list of k words numbers what is of picture i from i k on, "
-        "where draws counts as one word a draw. wf-idwt rounds to whole grey values; a stream or store keeps all.\n\n"
+        "by value, and draws, the kept draws themselves. With k words picture i becomes the pictures i k to "
+        "i k + k - 1; draws counts as a word for every kept draw of every chain. wf-idwt rounds to whole grey values; "
+        "a stream or store keeps all.\n\n"
         "Diagnostics go to stderr, one line a level: mean acceptance, range of step sizes, mean depth of the trees, "
         "divergent trajectories, and the worst R-hat, bulk and tail effective sample size (ESS) and E-BFMI over the "
         "log density and eight coordinates (Vehtari et al. 2021).\n\n"
@@ -247,6 +248,9 @@ static void check_usage(void)
         die(WF_USAGE, "--mask and --grey are for whole pictures, and exclude -n, --scale, -l and --latent");
     if (options.out_list && !(m->noise > 0) && !part)
         die(WF_USAGE, "--out needs --noise, --mask or --grey");
+    int64_t kept = options.thin ? (options.draws + options.thin - 1) / options.thin : 1;
+    if (options.out_list && strstr(options.out_list, "std") && kept * options.chains < 2)
+        die(WF_USAGE, "--out std: one draw has no deviation: more --draws or --chains");
     if (options.out_list && s->shard.n)
         die(WF_USAGE, "--out and --shard exclude each other");
 }
@@ -276,7 +280,8 @@ static void open_observed(const wf_conditioning *from)
     if (m->noise > 0) {
         int level = wf_conditioning_level(from);
         if (level < 1)
-            die(WF_USAGE, "--noise needs measured pictures, of --from, a stream or a store, of more than a pixel");
+            die(WF_USAGE,
+                "--noise needs measured pictures, of --from, a stream or a store, larger than the model's base");
         measured = measuring_open(m, meta, 1 << (meta->levels - level), m->noise);
         return;
     }

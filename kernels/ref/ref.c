@@ -14,8 +14,8 @@ int wf_ref_scratch(size_t n, double **out)
 int wf_ref_alloc(wf_backend *b, size_t bytes, void **out)
 {
     (void)b;
-    *out = NULL;
-    WF_CHECK(posix_memalign(out, 64, bytes ? bytes : 64) == 0, WF_AGAIN, "ref: out of memory: %zu bytes", bytes);
+    *out = aligned_alloc(64, ((bytes ? bytes : 1) + 63) & ~(size_t)63);
+    WF_CHECK(*out, WF_AGAIN, "ref: out of memory: %zu bytes", bytes);
     return WF_OK;
 }
 

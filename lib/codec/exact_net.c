@@ -52,11 +52,9 @@ static int block_vectors(int v, int all)
 
 static void *zeroed(size_t bytes)
 {
-    void *memory = NULL;
     bytes = (bytes + 63) & ~(size_t)63;
-    if (posix_memalign(&memory, 64, bytes))
-        return NULL;
-    return memset(memory, 0, bytes);
+    void *memory = aligned_alloc(64, bytes);
+    return memory ? memset(memory, 0, bytes) : NULL;
 }
 
 /* Orders the weights of outputs `first` .. as a block of n outputs; those past the last stay 0. */

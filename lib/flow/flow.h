@@ -71,8 +71,8 @@ void wf_flow_pool(wf_flow *flow, wf_pool_moments *pool, void *user);
  * have no weight. */
 int wf_flow_weigh(wf_flow *flow, const wf_real *weight, double counted) WF_MUST;
 
-/* From the next forward on the flow keeps the share of each pixel in log p, which takes about twice as long as the
- * couplings without their nets. WF_USAGE for a flow that reshapes. */
+/* From the next forward on the flow keeps the share of each pixel in log p. Transforms run twice, nets once.
+ * WF_USAGE for a flow that reshapes. */
 int wf_flow_share(wf_flow *flow) WF_MUST;
 /* After forward of a flow that keeps shares: those of all pixels, host [N,H,W], nats. The shares of a picture add up to
  * its log p without weights. */

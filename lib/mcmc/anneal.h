@@ -82,7 +82,7 @@ int wf_anneal_measure(wf_anneal *a, wf_measured *by, int n, const double *x, uin
                       float *y) WF_MUST;
 
 enum {
-    WF_EXPECT_PICTURES = 128, /* of wf_anneal_expect: enough for scales within a tenth */
+    WF_EXPECT_PICTURES = 128, /* of wf_anneal_expect: deviations are off by 6 % */
     WF_PROBES = 32            /* measurements that wf_anneal_probe simulates for each chain */
 };
 

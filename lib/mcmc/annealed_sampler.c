@@ -160,12 +160,13 @@ static int describe_run(const wf_annealed_sampler *a, const step *s, int n, cons
 {
     static const char *const masses[] = {"unit", "diagonal"};
     const wf_markov_chains_options *o = &a->spec.options;
-    char hash[20], known[20] = "none", measured[20] = "none", pictures[20] = "none", temperatures[512] = "";
+    char hash[20], known[20] = "none", measured[64] = "", pictures[20] = "none", temperatures[512] = "";
     WF_TRY(wf_model_hash(a->model, s->first + a->offset, s->last + a->offset, hash));
     if (a->spec.known)
         snprintf(known, sizeof known, "%016llx", (unsigned long long)wf_observed_hash(a->spec.known));
     if (a->spec.measured)
-        snprintf(measured, sizeof measured, "%016llx", (unsigned long long)wf_measured_hash(a->spec.measured));
+        snprintf(measured, sizeof measured, "the measurement's hash=%016llx\n",
+                 (unsigned long long)wf_measured_hash(a->spec.measured));
     if (low)
         snprintf(pictures, sizeof pictures, "%016llx",
                  (unsigned long long)XXH3_64bits(low, (size_t)n * condition_size(a, s) * sizeof *low));
@@ -174,15 +175,14 @@ static int describe_run(const wf_annealed_sampler *a, const step *s, int n, cons
         wf_snprintf(temperatures + used, sizeof temperatures - used, "%s%.10g", used ? "," : "",
                     a->spec.temperature[L + a->offset]);
     }
-    wf_snprintf(
-        out, SETTINGS,
-        "the weights' hash=%s\nthe levels=%d to %d\n-T=%s\n--data=%s\nthe mask's hash=%s\nthe "
-        "measurement's hash=%s\nthe hash of the pictures=%s\nthe chains=%d\n--adapt=%llu\n--draws=%lld\n--thin=%lld\n"
-        "--target-accept=%.10g\n--max-depth=%d\n--mass=%s\n--seed=%llu\n",
-        hash, s->first + a->offset, s->last + a->offset, temperatures, a->spec.data ? "yes" : "no", known, measured,
-        pictures, n, (unsigned long long)o->nuts.adapt, (long long)o->draws, (long long)o->thin, o->nuts.target,
-        o->nuts.max_depth, a->spec.expect ? "expected" : masses[o->nuts.diagonal_mass],
-        (unsigned long long)o->nuts.seed);
+    wf_snprintf(out, SETTINGS,
+                "the weights' hash=%s\nthe levels=%d to %d\n-T=%s\n--data=%s\nthe mask's hash=%s\n%sthe "
+                "hash of the pictures=%s\nthe chains=%d\n--adapt=%llu\n--draws=%lld\n--thin=%lld\n"
+                "--target-accept=%.10g\n--max-depth=%d\n--mass=%s\n--seed=%llu\n",
+                hash, s->first + a->offset, s->last + a->offset, temperatures, a->spec.data ? "yes" : "no", known,
+                measured, pictures, n, (unsigned long long)o->nuts.adapt, (long long)o->draws, (long long)o->thin,
+                o->nuts.target, o->nuts.max_depth, a->spec.expect ? "expected" : masses[o->nuts.diagonal_mass],
+                (unsigned long long)o->nuts.seed);
     return WF_OK;
 }
 

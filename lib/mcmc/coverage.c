@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <xxhash.h>
 
 #include "../base/count.h"
@@ -34,6 +35,7 @@ typedef struct batch {
     double *value;   /* [n,QUANTITIES,chains,draws] */
     double *work;    /* [each] twice */
     size_t taken;
+    bool resumed; /* some chains were saved by an earlier run, which spent gradients of its own */
 } batch;
 
 /* Computes the quantities of a picture of run number `run` that was measured as y. */
@@ -117,6 +119,7 @@ static int run_chains(batch *b, const wf_model *model, wf_markov_chains_report *
     o.variance = b->variance;
     o.probe = b->variance && !b->spec->data;
     o.state = b->spec->state ? path : NULL;
+    b->resumed |= o.state && !access(o.state, F_OK);
     return wf_markov_chains_run(b->anneal, &o, b->n * b->chains, id, take_draws, b, report);
 }
 
@@ -210,21 +213,32 @@ static void close_batch(batch *b)
     wf_pyramid_destroy(b->pyramid);
 }
 
+/* Pictures that are inferred at once: their chains' states and draws take at most 1 GiB, unless one picture's do. */
+static int pictures_at_once(const wf_meta *meta, const wf_coverage_spec *s)
+{
+    size_t D = wf_count3(meta->H, meta->W, meta->C), kept = (size_t)s->options.draws;
+    size_t chain = D * sizeof(double) * (kept + 3 * (size_t)s->options.nuts.max_depth + 20),
+           most = ((size_t)1 << 30) / chain;
+    most = (most < CHAINS_AT_ONCE ? most : CHAINS_AT_ONCE) / (size_t)s->chains;
+    return most ? (int)most : 1;
+}
+
 int wf_coverage_run_all(const wf_model *model, wf_backend *backend, const wf_coverage_spec *spec, int n,
                         wf_coverage_run *runs, uint64_t *gradients)
 {
-    int status, most = spec->chains < CHAINS_AT_ONCE ? CHAINS_AT_ONCE / spec->chains : 1;
+    int status;
     WF_CHECK(n > 0 && spec->chains > 0 && spec->chains <= CHAINS_AT_ONCE &&
                  spec->options.draws * spec->chains >= WF_COVERAGE_RANKS && spec->options.draws >= 8,
              WF_USAGE, "coverage: %d chains of %lld draws, expected at most %d chains, %d draws in all", spec->chains,
              (long long)spec->options.draws, CHAINS_AT_ONCE, WF_COVERAGE_RANKS);
     WF_CHECK(wf_measured_size(spec->truth) == wf_measured_size(spec->assumed), WF_USAGE,
              "coverage: measurements of two sizes");
+    int most = pictures_at_once(&model->meta, spec);
     batch b = {.spec = spec, .n = n < most ? n : most, .chains = spec->chains};
     wf_coverage_spec own = *spec;
     own.options.nuts.seed += UINT64_C(1) << 48; /* chains begin elsewhere than at the truth */
     b.spec = &own;
-    *gradients = 0;
+    *gradients = spec->expect ? WF_EXPECT_PICTURES : 0;
     WF_GO(open_batch(model, backend, &b));
     for (int at = 0; at < n; at += b.n) {
         wf_markov_chains_report report;
@@ -236,6 +250,7 @@ int wf_coverage_run_all(const wf_model *model, wf_backend *backend, const wf_cov
         for (int i = 0; i < b.n; i++)
             WF_GO(judge_run(&b, (size_t)i, model->meta.bits, &runs[at + i]));
     }
+    *gradients = b.resumed ? 0 : *gradients;
 out:
     close_batch(&b);
     return status;

@@ -47,8 +47,8 @@ typedef struct wf_coverage_run {
     double psnr; /* of the mean of all draws, dB */
 } wf_coverage_run;
 
-/* Runs pictures 0 .. n-1 into runs [n]; *gradients: evaluations of the density. The model and backend are borrowed.
- * WF_AGAIN: interrupted and saved; the same call continues. */
+/* Runs pictures 0 .. n-1 into runs [n]. *gradients: evaluations of the density, or 0 if some chains were saved by an
+ * earlier run. The model and backend are borrowed. WF_AGAIN: interrupted and saved; the same call continues. */
 int wf_coverage_run_all(const wf_model *model, wf_backend *backend, const wf_coverage_spec *spec, int n,
                         wf_coverage_run *runs, uint64_t *gradients) WF_MUST;
 
@@ -60,7 +60,8 @@ void wf_coverage_histogram(int n, const wf_coverage_run *runs, int quantity, int
 /* The p-value of Pearson's chi-square test that all bins are equally likely. bins is odd. */
 double wf_coverage_uniform(int bins, const int *count);
 
-/* Writes a table: quantity, figure, value, error (standard error, or -), separated by tabs; or one JSON object. */
+/* Writes a table: quantity, figure, value, error (standard error, or -), separated by tabs; or one JSON object.
+ * gradients 0: not known. */
 int wf_coverage_write(int n, const wf_coverage_run *runs, uint64_t gradients, bool json, FILE *file,
                       const char *name) WF_MUST;
 

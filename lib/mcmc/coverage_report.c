@@ -1,8 +1,10 @@
 /* coverage_report.c - ranks and intervals of many runs as a table, as JSON and as histograms */
+#include <errno.h>
 #include <jansson.h>
 #include <math.h>
 #include <string.h>
 
+#include "../base/figure.h"
 #include "../base/file.h"
 #include "../base/number.h"
 #include "../image/font.h"
@@ -81,7 +83,7 @@ static void all_figures(int n, const wf_coverage_run *runs, uint64_t gradients, 
     out[at++] = (figure){"all", "rhat_below_1.05", converged, binomial_error(converged, n)};
     out[at++] = (figure){"all", "psnr", psnr, n > 1 ? sqrt(squares / (n - 1) / n) : NAN};
     out[at++] = (figure){"all", "ess", ess / n, NAN};
-    out[at++] = (figure){"all", "gradients_per_ess", (double)gradients / ess, NAN};
+    out[at++] = (figure){"all", "gradients_per_ess", gradients ? (double)gradients / ess : NAN, NAN};
 }
 
 static json_t *number(double value)
@@ -89,26 +91,46 @@ static json_t *number(double value)
     return isfinite(value) ? json_real(value) : json_null();
 }
 
+/* The object of a quantity, made at its first figure. NULL: out of memory. */
+static json_t *object_of(json_t *root, const char *quantity)
+{
+    if (!json_object_get(root, quantity) && json_object_set_new(root, quantity, json_object()))
+        return NULL;
+    return json_object_get(root, quantity);
+}
+
+/* The ranks of a quantity in all runs. NULL: out of memory. */
+static json_t *list_ranks(int n, const wf_coverage_run *runs, int q)
+{
+    json_t *list = json_array();
+    bool good = list;
+    for (int r = 0; r < n; r++)
+        good = good && !json_array_append_new(list, json_integer(runs[r].rank[q]));
+    if (good)
+        return list;
+    json_decref(list);
+    return NULL;
+}
+
 static json_t *pack_figures(int n, const wf_coverage_run *runs, const figure *f)
 {
-    json_t *object = json_pack("{s:i}", "runs", n), *ranks = json_object();
-    for (int i = 0; i < FIGURES && object; i++) {
-        json_t *of = json_object_get(object, f[i].quantity);
-        if (!of) {
-            json_object_set_new(object, f[i].quantity, json_object());
-            of = json_object_get(object, f[i].quantity);
-        }
-        json_object_set_new(of, f[i].name,
-                            json_pack("{s:o, s:o}", "value", number(f[i].value), "error", number(f[i].error)));
+    json_t *root = json_pack("{s:i, s:{}}", "runs", n, "ranks"), *object = NULL,
+           *ranks = json_object_get(root, "ranks");
+    bool good = ranks;
+    for (int i = 0; i < FIGURES && good; i++) {
+        json_t *pair = json_pack("{s:o, s:o}", "value", number(f[i].value), "error", number(f[i].error));
+        object = object_of(root, f[i].quantity);
+        good = object && pair;
+        if (!good)
+            json_decref(pair);
+        good = good && !json_object_set_new(object, f[i].name, pair);
     }
-    for (int q = 0; q < WF_COVERAGE_QUANTITIES; q++) {
-        json_t *list = json_array();
-        for (int r = 0; r < n; r++)
-            json_array_append_new(list, json_integer(runs[r].rank[q]));
-        json_object_set_new(ranks, wf_coverage_names[q], list);
-    }
-    json_object_set_new(object, "ranks", ranks);
-    return object;
+    for (int q = 0; q < WF_COVERAGE_QUANTITIES && good; q++)
+        good = !json_object_set_new(ranks, wf_coverage_names[q], list_ranks(n, runs, q));
+    if (good)
+        return root;
+    json_decref(root);
+    return NULL;
 }
 
 int wf_coverage_write(int n, const wf_coverage_run *runs, uint64_t gradients, bool json, FILE *file, const char *name)
@@ -118,14 +140,16 @@ int wf_coverage_write(int n, const wf_coverage_run *runs, uint64_t gradients, bo
     if (json) {
         json_t *object = pack_figures(n, runs, f);
         WF_CHECK(object, WF_AGAIN, "%s: out of memory", name);
+        errno = 0;
         int failed = json_dumpf(object, file, JSON_COMPACT | JSON_PRESERVE_ORDER) || putc('\n', file) == EOF;
         json_decref(object);
         return failed ? wf_fail_write(name) : WF_OK;
     }
     fputs("quantity\tfigure\tvalue\terror\n", file);
     for (int i = 0; i < FIGURES; i++) {
-        wf_fprintf(file, "%s\t%s\t%.4g\t", f[i].quantity, f[i].name, f[i].value);
-        wf_fprintf(file, isfinite(f[i].error) ? "%.2g\n" : "-\n", f[i].error);
+        char value[WF_FIGURE], error[WF_FIGURE];
+        fprintf(file, "%s\t%s\t%s\t%s\n", f[i].quantity, f[i].name, wf_figure(f[i].value, "%.4g", "-", value),
+                wf_figure(f[i].error, "%.2g", "-", error));
     }
     return ferror(file) ? wf_fail_write(name) : WF_OK;
 }

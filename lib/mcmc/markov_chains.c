@@ -41,6 +41,7 @@ typedef struct batch {
     double *x;              /* [kept,n,D] */
     double *trace;          /* [n,draws,TRACE] */
     size_t handed_out;      /* kept draws given to the sink so far */
+    uint64_t probed;        /* gradients of wf_anneal_probe */
     uint64_t run, computed; /* computed: rows the device had computed before this run */
     double saved_at;        /* clock at the last save */
     bool dirty;             /* drawn since the last save */
@@ -334,7 +335,7 @@ static int make_report(const batch *b, double seconds, wf_markov_chains_report *
         report->step_low = fmin(report->step_low, step);
         report->step_high = fmax(report->step_high, step);
     }
-    report->gradients = cost.evaluations;
+    report->gradients = cost.evaluations + b->probed;
     report->computed = wf_anneal_computed(b->anneal) - b->computed;
     return diagnose_chains(b, report);
 }
@@ -377,23 +378,31 @@ static int start_chains(batch *b, const uint64_t *id)
 /* Scales the chains that have just made `iteration` iterations by the curvature at their positions. */
 static int rescale_chains(batch *b, uint64_t iteration)
 {
-    int n = 0, status = WF_OK;
-    double *x = malloc(2 * (size_t)b->n * b->D * sizeof *x), *variance = x + (size_t)b->n * b->D;
+    int n = 0, rows = wf_anneal_rows(b->anneal), status = WF_OK;
+    double *x = malloc((size_t)b->n * b->D * sizeof *x), *variance = malloc((size_t)b->n * b->D * sizeof *variance);
     uint64_t *id = malloc((size_t)b->n * sizeof *id);
-    if (!x || !id)
+    if (!x || !variance || !id)
         status = wf_fail(WF_AGAIN, "chains: out of memory for %d x %zu numbers", b->n, b->D);
     for (int c = 0; c < b->n && !status; c++)
         if (wf_nuts_state(b->sampler, c)->iteration == iteration) {
             memcpy(x + (size_t)n * b->D, wf_nuts_state(b->sampler, c)->x, b->D * sizeof *x);
             id[n++] = b->id[c];
         }
-    if (!status && n)
-        status = wf_anneal_probe(b->anneal, n, x, b->options->nuts.seed + iteration, id, variance);
+    for (int at = 0; at < n && !status; at += rows) {
+        int count = n - at < rows ? n - at : rows;
+        size_t place = (size_t)at * b->D;
+        status = check_stop(b);
+        if (!status)
+            status = wf_anneal_probe(b->anneal, count, x + place, b->options->nuts.seed + iteration, id + at,
+                                     variance + place);
+        b->probed += (uint64_t)count * WF_PROBES;
+    }
     n = 0;
     for (int c = 0; c < b->n && !status; c++)
         if (wf_nuts_state(b->sampler, c)->iteration == iteration)
             wf_nuts_scale(b->sampler, c, variance + (size_t)n++ * b->D);
     free(x);
+    free(variance);
     free(id);
     return status;
 }

@@ -21,7 +21,7 @@ typedef struct wf_markov_chains_options {
     int level;                         /* `level` of the records */
     int group;                         /* neighbours that share one low-pass picture and are diagnosed together */
     const double *variance;            /* [D] scales of the coordinates, as wf_nuts_scale takes them; NULL: 1 */
-    bool probe;                        /* scale by wf_anneal_probe after a fifth and a half of the adaptation */
+    bool probe;                        /* scale by wf_anneal_probe after a fifth of the adaptation and after half */
     const char *state;                 /* file of the chains' state, saved and resumed; NULL: none */
     uint64_t run;                      /* hash of model, temperatures and input; a state of another run is refused */
     const char *settings;              /* these in lines NAME=VALUE, saved to name what differs; NULL: none */

@@ -36,8 +36,10 @@ for try in $(seq 40); do
         --max-depth 4 --state run --save-every 0.02 > have.tsv 2> log && break
 done 2> /dev/null
 ok "it was interrupted" test "$try" -gt 1
+ok "whose gradients are not known" test "$(value have.tsv all gradients_per_ess)" = -
 ok "an interrupted run gives the same" cmp <(grep -v gradients have.tsv) <(grep -v gradients right.tsv)
 
+status 74 "a picture that cannot be written" wf-coverage -m model --noise 9 --picture none/x.png
 status 64 "no noise" wf-coverage -m model
 status 64 "an operand" wf-coverage -m model --noise 9 x.png
 status 64 "too few draws" wf-coverage -m model --noise 9 --draws 8

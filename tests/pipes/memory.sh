@@ -116,7 +116,9 @@ loop wf-encode -q -m tiny -o out/latents.wf a.wf
 loop wf-decode -q -m tiny -o out/decoded.wf latents.wf
 loop wf-pack -q -m lattice pictures
 loop wf-unpack -q -m lattice -o out a.wfp
-loop wf-score -q -m tiny --ref a.store a.wf
+loop wf-score -q -m tiny --ref a.store --map out/maps a.wf
+loop wf-nuts -q -m tiny --from pictures --noise 9 --adapt 3 --draws 3 --out mean,std -o out/posterior.wf
+loop wf-coverage -q -m tiny --noise 30 -n 2 --adapt 3 --draws 22 --json
 loop wf-nearest -q -s a.store -o out/near.wf a.wf
 loop wf-view -q -r 0:4 -o out/some.store a.wf
 loop wf-info --json a.store

@@ -92,6 +92,9 @@ status 64 "--noise and --grey" wf-nuts -q -m model --from two.pam --noise 9 --gr
 status 64 "no noise" wf-nuts -q -m model --from two.pam --noise 0
 status 64 "--blur without noise" wf-nuts -q -m model --from two.pam --blur psf.pgm
 status 64 "--out of nothing given" wf-nuts -q -m model -n 2 --out mean
+status 64 "--out and --shard" wf-nuts -q -m model --from two.pam --noise 9 --out mean --shard 1/2
+status 64 "the deviation of one draw" wf-nuts -q -m model --from two.pam --noise 9 --out mean,std --draws 1
+status 64 "expected masses without noise" wf-nuts -q -m model -n 2 --mass expected
 status 64 "--out of another word" wf-nuts -q -m model --from two.pam --noise 9 --out mean,median
 status 64 "--out of a quantile above 100" wf-nuts -q -m model --from two.pam --noise 9 --out q101
 status 65 "a blur of even sides" wf-nuts -q -m model --from two.pam --noise 9 --blur even.pgm
