@@ -100,6 +100,10 @@ int wf_images_next(wf_images *images, wf_image *image, const char **name, bool *
 int wf_images_skip(wf_images *images, bool *skipped) WF_MUST;
 void wf_images_close(wf_images *images); /* NULL is allowed */
 
+/* Reads the first picture of one file into `image`, which the caller clears, after a failure too. WF_DATA: it has
+ * none. Else as wf_images_open and wf_images_next. */
+int wf_image_read(const char *path, wf_image *image) WF_MUST;
+
 /* Pictures of the whole input, as far as the part of it says that was read; as if operands and entries of a folder had
  * equally many; -1: not known, as of a pipe or a list. May be called by any thread. */
 double wf_images_expected(const wf_images *images);

@@ -60,18 +60,15 @@ static size_t condition_size(const wf_annealed_sampler *a, const step *s)
 
 int wf_annealed_sampler_rows(const wf_annealed_sampler *a)
 {
-    size_t most = 0, depth = (size_t)a->spec.options.nuts.max_depth, chains = (size_t)a->spec.chains;
+    size_t most = 0;
     for (int i = 0; i < a->step_count; i++) {
         size_t D = 0;
         for (int l = a->steps[i].first; l <= a->steps[i].last; l++)
             D += (l ? (size_t)wf_bands(a->meta.signal) : 1) * low_size(a, l);
         most = D > most ? D : most;
     }
-    size_t each = most * sizeof(double) * (20 + 3 * depth + (size_t)wf_markov_chains_kept(&a->spec.options)) +
-                  wf_markov_chains_trace(&a->spec.options);
-    size_t fit = ((size_t)1 << 30) / each;
-    fit = fit > 256 ? 256 : fit;
-    return fit > chains ? (int)(fit / chains) : 1;
+    int rows = wf_markov_chains_fit(most, &a->spec.options) / a->spec.chains;
+    return rows ? rows : 1;
 }
 
 /* Refuses a trained level of whole numbers; one that is not trained is refused when its step runs. */

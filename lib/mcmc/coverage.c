@@ -213,14 +213,14 @@ static void close_batch(batch *b)
     wf_pyramid_destroy(b->pyramid);
 }
 
-/* Pictures that are inferred at once: their chains' states and draws take at most 1 GiB, unless one picture's do. */
+/* Pictures that are inferred at once; all draws of their chains are kept. */
 static int pictures_at_once(const wf_meta *meta, const wf_coverage_spec *s)
 {
-    size_t D = wf_count3(meta->H, meta->W, meta->C), kept = (size_t)s->options.draws;
-    size_t chain = D * sizeof(double) * (kept + 3 * (size_t)s->options.nuts.max_depth + 20),
-           most = ((size_t)1 << 30) / chain;
-    most = (most < CHAINS_AT_ONCE ? most : CHAINS_AT_ONCE) / (size_t)s->chains;
-    return most ? (int)most : 1;
+    wf_markov_chains_options o = s->options;
+    o.thin = 1;
+    int fit = wf_markov_chains_fit(wf_count3(meta->H, meta->W, meta->C), &o);
+    int most = (fit < CHAINS_AT_ONCE ? fit : CHAINS_AT_ONCE) / s->chains;
+    return most ? most : 1;
 }
 
 int wf_coverage_run_all(const wf_model *model, wf_backend *backend, const wf_coverage_spec *spec, int n,

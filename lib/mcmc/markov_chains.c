@@ -52,9 +52,12 @@ int64_t wf_markov_chains_kept(const wf_markov_chains_options *o)
     return o->thin ? (o->draws + o->thin - 1) / o->thin : 1;
 }
 
-size_t wf_markov_chains_trace(const wf_markov_chains_options *o)
+int wf_markov_chains_fit(size_t D, const wf_markov_chains_options *o)
 {
-    return (size_t)o->draws * (TRACE + 1) * sizeof(double); /* 1: the quantity being diagnosed */
+    size_t kept = (size_t)wf_markov_chains_kept(o), trace = (size_t)o->draws * (TRACE + 1) * sizeof(double);
+    size_t each = D * sizeof(double) * (20 + 3 * (size_t)o->nuts.max_depth + kept) + trace,
+           fit = ((size_t)1 << 30) / each;
+    return fit < 256 ? (int)fit : 256;
 }
 
 /* Number of draws of chain c after adaptation. */

@@ -42,8 +42,8 @@ enum { WF_MARKOV_CHAINS_COORDINATES = 8 };
 /* Kept draws of each chain. */
 int64_t wf_markov_chains_kept(const wf_markov_chains_options *options);
 
-/* Bytes of a chain's trace for its diagnostics. */
-size_t wf_markov_chains_trace(const wf_markov_chains_options *options);
+/* Chains of D numbers, with their kept draws and traces, that fit into 1 GiB; at most 256, perhaps 0. */
+int wf_markov_chains_fit(size_t D, const wf_markov_chains_options *options);
 
 /* Report on chains: sums and extremes over all runs merged into it. */
 typedef struct wf_markov_chains_report {

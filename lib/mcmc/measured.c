@@ -42,15 +42,10 @@ static int take_psf(const wf_image *image, const char *name, wf_psf *out)
 
 int wf_psf_read(const char *path, wf_psf *out)
 {
-    wf_images *images;
     wf_image image = {0};
-    const char *name;
-    bool more;
-    WF_TRY(wf_images_open((char *const *)&path, 1, stdin, &images));
-    int status = wf_images_next(images, &image, &name, &more);
+    int status = wf_image_read(path, &image);
     if (!status)
-        status = more ? take_psf(&image, name, out) : wf_fail(WF_DATA, "%s: no picture", path);
-    wf_images_close(images);
+        status = take_psf(&image, path, out);
     wf_image_clear(&image);
     return status;
 }

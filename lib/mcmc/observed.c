@@ -62,15 +62,10 @@ static int take_mask(const wf_image *image, const char *name, const wf_meta *met
 
 int wf_observed_read_mask(const char *path, const wf_meta *meta, uint8_t **missing)
 {
-    wf_images *images;
     wf_image image = {0};
-    const char *name;
-    bool more;
-    WF_TRY(wf_images_open((char *const *)&path, 1, stdin, &images));
-    int status = wf_images_next(images, &image, &name, &more);
+    int status = wf_image_read(path, &image);
     if (!status)
-        status = more ? take_mask(&image, name, meta, missing) : wf_fail(WF_DATA, "%s: no picture", path);
-    wf_images_close(images);
+        status = take_mask(&image, path, meta, missing);
     wf_image_clear(&image);
     return status;
 }

@@ -108,8 +108,9 @@ int wf_map_write_npy(const char *path, int H, int W, const float *map)
     FILE *to = wf_outfile_stream(file);
     if (fwrite(head, 1, HEAD, to) == HEAD && fwrite(map, sizeof *map, n, to) == n)
         return wf_outfile_commit(file);
+    int status = wf_fail_write(path);
     wf_outfile_abort(file);
-    return wf_fail_write(path);
+    return status;
 }
 
 static uint16_t brightness(double t)
