@@ -83,6 +83,36 @@ static void open_level(wf_backend *b, const wf_meta *meta, int level, void **par
     cr_assert_eq(wf_evaluator_create(b, meta, &spec, *params, 5, out), 0, "%s", wf_error());
 }
 
+/* The middle latent is too large for a float. */
+Test(evaluate, a_picture_without_density_fails_or_has_infinite_bits)
+{
+    enum { COUNT = 3 };
+    wf_backend *b = open_backend("cpu");
+    const wf_meta meta = {.wavelet = "haar", .levels = 0, .H = 1, .W = 1, .C = 1, .bits = 8};
+    const float low[COUNT] = {100, 1000, 99};
+    const uint64_t index[COUNT] = {4, 7, 5};
+    const double v[2] = {0.5 - 100.5 / 256, 38 * log(10) / 3};
+    double bits[COUNT], alone[2];
+    void *params;
+    wf_evaluator e;
+    cr_assert_eq(b->alloc(b, 2 * b->real, &params), 0);
+    cr_assert_eq(b->upload(b, params, v, WF_F64, 2), 0);
+    wf_level_spec spec = wf_level_spec_for(&meta, 0, "actnorm", NULL, WF_FP32);
+    cr_assert_eq(wf_evaluator_create(b, &meta, &spec, params, 5, &e), 0, "%s", wf_error());
+    cr_expect_eq(wf_evaluator_run(&e, COUNT, low, NULL, index, bits), WF_INTERNAL);
+    cr_expect(e.not_finite && strstr(wf_error(), "picture 7 is not finite"), "%s", wf_error());
+    e.infinite = true;
+    cr_assert_eq(wf_evaluator_run(&e, COUNT, low, NULL, index, bits), 0, "%s", wf_error());
+    cr_expect(!e.not_finite && bits[1] == INFINITY, "%g", bits[1]);
+    for (int n = 0; n < COUNT; n += 2) {
+        cr_assert_eq(wf_evaluator_run(&e, 1, low + n, NULL, index + n, alone), 0, "%s", wf_error());
+        cr_expect(isfinite(bits[n]) && bits[n] == alone[0], "picture %d: %g, alone %g", n, bits[n], alone[0]);
+    }
+    wf_evaluator_clear(&e);
+    b->free(b, params);
+    b->close(b);
+}
+
 /* Evaluates N copies of the picture, each with its own noise: bits[n][k] is the model's bits/dim under draw k. */
 static void draw_bits(double (*bits)[DRAWS])
 {

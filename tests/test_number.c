@@ -2,6 +2,7 @@
 #include <criterion/criterion.h>
 #include <locale.h>
 
+#include "../lib/base/figure.h"
 #include "../lib/base/number.h"
 #include "../lib/model/evaluation.h"
 #include "../lib/model/level.h"
@@ -118,4 +119,14 @@ Test(number, a_training_moves_between_locales, .timeout = 120)
     wf_model_clear(&model);
     b->close(b);
     scratch_remove();
+}
+
+Test(number, figures_are_never_cut)
+{
+    char text[WF_FIGURE];
+    cr_expect_str_eq(wf_figure(-2.5, "%.6f", "-", text), "-2.500000");
+    cr_expect_str_eq(wf_figure(-1.5e74, "%.6f", "-", text), "-1.5e+74");
+    cr_expect_str_eq(wf_figure(1e23, "%.6f", "-", text), "99999999999999991611392.000000");
+    cr_expect_str_eq(wf_figure(NAN, "%.6f", "-", text), "-");
+    cr_expect_str_eq(wf_figure(-INFINITY, "%.6f", "null", text), "null");
 }

@@ -182,6 +182,37 @@ Test(score, strangers_and_acquaintances)
     cr_expect_eq(p[0], 1); /* of two none is stranger */
 }
 
+/* Rows with such a number are stranger than all others, and change nothing else. */
+Test(score, numbers_that_are_not_finite_are_strangest)
+{
+    enum { N = 39, D = 4, ODD = 3 };
+    double x[(N + ODD) * D], y[2 * D], p[2], finite;
+    uint64_t state = 11;
+    draw_rows(N, x, &state);
+    draw_rows(2, y, &state);
+    memcpy(x + N * D, x, ODD * D * sizeof *x);
+    cr_assert_eq(wf_conformal_p(N, D, x, 1, y, 1, &(wf_watch){0}, &finite), WF_OK);
+    y[D + 2] = INFINITY;
+    cr_assert_eq(wf_conformal_p(N, D, x, 2, y, 1, &(wf_watch){0}, p), WF_OK);
+    cr_expect_eq(p[0], finite);
+    expect_near(p[1], 1.0 / (N + 1));
+    x[N * D] = NAN; /* three of the reference, anywhere */
+    x[(N + 1) * D + 3] = -INFINITY;
+    x[(N + 2) * D + 1] = INFINITY;
+    for (int d = 0; d < D; d++) {
+        double kept = x[d];
+        x[d] = x[N * D + d];
+        x[N * D + d] = kept;
+    }
+    cr_assert_eq(wf_conformal_p(N + ODD, D, x, 2, y, 2, &(wf_watch){0}, p), WF_OK);
+    expect_near(p[0], (finite * (N + 1) + ODD) / (N + ODD + 1));
+    expect_near(p[1], (ODD + 1.0) / (N + ODD + 1));
+    for (int n = 0; n < N + ODD; n++)
+        x[n * D] = NAN;
+    cr_assert_eq(wf_conformal_p(N + ODD, D, x, 1, y, 1, &(wf_watch){0}, p), WF_OK);
+    cr_expect_eq(p[0], 1);
+}
+
 Test(score, least_reference_for_a_rate)
 {
     cr_expect_eq(wf_conformal_least(0.05), 19);

@@ -52,7 +52,8 @@ static const cli_program program = {
         "deviations (Nalisnick et al. 2019). level0 and so on: each level's part of total. mean0, variance0, across0, "
         "down0 and so on: moments of the level's latents, which should be noise: mean 0, variance 1, and correlations "
         "of horizontal and vertical neighbours 0. What is not known is -, or null in JSON: levels with lattice "
-        "(wf-chain(7)) have no latents, and a single pixel has no neighbours.\n\n"
+        "(wf-chain(7)) have no latents, a single pixel has no neighbours, and a picture may be too strange for a "
+        "density in single precision; it counts as stranger than all that have one.\n\n"
         "p is the conformal p-value of these together: corrected, the bits of levels of 64 pixels or more and of the "
         "highest, those of the smaller ones in one, and of the same large levels the moments of latents and the mean "
         "square of each of their channels. It is the rank of the picture's Mahalanobis distance among those of the "
@@ -151,6 +152,10 @@ static wf_statistics *measure_reference(const wf_model *model, wf_backend *backe
                               common.threads, watch, maps, &s));
     must(wf_statistics_put_store(s, reference));
     must(wf_statistics_finish(s));
+    int64_t infinite = wf_statistics_infinite(s);
+    if (infinite)
+        note("%s: %lld reference pictures have no finite density, and nothing is stranger than they",
+             options.reference_path, (long long)infinite);
     return s;
 }
 
@@ -207,7 +212,7 @@ int main(int argc, char **argv)
     must(wf_meta_expect(wf_records_meta(input), wf_records_name(input), &model.meta, options.model_path));
     must(wf_meta_expect(wf_store_meta(whole), options.reference_path, &model.meta, options.model_path));
     wf_store *part = open_held_out(&model, whole), *chosen = part ? part : whole;
-    must(wf_score_check_rate(options.rate, wf_store_count(chosen), options.reference_path));
+    must(wf_score_check_rate(options.rate, wf_store_count(chosen), part, options.reference_path));
     snprintf(job, sizeof job, "%s beside %lld", start_pictures(wf_records_count(input), &model.meta, pictures),
              (long long)wf_store_count(chosen));
     start_note(backend, &model, 0, model.meta.levels, NULL, job);

@@ -9,12 +9,13 @@
 
 enum { WF_FIGURE = 32 };
 
-/* Writes value in `format`, which takes one double, or `unknown` if value is not finite. Returns `out`. */
+/* Writes value in `format`, which takes one double, or with nine digits if that is too long, or `unknown` if value
+ * is not finite. Returns `out`. */
 static inline const char *wf_figure(double value, const char *format, const char *unknown, char out[WF_FIGURE])
 {
-    if (isfinite(value))
-        wf_snprintf(out, WF_FIGURE, format, value);
-    else
+    if (isfinite(value) && wf_snprintf(out, WF_FIGURE, format, value) >= WF_FIGURE)
+        wf_snprintf(out, WF_FIGURE, "%.9g", value);
+    else if (!isfinite(value))
         snprintf(out, WF_FIGURE, "%s", unknown);
     return out;
 }

@@ -109,7 +109,8 @@ static int give_shares(wf_evaluator *e, int count, const double *density)
         for (size_t i = 0; i < P; i++)
             rest -= own[i];
         for (size_t i = 0; i < P; i++) /* bits are linear in the density, beside a constant */
-            own[i] = wf_bits_per_dim(r->meta, r->level, (double)P * own[i] + rest) / (double)P;
+            own[i] = isfinite(density[n]) ? wf_bits_per_dim(r->meta, r->level, (double)P * own[i] + rest) / (double)P
+                                          : INFINITY;
     }
     return e->shares(e->shares_user, r->level, count, e->shared);
 }
@@ -129,7 +130,9 @@ int wf_evaluator_run(wf_evaluator *e, int64_t N, const float *low, const float *
         WF_TRY(wf_level_runner_readback_begin(r, &posted));
         WF_TRY(wf_level_runner_readback_end(r, &posted, density));
         for (int n = 0; n < count; n++) {
-            e->not_finite = !isfinite(density[n]);
+            if (e->infinite && !isfinite(density[n]))
+                density[n] = -INFINITY;
+            e->not_finite = !e->infinite && !isfinite(density[n]);
             WF_CHECK(!e->not_finite, WF_INTERNAL, "level %d: log density of picture %llu is not finite", r->level,
                      (unsigned long long)index[at + n]);
             bits[at + n] = wf_bits_per_dim(r->meta, r->level, density[n]);

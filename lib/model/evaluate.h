@@ -26,6 +26,7 @@ typedef struct wf_evaluator {
     wf_level_runner runner;
     wf_pixel_noise *pixels; /* borrowed; NULL: each level has noise of its own */
     uint64_t draw;
+    bool infinite;           /* a density that is not finite gives INFINITY bits and is no failure */
     bool not_finite;         /* why the last run failed */
     float *host;             /* with pixels: a batch with their noise, low and detail */
     wf_watch watch;          /* of pictures; may be set after create */
@@ -44,7 +45,8 @@ int wf_evaluator_create(wf_backend *backend, const wf_meta *meta, const wf_level
 void wf_evaluator_clear(wf_evaluator *e);
 
 /* Writes bits [N]: this level's contribution to each picture's bits per dimension. low [N,h,w,C] and detail [N,h,w,K]
- * (NULL at the base) in pixel units. WF_INTERNAL: a density is not finite; then e->not_finite is set. */
+ * (NULL at the base) in pixel units. WF_INTERNAL: a density is not finite, and e->infinite is not set; then
+ * e->not_finite is. */
 int wf_evaluator_run(wf_evaluator *e, int64_t N, const float *low, const float *detail, const uint64_t *index,
                      double *bits) WF_MUST;
 

@@ -21,6 +21,7 @@ typedef struct wf_evaluation_spec {
     wf_shard shard;                /* of the run that the pictures are; they may be none if n > 0 */
     uint64_t run;                  /* hash that its shards have in common */
     wf_watch watch;                /* of pictures, by level, each as often as it is drawn */
+    bool infinite;                 /* a picture whose log density is not finite gets INFINITY bits and ends nothing */
     wf_latent_sink *latents;       /* takes the latents of each level, pictures in their order; NULL: nobody */
     void *latents_user;
     wf_share_sink *shares; /* takes the shares of pixels at each level, pictures in their order; NULL: nobody */

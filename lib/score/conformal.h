@@ -20,7 +20,9 @@ WF_BEGIN
  * Gammerman and Shafer 2005, "Algorithmic learning in a random world", chapter 2). No part of the reference is
  * set aside. New observations do not affect one another, and neither their order nor that of the reference matters.
  *
- * reference [N,D], N >= 1; all numbers finite. threads 0: all. watch: of new observations. Takes N D^2 operations for
+ * An observation with a number that is not finite is infinitely distant, and left out of the sample of the others.
+ *
+ * reference [N,D], N >= 1. threads 0: all. watch: of new observations. Takes N D^2 operations for
  * each. WF_AGAIN: out of memory. */
 int wf_conformal_p(int64_t N, int D, const double *reference, int64_t M, const double *given, int threads,
                    const wf_watch *watch, double *p) WF_MUST;

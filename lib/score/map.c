@@ -75,19 +75,21 @@ void wf_maps_picture(const wf_maps *m, int64_t n, float *out)
 int wf_maps_range(const wf_maps *m, int64_t N, double *mean, double *deviation)
 {
     size_t each = wf_count3(m->meta->H, m->meta->W, 1);
-    double sum = 0, squares = 0, count = (double)N * (double)each;
+    double sum = 0, squares = 0, count = 0;
     float *map = malloc(each * sizeof *map);
     WF_CHECK(map, WF_AGAIN, "maps: out of memory");
     for (int64_t n = 0; n < N; n++) {
         wf_maps_picture(m, n, map);
         for (size_t i = 0; i < each; i++) {
-            sum += (double)map[i];
-            squares += (double)map[i] * (double)map[i];
+            double value = (double)map[i];
+            sum += isfinite(value) ? value : 0;
+            squares += isfinite(value) ? value * value : 0;
+            count += isfinite(value) ? 1 : 0;
         }
     }
     free(map);
-    *mean = sum / count;
-    *deviation = sqrt(fmax(0, squares / count - *mean * *mean));
+    *mean = count > 0 ? sum / count : 0;
+    *deviation = count > 0 ? sqrt(fmax(0, squares / count - *mean * *mean)) : 0;
     return WF_OK;
 }
 

@@ -3,7 +3,8 @@
  * Each level gives every pixel of its low-pass a share of the picture's bits/dim: the log density of the pixel's
  * latents, and the pixel's log-determinants. A low-pass pixel stands for a square of the picture. The value of the map
  * at a pixel is the sum, over levels, of its square's bits per sample, so that the mean of the map is the picture's
- * bits/dim. Wavelets longer than Haar's reach beyond that square. Maps are host [H,W]. */
+ * bits/dim. A picture without a finite density has a map of INFINITY. Wavelets longer than Haar's reach beyond that
+ * square. Maps are host [H,W]. */
 #ifndef WF_MAP_H
 #define WF_MAP_H
 
@@ -23,7 +24,7 @@ int wf_maps_put(void *user, int level, int count, const double *bits) WF_MUST;
 
 /* Writes the map of picture n, of which all levels came, to out [H,W]. */
 void wf_maps_picture(const wf_maps *maps, int64_t n, float *out);
-/* Gives mean and standard deviation of all values of pictures 0 to N - 1. WF_AGAIN: out of memory. */
+/* Gives mean and standard deviation of all finite values of pictures 0 to N - 1. WF_AGAIN: out of memory. */
 int wf_maps_range(const wf_maps *maps, int64_t N, double *mean, double *deviation) WF_MUST;
 
 /* Writes a map as .npy of float32 [H,W]. */

@@ -2,6 +2,7 @@
 #ifndef WF_SCORE_H
 #define WF_SCORE_H
 
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "../base/linkage.h"
@@ -19,8 +20,9 @@ typedef struct wf_score {
     bool out; /* p <= rate: not of the reference's kind */
 } wf_score;
 
-/* WF_DATA: the reference of N pictures, called `name`, is too small for the rate (wf_conformal_least). */
-int wf_score_check_rate(double rate, int64_t N, const char *name) WF_MUST;
+/* WF_DATA: the reference of N pictures, of the store `name` or its held-out part, is too small for the rate
+ * (wf_conformal_least). */
+int wf_score_check_rate(double rate, int64_t N, bool held_out, const char *name) WF_MUST;
 
 /* Compares each picture of `given` with all of `reference`, which have statistics of the same kind: scores [N of
  * `given`]. rate: of pictures of the reference's kind that are called out, 0 < rate < 1. threads 0: all. watch: of

@@ -68,7 +68,8 @@ int wf_statistics_create(const wf_model *model, wf_backend *backend, const wf_me
 {
     wf_statistics *s = calloc(1, sizeof *s);
     WF_CHECK(s, WF_AGAIN, "statistics: out of memory");
-    wf_evaluation_spec spec = {.seed = seed, .watch = watch, .latents = take_latents, .latents_user = s};
+    wf_evaluation_spec spec = {
+        .seed = seed, .watch = watch, .infinite = true, .latents = take_latents, .latents_user = s};
     if (maps) {
         spec.shares = wf_maps_put;
         spec.shares_user = maps;
@@ -224,6 +225,14 @@ double wf_statistics_total(const wf_statistics *s, int64_t n)
     return sum;
 }
 
+int64_t wf_statistics_infinite(const wf_statistics *s)
+{
+    int64_t count = 0;
+    for (int64_t n = 0; n < wf_statistics_count(s); n++)
+        count += !isfinite(wf_statistics_total(s, n));
+    return count;
+}
+
 double wf_statistics_corrected(const wf_statistics *s, int64_t n)
 {
     return wf_statistics_total(s, n) - s->codec[n];
@@ -256,7 +265,7 @@ static int write_latents(const wf_statistics *s, int64_t n, int level, double *o
     const double moments[] = {f->mean, log_moment(f->variance), f->across, f->down};
     for (int i = 0; i < 4; i++, d++)
         if (out)
-            out[d] = isfinite(moments[i]) ? moments[i] : 0; /* a level one pixel wide or high has no neighbours */
+            out[d] = isnan(moments[i]) ? 0 : moments[i]; /* a level one pixel wide or high has no neighbours */
     for (int k = 0; k < shape.K; k++, d++)
         if (out)
             out[d] = log_moment(squares[k]);

@@ -39,13 +39,15 @@ int wf_statistics_put_store(wf_statistics *s, wf_store *store) WF_MUST;
  * different pictures. */
 int wf_statistics_finish(wf_statistics *s) WF_MUST;
 
-int64_t wf_statistics_count(const wf_statistics *s);                     /* N */
-int wf_statistics_width(const wf_statistics *s);                         /* D */
-uint64_t wf_statistics_index(const wf_statistics *s, int64_t n);         /* of a picture */
-const char *wf_statistics_name(const wf_statistics *s, int64_t n);       /* borrowed; NULL: it has none */
-int wf_statistics_levels(const wf_statistics *s);                        /* n: levels are 0 to n */
-double wf_statistics_bits(const wf_statistics *s, int64_t n, int level); /* contribution to bits/dim */
-double wf_statistics_total(const wf_statistics *s, int64_t n);           /* bits/dim */
+int64_t wf_statistics_count(const wf_statistics *s);               /* N */
+int wf_statistics_width(const wf_statistics *s);                   /* D */
+uint64_t wf_statistics_index(const wf_statistics *s, int64_t n);   /* of a picture */
+const char *wf_statistics_name(const wf_statistics *s, int64_t n); /* borrowed; NULL: it has none */
+int wf_statistics_levels(const wf_statistics *s);                  /* n: levels are 0 to n */
+/* Contribution of a level to bits/dim. INFINITY, like the sums below: the log density is not finite. */
+double wf_statistics_bits(const wf_statistics *s, int64_t n, int level);
+double wf_statistics_total(const wf_statistics *s, int64_t n); /* bits/dim */
+int64_t wf_statistics_infinite(const wf_statistics *s);        /* pictures whose total is not finite */
 /* Bits/dim less the bits/dim of the picture as PNG (wf_image_png_size), which corrects for its complexity: the score of
  * Serra et al. 2020, "Input complexity and out-of-distribution detection with likelihood-based generative models",
  * in bits/dim. */
@@ -53,7 +55,7 @@ double wf_statistics_corrected(const wf_statistics *s, int64_t n);
 /* Moments of the latents of a level; NAN: the level has none. */
 wf_latent_fit wf_statistics_fit(const wf_statistics *s, int64_t n, int level);
 
-/* Writes the statistics of all pictures to out [N,D]; all are finite. */
+/* Writes the statistics of all pictures to out [N,D]. They are finite for pictures whose bits/dim are. */
 void wf_statistics_write(const wf_statistics *s, double *out);
 
 WF_END

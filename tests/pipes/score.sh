@@ -138,6 +138,8 @@ status 64 "a rate that is not a number" wf-score -m model --ref ref.store --fpr 
 status 64 "two inputs" wf-score -m model --ref ref.store in.store noise.store
 says 64 "standard input cannot be both" wf-score -m model --ref - < /dev/null
 says 65 "ref.store: 199 reference pictures, and a false positive rate of 0.001 needs at least 999" wf-score -m model --ref ref.store --fpr 0.001 in.store
+says 65 "whole.store: 40 reference pictures that training held out, and a false positive rate of 0.01 needs at least 99" \
+    wf-score -m part --ref whole.store --fpr 0.01 noise.store
 "$DEADLEAVES" -q -n 18 -s 8 --seed 4 | wf-dwt -q -o few.store
 says 65 "few.store: 18 reference pictures, and a false positive rate of 0.05 needs at least 19" wf-score -m model --ref few.store in.store
 "$DEADLEAVES" -q -n 19 -s 8 --seed 4 | wf-dwt -q -o enough.store
