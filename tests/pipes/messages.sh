@@ -232,7 +232,7 @@ mkfifo fifo
 says 65 "and a wrong one" "fifo: at byte 0: not safetensors" timeout 20 wf-bpd -m model fifo
 
 # -- models ----------------------------------------------------------------------------------------------------------
-for program in wf-bpd "wf-score --ref a.store" wf-encode wf-decode wf-sample wf-nuts "wf-export -o new" wf-info "wf-train-level -m new -s a.store --init"; do
+for program in wf-bpd "wf-score --ref a.store" wf-encode wf-decode wf-sample wf-nuts "wf-coverage --noise 12" wf-pack "wf-export -o new" wf-info "wf-train-level -m new -s a.store --init"; do
     read -r -a words <<< "$program"
     [[ $program = *--init ]] || words+=(-m)
     says 65 "$program: a picture" "x.png: a PNG picture, expected a model: a folder" "${words[@]}" x.png

@@ -39,11 +39,14 @@ one wf-nuts "wf-nuts: .*, $((p0 + p1)) parameters in levels 0 to 1, 1 picture of
 wf-nuts -m model -n 1 -l 1 --adapt 1 --draws 2 --chains 2 --joint 2> all > none
 head -n 1 all > said
 one "wf-nuts, jointly" "wf-nuts: .*, 2 chains of 1 \+ 2 draws for each, all levels jointly"
+wf-coverage -m model --noise 40 -n 2 --adapt 2 --draws 22 2> said > none
+one wf-coverage "wf-coverage: model model on $cpu, fp32, $chain, $all, 2 pictures of 8x8x3, 2 chains of 2 \+ 22 draws for each"
 wf-encode -m model < s.wf 2> said > latents.wf
 one wf-encode "wf-encode: model model on $cpu, fp32, $chain, $all, pictures of 8x8x3"
 wf-decode -m model < latents.wf > none 2> said
 one wf-decode "wf-decode: model model on $cpu, fp32, $chain, $all, pictures of 8x8x3"
-for quiet in "wf-bpd -q -m model -s s.store" "wf-sample -q -m model -n 1" "wf-nuts -q -m model -n 1 -l 0 --draws 1"; do
+for quiet in "wf-bpd -q -m model -s s.store" "wf-sample -q -m model -n 1" "wf-nuts -q -m model -n 1 -l 0 --draws 1" \
+    "wf-coverage -q -m model --noise 40 -n 2 --adapt 2 --draws 22"; do
     # shellcheck disable=SC2086 # words
     $quiet > none 2> said
     ok "$quiet" test ! -s said
