@@ -151,6 +151,10 @@ ok "the answer comes first" left 'wf-nuts: interrupted: saving the chains in run
 ok "then what was saved" left 'wf-nuts: interrupted; saved in run/.*'
 ok "draws, ETA and level are drawn" drawn '^wf-nuts: [0-9]+ / 2400240 draws, .*level 0'
 
+exits 130 "Ctrl-C ends simulated posteriors" --press ' draws, ' -- wf-coverage -m "$LEAVES" --noise 12 -n 50
+ok "in one line" left_only 'wf-coverage: interrupted after [0-9]+ of 20000 draws; nothing is printed; --state DIR keeps the chains'
+ok "draws and level are drawn there, too" drawn '^wf-coverage: [0-9]+ / 20000 draws, .*level 5'
+
 exits 75 "training saves" --press ' steps, ' -- wf-train-level -m trained -l 1 -s many.store -f actnorm --minutes 0.5
 ok "the line has steps, ETA and bits" drawn '^wf-train-level: [0-9]+ steps, ETA .* bits/dim, level 1'
 ok "the answer names the step" left 'wf-train-level: interrupted: finishing step [0-9]+, then saving; once more ends at once'
