@@ -786,27 +786,32 @@ def _affine(o: dict[str, str], p: Array, x: Array, inverse: bool) -> tuple[Array
 
 
 def _rqspline(o: dict[str, str], p: Array, x: Array, inverse: bool) -> tuple[Array, Array]:
-    """Durkan et al. 2019, equations 4 to 8; the identity beyond +-bound."""
+    """Durkan et al. 2019, equations 4 and 5, with the term that kernels/body/rqspline.h adds; the identity beyond
+    +-bound."""
     n, end = int(o.get("bins", 8)), float(o.get("bound", 3))
     w, h = (2 * end * (1e-3 + (1 - 1e-3 * n) * part.softmax(1)) for part in (p[:, :n], p[:, n : 2 * n]))
     one = torch.ones_like(p[:, :1])
     d = torch.cat([one, 1e-3 + torch.nn.functional.softplus(p[:, 2 * n :] + 0.539742417), one], 1)
     x0, y0 = w.cumsum(1) - w - end, h.cumsum(1) - h - end
-    at = ((x.unsqueeze(1) >= (y0 if inverse else x0)).sum(1, True) - 1).clamp(0, n - 1)
+    at = ((x.unsqueeze(1) >= (y0 + 0.01 * (x0 - y0) if inverse else x0)).sum(1, True) - 1).clamp(0, n - 1)
     x0, y0, w, h, d0, d1 = (v.gather(1, at)[:, 0] for v in (x0, y0, w, h, d[:, :-1], d[:, 1:]))
     s = h / w
+
+    def curve(t: Array) -> tuple[Array, Array]:
+        """Value and slope at position t of the bin."""
+        below = s + (d1 + d0 - 2 * s) * t * (1 - t)
+        slope = (s / below) ** 2 * (d1 * t * t + 2 * s * t * (1 - t) + d0 * (1 - t) ** 2)
+        value = y0 + h * (s * t * t + d0 * t * (1 - t)) / below
+        return value + 0.01 * (x0 + t * w - value), slope + 0.01 * (1 - slope)
+
     if inverse:
-        over, bend = (x - y0) / h, d1 + d0 - 2 * s
-        a, b, c = s - d0 + over * bend, d0 - over * bend, -s * over
-        t = 2 * c / (-b - torch.sqrt((b * b - 4 * a * c).clamp_min(0)))
+        within = x.clamp(-end, end)
+        t = _root(lambda t: (curve(t)[0] - within, w * curve(t)[1]), torch.zeros_like(x), torch.ones_like(x))
     else:
         t = (x - x0) / w
-    t = t.clamp(0, 1)
-    below = s + (d1 + d0 - 2 * s) * t * (1 - t)
-    log = torch.log((s / below) ** 2 * (d1 * t * t + 2 * s * t * (1 - t) + d0 * (1 - t) ** 2))
-    y = x0 + t * w if inverse else y0 + h * (s * t * t + d0 * t * (1 - t)) / below
+    y, slope = curve(t.clamp(0, 1))
     outside = x.abs() > end
-    return torch.where(outside, x, y), torch.where(outside, torch.zeros_like(x), log)
+    return torch.where(outside, x, x0 + t * w if inverse else y), torch.where(outside, 0 * x, torch.log(slope))
 
 
 def _root(curve: Callable[[Array], tuple[Array, Array]], low: Array, high: Array) -> Array:
@@ -834,12 +839,12 @@ def _mixlogistic(o: dict[str, str], p: Array, x: Array, inverse: bool) -> tuple[
         u = (x.unsqueeze(1) - m) * e
         under, over = torch.nn.functional.logsigmoid(u), torch.nn.functional.logsigmoid(-u)
         w, v = (logit + under).softmax(1), (logit + over).softmax(1)
-        value = (logit + under).logsumexp(1) - (logit + over).logsumexp(1) + 1e-3 * x
-        return value, (e * (over.exp() * w + under.exp() * v)).sum(1) + 1e-3
+        value = (logit + under).logsumexp(1) - (logit + over).logsumexp(1) + 1e-2 * x
+        return value, (e * (over.exp() * w + under.exp() * v)).sum(1) + 1e-2
 
     if inverse:
         target = (y - b) * torch.exp(-a)
-        ends = (target.unsqueeze(1) + m * e) / (e + 1e-3)
+        ends = (target.unsqueeze(1) + m * e) / (e + 1e-2)
         y = _root(lambda x: (curve(x)[0] - target, curve(x)[1]), ends.amin(1) - 1e-6, ends.amax(1) + 1e-6)
     value, slope = curve(y)
     return (y if inverse else value * torch.exp(a) + b).to(x.dtype), (torch.log(slope) + a).to(x.dtype)

@@ -1,10 +1,10 @@
 /* mixlogistic.h - the coupling of Flow++ (Ho et al. 2019, section 3.2): distribution function of a mixture of
  * logistics, logit, then affine
  *
- *   y = (logit(sum_i p_i sigmoid((x - m_i) exp(-s_i))) + x / 1000) exp(a) + b
+ *   y = (logit(sum_i p_i sigmoid((x - m_i) exp(-s_i))) + x / 100) exp(a) + b
  *
  * Parameters: logits of the p_i, then m_i, s_i, a, b; s_i and a are clamped to +-5. At 0 the transform is near the
- * identity. Two details are not in the paper. Without x / 1000 the transform is too flat between distant components for
+ * identity. Two details are not in the paper. Without x / 100 the transform is too flat between distant components for
  * single precision to invert. The m_i start spread over +-1, so that components differ before training.
  *
  * With f the mixture and c = 1 - f, the code uses shares of the components, which sum to 1 and neither overflow nor
@@ -15,7 +15,7 @@
 #include "../backend.h"
 #include "root.h"
 
-#define WF_MIXTURE_LEAST 1e-3f /* derivative of the linear term */
+#define WF_MIXTURE_LEAST 1e-2f /* derivative of the linear term */
 
 /* A running log(sum of exp). */
 typedef struct wf_log_sum {
@@ -57,7 +57,7 @@ WF_BODY wf_logistic wf_mixture_component(const wf_transform *how, int i, float x
 
 typedef struct wf_mixture {
     wf_log_sum all, below, above;
-    float value, curved; /* value: logit of the mixture plus x / 1000; curved: derivative of the logit alone */
+    float value, curved; /* value: logit of the mixture plus x / 100; curved: derivative of the logit alone */
 } wf_mixture;
 
 /* Returns a component's term in the derivative of the logit, without its factor e; writes its w and v. */

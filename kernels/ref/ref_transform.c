@@ -119,29 +119,30 @@ static void spline(const wf_transform *how, double x, const double *params, jet 
     steep = six_plus(steep, 1, six_times(v[4], six_times(rest, rest)));
     six y = six_plus(v[2], 1, six_times(h, six_over(above, below)));
     six derivative = six_over(six_times(six_times(s, s), steep), six_times(below, below));
-    j->y = y.value;
-    j->log_derivative = log(derivative.value);
+    /* T = 0.99 y + 0.01 x */
+    double slope = 0.99 * derivative.value + 0.01, part = 0.99 / slope;
+    j->y = 0.99 * y.value + 0.01 * x;
+    j->log_derivative = log(slope);
     /* The spline does not change when x and its knots move together. */
-    j->bend = -(derivative.by[0] + derivative.by[1]) / derivative.value;
+    j->bend = -part * (derivative.by[0] + derivative.by[1]);
     for (int i = 0; i < count; i++) {
         const double *left = xs_by + bin * count, *up = ys_by + bin * count;
-        j->y_by[i] = y.by[0] * left[i] + y.by[1] * left[count + i];
-        j->y_by[count + i] = y.by[2] * up[i] + y.by[3] * up[count + i];
-        j->log_derivative_by[i] = (derivative.by[0] * left[i] + derivative.by[1] * left[count + i]) / derivative.value;
-        j->log_derivative_by[count + i] =
-            (derivative.by[2] * up[i] + derivative.by[3] * up[count + i]) / derivative.value;
+        j->y_by[i] = 0.99 * (y.by[0] * left[i] + y.by[1] * left[count + i]);
+        j->y_by[count + i] = 0.99 * (y.by[2] * up[i] + y.by[3] * up[count + i]);
+        j->log_derivative_by[i] = part * (derivative.by[0] * left[i] + derivative.by[1] * left[count + i]);
+        j->log_derivative_by[count + i] = part * (derivative.by[2] * up[i] + derivative.by[3] * up[count + i]);
     }
     for (int side = 0; side < 2; side++) {
         int knot = bin + side;
         if (knot == 0 || knot == count)
             continue;
-        j->y_by[2 * count + knot - 1] = y.by[4 + side] * derivative_by[side];
-        j->log_derivative_by[2 * count + knot - 1] = derivative.by[4 + side] * derivative_by[side] / derivative.value;
+        j->y_by[2 * count + knot - 1] = 0.99 * y.by[4 + side] * derivative_by[side];
+        j->log_derivative_by[2 * count + knot - 1] = part * derivative.by[4 + side] * derivative_by[side];
     }
 }
 
 /* The mixture f, its complement c and its density p; a parameter changes them by df, -df and dp. Up to scale and offset
- * y = log f - log c + x/1000 and T' = p/f + p/c + 1/1000. */
+ * y = log f - log c + x/100 and T' = p/f + p/c + 1/100. */
 typedef struct mixture {
     double f, c, p, derivative;
 } mixture;
@@ -169,8 +170,8 @@ static void mixlogistic(int n, double x, const double *params, jet *j)
         m.p += share[i] * e * below * above;
         dp += share[i] * e * e * below * above * (above - below);
     }
-    m.derivative = m.p / m.f + m.p / m.c + 1e-3;
-    j->y = (log(m.f) - log(m.c) + 1e-3 * x) * scale + params[3 * n + 1];
+    m.derivative = m.p / m.f + m.p / m.c + 1e-2;
+    j->y = (log(m.f) - log(m.c) + 1e-2 * x) * scale + params[3 * n + 1];
     j->log_derivative = log(m.derivative) + a;
     j->bend = (dp / m.f - m.p * m.p / (m.f * m.f) + dp / m.c + m.p * m.p / (m.c * m.c)) / m.derivative;
     for (int i = 0; i < n; i++) {
