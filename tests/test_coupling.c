@@ -102,8 +102,8 @@ Test(coupling, there_and_back_again)
 }
 
 /* Parameters are normal with deviation 3, as a training that goes astray leaves them. No transform is so flat anywhere
- * that single precision cannot invert it: the bound is that of the least slope, 1/100, and for mixtures, which end in an
- * affine map with log-scales down to -5, of exp(-5)/100. */
+ * that single precision cannot invert it: the bound is that of the least slope, 1/100, and for mixtures, which end in
+ * an affine map with log-scales down to -5, of exp(-5)/100. */
 Test(coupling, there_and_back_with_large_parameters)
 {
     for (int row = 0; row < ROWS; row++) {

@@ -615,6 +615,8 @@ def read_level(path: Path) -> tuple[dict[str, str], dict[str, np.ndarray]]:
         raise Error(f"{name}: {problem.strerror}") from None
     if "chain" not in text:
         raise Error(f"{name}: not the file of a level: no chain in it")
+    if "given" in text:
+        raise Error(f"{name}: was trained with --given, which this module does not know: wf-bpd and wf-sample do")
     return text, {key: array.astype(np.float32) for key, array in values.items()}
 
 

@@ -4,6 +4,8 @@
 #include "../lib/model/evaluation.h"
 #include "bpd_shards.h"
 #include "cli_io.h"
+#include "given.h"
+#include "given_table.h"
 #include "interrupt.h"
 #include "level_work.h"
 #include "progress.h"
@@ -11,6 +13,7 @@
 
 static struct options {
     const char *model_path, *store_path; /* store_path NULL: the operand */
+    const char *given_path, *grid_path;
     int64_t count, samples, top;
     int split, precision;
     bool per_image, json, join;
@@ -32,6 +35,12 @@ static const cli_option table[] = {
     {0, "precision", "trained|fp32|bf16|tf32", CLI_CHOICE, &options.precision, 0, 0,
      "Compute in this precision (default trained: the one of each level's file, on every machine, so that a figure "
      "depends on the model and the pictures alone; wf-train-level --precision says when it is not fp32)."},
+    {0, "given", "FILE.npy", CLI_STRING, &options.given_path, 0, 0,
+     "What each picture is given, as in the training: rows by the pictures' numbers."},
+    {0, "given-grid", "labels|FILE.npy", CLI_STRING, &options.grid_path, 0, 0,
+     "Give every picture each row of the file, or each label, in turn: print its log likelihood under each, in nats, "
+     "and the row under which it is most probable. With --given also count how often that is the picture's own. Needs "
+     "a store."},
     {0, "per-image", NULL, CLI_FLAG, &options.per_image, 0, 0,
      "Print one line per picture: index, total, each level, and the name of its file, or its index again."},
     {0, "json", NULL, CLI_FLAG, &options.json, 0, 0,
@@ -84,6 +93,8 @@ static const cli_program program = {
                 "    from a store, for scripts\n"
                 "wf-bpd -m model -s train.wf --split val\n"
                 "    the pictures that training held out\n"
+                "wf-bpd -m digits test.store --given labels.npy --given-grid labels\n"
+                "    the class of each picture by Bayes' rule, for a model that was trained with labels\n"
                 "wf-bpd -m model -s test.wf -n 100 --iw 100\n"
                 "    a tighter bound on a hundred pictures\n"
                 "wf-bpd -m model -s test.wf --shard 3/8 > part-3.tsv; wf-bpd --join part-*.tsv\n"
@@ -103,6 +114,8 @@ static int64_t own_count(int64_t count)
     return wf_shard_count(options.shard, 0, count);
 }
 
+static const wf_given *given; /* to the pictures */
+
 static wf_evaluation *open_evaluation(const wf_model *model, wf_backend *backend, const wf_meta *meta, const char *name,
                                       uint64_t run, wf_watch watch)
 {
@@ -113,6 +126,7 @@ static wf_evaluation *open_evaluation(const wf_model *model, wf_backend *backend
                                .shard = options.shard,
                                .run = run,
                                .precision = given_precision(),
+                               .given = given,
                                .watch = watch};
     must(wf_evaluation_create(model, backend, meta, name, &spec, &e));
     return e;
@@ -174,7 +188,8 @@ static wf_evaluation *evaluate(const wf_model *model, wf_backend *backend, wf_re
     uint64_t run = bpd_run(model, meta, whole);
     wf_evaluation *e = open_evaluation(model, backend, meta, name, run, begin_work(model, meta, store, count));
     wf_record record;
-    say_start(model, backend, meta, count);
+    if (!given || given->row <= 0) /* once for a grid */
+        say_start(model, backend, meta, count);
     if (store)
         must(wf_evaluation_put_store(e, store));
     while (!store && cli_next(input, &record))
@@ -190,7 +205,8 @@ static int join(int first)
 {
     wf_figures figures;
     if (options.model_path || options.shard.n || options.per_image || options.top || options.store_path ||
-        options.count || options.samples || options.split || options.precision)
+        options.count || options.samples || options.split || options.precision || options.given_path ||
+        options.grid_path)
         die(WF_USAGE, "--join: takes tables of shards and --json, and no other option");
     bpd_join(first, &figures);
     bpd_print(&figures, options.json);
@@ -214,6 +230,31 @@ static void print(wf_evaluation *e)
         bpd_print(&figures, options.json);
 }
 
+typedef struct job {
+    const wf_model *model;
+    wf_backend *backend;
+    wf_records *input;
+} job;
+
+/* A given_evaluate. */
+static wf_evaluation *evaluate_given(void *user, const wf_given *rows)
+{
+    const job *j = user;
+    given = rows;
+    wf_evaluation *e = evaluate(j->model, j->backend, j->input);
+    must(wf_evaluation_finish(e));
+    return e;
+}
+
+/* A picture's noise is the same under all rows of a grid. */
+static void print_grid(job *j)
+{
+    if (!wf_records_store(j->input))
+        die(WF_USAGE, "%s: a stream: --given-grid reads the pictures several times and needs a store",
+            wf_records_name(j->input));
+    given_table_print(j->model, wf_records_meta(j->input), options.grid_path, given, options.json, evaluate_given, j);
+}
+
 int main(int argc, char **argv)
 {
     wf_model model;
@@ -226,9 +267,14 @@ int main(int argc, char **argv)
     found_open_model(options.model_path, &model);
     backend = start_backend();
     wf_records *input = cli_open_store_or_input(options.store_path, first);
-    wf_evaluation *e = evaluate(&model, backend, input);
-    must(wf_evaluation_finish(e));
-    print(e);
+    given = given_read(options.given_path);
+    given_expect(given, wf_records_count(input), wf_records_name(input));
+    job all = {&model, backend, input};
+    wf_evaluation *e = options.grid_path ? NULL : evaluate_given(&all, given);
+    if (e)
+        print(e);
+    else
+        print_grid(&all);
     finish_stdout();
     wf_evaluation_destroy(e);
     wf_records_close(input);

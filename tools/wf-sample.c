@@ -2,6 +2,7 @@
 #include "../lib/pyramid/pyramid.h"
 #include "../lib/sample/coarse_to_fine.h"
 #include "../lib/sample/sample.h"
+#include "given.h"
 #include "interrupt.h"
 #include "level_work.h"
 #include "sampling.h"
@@ -10,6 +11,7 @@ static struct options {
     sampling sampling;
     cli_doubles temperature;
     double truncate; /* 0: not at all */
+    const char *given;
 } options = {.sampling = SAMPLING_DEFAULTS, .temperature = {1, {1}}};
 
 static const cli_option table[] = {
@@ -19,6 +21,9 @@ static const cli_option table[] = {
      "(default 1)."},
     {0, "truncate", "X", CLI_DOUBLE, &options.truncate, 1e-6, 8,
      "Draw latents from the normal distribution cut off at -X and X, before the factor is applied."},
+    {0, "given", "X[,X...]|FILE.npy", CLI_STRING, &options.given, 0, 0,
+     "Draw pictures that are given this, of a model that was trained so: a label, as 3, or numbers, as 0.5,2, for all "
+     "pictures; or a file with a row for each, by their numbers."},
     CLI_THREADS,
     CLI_SEED,
     CLI_BACKEND_AUTO,
@@ -64,6 +69,7 @@ static const cli_program program = {
 static const size_t FLOW_BYTES = (size_t)512 << 20;
 
 static wf_sampler samplers[WF_MAX_LEVELS + 1]; /* by level of the pictures that are drawn; created when needed */
+static const wf_given *given;
 static wf_pyramid *pyramid;
 static wf_watch watch;
 
@@ -78,6 +84,7 @@ static int draw_level(void *user, int level, int N, const float *low, const uint
         WF_TRY(wf_sampler_create_in_bands(&s->model, of_model, s->backend, shape.H, shape.W, FLOW_BYTES,
                                           &samplers[level]));
     samplers[level].watch = watch;
+    samplers[level].runner.given = given;
     return wf_sampler_run(&samplers[level], N, low, index, &how, drawn);
 }
 
@@ -108,6 +115,7 @@ int main(int argc, char **argv)
     wf_meta meta;
     s->keeps_numbers = true;
     sampling_parse(s, &program, argc, argv);
+    given = given_parse(options.given);
     sampling_open(s);
     must(wf_conditioning_drawn(s->conditioning, s->to_level, &meta));
     sampling_open_output(s, &meta, wf_conditioning_level(s->conditioning) + 1);

@@ -6,13 +6,14 @@
 #include "../lib/base/file.h"
 #include "../lib/train/optimizer.h"
 #include "cli_io.h"
+#include "given.h"
 #include "ranks.h"
 #include "spool.h"
 #include "training.h"
 #include "words.h"
 
 static int levels[2] = {-1, -1}; /* first and last */
-static const char *model_path, *store_path, *init_path;
+static const char *model_path, *store_path, *init_path, *given_path;
 static const char *held_out; /* a store, per cents or none; NULL: the default */
 static wf_train_options options;
 static int precision, memory, ranks_choice;
@@ -28,6 +29,9 @@ static const cli_option table[] = {
     {0, "val", "P%|none|STORE", CLI_STRING, &held_out, 0, 0,
      "Held-out pictures: they select the best checkpoint, stop early, and are `val` in the log. P%, 1 to 50: that part "
      "of the store, which is then not trained on; or another store (default 5%)."},
+    {0, "given", "FILE.npy", CLI_STRING, &given_path, 0, 0,
+     "Learn densities that depend on a label or numbers of each picture: an array of whole numbers from 0 on, or of "
+     "floats [pictures] or [pictures,numbers], in the order of the store. Give all levels the same."},
     {0, "init", "MODEL", CLI_STRING, &init_path, 0, 0,
      "Begin with the averaged weights of this model's level, in place of random ones; without --flow also with its "
      "chain. May be an exported or installed model."},
@@ -245,6 +249,7 @@ int main(int argc, char **argv)
     const char *validation_path = take_held_out();
     options.chain = chain_of(options.chain, chain);
     options.dequantize = chain_of(options.dequantize, dequantize);
+    options.given = given_read(given_path);
     wf_store *store, *validation = NULL;
     wf_model model, init = {0};
     if (init_path)

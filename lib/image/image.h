@@ -100,6 +100,18 @@ int wf_images_next(wf_images *images, wf_image *image, const char **name, bool *
 int wf_images_skip(wf_images *images, bool *skipped) WF_MUST;
 void wf_images_close(wf_images *images); /* NULL is allowed */
 
+/* Numbers in rows, such as labels of pictures. */
+typedef struct wf_table {
+    int64_t rows;
+    int columns;
+    bool whole;     /* the file holds whole numbers */
+    double *values; /* [rows,columns], the caller's (free) */
+} wf_table;
+
+/* Reads a .npy of one dimension, or of two: [rows,columns]. Numbers are whole or floating, of 1 to 8 bytes in either
+ * order. WF_NOINPUT: no such file. WF_DATA: another file, or another shape. */
+int wf_table_read(const char *path, wf_table *out) WF_MUST;
+
 /* Reads the first picture of one file into `image`, which the caller clears, after a failure too. WF_DATA: it has
  * none. Else as wf_images_open and wf_images_next. */
 int wf_image_read(const char *path, wf_image *image) WF_MUST;

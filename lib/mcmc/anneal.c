@@ -45,6 +45,14 @@ static wf_extent extent_of(const wf_anneal *a, const stage *s)
     return (wf_extent){a->meta->signal, a->N, wf_meta_slices(a->meta, s->level.spec.level), s->H, s->W, a->meta->C};
 }
 
+/* Refuses levels that are given more than the low-pass. */
+static int expect_nothing_given(const wf_level *level)
+{
+    WF_CHECK(!wf_given_channels(&level->spec.given), WF_USAGE,
+             "level %d was trained with --given: chains take none; wf-sample --given draws", level->spec.level);
+    return WF_OK;
+}
+
 static int open_stage(wf_anneal *a, const wf_model *model, int level)
 {
     stage *s = &a->stages[level - a->spec.first];
@@ -52,6 +60,7 @@ static int open_stage(wf_anneal *a, const wf_model *model, int level)
     WF_CHECK(T > 0 && isfinite(T), WF_USAGE, "level %d: temperature %g, want one above 0", level, T);
     a->last = s;
     WF_TRY(wf_level_load(model, level, a->backend, &s->level));
+    WF_TRY(expect_nothing_given(&s->level));
     WF_TRY(wf_level_invertible(&s->level));
     s->H = wf_rows_grown(a->meta->signal, a->spec.H, doublings(&a->spec, level));
     s->W = a->spec.W << doublings(&a->spec, level);

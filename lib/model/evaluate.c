@@ -201,15 +201,15 @@ int wf_evaluator_round_trip(wf_evaluator *e, wf_round_trip *error)
     wf_level_runner *r = &e->runner;
     wf_backend *b = r->backend;
     size_t n = wf_count4(r->N, r->H, r->W, r->K);
-    const wf_real *back, *x = wf_level_input_x(&r->input), *low = wf_level_input_cond(&r->input);
+    const wf_real *back, *x = wf_level_input_x(&r->input), *cond = wf_level_runner_cond(r);
     wf_real *z = NULL;
     float *host = malloc(2 * n * sizeof *host);
     int status = WF_OK;
     WF_CHECK(host, WF_AGAIN, "round trip: out of memory");
     WF_GO(wf_alloc_reals(b, n, &z));
-    WF_GO(wf_flow_forward(r->flow, r->params, x, low));
+    WF_GO(wf_flow_forward(r->flow, r->params, x, cond));
     WF_GO(b->copy(b, z, wf_flow_latent(r->flow), n));
-    WF_GO(wf_flow_inverse(r->flow, r->params, z, low, &back));
+    WF_GO(wf_flow_inverse(r->flow, r->params, z, cond, &back));
     WF_GO(b->download(b, host, WF_F32, x, n));
     WF_GO(b->download(b, host + n, WF_F32, back, n));
     *error = compare_round_trip(host, host + n, n);

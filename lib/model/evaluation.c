@@ -102,6 +102,7 @@ static int open_level(wf_evaluation *e, int number)
     WF_TRY(wf_evaluator_create(e->backend, &e->meta, &w->spec, w->params, e->spec.seed, &l->evaluator));
     l->evaluator.watch = e->spec.watch;
     l->evaluator.infinite = e->spec.infinite;
+    l->evaluator.runner.given = e->spec.given;
     l->evaluator.latents = e->spec.latents;
     l->evaluator.latents_user = e->spec.latents_user;
     if (e->spec.shares)

@@ -22,6 +22,7 @@ typedef struct wf_evaluation_spec {
     uint64_t run;                  /* hash that its shards have in common */
     wf_watch watch;                /* of pictures, by level, each as often as it is drawn */
     bool infinite;                 /* a picture whose log density is not finite gets INFINITY bits and ends nothing */
+    const wf_given *given;         /* of the pictures; NULL: nothing */
     wf_latent_sink *latents;       /* takes the latents of each level, pictures in their order; NULL: nobody */
     void *latents_user;
     wf_share_sink *shares; /* takes the shares of pixels at each level, pictures in their order; NULL: nobody */

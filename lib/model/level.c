@@ -122,6 +122,7 @@ int wf_level_save(const wf_model *model, const wf_flow *flow, const wf_flow *noi
 {
     const flows both = {flow, noise};
     char path[WF_PATH], level[16], step[32], bpd[32], most[32], mean[32], kernel[8], hash[20], held[16];
+    char given[WF_GIVEN_TEXT] = "";
     int count = count_params(&both), written = 0;
     size_t size = flows_size(&both);
     const wf_flow_spec *spec = wf_flow_spec_of(flow);
@@ -151,6 +152,8 @@ int wf_level_save(const wf_model *model, const wf_flow *flow, const wf_flow *noi
     snprintf(held, sizeof held, "%d%%", what->held_out);
     snprintf(hash, sizeof hash, "%016llx", (unsigned long long)XXH3_64bits(rounded[1], size * sizeof(float)));
     bool unknown = isnan(what->round_trip.most);
+    if (what->given)
+        wf_given_text(what->given, given);
     const wf_pair own[] = {{"level", level},
                            {"chain", what->chain},
                            {"kernel", kernel},
@@ -164,6 +167,7 @@ int wf_level_save(const wf_model *model, const wf_flow *flow, const wf_flow *noi
                            {"held_out", what->held_out ? held : NULL},
                            {"init", what->init},
                            {"chosen", what->chosen},
+                           {"given", *given ? given : NULL},
                            {"dequantize", noise ? what->dequantize : NULL}};
     enum { OWN = sizeof own / sizeof *own };
     wf_pair pairs[WF_META_PAIRS + OWN];
@@ -302,6 +306,7 @@ static int read_file(const wf_safetensors *st, const char *path, const wf_model 
     out->spec = wf_level_spec_for(&model->meta, out->spec.level, strdup(chain), dequantize ? strdup(dequantize) : NULL,
                                   in_file);
     out->spec.kernel = atoi(kernel);
+    WF_TRY(wf_given_parse(wf_safetensors_meta(st, "given"), path, &out->spec.given));
     WF_CHECK(out->spec.chain && !out->spec.dequantize == !dequantize, WF_AGAIN, "%s: out of memory", path);
     return read_weights(st, path, out);
 }
@@ -355,6 +360,7 @@ static int save_average(const wf_safetensors *st, const char *path, const wf_lev
                           .data = wf_safetensors_meta(st, "data"),
                           .init = wf_safetensors_meta(st, "init"),
                           .chosen = wf_safetensors_meta(st, "chosen"),
+                          .given = &level->spec.given,
                           .dtype = dtype};
     flows both;
     char *end = NULL;
@@ -462,6 +468,7 @@ static int summarize(const wf_safetensors *st, const char *path, wf_level_summar
     snprintf(out->hash, sizeof out->hash, "%.16s", hash ? hash : "");
     snprintf(out->data, sizeof out->data, "%.16s", data ? data : "");
     WF_TRY(read_held_out(st, path, &out->held_out));
+    WF_TRY(wf_given_parse(wf_safetensors_meta(st, "given"), path, &out->given));
     out->parameters = 0;
     for (int i = 0; i < st->count; i++)
         if (!strncmp(st->tensors[i].name, "ema/", 4))
@@ -558,7 +565,7 @@ wf_flow_spec wf_level_flow_spec(const wf_level_spec *spec, int N, int H, int W, 
                           .H = H,
                           .W = W,
                           .K = spec->K,
-                          .C = spec->C,
+                          .C = spec->C + wf_given_channels(&spec->given),
                           .kernel = spec->kernel,
                           .precision = spec->precision,
                           .memory = memory,

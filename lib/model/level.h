@@ -4,6 +4,7 @@
 
 #include "../base/linkage.h"
 #include "../flow/flow.h"
+#include "given.h"
 #include "model.h"
 
 WF_BEGIN
@@ -23,8 +24,9 @@ typedef struct wf_round_trip {
 /* Spec of a level's flow, for any number and size of signals. Strings are borrowed. */
 typedef struct wf_level_spec {
     int level;
-    int K, C;   /* channels of what the flow models and of its condition; C = 0 at the base */
-    int kernel; /* 3, or 1 where the level is a single pixel */
+    int K, C;            /* channels of what the flow models and of its condition; C = 0 at the base */
+    wf_given_kind given; /* further channels of the condition */
+    int kernel;          /* 3, or 1 where the level is a single pixel */
     wf_precision precision;
     wf_signal signal;
     int D, H;                       /* slices and rows that a volume must have */
@@ -32,7 +34,7 @@ typedef struct wf_level_spec {
     const char *chain, *dequantize; /* text of the flow, and of the flow of the noise in pixels; NULL: uniform noise */
 } wf_level_spec;
 
-/* The spec of `level` of a model for signals like meta. */
+/* The spec of `level` of a model for signals like meta, which is given nothing. */
 wf_level_spec wf_level_spec_for(const wf_meta *meta, int level, const char *chain, const char *dequantize,
                                 wf_precision precision);
 
@@ -82,6 +84,7 @@ typedef struct wf_level_summary {
     char hash[20];     /* of the averaged weights; "": not in the file */
     char data[20];     /* hash of the store that the level was trained on; "": not in the file */
     int held_out;      /* per cent of that store's pictures that were held out; 0: none */
+    wf_given_kind given;
 } wf_level_summary;
 
 /* Reads only the file's header. WF_NOINPUT: the level is not trained yet. WF_DATA: the header lacks a key. */
@@ -105,6 +108,7 @@ typedef struct wf_level_file {
     const char *chosen; /* why the training has its precision (precision.h); NULL: it was asked for */
     wf_round_trip round_trip;
     const char *chain, *dequantize, *provenance; /* dequantize NULL: uniform noise */
+    const wf_given_kind *given;                  /* NULL: nothing */
     const float *weights, *average;              /* host [flow's size + noise's size]; weights NULL: an exported level,
                                                     which has the average alone */
     wf_precision precision;                      /* in which other programs compute the level */

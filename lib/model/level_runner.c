@@ -1,6 +1,27 @@
 /* level_runner.c - one level's flow with its input, its noise and its captures */
 #include "level_runner.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../base/count.h"
+
+/* Allocates what is given. */
+static int allocate_given(wf_level_runner *r, const wf_level_spec *spec)
+{
+    int G = wf_given_channels(&spec->given);
+    size_t n = wf_count4(r->N, r->H, r->W, G);
+    r->kind = spec->given;
+    if (!G)
+        return WF_OK;
+    WF_CHECK(!wf_flow_is_discrete(r->flow), WF_USAGE, "level %d: chains of lattice take no --given", r->level);
+    r->host = malloc(n * sizeof *r->host);
+    WF_CHECK(r->host, WF_AGAIN, "level %d: out of memory for %zu given numbers", r->level, n);
+    WF_TRY(wf_alloc_reals(r->backend, n, &r->channels));
+    return spec->C ? wf_alloc_reals(r->backend, wf_count4(r->N, r->H, r->W, spec->C + G), &r->joint) : WF_OK;
+}
+
 int wf_level_runner_create(wf_backend *backend, const wf_meta *meta, const wf_level_spec *spec, int N, int H, int W,
                            wf_memory memory, wf_level_runner *out)
 {
@@ -13,6 +34,7 @@ int wf_level_runner_create(wf_backend *backend, const wf_meta *meta, const wf_le
         wf_flow_spec shape = wf_level_flow_spec(spec, N, H, W, memory);
         WF_TRY(wf_dequantizer_create(backend, meta, spec->dequantize, &shape, &out->dequantizer));
     }
+    WF_TRY(allocate_given(out, spec));
     return wf_level_input_create(backend, meta, spec->level, N, H, W, &out->input);
 }
 
@@ -25,6 +47,9 @@ void wf_level_runner_clear(wf_level_runner *r)
     wf_flow_destroy(r->flow);
     wf_dequantizer_clear(&r->dequantizer);
     wf_level_input_clear(&r->input);
+    r->backend->free(r->backend, r->channels);
+    r->backend->free(r->backend, r->joint);
+    free(r->host);
     *r = (wf_level_runner){0};
 }
 
@@ -38,9 +63,49 @@ int wf_level_runner_rows(const wf_level_runner *r, int64_t rows, int64_t at)
     return rows - at < r->N ? (int)(rows - at) : r->N;
 }
 
+/* Uploads what the loaded pictures are given, the same at each pixel. */
+static int load_given(wf_level_runner *r, int count, const uint64_t *index)
+{
+    size_t G = (size_t)wf_given_channels(&r->kind), pixels = wf_count3(r->H, r->W, 1), each = pixels * G;
+    char who[32];
+    const uint64_t *pictures = r->pictures ? r->pictures : index;
+    snprintf(who, sizeof who, "level %d", r->level);
+    if (!r->given_fits)
+        WF_TRY(wf_given_check(r->given, &r->kind, who));
+    r->given_fits = true;
+    if (!G)
+        return WF_OK;
+    for (int n = 0; n < r->N; n++) {
+        float *own = r->host + (size_t)n * each;
+        WF_TRY(wf_given_write(r->given, &r->kind, pictures[n < count ? n : 0], own));
+        for (size_t i = 1; i < pixels; i++)
+            memcpy(own + i * G, own, G * sizeof *own);
+    }
+    return r->backend->upload(r->backend, r->channels, r->host, WF_F32, (size_t)r->N * each);
+}
+
 int wf_level_runner_load(wf_level_runner *r, int count, const float *low, const float *detail, const uint64_t *index)
 {
+    WF_TRY(load_given(r, count, index));
     return wf_level_input_upload(&r->input, count, low, detail, index);
+}
+
+/* Puts the low-pass, which has its noise and scale by now, beside what is given. */
+static int join_given(wf_level_runner *r)
+{
+    wf_backend *b = r->backend;
+    if (!r->joint)
+        return WF_OK;
+    size_t C = (size_t)r->meta->C, G = (size_t)wf_given_channels(&r->kind), pixels = wf_count3(r->N, r->H, r->W);
+    wf_runs low = {.outer = pixels, .inner = 1, .run = C, .from_outer = C, .to_outer = C + G};
+    wf_runs given = {.outer = pixels, .inner = 1, .run = G, .from_outer = G, .to_outer = C + G};
+    WF_TRY(b->copy_runs(b, &low, r->joint, wf_level_input_cond(&r->input)));
+    return b->copy_runs(b, &given, wf_at(b, r->joint, C), r->channels);
+}
+
+const wf_real *wf_level_runner_cond(const wf_level_runner *r)
+{
+    return r->joint ? r->joint : r->channels ? r->channels : wf_level_input_cond(&r->input);
 }
 
 /* Parameters of the noise's flow. */
@@ -52,8 +117,10 @@ static const wf_real *noise_params(const wf_level_runner *r)
 static int dequantize(wf_level_runner *r)
 {
     if (r->dequantizer.flow && !r->noiseless)
-        return wf_dequantizer_run(&r->dequantizer, noise_params(r), &r->input, &r->noise);
-    return wf_level_input_dequantize(&r->input, r->noiseless ? NULL : &r->noise);
+        WF_TRY(wf_dequantizer_run(&r->dequantizer, noise_params(r), &r->input, &r->noise));
+    else
+        WF_TRY(wf_level_input_dequantize(&r->input, r->noiseless ? NULL : &r->noise));
+    return join_given(r);
 }
 
 int wf_level_runner_init(wf_level_runner *r, wf_real *params, const float *low, const float *detail,
@@ -69,7 +136,7 @@ int wf_level_runner_init(wf_level_runner *r, wf_real *params, const float *low, 
         WF_TRY(wf_level_runner_load(r, r->N, low, detail, index)); /* again: init has dequantized it */
     }
     WF_TRY(dequantize(r));
-    return wf_flow_data_init(r->flow, params, wf_level_input_x(&r->input), wf_level_input_cond(&r->input));
+    return wf_flow_data_init(r->flow, params, wf_level_input_x(&r->input), wf_level_runner_cond(r));
 }
 
 void wf_level_runner_pool(wf_level_runner *r, wf_pool_moments *pool, void *user)
@@ -84,7 +151,7 @@ void wf_level_runner_pool(wf_level_runner *r, wf_pool_moments *pool, void *user)
 int wf_level_runner_compute(wf_level_runner *r)
 {
     WF_TRY(dequantize(r));
-    return wf_flow_forward(r->flow, r->params, wf_level_input_x(&r->input), wf_level_input_cond(&r->input));
+    return wf_flow_forward(r->flow, r->params, wf_level_input_x(&r->input), wf_level_runner_cond(r));
 }
 
 static int compute_forward(void *runner)
@@ -100,10 +167,11 @@ int wf_level_runner_forward(wf_level_runner *r)
 static int compute_inverse(void *runner)
 {
     wf_level_runner *r = runner;
-    const wf_real *low = wf_level_input_cond(&r->input);
-    if (low)
+    if (r->level) {
         WF_TRY(wf_level_input_dequantize(&r->input, NULL));
-    return wf_flow_inverse(r->flow, r->params, r->z, low, &r->x);
+        WF_TRY(join_given(r));
+    }
+    return wf_flow_inverse(r->flow, r->params, r->z, wf_level_runner_cond(r), &r->x);
 }
 
 int wf_level_runner_inverse(wf_level_runner *r, const wf_real *z)
@@ -129,7 +197,7 @@ int wf_level_runner_backward(wf_level_runner *r, double scale, wf_grad_sink *sin
 {
     const wf_real *dx;
     offset_sink noise = {wf_flow_size(r->flow), sink, user};
-    WF_TRY(wf_flow_backward(r->flow, r->params, wf_level_input_cond(&r->input), scale, sink, user, NULL, &dx));
+    WF_TRY(wf_flow_backward(r->flow, r->params, wf_level_runner_cond(r), scale, sink, user, NULL, &dx));
     if (!r->dequantizer.flow)
         return WF_OK;
     return wf_dequantizer_backward(&r->dequantizer, noise_params(r), dx, scale, sink_offset, &noise);

@@ -31,9 +31,15 @@ typedef struct wf_level_runner {
     wf_flow *flow;
     wf_dequantizer dequantizer; /* its flow is NULL: noise is uniform */
     wf_level_input input;
-    wf_random noise;      /* dequantization noise of forward */
-    bool noiseless;       /* forward adds the mean, 1/2, of any noise instead; fixed before the first forward */
-    const wf_real *z, *x; /* of inverse: from, to */
+    wf_given_kind kind;        /* of what the flow is given beside the low-pass */
+    const wf_given *given;     /* that, borrowed; set before the first load */
+    const uint64_t *pictures;  /* [N] numbers of the loaded pictures, if they are not `index`; else NULL */
+    bool given_fits;           /* `given` was compared with `kind` */
+    wf_real *channels, *joint; /* device [N,H,W,G], [N,H,W,C+G]; joint NULL at the base */
+    float *host;               /* [N,H,W,G] */
+    wf_random noise;           /* dequantization noise of forward */
+    bool noiseless;            /* forward adds the mean, 1/2, of any noise instead; fixed before the first forward */
+    const wf_real *z, *x;      /* of inverse: from, to */
     wf_capture forward, inverse;
 } wf_level_runner;
 
@@ -51,9 +57,12 @@ size_t wf_level_runner_size(const wf_level_runner *r);
 int wf_level_runner_rows(const wf_level_runner *r, int64_t rows, int64_t at);
 
 /* Uploads count <= N signals in pixel units, low [count,H,W,C] and detail [count,H,W,K] (not used at the base);
- * index: host [count]. Missing rows are copies of the first. */
+ * index: host [count]. Missing rows are copies of the first. WF_USAGE: the flow needs to be given more and is not. */
 int wf_level_runner_load(wf_level_runner *r, int count, const float *low, const float *detail,
                          const uint64_t *index) WF_MUST;
+
+/* The flow's condition: the low-pass and what is given; NULL where there is neither. */
+const wf_real *wf_level_runner_cond(const wf_level_runner *r);
 
 /* Writes initial parameters (device [wf_level_runner_size]), and borrows them: random ones, then what depends on
  * data, from one batch of N signals with this noise. */

@@ -115,8 +115,9 @@ static int prepare(const wf_level_spec *level, int N, int H, int W, wf_memory me
     WF_TRY(wf_level_flow(level, r->backend, N, H, W, memory, &r->flow));
     WF_TRY(wf_alloc_reals(r->backend, wf_flow_size(r->flow), &r->params));
     WF_TRY(draw(r->backend, N, pixels * (size_t)level->K, 0, &r->x));
-    if (level->C)
-        WF_TRY(draw(r->backend, N, pixels * (size_t)level->C, 1, &r->cond));
+    int C = level->C + wf_given_channels(&level->given);
+    if (C)
+        WF_TRY(draw(r->backend, N, pixels * (size_t)C, 1, &r->cond));
     WF_TRY(wf_flow_init(r->flow, 1, r->params));
     WF_TRY(wf_flow_data_init(r->flow, r->params, r->x, r->cond));
     WF_TRY(run(r));

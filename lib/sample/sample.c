@@ -159,8 +159,9 @@ static int download_finite(wf_sampler *s, size_t n, const wf_real *from, const c
 /* Inverts the latents in s->z of count <= N pictures. */
 static int invert_latents(wf_sampler *s, int count, const float *low, const uint64_t *index)
 {
-    if (low) /* the inverse ignores the details that are loaded */
-        WF_TRY(wf_level_runner_load(&s->runner, count, low, s->host, index));
+    if (low || s->runner.channels ||
+        s->runner.given) /* the inverse ignores the details that are loaded, and at the base the low-pass */
+        WF_TRY(wf_level_runner_load(&s->runner, count, low ? low : s->host, s->host, index));
     return wf_level_runner_inverse(&s->runner, s->z);
 }
 

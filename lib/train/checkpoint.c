@@ -190,6 +190,7 @@ int wf_trainer_publish(wf_trainer *t)
                           .held_out = t->held_out_count ? t->options->held_out : 0,
                           .init = t->init_hash[0] ? t->init_hash : NULL,
                           .chosen = t->chosen[0] ? t->chosen : NULL,
+                          .given = &t->given,
                           .weights = weights,
                           .average = average,
                           .dtype = WF_F32};

@@ -99,6 +99,10 @@ static void describe_options(const wf_trainer *t, table *list)
     describe_store(list, "the validation store of the hash", t->validation);
     add_text(list, "--flow", o->chain);
     add_text(list, "--dequantize", o->dequantize);
+    char given[20] = "not given";
+    if (o->given)
+        wf_given_hash(o->given, given);
+    add(list, "--given with the hash", "%s", given);
     add(list, "--level", "%d", o->level);
     add(list, "--steps", "%lld", (long long)o->steps);
     add(list, "--minutes", "%.17g", o->minutes);

@@ -34,14 +34,17 @@ int wf_minibatch_create(wf_store *store, int level, int N, int patch, int margin
     size_t pixels = wf_count3(N, out->H, out->W);
     out->low = malloc(pixels * (size_t)s.C * sizeof *out->low);
     out->detail = level ? malloc(pixels * (size_t)s.K * sizeof *out->detail) : NULL;
+    out->index = malloc((size_t)N * sizeof *out->index);
     out->weight = margin ? malloc(pixels * sizeof *out->weight) : NULL;
-    WF_CHECK(out->low && (out->detail || !level) && (out->weight || !margin), WF_AGAIN, "batch: out of memory");
+    WF_CHECK(out->low && out->index && (out->detail || !level) && (out->weight || !margin), WF_AGAIN,
+             "batch: out of memory");
     return WF_OK;
 }
 
 void wf_minibatch_clear(wf_minibatch *b)
 {
     free(b->low);
+    free(b->index);
     free(b->detail);
     free(b->weight);
     *b = (wf_minibatch){0};
@@ -120,7 +123,7 @@ int wf_minibatch_load(wf_minibatch *b, int64_t step)
         patch.y = draw_axis(b, dice, s.H, b->H, &y);
         patch.x = draw_axis(b, dice >> 24, s.W, b->W, &x);
         float *low = b->low + (size_t)n * each, *detail = b->detail ? b->detail + (size_t)n * details : NULL;
-        WF_TRY(wf_store_get_window(b->store, b->level, at, &patch, low, detail, NULL));
+        WF_TRY(wf_store_get_window(b->store, b->level, at, &patch, low, detail, &b->index[n]));
         if (flipped)
             mirror_picture(b, s.C, 1, low);
         if (flipped && detail)

@@ -21,6 +21,7 @@ typedef struct wf_minibatch {
     uint64_t seed;
     int H, W;            /* sides of the patch, or of the level */
     float *low, *detail; /* [N,H,W,C], [N,H,W,K]; detail NULL at the base */
+    uint64_t *index;     /* [N] of the pictures in the store */
     float *weight;       /* [N,H,W]: 1 in the middle, 0 around it; NULL without margin */
 } wf_minibatch;
 

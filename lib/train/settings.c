@@ -32,6 +32,7 @@ enum {
     INIT,
     NOISE,
     RULE,
+    GIVEN,
     KEYS
 };
 
@@ -55,6 +56,7 @@ static const struct known {
     [INIT] = {"init", "--init", "none"},
     [NOISE] = {"dequantize", "--dequantize", "none"},
     [RULE] = {"optimizer", "--optimizer", "adamax"},
+    [GIVEN] = {"given", "the hash of --given", "none"},
 };
 
 /* A text taken apart. */
@@ -94,6 +96,8 @@ int wf_settings_describe(const wf_trainer *t, char **out)
         fits = fits && append(s, " dequantize=%s", o->dequantize);
     if (o->optimizer && strcmp(o->optimizer, known[RULE].absent) != 0)
         fits = fits && append(s, " optimizer=%s", o->optimizer);
+    if (t->given_hash[0])
+        fits = fits && append(s, " given=%s", t->given_hash);
     *out = fits ? strdup(s->text) : NULL;
     free(s);
     WF_CHECK(fits, WF_USAGE, "chain too long");
@@ -319,6 +323,7 @@ int wf_settings_choose_precision(wf_trainer *t, int H, int W)
     if (!o->precision_auto || t->resumes)
         return WF_OK;
     wf_level_spec spec = wf_level_spec_for(t->meta, o->level, t->chain, o->dequantize, WF_FP32);
+    spec.given = t->given;
     WF_TRY(wf_precision_choose(t->backend, &spec, t->parallel.rows, H, W, o->memory, &choice));
     o->precision = choice.precision;
     strcpy(t->chosen, choice.why);
@@ -350,6 +355,8 @@ static int expect_same_flow(const wf_trainer *t, const wf_level *from)
     WF_CHECK(same_text(s->dequantize, own.dequantize), WF_USAGE,
              "--init %s: level %d has --dequantize '%.200s', this one '%.200s'", o->init->path, s->level, theirs,
              noise);
+    WF_CHECK(wf_given_same(&s->given, &t->given), WF_USAGE, "--init %s: level %d was trained with another --given",
+             o->init->path, s->level);
     WF_CHECK(!strcmp(o->init->meta.wavelet, t->meta->wavelet), WF_USAGE, "--init %s: the wavelet is %s, of this one %s",
              o->init->path, o->init->meta.wavelet, t->meta->wavelet);
     WF_CHECK(!s->level == !own.level && s->kernel == own.kernel, WF_USAGE,

@@ -186,6 +186,21 @@ static int create_optimizer(wf_trainer *t)
     return noise ? wf_optimizer_add_matrices(&t->optimizer, noise, wf_flow_size(flow)) : WF_OK;
 }
 
+/* Measures what is given. WF_DATA unless each picture of the store has a row. */
+static int measure_given(wf_trainer *t)
+{
+    const wf_given *g = t->options->given;
+    if (!g)
+        return WF_OK;
+    WF_CHECK(g->rows == wf_store_count(t->whole), WF_DATA, "%s: %lld rows, but there are %lld pictures to train on",
+             g->name, (long long)g->rows, (long long)wf_store_count(t->whole));
+    WF_CHECK(!t->validation, WF_USAGE,
+             "--given: its rows are of the pictures to train on, so --val must be a part of these");
+    WF_TRY(wf_given_measure(g, &t->given));
+    wf_given_hash(g, t->given_hash);
+    return WF_OK;
+}
+
 static int prepare(wf_trainer *t)
 {
     const wf_train_options *o = t->options;
@@ -202,9 +217,12 @@ static int prepare(wf_trainer *t)
              "dequantize: noise outside of a patch's middle has no weight: give --margin 0");
     WF_TRY(wf_parallel_choose_precision(t, t->batches.H, t->batches.W));
     wf_level_spec spec = wf_level_spec_for(t->meta, o->level, t->chain, o->dequantize, o->precision);
+    spec.given = t->given;
     for (int n = 0; n < rows; n++)
         t->slots[n] = (uint64_t)(t->parallel.first + n);
     WF_TRY(wf_level_runner_create(t->backend, t->meta, &spec, rows, t->batches.H, t->batches.W, o->memory, &t->runner));
+    t->runner.given = o->given;
+    t->runner.pictures = t->batches.index;
     WF_TRY(use_weight(t));
     WF_TRY(create_optimizer(t));
     WF_TRY(wf_parallel_prepare(t));
@@ -337,6 +355,7 @@ static int train_locked(wf_trainer *t, wf_train_report *report, void *user)
     if (!t->parallel.rank)
         wf_sweep(t->model->path, prefix);
     WF_TRY(wf_parallel_compare(t));
+    WF_TRY(measure_given(t));
     WF_TRY(wf_parallel_settle(t));
     WF_TRY(split_store(t));
     if (t->validation)

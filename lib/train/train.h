@@ -28,6 +28,7 @@ typedef struct wf_train_options {
     int held_out;           /* per cent of the store that are not trained on but validate, 0 to 50, if there is no
                                validation store; -1: as in the earlier run, or WF_HELD_OUT; with `init` one picture
                                at least */
+    const wf_given *given;  /* a row for each picture of the store, by its number; NULL: nothing is given */
     const wf_model *init;   /* begins with the averaged weights of this model's level, which are the first best on
                                held-out pictures; NULL: at random */
     int init_level;         /* of `init`, any but the base and a single pixel, of a finished training; -1: `level` */
@@ -88,7 +89,8 @@ typedef int wf_train_report(void *user, wf_train_event event, const wf_train_pro
  * at once if that happened in an earlier run. validation may be NULL: then options->held_out counts. WF_AGAIN: another
  * trainer holds the level, or the training was interrupted and saved. WF_INTERNAL: too many non-finite batches.
  * WF_DATA: the state in the folder is of other data or options, or the level is exported (export.h) and has no state.
- * WF_USAGE: the level of options->init has another chain or shape. WF_AGAIN: options->init_level is not finished.
+ * WF_USAGE: the level of options->init has another chain or shape, or was given something else. WF_AGAIN:
+ * options->init_level is not finished.
  *
  * With ranks all call this at once, with the same options, store and level. Each computes its part of every batch, and
  * rank 0 alone writes files. Which picture, patch and noise an element of a batch has does not depend on the number of

@@ -20,6 +20,8 @@ typedef struct wf_trainer {
     wf_store *whole;               /* all pictures */
     bool splits;                   /* store and validation are parts of it, open for this training alone */
     int64_t held_out_count;        /* pictures of `whole` that are held out */
+    wf_given_kind given;           /* what options->given holds; all 0: nothing */
+    char given_hash[20];           /* of its rows */
     char init_hash[20];            /* of the weights that the training began with; "": none */
     bool resumes;                  /* an earlier run left a state */
     char chosen[WF_PRECISION_WHY]; /* why the precision was chosen; "": it was asked for */

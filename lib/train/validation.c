@@ -119,7 +119,9 @@ int wf_validation_prepare(wf_trainer *t, const wf_level_spec *spec)
     WF_TRY(wf_meta_expect(wf_store_meta(t->validation), "the validation data", t->meta, "the training data"));
     wf_level_spec used = *spec;
     used.precision = wf_trainer_used_precision(t);
-    return wf_evaluator_create(t->backend, t->meta, &used, t->optimizer.ema, t->options->seed, &t->evaluator);
+    WF_TRY(wf_evaluator_create(t->backend, t->meta, &used, t->optimizer.ema, t->options->seed, &t->evaluator));
+    t->evaluator.runner.given = t->options->given;
+    return WF_OK;
 }
 
 bool wf_validation_due(const wf_trainer *t, double last)

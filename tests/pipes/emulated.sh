@@ -56,6 +56,13 @@ ok "and 30 more" train halves cuda --steps 50
 ok "a resumed training gives the bytes of an uninterrupted one" same <(tail -c 20000 cuda/level-01.state.safetensors) \
     <(tail -c 20000 halves/level-01.state.safetensors)
 
+printf '\x93NUMPY\x01\x00\x76\x00%-117s\n' "{'descr': '|u1', 'fortran_order': False, 'shape': (32,), }" > labels.npy
+for _ in {1..16}; do printf '\0\1'; done >> labels.npy
+for backend in cpu cuda; do
+    ok "trains with labels on $backend" train given-$backend $backend --steps 50 --given labels.npy
+done
+ok "both losses with labels are the same" near "$(bits given-cpu/level-01.jsonl)" "$(bits given-cuda/level-01.jsonl)" 1e-4
+
 for backend in cpu cuda; do
     ok "trains with Muon on $backend" train muon-$backend $backend --steps 50 --optimizer muon
 done

@@ -1,4 +1,4 @@
-/* npy.c - NumPy's .npy: reads pictures and volumes, writes volumes
+/* npy.c - NumPy's .npy: reads pictures, volumes and tables, writes volumes
  *
  * https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html: magic, version, the length of a header, the
  * header, which is a Python dictionary of descr, fortran_order and shape, and the samples. image.h lists how shapes are
@@ -10,6 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "../../base/dtype.h"
 #include "../../base/file.h"
 #include "../format.h"
 
@@ -352,6 +353,88 @@ int wf_image_begin_npy(wf_source *source, const wf_images_options *options, wf_s
     if (!options->volumes)
         remark_on_rows(source, &h, (*series)->remark);
     return WF_OK;
+}
+
+/* ---- tables ------------------------------------------------------------------------------------------------------ */
+
+/* Number at `at`, of `size` bytes in the order of this machine; kind: i, u, f or b. */
+static double number_at(const uint8_t *at, char kind, int size)
+{
+    union {
+        int8_t i1;
+        int16_t i2;
+        int32_t i4;
+        int64_t i8;
+        uint8_t u1;
+        uint16_t u2;
+        uint32_t u4;
+        uint64_t u8;
+        float f4;
+        double f8;
+    } v;
+    memcpy(&v, at, (size_t)size);
+    if (kind == 'f')
+        return size == 2 ? (double)wf_widen_f16(v.u2) : size == 4 ? (double)v.f4 : v.f8;
+    if (kind == 'i')
+        return size == 1 ? v.i1 : size == 2 ? v.i2 : size == 4 ? v.i4 : (double)v.i8;
+    return size == 1 ? v.u1 : size == 2 ? v.u2 : size == 4 ? v.u4 : (double)v.u8;
+}
+
+/* Takes "<f4" apart. False: not numbers. */
+static bool take_type(const char *descr, char *kind, int *size, bool *swapped)
+{
+    bool big = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__;
+    const char *plain = descr + (*descr && strchr("<>|=", *descr));
+    *kind = *plain;
+    *size = *plain && plain[1] && !plain[2] ? plain[1] - '0' : 0;
+    *swapped = *descr == (big ? '<' : '>');
+    return *plain && strchr("iufb", *plain) && (*size == 1 || *size == 2 || *size == 4 || *size == 8) &&
+           !(*kind == 'f' && *size == 1) && !(*kind == 'b' && *size > 1);
+}
+
+static int read_table(wf_source *source, wf_table *out)
+{
+    header h;
+    char kind, shape[128];
+    int size;
+    bool swapped;
+    const uint8_t *head;
+    uint8_t *bytes;
+    size_t have, count;
+    WF_TRY(wf_source_peek(source, MAGIC, &head, &have));
+    WF_CHECK(wf_image_is_npy(head, have), WF_DATA, "%s: expected a .npy, as numpy.save writes it", source->name);
+    WF_TRY(read_header(source, &h));
+    format_shape(&h, shape);
+    bool numbers = take_type(h.descr, &kind, &size, &swapped);
+    int64_t columns = h.rank == 2 ? h.shape[1] : 1;
+    WF_CHECK(numbers && (h.rank == 1 || h.rank == 2) && columns >= 1 && columns <= INT16_MAX && h.shape[0] >= 1,
+             WF_DATA, "%s: NumPy array %s, expected numbers in 1 dimension, or in 2: rows and columns", source->name,
+             shape);
+    WF_CHECK(!h.fortran_order || columns == 1, WF_DATA,
+             "%s: NumPy array in Fortran order: save numpy.ascontiguousarray of it", source->name);
+    WF_CHECK(WF_MUL((size_t)h.shape[0], (size_t)columns, &count) && count <= SIZE_MAX / sizeof(double), WF_DATA,
+             "%s: NumPy array %s is too large", source->name, shape);
+    WF_TRY(wf_source_take(source, count * (size_t)size, &bytes));
+    *out = (wf_table){h.shape[0], (int)columns, kind != 'f', malloc(count * sizeof *out->values)};
+    for (size_t i = 0; i < count && out->values; i++) {
+        uint8_t one[8];
+        for (int b = 0; b < size; b++)
+            one[b] = bytes[i * (size_t)size + (size_t)(swapped ? size - 1 - b : b)];
+        out->values[i] = number_at(one, kind, size);
+    }
+    free(bytes);
+    WF_CHECK(out->values, WF_AGAIN, "%s: out of memory for %zu numbers", source->name, count);
+    return WF_OK;
+}
+
+int wf_table_read(const char *path, wf_table *out)
+{
+    wf_source *source;
+    *out = (wf_table){0};
+    WF_TRY(wf_source_open_file(path, NULL, WF_FROM_PATH, &source));
+    int status = read_table(source, out);
+    wf_source_destroy(source);
+    return status;
 }
 
 /* ---- writing ----------------------------------------------------------------------------------------------------- */

@@ -1,0 +1,21 @@
+/* given.h - the option --given: a label or numbers of each picture, beside the picture itself */
+#ifndef WF_TOOLS_GIVEN_H
+#define WF_TOOLS_GIVEN_H
+
+#include "../lib/model/given.h"
+#include "../lib/model/model.h"
+
+/* All rows stay in memory until the program ends. */
+
+/* Rows of a .npy, one for each picture in the order of their numbers; NULL: NULL. */
+const wf_given *given_read(const char *path);
+/* Rows of a .npy, of which one alone is for all pictures; or of "3", "0.5,2": one for all. NULL: NULL. */
+const wf_given *given_parse(const char *text);
+/* Dies with 65 unless there is a row for each of `count` pictures (-1: not known), called `name`. */
+void given_expect(const wf_given *given, int64_t count, const char *name);
+
+/* Rows to compare: those of a .npy, or for the text "labels" all labels that the model knows. Dies with 64 where the
+ * model is given none. */
+wf_given given_grid(const wf_model *model, const char *text);
+
+#endif
