@@ -54,7 +54,7 @@ int wf_parallel_lock(wf_trainer *t, const char *path, const char *who, int *lock
 
 /* -- options ------------------------------------------------------------------------------------------------------- */
 
-enum { VALUE = 128, ROWS = 24 };
+enum { VALUE = 128, ROWS = 25 };
 
 /* The options of a rank, in words. */
 typedef struct row {
