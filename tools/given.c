@@ -65,6 +65,14 @@ void given_expect(const wf_given *given, int64_t count, const char *name)
             (long long)count, name);
 }
 
+void given_expect_training(const wf_given *given, int64_t count, const char *name)
+{
+    wf_given_kind kind;
+    if (given)
+        must(wf_given_measure(given, &kind));
+    given_expect(given, count, name);
+}
+
 /* Labels 0 .. classes - 1. */
 static wf_given all_labels(int classes)
 {

@@ -11,6 +11,9 @@
 const wf_given *given_read(const char *path);
 /* Rows of a .npy, of which one alone is for all pictures; or of "3", "0.5,2": one for all. NULL: NULL. */
 const wf_given *given_parse(const char *text);
+/* Dies before a folder is made unless `given` has a row for each of `count` pictures to train on, called `name`, that
+ * levels can be trained with. */
+void given_expect_training(const wf_given *given, int64_t count, const char *name);
 /* Dies with 65 unless there is a row for each of `count` pictures (-1: not known), called `name`. */
 void given_expect(const wf_given *given, int64_t count, const char *name);
 

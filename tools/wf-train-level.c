@@ -275,6 +275,7 @@ int main(int argc, char **argv)
     choose_levels(store);
     if (init_path)
         check_init(wf_store_meta(store), &init);
+    given_expect_training(options.given, wf_store_count(store), name);
     if (!leads) /* rank 0 makes the folder */
         ranks_meet();
     must(wf_model_create(model_path, wf_store_meta(store), &model));

@@ -11,17 +11,13 @@ PATH=${BIN:-$(dirname "$0")/../../bin}:$PATH
 out=$1 data=$2/mnist tested=${TESTED:-2000}
 mkdir -p "$out"
 
-# labels IDX NPY: labels of MNIST's format as numpy.save writes them
+# labels COUNT < BYTES: labels as numpy.save writes them
 labels() {
-    local count
-    count=$(($(zcat "$1" | wc -c) - 8))
-    {
-        printf '\x93NUMPY\x01\x00\x76\x00%-117s\n' "{'descr': '|u1', 'fortran_order': False, 'shape': ($count,), }"
-        zcat "$1" | tail -c +9
-    } > "$2"
+    printf '\x93NUMPY\x01\x00\x76\x00%-117s\n' "{'descr': '|u1', 'fortran_order': False, 'shape': ($1,), }"
+    cat
 }
 for part in train10000 t10k; do
-    [ -e "$out/$part.npy" ] || labels "$data/$part-labels-idx1-ubyte.gz" "$out/$part.npy"
+    zcat "$data/$part-labels-idx1-ubyte.gz" | tail -c +9 | labels 10000 > "$out/$part.npy" # all but the head of 8 bytes
     zcat "$data/$part-images-idx3-ubyte.gz" > "$out/$part.idx"
     [ -e "$out/$part.store" ] || wf-dwt -q -o "$out/$part.store" "$out/$part.idx"
 done
@@ -29,8 +25,10 @@ wf-train-level -m "$out/model" -s "$out/train10000.store" --given "$out/train100
 wf-bpd -q -m "$out/model" -s "$out/t10k.store" --given "$out/t10k.npy" -n "$tested"
 wf-bpd -m "$out/model" -s "$out/t10k.store" --given "$out/t10k.npy" -n "$tested" --given-grid labels > "$out/grid.tsv"
 for digit in {0..9}; do
-    wf-sample -q -m "$out/model" -n 10 --given "$digit" --seed "$digit" -T 0.9 | wf-idwt -q --grid "$out/$digit.png"
-done
+    # shellcheck disable=SC2059 # a byte
+    for _ in {1..10}; do printf "\\x0$digit"; done
+done | labels 100 > "$out/digits.npy"
+wf-sample -q -m "$out/model" -n 100 --given "$out/digits.npy" -T 0.9 | wf-idwt -q --grid "$out/digits.png"
 [ -z "${PYTHON:-}" ] || "$PYTHON" - "$out" "$tested" << 'END'
 """Multinomial logistic regression on pixels / 255, full gradients with momentum; its weight decay is the best of four on the last 1,000
 pictures of the training."""

@@ -86,7 +86,10 @@ says 64 "real was trained with numbers: give a .npy of rows to compare" wf-bpd -
 says 65 "test.npy: 40 rows, but there are 64 pictures in train.store" wf-bpd -m model -s train.store --given test.npy
 says 65 "three.npy: row 1 is label 0.5, and model was trained with 0 to 1" wf-bpd -m model -s test.store --given-grid three.npy
 says 64 "needs a store" wf-bpd -m model --given-grid labels < <(noise 4 1 | wf-dwt -q)
-says 65 "test.npy: 40 rows, but there are 64 pictures to train on" train -l 0 -m new --given test.npy
+says 65 "test.npy: 40 rows, but there are 64 pictures in train.store" train -l 0 -m new --given test.npy
+printf '\200' | npy '|u1' '(1,)' > far.npy
+says 65 "far.npy: row 0 is label 128, expected 0 to 63" train -l 0 -m new --given far.npy
+ok "no folder is left" test ! -e new
 says 64 "so --val must be a part of these" train -l 0 -m new --given train.npy --val test.store
 says 65 "expected a .npy, as numpy.save writes it" train -l 0 -m new --given grid.tsv
 says 66 "nowhere.npy" train -l 0 -m new --given nowhere.npy
