@@ -10,8 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../lib/base/safetensors.h"
 #include "../lib/base/version.h"
+#include "../lib/flow/flow_text.h"
 #include "../lib/image/format_text.h"
+#include "../lib/image/image.h"
+#include "../lib/model/level_runner.h"
 #include "../lib/model/presets.h"
 #include "../lib/pyramid/wavelet.h"
 #include "cli.h"
@@ -77,21 +81,42 @@ static void print_wavelets(void)
     puts(WF_WAVELET_NAMES ".");
 }
 
+/* Prints what is accepted at most, and what exceeds it ends a program with. */
+static void print_limits(void)
+{
+    static const struct limit {
+        const char *what;
+        long long most;
+        const char *why;
+    } limits[] = {
+        {"Pixels of a side", WF_MAX_SIDE, "a sound has as many samples at most: --length cuts longer ones"},
+        {"Pixels of a picture", WF_MAX_PIXELS, "counted before memory is taken for them"},
+        {"Channels", WF_MAX_CHANNELS, "of a picture, a sound or a volume"},
+        {"Bits of a sample", 16, "deeper PNM and PAM are refused"},
+        {"Samples a second", WF_MAX_RATE, "of a sound"},
+        {"Levels", WF_MAX_LEVELS, "above the base"},
+        {"Archives in one another", WF_MAX_ARCHIVES, "a tar in a gzip is two"},
+        {"Scans of a JPEG", WF_MAX_SCANS, "each is a pass over all pixels"},
+        {"Bytes of the header of a .npy", WF_MAX_ARRAY_HEADER, "without the magic and the length before it"},
+        {"Bytes of a line of a PAM header", WF_MAX_PAM_LINE, "with its newline"},
+        {"Lines of a PAM header", WF_MAX_PAM_LINES, "behind the magic, ENDHDR among them"},
+        {"Bytes of the header of a record or a checkpoint", WF_MAX_TENSORS_HEADER, "of safetensors"},
+        {"Bijectors of a chain", WF_FLOW_TEXT_MAX_WORDS, "repeated ones counted as often"},
+        {"Parentheses in one another", WF_FLOW_TEXT_MAX_DEPTH, "in a chain"},
+        {"Pictures of a batch", WF_MAX_BATCH, "of wf\\-train\\-level and of other programs that run a model"},
+    };
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
+        printf(".TP\n.B %s\nat most %lld: %s.\n", limits[i].what, limits[i].most, limits[i].why);
+}
+
 static const struct table {
     const char *name;
     void (*print)(void);
 } tables[] = {
-    {"programs", print_programs},
-    {"exits", cli_roff_exits},
-    {"bijectors", words_roff_bijectors},
-    {"networks", words_roff_networks},
-    {"presets", print_presets},
-    {"formats", print_formats},
-    {"unsupported", print_unsupported},
-    {"wavelets", print_wavelets},
-    {"options", print_options},
-    {"words", words_completion},
-    {"optimizers", words_roff_optimizers},
+    {"programs", print_programs},       {"exits", cli_roff_exits},    {"bijectors", words_roff_bijectors},
+    {"networks", words_roff_networks},  {"presets", print_presets},   {"formats", print_formats},
+    {"unsupported", print_unsupported}, {"wavelets", print_wavelets}, {"limits", print_limits},
+    {"options", print_options},         {"words", words_completion},  {"optimizers", words_roff_optimizers},
 };
 
 static void print_table(const char *page, const char *name)

@@ -20,6 +20,8 @@
 
 WF_BEGIN
 
+enum { WF_MAX_TENSORS_HEADER = 16 << 20 }; /* bytes */
+
 typedef struct wf_tensor {
     const char *name;
     wf_dtype dtype;

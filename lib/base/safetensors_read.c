@@ -10,7 +10,7 @@
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "records are little endian and used in place");
 
 enum { DATA, HEADER, ROOT }; /* indices of owned[] and capacity[] */
-enum { MAX_HEADER = 16 << 20, FIRST_STEP = 64 << 10 };
+enum { FIRST_STEP = 64 << 10 };
 
 /* -- bytes --------------------------------------------------------------------------------------------------------- */
 
@@ -221,9 +221,9 @@ int wf_safetensors_read_header(FILE *file, const char *name, wf_safetensors *out
         return WF_OK;
     WF_CHECK(got == sizeof length, WF_DATA, "%s: cut off at byte %llu, inside a record's length", name,
              (unsigned long long)out->offset);
-    WF_CHECK(length >= 2 && length <= MAX_HEADER, WF_DATA,
+    WF_CHECK(length >= 2 && length <= WF_MAX_TENSORS_HEADER, WF_DATA,
              "%s: at byte %llu: not safetensors: a header of %llu bytes, want 2 to %d", name, (unsigned long long)start,
-             (unsigned long long)length, MAX_HEADER);
+             (unsigned long long)length, WF_MAX_TENSORS_HEADER);
     WF_TRY(read_growing(&from, HEADER, (size_t)length, "header"));
     char who[512];
     snprintf(who, sizeof who, "%s: record at byte %llu", name, (unsigned long long)start);

@@ -8,8 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_DEPTH = 16 };
-
 typedef struct parser {
     const char *text;
     int at;
@@ -118,8 +116,8 @@ static int parse_item(parser *p)
     int count = 1, first = p->chain->count;
     WF_TRY(parse_count(p, &count));
     if (p->text[p->at] == '(') {
-        if (p->depth == MAX_DEPTH)
-            return wf_flow_text_error(p->text, p->at, "parentheses nested deeper than %d", MAX_DEPTH);
+        if (p->depth == WF_FLOW_TEXT_MAX_DEPTH)
+            return wf_flow_text_error(p->text, p->at, "parentheses nested deeper than %d", WF_FLOW_TEXT_MAX_DEPTH);
         p->depth++;
         p->at++;
         WF_TRY(parse_chain(p));

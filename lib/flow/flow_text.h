@@ -17,7 +17,7 @@
 
 WF_BEGIN
 
-enum { WF_FLOW_TEXT_MAX_WORDS = 4096, WF_FLOW_TEXT_MAX_OPTIONS = 8 };
+enum { WF_FLOW_TEXT_MAX_WORDS = 4096, WF_FLOW_TEXT_MAX_OPTIONS = 8, WF_FLOW_TEXT_MAX_DEPTH = 16 };
 
 typedef struct wf_word {
     char name[24];

@@ -29,6 +29,11 @@ typedef struct wf_image {
 
 /* Larger pictures are refused, so that a few bytes of header cannot claim all memory. */
 enum { WF_MAX_PIXELS = 1 << 27 };
+enum { WF_MAX_ARCHIVES = 8 };        /* in one another: a tar in a gzip in a tar. Deeper nesting is an attack. */
+enum { WF_MAX_SCANS = 200 };         /* of a progressive JPEG, each of which decodes the whole picture */
+enum { WF_MAX_ARRAY_HEADER = 4096 }; /* bytes of the header of a NumPy array */
+enum { WF_MAX_PAM_LINE = 256 };      /* bytes of a line of a PAM header with its newline */
+enum { WF_MAX_PAM_LINES = 256 };     /* behind the magic, ENDHDR among them */
 
 void wf_image_clear(wf_image *image);
 

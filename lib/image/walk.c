@@ -15,16 +15,14 @@
 
 /* ---- opening ----------------------------------------------------------------------------------------------------- */
 
-enum { MAX_DEPTH = 8 }; /* of archives in one another: a tar in a gzip in a tar. Deeper nesting is an attack. */
-
 struct wf_images {
     char *const *paths; /* [left], not yet opened */
     int left;
     FILE *standard_input;
     wf_source *list; /* file with more paths, each followed by `separator`; or NULL */
     int separator;
-    FTS *walk;                   /* over the path being read, or NULL */
-    wf_source *stack[MAX_DEPTH]; /* each decodes the one before; the top gives pictures */
+    FTS *walk;                             /* over the path being read, or NULL */
+    wf_source *stack[WF_MAX_ARCHIVES + 1]; /* a file, archives in it; the top gives pictures */
     int depth;
     bool listed; /* the path being read comes from the list */
     enum {
@@ -336,8 +334,8 @@ static bool ends_with(const char *name, const char *end)
 static int enter_container(wf_images *images, const wf_format *container)
 {
     wf_source *top = images->stack[images->depth - 1];
-    WF_CHECK(images->depth < MAX_DEPTH, WF_DATA, "%s: more than %d archives in one another, want at most %d", top->name,
-             MAX_DEPTH, MAX_DEPTH);
+    WF_CHECK(images->depth <= WF_MAX_ARCHIVES, WF_DATA, "%s: more than %d archives in one another, want at most %d",
+             top->name, WF_MAX_ARCHIVES, WF_MAX_ARCHIVES);
     wf_source *child;
     wf_npz *npz = NULL;
     if (container->is == wf_image_is_zip && wf_is_npz(top->name))

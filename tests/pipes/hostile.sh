@@ -4,10 +4,6 @@
 . "$(dirname "$0")/lib.sh"
 export OMP_NUM_THREADS=1
 
-# limited COMMAND...: runs within the limits; under a sanitizer, whose address space is huge, without the one on memory
-limited() {
-    ([[ ${B:-build} == *san* ]] || ulimit -v $((512 * 1024)); timeout -k 1 5 "$@")
-}
 # digest FILE: first 16 digits of the SHA-256 of the picture as RGB of 8 bits
 digest() { wf-idwt -q "$1" | LC_ALL=C sed -z 's/^P7.*ENDHDR\n//' | sha256sum | head -c 16; }
 

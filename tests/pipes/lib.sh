@@ -73,6 +73,12 @@ within() {
     return 1
 }
 
+# limited PROGRAM...: runs within what a hostile file may take, 5 seconds, of processors too, and 512 MB; under a
+# sanitizer, whose address space is huge, without the limit on memory.
+limited() {
+    ([[ ${B:-build} == *san* ]] || ulimit -v $((512 * 1024)); ulimit -t 5; timeout -k 1 5 "$@")
+}
+
 # data FILE: prints the path of a file of the optional test data, or fails: d=$(data x.tar) || skip "x.tar is not here"
 data() {
     local folder=${WF_TEST_DATA:-$ROOT/../shared/data}

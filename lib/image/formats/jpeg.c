@@ -10,7 +10,6 @@
 #include "../format.h"
 
 /* Real files have about ten scans. Each scan takes as long to decode as a whole baseline picture. */
-enum { MAX_SCANS = 200 };
 enum { TEMPORARY = 1 }; /* TEM, a marker without contents, as the restart markers are */
 enum { EXIF = JPEG_APP0 + 1, MULTI = JPEG_APP0 + 2, LARGEST_MARKER = 65533 };
 
@@ -76,9 +75,9 @@ static void handle_message(j_common_ptr jpeg, int level)
 static void check_scans(j_common_ptr jpeg)
 {
     job *j = job_of(jpeg);
-    if (j->jpeg.input_scan_number <= MAX_SCANS)
+    if (j->jpeg.input_scan_number <= WF_MAX_SCANS)
         return;
-    j->status = wf_fail(WF_DATA, "%s: JPEG of over %d scans, want at most %d", j->name, MAX_SCANS, MAX_SCANS);
+    j->status = wf_fail(WF_DATA, "%s: JPEG of over %d scans, want at most %d", j->name, WF_MAX_SCANS, WF_MAX_SCANS);
     longjmp(j->failed, 1);
 }
 

@@ -14,7 +14,7 @@
 #include "../../base/file.h"
 #include "../format.h"
 
-enum { MAGIC = 6, MAX_HEADER = 4096, MAX_RANK = 5, MAX_TEXT = 16 };
+enum { MAGIC = 6, MAX_RANK = 5, MAX_TEXT = 16 };
 
 bool wf_image_is_npy(const uint8_t *head, size_t n)
 {
@@ -232,9 +232,9 @@ static int read_header(wf_source *source, header *h)
              head[MAGIC], head[MAGIC + 1]);
     WF_TRY(wf_source_read(source, length, head[MAGIC] == 1 ? 2 : 4));
     uint32_t n = length[0] | (uint32_t)length[1] << 8 | (uint32_t)length[2] << 16 | (uint32_t)length[3] << 24;
-    char text[MAX_HEADER + 1];
-    WF_CHECK(n <= MAX_HEADER, WF_DATA, "%s: NumPy header of %" PRIu32 " bytes, want at most %d", source->name, n,
-             MAX_HEADER);
+    char text[WF_MAX_ARRAY_HEADER + 1];
+    WF_CHECK(n <= WF_MAX_ARRAY_HEADER, WF_DATA, "%s: NumPy header of %" PRIu32 " bytes, want at most %d", source->name,
+             n, WF_MAX_ARRAY_HEADER);
     WF_TRY(wf_source_read(source, text, n));
     text[n] = '\0';
     WF_CHECK(strlen(text) == n && parse_header(text, h), WF_DATA, "%s: damaged NumPy header", source->name);

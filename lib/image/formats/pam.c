@@ -11,9 +11,7 @@ bool wf_image_is_pam(const uint8_t *head, size_t n)
     return n >= 3 && head[0] == 'P' && head[1] == '7' && head[2] == '\n';
 }
 
-enum { MAX_LINE = 256, MAX_LINES = 256 };
-
-static int read_line(wf_source *source, char line[MAX_LINE])
+static int read_line(wf_source *source, char line[WF_MAX_PAM_LINE])
 {
     int n = 0, byte;
     for (;;) {
@@ -21,8 +19,8 @@ static int read_line(wf_source *source, char line[MAX_LINE])
         WF_CHECK(byte != -1, WF_DATA, "%s: cut off inside the PAM header", source->name);
         if (byte == '\n')
             break;
-        WF_CHECK(n < MAX_LINE - 1, WF_DATA, "%s: PAM header line of over %d bytes, want fewer", source->name,
-                 MAX_LINE - 1);
+        WF_CHECK(n < WF_MAX_PAM_LINE - 1, WF_DATA, "%s: PAM header line of over %d bytes, want fewer", source->name,
+                 WF_MAX_PAM_LINE - 1);
         line[n++] = (char)byte;
     }
     line[n] = '\0';
@@ -59,11 +57,12 @@ static int parse_line(const wf_source *source, const char *line, int64_t values[
 
 int wf_image_read_pam(wf_source *source, wf_image *image)
 {
-    char line[MAX_LINE];
+    char line[WF_MAX_PAM_LINE];
     int64_t values[FIELDS] = {0};
     WF_TRY(read_line(source, line)); /* the magic */
     for (int lines = 0;; lines++) {
-        WF_CHECK(lines < MAX_LINES, WF_DATA, "%s: PAM header of over %d lines, want fewer", source->name, MAX_LINES);
+        WF_CHECK(lines < WF_MAX_PAM_LINES, WF_DATA, "%s: PAM header of over %d lines, want fewer", source->name,
+                 WF_MAX_PAM_LINES);
         WF_TRY(read_line(source, line));
         if (!strcmp(line, "ENDHDR"))
             break;
