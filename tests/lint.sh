@@ -113,7 +113,7 @@ wc -l "${texts[@]}" | awk '$1 > ($2 ~ /wavelet_flow.py/ ? 1480 : 600) && $2 != "
     complain 'a file has at most 600 lines'
 # A tool is wiring. These are longer, and none grows beyond its number: half of wf-dwt, wf-train-level and wf-nuts is help text;
 # wf-idwt and wf-nearest lay out pictures; a quarter of wf-view, wf-bpd, wf-pack and wf-score is help text; cli.c parses the options of all.
-declare -A most=([wf-dwt.c]=340 [wf-train-level.c]=317 [cli.c]=315 [wf-idwt.c]=300 [wf-nuts.c]=400 [wf-nearest.c]=295 [wf-view.c]=255 [wf-bpd.c]=285 [wf-score.c]=235 [wf-pack.c]=205 [picture_files.c]=220 [cli_io.c]=250 [cli_found.c]=230)
+declare -A most=([wf-dwt.c]=355 [wf-train-level.c]=325 [cli.c]=315 [wf-idwt.c]=325 [wf-nuts.c]=400 [wf-nearest.c]=295 [wf-view.c]=255 [wf-bpd.c]=290 [wf-score.c]=235 [wf-pack.c]=205 [picture_files.c]=220 [cli_io.c]=250 [cli_found.c]=230)
 for tool in tools/*.c; do
     [ "$(wc -l < "$tool")" -le "${most[${tool#tools/}]:-200}" ] || echo "$tool has $(wc -l < "$tool") lines, at most ${most[${tool#tools/}]:-200}"
 done | complain 'a tool is wiring'

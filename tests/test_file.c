@@ -167,7 +167,7 @@ Test(meta, ranges)
     bad[3].H = 0;
     bad[4].W = 65544;
     bad[5].C = 5;
-    bad[6].bits = 0;
+    bad[6].bits = -1;
     bad[7].bits = 17;
     bad[8].W = 20; /* not a multiple of 8 */
     bad[9].levels = -1;

@@ -412,7 +412,7 @@ Test(stream, odd_records)
         META("shape", "4x8", "channels is 8"),
         META("shape", "1x1x1x1x1", "HEIGHTx]WIDTHxCHANNELS"),
         META("shape", "65536x65536x4", "low"),
-        META("bits", "0", "bits is 0"),
+        META("bits", "17", "bits is 17"),
         META("level", "3", "level is 3"),
         META("level", NULL, "missing"),
         META("level", "0", "3 tensors, want 2"),

@@ -51,6 +51,7 @@ typedef struct cli_program {
     const char *description; /* paragraphs separated by blank lines */
     const char *examples;    /* lines: "command\n    what it does" */
     const cli_option *options;
+    bool fields; /* it takes fields; others refuse them where they open a model, a stream or a store */
 } cli_program;
 
 /* The command line, and the values of options that several programs share. */

@@ -112,6 +112,12 @@ void found_must(int status, const char *path, found_expected expected)
     die(status, "%s", message);
 }
 
+void found_expect_no_fields(const wf_meta *meta, const char *path)
+{
+    if (wf_meta_is_field(meta) && !common.program->fields)
+        die(WF_DATA, "%s: fields of floats, expected pictures of 1 to 16 bits", path);
+}
+
 wf_records *found_open_records(char *const *paths, int count, bool latents, found_expected expected)
 {
     wf_records *records;
@@ -123,6 +129,7 @@ wf_records *found_open_records(char *const *paths, int count, bool latents, foun
         if (!cli_is_dash(paths[i]))
             wf_records_close(found_open_records(paths + i, 1, latents, expected));
     found_must(status, paths[count - 1], expected);
+    found_expect_no_fields(wf_records_meta(records), wf_records_name(records));
     return records;
 }
 
@@ -157,8 +164,10 @@ void found_open_model(const char *name, wf_model *out)
 {
     char message[1024];
     int status = wf_model_find(name, out);
-    if (!status)
+    if (!status) {
+        found_expect_no_fields(&out->meta, name);
         return;
+    }
     snprintf(message, sizeof message, "%s", wf_error());
     if (wf_is_folder(name) && has_file(name, "data.mdb") && !has_file(name, "wf.json"))
         die(WF_DATA, "%s: a store, expected a model: wf-train-level -s %s -m MODEL trains one", name, name);

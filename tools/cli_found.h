@@ -23,6 +23,9 @@ FILE *found_stdin(found_expected expected);
  * the kind of what is there if that explains the failure, else it is the library's. */
 void found_must(int status, const char *path, found_expected expected);
 
+/* Dies with 65 if `meta`, of what is at `path`, is of fields and the program does not take them. */
+void found_expect_no_fields(const wf_meta *meta, const char *path);
+
 /* Opens inputs as wf_records_open does; dies of a wrong one, which the message names. latents: accepts them too. */
 wf_records *found_open_records(char *const *paths, int count, bool latents, found_expected expected);
 

@@ -132,6 +132,7 @@ wf_store *cli_open_store(const char *path)
     if (stream)
         spool(open_records(path, false));
     found_must(wf_store_open(stream ? temporary : path, &store), path, FOUND_COEFFICIENTS);
+    found_expect_no_fields(wf_store_meta(store), path);
     remove_temporary();
     return store;
 }

@@ -98,7 +98,7 @@ static void draw(const training *p, const wf_train_progress *now)
     char detail[64 * (WF_MAX_LEVELS + 1)] = "", bits[WF_FIGURE];
     size_t n = 0;
     if (!several(p) && isfinite(now->bpd))
-        snprintf(detail, sizeof detail, "%s bits/dim, level %d", wf_figure(now->bpd, "%.4f", "-", bits), now->level);
+        snprintf(detail, sizeof detail, "%s %s, level %d", wf_figure(now->bpd, "%.4f", "-", bits), p->unit, now->level);
     else if (!several(p))
         snprintf(detail, sizeof detail, "level %d", now->level);
     for (int l = p->last; l >= p->first && several(p) && progress_due(); l--)
@@ -121,8 +121,8 @@ int training_report(void *user, wf_train_event event, const wf_train_progress *n
     if (event == WF_TRAIN_RESUMED)
         note("level %d: going on at step %lld", now->level, (long long)now->step);
     if (event == WF_TRAIN_VALIDATED)
-        note("level %d: step %lld: held-out %s bits/dim, best %s", now->level, (long long)now->step,
-             wf_figure(now->held_out, "%.4f", "-", held_out), wf_figure(now->best, "%.4f", "-", best));
+        note("level %d: step %lld: held-out %s %s, best %s", now->level, (long long)now->step,
+             wf_figure(now->held_out, "%.4f", "-", held_out), p->unit, wf_figure(now->best, "%.4f", "-", best));
     if (event == WF_TRAIN_STARTED || event == WF_TRAIN_RESUMED)
         progress_from(now->step, fraction_done(p));
     if (event != WF_TRAIN_VALIDATED) /* the step that it belongs to is reported next */

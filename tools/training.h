@@ -19,6 +19,7 @@ typedef struct training {
     char pictures[START_PICTURES];               /* as start_pictures has it */
     int64_t count;                               /* pictures of the store */
     wf_signal signal;                            /* what they are */
+    const char *unit;                            /* "bits/dim", or "nats/dim" of fields */
     bool begun;                                  /* the line at the start is printed */
     wf_train_progress latest[WF_MAX_LEVELS + 1]; /* step -1: no report, because the level was finished before */
 } training;

@@ -76,6 +76,8 @@ static const cli_program program = {
         "Pixels are dequantized: noise between 0 and 1 is added to each. The noise is uniform, and every level sees "
         "its exact share, unless the model has learnt its noise (wf-train-level --dequantize). A picture's noise "
         "depends on --seed and the picture's index alone.\n\n"
+        "Fields (wf-dwt --float) have no noise. Their figures are nats per dimension in the unit of the data, exact, "
+        "and may be negative. --json calls them nats, not bpd; --iw and --shard are refused.\n\n"
         "Averaged over noise, the total bounds the discrete bits/dim from above. --iw K averages K density ratios "
         "before the logarithm: tighter, exact as K grows (Burda et al. 2016). A draw is then one noise on the pixels "
         "of the whole picture, which every level sees through the wavelet, because the densities of all levels are "
@@ -99,7 +101,8 @@ static const cli_program program = {
                 "    a tighter bound on a hundred pictures\n"
                 "wf-bpd -m model -s test.wf --shard 3/8 > part-3.tsv; wf-bpd --join part-*.tsv\n"
                 "    the third of eight shares; the table of all",
-    .options = table};
+    .options = table,
+    .fields = true};
 
 /* The precision that --precision names; NULL: that of each level. */
 static const wf_precision *given_precision(void)
@@ -177,6 +180,8 @@ static wf_evaluation *evaluate(const wf_model *model, wf_backend *backend, wf_re
 {
     const wf_meta *meta = wf_records_meta(input);
     const char *name = wf_records_name(input);
+    if (wf_meta_is_field(meta) && (options.samples || options.shard.n))
+        die(WF_USAGE, "%s: fields: --iw and --shard are for quantized pictures", name);
     wf_store *whole = wf_records_store(input), *part = open_split(model, whole, name), *share = NULL;
     int64_t most = options.count, count = part ? wf_store_count(part) : wf_records_count(input);
     if (options.shard.n && whole)

@@ -62,6 +62,9 @@ static const cli_option table[] = {
      "Leave pictures as they are stored: do not turn them upright by the orientation in their EXIF."},
     {0, "length", "N", CLI_COUNT, &options.work.length, 1, WF_MAX_SIDE,
      "Cut every sound into pieces of N samples, one after the other. A shorter rest or sound is left out and counted."},
+    {0, "float", NULL, CLI_FLAG, &options.work.floats, 0, 0,
+     "Read fields: NumPy arrays .npy of floating point, of 16, 32 or 64 bits, [H,W], [N,H,W] or [N,H,W,C] with up to "
+     "64 channels. Values are kept as floats of 32 bits, and must be finite."},
     {0, "dims", "D", CLI_INT, &options.dims, 2, 3,
      "Dimensions of NumPy arrays: 2, or 3 for volumes [D,H,W], [N,D,H,W] or [N,D,H,W,C]. The default is 2."},
     {'n', "count", "N", CLI_COUNT, &options.pictures, 1, 1e15, "Read N pictures at most."},
@@ -115,6 +118,9 @@ static const cli_program program = {
         "[H,W,C] with up to 4 channels, else [N,H,W]. [N,3072] and [N,12288] are N pictures in three planes of 32x32 "
         "or 64x64, as in downsampled ImageNet; any other [H,W] is one grey picture. TFRecords hold "
         "examples of one JPEG, PNG or WebP, or of `shape`, [C,H,W] or [H,W,C], and `data`, bytes.\n\n"
+        "With --float, arrays of floating point are fields, as of physics: they have no depth, no noise of "
+        "dequantization and at most 64 channels. Models of fields give nats per dimension (wf-bpd). "
+        "wf-idwt writes them as .npy. The wavelets continue fields periodically.\n\n"
         "PNG, JPEG and WebP are decoded by --threads threads; one more thread writes. A store has a checksum for "
         "every tile of 64x64 pixels, and any number of trainers read it at once. wf-formats(5) lists the formats, "
         "wf-stream(5) describes streams and stores.",
@@ -129,6 +135,7 @@ static const cli_program program = {
                 "wf-dwt -l 6 < x.png | wf-info -\n"
                 "    what the stream of one level looks like\n",
     .options = table,
+    .fields = true,
 };
 
 static void parse_size(const char *text, const char *option, int size[2])
@@ -148,6 +155,10 @@ static void say_skipped(void *user, const char *why)
 static void check_options(char **operands, int count)
 {
     wf_decompose_options *work = &options.work;
+    if (work->floats && options.dims != 2)
+        die(WF_USAGE, "--float and --dims exclude each other: fields have two dimensions");
+    if (work->floats && options.dry_run)
+        die(WF_USAGE, "--dry-run is for pictures, not for --float");
     if (cli_is_dash(options.store_path))
         options.store_path = NULL;
     if (work->levels >= 0 && work->base)
@@ -188,9 +199,10 @@ static void take_model(wf_model *like)
     work->levels = m->levels;
     work->wavelet = m->wavelet;
     work->edits.bits = m->bits;
+    work->floats = wf_meta_is_field(m);
     work->volumes = m->signal == WF_VOLUME;
     work->length = m->signal == WF_SOUND ? m->W : 0;
-    if (m->signal != WF_PICTURE)
+    if (m->signal != WF_PICTURE || work->floats)
         return;
     work->edits.channels = m->C;
     if (options.fit || options.resize || options.random_crop)
@@ -223,9 +235,12 @@ static void say_done(const wf_images *images, const wf_meta *m, const wf_decompo
         note("skipped %lld bad picture%s", (long long)done->bad, plural(done->bad));
     if (done->kept)
         note("the store held %lld picture%s already", (long long)done->kept, plural(done->kept));
-    note("%lld %s%s of %s, %d channel%s, %d bit%s; %d level%s", (long long)done->total, wf_signal_names[m->signal],
-         plural(done->total), wf_size_text(m->signal, m->D, m->H, m->W, size), m->C, plural(m->C), m->bits,
-         plural(m->bits), m->levels, plural(m->levels));
+    char depth[32] = "floats";
+    if (m->bits)
+        snprintf(depth, sizeof depth, "%d bit%s", m->bits, plural(m->bits));
+    note("%lld %s%s of %s, %d channel%s, %s; %d level%s", (long long)done->total,
+         m->bits ? wf_signal_names[m->signal] : "field", plural(done->total),
+         wf_size_text(m->signal, m->D, m->H, m->W, size), m->C, plural(m->C), depth, m->levels, plural(m->levels));
 }
 
 /* A wf_watch. */

@@ -47,7 +47,8 @@ static const cli_program encode = {
         "The stream's records are safetensors: `low` at the base and `detail` at the levels above hold latents.",
     .examples = "wf-dwt a.png b.png | wf-encode -m model > latents.wf\n"
                 "    both pictures as latents\n" BETWEEN_EXAMPLE,
-    .options = encode_options};
+    .options = encode_options,
+    .fields = true};
 
 static const cli_program decode = {
     .name = "wf-decode",
@@ -59,7 +60,8 @@ static const cli_program decode = {
         "were encoded with other weights are refused.",
     .examples = "wf-decode -m model < latents.wf | wf-idwt -o pictures\n"
                 "    the pictures that were encoded\n" BETWEEN_EXAMPLE,
-    .options = decode_options};
+    .options = decode_options,
+    .fields = true};
 
 /* Decoded pictures come in parts, in the order of the record that they come from. */
 typedef struct decoded {

@@ -10,6 +10,7 @@
 #include "../lib/pyramid/block_rounding.h"
 #include "../lib/pyramid/pyramid.h"
 #include "cli_io.h"
+#include "field_array.h"
 #include "interrupt.h"
 #include "picture_files.h"
 #include "progress.h"
@@ -64,7 +65,9 @@ static const cli_program program = {
         "A file appears under its name only when it is complete. A stream that was cut off ends with exit code 65, "
         "whatever was written before.\n\n"
         "Sounds and volumes also become files of 8 or 16 bits, WAV and NumPy's .npy. Sounds need -o; volumes on "
-        "standard output follow one another. --grid, --ladder and --exact are for pictures.",
+        "standard output follow one another. --grid, --ladder and --exact are for pictures.\n\n"
+        "Fields (wf-dwt --float) need -o FILE.npy: one NumPy array of <f4, [N,H,W] or [N,H,W,C], neither rounded nor "
+        "limited.",
     .examples = "wf-dwt x.png | wf-idwt -o out\n"
                 "    the same pixels in out/00000000.png\n"
                 "wf-dwt x.png | wf-idwt -o y.png\n"
@@ -82,6 +85,7 @@ static const cli_program program = {
                 "wf-dwt faces/ | wf-idwt -l 3 | pamtopng > small.png\n"
                 "    the first picture at level 3\n",
     .options = table,
+    .fields = true,
 };
 
 static struct {
@@ -117,6 +121,15 @@ static void check_usage(void)
         die(WF_USAGE, "will not write pictures to a terminal: use -o DIR, --grid FILE.png, a pipe or a file");
 }
 
+/* Fields become one array. */
+static void check_field(void)
+{
+    if (options.grid_path || options.ladder || options.exact >= 0 || options.names)
+        die(WF_USAGE, "%s: fields: --grid, --ladder, --exact and --names are for pictures", job.name);
+    if (!options.folder || !picture_files_one(options.folder, "npy"))
+        die(WF_USAGE, "%s: fields, which need -o FILE.npy, one array for all", job.name);
+}
+
 /* Checks the options against the stream's metadata. */
 static void check_stream(const wf_meta *meta)
 {
@@ -125,6 +138,10 @@ static void check_stream(const wf_meta *meta)
         options.level = meta->top;
     if (options.level > meta->top)
         die(WF_DATA, "%s: carries levels up to %d, not level %d", job.name, meta->top, options.level);
+    if (wf_meta_is_field(meta)) {
+        check_field();
+        return;
+    }
     if (meta->signal != WF_PICTURE && (options.grid_path || options.ladder || options.exact >= 0))
         die(WF_USAGE, "%s: %ss: --grid, --ladder and --exact are for pictures", job.name, signal);
     if (!options.grid_path && !options.folder && !wf_image_appends(meta->signal))
@@ -162,7 +179,9 @@ static void open_job(const wf_records *input)
     job.approximation = must_allocate(samples(), sizeof *job.approximation, "a picture");
     job.backend = start_backend();
     must(wf_pyramid_create(job.backend, m, job.rows, &job.pyramid));
-    if (options.folder && !job.one_file)
+    if (wf_meta_is_field(m))
+        field_array_begin(options.folder, &job.image);
+    else if (options.folder && !job.one_file)
         must(wf_mkdirs(options.folder));
 }
 
@@ -181,6 +200,14 @@ static void save_image(uint64_t index, const char *name)
         die(WF_DATA, "%s: more than one picture has the number %" PRIu64 ", expected one file for each", job.name,
             index);
     must(wf_image_save(path, &job.image));
+}
+
+static void put_field(const float *values, uint64_t index, const char *name)
+{
+    (void)index;
+    (void)name;
+    field_array_put(values);
+    progress_at(++job.count, -1, NULL);
 }
 
 static void put_picture(const float *values, uint64_t index, const char *name)
@@ -213,13 +240,16 @@ static void put_record(const wf_record *record)
     wf_level_shape shape = wf_meta_level(&job.meta, options.level);
     size_t pixels = (size_t)shape.H * (size_t)shape.W, low = pixels * (size_t)shape.C,
            details = pixels * (size_t)shape.K;
+    void (*put)(const float *, uint64_t, const char *) = field_array_is_open() ? put_field
+                                                         : options.ladder      ? put_ladder
+                                                                               : put_picture;
     for (int64_t at = 0; at < record->N; at += job.rows) {
         int n = record->N - at < job.rows ? (int)(record->N - at) : job.rows;
         const float *detail = record->detail ? record->detail + (size_t)at * details : NULL;
         must(wf_pyramid_join(job.pyramid, options.level, n, record->low + (size_t)at * low, detail, job.pixels));
         for (int i = 0; i < n; i++)
-            (options.ladder ? put_ladder : put_picture)(job.pixels + (size_t)i * samples(), record->index[at + i],
-                                                        options.names && record->names ? record->names[at + i] : NULL);
+            put(job.pixels + (size_t)i * samples(), record->index[at + i],
+                options.names && record->names ? record->names[at + i] : NULL);
     }
     if (!options.grid_path && !options.folder) {
         progress_yield_output();
@@ -277,7 +307,9 @@ int main(int argc, char **argv)
         die(WF_DATA, "%s: has no record of level %d", job.name, options.level);
     if (options.grid_path)
         write_grid();
-    if (job.one_file)
+    if (field_array_is_open())
+        field_array_end();
+    else if (job.one_file)
         must(wf_image_save(options.folder, &job.image));
     else if (options.folder)
         picture_files_note(options.folder, job.meta.shard.n ? NULL : wf_image_suffix(job.image.signal), options.names);

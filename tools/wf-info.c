@@ -44,6 +44,7 @@ static const cli_program program = {
                 "wf-info --json model | jq '.trained[].metadata.bpd'\n"
                 "    held-out bits per dimension of each level\n",
     .options = table,
+    .fields = true,
 };
 
 /* A wf_watch. */

@@ -63,7 +63,8 @@ static const cli_program program = {
                 "    the third of eight shares; wf-view part-*.wf joins them\n"
                 "wf-sample -m model --from photo.png --scale 4 | wf-idwt > large.pam\n"
                 "    a photograph of any size at four times its size",
-    .options = table};
+    .options = table,
+    .fields = true};
 
 /* Larger flows draw in bands of rows. */
 static const size_t FLOW_BYTES = (size_t)512 << 20;

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "../lib/base/file.h"
+#include "../lib/model/field_unit.h"
 #include "../lib/train/optimizer.h"
 #include "cli_io.h"
 #include "given.h"
@@ -148,7 +149,8 @@ static const cli_program program = {
         "wf-train-level -l 0 -m glow -s whole.wf -f @glow.chain --dequantize "
         "'4*(affine:mask=checker:width=32:blocks=1, affine:mask=checker:swap=1:width=32:blocks=1)'\n"
         "    with noise that is learnt",
-    .options = table};
+    .options = table,
+    .fields = true};
 
 /* Opens the backend before a long stream is spooled, and chooses what all levels open. */
 static void choose_backend(void)
@@ -252,6 +254,7 @@ int main(int argc, char **argv)
     options.given = given_read(given_path);
     wf_store *store, *validation = NULL;
     wf_model model, init = {0};
+    wf_meta shape; /* with the unit of fields */
     if (init_path)
         found_open_model(init_path, &init);
     else if (options.init_level >= 0)
@@ -278,7 +281,10 @@ int main(int argc, char **argv)
     given_expect_training(options.given, wf_store_count(store), name);
     if (!leads) /* rank 0 makes the folder */
         ranks_meet();
-    must(wf_model_create(model_path, wf_store_meta(store), &model));
+    must(wf_meta_copy(&shape, wf_store_meta(store)));
+    must(wf_field_unit_measure(store, levels[0], &shape));
+    must(wf_model_create(model_path, &shape, &model));
+    wf_meta_clear(&shape);
     if (leads)
         ranks_meet();
 
@@ -296,6 +302,7 @@ int main(int argc, char **argv)
     state.model_path = model_path;
     state.count = wf_store_count(store);
     state.signal = wf_store_meta(store)->signal;
+    state.unit = wf_meta_unit(wf_store_meta(store));
     start_pictures(wf_store_count(store), wf_store_meta(store), state.pictures);
     training_begin(&state);
     must(wf_train_levels(&model, backend_name, common.threads, store, validation, &options, levels[1] - levels[0] + 1,

@@ -63,7 +63,8 @@ static const cli_program program = {
                 "    a stream as a store\n"
                 "wf-view part-*.wf -o samples.wf\n"
                 "    all shards of wf-sample --shard I/N -o part-I.wf as the run\n",
-    .options = table};
+    .options = table,
+    .fields = true};
 
 /* Pictures begin <= place < end of the input go to the output. */
 typedef struct part {

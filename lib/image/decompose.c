@@ -56,7 +56,8 @@ int wf_decomposer_create(wf_images *images, wf_backend *backend, const wf_decomp
     wf_images_set_options(images, (wf_images_options){.length = options->length,
                                                       .stored = options->stored,
                                                       .deeper = options->edits.bits != 0,
-                                                      .volumes = options->volumes});
+                                                      .volumes = options->volumes,
+                                                      .floats = options->floats});
     *out = d;
     return WF_OK;
 }
@@ -157,7 +158,8 @@ static int begin(wf_decomposer *d, const wf_image *image, const char *name)
                                                          .length = o->length,
                                                          .stored = o->stored,
                                                          .deeper = o->edits.bits != 0,
-                                                         .volumes = o->volumes});
+                                                         .volumes = o->volumes,
+                                                         .floats = o->floats});
     return WF_OK;
 }
 
@@ -183,6 +185,8 @@ static int skip(void *user, int status)
 
 static int edit(wf_decomposer *d, wf_image *image, const char *name, wf_edited *edited)
 {
+    WF_CHECK(!d->options.floats || !image->bits, WF_DATA,
+             "%s: samples of %d bits, want a NumPy array of floats, which --float speaks of", name, image->bits);
     return wf_image_edit(image, name, &d->options.edits, d->looked ? &d->meta : NULL, edited);
 }
 
@@ -192,7 +196,8 @@ static int copy_image(const wf_image *image, const char *name, wf_image *to)
     to->signal = image->signal;
     to->D = image->D;
     to->rate = image->rate;
-    memcpy(to->pixels, image->pixels, (size_t)image->H * (size_t)image->W * (size_t)image->C * sizeof *to->pixels);
+    size_t n = (size_t)image->H * (size_t)image->W * (size_t)image->C;
+    memcpy(to->pixels, image->pixels, n * (image->bits ? sizeof *to->pixels : sizeof(float)));
     return WF_OK;
 }
 
@@ -270,7 +275,9 @@ static int stage(wf_decomposer *d, const worker *w, int64_t first, int i, wf_ima
     image->name = NULL;
     size_t n = (size_t)image->H * (size_t)image->W * (size_t)image->C;
     float *to = w->pixels + (size_t)i * n;
-    for (size_t k = 0; k < n; k++)
+    if (!image->bits)
+        memcpy(to, wf_image_values(image), n * sizeof *to);
+    for (size_t k = 0; k < n && image->bits; k++)
         to[k] = image->pixels[k];
     return WF_OK;
 }
@@ -420,7 +427,7 @@ static int run(wf_decomposer *d)
     wf_image_work work = {take, transform, deliver, d->options.skip_bad ? skip : NULL, d, prepare};
     int64_t count = 0;
     d->size = d->options.batch ? d->options.batch : wf_pyramid_rows(&d->meta, d->meta.levels);
-    d->direct = d->store && d->backend->host;
+    d->direct = d->store && d->backend->host && d->meta.bits; /* strips are of 16-bit samples */
     d->crew = calloc((size_t)d->backend->threads, sizeof *d->crew);
     WF_CHECK(d->crew, WF_AGAIN, "out of memory");
     d->workers = d->backend->threads;

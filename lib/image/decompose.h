@@ -21,6 +21,7 @@ typedef struct wf_decompose_options {
     int64_t length;   /* of pieces of sounds; 0: whole */
     bool stored;      /* pictures are not turned upright by their orientation */
     bool volumes;     /* NumPy arrays are volumes, and nothing else is accepted */
+    bool floats;      /* NumPy arrays of floats are fields, and nothing else is accepted */
     int batch;        /* pictures in one record; 0: about a million samples */
     int64_t skip_bad; /* pictures that may be bad, or unlike the first */
     void (*skipped)(void *user, const char *why); /* called for each of those */

@@ -53,6 +53,8 @@ int wf_image_edit(wf_image *image, const char *name, const wf_edits *e, const wf
     WF_CHECK(picture || !(*e->crop || *e->fit || *e->resize || *e->random_crop || e->channels), WF_USAGE,
              "%s: a %s: --crop, --fit, --resize, --random-crop and --channels are for pictures", name,
              wf_signal_names[image->signal]);
+    WF_CHECK(image->bits || !(*e->crop || *e->fit || *e->resize || *e->random_crop || e->channels || e->bits), WF_USAGE,
+             "%s: a field: --crop, --fit, --resize, --random-crop, --channels and --bits are for pictures", name);
     if (*e->crop)
         WF_TRY(wf_image_crop(image, name, e->crop[0], e->crop[1]));
     if (*e->fit)
@@ -63,7 +65,7 @@ int wf_image_edit(wf_image *image, const char *name, const wf_edits *e, const wf
         WF_TRY(wf_image_crop_anywhere(image, name, e->random_crop[0], e->random_crop[1], e->seed));
     if (e->channels)
         WF_TRY(wf_image_channels(image, name, e->channels));
-    else if (picture)
+    else if (picture && image->bits)
         WF_TRY(agree_channels(image, name, first, edited));
     if (e->bits)
         WF_TRY(wf_image_depth(image, name, e->bits));

@@ -210,8 +210,9 @@ typedef struct wf_array {
     int64_t D;       /* slices of volumes, which together have H rows; 0: pictures */
     int64_t H, W, C; /* as in the file, not yet checked */
     bool planar;     /* [C,H,W] in place of [H,W,C] */
-    int bytes;       /* of a sample: 1 or 2 */
-    bool big_endian; /* of samples of 2 bytes */
+    int bytes;       /* of a sample: 1 or 2; of floats 2, 4 or 8 */
+    bool big_endian; /* of samples of more than a byte */
+    bool floats;     /* a field */
 } wf_array;
 /* Begins a series of `count` pictures. */
 int wf_image_begin_array(const wf_source *source, int64_t count, const wf_array *array, wf_series **series) WF_MUST;

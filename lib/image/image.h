@@ -11,7 +11,8 @@
 
 WF_BEGIN
 
-/* Samples are host uint16 for any depth, [H,W,C] interleaved, in 0 .. 2^bits - 1.
+/* Samples are host uint16 for any depth, [H,W,C] interleaved, in 0 .. 2^bits - 1; with bits 0, a field, they are floats
+ * in the same memory (wf_image_values).
  * C: 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha; the channels of a sound. Zero-initialize before the first
  * use. */
 typedef struct wf_image {
@@ -22,8 +23,8 @@ typedef struct wf_image {
     int rate;         /* samples a second of a sound, 0 if unknown; else 0 */
     int orientation;  /* of a picture as stored, 2 to 8 (wf_image_orient); else 0 or 1 */
     int frames;       /* of the animation that the picture comes from; else 0 or 1 */
-    uint16_t *pixels; /* owned */
-    size_t capacity;  /* samples allocated, so that reading a stream reuses memory */
+    uint16_t *pixels; /* owned, aligned for floats */
+    size_t capacity;  /* 16-bit samples allocated, so that reading a stream reuses memory */
     char *name;       /* owned: its file, as below; NULL: none, as in a pipe */
 } wf_image;
 
@@ -40,6 +41,9 @@ void wf_image_clear(wf_image *image);
 /* Sets the shape of a picture and allocates its pixels, which are not initialized. WF_DATA, with `name` in the message:
  * a side, the channels or the number of pixels is out of range. WF_AGAIN: out of memory. */
 int wf_image_reserve(wf_image *image, const char *name, int64_t H, int64_t W, int64_t C, int bits) WF_MUST;
+
+/* Values of a field [H,W,C], in image->pixels. */
+float *wf_image_values(const wf_image *image);
 
 /* -- reading ------------------------------------------------------------------------------------------------------- */
 
@@ -60,6 +64,8 @@ int wf_image_reserve(wf_image *image, const char *name, int64_t H, int64_t W, in
  * three planes of 32x32 or 64x64, others one grey picture [H,W]. Three: [H,W,C] if C <= 4, else [N,H,W]. Four:
  * [N,H,W,C] if C <= 4, else [N,C,H,W].
  *
+ * With the option `floats`, only NumPy arrays of floats are read, in C order: [H,W], [N,H,W] or [N,H,W,C].
+ *
  * Sounds (WAV, FLAC, AIFF of 8 or 16 bits, with the option `deeper` of more) come as pictures of one row. With the
  * option `volumes`, NumPy arrays hold volumes. */
 typedef struct wf_images wf_images;
@@ -70,6 +76,7 @@ typedef struct wf_images_options {
     bool stored;    /* pictures are not turned upright by their orientation */
     bool deeper;    /* sounds of 24 or 32 bits or of floating point give their highest 16 bits; else WF_DATA */
     bool volumes;   /* NumPy arrays are [D,H,W], [D,H,W,C] with C <= 4, else [N,D,H,W], and [N,D,H,W,C] */
+    bool floats;    /* NumPy arrays of 16, 32 or 64 bits of floating point are fields, of bits 0 */
 } wf_images_options;
 void wf_images_set_options(wf_images *images, wf_images_options options);
 
@@ -184,6 +191,11 @@ int wf_image_png_size(const char *name, const wf_image *image, size_t *bytes) WF
 int wf_image_write_pam(FILE *file, const char *name, const wf_image *image) WF_MUST;
 /* Writes a sound as WAV into an empty regular file; depths are scaled as for PNG. An unknown rate becomes 44100. */
 int wf_image_write_wav(FILE *file, const char *name, const wf_image *image) WF_MUST;
+/* Writes the header of a .npy of <f4 [count,H,W], or [count,H,W,C] with channels, in 128 bytes: it may be written again
+ * with another count. */
+int wf_image_write_field_header(FILE *file, const char *name, const wf_image *image, int64_t count) WF_MUST;
+/* Writes the values of a field as <f4, below a header. */
+int wf_image_write_field(FILE *file, const char *name, const wf_image *image) WF_MUST;
 /* Writes a volume as .npy [D,H,W] or [D,H,W,C] of |u1 or <u2; depths are scaled as for PNG. */
 int wf_image_write_npy(FILE *file, const char *name, const wf_image *image) WF_MUST;
 

@@ -16,9 +16,9 @@ int wf_image_reserve(wf_image *image, const char *name, int64_t H, int64_t W, in
     WF_CHECK(H >= 1 && W >= 1 && H <= WF_MAX_SIDE && W <= WF_MAX_SIDE && H * W <= WF_MAX_PIXELS, WF_DATA,
              "%s: %lldx%lld pixels, want sides of 1 to %d and at most %d pixels", name, (long long)H, (long long)W,
              WF_MAX_SIDE, WF_MAX_PIXELS);
-    WF_CHECK(C >= 1 && C <= WF_MAX_CHANNELS, WF_DATA, "%s: %lld channels, want 1 to %d", name, (long long)C,
-             WF_MAX_CHANNELS);
-    size_t samples = (size_t)(H * W * C);
+    int most = bits ? WF_MAX_CHANNELS : WF_MAX_FIELD_CHANNELS;
+    WF_CHECK(C >= 1 && C <= most, WF_DATA, "%s: %lld channels, want 1 to %d", name, (long long)C, most);
+    size_t samples = (size_t)(H * W * C) * (bits ? 1 : sizeof(float) / sizeof *image->pixels);
     if (samples > image->capacity) {
         free(image->pixels);
         image->capacity = 0;
@@ -33,6 +33,11 @@ int wf_image_reserve(wf_image *image, const char *name, int64_t H, int64_t W, in
     image->signal = WF_PICTURE;
     image->D = image->rate = image->orientation = image->frames = 0;
     return WF_OK;
+}
+
+float *wf_image_values(const wf_image *image)
+{
+    return (float *)(void *)image->pixels;
 }
 
 static size_t samples_of(const wf_image *image)

@@ -12,6 +12,7 @@ int wf_dequantizer_create(wf_backend *backend, const wf_meta *meta, const char *
                           wf_dequantizer *out)
 {
     wf_flow_spec own = *spec;
+    WF_CHECK(!wf_meta_is_field(meta), WF_USAGE, "dequantize: fields are not quantized, so there is no noise to learn");
     *out = (wf_dequantizer){.backend = backend, .N = spec->N, .step = 1.0 / (1 << meta->bits)};
     WF_CHECK(
         meta->levels == 0, WF_USAGE,

@@ -50,6 +50,8 @@ int wf_evaluation_create(const wf_model *model, wf_backend *backend, const wf_me
     e->backend = backend;
     e->spec = *spec;
     int status = wf_meta_copy(&e->meta, meta);
+    e->meta.exponent = model->meta.exponent;
+    e->meta.mean = model->meta.mean;
     if (!status && spec->samples > 1)
         status = wf_pixel_noise_create(backend, &e->meta, &e->noise);
     *out = e;
@@ -371,6 +373,7 @@ void wf_evaluation_figures(const wf_evaluation *e, wf_figures *out)
                         .total = wf_evaluation_total(e),
                         .weighted = wf_evaluation_weighted(e),
                         .samples = e->spec.samples,
+                        .nats = wf_meta_is_field(&e->meta),
                         .shard = e->spec.shard,
                         .run = e->spec.run};
     for (int l = 0; l <= e->meta.levels; l++) {
@@ -421,7 +424,7 @@ static int64_t written_picture(const wf_evaluation *e, int64_t i)
 
 void wf_evaluation_write_ranks(const wf_evaluation *e, FILE *file)
 {
-    fputs("bits/dim\tname\n", file);
+    wf_fprintf(file, "%s\tname\n", wf_meta_unit(&e->meta));
     for (int64_t i = 0; i < written_count(e); i++) {
         int64_t n = written_picture(e, i);
         wf_fprintf(file, "%.6f\t", picture_figure(e, n));
@@ -456,6 +459,7 @@ void wf_evaluation_write_pictures(const wf_evaluation *e, FILE *file)
 
 int wf_evaluation_write_picture_lines(const wf_evaluation *e, FILE *file)
 {
+    const char *key = wf_meta_is_field(&e->meta) ? "nats" : "bpd";
     for (int64_t i = 0; i < written_count(e); i++) {
         int64_t n = written_picture(e, i);
         const char *comma = "", *name = n < e->named ? e->names[n] : NULL;
@@ -465,13 +469,13 @@ int wf_evaluation_write_picture_lines(const wf_evaluation *e, FILE *file)
             WF_TRY(wf_write_json_name(file, name));
         }
         if (e->whole)
-            wf_fprintf(file, ", \"bpd\": %.6f", picture_total(e, n));
+            wf_fprintf(file, ", \"%s\": %.6f", key, picture_total(e, n));
         if (e->whole && e->spec.samples)
             wf_fprintf(file, ", \"iw\": %.6f", picture_weighted(e, n));
         fputs(", \"levels\": [", file);
         for (int l = 0; l <= e->meta.levels; l++)
             if (e->levels[l].n) {
-                wf_fprintf(file, "%s{\"level\": %d, \"bpd\": %.6f}", comma, l, e->levels[l].bits[n]);
+                wf_fprintf(file, "%s{\"level\": %d, \"%s\": %.6f}", comma, l, key, e->levels[l].bits[n]);
                 comma = ", ";
             }
         fputs("]}\n", file);

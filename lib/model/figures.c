@@ -9,6 +9,7 @@
 #include "../base/number.h"
 #include "../pyramid/meta_text.h"
 
+#define FIELD_HEAD "level\tsize\tnats/dim\t+-"
 #define SHARD_HEAD "level\tsize\tbits/dim\t+-\tpictures\tshard\trun"
 #define KIND_HEAD "\tkind"
 
@@ -92,10 +93,15 @@ void wf_figures_write_table(const wf_figures *f, FILE *file, bool aligned)
 {
     char name[32];
     bool kinds = is_exact(f, false);
+    const char *unit = f->nats ? "nats/dim" : "bits/dim";
     if (aligned)
-        fprintf(file, "%-6s %-12s %12s %10s%s\n", "level", "size", "bits/dim", "+-", kinds ? "  kind" : "");
+        fprintf(file, "%-6s %-12s %12s %10s%s\n", "level", "size", unit, "+-", kinds ? "  kind" : "");
     else
-        fprintf(file, "%s%s\n", f->shard.n ? SHARD_HEAD : "level\tsize\tbits/dim\t+-", kinds ? KIND_HEAD : "");
+        fprintf(file, "%s%s\n",
+                f->shard.n ? SHARD_HEAD
+                : f->nats  ? FIELD_HEAD
+                           : "level\tsize\tbits/dim\t+-",
+                kinds ? KIND_HEAD : "");
     for (int l = 0; l <= WF_MAX_LEVELS; l++) {
         snprintf(name, sizeof name, "%d", l);
         if (f->level[l].n)
@@ -113,7 +119,7 @@ static void write_mean(const wf_figures *f, FILE *file, const wf_mean *m)
 {
     const char *digits = f->shard.n ? "%.17g" : "%.6f";
     char mean[WF_FIGURE], error[WF_FIGURE];
-    fprintf(file, "\"bpd\": %s, \"error\": %s", wf_figure(m->mean, digits, "null", mean),
+    fprintf(file, "\"%s\": %s, \"error\": %s", f->nats ? "nats" : "bpd", wf_figure(m->mean, digits, "null", mean),
             wf_figure(wf_mean_error(m), digits, "null", error));
 }
 

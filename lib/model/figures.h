@@ -29,6 +29,7 @@ typedef struct wf_figures {
     bool exact[WF_MAX_LEVELS + 1]; /* the level has probabilities of whole numbers; else a bound by noise */
     wf_mean total, weighted;
     int64_t samples; /* K of the weighted figure */
+    bool nats;       /* of fields: nats/dim in place of bits/dim */
     wf_shard shard;  /* of the pictures of a run; n = 0: all */
     uint64_t run;    /* hash that the shards of a run have in common */
 } wf_figures;

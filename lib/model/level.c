@@ -18,8 +18,9 @@ double wf_bits_per_dim(const wf_meta *meta, int level, double log_density)
 {
     wf_level_shape s = wf_meta_level(meta, level);
     double D = (double)s.H * s.W * s.K, above = meta->levels - level;
-    double nats = -log_density + D * 0.5 * wf_axes(meta->signal) * above * log(2.0) + D * meta->bits * log(2.0);
-    return nats / (log(2.0) * (double)meta->H * meta->W * meta->C);
+    double nats = -log_density + D * 0.5 * wf_axes(meta->signal) * above * log(2.0) +
+                  D * (meta->bits ? meta->bits : meta->exponent) * log(2.0);
+    return nats / ((meta->bits ? log(2.0) : 1.0) * (double)meta->H * meta->W * meta->C);
 }
 
 /* -- level files: tensors "w/NAME" and "ema/NAME" ----------------------------------------------------------------- */

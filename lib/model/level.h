@@ -11,7 +11,8 @@ WF_BEGIN
 
 /* Contribution of `level` to a picture's bits per dimension, from its log density in nats:
  *     (- log p + D_l (n-l) d/2 log 2 + D_l log 2^bits) / (ln 2 * H W C)
- * with D_l coefficients at level l of n, for a signal of d axes. The contributions of all levels add up to the
+ * with D_l coefficients at level l of n, for a signal of d axes. Of fields it is nats per dimension: 2^exponent is in
+ * the place of 2^bits, and 1 in that of ln 2. The contributions of all levels add up to the
  * bits/dim. */
 double wf_bits_per_dim(const wf_meta *meta, int level, double log_density);
 

@@ -6,6 +6,7 @@
  * With Haar one level of the DWT is enough: averages share no pixels, so their noise is exact. With other wavelets
  * the noise starts at the pixels while a coefficient covers fewer than EXACT of them. Further down it starts at
  * averages, one level above, as for pictures (backend.h, dequantize). */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -163,8 +164,18 @@ static int dequantize_signal(wf_level_input *f, const wf_random *random, double 
     return f->detail ? b->scale(b, (size_t)f->N * detail_size(f), scale, 0, f->detail) : WF_OK;
 }
 
+/* Fields are not quantized, so there is no noise. */
+static int scale_field(wf_level_input *f)
+{
+    double scale = ldexp(1.0, -f->meta->exponent);
+    WF_TRY(f->backend->scale(f->backend, (size_t)f->N * low_size(f), scale, -(double)f->meta->mean * scale, f->low));
+    return f->detail ? f->backend->scale(f->backend, (size_t)f->N * detail_size(f), scale, 0, f->detail) : WF_OK;
+}
+
 int wf_level_input_dequantize(wf_level_input *f, const wf_random *random)
 {
+    if (wf_meta_is_field(f->meta))
+        return scale_field(f);
     double scale = 1.0 / (1 << f->meta->bits);
     if (f->meta->signal != WF_PICTURE)
         return dequantize_signal(f, random, scale);
@@ -190,10 +201,13 @@ const wf_real *wf_level_input_cond(const wf_level_input *input)
     return input->detail ? input->low : NULL;
 }
 
-/* Inverts the scale of dequantize (backend.h): picture = (v + 1/2) / 2^bits - 1/2, detail = v / 2^bits. */
+/* Inverts the scale of dequantize (backend.h): picture = (v + 1/2) / 2^bits - 1/2, detail = v / 2^bits; or that of
+ * scale_field. */
 void wf_level_input_undo(const wf_meta *meta, bool low, size_t n, float *values)
 {
-    float scale = (float)(1 << meta->bits), offset = low ? 0.5f * scale - 0.5f : 0.0f;
+    bool field = wf_meta_is_field(meta);
+    float scale = field ? ldexpf(1.0f, meta->exponent) : (float)(1 << meta->bits);
+    float offset = !low ? 0.0f : field ? meta->mean : 0.5f * scale - 0.5f;
     for (size_t i = 0; i < n; i++)
         values[i] = values[i] * scale + offset;
 }

@@ -29,7 +29,8 @@ void wf_level_input_clear(wf_level_input *input);
 /* Uploads count <= N pictures in pixel units; the other rows are copies of the first. index: host [count]. */
 int wf_level_input_upload(wf_level_input *input, int count, const float *low, const float *detail,
                           const uint64_t *index) WF_MUST;
-/* Adds dequantization noise (random NULL: its mean) and scales, in place: once after each upload. May be recorded. */
+/* Adds dequantization noise (random NULL: its mean; fields: none) and scales, in place: once after each upload. May be
+ * recorded. */
 int wf_level_input_dequantize(wf_level_input *input, const wf_random *random) WF_MUST;
 /* wf_level_input_upload, then wf_level_input_dequantize. */
 int wf_level_input_load(wf_level_input *input, int count, const float *low, const float *detail, const uint64_t *index,

@@ -9,6 +9,7 @@
 #include <xxhash.h>
 
 #include "../base/file.h"
+#include "../base/finite.h"
 #include "../base/json.h"
 #include "../base/version.h"
 #include "../pyramid/wavelet.h"
@@ -26,6 +27,21 @@ static int read_integer(json_t *root, const char *key, const char *path, int *ou
     WF_CHECK(json_is_integer(value) && json_integer_value(value) >= 0 && json_integer_value(value) <= WF_MAX_SIDE,
              WF_DATA, "%s: \"%s\" is not a number in range", path, key);
     *out = (int)json_integer_value(value);
+    return WF_OK;
+}
+
+/* Reads by what a model of fields scales values. */
+static int read_unit(json_t *root, const char *path, wf_meta *meta)
+{
+    json_t *exponent = json_object_get(root, "exponent"), *mean = json_object_get(root, "mean");
+    json_int_t power = json_integer_value(exponent);
+    WF_CHECK(json_is_integer(exponent) && power >= -WF_MAX_EXPONENT && power <= WF_MAX_EXPONENT, WF_DATA,
+             "%s: exponent is not a whole number from -%d to %d, as a model of fields has", path, WF_MAX_EXPONENT,
+             WF_MAX_EXPONENT);
+    meta->exponent = (int)power;
+    meta->mean = (float)json_number_value(mean);
+    WF_CHECK(json_is_number(mean) && wf_is_finite(meta->mean), WF_DATA,
+             "%s: mean is not a number, as a model of fields has", path);
     return WF_OK;
 }
 
@@ -52,7 +68,8 @@ static int read_meta(json_t *root, const char *path, wf_meta *meta)
     WF_TRY(read_integer(root, "levels", path, &meta->levels));
     WF_TRY(read_integer(root, "bits", path, &meta->bits));
     meta->top = meta->levels;
-    return wf_meta_check(meta, path);
+    WF_TRY(wf_meta_check(meta, path));
+    return wf_meta_is_field(meta) ? read_unit(root, path, meta) : WF_OK;
 }
 
 /* Writes the checksum of a model's members to `out`: XXH3 of their compact text, sorted by key, without the member
@@ -192,6 +209,10 @@ static json_t *members_of(const wf_meta *m, const char *licence)
     failed |= json_array_append_new(shape, json_integer(m->C));
     failed |= json_object_set_new(root, "shape", shape);
     failed |= json_object_set_new(root, "bits", json_integer(m->bits));
+    if (wf_meta_is_field(m)) {
+        failed |= json_object_set_new(root, "exponent", json_integer(m->exponent));
+        failed |= json_object_set_new(root, "mean", json_real((double)m->mean));
+    }
     if (m->rate)
         failed |= json_object_set_new(root, "rate", json_integer(m->rate));
     if (licence)

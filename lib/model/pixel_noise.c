@@ -13,6 +13,7 @@ static size_t picture_size(const wf_pixel_noise *p)
 
 int wf_pixel_noise_create(wf_backend *backend, const wf_meta *meta, wf_pixel_noise *out)
 {
+    WF_CHECK(!wf_meta_is_field(meta), WF_USAGE, "noise: fields are not quantized, so no draws of noise average");
     *out = (wf_pixel_noise){.backend = backend, .batch = wf_pyramid_rows(meta, meta->levels)};
     WF_TRY(wf_meta_copy(&out->meta, meta));
     WF_TRY(wf_pyramid_create(backend, meta, out->batch, &out->pyramid));

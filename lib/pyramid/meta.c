@@ -293,6 +293,16 @@ static int check_range(const char *who, const char *field, int value, int low, i
     return WF_OK;
 }
 
+bool wf_meta_is_field(const wf_meta *meta)
+{
+    return !meta->bits;
+}
+
+const char *wf_meta_unit(const wf_meta *meta)
+{
+    return meta->bits ? "bits/dim" : "nats/dim";
+}
+
 int wf_meta_check(const wf_meta *meta, const char *who)
 {
     size_t length = strnlen(meta->wavelet, sizeof meta->wavelet);
@@ -302,8 +312,8 @@ int wf_meta_check(const wf_meta *meta, const char *who)
     WF_TRY(check_range(who, "top", meta->top, 0, meta->levels));
     WF_TRY(check_range(who, "height", meta->H, 1, WF_MAX_SIDE));
     WF_TRY(check_range(who, "width", meta->W, 1, WF_MAX_SIDE));
-    WF_TRY(check_range(who, "channels", meta->C, 1, WF_MAX_CHANNELS));
-    WF_TRY(check_range(who, "bits", meta->bits, 1, 16));
+    WF_TRY(check_range(who, "channels", meta->C, 1, meta->bits ? WF_MAX_CHANNELS : WF_MAX_FIELD_CHANNELS));
+    WF_TRY(check_range(who, "bits", meta->bits, 0, 16));
     WF_CHECK((unsigned)meta->signal <= WF_VOLUME && (meta->signal != WF_SOUND || meta->H == 1) &&
                  (meta->signal == WF_VOLUME ? meta->D >= 1 && meta->H % meta->D == 0 : !meta->D),
              WF_DATA, "%s: %d rows in %d slices are not a %s", who, meta->H, meta->D,
@@ -390,11 +400,11 @@ const char *wf_meta_remedy(const wf_meta *have, const wf_meta *want, char out[WF
     if (have->C != want->C && want->signal == WF_PICTURE)
         snprintf(parts[2], sizeof parts[2], " -c %d", want->C);
     if (have->bits != want->bits)
-        snprintf(parts[3], sizeof parts[3], " --bits %d", want->bits);
+        snprintf(parts[3], sizeof parts[3], want->bits ? " --bits %d" : " --float", want->bits);
     if (strcmp(have->wavelet, want->wavelet) != 0)
         snprintf(parts[4], sizeof parts[4], " -w %s", want->wavelet);
     snprintf(out, WF_REMEDY_TEXT, ": wf-dwt%s%s%s%s%s", parts[0], parts[1], parts[2], parts[3], parts[4]);
-    if (have->signal != want->signal || !strcmp(out, ": wf-dwt"))
+    if (have->signal != want->signal || !have->bits || !strcmp(out, ": wf-dwt"))
         *out = '\0';
     return out;
 }

@@ -28,14 +28,23 @@ typedef struct wf_meta {
     wf_signal signal; /* what "picture" means here and elsewhere */
     int D;            /* slices of a volume, which together have H rows; else 0 */
     int rate;         /* samples a second of sounds, 0 if unknown; else 0 */
-    int bits;         /* bits per sample, 1 to 16 */
+    int bits;         /* bits per sample, 1 to 16; 0: values of a field, which are floats and not quantized */
+    int exponent;     /* of a model of fields: its flows see (value - mean) / 2^exponent; else 0 */
+    float mean;       /* of a model of fields: what is subtracted from low-pass values; else 0 */
     bool latents;     /* a stream of latents, which a model's flows compute from coefficients (codec.h) */
     wf_shard shard;   /* of a run's pictures, which this stream or store has */
     uint64_t run;     /* of a shard: hash of what the run's pictures depend on; shards of one run have the same */
     char *provenance; /* text of a JSON array, one object per tool, oldest first; owned; NULL: empty */
 } wf_meta;
 
+enum { WF_MAX_FIELD_CHANNELS = 64 };
 enum { WF_MAX_LEVELS = 16, WF_MAX_CHANNELS = 4, WF_MAX_SIDE = 65536, WF_MAX_RATE = 1 << 24 };
+enum { WF_MAX_EXPONENT = 100 }; /* of the unit of a model of fields */
+
+/* True: fields, whose densities are in nats per dimension of their own unit, without dequantization. */
+bool wf_meta_is_field(const wf_meta *meta);
+/* "bits/dim", or "nats/dim" for fields. */
+const char *wf_meta_unit(const wf_meta *meta);
 
 /* Height, width and detail channels K of `level` (K = C at the base). */
 typedef struct wf_level_shape {

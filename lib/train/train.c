@@ -390,7 +390,8 @@ int wf_train(const wf_model *model, wf_backend *backend, wf_store *store, wf_sto
                       .store = store,
                       .whole = store,
                       .validation = validation,
-                      .meta = wf_store_meta(store),
+                      /* a model of fields has their unit */
+                      .meta = wf_store_meta(store)->bits ? wf_store_meta(store) : &model->meta,
                       .held_out = NAN,
                       .best = NAN,
                       .validated_at = -1,

@@ -103,4 +103,3 @@ says 64 "level 0 was trained without --given" wf-sample -m plain -n 1 --given 1 
 says 64 "level 0 was trained with --given: chains take none" wf-nuts -m model -n 1 --draws 2 -o x.wf
 says 64 "was trained with a label" wf-encode -m model -o x.wf test.store
 says 64 "was trained with a label" wf-score -m model --ref test.store test.store
-finish

@@ -1,6 +1,9 @@
 /* array.c - pictures that follow one another without anything between them, as in IDX and NumPy files */
 #include <stdlib.h>
+#include <string.h>
 
+#include "../../base/dtype.h"
+#include "../../base/finite.h"
 #include "../format.h"
 
 typedef struct array_series {
@@ -17,17 +20,50 @@ static uint16_t sample_at(const wf_array *array, const uint8_t *raw, size_t i)
     return (uint16_t)(array->big_endian ? two[0] << 8 | two[1] : two[1] << 8 | two[0]);
 }
 
+/* Value i as stored, as a float. A double beyond the range of floats becomes infinite. */
+static float value_at(const wf_array *array, const uint8_t *raw, size_t i)
+{
+    uint64_t bits = 0;
+    size_t bytes = (size_t)array->bytes;
+    for (size_t k = 0; k < bytes; k++)
+        bits = bits << 8 | raw[i * bytes + (array->big_endian ? k : bytes - 1 - k)];
+    uint32_t word = (uint32_t)bits;
+    double wide;
+    float value;
+    memcpy(&wide, &bits, sizeof wide);
+    memcpy(&value, &word, sizeof value);
+    if (bytes == 2)
+        return wf_widen_f16((uint16_t)bits);
+    return bytes == 4 ? value : (float)wide;
+}
+
+/* Turns bytes into the values of a field. WF_DATA: one is not finite. */
+static int read_values(const wf_array *array, const wf_source *source, const uint8_t *raw, wf_image *image)
+{
+    size_t n = (size_t)(array->H * array->W * array->C);
+    float *values = wf_image_values(image);
+    for (size_t i = 0; i < n; i++) {
+        values[i] = value_at(array, raw, i);
+        WF_CHECK(wf_is_finite(values[i]), WF_DATA,
+                 "%s: value %zu of a field is not a finite number of 32 bits, want no NaN and no infinity",
+                 source->name, i);
+    }
+    return WF_OK;
+}
+
 static int read_from_array(wf_series *series, wf_source *source, wf_image *image)
 {
     const wf_array *array = &((array_series *)series)->array;
-    WF_TRY(wf_image_reserve(image, source->name, array->H, array->W, array->C, 8 * array->bytes));
+    WF_TRY(wf_image_reserve(image, source->name, array->H, array->W, array->C, array->floats ? 0 : 8 * array->bytes));
     image->signal = array->D ? WF_VOLUME : WF_PICTURE;
     image->D = (int)array->D;
     size_t pixels = (size_t)(array->H * array->W), C = (size_t)array->C;
     uint8_t *raw = malloc(pixels * C * (size_t)array->bytes);
     WF_CHECK(raw, WF_AGAIN, "%s: out of memory", source->name);
     int status = wf_source_read(source, raw, pixels * C * (size_t)array->bytes);
-    for (size_t p = 0; p < pixels && !status; p++)
+    if (!status && array->floats)
+        status = read_values(array, source, raw, image);
+    for (size_t p = 0; p < pixels && !status && !array->floats; p++)
         for (size_t c = 0; c < C; c++)
             image->pixels[p * C + c] = sample_at(array, raw, array->planar ? c * pixels + p : p * C + c);
     free(raw);

@@ -224,6 +224,18 @@ static int choose_volumes(const wf_source *source, const header *h, wf_array *a,
     return WF_OK;
 }
 
+/* 2 dimensions: a field [H,W]; 3: [N,H,W]; 4: [N,H,W,C]. */
+static int choose_fields(const wf_source *source, const header *h, wf_array *a, int64_t *count)
+{
+    const int64_t *s = h->shape + (h->rank > 2);
+    char shape[128];
+    format_shape(h, shape);
+    *a = (wf_array){.H = s[0], .W = s[1], .C = h->rank == 4 ? s[2] : 1, .floats = true};
+    *count = h->rank > 2 ? h->shape[0] : 1;
+    WF_CHECK(*count, WF_DATA, "%s: NumPy array %s has 0 fields, want 1 or more", source->name, shape);
+    return WF_OK;
+}
+
 static int read_header(wf_source *source, header *h)
 {
     uint8_t head[MAGIC + 2], length[4] = {0};
@@ -243,6 +255,13 @@ static int read_header(wf_source *source, header *h)
 }
 
 /* ---- which arrays are pictures ----------------------------------------------------------------------------------- */
+
+/* Bytes of a number of floating point, 2, 4 or 8; 0: another type. */
+static int float_bytes(const header *h)
+{
+    bool known = strlen(h->descr) == 3 && strchr("<>", h->descr[0]) && h->descr[1] == 'f' && strchr("248", h->descr[2]);
+    return known ? h->descr[2] - '0' : 0;
+}
 
 static bool has_samples(const header *h)
 {
@@ -324,6 +343,27 @@ static void remark_on_rows(const wf_source *source, const header *h, char remark
                  source->name, N, h->shape[1], side, side, N, grey ? "" : "3,", side, side);
 }
 
+static int begin_fields(wf_source *source, const header *h, wf_series **series)
+{
+    wf_array array;
+    int64_t count = 0;
+    wf_npy_look look;
+    int bytes = float_bytes(h);
+    describe(h, false, &look);
+    if (!bytes || h->rank < 2 || h->rank > 4) {
+        char what[384];
+        snprintf(what, sizeof what, "NumPy array %s, want fields: <f2, <f4 or <f8 of 2 to 4 dimensions", look.shape);
+        return wf_image_not_image(source, what);
+    }
+    WF_CHECK(!source->npz, WF_DATA, "%s: in an archive: save the fields by numpy.save", source->name);
+    WF_CHECK(!h->fortran_order, WF_DATA, "%s: NumPy array in Fortran order: save numpy.ascontiguousarray of it",
+             source->name);
+    WF_TRY(choose_fields(source, h, &array, &count));
+    array.bytes = bytes;
+    array.big_endian = *h->descr == '>';
+    return wf_image_begin_array(source, count, &array, series);
+}
+
 int wf_image_begin_npy(wf_source *source, const wf_images_options *options, wf_series **series)
 {
     header h;
@@ -331,6 +371,8 @@ int wf_image_begin_npy(wf_source *source, const wf_images_options *options, wf_s
     int64_t count = 0;
     *series = NULL;
     WF_TRY(read_header(source, &h));
+    if (options->floats)
+        return begin_fields(source, &h, series);
     wf_npy_look look;
     bool labels = is_labels(source, &h);
     describe(&h, labels, &look);
@@ -472,5 +514,40 @@ int wf_image_write_npy(FILE *file, const char *name, const wf_image *image)
     size_t size = bytes ? n : 2 * n;
     bool good = write_header(file, image, bytes) && fwrite(samples, 1, size, file) == size;
     free(samples);
+    return good ? WF_OK : wf_fail_write(name);
+}
+
+int wf_image_write_field_header(FILE *file, const char *name, const wf_image *image, int64_t count)
+{
+    enum { HEADER = 128 };
+    char text[HEADER + 1], channels[16] = "", dictionary[HEADER];
+    if (image->C > 1)
+        snprintf(channels, sizeof channels, ", %d", image->C);
+    snprintf(dictionary, sizeof dictionary,
+             "{'descr': '<f4', 'fortran_order': False, 'shape': (%" PRId64 ", %d, %d%s), }", count, image->H, image->W,
+             channels);
+    snprintf(text, sizeof text, "%-*s\n", HEADER - MAGIC - 4 - 1, dictionary);
+    const uint8_t head[4] = {1, 0, HEADER - MAGIC - 4, 0};
+    size_t written = fwrite("\x93NUMPY", 1, MAGIC, file) + fwrite(head, 1, sizeof head, file);
+    return written + fwrite(text, 1, strlen(text), file) == HEADER ? WF_OK : wf_fail_write(name);
+}
+
+int wf_image_write_field(FILE *file, const char *name, const wf_image *image)
+{
+    size_t row = (size_t)image->W * (size_t)image->C;
+    uint8_t *bytes = malloc(row * sizeof(float));
+    WF_CHECK(bytes, WF_AGAIN, "%s: out of memory", name);
+    bool good = true;
+    for (int y = 0; y < image->H && good; y++) {
+        const float *from = wf_image_values(image) + (size_t)y * row;
+        for (size_t i = 0; i < row; i++) {
+            uint32_t word;
+            memcpy(&word, &from[i], sizeof word);
+            for (size_t k = 0; k < sizeof word; k++)
+                bytes[sizeof word * i + k] = (uint8_t)(word >> 8 * k);
+        }
+        good = fwrite(bytes, sizeof(float), row, file) == row;
+    }
+    free(bytes);
     return good ? WF_OK : wf_fail_write(name);
 }

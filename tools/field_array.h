@@ -1,0 +1,17 @@
+/* field_array.h - fields written as one NumPy array */
+#ifndef WF_FIELD_ARRAY_H
+#define WF_FIELD_ARRAY_H
+
+#include "../lib/image/image.h"
+
+/* Begins the file at `path`, borrowed, for fields like `image`, whose values are those to write. Each dies if the
+ * file cannot be written. */
+void field_array_begin(const char *path, wf_image *image);
+/* Appends one field, values [H,W,C]. */
+void field_array_put(const float *values);
+/* Completes the header and the file, which only then has its name. */
+void field_array_end(void);
+/* True between begin and end. */
+bool field_array_is_open(void);
+
+#endif
