@@ -106,7 +106,7 @@ static char *describe_run(void)
         if (last && is_of_run(o))
             fprintf(file, "\n%s=%s", o->name, last->text ? last->text : "");
     }
-    if (fclose(file))
+    if (fclose(file) || !text) /* glibc's fclose may lose the text and say nothing */
         die(WF_AGAIN, "out of memory");
     return text;
 }

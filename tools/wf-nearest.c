@@ -239,6 +239,8 @@ static void save_table(void)
 {
     wf_outfile *file;
     must(wf_close(job.table, table_path));
+    if (!job.text) /* glibc's fclose may lose the text and say nothing */
+        die(WF_AGAIN, "%s: out of memory", table_path);
     must(wf_outfile_create(table_path, &file));
     fwrite(job.text, 1, job.text_size, wf_outfile_stream(file)); /* commit reports failures */
     must(wf_outfile_commit(file));

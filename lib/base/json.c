@@ -45,6 +45,21 @@ static json_t *parse(const char *text, size_t n, FILE *file, json_error_t *error
     return root;
 }
 
+char *wf_json_text(const json_t *value, size_t flags)
+{
+    jmp_buf here;
+    pthread_once(&watched, watch_memory);
+    if (setjmp(here)) {
+        way_out = NULL;
+        errno = ENOMEM;
+        return NULL;
+    }
+    way_out = &here;
+    char *text = json_dumps(value, flags);
+    way_out = NULL;
+    return text;
+}
+
 json_t *wf_json_parse(const char *text, size_t n, json_error_t *error)
 {
     return parse(text, n, NULL, error);

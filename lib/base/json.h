@@ -1,7 +1,7 @@
-/* json.h - JSON that is parsed whole or not at all
+/* json.h - JSON that is parsed and written whole or not at all
  *
- * jansson goes on where it has no memory for a character: a string lacks it, or an assertion ends the process. These
- * functions leave jansson at the first call for memory that fails. */
+ * jansson goes on where it has no memory for a character: a string or a text lacks it, or an assertion ends the
+ * process. These functions leave jansson at the first call for memory that fails. */
 #ifndef WF_JSON_H
 #define WF_JSON_H
 
@@ -21,6 +21,9 @@ struct json_error_t;
  * own (json_set_alloc_funcs). */
 struct json_t *wf_json_parse(const char *text, size_t n, struct json_error_t *error);
 struct json_t *wf_json_parse_file(FILE *file, struct json_error_t *error);
+
+/* The text of a value, by jansson's flags, which the caller frees. NULL: errno is ENOMEM, or the value has no text. */
+char *wf_json_text(const struct json_t *value, size_t flags);
 
 WF_END
 

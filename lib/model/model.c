@@ -79,7 +79,7 @@ static int checksum_of(json_t *root, char out[17])
     errno = 0; /* json_copy leaves out what it has no memory for */
     json_t *others = json_copy(root);
     json_object_del(others, "checksum");
-    char *text = json_dumps(others, JSON_COMPACT | JSON_SORT_KEYS);
+    char *text = wf_json_text(others, JSON_COMPACT | JSON_SORT_KEYS);
     json_decref(others);
     if (!text || errno == ENOMEM) {
         free(text);
@@ -251,7 +251,7 @@ static int write_model_json(const char *file, const wf_meta *m, const char *lice
     char *text = NULL;
     if (!status) {
         bool added = !json_object_set_new(root, "checksum", json_string(checksum));
-        text = added ? json_dumps(root, 0) : NULL;
+        text = added ? wf_json_text(root, 0) : NULL;
         status = text ? write_text(file, text) : wf_fail(WF_AGAIN, "%s: out of memory", file);
     }
     free(text);

@@ -115,7 +115,7 @@ static int load_provenance(const char *text, const char *who, json_t **out)
 
 static int store_provenance(wf_meta *meta, json_t *array)
 {
-    char *text = json_dumps(array, JSON_COMPACT);
+    char *text = wf_json_text(array, JSON_COMPACT);
     WF_CHECK(text, WF_AGAIN, "provenance: out of memory");
     free(meta->provenance);
     meta->provenance = text;

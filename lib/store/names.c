@@ -91,7 +91,7 @@ static char *format_names(const char *const *names, int64_t N, size_t most)
     bool good = array;
     for (int64_t i = 0; good && i < N; i++)
         good = !json_array_append_new(array, make_name(names[i], most));
-    char *text = good ? json_dumps(array, JSON_COMPACT) : NULL;
+    char *text = good ? wf_json_text(array, JSON_COMPACT) : NULL;
     json_decref(array);
     return text;
 }
@@ -145,7 +145,7 @@ void wf_write_name(FILE *file, const char *name, uint64_t index)
 int wf_write_json_name(FILE *file, const char *name)
 {
     json_t *string = json_string(name);
-    char *text = json_dumps(string, JSON_ENCODE_ANY);
+    char *text = wf_json_text(string, JSON_ENCODE_ANY);
     json_decref(string);
     WF_CHECK(text, WF_AGAIN, "out of memory for the name of a picture");
     fputs(text, file);
