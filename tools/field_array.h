@@ -2,11 +2,12 @@
 #ifndef WF_FIELD_ARRAY_H
 #define WF_FIELD_ARRAY_H
 
-#include "../lib/image/image.h"
+#include <stdbool.h>
 
-/* Begins the file at `path`, borrowed, for fields like `image`, whose values are those to write. Each dies if the
- * file cannot be written. */
-void field_array_begin(const char *path, wf_image *image);
+#include "../lib/pyramid/meta.h"
+
+/* Begins the file at `path`, borrowed, for fields like `meta`. Each dies if the file cannot be written. */
+void field_array_begin(const char *path, const wf_meta *meta);
 /* Appends one field, values [H,W,C]. */
 void field_array_put(const float *values);
 /* Completes the header and the file, which only then has its name. */

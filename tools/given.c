@@ -82,12 +82,14 @@ static wf_given all_labels(int classes)
     return (wf_given){"labels", true, classes, 1, values, 0};
 }
 
-wf_given given_grid(const wf_model *model, const char *text)
+wf_given given_grid(const wf_model *model, const char *text, const wf_given *truth)
 {
     wf_level_summary level;
     must(wf_level_summarize(model, 0, &level));
     if (!wf_given_channels(&level.given))
         die(WF_USAGE, "%s was trained without --given", model->path);
+    if (truth)
+        must(wf_given_check(truth, &level.given, model->path));
     if (!strcmp(text, "labels") && !level.given.classes)
         die(WF_USAGE, "--given-grid labels: %s was trained with numbers: give a .npy of rows to compare", model->path);
     if (!strcmp(text, "labels"))

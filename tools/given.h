@@ -18,7 +18,7 @@ void given_expect_training(const wf_given *given, int64_t count, const char *nam
 void given_expect(const wf_given *given, int64_t count, const char *name);
 
 /* Rows to compare: those of a .npy, or for the text "labels" all labels that the model knows. Dies with 64 where the
- * model is given none. */
-wf_given given_grid(const wf_model *model, const char *text);
+ * model is given none, and with 65 where these rows or the truth (NULL: not known) are not what it was trained with. */
+wf_given given_grid(const wf_model *model, const char *text, const wf_given *truth);
 
 #endif

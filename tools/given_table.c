@@ -23,7 +23,7 @@ static void begin(given_table *t, const wf_evaluation *e)
 {
     t->pictures = wf_evaluation_count(e);
     size_t n = (size_t)t->pictures;
-    t->likelihoods = must_allocate(n * (size_t)t->grid->rows, sizeof *t->likelihoods, "likelihoods");
+    t->likelihoods = must_allocate(n, (size_t)t->grid->rows * sizeof *t->likelihoods, "likelihoods");
     t->index = must_allocate(n, sizeof *t->index, "the numbers of pictures");
     t->names = must_allocate(n, sizeof *t->names, "the names of pictures");
     for (int64_t i = 0; i < t->pictures; i++) {
@@ -38,7 +38,7 @@ static void begin(given_table *t, const wf_evaluation *e)
 /* Takes the likelihoods under row `row`; all calls have the same pictures. */
 static void take(given_table *t, int64_t row, const wf_evaluation *e, const wf_meta *meta)
 {
-    double nats = -log(2) * meta->H * (double)meta->W * meta->C;
+    double nats = -(wf_meta_is_field(meta) ? 1 : log(2)) * meta->H * (double)meta->W * meta->C;
     if (!t->likelihoods)
         begin(t, e);
     for (int64_t i = 0; i < t->pictures; i++) {
@@ -70,12 +70,25 @@ static void print_row(const wf_given *rows, int64_t row)
         wf_fprintf(stdout, "%s%.10g", i ? "," : "", rows->values[row * rows->columns + i]);
 }
 
+/* Dies unless each picture has a row of the truth. */
+static void expect_truth(const given_table *t)
+{
+    for (int64_t i = 0; t->truth && i < t->pictures; i++)
+        if (t->index[i] >= (uint64_t)t->truth->rows)
+            die(WF_DATA, "%s: %lld rows, and none for picture %llu", t->truth->name, (long long)t->truth->rows,
+                (unsigned long long)t->index[i]);
+}
+
 /* True if the picture is given just the numbers of that row. */
 static bool is_truth(const given_table *t, int64_t picture, int64_t row)
 {
-    size_t bytes = (size_t)t->grid->columns * sizeof *t->grid->values;
-    const double *truth = t->truth->values + (int64_t)t->index[picture] * t->truth->columns;
-    return !memcmp(truth, t->grid->values + row * t->grid->columns, bytes);
+    int columns = t->grid->columns;
+    const double *truth = t->truth->values + (int64_t)t->index[picture] * columns;
+    const double *own = t->grid->values + row * columns;
+    bool same = true;
+    for (int i = 0; i < columns; i++)
+        same = same && truth[i] == own[i];
+    return same;
 }
 
 static void print_line(const given_table *t, int64_t i, int64_t best, double probability)
@@ -157,13 +170,14 @@ static void clear(given_table *t)
 void given_table_print(const wf_model *model, const wf_meta *pictures, const char *text, const wf_given *truth,
                        bool json, given_evaluate *evaluate, void *user)
 {
-    wf_given grid = given_grid(model, text);
+    wf_given grid = given_grid(model, text, truth);
     given_table t = {.grid = &grid, .truth = truth};
     for (grid.row = 0; grid.row < grid.rows; grid.row++) {
         wf_evaluation *e = evaluate(user, &grid);
         take(&t, grid.row, e, pictures);
         wf_evaluation_destroy(e);
     }
+    expect_truth(&t);
     print(&t, json);
     clear(&t);
 }

@@ -92,6 +92,8 @@ static void print_limits(void)
         {"Pixels of a side", WF_MAX_SIDE, "a sound has as many samples at most: --length cuts longer ones"},
         {"Pixels of a picture", WF_MAX_PIXELS, "counted before memory is taken for them"},
         {"Channels", WF_MAX_CHANNELS, "of a picture, a sound or a volume"},
+        {"Channels of a field", WF_MAX_FIELD_CHANNELS, "of floats"},
+        {"Channels given to a flow", WF_MAX_GIVEN, "classes, or numbers of a picture"},
         {"Bits of a sample", 16, "deeper PNM and PAM are refused"},
         {"Samples a second", WF_MAX_RATE, "of a sound"},
         {"Levels", WF_MAX_LEVELS, "above the base"},

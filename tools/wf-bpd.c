@@ -254,9 +254,10 @@ static wf_evaluation *evaluate_given(void *user, const wf_given *rows)
 /* A picture's noise is the same under all rows of a grid. */
 static void print_grid(job *j)
 {
+    if (options.per_image || options.top || options.samples)
+        die(WF_USAGE, "--given-grid excludes --per-image, --top and --iw: it prints a line a picture, of one draw");
     if (!wf_records_store(j->input))
-        die(WF_USAGE, "%s: a stream: --given-grid reads the pictures several times and needs a store",
-            wf_records_name(j->input));
+        die(WF_USAGE, "%s: a stream: --given-grid needs a store, to read it again", wf_records_name(j->input));
     given_table_print(j->model, wf_records_meta(j->input), options.grid_path, given, options.json, evaluate_given, j);
 }
 

@@ -180,7 +180,7 @@ static void open_job(const wf_records *input)
     job.backend = start_backend();
     must(wf_pyramid_create(job.backend, m, job.rows, &job.pyramid));
     if (wf_meta_is_field(m))
-        field_array_begin(options.folder, &job.image);
+        field_array_begin(options.folder, m);
     else if (options.folder && !job.one_file)
         must(wf_mkdirs(options.folder));
 }

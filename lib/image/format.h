@@ -214,6 +214,8 @@ typedef struct wf_array {
     bool big_endian; /* of samples of more than a byte */
     bool floats;     /* a field */
 } wf_array;
+/* Number of `bytes` bytes as stored at `at`, 1, 2, 4 or 8. kind: i, signed; f, floating point; else unsigned. */
+double wf_array_number(const uint8_t *at, char kind, int bytes, bool big_endian);
 /* Begins a series of `count` pictures. */
 int wf_image_begin_array(const wf_source *source, int64_t count, const wf_array *array, wf_series **series) WF_MUST;
 /* A file that a format recognises, but that holds something else than pictures. WF_OK in a folder or an archive, where

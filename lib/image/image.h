@@ -191,11 +191,10 @@ int wf_image_png_size(const char *name, const wf_image *image, size_t *bytes) WF
 int wf_image_write_pam(FILE *file, const char *name, const wf_image *image) WF_MUST;
 /* Writes a sound as WAV into an empty regular file; depths are scaled as for PNG. An unknown rate becomes 44100. */
 int wf_image_write_wav(FILE *file, const char *name, const wf_image *image) WF_MUST;
-/* Writes the header of a .npy of <f4 [count,H,W], or [count,H,W,C] with channels, in 128 bytes: it may be written again
- * with another count. */
-int wf_image_write_field_header(FILE *file, const char *name, const wf_image *image, int64_t count) WF_MUST;
-/* Writes the values of a field as <f4, below a header. */
-int wf_image_write_field(FILE *file, const char *name, const wf_image *image) WF_MUST;
+/* Writes the header of a .npy of <f4, of 2 to 4 dimensions. It always has WF_NPY_HEAD bytes, so it may be written again
+ * with other sizes. Values follow as they are in memory. */
+enum { WF_NPY_HEAD = 128 };
+int wf_npy_write_head(FILE *file, const char *name, int rank, const int64_t *shape) WF_MUST;
 /* Writes a volume as .npy [D,H,W] or [D,H,W,C] of |u1 or <u2; depths are scaled as for PNG. */
 int wf_image_write_npy(FILE *file, const char *name, const wf_image *image) WF_MUST;
 

@@ -17,7 +17,7 @@ int wf_given_channels(const wf_given_kind *kind)
 void wf_given_hash(const wf_given *given, char out[20])
 {
     size_t bytes = (size_t)given->rows * (size_t)given->columns * sizeof *given->values;
-    snprintf(out, 20, "%016llx", (unsigned long long)XXH3_64bits(given->values, bytes));
+    snprintf(out, 20, "%016llx", (unsigned long long)XXH3_64bits_withSeed(given->values, bytes, given->labels));
 }
 
 bool wf_given_same(const wf_given_kind *a, const wf_given_kind *b)

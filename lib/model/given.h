@@ -33,7 +33,7 @@ typedef struct wf_given {
 } wf_given;
 
 int wf_given_channels(const wf_given_kind *kind);
-/* Hash of the rows, 16 hex digits. */
+/* Hash of the rows and of what they are, labels or numbers: 16 hex digits. */
 void wf_given_hash(const wf_given *given, char out[20]);
 bool wf_given_same(const wf_given_kind *a, const wf_given_kind *b);
 

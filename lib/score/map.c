@@ -97,20 +97,15 @@ int wf_maps_range(const wf_maps *m, int64_t N, double *mean, double *deviation)
 
 int wf_map_write_npy(const char *path, int H, int W, const float *map)
 {
-    enum { HEAD = 128, BEFORE = 10 }; /* bytes of the header; of what comes before its text */
-    char head[HEAD + 1] = "\x93NUMPY\x01";
     wf_outfile *file;
     size_t n = wf_count3(H, W, 1);
-    head[8] = HEAD - BEFORE;
-    int used = wf_snprintf(head + BEFORE, HEAD - BEFORE,
-                           "{'descr': '<f4', 'fortran_order': False, 'shape': (%d, %d), }", H, W);
-    memset(head + BEFORE + used, ' ', (size_t)(HEAD - BEFORE - used));
-    head[HEAD - 1] = '\n';
     WF_TRY(wf_outfile_create(path, &file));
     FILE *to = wf_outfile_stream(file);
-    if (fwrite(head, 1, HEAD, to) == HEAD && fwrite(map, sizeof *map, n, to) == n)
+    int status = wf_npy_write_head(to, path, 2, (const int64_t[]){H, W});
+    if (!status && fwrite(map, sizeof *map, n, to) != n)
+        status = wf_fail_write(path);
+    if (!status)
         return wf_outfile_commit(file);
-    int status = wf_fail_write(path);
     wf_outfile_abort(file);
     return status;
 }

@@ -83,6 +83,17 @@ a, b = (struct.unpack("<19200f", open(p, "rb").read()[128:]) for p in ("f.npy", 
 assert max(abs(x - y) for x, y in zip(a, b)) < 1e-3
 PY
 
+# -- given a label ---------------------------------------------------------------------------------------------------
+{
+    printf '\x93NUMPY\x01\x00\x76\x00%-117s\n' "{'descr': '|u1', 'fortran_order': False, 'shape': (300,), }"
+    for _ in {1..150}; do printf '\0\1'; done
+} > labels.npy
+ok "fields train with labels" wf-train-level -q -s f.store -l 0-3 -m given --given labels.npy -f 'actnorm, affine:width=4:blocks=1' --steps 5 --backend cpu
+wf-bpd -q -m given -s f.store --given labels.npy --per-image > each.tsv
+wf-bpd -q -m given -s f.store --given labels.npy --given-grid labels > grid.tsv
+ok "log likelihoods are in nats, too" bash -c 'paste grid.tsv each.tsv | awk -F "\t" "NR > 1 { have = \$4 == 1 ? \$6 : \$5; d = have + \$8 * 64
+    if (d * d > 1e-4) exit 1; n++ } END { exit n != 300 }"'
+
 # -- refused ---------------------------------------------------------------------------------------------------------
 python3 -c "
 b = bytearray(open('f.npy', 'rb').read())

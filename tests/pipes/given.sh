@@ -85,6 +85,19 @@ says 64 "plain was trained without --given" wf-bpd -m plain -s test.store --give
 says 64 "real was trained with numbers: give a .npy of rows to compare" wf-bpd -m real -s test.store --given-grid labels
 says 65 "test.npy: 40 rows, but there are 64 pictures in train.store" wf-bpd -m model -s train.store --given test.npy
 says 65 "three.npy: row 1 is label 0.5, and model was trained with 0 to 1" wf-bpd -m model -s test.store --given-grid three.npy
+printf '\0\1' | npy '|u1' '(1, 2)' > wide.npy
+for _ in {1..40}; do printf '\0\1'; done | npy '|u1' '(40, 2)' > pairs.npy
+says 65 "wide.npy: 2 numbers a row, and model was trained with a label" wf-bpd -m model -s test.store --given-grid wide.npy
+says 65 "pairs.npy: 2 numbers a row, and model was trained with a label" wf-bpd -m model -s test.store --given pairs.npy --given-grid labels
+head -c 168 test.npy | sed 's/(40,)/(20,)/' > short.npy
+wf-view -q test.store --range 15:35 -o late.store
+says 65 "short.npy: 20 rows, and none for picture 20" wf-bpd -m model -s late.store --given short.npy --given-grid labels
+for option in --per-image "--top 3" "--iw 2"; do
+    # shellcheck disable=SC2086 # words
+    says 64 "--given-grid excludes --per-image, --top and --iw" wf-bpd -m model -s test.store --given-grid labels $option
+done
+{ for _ in {1..32}; do printf '\0\0\0\0\0\0\200\077'; done; } | npy '<f4' '(64,)' > floats.npy
+says 65 "the hash of --given was" train -l 0 -m model --given floats.npy --steps 600
 says 64 "needs a store" wf-bpd -m model --given-grid labels < <(noise 4 1 | wf-dwt -q)
 says 65 "test.npy: 40 rows, but there are 64 pictures in train.store" train -l 0 -m new --given test.npy
 printf '\200' | npy '|u1' '(1,)' > far.npy

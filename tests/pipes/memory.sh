@@ -80,7 +80,7 @@ judge_left() {
         [ ! -e "$f" ] || cmp -s "$f" "good/${f#out/}" || bad lost "left ${f#out/}"
     done
 }
-# loop PROGRAM ARGUMENT...: makes calls of the program fail, one a trial
+# loop PROGRAM ARGUMENT...: makes calls of the program fail, one a trial. ALL=N: every one of the first N, each alone
 loop() {
     local name=$1 calls n rc mode stride trials=0
     local -A count=([signals]=0 [codes]=0 [lines]=0 [lost]=0)
@@ -91,8 +91,9 @@ loop() {
     comparable out
     rm -rf good && mv out good
     stride=$((TRIALS == 0 || calls <= TRIALS ? 1 : calls / TRIALS))
-    for ((n = 1; n <= calls; n += stride)); do
+    for ((n = 1; n <= calls; n += n < ${ALL:-0} ? 1 : stride)); do
         for mode in "" WF_FAIL_EVER=1; do
+            [ -z "$mode" ] || [ "$n" -ge "${ALL:-0}" ] || continue
             fails_at $n "$@"
             judge "$@"
             trials=$((trials + 1))
@@ -108,7 +109,7 @@ loop wf-dwt -q pictures
 loop wf-dwt -q -w haar -o out/a.store pictures
 loop wf-idwt -q -o out a.wf
 loop wf-idwt -q --grid out/grid.png a.store
-loop wf-train-level -q -l 1 -m out/tiny -s a.store -f "$tiny" --steps 3 --batch 4 --val none
+ALL=300 loop wf-train-level -q -l 1 -m out/tiny -s a.store -f "$tiny" --steps 3 --batch 4 --val none
 loop wf-bpd -q -m tiny a.store
 loop wf-sample -q -m tiny -n 4 -o out/drawn.wf
 loop wf-nuts -q -m tiny -n 2 -l 1 --draws 3 --adapt 3 -o out/drawn.wf

@@ -20,21 +20,20 @@ static uint16_t sample_at(const wf_array *array, const uint8_t *raw, size_t i)
     return (uint16_t)(array->big_endian ? two[0] << 8 | two[1] : two[1] << 8 | two[0]);
 }
 
-/* Value i as stored, as a float. A double beyond the range of floats becomes infinite. */
-static float value_at(const wf_array *array, const uint8_t *raw, size_t i)
+double wf_array_number(const uint8_t *at, char kind, int bytes, bool big_endian)
 {
     uint64_t bits = 0;
-    size_t bytes = (size_t)array->bytes;
-    for (size_t k = 0; k < bytes; k++)
-        bits = bits << 8 | raw[i * bytes + (array->big_endian ? k : bytes - 1 - k)];
+    for (int k = 0; k < bytes; k++)
+        bits = bits << 8 | at[big_endian ? k : bytes - 1 - k];
     uint32_t word = (uint32_t)bits;
+    int unused = 64 - 8 * bytes;
     double wide;
     float value;
     memcpy(&wide, &bits, sizeof wide);
     memcpy(&value, &word, sizeof value);
-    if (bytes == 2)
-        return wf_widen_f16((uint16_t)bits);
-    return bytes == 4 ? value : (float)wide;
+    if (kind == 'f')
+        return bytes == 2 ? (double)wf_widen_f16((uint16_t)bits) : bytes == 4 ? (double)value : wide;
+    return kind == 'i' ? (double)((int64_t)(bits << unused) >> unused) : (double)bits;
 }
 
 /* Turns bytes into the values of a field. WF_DATA: one is not finite. */
@@ -43,7 +42,7 @@ static int read_values(const wf_array *array, const wf_source *source, const uin
     size_t n = (size_t)(array->H * array->W * array->C);
     float *values = wf_image_values(image);
     for (size_t i = 0; i < n; i++) {
-        values[i] = value_at(array, raw, i);
+        values[i] = (float)wf_array_number(raw + i * (size_t)array->bytes, 'f', array->bytes, array->big_endian);
         WF_CHECK(wf_is_finite(values[i]), WF_DATA,
                  "%s: value %zu of a field is not a finite number of 32 bits, want no NaN and no infinity",
                  source->name, i);

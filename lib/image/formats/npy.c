@@ -256,11 +256,15 @@ static int read_header(wf_source *source, header *h)
 
 /* ---- which arrays are pictures ----------------------------------------------------------------------------------- */
 
-/* Bytes of a number of floating point, 2, 4 or 8; 0: another type. */
-static int float_bytes(const header *h)
+/* Takes "<f4" apart. False: not numbers. */
+static bool take_type(const char *descr, char *kind, int *size, bool *big_endian)
 {
-    bool known = strlen(h->descr) == 3 && strchr("<>", h->descr[0]) && h->descr[1] == 'f' && strchr("248", h->descr[2]);
-    return known ? h->descr[2] - '0' : 0;
+    const char *plain = descr + (*descr && strchr("<>|=", *descr));
+    *kind = *plain;
+    *size = *plain && plain[1] && !plain[2] ? plain[1] - '0' : 0;
+    *big_endian = *descr == '>';
+    return *plain && strchr("iufb", *plain) && (*size == 1 || *size == 2 || *size == 4 || *size == 8) &&
+           !(*kind == 'f' && *size == 1) && !(*kind == 'b' && *size > 1);
 }
 
 static bool has_samples(const header *h)
@@ -348,9 +352,11 @@ static int begin_fields(wf_source *source, const header *h, wf_series **series)
     wf_array array;
     int64_t count = 0;
     wf_npy_look look;
-    int bytes = float_bytes(h);
+    char kind;
+    int bytes;
+    bool big_endian;
     describe(h, false, &look);
-    if (!bytes || h->rank < 2 || h->rank > 4) {
+    if (!take_type(h->descr, &kind, &bytes, &big_endian) || kind != 'f' || h->rank < 2 || h->rank > 4) {
         char what[384];
         snprintf(what, sizeof what, "NumPy array %s, want fields: <f2, <f4 or <f8 of 2 to 4 dimensions", look.shape);
         return wf_image_not_image(source, what);
@@ -360,7 +366,7 @@ static int begin_fields(wf_source *source, const header *h, wf_series **series)
              source->name);
     WF_TRY(choose_fields(source, h, &array, &count));
     array.bytes = bytes;
-    array.big_endian = *h->descr == '>';
+    array.big_endian = big_endian;
     return wf_image_begin_array(source, count, &array, series);
 }
 
@@ -399,47 +405,12 @@ int wf_image_begin_npy(wf_source *source, const wf_images_options *options, wf_s
 
 /* ---- tables ------------------------------------------------------------------------------------------------------ */
 
-/* Number at `at`, of `size` bytes in the order of this machine; kind: i, u, f or b. */
-static double number_at(const uint8_t *at, char kind, int size)
-{
-    union {
-        int8_t i1;
-        int16_t i2;
-        int32_t i4;
-        int64_t i8;
-        uint8_t u1;
-        uint16_t u2;
-        uint32_t u4;
-        uint64_t u8;
-        float f4;
-        double f8;
-    } v;
-    memcpy(&v, at, (size_t)size);
-    if (kind == 'f')
-        return size == 2 ? (double)wf_widen_f16(v.u2) : size == 4 ? (double)v.f4 : v.f8;
-    if (kind == 'i')
-        return size == 1 ? v.i1 : size == 2 ? v.i2 : size == 4 ? v.i4 : (double)v.i8;
-    return size == 1 ? v.u1 : size == 2 ? v.u2 : size == 4 ? v.u4 : (double)v.u8;
-}
-
-/* Takes "<f4" apart. False: not numbers. */
-static bool take_type(const char *descr, char *kind, int *size, bool *swapped)
-{
-    bool big = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__;
-    const char *plain = descr + (*descr && strchr("<>|=", *descr));
-    *kind = *plain;
-    *size = *plain && plain[1] && !plain[2] ? plain[1] - '0' : 0;
-    *swapped = *descr == (big ? '<' : '>');
-    return *plain && strchr("iufb", *plain) && (*size == 1 || *size == 2 || *size == 4 || *size == 8) &&
-           !(*kind == 'f' && *size == 1) && !(*kind == 'b' && *size > 1);
-}
-
 static int read_table(wf_source *source, wf_table *out)
 {
     header h;
     char kind, shape[128];
     int size;
-    bool swapped;
+    bool big_endian;
     const uint8_t *head;
     uint8_t *bytes;
     size_t have, count;
@@ -447,7 +418,7 @@ static int read_table(wf_source *source, wf_table *out)
     WF_CHECK(wf_image_is_npy(head, have), WF_DATA, "%s: expected a .npy, as numpy.save writes it", source->name);
     WF_TRY(read_header(source, &h));
     format_shape(&h, shape);
-    bool numbers = take_type(h.descr, &kind, &size, &swapped);
+    bool numbers = take_type(h.descr, &kind, &size, &big_endian);
     int64_t columns = h.rank == 2 ? h.shape[1] : 1;
     WF_CHECK(numbers && (h.rank == 1 || h.rank == 2) && columns >= 1 && columns <= INT16_MAX && h.shape[0] >= 1,
              WF_DATA, "%s: NumPy array %s, expected numbers in 1 dimension, or in 2: rows and columns", source->name,
@@ -458,12 +429,8 @@ static int read_table(wf_source *source, wf_table *out)
              "%s: NumPy array %s is too large", source->name, shape);
     WF_TRY(wf_source_take(source, count * (size_t)size, &bytes));
     *out = (wf_table){h.shape[0], (int)columns, kind != 'f', malloc(count * sizeof *out->values)};
-    for (size_t i = 0; i < count && out->values; i++) {
-        uint8_t one[8];
-        for (int b = 0; b < size; b++)
-            one[b] = bytes[i * (size_t)size + (size_t)(swapped ? size - 1 - b : b)];
-        out->values[i] = number_at(one, kind, size);
-    }
+    for (size_t i = 0; i < count && out->values; i++)
+        out->values[i] = wf_array_number(bytes + i * (size_t)size, kind, size, big_endian);
     free(bytes);
     WF_CHECK(out->values, WF_AGAIN, "%s: out of memory for %zu numbers", source->name, count);
     return WF_OK;
@@ -517,37 +484,17 @@ int wf_image_write_npy(FILE *file, const char *name, const wf_image *image)
     return good ? WF_OK : wf_fail_write(name);
 }
 
-int wf_image_write_field_header(FILE *file, const char *name, const wf_image *image, int64_t count)
+int wf_npy_write_head(FILE *file, const char *name, int rank, const int64_t *shape)
 {
-    enum { HEADER = 128 };
-    char text[HEADER + 1], channels[16] = "", dictionary[HEADER];
-    if (image->C > 1)
-        snprintf(channels, sizeof channels, ", %d", image->C);
-    snprintf(dictionary, sizeof dictionary,
-             "{'descr': '<f4', 'fortran_order': False, 'shape': (%" PRId64 ", %d, %d%s), }", count, image->H, image->W,
-             channels);
-    snprintf(text, sizeof text, "%-*s\n", HEADER - MAGIC - 4 - 1, dictionary);
-    const uint8_t head[4] = {1, 0, HEADER - MAGIC - 4, 0};
-    size_t written = fwrite("\x93NUMPY", 1, MAGIC, file) + fwrite(head, 1, sizeof head, file);
-    return written + fwrite(text, 1, strlen(text), file) == HEADER ? WF_OK : wf_fail_write(name);
-}
-
-int wf_image_write_field(FILE *file, const char *name, const wf_image *image)
-{
-    size_t row = (size_t)image->W * (size_t)image->C;
-    uint8_t *bytes = malloc(row * sizeof(float));
-    WF_CHECK(bytes, WF_AGAIN, "%s: out of memory", name);
-    bool good = true;
-    for (int y = 0; y < image->H && good; y++) {
-        const float *from = wf_image_values(image) + (size_t)y * row;
-        for (size_t i = 0; i < row; i++) {
-            uint32_t word;
-            memcpy(&word, &from[i], sizeof word);
-            for (size_t k = 0; k < sizeof word; k++)
-                bytes[sizeof word * i + k] = (uint8_t)(word >> 8 * k);
-        }
-        good = fwrite(bytes, sizeof(float), row, file) == row;
-    }
-    free(bytes);
-    return good ? WF_OK : wf_fail_write(name);
+    enum { BEFORE = MAGIC + 4 }; /* bytes before the text */
+    char head[WF_NPY_HEAD + 1] = "\x93NUMPY\x01\x00";
+    char sides[96] = "";
+    for (int i = 0, used = 0; i < rank; i++)
+        used += snprintf(sides + used, sizeof sides - (size_t)used, "%s%" PRId64, i ? ", " : "", shape[i]);
+    int used = snprintf(head + BEFORE, sizeof head - BEFORE,
+                        "{'descr': '<f4', 'fortran_order': False, 'shape': (%s), }", sides);
+    head[MAGIC + 2] = WF_NPY_HEAD - BEFORE;
+    memset(head + BEFORE + used, ' ', (size_t)(WF_NPY_HEAD - BEFORE - used));
+    head[WF_NPY_HEAD - 1] = '\n';
+    return fwrite(head, 1, WF_NPY_HEAD, file) == WF_NPY_HEAD ? WF_OK : wf_fail_write(name);
 }
